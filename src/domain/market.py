@@ -1,0 +1,231 @@
+"""Candles: what they are, which were asked for, and what is wrong with those that came."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from src.domain.arrays import freeze
+from src.domain.errors import InvalidInput, one_of
+
+DAY_MS: Final = 86_400_000
+YEAR_MS: Final = 365 * DAY_MS
+"""Crypto trades on every day of the year (the contract's and vectorbt's convention)."""
+
+PRICE_COLUMNS: Final = ("open", "high", "low", "close")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interval:
+    """A kline interval of the exchange.
+
+    `milliseconds` is the bar's length; a month counts as a twelfth of 365 days.
+    """
+
+    name: str
+    milliseconds: int
+
+    @property
+    def bars_per_year(self) -> float:
+        return YEAR_MS / self.milliseconds
+
+    @property
+    def is_calendar_month(self) -> bool:
+        return self.name == "1M"
+
+    @staticmethod
+    def named(name: str, *, field: str = "interval") -> Interval:
+        """Look an interval up by its case-sensitive name (`1m` is a minute, `1M` a month)."""
+        if name not in INTERVALS:
+            raise one_of(field, name, INTERVALS)
+        return INTERVALS[name]
+
+
+def _intervals() -> Mapping[str, Interval]:
+    second = 1_000
+    minute, hour = 60 * second, 3_600 * second
+    lengths = {
+        "1s": second, "1m": minute, "3m": 3 * minute, "5m": 5 * minute, "15m": 15 * minute, "30m": 30 * minute,
+        "1h": hour, "2h": 2 * hour, "4h": 4 * hour, "6h": 6 * hour, "8h": 8 * hour, "12h": 12 * hour,
+        "1d": DAY_MS, "3d": 3 * DAY_MS, "1w": 7 * DAY_MS, "1M": YEAR_MS // 12,
+    }  # fmt: skip
+    return MappingProxyType({name: Interval(name=name, milliseconds=length) for name, length in lengths.items()})
+
+
+INTERVALS: Final[Mapping[str, Interval]] = _intervals()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarketRequest:
+    """Which candles a backtest wants.
+
+    With `start_ms`, the first `limit` candles that open at or after it; without, the last `limit` that open at or
+    before `end_ms` (or now). Both ends are included.
+
+    `source` names a `BarSource` of the service ("binance", "simulated", …) or None for its default one; `seed`
+    is for simulated candles only.
+    """
+
+    symbol: str
+    interval: Interval
+    limit: int
+    start_ms: int | None = None
+    end_ms: int | None = None
+    source: str | None = None
+    seed: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.limit < 1:
+            raise InvalidInput(f"limit is {self.limit}; it must be at least 1", field="limit")
+        if self.start_ms is not None and self.end_ms is not None and self.start_ms > self.end_ms:
+            raise InvalidInput("startDate is after endDate; it must not be later", field="startDate")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Bars:
+    """OHLCV candles of one symbol, oldest first.
+
+    `open_time_ms` [n] int64, strictly ascending, UTC; prices [n] float64, finite and > 0, with
+    low ≤ open, close ≤ high; `volume` [n] float64 ≥ 0, in units of the base asset. Arrays are read-only.
+
+    Raises
+    ------
+    ValueError
+        Where an array breaks these rules: sources leave bad rows out and report them, they never pass them on.
+    """
+
+    symbol: str
+    interval: Interval
+    open_time_ms: NDArray[np.int64]
+    open: NDArray[np.float64]
+    high: NDArray[np.float64]
+    low: NDArray[np.float64]
+    close: NDArray[np.float64]
+    volume: NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        length = len(self.open_time_ms)
+        for name in ("open_time_ms", *PRICE_COLUMNS, "volume"):
+            column = freeze(getattr(self, name), np.int64 if name == "open_time_ms" else np.float64)
+            if column.shape != (length,):
+                raise ValueError(f"{name} has shape {column.shape}, expected ({length},)")
+            object.__setattr__(self, name, column)
+        if np.any(np.diff(self.open_time_ms) <= 0):
+            raise ValueError("open_time_ms is not strictly ascending")
+        impossible = impossible_rows(self.open, self.high, self.low, self.close, self.volume)
+        if impossible.any():
+            raise ValueError(f"row {int(np.argmax(impossible))} is not a possible candle")
+
+    def __len__(self) -> int:
+        return len(self.open_time_ms)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Bars) and self.fingerprint() == other.fingerprint()
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def slice(self, start: int, stop: int) -> Bars:
+        """Return the candles `start` ≤ index < `stop`."""
+        return Bars(
+            symbol=self.symbol,
+            interval=self.interval,
+            open_time_ms=self.open_time_ms[start:stop],
+            open=self.open[start:stop],
+            high=self.high[start:stop],
+            low=self.low[start:stop],
+            close=self.close[start:stop],
+            volume=self.volume[start:stop],
+        )
+
+    def fingerprint(self) -> str:
+        """Return the SHA-256 of symbol, interval and every number, little-endian: equal bars, equal text."""
+        digest = hashlib.sha256(f"{self.symbol}\n{self.interval.name}\n{len(self)}\n".encode())
+        for column in (self.open_time_ms, self.open, self.high, self.low, self.close, self.volume):
+            digest.update(np.ascontiguousarray(column, dtype=column.dtype.newbyteorder("<")).data)
+        return digest.hexdigest()
+
+
+def impossible_rows(
+    open: NDArray[np.float64],
+    high: NDArray[np.float64],
+    low: NDArray[np.float64],
+    close: NDArray[np.float64],
+    volume: NDArray[np.float64],
+) -> NDArray[np.bool_]:
+    """Mark the rows [n] that no market can print: not finite, price ≤ 0, volume < 0, open or close outside low…high."""
+    # NaN fails every comparison, so a row must pass all of them to be possible.
+    possible = (
+        (low > 0)
+        & (high >= low)
+        & (open >= low)
+        & (open <= high)
+        & (close >= low)
+        & (close <= high)
+        & (volume >= 0)
+        & np.isfinite(high)
+        & np.isfinite(volume)
+    )
+    return ~possible
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gap:
+    """A hole in the candles: `missing_bars` of them between the one that opens at `after_ms` and that at `next_ms`."""
+
+    after_ms: int
+    next_ms: int
+    missing_bars: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RejectedRow:
+    """A row of the source that was left out, and why."""
+
+    open_time_ms: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataQuality:
+    """What a source found wrong with its rows; they are reported and left out, never repaired.
+
+    `expected_bars` counts the candles from the first to the last present one at the interval's spacing.
+    """
+
+    expected_bars: int
+    present_bars: int
+    gaps: tuple[Gap, ...] = ()
+    duplicate_rows: int = 0
+    disordered_rows: int = 0
+    rejected_rows: tuple[RejectedRow, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarketSeries:
+    """The answer of a source: candles, what was wrong with them, and where they came from.
+
+    `origin` is the source's name for people ("Binance", "simulated (seed 7)"); `warnings` are full sentences.
+    """
+
+    bars: Bars
+    quality: DataQuality
+    origin: str
+    warnings: tuple[str, ...] = ()
+
+
+def bar_spacing_ms(open_time_ms: NDArray[np.int64]) -> float | None:
+    """Return the median distance of candles in milliseconds; None for fewer than two.
+
+    The median ignores the few long distances that outages leave.
+    """
+    if len(open_time_ms) < 2:
+        return None
+    spacing = float(np.median(np.diff(open_time_ms)))
+    return spacing if math.isfinite(spacing) else None

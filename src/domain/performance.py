@@ -1,0 +1,102 @@
+"""The figures that judge a simulation: each metric's name, unit and meaning, in one table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import Final, NamedTuple
+
+
+class MetricDefinition(NamedTuple):
+    """A metric's public name (snake_case), unit and one-sentence definition."""
+
+    name: str
+    unit: str
+    definition: str
+
+
+def _metric(unit: str, definition: str) -> dict[str, str]:
+    return {"unit": unit, "definition": definition}
+
+
+_PERCENT = "per cent"
+_RATIO = "ratio"
+_COUNT = "count"
+_BARS = "bars"
+_QUOTE = "quote currency"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metrics:
+    """Every metric of the contract; None where it does not exist (no trades, no variance, no loss).
+
+    r_t are returns of equity per bar, the first against the starting cash; A is `bars_per_year`; the risk-free rate
+    is 0; deviations are sample deviations (n−1). Trades count when closed.
+    """
+
+    strategy_name: str = field(metadata=_metric("text", "Name of the strategy that gave the signals."))
+    start: int = field(metadata=_metric("ISO 8601, UTC", "Open time of the first bar."))
+    end: int = field(metadata=_metric("ISO 8601, UTC", "Open time of the last bar."))
+    bars: int = field(metadata=_metric(_COUNT, "Number of bars n."))
+    final_equity: float = field(metadata=_metric(_QUOTE, "Equity at the last close."))
+    total_return: float = field(metadata=_metric(_PERCENT, "(final equity ÷ starting cash − 1) × 100."))
+    buy_and_hold_return: float | None = field(
+        metadata=_metric(_PERCENT, "(last close ÷ first close − 1) × 100, without costs.")
+    )
+    cagr: float | None = field(metadata=_metric(_PERCENT, "((final equity ÷ starting cash)^(A/n) − 1) × 100."))
+    annual_volatility: float | None = field(metadata=_metric(_PERCENT, "Deviation of r × √A × 100."))
+    sharpe_ratio: float | None = field(metadata=_metric(_RATIO, "Mean of r ÷ deviation of r × √A."))
+    sortino_ratio: float | None = field(metadata=_metric(_RATIO, "Mean of r × A ÷ (√(mean of min(r, 0)²) × √A)."))
+    calmar_ratio: float | None = field(metadata=_metric(_RATIO, "cagr ÷ max_drawdown."))
+    omega_ratio: float | None = field(metadata=_metric(_RATIO, "Sum of positive r ÷ |sum of negative r|."))
+    max_drawdown: float = field(
+        metadata=_metric(_PERCENT, "Largest fall of equity from its running peak ÷ that peak × 100, positive.")
+    )
+    max_drawdown_duration: int | None = field(
+        metadata=_metric(_BARS, "Longest drawdown, from its peak bar to the bar that recovers it (or the last bar).")
+    )
+    average_drawdown: float | None = field(metadata=_metric(_PERCENT, "Mean depth of all drawdowns × 100, positive."))
+    ulcer_index: float | None = field(metadata=_metric(_PERCENT, "√(mean of squared drawdown per bar) × 100."))
+    value_at_risk: float | None = field(metadata=_metric(_PERCENT, "5th percentile of r × 100 (negative: a loss)."))
+    cvar: float | None = field(
+        metadata=_metric(_PERCENT, "Mean of the worst ⌊0.05 (n−1)⌋ + 1 values of r × 100 (negative: a loss).")
+    )
+    skew: float | None = field(metadata=_metric(_RATIO, "Sample skewness of r, bias-corrected (as pandas)."))
+    kurtosis: float | None = field(metadata=_metric(_RATIO, "Sample excess kurtosis of r, bias-corrected (as pandas)."))
+    tail_ratio: float | None = field(metadata=_metric(_RATIO, "|95th percentile of r| ÷ |5th percentile of r|."))
+    alpha: float | None = field(
+        metadata=_metric(_PERCENT, "((1 + mean of (r − beta × b))^A − 1) × 100, b the returns of the close per bar.")
+    )
+    beta: float | None = field(metadata=_metric(_RATIO, "Covariance of r and b ÷ variance of b."))
+    exposure: float = field(metadata=_metric(_PERCENT, "Share of bars that end with a position × 100."))
+    turnover: float = field(metadata=_metric(_RATIO, "Traded value of all fills ÷ mean equity."))
+    total_fees: float = field(metadata=_metric(_QUOTE, "Sum of the fees of all fills."))
+    total_trades: int = field(metadata=_metric(_COUNT, "Closed trades."))
+    open_trades: int = field(metadata=_metric(_COUNT, "Trades still open at the last bar (0 or 1)."))
+    winning_trades: int = field(metadata=_metric(_COUNT, "Closed trades with profit > 0 after fees."))
+    losing_trades: int = field(metadata=_metric(_COUNT, "Closed trades with profit < 0 after fees."))
+    win_rate: float | None = field(metadata=_metric(_PERCENT, "Winning ÷ closed trades × 100."))
+    profit_factor: float | None = field(
+        metadata=_metric(_RATIO, "Sum of profits ÷ |sum of losses| of closed trades; null without a loss.")
+    )
+    expectancy: float | None = field(metadata=_metric(_QUOTE, "Mean profit of a closed trade."))
+    average_win: float | None = field(metadata=_metric(_PERCENT, "Mean return of winning trades × 100."))
+    average_loss: float | None = field(metadata=_metric(_PERCENT, "Mean return of losing trades × 100 (negative)."))
+    best_trade: float | None = field(metadata=_metric(_PERCENT, "Largest return of a closed trade × 100."))
+    worst_trade: float | None = field(metadata=_metric(_PERCENT, "Smallest return of a closed trade × 100."))
+    average_trade_duration: float | None = field(
+        metadata=_metric(_BARS, "Mean of exit bar − entry bar of closed trades.")
+    )
+    max_consecutive_wins: int = field(metadata=_metric(_COUNT, "Longest run of winning trades."))
+    max_consecutive_losses: int = field(metadata=_metric(_COUNT, "Longest run of losing trades."))
+    sqn: float | None = field(
+        metadata=_metric(_RATIO, "System quality number: √trades × mean profit ÷ deviation of profit.")
+    )
+    kelly: float | None = field(
+        metadata=_metric(_RATIO, "Kelly fraction: W − (1 − W) ÷ (mean win ÷ |mean loss|), W the share of wins.")
+    )
+    bars_per_year: float = field(metadata=_metric(_RATIO, "A = 365 days ÷ bar length."))
+
+
+METRIC_DEFINITIONS: Final = tuple(
+    MetricDefinition(item.name, item.metadata["unit"], item.metadata["definition"]) for item in fields(Metrics)
+)

@@ -1,0 +1,108 @@
+"""What a strategy reads (features, predictions) and what it says (signals)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum, StrEnum
+from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from src.domain.arrays import freeze
+
+ParameterValue = str | int | float | bool | tuple[str, ...] | None
+
+
+class Action(IntEnum):
+    """A signal at one bar."""
+
+    SELL = -1
+    HOLD = 0
+    BUY = 1
+
+    @property
+    def word(self) -> str:
+        """The word that clients read: `buy`, `sell` or `hold`."""
+        return self.name.lower()
+
+
+class OutputKind(StrEnum):
+    """What the numbers that a model puts out mean."""
+
+    PROBABILITY = "probability"
+    """P(class 1), 0…1: long while it is at least the threshold."""
+    BINARY_LABEL = "binary_label"
+    """1 long, 0 flat."""
+    SIGNED_LABEL = "signed_label"
+    """−1 sell, 0 keep, 1 buy."""
+    VALUE = "value"
+    """A regression's number: long while it is at least the threshold."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Features:
+    """A table of numbers for a model: `values` [n, k] float64, a column per name; NaN where a bar has too little past.
+
+    Row t reads bars ≤ t only. `first_complete` is the first row without a NaN, n where there is none.
+    """
+
+    names: tuple[str, ...]
+    values: NDArray[np.float64]
+    first_complete: int
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "values", freeze(self.values, np.float64))
+        if self.values.ndim != 2 or self.values.shape[1] != len(self.names):
+            raise ValueError(f"values has shape {self.values.shape}, expected (n, {len(self.names)})")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Predictions:
+    """What a model said: `values` [n] float64, NaN for bars that it was not asked about."""
+
+    values: NDArray[np.float64]
+    kind: OutputKind
+    warnings: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "values", freeze(self.values, np.float64))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StrategyDescription:
+    """A strategy's name and the parameters it ran with (public names in camelCase, plain values)."""
+
+    name: str
+    parameters: Mapping[str, ParameterValue] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "parameters", MappingProxyType(dict(self.parameters)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Signals:
+    """A strategy's word at each bar, decided at that bar's close from bars ≤ t.
+
+    `action` [n] int8 holds `Action` values. `probability` [n] float64 is the model's P(class 1) where it gives one.
+    """
+
+    action: NDArray[np.int8]
+    strategy: StrategyDescription
+    probability: NDArray[np.float64] | None = None
+    warnings: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "action", freeze(self.action, np.int8))
+        if self.action.ndim != 1:
+            raise ValueError(f"action has shape {self.action.shape}, expected (n,)")
+        if self.action.size and not np.isin(self.action, (-1, 0, 1)).all():
+            raise ValueError("action holds a value other than -1, 0, 1")
+        if self.probability is not None:
+            object.__setattr__(self, "probability", freeze(self.probability, np.float64))
+            if self.probability.shape != self.action.shape:
+                raise ValueError("probability and action differ in length")
+
+    def __len__(self) -> int:
+        return len(self.action)

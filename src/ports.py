@@ -1,0 +1,137 @@
+"""What the service needs from the outside, each as one small Protocol. `wiring.py` hands the adapters in."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from src.domain.market import Bars, MarketRequest, MarketSeries
+from src.domain.model_files import ModelDescription, ModelFile
+from src.domain.runs import BacktestResult, ResultPage, ResultSummary
+from src.domain.signals import Features, OutputKind, Predictions, Signals
+from src.domain.trading import Simulation, TradingRules
+
+
+class BarSource(Protocol):
+    """Where candles come from."""
+
+    async def fetch(self, market: MarketRequest) -> MarketSeries:
+        """Return the closed candles asked for, oldest first; at least one.
+
+        Raises
+        ------
+        SymbolNotFound, InvalidInput, ExchangeError
+        """
+        ...
+
+    async def symbols(self) -> Sequence[str]:
+        """Return the names of the symbols that this source can fetch, sorted."""
+        ...
+
+    async def close(self) -> None:
+        """Release connections and files."""
+        ...
+
+
+class Strategy(Protocol):
+    """What turns candles into signals."""
+
+    def signals(self, bars: Bars) -> Signals:
+        """Return the word at each bar; the word at t reads bars ≤ t only."""
+        ...
+
+
+class Engine(Protocol):
+    """What turns signals into fills and equity."""
+
+    def run(self, bars: Bars, signals: Signals, rules: TradingRules) -> Simulation:
+        """Simulate on one thread, without touching shared state."""
+        ...
+
+
+class Predictor(Protocol):
+    """A loaded model, inside the sandbox's child."""
+
+    description: ModelDescription
+
+    def predict(self, features: NDArray[np.float64], names: tuple[str, ...]) -> tuple[NDArray[np.float64], OutputKind]:
+        """Return one number a row for `features` [n, k] (no NaN), whose columns are called `names`, and its meaning."""
+        ...
+
+
+class ModelFormat(Protocol):
+    """How one library's files are opened; called in the sandbox's child only."""
+
+    def load(self, file: Path) -> Predictor: ...
+
+
+class ModelRunner(Protocol):
+    """What opens model files without trusting them."""
+
+    async def inspect(self, file: ModelFile) -> ModelDescription: ...
+
+    async def predict(
+        self, file: ModelFile, features: Features, feature_columns: Sequence[str] | None, kind: OutputKind | None
+    ) -> Predictions: ...
+
+    async def close(self) -> None: ...
+
+
+class ModelFileStore(Protocol):
+    """Where users' model files are kept, each user in a folder that nothing can leave."""
+
+    async def receive(
+        self,
+        *,
+        user_id: str,
+        original_filename: str,
+        model_name: str | None,
+        chunks: AsyncIterator[bytes],
+        is_temporary: bool = False,
+    ) -> ModelFile:
+        """Stream an upload to disk and return it; nothing stays behind where this raises."""
+        ...
+
+    async def list(self, user_id: str) -> Sequence[ModelFile]: ...
+
+    async def get(self, user_id: str, reference: str) -> ModelFile: ...
+
+    async def delete(self, file: ModelFile) -> None: ...
+
+
+class ResultStore(Protocol):
+    """Where finished backtests are kept."""
+
+    async def save(self, result: BacktestResult) -> None:
+        """Keep a result; once this returns, it survives a crash of the process."""
+        ...
+
+    async def get(self, result_id: str) -> BacktestResult:
+        """Raises ResultNotFound."""
+        ...
+
+    async def summaries(self, result_ids: Sequence[str]) -> Sequence[ResultSummary]:
+        """Return them in the order asked for; raises ResultNotFound naming the first that is missing."""
+        ...
+
+    async def list(self, *, user_id: str | None, symbol: str | None, first: int, after: str | None) -> ResultPage:
+        """Return a page, newest first; `after` is a `next_cursor` (InvalidInput on field `after` otherwise)."""
+        ...
+
+    async def delete(self, result_id: str) -> None:
+        """Raises ResultNotFound."""
+        ...
+
+    async def is_reachable(self) -> bool: ...
+
+    async def close(self) -> None: ...
+
+
+class Clock(Protocol):
+    def now_ms(self) -> int:
+        """Return milliseconds since the epoch, UTC."""
+        ...

@@ -1,0 +1,107 @@
+"""The service's settings: read once from the environment or `.env`, checked, frozen, handed down."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AnyHttpUrl, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from src.domain.model_files import SandboxMode
+
+
+class SettingsError(Exception):
+    """A setting has a value that is not allowed; the message names it and what is."""
+
+
+class Settings(BaseSettings):
+    """Every setting, its default and its meaning; `.env.example` lists the same."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True, env_ignore_empty=True
+    )
+
+    host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 in the container.")
+    port: int = Field(5050, ge=0, le=65535, description="TCP port to listen on; 0 takes a free one.")
+    storage_dir: Path = Field(Path("storage"), description="Folder for models, results and caches.")
+    binance_api_url: AnyHttpUrl = Field(
+        AnyHttpUrl("https://api.binance.com"), description="Base address of the exchange's REST API."
+    )
+    binance_fallback_url: AnyHttpUrl | None = Field(
+        AnyHttpUrl("https://data-api.binance.vision"),
+        description="Second base address, asked when the first does not answer; 'none' for none.",
+    )
+    binance_timeout_s: float = Field(10.0, gt=0, le=300, description="Seconds to wait for one answer of the exchange.")
+    binance_deadline_s: float = Field(
+        30.0, gt=0, le=3600, description="Seconds for all calls and retries that one request may cost."
+    )
+    binance_weight_per_minute: int = Field(
+        4800, ge=10, le=6000, description="Request weight a minute that we allow ourselves (the exchange allows 6000)."
+    )
+    mongodb_uri: SecretStr | None = Field(
+        None, description="MongoDB connection string; empty keeps results in SQLite under STORAGE_DIR."
+    )
+    mongodb_database: str = Field(
+        "backtesting", pattern=r"^[A-Za-z0-9_-]{1,63}$", description="MongoDB database for results."
+    )
+    model_sandbox: SandboxMode = Field(
+        SandboxMode.STRICT, description="How model files are contained: strict, degraded or off."
+    )
+    max_upload_mb: int = Field(100, ge=1, le=4096, description="Largest upload, in MiB.")
+    max_models_per_user: int = Field(100, ge=1, le=100_000, description="Model files that one user may keep.")
+    max_bars: int = Field(3_000_000, ge=100, le=50_000_000, description="Most candles that one request may ask for.")
+    request_timeout_s: float = Field(120.0, gt=0, le=3600, description="Seconds that one backtest may take.")
+    graphql_introspection: bool = Field(True, description="Whether clients may read the GraphQL schema.")
+    graphql_max_depth: int = Field(12, ge=4, le=100, description="Deepest nesting of a GraphQL document.")
+    graphql_max_aliases: int = Field(100, ge=1, le=10_000, description="Most aliases in a GraphQL document.")
+    graphql_max_tokens: int = Field(4000, ge=100, le=100_000, description="Most tokens in a GraphQL document.")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least severe message logged.")
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Web origins whose pages may call the API, comma-separated; '*' for all, empty for none."
+    )
+    workers: int = Field(0, ge=0, le=64, description="Worker processes of `run.py prod`; 0 means one per core.")
+
+    @field_validator("cors_origins", mode="before")
+    @classmethod
+    def _split_origins(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.strip().rstrip("/") for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("binance_fallback_url", mode="before")
+    @classmethod
+    def _no_fallback(cls, value: object) -> object:
+        return None if isinstance(value, str) and value.strip().lower() == "none" else value
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _upper(cls, value: object) -> object:
+        return value.upper() if isinstance(value, str) else value
+
+    @property
+    def max_upload_bytes(self) -> int:
+        return self.max_upload_mb * 1024 * 1024
+
+
+def read_settings() -> Settings:
+    """Read the settings from the environment and `.env`.
+
+    Raises
+    ------
+    SettingsError
+        With one line for each wrong setting: its name, what came, and what is allowed. Secrets are not shown.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        raise SettingsError("\n".join(_explain(item) for item in error.errors())) from None
+
+
+def _explain(item: object) -> str:
+    detail = dict(item)  # type: ignore[call-overload]
+    name = str(detail["loc"][0])
+    shown = "" if "uri" in name else f" is {os.environ.get(name.upper(), detail.get('input'))!r};"
+    meaning = Settings.model_fields[name].description if name in Settings.model_fields else ""
+    return f"{name.upper()}{shown} {detail['msg']}. {meaning}"

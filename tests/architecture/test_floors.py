@@ -1,0 +1,104 @@
+"""The rooms of the house: a package imports from floors below its own only, and vendors live in one file each."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SRC = ROOT / "src"
+
+FLOORS = {
+    "domain": 0,
+    "ports": 1,
+    "engines": 2,
+    "strategies": 2,
+    "features": 2,
+    "model_formats": 2,
+    "metrics": 2,
+    "judgement": 2,
+    "market_data": 3,
+    "sandbox": 3,
+    "stores": 3,
+    "service": 4,
+    "api": 5,
+    "backtest_API": 6,
+    "wiring": 6,
+    "settings": 6,
+    "mockDataGenerator": 6,
+}
+"""The floor of each package or top-level module of src."""
+
+HIDDEN_FROM = {
+    "service": {"market_data", "sandbox", "stores"},
+    "api": {"market_data", "sandbox", "stores", "engines", "strategies", "features", "metrics", "model_formats"},
+}
+"""Rooms that may not be seen although they are below: adapters are handed in by wiring."""
+
+VENDOR_ROOMS = {
+    "vectorbt": {"engines/vectorized.py"},
+    "vectorbt_rust": {"engines/vectorized.py"},
+    "motor": {"stores/mongo.py"},
+    "pymongo": {"stores/mongo.py"},
+    "aiosqlite": {"stores/sqlite.py"},
+    "sqlite3": {"stores/sqlite.py"},
+    "onnxruntime": {"model_formats/onnx.py"},
+    "keras": {"model_formats/keras.py"},
+    "torch": {"model_formats/pytorch.py"},
+    "sklearn": {"model_formats/sklearn.py"},
+    "joblib": {"model_formats/sklearn.py"},
+}
+
+SOURCES = sorted(SRC.rglob("*.py"))
+
+
+def imported_modules(path: Path) -> Iterator[tuple[int, str]]:
+    """Yield (line, dotted name) for every import statement of a file, wherever it stands."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno}: relative import"
+            yield node.lineno, node.module or ""
+            if node.module == "src":
+                yield from ((node.lineno, f"src.{alias.name}") for alias in node.names)
+
+
+def room_of(path: Path) -> str:
+    return path.relative_to(SRC).parts[0].removesuffix(".py")
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(SRC)))
+def test_imports_come_from_lower_floors_only(path: Path) -> None:
+    room = room_of(path)
+    if room == "__init__":
+        return
+    assert room in FLOORS, f"{room} has no floor: name it in FLOORS"
+    for line, name in imported_modules(path):
+        parts = name.split(".")
+        if parts[0] != "src" or len(parts) < 2 or parts[1] in {room, "__version__"}:
+            continue
+        other = parts[1]
+        where = f"{path.relative_to(ROOT)}:{line} imports {name}"
+        assert other in FLOORS, where
+        assert FLOORS[other] < FLOORS[room] or FLOORS[room] == 6, where
+        assert other not in HIDDEN_FROM.get(room, ()), where
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(SRC)))
+def test_vendor_libraries_live_in_one_file_each(path: Path) -> None:
+    here = path.relative_to(SRC).as_posix()
+    for line, name in imported_modules(path):
+        rooms = VENDOR_ROOMS.get(name.split(".")[0])
+        assert rooms is None or here in rooms, f"{here}:{line} imports {name}, which belongs to {rooms}"
+
+
+def test_the_domain_knows_no_framework() -> None:
+    allowed = {"src", "numpy", "__future__"}
+    standard = set(__import__("sys").stdlib_module_names)
+    for path in (SRC / "domain").glob("*.py"):
+        for line, name in imported_modules(path):
+            assert name.split(".")[0] in allowed | standard, f"{path.name}:{line} imports {name}"
