@@ -52,7 +52,9 @@ class Metrics:
         metadata=_metric(_PERCENT, "Largest fall of equity from its running peak ÷ that peak × 100, positive.")
     )
     max_drawdown_duration: int | None = field(
-        metadata=_metric(_BARS, "Longest drawdown, from its peak bar to the bar that recovers it (or the last bar).")
+        metadata=_metric(
+            _BARS, "Most bars in a row below a peak of equity, up to the bar that recovers it (or the last bar)."
+        )
     )
     average_drawdown: float | None = field(metadata=_metric(_PERCENT, "Mean depth of all drawdowns × 100, positive."))
     ulcer_index: float | None = field(metadata=_metric(_PERCENT, "√(mean of squared drawdown per bar) × 100."))

@@ -1,0 +1,52 @@
+"""How far and how long equity was below its peak."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+
+class Drawdowns(NamedTuple):
+    """Depths are fractions ≥ 0 of the peak; `longest` counts bars; `mean_depth` is over drawdowns, NaN without one."""
+
+    deepest: float
+    mean_depth: float
+    longest: int
+    ulcer_index: float
+
+
+@njit(cache=True, nogil=True)
+def measure_drawdowns(equity: NDArray[np.float64]) -> Drawdowns:
+    """Return the drawdowns of equity [n] in one pass.
+
+    A drawdown begins at the first bar below a peak and ends before the bar that reaches the peak again; one still
+    running at the last bar counts, that bar included (vectorbt's `Drawdowns`). Peaks are taken from the bars' own
+    equity. The ulcer index is √(mean of squared depth per bar) (Martin & McCann 1989).
+    """
+    peak, trough = equity[0], equity[0]
+    deepest, depths, squares = 0.0, 0.0, 0.0
+    count, longest, since = 0, 0, 0
+    for t in range(equity.size):
+        value = equity[t]
+        if value >= peak:
+            if since > 0:
+                depths += (peak - trough) / peak
+                count += 1
+                longest = max(longest, since)
+                since = 0
+            peak, trough = value, value
+        else:
+            since += 1
+            trough = min(trough, value)
+            depth = (peak - value) / peak
+            deepest = max(deepest, depth)
+            squares += depth * depth
+    if since > 0:
+        depths += (peak - trough) / peak
+        count += 1
+        longest = max(longest, since)
+    mean_depth = depths / count if count > 0 else np.nan
+    return Drawdowns(deepest, mean_depth, longest, np.sqrt(squares / equity.size))

@@ -1,0 +1,87 @@
+"""Metrics where they do not exist, and on a row worked out by hand."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+
+from src.domain.market import Bars
+from src.domain.performance import METRIC_DEFINITIONS, Metrics
+from src.domain.signals import Signals, StrategyDescription
+from src.domain.trading import FillTiming, TradingRules
+from src.engines.vectorized import VectorizedEngine
+from src.metrics.summary import measure
+from tests.market import bars_of_closes
+
+
+def run(bars: Bars, action: list[int], **rules: float) -> Metrics:
+    signals = Signals(action=np.array(action, dtype=np.int8), strategy=StrategyDescription(name="by hand"))
+    chosen = TradingRules(fill=FillTiming.SAME_CLOSE, **{"fee_rate": 0.0, "slippage_rate": 0.0, **rules})
+    simulation = VectorizedEngine().run(bars, signals, chosen)
+    return measure(simulation, bars, initial_cash=chosen.initial_cash, strategy_name="by hand")
+
+
+def test_a_run_worked_out_by_hand() -> None:
+    # 1000 buys 10 units at 100; they are sold at 120 (+200) and 1200 buys 8 at 150, sold at 75 (−600): 600 are left.
+    bars = bars_of_closes([100, 120, 150, 75, 75])
+    found = run(bars, [1, -1, 1, -1, 0], initial_cash=1000.0)
+    assert found.final_equity == pytest.approx(600)
+    assert found.total_return == pytest.approx(-40)
+    assert found.buy_and_hold_return == pytest.approx(-25)
+    assert found.max_drawdown == pytest.approx(50)
+    assert found.max_drawdown_duration == 2
+    assert (found.total_trades, found.winning_trades, found.losing_trades, found.open_trades) == (2, 1, 1, 0)
+    assert found.win_rate == pytest.approx(50)
+    assert found.profit_factor == pytest.approx(200 / 600)
+    assert found.expectancy == pytest.approx(-200)
+    assert found.average_win == pytest.approx(20)
+    assert found.average_loss == pytest.approx(-50)
+    assert found.kelly == pytest.approx(0.5 - 0.5 * 0.5 / 0.2)
+    assert found.exposure == pytest.approx(40)
+    assert found.average_trade_duration == pytest.approx(1)
+    # Returns per bar: 0, +20 %, 0, −50 %, 0.
+    assert found.omega_ratio == pytest.approx(0.2 / 0.5)
+    deviation = math.sqrt(sum((r + 0.06) ** 2 for r in (0, 0.2, 0, -0.5, 0)) / 4)
+    assert found.sharpe_ratio == pytest.approx(-0.06 / deviation * math.sqrt(365))
+    assert found.turnover == pytest.approx((1000 + 1200 + 1200 + 600) / (1000 + 1200 + 1200 + 600 + 600) * 5)
+
+
+def test_without_a_trade_ratios_do_not_exist() -> None:
+    found = run(bars_of_closes([100, 120, 90]), [0, 0, 0])
+    assert found.total_return == 0
+    assert found.max_drawdown == 0
+    for name in (
+        *("sharpe_ratio", "sortino_ratio", "calmar_ratio", "omega_ratio", "tail_ratio", "skew", "kurtosis"),
+        *("win_rate", "profit_factor", "expectancy", "best_trade", "worst_trade", "sqn", "kelly", "average_drawdown"),
+    ):
+        assert getattr(found, name) is None, name
+
+
+def test_one_bar_has_no_deviation() -> None:
+    found = run(bars_of_closes([100]), [1])
+    assert found.open_trades == 1
+    assert found.sharpe_ratio is None
+    assert found.annual_volatility is None
+    assert found.beta is None
+
+
+def test_profit_without_a_loss_has_no_profit_factor() -> None:
+    found = run(bars_of_closes([100, 120, 150]), [1, -1, 0])
+    assert found.win_rate == 100
+    assert found.profit_factor is None
+
+
+@pytest.mark.parametrize("closes", [[1e-8, 1e8, 1e-8], [100.0] * 5, [1, 1e12, 1e12]])
+def test_no_figure_is_ever_infinite(closes: list[float]) -> None:
+    found = run(bars_of_closes(closes), [1] + [0] * (len(closes) - 1))
+    for item in dataclasses.fields(found):
+        value = getattr(found, item.name)
+        assert not isinstance(value, float) or math.isfinite(value), item.name
+
+
+def test_every_metric_has_a_unit_and_a_definition() -> None:
+    assert len(METRIC_DEFINITIONS) == len(dataclasses.fields(Metrics))
+    assert all(definition.unit and definition.definition for definition in METRIC_DEFINITIONS)

@@ -1,0 +1,90 @@
+"""The crossover, its means, and the up/down-day rule, against rows worked out by hand."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from src.domain.errors import InvalidInput
+from src.domain.runs import CrossoverChoice
+from src.strategies.crossover import Crossover, crossings
+from src.strategies.moving_average import simple_moving_average
+from src.strategies.registry import strategy_for
+from src.strategies.up_down import UpDown
+from tests.market import bars_of_closes, random_bars
+
+PRICES = st.lists(st.floats(1e-6, 1e9), min_size=1, max_size=60)
+
+
+@given(PRICES, st.integers(1, 20))
+def test_the_mean_is_the_exact_mean_rounded(prices: list[float], window: int) -> None:
+    means = simple_moving_average(np.array(prices), window)
+    assert np.isnan(means[: window - 1]).all()
+    for t in range(window - 1, len(prices)):
+        exact = sum(Fraction(value) for value in prices[t - window + 1 : t + 1]) / window
+        assert means[t] == pytest.approx(float(exact), rel=3e-16, abs=0)
+
+
+@given(PRICES, st.integers(1, 20), st.data())
+def test_the_mean_reads_no_later_value(prices: list[float], window: int, data: st.DataObject) -> None:
+    stop = data.draw(st.integers(0, len(prices)))
+    whole = simple_moving_average(np.array(prices), window)
+    np.testing.assert_array_equal(simple_moving_average(np.array(prices[:stop]), window), whole[:stop])
+
+
+@pytest.mark.parametrize("price", [0.1, 0.3, 1 / 3, 61_234.57])
+def test_a_flat_price_never_crosses(price: float) -> None:
+    spike = [price] * 70 + [price * 3] + [price] * 200
+    action = Crossover(CrossoverChoice()).signals(bars_of_closes(spike)).action
+    # The spike lifts the fast mean at once; 20 bars later it has left the fast mean and the slow one is above; when
+    # it has left both, they are equal again and stay so.
+    assert np.flatnonzero(action).tolist() == [70, 90]
+    assert action[[70, 90]].tolist() == [1, -1]
+
+
+def test_crossings_by_hand() -> None:
+    nan = np.nan
+    fast = np.array([nan, 1.0, 2.0, 2.0, 3.0, 3.0, 2.0, 2.0, 1.0, 2.0])
+    slow = np.array([nan, nan, 2.0, 2.0, 2.0, 2.0, 2.0, 2.0, 2.0, 1.0])
+    #                      =    =    >    >    =    =    <    >
+    assert crossings(fast, slow).tolist() == [0, 0, 0, 0, 1, 0, 0, 0, -1, 1]
+
+
+def test_too_few_bars_give_no_signal_and_say_so() -> None:
+    signals = Crossover(CrossoverChoice()).signals(bars_of_closes(range(1, 40)))
+    assert not signals.action.any()
+    assert "39 bars are too few for a mean of 50" in signals.warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("fast", "slow", "field"), [(50, 20, "fast"), (20, 20, "fast"), (0, 20, "fast"), (-3, 0, "fast")]
+)
+def test_periods_that_make_no_sense_are_refused(fast: int, slow: int, field: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        CrossoverChoice(fast=fast, slow=slow)
+    assert caught.value.field == field
+    assert str(fast) in caught.value.message
+
+
+def test_up_down_by_hand() -> None:
+    signals = UpDown().signals(bars_of_closes([5, 4, 4, 6, 6, 7, 6, 5, 8]))
+    assert signals.action.tolist() == [0, 0, 0, 1, 0, 0, -1, 0, 1]
+
+
+@pytest.mark.parametrize(
+    "strategy", [Crossover(CrossoverChoice(fast=3, slow=7)), UpDown()], ids=lambda s: type(s).__name__
+)
+@pytest.mark.parametrize("stop", [1, 2, 8, 9, 50, 199])
+def test_signals_of_a_prefix_are_a_prefix_of_the_signals(strategy: Crossover | UpDown, stop: int) -> None:
+    bars = random_bars(200, seed=3)
+    whole = strategy.signals(bars).action
+    np.testing.assert_array_equal(strategy.signals(bars.slice(0, stop)).action, whole[:stop])
+
+
+def test_the_registry_builds_the_strategy_of_a_choice() -> None:
+    choice = CrossoverChoice(fast=2, slow=3)
+    assert strategy_for(choice) == Crossover(choice)
