@@ -58,8 +58,13 @@ class Predictor(Protocol):
 
     description: ModelDescription
 
-    def predict(self, features: NDArray[np.float64], names: tuple[str, ...]) -> tuple[NDArray[np.float64], OutputKind]:
-        """Return one number a row for `features` [n, k] (no NaN), whose columns are called `names`, and its meaning."""
+    def predict(
+        self, features: NDArray[np.float64], names: tuple[str, ...], declared: OutputKind | None = None
+    ) -> tuple[NDArray[np.float64], OutputKind]:
+        """Return one number a row for `features` [n, k] (no NaN), whose columns are called `names`, and its meaning.
+
+        `declared` is what the user says the numbers mean; it comes before what the file says.
+        """
         ...
 
 
@@ -93,21 +98,48 @@ class ModelFileStore(Protocol):
         chunks: AsyncIterator[bytes],
         is_temporary: bool = False,
     ) -> ModelFile:
-        """Stream an upload to disk and return it; nothing stays behind where this raises."""
+        """Stream an upload to disk and return it; nothing stays behind where this raises, or is cancelled.
+
+        Raises
+        ------
+        InvalidInput, UnsupportedFormat, TooLarge, Conflict (too many files), StoreUnavailable
+        """
         ...
 
-    async def list(self, user_id: str) -> Sequence[ModelFile]: ...
+    async def describe(self, file: ModelFile, description: ModelDescription) -> ModelFile:
+        """Keep what the sandbox saw in a file beside it, and return the file with it; raises ModelNotFound."""
+        ...
 
-    async def get(self, user_id: str, reference: str) -> ModelFile: ...
+    async def list(self, user_id: str) -> Sequence[ModelFile]:
+        """Return a user's files, newest first."""
+        ...
 
-    async def delete(self, file: ModelFile) -> None: ...
+    async def get(self, user_id: str, reference: str) -> ModelFile:
+        """Return a file by its name, or by its relative or absolute path; raises ModelNotFound."""
+        ...
+
+    async def delete(self, file: ModelFile) -> None:
+        """Remove a file and what is kept about it; raises ModelNotFound, but not for a temporary one."""
+        ...
+
+    async def sweep_leftovers(self) -> int:
+        """Remove what uploads that never ended left behind; return how many files."""
+        ...
 
 
 class ResultStore(Protocol):
     """Where finished backtests are kept."""
 
     async def save(self, result: BacktestResult) -> None:
-        """Keep a result; once this returns, it survives a crash of the process."""
+        """Keep a result; once this returns, it survives a crash of the process.
+
+        Raises
+        ------
+        Conflict
+            Where a result of that id is kept already.
+        StoreUnavailable
+            From this and every other method, where the store cannot be read or written.
+        """
         ...
 
     async def get(self, result_id: str) -> BacktestResult:
@@ -119,7 +151,11 @@ class ResultStore(Protocol):
         ...
 
     async def list(self, *, user_id: str | None, symbol: str | None, first: int, after: str | None) -> ResultPage:
-        """Return a page, newest first; `after` is a `next_cursor` (InvalidInput on field `after` otherwise)."""
+        """Return a page, newest first.
+
+        `first` is 1…100 and `after` a `next_cursor`; InvalidInput on that field otherwise. Saves and deletes between
+        two pages neither repeat nor skip another result.
+        """
         ...
 
     async def delete(self, result_id: str) -> None:

@@ -49,7 +49,11 @@ class ModelDescription:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelFile:
-    """A model file on this machine's disk; its content is unproven and is opened in the sandbox only."""
+    """A model file on this machine's disk; its content is unproven and is opened in the sandbox only.
+
+    `model_name` is the name that the user gave, else the file's own. `description` is what the sandbox saw in it, None
+    where it has not looked. A temporary file lives for one request and is in no list.
+    """
 
     path: Path
     user_id: str
@@ -58,6 +62,8 @@ class ModelFile:
     extension: str
     size_bytes: int
     sha256: str
+    description: ModelDescription | None = None
+    is_temporary: bool = False
 
 
 def check_user_id(user_id: str, *, field: str = "userId") -> str:

@@ -60,10 +60,14 @@ class Features:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Predictions:
-    """What a model said: `values` [n] float64, NaN for bars that it was not asked about."""
+    """What a model said: `values` [n] float64, NaN for bars that it was not asked about.
+
+    `feature_columns` are the columns that it was given, in their order.
+    """
 
     values: NDArray[np.float64]
     kind: OutputKind
+    feature_columns: tuple[str, ...] | None = None
     warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

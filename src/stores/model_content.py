@@ -1,0 +1,141 @@
+"""Whether a file's first bytes agree with its extension: clear mismatches are refused before anything opens it.
+
+This proves nothing about a file's harmlessness; that is the sandbox's task.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from src.domain.errors import UnsupportedFormat
+
+HEAD_BYTES: Final = 4096
+"""How many of a file's first bytes the check wants to see."""
+
+_ZIP: Final = b"PK\x03\x04"
+_HDF5: Final = b"\x89HDF\r\n\x1a\n"
+_HDF5_OFFSETS: Final = (0, 512, 1024, 2048)  # a block of the user's own may stand before the signature
+
+_BINARY_PICKLE: Final = re.compile(rb"\x80[\x02-\x05]")
+# Protocols 0 and 1 have no signature: they begin with a class, a mark, or an empty dict or list that is then memoised.
+_TEXT_PICKLE: Final = re.compile(rb"c[A-Za-z_][\w.]*\n[A-Za-z_]|\([dlcitS]|[}\]]q")
+_COMPRESSED: Final = re.compile(
+    rb"\x78[\x01\x5e\x9c\xda]"  # zlib
+    rb"|\x1f\x8b\x08"  # gzip
+    rb"|BZh[1-9]"  # bzip2
+    rb"|\xfd7zXZ\x00|\x5d\x00\x00"  # xz, lzma
+    rb"|\x04\x22\x4d\x18"  # lz4
+)
+
+_VARINT, _BYTES = 0, 2
+# Field numbers and wire types of the outermost message: ModelProto of onnx.proto3; GraphDef of graph.proto and
+# SavedModel of saved_model.proto.
+_ONNX_FIELDS: Final[Mapping[int, tuple[int, ...]]] = {
+    1: (_VARINT,), 2: (_BYTES,), 3: (_BYTES,), 4: (_BYTES,), 5: (_VARINT,), 6: (_BYTES,), 7: (_BYTES,), 8: (_BYTES,),
+    14: (_BYTES,), 20: (_BYTES,), 25: (_BYTES,), 26: (_BYTES,),
+}  # fmt: skip
+_TENSORFLOW_FIELDS: Final[Mapping[int, tuple[int, ...]]] = {
+    1: (_VARINT, _BYTES), 2: (_BYTES,), 3: (_VARINT,), 4: (_BYTES,), 5: (_BYTES,),
+}  # fmt: skip
+
+_KNOWN: Final = (
+    ("a ZIP archive", re.compile(rb"PK\x03\x04|PK\x05\x06")),
+    ("an HDF5 file", re.compile(re.escape(_HDF5))),
+    ("a pickle", _BINARY_PICKLE),
+    ("a compressed file", re.compile(rb"\x1f\x8b|BZh|\xfd7zXZ")),
+    ("a program", re.compile(rb"\x7fELF|MZ|#!")),
+    ("an image", re.compile(rb"\x89PNG|\xff\xd8\xff|GIF8")),
+    ("a PDF document", re.compile(rb"%PDF")),
+    ("a web page or XML", re.compile(rb"\s*<")),
+    ("JSON", re.compile(rb"\s*[{\[]\s*[\"{\[\]}\d-]")),
+)
+
+
+def check_content(extension: str, head: bytes) -> None:
+    """Compare a file's first bytes (`HEAD_BYTES` of them, or all it has) with its extension.
+
+    Raises
+    ------
+    UnsupportedFormat
+        Where they cannot belong to a file of that format; says what they look like.
+    """
+    expected, is_plausible = _FORMATS[extension]
+    if is_plausible(head):
+        return
+    seen = next((name for name, signature in _KNOWN if signature.match(head)), None)
+    looks = f"looks like {seen}" if seen else "is something else"
+    raise UnsupportedFormat(f"the file is named {extension}, so it should hold {expected}; its content {looks}")
+
+
+def _is_zip(head: bytes) -> bool:
+    return head.startswith(_ZIP)
+
+
+def _is_hdf5(head: bytes) -> bool:
+    return any(head.startswith(_HDF5, offset) for offset in _HDF5_OFFSETS)
+
+
+def _is_pickle(head: bytes) -> bool:
+    return any(form.match(head) for form in (_BINARY_PICKLE, _COMPRESSED, _TEXT_PICKLE))
+
+
+def _is_torch(head: bytes) -> bool:
+    # A pickle is what torch wrote before 1.6: let through, for the sandbox's answer says how to export it.
+    return _is_zip(head) or _BINARY_PICKLE.match(head) is not None
+
+
+def _is_onnx(head: bytes) -> bool:
+    return _is_message(head, _ONNX_FIELDS)
+
+
+def _is_tensorflow(head: bytes) -> bool:
+    return _is_zip(head) or _is_message(head, _TENSORFLOW_FIELDS)
+
+
+_FORMATS: Final[Mapping[str, tuple[str, Callable[[bytes], bool]]]] = {
+    ".pkl": ("a pickle, compressed or not", _is_pickle),
+    ".joblib": ("a pickle, compressed or not", _is_pickle),
+    ".onnx": ("an ONNX model", _is_onnx),
+    ".h5": ("an HDF5 file", _is_hdf5),
+    ".keras": ("a ZIP archive", _is_zip),
+    ".pb": ("a TensorFlow graph or a zipped SavedModel", _is_tensorflow),
+    ".zip": ("a ZIP archive", _is_zip),
+    ".pt": ("a PyTorch archive", _is_torch),
+    ".pth": ("a PyTorch archive", _is_torch),
+}
+
+
+def _is_message(head: bytes, fields: Mapping[int, tuple[int, ...]]) -> bool:
+    """Whether the bytes are fields of a protobuf message, as far as they reach."""
+    at = 0
+    while at < len(head):
+        tag, at = _varint(head, at)
+        if tag & 7 not in fields.get(tag >> 3, ()):
+            return False
+        if at >= len(head):
+            return len(head) >= HEAD_BYTES
+        length, at = _varint(head, at)
+        if length < 0:
+            return False
+        if tag & 7 == _BYTES:
+            at += length
+    # A field may reach beyond the head, but not beyond the end of a file that is all head.
+    return at == len(head) or len(head) >= HEAD_BYTES
+
+
+def _varint(content: bytes, at: int) -> tuple[int, int]:
+    """Read a protobuf varint; return its value, −1 where it is longer than 64 bits allow, and where it ends."""
+    value = 0
+    for shift in range(0, 70, 7):
+        if at >= len(content):
+            break
+        byte = content[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, at
+    else:
+        return -1, at
+    return value, at

@@ -1,0 +1,269 @@
+"""Users' model files on this machine's disk: a folder for each user, which no name leads out of."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import errno
+import logging
+import os
+import threading
+import time
+import uuid
+from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
+from typing import Final, ParamSpec, TypeVar
+
+from src.domain.errors import Conflict, InvalidInput, ModelNotFound, StoreUnavailable, TooLarge
+from src.domain.model_files import ModelDescription, ModelFile, check_user_id
+from src.stores.incoming_file import IncomingFile, write_whole
+from src.stores.model_content import HEAD_BYTES, check_content
+from src.stores.model_names import UploadName, is_owner_alive, is_stored_name, owner_mark, read_upload_name, shown
+from src.stores.model_sidecars import read_model_file, sidecar_content, sidecar_path
+
+TEMPORARY_FOLDER: Final = ".tmp"
+"""User ids begin with a letter or digit, so no user's folder can have this name."""
+
+_API_FOLDER: Final = "storage"  # what relative paths begin with in the API, whatever the folder is called here
+_WRITE_BYTES: Final = 1024 * 1024
+_MEBIBYTE: Final = 1024 * 1024
+_OLD_S: Final = 86_400.0
+
+Parameters = ParamSpec("Parameters")
+Outcome = TypeVar("Outcome")
+
+_log = logging.getLogger(__name__)
+
+
+class DiskModelFiles:
+    """Keep model files as `storage_dir/{user_id}/{user_id}_{model_name}_{uuid}{ext}`, each with a sidecar `….json`.
+
+    Files that live for one request are in `storage_dir/.tmp/`, their names beginning with the process that made them.
+
+    Parameters
+    ----------
+    max_bytes
+        Largest file that is received.
+    max_models_per_user
+        Files that one user may keep; temporary ones do not count.
+    """
+
+    def __init__(self, storage_dir: Path, *, max_bytes: int, max_models_per_user: int) -> None:
+        self._root = storage_dir.resolve()
+        self._roots = tuple(dict.fromkeys((str(self._root), str(storage_dir.absolute()), _API_FOLDER)))
+        self._max_bytes = max_bytes
+        self._max_models = max_models_per_user
+        self._counting = threading.Lock()
+
+    async def receive(
+        self,
+        *,
+        user_id: str,
+        original_filename: str,
+        model_name: str | None,
+        chunks: AsyncIterator[bytes],
+        is_temporary: bool = False,
+    ) -> ModelFile:
+        """Stream an upload to disk; see `ModelFileStore.receive`.
+
+        Notes
+        -----
+        Reading stops with the first chunk that goes beyond `max_bytes`. The file has its final name only once all of
+        it, and its sidecar, is on the disk.
+        """
+        folder = self._folder(user_id)
+        if is_temporary:
+            folder = self._root / TEMPORARY_FOLDER
+        name = read_upload_name(original_filename, model_name)
+        incoming = IncomingFile(folder / f".{owner_mark()}{uuid.uuid4().hex}.part")
+        try:
+            await _on_disk(self._check_room, user_id, 0 if is_temporary else 1)
+            await _on_disk(incoming.open)
+            await self._stream(incoming, name, chunks)
+            return await _on_disk(self._keep, incoming, user_id, name, folder, is_temporary)
+        except BaseException:
+            # Shielded, because a second cancellation must not leave the file behind either.
+            await asyncio.shield(asyncio.to_thread(incoming.abandon))
+            raise
+
+    async def describe(self, file: ModelFile, description: ModelDescription) -> ModelFile:
+        """Keep what the sandbox saw in a file; raises ModelNotFound where the file is gone."""
+        described = dataclasses.replace(file, description=description)
+        if not file.is_temporary:
+            await _on_disk(self._write_sidecar, described)
+        return described
+
+    async def list(self, user_id: str) -> Sequence[ModelFile]:
+        return await _on_disk(self._read_folder, self._folder(user_id), user_id)
+
+    async def get(self, user_id: str, reference: str) -> ModelFile:
+        """Return a user's file.
+
+        `reference` is a file name, `storage/{user_id}/{file name}`, or the absolute path. Whatever else it is, and
+        whoever else has such a file, the answer is ModelNotFound.
+        """
+        folder = self._folder(user_id)
+        name = self._name_in(reference, user_id)
+        file = await _on_disk(_read_in_real_folder, folder, name, user_id) if name else None
+        if file is None:
+            raise _model_not_found(user_id, reference)
+        return file
+
+    async def delete(self, file: ModelFile) -> None:
+        await _on_disk(self._remove, file)
+
+    async def sweep_leftovers(self) -> int:
+        swept = await _on_disk(self._sweep)
+        if swept:
+            _log.info("removed %d files that unfinished requests had left", swept)
+        return swept
+
+    def _folder(self, user_id: str) -> Path:
+        return self._root / check_user_id(user_id)
+
+    async def _stream(self, incoming: IncomingFile, name: UploadName, chunks: AsyncIterator[bytes]) -> None:
+        """Write the chunks as they come, in larger pieces, and check size and content on the way."""
+        received = 0
+        pending = bytearray()
+        is_checked = False
+        async for chunk in chunks:
+            received += len(chunk)
+            if received > self._max_bytes:
+                raise TooLarge(f"the file is larger than the {self._max_bytes / _MEBIBYTE:g} MiB that are allowed")
+            pending += chunk
+            if not is_checked and len(pending) >= HEAD_BYTES:
+                check_content(name.extension, bytes(pending[:HEAD_BYTES]))
+                is_checked = True
+            if len(pending) >= _WRITE_BYTES:
+                await _on_disk(incoming.write, bytes(pending))
+                pending.clear()
+        if not received:
+            raise InvalidInput("the file is empty; a model file has at least one byte", field="file")
+        if not is_checked:
+            check_content(name.extension, bytes(pending))
+        await _on_disk(incoming.write, bytes(pending))
+
+    def _keep(
+        self, incoming: IncomingFile, user_id: str, name: UploadName, folder: Path, is_temporary: bool
+    ) -> ModelFile:
+        sha256 = incoming.finish()
+        stored = name.stored(user_id)
+        file = ModelFile(
+            path=folder / (owner_mark() + stored if is_temporary else stored),
+            user_id=user_id,
+            original_filename=name.filename,
+            model_name=name.model_name,
+            extension=name.extension,
+            size_bytes=incoming.size_bytes,
+            sha256=sha256,
+            is_temporary=is_temporary,
+        )
+        with self._counting:
+            self._check_room(user_id, 0 if is_temporary else 1)
+            incoming.keep(file.path, None if is_temporary else sidecar_path(file.path), sidecar_content(file))
+        return file
+
+    def _check_room(self, user_id: str, wanted: int) -> None:
+        if wanted and len(_stored_names(self._folder(user_id))) + wanted > self._max_models:
+            raise Conflict(
+                f"user {user_id!r} keeps {self._max_models} model files, which is the most allowed; delete one first"
+            )
+
+    def _name_in(self, reference: str, user_id: str) -> str | None:
+        """Return the file name that a reference means, None where it can mean none of this user's."""
+        for root in self._roots:
+            prefix = f"{root}/{user_id}/"
+            if reference.startswith(prefix):
+                reference = reference.removeprefix(prefix)
+                break
+        return reference if is_stored_name(reference) else None
+
+    def _read_folder(self, folder: Path, user_id: str) -> Sequence[ModelFile]:
+        files = []
+        for name in _stored_names(folder):
+            with contextlib.suppress(FileNotFoundError):  # deleted in the meantime
+                changed_ns = (folder / name).lstat().st_mtime_ns
+                if file := read_model_file(folder / name, user_id):
+                    files.append((changed_ns, name, file))
+        return [file for _, _, file in sorted(files, key=lambda item: item[:2], reverse=True)]
+
+    def _write_sidecar(self, file: ModelFile) -> None:
+        if self._is_ours(file) and read_model_file(file.path, file.user_id):
+            write_whole(sidecar_path(file.path), sidecar_content(file))
+            if file.path.exists():
+                return
+            sidecar_path(file.path).unlink(missing_ok=True)  # the file was deleted while we wrote about it
+        raise _model_not_found(file.user_id, file.path.name)
+
+    def _is_ours(self, file: ModelFile) -> bool:
+        folder = self._root / TEMPORARY_FOLDER if file.is_temporary else self._folder(file.user_id)
+        return file.path.parent == folder and not folder.is_symlink()
+
+    def _remove(self, file: ModelFile) -> None:
+        if not self._is_ours(file):
+            raise _model_not_found(file.user_id, file.path.name)
+        try:
+            file.path.unlink(missing_ok=file.is_temporary)
+        except FileNotFoundError as error:
+            raise _model_not_found(file.user_id, file.path.name) from error
+        sidecar_path(file.path).unlink(missing_ok=True)
+
+    def _sweep(self) -> int:
+        swept = 0
+        for folder in _folders(self._root):
+            for path in list(folder.iterdir()):
+                with contextlib.suppress(FileNotFoundError):  # another worker sweeps too
+                    if _is_leftover(path, is_temporary=folder.name == TEMPORARY_FOLDER):
+                        path.unlink()
+                        swept += 1
+        return swept
+
+
+def _folders(root: Path) -> Sequence[Path]:
+    """Return the folders of users, and that of temporary files."""
+    if not root.is_dir():
+        return []
+    candidates = (path for path in root.iterdir() if not path.name.startswith(".") or path.name == TEMPORARY_FOLDER)
+    return [path for path in candidates if path.is_dir() and not path.is_symlink()]
+
+
+def _is_leftover(path: Path, *, is_temporary: bool) -> bool:
+    """Whether a file belongs to a process that is gone, is unfinished since a day, or speaks of no model."""
+    if path.is_dir() and not path.is_symlink():
+        return False
+    is_old = time.time() - path.lstat().st_mtime > _OLD_S
+    if is_temporary or (path.name.startswith(".") and path.name.endswith(".part")):
+        return is_old or is_owner_alive(path.name) is False
+    model = path.with_suffix("")
+    return is_old and path.suffix == ".json" and is_stored_name(model.name) and not model.exists()
+
+
+def _stored_names(folder: Path) -> Sequence[str]:
+    if folder.is_symlink():
+        return []
+    try:
+        with os.scandir(folder) as entries:
+            return [
+                entry.name for entry in entries if is_stored_name(entry.name) and entry.is_file(follow_symlinks=False)
+            ]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def _read_in_real_folder(folder: Path, name: str, user_id: str) -> ModelFile | None:
+    return None if folder.is_symlink() or not folder.is_dir() else read_model_file(folder / name, user_id)
+
+
+def _model_not_found(user_id: str, reference: str) -> ModelNotFound:
+    return ModelNotFound(f"user {user_id!r} has no model {shown(reference)}")
+
+
+async def _on_disk(work: Callable[Parameters, Outcome], *args: Parameters.args, **kwargs: Parameters.kwargs) -> Outcome:
+    """Do blocking work on a worker thread, and turn the disk's errors into the service's own."""
+    try:
+        return await asyncio.to_thread(work, *args, **kwargs)
+    except OSError as error:
+        is_full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        reason = "the disk is full" if is_full else "its folder cannot be read or written"
+        raise StoreUnavailable(f"the store of model files cannot be used: {reason}") from error

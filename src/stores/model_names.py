@@ -1,0 +1,125 @@
+"""Names of model files: what of a client's name is kept, and which names on disk are ours."""
+
+from __future__ import annotations
+
+import os
+import re
+import unicodedata
+import uuid
+from pathlib import Path, PurePosixPath
+from typing import Final, NamedTuple
+
+from src.domain.errors import InvalidInput, UnsupportedFormat
+from src.domain.model_files import MODEL_EXTENSIONS
+
+MAX_MODEL_NAME_LENGTH: Final = 128
+MAX_FILENAME_LENGTH: Final = 255
+
+_MAX_SLUG_LENGTH: Final = 64
+_MAX_SHOWN: Final = 80
+_STORED_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,254}")
+_OWNER: Final = re.compile(r"\.?(?P<pid>[0-9]{1,10})-(?P<started>[0-9]{1,20})\.")
+_UUID: Final = re.compile(r"_[0-9a-f]{32}$")
+_START_FIELD: Final = 19  # `starttime` is the 22nd field of /proc/PID/stat; the first two end with the last ")"
+
+
+class UploadName(NamedTuple):
+    """A client's names, made harmless: `filename` and `model_name` for people, `slug` and `extension` for the disk."""
+
+    filename: str
+    model_name: str
+    slug: str
+    extension: str
+
+    def stored(self, user_id: str) -> str:
+        """Return a new name `{user_id}_{model_name}_{uuid}{ext}`."""
+        return f"{user_id}_{self.slug}_{uuid.uuid4().hex}{self.extension}"
+
+
+def read_upload_name(original_filename: str, model_name: str | None) -> UploadName:
+    """Read the names that came with an upload.
+
+    Raises
+    ------
+    UnsupportedFormat
+        Where the file name has no extension, or one that no format has.
+    InvalidInput
+        On field `modelName`, where it is too long.
+    """
+    filename = _printable(original_filename.replace("\\", "/").rsplit("/", 1)[-1])
+    suffix = PurePosixPath(filename).suffix
+    stem, extension = filename.removesuffix(suffix), suffix.lower()
+    if extension not in MODEL_EXTENSIONS:
+        what = f"the extension {shown(extension)}" if extension else "no extension"
+        raise UnsupportedFormat(
+            f"the file {shown(filename)} has {what}; a model file has one of {' '.join(MODEL_EXTENSIONS)}"
+        )
+    given = _printable(model_name or "")
+    if len(given) > MAX_MODEL_NAME_LENGTH:
+        raise InvalidInput(
+            f"modelName has {len(given)} characters; allowed: up to {MAX_MODEL_NAME_LENGTH}", field="modelName"
+        )
+    name = given or stem
+    return UploadName(
+        filename=stem[: MAX_FILENAME_LENGTH - len(extension)] + filename[len(stem) :],
+        model_name=name[:MAX_MODEL_NAME_LENGTH],
+        slug=_slug(name),
+        extension=extension,
+    )
+
+
+def model_name_in(stored_name: str, user_id: str) -> str:
+    """Return the model's name as a stored name has it."""
+    return _UUID.sub("", PurePosixPath(stored_name).stem.removeprefix(f"{user_id}_")) or stored_name
+
+
+def is_stored_name(name: str) -> bool:
+    """Whether a file of that name in a user's folder is a model: a plain name, no path, not hidden, known extension."""
+    return _STORED_NAME.fullmatch(name) is not None and PurePosixPath(name).suffix.lower() in MODEL_EXTENSIONS
+
+
+def shown(text: str) -> str:
+    """Return a client's text for a message: quoted, and not too long."""
+    return repr(text if len(text) <= _MAX_SHOWN else text[:_MAX_SHOWN] + "…")
+
+
+def owner_mark() -> str:
+    """Return what tells this process from every other, for names of files that end with it: `PID-START.`."""
+    pid = os.getpid()
+    return f"{pid}-{_started(pid) or 0}."
+
+
+def is_owner_alive(name: str) -> bool | None:
+    """Whether the process that marked a name runs still; None where the name bears no mark."""
+    mark = _OWNER.match(name)
+    if mark is None:
+        return None
+    pid = int(mark["pid"])
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        pass  # it runs, as another user
+    # Process ids come again, in a restarted container at once: the same id with another start is another process.
+    return int(mark["started"]) == (_started(pid) or 0)
+
+
+def _started(pid: int) -> int | None:
+    """Return when a process started, in clock ticks since boot; None where the system does not say."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return None
+    return int(stat.rpartition(")")[2].split()[_START_FIELD])
+
+
+def _printable(name: str) -> str:
+    """Drop control characters, line separators and what is no character at all (lone surrogates)."""
+    kept = (char for char in name if unicodedata.category(char) not in ("Cc", "Cf", "Cs", "Zl", "Zp"))
+    return "".join(kept).strip()
+
+
+def _slug(name: str) -> str:
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    return re.sub(r"[^A-Za-z0-9_.-]+", "_", plain)[:_MAX_SLUG_LENGTH].strip("_") or "model"

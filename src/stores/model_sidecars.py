@@ -1,0 +1,87 @@
+"""What is kept about a model file, as JSON beside it; the file is usable without it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import stat
+from pathlib import Path
+from typing import Any, Final
+
+from src.domain.model_files import ModelDescription, ModelFile
+from src.stores.model_names import model_name_in
+from src.stores.plain import from_plain, to_plain
+
+SIDECAR_VERSION: Final = 1
+
+_MAX_SIDECAR_BYTES: Final = 4 * 1024 * 1024
+
+
+def sidecar_path(path: Path) -> Path:
+    return path.with_name(f"{path.name}.json")
+
+
+def sidecar_content(file: ModelFile) -> bytes:
+    """Return what is kept about a file."""
+    kept = {
+        "schema_version": SIDECAR_VERSION,
+        "original_filename": file.original_filename,
+        "model_name": file.model_name,
+        "size_bytes": file.size_bytes,
+        "sha256": file.sha256,
+        "description": to_plain(file.description, {}),
+    }
+    return json.dumps(kept, indent=1).encode()
+
+
+def read_model_file(path: Path, user_id: str) -> ModelFile | None:
+    """Return the model file at `path`; None where there is no regular file (a symbolic link is none).
+
+    Without a sidecar that fits the file, what can be told from the file itself is told: its name, size and hash.
+    """
+    try:
+        status = path.lstat()
+        if not stat.S_ISREG(status.st_mode):
+            return None
+        kept = _read_sidecar(sidecar_path(path), status.st_size)
+        return ModelFile(
+            path=path,
+            user_id=user_id,
+            original_filename=str(kept.get("original_filename", path.name)),
+            model_name=str(kept.get("model_name", model_name_in(path.name, user_id))),
+            extension=path.suffix.lower(),
+            size_bytes=status.st_size,
+            sha256=str(kept["sha256"]) if "sha256" in kept else _hash(path),
+            description=_read_description(kept.get("description")),
+        )
+    except FileNotFoundError:
+        return None
+
+
+def _read_sidecar(path: Path, size_bytes: int) -> dict[str, Any]:
+    """Return what a sidecar says; nothing where there is none, or it speaks of a file of another size."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return {}
+    with os.fdopen(descriptor, "rb") as file:
+        try:
+            kept = json.loads(file.read(_MAX_SIDECAR_BYTES))
+        except (ValueError, RecursionError):
+            return {}
+    is_ours = isinstance(kept, dict) and kept.get("schema_version") == SIDECAR_VERSION
+    return kept if is_ours and kept.get("size_bytes") == size_bytes else {}
+
+
+def _read_description(plain: Any) -> ModelDescription | None:
+    try:
+        description: ModelDescription | None = from_plain(ModelDescription | None, plain, {})
+    except (TypeError, ValueError):
+        return None  # the sandbox can look again
+    return description
+
+
+def _hash(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,83 @@
+"""Pages of results, newest first: what a client may ask for, and the cursor that says where the next page begins."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from typing import Final, NamedTuple
+
+from src.domain.errors import InvalidInput, ResultNotFound
+
+MAX_PAGE_SIZE: Final = 100
+
+_MAX_CURSOR_LENGTH: Final = 1024
+_MAX_SHOWN: Final = 80
+_MAX_ID_LENGTH: Final = 200
+
+
+class Position(NamedTuple):
+    """The last result of a page; the next page holds the results before it in (`created_ms`, `id`) order.
+
+    A position stays right whatever is saved or deleted in between, which a count of rows to skip does not.
+    """
+
+    created_ms: int
+    id: str
+
+    def to_cursor(self) -> str:
+        """Return the opaque text that clients send back as `after`."""
+        return base64.urlsafe_b64encode(json.dumps([self.created_ms, self.id]).encode()).decode().rstrip("=")
+
+    @staticmethod
+    def from_cursor(cursor: str) -> Position:
+        """Read a cursor.
+
+        Raises
+        ------
+        InvalidInput
+            On field `after`, where the text is not one that `to_cursor` made.
+        """
+        try:
+            if len(cursor) > _MAX_CURSOR_LENGTH:
+                raise ValueError("too long")
+            text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
+            created_ms, result_id = json.loads(text)
+            if type(created_ms) is not int or not isinstance(result_id, str) or not is_storable_text(result_id):
+                raise ValueError("not a position")
+            if not -(2**63) <= created_ms < 2**63:
+                raise ValueError("not a time")
+        except (ValueError, TypeError, binascii.Error, RecursionError) as error:
+            shown = cursor if len(cursor) <= _MAX_SHOWN else cursor[:_MAX_SHOWN] + "…"
+            raise InvalidInput(
+                f"after is {shown!r}; allowed: the cursor that came with an earlier page", field="after"
+            ) from error
+        return Position(created_ms, result_id)
+
+
+def check_page_size(first: int) -> int:
+    """Return `first` where it is 1…100; raises InvalidInput on field `first`."""
+    if not 1 <= first <= MAX_PAGE_SIZE:
+        raise InvalidInput(f"first is {first}; allowed: 1 to {MAX_PAGE_SIZE}", field="first")
+    return first
+
+
+def is_storable_text(text: str) -> bool:
+    """Whether a store can hold or look for `text`: UTF-8 has no lone surrogates, JSON has."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def check_result_id(result_id: str) -> str:
+    """Return an id that a store can look for; raises ResultNotFound for one that no result can have."""
+    if not result_id or len(result_id) > _MAX_ID_LENGTH or not is_storable_text(result_id):
+        raise result_not_found(result_id)
+    return result_id
+
+
+def result_not_found(result_id: str) -> ResultNotFound:
+    shown = result_id if len(result_id) <= _MAX_SHOWN else result_id[:_MAX_SHOWN] + "…"
+    return ResultNotFound(f"there is no result {shown!r}")

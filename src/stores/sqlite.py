@@ -1,0 +1,309 @@
+"""Results in one SQLite file: the embedded store, safe for several processes at once."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import sqlite3
+import time
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import aiosqlite
+
+from src.domain.errors import Conflict, StoreUnavailable
+from src.domain.runs import BacktestResult, ResultPage, ResultSummary
+from src.stores.documents import ResultDocument, UnreadableDocument, decode, decode_summary, encode
+from src.stores.migrations import MIGRATIONS
+from src.stores.pages import Position, check_page_size, check_result_id, is_storable_text, result_not_found
+
+_WAL_LIMIT_BYTES: Final = 64 * 1024 * 1024
+_IDS_PER_QUERY: Final = 500
+_RETRY_AFTER_S: Final = 1.0
+
+_REASONS: Final = {
+    sqlite3.SQLITE_FULL: "the disk is full",
+    sqlite3.SQLITE_BUSY: "another process holds it locked",
+    sqlite3.SQLITE_LOCKED: "another process holds it locked",
+    sqlite3.SQLITE_CORRUPT: "its file is damaged",
+    sqlite3.SQLITE_NOTADB: "its file is damaged or not a database",
+    sqlite3.SQLITE_READONLY: "its file cannot be written to",
+    sqlite3.SQLITE_CANTOPEN: "its file cannot be opened",
+    sqlite3.SQLITE_IOERR: "the disk cannot be read or written",
+}
+
+_log = logging.getLogger(__name__)
+
+
+class SqliteStore:
+    """Keep results in the SQLite file `path`, which is made when first needed.
+
+    A save is one transaction, on the disk before it is acknowledged (`synchronous=FULL`). The write-ahead log lets
+    readers read while another connection or process writes; writers wait for each other up to `busy_timeout_s`.
+
+    Raises
+    ------
+    StoreUnavailable
+        From every method, where the file is locked, damaged, full or out of reach.
+    """
+
+    def __init__(self, path: Path, *, busy_timeout_s: float = 10.0, reader_count: int = 3) -> None:
+        self._path = path
+        self._busy_timeout_s = busy_timeout_s
+        self._reader_count = reader_count
+        self._opening = asyncio.Lock()
+        self._writing = asyncio.Lock()
+        self._writes: set[asyncio.Task[int]] = set()
+        self._writer: aiosqlite.Connection | None = None
+        self._readers: asyncio.LifoQueue[aiosqlite.Connection] = asyncio.LifoQueue()
+        self._is_closed = False
+
+    async def save(self, result: BacktestResult) -> None:
+        document = await asyncio.to_thread(encode, result)
+        market = result.request.market
+        summary = json.dumps(document.summary, allow_nan=False)
+        row = (result.id, result.created_ms, result.request.user_id, market.symbol, summary)
+        parts = [(result.id, name, content) for name, content in document.parts.items()]
+        try:
+            await self._write(
+                ("INSERT INTO results (id, created_ms, user_id, symbol, summary) VALUES (?, ?, ?, ?, ?)", [row]),
+                ("INSERT INTO result_parts (result_id, name, content) VALUES (?, ?, ?)", parts),
+            )
+        except sqlite3.IntegrityError as error:
+            raise Conflict(f"there is a result {result.id!r} already") from error
+
+    async def get(self, result_id: str) -> BacktestResult:
+        check_result_id(result_id)
+        # One statement sees one state of the database, so a delete in between cannot leave half a result.
+        rows = await self._read(
+            "SELECT '', summary FROM results WHERE id = ?1 "
+            "UNION ALL SELECT name, content FROM result_parts WHERE result_id = ?1",
+            (result_id,),
+        )
+        parts = {name: content for name, content in rows if name}
+        summaries = [content for name, content in rows if not name]
+        if not summaries:
+            raise result_not_found(result_id)
+        with _reading(result_id):
+            return await asyncio.to_thread(decode, ResultDocument(summary=json.loads(summaries[0]), parts=parts))
+
+    async def summaries(self, result_ids: Sequence[str]) -> Sequence[ResultSummary]:
+        wanted = list(dict.fromkeys(check_result_id(result_id) for result_id in result_ids))
+        found: dict[str, ResultSummary] = {}
+        for start in range(0, len(wanted), _IDS_PER_QUERY):
+            some = wanted[start : start + _IDS_PER_QUERY]
+            marks = ", ".join("?" * len(some))
+            rows = await self._read(f"SELECT id, summary FROM results WHERE id IN ({marks})", some)  # noqa: S608
+            found |= {row[0]: _summary(row) for row in rows}
+        for result_id in result_ids:
+            if result_id not in found:
+                raise result_not_found(result_id)
+        return [found[result_id] for result_id in result_ids]
+
+    async def list(self, *, user_id: str | None, symbol: str | None, first: int, after: str | None) -> ResultPage:
+        check_page_size(first)
+        conditions: dict[str, tuple[Any, ...]] = {}
+        if after is not None:
+            conditions["(created_ms, id) < (?, ?)"] = tuple(Position.from_cursor(after))
+        for column, wanted in (("user_id", user_id), ("symbol", symbol)):
+            if wanted is not None:
+                if not is_storable_text(wanted):
+                    return ResultPage(summaries=(), next_cursor=None)
+                conditions[f"{column} = ?"] = (wanted,)
+        where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
+        rows = await self._read(
+            f"SELECT id, summary FROM results {where} ORDER BY created_ms DESC, id DESC LIMIT ?",  # noqa: S608
+            [*(value for values in conditions.values() for value in values), first + 1],
+        )
+        page = tuple(_summary(row) for row in rows[:first])
+        cursor = Position(page[-1].created_ms, page[-1].id).to_cursor() if len(rows) > first else None
+        return ResultPage(summaries=page, next_cursor=cursor)
+
+    async def delete(self, result_id: str) -> None:
+        check_result_id(result_id)
+        deleted = await self._write(
+            ("DELETE FROM result_parts WHERE result_id = ?", [(result_id,)]),
+            ("DELETE FROM results WHERE id = ?", [(result_id,)]),
+        )
+        if not deleted:
+            raise result_not_found(result_id)
+
+    async def is_reachable(self) -> bool:
+        try:
+            await self._read("SELECT id FROM results LIMIT 1")
+        except StoreUnavailable:
+            return False
+        return True
+
+    async def close(self) -> None:
+        """Finish the writes that were begun, then close the file; calling it again does nothing."""
+        self._is_closed = True
+        async with self._opening:
+            if self._writer is None:
+                return
+            await asyncio.gather(*self._writes, return_exceptions=True)
+            readers = [await self._readers.get() for _ in range(self._reader_count)]
+            with _translated():
+                for connection in (*readers, self._writer):
+                    await connection.close()
+            self._writer = None
+            for reader in readers:  # whoever still waits for one is told that the store is closed
+                self._readers.put_nowait(reader)
+
+    async def _read(self, query: str, parameters: Sequence[Any] = ()) -> Sequence[Any]:
+        await self._open()
+        reader = await self._readers.get()
+        try:
+            self._check_open()
+            with _translated():
+                return list(await reader.execute_fetchall(query, parameters))
+        finally:
+            self._readers.put_nowait(reader)
+
+    async def _write(self, *statements: tuple[str, Sequence[Sequence[Any]]]) -> int:
+        """Run statements in one transaction; return the number of rows that the last one touched.
+
+        A caller that is cancelled leaves while the transaction runs to its end: it can never be left open.
+        """
+        writer = await self._open()
+        task = asyncio.create_task(self._transact(writer, statements))
+        self._writes.add(task)
+        task.add_done_callback(self._forget_write)
+        return await asyncio.shield(task)
+
+    def _forget_write(self, task: asyncio.Task[int]) -> None:
+        self._writes.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.debug("a write failed: %s", error)
+
+    async def _transact(
+        self, writer: aiosqlite.Connection, statements: Sequence[tuple[str, Sequence[Sequence[Any]]]]
+    ) -> int:
+        touched = 0
+        with _translated():
+            async with self._writing, _transaction(writer):
+                for statement, rows in statements:
+                    async with writer.executemany(statement, rows) as cursor:
+                        touched = cursor.rowcount
+        return touched
+
+    async def _open(self) -> aiosqlite.Connection:
+        self._check_open()
+        if self._writer is not None:
+            return self._writer
+        async with self._opening:
+            self._check_open()
+            if self._writer is None:
+                self._writer = await self._open_connections()
+            return self._writer
+
+    def _check_open(self) -> None:
+        if self._is_closed:
+            raise StoreUnavailable("the result store is closed")
+
+    async def _open_connections(self) -> aiosqlite.Connection:
+        opened: list[aiosqlite.Connection] = []
+        try:
+            with _translated():
+                await asyncio.to_thread(self._path.parent.mkdir, parents=True, exist_ok=True)
+                for _ in range(1 + self._reader_count):
+                    opened.append(await self._connect())
+                    if len(opened) == 1:
+                        await self._prepare(opened[0])
+                    else:
+                        await opened[-1].execute("PRAGMA query_only = ON")
+        except BaseException:
+            for connection in opened:
+                await connection.close()
+            raise
+        for reader in opened[1:]:
+            self._readers.put_nowait(reader)
+        return opened[0]
+
+    async def _connect(self) -> aiosqlite.Connection:
+        return await aiosqlite.connect(self._path, timeout=self._busy_timeout_s, isolation_level=None)
+
+    async def _prepare(self, writer: aiosqlite.Connection) -> None:
+        await self._switch_to_write_ahead_log(writer)
+        await writer.execute("PRAGMA synchronous = FULL")
+        await writer.execute(f"PRAGMA journal_size_limit = {_WAL_LIMIT_BYTES}")
+        async with _transaction(writer):
+            [[version]] = await writer.execute_fetchall("PRAGMA user_version")
+            if version > len(MIGRATIONS):
+                raise StoreUnavailable(
+                    f"the result store was written by a newer version of this service (schema {version}; "
+                    f"this build knows up to {len(MIGRATIONS)})"
+                )
+            for statements in MIGRATIONS[version:]:
+                for statement in statements:
+                    await writer.execute(statement)
+            await writer.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+
+    async def _switch_to_write_ahead_log(self, writer: aiosqlite.Connection) -> None:
+        # SQLite does not wait its busy timeout for this one switch, which several processes may try at once.
+        deadline = time.monotonic() + self._busy_timeout_s
+        while True:
+            try:
+                [[mode]] = await writer.execute_fetchall("PRAGMA journal_mode = WAL")
+            except sqlite3.OperationalError as error:
+                if _primary_code(error) != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                    raise
+                await asyncio.sleep(0.02)
+                continue
+            if mode != "wal":
+                _log.warning("this file system allows SQLite no write-ahead log: readers will wait for writers")
+            return
+
+
+@asynccontextmanager
+async def _transaction(writer: aiosqlite.Connection) -> AsyncIterator[None]:
+    """Commit what is done inside; roll it back where that raises."""
+    # IMMEDIATE takes the write lock at once, where SQLite waits for it; a later upgrade could fail without waiting.
+    await writer.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        await writer.commit()
+    except BaseException:
+        # SQLite has rolled back by itself after some errors (a full disk, for one).
+        if writer.in_transaction:
+            await writer.rollback()
+        raise
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Turn SQLite's errors into the service's own; a key that is taken is left to the caller, who knows whose."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY:
+            raise
+        code = _primary_code(error)
+        reason = _REASONS.get(code, "it answered with an error")
+        retry_after_s = _RETRY_AFTER_S if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED) else None
+        raise StoreUnavailable(f"the result store cannot be used: {reason}", retry_after_s=retry_after_s) from error
+    except OSError as error:
+        raise StoreUnavailable("the result store cannot be used: its folder cannot be made") from error
+
+
+def _primary_code(error: sqlite3.Error) -> int:
+    # Python's own complaints (wrong use of the API) carry no code.
+    return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+
+
+@contextmanager
+def _reading(result_id: str) -> Iterator[None]:
+    try:
+        yield
+    except ValueError as error:  # UnreadableDocument, or a summary that is not JSON
+        reason = str(error) if isinstance(error, UnreadableDocument) else "its summary is damaged"
+        raise StoreUnavailable(f"the stored result {result_id!r} cannot be read: {reason}") from error
+
+
+def _summary(row: Any) -> ResultSummary:
+    result_id, summary = row
+    with _reading(result_id):
+        return decode_summary(json.loads(summary))

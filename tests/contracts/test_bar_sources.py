@@ -1,0 +1,159 @@
+"""What every source of candles owes its callers, whatever it reads them from."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import numpy as np
+import pytest
+import pytest_asyncio
+
+from src.domain.errors import InvalidInput, SymbolNotFound
+from src.domain.market import INTERVALS, Bars, MarketRequest, MarketSeries
+from src.market_data.binance import BinanceSource
+from src.market_data.grid import close_times_ms
+from src.market_data.simulated import SimulatedSource, simulate_bars
+from src.ports import BarSource
+from tests.clocks import FixedClock
+from tests.exchange import LoopbackExchange
+
+HOUR = INTERVALS["1h"]
+NOW_MS = 1_700_001_000_000
+"""2023-11-14T22:30, in the middle of an hour."""
+OPEN_MS = 1_699_999_200_000
+"""When the candle opened that is still forming then."""
+TRADED = 2500
+EVERY_SOURCE = ["binance", "simulated"]
+
+
+@pytest_asyncio.fixture(params=EVERY_SOURCE)
+async def source(request: pytest.FixtureRequest) -> AsyncIterator[BarSource]:
+    """One adapter after the other; each knows at least 2,500 hours of BTCUSDT until NOW_MS and a day of ETHUSDT."""
+    made: BarSource
+    if request.param == "simulated":
+        made = SimulatedSource(clock=FixedClock(NOW_MS), seed=7)
+        yield made
+        await made.close()
+        return
+    hours = simulate_bars("BTCUSDT", HOUR, OPEN_MS - TRADED * HOUR.milliseconds, TRADED + 24, 7)
+    with LoopbackExchange([hours, simulate_bars("ETHUSDT", HOUR, OPEN_MS, 24, 7)], now_ms=NOW_MS) as exchange:
+        made = BinanceSource(
+            base_urls=[exchange.url],
+            timeout_s=5,
+            deadline_s=20,
+            weight_per_minute=6000,
+            clock=FixedClock(NOW_MS),
+        )
+        yield made
+        await made.close()
+
+
+def wish(limit: int, *, start: int | None = None, end: int | None = None, symbol: str = "BTCUSDT") -> MarketRequest:
+    """Ask for hours; `start` and `end` count hours from the one still forming (0), backwards."""
+    return MarketRequest(
+        symbol=symbol,
+        interval=HOUR,
+        limit=limit,
+        start_ms=None if start is None else OPEN_MS + start * HOUR.milliseconds,
+        end_ms=None if end is None else max(0, OPEN_MS + end * HOUR.milliseconds),
+    )
+
+
+def hours_of(series: MarketSeries) -> list[int]:
+    return ((series.bars.open_time_ms - OPEN_MS) // HOUR.milliseconds).tolist()
+
+
+@pytest.mark.parametrize("limit", [1, 2, 999, 1000, 1001, 2345])
+async def test_without_a_start_the_newest_closed_candles_come(source: BarSource, limit: int) -> None:
+    assert hours_of(await source.fetch(wish(limit))) == list(range(-limit, 0))
+
+
+@pytest.mark.parametrize("limit", [1, 1000, 1001, 2000])
+async def test_with_a_start_the_candles_from_it_come(source: BarSource, limit: int) -> None:
+    assert hours_of(await source.fetch(wish(limit, start=-2400))) == list(range(-2400, -2400 + limit))
+
+
+async def test_both_ends_are_included(source: BarSource) -> None:
+    assert hours_of(await source.fetch(wish(1000, start=-50, end=-40))) == list(range(-50, -39))
+    assert hours_of(await source.fetch(wish(3, end=-40))) == [-42, -41, -40]
+    assert hours_of(await source.fetch(wish(1000, start=-1, end=-1))) == [-1]
+
+
+async def test_a_start_between_two_candles_takes_the_later(source: BarSource) -> None:
+    market = MarketRequest(symbol="BTCUSDT", interval=HOUR, limit=1, start_ms=OPEN_MS - 5 * HOUR.milliseconds + 1)
+    assert hours_of(await source.fetch(market)) == [-4]
+
+
+async def test_no_candle_that_is_still_forming_comes(source: BarSource) -> None:
+    for market in (wish(10), wish(10, end=0), wish(10, end=20), wish(10, start=-3), wish(10, start=-3, end=20)):
+        bars = (await source.fetch(market)).bars
+        assert close_times_ms(bars.open_time_ms, HOUR)[-1] <= NOW_MS
+        assert bars.open_time_ms[-1] == OPEN_MS - HOUR.milliseconds
+
+
+async def test_candles_are_named_ascending_and_explained(source: BarSource) -> None:
+    series = await source.fetch(wish(1500))
+    assert (series.bars.symbol, series.bars.interval) == ("BTCUSDT", HOUR)
+    assert (np.diff(series.bars.open_time_ms) == HOUR.milliseconds).all()
+    assert (series.quality.expected_bars, series.quality.present_bars) == (1500, 1500)
+    assert series.origin
+    assert series.warnings == ()
+
+
+async def test_every_spelling_of_a_symbol_gives_the_same_candles(source: BarSource) -> None:
+    expected: Bars = (await source.fetch(wish(50))).bars
+    for spelling in ("btcusdt", "BTC/USDT", "btc-usdt"):
+        assert (await source.fetch(wish(50, symbol=spelling))).bars == expected
+
+
+async def test_ways_to_ask_agree_and_do_not_disturb_each_other(source: BarSource) -> None:
+    by_start, by_end, longer = await asyncio.gather(
+        source.fetch(wish(1200, start=-1300)), source.fetch(wish(1200, end=-101)), source.fetch(wish(2000))
+    )
+    assert by_start.bars == by_end.bars == longer.bars.slice(700, 1900)
+
+
+@pytest.mark.parametrize("symbol", ["", "../../etc", "BTC USDT", "BTCUSDT&limit=1", "x" * 300])
+async def test_what_is_no_symbol_is_refused_as_such(source: BarSource, symbol: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        await source.fetch(wish(10, symbol=symbol))
+    assert caught.value.field == "symbol"
+
+
+async def test_a_symbol_is_simulated_or_unknown(source: BarSource) -> None:
+    if isinstance(source, SimulatedSource):
+        assert len((await source.fetch(wish(10, symbol="NOSUCHCOIN"))).bars) == 10
+        return
+    with pytest.raises(SymbolNotFound, match=r"NOSUCHCOIN: Invalid symbol\."):
+        await source.fetch(wish(10, symbol="NOSUCHCOIN"))
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "field"), [(0, None, "startDate"), (5, 9, "startDate"), (None, -2_000_000, "endDate")]
+)
+async def test_a_range_without_candles_is_refused_with_the_one_that_has_some(
+    source: BarSource, start: int | None, end: int | None, field: str
+) -> None:
+    with pytest.raises(InvalidInput, match="2023-11-14T21:00Z") as caught:
+        await source.fetch(wish(10, start=start, end=end))
+    assert caught.value.field == field
+
+
+async def test_symbols_are_sorted_names_that_can_be_fetched(source: BarSource) -> None:
+    names = list(await source.symbols())
+    assert names == sorted(set(names))
+    assert {"BTCUSDT", "ETHUSDT"} <= set(names)
+
+
+async def test_the_same_request_gives_the_same_bits(source: BarSource) -> None:
+    first, second = await source.fetch(wish(700)), await source.fetch(wish(700))
+    assert first.bars.fingerprint() == second.bars.fingerprint()
+
+
+async def test_a_seed_of_the_request_goes_before_that_of_the_source() -> None:
+    source = SimulatedSource(clock=FixedClock(NOW_MS), seed=7)
+    market = MarketRequest(symbol="BTCUSDT", interval=HOUR, limit=50, seed=8)
+    chosen, other = await source.fetch(market), await SimulatedSource(clock=FixedClock(NOW_MS), seed=8).fetch(wish(50))
+    assert chosen.bars == other.bars
+    assert chosen.origin == "simulated (seed 8)"

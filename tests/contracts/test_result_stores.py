@@ -1,0 +1,225 @@
+"""What every result store promises: one suite over SQLite and MongoDB.
+
+MongoDB is the server that MONGODB_TEST_URI names, else one on loopback that speaks its wire protocol.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from src.domain.errors import Conflict, InvalidInput, ResultNotFound, StoreUnavailable
+from src.domain.signals import Signals, StrategyDescription
+from src.ports import ResultStore
+from src.stores.mongo import MongoStore
+from src.stores.sqlite import SqliteStore
+from tests.equality import assert_identical
+from tests.factories import START_MS, make_result
+from tests.mongo_server import running_mongo_server
+
+
+@pytest.fixture(scope="module")
+def mongo_uri() -> Iterator[str]:
+    if uri := os.environ.get("MONGODB_TEST_URI"):
+        yield uri
+        return
+    with running_mongo_server() as server:
+        yield server.uri
+
+
+@pytest.fixture(params=["sqlite", "mongo"])
+async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[ResultStore]:
+    opened: ResultStore
+    if request.param == "sqlite":
+        opened = SqliteStore(tmp_path / "new folder" / "results.sqlite3")
+    else:
+        opened = MongoStore(request.getfixturevalue("mongo_uri"), f"test_{uuid.uuid4().hex}")
+    yield opened
+    await opened.close()
+
+
+async def ids_of_pages(
+    store: ResultStore, *, first: int, user_id: str | None = None, symbol: str | None = None
+) -> list[list[str]]:
+    pages: list[list[str]] = []
+    after = None
+    for _ in range(50):
+        page = await store.list(user_id=user_id, symbol=symbol, first=first, after=after)
+        pages.append([summary.id for summary in page.summaries])
+        after = page.next_cursor
+        if after is None:
+            return pages
+    raise AssertionError("the pages do not end")
+
+
+async def test_a_result_comes_back_to_the_last_bit(store: ResultStore) -> None:
+    probability = np.array([np.nan, 0.25, -0.0, np.inf, 5e-324, 1.0, 0.5, 0.1 + 0.2, np.nan, 0.0])
+    signals = Signals(
+        action=np.zeros(10, dtype=np.int8),
+        strategy=StrategyDescription(
+            name="модель", parameters={"columns": ("Open", "Close"), "threshold": 0.5, "kind": None, "wide": 2**80}
+        ),
+        probability=probability,
+    )
+    result = make_result(signals=signals, warnings=("price gap €",), created_ms=START_MS + 2**40)
+    await store.save(result)
+    assert_identical(await store.get(result.id), result)
+
+
+async def test_a_summary_is_the_result_without_its_curves(store: ResultStore) -> None:
+    result = make_result(warnings=("one", "two"))
+    await store.save(result)
+    [summary] = await store.summaries([result.id])
+    for name in ("id", "created_ms", "request", "metrics", "origin", "warnings"):
+        assert_identical(getattr(summary, name), getattr(result, name))
+
+
+async def test_summaries_come_in_the_order_asked_for(store: ResultStore) -> None:
+    for name in "abc":
+        await store.save(make_result(id=name))
+    assert [summary.id for summary in await store.summaries(["c", "a", "c", "b"])] == ["c", "a", "c", "b"]
+    assert list(await store.summaries([])) == []
+    with pytest.raises(ResultNotFound, match="'missing'"):
+        await store.summaries(["a", "missing", "b"])
+
+
+@pytest.mark.parametrize("result_id", ["missing", "", "x" * 5000, "\ud800", "a\0b", "' OR 1=1 --", '{"$gt": ""}'])
+async def test_an_unknown_id_is_not_found(store: ResultStore, result_id: str) -> None:
+    await store.save(make_result())
+    with pytest.raises(ResultNotFound):
+        await store.get(result_id)
+    with pytest.raises(ResultNotFound):
+        await store.summaries([result_id])
+    with pytest.raises(ResultNotFound):
+        await store.delete(result_id)
+    assert await ids_of_pages(store, first=10) == [["result-1"]]
+
+
+async def test_an_id_is_kept_once(store: ResultStore) -> None:
+    result = make_result()
+    await store.save(result)
+    with pytest.raises(Conflict):
+        await store.save(make_result(bars=20))
+    assert_identical(await store.get(result.id), result)
+
+
+async def test_a_deleted_result_is_gone_and_its_id_free(store: ResultStore) -> None:
+    await store.save(make_result())
+    await store.save(make_result(id="other"))
+    await store.delete("result-1")
+    with pytest.raises(ResultNotFound):
+        await store.get("result-1")
+    with pytest.raises(ResultNotFound):
+        await store.delete("result-1")
+    assert await ids_of_pages(store, first=10) == [["other"]]
+    again = make_result(bars=30)
+    await store.save(again)
+    assert_identical(await store.get("result-1"), again)
+
+
+async def test_pages_are_newest_first_and_whole(store: ResultStore) -> None:
+    # Three of the same millisecond: the id decides between them.
+    moments = {"a": 5, "b": 5, "c": 5, "d": 1, "e": 9, "f": 3, "g": 2}
+    for name, moment in moments.items():
+        await store.save(make_result(id=name, created_ms=START_MS + moment))
+    assert await ids_of_pages(store, first=3) == [["e", "c", "b"], ["a", "f", "g"], ["d"]]
+    assert await ids_of_pages(store, first=7) == [["e", "c", "b", "a", "f", "g", "d"]]
+    assert await ids_of_pages(store, first=1) == [[name] for name in "ecbafgd"]
+
+
+async def test_pages_keep_users_and_symbols_apart(store: ResultStore) -> None:
+    kept = [("1", "a", "BTCUSDT"), ("2", "a_b", "BTCUSDT"), ("3", "a", "ETHUSDT"), ("4", "A", "BTCUSDT")]
+    for result_id, user_id, symbol in kept:
+        await store.save(
+            make_result(id=result_id, user_id=user_id, symbol=symbol, created_ms=START_MS + int(result_id))
+        )
+    assert await ids_of_pages(store, first=1, user_id="a") == [["3"], ["1"]]
+    assert await ids_of_pages(store, first=9, user_id="a_b") == [["2"]]
+    assert await ids_of_pages(store, first=2, symbol="BTCUSDT") == [["4", "2"], ["1"]]
+    assert await ids_of_pages(store, first=9, user_id="a", symbol="BTCUSDT") == [["1"]]
+    for stranger in ("b", "", "%", "\ud800", "a\0"):
+        assert await ids_of_pages(store, first=9, user_id=stranger) == [[]]
+        assert await ids_of_pages(store, first=9, symbol=stranger) == [[]]
+
+
+async def test_pages_stay_right_while_results_come_and_go(store: ResultStore) -> None:
+    for number in range(6):
+        await store.save(make_result(id=f"old-{number}", created_ms=START_MS + number))
+    page = await store.list(user_id=None, symbol=None, first=2, after=None)
+    assert [summary.id for summary in page.summaries] == ["old-5", "old-4"]
+    await store.save(make_result(id="new", created_ms=START_MS + 100))
+    await store.delete("old-4")  # the very result that the cursor points at
+    await store.delete("old-2")
+    page = await store.list(user_id=None, symbol=None, first=2, after=page.next_cursor)
+    assert [summary.id for summary in page.summaries] == ["old-3", "old-1"]
+
+
+@pytest.mark.parametrize("first", [0, -5, 101, 10**9])
+async def test_a_page_size_out_of_bounds_is_refused(store: ResultStore, first: int) -> None:
+    with pytest.raises(InvalidInput, match="1 to 100") as caught:
+        await store.list(user_id=None, symbol=None, first=first, after=None)
+    assert caught.value.field == "first"
+
+
+@pytest.mark.parametrize(
+    "after",
+    ["", "x", "é", "\ud800", "WzEsMl0", "WzEsImEiLDNd", "bnVsbA", "W3RydWUsImEiXQ", "W1tbW1tb", "A" * 5000,
+     "WzFlMzA5LCJhIl0", "WzEwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAsImEiXQ", "WzEsIlx1ZDgwMCJd"],
+)  # fmt: skip
+async def test_a_cursor_that_is_none_is_refused(store: ResultStore, after: str) -> None:
+    with pytest.raises(InvalidInput, match="earlier page") as caught:
+        await store.list(user_id=None, symbol=None, first=10, after=after)
+    assert caught.value.field == "after"
+
+
+async def test_a_million_bars_come_back_to_the_last_bit(store: ResultStore) -> None:
+    bars = 1_000_001
+    noise = np.random.default_rng(7)
+    signals = Signals(
+        action=noise.integers(-1, 2, bars, dtype=np.int8),
+        strategy=StrategyDescription(name="noise"),
+        probability=noise.random(bars),
+    )
+    result = make_result(bars, close=noise.random(bars), signals=signals)
+    await store.save(result)
+    assert_identical(await store.get(result.id), result)
+    await store.delete(result.id)
+
+
+async def test_many_at_once(store: ResultStore) -> None:
+    names = [f"{number:02}" for number in range(20)]
+    await asyncio.gather(*(store.save(make_result(id=name)) for name in names))
+    read = await asyncio.gather(*(store.get(name) for name in names))
+    assert [result.id for result in read] == names
+
+
+async def test_a_save_whose_caller_left_is_there_whole_or_not_at_all(store: ResultStore) -> None:
+    assert await store.is_reachable()
+    for number in range(10):
+        task = asyncio.create_task(store.save(make_result(200, id=str(number))))
+        await asyncio.sleep(number * 0.0005)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    await store.save(make_result(id="after"))  # nothing that was cancelled stands in the way
+    [ids] = await ids_of_pages(store, first=50)
+    assert "after" in ids
+    for result_id in ids:
+        assert_identical(await store.get(result_id), make_result(10 if result_id == "after" else 200, id=result_id))
+
+
+async def test_a_closed_store_says_so(store: ResultStore) -> None:
+    await store.save(make_result())
+    assert await store.is_reachable()
+    await store.close()
+    await store.close()
+    assert not await store.is_reachable()
+    with pytest.raises(StoreUnavailable, match="closed"):
+        await store.get("result-1")
+    with pytest.raises(StoreUnavailable, match="closed"):
+        await store.save(make_result(id="late"))

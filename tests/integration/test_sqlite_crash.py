@@ -1,0 +1,148 @@
+"""SQLite under real processes: killed in mid-write, several at once, and on a disk that is full."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from src.stores.sqlite import SqliteStore
+from tests.equality import assert_identical
+from tests.factories import make_result
+
+ROOT = Path(__file__).parents[2]
+BARS = 20_000
+
+SAVE_IN_A_LOOP = f"""
+import asyncio, sys
+from pathlib import Path
+from src.stores.sqlite import SqliteStore
+from tests.factories import make_result
+
+async def main(path, prefix, count):
+    store = SqliteStore(Path(path))
+    for number in range(int(count)):
+        result_id = f"{{prefix}}-{{number}}"
+        await store.save(make_result({BARS}, id=result_id))
+        print(result_id, flush=True)
+    await store.close()
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+FILL_THE_DISK = """
+import asyncio, pickle, resource, sys
+from pathlib import Path
+from src.domain.errors import StoreUnavailable
+from src.stores.model_files import DiskModelFiles
+from src.stores.sqlite import SqliteStore
+from tests.factories import make_result
+
+async def chunks():
+    for _ in range(40):
+        yield pickle.dumps(b"x" * 100_000)
+
+async def main(folder):
+    store = SqliteStore(Path(folder) / "results.sqlite3")
+    await store.save(make_result(id="before"))
+    # A file that may not grow fails to be written to just as it does on a full disk.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, resource.RLIM_INFINITY))
+    try:
+        await store.save(make_result(300_000, id="too-large"))
+    except StoreUnavailable as error:
+        print("refused:", error, type(error.__cause__).__name__)
+    print(len((await store.list(user_id=None, symbol=None, first=9, after=None)).summaries))
+    files = DiskModelFiles(Path(folder) / "files", max_bytes=10**9, max_models_per_user=9)
+    try:
+        await files.receive(user_id="a", original_filename="a.pkl", model_name=None, chunks=chunks())
+    except StoreUnavailable as error:
+        print("refused:", error, type(error.__cause__).__name__)
+    print(sum(path.is_file() for path in (Path(folder) / "files").rglob("*")))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    await store.save(make_result(300_000, id="after"))
+    await store.close()
+
+asyncio.run(main(sys.argv[1]))
+"""
+
+
+def start(program: str, *arguments: object) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", program, *map(str, arguments)]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+async def read_back(path: Path, acknowledged: list[str]) -> int:
+    """Check every acknowledged result, and every other that is visible, bit by bit; return how many there are."""
+    store = SqliteStore(path)
+    visible: list[str] = []
+    after = None
+    for _ in range(100):
+        page = await store.list(user_id=None, symbol=None, first=100, after=after)
+        visible += [summary.id for summary in page.summaries]
+        after = page.next_cursor
+        if after is None:
+            break
+    assert set(acknowledged) <= set(visible)
+    for result_id in visible:
+        assert_identical(await store.get(result_id), make_result(BARS, id=result_id))
+    await store.close()
+    with sqlite3.connect(path) as database:
+        assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        parts = {row[0] for row in database.execute("SELECT DISTINCT result_id FROM result_parts")}
+        assert parts == set(visible)  # no half result, visible or not
+    database.close()
+    return len(visible)
+
+
+async def test_what_was_acknowledged_survives_a_kill_in_mid_write(tmp_path: Path) -> None:
+    path = tmp_path / "results.sqlite3"
+    acknowledged: list[str] = []
+    for turn in range(5):
+        child = start(SAVE_IN_A_LOOP, path, f"turn{turn}", 1_000_000)
+        assert child.stdout is not None
+        assert child.stderr is not None
+        for _ in range(4):
+            acknowledged.append(child.stdout.readline().strip())
+        # Another moment within a save each time: one takes some 20 ms.
+        time.sleep(turn * 0.0043)
+        child.send_signal(signal.SIGKILL)
+        # A last line may have been cut by the kill: only a whole one is an acknowledgement.
+        rest = child.stdout.read()
+        acknowledged += rest[: rest.rfind("\n") + 1].split()
+        assert child.wait() == -signal.SIGKILL, child.stderr.read()
+        child.stdout.close()
+        child.stderr.close()
+        assert await read_back(path, acknowledged) - len(acknowledged) <= turn + 1
+    assert len(acknowledged) >= 20
+    assert "" not in acknowledged
+
+
+async def test_two_processes_that_write_at_once_lose_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "results.sqlite3"
+    children = [start(SAVE_IN_A_LOOP, path, name, 15) for name in ("left", "right")]
+    outputs = await asyncio.gather(*(asyncio.to_thread(child.communicate, timeout=60) for child in children))
+    for child, (_, errors) in zip(children, outputs, strict=True):
+        assert child.returncode == 0, errors
+    acknowledged = [result_id for output, _ in outputs for result_id in output.split()]
+    assert len(acknowledged) == 30
+    assert await read_back(path, acknowledged) == 30
+
+
+async def test_a_full_disk_is_said_and_leaves_no_half_of_anything(tmp_path: Path) -> None:
+    child = start(FILL_THE_DISK, tmp_path)
+    output, errors = await asyncio.to_thread(child.communicate, timeout=60)
+    assert child.returncode == 0, errors
+    database, seen, files, left = output.splitlines()
+    assert database.startswith("refused: the result store cannot be used: the disk")
+    assert database.endswith("OperationalError")
+    assert seen == "1"
+    assert files == "refused: the store of model files cannot be used: the disk is full OSError"
+    assert left == "0"
+    store = SqliteStore(tmp_path / "results.sqlite3")
+    assert_identical(await store.get("after"), make_result(300_000, id="after"))
+    assert [summary.id for summary in await store.summaries(["before"])] == ["before"]
+    await store.close()

@@ -1,0 +1,192 @@
+"""Result → document → result is the identity, to the last bit; and so is the summary's way."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Any
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+from numpy.typing import NDArray
+
+from src.domain.market import INTERVALS, DataQuality, Gap, MarketRequest, RejectedRow
+from src.domain.performance import Metrics
+from src.domain.runs import (
+    BacktestRequest,
+    BacktestResult,
+    CrossCheck,
+    CrossoverChoice,
+    FillDifference,
+    Fingerprints,
+    ModelChoice,
+    ResultSummary,
+)
+from src.domain.signals import OutputKind, Signals, StrategyDescription
+from src.domain.trading import (
+    FILL_DTYPE,
+    TRADE_DTYPE,
+    Direction,
+    EngineName,
+    EntryOrder,
+    EntryType,
+    Exits,
+    FillTiming,
+    IntrabarPolicy,
+    Simulation,
+    Sizing,
+    TradingRules,
+)
+from src.stores.documents import ResultDocument, decode, decode_summary, encode
+from tests.equality import assert_identical
+
+text = st.text(alphabet=st.characters(), max_size=8)  # lone surrogates too
+texts = st.lists(text, max_size=3).map(tuple)
+count = st.integers(0, 2**62)
+any_float = st.floats(allow_nan=True, allow_infinity=True)
+rate = st.floats(min_value=1e-9, max_value=0.9)
+
+
+def optional(strategy: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return st.none() | strategy
+
+
+markets = st.builds(
+    MarketRequest,
+    symbol=text,
+    interval=st.sampled_from(list(INTERVALS.values())),
+    limit=st.integers(1, 10**9),
+    start_ms=optional(st.integers(-(2**40), 0)),
+    end_ms=optional(st.integers(1, 2**50)),
+    source=optional(text),
+    seed=optional(st.integers(-(2**100), 2**100)),
+)
+sizings = st.one_of(
+    st.just(Sizing()), st.builds(Sizing, fixed_units=rate), st.builds(Sizing, equity_fraction=rate)
+)  # fmt: skip
+rules = st.builds(
+    TradingRules,
+    fill=st.sampled_from(FillTiming),
+    initial_cash=st.floats(min_value=1e-300, max_value=1e300) | st.integers(1, 10**6),
+    fee_rate=rate,
+    slippage_rate=rate,
+    sizing=sizings,
+    direction=st.sampled_from(Direction),
+    entry=st.just(EntryOrder())
+    | st.builds(EntryOrder, type=st.just(EntryType.STOP), offset_rate=rate, life_bars=st.integers(1, 9)),
+    exits=st.builds(Exits, stop_loss_rate=optional(rate), max_bars=optional(st.integers(1, 10**6))),
+    intrabar=st.sampled_from(IntrabarPolicy),
+)
+choices = st.one_of(
+    st.builds(CrossoverChoice, fast=st.integers(1, 5), slow=st.integers(6, 10**6)),
+    st.builds(
+        ModelChoice,
+        reference=optional(text),
+        threshold=any_float,
+        feature_columns=optional(texts),
+        output_kind=optional(st.sampled_from(OutputKind)),
+        sha256=optional(text),
+    ),
+)
+requests = st.builds(
+    BacktestRequest,
+    user_id=st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,10}", fullmatch=True),
+    market=markets,
+    strategy=choices,
+    rules=rules,
+    engine=st.just(EngineName.EVENT_DRIVEN),
+    period=optional(text),
+    use_fallback=st.booleans(),
+    cross_check=st.booleans(),
+)
+by_annotation = {
+    "str": text,
+    "int": count,
+    "int | None": optional(count),
+    "float": any_float | st.integers(0, 10),  # the domain does not turn whole numbers into floats
+    "float | None": optional(any_float),
+}
+metrics = st.builds(Metrics, **{item.name: by_annotation[str(item.type)] for item in dataclasses.fields(Metrics)})
+parameters = st.dictionaries(
+    text, st.one_of(text, st.integers(-(2**70), 2**70), any_float, st.booleans(), texts, st.none()), max_size=4
+)
+qualities = st.builds(
+    DataQuality,
+    expected_bars=count,
+    present_bars=count,
+    gaps=st.lists(st.builds(Gap, after_ms=count, next_ms=count, missing_bars=count), max_size=3).map(tuple),
+    rejected_rows=st.lists(st.builds(RejectedRow, open_time_ms=count, reason=text), max_size=3).map(tuple),
+)
+checks = st.builds(
+    CrossCheck,
+    differences=st.lists(
+        st.builds(FillDifference, index=count, vectorized=optional(text), event_driven=optional(text)), max_size=2
+    ).map(tuple),
+    left_out=texts,
+    largest_equity_difference=any_float,
+)
+
+
+def column(bars: int, dtype: type[np.generic]) -> st.SearchStrategy[NDArray[Any]]:
+    """Any bits at all, so that NaN payloads and signed zeros occur."""
+    return arrays.arrays(np.uint8, bars * np.dtype(dtype).itemsize).map(lambda raw: raw.view(dtype))
+
+
+def table(dtype: np.dtype[np.void]) -> st.SearchStrategy[NDArray[np.void]]:
+    return st.integers(0, 3).flatmap(
+        lambda rows: st.binary(min_size=rows * dtype.itemsize, max_size=rows * dtype.itemsize).map(
+            lambda raw: np.frombuffer(raw, dtype=dtype)
+        )
+    )
+
+
+@st.composite
+def results(draw: st.DrawFn) -> BacktestResult:
+    bars = draw(st.integers(0, 5))
+    floats = column(bars, np.float64)
+    return BacktestResult(
+        id=draw(text),
+        created_ms=draw(count),
+        request=draw(requests),
+        time_ms=draw(column(bars, np.int64)),
+        close=draw(floats),
+        signals=Signals(
+            action=draw(arrays.arrays(np.int8, bars, elements=st.sampled_from([-1, 0, 1]))),
+            strategy=StrategyDescription(name=draw(text), parameters=draw(parameters)),
+            probability=draw(optional(floats)),
+            warnings=draw(texts),
+        ),
+        simulation=Simulation(
+            equity=draw(floats),
+            cash=draw(floats),
+            position=draw(floats),
+            fills=draw(table(FILL_DTYPE)),
+            trades=draw(table(TRADE_DTYPE)),
+            ambiguous_bars=draw(count),
+            is_liquidated=draw(st.booleans()),
+            warnings=draw(texts),
+        ),
+        metrics=draw(metrics),
+        quality=draw(qualities),
+        origin=draw(text),
+        fingerprints=Fingerprints(
+            bars=draw(text), model=draw(optional(text)), versions=draw(st.dictionaries(text, text, max_size=3))
+        ),
+        warnings=draw(texts),
+        timings_ms=draw(st.dictionaries(text, any_float, max_size=3)),
+        cross_check=draw(optional(checks)),
+    )
+
+
+@settings(max_examples=100, deadline=None)
+@given(results())
+def test_a_result_survives_its_document(result: BacktestResult) -> None:
+    document = encode(result)
+    # Stores keep the summary as JSON: it must survive that too.
+    summary = json.loads(json.dumps(document.summary, allow_nan=False))
+    assert_identical(decode(ResultDocument(summary=summary, parts=document.parts)), result)
+    kept = decode_summary(summary)
+    for name in ResultSummary.__dataclass_fields__:
+        assert_identical(getattr(kept, name), getattr(result, name))

@@ -1,0 +1,212 @@
+"""Documents of other versions and damaged ones."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import pickle
+import typing
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+
+from src.domain.runs import StrategyChoice
+from src.domain.trading import FILL_DTYPE
+from src.stores import documents
+from src.stores.documents import DETAILS, ResultDocument, UnreadableDocument, decode, decode_summary, encode
+from src.stores.plain import KINDS, from_plain, to_plain
+from tests.equality import assert_identical
+from tests.factories import make_result
+
+Details = dict[str, Any]
+
+
+def with_details(change: Callable[[Details], object]) -> ResultDocument:
+    """The document of a result, its details changed."""
+    document = encode(make_result())
+    details = json.loads(zlib.decompress(document.parts[DETAILS]))
+    change(details)
+    return with_parts({DETAILS: zlib.compress(json.dumps(details).encode())})
+
+
+def with_parts(changed: Mapping[str, bytes | None]) -> ResultDocument:
+    document = encode(make_result())
+    parts = {**document.parts, **changed}
+    return ResultDocument(
+        summary=document.summary, parts={name: content for name, content in parts.items() if content is not None}
+    )
+
+
+@pytest.mark.parametrize("version", [0, 2, 99, None, "1"])
+def test_an_unknown_version_is_named(version: object) -> None:
+    document = encode(make_result())
+    summary = {**document.summary, "schema_version": version}
+    with pytest.raises(UnreadableDocument, match=f"version {version!r}; this build reads 1"):
+        decode_summary(summary)
+    with pytest.raises(UnreadableDocument, match=f"version {version!r}; this build reads 1"):
+        decode(ResultDocument(summary=summary, parts=document.parts))
+    with pytest.raises(UnreadableDocument, match=f"version {version!r}; this build reads 1"):
+        decode(with_details(lambda details: details.update(schema_version=version)))
+
+
+def test_a_document_that_lacks_younger_fields_gets_their_defaults() -> None:
+    document = encode(make_result())
+    summary = dict(document.summary)
+    del summary["warnings"]
+    del summary["request"]["cross_check"]
+    del summary["request"]["rules"]["exits"]
+    assert_identical(decode_summary(summary).request, make_result().request)
+    older = with_details(lambda details: (details["result"].pop("cross_check"), details["result"].pop("timings_ms")))
+    assert decode(older).timings_ms == {}
+    assert decode(older).cross_check is None
+
+
+def test_a_document_that_has_younger_fields_is_read_without_them() -> None:
+    younger = with_details(lambda details: details["result"]["quality"].update(colour="blue"))
+    assert_identical(decode(younger), make_result())
+
+
+def test_a_missing_field_without_a_default_is_named() -> None:
+    with pytest.raises(UnreadableDocument, match="'origin'"):
+        document = encode(make_result())
+        decode_summary({name: value for name, value in document.summary.items() if name != "origin"})
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"close": None},
+        {"close": b""},
+        {"close": b"not zlib"},
+        {"close": zlib.compress(b"\0" * 79)},
+        {"close": zlib.compress(b"\0" * 81)},
+        {"close": zlib.compress(b"\0" * 50_000_000)},
+        {"close": zlib.compress(b"\0" * 80)[:-1]},
+        {"close": zlib.compress(b"\0" * 80) + b"more"},
+        {DETAILS: None},
+        {DETAILS: zlib.compress(b"[]")},
+        {DETAILS: zlib.compress(b"{")},
+        {DETAILS: pickle.dumps({})},
+    ],
+    ids=lambda parts: f"{next(iter(parts))}-{str(next(iter(parts.values())))[:20]}",
+)
+def test_a_damaged_part_is_refused(parts: dict[str, bytes | None]) -> None:
+    with pytest.raises(UnreadableDocument):
+        decode(with_parts(parts))
+
+
+@pytest.mark.parametrize("dtype", ["|O", "O", "<f8,O", "|V8", "<U4", "<M8[ns]", ["f"], [["f", "|O"]], None, 8, ">f8"])
+def test_a_dtype_other_than_numbers_is_refused(dtype: object) -> None:
+    with pytest.raises(UnreadableDocument):
+        decode(with_details(lambda details: details["columns"]["close"].update(dtype=dtype)))
+
+
+@pytest.mark.parametrize("shape", [[-1], [11], [2, 5], ["10"], [10**30], 10, [True]])
+def test_a_wrong_shape_is_refused(shape: object) -> None:
+    with pytest.raises(UnreadableDocument):
+        decode(with_details(lambda details: details["columns"]["close"].update(shape=shape)))
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("result", "quality"), []),
+        (("result", "quality", "gaps"), {"a": 1}),
+        (("result", "quality", "expected_bars"), "ten"),
+        (("result", "quality", "expected_bars"), True),
+        (("result", "signals", "action"), {"column": "nowhere"}),
+        (("result", "signals", "strategy", "parameters"), [1]),
+        (("result", "fingerprints", "bars"), None),
+        (("result",), None),
+        (("columns",), []),
+    ],
+)
+def test_a_value_of_the_wrong_kind_is_refused(path: tuple[str, ...], value: object) -> None:
+    def change(details: Details) -> None:
+        for name in path[:-1]:
+            details = details[name]
+        details[path[-1]] = value
+
+    with pytest.raises(UnreadableDocument):
+        decode(with_details(change))
+
+
+def test_tables_are_matched_by_name_and_not_by_position() -> None:
+    result = make_result()
+    reversed_dtype = np.dtype([(name, FILL_DTYPE[name]) for name in reversed(FILL_DTYPE.names or ())])
+    older = np.empty(len(result.simulation.fills), dtype=reversed_dtype)
+    for name in FILL_DTYPE.names or ():
+        older[name] = result.simulation.fills[name]
+    assert_identical(decode(_with_fills(older)), result)
+
+
+def test_a_table_field_added_later_takes_its_named_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    result = make_result()
+    older = result.simulation.fills[[name for name in FILL_DTYPE.names or () if name != "fee"]]
+    older = np.array(older.tolist(), dtype=[(name, FILL_DTYPE[name]) for name in older.dtype.names or ()])
+    with pytest.raises(UnreadableDocument, match="lacks the field 'fee'"):
+        decode(_with_fills(older))
+    monkeypatch.setattr(documents, "ADDED_TABLE_FIELDS", {"simulation.fills": {"fee": -1.0}})
+    assert decode(_with_fills(older)).simulation.fills["fee"].tolist() == [-1.0, -1.0]
+
+
+def _with_fills(fills: np.ndarray[Any, Any]) -> ResultDocument:
+    document = with_details(
+        lambda details: details["columns"]["simulation.fills"].update(
+            dtype=[[name, fills.dtype[name].str] for name in fills.dtype.names or ()]
+        )
+    )
+    parts = {**document.parts, "simulation.fills": zlib.compress(fills.tobytes())}
+    return ResultDocument(summary=document.summary, parts=parts)
+
+
+def test_columns_are_little_endian_and_state_their_form() -> None:
+    result = make_result(close=np.arange(1.0, 11.0).astype(">f8"))
+    document = encode(result)
+    layout = json.loads(zlib.decompress(document.parts[DETAILS]))["columns"]
+    assert layout["close"] == {"dtype": "<f8", "shape": [10]}
+    assert zlib.decompress(document.parts["close"]) == np.arange(1.0, 11.0).astype("<f8").tobytes()
+    assert layout["simulation.fills"]["dtype"][:2] == [["bar", "<i8"], ["time_ms", "<i8"]]
+    assert "signals.probability" not in layout
+
+
+def test_arrays_that_are_not_contiguous_are_kept_right() -> None:
+    wide = np.arange(40.0).reshape(10, 4) + 1
+    result = make_result(close=wide[:, 1])
+    assert decode(encode(result)).close.tolist() == wide[:, 1].tolist()
+
+
+def test_every_choice_of_strategy_has_a_kind() -> None:
+    assert set(typing.get_args(StrategyChoice)) <= set(KINDS)
+    assert len(set(KINDS.values())) == len(KINDS)
+
+
+def test_numpy_scalars_become_plain_numbers() -> None:
+    plain = to_plain({"a": np.float64(1.5), "b": np.int64(3), "c": np.bool_(True)}, {})
+    assert [type(value) for value in plain.values()] == [float, int, bool]
+
+
+def test_what_has_no_plain_form_is_refused_when_saving() -> None:
+    with pytest.raises(TypeError, match="object has no plain form"):
+        to_plain({"a": object()}, {})
+    with pytest.raises(TypeError, match="no plain form"):
+        from_plain(set[int], [1], {})
+
+
+@dataclass(frozen=True)
+class Narrow:
+    value: int | str
+
+
+def test_a_kind_that_is_unknown_is_named() -> None:
+    summary = encode(make_result()).summary
+    summary["request"]["strategy"]["kind"] = "oracle"
+    with pytest.raises(UnreadableDocument, match="'oracle'; known: crossover, model"):
+        decode_summary(summary)
+    assert from_plain(Narrow, dataclasses.asdict(Narrow(value="a")), {}) == Narrow(value="a")
+    with pytest.raises(ValueError, match=r"Narrow\.value: a float stands where a int or str belongs"):
+        from_plain(Narrow, {"value": 1.5}, {})

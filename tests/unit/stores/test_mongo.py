@@ -1,0 +1,219 @@
+"""What is MongoDB's own: chunks, half-finished writes, servers that are not there, and secrets that stay secret."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import time
+import traceback
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from src.domain.errors import InvalidInput, ResultNotFound, StoreUnavailable
+from src.stores.mongo import CHUNK_BYTES, MongoStore
+from tests.equality import assert_identical
+from tests.factories import make_request, make_result
+from tests.mongo_server import MAX_DOCUMENT_BYTES, MongoServer, running_mongo_server
+
+
+@pytest.fixture
+def server() -> Iterator[MongoServer]:
+    with running_mongo_server() as running:
+        yield running
+
+
+@pytest.fixture
+async def store(server: MongoServer) -> AsyncIterator[MongoStore]:
+    opened = MongoStore(server.uri, "results", orphan_age_s=0.0, chunk_bytes=500)
+    yield opened
+    await opened.close()
+
+
+def kept(server: MongoServer) -> dict[str, int]:
+    database = server.client["results"]
+    return {name: database[name].count_documents({}) for name in ("results", "result_chunks", "result_intents")}
+
+
+async def test_no_document_comes_near_the_limit(server: MongoServer) -> None:
+    store = MongoStore(server.uri, "results")
+    noise = np.random.default_rng(1)
+    result = make_result(1_200_000, close=noise.random(1_200_000))
+    await store.save(result)
+    assert CHUNK_BYTES <= server.largest_document_bytes < CHUNK_BYTES + 1000 < MAX_DOCUMENT_BYTES
+    assert_identical(await store.get(result.id), result)
+    await store.close()
+
+
+async def test_every_write_waits_for_the_journals_of_a_majority(store: MongoStore, server: MongoServer) -> None:
+    await store.save(make_result())
+    await store.delete("result-1")
+    assert server.write_concerns
+    assert all(concern["w"] == "majority" and concern["j"] is True for concern in server.write_concerns)
+
+
+async def test_chunks_come_before_the_head(store: MongoStore, server: MongoServer) -> None:
+    await store.save(make_result())
+    written = [collection for name, collection in server.commands if name == "insert"]
+    assert written[0] == "result_intents"
+    assert written[-1] == "results"
+    assert set(written[1:-1]) == {"result_chunks"}
+    assert kept(server)["result_intents"] == 0
+
+
+@pytest.mark.parametrize("at", ["result_intents", "result_chunks", "results"])
+async def test_a_save_that_breaks_shows_nothing_and_is_swept(store: MongoStore, server: MongoServer, at: str) -> None:
+    await store.save(make_result(id="whole"))
+    whole = kept(server)
+    seen = 0
+
+    def break_second_insert_into(name: str, body: dict[str, Any]) -> bool:
+        nonlocal seen
+        seen += name == "insert" and body["insert"] == at
+        return seen == (2 if at == "result_chunks" else 1)
+
+    server.hang_up_before = break_second_insert_into
+    with pytest.raises(StoreUnavailable):
+        await store.save(make_result())
+    server.hang_up_before = lambda name, body: False
+    with pytest.raises(ResultNotFound):
+        await store.get("result-1")
+    assert len((await store.list(user_id=None, symbol=None, first=9, after=None)).summaries) == 1
+
+    patient = MongoStore(server.uri, "results", orphan_age_s=3600)
+    left = kept(server)
+    assert await patient.is_reachable()
+    assert kept(server) == left  # too young: its writer may still be at work
+    await patient.close()
+
+    await asyncio.sleep(0.002)
+    eager = MongoStore(server.uri, "results", orphan_age_s=0)
+    assert await eager.is_reachable()
+    assert kept(server) == whole
+    assert_identical(await eager.get("whole"), make_result(id="whole"))
+    await eager.save(make_result())
+    await eager.close()
+
+
+async def test_a_crash_after_the_head_keeps_the_result(store: MongoStore, server: MongoServer) -> None:
+    server.hang_up_before = lambda name, body: name == "delete"
+    with pytest.raises(StoreUnavailable):
+        await store.save(make_result())
+    server.hang_up_before = lambda name, body: False
+    await asyncio.sleep(0.002)
+    assert await store.sweep_orphans() == 0
+    assert kept(server)["result_intents"] == 0
+    assert_identical(await store.get("result-1"), make_result())
+
+
+async def test_a_delete_that_breaks_is_ended_by_the_sweep(store: MongoStore, server: MongoServer) -> None:
+    await store.save(make_result())
+    server.hang_up_before = lambda name, body: name == "delete" and body["delete"] == "result_chunks"
+    with pytest.raises(StoreUnavailable):
+        await store.delete("result-1")
+    server.hang_up_before = lambda name, body: False
+    with pytest.raises(ResultNotFound):
+        await store.get("result-1")
+    assert kept(server)["result_chunks"]
+    await asyncio.sleep(0.002)
+    assert await store.sweep_orphans() == 1
+    assert kept(server) == {"results": 0, "result_chunks": 0, "result_intents": 0}
+
+
+async def test_two_deletes_at_once_delete_once(store: MongoStore, server: MongoServer) -> None:
+    await store.save(make_result())
+    outcomes = await asyncio.gather(*(store.delete("result-1") for _ in range(4)), return_exceptions=True)
+    assert outcomes.count(None) == 1
+    assert sum(isinstance(outcome, ResultNotFound) for outcome in outcomes) == 3
+    assert kept(server) == {"results": 0, "result_chunks": 0, "result_intents": 0}
+
+
+async def test_missing_chunks_are_said_to_be_missing(store: MongoStore, server: MongoServer) -> None:
+    await store.save(make_result())
+    server.client["results"]["result_chunks"].delete_one({})
+    with pytest.raises(StoreUnavailable, match="'result-1' cannot be read: its columns are not whole"):
+        await store.get("result-1")
+    assert len(await store.summaries(["result-1"])) == 1
+
+
+async def test_a_document_of_another_version_is_named(store: MongoStore, server: MongoServer) -> None:
+    await store.save(make_result())
+    server.client["results"]["results"].update_one({}, {"$set": {"summary.schema_version": 7}})
+    with pytest.raises(StoreUnavailable, match="schema version 7; this build reads 1"):
+        await store.get("result-1")
+    with pytest.raises(StoreUnavailable, match="schema version 7; this build reads 1"):
+        await store.list(user_id=None, symbol=None, first=1, after=None)
+
+
+async def test_text_that_is_not_unicode_is_refused(store: MongoStore, server: MongoServer) -> None:
+    with pytest.raises(InvalidInput, match="valid Unicode"):
+        await store.save(make_result(request=make_request(period="\ud800")))
+
+
+async def test_lists_read_no_chunk(store: MongoStore, server: MongoServer) -> None:
+    await store.save(make_result())
+    server.commands.clear()
+    await store.list(user_id="alice", symbol="BTCUSDT", first=9, after=None)
+    await store.summaries(["result-1"])
+    assert server.commands == [("find", "results"), ("find", "results")]
+
+
+async def test_a_server_that_is_not_there_is_given_up_soon_and_found_later() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        store = MongoStore(f"mongodb://127.0.0.1:{port}", "results", server_selection_timeout_s=0.3)
+        before = time.perf_counter()
+        assert not await store.is_reachable()
+        with pytest.raises(StoreUnavailable, match="MongoDB does not answer") as caught:
+            await store.save(make_result())
+        assert time.perf_counter() - before < 3
+        assert str(port) not in caught.value.message
+        assert caught.value.__cause__ is not None
+    await store.close()
+
+
+async def test_a_store_heals_when_its_server_answers_again(server: MongoServer) -> None:
+    store = MongoStore(server.uri, "results", server_selection_timeout_s=1)
+    server.hang_up_before = lambda name, body: name == "createIndexes"
+    assert not await store.is_reachable()
+    server.hang_up_before = lambda name, body: False
+    assert await store.is_reachable()
+    await store.save(make_result())
+    await store.close()
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "mongodb://user:hunter2@127.0.0.1:99999",
+        "mongodb://user:hun@ter2:x@127.0.0.1",
+        "nonsense://user:hunter2@127.0.0.1",
+        "hunter2",
+        "mongodb://user:hunter2@127.0.0.1/?authMechanism=hunter2",
+        "",
+    ],
+)
+def test_a_wrong_connection_string_is_refused_without_showing_it(uri: str) -> None:
+    with pytest.raises(StoreUnavailable, match="MONGODB_URI is not a MongoDB connection string") as caught:
+        MongoStore(uri, "results")
+    shown = "".join(traceback.format_exception(caught.value))
+    assert "hunter2" not in shown.replace(repr(uri), "")
+    assert "ter2:x" not in shown
+
+
+async def test_a_password_is_in_no_message_and_no_log(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        uri = f"mongodb://user:hunter2@127.0.0.1:{taken.getsockname()[1]}/?authSource=admin"
+        store = MongoStore(uri, "results", server_selection_timeout_s=0.2)
+        with pytest.raises(StoreUnavailable) as caught:
+            await store.save(make_result())
+    await store.close()
+    assert "hunter2" not in "".join(traceback.format_exception(caught.value))
+    assert "hunter2" not in caplog.text
+    assert "hunter2" not in repr(vars(store))

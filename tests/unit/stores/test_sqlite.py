@@ -1,0 +1,195 @@
+"""What is SQLite's own: files that are damaged, locked, full or too new, and readers beside a writer."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from src.domain.errors import StoreUnavailable
+from src.stores.migrations import MIGRATIONS
+from src.stores.sqlite import SqliteStore
+from tests.equality import assert_identical
+from tests.factories import make_result
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "results.sqlite3"
+
+
+@pytest.fixture
+async def store(path: Path) -> AsyncIterator[SqliteStore]:
+    opened = SqliteStore(path, busy_timeout_s=0.2)
+    yield opened
+    await opened.close()
+
+
+async def test_a_saved_result_is_there_after_reopening(store: SqliteStore, path: Path) -> None:
+    await store.save(make_result())
+    await store.close()
+    again = SqliteStore(path)
+    assert_identical(await again.get("result-1"), make_result())
+    await again.close()
+
+
+async def test_the_file_is_set_up_for_crashes_and_many_processes(store: SqliteStore, path: Path) -> None:
+    await store.save(make_result())
+    [[journal], [version]] = [
+        next(sqlite3.connect(path).execute(f"PRAGMA {name}")) for name in ("journal_mode", "user_version")
+    ]
+    assert (journal, version) == ("wal", len(MIGRATIONS))
+    writer = store._writer
+    assert writer is not None
+    assert [tuple(row) for row in await writer.execute_fetchall("PRAGMA synchronous")] == [(2,)]
+
+
+async def test_lists_read_an_index_and_no_curve(store: SqliteStore, path: Path) -> None:
+    await store.save(make_result(50_000))
+    reader = sqlite3.connect(path)
+    for column in ("user_id", "symbol"):
+        plan = reader.execute(
+            f"EXPLAIN QUERY PLAN SELECT id, summary FROM results WHERE (created_ms, id) < (1, 'a') AND {column} = 'x' "
+            "ORDER BY created_ms DESC, id DESC LIMIT 9"
+        ).fetchall()
+        assert len(plan) == 1  # no sorting step
+        assert f"{column}=? AND (created_ms,id)<(?,?)" in plan[0][3]
+    # With every curve damaged, what reads none still answers.
+    reader.execute("UPDATE result_parts SET content = x'00'")
+    reader.commit()
+    reader.close()
+    [summary] = await store.summaries(["result-1"])
+    assert summary.id == "result-1"
+    page = await store.list(user_id=None, symbol=None, first=1, after=None)
+    assert_identical(page.summaries[0], summary)
+    with pytest.raises(StoreUnavailable, match="'result-1' cannot be read: the part 'details' is missing or damaged"):
+        await store.get("result-1")
+
+
+@pytest.mark.parametrize("content", [b"this is no database " * 500, b"SQLite format 3\0" + b"\xff" * 9000])
+async def test_a_damaged_file_says_so(store: SqliteStore, path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+    for _ in range(2):
+        with pytest.raises(StoreUnavailable, match="cannot be used: its file is damaged") as caught:
+            await store.save(make_result())
+        assert isinstance(caught.value.__cause__, sqlite3.Error)
+        assert str(path) not in caught.value.message
+    assert not await store.is_reachable()
+    assert path.read_bytes() == content
+
+
+async def test_a_store_heals_when_its_file_can_be_opened_again(store: SqliteStore, path: Path) -> None:
+    path.mkdir()
+    with pytest.raises(StoreUnavailable, match="cannot be opened"):
+        await store.get("result-1")
+    path.rmdir()
+    await store.save(make_result())
+    assert await store.is_reachable()
+
+
+async def test_a_folder_that_cannot_be_made_says_so(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    store = SqliteStore(tmp_path / "file" / "results.sqlite3")
+    with pytest.raises(StoreUnavailable, match="folder cannot be made"):
+        await store.save(make_result())
+    await store.close()
+
+
+async def test_a_file_of_a_newer_version_is_left_alone(store: SqliteStore, path: Path) -> None:
+    with sqlite3.connect(path) as newer:
+        newer.execute("PRAGMA user_version = 99")
+    newer.close()
+    with pytest.raises(StoreUnavailable, match=r"newer version of this service \(schema 99; this build knows up to"):
+        await store.save(make_result())
+
+
+async def test_readers_read_while_another_process_writes_and_writers_say_that_it_is_locked(
+    store: SqliteStore, path: Path
+) -> None:
+    await store.save(make_result())
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    other.execute("DELETE FROM results")
+    before = time.perf_counter()
+    assert_identical(await store.get("result-1"), make_result())
+    assert len((await store.list(user_id=None, symbol=None, first=9, after=None)).summaries) == 1
+    assert await store.is_reachable()
+    assert time.perf_counter() - before < 0.2
+    with pytest.raises(StoreUnavailable, match="locked") as caught:
+        await store.save(make_result(id="second"))
+    assert caught.value.retry_after_s
+    other.execute("ROLLBACK")
+    other.close()
+    await store.save(make_result(id="second"))
+
+
+async def test_a_writer_waits_for_another_process(path: Path) -> None:
+    store = SqliteStore(path, busy_timeout_s=5)
+    await store.save(make_result())
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    saving = asyncio.create_task(store.save(make_result(id="second")))
+    await asyncio.sleep(0.1)
+    assert not saving.done()
+    other.execute("COMMIT")
+    other.close()
+    await asyncio.wait_for(saving, 5)
+    await store.close()
+
+
+async def test_a_failed_write_leaves_nothing_of_itself(store: SqliteStore, path: Path) -> None:
+    await store.save(make_result())
+    with sqlite3.connect(path) as other:
+        other.execute(
+            "CREATE TRIGGER fail BEFORE INSERT ON result_parts WHEN NEW.name = 'close' "
+            "BEGIN SELECT RAISE(FAIL, 'no'); END"
+        )
+    other.close()
+    # FAIL, unlike ABORT, keeps the rows written before it, until our own rollback.
+    with pytest.raises(StoreUnavailable, match="it answered with an error"):
+        await store.save(make_result(id="half"))
+    with sqlite3.connect(path) as other:
+        other.execute("DROP TRIGGER fail")
+        for table, name in (("results", "id"), ("result_parts", "result_id")):
+            assert other.execute(f"SELECT DISTINCT {name} FROM {table}").fetchall() == [("result-1",)]
+    other.close()
+    await store.save(make_result(id="half"))
+
+
+async def test_eight_stores_open_one_new_file_at_once(path: Path) -> None:
+    stores = [SqliteStore(path) for _ in range(8)]
+    await asyncio.gather(*(store.save(make_result(id=str(number))) for number, store in enumerate(stores)))
+    page = await stores[0].list(user_id=None, symbol=None, first=100, after=None)
+    assert len(page.summaries) == 8
+    await asyncio.gather(*(store.close() for store in stores))
+
+
+async def test_a_cancelled_save_is_finished_by_close(path: Path) -> None:
+    store = SqliteStore(path)
+    assert await store.is_reachable()
+    task = asyncio.create_task(store.save(make_result(100_000)))
+    while not store._writes:
+        await asyncio.sleep(0.001)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await store.close()
+    again = SqliteStore(path)
+    assert_identical(await again.get("result-1"), make_result(100_000))
+    await again.close()
+
+
+async def test_a_first_call_that_is_cancelled_does_not_stand_in_the_way(tmp_path: Path) -> None:
+    for attempt in range(12):
+        store = SqliteStore(tmp_path / f"{attempt}.sqlite3", busy_timeout_s=1)
+        task = asyncio.create_task(store.save(make_result(id="first")))
+        await asyncio.sleep(attempt * 0.0007)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await store.save(make_result(id="second"))
+        assert_identical(await store.get("second"), make_result(id="second"))
+        await store.close()
