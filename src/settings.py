@@ -53,6 +53,7 @@ class Settings(BaseSettings):
     max_models_per_user: int = Field(100, ge=1, le=100_000, description="Model files that one user may keep.")
     max_bars: int = Field(3_000_000, ge=100, le=50_000_000, description="Most candles that one request may ask for.")
     request_timeout_s: float = Field(120.0, gt=0, le=3600, description="Seconds that one backtest may take.")
+    compute_threads: int = Field(2, ge=1, le=64, description="Backtests that one process computes at a time.")
     graphql_introspection: bool = Field(True, description="Whether clients may read the GraphQL schema.")
     graphql_max_depth: int = Field(12, ge=4, le=100, description="Deepest nesting of a GraphQL document.")
     graphql_max_aliases: int = Field(100, ge=1, le=10_000, description="Most aliases in a GraphQL document.")

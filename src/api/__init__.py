@@ -1,0 +1,1 @@
+"""REST and GraphQL: requests in, answers out, errors mapped to both."""

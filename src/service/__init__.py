@@ -1,0 +1,1 @@
+"""Backtests and model files, as use cases."""

@@ -27,8 +27,11 @@ FLOORS = {
     "api": 5,
     "backtest_API": 6,
     "wiring": 6,
+    "warmup": 6,
     "settings": 6,
     "mockDataGenerator": 6,
+    "serve": 6,
+    "demo": 6,
 }
 """The floor of each package or top-level module of src."""
 

@@ -1,0 +1,73 @@
+"""The application: `uvicorn src.backtest_API:app`."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI
+from prometheus_client import CollectorRegistry
+
+from src import __version__
+from src.api.body_limit import BodyLimits
+from src.api.graphql.router import install_graphql
+from src.api.middleware import install_middleware
+from src.api.observation import RequestMetrics
+from src.api.rest.routes import install_rest
+from src.domain.errors import ServiceError
+from src.settings import Settings, SettingsError, read_settings
+from src.wiring import build_services
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """Return the application for these settings; its services start and stop with it."""
+    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    services = build_services(settings)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await services.start()
+        try:
+            yield
+        finally:
+            await services.stop()
+
+    app = FastAPI(
+        title="Backtesting service",
+        version=__version__,
+        summary="Send a trained model or a trading rule, get back whether to believe it.",
+        lifespan=lifespan,
+    )
+    app.state.services = services
+    app.state.max_bars = settings.max_bars
+    registry = CollectorRegistry()
+    install_rest(app, registry=registry)
+    install_graphql(
+        app,
+        services,
+        max_bars=settings.max_bars,
+        introspection=settings.graphql_introspection,
+        max_depth=settings.graphql_max_depth,
+        max_aliases=settings.graphql_max_aliases,
+        max_tokens=settings.graphql_max_tokens,
+    )
+    install_middleware(
+        app,
+        limits=BodyLimits(max_upload_bytes=settings.max_upload_bytes),
+        cors_origins=settings.cors_origins,
+        metrics=RequestMetrics(registry),
+    )
+    return app
+
+
+def __getattr__(name: str) -> Any:
+    """Make `app` when it is asked for, so that importing this module reads no settings and opens nothing."""
+    if name != "app":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        return create_app(read_settings())
+    except (SettingsError, ServiceError) as error:
+        sys.exit(f"The service cannot start:\n{error}")

@@ -1,0 +1,71 @@
+"""The same signals through both engines: do they tell the same story?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from src.domain.market import Bars
+from src.domain.runs import CrossCheck, FillDifference
+from src.domain.signals import Signals
+from src.domain.trading import EngineName, Side, Simulation, TradingRules
+from src.ports import Engine
+
+MOST_DIFFERENCES = 10
+TOLERANCE = 1e-9
+"""Relative difference up to which two fills are the same one."""
+
+
+def cross_check(bars: Bars, signals: Signals, rules: TradingRules, engines: Mapping[EngineName, Engine]) -> CrossCheck:
+    """Run both engines on what both know, with the same `fill`.
+
+    Settings that only the event-driven engine knows are left out of both runs and named in `left_out`.
+    """
+    left_out = rules.event_driven_settings()
+    shared = TradingRules(
+        fill=rules.fill,
+        initial_cash=rules.initial_cash,
+        fee_rate=rules.fee_rate,
+        slippage_rate=rules.slippage_rate,
+        sizing=rules.sizing,
+    )
+    vectorized = engines[EngineName.VECTORIZED].run(bars, signals, shared)
+    event_driven = engines[EngineName.EVENT_DRIVEN].run(bars, signals, shared)
+    return CrossCheck(
+        differences=_differences(vectorized.fills, event_driven.fills),
+        left_out=left_out,
+        largest_equity_difference=_largest_difference(vectorized, event_driven),
+    )
+
+
+def _differences(left: NDArray[np.void], right: NDArray[np.void]) -> tuple[FillDifference, ...]:
+    both = min(len(left), len(right))
+    is_same = np.ones(both, dtype=np.bool_)
+    for column in ("bar", "side"):
+        is_same &= left[column][:both] == right[column][:both]
+    for column in ("quantity", "price", "fee"):
+        is_same &= np.isclose(left[column][:both], right[column][:both], rtol=TOLERANCE, atol=1e-12)
+    places = [*np.flatnonzero(~is_same).tolist(), *range(both, max(len(left), len(right)))]
+    return tuple(
+        FillDifference(index=place, vectorized=_words(left, place), event_driven=_words(right, place))
+        for place in places[:MOST_DIFFERENCES]
+    )
+
+
+def _words(fills: NDArray[np.void], place: int) -> str | None:
+    if place >= len(fills):
+        return None
+    fill = fills[place]
+    return (
+        f"bar {fill['bar']}: {Side(int(fill['side'])).word} {fill['quantity']:.10g} at {fill['price']:.10g}, "
+        f"fee {fill['fee']:.10g}"
+    )
+
+
+def _largest_difference(left: Simulation, right: Simulation) -> float:
+    """Return the largest relative difference of equity."""
+    scale = np.maximum(np.abs(left.equity), np.abs(right.equity))
+    gap = np.abs(left.equity - right.equity)
+    return float(np.max(np.divide(gap, scale, out=np.zeros_like(gap), where=scale > 0)))

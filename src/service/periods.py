@@ -1,0 +1,59 @@
+"""The `period` of a request: a bar length in pandas' words, compared with the data's own."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from typing import cast
+
+import pandas as pd
+
+from src.domain.errors import InvalidInput
+from src.domain.market import INTERVALS, YEAR_MS, Interval
+
+_ALLOWED = 'a pandas offset such as "1min", "4h", "1D", "1W", or an interval of the exchange'
+
+_MONTHS = ("M", "1M", "ME", "1ME", "MS", "1MS")
+
+_RETIRED_SPELLINGS = {"H": "h", "T": "min", "S": "s"}
+"""Names that pandas 3 no longer reads and older clients still send."""
+
+
+def period_length_ms(period: str) -> int:
+    """Return the bar length that a period names, in milliseconds.
+
+    Raises
+    ------
+    InvalidInput
+        Where it is no pandas offset of a fixed length, and no interval of the exchange either.
+    """
+    text = period.strip()
+    if text in INTERVALS:
+        return INTERVALS[text].milliseconds
+    if text in _MONTHS:
+        return YEAR_MS // 12
+    for retired, spelling in _RETIRED_SPELLINGS.items():
+        text = re.sub(rf"^(\d*){retired}$", rf"\1{spelling}", text)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # other spellings that pandas is retiring are still understood
+            offset = pd.tseries.frequencies.to_offset(text)
+        is_week = isinstance(offset, pd.offsets.Week)
+        length_ms = (
+            pd.Timedelta(days=7 * offset.n) if is_week else pd.Timedelta(cast("pd.tseries.offsets.Tick", offset))
+        ).total_seconds() * 1000
+    except (ValueError, TypeError, AttributeError, OverflowError) as error:
+        raise InvalidInput(f"period is {period[:40]!r}; allowed: {_ALLOWED}", field="period") from error
+    if not 1 <= length_ms <= YEAR_MS:
+        raise InvalidInput(f"period is {period[:40]!r}; allowed: {_ALLOWED}", field="period")
+    return int(length_ms)
+
+
+def period_warnings(period: str | None, interval: Interval) -> tuple[str, ...]:
+    """Return a warning that names both where `period` contradicts the candles' own interval."""
+    if period is None or period_length_ms(period) == interval.milliseconds:
+        return ()
+    return (
+        f"period {period!r} contradicts the candles, which are {interval.name}: "
+        f"the candles' spacing is used ({interval.bars_per_year:g} bars per year).",
+    )

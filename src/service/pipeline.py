@@ -1,0 +1,105 @@
+"""From candles to figures: the computing half of a backtest, as pure functions on one thread."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from src.domain.market import Bars
+from src.domain.performance import Metrics
+from src.domain.runs import BacktestRequest, CrossCheck, ModelChoice
+from src.domain.signals import Predictions, Signals
+from src.domain.trading import EngineName, Simulation
+from src.metrics.summary import measure
+from src.ports import Engine
+from src.service.cross_checks import cross_check
+from src.service.timing import Stopwatch
+from src.strategies.model_signals import signals_from_predictions
+from src.strategies.registry import strategy_for
+from src.strategies.up_down import UpDown
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Computation:
+    """What computing gives: the arrays and figures of a result."""
+
+    signals: Signals
+    simulation: Simulation
+    metrics: Metrics
+    cross_check: CrossCheck | None
+    warnings: tuple[str, ...]
+
+
+def compute(
+    request: BacktestRequest,
+    bars: Bars,
+    predictions: Predictions | None,
+    engines: Mapping[EngineName, Engine],
+    stopwatch: Stopwatch,
+) -> Computation:
+    """Turn candles (and a model's predictions on them) into signals, fills, equity and metrics."""
+    with stopwatch.step("signals"):
+        signals = decide(request, bars, predictions)
+    with stopwatch.step("engine"):
+        simulation = engines[request.engine].run(bars, signals, request.rules)
+    with stopwatch.step("metrics"):
+        metrics = measure(
+            simulation, bars, initial_cash=request.rules.initial_cash, strategy_name=signals.strategy.name
+        )
+    checked = None
+    if request.cross_check:
+        with stopwatch.step("crossCheck"):
+            checked = cross_check(bars, signals, request.rules, engines)
+    return Computation(
+        signals=signals,
+        simulation=simulation,
+        metrics=metrics,
+        cross_check=checked,
+        warnings=(*signals.warnings, *simulation_warnings(request, simulation, metrics)),
+    )
+
+
+def decide(request: BacktestRequest, bars: Bars, predictions: Predictions | None) -> Signals:
+    """Return the strategy's signals, or the up/down-day rule's where there are none and the client asked for that."""
+    if isinstance(request.strategy, ModelChoice):
+        if predictions is None:
+            raise ValueError("a model's strategy needs its predictions")
+        signals = signals_from_predictions(
+            predictions, threshold=request.strategy.threshold, feature_columns=predictions.feature_columns
+        )
+    else:
+        signals = strategy_for(request.strategy).signals(bars)
+    if signals.action.any() or not request.use_fallback:
+        return signals
+    fallback = UpDown().signals(bars)
+    return Signals(
+        action=fallback.action,
+        strategy=fallback.strategy,
+        warnings=(
+            *signals.warnings,
+            f"{signals.strategy.name} gave no signal at all; as useFallback asks, the {fallback.strategy.name} rule "
+            "was traded instead.",
+        ),
+    )
+
+
+FEW_TRADES = 30
+"""Below this many closed trades a mean says little: the usual rule of thumb for the central limit theorem."""
+
+
+def simulation_warnings(request: BacktestRequest, simulation: Simulation, metrics: Metrics) -> tuple[str, ...]:
+    """Return what a reader should know before believing the figures."""
+    found = list(simulation.warnings)
+    if simulation.reduced_entries:
+        found.append(
+            f"{simulation.reduced_entries} entries were cut to what the cash allowed: fixedSize "
+            f"{request.rules.sizing.fixed_units:g} costs more than there was."
+        )
+    if simulation.is_liquidated:
+        found.append("Equity reached zero: the position was liquidated and trading stopped there.")
+    if metrics.total_trades < FEW_TRADES:
+        found.append(
+            f"{metrics.total_trades} closed trades are too few to tell skill from luck "
+            f"(at least {FEW_TRADES} are usual): read the ratios with care."
+        )
+    return tuple(found)

@@ -1,0 +1,94 @@
+"""Everything that the edges may call, and whether it can be called yet."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from src.ports import ResultStore
+from src.service.backtests import BacktestService
+from src.service.models import ModelService
+
+_logger = logging.getLogger(__name__)
+
+READY = "ready"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Readiness:
+    """Each part's name with `ready` or the reason why it is not."""
+
+    parts: Mapping[str, str]
+
+    @property
+    def is_ready(self) -> bool:
+        return all(state == READY for state in self.parts.values())
+
+
+class Services:
+    """The services of one process, from start to stop.
+
+    Parameters
+    ----------
+    opening
+        Called in order at start, before the first request is served: stores open, leftovers are swept.
+    warming
+        Run in the background after that; `/ready` waits for them.
+    closing
+        Called in order at stop, each although the one before failed.
+    """
+
+    def __init__(
+        self,
+        *,
+        backtests: BacktestService,
+        models: ModelService,
+        store: ResultStore,
+        opening: Sequence[Callable[[], Awaitable[object]]] = (),
+        warming: Sequence[Callable[[], Awaitable[object]]] = (),
+        closing: Sequence[Callable[[], Awaitable[object]]] = (),
+    ) -> None:
+        self.backtests = backtests
+        self.models = models
+        self._store = store
+        self._opening, self._warming, self._closing = opening, warming, closing
+        self._warm_up: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Open what must be open before requests come, and begin to warm up."""
+        for open_part in self._opening:
+            await open_part()
+        self._warm_up = asyncio.create_task(self._warm())
+
+    async def stop(self) -> None:
+        """Close everything; a part that fails to close is logged and does not keep the others open."""
+        if self._warm_up is not None:
+            self._warm_up.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._warm_up
+        for close_part in self._closing:
+            try:
+                await close_part()
+            except Exception:
+                _logger.exception("a part did not close")
+
+    async def readiness(self) -> Readiness:
+        """Ask each part whether it can serve."""
+        is_reachable = await self._store.is_reachable()
+        return Readiness(parts={"warmUp": self._warm_up_state(), "store": READY if is_reachable else "not reachable"})
+
+    def _warm_up_state(self) -> str:
+        if self._warm_up is None or not self._warm_up.done():
+            return "warming up"
+        return "failed; see the log" if self._warm_up.exception() else READY
+
+    async def _warm(self) -> None:
+        try:
+            for warm_part in self._warming:
+                await warm_part()
+        except Exception:
+            _logger.exception("warm-up failed")
+            raise

@@ -1,0 +1,29 @@
+"""How long each step of a backtest took."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from types import MappingProxyType
+
+
+class Stopwatch:
+    """Collects the wall time of named steps, in milliseconds."""
+
+    def __init__(self) -> None:
+        self._elapsed_ms: dict[str, float] = {}
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """Time the body; a name used twice is added up."""
+        started = time.perf_counter_ns()
+        try:
+            yield
+        finally:
+            spent = (time.perf_counter_ns() - started) / 1e6
+            self._elapsed_ms[name] = round(self._elapsed_ms.get(name, 0.0) + spent, 3)
+
+    @property
+    def elapsed_ms(self) -> Mapping[str, float]:
+        return MappingProxyType(dict(self._elapsed_ms))

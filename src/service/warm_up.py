@@ -1,0 +1,56 @@
+"""One dry run of everything compiled or imported on first use, so that the first client does not wait for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from src.domain.market import INTERVALS, Bars, MarketRequest
+from src.domain.runs import BacktestRequest, CrossoverChoice
+from src.domain.signals import OutputKind, Predictions
+from src.domain.trading import EngineName, Exits, FillTiming, TradingRules
+from src.features.ohlcv import build_features
+from src.ports import Engine
+from src.service.pipeline import compute
+from src.service.timing import Stopwatch
+from src.strategies.model_signals import signals_from_predictions
+from src.strategies.up_down import UpDown
+
+
+def warm_up(engines: Mapping[EngineName, Engine]) -> None:
+    """Run every engine, strategy and feature once on a few candles (blocking; seconds with an empty compile cache)."""
+    bars = _wave(200)
+    build_features(bars)
+    UpDown().signals(bars)
+    signals_from_predictions(Predictions(values=np.tile([0.0, 1.0], 100), kind=OutputKind.PROBABILITY))
+    request = BacktestRequest(
+        user_id="warm-up",
+        market=MarketRequest(symbol=bars.symbol, interval=bars.interval, limit=len(bars)),
+        strategy=CrossoverChoice(fast=3, slow=8),
+        rules=TradingRules(fill=FillTiming.SAME_CLOSE),
+        engine=EngineName.VECTORIZED,
+    )
+    for engine in engines:
+        compute(replace(request, engine=engine), bars, None, engines, Stopwatch())
+    if EngineName.EVENT_DRIVEN in engines:
+        exits = Exits(stop_loss_rate=0.02, take_profit_rate=0.04, trailing_stop_rate=0.03)
+        rules = replace(request.rules, exits=exits)
+        compute(replace(request, engine=EngineName.EVENT_DRIVEN, rules=rules), bars, None, engines, Stopwatch())
+
+
+def _wave(n: int) -> Bars:
+    """Return candles that go up and down, so that a crossover trades."""
+    close = 100 + 10 * np.sin(np.arange(n) / 5)
+    open_ = np.concatenate((close[:1], close[:-1]))
+    return Bars(
+        symbol="WARMUP",
+        interval=INTERVALS["1h"],
+        open_time_ms=np.arange(n, dtype=np.int64) * INTERVALS["1h"].milliseconds,
+        open=open_,
+        high=np.maximum(open_, close) + 1,
+        low=np.minimum(open_, close) - 1,
+        close=close,
+        volume=np.ones(n),
+    )

@@ -1,0 +1,90 @@
+"""The only file that constructs adapters: from settings to services."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import platform
+from importlib import metadata
+from typing import Final
+
+import anyio
+
+from src import __version__
+from src.domain.trading import EngineName
+from src.engines.event_driven import EventDrivenEngine
+from src.engines.vectorized import VectorizedEngine
+from src.market_data.binance import BinanceSource
+from src.market_data.clock import SystemClock
+from src.market_data.simulated import SimulatedSource
+from src.ports import BarSource, Engine, ResultStore
+from src.service.backtests import BacktestService
+from src.service.models import ModelService
+from src.service.services import Services
+from src.service.warm_up import warm_up
+from src.settings import Settings
+from src.stores.model_files import DiskModelFiles
+from src.stores.mongo import MongoStore
+from src.stores.sqlite import SqliteStore
+
+RESULTS_FILE: Final = ".results/backtests.sqlite3"
+"""Inside the storage folder; no user's folder begins with a dot."""
+
+NUMERIC_LIBRARIES: Final = ("numpy", "numba", "vectorbt", "vectorbt-rust")
+"""The libraries whose versions the last bit of a result may depend on."""
+
+
+def build_services(settings: Settings) -> Services:
+    """Construct every adapter and service of one process; nothing is opened yet."""
+    clock = SystemClock()
+    engines: dict[EngineName, Engine] = {
+        EngineName.VECTORIZED: VectorizedEngine(),
+        EngineName.EVENT_DRIVEN: EventDrivenEngine(),
+    }
+    binance = BinanceSource(
+        base_urls=[str(url) for url in (settings.binance_api_url, settings.binance_fallback_url) if url],
+        timeout_s=settings.binance_timeout_s,
+        deadline_s=settings.binance_deadline_s,
+        weight_per_minute=settings.binance_weight_per_minute,
+        clock=clock,
+    )
+    sources: dict[str, BarSource] = {"binance": binance, "simulated": SimulatedSource(clock=clock)}
+    store = build_store(settings)
+    files = DiskModelFiles(
+        settings.storage_dir,
+        max_bytes=settings.max_upload_bytes,
+        max_models_per_user=settings.max_models_per_user,
+    )
+    models = ModelService(files)
+    backtests = BacktestService(
+        sources=sources,
+        engines=engines,
+        store=store,
+        models=models,
+        runner=None,
+        clock=clock,
+        versions=versions(),
+        threads=anyio.CapacityLimiter(settings.compute_threads),
+        timeout_s=settings.request_timeout_s,
+    )
+    return Services(
+        backtests=backtests,
+        models=models,
+        store=store,
+        opening=[files.sweep_leftovers],
+        warming=[functools.partial(asyncio.to_thread, warm_up, engines)],
+        closing=[*(source.close for source in sources.values()), store.close],
+    )
+
+
+def build_store(settings: Settings) -> ResultStore:
+    """Return MongoDB's store where the settings name one, else SQLite's under the storage folder."""
+    if settings.mongodb_uri is not None:
+        return MongoStore(settings.mongodb_uri.get_secret_value(), settings.mongodb_database)
+    return SqliteStore(settings.storage_dir / RESULTS_FILE)
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of this service, of Python and of the libraries that results depend on."""
+    libraries = {name: metadata.version(name) for name in NUMERIC_LIBRARIES}
+    return {"service": __version__, "python": platform.python_version(), **libraries}

@@ -1,0 +1,226 @@
+"""The service with sources and stores in memory: what a request becomes, and what it warns of."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import anyio
+import numpy as np
+import pytest
+
+from src.domain.errors import InvalidInput, NotAvailable, ResultNotFound, SourceNotFound, TimedOut
+from src.domain.market import Bars, DataQuality, MarketRequest, MarketSeries
+from src.domain.runs import BacktestRequest, BacktestResult, CrossoverChoice, ModelChoice, ResultPage, ResultSummary
+from src.domain.signals import Signals
+from src.domain.trading import EngineName, Exits, FillTiming, Simulation, Sizing, TradingRules
+from src.engines.event_driven import EventDrivenEngine
+from src.engines.vectorized import VectorizedEngine
+from src.service.backtests import BacktestService
+from src.service.models import ModelService
+from tests.factories import make_request
+from tests.market import bars_of_closes, random_bars
+
+
+class KnownBars:
+    """A source of bars made beforehand."""
+
+    def __init__(self, bars: Bars, *, warnings: tuple[str, ...] = (), delay_s: float = 0.0) -> None:
+        self.bars, self.warnings, self.delay_s = bars, warnings, delay_s
+
+    async def fetch(self, market: MarketRequest) -> MarketSeries:
+        await asyncio.sleep(self.delay_s)
+        quality = DataQuality(expected_bars=len(self.bars), present_bars=len(self.bars))
+        return MarketSeries(bars=self.bars, quality=quality, origin="made by hand", warnings=self.warnings)
+
+    async def symbols(self) -> Sequence[str]:
+        return ("TESTUSDT",)
+
+    async def close(self) -> None: ...
+
+
+class MemoryStore:
+    """A store that forgets."""
+
+    def __init__(self) -> None:
+        self.results: dict[str, BacktestResult] = {}
+
+    async def save(self, result: BacktestResult) -> None:
+        self.results[result.id] = result
+
+    async def get(self, result_id: str) -> BacktestResult:
+        if result_id not in self.results:
+            raise ResultNotFound(f"no result {result_id}")
+        return self.results[result_id]
+
+    async def summaries(self, result_ids: Sequence[str]) -> Sequence[ResultSummary]:
+        raise ResultNotFound(result_ids[0])
+
+    async def list(self, **_: Any) -> ResultPage:
+        return ResultPage(summaries=(), next_cursor=None)
+
+    async def delete(self, result_id: str) -> None: ...
+
+    async def is_reachable(self) -> bool:
+        return True
+
+    async def close(self) -> None: ...
+
+
+class FixedClock:
+    def now_ms(self) -> int:
+        return 1_700_000_000_000
+
+
+def make_service(source: KnownBars, *, timeout_s: float = 30.0, engines: Any = None) -> BacktestService:
+    return BacktestService(
+        sources={"known": source},
+        engines=engines or {EngineName.VECTORIZED: VectorizedEngine(), EngineName.EVENT_DRIVEN: EventDrivenEngine()},
+        store=MemoryStore(),
+        models=ModelService(files=None),  # type: ignore[arg-type]
+        runner=None,
+        clock=FixedClock(),
+        versions={"service": "test"},
+        threads=anyio.CapacityLimiter(1),
+        timeout_s=timeout_s,
+    )
+
+
+def crossover_request(**overrides: Any) -> BacktestRequest:
+    return replace(make_request(strategy=CrossoverChoice(fast=5, slow=12)), **overrides)
+
+
+async def test_a_result_is_kept_and_tells_where_it_came_from() -> None:
+    bars = random_bars(300, seed=4)
+    service = make_service(KnownBars(bars, warnings=("a hole",)))
+    result = await service.run(crossover_request())
+    assert await service.get(result.id) is result
+    assert result.created_ms == FixedClock().now_ms()
+    assert result.origin == "made by hand"
+    assert result.fingerprints.bars == bars.fingerprint()
+    assert result.warnings[0] == "a hole"
+    assert set(result.timings_ms) == {"marketData", "signals", "engine", "metrics"}
+    assert result.metrics.total_trades == len(result.simulation.trades) - result.metrics.open_trades
+
+
+async def test_the_same_request_gives_the_same_bits() -> None:
+    service = make_service(KnownBars(random_bars(300, seed=4)))
+    first, second = [await service.run(crossover_request()) for _ in range(2)]
+    assert first.id != second.id
+    assert first.simulation.equity.tobytes() == second.simulation.equity.tobytes()
+    assert first.metrics == second.metrics
+
+
+@pytest.mark.parametrize("fill", FillTiming)
+async def test_a_cross_check_finds_both_engines_of_one_mind(fill: FillTiming) -> None:
+    service = make_service(KnownBars(random_bars(400, seed=9)))
+    rules = TradingRules(fill=fill, exits=Exits(stop_loss_rate=0.05))
+    result = await service.run(crossover_request(engine=EngineName.EVENT_DRIVEN, rules=rules, cross_check=True))
+    assert result.cross_check is not None
+    assert result.cross_check.differences == ()
+    assert result.cross_check.left_out == ("stopLoss",)
+    assert result.cross_check.largest_equity_difference < 1e-9
+
+
+async def test_a_cross_check_names_the_fills_that_differ() -> None:
+    class HalfAsleep(EventDrivenEngine):
+        def run(self, bars: Bars, signals: Signals, rules: TradingRules) -> Simulation:
+            late = np.roll(signals.action, 1)
+            return super().run(bars, replace(signals, action=late), rules)
+
+    engines = {EngineName.VECTORIZED: VectorizedEngine(), EngineName.EVENT_DRIVEN: HalfAsleep()}
+    service = make_service(KnownBars(random_bars(300, seed=9)), engines=engines)
+    result = await service.run(crossover_request(cross_check=True))
+    assert result.cross_check is not None
+    first = result.cross_check.differences[0]
+    assert first.index == 0
+    assert first.vectorized is not None
+    assert first.vectorized.startswith("bar ")
+    assert first.vectorized != first.event_driven
+
+
+async def test_the_fallback_trades_only_where_it_was_asked_for_and_says_so() -> None:
+    service = make_service(KnownBars(bars_of_closes([5, 4, 6, 7, 5, 6])))
+    silent = await service.run(crossover_request())
+    assert not silent.signals.action.any()
+    spoken = await service.run(crossover_request(use_fallback=True))
+    assert spoken.signals.strategy.name == "Up/Down Day"
+    assert spoken.metrics.strategy_name == "Up/Down Day"
+    assert any("useFallback" in warning for warning in spoken.warnings)
+
+
+@pytest.mark.parametrize(
+    ("period", "is_warned"),
+    [
+        (None, False),
+        ("1D", False),
+        ("1d", False),
+        ("24h", False),
+        ("D", False),
+        ("1H", True),
+        ("1min", True),
+        ("1W", True),
+        ("1M", True),
+    ],
+)
+async def test_a_period_changes_nothing_but_a_warning(period: str | None, is_warned: bool) -> None:
+    service = make_service(KnownBars(random_bars(300, seed=4)))
+    result = await service.run(crossover_request(period=period))
+    assert result.metrics.bars_per_year == 365
+    warned = [warning for warning in result.warnings if warning.startswith("period")]
+    assert bool(warned) is is_warned
+    if warned:
+        assert repr(period) in warned[0]
+        assert "1d" in warned[0]
+
+
+@pytest.mark.parametrize("period", ["soon", "", "-1D", "0D", "1Q", "999999999999D"])
+async def test_a_period_that_is_none_is_refused(period: str) -> None:
+    service = make_service(KnownBars(random_bars(60)))
+    with pytest.raises(InvalidInput) as caught:
+        await service.run(crossover_request(period=period))
+    assert caught.value.field == "period"
+
+
+async def test_cut_entries_and_few_trades_are_told() -> None:
+    service = make_service(KnownBars(random_bars(300, seed=4)))
+    rules = TradingRules(fill=FillTiming.SAME_CLOSE, sizing=Sizing(fixed_units=1e6))
+    result = await service.run(crossover_request(rules=rules))
+    assert any("cut to what the cash allowed" in warning for warning in result.warnings)
+    assert any("too few to tell skill from luck" in warning for warning in result.warnings)
+
+
+async def test_an_unknown_source_names_the_known_ones() -> None:
+    service = make_service(KnownBars(random_bars(60)))
+    request = make_request()
+    with pytest.raises(SourceNotFound, match="known: known"):
+        await service.run(replace(request, market=replace(request.market, source="elsewhere")))
+
+
+async def test_a_model_without_a_sandbox_is_not_available() -> None:
+    service = make_service(KnownBars(random_bars(60)))
+    with pytest.raises(NotAvailable, match="not available in this build"):
+        await service.run(make_request(strategy=ModelChoice(reference="model.pkl")))
+
+
+async def test_a_slow_source_ends_at_the_limit() -> None:
+    service = make_service(KnownBars(random_bars(60), delay_s=30), timeout_s=0.05)
+    started = time.monotonic()
+    with pytest.raises(TimedOut, match=r"0\.05 s"):
+        await service.run(crossover_request())
+    assert time.monotonic() - started < 5
+
+
+async def test_nothing_is_kept_of_a_run_that_failed() -> None:
+    class Broken(VectorizedEngine):
+        def run(self, bars: Bars, signals: Signals, rules: TradingRules) -> Simulation:
+            raise RuntimeError("broken on purpose")
+
+    service = make_service(KnownBars(random_bars(60)), engines={EngineName.VECTORIZED: Broken()})
+    with pytest.raises(RuntimeError, match="on purpose"):
+        await service.run(crossover_request())
+    assert isinstance(service.store, MemoryStore)
+    assert service.store.results == {}
