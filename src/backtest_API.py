@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry
 
 from src import __version__
 from src.api.body_limit import BodyLimits
-from src.api.graphql.router import install_graphql
+from src.api.graphql.router import build_graphql_router
 from src.api.middleware import install_middleware
 from src.api.observation import RequestMetrics
 from src.api.rest.routes import install_rest
@@ -45,15 +45,13 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.max_bars = settings.max_bars
     registry = CollectorRegistry()
     install_rest(app, registry=registry)
-    install_graphql(
-        app,
-        services,
-        max_bars=settings.max_bars,
-        introspection=settings.graphql_introspection,
+    graphql = build_graphql_router(
+        has_introspection=settings.graphql_introspection,
         max_depth=settings.graphql_max_depth,
         max_aliases=settings.graphql_max_aliases,
         max_tokens=settings.graphql_max_tokens,
     )
+    app.include_router(graphql)
     install_middleware(
         app,
         limits=BodyLimits(max_upload_bytes=settings.max_upload_bytes),

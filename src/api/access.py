@@ -1,0 +1,18 @@
+"""What the application hands to its endpoints."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+
+from src.service.services import Services
+
+
+def services_of(request: Request) -> Services:
+    """Return the services that the application was started with (`app.state.services`)."""
+    services: Services = request.app.state.services
+    return services
+
+
+def max_bars_of(request: Request) -> int:
+    """Return the most candles that one request may ask for (`app.state.max_bars`)."""
+    return int(request.app.state.max_bars)

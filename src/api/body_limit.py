@@ -1,0 +1,182 @@
+"""Bodies end where the limit is: counted as they arrive, cut off at the first byte too many, waited for briefly."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final
+
+from starlette.datastructures import Headers
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from src.api.errors import ErrorAnswer, describe_error, problem_response
+from src.domain.errors import MalformedRequest, TooLarge
+
+_logger = logging.getLogger(__name__)
+
+_MIB: Final = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BodyLimits:
+    """How large and how slow a request's body may be.
+
+    `max_upload_bytes` is the largest file; a multipart body may be `multipart_slack_bytes` larger, for its other
+    fields. `idle_s` is the longest silence while a body arrives, and on average it must arrive at
+    `min_bytes_per_s` (after a first `idle_s`): otherwise one byte now and then would hold a connection for ever.
+    After a refusal at most `linger_bytes` are thrown away during `linger_s`, so that a client that reads only after
+    having written still finds the answer.
+    """
+
+    max_upload_bytes: int
+    multipart_slack_bytes: int = _MIB
+    max_plain_bytes: int = _MIB
+    idle_s: float = 30.0
+    min_bytes_per_s: float = 1024.0
+    linger_bytes: int = _MIB
+    linger_s: float = 1.0
+
+    def for_body(self, *, is_form: bool) -> int:
+        """Return the most bytes that a multipart form, or else any other body, may have."""
+        return self.max_upload_bytes + self.multipart_slack_bytes if is_form else self.max_plain_bytes
+
+
+class BodyLimit:
+    """Refuse a body that is too large (413) or too slow (408) while it arrives, and close the connection.
+
+    Form parsers read a body to its end before an endpoint sees it, so the limit stands before them. The refusal is
+    sent from here; to the application it looks as if the client had gone, which makes it clean up, and whatever it
+    still says is dropped.
+    """
+
+    def __init__(self, app: ASGIApp, limits: BodyLimits) -> None:
+        self._app = app
+        self._limits = limits
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        body = _Body(scope, receive, send, self._limits)
+        if await body.is_declared_wrong():
+            return
+        try:
+            await self._app(scope, body.receive, body.send)
+        except Exception:
+            # The application's complaint that its client has gone; anything else belongs to those outside.
+            if not body.is_refused:
+                raise
+
+
+class _Body:
+    """One request's body on its way in."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, limits: BodyLimits) -> None:
+        headers = Headers(scope=scope)
+        self._scope = scope
+        self._receive = receive
+        self._send = send
+        self._limits = limits
+        self._is_form = headers.get("content-type", "").lower().startswith("multipart/")
+        self._most_bytes = limits.for_body(is_form=self._is_form)
+        self._declared = headers.get("content-length")
+        self._received_bytes = 0
+        self._waited_s = 0.0
+        self._has_body = "transfer-encoding" in headers or self._declared not in (None, "0")
+        self._is_complete = False
+        self._has_answer_begun = False
+        self.is_refused = False
+
+    async def is_declared_wrong(self) -> bool:
+        """Refuse by Content-Length alone, before a byte of the body is read."""
+        if self._declared is None:
+            return False
+        if not (self._declared.isascii() and self._declared.isdigit()):
+            await self._refuse(describe_error(MalformedRequest("Content-Length is not a whole number")))
+        elif int(self._declared) > self._most_bytes:
+            await self._refuse(self._too_large())
+        return self.is_refused
+
+    async def receive(self) -> Message:
+        """Hand the next piece of the body to the application."""
+        if self.is_refused:
+            return {"type": "http.disconnect"}
+        if self._is_complete:
+            return await self._receive()
+        asked_s = time.monotonic()
+        try:
+            message = await asyncio.wait_for(self._receive(), self._patience_s())
+        except TimeoutError:
+            await self._refuse(self._too_slow())
+            return {"type": "http.disconnect"}
+        self._waited_s += time.monotonic() - asked_s
+        if message["type"] != "http.request":
+            return message
+        self._received_bytes += len(message.get("body", b""))
+        self._is_complete = not message.get("more_body", False)
+        if self._received_bytes > self._most_bytes:
+            await self._refuse(self._too_large())
+            return {"type": "http.disconnect"}
+        return message
+
+    async def send(self, message: Message) -> None:
+        """Pass the application's answer on, unless the refusal was sent already."""
+        if self.is_refused:
+            return
+        if message["type"] == "http.response.start" and self._has_body and not self._is_complete:
+            # Answered without reading on: closing is what keeps the rest of the body from being read after all.
+            message = {**message, "headers": [*message["headers"], (b"connection", b"close")]}
+        self._has_answer_begun = True
+        await self._send(message)
+
+    def _patience_s(self) -> float:
+        earned_s = self._limits.idle_s + self._received_bytes / self._limits.min_bytes_per_s
+        return max(0.001, min(self._limits.idle_s, earned_s - self._waited_s))
+
+    async def _refuse(self, answer: ErrorAnswer) -> None:
+        self.is_refused = True
+        _logger.info(
+            "%s %s cut off with %d after %d bytes",
+            self._scope["method"], self._scope["path"], answer.status, self._received_bytes,
+        )  # fmt: skip
+        if self._has_answer_begun:
+            return
+        response = problem_response(Request(self._scope), answer)
+        response.headers["Connection"] = "close"
+        await self._send({"type": "http.response.start", "status": answer.status, "headers": response.raw_headers})
+        await self._send({"type": "http.response.body", "body": response.body, "more_body": True})
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._discard(), self._limits.linger_s)
+        await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _discard(self) -> None:
+        discarded = 0
+        while not self._is_complete and discarded < self._limits.linger_bytes:
+            message = await self._receive()
+            if message["type"] != "http.request":
+                return
+            discarded += len(message.get("body", b""))
+            self._is_complete = not message.get("more_body", False)
+
+    def _too_large(self) -> ErrorAnswer:
+        if self._is_form:
+            allowed = f"an upload may have at most {self._limits.max_upload_bytes / _MIB:g} MiB"
+        else:
+            allowed = f"the body may have at most {self._most_bytes} bytes"
+        came = f"one of {self._declared} bytes" if self._declared is not None else "more"
+        return describe_error(TooLarge(f"{allowed}; {came} came"))
+
+    def _too_slow(self) -> ErrorAnswer:
+        return ErrorAnswer(
+            status=408,
+            code="REQUEST_TIMEOUT",
+            title="The request came too slowly",
+            message=(
+                f"the body stopped arriving; allowed: at most {self._limits.idle_s:g} s of silence "
+                f"and on average {self._limits.min_bytes_per_s:g} bytes a second"
+            ),
+        )

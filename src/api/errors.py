@@ -1,0 +1,228 @@
+"""The one table from error to HTTP answer, for REST and GraphQL alike."""
+
+from __future__ import annotations
+
+import logging
+import math
+import re
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, Final, NamedTuple
+
+import orjson
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from src.domain import errors
+
+_logger = logging.getLogger(__name__)
+
+PROBLEM_MEDIA_TYPE: Final = "application/problem+json"
+UNFORESEEN_CODE: Final = "INTERNAL_ERROR"
+
+
+class _Row(NamedTuple):
+    status: int
+    title: str
+
+
+ERROR_TABLE: Final[Mapping[type[errors.ServiceError], _Row]] = {
+    errors.ServiceError: _Row(500, "The service failed"),
+    errors.InvalidInput: _Row(422, "A value is not allowed"),
+    errors.MalformedRequest: _Row(400, "The request cannot be read"),
+    errors.ModelRejected: _Row(422, "The model file cannot be used"),
+    errors.NotFound: _Row(404, "Not found"),
+    errors.SymbolNotFound: _Row(404, "Unknown symbol"),
+    errors.ModelNotFound: _Row(404, "Unknown model file"),
+    errors.ResultNotFound: _Row(404, "Unknown result"),
+    errors.SourceNotFound: _Row(404, "Unknown source of candles"),
+    errors.Conflict: _Row(409, "Conflict"),
+    errors.TooLarge: _Row(413, "Too large"),
+    errors.UnsupportedFormat: _Row(415, "Unsupported format"),
+    errors.MissingLibrary: _Row(424, "A library is not installed"),
+    errors.TooManyRequests: _Row(429, "Too many requests"),
+    errors.NotAvailable: _Row(501, "Not available in this build"),
+    errors.TimedOut: _Row(504, "The work took too long"),
+    errors.ExchangeError: _Row(502, "The exchange failed"),
+    errors.ExchangeRefused: _Row(502, "The exchange refused"),
+    errors.ExchangeUnavailable: _Row(503, "The exchange is not available"),
+    errors.ExchangeTimeout: _Row(504, "The exchange is too slow"),
+    errors.StoreUnavailable: _Row(503, "Results cannot be stored or read now"),
+    errors.SandboxUnavailable: _Row(503, "Model files cannot be opened now"),
+}
+"""Error class → HTTP status and title; a class that is missing here is answered as its nearest parent."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErrorAnswer:
+    """What a client is told about an error.
+
+    `code` is stable and upper-snake; `field` the public name of the value at fault; `retry_after_s` in seconds.
+    """
+
+    status: int
+    code: str
+    title: str
+    message: str
+    field: str | None = None
+    retry_after_s: float | None = None
+
+
+def describe_error(error: BaseException) -> ErrorAnswer:
+    """Return the answer for an error; one that nobody foresaw is logged with an id, and the client gets the id only."""
+    if isinstance(error, errors.ServiceError):
+        row = next(ERROR_TABLE[kind] for kind in type(error).__mro__ if kind in ERROR_TABLE)
+        return ErrorAnswer(
+            status=row.status,
+            code=error.code,
+            title=row.title,
+            message=error.message,
+            field=error.field if isinstance(error, errors.InvalidInput) else None,
+            retry_after_s=error.retry_after_s,
+        )
+    error_id = uuid.uuid4().hex
+    _logger.error("unforeseen error %s", error_id, exc_info=error)
+    return ErrorAnswer(
+        status=500,
+        code=UNFORESEEN_CODE,
+        title="The service failed",
+        message=f"Something went wrong on our side. If you report it, quote the id {error_id}.",
+    )
+
+
+def problem_response(request: Request | None, answer: ErrorAnswer) -> Response:
+    """Write an answer as a problem document (RFC 9457) with the service's own members beside the standard ones.
+
+    `request` None leaves `instance` out.
+    """
+    document: dict[str, object] = {
+        "type": f"urn:backtesting-service:problem:{answer.code.lower().replace('_', '-')}",
+        "title": answer.title,
+        "status": answer.status,
+        "detail": answer.message,
+        "success": False,
+        "message": answer.message,
+        "code": answer.code,
+    }
+    if request is not None:
+        document["instance"] = request.url.path
+    if answer.field is not None:
+        document["field"] = answer.field
+    headers = {}
+    if answer.retry_after_s is not None:
+        headers["Retry-After"] = str(max(0, math.ceil(answer.retry_after_s)))
+    # A client may send text that is not Unicode (lone surrogates); it comes back with replacement marks.
+    content = orjson.dumps(_encodable(document))
+    return Response(content, status_code=answer.status, media_type=PROBLEM_MEDIA_TYPE, headers=headers)
+
+
+def install_error_handlers(app: FastAPI) -> None:
+    """Answer every error of the application as a problem document."""
+
+    async def on_service_error(request: Request, error: Exception) -> Response:
+        return problem_response(request, describe_error(error))
+
+    async def on_invalid_request(request: Request, error: Exception) -> Response:
+        found = error.errors() if isinstance(error, RequestValidationError) else ()
+        return problem_response(request, describe_error(explain_validation(found)))
+
+    async def on_http_error(request: Request, error: Exception) -> Response:
+        if not isinstance(error, HTTPException):
+            return problem_response(request, describe_error(error))
+        response = problem_response(request, _answer_http(error))
+        response.headers.update(error.headers or {})
+        return response
+
+    app.add_exception_handler(errors.ServiceError, on_service_error)
+    app.add_exception_handler(RequestValidationError, on_invalid_request)
+    app.add_exception_handler(HTTPException, on_http_error)
+    app.add_middleware(UnforeseenErrors)
+
+
+class UnforeseenErrors:
+    """Answer what no handler knows with 500 and an id.
+
+    Starlette's own handler for `Exception` raises the error again after answering, so that the server would log it a
+    second time, without the id.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        has_started = False
+
+        async def watch(message: Message) -> None:
+            nonlocal has_started
+            has_started = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watch)
+        except ClientDisconnect:
+            _logger.info("client left during %s %s", scope["method"], scope["path"])
+        except Exception as error:
+            answer = describe_error(error)
+            if has_started:
+                raise  # too late for an answer: the server must break the connection
+            await problem_response(Request(scope), answer)(scope, receive, send)
+
+
+def explain_validation(found: Sequence[Any], *, allowed: Sequence[str] = ()) -> errors.InvalidInput:
+    """Turn pydantic's list of findings into one error that names the first field, what came and what is allowed.
+
+    Parameters
+    ----------
+    found
+        As `ValidationError.errors()` gives it.
+    allowed
+        The known fields, listed where an unknown one was sent.
+    """
+    if not found:
+        return errors.InvalidInput("the request is not valid")
+    first = found[0]
+    place = [str(part) for part in first["loc"] if part not in {"body", "query", "path", "header"}]
+    field = ".".join(place) or None
+    if first["type"] == "json_invalid":
+        return errors.MalformedRequest("the body is not JSON")
+    if first["type"] == "missing":
+        return errors.InvalidInput(f"{field} is missing; it is required", field=field)
+    if first["type"] == "extra_forbidden":
+        known = f"; known: {', '.join(allowed)}" if allowed else ""
+        return errors.InvalidInput(f"{field} is not a known field{known}", field=field)
+    rule = first["msg"].removeprefix("Value error, ")
+    return errors.InvalidInput(f"{field or 'the body'} is {_shown(first.get('input'))}; {_as_rule(rule)}", field=field)
+
+
+def _as_rule(message: str) -> str:
+    return re.sub(r"^Input should be", "it should be", message)
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:80] + "…"
+
+
+def _answer_http(error: HTTPException) -> ErrorAnswer:
+    status = HTTPStatus(error.status_code)
+    if status is HTTPStatus.BAD_REQUEST:
+        code, title = errors.MalformedRequest.code, ERROR_TABLE[errors.MalformedRequest].title
+    else:
+        code, title = status.name, status.phrase
+    return ErrorAnswer(status=status.value, code=code, title=title, message=str(error.detail))
+
+
+def _encodable(document: Mapping[str, object]) -> dict[str, object]:
+    return {
+        name: value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
+        for name, value in document.items()
+    }

@@ -1,0 +1,93 @@
+"""From a document's text to what is executed: limits, parsing and spelling, each document once."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from typing import Any, Final
+
+from graphql import DocumentNode, GraphQLSchema, OperationDefinitionNode
+from strawberry.extensions import SchemaExtension
+
+from src.api.graphql.limits import DocumentLimits
+from src.api.graphql.naming import SpellingRewriter
+
+CACHED_DOCUMENTS: Final = 256
+CACHED_TEXT_LENGTH: Final = 16_384
+"""Longer documents are not kept: together the cached ones then stay below some tens of MiB."""
+
+
+class PreparedDocument:
+    """A document in the schema's spelling; `is_valid` once validation has found nothing against it."""
+
+    __slots__ = ("document", "is_valid")
+
+    def __init__(self, document: DocumentNode) -> None:
+        self.document = document
+        self.is_valid = False
+
+    def operation(self, name: str | None) -> OperationDefinitionNode | None:
+        """Return the operation called `name`, the only one for None; None where there is no such."""
+        operations = [node for node in self.document.definitions if isinstance(node, OperationDefinitionNode)]
+        if name is None:
+            return operations[0] if len(operations) == 1 else None
+        return next((node for node in operations if node.name is not None and node.name.value == name), None)
+
+
+class DocumentLibrary:
+    """Prepare documents for one schema, and remember the last ones: clients send the same few again and again.
+
+    Used from the event loop's thread only.
+    """
+
+    def __init__(self, schema: GraphQLSchema, limits: DocumentLimits) -> None:
+        self._rewriter = SpellingRewriter(schema)
+        self._limits = limits
+        self._prepared: OrderedDict[str, PreparedDocument] = OrderedDict()
+
+    def prepare(self, text: str) -> PreparedDocument:
+        """Return the document ready to be validated.
+
+        Raises
+        ------
+        GraphQLSyntaxError, LimitExceeded
+        """
+        prepared = self._prepared.get(text)
+        if prepared is not None:
+            self._prepared.move_to_end(text)
+            return prepared
+        prepared = PreparedDocument(self._rewriter.document(self._limits.parse(text)))
+        if len(text) <= CACHED_TEXT_LENGTH:
+            self._prepared[text] = prepared
+            if len(self._prepared) > CACHED_DOCUMENTS:
+                self._prepared.popitem(last=False)
+        return prepared
+
+    def variables(self, prepared: PreparedDocument, operation_name: str | None, values: dict[str, Any]) -> Any:
+        """Return the variables of an operation in the schema's spelling."""
+        operation = prepared.operation(operation_name)
+        return values if operation is None else self._rewriter.variables(operation, values)
+
+
+class PreparedDocuments(SchemaExtension):
+    """Hand the execution a prepared document, and skip the validation of one that is known to be valid."""
+
+    def __init__(self, library: DocumentLibrary) -> None:
+        self._library = library
+        self._prepared: PreparedDocument | None = None
+
+    def on_parse(self) -> Iterator[None]:
+        context = self.execution_context
+        if context.query:
+            self._prepared = self._library.prepare(context.query)
+            context.graphql_document = self._prepared.document
+            if context.variables:
+                context.variables = self._library.variables(self._prepared, context.operation_name, context.variables)
+        yield
+
+    def on_validate(self) -> Iterator[None]:
+        if self._prepared is not None and self._prepared.is_valid:
+            self.execution_context.pre_execution_errors = []
+        yield
+        if self._prepared is not None and not self.execution_context.pre_execution_errors:
+            self._prepared.is_valid = True

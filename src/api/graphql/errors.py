@@ -1,0 +1,72 @@
+"""GraphQL errors with the codes that REST has too."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from graphql import GraphQLError, GraphQLSyntaxError
+
+from src.api.errors import ErrorAnswer, describe_error
+from src.api.graphql.limits import LimitExceeded
+from src.domain.errors import InvalidInput
+
+PARSE_FAILED: Final = "GRAPHQL_PARSE_FAILED"
+VALIDATION_FAILED: Final = "GRAPHQL_VALIDATION_FAILED"
+LIMIT_EXCEEDED: Final = "GRAPHQL_LIMIT_EXCEEDED"
+
+MAX_MESSAGE_LENGTH: Final = 500
+
+
+def explain(error: GraphQLError, *, is_executed: bool) -> None:
+    """Give an error its code in place, and hide the words of one that nobody foresaw.
+
+    Parameters
+    ----------
+    is_executed
+        Whether the document was valid, so that what is wrong is a value and not the document.
+    """
+    cause = _cause(error)
+    if cause is not None:
+        answer = describe_error(cause)
+        error.message = answer.message
+        error.extensions = {**(error.extensions or {}), **extensions_of(answer)}
+        return
+    if len(error.message) > MAX_MESSAGE_LENGTH:
+        # GraphQL quotes the value at fault, which may be as long as the request.
+        error.message = error.message[:MAX_MESSAGE_LENGTH] + "…"
+    if isinstance(error, GraphQLSyntaxError):
+        code = PARSE_FAILED
+    elif isinstance(error, LimitExceeded):
+        code = LIMIT_EXCEEDED
+    else:
+        code = InvalidInput.code if is_executed else VALIDATION_FAILED
+    error.extensions = {**(error.extensions or {}), "code": code}
+
+
+def extensions_of(answer: ErrorAnswer) -> dict[str, Any]:
+    """Return the `extensions` of an error that is answered so."""
+    extensions: dict[str, Any] = {"code": answer.code}
+    if answer.field is not None:
+        extensions["field"] = answer.field
+    if answer.retry_after_s is not None:
+        extensions["retryAfterS"] = answer.retry_after_s
+    return extensions
+
+
+def request_error(message: str, extensions: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the whole answer to a request that could not even be read as GraphQL."""
+    return {"errors": [{"message": message, "extensions": dict(extensions)}]}
+
+
+def is_request_error(data: object, errors: Sequence[GraphQLError] | None) -> bool:
+    """Whether nothing was executed: the answer then has no `data` at all (GraphQL specification, 7.1.1)."""
+    return data is None and bool(errors) and all(error.path is None for error in errors or ())
+
+
+def _cause(error: GraphQLError) -> Exception | None:
+    """Return the exception behind an error; None where GraphQL itself complains."""
+    cause = error.original_error
+    while isinstance(cause, GraphQLError):
+        cause = cause.original_error
+    return cause

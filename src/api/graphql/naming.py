@@ -1,0 +1,215 @@
+"""Either spelling is understood: a document or variables in snake_case become the schema's camelCase.
+
+The schema has one spelling. A field that the client wrote as `total_return` is asked for as `totalReturn` under the
+alias `total_return`, so the answer has the names that the client wrote. Names that the schema has as they are
+(`Date`, `__typename`) and names that it has in neither spelling stay: validation then complains in the client's words.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
+from typing import Any, Final, TypeVar
+
+from graphql import (
+    ArgumentNode,
+    DefinitionNode,
+    DirectiveNode,
+    DocumentNode,
+    FieldNode,
+    FragmentDefinitionNode,
+    GraphQLArgument,
+    GraphQLInputObjectType,
+    GraphQLInputType,
+    GraphQLList,
+    GraphQLNamedType,
+    GraphQLNonNull,
+    GraphQLSchema,
+    InlineFragmentNode,
+    ListValueNode,
+    NameNode,
+    Node,
+    ObjectFieldNode,
+    ObjectValueNode,
+    OperationDefinitionNode,
+    SelectionNode,
+    SelectionSetNode,
+    ValueNode,
+    VariableDefinitionNode,
+    get_named_type,
+    is_composite_type,
+    is_input_type,
+    type_from_ast,
+)
+
+_SNAKE_CASE: Final = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:_[A-Za-z0-9]+)+")
+
+AnyNode = TypeVar("AnyNode", bound=Node)
+
+
+def camel_case(name: str) -> str:
+    """Return `name` with `_x` written as `X`; unchanged where it is not snake_case (`__typename`, `initCash`)."""
+    if not _SNAKE_CASE.fullmatch(name):
+        return name
+    head, *rest = name.split("_")
+    return head + "".join(part[0].upper() + part[1:] for part in rest)
+
+
+def _known_name(name: str, known: Collection[str]) -> str:
+    if name in known:
+        return name
+    candidate = camel_case(name)
+    return candidate if candidate in known else name
+
+
+class SpellingRewriter:
+    """Rewrite documents and variables into the spelling of one schema."""
+
+    def __init__(self, schema: GraphQLSchema) -> None:
+        self._schema = schema
+        self._directives = {directive.name: directive for directive in schema.directives}
+
+    def document(self, document: DocumentNode) -> DocumentNode:
+        """Return the document in the schema's spelling; nodes that are right already are shared, not copied."""
+        return _with(document, definitions=_each(document.definitions, self._definition))
+
+    def variables(self, operation: OperationDefinitionNode, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the variables' values in the schema's spelling, however deep; the variables' own names stay.
+
+        A key given in both spellings stays as it is, so that coercion refuses the one that the schema does not have.
+        """
+        rewritten = dict(values)
+        for definition in operation.variable_definitions or ():
+            name = definition.variable.name.value
+            declared = type_from_ast(self._schema, definition.type)
+            if name in rewritten and is_input_type(declared):
+                rewritten[name] = _rename_keys(rewritten[name], declared)
+        return rewritten
+
+    def _definition(self, node: DefinitionNode) -> DefinitionNode:
+        if isinstance(node, OperationDefinitionNode):
+            parent: GraphQLNamedType | None = self._schema.get_root_type(node.operation)
+            definitions = _each(node.variable_definitions, self._variable_definition)
+            node = _with(node, variable_definitions=definitions)
+        elif isinstance(node, FragmentDefinitionNode):
+            parent = self._schema.get_type(node.type_condition.name.value)
+        else:
+            return node
+        return _with(
+            node,
+            directives=_each(node.directives, self._directive),
+            selection_set=self._selection_set(node.selection_set, parent),
+        )
+
+    def _variable_definition(self, node: VariableDefinitionNode) -> VariableDefinitionNode:
+        declared = type_from_ast(self._schema, node.type)
+        if node.default_value is None or not is_input_type(declared):
+            return node
+        return _with(node, default_value=self._value(node.default_value, declared))
+
+    def _selection_set(self, node: SelectionSetNode, parent: GraphQLNamedType | None) -> SelectionSetNode:
+        return _with(node, selections=_each(node.selections, lambda selection: self._selection(selection, parent)))
+
+    def _selection(self, node: SelectionNode, parent: GraphQLNamedType | None) -> SelectionNode:
+        node = _with(node, directives=_each(node.directives, self._directive))
+        if isinstance(node, FieldNode):
+            return self._field(node, parent)
+        if isinstance(node, InlineFragmentNode):
+            if node.type_condition is not None:
+                parent = self._schema.get_type(node.type_condition.name.value)
+            return _with(node, selection_set=self._selection_set(node.selection_set, parent))
+        return node
+
+    def _field(self, node: FieldNode, parent: GraphQLNamedType | None) -> FieldNode:
+        if parent is None or not is_composite_type(parent):
+            return node
+        written = node.name.value
+        name = written
+        field = self._schema.get_field(parent, name)
+        if field is None:
+            name = camel_case(written)
+            field = self._schema.get_field(parent, name)
+        if field is None:
+            return node
+        if name != written:
+            node = replace(node, name=_named(node.name, name), alias=node.alias or node.name)
+        node = _with(node, arguments=_each(node.arguments, lambda argument: self._argument(argument, field.args)))
+        if node.selection_set is None:
+            return node
+        return _with(node, selection_set=self._selection_set(node.selection_set, get_named_type(field.type)))
+
+    def _directive(self, node: DirectiveNode) -> DirectiveNode:
+        name = _known_name(node.name.value, self._directives)
+        directive = self._directives.get(name)
+        if directive is None:
+            return node
+        return _with(
+            node,
+            name=_named(node.name, name),
+            arguments=_each(node.arguments, lambda argument: self._argument(argument, directive.args)),
+        )
+
+    def _argument(self, node: ArgumentNode, known: Mapping[str, GraphQLArgument]) -> ArgumentNode:
+        name = _known_name(node.name.value, known)
+        if name not in known:
+            return node
+        return _with(node, name=_named(node.name, name), value=self._value(node.value, known[name].type))
+
+    def _value(self, node: ValueNode, declared: GraphQLInputType) -> ValueNode:
+        if isinstance(declared, GraphQLNonNull):
+            return self._value(node, declared.of_type)
+        if isinstance(declared, GraphQLList):
+            # A single value stands for a list of one.
+            item = declared.of_type
+            if isinstance(node, ListValueNode):
+                return _with(node, values=_each(node.values, lambda value: self._value(value, item)))
+            return self._value(node, item)
+        if isinstance(declared, GraphQLInputObjectType) and isinstance(node, ObjectValueNode):
+            return _with(node, fields=_each(node.fields, lambda field: self._object_field(field, declared)))
+        return node
+
+    def _object_field(self, node: ObjectFieldNode, declared: GraphQLInputObjectType) -> ObjectFieldNode:
+        name = _known_name(node.name.value, declared.fields)
+        if name not in declared.fields:
+            return node
+        return _with(node, name=_named(node.name, name), value=self._value(node.value, declared.fields[name].type))
+
+
+def _rename_keys(value: Any, declared: GraphQLInputType) -> Any:
+    if isinstance(declared, GraphQLNonNull):
+        return _rename_keys(value, declared.of_type)
+    if isinstance(declared, GraphQLList):
+        item = declared.of_type
+        return [_rename_keys(entry, item) for entry in value] if isinstance(value, list) else _rename_keys(value, item)
+    if not isinstance(declared, GraphQLInputObjectType) or not isinstance(value, dict):
+        return value
+    renamed: dict[str, Any] = {}
+    for written, entry in value.items():
+        name = _known_name(written, declared.fields) if isinstance(written, str) else written
+        if name != written and name in value:
+            name = written
+        renamed[name] = _rename_keys(entry, declared.fields[name].type) if name in declared.fields else entry
+    return renamed
+
+
+def _named(node: NameNode, name: str) -> NameNode:
+    return node if node.value == name else replace(node, value=name)
+
+
+def _each(nodes: tuple[AnyNode, ...] | None, rewrite: Callable[[AnyNode], AnyNode]) -> tuple[AnyNode, ...] | None:
+    if not nodes:
+        return nodes
+    rewritten = tuple(map(rewrite, nodes))
+    return nodes if all(map(_is_same, nodes, rewritten)) else rewritten
+
+
+def _is_same(one: object, other: object) -> bool:
+    return one is other
+
+
+def _with(node: AnyNode, **changes: Any) -> AnyNode:
+    """Return `node` itself where nothing changes: most of a document is right already."""
+    if all(getattr(node, name) is value for name, value in changes.items()):
+        return node
+    return replace(node, **changes)

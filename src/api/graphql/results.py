@@ -1,0 +1,259 @@
+"""The result of a backtest as clients read it, whole and in lists."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import strawberry
+
+from src.api.graphql.rows import equity_rows, fill_rows, page_of, trade_rows
+from src.api.graphql.types import (
+    DataPoint,
+    Fill,
+    MetricsType,
+    Settings,
+    Strategy,
+    Trade,
+    described,
+    instant,
+    metrics_of,
+    resolved,
+    settings_of,
+    strategy_of,
+)
+from src.domain import market, runs
+from src.domain.signals import StrategyDescription
+from src.domain.trading import EngineName
+
+_FIRST = "Most rows to answer; all where null."
+_OFFSET = "Rows to skip."
+
+
+@strawberry.type(description="Candles missing between two that are there.")
+class DataGap:
+    after: str = described("Open time of the candle before the gap (ISO 8601, UTC).")
+    next: str = described("Open time of the candle after the gap (ISO 8601, UTC).")
+    missing_bars: int = described("Candles missing in between, a count.")
+
+
+@strawberry.type(description="A row of the source that was left out.")
+class RejectedRow:
+    date: str = described("The row's open time (ISO 8601, UTC).")
+    reason: str = described("What is wrong with it.")
+
+
+@strawberry.type(description="What the source found wrong with its rows; they are left out, never repaired.")
+class DataQuality:
+    expected_bars: int = described("Candles from the first to the last at the interval's spacing, a count.")
+    present_bars: int = described("Candles that are there, a count.")
+    missing_bars: int = described("Candles missing in all gaps, a count.")
+    gaps: list[DataGap] = described("Every gap, oldest first.")
+    duplicate_rows: int = described("Rows that came twice, a count.")
+    disordered_rows: int = described("Rows that came out of order, a count.")
+    rejected_rows: list[RejectedRow] = described("Rows that no market can print.")
+
+
+@strawberry.type(description="A fill that the two engines do not share; null on the side that has none.")
+class FillDifference:
+    index: int = described("Index of the fill, from 0.")
+    vectorized: str | None = described("The vectorised engine's fill, in words.")
+    event_driven: str | None = described("The event-driven engine's fill, in words.")
+
+
+@strawberry.type(description="The same request through both engines with the same fill.")
+class CrossCheck:
+    differences: list[FillDifference] = described("The first fills that differ; empty when all agree.")
+    left_out: list[str] = described("Settings left out, for only the event-driven engine knows them.")
+    largest_equity_difference: float = described("Largest relative difference of equity, a ratio.")
+
+
+@strawberry.type(description="The version of a part that the numbers depend on.")
+class Version:
+    name: str = described("Name of the program or library.")
+    version: str = described("Its version.")
+
+
+@strawberry.type(description="How long a step took.")
+class Timing:
+    step: str = described("Name of the step.")
+    milliseconds: float = described("Wall time, in milliseconds.")
+
+
+@strawberry.type
+class Run:
+    """What a result shows wherever it stands."""
+
+    id: strawberry.ID = described("The result's id.")
+    symbol: str = described("Trading symbol.")
+    interval: str = described("Bar length.")
+    status: str = described("success: a backtest that fails is an error and has no result.")
+    created_at: str = described("When the backtest ran (ISO 8601, UTC).")
+    user_id: str = described("Whose backtest it is.")
+    engine: EngineName = described("The engine that simulated it.")
+    origin: str = described("Where the candles came from.")
+    strategy: Strategy = described("The strategy that gave the signals.")
+    settings: Settings = described("What was asked for, with the defaults filled in.")
+    metrics: MetricsType = described("Every metric.")
+    warnings: list[str] = described("What to know before believing the figures, in full sentences.")
+    total_return: float = described("(final equity ÷ starting cash − 1) × 100, per cent.")
+    sharpe_ratio: float | None = described("Mean ÷ deviation of the returns per bar, annualised, a ratio.")
+    max_drawdown: float = described("Largest fall of equity from its peak, per cent, positive.")
+    win_rate: float | None = described("Winning ÷ closed trades × 100, per cent.")
+    profit_factor: float | None = described("Profits ÷ losses of closed trades, a ratio; null without a loss.")
+    total_trades: int = described("Closed trades, a count.")
+    open_trades: int = described("Trades still open at the last bar, a count.")
+    winning_trades: int = described("Closed trades with a profit, a count.")
+    losing_trades: int = described("Closed trades with a loss, a count.")
+
+
+@strawberry.type(description="A stored backtest as lists and comparisons show it: without its curves.")
+class BacktestSummary(Run):
+    pass
+
+
+@strawberry.type(description="One finished backtest.")
+class BacktestResult(Run):
+    total_fills: int = described("Orders executed, a count.")
+    reduced_entries: int = described("Entries cut to what the cash allowed, a count.")
+    ambiguous_bars: int = described("Bars that could have hit both stop and target, a count.")
+    is_liquidated: bool = described("Whether equity reached zero, which ended the trading.")
+    data_fingerprint: str = described("SHA-256 of the candles.")
+    model_sha256: str | None = described("SHA-256 of the model file.")
+    versions: list[Version] = described("Versions of what the numbers depend on.")
+    timings: list[Timing] = described("How long each step took.")
+    cross_check: CrossCheck | None = described("Both engines compared; null where it was not asked for.")
+    data_quality: DataQuality = described("What was wrong with the candles.")
+    result: strawberry.Private[runs.BacktestResult]
+
+    @resolved("Equity and signal at each bar, oldest first.")
+    def data(
+        self,
+        first: Annotated[int | None, strawberry.argument(description=_FIRST)] = None,
+        offset: Annotated[int, strawberry.argument(description=_OFFSET)] = 0,
+    ) -> Sequence[DataPoint]:
+        return page_of(equity_rows(self.result), first, offset)
+
+    @resolved("Orders executed, oldest first.")
+    def fills(
+        self,
+        first: Annotated[int | None, strawberry.argument(description=_FIRST)] = None,
+        offset: Annotated[int, strawberry.argument(description=_OFFSET)] = 0,
+    ) -> Sequence[Fill]:
+        return page_of(fill_rows(self.result), first, offset)
+
+    @resolved("Positions in the order of their entries, one still open at the end included.")
+    def trades(
+        self,
+        first: Annotated[int | None, strawberry.argument(description=_FIRST)] = None,
+        offset: Annotated[int, strawberry.argument(description=_OFFSET)] = 0,
+    ) -> Sequence[Trade]:
+        return page_of(trade_rows(self.result), first, offset)
+
+
+@strawberry.type(description="A result and its place in the list.")
+class BacktestEdge:
+    cursor: str | None = described("The after of the page that begins behind this result; null within a page.")
+    node: BacktestSummary = described("The result.")
+
+
+@strawberry.type(description="Where a page ends.")
+class PageInfo:
+    has_next_page: bool = described("Whether there are more results.")
+    end_cursor: str | None = described("The after of the next page; null on the last.")
+
+
+@strawberry.type(description="A page of stored results, newest first.")
+class BacktestConnection:
+    edges: list[BacktestEdge] = described("The results with their places.")
+    nodes: list[BacktestSummary] = described("The results.")
+    page_info: PageInfo = described("Where the page ends.")
+
+
+def result_of(result: runs.BacktestResult) -> BacktestResult:
+    """Dress a finished backtest for clients; its rows stay columns."""
+    simulation, prints = result.simulation, result.fingerprints
+    return BacktestResult(
+        **_shared(result, result.signals.strategy),
+        total_fills=len(simulation.fills),
+        reduced_entries=simulation.reduced_entries,
+        ambiguous_bars=simulation.ambiguous_bars,
+        is_liquidated=simulation.is_liquidated,
+        data_fingerprint=prints.bars,
+        model_sha256=prints.model,
+        versions=[Version(name=name, version=version) for name, version in prints.versions.items()],
+        timings=[Timing(step=step, milliseconds=elapsed) for step, elapsed in result.timings_ms.items()],
+        cross_check=None if result.cross_check is None else _cross_check_of(result.cross_check),
+        data_quality=_quality_of(result.quality),
+        result=result,
+    )
+
+
+def summary_of(summary: runs.ResultSummary) -> BacktestSummary:
+    return BacktestSummary(**_shared(summary, None))
+
+
+def connection_of(page: runs.ResultPage) -> BacktestConnection:
+    nodes = [summary_of(summary) for summary in page.summaries]
+    last = len(nodes) - 1
+    return BacktestConnection(
+        nodes=nodes,
+        edges=[
+            BacktestEdge(node=node, cursor=page.next_cursor if index == last else None)
+            for index, node in enumerate(nodes)
+        ],
+        page_info=PageInfo(has_next_page=page.next_cursor is not None, end_cursor=page.next_cursor),
+    )
+
+
+def _shared(run: runs.BacktestResult | runs.ResultSummary, description: StrategyDescription | None) -> dict[str, Any]:
+    request, metrics = run.request, run.metrics
+    return {
+        "id": strawberry.ID(run.id),
+        "symbol": request.market.symbol,
+        "interval": request.market.interval.name,
+        "status": "success",
+        "created_at": instant(run.created_ms),
+        "user_id": request.user_id,
+        "engine": request.engine,
+        "origin": run.origin,
+        "strategy": strategy_of(request.strategy, metrics.strategy_name, description),
+        "settings": settings_of(request),
+        "metrics": metrics_of(metrics),
+        "warnings": list(run.warnings),
+        "total_return": metrics.total_return,
+        "sharpe_ratio": metrics.sharpe_ratio,
+        "max_drawdown": metrics.max_drawdown,
+        "win_rate": metrics.win_rate,
+        "profit_factor": metrics.profit_factor,
+        "total_trades": metrics.total_trades,
+        "open_trades": metrics.open_trades,
+        "winning_trades": metrics.winning_trades,
+        "losing_trades": metrics.losing_trades,
+    }
+
+
+def _quality_of(quality: market.DataQuality) -> DataQuality:
+    return DataQuality(
+        expected_bars=quality.expected_bars,
+        present_bars=quality.present_bars,
+        missing_bars=sum(gap.missing_bars for gap in quality.gaps),
+        gaps=[
+            DataGap(after=instant(gap.after_ms), next=instant(gap.next_ms), missing_bars=gap.missing_bars)
+            for gap in quality.gaps
+        ],
+        duplicate_rows=quality.duplicate_rows,
+        disordered_rows=quality.disordered_rows,
+        rejected_rows=[RejectedRow(date=instant(row.open_time_ms), reason=row.reason) for row in quality.rejected_rows],
+    )
+
+
+def _cross_check_of(check: runs.CrossCheck) -> CrossCheck:
+    return CrossCheck(
+        differences=[
+            FillDifference(index=item.index, vectorized=item.vectorized, event_driven=item.event_driven)
+            for item in check.differences
+        ],
+        left_out=list(check.left_out),
+        largest_equity_difference=check.largest_equity_difference,
+    )

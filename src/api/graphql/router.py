@@ -1,0 +1,144 @@
+"""GraphQL over HTTP: requests read, answers and errors written as the specifications say.
+
+GraphQL over HTTP: https://graphql.github.io/graphql-over-http/draft/. Answers are `application/json` with status 200
+whatever was wrong inside the document, unless the client prefers `application/graphql-response+json`, whose status
+tells.
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any, Final
+
+import orjson
+from cross_web import AsyncHTTPRequestAdapter, FormData, HTTPException, StarletteRequestAdapter
+from starlette.requests import Request
+from starlette.responses import Response
+from strawberry.fastapi import GraphQLRouter
+from strawberry.http import GraphQLHTTPResponse
+from strawberry.http.base import BaseRequestProtocol
+from strawberry.schema.exceptions import InvalidOperationTypeError
+from strawberry.types import ExecutionResult
+
+from src.api.errors import describe_error
+from src.api.graphql.context import GraphQLContext
+from src.api.graphql.errors import extensions_of, is_request_error, request_error
+from src.api.graphql.limits import DocumentLimits
+from src.api.graphql.multipart import MultipartBody, place_files
+from src.api.graphql.schema import BacktestSchema, build_schema
+from src.domain.errors import MalformedRequest, ServiceError
+
+PLAIN_JSON: Final = "application/json"
+GRAPHQL_JSON: Final = "application/graphql-response+json"
+
+
+def build_graphql_router(
+    *, max_depth: int, max_aliases: int, max_tokens: int, has_introspection: bool, path: str = "/graphql"
+) -> GraphQLRouter[GraphQLContext, None]:
+    """Build the GraphQL endpoint; it finds the services in the state of the application that it is mounted in.
+
+    Parameters
+    ----------
+    max_depth, max_aliases, max_tokens
+        Limits of one document: nested fields, aliases, lexical tokens (counts).
+    has_introspection
+        Whether clients may read the schema; the GraphiQL page needs it.
+    """
+    limits = DocumentLimits(max_depth=max_depth, max_aliases=max_aliases, max_tokens=max_tokens)
+    return BacktestRouter(build_schema(limits, has_introspection=has_introspection), path, has_page=has_introspection)
+
+
+class MultipartAdapter(StarletteRequestAdapter):
+    """A request whose form is read by `MultipartBody`."""
+
+    async def get_form_data(self) -> FormData:
+        body: MultipartBody = self._request.state.multipart_body
+        await body.read(self._request)
+        return FormData(files=body.files, form=body.texts)
+
+
+class BacktestRouter(GraphQLRouter[GraphQLContext, None]):
+    """Strawberry's endpoint, with our JSON, our uploads and our errors."""
+
+    request_adapter_class = MultipartAdapter
+
+    def __init__(self, schema: BacktestSchema, path: str, *, has_page: bool = True) -> None:
+        super().__init__(
+            schema,
+            path,
+            graphql_ide="graphiql" if has_page else None,
+            context_getter=GraphQLContext,
+            subscription_protocols=(),
+            multipart_uploads_enabled=True,
+            tags=["GraphQL"],
+        )
+
+    async def run(self, request: Any, context: Any = None, root_value: Any = None) -> Any:
+        if self.is_websocket_request(request):
+            return await super().run(request, context, root_value)
+        request.state.multipart_body = body = MultipartBody()
+        try:
+            response: Response = await super().run(request, context, root_value)
+        except HTTPException as error:
+            response = _answer_unreadable(error)
+        except ServiceError as error:
+            answer = describe_error(error)
+            response = _write(request_error(answer.message, extensions_of(answer)), answer.status)
+        finally:
+            await body.close()
+        if GRAPHQL_JSON in request.headers.get("accept", "") and response.media_type == PLAIN_JSON:
+            response.headers["content-type"] = f"{GRAPHQL_JSON}; charset=utf-8"
+            if isinstance(response, _UnexecutedResponse):
+                response.status_code = 400
+        return response
+
+    def should_render_graphql_ide(self, request: BaseRequestProtocol) -> bool:
+        """Show the page to browsers only: a client that accepts anything wants an answer."""
+        return super().should_render_graphql_ide(request) and "text/html" in request.headers.get("accept", "")
+
+    def decode_json(self, data: str | bytes) -> object:
+        value = orjson.loads(data)
+        # A body comes as bytes; the JSON in a GET's parameters, which may be null, as text.
+        if isinstance(data, bytes) and not isinstance(value, dict | list):
+            raise MalformedRequest("the body is not a JSON object")
+        return value
+
+    def encode_json(self, data: object) -> bytes:
+        return orjson.dumps(data)
+
+    async def parse_multipart(self, request: AsyncHTTPRequestAdapter) -> dict[str, Any]:
+        form = await request.get_form_data()
+        return place_files(form.form, form.files)
+
+    async def process_result(self, request: Request, result: ExecutionResult) -> GraphQLHTTPResponse:
+        response = await super().process_result(request, result)
+        if is_request_error(result.data, result.errors):
+            del response["data"]
+        return response
+
+    def create_response(
+        self,
+        response_data: GraphQLHTTPResponse | list[GraphQLHTTPResponse],
+        sub_response: Response,  # noqa: ARG002  (strawberry passes it by name)
+    ) -> Response:
+        is_executed = "data" in response_data
+        response_class = Response if is_executed else _UnexecutedResponse
+        return response_class(self.encode_json(response_data), media_type=PLAIN_JSON)
+
+
+class _UnexecutedResponse(Response):
+    """The answer to a document that was not executed."""
+
+
+def _answer_unreadable(error: HTTPException) -> Response:
+    """Answer a request that could not be taken as a GraphQL request, or may not come this way."""
+    if isinstance(error.__cause__, InvalidOperationTypeError):
+        response = _write(request_error(f"{error.reason}; use POST", {"code": "METHOD_NOT_ALLOWED"}), 405)
+        response.headers["Allow"] = "POST"
+        return response
+    code = MalformedRequest.code if error.status_code == 400 else HTTPStatus(error.status_code).name
+    return _write(request_error(error.reason, {"code": code}), error.status_code)
+
+
+def _write(answer: dict[str, Any], status: int) -> Response:
+    return Response(orjson.dumps(answer), status, media_type=PLAIN_JSON)

@@ -1,0 +1,162 @@
+"""The GraphQL schema: what can be asked and done, and by which service."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Final
+
+import strawberry
+from graphql import GraphQLError, GraphQLSchema
+from starlette.datastructures import UploadFile
+from strawberry.extensions import DisableIntrospection
+from strawberry.file_uploads import Upload
+from strawberry.types import ExecutionContext
+
+from src.api.graphql.columns import ColumnExecutor
+from src.api.graphql.context import GraphQLContext
+from src.api.graphql.documents import DocumentLibrary, PreparedDocuments
+from src.api.graphql.errors import explain
+from src.api.graphql.inputs import BacktestInput, MLBacktestInput, OHLCVFetchInput
+from src.api.graphql.limits import DocumentLimits
+from src.api.graphql.results import (
+    BacktestConnection,
+    BacktestResult,
+    BacktestSummary,
+    connection_of,
+    result_of,
+    summary_of,
+)
+from src.api.graphql.rows import candle_rows
+from src.api.graphql.types import Candle, CoinList, resolved
+from src.api.requests import build_crossover_request, build_market, build_model_request
+from src.api.uploads import temporary_model
+from src.domain.errors import InvalidInput
+from src.domain.runs import BacktestRequest, ModelChoice
+from src.domain.trading import EngineName
+
+DEFAULT_PAGE_SIZE: Final = 20
+MAX_COMPARED: Final = 100
+
+Info = strawberry.Info[GraphQLContext, None]
+
+
+@strawberry.type
+class Query:
+    @resolved("ok while the service answers.")
+    def health(self) -> str | None:
+        return "ok"
+
+    @resolved("The candles that a backtest of this market would use, oldest first.")
+    async def fetch_ohlcv(self, info: Info, input: OHLCVFetchInput) -> Sequence[Candle]:
+        market = build_market(input.to_fields(), max_bars=info.context.max_bars)
+        series = await info.context.backtests.candles(market)
+        return candle_rows(series.bars)
+
+    @resolved("Symbols that candles can be fetched for.")
+    async def fetch_coin_list(self, info: Info) -> CoinList:
+        return CoinList(coins=list(await info.context.backtests.symbols()))
+
+    @resolved("A stored result.")
+    async def backtest(self, info: Info, id: strawberry.ID) -> BacktestResult | None:
+        return result_of(await info.context.backtests.get(id))
+
+    @resolved("A page of a user's stored results, newest first.")
+    async def backtests(
+        self,
+        info: Info,
+        user_id: Annotated[str, strawberry.argument(description="Whose results.")],
+        symbol: Annotated[str | None, strawberry.argument(description="Only results of this symbol.")] = None,
+        first: Annotated[int, strawberry.argument(description="Most results, a count.")] = DEFAULT_PAGE_SIZE,
+        after: Annotated[str | None, strawberry.argument(description="The endCursor of the page before.")] = None,
+    ) -> BacktestConnection:
+        page = await info.context.backtests.list(user_id=user_id, symbol=symbol, first=first, after=after)
+        return connection_of(page)
+
+    @resolved("Stored results side by side, in the order asked for.")
+    async def compare_backtests(
+        self,
+        info: Info,
+        ids: Annotated[list[strawberry.ID], strawberry.argument(description=f"1 to {MAX_COMPARED} ids.")],
+    ) -> list[BacktestSummary]:
+        if not 1 <= len(ids) <= MAX_COMPARED:
+            raise InvalidInput(f"ids has {len(ids)} entries; allowed: 1 to {MAX_COMPARED}", field="ids")
+        return [summary_of(summary) for summary in await info.context.backtests.compare(ids)]
+
+
+@strawberry.type
+class Mutation:
+    @resolved("Trade a moving-average crossover on whole arrays at once.")
+    async def run_vectorized_backtest(self, info: Info, input: BacktestInput) -> BacktestResult:
+        return await _run_crossover(info, input, EngineName.VECTORIZED)
+
+    @resolved("Trade a moving-average crossover with orders that wait, gap, stop out and expire.")
+    async def run_event_driven_backtest(self, info: Info, input: BacktestInput) -> BacktestResult:
+        return await _run_crossover(info, input, EngineName.EVENT_DRIVEN)
+
+    @resolved("Trade the predictions of a stored model.")
+    async def run_ml_backtest(self, info: Info, input: MLBacktestInput) -> BacktestResult:
+        request, choice = _model_request(info, input)
+        if not choice.reference:
+            raise InvalidInput("mlModel.modelPath is missing; it is required without a file", field="modelPath")
+        return result_of(await info.context.backtests.run(request))
+
+    @resolved("Trade the predictions of a model whose file comes with the request.")
+    async def run_ml_backtest_with_file(
+        self, info: Info, ml_model_file: Upload, input: MLBacktestInput
+    ) -> BacktestResult:
+        upload: object = ml_model_file
+        if not isinstance(upload, UploadFile):
+            raise InvalidInput("mlModelFile is no file; send it as a part of a multipart request", field="mlModelFile")
+        request, choice = _model_request(info, input)
+        if choice.reference:
+            raise InvalidInput("modelPath is given and a file came too; allowed: one of them", field="modelPath")
+        async with temporary_model(info.context.models, upload, user_id=request.user_id) as model_file:
+            return result_of(await info.context.backtests.run(request, model_file))
+
+
+async def _run_crossover(info: Info, input: BacktestInput, engine: EngineName) -> BacktestResult:
+    request = build_crossover_request(input.to_fields(), engine, max_bars=info.context.max_bars)
+    return result_of(await info.context.backtests.run(request))
+
+
+def _model_request(info: Info, input: MLBacktestInput) -> tuple[BacktestRequest, ModelChoice]:
+    request = build_model_request(input.to_fields(), max_bars=info.context.max_bars)
+    if not isinstance(request.strategy, ModelChoice):
+        raise TypeError(f"a model's request trades {request.strategy}")
+    return request, request.strategy
+
+
+class BacktestSchema(strawberry.Schema):
+    """The schema, with the service's error codes."""
+
+    @property
+    def graphql_schema(self) -> GraphQLSchema:
+        return self._schema
+
+    def process_errors(self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None) -> None:
+        is_executed = execution_context is not None and execution_context.result is not None
+        for error in errors:
+            explain(error, is_executed=is_executed)
+
+
+def build_schema(limits: DocumentLimits, *, has_introspection: bool = True, has_columns: bool = True) -> BacktestSchema:
+    """Build the schema.
+
+    Parameters
+    ----------
+    has_columns
+        False completes row lists the ordinary way: for measuring what the columns save.
+    """
+    libraries: list[DocumentLibrary] = []
+    extensions: list[Any] = [lambda: PreparedDocuments(libraries[0])]
+    if not has_introspection:
+        extensions.append(DisableIntrospection)
+    schema = BacktestSchema(
+        query=Query,
+        mutation=Mutation,
+        extensions=extensions,
+        execution_context_class=ColumnExecutor if has_columns else None,
+    )
+    # The library reads the finished schema, and the schema's extensions read the library.
+    libraries.append(DocumentLibrary(schema.graphql_schema, limits))
+    return schema

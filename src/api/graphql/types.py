@@ -1,0 +1,201 @@
+"""What clients read: the output types. Every field says its unit in its description."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any, Final, TypeVar, get_type_hints
+
+import numpy as np
+import strawberry
+from strawberry.scalars import JSON
+
+from src.api.graphql.columns import iso_times
+from src.domain import performance, runs
+from src.domain.runs import CrossoverChoice, ModelChoice
+from src.domain.signals import OutputKind, StrategyDescription
+from src.domain.trading import Direction, EntryType, FillTiming, IntrabarPolicy
+
+Resolver = TypeVar("Resolver", bound=Callable[..., Any])
+
+
+def instant(time_ms: int) -> str:
+    """Return milliseconds since the epoch as ISO 8601, UTC."""
+    return iso_times(np.array([time_ms], dtype=np.int64))[0]
+
+
+def described(description: str, **options: Any) -> Any:
+    """Declare a field that reads an attribute."""
+    return strawberry.field(description=description, **options)
+
+
+_INSTANTS: Final = ("start", "end")
+"""Metrics that are milliseconds in the domain and text here."""
+
+
+def resolved(description: str) -> Callable[[Resolver], Resolver]:
+    """Declare a field that the decorated function answers (strawberry's own decorator hides its types)."""
+    decorate: Callable[[Resolver], Resolver] = strawberry.field(description=description)
+    return decorate
+
+
+@strawberry.type(name="OHLCV", description="One candle.")
+class Candle:
+    date: str = described("Open time (ISO 8601, UTC).", name="Date")
+    open: float = described("First price, in the quote currency.", name="Open")
+    high: float = described("Highest price, in the quote currency.", name="High")
+    low: float = described("Lowest price, in the quote currency.", name="Low")
+    close: float = described("Last price, in the quote currency.", name="Close")
+    volume: float = described("Traded volume, in units of the base asset.", name="Volume")
+
+
+@strawberry.type(description="Symbols that candles can be fetched for.")
+class CoinList:
+    coins: list[str] = described("Trading symbols, sorted.")
+
+
+@strawberry.type(description="The simulation at one bar's close.")
+class DataPoint:
+    date: str = described("The bar's open time (ISO 8601, UTC).", name="Date")
+    portfolio_value: float | None = described("Equity: cash + position × close, in the quote currency.")
+    signal: str = described("The strategy's word at this bar: buy, sell or hold.")
+    close: float | None = described("The bar's last price, in the quote currency.")
+    cash: float | None = described("Cash, in the quote currency.")
+    position: float | None = described("Units of the base asset held; negative when short.")
+    probability: float | None = described("The model's P(class 1), a fraction 0 to 1; null where it gives none.")
+
+
+@strawberry.type(description="An order executed.")
+class Fill:
+    bar: int = described("Index of the bar, from 0.")
+    time: str = described("That bar's open time (ISO 8601, UTC).")
+    side: str = described("buy or sell.")
+    quantity: float = described("Units of the base asset, > 0.")
+    price: float = described("Price after slippage, in the quote currency.")
+    fee: float = described("Fee, in the quote currency.")
+    reason: str = described("signal, stop_loss, take_profit, trailing_stop, time, limit, stop or liquidation.")
+
+
+@strawberry.type(description="A position from first entry to full exit; an open one is marked at the last close.")
+class Trade:
+    direction: str = described("long or short.")
+    quantity: float = described("Units of the base asset, > 0.")
+    entry_bar: int = described("Index of the entry's bar, from 0.")
+    entry_time: str = described("That bar's open time (ISO 8601, UTC).")
+    entry_price: float = described("Price of the entry, in the quote currency.")
+    entry_fee: float = described("Fee of the entry, in the quote currency.")
+    exit_bar: int = described("Index of the exit's bar, from 0; the last bar for an open trade.")
+    exit_time: str = described("That bar's open time (ISO 8601, UTC).")
+    exit_price: float = described("Price of the exit, in the quote currency; the last close for an open trade.")
+    exit_fee: float = described("Fee of the exit, in the quote currency; 0 for an open trade.")
+    profit: float = described("Profit after both fees, in the quote currency.")
+    return_rate: float | None = described("Profit ÷ (entry price × quantity), a fraction (0.05 = 5 %).", name="return")
+    bars_held: int = described("Exit bar − entry bar, in bars.")
+    is_open: bool = described("Whether the position is still held at the last bar.")
+    exit_reason: str | None = described("Why it was left, as a fill's reason; null for an open trade.")
+
+
+def _metrics_type() -> Any:
+    """Make the type from the one table of metrics, so that neither can lack a metric of the other."""
+    hints = get_type_hints(performance.Metrics)
+    namespace: dict[str, Any] = {"__module__": __name__, "__annotations__": {}}
+    for definition in performance.METRIC_DEFINITIONS:
+        is_instant = definition.name in _INSTANTS
+        namespace["__annotations__"][definition.name] = str if is_instant else hints[definition.name]
+        namespace[definition.name] = described(f"{definition.definition} Unit: {definition.unit}.")
+    return strawberry.type(
+        type("Metrics", (), namespace), description="Figures that judge a backtest; null where one does not exist."
+    )
+
+
+if TYPE_CHECKING:
+    MetricsType = performance.Metrics
+else:
+    MetricsType = _metrics_type()
+
+
+def metrics_of(metrics: performance.Metrics) -> Any:
+    values = {field.name: getattr(metrics, field.name) for field in fields(metrics)}
+    return MetricsType(**{**values, **{name: instant(values[name]) for name in _INSTANTS}})
+
+
+@strawberry.type(description="The strategy that gave the signals.")
+class Strategy:
+    name: str = described("Name of the strategy.")
+    fast_ma_period: int | None = described("Length of the fast moving average, in bars.")
+    slow_ma_period: int | None = described("Length of the slow moving average, in bars.")
+    threshold: float | None = described("Long while the model's number is at least this.")
+    feature_columns: list[str] | None = described("Feature columns asked for, in order; null: as the model says.")
+    output_kind: OutputKind | None = described("What the model's numbers were declared to mean.")
+    model_sha256: str | None = described("SHA-256 of the model file.")
+    parameters: JSON | None = described("Every parameter that the strategy ran with; null in lists.")
+
+
+def strategy_of(choice: runs.StrategyChoice, name: str, description: StrategyDescription | None = None) -> Strategy:
+    crossover = choice if isinstance(choice, CrossoverChoice) else None
+    model = choice if isinstance(choice, ModelChoice) else None
+    columns = None if model is None else model.feature_columns
+    return Strategy(
+        name=name,
+        fast_ma_period=None if crossover is None else crossover.fast,
+        slow_ma_period=None if crossover is None else crossover.slow,
+        threshold=None if model is None else model.threshold,
+        feature_columns=None if columns is None else list(columns),
+        output_kind=None if model is None else model.output_kind,
+        model_sha256=None if model is None else model.sha256,
+        parameters=None if description is None else JSON(dict(description.parameters)),
+    )
+
+
+@strawberry.type(description="What was asked for, with the defaults filled in.")
+class Settings:
+    limit: int = described("Most candles, a count.")
+    start_date: str | None = described("First open time asked for (ISO 8601, UTC).")
+    end_date: str | None = described("Last open time asked for (ISO 8601, UTC).")
+    source: str | None = described("Source asked for; null: the service's default one.")
+    seed: int | None = described("Seed of simulated candles.")
+    period: str | None = described("Bar length that the client believes in.")
+    use_fallback: bool = described("Whether the up/down-day rule stands in for a strategy without a signal.")
+    init_cash: float = described("Starting cash, in the quote currency.")
+    fees: float = described("Fraction of the traded value, each side.")
+    slippage: float = described("Fraction of the price, each side.")
+    fixed_size: float | None = described("Units of the base asset per entry.")
+    percent_size: float | None = described("Fraction of equity per entry (not per cent).")
+    fill: FillTiming = described("When a signal is filled.")
+    direction: Direction = described("Which positions are taken.")
+    entry: EntryType = described("How a signal enters.")
+    entry_offset: float = described("Distance of a waiting entry, a fraction of the signal's close.")
+    entry_bars: int = described("Bars that a waiting entry lives.")
+    stop_loss: float | None = described("Fraction of the entry price.")
+    take_profit: float | None = described("Fraction of the entry price.")
+    trailing_stop: float | None = described("Fraction of the best price since entry.")
+    max_bars: int | None = described("Bars after which a position is left.")
+    intrabar: IntrabarPolicy = described("What is taken when one bar could have hit both stop and target.")
+
+
+def settings_of(request: runs.BacktestRequest) -> Settings:
+    asked, rules = request.market, request.rules
+    return Settings(
+        limit=asked.limit,
+        start_date=None if asked.start_ms is None else instant(asked.start_ms),
+        end_date=None if asked.end_ms is None else instant(asked.end_ms),
+        source=asked.source,
+        seed=asked.seed,
+        period=request.period,
+        use_fallback=request.use_fallback,
+        init_cash=rules.initial_cash,
+        fees=rules.fee_rate,
+        slippage=rules.slippage_rate,
+        fixed_size=rules.sizing.fixed_units,
+        percent_size=rules.sizing.equity_fraction,
+        fill=rules.fill,
+        direction=rules.direction,
+        entry=rules.entry.type,
+        entry_offset=rules.entry.offset_rate,
+        entry_bars=rules.entry.life_bars,
+        stop_loss=rules.exits.stop_loss_rate,
+        take_profit=rules.exits.take_profit_rate,
+        trailing_stop=rules.exits.trailing_stop_rate,
+        max_bars=rules.exits.max_bars,
+        intrabar=rules.intrabar,
+    )

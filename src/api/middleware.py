@@ -1,0 +1,59 @@
+"""The layers around every endpoint, in their order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from fastapi import FastAPI
+from starlette.datastructures import MutableHeaders
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from src.api.body_limit import BodyLimit, BodyLimits
+from src.api.errors import install_error_handlers
+from src.api.observation import Observation, RequestMetrics
+
+_SECURITY_HEADERS: Final = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+}
+
+
+def install_middleware(
+    app: FastAPI, *, limits: BodyLimits, cors_origins: Sequence[str], metrics: RequestMetrics
+) -> None:
+    """Wrap an application, from the inside out: errors, body limits, CORS, security headers, observation.
+
+    CORS stands outside the limits so that a web page may read why its upload was refused.
+    """
+    install_error_handlers(app)
+    app.add_middleware(BodyLimit, limits=limits)
+    if cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(cors_origins),
+            allow_methods=["GET", "POST", "DELETE", "OPTIONS"],
+            allow_headers=["*"],
+            expose_headers=["ETag", "Retry-After"],
+        )
+    app.add_middleware(SecurityHeaders)
+    app.add_middleware(Observation, metrics=metrics)
+
+
+class SecurityHeaders:
+    """Add the headers that keep browsers from guessing types, framing pages and telling where they came from."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def add_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in _SECURITY_HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        await self._app(scope, receive, add_headers)

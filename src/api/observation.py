@@ -1,0 +1,73 @@
+"""What operators see of the requests: counts and durations by route, in Prometheus' terms."""
+
+from __future__ import annotations
+
+import time
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_BUCKETS_S: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
+
+
+class RequestMetrics:
+    """The counters and histograms of requests, registered once in the registry given.
+
+    Routes are labelled by their template ("/api/backtests/{result_id}"), all that match none as "unmatched": what
+    clients write must not make new time series.
+    """
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.registry = registry
+        self._requests = Counter(
+            "http_requests", "Requests answered.", ("method", "route", "status"), registry=registry
+        )
+        self._durations = Histogram(
+            "http_request_duration_seconds",
+            "Time from a request's head to the end of its answer.",
+            ("method", "route"),
+            buckets=_BUCKETS_S,
+            registry=registry,
+        )
+        self._in_progress = Gauge("http_requests_in_progress", "Requests not yet answered.", registry=registry)
+
+    def begin(self) -> None:
+        """Note that a request has come."""
+        self._in_progress.inc()
+
+    def finish(self, scope: Scope, *, status: str, duration_s: float) -> None:
+        """Note how a request ended; `status` is the HTTP status or "disconnected"."""
+        method = scope["method"] if scope["method"] in _METHODS else "OTHER"
+        route = getattr(scope.get("route"), "path", None) or "unmatched"
+        self._in_progress.dec()
+        self._requests.labels(method, route, status).inc()
+        self._durations.labels(method, route).observe(duration_s)
+
+
+class Observation:
+    """Count and time every request."""
+
+    def __init__(self, app: ASGIApp, metrics: RequestMetrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        status = "disconnected"
+
+        async def watch(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = str(message["status"])
+            await send(message)
+
+        started_s = time.perf_counter()
+        self._metrics.begin()
+        try:
+            await self._app(scope, receive, watch)
+        finally:
+            self._metrics.finish(scope, status=status, duration_s=time.perf_counter() - started_s)

@@ -1,0 +1,141 @@
+"""Backtests over REST, beyond the model endpoints: run one without a model, list, read, page through its tables."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import Annotated
+
+import numpy as np
+import orjson
+from fastapi import APIRouter, Query, Request
+from numpy.typing import NDArray
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response
+
+from src import __version__
+from src.api.access import max_bars_of, services_of
+from src.api.requests import build_crossover_request
+from src.api.rest.bodies import read_crossover_body
+from src.api.rest.presenting import answer, present_result, present_summary
+from src.api.rest.schemas import (
+    Envelope,
+    FillRow,
+    Page,
+    ResultAnswer,
+    SummaryPage,
+    TradeRow,
+    crossover_body,
+    error_responses,
+)
+from src.api.rest.tables import present_fills, present_trades
+from src.domain import errors
+from src.domain.errors import one_of
+from src.domain.trading import EngineName
+
+router = APIRouter(prefix="/api/backtests", tags=["backtests"])
+
+First = Annotated[int, Query(ge=1, le=1000, description="Most rows of a page.")]
+FirstResults = Annotated[int, Query(ge=1, le=100, description="Most results of a page.")]
+Offset = Annotated[int, Query(ge=0, le=2**53, description="Index of the first row.")]
+
+_READ_ERRORS = error_responses(errors.InvalidInput, errors.ResultNotFound, errors.StoreUnavailable)
+
+
+@router.post(
+    "",
+    response_model=Envelope[ResultAnswer],
+    openapi_extra=crossover_body(),
+    responses=error_responses(
+        errors.MalformedRequest,
+        errors.InvalidInput,
+        errors.SymbolNotFound,
+        errors.SourceNotFound,
+        errors.TooLarge,
+        errors.TooManyRequests,
+        errors.ExchangeRefused,
+        errors.ExchangeUnavailable,
+        errors.ExchangeTimeout,
+        errors.TimedOut,
+        errors.StoreUnavailable,
+    ),
+)
+async def run_backtest(request: Request) -> Response:
+    """Backtest crossing moving averages on either engine."""
+    fields = read_crossover_body(await request.body())
+    wanted = build_crossover_request(fields, _engine(fields.engine), max_bars=max_bars_of(request))
+    result = await services_of(request).backtests.run(wanted)
+    return await run_in_threadpool(lambda: answer("Backtest completed successfully", present_result(result)))
+
+
+@router.get("", response_model=Envelope[SummaryPage],
+            responses=error_responses(errors.InvalidInput, errors.StoreUnavailable))  # fmt: skip
+async def list_backtests(
+    request: Request,
+    user_id: Annotated[str, Query(description="Whose results.")],
+    symbol: Annotated[str | None, Query(description="Of which symbol; of all where not given.")] = None,
+    first: FirstResults = 20,
+    after: Annotated[str | None, Query(description="`next_cursor` of the page before.")] = None,
+) -> Response:
+    """List stored results, newest first."""
+    page = await services_of(request).backtests.list(user_id=user_id, symbol=symbol, first=first, after=after)
+    items = [present_summary(summary) for summary in page.summaries]
+    return answer(f"{len(items)} result(s)", {"items": items, "next_cursor": page.next_cursor})
+
+
+@router.get(
+    "/{result_id}",
+    response_model=Envelope[ResultAnswer],
+    responses={304: {"description": "The client has it already (If-None-Match)."}, **_READ_ERRORS},
+)
+async def get_backtest(request: Request, result_id: str) -> Response:
+    """Read a stored result; it never changes, so it may be cached for ever."""
+    tag = _entity_tag(result_id)
+    headers = {"ETag": tag, "Cache-Control": "private, max-age=31536000, immutable"}
+    result = await services_of(request).backtests.get(result_id)
+    if _names_tag(request.headers.get("if-none-match", ""), tag):
+        return Response(status_code=304, headers=headers)
+    return await run_in_threadpool(lambda: answer("Result found", present_result(result), headers=headers))
+
+
+@router.get("/{result_id}/fills", response_model=Envelope[Page[FillRow]], responses=_READ_ERRORS)
+async def list_fills(request: Request, result_id: str, first: First = 100, offset: Offset = 0) -> Response:
+    """Page through the executed orders of a result, in time order."""
+    result = await services_of(request).backtests.get(result_id)
+    return _page(result.simulation.fills, present_fills, first=first, offset=offset)
+
+
+@router.get("/{result_id}/trades", response_model=Envelope[Page[TradeRow]], responses=_READ_ERRORS)
+async def list_trades(request: Request, result_id: str, first: First = 100, offset: Offset = 0) -> Response:
+    """Page through the trades of a result, in the order of entry."""
+    result = await services_of(request).backtests.get(result_id)
+    return _page(result.simulation.trades, present_trades, first=first, offset=offset)
+
+
+def _engine(name: str | None) -> EngineName:
+    if not name:
+        return EngineName.VECTORIZED
+    if name.upper() not in list(EngineName):
+        raise one_of("engine", name[:40], EngineName)
+    return EngineName(name.upper())
+
+
+def _page(
+    rows: NDArray[np.void],
+    present: Callable[[NDArray[np.void]], orjson.Fragment],
+    *,
+    first: int,
+    offset: int,
+) -> Response:
+    items = present(rows[offset : offset + first])
+    return answer(f"{len(rows)} row(s) in all", {"items": items, "total": len(rows), "offset": offset, "first": first})
+
+
+def _entity_tag(result_id: str) -> str:
+    # The same result may be written differently by another version of the service.
+    named = f"{__version__} {result_id}".encode("utf-8", "replace")
+    return f'"{hashlib.sha256(named).hexdigest()[:32]}"'
+
+
+def _names_tag(condition: str, tag: str) -> bool:
+    return tag in {part.strip().removeprefix("W/") for part in condition.split(",")} or condition.strip() == "*"

@@ -1,0 +1,119 @@
+"""Model files over REST: upload, list, delete, path, and a backtest with the file that comes along."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response
+
+from src.api.access import max_bars_of, services_of
+from src.api.requests import build_model_request
+from src.api.rest.bodies import FILE_FIELD, read_ml_form
+from src.api.rest.presenting import answer, present_model_file, present_result
+from src.api.rest.schemas import (
+    FORM_ERRORS,
+    Envelope,
+    ModelFileAnswer,
+    ResultAnswer,
+    error_responses,
+    ml_backtest_body,
+    upload_body,
+)
+from src.api.uploads import chunks_of, received_form, temporary_model
+from src.domain import errors
+from src.domain.model_files import check_user_id
+
+router = APIRouter(prefix="/api/models", tags=["models"])
+
+_UPLOAD_ERRORS = (
+    errors.MalformedRequest,
+    errors.InvalidInput,
+    errors.ModelRejected,
+    errors.Conflict,
+    errors.TooLarge,
+    errors.UnsupportedFormat,
+    errors.MissingLibrary,
+    errors.SandboxUnavailable,
+)
+
+
+@router.post(
+    "/upload",
+    response_model=Envelope[ModelFileAnswer],
+    openapi_extra=upload_body(),
+    responses=error_responses(*_UPLOAD_ERRORS, extra=FORM_ERRORS),
+)
+async def upload_model(request: Request) -> Response:
+    """Keep a model file for a user."""
+    async with received_form(request) as form:
+        form.refuse_unknown((FILE_FIELD, "user_id", "model_name"))
+        user_id = check_user_id(form.required_text("user_id"), field="user_id")
+        file = form.required_file(FILE_FIELD)
+        kept = await services_of(request).models.upload(
+            user_id=user_id,
+            original_filename=file.filename or "",
+            model_name=form.text("model_name") or None,
+            chunks=chunks_of(file),
+        )
+    return answer("Model uploaded successfully", present_model_file(kept))
+
+
+@router.get(
+    "/user/{user_id}", response_model=Envelope[list[ModelFileAnswer]], responses=error_responses(errors.InvalidInput)
+)
+async def list_models(request: Request, user_id: str) -> Response:
+    """List the model files of a user."""
+    files = await services_of(request).models.list(check_user_id(user_id, field="user_id"))
+    return answer(f"{len(files)} model(s) found", [present_model_file(file) for file in files])
+
+
+@router.delete(
+    "/user/{user_id}/model/{filename}",
+    response_model=Envelope[ModelFileAnswer],
+    responses=error_responses(errors.InvalidInput, errors.ModelNotFound),
+)
+async def delete_model(request: Request, user_id: str, filename: str) -> Response:
+    """Delete a model file."""
+    file = await services_of(request).models.delete(check_user_id(user_id, field="user_id"), filename)
+    return answer("Model deleted successfully", present_model_file(file))
+
+
+@router.get(
+    "/user/{user_id}/model/{filename}/path",
+    response_model=Envelope[ModelFileAnswer],
+    responses=error_responses(errors.InvalidInput, errors.ModelNotFound),
+)
+async def model_path(request: Request, user_id: str, filename: str) -> Response:
+    """Tell where a model file lies on the server."""
+    file = await services_of(request).models.get(check_user_id(user_id, field="user_id"), filename)
+    return answer("Model path found", present_model_file(file))
+
+
+@router.post(
+    "/backtest/ml",
+    response_model=Envelope[ResultAnswer],
+    openapi_extra=ml_backtest_body(),
+    responses=error_responses(
+        *_UPLOAD_ERRORS,
+        errors.SymbolNotFound,
+        errors.SourceNotFound,
+        errors.TooManyRequests,
+        errors.NotAvailable,
+        errors.ExchangeRefused,
+        errors.ExchangeUnavailable,
+        errors.ExchangeTimeout,
+        errors.TimedOut,
+        errors.StoreUnavailable,
+        extra=FORM_ERRORS,
+    ),
+)
+async def run_ml_backtest(request: Request) -> Response:
+    """Backtest the model file in the form; the file is removed when the request ends."""
+    services = services_of(request)
+    async with received_form(request) as form:
+        fields = read_ml_form(form)
+        wanted = build_model_request(fields, max_bars=max_bars_of(request))
+        file = form.required_file(FILE_FIELD)
+        async with temporary_model(services.models, file, user_id=wanted.user_id) as model_file:
+            result = await services.backtests.run(wanted, model_file)
+    return await run_in_threadpool(lambda: answer("ML backtest completed successfully", present_result(result)))

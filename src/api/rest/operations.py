@@ -1,0 +1,47 @@
+"""What operators ask: is it alive, is it ready, how is it doing."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from starlette.requests import Request
+from starlette.responses import Response
+
+from src import __version__
+from src.api.access import services_of
+from src.api.errors import ErrorAnswer, problem_response
+from src.api.rest.presenting import answer, snake_case
+from src.service.services import READY
+
+
+def operations_router(registry: CollectorRegistry) -> APIRouter:
+    """Return /health, /ready and /metrics; the last shows what `registry` holds."""
+    router = APIRouter(tags=["operations"])
+    router.get("/health")(health)
+    router.get("/ready", responses={503: {"description": "A part is not ready; the answer says which."}})(ready)
+
+    @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
+    def metrics() -> Response:
+        """Show counts and durations in Prometheus' text format."""
+        return Response(generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    return router
+
+
+async def health() -> Response:
+    """Say that the process is alive."""
+    return answer("alive", {"status": "ok", "version": __version__})
+
+
+async def ready(request: Request) -> Response:
+    """Say whether requests can be served: warm-up done, stores reachable."""
+    readiness = await services_of(request).readiness()
+    parts = {snake_case(name): state for name, state in readiness.parts.items()}
+    if readiness.is_ready:
+        return answer("ready", {"status": "ready", "parts": parts})
+    missing = ", ".join(f"{name}: {state}" for name, state in parts.items() if state != READY)
+    return problem_response(
+        request,
+        ErrorAnswer(status=503, code="NOT_READY", title="Not ready", message=f"not ready yet ({missing})",
+                    retry_after_s=1.0),
+    )  # fmt: skip

@@ -1,0 +1,217 @@
+"""Results and model files as JSON: snake_case names, ISO 8601 dates, null for what does not exist."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import fields
+from datetime import UTC, datetime
+from typing import Final
+
+import orjson
+from starlette.responses import Response
+
+from src.api.rest.tables import JSON_OPTIONS, present_bars, present_fills, present_trades
+from src.domain.market import DataQuality
+from src.domain.model_files import ModelDescription, ModelFile
+from src.domain.performance import Metrics
+from src.domain.runs import BacktestRequest, BacktestResult, CrossCheck, CrossoverChoice, ResultSummary
+from src.domain.signals import Signals
+from src.domain.trading import TradingRules
+
+HEAD_METRICS: Final = (
+    "total_trades",
+    "winning_trades",
+    "losing_trades",
+    "profit_factor",
+    "win_rate",
+    "total_return",
+    "sharpe_ratio",
+    "max_drawdown",
+)
+"""The metrics that clients also look for on the result itself."""
+
+
+def answer(message: str, data: object, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """Write the envelope of every successful answer."""
+    return Response(
+        orjson.dumps({"success": True, "message": message, "data": data}, option=JSON_OPTIONS),
+        status_code=status,
+        media_type="application/json",
+        headers=headers,
+    )
+
+
+def present_model_file(file: ModelFile) -> dict[str, object]:
+    """Return what a client is told about a file that it keeps here; `file_size` in bytes."""
+    return {
+        "filename": file.path.name,
+        "original_filename": file.original_filename,
+        "file_path": str(file.path),
+        "relative_path": f"storage/{file.user_id}/{file.path.name}",
+        "file_size": file.size_bytes,
+        "user_id": file.user_id,
+        "model_name": file.model_name,
+        "file_extension": file.extension,
+        "sha256": file.sha256,
+        "model": None if file.description is None else _present_description(file.description),
+    }
+
+
+def present_result(result: BacktestResult) -> dict[str, object]:
+    """Return a whole backtest; its tables are already JSON text."""
+    simulation = result.simulation
+    return {
+        **_present_head(result.id, result.created_ms, result.request, result.metrics),
+        "strategy": _present_strategy(result.signals),
+        "origin": result.origin,
+        "warnings": result.warnings,
+        "reduced_entries": simulation.reduced_entries,
+        "ambiguous_bars": simulation.ambiguous_bars,
+        "is_liquidated": simulation.is_liquidated,
+        "data_quality": _present_quality(result.quality),
+        "fingerprints": {
+            "bars": result.fingerprints.bars,
+            "model": result.fingerprints.model,
+            "versions": dict(result.fingerprints.versions),
+        },
+        "timings_ms": {snake_case(step): spent_ms for step, spent_ms in result.timings_ms.items()},
+        "cross_check": None if result.cross_check is None else _present_cross_check(result.cross_check),
+        "data": present_bars(result),
+        "fills": present_fills(simulation.fills),
+        "trades": present_trades(simulation.trades),
+    }
+
+
+def present_summary(summary: ResultSummary) -> dict[str, object]:
+    """Return a stored backtest without its tables."""
+    return {
+        **_present_head(summary.id, summary.created_ms, summary.request, summary.metrics),
+        "origin": summary.origin,
+        "warnings": summary.warnings,
+    }
+
+
+def present_instant(time_ms: int) -> str:
+    """Write milliseconds since the epoch as an ISO 8601 instant in UTC."""
+    instant = datetime.fromtimestamp(time_ms // 1000, UTC).replace(microsecond=time_ms % 1000 * 1000)
+    precision = "milliseconds" if time_ms % 1000 else "seconds"
+    return instant.isoformat(timespec=precision).replace("+00:00", "Z")
+
+
+def snake_case(name: str) -> str:
+    """Return a public camelCase name in snake_case."""
+    return re.sub(r"(?<=[a-z0-9])([A-Z])", r"_\1", name).lower()
+
+
+def _present_description(description: ModelDescription) -> dict[str, object]:
+    return {
+        "format": description.format,
+        "library": description.library,
+        "library_version": description.library_version,
+        "n_features": description.n_features,
+        "feature_names": description.feature_names,
+        "output_kind": description.output_kind,
+        "warnings": description.warnings,
+        "details": dict(description.details),
+    }
+
+
+def _present_head(result_id: str, created_ms: int, request: BacktestRequest, metrics: Metrics) -> dict[str, object]:
+    presented = _present_metrics(metrics)
+    return {
+        "id": result_id,
+        "status": "success",
+        "symbol": request.market.symbol,
+        "interval": request.market.interval.name,
+        "created_at": present_instant(created_ms),
+        "user_id": request.user_id,
+        "engine": request.engine,
+        "settings": _present_settings(request),
+        "metrics": presented,
+        **{name: presented[name] for name in HEAD_METRICS},
+    }
+
+
+def _present_metrics(metrics: Metrics) -> dict[str, object]:
+    presented = {item.name: getattr(metrics, item.name) for item in fields(metrics)}
+    return {**presented, "start": present_instant(metrics.start), "end": present_instant(metrics.end)}
+
+
+def _present_strategy(signals: Signals) -> dict[str, object]:
+    parameters = {snake_case(name): value for name, value in signals.strategy.parameters.items()}
+    return {"name": signals.strategy.name, **parameters}
+
+
+def _present_settings(request: BacktestRequest) -> dict[str, object]:
+    """Return what was asked for, under the names that a request gives it."""
+    market, choice = request.market, request.strategy
+    chosen: dict[str, object]
+    if isinstance(choice, CrossoverChoice):
+        chosen = {"fast": choice.fast, "slow": choice.slow}
+    else:
+        chosen = {"threshold": choice.threshold, "feature_columns": choice.feature_columns,
+                  "output_kind": choice.output_kind}  # fmt: skip
+    return {
+        "limit": market.limit,
+        "start_date": None if market.start_ms is None else present_instant(market.start_ms),
+        "end_date": None if market.end_ms is None else present_instant(market.end_ms),
+        "source": market.source,
+        "seed": market.seed,
+        **chosen,
+        **_present_rules(request.rules),
+        "period": request.period,
+        "use_fallback": request.use_fallback,
+        "cross_check": request.cross_check,
+    }
+
+
+def _present_rules(rules: TradingRules) -> dict[str, object]:
+    return {
+        "init_cash": rules.initial_cash,
+        "fees": rules.fee_rate,
+        "slippage": rules.slippage_rate,
+        "fixed_size": rules.sizing.fixed_units,
+        "percent_size": rules.sizing.equity_fraction,
+        "fill": rules.fill,
+        "direction": rules.direction,
+        "entry": rules.entry.type,
+        "entry_offset": rules.entry.offset_rate,
+        "entry_bars": rules.entry.life_bars,
+        "stop_loss": rules.exits.stop_loss_rate,
+        "take_profit": rules.exits.take_profit_rate,
+        "trailing_stop": rules.exits.trailing_stop_rate,
+        "max_bars": rules.exits.max_bars,
+        "intrabar": rules.intrabar,
+    }
+
+
+def _present_quality(quality: DataQuality) -> dict[str, object]:
+    return {
+        "expected_bars": quality.expected_bars,
+        "present_bars": quality.present_bars,
+        "gaps": [
+            {
+                "after": present_instant(gap.after_ms),
+                "next": present_instant(gap.next_ms),
+                "missing_bars": gap.missing_bars,
+            }
+            for gap in quality.gaps
+        ],
+        "duplicate_rows": quality.duplicate_rows,
+        "disordered_rows": quality.disordered_rows,
+        "rejected_rows": [
+            {"date": present_instant(row.open_time_ms), "reason": row.reason} for row in quality.rejected_rows
+        ],
+    }
+
+
+def _present_cross_check(check: CrossCheck) -> dict[str, object]:
+    return {
+        "differences": [
+            {"index": item.index, "vectorized": item.vectorized, "event_driven": item.event_driven}
+            for item in check.differences
+        ],
+        "left_out": check.left_out,
+        "largest_equity_difference": check.largest_equity_difference,
+    }

@@ -1,0 +1,31 @@
+"""All REST endpoints, put into an application."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI
+from prometheus_client import CollectorRegistry
+
+from src.api.rest import backtests, models
+from src.api.rest.operations import operations_router
+from src.api.rest.schemas import complete_openapi
+
+
+def install_rest(app: FastAPI, *, registry: CollectorRegistry) -> None:
+    """Add the endpoints; they find `app.state.services` and `app.state.max_bars` when they are asked.
+
+    Parameters
+    ----------
+    registry
+        What /metrics shows.
+    """
+    app.include_router(models.router)
+    app.include_router(backtests.router)
+    app.include_router(operations_router(registry))
+    generate = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        return complete_openapi(generate())
+
+    app.openapi = openapi  # type: ignore[method-assign]

@@ -1,0 +1,256 @@
+"""What answers look like, for OpenAPI: properties, units, and the errors that an endpoint really gives."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, create_model
+
+from src.api.errors import ERROR_TABLE, PROBLEM_MEDIA_TYPE
+from src.api.rest.bodies import FILE_FIELD, CrossoverBody, MlBacktestForm
+from src.api.rest.presenting import HEAD_METRICS
+from src.domain.errors import ServiceError
+from src.domain.model_files import MODEL_EXTENSIONS
+from src.domain.performance import METRIC_DEFINITIONS, Metrics
+
+Data = TypeVar("Data")
+
+
+class Problem(BaseModel):
+    """An error (RFC 9457), with the service's own members."""
+
+    type: str = Field(description="URN of the kind of problem.")
+    title: str = Field(description="The kind of problem in words.")
+    status: int = Field(description="The HTTP status.")
+    detail: str = Field(description="What is wrong here: what came, what is allowed.")
+    instance: str = Field(description="The path that was asked.")
+    success: bool = Field(description="Always false.")
+    message: str = Field(description="The same as detail.")
+    code: str = Field(description="Stable code in upper snake case.")
+    field: str | None = Field(None, description="The field at fault, where there is one.")
+
+
+class Envelope(BaseModel, Generic[Data]):
+    """What every successful answer is wrapped in."""
+
+    success: bool = Field(description="Always true.")
+    message: str = Field(description="One sentence for people.")
+    data: Data
+
+
+class ModelDescriptionAnswer(BaseModel):
+    """What the sandbox saw in a model file."""
+
+    format: str = Field(description="The file's format.")
+    library: str = Field(description="The library that it was made with.")
+    library_version: str | None = Field(description="That library's version, where the file says.")
+    n_features: int | None = Field(description="Number of columns that the model wants, where the file says.")
+    feature_names: list[str] | None = Field(description="Their names, where the file says.")
+    output_kind: str | None = Field(description="What the model puts out, where the file says.")
+    warnings: list[str] = Field(description="What the user should know.")
+    details: dict[str, str] = Field(description="What else the file says.")
+
+
+class ModelFileAnswer(BaseModel):
+    """A model file that is kept here."""
+
+    model_config = ConfigDict(protected_namespaces=())
+
+    filename: str = Field(description="Name under which it is kept: user, model name, a unique id, extension.")
+    original_filename: str = Field(description="Name under which it was sent.")
+    file_path: str = Field(description="Path on the server.")
+    relative_path: str = Field(description="Path from the storage folder's parent.")
+    file_size: int = Field(description="Size, bytes.")
+    user_id: str = Field(description="Whose it is.")
+    model_name: str = Field(description="The name that the user gave it.")
+    file_extension: str = Field(description="Extension, with its dot.")
+    sha256: str = Field(description="SHA-256 of the content, hexadecimal.")
+    model: ModelDescriptionAnswer | None = Field(description="What it holds; null where nothing has opened it.")
+
+
+class BarRow(BaseModel):
+    """One bar of a backtest."""
+
+    Date: str = Field(description="Open time, ISO 8601, UTC.")
+    portfolio_value: float = Field(description="Cash + position × close, quote currency.")
+    signal: str = Field(description="buy, sell or hold, decided at this bar's close.")
+    close: float = Field(description="Close, quote currency.")
+    cash: float = Field(description="Cash at the close, quote currency.")
+    position: float = Field(description="Units of the base asset held at the close; negative when short.")
+    probability: float | None = Field(description="The model's P(class 1), 0 to 1; null where it gives none.")
+
+
+class FillRow(BaseModel):
+    """An executed order."""
+
+    bar: int = Field(description="Index of the bar.")
+    date: str = Field(description="That bar's open time, ISO 8601, UTC.")
+    side: str = Field(description="buy or sell.")
+    quantity: float = Field(description="Units of the base asset.")
+    price: float = Field(description="Price after slippage, quote currency.")
+    fee: float = Field(description="Fee, quote currency.")
+    reason: str = Field(description="signal, stop_loss, take_profit, trailing_stop, time, limit, stop or liquidation.")
+
+
+class TradeRow(BaseModel):
+    """A position from its entry to its full exit; an open one is marked at the last close."""
+
+    direction: str = Field(description="long or short.")
+    quantity: float = Field(description="Units of the base asset.")
+    entry_bar: int = Field(description="Index of the entry's bar.")
+    entry_date: str = Field(description="Its open time, ISO 8601, UTC.")
+    entry_price: float = Field(description="Quote currency.")
+    entry_fee: float = Field(description="Quote currency.")
+    exit_bar: int = Field(description="Index of the exit's bar; of the last bar while open.")
+    exit_date: str = Field(description="Its open time, ISO 8601, UTC.")
+    exit_price: float = Field(description="Quote currency; the last close while open.")
+    exit_fee: float = Field(description="Quote currency; 0 while open.")
+    exit_reason: str | None = Field(description="As a fill's reason; null while open.")
+    profit: float = Field(description="After both fees, quote currency.")
+    return_: float = Field(alias="return", description="Profit ÷ (entry price × quantity), a fraction.")
+    bars_held: int = Field(description="Bars from entry to exit.")
+    is_open: bool = Field(description="Whether it was still open at the last bar.")
+
+
+def _metric_fields(names: Iterable[str]) -> dict[str, Any]:
+    """Return the metrics as pydantic fields, described by the domain's own table."""
+    found: dict[str, Any] = {}
+    for metric in METRIC_DEFINITIONS:
+        if metric.name not in names:
+            continue
+        is_optional = "None" in str(Metrics.__annotations__[metric.name])
+        kind: Any = {"text": str, "ISO 8601, UTC": str, "count": int}.get(metric.unit, float)
+        found[metric.name] = (
+            kind | None if is_optional else kind,
+            Field(description=f"{metric.definition} Unit: {metric.unit}."),
+        )
+    return found
+
+
+MetricsAnswer: Final = create_model(
+    "MetricsAnswer",
+    __doc__="Every metric; null where it does not exist (no trades, no variance, no loss).",
+    **_metric_fields([metric.name for metric in METRIC_DEFINITIONS]),
+)
+_HeadMetrics: Final = create_model("_HeadMetrics", **_metric_fields(HEAD_METRICS))
+
+
+class SummaryAnswer(_HeadMetrics):
+    """A stored backtest without its tables."""
+
+    id: str = Field(description="The result's id.")
+    status: str = Field(description="Always success: failures are answered as errors.")
+    symbol: str = Field(description="Trading symbol.")
+    interval: str = Field(description="Kline interval.")
+    created_at: str = Field(description="When it was run, ISO 8601, UTC.")
+    user_id: str = Field(description="Who asked for it.")
+    engine: str = Field(description="VECTORIZED or EVENT_DRIVEN.")
+    settings: dict[str, Any] = Field(description="What was asked for, defaults filled in, under the request's names.")
+    metrics: MetricsAnswer
+    origin: str = Field(description="Where the candles came from.")
+    warnings: list[str] = Field(description="What the reader of the numbers should know, in sentences.")
+
+
+class ResultAnswer(SummaryAnswer):
+    """A finished backtest."""
+
+    strategy: dict[str, Any] = Field(description="The strategy's name and the parameters that it ran with.")
+    reduced_entries: int = Field(description="Entries cut to what cash allowed.")
+    ambiguous_bars: int = Field(description="Bars that could have hit both stop and target.")
+    is_liquidated: bool = Field(description="Whether losses ended the run.")
+    data_quality: dict[str, Any] = Field(description="Gaps, duplicates and rejected rows of the candles.")
+    fingerprints: dict[str, Any] = Field(description="SHA-256 of candles and model file, versions of code.")
+    timings_ms: dict[str, float] = Field(description="Wall time of each step, milliseconds.")
+    cross_check: dict[str, Any] | None = Field(description="Where the engines differ, if both were asked.")
+    data: list[BarRow]
+    fills: list[FillRow]
+    trades: list[TradeRow]
+
+
+class Page(BaseModel, Generic[Data]):
+    """One page of rows."""
+
+    items: list[Data]
+    total: int = Field(description="Number of rows on all pages.")
+    offset: int = Field(description="Index of the first row of this page.")
+    first: int = Field(description="Most rows of a page, as asked.")
+
+
+class SummaryPage(BaseModel):
+    """One page of results, newest first."""
+
+    items: list[SummaryAnswer]
+    next_cursor: str | None = Field(description="What to send as `after` for the next page; null on the last.")
+
+
+def error_responses(*kinds: type[ServiceError], extra: Mapping[int, str] | None = None) -> dict[int | str, Any]:
+    """Return the `responses` of an endpoint that may raise these errors.
+
+    Parameters
+    ----------
+    extra
+        Statuses that do not come from an error of the domain, with a word about each.
+    """
+    told: dict[int, list[str]] = {}
+    for kind in kinds:
+        told.setdefault(ERROR_TABLE[kind].status, []).append(f"{ERROR_TABLE[kind].title} ({kind.code}).")
+    for status, words in (extra or {}).items():
+        told.setdefault(status, []).append(words)
+    content = {PROBLEM_MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return {status: {"description": " ".join(words), "content": content} for status, words in sorted(told.items())}
+
+
+FORM_ERRORS: Final = {408: "The body came too slowly (REQUEST_TIMEOUT)."}
+
+_FILE_SCHEMA: Final = {
+    "type": "string",
+    "format": "binary",
+    "description": f"The model file; its name ends in one of {' '.join(MODEL_EXTENSIONS)}.",
+}
+
+
+def upload_body() -> dict[str, Any]:
+    """Describe the form of an upload."""
+    properties = {
+        FILE_FIELD: _FILE_SCHEMA,
+        "user_id": {"type": "string", "description": MlBacktestForm.model_fields["user_id"].description},
+        "model_name": {"type": "string", "description": "A name for the model; the file's own where not given."},
+    }
+    return _form({"type": "object", "properties": properties, "required": [FILE_FIELD, "user_id"]})
+
+
+def ml_backtest_body() -> dict[str, Any]:
+    """Describe the form of a backtest with a model file."""
+    schema = MlBacktestForm.model_json_schema()
+    schema["properties"] = {FILE_FIELD: _FILE_SCHEMA, **schema["properties"]}
+    schema["required"] = [FILE_FIELD, *schema["required"]]
+    return _form(schema)
+
+
+def crossover_body() -> dict[str, Any]:
+    """Describe the JSON body of a crossover backtest."""
+    schema = CrossoverBody.model_json_schema()
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": _inline(schema, schema)}}}}
+
+
+def complete_openapi(document: dict[str, Any]) -> dict[str, Any]:
+    """Add what every error refers to, and FastAPI cannot know: the problem document."""
+    schemas = document.setdefault("components", {}).setdefault("schemas", {})
+    schemas["Problem"] = Problem.model_json_schema()
+    return document
+
+
+def _form(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema}}}}
+
+
+def _inline(node: Any, root: dict[str, Any]) -> Any:
+    """Put definitions in the place of references to them: inside an OpenAPI document they would point nowhere."""
+    if isinstance(node, list):
+        return [_inline(item, root) for item in node]
+    if not isinstance(node, dict):
+        return node
+    if "$ref" in node:
+        return _inline(root["$defs"][node["$ref"].rsplit("/", 1)[1]], root)
+    return {name: _inline(item, root) for name, item in node.items() if name != "$defs"}

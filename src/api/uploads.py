@@ -1,0 +1,133 @@
+"""Forms and files as they arrive: read within limits, handed on in pieces, and gone when the request ends."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from starlette.datastructures import FormData, UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.requests import Request
+
+from src.domain.errors import InvalidInput, MalformedRequest, UnsupportedFormat
+from src.domain.model_files import ModelFile
+from src.service.models import ModelService
+
+CHUNK_BYTES: Final = 256 * 1024
+MAX_FORM_FIELDS: Final = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReceivedForm:
+    """A multipart form: its text fields, each with all its values in the order sent, and its files by field name."""
+
+    texts: Mapping[str, Sequence[str]]
+    files: Mapping[str, UploadFile]
+
+    def text(self, name: str) -> str | None:
+        """Return a field's only value; None where it was not sent.
+
+        Raises
+        ------
+        InvalidInput
+            Where it was sent more than once.
+        """
+        values = self.texts.get(name, ())
+        if len(values) > 1:
+            raise InvalidInput(f"{name} was sent {len(values)} times; allowed: once", field=name)
+        return values[0] if values else None
+
+    def required_text(self, name: str) -> str:
+        """Return a field's only value; InvalidInput where it was not sent."""
+        value = self.text(name)
+        if value is None:
+            raise InvalidInput(f"{name} is missing; it is required", field=name)
+        return value
+
+    def required_file(self, name: str) -> UploadFile:
+        """Return the file of a field; InvalidInput where there is none or it has no file name."""
+        if name in self.files:
+            return self.files[name]
+        if name in self.texts:
+            raise InvalidInput(f"{name} came without a file name; send it as a file part with one", field=name)
+        raise InvalidInput(f"{name} is missing; send it as a file part with a file name", field=name)
+
+    def refuse_unknown(self, known: Sequence[str]) -> None:
+        """Raise InvalidInput for the first field that is not among the known ones."""
+        for name in (*self.texts, *self.files):
+            if name not in known:
+                raise InvalidInput(f"{name!r} is not a known field; known: {', '.join(known)}", field=name)
+
+
+@asynccontextmanager
+async def received_form(request: Request) -> AsyncIterator[ReceivedForm]:
+    """Read a multipart form with at most one file, for as long as the block runs.
+
+    The file is spooled: up to 1 MiB in memory, beyond that in a nameless temporary file that the system frees even if
+    this process dies. How much may come at all is `BodyLimit`'s business. A client often sends the file before the
+    fields that say whose it is, so it cannot go to its place in the store before the form's end.
+
+    Raises
+    ------
+    UnsupportedFormat
+        For a body that is not a multipart form.
+    MalformedRequest
+        For one that cannot be read as such, or breaks off.
+    """
+    content_type = request.headers.get("content-type", "")
+    if not content_type.lower().startswith("multipart/form-data"):
+        raise UnsupportedFormat(f"Content-Type is {content_type[:100]!r}; allowed: multipart/form-data")
+    form = await _WholeFormParser(request).parse()
+    try:
+        texts: dict[str, list[str]] = {}
+        files: dict[str, UploadFile] = {}
+        for name, value in form.multi_items():
+            if isinstance(value, UploadFile):
+                files[name] = value
+            else:
+                texts.setdefault(name, []).append(value)
+        yield ReceivedForm(texts=texts, files=files)
+    finally:
+        await form.close()
+
+
+class _WholeFormParser(MultiPartParser):
+    """Starlette's parser, which does not ask for the last boundary: a form that breaks off would count as whole."""
+
+    def __init__(self, request: Request) -> None:
+        super().__init__(request.headers, self._stream(request), max_files=1, max_fields=MAX_FORM_FIELDS)
+        self._is_whole = False
+
+    def on_end(self) -> None:
+        self._is_whole = True
+
+    async def parse(self) -> FormData:
+        try:
+            return await super().parse()
+        except MultiPartException as error:
+            raise MalformedRequest(f"the form cannot be read: {error.message}") from error
+
+    async def _stream(self, request: Request) -> AsyncGenerator[bytes, None]:
+        async for chunk in request.stream():
+            yield chunk
+        # Raised while the parser still asks for more, so that it closes what it has opened.
+        if not self._is_whole:
+            raise MultiPartException("it ends before its last boundary")
+
+
+async def chunks_of(upload: UploadFile) -> AsyncIterator[bytes]:
+    """Yield an upload's bytes from its beginning, piece by piece."""
+    await upload.seek(0)
+    while chunk := await upload.read(CHUNK_BYTES):
+        yield chunk
+
+
+def temporary_model(
+    models: ModelService, upload: UploadFile, *, user_id: str, model_name: str | None = None
+) -> AbstractAsyncContextManager[ModelFile]:
+    """Keep the file that came with a backtest for as long as the block runs; it is removed however the block ends."""
+    return models.temporary(
+        user_id=user_id, original_filename=upload.filename or "", model_name=model_name, chunks=chunks_of(upload)
+    )
