@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -60,6 +61,29 @@ def _intervals() -> Mapping[str, Interval]:
 
 
 INTERVALS: Final[Mapping[str, Interval]] = _intervals()
+
+
+_SYMBOL: Final = re.compile(r"[A-Z0-9]{2,20}")
+
+
+def normalise_symbol(symbol: str, *, field: str = "symbol") -> str:
+    """Return the exchange's spelling of a symbol: `btcusdt`, `BTC/USDT` and `BTC-USDT` are all `BTCUSDT`.
+
+    Raises
+    ------
+    InvalidInput
+        Where what remains without one separating / or - is not 2 to 20 letters A–Z and digits.
+    """
+    stripped = symbol.strip()
+    parts = re.split("[/-]", stripped)
+    name = "".join(parts).upper()
+    # Only ASCII is folded: other alphabets have letters whose upper case is an ASCII letter.
+    if stripped.isascii() and len(parts) <= 2 and all(parts) and _SYMBOL.fullmatch(name):
+        return name
+    raise InvalidInput(
+        f"{field} is {symbol[:40]!r}; allowed: 2 to 20 letters and digits, such as BTCUSDT, BTC/USDT or BTC-USDT",
+        field=field,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,1 @@
+"""Candles from the exchange, from a seed, from files."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterator
 
 import numpy as np
 import pytest
@@ -24,29 +24,30 @@ NOW_MS = 1_700_001_000_000
 OPEN_MS = 1_699_999_200_000
 """When the candle opened that is still forming then."""
 TRADED = 2500
-EVERY_SOURCE = ["binance", "simulated"]
 
 
-@pytest_asyncio.fixture(params=EVERY_SOURCE)
-async def source(request: pytest.FixtureRequest) -> AsyncIterator[BarSource]:
-    """One adapter after the other; each knows at least 2,500 hours of BTCUSDT until NOW_MS and a day of ETHUSDT."""
-    made: BarSource
-    if request.param == "simulated":
-        made = SimulatedSource(clock=FixedClock(NOW_MS), seed=7)
-        yield made
-        await made.close()
-        return
+@pytest.fixture(scope="module")
+def exchange() -> Iterator[LoopbackExchange]:
     hours = simulate_bars("BTCUSDT", HOUR, OPEN_MS - TRADED * HOUR.milliseconds, TRADED + 24, 7)
-    with LoopbackExchange([hours, simulate_bars("ETHUSDT", HOUR, OPEN_MS, 24, 7)], now_ms=NOW_MS) as exchange:
-        made = BinanceSource(
-            base_urls=[exchange.url],
-            timeout_s=5,
-            deadline_s=20,
-            weight_per_minute=6000,
-            clock=FixedClock(NOW_MS),
-        )
-        yield made
-        await made.close()
+    other = simulate_bars("ETHUSDT", HOUR, OPEN_MS, 24, 7)
+    with LoopbackExchange([hours, other], now_ms=NOW_MS) as playing:
+        yield playing
+
+
+@pytest_asyncio.fixture(params=["binance", "simulated"])
+async def source(request: pytest.FixtureRequest, exchange: LoopbackExchange) -> AsyncIterator[BarSource]:
+    """One adapter after the other; each knows at least 2,500 hours of BTCUSDT until NOW_MS."""
+    clock = FixedClock(NOW_MS)
+    made: dict[str, Callable[[], BarSource]] = {
+        "binance": lambda: BinanceSource(
+            base_urls=[exchange.url], timeout_s=5, deadline_s=20, weight_per_minute=6000, clock=clock
+        ),
+        "simulated": lambda: SimulatedSource(clock=clock, seed=7),
+    }
+    exchange.reset()
+    source = made[request.param]()
+    yield source
+    await source.close()
 
 
 def wish(limit: int, *, start: int | None = None, end: int | None = None, symbol: str = "BTCUSDT") -> MarketRequest:

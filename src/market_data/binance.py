@@ -1,0 +1,184 @@
+"""Candles from the exchange's REST interface."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Final
+
+from src.domain.errors import ExchangeRefused, ExchangeTimeout, InvalidInput
+from src.domain.market import MarketRequest, MarketSeries, normalise_symbol
+from src.market_data.binance_api import BinanceApi
+from src.market_data.findings import describe_quality, describe_range
+from src.market_data.grid import iso_time, last_closed_open_ms
+from src.market_data.klines import Klines, MalformedKlines, clean, parse_rows
+from src.market_data.paging import collect_newest, collect_oldest
+from src.ports import Clock
+
+_KLINES_WEIGHT: Final = 2
+_KLINES_MAX_BYTES: Final = 2 * 1024 * 1024
+_SYMBOLS_WEIGHT: Final = 20
+_SYMBOLS_MAX_BYTES: Final = 64 * 1024 * 1024
+_SYMBOLS_LIFETIME_S: Final = 3600.0
+
+
+class BinanceSource:
+    """The `BarSource` that asks Binance; one object serves all requests of a process, so that they share its budget.
+
+    Parameters
+    ----------
+    base_urls
+        Addresses of the REST interface, in order of preference.
+    timeout_s
+        Seconds to wait for a connection, and for each piece of an answer.
+    deadline_s
+        Seconds for everything that one `fetch` may need.
+    weight_per_minute
+        Request weight a minute that all requests together may cost.
+    clock
+        Decides which candle is closed.
+    monotonic, sleep
+        A clock in seconds that never goes back, and what waits on it.
+    """
+
+    def __init__(
+        self,
+        *,
+        base_urls: Sequence[str],
+        timeout_s: float,
+        deadline_s: float,
+        weight_per_minute: int,
+        clock: Clock,
+        monotonic: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._api = BinanceApi(
+            base_urls=base_urls,
+            timeout_s=timeout_s,
+            weight_per_minute=weight_per_minute,
+            monotonic=monotonic,
+            sleep=sleep,
+        )
+        self._deadline_s = deadline_s
+        self._clock = clock
+        self._monotonic = monotonic
+        self._symbols: tuple[str, ...] = ()
+        self._symbols_until = -math.inf
+        self._symbols_lock = asyncio.Lock()
+
+    async def fetch(self, market: MarketRequest) -> MarketSeries:
+        """Return the closed candles asked for, oldest first; at least one.
+
+        Raises
+        ------
+        SymbolNotFound, InvalidInput, ExchangeRefused, ExchangeUnavailable, ExchangeTimeout
+        """
+        symbol = normalise_symbol(market.symbol)
+        now_ms = self._clock.now_ms()
+        async with self._deadline(f"the {market.interval.name} candles of {symbol}") as until:
+            klines = await self._collect(symbol, market, now_ms, until)
+        bars, quality = await asyncio.to_thread(clean, klines, symbol=symbol, interval=market.interval, now_ms=now_ms)
+        warnings = describe_quality(quality, bars) + describe_range(market, bars, now_ms)
+        if not len(bars):
+            raise ExchangeRefused(f"None of the exchange's candles can be believed. {' '.join(warnings)}")
+        return MarketSeries(bars=bars, quality=quality, origin="Binance", warnings=warnings)
+
+    async def symbols(self) -> Sequence[str]:
+        """Return the names of all spot symbols that trade now, sorted; kept for an hour."""
+        async with self._deadline("the list of symbols") as until, self._symbols_lock:
+            if self._monotonic() >= self._symbols_until:
+                self._symbols = await self._api.get(
+                    "/api/v3/exchangeInfo",
+                    {},
+                    weight=_SYMBOLS_WEIGHT,
+                    until=until,
+                    max_bytes=_SYMBOLS_MAX_BYTES,
+                    read=_trading_symbols,
+                )
+                self._symbols_until = self._monotonic() + _SYMBOLS_LIFETIME_S
+            return self._symbols
+
+    async def close(self) -> None:
+        """Release the connections."""
+        await self._api.close()
+
+    @asynccontextmanager
+    async def _deadline(self, wanted: str) -> AsyncIterator[float]:
+        """Give everything inside `deadline_s` seconds, and the time when they end."""
+        try:
+            async with asyncio.timeout(self._deadline_s):
+                yield self._api.until(self._deadline_s)
+        except TimeoutError as error:
+            message = f"The exchange did not deliver {wanted} within {self._deadline_s:g} s."
+            raise ExchangeTimeout(message) from error
+
+    async def _collect(self, symbol: str, market: MarketRequest, now_ms: int, until: float) -> Klines:
+        """Ask for all pages and cut them to the closed candles asked for; at least one."""
+        interval, limit = market.interval, market.limit
+        last_ms = last_closed_open_ms(now_ms, interval)
+        end_ms = last_ms if market.end_ms is None else min(market.end_ms, last_ms)
+
+        async def ask(*, start_ms: int | None, end_ms: int, limit: int) -> Klines:
+            return await self._page(symbol, interval.name, start_ms, end_ms, limit, until)
+
+        if market.start_ms is None:
+            found = await collect_newest(ask, interval=interval, end_ms=end_ms, limit=limit)
+            klines = found.closed(now_ms).newest(limit)
+        else:
+            start_ms = max(market.start_ms, 0)
+            found = await collect_oldest(ask, interval=interval, start_ms=start_ms, end_ms=end_ms, limit=limit)
+            klines = found.closed(now_ms).oldest(limit)
+        if not len(klines):
+            first = await ask(start_ms=0, end_ms=last_ms, limit=1)
+            last = await ask(start_ms=None, end_ms=last_ms, limit=1)
+            raise _nothing_there(symbol, market, first, last)
+        return klines
+
+    async def _page(
+        self, symbol: str, interval: str, start_ms: int | None, end_ms: int, limit: int, until: float
+    ) -> Klines:
+        params: dict[str, str | int] = {"symbol": symbol, "interval": interval, "limit": limit, "endTime": end_ms}
+        if start_ms is not None:
+            params["startTime"] = start_ms
+
+        def read(answer: object) -> Klines:
+            page = parse_rows(answer)
+            if len(page) and (page.open_time_ms.min() < (start_ms or 0) or page.open_time_ms.max() > end_ms):
+                raise MalformedKlines("it holds candles outside the range asked for")
+            return page
+
+        return await self._api.get(
+            "/api/v3/klines", params, weight=_KLINES_WEIGHT, until=until, max_bytes=_KLINES_MAX_BYTES, read=read
+        )
+
+
+def _nothing_there(symbol: str, market: MarketRequest, first: Klines, last: Klines) -> InvalidInput:
+    """Say what there is instead of the empty range asked for."""
+    name = f"{market.interval.name} candles of {symbol}"
+    if not len(first) or not len(last):
+        return InvalidInput(f"The exchange has no closed {name}.", field="symbol")
+    there = f"it has them from {iso_time(int(first.open_time_ms[0]))} to {iso_time(int(last.open_time_ms[-1]))}"
+    asked = []
+    if market.start_ms is not None:
+        asked.append(f"startDate {iso_time(market.start_ms)}")
+    if market.end_ms is not None:
+        asked.append(f"endDate {iso_time(market.end_ms)}")
+    field = "endDate" if market.start_ms is None else "startDate"
+    return InvalidInput(f"The exchange has no closed {name} for {' and '.join(asked)}; {there}.", field=field)
+
+
+def _trading_symbols(answer: object) -> tuple[str, ...]:
+    """Read the names of the spot symbols that trade now from `exchangeInfo`."""
+    listed = answer.get("symbols") if isinstance(answer, dict) else None
+    if not isinstance(listed, list) or not all(isinstance(entry, dict) for entry in listed):
+        raise ValueError("it holds no list of symbols")
+    return tuple(
+        sorted(
+            str(entry["symbol"])
+            for entry in listed
+            if entry.get("status") == "TRADING" and entry.get("isSpotTradingAllowed", True) and "symbol" in entry
+        )
+    )

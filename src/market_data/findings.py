@@ -1,0 +1,126 @@
+"""What is wrong with candles, and with the range asked for, in sentences for people."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Final
+
+import numpy as np
+
+from src.domain.market import Bars, DataQuality, Gap, MarketRequest
+from src.market_data.grid import bar_number, iso_time, open_time_ms
+
+_NAMED: Final = 3
+"""So many gaps or rows are named one by one; beyond that the count must do."""
+JUMP_RATIO: Final = 3.0
+"""A price that differs by this factor across a gap is a halt, a split or another coin under the same name."""
+
+
+def describe_quality(quality: DataQuality, bars: Bars) -> tuple[str, ...]:
+    """Return one sentence for each kind of fault in `bars`; none where they are complete."""
+    name = f"{bars.symbol} {bars.interval.name}"
+    return tuple(
+        sentence
+        for sentence in (
+            _gaps(quality, name),
+            *_jumps(quality, bars),
+            _rejected(quality, name),
+            _duplicates(quality, name),
+            _disorder(quality, name),
+        )
+        if sentence
+    )
+
+
+def describe_range(market: MarketRequest, bars: Bars, now_ms: int) -> tuple[str, ...]:
+    """Return a sentence where `bars` are fewer than asked for, or where `limit` cut the range asked for short."""
+    if len(bars) == 0:
+        return ()
+    interval = market.interval
+    if market.start_ms is None:
+        if len(bars) >= market.limit:
+            return ()
+        return (
+            f"{market.limit:,} {interval.name} candles of {bars.symbol} were asked for; {len(bars):,} were found, "
+            f"the first at {iso_time(int(bars.open_time_ms[0]))}.",
+        )
+    if market.end_ms is None or len(bars) < market.limit:
+        return ()
+    last = int(bars.open_time_ms[-1])
+    final = min(market.end_ms, open_time_ms(bar_number(now_ms, interval) - 1, interval))
+    left_out = bar_number(final, interval) - bar_number(last, interval)
+    if left_out <= 0:
+        return ()
+    return (
+        f"The range asked for goes on to {iso_time(market.end_ms)}, but limit is {market.limit:,}: the candles end at "
+        f"{iso_time(last)}, about {left_out:,} before that. Raise limit to have them all.",
+    )
+
+
+def _gaps(quality: DataQuality, name: str) -> str:
+    if not quality.gaps:
+        return ""
+    missing = sum(gap.missing_bars for gap in quality.gaps)
+    longest = sorted(quality.gaps, key=lambda gap: -gap.missing_bars)[:_NAMED]
+    named = "; ".join(_gap(gap) for gap in sorted(longest, key=lambda gap: gap.after_ms))
+    count = len(quality.gaps)
+    head = f"{name} has {count:,} gap{'s' if count > 1 else ''}: {missing:,} of {quality.expected_bars:,} candles"
+    return f"{head} are missing and were not filled. {'The longest' if count > _NAMED else 'They are'}: {named}."
+
+
+def _gap(gap: Gap) -> str:
+    return f"{gap.missing_bars:,} between {iso_time(gap.after_ms)} and {iso_time(gap.next_ms)}"
+
+
+def _jumps(quality: DataQuality, bars: Bars) -> Iterator[str]:
+    """Yield a sentence for each gap across which the price jumps by `JUMP_RATIO` or more, the largest few first."""
+    if not quality.gaps:
+        return
+    after = np.searchsorted(bars.open_time_ms, [gap.after_ms for gap in quality.gaps])
+    ratios = bars.open[after + 1] / bars.close[after]
+    sizes = np.maximum(ratios, 1 / ratios)
+    for index in np.argsort(-sizes, kind="stable")[:_NAMED]:
+        if sizes[index] < JUMP_RATIO:
+            return
+        gap, row = quality.gaps[index], after[index]
+        move = f"{_price(bars.close[row])} to {_price(bars.open[row + 1])} ({_times(ratios[index])})"
+        where = f"{gap.missing_bars:,} {bars.interval.name} candles between {iso_time(gap.after_ms)} and "
+        where += iso_time(gap.next_ms)
+        yield (
+            f"{bars.symbol} goes from {move} across the gap of {where}: a trade held through it makes a profit or loss "
+            "that nobody could have had; this may be another coin under the same name."
+        )
+
+
+def _price(value: np.float64) -> str:
+    return np.format_float_positional(value, trim="-")
+
+
+def _times(ratio: float) -> str:
+    return f"{ratio:,.1f}×" if ratio >= 1 else f"1/{1 / ratio:,.1f}"
+
+
+def _rejected(quality: DataQuality, name: str) -> str:
+    rows = quality.rejected_rows
+    if not rows:
+        return ""
+    if len(rows) <= _NAMED:
+        named = "; ".join(f"{iso_time(row.open_time_ms)}, {row.reason}" for row in rows)
+    else:
+        reasons = Counter(row.reason for row in rows).most_common()
+        named = f"{'; '.join(f'{count:,} because {reason}' for reason, count in reasons)}; the first at "
+        named += iso_time(rows[0].open_time_ms)
+    return f"{len(rows):,} {name} candle{'s' if len(rows) > 1 else ''} left out as impossible: {named}."
+
+
+def _duplicates(quality: DataQuality, name: str) -> str:
+    count = quality.duplicate_rows
+    return f"{count:,} {name} row{'s' if count > 1 else ''} came more than once and counted once." if count else ""
+
+
+def _disorder(quality: DataQuality, name: str) -> str:
+    count = quality.disordered_rows
+    return (
+        f"{name} rows came out of order in {count:,} place{'s' if count > 1 else ''} and were sorted." if count else ""
+    )

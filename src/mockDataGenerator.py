@@ -1,0 +1,103 @@
+"""Write simulated candles to a CSV file: `python -m src.mockDataGenerator --bars 1000 --seed 42`."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import os
+import sys
+import tempfile
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from src.domain.errors import InvalidInput
+from src.domain.market import INTERVALS, Bars, Interval, normalise_symbol
+from src.market_data.simulated import simulate_bars
+
+DEFAULT_OUTPUT: Final = Path("src/data/mock_backtest_data.csv")
+COLUMNS: Final = ("Date", "Open", "High", "Low", "Close", "Volume")
+MOST_BARS: Final = 10_000_000
+_ROWS_AT_ONCE: Final = 50_000
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code: 0 done, 1 the file could not be written, 2 wrong input."""
+    chosen = _parser().parse_args(arguments)
+    try:
+        start_ms = _instant_ms(chosen.start)
+        if chosen.bars > MOST_BARS:
+            raise InvalidInput(f"bars is {chosen.bars}; allowed: 1 to {MOST_BARS:,}", field="bars")
+        interval = Interval.named(chosen.interval)
+        bars = simulate_bars(normalise_symbol(chosen.symbol), interval, start_ms, chosen.bars, chosen.seed)
+    except InvalidInput as error:
+        print(f"error: {error.message}", file=sys.stderr)
+        return 2
+    try:
+        write_csv(bars, chosen.output)
+    except OSError as error:
+        print(f"error: {chosen.output} could not be written: {error.strerror or error}", file=sys.stderr)
+        return 1
+    print(
+        f"Wrote {len(bars):,} simulated {interval.name} candles of {bars.symbol} (seed {chosen.seed}) "
+        f"to {chosen.output}: {_iso(int(bars.open_time_ms[0]))} to {_iso(int(bars.open_time_ms[-1]))}."
+    )
+    return 0
+
+
+def write_csv(bars: Bars, output: Path) -> None:
+    """Write candles as Date (ISO 8601, UTC), Open, High, Low, Close, Volume; the file is whole or not there at all."""
+    output.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(prefix=f".{output.name}.", suffix=".part", dir=output.parent)
+    unfinished = Path(name)
+    try:
+        with os.fdopen(descriptor, "w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(COLUMNS)
+            for start in range(0, len(bars), _ROWS_AT_ONCE):
+                part = bars.slice(start, min(start + _ROWS_AT_ONCE, len(bars)))
+                prices = (part.open.tolist(), part.high.tolist(), part.low.tolist(), part.close.tolist())
+                dates = map(_iso, part.open_time_ms.tolist())
+                writer.writerows(zip(dates, *prices, part.volume.tolist(), strict=True))
+            file.flush()
+            os.fsync(file.fileno())
+        # Temporary files are private to their owner; the finished one is an ordinary file.
+        unfinished.chmod(0o644)
+        unfinished.replace(output)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m src.mockDataGenerator", description="Write simulated candles to a CSV file."
+    )
+    parser.add_argument("--seed", type=int, default=42, help="the same seed gives the same candles (default: 42)")
+    parser.add_argument("--bars", type=int, default=1000, help="how many (default: 1000)")
+    parser.add_argument("--interval", default="1d", help=f"one of {' '.join(INTERVALS)} (default: 1d)")
+    parser.add_argument("--symbol", default="BTCUSDT", help="any symbol (default: BTCUSDT)")
+    parser.add_argument(
+        "--start", default="2022-01-01", help="YYYY-MM-DD or an ISO 8601 instant, UTC (default: 2022-01-01)"
+    )
+    parser.add_argument("--output", type=Path, default=DEFAULT_OUTPUT, help=f"CSV file (default: {DEFAULT_OUTPUT})")
+    return parser
+
+
+def _instant_ms(text: str) -> int:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise InvalidInput(
+            f"start is {text!r}; allowed: YYYY-MM-DD or a full ISO 8601 instant", field="start"
+        ) from None
+    moment = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+    return int(moment.timestamp() * 1000)
+
+
+def _iso(time_ms: int) -> str:
+    return datetime.fromtimestamp(time_ms / 1000, tz=UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
