@@ -1,0 +1,131 @@
+"""The image and the compose file keep their promises, as far as reading them can tell."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from src.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+
+
+def instructions() -> list[tuple[str, str]]:
+    """Return (instruction, rest) of each line of the Dockerfile, continued lines joined."""
+    text = re.sub(r"(?m)^\s*#.*\n", "", (ROOT / "Dockerfile").read_text()).replace("\\\n", " ")
+    lines = (line.split(None, 1) for line in text.splitlines() if line.strip())
+    return [(word, re.sub(r"\s+", " ", rest)) for word, rest in lines]
+
+
+def final_stage() -> list[tuple[str, str]]:
+    found = instructions()
+    last = max(index for index, (word, _) in enumerate(found) if word == "FROM")
+    return found[last:]
+
+
+def only(word: str) -> str:
+    (rest,) = [rest for found, rest in final_stage() if found == word]
+    return rest
+
+
+def variables() -> dict[str, str]:
+    return dict(part.split("=", 1) for part in only("ENV").split())
+
+
+@pytest.fixture(scope="module")
+def compose() -> dict[str, Any]:
+    return yaml.safe_load((ROOT / "compose.yaml").read_text())
+
+
+def test_the_image_is_built_in_stages_on_a_slim_python() -> None:
+    bases = [rest for word, rest in instructions() if word == "FROM"]
+    assert bases == ["python:3.11-slim-bookworm AS build", "python:3.11-slim-bookworm"]
+
+
+def test_it_listens_on_5050_for_everybody() -> None:
+    assert only("EXPOSE") == "5050"
+    assert (variables()["HOST"], variables()["PORT"]) == ("0.0.0.0", "5050")
+
+
+def test_it_runs_as_an_ordinary_user_from_the_start_command_on() -> None:
+    words = [word for word, _ in final_stage()]
+    assert only("USER") == "10001:10001"
+    assert words.index("USER") < words.index("CMD")
+    assert "RUN" not in words[words.index("USER") :]
+    assert json.loads(only("CMD")) == ["python", "run.py", "prod", "--no-venv"]
+
+
+def test_what_must_be_writable_is_a_volume_of_the_user() -> None:
+    assert json.loads(only("VOLUME")) == [variables()["STORAGE_DIR"], variables()["NUMBA_CACHE_DIR"]]
+    assert "install --directory --owner service --group service --mode 0750 /data" in only("RUN")
+    assert ("COPY", "--from=build --chown=10001:10001 /var/cache/numba /var/cache/numba") in final_stage()
+
+
+def test_the_health_check_is_a_program_that_compiles() -> None:
+    options, _, command = only("HEALTHCHECK").partition(" CMD ")
+    assert all(f"--{name}=" in options for name in ("interval", "timeout", "start-period", "retries"))
+    program, flag, code = json.loads(command)
+    assert (program, flag) == ("python", "-c")
+    assert "/health" in code
+    compile(code, "HEALTHCHECK", "exec")
+
+
+def test_what_is_copied_from_here_exists_and_is_let_in() -> None:
+    let_in = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+    copied = {
+        source
+        for word, rest in instructions()
+        if word == "COPY" and "--from" not in rest
+        for source in rest.split()[:-1]
+    }
+    assert copied == let_in
+    assert all((ROOT / source).exists() for source in copied)
+
+
+def test_the_compile_cache_is_filled_where_the_service_looks_for_it() -> None:
+    build = next(rest for word, rest in instructions() if word == "ENV")
+    assert f"NUMBA_CACHE_DIR={variables()['NUMBA_CACHE_DIR']}" in build.split()
+    assert any("python -m src.warmup" in rest for word, rest in instructions() if word == "RUN")
+    assert (ROOT / "src" / "warmup.py").exists()
+
+
+def test_no_secret_is_in_either_file() -> None:
+    for name in ("Dockerfile", "compose.yaml"):
+        text = (ROOT / name).read_text()
+        assert not re.search(r"(?i)password|passwd|secret|token|api_?key|://[^/\s]+:[^/\s]+@", text)
+
+
+def test_every_variable_is_a_setting_or_a_known_one(compose: dict[str, Any]) -> None:
+    settings = {name.upper() for name in Settings.model_fields}
+    of_libraries = {"NUMBA_CACHE_DIR", "MPLCONFIGDIR", "PATH", "PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED"}
+    assert set(variables()) <= settings | of_libraries
+    assert set(compose["services"]["service"]["environment"]) <= settings
+
+
+def test_compose_confines_the_service(compose: dict[str, Any]) -> None:
+    service = compose["services"]["service"]
+    assert service["read_only"] is True
+    assert service["tmpfs"] == ["/tmp"]
+    assert service["cap_drop"] == ["ALL"]
+    assert service["ports"] == ["127.0.0.1:5050:5050"]
+    assert not any("seccomp" in option for option in service["security_opt"])
+    assert service["depends_on"] == {"mongo": {"condition": "service_healthy"}}
+
+
+def test_compose_keeps_the_database_to_itself(compose: dict[str, Any]) -> None:
+    mongo = compose["services"]["mongo"]
+    assert "ports" not in mongo
+    assert re.fullmatch(r"mongo:\d+\.\d+\.\d+", mongo["image"])
+    assert compose["networks"][mongo["networks"][0]]["internal"] is True
+    assert mongo["healthcheck"]["test"][0] == "CMD"
+
+
+def test_every_volume_and_network_in_use_is_declared(compose: dict[str, Any]) -> None:
+    for service in compose["services"].values():
+        assert {volume.split(":")[0] for volume in service["volumes"]} <= set(compose["volumes"])
+        assert set(service["networks"]) <= set(compose["networks"])

@@ -1,0 +1,154 @@
+"""The REST edge over services that live in memory, for tests of the edge itself."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePosixPath
+from typing import Any, cast
+
+from fastapi import FastAPI
+from prometheus_client import CollectorRegistry
+
+from src.api.body_limit import BodyLimits
+from src.api.middleware import install_middleware
+from src.api.observation import RequestMetrics
+from src.api.rest.routes import install_rest
+from src.domain.errors import ModelNotFound, ResultNotFound, UnsupportedFormat
+from src.domain.model_files import ModelDescription, ModelFile
+from src.domain.runs import BacktestRequest, BacktestResult, ResultPage, ResultSummary
+from src.ports import ModelFileStore
+from src.service.models import ModelService
+from src.service.services import READY, Readiness, Services
+from tests.factories import make_result
+
+MIB = 1024 * 1024
+
+
+class MemoryModelFiles:
+    """A `ModelFileStore` that keeps nothing but names and sizes."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, ModelFile] = {}
+
+    async def receive(
+        self,
+        *,
+        user_id: str,
+        original_filename: str,
+        model_name: str | None,
+        chunks: AsyncIterator[bytes],
+        is_temporary: bool = False,
+    ) -> ModelFile:
+        path = PurePosixPath(original_filename)
+        if path.suffix != ".pkl":
+            raise UnsupportedFormat(f"the file {original_filename!r} is no model file")
+        content = b"".join([chunk async for chunk in chunks])
+        name = f"{user_id}_{model_name or path.stem}_{len(self.files)}{path.suffix}"
+        self.files[name] = ModelFile(
+            path=Path("/srv/storage") / user_id / name,
+            user_id=user_id,
+            original_filename=original_filename,
+            model_name=model_name or path.stem,
+            extension=path.suffix,
+            size_bytes=len(content),
+            sha256=hashlib.sha256(content).hexdigest(),
+            is_temporary=is_temporary,
+        )
+        return self.files[name]
+
+    async def describe(self, file: ModelFile, description: ModelDescription) -> ModelFile:
+        self.files[file.path.name] = replace(file, description=description)
+        return self.files[file.path.name]
+
+    async def list(self, user_id: str) -> Sequence[ModelFile]:
+        return [file for file in self.files.values() if file.user_id == user_id and not file.is_temporary]
+
+    async def get(self, user_id: str, reference: str) -> ModelFile:
+        if reference not in self.files or self.files[reference].user_id != user_id:
+            raise ModelNotFound(f"user {user_id!r} has no model {reference!r}")
+        return self.files[reference]
+
+    async def delete(self, file: ModelFile) -> None:
+        del self.files[file.path.name]
+
+    async def sweep_leftovers(self) -> int:
+        return 0
+
+
+@dataclass
+class MemoryBacktests:
+    """A `BacktestService` that answers every request with the same curve; `failure`, where set, is raised instead."""
+
+    failure: BaseException | None = None
+    results: dict[str, BacktestResult] = field(default_factory=dict)
+    asked: list[BacktestRequest] = field(default_factory=list)
+    model_files: list[ModelFile | None] = field(default_factory=list)
+
+    async def run(self, request: BacktestRequest, model_file: ModelFile | None = None) -> BacktestResult:
+        self.asked.append(request)
+        self.model_files.append(model_file)
+        if self.failure is not None:
+            raise self.failure
+        result = make_result(id=f"result-{len(self.asked)}", request=request)
+        self.results[result.id] = result
+        return result
+
+    async def get(self, result_id: str) -> BacktestResult:
+        if result_id not in self.results:
+            raise ResultNotFound(f"there is no result {result_id!r}")
+        return self.results[result_id]
+
+    async def list(self, *, user_id: str, symbol: str | None, first: int, after: str | None) -> ResultPage:
+        found = [
+            ResultSummary(
+                id=result.id,
+                created_ms=result.created_ms,
+                request=result.request,
+                metrics=result.metrics,
+                origin=result.origin,
+            )
+            for result in self.results.values()
+            if result.request.user_id == user_id and symbol in (None, result.request.market.symbol)
+        ]
+        start = int(after or 0)
+        is_last = start + first >= len(found)
+        return ResultPage(
+            summaries=tuple(found[start : start + first]), next_cursor=None if is_last else str(start + first)
+        )
+
+
+@dataclass
+class MemoryServices:
+    """What endpoints ask for."""
+
+    files: ModelFileStore = field(default_factory=MemoryModelFiles)
+    backtests: MemoryBacktests = field(default_factory=MemoryBacktests)
+    runner: Any = None
+    parts: dict[str, str] = field(default_factory=lambda: {"warmUp": READY, "store": READY})
+
+    @property
+    def models(self) -> ModelService:
+        return ModelService(self.files, self.runner)
+
+    async def readiness(self) -> Readiness:
+        return Readiness(parts=self.parts)
+
+
+def make_rest_app(
+    services: MemoryServices | None = None, *, limits: BodyLimits | None = None, cors_origins: Sequence[str] = ()
+) -> FastAPI:
+    """Build the application: all REST endpoints, all layers around them."""
+    app = FastAPI()
+    metrics = RequestMetrics(CollectorRegistry())
+    install_middleware(
+        app,
+        limits=limits or BodyLimits(max_upload_bytes=MIB, idle_s=5.0),
+        cors_origins=cors_origins,
+        metrics=metrics,
+    )
+    install_rest(app, registry=metrics.registry)
+    app.state.services = cast("Services", services or MemoryServices())
+    app.state.max_bars = 100_000
+    return app

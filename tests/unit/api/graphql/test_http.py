@@ -1,0 +1,208 @@
+"""GraphQL over HTTP: methods, media types, statuses, bodies that are no request, and every error with its code."""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import Any
+
+import pytest
+
+from src.domain import errors
+from tests.graphql_app import GraphQLClient, MemoryMarket
+from tests.rest_app import MemoryServices
+
+GRAPHQL_JSON = "application/graphql-response+json"
+RUN = 'mutation { runVectorizedBacktest(input: {userId: "alice", symbol: "BTCUSDT"}) { id } }'
+
+
+def failing_client(failure: BaseException) -> GraphQLClient:
+    return GraphQLClient(MemoryServices(backtests=MemoryMarket(failure=failure)))
+
+
+async def test_a_query_over_get() -> None:
+    response = await GraphQLClient().http.get("/graphql", params={"query": "{ health }"})
+    assert (response.status_code, response.json()) == (200, {"data": {"health": "ok"}})
+    assert response.headers["content-type"] == "application/json"
+
+
+async def test_a_mutation_over_get_is_refused() -> None:
+    client = GraphQLClient()
+    response = await client.http.get("/graphql", params={"query": RUN})
+    assert (response.status_code, response.headers["allow"]) == (405, "POST")
+    assert response.json()["errors"][0]["extensions"] == {"code": "METHOD_NOT_ALLOWED"}
+    assert client.backtests.asked == []
+
+
+async def test_a_browser_gets_the_page_and_others_an_error() -> None:
+    client = GraphQLClient()
+    page = await client.http.get("/graphql", headers={"accept": "text/html,application/xhtml+xml,*/*;q=0.8"})
+    assert page.status_code == 200
+    assert "<html" in page.text
+    other = await client.http.get("/graphql", headers={"accept": "*/*"})
+    assert other.status_code == 400
+    assert other.json()["errors"][0]["extensions"]["code"] == "MALFORMED_REQUEST"
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type"),
+    [
+        (b"not json", "application/json"),
+        (b"", "application/json"),
+        (b"\xff\xfe", "application/json"),
+        (b"null", "application/json"),
+        (b"5", "application/json"),
+        (b'"{ health }"', "application/json"),
+        (b"[]", "application/json"),
+        (b'[{"query": "{ health }"}]', "application/json"),
+        (b"{}", "application/json"),
+        (b'{"query": null}', "application/json"),
+        (b'{"query": ""}', "application/json"),
+        (b'{"query": 5}', "application/json"),
+        (b'{"query": "{ health }", "variables": [1]}', "application/json"),
+        (b'{"query": "{ health }", "variables": "x"}', "application/json"),
+        (b'{"query": "{ health }", "extensions": 1}', "application/json"),
+        (b'{"query": "{ health }", "operationName": "other"}', "application/json"),
+        (b'{"query": "{ health }", "operationName": ["a"]}', "application/json"),
+        (b'{"query": "fragment f on Query { health }"}', "application/json"),
+        (b'{"query": "{ health }", "variables": ' + b"[" * 5000 + b"]" * 5000 + b"}", "application/json"),
+        (b"{ health }", "application/graphql"),
+        (b"query=%7B+health+%7D", "application/x-www-form-urlencoded"),
+        (b"{ health }", ""),
+    ],
+)
+async def test_a_body_that_is_no_request(body: bytes, content_type: str) -> None:
+    response = await GraphQLClient().http.post("/graphql", content=body, headers={"content-type": content_type})
+    assert response.status_code == 400, response.text
+    (error,) = response.json()["errors"]
+    assert error["extensions"]["code"] == "MALFORMED_REQUEST"
+    assert error["message"]
+    assert "data" not in response.json()
+
+
+@pytest.mark.parametrize("name", ["variables", "extensions"])
+async def test_parameters_that_are_not_json(name: str) -> None:
+    response = await GraphQLClient().http.get("/graphql", params={"query": "{ health }", name: "{"})
+    assert response.status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("document", "variables", "code"),
+    [
+        ("{ health", None, "GRAPHQL_PARSE_FAILED"),
+        ("{ healthy }", None, "GRAPHQL_VALIDATION_FAILED"),
+        ("query ($id: ID!) { backtest(id: $id) { id } }", {}, "INVALID_INPUT"),
+        ("query ($id: ID!) { backtest(id: $id) { id } }", {"id": {"no": "id"}}, "INVALID_INPUT"),
+    ],
+)
+async def test_errors_of_the_request(document: str, variables: Any, code: str) -> None:
+    client = GraphQLClient()
+    body = {"query": document, "variables": variables}
+    plain = await client.http.post("/graphql", json=body)
+    modern = await client.http.post("/graphql", json=body, headers={"accept": f"{GRAPHQL_JSON}, application/json"})
+    assert (plain.status_code, modern.status_code) == (200, 400)
+    assert modern.headers["content-type"].startswith(GRAPHQL_JSON)
+    for answer in (plain.json(), modern.json()):
+        assert "data" not in answer
+        assert answer["errors"][0]["extensions"]["code"] == code
+
+
+async def test_an_error_in_execution_keeps_status_200_in_both_media_types() -> None:
+    body = {"query": '{ health backtest(id: "none") { id } }'}
+    response = await GraphQLClient().http.post("/graphql", json=body, headers={"accept": GRAPHQL_JSON})
+    assert response.status_code == 200
+    answer = response.json()
+    assert answer["data"] == {"health": "ok", "backtest": None}
+    assert answer["errors"][0]["path"] == ["backtest"]
+    assert answer["errors"][0]["extensions"] == {"code": "RESULT_NOT_FOUND"}
+
+
+@pytest.mark.parametrize(
+    ("failure", "extensions"),
+    [
+        (errors.InvalidInput("fees is 2; allowed: less", field="fees"), {"code": "INVALID_INPUT", "field": "fees"}),
+        (errors.SymbolNotFound("no such symbol"), {"code": "SYMBOL_NOT_FOUND"}),
+        (errors.ExchangeUnavailable("wait", retry_after_s=7), {"code": "EXCHANGE_UNAVAILABLE", "retryAfterS": 7}),
+        (errors.NotAvailable("not in this build"), {"code": "NOT_AVAILABLE"}),
+        (errors.TimedOut("too long"), {"code": "TIMED_OUT"}),
+    ],
+)
+async def test_the_services_errors_keep_their_words_and_codes(
+    failure: errors.ServiceError, extensions: dict[str, Any]
+) -> None:
+    error = await failing_client(failure).error(RUN)
+    assert error["message"] == failure.message
+    assert error["extensions"] == extensions
+    assert error["path"] == ["runVectorizedBacktest"]
+
+
+async def test_what_nobody_foresaw_is_masked_and_logged_with_the_same_id(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.ERROR):
+        error = await failing_client(RuntimeError("secret /srv/path")).error(RUN)
+    assert error["extensions"] == {"code": "INTERNAL_ERROR"}
+    assert "secret" not in json.dumps(error)
+    (record,) = caplog.records
+    assert record.getMessage().split()[-1] in error["message"]
+    assert record.exc_info is not None
+
+
+async def test_a_clients_error_is_not_logged_as_ours(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        await GraphQLClient().error("{ healthy }")
+        await failing_client(errors.SymbolNotFound("no such symbol")).error(RUN)
+    assert caplog.records == []
+
+
+@pytest.mark.parametrize(
+    ("input_fields", "field"),
+    [
+        ("initCash: -1", "initCash"),
+        ("init_cash: 0", "initCash"),
+        ("fees: 2", "fees"),
+        ("slippage: -0.1", "slippage"),
+        ("fixedSize: 1, percentSize: 0.5", "fixedSize"),
+        ("ma_crossover_params: {fast: 50, slow: 20}", "fast"),
+        ("fetchInput: {limit: 0}", "limit"),
+        ("fetchInput: {limit: -5}", "limit"),
+        ("fetchInput: {limit: 1000000000}", "limit"),
+        ('fetch_input: {start_date: "2024-02-01", end_date: "2024-01-01"}', "startDate"),
+        ('fetch_input: {interval: "7m"}', "interval"),
+        ("stopLoss: 0.1", "stopLoss"),
+    ],
+)
+async def test_wrong_values_name_their_field(input_fields: str, field: str) -> None:
+    client = GraphQLClient()
+    error = await client.error(
+        f'mutation {{ runVectorizedBacktest(input: {{userId: "alice", symbol: "BTCUSDT", {input_fields}}}) {{ id }} }}'
+    )
+    assert error["extensions"] == {"code": "INVALID_INPUT", "field": field}
+    assert client.backtests.asked == []
+
+
+@pytest.mark.parametrize("user_id", ["../../etc", "", "x" * 300])
+async def test_wrong_user_ids(user_id: str) -> None:
+    document = 'mutation ($u: String!) { runVectorizedBacktest(input: {userId: $u, symbol: "BTCUSDT"}) { id } }'
+    error = await GraphQLClient().error(document, {"u": user_id})
+    assert error["extensions"] == {"code": "INVALID_INPUT", "field": "userId"}
+
+
+@pytest.mark.parametrize(
+    "value", ['"SAME_CLOSE"', "ELSEWHERE", "1"], ids=["a string literal", "an unknown name", "a number"]
+)
+async def test_an_enum_value_that_is_none(value: str) -> None:
+    error = await GraphQLClient().error(
+        f'mutation {{ runVectorizedBacktest(input: {{userId: "a", symbol: "BTCUSDT", fill: {value}}}) {{ id }} }}'
+    )
+    assert error["extensions"]["code"] == "GRAPHQL_VALIDATION_FAILED"
+
+
+async def test_a_long_value_is_not_sent_back_whole() -> None:
+    document = "query ($id: ID!) { backtest(id: $id) { id } }"
+    error = await GraphQLClient().error(document, {"id": ["x" * 100_000]})
+    assert len(error["message"]) < 600
+
+
+async def test_the_operation_is_chosen_by_name() -> None:
+    document = "query one { health } query two { fetch_coin_list { coins } }"
+    data = await GraphQLClient().data(document, operationName="two")
+    assert data == {"fetch_coin_list": {"coins": ["BTCUSDT", "ETHUSDT"]}}

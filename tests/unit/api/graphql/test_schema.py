@@ -1,0 +1,284 @@
+"""The schema itself, and what each query and field answers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from graphql import GraphQLInputObjectType, GraphQLObjectType, GraphQLSchema, Undefined, get_named_type
+
+from src.api.graphql.limits import DocumentLimits
+from src.api.graphql.naming import camel_case
+from src.api.graphql.schema import build_schema
+from src.api.requests import BacktestFields, FetchFields
+from src.domain.market import DataQuality, Gap, RejectedRow
+from src.domain.performance import METRIC_DEFINITIONS
+from src.domain.runs import CrossCheck, FillDifference, Fingerprints, ModelChoice
+from src.domain.signals import Action, OutputKind, Signals, StrategyDescription
+from tests.factories import START_MS, make_metrics, make_request, make_result
+from tests.graphql_app import GraphQLClient
+
+SCHEMA: GraphQLSchema = build_schema(DocumentLimits(max_depth=12, max_aliases=100, max_tokens=4000)).graphql_schema
+
+
+def fields_of(name: str) -> dict[str, Any]:
+    declared = SCHEMA.get_type(name)
+    assert isinstance(declared, GraphQLObjectType | GraphQLInputObjectType)
+    return dict(declared.fields)
+
+
+def test_every_field_and_type_of_ours_is_described() -> None:
+    undescribed = [
+        f"{declared.name}.{name}"
+        for declared in SCHEMA.type_map.values()
+        if isinstance(declared, GraphQLObjectType | GraphQLInputObjectType) and not declared.name.startswith("__")
+        for name, field in declared.fields.items()
+        if not field.description
+    ]
+    assert undescribed == []
+
+
+def test_every_number_says_its_unit() -> None:
+    units = (
+        "per cent", "fraction", "ratio", "count", "bars", "quote currency", "base asset", "Index", "milliseconds",
+        "Length", "at least this", "Seed", "same seed", "Fraction", "Bars", "As mlModel",
+    )  # fmt: skip
+    silent = [
+        f"{declared.name}.{name}: {field.description}"
+        for declared in SCHEMA.type_map.values()
+        if isinstance(declared, GraphQLObjectType | GraphQLInputObjectType) and not declared.name.startswith("__")
+        for name, field in declared.fields.items()
+        if get_named_type(field.type).name in {"Int", "Float"} and not any(unit in field.description for unit in units)
+    ]
+    assert silent == []
+
+
+def test_metrics_are_those_of_the_one_table() -> None:
+    fields = fields_of("Metrics")
+    assert set(fields) == {camel_case(definition.name) for definition in METRIC_DEFINITIONS}
+    for definition in METRIC_DEFINITIONS:
+        description = fields[camel_case(definition.name)].description
+        assert definition.definition in description
+        assert definition.unit in description
+
+
+def test_inputs_take_every_field_that_a_request_has() -> None:
+    def names(fields: type) -> set[str]:
+        return {camel_case(name) for name in fields.__dataclass_fields__}  # type: ignore[attr-defined]
+
+    assert set(fields_of("OHLCVFetchInput")) == names(FetchFields)
+    model = {"modelPath", "threshold", "featureColumns", "outputKind"}
+    common = names(BacktestFields) - model - {"fast", "slow", "fetch", "engine"} | {"fetchInput"}
+    assert set(fields_of("BacktestInput")) == common | {"maCrossoverParams"}
+    assert set(fields_of("MLBacktestInput")) == common | {"mlModel", "engine"} | model - {"modelPath"}
+    assert set(fields_of("MLModelInput")) == model
+
+
+@pytest.mark.parametrize(
+    ("place", "declared", "default"),
+    [
+        ("OHLCVFetchInput.interval", "String", "1d"),
+        ("OHLCVFetchInput.limit", "Int", 1000),
+        ("BacktestInput.userId", "String!", None),
+        ("BacktestInput.symbol", "String", None),
+        ("BacktestInput.fetchInput", "OHLCVFetchInput", None),
+        ("BacktestInput.initCash", "Float", 10_000),
+        ("BacktestInput.fees", "Float", 0.001),
+        ("BacktestInput.slippage", "Float", 0.001),
+        ("BacktestInput.useFallback", "Boolean", False),
+        ("MACrossoverParams.fast", "Int", 20),
+        ("MACrossoverParams.slow", "Int", 50),
+        ("MLBacktestInput.engine", "Engine", "VECTORIZED"),
+    ],
+)
+def test_types_and_defaults_of_inputs(place: str, declared: str, default: Any) -> None:
+    type_name, _, name = place.partition(".")
+    field = fields_of(type_name)[name]
+    assert str(field.type) == declared
+    shown = field.default_value
+    assert getattr(shown, "value", shown) == default or (shown is Undefined and default is None)
+
+
+@pytest.mark.parametrize("spelling", ["null", "left out"])
+async def test_null_means_not_given(spelling: str) -> None:
+    client = GraphQLClient()
+    names = set(fields_of("BacktestInput")) - {"userId", "symbol"}
+    given = dict.fromkeys(names) if spelling == "null" else {}
+    document = "mutation ($input: BacktestInput!) { runEventDrivenBacktest(input: $input) { id } }"
+    await client.data(document, {"input": {"userId": "alice", "symbol": "BTCUSDT", **given}})
+    (asked,) = client.backtests.asked
+    assert asked.rules == type(asked.rules)(fill=asked.rules.fill)
+    assert (asked.market.interval.name, asked.market.limit) == ("1d", 1000)
+
+
+async def test_the_symbol_may_stand_in_fetch_input() -> None:
+    client = GraphQLClient()
+    await client.data(
+        'mutation { runVectorizedBacktest(input: {userId: "alice", fetchInput: {symbol: "ETHUSDT"}}) { id } }'
+    )
+    assert client.backtests.asked[0].market.symbol == "ETHUSDT"
+
+
+async def test_candles() -> None:
+    client = GraphQLClient()
+    data = await client.data(
+        '{ fetchOhlcv(input: {symbol: "BTCUSDT", interval: "1h", limit: 2, startDate: "2024-01-01", seed: 3}) '
+        "{ Date Open High Low Close Volume } }"
+    )
+    assert data["fetchOhlcv"][1] == {
+        "Date": "2020-09-14T12:26:40Z", "Open": 100.5, "High": 102.0, "Low": 100.0, "Close": 101.0, "Volume": 12.5,
+    }  # fmt: skip
+    (market,) = client.backtests.markets
+    assert (market.interval.name, market.limit, market.start_ms, market.seed) == ("1h", 2, 1_704_067_200_000, 3)
+
+
+async def test_candles_need_a_symbol() -> None:
+    error = await GraphQLClient().error("{ fetchOhlcv(input: {}) { Date } }")
+    assert error["extensions"] == {"code": "INVALID_INPUT", "field": "symbol"}
+
+
+def rich_result() -> Any:
+    result = make_result(
+        4,
+        id="rich",
+        request=make_request(
+            strategy=ModelChoice(
+                reference="m.pkl", threshold=0.6, feature_columns=("Open", "Close"),
+                output_kind=OutputKind.PROBABILITY, sha256="a" * 64,
+            )
+        ),
+        signals=Signals(
+            action=np.array([1, 0, -1, 0], dtype=np.int8),
+            probability=np.array([np.nan, 0.25, 0.75, 1.0]),
+            strategy=StrategyDescription(name="model", parameters={"threshold": 0.6, "columns": ("Open", "Close")}),
+        ),
+        metrics=make_metrics(strategy_name="model", sharpe_ratio=None),
+        quality=DataQuality(
+            expected_bars=9, present_bars=4,
+            gaps=(Gap(after_ms=START_MS, next_ms=START_MS + 1000, missing_bars=5),),
+            duplicate_rows=1, disordered_rows=2,
+            rejected_rows=(RejectedRow(open_time_ms=START_MS, reason="high below low"),),
+        ),
+        fingerprints=Fingerprints(bars="b" * 64, model="a" * 64, versions={"numpy": "2.4.6"}),
+        warnings=("Mind the gap.",),
+        cross_check=CrossCheck(
+            differences=(FillDifference(index=0, vectorized="buy", event_driven=None),),
+            left_out=("stopLoss",),
+            largest_equity_difference=0.5,
+        ),
+    )  # fmt: skip
+    assert result.signals.action[0] == Action.BUY
+    return result
+
+
+RICH = """{ backtest(id: "rich") {
+  id symbol interval status createdAt userId engine origin warnings
+  strategy { name fastMaPeriod slowMaPeriod threshold featureColumns outputKind modelSha256 parameters }
+  settings { initCash fill direction limit useFallback entryBars }
+  data(first: 2, offset: 1) { Date portfolioValue signal close cash position probability }
+  metrics { strategyName start end sharpeRatio winRate barsPerYear }
+  totalTrades openTrades winningTrades losingTrades profitFactor winRate totalReturn sharpeRatio maxDrawdown
+  totalFills fills(first: 1) { bar time side quantity price fee reason }
+  trades { direction entryBar exitBar entryTime exitTime return profit isOpen exitReason barsHeld }
+  reducedEntries ambiguousBars isLiquidated dataFingerprint modelSha256 versions { name version }
+  timings { step milliseconds }
+  crossCheck { differences { index vectorized eventDriven } leftOut largestEquityDifference }
+  dataQuality {
+    expectedBars presentBars missingBars gaps { after next missingBars } duplicateRows disorderedRows
+    rejectedRows { date reason }
+  }
+} }"""
+
+
+async def test_everything_that_a_result_shows() -> None:
+    client = GraphQLClient()
+    client.backtests.results["rich"] = rich_result()
+    answer = (await client.data(RICH))["backtest"]
+    assert answer["strategy"] == {
+        "name": "model", "fastMaPeriod": None, "slowMaPeriod": None, "threshold": 0.6,
+        "featureColumns": ["Open", "Close"], "outputKind": "PROBABILITY", "modelSha256": "a" * 64,
+        "parameters": {"threshold": 0.6, "columns": ["Open", "Close"]},
+    }  # fmt: skip
+    assert answer["settings"] == {
+        "initCash": 10_000, "fill": "SAME_CLOSE", "direction": "LONG", "limit": 1000, "useFallback": False,
+        "entryBars": 1,
+    }  # fmt: skip
+    assert [row["probability"] for row in answer["data"]] == [0.25, 0.75]
+    assert [row["signal"] for row in answer["data"]] == ["hold", "sell"]
+    assert answer["data"][0]["Date"] == "2020-09-14T12:26:40Z"
+    assert answer["metrics"]["start"] == "2020-09-13T12:26:40Z"
+    assert (answer["sharpeRatio"], answer["metrics"]["sharpeRatio"], answer["profitFactor"]) == (None, None, None)
+    assert (answer["totalTrades"], answer["winRate"], answer["totalReturn"]) == (1, 100.0, 2.505)
+    assert (answer["totalFills"], len(answer["fills"])) == (2, 1)
+    assert answer["fills"][0] == {
+        "bar": 0, "time": "2020-09-13T12:26:40Z", "side": "buy", "quantity": 1.0, "price": 100.0, "fee": 0.0,
+        "reason": "signal",
+    }  # fmt: skip
+    assert answer["trades"][0]["direction"] == "long"
+    assert answer["trades"][0]["exitReason"] == "signal"
+    assert answer["crossCheck"] == {
+        "differences": [{"index": 0, "vectorized": "buy", "eventDriven": None}],
+        "leftOut": ["stopLoss"],
+        "largestEquityDifference": 0.5,
+    }
+    assert answer["dataQuality"] == {
+        "expectedBars": 9, "presentBars": 4, "missingBars": 5,
+        "gaps": [{"after": "2020-09-13T12:26:40Z", "next": "2020-09-13T12:26:41Z", "missingBars": 5}],
+        "duplicateRows": 1, "disorderedRows": 2,
+        "rejectedRows": [{"date": "2020-09-13T12:26:40Z", "reason": "high below low"}],
+    }  # fmt: skip
+    assert answer["versions"] == [{"name": "numpy", "version": "2.4.6"}]
+    assert answer["timings"] == [{"step": "simulate", "milliseconds": 0.75}]
+    assert (answer["warnings"], answer["dataFingerprint"], answer["modelSha256"]) == (
+        ["Mind the gap."],
+        "b" * 64,
+        "a" * 64,
+    )
+
+
+@pytest.mark.parametrize(("arguments", "field"), [("first: -1", "first"), ("offset: -2", "offset")])
+@pytest.mark.parametrize("rows", ["data", "fills", "trades"])
+async def test_pages_of_rows(rows: str, arguments: str, field: str) -> None:
+    client = GraphQLClient()
+    client.backtests.results["rich"] = rich_result()
+    error = await client.error(f'{{ backtest(id: "rich") {{ {rows}({arguments}) {{ __typename }} }} }}')
+    assert error["extensions"] == {"code": "INVALID_INPUT", "field": field}
+    assert await client.data(f'{{ backtest(id: "rich") {{ {rows}(offset: 100) {{ __typename }} }} }}') == {
+        "backtest": {rows: []}
+    }
+
+
+async def test_pages_of_results_lead_to_each_other() -> None:
+    client = GraphQLClient()
+    for index in range(5):
+        client.backtests.results[f"r{index}"] = make_result(id=f"r{index}", user_id="alice")
+    client.backtests.results["other"] = make_result(id="other", user_id="bob")
+    document = """query ($after: String) { backtests(user_id: "alice", first: 2, after: $after) {
+        nodes { id symbol engine strategy { name fast_ma_period parameters } metrics { total_return } }
+        edges { cursor node { id } }
+        page_info { has_next_page end_cursor }
+    } }"""
+    seen, after = [], None
+    for _ in range(3):
+        page = (await client.data(document, {"after": after}))["backtests"]
+        seen += [node["id"] for node in page["nodes"]]
+        assert [edge["node"]["id"] for edge in page["edges"]] == [node["id"] for node in page["nodes"]]
+        assert page["edges"][-1]["cursor"] == page["page_info"]["end_cursor"]
+        after = page["page_info"]["end_cursor"]
+        assert page["page_info"]["has_next_page"] is (after is not None)
+    assert seen == ["r0", "r1", "r2", "r3", "r4"]
+    assert after is None
+
+
+async def test_results_side_by_side() -> None:
+    client = GraphQLClient()
+    for name in ("one", "two"):
+        client.backtests.results[name] = make_result(id=name)
+    data = await client.data('{ compareBacktests(ids: ["two", "one"]) { id symbol totalReturn strategy { name } } }')
+    assert [entry["id"] for entry in data["compareBacktests"]] == ["two", "one"]
+    error = await client.error('{ compareBacktests(ids: ["one", "none"]) { id } }')
+    assert error["extensions"]["code"] == "RESULT_NOT_FOUND"
+    for ids in ("[]", str(["one"] * 101).replace("'", '"')):
+        error = await client.error(f"{{ compareBacktests(ids: {ids}) {{ id }} }}")
+        assert error["extensions"] == {"code": "INVALID_INPUT", "field": "ids"}

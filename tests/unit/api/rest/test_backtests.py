@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import httpx
+import pytest
+
+from src.domain.trading import EngineName
+from tests.rest_app import MemoryServices
+
+BODY = {"user_id": "alice", "symbol": "BTCUSDT"}
+
+
+async def run(client: httpx.AsyncClient, **fields: Any) -> httpx.Response:
+    return await client.post("/api/backtests", json=BODY | fields)
+
+
+async def test_a_crossover_runs_and_is_read_again(client: httpx.AsyncClient) -> None:
+    ran = await run(client)
+    assert ran.status_code == 200
+    read = await client.get(f"/api/backtests/{ran.json()['data']['id']}")
+    assert read.json()["data"] == ran.json()["data"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"user_id": "alice", "symbol": "ETHUSDT", "fast": 5, "slow": 9, "interval": "1h", "init_cash": 77},
+        {"userId": "alice", "fetchInput": {"symbol": "ETHUSDT", "interval": "1h"},
+         "maCrossoverParams": {"fast": 5, "slow": 9}, "initCash": 77},
+        {"user_id": "alice", "fetch_input": {"symbol": "ETHUSDT", "interval": "1h"}, "initCash": 77,
+         "ma_crossover_params": {"fast": 5, "slow": 9}, "symbol": "ETHUSDT"},
+    ],
+)  # fmt: skip
+async def test_flat_or_as_graphql_in_either_spelling(
+    client: httpx.AsyncClient, services: MemoryServices, body: Any
+) -> None:
+    first = {"user_id": "alice", "symbol": "ETHUSDT", "fast": 5, "slow": 9, "interval": "1h", "init_cash": 77}
+    assert (await client.post("/api/backtests", json=first)).status_code == 200
+    answer = await client.post("/api/backtests", json=body)
+    assert answer.status_code == 200, answer.text
+    assert services.backtests.asked[0] == services.backtests.asked[1]
+
+
+async def test_engine_is_chosen_in_any_case(client: httpx.AsyncClient, services: MemoryServices) -> None:
+    await run(client, engine="event_driven")
+    await run(client)
+    assert [request.engine for request in services.backtests.asked] == [EngineName.EVENT_DRIVEN, EngineName.VECTORIZED]
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({"fast": 50, "slow": 20}, "fast"),
+        ({"fast": 1.5}, "fast"),
+        ({"fast": True}, "fast"),
+        ({"seed": 10**18 * 10**18}, "seed"),
+        ({"seed": "9" * 40}, "seed"),
+        ({"fast": 5, "ma_crossover_params": {"fast": 6}}, "fast"),
+        ({"fetch_input": {"limitt": 5}}, "fetch_input.limitt"),
+        ({"fetch_input": 7}, "fetch_input"),
+        ({"threshold": 0.5}, "threshold"),
+        ({"engine": "quantum"}, "engine"),
+        ({"user_id": None}, "user_id"),
+        ({"init_cash": 1, "initCash": 1}, "init_cash"),
+    ],
+)
+async def test_wrong_fields_are_named(client: httpx.AsyncClient, fields: Any, field: str) -> None:
+    answer = await run(client, **fields)
+    assert (answer.status_code, answer.json()["code"], answer.json()["field"]) == (422, "INVALID_INPUT", field)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"1", b"\xff\xfe", b'{"user_id": NaN}'], ids=repr)
+async def test_what_is_not_a_json_object_is_malformed(client: httpx.AsyncClient, content: bytes) -> None:
+    answer = await client.post("/api/backtests", content=content, headers={"Content-Type": "application/json"})
+    assert (answer.status_code, answer.json()["code"]) == (400, "MALFORMED_REQUEST")
+
+
+async def test_nesting_without_end_is_malformed(client: httpx.AsyncClient) -> None:
+    answer = await client.post("/api/backtests", content=b'{"a":' * 100_000)
+    assert (answer.status_code, answer.json()["code"]) == (400, "MALFORMED_REQUEST")
+
+
+async def test_deep_but_whole_json_is_refused_with_words(client: httpx.AsyncClient) -> None:
+    content = b'{"fetchInput":' * 200 + b"{}" + b"}" * 200
+    answer = await client.post("/api/backtests", content=content)
+    assert answer.status_code == 422
+
+
+async def test_lone_surrogates_do_not_break_the_answer(client: httpx.AsyncClient) -> None:
+    answer = await client.post("/api/backtests", content=json.dumps(BODY | {"engine": "\ud800"}).encode())
+    assert answer.status_code in (400, 422)
+
+
+async def test_lists_are_paged_and_belong_to_one_user(client: httpx.AsyncClient) -> None:
+    for symbol in ("BTCUSDT", "ETHUSDT", "BTCUSDT"):
+        await run(client, symbol=symbol)
+    query = {"user_id": "alice", "symbol": "BTCUSDT", "first": 1}
+    first = (await client.get("/api/backtests", params=query)).json()["data"]
+    second = (await client.get("/api/backtests", params=query | {"after": first["next_cursor"]})).json()["data"]
+    assert [item["id"] for item in first["items"] + second["items"]] == ["result-1", "result-3"]
+    assert second["next_cursor"] is None
+    assert (await client.get("/api/backtests", params={"user_id": "bob"})).json()["data"]["items"] == []
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [({}, "user_id"), ({"user_id": "a", "first": 0}, "first"), ({"user_id": "a", "first": 101}, "first"),
+     ({"user_id": "a", "first": "x"}, "first")],
+)  # fmt: skip
+async def test_wrong_queries_are_named(client: httpx.AsyncClient, query: dict[str, Any], field: str) -> None:
+    answer = await client.get("/api/backtests", params=query)
+    assert (answer.status_code, answer.json()["field"]) == (422, field)
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+async def test_a_result_is_cached_for_ever(client: httpx.AsyncClient) -> None:
+    path = f"/api/backtests/{(await run(client)).json()['data']['id']}"
+    first = await client.get(path)
+    assert "immutable" in first.headers["cache-control"]
+    for condition in (first.headers["etag"], f'"other", W/{first.headers["etag"]}', "*"):
+        again = await client.get(path, headers={"If-None-Match": condition})
+        assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", first.headers["etag"])
+    assert (await client.get(path, headers={"If-None-Match": '"other"'})).status_code == 200
+
+
+async def test_unknown_results(client: httpx.AsyncClient) -> None:
+    for path in ("/api/backtests/none", "/api/backtests/none/fills", "/api/backtests/none/trades"):
+        answer = await client.get(path, headers={"If-None-Match": "*"})
+        assert (answer.status_code, answer.json()["code"]) == (404, "RESULT_NOT_FOUND")
+
+
+async def test_fills_and_trades_are_paged(client: httpx.AsyncClient) -> None:
+    whole = (await run(client)).json()["data"]
+    path = f"/api/backtests/{whole['id']}"
+    page = (await client.get(f"{path}/fills", params={"first": 1, "offset": 1})).json()["data"]
+    assert page == {"items": whole["fills"][1:2], "total": 2, "offset": 1, "first": 1}
+    assert (await client.get(f"{path}/fills", params={"offset": 99})).json()["data"]["items"] == []
+    assert (await client.get(f"{path}/trades")).json()["data"]["items"] == whole["trades"]
+    assert (await client.get(f"{path}/trades", params={"offset": -1})).status_code == 422

@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import httpx
+
+from tests.rest_app import MemoryServices
+
+
+async def test_health(client: httpx.AsyncClient) -> None:
+    assert (await client.get("/health")).json()["data"]["status"] == "ok"
+
+
+async def test_ready_says_which_part_is_not(client: httpx.AsyncClient, services: MemoryServices) -> None:
+    assert (await client.get("/ready")).json()["data"]["parts"] == {"warm_up": "ready", "store": "ready"}
+    services.parts["store"] = "not reachable"
+    answer = await client.get("/ready")
+    assert (answer.status_code, answer.json()["code"]) == (503, "NOT_READY")
+    assert "store: not reachable" in answer.json()["message"]
+    assert "warm_up" not in answer.json()["message"]
+    assert answer.headers["retry-after"] == "1"
+
+
+async def test_requests_are_counted_by_route_and_status(client: httpx.AsyncClient) -> None:
+    for number in range(3):
+        await client.get(f"/api/backtests/none-{number}")
+        await client.get(f"/no/such/page/{number}")
+    await client.request("BREW", "/health")
+    text = (await client.get("/metrics")).text
+    assert 'http_requests_total{method="GET",route="/api/backtests/{result_id}",status="404"} 3.0' in text
+    assert 'http_requests_total{method="GET",route="unmatched",status="404"} 3.0' in text
+    assert 'method="OTHER"' in text
+    assert "none-1" not in text
+    assert "such" not in text
+    assert "BREW" not in text
+    assert "http_requests_in_progress 1.0" in text
+    assert 'http_request_duration_seconds_count{method="GET",route="/api/backtests/{result_id}"} 3.0' in text
+
+
+async def test_unknown_paths_and_methods_are_problems(client: httpx.AsyncClient) -> None:
+    missing = await client.get("/nothing")
+    assert (missing.status_code, missing.json()["code"]) == (404, "NOT_FOUND")
+    wrong = await client.put("/health")
+    assert (wrong.status_code, wrong.json()["code"]) == (405, "METHOD_NOT_ALLOWED")
+    assert wrong.headers["allow"] == "GET"
+    assert wrong.headers["content-type"] == "application/problem+json"
+
+
+async def test_headers_of_every_answer(client: httpx.AsyncClient) -> None:
+    for path in ("/health", "/nothing"):
+        headers = (await client.get(path, headers={"Origin": "https://pages.example"})).headers
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["access-control-allow-origin"] == "https://pages.example"
+    stranger = await client.get("/health", headers={"Origin": "https://evil.example"})
+    assert "access-control-allow-origin" not in stranger.headers

@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import orjson
+import pytest
+
+from src.api.rest.presenting import (
+    answer,
+    present_instant,
+    present_result,
+    present_summary,
+    snake_case,
+)
+from src.api.rest.tables import present_fills, present_trades
+from src.domain.market import DAY_MS, DataQuality, Gap, RejectedRow
+from src.domain.performance import METRIC_DEFINITIONS
+from src.domain.runs import CrossCheck, FillDifference, ModelChoice, ResultSummary
+from src.domain.signals import Signals
+from src.domain.trading import FILL_DTYPE, TRADE_DTYPE
+from tests.factories import START_MS, make_request, make_result
+
+SUMMARY = ResultSummary(
+    id="result-1",
+    created_ms=START_MS,
+    request=make_request(),
+    metrics=make_result().metrics,
+    origin="simulated",
+    warnings=("a word",),
+)
+
+
+def written(data: object) -> Any:
+    return orjson.loads(bytes(answer("done", data).body))["data"]
+
+
+def test_rows_hold_what_the_arrays_hold() -> None:
+    result = make_result(bars=5)
+    rows = written(present_result(result))["data"]
+    assert [row["portfolio_value"] for row in rows] == result.simulation.equity.tolist()
+    assert [row["cash"] for row in rows] == result.simulation.cash.tolist()
+    assert [row["position"] for row in rows] == result.simulation.position.tolist()
+    assert [row["close"] for row in rows] == result.close.tolist()
+    assert [row["signal"] for row in rows] == ["buy", "hold", "hold", "hold", "sell"]
+    assert [row["probability"] for row in rows] == [None] * 5
+    assert rows[0]["Date"] == "2020-09-13T12:26:40Z"
+    assert list(rows[0]) == ["Date", "portfolio_value", "signal", "close", "cash", "position", "probability"]
+
+
+def test_long_tables_are_written_in_pieces_that_fit_together() -> None:
+    result = make_result(bars=40_000)
+    rows = written(present_result(result))["data"]
+    assert [row["portfolio_value"] for row in rows] == result.simulation.equity.tolist()
+    assert [row["signal"] for row in rows].count("hold") == 39_998
+
+
+def test_not_a_number_becomes_null() -> None:
+    result = make_result(bars=3)
+    probability = np.array([np.nan, 0.25, 1.0])
+    signals = Signals(action=result.signals.action, strategy=result.signals.strategy, probability=probability)
+    rows = written(present_result(replace(result, signals=signals)))["data"]
+    assert [row["probability"] for row in rows] == [None, 0.25, 1.0]
+
+
+def test_every_metric_is_there_and_dates_are_text() -> None:
+    metrics = written(present_result(make_result()))["metrics"]
+    assert list(metrics) == [definition.name for definition in METRIC_DEFINITIONS]
+    assert metrics["start"] == "2020-09-13T12:26:40Z"
+    assert metrics["profit_factor"] is None
+
+
+def test_the_head_repeats_what_clients_look_for_there() -> None:
+    presented = written(present_result(make_result()))
+    for name in ("total_trades", "winning_trades", "losing_trades", "profit_factor", "win_rate"):
+        assert presented[name] == presented["metrics"][name]
+    assert (presented["status"], presented["engine"], presented["interval"]) == ("success", "VECTORIZED", "1d")
+    assert presented["strategy"] == {"name": "MA crossover", "fast": 20, "slow": 50}
+    assert presented["settings"]["fill"] == "SAME_CLOSE"
+
+
+def test_a_summary_is_a_result_without_tables() -> None:
+    presented = written(present_summary(SUMMARY))
+    whole = written(present_result(make_result()))
+    assert set(presented) < set(whole)
+    assert set(whole) - set(presented) == {
+        "strategy", "reduced_entries", "ambiguous_bars", "is_liquidated", "data_quality", "fingerprints", "timings_ms",
+        "cross_check", "data", "fills", "trades",
+    }  # fmt: skip
+
+
+def test_a_models_settings_are_shown() -> None:
+    request = make_request(strategy=ModelChoice(threshold=0.7, feature_columns=("Open",)))
+    settings = written(present_result(make_result(request=request)))["settings"]
+    assert (settings["threshold"], settings["feature_columns"], settings["output_kind"]) == (0.7, ["Open"], None)
+
+
+def test_trades_and_fills_speak_in_words() -> None:
+    fills = np.array([(3, START_MS, -1, 2.0, 10.0, 0.02, 3)], dtype=FILL_DTYPE)
+    assert written(present_fills(fills)) == [
+        {"bar": 3, "date": "2020-09-13T12:26:40Z", "side": "sell", "quantity": 2.0, "price": 10.0, "fee": 0.02,
+         "reason": "trailing_stop"}
+    ]  # fmt: skip
+    trades = np.zeros(2, dtype=TRADE_DTYPE)
+    trades["direction"] = (1, -1)
+    trades["exit_reason"] = (0, -1)
+    trades["is_open"] = (False, True)
+    rows = written(present_trades(trades))
+    assert [row["direction"] for row in rows] == ["long", "short"]
+    assert [row["exit_reason"] for row in rows] == ["signal", None]
+    assert [row["is_open"] for row in rows] == [False, True]
+
+
+def test_tables_without_rows_are_empty_lists() -> None:
+    assert written(present_fills(np.zeros(0, dtype=FILL_DTYPE))) == []
+    assert written(present_trades(np.zeros(0, dtype=TRADE_DTYPE))) == []
+
+
+def test_what_was_wrong_with_the_candles_is_told() -> None:
+    quality = DataQuality(
+        expected_bars=12,
+        present_bars=10,
+        gaps=(Gap(after_ms=START_MS, next_ms=START_MS + 3 * DAY_MS, missing_bars=2),),
+        rejected_rows=(RejectedRow(open_time_ms=START_MS, reason="low above high"),),
+    )
+    check = CrossCheck(
+        differences=(FillDifference(index=0, vectorized=None, event_driven="buy"),),
+        left_out=("stopLoss",),
+        largest_equity_difference=0.5,
+    )
+    presented = written(present_result(make_result(quality=quality, cross_check=check)))
+    assert presented["data_quality"]["gaps"][0]["next"] == "2020-09-16T12:26:40Z"
+    assert presented["data_quality"]["rejected_rows"][0]["reason"] == "low above high"
+    assert presented["cross_check"]["differences"] == [{"index": 0, "vectorized": None, "event_driven": "buy"}]
+
+
+@pytest.mark.parametrize(
+    ("time_ms", "text"),
+    [(0, "1970-01-01T00:00:00Z"), (1_700_000_000_123, "2023-11-14T22:13:20.123Z"), (-1, "1969-12-31T23:59:59.999Z")],
+)
+def test_instants(time_ms: int, text: str) -> None:
+    assert present_instant(time_ms) == text
+
+
+@pytest.mark.parametrize(
+    ("camel", "snake"), [("initCash", "init_cash"), ("user_id", "user_id"), ("fastMaPeriod", "fast_ma_period")]
+)
+def test_snake_case(camel: str, snake: str) -> None:
+    assert snake_case(camel) == snake

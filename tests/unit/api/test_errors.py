@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterator
+
+import pytest
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from src.api.errors import ERROR_TABLE, describe_error, explain_validation
+from src.domain import errors
+
+
+def tree(kind: type[errors.ServiceError]) -> Iterator[type[errors.ServiceError]]:
+    yield kind
+    for below in kind.__subclasses__():
+        yield from tree(below)
+
+
+@pytest.mark.parametrize("kind", list(tree(errors.ServiceError)), ids=lambda kind: kind.__name__)
+def test_every_class_of_the_tree_has_its_row(kind: type[errors.ServiceError]) -> None:
+    assert kind in ERROR_TABLE
+    answer = describe_error(kind("why"))
+    assert (answer.status, answer.code, answer.message) == (ERROR_TABLE[kind].status, kind.code, "why")
+    assert 400 <= answer.status < 600
+
+
+@pytest.mark.parametrize(
+    ("kind", "status"),
+    [
+        (errors.InvalidInput, 422),
+        (errors.MalformedRequest, 400),
+        (errors.ModelRejected, 422),
+        (errors.SymbolNotFound, 404),
+        (errors.Conflict, 409),
+        (errors.TooLarge, 413),
+        (errors.UnsupportedFormat, 415),
+        (errors.MissingLibrary, 424),
+        (errors.TooManyRequests, 429),
+        (errors.NotAvailable, 501),
+        (errors.TimedOut, 504),
+        (errors.ExchangeRefused, 502),
+        (errors.ExchangeUnavailable, 503),
+        (errors.ExchangeTimeout, 504),
+        (errors.StoreUnavailable, 503),
+        (errors.SandboxUnavailable, 503),
+    ],
+)
+def test_statuses_are_those_of_the_contract(kind: type[errors.ServiceError], status: int) -> None:
+    assert describe_error(kind("why")).status == status
+
+
+def test_a_class_without_a_row_is_answered_as_its_parent() -> None:
+    # Made without a name in the module, so that the walk over the tree does not find it.
+    answer = describe_error(type("Elsewhere", (errors.ModelNotFound,), {})("gone"))
+    assert (answer.status, answer.code) == (404, "MODEL_NOT_FOUND")
+
+
+def test_field_and_waiting_time_are_passed_on() -> None:
+    assert describe_error(errors.InvalidInput("why", field="fees")).field == "fees"
+    assert describe_error(errors.ExchangeUnavailable("wait", retry_after_s=7)).retry_after_s == 7
+
+
+def test_the_unforeseen_is_logged_with_the_id_that_the_client_gets(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.ERROR):
+        answer = describe_error(ZeroDivisionError("/srv/secret/path"))
+    found = re.search(r"[0-9a-f]{32}", answer.message)
+    assert answer.status == 500
+    assert answer.code == "INTERNAL_ERROR"
+    assert "secret" not in answer.message
+    assert found is not None
+    assert found.group() in caplog.text
+    assert "ZeroDivisionError" in caplog.text
+
+
+class Body(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    limit: int
+
+
+@pytest.mark.parametrize(
+    ("raw", "message", "field"),
+    [
+        ({}, "limit is missing; it is required", "limit"),
+        ({"limit": "many"}, "limit is 'many'; it should be a valid integer, unable to parse string as an integer",
+         "limit"),
+        ({"limit": 1, "limitt": 2}, "limitt is not a known field; known: limit", "limitt"),
+    ],
+)  # fmt: skip
+def test_pydantic_findings_become_one_sentence(raw: object, message: str, field: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        Body.model_validate(raw)
+    error = explain_validation(caught.value.errors(), allowed=["limit"])
+    assert error.message == message
+    assert error.field == field
+
+
+def test_no_findings_still_make_an_error() -> None:
+    assert explain_validation([]).message == "the request is not valid"
