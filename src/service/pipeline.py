@@ -92,14 +92,14 @@ def simulation_warnings(request: BacktestRequest, simulation: Simulation, metric
     found = list(simulation.warnings)
     if simulation.reduced_entries:
         found.append(
-            f"{simulation.reduced_entries} entries were cut to what the cash allowed: fixedSize "
+            f"Entries cut to what the cash allowed: {simulation.reduced_entries}; fixedSize "
             f"{request.rules.sizing.fixed_units:g} costs more than there was."
         )
     if simulation.is_liquidated:
         found.append("Equity reached zero: the position was liquidated and trading stopped there.")
     if metrics.total_trades < FEW_TRADES:
         found.append(
-            f"{metrics.total_trades} closed trades are too few to tell skill from luck "
-            f"(at least {FEW_TRADES} are usual): read the ratios with care."
+            f"Too few closed trades to tell skill from luck: {metrics.total_trades}, where at least {FEW_TRADES} are "
+            "usual. Read the ratios with care."
         )
     return tuple(found)

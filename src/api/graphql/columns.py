@@ -9,6 +9,7 @@ a `RowColumns` is a plain sequence of rows; both ways give the same answer.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -37,6 +38,9 @@ from strawberry.types.field import StrawberryField
 
 _TYPENAME: Final = "__typename"
 _INT32: Final = np.iinfo(np.int32)
+
+THREADED_ROWS: Final = 20_000
+"""From so many rows on (some ten milliseconds) a list is built in a thread, so that other requests are still served."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -165,7 +169,10 @@ class RowColumns(Sequence[Any]):
 
 
 class ColumnExecutor(StrawberryGraphQLCoreExecutionContext):
-    """Complete `RowColumns` in one pass over the selected fields, and everything else as ever."""
+    """Complete `RowColumns` in one pass over the selected fields, and everything else as ever.
+
+    Long lists need an event loop: synchronous execution refuses what is built in a thread.
+    """
 
     def complete_list_value(
         self,
@@ -177,15 +184,20 @@ class ColumnExecutor(StrawberryGraphQLCoreExecutionContext):
         position_context: Any,
     ) -> AwaitableOrValue[list[Any]]:
         if isinstance(result, RowColumns):
-            written = self._select(return_type.of_type, field_details_list, path, result)
-            if written is not None:
-                return _build_rows(written, len(result))
+            selected = self._select(return_type.of_type, field_details_list, path, result)
+            if selected is not None:
+                if len(result) < THREADED_ROWS:
+                    return _build_rows(selected, len(result))
+                return asyncio.to_thread(_build_rows, selected, len(result))
         return super().complete_list_value(return_type, field_details_list, info, path, result, position_context)
 
     def _select(
         self, item_type: GraphQLOutputType, field_details_list: list[Any], path: Path, rows: RowColumns
-    ) -> dict[str, list[Any]] | None:
-        """Return the values of each selected field by response name; None where the ordinary way must be taken."""
+    ) -> dict[str, Column | str] | None:
+        """Return each selected field's column by response name, or the text that it is in every row.
+
+        None where the ordinary way must be taken.
+        """
         row_type = item_type.of_type if isinstance(item_type, GraphQLNonNull) else item_type
         if (
             not isinstance(row_type, GraphQLObjectType)
@@ -194,20 +206,17 @@ class ColumnExecutor(StrawberryGraphQLCoreExecutionContext):
             or self.get_stream_usage(field_details_list, path) is not None
         ):
             return None
-        selected = self.collect_subfields(row_type, field_details_list)
-        if selected.new_defer_usages:
+        fields = self.collect_subfields(row_type, field_details_list)
+        if fields.new_defer_usages:
             return None
-        written: dict[str, list[Any]] = {}
-        for response_name, details in selected.grouped_field_set.items():
+        selected: dict[str, Column | str] = {}
+        for response_name, details in fields.grouped_field_set.items():
             name = details[0].node.name.value
-            if name == _TYPENAME:
-                written[response_name] = [row_type.name] * len(rows)
-                continue
-            column = _column_of(row_type.fields.get(name), rows)
+            column = row_type.name if name == _TYPENAME else _column_of(row_type.fields.get(name), rows)
             if column is None:
                 return None
-            written[response_name] = column.write(column.array)
-        return written
+            selected[response_name] = column
+        return selected
 
 
 def _column_of(field: GraphQLField | None, rows: RowColumns) -> Column | None:
@@ -225,10 +234,13 @@ def _column_of(field: GraphQLField | None, rows: RowColumns) -> Column | None:
     return None if leaf is not column.scalar or (is_required and column.has_nulls) else column
 
 
-def _build_rows(written: Mapping[str, list[Any]], length: int) -> list[dict[str, Any]]:
-    if not written:
+def _build_rows(selected: Mapping[str, Column | str], length: int) -> list[dict[str, Any]]:
+    if not selected:
         return [{} for _ in range(length)]
-    return _row_builder(len(written))(*written, *written.values())
+    columns = [
+        [column] * length if isinstance(column, str) else column.write(column.array) for column in selected.values()
+    ]
+    return _row_builder(len(selected))(*selected, *columns)
 
 
 @lru_cache(maxsize=64)

@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Any, Final
 
-from graphql import DocumentNode, GraphQLSchema, OperationDefinitionNode
+from graphql import DocumentNode, GraphQLError, GraphQLSchema, OperationDefinitionNode
 from strawberry.extensions import SchemaExtension
 
 from src.api.graphql.limits import DocumentLimits
@@ -20,18 +20,22 @@ CACHED_TEXT_LENGTH: Final = 16_384
 class PreparedDocument:
     """A document in the schema's spelling; `is_valid` once validation has found nothing against it."""
 
-    __slots__ = ("document", "is_valid")
+    __slots__ = ("_operations", "document", "is_valid")
 
     def __init__(self, document: DocumentNode) -> None:
         self.document = document
         self.is_valid = False
+        self._operations = [node for node in document.definitions if isinstance(node, OperationDefinitionNode)]
+
+    @property
+    def operation_count(self) -> int:
+        return len(self._operations)
 
     def operation(self, name: str | None) -> OperationDefinitionNode | None:
         """Return the operation called `name`, the only one for None; None where there is no such."""
-        operations = [node for node in self.document.definitions if isinstance(node, OperationDefinitionNode)]
         if name is None:
-            return operations[0] if len(operations) == 1 else None
-        return next((node for node in operations if node.name is not None and node.name.value == name), None)
+            return self._operations[0] if len(self._operations) == 1 else None
+        return next((node for node in self._operations if node.name is not None and node.name.value == name), None)
 
 
 class DocumentLibrary:
@@ -79,10 +83,14 @@ class PreparedDocuments(SchemaExtension):
     def on_parse(self) -> Iterator[None]:
         context = self.execution_context
         if context.query:
-            self._prepared = self._library.prepare(context.query)
-            context.graphql_document = self._prepared.document
+            # As long as there is no document, this is the name in the request; afterwards that of the first operation.
+            requested_name = context.operation_name
+            self._prepared = prepared = self._library.prepare(context.query)
+            if requested_name is None and prepared.operation_count > 1:
+                raise GraphQLError("The document has several operations; operationName must name one of them.")
+            context.graphql_document = prepared.document
             if context.variables:
-                context.variables = self._library.variables(self._prepared, context.operation_name, context.variables)
+                context.variables = self._library.variables(prepared, requested_name, context.variables)
         yield
 
     def on_validate(self) -> Iterator[None]:

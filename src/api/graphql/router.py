@@ -67,7 +67,7 @@ class BacktestRouter(GraphQLRouter[GraphQLContext, None]):
             schema,
             path,
             graphql_ide="graphiql" if has_page else None,
-            context_getter=GraphQLContext,
+            context_getter=_new_context,
             subscription_protocols=(),
             multipart_uploads_enabled=True,
             tags=["GraphQL"],
@@ -124,6 +124,11 @@ class BacktestRouter(GraphQLRouter[GraphQLContext, None]):
         is_executed = "data" in response_data
         response_class = Response if is_executed else _UnexecutedResponse
         return response_class(self.encode_json(response_data), media_type=PLAIN_JSON)
+
+
+async def _new_context() -> GraphQLContext:
+    # Asynchronous only because FastAPI would send a plain function, and so a class, to a worker thread.
+    return GraphQLContext()
 
 
 class _UnexecutedResponse(Response):

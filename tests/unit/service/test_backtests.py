@@ -189,8 +189,8 @@ async def test_cut_entries_and_few_trades_are_told() -> None:
     service = make_service(KnownBars(random_bars(300, seed=4)))
     rules = TradingRules(fill=FillTiming.SAME_CLOSE, sizing=Sizing(fixed_units=1e6))
     result = await service.run(crossover_request(rules=rules))
-    assert any("cut to what the cash allowed" in warning for warning in result.warnings)
-    assert any("too few to tell skill from luck" in warning for warning in result.warnings)
+    assert any("Entries cut to what the cash allowed" in warning for warning in result.warnings)
+    assert any("Too few closed trades to tell skill from luck" in warning for warning in result.warnings)
 
 
 async def test_an_unknown_source_names_the_known_ones() -> None:

@@ -206,3 +206,23 @@ async def test_the_operation_is_chosen_by_name() -> None:
     document = "query one { health } query two { fetch_coin_list { coins } }"
     data = await GraphQLClient().data(document, operationName="two")
     assert data == {"fetch_coin_list": {"coins": ["BTCUSDT", "ETHUSDT"]}}
+
+
+async def test_several_operations_need_a_name() -> None:
+    client = GraphQLClient()
+    run = RUN.replace("mutation", "mutation first", 1)
+    error = await client.error(f"{run} query second {{ health }}")
+    assert "operationName" in error["message"]
+    assert error["extensions"]["code"] == "GRAPHQL_VALIDATION_FAILED"
+    assert client.backtests.asked == []
+
+
+async def test_only_the_chosen_operations_variables_are_respelled() -> None:
+    document = (
+        "query one($input: OHLCVFetchInput!) { fetch_ohlcv(input: $input) { Date } } "
+        "query two($input: ID!) { backtest(id: $input) { id } }"
+    )
+    data = await GraphQLClient().data(
+        document, {"input": {"symbol": "BTCUSDT", "limit": 1, "start_date": "2024-01-01"}}, operationName="one"
+    )
+    assert len(data["fetch_ohlcv"]) == 1

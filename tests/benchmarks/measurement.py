@@ -1,0 +1,42 @@
+"""One figure of a benchmark: what we take beside what a peer takes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measurement:
+    """How long the same work takes us and a peer, in the same run.
+
+    `units` says how much work in words ("1,000 bars"). Where a peer was run on less, `peer_seconds` is scaled up and
+    `peer_name` says so. `target` is the promise in words, None where there is none.
+    """
+
+    name: str
+    seconds: float
+    units: str
+    peer_name: str
+    peer_seconds: float
+    target: str | None = None
+
+    @property
+    def ratio(self) -> float:
+        """How many times faster than the peer; below 1 where it is slower."""
+        return self.peer_seconds / self.seconds
+
+
+def best_of(work: Callable[[], object], *, repeats: int) -> float:
+    """Return the seconds of the shortest of `repeats` runs, after one that is not counted.
+
+    The shortest is the one that other programs on the machine disturbed least; the first may compile or load.
+    """
+    work()
+    seconds = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        work()
+        seconds.append(time.perf_counter() - start)
+    return min(seconds)

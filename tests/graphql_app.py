@@ -1,0 +1,101 @@
+"""The GraphQL edge over services that live in memory, for tests of the edge itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import httpx
+import numpy as np
+from fastapi import FastAPI
+
+from src.api.errors import install_error_handlers
+from src.api.graphql.router import build_graphql_router
+from src.domain.market import DAY_MS, Bars, DataQuality, MarketRequest, MarketSeries
+from src.domain.runs import ResultSummary
+from src.service.services import Services
+from tests.factories import START_MS
+from tests.rest_app import MemoryBacktests, MemoryServices
+
+
+@dataclass
+class MemoryMarket(MemoryBacktests):
+    """The same with candles, and with comparisons."""
+
+    markets: list[MarketRequest] = field(default_factory=list)
+
+    async def candles(self, market: MarketRequest) -> MarketSeries:
+        self.markets.append(market)
+        close = 100.0 + np.arange(market.limit, dtype=np.float64)
+        bars = Bars(
+            symbol=market.symbol,
+            interval=market.interval,
+            open_time_ms=START_MS + DAY_MS * np.arange(market.limit, dtype=np.int64),
+            open=close - 0.5,
+            high=close + 1.0,
+            low=close - 1.0,
+            close=close,
+            volume=np.full(market.limit, 12.5),
+        )
+        return MarketSeries(
+            bars=bars, quality=DataQuality(expected_bars=len(bars), present_bars=len(bars)), origin="memory"
+        )
+
+    async def symbols(self) -> Sequence[str]:
+        return ["BTCUSDT", "ETHUSDT"]
+
+    async def compare(self, result_ids: Sequence[str]) -> Sequence[ResultSummary]:
+        results = [await self.get(result_id) for result_id in result_ids]
+        return [
+            ResultSummary(
+                id=result.id,
+                created_ms=result.created_ms,
+                request=result.request,
+                metrics=result.metrics,
+                origin=result.origin,
+            )
+            for result in results
+        ]
+
+
+def make_graphql_app(services: MemoryServices, **limits: Any) -> FastAPI:
+    """Build an application with nothing but the GraphQL endpoint."""
+    given = {"max_depth": 12, "max_aliases": 100, "max_tokens": 4000, "has_introspection": True}
+    app = FastAPI()
+    install_error_handlers(app)
+    app.include_router(build_graphql_router(**(given | limits)))
+    app.state.services = cast("Services", services)
+    app.state.max_bars = 100_000
+    return app
+
+
+class GraphQLClient:
+    """A client of an application in this process."""
+
+    def __init__(self, services: MemoryServices | None = None, **limits: Any) -> None:
+        self.services = services or MemoryServices(backtests=MemoryMarket())
+        self.backtests = cast("MemoryMarket", self.services.backtests)
+        transport = httpx.ASGITransport(app=make_graphql_app(self.services, **limits))
+        self.http = httpx.AsyncClient(transport=transport, base_url="http://service")
+
+    async def post(self, query: str, variables: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
+        """Send a document and return the whole answer."""
+        response = await self.http.post("/graphql", json={"query": query, "variables": variables, **more})
+        assert response.status_code == 200, response.text
+        answer: dict[str, Any] = response.json()
+        return answer
+
+    async def data(self, query: str, variables: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
+        """Send a document and return the data of an answer without errors."""
+        answer = await self.post(query, variables, **more)
+        assert "errors" not in answer, answer["errors"]
+        data: dict[str, Any] = answer["data"]
+        return data
+
+    async def error(self, query: str, variables: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
+        """Send a document and return its one error."""
+        answer = await self.post(query, variables, **more)
+        assert len(answer["errors"]) == 1, answer
+        error: dict[str, Any] = answer["errors"][0]
+        return error
