@@ -15,12 +15,12 @@ from src.api.rest.tables import JSON_OPTIONS, present_bars, present_fills, prese
 from src.domain.market import DataQuality
 from src.domain.model_files import ModelDescription, ModelFile
 from src.domain.performance import Metrics
-from src.domain.runs import BacktestRequest, BacktestResult, CrossCheck, CrossoverChoice, ResultSummary
-from src.domain.signals import Signals
+from src.domain.runs import BacktestRequest, BacktestResult, CrossCheck, CrossoverChoice, ModelChoice, ResultSummary
 from src.domain.trading import TradingRules
 
 HEAD_METRICS: Final = (
     "total_trades",
+    "open_trades",
     "winning_trades",
     "losing_trades",
     "profit_factor",
@@ -63,19 +63,18 @@ def present_result(result: BacktestResult) -> dict[str, object]:
     simulation = result.simulation
     return {
         **_present_head(result.id, result.created_ms, result.request, result.metrics),
-        "strategy": _present_strategy(result.signals),
+        "strategy": _present_strategy(result.request, result.metrics, dict(result.signals.strategy.parameters)),
         "origin": result.origin,
         "warnings": result.warnings,
+        "total_fills": len(simulation.fills),
         "reduced_entries": simulation.reduced_entries,
         "ambiguous_bars": simulation.ambiguous_bars,
         "is_liquidated": simulation.is_liquidated,
         "data_quality": _present_quality(result.quality),
-        "fingerprints": {
-            "bars": result.fingerprints.bars,
-            "model": result.fingerprints.model,
-            "versions": dict(result.fingerprints.versions),
-        },
-        "timings_ms": {snake_case(step): spent_ms for step, spent_ms in result.timings_ms.items()},
+        "data_fingerprint": result.fingerprints.bars,
+        "model_sha256": result.fingerprints.model,
+        "versions": [{"name": name, "version": version} for name, version in result.fingerprints.versions.items()],
+        "timings": [{"step": step, "milliseconds": spent_ms} for step, spent_ms in result.timings_ms.items()],
         "cross_check": None if result.cross_check is None else _present_cross_check(result.cross_check),
         "data": present_bars(result),
         "fills": present_fills(simulation.fills),
@@ -87,6 +86,7 @@ def present_summary(summary: ResultSummary) -> dict[str, object]:
     """Return a stored backtest without its tables."""
     return {
         **_present_head(summary.id, summary.created_ms, summary.request, summary.metrics),
+        "strategy": _present_strategy(summary.request, summary.metrics, None),
         "origin": summary.origin,
         "warnings": summary.warnings,
     }
@@ -138,9 +138,22 @@ def _present_metrics(metrics: Metrics) -> dict[str, object]:
     return {**presented, "start": present_instant(metrics.start), "end": present_instant(metrics.end)}
 
 
-def _present_strategy(signals: Signals) -> dict[str, object]:
-    parameters = {snake_case(name): value for name, value in signals.strategy.parameters.items()}
-    return {"name": signals.strategy.name, **parameters}
+def _present_strategy(
+    request: BacktestRequest, metrics: Metrics, parameters: Mapping[str, object] | None
+) -> dict[str, object]:
+    """Return the strategy that was traded; what it does not have is null, and lists have no parameters."""
+    crossover = request.strategy if isinstance(request.strategy, CrossoverChoice) else None
+    model = request.strategy if isinstance(request.strategy, ModelChoice) else None
+    return {
+        "name": metrics.strategy_name,
+        "fast_ma_period": crossover and crossover.fast,
+        "slow_ma_period": crossover and crossover.slow,
+        "threshold": model and model.threshold,
+        "feature_columns": model and model.feature_columns,
+        "output_kind": model and model.output_kind,
+        "model_sha256": model and model.sha256,
+        "parameters": parameters,
+    }
 
 
 def _present_settings(request: BacktestRequest) -> dict[str, object]:
@@ -190,6 +203,7 @@ def _present_quality(quality: DataQuality) -> dict[str, object]:
     return {
         "expected_bars": quality.expected_bars,
         "present_bars": quality.present_bars,
+        "missing_bars": sum(gap.missing_bars for gap in quality.gaps),
         "gaps": [
             {
                 "after": present_instant(gap.after_ms),

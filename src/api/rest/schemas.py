@@ -85,7 +85,7 @@ class FillRow(BaseModel):
     """An executed order."""
 
     bar: int = Field(description="Index of the bar.")
-    date: str = Field(description="That bar's open time, ISO 8601, UTC.")
+    time: str = Field(description="That bar's open time, ISO 8601, UTC.")
     side: str = Field(description="buy or sell.")
     quantity: float = Field(description="Units of the base asset.")
     price: float = Field(description="Price after slippage, quote currency.")
@@ -99,11 +99,11 @@ class TradeRow(BaseModel):
     direction: str = Field(description="long or short.")
     quantity: float = Field(description="Units of the base asset.")
     entry_bar: int = Field(description="Index of the entry's bar.")
-    entry_date: str = Field(description="Its open time, ISO 8601, UTC.")
+    entry_time: str = Field(description="Its open time, ISO 8601, UTC.")
     entry_price: float = Field(description="Quote currency.")
     entry_fee: float = Field(description="Quote currency.")
     exit_bar: int = Field(description="Index of the exit's bar; of the last bar while open.")
-    exit_date: str = Field(description="Its open time, ISO 8601, UTC.")
+    exit_time: str = Field(description="Its open time, ISO 8601, UTC.")
     exit_price: float = Field(description="Quote currency; the last close while open.")
     exit_fee: float = Field(description="Quote currency; 0 while open.")
     exit_reason: str | None = Field(description="As a fill's reason; null while open.")
@@ -148,6 +148,7 @@ class SummaryAnswer(_HeadMetrics):
     engine: str = Field(description="VECTORIZED or EVENT_DRIVEN.")
     settings: dict[str, Any] = Field(description="What was asked for, defaults filled in, under the request's names.")
     metrics: MetricsAnswer
+    strategy: dict[str, Any] = Field(description="The strategy's name and its parameters (those null in lists).")
     origin: str = Field(description="Where the candles came from.")
     warnings: list[str] = Field(description="What the reader of the numbers should know, in sentences.")
 
@@ -155,13 +156,15 @@ class SummaryAnswer(_HeadMetrics):
 class ResultAnswer(SummaryAnswer):
     """A finished backtest."""
 
-    strategy: dict[str, Any] = Field(description="The strategy's name and the parameters that it ran with.")
+    total_fills: int = Field(description="Orders executed.")
     reduced_entries: int = Field(description="Entries cut to what cash allowed.")
     ambiguous_bars: int = Field(description="Bars that could have hit both stop and target.")
     is_liquidated: bool = Field(description="Whether losses ended the run.")
     data_quality: dict[str, Any] = Field(description="Gaps, duplicates and rejected rows of the candles.")
-    fingerprints: dict[str, Any] = Field(description="SHA-256 of candles and model file, versions of code.")
-    timings_ms: dict[str, float] = Field(description="Wall time of each step, milliseconds.")
+    data_fingerprint: str = Field(description="SHA-256 of the candles.")
+    model_sha256: str | None = Field(description="SHA-256 of the model file; null without one.")
+    versions: list[dict[str, str]] = Field(description="Name and version of what the numbers depend on.")
+    timings: list[dict[str, Any]] = Field(description="Each step with its wall time in milliseconds.")
     cross_check: dict[str, Any] | None = Field(description="Where the engines differ, if both were asked.")
     data: list[BarRow]
     fills: list[FillRow]

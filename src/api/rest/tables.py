@@ -55,7 +55,7 @@ def present_fills(fills: NDArray[np.void]) -> orjson.Fragment:
         chosen = fills[rows]
         return {
             "bar": _numbers(chosen["bar"]),
-            "date": _dates(chosen["time_ms"]),
+            "time": _dates(chosen["time_ms"]),
             "side": _words(_SIDES, chosen["side"]),
             **{name: _numbers(chosen[name]) for name in ("quantity", "price", "fee")},
             "reason": _words(_REASONS, chosen["reason"]),
@@ -73,11 +73,11 @@ def present_trades(trades: NDArray[np.void]) -> orjson.Fragment:
             "direction": _words(_DIRECTIONS, chosen["direction"]),
             "quantity": _numbers(chosen["quantity"]),
             "entry_bar": _numbers(chosen["entry_bar"]),
-            "entry_date": _dates(chosen["entry_time_ms"]),
+            "entry_time": _dates(chosen["entry_time_ms"]),
             "entry_price": _numbers(chosen["entry_price"]),
             "entry_fee": _numbers(chosen["entry_fee"]),
             "exit_bar": _numbers(chosen["exit_bar"]),
-            "exit_date": _dates(chosen["exit_time_ms"]),
+            "exit_time": _dates(chosen["exit_time_ms"]),
             "exit_price": _numbers(chosen["exit_price"]),
             "exit_fee": _numbers(chosen["exit_fee"]),
             "exit_reason": _words(_EXIT_REASONS, chosen["exit_reason"]),

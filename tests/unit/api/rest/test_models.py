@@ -157,7 +157,7 @@ async def test_ml_backtest_answers_the_whole_result_and_keeps_no_file(
     assert set(body["data"]) >= {
         "id", "symbol", "interval", "status", "created_at", "user_id", "engine", "strategy", "metrics", "data", "fills",
         "total_trades", "winning_trades", "losing_trades", "profit_factor", "win_rate", "total_return", "sharpe_ratio",
-        "max_drawdown", "trades", "warnings", "data_quality", "fingerprints", "timings_ms",
+        "max_drawdown", "trades", "warnings", "data_quality", "data_fingerprint", "model_sha256", "versions", "timings",
     }  # fmt: skip
     assert services.backtests.model_files[0] is not None
     assert services.backtests.model_files[0].is_temporary

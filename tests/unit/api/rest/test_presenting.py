@@ -76,7 +76,9 @@ def test_the_head_repeats_what_clients_look_for_there() -> None:
     for name in ("total_trades", "winning_trades", "losing_trades", "profit_factor", "win_rate"):
         assert presented[name] == presented["metrics"][name]
     assert (presented["status"], presented["engine"], presented["interval"]) == ("success", "VECTORIZED", "1d")
-    assert presented["strategy"] == {"name": "MA crossover", "fast": 20, "slow": 50}
+    assert presented["strategy"]["fast_ma_period"] == 20
+    assert presented["strategy"]["parameters"] == {"fast": 20, "slow": 50}
+    assert presented["strategy"]["threshold"] is None
     assert presented["settings"]["fill"] == "SAME_CLOSE"
 
 
@@ -85,8 +87,8 @@ def test_a_summary_is_a_result_without_tables() -> None:
     whole = written(present_result(make_result()))
     assert set(presented) < set(whole)
     assert set(whole) - set(presented) == {
-        "strategy", "reduced_entries", "ambiguous_bars", "is_liquidated", "data_quality", "fingerprints", "timings_ms",
-        "cross_check", "data", "fills", "trades",
+        "total_fills", "reduced_entries", "ambiguous_bars", "is_liquidated", "data_quality", "data_fingerprint",
+        "model_sha256", "versions", "timings", "cross_check", "data", "fills", "trades",
     }  # fmt: skip
 
 
@@ -99,7 +101,7 @@ def test_a_models_settings_are_shown() -> None:
 def test_trades_and_fills_speak_in_words() -> None:
     fills = np.array([(3, START_MS, -1, 2.0, 10.0, 0.02, 3)], dtype=FILL_DTYPE)
     assert written(present_fills(fills)) == [
-        {"bar": 3, "date": "2020-09-13T12:26:40Z", "side": "sell", "quantity": 2.0, "price": 10.0, "fee": 0.02,
+        {"bar": 3, "time": "2020-09-13T12:26:40Z", "side": "sell", "quantity": 2.0, "price": 10.0, "fee": 0.02,
          "reason": "trailing_stop"}
     ]  # fmt: skip
     trades = np.zeros(2, dtype=TRADE_DTYPE)

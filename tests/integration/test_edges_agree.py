@@ -1,0 +1,78 @@
+"""REST and GraphQL answer the same result: every field of the one under its snake_case name in the other."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.user_document import CAMEL_INPUT
+
+INTROSPECTION = """
+{ __schema { types { kind name fields { name type { ...Kind } } } } }
+fragment Kind on __Type { kind name ofType { kind name ofType { kind name ofType { kind name } } } }
+"""
+
+
+def post(service: str, query: str) -> Any:
+    answer = httpx.post(f"{service}/graphql", json={"query": query}, timeout=60).json()
+    assert "errors" not in answer, answer
+    return answer["data"]
+
+
+def selection(types: dict[str, Any], name: str) -> str:
+    """Select everything of a type, down to its leaves."""
+    parts = []
+    for field in types[name]["fields"]:
+        kind = field["type"]
+        while kind.get("ofType"):
+            kind = kind["ofType"]
+        inner = selection(types, kind["name"]) if kind["kind"] == "OBJECT" else ""
+        parts.append(f"{field['name']} {inner}")
+    return "{ " + " ".join(parts) + " }"
+
+
+def snake_case(value: Any) -> Any:
+    """Rename the keys of GraphQL's answer; values and the candle names (`Date`, …) stay."""
+    if isinstance(value, list):
+        return [snake_case(item) for item in value]
+    if isinstance(value, dict):
+        return {
+            re.sub(r"(?<=[a-z0-9])([A-Z])", r"_\1", name).lower() if name[0].islower() else name: (
+                item if name == "parameters" else snake_case(item)
+            )
+            for name, item in value.items()
+        }
+    return value
+
+
+def assert_holds(rest: Any, graphql: Any, path: str = "result") -> None:
+    """REST may say more, but nothing else."""
+    if isinstance(graphql, dict):
+        for name, value in graphql.items():
+            assert name in rest, f"{path}.{name} is missing in REST"
+            assert_holds(rest[name], value, f"{path}.{name}")
+    elif isinstance(graphql, list):
+        assert len(rest) == len(graphql), path
+        for index, value in enumerate(graphql):
+            assert_holds(rest[index], value, f"{path}[{index}]")
+    else:
+        assert rest == graphql, path
+
+
+@pytest.mark.parametrize("engine", ["VECTORIZED", "EVENT_DRIVEN"])
+def test_the_whole_result(service: str, engine: str) -> None:
+    types = {kind["name"]: kind for kind in post(service, INTROSPECTION)["__schema"]["types"]}
+    run = httpx.post(f"{service}/api/backtests", json={**CAMEL_INPUT, "engine": engine, "crossCheck": True}, timeout=60)
+    rest = run.json()["data"]
+    assert rest["cross_check"]["differences"] == []
+    stored = httpx.get(f"{service}/api/backtests/{rest['id']}").json()["data"]
+    assert stored == rest
+    everything = post(service, f'{{ backtest(id: "{rest["id"]}") {selection(types, "BacktestResult")} }}')["backtest"]
+    assert_holds(rest, snake_case(everything))
+    listed = httpx.get(f"{service}/api/backtests", params={"user_id": CAMEL_INPUT["userId"]}).json()["data"]["items"]
+    [summary] = [item for item in listed if item["id"] == rest["id"]]
+    everything = post(service, f'{{ compareBacktests(ids: ["{rest["id"]}"]) {selection(types, "BacktestSummary")} }}')
+    assert_holds(summary, snake_case(everything["compareBacktests"][0]))
