@@ -24,6 +24,10 @@ from src.engines.ledger import carry_forward, cash_after_fills, pair_trades
 # "auto" would fall back to another implementation without a word when a dtype does not fit.
 _IMPLEMENTATION = "rust" if is_rust_available() else "numba"
 
+_SMALLEST_ORDER = 3e-12
+"""Units. vectorbt takes less than 1e-12 for no position: it would buy such dust and could not sell it. With its
+tolerance of 1e-12 this refuses entries below 2e-12, as the event-driven engine does."""
+
 
 class VectorizedEngine:
     """Long-only market orders at the signal's close or the next open, simulated by vectorbt."""
@@ -90,6 +94,7 @@ def _simulate(actions: NDArray[np.int8], prices: NDArray[np.float64], rules: Tra
             close=column,
             fees=np.asarray(rules.fee_rate),
             slippage=np.asarray(rules.slippage_rate),
+            min_size=np.asarray(_SMALLEST_ORDER),
             use_stops=False,
             engine=_IMPLEMENTATION,
         )

@@ -1,0 +1,307 @@
+"""The book of one run: cash, position and the orders that wait, and the steps of a bar that change them.
+
+A `Book` is one record of plain numbers that compiled code changes in place; the steps are called by the loop in
+`event_driven.py`, in its order. The rules that they apply are in `account.py` (money) and `orders.py` (matching).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Final, get_type_hints
+
+import numpy as np
+from numpy.typing import NDArray
+
+from src.domain.trading import FillReason
+from src.engines.account import (
+    ABSOLUTE_TOLERANCE,
+    SMALLEST_ORDER,
+    bankruptcy_price,
+    cash_after_entry,
+    cash_after_exit,
+    is_ruinous,
+    liquidation_level,
+    size_entry,
+    slipped_price,
+)
+from src.engines.compiled import compiled
+from src.engines.orders import (
+    LIMIT_ENTRY,
+    MARKET_ENTRY,
+    Candle,
+    best_of,
+    best_since_entry,
+    entry_extreme,
+    entry_level,
+    is_tighter,
+    level_from,
+    reaches_entry,
+    reaches_stop,
+    reaches_target,
+    worst_of,
+    worst_since_entry,
+)
+from src.engines.plan import NEVER, Plan
+
+SIGNAL: Final = int(FillReason.SIGNAL)
+STOP_LOSS: Final = int(FillReason.STOP_LOSS)
+TAKE_PROFIT: Final = int(FillReason.TAKE_PROFIT)
+TRAILING_STOP: Final = int(FillReason.TRAILING_STOP)
+TIME: Final = int(FillReason.TIME)
+LIMIT: Final = int(FillReason.LIMIT)
+STOP: Final = int(FillReason.STOP)
+LIQUIDATION: Final = int(FillReason.LIQUIDATION)
+
+
+class Book:
+    """Cash, position and waiting orders; the layout of `BOOK_DTYPE`."""
+
+    cash: float
+    """Quote currency; holds the proceeds of a short, too."""
+    position: float
+    """Units of the base asset; negative when short, 0 when flat."""
+    stop_level: float
+    """The tightest of stop loss, trailing stop and liquidation level; NaN for none."""
+    stop_reason: int
+    """The `FillReason` of the order at `stop_level`."""
+    target_level: float
+    leave_bar: int
+    """The bar of the time exit."""
+    trail_from_bar: int
+    """The first bar whose best price the trailing stop follows."""
+    exit_waits: int
+    """1 where a market order waits to close the position."""
+    entry_side: int
+    """+1 or −1 where an entry waits, 0 where none does."""
+    entry_level: float
+    entry_last_bar: int
+    """The last bar in which a limit or stop entry may be filled."""
+    fill_count: int
+    reduced_entries: int
+    ambiguous_bars: int
+    is_liquidated: int
+
+
+BOOK_DTYPE: Final = np.dtype(
+    [(name, np.float64 if kind is float else np.int64) for name, kind in get_type_hints(Book).items()]
+)
+
+
+def empty_book(initial_cash: float) -> NDArray[np.void]:
+    """Return an array of one flat book without orders."""
+    books = np.zeros(1, dtype=BOOK_DTYPE)
+    books["cash"] = initial_cash
+    books["leave_bar"] = NEVER
+    books["stop_level"] = books["target_level"] = math.nan
+    return books
+
+
+@compiled
+def direction_of(position: float) -> int:
+    """Return +1 for a long, −1 for a short, 0 for none."""
+    return 1 if position > 0.0 else -1 if position < 0.0 else 0
+
+
+@compiled
+def write_fill(
+    book: Book, fills: NDArray[np.void], bar: int, side: int, quantity: float, price: float, fee: float, reason: int
+) -> None:
+    """Append a fill; `fills` has room for it, as it was counted beforehand."""
+    fill = fills[book.fill_count]
+    fill.bar = bar
+    fill.side = side
+    fill.quantity = quantity
+    fill.price = price
+    fill.fee = fee
+    fill.reason = reason
+    book.fill_count += 1
+
+
+@compiled
+def tighten_stop(book: Book, direction: int, level: float, reason: int) -> None:
+    """Move the protective stop to `level` where that is tighter; it never moves away from the price."""
+    if is_tighter(direction, level, book.stop_level):
+        book.stop_level = level
+        book.stop_reason = reason
+
+
+@compiled
+def leave(
+    book: Book, fills: NDArray[np.void], bar: int, market_price: float, slippage_rate: float, reason: int, plan: Plan
+) -> None:
+    """Close the whole position at `market_price` after slippage, and cancel every order that belonged to it.
+
+    A short whose closing would leave no cash is liquidated at its bankruptcy price instead.
+    """
+    side = -direction_of(book.position)
+    quantity = abs(book.position)
+    price = slipped_price(market_price, side, slippage_rate)
+    fee = quantity * price * plan.costs.fee_rate
+    if side > 0 and (reason == LIQUIDATION or is_ruinous(book.cash, quantity * price, fee)):
+        price = bankruptcy_price(book.cash, quantity, plan.costs.fee_rate)
+        fee = quantity * price * plan.costs.fee_rate
+        reason = LIQUIDATION
+        book.is_liquidated = 1
+        book.cash = 0.0
+    else:
+        book.cash = cash_after_exit(book.cash, side, quantity * price, fee)
+    write_fill(book, fills, bar, side, quantity, price, fee, reason)
+    book.position = 0.0
+    book.stop_level = math.nan
+    book.target_level = math.nan
+    book.exit_waits = 0
+    book.leave_bar = NEVER
+
+
+@compiled
+def enter(
+    book: Book, fills: NDArray[np.void], bar: int, market_price: float, slippage_rate: float, reason: int, plan: Plan
+) -> None:
+    """Open a position at `market_price` after slippage, with the orders that protect it.
+
+    The entry order is gone afterwards, also where there was no cash to fill it.
+    """
+    side = book.entry_side
+    book.entry_side = 0
+    price = slipped_price(market_price, side, slippage_rate)
+    purchase = size_entry(book.cash, price, plan.fixed_units, plan.equity_fraction, plan.costs.fee_rate)
+    if book.cash <= ABSOLUTE_TOLERANCE or purchase.quantity < SMALLEST_ORDER:
+        return
+    write_fill(book, fills, bar, side, purchase.quantity, price, purchase.fee, reason)
+    book.reduced_entries += purchase.is_reduced
+    book.cash = cash_after_entry(book.cash, side, price, purchase)
+    book.position = side * purchase.quantity
+    book.leave_bar = bar + plan.max_bars
+    book.trail_from_bar = bar
+    book.target_level = level_from(price, side, plan.take_profit_rate)
+    tighten_stop(book, side, level_from(price, side, -plan.stop_loss_rate), STOP_LOSS)
+    tighten_stop(book, side, level_from(price, side, -plan.trailing_stop_rate), TRAILING_STOP)
+    ruin = liquidation_level(book.cash, book.position, plan.costs)
+    tighten_stop(book, side, ruin, LIQUIDATION)
+    if reaches_stop(market_price, ruin, side):
+        leave(book, fills, bar, market_price, plan.costs.slippage_rate, LIQUIDATION, plan)
+
+
+@compiled
+def has_market_order(book: Book, bar: int, plan: Plan) -> bool:
+    """Tell whether an order waits for the market at this bar."""
+    return book.exit_waits != 0 or bar >= book.leave_bar or (book.entry_side != 0 and plan.entry_kind == MARKET_ENTRY)
+
+
+@compiled
+def fill_market_orders(book: Book, fills: NDArray[np.void], bar: int, price: float, plan: Plan) -> None:
+    """Fill what waits for the market, exits before entries: a reversal is two fills at one price."""
+    if book.position != 0.0:
+        leave(book, fills, bar, price, plan.costs.slippage_rate, SIGNAL if book.exit_waits else TIME, plan)
+    if book.entry_side != 0 and plan.entry_kind == MARKET_ENTRY:
+        enter(book, fills, bar, price, plan.costs.slippage_rate, SIGNAL, plan)
+
+
+@compiled
+def has_passed_order(book: Book, open: float, plan: Plan) -> bool:
+    """Tell whether the open has passed the level of a stop, a target or a resting entry."""
+    direction = direction_of(book.position)
+    return (
+        reaches_stop(open, book.stop_level, direction)
+        or reaches_target(open, book.target_level, direction)
+        or (book.entry_side != 0 and reaches_entry(open, book.entry_level, book.entry_side, plan.entry_kind))
+    )
+
+
+@compiled
+def fill_passed_orders(book: Book, fills: NDArray[np.void], bar: int, candle: Candle, plan: Plan) -> None:
+    """Fill at the open the entries, stops and targets whose level the open has passed.
+
+    The stop of an entry that slips beyond it is passed at once, too.
+    """
+    if book.position == 0.0:
+        enter_resting(book, fills, bar, candle.open, plan)
+    direction = direction_of(book.position)
+    if reaches_stop(candle.open, book.stop_level, direction):
+        leave(book, fills, bar, candle.open, plan.costs.slippage_rate, book.stop_reason, plan)
+    elif reaches_target(candle.open, book.target_level, direction):
+        leave(book, fills, bar, candle.open, 0.0, TAKE_PROFIT, plan)
+
+
+@compiled
+def enter_resting(book: Book, fills: NDArray[np.void], bar: int, price: float, plan: Plan) -> None:
+    """Fill a limit entry (no slippage) or a stop entry (with slippage) at `price`."""
+    if plan.entry_kind == LIMIT_ENTRY:
+        enter(book, fills, bar, price, 0.0, LIMIT, plan)
+    else:
+        enter(book, fills, bar, price, plan.costs.slippage_rate, STOP, plan)
+
+
+@compiled
+def has_reached_exit(book: Book, candle: Candle) -> bool:
+    """Tell whether the bar's range reaches the position's stop or target."""
+    direction = direction_of(book.position)
+    return reaches_stop(worst_of(candle, direction), book.stop_level, direction) or reaches_target(
+        best_of(candle, direction), book.target_level, direction
+    )
+
+
+@compiled
+def fill_exits(book: Book, fills: NDArray[np.void], bar: int, candle: Candle, plan: Plan) -> None:
+    """Fill the stop or the target that the bar's range reaches; where it reaches both, the policy chooses."""
+    direction = direction_of(book.position)
+    is_stopped = reaches_stop(worst_of(candle, direction), book.stop_level, direction)
+    is_on_target = reaches_target(best_of(candle, direction), book.target_level, direction)
+    if is_stopped and is_on_target:
+        book.ambiguous_bars += 1
+    if is_on_target and (plan.is_optimistic or not is_stopped):
+        leave(book, fills, bar, book.target_level, 0.0, TAKE_PROFIT, plan)
+    elif is_stopped:
+        leave(book, fills, bar, book.stop_level, plan.costs.slippage_rate, book.stop_reason, plan)
+
+
+@compiled
+def fill_resting_entry(book: Book, fills: NDArray[np.void], bar: int, candle: Candle, plan: Plan) -> None:
+    """Fill the entry whose level the bar's range reaches, or let it expire.
+
+    The new position's stop and target wait for the next bar. Its trailing stop counts only prices that surely came
+    after the entry; and a short that they ruin is liquidated.
+    """
+    side, kind = book.entry_side, plan.entry_kind
+    if reaches_entry(entry_extreme(candle, side, kind), book.entry_level, side, kind):
+        enter_resting(book, fills, bar, book.entry_level, plan)
+        book.trail_from_bar = bar + 1
+        trail(book, best_since_entry(candle, side, kind), plan)
+        ruin = liquidation_level(book.cash, book.position, plan.costs)
+        if reaches_stop(worst_since_entry(candle, side, kind), ruin, side):
+            leave(book, fills, bar, ruin, plan.costs.slippage_rate, LIQUIDATION, plan)
+    elif bar >= book.entry_last_bar:
+        book.entry_side = 0
+
+
+@compiled
+def trail(book: Book, best_price: float, plan: Plan) -> None:
+    """Tighten the trailing stop to its distance from `best_price`."""
+    if book.position != 0.0:
+        direction = direction_of(book.position)
+        tighten_stop(book, direction, level_from(best_price, direction, -plan.trailing_stop_rate), TRAILING_STOP)
+
+
+@compiled
+def move_trailing_stop(book: Book, bar: int, candle: Candle, plan: Plan) -> None:
+    """Follow the bar's best price, if all of the bar came after the entry."""
+    if book.position != 0.0 and bar >= book.trail_from_bar:
+        trail(book, best_of(candle, direction_of(book.position)), plan)
+
+
+@compiled
+def place_orders(book: Book, bar: int, close: float, word: int, plan: Plan) -> None:
+    """Turn the strategy's word at the close (+1 buy, −1 sell, 0 hold) into orders.
+
+    A word in the position's own direction changes nothing. Any other one closes the position at the market, and
+    replaces an entry that still waits, if only by nothing.
+    """
+    if word == 0 or word * book.position > 0.0:
+        return
+    if book.position != 0.0:
+        book.exit_waits = 1
+    book.entry_side = 0
+    if plan.allowed_side != -word:
+        book.entry_side = word
+        book.entry_level = entry_level(close, word, plan.entry_kind, plan.entry_offset_rate)
+        book.entry_last_bar = bar + plan.entry_life_bars

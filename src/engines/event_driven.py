@@ -1,0 +1,165 @@
+"""The event-driven engine: what happens to orders inside each bar, at compiled speed.
+
+The order of events in a bar:
+
+1. the open fills what waits for the market, then the stops, targets and resting entries whose level it has passed;
+2. the bar's range fills stops and targets (both reached: the policy chooses, and the bar is counted as ambiguous);
+3. the bar's range fills resting entries, or they expire;
+4. the trailing stop follows the bar's best price; it can be hit from the next bar on;
+5. the strategy sees the close and places orders; with `SAME_CLOSE`, market orders fill there and then;
+6. the book is marked at the close.
+
+What follows from it, and what it leaves open:
+
+- A position entered at the open has its stop and target in that bar; one entered inside the bar or at its close, from
+  the next bar on.
+- Exits go before entries, market orders before stops, stops before targets; the first to fill cancels the others.
+- The time exit is a market order `max_bars` bars after the entry's, at that bar's open, or with `SAME_CLOSE` at its
+  close.
+- A word in the position's direction changes nothing. While an entry waits, the opposite word cancels it, and the same
+  word replaces it by one at the new close.
+- Exits that a signal gives are market orders, whatever the entry's type; a reversal that enters by limit or stop is
+  flat until that order fills.
+- Volume is not looked at: a bar without trades fills orders at its prices.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from src.domain import trading
+from src.domain.market import Bars
+from src.domain.signals import Signals
+from src.domain.trading import FILL_DTYPE, Simulation, TradingRules
+from src.engines import account as money_rules
+from src.engines import book as book_steps
+from src.engines import orders as matching_rules
+from src.engines import plan as plan_layout
+from src.engines.account import mark_to_market
+from src.engines.book import (
+    empty_book,
+    fill_exits,
+    fill_market_orders,
+    fill_passed_orders,
+    fill_resting_entry,
+    has_market_order,
+    has_passed_order,
+    has_reached_exit,
+    move_trailing_stop,
+    place_orders,
+)
+from src.engines.compiled import compiled, fingerprint
+from src.engines.ledger import pair_trades
+from src.engines.orders import Candle
+from src.engines.plan import Plan, plan_of
+
+Prices = NDArray[np.float64]
+
+
+@compiled
+def simulate(
+    open: Prices,
+    high: Prices,
+    low: Prices,
+    close: Prices,
+    action: NDArray[np.int8],
+    plan: Plan,
+    books: NDArray[np.void],
+    fills: NDArray[np.void],
+    cash: Prices,
+    position: Prices,
+    equity: Prices,
+) -> None:
+    """Carry the only book of `books` through the bars; write its `fills`, and what it holds at each close.
+
+    Each event has a cheap question before it, because passing the array `fills` on costs more than the answer.
+    """
+    book = books[0]
+    for bar in range(len(close)):
+        candle = Candle(open[bar], high[bar], low[bar], close[bar])
+        if not plan.is_filled_at_close and has_market_order(book, bar, plan):
+            fill_market_orders(book, fills, bar, candle.open, plan)
+        if has_passed_order(book, candle.open, plan):
+            fill_passed_orders(book, fills, bar, candle, plan)
+        if has_reached_exit(book, candle):
+            fill_exits(book, fills, bar, candle, plan)
+        if book.entry_side != 0:
+            fill_resting_entry(book, fills, bar, candle, plan)
+        move_trailing_stop(book, bar, candle, plan)
+        place_orders(book, bar, candle.close, action[bar], plan)
+        if plan.is_filled_at_close and has_market_order(book, bar, plan):
+            fill_market_orders(book, fills, bar, candle.close, plan)
+        cash[bar] = book.cash
+        position[bar] = book.position
+        equity[bar] = mark_to_market(book.cash, book.position, candle.close)
+
+
+def _cached_on_disk(rules_fingerprint: str) -> Callable[..., None]:
+    """Return `simulate` compiled once per machine, and again whenever a rule changes.
+
+    numba's cache looks at a function's own file only, and would serve yesterday's rules after an edit of `orders.py`.
+    What a closure holds is part of the cache's key, so the fingerprint of the rules stands in it.
+    """
+
+    @njit(cache=True, nogil=True)
+    def cached_simulate(*arguments: Any) -> None:
+        _ = rules_fingerprint
+        simulate(*arguments)
+
+    return cached_simulate  # type: ignore[no-any-return]
+
+
+_simulate = _cached_on_disk(fingerprint(money_rules, matching_rules, book_steps, plan_layout, trading))
+
+
+class EventDrivenEngine:
+    """The `Engine` that knows what happens inside a bar; safe to share between threads, and free of the GIL.
+
+    Notes
+    -----
+    Bar t's fills read bars ≤ t only, and signals < t (≤ t with `SAME_CLOSE`): the run on the first k bars is the first
+    k bars of the full run.
+    """
+
+    def run(self, bars: Bars, signals: Signals, rules: TradingRules) -> Simulation:
+        """Simulate the signals on the bars.
+
+        Raises
+        ------
+        ValueError
+            Where there is not one signal per bar.
+        """
+        if len(signals) != len(bars):
+            raise ValueError(f"{len(signals)} signals for {len(bars)} bars")
+        plan = plan_of(rules)
+        books = empty_book(rules.initial_cash)
+        fills = _room_for_fills(signals.action, plan.allowed_side)
+        cash, position, equity = np.empty((3, len(bars)))
+        _simulate(
+            bars.open, bars.high, bars.low, bars.close, signals.action, plan, books, fills, cash, position, equity
+        )
+        ended = books[0]
+        fills = fills[: ended["fill_count"]].copy()
+        fills["time_ms"] = bars.open_time_ms[fills["bar"]]
+        return Simulation(
+            equity=equity,
+            cash=cash,
+            position=position,
+            fills=fills,
+            trades=pair_trades(fills, bars.open_time_ms, float(bars.close[-1]) if len(bars) else math.nan),
+            reduced_entries=int(ended["reduced_entries"]),
+            ambiguous_bars=int(ended["ambiguous_bars"]),
+            is_liquidated=bool(ended["is_liquidated"]),
+        )
+
+
+def _room_for_fills(action: NDArray[np.int8], allowed_side: int) -> NDArray[np.void]:
+    """Return an array for all fills that there can be: a signal gives one entry at most, an entry one exit."""
+    entries = np.count_nonzero(action if allowed_side == 0 else action == allowed_side)
+    return np.empty(2 * entries, dtype=FILL_DTYPE)

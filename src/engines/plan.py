@@ -1,0 +1,60 @@
+"""The trading rules as the plain numbers that compiled code takes."""
+
+from __future__ import annotations
+
+import math
+from typing import Final, NamedTuple
+
+from src.domain.trading import Direction, EntryType, FillTiming, IntrabarPolicy, TradingRules
+from src.engines.account import Costs
+from src.engines.orders import LIMIT_ENTRY, MARKET_ENTRY, STOP_ENTRY
+
+ALLOWED_SIDES: Final = {Direction.LONG: 1, Direction.SHORT: -1, Direction.BOTH: 0}
+ENTRY_KINDS: Final = {EntryType.MARKET: MARKET_ENTRY, EntryType.LIMIT: LIMIT_ENTRY, EntryType.STOP: STOP_ENTRY}
+
+NEVER: Final = 2**62
+"""A bar that no run reaches."""
+
+
+class Plan(NamedTuple):
+    """`TradingRules` as the plain numbers that compiled code takes; NaN and `NEVER` stand for rules not given."""
+
+    costs: Costs
+    fixed_units: float
+    equity_fraction: float
+    allowed_side: int
+    """+1 longs only, −1 shorts only, 0 both."""
+    is_filled_at_close: bool
+    """Whether market orders fill at the close that gave them; at the next open otherwise."""
+    entry_kind: int
+    entry_offset_rate: float
+    entry_life_bars: int
+    stop_loss_rate: float
+    take_profit_rate: float
+    trailing_stop_rate: float
+    max_bars: int
+    is_optimistic: bool
+
+
+def plan_of(rules: TradingRules) -> Plan:
+    """Return the rules as the plain numbers that compiled code takes."""
+    exits, sizing, entry = rules.exits, rules.sizing, rules.entry
+    return Plan(
+        costs=Costs(fee_rate=float(rules.fee_rate), slippage_rate=float(rules.slippage_rate)),
+        fixed_units=_or_nan(sizing.fixed_units),
+        equity_fraction=1.0 if sizing.equity_fraction is None else float(sizing.equity_fraction),
+        allowed_side=ALLOWED_SIDES[rules.direction],
+        is_filled_at_close=rules.fill is FillTiming.SAME_CLOSE,
+        entry_kind=ENTRY_KINDS[entry.type],
+        entry_offset_rate=float(entry.offset_rate),
+        entry_life_bars=min(int(entry.life_bars), NEVER),
+        stop_loss_rate=_or_nan(exits.stop_loss_rate),
+        take_profit_rate=_or_nan(exits.take_profit_rate),
+        trailing_stop_rate=_or_nan(exits.trailing_stop_rate),
+        max_bars=NEVER if exits.max_bars is None else min(int(exits.max_bars), NEVER),
+        is_optimistic=rules.intrabar is IntrabarPolicy.OPTIMISTIC,
+    )
+
+
+def _or_nan(value: float | None) -> float:
+    return math.nan if value is None else float(value)

@@ -1,0 +1,166 @@
+"""Scenarios drawn as tables: a row per bar, the strategy's word, and the fills that must come of it.
+
+    open high low close | signal | fills
+    100  101  99  100   | buy    |
+    102  103  101 102   |        | buy 1 @ 102 signal
+
+Several fills of a bar stand in their order, separated by `;`. A fill may end in `fee F`; otherwise none is expected.
+A fourth column, where it is drawn, is the equity at the close. Expected numbers are worked out by hand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+from src.domain.market import DAY_MS, Bars, Interval
+from src.domain.signals import Action, Signals, StrategyDescription
+from src.domain.trading import (
+    Direction,
+    EntryOrder,
+    EntryType,
+    Exits,
+    FillReason,
+    FillTiming,
+    IntrabarPolicy,
+    Side,
+    Simulation,
+    Sizing,
+    TradingRules,
+)
+from src.engines.event_driven import EventDrivenEngine
+
+WORDS = {action.word: action for action in Action} | {"": Action.HOLD}
+
+ExpectedFill = tuple[int, str, float, float, float, str]
+"""Bar, side, quantity, price, fee, reason."""
+
+
+def rules(
+    *,
+    fill: FillTiming = FillTiming.NEXT_OPEN,
+    cash: float = 1000.0,
+    fee: float = 0.0,
+    slippage: float = 0.0,
+    units: float | None = None,
+    percent: float | None = None,
+    direction: Direction = Direction.LONG,
+    entry: EntryType = EntryType.MARKET,
+    offset: float = 0.0,
+    life: int = 1,
+    stop: float | None = None,
+    target: float | None = None,
+    trail: float | None = None,
+    max_bars: int | None = None,
+    intrabar: IntrabarPolicy = IntrabarPolicy.PESSIMISTIC,
+) -> TradingRules:
+    """Trading rules in one line; without costs and with all cash unless said otherwise."""
+    return TradingRules(
+        fill=fill,
+        initial_cash=cash,
+        fee_rate=fee,
+        slippage_rate=slippage,
+        sizing=Sizing(fixed_units=units, equity_fraction=percent),
+        direction=direction,
+        entry=EntryOrder(type=entry, offset_rate=offset, life_bars=life),
+        exits=Exits(stop_loss_rate=stop, take_profit_rate=target, trailing_stop_rate=trail, max_bars=max_bars),
+        intrabar=intrabar,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """A drawn table, read: bars, signals, the fills expected, and the equity at the bars where it is drawn."""
+
+    bars: Bars
+    signals: Signals
+    fills: list[ExpectedFill]
+    equity: Mapping[int, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scenario:
+    """One case: rules, a picture, and what the run must report beside its fills."""
+
+    name: str
+    rules: TradingRules
+    table: str
+    ambiguous_bars: int = 0
+    reduced_entries: int = 0
+    is_liquidated: bool = False
+    volume: float = 1.0
+
+    def play(self) -> Simulation:
+        """Run the engine on the picture and compare."""
+        picture = read(self.table, self.volume)
+        simulation = EventDrivenEngine().run(picture.bars, picture.signals, self.rules)
+        assert fills_of(simulation) == [rounded(fill) for fill in picture.fills]
+        for bar, expected_equity in picture.equity.items():
+            assert simulation.equity[bar] == pytest.approx(expected_equity, rel=1e-12, abs=1e-9), f"equity at bar {bar}"
+        assert simulation.ambiguous_bars == self.ambiguous_bars
+        assert simulation.reduced_entries == self.reduced_entries
+        assert simulation.is_liquidated is self.is_liquidated
+        return simulation
+
+
+def fills_of(simulation: Simulation) -> list[ExpectedFill]:
+    """Return the fills of a run in the form in which they are drawn."""
+    return [
+        rounded(
+            (
+                int(fill["bar"]),
+                Side(fill["side"]).word,
+                float(fill["quantity"]),
+                float(fill["price"]),
+                float(fill["fee"]),
+                FillReason(fill["reason"]).word,
+            )
+        )
+        for fill in simulation.fills
+    ]
+
+
+def rounded(fill: ExpectedFill) -> ExpectedFill:
+    """Return the fill with its numbers to nine decimals, finer than anything drawn here."""
+    bar, side, quantity, price, fee, reason = fill
+    return bar, side, round(quantity, 9), round(price, 9), round(fee, 9), reason
+
+
+def read(table: str, volume: float) -> Picture:
+    """Read a drawn table."""
+    rows = [[cell.strip() for cell in line.split("|")] for line in table.strip().splitlines()]
+    assert rows[0][0].split() == ["open", "high", "low", "close"], "the first line names the columns"
+    rows = rows[1:]
+    prices = np.array([[float(price) for price in row[0].split()] for row in rows])
+    fills = [
+        _read_fill(bar, text.strip()) for bar, row in enumerate(rows) for text in row[2].split(";") if text.strip()
+    ]
+    return Picture(
+        bars=Bars(
+            symbol="DRAWN",
+            interval=Interval.named("1d"),
+            open_time_ms=np.arange(len(rows), dtype=np.int64) * DAY_MS,
+            open=prices[:, 0],
+            high=prices[:, 1],
+            low=prices[:, 2],
+            close=prices[:, 3],
+            volume=np.full(len(rows), volume),
+        ),
+        signals=Signals(
+            action=np.array([WORDS[row[1]] for row in rows], dtype=np.int8),
+            strategy=StrategyDescription(name="drawn"),
+        ),
+        fills=fills,
+        equity={bar: float(row[3]) for bar, row in enumerate(rows) if len(row) > 3 and row[3]},
+    )
+
+
+def _read_fill(bar: int, text: str) -> ExpectedFill:
+    words = text.split()
+    side, quantity, at, price, reason = words[:5]
+    assert at == "@", f"cannot read the fill {text!r}"
+    assert len(words) == 5 or (len(words) == 7 and words[5] == "fee"), f"cannot read the fill {text!r}"
+    return bar, side, float(quantity), float(price), float(words[6]) if len(words) == 7 else 0.0, reason

@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import types
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from src.domain.signals import Signals, StrategyDescription
+from src.domain.trading import EntryOrder, Exits, FillTiming, TradingRules
+from src.engines.account import bankruptcy_price, liquidation_level, purchase_for, purchase_of, subtract
+from src.engines.compiled import fingerprint
+from src.engines.event_driven import EventDrivenEngine
+from src.engines.orders import level_from
+from src.engines.plan import NEVER, plan_of
+from tests.market import bars_of_closes, random_bars
+
+RULES = TradingRules(fill=FillTiming.NEXT_OPEN)
+
+
+def signals_of(*action: int) -> Signals:
+    return Signals(action=np.array(action, dtype=np.int8), strategy=StrategyDescription(name="given"))
+
+
+def test_one_signal_per_bar_is_required() -> None:
+    with pytest.raises(ValueError, match=re.escape("2 signals for 3 bars")):
+        EventDrivenEngine().run(bars_of_closes([1.0, 2.0, 3.0]), signals_of(1, 0), RULES)
+
+
+def test_no_bars_give_an_empty_run() -> None:
+    simulation = EventDrivenEngine().run(bars_of_closes([]), signals_of(), RULES)
+    assert len(simulation.equity) == len(simulation.fills) == len(simulation.trades) == 0
+
+
+def test_an_open_trade_is_marked_at_the_last_close() -> None:
+    rules = TradingRules(fill=FillTiming.SAME_CLOSE, fee_rate=0.0, slippage_rate=0.0, initial_cash=100.0)
+    trades = EventDrivenEngine().run(bars_of_closes([10.0, 12.0, 15.0]), signals_of(1, 0, 0), rules).trades
+    assert trades["is_open"].tolist() == [True]
+    assert trades["profit"].tolist() == [50.0]
+    assert trades["return"].tolist() == [0.5]
+    assert trades["bars_held"].tolist() == [2]
+
+
+def test_threads_share_an_engine() -> None:
+    engine = EventDrivenEngine()
+    bars = [random_bars(300, seed=seed) for seed in range(8)]
+    words = [signals_of(*np.random.default_rng(seed).integers(-1, 2, 300)) for seed in range(8)]
+    alone = [engine.run(b, w, RULES).equity for b, w in zip(bars, words, strict=True)]
+    with ThreadPoolExecutor(4) as pool:
+        together = [
+            run.equity for run in pool.map(lambda pair: engine.run(*pair, RULES), zip(bars, words, strict=True))
+        ]
+    for mine, other in zip(alone, together, strict=True):
+        np.testing.assert_array_equal(mine, other)
+
+
+def test_longest_lives_do_not_overflow() -> None:
+    rules = TradingRules(
+        fill=FillTiming.NEXT_OPEN, entry=EntryOrder(life_bars=2**80), exits=Exits(max_bars=2**80), fee_rate=0.0
+    )
+    plan = plan_of(rules)
+    assert (plan.entry_life_bars, plan.max_bars) == (NEVER, NEVER)
+    simulation = EventDrivenEngine().run(bars_of_closes([1.0, 1.0, 1.0]), signals_of(1, 0, 0), rules)
+    assert simulation.trades["is_open"].tolist() == [True]
+
+
+def test_the_engine_imports_neither_pandas_nor_vectorbt() -> None:
+    """A first call takes less than a second because it does not wait for them."""
+    program = "import sys, src.engines.event_driven; print(sorted({'pandas', 'vectorbt'} & set(sys.modules)))"
+    root = Path(__file__).parents[3]
+    found = subprocess.run([sys.executable, "-c", program], cwd=root, check=True, capture_output=True, text=True)
+    assert found.stdout.strip() == "[]"
+
+
+def test_the_fingerprint_of_the_rules_follows_their_source(tmp_path: Path) -> None:
+    def module_of(source: str) -> types.ModuleType:
+        path = tmp_path / f"rule_{len(source)}.py"
+        path.write_text(source)
+        module = types.ModuleType(path.stem)
+        module.__file__ = str(path)
+        return module
+
+    one, other = module_of("FEE = 1\n"), module_of("FEE = 1.5\n")
+    assert fingerprint(one) == fingerprint(one) != fingerprint(other)
+
+
+def test_a_purchase_takes_the_fee_out_of_its_budget() -> None:
+    purchase = purchase_for(1000.0, 100.0, 0.25)
+    assert (purchase.quantity, purchase.fee, purchase.is_reduced) == (8.0, 200.0, False)
+
+
+def test_units_beyond_the_budget_are_reduced() -> None:
+    assert purchase_of(10.0, 1000.0, 100.0, 0.0) == (10.0, 0.0, False)
+    assert purchase_of(10.0, 1000.0, 100.0, 0.25) == (8.0, 200.0, True)
+
+
+def test_differences_by_rounding_are_none() -> None:
+    assert subtract(1000.0, 1000.0 * (1 + 1e-12)) == 0.0
+    assert subtract(1000.0, 999.0) == 1.0
+
+
+def test_a_short_is_ruined_where_buying_back_takes_all_cash() -> None:
+    plan = plan_of(TradingRules(fill=FillTiming.NEXT_OPEN, fee_rate=0.25, slippage_rate=0.25))
+    assert bankruptcy_price(2000.0, 10.0, 0.25) == 160.0
+    assert liquidation_level(2000.0, -10.0, plan.costs) == 128.0
+    assert np.isnan(liquidation_level(0.0, 10.0, plan.costs))
+
+
+@pytest.mark.parametrize(
+    ("price", "direction", "rate", "level"), [(100.0, 1, 0.1, 110.0), (100.0, 1, -0.05, 95.0), (70.0, -1, 0.1, 63.0)]
+)
+def test_levels_are_round_where_people_expect_it(price: float, direction: int, rate: float, level: float) -> None:
+    assert level_from(price, direction, rate) == level

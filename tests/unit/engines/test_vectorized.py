@@ -1,0 +1,90 @@
+"""What the vectorised engine must get right beside agreeing with vectorbt."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from src.domain.market import Bars
+from src.domain.signals import Signals, StrategyDescription
+from src.domain.trading import Exits, FillReason, FillTiming, Side, Sizing, TradingRules
+from src.engines.event_driven import EventDrivenEngine
+from src.engines.vectorized import VectorizedEngine
+from tests.market import bars_of_closes, random_bars
+
+
+def signals_of(action: list[int] | np.ndarray) -> Signals:
+    return Signals(action=np.array(action, dtype=np.int8), strategy=StrategyDescription(name="by hand"))
+
+
+def alternating(n: int) -> Signals:
+    return signals_of(np.tile([1, -1], n // 2))
+
+
+def test_an_entry_and_an_exit_by_hand() -> None:
+    bars = bars_of_closes([100, 110, 121, 121])
+    rules = TradingRules(fill=FillTiming.SAME_CLOSE, initial_cash=1010.0, fee_rate=0.01, slippage_rate=0.0)
+    simulation = VectorizedEngine().run(bars, signals_of([1, 0, -1, 0]), rules)
+    # 1010 pays 10 units at 100 and a fee of 10; 10 units at 121 bring 1210 less a fee of 12.10.
+    assert simulation.equity.tolist() == pytest.approx([1000, 1100, 1197.9, 1197.9])
+    assert simulation.cash.tolist() == pytest.approx([0, 0, 1197.9, 1197.9])
+    assert simulation.cash[0] == 0
+    assert simulation.position.tolist() == pytest.approx([10, 10, 0, 0])
+    [trade] = simulation.trades
+    assert trade["profit"] == pytest.approx(187.9)
+    assert trade["return"] == pytest.approx(0.1879)
+    assert (trade["entry_bar"], trade["exit_bar"], trade["is_open"]) == (0, 2, False)
+
+
+def test_a_signal_at_the_last_bar_has_no_next_open() -> None:
+    bars = bars_of_closes([100, 110])
+    last = VectorizedEngine().run(bars, signals_of([0, 1]), TradingRules(fill=FillTiming.NEXT_OPEN))
+    assert len(last.fills) == 0
+    assert last.equity.tolist() == [10_000, 10_000]
+    first = VectorizedEngine().run(bars, signals_of([1, 0]), TradingRules(fill=FillTiming.NEXT_OPEN))
+    assert first.fills["bar"].tolist() == [1]
+    assert first.fills["side"].tolist() == [Side.BUY]
+    assert first.fills["reason"].tolist() == [FillReason.SIGNAL]
+    assert first.fills["time_ms"][0] == bars.open_time_ms[1]
+
+
+def test_an_open_trade_is_marked_at_the_last_close() -> None:
+    bars = bars_of_closes([100, 150])
+    rules = TradingRules(fill=FillTiming.SAME_CLOSE, initial_cash=1000.0, fee_rate=0, slippage_rate=0)
+    [trade] = VectorizedEngine().run(bars, signals_of([1, 0]), rules).trades
+    assert trade["is_open"]
+    assert (trade["exit_price"], trade["exit_fee"], trade["exit_reason"]) == (150, 0, -1)
+    assert trade["profit"] == pytest.approx(500)
+
+
+@pytest.mark.parametrize("sizing", [Sizing(), Sizing(fixed_units=3.0), Sizing(equity_fraction=0.5)], ids=str)
+def test_an_account_that_costs_have_eaten_trades_no_dust(sizing: Sizing) -> None:
+    bars = random_bars(40_000, seed=5, volatility=0.001)
+    rules = TradingRules(fill=FillTiming.SAME_CLOSE, sizing=sizing, fee_rate=0.01)
+    vectorized = VectorizedEngine().run(bars, alternating(len(bars)), rules)
+    event_driven = EventDrivenEngine().run(bars, alternating(len(bars)), rules)
+    assert len(vectorized.fills) == len(event_driven.fills) < len(bars)
+    assert vectorized.equity[-1] < 1e-6
+    np.testing.assert_allclose(vectorized.equity, event_driven.equity, rtol=1e-9, atol=1e-9)
+
+
+def test_a_setting_of_the_other_engine_is_not_ignored() -> None:
+    rules = TradingRules(fill=FillTiming.SAME_CLOSE, exits=Exits(stop_loss_rate=0.1))
+    with pytest.raises(ValueError, match="stopLoss"):
+        VectorizedEngine().run(bars_of_closes([1, 2]), signals_of([0, 0]), rules)
+
+
+def test_lengths_must_agree() -> None:
+    with pytest.raises(ValueError, match="1 signals for 2 bars"):
+        VectorizedEngine().run(bars_of_closes([1, 2]), signals_of([0]), TradingRules(fill=FillTiming.SAME_CLOSE))
+
+
+def test_no_bar_is_read_before_its_time() -> None:
+    bars: Bars = random_bars(120, seed=8)
+    signals = signals_of(np.random.default_rng(8).choice([-1, 0, 1], 120))
+    for fill in FillTiming:
+        rules = TradingRules(fill=fill)
+        whole = VectorizedEngine().run(bars, signals, rules)
+        for stop in (1, 2, 50, 119):
+            part = VectorizedEngine().run(bars.slice(0, stop), signals_of(signals.action[:stop]), rules)
+            np.testing.assert_array_equal(part.equity, whole.equity[:stop])
