@@ -1,0 +1,1 @@
+"""From candles to the columns that a model reads."""

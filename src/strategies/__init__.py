@@ -1,0 +1,1 @@
+"""From candles or predictions to signals."""

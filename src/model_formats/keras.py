@@ -1,0 +1,158 @@
+"""`.h5` and `.keras`: Keras 3 reads the file, OpenVINO runs the layers; TensorFlow is not needed."""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+from pathlib import Path
+from typing import Any, Final
+
+import h5py
+import numpy as np
+
+# Keras reads this when it is imported, and never again.
+os.environ["KERAS_BACKEND"] = "openvino"
+import keras
+import openvino
+
+from src.domain.errors import ModelRejected
+from src.model_formats.failures import rejection
+from src.model_formats.openvino import graph_predictor
+from src.model_formats.tensors import TensorInput, TensorPredictor
+
+_ADVICE: Final = "Save the whole model with model.save('model.keras')."
+
+
+def load(file: Path) -> TensorPredictor:
+    """Open a saved Keras model; layers that carry code (Lambda) are refused.
+
+    Raises
+    ------
+    ModelRejected
+    """
+    version = _version(file)
+    try:
+        model = _open(file)
+    except Exception as error:
+        raise _refusal(error, file) from error
+    shape = _input_shape(model)
+    try:
+        graph = _graph(model, shape)
+    except Exception as error:
+        raise rejection(
+            "The model's layers cannot be run here; use ordinary ones, or export it to ONNX.", error, file
+        ) from error
+    return graph_predictor(
+        graph,
+        file,
+        file_format="Keras (HDF5)" if file.suffix.lower() == ".h5" else "Keras",
+        library="keras",
+        library_version=version,
+        is_linear_known=True,
+    )
+
+
+def _open(file: Path) -> Any:
+    """Load a model; `time_major`, which tf.keras 2 wrote for recurrent layers and Keras 3 does not know, is dropped."""
+    if file.suffix.lower() == ".h5":
+        return keras.saving.load_model(file, custom_objects=_RECURRENT, compile=False, safe_mode=True)
+    with zipfile.ZipFile(file) as archive:
+        config = json.loads(archive.read("config.json"))
+    if not _drop_time_major(config):
+        return keras.saving.load_model(file, compile=False, safe_mode=True)
+    # Built-in layers of this format cannot be replaced by name, so the model is built from its changed description.
+    model = keras.models.model_from_json(json.dumps(config))
+    model.load_weights(file)
+    return model
+
+
+def _drop_time_major(config: Any) -> bool:
+    """Remove `time_major` wherever it is in a description; return whether it was anywhere."""
+    parts = list(config.values()) if isinstance(config, dict) else config if isinstance(config, list) else []
+    found = [_drop_time_major(part) for part in parts]
+    if isinstance(config, dict) and "time_major" in config:
+        _check_time_major(config.pop("time_major"))
+        return True
+    return any(found)
+
+
+def _check_time_major(time_major: bool) -> None:
+    if time_major:
+        raise ValueError("time_major=True is not supported: put the batch first")
+
+
+def _input_shape(model: Any) -> tuple[int | None, ...]:
+    try:
+        shape = model.input_shape
+    except (AttributeError, ValueError) as error:
+        raise ModelRejected(
+            "The model does not say what it takes in: give it an Input layer, or call it once on some rows, and save "
+            "it again."
+        ) from error
+    if not isinstance(shape, tuple) or any(isinstance(size, tuple) for size in shape):
+        raise ModelRejected("The model has several inputs; build one that takes a single table of features.")
+    TensorInput.of_shape(shape)
+    return shape
+
+
+def _graph(model: Any, shape: tuple[int | None, ...]) -> Any:
+    """Trace the model into an OpenVINO graph with an open batch dimension."""
+    rows = np.ones((1, *(size or 1 for size in shape[1:])), dtype=np.float32)
+    placeholder = model._parameterize_data(rows)
+    traced = model(placeholder, training=False)
+    outputs = keras.tree.flatten(traced)
+    return openvino.Model([output.output for output in outputs], [placeholder.output.get_node()])
+
+
+def _version(file: Path) -> str | None:
+    """Return the Keras version that wrote the file.
+
+    Raises
+    ------
+    ModelRejected
+        Where the file is not of the format that its name says, or holds weights alone.
+    """
+    try:
+        if file.suffix.lower() == ".h5":
+            with h5py.File(file, "r") as stored:
+                if "model_config" not in stored.attrs:
+                    raise ModelRejected(f"The file holds weights and no model to put them in. {_ADVICE}")
+                version = stored.attrs.get("keras_version")
+                return version.decode() if isinstance(version, bytes) else version
+        with zipfile.ZipFile(file) as archive:
+            return str(json.loads(archive.read("metadata.json")).get("keras_version"))
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        raise rejection(f"The file is not a Keras {file.suffix} file. {_ADVICE}", error, file) from error
+
+
+def _refusal(error: Exception, file: Path) -> ModelRejected:
+    said = str(error)
+    if "Lambda" in said or "safe_mode" in said or "unsafe" in said:
+        return ModelRejected(
+            "The model has a Lambda layer or another piece of stored code, which is never run here. Replace it with an "
+            "ordinary layer (Rescaling, Normalization, Activation), or export the model to ONNX."
+        )
+    if "Could not locate" in said or "Unknown layer" in said or "custom object" in said:
+        return rejection(
+            "The model uses a layer or function of your own, whose code the file does not carry. Use Keras's own "
+            "layers, or export the model to ONNX.",
+            error,
+            file,
+        )
+    return rejection(f"Keras {keras.__version__} cannot load the model. {_ADVICE}", error, file)
+
+
+def _tolerant(layer: type[Any]) -> type[Any]:
+    """Return a recurrent layer that takes `time_major` and does nothing with it."""
+
+    def initialise(self: Any, *args: Any, time_major: bool = False, **options: Any) -> None:
+        _check_time_major(time_major)
+        layer.__init__(self, *args, **options)
+
+    return type(layer.__name__, (layer,), {"__init__": initialise})
+
+
+_RECURRENT: Final = {
+    layer.__name__: _tolerant(layer) for layer in (keras.layers.LSTM, keras.layers.GRU, keras.layers.SimpleRNN)
+}

@@ -1,0 +1,220 @@
+"""What an ONNX file says of itself, read straight from its protobuf: onnxruntime tells neither of these things.
+
+Field numbers are those of https://github.com/onnx/onnx/blob/main/onnx/onnx.proto; encoding as in
+https://protobuf.dev/programming-guides/encoding/. Nothing is copied but names, so a large file costs no memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+
+from src.model_formats.tensors import Activation
+
+_EXTERNAL: Final = 1
+_NUMBER_TYPES: Final = {1: "<f4", 6: "<i4", 7: "<i8", 11: "<f8"}
+_MOST_CLASSES: Final = 100
+_PASSED_THROUGH: Final = frozenset({"Identity", "Squeeze", "Unsqueeze", "Reshape", "Flatten", "Cast"})
+_ACTIVATIONS: Final = {"Sigmoid": Activation.SIGMOID, "Softmax": Activation.SOFTMAX}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OnnxGraph:
+    """Who made a file, whether its weights lie elsewhere, and what its outputs come from.
+
+    `class_labels` are the classes of the first output where that is a label; `activations` the last one before each.
+    """
+
+    producer: str
+    producer_version: str | None
+    has_external_data: bool
+    class_labels: tuple[int | float | str, ...] | None
+    activations: dict[str, Activation]
+
+
+@dataclass(slots=True)
+class _Node:
+    operator: str = ""
+    inputs: list[str] = field(default_factory=list)
+    outputs: list[str] = field(default_factory=list)
+    labels: list[int | str] = field(default_factory=list)
+    has_external_data: bool = False
+
+
+def read_graph(content: bytes) -> OnnxGraph:
+    """Read the bytes of a `.onnx` file.
+
+    Raises
+    ------
+    ValueError
+        Where they are no protobuf message.
+    """
+    producer, version, graph = "", "", memoryview(b"")
+    for number, value in _fields(memoryview(content)):
+        if isinstance(value, memoryview):
+            producer = _text(value) if number == 2 else producer
+            version = _text(value) if number == 3 else version
+            graph = value if number == 7 else graph
+    nodes: list[_Node] = []
+    outputs: list[str] = []
+    constants: dict[str, memoryview] = {}
+    for number, value in _fields(graph):
+        if number == 1:
+            nodes.append(_node(_message(value)))
+        elif number == 5:
+            tensor = _message(value)
+            constants[next((_text(_message(name)) for inner, name in _fields(tensor) if inner == 8), "")] = tensor
+        elif number == 12:
+            outputs += [_text(_message(name)) for inner, name in _fields(_message(value)) if inner == 1]
+    is_external = any(_is_external(tensor) for tensor in constants.values())
+    made_by = {name: node for node in nodes for name in node.outputs}
+    return OnnxGraph(
+        producer=producer[:60],
+        producer_version=version[:60] or None,
+        has_external_data=is_external or any(node.has_external_data for node in nodes),
+        class_labels=_class_labels(made_by, constants, outputs[0]) if outputs else None,
+        activations={output: _last_activation(made_by, output) for output in outputs},
+    )
+
+
+def _node(message: memoryview) -> _Node:
+    node = _Node()
+    for number, value in _fields(message):
+        if number == 1:
+            node.inputs.append(_text(_message(value)))
+        elif number == 2:
+            node.outputs.append(_text(_message(value)))
+        elif number == 4:
+            node.operator = _text(_message(value))
+        elif number == 5:
+            _read_attribute(node, _message(value))
+    return node
+
+
+def _read_attribute(node: _Node, message: memoryview) -> None:
+    name = ""
+    values: list[int | str] = []
+    for number, value in _fields(message):
+        if number == 1:
+            name = _text(_message(value))
+        elif number == 5:
+            node.has_external_data |= _is_external(_message(value))
+        elif number == 8:
+            values += [_signed(value)] if isinstance(value, int) else [_signed(item) for item in _varints(value)]
+        elif number == 9:
+            values.append(_text(_message(value)))
+    if name.startswith("classlabels_") or name == "class_labels":
+        node.labels += values
+
+
+def _is_external(tensor: memoryview) -> bool:
+    return any(number == 13 or (number == 14 and value == _EXTERNAL) for number, value in _fields(tensor))
+
+
+def _source(made_by: Mapping[str, _Node], output: str) -> _Node | None:
+    """Return the node that an output comes from, past those that only reshape it."""
+    # Each step goes to another node, so a cycle in a forged graph ends too.
+    for _ in range(len(made_by)):
+        node = made_by.get(output)
+        if node is None or node.operator not in _PASSED_THROUGH or not node.inputs:
+            return node
+        output = node.inputs[0]
+    return None
+
+
+def _last_activation(made_by: Mapping[str, _Node], output: str) -> Activation:
+    node = _source(made_by, output)
+    return Activation.UNKNOWN if node is None else _ACTIVATIONS.get(node.operator, Activation.UNKNOWN)
+
+
+def _class_labels(
+    made_by: Mapping[str, _Node], constants: Mapping[str, memoryview], output: str
+) -> tuple[int | float | str, ...] | None:
+    """Return the classes that a label is taken from: those of the classifier node, or of a table of constants."""
+    node = _source(made_by, output)
+    if node is None:
+        return None
+    if node.labels:
+        return tuple(node.labels)
+    if node.operator == "ArrayFeatureExtractor" and node.inputs and node.inputs[0] in constants:
+        return tuple(_values(constants[node.inputs[0]]))
+    return None
+
+
+def _values(tensor: memoryview) -> list[int | float | str]:
+    """Return the values of a short constant: exporters store them raw, or in the field of their type."""
+    data_type, raw = 0, b""
+    values: list[int | float | str] = []
+    for number, value in _fields(tensor):
+        if number == 2 and isinstance(value, int):
+            data_type = value
+        elif number == 6:
+            values.append(_text(_message(value)))
+        elif number == 9:
+            raw = bytes(_message(value)[: 8 * _MOST_CLASSES])
+        elif number in (5, 7):
+            values += [_signed(value)] if isinstance(value, int) else [_signed(item) for item in _varints(value)]
+        elif number == 4:
+            values += np.frombuffer(_message(value), dtype="<f4").tolist()
+    if raw and data_type in _NUMBER_TYPES:
+        values = np.frombuffer(raw, dtype=_NUMBER_TYPES[data_type]).tolist()
+    return values[:_MOST_CLASSES]
+
+
+def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
+    """Yield the number and value of each field: an int for a varint, the bytes for anything else."""
+    position = 0
+    while position < len(message):
+        key, position = _varint(message, position)
+        kind = key & 7
+        if kind == 0:
+            number, position = _varint(message, position)
+            yield key >> 3, number
+            continue
+        if kind == 2:
+            length, position = _varint(message, position)
+        elif kind in (1, 5):
+            length = 8 if kind == 1 else 4
+        else:
+            raise ValueError(f"protobuf wire type {kind}")
+        if length > len(message) - position:
+            raise ValueError("protobuf field is cut off")
+        yield key >> 3, message[position : position + length]
+        position += length
+
+
+def _varint(message: memoryview, position: int) -> tuple[int, int]:
+    number = 0
+    for shift in range(0, 70, 7):
+        if position >= len(message):
+            break
+        byte = message[position]
+        position += 1
+        number |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return number, position
+    raise ValueError("protobuf number is cut off")
+
+
+def _varints(packed: memoryview) -> Iterator[int]:
+    position = 0
+    while position < len(packed):
+        number, position = _varint(packed, position)
+        yield number
+
+
+def _signed(number: int) -> int:
+    return number - (1 << 64) if number >= 1 << 63 else number
+
+
+def _message(value: int | memoryview) -> memoryview:
+    if isinstance(value, int):
+        raise ValueError("protobuf field holds a number where a message was expected")
+    return value
+
+
+def _text(value: memoryview) -> str:
+    return bytes(value[:1000]).decode(errors="replace")

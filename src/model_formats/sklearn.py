@@ -1,0 +1,265 @@
+"""`.pkl` and `.joblib`: scikit-learn estimators, and what follows its interface. Opening one runs the file's code."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import joblib
+import numpy as np
+import pandas as pd
+import sklearn
+from numpy.typing import NDArray
+from sklearn.base import is_classifier, is_regressor
+from sklearn.exceptions import InconsistentVersionWarning, NotFittedError
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.validation import check_is_fitted
+
+from src.domain.errors import InvalidInput, ModelRejected
+from src.domain.model_files import ModelDescription
+from src.domain.signals import OutputKind
+from src.model_formats.failures import brief, rejection
+from src.model_formats.labels import ClassLabels
+from src.model_formats.registry import missing_library
+from src.ports import Predictor
+
+FORMAT: Final = "scikit-learn (pickle or joblib)"
+
+_BOOSTERS: Final = {"xgboost": "src.model_formats.xgboost", "lightgbm": "src.model_formats.lightgbm"}
+_LABELS: Final = (OutputKind.BINARY_LABEL, OutputKind.SIGNED_LABEL)
+_AUTOMATIC_NAME: Final = re.compile(r"Column_\d+|f\d+|x\d+")
+"""Names that libraries make up for arrays."""
+
+_ADVICE: Final = "Save the fitted estimator itself with joblib.dump(model, 'model.joblib'), or export it to ONNX."
+
+
+def load(file: Path) -> Predictor:
+    """Unpickle a fitted estimator or booster.
+
+    Raises
+    ------
+    ModelRejected, MissingLibrary
+    """
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        model = _unpickle(file)
+    notes = _notes(caught, file)
+    made_by = type(model).__module__.split(".")[0]
+    if made_by in _BOOSTERS and type(model).__name__ == "Booster":
+        booster: Predictor = importlib.import_module(_BOOSTERS[made_by]).predictor_of(model, notes)
+        return booster
+    if not hasattr(model, "predict"):
+        raise ModelRejected(
+            f"The file holds a {made_by}.{type(model).__name__}, no fitted model with a predict method. {_ADVICE}"
+        )
+    return _estimator(model, file, notes, _origin(made_by, caught))
+
+
+def rehearse() -> None:
+    """Show scikit-learn a data frame: the first time, it looks for every data-frame library there is (30 ms)."""
+    table = pd.DataFrame({"a": [0.0, 1.0]})
+    StandardScaler().fit(table).transform(table)
+
+
+def _unpickle(file: Path) -> Any:
+    try:
+        return joblib.load(file)
+    except ModuleNotFoundError as error:
+        name = (error.name or "").split(".")[0]
+        if name in _BOOSTERS:
+            raise missing_library(name, file.suffix) from error
+        if name in ("sklearn", "_loss") or (error.name or "").startswith("numpy"):
+            raise rejection(
+                f"The file was made with another version of its libraries and does not load with scikit-learn "
+                f"{sklearn.__version__}. Load it where it was made and save it again with that version, or export it "
+                "to ONNX.",
+                error,
+                file,
+            ) from error
+        raise rejection(
+            f"The file needs the Python module {name[:40]!r}, which is not here: a pickle does not carry the code "
+            "of its classes. Use estimators of scikit-learn, xgboost or lightgbm, or export it to ONNX.",
+            error,
+            file,
+        ) from error
+    except AttributeError as error:
+        raise rejection(
+            "The file refers to a class or function that is not here: one of your own script, or of another version of "
+            f"its library (scikit-learn here is {sklearn.__version__}). Use the library's own estimators, saved with "
+            "this version, or export the model to ONNX.",
+            error,
+            file,
+        ) from error
+    except Exception as error:
+        raise rejection(f"The file is not a pickle or joblib file that can be read. {_ADVICE}", error, file) from error
+
+
+def _notes(caught: Sequence[warnings.WarningMessage], file: Path) -> tuple[str, ...]:
+    """Return what loading warned of, each kind once: a forest warns once a tree."""
+    notes = {}
+    for item in caught:
+        if isinstance(item.message, InconsistentVersionWarning):
+            made = item.message.original_sklearn_version
+            notes["version"] = (
+                f"The model was saved with scikit-learn {made} and loaded with {sklearn.__version__}: its predictions "
+                "may differ. Save it again with this version to be sure."
+            )
+        elif issubclass(item.category, UserWarning):
+            text = brief(str(item.message), file)
+            notes.setdefault(text, text)
+    return tuple(notes.values())[:5]
+
+
+def _origin(made_by: str, caught: Sequence[warnings.WarningMessage]) -> tuple[str, str | None]:
+    """Return the library that a model was made with, and its version."""
+    if made_by != "sklearn":
+        version = getattr(importlib.import_module(made_by), "__version__", None)
+        return made_by, None if version is None else str(version)
+    for item in caught:
+        if isinstance(item.message, InconsistentVersionWarning):
+            return "scikit-learn", str(item.message.original_sklearn_version)
+    return "scikit-learn", str(sklearn.__version__)
+
+
+def _estimator(model: Any, file: Path, notes: tuple[str, ...], origin: tuple[str, str | None]) -> Predictor:
+    try:
+        check_is_fitted(model)
+    except NotFittedError as error:
+        raise ModelRejected(
+            f"The {type(model).__name__} in the file is not fitted: call fit before saving it."
+        ) from error
+    except TypeError:
+        # Not a scikit-learn estimator, only something with the same methods: predicting will tell.
+        notes = (*notes, f"{type(model).__name__} is not a scikit-learn estimator; only its predict method is used.")
+    _use_one_thread(model)
+    labels = _labels(model)
+    kind = _kind(model, labels)
+    if kind is None:
+        notes = (
+            *notes,
+            f"{type(model).__name__} is neither a classifier nor a regressor: its numbers are read as "
+            "plain values, long while ≥ threshold. Declare outputKind to say what they mean.",
+        )
+    names = _feature_names(model)
+    count = getattr(model, "n_features_in_", None)
+    description = ModelDescription(
+        format=FORMAT,
+        library=origin[0],
+        library_version=origin[1],
+        n_features=len(names) if names else None if count is None else int(count),
+        feature_names=names,
+        output_kind=kind,
+        warnings=notes,
+        details={"estimator": type(model).__name__},
+    )
+    return EstimatorPredictor(model, description, labels, file)
+
+
+def _use_one_thread(model: Any) -> None:
+    """Give every part of an estimator one job: threads that add up in turn change the last bits from run to run."""
+    if hasattr(model, "get_params") and hasattr(model, "set_params"):
+        jobs = [name for name in model.get_params(deep=True) if name.split("__")[-1] == "n_jobs"]
+        model.set_params(**dict.fromkeys(jobs, 1))
+
+
+def _labels(model: Any) -> ClassLabels | None:
+    classes = getattr(model, "classes_", None)
+    if classes is None or (_has_tags(model) and is_regressor(model)):
+        return None
+    if isinstance(classes, list) or np.ndim(classes) != 1:
+        raise ModelRejected("The model predicts several outputs at once; train one that predicts a single class a bar.")
+    return ClassLabels.of(np.asarray(classes).tolist())
+
+
+def _kind(model: Any, labels: ClassLabels | None) -> OutputKind | None:
+    if labels is not None:
+        return labels.kind(has_probabilities=hasattr(model, "predict_proba"))
+    if _has_tags(model):
+        if is_regressor(model):
+            return OutputKind.VALUE
+        if is_classifier(model):
+            raise ModelRejected(f"The {type(model).__name__} does not say which classes it knows. {_ADVICE}")
+    return None
+
+
+def _has_tags(model: Any) -> bool:
+    """Return whether scikit-learn can say what sort of estimator this is."""
+    return hasattr(model, "__sklearn_tags__")
+
+
+def _feature_names(model: Any) -> tuple[str, ...] | None:
+    names = getattr(model, "feature_names_in_", None)
+    if names is None or all(_AUTOMATIC_NAME.fullmatch(str(name)) for name in names):
+        return None
+    return tuple(str(name) for name in names)
+
+
+class EstimatorPredictor:
+    """A fitted estimator with scikit-learn's methods."""
+
+    def __init__(self, model: Any, description: ModelDescription, labels: ClassLabels | None, file: Path) -> None:
+        self.description = description
+        self._model = model
+        self._labels = labels
+        self._file = file
+
+    def predict(
+        self, features: NDArray[np.float64], names: tuple[str, ...], declared: OutputKind | None = None
+    ) -> tuple[NDArray[np.float64], OutputKind]:
+        """Return one number a row and its meaning; `declared` overrides what the estimator says of itself."""
+        kind = declared or self.description.output_kind or OutputKind.VALUE
+        if not len(features):
+            return np.empty(0), kind
+        table = self._table(features, names)
+        if self._labels is None:
+            return self._single(self._call("predict", table)).astype(np.float64), kind
+        if kind is OutputKind.PROBABILITY:
+            column = self._labels.positive_column
+            if column is None or not hasattr(self._model, "predict_proba"):
+                raise InvalidInput(
+                    "outputKind is probability, and the model gives no P(class 1); allowed: binary_label, signed_label",
+                    field="outputKind",
+                )
+            probabilities = self._call("predict_proba", table)
+            return np.asarray(probabilities, dtype=np.float64)[:, column], kind
+        if kind not in _LABELS:
+            raise InvalidInput(
+                f"outputKind is {kind.value}, and the model is a classifier; allowed: probability, binary_label, "
+                "signed_label",
+                field="outputKind",
+            )
+        return self._labels.to_numbers(self._single(self._call("predict", table))), kind
+
+    def _table(self, features: NDArray[np.float64], names: tuple[str, ...]) -> NDArray[np.float64] | pd.DataFrame:
+        """Return the rows under the model's own names, in its order; foreign names stand for ours by position."""
+        own = self.description.feature_names
+        if own is None:
+            return features
+        frame = pd.DataFrame(features, columns=list(names if set(names) == set(own) else own))
+        return frame[list(own)]
+
+    def _call(self, method: str, table: NDArray[np.float64] | pd.DataFrame) -> Any:
+        try:
+            return getattr(self._model, method)(table)
+        except Exception as error:
+            raise rejection(
+                f"The {type(self._model).__name__} fails to predict. It may have been saved with another version of "
+                "its library, or be fitted on other columns.",
+                error,
+                self._file,
+            ) from error
+
+    def _single(self, output: Any) -> NDArray[Any]:
+        array = np.asarray(output)
+        if array.ndim == 2 and array.shape[1] == 1:
+            array = array[:, 0]
+        if array.ndim != 1:
+            raise ModelRejected(
+                f"The model predicts {'×'.join(map(str, array.shape[1:]))} numbers a bar; train one that "
+                "predicts a single number."
+            )
+        return array

@@ -1,0 +1,61 @@
+"""`.pb` and `.zip`: frozen TensorFlow graphs and SavedModels, read by OpenVINO; TensorFlow itself is not needed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import openvino
+
+from src.domain.errors import ModelRejected
+from src.model_formats.failures import rejection
+from src.model_formats.openvino import graph_predictor
+from src.model_formats.tensors import TensorPredictor
+
+# A SavedModel message begins with its schema version (field 1, a number: 1) and a MetaGraphDef (field 2);
+# a GraphDef with a node (field 1, a message).
+_SAVED_MODEL_START: Final = b"\x08\x01\x12"
+
+
+def load(file: Path) -> TensorPredictor:
+    """Open a frozen graph, or the folder of an unpacked SavedModel.
+
+    Raises
+    ------
+    ModelRejected
+    """
+    is_saved_model = file.is_dir()
+    if not is_saved_model:
+        _check_graph(file)
+    try:
+        model = openvino.Core().read_model(file)
+    except Exception as error:
+        raise rejection(
+            "OpenVINO cannot read the model as a TensorFlow graph. Send a frozen graph (.pb), or the zip of a "
+            "SavedModel folder; export it again with ordinary layers.",
+            error,
+            file,
+        ) from error
+    return graph_predictor(
+        model,
+        file,
+        file_format="TensorFlow SavedModel" if is_saved_model else "TensorFlow frozen graph",
+        library="tensorflow",
+        library_version=None,
+        is_linear_known=False,
+    )
+
+
+def _check_graph(file: Path) -> None:
+    with file.open("rb") as stream:
+        start = stream.read(len(_SAVED_MODEL_START))
+    if start == _SAVED_MODEL_START:
+        raise ModelRejected(
+            "A saved_model.pb alone holds no weights: they are in the folder variables/ beside it. Zip the whole "
+            "SavedModel folder and send that."
+        )
+    if not start.startswith(b"\x0a"):
+        raise ModelRejected(
+            "The file is neither a frozen TensorFlow graph nor a zipped SavedModel. Export the model as one of those, "
+            "or as .keras or ONNX under that name."
+        )

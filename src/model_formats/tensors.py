@@ -1,0 +1,220 @@
+"""Models that are a function from one array to another: what they take in, and what their numbers mean."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from src.domain.errors import InvalidInput, ModelRejected
+from src.domain.model_files import ModelDescription
+from src.domain.signals import OutputKind
+
+ROWS_AT_ONCE: Final = 65_536
+"""Rows handed to a model in one call: enough to be fast, few enough to bound the memory of its layers."""
+
+Run = Callable[[NDArray[Any]], NDArray[Any]]
+
+
+class Activation(Enum):
+    """The last thing that a model does to its numbers, where the file says so."""
+
+    SIGMOID = "sigmoid"
+    SOFTMAX = "softmax"
+    LINEAR = "linear"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TensorInput:
+    """The shape a model takes: (batch, features), or (batch, 1, features) with `has_step_axis`.
+
+    `n_features` is None where the file leaves it open; `batch_size` is None where any number of rows will do.
+    """
+
+    n_features: int | None = None
+    has_step_axis: bool = False
+    batch_size: int | None = None
+
+    @staticmethod
+    def of_shape(shape: Sequence[int | None]) -> TensorInput:
+        """Read a shape whose open dimensions are None.
+
+        Raises
+        ------
+        ModelRejected
+            Where the model wants something other than one row of features a bar.
+        """
+        if len(shape) == 2:
+            return TensorInput(batch_size=shape[0], n_features=shape[1])
+        if len(shape) == 3 and shape[1] == 1:
+            return TensorInput(batch_size=shape[0], n_features=shape[2], has_step_axis=True)
+        shown = " × ".join("any" if size is None else str(size) for size in shape)
+        raise ModelRejected(
+            f"The model takes input of shape {shown or 'no dimension'}; supported are (batch, features) and "
+            "(batch, 1, features): one row of features a bar. Export a model of that shape; windows of bars "
+            "can be given as features."
+        )
+
+    def batches(self, features: NDArray[np.float64], dtype: DTypeLike) -> Iterator[NDArray[Any]]:
+        """Yield the rows of `features` [n, k] in the shape and type that the model takes."""
+        size = self.batch_size or ROWS_AT_ONCE
+        for start in range(0, len(features), size):
+            rows = features[start : start + size]
+            if self.batch_size:
+                rows = np.pad(rows, ((0, size - len(rows)), (0, 0)), mode="edge")
+            rows = np.ascontiguousarray(rows, dtype=dtype)
+            yield rows[:, np.newaxis, :] if self.has_step_axis else rows
+
+
+class TensorPredictor:
+    """A model behind one function from rows to numbers.
+
+    Parameters
+    ----------
+    description
+        Its `output_kind` is what the activation says; the rest as the format knows it.
+    layout
+        The shape of the input.
+    dtype
+        The type of number that the model takes.
+    activation
+        What the numbers that come out have last been through.
+    run
+        Maps one batch to an array whose first axis is the batch.
+    """
+
+    def __init__(
+        self, *, description: ModelDescription, layout: TensorInput, dtype: DTypeLike, activation: Activation, run: Run
+    ) -> None:
+        self.description = description
+        self._layout = layout
+        self._dtype = dtype
+        self._activation = activation
+        self._run = run
+
+    def predict(
+        self, features: NDArray[np.float64], names: tuple[str, ...], declared: OutputKind | None = None
+    ) -> tuple[NDArray[np.float64], OutputKind]:
+        """Return one number a row and its meaning; `declared` overrides what the file says.
+
+        Raises
+        ------
+        InvalidInput
+            On `outputKind`, where the numbers cannot mean what was declared.
+        ModelRejected
+            Where they cannot be one number a row.
+        """
+        if self._layout.n_features not in (None, features.shape[1]):
+            raise ModelRejected(f"The model takes {self._layout.n_features} columns and was given {len(names)}.")
+        if not len(features):
+            return np.empty(0), declared or self.description.output_kind or OutputKind.VALUE
+        parts = [self._run(batch) for batch in self._layout.batches(features, self._dtype)]
+        raw = _as_table(np.concatenate(parts)[: len(features)], len(features))
+        return read_output(raw, self._activation, declared)
+
+
+def build_predictor(
+    *,
+    file_format: str,
+    library: str,
+    library_version: str | None,
+    layout: TensorInput,
+    dtype: DTypeLike,
+    activation: Activation,
+    run: Run,
+    feature_names: tuple[str, ...] | None = None,
+    warnings: tuple[str, ...] = (),
+) -> TensorPredictor:
+    """Build a predictor, asking the model about two rows of ones to see what it puts out where that is possible.
+
+    Raises
+    ------
+    ModelRejected
+        Where what it puts out is not one number, two class scores or three class scores a row.
+    """
+    kind = None
+    if layout.n_features is not None:
+        rows = np.ones((2, layout.n_features))
+        raw = np.concatenate([run(batch) for batch in layout.batches(rows, dtype)])[:2]
+        table = _as_table(raw, 2)
+        kind = kind_of_output(table, activation)
+        if kind is None:
+            warnings = (*warnings, _UNDECLARED[table.shape[1]])
+    description = ModelDescription(
+        format=file_format,
+        library=library,
+        library_version=library_version,
+        n_features=layout.n_features,
+        feature_names=feature_names,
+        output_kind=kind,
+        warnings=warnings,
+    )
+    return TensorPredictor(description=description, layout=layout, dtype=dtype, activation=activation, run=run)
+
+
+_UNDECLARED: Final = {
+    1: "The file does not say what its numbers mean: they are read as plain values, long while ≥ threshold. "
+    "Declare outputKind (probability, binary_label, signed_label or value) to say it.",
+    2: "The model puts out two numbers a bar and the file does not say what they mean: the larger one decides, the "
+    "second standing for long. Declare outputKind probability if the second is P(class 1).",
+    3: "The model puts out three numbers a bar and the file does not say what they mean. "
+    "Declare outputKind signed_label if they score sell, keep and buy, in that order.",
+}
+
+
+def kind_of_output(raw: NDArray[Any], activation: Activation) -> OutputKind | None:
+    """Return what numbers [n, columns] mean, by their type and last activation; None where those cannot tell."""
+    columns = raw.shape[1]
+    if columns == 1 and raw.dtype.kind in "iub":
+        return OutputKind.BINARY_LABEL
+    if (columns, activation) in {(1, Activation.SIGMOID), (2, Activation.SOFTMAX)}:
+        return OutputKind.PROBABILITY
+    if (columns, activation) == (1, Activation.LINEAR):
+        return OutputKind.VALUE
+    return None
+
+
+def read_output(
+    raw: NDArray[Any], activation: Activation, declared: OutputKind | None
+) -> tuple[NDArray[np.float64], OutputKind]:
+    """Make one number a row of `raw` [n, columns].
+
+    One column is taken as it is. Of two class scores the second stands for class 1: its value where they are
+    probabilities, else the larger one is the label. Three class scores stand for sell, keep and buy, once declared.
+    """
+    columns = raw.shape[1]
+    kind = declared or kind_of_output(raw, activation) or (OutputKind.VALUE if columns == 1 else None)
+    if columns == 1:
+        return raw[:, 0].astype(np.float64), kind or OutputKind.VALUE
+    if columns == 2 and kind is OutputKind.PROBABILITY:
+        return raw[:, 1].astype(np.float64), kind
+    if columns == 2 and kind in (None, OutputKind.BINARY_LABEL):
+        return np.argmax(raw, axis=1).astype(np.float64), OutputKind.BINARY_LABEL
+    if columns == 3 and kind is OutputKind.SIGNED_LABEL:
+        return np.argmax(raw, axis=1).astype(np.float64) - 1.0, kind
+    if declared is None:
+        raise InvalidInput(_UNDECLARED[3], field="outputKind")
+    allowed = "probability, binary_label" if columns == 2 else "signed_label (sell, keep, buy, in that order)"
+    raise InvalidInput(
+        f"outputKind is {declared.value}, and the model puts out {columns} numbers a bar; allowed: {allowed}",
+        field="outputKind",
+    )
+
+
+def _as_table(raw: NDArray[Any], rows: int) -> NDArray[Any]:
+    """Return [rows, columns], dropping axes of length 1."""
+    if raw.dtype.kind not in "fiub":
+        raise ModelRejected(f"The model puts out {raw.dtype} and not numbers; export one with a single numeric output.")
+    if raw.ndim and raw.shape[0] == rows:
+        table = raw.reshape(rows, -1)
+        if 1 <= table.shape[1] <= 3 and max(raw.shape[1:], default=1) == table.shape[1]:
+            return table
+    raise ModelRejected(
+        f"The model puts out an array of shape {raw.shape} for {rows} rows; supported are one number a row, or two or "
+        "three class scores. Export a model with a single such output."
+    )

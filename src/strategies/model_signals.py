@@ -1,0 +1,125 @@
+"""A model's predictions become signals."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from src.domain.errors import InvalidInput
+from src.domain.signals import OutputKind, Predictions, Signals, StrategyDescription
+
+STRATEGY_NAME: Final = "ML Model"
+DEFAULT_THRESHOLD: Final = 0.5
+
+_LABELS: Final = {OutputKind.BINARY_LABEL: (0.0, 1.0), OutputKind.SIGNED_LABEL: (-1.0, 0.0, 1.0)}
+_ROUNDING: Final = 1e-6
+"""How far beyond 0…1 a probability made in float32 may be rounded."""
+
+
+def signals_from_predictions(
+    predictions: Predictions, *, threshold: float = DEFAULT_THRESHOLD, feature_columns: Sequence[str] | None = None
+) -> Signals:
+    """Turn predictions into edges: `buy` where the wish turns from flat to long, `sell` where it turns back.
+
+    The wish before the first bar is flat. Probability and value: long while ≥ `threshold`. Binary label: 1 long,
+    0 flat. Signed label: 1 long, −1 flat, 0 keeps the wish. A bar without a prediction (NaN) keeps it too, and its
+    signal is `hold`. The signal at t reads predictions ≤ t only.
+
+    Parameters
+    ----------
+    predictions
+        One number a bar and its meaning.
+    threshold
+        In the units of the prediction: 0…1 for a probability, any finite number for a value; labels do not read it.
+    feature_columns
+        The columns that the model received; kept in the description.
+
+    Raises
+    ------
+    InvalidInput
+        On `threshold`, where it is not such a number; on `outputKind`, where a prediction is not of that kind.
+    """
+    check_threshold(threshold, predictions.kind)
+    values = predictions.values
+    is_known = ~np.isnan(values)
+    _check_values(values, is_known, predictions.kind)
+    return Signals(
+        action=_edges(_wishes(values, is_known, predictions.kind, threshold)),
+        strategy=StrategyDescription(
+            name=STRATEGY_NAME,
+            parameters={
+                "threshold": threshold,
+                "featureColumns": None if feature_columns is None else tuple(feature_columns),
+                "outputKind": predictions.kind.value,
+            },
+        ),
+        probability=np.clip(values, 0.0, 1.0) if predictions.kind is OutputKind.PROBABILITY else None,
+        warnings=(*predictions.warnings, *_warnings(is_known, predictions.kind, threshold)),
+    )
+
+
+def check_threshold(threshold: float, kind: OutputKind | None) -> None:
+    """Refuse a threshold that no prediction of `kind` can be compared with; `kind` None is not known yet.
+
+    Raises
+    ------
+    InvalidInput
+    """
+    if not math.isfinite(threshold):
+        raise InvalidInput(f"threshold is {threshold}; allowed: a finite number", field="threshold")
+    if kind is OutputKind.PROBABILITY and not 0 <= threshold <= 1:
+        raise InvalidInput(f"threshold is {threshold}; allowed for a probability: 0 ≤ threshold ≤ 1", field="threshold")
+
+
+def _check_values(values: NDArray[np.float64], is_known: NDArray[np.bool_], kind: OutputKind) -> None:
+    if kind is OutputKind.VALUE:
+        return
+    if kind is OutputKind.PROBABILITY:
+        is_allowed = (values >= -_ROUNDING) & (values <= 1 + _ROUNDING)
+        allowed = "a probability, 0 ≤ p ≤ 1"
+    else:
+        is_allowed = np.isin(values, _LABELS[kind])
+        allowed = "one of the labels " + ", ".join(f"{label:g}" for label in _LABELS[kind])
+    wrong = np.flatnonzero(is_known & ~is_allowed)
+    if wrong.size:
+        raise InvalidInput(
+            f"the model put out {values[wrong[0]]:g} at bar {wrong[0]}; outputKind {kind.value} allows {allowed}. "
+            "Declare the outputKind that the model has ('value' takes any number)",
+            field="outputKind",
+        )
+
+
+def _wishes(
+    values: NDArray[np.float64], is_known: NDArray[np.bool_], kind: OutputKind, threshold: float
+) -> NDArray[np.bool_]:
+    """Return whether the model wishes to be long at each bar [n]."""
+    level = threshold if kind in (OutputKind.PROBABILITY, OutputKind.VALUE) else 1.0
+    is_long = values >= level
+    has_word = is_known & (values != 0) if kind is OutputKind.SIGNED_LABEL else is_known
+    # Index of the last bar that had a word, −1 before the first: what a silent bar keeps.
+    last_word = np.maximum.accumulate(np.where(has_word, np.arange(len(values)), -1))
+    wishes: NDArray[np.bool_] = np.append(is_long, False)[last_word]
+    return wishes
+
+
+def _edges(is_long: NDArray[np.bool_]) -> NDArray[np.int8]:
+    wish = is_long.astype(np.int8)
+    edges = wish.copy()
+    edges[1:] -= wish[:-1]
+    return edges
+
+
+def _warnings(is_known: NDArray[np.bool_], kind: OutputKind, threshold: float) -> list[str]:
+    warnings = []
+    if not is_known.any():
+        warnings.append(
+            f"No bar of {len(is_known)} had all its features, so the model was never asked; "
+            "ask for more candles (the longest feature needs 20)."
+        )
+    if kind in _LABELS and threshold != DEFAULT_THRESHOLD:
+        warnings.append(f"threshold {threshold:g} was not used: the model puts out labels, not probabilities.")
+    return warnings

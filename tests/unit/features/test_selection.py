@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from src.domain.errors import InvalidInput
+from src.features.names import FEATURE_NAMES, OHLCV_NAMES
+from src.features.selection import choose_columns
+
+ALL = FEATURE_NAMES
+
+
+@pytest.mark.parametrize(
+    ("requested", "model_names", "n_features", "chosen"),
+    [
+        (None, None, 14, ALL),
+        (None, None, 5, OHLCV_NAMES),
+        ((), None, 5, OHLCV_NAMES),
+        (None, ("Close", "Open"), 2, ("Close", "Open")),
+        (None, ("Close", "Open"), None, ("Close", "Open")),
+        (("Volume", "SMA_5"), None, 2, ("Volume", "SMA_5")),
+        (("Volume", "SMA_5"), None, None, ("Volume", "SMA_5")),
+        # the same names in another order: those of the model decide where each goes
+        (("Open", "Close"), ("Close", "Open"), 2, ("Close", "Open")),
+        # names that mean nothing here are matched by position
+        (("Open", "Close"), ("price_a", "price_b"), 2, ("Open", "Close")),
+    ],
+)
+def test_order_of_preference(
+    requested: tuple[str, ...] | None,
+    model_names: tuple[str, ...] | None,
+    n_features: int | None,
+    chosen: tuple[str, ...],
+) -> None:
+    assert choose_columns(ALL, requested, model_names, n_features) == chosen
+
+
+@pytest.mark.parametrize(
+    ("requested", "model_names", "n_features", "words"),
+    [
+        (("Open", "RSI_14"), None, 2, ["unknown columns: RSI_14"]),
+        (("Open", "Open"), None, 2, ["Open more than once"]),
+        (("Open", "Close"), None, 14, ["names 2", "wants 14"]),
+        (("Open", "Close"), ("a", "b", "c"), None, ["names 2", "wants 3"]),
+        (None, None, 7, ["wants 7 columns", "name them in featureColumns"]),
+        (None, None, None, ["does not say which columns", "name them in featureColumns"]),
+        (None, ("Open", "RSI_14"), 2, ["trained on columns that do not exist here (RSI_14)", "which 2 columns"]),
+    ],
+)
+def test_a_choice_that_cannot_be_made_says_what_exists(
+    requested: tuple[str, ...] | None, model_names: tuple[str, ...] | None, n_features: int | None, words: list[str]
+) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        choose_columns(ALL, requested, model_names, n_features)
+    assert caught.value.field == "featureColumns"
+    for word in [*words, ", ".join(ALL)]:
+        assert word in caught.value.message
+
+
+def test_columns_that_contradict_the_models_own_are_refused() -> None:
+    with pytest.raises(InvalidInput, match="trained on Close, Volume") as caught:
+        choose_columns(ALL, ("Open", "Close"), ("Close", "Volume"), 2)
+    assert caught.value.field == "featureColumns"
+
+
+def test_names_from_a_hostile_file_do_not_swell_the_message() -> None:
+    with pytest.raises(InvalidInput) as caught:
+        choose_columns(ALL, None, ["x" * 100_000] * 1000, 1000)
+    assert len(caught.value.message) < 2000
+
+
+def test_the_choice_is_light_enough_for_the_sandbox() -> None:
+    code = "import sys, src.features.selection; sys.exit(bool({'numpy', 'numba', 'pandas'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

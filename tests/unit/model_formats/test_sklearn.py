@@ -1,0 +1,268 @@
+from __future__ import annotations
+
+import pickle
+import sys
+import types
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+import sklearn
+from numpy.typing import NDArray
+from sklearn.cluster import KMeans
+from sklearn.compose import ColumnTransformer
+from sklearn.dummy import DummyClassifier
+from sklearn.ensemble import IsolationForest, RandomForestClassifier
+from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.model_selection import GridSearchCV
+from sklearn.multioutput import MultiOutputClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import LinearSVC
+from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
+
+from src.domain.errors import InvalidInput, ModelRejected
+from src.domain.signals import OutputKind
+from src.model_formats.registry import load_model
+from src.ports import Predictor
+
+COLUMNS = ("Close", "Volume", "Returns")
+Labels = NDArray[np.int64]
+
+
+@pytest.fixture
+def small(table: pd.DataFrame) -> pd.DataFrame:
+    return table[list(COLUMNS)]
+
+
+def saved(model: object, folder: Path, name: str = "model.joblib") -> Predictor:
+    file = folder / name
+    if name.endswith(".pkl"):
+        file.write_bytes(pickle.dumps(model))
+    else:
+        joblib.dump(model, file)
+    return load_model(file, file.suffix)
+
+
+def refusal(model: object, folder: Path) -> str:
+    with pytest.raises(ModelRejected) as caught:
+        saved(model, folder)
+    return caught.value.message
+
+
+def predicted(predictor: Predictor, rows: pd.DataFrame, declared: OutputKind | None = None) -> NDArray[np.float64]:
+    return predictor.predict(rows.to_numpy(), tuple(rows.columns), declared)[0]
+
+
+@pytest.mark.parametrize("name", ["model.pkl", "model.joblib"])
+def test_probabilities_are_those_of_class_1(name: str, tmp_path: Path, small: pd.DataFrame, rises: Labels) -> None:
+    model = RandomForestClassifier(20, random_state=0, n_jobs=-1).fit(small.to_numpy(), rises)
+    predictor = saved(model, tmp_path, name)
+    assert predictor.description.output_kind is OutputKind.PROBABILITY
+    assert predictor.description.n_features == 3
+    assert predictor.description.feature_names is None
+    assert (predictor.description.library, predictor.description.library_version) == (
+        "scikit-learn",
+        sklearn.__version__,
+    )
+    alone = model.set_params(n_jobs=1).predict_proba(small.to_numpy())[:, 1]
+    assert predicted(predictor, small).tobytes() == alone.tobytes()
+
+
+def test_class_1_is_found_where_it_is_not_the_last(tmp_path: Path, small: pd.DataFrame, rises: Labels) -> None:
+    words = np.where(rises == 1, "buy", "sell")
+    model = DecisionTreeClassifier(max_depth=3).fit(small.to_numpy(), words)
+    predictor = saved(model, tmp_path)
+    np.testing.assert_array_equal(predicted(predictor, small), model.predict_proba(small.to_numpy())[:, 0])
+    signed = predicted(predictor, small, OutputKind.SIGNED_LABEL)
+    np.testing.assert_array_equal(signed, np.where(model.predict(small.to_numpy()) == "buy", 1, -1))
+
+
+def test_names_are_honoured_in_whatever_order_the_columns_come(
+    tmp_path: Path, small: pd.DataFrame, rises: Labels
+) -> None:
+    model = LogisticRegression().fit(small, rises)
+    predictor = saved(model, tmp_path)
+    assert predictor.description.feature_names == COLUMNS
+    expected = model.predict_proba(small)[:, 1]
+    np.testing.assert_array_equal(predicted(predictor, small), expected)
+    np.testing.assert_array_equal(predicted(predictor, small[list(reversed(COLUMNS))]), expected)
+
+
+def test_columns_chosen_by_name_work_inside_a_pipeline(tmp_path: Path, small: pd.DataFrame, rises: Labels) -> None:
+    model = make_pipeline(ColumnTransformer([("keep", StandardScaler(), ["Returns"])]), LogisticRegression())
+    model.fit(small, rises)
+    np.testing.assert_array_equal(predicted(saved(model, tmp_path), small), model.predict_proba(small)[:, 1])
+
+
+def test_foreign_names_stand_for_our_columns_by_position(tmp_path: Path, small: pd.DataFrame, rises: Labels) -> None:
+    foreign = small.set_axis(["close_price", "amount", "change"], axis=1)
+    model = LogisticRegression().fit(foreign, rises)
+    np.testing.assert_array_equal(predicted(saved(model, tmp_path), small), model.predict_proba(foreign)[:, 1])
+
+
+def test_a_regression_gives_values(tmp_path: Path, small: pd.DataFrame, rises: Labels) -> None:
+    model = make_pipeline(StandardScaler(), LinearRegression()).fit(small.to_numpy(), rises.astype(float))
+    predictor = saved(model, tmp_path)
+    assert predictor.description.output_kind is OutputKind.VALUE
+    np.testing.assert_array_equal(predicted(predictor, small), model.predict(small.to_numpy()))
+
+
+@pytest.mark.parametrize(("classes", "kind"), [((0, 1), OutputKind.BINARY_LABEL), ((-1, 1), OutputKind.SIGNED_LABEL)])
+def test_a_classifier_without_probabilities_gives_labels(
+    classes: tuple[int, int], kind: OutputKind, tmp_path: Path, small: pd.DataFrame, rises: Labels
+) -> None:
+    model = make_pipeline(StandardScaler(), LinearSVC()).fit(small.to_numpy(), np.where(rises == 1, *classes[::-1]))
+    predictor = saved(model, tmp_path)
+    assert predictor.description.output_kind is kind
+    np.testing.assert_array_equal(predicted(predictor, small), model.predict(small.to_numpy()))
+
+
+def test_three_classes_give_signed_labels(tmp_path: Path, small: pd.DataFrame) -> None:
+    labels = np.sign(np.round(small["Returns"] * 50)).astype(int)
+    model = DecisionTreeClassifier(max_depth=4).fit(small.to_numpy(), labels)
+    assert set(model.classes_) == {-1, 0, 1}
+    predictor = saved(model, tmp_path)
+    assert predictor.description.output_kind is OutputKind.SIGNED_LABEL
+    np.testing.assert_array_equal(predicted(predictor, small), model.predict(small.to_numpy()))
+    probability = predicted(predictor, small, OutputKind.PROBABILITY)
+    np.testing.assert_array_equal(probability, model.predict_proba(small.to_numpy())[:, 2])
+
+
+def test_a_declared_kind_overrides_what_the_model_says(tmp_path: Path, small: pd.DataFrame, rises: Labels) -> None:
+    model = DecisionTreeClassifier(max_depth=3).fit(small.to_numpy(), rises)
+    predictor = saved(model, tmp_path)
+    labels = predicted(predictor, small, OutputKind.BINARY_LABEL)
+    np.testing.assert_array_equal(labels, model.predict(small.to_numpy()))
+    with pytest.raises(InvalidInput, match="is a classifier") as caught:
+        predicted(predictor, small, OutputKind.VALUE)
+    assert caught.value.field == "outputKind"
+
+
+def test_a_probability_cannot_be_declared_where_there_is_none(
+    tmp_path: Path, small: pd.DataFrame, rises: Labels
+) -> None:
+    predictor = saved(make_pipeline(StandardScaler(), LinearSVC()).fit(small.to_numpy(), rises), tmp_path)
+    with pytest.raises(InvalidInput, match="gives no P") as caught:
+        predicted(predictor, small, OutputKind.PROBABILITY)
+    assert caught.value.field == "outputKind"
+
+
+def test_a_grid_search_is_used_as_the_model_it_found(tmp_path: Path, small: pd.DataFrame, rises: Labels) -> None:
+    search = GridSearchCV(DecisionTreeClassifier(), {"max_depth": [1, 2]}, cv=2, n_jobs=1).fit(small, rises)
+    predictor = saved(search, tmp_path)
+    np.testing.assert_array_equal(predicted(predictor, small), search.predict_proba(small)[:, 1])
+
+
+def test_a_model_that_is_neither_says_that_its_kind_must_be_declared(tmp_path: Path, small: pd.DataFrame) -> None:
+    for model in (KMeans(2, n_init=1, random_state=0), IsolationForest(n_estimators=5, random_state=0)):
+        predictor = saved(model.fit(small.to_numpy()), tmp_path)
+        assert predictor.description.output_kind is None
+        assert any("Declare outputKind" in warning for warning in predictor.description.warnings)
+        assert predicted(predictor, small, OutputKind.SIGNED_LABEL).shape == (len(small),)
+
+
+def test_an_old_version_reaches_the_user(tmp_path: Path, small: pd.DataFrame, rises: Labels) -> None:
+    model = RandomForestClassifier(5, random_state=0).fit(small.to_numpy(), rises)
+    content = pickle.dumps(model, protocol=2)
+    made = "1.5.2".ljust(len(sklearn.__version__), "0")
+    old = content.replace(sklearn.__version__.encode(), made.encode())
+    assert old != content
+    (tmp_path / "old.pkl").write_bytes(old)
+    description = load_model(tmp_path / "old.pkl", ".pkl").description
+    assert description.library_version == made
+    assert len(description.warnings) == 1
+    assert f"saved with scikit-learn {made} and loaded with {sklearn.__version__}" in description.warnings[0]
+
+
+class Own:
+    """A class of the user's own script."""
+
+    def __init__(self) -> None:
+        self.level = 1.0
+
+    def predict(self, rows: Any) -> Any:
+        return np.asarray(rows)[:, 0] * self.level
+
+
+def test_what_a_pickle_cannot_bring_is_named(tmp_path: Path) -> None:
+    module = types.ModuleType("my_strategy_code")
+    own = type("MyModel", (Own,), {"__module__": "my_strategy_code"})
+    module.MyModel = own  # type: ignore[attr-defined]
+    sys.modules["my_strategy_code"] = module
+    try:
+        content = pickle.dumps(own())
+    finally:
+        del sys.modules["my_strategy_code"]
+    (tmp_path / "own.pkl").write_bytes(content)
+    with pytest.raises(ModelRejected, match="needs the Python module 'my_strategy_code'") as caught:
+        load_model(tmp_path / "own.pkl", ".pkl")
+    assert "ONNX" in caught.value.message
+    # A class of a script is looked for in a module that exists here, too, but lacks it.
+    (tmp_path / "main.pkl").write_bytes(b"cbuiltins\nMyModel\n)R.")
+    with pytest.raises(ModelRejected, match="class or function that is not here"):
+        load_model(tmp_path / "main.pkl", ".pkl")
+
+
+def test_a_file_of_an_older_gradient_boosting_says_to_save_it_again(tmp_path: Path) -> None:
+    # What scikit-learn 1.5 wrote for the loss of a GradientBoostingClassifier.
+    (tmp_path / "old.pkl").write_bytes(b"c_loss\nCyHalfBinomialLoss\n)R.")
+    with pytest.raises(ModelRejected, match="save it again") as caught:
+        load_model(tmp_path / "old.pkl", ".pkl")
+    assert "No module named '_loss'" in caught.value.message
+    assert "ONNX" in caught.value.message
+
+
+def test_something_with_a_predict_method_of_its_own_is_taken_with_a_warning(
+    tmp_path: Path, small: pd.DataFrame
+) -> None:
+    predictor = saved(Own(), tmp_path)
+    assert predictor.description.output_kind is None
+    assert "not a scikit-learn estimator" in predictor.description.warnings[0]
+    assert predicted(predictor, small).tolist() == small["Close"].tolist()
+
+
+class OwnClassifier(Own):
+    """The same with classes, as scikit-learn names them."""
+
+    classes_ = np.array([0, 1])
+
+    def predict(self, rows: Any) -> Any:
+        return (super().predict(rows) > 100).astype(int)
+
+
+def test_classes_of_ones_own_model_are_read_all_the_same(tmp_path: Path, small: pd.DataFrame) -> None:
+    predictor = saved(OwnClassifier(), tmp_path)
+    assert predictor.description.output_kind is OutputKind.BINARY_LABEL
+    assert predicted(predictor, small).tolist() == (small["Close"] > 100).astype(float).tolist()
+
+
+def test_what_is_not_a_fitted_model_is_refused(tmp_path: Path, small: pd.DataFrame, rises: Labels) -> None:
+    assert "no fitted model" in refusal({"model": DummyClassifier(), "scaler": None}, tmp_path)
+    assert "is not fitted" in refusal(LogisticRegression(), tmp_path)
+    several = MultiOutputClassifier(DecisionTreeClassifier()).fit(small, np.column_stack([rises, rises]))
+    assert "several outputs" in refusal(several, tmp_path)
+    assert "neither buy, sell nor hold" in refusal(DummyClassifier().fit(small, rises + 4), tmp_path)
+
+
+def test_several_numbers_a_bar_are_refused(tmp_path: Path, small: pd.DataFrame, rises: Labels) -> None:
+    model = DecisionTreeRegressor(max_depth=1).fit(small, np.column_stack([rises, rises]))
+    with pytest.raises(ModelRejected, match="2 numbers a bar"):
+        predicted(saved(model, tmp_path), small)
+
+
+def test_a_failure_to_predict_is_explained(tmp_path: Path, small: pd.DataFrame, rises: Labels) -> None:
+    predictor = saved(LogisticRegression().fit(small.to_numpy(), rises), tmp_path)
+    with pytest.raises(ModelRejected, match=r"fails to predict.*expecting 3 features"):
+        predictor.predict(small.to_numpy()[:, :2], COLUMNS[:2])
+
+
+def test_a_path_does_not_reach_the_client(tmp_path: Path) -> None:
+    file = tmp_path / "text.joblib"
+    file.write_bytes(b"\x80\x05X" + b"\xff" * 8)
+    with pytest.raises(ModelRejected) as caught:
+        load_model(file, ".joblib")
+    assert str(tmp_path) not in caught.value.message

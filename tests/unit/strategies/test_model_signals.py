@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from src.domain.errors import InvalidInput
+from src.domain.signals import OutputKind, Predictions, Signals
+from src.strategies.model_signals import check_threshold, signals_from_predictions
+
+NAN = float("nan")
+PROBABILITY, BINARY = OutputKind.PROBABILITY, OutputKind.BINARY_LABEL
+SIGNED, VALUE = OutputKind.SIGNED_LABEL, OutputKind.VALUE
+
+
+def run(values: list[float], kind: OutputKind, threshold: float = 0.5) -> Signals:
+    return signals_from_predictions(Predictions(values=np.array(values), kind=kind), threshold=threshold)
+
+
+@pytest.mark.parametrize(
+    ("kind", "threshold", "values", "action"),
+    [
+        (PROBABILITY, 0.5, [0.4, 0.5, 0.9, 0.49, 0.1], [0, 1, 0, -1, 0]),
+        (PROBABILITY, 0.6, [0.4, 0.5, 0.9, 0.49, 0.6], [0, 0, 1, -1, 1]),
+        (PROBABILITY, 0.0, [0.0, 0.0], [1, 0]),
+        (PROBABILITY, 1.0, [0.99, 1.0, 0.99], [0, 1, -1]),
+        (BINARY, 0.5, [1, 1, 0, 0, 1], [1, 0, -1, 0, 1]),
+        (SIGNED, 0.5, [-1, 0, 1, 0, 1, -1, -1, 0], [0, 0, 1, 0, 0, -1, 0, 0]),
+        (VALUE, 0.0, [-0.1, 0.0, 5.0, -3.0], [0, 1, 0, -1]),
+        (VALUE, -2.0, [-3.0, -2.0], [0, 1]),
+    ],
+)
+def test_signals_are_edges_of_the_wish(
+    kind: OutputKind, threshold: float, values: list[float], action: list[int]
+) -> None:
+    assert run(values, kind, threshold).action.tolist() == action
+
+
+@pytest.mark.parametrize("kind", [PROBABILITY, BINARY, VALUE, SIGNED])
+def test_a_bar_without_a_prediction_holds_and_changes_nothing(kind: OutputKind) -> None:
+    down = -1.0 if kind is SIGNED else 0.0
+    signals = run([NAN, NAN, 1, NAN, 1, NAN, down, NAN, 1], kind)
+    assert signals.action.tolist() == [0, 0, 1, 0, 0, 0, -1, 0, 1]
+
+
+def test_the_first_complete_bar_that_wishes_long_is_a_buy() -> None:
+    assert run([NAN, NAN, 0.9, 0.9], PROBABILITY).action.tolist() == [0, 0, 1, 0]
+
+
+def test_probability_is_given_where_the_model_gives_one() -> None:
+    signals = run([NAN, 0.25, 1.0 + 1e-7], PROBABILITY)
+    assert signals.probability is not None
+    np.testing.assert_array_equal(signals.probability, [NAN, 0.25, 1.0])
+    for kind in (BINARY, SIGNED, VALUE):
+        assert run([1.0], kind).probability is None
+
+
+def test_the_description_says_what_it_ran_with() -> None:
+    signals = signals_from_predictions(
+        Predictions(values=np.array([0.7]), kind=PROBABILITY, warnings=("old file",)),
+        threshold=0.6,
+        feature_columns=("Open", "Close"),
+    )
+    assert signals.strategy.name == "ML Model"
+    assert dict(signals.strategy.parameters) == {
+        "threshold": 0.6, "featureColumns": ("Open", "Close"), "outputKind": "probability",
+    }  # fmt: skip
+    assert signals.warnings == ("old file",)
+
+
+@pytest.mark.parametrize("threshold", [NAN, float("inf"), -0.01, 1.01])
+def test_a_threshold_that_no_probability_can_meet_is_refused(threshold: float) -> None:
+    with pytest.raises(InvalidInput, match="threshold is") as caught:
+        run([0.5], PROBABILITY, threshold)
+    assert caught.value.field == "threshold"
+
+
+def test_a_threshold_for_an_unknown_kind_need_only_be_finite() -> None:
+    check_threshold(-3.0, None)
+    with pytest.raises(InvalidInput):
+        check_threshold(NAN, None)
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "allowed"),
+    [
+        (PROBABILITY, 1.5, "0 ≤ p ≤ 1"),
+        (PROBABILITY, -0.1, "0 ≤ p ≤ 1"),
+        (PROBABILITY, float("inf"), "0 ≤ p ≤ 1"),
+        (BINARY, -1, "labels 0, 1"),
+        (BINARY, 0.5, "labels 0, 1"),
+        (SIGNED, 2, "labels -1, 0, 1"),
+    ],
+)
+def test_a_number_that_is_not_of_its_kind_is_refused_with_the_bar(kind: OutputKind, value: float, allowed: str) -> None:
+    with pytest.raises(InvalidInput, match="at bar 2") as caught:
+        run([NAN, 1.0, value], kind)
+    assert caught.value.field == "outputKind"
+    assert allowed in caught.value.message
+
+
+def test_what_did_not_count_is_said() -> None:
+    assert "never asked" in run([NAN, NAN], PROBABILITY).warnings[0]
+    assert "not used" in run([1.0], BINARY, 0.7).warnings[0]
+    assert run([1.0], BINARY).warnings == ()
+    assert run([0.4], VALUE, 0.7).warnings == ()
+
+
+def test_no_bars_give_no_signals() -> None:
+    assert len(run([], PROBABILITY)) == 0
