@@ -1,0 +1,1 @@
+"""Candles, signals, fills, results and errors as frozen types."""

@@ -10,8 +10,9 @@ from tests.architecture.test_floors import ROOT
 ENV_EXAMPLE = ROOT / ".env.example"
 
 HEAD = """\
-# Every setting of the service, with its default. Copy this file to .env and change what you need;
-# variables of the environment count for more than .env.
+# Every setting of the service, with its default. Copy this file to .env, and take the # off what you change;
+# variables of the environment count for more than .env. Each default is left out here so that a container
+# started with this file keeps its own (HOST=0.0.0.0, STORAGE_DIR=/data).
 """
 
 
@@ -32,6 +33,6 @@ def default_text(name: str) -> str:
 def settings_page() -> str:
     """Return `.env.example`: above each setting its meaning, in the order of the class."""
     blocks = [
-        f"# {field.description}\n{name.upper()}={default_text(name)}\n" for name, field in Settings.model_fields.items()
+        f"# {field.description}\n#{name.upper()}={default_text(name)}\n" for name, field in Settings.model_fields.items()
     ]
     return "\n".join([HEAD, *blocks])

@@ -47,7 +47,7 @@ VENDOR_ROOMS = {
     "motor": {"stores/mongo.py"},
     "pymongo": {"stores/mongo.py"},
     "aiosqlite": {"stores/sqlite.py"},
-    "sqlite3": {"stores/sqlite.py"},
+    "sqlite3": {"stores/sqlite.py", "stores/sqlite_writer.py"},
     "onnxruntime": {"model_formats/onnx.py"},
     "keras": {"model_formats/keras.py"},
     "torch": {"model_formats/pytorch.py"},

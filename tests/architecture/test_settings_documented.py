@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,7 @@ AGAIN = "write it anew with: python -m tests.architecture.draw"
 
 
 def documented() -> dict[str, str]:
-    lines = [line for line in ENV_EXAMPLE.read_text().splitlines() if line and not line.startswith("#")]
-    return dict(line.split("=", 1) for line in lines)
+    return dict(re.findall(r"^#([A-Z_]+)=(.*)$", ENV_EXAMPLE.read_text(), re.MULTILINE))
 
 
 def test_every_setting_is_there_and_nothing_else() -> None:
@@ -26,8 +26,13 @@ def test_each_has_its_meaning_above_it() -> None:
     assert ENV_EXAMPLE.read_text() == settings_page(), AGAIN
 
 
-def test_the_file_as_it_stands_gives_the_defaults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_with_every_line_taken_it_gives_the_defaults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in documented():
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
-    assert Settings(_env_file=ENV_EXAMPLE) == Settings(_env_file=None)
+    (tmp_path / "taken.env").write_text("\n".join(f"{name}={value}" for name, value in documented().items()))
+    assert Settings(_env_file=tmp_path / "taken.env") == Settings(_env_file=None)
+
+
+def test_as_it_stands_it_overrides_nothing_that_a_container_sets() -> None:
+    assert not re.search(r"^[A-Z_]+=", ENV_EXAMPLE.read_text(), re.MULTILINE)

@@ -1,0 +1,56 @@
+# Everything is installed, byte-compiled and warmed up here, at the paths it will have in the image below.
+FROM python:3.11-slim-bookworm AS build
+
+# requirements-models.txt adds the libraries for model files other than scikit-learn's.
+ARG REQUIREMENTS=requirements.txt
+
+ENV NUMBA_CACHE_DIR=/var/cache/numba \
+    PATH=/opt/venv/bin:$PATH \
+    PIP_DISABLE_PIP_VERSION_CHECK=1
+
+WORKDIR /app
+COPY requirements.txt requirements-models.txt ./
+RUN python -m venv /opt/venv && pip install --no-cache-dir --no-compile -r "$REQUIREMENTS"
+COPY LICENSE run.py ./
+COPY src ./src
+
+# Compiled code, Python's and numba's, is valid for its source's time stamp, and an image keeps whole seconds only.
+RUN find /opt/venv /app -name '*.py' -exec touch --date=@1700000000 {} + \
+    && python -m compileall -q -j 0 /opt/venv/lib /app/src \
+    && python -m src.warmup
+
+FROM python:3.11-slim-bookworm
+
+# libgomp1: OpenMP, which lightgbm expects of the system.
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends libgomp1 \
+    && rm -rf /var/lib/apt/lists/* \
+    && groupadd --gid 10001 service \
+    && useradd --uid 10001 --gid service --no-create-home --home-dir /tmp --shell /usr/sbin/nologin service \
+    && install --directory --owner service --group service --mode 0750 /data
+
+ENV HOST=0.0.0.0 \
+    PORT=5050 \
+    STORAGE_DIR=/data \
+    NUMBA_CACHE_DIR=/var/cache/numba \
+    MPLCONFIGDIR=/tmp/matplotlib \
+    PATH=/opt/venv/bin:$PATH \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1
+
+WORKDIR /app
+COPY --from=build /opt/venv /opt/venv
+COPY --from=build /app /app
+COPY --from=build --chown=10001:10001 /var/cache/numba /var/cache/numba
+
+# Volumes stay writable under a read-only root. The cache is one because numba does not start where it cannot write, and
+# because it compiles anew on a processor other than the one that built the image.
+VOLUME ["/data", "/var/cache/numba"]
+
+USER 10001:10001
+EXPOSE 5050
+
+HEALTHCHECK --interval=15s --timeout=5s --start-period=120s --retries=3 \
+    CMD ["python", "-c", "import os, urllib.request; urllib.request.urlopen('http://127.0.0.1:' + os.environ['PORT'] + '/health', timeout=4).close()"]
+
+CMD ["python", "run.py", "prod", "--no-venv"]

@@ -1,0 +1,333 @@
+#!/usr/bin/env python3
+"""One command for each job: make the environment where it is missing or out of date, then do the job in it.
+
+Only the standard library is used here, because this file runs before anything is installed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import FrameType
+from typing import NamedTuple
+
+if sys.platform != "win32":
+    import fcntl
+
+OLDEST_PYTHON = (3, 11)
+if sys.version_info < OLDEST_PYTHON:
+    sys.exit(f"run.py needs Python 3.11 or newer; this is Python {sys.version.split()[0]} ({sys.executable}).")
+
+ROOT = Path(__file__).resolve().parent
+VENV_FOLDERS = {"bin", "include", "lib", "lib64", "Scripts", "Include", "Lib"}
+REPORT_EVERY_S = 15.0
+SPINNER = "|/-\\"
+SHOWN_LOG_LINES = 60
+
+SERVICE = ("requirements.txt",)
+DEVELOPMENT = (*SERVICE, "requirements-dev.txt")
+EVERYTHING = (*DEVELOPMENT, "requirements-models.txt")
+
+
+class Command(NamedTuple):
+    """A job: one line on it, the requirement files it needs, and the arguments to Python of each of its steps."""
+
+    summary: str
+    requirements: tuple[str, ...]
+    steps: tuple[tuple[str, ...], ...]
+
+
+COMMANDS = {
+    "demo": Command("start the service, run backtests over HTTP, show the results", SERVICE, (("-m", "src.demo"),)),
+    "dev": Command("serve, starting again when a source file changes", SERVICE, (("-m", "src.serve", "--reload"),)),
+    "prod": Command("serve with WORKERS processes (0: one per core)", SERVICE, (("-m", "src.serve"),)),
+    "test": Command("run the tests; further words go to pytest", EVERYTHING, (("-m", "pytest"),)),
+    "bench": Command("measure the speed against other engines", EVERYTHING, (("-m", "tests.benchmarks"),)),
+    "lint": Command(
+        "check style, format and types",
+        DEVELOPMENT,
+        (
+            ("-m", "ruff", "check", "."),
+            ("-m", "ruff", "format", "--check", "."),
+            ("-m", "mypy", "src", "run.py"),
+        ),
+    ),
+    "setup": Command("make the environment with everything in it, and stop there", EVERYTHING, ()),
+}
+
+
+class Failure(Exception):
+    """The job cannot be done; the message says why and what to do."""
+
+
+def say(text: str) -> None:
+    print(text, flush=True)
+
+
+class Environment:
+    """The folder `.venv` beside this file, and what is known to be installed in it.
+
+    `installed.json` in it holds the SHA-256 of each requirements file at its last successful installation.
+    `unfinished` stands in it while pip runs: found later, it tells that pip was killed half way.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.folder = root / ".venv"
+        self.programs = self.folder / ("Scripts" if os.name == "nt" else "bin")
+        self.python = self.programs / ("python.exe" if os.name == "nt" else "python")
+        self._record = self.folder / "installed.json"
+        self._unfinished = self.folder / "unfinished"
+
+    def prepare(self, requirements: Sequence[str], *, verbose: bool) -> None:
+        """Make the environment hold what the files ask for, doing nothing where it already does."""
+        with only_one_at_a_time(self.root):
+            if reason := self.fault():
+                self._remake(reason, verbose=verbose)
+            installed = self._installed()
+            wanted = {name: hashlib.sha256((self.root / name).read_bytes()).hexdigest() for name in requirements}
+            stale = [name for name, digest in wanted.items() if installed.get(name) != digest]
+            if stale:
+                self._install(stale, changed=any(name in installed for name in stale), verbose=verbose)
+                self._write_record({**installed, **wanted})
+
+    def variables(self) -> dict[str, str]:
+        """Return the variables of an activated environment."""
+        path = os.pathsep.join((str(self.programs), os.environ.get("PATH", os.defpath)))
+        return {**os.environ, "VIRTUAL_ENV": str(self.folder), "PATH": path}
+
+    def fault(self) -> str | None:
+        """Say why the environment cannot be used as it is; None where it can."""
+        if not os.path.lexists(self.folder):
+            return "there is none yet"
+        if self._unfinished.exists():
+            return "its last installation was cut off"
+        probe = "import sys, pip; print(*sys.version_info[:2], sep='.')"
+        try:
+            answer = subprocess.run(
+                [self.python, "-I", "-c", probe], capture_output=True, text=True, timeout=60, check=True
+            )
+        except (OSError, subprocess.SubprocessError):
+            return "the one that is there is broken"
+        ours = ".".join(map(str, sys.version_info[:2]))
+        theirs = answer.stdout.strip()
+        return None if theirs == ours else f"the one that is there is for Python {theirs}, this is {ours}"
+
+    def _remake(self, reason: str, *, verbose: bool) -> None:
+        say(f"[run] making the environment .venv: {reason}")
+        if os.path.lexists(self.folder):
+            self._remove()
+        run_with_progress(
+            [sys.executable, "-m", "venv", str(self.folder)], "making .venv", cwd=self.root, verbose=verbose
+        )
+
+    def _remove(self) -> None:
+        is_ours = self.folder.is_dir() and not self.folder.is_symlink()
+        if is_ours and not (self.folder / "pyvenv.cfg").exists():
+            is_ours = {entry.name for entry in self.folder.iterdir()} <= VENV_FOLDERS
+        if not is_ours:
+            raise Failure(f"{self.folder} is not a virtual environment; move it away and try again")
+        shutil.rmtree(self.folder)
+
+    def _install(self, requirements: Sequence[str], *, changed: bool, verbose: bool) -> None:
+        names = ", ".join(requirements)
+        say(f"[run] installing {names}" + (": changed since the last time" if changed else " (takes a few minutes)"))
+        arguments = [word for name in requirements for word in ("-r", name)]
+        self._unfinished.touch()
+        try:
+            run_with_progress(
+                [str(self.python), "-m", "pip", "install", "--disable-pip-version-check", "--no-input", *arguments],
+                "installing",
+                cwd=self.root,
+                verbose=verbose,
+            )
+        except Failure:
+            # pip downloads everything before it changes anything, and undoes what it could not finish.
+            self._unfinished.unlink()
+            raise
+
+    def _installed(self) -> dict[str, str]:
+        try:
+            record = json.loads(self._record.read_text())
+        except (OSError, ValueError):
+            return {}
+        return record if isinstance(record, dict) else {}
+
+    def _write_record(self, record: dict[str, str]) -> None:
+        draft = self._record.with_suffix(".new")
+        draft.write_text(json.dumps(record, indent=1))
+        draft.replace(self._record)
+        self._unfinished.unlink()
+
+
+@contextlib.contextmanager
+def only_one_at_a_time(root: Path) -> Iterator[None]:
+    """Hold the folder's lock; the system lets go of it however this process ends."""
+    if sys.platform == "win32":  # it has no flock: there, two first runs at once are not kept apart
+        yield
+        return
+    descriptor = os.open(root, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("[run] another run.py is preparing the environment: waiting for it")
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def run_with_progress(arguments: Sequence[str], what: str, *, cwd: Path, verbose: bool) -> None:
+    """Run a program to its end; show that time passes, and what it wrote only where it fails.
+
+    Raises
+    ------
+    Failure
+        With the last lines it wrote, where its exit code is not 0.
+    """
+    started = time.monotonic()
+    pause_s = 0.2 if sys.stdout.isatty() else REPORT_EVERY_S
+    with tempfile.TemporaryFile() as log:
+        output = None if verbose else log
+        process = subprocess.Popen(arguments, stdout=output, stderr=output, cwd=cwd)
+        try:
+            while (code := wait_briefly(process, pause_s)) is None:
+                if not verbose:
+                    show_elapsed(what, time.monotonic() - started)
+        finally:
+            if process.poll() is None:
+                process.terminate()
+                process.wait()
+        if sys.stdout.isatty() and not verbose:
+            sys.stdout.write("\r\x1b[K")
+        if code != 0:
+            log.seek(0)
+            lines = log.read().decode(errors="replace").splitlines()[-SHOWN_LOG_LINES:]
+            raise Failure("\n".join([*lines, f"{what} failed (exit code {code})"]))
+    say(f"[run] {what}: done in {time.monotonic() - started:.0f} s")
+
+
+def wait_briefly(process: subprocess.Popen[bytes], seconds: float) -> int | None:
+    try:
+        return process.wait(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        return None
+
+
+def show_elapsed(what: str, seconds: float) -> None:
+    if sys.stdout.isatty():
+        sys.stdout.write(f"\r[run] {what} {SPINNER[int(seconds * 5) % len(SPINNER)]} {seconds:.0f} s")
+        sys.stdout.flush()
+    else:
+        say(f"[run] {what}: {seconds:.0f} s so far")
+
+
+def supervise(arguments: Sequence[str], *, cwd: Path, variables: dict[str, str]) -> int:
+    """Run a program as if it stood here: signals reach it, its exit code comes back (128 + n where signal n ended it).
+
+    Ctrl-C gives 130 whatever the program makes of it.
+    """
+    received: list[int] = []
+    process: subprocess.Popen[bytes] | None = None
+
+    def pass_on(number: int, _frame: FrameType | None) -> None:
+        received.append(number)
+        if process is not None and not (number == signal.SIGINT and terminal_interrupts_us()):
+            process.send_signal(number)
+
+    names = ("SIGINT", "SIGTERM", "SIGHUP")
+    previous = {number: signal.signal(number, pass_on) for name in names if (number := getattr(signal, name, None))}
+    try:
+        process = subprocess.Popen(arguments, cwd=cwd, env=variables)
+        if received:
+            process.send_signal(received[-1])
+        code = process.wait()
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+    if signal.SIGINT in received:
+        return 128 + signal.SIGINT
+    return code if code >= 0 else 128 - code
+
+
+def terminal_interrupts_us() -> bool:
+    """Say whether Ctrl-C reaches our children without us: a terminal signals its whole foreground group."""
+    try:
+        with Path("/dev/tty").open("rb") as terminal:
+            return os.tcgetpgrp(terminal.fileno()) == os.getpgrp()
+    except OSError:
+        return False
+
+
+def split_options(words: Sequence[str]) -> tuple[set[str], list[str]]:
+    """Take this file's own options out of the words; what stands after `--` belongs to the job."""
+    ours = {"--no-venv", "--verbose"}
+    end = list(words).index("--") if "--" in words else len(words)
+    options = {word for word in words[:end] if word in ours}
+    return options, [word for word in words[:end] if word not in ours] + list(words[end + 1 :])
+
+
+def usage() -> str:
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:<{width}}  {command.summary}" for name, command in COMMANDS.items()]
+    return "\n".join(
+        [
+            "usage: python run.py COMMAND [--verbose] [--no-venv] [words for the command]",
+            "",
+            *lines,
+            "",
+            "  --verbose  show what pip writes",
+            "  --no-venv  use the Python that runs this file, as it is, instead of .venv",
+            "  --         what follows goes to the command untouched",
+        ]
+    )
+
+
+def do(name: str, options: set[str], words: Sequence[str]) -> int:
+    command = COMMANDS[name]
+    python, variables = sys.executable, dict(os.environ)
+    if "--no-venv" not in options:
+        environment = Environment(ROOT)
+        environment.prepare(command.requirements, verbose="--verbose" in options)
+        python, variables = str(environment.python), environment.variables()
+    worst = 0
+    for step in command.steps:
+        if len(command.steps) > 1:
+            say(f"[run] {' '.join(step[1:])}")
+        code = supervise([python, *step, *words], cwd=ROOT, variables=variables)
+        worst = max(worst, code)
+        if code >= 128:
+            break
+    return worst
+
+
+def main(words: Sequence[str]) -> int:
+    options, rest = split_options(words)
+    if not rest or rest[0] in {"--help", "-h", "help"}:
+        say(usage())
+        return 0 if rest else 2
+    if rest[0] not in COMMANDS:
+        print(f"unknown command {rest[0]!r}\n\n{usage()}", file=sys.stderr)
+        return 2
+    try:
+        return do(rest[0], options, rest[1:])
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    except (Failure, OSError) as error:
+        print(f"[run] {error}", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,169 @@
+"""`python -m src.demo`: exit code 0 only where results were shown and read back from the store."""
+
+from __future__ import annotations
+
+import io
+import shutil
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType
+from typing import Final
+
+import httpx
+
+from src.demo.client import BARS, INTERVAL, SYMBOL, Client, ServiceRefused, Shown
+from src.demo.picture import can_show_blocks, curve, number, table
+from src.demo.server import RunningService, ServiceDidNotStart, running_service
+from src.settings import Settings, SettingsError, read_settings
+
+APPLICATION: Final = "src.backtest_API:app"
+CROSSOVERS: Final = ((20, 50), (10, 30), (50, 200))
+"""Lengths of the fast and the slow moving average, in bars."""
+
+REPORT_EVERY_S: Final = 15.0
+CURVE_HEIGHT: Final = 8
+WIDEST: Final = 110
+TABLE_HEAD: Final = ("strategy", "engine", "return %", "buy&hold %", "Sharpe", "drawdown %", "trades", "win %")
+"""Short enough for a table of 80 columns."""
+
+
+def main(application: str = APPLICATION) -> int:
+    """Start the service, run the backtests, show them, stop the service."""
+    signal.signal(signal.SIGTERM, _leave)
+    try:
+        settings = read_settings()
+        with running_service(settings, application) as service:
+            return _show(service, settings)
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    except (SettingsError, ServiceDidNotStart, ServiceRefused, httpx.HTTPError, OSError) as error:
+        _clear_line()
+        print(f"The demo could not go on: {error}", file=sys.stderr)
+        return 1
+
+
+def _leave(number_of_signal: int, _frame: FrameType | None) -> None:
+    raise SystemExit(128 + number_of_signal)  # unwinds, so that the service is stopped and its folder removed
+
+
+def _show(service: RunningService, settings: Settings) -> int:
+    print(f"Starting the service at {service.address}: embedded store, a temporary folder.")
+    seconds = service.wait_until_ready(_Waiting())
+    _clear_line()
+    print(f"Ready after {seconds:.1f} s. Running {SYMBOL} {INTERVAL}, {BARS} candles, over GraphQL.\n")
+    with httpx.Client(base_url=service.address, trust_env=False) as http:
+        client = Client(http)
+        results, refusal = run_backtests(client)
+        _print_origin(results[0], refusal)
+        _print_table(results)
+        _print_curve(results[0])
+        _print_warnings(results)
+        if not client.is_kept(results[0]):
+            print(f"The stored result {results[0].id} is not the one that was answered.", file=sys.stderr)
+            return 1
+    print(f"Read back from the store by its id, figure for figure the same: {results[0].id}\n")
+    _print_next_steps(settings)
+    return 0
+
+
+def run_backtests(client: Client) -> tuple[list[Shown], ServiceRefused | None]:
+    """Run every crossover on every engine: on the exchange's candles, or on simulated ones where it cannot be reached.
+
+    Returns
+    -------
+    The results, and why the exchange's candles could not be had (None: they could).
+    """
+    engines = client.engines()
+
+    def run_all(source: str | None) -> list[Shown]:
+        return [
+            client.crossover(engine, fast=fast, slow=slow, source=source)
+            for fast, slow in CROSSOVERS
+            for engine in engines
+        ]
+
+    try:
+        return run_all(None), None
+    except ServiceRefused as error:
+        if not error.code.startswith("EXCHANGE_"):
+            raise
+        # All rows anew: a table that compares strategies must be about the same candles throughout.
+        return run_all("simulated"), error
+
+
+class _Waiting:
+    """Shows that time passes: a turning sign on a terminal, a line now and then elsewhere."""
+
+    def __init__(self) -> None:
+        self._reported = 0.0
+
+    def __call__(self, seconds: float) -> None:
+        if sys.stdout.isatty():
+            sys.stdout.write(f"\r{'|/-'[int(seconds * 5) % 3]} warming up: {seconds:.0f} s")
+            sys.stdout.flush()
+        elif seconds - self._reported >= REPORT_EVERY_S:
+            self._reported = seconds
+            print(f"warming up: {seconds:.0f} s so far", flush=True)
+
+
+def _clear_line() -> None:
+    if sys.stdout.isatty():
+        sys.stdout.write("\r\x1b[K")
+
+
+def _print_origin(shown: Shown, refusal: ServiceRefused | None) -> None:
+    print(f"Candles: {shown.origin}, {shown.dates[0][:10]} to {shown.dates[-1][:10]}.")
+    if refusal is not None:
+        print(f"Not Binance's own: {refusal}")
+    print()
+
+
+def _print_table(results: Sequence[Shown]) -> None:
+    rows = [
+        (
+            shown.strategy,
+            shown.engine,
+            number(shown.total_return),
+            number(shown.buy_and_hold_return),
+            number(shown.sharpe_ratio),
+            number(shown.max_drawdown),
+            str(shown.total_trades),
+            number(shown.win_rate, 1),
+        )
+        for shown in results
+    ]
+    print("\n".join(table(TABLE_HEAD, rows, text_columns=2)))
+
+
+def _print_curve(shown: Shown) -> None:
+    width = min(WIDEST, shutil.get_terminal_size().columns - 1)
+    print(f"\nEquity of {shown.strategy}, {shown.engine} ({shown.dates[0][:10]} to {shown.dates[-1][:10]}):")
+    blocks = can_show_blocks(sys.stdout.encoding)
+    print("\n".join(curve(shown.equity, width=width, height=CURVE_HEIGHT, blocks=blocks)))
+
+
+def _print_warnings(results: Sequence[Shown]) -> None:
+    strategies: dict[str, dict[str, None]] = {}
+    for shown in results:
+        for warning in shown.warnings:
+            strategies.setdefault(warning, {})[shown.strategy] = None
+    print()
+    for warning, concerned in strategies.items():
+        print(f"warning ({', '.join(concerned)}): {warning}")
+    print()
+
+
+def _print_next_steps(settings: Settings) -> None:
+    address = f"http://127.0.0.1:{settings.port}"
+    print("Next:")
+    print(f"  python run.py dev    then {address}/docs (REST) and {address}/graphql")
+    print("  python run.py test   everything the service promises, tested")
+    print("  python run.py        all commands")
+
+
+if __name__ == "__main__":
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # an ASCII terminal shows "?" for a letter it lacks, not a crash
+    sys.exit(main())

@@ -1,0 +1,59 @@
+"""Serve over HTTP as the settings say: what `run.py dev` and `run.py prod` start."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import uvicorn
+
+from src.settings import SettingsError, read_settings
+
+APPLICATION: Final = "src.backtest_API:app"
+SOURCE_FOLDER: Final = Path(__file__).parent
+GRACEFUL_STOP_S: Final = 30
+"""Seconds that requests under way get to finish once the service is told to stop."""
+
+CGROUP_CPU_LIMIT: Final = Path("/sys/fs/cgroup/cpu.max")
+
+
+def available_cores(limit: Path = CGROUP_CPU_LIMIT) -> int:
+    """Count the cores that this process may use, a container's CPU quota included; at least 1."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = limit.read_text().split()
+        return max(1, min(cores, int(quota) // int(period)))
+    except (OSError, ValueError):  # no cgroup v2, or "max": no quota
+        return cores
+
+
+def main(words: Sequence[str]) -> int:
+    """Serve until told to stop; return 2 where a setting is wrong."""
+    parser = argparse.ArgumentParser(prog="python -m src.serve", description=__doc__)
+    parser.add_argument("--reload", action="store_true", help="start again when a source file changes")
+    options = parser.parse_args(words)
+    try:
+        settings = read_settings()
+    except SettingsError as error:
+        print(error, file=sys.stderr)
+        return 2
+    uvicorn.run(
+        APPLICATION,
+        host=settings.host,
+        port=settings.port,
+        reload=options.reload,
+        reload_dirs=[str(SOURCE_FOLDER)] if options.reload else None,
+        workers=1 if options.reload else settings.workers or available_cores(),
+        log_level=settings.log_level.lower(),
+        timeout_graceful_shutdown=GRACEFUL_STOP_S,
+        server_header=False,
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,104 @@
+"""The demo against real processes that answer as the service would."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from src.demo.__main__ import main
+from src.demo.server import ServiceDidNotStart, running_service
+from src.settings import read_settings
+
+ROOT = Path(__file__).parents[3]
+FAKE = "tests.unit.demo.fake_service"
+
+
+@pytest.fixture(autouse=True)
+def temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Where temporary folders go meanwhile; each test must leave it empty."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    handler = signal.getsignal(signal.SIGTERM)
+    yield tmp_path
+    signal.signal(signal.SIGTERM, handler)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_results_of_both_engines_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(f"{FAKE}:online") == 0
+    shown = capsys.readouterr().out
+    assert shown.count("vectorized") == 4  # three rows and the curve
+    assert shown.count("event-driven") == 3
+    assert "MA 50/200  event-driven     39.60       12.35       -        4.50       7   57.1" in shown
+    assert "Candles: binance, 2024-01-01 to 2024-01-01." in shown
+    assert "13,960 " in shown
+    assert shown.count("warning (MA 20/50, MA 10/30, MA 50/200): two candles are missing") == 1
+    assert "the same: result-1" in shown
+
+
+def test_simulated_candles_stand_in_where_the_exchange_is_out_of_reach(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(f"{FAKE}:offline") == 0
+    shown = capsys.readouterr().out
+    assert "Candles: simulated, 2024-01-01 to 2024-01-01.\nNot Binance's own: EXCHANGE_TIMEOUT: no answer\n" in shown
+    assert "event-driven" not in shown
+
+
+@pytest.mark.parametrize(
+    ("application", "words"),
+    [("broken", "STORE_UNAVAILABLE: no answer"), ("forgetful", "is not the one that was answered")],
+)
+def test_without_results_the_exit_code_is_not_zero(
+    application: str, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(f"{FAKE}:{application}") == 1
+    assert words in capsys.readouterr().err
+
+
+def test_a_service_that_does_not_start_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(f"{FAKE}:absent") == 1
+    error = capsys.readouterr().err
+    assert 'Attribute "absent" not found' in error
+    assert "the service ended with exit code " in error
+
+
+def test_a_service_that_never_gets_ready_is_given_up() -> None:
+    with running_service(read_settings(), f"{FAKE}:online") as service:
+        with pytest.raises(ServiceDidNotStart, match="not ready within 0 s"):
+            service.wait_until_ready(lambda _: None, limit_s=0.0)
+        assert service.process.poll() is None
+    assert service.process.poll() is not None
+
+
+def test_the_service_keeps_its_results_in_a_folder_that_goes(
+    temporary_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MONGODB_URI", "mongodb://a-real-database/")
+    with running_service(read_settings(), f"{FAKE}:online") as service:
+        process = Path(f"/proc/{service.process.pid}")
+        if not process.exists():
+            pytest.skip("this system has no /proc to read a process's variables from")
+        service.wait_until_ready(lambda _: None)
+        variables = dict(entry.split("=", 1) for entry in (process / "environ").read_text().split("\0") if "=" in entry)
+        assert "MONGODB_URI" not in variables
+        assert Path(variables["STORAGE_DIR"]).parent == (process / "cwd").readlink()
+        assert (process / "cwd").readlink().parent == temporary_folder
+
+
+def test_a_demo_told_to_end_takes_its_service_with_it() -> None:
+    script = f"from src.demo.__main__ import main; raise SystemExit(main('{FAKE}:online'))"
+    with subprocess.Popen([sys.executable, "-u", "-c", script], cwd=ROOT, stdout=subprocess.PIPE, text=True) as demo:
+        assert demo.stdout is not None
+        address = demo.stdout.readline().split()[4].rstrip(":")
+        demo.send_signal(signal.SIGTERM)
+        assert demo.wait(timeout=30) == 128 + signal.SIGTERM
+    deadline = time.monotonic() + 5
+    with pytest.raises(httpx.ConnectError):
+        while time.monotonic() < deadline:
+            httpx.get(f"{address}/ready", trust_env=False, timeout=1.0)

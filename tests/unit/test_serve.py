@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from src.serve import available_cores, main
+
+
+@pytest.mark.parametrize(("text", "cores"), [("150000 100000", 1), ("50000 100000", 1), ("100000 100000", 1)])
+def test_a_containers_quota_limits_the_workers(tmp_path: Path, text: str, cores: int) -> None:
+    limit = tmp_path / "cpu.max"
+    limit.write_text(text)
+    assert available_cores(limit) == cores
+
+
+def test_without_a_quota_every_core_counts(tmp_path: Path) -> None:
+    limit = tmp_path / "cpu.max"
+    unlimited = available_cores(limit)
+    assert unlimited >= 1
+    for text in ("max 100000\n", "6400000 100000\n", "nonsense"):
+        limit.write_text(text)
+        assert available_cores(limit) == unlimited
+
+
+def test_a_wrong_setting_stops_the_start_with_its_name(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PORT", "99999")
+    assert main([]) == 2
+    assert "PORT is '99999'" in capsys.readouterr().err
