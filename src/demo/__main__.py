@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 import shutil
 import signal
+import subprocess
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from types import FrameType
 from typing import Final
 
@@ -21,6 +23,9 @@ APPLICATION: Final = "src.backtest_API:app"
 CROSSOVERS: Final = ((20, 50), (10, 30), (50, 200))
 """Lengths of the fast and the slow moving average, in bars."""
 
+EXAMPLE: Final = Path(__file__).parents[2] / "examples" / "train_and_backtest.py"
+EXAMPLE_TIMEOUT_S: Final = 300.0
+
 REPORT_EVERY_S: Final = 15.0
 CURVE_HEIGHT: Final = 8
 WIDEST: Final = 110
@@ -28,13 +33,13 @@ TABLE_HEAD: Final = ("strategy", "engine", "return %", "buy&hold %", "Sharpe", "
 """Short enough for a table of 80 columns."""
 
 
-def main(application: str = APPLICATION) -> int:
-    """Start the service, run the backtests, show them, stop the service."""
+def main(application: str = APPLICATION, example: Path = EXAMPLE) -> int:
+    """Start the service, run the backtests and the example with a model, show them, stop the service."""
     signal.signal(signal.SIGTERM, _leave)
     try:
         settings = read_settings()
         with running_service(settings, application) as service:
-            return _show(service, settings)
+            return _show(service, settings, example)
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
     except (SettingsError, ServiceDidNotStart, ServiceRefused, httpx.HTTPError, OSError) as error:
@@ -47,7 +52,7 @@ def _leave(number_of_signal: int, _frame: FrameType | None) -> None:
     raise SystemExit(128 + number_of_signal)  # unwinds, so that the service is stopped and its folder removed
 
 
-def _show(service: RunningService, settings: Settings) -> int:
+def _show(service: RunningService, settings: Settings, example: Path) -> int:
     print(f"Starting the service at {service.address}: embedded store, a temporary folder.")
     seconds = service.wait_until_ready(_Waiting())
     _clear_line()
@@ -62,9 +67,21 @@ def _show(service: RunningService, settings: Settings) -> int:
         if not client.is_kept(results[0]):
             print(f"The stored result {results[0].id} is not the one that was answered.", file=sys.stderr)
             return 1
-    print(f"Read back from the store by its id, figure for figure the same: {results[0].id}\n")
+        print(f"Read back from the store by its id, figure for figure the same: {results[0].id}\n")
+    if not _show_models(service.address, example):
+        return 1
     _print_next_steps(settings)
     return 0
+
+
+def _show_models(address: str, example: Path) -> bool:
+    """Run the example that trains a model and sends its files; true where it succeeds, or is not here to be run."""
+    if not example.exists():
+        return True
+    print(f"A trained model, opened in the sandbox only ({example.name}):\n", flush=True)
+    done = subprocess.run([sys.executable, str(example), "--url", address], check=False, timeout=EXAMPLE_TIMEOUT_S)
+    print()
+    return done.returncode == 0
 
 
 def run_backtests(client: Client) -> tuple[list[Shown], ServiceRefused | None]:

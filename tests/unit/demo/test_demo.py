@@ -19,6 +19,7 @@ from src.settings import read_settings
 
 ROOT = Path(__file__).parents[3]
 FAKE = "tests.unit.demo.fake_service"
+NO_EXAMPLE = Path("there is none")
 
 
 @pytest.fixture(autouse=True)
@@ -32,7 +33,7 @@ def temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
 
 
 def test_results_of_both_engines_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(f"{FAKE}:online") == 0
+    assert main(f"{FAKE}:online", NO_EXAMPLE) == 0
     shown = capsys.readouterr().out
     assert shown.count("vectorized") == 4  # three rows and the curve
     assert shown.count("event-driven") == 3
@@ -44,10 +45,20 @@ def test_results_of_both_engines_are_shown(capsys: pytest.CaptureFixture[str]) -
 
 
 def test_simulated_candles_stand_in_where_the_exchange_is_out_of_reach(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(f"{FAKE}:offline") == 0
+    assert main(f"{FAKE}:offline", NO_EXAMPLE) == 0
     shown = capsys.readouterr().out
     assert "Candles: simulated, 2024-01-01 to 2024-01-01.\nNot Binance's own: EXCHANGE_TIMEOUT: no answer\n" in shown
     assert "event-driven" not in shown
+
+
+@pytest.mark.parametrize("exit_code", [0, 3])
+def test_the_example_is_run_against_the_service(
+    exit_code: int, tmp_path_factory: pytest.TempPathFactory, capfd: pytest.CaptureFixture[str]
+) -> None:
+    example = tmp_path_factory.mktemp("examples") / "example.py"
+    example.write_text(f"import sys; print('trained for', *sys.argv[1:]); sys.exit({exit_code})")
+    assert main(f"{FAKE}:online", example) == (1 if exit_code else 0)
+    assert "trained for --url http://127.0.0.1:" in capfd.readouterr().out
 
 
 @pytest.mark.parametrize(
