@@ -16,9 +16,9 @@ from src.ports import ModelFormat, Predictor
 
 INSTALL_COMMAND: Final = "pip install -r requirements-models.txt"
 
-HIDDEN_MODULES: Final = ("pyarrow",)
+HIDDEN_MODULES: Final = ("pyarrow", "matplotlib", "IPython")
 """Make these look as if they were not installed, by an import hook (None in `sys.modules` makes scikit-learn fail):
-they start threads when imported, and no model needs them."""
+they start threads when imported or make folders, and no model needs them."""
 
 ENVIRONMENT: Final[Mapping[str, str]] = MappingProxyType(
     {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "KERAS_BACKEND": "openvino"}
@@ -41,7 +41,7 @@ class FormatEntry:
         Top-level modules that must be installed.
     preload
         Modules worth importing before forking, where their libraries are installed. With `ENVIRONMENT` and
-        `HIDDEN_MODULES` in force they leave no thread that does anything (OpenVINO's sleeps).
+        `HIDDEN_MODULES` in force they leave no thread that does anything (those of OpenVINO and onnxruntime sleep).
     may_be_archive
         Whether `prepare` may have to unpack the file into a folder first.
     """
@@ -74,8 +74,9 @@ _ONNX: Final = FormatEntry(
     family="onnx",
     module="src.model_formats.onnx",
     libraries=("onnxruntime",),
-    # onnxruntime itself starts a thread when imported, so the child imports it.
-    preload=("src.model_formats.tensors", "src.model_formats.onnx_graph", "src.model_formats.labels"),
+    # onnxruntime starts a thread when imported, which sleeps and which a session on one thread never wakes: a fork does
+    # without it. Importing it in each child would cost 30 ms.
+    preload=("src.model_formats.onnx",),
 )
 _KERAS: Final = FormatEntry(
     family="openvino",

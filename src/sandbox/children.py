@@ -1,0 +1,210 @@
+"""One-shot children: a zygote for each model family, and for each job a child of its own, waited for or killed."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import logging
+import os
+import queue
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from src.sandbox import identity, landlock
+from src.sandbox.layers import Layer, LayerMissing
+from src.sandbox.limits import Limits
+from src.sandbox.memory_files import answer_memory, read_answer, sealed_bytes, sealed_copy
+from src.sandbox.staging import StagingFolder
+from src.sandbox.tasks import Call, Outcome, Task
+from src.sandbox.wire import Job, answer_size, write_job
+from src.sandbox.zygote_link import Child, ZygoteFailed, ZygoteLink, ZygoteOptions
+
+_log: Final = logging.getLogger(__name__)
+_UNPACKED_BYTES: Final = 1 << 30
+"""The largest file that may come out of an archive."""
+
+_KILL_SECONDS: Final = 10.0
+"""How long a killed child may take to be gone: the kernel tears down its memory."""
+
+
+class Children:
+    """Runs tasks in children; `run` blocks, and at most `most_at_once` threads may be in it.
+
+    Parameters
+    ----------
+    registry
+        Name of the module that knows the formats (`src.model_formats.registry`).
+    source_root
+        The folder that holds the package `src`.
+    uses_uids
+        Whether zygotes and children take uids of their own; only root can give them.
+    """
+
+    def __init__(
+        self,
+        *,
+        registry: str,
+        source_root: Path,
+        most_at_once: int,
+        deadline_s: float,
+        memory_bytes: int,
+        uses_uids: bool,
+    ) -> None:
+        self.registry = registry
+        self.deadline_s = deadline_s
+        self.limits = Limits.for_deadline(deadline_s, memory_bytes)
+        self.uid_missing: str | None = None
+        """Why there are no uids although they were asked for."""
+        self._source_root = source_root
+        self._readable = landlock.library_paths(source_root)
+        self.staging = StagingFolder(importlib.import_module(registry).FORMATS)
+        self._zygotes: dict[str, ZygoteLink] = {}
+        self._locks: dict[str, threading.Lock] = {}
+        self._lock = threading.Lock()
+        self._is_closed = False
+        self._slots: queue.SimpleQueue[int] = queue.SimpleQueue()
+        for slot in range(most_at_once):
+            self._slots.put(slot)
+        self._uids: range | None = None
+        is_open_to_all = identity.are_readable_by_others(self._readable)
+        self._capabilities = () if is_open_to_all else (identity.CAP_DAC_READ_SEARCH,)
+        if uses_uids:
+            self._reserve_uids(1 + most_at_once)
+
+    @property
+    def has_uids(self) -> bool:
+        return self._uids is not None and self.uid_missing is None
+
+    @contextlib.contextmanager
+    def slot(self) -> Iterator[int]:
+        """Take one of the places for children, with the uid that belongs to it."""
+        slot = self._slots.get()
+        try:
+            yield slot
+        finally:
+            self._slots.put(slot)
+
+    def uid_of(self, slot: int) -> int | None:
+        """Return the uid of the children in a place; None where they have the server's."""
+        return self._uids[1 + slot] if self._uids is not None and self.uid_missing is None else None
+
+    def run(self, task: Task, slot: int, call: Call) -> Outcome:
+        """Run one task in a child of its own and wait for its end; every descriptor is released however this ends.
+
+        Raises
+        ------
+        ZygoteFailed
+            Where no child could be had.
+        OSError
+            Where the model file cannot be read.
+        """
+        opened: list[int] = []
+        try:
+            opened.append(sealed_bytes() if task.model is None else sealed_copy(task.model))
+            job = self._job(task, slot)
+            opened.append(write_job(job, task.values))
+            size = answer_size(job.answer_rows)
+            opened.append(answer_memory(size))
+            wait_status = self._run_child(task.family, tuple(opened), call)
+            answer = b"" if wait_status is None else read_answer(opened[-1], size)
+            return Outcome(wait_status=wait_status, answer=answer)
+        finally:
+            for descriptor in opened:
+                os.close(descriptor)
+
+    def start(self, family: str) -> ZygoteLink:
+        """Return the family's zygote, started if need be; raises ZygoteFailed."""
+        with self._lock:
+            lock = self._locks.setdefault(family, threading.Lock())
+        with lock:
+            if self._is_closed:
+                raise ZygoteFailed("the sandbox is closed")
+            link = self._zygotes.get(family)
+            if link is None:
+                link = self._zygotes[family] = ZygoteLink(self._options(family))
+                self.uid_missing = self.uid_missing or link.greeting.get("uid_missing")
+                _log.info("sandbox: the zygote of %s is ready: %s", family, link.greeting)
+            return link
+
+    def close(self) -> None:
+        """End every zygote, and with it its children."""
+        self._is_closed = True
+        for family in list(self._zygotes):
+            with self._locks[family]:
+                self._zygotes.pop(family).close()
+        self.staging.close()
+
+    def _run_child(self, family: str, descriptors: tuple[int, ...], call: Call) -> int | None:
+        child = self._fork(family, descriptors)
+        try:
+            call.watch(child)
+            started = time.monotonic()
+            wait_status = child.wait(self.deadline_s)
+            if wait_status is None:
+                child.kill()
+                if child.wait(_KILL_SECONDS) is None:
+                    raise ZygoteFailed(f"child {child.pid} outlives SIGKILL by {time.monotonic() - started:.0f} s")
+            return wait_status
+        finally:
+            child.close()
+
+    def _fork(self, family: str, descriptors: tuple[int, ...]) -> Child:
+        link = self.start(family)
+        try:
+            return link.fork(descriptors)
+        except ZygoteFailed:
+            self._discard(family, link)
+            return self.start(family).fork(descriptors)
+
+    def _discard(self, family: str, link: ZygoteLink) -> None:
+        with self._locks[family]:
+            if self._zygotes.get(family) is link:
+                del self._zygotes[family]
+        link.close()
+
+    def _job(self, task: Task, slot: int) -> Job:
+        return Job(
+            task=task.kind,
+            registry=self.registry,
+            extension=task.extension,
+            model_path=str(task.laid_out or self.staging.link(task.extension)),
+            layers=tuple(layer for layer in Layer if layer in task.layers),
+            limits=self.limits if task.kind != "unpack" else replace(self.limits, file_bytes=_UNPACKED_BYTES),
+            uid=self.uid_of(slot),
+            capabilities=self._capabilities,
+            readable=self._readable if task.folder is None else (*self._readable, str(task.folder)),
+            names=task.names,
+            requested=task.requested,
+            ranges=task.ranges,
+            declared=task.declared,
+            folder=None if task.folder is None else str(task.folder),
+            server_file=task.server_file,
+        )
+
+    def _options(self, family: str) -> ZygoteOptions:
+        return ZygoteOptions(
+            family=family,
+            registry=self.registry,
+            source_root=self._source_root,
+            uid=None if self._uids is None else self._uids[0],
+            capabilities=(identity.CAP_SETUID, identity.CAP_SETGID, *self._capabilities),
+            environment=importlib.import_module(self.registry).ENVIRONMENT,
+        )
+
+    def _reserve_uids(self, count: int) -> None:
+        try:
+            self._uids = identity.unused_uids(count)
+        except LayerMissing as error:
+            self.uid_missing = error.reason
+
+
+def families(registry: str) -> dict[str, list[str]]:
+    """Return the registry's extensions by family."""
+    by_family: dict[str, list[str]] = {}
+    for extension, entry in importlib.import_module(registry).FORMATS.items():
+        by_family.setdefault(entry.family, []).append(extension)
+    return by_family

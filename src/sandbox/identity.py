@@ -1,0 +1,167 @@
+"""Layers: who a child is. A session and descriptors of its own (SESSION), and a user of its own (UID).
+
+As root, the zygote takes an unused uid with only the capabilities to give each child one more, and each child ends
+with none. Where the interpreter lies in a folder that only root may enter (a pyenv under /root), one capability stays,
+that of reading any file (CAP_DAC_READ_SEARCH): imports need it, and Landlock then decides alone what is read.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import os
+import pwd
+import signal
+import stat
+import struct
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Final
+
+from src.sandbox.kernel import (
+    PR_GET_DUMPABLE,
+    PR_SET_DUMPABLE,
+    PR_SET_NO_NEW_PRIVS,
+    PR_SET_PDEATHSIG,
+    prctl,
+    syscall,
+)
+from src.sandbox.layers import Layer, LayerMissing
+from src.sandbox.syscalls import this_architecture
+
+CAP_DAC_READ_SEARCH: Final = 2
+CAP_SETGID: Final = 6
+CAP_SETUID: Final = 7
+
+FIRST_DESCRIPTOR: Final = 3
+
+_NAMES: Final = {
+    CAP_SETUID: "CAP_SETUID",
+    CAP_SETGID: "CAP_SETGID",
+    CAP_DAC_READ_SEARCH: "CAP_DAC_READ_SEARCH (the interpreter lies where only root may read)",
+}
+_LINUX_CAPABILITY_VERSION_3: Final = 0x20080522
+_CAPABILITY_RECORDS: Final = struct.Struct("=6I")
+"""Effective, permitted, inheritable: capabilities 0 to 31, then the rest."""
+_PR_SET_KEEPCAPS: Final = 8
+# Below 65536, so that they also exist in a rootless container's map; above what distributions hand out (60000).
+_LOWEST_UID: Final = 60_100
+_HIGHEST_UID: Final = 64_900
+
+
+def unused_uids(count: int) -> range:
+    """Return `count` neighbouring uids that no account of this machine has; servers beside this one get others."""
+    taken = {account.pw_uid for account in pwd.getpwall()}
+    blocks = (_HIGHEST_UID - _LOWEST_UID) // count
+    for attempt in range(blocks):
+        start = _LOWEST_UID + (os.getpid() + attempt) % blocks * count
+        block = range(start, start + count)
+        if taken.isdisjoint(block):
+            return block
+    raise LayerMissing(Layer.UID, f"no {count} unused uids between {_LOWEST_UID} and {_HIGHEST_UID}")
+
+
+def are_readable_by_others(paths: Iterable[str]) -> bool:
+    """Say whether a user without rights of its own can reach each of these files and folders."""
+    return all(_is_readable_by_others(Path(path).resolve()) for path in paths)
+
+
+def take_uid(uid: int, *, capabilities: Iterable[int]) -> None:
+    """Become user and group `uid`, with no other groups, and with these capabilities at most.
+
+    Raises
+    ------
+    LayerMissing
+        Where this process may not change its user; nothing is changed then.
+    """
+    kept = sum(1 << capability for capability in capabilities)
+    needed = kept | 1 << CAP_SETUID | 1 << CAP_SETGID
+    if needed & ~_permitted_capabilities():
+        names = ", ".join(name for bit, name in _NAMES.items() if needed & 1 << bit)
+        raise LayerMissing(Layer.UID, f"cannot become uid {uid}: give the server {names}, or do not run it as root")
+    try:
+        prctl(_PR_SET_KEEPCAPS, 1)
+        os.setgroups([])
+        os.setresgid(uid, uid, uid)
+        os.setresuid(uid, uid, uid)
+        _set_capabilities(kept)
+    except OSError as error:
+        raise LayerMissing(Layer.UID, f"cannot become uid {uid}: {error.strerror}") from error
+
+
+def drop_capabilities(*, keeping: Iterable[int] = ()) -> None:
+    """Give up every capability but these, as far as this process has them: what a child without its own uid does."""
+    _set_capabilities(_permitted_capabilities() & sum(1 << capability for capability in keeping))
+
+
+def forbid_inspection() -> None:
+    """Make this process's memory, environment and descriptors unreadable to others of its user (no ptrace, no /proc).
+
+    The kernel undoes this at each change of user, so it comes after it.
+    """
+    prctl(PR_SET_DUMPABLE, 0)
+
+
+def forbid_new_privileges() -> None:
+    """Give up, for good, all rights that running a program could bring; seccomp and Landlock demand it."""
+    prctl(PR_SET_NO_NEW_PRIVS, 1)
+
+
+def die_with(parent_pid: int) -> None:
+    """Be killed when the process that forked this one ends; also where it has already. Comes after a change of user."""
+    prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent_pid:
+        os._exit(1)
+
+
+def is_inspectable() -> bool:
+    return prctl(PR_GET_DUMPABLE) != 0
+
+
+def place_descriptors(descriptors: Sequence[int]) -> None:
+    """Move these descriptors to 3, 4, 5 …; no other descriptor is closed."""
+    above = FIRST_DESCRIPTOR + len(descriptors)
+    # First all out of the way, so that no move lands on one that is yet to be moved.
+    moved = [_duplicate_above(descriptor, above) for descriptor in descriptors]
+    for index, descriptor in enumerate(moved):
+        os.dup2(descriptor, FIRST_DESCRIPTOR + index, inheritable=False)
+        os.close(descriptor)
+
+
+def close_descriptors_from(first: int) -> None:
+    """Close every descriptor of this process from `first` on."""
+    os.closerange(first, 1 << 20)
+
+
+def _duplicate_above(descriptor: int, lowest: int) -> int:
+    return fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, lowest)
+
+
+def _permitted_capabilities() -> int:
+    records = ctypes.create_string_buffer(_CAPABILITY_RECORDS.size)
+    _capability_call("capget", records)
+    _, low, _, _, high, _ = _CAPABILITY_RECORDS.unpack(records.raw)
+    return int(low | high << 32)
+
+
+def _set_capabilities(mask: int) -> None:
+    low, high = mask & 0xFFFFFFFF, mask >> 32
+    _capability_call("capset", ctypes.create_string_buffer(_CAPABILITY_RECORDS.pack(low, low, 0, high, high, 0)))
+
+
+def _capability_call(name: str, records: ctypes.Array[ctypes.c_char]) -> None:
+    architecture = this_architecture()
+    if architecture is None:
+        raise LayerMissing(Layer.UID, f"no table of system calls for {os.uname().machine}")
+    header = ctypes.create_string_buffer(struct.pack("=Ii", _LINUX_CAPABILITY_VERSION_3, 0))
+    syscall(architecture[name], header, records)
+
+
+def _is_readable_by_others(path: Path) -> bool:
+    try:
+        mode = path.stat().st_mode
+        if not mode & stat.S_IROTH or (stat.S_ISDIR(mode) and not mode & stat.S_IXOTH):
+            return False
+        return all(parent.stat().st_mode & stat.S_IXOTH for parent in path.parents)
+    except OSError:
+        return False

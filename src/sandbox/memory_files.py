@@ -1,0 +1,111 @@
+"""Files in memory (memfd), which is how a model, its job and its answer pass between server and child.
+
+A model file lies in a user's folder, perhaps readable by the server's user alone, while the child has another user and
+no folder it may enter. So the server copies its bytes into a sealed memfd and passes the descriptor: nobody can change
+them any more, and the child needs no right on any folder.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+from typing import Final
+
+from src.sandbox.identity import FIRST_DESCRIPTOR
+
+MODEL_DESCRIPTOR: Final = FIRST_DESCRIPTOR
+JOB_DESCRIPTOR: Final = FIRST_DESCRIPTOR + 1
+ANSWER_DESCRIPTOR: Final = FIRST_DESCRIPTOR + 2
+
+# include/uapi/linux/fcntl.h and memfd.h; by number, so that this file can be imported where there is no Linux.
+_F_ADD_SEALS: Final = 1033
+_F_SEAL_SEAL: Final = 0x0001
+_F_SEAL_SHRINK: Final = 0x0002
+_F_SEAL_GROW: Final = 0x0004
+_F_SEAL_WRITE: Final = 0x0008
+_MFD_NOEXEC_SEAL: Final = 0x0008
+
+_FIXED_SIZE: Final = _F_SEAL_GROW | _F_SEAL_SHRINK
+_READ_ONLY: Final = _FIXED_SIZE | _F_SEAL_WRITE | _F_SEAL_SEAL
+
+
+class AnswerTampered(Exception):
+    """The answer's memory is not as it was handed out, or somebody may still write to it."""
+
+
+def sealed_copy(path: Path) -> int:
+    """Return a descriptor of a sealed memfd with the bytes of a regular file; raises OSError."""
+    source = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    try:
+        memory = _create("model")
+        try:
+            remaining = os.fstat(source).st_size
+            while remaining > 0 and (sent := os.sendfile(memory, source, None, remaining)) > 0:
+                remaining -= sent
+            fcntl.fcntl(memory, _F_ADD_SEALS, _READ_ONLY)
+        except BaseException:
+            os.close(memory)
+            raise
+        return memory
+    finally:
+        os.close(source)
+
+
+def sealed_bytes(*parts: bytes | memoryview) -> int:
+    """Return a descriptor of a sealed memfd with these bytes one after the other."""
+    memory = _create("job")
+    try:
+        for part in parts:
+            view = memoryview(part).cast("B")
+            while view:
+                view = view[os.write(memory, view) :]
+        fcntl.fcntl(memory, _F_ADD_SEALS, _READ_ONLY)
+    except BaseException:
+        os.close(memory)
+        raise
+    return memory
+
+
+def answer_memory(size: int) -> int:
+    """Return a descriptor of a memfd of `size` zero bytes: writable in place, and of that size for good."""
+    memory = _create("answer")
+    try:
+        os.ftruncate(memory, size)
+        fcntl.fcntl(memory, _F_ADD_SEALS, _FIXED_SIZE)
+    except BaseException:
+        os.close(memory)
+        raise
+    return memory
+
+
+def read_answer(memory: int, size: int) -> bytes:
+    """Return what a child that has ended left in its answer.
+
+    Raises
+    ------
+    AnswerTampered
+        Where its seals are not those it was handed out with, or a writable mapping survives: an answer that
+        somebody may still change is none.
+    """
+    try:
+        fcntl.fcntl(memory, _F_ADD_SEALS, _F_SEAL_WRITE)
+    except OSError as error:
+        raise AnswerTampered(f"cannot be sealed: {error.strerror}") from error
+    content = os.pread(memory, size, 0) if os.fstat(memory).st_size == size else b""
+    while 0 < len(content) < size:  # one read gives at most 2 GiB
+        more = os.pread(memory, size - len(content), len(content))
+        if not more:
+            break
+        content += more
+    if len(content) != size:
+        raise AnswerTampered("has another size")
+    return content
+
+
+def _create(name: str) -> int:
+    flags = os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING
+    try:
+        return os.memfd_create(name, flags | _MFD_NOEXEC_SEAL)
+    except OSError:
+        return os.memfd_create(name, flags)  # kernels before 6.3 do not know the flag

@@ -1,0 +1,81 @@
+"""Trying the layers at start: one child attacks its own sandbox, and the server weighs what came of it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import tempfile
+from typing import Final
+
+from src.domain.model_files import SandboxMode
+from src.sandbox import canaries, verdicts
+from src.sandbox.children import Children, families
+from src.sandbox.layers import ALL_LAYERS, Layer, SandboxReport, refusal
+from src.sandbox.tasks import Call, Task
+from src.sandbox.wire import Answer
+
+_log: Final = logging.getLogger(__name__)
+
+
+def try_layers(children: Children, mode: SandboxMode, enabled: frozenset[Layer]) -> SandboxReport:
+    """Run the canary attacks in a child and say which layers hold, and whether models are opened in this mode.
+
+    Raises
+    ------
+    ZygoteFailed, ServiceError, AnswerTampered
+        Where no child could be had, or it did not come back with a report.
+    """
+    if mode is SandboxMode.OFF:
+        return SandboxReport(mode=mode, layers=frozenset(), missing=dict.fromkeys(Layer, "switched off"))
+    family, entries = next(iter(families(children.registry).items()))
+    children.start(family)
+    absent = dict.fromkeys(ALL_LAYERS - enabled, "switched off")
+    if Layer.UID in enabled and not children.has_uids:
+        absent[Layer.UID] = children.uid_missing or "the server does not run as root, so it has only its own"
+    with tempfile.NamedTemporaryFile(prefix="sandbox-canary-") as server_file:
+        task = Task(
+            kind="attack",
+            family=family,
+            extension=entries[0],
+            layers=ALL_LAYERS - absent.keys(),
+            server_file=server_file.name,
+        )
+        with children.slot() as slot:
+            outcome = children.run(task, slot, Call())
+    answer = verdicts.judge(outcome, expected_rows=0, deadline_s=children.deadline_s)
+    return weigh(answer, mode, absent)
+
+
+def weigh(answer: Answer, mode: SandboxMode, absent: dict[Layer, str]) -> SandboxReport:
+    """Turn the child's report into the server's; `absent` are layers that it was not even given."""
+    missing = absent | {Layer(name): reason for name, reason in verdicts.missing_layers(answer.text).items()}
+    breaches = [
+        canaries.Breach(attack=attack, layer=Layer(layer), effect=effect)
+        for attack, layer, effect in answer.text["breaches"]
+    ]
+    for breach in breaches:
+        missing.setdefault(breach.layer, f"does not hold against {breach.attack}: {breach.effect}")
+    report = SandboxReport(
+        mode=mode,
+        layers=ALL_LAYERS - missing.keys(),
+        missing=missing,
+        breaches=tuple(str(breach) for breach in breaches),
+        refusal=refusal(
+            mode,
+            missing,
+            is_root=os.geteuid() == 0,
+            keeps_files=all(breach.attack != canaries.SERVER_FILE for breach in breaches),
+        ),
+    )
+    _announce(report)
+    return report
+
+
+def _announce(report: SandboxReport) -> None:
+    layers = ", ".join(sorted(report.layers)) or "none"
+    if report.refusal is not None:
+        _log.error("sandbox: model files are refused: %s", report.refusal)
+    elif report.mode is SandboxMode.DEGRADED and report.missing:
+        _log.warning("sandbox: degraded: layers %s; missing: %s", layers, dict(report.missing))
+    else:
+        _log.info("sandbox: layers %s hold", layers)

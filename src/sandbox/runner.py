@@ -1,0 +1,233 @@
+"""The server's side of the sandbox: `SandboxedModelRunner`, a ModelRunner that opens model files in one-shot children.
+
+Each job takes a thread of a pool of `most_children` (the queue before it is first come, first served), copies the model
+into sealed memory, has the family's zygote fork a child, waits for its end with a deadline, and only then reads what it
+left. The machine's layers are tried once, by canary attacks, before the first model; what they find and the mode decide
+whether models are opened at all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import importlib.util
+import logging
+import os
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Final, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from src.domain.errors import ModelNotFound, SandboxUnavailable, ServiceError
+from src.domain.model_files import ModelDescription, ModelFile, SandboxMode
+from src.domain.signals import Features, OutputKind, Predictions
+from src.sandbox import identity, verdicts
+from src.sandbox.archives import laid_out
+from src.sandbox.children import Children, families
+from src.sandbox.layers import ALL_LAYERS, Layer, SandboxReport
+from src.sandbox.memory_files import AnswerTampered
+from src.sandbox.probe import try_layers
+from src.sandbox.tasks import Call, Task
+from src.sandbox.wire import Answer
+from src.sandbox.zygote_link import ZygoteFailed
+
+_log: Final = logging.getLogger(__name__)
+_SOURCE_ROOT: Final = Path(__file__).resolve().parents[2]
+_GIBIBYTE: Final = 1024**3
+Result = TypeVar("Result")
+
+
+class SandboxedModelRunner:
+    """Opens each model in a child of its own, behind the layers of `Layer`.
+
+    Parameters
+    ----------
+    mode
+        What to do where this machine lacks a layer.
+    registry
+        Name of the module that knows the formats.
+    most_children
+        How many models may be open at once; further calls wait their turn. None: one for each core, at least two.
+    deadline_s
+        Seconds that one job may take in its child; then it is killed.
+    memory_bytes
+        Address space of one child, its libraries included.
+    layers
+        The layers to use, for an operator who must do without one; a layer left out counts as missing.
+    """
+
+    def __init__(
+        self,
+        *,
+        mode: SandboxMode = SandboxMode.STRICT,
+        registry: str = "src.model_formats.registry",
+        most_children: int | None = None,
+        deadline_s: float = 30.0,
+        memory_bytes: int = 4 * _GIBIBYTE,
+        layers: frozenset[Layer] = ALL_LAYERS,
+    ) -> None:
+        self._mode = mode
+        self._is_root = os.geteuid() == 0
+        self._enabled = layers if mode is not SandboxMode.OFF else frozenset()
+        self._most_children = most_children or max(2, os.cpu_count() or 1)
+        self._threads = ThreadPoolExecutor(self._most_children, thread_name_prefix="sandbox")
+        self._children = Children(
+            registry=registry,
+            source_root=_SOURCE_ROOT,
+            most_at_once=self._most_children,
+            deadline_s=deadline_s,
+            memory_bytes=memory_bytes,
+            uses_uids=self._is_root and Layer.UID in self._enabled,
+        )
+        self._registry = importlib.import_module(registry)
+        self._report: SandboxReport | None = None
+        if sys.platform == "linux":
+            # The server's memory holds secrets; a child of the same user must not be able to read it through /proc.
+            identity.forbid_inspection()
+        else:
+            self._report = SandboxReport(mode=mode, layers=frozenset(), refusal="the sandbox needs Linux")
+        self._report_lock = threading.Lock()
+
+    @property
+    def report(self) -> SandboxReport | None:
+        """What the canaries found; None before they have run."""
+        return self._report
+
+    async def probe(self) -> SandboxReport:
+        """Run the canary attacks, once, and return what they found.
+
+        Raises
+        ------
+        SandboxUnavailable
+            Where not even a child could be started to run them.
+        """
+        return await self._in_thread(self._probe)
+
+    async def warm_up(self) -> None:
+        """Run the canaries and start the zygote of every family whose libraries are installed."""
+        report = await self.probe()
+        if not report.accepts_models:
+            return
+        installed = [
+            family
+            for family, extensions in families(self._children.registry).items()
+            if all(
+                importlib.util.find_spec(module.split(".")[0])
+                for extension in extensions
+                for module in self._registry.FORMATS[extension].preload
+            )
+        ]
+        await asyncio.gather(*(self._in_thread(partial(self._start, family)) for family in installed))
+
+    async def inspect(self, file: ModelFile) -> ModelDescription:
+        """Open the model once and say what it is.
+
+        Raises
+        ------
+        ModelRejected, MissingLibrary, UnsupportedFormat
+            What is wrong with the file, in words for the client.
+        ModelNotFound, TimedOut, SandboxUnavailable
+        """
+        answer = await self._in_thread(partial(self._answer, file, partial(Task, kind="inspect")))
+        return verdicts.description_of(answer.text)
+
+    async def predict(
+        self, file: ModelFile, features: Features, feature_columns: Sequence[str] | None, kind: OutputKind | None
+    ) -> Predictions:
+        """Ask the model about every row of `features` that is complete; the others get NaN.
+
+        Parameters
+        ----------
+        feature_columns
+            The columns that the model receives, in its order; None leaves the choice to the model file.
+        kind
+            What the user says that the predictions mean; None leaves it to the model file.
+
+        Raises
+        ------
+        InvalidInput
+            On `featureColumns` or `outputKind`.
+        ModelRejected, MissingLibrary, UnsupportedFormat, ModelNotFound, TimedOut, SandboxUnavailable
+        """
+        asked: NDArray[np.bool_] = np.asarray(np.isfinite(features.values).all(axis=1))
+        asked[: features.first_complete] = False
+        rows = features.values[asked]
+        task = partial(
+            Task,
+            kind="predict",
+            names=features.names,
+            requested=tuple(feature_columns) if feature_columns else None,
+            values=rows,
+            ranges=((0, len(rows)),) if len(rows) else (),
+            declared=kind,
+        )
+        answer = await self._in_thread(partial(self._answer, file, task))
+        meaning = verdicts.output_kind(answer.text)
+        verdicts.check_values(answer.values, meaning)
+        values: NDArray[np.float64] = np.full(len(features.values), np.nan)
+        values[asked] = answer.values
+        warnings = verdicts.description_of(answer.text).warnings
+        if not len(rows):
+            warnings += ("No bar has all features, so the model was not asked about any.",)
+        return Predictions(
+            values=values,
+            kind=meaning,
+            feature_columns=verdicts.chosen_columns(answer.text, features.names),
+            warnings=warnings,
+        )
+
+    async def close(self) -> None:
+        """End every zygote and child; calls that still run fail."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        await asyncio.to_thread(self._children.close)
+        await asyncio.to_thread(self._threads.shutdown)
+
+    async def _in_thread(self, work: Callable[[Call], Result]) -> Result:
+        call = Call()
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, work, call)
+        except asyncio.CancelledError:
+            call.cancel()
+            raise
+
+    def _answer(self, file: ModelFile, task: Callable[..., Task], call: Call) -> Answer:
+        extension = file.extension.lower()
+        family = self._registry.family_of(extension)
+        report = self._probe()
+        if report.refusal is not None:
+            raise SandboxUnavailable(f"model files cannot be opened safely on this server: {report.refusal}")
+        asked = task(family=family, extension=extension, layers=report.layers, model=file.path)
+        try:
+            with self._children.slot() as slot, laid_out(self._children, asked, slot, call) as ready:
+                outcome = self._children.run(ready, slot, call)
+        except FileNotFoundError as error:
+            raise ModelNotFound("the model file does not exist any more") from error
+        except ZygoteFailed as error:
+            _log.error("sandbox: %s", error)
+            raise SandboxUnavailable("the process that opens model files failed; try again") from error
+        except AnswerTampered as error:
+            raise verdicts.nonsense(error) from error
+        return verdicts.judge(outcome, expected_rows=asked.rows, deadline_s=self._children.deadline_s)
+
+    def _probe(self, _: Call | None = None) -> SandboxReport:
+        with self._report_lock:
+            if self._report is None:
+                try:
+                    self._report = try_layers(self._children, self._mode, self._enabled)
+                except (ZygoteFailed, AnswerTampered, ServiceError) as error:
+                    _log.error("sandbox: the canary attacks could not be run: %s", error)
+                    raise SandboxUnavailable("the process that opens model files cannot be started") from error
+            return self._report
+
+    def _start(self, family: str, _: Call) -> None:
+        try:
+            self._children.start(family)
+        except ZygoteFailed as error:
+            # The next request for this family tries again and then says so to its client.
+            _log.error("sandbox: %s", error)

@@ -1,0 +1,67 @@
+"""Where a child finds its model: a link to the memfd that it was given, or, where that will not do, a private folder.
+
+Libraries want a path, and Keras one with the right suffix. One folder of symbolic links, `model.onnx → /proc/self/fd/3`
+and so on, serves every child, for each sees its own descriptor behind the same link. What must lie on disk (what comes
+out of an archive; HDF5 files, whose library resolves links) goes into a folder of the child's own, gone when it is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+import weakref
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Final
+
+from src.sandbox.memory_files import MODEL_DESCRIPTOR
+
+_PREFIX: Final = "model-sandbox-"
+
+
+class StagingFolder:
+    """One server's folder for its children, in the machine's temporary folder; removed at the end of either."""
+
+    def __init__(self, suffixes: Iterable[str]) -> None:
+        _sweep_leftovers()
+        self._folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
+        # Children of another uid pass through it, but cannot list it.
+        self._folder.chmod(0o711)
+        for suffix in suffixes:
+            self.link(suffix).symlink_to(f"/proc/self/fd/{MODEL_DESCRIPTOR}")
+        self._remove = weakref.finalize(self, shutil.rmtree, str(self._folder), ignore_errors=True)
+
+    def link(self, suffix: str) -> Path:
+        """Return the path under which a child opens the model it was given."""
+        return self._folder / f"model{suffix}"
+
+    @contextlib.contextmanager
+    def private(self, uid: int | None) -> Iterator[Path]:
+        """Give an empty folder that only `uid` (None: the own one) and root may enter, and remove it afterwards."""
+        folder = Path(tempfile.mkdtemp(prefix="private-", dir=self._folder))
+        try:
+            if uid is not None:
+                os.chown(folder, uid, uid)
+            yield folder
+        finally:
+            shutil.rmtree(folder)
+
+    def close(self) -> None:
+        self._remove()
+
+
+def _sweep_leftovers() -> None:
+    """Remove the folders of servers that were killed: ours by name and owner, of a process that is no more."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        pid = folder.name.removeprefix(_PREFIX).partition("-")[0]
+        if pid.isdecimal() and not Path(f"/proc/{pid}").exists() and _is_own(folder):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_own(folder: Path) -> bool:
+    try:
+        return folder.lstat().st_uid == os.geteuid() and not folder.is_symlink()
+    except FileNotFoundError:
+        return False

@@ -1,0 +1,71 @@
+"""What a child is asked, how it ended, and the caller's right to call it off."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from src.domain.signals import OutputKind
+from src.sandbox.layers import Layer
+from src.sandbox.zygote_link import Child
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Task:
+    """What a child is asked: `values` [n, k] are the feature rows, `ranges` those to predict one by one."""
+
+    kind: Literal["inspect", "predict", "unpack", "attack"]
+    family: str
+    extension: str
+    layers: frozenset[Layer]
+    model: Path | None = None
+    names: tuple[str, ...] = ()
+    requested: tuple[str, ...] | None = None
+    values: NDArray[np.float64] | None = None
+    ranges: tuple[tuple[int, int], ...] = ()
+    declared: OutputKind | None = None
+    folder: Path | None = None
+    """The private folder of the child."""
+    laid_out: Path | None = None
+    """What is opened in the model file's place: a copy of it, or what came out of it."""
+    server_file: str = ""
+
+    @property
+    def rows(self) -> int:
+        """How many values the answer holds where the task succeeds."""
+        return sum(stop - start for start, stop in self.ranges)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How a child ended: `wait_status` of `os.waitpid`, None where it was killed at its deadline; `answer` unparsed."""
+
+    wait_status: int | None
+    answer: bytes
+
+
+class Call:
+    """One caller's wish, which may be withdrawn while its child runs."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._child: Child | None = None
+        self._is_cancelled = False
+
+    def watch(self, child: Child) -> None:
+        with self._lock:
+            self._child = child
+            if self._is_cancelled:
+                child.kill()
+
+    def cancel(self) -> None:
+        """Kill the child, now or as soon as there is one."""
+        with self._lock:
+            self._is_cancelled = True
+            if self._child is not None:
+                self._child.kill()

@@ -1,0 +1,199 @@
+"""From what a child left behind to what the service says: a description, predictions, or an error for the client."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+from collections.abc import Mapping
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from src.domain.errors import (
+    InvalidInput,
+    MissingLibrary,
+    ModelRejected,
+    SandboxUnavailable,
+    ServiceError,
+    TimedOut,
+    UnsupportedFormat,
+)
+from src.domain.model_files import ModelDescription
+from src.domain.signals import OutputKind
+from src.sandbox.hostile_text import clean
+from src.sandbox.layers import Layer
+from src.sandbox.tasks import Outcome
+from src.sandbox.wire import Answer, MalformedAnswer, Status, parse_answer
+
+_log: Final = logging.getLogger(__name__)
+
+_FIELDS: Final = frozenset({"featureColumns", "outputKind", "mlModelFile", "modelPath"})
+"""The only public fields that a child may blame."""
+_MOST_NAMES: Final = 10_000
+_MOST_WARNINGS: Final = 20
+_MOST_FEATURES: Final = 1_000_000
+_PROBABILITY_SLACK: Final = 1e-6
+"""float32 models exceed 0…1 by their rounding."""
+
+_SIGNAL_REASONS: Final[Mapping[int, str]] = {
+    signal.SIGKILL: "it used more processor time or memory than a model may",
+    signal.SIGXCPU: "it used more processor time than a model may",
+    signal.SIGXFSZ: "it tried to write a file",
+    signal.SIGSYS: "it made a system call that no model needs",
+    signal.SIGSEGV: "it crashed (invalid memory access)",
+    signal.SIGBUS: "it crashed (bus error)",
+    signal.SIGABRT: "its library aborted",
+    signal.SIGILL: "it crashed (illegal instruction)",
+    signal.SIGFPE: "it crashed (arithmetic error)",
+}
+
+
+def judge(outcome: Outcome, *, expected_rows: int, deadline_s: float) -> Answer:
+    """Return the answer of a child that did its task.
+
+    Raises
+    ------
+    TimedOut
+        Where it was killed at its deadline.
+    SandboxUnavailable
+        Where it found its own layers wanting and opened nothing.
+    ModelRejected, MissingLibrary, UnsupportedFormat, InvalidInput
+        What it reported, or how it died.
+    """
+    if outcome.wait_status is None:
+        raise TimedOut(f"the model took longer than the {deadline_s:g} seconds that it may take")
+    try:
+        answer = parse_answer(outcome.answer, expected_rows)
+    except MalformedAnswer as error:
+        raise nonsense(error) from error
+    if outcome.wait_status != 0 or answer is None:
+        raise death_reason(outcome.wait_status)
+    if answer.status is Status.SANDBOX_BROKEN:
+        _log.error("sandbox: a child found its layers wanting: %s", missing_layers(answer.text))
+        raise SandboxUnavailable("model files cannot be opened safely on this server: a layer of the sandbox failed")
+    if answer.status is not Status.DONE:
+        raise client_error(answer.status, answer.text)
+    return answer
+
+
+def nonsense(error: Exception) -> ModelRejected:
+    """Build the error for an answer that no honest child leaves; what is wrong with it goes to the log."""
+    _log.warning("sandbox: a model's answer is malformed: %s", clean(str(error)))
+    return ModelRejected("the model file was stopped: it left an answer that no model gives", field="mlModelFile")
+
+
+def death_reason(wait_status: int) -> ModelRejected:
+    """Build the error for a child that ended without an answer."""
+    if os.WIFSIGNALED(wait_status):
+        number = os.WTERMSIG(wait_status)
+        reason = _SIGNAL_REASONS.get(number, f"it ended by signal {number}")
+    else:
+        reason = "it ended the process before it had answered"
+    return ModelRejected(f"the model file was stopped: {reason}", field="mlModelFile")
+
+
+def client_error(status: Status, text: Mapping[str, Any]) -> ServiceError:
+    """Build the error that the child reported, in cleaned words; `status` is neither DONE nor SANDBOX_BROKEN."""
+    message = clean(text.get("message")) or "the model file cannot be used; it gave no reason"
+    field = text.get("field")
+    public_field = field if isinstance(field, str) and field in _FIELDS else None
+    if status is Status.MISSING_LIBRARY:
+        return MissingLibrary(message)
+    if status is Status.UNSUPPORTED_FORMAT:
+        return UnsupportedFormat(message)
+    if status is Status.INVALID_INPUT:
+        return InvalidInput(message, field=public_field)
+    return ModelRejected(message, field=public_field or "mlModelFile")
+
+
+def description_of(text: Mapping[str, Any]) -> ModelDescription:
+    """Read the description that the child gave; raises ModelRejected where a part of it is not what it may be."""
+    try:
+        return _description(text.get("description"))
+    except MalformedAnswer as error:
+        raise nonsense(error) from error
+
+
+def _description(given: object) -> ModelDescription:
+    if not isinstance(given, dict):
+        raise MalformedAnswer("no description")
+    n_features = given.get("n_features")
+    if n_features is not None and not (type(n_features) is int and 0 < n_features <= _MOST_FEATURES):
+        raise MalformedAnswer("n_features is not a count")
+    names = given.get("feature_names")
+    details = given.get("details")
+    return ModelDescription(
+        format=clean(given.get("format"), 40),
+        library=clean(given.get("library"), 80),
+        library_version=clean(given.get("library_version"), 40) or None,
+        n_features=n_features,
+        feature_names=None if names is None else _lines(names, _MOST_NAMES),
+        output_kind=None if given.get("output_kind") is None else _kind(given["output_kind"]),
+        warnings=_lines(given.get("warnings", []), _MOST_WARNINGS),
+        details={
+            clean(name, 40): clean(value, 200)
+            for name, value in list(details.items() if isinstance(details, dict) else ())[:_MOST_WARNINGS]
+        },
+    )
+
+
+def output_kind(text: Mapping[str, Any]) -> OutputKind:
+    """Return what the predictions mean; raises ModelRejected where the child said what no model says."""
+    try:
+        return _kind(text.get("kind"))
+    except MalformedAnswer as error:
+        raise nonsense(error) from error
+
+
+def chosen_columns(text: Mapping[str, Any], known: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the feature columns that the model was given; raises ModelRejected where the child names others."""
+    columns = text.get("columns")
+    if not isinstance(columns, list) or not all(column in known for column in columns):
+        raise nonsense(MalformedAnswer("the columns are not those of the features"))
+    return tuple(columns)
+
+
+def check_values(values: NDArray[np.float64], kind: OutputKind) -> None:
+    """Refuse numbers that cannot be what `kind` says.
+
+    Raises
+    ------
+    ModelRejected
+        Naming the first row that does not fit, counted among the rows that were predicted.
+    """
+    if kind is OutputKind.PROBABILITY:
+        fits = (values >= -_PROBABILITY_SLACK) & (values <= 1 + _PROBABILITY_SLACK)
+        allowed = "from 0 to 1"
+    elif kind is OutputKind.BINARY_LABEL:
+        fits, allowed = np.isin(values, (0.0, 1.0)), "0 or 1"
+    elif kind is OutputKind.SIGNED_LABEL:
+        fits, allowed = np.isin(values, (-1.0, 0.0, 1.0)), "-1, 0 or 1"
+    else:
+        return
+    if not fits.all():
+        row = int(np.argmin(fits))
+        raise ModelRejected(
+            f"outputKind is {kind.value}, so predictions must be {allowed}; the model says {values[row]:g} (row {row})",
+            field="outputKind",
+        )
+
+
+def missing_layers(text: Mapping[str, Any]) -> dict[Layer, str]:
+    """Return which layers a child found wanting, with cleaned reasons."""
+    missing = text.get("missing")
+    pairs = missing.items() if isinstance(missing, dict) else ()
+    return {Layer(layer): clean(reason, 300) for layer, reason in pairs if layer in Layer.__members__.values()}
+
+
+def _lines(value: object, most: int) -> tuple[str, ...]:
+    if not isinstance(value, list) or len(value) > most:
+        raise MalformedAnswer("a list of words is not one, or too long")
+    return tuple(clean(item, 200) for item in value)
+
+
+def _kind(value: object) -> OutputKind:
+    if value not in OutputKind.__members__.values():
+        raise MalformedAnswer("unknown output kind")
+    return OutputKind(str(value))

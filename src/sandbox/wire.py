@@ -1,0 +1,193 @@
+"""What server and child say to each other: two plain layouts in memory files, parsed with every number checked.
+
+Job (server → child), read-only:    magic, length of the JSON, JSON, padding to 64, float64 values row by row.
+Answer (child → server), fixed size: magic, status, length of the JSON, rows; float64 values; JSON of at most 64 KiB.
+
+The child is hostile, so the answer is data and never code: no pickle, sizes checked against what was asked for.
+"""
+
+from __future__ import annotations
+
+import json
+import mmap
+import struct
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from enum import IntEnum
+from typing import Any, Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from src.domain.signals import OutputKind
+from src.sandbox.layers import Layer
+from src.sandbox.limits import Limits
+from src.sandbox.memory_files import sealed_bytes
+
+_ALIGNMENT: Final = 64
+_JOB_MAGIC: Final = b"BTjob\x00\x00\x01"
+_JOB_HEADER: Final = struct.Struct("<8sQ")
+_ANSWER_MAGIC: Final = b"BTans\x00\x00\x01"
+_ANSWER_HEADER: Final = struct.Struct("<8sIIQ")
+_TEXT_BYTES: Final = 64 * 1024
+
+
+class Status(IntEnum):
+    """How a job ended, in the child's words."""
+
+    DONE = 1
+    REJECTED = 2
+    INVALID_INPUT = 3
+    MISSING_LIBRARY = 4
+    UNSUPPORTED_FORMAT = 5
+    SANDBOX_BROKEN = 6
+
+
+class MalformedAnswer(Exception):
+    """The answer does not follow the layout; the message is for the log."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """What one child is to do.
+
+    `ranges` are the row ranges to predict one by one, each seen by the model as if there were no other rows.
+    `declared` is what the user says the predictions mean. `folder` is where an archive is unpacked. `server_file` is a
+    file that only the server may read (for the canaries).
+    """
+
+    task: Literal["inspect", "predict", "unpack", "attack"]
+    registry: str
+    extension: str
+    model_path: str
+    layers: tuple[Layer, ...]
+    limits: Limits
+    uid: int | None
+    capabilities: tuple[int, ...] = ()
+    readable: tuple[str, ...]
+    names: tuple[str, ...] = ()
+    requested: tuple[str, ...] | None = None
+    ranges: tuple[tuple[int, int], ...] = ()
+    declared: OutputKind | None = None
+    folder: str | None = None
+    server_file: str = ""
+
+    @property
+    def answer_rows(self) -> int:
+        return sum(stop - start for start, stop in self.ranges)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Answer:
+    """What a child left behind: `values` [rows] float64, finite; `text` is unproven."""
+
+    status: Status
+    values: NDArray[np.float64]
+    text: Mapping[str, Any] = field(default_factory=dict)
+
+
+def answer_size(rows: int) -> int:
+    """Return the bytes that an answer with room for `rows` values takes."""
+    return _ALIGNMENT + 8 * rows + _TEXT_BYTES
+
+
+def write_job(job: Job, values: NDArray[np.float64] | None = None) -> int:
+    """Return a descriptor of a sealed memfd with the job and its feature rows [n, k]."""
+    text = json.dumps(asdict(job)).encode()
+    head = _JOB_HEADER.pack(_JOB_MAGIC, len(text)) + text
+    padding = b"\0" * (-len(head) % _ALIGNMENT)
+    table = np.zeros((0, 0)) if values is None else np.ascontiguousarray(values, dtype="<f8")
+    # An empty array has no buffer to cast.
+    return sealed_bytes(head + padding, table.data if table.size else b"")
+
+
+def read_job(descriptor: int, size: int) -> tuple[Job, NDArray[np.float64]]:
+    """Return the job and its feature rows [n, k], read-only; it comes from the server and is believed."""
+    content = mmap.mmap(descriptor, size, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ)
+    magic, length = _JOB_HEADER.unpack_from(content)
+    if magic != _JOB_MAGIC:
+        raise ValueError("not a job")
+    start = _JOB_HEADER.size
+    fields = json.loads(content[start : start + length])
+    job = Job(
+        **fields
+        | {
+            "layers": tuple(Layer(name) for name in fields["layers"]),
+            "limits": Limits(**fields["limits"]),
+            "capabilities": tuple(fields["capabilities"]),
+            "readable": tuple(fields["readable"]),
+            "names": tuple(fields["names"]),
+            "requested": None if fields["requested"] is None else tuple(fields["requested"]),
+            "ranges": tuple((first, last) for first, last in fields["ranges"]),
+            "declared": None if fields["declared"] is None else OutputKind(fields["declared"]),
+        }
+    )
+    offset = start + length + (-(start + length) % _ALIGNMENT)
+    values = np.frombuffer(content, dtype="<f8", offset=offset) if offset < size else np.zeros(0)
+    return job, values.reshape(-1, max(1, len(job.names)))
+
+
+def write_answer(
+    memory: mmap.mmap, status: Status, text: Mapping[str, object], values: Sequence[NDArray[np.float64]] = ()
+) -> None:
+    """Fill the answer; its magic comes last, so that a child killed half-way leaves none.
+
+    Raises
+    ------
+    ValueError
+        Where the values or the text do not fit.
+    """
+    encoded = json.dumps(text).encode()
+    if len(encoded) > _TEXT_BYTES:
+        raise ValueError(f"the answer's text takes {len(encoded)} bytes; {_TEXT_BYTES} are allowed")
+    rows = sum(len(part) for part in values)
+    if answer_size(rows) > len(memory):
+        raise ValueError(f"{rows} values do not fit the answer")
+    at = _ALIGNMENT
+    for part in values:
+        packed = np.ascontiguousarray(part, dtype="<f8").tobytes()
+        memory[at : at + len(packed)] = packed
+        at += len(packed)
+    memory[at : at + len(encoded)] = encoded
+    memory[: _ANSWER_HEADER.size] = _ANSWER_HEADER.pack(_ANSWER_MAGIC, status, len(encoded), rows)
+
+
+def parse_answer(content: bytes, expected_rows: int) -> Answer | None:
+    """Read an answer that a hostile child may have written; None where it wrote none.
+
+    Raises
+    ------
+    MalformedAnswer
+        Where any number, size or text in it is not what it may be, or a value is not finite.
+    """
+    if content[: len(_ANSWER_MAGIC)] == b"\0" * len(_ANSWER_MAGIC):
+        return None
+    magic, code, text_length, rows = _ANSWER_HEADER.unpack_from(content)
+    if magic != _ANSWER_MAGIC:
+        raise MalformedAnswer("wrong magic")
+    if code not in Status.__members__.values():
+        raise MalformedAnswer(f"unknown status {code}")
+    status = Status(code)
+    if rows != (expected_rows if status is Status.DONE else 0):
+        raise MalformedAnswer(f"{rows} rows, expected {expected_rows}")
+    text_start = _ALIGNMENT + 8 * rows
+    if text_length > _TEXT_BYTES or text_start + text_length > len(content):
+        raise MalformedAnswer(f"a text of {text_length} bytes")
+    values = np.frombuffer(content, dtype="<f8", count=rows, offset=_ALIGNMENT)
+    if not np.isfinite(values).all():
+        raise MalformedAnswer("a value that is not finite")
+    return Answer(status=status, values=values, text=_parse_text(content[text_start : text_start + text_length]))
+
+
+def _parse_text(encoded: bytes) -> Mapping[str, Any]:
+    try:
+        text = json.loads(encoded.decode("utf-8"), parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise MalformedAnswer(f"its text is not JSON: {error}") from error
+    if not isinstance(text, dict):
+        raise MalformedAnswer("its text is not an object")
+    return text
+
+
+def _refuse_constant(name: str) -> object:
+    raise ValueError(f"{name} is not JSON")

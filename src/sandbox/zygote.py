@@ -1,0 +1,164 @@
+"""The zygote: a clean process of one model family, its libraries imported, that forks a child for each job.
+
+It starts with an environment of its own making, gives up root before it imports anything of the family, and reads
+nothing but the server's word "fork". It ends when the server does: the channel then reads as closed, and its children
+die with it.
+
+Talk on the channel, one packet each: zygote → `{"pid", …}` once when ready, or `{"error"}`; server → `fork` with four
+descriptors (model, job, answer, a pipe for the child's end); zygote → the child's pid with its pidfd. When the child
+has ended, its wait status goes into the pipe as four bytes.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import importlib.abc
+import json
+import os
+import select
+import signal
+import socket
+import struct
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Final
+
+from src.sandbox import huge_pages, identity, worker
+from src.sandbox.layers import LayerMissing
+
+FORK: Final = b"fork"
+DESCRIPTORS_PER_JOB: Final = 4
+WAIT_STATUS: Final = struct.Struct("<i")
+
+
+class Zygote:
+    """Forks children for the server behind `channel` until that closes."""
+
+    def __init__(self, channel: socket.socket) -> None:
+        self._channel = channel
+        self._pid = os.getpid()
+        self._poll = select.poll()
+        self._poll.register(channel, select.POLLIN)
+        self._ends: dict[int, tuple[int, int]] = {}
+        """pidfd → (pid, pipe for the wait status)"""
+
+    def serve(self) -> None:
+        """Fork at each word of the server; return when it has closed the channel."""
+        is_open = True
+        while is_open:
+            for descriptor, _ in self._poll.poll():
+                if descriptor == self._channel.fileno():
+                    is_open = self._fork()
+                else:
+                    self._report_end(descriptor)
+
+    def _fork(self) -> bool:
+        word, descriptors, _, _ = socket.recv_fds(self._channel, len(FORK), DESCRIPTORS_PER_JOB)
+        if not word:
+            return False
+        if word != FORK or len(descriptors) != DESCRIPTORS_PER_JOB:
+            raise RuntimeError(f"unknown word {word!r} with {len(descriptors)} descriptors")
+        model, job, answer, end = descriptors
+        try:
+            pid = os.fork()
+            if pid == 0:
+                self._become_child(model, job, answer)
+            pidfd = os.pidfd_open(pid)
+        except OSError as error:
+            os.close(end)
+            self._channel.send(str(error).encode())
+        else:
+            self._ends[pidfd] = (pid, end)
+            self._poll.register(pidfd, select.POLLIN)
+            socket.send_fds(self._channel, [str(pid).encode()], [pidfd])
+        finally:
+            for descriptor in (model, job, answer):
+                os.close(descriptor)
+        return True
+
+    def _become_child(self, model: int, job: int, answer: int) -> None:
+        try:
+            worker.run(self._pid, model, job, answer)
+        finally:
+            # Whatever happens, a child never returns into the zygote's loop.
+            os._exit(3)
+
+    def _report_end(self, pidfd: int) -> None:
+        pid, end = self._ends.pop(pidfd)
+        self._poll.unregister(pidfd)
+        _, status = os.waitpid(pid, 0)
+        os.close(pidfd)
+        try:
+            os.write(end, WAIT_STATUS.pack(status))
+        except BrokenPipeError:
+            pass  # the server has stopped waiting for this child
+        finally:
+            os.close(end)
+
+
+class _Hider(importlib.abc.MetaPathFinder):
+    """Makes modules look as if they were not installed, here and in every child."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._names = frozenset(names)
+
+    def find_spec(self, fullname: str, *_: object) -> None:
+        if fullname.partition(".")[0] in self._names:
+            raise ModuleNotFoundError(f"No module named {fullname!r}", name=fullname)
+
+
+def main() -> None:
+    """Run as the zygote that the JSON object in the first argument describes."""
+    options: dict[str, Any] = json.loads(sys.argv[1])
+    channel = socket.socket(fileno=options["channel"])
+    try:
+        greeting = _prepare(options)
+    except Exception as error:  # noqa: BLE001 - whatever stops it, the server must hear of it
+        channel.send(json.dumps({"error": f"{type(error).__name__}: {error}"[:500]}).encode())
+        return
+    # What exists now is shared with every child; without this a collection would copy its pages.
+    gc.collect()
+    gc.freeze()
+    huge_pages.collapse()
+    channel.send(json.dumps(greeting).encode())
+    Zygote(channel).serve()
+    os._exit(0)  # nothing of the libraries needs an orderly end
+
+
+def _prepare(options: dict[str, Any]) -> dict[str, Any]:
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    greeting: dict[str, Any] = {"pid": os.getpid()}
+    _be_killed_first_when_memory_is_short()
+    if options["uid"] is not None:
+        try:
+            identity.take_uid(options["uid"], capabilities=options["capabilities"])
+        except LayerMissing as error:
+            greeting["uid_missing"] = error.reason
+    identity.forbid_inspection()
+    identity.forbid_new_privileges()
+    registry = importlib.import_module(options["registry"])
+    sys.meta_path.insert(0, _Hider(registry.HIDDEN_MODULES))
+    for module in _modules_of(registry, options["family"]):
+        try:
+            importlib.import_module(module)
+        except ImportError:
+            # The child will say which library a model lacks, and how to install it.
+            greeting.setdefault("not_installed", []).append(module)
+    # A fork has the calling thread only: a library's sleeping thread is missed by nobody, a working one might be.
+    greeting["threads"] = len(list(Path("/proc/self/task").iterdir()))
+    return greeting
+
+
+def _modules_of(registry: Any, family: str) -> list[str]:
+    entries = [entry for entry in registry.FORMATS.values() if entry.family == family]
+    return list(dict.fromkeys(module for entry in entries for module in entry.preload))
+
+
+def _be_killed_first_when_memory_is_short() -> None:
+    try:
+        Path("/proc/self/oom_score_adj").write_text("1000")
+    except OSError:
+        return  # some containers mount /proc read-only; the limits still hold

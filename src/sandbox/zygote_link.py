@@ -1,0 +1,192 @@
+"""The server's side of one zygote: start it, have it fork, wait for a child's end or bring it about."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from src.sandbox.zygote import FORK, WAIT_STATUS
+
+_START_SECONDS: Final = 120.0
+_FORK_SECONDS: Final = 30.0
+_PACKET_BYTES: Final = 4096
+_BOOT: Final = "import sys; sys.path.insert(0, {root!r}); from src.sandbox.zygote import main; main()"
+_ENVIRONMENT: Final = {
+    "LANG": "C.UTF-8",
+    # Sets in a model are walked in the same order in every run, so that the same request gives the same bits.
+    "PYTHONHASHSEED": "0",
+    "HOME": "/nonexistent",
+    # No named semaphores: they are files, and a child writes none. joblib then computes in one thread.
+    "JOBLIB_MULTIPROCESSING": "0",
+    "HDF5_USE_FILE_LOCKING": "FALSE",
+}
+_FROM_SERVER: Final = ("LD_LIBRARY_PATH", "TZ")
+"""All that a zygote sees of the server's environment: where the interpreter finds its C libraries, and the zone."""
+
+
+class ZygoteFailed(Exception):
+    """The zygote did not start, or is gone; the message is for the operator."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ZygoteOptions:
+    """How a zygote is to be: see `zygote.main`."""
+
+    family: str
+    registry: str
+    source_root: Path
+    uid: int | None
+    capabilities: tuple[int, ...]
+    environment: Mapping[str, str]
+    """What the family's libraries want to find there."""
+
+
+class Child:
+    """A forked child: its pid, its pidfd, and the pipe that tells how it ended."""
+
+    def __init__(self, pid: int, pidfd: int, end: int) -> None:
+        self.pid = pid
+        self._pidfd = pidfd
+        self._end = end
+        self._lock = threading.Lock()
+        self._is_closed = False
+
+    def wait(self, seconds: float) -> int | None:
+        """Wait until the child has ended; return its wait status (of `os.waitpid`), None where the time is up first.
+
+        Raises
+        ------
+        ZygoteFailed
+            Where the zygote died, and with it the child.
+        """
+        poll = select.poll()
+        poll.register(self._end, select.POLLIN | select.POLLHUP)
+        if not poll.poll(max(0.0, seconds) * 1000):
+            return None
+        report = os.read(self._end, WAIT_STATUS.size)
+        if len(report) != WAIT_STATUS.size:
+            raise ZygoteFailed("it died while a model was running")
+        status: int = WAIT_STATUS.unpack(report)[0]
+        return status
+
+    def kill(self) -> None:
+        """Kill it with SIGKILL, from any thread; nothing happens where it has ended."""
+        with self._lock:
+            if not self._is_closed:
+                with contextlib.suppress(ProcessLookupError):
+                    signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+
+    def close(self) -> None:
+        """Release the descriptors; the child must have ended."""
+        with self._lock:
+            if not self._is_closed:
+                self._is_closed = True
+                os.close(self._pidfd)
+                os.close(self._end)
+
+
+class ZygoteLink:
+    """One running zygote; every method may be called from any thread."""
+
+    def __init__(self, options: ZygoteOptions) -> None:
+        """Start it and wait until it is ready; raises ZygoteFailed."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._channel = ours
+        self._lock = threading.Lock()
+        arguments = {
+            "channel": theirs.fileno(),
+            "family": options.family,
+            "registry": options.registry,
+            "uid": options.uid,
+            "capabilities": options.capabilities,
+        }
+        environment = (
+            _ENVIRONMENT
+            | dict(options.environment)
+            | {name: os.environ[name] for name in _FROM_SERVER if name in os.environ}
+        )
+        try:
+            self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and code
+                [sys.executable, "-s", "-P", "-c", _BOOT.format(root=str(options.source_root)), json.dumps(arguments)],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                pass_fds=(theirs.fileno(),),
+                env=environment,
+                cwd="/",
+                start_new_session=True,
+            )
+        except OSError as error:
+            ours.close()
+            raise ZygoteFailed(f"cannot be started: {error}") from error
+        finally:
+            theirs.close()
+        try:
+            self.greeting = self._read_greeting(options.family)
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def fork(self, descriptors: Sequence[int]) -> Child:
+        """Fork a child on (model, job, answer); the descriptors stay the caller's.
+
+        Raises
+        ------
+        ZygoteFailed
+            Where the zygote is gone or cannot fork.
+        """
+        end_here, end_there = os.pipe2(os.O_CLOEXEC)
+        try:
+            with self._lock:
+                socket.send_fds(self._channel, [FORK], [*descriptors, end_there])
+                reply, received, _, _ = socket.recv_fds(self._channel, _PACKET_BYTES, 1)
+        except OSError as error:
+            os.close(end_here)
+            raise ZygoteFailed(f"it is gone: {error.strerror}") from error
+        finally:
+            os.close(end_there)
+        if not received:
+            os.close(end_here)
+            raise ZygoteFailed(f"it cannot fork: {reply.decode(errors='replace') or 'it is gone'}")
+        os.set_inheritable(received[0], False)
+        return Child(int(reply), received[0], end_here)
+
+    def close(self) -> None:
+        """End the zygote and its children, and wait until it has."""
+        self._channel.close()
+        try:
+            self._process.wait(timeout=2.0)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def _read_greeting(self, family: str) -> dict[str, Any]:
+        self._channel.settimeout(_START_SECONDS)
+        started = time.monotonic()
+        try:
+            packet = self._channel.recv(_PACKET_BYTES)
+        except TimeoutError as error:
+            raise ZygoteFailed(f"{family}: not ready after {time.monotonic() - started:.0f} s") from error
+        self._channel.settimeout(_FORK_SECONDS)
+        if not packet:
+            raise ZygoteFailed(f"{family}: ended while starting (exit status {self._process.wait()})")
+        greeting: dict[str, Any] = json.loads(packet)
+        if "error" in greeting:
+            raise ZygoteFailed(f"{family}: {greeting['error']}")
+        return greeting

@@ -1,0 +1,93 @@
+"""A registry of formats for tests of the sandbox alone: pickles, opened as carelessly as can be."""
+
+from __future__ import annotations
+
+import pickle
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from src.domain.errors import MissingLibrary, ModelRejected, UnsupportedFormat
+from src.domain.model_files import ModelDescription
+from src.domain.signals import OutputKind
+from src.ports import Predictor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FormatEntry:
+    family: str
+    module: str
+    preload: tuple[str, ...]
+    may_be_archive: bool = False
+
+
+ENVIRONMENT: Mapping[str, str] = {"OPENBLAS_NUM_THREADS": "1"}
+HIDDEN_MODULES = ("pyarrow",)
+
+FORMATS: Mapping[str, FormatEntry] = {
+    ".pkl": FormatEntry(family="plain", module=__name__, preload=("pickle",)),
+    ".zip": FormatEntry(family="plain", module=__name__, preload=(), may_be_archive=True),
+    ".other": FormatEntry(family="other", module=__name__, preload=()),
+    ".absent": FormatEntry(family="absent", module=__name__, preload=("a_library_that_is_not_installed",)),
+}
+
+
+def family_of(extension: str) -> str:
+    if extension not in FORMATS:
+        raise UnsupportedFormat(f"{extension} is not a model format")
+    return FORMATS[extension].family
+
+
+class LinearModel:
+    """Honest: weighs its inputs."""
+
+    def __init__(self, weights: tuple[float, ...], names: tuple[str, ...] | None = None) -> None:
+        self.weights = weights
+        self.names = names
+
+    def predict(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
+        return features @ np.asarray(self.weights)
+
+
+class _Predictor:
+    def __init__(self, model: Any) -> None:
+        self._model = model
+        self.description = ModelDescription(
+            format="pickle",
+            library="tests",
+            library_version="1",
+            n_features=len(model.weights),
+            feature_names=model.names,
+            output_kind=getattr(model, "kind", OutputKind.VALUE),
+            warnings=getattr(model, "warnings", ()),
+        )
+
+    def predict(
+        self, features: NDArray[np.float64], names: tuple[str, ...], declared: OutputKind | None = None
+    ) -> tuple[NDArray[np.float64], OutputKind]:
+        return self._model.predict(features), declared or self.description.output_kind or OutputKind.VALUE
+
+
+def prepare(file: Path, extension: str, folder: Path) -> Path:
+    with zipfile.ZipFile(file) as archive:
+        if "elsewhere" in archive.namelist():
+            Path(archive.read("elsewhere").decode()).write_text("x")
+        (folder / "unpacked").mkdir()
+        for name in ("model.pkl", "note"):
+            (folder / "unpacked" / name).write_bytes(archive.read(name))
+    return folder / "unpacked"
+
+
+def load_model(path: Path, extension: str) -> Predictor:
+    if extension == ".absent":
+        raise MissingLibrary("install it with: pip install something")
+    with (path / "model.pkl" if extension == ".zip" else path).open("rb") as file:
+        model = pickle.load(file)
+    if not hasattr(model, "predict"):
+        raise ModelRejected(f"the file holds a {type(model).__name__}, not a model", field="mlModelFile")
+    return _Predictor(model)

@@ -1,0 +1,99 @@
+"""Who a child is: its own session and descriptors, and a user of its own where the server is root."""
+
+from __future__ import annotations
+
+import os
+import pwd
+
+import pytest
+
+from src.sandbox import identity
+from src.sandbox.layers import Layer
+from src.sandbox.zygote_link import _ENVIRONMENT, _FROM_SERVER
+from tests.security import plain_formats
+from tests.security.hostile import Laboratory
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root has another uid to give")
+
+OPEN_DESCRIPTORS = """
+def target(descriptor):
+    try:
+        return os.readlink(f"/proc/self/fd/{descriptor}")
+    except OSError:
+        return None
+own = (None, "/dev/null", "/memfd:model (deleted)", "/memfd:answer (deleted)")
+report(f"foreign {[d for d in range(64) if target(d) not in own]}")
+"""
+
+
+def test_a_child_has_no_descriptor_but_its_own(lab: Laboratory) -> None:
+    assert "foreign []" in lab.run(OPEN_DESCRIPTORS)
+
+
+def test_without_its_session_it_has_those_of_the_zygote(lab: Laboratory) -> None:
+    found = lab.run(OPEN_DESCRIPTORS, without={Layer.SESSION})
+    assert "foreign [" in found
+    assert "foreign []" not in found
+
+
+def test_a_child_is_in_a_session_of_its_own(lab: Laboratory) -> None:
+    source = "report(os.getsid(0) == os.getpid())"
+    assert "reports: True" in lab.run(source)
+    assert "reports: False" in lab.run(source, without={Layer.SESSION})
+
+
+def test_a_child_cannot_be_inspected_nor_make_itself_so(lab: Laboratory) -> None:
+    source = """
+from src.sandbox.kernel import prctl
+try:
+    prctl(4, 1)
+except OSError:
+    pass
+report(prctl(3))
+"""
+    assert "reports: 0" in lab.run(source)
+
+
+def test_the_environment_holds_nothing_of_the_servers(lab: Laboratory) -> None:
+    assert "HOME" in os.environ
+    found = lab.run("report(sorted(os.environ))")
+    names = set(found.partition("[")[2].rstrip("]").replace("'", "").split(", "))
+    assert "HOME" in names
+    assert names <= {*_ENVIRONMENT, *_FROM_SERVER, *plain_formats.ENVIRONMENT}
+
+
+@needs_root
+def test_a_child_has_an_unused_uid_and_no_way_back(lab: Laboratory) -> None:
+    found = lab.run("report(sorted({*os.getresuid(), *os.getresgid(), *os.getgroups()}))")
+    uid = int(found.rpartition("[")[2].rstrip("]"))
+    assert uid not in {account.pw_uid for account in pwd.getpwall()}
+    assert uid == lab.children.uid_of(0)
+    back = "attempt(lambda: os.setuid(0))"
+    assert "stopped by PermissionError" in lab.run(back)
+    assert "stopped by PermissionError" in lab.run(back, without={Layer.SECCOMP})
+
+
+@needs_root
+def test_without_its_uid_a_child_could_signal_its_zygote(lab: Laboratory) -> None:
+    """Seccomp and Landlock stop it too; without those the uid must hold."""
+    source = "attempt(lambda: os.kill(os.getppid(), 0))"
+    others = {Layer.SECCOMP, Layer.LANDLOCK}
+    assert "stopped by PermissionError" in lab.run(source, without=others)
+    assert "got None" in lab.run(source, without=others | {Layer.UID})
+
+
+@needs_root
+def test_a_child_has_no_capability_with_or_without_a_uid(lab: Laboratory) -> None:
+    source = "report([line for line in open('/proc/self/status') if line.startswith('CapEff')])"
+    read_any = 1 << identity.CAP_DAC_READ_SEARCH
+    for without in (set(), {Layer.UID}):
+        found = lab.run(source, without={Layer.LANDLOCK, *without})
+        assert int(found.partition("\\t")[2][:16], 16) in (0, read_any)
+
+
+@needs_root
+def test_unused_uids_are_unused_and_neighbours() -> None:
+    uids = identity.unused_uids(5)
+    assert len(uids) == 5
+    assert uids.step == 1
+    assert not {account.pw_uid for account in pwd.getpwall()} & set(uids)

@@ -1,0 +1,76 @@
+"""Which files a child can reach, with Landlock and without."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from src.sandbox import landlock
+from src.sandbox.layers import Layer
+from tests.security.hostile import ROOT, Laboratory
+
+pytestmark = pytest.mark.skipif(landlock.abi_version() < 1, reason="this kernel has no Landlock")
+
+
+def reading(path: Path | str) -> str:
+    return f"attempt(lambda: open({str(path)!r}).read()[:20])"
+
+
+def test_a_file_that_anyone_may_read_is_closed(lab: Laboratory, tmp_path: Path) -> None:
+    assert "stopped by PermissionError" in lab.run(reading("/proc/version"))
+
+
+def test_without_landlock_it_is_open(lab: Laboratory) -> None:
+    assert "got 'Linux version" in lab.run(reading("/proc/version"), without={Layer.LANDLOCK})
+
+
+@pytest.mark.parametrize("path", ["/proc/self/environ", "/proc/self/status", "/etc/passwd", "/etc/hostname"])
+def test_the_machine_is_hidden(lab: Laboratory, path: str) -> None:
+    assert "stopped by PermissionError" in lab.run(reading(path))
+
+
+def test_the_servers_environment_is_closed(lab: Laboratory) -> None:
+    assert "stopped by PermissionError" in lab.run(reading(f"/proc/{os.getpid()}/environ"))
+
+
+def test_folders_cannot_be_listed(lab: Laboratory) -> None:
+    assert "stopped by PermissionError" in lab.run("attempt(lambda: os.listdir('/'))")
+    assert "got ['" in lab.run("attempt(lambda: os.listdir('/'))", without={Layer.LANDLOCK})
+
+
+def test_the_project_is_hidden_but_for_its_code(lab: Laboratory) -> None:
+    assert "stopped by PermissionError" in lab.run(reading(ROOT / "pyproject.toml"))
+    assert "got" in lab.run(reading(ROOT / "src" / "ports.py"))
+
+
+def test_libraries_can_be_imported_late(lab: Laboratory) -> None:
+    assert "got 'calendar'" in lab.run(
+        "import importlib; attempt(lambda: importlib.import_module('calendar').__name__)"
+    )
+
+
+def test_writing_stops_at_landlock_even_without_seccomp(lab: Laboratory) -> None:
+    # The uid is left out too, for a folder that anyone may write must stay as it is.
+    target = f"/tmp/landlock-test-{os.getpid()}"
+    write = f"attempt(lambda: open({target!r}, 'w').name)"
+    alone = {Layer.SECCOMP, Layer.UID, Layer.LIMITS}
+    assert "stopped by PermissionError" in lab.run(write, without=alone)
+    assert not Path(target).exists()
+    try:
+        assert "got '" in lab.run(write, without=alone | {Layer.LANDLOCK})
+    finally:
+        Path(target).unlink(missing_ok=True)
+
+
+def test_programs_cannot_be_run_even_without_seccomp(lab: Laboratory) -> None:
+    run = "attempt(lambda: os.posix_spawn('/bin/true', ['true'], {}))"
+    assert "stopped by PermissionError" in lab.run(run, without={Layer.SECCOMP, Layer.LIMITS})
+
+
+def test_the_library_paths_leave_out_storage_and_settings() -> None:
+    paths = landlock.library_paths(ROOT)
+    assert str(ROOT) not in paths
+    assert str(ROOT / "src") in paths
+    assert not any(Path(path) == parent for path in paths for parent in ROOT.parents)

@@ -1,0 +1,87 @@
+"""Memory files: sealed where they go in, of fixed size where they come out; and the folder children find models in."""
+
+from __future__ import annotations
+
+import mmap
+import os
+from pathlib import Path
+
+import pytest
+
+from src.sandbox import memory_files
+from src.sandbox.staging import StagingFolder
+
+
+def test_a_copy_is_complete_and_cannot_be_changed(tmp_path: Path) -> None:
+    content = os.urandom(3_000_000)
+    (tmp_path / "model.pkl").write_bytes(content)
+    copy = memory_files.sealed_copy(tmp_path / "model.pkl")
+    try:
+        assert os.pread(copy, len(content) + 1, 0) == content
+        with pytest.raises(PermissionError):
+            os.pwrite(copy, b"x", 0)
+        with pytest.raises(PermissionError):
+            os.ftruncate(copy, 1)
+    finally:
+        os.close(copy)
+
+
+def test_a_symbolic_link_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("secret")
+    (tmp_path / "model.pkl").symlink_to(tmp_path / "secret")
+    with pytest.raises(OSError, match="symbolic links"):
+        memory_files.sealed_copy(tmp_path / "model.pkl")
+
+
+def test_an_answer_keeps_its_size() -> None:
+    memory = memory_files.answer_memory(100)
+    try:
+        for size in (99, 101):
+            with pytest.raises(PermissionError):
+                os.ftruncate(memory, size)
+        os.pwrite(memory, b"hello", 0)
+        assert memory_files.read_answer(memory, 100) == b"hello".ljust(100, b"\0")
+        with pytest.raises(PermissionError):
+            os.pwrite(memory, b"later", 0)
+    finally:
+        os.close(memory)
+
+
+def test_an_answer_that_may_still_change_is_none() -> None:
+    memory = memory_files.answer_memory(4096)
+    try:
+        with mmap.mmap(memory, 4096), pytest.raises(memory_files.AnswerTampered):
+            memory_files.read_answer(memory, 4096)
+    finally:
+        os.close(memory)
+
+
+def test_links_show_each_process_its_own_model() -> None:
+    staging = StagingFolder((".pkl", ".h5"))
+    try:
+        assert staging.link(".h5").name == "model.h5"
+        assert str(staging.link(".pkl").readlink()) == f"/proc/self/fd/{memory_files.MODEL_DESCRIPTOR}"
+    finally:
+        staging.close()
+    assert not staging.link(".pkl").parent.exists()
+
+
+def test_private_folders_are_private_and_go_away() -> None:
+    staging = StagingFolder(())
+    try:
+        with pytest.raises(KeyError), staging.private(None) as folder:
+            assert folder.stat().st_mode & 0o077 == 0
+            (folder / "deep").mkdir()
+            raise KeyError
+        assert not folder.exists()
+    finally:
+        staging.close()
+
+
+def test_folders_of_dead_servers_are_swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    for name in ("model-sandbox-4194999-x", "model-sandbox-1-y", "model-sandbox-notapid", "other"):
+        (tmp_path / name).mkdir()
+    staging = StagingFolder(())
+    staging.close()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model-sandbox-1-y", "model-sandbox-notapid", "other"]

@@ -1,0 +1,302 @@
+"""The runner: predictions, errors, deadlines, cancelling, fairness, and nothing left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import pickle
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import pytest_asyncio
+
+from src.domain.errors import (
+    InvalidInput,
+    MissingLibrary,
+    ModelNotFound,
+    ModelRejected,
+    SandboxUnavailable,
+    ServiceError,
+    TimedOut,
+    UnsupportedFormat,
+)
+from src.domain.model_files import SandboxMode
+from src.domain.signals import OutputKind
+from src.sandbox.layers import ALL_LAYERS, Layer
+from src.sandbox.runner import SandboxedModelRunner
+from tests.security.crafted import zip_of
+from tests.security.hostile import PLAIN_FORMATS, features, model_file, pickle_of
+from tests.security.plain_formats import LinearModel
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+COLUMNS = ["column_0", "column_1"]
+DEADLINE_S = 2.0
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def runner() -> AsyncIterator[SandboxedModelRunner]:
+    opened = SandboxedModelRunner(registry=PLAIN_FORMATS, most_children=2, deadline_s=DEADLINE_S, memory_bytes=1 << 30)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+def honest(tmp_path: Path) -> Path:
+    path = tmp_path / "honest.pkl"
+    path.write_bytes(pickle.dumps(LinearModel((2.0, -1.0), ("column_0", "column_1"))))
+    return path
+
+
+def hostile(folder: Path, source: str) -> Path:
+    path = folder / "hostile.pkl"
+    path.write_bytes(pickle_of(source))
+    return path
+
+
+async def test_the_layers_hold_here(runner: SandboxedModelRunner) -> None:
+    report = await runner.probe()
+    assert report.refusal is None
+    assert report.breaches == ()
+    assert report.layers >= ALL_LAYERS - ({Layer.UID} if os.geteuid() else set())
+    assert runner.report is report
+
+
+async def test_a_model_is_described(runner: SandboxedModelRunner, honest: Path) -> None:
+    description = await runner.inspect(model_file(honest))
+    assert description.n_features == 2
+    assert description.feature_names == ("column_0", "column_1")
+    assert description.output_kind is OutputKind.VALUE
+
+
+async def test_predictions_are_those_of_the_model(runner: SandboxedModelRunner, honest: Path) -> None:
+    table = features(rows=500, columns=3, first_complete=19)
+    predictions = await runner.predict(model_file(honest), table, None, None)
+    assert predictions.kind is OutputKind.VALUE
+    assert np.isnan(predictions.values[:19]).all()
+    np.testing.assert_array_equal(predictions.values[19:], table.values[19:, :2] @ np.array([2.0, -1.0]))
+
+
+async def test_a_row_with_a_hole_is_not_asked_about(runner: SandboxedModelRunner, honest: Path) -> None:
+    table = features(rows=30)
+    values = table.values.copy()
+    values[11, 1] = np.nan
+    holed = type(table)(names=table.names, values=values, first_complete=0)
+    predictions = await runner.predict(model_file(honest), holed, None, None)
+    assert list(np.flatnonzero(np.isnan(predictions.values))) == [11]
+
+
+async def test_no_complete_row_is_said(runner: SandboxedModelRunner, honest: Path) -> None:
+    predictions = await runner.predict(model_file(honest), features(rows=5, first_complete=5), None, None)
+    assert np.isnan(predictions.values).all()
+    assert "not asked" in predictions.warnings[-1]
+
+
+async def test_columns_are_chosen_by_the_request(runner: SandboxedModelRunner, honest: Path, tmp_path: Path) -> None:
+    unnamed = tmp_path / "unnamed.pkl"
+    unnamed.write_bytes(pickle.dumps(LinearModel((2.0, -1.0))))
+    table = features()
+    predictions = await runner.predict(model_file(unnamed), table, ["column_1", "column_0"], None)
+    np.testing.assert_array_equal(predictions.values, table.values[:, ::-1] @ np.array([2.0, -1.0]))
+
+
+@pytest.mark.parametrize("columns", [["column_0"], ["column_0", "nonsense"]])
+async def test_wrong_columns_are_named(runner: SandboxedModelRunner, honest: Path, columns: list[str]) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        await runner.predict(model_file(honest), features(), columns, None)
+    assert caught.value.field == "featureColumns"
+
+
+async def test_numbers_must_be_what_the_user_declares(runner: SandboxedModelRunner, honest: Path) -> None:
+    with pytest.raises(ModelRejected, match="from 0 to 1"):
+        await runner.predict(model_file(honest), features(), None, OutputKind.PROBABILITY)
+
+
+async def test_many_rows_go_through(runner: SandboxedModelRunner, honest: Path) -> None:
+    table = features(rows=300_000)
+    predictions = await runner.predict(model_file(honest), table, None, None)
+    np.testing.assert_array_equal(predictions.values, table.values @ np.array([2.0, -1.0]))
+
+
+async def test_each_error_has_its_class(runner: SandboxedModelRunner, tmp_path: Path) -> None:
+    cases: list[tuple[str, bytes, type[ServiceError]]] = [
+        ("notamodel.pkl", pickle.dumps([1, 2]), ModelRejected),
+        ("garbage.pkl", b"garbage", ModelRejected),
+        ("empty.pkl", b"", ModelRejected),
+        ("library.absent", b"x", MissingLibrary),
+        ("unknown.exe", b"x", UnsupportedFormat),
+    ]
+    for name, content, kind in cases:
+        path = tmp_path / name
+        path.write_bytes(content)
+        with pytest.raises(kind):
+            await runner.inspect(model_file(path))
+    with pytest.raises(ModelNotFound):
+        await runner.inspect(model_file(tmp_path / "gone.pkl"))
+
+
+async def test_an_archive_is_unpacked_in_a_child_and_removed(runner: SandboxedModelRunner, tmp_path: Path) -> None:
+    path = tmp_path / "model.zip"
+    path.write_bytes(zip_of({"model.pkl": pickle.dumps(LinearModel((1.0, 1.0))), "note": b"x"}))
+    table = features()
+    predictions = await runner.predict(model_file(path), table, COLUMNS, None)
+    np.testing.assert_array_equal(predictions.values, table.values @ np.array([1.0, 1.0]))
+    staged = runner._children.staging.link(".zip").parent
+    assert not [entry for entry in staged.iterdir() if not entry.is_symlink()]
+
+
+async def test_unpacking_cannot_leave_its_folder(runner: SandboxedModelRunner, tmp_path: Path) -> None:
+    tmp_path.chmod(0o777)
+    path, target = tmp_path / "model.zip", tmp_path / "elsewhere"
+    path.write_bytes(zip_of({"model.pkl": b"", "note": b"", "elsewhere": str(target).encode()}))
+    with pytest.raises(ModelRejected, match="Permission denied"):
+        await runner.inspect(model_file(path))
+    assert not target.exists()
+
+
+async def test_error_texts_are_cleaned(runner: SandboxedModelRunner, tmp_path: Path) -> None:
+    source = "raise ValueError('\\x1b[2J\\u202e see /srv/secret/place/file.txt ' + 'x' * 100_000)"
+    with pytest.raises(ModelRejected) as caught:
+        await runner.inspect(model_file(hostile(tmp_path, source)))
+    assert "\x1b" not in caught.value.message
+    assert "secret" not in caught.value.message
+    assert len(caught.value.message) < 1000
+
+
+async def test_a_model_that_takes_too_long_is_killed(runner: SandboxedModelRunner, tmp_path: Path) -> None:
+    started = time.monotonic()
+    with pytest.raises(TimedOut):
+        await runner.inspect(model_file(hostile(tmp_path, "while True: pass")))
+    assert time.monotonic() - started < DEADLINE_S + 1.0
+
+
+async def test_sixteen_at_once_are_all_served_two_at_a_time(runner: SandboxedModelRunner, tmp_path: Path) -> None:
+    slow = hostile(tmp_path, "import time; time.sleep(0.1)")
+    await runner.probe()
+    order: list[int] = []
+    most = 0
+
+    async def ask(number: int) -> None:
+        with pytest.raises(ModelRejected):
+            await runner.inspect(model_file(slow))
+        order.append(number)
+
+    async def watch() -> None:
+        nonlocal most
+        while True:
+            most = max(most, len(children_of(runner)))
+            await asyncio.sleep(0.01)
+
+    watcher = asyncio.create_task(watch())
+    await asyncio.gather(*(ask(number) for number in range(16)))
+    watcher.cancel()
+    assert most == 2
+    # First come, first served: two run at a time, so nobody overtakes by more than one place.
+    assert all(abs(place - number) <= 1 for place, number in enumerate(order))
+
+
+async def test_a_cancelled_call_ends_its_child(runner: SandboxedModelRunner, tmp_path: Path) -> None:
+    call = asyncio.create_task(runner.inspect(model_file(hostile(tmp_path, "import time; time.sleep(60)"))))
+    await until(lambda: len(children_of(runner)) == 1)
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    await until(lambda: not children_of(runner))
+
+
+async def test_a_hundred_in_a_row_leave_nothing(runner: SandboxedModelRunner, honest: Path) -> None:
+    table = features(rows=1000)
+    for _ in range(10):
+        await runner.predict(model_file(honest), table, COLUMNS, None)
+    before, memory_before = descriptors(), resident_mib()
+    for _ in range(100):
+        await runner.predict(model_file(honest), table, COLUMNS, None)
+    assert descriptors() == before
+    assert resident_mib() - memory_before < 8
+    assert children_of(runner) == []
+    if os.geteuid() == 0:
+        held = Path(f"/proc/{runner._children.start('plain').pid}/fd")
+        # Null input, output and errors, and the channel; it closes a child's pipe a moment after telling of its end.
+        await until(lambda: len(list(held.iterdir())) == 4)
+
+
+@pytest.mark.parametrize("layer", [Layer.LANDLOCK, Layer.SECCOMP, Layer.LIMITS, Layer.SESSION])
+async def test_strict_refuses_where_a_layer_is_missing(
+    layer: Layer, honest: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    runner = SandboxedModelRunner(registry=PLAIN_FORMATS, layers=ALL_LAYERS - {layer})
+    try:
+        with caplog.at_level(logging.ERROR):
+            report = await runner.probe()
+        assert not report.accepts_models
+        assert layer in report.missing
+        assert layer.value in caplog.text
+        with pytest.raises(SandboxUnavailable, match=layer.value):
+            await runner.inspect(model_file(honest))
+    finally:
+        await runner.close()
+
+
+@pytest.mark.parametrize(
+    ("missing", "accepted"),
+    [({Layer.LANDLOCK, Layer.UID}, False), ({Layer.UID}, True), ({Layer.SECCOMP}, False), ({Layer.LIMITS}, False)],
+)
+async def test_degraded_does_without_some(missing: set[Layer], accepted: bool, honest: Path) -> None:
+    runner = SandboxedModelRunner(mode=SandboxMode.DEGRADED, registry=PLAIN_FORMATS, layers=ALL_LAYERS - missing)
+    try:
+        report = await runner.probe()
+        assert report.accepts_models is accepted, report
+        if accepted:
+            assert (await runner.inspect(model_file(honest))).n_features == 2
+    finally:
+        await runner.close()
+
+
+async def test_off_still_uses_a_child(honest: Path, tmp_path: Path) -> None:
+    runner = SandboxedModelRunner(mode=SandboxMode.OFF, registry=PLAIN_FORMATS)
+    try:
+        assert (await runner.inspect(model_file(honest))).n_features == 2
+        with pytest.raises(ModelRejected) as caught:
+            await runner.inspect(model_file(hostile(tmp_path, "import os; report(os.getpid())")))
+        assert str(os.getpid()) not in caught.value.message
+    finally:
+        await runner.close()
+
+
+async def test_closing_while_models_run(tmp_path: Path) -> None:
+    runner = SandboxedModelRunner(registry=PLAIN_FORMATS, most_children=2)
+    await runner.warm_up()
+    slow = model_file(hostile(tmp_path, "import time; time.sleep(60)"))
+    calls = [asyncio.create_task(runner.inspect(slow)) for _ in range(2)]
+    await until(lambda: len(children_of(runner)) == 2)
+    await runner.close()
+    results = await asyncio.gather(*calls, return_exceptions=True)
+    assert all(isinstance(result, SandboxUnavailable) for result in results), results
+
+
+async def until(holds: object) -> None:
+    for _ in range(300):
+        if holds():  # type: ignore[operator]
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("it did not come about")
+
+
+def children_of(runner: SandboxedModelRunner) -> list[int]:
+    found = []
+    for link in list(runner._children._zygotes.values()):
+        listed = Path(f"/proc/{link.pid}/task/{link.pid}/children")
+        if listed.exists():
+            found += [int(pid) for pid in listed.read_text().split()]
+    return found
+
+
+def descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def resident_mib() -> float:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20

@@ -1,0 +1,145 @@
+"""The layouts between server and child: what is written comes back, and nothing else is believed."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import struct
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from src.domain.signals import OutputKind
+from src.sandbox import wire
+from src.sandbox.layers import Layer
+from src.sandbox.limits import Limits
+from src.sandbox.memory_files import answer_memory, read_answer
+
+
+def job(**changes: object) -> wire.Job:
+    fields: dict[str, object] = {
+        "task": "predict",
+        "registry": "formats",
+        "extension": ".pkl",
+        "model_path": "/x/model.pkl",
+        "layers": (Layer.SECCOMP, Layer.LIMITS),
+        "limits": Limits(memory_bytes=5),
+        "uid": 60_123,
+        "readable": ("/lib",),
+        "names": ("a", "b"),
+        "requested": ("b",),
+        "ranges": ((0, 2), (0, 3)),
+        "declared": OutputKind.PROBABILITY,
+    }
+    return wire.Job(**fields | changes)  # type: ignore[arg-type]
+
+
+def answered(status: wire.Status, text: dict[str, object], values: list[np.ndarray], rows: int) -> bytes:
+    memory = answer_memory(wire.answer_size(rows))
+    try:
+        with mmap.mmap(memory, wire.answer_size(rows)) as mapped:
+            wire.write_answer(mapped, status, text, values)
+        return read_answer(memory, wire.answer_size(rows))
+    finally:
+        os.close(memory)
+
+
+def test_a_job_comes_back() -> None:
+    values = np.arange(6.0).reshape(3, 2)
+    descriptor = wire.write_job(job(), values)
+    try:
+        with pytest.raises(PermissionError):
+            os.pwrite(descriptor, b"x", 0)
+        back, rows = wire.read_job(descriptor, os.fstat(descriptor).st_size)
+    finally:
+        os.close(descriptor)
+    assert back == job()
+    assert back.answer_rows == 5
+    np.testing.assert_array_equal(rows, values)
+
+
+def test_a_job_without_rows_comes_back() -> None:
+    descriptor = wire.write_job(job(task="inspect", names=(), requested=None, ranges=(), declared=None))
+    try:
+        back, rows = wire.read_job(descriptor, os.fstat(descriptor).st_size)
+    finally:
+        os.close(descriptor)
+    assert back.task == "inspect"
+    assert len(rows) == 0
+
+
+def test_an_answer_comes_back() -> None:
+    content = answered(wire.Status.DONE, {"kind": "value"}, [np.array([1.0, 2.0]), np.array([3.0])], 3)
+    answer = wire.parse_answer(content, 3)
+    assert answer is not None
+    assert answer.status is wire.Status.DONE
+    assert answer.text == {"kind": "value"}
+    np.testing.assert_array_equal(answer.values, [1.0, 2.0, 3.0])
+
+
+def test_silence_is_no_answer() -> None:
+    assert wire.parse_answer(bytes(wire.answer_size(2)), 2) is None
+
+
+@pytest.mark.parametrize(
+    ("values", "rows", "reason"),
+    [([1.0], 2, "rows"), ([np.nan, 1.0], 2, "not finite"), ([np.inf], 1, "not finite"), ([], 1, "rows")],
+)
+def test_wrong_values_are_refused(values: list[float], rows: int, reason: str) -> None:
+    content = answered(wire.Status.DONE, {}, [np.array(values)], rows)
+    with pytest.raises(wire.MalformedAnswer, match=reason):
+        wire.parse_answer(content, rows)
+
+
+HEADER = struct.Struct("<8sIIQ")
+MAGIC = b"BTans\x00\x00\x01"
+
+
+def forged(magic: bytes = MAGIC, status: int = 1, length: int = 2, rows: int = 1, text: bytes = b"{}") -> bytes:
+    head = HEADER.pack(magic, status, length, rows).ljust(64, b"\0") + struct.pack("<d", 0.5) + text
+    return head.ljust(wire.answer_size(1), b"\0")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        forged(magic=b"\x80\x04pickle"),
+        forged(status=0),
+        forged(status=99),
+        forged(rows=0),
+        forged(rows=2**63),
+        forged(rows=2**61),
+        forged(length=2**32 - 1),
+        forged(length=65_537),
+        forged(text=b"[]"),
+        forged(text=b"\xff\xfe"),
+        forged(length=0),
+        forged(length=3, text=b"NaN"),
+        forged(length=60_000, text=b"[" * 60_000),
+        forged(length=10_006, text=b'{"a":' + b"9" * 10_000 + b"}"),
+    ],
+)
+def test_forged_answers_are_refused(content: bytes) -> None:
+    with pytest.raises(wire.MalformedAnswer):
+        wire.parse_answer(content, 1)
+    assert wire.parse_answer(forged(), 1) is not None
+
+
+@given(st.binary(min_size=64, max_size=400), st.integers(0, 40))
+def test_no_bytes_crash_the_parser(noise: bytes, rows: int) -> None:
+    content = (MAGIC + noise[8:]).ljust(wire.answer_size(rows), b"\0")
+    try:
+        answer = wire.parse_answer(content, rows)
+    except wire.MalformedAnswer:
+        return
+    assert answer is not None
+    assert np.isfinite(answer.values).all()
+
+
+def test_what_does_not_fit_is_not_written() -> None:
+    with pytest.raises(ValueError, match="do not fit"):
+        answered(wire.Status.DONE, {}, [np.zeros(9000)], 1)
+    with pytest.raises(ValueError, match="text takes"):
+        answered(wire.Status.DONE, {"long": "x" * 70_000}, [], 1)
