@@ -49,6 +49,13 @@ class Settings(BaseSettings):
     model_sandbox: SandboxMode = Field(
         SandboxMode.STRICT, description="How model files are contained: strict, degraded or off."
     )
+    model_timeout_s: float = Field(
+        30.0, gt=0, le=3600, description="Seconds that one model file may take; then it is killed."
+    )
+    model_memory_mb: int = Field(4096, ge=512, le=65536, description="Address space of one model's process, in MiB.")
+    model_processes: int = Field(
+        0, ge=0, le=64, description="Model files open at once in a worker; 0 means one per core, at least two."
+    )
     max_upload_mb: int = Field(100, ge=1, le=4096, description="Largest upload, in MiB.")
     max_models_per_user: int = Field(100, ge=1, le=100_000, description="Model files that one user may keep.")
     max_bars: int = Field(3_000_000, ge=100, le=50_000_000, description="Most candles that one request may ask for.")

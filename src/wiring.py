@@ -18,6 +18,7 @@ from src.market_data.binance import BinanceSource
 from src.market_data.clock import SystemClock
 from src.market_data.simulated import SimulatedSource
 from src.ports import BarSource, Engine, ResultStore
+from src.sandbox.runner import SandboxedModelRunner
 from src.service.backtests import BacktestService
 from src.service.models import ModelService
 from src.service.services import Services
@@ -55,13 +56,19 @@ def build_services(settings: Settings) -> Services:
         max_bytes=settings.max_upload_bytes,
         max_models_per_user=settings.max_models_per_user,
     )
-    models = ModelService(files)
+    runner = SandboxedModelRunner(
+        mode=settings.model_sandbox,
+        most_children=settings.model_processes or None,
+        deadline_s=settings.model_timeout_s,
+        memory_bytes=settings.model_memory_mb * 1024 * 1024,
+    )
+    models = ModelService(files, runner)
     backtests = BacktestService(
         sources=sources,
         engines=engines,
         store=store,
         models=models,
-        runner=None,
+        runner=runner,
         clock=clock,
         versions=versions(),
         threads=anyio.CapacityLimiter(settings.compute_threads),
@@ -72,8 +79,8 @@ def build_services(settings: Settings) -> Services:
         models=models,
         store=store,
         opening=[files.sweep_leftovers],
-        warming=[functools.partial(asyncio.to_thread, warm_up, engines)],
-        closing=[*(source.close for source in sources.values()), store.close],
+        warming=[functools.partial(asyncio.to_thread, warm_up, engines), runner.warm_up],
+        closing=[*(source.close for source in sources.values()), store.close, runner.close],
     )
 
 
