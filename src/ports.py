@@ -9,7 +9,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from src.domain.market import Bars, MarketRequest, MarketSeries
+from src.domain.datasets import BarFileDeclaration, Dataset
+from src.domain.market import Bars, FetchProgress, Listing, MarketRequest, MarketSeries
 from src.domain.model_files import ModelDescription, ModelFile
 from src.domain.runs import BacktestResult, ResultPage, ResultSummary
 from src.domain.signals import Features, OutputKind, Predictions, Signals
@@ -28,12 +29,63 @@ class BarSource(Protocol):
         """
         ...
 
-    async def symbols(self) -> Sequence[str]:
-        """Return the names of the symbols that this source can fetch, sorted."""
+    async def listings(self) -> Sequence[Listing]:
+        """Return the symbols that this source knows, sorted by name; those that no longer trade are among them."""
         ...
 
     async def close(self) -> None:
         """Release connections and files."""
+        ...
+
+
+class DatasetStore(Protocol):
+    """Where users' own candles are kept, each user's apart."""
+
+    async def receive(
+        self,
+        *,
+        user_id: str,
+        name: str,
+        original_filename: str,
+        declared: BarFileDeclaration,
+        chunks: AsyncIterator[bytes],
+    ) -> Dataset:
+        """Read a file of candles and keep them; nothing stays behind where this raises, or is cancelled.
+
+        Raises
+        ------
+        InvalidInput, UnsupportedFormat, TooLarge, TimedOut, StoreUnavailable
+        Conflict
+            Where the user has candles of that name, or as many as allowed.
+        """
+        ...
+
+    async def list(self, user_id: str) -> Sequence[Dataset]:
+        """Return what a user keeps, newest first."""
+        ...
+
+    async def get(self, user_id: str, name: str) -> Dataset:
+        """Return what is known about a user's candles of that name; raises SourceNotFound."""
+        ...
+
+    async def source(self, user_id: str, name: str) -> BarSource:
+        """Return a user's candles of that name as a source; raises SourceNotFound."""
+        ...
+
+    async def delete(self, user_id: str, name: str) -> None:
+        """Remove a user's candles of that name, damaged ones too; raises SourceNotFound."""
+        ...
+
+    async def sweep_leftovers(self) -> int:
+        """Remove what uploads that never ended left behind; return how many files."""
+        ...
+
+
+class DownloadBoard(Protocol):
+    """What shows the downloads of candles that are under way in this process."""
+
+    def snapshot(self) -> Sequence[FetchProgress]:
+        """Return them, oldest first."""
         ...
 
 

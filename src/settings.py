@@ -33,12 +33,22 @@ class Settings(BaseSettings):
         AnyHttpUrl("https://data-api.binance.vision"),
         description="Second base address, asked when the first does not answer; 'none' for none.",
     )
+    binance_archive_url: AnyHttpUrl | None = Field(
+        AnyHttpUrl("https://data.binance.vision"),
+        description="Base address of the exchange's bulk archive, asked for long ranges; 'none' for none.",
+    )
     binance_timeout_s: float = Field(10.0, gt=0, le=300, description="Seconds to wait for one answer of the exchange.")
     binance_deadline_s: float = Field(
-        30.0, gt=0, le=3600, description="Seconds for all calls and retries that one request may cost."
+        30.0, gt=0, le=3600, description="Seconds for the calls and retries of one piece of a download (33 pages)."
     )
     binance_weight_per_minute: int = Field(
         4800, ge=10, le=6000, description="Request weight a minute that we allow ourselves (the exchange allows 6000)."
+    )
+    market_cache_mb: int = Field(
+        2048,
+        ge=16,
+        le=1_048_576,
+        description="Most MiB of fetched candles kept under STORAGE_DIR (a year of 1m takes 25).",
     )
     mongodb_uri: SecretStr | None = Field(
         None, description="MongoDB connection string; empty keeps results in SQLite under STORAGE_DIR."
@@ -58,9 +68,18 @@ class Settings(BaseSettings):
     )
     max_upload_mb: int = Field(100, ge=1, le=4096, description="Largest upload, in MiB.")
     max_models_per_user: int = Field(100, ge=1, le=100_000, description="Model files that one user may keep.")
+    max_datasets_per_user: int = Field(
+        20, ge=1, le=10_000, description="Sets of own candles that one user may keep (a year of 1m takes 25 MiB)."
+    )
     max_bars: int = Field(3_000_000, ge=100, le=50_000_000, description="Most candles that one request may ask for.")
     request_timeout_s: float = Field(120.0, gt=0, le=3600, description="Seconds that one backtest may take.")
     compute_threads: int = Field(2, ge=1, le=64, description="Backtests that one process computes at a time.")
+    max_waiting_backtests: int = Field(
+        64,
+        ge=0,
+        le=10_000,
+        description="Backtests that may wait their turn in one process; one more is refused at once with 503.",
+    )
     graphql_introspection: bool = Field(True, description="Whether clients may read the GraphQL schema.")
     graphql_max_depth: int = Field(12, ge=4, le=100, description="Deepest nesting of a GraphQL document.")
     graphql_max_aliases: int = Field(100, ge=1, le=10_000, description="Most aliases in a GraphQL document.")
@@ -78,7 +97,7 @@ class Settings(BaseSettings):
             return tuple(part.strip().rstrip("/") for part in value.split(",") if part.strip())
         return value
 
-    @field_validator("binance_fallback_url", mode="before")
+    @field_validator("binance_fallback_url", "binance_archive_url", mode="before")
     @classmethod
     def _no_fallback(cls, value: object) -> object:
         return None if isinstance(value, str) and value.strip().lower() == "none" else value
@@ -91,6 +110,10 @@ class Settings(BaseSettings):
     @property
     def max_upload_bytes(self) -> int:
         return self.max_upload_mb * 1024 * 1024
+
+    @property
+    def market_cache_bytes(self) -> int:
+        return self.market_cache_mb * 1024 * 1024
 
 
 def read_settings() -> Settings:

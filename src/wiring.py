@@ -8,20 +8,27 @@ import platform
 from importlib import metadata
 from typing import Final
 
-import anyio
-
 from src import __version__
 from src.domain.trading import EngineName
 from src.engines.event_driven import EventDrivenEngine
 from src.engines.vectorized import VectorizedEngine
+from src.market_data.archive import BinanceArchive
+from src.market_data.bar_files.reader import BarFileReader
+from src.market_data.bar_store import BarStore
 from src.market_data.binance import BinanceSource
+from src.market_data.cached import CachedSource
 from src.market_data.clock import SystemClock
+from src.market_data.datasets import DiskDatasets
+from src.market_data.pauses import SharedPause
 from src.market_data.simulated import SimulatedSource
-from src.ports import BarSource, Engine, ResultStore
+from src.ports import BarSource, Clock, DatasetStore, Engine, ResultStore
 from src.sandbox.runner import SandboxedModelRunner
 from src.service.backtests import BacktestService
+from src.service.computing import ComputeQueue
+from src.service.datasets import DatasetService
 from src.service.models import ModelService
 from src.service.services import Services
+from src.service.sources import SourceCatalogue
 from src.service.warm_up import warm_up
 from src.settings import Settings
 from src.stores.model_files import DiskModelFiles
@@ -30,6 +37,12 @@ from src.stores.sqlite import SqliteStore
 
 RESULTS_FILE: Final = ".results/backtests.sqlite3"
 """Inside the storage folder; no user's folder begins with a dot."""
+
+BARS_FOLDER: Final = ".bars"
+"""The exchange's candles, fetched once for all users."""
+
+DATASETS_FOLDER: Final = ".user_bars"
+"""The users' own candles, beside their folders of models."""
 
 NUMERIC_LIBRARIES: Final = ("numpy", "numba", "vectorbt", "vectorbt-rust")
 """The libraries whose versions the last bit of a result may depend on."""
@@ -42,14 +55,9 @@ def build_services(settings: Settings) -> Services:
         EngineName.VECTORIZED: VectorizedEngine(),
         EngineName.EVENT_DRIVEN: EventDrivenEngine(),
     }
-    binance = BinanceSource(
-        base_urls=[str(url) for url in (settings.binance_api_url, settings.binance_fallback_url) if url],
-        timeout_s=settings.binance_timeout_s,
-        deadline_s=settings.binance_deadline_s,
-        weight_per_minute=settings.binance_weight_per_minute,
-        clock=clock,
-    )
+    binance = build_binance(settings, clock)
     sources: dict[str, BarSource] = {"binance": binance, "simulated": SimulatedSource(clock=clock)}
+    datasets = build_datasets(settings, clock)
     store = build_store(settings)
     files = DiskModelFiles(
         settings.storage_dir,
@@ -63,24 +71,61 @@ def build_services(settings: Settings) -> Services:
         memory_bytes=settings.model_memory_mb * 1024 * 1024,
     )
     models = ModelService(files, runner)
+    computing = ComputeQueue(threads=settings.compute_threads, max_waiting=settings.max_waiting_backtests)
     backtests = BacktestService(
-        sources=sources,
+        sources=SourceCatalogue(sources=sources, datasets=datasets),
         engines=engines,
         store=store,
         models=models,
         runner=runner,
         clock=clock,
         versions=versions(),
-        threads=anyio.CapacityLimiter(settings.compute_threads),
+        computing=computing,
         timeout_s=settings.request_timeout_s,
     )
     return Services(
         backtests=backtests,
         models=models,
+        datasets=DatasetService(datasets, reserved_names=tuple(sources)),
+        downloads=binance.progress,
         store=store,
-        opening=[files.sweep_leftovers],
+        opening=[files.sweep_leftovers, datasets.sweep_leftovers],
         warming=[functools.partial(asyncio.to_thread, warm_up, engines), runner.warm_up],
-        closing=[*(source.close for source in sources.values()), store.close, runner.close],
+        closing=[*(source.close for source in sources.values()), store.close, runner.close, computing.close],
+    )
+
+
+def build_binance(settings: Settings, clock: Clock) -> CachedSource:
+    """Return the exchange's candles behind the store on disk that all workers share."""
+    folder = settings.storage_dir / BARS_FOLDER
+    remote = BinanceSource(
+        base_urls=[str(url) for url in (settings.binance_api_url, settings.binance_fallback_url) if url],
+        timeout_s=settings.binance_timeout_s,
+        deadline_s=settings.binance_deadline_s,
+        weight_per_minute=settings.binance_weight_per_minute,
+        clock=clock,
+        shared_pause=SharedPause(folder / "rate-limit"),
+    )
+    archive = None
+    if settings.binance_archive_url is not None:
+        archive = BinanceArchive(
+            base_url=str(settings.binance_archive_url),
+            folder=folder / ".incoming",
+            timeout_s=settings.binance_timeout_s,
+        )
+    store = BarStore(folder, max_bytes=settings.market_cache_bytes)
+    return CachedSource(remote, store=store, archive=archive, clock=clock)
+
+
+def build_datasets(settings: Settings, clock: Clock) -> DatasetStore:
+    """Return the store of users' own candles, under the storage folder."""
+    folder = settings.storage_dir / DATASETS_FOLDER
+    return DiskDatasets(
+        folder,
+        reader=BarFileReader(max_rows=settings.max_bars, timeout_s=settings.request_timeout_s, folder=folder),
+        clock=clock,
+        max_bytes=settings.max_upload_bytes,
+        max_datasets_per_user=settings.max_datasets_per_user,
     )
 
 

@@ -13,6 +13,16 @@ class FixedClock:
         return self._now_ms
 
 
+class MovingClock:
+    """A time of day that is what a test says, now."""
+
+    def __init__(self, moment_ms: int) -> None:
+        self.moment_ms = moment_ms
+
+    def now_ms(self) -> int:
+        return self.moment_ms
+
+
 class Stopwatch:
     """A monotonic clock that moves only where somebody sleeps on it."""
 

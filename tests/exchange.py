@@ -31,6 +31,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from src.domain.market import INTERVALS, Bars, Interval
+from tests.archive_files import ARCHIVE, ArchiveFiles
 from tests.exchange_faults import Fault, Row, tamper
 from tests.exchange_series import Series, read_series
 
@@ -92,7 +93,12 @@ class LoopbackExchange:
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self._socket.bind(("127.0.0.1", port))
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
-        routes = [Route(KLINES, self._klines), Route(EXCHANGE_INFO, self._exchange_info)]
+        self.archive = ArchiveFiles(self._series)
+        routes = [
+            Route(KLINES, self._klines),
+            Route(EXCHANGE_INFO, self._exchange_info),
+            Route(ARCHIVE + "{file:path}", self._archive_file),
+        ]
         config = uvicorn.Config(
             Starlette(routes=routes),
             log_level="critical",
@@ -123,6 +129,10 @@ class LoopbackExchange:
         self.asked.clear()
         self._scripts.clear()
         self._spent.clear()
+
+    def count_files(self) -> int:
+        """Return how many of the archive's zip files were asked for."""
+        return sum(one.path.startswith(ARCHIVE) and one.path.endswith(".zip") for one in self.asked)
 
     def __enter__(self) -> LoopbackExchange:
         return self.start()
@@ -167,7 +177,7 @@ class LoopbackExchange:
         return await self._answer(request, 200, rows)
 
     def _page(self, series: Series, params: Mapping[str, str]) -> list[Row]:
-        now_ms = self.now_ms if self.now_ms is not None else time.time_ns() // 1_000_000
+        now_ms = self._now_ms()
         end_ms = min(int(params.get("endTime", now_ms)), now_ms)
         stop = int(np.searchsorted(series.open_time_ms, end_ms, side="right"))
         limit = min(int(params.get("limit", _DEFAULT_ROWS)), _MOST_ROWS)
@@ -189,6 +199,17 @@ class LoopbackExchange:
             for name in names
         ]
         return await self._answer(request, 200, {"timezone": "UTC", "symbols": symbols})
+
+    async def _archive_file(self, request: Request) -> Response:
+        path = request.url.path
+        fault = self._scripts[path].popleft() if self._scripts[path] else Fault()
+        body = self.archive.content(path, now_ms=self._now_ms())
+        status = fault.status if fault.status is not None else 404 if body is None else 200
+        self.asked.append(Asked(path=path, params={}, status=status, at_s=time.monotonic()))
+        if fault.hang_s:
+            await self._hang(fault.hang_s)
+        body = fault.body if fault.status is not None else body or b""
+        return Response(body[: int(len(body) * fault.keep_share)], status_code=status)
 
     async def _answer(self, request: Request, status: int, content: object) -> Response:
         """Send the right answer, or what the script of this path has instead."""
@@ -212,6 +233,9 @@ class LoopbackExchange:
         headers["Content-Length"] = str(len(body) + (fault.promise_bytes if fault is not None else 0))
         headers |= {"Content-Type": "application/json"} | (dict(fault.headers) if fault is not None else {})
         return Response(body, status_code=status, headers=headers)
+
+    def _now_ms(self) -> int:
+        return self.now_ms if self.now_ms is not None else time.time_ns() // 1_000_000
 
     def _spend(self, weight: int) -> int:
         minute = int(time.time()) // 60

@@ -25,7 +25,7 @@ class MemoryMarket(MemoryBacktests):
 
     markets: list[MarketRequest] = field(default_factory=list)
 
-    async def candles(self, market: MarketRequest) -> MarketSeries:
+    async def candles(self, market: MarketRequest, *, user_id: str | None = None) -> MarketSeries:
         self.markets.append(market)
         close = 100.0 + np.arange(market.limit, dtype=np.float64)
         bars = Bars(
@@ -42,7 +42,7 @@ class MemoryMarket(MemoryBacktests):
             bars=bars, quality=DataQuality(expected_bars=len(bars), present_bars=len(bars)), origin="memory"
         )
 
-    async def symbols(self) -> Sequence[str]:
+    async def coins(self, *, quote_asset: str | None = None, is_trading_only: bool = True) -> Sequence[str]:
         return ["BTCUSDT", "ETHUSDT"]
 
     async def compare(self, result_ids: Sequence[str]) -> Sequence[ResultSummary]:

@@ -11,8 +11,10 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from src.api.body_limit import BodyLimit, BodyLimits
+from src.api.compression import Compression
 from src.api.errors import install_error_handlers
 from src.api.observation import Observation, RequestMetrics
+from src.api.presence import ClientPresence
 
 _SECURITY_HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
@@ -24,12 +26,14 @@ _SECURITY_HEADERS: Final = {
 def install_middleware(
     app: FastAPI, *, limits: BodyLimits, cors_origins: Sequence[str], metrics: RequestMetrics
 ) -> None:
-    """Wrap an application, from the inside out: errors, body limits, CORS, security headers, observation.
+    """Wrap an application, from the inside out: errors, presence, body limits, compression, and what needs no body.
 
     CORS stands outside the limits so that a web page may read why its upload was refused.
     """
     install_error_handlers(app)
+    app.add_middleware(ClientPresence)
     app.add_middleware(BodyLimit, limits=limits)
+    app.add_middleware(Compression)
     if cors_origins:
         app.add_middleware(
             CORSMiddleware,

@@ -16,6 +16,7 @@ The tree (code in brackets); none of these classes knows HTTP, `api/errors.py` m
     ├── UnsupportedFormat           [UNSUPPORTED_FORMAT]
     ├── MissingLibrary              [MISSING_LIBRARY]       a model format whose library is not installed
     ├── TooManyRequests             [TOO_MANY_REQUESTS]
+    ├── Busy                        [BUSY]                  as much work waits already as may wait
     ├── NotAvailable                [NOT_AVAILABLE]         this build cannot do it
     ├── TimedOut                    [TIMED_OUT]             our own work took longer than its limit
     ├── ExchangeError
@@ -112,6 +113,10 @@ class MissingLibrary(ServiceError):
 
 class TooManyRequests(ServiceError):
     code = "TOO_MANY_REQUESTS"
+
+
+class Busy(ServiceError):
+    code = "BUSY"
 
 
 class NotAvailable(ServiceError):

@@ -217,10 +217,22 @@ class RejectedRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Jump:
+    """A price that differs much across a gap: `ratio` is the first open after it ÷ the last close before it."""
+
+    after_ms: int
+    next_ms: int
+    ratio: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DataQuality:
     """What a source found wrong with its rows; they are reported and left out, never repaired.
 
-    `expected_bars` counts the candles from the first to the last present one at the interval's spacing.
+    `expected_bars` counts the candles from the first to the last present one at the interval's spacing. A zero-volume
+    run is a stretch of neighbouring candles without any trade, its length in candles. `irregular_close_times` counts
+    the candles that the source closed at another time than their interval says (they were cut short, or ran on). None
+    stands for what is not known: the source does not tell, or the report was kept by an earlier version.
     """
 
     expected_bars: int
@@ -229,6 +241,23 @@ class DataQuality:
     duplicate_rows: int = 0
     disordered_rows: int = 0
     rejected_rows: tuple[RejectedRow, ...] = ()
+    zero_volume_bars: int | None = None
+    zero_volume_runs: int | None = None
+    longest_zero_volume_run: int | None = None
+    jumps: tuple[Jump, ...] = ()
+    irregular_close_times: int | None = None
+    first_open_ms: int | None = None
+    last_close_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """A symbol that a source can fetch: the asset traded, the one that prices are in, and whether it trades now."""
+
+    symbol: str
+    base: str
+    quote: str
+    is_trading: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -253,3 +282,24 @@ def bar_spacing_ms(open_time_ms: NDArray[np.int64]) -> float | None:
         return None
     spacing = float(np.median(np.diff(open_time_ms)))
     return spacing if math.isfinite(spacing) else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FetchProgress:
+    """One download under way.
+
+    `expected_bars` counts the candles of the range that were missing when it began (a hole of the exchange counts as
+    done when it is known to be one); `ways` names how they come: "REST", "archive" or both.
+    """
+
+    symbol: str
+    interval: str
+    done_bars: int
+    expected_bars: int
+    ways: tuple[str, ...]
+    started_ms: int
+
+    @property
+    def share(self) -> float:
+        """Return the part that is done, 0…1."""
+        return min(1.0, self.done_bars / self.expected_bars) if self.expected_bars else 1.0

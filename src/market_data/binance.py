@@ -10,12 +10,13 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from src.domain.errors import ExchangeRefused, ExchangeTimeout, InvalidInput
-from src.domain.market import MarketRequest, MarketSeries, normalise_symbol
+from src.domain.market import Interval, Listing, MarketRequest, MarketSeries, normalise_symbol
 from src.market_data.binance_api import BinanceApi
 from src.market_data.findings import describe_quality, describe_range
 from src.market_data.grid import iso_time, last_closed_open_ms
 from src.market_data.klines import Klines, MalformedKlines, clean, parse_rows
-from src.market_data.paging import collect_newest, collect_oldest
+from src.market_data.paging import AskPage, collect_newest, collect_oldest
+from src.market_data.pauses import SharedPause
 from src.ports import Clock
 
 _KLINES_WEIGHT: Final = 2
@@ -23,6 +24,7 @@ _KLINES_MAX_BYTES: Final = 2 * 1024 * 1024
 _SYMBOLS_WEIGHT: Final = 20
 _SYMBOLS_MAX_BYTES: Final = 64 * 1024 * 1024
 _SYMBOLS_LIFETIME_S: Final = 3600.0
+_ALL: Final = 2**62
 
 
 class BinanceSource:
@@ -35,11 +37,13 @@ class BinanceSource:
     timeout_s
         Seconds to wait for a connection, and for each piece of an answer.
     deadline_s
-        Seconds for everything that one `fetch` may need.
+        Seconds for everything that one `fetch`, or one of the calls for a range, may need.
     weight_per_minute
         Request weight a minute that all requests together may cost.
     clock
         Decides which candle is closed.
+    shared_pause
+        Where other processes are told of the exchange's order to stop asking; None where there are none.
     monotonic, sleep
         A clock in seconds that never goes back, and what waits on it.
     """
@@ -52,6 +56,7 @@ class BinanceSource:
         deadline_s: float,
         weight_per_minute: int,
         clock: Clock,
+        shared_pause: SharedPause | None = None,
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
@@ -59,15 +64,16 @@ class BinanceSource:
             base_urls=base_urls,
             timeout_s=timeout_s,
             weight_per_minute=weight_per_minute,
+            shared_pause=shared_pause,
             monotonic=monotonic,
             sleep=sleep,
         )
         self._deadline_s = deadline_s
         self._clock = clock
         self._monotonic = monotonic
-        self._symbols: tuple[str, ...] = ()
-        self._symbols_until = -math.inf
-        self._symbols_lock = asyncio.Lock()
+        self._listings: tuple[Listing, ...] = ()
+        self._listings_until = -math.inf
+        self._listings_lock = asyncio.Lock()
 
     async def fetch(self, market: MarketRequest) -> MarketSeries:
         """Return the closed candles asked for, oldest first; at least one.
@@ -84,22 +90,45 @@ class BinanceSource:
         warnings = describe_quality(quality, bars) + describe_range(market, bars, now_ms)
         if not len(bars):
             raise ExchangeRefused(f"None of the exchange's candles can be believed. {' '.join(warnings)}")
-        return MarketSeries(bars=bars, quality=quality, origin="Binance", warnings=warnings)
+        return MarketSeries(bars=bars, quality=quality, origin=self.origin, warnings=warnings)
 
-    async def symbols(self) -> Sequence[str]:
-        """Return the names of all spot symbols that trade now, sorted; kept for an hour."""
-        async with self._deadline("the list of symbols") as until, self._symbols_lock:
-            if self._monotonic() >= self._symbols_until:
-                self._symbols = await self._api.get(
+    @property
+    def origin(self) -> str:
+        return "Binance"
+
+    async def candles(self, symbol: str, interval: Interval, *, start_ms: int, end_ms: int) -> Klines:
+        """Return all rows of candles that open from `start_ms` to `end_ms`, both included; maybe none.
+
+        Raises
+        ------
+        SymbolNotFound, InvalidInput, ExchangeRefused, ExchangeUnavailable, ExchangeTimeout
+        """
+        async with self._deadline(f"the {interval.name} candles of {symbol}") as until:
+            ask = self._asking(symbol, interval, until)
+            return await collect_oldest(ask, interval=interval, start_ms=start_ms, end_ms=end_ms, limit=_ALL)
+
+    async def first_open_ms(self, symbol: str, interval: Interval) -> int | None:
+        """Return when the very first candle opened; None where there is none yet. Raises as `candles` does."""
+        end_ms = self._clock.now_ms()
+        async with self._deadline(f"the first {interval.name} candle of {symbol}") as until:
+            ask = self._asking(symbol, interval, until)
+            found = await collect_oldest(ask, interval=interval, start_ms=0, end_ms=end_ms, limit=1)
+        return int(found.open_time_ms.min()) if len(found) else None
+
+    async def listings(self) -> Sequence[Listing]:
+        """Return all spot symbols, also those that no longer trade, sorted by name; kept for an hour."""
+        async with self._deadline("the list of symbols") as until, self._listings_lock:
+            if self._monotonic() >= self._listings_until:
+                self._listings = await self._api.get(
                     "/api/v3/exchangeInfo",
                     {},
                     weight=_SYMBOLS_WEIGHT,
                     until=until,
                     max_bytes=_SYMBOLS_MAX_BYTES,
-                    read=_trading_symbols,
+                    read=_read_listings,
                 )
-                self._symbols_until = self._monotonic() + _SYMBOLS_LIFETIME_S
-            return self._symbols
+                self._listings_until = self._monotonic() + _SYMBOLS_LIFETIME_S
+            return self._listings
 
     async def close(self) -> None:
         """Release the connections."""
@@ -121,9 +150,7 @@ class BinanceSource:
         last_ms = last_closed_open_ms(now_ms, interval)
         end_ms = last_ms if market.end_ms is None else min(market.end_ms, last_ms)
 
-        async def ask(*, start_ms: int | None, end_ms: int, limit: int) -> Klines:
-            return await self._page(symbol, interval.name, start_ms, end_ms, limit, until)
-
+        ask = self._asking(symbol, interval, until)
         if market.start_ms is None:
             found = await collect_newest(ask, interval=interval, end_ms=end_ms, limit=limit)
             klines = found.closed(now_ms).newest(limit)
@@ -136,6 +163,12 @@ class BinanceSource:
             last = await ask(start_ms=None, end_ms=last_ms, limit=1)
             raise _nothing_there(symbol, market, first, last)
         return klines
+
+    def _asking(self, symbol: str, interval: Interval, until: float) -> AskPage:
+        async def ask(*, start_ms: int | None, end_ms: int, limit: int) -> Klines:
+            return await self._page(symbol, interval.name, start_ms, end_ms, limit, until)
+
+        return ask
 
     async def _page(
         self, symbol: str, interval: str, start_ms: int | None, end_ms: int, limit: int, until: float
@@ -170,15 +203,19 @@ def _nothing_there(symbol: str, market: MarketRequest, first: Klines, last: Klin
     return InvalidInput(f"The exchange has no closed {name} for {' and '.join(asked)}; {there}.", field=field)
 
 
-def _trading_symbols(answer: object) -> tuple[str, ...]:
-    """Read the names of the spot symbols that trade now from `exchangeInfo`."""
+def _read_listings(answer: object) -> tuple[Listing, ...]:
+    """Read the spot symbols from `exchangeInfo`; an entry without a name is skipped."""
     listed = answer.get("symbols") if isinstance(answer, dict) else None
     if not isinstance(listed, list) or not all(isinstance(entry, dict) for entry in listed):
         raise ValueError("it holds no list of symbols")
-    return tuple(
-        sorted(
-            str(entry["symbol"])
-            for entry in listed
-            if entry.get("status") == "TRADING" and entry.get("isSpotTradingAllowed", True) and "symbol" in entry
+    listings = (
+        Listing(
+            symbol=str(entry["symbol"]),
+            base=str(entry.get("baseAsset", "")),
+            quote=str(entry.get("quoteAsset", "")),
+            is_trading=entry.get("status") == "TRADING" and bool(entry.get("isSpotTradingAllowed", True)),
         )
+        for entry in listed
+        if "symbol" in entry
     )
+    return tuple(sorted(listings, key=lambda listing: listing.symbol))

@@ -23,6 +23,7 @@ from src.domain.errors import (
     ServiceError,
     SymbolNotFound,
 )
+from src.market_data.pauses import SharedPause
 from src.market_data.weight import WeightBudget
 
 logger = logging.getLogger(__name__)
@@ -42,6 +43,8 @@ _HOST_REFUSALS: Final = {
 }
 _LONGEST_PAUSE_S: Final = 7 * 86_400.0
 _LONGEST_QUOTE: Final = 200
+_READ_HERE_BYTES: Final = 16 * 1024
+"""Longer answers are read in a thread."""
 
 
 class _Hope(Enum):
@@ -70,6 +73,8 @@ class BinanceApi:
         Seconds to wait for a connection, and for each piece of an answer.
     weight_per_minute
         Request weight that all questions together may cost in a minute.
+    shared_pause
+        Where other processes are told of the exchange's order to stop, and tell of it; None where there are none.
     monotonic, sleep
         A clock in seconds that never goes back, and what waits on it.
     """
@@ -80,6 +85,7 @@ class BinanceApi:
         base_urls: Sequence[str],
         timeout_s: float,
         weight_per_minute: int,
+        shared_pause: SharedPause | None = None,
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
@@ -88,7 +94,7 @@ class BinanceApi:
         self._hosts = tuple(url.rstrip("/") for url in base_urls)
         self._monotonic = monotonic
         self._sleep = sleep
-        self._budget = WeightBudget(weight_per_minute, monotonic=monotonic, sleep=sleep)
+        self._budget = WeightBudget(weight_per_minute, shared=shared_pause, monotonic=monotonic, sleep=sleep)
         self._slots = asyncio.Semaphore(_CONNECTIONS)
         self._preferred = 0
         self._preferred_until = -math.inf
@@ -168,7 +174,9 @@ class BinanceApi:
                 async with self._slots:
                     await self._budget.spend(weight, until=until)
                     body = await self._ask(self._hosts[index] + path, params, max_bytes)
-                answer = _understand(body, read)
+                # A page of candles takes milliseconds, in which everybody else would wait.
+                is_long = len(body) > _READ_HERE_BYTES
+                answer = await asyncio.to_thread(_understand, body, read) if is_long else _understand(body, read)
             except _Failure as failure:
                 if failure.hope is _Hope.PAUSE:
                     raise

@@ -10,11 +10,12 @@ import numpy as np
 
 from src.domain.market import Bars, DataQuality, Gap, MarketRequest
 from src.market_data.grid import bar_number, iso_time, open_time_ms
+from src.market_data.quality import find_jumps
 
 _NAMED: Final = 3
 """So many gaps or rows are named one by one; beyond that the count must do."""
-JUMP_RATIO: Final = 3.0
-"""A price that differs by this factor across a gap is a halt, a split or another coin under the same name."""
+_SILENT_SHARE: Final = 0.05
+"""Where this share of candles has no trade, many fills of a backtest are with nobody."""
 
 
 def describe_quality(quality: DataQuality, bars: Bars) -> tuple[str, ...]:
@@ -28,25 +29,43 @@ def describe_quality(quality: DataQuality, bars: Bars) -> tuple[str, ...]:
             _rejected(quality, name),
             _duplicates(quality, name),
             _disorder(quality, name),
+            _irregular_closes(quality, name),
+            _silence(quality, name),
         )
         if sentence
     )
 
 
 def describe_range(market: MarketRequest, bars: Bars, now_ms: int) -> tuple[str, ...]:
-    """Return a sentence where `bars` are fewer than asked for, or where `limit` cut the range asked for short."""
+    """Return a sentence where `bars` begin late, are fewer than asked for, or where `limit` cut the range short."""
     if len(bars) == 0:
         return ()
-    interval = market.interval
     if market.start_ms is None:
         if len(bars) >= market.limit:
             return ()
         return (
-            f"{market.limit:,} {interval.name} candles of {bars.symbol} were asked for; {len(bars):,} were found, "
+            f"{market.limit:,} {bars.interval.name} candles of {bars.symbol} were asked for; {len(bars):,} were found, "
             f"the first at {iso_time(int(bars.open_time_ms[0]))}.",
         )
+    return (*_late_start(market.start_ms, bars), *_cut_short(market, bars, now_ms))
+
+
+def _late_start(start_ms: int, bars: Bars) -> tuple[str, ...]:
+    """Say that there are no candles at the start asked for: the symbol was listed later, or trading stood still."""
+    first = int(bars.open_time_ms[0])
+    missing = bar_number(first, bars.interval) - bar_number(start_ms - 1, bars.interval) - 1
+    if missing <= 0:
+        return ()
+    return (
+        f"{bars.symbol} has no {bars.interval.name} candles from {iso_time(start_ms)} until {iso_time(first)}: about "
+        f"{missing:,} of those asked for do not exist.",
+    )
+
+
+def _cut_short(market: MarketRequest, bars: Bars, now_ms: int) -> tuple[str, ...]:
     if market.end_ms is None or len(bars) < market.limit:
         return ()
+    interval = market.interval
     last = int(bars.open_time_ms[-1])
     final = min(market.end_ms, open_time_ms(bar_number(now_ms, interval) - 1, interval))
     left_out = bar_number(final, interval) - bar_number(last, interval)
@@ -74,17 +93,11 @@ def _gap(gap: Gap) -> str:
 
 
 def _jumps(quality: DataQuality, bars: Bars) -> Iterator[str]:
-    """Yield a sentence for each gap across which the price jumps by `JUMP_RATIO` or more, the largest few first."""
-    if not quality.gaps:
-        return
-    after = np.searchsorted(bars.open_time_ms, [gap.after_ms for gap in quality.gaps])
-    ratios = bars.open[after + 1] / bars.close[after]
-    sizes = np.maximum(ratios, 1 / ratios)
-    for index in np.argsort(-sizes, kind="stable")[:_NAMED]:
-        if sizes[index] < JUMP_RATIO:
-            return
-        gap, row = quality.gaps[index], after[index]
-        move = f"{_price(bars.close[row])} to {_price(bars.open[row + 1])} ({_times(ratios[index])})"
+    """Yield a sentence for each gap across which the price jumps, the largest few first."""
+    for jump in sorted(find_jumps(bars, quality.gaps), key=lambda jump: -max(jump.ratio, 1 / jump.ratio))[:_NAMED]:
+        gap = next(gap for gap in quality.gaps if gap.after_ms == jump.after_ms)
+        row = np.searchsorted(bars.open_time_ms, jump.after_ms)
+        move = f"{_price(bars.close[row])} to {_price(bars.open[row + 1])} ({_times(jump.ratio)})"
         where = f"{gap.missing_bars:,} {bars.interval.name} candles between {iso_time(gap.after_ms)} and "
         where += iso_time(gap.next_ms)
         yield (
@@ -123,4 +136,24 @@ def _disorder(quality: DataQuality, name: str) -> str:
     count = quality.disordered_rows
     return (
         f"{name} rows came out of order in {count:,} place{'s' if count > 1 else ''} and were sorted." if count else ""
+    )
+
+
+def _irregular_closes(quality: DataQuality, name: str) -> str:
+    count = quality.irregular_close_times
+    if not count:
+        return ""
+    return (
+        f"{count:,} {name} candle{'s' if count > 1 else ''} closed at another time than the interval says, as the "
+        "exchange does where trading stops or starts again."
+    )
+
+
+def _silence(quality: DataQuality, name: str) -> str:
+    count = quality.zero_volume_bars
+    if not count or count < _SILENT_SHARE * quality.present_bars:
+        return ""
+    return (
+        f"{count:,} of {quality.present_bars:,} {name} candles have no trade at all, up to "
+        f"{quality.longest_zero_volume_run:,} in a row: fills there would have found nobody to trade with."
     )

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
-from typing import Final
+from typing import Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from src.domain.market import Bars, DataQuality, Gap, Interval, RejectedRow, impossible_rows
-from src.market_data.grid import bar_numbers, open_times_ms
+from src.domain.market import Bars, DataQuality, Interval, RejectedRow, impossible_rows
+from src.market_data.grid import bar_numbers, close_times_ms, open_times_ms
+from src.market_data.quality import assess
 
+_Column: TypeAlias = Sequence[object] | NDArray[np.int64] | NDArray[np.float64]
 _COLUMNS_READ: Final = 7
 _MICROSECONDS_FROM: Final = 100_000_000_000_000
 """Times at or above this are microseconds: as milliseconds they would lie beyond the year 5138."""
@@ -112,6 +114,11 @@ def parse_rows(rows: object) -> Klines:
         raise MalformedKlines("rows differ in length") from error
     if len(columns) < _COLUMNS_READ:
         raise MalformedKlines(f"rows have {len(columns)} elements, expected at least {_COLUMNS_READ}")
+    return klines_of(columns)
+
+
+def klines_of(columns: Sequence[_Column]) -> Klines:
+    """Read the first seven columns of a table of klines [7][n]; raises as `parse_rows` does. Not for empty tables."""
     return Klines(
         open_time_ms=_times(columns[0]),
         open=_numbers(columns[1]),
@@ -123,7 +130,7 @@ def parse_rows(rows: object) -> Klines:
     )
 
 
-def _times(column: Sequence[object]) -> NDArray[np.int64]:
+def _times(column: _Column) -> NDArray[np.int64]:
     try:
         times = np.array(column, dtype=np.int64)
     except (ValueError, TypeError, OverflowError) as error:
@@ -134,7 +141,7 @@ def _times(column: Sequence[object]) -> NDArray[np.int64]:
     return times
 
 
-def _numbers(column: Sequence[object]) -> NDArray[np.float64]:
+def _numbers(column: _Column) -> NDArray[np.float64]:
     try:
         return np.array(column, dtype=np.float64)
     except (ValueError, TypeError):
@@ -181,14 +188,13 @@ def clean(klines: Klines, *, symbol: str, interval: Interval, now_ms: int) -> tu
         close=klines.close,
         volume=klines.volume,
     )
-    numbers = bar_numbers(bars.open_time_ms, interval)
-    return bars, DataQuality(
-        expected_bars=int(numbers[-1] - numbers[0]) + 1 if len(bars) else 0,
-        present_bars=len(bars),
-        gaps=find_gaps(bars.open_time_ms, interval),
+    irregular = np.count_nonzero(klines.close_time_ms != close_times_ms(klines.open_time_ms, interval))
+    return bars, assess(
+        bars,
         duplicate_rows=duplicates,
         disordered_rows=disordered,
         rejected_rows=rejected,
+        irregular_close_times=int(irregular),
     )
 
 
@@ -240,12 +246,3 @@ def _off_grid(times_ms: NDArray[np.int64], interval: Interval) -> NDArray[np.boo
     values, counts = np.unique(offsets, return_counts=True)
     off_grid: NDArray[np.bool_] = offsets != values[np.argmax(counts)]
     return off_grid
-
-
-def find_gaps(open_time_ms: NDArray[np.int64], interval: Interval) -> tuple[Gap, ...]:
-    """Return the holes between ascending open times [n], counted at the interval's own spacing."""
-    missing = np.diff(bar_numbers(open_time_ms, interval)) - 1
-    return tuple(
-        Gap(after_ms=int(open_time_ms[row]), next_ms=int(open_time_ms[row + 1]), missing_bars=int(missing[row]))
-        for row in np.flatnonzero(missing > 0)
-    )

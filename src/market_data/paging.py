@@ -11,7 +11,8 @@ import numpy as np
 from src.domain.errors import ExchangeRefused
 from src.domain.market import Interval
 from src.market_data.grid import bar_number, page_span_ms
-from src.market_data.klines import Klines, find_gaps
+from src.market_data.klines import Klines
+from src.market_data.quality import find_gaps
 
 PAGE_ROWS: Final = 1000
 """Most rows that the exchange puts into one answer."""

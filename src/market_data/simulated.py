@@ -19,15 +19,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from src.domain.errors import InvalidInput
-from src.domain.market import Bars, DataQuality, Interval, MarketRequest, MarketSeries, normalise_symbol
+from src.domain.market import Bars, Interval, Listing, MarketRequest, MarketSeries, normalise_symbol
 from src.market_data.findings import describe_range
 from src.market_data.grid import bar_number, iso_time, last_closed_open_ms, open_time_ms, open_times_ms
+from src.market_data.quality import assess
 from src.ports import Clock
 
 SYMBOLS: Final = (
     "ADAUSDT", "AVAXUSDT", "BNBUSDT", "BTCUSDT", "DOGEUSDT", "DOTUSDT", "ETHUSDT", "LINKUSDT", "LTCUSDT", "SOLUSDT",
     "TRXUSDT", "XRPUSDT",
 )  # fmt: skip
+_QUOTE: Final = "USDT"
 FIRST_MS: Final = 1_262_304_000_000
 """Simulated markets opened on 2010-01-01."""
 END_OF_TIME_MS: Final = 253_402_300_800_000
@@ -92,14 +94,14 @@ class SimulatedSource:
         bars = await asyncio.to_thread(simulate_bars, symbol, interval, open_time_ms(start, interval), count, seed)
         return MarketSeries(
             bars=bars,
-            quality=DataQuality(expected_bars=len(bars), present_bars=len(bars)),
+            quality=assess(bars, irregular_close_times=0),
             origin=f"simulated (seed {seed})",
             warnings=describe_range(market, bars, now_ms),
         )
 
-    async def symbols(self) -> Sequence[str]:
-        """Return a few well-known names; any other valid symbol is simulated just as well."""
-        return SYMBOLS
+    async def listings(self) -> Sequence[Listing]:
+        """Return a few well-known symbols; any other valid one is simulated just as well."""
+        return tuple(Listing(symbol=name, base=name.removesuffix(_QUOTE), quote=_QUOTE) for name in SYMBOLS)
 
     async def close(self) -> None:
         """Do nothing: there is nothing to release."""

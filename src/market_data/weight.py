@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from src.domain.errors import ExchangeUnavailable
+from src.market_data.pauses import SharedPause
 
 _WINDOW_S: Final = 60.0
 
@@ -24,6 +25,8 @@ class WeightBudget:
     ----------
     per_minute
         Weight allowed in any 60 seconds.
+    shared
+        The pause that any process of this machine was ordered; None where there are no others.
     monotonic, sleep
         A clock in seconds that never goes back, and what waits on it.
     """
@@ -32,10 +35,12 @@ class WeightBudget:
         self,
         per_minute: int,
         *,
+        shared: SharedPause | None = None,
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._per_minute = per_minute
+        self._shared = shared
         self._monotonic = monotonic
         self._sleep = sleep
         self._spent: deque[tuple[float, int]] = deque()
@@ -62,11 +67,13 @@ class WeightBudget:
 
     def ensure_open(self, *, until: float) -> None:
         """Raise ExchangeUnavailable where the exchange's pause ends after `until`."""
-        self._check(self._paused_until - self._monotonic(), until)
+        self._check(self._pause_s(), until)
 
     def pause(self, seconds: float) -> None:
         """Let nobody ask for so many seconds: the exchange said so. A shorter pause never shortens a longer one."""
         self._paused_until = max(self._paused_until, self._monotonic() + seconds)
+        if self._shared is not None:
+            self._shared.extend(seconds)
 
     def observe(self, used: int) -> None:
         """Take in what the exchange says was used of this minute's weight."""
@@ -78,15 +85,20 @@ class WeightBudget:
         if self._monotonic() + wait_s <= until:
             return
         wait = math.ceil(wait_s)
-        if self._paused_until > self._monotonic():
+        if self._pause_s() > 0:
             message = f"The exchange told us to stop asking for {wait} s (too many requests from this address)"
         else:
             message = f"This service has used up its share of the exchange's request limit for {wait} s"
         raise ExchangeUnavailable(f"{message}; try again then.", retry_after_s=float(wait))
 
+    def _pause_s(self) -> float:
+        """Return how long the pause goes on that this process, or another one, was ordered; 0 or less without one."""
+        mine = self._paused_until - self._monotonic()
+        return mine if self._shared is None else max(mine, self._shared.left_s())
+
     def _wait_s(self, weight: int) -> float:
         now = self._monotonic()
-        pause = self._paused_until - now
+        pause = self._pause_s()
         self._forget_old()
         excess = self._total + weight - self._per_minute
         free_at = now

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import TypeVar, TypeVarTuple, Unpack
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
-import anyio
-import anyio.to_thread
-
-from src.domain.errors import NotAvailable, SourceNotFound, TimedOut
-from src.domain.market import MarketRequest, MarketSeries
+from src.domain.errors import InvalidInput, NotAvailable, TimedOut
+from src.domain.market import Bars, MarketRequest, MarketSeries, normalise_symbol
 from src.domain.model_files import ModelFile, check_user_id
 from src.domain.runs import (
     BacktestRequest,
@@ -25,36 +21,42 @@ from src.domain.runs import (
 from src.domain.signals import Predictions
 from src.domain.trading import EngineName
 from src.features.ohlcv import build_features
-from src.ports import BarSource, Clock, Engine, ModelRunner, ResultStore
+from src.ports import Clock, Engine, ModelRunner, ResultStore
+from src.service.computing import ComputeQueue
+from src.service.gap_warnings import gap_warnings
 from src.service.models import ModelService
 from src.service.periods import period_warnings
 from src.service.pipeline import Computation, compute
+from src.service.shared_runs import SharedRuns
+from src.service.sources import SourceCatalogue
 from src.service.timing import Stopwatch
 
-Answer = TypeVar("Answer")
-Arguments = TypeVarTuple("Arguments")
+_LONGEST_ASSET = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BacktestService:
     """Runs backtests and keeps their results.
 
-    `sources` by the name that requests use; the first one is the default. `versions` are those of this program and
-    of the libraries that the numbers depend on. `threads` bounds the computing that goes on at once.
+    `sources` finds the candles that a request names. `versions` are those of this program and
+    of the libraries that the numbers depend on. `timeout_s` is the longest that one run may take, waiting included.
     """
 
-    sources: Mapping[str, BarSource]
+    sources: SourceCatalogue
     engines: Mapping[EngineName, Engine]
     store: ResultStore
     models: ModelService
     runner: ModelRunner | None
     clock: Clock
     versions: Mapping[str, str]
-    threads: anyio.CapacityLimiter
+    computing: ComputeQueue
     timeout_s: float
+    _runs: SharedRuns[BacktestRequest, BacktestResult] = field(default_factory=SharedRuns, init=False)
 
     async def run(self, request: BacktestRequest, model_file: ModelFile | None = None) -> BacktestResult:
-        """Run a backtest and keep its result.
+        """Run a backtest and keep its result; equal requests at the same time share one run and its result.
+
+        Cancelling ends the run, unless another caller waits for the same one.
 
         Parameters
         ----------
@@ -64,11 +66,25 @@ class BacktestService:
         Raises
         ------
         ServiceError
-            Any of the tree in `domain.errors`; TimedOut after `timeout_s`.
+            Any of the tree in `domain.errors`; Busy where too many runs are under way, TimedOut after `timeout_s`.
         """
+        if isinstance(request.strategy, ModelChoice):
+            if self.runner is None:
+                raise NotAvailable("Opening model files is not available in this build; moving-average backtests are.")
+            if model_file is None:
+                model_file = await self.models.get(request.user_id, request.strategy.reference or "")
+            request = replace(request, strategy=replace(request.strategy, sha256=model_file.sha256))
+        return await self._runs.run(
+            request,
+            lambda: self._run_in_time(request, model_file),
+            needs_starter=model_file is not None and model_file.is_temporary,
+        )
+
+    async def _run_in_time(self, request: BacktestRequest, model_file: ModelFile | None) -> BacktestResult:
         try:
-            async with asyncio.timeout(self.timeout_s):
-                return await self._run(request, model_file)
+            with self.computing.place():
+                async with asyncio.timeout(self.timeout_s):
+                    return await self._run(request, model_file)
         except TimeoutError:
             raise TimedOut(
                 f"The backtest took longer than the limit of {self.timeout_s:g} s; ask for fewer bars (limit)."
@@ -77,21 +93,21 @@ class BacktestService:
     async def _run(self, request: BacktestRequest, model_file: ModelFile | None) -> BacktestResult:
         stopwatch = Stopwatch()
         bar_warnings = period_warnings(request.period, request.market.interval)
-        source = self._source(request.market)
-        if isinstance(request.strategy, ModelChoice):
-            if self.runner is None:
-                raise NotAvailable("Opening model files is not available in this build; moving-average backtests are.")
-            if model_file is None:
-                model_file = await self.models.get(request.user_id, request.strategy.reference or "")
-            request = replace(request, strategy=replace(request.strategy, sha256=model_file.sha256))
+        source = await self.sources.find(request.market.source, user_id=request.user_id)
         with stopwatch.step("marketData"):
             series = await source.fetch(request.market)
         predictions = await self._predict(request, series, model_file, stopwatch)
-        computed = await self._in_thread(compute, request, series.bars, predictions, self.engines, stopwatch)
-        bars_fingerprint = await self._in_thread(series.bars.fingerprint)
+        computed, bars_fingerprint = await self.computing.run(
+            self._compute, request, series.bars, predictions, stopwatch
+        )
         result = self._result(request, series, computed, bars_fingerprint, bar_warnings, stopwatch)
         await self.store.save(result)
         return result
+
+    def _compute(
+        self, request: BacktestRequest, bars: Bars, predictions: Predictions | None, stopwatch: Stopwatch
+    ) -> tuple[Computation, str]:
+        return compute(request, bars, predictions, self.engines, stopwatch), bars.fingerprint()
 
     async def _predict(
         self, request: BacktestRequest, series: MarketSeries, model_file: ModelFile | None, stopwatch: Stopwatch
@@ -100,7 +116,7 @@ class BacktestService:
         if not isinstance(choice, ModelChoice) or self.runner is None or model_file is None:
             return None
         with stopwatch.step("features"):
-            features = await self._in_thread(build_features, series.bars)
+            features = await self.computing.run(build_features, series.bars)
         with stopwatch.step("model"):
             return await self.runner.predict(model_file, features, choice.feature_columns, choice.output_kind)
 
@@ -126,7 +142,12 @@ class BacktestService:
             quality=series.quality,
             origin=series.origin,
             fingerprints=Fingerprints(bars=bars_fingerprint, model=model, versions=self.versions),
-            warnings=(*series.warnings, *bar_warnings, *computed.warnings),
+            warnings=(
+                *series.warnings,
+                *gap_warnings(series.quality, computed.simulation),
+                *bar_warnings,
+                *computed.warnings,
+            ),
             timings_ms=stopwatch.elapsed_ms,
             cross_check=computed.cross_check,
         )
@@ -137,27 +158,41 @@ class BacktestService:
 
     async def list(self, *, user_id: str, symbol: str | None, first: int, after: str | None) -> ResultPage:
         """Return a page of a user's results, newest first."""
+        symbol = normalise_symbol(symbol) if symbol else None
         return await self.store.list(user_id=check_user_id(user_id), symbol=symbol, first=first, after=after)
 
     async def compare(self, result_ids: Sequence[str]) -> Sequence[ResultSummary]:
         """Return summaries of kept results in the order asked for; raises ResultNotFound."""
         return await self.store.summaries(result_ids)
 
-    async def candles(self, market: MarketRequest) -> MarketSeries:
-        """Return the candles that a backtest of this market would use."""
-        return await self._source(market).fetch(market)
+    async def candles(self, market: MarketRequest, *, user_id: str | None = None) -> MarketSeries:
+        """Return the candles that a backtest of this market would use; `user_id` says whose uploads it may name."""
+        source = await self.sources.find(market.source, user_id=None if user_id is None else check_user_id(user_id))
+        return await source.fetch(market)
 
-    async def symbols(self) -> Sequence[str]:
-        """Return the symbols of the default source, sorted."""
-        return await next(iter(self.sources.values())).symbols()
+    async def coins(self, *, quote_asset: str | None = None, is_trading_only: bool = True) -> Sequence[str]:
+        """Return the symbols of the default source, sorted.
 
-    def _source(self, market: MarketRequest) -> BarSource:
-        if market.source is None:
-            return next(iter(self.sources.values()))
-        if market.source not in self.sources:
-            raise SourceNotFound(f"source is {market.source[:60]!r}; known: {', '.join(self.sources)}")
-        return self.sources[market.source]
+        Parameters
+        ----------
+        quote_asset
+            Only symbols priced in this asset (`USDT`, in any case).
+        is_trading_only
+            Leave out symbols that do not trade now.
+        """
+        quote = None if quote_asset is None else _asset(quote_asset)
+        return [
+            listing.symbol
+            for listing in await self.sources.default.listings()
+            if (listing.is_trading or not is_trading_only) and quote in (None, listing.quote)
+        ]
 
-    async def _in_thread(self, function: Callable[[Unpack[Arguments]], Answer], *arguments: *Arguments) -> Answer:
-        """Compute in a worker thread: the event loop stays free, and no more run at once than `threads` allows."""
-        return await anyio.to_thread.run_sync(function, *arguments, abandon_on_cancel=True, limiter=self.threads)
+
+def _asset(name: str) -> str:
+    asset = name.strip().upper()
+    if not (asset.isascii() and asset.isalnum() and len(asset) <= _LONGEST_ASSET):
+        raise InvalidInput(
+            f"quoteAsset is {name[:40]!r}; allowed: 1 to {_LONGEST_ASSET} letters and digits, such as USDT",
+            field="quoteAsset",
+        )
+    return asset

@@ -8,8 +8,9 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from src.ports import ResultStore
+from src.ports import DownloadBoard, ResultStore
 from src.service.backtests import BacktestService
+from src.service.datasets import DatasetService
 from src.service.models import ModelService
 
 _logger = logging.getLogger(__name__)
@@ -46,6 +47,8 @@ class Services:
         *,
         backtests: BacktestService,
         models: ModelService,
+        datasets: DatasetService,
+        downloads: DownloadBoard,
         store: ResultStore,
         opening: Sequence[Callable[[], Awaitable[object]]] = (),
         warming: Sequence[Callable[[], Awaitable[object]]] = (),
@@ -53,6 +56,8 @@ class Services:
     ) -> None:
         self.backtests = backtests
         self.models = models
+        self.datasets = datasets
+        self.downloads = downloads
         self._store = store
         self._opening, self._warming, self._closing = opening, warming, closing
         self._warm_up: asyncio.Task[None] | None = None

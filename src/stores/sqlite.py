@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import sqlite3
-import time
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,10 +15,9 @@ import aiosqlite
 from src.domain.errors import Conflict, StoreUnavailable
 from src.domain.runs import BacktestResult, ResultPage, ResultSummary
 from src.stores.documents import ResultDocument, UnreadableDocument, decode, decode_summary, encode
-from src.stores.migrations import MIGRATIONS
 from src.stores.pages import Position, check_page_size, check_result_id, is_storable_text, result_not_found
+from src.stores.sqlite_writer import GroupWriter, Statement
 
-_WAL_LIMIT_BYTES: Final = 64 * 1024 * 1024
 _IDS_PER_QUERY: Final = 500
 _RETRY_AFTER_S: Final = 1.0
 
@@ -34,8 +31,6 @@ _REASONS: Final = {
     sqlite3.SQLITE_CANTOPEN: "its file cannot be opened",
     sqlite3.SQLITE_IOERR: "the disk cannot be read or written",
 }
-
-_log = logging.getLogger(__name__)
 
 
 class SqliteStore:
@@ -55,18 +50,12 @@ class SqliteStore:
         self._busy_timeout_s = busy_timeout_s
         self._reader_count = reader_count
         self._opening = asyncio.Lock()
-        self._writing = asyncio.Lock()
-        self._writes: set[asyncio.Task[int]] = set()
-        self._writer: aiosqlite.Connection | None = None
+        self._writer: GroupWriter | None = None
         self._readers: asyncio.LifoQueue[aiosqlite.Connection] = asyncio.LifoQueue()
         self._is_closed = False
 
     async def save(self, result: BacktestResult) -> None:
-        document = await asyncio.to_thread(encode, result)
-        market = result.request.market
-        summary = json.dumps(document.summary, allow_nan=False)
-        row = (result.id, result.created_ms, result.request.user_id, market.symbol, summary)
-        parts = [(result.id, name, content) for name, content in document.parts.items()]
+        row, parts = await asyncio.to_thread(_rows_of, result)
         try:
             await self._write(
                 ("INSERT INTO results (id, created_ms, user_id, symbol, summary) VALUES (?, ?, ?, ?, ?)", [row]),
@@ -144,11 +133,11 @@ class SqliteStore:
         async with self._opening:
             if self._writer is None:
                 return
-            await asyncio.gather(*self._writes, return_exceptions=True)
             readers = [await self._readers.get() for _ in range(self._reader_count)]
             with _translated():
-                for connection in (*readers, self._writer):
-                    await connection.close()
+                await self._writer.close()
+                for reader in readers:
+                    await reader.close()
             self._writer = None
             for reader in readers:  # whoever still waits for one is told that the store is closed
                 self._readers.put_nowait(reader)
@@ -163,34 +152,12 @@ class SqliteStore:
         finally:
             self._readers.put_nowait(reader)
 
-    async def _write(self, *statements: tuple[str, Sequence[Sequence[Any]]]) -> int:
-        """Run statements in one transaction; return the number of rows that the last one touched.
-
-        A caller that is cancelled leaves while the transaction runs to its end: it can never be left open.
-        """
+    async def _write(self, *statements: Statement) -> int:
         writer = await self._open()
-        task = asyncio.create_task(self._transact(writer, statements))
-        self._writes.add(task)
-        task.add_done_callback(self._forget_write)
-        return await asyncio.shield(task)
-
-    def _forget_write(self, task: asyncio.Task[int]) -> None:
-        self._writes.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            _log.debug("a write failed: %s", error)
-
-    async def _transact(
-        self, writer: aiosqlite.Connection, statements: Sequence[tuple[str, Sequence[Sequence[Any]]]]
-    ) -> int:
-        touched = 0
         with _translated():
-            async with self._writing, _transaction(writer):
-                for statement, rows in statements:
-                    async with writer.executemany(statement, rows) as cursor:
-                        touched = cursor.rowcount
-        return touched
+            return await writer.write(*statements)
 
-    async def _open(self) -> aiosqlite.Connection:
+    async def _open(self) -> GroupWriter:
         self._check_open()
         if self._writer is not None:
             return self._writer
@@ -204,73 +171,31 @@ class SqliteStore:
         if self._is_closed:
             raise StoreUnavailable("the result store is closed")
 
-    async def _open_connections(self) -> aiosqlite.Connection:
-        opened: list[aiosqlite.Connection] = []
+    async def _open_connections(self) -> GroupWriter:
+        writer = GroupWriter(self._path, busy_timeout_s=self._busy_timeout_s)
+        readers: list[aiosqlite.Connection] = []
         try:
             with _translated():
-                await asyncio.to_thread(self._path.parent.mkdir, parents=True, exist_ok=True)
-                for _ in range(1 + self._reader_count):
-                    opened.append(await self._connect())
-                    if len(opened) == 1:
-                        await self._prepare(opened[0])
-                    else:
-                        await opened[-1].execute("PRAGMA query_only = ON")
+                await writer.open()
+                for _ in range(self._reader_count):
+                    readers.append(await aiosqlite.connect(self._path, timeout=self._busy_timeout_s))
+                    await readers[-1].execute("PRAGMA query_only = ON")
         except BaseException:
-            for connection in opened:
-                await connection.close()
+            await writer.close()
+            for reader in readers:
+                await reader.close()
             raise
-        for reader in opened[1:]:
+        for reader in readers:
             self._readers.put_nowait(reader)
-        return opened[0]
-
-    async def _connect(self) -> aiosqlite.Connection:
-        return await aiosqlite.connect(self._path, timeout=self._busy_timeout_s, isolation_level=None)
-
-    async def _prepare(self, writer: aiosqlite.Connection) -> None:
-        await self._switch_to_write_ahead_log(writer)
-        await writer.execute("PRAGMA synchronous = FULL")
-        await writer.execute(f"PRAGMA journal_size_limit = {_WAL_LIMIT_BYTES}")
-        async with _transaction(writer):
-            [[version]] = await writer.execute_fetchall("PRAGMA user_version")
-            if version > len(MIGRATIONS):
-                raise StoreUnavailable(
-                    f"the result store was written by a newer version of this service (schema {version}; "
-                    f"this build knows up to {len(MIGRATIONS)})"
-                )
-            for statements in MIGRATIONS[version:]:
-                for statement in statements:
-                    await writer.execute(statement)
-            await writer.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
-
-    async def _switch_to_write_ahead_log(self, writer: aiosqlite.Connection) -> None:
-        # SQLite does not wait its busy timeout for this one switch, which several processes may try at once.
-        deadline = time.monotonic() + self._busy_timeout_s
-        while True:
-            try:
-                [[mode]] = await writer.execute_fetchall("PRAGMA journal_mode = WAL")
-            except sqlite3.OperationalError as error:
-                if _primary_code(error) != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
-                    raise
-                await asyncio.sleep(0.02)
-                continue
-            if mode != "wal":
-                _log.warning("this file system allows SQLite no write-ahead log: readers will wait for writers")
-            return
+        return writer
 
 
-@asynccontextmanager
-async def _transaction(writer: aiosqlite.Connection) -> AsyncIterator[None]:
-    """Commit what is done inside; roll it back where that raises."""
-    # IMMEDIATE takes the write lock at once, where SQLite waits for it; a later upgrade could fail without waiting.
-    await writer.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        await writer.commit()
-    except BaseException:
-        # SQLite has rolled back by itself after some errors (a full disk, for one).
-        if writer.in_transaction:
-            await writer.rollback()
-        raise
+def _rows_of(result: BacktestResult) -> tuple[Sequence[Any], Sequence[Sequence[Any]]]:
+    """Return a result's row of `results`, and its rows of `result_parts`."""
+    document = encode(result)
+    summary = json.dumps(document.summary, allow_nan=False)
+    row = (result.id, result.created_ms, result.request.user_id, result.request.market.symbol, summary)
+    return row, [(result.id, name, content) for name, content in document.parts.items()]
 
 
 @contextmanager

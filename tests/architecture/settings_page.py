@@ -33,6 +33,7 @@ def default_text(name: str) -> str:
 def settings_page() -> str:
     """Return `.env.example`: above each setting its meaning, in the order of the class."""
     blocks = [
-        f"# {field.description}\n#{name.upper()}={default_text(name)}\n" for name, field in Settings.model_fields.items()
+        f"# {field.description}\n#{name.upper()}={default_text(name)}\n"
+        for name, field in Settings.model_fields.items()
     ]
     return "\n".join([HEAD, *blocks])

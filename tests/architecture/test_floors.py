@@ -53,6 +53,7 @@ VENDOR_ROOMS = {
     "torch": {"model_formats/pytorch.py"},
     "sklearn": {"model_formats/sklearn.py"},
     "joblib": {"model_formats/sklearn.py"},
+    "pyarrow": {"market_data/bar_files/parquet.py"},
 }
 
 SOURCES = sorted(SRC.rglob("*.py"))

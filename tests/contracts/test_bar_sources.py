@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
 import pytest_asyncio
 
+from src.domain.datasets import BarFileDeclaration
 from src.domain.errors import InvalidInput, SymbolNotFound
 from src.domain.market import INTERVALS, Bars, MarketRequest, MarketSeries
+from src.market_data.bar_files.reader import BarFileReader
+from src.market_data.bar_store import BarStore
 from src.market_data.binance import BinanceSource
+from src.market_data.cached import CachedSource
+from src.market_data.dataset_source import DatasetSource
+from src.market_data.datasets import DiskDatasets
 from src.market_data.grid import close_times_ms
 from src.market_data.simulated import SimulatedSource, simulate_bars
 from src.ports import BarSource
+from tests.bar_files import csv_of_bars, in_chunks
 from tests.clocks import FixedClock
 from tests.exchange import LoopbackExchange
 
@@ -34,15 +42,39 @@ def exchange() -> Iterator[LoopbackExchange]:
         yield playing
 
 
-@pytest_asyncio.fixture(params=["binance", "simulated"])
-async def source(request: pytest.FixtureRequest, exchange: LoopbackExchange) -> AsyncIterator[BarSource]:
+@pytest.fixture(scope="module")
+def uploaded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same hours as a user's own candles; those not closed yet were in the file too."""
+    folder = tmp_path_factory.mktemp("datasets")
+    reader = BarFileReader(max_rows=10_000, timeout_s=60)
+    store = DiskDatasets(
+        folder, reader=reader, clock=FixedClock(NOW_MS), max_bytes=10**7, max_datasets_per_user=1
+    )  # fmt: skip
+    hours = simulate_bars("BTCUSDT", HOUR, OPEN_MS - TRADED * HOUR.milliseconds, TRADED + 24, 7)
+    asyncio.run(
+        store.receive(
+            user_id="me", name="mine", original_filename="mine.csv", declared=BarFileDeclaration(symbol="BTCUSDT"),
+            chunks=in_chunks(csv_of_bars(hours)),
+        )
+    )  # fmt: skip
+    return folder / "me" / "mine.bars"
+
+
+@pytest_asyncio.fixture(params=["binance", "cached", "simulated", "dataset"])
+async def source(
+    request: pytest.FixtureRequest, exchange: LoopbackExchange, uploaded: Path, tmp_path: Path
+) -> AsyncIterator[BarSource]:
     """One adapter after the other; each knows at least 2,500 hours of BTCUSDT until NOW_MS."""
     clock = FixedClock(NOW_MS)
+
+    def binance() -> BinanceSource:
+        return BinanceSource(base_urls=[exchange.url], timeout_s=5, deadline_s=20, weight_per_minute=6000, clock=clock)
+
     made: dict[str, Callable[[], BarSource]] = {
-        "binance": lambda: BinanceSource(
-            base_urls=[exchange.url], timeout_s=5, deadline_s=20, weight_per_minute=6000, clock=clock
-        ),
+        "binance": binance,
+        "cached": lambda: CachedSource(binance(), store=BarStore(tmp_path, max_bytes=10**8), clock=clock),
         "simulated": lambda: SimulatedSource(clock=clock, seed=7),
+        "dataset": lambda: DatasetSource(uploaded),
     }
     exchange.reset()
     source = made[request.param]()
@@ -126,7 +158,8 @@ async def test_a_symbol_is_simulated_or_unknown(source: BarSource) -> None:
     if isinstance(source, SimulatedSource):
         assert len((await source.fetch(wish(10, symbol="NOSUCHCOIN"))).bars) == 10
         return
-    with pytest.raises(SymbolNotFound, match=r"NOSUCHCOIN: Invalid symbol\."):
+    words = "BTCUSDT only" if isinstance(source, DatasetSource) else r"NOSUCHCOIN: Invalid symbol\."
+    with pytest.raises(SymbolNotFound, match=words):
         await source.fetch(wish(10, symbol="NOSUCHCOIN"))
 
 
@@ -142,9 +175,10 @@ async def test_a_range_without_candles_is_refused_with_the_one_that_has_some(
 
 
 async def test_symbols_are_sorted_names_that_can_be_fetched(source: BarSource) -> None:
-    names = list(await source.symbols())
+    names = [listing.symbol for listing in await source.listings()]
     assert names == sorted(set(names))
-    assert {"BTCUSDT", "ETHUSDT"} <= set(names)
+    assert (set(names) if isinstance(source, DatasetSource) else {"BTCUSDT", "ETHUSDT"}) <= set(names)
+    assert "BTCUSDT" in names
 
 
 async def test_the_same_request_gives_the_same_bits(source: BarSource) -> None:

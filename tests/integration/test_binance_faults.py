@@ -200,7 +200,7 @@ async def test_a_long_pause_is_an_error_at_once_for_everybody(fault: Fault, wait
                 assert time.monotonic() - began < 1
                 assert caught.value.retry_after_s == pytest.approx(wait_s, abs=1)
             with pytest.raises(ExchangeUnavailable):
-                await source.symbols()
+                await source.listings()
         finally:
             await source.close()
         assert exchange.count() == 1, "asked although it was told to stop"
@@ -289,7 +289,7 @@ async def test_many_waiting_for_the_symbols_wait_no_longer_than_one() -> None:
         exchange.script(EXCHANGE_INFO, [faults.hang(60)] * 20)
         source = make_source(exchange.url, deadline_s=1.0)
         began = time.monotonic()
-        answers = await asyncio.gather(*(source.symbols() for _ in range(5)), return_exceptions=True)
+        answers = await asyncio.gather(*(source.listings() for _ in range(5)), return_exceptions=True)
         assert time.monotonic() - began < 2
         assert [type(answer) for answer in answers] == [ExchangeTimeout] * 5
         await source.close()
@@ -349,5 +349,5 @@ async def test_a_list_of_symbols_that_is_none_is_refused(answer: str) -> None:
         exchange.script(EXCHANGE_INFO, [faults.not_klines(answer)] * 20)
         source = make_source(exchange.url)
         with pytest.raises(ExchangeRefused):
-            await source.symbols()
+            await source.listings()
         await source.close()

@@ -6,7 +6,9 @@ from starlette.requests import Request
 from strawberry.fastapi import BaseContext
 
 from src.api.access import max_bars_of, services_of
+from src.ports import DownloadBoard
 from src.service.backtests import BacktestService
+from src.service.datasets import DatasetService
 from src.service.models import ModelService
 
 
@@ -20,6 +22,14 @@ class GraphQLContext(BaseContext):
     @property
     def models(self) -> ModelService:
         return services_of(self._request).models
+
+    @property
+    def datasets(self) -> DatasetService:
+        return services_of(self._request).datasets
+
+    @property
+    def downloads(self) -> DownloadBoard:
+        return services_of(self._request).downloads
 
     @property
     def max_bars(self) -> int:

@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import strawberry
 
+from src.api.graphql.enums import EngineName
+from src.api.graphql.quality import DataQuality, quality_of
 from src.api.graphql.rows import equity_rows, fill_rows, page_of, trade_rows
 from src.api.graphql.types import (
     DataPoint,
@@ -22,36 +24,11 @@ from src.api.graphql.types import (
     settings_of,
     strategy_of,
 )
-from src.domain import market, runs
+from src.domain import runs
 from src.domain.signals import StrategyDescription
-from src.domain.trading import EngineName
 
 _FIRST = "Most rows to answer; all where null."
 _OFFSET = "Rows to skip."
-
-
-@strawberry.type(description="Candles missing between two that are there.")
-class DataGap:
-    after: str = described("Open time of the candle before the gap (ISO 8601, UTC).")
-    next: str = described("Open time of the candle after the gap (ISO 8601, UTC).")
-    missing_bars: int = described("Candles missing in between, a count.")
-
-
-@strawberry.type(description="A row of the source that was left out.")
-class RejectedRow:
-    date: str = described("The row's open time (ISO 8601, UTC).")
-    reason: str = described("What is wrong with it.")
-
-
-@strawberry.type(description="What the source found wrong with its rows; they are left out, never repaired.")
-class DataQuality:
-    expected_bars: int = described("Candles from the first to the last at the interval's spacing, a count.")
-    present_bars: int = described("Candles that are there, a count.")
-    missing_bars: int = described("Candles missing in all gaps, a count.")
-    gaps: list[DataGap] = described("Every gap, oldest first.")
-    duplicate_rows: int = described("Rows that came twice, a count.")
-    disordered_rows: int = described("Rows that came out of order, a count.")
-    rejected_rows: list[RejectedRow] = described("Rows that no market can print.")
 
 
 @strawberry.type(description="A fill that the two engines do not share; null on the side that has none.")
@@ -184,7 +161,7 @@ def result_of(result: runs.BacktestResult) -> BacktestResult:
         versions=[Version(name=name, version=version) for name, version in prints.versions.items()],
         timings=[Timing(step=step, milliseconds=elapsed) for step, elapsed in result.timings_ms.items()],
         cross_check=None if result.cross_check is None else _cross_check_of(result.cross_check),
-        data_quality=_quality_of(result.quality),
+        data_quality=quality_of(result.quality),
         result=result,
     )
 
@@ -231,21 +208,6 @@ def _shared(run: runs.BacktestResult | runs.ResultSummary, description: Strategy
         "winning_trades": metrics.winning_trades,
         "losing_trades": metrics.losing_trades,
     }
-
-
-def _quality_of(quality: market.DataQuality) -> DataQuality:
-    return DataQuality(
-        expected_bars=quality.expected_bars,
-        present_bars=quality.present_bars,
-        missing_bars=sum(gap.missing_bars for gap in quality.gaps),
-        gaps=[
-            DataGap(after=instant(gap.after_ms), next=instant(gap.next_ms), missing_bars=gap.missing_bars)
-            for gap in quality.gaps
-        ],
-        duplicate_rows=quality.duplicate_rows,
-        disordered_rows=quality.disordered_rows,
-        rejected_rows=[RejectedRow(date=instant(row.open_time_ms), reason=row.reason) for row in quality.rejected_rows],
-    )
 
 
 def _cross_check_of(check: runs.CrossCheck) -> CrossCheck:

@@ -12,12 +12,15 @@ from strawberry.extensions import DisableIntrospection
 from strawberry.file_uploads import Upload
 from strawberry.types import ExecutionContext
 
+from src.api.data_requests import build_declaration
 from src.api.graphql.columns import ColumnExecutor
 from src.api.graphql.context import GraphQLContext
+from src.api.graphql.datasets import UploadBarsInput, UploadedBars, uploaded_bars_of
 from src.api.graphql.documents import DocumentLibrary, PreparedDocuments
 from src.api.graphql.errors import explain
 from src.api.graphql.inputs import BacktestInput, MLBacktestInput, OHLCVFetchInput
 from src.api.graphql.limits import DocumentLimits
+from src.api.graphql.quality import Download, MarketDataQuality, download_of, market_quality_of
 from src.api.graphql.results import (
     BacktestConnection,
     BacktestResult,
@@ -26,16 +29,17 @@ from src.api.graphql.results import (
     result_of,
     summary_of,
 )
-from src.api.graphql.rows import candle_rows
+from src.api.graphql.rows import candle_rows, page_of
 from src.api.graphql.types import Candle, CoinList, resolved
 from src.api.requests import build_crossover_request, build_market, build_model_request
-from src.api.uploads import temporary_model
+from src.api.uploads import chunks_of, temporary_model
 from src.domain.errors import InvalidInput
 from src.domain.runs import BacktestRequest, ModelChoice
 from src.domain.trading import EngineName
 
 DEFAULT_PAGE_SIZE: Final = 20
 MAX_COMPARED: Final = 100
+_WHOSE_SOURCE: Final = "Whose uploaded candles input.source may name."
 
 Info = strawberry.Info[GraphQLContext, None]
 
@@ -46,15 +50,50 @@ class Query:
     def health(self) -> str | None:
         return "ok"
 
+    @resolved("How far this process's downloads of candles are, oldest first.")
+    def downloads(self, info: Info) -> list[Download]:
+        return [download_of(progress) for progress in info.context.downloads.snapshot()]
+
     @resolved("The candles that a backtest of this market would use, oldest first.")
-    async def fetch_ohlcv(self, info: Info, input: OHLCVFetchInput) -> Sequence[Candle]:
+    async def fetch_ohlcv(
+        self,
+        info: Info,
+        input: OHLCVFetchInput,
+        user_id: Annotated[str | None, strawberry.argument(description=_WHOSE_SOURCE)] = None,
+        first: Annotated[int | None, strawberry.argument(description="Most candles to answer; all where null.")] = None,
+        offset: Annotated[int, strawberry.argument(description="Candles to skip.")] = 0,
+    ) -> Sequence[Candle]:
         market = build_market(input.to_fields(), max_bars=info.context.max_bars)
-        series = await info.context.backtests.candles(market)
-        return candle_rows(series.bars)
+        series = await info.context.backtests.candles(market, user_id=user_id)
+        return page_of(candle_rows(series.bars), first, offset)
+
+    @resolved("What is missing or suspicious in the candles that a backtest of this market would use.")
+    async def market_data_quality(
+        self,
+        info: Info,
+        input: OHLCVFetchInput,
+        user_id: Annotated[str | None, strawberry.argument(description=_WHOSE_SOURCE)] = None,
+    ) -> MarketDataQuality:
+        market = build_market(input.to_fields(), max_bars=info.context.max_bars)
+        return market_quality_of(await info.context.backtests.candles(market, user_id=user_id))
 
     @resolved("Symbols that candles can be fetched for.")
-    async def fetch_coin_list(self, info: Info) -> CoinList:
-        return CoinList(coins=list(await info.context.backtests.symbols()))
+    async def fetch_coin_list(
+        self,
+        info: Info,
+        quote_asset: Annotated[
+            str | None, strawberry.argument(description="Only symbols priced in this asset, such as USDT.")
+        ] = None,
+        trading_only: Annotated[bool, strawberry.argument(description="Leave out what does not trade now.")] = True,
+    ) -> CoinList:
+        coins = await info.context.backtests.coins(quote_asset=quote_asset, is_trading_only=trading_only)
+        return CoinList(coins=list(coins))
+
+    @resolved("A user's own candles, newest first.")
+    async def uploaded_bars(
+        self, info: Info, user_id: Annotated[str, strawberry.argument(description="Whose candles.")]
+    ) -> list[UploadedBars]:
+        return [uploaded_bars_of(dataset) for dataset in await info.context.datasets.list(user_id)]
 
     @resolved("A stored result.")
     async def backtest(self, info: Info, id: strawberry.ID) -> BacktestResult | None:
@@ -112,6 +151,32 @@ class Mutation:
             raise InvalidInput("modelPath is given and a file came too; allowed: one of them", field="modelPath")
         async with temporary_model(info.context.models, upload, user_id=request.user_id) as model_file:
             return result_of(await info.context.backtests.run(request, model_file))
+
+    @resolved("Keep a file of a user's own candles; its name is then a source for that user's backtests.")
+    async def upload_bars(self, info: Info, file: Upload, input: UploadBarsInput) -> UploadedBars:
+        upload: object = file
+        if not isinstance(upload, UploadFile):
+            raise InvalidInput("file is no file; send it as a part of a multipart request", field="file")
+        declared = build_declaration(
+            symbol=input.symbol, interval=input.interval, timezone=input.timezone, unit=input.unit
+        )
+        dataset = await info.context.datasets.upload(
+            user_id=input.user_id,
+            name=input.name,
+            original_filename=upload.filename or "",
+            declared=declared,
+            chunks=chunks_of(upload),
+        )
+        return uploaded_bars_of(dataset)
+
+    @resolved("Delete a user's own candles.")
+    async def delete_bars(
+        self,
+        info: Info,
+        user_id: Annotated[str, strawberry.argument(description="Whose candles.")],
+        name: Annotated[str, strawberry.argument(description="Their name.")],
+    ) -> UploadedBars:
+        return uploaded_bars_of(await info.context.datasets.delete(user_id, name))
 
 
 async def _run_crossover(info: Info, input: BacktestInput, engine: EngineName) -> BacktestResult:

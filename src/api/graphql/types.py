@@ -11,10 +11,10 @@ import strawberry
 from strawberry.scalars import JSON
 
 from src.api.graphql.columns import iso_times
+from src.api.graphql.enums import Direction, EntryType, FillTiming, IntrabarPolicy, OutputKind
 from src.domain import performance, runs
 from src.domain.runs import CrossoverChoice, ModelChoice
-from src.domain.signals import OutputKind, StrategyDescription
-from src.domain.trading import Direction, EntryType, FillTiming, IntrabarPolicy
+from src.domain.signals import StrategyDescription
 
 Resolver = TypeVar("Resolver", bound=Callable[..., Any])
 

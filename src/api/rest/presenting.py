@@ -70,7 +70,7 @@ def present_result(result: BacktestResult) -> dict[str, object]:
         "reduced_entries": simulation.reduced_entries,
         "ambiguous_bars": simulation.ambiguous_bars,
         "is_liquidated": simulation.is_liquidated,
-        "data_quality": _present_quality(result.quality),
+        "data_quality": present_quality(result.quality),
         "data_fingerprint": result.fingerprints.bars,
         "model_sha256": result.fingerprints.model,
         "versions": [{"name": name, "version": version} for name, version in result.fingerprints.versions.items()],
@@ -97,6 +97,38 @@ def present_instant(time_ms: int) -> str:
     instant = datetime.fromtimestamp(time_ms // 1000, UTC).replace(microsecond=time_ms % 1000 * 1000)
     precision = "milliseconds" if time_ms % 1000 else "seconds"
     return instant.isoformat(timespec=precision).replace("+00:00", "Z")
+
+
+def present_quality(quality: DataQuality) -> dict[str, object]:
+    """Return the report on candles; null stands for what is not known."""
+    return {
+        "expected_bars": quality.expected_bars,
+        "present_bars": quality.present_bars,
+        "missing_bars": sum(gap.missing_bars for gap in quality.gaps),
+        "gaps": [
+            {
+                "after": present_instant(gap.after_ms),
+                "next": present_instant(gap.next_ms),
+                "missing_bars": gap.missing_bars,
+            }
+            for gap in quality.gaps
+        ],
+        "duplicate_rows": quality.duplicate_rows,
+        "disordered_rows": quality.disordered_rows,
+        "rejected_rows": [
+            {"date": present_instant(row.open_time_ms), "reason": row.reason} for row in quality.rejected_rows
+        ],
+        "zero_volume_bars": quality.zero_volume_bars,
+        "zero_volume_runs": quality.zero_volume_runs,
+        "longest_zero_volume_run": quality.longest_zero_volume_run,
+        "jumps": [
+            {"after": present_instant(jump.after_ms), "next": present_instant(jump.next_ms), "ratio": jump.ratio}
+            for jump in quality.jumps
+        ],
+        "irregular_close_times": quality.irregular_close_times,
+        "first_open": None if quality.first_open_ms is None else present_instant(quality.first_open_ms),
+        "last_close": None if quality.last_close_ms is None else present_instant(quality.last_close_ms),
+    }
 
 
 def snake_case(name: str) -> str:
@@ -196,27 +228,6 @@ def _present_rules(rules: TradingRules) -> dict[str, object]:
         "trailing_stop": rules.exits.trailing_stop_rate,
         "max_bars": rules.exits.max_bars,
         "intrabar": rules.intrabar,
-    }
-
-
-def _present_quality(quality: DataQuality) -> dict[str, object]:
-    return {
-        "expected_bars": quality.expected_bars,
-        "present_bars": quality.present_bars,
-        "missing_bars": sum(gap.missing_bars for gap in quality.gaps),
-        "gaps": [
-            {
-                "after": present_instant(gap.after_ms),
-                "next": present_instant(gap.next_ms),
-                "missing_bars": gap.missing_bars,
-            }
-            for gap in quality.gaps
-        ],
-        "duplicate_rows": quality.duplicate_rows,
-        "disordered_rows": quality.disordered_rows,
-        "rejected_rows": [
-            {"date": present_instant(row.open_time_ms), "reason": row.reason} for row in quality.rejected_rows
-        ],
     }
 
 

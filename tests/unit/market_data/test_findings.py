@@ -8,7 +8,7 @@ import numpy as np
 
 from src.domain.market import INTERVALS, Bars, DataQuality, MarketRequest, RejectedRow
 from src.market_data.findings import describe_quality, describe_range
-from src.market_data.klines import find_gaps
+from src.market_data.quality import assess
 
 HOUR = 3_600_000
 START = 1_652_400_000_000  # 2022-05-13
@@ -24,9 +24,7 @@ def hours(numbers: list[int], closes: list[float] | None = None) -> Bars:
 
 
 def quality_of(bars: Bars) -> DataQuality:
-    gaps = find_gaps(bars.open_time_ms, bars.interval)
-    missing = sum(gap.missing_bars for gap in gaps)
-    return DataQuality(expected_bars=len(bars) + missing, present_bars=len(bars), gaps=gaps)
+    return assess(bars, irregular_close_times=0)
 
 
 def test_complete_candles_give_no_sentence() -> None:
@@ -104,3 +102,11 @@ def test_a_limit_that_cuts_a_range_short_says_so() -> None:
     assert describe_range(market(3, START, START + 2 * HOUR), bars, now) == ()
     assert describe_range(market(3, START, START + 9 * HOUR), bars, START + 3 * HOUR) == ()
     assert describe_range(market(3, START), bars, now) == ()
+
+
+def test_candles_that_begin_later_than_asked_say_so() -> None:
+    bars, now = hours([5, 6, 7]), START + 100 * HOUR
+    (sentence,) = describe_range(market(10, START), bars, now)
+    assert sentence.startswith("LUNAUSDT has no 1h candles from 2022-05-13 until 2022-05-13T05:00Z: about 5 of those")
+    for start in (START + 5 * HOUR, START + 4 * HOUR + 1):
+        assert describe_range(market(10, start), bars, now) == ()

@@ -10,6 +10,7 @@ import pytest
 
 from src.domain.market import INTERVALS, Bars, DataQuality, Gap, RejectedRow
 from src.market_data.klines import Klines, MalformedKlines, clean, parse_rows
+from src.market_data.quality import assess
 
 MINUTE = 60_000
 FAR_FUTURE_MS = 4_000_000_000_000
@@ -38,7 +39,7 @@ def test_a_row_gives_its_numbers_to_the_last_bit() -> None:
     assert [column.tolist() for column in columns] == [
         [1502928000000], [4261.48], [4485.39], [4200.74], [4285.08], [795.150377],
     ]  # fmt: skip
-    assert quality == DataQuality(expected_bars=1, present_bars=1)
+    assert quality == assess(bars, irregular_close_times=0)
 
 
 def test_microseconds_are_known_by_their_size() -> None:
@@ -112,7 +113,8 @@ def test_a_row_off_the_grid_of_the_others_is_left_out() -> None:
 def test_the_candle_still_forming_is_dropped_and_is_no_fault(now_ms: int, kept: int) -> None:
     bars, quality = clean_rows(minutes(0, 1, 2), now_ms=now_ms)
     assert len(bars) == kept
-    assert quality == DataQuality(expected_bars=kept, present_bars=kept)
+    assert quality == assess(bars, irregular_close_times=0)
+    assert quality.expected_bars == kept
 
 
 def test_repeated_rows_count_once() -> None:

@@ -8,19 +8,20 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-import anyio
 import numpy as np
 import pytest
 
 from src.domain.errors import InvalidInput, NotAvailable, ResultNotFound, SourceNotFound, TimedOut
-from src.domain.market import Bars, DataQuality, MarketRequest, MarketSeries
+from src.domain.market import Bars, DataQuality, Listing, MarketRequest, MarketSeries
 from src.domain.runs import BacktestRequest, BacktestResult, CrossoverChoice, ModelChoice, ResultPage, ResultSummary
 from src.domain.signals import Signals
 from src.domain.trading import EngineName, Exits, FillTiming, Simulation, Sizing, TradingRules
 from src.engines.event_driven import EventDrivenEngine
 from src.engines.vectorized import VectorizedEngine
 from src.service.backtests import BacktestService
+from src.service.computing import ComputeQueue
 from src.service.models import ModelService
+from src.service.sources import SourceCatalogue
 from tests.factories import make_request
 from tests.market import bars_of_closes, random_bars
 
@@ -36,8 +37,11 @@ class KnownBars:
         quality = DataQuality(expected_bars=len(self.bars), present_bars=len(self.bars))
         return MarketSeries(bars=self.bars, quality=quality, origin="made by hand", warnings=self.warnings)
 
-    async def symbols(self) -> Sequence[str]:
-        return ("TESTUSDT",)
+    async def listings(self) -> Sequence[Listing]:
+        return (
+            Listing(symbol="OLDBTC", base="OLD", quote="BTC", is_trading=False),
+            Listing(symbol="TESTUSDT", base="TEST", quote="USDT"),
+        )
 
     async def close(self) -> None: ...
 
@@ -77,14 +81,14 @@ class FixedClock:
 
 def make_service(source: KnownBars, *, timeout_s: float = 30.0, engines: Any = None) -> BacktestService:
     return BacktestService(
-        sources={"known": source},
+        sources=SourceCatalogue(sources={"known": source}),
         engines=engines or {EngineName.VECTORIZED: VectorizedEngine(), EngineName.EVENT_DRIVEN: EventDrivenEngine()},
         store=MemoryStore(),
         models=ModelService(files=None),  # type: ignore[arg-type]
         runner=None,
         clock=FixedClock(),
         versions={"service": "test"},
-        threads=anyio.CapacityLimiter(1),
+        computing=ComputeQueue(threads=1, max_waiting=8),
         timeout_s=timeout_s,
     )
 
@@ -224,3 +228,29 @@ async def test_nothing_is_kept_of_a_run_that_failed() -> None:
         await service.run(crossover_request())
     assert isinstance(service.store, MemoryStore)
     assert service.store.results == {}
+
+
+@pytest.mark.parametrize(
+    ("quote", "is_trading_only", "expected"),
+    [
+        (None, True, ["TESTUSDT"]), (None, False, ["OLDBTC", "TESTUSDT"]), ("usdt", False, ["TESTUSDT"]),
+        ("BTC", True, []), ("BTC", False, ["OLDBTC"]), ("EUR", False, []),
+    ],
+)  # fmt: skip
+async def test_coins_are_filtered(quote: str | None, is_trading_only: bool, expected: list[str]) -> None:
+    service = make_service(KnownBars(random_bars(10)))
+    assert await service.coins(quote_asset=quote, is_trading_only=is_trading_only) == expected
+
+
+@pytest.mark.parametrize("quote", ["", "US DT", "USDT;", "х" * 3, "A" * 21])
+async def test_what_is_no_asset_is_refused(quote: str) -> None:
+    with pytest.raises(InvalidInput, match="quoteAsset is ") as caught:
+        await make_service(KnownBars(random_bars(10))).coins(quote_asset=quote)
+    assert caught.value.field == "quoteAsset"
+
+
+async def test_results_are_listed_by_any_spelling_of_a_symbol() -> None:
+    service = make_service(KnownBars(random_bars(10)))
+    await service.list(user_id="me", symbol="btc/usdt", first=1, after=None)
+    with pytest.raises(InvalidInput, match="symbol is "):
+        await service.list(user_id="me", symbol="btc usdt", first=1, after=None)

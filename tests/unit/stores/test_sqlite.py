@@ -45,7 +45,12 @@ async def test_the_file_is_set_up_for_crashes_and_many_processes(store: SqliteSt
     assert (journal, version) == ("wal", len(MIGRATIONS))
     writer = store._writer
     assert writer is not None
-    assert [tuple(row) for row in await writer.execute_fetchall("PRAGMA synchronous")] == [(2,)]
+
+    def synchronous() -> list[tuple[int]]:
+        assert writer._connection is not None
+        return writer._connection.execute("PRAGMA synchronous").fetchall()
+
+    assert await asyncio.get_running_loop().run_in_executor(writer._thread, synchronous) == [(2,)]
 
 
 async def test_lists_read_an_index_and_no_curve(store: SqliteStore, path: Path) -> None:
@@ -172,7 +177,8 @@ async def test_a_cancelled_save_is_finished_by_close(path: Path) -> None:
     store = SqliteStore(path)
     assert await store.is_reachable()
     task = asyncio.create_task(store.save(make_result(100_000)))
-    while not store._writes:
+    assert store._writer is not None
+    while store._writer._committing is None:
         await asyncio.sleep(0.001)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -181,6 +187,27 @@ async def test_a_cancelled_save_is_finished_by_close(path: Path) -> None:
     again = SqliteStore(path)
     assert_identical(await again.get("result-1"), make_result(100_000))
     await again.close()
+
+
+async def test_what_waits_for_the_disk_is_committed_together_and_fails_alone(path: Path) -> None:
+    store = SqliteStore(path)
+    await store.save(make_result(id="taken"))
+    executed: list[str] = []
+    writer = store._writer
+    assert writer is not None
+    assert writer._connection is not None
+    await asyncio.get_running_loop().run_in_executor(
+        writer._thread, writer._connection.set_trace_callback, executed.append
+    )
+    names = [f"result-{number}" for number in range(20)]
+    saves = [store.save(make_result(id=name)) for name in (*names[:10], "taken", *names[10:])]
+    outcomes = await asyncio.gather(*saves, return_exceptions=True)
+    assert [type(outcome).__name__ for outcome in outcomes if outcome is not None] == ["Conflict"]
+    assert [summary.id for summary in await store.summaries(names)] == names
+    executed.clear()
+    await asyncio.gather(*(store.delete(name) for name in names))
+    assert 1 <= executed.count("COMMIT") <= 2
+    await store.close()
 
 
 async def test_a_first_call_that_is_cancelled_does_not_stand_in_the_way(tmp_path: Path) -> None:

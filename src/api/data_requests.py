@@ -1,0 +1,27 @@
+"""What a client says about a file of candles, by either edge."""
+
+from __future__ import annotations
+
+from src.domain.datasets import BarFileDeclaration, TimeUnit
+from src.domain.errors import InvalidInput
+from src.domain.market import Interval, normalise_symbol
+
+
+def build_declaration(
+    *, symbol: str | None, interval: str | None, timezone: str | None, unit: str | None
+) -> BarFileDeclaration:
+    """Check what was said about a file; empty text counts as not said.
+
+    Raises
+    ------
+    InvalidInput
+        Naming the field, what came, and what is allowed.
+    """
+    if not symbol:
+        raise InvalidInput("symbol is missing; a file of candles does not say whose they are", field="symbol")
+    return BarFileDeclaration(
+        symbol=normalise_symbol(symbol),
+        interval=Interval.named(interval) if interval else None,
+        timezone=timezone or None,
+        unit=TimeUnit.named(unit) if unit else None,
+    )

@@ -1,0 +1,122 @@
+"""The report on candles as clients read it: with each result, and by itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import strawberry
+
+from src.api.graphql.types import described, instant
+from src.domain import market
+
+
+@strawberry.type(description="Candles missing between two that are there.")
+class DataGap:
+    after: str = described("Open time of the candle before the gap (ISO 8601, UTC).")
+    next: str = described("Open time of the candle after the gap (ISO 8601, UTC).")
+    missing_bars: int = described("Candles missing in between, a count.")
+
+
+@strawberry.type(description="A price that differs much across a gap.")
+class PriceJump:
+    after: str = described("Open time of the candle before the gap (ISO 8601, UTC).")
+    next: str = described("Open time of the candle after the gap (ISO 8601, UTC).")
+    ratio: float = described("First open after the gap ÷ last close before it, a ratio.")
+
+
+@strawberry.type(description="A row of the source that was left out.")
+class RejectedRow:
+    date: str = described("The row's open time (ISO 8601, UTC).")
+    reason: str = described("What is wrong with it.")
+
+
+@strawberry.type(
+    description="What the source found wrong with its rows; they are left out, never repaired. null: not known."
+)
+class DataQuality:
+    expected_bars: int = described("Candles from the first to the last at the interval's spacing, a count.")
+    present_bars: int = described("Candles that are there, a count.")
+    missing_bars: int = described("Candles missing in all gaps, a count.")
+    gaps: list[DataGap] = described("Every gap, oldest first.")
+    duplicate_rows: int = described("Rows that came twice, a count.")
+    disordered_rows: int = described("Rows that came out of order, a count.")
+    rejected_rows: list[RejectedRow] = described("Rows that no market can print.")
+    zero_volume_bars: int | None = described("Candles without a trade, a count.")
+    zero_volume_runs: int | None = described("Stretches of neighbouring candles without a trade, a count.")
+    longest_zero_volume_run: int | None = described("Length of the longest such stretch, in candles.")
+    jumps: list[PriceJump] = described("Gaps across which the price changes threefold or more, oldest first.")
+    irregular_close_times: int | None = described("Candles that closed at another time than their interval's, a count.")
+    first_open: str | None = described("Open time of the first candle (ISO 8601, UTC).")
+    last_close: str | None = described("Close time of the last closed candle (ISO 8601, UTC).")
+
+
+@strawberry.type(description="The report on the candles that a backtest would use.")
+class MarketDataQuality(DataQuality):
+    symbol: str = described("Trading symbol.")
+    interval: str = described("Bar length.")
+    origin: str = described("Where the candles came from.")
+    warnings: list[str] = described("The same in full sentences.")
+
+
+def quality_of(quality: market.DataQuality) -> DataQuality:
+    return DataQuality(**_shared(quality))
+
+
+def market_quality_of(series: market.MarketSeries) -> MarketDataQuality:
+    return MarketDataQuality(
+        **_shared(series.quality),
+        symbol=series.bars.symbol,
+        interval=series.bars.interval.name,
+        origin=series.origin,
+        warnings=list(series.warnings),
+    )
+
+
+def _shared(quality: market.DataQuality) -> dict[str, Any]:
+    return {
+        "expected_bars": quality.expected_bars,
+        "present_bars": quality.present_bars,
+        "missing_bars": sum(gap.missing_bars for gap in quality.gaps),
+        "gaps": [
+            DataGap(after=instant(gap.after_ms), next=instant(gap.next_ms), missing_bars=gap.missing_bars)
+            for gap in quality.gaps
+        ],
+        "duplicate_rows": quality.duplicate_rows,
+        "disordered_rows": quality.disordered_rows,
+        "rejected_rows": [
+            RejectedRow(date=instant(row.open_time_ms), reason=row.reason) for row in quality.rejected_rows
+        ],
+        "zero_volume_bars": quality.zero_volume_bars,
+        "zero_volume_runs": quality.zero_volume_runs,
+        "longest_zero_volume_run": quality.longest_zero_volume_run,
+        "jumps": [
+            PriceJump(after=instant(jump.after_ms), next=instant(jump.next_ms), ratio=jump.ratio)
+            for jump in quality.jumps
+        ],
+        "irregular_close_times": quality.irregular_close_times,
+        "first_open": None if quality.first_open_ms is None else instant(quality.first_open_ms),
+        "last_close": None if quality.last_close_ms is None else instant(quality.last_close_ms),
+    }
+
+
+@strawberry.type(description="A download of candles that is under way in the process that answers.")
+class Download:
+    symbol: str = described("Trading symbol.")
+    interval: str = described("Bar length.")
+    done_bars: int = described("Candles that are there already, a count.")
+    expected_bars: int = described("Candles that were missing when it began, a count.")
+    share: float = described("The part that is done, a fraction 0 to 1.")
+    ways: list[str] = described("How they come: REST, archive or both.")
+    started_at: str = described("When it began (ISO 8601, UTC).")
+
+
+def download_of(progress: market.FetchProgress) -> Download:
+    return Download(
+        symbol=progress.symbol,
+        interval=progress.interval,
+        done_bars=progress.done_bars,
+        expected_bars=progress.expected_bars,
+        share=progress.share,
+        ways=list(progress.ways),
+        started_at=instant(progress.started_ms),
+    )

@@ -1,0 +1,91 @@
+"""Work ends when nobody waits for it any more: a request whose client has gone is cancelled."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+_logger = logging.getLogger(__name__)
+
+
+class ClientPresence:
+    """Listen for the client's farewell once its body is read, and cancel the application when it comes.
+
+    The application cleans up as in any cancellation, in its `finally` blocks. While a body still arrives, the
+    application itself is told by the message that it waits for.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        has_body = "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
+        client = _Client(receive, send)
+        if not has_body:
+            client.listen()
+        try:
+            await self._app(scope, client.receive, client.send)
+        except asyncio.CancelledError:
+            if not client.is_gone or client.handler.uncancel():
+                raise
+            _logger.info("client left during %s %s", scope["method"], scope["path"])
+        finally:
+            client.leave()
+
+
+class _Client:
+    """Who waits for the answer of the task that makes this."""
+
+    def __init__(self, receive: Receive, send: Send) -> None:
+        task = asyncio.current_task()
+        if task is None:
+            raise RuntimeError("requests are served in tasks only")
+        self.handler = task
+        self.is_gone = False
+        self._receive = receive
+        self._send = send
+        self._is_answered = False
+        self._unread: asyncio.Queue[Message] = asyncio.Queue()
+        self._listener: asyncio.Task[None] | None = None
+
+    def listen(self) -> None:
+        """From now on take the messages in, and keep those that the application may still ask for."""
+        self._listener = asyncio.create_task(self._listen())
+
+    async def receive(self) -> Message:
+        """Hand the next message to the application."""
+        if self._listener is not None:
+            return await self._unread.get()
+        message = await self._receive()
+        if message["type"] == "http.request" and not message.get("more_body", False):
+            self.listen()
+        return message
+
+    async def send(self, message: Message) -> None:
+        """Pass the application's answer on."""
+        if message["type"] == "http.response.body" and not message.get("more_body", False):
+            self._is_answered = True
+        await self._send(message)
+
+    def leave(self) -> None:
+        """Stop listening."""
+        if self._listener is not None:
+            self._listener.cancel()
+
+    async def _listen(self) -> None:
+        while True:
+            message = await self._receive()
+            self._unread.put_nowait(message)
+            if message["type"] == "http.disconnect":
+                # It also says that the answer is out, after which the application may still have things to put away.
+                if not self._is_answered:
+                    self.is_gone = True
+                    self.handler.cancel()
+                return

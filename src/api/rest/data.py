@@ -1,0 +1,168 @@
+"""Candles over REST: the report on their quality, and the users' own ones."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response
+
+from src.api.access import max_bars_of, services_of
+from src.api.data_requests import build_declaration
+from src.api.requests import DEFAULT_INTERVAL, DEFAULT_LIMIT, FetchFields, build_market
+from src.api.rest.bodies import FILE_FIELD
+from src.api.rest.data_schemas import DatasetAnswer, DownloadAnswer, MarketQualityAnswer, upload_bars_body
+from src.api.rest.presenting import answer, present_instant, present_quality
+from src.api.rest.schemas import FORM_ERRORS, Envelope, error_responses
+from src.api.uploads import chunks_of, received_form
+from src.domain import errors
+from src.domain.datasets import Dataset
+from src.domain.model_files import check_user_id
+
+router = APIRouter(prefix="/api/data", tags=["data"])
+
+_UPLOAD_FIELDS = (FILE_FIELD, "user_id", "name", "symbol", "interval", "timezone", "unit")
+
+
+@router.get(
+    "/quality",
+    response_model=Envelope[MarketQualityAnswer],
+    responses=error_responses(
+        errors.InvalidInput,
+        errors.SymbolNotFound,
+        errors.SourceNotFound,
+        errors.ExchangeRefused,
+        errors.ExchangeUnavailable,
+        errors.ExchangeTimeout,
+        errors.StoreUnavailable,
+    ),
+)
+async def market_data_quality(
+    request: Request,
+    symbol: Annotated[str, Query(description="Trading symbol, e.g. BTCUSDT or BTC/USDT.")],
+    interval: Annotated[str, Query(description="Kline interval, 1s to 1M.")] = DEFAULT_INTERVAL,
+    limit: Annotated[int, Query(description="Number of bars.")] = DEFAULT_LIMIT,
+    start_date: Annotated[str | None, Query(description="First date, as in a backtest.")] = None,
+    end_date: Annotated[str | None, Query(description="Last date, as in a backtest.")] = None,
+    source: Annotated[
+        str | None, Query(description="Where the candles come from; the default where not given.")
+    ] = None,
+    seed: Annotated[int | None, Query(description="Seed of simulated candles.")] = None,
+    user_id: Annotated[str | None, Query(description="Whose uploaded candles source may name.")] = None,
+) -> Response:
+    """Report on the candles that a backtest would use: how many, and what is missing or suspicious."""
+    fields = FetchFields(
+        symbol=symbol,
+        interval=interval,
+        limit=limit,
+        start_date=start_date,
+        end_date=end_date,
+        source=source,
+        seed=seed,
+    )
+    market = build_market(fields, max_bars=max_bars_of(request))
+    series = await services_of(request).backtests.candles(market, user_id=user_id or None)
+    report = {
+        "symbol": series.bars.symbol,
+        "interval": series.bars.interval.name,
+        "origin": series.origin,
+        **present_quality(series.quality),
+        "warnings": series.warnings,
+    }
+    return answer(f"{len(series.bars)} of {series.quality.expected_bars} candles are there", report)
+
+
+@router.get("/downloads", response_model=Envelope[list[DownloadAnswer]])
+async def list_downloads(request: Request) -> Response:
+    """Tell how far this process's downloads of candles are."""
+    rows = [
+        {
+            "symbol": download.symbol,
+            "interval": download.interval,
+            "done_bars": download.done_bars,
+            "expected_bars": download.expected_bars,
+            "share": download.share,
+            "ways": download.ways,
+            "started_at": present_instant(download.started_ms),
+        }
+        for download in services_of(request).downloads.snapshot()
+    ]
+    return answer(f"{len(rows)} download(s) under way", rows)
+
+
+@router.post(
+    "/upload",
+    response_model=Envelope[DatasetAnswer],
+    openapi_extra=upload_bars_body(),
+    responses=error_responses(
+        errors.MalformedRequest,
+        errors.InvalidInput,
+        errors.Conflict,
+        errors.TooLarge,
+        errors.UnsupportedFormat,
+        errors.TimedOut,
+        errors.StoreUnavailable,
+        extra=FORM_ERRORS,
+    ),
+)
+async def upload_bars(request: Request) -> Response:
+    """Keep a file of a user's own candles; its name is then a source for that user's backtests."""
+    async with received_form(request) as form:
+        form.refuse_unknown(_UPLOAD_FIELDS)
+        user_id = check_user_id(form.required_text("user_id"), field="user_id")
+        declared = build_declaration(
+            symbol=form.text("symbol"),
+            interval=form.text("interval"),
+            timezone=form.text("timezone"),
+            unit=form.text("unit"),
+        )
+        file = form.required_file(FILE_FIELD)
+        dataset = await services_of(request).datasets.upload(
+            user_id=user_id,
+            name=form.text("name") or None,
+            original_filename=file.filename or "",
+            declared=declared,
+            chunks=chunks_of(file),
+        )
+    return await run_in_threadpool(lambda: answer("Candles uploaded successfully", present_dataset(dataset)))
+
+
+@router.get(
+    "/user/{user_id}",
+    response_model=Envelope[list[DatasetAnswer]],
+    responses=error_responses(errors.InvalidInput, errors.StoreUnavailable),
+)
+async def list_bars(request: Request, user_id: str) -> Response:
+    """List a user's own candles, newest first."""
+    datasets = await services_of(request).datasets.list(check_user_id(user_id, field="user_id"))
+    return answer(f"{len(datasets)} set(s) of candles found", [present_dataset(dataset) for dataset in datasets])
+
+
+@router.delete(
+    "/user/{user_id}/{name}",
+    response_model=Envelope[DatasetAnswer],
+    responses=error_responses(errors.InvalidInput, errors.SourceNotFound, errors.StoreUnavailable),
+)
+async def delete_bars(request: Request, user_id: str, name: str) -> Response:
+    """Delete a user's own candles."""
+    dataset = await services_of(request).datasets.delete(check_user_id(user_id, field="user_id"), name)
+    return answer("Candles deleted successfully", present_dataset(dataset))
+
+
+def present_dataset(dataset: Dataset) -> dict[str, object]:
+    """Return what a client is told about candles that it keeps here; `file_size` in bytes."""
+    return {
+        "name": dataset.name,
+        "user_id": dataset.user_id,
+        "symbol": dataset.symbol,
+        "interval": dataset.interval.name,
+        "bars": dataset.bars,
+        "original_filename": dataset.original_filename,
+        "file_size": dataset.size_bytes,
+        "sha256": dataset.sha256,
+        "data_fingerprint": dataset.fingerprint,
+        "uploaded_at": present_instant(dataset.uploaded_ms),
+        "quality": present_quality(dataset.quality),
+        "warnings": dataset.warnings,
+    }

@@ -1,0 +1,139 @@
+"""Parquet through pyarrow: what the footer declares is held against the bounds before anything is unpacked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import tzinfo
+from typing import Any, BinaryIO, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from src.domain.datasets import TimeUnit
+from src.market_data.bar_files.header import find_columns
+from src.market_data.bar_files.table import (
+    NUMBER_ROLES,
+    TIME_ROLES,
+    BarFileRejected,
+    BarTable,
+    Bounds,
+    Fault,
+    Findings,
+    shown,
+)
+from src.market_data.bar_files.text import read_number_cells
+from src.market_data.bar_files.times import TimeReader
+
+PARQUET_MAGIC: Final = b"PAR1"
+_MOST_COLUMNS: Final = 200
+_MOST_GROUPS: Final = 100_000
+_BATCH_ROWS: Final = 65_536
+_FOOTER_STRINGS: Final = 16 * 1024 * 1024
+_FOOTER_ENTRIES: Final = 1_000_000
+
+Columns = dict[str, NDArray[np.int64] | NDArray[np.float64]]
+
+
+def read_parquet(file: BinaryIO, *, unit: TimeUnit | None, zone: tzinfo | None, bounds: Bounds) -> BarTable:
+    """Read the columns of candles of a Parquet file.
+
+    Raises
+    ------
+    BarFileRejected
+        Where it is damaged, beyond the bounds, or has no such columns. Rows count as lines from 1.
+    """
+    try:
+        return _read(file, unit, zone, bounds)
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise BarFileRejected(f"the Parquet file cannot be read: {_first_line(error)}") from error
+
+
+def _read(file: BinaryIO, unit: TimeUnit | None, zone: tzinfo | None, bounds: Bounds) -> BarTable:
+    parquet = pq.ParquetFile(
+        file,
+        memory_map=False,
+        pre_buffer=False,
+        thrift_string_size_limit=_FOOTER_STRINGS,
+        thrift_container_size_limit=_FOOTER_ENTRIES,
+    )
+    footer = parquet.metadata
+    if footer.num_rows > bounds.rows:
+        raise BarFileRejected(
+            f"the file has {footer.num_rows:,} rows; allowed: at most {bounds.rows:,}", Fault.TOO_LARGE
+        )
+    if footer.num_columns > _MOST_COLUMNS or footer.num_row_groups > _MOST_GROUPS:
+        raise BarFileRejected(f"the file has more than {_MOST_COLUMNS} columns or {_MOST_GROUPS:,} row groups")
+    names = [str(name) for name in parquet.schema_arrow.names]
+    positions = find_columns(names)
+    wanted = [names[index] for index in positions.values()]
+    _check_size(footer, set(wanted), bounds)
+    findings = Findings()
+    times = {
+        role: TimeReader(names[positions[role]], unit=unit, zone=zone, findings=findings)
+        for role in TIME_ROLES
+        if role in positions
+    }
+    blocks: list[Columns] = []
+    rows = 0
+    for batch in parquet.iter_batches(batch_size=_BATCH_ROWS, columns=wanted, use_threads=False):
+        lines = range(rows + 1, rows + batch.num_rows + 1)
+        rows += batch.num_rows
+        if rows > bounds.rows:  # the footer need not tell the truth
+            raise BarFileRejected(f"the file has more than the {bounds.rows:,} rows allowed", Fault.TOO_LARGE)
+        columns = {role: batch.column(names[index]) for role, index in positions.items()}
+        block: Columns = {role: _read_times(columns[role], reader, lines) for role, reader in times.items()}
+        for role in NUMBER_ROLES:
+            block[role] = _read_numbers(columns[role], lines, names[positions[role]], findings)
+        if batch.num_rows:
+            blocks.append(block)
+    return BarTable.joined(blocks, findings)
+
+
+def _check_size(footer: Any, wanted: set[str], bounds: Bounds) -> None:
+    unpacked = 0
+    for group in range(footer.num_row_groups):
+        for index in range(footer.num_columns):
+            chunk = footer.row_group(group).column(index)
+            if chunk.path_in_schema in wanted:
+                unpacked += max(0, chunk.total_uncompressed_size)
+    if unpacked > bounds.bytes:
+        raise BarFileRejected(
+            f"the file's columns unpack to {unpacked:,} bytes; allowed: at most {bounds.bytes:,}", Fault.TOO_LARGE
+        )
+
+
+def _read_times(column: pa.Array, reader: TimeReader, lines: Sequence[int]) -> NDArray[np.int64]:
+    kind = column.type
+    if column.null_count:
+        empty = int(np.argmax(column.is_null().to_numpy(zero_copy_only=False)))
+        raise BarFileRejected(f"row {lines[empty]} has no time")
+    if pa.types.is_timestamp(kind):
+        milliseconds = column.cast(pa.timestamp("ms", tz=kind.tz), safe=False).cast(pa.int64()).to_numpy()
+        return milliseconds if kind.tz else reader.read_naive(milliseconds, lines)
+    if pa.types.is_date(kind):
+        days = column.cast(pa.timestamp("ms")).cast(pa.int64()).to_numpy()
+        return reader.read_naive(days, lines)
+    if pa.types.is_integer(kind):
+        return reader.read_numbers(column.cast(pa.int64()).to_numpy(), lines)
+    if pa.types.is_floating(kind):
+        return reader.read_numbers(column.cast(pa.float64()).to_numpy(), lines)
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        return reader.read_cells(column.to_pylist(), lines)
+    raise BarFileRejected(f"the times are of the type {shown(kind)}; allowed: timestamps, dates, numbers or text")
+
+
+def _read_numbers(column: pa.Array, lines: Sequence[int], name: str, findings: Findings) -> NDArray[np.float64]:
+    kind = column.type
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        return read_number_cells(pc.fill_null(column, "").to_pylist(), lines, name, findings)
+    if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)):
+        raise BarFileRejected(f"the column {shown(name)} is of the type {shown(kind)}; allowed: numbers or text")
+    numbers: NDArray[np.float64] = column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+    return numbers
+
+
+def _first_line(error: BaseException) -> str:
+    return shown(str(error).split("\n")[0])

@@ -1,0 +1,188 @@
+"""Times as files write them: numbers in some unit, or ISO 8601 text in some zone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from typing import Final, TypeAlias, TypeVar
+from zoneinfo import ZoneInfo
+
+import numpy as np
+from numpy.typing import NDArray
+
+from src.domain.datasets import TimeUnit
+from src.domain.errors import InvalidInput
+from src.market_data.bar_files.table import BarFileRejected, Findings, shown
+
+_PER_SECOND: Final = {
+    TimeUnit.SECONDS: 1,
+    TimeUnit.MILLISECONDS: 1_000,
+    TimeUnit.MICROSECONDS: 1_000_000,
+    TimeUnit.NANOSECONDS: 1_000_000_000,
+}
+_YEAR_1990_S: Final = 631_152_000
+_YEAR_2200_S: Final = 7_258_118_400
+"""A number between these years is so in one unit only: that is how the unit is found."""
+Numbers: TypeAlias = NDArray[np.int64] | NDArray[np.float64]
+Number = TypeVar("Number", np.int64, np.float64)
+_MS: Final = timedelta(milliseconds=1)
+_EPOCH: Final = datetime(1970, 1, 1)
+_UTC_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_LAST: Final = datetime(2200, 1, 1)
+_OFFSET: Final = re.compile(r"([+-])(\d{2}):?(\d{2})")
+_ZONE_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_+/-]{0,63}")
+
+
+def parse_zone(text: str | None, *, field: str = "timezone") -> tzinfo | None:
+    """Return the zone that a client named: an IANA name (`Asia/Seoul`), `UTC`, or an offset (`+09:00`).
+
+    Raises
+    ------
+    InvalidInput
+        Where it is none.
+    """
+    if not text:
+        return None
+    name = text.strip()
+    if name.upper() in {"UTC", "Z", "GMT"}:
+        return UTC
+    if offset := _OFFSET.fullmatch(name):
+        hours, minutes = int(offset[2]), int(offset[3])
+        if hours < 15 and minutes < 60:
+            span = timedelta(hours=hours, minutes=minutes)
+            return timezone(-span if offset[1] == "-" else span)
+    elif _ZONE_NAME.fullmatch(name):
+        try:
+            return ZoneInfo(name)
+        except (ValueError, OSError, KeyError):  # ZoneInfoNotFoundError is a KeyError; a folder of zones an OSError
+            pass
+    raise InvalidInput(
+        f"{field} is {text[:60]!r}; allowed: UTC, an IANA name such as Asia/Seoul, or an offset such as +09:00",
+        field=field,
+    )
+
+
+class TimeReader:
+    """Reads one column of times, block by block: what is found in one cell must not contradict an earlier one.
+
+    Parameters
+    ----------
+    column
+        The column's name, for messages.
+    unit, zone
+        As declared; None: find the unit by the size of the numbers, and take times without a zone for UTC.
+    """
+
+    def __init__(self, column: str, *, unit: TimeUnit | None, zone: tzinfo | None, findings: Findings) -> None:
+        self._column = column
+        self._unit = unit
+        self._zone = zone
+        self._findings = findings
+        self._last_ms = -(2**62)
+
+    def read_cells(self, cells: Sequence[str], lines: Sequence[int]) -> NDArray[np.int64]:
+        """Return the milliseconds since the epoch (UTC) that texts [n] name; `lines` are their lines in the file."""
+        if (whole := _numbers(cells, np.int64)) is not None:
+            return self.read_numbers(whole, lines)
+        if (fractional := _numbers(cells, np.float64)) is not None:
+            return self.read_numbers(fractional, lines)
+        return np.array([self._cell(cell.strip(), line) for cell, line in zip(cells, lines, strict=True)], np.int64)
+
+    def read_numbers(self, numbers: Numbers, lines: Sequence[int]) -> NDArray[np.int64]:
+        """Return the milliseconds since the epoch that numbers [n] mean, each in its own unit where none is declared.
+
+        The exchange's own files change from milliseconds to microseconds on 2025-01-01.
+        """
+        result = np.full(len(numbers), -1, dtype=np.int64)
+        if numbers.dtype != np.int64:
+            numbers = np.where(np.isfinite(numbers), numbers, -1.0)
+        for unit in [self._unit] if self._unit else TimeUnit:
+            scale = _PER_SECOND[unit]
+            first_s = 0 if self._unit else _YEAR_1990_S
+            rows = (numbers >= first_s * scale) & (numbers < _YEAR_2200_S * scale)
+            if rows.any():
+                self._findings.units.add(unit.value)
+                result[rows] = _to_ms(numbers[rows], scale)
+        wrong = np.flatnonzero(result < 0)
+        if len(wrong):
+            allowed = (
+                f"in {self._unit.value} from 1970 to 2200" if self._unit else "from 1990 to 2200 in s, ms, us or ns"
+            )
+            raise BarFileRejected(
+                f"line {lines[wrong[0]]}: {self._column} is {numbers[wrong[0]]}, which is no time {allowed}"
+            )
+        return result
+
+    def read_naive(self, local_ms: NDArray[np.int64], lines: Sequence[int]) -> NDArray[np.int64]:
+        """Return the instants of wall-clock times [n] that name no zone."""
+        if self._zone is None or self._zone is UTC:
+            self._findings.is_zone_assumed |= self._zone is None
+            return local_ms
+        moments = (_EPOCH + timedelta(milliseconds=moment) for moment in local_ms.tolist())
+        return np.array([self._local(moment, line) for moment, line in zip(moments, lines, strict=True)], np.int64)
+
+    def _cell(self, text: str, line: int) -> int:
+        try:
+            moment = datetime.fromisoformat(text.removesuffix(" UTC"))
+        except ValueError:
+            return self._number(text, line)
+        if text.isdigit():  # 20210101: as a number it would be a day of 1970
+            raise self._no_time(text, line)
+        if not _EPOCH.year <= moment.year < _LAST.year:
+            raise self._no_time(text, line)
+        if moment.tzinfo is not None:
+            self._findings.offsets.add(_minutes(moment))
+            return (moment - _UTC_EPOCH) // _MS
+        if text.endswith(" UTC"):
+            return (moment - _EPOCH) // _MS
+        return self._local(moment, line)
+
+    def _number(self, text: str, line: int) -> int:
+        try:
+            number = float(text)
+        except ValueError:
+            raise self._no_time(text, line) from None
+        return int(self.read_numbers(np.array([number]), [line])[0])
+
+    def _local(self, moment: datetime, line: int) -> int:
+        """Return the instant of a wall-clock time; of an hour that comes twice, the second one after the first."""
+        if self._zone is None or self._zone is UTC:
+            self._findings.is_zone_assumed |= self._zone is None
+            return (moment - _EPOCH) // _MS
+        chosen, second = (moment.replace(tzinfo=self._zone, fold=fold) for fold in (0, 1))
+        if chosen.utcoffset() != second.utcoffset():
+            if chosen.astimezone(UTC).astimezone(self._zone).replace(tzinfo=None) != moment:
+                raise BarFileRejected(
+                    f"line {line}: {self._column} is {shown(moment)}, which the clocks of the declared timezone skip"
+                )
+            if (chosen - _UTC_EPOCH) // _MS <= self._last_ms:
+                chosen = second
+        self._last_ms = (chosen - _UTC_EPOCH) // _MS
+        self._findings.offsets.add(_minutes(chosen))
+        return self._last_ms
+
+    def _no_time(self, text: str, line: int) -> BarFileRejected:
+        return BarFileRejected(
+            f"line {line}: {self._column} is {shown(text)}; allowed: an ISO 8601 time from 1970 to 2199 "
+            "(2021-01-31 or 2021-01-31T12:00:00+00:00), or a number of s, ms, us or ns since 1970"
+        )
+
+
+def _numbers(cells: Sequence[str], kind: type[Number]) -> NDArray[Number] | None:
+    try:
+        return np.array(cells, dtype=kind)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _to_ms(numbers: Numbers, scale: int) -> NDArray[np.int64]:
+    """Convert to whole milliseconds, the rest cut off: a candle that closes at …999 999 µs closes at …999 ms."""
+    if numbers.dtype != np.int64:
+        return np.floor(numbers * (1000 / scale) + 1e-6).astype(np.int64)
+    whole = numbers.astype(np.int64)
+    return whole * (1000 // scale) if scale <= 1000 else whole // (scale // 1000)
+
+
+def _minutes(moment: datetime) -> int:
+    return round((moment.utcoffset() or timedelta()).total_seconds() / 60)

@@ -1,0 +1,138 @@
+"""A user's own candles as a source like any other."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from src.domain.datasets import Dataset
+from src.domain.errors import InvalidInput, SourceNotFound, StoreUnavailable, SymbolNotFound
+from src.domain.market import INTERVALS, Bars, DataQuality, Listing, MarketRequest, MarketSeries, normalise_symbol
+from src.market_data.dataset_files import DamagedDataset, read_bars, read_head
+from src.market_data.findings import describe_quality, describe_range
+from src.market_data.grid import iso_time
+from src.market_data.quality import assess
+from src.market_data.resampling import finer_intervals, resample
+
+
+class DatasetSource:
+    """The `BarSource` of one file of `dataset_files`: one symbol, at its own interval or a coarser one."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    async def fetch(self, market: MarketRequest) -> MarketSeries:
+        """Return the candles asked for, oldest first; at least one.
+
+        Repeated and disordered rows are counted for the uploaded file as a whole.
+
+        Raises
+        ------
+        SymbolNotFound, InvalidInput, SourceNotFound, StoreUnavailable
+        """
+        return await asyncio.to_thread(self._fetch, market)
+
+    async def listings(self) -> Sequence[Listing]:
+        """Return the one symbol that there is; nobody knows its assets or whether it trades."""
+        dataset = await asyncio.to_thread(self._head)
+        return (Listing(symbol=dataset.symbol, base="", quote="", is_trading=False),)
+
+    async def close(self) -> None:
+        """Do nothing: the file is open only while it is read."""
+
+    def _fetch(self, market: MarketRequest) -> MarketSeries:
+        dataset, every = self._read()
+        if normalise_symbol(market.symbol) != dataset.symbol:
+            raise SymbolNotFound(f"{market.symbol} is not in {dataset.name!r}, which has {dataset.symbol} only")
+        bars = _at_interval(every, market, dataset)
+        chosen = _chosen(bars, market)
+        if not len(chosen):
+            raise _nothing_there(bars, market, dataset)
+        quality = _quality(chosen, dataset)
+        warnings = describe_quality(quality, chosen) + describe_range(market, chosen, dataset.uploaded_ms)
+        if market.interval != dataset.interval:
+            finer = _between(every, int(chosen.open_time_ms[0]), quality.last_close_ms or 0)
+            warnings = describe_quality(_quality(finer, dataset), finer) + warnings
+        return MarketSeries(
+            bars=chosen,
+            quality=quality,
+            origin=f"own candles {dataset.name!r}",
+            warnings=tuple(dict.fromkeys(warnings)),
+        )
+
+    def _read(self) -> tuple[Dataset, Bars]:
+        try:
+            return read_bars(self._path)
+        except FileNotFoundError as error:
+            raise SourceNotFound(f"there is no source {self._path.stem!r} any more") from error
+        except (DamagedDataset, OSError) as error:
+            raise self._unreadable() from error
+
+    def _head(self) -> Dataset:
+        try:
+            return read_head(self._path)
+        except (DamagedDataset, OSError) as error:
+            raise self._unreadable() from error
+
+    def _unreadable(self) -> StoreUnavailable:
+        return StoreUnavailable(f"the candles {self._path.stem!r} cannot be read from the disk; upload them again")
+
+
+def _at_interval(bars: Bars, market: MarketRequest, dataset: Dataset) -> Bars:
+    if market.interval == dataset.interval:
+        return bars
+    if dataset.interval in finer_intervals(market.interval):
+        return resample(bars, market.interval)
+    allowed = [
+        name for name, one in INTERVALS.items() if one == dataset.interval or dataset.interval in finer_intervals(one)
+    ]
+    raise InvalidInput(
+        f"interval is {market.interval.name!r}, and {dataset.name!r} has {dataset.interval.name} candles; allowed: "
+        f"{', '.join(allowed)}",
+        field="interval",
+    )
+
+
+def _chosen(bars: Bars, market: MarketRequest) -> Bars:
+    times = bars.open_time_ms
+    stop = len(times) if market.end_ms is None else int(np.searchsorted(times, market.end_ms, side="right"))
+    if market.start_ms is None:
+        return bars.slice(max(0, stop - market.limit), stop)
+    start = int(np.searchsorted(times, market.start_ms))
+    return bars.slice(start, max(start, min(stop, start + market.limit)))
+
+
+def _between(bars: Bars, first_ms: int, last_ms: int) -> Bars:
+    start, stop = np.searchsorted(bars.open_time_ms, [first_ms, last_ms])
+    return bars.slice(int(start), int(stop))
+
+
+def _quality(bars: Bars, dataset: Dataset) -> DataQuality:
+    if not len(bars):
+        return assess(bars)
+    whole, first, last = dataset.quality, int(bars.open_time_ms[0]), int(bars.open_time_ms[-1])
+    return assess(
+        bars,
+        duplicate_rows=whole.duplicate_rows,
+        disordered_rows=whole.disordered_rows,
+        rejected_rows=tuple(row for row in whole.rejected_rows if first <= row.open_time_ms <= last),
+        irregular_close_times=whole.irregular_close_times,
+    )
+
+
+def _nothing_there(bars: Bars, market: MarketRequest, dataset: Dataset) -> InvalidInput:
+    field = "endDate" if market.start_ms is None else "startDate"
+    if not len(bars):
+        return InvalidInput(
+            f"{dataset.name!r} has too few {dataset.interval.name} candles for one of {market.interval.name}.",
+            field="interval",
+        )
+    first, last = (iso_time(int(time)) for time in bars.open_time_ms[[0, -1]])
+    return InvalidInput(
+        f"There are no {market.interval.name} candles in the range asked for; {dataset.name!r} has them from {first} "
+        f"to {last}.",
+        field=field,
+    )

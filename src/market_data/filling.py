@@ -1,0 +1,234 @@
+"""What is missing in the store is fetched, piece by piece, each stored as soon as it is there.
+
+One fill at a time works on a series, across all processes, in steps: lock, look again at what is missing, fetch a few
+pieces at once, store them, unlock. So whoever waited finds what the other fetched, and a fill that is killed leaves
+everything that had come.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+
+from src.domain.market import FetchProgress
+from src.market_data.archive import ArchiveUnusable, BinanceArchive
+from src.market_data.archive_rows import read_blocks
+from src.market_data.bar_series import BarSeries
+from src.market_data.checked import CheckedCandles, check
+from src.market_data.file_writing import in_thread
+from src.market_data.grid import bar_numbers, open_time_ms
+from src.market_data.klines import Klines, MalformedKlines
+from src.market_data.planner import ArchiveFile, Pages, plan
+from src.market_data.progress import ProgressBoard
+from src.market_data.remote import RemoteSource
+from src.market_data.slot_ranges import SlotRanges, count, holes, union, without
+from src.ports import Clock
+
+logger = logging.getLogger(__name__)
+
+PIECES_AT_ONCE: Final = 4
+_HOLES_ASKED_AGAIN: Final = 20
+"""So many of an archive file's holes, the longest, are asked for page by page; shorter ones are believed."""
+
+
+@dataclass(slots=True, kw_only=True)
+class _Course:
+    """What one fill has done so far."""
+
+    series: BarSeries
+    start: int
+    stop: int
+    asked: SlotRanges = ()
+    tried: set[str] = field(default_factory=set)
+    ways: tuple[str, ...] = ()
+
+
+class Filler:
+    """Fetches what is missing from one exchange.
+
+    Parameters
+    ----------
+    remote
+        Is asked page by page.
+    archive
+        Is asked for whole months and days; None where there is none.
+    board
+        Where progress is shown.
+    """
+
+    def __init__(
+        self, remote: RemoteSource, *, archive: BinanceArchive | None, clock: Clock, board: ProgressBoard
+    ) -> None:
+        self._remote = remote
+        self._archive = archive
+        self._clock = clock
+        self._board = board
+
+    async def fill(
+        self, series: BarSeries, start: int, stop: int, *, needs_first: bool = False, asked: SlotRanges = ()
+    ) -> None:
+        """Make the candles `start` ≤ number < `stop` known; those that are not closed yet stay as they are.
+
+        Parameters
+        ----------
+        needs_first
+            Whether to ask first when the very first candle opened, so that nothing before it is asked for.
+        asked
+            Candles that were asked for a moment ago: of the newest, what has not come is not asked for again.
+
+        Raises
+        ------
+        SymbolNotFound, InvalidInput, ExchangeError, StoreUnavailable
+            What was fetched before is kept.
+        """
+        if needs_first:
+            await self._learn_first(series)
+        now_ms, index = self._clock.now_ms(), await in_thread(series.index)
+        asked = index.may_be_absent(asked, now_ms=now_ms, interval=series.interval)
+        expected = count(without(index.to_fetch(start, stop, now_ms=now_ms), asked))
+        with self._shown(series, expected) as shown:
+            course = _Course(series=series, start=start, stop=stop, asked=asked)
+            while await self._step(course):
+                missing = await in_thread(self._missing, course)
+                progress = self._board.update(shown, done_bars=max(0, expected - count(missing)), ways=course.ways)
+                logger.info("%s: %d of %d candles", series, progress.done_bars, progress.expected_bars)
+
+    async def _learn_first(self, series: BarSeries) -> None:
+        async with series.locked():
+            index = await in_thread(series.index)
+            if index.first_open_ms is None:
+                first_ms = await self._remote.first_open_ms(series.symbol, series.interval)
+                if first_ms is not None:
+                    await in_thread(series.put_first, first_ms)
+
+    @contextmanager
+    def _shown(self, series: BarSeries, expected: int) -> Iterator[int]:
+        began_ms = self._clock.now_ms()
+        logger.info("%s: %d candles are missing", series, expected)
+        shown = self._board.open(
+            FetchProgress(
+                symbol=series.symbol,
+                interval=series.interval.name,
+                done_bars=0,
+                expected_bars=expected,
+                ways=(),
+                started_ms=began_ms,
+            )
+        )
+        try:
+            yield shown
+        finally:
+            self._board.close(shown)
+
+    def _missing(self, course: _Course) -> SlotRanges:
+        missing = course.series.index().to_fetch(course.start, course.stop, now_ms=self._clock.now_ms())
+        return without(missing, course.asked)
+
+    async def _step(self, course: _Course) -> bool:
+        """Fetch a few pieces of what is still missing; tell whether there was any."""
+        async with course.series.locked():
+            missing = await in_thread(self._missing, course)
+            pieces = plan(
+                missing,
+                course.series.interval,
+                now_ms=self._clock.now_ms(),
+                has_archive=self._archive is not None,
+                tried=course.tried,
+            )
+            # Of ways that take turns, the files first: what they leave open is asked for in fewer, longer pieces.
+            files = [piece for piece in pieces if isinstance(piece, ArchiveFile)]
+            chosen: Sequence[ArchiveFile | Pages] = (files or pieces)[:PIECES_AT_ONCE]
+            writing = asyncio.Lock()
+            await _all_of([self._piece(piece, course, writing) for piece in chosen])
+        return bool(chosen)
+
+    async def _piece(self, piece: ArchiveFile | Pages, course: _Course, writing: asyncio.Lock) -> None:
+        if isinstance(piece, Pages) or self._archive is None:
+            course.ways = (*course.ways, "REST")
+            await self._pages(piece, course.series, writing)
+            course.asked = union(course.asked, [(piece.start, piece.stop)])
+            return
+        course.ways = (*course.ways, "archive")
+        course.tried.add(piece.period)
+        try:
+            await self._file(self._archive, piece, course.series, writing)
+        except (ArchiveUnusable, MalformedKlines) as error:
+            logger.warning("%s: the archive's %s is left out, %s", course.series, piece.period, error)
+
+    async def _pages(self, piece: Pages | ArchiveFile, series: BarSeries, writing: asyncio.Lock) -> None:
+        asked_ms = self._clock.now_ms()
+        first_ms, end_ms = self._times(piece, series)
+        klines = await self._remote.candles(series.symbol, series.interval, start_ms=first_ms, end_ms=end_ms)
+        async with writing:
+            await in_thread(_store_pages, klines, piece, series, asked_ms)
+
+    def _times(self, piece: Pages | ArchiveFile, series: BarSeries) -> tuple[int, int]:
+        """Return the times of the first and the last candle of a piece."""
+        interval = series.interval
+        # Only three days may be counted from another day than the epoch.
+        latest = (
+            open_time_ms(piece.stop, interval) - 1 if interval.name == "3d" else open_time_ms(piece.stop - 1, interval)
+        )
+        return max(0, open_time_ms(piece.start, interval)), latest
+
+    async def _file(
+        self, archive: BinanceArchive, wanted: ArchiveFile, series: BarSeries, writing: asyncio.Lock
+    ) -> None:
+        """Store a file's candles, block by block; its longest holes stay missing, so that they are asked for again."""
+        interval, asked_ms = series.interval, self._clock.now_ms()
+        async with archive.downloaded(wanted, series.symbol, interval) as file:
+            blocks = read_blocks(
+                file,
+                start_ms=open_time_ms(wanted.start, interval),
+                stop_ms=open_time_ms(wanted.stop, interval),
+                candles=wanted.stop - wanted.start,
+            )
+            cursor = wanted.start
+            with closing(blocks):
+                while (klines := await in_thread(next, blocks, None)) is not None:
+                    async with writing:
+                        cursor = await in_thread(_store_block, klines, series, cursor, wanted.stop, asked_ms)
+
+
+def _store_pages(klines: Klines, piece: Pages | ArchiveFile, series: BarSeries, asked_ms: int) -> None:
+    candles = check(klines, symbol=series.symbol, interval=series.interval, now_ms=asked_ms)
+    series.put(candles, piece.start, piece.stop, asked_ms=asked_ms)
+
+
+def _store_block(klines: Klines, series: BarSeries, start: int, stop: int, asked_ms: int) -> int:
+    """Store a block of a file that begins at `start` or later; return where the next one begins."""
+    candles = check(klines, symbol=series.symbol, interval=series.interval, now_ms=asked_ms)
+    slots = candles.slots()
+    if not len(slots):
+        return start
+    block_stop = min(stop, int(slots[-1]) + 1)
+    # What is known already may have come page by page, to fill a hole of this very file.
+    new = without([(start, block_stop)], series.index().known)
+    for first, last in _believed(candles, new):
+        series.put(candles.slots_between(first, last), first, last, asked_ms=asked_ms)
+    return block_stop
+
+
+def _believed(candles: CheckedCandles, ranges: SlotRanges) -> SlotRanges:
+    """Return the ranges without the longest holes in them; rows that were left out are holes too."""
+    present = bar_numbers(candles.bars.open_time_ms, candles.bars.interval)
+    empty = [
+        hole
+        for start, stop in ranges
+        for hole in holes(present[np.searchsorted(present, start) : np.searchsorted(present, stop)], start, stop)
+    ]
+    return without(ranges, sorted(empty, key=lambda hole: hole[0] - hole[1])[:_HOLES_ASKED_AGAIN])
+
+
+async def _all_of(work: Sequence[Coroutine[Any, Any, None]]) -> None:
+    """Run all to their ends, whatever happens to one, so that what comes is kept; then raise the first error."""
+    ends = await asyncio.gather(*work, return_exceptions=True)
+    for end in ends:
+        if end is not None:
+            raise end

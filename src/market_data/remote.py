@@ -1,0 +1,31 @@
+"""What the store of candles needs from the exchange behind it, beyond what every source can do."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from src.domain.market import Interval
+from src.market_data.klines import Klines
+from src.ports import BarSource
+
+
+class RemoteSource(BarSource, Protocol):
+    """A `BarSource` far away that can also be asked for bare ranges."""
+
+    @property
+    def origin(self) -> str:
+        """Return its name for people."""
+        ...
+
+    async def candles(self, symbol: str, interval: Interval, *, start_ms: int, end_ms: int) -> Klines:
+        """Return all rows of candles that open from `start_ms` to `end_ms`, both included; maybe none.
+
+        Raises
+        ------
+        SymbolNotFound, InvalidInput, ExchangeError
+        """
+        ...
+
+    async def first_open_ms(self, symbol: str, interval: Interval) -> int | None:
+        """Return when the very first candle opened; None where there is none at all. Raises as `candles` does."""
+        ...

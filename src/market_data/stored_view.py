@@ -1,0 +1,190 @@
+"""What one request sees in the store: its answer, or which candles that still lacks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from src.domain.market import Interval, MarketRequest, MarketSeries
+from src.market_data.bar_series import BarSeries
+from src.market_data.bar_store import BarStore
+from src.market_data.checked import CheckedCandles
+from src.market_data.findings import describe_quality, describe_range
+from src.market_data.grid import bar_number, open_time_ms
+from src.market_data.paging import PAGE_ROWS
+from src.market_data.planner import PAGES_ONLY_UP_TO
+from src.market_data.quality import assess
+from src.market_data.resampling import finer_intervals, resample
+from src.market_data.series_index import SeriesIndex, closed_slots
+from src.market_data.slot_ranges import SlotRanges, without
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lacking:
+    """Candles that must be fetched before there is an answer: `start` ≤ number < `stop`.
+
+    `needs_first` tells that the time of the very first candle must be known as well.
+    """
+
+    start: int
+    stop: int
+    needs_first: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Stretch:
+    """The candles of a stretch that lie in the range asked for; `made_from` is the finer interval of which, if any."""
+
+    candles: CheckedCandles
+    made_from: Interval | None = None
+
+
+class StoredView:
+    """One request's view of one series at one moment. Methods block, and are meant for threads.
+
+    Parameters
+    ----------
+    now_ms
+        Decides which candle is closed.
+    origin
+        What the answer says about where its candles come from.
+    """
+
+    def __init__(self, store: BarStore, series: BarSeries, market: MarketRequest, *, now_ms: int, origin: str) -> None:
+        self._store = store
+        self._series = series
+        self._interval = market.interval
+        self._market = market
+        self._now_ms = now_ms
+        self._origin = origin
+
+    def look(self, asked: SlotRanges, *, is_first_asked: bool) -> MarketSeries | Lacking | None:
+        """Return the answer, what it lacks, or None where there is not one candle.
+
+        Parameters
+        ----------
+        asked
+            Candles that were fetched for this request already: of the newest, what is not there now is not to be had
+            yet. (Older ones that are not there have been dropped since, and are fetched again.)
+        is_first_asked
+            Whether the very first candle was asked for already.
+
+        Raises
+        ------
+        SegmentLost, StoreUnavailable
+        """
+        index = self._series.index()
+        stop = closed_slots(self._now_ms, self._interval, index.offset_ms)
+        if self._market.end_ms is not None:
+            stop = min(stop, bar_number(self._market.end_ms, self._interval) + 1)
+        asked = index.may_be_absent(asked, now_ms=self._now_ms, interval=self._interval)
+        if self._market.start_ms is None:
+            found = self._search_back(index, stop, asked, is_first_asked=is_first_asked)
+        else:
+            found = self._search_on(index, self._market.start_ms, stop, asked, is_first_asked=is_first_asked)
+        return self._answer(found) if isinstance(found, _Stretch) else found
+
+    def _search_back(
+        self, index: SeriesIndex, stop: int, asked: SlotRanges, *, is_first_asked: bool
+    ) -> _Stretch | Lacking | None:
+        """Look at longer and longer stretches before `stop` until one holds enough candles, or there are no more."""
+        start, stride, floor = stop - self._market.limit, PAGE_ROWS, 0
+        while (start := max(start, floor)) < stop:
+            stretch = self._stretch(index, start, stop, asked)
+            if stretch is None:
+                is_long = stop - start > PAGES_ONLY_UP_TO * PAGE_ROWS
+                needs_first = is_long and not is_first_asked and self._first(index) is None
+                return Lacking(start=start, stop=stop, needs_first=needs_first)
+            wanting = self._wanting(stretch)
+            if wanting <= 0 or start == floor:
+                return stretch
+            first = self._first(index)
+            if first is None:
+                return stretch if is_first_asked else Lacking(start=start, stop=stop, needs_first=True)
+            if start <= first:
+                return stretch
+            floor = first
+            start -= max(wanting, stride)
+            stride *= 2
+        return None
+
+    def _search_on(
+        self, index: SeriesIndex, start_ms: int, stop: int, asked: SlotRanges, *, is_first_asked: bool
+    ) -> _Stretch | Lacking | None:
+        """Look at longer and longer stretches from the start on until one holds enough candles, or `stop` comes."""
+        start = max(0, self._first_slot_from(start_ms, index))
+        first = self._first(index)
+        if first is not None:
+            start = max(start, first)
+        end, stride = start + self._market.limit, PAGE_ROWS
+        while start < stop:
+            end = min(end, stop)
+            stretch = self._stretch(index, start, end, asked)
+            if stretch is None:
+                return Lacking(start=start, stop=end, needs_first=first is None and not is_first_asked)
+            wanting = self._wanting(stretch)
+            if wanting <= 0 or end == stop:
+                return stretch
+            end += max(wanting, stride)
+            stride *= 2
+        return None
+
+    def _first_slot_from(self, start_ms: int, index: SeriesIndex) -> int:
+        """Return the number of the first candle that can open at `start_ms` or later."""
+        if index.offset_ms is None and self._interval.name == "3d":
+            return bar_number(start_ms, self._interval)
+        return bar_number(start_ms - 1 - (index.offset_ms or 0), self._interval) + 1
+
+    def _first(self, index: SeriesIndex) -> int | None:
+        """Return the number of the very first candle, which a finer series tells as well; None where nobody asked."""
+        if index.first_open_ms is not None:
+            return bar_number(index.first_open_ms, self._interval)
+        for finer in finer_intervals(self._interval):
+            known = self._store.series(self._series.symbol, finer).index().first_open_ms
+            if known is not None:
+                return bar_number(known, self._interval)
+        return None
+
+    def _stretch(self, index: SeriesIndex, start: int, stop: int, asked: SlotRanges) -> _Stretch | None:
+        """Return the candles `start` ≤ number < `stop`, if they are all known, or can be made from finer ones."""
+        if not without(index.missing(start, stop, now_ms=self._now_ms), asked):
+            return _Stretch(candles=self._in_range(self._series.read(index, start, stop)))
+        start_ms, stop_ms = open_time_ms(start, self._interval), open_time_ms(stop, self._interval)
+        for finer in finer_intervals(self._interval):
+            series = self._store.series(self._series.symbol, finer)
+            known = series.index()
+            borders = bar_number(start_ms, finer), bar_number(stop_ms, finer)
+            if not known.segments or known.missing(*borders, now_ms=self._now_ms):
+                continue
+            candles = series.read(known, *borders)
+            if candles.rejected:  # the exchange made its own candle from more than what could be believed here
+                continue
+            bars = resample(candles.bars, self._interval, start_ms=start_ms, stop_ms=stop_ms)
+            return _Stretch(candles=self._in_range(CheckedCandles(bars=bars)), made_from=finer)
+        return None
+
+    def _wanting(self, stretch: _Stretch) -> int:
+        """Return how many candles fewer than `limit` there are in the range asked for."""
+        return self._market.limit - len(stretch.candles.row_times_ms())
+
+    def _in_range(self, candles: CheckedCandles) -> CheckedCandles:
+        market = self._market
+        stop_ms = self._now_ms if market.end_ms is None else market.end_ms
+        return candles.between(market.start_ms or 0, stop_ms + 1)
+
+    def _answer(self, stretch: _Stretch) -> MarketSeries | None:
+        market, candles = self._market, stretch.candles
+        times_ms = candles.row_times_ms()
+        if len(times_ms) > market.limit:
+            if market.start_ms is None:
+                candles = candles.between(int(times_ms[-market.limit]), int(times_ms[-1]) + 1)
+            else:
+                candles = candles.between(int(times_ms[0]), int(times_ms[market.limit]))
+        bars, origin = candles.bars, self._origin
+        if not len(bars):
+            return None
+        quality = candles.quality()
+        if stretch.made_from is not None:
+            quality = assess(bars)
+            origin = f"{origin} ({bars.interval.name} candles made from its {stretch.made_from.name} candles)"
+        warnings = describe_quality(quality, bars) + describe_range(market, bars, self._now_ms)
+        return MarketSeries(bars=bars, quality=quality, origin=origin, warnings=warnings)

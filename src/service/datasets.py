@@ -1,0 +1,57 @@
+"""Users' own candles: keep, list, find, delete."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+
+from src.domain.datasets import BarFileDeclaration, Dataset, check_dataset_name, dataset_name_of
+from src.domain.errors import InvalidInput
+from src.domain.model_files import check_user_id
+from src.ports import DatasetStore
+
+
+class DatasetService:
+    """Everything that users do with candles of their own.
+
+    Parameters
+    ----------
+    reserved_names
+        The service's own sources, whose names no upload may take.
+    """
+
+    def __init__(self, store: DatasetStore, *, reserved_names: Sequence[str]) -> None:
+        self._store = store
+        self._reserved_names = reserved_names
+
+    async def upload(
+        self,
+        *,
+        user_id: str,
+        name: str | None,
+        original_filename: str,
+        declared: BarFileDeclaration,
+        chunks: AsyncIterator[bytes],
+    ) -> Dataset:
+        """Read a file of candles and keep them under a name, by default the file's own.
+
+        Raises
+        ------
+        InvalidInput, UnsupportedFormat, TooLarge, TimedOut, Conflict, StoreUnavailable
+        """
+        check_user_id(user_id)
+        name = check_dataset_name(name) if name else dataset_name_of(original_filename)
+        if name in self._reserved_names:
+            raise InvalidInput(f"name is {name!r}, which is a source of the service; give another", field="name")
+        return await self._store.receive(
+            user_id=user_id, name=name, original_filename=original_filename, declared=declared, chunks=chunks
+        )
+
+    async def list(self, user_id: str) -> Sequence[Dataset]:
+        """Return what a user keeps, newest first; nothing for a user who keeps nothing."""
+        return await self._store.list(check_user_id(user_id))
+
+    async def delete(self, user_id: str, name: str) -> Dataset:
+        """Delete a user's candles and return what they were; raises SourceNotFound."""
+        dataset = await self._store.get(check_user_id(user_id), name)
+        await self._store.delete(user_id, name)
+        return dataset

@@ -1,0 +1,40 @@
+"""Trades that were held while there were no candles: nobody knows what happened to them meanwhile."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Final
+
+import numpy as np
+
+from src.domain.market import DAY_MS, DataQuality, Gap
+from src.domain.trading import Simulation
+
+_LONG_BARS: Final = 10
+"""A gap of so many candles, or of a whole day, is long: a stop would have had to act inside it."""
+_NAMED: Final = 3
+
+
+def gap_warnings(quality: DataQuality, simulation: Simulation) -> tuple[str, ...]:
+    """Return a sentence for each long gap that a trade was held through, the longest few first."""
+    entries, exits = simulation.trades["entry_time_ms"], simulation.trades["exit_time_ms"]
+    sentences = []
+    for gap in sorted(filter(_is_long, quality.gaps), key=lambda gap: -gap.missing_bars):
+        held = int(np.count_nonzero((entries <= gap.after_ms) & (exits >= gap.next_ms)))
+        if held:
+            sentences.append(
+                f"A trade was held through the gap of {gap.missing_bars:,} candles between "
+                f"{_written(gap.after_ms)} and {_written(gap.next_ms)}: what stops and signals would have done "
+                "in it is not known."
+            )
+        if len(sentences) == _NAMED:
+            break
+    return tuple(sentences)
+
+
+def _is_long(gap: Gap) -> bool:
+    return gap.missing_bars >= _LONG_BARS or gap.next_ms - gap.after_ms > DAY_MS
+
+
+def _written(time_ms: int) -> str:
+    return datetime.fromtimestamp(time_ms / 1000, tz=UTC).isoformat(timespec="minutes").replace("+00:00", "Z")
