@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import joblib
 import numpy as np
 import pandas as pd
 import pytest
@@ -22,6 +23,9 @@ import requests
 from gql import Client, FileVar, gql
 from gql.transport.aiohttp import AIOHTTPTransport
 from gql.transport.httpx import HTTPXAsyncTransport
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.tree import DecisionTreeClassifier
 
 from src.domain.market import INTERVALS, Bars
 from tests.conftest import SHARED_DATA
@@ -31,6 +35,7 @@ from tests.market import random_bars, read_klines
 from tests.model_factory import BOOSTERS, FORMATS, make_model_files, require_libraries
 from tests.pandas_features import pandas_features
 from tests.server import RunningService
+from tests.user_document import ML, ML_INPUT, ML_WITH_FILE, ML_WITH_FILE_INPUT
 
 THRESHOLD = 0.52
 LIMIT = 1000
@@ -49,6 +54,19 @@ def bars() -> Bars:
 def files(bars: Bars, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
     require_libraries()
     return make_model_files(tmp_path_factory.mktemp("models"), bars)
+
+
+FIVE = ["Open", "High", "Low", "Close", "Volume"]
+
+
+@pytest.fixture(scope="module")
+def five(bars: Bars, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model of the five columns of the user's own examples."""
+    table = np.column_stack([bars.open, bars.high, bars.low, bars.close, bars.volume])
+    rises = np.append(bars.close[1:] > bars.close[:-1], False)
+    file = tmp_path_factory.mktemp("five") / "my_trading_model.pkl"
+    joblib.dump(make_pipeline(StandardScaler(), DecisionTreeClassifier(max_depth=5)).fit(table, rises), file)
+    return file
 
 
 @pytest.fixture(scope="module")
@@ -122,39 +140,6 @@ def test_every_format_gives_the_signals_of_its_own_library(
     assert len(result["strategy"]["parameters"]["featureColumns"]) == 14
 
 
-MUTATION = """
-  mutation RunMLBacktestWithFile($file: Upload!, $input: MLBacktestInput!) {
-    run_ml_backtest_with_file(ml_model_file: $file, input: $input) {
-      id
-      symbol
-      status
-      data {
-        Date
-        portfolio_value
-        signal
-      }
-      metrics {
-        strategy_name
-        total_return
-        sharpe_ratio
-        max_drawdown
-        win_rate
-      }
-      winning_trades
-      losing_trades
-      total_trades
-      profit_factor
-    }
-  }
-"""
-INPUT = {
-    "user_id": "user123",
-    "symbol": "BTCUSDT",
-    "fetch_input": {"symbol": "BTCUSDT", "interval": "1d", "limit": LIMIT},
-    "threshold": 0.6,
-    "initCash": 10000.0,
-}
-
 NODE_REST = """
 import { openAsBlob } from "node:fs";
 const [url, path, params] = process.argv.slice(1);
@@ -213,14 +198,14 @@ def test_the_users_rest_example(service: str, files: Mapping[str, Path], client:
 
 
 def graphql_by_node(url: str, file: Path) -> Any:
-    return node(NODE_GRAPHQL, url, str(file), MUTATION, json.dumps(INPUT))["data"]
+    return node(NODE_GRAPHQL, url, str(file), ML_WITH_FILE, json.dumps(ML_WITH_FILE_INPUT))["data"]
 
 
 def graphql_by_gql(transport: Any, *, is_streaming: bool = False) -> Callable[[str, Path], Any]:
     def ask(url: str, file: Path) -> Any:
         async def run() -> Any:
-            query = gql(MUTATION)
-            query.variable_values = {"file": FileVar(str(file), streaming=is_streaming), "input": INPUT}
+            query = gql(ML_WITH_FILE)
+            query.variable_values = {"file": FileVar(str(file), streaming=is_streaming), "input": ML_WITH_FILE_INPUT}
             async with Client(transport=transport(url=f"{url}/graphql"), execute_timeout=120) as session:
                 return await session.execute(query, upload_files=True)
 
@@ -231,12 +216,12 @@ def graphql_by_gql(transport: Any, *, is_streaming: bool = False) -> Callable[[s
 
 def graphql_as_apollo(url: str, file: Path) -> Any:
     """What apollo-upload-client sends: keys from "1", `__typename` everywhere, its own Accept header."""
-    document = MUTATION.replace("max_drawdown", "max_drawdown __typename").replace(
+    document = ML_WITH_FILE.replace("max_drawdown", "max_drawdown __typename").replace(
         "total_trades", "total_trades __typename"
     )
     operations = {
         "operationName": "RunMLBacktestWithFile",
-        "variables": {"input": INPUT, "file": None},
+        "variables": {"input": ML_WITH_FILE_INPUT, "file": None},
         "query": document,
     }
     form = {"operations": (None, json.dumps(operations)), "map": (None, json.dumps({"1": ["variables.file"]}))}
@@ -258,32 +243,14 @@ GRAPHQL_CLIENTS: Mapping[str, Callable[[str, Path], Any]] = {
 
 
 @pytest.mark.parametrize("client", GRAPHQL_CLIENTS)
-def test_the_users_graphql_example_with_a_file(
-    service: str, files: Mapping[str, Path], client: str, nothing_left: None
-) -> None:
+def test_the_users_graphql_example_with_a_file(service: str, five: Path, client: str, nothing_left: None) -> None:
     need(client)
-    data = GRAPHQL_CLIENTS[client](service, files["joblib"])
+    data = GRAPHQL_CLIENTS[client](service, five)
     result = data["run_ml_backtest_with_file"]
     assert result["status"] == "success"
     assert result["metrics"]["strategy_name"] == "ML Model"
     assert len(result["data"]) == LIMIT
-    assert result["total_trades"] == result["winning_trades"] + result["losing_trades"]
-
-
-STORED = """
-mutation RunMLBacktest($input: MLBacktestInput!) {
-  runMlBacktest(input: $input) {
-    id
-    symbol
-    status
-    metrics { totalReturn sharpeRatio maxDrawdown winRate }
-    data { Date portfolioValue }
-    totalTrades
-    winningTrades
-    losingTrades
-  }
-}
-"""
+    assert result["total_trades"] == result["winning_trades"] + result["losing_trades"] > 0
 
 
 def upload(service: str, file: Path, user: str = "user123") -> Any:
@@ -292,18 +259,10 @@ def upload(service: str, file: Path, user: str = "user123") -> Any:
         return httpx.post(f"{service}/api/models/upload", data=data, files={"file": opened}, timeout=60)
 
 
-def run_stored(service: str, path: str, user: str = "user123", **changes: Any) -> Any:
-    input_ = {
-        "userId": user,
-        "symbol": "BTCUSDT",
-        "fetchInput": {"symbol": "BTCUSDT", "interval": "1d", "limit": LIMIT},
-        "mlModel": {"modelPath": path, "threshold": 0.6},
-        "period": "1D",
-        "initCash": 10000.0,
-        "fees": 0.001,
-        "slippage": 0.001,
-    }
-    body = {"query": STORED, "variables": {"input": input_ | changes}}
+def run_stored(service: str, path: str, user: str = "user123", columns: list[str] | None = None, **changes: Any) -> Any:
+    model = {"modelPath": path, "featureColumns": columns, "threshold": 0.6}
+    input_ = {**ML_INPUT, "userId": user, "mlModel": model, **changes}
+    body = {"query": ML, "variables": {"input": input_}}
     return httpx.post(f"{service}/graphql", json=body, timeout=60).json()
 
 
@@ -333,22 +292,23 @@ def test_stops_and_shorts_with_a_model(service: str, files: Mapping[str, Path]) 
     assert "stopLoss" in refused["errors"][0]["message"]
 
 
-def test_feature_columns_are_the_clients_the_models_or_an_error(service: str, bars: Bars, tmp_path: Path) -> None:
-    from sklearn.linear_model import LogisticRegression
+def test_the_users_example_of_a_stored_model(service: str, five: Path) -> None:
+    kept = upload(service, five).json()["data"]
+    result = run_stored(service, kept["file_path"], columns=FIVE)["data"]["runMlBacktest"]
+    assert result["status"] == "success"
+    assert result["totalTrades"] == result["winningTrades"] + result["losingTrades"] > 0
+    assert len(result["data"]) == LIMIT
 
-    table = np.column_stack([bars.open, bars.high, bars.low, bars.close, bars.volume])
-    rises = np.append(bars.close[1:] > bars.close[:-1], False)
-    file = tmp_path / "five.pkl"
-    file.write_bytes(pickle.dumps(LogisticRegression().fit(table / table.std(axis=0), rises)))
-    five = "Open,High,Low,Close,Volume"
-    for columns in (five, json.dumps(five.split(",")), ""):
-        answer = by_requests(service, file, **FORM, **({"feature_columns": columns} if columns else {}))
-        assert answer["data"]["strategy"]["parameters"]["featureColumns"] == five.split(",")
-    wrong = by_requests(service, file, **FORM, feature_columns="Open,High,Moon")
+
+def test_feature_columns_are_the_clients_the_models_or_an_error(service: str, five: Path) -> None:
+    for columns in (",".join(FIVE), json.dumps(FIVE), ""):
+        answer = by_requests(service, five, **FORM, **({"feature_columns": columns} if columns else {}))
+        assert answer["data"]["strategy"]["parameters"]["featureColumns"] == FIVE
+    wrong = by_requests(service, five, **FORM, feature_columns="Open,High,Moon")
     assert wrong["success"] is False
     assert "Moon" in wrong["message"]
     assert "Volume_Ratio" in wrong["message"]
-    few = by_requests(service, file, **FORM, feature_columns="Open,High")
+    few = by_requests(service, five, **FORM, feature_columns="Open,High")
     assert "5" in few["message"]
 
 
