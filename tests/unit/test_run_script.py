@@ -27,12 +27,12 @@ if word == "die":
     os.kill(os.getpid(), signal.SIGKILL)
 if word == "import":
     __import__(sys.argv[2])
-print("job", sys.prefix, *sys.argv[1:], flush=True)
-if word == "wait":
-    try:
+try:
+    print("job", sys.prefix, *sys.argv[1:], flush=True)
+    if word == "wait":
         time.sleep(60)
-    except KeyboardInterrupt:
-        sys.exit(1)
+except KeyboardInterrupt:
+    sys.exit(1)
 """
 
 
