@@ -1,4 +1,4 @@
-"""Train a small classifier on simulated candles, save it in three formats, backtest each over HTTP: the same signals.
+"""Train a small classifier on simulated candles, save it in four formats, backtest each over HTTP: the same signals.
 
     python run.py dev                                  # in another terminal
     python examples/train_and_backtest.py              # --url http://localhost:5050
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import pickle
 import sys
 import tempfile
 from collections.abc import Callable
@@ -61,6 +62,12 @@ def train(candles: pd.DataFrame) -> Pipeline:
     return make_pipeline(StandardScaler(), LogisticRegression(C=0.1)).fit(features[rows], is_up[rows])
 
 
+def save_pickle(model: Pipeline, folder: Path) -> Path:
+    path = folder / "example.pkl"
+    path.write_bytes(pickle.dumps(model))
+    return path
+
+
 def save_joblib(model: Pipeline, folder: Path) -> Path:
     path = folder / "example.joblib"
     joblib.dump(model, path)
@@ -104,6 +111,7 @@ def save_torchscript(model: Pipeline, folder: Path) -> Path:
 
 
 FORMATS: dict[str, Callable[[Pipeline, Path], Path]] = {
+    "pickle": save_pickle,
     "joblib": save_joblib,
     "ONNX": save_onnx,
     "TorchScript": save_torchscript,

@@ -9,12 +9,12 @@ from tests.architecture.test_floors import ROOT
 from tests.model_factory import require_libraries
 
 
-def test_one_model_in_three_formats_gives_the_same_signals(service: str) -> None:
+def test_one_model_in_four_formats_gives_the_same_signals(service: str) -> None:
     require_libraries()
     command = [sys.executable, "examples/train_and_backtest.py", "--url", service]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.endswith("3 formats, the same signal at every bar.\n")
+    assert done.stdout.endswith("4 formats, the same signal at every bar.\n")
 
 
 def test_without_a_service_it_says_how_to_start_one() -> None:
