@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import src.compile_cache  # noqa: F401  (before numba, which all of the others import)
+
+# isort: split
 import logging
 import sys
 from collections.abc import AsyncIterator

@@ -11,6 +11,7 @@ from typing import Final
 
 import uvicorn
 
+import src.compile_cache  # noqa: F401  (one cache for all the workers that this process starts)
 from src.settings import SettingsError, read_settings
 
 APPLICATION: Final = "src.backtest_API:app"

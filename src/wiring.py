@@ -29,10 +29,9 @@ from src.service.datasets import DatasetService
 from src.service.models import ModelService
 from src.service.services import Services
 from src.service.sources import SourceCatalogue
-from src.service.warm_up import warm_up
+from src.service.warm_up import settle_memory, warm_up
 from src.settings import Settings
 from src.stores.model_files import DiskModelFiles
-from src.stores.mongo import MongoStore
 from src.stores.sqlite import SqliteStore
 
 RESULTS_FILE: Final = ".results/backtests.sqlite3"
@@ -90,7 +89,12 @@ def build_services(settings: Settings) -> Services:
         downloads=binance.progress,
         store=store,
         opening=[files.sweep_leftovers, datasets.sweep_leftovers],
-        warming=[functools.partial(asyncio.to_thread, warm_up, engines), runner.warm_up],
+        warming=[
+            functools.partial(asyncio.to_thread, warm_up, engines),
+            functools.partial(asyncio.to_thread, settle_memory),
+        ],
+        # Loading the libraries of every model format takes longer than all the rest together.
+        following=[runner.warm_up],
         closing=[*(source.close for source in sources.values()), store.close, runner.close, computing.close],
     )
 
@@ -132,6 +136,8 @@ def build_datasets(settings: Settings, clock: Clock) -> DatasetStore:
 def build_store(settings: Settings) -> ResultStore:
     """Return MongoDB's store where the settings name one, else SQLite's under the storage folder."""
     if settings.mongodb_uri is not None:
+        from src.stores.mongo import MongoStore  # noqa: PLC0415  (an eighth of a second that only its users need)
+
         return MongoStore(settings.mongodb_uri.get_secret_value(), settings.mongodb_database)
     return SqliteStore(settings.storage_dir / RESULTS_FILE)
 

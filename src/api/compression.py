@@ -21,6 +21,7 @@ _PIECE_BYTES: Final = 512 * 1024
 _LEVEL: Final = 1
 _GZIP_WINDOW: Final = 31
 _TYPES: Final = ("application/json", "application/problem+json", "application/graphql-response+json", "text/")
+_NOT_WAITING: Final = "text/event-stream"  # each event must leave at once
 _WITHOUT_BODY: Final = frozenset({204, 304})
 
 
@@ -92,7 +93,8 @@ class _Answer:
         is_long = has_more or length >= SMALLEST_BYTES
         if start["status"] in _WITHOUT_BODY or not is_long or "content-encoding" in headers:
             return False
-        if not headers.get("content-type", "").startswith(_TYPES):
+        media_type = headers.get("content-type", "")
+        if not media_type.startswith(_TYPES) or media_type.startswith(_NOT_WAITING):
             return False
         headers.add_vary_header("Accept-Encoding")
         start["headers"] = headers.raw

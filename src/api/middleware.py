@@ -26,14 +26,14 @@ _SECURITY_HEADERS: Final = {
 def install_middleware(
     app: FastAPI, *, limits: BodyLimits, cors_origins: Sequence[str], metrics: RequestMetrics
 ) -> None:
-    """Wrap an application, from the inside out: errors, presence, body limits, compression, and what needs no body.
+    """Wrap an application; from the inside out: errors, compression, presence, body limits, CORS, headers, observation.
 
     CORS stands outside the limits so that a web page may read why its upload was refused.
     """
     install_error_handlers(app)
+    app.add_middleware(Compression)
     app.add_middleware(ClientPresence)
     app.add_middleware(BodyLimit, limits=limits)
-    app.add_middleware(Compression)
     if cors_origins:
         app.add_middleware(
             CORSMiddleware,

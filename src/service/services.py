@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 
 from src.ports import DownloadBoard, ResultStore
@@ -38,6 +37,8 @@ class Services:
         Called in order at start, before the first request is served: stores open, leftovers are swept.
     warming
         Run in the background after that; `/ready` waits for them.
+    following
+        Run in the background once warm; nothing waits for them, and what fails there is tried again when needed.
     closing
         Called in order at stop, each although the one before failed.
     """
@@ -52,6 +53,7 @@ class Services:
         store: ResultStore,
         opening: Sequence[Callable[[], Awaitable[object]]] = (),
         warming: Sequence[Callable[[], Awaitable[object]]] = (),
+        following: Sequence[Callable[[], Awaitable[object]]] = (),
         closing: Sequence[Callable[[], Awaitable[object]]] = (),
     ) -> None:
         self.backtests = backtests
@@ -59,21 +61,24 @@ class Services:
         self.datasets = datasets
         self.downloads = downloads
         self._store = store
-        self._opening, self._warming, self._closing = opening, warming, closing
+        self._opening, self._warming, self._following, self._closing = opening, warming, following, closing
         self._warm_up: asyncio.Task[None] | None = None
+        self._follow_up: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Open what must be open before requests come, and begin to warm up."""
         for open_part in self._opening:
             await open_part()
         self._warm_up = asyncio.create_task(self._warm())
+        self._follow_up = asyncio.create_task(self._follow(self._warm_up))
 
     async def stop(self) -> None:
         """Close everything; a part that fails to close is logged and does not keep the others open."""
-        if self._warm_up is not None:
-            self._warm_up.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._warm_up
+        tasks = [task for task in (self._follow_up, self._warm_up) if task is not None]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
         for close_part in self._closing:
             try:
                 await close_part()
@@ -97,3 +102,13 @@ class Services:
         except Exception:
             _logger.exception("warm-up failed")
             raise
+
+    async def _follow(self, warm_up: asyncio.Task[None]) -> None:
+        await asyncio.wait([warm_up])
+        if warm_up.cancelled() or warm_up.exception() is not None:
+            return
+        for follow_part in self._following:
+            try:
+                await follow_part()
+            except Exception:
+                _logger.exception("a part could not be prepared")

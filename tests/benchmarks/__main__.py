@@ -16,12 +16,13 @@ import platform
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from tests import benchmarks
-from tests.benchmarks.measurement import Measurement
+from tests.benchmarks.measurement import Measurement, Memory
 
 REPORT = Path(__file__).parents[2] / ".bench" / "report.json"
 LIBRARIES = ("numpy", "numba", "pandas", "vectorbt", "vectorbt-rust", "strawberry-graphql", "backtesting", "raptorbt")
@@ -35,11 +36,11 @@ def names() -> list[str]:
     return sorted(name for name in found if name not in plumbing and not name.startswith("test_"))
 
 
-def measure(name: str, *, quick: bool) -> list[Measurement]:
+def measure(name: str, *, quick: bool) -> list[Measurement | Memory]:
     """Run one module's measurements."""
     function = importlib.import_module(f"{benchmarks.__name__}.{name}").measure
     options: dict[str, Any] = {"quick": quick} if "quick" in inspect.signature(function).parameters else {}
-    found: list[Measurement] = function(**options)
+    found: list[Measurement | Memory] = function(**options)
     return found
 
 
@@ -84,10 +85,23 @@ def table(measurements: Sequence[Measurement]) -> str:
     )
 
 
-def report(measurements: Sequence[Measurement], facts: dict[str, object]) -> dict[str, object]:
+def memory_table(memories: Sequence[Memory]) -> str:
+    """Lay the memory figures out, one a line."""
+    width = max(len(found.name) for found in memories)
+    return "\n".join(
+        f"{found.name.ljust(width)}  {found.bytes / 1e6:,.0f} MB  {found.units}"
+        + f"  ({found.target})" * bool(found.target)
+        for found in memories
+    )
+
+
+def report(
+    measurements: Sequence[Measurement], facts: dict[str, object], memories: Sequence[Memory] = ()
+) -> dict[str, object]:
     """Return the same as a plain document, times in seconds."""
     fields = ("name", "units", "seconds", "peer_name", "peer_seconds", "ratio", "target")
     return {
+        "memory": [asdict(found) for found in memories],
         "written": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "machine": facts,
         "measurements": [{name: getattr(found, name) for name in fields} for found in measurements],
@@ -101,21 +115,25 @@ def main(words: Sequence[str]) -> int:
     options = parser.parse_args(words)
     facts = machine()
     print(f"{facts['processor']}, {facts['cores']} cores, Python {facts['python']}\n", flush=True)
-    measurements: list[Measurement] = []
+    found: list[Measurement | Memory] = []
     for name in [options.only] if options.only else names():
         print(f"measuring {name} …", flush=True)
         try:
-            measurements += measure(name, quick=options.quick)
+            found += measure(name, quick=options.quick)
         except ModuleNotFoundError as error:
             if (error.name or "").split(".")[0] in {"src", "tests"}:
                 raise
             print(f"  left out: {error.name} is not installed")
+    measurements = [one for one in found if isinstance(one, Measurement)]
+    memories = [one for one in found if isinstance(one, Memory)]
     if not measurements:
         print("nothing was measured", file=sys.stderr)
         return 1
     print(f"\n{table(measurements)}\n\nratio: the peer's time ÷ ours, in the same run; above 1 we are faster")
+    if memories:
+        print(f"\nresident memory\n{memory_table(memories)}\n")
     REPORT.parent.mkdir(exist_ok=True)
-    REPORT.write_text(json.dumps(report(measurements, facts), indent=1, ensure_ascii=False))
+    REPORT.write_text(json.dumps(report(measurements, facts, memories), indent=1, ensure_ascii=False))
     print(f"written: {REPORT.relative_to(REPORT.parents[1])}")
     return 0
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from src.api.answers import AnswerText
 from src.api.graphql.context import GraphQLContext
 from src.api.graphql.limits import DocumentLimits
 from src.api.graphql.schema import BacktestSchema, build_schema
@@ -73,4 +74,4 @@ def answer(loop: asyncio.AbstractEventLoop, schema: BacktestSchema, context: Gra
     result = loop.run_until_complete(schema.execute(DOCUMENT, context_value=context))
     if result.errors:
         raise result.errors[0]
-    return orjson.dumps({"data": result.data})
+    return AnswerText({"data": result.data}).whole()

@@ -1,4 +1,4 @@
-"""One figure of a benchmark: what we take beside what a peer takes."""
+"""One figure of a benchmark: what we take beside what a peer takes, or how much memory something needs."""
 
 from __future__ import annotations
 
@@ -26,6 +26,16 @@ class Measurement:
     def ratio(self) -> float:
         """How many times faster than the peer; below 1 where it is slower."""
         return self.peer_seconds / self.seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Memory:
+    """How much memory something takes; `units` says what it had to do."""
+
+    name: str
+    bytes: int
+    units: str
+    target: str | None = None
 
 
 def best_of(work: Callable[[], object], *, repeats: int) -> float:

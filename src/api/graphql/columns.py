@@ -9,14 +9,15 @@ a `RowColumns` is a plain sequence of rows; both ways give the same answer.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cache, cached_property, lru_cache
+from itertools import chain
 from types import SimpleNamespace
-from typing import Any, Final, Literal, overload
+from typing import Any, Final, Literal, cast, overload
 
 import numpy as np
+import orjson
 from graphql import (
     GraphQLBoolean,
     GraphQLField,
@@ -36,11 +37,18 @@ from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 from strawberry.schema.schema_converter import GraphQLCoreConverter
 from strawberry.types.field import StrawberryField
 
+from src.api.answers import PendingTable
+
 _TYPENAME: Final = "__typename"
 _INT32: Final = np.iinfo(np.int32)
 
-THREADED_ROWS: Final = 20_000
-"""From so many rows on (some ten milliseconds) a list is built in a thread, so that other requests are still served."""
+TimeUnit = Literal["ms", "s"]
+
+PENDING_ROWS: Final = 2_000
+"""From so many rows on (about a millisecond) a list is left to whoever writes the answer; see `PendingRows`."""
+
+_PIECE_ROWS: Final = 4_096
+"""Rows that are objects at the same time: few enough that other threads get their turn every few milliseconds."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -87,8 +95,13 @@ def boolean_column(values: NDArray[np.bool_]) -> Column:
 
 
 def time_column(time_ms: NDArray[np.int64]) -> Column:
-    """Build a String column of instants, `2017-08-17T00:00:00Z`, from milliseconds since the epoch (UTC)."""
-    return Column(time_ms, GraphQLString, iso_times)
+    """Build a String column of instants, `2017-08-17T00:00:00Z`, from milliseconds since the epoch (UTC).
+
+    All have milliseconds where one of them has a fraction of a second.
+    """
+
+    unit = cache(lambda: _time_unit(time_ms))
+    return Column(time_ms, GraphQLString, lambda some: iso_times(some, unit()))
 
 
 def word_column(codes: NDArray[np.integer[Any]], words: Mapping[int, str | None]) -> Column:
@@ -100,12 +113,17 @@ def word_column(codes: NDArray[np.integer[Any]], words: Mapping[int, str | None]
     return Column(codes, GraphQLString, write, has_nulls=None in words.values())
 
 
-def iso_times(time_ms: NDArray[np.int64]) -> list[str]:
-    """Return instants as ISO 8601 text, with milliseconds only where one of them has a fraction of a second."""
+def iso_times(time_ms: NDArray[np.int64], unit: TimeUnit | None = None) -> list[str]:
+    """Return instants as ISO 8601 text; `unit` None means milliseconds only where one has a fraction of a second."""
+    if unit is None:
+        unit = _time_unit(time_ms)
     instants: NDArray[np.datetime64] = time_ms.astype("datetime64[ms]")
-    unit: Literal["ms", "s"] = "ms" if np.any(time_ms % 1000) else "s"
     written: list[str] = np.datetime_as_string(instants, unit=unit, timezone="UTC").tolist()
     return written
+
+
+def _time_unit(time_ms: NDArray[np.int64]) -> TimeUnit:
+    return "ms" if np.any(time_ms % 1000) else "s"
 
 
 def _to_list(array: NDArray[Any]) -> list[Any]:
@@ -168,10 +186,57 @@ class RowColumns(Sequence[Any]):
         return [SimpleNamespace(**dict(zip(names, values, strict=True))) for values in zip(*written, strict=True)]
 
 
+class PendingRows(PendingTable, Sequence[dict[str, Any]]):
+    """A completed list whose rows are made when they are asked for.
+
+    A million rows as objects would take a third of a gigabyte and hold up every other request: whoever writes the
+    answer takes them piece by piece.
+
+    Parameters
+    ----------
+    selected
+        Each field's column by response name, or the text that it is in every row.
+    """
+
+    def __init__(self, selected: Mapping[str, Column | str], length: int) -> None:
+        self._selected = selected
+        self._length = length
+
+    def row_pieces(self) -> Iterator[bytes]:
+        return (orjson.dumps(rows)[1:-1] for rows in self._pieces())
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return chain.from_iterable(self._pieces())
+
+    @overload
+    def __getitem__(self, index: int) -> dict[str, Any]: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[dict[str, Any]]: ...
+    def __getitem__(self, index: int | slice) -> Any:
+        return list(self)[index]
+
+    def _pieces(self) -> Iterator[list[dict[str, Any]]]:
+        for start in range(0, self._length, _PIECE_ROWS):
+            yield self._rows(slice(start, min(start + _PIECE_ROWS, self._length)))
+
+    def _rows(self, where: slice) -> list[dict[str, Any]]:
+        length = where.stop - where.start
+        if not self._selected:
+            return [{} for _ in range(length)]
+        columns = [
+            [column] * length if isinstance(column, str) else column.write(column.array[where])
+            for column in self._selected.values()
+        ]
+        return _row_builder(len(columns))(*self._selected, *columns)
+
+
 class ColumnExecutor(StrawberryGraphQLCoreExecutionContext):
     """Complete `RowColumns` in one pass over the selected fields, and everything else as ever.
 
-    Long lists need an event loop: synchronous execution refuses what is built in a thread.
+    Long lists are completed to `PendingRows`: `answers.AnswerText` knows how to write them.
     """
 
     def complete_list_value(
@@ -186,9 +251,9 @@ class ColumnExecutor(StrawberryGraphQLCoreExecutionContext):
         if isinstance(result, RowColumns):
             selected = self._select(return_type.of_type, field_details_list, path, result)
             if selected is not None:
-                if len(result) < THREADED_ROWS:
-                    return _build_rows(selected, len(result))
-                return asyncio.to_thread(_build_rows, selected, len(result))
+                pending = PendingRows(selected, len(result))
+                # The executor only passes on what it is given here.
+                return list(pending) if len(result) < PENDING_ROWS else cast("list[Any]", pending)
         return super().complete_list_value(return_type, field_details_list, info, path, result, position_context)
 
     def _select(
@@ -232,15 +297,6 @@ def _column_of(field: GraphQLField | None, rows: RowColumns) -> Column | None:
     is_required = isinstance(field.type, GraphQLNonNull)
     leaf = field.type.of_type if isinstance(field.type, GraphQLNonNull) else field.type
     return None if leaf is not column.scalar or (is_required and column.has_nulls) else column
-
-
-def _build_rows(selected: Mapping[str, Column | str], length: int) -> list[dict[str, Any]]:
-    if not selected:
-        return [{} for _ in range(length)]
-    columns = [
-        [column] * length if isinstance(column, str) else column.write(column.array) for column in selected.values()
-    ]
-    return _row_builder(len(selected))(*selected, *columns)
 
 
 @lru_cache(maxsize=64)

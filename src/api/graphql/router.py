@@ -20,6 +20,7 @@ from strawberry.http.base import BaseRequestProtocol
 from strawberry.schema.exceptions import InvalidOperationTypeError
 from strawberry.types import ExecutionResult
 
+from src.api.answers import JsonAnswer
 from src.api.errors import describe_error
 from src.api.graphql.context import GraphQLContext
 from src.api.graphql.errors import extensions_of, is_request_error, request_error
@@ -121,9 +122,9 @@ class BacktestRouter(GraphQLRouter[GraphQLContext, None]):
         response_data: GraphQLHTTPResponse | list[GraphQLHTTPResponse],
         sub_response: Response,  # noqa: ARG002  (strawberry passes it by name)
     ) -> Response:
-        is_executed = "data" in response_data
-        response_class = Response if is_executed else _UnexecutedResponse
-        return response_class(self.encode_json(response_data), media_type=PLAIN_JSON)
+        if "data" in response_data:
+            return JsonAnswer(response_data)
+        return _UnexecutedResponse(self.encode_json(response_data), media_type=PLAIN_JSON)
 
 
 async def _new_context() -> GraphQLContext:

@@ -134,8 +134,10 @@ def _page(
 def _entity_tag(result_id: str) -> str:
     # The same result may be written differently by another version of the service.
     named = f"{__version__} {result_id}".encode("utf-8", "replace")
-    return f'"{hashlib.sha256(named).hexdigest()[:32]}"'
+    # Weak, because the answer may go out compressed or not.
+    return f'W/"{hashlib.sha256(named).hexdigest()[:32]}"'
 
 
 def _names_tag(condition: str, tag: str) -> bool:
-    return tag in {part.strip().removeprefix("W/") for part in condition.split(",")} or condition.strip() == "*"
+    named = {part.strip().removeprefix("W/") for part in condition.split(",")}
+    return tag.removeprefix("W/") in named or condition.strip() == "*"

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from src.domain.errors import InvalidInput, NotAvailable, ResultNotFound, SourceNotFound, TimedOut
+from src.domain.errors import Busy, InvalidInput, NotAvailable, ResultNotFound, SourceNotFound, TimedOut
 from src.domain.market import Bars, DataQuality, Listing, MarketRequest, MarketSeries
 from src.domain.runs import BacktestRequest, BacktestResult, CrossoverChoice, ModelChoice, ResultPage, ResultSummary
 from src.domain.signals import Signals
@@ -108,6 +108,39 @@ async def test_a_result_is_kept_and_tells_where_it_came_from() -> None:
     assert result.warnings[0] == "a hole"
     assert set(result.timings_ms) == {"marketData", "signals", "engine", "metrics"}
     assert result.metrics.total_trades == len(result.simulation.trades) - result.metrics.open_trades
+
+
+async def test_equal_requests_at_once_share_one_result() -> None:
+    source = KnownBars(random_bars(300, seed=4), delay_s=0.02)
+    service = make_service(source)
+    other = crossover_request(strategy=CrossoverChoice(fast=6, slow=12))
+    results = await asyncio.gather(*(service.run(request) for request in (*[crossover_request()] * 5, other)))
+    assert len({id(result) for result in results[:5]}) == 1
+    assert results[5].id != results[0].id
+    assert isinstance(service.store, MemoryStore)
+    assert len(service.store.results) == 2
+    assert (await service.run(crossover_request())).id != results[0].id
+
+
+async def test_one_caller_who_leaves_does_not_end_what_another_waits_for() -> None:
+    service = make_service(KnownBars(random_bars(300, seed=4), delay_s=0.05))
+    leaving, staying = [asyncio.create_task(service.run(crossover_request())) for _ in range(2)]
+    await asyncio.sleep(0.01)
+    leaving.cancel()
+    assert (await staying).metrics.bars == 300
+    assert leaving.cancelled()
+
+
+async def test_more_runs_than_there_are_places_are_refused_at_once() -> None:
+    service = make_service(KnownBars(random_bars(100), delay_s=0.1))
+    requests = [crossover_request(strategy=CrossoverChoice(fast=5, slow=10 + number)) for number in range(12)]
+    started = time.monotonic()
+    outcomes = await asyncio.gather(*(service.run(request) for request in requests), return_exceptions=True)
+    refused = [outcome for outcome in outcomes if isinstance(outcome, Busy)]
+    assert [isinstance(outcome, Busy) for outcome in outcomes] == [False] * 9 + [True] * 3
+    assert all(error.retry_after_s for error in refused)
+    assert time.monotonic() - started < 5
+    assert (await service.run(requests[-1])).metrics.bars == 100
 
 
 async def test_the_same_request_gives_the_same_bits() -> None:

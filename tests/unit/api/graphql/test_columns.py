@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strawberry.extensions import SchemaExtension
 
+from src.api.answers import AnswerText
 from src.api.graphql.columns import (
     ColumnExecutor,
     RowColumns,
@@ -172,7 +173,7 @@ DOCUMENTS = [
 async def answers(schema: strawberry.Schema, document: str) -> bytes:
     result = await schema.execute(document)
     errors = [error.formatted for error in result.errors or ()]
-    return orjson.dumps({"data": result.data, "errors": errors})
+    return AnswerText({"data": result.data, "errors": errors}).whole()
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)

@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import numpy as np
+import orjson
+import pytest
+from starlette.types import Message
+
+from src.api.answers import AnswerText, JsonAnswer
+from src.api.graphql.columns import PendingRows, float_column, int_column, time_column
+
+
+def pending(length: int, *, milliseconds: bool = False) -> PendingRows:
+    times = 1_600_000_000_000 + 60_000 * np.arange(length, dtype=np.int64)
+    if milliseconds:
+        times[-1] += 5
+    columns = {
+        "Date": time_column(times),
+        "value": float_column(np.where(np.arange(length) % 7, np.arange(length) / 3, np.nan)),
+        "bar": int_column(np.arange(length)),
+        "__typename": "Row",
+    }
+    return PendingRows(columns, length)
+
+
+@pytest.mark.parametrize("length", [0, 1, 4095, 4096, 4097, 10_000])
+@pytest.mark.parametrize("milliseconds", [False, True])
+def test_the_text_is_that_of_the_finished_rows(length: int, milliseconds: bool) -> None:
+    rows = pending(length, milliseconds=milliseconds and length > 0)
+    answer = {"data": {"first": {"rows": rows, "name": "x"}, "others": [pending(3), 1, None]}, "extensions": {}}
+    finished = {
+        "data": {"first": {"rows": list(rows), "name": "x"}, "others": [list(pending(3)), 1, None]},
+        "extensions": {},
+    }
+    text = AnswerText(answer)
+    assert text.pending_rows == length + 3
+    assert text.whole() == orjson.dumps(finished)
+
+
+def test_rows_without_fields_and_rows_by_index() -> None:
+    assert AnswerText({"rows": PendingRows({}, 2)}).whole() == b'{"rows":[{},{}]}'
+    rows = pending(5000)
+    assert rows[4999]["bar"] == 4999
+    assert [row["bar"] for row in rows[1:3]] == [1, 2]
+
+
+def test_what_is_no_json_is_an_error() -> None:
+    with pytest.raises(TypeError):
+        AnswerText({"data": {1, 2}})
+
+
+async def send_all(answer: Any) -> list[Message]:
+    messages: list[Message] = []
+
+    async def note(message: Message) -> None:
+        messages.append(message)
+
+    response = JsonAnswer(answer)
+    response.headers["X-Later"] = "yes"
+    await response({"type": "http"}, asyncio.Event().wait, note)  # type: ignore[arg-type]
+    return messages
+
+
+@pytest.mark.parametrize(("length", "is_streamed"), [(10, False), (20_000, False), (20_001, True)])
+async def test_only_very_long_answers_are_sent_in_pieces(length: int, is_streamed: bool) -> None:
+    rows = pending(length)
+    start, *bodies = await send_all({"data": rows})
+    headers = dict(start["headers"])
+    content = b"".join(message["body"] for message in bodies)
+    assert content == orjson.dumps({"data": list(rows)})
+    assert (start["status"], headers[b"content-type"], headers[b"x-later"]) == (200, b"application/json", b"yes")
+    assert headers.get(b"content-length") == (None if is_streamed else str(len(content)).encode())
+    assert (len(bodies) > 3) is is_streamed
+    assert not bodies[-1].get("more_body")

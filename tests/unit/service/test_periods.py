@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from src.domain.errors import InvalidInput
+from src.domain.market import DAY_MS, YEAR_MS
+from src.service.periods import period_length_ms
+
+
+@pytest.mark.parametrize("period", ["1min", "5min", "30s", "h", "4h", "1D", "D", "7D", "250ms", "1h30min", "1D12h"])
+def test_a_period_is_as_long_as_pandas_says(period: str) -> None:
+    named = period if period[0].isdigit() else f"1{period}"
+    assert period_length_ms(period) == pd.Timedelta(named).total_seconds() * 1000
+
+
+@pytest.mark.parametrize(
+    ("period", "length_ms"),
+    [
+        ("1m", 60_000),
+        ("1M", YEAR_MS // 12),
+        ("ME", YEAR_MS // 12),
+        ("1H", 3_600_000),
+        ("15T", 900_000),
+        ("30S", 30_000),
+        ("W", 7 * DAY_MS),
+        ("2W", 14 * DAY_MS),
+        ("W-MON", 7 * DAY_MS),
+        (" 1d ", DAY_MS),
+    ],
+)
+def test_other_spellings(period: str, length_ms: int) -> None:
+    assert period_length_ms(period) == length_ms
+
+
+@pytest.mark.parametrize("period", ["", "0D", "-1D", "1Q", "B", "1e3D", "99999999999D", "366D", "soon"])
+def test_no_period(period: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        period_length_ms(period)
+    assert caught.value.field == "period"

@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import logging
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from src.compile_cache import VARIABLE, ensure_compile_cache
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def unwritable(tmp_path: Path) -> Path:
+    """A folder that nobody can write to, not even root: a file stands where its parent should be."""
+    (tmp_path / "file").write_bytes(b"")
+    return tmp_path / "file" / "cache"
+
+
+def test_a_folder_that_can_be_written_to_is_used(tmp_path: Path) -> None:
+    variables = {VARIABLE: str(tmp_path / "new" / "cache")}
+    assert ensure_compile_cache(variables) is None
+    assert variables == {VARIABLE: str(tmp_path / "new" / "cache")}
+
+
+def test_nothing_is_said_where_numba_finds_a_place_itself(tmp_path: Path) -> None:
+    variables = {"HOME": str(tmp_path)}
+    assert ensure_compile_cache(variables) is None
+    assert VARIABLE not in variables
+
+
+def test_elsewhere_a_private_folder_takes_its_place(unwritable: Path, caplog: pytest.LogCaptureFixture) -> None:
+    variables = {VARIABLE: str(unwritable)}
+    with caplog.at_level(logging.WARNING):
+        folder = ensure_compile_cache(variables)
+    assert folder is not None
+    assert variables[VARIABLE] == str(folder)
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert str(unwritable) in caplog.text
+    assert VARIABLE in caplog.text
+    folder.rmdir()
+
+
+def test_what_a_read_only_folder_holds_is_still_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "engine").mkdir()
+    (tmp_path / "engine" / "loop.nbi").write_bytes(b"compiled")
+    monkeypatch.setattr("src.compile_cache._is_writable", lambda folder: False)
+    folder = ensure_compile_cache({VARIABLE: str(tmp_path)})
+    assert folder is not None
+    assert (folder / "engine" / "loop.nbi").read_bytes() == b"compiled"
+
+
+def test_the_service_imports_where_numba_would_not(unwritable: Path) -> None:
+    program = "import src.backtest_API, os; print(os.environ['NUMBA_CACHE_DIR'])"
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        env={VARIABLE: str(unwritable), "PATH": ""},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "numba-cache-" in done.stdout
+    assert not Path(done.stdout.strip()).exists()
+    assert "compiled code cannot be kept" in done.stderr
