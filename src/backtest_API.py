@@ -15,6 +15,7 @@ from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
 from src import __version__
+from src.allocator import return_freed_memory
 from src.api.body_limit import BodyLimits
 from src.api.graphql.router import build_graphql_router
 from src.api.middleware import install_middleware
@@ -27,6 +28,7 @@ from src.wiring import build_services
 
 def create_app(settings: Settings) -> FastAPI:
     """Return the application for these settings; its services start and stop with it."""
+    return_freed_memory()
     logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     services = build_services(settings)
 

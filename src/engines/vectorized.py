@@ -3,30 +3,76 @@
 vectorbt's documented path (`Portfolio.from_signals`) spends nearly all of its time on Python objects around the
 simulation; its `dispatch` layer is the same arithmetic on plain arrays. A bar without a signal changes nothing in it
 when there are no stops, so only the bars with one are handed over, and the book is carried forward in between.
+
+That arithmetic is compiled, in a package of its own (`vectorbt_rust`) that loads in a millisecond. `import vectorbt`
+takes two seconds and 200 MB for charts, widgets and statistics, so it waits until the compiled half is missing.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from functools import cache
+from importlib import metadata
+from typing import Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from vectorbt._engine import is_rust_available
-from vectorbt.portfolio.dispatch import simulate_from_signals
-from vectorbt.portfolio.enums import Direction as VbtDirection
-from vectorbt.portfolio.enums import OrderSide, SizeType
 
 from src.domain.market import Bars
 from src.domain.signals import Action, Signals
 from src.domain.trading import FILL_DTYPE, FillReason, FillTiming, Side, Simulation, Sizing, TradingRules
 from src.engines.ledger import carry_forward, cash_after_fills, pair_trades
 
-# "auto" would fall back to another implementation without a word when a dtype does not fit.
-_IMPLEMENTATION = "rust" if is_rust_available() else "numba"
-
 _SMALLEST_ORDER = 3e-12
 """Units. vectorbt takes less than 1e-12 for no position: it would buy such dust and could not sell it. With its
 tolerance of 1e-12 this refuses entries below 2e-12, as the event-driven engine does."""
+
+# vectorbt's codes (vectorbt.portfolio.enums).
+_BUY: Final = 0
+_AMOUNT: Final = 0
+_PERCENT: Final = 2
+_LONG_ONLY: Final = 0
+
+_ORDERS_ONLY: Final[Mapping[str, Any]] = {
+    name: np.asarray(value)
+    for name, value in {
+        "long_entries": False, "long_exits": False, "short_entries": False, "short_exits": False,
+        "fixed_fees": 0.0, "max_size": np.inf, "size_granularity": np.nan, "reject_prob": 0.0,
+        "lock_cash": False, "allow_partial": True, "raise_reject": False, "log": False, "accumulate": 0,
+        "upon_long_conflict": 0, "upon_short_conflict": 0, "upon_dir_conflict": 0, "upon_opposite_entry": 4,
+        "val_price": np.inf, "open": np.nan, "high": np.nan, "low": np.nan, "sl_stop": np.nan, "sl_trail": False,
+        "tp_stop": np.nan, "stop_entry_price": 3, "stop_exit_price": 0, "upon_stop_exit": 0, "upon_stop_update": 1,
+    }.items()
+}  # fmt: skip
+"""What vectorbt's dispatch passes to the compiled simulation where nothing is given."""
+
+
+class _Simulate(Protocol):
+    def __call__(
+        self,
+        target_shape: tuple[int, ...],
+        group_lens: NDArray[np.int64],
+        init_cash: NDArray[np.float64],
+        call_seq: NDArray[np.int64],
+        **arrays: Any,
+    ) -> tuple[NDArray[np.void], Any]: ...
+
+
+@cache
+def _vectorbt() -> tuple[_Simulate, Mapping[str, Any]]:
+    """Return vectorbt's simulation and the arguments that it needs beside ours."""
+    try:
+        import vectorbt_rust  # noqa: PLC0415
+        from vectorbt_rust.portfolio import simulate_from_signals_rs  # noqa: PLC0415
+
+        if vectorbt_rust.__version__.split(".")[:2] == metadata.version("vectorbt").split(".")[:2]:
+            return simulate_from_signals_rs, _ORDERS_ONLY
+    except ImportError:
+        pass
+    from vectorbt.portfolio.dispatch import simulate_from_signals  # noqa: PLC0415
+
+    # "auto" would choose by the arrays' dtypes, without a word.
+    return simulate_from_signals, {"engine": "numba"}
 
 
 class VectorizedEngine:
@@ -79,24 +125,25 @@ def _simulate(actions: NDArray[np.int8], prices: NDArray[np.float64], rules: Tra
         return np.empty(0, dtype=[("idx", "i8"), ("size", "f8"), ("price", "f8"), ("fees", "f8"), ("side", "i8")])
     size, size_type = _vectorbt_size(rules.sizing)
     column = np.ascontiguousarray(prices[:, np.newaxis])
+    simulate, arguments = _vectorbt()
     try:
-        records, _ = simulate_from_signals(
+        records, _ = simulate(
             column.shape,
             np.array([1], dtype=np.int64),
-            np.array([rules.initial_cash]),
+            np.array([rules.initial_cash], dtype=np.float64),
             np.zeros(column.shape, dtype=np.int64),
             entries=np.ascontiguousarray((actions == Action.BUY)[:, np.newaxis]),
             exits=np.ascontiguousarray((actions == Action.SELL)[:, np.newaxis]),
-            direction=np.asarray(VbtDirection.LongOnly),
-            size=np.asarray(size),
+            direction=np.asarray(_LONG_ONLY),
+            size=np.asarray(size, dtype=np.float64),
             size_type=np.asarray(size_type),
             price=column,
             close=column,
-            fees=np.asarray(rules.fee_rate),
-            slippage=np.asarray(rules.slippage_rate),
+            fees=np.asarray(rules.fee_rate, dtype=np.float64),
+            slippage=np.asarray(rules.slippage_rate, dtype=np.float64),
             min_size=np.asarray(_SMALLEST_ORDER),
             use_stops=False,
-            engine=_IMPLEMENTATION,
+            **arguments,
         )
     except BaseException as error:
         # A panic of vectorbt's Rust code is no Exception and would end the worker.
@@ -109,18 +156,18 @@ def _simulate(actions: NDArray[np.int8], prices: NDArray[np.float64], rules: Tra
 
 def _vectorbt_size(sizing: Sizing) -> tuple[float, int]:
     if sizing.fixed_units is not None:
-        return sizing.fixed_units, int(SizeType.Amount)
+        return sizing.fixed_units, _AMOUNT
     if sizing.equity_fraction is not None:
         # An entry is made from a flat book, where equity is cash: vectorbt's percentage of cash.
-        return sizing.equity_fraction, int(SizeType.Percent)
-    return float("inf"), int(SizeType.Amount)
+        return sizing.equity_fraction, _PERCENT
+    return float("inf"), _AMOUNT
 
 
 def _fills(records: Any, order_bars: NDArray[np.int64], time_ms: NDArray[np.int64]) -> NDArray[np.void]:
     fills = np.empty(len(records), dtype=FILL_DTYPE)
     fills["bar"] = order_bars[records["idx"]]
     fills["time_ms"] = time_ms[fills["bar"]]
-    fills["side"] = np.where(records["side"] == OrderSide.Buy, Side.BUY, Side.SELL)
+    fills["side"] = np.where(records["side"] == _BUY, Side.BUY, Side.SELL)
     fills["quantity"] = records["size"]
     fills["price"] = records["price"]
     fills["fee"] = records["fees"]

@@ -30,6 +30,7 @@ FLOORS = {
     "warmup": 6,
     "settings": 6,
     "mockDataGenerator": 6,
+    "allocator": 6,
     "compile_cache": 6,
     "serve": 6,
     "demo": 6,

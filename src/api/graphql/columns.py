@@ -47,7 +47,7 @@ TimeUnit = Literal["ms", "s"]
 PENDING_ROWS: Final = 2_000
 """From so many rows on (about a millisecond) a list is left to whoever writes the answer; see `PendingRows`."""
 
-_PIECE_ROWS: Final = 4_096
+_PIECE_ROWS: Final = 2_048
 """Rows that are objects at the same time: few enough that other threads get their turn every few milliseconds."""
 
 

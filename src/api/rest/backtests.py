@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Annotated
 
 import numpy as np
-import orjson
 from fastapi import APIRouter, Query, Request
 from numpy.typing import NDArray
 from starlette.concurrency import run_in_threadpool
@@ -15,6 +14,7 @@ from starlette.responses import Response
 
 from src import __version__
 from src.api.access import max_bars_of, services_of
+from src.api.answers import PendingTable
 from src.api.requests import build_crossover_request
 from src.api.rest.bodies import read_crossover_body
 from src.api.rest.presenting import answer, present_result, present_summary
@@ -122,7 +122,7 @@ def _engine(name: str | None) -> EngineName:
 
 def _page(
     rows: NDArray[np.void],
-    present: Callable[[NDArray[np.void]], orjson.Fragment],
+    present: Callable[[NDArray[np.void]], PendingTable],
     *,
     first: int,
     offset: int,

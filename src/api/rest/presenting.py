@@ -8,9 +8,9 @@ from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Final
 
-import orjson
 from starlette.responses import Response
 
+from src.api.answers import JsonAnswer
 from src.api.rest.tables import JSON_OPTIONS, present_bars, present_fills, present_trades
 from src.domain.market import DataQuality
 from src.domain.model_files import ModelDescription, ModelFile
@@ -34,12 +34,8 @@ HEAD_METRICS: Final = (
 
 def answer(message: str, data: object, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """Write the envelope of every successful answer."""
-    return Response(
-        orjson.dumps({"success": True, "message": message, "data": data}, option=JSON_OPTIONS),
-        status_code=status,
-        media_type="application/json",
-        headers=headers,
-    )
+    document = {"success": True, "message": message, "data": data}
+    return JsonAnswer(document, status, headers, option=JSON_OPTIONS)
 
 
 def present_model_file(file: ModelFile) -> dict[str, object]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from src.api.answers import PendingTable
 from src.domain.runs import BacktestResult
 from src.domain.signals import Action
 from src.domain.trading import FillReason, Side
@@ -19,7 +20,7 @@ JSON_OPTIONS: Final = (
 """How all JSON of this edge is written: arrays as lists, NaN as null, instants in UTC with a Z."""
 
 _Columns = Mapping[str, Sequence[bytes]]
-_PIECE_ROWS: Final = 16_384
+_PIECE_ROWS: Final = 2_048
 
 _ACTIONS: Final = {member.value: member.word for member in Action}
 _SIDES: Final = {member.value: member.word for member in Side}
@@ -28,7 +29,7 @@ _EXIT_REASONS: Final = {**_REASONS, -1: None}
 _DIRECTIONS: Final = {1: "long", -1: "short"}
 
 
-def present_bars(result: BacktestResult) -> orjson.Fragment:
+def present_bars(result: BacktestResult) -> PendingTable:
     """Return one row a bar: date, signal, close and the book at that close."""
     signals, simulation = result.signals, result.simulation
 
@@ -45,10 +46,10 @@ def present_bars(result: BacktestResult) -> orjson.Fragment:
             else _numbers(signals.probability[rows]),
         }
 
-    return _table(len(result.time_ms), columns)
+    return TableOfRows(len(result.time_ms), columns)
 
 
-def present_fills(fills: NDArray[np.void]) -> orjson.Fragment:
+def present_fills(fills: NDArray[np.void]) -> PendingTable:
     """Return one row a fill."""
 
     def columns(rows: slice) -> _Columns:
@@ -61,10 +62,10 @@ def present_fills(fills: NDArray[np.void]) -> orjson.Fragment:
             "reason": _words(_REASONS, chosen["reason"]),
         }
 
-    return _table(len(fills), columns)
+    return TableOfRows(len(fills), columns)
 
 
-def present_trades(trades: NDArray[np.void]) -> orjson.Fragment:
+def present_trades(trades: NDArray[np.void]) -> PendingTable:
     """Return one row a trade; `return` is a fraction, and an open trade has no `exit_reason`."""
 
     def columns(rows: slice) -> _Columns:
@@ -84,18 +85,26 @@ def present_trades(trades: NDArray[np.void]) -> orjson.Fragment:
             **{name: _numbers(chosen[name]) for name in ("profit", "return", "bars_held", "is_open")},
         }
 
-    return _table(len(trades), columns)
+    return TableOfRows(len(trades), columns)
 
 
-def _table(length: int, columns: Callable[[slice], _Columns]) -> orjson.Fragment:
-    """Write a list of objects from columns of JSON texts, without an object a row on the way.
+class TableOfRows(PendingTable):
+    """A list of objects from columns of JSON texts, without an object a row on the way.
 
     A dict for each of some hundred thousand bars would cost more than the backtest did. The table is written in
     pieces, so that the texts of single cells never exist all at once.
     """
-    starts = range(0, length, _PIECE_ROWS)
-    pieces = [_rows(columns(slice(start, start + _PIECE_ROWS))) for start in starts]
-    return orjson.Fragment(b"[" + b",".join(pieces) + b"]")
+
+    def __init__(self, length: int, columns: Callable[[slice], _Columns]) -> None:
+        self._length = length
+        self._columns = columns
+
+    def __len__(self) -> int:
+        return self._length
+
+    def row_pieces(self) -> Iterator[bytes]:
+        for start in range(0, self._length, _PIECE_ROWS):
+            yield _rows(self._columns(slice(start, start + _PIECE_ROWS)))
 
 
 def _rows(columns: _Columns) -> bytes:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 
 from src.domain.market import Bars
 from src.domain.signals import Signals, StrategyDescription
 from src.domain.trading import Exits, FillReason, FillTiming, Side, Sizing, TradingRules
+from src.engines import vectorized
 from src.engines.event_driven import EventDrivenEngine
 from src.engines.vectorized import VectorizedEngine
 from tests.market import bars_of_closes, random_bars
@@ -88,3 +91,26 @@ def test_no_bar_is_read_before_its_time() -> None:
         for stop in (1, 2, 50, 119):
             part = VectorizedEngine().run(bars.slice(0, stop), signals_of(signals.action[:stop]), rules)
             np.testing.assert_array_equal(part.equity, whole.equity[:stop])
+
+
+def test_the_codes_are_vectorbts_own() -> None:
+    enums = pytest.importorskip("vectorbt.portfolio.enums")
+    assert enums.OrderSide.Buy == vectorized._BUY
+    assert enums.SizeType.Amount == vectorized._AMOUNT
+    assert enums.SizeType.Percent == vectorized._PERCENT
+    assert enums.Direction.LongOnly == vectorized._LONG_ONLY
+
+
+def test_without_its_compiled_half_vectorbt_simulates_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    bars, signals = random_bars(300, seed=4), alternating(300)
+    rules = TradingRules(fill=FillTiming.NEXT_OPEN, sizing=Sizing(equity_fraction=0.4))
+    compiled = VectorizedEngine().run(bars, signals, rules)
+    monkeypatch.setitem(sys.modules, "vectorbt_rust", None)
+    vectorized._vectorbt.cache_clear()
+    try:
+        assert vectorized._vectorbt()[1] == {"engine": "numba"}
+        plain = VectorizedEngine().run(bars, signals, rules)
+    finally:
+        vectorized._vectorbt.cache_clear()
+    np.testing.assert_array_equal(compiled.fills, plain.fills)
+    np.testing.assert_array_equal(compiled.equity, plain.equity)
