@@ -4,8 +4,9 @@ vectorbt's documented path (`Portfolio.from_signals`) spends nearly all of its t
 simulation; its `dispatch` layer is the same arithmetic on plain arrays. A bar without a signal changes nothing in it
 when there are no stops, so only the bars with one are handed over, and the book is carried forward in between.
 
-That arithmetic is compiled, in a package of its own (`vectorbt_rust`) that loads in a millisecond. `import vectorbt`
-takes two seconds and 200 MB for charts, widgets and statistics, so it waits until the compiled half is missing.
+The dispatch layer itself checks and converts some forty arguments at every call: the compiled function below it
+(`vectorbt_rust`) is called directly, with the same arguments. It imports vectorbt's types, and with them all of
+vectorbt, when it is first called; that takes two seconds and is part of the warm-up.
 """
 
 from __future__ import annotations

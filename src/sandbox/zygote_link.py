@@ -119,7 +119,15 @@ class ZygoteLink:
         )
         try:
             self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and code
-                [sys.executable, "-s", "-P", "-c", _BOOT.format(root=str(options.source_root)), json.dumps(arguments)],
+                [
+                    sys.executable,
+                    "-s",
+                    "-P",
+                    "-B",
+                    "-c",
+                    _BOOT.format(root=str(options.source_root)),
+                    json.dumps(arguments),
+                ],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,

@@ -174,7 +174,9 @@ async def test_the_reader_is_told_nothing_of_the_server(monkeypatch: pytest.Monk
         for child in children():
             try:
                 # Until it runs its own program, a child shows what it was forked from.
-                if b"bar_files.worker" in Path(f"/proc/{child}/cmdline").read_bytes():
+                command = Path(f"/proc/{child}/cmdline").read_bytes()
+                if b"bar_files.worker" in command:
+                    assert b"\0-B\0" in command, "a child with a limit on written bytes must write no byte code"
                     environments.append(Path(f"/proc/{child}/environ").read_bytes())
             except OSError:
                 continue

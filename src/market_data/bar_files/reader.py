@@ -121,8 +121,9 @@ class _Child:
             if self._is_unwanted:
                 return -1, "cancelled"
             file.seek(0)
+            # -B: its limit on written bytes would cut short the byte code that it wrote for all, unnoticed by Python.
             self._process = subprocess.Popen(  # noqa: S603  (our own interpreter and code)
-                [sys.executable, "-I", "-c", _BOOT.format(root=str(_ROOT)), json.dumps(asdict(task))],
+                [sys.executable, "-I", "-B", "-c", _BOOT.format(root=str(_ROOT)), json.dumps(asdict(task))],
                 stdin=file,
                 stdout=answer,
                 stderr=subprocess.PIPE,
