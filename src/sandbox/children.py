@@ -121,22 +121,38 @@ class Children:
         with self._lock:
             lock = self._locks.setdefault(family, threading.Lock())
         with lock:
-            if self._is_closed:
-                raise ZygoteFailed("the sandbox is closed")
             link = self._zygotes.get(family)
-            if link is None:
-                link = self._zygotes[family] = ZygoteLink(self._options(family))
-                self.uid_missing = self.uid_missing or link.greeting.get("uid_missing")
-                _log.info("sandbox: the zygote of %s is ready: %s", family, link.greeting)
-            return link
+            return self._start(family) if link is None else link
 
     def close(self) -> None:
-        """End every zygote, and with it its children."""
-        self._is_closed = True
-        for family in list(self._zygotes):
-            with self._locks[family]:
-                self._zygotes.pop(family).close()
+        """End every zygote, and with it its children; one that is starting is not waited for."""
+        with self._lock:
+            self._is_closed = True
+            links = list(self._zygotes.values())
+            self._zygotes.clear()
+        for link in links:
+            link.close()
         self.staging.close()
+
+    def _start(self, family: str) -> ZygoteLink:
+        with self._lock:
+            if self._is_closed:
+                raise ZygoteFailed("the sandbox is closed")
+            # Known before it is ready, so that `close` finds it.
+            link = self._zygotes[family] = ZygoteLink(self._options(family))
+        try:
+            link.wait_until_ready()
+        except BaseException:
+            self._forget(family, link)
+            raise
+        self.uid_missing = self.uid_missing or link.greeting.get("uid_missing")
+        _log.info("sandbox: the zygote of %s is ready: %s", family, link.greeting)
+        return link
+
+    def _forget(self, family: str, link: ZygoteLink) -> None:
+        with self._lock:
+            if self._zygotes.get(family) is link:
+                del self._zygotes[family]
 
     def _run_child(self, family: str, descriptors: tuple[int, ...], call: Call) -> int | None:
         child = self._fork(family, descriptors)
@@ -157,14 +173,9 @@ class Children:
         try:
             return link.fork(descriptors)
         except ZygoteFailed:
-            self._discard(family, link)
+            self._forget(family, link)
+            link.close()
             return self.start(family).fork(descriptors)
-
-    def _discard(self, family: str, link: ZygoteLink) -> None:
-        with self._locks[family]:
-            if self._zygotes.get(family) is link:
-                del self._zygotes[family]
-        link.close()
 
     def _job(self, task: Task, slot: int) -> Job:
         return Job(

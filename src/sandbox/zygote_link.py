@@ -21,6 +21,7 @@ from src.sandbox.zygote import FORK, WAIT_STATUS
 
 _START_SECONDS: Final = 120.0
 _FORK_SECONDS: Final = 30.0
+_END_SECONDS: Final = 2.0
 _PACKET_BYTES: Final = 4096
 _BOOT: Final = "import sys; sys.path.insert(0, {root!r}); from src.sandbox.zygote import main; main()"
 _ENVIRONMENT: Final = {
@@ -98,10 +99,16 @@ class Child:
 
 
 class ZygoteLink:
-    """One running zygote; every method may be called from any thread."""
+    """One zygote, from the start of its process; every method may be called from any thread.
+
+    Its libraries take seconds to import. `wait_until_ready` waits for that, and `close` does not.
+    """
 
     def __init__(self, options: ZygoteOptions) -> None:
-        """Start it and wait until it is ready; raises ZygoteFailed."""
+        """Start its process; raises ZygoteFailed where there is none to be had."""
+        self.greeting: dict[str, Any] = {}
+        """What it said of itself once it was ready."""
+        self._family = options.family
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._channel = ours
         self._lock = threading.Lock()
@@ -141,11 +148,6 @@ class ZygoteLink:
             raise ZygoteFailed(f"cannot be started: {error}") from error
         finally:
             theirs.close()
-        try:
-            self.greeting = self._read_greeting(options.family)
-        except BaseException:
-            self.close()
-            raise
 
     @property
     def pid(self) -> int:
@@ -175,26 +177,48 @@ class ZygoteLink:
         os.set_inheritable(received[0], False)
         return Child(int(reply), received[0], end_here)
 
-    def close(self) -> None:
-        """End the zygote and its children, and wait until it has."""
-        self._channel.close()
+    def wait_until_ready(self) -> None:
+        """Wait for its first word.
+
+        Raises
+        ------
+        ZygoteFailed
+            Where it cannot serve, or was closed meanwhile; it is gone then.
+        """
         try:
-            self._process.wait(timeout=2.0)
+            with self._lock:
+                self.greeting = self._read_greeting()
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """End the zygote and its children, and wait until it has; whoever waits for its word hears that it is gone."""
+        with contextlib.suppress(OSError):  # it has closed its side already, or we have ours
+            self._channel.shutdown(socket.SHUT_RDWR)
+        if not self.greeting:  # busy with its libraries, it would not notice
+            self._process.kill()
+        try:
+            self._process.wait(timeout=_END_SECONDS)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        with self._lock:  # nobody is inside a call on the descriptor, which the next file opened may get
+            self._channel.close()
 
-    def _read_greeting(self, family: str) -> dict[str, Any]:
+    def _read_greeting(self) -> dict[str, Any]:
         self._channel.settimeout(_START_SECONDS)
         started = time.monotonic()
         try:
             packet = self._channel.recv(_PACKET_BYTES)
         except TimeoutError as error:
-            raise ZygoteFailed(f"{family}: not ready after {time.monotonic() - started:.0f} s") from error
-        self._channel.settimeout(_FORK_SECONDS)
+            raise ZygoteFailed(f"{self._family}: not ready after {time.monotonic() - started:.0f} s") from error
+        except OSError as error:
+            raise ZygoteFailed(f"{self._family}: closed while starting") from error
         if not packet:
-            raise ZygoteFailed(f"{family}: ended while starting (exit status {self._process.wait()})")
+            raise ZygoteFailed(f"{self._family}: ended while starting (exit status {self._process.wait()})")
+        self._channel.settimeout(_FORK_SECONDS)
         greeting: dict[str, Any] = json.loads(packet)
         if "error" in greeting:
-            raise ZygoteFailed(f"{family}: {greeting['error']}")
+            raise ZygoteFailed(f"{self._family}: {greeting['error']}")
         return greeting

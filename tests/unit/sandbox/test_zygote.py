@@ -7,10 +7,12 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from src.sandbox.children import Children
 from src.sandbox.zygote_link import ZygoteFailed, ZygoteLink, ZygoteOptions
 from tests.security.hostile import PLAIN_FORMATS, ROOT, Laboratory
 
@@ -40,6 +42,12 @@ def wait_until_gone(pid: int) -> bool:
             return True
         time.sleep(0.01)
     return False
+
+
+def processes_of_this_one() -> set[int]:
+    return {
+        int(pid) for children in Path("/proc/self/task").glob("*/children") for pid in children.read_text().split()
+    }
 
 
 def test_it_is_clean_and_single_threaded(lab: Laboratory) -> None:
@@ -84,12 +92,39 @@ def test_a_library_that_is_missing_does_not_stop_it(lab: Laboratory) -> None:
 
 
 def test_a_registry_that_is_missing_does(lab: Laboratory) -> None:
+    link = ZygoteLink(options(registry="no_such_registry"))
     with pytest.raises(ZygoteFailed, match="no_such_registry"):
-        ZygoteLink(options(registry="no_such_registry"))
+        link.wait_until_ready()
+    assert not Path(f"/proc/{link.pid}").exists()
+
+
+def test_one_that_is_starting_is_closed_at_once() -> None:
+    children = Children(
+        registry="tests.security.slow_formats",
+        source_root=ROOT,
+        most_at_once=1,
+        deadline_s=2.0,
+        memory_bytes=1 << 30,
+        uses_uids=False,
+    )
+    before = processes_of_this_one()
+    with ThreadPoolExecutor() as threads:
+        starting = threads.submit(children.start, "slow")
+        while not (begun := processes_of_this_one() - before):
+            time.sleep(0.01)
+        asked = time.monotonic()
+        children.close()
+        with pytest.raises(ZygoteFailed, match="clos|ended"):
+            starting.result()
+        assert time.monotonic() - asked < 20
+    assert all(map(wait_until_gone, begun))
+    with pytest.raises(ZygoteFailed, match="closed"):
+        children.start("slow")
 
 
 def test_closing_ends_it_and_its_children() -> None:
     link = ZygoteLink(options())
+    link.wait_until_ready()
     pid = link.pid
     link.close()
     assert not Path(f"/proc/{pid}").exists()
@@ -104,7 +139,9 @@ import sys, time
 sys.path.insert(0, {str(ROOT)!r})
 from tests.unit.sandbox.test_zygote import options
 from src.sandbox.zygote_link import ZygoteLink
-print(ZygoteLink(options()).pid, flush=True)
+zygote = ZygoteLink(options())
+zygote.wait_until_ready()
+print(zygote.pid, flush=True)
 time.sleep(60)
 """],
         stdout=subprocess.PIPE,

@@ -1,0 +1,15 @@
+"""A registry whose only family takes a minute to start: importing this module where a zygote does is what takes it."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+from tests.security.plain_formats import ENVIRONMENT, HIDDEN_MODULES, FormatEntry, family_of, load_model, prepare
+
+__all__ = ["ENVIRONMENT", "FORMATS", "HIDDEN_MODULES", "family_of", "load_model", "prepare"]
+
+FORMATS = {".pkl": FormatEntry(family="slow", module=__name__, preload=("pickle",))}
+
+if "src.sandbox.zygote" in sys.modules and "pytest" not in sys.modules:
+    time.sleep(60)
