@@ -239,8 +239,10 @@ class EstimatorPredictor:
         own = self.description.feature_names
         if own is None:
             return features
-        frame = pd.DataFrame(features, columns=list(names if set(names) == set(own) else own))
-        return frame[list(own)]
+        if set(names) == set(own):
+            features = features[:, [names.index(name) for name in own]]
+        # Always laid out row by row: linear algebra adds up in another order where columns lie apart.
+        return pd.DataFrame(np.ascontiguousarray(features), columns=list(own))
 
     def _call(self, method: str, table: NDArray[np.float64] | pd.DataFrame) -> Any:
         try:

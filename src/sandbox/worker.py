@@ -119,7 +119,8 @@ def _compute(job: Job, values: NDArray[np.float64]) -> tuple[dict[str, Any], lis
     if job.task == "inspect":
         return text, []
     columns = choose_columns(job.names, job.requested, description.feature_names, description.n_features)
-    chosen = values[:, [job.names.index(name) for name in columns]]
+    # Row by row in memory, whatever was chosen: the last bits of a matrix product depend on it.
+    chosen = np.ascontiguousarray(values[:, [job.names.index(name) for name in columns]])
     parts: list[NDArray[np.float64]] = []
     kind = job.declared or description.output_kind or OutputKind.VALUE
     for start, stop in job.ranges:
