@@ -12,6 +12,9 @@ import orjson
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+_INLINE_ROWS: Final = 2_000
+"""Up to so many rows (a millisecond or two) writing them is cheaper than handing the work to a thread."""
+
 _STREAMED_ROWS: Final = 20_000
 """Answers with more rows than this (some megabytes) are sent while they are written."""
 
@@ -31,18 +34,12 @@ class PendingTable(ABC):
 
 
 class AnswerText:
-    """An answer as JSON, but for its `PendingTable`s, wherever they stand in it.
+    """An answer as JSON, but for its `PendingTable`s, wherever they stand in it."""
 
-    Parameters
-    ----------
-    option
-        As for `orjson.dumps`.
-    """
-
-    def __init__(self, answer: object, *, option: int = 0) -> None:
+    def __init__(self, answer: object) -> None:
         self._tables: list[PendingTable] = []
         self._placeholder = uuid.uuid4().hex  # a text that stands nowhere else in the answer
-        text = orjson.dumps(answer, default=self._put_aside, option=option)
+        text = orjson.dumps(answer, default=self._put_aside)
         self._texts = text.split(b'"%b"' % self._placeholder.encode())
         self.pending_rows = sum(map(len, self._tables))
 
@@ -76,10 +73,8 @@ class JsonAnswer(Response):
         answer: object,
         status_code: int = 200,
         headers: Mapping[str, str] | None = None,
-        *,
-        option: int = 0,
     ) -> None:
-        self._text = AnswerText(answer, option=option)
+        self._text = AnswerText(answer)
         self.status_code = status_code
         self.background = None
         self.init_headers(headers)
@@ -93,7 +88,8 @@ class JsonAnswer(Response):
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
             await send({"type": "http.response.body", "body": b""})
             return
-        body = await asyncio.to_thread(text.whole) if text.pending_rows else text.whole()
+        is_short = text.pending_rows <= _INLINE_ROWS
+        body = text.whole() if is_short else await asyncio.to_thread(text.whole)
         self.headers["Content-Length"] = str(len(body))
         await self._start(send)
         await send({"type": "http.response.body", "body": body})

@@ -15,13 +15,16 @@ _NEW_FILE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_C
 class IncomingFile:
     """Receive a file into `hidden`; its methods block, so they run on worker threads.
 
+    One that is not `is_lasting` is gone with its request: it need not survive a crash, and waits for no disk.
+
     A cancelled request cannot stop a thread that is writing for it. Each method therefore holds a lock, and once
     `abandon` has run, whatever comes late finds the file abandoned and does nothing.
     """
 
-    def __init__(self, hidden: Path) -> None:
+    def __init__(self, hidden: Path, *, is_lasting: bool = True) -> None:
         self.size_bytes = 0
         self._hidden = hidden
+        self._is_lasting = is_lasting
         self._made: list[Path] = []
         self._digest = hashlib.sha256()
         self._file: BinaryIO | None = None
@@ -53,11 +56,12 @@ class IncomingFile:
                 self.size_bytes += len(content)
 
     def finish(self) -> str:
-        """Put what was written on the disk; return its SHA-256."""
+        """Put a lasting file on the disk; return the SHA-256 of what was written."""
         with self._lock:
             if self._file is not None:
                 self._file.flush()
-                os.fsync(self._file.fileno())
+                if self._is_lasting:
+                    os.fsync(self._file.fileno())
                 self._file.close()
                 self._file = None
             return self._digest.hexdigest()
@@ -72,7 +76,8 @@ class IncomingFile:
                 write_whole(companion, companion_content)
             self._made.append(path)
             self._hidden.rename(path)
-            sync_folder(path.parent)
+            if self._is_lasting:
+                sync_folder(path.parent)
 
     def abandon(self) -> None:
         """Remove the file, whatever name it has by now."""

@@ -76,7 +76,7 @@ class DiskModelFiles:
         if is_temporary:
             folder = self._root / TEMPORARY_FOLDER
         name = read_upload_name(original_filename, model_name)
-        incoming = IncomingFile(folder / f".{owner_mark()}{uuid.uuid4().hex}.part")
+        incoming = IncomingFile(folder / f".{owner_mark()}{uuid.uuid4().hex}.part", is_lasting=not is_temporary)
         try:
             await _on_disk(self._check_room, user_id, 0 if is_temporary else 1)
             await _on_disk(incoming.open)

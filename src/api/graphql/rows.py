@@ -1,96 +1,28 @@
-"""Tables of the domain as row lists: candles, equity, fills and trades, each as columns."""
+"""Tables of the domain as row lists, and their pages."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Final
-
-from src.api.graphql.columns import (
-    RowColumns,
-    boolean_column,
-    float_column,
-    int_column,
-    null_column,
-    time_column,
-    word_column,
-)
+from src.api.graphql.columns import RowColumns
+from src.api.tables import candle_columns, equity_columns, fill_columns, trade_columns
 from src.domain.errors import InvalidInput
 from src.domain.market import Bars
 from src.domain.runs import BacktestResult
-from src.domain.signals import Action
-from src.domain.trading import Direction, FillReason, Side
-
-_ACTIONS: Final[Mapping[int, str | None]] = {action.value: action.word for action in Action}
-_SIDES: Final[Mapping[int, str | None]] = {side.value: side.word for side in Side}
-_REASONS: Final[Mapping[int, str | None]] = {reason.value: reason.word for reason in FillReason}
-_EXIT_REASONS: Final = {**_REASONS, -1: None}
-_DIRECTIONS: Final[Mapping[int, str | None]] = {1: Direction.LONG.lower(), -1: Direction.SHORT.lower()}
 
 
 def candle_rows(bars: Bars) -> RowColumns:
-    return RowColumns(
-        {
-            "date": time_column(bars.open_time_ms),
-            "open": float_column(bars.open),
-            "high": float_column(bars.high),
-            "low": float_column(bars.low),
-            "close": float_column(bars.close),
-            "volume": float_column(bars.volume),
-        }
-    )
+    return RowColumns(candle_columns(bars))
 
 
 def equity_rows(result: BacktestResult) -> RowColumns:
-    probability = result.signals.probability
-    return RowColumns(
-        {
-            "date": time_column(result.time_ms),
-            "portfolio_value": float_column(result.simulation.equity),
-            "signal": word_column(result.signals.action, _ACTIONS),
-            "close": float_column(result.close),
-            "cash": float_column(result.simulation.cash),
-            "position": float_column(result.simulation.position),
-            "probability": null_column(len(result.time_ms)) if probability is None else float_column(probability),
-        }
-    )
+    return RowColumns(equity_columns(result))
 
 
 def fill_rows(result: BacktestResult) -> RowColumns:
-    fills = result.simulation.fills
-    return RowColumns(
-        {
-            "bar": int_column(fills["bar"]),
-            "time": time_column(fills["time_ms"]),
-            "side": word_column(fills["side"], _SIDES),
-            "quantity": float_column(fills["quantity"]),
-            "price": float_column(fills["price"]),
-            "fee": float_column(fills["fee"]),
-            "reason": word_column(fills["reason"], _REASONS),
-        }
-    )
+    return RowColumns(fill_columns(result.simulation.fills))
 
 
 def trade_rows(result: BacktestResult) -> RowColumns:
-    trades = result.simulation.trades
-    return RowColumns(
-        {
-            "direction": word_column(trades["direction"], _DIRECTIONS),
-            "quantity": float_column(trades["quantity"]),
-            "entry_bar": int_column(trades["entry_bar"]),
-            "entry_time": time_column(trades["entry_time_ms"]),
-            "entry_price": float_column(trades["entry_price"]),
-            "entry_fee": float_column(trades["entry_fee"]),
-            "exit_bar": int_column(trades["exit_bar"]),
-            "exit_time": time_column(trades["exit_time_ms"]),
-            "exit_price": float_column(trades["exit_price"]),
-            "exit_fee": float_column(trades["exit_fee"]),
-            "profit": float_column(trades["profit"]),
-            "return_rate": float_column(trades["return"]),
-            "bars_held": int_column(trades["bars_held"]),
-            "is_open": boolean_column(trades["is_open"]),
-            "exit_reason": word_column(trades["exit_reason"], _EXIT_REASONS),
-        }
-    )
+    return RowColumns(trade_columns(result.simulation.trades))
 
 
 def page_of(rows: RowColumns, first: int | None, offset: int) -> RowColumns:

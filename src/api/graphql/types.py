@@ -10,7 +10,7 @@ import numpy as np
 import strawberry
 from strawberry.scalars import JSON
 
-from src.api.graphql.columns import iso_times
+from src.api.columns import iso_times
 from src.api.graphql.enums import Direction, EntryType, FillTiming, IntrabarPolicy, OutputKind
 from src.domain import performance, runs
 from src.domain.runs import CrossoverChoice, ModelChoice

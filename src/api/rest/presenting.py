@@ -11,7 +11,7 @@ from typing import Final
 from starlette.responses import Response
 
 from src.api.answers import JsonAnswer
-from src.api.rest.tables import JSON_OPTIONS, present_bars, present_fills, present_trades
+from src.api.rest.tables import present_bars, present_fills, present_trades
 from src.domain.market import DataQuality
 from src.domain.model_files import ModelDescription, ModelFile
 from src.domain.performance import Metrics
@@ -35,7 +35,7 @@ HEAD_METRICS: Final = (
 def answer(message: str, data: object, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """Write the envelope of every successful answer."""
     document = {"success": True, "message": message, "data": data}
-    return JsonAnswer(document, status, headers, option=JSON_OPTIONS)
+    return JsonAnswer(document, status, headers)
 
 
 def present_model_file(file: ModelFile) -> dict[str, object]:

@@ -9,10 +9,11 @@ import pytest
 from starlette.types import Message
 
 from src.api.answers import AnswerText, JsonAnswer
-from src.api.graphql.columns import PendingRows, float_column, int_column, time_column
+from src.api.columns import float_column, int_column, time_column
+from src.api.graphql.columns import CompletedRows
 
 
-def pending(length: int, *, milliseconds: bool = False) -> PendingRows:
+def pending(length: int, *, milliseconds: bool = False) -> CompletedRows:
     times = 1_600_000_000_000 + 60_000 * np.arange(length, dtype=np.int64)
     if milliseconds:
         times[-1] += 5
@@ -22,7 +23,7 @@ def pending(length: int, *, milliseconds: bool = False) -> PendingRows:
         "bar": int_column(np.arange(length)),
         "__typename": "Row",
     }
-    return PendingRows(columns, length)
+    return CompletedRows(columns, length)
 
 
 @pytest.mark.parametrize("length", [0, 1, 2047, 2048, 2049, 10_000])
@@ -40,7 +41,7 @@ def test_the_text_is_that_of_the_finished_rows(length: int, milliseconds: bool) 
 
 
 def test_rows_without_fields_and_rows_by_index() -> None:
-    assert AnswerText({"rows": PendingRows({}, 2)}).whole() == b'{"rows":[{},{}]}'
+    assert AnswerText({"rows": CompletedRows({}, 2)}).whole() == b'{"rows":[{},{}]}'
     rows = pending(5000)
     assert rows[4999]["bar"] == 4999
     assert [row["bar"] for row in rows[1:3]] == [1, 2]

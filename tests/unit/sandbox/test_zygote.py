@@ -45,9 +45,7 @@ def wait_until_gone(pid: int) -> bool:
 
 
 def processes_of_this_one() -> set[int]:
-    return {
-        int(pid) for children in Path("/proc/self/task").glob("*/children") for pid in children.read_text().split()
-    }
+    return {int(pid) for children in Path("/proc/self/task").glob("*/children") for pid in children.read_text().split()}
 
 
 def test_it_is_clean_and_single_threaded(lab: Laboratory) -> None:
@@ -114,7 +112,7 @@ def test_one_that_is_starting_is_closed_at_once() -> None:
             time.sleep(0.01)
         asked = time.monotonic()
         children.close()
-        with pytest.raises(ZygoteFailed, match="clos|ended"):
+        with pytest.raises(ZygoteFailed, match=r"clos|ended"):
             starting.result()
         assert time.monotonic() - asked < 20
     assert all(map(wait_until_gone, begun))

@@ -14,9 +14,7 @@ from hypothesis import strategies as st
 from strawberry.extensions import SchemaExtension
 
 from src.api.answers import AnswerText
-from src.api.graphql.columns import (
-    ColumnExecutor,
-    RowColumns,
+from src.api.columns import (
     boolean_column,
     float_column,
     int_column,
@@ -25,6 +23,7 @@ from src.api.graphql.columns import (
     time_column,
     word_column,
 )
+from src.api.graphql.columns import ColumnExecutor, RowColumns
 
 WORDS = {-1: "sell", 0: "hold", 1: "buy", 2: None}
 
@@ -258,7 +257,8 @@ def test_both_ways_agree_on_any_selection(selection: str, count: int) -> None:
     document = f"query ($yes: Boolean = true) {{ rows(count: {count}) @include(if: $yes) {{ {selection} }} }}"
     fast, ordinary = FAST.execute_sync(document), ORDINARY.execute_sync(document)
     assert fast.errors is None
-    assert orjson.dumps(fast.data) == orjson.dumps(ordinary.data)
+    assert AnswerText(fast.data).whole() == orjson.dumps(ordinary.data)
+    assert fast.data is None or [*fast.data.get("rows", ())] == [*(ordinary.data or {}).get("rows", ())]
 
 
 def test_pages_share_the_columns() -> None:

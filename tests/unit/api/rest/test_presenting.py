@@ -14,7 +14,7 @@ from src.api.rest.presenting import (
     present_summary,
     snake_case,
 )
-from src.api.rest.tables import JSON_OPTIONS, present_fills, present_trades
+from src.api.rest.tables import present_fills, present_trades
 from src.domain.market import DAY_MS, DataQuality, Gap, RejectedRow
 from src.domain.performance import METRIC_DEFINITIONS
 from src.domain.runs import CrossCheck, FillDifference, ModelChoice, ResultSummary
@@ -33,7 +33,7 @@ SUMMARY = ResultSummary(
 
 
 def written(data: object) -> Any:
-    return orjson.loads(AnswerText(data, option=JSON_OPTIONS).whole())
+    return orjson.loads(AnswerText(data).whole())
 
 
 def test_rows_hold_what_the_arrays_hold() -> None:

@@ -1,0 +1,90 @@
+"""The domain's tables as columns, by the names of their GraphQL fields in Python: candles, equity, fills and trades."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from src.api.columns import (
+    Column,
+    boolean_column,
+    float_column,
+    int_column,
+    null_column,
+    time_column,
+    word_column,
+)
+from src.domain.market import Bars
+from src.domain.runs import BacktestResult
+from src.domain.signals import Action
+from src.domain.trading import Direction, FillReason, Side
+
+Columns = Mapping[str, Column]
+
+_ACTIONS: Final[Mapping[int, str | None]] = {action.value: action.word for action in Action}
+_SIDES: Final[Mapping[int, str | None]] = {side.value: side.word for side in Side}
+_REASONS: Final[Mapping[int, str | None]] = {reason.value: reason.word for reason in FillReason}
+_EXIT_REASONS: Final = {**_REASONS, -1: None}
+_DIRECTIONS: Final[Mapping[int, str | None]] = {1: Direction.LONG.lower(), -1: Direction.SHORT.lower()}
+
+
+def candle_columns(bars: Bars) -> Columns:
+    return {
+        "date": time_column(bars.open_time_ms),
+        "open": float_column(bars.open),
+        "high": float_column(bars.high),
+        "low": float_column(bars.low),
+        "close": float_column(bars.close),
+        "volume": float_column(bars.volume),
+    }
+
+
+def equity_columns(result: BacktestResult) -> Columns:
+    """One row a bar: signal, close and the book at that close; no `probability` where the strategy has none."""
+    probability = result.signals.probability
+    return {
+        "date": time_column(result.time_ms),
+        "portfolio_value": float_column(result.simulation.equity),
+        "signal": word_column(result.signals.action, _ACTIONS),
+        "close": float_column(result.close),
+        "cash": float_column(result.simulation.cash),
+        "position": float_column(result.simulation.position),
+        "probability": null_column(len(result.time_ms)) if probability is None else float_column(probability),
+    }
+
+
+def fill_columns(fills: NDArray[np.void]) -> Columns:
+    """One row a fill; `fills` has `FILL_DTYPE`."""
+    return {
+        "bar": int_column(fills["bar"]),
+        "time": time_column(fills["time_ms"]),
+        "side": word_column(fills["side"], _SIDES),
+        "quantity": float_column(fills["quantity"]),
+        "price": float_column(fills["price"]),
+        "fee": float_column(fills["fee"]),
+        "reason": word_column(fills["reason"], _REASONS),
+    }
+
+
+def trade_columns(trades: NDArray[np.void]) -> Columns:
+    """One row a trade, of which an open one has no `exit_reason`; `trades` has `TRADE_DTYPE`."""
+    return {
+        "direction": word_column(trades["direction"], _DIRECTIONS),
+        "quantity": float_column(trades["quantity"]),
+        "entry_bar": int_column(trades["entry_bar"]),
+        "entry_time": time_column(trades["entry_time_ms"]),
+        "entry_price": float_column(trades["entry_price"]),
+        "entry_fee": float_column(trades["entry_fee"]),
+        "exit_bar": int_column(trades["exit_bar"]),
+        "exit_time": time_column(trades["exit_time_ms"]),
+        "exit_price": float_column(trades["exit_price"]),
+        "exit_fee": float_column(trades["exit_fee"]),
+        "profit": float_column(trades["profit"]),
+        "return_rate": float_column(trades["return"]),
+        "bars_held": int_column(trades["bars_held"]),
+        "is_open": boolean_column(trades["is_open"]),
+        "exit_reason": word_column(trades["exit_reason"], _EXIT_REASONS),
+    }
