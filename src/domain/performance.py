@@ -70,7 +70,7 @@ class Metrics:
     )
     beta: float | None = field(metadata=_metric(_RATIO, "Covariance of r and b ÷ variance of b."))
     exposure: float = field(metadata=_metric(_PERCENT, "Share of bars that end with a position × 100."))
-    turnover: float = field(metadata=_metric(_RATIO, "Traded value of all fills ÷ mean equity."))
+    turnover: float | None = field(metadata=_metric(_RATIO, "Traded value of all fills ÷ mean equity."))
     total_fees: float = field(metadata=_metric(_QUOTE, "Sum of the fees of all fills."))
     total_trades: int = field(metadata=_metric(_COUNT, "Closed trades."))
     open_trades: int = field(metadata=_metric(_COUNT, "Trades still open at the last bar (0 or 1)."))

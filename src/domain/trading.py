@@ -114,6 +114,14 @@ TRADE_DTYPE: Final = np.dtype(
 hold the last bar and close, `exit_fee` 0 and `exit_reason` −1."""
 
 
+SMALLEST_SIZE: Final = 1e-9
+SMALLEST_CASH: Final = 1e-6
+"""Below these, amounts come near the engines' absolute tolerance of 1e-12; no market trades so little."""
+
+LARGEST_AMOUNT: Final = 1e15
+"""Beyond this a binary number cannot hold the cents."""
+
+
 def _check_number(field_name: str, value: float, *, allowed: str, is_allowed: bool) -> None:
     if not math.isfinite(value) or not is_allowed:
         raise InvalidInput(f"{field_name} is {value}; allowed: {allowed}", field=field_name)
@@ -130,7 +138,12 @@ class Sizing:
         if self.fixed_units is not None and self.equity_fraction is not None:
             raise InvalidInput("fixedSize and percentSize are both given; allowed: one of them", field="fixedSize")
         if self.fixed_units is not None:
-            _check_number("fixedSize", self.fixed_units, allowed="a number > 0", is_allowed=self.fixed_units > 0)
+            _check_number(
+                "fixedSize",
+                self.fixed_units,
+                allowed=f"a number of units, {SMALLEST_SIZE:g} ≤ n ≤ {LARGEST_AMOUNT:g}",
+                is_allowed=SMALLEST_SIZE <= self.fixed_units <= LARGEST_AMOUNT,
+            )
         if self.equity_fraction is not None:
             _check_number(
                 "percentSize",
@@ -206,7 +219,12 @@ class TradingRules:
     intrabar: IntrabarPolicy = IntrabarPolicy.PESSIMISTIC
 
     def __post_init__(self) -> None:
-        _check_number("initCash", self.initial_cash, allowed="a number > 0", is_allowed=self.initial_cash > 0)
+        _check_number(
+            "initCash",
+            self.initial_cash,
+            allowed=f"an amount, {SMALLEST_CASH:g} ≤ c ≤ {LARGEST_AMOUNT:g}",
+            is_allowed=SMALLEST_CASH <= self.initial_cash <= LARGEST_AMOUNT,
+        )
         _check_number("fees", self.fee_rate, allowed="a fraction, 0 ≤ f < 1", is_allowed=0 <= self.fee_rate < 1)
         _check_number(
             "slippage", self.slippage_rate, allowed="a fraction, 0 ≤ s < 1", is_allowed=0 <= self.slippage_rate < 1

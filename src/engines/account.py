@@ -22,7 +22,7 @@ ABSOLUTE_TOLERANCE: Final = 1e-12
 
 
 SMALLEST_ORDER: Final = 2e-12
-"""Units below which an entry is not placed: amounts near the tolerance could not be told from none when sold again."""
+"""Units up to which an entry is not placed: amounts near the tolerance could not be told from none when sold again."""
 
 
 class Costs(NamedTuple):
@@ -71,7 +71,7 @@ def purchase_of(units: float, budget: float, price: float, fee_rate: float) -> P
     value = units * price
     fee = value * fee_rate
     cost = value + fee
-    if cost <= budget or is_close(cost, budget):
+    if cost <= budget or (math.isfinite(cost) and is_close(cost, budget)):
         return Purchase(units, fee, False)
     affordable = purchase_for(budget, price, fee_rate)
     return Purchase(affordable.quantity, affordable.fee, True)

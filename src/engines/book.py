@@ -165,7 +165,7 @@ def enter(
     book.entry_side = 0
     price = slipped_price(market_price, side, slippage_rate)
     purchase = size_entry(book.cash, price, plan.fixed_units, plan.equity_fraction, plan.costs.fee_rate)
-    if book.cash <= ABSOLUTE_TOLERANCE or purchase.quantity < SMALLEST_ORDER:
+    if book.cash <= ABSOLUTE_TOLERANCE or purchase.quantity <= SMALLEST_ORDER:
         return
     write_fill(book, fills, bar, side, purchase.quantity, price, purchase.fee, reason)
     book.reduced_entries += purchase.is_reduced

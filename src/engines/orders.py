@@ -3,8 +3,8 @@
 A function per rule, compiled. `direction` is that of the position, +1 long or −1 short: multiplied by it, "worse" reads
 `<` for both. A level of NaN is an order that was not given: no comparison with it holds, so it never fills.
 
-Levels are inclusive (a price that touches one reaches it), and a candle's open comes before its high and low: an order
-whose level the open has passed fills at the open, a stop for worse, a limit for better.
+Levels are inclusive (a price that touches one reaches it, see `TOUCH`), and a candle's open comes before its high and
+low: an order whose level the open has passed fills at the open, a stop for worse, a limit for better.
 """
 
 from __future__ import annotations
@@ -18,6 +18,10 @@ MARKET_ENTRY: Final = 0
 LIMIT_ENTRY: Final = 1
 STOP_ENTRY: Final = 2
 
+TOUCH: Final = 1e-12
+"""Relative distance at which a price touches a level. A level is a product: three quarters of 74771.76 comes to
+56078.81999999999 in binary numbers, and a low of 56078.82 has touched it. No tick of any market is this small."""
+
 
 class Candle(NamedTuple):
     """The four prices of one bar."""
@@ -30,11 +34,7 @@ class Candle(NamedTuple):
 
 @compiled
 def level_from(price: float, direction: int, signed_rate: float) -> float:
-    """Return the price that is `signed_rate` (a fraction) away: > 0 in favour of the direction, < 0 against it.
-
-    The sum rounds better than price × (1 + rate): 10 % above 100 is 110, where 100 × 1.1 is 110.00000000000001, which a
-    high of 110 would not touch.
-    """
+    """Return the price that is `signed_rate` (a fraction) away: > 0 in favour of the direction, < 0 against it."""
     return price + direction * signed_rate * price
 
 
@@ -59,13 +59,13 @@ def worst_of(candle: Candle, direction: int) -> float:
 @compiled
 def reaches_stop(price: float, level: float, direction: int) -> bool:
     """Tell whether `price` is at or beyond a stop that protects the position."""
-    return direction * price <= direction * level
+    return direction * price <= direction * level + TOUCH * level
 
 
 @compiled
 def reaches_target(price: float, level: float, direction: int) -> bool:
     """Tell whether `price` is at or beyond the position's target."""
-    return direction * price >= direction * level
+    return direction * price >= direction * level - TOUCH * level
 
 
 @compiled
@@ -77,7 +77,7 @@ def entry_level(close: float, side: int, kind: int, offset_rate: float) -> float
 @compiled
 def reaches_entry(price: float, level: float, side: int, kind: int) -> bool:
     """Tell whether `price` fills an entry: a limit at or better than its level, a stop at or worse."""
-    return side * price <= side * level if kind == LIMIT_ENTRY else side * price >= side * level
+    return reaches_stop(price, level, side) if kind == LIMIT_ENTRY else reaches_target(price, level, side)
 
 
 @compiled

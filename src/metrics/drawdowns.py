@@ -8,6 +8,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from src.metrics.returns import ROUNDING
+
 
 class Drawdowns(NamedTuple):
     """Depths are fractions ≥ 0 of the peak; `longest` counts bars; `mean_depth` is over drawdowns, NaN without one."""
@@ -24,20 +26,22 @@ def measure_drawdowns(equity: NDArray[np.float64]) -> Drawdowns:
 
     A drawdown begins at the first bar below a peak and ends before the bar that reaches the peak again; one still
     running at the last bar counts, that bar included (vectorbt's `Drawdowns`). Peaks are taken from the bars' own
-    equity. The ulcer index is √(mean of squared depth per bar) (Martin & McCann 1989).
+    equity, and what is lower by rounding only is at the peak. The ulcer index is √(mean of squared depth per bar)
+    (Martin & McCann 1989).
     """
     peak, trough = equity[0], equity[0]
     deepest, depths, squares = 0.0, 0.0, 0.0
     count, longest, since = 0, 0, 0
     for t in range(equity.size):
         value = equity[t]
-        if value >= peak:
+        if value >= peak * (1.0 - ROUNDING):
             if since > 0:
                 depths += (peak - trough) / peak
                 count += 1
                 longest = max(longest, since)
                 since = 0
-            peak, trough = value, value
+            peak = max(peak, value)
+            trough = peak
         else:
             since += 1
             trough = min(trough, value)

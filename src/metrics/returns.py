@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 NOISE = 1e-12
 """A deviation this small beside the mean is rounding, not variance."""
 
+ROUNDING = 1e-14
+"""A relative change this small is the rounding of cash + position × price, no gain and no loss."""
+
 TAIL_RATE = 0.05
 """Share of the bars in each tail."""
 
@@ -42,11 +45,15 @@ class Tails(NamedTuple):
 
 @njit(cache=True, nogil=True)
 def simple_returns(values: NDArray[np.float64], start: float) -> NDArray[np.float64]:
-    """Return value[t] ÷ value[t−1] − 1 for each bar [n], the first against `start`; 0 where both are 0."""
+    """Return value[t] ÷ value[t−1] − 1 for each bar [n], the first against `start`; 0 where both are 0.
+
+    A change up to `ROUNDING` is none.
+    """
     returns = np.empty(values.size)
     previous = start
     for t in range(values.size):
-        returns[t] = 0.0 if previous == 0.0 else (values[t] - previous) / previous
+        change = values[t] - previous
+        returns[t] = 0.0 if abs(change) <= ROUNDING * abs(previous) else change / previous
         previous = values[t]
     return returns
 

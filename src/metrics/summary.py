@@ -27,7 +27,7 @@ def measure(simulation: Simulation, bars: Bars, *, initial_cash: float, strategy
     trades = measure_trades(simulation.trades)
     cagr = of_returns.annual_growth_rate(growth, n, per_year)
     fills = simulation.fills
-    mean_equity = float(equity.mean())
+    traded, mean_equity = float((fills["quantity"] * fills["price"]).sum()), float(equity.mean())
     return Metrics(
         strategy_name=strategy_name,
         start=int(bars.open_time_ms[0]),
@@ -35,7 +35,7 @@ def measure(simulation: Simulation, bars: Bars, *, initial_cash: float, strategy
         bars=n,
         final_equity=float(equity[-1]),
         total_return=(growth - 1) * 100,
-        buy_and_hold_return=(float(bars.close[-1] / bars.close[0]) - 1) * 100,
+        buy_and_hold_return=_known((float(bars.close[-1] / bars.close[0]) - 1) * 100),
         cagr=_known(cagr * 100),
         annual_volatility=_known(found.deviation * math.sqrt(per_year) * 100),
         sharpe_ratio=_known(of_returns.sharpe_ratio(found, per_year)),
@@ -54,7 +54,7 @@ def measure(simulation: Simulation, bars: Bars, *, initial_cash: float, strategy
         alpha=_known(of_returns.alpha(found.mean, float(market.mean()), beta, per_year) * 100),
         beta=_known(beta),
         exposure=float(np.count_nonzero(simulation.position)) / n * 100,
-        turnover=float((fills["quantity"] * fills["price"]).sum()) / mean_equity if mean_equity > 0 else 0.0,
+        turnover=_known(traded / mean_equity if mean_equity > 0 else math.nan),
         total_fees=float(fills["fee"].sum()),
         total_trades=trades.closed,
         open_trades=trades.open,

@@ -7,6 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from src.metrics.returns import NOISE
+
 
 class TradeFigures(NamedTuple):
     """Counts, profits in the quote currency, returns as fractions, durations in bars; NaN where one does not exist."""
@@ -67,8 +69,8 @@ def _quality_number(profit: NDArray[np.float64]) -> float:
     """Return Van Tharp's system quality number: √trades × mean ÷ sample deviation of profit."""
     if len(profit) < 2:
         return np.nan
-    deviation = float(profit.std(ddof=1))
-    return float(np.sqrt(len(profit)) * profit.mean() / deviation) if deviation > 0 else np.nan
+    mean, deviation = float(profit.mean()), float(profit.std(ddof=1))
+    return float(np.sqrt(len(profit))) * mean / deviation if deviation > NOISE * abs(mean) else np.nan
 
 
 def _longest_run(flags: NDArray[np.bool_]) -> int:

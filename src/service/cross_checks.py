@@ -16,6 +16,8 @@ from src.ports import Engine
 MOST_DIFFERENCES = 10
 TOLERANCE = 1e-9
 """Relative difference up to which two fills are the same one."""
+_ROUNDING = 1e-12
+"""Difference of fees that is rounding, beside the value traded: a small fee is the difference of two large amounts."""
 
 
 def cross_check(bars: Bars, signals: Signals, rules: TradingRules, engines: Mapping[EngineName, Engine]) -> CrossCheck:
@@ -45,8 +47,10 @@ def _differences(left: NDArray[np.void], right: NDArray[np.void]) -> tuple[FillD
     is_same = np.ones(both, dtype=np.bool_)
     for column in ("bar", "side"):
         is_same &= left[column][:both] == right[column][:both]
-    for column in ("quantity", "price", "fee"):
-        is_same &= np.isclose(left[column][:both], right[column][:both], rtol=TOLERANCE, atol=1e-12)
+    traded = left["quantity"][:both] * left["price"][:both]
+    for column, smallest in (("quantity", 0.0), ("price", 0.0), ("fee", _ROUNDING * traded)):
+        ours, theirs = left[column][:both], right[column][:both]
+        is_same &= np.abs(ours - theirs) <= np.maximum(TOLERANCE * np.abs(theirs), smallest)
     places = [*np.flatnonzero(~is_same).tolist(), *range(both, max(len(left), len(right)))]
     return tuple(
         FillDifference(index=place, vectorized=_words(left, place), event_driven=_words(right, place))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,14 +40,23 @@ class Crossover:
         )
 
 
+ROUNDING: Final = 1e-14
+"""Relative difference up to which two means are equal. Prices are decimals and their means binary numbers: 98.8 can
+come out of three prices and of two with another last bit. Where means of prices with a tick do differ, it is by more
+than tick ÷ (price × fast × slow), some 1e-10."""
+
+
 def crossings(fast: NDArray[np.float64], slow: NDArray[np.float64]) -> NDArray[np.int8]:
-    """Return the action [n]: buy where fast rises from ≤ to > slow, sell where it falls from ≥ to <.
+    """Return the action [n]: buy where fast rises from ≤ to > slow, sell where it falls from ≥ to < (see `ROUNDING`).
 
     Where either is NaN, at this bar or the one before, there is no crossing.
     """
     action = np.zeros(fast.size, dtype=np.int8)
     # NaN makes every comparison false.
-    was_below, was_above = fast[:-1] <= slow[:-1], fast[:-1] >= slow[:-1]
-    action[1:][was_below & (fast[1:] > slow[1:])] = Action.BUY
-    action[1:][was_above & (fast[1:] < slow[1:])] = Action.SELL
+    margin = ROUNDING * slow
+    is_above, is_below = fast > slow + margin, fast < slow - margin
+    is_known = np.isfinite(fast) & np.isfinite(slow)
+    both_known = is_known[1:] & is_known[:-1]
+    action[1:][both_known & is_above[1:] & ~is_above[:-1]] = Action.BUY
+    action[1:][both_known & is_below[1:] & ~is_below[:-1]] = Action.SELL
     return action

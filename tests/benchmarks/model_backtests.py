@@ -20,11 +20,10 @@ from src.model_formats.registry import load_model, prepare
 from src.sandbox.runner import SandboxedModelRunner
 from tests.benchmarks.measurement import Measurement, best_of
 from tests.exchange import LoopbackExchange
-from tests.integration.conftest import service_settings
+from tests.load import ProductionService
 from tests.market import random_bars
 from tests.model_factory import FORMATS, make_model_files
 from tests.pandas_features import pandas_features
-from tests.server import RunningService
 
 BARS = 1_000
 WHOLE_REQUEST_LIMIT_S = 0.090
@@ -62,9 +61,10 @@ def _whole_requests(bars: Bars, files: dict[str, Path], storage: Path, repeats: 
     found = []
     with (
         LoopbackExchange([bars]) as exchange,
-        RunningService(service_settings(exchange.url, storage)) as service,
-        httpx.Client(base_url=service.url, timeout=60) as client,
+        ProductionService(storage, BINANCE_API_URL=exchange.url, BINANCE_FALLBACK_URL="none", WORKERS="1") as service,
+        httpx.Client(base_url=f"http://127.0.0.1:{service.port}", timeout=60) as client,
     ):
+        service.settle()
         for kind, file in files.items():
             content = file.read_bytes()
 

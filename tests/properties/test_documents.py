@@ -27,6 +27,8 @@ from src.domain.runs import (
 from src.domain.signals import OutputKind, Signals, StrategyDescription
 from src.domain.trading import (
     FILL_DTYPE,
+    LARGEST_AMOUNT,
+    SMALLEST_CASH,
     TRADE_DTYPE,
     Direction,
     EngineName,
@@ -69,7 +71,7 @@ sizings = st.one_of(
 rules = st.builds(
     TradingRules,
     fill=st.sampled_from(FillTiming),
-    initial_cash=st.floats(min_value=1e-300, max_value=1e300) | st.integers(1, 10**6),
+    initial_cash=st.floats(min_value=SMALLEST_CASH, max_value=LARGEST_AMOUNT) | st.integers(1, 10**6),
     fee_rate=rate,
     slippage_rate=rate,
     sizing=sizings,

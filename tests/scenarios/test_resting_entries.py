@@ -20,6 +20,16 @@ CASES = [
         """,
     ),
     Scenario(
+        # Three quarters of the close come to 56078.81999999999 in binary numbers.
+        name="limit touched exactly by a price with cents",
+        rules=rules(units=0.01, cash=10_000, entry=LIMIT, offset=0.25),
+        table="""
+        open     high     low      close    | signal | fills
+        74771.76 74771.76 74771.76 74771.76 | buy    |
+        60000    60000    56078.82 60000    |        | buy 0.01 @ 56078.82 limit
+        """,
+    ),
+    Scenario(
         name="limit missed by a cent expires",
         rules=rules(units=1, entry=LIMIT, offset=0.05),
         table="""

@@ -12,6 +12,25 @@ OPTIMISTIC = IntrabarPolicy.OPTIMISTIC
 
 CASES = [
     Scenario(
+        # 95 % of 100.8 come to 95.75999999999999 in binary numbers.
+        name="stop touched exactly by a price with cents",
+        rules=rules(fill=FillTiming.SAME_CLOSE, units=1, stop=0.05),
+        table="""
+        open  high  low   close | signal | fills
+        100.8 100.8 100.8 100.8 | buy    | buy 1 @ 100.8 signal
+        100   100   95.76 99    |        | sell 1 @ 95.76 stop_loss
+        """,
+    ),
+    Scenario(
+        name="target touched exactly by a price with cents",
+        rules=rules(fill=FillTiming.SAME_CLOSE, cash=20_000, units=1, target=0.1),
+        table="""
+        open    high     low     close   | signal | fills
+        13759.7 13759.7  13759.7 13759.7 | buy    | buy 1 @ 13759.7 signal
+        13800   15135.67 13800   14000   |        | sell 1 @ 15135.67 take_profit
+        """,
+    ),
+    Scenario(
         name="stop touched exactly",
         rules=rules(units=1, stop=0.05),
         table="""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,13 +12,13 @@ import pytest
 from src.domain.market import Bars
 from src.domain.performance import METRIC_DEFINITIONS, Metrics
 from src.domain.signals import Signals, StrategyDescription
-from src.domain.trading import FillTiming, TradingRules
+from src.domain.trading import FillTiming, Sizing, TradingRules
 from src.engines.vectorized import VectorizedEngine
 from src.metrics.summary import measure
 from tests.market import bars_of_closes
 
 
-def run(bars: Bars, action: list[int], **rules: float) -> Metrics:
+def run(bars: Bars, action: list[int], **rules: Any) -> Metrics:
     signals = Signals(action=np.array(action, dtype=np.int8), strategy=StrategyDescription(name="by hand"))
     chosen = TradingRules(fill=FillTiming.SAME_CLOSE, **{"fee_rate": 0.0, "slippage_rate": 0.0, **rules})
     simulation = VectorizedEngine().run(bars, signals, chosen)
@@ -85,3 +86,21 @@ def test_no_figure_is_ever_infinite(closes: list[float]) -> None:
 def test_every_metric_has_a_unit_and_a_definition() -> None:
     assert len(METRIC_DEFINITIONS) == len(dataclasses.fields(Metrics))
     assert all(definition.unit and definition.definition for definition in METRIC_DEFINITIONS)
+
+
+def test_rounding_is_neither_a_loss_nor_variance() -> None:
+    # All cash bought at 1.07 is worth 9999.999999999998.
+    flat = run(bars_of_closes([1.07] * 10), [0, 1, *[0] * 8])
+    ratios = (flat.sharpe_ratio, flat.sortino_ratio, flat.omega_ratio, flat.calmar_ratio, flat.tail_ratio, flat.skew)
+    assert ratios == (None,) * 6
+    assert (flat.max_drawdown, flat.max_drawdown_duration, flat.average_drawdown) == (0.0, 0, None)
+    rising = run(bars_of_closes([1.07, 1.07, *(1.07 + 0.01 * step for step in range(1, 10))]), [0, 1, *[0] * 9])
+    assert (rising.omega_ratio, rising.sortino_ratio, rising.calmar_ratio, rising.average_drawdown) == (None,) * 4
+    assert rising.sharpe_ratio is not None
+
+
+def test_equal_profits_have_no_deviation() -> None:
+    # Both trades earn 1; 2.01 − 1.01 and 3.51 − 2.51 differ in the last bits.
+    found = run(bars_of_closes([1.01, 2.01, 2.51, 3.51]), [1, -1, 1, -1], sizing=Sizing(fixed_units=1.0))
+    assert found.expectancy == pytest.approx(1.0)
+    assert found.sqn is None

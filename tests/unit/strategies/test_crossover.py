@@ -46,6 +46,29 @@ def test_a_flat_price_never_crosses(price: float) -> None:
     assert action[[70, 90]].tolist() == [1, -1]
 
 
+def test_equal_means_of_decimal_prices_do_not_cross() -> None:
+    # Both means of the last bar are 98.8; in binary numbers the last bits differ.
+    action = Crossover(CrossoverChoice(fast=2, slow=3)).signals(bars_of_closes([98.9, 98.8, 98.7, 98.9])).action
+    assert action.tolist() == [0, 0, 0, 0]
+
+
+@given(st.lists(st.integers(90, 110), min_size=10, max_size=60), st.integers(1, 4), st.integers(1, 5))
+def test_crossings_are_those_of_exact_arithmetic(cents: list[int], fast: int, more: int) -> None:
+    slow = fast + more
+    action = Crossover(CrossoverChoice(fast=fast, slow=slow)).signals(bars_of_closes([c / 100 for c in cents])).action
+
+    def above(t: int) -> int:
+        """The sign of the fast minus the slow mean at bar t."""
+        gap = Fraction(sum(cents[t - fast + 1 : t + 1]), fast) - Fraction(sum(cents[t - slow + 1 : t + 1]), slow)
+        return (gap > 0) - (gap < 0)
+
+    expected = [0] * len(cents)
+    for t in range(slow, len(cents)):
+        now, before = above(t), above(t - 1)
+        expected[t] = now if now * before <= 0 else 0
+    assert action.tolist() == expected
+
+
 def test_crossings_by_hand() -> None:
     nan = np.nan
     fast = np.array([nan, 1.0, 2.0, 2.0, 3.0, 3.0, 2.0, 2.0, 1.0, 2.0])
