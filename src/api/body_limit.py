@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from src.api.errors import ErrorAnswer, describe_error, problem_response
+from src.api.observation import request_line
 from src.domain.errors import MalformedRequest, TooLarge
 
 _logger = logging.getLogger(__name__)
@@ -140,8 +141,7 @@ class _Body:
     async def _refuse(self, answer: ErrorAnswer) -> None:
         self.is_refused = True
         _logger.info(
-            "%s %s cut off with %d after %d bytes",
-            self._scope["method"], self._scope["path"], answer.status, self._received_bytes,
+            "%s cut off with %d after %d bytes", request_line(self._scope), answer.status, self._received_bytes
         )  # fmt: skip
         if self._has_answer_begun:
             return

@@ -19,12 +19,14 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from src.api.observation import request_line
 from src.domain import errors
 
 _logger = logging.getLogger(__name__)
 
 PROBLEM_MEDIA_TYPE: Final = "application/problem+json"
 UNFORESEEN_CODE: Final = "INTERNAL_ERROR"
+_SHOWN_CHARACTERS: Final = 500
 
 
 class _Row(NamedTuple):
@@ -79,6 +81,9 @@ def describe_error(error: BaseException) -> ErrorAnswer:
     """Return the answer for an error; one that nobody foresaw is logged with an id, and the client gets the id only."""
     if isinstance(error, errors.ServiceError):
         row = next(ERROR_TABLE[kind] for kind in type(error).__mro__ if kind in ERROR_TABLE)
+        if error.__cause__ is not None and row.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            # Clients are not told what stands behind it; whoever runs the service has to know.
+            _logger.warning("%s: %s (%s)", error.code, error.message, _in_one_line(error.__cause__))
         return ErrorAnswer(
             status=row.status,
             code=error.code,
@@ -170,7 +175,7 @@ class UnforeseenErrors:
         try:
             await self._app(scope, receive, watch)
         except ClientDisconnect:
-            _logger.info("client left during %s %s", scope["method"], scope["path"])
+            _logger.info("client left during %s", request_line(scope))
         except Exception as error:
             answer = describe_error(error)
             if has_started:
@@ -202,6 +207,10 @@ def explain_validation(found: Sequence[Any], *, allowed: Sequence[str] = ()) -> 
         return errors.InvalidInput(f"{field} is not a known field{known}", field=field)
     rule = first["msg"].removeprefix("Value error, ")
     return errors.InvalidInput(f"{field or 'the body'} is {_shown(first.get('input'))}; {_as_rule(rule)}", field=field)
+
+
+def _in_one_line(cause: BaseException) -> str:
+    return f"{type(cause).__name__}: {ascii(str(cause))[1:-1]}"[:_SHOWN_CHARACTERS]
 
 
 def _as_rule(message: str) -> str:

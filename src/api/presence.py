@@ -8,6 +8,8 @@ import logging
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from src.api.observation import request_line
+
 _logger = logging.getLogger(__name__)
 
 
@@ -35,7 +37,7 @@ class ClientPresence:
         except asyncio.CancelledError:
             if not client.is_gone or client.handler.uncancel():
                 raise
-            _logger.info("client left during %s %s", scope["method"], scope["path"])
+            _logger.info("client left during %s", request_line(scope))
         finally:
             client.leave()
 

@@ -185,7 +185,8 @@ class MongoStore:
             await self._open()
             with _translated():
                 await self._client.admin.command("ping")
-        except StoreUnavailable:
+        except StoreUnavailable as error:
+            _log.warning("the result store is not reachable: %s", error.__cause__ or error)
             return False
         return True
 
@@ -253,9 +254,14 @@ def _client(uri: str, *, timeout_ms: int) -> Any:
             warnings.simplefilter("error", UserWarning)
             if not uri.startswith(_SCHEMES):  # the driver would take it for the name of a host
                 raise InvalidURI("no scheme")
-            return AsyncIOMotorClient(
-                uri, serverSelectionTimeoutMS=timeout_ms, connectTimeoutMS=timeout_ms, appname="backtesting"
-            )
+            options: dict[str, Any] = {
+                "serverSelectionTimeoutMS": timeout_ms,
+                "connectTimeoutMS": timeout_ms,
+                "appname": "backtesting",
+            }
+            # What the string itself says counts for more, and a keyword would count for most.
+            said = {option.partition("=")[0].lower() for option in uri.partition("?")[2].split("&")}
+            return AsyncIOMotorClient(uri, **{name: ours for name, ours in options.items() if name.lower() not in said})
     except (ConfigurationError, ValueError, TypeError, UserWarning):
         # Not chained: these errors may quote parts of the string, and it holds a password.
         raise StoreUnavailable(

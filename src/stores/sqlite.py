@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,6 +18,8 @@ from src.domain.runs import BacktestResult, ResultPage, ResultSummary
 from src.stores.documents import ResultDocument, UnreadableDocument, decode, decode_summary, encode
 from src.stores.pages import Position, check_page_size, check_result_id, is_storable_text, result_not_found
 from src.stores.sqlite_writer import GroupWriter, Statement
+
+_log = logging.getLogger(__name__)
 
 _IDS_PER_QUERY: Final = 500
 _RETRY_AFTER_S: Final = 1.0
@@ -123,7 +126,8 @@ class SqliteStore:
     async def is_reachable(self) -> bool:
         try:
             await self._read("SELECT id FROM results LIMIT 1")
-        except StoreUnavailable:
+        except StoreUnavailable as error:
+            _log.warning("the result store is not reachable: %s", error.__cause__ or error)
             return False
         return True
 

@@ -111,15 +111,15 @@ class GroupWriter:
             self._connection.close()
             self._connection = None
 
-    def _commit(self, transactions: Sequence[Sequence[Statement]]) -> Sequence[int | sqlite3.Error]:
+    def _commit(self, transactions: Sequence[Sequence[Statement]]) -> Sequence[int | Exception]:
         """Commit all of them together; where one of them is at fault, each alone, which tells which."""
-        outcomes: list[int | sqlite3.Error] = []
+        outcomes: list[int | Exception] = []
         is_begun = False
         try:
             with _transaction(self._required_connection()) as connection:
                 is_begun = True
                 outcomes = [_execute(connection, statements) for statements in transactions]
-        except sqlite3.Error as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, it goes to those who wait for these writes
             if not is_begun or len(outcomes) == len(transactions) or len(transactions) == 1:
                 return [error] * len(transactions)
             _log.debug("one of %d writes failed: %s", len(transactions), error)

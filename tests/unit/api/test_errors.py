@@ -98,3 +98,21 @@ def test_pydantic_findings_become_one_sentence(raw: object, message: str, field:
 
 def test_no_findings_still_make_an_error() -> None:
     assert explain_validation([]).message == "the request is not valid"
+
+
+def test_what_stands_behind_a_failure_is_logged_in_one_line(caplog: pytest.LogCaptureFixture) -> None:
+    try:
+        raise errors.StoreUnavailable("the result store cannot be used") from OSError("disk\nfull")
+    except errors.StoreUnavailable as error:
+        answer = describe_error(error)
+    assert "disk" not in answer.message
+    [record] = caplog.records
+    assert record.getMessage() == "STORE_UNAVAILABLE: the result store cannot be used (OSError: disk\\nfull)"
+
+
+def test_a_clients_own_mistake_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+    try:
+        raise errors.InvalidInput("limit is x") from ValueError("x")
+    except errors.InvalidInput as error:
+        describe_error(error)
+    assert caplog.records == []

@@ -13,6 +13,7 @@ import pytest
 from src.domain.errors import StoreUnavailable
 from src.stores.migrations import MIGRATIONS
 from src.stores.sqlite import SqliteStore
+from src.stores.sqlite_writer import GroupWriter
 from tests.equality import assert_identical
 from tests.factories import make_result
 
@@ -220,3 +221,18 @@ async def test_a_first_call_that_is_cancelled_does_not_stand_in_the_way(tmp_path
         await store.save(make_result(id="second"))
         assert_identical(await store.get("second"), make_result(id="second"))
         await store.close()
+
+
+async def test_a_value_that_sqlite_cannot_hold_fails_its_own_write_only(path: Path) -> None:
+    writer = GroupWriter(path, busy_timeout_s=0.2)
+    await writer.open()
+    await writer.write(("CREATE TABLE numbers (value INTEGER)", [()]))
+    outcomes = await asyncio.wait_for(
+        asyncio.gather(
+            *(writer.write(("INSERT INTO numbers VALUES (?)", [(value,)])) for value in (1, 2**70, 3)),
+            return_exceptions=True,
+        ),
+        timeout=10,
+    )
+    assert [type(outcome) for outcome in outcomes] == [int, OverflowError, int]
+    await writer.close()
