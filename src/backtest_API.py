@@ -71,6 +71,8 @@ def __getattr__(name: str) -> Any:
     if name != "app":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:
-        return create_app(read_settings())
+        # Kept, because uvicorn asks twice, and each application has stores and threads of its own.
+        application = globals()["app"] = create_app(read_settings())
+        return application
     except (SettingsError, ServiceError) as error:
         sys.exit(f"The service cannot start:\n{error}")

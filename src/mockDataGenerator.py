@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import errno
 import os
 import sys
 import tempfile
@@ -47,7 +48,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def write_csv(bars: Bars, output: Path) -> None:
-    """Write candles as Date (ISO 8601, UTC), Open, High, Low, Close, Volume; the file is whole or not there at all."""
+    """Write candles as Date (ISO 8601, UTC), Open, High, Low, Close, Volume; the file is whole or not there at all.
+
+    Raises
+    ------
+    OSError
+        Where it cannot be written; also where something other than a file has its name, which is left as it is.
+    """
+    if output.exists() and not output.is_file():
+        raise OSError(errno.EEXIST, "it is there and is no ordinary file")
+    output = output.resolve()  # a symbolic link stays one
     output.parent.mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(prefix=f".{output.name}.", suffix=".part", dir=output.parent)
     unfinished = Path(name)

@@ -12,7 +12,8 @@ from typing import Final
 import uvicorn
 
 import src.compile_cache  # noqa: F401  (one cache for all the workers that this process starts)
-from src.settings import SettingsError, read_settings
+from src.domain.errors import ServiceError
+from src.settings import Settings, SettingsError, read_settings
 
 APPLICATION: Final = "src.backtest_API:app"
 SOURCE_FOLDER: Final = Path(__file__).parent
@@ -32,6 +33,14 @@ def available_cores(limit: Path = CGROUP_CPU_LIMIT) -> int:
         return cores
 
 
+def check_store(settings: Settings) -> None:
+    """Raise StoreUnavailable where the settings name a result store that no worker could use; nothing is opened."""
+    if settings.mongodb_uri is not None:
+        from src.wiring import build_store  # noqa: PLC0415  (a second of imports that only its users need)
+
+        build_store(settings)
+
+
 def main(words: Sequence[str]) -> int:
     """Serve until told to stop; return 2 where a setting is wrong."""
     parser = argparse.ArgumentParser(prog="python -m src.serve", description=__doc__)
@@ -39,8 +48,10 @@ def main(words: Sequence[str]) -> int:
     options = parser.parse_args(words)
     try:
         settings = read_settings()
-    except SettingsError as error:
-        print(error, file=sys.stderr)
+        check_store(settings)
+    except (SettingsError, ServiceError) as error:
+        # Found here, because uvicorn starts a worker that ends by itself again and again.
+        print(f"The service cannot start:\n{error}", file=sys.stderr)
         return 2
     uvicorn.run(
         APPLICATION,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AnyHttpUrl, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -97,6 +98,32 @@ class Settings(BaseSettings):
             return tuple(part.strip().rstrip("/") for part in value.split(",") if part.strip())
         return value
 
+    @field_validator("cors_origins")
+    @classmethod
+    def _are_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in origins:
+            parts = urlsplit(origin)
+            if origin != "*" and (
+                parts.scheme not in {"http", "https"} or origin != f"{parts.scheme}://{parts.netloc}"
+            ):
+                raise ValueError(f"{origin!r} is no origin; allowed: scheme://host or scheme://host:port, or *")
+        return origins
+
+    @field_validator("storage_dir")
+    @classmethod
+    def _is_folder(cls, folder: Path) -> Path:
+        if folder.exists() and not folder.is_dir():
+            raise ValueError("is there and is no folder; allowed: a folder, or a place where one can be made")
+        return folder
+
+    @field_validator("binance_api_url", "binance_fallback_url", "binance_archive_url")
+    @classmethod
+    def _has_no_password(cls, url: AnyHttpUrl | None) -> AnyHttpUrl | None:
+        if url is not None and (url.username or url.password):
+            # The address stands in log lines and messages.
+            raise ValueError("must not hold a user or password")
+        return url
+
     @field_validator("binance_fallback_url", "binance_archive_url", mode="before")
     @classmethod
     def _no_fallback(cls, value: object) -> object:
@@ -133,6 +160,7 @@ def read_settings() -> Settings:
 def _explain(item: object) -> str:
     detail = dict(item)  # type: ignore[call-overload]
     name = str(detail["loc"][0])
-    shown = "" if "uri" in name else f" is {os.environ.get(name.upper(), detail.get('input'))!r};"
+    came = str(os.environ.get(name.upper(), detail.get("input")))
+    shown = "" if "uri" in name or "@" in came else f" is {came!r};"
     meaning = Settings.model_fields[name].description if name in Settings.model_fields else ""
-    return f"{name.upper()}{shown} {detail['msg']}. {meaning}"
+    return f"{name.upper()}{shown} {detail['msg'].removeprefix('Value error, ')}. {meaning}"

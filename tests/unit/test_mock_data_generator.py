@@ -73,3 +73,17 @@ def test_a_file_that_cannot_be_written_leaves_the_old_one_and_no_rest(
     assert main(["--bars", "5", "--output", str(folder)]) == 1
     assert "could not be written" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_what_is_no_ordinary_file_is_left_as_it_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    assert main(["--bars", "3", "--output", str(tmp_path / "pipe")]) == 1
+    assert "no ordinary file" in capsys.readouterr().err
+    assert (tmp_path / "pipe").is_fifo()
+
+
+def test_a_symbolic_link_stays_one(tmp_path: Path) -> None:
+    (tmp_path / "link.csv").symlink_to(tmp_path / "real.csv")
+    assert main(["--bars", "3", "--output", str(tmp_path / "link.csv")]) == 0
+    assert (tmp_path / "link.csv").is_symlink()
+    assert len((tmp_path / "real.csv").read_text().splitlines()) == 4

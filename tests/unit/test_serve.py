@@ -29,3 +29,12 @@ def test_a_wrong_setting_stops_the_start_with_its_name(
     monkeypatch.setenv("PORT", "99999")
     assert main([]) == 2
     assert "PORT is '99999'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("options", [[], ["--reload"]])
+def test_a_store_that_no_worker_could_use_stops_the_start(
+    options: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MONGODB_URI", "nonsense")
+    assert main(options) == 2
+    assert "MONGODB_URI is not a MongoDB connection string" in capsys.readouterr().err

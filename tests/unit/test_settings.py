@@ -1,0 +1,42 @@
+"""What settings are allowed, and what is said of the others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from src.settings import SettingsError, read_settings
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        ("CORS_ORIGINS", "foo", "'foo' is no origin"),
+        ("CORS_ORIGINS", "https://a.com/path", "allowed: scheme://host"),
+        ("CORS_ORIGINS", "https://a.com, ftp://b.com", "'ftp://b.com' is no origin"),
+        ("BINANCE_API_URL", "http://user:s3cret@127.0.0.1:1", "must not hold a user or password"),
+        ("BINANCE_ARCHIVE_URL", "http://user@127.0.0.1:1", "must not hold a user or password"),
+        ("PORT", "99999", "PORT is '99999'"),
+        ("STORAGE_DIR", __file__, "is no folder"),
+    ],
+)
+def test_a_wrong_value_is_named_with_what_is_allowed(
+    name: str, value: str, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError) as caught:
+        read_settings()
+    assert name in str(caught.value)
+    assert reason in str(caught.value)
+    assert "s3cret" not in str(caught.value)
+
+
+def test_origins_and_folders_that_are_allowed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("CORS_ORIGINS", "https://a.com/, http://localhost:3000")
+    monkeypatch.setenv("STORAGE_DIR", str(tmp_path / "new"))
+    settings = read_settings()
+    assert settings.cors_origins == ("https://a.com", "http://localhost:3000")
+    assert settings.storage_dir == tmp_path / "new"
+    monkeypatch.setenv("CORS_ORIGINS", "*")
+    assert read_settings().cors_origins == ("*",)
