@@ -54,6 +54,7 @@ class MemoryMarket(MemoryBacktests):
                 request=result.request,
                 metrics=result.metrics,
                 origin=result.origin,
+                fingerprints=result.fingerprints,
             )
             for result in results
         ]

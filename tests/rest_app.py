@@ -17,7 +17,7 @@ from src.api.observation import RequestMetrics
 from src.api.rest.routes import install_rest
 from src.domain.errors import ModelNotFound, ResultNotFound, UnsupportedFormat
 from src.domain.model_files import ModelDescription, ModelFile
-from src.domain.runs import BacktestRequest, BacktestResult, ResultPage, ResultSummary
+from src.domain.runs import BacktestRequest, BacktestResult, Rerun, ResultPage, ResultSummary
 from src.ports import ModelFileStore
 from src.service.models import ModelService
 from src.service.services import READY, Readiness, Services
@@ -95,6 +95,10 @@ class MemoryBacktests:
         self.results[result.id] = result
         return result
 
+    async def rerun(self, result_id: str) -> Rerun:
+        original = await self.get(result_id)
+        return Rerun(original_id=original.id, result=await self.run(original.request), differences=("candles",))
+
     async def get(self, result_id: str) -> BacktestResult:
         if result_id not in self.results:
             raise ResultNotFound(f"there is no result {result_id!r}")
@@ -108,6 +112,7 @@ class MemoryBacktests:
                 request=result.request,
                 metrics=result.metrics,
                 origin=result.origin,
+                fingerprints=result.fingerprints,
             )
             for result in self.results.values()
             if result.request.user_id == user_id and symbol in (None, result.request.market.symbol)

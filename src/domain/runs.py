@@ -48,6 +48,11 @@ class ModelChoice:
     output_kind: OutputKind | None = None
     sha256: str | None = None
 
+    @property
+    def model_name(self) -> str | None:
+        """The stored model's file name: a path says where the server keeps it, which is nobody's business."""
+        return None if self.reference is None else self.reference.rsplit("/", 1)[-1]
+
 
 StrategyChoice = CrossoverChoice | ModelChoice
 
@@ -144,7 +149,21 @@ class ResultSummary:
     request: BacktestRequest
     metrics: Metrics
     origin: str
+    fingerprints: Fingerprints
     warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Rerun:
+    """A stored backtest run once more on the candles that it had.
+
+    `differences` names what is not the same to the last bit: its causes first (candles, model, a library's version),
+    then what they changed (signals, fills, equity, metrics). Empty: the result has been reproduced.
+    """
+
+    original_id: str
+    result: BacktestResult
+    differences: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

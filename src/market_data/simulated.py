@@ -30,6 +30,7 @@ SYMBOLS: Final = (
     "TRXUSDT", "XRPUSDT",
 )  # fmt: skip
 _QUOTE: Final = "USDT"
+_NO_MARKET: Final = "The candles are simulated: no market ever printed these prices."
 FIRST_MS: Final = 1_262_304_000_000
 """Simulated markets opened on 2010-01-01."""
 END_OF_TIME_MS: Final = 253_402_300_800_000
@@ -96,7 +97,7 @@ class SimulatedSource:
             bars=bars,
             quality=assess(bars, irregular_close_times=0),
             origin=f"simulated (seed {seed})",
-            warnings=describe_range(market, bars, now_ms),
+            warnings=(_NO_MARKET, *describe_range(market, bars, now_ms)),
         )
 
     async def listings(self) -> Sequence[Listing]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
 from src.domain.errors import InvalidInput, NotAvailable, TimedOut
@@ -15,6 +16,7 @@ from src.domain.runs import (
     BacktestResult,
     Fingerprints,
     ModelChoice,
+    Rerun,
     ResultPage,
     ResultSummary,
 )
@@ -27,6 +29,7 @@ from src.service.gap_warnings import gap_warnings
 from src.service.models import ModelService
 from src.service.periods import period_warnings
 from src.service.pipeline import Computation, compute
+from src.service.reruns import differences, pinned_request
 from src.service.shared_runs import SharedRuns
 from src.service.sources import SourceCatalogue
 from src.service.timing import Stopwatch
@@ -81,13 +84,19 @@ class BacktestService:
         )
 
     async def _run_in_time(self, request: BacktestRequest, model_file: ModelFile | None) -> BacktestResult:
+        async with self._place("backtest"):
+            return await self._run(request, model_file)
+
+    @asynccontextmanager
+    async def _place(self, work: str) -> AsyncIterator[None]:
+        """Hold one of the places for work under way, and end the work when its time is up; raises Busy, TimedOut."""
         try:
             with self.computing.place():
                 async with asyncio.timeout(self.timeout_s):
-                    return await self._run(request, model_file)
+                    yield
         except TimeoutError:
             raise TimedOut(
-                f"The backtest took longer than the limit of {self.timeout_s:g} s; ask for fewer bars (limit)."
+                f"The {work} took longer than the limit of {self.timeout_s:g} s; ask for fewer bars (limit)."
             ) from None
 
     async def _run(self, request: BacktestRequest, model_file: ModelFile | None) -> BacktestResult:
@@ -152,6 +161,21 @@ class BacktestService:
             cross_check=computed.cross_check,
         )
 
+    async def rerun(self, result_id: str) -> Rerun:
+        """Run a kept result's request again on the candles that it had; the new result is kept too.
+
+        Raises
+        ------
+        ResultNotFound, ModelNotFound
+            Where the result, or the model that it traded, is not kept.
+        ServiceError
+            As of `run`.
+        """
+        original = await self.store.get(result_id)
+        result = await self.run(pinned_request(original))
+        found = await self.computing.run(lambda: tuple(differences(original, result)))
+        return Rerun(original_id=original.id, result=result, differences=found)
+
     async def get(self, result_id: str) -> BacktestResult:
         """Return a kept result; raises ResultNotFound."""
         return await self.store.get(result_id)
@@ -166,9 +190,16 @@ class BacktestService:
         return await self.store.summaries(result_ids)
 
     async def candles(self, market: MarketRequest, *, user_id: str | None = None) -> MarketSeries:
-        """Return the candles that a backtest of this market would use; `user_id` says whose uploads it may name."""
+        """Return the candles that a backtest of this market would use; `user_id` says whose uploads it may name.
+
+        Raises
+        ------
+        ServiceError
+            Any of the tree in `domain.errors`; Busy where too much work is under way, TimedOut after `timeout_s`.
+        """
         source = await self.sources.find(market.source, user_id=None if user_id is None else check_user_id(user_id))
-        return await source.fetch(market)
+        async with self._place("request for candles"):
+            return await source.fetch(market)
 
     async def coins(self, *, quote_asset: str | None = None, is_trading_only: bool = True) -> Sequence[str]:
         """Return the symbols of the default source, sorted.

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from starlette.requests import Request
 from strawberry.fastapi import BaseContext
 
 from src.api.access import max_bars_of, services_of
+from src.domain.errors import TooLarge
 from src.ports import DownloadBoard
 from src.service.backtests import BacktestService
 from src.service.datasets import DatasetService
@@ -13,7 +16,30 @@ from src.service.models import ModelService
 
 
 class GraphQLContext(BaseContext):
-    """The services of the application that the request came to."""
+    """The services of the application that the request came to, and how many candles its document has asked for.
+
+    `reading` is held while a stored result is read: one by one they can be counted before there are too many.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reading = asyncio.Lock()
+        self._claimed_bars = 0
+
+    def claim_bars(self, count: int) -> None:
+        """Count candles that are asked for; all fields of a document together may have as many as a single one may.
+
+        Raises
+        ------
+        TooLarge
+            Where they would be more.
+        """
+        self._claimed_bars += count
+        if self._claimed_bars > self.max_bars:
+            raise TooLarge(
+                f"the fields of this document ask for {self._claimed_bars:,} candles or more in all; "
+                f"allowed: {self.max_bars:,} (send several requests, or ask for fewer by limit)"
+            )
 
     @property
     def backtests(self) -> BacktestService:

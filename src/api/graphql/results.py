@@ -73,6 +73,9 @@ class Run:
     settings: Settings = described("What was asked for, with the defaults filled in.")
     metrics: MetricsType = described("Every metric.")
     warnings: list[str] = described("What to know before believing the figures, in full sentences.")
+    data_fingerprint: str = described("SHA-256 of the candles.")
+    model_sha256: str | None = described("SHA-256 of the model file.")
+    versions: list[Version] = described("Versions of what the numbers depend on.")
     total_return: float = described("(final equity ÷ starting cash − 1) × 100, per cent.")
     sharpe_ratio: float | None = described("Mean ÷ deviation of the returns per bar, annualised, a ratio.")
     max_drawdown: float = described("Largest fall of equity from its peak, per cent, positive.")
@@ -95,9 +98,6 @@ class BacktestResult(Run):
     reduced_entries: int = described("Entries cut to what the cash allowed, a count.")
     ambiguous_bars: int = described("Bars that could have hit both stop and target, a count.")
     is_liquidated: bool = described("Whether equity reached zero, which ended the trading.")
-    data_fingerprint: str = described("SHA-256 of the candles.")
-    model_sha256: str | None = described("SHA-256 of the model file.")
-    versions: list[Version] = described("Versions of what the numbers depend on.")
     timings: list[Timing] = described("How long each step took.")
     cross_check: CrossCheck | None = described("Both engines compared; null where it was not asked for.")
     data_quality: DataQuality = described("What was wrong with the candles.")
@@ -128,6 +128,14 @@ class BacktestResult(Run):
         return page_of(trade_rows(self.result), first, offset)
 
 
+@strawberry.type(description="A stored backtest run once more on the candles that it had.")
+class Rerun:
+    original_id: strawberry.ID = described("The stored result's id.")
+    is_reproduced: bool = described("Whether the new result is the old one to the last bit.")
+    differences: list[str] = described("What is not the same, its causes first; empty where all is.")
+    result: BacktestResult = described("The new result, which is kept too.")
+
+
 @strawberry.type(description="A result and its place in the list.")
 class BacktestEdge:
     cursor: str | None = described("The after of the page that begins behind this result; null within a page.")
@@ -149,20 +157,26 @@ class BacktestConnection:
 
 def result_of(result: runs.BacktestResult) -> BacktestResult:
     """Dress a finished backtest for clients; its rows stay columns."""
-    simulation, prints = result.simulation, result.fingerprints
+    simulation = result.simulation
     return BacktestResult(
         **_shared(result, result.signals.strategy),
         total_fills=len(simulation.fills),
         reduced_entries=simulation.reduced_entries,
         ambiguous_bars=simulation.ambiguous_bars,
         is_liquidated=simulation.is_liquidated,
-        data_fingerprint=prints.bars,
-        model_sha256=prints.model,
-        versions=[Version(name=name, version=version) for name, version in prints.versions.items()],
         timings=[Timing(step=step, milliseconds=elapsed) for step, elapsed in result.timings_ms.items()],
         cross_check=None if result.cross_check is None else _cross_check_of(result.cross_check),
         data_quality=quality_of(result.quality),
         result=result,
+    )
+
+
+def rerun_of(rerun: runs.Rerun) -> Rerun:
+    return Rerun(
+        original_id=strawberry.ID(rerun.original_id),
+        is_reproduced=not rerun.differences,
+        differences=list(rerun.differences),
+        result=result_of(rerun.result),
     )
 
 
@@ -184,7 +198,7 @@ def connection_of(page: runs.ResultPage) -> BacktestConnection:
 
 
 def _shared(run: runs.BacktestResult | runs.ResultSummary, description: StrategyDescription | None) -> dict[str, Any]:
-    request, metrics = run.request, run.metrics
+    request, metrics, prints = run.request, run.metrics, run.fingerprints
     return {
         "id": strawberry.ID(run.id),
         "symbol": request.market.symbol,
@@ -198,6 +212,9 @@ def _shared(run: runs.BacktestResult | runs.ResultSummary, description: Strategy
         "settings": settings_of(request),
         "metrics": metrics_of(metrics),
         "warnings": list(run.warnings),
+        "data_fingerprint": prints.bars,
+        "model_sha256": prints.model,
+        "versions": [Version(name=name, version=version) for name, version in prints.versions.items()],
         "total_return": metrics.total_return,
         "sharpe_ratio": metrics.sharpe_ratio,
         "max_drawdown": metrics.max_drawdown,

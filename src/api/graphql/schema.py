@@ -25,7 +25,9 @@ from src.api.graphql.results import (
     BacktestConnection,
     BacktestResult,
     BacktestSummary,
+    Rerun,
     connection_of,
+    rerun_of,
     result_of,
     summary_of,
 )
@@ -64,6 +66,7 @@ class Query:
         offset: Annotated[int, strawberry.argument(description="Candles to skip.")] = 0,
     ) -> Sequence[Candle]:
         market = build_market(input.to_fields(), max_bars=info.context.max_bars)
+        info.context.claim_bars(market.limit)
         series = await info.context.backtests.candles(market, user_id=user_id)
         return page_of(candle_rows(series.bars), first, offset)
 
@@ -75,6 +78,7 @@ class Query:
         user_id: Annotated[str | None, strawberry.argument(description=_WHOSE_SOURCE)] = None,
     ) -> MarketDataQuality:
         market = build_market(input.to_fields(), max_bars=info.context.max_bars)
+        info.context.claim_bars(market.limit)
         return market_quality_of(await info.context.backtests.candles(market, user_id=user_id))
 
     @resolved("Symbols that candles can be fetched for.")
@@ -97,7 +101,10 @@ class Query:
 
     @resolved("A stored result.")
     async def backtest(self, info: Info, id: strawberry.ID) -> BacktestResult | None:
-        return result_of(await info.context.backtests.get(id))
+        async with info.context.reading:
+            result = await info.context.backtests.get(id)
+            info.context.claim_bars(len(result.time_ms))
+        return result_of(result)
 
     @resolved("A page of a user's stored results, newest first.")
     async def backtests(
@@ -152,6 +159,14 @@ class Mutation:
         async with temporary_model(info.context.models, upload, user_id=request.user_id) as model_file:
             return result_of(await info.context.backtests.run(request, model_file))
 
+    @resolved("Run a stored backtest again on the candles that it had, and say what came out differently.")
+    async def rerun_backtest(
+        self, info: Info, id: Annotated[strawberry.ID, strawberry.argument(description="The stored result's id.")]
+    ) -> Rerun:
+        rerun = await info.context.backtests.rerun(id)
+        info.context.claim_bars(len(rerun.result.time_ms))
+        return rerun_of(rerun)
+
     @resolved("Keep a file of a user's own candles; its name is then a source for that user's backtests.")
     async def upload_bars(self, info: Info, file: Upload, input: UploadBarsInput) -> UploadedBars:
         upload: object = file
@@ -181,11 +196,13 @@ class Mutation:
 
 async def _run_crossover(info: Info, input: BacktestInput, engine: EngineName) -> BacktestResult:
     request = build_crossover_request(input.to_fields(), engine, max_bars=info.context.max_bars)
+    info.context.claim_bars(request.market.limit)
     return result_of(await info.context.backtests.run(request))
 
 
 def _model_request(info: Info, input: MLBacktestInput) -> tuple[BacktestRequest, ModelChoice]:
     request = build_model_request(input.to_fields(), max_bars=info.context.max_bars)
+    info.context.claim_bars(request.market.limit)
     if not isinstance(request.strategy, ModelChoice):
         raise TypeError(f"a model's request trades {request.strategy}")
     return request, request.strategy

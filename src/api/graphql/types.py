@@ -171,10 +171,12 @@ class Settings:
     trailing_stop: float | None = described("Fraction of the best price since entry.")
     max_bars: int | None = described("Bars after which a position is left.")
     intrabar: IntrabarPolicy = described("What is taken when one bar could have hit both stop and target.")
+    cross_check: bool = described("Whether both engines were compared.")
+    model_path: str | None = described("Name of the stored model; null where its file came with the request.")
 
 
 def settings_of(request: runs.BacktestRequest) -> Settings:
-    asked, rules = request.market, request.rules
+    asked, rules, choice = request.market, request.rules, request.strategy
     return Settings(
         limit=asked.limit,
         start_date=None if asked.start_ms is None else instant(asked.start_ms),
@@ -198,4 +200,6 @@ def settings_of(request: runs.BacktestRequest) -> Settings:
         trailing_stop=rules.exits.trailing_stop_rate,
         max_bars=rules.exits.max_bars,
         intrabar=rules.intrabar,
+        cross_check=request.cross_check,
+        model_path=choice.model_name if isinstance(choice, runs.ModelChoice) else None,
     )

@@ -17,11 +17,12 @@ from src.api.access import max_bars_of, services_of
 from src.api.answers import PendingTable
 from src.api.requests import build_crossover_request
 from src.api.rest.bodies import read_crossover_body
-from src.api.rest.presenting import answer, present_result, present_summary
+from src.api.rest.presenting import answer, present_rerun, present_result, present_summary
 from src.api.rest.schemas import (
     Envelope,
     FillRow,
     Page,
+    RerunAnswer,
     ResultAnswer,
     SummaryPage,
     TradeRow,
@@ -39,6 +40,19 @@ First = Annotated[int, Query(ge=1, le=1000, description="Most rows of a page.")]
 FirstResults = Annotated[int, Query(ge=1, le=100, description="Most results of a page.")]
 Offset = Annotated[int, Query(ge=0, le=2**53, description="Index of the first row.")]
 
+_MARKET_ERRORS = (
+    errors.SymbolNotFound,
+    errors.SourceNotFound,
+    errors.TooManyRequests,
+    errors.Busy,
+    errors.ExchangeRefused,
+    errors.ExchangeUnavailable,
+    errors.ExchangeTimeout,
+    errors.TimedOut,
+    errors.StoreUnavailable,
+)
+"""What may stop a backtest, whatever it trades."""
+
 _READ_ERRORS = error_responses(errors.InvalidInput, errors.ResultNotFound, errors.StoreUnavailable)
 
 
@@ -46,19 +60,7 @@ _READ_ERRORS = error_responses(errors.InvalidInput, errors.ResultNotFound, error
     "",
     response_model=Envelope[ResultAnswer],
     openapi_extra=crossover_body(),
-    responses=error_responses(
-        errors.MalformedRequest,
-        errors.InvalidInput,
-        errors.SymbolNotFound,
-        errors.SourceNotFound,
-        errors.TooLarge,
-        errors.TooManyRequests,
-        errors.ExchangeRefused,
-        errors.ExchangeUnavailable,
-        errors.ExchangeTimeout,
-        errors.TimedOut,
-        errors.StoreUnavailable,
-    ),
+    responses=error_responses(errors.MalformedRequest, errors.InvalidInput, errors.TooLarge, *_MARKET_ERRORS),
 )
 async def run_backtest(request: Request) -> Response:
     """Backtest crossing moving averages on either engine."""
@@ -96,6 +98,26 @@ async def get_backtest(request: Request, result_id: str) -> Response:
     if _names_tag(request.headers.get("if-none-match", ""), tag):
         return Response(status_code=304, headers=headers)
     return await run_in_threadpool(lambda: answer("Result found", present_result(result), headers=headers))
+
+
+@router.post(
+    "/{result_id}/rerun",
+    response_model=Envelope[RerunAnswer],
+    responses=error_responses(
+        errors.InvalidInput,
+        errors.ResultNotFound,
+        errors.ModelNotFound,
+        errors.ModelRejected,
+        errors.MissingLibrary,
+        errors.SandboxUnavailable,
+        *_MARKET_ERRORS,
+    ),
+)
+async def rerun_backtest(request: Request, result_id: str) -> Response:
+    """Run a stored backtest again on the candles that it had, and say what came out differently."""
+    rerun = await services_of(request).backtests.rerun(result_id)
+    message = "The result has been reproduced to the last bit" if not rerun.differences else "The result differs"
+    return await run_in_threadpool(lambda: answer(message, present_rerun(rerun)))
 
 
 @router.get("/{result_id}/fills", response_model=Envelope[Page[FillRow]], responses=_READ_ERRORS)

@@ -15,7 +15,15 @@ from src.api.rest.tables import present_bars, present_fills, present_trades
 from src.domain.market import DataQuality
 from src.domain.model_files import ModelDescription, ModelFile
 from src.domain.performance import Metrics
-from src.domain.runs import BacktestRequest, BacktestResult, CrossCheck, CrossoverChoice, ModelChoice, ResultSummary
+from src.domain.runs import (
+    BacktestRequest,
+    BacktestResult,
+    CrossCheck,
+    CrossoverChoice,
+    ModelChoice,
+    Rerun,
+    ResultSummary,
+)
 from src.domain.trading import TradingRules
 
 HEAD_METRICS: Final = (
@@ -58,18 +66,13 @@ def present_result(result: BacktestResult) -> dict[str, object]:
     """Return a whole backtest; its tables are already JSON text."""
     simulation = result.simulation
     return {
-        **_present_head(result.id, result.created_ms, result.request, result.metrics),
+        **_present_head(result),
         "strategy": _present_strategy(result.request, result.metrics, dict(result.signals.strategy.parameters)),
-        "origin": result.origin,
-        "warnings": result.warnings,
         "total_fills": len(simulation.fills),
         "reduced_entries": simulation.reduced_entries,
         "ambiguous_bars": simulation.ambiguous_bars,
         "is_liquidated": simulation.is_liquidated,
         "data_quality": present_quality(result.quality),
-        "data_fingerprint": result.fingerprints.bars,
-        "model_sha256": result.fingerprints.model,
-        "versions": [{"name": name, "version": version} for name, version in result.fingerprints.versions.items()],
         "timings": [{"step": step, "milliseconds": spent_ms} for step, spent_ms in result.timings_ms.items()],
         "cross_check": None if result.cross_check is None else _present_cross_check(result.cross_check),
         "data": present_bars(result),
@@ -81,10 +84,18 @@ def present_result(result: BacktestResult) -> dict[str, object]:
 def present_summary(summary: ResultSummary) -> dict[str, object]:
     """Return a stored backtest without its tables."""
     return {
-        **_present_head(summary.id, summary.created_ms, summary.request, summary.metrics),
+        **_present_head(summary),
         "strategy": _present_strategy(summary.request, summary.metrics, None),
-        "origin": summary.origin,
-        "warnings": summary.warnings,
+    }
+
+
+def present_rerun(rerun: Rerun) -> dict[str, object]:
+    """Return a backtest that was run again, and what came out differently."""
+    return {
+        "original_id": rerun.original_id,
+        "is_reproduced": not rerun.differences,
+        "differences": rerun.differences,
+        "result": present_result(rerun.result),
     }
 
 
@@ -145,19 +156,24 @@ def _present_description(description: ModelDescription) -> dict[str, object]:
     }
 
 
-def _present_head(result_id: str, created_ms: int, request: BacktestRequest, metrics: Metrics) -> dict[str, object]:
-    presented = _present_metrics(metrics)
+def _present_head(run: BacktestResult | ResultSummary) -> dict[str, object]:
+    request, prints, presented = run.request, run.fingerprints, _present_metrics(run.metrics)
     return {
-        "id": result_id,
+        "id": run.id,
         "status": "success",
         "symbol": request.market.symbol,
         "interval": request.market.interval.name,
-        "created_at": present_instant(created_ms),
+        "created_at": present_instant(run.created_ms),
         "user_id": request.user_id,
         "engine": request.engine,
         "settings": _present_settings(request),
         "metrics": presented,
         **{name: presented[name] for name in HEAD_METRICS},
+        "origin": run.origin,
+        "warnings": run.warnings,
+        "data_fingerprint": prints.bars,
+        "model_sha256": prints.model,
+        "versions": [{"name": name, "version": version} for name, version in prints.versions.items()],
     }
 
 
@@ -192,7 +208,7 @@ def _present_settings(request: BacktestRequest) -> dict[str, object]:
         chosen = {"fast": choice.fast, "slow": choice.slow}
     else:
         chosen = {"threshold": choice.threshold, "feature_columns": choice.feature_columns,
-                  "output_kind": choice.output_kind}  # fmt: skip
+                  "output_kind": choice.output_kind, "model_path": choice.model_name}  # fmt: skip
     return {
         "limit": market.limit,
         "start_date": None if market.start_ms is None else present_instant(market.start_ms),

@@ -151,6 +151,9 @@ class SummaryAnswer(_HeadMetrics):
     strategy: dict[str, Any] = Field(description="The strategy's name and its parameters (those null in lists).")
     origin: str = Field(description="Where the candles came from.")
     warnings: list[str] = Field(description="What the reader of the numbers should know, in sentences.")
+    data_fingerprint: str = Field(description="SHA-256 of the candles.")
+    model_sha256: str | None = Field(description="SHA-256 of the model file; null without one.")
+    versions: list[dict[str, str]] = Field(description="Name and version of what the numbers depend on.")
 
 
 class ResultAnswer(SummaryAnswer):
@@ -161,14 +164,20 @@ class ResultAnswer(SummaryAnswer):
     ambiguous_bars: int = Field(description="Bars that could have hit both stop and target.")
     is_liquidated: bool = Field(description="Whether losses ended the run.")
     data_quality: dict[str, Any] = Field(description="Gaps, duplicates and rejected rows of the candles.")
-    data_fingerprint: str = Field(description="SHA-256 of the candles.")
-    model_sha256: str | None = Field(description="SHA-256 of the model file; null without one.")
-    versions: list[dict[str, str]] = Field(description="Name and version of what the numbers depend on.")
     timings: list[dict[str, Any]] = Field(description="Each step with its wall time in milliseconds.")
     cross_check: dict[str, Any] | None = Field(description="Where the engines differ, if both were asked.")
     data: list[BarRow]
     fills: list[FillRow]
     trades: list[TradeRow]
+
+
+class RerunAnswer(BaseModel):
+    """A stored backtest run once more on the candles that it had."""
+
+    original_id: str = Field(description="The stored result's id.")
+    is_reproduced: bool = Field(description="Whether the new result is the old one to the last bit.")
+    differences: list[str] = Field(description="What is not the same, its causes first; empty where all is.")
+    result: ResultAnswer = Field(description="The new result, which is kept too.")
 
 
 class Page(BaseModel, Generic[Data]):

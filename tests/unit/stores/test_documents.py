@@ -120,7 +120,7 @@ def test_a_wrong_shape_is_refused(shape: object) -> None:
         (("result", "quality", "expected_bars"), True),
         (("result", "signals", "action"), {"column": "nowhere"}),
         (("result", "signals", "strategy", "parameters"), [1]),
-        (("result", "fingerprints", "bars"), None),
+        (("result", "timings_ms"), []),
         (("result",), None),
         (("columns",), []),
     ],

@@ -282,3 +282,32 @@ async def test_results_side_by_side() -> None:
     for ids in ("[]", str(["one"] * 101).replace("'", '"')):
         error = await client.error(f"{{ compareBacktests(ids: {ids}) {{ id }} }}")
         assert error["extensions"] == {"code": "INVALID_INPUT", "field": "ids"}
+
+
+async def test_all_fields_of_a_document_share_one_allowance_of_candles() -> None:
+    client = GraphQLClient()
+    two = (
+        '{ a: fetchOhlcv(input: {symbol: "BTCUSDT", limit: 60000}, first: 1) { Date } '
+        'b: %s(input: {symbol: "BTCUSDT", limit: %d}) { %s } }'
+    )
+    assert await client.data(two % ("fetchOhlcv", 40_000, "Date"))
+    for field, selection in (("fetchOhlcv", "Date"), ("marketDataQuality", "presentBars")):
+        error = (await client.post(two % (field, 40_001, selection)))["errors"][0]
+        assert error["extensions"]["code"] == "TOO_LARGE"
+        assert "allowed: 100,000" in error["message"]
+
+
+async def test_stored_results_count_as_well() -> None:
+    client = GraphQLClient()
+    client.backtests.results["long"] = make_result(60_000, id="long")
+    answer = await client.post('{ a: backtest(id: "long") { id } b: backtest(id: "long") { id } }')
+    assert [error["extensions"]["code"] for error in answer["errors"]] == ["TOO_LARGE"]
+
+
+async def test_a_rerun_says_what_came_out_differently() -> None:
+    client = GraphQLClient()
+    client.backtests.results["old"] = make_result(id="old")
+    document = 'mutation { rerunBacktest(id: "old") { originalId isReproduced differences result { id } } }'
+    assert (await client.data(document))["rerunBacktest"] == {
+        "originalId": "old", "isReproduced": False, "differences": ["candles"], "result": {"id": "result-1"},
+    }  # fmt: skip

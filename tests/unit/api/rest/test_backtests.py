@@ -141,3 +141,13 @@ async def test_fills_and_trades_are_paged(client: httpx.AsyncClient) -> None:
     assert (await client.get(f"{path}/fills", params={"offset": 99})).json()["data"]["items"] == []
     assert (await client.get(f"{path}/trades")).json()["data"]["items"] == whole["trades"]
     assert (await client.get(f"{path}/trades", params={"offset": -1})).status_code == 422
+
+
+async def test_a_stored_result_is_run_again(client: httpx.AsyncClient) -> None:
+    first = (await run(client)).json()["data"]
+    again = await client.post(f"/api/backtests/{first['id']}/rerun")
+    assert again.status_code == 200, again.text
+    data = again.json()["data"]
+    assert (data["original_id"], data["is_reproduced"], data["differences"]) == (first["id"], False, ["candles"])
+    assert data["result"]["id"] != first["id"]
+    assert (await client.post("/api/backtests/nowhere/rerun")).json()["code"] == "RESULT_NOT_FOUND"

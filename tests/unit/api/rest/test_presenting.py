@@ -28,6 +28,7 @@ SUMMARY = ResultSummary(
     request=make_request(),
     metrics=make_result().metrics,
     origin="simulated",
+    fingerprints=make_result().fingerprints,
     warnings=("a word",),
 )
 
@@ -87,8 +88,8 @@ def test_a_summary_is_a_result_without_tables() -> None:
     whole = written(present_result(make_result()))
     assert set(presented) < set(whole)
     assert set(whole) - set(presented) == {
-        "total_fills", "reduced_entries", "ambiguous_bars", "is_liquidated", "data_quality", "data_fingerprint",
-        "model_sha256", "versions", "timings", "cross_check", "data", "fills", "trades",
+        "total_fills", "reduced_entries", "ambiguous_bars", "is_liquidated", "data_quality", "timings", "cross_check",
+        "data", "fills", "trades",
     }  # fmt: skip
 
 

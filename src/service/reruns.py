@@ -1,0 +1,59 @@
+"""Running a stored backtest again: the request that has the same candles, and what came out differently."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from src.domain.errors import ModelNotFound
+from src.domain.runs import BacktestRequest, BacktestResult, Fingerprints, ModelChoice
+
+
+def pinned_request(original: BacktestResult) -> BacktestRequest:
+    """Return the request that asks for the very candles that a result was made from, whatever has been added since.
+
+    Raises
+    ------
+    ModelNotFound
+        Where the model came with the request, and so went with it.
+    """
+    request = original.request
+    if isinstance(request.strategy, ModelChoice) and request.strategy.reference is None:
+        raise ModelNotFound(
+            f"the model of result {original.id!r} came with its request and was not kept; send it again with the file"
+        )
+    first_ms, last_ms = int(original.time_ms[0]), int(original.time_ms[-1])
+    market = replace(request.market, start_ms=first_ms, end_ms=last_ms, limit=len(original.time_ms))
+    return replace(request, market=market)
+
+
+def differences(original: BacktestResult, again: BacktestResult) -> Iterator[str]:
+    """Name what is not the same to the last bit, causes first (see `Rerun`)."""
+    yield from _changed_inputs(original.fingerprints, again.fingerprints)
+    before, after = original.simulation, again.simulation
+    if not _is_same(original.signals.action, again.signals.action):
+        yield "signals"
+    if not (_is_same(before.fills, after.fills) and _is_same(before.trades, after.trades)):
+        yield "fills"
+    if not all(_is_same(getattr(before, name), getattr(after, name)) for name in ("equity", "cash", "position")):
+        yield "equity"
+    if original.metrics != again.metrics:
+        yield "metrics"
+
+
+def _changed_inputs(original: Fingerprints, again: Fingerprints) -> Iterator[str]:
+    if original.bars != again.bars:
+        yield "candles"
+    if original.model != again.model:
+        yield "model"
+    for name in sorted({*original.versions, *again.versions}):
+        before, after = original.versions.get(name), again.versions.get(name)
+        if before != after:
+            yield f"{name} {before or 'absent'} → {after or 'absent'}"
+
+
+def _is_same(before: NDArray[np.generic], after: NDArray[np.generic]) -> bool:
+    return before.dtype == after.dtype and before.tobytes() == after.tobytes()

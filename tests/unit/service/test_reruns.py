@@ -1,0 +1,85 @@
+"""A stored backtest run again: on its own candles, and what is said where it comes out differently."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from src.domain.errors import ModelNotFound, ResultNotFound
+from src.domain.market import Bars
+from src.domain.runs import BacktestResult, ModelChoice
+from src.service.reruns import differences, pinned_request
+from tests.factories import make_request, make_result
+from tests.market import random_bars
+from tests.unit.service.test_backtests import KnownBars, crossover_request, make_service
+
+
+def changed(bars: Bars, index: int) -> Bars:
+    volume = bars.volume.copy()
+    volume[index] += 1.0
+    return replace(bars, volume=volume)
+
+
+async def test_the_same_candles_give_the_same_bits() -> None:
+    service = make_service(KnownBars(random_bars(300, seed=4)))
+    original = await service.run(crossover_request())
+    again = await service.rerun(original.id)
+    assert (again.original_id, again.differences) == (original.id, ())
+    assert again.result.id != original.id
+    assert await service.get(again.result.id) is again.result
+
+
+async def test_other_candles_are_the_first_difference() -> None:
+    source = KnownBars(random_bars(300, seed=4))
+    service = make_service(source)
+    original = await service.run(crossover_request())
+    source.bars = changed(source.bars, 7)
+    assert (await service.rerun(original.id)).differences == ("candles",)
+    source.bars = random_bars(300, seed=5)
+    assert (await service.rerun(original.id)).differences == ("candles", "signals", "fills", "equity", "metrics")
+
+
+async def test_a_result_that_is_not_kept_cannot_be_run_again() -> None:
+    with pytest.raises(ResultNotFound):
+        await make_service(KnownBars(random_bars(30))).rerun("nowhere")
+
+
+def test_the_request_is_pinned_to_the_candles_that_it_had() -> None:
+    original = make_result(bars=20)
+    market = pinned_request(original).market
+    assert (market.start_ms, market.end_ms, market.limit) == (
+        int(original.time_ms[0]), int(original.time_ms[-1]), 20,
+    )  # fmt: skip
+
+
+def test_a_model_that_came_with_its_request_is_gone() -> None:
+    original = make_result(request=make_request(strategy=ModelChoice(sha256="0" * 64)))
+    with pytest.raises(ModelNotFound, match="send it again with the file"):
+        pinned_request(original)
+    kept = make_request(strategy=ModelChoice(reference="/srv/storage/user1/user1_m.pkl", sha256="0" * 64))
+    assert pinned_request(make_result(request=kept)).strategy == kept.strategy
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("model", ("model",)), ("versions", ("numpy 1 → 2", "torch 3 → absent"))],
+)
+def test_what_the_numbers_depend_on_is_compared(name: str, expected: tuple[str, ...]) -> None:
+    original = make_result()
+    before = {"model": None, "versions": {"numpy": "1", "torch": "3"}}[name]
+    after = {"model": "0" * 64, "versions": {"numpy": "2"}}[name]
+
+    def with_prints(value: object) -> BacktestResult:
+        return replace(original, fingerprints=replace(original.fingerprints, **{name: value}))
+
+    assert tuple(differences(with_prints(before), with_prints(after))) == expected
+
+
+def test_a_single_bit_counts() -> None:
+    original = make_result(bars=20)
+    equity = original.simulation.equity.copy()
+    equity[3] = np.nextafter(equity[3], 0.0)
+    again = replace(original, simulation=replace(original.simulation, equity=equity))
+    assert tuple(differences(original, again)) == ("equity",)
