@@ -11,19 +11,22 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from fastapi import FastAPI
-from prometheus_client import CollectorRegistry
-
 from src import __version__
 from src.allocator import return_freed_memory
-from src.api.body_limit import BodyLimits
-from src.api.graphql.router import build_graphql_router
-from src.api.middleware import install_middleware
-from src.api.observation import RequestMetrics
-from src.api.rest.routes import install_rest
-from src.domain.errors import ServiceError
-from src.settings import Settings, SettingsError, read_settings
-from src.wiring import build_services
+from src.collection import collection_put_off
+
+with collection_put_off():
+    from fastapi import FastAPI
+    from prometheus_client import CollectorRegistry
+
+    from src.api.body_limit import BodyLimits
+    from src.api.graphql.router import build_graphql_router
+    from src.api.middleware import install_middleware
+    from src.api.observation import RequestMetrics
+    from src.api.rest.routes import install_rest
+    from src.domain.errors import ServiceError
+    from src.settings import Settings, SettingsError, read_settings
+    from src.wiring import build_services
 
 
 def create_app(settings: Settings) -> FastAPI:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import functools
 import platform
+from collections.abc import Mapping
 from importlib import metadata
 from typing import Final
 
 from src import __version__
+from src.collection import collection_put_off
 from src.domain.trading import EngineName
 from src.engines.event_driven import EventDrivenEngine
 from src.engines.vectorized import VectorizedEngine
@@ -90,13 +92,18 @@ def build_services(settings: Settings) -> Services:
         store=store,
         opening=[files.sweep_leftovers, datasets.sweep_leftovers],
         warming=[
-            functools.partial(asyncio.to_thread, warm_up, engines),
+            functools.partial(asyncio.to_thread, _warm_up, engines),
             functools.partial(asyncio.to_thread, settle_memory),
         ],
         # Loading the libraries of every model format takes longer than all the rest together.
         following=[runner.warm_up],
         closing=[*(source.close for source in sources.values()), store.close, runner.close, computing.close],
     )
+
+
+def _warm_up(engines: Mapping[EngineName, Engine]) -> None:
+    with collection_put_off():
+        warm_up(engines)
 
 
 def build_binance(settings: Settings, clock: Clock) -> CachedSource:

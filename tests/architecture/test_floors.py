@@ -31,6 +31,7 @@ FLOORS = {
     "settings": 6,
     "mockDataGenerator": 6,
     "allocator": 6,
+    "collection": 6,
     "compile_cache": 6,
     "serve": 6,
     "demo": 6,
