@@ -19,6 +19,8 @@ from typing import Any
 from urllib.error import URLError
 from urllib.request import urlopen
 
+import httpx
+
 ROOT = Path(__file__).parents[1]
 START_S = 120.0
 STOP_S = 40.0
@@ -125,6 +127,17 @@ def post(path: str, body: object) -> bytes:
         f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(content)}\r\n\r\n"
     )
     return head.encode() + content
+
+
+def form(path: str, fields: dict[str, str], file_name: str, content: bytes) -> bytes:
+    """One POST of a form with a file as it goes over the wire."""
+    request = httpx.Request("POST", f"http://x{path}", data=fields, files={"file": (file_name, content)})
+    body = request.read()
+    head = (
+        f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: {request.headers['content-type']}\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body
 
 
 def get(path: str) -> bytes:

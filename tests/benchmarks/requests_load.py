@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import tempfile
 import warnings
 from dataclasses import replace
@@ -10,18 +11,21 @@ from itertools import count, islice, repeat
 from pathlib import Path
 from typing import Any
 
+import joblib
 import numpy as np
 import pandas as pd
+from sklearn.ensemble import RandomForestClassifier
 
 from src.domain.market import DAY_MS, Bars
 from tests.benchmarks.measurement import Measurement, Memory, best_of
 from tests.exchange import LoopbackExchange
-from tests.load import Load, ProductionService, get, graphql, put_under_load
+from tests.load import Load, ProductionService, form, get, graphql, put_under_load
 from tests.market import random_bars
 
 BARS = 1_000
 UNITS = f"{BARS:,} bars"
 LARGE_BARS = 1_000_000
+MODEL_BARS = 100_000
 
 DOCUMENT = """
 mutation Run($input: BacktestInput!) { runVectorizedBacktest(input: $input) {
@@ -85,7 +89,7 @@ def measure(*, quick: bool = False) -> list[Measurement | Memory]:
             alone = load(crossovers(100 * scale), 1)
             many = load(crossovers(500 * scale), 64)
             overload = load(crossovers(800 * scale), 600)
-            beside = asyncio.run(_health_beside_a_large_backtest(service.port))
+            beside = asyncio.run(_health_beside_heavy_work(service.port, _model_backtest()))
             peak = max(service.memory_bytes("VmHWM"))
             workers, ready_s = len(service.workers()), service.ready_after_s
     documented = _vectorbt_documented_seconds(bars.slice(50, 50 + BARS))
@@ -116,7 +120,7 @@ def measure(*, quick: bool = False) -> list[Measurement | Memory]:
             "some refused, the rest in time",
         ),
         _beside(
-            "/health beside a backtest of 1,000,000 bars, p99",
+            f"/health beside backtests of {LARGE_BARS:,} bars and of a forest on {MODEL_BARS:,}, p99",
             beside.percentile(0.99),
             f"{sum(beside.statuses.values()):,} requests",
             "its promise",
@@ -129,14 +133,29 @@ def measure(*, quick: bool = False) -> list[Measurement | Memory]:
     ]
 
 
-async def _health_beside_a_large_backtest(port: int) -> Load:
+async def _health_beside_heavy_work(port: int, model_backtest: bytes) -> Load:
     backtests = put_under_load(port, [large_backtest() for _ in range(3)], connections=1)
     large = asyncio.create_task(backtests)
+    trading = put_under_load(port, repeat(model_backtest), connections=1, until=large.done)
+    models = asyncio.create_task(trading)
     # Some connections, since each belongs to one worker, and only one of these is computing.
     beside = await put_under_load(port, repeat(get("/health")), connections=4, until=large.done, every_s=0.005)
-    if set(large.result().statuses) != {200}:
-        raise RuntimeError(f"the large backtest failed: {large.result().bodies}")
+    for heavy in (await large, await models):
+        if set(heavy.statuses) != {200}:
+            raise RuntimeError(f"the heavy work failed: {heavy.bodies}")
     return beside
+
+
+def _model_backtest() -> bytes:
+    """A request to trade a forest's predictions on simulated candles."""
+    rows = np.random.default_rng(1).normal(size=(500, 5))
+    model = RandomForestClassifier(50, max_depth=6, random_state=1).fit(rows, rows[:, 0] > rows[:, 3])
+    content = io.BytesIO()
+    joblib.dump(model, content)
+    fields = {
+        "user_id": "bench", "symbol": "BTCUSDT", "interval": "1m", "limit": str(MODEL_BARS), "source": "simulated",
+    }  # fmt: skip
+    return form("/api/models/backtest/ml", fields, "forest.joblib", content.getvalue())
 
 
 def _beside(name: str, seconds: float, units: str, peer: str, peer_seconds: float, target: str) -> Measurement:
