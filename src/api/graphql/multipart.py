@@ -39,6 +39,7 @@ class MultipartBody:
         self._headers: list[tuple[bytes, bytes]] = []
         self._part: bytearray | UploadFile = bytearray()
         self._unwritten: list[tuple[UploadFile, bytes]] = []
+        self._is_whole = False
 
     async def read(self, request: Request) -> None:
         """Read the request's body to its end.
@@ -61,6 +62,7 @@ class MultipartBody:
                     "on_header_end": self._end_header,
                     "on_headers_finished": self._open_part,
                     "on_part_data": self._add_data,
+                    "on_end": self._end,
                 },
             )
             async for chunk in request.stream():
@@ -69,6 +71,9 @@ class MultipartBody:
             parser.finalize()
         except FormParserError as error:
             raise MalformedRequest(f"the multipart body cannot be read: {error}") from error
+        # The parser does not ask for the last boundary: a body that breaks off would count as whole.
+        if not self._is_whole:
+            raise MalformedRequest("the multipart body ends before its last boundary")
         for upload in self.files.values():
             await upload.seek(0)
 
@@ -114,6 +119,9 @@ class MultipartBody:
         self._part.extend(content[start:end])
         if len(self._part) > MAX_TEXT_BYTES:
             raise TooLarge(f"operations and map may have at most {MAX_TEXT_BYTES} bytes each")
+
+    def _end(self) -> None:
+        self._is_whole = True
 
     async def _write(self) -> None:
         for upload, content in self._unwritten:

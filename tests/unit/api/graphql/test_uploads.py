@@ -155,13 +155,18 @@ async def test_a_boundary_that_is_none(content_type: str) -> None:
     assert response.json()["errors"][0]["extensions"]["code"] == "MALFORMED_REQUEST"
 
 
-async def test_a_body_cut_off() -> None:
-    response = await GraphQLClient().http.post(
+@pytest.mark.parametrize("missing", range(0, 60, 7))
+async def test_a_body_cut_off(missing: int) -> None:
+    client = GraphQLClient()
+    whole = OPERATIONS + MAP + part("0", b"x" * 100, filename="model.pkl") + f"--{BOUNDARY}".encode()
+    response = await client.http.post(
         "/graphql",
-        content=(OPERATIONS + MAP + FILE)[:-30],
+        content=whole[: len(whole) - missing],
         headers={"content-type": f"multipart/form-data; boundary={BOUNDARY}"},
     )
     assert response.status_code == 400
+    assert response.json()["errors"][0]["extensions"]["code"] == "MALFORMED_REQUEST"
+    assert client.backtests.asked == []
 
 
 async def test_operations_have_a_limit() -> None:
