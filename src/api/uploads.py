@@ -11,6 +11,7 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
+from src.api.spooling import spooling
 from src.domain.errors import InvalidInput, MalformedRequest, UnsupportedFormat
 from src.domain.model_files import ModelFile
 from src.service.models import ModelService
@@ -75,6 +76,8 @@ async def received_form(request: Request) -> AsyncIterator[ReceivedForm]:
         For a body that is not a multipart form.
     MalformedRequest
         For one that cannot be read as such, or breaks off.
+    StoreUnavailable
+        Where there is no room for the file.
     """
     content_type = request.headers.get("content-type", "")
     if not content_type.lower().startswith("multipart/form-data"):
@@ -105,7 +108,8 @@ class _WholeFormParser(MultiPartParser):
 
     async def parse(self) -> FormData:
         try:
-            return await super().parse()
+            with spooling():
+                return await super().parse()
         except MultiPartException as error:
             raise MalformedRequest(f"the form cannot be read: {error.message}") from error
 

@@ -7,6 +7,7 @@ name for text, and some clients send files so (gql when it streams); here every 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from tempfile import SpooledTemporaryFile
 from typing import Any, Final
 
@@ -17,6 +18,7 @@ from python_multipart.multipart import parse_options_header
 from starlette.datastructures import Headers, UploadFile
 from starlette.requests import Request
 
+from src.api.spooling import spooling
 from src.domain.errors import MalformedRequest, TooLarge
 
 OPERATIONS: Final = "operations"
@@ -46,7 +48,7 @@ class MultipartBody:
 
         Raises
         ------
-        MalformedRequest, TooLarge
+        MalformedRequest, TooLarge, StoreUnavailable
         """
         _, options = parse_options_header(request.headers.get("content-type", ""))
         boundary = options.get(b"boundary")
@@ -65,21 +67,23 @@ class MultipartBody:
                     "on_end": self._end,
                 },
             )
-            async for chunk in request.stream():
-                parser.write(chunk)
-                await self._write()
-            parser.finalize()
+            with spooling():
+                async for chunk in request.stream():
+                    parser.write(chunk)
+                    await self._write()
+                parser.finalize()
+                for upload in self.files.values():
+                    await upload.seek(0)
         except FormParserError as error:
             raise MalformedRequest(f"the multipart body cannot be read: {error}") from error
         # The parser does not ask for the last boundary: a body that breaks off would count as whole.
         if not self._is_whole:
             raise MalformedRequest("the multipart body ends before its last boundary")
-        for upload in self.files.values():
-            await upload.seek(0)
 
     async def close(self) -> None:
         for upload in self.files.values():
-            await upload.close()
+            with suppress(OSError):  # closing writes what is buffered, and the disk may be full
+                await upload.close()
 
     def _begin_part(self) -> None:
         self._headers = []

@@ -1,0 +1,59 @@
+"""A temporary disk that is full while an upload arrives: the client is told so, and to come back."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from collections.abc import Iterator
+from tempfile import SpooledTemporaryFile
+from typing import Any
+
+import httpx
+import pytest
+
+from src.api.spooling import spooling
+from src.domain.errors import StoreUnavailable
+from tests.graphql_app import GraphQLClient
+from tests.rest_app import MIB, make_rest_app
+
+BIG = b"x" * (MIB - 1000)
+
+
+@pytest.fixture
+def full_disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    def write(self: object, content: bytes) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(SpooledTemporaryFile, "write", write)
+    yield
+
+
+@pytest.mark.usefixtures("full_disk")
+async def test_over_rest() -> None:
+    transport = httpx.ASGITransport(app=make_rest_app())
+    async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
+        answer = await client.post("/api/models/upload", files={"file": ("m.pkl", BIG)}, data={"user_id": "u"})
+    assert (answer.status_code, answer.json()["code"]) == (503, "STORE_UNAVAILABLE")
+    assert "no room to receive the upload" in answer.json()["message"]
+
+
+@pytest.mark.usefixtures("full_disk")
+async def test_over_graphql() -> None:
+    operations: dict[str, Any] = {"query": "{ health }", "variables": {"file": None}}
+    parts = [
+        ("operations", (None, json.dumps(operations))),
+        ("map", (None, json.dumps({"0": ["variables.file"]}))),
+        ("0", ("m.pkl", BIG)),
+    ]
+    answer = await GraphQLClient().http.post("/graphql", files=parts)
+    assert answer.status_code == 503
+    (error,) = answer.json()["errors"]
+    assert error["extensions"]["code"] == "STORE_UNAVAILABLE"
+    assert "no room to receive the upload" in error["message"]
+
+
+def test_what_else_the_disk_says_names_no_path() -> None:
+    with pytest.raises(StoreUnavailable) as caught, spooling():
+        raise FileNotFoundError(errno.ENOENT, "No usable temporary directory", "/srv/tmp")
+    assert "/srv" not in caught.value.message
