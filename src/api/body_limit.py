@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from src.api.errors import ErrorAnswer, describe_error, problem_response
 from src.api.observation import request_line
+from src.api.paths import FORM_PATHS, path_in
 from src.domain.errors import MalformedRequest, TooLarge
 
 _logger = logging.getLogger(__name__)
@@ -26,11 +27,11 @@ _MIB: Final = 1024 * 1024
 class BodyLimits:
     """How large and how slow a request's body may be.
 
-    `max_upload_bytes` is the largest file; a multipart body may be `multipart_slack_bytes` larger, for its other
-    fields. `idle_s` is the longest silence while a body arrives, and on average it must arrive at
-    `min_bytes_per_s` (after a first `idle_s`): otherwise one byte now and then would hold a connection for ever.
-    After a refusal at most `linger_bytes` are thrown away during `linger_s`, so that a client that reads only after
-    having written still finds the answer.
+    `max_upload_bytes` is the largest file; a form may be `multipart_slack_bytes` larger, for its other fields, where
+    files are received (`paths.FORM_PATHS`). `idle_s` is the longest silence while a body arrives, and on average it
+    must arrive at `min_bytes_per_s` (after a first `idle_s`): otherwise one byte now and then would hold a connection
+    for ever. After a refusal at most `linger_bytes` are thrown away during `linger_s`, so that a client that reads
+    only after having written still finds the answer.
     """
 
     max_upload_bytes: int
@@ -42,7 +43,7 @@ class BodyLimits:
     linger_s: float = 1.0
 
     def for_body(self, *, is_form: bool) -> int:
-        """Return the most bytes that a multipart form, or else any other body, may have."""
+        """Return the most bytes that a form with files, or else any other body, may have."""
         return self.max_upload_bytes + self.multipart_slack_bytes if is_form else self.max_plain_bytes
 
 
@@ -82,7 +83,8 @@ class _Body:
         self._receive = receive
         self._send = send
         self._limits = limits
-        self._is_form = headers.get("content-type", "").lower().startswith("multipart/")
+        is_multipart = headers.get("content-type", "").lower().startswith("multipart/form-data")
+        self._is_form = is_multipart and path_in(scope) in FORM_PATHS
         self._most_bytes = limits.for_body(is_form=self._is_form)
         self._declared = headers.get("content-length")
         self._received_bytes = 0

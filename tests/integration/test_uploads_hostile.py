@@ -226,8 +226,12 @@ def test_an_upload_over_the_limit_is_cut_off(server: Server, is_declared: bool) 
     assert server.leftovers() == []
 
 
-def test_a_large_body_that_is_no_form_is_cut_off_earlier(server: Server) -> None:
-    answer = httpx.post(f"{server.url}/api/backtests", content=bytes(MIB + 1), timeout=10)
+@pytest.mark.parametrize(
+    "content_type", ["application/json", "multipart/x", f"multipart/form-data; boundary={BOUNDARY}"]
+)
+def test_a_large_body_where_no_file_is_received_is_cut_off_earlier(server: Server, content_type: str) -> None:
+    headers = {"Content-Type": content_type}
+    answer = httpx.post(f"{server.url}/api/backtests", content=bytes(MIB + 1), headers=headers, timeout=10)
     assert (answer.status_code, answer.json()["code"]) == (413, "TOO_LARGE")
 
 

@@ -27,6 +27,7 @@ from src.api.graphql.errors import extensions_of, is_request_error, request_erro
 from src.api.graphql.limits import DocumentLimits
 from src.api.graphql.multipart import MultipartBody, place_files
 from src.api.graphql.schema import BacktestSchema, build_schema
+from src.api.paths import GRAPHQL_PATH
 from src.domain.errors import MalformedRequest, ServiceError
 
 PLAIN_JSON: Final = "application/json"
@@ -34,7 +35,7 @@ GRAPHQL_JSON: Final = "application/graphql-response+json"
 
 
 def build_graphql_router(
-    *, max_depth: int, max_aliases: int, max_tokens: int, has_introspection: bool, path: str = "/graphql"
+    *, max_depth: int, max_aliases: int, max_tokens: int, has_introspection: bool, path: str = GRAPHQL_PATH
 ) -> GraphQLRouter[GraphQLContext, None]:
     """Build the GraphQL endpoint; it finds the services in the state of the application that it is mounted in.
 

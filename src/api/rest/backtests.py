@@ -16,7 +16,7 @@ from src import __version__
 from src.api.access import max_bars_of, services_of
 from src.api.answers import PendingTable
 from src.api.requests import build_crossover_request
-from src.api.rest.bodies import read_crossover_body
+from src.api.rest.bodies import check_json, read_crossover_body
 from src.api.rest.presenting import answer, present_rerun, present_result, present_summary
 from src.api.rest.schemas import (
     Envelope,
@@ -60,10 +60,13 @@ _READ_ERRORS = error_responses(errors.InvalidInput, errors.ResultNotFound, error
     "",
     response_model=Envelope[ResultAnswer],
     openapi_extra=crossover_body(),
-    responses=error_responses(errors.MalformedRequest, errors.InvalidInput, errors.TooLarge, *_MARKET_ERRORS),
+    responses=error_responses(
+        errors.MalformedRequest, errors.InvalidInput, errors.TooLarge, errors.UnsupportedFormat, *_MARKET_ERRORS
+    ),
 )
 async def run_backtest(request: Request) -> Response:
     """Backtest crossing moving averages on either engine."""
+    check_json(request.headers.get("content-type", ""))
     fields = read_crossover_body(await request.body())
     wanted = build_crossover_request(fields, _engine(fields.engine), max_bars=max_bars_of(request))
     result = await services_of(request).backtests.run(wanted)

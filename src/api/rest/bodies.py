@@ -12,9 +12,10 @@ from src.api.errors import explain_validation
 from src.api.requests import BacktestFields, FetchFields
 from src.api.rest.presenting import snake_case
 from src.api.uploads import ReceivedForm
-from src.domain.errors import InvalidInput, MalformedRequest
+from src.domain.errors import InvalidInput, MalformedRequest, UnsupportedFormat
 
 FILE_FIELD: Final = "file"
+JSON_MEDIA_TYPE: Final = "application/json"
 
 
 def _no_boolean(value: object) -> object:
@@ -120,6 +121,12 @@ class MlBacktestForm(_TradingBody):
         None, description="Columns that the model receives, in order: JSON, comma-separated, or repeated."
     )
     output_kind: str | None = Field(None, description="What the model puts out, where its file does not say.")
+
+
+def check_json(content_type: str) -> None:
+    """Raise UnsupportedFormat where a Content-Type header does not say that the body is JSON."""
+    if content_type.partition(";")[0].strip().lower() != JSON_MEDIA_TYPE:
+        raise UnsupportedFormat(f"Content-Type is {content_type[:100]!r}; allowed: {JSON_MEDIA_TYPE}")
 
 
 _FETCH_NAMES: Final = tuple(name for name in FetchBody.model_fields if name != "symbol")

@@ -40,10 +40,12 @@ async def pieces(count: int, size: int, pause_s: float = 0.0) -> AsyncIterator[b
         yield b"x" * size
 
 
-async def post(app: object, content: object, headers: dict[str, str] | None = None) -> httpx.Response:
+async def post(
+    app: object, content: object, headers: dict[str, str] | None = None, path: str = "/api/models/upload"
+) -> httpx.Response:
     transport = httpx.ASGITransport(app=BodyLimit(app, LIMITS))  # type: ignore[arg-type]
     async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
-        return await client.post("/", content=content, headers=headers)  # type: ignore[arg-type]
+        return await client.post(path, content=content, headers=headers)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("headers", "size"), [({}, 1_000), (FORM, 11_000)])
@@ -61,6 +63,29 @@ async def test_a_declared_length_beyond_the_limit_is_refused_unread(headers: dic
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.headers["connection"] == "close"
     assert app.seen_bytes == 0
+
+
+@pytest.mark.parametrize(
+    ("path", "headers"),
+    [
+        ("/api/backtests", FORM),
+        ("/api/models/upload/more", FORM),
+        ("/api/models/upload", {"Content-Type": "multipart/x"}),
+        ("/api/models/upload", {"Content-Type": "text/plain"}),
+    ],
+)
+async def test_only_forms_where_files_are_received_may_be_as_large_as_files(path: str, headers: dict[str, str]) -> None:
+    assert (await post(Reader(), b"x" * 1_001, headers, path)).status_code == 413
+
+
+async def test_a_proxys_prefix_does_not_hide_the_path() -> None:
+    async def prefixed(scope: Scope, receive: Receive, send: Send) -> None:
+        scope |= {"root_path": "/service", "path": "/service/graphql"}
+        await BodyLimit(Reader(), LIMITS)(scope, receive, send)
+
+    transport = httpx.ASGITransport(app=prefixed)
+    async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
+        assert (await client.post("/", content=b"x" * 11_000, headers=FORM)).text == "read"
 
 
 async def test_an_undeclared_body_is_cut_off_at_the_limit() -> None:

@@ -10,6 +10,7 @@ from src.domain.trading import EngineName
 from tests.rest_app import MemoryServices
 
 BODY = {"user_id": "alice", "symbol": "BTCUSDT"}
+JSON = {"Content-Type": "application/json"}
 
 
 async def run(client: httpx.AsyncClient, **fields: Any) -> httpx.Response:
@@ -77,19 +78,43 @@ async def test_what_is_not_a_json_object_is_malformed(client: httpx.AsyncClient,
     assert (answer.status_code, answer.json()["code"]) == (400, "MALFORMED_REQUEST")
 
 
+@pytest.mark.parametrize(
+    ("content_type", "status"),
+    [
+        ("application/json", 200),
+        ("Application/JSON; charset=utf-8", 200),
+        ("text/plain", 415),
+        ("application/x-www-form-urlencoded", 415),
+        ("multipart/x", 415),
+        ("application/jsonp", 415),
+        (None, 415),
+    ],
+)
+async def test_the_body_must_say_that_it_is_json(
+    client: httpx.AsyncClient, content_type: str | None, status: int
+) -> None:
+    headers = {"Content-Type": content_type} if content_type else {}
+    answer = await client.post("/api/backtests", content=json.dumps(BODY).encode(), headers=headers)
+    assert answer.status_code == status
+    if status == 415:
+        assert answer.json()["code"] == "UNSUPPORTED_FORMAT"
+        assert "allowed: application/json" in answer.json()["message"]
+
+
 async def test_nesting_without_end_is_malformed(client: httpx.AsyncClient) -> None:
-    answer = await client.post("/api/backtests", content=b'{"a":' * 100_000)
+    answer = await client.post("/api/backtests", content=b'{"a":' * 100_000, headers=JSON)
     assert (answer.status_code, answer.json()["code"]) == (400, "MALFORMED_REQUEST")
 
 
 async def test_deep_but_whole_json_is_refused_with_words(client: httpx.AsyncClient) -> None:
     content = b'{"fetchInput":' * 200 + b"{}" + b"}" * 200
-    answer = await client.post("/api/backtests", content=content)
+    answer = await client.post("/api/backtests", content=content, headers=JSON)
     assert answer.status_code == 422
 
 
 async def test_lone_surrogates_do_not_break_the_answer(client: httpx.AsyncClient) -> None:
-    answer = await client.post("/api/backtests", content=json.dumps(BODY | {"engine": "\ud800"}).encode())
+    content = json.dumps(BODY | {"engine": "\ud800"}).encode()
+    answer = await client.post("/api/backtests", content=content, headers=JSON)
     assert answer.status_code in (400, 422)
 
 

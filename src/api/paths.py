@@ -1,0 +1,18 @@
+"""Paths that the layers around the endpoints must know before anything is routed."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from starlette.types import Scope
+
+GRAPHQL_PATH: Final = "/graphql"
+
+FORM_PATHS: Final = frozenset({"/api/models/upload", "/api/models/backtest/ml", "/api/data/upload", GRAPHQL_PATH})
+"""Where files are received: only there may a body be as large as a file."""
+
+
+def path_in(scope: Scope) -> str:
+    """Return the path as the application's routes have it: a proxy's prefix (root_path) comes before it."""
+    path: str = scope["path"]
+    return path.removeprefix(scope.get("root_path", ""))
