@@ -11,6 +11,8 @@ from typing import Final
 
 from src import __version__
 from src.collection import collection_put_off
+from src.domain.market import SIMULATED
+from src.domain.trading import EngineName
 from src.domain.trading import EngineName
 from src.engines.event_driven import EventDrivenEngine
 from src.engines.vectorized import VectorizedEngine
@@ -57,7 +59,7 @@ def build_services(settings: Settings) -> Services:
         EngineName.EVENT_DRIVEN: EventDrivenEngine(),
     }
     binance = build_binance(settings, clock)
-    sources: dict[str, BarSource] = {"binance": binance, "simulated": SimulatedSource(clock=clock)}
+    sources: dict[str, BarSource] = {"binance": binance, SIMULATED: SimulatedSource(clock=clock)}
     datasets = build_datasets(settings, clock)
     store = build_store(settings)
     files = DiskModelFiles(

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any, Final, TypeVar
 
 from src.domain.errors import InvalidInput, one_of
-from src.domain.market import DAY_MS, Interval, MarketRequest, normalise_symbol
+from src.domain.market import DAY_MS, SIMULATED, Interval, MarketRequest, normalise_symbol
 from src.domain.runs import BacktestRequest, CrossoverChoice, ModelChoice, StrategyChoice
 from src.domain.signals import OutputKind
 from src.domain.trading import (
@@ -33,7 +33,11 @@ DEFAULT_FILL: Final = {
 
 MAX_FEATURE_COLUMNS: Final = 200
 
-_BARE_DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
+_BARE_DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+# Python reads more of ISO 8601 (20240110, 2024-W02-3), where a whole day could not be told from its first instant.
+_INSTANT: Final = re.compile(
+    rf"{_BARE_DATE.pattern}[T ]\d{{2}}:\d{{2}}(:\d{{2}}([.,]\d+)?)?(Z|[+-]\d{{2}}(:?\d{{2}})?)?", re.ASCII
+)
 _FIRST_YEAR, _LAST_YEAR = 1970, 2200
 
 Choice = TypeVar("Choice", bound=StrEnum)
@@ -96,6 +100,13 @@ def build_market(fields: FetchFields, *, max_bars: int) -> MarketRequest:
     """
     if fields.symbol is None:
         raise InvalidInput("symbol is missing; give it here or in fetchInput", field="symbol")
+    source = fields.source.lower() if fields.source else None
+    if fields.seed is not None and source != SIMULATED:
+        raise InvalidInput(
+            f"seed is {fields.seed}; allowed with the source {SIMULATED!r} only, and the source is "
+            f"{'the default one' if source is None else repr(source[:40])}",
+            field="seed",
+        )
     limit = DEFAULT_LIMIT if fields.limit is None else fields.limit
     if not 1 <= limit <= max_bars:
         raise InvalidInput(f"limit is {limit}; allowed: 1 to {max_bars} bars", field="limit")
@@ -105,7 +116,7 @@ def build_market(fields: FetchFields, *, max_bars: int) -> MarketRequest:
         limit=limit,
         start_ms=parse_instant(fields.start_date, field="startDate"),
         end_ms=parse_instant(fields.end_date, field="endDate", is_end=True),
-        source=fields.source.lower() if fields.source else None,
+        source=source,
         seed=fields.seed,
     )
 
@@ -216,8 +227,12 @@ def parse_instant(text: str | None, *, field: str, is_end: bool = False) -> int 
     """
     if not text:
         return None
+    written = text.strip()
+    is_bare = _BARE_DATE.fullmatch(written) is not None
+    if not is_bare and not _INSTANT.fullmatch(written):
+        raise _no_date(text, field)
     try:
-        instant = datetime.fromisoformat(text.strip())
+        instant = datetime.fromisoformat(written)
     except ValueError as error:
         raise _no_date(text, field) from error
     if not _FIRST_YEAR <= instant.year <= _LAST_YEAR:
@@ -225,12 +240,12 @@ def parse_instant(text: str | None, *, field: str, is_end: bool = False) -> int 
     if instant.tzinfo is None:
         instant = instant.replace(tzinfo=UTC)
     first_ms = int(instant.timestamp() * 1000)
-    return first_ms + DAY_MS - 1 if is_end and _BARE_DATE.fullmatch(text.strip()) else first_ms
+    return first_ms + DAY_MS - 1 if is_end and is_bare else first_ms
 
 
 def _no_date(text: str, field: str) -> InvalidInput:
     return InvalidInput(
-        f"{field} is {text[:40]!r}; allowed: YYYY-MM-DD or an ISO 8601 instant, "
-        f"{_FIRST_YEAR} to {_LAST_YEAR}, UTC where no zone is given",
+        f"{field} is {text[:40]!r}; allowed: YYYY-MM-DD, or an instant YYYY-MM-DDTHH:MM[:SS[.fff]] with Z or +HH:MM "
+        f"(UTC where no zone is given), {_FIRST_YEAR} to {_LAST_YEAR}",
         field=field,
     )

@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 from src.domain.arrays import freeze
 from src.domain.errors import InvalidInput, one_of
 
+SIMULATED: Final = "simulated"
+"""The name of the source whose candles come from a seed."""
+
 DAY_MS: Final = 86_400_000
 YEAR_MS: Final = 365 * DAY_MS
 """Crypto trades on every day of the year (the contract's and vectorbt's convention)."""

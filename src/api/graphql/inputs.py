@@ -35,7 +35,9 @@ class OHLCVFetchInput:
     source: str | None = strawberry.field(
         default=None, description="Where the candles come from; the service's default source where not given."
     )
-    seed: int | None = strawberry.field(default=None, description="For simulated candles: same seed, same candles.")
+    seed: int | None = strawberry.field(
+        default=None, description="For the source simulated only: same seed, same candles."
+    )
 
     def to_fields(self) -> FetchFields:
         return FetchFields(

@@ -68,7 +68,7 @@ class FetchBody(_Body):
     start_date: str | None = Field(None, description="First date, YYYY-MM-DD or an ISO 8601 instant (UTC); included.")
     end_date: str | None = Field(None, description="Last date, YYYY-MM-DD (the whole day) or an instant; included.")
     source: str | None = Field(None, description="Where candles come from; the service's own choice where not given.")
-    seed: Whole | None = Field(None, description="Seed of simulated candles.")
+    seed: Whole | None = Field(None, description="Seed of simulated candles; with the source simulated only.")
 
 
 class CrossoverParameters(_Body):

@@ -48,7 +48,7 @@ async def market_data_quality(
     source: Annotated[
         str | None, Query(description="Where the candles come from; the default where not given.")
     ] = None,
-    seed: Annotated[int | None, Query(description="Seed of simulated candles.")] = None,
+    seed: Annotated[int | None, Query(description="Seed of simulated candles; with the source simulated only.")] = None,
     user_id: Annotated[str | None, Query(description="Whose uploaded candles source may name.")] = None,
 ) -> Response:
     """Report on the candles that a backtest would use: how many, and what is missing or suspicious."""

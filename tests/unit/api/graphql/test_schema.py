@@ -123,7 +123,8 @@ async def test_the_symbol_may_stand_in_fetch_input() -> None:
 async def test_candles() -> None:
     client = GraphQLClient()
     data = await client.data(
-        '{ fetchOhlcv(input: {symbol: "BTCUSDT", interval: "1h", limit: 2, startDate: "2024-01-01", seed: 3}) '
+        '{ fetchOhlcv(input: {symbol: "BTCUSDT", interval: "1h", limit: 2, startDate: "2024-01-01", '
+        'source: "simulated", seed: 3}) '
         "{ Date Open High Low Close Volume } }"
     )
     assert data["fetchOhlcv"][1] == {
