@@ -11,6 +11,7 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
+from src.api.spelling import in_one_spelling
 from src.api.spooling import spooling
 from src.domain.errors import InvalidInput, MalformedRequest, UnsupportedFormat
 from src.domain.model_files import ModelFile
@@ -22,7 +23,10 @@ MAX_FORM_FIELDS: Final = 200
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReceivedForm:
-    """A multipart form: its text fields, each with all its values in the order sent, and its files by field name."""
+    """A multipart form: its text fields, each with all its values in the order sent, and its files by field name.
+
+    Names are in snake_case, whichever spelling they came in.
+    """
 
     texts: Mapping[str, Sequence[str]]
     files: Mapping[str, UploadFile]
@@ -74,6 +78,8 @@ async def received_form(request: Request) -> AsyncIterator[ReceivedForm]:
     ------
     UnsupportedFormat
         For a body that is not a multipart form.
+    InvalidInput
+        Where a field came in both spellings.
     MalformedRequest
         For one that cannot be read as such, or breaks off.
     StoreUnavailable
@@ -91,7 +97,7 @@ async def received_form(request: Request) -> AsyncIterator[ReceivedForm]:
                 files[name] = value
             else:
                 texts.setdefault(name, []).append(value)
-        yield ReceivedForm(texts=texts, files=files)
+        yield ReceivedForm(texts=in_one_spelling(texts.items()), files=files)
     finally:
         await form.close()
 

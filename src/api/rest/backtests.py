@@ -18,6 +18,7 @@ from src.api.answers import PendingTable
 from src.api.requests import build_crossover_request
 from src.api.rest.bodies import check_json, read_crossover_body
 from src.api.rest.presenting import answer, present_rerun, present_result, present_summary
+from src.api.rest.queries import NamedQueryRoute
 from src.api.rest.schemas import (
     Envelope,
     FillRow,
@@ -34,7 +35,7 @@ from src.domain import errors
 from src.domain.errors import one_of
 from src.domain.trading import EngineName
 
-router = APIRouter(prefix="/api/backtests", tags=["backtests"])
+router = APIRouter(prefix="/api/backtests", tags=["backtests"], route_class=NamedQueryRoute)
 
 First = Annotated[int, Query(ge=1, le=1000, description="Most rows of a page.")]
 FirstResults = Annotated[int, Query(ge=1, le=100, description="Most results of a page.")]

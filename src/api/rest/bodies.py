@@ -10,7 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from src.api.errors import explain_validation
 from src.api.requests import BacktestFields, FetchFields
-from src.api.rest.presenting import snake_case
+from src.api.spelling import in_one_spelling
 from src.api.uploads import ReceivedForm
 from src.domain.errors import InvalidInput, MalformedRequest, UnsupportedFormat
 
@@ -170,9 +170,9 @@ def read_ml_form(form: ReceivedForm) -> BacktestFields:
     """
     raw: dict[str, object] = {}
     for name, values in form.texts.items():
-        if snake_case(name) == "feature_columns":
+        if name == "feature_columns":
             raw[name] = [value for value in values if value] or None
-        elif (text := form.text(name)) or snake_case(name) in {"user_id", "symbol"}:
+        elif (text := form.text(name)) or name in {"user_id", "symbol"}:
             raw[name] = text
     for name in form.files:
         if name != FILE_FIELD:
@@ -198,15 +198,10 @@ def _known(kind: type[BaseModel]) -> Sequence[str]:
 
 def _one_spelling(raw: Mapping[str, object]) -> dict[str, object]:
     """Return the fields under their snake_case names; InvalidInput where one came in both spellings."""
-    result: dict[str, object] = {}
-    written: dict[str, str] = {}
-    for name, value in raw.items():
-        key = snake_case(name)
-        if key in result:
-            raise InvalidInput(f"{written[key]} and {name} are both given; allowed: one of them", field=key)
-        written[key] = name
-        result[key] = _one_spelling(value) if isinstance(value, dict) else value
-    return result
+    return {
+        name: _one_spelling(value) if isinstance(value, dict) else value
+        for name, value in in_one_spelling(raw.items()).items()
+    }
 
 
 def _fetch_fields(body: _TradingBody, nested: FetchBody) -> FetchFields:

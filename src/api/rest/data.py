@@ -14,13 +14,14 @@ from src.api.requests import DEFAULT_INTERVAL, DEFAULT_LIMIT, FetchFields, build
 from src.api.rest.bodies import FILE_FIELD
 from src.api.rest.data_schemas import DatasetAnswer, DownloadAnswer, MarketQualityAnswer, upload_bars_body
 from src.api.rest.presenting import answer, present_instant, present_quality
+from src.api.rest.queries import NamedQueryRoute
 from src.api.rest.schemas import FORM_ERRORS, Envelope, error_responses
 from src.api.uploads import chunks_of, received_form
 from src.domain import errors
 from src.domain.datasets import Dataset
 from src.domain.model_files import check_user_id
 
-router = APIRouter(prefix="/api/data", tags=["data"])
+router = APIRouter(prefix="/api/data", tags=["data"], route_class=NamedQueryRoute)
 
 _UPLOAD_FIELDS = (FILE_FIELD, "user_id", "name", "symbol", "interval", "timezone", "unit")
 

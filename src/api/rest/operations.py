@@ -10,7 +10,8 @@ from starlette.responses import Response
 from src import __version__
 from src.api.access import services_of
 from src.api.errors import ErrorAnswer, problem_response
-from src.api.rest.presenting import answer, snake_case
+from src.api.rest.presenting import answer
+from src.api.spelling import snake_case
 from src.service.services import READY
 
 

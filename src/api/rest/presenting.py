@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import fields
 from datetime import UTC, datetime
@@ -136,11 +135,6 @@ def present_quality(quality: DataQuality) -> dict[str, object]:
         "first_open": None if quality.first_open_ms is None else present_instant(quality.first_open_ms),
         "last_close": None if quality.last_close_ms is None else present_instant(quality.last_close_ms),
     }
-
-
-def snake_case(name: str) -> str:
-    """Return a public camelCase name in snake_case."""
-    return re.sub(r"(?<=[a-z0-9])([A-Z])", r"_\1", name).lower()
 
 
 def _present_description(description: ModelDescription) -> dict[str, object]:

@@ -12,9 +12,9 @@ from src.api.rest.presenting import (
     present_instant,
     present_result,
     present_summary,
-    snake_case,
 )
 from src.api.rest.tables import present_fills, present_trades
+from src.api.spelling import snake_case
 from src.domain.market import DAY_MS, DataQuality, Gap, RejectedRow
 from src.domain.performance import METRIC_DEFINITIONS
 from src.domain.runs import CrossCheck, FillDifference, ModelChoice, ResultSummary

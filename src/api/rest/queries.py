@@ -1,0 +1,51 @@
+"""Query parameters in either spelling, each once; one that nobody reads is refused, for ignoring it misleads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
+from urllib.parse import urlencode
+
+from fastapi.routing import APIRoute
+from starlette.datastructures import QueryParams
+from starlette.requests import Request
+from starlette.responses import Response
+
+from src.api.spelling import snake_case
+from src.domain.errors import InvalidInput
+
+
+class NamedQueryRoute(APIRoute):
+    """A route whose query parameters are all known to it."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+        known = [field.alias for field in self.dependant.query_params]
+
+        async def handle_named(request: Request) -> Response:
+            if known and request.scope["query_string"]:
+                request.scope["query_string"] = read_query(request.scope["query_string"], known)
+            return await handle(request)
+
+        return handle_named
+
+
+def read_query(query: bytes, known: Sequence[str]) -> bytes:
+    """Return a query string with its parameters under their snake_case names.
+
+    Raises
+    ------
+    InvalidInput
+        Where one is not known, or came twice.
+    """
+    written: dict[str, str] = {}
+    values: dict[str, str] = {}
+    for name, value in QueryParams(query).multi_items():
+        key = snake_case(name)
+        if key not in known:
+            raise InvalidInput(f"{name[:60]!r} is not a known parameter; known: {', '.join(known)}", field=key[:60])
+        if key in values:
+            names = "twice" if written[key] == name else f"as {written[key]} and as {name}"
+            raise InvalidInput(f"{key} was sent {names}; allowed: once (known: {', '.join(known)})", field=key)
+        written[key], values[key] = name, value
+    return urlencode(values).encode("ascii")

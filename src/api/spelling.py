@@ -1,0 +1,29 @@
+"""Names in either spelling: REST answers in snake_case, GraphQL in camelCase, and each understands both."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import TypeVar
+
+from src.domain.errors import InvalidInput
+
+Value = TypeVar("Value")
+
+
+def snake_case(name: str) -> str:
+    """Return a public camelCase name in snake_case."""
+    return re.sub(r"(?<=[a-z0-9])([A-Z])", r"_\1", name).lower()
+
+
+def in_one_spelling(fields: Iterable[tuple[str, Value]]) -> dict[str, Value]:
+    """Return fields under their snake_case names; InvalidInput where one came in both spellings."""
+    result: dict[str, Value] = {}
+    written: dict[str, str] = {}
+    for name, value in fields:
+        key = snake_case(name)
+        if key in result:
+            raise InvalidInput(f"{written[key]} and {name} are both given; allowed: one of them", field=key)
+        written[key] = name
+        result[key] = value
+    return result
