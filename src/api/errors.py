@@ -7,7 +7,7 @@ import math
 import re
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any, Final, NamedTuple
 
@@ -19,7 +19,9 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from src.api.field_names import in_rest_words, rest_name
 from src.api.observation import request_line
+from src.api.paths import GRAPHQL_PATH, path_in
 from src.domain import errors
 
 _logger = logging.getLogger(__name__)
@@ -105,8 +107,14 @@ def describe_error(error: BaseException) -> ErrorAnswer:
 def problem_response(request: Request | None, answer: ErrorAnswer) -> Response:
     """Write an answer as a problem document (RFC 9457) with the service's own members beside the standard ones.
 
-    `request` None leaves `instance` out.
+    Fields have REST's names, in snake_case. At GraphQL's path they keep their own, and `errors` says the same as
+    GraphQL says it, for its clients look nowhere else. `request` None leaves `instance` out.
     """
+    is_graphql = request is not None and path_in(request.scope) == GRAPHQL_PATH
+    if not is_graphql:
+        answer = replace(answer, message=in_rest_words(answer.message), field=answer.field and rest_name(answer.field))
+    # A client may send text that is not Unicode (lone surrogates); it comes back with replacement marks.
+    answer = replace(answer, message=_encodable(answer.message), field=answer.field and _encodable(answer.field))
     document: dict[str, object] = {
         "type": f"urn:backtesting-service:problem:{answer.code.lower().replace('_', '-')}",
         "title": answer.title,
@@ -120,12 +128,27 @@ def problem_response(request: Request | None, answer: ErrorAnswer) -> Response:
         document["instance"] = request.url.path
     if answer.field is not None:
         document["field"] = answer.field
+    if is_graphql:
+        document |= request_error(answer.message, extensions_of(answer))
     headers = {}
     if answer.retry_after_s is not None:
         headers["Retry-After"] = str(max(0, math.ceil(answer.retry_after_s)))
-    # A client may send text that is not Unicode (lone surrogates); it comes back with replacement marks.
-    content = orjson.dumps(_encodable(document))
-    return Response(content, status_code=answer.status, media_type=PROBLEM_MEDIA_TYPE, headers=headers)
+    return Response(orjson.dumps(document), status_code=answer.status, media_type=PROBLEM_MEDIA_TYPE, headers=headers)
+
+
+def extensions_of(answer: ErrorAnswer) -> dict[str, Any]:
+    """Return the `extensions` of a GraphQL error that is answered so."""
+    extensions: dict[str, Any] = {"code": answer.code}
+    if answer.field is not None:
+        extensions["field"] = answer.field
+    if answer.retry_after_s is not None:
+        extensions["retryAfterS"] = answer.retry_after_s
+    return extensions
+
+
+def request_error(message: str, extensions: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the whole answer to a request that could not even be read as GraphQL."""
+    return {"errors": [{"message": message, "extensions": dict(extensions)}]}
 
 
 def install_error_handlers(app: FastAPI) -> None:
@@ -231,8 +254,5 @@ def _answer_http(error: HTTPException) -> ErrorAnswer:
     return ErrorAnswer(status=status.value, code=code, title=title, message=str(error.detail))
 
 
-def _encodable(document: Mapping[str, object]) -> dict[str, object]:
-    return {
-        name: value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
-        for name, value in document.items()
-    }
+def _encodable(text: str) -> str:
+    return text.encode("utf-8", "replace").decode()

@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from src.domain.errors import InvalidInput
 
 Value = TypeVar("Value")
+
+_SNAKE_CASE: Final = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:_[A-Za-z0-9]+)+")
+
+
+def camel_case(name: str) -> str:
+    """Return `name` with `_x` written as `X`; unchanged where it is not snake_case (`__typename`, `initCash`)."""
+    if not _SNAKE_CASE.fullmatch(name):
+        return name
+    head, *rest = name.split("_")
+    return head + "".join(part[0].upper() + part[1:] for part in rest)
 
 
 def snake_case(name: str) -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Final
 
 from graphql import GraphQLError, GraphQLSyntaxError
 
-from src.api.errors import ErrorAnswer, describe_error
+from src.api.errors import describe_error, extensions_of
 from src.api.graphql.limits import LimitExceeded
 from src.domain.errors import InvalidInput
 
@@ -42,21 +42,6 @@ def explain(error: GraphQLError, *, is_executed: bool) -> None:
     else:
         code = InvalidInput.code if is_executed else VALIDATION_FAILED
     error.extensions = {**(error.extensions or {}), "code": code}
-
-
-def extensions_of(answer: ErrorAnswer) -> dict[str, Any]:
-    """Return the `extensions` of an error that is answered so."""
-    extensions: dict[str, Any] = {"code": answer.code}
-    if answer.field is not None:
-        extensions["field"] = answer.field
-    if answer.retry_after_s is not None:
-        extensions["retryAfterS"] = answer.retry_after_s
-    return extensions
-
-
-def request_error(message: str, extensions: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the whole answer to a request that could not even be read as GraphQL."""
-    return {"errors": [{"message": message, "extensions": dict(extensions)}]}
 
 
 def is_request_error(data: object, errors: Sequence[GraphQLError] | None) -> bool:

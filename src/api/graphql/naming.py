@@ -7,10 +7,9 @@ alias `total_return`, so the answer has the names that the client wrote. Names t
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 from graphql import (
     ArgumentNode,
@@ -43,17 +42,9 @@ from graphql import (
     type_from_ast,
 )
 
-_SNAKE_CASE: Final = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:_[A-Za-z0-9]+)+")
+from src.api.spelling import camel_case
 
 AnyNode = TypeVar("AnyNode", bound=Node)
-
-
-def camel_case(name: str) -> str:
-    """Return `name` with `_x` written as `X`; unchanged where it is not snake_case (`__typename`, `initCash`)."""
-    if not _SNAKE_CASE.fullmatch(name):
-        return name
-    head, *rest = name.split("_")
-    return head + "".join(part[0].upper() + part[1:] for part in rest)
 
 
 def _known_name(name: str, known: Collection[str]) -> str:

@@ -21,9 +21,9 @@ from strawberry.schema.exceptions import InvalidOperationTypeError
 from strawberry.types import ExecutionResult
 
 from src.api.answers import JsonAnswer
-from src.api.errors import describe_error
+from src.api.errors import describe_error, extensions_of, request_error
 from src.api.graphql.context import GraphQLContext
-from src.api.graphql.errors import extensions_of, is_request_error, request_error
+from src.api.graphql.errors import is_request_error
 from src.api.graphql.limits import DocumentLimits
 from src.api.graphql.multipart import MultipartBody, place_files
 from src.api.graphql.schema import BacktestSchema, build_schema

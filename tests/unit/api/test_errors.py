@@ -4,10 +4,12 @@ import logging
 import re
 from collections.abc import Iterator
 
+import orjson
 import pytest
 from pydantic import BaseModel, ConfigDict, ValidationError
+from starlette.requests import Request
 
-from src.api.errors import ERROR_TABLE, describe_error, explain_validation
+from src.api.errors import ERROR_TABLE, describe_error, explain_validation, problem_response
 from src.domain import errors
 
 
@@ -116,3 +118,35 @@ def test_a_clients_own_mistake_is_not_logged(caplog: pytest.LogCaptureFixture) -
     except errors.InvalidInput as error:
         describe_error(error)
     assert caplog.records == []
+
+
+@pytest.mark.parametrize(
+    ("message", "field", "says", "named"),
+    [
+        ("fixedSize and percentSize are both given", "fixedSize", "fixed_size and percent_size are both given",
+         "fixed_size"),
+        ("startDate is 'endDate'; allowed: YYYY-MM-DD", "startDate", "start_date is 'endDate'; allowed: YYYY-MM-DD",
+         "start_date"),
+        ("modelName has 300 characters", "modelName", "model_name has 300 characters", "model_name"),
+        ("the file is no model", "mlModelFile", "the file is no model", "file"),
+        ("parameter startTimeIsOdd of the exchange", None, "parameter startTimeIsOdd of the exchange", None),
+    ],
+)  # fmt: skip
+def test_rest_names_fields_as_it_takes_them(message: str, field: str | None, says: str, named: str | None) -> None:
+    answer = describe_error(errors.InvalidInput(message, field=field))
+    problem = orjson.loads(problem_response(request_to("/api/models/upload"), answer).body)
+    assert (problem["message"], problem["detail"], problem.get("field")) == (says, says, named)
+    assert "errors" not in problem
+
+
+def test_at_graphqls_path_a_problem_is_an_error_of_graphql_too() -> None:
+    answer = describe_error(errors.ExchangeUnavailable("initCash \ud800", retry_after_s=7))
+    problem = orjson.loads(problem_response(request_to("/graphql"), answer).body)
+    assert problem["errors"] == [
+        {"message": "initCash ?", "extensions": {"code": "EXCHANGE_UNAVAILABLE", "retryAfterS": 7}}
+    ]
+    assert (problem["status"], problem["message"]) == (503, "initCash ?")
+
+
+def request_to(path: str) -> Request:
+    return Request({"type": "http", "method": "POST", "path": path, "headers": [], "query_string": b""})

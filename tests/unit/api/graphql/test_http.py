@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
+from collections.abc import AsyncIterator
 from typing import Any
 
+import httpx
 import pytest
 
+from src.api.body_limit import BodyLimit, BodyLimits
 from src.domain import errors
-from tests.graphql_app import GraphQLClient, MemoryMarket
+from tests.graphql_app import GraphQLClient, MemoryMarket, make_graphql_app
 from tests.rest_app import MemoryServices
 
 GRAPHQL_JSON = "application/graphql-response+json"
@@ -226,3 +230,26 @@ async def test_only_the_chosen_operations_variables_are_respelled() -> None:
         document, {"input": {"symbol": "BTCUSDT", "limit": 1, "start_date": "2024-01-01"}}, operationName="one"
     )
     assert len(data["fetch_ohlcv"]) == 1
+
+
+@pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE"])
+async def test_a_method_that_is_none_is_an_error_of_graphql_too(method: str) -> None:
+    response = await GraphQLClient().http.request(method, "/graphql")
+    assert (response.status_code, response.headers["content-type"]) == (405, "application/problem+json")
+    assert response.json()["errors"][0]["extensions"] == {"code": "METHOD_NOT_ALLOWED"}
+
+
+async def test_a_body_too_large_or_too_slow_is_an_error_of_graphql_too() -> None:
+    async def silence() -> AsyncIterator[bytes]:
+        yield b"{"
+        await asyncio.sleep(1)
+
+    limits = BodyLimits(max_upload_bytes=1_000, max_plain_bytes=1_000, idle_s=0.05, linger_s=0.05)
+    transport = httpx.ASGITransport(app=BodyLimit(make_graphql_app(MemoryServices()), limits))
+    async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
+        large = await client.post("/graphql", content=b"x" * 1_001)
+        slow = await client.post("/graphql", content=silence(), headers={"content-type": "application/json"})
+    assert (large.status_code, slow.status_code) == (413, 408)
+    assert large.json()["errors"][0]["extensions"] == {"code": "TOO_LARGE"}
+    assert slow.json()["errors"][0]["extensions"] == {"code": "REQUEST_TIMEOUT"}
+    assert slow.json()["errors"][0]["message"] == slow.json()["message"]

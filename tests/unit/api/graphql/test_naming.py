@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from graphql import GraphQLSchema, OperationDefinitionNode, build_schema, parse, print_ast, validate
 
-from src.api.graphql.naming import SpellingRewriter, camel_case
+from src.api.graphql.naming import SpellingRewriter
+from src.api.spelling import camel_case
 
 SCHEMA = build_schema("""
     directive @onlyFor(userId: String) on FIELD

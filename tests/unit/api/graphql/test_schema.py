@@ -9,9 +9,9 @@ import pytest
 from graphql import GraphQLInputObjectType, GraphQLObjectType, GraphQLSchema, Undefined, get_named_type
 
 from src.api.graphql.limits import DocumentLimits
-from src.api.graphql.naming import camel_case
 from src.api.graphql.schema import build_schema
 from src.api.requests import BacktestFields, FetchFields
+from src.api.spelling import camel_case
 from src.domain.market import DataQuality, Gap, RejectedRow
 from src.domain.performance import METRIC_DEFINITIONS
 from src.domain.runs import CrossCheck, FillDifference, Fingerprints, ModelChoice

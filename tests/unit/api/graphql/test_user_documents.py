@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from src.api.graphql.naming import camel_case
+from src.api.spelling import camel_case
 from src.domain.runs import CrossoverChoice, ModelChoice
 from src.domain.trading import EngineName, FillTiming
 from tests.graphql_app import GraphQLClient

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import re
 from typing import Any
 
 import httpx
@@ -69,6 +70,15 @@ async def test_upload_answers_as_documented(client: httpx.AsyncClient) -> None:
     }
 
 
+async def test_the_form_of_an_upload_is_read_in_either_spelling(client: httpx.AsyncClient) -> None:
+    fields = {"userId": "user123", "modelName": "MyModel"}
+    answer = await client.post("/api/models/upload", files={"file": PICKLE}, data=fields)
+    assert answer.status_code == 200, answer.text
+    assert (answer.json()["data"]["user_id"], answer.json()["data"]["model_name"]) == ("user123", "MyModel")
+    both = await client.post("/api/models/upload", files={"file": PICKLE}, data=fields | {"user_id": "user123"})
+    assert (both.status_code, both.json()["field"]) == (422, "user_id")
+
+
 async def test_upload_tells_what_the_file_holds(client: httpx.AsyncClient, services: MemoryServices) -> None:
     services.runner = Inspector(DESCRIPTION)
     model = (await upload(client)).json()["data"]["model"]
@@ -76,9 +86,9 @@ async def test_upload_tells_what_the_file_holds(client: httpx.AsyncClient, servi
 
 
 async def test_a_rejected_file_is_not_kept(client: httpx.AsyncClient, services: MemoryServices) -> None:
-    services.runner = Inspector(ModelRejected("it is a list, not a model", field="file"))
+    services.runner = Inspector(ModelRejected("it is a list, not a model", field="mlModelFile"))
     answer = await upload(client)
-    assert (answer.status_code, answer.json()["code"]) == (422, "MODEL_REJECTED")
+    assert (answer.status_code, answer.json()["code"], answer.json()["field"]) == (422, "MODEL_REJECTED", "file")
     assert kept(services) == {}
 
 
@@ -228,24 +238,24 @@ async def test_empty_fields_count_as_not_sent(client: httpx.AsyncClient, service
     [
         ({"init_cashh": "5"}, "init_cashh", "known: file, "),
         ({"init_cash": "lots"}, "init_cash", "'lots'"),
-        ({"init_cash": "nan"}, "initCash", "nan"),
-        ({"init_cash": "-1"}, "initCash", "-1"),
+        ({"init_cash": "nan"}, "init_cash", "nan"),
+        ({"init_cash": "-1"}, "init_cash", "-1"),
         ({"fees": "2"}, "fees", "2"),
         ({"limit": "0"}, "limit", "0"),
         ({"limit": "-5"}, "limit", "-5"),
         ({"limit": "1000000000"}, "limit", "1000000000"),
         ({"interval": "7m"}, "interval", "7m"),
-        ({"start_date": "2024-02-01", "end_date": "2024-01-01"}, "startDate", "after"),
-        ({"start_date": "yesterday"}, "startDate", "yesterday"),
-        ({"fixed_size": "1", "percent_size": "0.5"}, "fixedSize", "one of them"),
+        ({"start_date": "2024-02-01", "end_date": "2024-01-01"}, "start_date", "after"),
+        ({"start_date": "yesterday"}, "start_date", "yesterday"),
+        ({"fixed_size": "1", "percent_size": "0.5"}, "fixed_size", "one of them"),
         ({"init_cash": "1", "initCash": "2"}, "init_cash", "both given"),
         ({"threshold": ["0.1", "0.2"]}, "threshold", "2 times"),
         ({"feature_columns": "[1]"}, "feature_columns", "list of column names"),
         ({"feature_columns": "[broken"}, "feature_columns", "JSON list"),
-        ({"output_kind": "guess"}, "outputKind", "probability"),
-        ({"stop_loss": "0.1"}, "stopLoss", "event-driven"),
+        ({"output_kind": "guess"}, "output_kind", "probability"),
+        ({"stop_loss": "0.1"}, "stop_loss", "event-driven"),
         ({"engine": "quantum"}, "engine", "VECTORIZED"),
-        ({"user_id": "../../etc"}, "userId", "../../etc"),
+        ({"user_id": "../../etc"}, "user_id", "../../etc"),
         ({"symbol": ""}, "symbol", "''"),
     ],
 )
@@ -256,6 +266,8 @@ async def test_wrong_settings_are_named_before_anything_is_kept(
     problem = answer.json()
     assert (answer.status_code, problem["code"], problem["field"]) == (422, "INVALID_INPUT", field)
     assert says in problem["message"]
+    assert not re.search(r"\b(initCash|startDate|endDate|fixedSize|percentSize|outputKind|stopLoss|userId)\b",
+                         problem["message"])  # fmt: skip
     assert services.backtests.asked == []
     assert kept(services) == {}
 

@@ -1,0 +1,31 @@
+"""The names of fields in errors: the service speaks of them in camelCase, REST takes and names them in snake_case."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields
+from typing import Final
+
+from src.api.requests import BacktestFields, FetchFields
+from src.api.spelling import camel_case, snake_case
+
+_OTHER_NAMES: Final = {"mlModelFile": "file"}
+"""Fields that REST's forms give another name than GraphQL's arguments."""
+
+_SNAKE_CASE_NAMES: Final = (
+    *(field.name for kind in (BacktestFields, FetchFields) for field in fields(kind)),
+    "model_name", "fetch_input", "ma_crossover_params",
+)  # fmt: skip
+_REST_NAMES: Final = {camel_case(name): name for name in _SNAKE_CASE_NAMES if "_" in name} | _OTHER_NAMES
+# Not in quotes: there stands what the client sent.
+_MENTIONED: Final = re.compile(rf"(?<![\w'\"])({'|'.join(sorted(_REST_NAMES, key=len, reverse=True))})(?![\w'\"])")
+
+
+def rest_name(field: str) -> str:
+    """Return the name that REST has for a field."""
+    return _REST_NAMES.get(field) or snake_case(field)
+
+
+def in_rest_words(message: str) -> str:
+    """Return a message with every field that it mentions under REST's name."""
+    return _MENTIONED.sub(lambda found: _REST_NAMES[found[1]], message)
