@@ -8,7 +8,7 @@ import re
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from http import HTTPStatus
+from http import HTTPMethod, HTTPStatus
 from typing import Any, Final, NamedTuple
 
 import orjson
@@ -17,6 +17,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
+from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from src.api.field_names import in_rest_words, rest_name
@@ -166,6 +167,9 @@ def install_error_handlers(app: FastAPI) -> None:
             return problem_response(request, describe_error(error))
         response = problem_response(request, _answer_http(error))
         response.headers.update(error.headers or {})
+        if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+            # A router tells the methods of the first route of that path; there may be one for each method.
+            response.headers["Allow"] = ", ".join(_methods_at(request))
         return response
 
     app.add_exception_handler(errors.ServiceError, on_service_error)
@@ -252,6 +256,14 @@ def _answer_http(error: HTTPException) -> ErrorAnswer:
     else:
         code, title = status.name, status.phrase
     return ErrorAnswer(status=status.value, code=code, title=title, message=str(error.detail))
+
+
+def _methods_at(request: Request) -> list[HTTPMethod]:
+    return [
+        method
+        for method in HTTPMethod
+        if any(route.matches({**request.scope, "method": method})[0] is Match.FULL for route in request.app.routes)
+    ]
 
 
 def _encodable(text: str) -> str:

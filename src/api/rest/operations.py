@@ -19,7 +19,9 @@ def operations_router(registry: CollectorRegistry) -> APIRouter:
     """Return /health, /ready and /metrics; the last shows what `registry` holds."""
     router = APIRouter(tags=["operations"])
     router.get("/health")(health)
+    router.head("/health", include_in_schema=False)(health)
     router.get("/ready", responses={503: {"description": "A part is not ready; the answer says which."}})(ready)
+    router.head("/ready", include_in_schema=False)(ready)
 
     @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
     def metrics() -> Response:

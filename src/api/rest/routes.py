@@ -24,6 +24,8 @@ def install_rest(app: FastAPI, *, registry: CollectorRegistry) -> None:
     app.include_router(backtests.router)
     app.include_router(data.router)
     app.include_router(operations_router(registry))
+    # The redirection to a path without its slash would go to whatever host the request names.
+    app.router.redirect_slashes = False
     generate = app.openapi
 
     def openapi() -> dict[str, Any]:

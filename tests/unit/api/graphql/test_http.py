@@ -236,6 +236,7 @@ async def test_only_the_chosen_operations_variables_are_respelled() -> None:
 async def test_a_method_that_is_none_is_an_error_of_graphql_too(method: str) -> None:
     response = await GraphQLClient().http.request(method, "/graphql")
     assert (response.status_code, response.headers["content-type"]) == (405, "application/problem+json")
+    assert response.headers["allow"] == "GET, POST"
     assert response.json()["errors"][0]["extensions"] == {"code": "METHOD_NOT_ALLOWED"}
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import httpx
+import pytest
 
 from tests.rest_app import MemoryServices
 
@@ -40,7 +41,7 @@ async def test_unknown_paths_and_methods_are_problems(client: httpx.AsyncClient)
     assert (missing.status_code, missing.json()["code"]) == (404, "NOT_FOUND")
     wrong = await client.put("/health")
     assert (wrong.status_code, wrong.json()["code"]) == (405, "METHOD_NOT_ALLOWED")
-    assert wrong.headers["allow"] == "GET"
+    assert wrong.headers["allow"] == "GET, HEAD"
     assert wrong.headers["content-type"] == "application/problem+json"
 
 
@@ -51,3 +52,34 @@ async def test_headers_of_every_answer(client: httpx.AsyncClient) -> None:
         assert headers["access-control-allow-origin"] == "https://pages.example"
     stranger = await client.get("/health", headers={"Origin": "https://evil.example"})
     assert "access-control-allow-origin" not in stranger.headers
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("PUT", "/api/backtests", "GET, POST"),
+        ("OPTIONS", "/api/backtests", "GET, POST"),
+        ("GET", "/api/models/upload", "POST"),
+        ("GET", "/api/models/user/me/model/m.pkl", "DELETE"),
+        ("BREW", "/metrics", "GET"),
+    ],
+)
+async def test_allow_names_the_methods_of_all_routes_of_a_path(
+    client: httpx.AsyncClient, method: str, path: str, allowed: str
+) -> None:
+    answer = await client.request(method, path)
+    assert (answer.status_code, answer.headers["allow"]) == (405, allowed)
+
+
+@pytest.mark.parametrize("path", ["/health", "/ready"])
+async def test_probes_may_ask_for_the_head_only(client: httpx.AsyncClient, services: MemoryServices, path: str) -> None:
+    assert (await client.head(path)).status_code == 200
+    services.parts["store"] = "not reachable"
+    assert (await client.head(path)).status_code == (503 if path == "/ready" else 200)
+
+
+@pytest.mark.parametrize("path", ["/api/backtests/", "/health/", "/api/models/upload/"])
+async def test_a_slash_too_many_leads_to_no_other_host(client: httpx.AsyncClient, path: str) -> None:
+    answer = await client.get(path, headers={"Host": "evil.example"})
+    assert answer.status_code in {404, 405}
+    assert "location" not in answer.headers
