@@ -9,6 +9,8 @@ from typing import Final, Protocol
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from src.api.accept import weights_in
+
 SMALLEST_BYTES: Final = 2_048
 """Answers below this fit a packet or two: compressing them saves nobody any time."""
 
@@ -47,14 +49,7 @@ class Compression:
 
 def accepts_gzip(accepted: str) -> bool:
     """Say whether an Accept-Encoding header allows gzip (RFC 9110, 12.5.3); by name or as `*`, unless its q is 0."""
-    weights: dict[str, float] = {}
-    for item in accepted.lower().split(","):
-        coding, *parameters = (part.strip() for part in item.split(";"))
-        weight = next((part.removeprefix("q=") for part in parameters if part.startswith("q=")), "1")
-        try:
-            weights[coding] = float(weight)
-        except ValueError:
-            weights[coding] = 0.0
+    weights = weights_in(accepted)
     return weights.get("gzip", weights.get("x-gzip", weights.get("*", 0.0))) > 0
 
 

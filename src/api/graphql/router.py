@@ -20,6 +20,7 @@ from strawberry.http.base import BaseRequestProtocol
 from strawberry.schema.exceptions import InvalidOperationTypeError
 from strawberry.types import ExecutionResult
 
+from src.api.accept import weights_in
 from src.api.answers import JsonAnswer
 from src.api.errors import describe_error, extensions_of, request_error
 from src.api.graphql.context import GraphQLContext
@@ -88,7 +89,7 @@ class BacktestRouter(GraphQLRouter[GraphQLContext, None]):
             response = _write(request_error(answer.message, extensions_of(answer)), answer.status)
         finally:
             await body.close()
-        if GRAPHQL_JSON in request.headers.get("accept", "") and response.media_type == PLAIN_JSON:
+        if response.media_type == PLAIN_JSON and prefers_graphql_json(request.headers.get("accept", "")):
             response.headers["content-type"] = f"{GRAPHQL_JSON}; charset=utf-8"
             if isinstance(response, _UnexecutedResponse):
                 response.status_code = 400
@@ -96,7 +97,8 @@ class BacktestRouter(GraphQLRouter[GraphQLContext, None]):
 
     def should_render_graphql_ide(self, request: BaseRequestProtocol) -> bool:
         """Show the page to browsers only: a client that accepts anything wants an answer."""
-        return super().should_render_graphql_ide(request) and "text/html" in request.headers.get("accept", "")
+        accepted = weights_in(request.headers.get("accept", ""))
+        return super().should_render_graphql_ide(request) and accepted.get("text/html", 0.0) > 0
 
     def decode_json(self, data: str | bytes) -> object:
         value = orjson.loads(data)
@@ -126,6 +128,13 @@ class BacktestRouter(GraphQLRouter[GraphQLContext, None]):
         if "data" in response_data:
             return JsonAnswer(response_data)
         return _UnexecutedResponse(self.encode_json(response_data), media_type=PLAIN_JSON)
+
+
+def prefers_graphql_json(accepted: str) -> bool:
+    """Say whether an Accept header names GraphQL's media type, and plain JSON not more."""
+    weights = weights_in(accepted)
+    weight = weights.get(GRAPHQL_JSON, 0.0)
+    return weight > 0 and weight >= weights.get(PLAIN_JSON, 0.0)
 
 
 async def _new_context() -> GraphQLContext:

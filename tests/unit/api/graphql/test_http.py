@@ -111,6 +111,32 @@ async def test_errors_of_the_request(document: str, variables: Any, code: str) -
         assert answer["errors"][0]["extensions"]["code"] == code
 
 
+@pytest.mark.parametrize(
+    ("accepted", "answered"),
+    [
+        (GRAPHQL_JSON, GRAPHQL_JSON),
+        (f"{GRAPHQL_JSON}, application/json;q=0.9", GRAPHQL_JSON),
+        (f"application/json, {GRAPHQL_JSON}", GRAPHQL_JSON),
+        (f"{GRAPHQL_JSON};charset=utf-8;q=0.5, */*;q=0.1", GRAPHQL_JSON),
+        (f"{GRAPHQL_JSON};q=0.5, application/json", "application/json"),
+        (f"{GRAPHQL_JSON};q=0", "application/json"),
+        (f"{GRAPHQL_JSON}; Q=0.0, */*", "application/json"),
+        (f"{GRAPHQL_JSON}-seq", "application/json"),
+        ("*/*", "application/json"),
+        ("", "application/json"),
+    ],
+)
+async def test_the_media_type_is_the_one_preferred(accepted: str, answered: str) -> None:
+    response = await GraphQLClient().http.post("/graphql", json={"query": "{"}, headers={"accept": accepted})
+    assert response.headers["content-type"].partition(";")[0] == answered
+    assert response.status_code == (400 if answered == GRAPHQL_JSON else 200)
+
+
+async def test_who_refuses_the_page_gets_no_page() -> None:
+    response = await GraphQLClient().http.get("/graphql", headers={"accept": "text/html;q=0, */*"})
+    assert response.status_code == 400
+
+
 async def test_an_error_in_execution_keeps_status_200_in_both_media_types() -> None:
     body = {"query": '{ health backtest(id: "none") { id } }'}
     response = await GraphQLClient().http.post("/graphql", json=body, headers={"accept": GRAPHQL_JSON})
