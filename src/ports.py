@@ -152,6 +152,8 @@ class ModelFileStore(Protocol):
     ) -> ModelFile:
         """Stream an upload to disk and return it; nothing stays behind where this raises, or is cancelled.
 
+        `original_filename` is empty where the client sent none: the content then tells the format.
+
         Raises
         ------
         InvalidInput, UnsupportedFormat, TooLarge, Conflict (too many files), StoreUnavailable

@@ -7,18 +7,21 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
+from python_multipart.multipart import parse_options_header
 from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
 from src.api.spelling import in_one_spelling
 from src.api.spooling import spooling
-from src.domain.errors import InvalidInput, MalformedRequest, UnsupportedFormat
+from src.domain.errors import InvalidInput, MalformedRequest, TooLarge, UnsupportedFormat
 from src.domain.model_files import ModelFile
 from src.service.models import ModelService
 
 CHUNK_BYTES: Final = 256 * 1024
 MAX_FORM_FIELDS: Final = 200
+FILE_FIELD: Final = "file"
+"""The field of every form that is a file, also where it comes without a file name, as some clients send it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,18 +55,19 @@ class ReceivedForm:
         return value
 
     def required_file(self, name: str) -> UploadFile:
-        """Return the file of a field; InvalidInput where there is none or it has no file name."""
-        if name in self.files:
-            return self.files[name]
-        if name in self.texts:
-            raise InvalidInput(f"{name} came without a file name; send it as a file part with one", field=name)
-        raise InvalidInput(f"{name} is missing; send it as a file part with a file name", field=name)
+        """Return the file of a field; InvalidInput where there is none."""
+        if name not in self.files:
+            raise InvalidInput(f"{name} is missing; send it as a file part with a file name", field=name)
+        return self.files[name]
 
     def refuse_unknown(self, known: Sequence[str]) -> None:
         """Raise InvalidInput for the first field that is not among the known ones."""
         for name in (*self.texts, *self.files):
             if name not in known:
                 raise InvalidInput(f"{name!r} is not a known field; known: {', '.join(known)}", field=name)
+
+
+_NAMELESS_FILE: Final = f'form-data; name="{FILE_FIELD}"; filename=""'.encode()
 
 
 @asynccontextmanager
@@ -81,7 +85,9 @@ async def received_form(request: Request) -> AsyncIterator[ReceivedForm]:
     InvalidInput
         Where a field came in both spellings.
     MalformedRequest
-        For one that cannot be read as such, or breaks off.
+        For one that cannot be read as such, breaks off, or has a second file.
+    TooLarge
+        Where a text is.
     StoreUnavailable
         Where there is no room for the file.
     """
@@ -103,11 +109,35 @@ async def received_form(request: Request) -> AsyncIterator[ReceivedForm]:
 
 
 class _WholeFormParser(MultiPartParser):
-    """Starlette's parser, which does not ask for the last boundary: a form that breaks off would count as whole."""
+    """Starlette's parser, with two more demands and better words.
+
+    Starlette does not ask for the last boundary: a form that breaks off would count as whole. And it takes every part
+    without a file name for text.
+    """
 
     def __init__(self, request: Request) -> None:
         super().__init__(request.headers, self._stream(request), max_files=1, max_fields=MAX_FORM_FIELDS)
         self._is_whole = False
+
+    def on_headers_finished(self) -> None:
+        _, options = parse_options_header(self._current_part.content_disposition)
+        name = options.get(b"name", b"").decode("utf-8", "replace")
+        if name == FILE_FIELD and b"filename" not in options:
+            self._current_part.content_disposition = _NAMELESS_FILE
+        others = [field for field, value in self.items if isinstance(value, UploadFile)]
+        if others and (name == FILE_FIELD or b"filename" in options):
+            where = name if name == others[0] else f"{others[0]} and {name}"
+            raise MalformedRequest(f"there are two files, in {where[:100]}; allowed: one, in {FILE_FIELD}", field=name)
+        super().on_headers_finished()
+
+    def on_part_data(self, data: bytes, start: int, end: int) -> None:
+        part = self._current_part
+        if part.file is None and len(part.data) + end - start > self.max_part_size:
+            raise TooLarge(
+                f"the field {part.field_name[:100]!r} is larger than the {self.max_part_size} bytes that are allowed "
+                f"for a text; a file is sent in {FILE_FIELD}"
+            )
+        super().on_part_data(data, start, end)
 
     def on_end(self) -> None:
         self._is_whole = True

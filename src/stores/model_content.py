@@ -61,12 +61,18 @@ def check_content(extension: str, head: bytes) -> None:
     UnsupportedFormat
         Where they cannot belong to a file of that format; says what they look like.
     """
-    expected, is_plausible = _FORMATS[extension]
-    if is_plausible(head):
+    if is_plausible(extension, head):
         return
+    expected, _ = _FORMATS[extension]
     seen = next((name for name, signature in _KNOWN if signature.match(head)), None)
     looks = f"looks like {seen}" if seen else "is something else"
     raise UnsupportedFormat(f"the file is named {extension}, so it should hold {expected}; its content {looks}")
+
+
+def is_plausible(extension: str, head: bytes) -> bool:
+    """Whether a file of that format may begin with these bytes (`HEAD_BYTES` of them, or all it has)."""
+    _, may_begin = _FORMATS[extension]
+    return may_begin(head)
 
 
 def _is_zip(head: bytes) -> bool:

@@ -20,6 +20,7 @@ from src.domain.model_files import ModelDescription, ModelFile, check_user_id
 from src.stores.incoming_file import IncomingFile, write_whole
 from src.stores.model_content import HEAD_BYTES, check_content
 from src.stores.model_names import UploadName, is_owner_alive, is_stored_name, owner_mark, read_upload_name, shown
+from src.stores.model_recognition import TAIL_BYTES, extension_of
 from src.stores.model_sidecars import read_model_file, sidecar_content, sidecar_path
 
 TEMPORARY_FOLDER: Final = ".tmp"
@@ -80,7 +81,7 @@ class DiskModelFiles:
         try:
             await _on_disk(self._check_room, user_id, 0 if is_temporary else 1)
             await _on_disk(incoming.open)
-            await self._stream(incoming, name, chunks)
+            name = await self._stream(incoming, name, chunks)
             return await _on_disk(self._keep, incoming, user_id, name, folder, is_temporary)
         except BaseException:
             # Shielded, because a second cancellation must not leave the file behind either.
@@ -122,27 +123,35 @@ class DiskModelFiles:
     def _folder(self, user_id: str) -> Path:
         return self._root / check_user_id(user_id)
 
-    async def _stream(self, incoming: IncomingFile, name: UploadName, chunks: AsyncIterator[bytes]) -> None:
-        """Write the chunks as they come, in larger pieces, and check size and content on the way."""
+    async def _stream(self, incoming: IncomingFile, name: UploadName, chunks: AsyncIterator[bytes]) -> UploadName:
+        """Write the chunks as they come, in larger pieces, and check size and content on the way.
+
+        Returns the name, with the extension that the content tells where it came without one.
+        """
         received = 0
         pending = bytearray()
-        is_checked = False
+        head, tail = b"", b""
         async for chunk in chunks:
             received += len(chunk)
             if received > self._max_bytes:
                 raise TooLarge(f"the file is larger than the {self._max_bytes / _MEBIBYTE:g} MiB that are allowed")
             pending += chunk
-            if not is_checked and len(pending) >= HEAD_BYTES:
-                check_content(name.extension, bytes(pending[:HEAD_BYTES]))
-                is_checked = True
+            if not head and len(pending) >= HEAD_BYTES:
+                head = bytes(pending[:HEAD_BYTES])
+                if name.extension:
+                    check_content(name.extension, head)
             if len(pending) >= _WRITE_BYTES:
+                tail = bytes(pending[-TAIL_BYTES:])
                 await _on_disk(incoming.write, bytes(pending))
                 pending.clear()
         if not received:
             raise InvalidInput("the file is empty; a model file has at least one byte", field="file")
-        if not is_checked:
-            check_content(name.extension, bytes(pending))
+        head = head or bytes(pending[:HEAD_BYTES])
+        if not name.extension:
+            name = name._replace(extension=extension_of(head, (tail + pending)[-TAIL_BYTES:]))
+        check_content(name.extension, head)
         await _on_disk(incoming.write, bytes(pending))
+        return name
 
     def _keep(
         self, incoming: IncomingFile, user_id: str, name: UploadName, folder: Path, is_temporary: bool

@@ -17,6 +17,7 @@ MAX_FILENAME_LENGTH: Final = 255
 
 _MAX_SLUG_LENGTH: Final = 64
 _MAX_SHOWN: Final = 80
+_NAMELESS: Final = "model"
 _STORED_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,254}")
 _OWNER: Final = re.compile(r"\.?(?P<pid>[0-9]{1,10})-(?P<started>[0-9]{1,20})\.")
 _UUID: Final = re.compile(r"_[0-9a-f]{32}$")
@@ -24,7 +25,10 @@ _START_FIELD: Final = 19  # `starttime` is the 22nd field of /proc/PID/stat; the
 
 
 class UploadName(NamedTuple):
-    """A client's names, made harmless: `filename` and `model_name` for people, `slug` and `extension` for the disk."""
+    """A client's names, made harmless: `filename` and `model_name` for people, `slug` and `extension` for the disk.
+
+    `extension` is empty where the file came without a name, until its content has told it.
+    """
 
     filename: str
     model_name: str
@@ -42,14 +46,14 @@ def read_upload_name(original_filename: str, model_name: str | None) -> UploadNa
     Raises
     ------
     UnsupportedFormat
-        Where the file name has no extension, or one that no format has.
+        Where there is a file name with no extension, or with one that no format has.
     InvalidInput
         On field `modelName`, where it is too long.
     """
     filename = _printable(original_filename.replace("\\", "/").rsplit("/", 1)[-1])
     suffix = PurePosixPath(filename).suffix
     stem, extension = filename.removesuffix(suffix), suffix.lower()
-    if extension not in MODEL_EXTENSIONS:
+    if original_filename and extension not in MODEL_EXTENSIONS:
         what = f"the extension {shown(extension)}" if extension else "no extension"
         raise UnsupportedFormat(
             f"the file {shown(filename)} has {what}; a model file has one of {' '.join(MODEL_EXTENSIONS)}"
@@ -59,7 +63,7 @@ def read_upload_name(original_filename: str, model_name: str | None) -> UploadNa
         raise InvalidInput(
             f"modelName has {len(given)} characters; allowed: up to {MAX_MODEL_NAME_LENGTH}", field="modelName"
         )
-    name = given or stem
+    name = given or stem or _NAMELESS
     return UploadName(
         filename=stem[: MAX_FILENAME_LENGTH - len(extension)] + filename[len(stem) :],
         model_name=name[:MAX_MODEL_NAME_LENGTH],
@@ -122,4 +126,4 @@ def _printable(name: str) -> str:
 
 def _slug(name: str) -> str:
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
-    return re.sub(r"[^A-Za-z0-9_.-]+", "_", plain)[:_MAX_SLUG_LENGTH].strip("_") or "model"
+    return re.sub(r"[^A-Za-z0-9_.-]+", "_", plain)[:_MAX_SLUG_LENGTH].strip("_") or _NAMELESS

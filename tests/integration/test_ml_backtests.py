@@ -28,6 +28,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
 from src.domain.market import INTERVALS, Bars
+from src.stores.model_content import HEAD_BYTES
+from src.stores.model_recognition import TAIL_BYTES, extension_of
 from tests.conftest import SHARED_DATA
 from tests.exchange import LoopbackExchange
 from tests.integration.conftest import REAL_FILE, service_settings
@@ -54,6 +56,13 @@ def bars() -> Bars:
 def files(bars: Bars, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
     require_libraries()
     return make_model_files(tmp_path_factory.mktemp("models"), bars)
+
+
+def test_a_file_that_lost_its_name_is_known_again(files: Mapping[str, Path]) -> None:
+    for name in FORMATS:
+        content = files[name].read_bytes()
+        expected = {"joblib": ".pkl", "pth": ".pt"}.get(name, f".{name}")
+        assert extension_of(content[:HEAD_BYTES], content[-TAIL_BYTES:]) == expected, name
 
 
 FIVE = ["Open", "High", "Low", "Close", "Volume"]

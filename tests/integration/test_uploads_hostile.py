@@ -167,8 +167,9 @@ def test_odd_file_names_stay_in_the_users_folder(server: Server, filename: bytes
 @pytest.mark.parametrize(
     ("filename", "content", "status"),
     [
-        (None, PICKLE, 422),  # a part without a file name is a text field
-        (b"", PICKLE, 415),
+        (None, b"MZ program", 415),  # a file without a name is told by its content
+        (b"", b"MZ program", 415),
+        (None, b"", 422),
         (b"model", PICKLE, 415),
         (b".pkl", PICKLE, 415),
         (b"model.exe", PICKLE, 415),
@@ -184,6 +185,15 @@ def test_files_that_are_no_models(server: Server, filename: bytes | None, conten
     assert answer.headers["content-type"] == "application/problem+json"
     assert str(server.storage) not in answer.text
     assert server.leftovers() == []
+
+
+@pytest.mark.parametrize("filename", [None, b""])
+def test_a_file_without_a_name_is_told_by_its_content(server: Server, filename: bytes | None) -> None:
+    answer = post(server, form(filename=filename, content=PICKLE + bytes(MAX_BYTES - len(PICKLE))))
+    assert answer.status_code == 200, answer.text
+    kept = answer.json()["data"]
+    assert (kept["file_extension"], kept["model_name"], kept["file_size"]) == (".pkl", "model", MAX_BYTES)
+    assert kept["filename"].startswith("alice_model_")
 
 
 @pytest.mark.parametrize("path", ["/api/models/upload", "/api/models/backtest/ml"])

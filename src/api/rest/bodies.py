@@ -11,10 +11,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from src.api.errors import explain_validation
 from src.api.requests import BacktestFields, FetchFields
 from src.api.spelling import in_one_spelling
-from src.api.uploads import ReceivedForm
+from src.api.uploads import FILE_FIELD, ReceivedForm
 from src.domain.errors import InvalidInput, MalformedRequest, UnsupportedFormat
 
-FILE_FIELD: Final = "file"
 JSON_MEDIA_TYPE: Final = "application/json"
 
 

@@ -11,12 +11,11 @@ from starlette.responses import Response
 from src.api.access import max_bars_of, services_of
 from src.api.data_requests import build_declaration
 from src.api.requests import DEFAULT_INTERVAL, DEFAULT_LIMIT, FetchFields, build_market
-from src.api.rest.bodies import FILE_FIELD
 from src.api.rest.data_schemas import DatasetAnswer, DownloadAnswer, MarketQualityAnswer, upload_bars_body
 from src.api.rest.presenting import answer, present_instant, present_quality
 from src.api.rest.queries import NamedQueryRoute
 from src.api.rest.schemas import FORM_ERRORS, Envelope, error_responses
-from src.api.uploads import chunks_of, received_form
+from src.api.uploads import FILE_FIELD, chunks_of, received_form
 from src.domain import errors
 from src.domain.datasets import Dataset
 from src.domain.model_files import check_user_id

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from src.api.rest.bodies import FILE_FIELD
+from src.api.uploads import FILE_FIELD
 from src.domain.datasets import DATASET_EXTENSIONS, TimeUnit
 
 

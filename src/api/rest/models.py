@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from src.api.access import max_bars_of, services_of
 from src.api.requests import build_model_request
-from src.api.rest.bodies import FILE_FIELD, read_ml_form
+from src.api.rest.bodies import read_ml_form
 from src.api.rest.presenting import answer, present_model_file, present_result
 from src.api.rest.schemas import (
     FORM_ERRORS,
@@ -19,7 +19,7 @@ from src.api.rest.schemas import (
     ml_backtest_body,
     upload_body,
 )
-from src.api.uploads import chunks_of, received_form, temporary_model
+from src.api.uploads import FILE_FIELD, chunks_of, received_form, temporary_model
 from src.domain import errors
 from src.domain.model_files import check_user_id
 

@@ -8,8 +8,9 @@ from typing import Any, Final, Generic, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from src.api.errors import ERROR_TABLE, PROBLEM_MEDIA_TYPE
-from src.api.rest.bodies import FILE_FIELD, CrossoverBody, MlBacktestForm
+from src.api.rest.bodies import CrossoverBody, MlBacktestForm
 from src.api.rest.presenting import HEAD_METRICS
+from src.api.uploads import FILE_FIELD
 from src.domain.errors import ServiceError
 from src.domain.model_files import MODEL_EXTENSIONS
 from src.domain.performance import METRIC_DEFINITIONS, Metrics
@@ -218,7 +219,7 @@ FORM_ERRORS: Final = {408: "The body came too slowly (REQUEST_TIMEOUT)."}
 _FILE_SCHEMA: Final = {
     "type": "string",
     "format": "binary",
-    "description": f"The model file; its name ends in one of {' '.join(MODEL_EXTENSIONS)}.",
+    "description": f"The model file; its name ends in one of {' '.join(MODEL_EXTENSIONS)}. Without one, its content tells.",
 }
 
 

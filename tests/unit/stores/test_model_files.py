@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import io
 import json
 import os
 import pickle
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -125,11 +127,32 @@ async def test_a_model_name_that_is_too_long_is_refused(files: DiskModelFiles, r
     assert left_in(root) == []
 
 
-@pytest.mark.parametrize("sent", ["model", "", ".pkl", "..", "model.exe", "model.pkl/", "model.pkl.", "m.pk\u0131"])
+@pytest.mark.parametrize("sent", ["model", ".pkl", "..", "model.exe", "model.pkl/", "model.pkl.", "m.pk\u0131"])
 async def test_names_without_a_known_extension_are_refused(files: DiskModelFiles, root: Path, sent: str) -> None:
     with pytest.raises(UnsupportedFormat, match=" ".join(MODEL_EXTENSIONS)):
         await receive(files, original_filename=sent)
     assert left_in(root) == []
+
+
+async def test_a_file_without_a_name_is_named_for_its_content(files: DiskModelFiles, root: Path) -> None:
+    file = await receive(files, original_filename="", model_name="My model")
+    assert (file.original_filename, file.model_name, file.extension) == ("", "My model", ".pkl")
+    assert file.path.name.startswith("alice_My_model_")
+    assert await files.list("alice") == [file]
+    with pytest.raises(UnsupportedFormat, match=r"came without a name.*send a file name that ends in"):
+        await receive(files, original_filename="", chunks=pieces(b"<html>" * 5000))
+    assert len(left_in(root)) == 2
+
+
+async def test_an_archive_without_a_name_is_told_by_its_end(root: Path) -> None:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("m/weights", os.urandom(2_500_000))
+        archive.writestr("m/saved_model.pb", b"graph")
+    files = DiskModelFiles(root, max_bytes=4_000_000, max_models_per_user=1)
+    file = await receive(files, original_filename="", chunks=pieces(buffer.getvalue(), 70_000))
+    assert file.extension == ".zip"
+    assert file.path.read_bytes() == buffer.getvalue()
 
 
 @pytest.mark.parametrize("user_id", ["../../etc", "", "x" * 300, "a/b", ".hidden", "..", "a\0", "ü", "a\n"])

@@ -9,12 +9,13 @@ from typing import Any
 import httpx
 import pytest
 
+from src.api.body_limit import BodyLimits
 from src.domain.errors import ExchangeUnavailable, ModelRejected, NotAvailable
 from src.domain.model_files import ModelDescription
 from src.domain.runs import ModelChoice
 from src.domain.signals import OutputKind
 from src.domain.trading import Direction, EngineName, EntryType, FillTiming
-from tests.rest_app import MemoryModelFiles, MemoryServices
+from tests.rest_app import MIB, MemoryModelFiles, MemoryServices, make_rest_app
 
 PICKLE = ("my_model.pkl", b"\x80\x04N.", "application/octet-stream")
 DESCRIPTION = ModelDescription(
@@ -121,7 +122,7 @@ async def test_one_user_cannot_reach_another_users_file(client: httpx.AsyncClien
         ({"file": PICKLE}, {"user_id": "u" * 300}, 422, "user_id"),
         ({"file": PICKLE}, {"user_id": ["a", "b"]}, 422, "user_id"),
         ({"file": PICKLE}, {"user_id": "u", "modelname": "x"}, 422, "modelname"),
-        ({"file": (None, b"no name")}, {"user_id": "u"}, 422, "file"),
+        ({"file": (None, b"no name")}, {"user_id": "u"}, 415, None),
         ({"file": ("tool.exe", b"MZ")}, {"user_id": "u"}, 415, None),
     ],
 )
@@ -151,10 +152,27 @@ async def test_a_broken_form_is_a_malformed_request(client: httpx.AsyncClient) -
     assert (answer.status_code, answer.json()["code"]) == (400, "MALFORMED_REQUEST")
 
 
-async def test_two_files_are_refused(client: httpx.AsyncClient) -> None:
-    parts = [("file", PICKLE), ("file", PICKLE)]
+@pytest.mark.parametrize(
+    ("parts", "where"),
+    [
+        ([("file", PICKLE), ("file", PICKLE)], "in file; allowed: one, in file"),
+        ([("file", PICKLE), ("second", PICKLE)], "in file and second; allowed: one, in file"),
+        ([("second", PICKLE), ("file", (None, b"x"))], "in second and file; allowed: one, in file"),
+    ],
+)
+async def test_two_files_are_refused(client: httpx.AsyncClient, parts: Any, where: str) -> None:
     answer = await client.post("/api/models/upload", files=parts, data={"user_id": "u"})
     assert (answer.status_code, answer.json()["code"]) == (400, "MALFORMED_REQUEST")
+    assert where in answer.json()["message"]
+
+
+@pytest.mark.parametrize("path", ["/api/models/upload", "/api/models/backtest/ml"])
+async def test_a_text_too_large_is_named(path: str) -> None:
+    app = make_rest_app(limits=BodyLimits(max_upload_bytes=4 * MIB))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://service") as client:
+        answer = await client.post(path, files={"file": PICKLE}, data={"user_id": "u", "model_name": "x" * (MIB + 1)})
+    assert (answer.status_code, answer.json()["code"]) == (413, "TOO_LARGE")
+    assert "the field 'model_name' is larger than the 1048576 bytes" in answer.json()["message"]
 
 
 async def test_ml_backtest_answers_the_whole_result_and_keeps_no_file(

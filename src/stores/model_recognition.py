@@ -1,0 +1,68 @@
+"""Which format a file without a name has, told from what it holds: some clients send files without their names."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from src.domain.errors import UnsupportedFormat
+from src.domain.model_files import MODEL_EXTENSIONS
+from src.stores.model_content import is_plausible
+
+TAIL_BYTES: Final = 256 * 1024
+"""How many of a file's last bytes are wanted: there a ZIP archive lists its members."""
+
+_MEMBER: Final = b"PK\x01\x02"  # an entry of a ZIP archive's central directory (APPNOTE.TXT, 4.3.12)
+_NAME_LENGTH_AT: Final = 28
+_NAME_AT: Final = 46
+
+_KERAS_MEMBERS: Final = frozenset({"config.json", "model.weights.h5"})
+_TORCH_MEMBERS: Final = frozenset({"constants.pkl", "data.pkl"})
+"""TorchScript has both; a pickled module the second only, and the sandbox's answer says how to export it."""
+
+
+def extension_of(head: bytes, tail: bytes) -> str:
+    """Return the extension that a file with these first and last bytes should have.
+
+    Pickles are `.pkl` whichever library wrote them, for all are opened alike.
+
+    Raises
+    ------
+    UnsupportedFormat
+        Where the bytes may belong to several formats, or to none.
+    """
+    if is_plausible(".zip", head):
+        return _archive_extension(tail)
+    found = [extension for extension in (".h5", ".pkl", ".onnx", ".pb") if is_plausible(extension, head)]
+    if len(found) != 1:
+        what = f"may be {' or '.join(found)}" if found else "is that of no model"
+        raise _unrecognised(f"its content {what}")
+    return found[0]
+
+
+def _archive_extension(tail: bytes) -> str:
+    names = _member_names(tail)
+    if "saved_model.pb" in names:
+        return ".zip"
+    if names >= _KERAS_MEMBERS:
+        return ".keras"
+    if names & _TORCH_MEMBERS:
+        return ".pt"
+    raise _unrecognised("its content is a ZIP archive of no known kind")
+
+
+def _member_names(tail: bytes) -> set[str]:
+    """Return the members that the bytes name, without their folders; bytes that only look so do no harm."""
+    names: set[str] = set()
+    at = tail.find(_MEMBER)
+    while at >= 0:
+        length = int.from_bytes(tail[at + _NAME_LENGTH_AT : at + _NAME_LENGTH_AT + 2], "little")
+        name = tail[at + _NAME_AT : at + _NAME_AT + length]
+        names.add(name.decode("utf-8", "replace").rsplit("/", 1)[-1])
+        at = tail.find(_MEMBER, at + len(_MEMBER))
+    return names
+
+
+def _unrecognised(why: str) -> UnsupportedFormat:
+    return UnsupportedFormat(
+        f"the file came without a name, and {why}; send a file name that ends in one of {' '.join(MODEL_EXTENSIONS)}"
+    )
