@@ -232,16 +232,40 @@ def explain_validation(found: Sequence[Any], *, allowed: Sequence[str] = ()) -> 
     if first["type"] == "extra_forbidden":
         known = f"; known: {', '.join(allowed)}" if allowed else ""
         return errors.InvalidInput(f"{field} is not a known field{known}", field=field)
-    rule = first["msg"].removeprefix("Value error, ")
-    return errors.InvalidInput(f"{field or 'the body'} is {_shown(first.get('input'))}; {_as_rule(rule)}", field=field)
+    return errors.InvalidInput(
+        f"{field or 'the body'} is {_shown(first.get('input'))}; {_allowed_by(first)}", field=field
+    )
 
 
 def _in_one_line(cause: BaseException) -> str:
     return f"{type(cause).__name__}: {ascii(str(cause))[1:-1]}"[:_SHOWN_CHARACTERS]
 
 
-def _as_rule(message: str) -> str:
-    return re.sub(r"^Input should be", "it should be", message)
+_ALLOWED: Final[Mapping[str, str]] = {
+    "int": "a whole number",
+    "int_parsing_size": "a whole number of far fewer digits",
+    "float": "a number",
+    "finite": "a finite number",
+    "bool": "true or false",
+    "string": "text",
+    "list": "a list",
+    "dict": "an object",
+    "model": "an object",
+    "greater_than_equal": "a number ≥ {ge}",
+    "greater_than": "a number > {gt}",
+    "less_than_equal": "a number ≤ {le}",
+    "less_than": "a number < {lt}",
+}
+"""What is allowed, by the first word of pydantic's type of finding (`int_parsing`, `int_from_float`) or all of it."""
+
+
+def _allowed_by(finding: Any) -> str:
+    """Say what would have been right, in words that do not depend on how it is checked."""
+    kind = finding["type"]
+    allowed = _ALLOWED.get(kind) or _ALLOWED.get(kind.partition("_")[0])
+    if allowed is not None:
+        return f"allowed: {allowed.format(**finding.get('ctx', {}))}"
+    return re.sub(r"^Input should be", "it should be", finding["msg"].removeprefix("Value error, "))
 
 
 def _shown(value: object) -> str:

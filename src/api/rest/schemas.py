@@ -219,7 +219,7 @@ FORM_ERRORS: Final = {408: "The body came too slowly (REQUEST_TIMEOUT)."}
 _FILE_SCHEMA: Final = {
     "type": "string",
     "format": "binary",
-    "description": f"The model file; its name ends in one of {' '.join(MODEL_EXTENSIONS)}. Without one, its content tells.",
+    "description": f"The model file; its name ends in one of {' '.join(MODEL_EXTENSIONS)}. Without, its content tells.",
 }
 
 

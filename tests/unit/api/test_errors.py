@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import orjson
 import pytest
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.requests import Request
 
 from src.api.errors import ERROR_TABLE, describe_error, explain_validation, problem_response
@@ -75,18 +75,34 @@ def test_the_unforeseen_is_logged_with_the_id_that_the_client_gets(caplog: pytes
     assert "ZeroDivisionError" in caplog.text
 
 
+class Below(BaseModel):
+    pass
+
+
 class Body(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    limit: int
+    limit: int = Field(ge=1)
+    share: float | None = Field(None, allow_inf_nan=False)
+    is_new: bool | None = None
+    name: str | None = None
+    below: Below | None = None
+    names: list[str] | None = None
 
 
 @pytest.mark.parametrize(
     ("raw", "message", "field"),
     [
         ({}, "limit is missing; it is required", "limit"),
-        ({"limit": "many"}, "limit is 'many'; it should be a valid integer, unable to parse string as an integer",
-         "limit"),
+        ({"limit": "many"}, "limit is 'many'; allowed: a whole number", "limit"),
+        ({"limit": 1.5}, "limit is 1.5; allowed: a whole number", "limit"),
+        ({"limit": 0}, "limit is 0; allowed: a number ≥ 1", "limit"),
+        ({"limit": 1, "share": "half"}, "share is 'half'; allowed: a number", "share"),
+        ({"limit": 1, "share": float("inf")}, "share is inf; allowed: a finite number", "share"),
+        ({"limit": 1, "is_new": "maybe"}, "is_new is 'maybe'; allowed: true or false", "is_new"),
+        ({"limit": 1, "name": 5}, "name is 5; allowed: text", "name"),
+        ({"limit": 1, "below": 7}, "below is 7; allowed: an object", "below"),
+        ({"limit": 1, "names": "a"}, "names is 'a'; allowed: a list", "names"),
         ({"limit": 1, "limitt": 2}, "limitt is not a known field; known: limit", "limitt"),
     ],
 )  # fmt: skip

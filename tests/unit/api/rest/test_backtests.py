@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import httpx
 import pytest
 
+from src.api.rest.bodies import CrossoverBody, FetchBody
 from src.domain.trading import EngineName
 from tests.rest_app import MemoryServices
 
@@ -58,6 +60,9 @@ async def test_engine_is_chosen_in_any_case(client: httpx.AsyncClient, services:
         ({"fast": True}, "fast"),
         ({"seed": 10**18 * 10**18}, "seed"),
         ({"seed": "9" * 40}, "seed"),
+        ({"seed": "9" * 5000}, "seed"),
+        ({"use_fallback": "perhaps"}, "use_fallback"),
+        ({"init_cash": []}, "init_cash"),
         ({"fast": 5, "ma_crossover_params": {"fast": 6}}, "fast"),
         ({"fetch_input": {"limitt": 5}}, "fetch_input.limitt"),
         ({"fetch_input": 7}, "fetch_input"),
@@ -70,6 +75,7 @@ async def test_engine_is_chosen_in_any_case(client: httpx.AsyncClient, services:
 async def test_wrong_fields_are_named(client: httpx.AsyncClient, fields: Any, field: str) -> None:
     answer = await run(client, **fields)
     assert (answer.status_code, answer.json()["code"], answer.json()["field"]) == (422, "INVALID_INPUT", field)
+    assert not re.search(r"valid|instance of|parse|maximum size|Body|'ctx'", answer.json()["message"])
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"1", b"\xff\xfe", b'{"user_id": NaN}'], ids=repr)
@@ -176,3 +182,13 @@ async def test_a_stored_result_is_run_again(client: httpx.AsyncClient) -> None:
     assert (data["original_id"], data["is_reproduced"], data["differences"]) == (first["id"], False, ["candles"])
     assert data["result"]["id"] != first["id"]
     assert (await client.post("/api/backtests/nowhere/rerun")).json()["code"] == "RESULT_NOT_FOUND"
+
+
+async def test_null_is_not_given(client: httpx.AsyncClient, services: MemoryServices) -> None:
+    optional = set(CrossoverBody.model_fields) - {"user_id", "symbol"}
+    nothing = dict.fromkeys(optional)
+    nested = nothing | {"fetch_input": dict.fromkeys(FetchBody.model_fields), "ma_crossover_params": {"fast": None}}
+    for fields in (nothing, nested, {}):
+        answer = await run(client, **fields)
+        assert answer.status_code == 200, answer.text
+    assert services.backtests.asked[0] == services.backtests.asked[1] == services.backtests.asked[2]
