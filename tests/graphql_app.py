@@ -16,7 +16,7 @@ from src.domain.market import DAY_MS, Bars, DataQuality, MarketRequest, MarketSe
 from src.domain.runs import ResultSummary
 from src.service.services import Services
 from tests.factories import START_MS
-from tests.rest_app import MemoryBacktests, MemoryServices
+from tests.rest_app import MemoryBacktests, MemoryServices, summary_of
 
 
 @dataclass
@@ -46,18 +46,7 @@ class MemoryMarket(MemoryBacktests):
         return ["BTCUSDT", "ETHUSDT"]
 
     async def compare(self, result_ids: Sequence[str]) -> Sequence[ResultSummary]:
-        results = [await self.get(result_id) for result_id in result_ids]
-        return [
-            ResultSummary(
-                id=result.id,
-                created_ms=result.created_ms,
-                request=result.request,
-                metrics=result.metrics,
-                origin=result.origin,
-                fingerprints=result.fingerprints,
-            )
-            for result in results
-        ]
+        return [summary_of(await self.get(result_id)) for result_id in result_ids]
 
 
 def make_graphql_app(services: MemoryServices, **limits: Any) -> FastAPI:

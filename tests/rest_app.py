@@ -77,6 +77,17 @@ class MemoryModelFiles:
         return 0
 
 
+def summary_of(result: BacktestResult) -> ResultSummary:
+    return ResultSummary(
+        id=result.id,
+        created_ms=result.created_ms,
+        request=result.request,
+        metrics=result.metrics,
+        origin=result.origin,
+        fingerprints=result.fingerprints,
+    )
+
+
 @dataclass
 class MemoryBacktests:
     """A `BacktestService` that answers every request with the same curve; `failure`, where set, is raised instead."""
@@ -104,16 +115,15 @@ class MemoryBacktests:
             raise ResultNotFound(f"there is no result {result_id!r}")
         return self.results[result_id]
 
+    async def delete(self, result_id: str, *, user_id: str) -> ResultSummary:
+        result = await self.get(result_id)
+        if result.request.user_id != user_id:
+            raise ResultNotFound(f"there is no result {result_id!r}")
+        return summary_of(self.results.pop(result_id))
+
     async def list(self, *, user_id: str, symbol: str | None, first: int, after: str | None) -> ResultPage:
         found = [
-            ResultSummary(
-                id=result.id,
-                created_ms=result.created_ms,
-                request=result.request,
-                metrics=result.metrics,
-                origin=result.origin,
-                fingerprints=result.fingerprints,
-            )
+            summary_of(result)
             for result in self.results.values()
             if result.request.user_id == user_id and symbol in (None, result.request.market.symbol)
         ]

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
-from src.domain.errors import InvalidInput, NotAvailable, TimedOut
+from src.domain.errors import InvalidInput, NotAvailable, ResultNotFound, TimedOut
 from src.domain.market import Bars, MarketRequest, MarketSeries, normalise_symbol
 from src.domain.model_files import ModelFile, check_user_id
 from src.domain.runs import (
@@ -179,6 +179,21 @@ class BacktestService:
     async def get(self, result_id: str) -> BacktestResult:
         """Return a kept result; raises ResultNotFound."""
         return await self.store.get(result_id)
+
+    async def delete(self, result_id: str, *, user_id: str) -> ResultSummary:
+        """Delete a user's kept result and return what it was.
+
+        Raises
+        ------
+        ResultNotFound
+            Where there is none, and just so where it is another user's.
+        """
+        check_user_id(user_id)
+        [summary] = await self.store.summaries([result_id])
+        if summary.request.user_id != user_id:
+            raise ResultNotFound(f"there is no result {summary.id!r}")
+        await self.store.delete(result_id)
+        return summary
 
     async def list(self, *, user_id: str, symbol: str | None, first: int, after: str | None) -> ResultPage:
         """Return a page of a user's results, newest first."""

@@ -41,6 +41,7 @@ from src.domain.trading import EngineName
 
 DEFAULT_PAGE_SIZE: Final = 20
 MAX_COMPARED: Final = 100
+_RESULT_ID: Final = "The stored result's id."
 _WHOSE_SOURCE: Final = "Whose uploaded candles input.source may name."
 
 Info = strawberry.Info[GraphQLContext, None]
@@ -161,11 +162,20 @@ class Mutation:
 
     @resolved("Run a stored backtest again on the candles that it had, and say what came out differently.")
     async def rerun_backtest(
-        self, info: Info, id: Annotated[strawberry.ID, strawberry.argument(description="The stored result's id.")]
+        self, info: Info, id: Annotated[strawberry.ID, strawberry.argument(description=_RESULT_ID)]
     ) -> Rerun:
         rerun = await info.context.backtests.rerun(id)
         info.context.claim_bars(len(rerun.result.time_ms))
         return rerun_of(rerun)
+
+    @resolved("Delete a stored result of a user.")
+    async def delete_backtest(
+        self,
+        info: Info,
+        id: Annotated[strawberry.ID, strawberry.argument(description=_RESULT_ID)],
+        user_id: Annotated[str, strawberry.argument(description="Whose result it is.")],
+    ) -> BacktestSummary:
+        return summary_of(await info.context.backtests.delete(id, user_id=user_id))
 
     @resolved("Keep a file of a user's own candles; its name is then a source for that user's backtests.")
     async def upload_bars(self, info: Info, file: Upload, input: UploadBarsInput) -> UploadedBars:

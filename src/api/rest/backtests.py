@@ -25,6 +25,7 @@ from src.api.rest.schemas import (
     Page,
     RerunAnswer,
     ResultAnswer,
+    SummaryAnswer,
     SummaryPage,
     TradeRow,
     crossover_body,
@@ -102,6 +103,17 @@ async def get_backtest(request: Request, result_id: str) -> Response:
     if _names_tag(request.headers.get("if-none-match", ""), tag):
         return Response(status_code=304, headers=headers)
     return await run_in_threadpool(lambda: answer("Result found", present_result(result), headers=headers))
+
+
+@router.delete("/{result_id}", response_model=Envelope[SummaryAnswer], responses=_READ_ERRORS)
+async def delete_backtest(
+    request: Request,
+    result_id: str,
+    user_id: Annotated[str, Query(description="Whose result it is.")],
+) -> Response:
+    """Delete a stored result of a user."""
+    summary = await services_of(request).backtests.delete(result_id, user_id=user_id)
+    return answer("Result deleted successfully", present_summary(summary))
 
 
 @router.post(

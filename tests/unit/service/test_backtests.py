@@ -24,6 +24,7 @@ from src.service.models import ModelService
 from src.service.sources import SourceCatalogue
 from tests.factories import make_request
 from tests.market import bars_of_closes, random_bars
+from tests.rest_app import summary_of
 
 
 class KnownBars:
@@ -61,12 +62,13 @@ class MemoryStore:
         return self.results[result_id]
 
     async def summaries(self, result_ids: Sequence[str]) -> Sequence[ResultSummary]:
-        raise ResultNotFound(result_ids[0])
+        return [summary_of(await self.get(result_id)) for result_id in result_ids]
 
     async def list(self, **_: Any) -> ResultPage:
         return ResultPage(summaries=(), next_cursor=None)
 
-    async def delete(self, result_id: str) -> None: ...
+    async def delete(self, result_id: str) -> None:
+        del self.results[result_id]
 
     async def is_reachable(self) -> bool:
         return True
@@ -287,3 +289,18 @@ async def test_results_are_listed_by_any_spelling_of_a_symbol() -> None:
     await service.list(user_id="me", symbol="btc/usdt", first=1, after=None)
     with pytest.raises(InvalidInput, match="symbol is "):
         await service.list(user_id="me", symbol="btc usdt", first=1, after=None)
+
+
+async def test_only_its_owner_deletes_a_result() -> None:
+    service = make_service(KnownBars(random_bars(100)))
+    kept = await service.run(crossover_request())
+    owner = kept.request.user_id
+    for result_id, user_id in ((kept.id, "somebody"), ("none", owner)):
+        with pytest.raises(ResultNotFound):
+            await service.delete(result_id, user_id=user_id)
+    with pytest.raises(InvalidInput):
+        await service.delete(kept.id, user_id="../etc")
+    assert (await service.get(kept.id)).id == kept.id
+    assert (await service.delete(kept.id, user_id=owner)).id == kept.id
+    with pytest.raises(ResultNotFound):
+        await service.get(kept.id)

@@ -312,3 +312,16 @@ async def test_a_rerun_says_what_came_out_differently() -> None:
     assert (await client.data(document))["rerunBacktest"] == {
         "originalId": "old", "isReproduced": False, "differences": ["candles"], "result": {"id": "result-1"},
     }  # fmt: skip
+
+
+async def test_a_user_deletes_a_result_of_his_own() -> None:
+    client = GraphQLClient()
+    run = 'mutation { runVectorizedBacktest(input: {userId: "alice", symbol: "BTCUSDT"}) { id } }'
+    kept = (await client.data(run))["runVectorizedBacktest"]["id"]
+    document = "mutation ($id: ID!, $user: String!) { delete_backtest(id: $id, user_id: $user) { id symbol } }"
+    error = await client.error(document, {"id": kept, "user": "bob"})
+    assert error["extensions"] == {"code": "RESULT_NOT_FOUND"}
+    deleted = await client.data(document, {"id": kept, "user": "alice"})
+    assert deleted == {"delete_backtest": {"id": kept, "symbol": "BTCUSDT"}}
+    error = await client.error(document, {"id": kept, "user": "alice"})
+    assert error["extensions"] == {"code": "RESULT_NOT_FOUND"}

@@ -192,3 +192,15 @@ async def test_null_is_not_given(client: httpx.AsyncClient, services: MemoryServ
         answer = await run(client, **fields)
         assert answer.status_code == 200, answer.text
     assert services.backtests.asked[0] == services.backtests.asked[1] == services.backtests.asked[2]
+
+
+async def test_a_user_deletes_a_result_of_his_own(client: httpx.AsyncClient) -> None:
+    path = f"/api/backtests/{(await run(client)).json()['data']['id']}"
+    assert (await client.delete(path)).json()["field"] == "user_id"
+    stranger = await client.delete(path, params={"user_id": "bob"})
+    assert (stranger.status_code, stranger.json()["code"]) == (404, "RESULT_NOT_FOUND")
+    deleted = await client.delete(path, params={"userId": "alice"})
+    assert deleted.status_code == 200
+    assert deleted.json()["data"]["symbol"] == "BTCUSDT"
+    assert (await client.get(path)).status_code == 404
+    assert (await client.delete(path, params={"user_id": "alice"})).status_code == 404
