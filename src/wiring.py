@@ -13,7 +13,6 @@ from src import __version__
 from src.collection import collection_put_off
 from src.domain.market import SIMULATED
 from src.domain.trading import EngineName
-from src.domain.trading import EngineName
 from src.engines.event_driven import EventDrivenEngine
 from src.engines.vectorized import VectorizedEngine
 from src.market_data.archive import BinanceArchive
