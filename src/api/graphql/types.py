@@ -127,6 +127,7 @@ class Strategy:
     threshold: float | None = described("Long while the model's number is at least this.")
     feature_columns: list[str] | None = described("Feature columns asked for, in order; null: as the model says.")
     output_kind: OutputKind | None = described("What the model's numbers were declared to mean.")
+    model_path: str | None = described("Name of the stored model; null where its file came with the request.")
     model_sha256: str | None = described("SHA-256 of the model file.")
     parameters: JSON | None = described("Every parameter that the strategy ran with; null in lists.")
 
@@ -142,6 +143,7 @@ def strategy_of(choice: runs.StrategyChoice, name: str, description: StrategyDes
         threshold=None if model is None else model.threshold,
         feature_columns=None if columns is None else list(columns),
         output_kind=None if model is None else model.output_kind,
+        model_path=None if model is None else model.model_name,
         model_sha256=None if model is None else model.sha256,
         parameters=None if description is None else JSON(dict(description.parameters)),
     )
@@ -172,11 +174,10 @@ class Settings:
     max_bars: int | None = described("Bars after which a position is left.")
     intrabar: IntrabarPolicy = described("What is taken when one bar could have hit both stop and target.")
     cross_check: bool = described("Whether both engines were compared.")
-    model_path: str | None = described("Name of the stored model; null where its file came with the request.")
 
 
 def settings_of(request: runs.BacktestRequest) -> Settings:
-    asked, rules, choice = request.market, request.rules, request.strategy
+    asked, rules = request.market, request.rules
     return Settings(
         limit=asked.limit,
         start_date=None if asked.start_ms is None else instant(asked.start_ms),
@@ -201,5 +202,4 @@ def settings_of(request: runs.BacktestRequest) -> Settings:
         max_bars=rules.exits.max_bars,
         intrabar=rules.intrabar,
         cross_check=request.cross_check,
-        model_path=choice.model_name if isinstance(choice, runs.ModelChoice) else None,
     )

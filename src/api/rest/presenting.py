@@ -189,6 +189,7 @@ def _present_strategy(
         "threshold": model and model.threshold,
         "feature_columns": model and model.feature_columns,
         "output_kind": model and model.output_kind,
+        "model_path": model and model.model_name,
         "model_sha256": model and model.sha256,
         "parameters": parameters,
     }
@@ -202,7 +203,7 @@ def _present_settings(request: BacktestRequest) -> dict[str, object]:
         chosen = {"fast": choice.fast, "slow": choice.slow}
     else:
         chosen = {"threshold": choice.threshold, "feature_columns": choice.feature_columns,
-                  "output_kind": choice.output_kind, "model_path": choice.model_name}  # fmt: skip
+                  "output_kind": choice.output_kind}  # fmt: skip
     return {
         "limit": market.limit,
         "start_date": None if market.start_ms is None else present_instant(market.start_ms),
