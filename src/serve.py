@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, MutableMapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +19,9 @@ from src.settings import Settings, SettingsError, read_settings
 
 APPLICATION: Final = "src.backtest_API:app"
 SOURCE_FOLDER: Final = Path(__file__).parent
+SHARED_METRICS: Final = "PROMETHEUS_MULTIPROC_DIR"
+"""The Prometheus library's own variable; it is looked at when the library is imported."""
+
 GRACEFUL_STOP_S: Final = 30
 """Seconds that requests under way get to finish once the service is told to stop."""
 
@@ -41,6 +46,20 @@ def check_store(settings: Settings) -> None:
         build_store(settings)
 
 
+@contextmanager
+def shared_metrics(variables: MutableMapping[str, str]) -> Iterator[None]:
+    """Give the workers a folder in which they count together, unless the operator has named one."""
+    if SHARED_METRICS in variables:
+        yield
+        return
+    with tempfile.TemporaryDirectory(prefix="metrics-") as folder:
+        variables[SHARED_METRICS] = folder
+        try:
+            yield
+        finally:
+            del variables[SHARED_METRICS]
+
+
 def main(words: Sequence[str]) -> int:
     """Serve until told to stop; return 2 where a setting is wrong."""
     parser = argparse.ArgumentParser(prog="python -m src.serve", description=__doc__)
@@ -53,17 +72,18 @@ def main(words: Sequence[str]) -> int:
         # Found here, because uvicorn starts a worker that ends by itself again and again.
         print(f"The service cannot start:\n{error}", file=sys.stderr)
         return 2
-    uvicorn.run(
-        APPLICATION,
-        host=settings.host,
-        port=settings.port,
-        reload=options.reload,
-        reload_dirs=[str(SOURCE_FOLDER)] if options.reload else None,
-        workers=1 if options.reload else settings.workers or available_cores(),
-        log_level=settings.log_level.lower(),
-        timeout_graceful_shutdown=GRACEFUL_STOP_S,
-        server_header=False,
-    )
+    with shared_metrics(os.environ):
+        uvicorn.run(
+            APPLICATION,
+            host=settings.host,
+            port=settings.port,
+            reload=options.reload,
+            reload_dirs=[str(SOURCE_FOLDER)] if options.reload else None,
+            workers=1 if options.reload else settings.workers or available_cores(),
+            log_level=settings.log_level.lower(),
+            timeout_graceful_shutdown=GRACEFUL_STOP_S,
+            server_header=False,
+        )
     return 0
 
 

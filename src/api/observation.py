@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import time
+from pathlib import Path
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+SHARED_METRICS: Final = "PROMETHEUS_MULTIPROC_DIR"
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _SHOWN_CHARACTERS: Final = 200
 _BUCKETS_S: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
@@ -38,7 +41,9 @@ class RequestMetrics:
             buckets=_BUCKETS_S,
             registry=registry,
         )
-        self._in_progress = Gauge("http_requests_in_progress", "Requests not yet answered.", registry=registry)
+        self._in_progress = Gauge(
+            "http_requests_in_progress", "Requests not yet answered.", registry=registry, multiprocess_mode="livesum"
+        )
 
     def begin(self) -> None:
         """Note that a request has come."""
@@ -51,6 +56,34 @@ class RequestMetrics:
         self._in_progress.dec()
         self._requests.labels(method, route, status).inc()
         self._durations.labels(method, route).observe(duration_s)
+
+
+def exposition(registry: CollectorRegistry) -> bytes:
+    """Write the metrics in Prometheus' text format: those of all workers together where they share a folder.
+
+    `PROMETHEUS_MULTIPROC_DIR` names it (the library's own convention): without it each worker would tell of itself,
+    and a counter would jump back and forth with whoever happens to answer.
+    """
+    shared = os.environ.get(SHARED_METRICS)
+    if shared is None:
+        return generate_latest(registry)
+    for file in Path(shared).glob("gauge_live*.db"):
+        pid = int(file.stem.rpartition("_")[2])
+        if not _is_alive(pid):
+            multiprocess.mark_process_dead(pid)  # type: ignore[no-untyped-call]
+    together = CollectorRegistry()
+    multiprocess.MultiProcessCollector(together)  # type: ignore[no-untyped-call]
+    return generate_latest(together)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 class Observation:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from fastapi import APIRouter
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry
 from starlette.requests import Request
 from starlette.responses import Response
 
 from src import __version__
 from src.api.access import services_of
 from src.api.errors import ErrorAnswer, problem_response
+from src.api.observation import exposition
 from src.api.rest.presenting import answer
 from src.api.spelling import snake_case
 from src.service.services import READY
@@ -25,8 +26,8 @@ def operations_router(registry: CollectorRegistry) -> APIRouter:
 
     @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
     def metrics() -> Response:
-        """Show counts and durations in Prometheus' text format."""
-        return Response(generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+        """Show counts and durations of all workers in Prometheus' text format."""
+        return Response(exposition(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     return router
 
