@@ -13,7 +13,7 @@ from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from src.api.errors import ErrorAnswer, describe_error, problem_response
+from src.api.errors import ErrorAnswer, describe_error, edge_answer, problem_response
 from src.api.observation import request_line
 from src.api.paths import FORM_PATHS, path_in
 from src.domain.errors import MalformedRequest, TooLarge
@@ -173,12 +173,8 @@ class _Body:
         return describe_error(TooLarge(f"{allowed}; {came} came"))
 
     def _too_slow(self) -> ErrorAnswer:
-        return ErrorAnswer(
-            status=408,
-            code="REQUEST_TIMEOUT",
-            title="The request came too slowly",
-            message=(
-                f"the body stopped arriving; allowed: at most {self._limits.idle_s:g} s of silence "
-                f"and on average {self._limits.min_bytes_per_s:g} bytes a second"
-            ),
+        return edge_answer(
+            "REQUEST_TIMEOUT",
+            f"the body stopped arriving; allowed: at most {self._limits.idle_s:g} s of silence "
+            f"and on average {self._limits.min_bytes_per_s:g} bytes a second",
         )

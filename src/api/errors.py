@@ -51,7 +51,6 @@ ERROR_TABLE: Final[Mapping[type[errors.ServiceError], _Row]] = {
     errors.TooLarge: _Row(413, "Too large"),
     errors.UnsupportedFormat: _Row(415, "Unsupported format"),
     errors.MissingLibrary: _Row(424, "A library is not installed"),
-    errors.TooManyRequests: _Row(429, "Too many requests"),
     errors.Busy: _Row(503, "Too much work is waiting"),
     errors.NotAvailable: _Row(501, "Not available in this build"),
     errors.TimedOut: _Row(504, "The work took too long"),
@@ -63,6 +62,14 @@ ERROR_TABLE: Final[Mapping[type[errors.ServiceError], _Row]] = {
     errors.SandboxUnavailable: _Row(503, "Model files cannot be opened now"),
 }
 """Error class → HTTP status and title; a class that is missing here is answered as its nearest parent."""
+
+EDGE_TABLE: Final[Mapping[str, _Row]] = {
+    "METHOD_NOT_ALLOWED": _Row(405, "Method Not Allowed"),
+    "REQUEST_TIMEOUT": _Row(408, "The request came too slowly"),
+    UNFORESEEN_CODE: _Row(500, "The service failed"),
+    "NOT_READY": _Row(503, "Not ready"),
+}
+"""The same of codes that no error of the domain has."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,12 +104,13 @@ def describe_error(error: BaseException) -> ErrorAnswer:
         )
     error_id = uuid.uuid4().hex
     _logger.error("unforeseen error %s", error_id, exc_info=error)
-    return ErrorAnswer(
-        status=500,
-        code=UNFORESEEN_CODE,
-        title="The service failed",
-        message=f"Something went wrong on our side. If you report it, quote the id {error_id}.",
-    )
+    return edge_answer(UNFORESEEN_CODE, f"Something went wrong on our side. If you report it, quote the id {error_id}.")
+
+
+def edge_answer(code: str, message: str, *, retry_after_s: float | None = None) -> ErrorAnswer:
+    """Return the answer with a code of `EDGE_TABLE`."""
+    row = EDGE_TABLE[code]
+    return ErrorAnswer(status=row.status, code=code, title=row.title, message=message, retry_after_s=retry_after_s)
 
 
 def problem_response(request: Request | None, answer: ErrorAnswer) -> Response:

@@ -15,7 +15,6 @@ The tree (code in brackets); none of these classes knows HTTP, `api/errors.py` m
     ├── TooLarge                    [TOO_LARGE]
     ├── UnsupportedFormat           [UNSUPPORTED_FORMAT]
     ├── MissingLibrary              [MISSING_LIBRARY]       a model format whose library is not installed
-    ├── TooManyRequests             [TOO_MANY_REQUESTS]
     ├── Busy                        [BUSY]                  as much work waits already as may wait
     ├── NotAvailable                [NOT_AVAILABLE]         this build cannot do it
     ├── TimedOut                    [TIMED_OUT]             our own work took longer than its limit
@@ -109,10 +108,6 @@ class UnsupportedFormat(ServiceError):
 
 class MissingLibrary(ServiceError):
     code = "MISSING_LIBRARY"
-
-
-class TooManyRequests(ServiceError):
-    code = "TOO_MANY_REQUESTS"
 
 
 class Busy(ServiceError):

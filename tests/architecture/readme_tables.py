@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from src.api.errors import ERROR_TABLE
+from src.api.errors import EDGE_TABLE, ERROR_TABLE
 from src.domain.performance import METRIC_DEFINITIONS
 from src.settings import Settings
 from tests.architecture.test_floors import ROOT
@@ -49,7 +49,8 @@ def endpoints_table() -> str:
 
 def errors_table() -> str:
     """One row for each code that a client may read, with its HTTP status."""
-    rows = [(str(row.status), f"`{kind.code}`", row.title) for kind, row in ERROR_TABLE.items()]
+    by_code = {kind.code: row for kind, row in ERROR_TABLE.items()} | EDGE_TABLE
+    rows = [(str(row.status), f"`{code}`", row.title) for code, row in by_code.items()]
     return table(("status", "code", "meaning"), sorted(rows))
 
 

@@ -8,7 +8,7 @@ tells.
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any
 
 import orjson
 from cross_web import AsyncHTTPRequestAdapter, FormData, HTTPException, StarletteRequestAdapter
@@ -27,12 +27,10 @@ from src.api.graphql.context import GraphQLContext
 from src.api.graphql.errors import is_request_error
 from src.api.graphql.limits import DocumentLimits
 from src.api.graphql.multipart import MultipartBody, place_files
+from src.api.graphql.openapi import GRAPHQL_JSON, PLAIN_JSON, describe_routes
 from src.api.graphql.schema import BacktestSchema, build_schema
 from src.api.paths import GRAPHQL_PATH
 from src.domain.errors import MalformedRequest, ServiceError
-
-PLAIN_JSON: Final = "application/json"
-GRAPHQL_JSON: Final = "application/graphql-response+json"
 
 
 def build_graphql_router(
@@ -75,6 +73,7 @@ class BacktestRouter(GraphQLRouter[GraphQLContext, None]):
             multipart_uploads_enabled=True,
             tags=["GraphQL"],
         )
+        describe_routes(self)
 
     async def run(self, request: Any, context: Any = None, root_value: Any = None) -> Any:
         if self.is_websocket_request(request):

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Annotated
 
 import numpy as np
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Path, Query, Request
 from numpy.typing import NDArray
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
@@ -20,6 +20,7 @@ from src.api.rest.bodies import check_json, read_crossover_body
 from src.api.rest.presenting import answer, present_rerun, present_result, present_summary
 from src.api.rest.queries import NamedQueryRoute
 from src.api.rest.schemas import (
+    BODY_ERRORS,
     Envelope,
     FillRow,
     Page,
@@ -38,6 +39,7 @@ from src.domain.trading import EngineName
 
 router = APIRouter(prefix="/api/backtests", tags=["backtests"], route_class=NamedQueryRoute)
 
+ResultId = Annotated[str, Path(description="The result's id.")]
 First = Annotated[int, Query(ge=1, le=1000, description="Most rows of a page.")]
 FirstResults = Annotated[int, Query(ge=1, le=100, description="Most results of a page.")]
 Offset = Annotated[int, Query(ge=0, le=2**53, description="Index of the first row.")]
@@ -45,7 +47,6 @@ Offset = Annotated[int, Query(ge=0, le=2**53, description="Index of the first ro
 _MARKET_ERRORS = (
     errors.SymbolNotFound,
     errors.SourceNotFound,
-    errors.TooManyRequests,
     errors.Busy,
     errors.ExchangeRefused,
     errors.ExchangeUnavailable,
@@ -63,7 +64,12 @@ _READ_ERRORS = error_responses(errors.InvalidInput, errors.ResultNotFound, error
     response_model=Envelope[ResultAnswer],
     openapi_extra=crossover_body(),
     responses=error_responses(
-        errors.MalformedRequest, errors.InvalidInput, errors.TooLarge, errors.UnsupportedFormat, *_MARKET_ERRORS
+        errors.MalformedRequest,
+        errors.InvalidInput,
+        errors.TooLarge,
+        errors.UnsupportedFormat,
+        *_MARKET_ERRORS,
+        extra=BODY_ERRORS,
     ),
 )
 async def run_backtest(request: Request) -> Response:
@@ -95,7 +101,7 @@ async def list_backtests(
     response_model=Envelope[ResultAnswer],
     responses={304: {"description": "The client has it already (If-None-Match)."}, **_READ_ERRORS},
 )
-async def get_backtest(request: Request, result_id: str) -> Response:
+async def get_backtest(request: Request, result_id: ResultId) -> Response:
     """Read a stored result; it never changes, so it may be cached for ever."""
     tag = _entity_tag(result_id)
     headers = {"ETag": tag, "Cache-Control": "private, max-age=31536000, immutable"}
@@ -108,7 +114,7 @@ async def get_backtest(request: Request, result_id: str) -> Response:
 @router.delete("/{result_id}", response_model=Envelope[SummaryAnswer], responses=_READ_ERRORS)
 async def delete_backtest(
     request: Request,
-    result_id: str,
+    result_id: ResultId,
     user_id: Annotated[str, Query(description="Whose result it is.")],
 ) -> Response:
     """Delete a stored result of a user."""
@@ -129,7 +135,7 @@ async def delete_backtest(
         *_MARKET_ERRORS,
     ),
 )
-async def rerun_backtest(request: Request, result_id: str) -> Response:
+async def rerun_backtest(request: Request, result_id: ResultId) -> Response:
     """Run a stored backtest again on the candles that it had, and say what came out differently."""
     rerun = await services_of(request).backtests.rerun(result_id)
     message = "The result has been reproduced to the last bit" if not rerun.differences else "The result differs"
@@ -137,14 +143,14 @@ async def rerun_backtest(request: Request, result_id: str) -> Response:
 
 
 @router.get("/{result_id}/fills", response_model=Envelope[Page[FillRow]], responses=_READ_ERRORS)
-async def list_fills(request: Request, result_id: str, first: First = 100, offset: Offset = 0) -> Response:
+async def list_fills(request: Request, result_id: ResultId, first: First = 100, offset: Offset = 0) -> Response:
     """Page through the executed orders of a result, in time order."""
     result = await services_of(request).backtests.get(result_id)
     return _page(result.simulation.fills, present_fills, first=first, offset=offset)
 
 
 @router.get("/{result_id}/trades", response_model=Envelope[Page[TradeRow]], responses=_READ_ERRORS)
-async def list_trades(request: Request, result_id: str, first: First = 100, offset: Offset = 0) -> Response:
+async def list_trades(request: Request, result_id: ResultId, first: First = 100, offset: Offset = 0) -> Response:
     """Page through the trades of a result, in the order of entry."""
     result = await services_of(request).backtests.get(result_id)
     return _page(result.simulation.trades, present_trades, first=first, offset=offset)

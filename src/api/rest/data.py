@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Path, Query, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
@@ -14,13 +14,15 @@ from src.api.requests import DEFAULT_INTERVAL, DEFAULT_LIMIT, FetchFields, build
 from src.api.rest.data_schemas import DatasetAnswer, DownloadAnswer, MarketQualityAnswer, upload_bars_body
 from src.api.rest.presenting import answer, present_instant, present_quality
 from src.api.rest.queries import NamedQueryRoute
-from src.api.rest.schemas import FORM_ERRORS, Envelope, error_responses
+from src.api.rest.schemas import BODY_ERRORS, Envelope, UserId, error_responses
 from src.api.uploads import FILE_FIELD, chunks_of, received_form
 from src.domain import errors
 from src.domain.datasets import Dataset
 from src.domain.model_files import check_user_id
 
 router = APIRouter(prefix="/api/data", tags=["data"], route_class=NamedQueryRoute)
+
+Name = Annotated[str, Path(description="The candles' name, as the upload answered it.")]
 
 _UPLOAD_FIELDS = (FILE_FIELD, "user_id", "name", "symbol", "interval", "timezone", "unit")
 
@@ -35,6 +37,8 @@ _UPLOAD_FIELDS = (FILE_FIELD, "user_id", "name", "symbol", "interval", "timezone
         errors.ExchangeRefused,
         errors.ExchangeUnavailable,
         errors.ExchangeTimeout,
+        errors.Busy,
+        errors.TimedOut,
         errors.StoreUnavailable,
     ),
 )
@@ -103,7 +107,7 @@ async def list_downloads(request: Request) -> Response:
         errors.UnsupportedFormat,
         errors.TimedOut,
         errors.StoreUnavailable,
-        extra=FORM_ERRORS,
+        extra=BODY_ERRORS,
     ),
 )
 async def upload_bars(request: Request) -> Response:
@@ -133,7 +137,7 @@ async def upload_bars(request: Request) -> Response:
     response_model=Envelope[list[DatasetAnswer]],
     responses=error_responses(errors.InvalidInput, errors.StoreUnavailable),
 )
-async def list_bars(request: Request, user_id: str) -> Response:
+async def list_bars(request: Request, user_id: UserId) -> Response:
     """List a user's own candles, newest first."""
     datasets = await services_of(request).datasets.list(check_user_id(user_id, field="user_id"))
     return answer(f"{len(datasets)} set(s) of candles found", [present_dataset(dataset) for dataset in datasets])
@@ -144,7 +148,7 @@ async def list_bars(request: Request, user_id: str) -> Response:
     response_model=Envelope[DatasetAnswer],
     responses=error_responses(errors.InvalidInput, errors.SourceNotFound, errors.StoreUnavailable),
 )
-async def delete_bars(request: Request, user_id: str, name: str) -> Response:
+async def delete_bars(request: Request, user_id: UserId, name: Name) -> Response:
     """Delete a user's own candles."""
     dataset = await services_of(request).datasets.delete(check_user_id(user_id, field="user_id"), name)
     return answer("Candles deleted successfully", present_dataset(dataset))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
@@ -11,10 +13,11 @@ from src.api.requests import build_model_request
 from src.api.rest.bodies import read_ml_form
 from src.api.rest.presenting import answer, present_model_file, present_result
 from src.api.rest.schemas import (
-    FORM_ERRORS,
+    BODY_ERRORS,
     Envelope,
     ModelFileAnswer,
     ResultAnswer,
+    UserId,
     error_responses,
     ml_backtest_body,
     upload_body,
@@ -25,15 +28,18 @@ from src.domain.model_files import check_user_id
 
 router = APIRouter(prefix="/api/models", tags=["models"])
 
-_UPLOAD_ERRORS = (
+Filename = Annotated[str, Path(description="The model's filename, as the upload answered it.")]
+
+_FILE_ERRORS = (
     errors.MalformedRequest,
     errors.InvalidInput,
     errors.ModelRejected,
-    errors.Conflict,
     errors.TooLarge,
     errors.UnsupportedFormat,
     errors.MissingLibrary,
     errors.SandboxUnavailable,
+    errors.TimedOut,
+    errors.StoreUnavailable,
 )
 
 
@@ -41,7 +47,7 @@ _UPLOAD_ERRORS = (
     "/upload",
     response_model=Envelope[ModelFileAnswer],
     openapi_extra=upload_body(),
-    responses=error_responses(*_UPLOAD_ERRORS, extra=FORM_ERRORS),
+    responses=error_responses(*_FILE_ERRORS, errors.Conflict, extra=BODY_ERRORS),
 )
 async def upload_model(request: Request) -> Response:
     """Keep a model file for a user."""
@@ -59,9 +65,11 @@ async def upload_model(request: Request) -> Response:
 
 
 @router.get(
-    "/user/{user_id}", response_model=Envelope[list[ModelFileAnswer]], responses=error_responses(errors.InvalidInput)
+    "/user/{user_id}",
+    response_model=Envelope[list[ModelFileAnswer]],
+    responses=error_responses(errors.InvalidInput, errors.StoreUnavailable),
 )
-async def list_models(request: Request, user_id: str) -> Response:
+async def list_models(request: Request, user_id: UserId) -> Response:
     """List the model files of a user."""
     files = await services_of(request).models.list(check_user_id(user_id, field="user_id"))
     return answer(f"{len(files)} model(s) found", [present_model_file(file) for file in files])
@@ -70,9 +78,9 @@ async def list_models(request: Request, user_id: str) -> Response:
 @router.delete(
     "/user/{user_id}/model/{filename}",
     response_model=Envelope[ModelFileAnswer],
-    responses=error_responses(errors.InvalidInput, errors.ModelNotFound),
+    responses=error_responses(errors.InvalidInput, errors.ModelNotFound, errors.StoreUnavailable),
 )
-async def delete_model(request: Request, user_id: str, filename: str) -> Response:
+async def delete_model(request: Request, user_id: UserId, filename: Filename) -> Response:
     """Delete a model file."""
     file = await services_of(request).models.delete(check_user_id(user_id, field="user_id"), filename)
     return answer("Model deleted successfully", present_model_file(file))
@@ -81,9 +89,9 @@ async def delete_model(request: Request, user_id: str, filename: str) -> Respons
 @router.get(
     "/user/{user_id}/model/{filename}/path",
     response_model=Envelope[ModelFileAnswer],
-    responses=error_responses(errors.InvalidInput, errors.ModelNotFound),
+    responses=error_responses(errors.InvalidInput, errors.ModelNotFound, errors.StoreUnavailable),
 )
-async def model_path(request: Request, user_id: str, filename: str) -> Response:
+async def model_path(request: Request, user_id: UserId, filename: Filename) -> Response:
     """Tell where a model file lies on the server."""
     file = await services_of(request).models.get(check_user_id(user_id, field="user_id"), filename)
     return answer("Model path found", present_model_file(file))
@@ -94,17 +102,14 @@ async def model_path(request: Request, user_id: str, filename: str) -> Response:
     response_model=Envelope[ResultAnswer],
     openapi_extra=ml_backtest_body(),
     responses=error_responses(
-        *_UPLOAD_ERRORS,
+        *_FILE_ERRORS,
         errors.SymbolNotFound,
         errors.SourceNotFound,
-        errors.TooManyRequests,
-        errors.NotAvailable,
+        errors.Busy,
         errors.ExchangeRefused,
         errors.ExchangeUnavailable,
         errors.ExchangeTimeout,
-        errors.TimedOut,
-        errors.StoreUnavailable,
-        extra=FORM_ERRORS,
+        extra=BODY_ERRORS,
     ),
 )
 async def run_ml_backtest(request: Request) -> Response:

@@ -9,9 +9,10 @@ from starlette.responses import Response
 
 from src import __version__
 from src.api.access import services_of
-from src.api.errors import ErrorAnswer, problem_response
+from src.api.errors import edge_answer, problem_response
 from src.api.observation import exposition
 from src.api.rest.presenting import answer
+from src.api.rest.schemas import Envelope, HealthAnswer, ReadyAnswer, error_responses
 from src.api.spelling import snake_case
 from src.service.services import READY
 
@@ -19,9 +20,10 @@ from src.service.services import READY
 def operations_router(registry: CollectorRegistry) -> APIRouter:
     """Return /health, /ready and /metrics; the last shows what `registry` holds."""
     router = APIRouter(tags=["operations"])
-    router.get("/health")(health)
+    router.get("/health", response_model=Envelope[HealthAnswer])(health)
     router.head("/health", include_in_schema=False)(health)
-    router.get("/ready", responses={503: {"description": "A part is not ready; the answer says which."}})(ready)
+    not_ready = error_responses(extra={503: "A part is not ready; the answer says which (NOT_READY)."})
+    router.get("/ready", response_model=Envelope[ReadyAnswer], responses=not_ready)(ready)
     router.head("/ready", include_in_schema=False)(ready)
 
     @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
@@ -44,8 +46,4 @@ async def ready(request: Request) -> Response:
     if readiness.is_ready:
         return answer("ready", {"status": "ready", "parts": parts})
     missing = ", ".join(f"{name}: {state}" for name, state in parts.items() if state != READY)
-    return problem_response(
-        request,
-        ErrorAnswer(status=503, code="NOT_READY", title="Not ready", message=f"not ready yet ({missing})",
-                    retry_after_s=1.0),
-    )  # fmt: skip
+    return problem_response(request, edge_answer("NOT_READY", f"not ready yet ({missing})", retry_after_s=1.0))

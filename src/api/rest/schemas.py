@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Final, Generic, TypeVar
+from typing import Annotated, Any, Final, Generic, TypeVar
 
+from fastapi import Path
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from src.api.errors import ERROR_TABLE, PROBLEM_MEDIA_TYPE
@@ -16,6 +17,8 @@ from src.domain.model_files import MODEL_EXTENSIONS
 from src.domain.performance import METRIC_DEFINITIONS, Metrics
 
 Data = TypeVar("Data")
+
+UserId = Annotated[str, Path(description="Whose: 1 to 64 characters of A-Z a-z 0-9 _ . @ -.")]
 
 
 class Problem(BaseModel):
@@ -30,14 +33,31 @@ class Problem(BaseModel):
     message: str = Field(description="The same as detail.")
     code: str = Field(description="Stable code in upper snake case.")
     field: str | None = Field(None, description="The field at fault, where there is one.")
+    errors: list[dict[str, Any]] | None = Field(None, description="The same as GraphQL says it; at /graphql only.")
 
 
 class Envelope(BaseModel, Generic[Data]):
     """What every successful answer is wrapped in."""
 
+    model_config = ConfigDict(json_schema_extra={"description": "What every successful answer is wrapped in."})
+
     success: bool = Field(description="Always true.")
     message: str = Field(description="One sentence for people.")
-    data: Data
+    data: Data = Field(description="What was asked for.")
+
+
+class HealthAnswer(BaseModel):
+    """That the process is alive."""
+
+    status: str = Field(description="Always ok.")
+    version: str = Field(description="The service's version.")
+
+
+class ReadyAnswer(BaseModel):
+    """That requests can be served."""
+
+    status: str = Field(description="Always ready: otherwise the answer is an error.")
+    parts: dict[str, str] = Field(description="Each part and its state.")
 
 
 class ModelDescriptionAnswer(BaseModel):
@@ -148,7 +168,7 @@ class SummaryAnswer(_HeadMetrics):
     user_id: str = Field(description="Who asked for it.")
     engine: str = Field(description="VECTORIZED or EVENT_DRIVEN.")
     settings: dict[str, Any] = Field(description="What was asked for, defaults filled in, under the request's names.")
-    metrics: MetricsAnswer
+    metrics: MetricsAnswer = Field(description="Every metric.")
     strategy: dict[str, Any] = Field(description="The strategy's name and its parameters (those null in lists).")
     origin: str = Field(description="Where the candles came from.")
     warnings: list[str] = Field(description="What the reader of the numbers should know, in sentences.")
@@ -167,9 +187,9 @@ class ResultAnswer(SummaryAnswer):
     data_quality: dict[str, Any] = Field(description="Gaps, duplicates and rejected rows of the candles.")
     timings: list[dict[str, Any]] = Field(description="Each step with its wall time in milliseconds.")
     cross_check: dict[str, Any] | None = Field(description="Where the engines differ, if both were asked.")
-    data: list[BarRow]
-    fills: list[FillRow]
-    trades: list[TradeRow]
+    data: list[BarRow] = Field(description="Equity and signal at each bar, oldest first.")
+    fills: list[FillRow] = Field(description="Orders executed, in time order.")
+    trades: list[TradeRow] = Field(description="Trades in the order of entry, one still open included.")
 
 
 class RerunAnswer(BaseModel):
@@ -184,7 +204,9 @@ class RerunAnswer(BaseModel):
 class Page(BaseModel, Generic[Data]):
     """One page of rows."""
 
-    items: list[Data]
+    model_config = ConfigDict(json_schema_extra={"description": "One page of rows."})
+
+    items: list[Data] = Field(description="The rows of this page.")
     total: int = Field(description="Number of rows on all pages.")
     offset: int = Field(description="Index of the first row of this page.")
     first: int = Field(description="Most rows of a page, as asked.")
@@ -193,7 +215,7 @@ class Page(BaseModel, Generic[Data]):
 class SummaryPage(BaseModel):
     """One page of results, newest first."""
 
-    items: list[SummaryAnswer]
+    items: list[SummaryAnswer] = Field(description="The results of this page.")
     next_cursor: str | None = Field(description="What to send as `after` for the next page; null on the last.")
 
 
@@ -214,7 +236,7 @@ def error_responses(*kinds: type[ServiceError], extra: Mapping[int, str] | None 
     return {status: {"description": " ".join(words), "content": content} for status, words in sorted(told.items())}
 
 
-FORM_ERRORS: Final = {408: "The body came too slowly (REQUEST_TIMEOUT)."}
+BODY_ERRORS: Final = {408: "The body came too slowly (REQUEST_TIMEOUT)."}
 
 _FILE_SCHEMA: Final = {
     "type": "string",

@@ -1,13 +1,18 @@
-"""A client of the REST edge, without a network between."""
+"""A client of the REST edge, without a network between; it holds every answer against the OpenAPI document."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import httpx
 import pytest
+from fastapi import FastAPI
 
 from tests.rest_app import MemoryServices, make_rest_app
+
+_EVERYWHERE = {405, 500}
+"""What no endpoint declares: the wrong method, and what nobody foresaw."""
 
 
 @pytest.fixture
@@ -17,6 +22,25 @@ def services() -> MemoryServices:
 
 @pytest.fixture
 async def client(services: MemoryServices) -> AsyncIterator[httpx.AsyncClient]:
-    transport = httpx.ASGITransport(app=make_rest_app(services, cors_origins=("https://pages.example",)))
-    async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
+    app = make_rest_app(services, cors_origins=("https://pages.example",))
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app=app),
+        base_url="http://service",
+        event_hooks={"response": [declared_statuses_only(app)]},
+    ) as client:
         yield client
+
+
+def declared_statuses_only(app: FastAPI) -> Callable[[httpx.Response], Awaitable[None]]:
+    """Return a hook that fails where an endpoint answers with a status that it does not declare."""
+    paths = app.openapi()["paths"]
+
+    async def check(response: httpx.Response) -> None:
+        method, path = response.request.method.lower(), response.request.url.path
+        for template, operations in paths.items():
+            pattern = re.sub(r"\\\{\w+\\\}", "[^/]+", re.escape(template))
+            if re.fullmatch(pattern, path) and method in operations and response.status_code not in _EVERYWHERE:
+                declared = operations[method]["responses"]
+                assert str(response.status_code) in declared, f"{method} {template} answered {response.status_code}"
+
+    return check

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from src.api.body_limit import BodyLimits
-from src.domain.errors import ExchangeUnavailable, ModelRejected, NotAvailable
+from src.domain.errors import Busy, ExchangeUnavailable, ModelRejected
 from src.domain.model_files import ModelDescription
 from src.domain.runs import ModelChoice
 from src.domain.signals import OutputKind
@@ -293,7 +293,7 @@ async def test_wrong_settings_are_named_before_anything_is_kept(
 @pytest.mark.parametrize(
     ("failure", "status", "code"),
     [
-        (NotAvailable("not in this build"), 501, "NOT_AVAILABLE"),
+        (Busy("too much", retry_after_s=3.2), 503, "BUSY"),
         (ExchangeUnavailable("down", retry_after_s=3.2), 503, "EXCHANGE_UNAVAILABLE"),
         (RuntimeError("unforeseen"), 500, "INTERNAL_ERROR"),
     ],
@@ -323,7 +323,7 @@ async def test_openapi_describes_the_form_and_its_errors(client: httpx.AsyncClie
     form = endpoint["requestBody"]["content"]["multipart/form-data"]["schema"]
     assert set(form["required"]) == {"file", "user_id", "symbol"}
     assert {"init_cash", "feature_columns", "threshold", "stop_loss"} <= set(form["properties"])
-    assert set(endpoint["responses"]) >= {"200", "400", "408", "413", "415", "422", "424", "429", "501", "502", "504"}
+    assert set(endpoint["responses"]) >= {"200", "400", "408", "413", "415", "422", "424", "502", "503", "504"}
     assert "application/problem+json" in endpoint["responses"]["422"]["content"]
     assert "sharpe_ratio" in document["components"]["schemas"]["MetricsAnswer"]["properties"]
     references = set(json.dumps(document).split('"$ref": "#/components/schemas/')[1:])

@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+from typing import Any
+
 import httpx
 import pytest
 
-from tests.rest_app import MemoryServices
+from src.domain.errors import StoreUnavailable
+from tests.rest_app import MemoryServices, make_rest_app
+from tests.unit.api.rest.conftest import declared_statuses_only
 
 
 async def test_health(client: httpx.AsyncClient) -> None:
@@ -83,3 +87,30 @@ async def test_a_slash_too_many_leads_to_no_other_host(client: httpx.AsyncClient
     answer = await client.get(path, headers={"Host": "evil.example"})
     assert answer.status_code in {404, 405}
     assert "location" not in answer.headers
+
+
+async def test_every_endpoint_declares_that_a_store_may_be_gone(services: MemoryServices) -> None:
+    gone = StoreUnavailable("gone")
+
+    class Gone:
+        def __getattr__(self, name: str) -> Any:
+            async def fail(*_: object, **__: object) -> None:
+                raise gone
+
+            return fail
+
+    services.backtests = Gone()  # type: ignore[assignment]
+    services.files = Gone()  # type: ignore[assignment]
+    app = make_rest_app(services)
+    check = declared_statuses_only(app)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://service") as client:
+        for method, path in [
+            ("GET", "/api/models/user/u"), ("DELETE", "/api/models/user/u/model/m.pkl"),
+            ("GET", "/api/models/user/u/model/m.pkl/path"), ("GET", "/api/backtests?user_id=u"),
+            ("GET", "/api/backtests/x"), ("DELETE", "/api/backtests/x?user_id=u"), ("POST", "/api/backtests/x/rerun"),
+            ("GET", "/api/backtests/x/fills"), ("GET", "/api/backtests/x/trades"),
+            ("GET", "/api/data/quality?symbol=BTCUSDT"),
+        ]:  # fmt: skip
+            answer = await client.request(method, path)
+            assert (answer.status_code, answer.json()["code"]) == (503, "STORE_UNAVAILABLE"), path
+            await check(answer)

@@ -1,0 +1,129 @@
+"""The GraphQL endpoint in the OpenAPI document: its bodies, its parameters and the statuses that it gives."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from fastapi import APIRouter
+from fastapi.routing import APIRoute
+
+from src.api.errors import EDGE_TABLE, ERROR_TABLE, PROBLEM_MEDIA_TYPE
+from src.domain import errors
+
+PLAIN_JSON: Final = "application/json"
+GRAPHQL_JSON: Final = "application/graphql-response+json"
+
+_OBJECT: Final = {"type": "object", "additionalProperties": True}
+_QUERY: Final = {"type": "string", "description": "The document; names in camelCase or snake_case."}
+_OPERATION_NAME: Final = {
+    "type": ["string", "null"],
+    "description": "Which operation of the document to run, where it has several.",
+}
+_VARIABLES: Final = {
+    "anyOf": [_OBJECT, {"type": "null"}],
+    "description": "Values of the document's variables.",
+}
+_EXTENSIONS: Final = {"anyOf": [_OBJECT, {"type": "null"}], "description": "Taken and not used."}
+
+_REQUEST: Final = {
+    "type": "object",
+    "properties": {
+        "query": _QUERY,
+        "operationName": _OPERATION_NAME,
+        "variables": _VARIABLES,
+        "extensions": _EXTENSIONS,
+    },
+    "required": ["query"],
+}
+_FORM: Final = {
+    "type": "object",
+    "description": "The GraphQL multipart request: one more part for each file, under the name that `map` gives it.",
+    "properties": {
+        "operations": {"type": "string", "description": "The request as JSON, with null in the place of each file."},
+        "map": {"type": "string", "description": "JSON: the paths of those places in operations, by part."},
+    },
+    "required": ["operations", "map"],
+    "additionalProperties": {"type": "string", "format": "binary"},
+}
+_ERROR: Final = {
+    "type": "object",
+    "properties": {
+        "message": {"type": "string", "description": "What is wrong: what came, what is allowed."},
+        "path": {"type": "array", "items": {}, "description": "Where in the data, once it was executed."},
+        "locations": {"type": "array", "items": _OBJECT, "description": "Where in the document: line and column."},
+        "extensions": {**_OBJECT, "description": "`code` as in REST; `field` and `retryAfterS` (seconds) where known."},
+    },
+    "required": ["message"],
+}
+_ERRORS: Final = {"type": "array", "items": _ERROR, "description": "What went wrong; absent where nothing did."}
+_DATA: Final = {
+    "anyOf": [_OBJECT, {"type": "null"}],
+    "description": "What was asked for; absent if nothing was run.",
+}
+_ANSWER: Final = {"type": "object", "properties": {"data": _DATA, "errors": _ERRORS}}
+_REFUSAL: Final = {"type": "object", "properties": {"errors": _ERRORS}, "required": ["errors"]}
+
+
+def describe_routes(router: APIRouter) -> None:
+    """Tell FastAPI what it cannot read from the endpoint's functions."""
+    for route in router.routes:
+        if isinstance(route, APIRoute):
+            route.responses = {}
+            route.openapi_extra = _post() if "POST" in (route.methods or ()) else _get()
+
+
+def _post() -> dict[str, Any]:
+    return {
+        "summary": "Ask GraphQL",
+        "description": "Run a document of queries or mutations; files come as a multipart form.",
+        "requestBody": {
+            "required": True,
+            "content": {PLAIN_JSON: {"schema": _REQUEST}, "multipart/form-data": {"schema": _FORM}},
+        },
+        "responses": {
+            "200": _answered(),
+            "400": _refused(ERROR_TABLE[errors.MalformedRequest].title, errors.MalformedRequest.code),
+            "408": _problem(EDGE_TABLE["REQUEST_TIMEOUT"].title, "REQUEST_TIMEOUT"),
+            "413": _problem(ERROR_TABLE[errors.TooLarge].title, errors.TooLarge.code),
+            "503": _refused("There is no room to receive the upload", errors.StoreUnavailable.code),
+        },
+    }
+
+
+def _get() -> dict[str, Any]:
+    parameters = {
+        "query": (_QUERY["description"], _QUERY, True),
+        "operationName": (_OPERATION_NAME["description"], {"type": "string"}, False),
+        "variables": ("Values of the document's variables, a JSON object.", {"type": "string"}, False),
+        "extensions": ("A JSON object; taken and not used.", {"type": "string"}, False),
+    }
+    return {
+        "summary": "Ask GraphQL, reading only",
+        "description": "Run a query; a browser that names none gets the page to write some.",
+        "parameters": [
+            {"name": name, "in": "query", "required": is_required, "description": description, "schema": schema}
+            for name, (description, schema, is_required) in parameters.items()
+        ],
+        "responses": {
+            "200": _answered() | {"content": _content(_ANSWER) | {"text/html": {"schema": {"type": "string"}}}},
+            "400": _refused(ERROR_TABLE[errors.MalformedRequest].title, errors.MalformedRequest.code),
+            "405": _refused("A mutation; use POST", "METHOD_NOT_ALLOWED"),
+        },
+    }
+
+
+def _answered() -> dict[str, Any]:
+    return {"description": "The answer; what went wrong in the document is in errors.", "content": _content(_ANSWER)}
+
+
+def _refused(words: str, code: str) -> dict[str, Any]:
+    return {"description": f"{words} ({code}).", "content": _content(_REFUSAL)}
+
+
+def _problem(words: str, code: str) -> dict[str, Any]:
+    content = {PROBLEM_MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return {"description": f"{words} ({code}).", "content": content}
+
+
+def _content(schema: dict[str, Any]) -> dict[str, Any]:
+    return {media_type: {"schema": schema} for media_type in (PLAIN_JSON, GRAPHQL_JSON)}
