@@ -2,32 +2,79 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import TypeVar
+
 import strawberry
+from strawberry.types.enum import StrawberryEnumDefinition
 
 from src.domain.signals import OutputKind
 from src.domain.trading import Direction, EngineName, EntryType, FillTiming, IntrabarPolicy
 
 __all__ = ["Direction", "EngineName", "EntryType", "FillTiming", "IntrabarPolicy", "OutputKind"]
 
-strawberry.enum(
+Kind = TypeVar("Kind", bound=StrEnum)
+
+
+def _declare(kind: type[Kind], description: str, meanings: Mapping[Kind, str], *, name: str | None = None) -> None:
+    """Make a type of one of the domain's enums, which knows nothing of GraphQL, with a word on each of its values."""
+    strawberry.enum(kind, name=name, description=description)
+    definition: StrawberryEnumDefinition = kind.__strawberry_definition__  # type: ignore[attr-defined]
+    for value in definition.values:
+        value.description = meanings[kind(value.value)]
+
+
+_declare(
     EngineName,
+    "What simulates the orders.",
+    {
+        EngineName.VECTORIZED: "Whole arrays at once: market orders, long only.",
+        EngineName.EVENT_DRIVEN: "Bar by bar: orders that wait, gap, stop out and expire; shorts.",
+    },
     name="Engine",
-    description="VECTORIZED: whole arrays at once. EVENT_DRIVEN: orders that wait, gap, stop out and expire.",
 )
-strawberry.enum(
+_declare(
     FillTiming,
-    description="SAME_CLOSE: at the close of the signal's bar. NEXT_OPEN: at the open of the next bar.",
+    "When a signal is filled.",
+    {
+        FillTiming.SAME_CLOSE: "At the close of the signal's own bar.",
+        FillTiming.NEXT_OPEN: "At the open of the next bar; a signal at the last bar is never filled.",
+    },
 )
-strawberry.enum(Direction, description="BOTH: a sell signal turns a long into a short, and a buy signal turns it back.")
-strawberry.enum(EntryType, description="How a signal enters: at the market, or by an order that waits.")
-strawberry.enum(
+_declare(
+    Direction,
+    "Which positions are taken.",
+    {
+        Direction.LONG: "Long ones: a buy signal enters, a sell signal leaves.",
+        Direction.SHORT: "Short ones: a sell signal enters, a buy signal leaves.",
+        Direction.BOTH: "Both: a sell signal turns a long into a short, and a buy signal turns it back.",
+    },
+)
+_declare(
+    EntryType,
+    "How a signal enters.",
+    {
+        EntryType.MARKET: "At the market, at once.",
+        EntryType.LIMIT: "By an order that waits for a better price than the signal's close.",
+        EntryType.STOP: "By an order that waits until the price has gone on beyond the signal's close.",
+    },
+)
+_declare(
     IntrabarPolicy,
-    description="When one bar could have hit both stop and target: PESSIMISTIC takes the stop, OPTIMISTIC the target.",
+    "What is taken when one bar could have hit both stop and target.",
+    {
+        IntrabarPolicy.PESSIMISTIC: "The stop.",
+        IntrabarPolicy.OPTIMISTIC: "The target.",
+    },
 )
-strawberry.enum(
+_declare(
     OutputKind,
-    description=(
-        "What a model's numbers mean. PROBABILITY: P(class 1). BINARY_LABEL: 1 long, 0 flat. SIGNED_LABEL: -1 sell, "
-        "0 keep, 1 buy. VALUE: a regression's number."
-    ),
+    "What a model's numbers mean.",
+    {
+        OutputKind.PROBABILITY: "P(class 1), 0 to 1: long while it is at least the threshold.",
+        OutputKind.BINARY_LABEL: "1 long, 0 flat.",
+        OutputKind.SIGNED_LABEL: "-1 sell, 0 keep, 1 buy.",
+        OutputKind.VALUE: "A regression's number: long while it is at least the threshold.",
+    },
 )

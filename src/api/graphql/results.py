@@ -27,8 +27,8 @@ from src.api.graphql.types import (
 from src.domain import runs
 from src.domain.signals import StrategyDescription
 
-_FIRST = "Most rows to answer; all where null."
-_OFFSET = "Rows to skip."
+_FIRST = "Most rows to answer, a count; all where null."
+_OFFSET = "Rows to skip, a count."
 
 
 @strawberry.type(description="A fill that the two engines do not share; null on the side that has none.")
@@ -107,25 +107,25 @@ class BacktestResult(Run):
     def data(
         self,
         first: Annotated[int | None, strawberry.argument(description=_FIRST)] = None,
-        offset: Annotated[int, strawberry.argument(description=_OFFSET)] = 0,
+        offset: Annotated[int | None, strawberry.argument(description=_OFFSET)] = 0,
     ) -> Sequence[DataPoint]:
-        return page_of(equity_rows(self.result), first, offset)
+        return page_of(equity_rows(self.result), first, offset or 0)
 
     @resolved("Orders executed, oldest first.")
     def fills(
         self,
         first: Annotated[int | None, strawberry.argument(description=_FIRST)] = None,
-        offset: Annotated[int, strawberry.argument(description=_OFFSET)] = 0,
+        offset: Annotated[int | None, strawberry.argument(description=_OFFSET)] = 0,
     ) -> Sequence[Fill]:
-        return page_of(fill_rows(self.result), first, offset)
+        return page_of(fill_rows(self.result), first, offset or 0)
 
     @resolved("Positions in the order of their entries, one still open at the end included.")
     def trades(
         self,
         first: Annotated[int | None, strawberry.argument(description=_FIRST)] = None,
-        offset: Annotated[int, strawberry.argument(description=_OFFSET)] = 0,
+        offset: Annotated[int | None, strawberry.argument(description=_OFFSET)] = 0,
     ) -> Sequence[Trade]:
-        return page_of(trade_rows(self.result), first, offset)
+        return page_of(trade_rows(self.result), first, offset or 0)
 
 
 @strawberry.type(description="A stored backtest run once more on the candles that it had.")

@@ -41,13 +41,15 @@ from src.domain.trading import EngineName
 
 DEFAULT_PAGE_SIZE: Final = 20
 MAX_COMPARED: Final = 100
-_RESULT_ID: Final = "The stored result's id."
 _WHOSE_SOURCE: Final = "Whose uploaded candles input.source may name."
 
 Info = strawberry.Info[GraphQLContext, None]
+ResultId = Annotated[strawberry.ID, strawberry.argument(description="The stored result's id.")]
+CrossoverArgument = Annotated[BacktestInput, strawberry.argument(description="The backtest: whose, what, how.")]
+ModelArgument = Annotated[MLBacktestInput, strawberry.argument(description="The backtest: whose, what, how.")]
 
 
-@strawberry.type
+@strawberry.type(description="What can be asked: candles, and stored results.")
 class Query:
     @resolved("ok while the service answers.")
     def health(self) -> str | None:
@@ -61,21 +63,21 @@ class Query:
     async def fetch_ohlcv(
         self,
         info: Info,
-        input: OHLCVFetchInput,
+        input: Annotated[OHLCVFetchInput, strawberry.argument(description="Which candles.")],
         user_id: Annotated[str | None, strawberry.argument(description=_WHOSE_SOURCE)] = None,
-        first: Annotated[int | None, strawberry.argument(description="Most candles to answer; all where null.")] = None,
-        offset: Annotated[int, strawberry.argument(description="Candles to skip.")] = 0,
+        first: Annotated[int | None, strawberry.argument(description="Most candles, a count; all where null.")] = None,
+        offset: Annotated[int | None, strawberry.argument(description="Candles to skip, a count.")] = 0,
     ) -> Sequence[Candle]:
         market = build_market(input.to_fields(), max_bars=info.context.max_bars)
         info.context.claim_bars(market.limit)
         series = await info.context.backtests.candles(market, user_id=user_id)
-        return page_of(candle_rows(series.bars), first, offset)
+        return page_of(candle_rows(series.bars), first, offset or 0)
 
     @resolved("What is missing or suspicious in the candles that a backtest of this market would use.")
     async def market_data_quality(
         self,
         info: Info,
-        input: OHLCVFetchInput,
+        input: Annotated[OHLCVFetchInput, strawberry.argument(description="Which candles.")],
         user_id: Annotated[str | None, strawberry.argument(description=_WHOSE_SOURCE)] = None,
     ) -> MarketDataQuality:
         market = build_market(input.to_fields(), max_bars=info.context.max_bars)
@@ -89,9 +91,11 @@ class Query:
         quote_asset: Annotated[
             str | None, strawberry.argument(description="Only symbols priced in this asset, such as USDT.")
         ] = None,
-        trading_only: Annotated[bool, strawberry.argument(description="Leave out what does not trade now.")] = True,
+        trading_only: Annotated[
+            bool | None, strawberry.argument(description="Leave out what does not trade now; so too where null.")
+        ] = True,
     ) -> CoinList:
-        coins = await info.context.backtests.coins(quote_asset=quote_asset, is_trading_only=trading_only)
+        coins = await info.context.backtests.coins(quote_asset=quote_asset, is_trading_only=trading_only is not False)
         return CoinList(coins=list(coins))
 
     @resolved("A user's own candles, newest first.")
@@ -101,7 +105,7 @@ class Query:
         return [uploaded_bars_of(dataset) for dataset in await info.context.datasets.list(user_id)]
 
     @resolved("A stored result.")
-    async def backtest(self, info: Info, id: strawberry.ID) -> BacktestResult | None:
+    async def backtest(self, info: Info, id: ResultId) -> BacktestResult | None:
         async with info.context.reading:
             result = await info.context.backtests.get(id)
             info.context.claim_bars(len(result.time_ms))
@@ -113,10 +117,11 @@ class Query:
         info: Info,
         user_id: Annotated[str, strawberry.argument(description="Whose results.")],
         symbol: Annotated[str | None, strawberry.argument(description="Only results of this symbol.")] = None,
-        first: Annotated[int, strawberry.argument(description="Most results, a count.")] = DEFAULT_PAGE_SIZE,
+        first: Annotated[int | None, strawberry.argument(description="Most results, a count.")] = DEFAULT_PAGE_SIZE,
         after: Annotated[str | None, strawberry.argument(description="The endCursor of the page before.")] = None,
     ) -> BacktestConnection:
-        page = await info.context.backtests.list(user_id=user_id, symbol=symbol, first=first, after=after)
+        size = DEFAULT_PAGE_SIZE if first is None else first
+        page = await info.context.backtests.list(user_id=user_id, symbol=symbol, first=size, after=after)
         return connection_of(page)
 
     @resolved("Stored results side by side, in the order asked for.")
@@ -130,18 +135,18 @@ class Query:
         return [summary_of(summary) for summary in await info.context.backtests.compare(ids)]
 
 
-@strawberry.type
+@strawberry.type(description="What can be done: run backtests, keep and delete what is a user's own.")
 class Mutation:
     @resolved("Trade a moving-average crossover on whole arrays at once.")
-    async def run_vectorized_backtest(self, info: Info, input: BacktestInput) -> BacktestResult:
+    async def run_vectorized_backtest(self, info: Info, input: CrossoverArgument) -> BacktestResult:
         return await _run_crossover(info, input, EngineName.VECTORIZED)
 
     @resolved("Trade a moving-average crossover with orders that wait, gap, stop out and expire.")
-    async def run_event_driven_backtest(self, info: Info, input: BacktestInput) -> BacktestResult:
+    async def run_event_driven_backtest(self, info: Info, input: CrossoverArgument) -> BacktestResult:
         return await _run_crossover(info, input, EngineName.EVENT_DRIVEN)
 
     @resolved("Trade the predictions of a stored model.")
-    async def run_ml_backtest(self, info: Info, input: MLBacktestInput) -> BacktestResult:
+    async def run_ml_backtest(self, info: Info, input: ModelArgument) -> BacktestResult:
         request, choice = _model_request(info, input)
         if not choice.reference:
             raise InvalidInput("mlModel.modelPath is missing; it is required without a file", field="modelPath")
@@ -149,7 +154,10 @@ class Mutation:
 
     @resolved("Trade the predictions of a model whose file comes with the request.")
     async def run_ml_backtest_with_file(
-        self, info: Info, ml_model_file: Upload, input: MLBacktestInput
+        self,
+        info: Info,
+        ml_model_file: Annotated[Upload, strawberry.argument(description="The model file, a part of the request.")],
+        input: ModelArgument,
     ) -> BacktestResult:
         upload: object = ml_model_file
         if not isinstance(upload, UploadFile):
@@ -161,9 +169,7 @@ class Mutation:
             return result_of(await info.context.backtests.run(request, model_file))
 
     @resolved("Run a stored backtest again on the candles that it had, and say what came out differently.")
-    async def rerun_backtest(
-        self, info: Info, id: Annotated[strawberry.ID, strawberry.argument(description=_RESULT_ID)]
-    ) -> Rerun:
+    async def rerun_backtest(self, info: Info, id: ResultId) -> Rerun:
         rerun = await info.context.backtests.rerun(id)
         info.context.claim_bars(len(rerun.result.time_ms))
         return rerun_of(rerun)
@@ -172,13 +178,18 @@ class Mutation:
     async def delete_backtest(
         self,
         info: Info,
-        id: Annotated[strawberry.ID, strawberry.argument(description=_RESULT_ID)],
+        id: ResultId,
         user_id: Annotated[str, strawberry.argument(description="Whose result it is.")],
     ) -> BacktestSummary:
         return summary_of(await info.context.backtests.delete(id, user_id=user_id))
 
     @resolved("Keep a file of a user's own candles; its name is then a source for that user's backtests.")
-    async def upload_bars(self, info: Info, file: Upload, input: UploadBarsInput) -> UploadedBars:
+    async def upload_bars(
+        self,
+        info: Info,
+        file: Annotated[Upload, strawberry.argument(description="The file of candles, a part of the request.")],
+        input: Annotated[UploadBarsInput, strawberry.argument(description="What is said about the file.")],
+    ) -> UploadedBars:
         upload: object = file
         if not isinstance(upload, UploadFile):
             raise InvalidInput("file is no file; send it as a part of a multipart request", field="file")

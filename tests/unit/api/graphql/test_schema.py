@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
-from graphql import GraphQLInputObjectType, GraphQLObjectType, GraphQLSchema, Undefined, get_named_type
+from graphql import (
+    GraphQLEnumType,
+    GraphQLInputObjectType,
+    GraphQLNonNull,
+    GraphQLObjectType,
+    GraphQLSchema,
+    Undefined,
+    get_named_type,
+)
 
 from src.api.graphql.limits import DocumentLimits
 from src.api.graphql.schema import build_schema
@@ -28,15 +37,61 @@ def fields_of(name: str) -> dict[str, Any]:
     return dict(declared.fields)
 
 
-def test_every_field_and_type_of_ours_is_described() -> None:
-    undescribed = [
+def described_things() -> Iterator[tuple[str, str | None]]:
+    """Yield every type, field, argument and enum value of ours with its description."""
+    for declared in SCHEMA.type_map.values():
+        if declared.name.startswith("__"):
+            continue
+        yield declared.name, declared.description
+        if isinstance(declared, GraphQLEnumType):
+            yield from ((f"{declared.name}.{name}", value.description) for name, value in declared.values.items())
+        if isinstance(declared, GraphQLObjectType | GraphQLInputObjectType):
+            for name, field in declared.fields.items():
+                yield f"{declared.name}.{name}", field.description
+                arguments = field.args if isinstance(declared, GraphQLObjectType) else {}
+                yield from ((f"{declared.name}.{name}({key})", it.description) for key, it in arguments.items())
+
+
+def test_everything_is_described() -> None:
+    things = dict(described_things())
+    assert {"Query", "Direction.BOTH", "Mutation.uploadBars(file)", "BacktestInput.userId"} <= set(things)
+    assert [name for name, description in things.items() if not description] == []
+
+
+def test_only_what_is_required_may_not_be_null() -> None:
+    strict = [
+        f"{declared.name}.{name}({key})"
+        for declared in SCHEMA.type_map.values()
+        if isinstance(declared, GraphQLObjectType) and not declared.name.startswith("__")
+        for name, field in declared.fields.items()
+        for key, argument in field.args.items()
+        if isinstance(argument.type, GraphQLNonNull) and argument.default_value is not Undefined
+    ]
+    strict += [
         f"{declared.name}.{name}"
         for declared in SCHEMA.type_map.values()
-        if isinstance(declared, GraphQLObjectType | GraphQLInputObjectType) and not declared.name.startswith("__")
+        if isinstance(declared, GraphQLInputObjectType)
         for name, field in declared.fields.items()
-        if not field.description
+        if isinstance(field.type, GraphQLNonNull) and field.default_value is not Undefined
     ]
-    assert undescribed == []
+    assert strict == []
+
+
+async def test_null_is_not_given() -> None:
+    client = GraphQLClient()
+    run = "mutation ($input: BacktestInput!) { runVectorizedBacktest(input: $input) { id } }"
+    nothing = dict.fromkeys(set(fields_of("BacktestInput")) - {"userId", "symbol"})
+    nested = {"fetchInput": dict.fromkeys(fields_of("OHLCVFetchInput")), "maCrossoverParams": {"fast": None}}
+    for fields in ({}, nothing, nothing | nested):
+        await client.data(run, {"input": {"userId": "alice", "symbol": "BTCUSDT"} | fields})
+    first, *others = client.backtests.asked
+    assert others == [first, first]
+    await client.data(
+        """{ fetchOhlcv(input: {symbol: "BTCUSDT"}, first: null, offset: null) { Date }
+            fetchCoinList(tradingOnly: null) { coins }
+            backtests(userId: "alice", first: null) { nodes { id } }
+            backtest(id: "result-1") { fills(offset: null) { bar } trades(offset: null) { bars_held } } }"""
+    )
 
 
 def test_every_number_says_its_unit() -> None:
