@@ -106,6 +106,7 @@ def self_test(job: Job) -> list[Breach]:
 def _attacks(job: Job) -> Iterator[tuple[str, Layer, Callable[[], str | None]]]:
     yield "inspection", Layer.SESSION, _inspection
     yield "session", Layer.SESSION, lambda: None if os.getsid(0) == os.getpid() else "is in the zygote's session"
+    yield "orphan", Layer.SESSION, lambda: None if identity.dies_with_parent() else "outlives the zygote"
     yield "descriptors", Layer.SESSION, _foreign_descriptors
     yield "limits", Layer.LIMITS, lambda: _unmet_limits(job)
     yield "memory", Layer.LIMITS, lambda: _too_much_memory(job)

@@ -1,8 +1,9 @@
 """Layers: who a child is. A session and descriptors of its own (SESSION), and a user of its own (UID).
 
-As root, the zygote takes an unused uid with only the capabilities to give each child one more, and each child ends
-with none. Where the interpreter lies in a folder that only root may enter (a pyenv under /root), one capability stays,
-that of reading any file (CAP_DAC_READ_SEARCH): imports need it, and Landlock then decides alone what is read.
+As root, the zygote takes an unused uid with only the capabilities to give each child one more, and to take it
+along when it dies; each child ends with none. Where the interpreter lies in a folder that only root may enter (a pyenv
+under /root), one capability stays, that of reading any file (CAP_DAC_READ_SEARCH): imports need it, and Landlock then
+decides alone what is read.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import Final
 
 from src.sandbox.kernel import (
     PR_GET_DUMPABLE,
+    PR_GET_PDEATHSIG,
     PR_SET_DUMPABLE,
     PR_SET_NO_NEW_PRIVS,
     PR_SET_PDEATHSIG,
@@ -30,12 +32,14 @@ from src.sandbox.layers import Layer, LayerMissing
 from src.sandbox.syscalls import this_architecture
 
 CAP_DAC_READ_SEARCH: Final = 2
+CAP_KILL: Final = 5
 CAP_SETGID: Final = 6
 CAP_SETUID: Final = 7
 
 FIRST_DESCRIPTOR: Final = 3
 
 _NAMES: Final = {
+    CAP_KILL: "CAP_KILL",
     CAP_SETUID: "CAP_SETUID",
     CAP_SETGID: "CAP_SETGID",
     CAP_DAC_READ_SEARCH: "CAP_DAC_READ_SEARCH (the interpreter lies where only root may read)",
@@ -108,10 +112,19 @@ def forbid_new_privileges() -> None:
 
 
 def die_with(parent_pid: int) -> None:
-    """Be killed when the process that forked this one ends; also where it has already. Comes after a change of user."""
+    """Be killed when the process that forked this one ends; also where it has already. Comes after a change of user.
+
+    The kernel sends the signal as if that process did: with another uid it needs CAP_KILL, or nothing comes of it.
+    """
     prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent_pid:
         os._exit(1)
+
+
+def dies_with_parent() -> bool:
+    number = ctypes.c_int(0)
+    prctl(PR_GET_PDEATHSIG, ctypes.addressof(number))
+    return number.value == signal.SIGKILL
 
 
 def is_inspectable() -> bool:

@@ -7,6 +7,7 @@ import os
 from typing import Final
 
 PR_SET_PDEATHSIG: Final = 1
+PR_GET_PDEATHSIG: Final = 2
 PR_GET_DUMPABLE: Final = 3
 PR_SET_DUMPABLE: Final = 4
 PR_SET_NAME: Final = 15
@@ -38,7 +39,10 @@ def syscall(number: int, *arguments: Argument) -> int:
 
 
 def prctl(option: int, value: int = 0) -> int:
-    """Change or read an attribute of this process; raises OSError."""
+    """Change or read an attribute of this process; raises OSError.
+
+    `value` is an integer or, for options that write their answer somewhere, an address.
+    """
     zero = ctypes.c_ulong(0)
     result = int(_libc.prctl(ctypes.c_int(option), ctypes.c_ulong(value), zero, zero, zero))
     if result < 0:

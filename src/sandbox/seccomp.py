@@ -15,7 +15,14 @@ import struct
 from collections.abc import Iterator
 from typing import Final
 
-from src.sandbox.kernel import PR_GET_DUMPABLE, PR_GET_NAME, PR_GET_NO_NEW_PRIVS, PR_SET_NAME, syscall
+from src.sandbox.kernel import (
+    PR_GET_DUMPABLE,
+    PR_GET_NAME,
+    PR_GET_NO_NEW_PRIVS,
+    PR_GET_PDEATHSIG,
+    PR_SET_NAME,
+    syscall,
+)
 from src.sandbox.layers import Layer, LayerMissing
 from src.sandbox.syscalls import Architecture, this_architecture
 
@@ -50,7 +57,7 @@ _CLONE_FORBIDDEN: Final = (
 )
 _OPEN_FOR_WRITING: Final = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | 0o20000000  # __O_TMPFILE
 _PR_SET_VMA: Final = 0x53564D41  # glibc and Python name their memory with it
-_PRCTL_OPTIONS: Final = (PR_GET_DUMPABLE, PR_SET_NAME, PR_GET_NAME, PR_GET_NO_NEW_PRIVS, _PR_SET_VMA)
+_PRCTL_OPTIONS: Final = (PR_GET_PDEATHSIG, PR_GET_DUMPABLE, PR_SET_NAME, PR_GET_NAME, PR_GET_NO_NEW_PRIVS, _PR_SET_VMA)
 # F_DUPFD…F_SETFL, F_DUPFD_CLOEXEC, F_ADD_SEALS, F_GET_SEALS; not F_SETOWN or F_SETSIG, which signal other processes.
 _FCNTL_COMMANDS: Final = (0, 1, 2, 3, 4, 1030, 1033, 1034)
 # TCGETS (isatty), FIONREAD, FIONCLEX, FIOCLEX; not TIOCSTI, which types into a terminal.

@@ -2,7 +2,7 @@
 
 It starts with an environment of its own making, gives up root before it imports anything of the family, and reads
 nothing but the server's word "fork". It ends when the server does: the channel then reads as closed, and its children
-die with it.
+die with it, as the kernel sees to (`identity.die_with`).
 
 Talk on the channel, one packet each: zygote → `{"pid", …}` once when ready, or `{"error"}`; server → `fork` with four
 descriptors (model, job, answer, a pipe for the child's end); zygote → the child's pid with its pidfd. When the child

@@ -89,6 +89,20 @@ class Child:
                 with contextlib.suppress(ProcessLookupError):
                     signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
 
+    def end(self, seconds: float) -> None:
+        """Kill it and wait until it is gone, whoever its parent is by now.
+
+        Raises
+        ------
+        ZygoteFailed
+            Where it is not after so many seconds.
+        """
+        self.kill()
+        poll = select.poll()
+        poll.register(self._pidfd, select.POLLIN)
+        if not poll.poll(seconds * 1000):
+            raise ZygoteFailed(f"child {self.pid} outlives SIGKILL by {seconds:g} s")
+
     def close(self) -> None:
         """Release the descriptors; the child must have ended."""
         with self._lock:

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from src.sandbox.children import Children
-from src.sandbox.zygote_link import ZygoteFailed, ZygoteLink, ZygoteOptions
+from src.sandbox.layers import Layer
+from src.sandbox.zygote_link import Child, ZygoteFailed, ZygoteLink, ZygoteOptions
 from tests.security.hostile import PLAIN_FORMATS, ROOT, Laboratory
 
 REPORT = "import os; report(os.getppid())"
+STUBBORN = "import signal, time; signal.pthread_sigmask(signal.SIG_BLOCK, range(1, 65)); time.sleep(600)"
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root has rights to give up, and uids to give")
+both_ways = pytest.mark.parametrize("uses_uids", [pytest.param(True, marks=needs_root), False])
 
 
 def status_of(pid: int) -> dict[str, str]:
@@ -63,13 +71,13 @@ def test_it_is_clean_and_single_threaded(lab: Laboratory) -> None:
     assert os.getsid(zygote.pid) == zygote.pid
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root has rights to give up")
+@needs_root
 def test_it_is_not_root(lab: Laboratory) -> None:
     status = status_of(lab.children.start("plain").pid)
     assert "0" not in status["Uid"].split()
     assert "0" not in status["Gid"].split()
-    setgid, setuid, read_any = 1 << 6, 1 << 7, 1 << 2
-    assert int(status["CapEff"], 16) in (setgid | setuid, setgid | setuid | read_any)
+    needed, read_any = 1 << 5 | 1 << 6 | 1 << 7, 1 << 2  # kill, setgid, setuid
+    assert int(status["CapEff"], 16) in (needed, needed | read_any)
 
 
 def test_it_is_replaced_when_it_dies(lab: Laboratory) -> None:
@@ -131,23 +139,96 @@ def test_closing_ends_it_and_its_children() -> None:
 
 
 def test_it_ends_with_a_server_that_is_killed() -> None:
-    server = subprocess.Popen(
-        [sys.executable, "-c", f"""
-import sys, time
-sys.path.insert(0, {str(ROOT)!r})
+    server = started_server("""
 from tests.unit.sandbox.test_zygote import options
 from src.sandbox.zygote_link import ZygoteLink
 zygote = ZygoteLink(options())
 zygote.wait_until_ready()
 print(zygote.pid, flush=True)
 time.sleep(60)
-"""],
-        stdout=subprocess.PIPE,
-        text=True,
-    )  # fmt: skip
+""")
+    [zygote] = killed_after_its_word(server)
+    assert wait_until_gone(zygote)
+
+
+@both_ways
+def test_a_child_dies_with_a_server_that_is_killed(tmp_path: Path, uses_uids: bool) -> None:
+    server = started_server(f"""
+import threading
+from pathlib import Path
+from tests.security.hostile import Laboratory
+from tests.unit.sandbox.test_zygote import STUBBORN, first_child_of
+laboratory = Laboratory(Path({str(tmp_path)!r}), deadline_s=60.0, uses_uids={uses_uids})
+zygote = laboratory.children.start("plain")
+threading.Thread(target=laboratory.run, args=(STUBBORN,), daemon=True).start()
+print(zygote.pid, first_child_of(zygote.pid), flush=True)
+time.sleep(60)
+""")
+    zygote, child = killed_after_its_word(server)
+    assert wait_until_gone(zygote)
+    assert wait_until_gone(child)
+
+
+@both_ways
+def test_a_child_dies_with_its_zygote(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, uses_uids: bool) -> None:
+    monkeypatch.setattr(Child, "end", lambda *_: None)  # the server looks away
+    with still_running(tmp_path, uses_uids=uses_uids) as (zygote, child):
+        os.kill(zygote, signal.SIGKILL)
+        assert wait_until_gone(child)
+
+
+def test_a_child_that_its_zygote_leaves_behind_is_killed_by_the_server(tmp_path: Path) -> None:
+    # Without the layer by which it dies with that; it would hold the pipe to the server open for it.
+    source = f"import os; os.closerange(6, 64); {STUBBORN}"
+    with still_running(tmp_path, source, without={Layer.SESSION}) as (zygote, child):
+        os.kill(zygote, signal.SIGKILL)
+        assert wait_until_gone(child)
+
+
+@contextmanager
+def still_running(
+    folder: Path,
+    source: str = STUBBORN,
+    *,
+    without: frozenset[Layer] | set[Layer] = frozenset(),
+    uses_uids: bool = os.geteuid() == 0,
+) -> Iterator[tuple[int, int]]:
+    """Give the pids of a zygote and of a child of its, which only SIGKILL ends."""
+    laboratory = Laboratory(folder, deadline_s=60.0, uses_uids=uses_uids)
+    try:
+        zygote = laboratory.children.start("plain").pid
+        with ThreadPoolExecutor() as threads:
+            running = threads.submit(laboratory.run, source, without=without)
+            child = first_child_of(zygote)
+            time.sleep(0.3)  # until it has put on its layers
+            try:
+                yield zygote, child
+            finally:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(child, signal.SIGKILL)
+            with pytest.raises(ZygoteFailed):
+                running.result()
+    finally:
+        laboratory.children.close()
+
+
+def first_child_of(pid: int) -> int:
+    children = Path(f"/proc/{pid}/task/{pid}/children")
+    while not (found := children.read_text().split()):
+        time.sleep(0.01)
+    return int(found[0])
+
+
+def started_server(source: str) -> subprocess.Popen[str]:
+    prelude = f"import sys, time; sys.path.insert(0, {str(ROOT)!r})"
+    return subprocess.Popen([sys.executable, "-c", prelude + source], stdout=subprocess.PIPE, text=True)
+
+
+def killed_after_its_word(server: subprocess.Popen[str]) -> list[int]:
     assert server.stdout is not None
-    zygote = int(server.stdout.readline())
+    said = server.stdout.readline()
+    time.sleep(0.3)  # until a child that it has started has put on its layers
     server.kill()
     server.wait()
     server.stdout.close()
-    assert wait_until_gone(zygote)
+    return [int(pid) for pid in said.split()]
