@@ -10,6 +10,7 @@ import fcntl
 import mmap
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -27,6 +28,7 @@ SERVER_FILE: Final = "server file"
 """Name of the attack that reads a file which only the server's user may read."""
 
 _CLONE_NEWUSER: Final = 0x10000000
+_SMALL_STACK_BYTES: Final = 64 * 1024
 _FORBIDDEN_CALLS: Final[tuple[tuple[str, tuple[Argument, ...]], ...]] = (
     # Arguments are such that a call which gets through fails with another error, or does no harm.
     ("socket", (2, 1, 0)),  # Internet, stream
@@ -121,6 +123,9 @@ def _attacks(job: Job) -> Iterator[tuple[str, Layer, Callable[[], str | None]]]:
     yield "file for writing", Layer.SECCOMP, _file_for_writing
     for name, arguments in _FORBIDDEN_CALLS:
         yield name, Layer.SECCOMP, partial(_forbidden_call, name, arguments)
+    # The last, for a fork does not go well with threads. The kernel does not count root's: there, another user must
+    # bound them.
+    yield "threads", Layer.LIMITS if os.geteuid() else Layer.UID, lambda: _too_many_threads(job)
 
 
 def _inspection() -> str | None:
@@ -149,6 +154,22 @@ def _too_much_memory(job: Job) -> str | None:
     except (OSError, ValueError):
         return None
     return f"maps more than {job.limits.memory_bytes} bytes"
+
+
+def _too_many_threads(job: Job) -> str | None:
+    most = job.limits.threads + limits.COARSENESS
+    started, is_over = 0, threading.Event()
+    threading.stack_size(_SMALL_STACK_BYTES)
+    try:
+        while started <= most:
+            threading.Thread(target=is_over.wait, daemon=True).start()
+            started += 1
+    except RuntimeError:
+        return None
+    finally:
+        is_over.set()
+        threading.stack_size(0)
+    return f"starts more than {most} threads"
 
 
 def _user(job: Job) -> str | None:

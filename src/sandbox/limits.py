@@ -6,15 +6,20 @@ import math
 import os
 import resource
 from dataclasses import dataclass
+from typing import Final
+
+COARSENESS: Final = 16
+_MOST_TASKS: Final = 1 << 22
+"""More than Linux has process ids."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """The most that one child may use.
 
-    `memory_bytes` is address space, so it includes the libraries that the zygote mapped. `threads` counts tasks of
-    the uid and is therefore only set for a child that has a uid of its own. `file_bytes` is 0: no file grows, memfds
-    included, and the answer goes into one that the server has already sized.
+    `memory_bytes` is address space, so it includes the libraries that the zygote mapped. `threads` come on top of
+    what else its user runs, which for a child with a uid of its own is nothing. `file_bytes` is 0: no file grows,
+    memfds included, and the answer goes into one that the server has already sized.
     """
 
     memory_bytes: int = 4 * 1024**3
@@ -31,21 +36,29 @@ class Limits:
 
 def apply(limits: Limits, *, has_own_uid: bool) -> None:
     """Set the limits on this process; raises OSError or ValueError where the kernel refuses."""
-    for kind, value in _values(limits, has_own_uid=has_own_uid).items():
+    threads = limits.threads if has_own_uid else limits.threads + _tasks_of_this_user()
+    _, most = resource.getrlimit(resource.RLIMIT_NPROC)
+    threads = threads if most == resource.RLIM_INFINITY else min(threads, most)
+    for kind, value in _values(limits).items() | {(resource.RLIMIT_NPROC, threads)}:
         resource.setrlimit(kind, (value, value))
 
 
 def unmet(limits: Limits, *, has_own_uid: bool) -> list[str]:
     """Name the limits that are not in force in this process."""
-    return [
+    found = [
         f"rlimit {kind} is {resource.getrlimit(kind)}, not {value}"
-        for kind, value in _values(limits, has_own_uid=has_own_uid).items()
+        for kind, value in _values(limits).items()
         if resource.getrlimit(kind) != (value, value)
     ]
+    now, most = resource.getrlimit(resource.RLIMIT_NPROC)
+    is_bounded = most <= limits.threads if has_own_uid else most != resource.RLIM_INFINITY
+    if now != most or not is_bounded:
+        found.append(f"rlimit {resource.RLIMIT_NPROC} is {(now, most)}")
+    return found
 
 
-def _values(limits: Limits, *, has_own_uid: bool) -> dict[int, int]:
-    values = {
+def _values(limits: Limits) -> dict[int, int]:
+    return {
         resource.RLIMIT_AS: limits.memory_bytes,
         resource.RLIMIT_CPU: limits.cpu_seconds,
         resource.RLIMIT_NOFILE: limits.descriptors,
@@ -54,6 +67,35 @@ def _values(limits: Limits, *, has_own_uid: bool) -> dict[int, int]:
         resource.RLIMIT_MEMLOCK: 0,
         resource.RLIMIT_MSGQUEUE: 0,
     }
-    if has_own_uid:
-        values[resource.RLIMIT_NPROC] = limits.threads
-    return values
+
+
+def _tasks_of_this_user() -> int:
+    """Return how many tasks the kernel counts for this user, and up to `COARSENESS` more.
+
+    The kernel tells nobody, and /proc does not show the tasks of containers beside this one, which count too. So this
+    asks whether one more could be started under ever other limits.
+    """
+    before = resource.getrlimit(resource.RLIMIT_NPROC)
+    most = _MOST_TASKS if before[1] == resource.RLIM_INFINITY else min(before[1], _MOST_TASKS)
+    low, high = 0, min(4 * COARSENESS, most)
+    try:
+        while high < most and not _may_start_one(high, before[1]):
+            low, high = high, min(2 * high, most)
+        while high - low > COARSENESS:
+            middle = (low + high) // 2
+            low, high = (low, middle) if _may_start_one(middle, before[1]) else (middle, high)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NPROC, before)
+    return high
+
+
+def _may_start_one(limit: int, most: int) -> bool:
+    """Say whether this user may have one more task under a limit, by starting a program that is not there."""
+    resource.setrlimit(resource.RLIMIT_NPROC, (limit, most))
+    try:
+        os.posix_spawn("/nonexistent", ["nonexistent"], {})
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    return True

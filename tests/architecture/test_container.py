@@ -112,6 +112,7 @@ def test_compose_confines_the_service(compose: dict[str, Any]) -> None:
     assert service["read_only"] is True
     assert service["tmpfs"] == ["/tmp"]
     assert service["cap_drop"] == ["ALL"]
+    assert service["pids_limit"] == 2048
     assert service["ports"] == ["127.0.0.1:5050:5050"]
     assert not any("seccomp" in option for option in service["security_opt"])
     assert service["depends_on"] == {"mongo": {"condition": "service_healthy"}}

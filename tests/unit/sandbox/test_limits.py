@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import resource
+import subprocess
+import sys
 
 import pytest
 
 from src.sandbox.layers import Layer
-from src.sandbox.limits import Limits
-from tests.security.hostile import Laboratory
+from src.sandbox.limits import COARSENESS, Limits
+from tests.security.hostile import ROOT, Laboratory
 
 TAKE_2_GIB = "import mmap; attempt(lambda: len(mmap.mmap(-1, 2 << 30)))"
 GROW_THE_ANSWER = """
@@ -49,9 +51,8 @@ def test_limits_cannot_be_raised_again(lab: Laboratory) -> None:
     assert "stopped by ValueError" in without_seccomp
 
 
-def test_threads_are_bounded_for_a_uid_of_its_own(lab: Laboratory) -> None:
-    if not lab.children.has_uids:
-        pytest.skip("only root has another uid to give")
+@pytest.mark.parametrize("layer", [None, Layer.UID])
+def test_threads_are_bounded_with_and_without_a_uid_of_its_own(lab: Laboratory, layer: Layer | None) -> None:
     bomb = """
 import threading, time
 threading.stack_size(65536)
@@ -61,8 +62,37 @@ def start():
     return number
 attempt(start)
 """
-    assert "stopped by RuntimeError" in lab.run(bomb)
-    assert "got 499" in lab.run(bomb, without={Layer.LIMITS})
+    without = {layer} if layer else set()
+    assert "stopped by RuntimeError" in lab.run(bomb, without=without)
+    assert "got 499" in lab.run(bomb, without={Layer.LIMITS, *without})
+
+
+def test_a_user_who_runs_much_else_may_start_as_many_threads() -> None:
+    source = """
+import os, resource, sys, threading, time
+sys.path.insert(0, sys.argv[1])
+from src.sandbox import limits
+if os.geteuid() == 0:
+    os.setresuid(60_050, 60_050, 60_050)  # root's are not counted
+threading.stack_size(65536)
+def start():
+    threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
+for _ in range(300):
+    start()
+limits.apply(limits.Limits(), has_own_uid=False)
+assert not limits.unmet(limits.Limits(), has_own_uid=False)
+started = 0
+try:
+    while started < 500:
+        start()
+        started += 1
+except RuntimeError:
+    pass
+print(started, flush=True)
+os._exit(0)
+"""
+    ran = subprocess.run([sys.executable, "-c", source, str(ROOT)], capture_output=True, text=True, check=True)
+    assert 64 <= int(ran.stdout) <= 64 + COARSENESS
 
 
 def test_processor_time_follows_the_deadline() -> None:

@@ -52,6 +52,10 @@ def test_without_seccomp_nearly_every_forbidden_call_gets_through(lab: Laborator
     assert any("starts processes" in effect for effect in effects)
 
 
+def test_threads_without_bound_are_noticed(lab: Laboratory, tmp_path: Path) -> None:
+    assert "threads" in {attack for attack, _, _ in attacked(lab, tmp_path, {Layer.LIMITS}).text["breaches"]}
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root has another uid to give")
 def test_a_missing_uid_is_noticed(lab: Laboratory, tmp_path: Path) -> None:
     assert breached_layers(attacked(lab, tmp_path, {Layer.UID})) == {Layer.UID.value}
