@@ -1,9 +1,9 @@
 """The server's side of the sandbox: `SandboxedModelRunner`, a ModelRunner that opens model files in one-shot children.
 
-Each job takes a thread of a pool of `most_children` (the queue before it is first come, first served), copies the model
-into sealed memory, has the family's zygote fork a child, waits for its end with a deadline, and only then reads what it
-left. The machine's layers are tried once, by canary attacks, before the first model; what they find and the mode decide
-whether models are opened at all.
+Each job waits for its turn (`turns`), takes a thread of a pool of `most_children`, copies the model into sealed memory,
+has the family's zygote fork a child, waits for its end with a deadline, and only then reads what it left. The machine's
+layers are tried once, by canary attacks, before the first model; what they find and the mode decide whether models are
+opened at all.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,13 +34,13 @@ from src.sandbox.layers import ALL_LAYERS, Layer, SandboxReport
 from src.sandbox.memory_files import AnswerTampered
 from src.sandbox.probe import try_layers
 from src.sandbox.tasks import Call, Task
+from src.sandbox.turns import Turns
 from src.sandbox.wire import Answer
 from src.sandbox.zygote_link import ZygoteFailed
 
 _log: Final = logging.getLogger(__name__)
 _SOURCE_ROOT: Final = Path(__file__).resolve().parents[2]
 _GIBIBYTE: Final = 1024**3
-Result = TypeVar("Result")
 
 
 class SandboxedModelRunner:
@@ -54,6 +54,10 @@ class SandboxedModelRunner:
         Name of the module that knows the formats.
     most_children
         How many models may be open at once; further calls wait their turn. None: one for each core, at least two.
+    most_waiting
+        How many calls may wait, of all users together; who has fewer of them takes the place of one who has more.
+    longest_wait_s
+        Seconds after which one that waits is refused.
     deadline_s
         Seconds that one job may take in its child; then it is killed.
     memory_bytes
@@ -68,6 +72,8 @@ class SandboxedModelRunner:
         mode: SandboxMode = SandboxMode.STRICT,
         registry: str = "src.model_formats.registry",
         most_children: int | None = None,
+        most_waiting: int = 32,
+        longest_wait_s: float = 60.0,
         deadline_s: float = 30.0,
         memory_bytes: int = 4 * _GIBIBYTE,
         layers: frozenset[Layer] = ALL_LAYERS,
@@ -76,6 +82,7 @@ class SandboxedModelRunner:
         self._is_root = os.geteuid() == 0
         self._enabled = layers if mode is not SandboxMode.OFF else frozenset()
         self._most_children = most_children or max(2, os.cpu_count() or 1)
+        self._turns = Turns(places=self._most_children, most_waiting=most_waiting, longest_wait_s=longest_wait_s)
         self._threads = ThreadPoolExecutor(self._most_children, thread_name_prefix="sandbox")
         self._children = Children(
             registry=registry,
@@ -107,7 +114,7 @@ class SandboxedModelRunner:
         SandboxUnavailable
             Where not even a child could be started to run them.
         """
-        return await self._in_thread(self._probe)
+        return await asyncio.to_thread(self._probe)
 
     async def warm_up(self) -> None:
         """Run the canaries and start the zygote of every family whose libraries are installed."""
@@ -123,7 +130,8 @@ class SandboxedModelRunner:
                 for module in self._registry.FORMATS[extension].preload
             )
         ]
-        await asyncio.gather(*(self._in_thread(partial(self._start, family)) for family in installed))
+        # On threads of their own: a model of a family that is ready need not wait for the others.
+        await asyncio.gather(*(asyncio.to_thread(self._start, family) for family in installed))
 
     async def inspect(self, file: ModelFile) -> ModelDescription:
         """Open the model once and say what it is.
@@ -132,9 +140,9 @@ class SandboxedModelRunner:
         ------
         ModelRejected, MissingLibrary, UnsupportedFormat
             What is wrong with the file, in words for the client.
-        ModelNotFound, TimedOut, SandboxUnavailable
+        ModelNotFound, TimedOut, Busy, SandboxUnavailable
         """
-        answer = await self._in_thread(partial(self._answer, file, partial(Task, kind="inspect")))
+        answer = await self._in_turn(file, partial(Task, kind="inspect"))
         return verdicts.description_of(answer.text)
 
     async def predict(
@@ -153,7 +161,7 @@ class SandboxedModelRunner:
         ------
         InvalidInput
             On `featureColumns` or `outputKind`.
-        ModelRejected, MissingLibrary, UnsupportedFormat, ModelNotFound, TimedOut, SandboxUnavailable
+        ModelRejected, MissingLibrary, UnsupportedFormat, ModelNotFound, TimedOut, Busy, SandboxUnavailable
         """
         asked: NDArray[np.bool_] = np.asarray(np.isfinite(features.values).all(axis=1))
         asked[: features.first_complete] = False
@@ -167,7 +175,7 @@ class SandboxedModelRunner:
             ranges=((0, len(rows)),) if len(rows) else (),
             declared=kind,
         )
-        answer = await self._in_thread(partial(self._answer, file, task))
+        answer = await self._in_turn(file, task)
         meaning = verdicts.output_kind(answer.text)
         verdicts.check_values(answer.values, meaning)
         values: NDArray[np.float64] = np.full(len(features.values), np.nan)
@@ -184,17 +192,19 @@ class SandboxedModelRunner:
 
     async def close(self) -> None:
         """End every zygote and child; calls that still run fail."""
+        self._turns.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
         await asyncio.to_thread(self._children.close)
         await asyncio.to_thread(self._threads.shutdown)
 
-    async def _in_thread(self, work: Callable[[Call], Result]) -> Result:
+    async def _in_turn(self, file: ModelFile, task: Callable[..., Task]) -> Answer:
         call = Call()
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, work, call)
-        except asyncio.CancelledError:
-            call.cancel()
-            raise
+        async with self._turns.turn(file.user_id):
+            try:
+                return await asyncio.get_running_loop().run_in_executor(self._threads, self._answer, file, task, call)
+            except asyncio.CancelledError:
+                call.cancel()
+                raise
 
     def _answer(self, file: ModelFile, task: Callable[..., Task], call: Call) -> Answer:
         extension = file.extension.lower()
@@ -215,7 +225,7 @@ class SandboxedModelRunner:
             raise verdicts.nonsense(error) from error
         return verdicts.judge(outcome, expected_rows=asked.rows, deadline_s=self._children.deadline_s)
 
-    def _probe(self, _: Call | None = None) -> SandboxReport:
+    def _probe(self) -> SandboxReport:
         with self._report_lock:
             if self._report is None:
                 try:
@@ -225,7 +235,7 @@ class SandboxedModelRunner:
                     raise SandboxUnavailable("the process that opens model files cannot be started") from error
             return self._report
 
-    def _start(self, family: str, _: Call) -> None:
+    def _start(self, family: str) -> None:
         try:
             self._children.start(family)
         except ZygoteFailed as error:

@@ -84,33 +84,32 @@ class BacktestService:
         )
 
     async def _run_in_time(self, request: BacktestRequest, model_file: ModelFile | None) -> BacktestResult:
-        async with self._place("backtest"):
-            return await self._run(request, model_file)
+        with self.computing.place():
+            return await self._run(request, model_file, self._deadline_s())
 
-    @asynccontextmanager
-    async def _place(self, work: str) -> AsyncIterator[None]:
-        """Hold one of the places for work under way, and end the work when its time is up; raises Busy, TimedOut."""
-        try:
-            with self.computing.place():
-                async with asyncio.timeout(self.timeout_s):
-                    yield
-        except TimeoutError:
-            raise TimedOut(
-                f"The {work} took longer than the limit of {self.timeout_s:g} s; ask for fewer bars (limit)."
-            ) from None
+    def _deadline_s(self) -> float:
+        """Return when work that begins now must be done, by the event loop's clock."""
+        return asyncio.get_running_loop().time() + self.timeout_s
 
-    async def _run(self, request: BacktestRequest, model_file: ModelFile | None) -> BacktestResult:
+    async def _run(self, request: BacktestRequest, model_file: ModelFile | None, deadline_s: float) -> BacktestResult:
         stopwatch = Stopwatch()
         bar_warnings = period_warnings(request.period, request.market.interval)
-        source = await self.sources.find(request.market.source, user_id=request.user_id)
-        with stopwatch.step("marketData"):
-            series = await source.fetch(request.market)
-        predictions = await self._predict(request, series, model_file, stopwatch)
-        computed, bars_fingerprint = await self.computing.run(
-            self._compute, request, series.bars, predictions, stopwatch
-        )
-        result = self._result(request, series, computed, bars_fingerprint, bar_warnings, stopwatch)
-        await self.store.save(result)
+        limit = f"the limit of {self.timeout_s:g} s"
+        too_much = f"The backtest took longer than {limit}; ask for fewer bars (limit)."
+        async with _until(deadline_s, too_much):
+            source = await self.sources.find(request.market.source, user_id=request.user_id)
+            with stopwatch.step("marketData"):
+                series = await source.fetch(request.market)
+        async with _until(
+            deadline_s, f"After {limit} the model had not answered, or not had its turn; try again later."
+        ):
+            predictions = await self._predict(request, series, model_file, stopwatch)
+        async with _until(deadline_s, too_much):
+            computed, bars_fingerprint = await self.computing.run(
+                self._compute, request, series.bars, predictions, stopwatch
+            )
+            result = self._result(request, series, computed, bars_fingerprint, bar_warnings, stopwatch)
+            await self.store.save(result)
         return result
 
     def _compute(
@@ -213,8 +212,10 @@ class BacktestService:
             Any of the tree in `domain.errors`; Busy where too much work is under way, TimedOut after `timeout_s`.
         """
         source = await self.sources.find(market.source, user_id=None if user_id is None else check_user_id(user_id))
-        async with self._place("request for candles"):
-            return await source.fetch(market)
+        too_much = f"The candles took longer than the limit of {self.timeout_s:g} s; ask for fewer (limit)."
+        with self.computing.place():
+            async with _until(self._deadline_s(), too_much):
+                return await source.fetch(market)
 
     async def coins(self, *, quote_asset: str | None = None, is_trading_only: bool = True) -> Sequence[str]:
         """Return the symbols of the default source, sorted.
@@ -232,6 +233,16 @@ class BacktestService:
             for listing in await self.sources.default.listings()
             if (listing.is_trading or not is_trading_only) and quote in (None, listing.quote)
         ]
+
+
+@asynccontextmanager
+async def _until(deadline_s: float, too_late: str) -> AsyncIterator[None]:
+    """Run the block until a time of the event loop's clock; raises TimedOut with these words where it takes longer."""
+    try:
+        async with asyncio.timeout_at(deadline_s):
+            yield
+    except TimeoutError:
+        raise TimedOut(too_late) from None
 
 
 def _asset(name: str) -> str:

@@ -8,6 +8,7 @@ import os
 import pickle
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ import pytest
 import pytest_asyncio
 
 from src.domain.errors import (
+    Busy,
     InvalidInput,
     MissingLibrary,
     ModelNotFound,
@@ -196,6 +198,32 @@ async def test_sixteen_at_once_are_all_served_two_at_a_time(runner: SandboxedMod
     assert most == 2
     # First come, first served: two run at a time, so nobody overtakes by more than one place.
     assert all(abs(place - number) <= 1 for place, number in enumerate(order))
+
+
+async def test_another_users_model_does_not_wait_for_all_of_one_user(
+    runner: SandboxedModelRunner, honest: Path, tmp_path: Path
+) -> None:
+    slow = replace(model_file(hostile(tmp_path, "import time; time.sleep(0.5)")), user_id="busy")
+    greedy = [asyncio.create_task(runner.inspect(slow)) for _ in range(10)]
+    await asyncio.sleep(0.1)
+    assert (await runner.inspect(model_file(honest))).n_features == 2
+    assert sum(task.done() for task in greedy) <= 2
+    for task in greedy:
+        task.cancel()
+    await asyncio.wait(greedy)
+
+
+async def test_a_long_line_has_an_end(tmp_path: Path) -> None:
+    runner = SandboxedModelRunner(registry=PLAIN_FORMATS, most_children=1, most_waiting=2, longest_wait_s=0.3)
+    slow = model_file(hostile(tmp_path, "import time; time.sleep(60)"))
+    calls = [asyncio.create_task(runner.inspect(slow)) for _ in range(4)]
+    outcomes = await asyncio.gather(*calls[1:], return_exceptions=True)
+    assert all(isinstance(outcome, Busy) for outcome in outcomes), outcomes
+    assert sorted("waited 0.3 s" in str(outcome) for outcome in outcomes) == [False, True, True]
+    assert not calls[0].done()
+    await runner.close()
+    with pytest.raises(SandboxUnavailable):
+        await calls[0]
 
 
 async def test_a_cancelled_call_ends_its_child(runner: SandboxedModelRunner, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import pytest
 
 from src.domain.errors import Busy, InvalidInput, NotAvailable, ResultNotFound, SourceNotFound, TimedOut
 from src.domain.market import Bars, DataQuality, Listing, MarketRequest, MarketSeries
+from src.domain.model_files import ModelFile
 from src.domain.runs import BacktestRequest, BacktestResult, CrossoverChoice, ModelChoice, ResultPage, ResultSummary
 from src.domain.signals import Signals
 from src.domain.trading import EngineName, Exits, FillTiming, Simulation, Sizing, TradingRules
@@ -251,6 +253,31 @@ async def test_a_slow_source_ends_at_the_limit() -> None:
     with pytest.raises(TimedOut, match=r"0\.05 s"):
         await service.run(crossover_request())
     assert time.monotonic() - started < 5
+
+
+async def test_a_model_that_does_not_get_its_turn_says_so_and_asks_for_nothing_less() -> None:
+    class Crowded:
+        async def predict(self, *_: object) -> None:
+            await asyncio.sleep(30)
+
+    class OneFile:
+        async def get(self, user_id: str, reference: str) -> ModelFile:
+            return ModelFile(
+                path=Path(reference),
+                user_id=user_id,
+                original_filename=reference,
+                model_name="m",
+                extension=".pkl",
+                size_bytes=1,
+                sha256="0" * 64,
+            )
+
+    service = make_service(KnownBars(random_bars(60)), timeout_s=0.05)
+    models = ModelService(OneFile())  # type: ignore[arg-type]
+    service = replace(service, runner=Crowded(), models=models)  # type: ignore[arg-type]
+    with pytest.raises(TimedOut, match=r"0\.05 s .* had its turn; try again later") as caught:
+        await service.run(make_request(strategy=ModelChoice(reference="m.pkl")))
+    assert "fewer" not in caught.value.message
 
 
 async def test_nothing_is_kept_of_a_run_that_failed() -> None:
