@@ -19,12 +19,13 @@ from sklearn.exceptions import InconsistentVersionWarning, NotFittedError
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import check_is_fitted
 
-from src.domain.errors import InvalidInput, ModelRejected
+from src.domain.errors import InvalidInput, ModelRejected, ServiceError
 from src.domain.model_files import ModelDescription
 from src.domain.signals import OutputKind
 from src.model_formats.failures import brief, rejection
 from src.model_formats.labels import ClassLabels
 from src.model_formats.registry import missing_library
+from src.model_formats.sklearn_versions import check_meaning, explained, made_with, parts_of, version_note
 from src.ports import Predictor
 
 FORMAT: Final = "scikit-learn (pickle or joblib)"
@@ -46,17 +47,31 @@ def load(file: Path) -> Predictor:
     """
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        model = _unpickle(file)
+        try:
+            return _load(file, caught)
+        except ModelRejected as error:
+            raise explained(error, made_with(caught)) from error
+        except ServiceError:
+            raise
+        except Exception as error:
+            refusal = rejection(f"The file holds nothing that can be used as a model. {_ADVICE}", error, file)
+            raise explained(refusal, made_with(caught)) from error
+
+
+def _load(file: Path, caught: Sequence[warnings.WarningMessage]) -> Predictor:
+    model = _unpickle(file)
     notes = _notes(caught, file)
     made_by = type(model).__module__.split(".")[0]
     if made_by in _BOOSTERS and type(model).__name__ == "Booster":
         booster: Predictor = importlib.import_module(_BOOSTERS[made_by]).predictor_of(model, notes)
         return booster
+    if isinstance(model, type):
+        raise ModelRejected(f"The file holds the class {model.__name__} itself and no fitted model. {_ADVICE}")
     if not hasattr(model, "predict"):
         raise ModelRejected(
             f"The file holds a {made_by}.{type(model).__name__}, no fitted model with a predict method. {_ADVICE}"
         )
-    return _estimator(model, file, notes, _origin(made_by, caught))
+    return _estimator(model, file, notes, _origin(made_by, made_with(caught)), made_with(caught))
 
 
 def rehearse() -> None:
@@ -101,31 +116,26 @@ def _unpickle(file: Path) -> Any:
 def _notes(caught: Sequence[warnings.WarningMessage], file: Path) -> tuple[str, ...]:
     """Return what loading warned of, each kind once: a forest warns once a tree."""
     notes = {}
+    if made := made_with(caught):
+        notes["version"] = version_note(made)
     for item in caught:
-        if isinstance(item.message, InconsistentVersionWarning):
-            made = item.message.original_sklearn_version
-            notes["version"] = (
-                f"The model was saved with scikit-learn {made} and loaded with {sklearn.__version__}: its predictions "
-                "may differ. Save it again with this version to be sure."
-            )
-        elif issubclass(item.category, UserWarning):
+        if issubclass(item.category, UserWarning) and not isinstance(item.message, InconsistentVersionWarning):
             text = brief(str(item.message), file)
             notes.setdefault(text, text)
     return tuple(notes.values())[:5]
 
 
-def _origin(made_by: str, caught: Sequence[warnings.WarningMessage]) -> tuple[str, str | None]:
+def _origin(made_by: str, made: str | None) -> tuple[str, str | None]:
     """Return the library that a model was made with, and its version."""
     if made_by != "sklearn":
         version = getattr(importlib.import_module(made_by), "__version__", None)
         return made_by, None if version is None else str(version)
-    for item in caught:
-        if isinstance(item.message, InconsistentVersionWarning):
-            return "scikit-learn", str(item.message.original_sklearn_version)
-    return "scikit-learn", str(sklearn.__version__)
+    return "scikit-learn", made or str(sklearn.__version__)
 
 
-def _estimator(model: Any, file: Path, notes: tuple[str, ...], origin: tuple[str, str | None]) -> Predictor:
+def _estimator(
+    model: Any, file: Path, notes: tuple[str, ...], origin: tuple[str, str | None], made: str | None
+) -> Predictor:
     try:
         check_is_fitted(model)
     except NotFittedError as error:
@@ -136,6 +146,8 @@ def _estimator(model: Any, file: Path, notes: tuple[str, ...], origin: tuple[str
         # Not a scikit-learn estimator, only something with the same methods: predicting will tell.
         notes = (*notes, f"{type(model).__name__} is not a scikit-learn estimator; only its predict method is used.")
     _use_one_thread(model)
+    if made is not None:
+        check_meaning(model)
     labels = _labels(model)
     kind = _kind(model, labels)
     if kind is None:
@@ -156,14 +168,17 @@ def _estimator(model: Any, file: Path, notes: tuple[str, ...], origin: tuple[str
         warnings=notes,
         details={"estimator": type(model).__name__},
     )
-    return EstimatorPredictor(model, description, labels, file)
+    return EstimatorPredictor(model, description, labels, file, made)
 
 
 def _use_one_thread(model: Any) -> None:
-    """Give every part of an estimator one job: threads that add up in turn change the last bits from run to run."""
-    if hasattr(model, "get_params") and hasattr(model, "set_params"):
-        jobs = [name for name in model.get_params(deep=True) if name.split("__")[-1] == "n_jobs"]
-        model.set_params(**dict.fromkeys(jobs, 1))
+    """Give every part of an estimator one job: threads that add up in turn change the last bits from run to run.
+
+    Not by `set_params`, which fails on a part that was saved before one of its parameters existed.
+    """
+    for part in parts_of(model):
+        if "n_jobs" in vars(part):
+            part.n_jobs = 1
 
 
 def _labels(model: Any) -> ClassLabels | None:
@@ -201,11 +216,14 @@ def _feature_names(model: Any) -> tuple[str, ...] | None:
 class EstimatorPredictor:
     """A fitted estimator with scikit-learn's methods."""
 
-    def __init__(self, model: Any, description: ModelDescription, labels: ClassLabels | None, file: Path) -> None:
+    def __init__(
+        self, model: Any, description: ModelDescription, labels: ClassLabels | None, file: Path, made: str | None
+    ) -> None:
         self.description = description
         self._model = model
         self._labels = labels
         self._file = file
+        self._made = made
 
     def predict(
         self, features: NDArray[np.float64], names: tuple[str, ...], declared: OutputKind | None = None
@@ -248,12 +266,13 @@ class EstimatorPredictor:
         try:
             return getattr(self._model, method)(table)
         except Exception as error:
-            raise rejection(
+            refusal = rejection(
                 f"The {type(self._model).__name__} fails to predict. It may have been saved with another version of "
-                "its library, or be fitted on other columns.",
+                "its library, or be fitted on other columns: save it again, or export it to ONNX.",
                 error,
                 self._file,
-            ) from error
+            )
+            raise explained(refusal, self._made) from error
 
     def _single(self, output: Any) -> NDArray[Any]:
         array = np.asarray(output)

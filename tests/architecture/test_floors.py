@@ -54,7 +54,7 @@ VENDOR_ROOMS = {
     "onnxruntime": {"model_formats/onnx.py"},
     "keras": {"model_formats/keras.py"},
     "torch": {"model_formats/pytorch.py"},
-    "sklearn": {"model_formats/sklearn.py"},
+    "sklearn": {"model_formats/sklearn.py", "model_formats/sklearn_versions.py"},
     "joblib": {"model_formats/sklearn.py"},
     "pyarrow": {"market_data/bar_files/parquet.py"},
 }

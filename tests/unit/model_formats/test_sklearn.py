@@ -183,6 +183,48 @@ def test_an_old_version_reaches_the_user(tmp_path: Path, small: pd.DataFrame, ri
     assert f"saved with scikit-learn {made} and loaded with {sklearn.__version__}" in description.warnings[0]
 
 
+OLD_FILES = Path(__file__).parent / "scikit_learn_1_3_2"
+"""Made by `made_by.py` beside them, with what the models said then."""
+
+
+@pytest.mark.parametrize("name", ["pipeline", "svc", "forest_regressor", "adaboost_samme_of_lines"])
+def test_old_files_that_still_predict_the_same_are_taken_with_a_warning(name: str) -> None:
+    predictor = load_model(OLD_FILES / f"{name}.pkl", ".pkl")
+    rows = np.loadtxt(OLD_FILES / "rows.csv", delimiter=",")
+    then = np.loadtxt(OLD_FILES / f"{name}.csv")
+    np.testing.assert_allclose(predictor.predict(rows, COLUMNS)[0], then, rtol=1e-12)
+    assert any("saved with scikit-learn 1.3.2" in warning for warning in predictor.description.warnings)
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("tree", "saved by scikit-learn before 1.4 and would give wrong probabilities"),
+        ("forest", "saved by scikit-learn before 1.4 and would give wrong probabilities"),
+        ("adaboost", r"SAMME\.R, which scikit-learn \S+ does not know"),
+        ("gradient_boosting", "made with another version"),
+    ],
+)
+def test_old_files_that_would_predict_something_else_are_refused(name: str, reason: str) -> None:
+    with pytest.raises(ModelRejected, match=reason) as caught:
+        load_model(OLD_FILES / f"{name}.pkl", ".pkl")
+    assert "ONNX" in caught.value.message
+
+
+def test_a_failure_to_predict_names_the_version_that_made_the_file() -> None:
+    predictor = load_model(OLD_FILES / "imputer.pkl", ".pkl")
+    with pytest.raises(ModelRejected, match=r"fails to predict.*\(Saved with scikit-learn 1\.3\.2; here is"):
+        predictor.predict(np.ones((2, 3)), COLUMNS)
+
+
+def test_every_part_has_one_job(tmp_path: Path, small: pd.DataFrame, rises: Labels) -> None:
+    forest = RandomForestClassifier(3, n_jobs=-1, random_state=0)
+    search = GridSearchCV(make_pipeline(forest), {"randomforestclassifier__max_depth": [2]}, cv=2, n_jobs=1)
+    joblib.dump(search.fit(small, rises), tmp_path / "model.joblib")
+    loaded: Any = load_model(tmp_path / "model.joblib", ".joblib")
+    assert loaded._model.best_estimator_[0].n_jobs == 1  # the fitted one, which predicts
+
+
 class Own:
     """A class of the user's own script."""
 
@@ -248,6 +290,7 @@ def test_classes_of_ones_own_model_are_read_all_the_same(tmp_path: Path, small: 
 def test_what_is_not_a_fitted_model_is_refused(tmp_path: Path, small: pd.DataFrame, rises: Labels) -> None:
     assert "no fitted model" in refusal({"model": DummyClassifier(), "scaler": None}, tmp_path)
     assert "is not fitted" in refusal(LogisticRegression(), tmp_path)
+    assert "the class LogisticRegression itself" in refusal(LogisticRegression, tmp_path)
     several = MultiOutputClassifier(DecisionTreeClassifier()).fit(small, np.column_stack([rises, rises]))
     assert "several outputs" in refusal(several, tmp_path)
     assert "neither buy, sell nor hold" in refusal(DummyClassifier().fit(small, rises + 4), tmp_path)
