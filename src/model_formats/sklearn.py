@@ -15,6 +15,7 @@ import pandas as pd
 import sklearn
 from numpy.typing import NDArray
 from sklearn.base import is_classifier, is_regressor
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.exceptions import InconsistentVersionWarning, NotFittedError
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import check_is_fitted
@@ -75,9 +76,13 @@ def _load(file: Path, caught: Sequence[warnings.WarningMessage]) -> Predictor:
 
 
 def rehearse() -> None:
-    """Show scikit-learn a data frame: the first time, it looks for every data-frame library there is (30 ms)."""
+    """Have scikit-learn do what it does the first time only.
+
+    It looks for every data-frame library there is (30 ms), and for the BLAS in use, in a file that a child cannot read.
+    """
     table = pd.DataFrame({"a": [0.0, 1.0]})
     StandardScaler().fit(table).transform(table)
+    KNeighborsClassifier(1, algorithm="brute").fit(table, [0, 1]).predict(table)
 
 
 def _unpickle(file: Path) -> Any:

@@ -1,0 +1,54 @@
+"""Estimators that ask for more than arithmetic when they predict: all of it must be there before the sandbox closes."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import pytest_asyncio
+from sklearn.cluster import KMeans, MiniBatchKMeans
+from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import KNeighborsClassifier, RadiusNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from src.sandbox.runner import SandboxedModelRunner
+from tests.security.hostile import features, model_file
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+TABLE = features(rows=80, columns=3)
+FRAME = pd.DataFrame(TABLE.values, columns=list(TABLE.names))
+RISES = (FRAME["column_0"] > 0).to_numpy().astype(int)
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def runner() -> AsyncIterator[SandboxedModelRunner]:
+    opened = SandboxedModelRunner(most_children=1)
+    yield opened
+    await opened.close()
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        KNeighborsClassifier(algorithm="brute"),
+        KNeighborsClassifier(metric="cosine"),
+        RadiusNeighborsClassifier(50.0, algorithm="brute"),
+        KMeans(2, n_init=1, random_state=0),
+        MiniBatchKMeans(2, n_init=1, random_state=0),
+        make_pipeline(KMeans(3, n_init=1, random_state=0), LogisticRegression()),
+    ],
+    ids=lambda model: repr(model)[:40],
+)
+async def test_it_predicts_as_outside(runner: SandboxedModelRunner, tmp_path: Path, model: Any) -> None:
+    model.fit(FRAME, RISES)
+    (tmp_path / "model.pkl").write_bytes(pickle.dumps(model))
+    predictions = await runner.predict(model_file(tmp_path / "model.pkl"), TABLE, None, None)
+    outside = model.predict_proba(FRAME)[:, 1] if hasattr(model, "predict_proba") else model.predict(FRAME)
+    np.testing.assert_allclose(predictions.values, outside, rtol=1e-12)
