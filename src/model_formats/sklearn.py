@@ -9,20 +9,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-import joblib
 import numpy as np
 import pandas as pd
 import sklearn
 from numpy.typing import NDArray
 from sklearn.base import is_classifier, is_regressor
-from sklearn.neighbors import KNeighborsClassifier
 from sklearn.exceptions import InconsistentVersionWarning, NotFittedError
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import check_is_fitted
 
 from src.domain.errors import InvalidInput, ModelRejected, ServiceError
 from src.domain.model_files import ModelDescription
 from src.domain.signals import OutputKind
+from src.model_formats import pickles
 from src.model_formats.failures import brief, rejection
 from src.model_formats.labels import ClassLabels
 from src.model_formats.registry import missing_library
@@ -87,7 +87,7 @@ def rehearse() -> None:
 
 def _unpickle(file: Path) -> Any:
     try:
-        return joblib.load(file)
+        return pickles.load(file)
     except ModuleNotFoundError as error:
         name = (error.name or "").split(".")[0]
         if name in _BOOSTERS:
@@ -106,6 +106,8 @@ def _unpickle(file: Path) -> Any:
             error,
             file,
         ) from error
+    except ModelRejected:
+        raise
     except AttributeError as error:
         raise rejection(
             "The file refers to a class or function that is not here: one of your own script, or of another version of "

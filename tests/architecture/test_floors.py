@@ -55,7 +55,7 @@ VENDOR_ROOMS = {
     "keras": {"model_formats/keras.py"},
     "torch": {"model_formats/pytorch.py"},
     "sklearn": {"model_formats/sklearn.py", "model_formats/sklearn_versions.py"},
-    "joblib": {"model_formats/sklearn.py"},
+    "joblib": {"model_formats/pickles.py"},
     "pyarrow": {"market_data/bar_files/parquet.py"},
 }
 

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 import pytest_asyncio
 from sklearn.cluster import KMeans, MiniBatchKMeans
+from sklearn.compose import ColumnTransformer
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier, RadiusNeighborsClassifier
 from sklearn.pipeline import make_pipeline
@@ -43,6 +44,8 @@ async def runner() -> AsyncIterator[SandboxedModelRunner]:
         KMeans(2, n_init=1, random_state=0),
         MiniBatchKMeans(2, n_init=1, random_state=0),
         make_pipeline(KMeans(3, n_init=1, random_state=0), LogisticRegression()),
+        make_pipeline(ColumnTransformer([("scale", StandardScaler(), FRAME.columns)]), LogisticRegression()),
+        make_pipeline(ColumnTransformer([("scale", StandardScaler(), FRAME.columns[1:])]), LogisticRegression()),
     ],
     ids=lambda model: repr(model)[:40],
 )

@@ -1,0 +1,100 @@
+"""Reading pickle and joblib files, those too whose column names pandas kept in pyarrow, which is not to be imported.
+
+Where pyarrow is installed, pandas keeps every frame's column names in it, and an estimator that was given them
+(`ColumnTransformer([(…, X.columns)])`) takes them into its file. pyarrow starts threads when it is imported. So the few
+names that such a pickle refers to are answered with what builds an array of Python's own strings instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Final
+
+import joblib
+import joblib.numpy_pickle
+import numpy as np
+import pandas as pd
+from pandas.arrays import StringArray
+
+from src.domain.errors import ModelRejected
+
+ADVICE: Final = (
+    "The file holds pandas data in pyarrow, which is not here. Give the estimator lists and numpy arrays instead "
+    "(list(X.columns) for X.columns), fit it and save it again."
+)
+_OFFSETS: Final[Mapping[str, Any]] = {"string": "<i4", "large_string": "<i8"}
+
+
+def load(file: Path) -> Any:
+    """Return what is pickled in a file, and run the file's code on the way; raises whatever that does."""
+    return joblib.load(file)
+
+
+class PlainNames(StringArray):
+    """What stands in for pandas' `ArrowStringArray`: the same strings, kept as Python's."""
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        names = np.array(state.get("_pa_array", state.get("_data")), dtype=object)
+        na_value = state["_dtype"].na_value
+        names[[name is None for name in names]] = na_value
+        super().__setstate__({"_ndarray": names, "_dtype": _plain_dtype(na_value=na_value)})
+
+
+def read_strings(parts: Sequence[Any]) -> list[str | None]:
+    """Read an array of strings as pyarrow takes it apart: type, length, holes, offset, buffers (see Arrow's layout).
+
+    Raises
+    ------
+    ModelRejected
+        Where it holds anything but strings.
+    """
+    kind, length, _, first, buffers, *_ = parts
+    if kind not in _OFFSETS:
+        raise ModelRejected(ADVICE)
+    present, offsets, text = (memoryview(buffer or b"") for buffer in buffers)
+    ends = np.frombuffer(offsets, _OFFSETS[kind])[first : first + length + 1]
+    bits = np.unpackbits(np.frombuffer(present, np.uint8), bitorder="little")[first : first + length]
+    strings = [bytes(text[start:end]).decode() for start, end in pairwise(ends.tolist())]
+    return [string if not len(bits) or bits[place] else None for place, string in enumerate(strings)]
+
+
+def _joined(chunks: Sequence[list[str | None]], _kind: object = None) -> list[str | None]:
+    return [string for chunk in chunks for string in chunk]
+
+
+def _plain_dtype(_storage: object = None, na_value: Any = pd.NA) -> Any:
+    return pd.StringDtype("python", na_value=na_value)
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+_STAND_INS: Final[Mapping[tuple[str, str], Callable[..., Any]]] = {
+    ("pyarrow.lib", "_restore_array"): read_strings,
+    ("pyarrow.lib", "chunked_array"): _joined,
+    ("pyarrow.lib", "type_for_alias"): _same,
+    ("pyarrow.lib", "py_buffer"): _same,
+    ("pandas.arrays", "ArrowStringArray"): PlainNames,
+    ("pandas.core.arrays.string_arrow", "ArrowStringArray"): PlainNames,
+    ("pandas.core.arrays.string_arrow", "ArrowStringArrayNumpySemantics"): PlainNames,
+    ("pandas", "StringDtype"): _plain_dtype,
+    ("pandas.core.arrays.string_", "StringDtype"): _plain_dtype,
+}
+
+
+class NamesUnpickler(joblib.numpy_pickle.NumpyUnpickler):  # type: ignore[misc]
+    """joblib's unpickler, which finds the stand-ins where a file refers to pyarrow."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (stand_in := _STAND_INS.get((module, name))) is not None:
+            return stand_in
+        if module.partition(".")[0] == "pyarrow":
+            raise ModelRejected(ADVICE)
+        return super().find_class(module, name)
+
+
+# joblib offers no other way; the process that imports this opens models and does nothing else.
+joblib.numpy_pickle.NumpyUnpickler = NamesUnpickler
