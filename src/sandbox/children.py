@@ -20,7 +20,7 @@ from src.sandbox.memory_files import answer_memory, read_answer, sealed_bytes, s
 from src.sandbox.staging import StagingFolder
 from src.sandbox.tasks import Call, Outcome, Task
 from src.sandbox.wire import Job, answer_size, write_job
-from src.sandbox.zygote_link import Child, ZygoteFailed, ZygoteLink, ZygoteOptions
+from src.sandbox.zygote_link import Child, SandboxClosed, ZygoteFailed, ZygoteLink, ZygoteOptions
 
 _log: Final = logging.getLogger(__name__)
 _UNPACKED_BYTES: Final = 1 << 30
@@ -136,13 +136,15 @@ class Children:
     def _start(self, family: str) -> ZygoteLink:
         with self._lock:
             if self._is_closed:
-                raise ZygoteFailed("the sandbox is closed")
+                raise SandboxClosed("the sandbox is closed")
             # Known before it is ready, so that `close` finds it.
             link = self._zygotes[family] = ZygoteLink(self._options(family))
         try:
             link.wait_until_ready()
-        except BaseException:
+        except BaseException as error:
             self._forget(family, link)
+            if self._is_closed:
+                raise SandboxClosed("the sandbox was closed meanwhile") from error
             raise
         self.uid_missing = self.uid_missing or link.greeting.get("uid_missing")
         _log.info("sandbox: the zygote of %s is ready: %s", family, link.greeting)

@@ -36,7 +36,7 @@ from src.sandbox.probe import try_layers
 from src.sandbox.tasks import Call, Task
 from src.sandbox.turns import Turns
 from src.sandbox.wire import Answer
-from src.sandbox.zygote_link import ZygoteFailed
+from src.sandbox.zygote_link import SandboxClosed, ZygoteFailed
 
 _log: Final = logging.getLogger(__name__)
 _SOURCE_ROOT: Final = Path(__file__).resolve().parents[2]
@@ -163,9 +163,7 @@ class SandboxedModelRunner:
             On `featureColumns` or `outputKind`.
         ModelRejected, MissingLibrary, UnsupportedFormat, ModelNotFound, TimedOut, Busy, SandboxUnavailable
         """
-        asked: NDArray[np.bool_] = np.asarray(np.isfinite(features.values).all(axis=1))
-        asked[: features.first_complete] = False
-        rows = features.values[asked]
+        asked, rows = await asyncio.to_thread(_complete_rows, features)
         task = partial(
             Task,
             kind="predict",
@@ -230,6 +228,8 @@ class SandboxedModelRunner:
             if self._report is None:
                 try:
                     self._report = try_layers(self._children, self._mode, self._enabled)
+                except SandboxClosed as error:
+                    raise SandboxUnavailable("the service is stopping and opens no more models") from error
                 except (ZygoteFailed, AnswerTampered, ServiceError) as error:
                     _log.error("sandbox: the canary attacks could not be run: %s", error)
                     raise SandboxUnavailable("the process that opens model files cannot be started") from error
@@ -238,6 +238,15 @@ class SandboxedModelRunner:
     def _start(self, family: str) -> None:
         try:
             self._children.start(family)
+        except SandboxClosed:
+            _log.debug("sandbox: %s is not started any more", family)
         except ZygoteFailed as error:
             # The next request for this family tries again and then says so to its client.
             _log.error("sandbox: %s", error)
+
+
+def _complete_rows(features: Features) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+    """Return which bars [n] a model is asked about, and their rows; a copy of 100 MB for a million bars."""
+    asked: NDArray[np.bool_] = np.asarray(np.isfinite(features.values).all(axis=1))
+    asked[: features.first_complete] = False
+    return asked, features.values[asked]

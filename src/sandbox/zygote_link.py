@@ -41,6 +41,10 @@ class ZygoteFailed(Exception):
     """The zygote did not start, or is gone; the message is for the operator."""
 
 
+class SandboxClosed(ZygoteFailed):
+    """There are no zygotes any more, because the server stops."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ZygoteOptions:
     """How a zygote is to be: see `zygote.main`."""
