@@ -20,6 +20,7 @@ import time
 from collections import defaultdict, deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from email.utils import formatdate
 from pathlib import Path
 from types import TracebackType
 
@@ -106,6 +107,7 @@ class LoopbackExchange:
             ws="none",
             loop="asyncio",
             http="h11",
+            date_header=False,
             timeout_graceful_shutdown=1,
         )
         self._server = uvicorn.Server(config)
@@ -209,14 +211,14 @@ class LoopbackExchange:
         if fault.hang_s:
             await self._hang(fault.hang_s)
         body = fault.body if fault.status is not None else body or b""
-        return Response(body[: int(len(body) * fault.keep_share)], status_code=status)
+        return Response(body[: int(len(body) * fault.keep_share)], status_code=status, headers={"Date": self._date()})
 
     async def _answer(self, request: Request, status: int, content: object) -> Response:
         """Send the right answer, or what the script of this path has instead."""
         path = request.url.path
         used = self._spend(WEIGHTS.get(path, 1))
         fault = self._scripts[path].popleft() if self._scripts[path] else None
-        headers = {"X-MBX-USED-WEIGHT-1M": str(used)}
+        headers = {"X-MBX-USED-WEIGHT-1M": str(used), "Date": self._date()}
         if used > self._weight_limit and fault is None:
             fault = Fault(status=429, body=json.dumps(_error(-1003, "Too much request weight used.")).encode(),
                           headers={"Retry-After": str(60 - int(time.time()) % 60)})  # fmt: skip
@@ -236,6 +238,9 @@ class LoopbackExchange:
 
     def _now_ms(self) -> int:
         return self.now_ms if self.now_ms is not None else time.time_ns() // 1_000_000
+
+    def _date(self) -> str:
+        return formatdate(self._now_ms() // 1000, usegmt=True)
 
     def _spend(self, weight: int) -> int:
         minute = int(time.time()) // 60

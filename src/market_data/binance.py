@@ -12,11 +12,13 @@ from typing import Final
 from src.domain.errors import ExchangeRefused, ExchangeTimeout, InvalidInput
 from src.domain.market import Interval, Listing, MarketRequest, MarketSeries, normalise_symbol
 from src.market_data.binance_api import BinanceApi
+from src.market_data.clock_skew import ClockSkew
 from src.market_data.findings import describe_quality, describe_range
 from src.market_data.grid import iso_time, last_closed_open_ms
 from src.market_data.klines import Klines, MalformedKlines, clean, parse_rows
 from src.market_data.paging import AskPage, collect_newest, collect_oldest
 from src.market_data.pauses import SharedPause
+from src.market_data.series_index import closed_slots
 from src.ports import Clock
 
 _KLINES_WEIGHT: Final = 2
@@ -41,7 +43,7 @@ class BinanceSource:
     weight_per_minute
         Request weight a minute that all requests together may cost.
     clock
-        Decides which candle is closed.
+        Decides which candle is closed, unless it is ahead of the exchange's.
     shared_pause
         Where other processes are told of the exchange's order to stop asking; None where there are none.
     monotonic, sleep
@@ -64,6 +66,7 @@ class BinanceSource:
             base_urls=base_urls,
             timeout_s=timeout_s,
             weight_per_minute=weight_per_minute,
+            clock=clock,
             shared_pause=shared_pause,
             monotonic=monotonic,
             sleep=sleep,
@@ -83,11 +86,11 @@ class BinanceSource:
         SymbolNotFound, InvalidInput, ExchangeRefused, ExchangeUnavailable, ExchangeTimeout
         """
         symbol = normalise_symbol(market.symbol)
-        now_ms = self._clock.now_ms()
+        now_ms = self.skew.now_ms(self._clock.now_ms())
         async with self._deadline(f"the {market.interval.name} candles of {symbol}") as until:
-            klines = await self._collect(symbol, market, now_ms, until)
+            klines, now_ms = await self._collect(symbol, market, now_ms, until)
         bars, quality = await asyncio.to_thread(clean, klines, symbol=symbol, interval=market.interval, now_ms=now_ms)
-        warnings = describe_quality(quality, bars) + describe_range(market, bars, now_ms)
+        warnings = describe_quality(quality, bars) + describe_range(market, bars, now_ms) + self.skew.warnings()
         if not len(bars):
             raise ExchangeRefused(f"None of the exchange's candles can be believed. {' '.join(warnings)}")
         return MarketSeries(bars=bars, quality=quality, origin=self.origin, warnings=warnings)
@@ -96,22 +99,27 @@ class BinanceSource:
     def origin(self) -> str:
         return "Binance"
 
+    @property
+    def skew(self) -> ClockSkew:
+        return self._api.skew
+
     async def candles(self, symbol: str, interval: Interval, *, start_ms: int, end_ms: int) -> Klines:
-        """Return all rows of candles that open from `start_ms` to `end_ms`, both included; maybe none.
+        """Return all rows of closed candles that open from `start_ms` to `end_ms`, both included; maybe none.
 
         Raises
         ------
         SymbolNotFound, InvalidInput, ExchangeRefused, ExchangeUnavailable, ExchangeTimeout
         """
         async with self._deadline(f"the {interval.name} candles of {symbol}") as until:
-            ask = self._asking(symbol, interval, until)
-            return await collect_oldest(ask, interval=interval, start_ms=start_ms, end_ms=end_ms, limit=_ALL)
+            ask = _Questions(self._api, symbol, interval, until)
+            found = await collect_oldest(ask, interval=interval, start_ms=start_ms, end_ms=end_ms, limit=_ALL)
+            return found.closed(ask.now_ms)
 
     async def first_open_ms(self, symbol: str, interval: Interval) -> int | None:
         """Return when the very first candle opened; None where there is none yet. Raises as `candles` does."""
         end_ms = self._clock.now_ms()
         async with self._deadline(f"the first {interval.name} candle of {symbol}") as until:
-            ask = self._asking(symbol, interval, until)
+            ask = _Questions(self._api, symbol, interval, until)
             found = await collect_oldest(ask, interval=interval, start_ms=0, end_ms=end_ms, limit=1)
         return int(found.open_time_ms.min()) if len(found) else None
 
@@ -119,7 +127,7 @@ class BinanceSource:
         """Return all spot symbols, also those that no longer trade, sorted by name; kept for an hour."""
         async with self._deadline("the list of symbols") as until, self._listings_lock:
             if self._monotonic() >= self._listings_until:
-                self._listings = await self._api.get(
+                answer = await self._api.get(
                     "/api/v3/exchangeInfo",
                     {},
                     weight=_SYMBOLS_WEIGHT,
@@ -127,6 +135,7 @@ class BinanceSource:
                     max_bytes=_SYMBOLS_MAX_BYTES,
                     read=_read_listings,
                 )
+                self._listings = answer.said
                 self._listings_until = self._monotonic() + _SYMBOLS_LIFETIME_S
             return self._listings
 
@@ -144,36 +153,37 @@ class BinanceSource:
             message = f"The exchange did not deliver {wanted} within {self._deadline_s:g} s."
             raise ExchangeTimeout(message) from error
 
-    async def _collect(self, symbol: str, market: MarketRequest, now_ms: int, until: float) -> Klines:
-        """Ask for all pages and cut them to the closed candles asked for; at least one."""
-        interval, limit = market.interval, market.limit
-        last_ms = last_closed_open_ms(now_ms, interval)
-        end_ms = last_ms if market.end_ms is None else min(market.end_ms, last_ms)
-
-        ask = self._asking(symbol, interval, until)
-        if market.start_ms is None:
-            found = await collect_newest(ask, interval=interval, end_ms=end_ms, limit=limit)
-            klines = found.closed(now_ms).newest(limit)
-        else:
-            start_ms = max(market.start_ms, 0)
-            found = await collect_oldest(ask, interval=interval, start_ms=start_ms, end_ms=end_ms, limit=limit)
-            klines = found.closed(now_ms).oldest(limit)
+    async def _collect(self, symbol: str, market: MarketRequest, now_ms: int, until: float) -> tuple[Klines, int]:
+        """Ask for all pages and cut them to the closed candles asked for, at least one; and say which are closed by."""
+        interval = market.interval
+        ask = _Questions(self._api, symbol, interval, until)
+        klines = await _asked_for(ask, market, now_ms)
+        if closed_slots(ask.now_ms, interval, None) < closed_slots(now_ms, interval, None):
+            # Our clock turns out to be ahead: the newest closed candles are others.
+            now_ms = ask.now_ms
+            klines = await _asked_for(ask, market, now_ms)
         if not len(klines):
+            last_ms = last_closed_open_ms(now_ms, interval)
             first = await ask(start_ms=0, end_ms=last_ms, limit=1)
             last = await ask(start_ms=None, end_ms=last_ms, limit=1)
             raise _nothing_there(symbol, market, first, last)
-        return klines
+        return klines, now_ms
 
-    def _asking(self, symbol: str, interval: Interval, until: float) -> AskPage:
-        async def ask(*, start_ms: int | None, end_ms: int, limit: int) -> Klines:
-            return await self._page(symbol, interval.name, start_ms, end_ms, limit, until)
 
-        return ask
+class _Questions:
+    """The questions of one fetch; `now_ms` is the earliest time by which to tell which candles are closed."""
 
-    async def _page(
-        self, symbol: str, interval: str, start_ms: int | None, end_ms: int, limit: int, until: float
-    ) -> Klines:
-        params: dict[str, str | int] = {"symbol": symbol, "interval": interval, "limit": limit, "endTime": end_ms}
+    def __init__(self, api: BinanceApi, symbol: str, interval: Interval, until: float) -> None:
+        self._api = api
+        self._symbol = symbol
+        self._interval = interval
+        self._until = until
+        self.now_ms = _ALL
+
+    async def __call__(self, *, start_ms: int | None, end_ms: int, limit: int) -> Klines:
+        params: dict[str, str | int] = {
+            "symbol": self._symbol, "interval": self._interval.name, "limit": limit, "endTime": end_ms
+        }  # fmt: skip
         if start_ms is not None:
             params["startTime"] = start_ms
 
@@ -183,9 +193,29 @@ class BinanceSource:
                 raise MalformedKlines("it holds candles outside the range asked for")
             return page
 
-        return await self._api.get(
-            "/api/v3/klines", params, weight=_KLINES_WEIGHT, until=until, max_bytes=_KLINES_MAX_BYTES, read=read
+        answer = await self._api.get(
+            "/api/v3/klines",
+            params,
+            weight=_KLINES_WEIGHT,
+            until=self._until,
+            max_bytes=_KLINES_MAX_BYTES,
+            read=read,
         )
+        self.now_ms = min(self.now_ms, answer.now_ms)
+        return answer.said
+
+
+async def _asked_for(ask: AskPage, market: MarketRequest, now_ms: int) -> Klines:
+    """Ask for all pages and cut them to the closed candles asked for; maybe none."""
+    interval, limit = market.interval, market.limit
+    last_ms = last_closed_open_ms(now_ms, interval)
+    end_ms = last_ms if market.end_ms is None else min(market.end_ms, last_ms)
+    if market.start_ms is None:
+        found = await collect_newest(ask, interval=interval, end_ms=end_ms, limit=limit)
+        return found.closed(now_ms).newest(limit)
+    start_ms = max(market.start_ms, 0)
+    found = await collect_oldest(ask, interval=interval, start_ms=start_ms, end_ms=end_ms, limit=limit)
+    return found.closed(now_ms).oldest(limit)
 
 
 def _nothing_there(symbol: str, market: MarketRequest, first: Klines, last: Klines) -> InvalidInput:

@@ -7,8 +7,9 @@ import logging
 import math
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Final, TypeVar
+from typing import Final, Generic, TypeVar
 
 import httpx
 import orjson
@@ -23,8 +24,10 @@ from src.domain.errors import (
     ServiceError,
     SymbolNotFound,
 )
+from src.market_data.clock_skew import ClockSkew
 from src.market_data.pauses import SharedPause
 from src.market_data.weight import WeightBudget
+from src.ports import Clock
 
 logger = logging.getLogger(__name__)
 Answer = TypeVar("Answer")
@@ -62,6 +65,14 @@ class _Failure(Exception):
         self.hope = hope
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answered(Generic[Answer]):
+    """What the exchange said, and the time (see `ClockSkew`) by which to tell which of its candles are closed."""
+
+    said: Answer
+    now_ms: int
+
+
 class BinanceApi:
     """The exchange's public REST interface.
 
@@ -73,6 +84,8 @@ class BinanceApi:
         Seconds to wait for a connection, and for each piece of an answer.
     weight_per_minute
         Request weight that all questions together may cost in a minute.
+    clock
+        This machine's time of day.
     shared_pause
         Where other processes are told of the exchange's order to stop, and tell of it; None where there are none.
     monotonic, sleep
@@ -85,6 +98,7 @@ class BinanceApi:
         base_urls: Sequence[str],
         timeout_s: float,
         weight_per_minute: int,
+        clock: Clock,
         shared_pause: SharedPause | None = None,
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -92,10 +106,12 @@ class BinanceApi:
         if not base_urls:
             raise ValueError("base_urls is empty")
         self._hosts = tuple(url.rstrip("/") for url in base_urls)
+        self._clock = clock
         self._monotonic = monotonic
         self._sleep = sleep
         self._budget = WeightBudget(weight_per_minute, shared=shared_pause, monotonic=monotonic, sleep=sleep)
         self._slots = asyncio.Semaphore(_CONNECTIONS)
+        self.skew: Final = ClockSkew()
         self._preferred = 0
         self._preferred_until = -math.inf
         self._client = httpx.AsyncClient(
@@ -122,7 +138,7 @@ class BinanceApi:
         until: float,
         max_bytes: int,
         read: Callable[[object], Answer],
-    ) -> Answer:
+    ) -> Answered[Answer]:
         """Ask, and ask again while there is hope and time.
 
         Parameters
@@ -165,7 +181,7 @@ class BinanceApi:
         until: float,
         max_bytes: int,
         read: Callable[[object], Answer],
-    ) -> Answer:
+    ) -> Answered[Answer]:
         """Ask one host after the other; of several failures, a refusal says more than a silence."""
         failures: list[_Failure] = []
         for index in self._host_order():
@@ -173,20 +189,20 @@ class BinanceApi:
             try:
                 async with self._slots:
                     await self._budget.spend(weight, until=until)
-                    body = await self._ask(self._hosts[index] + path, params, max_bytes)
+                    body, now_ms = await self._ask(self._hosts[index] + path, params, max_bytes)
                 # A page of candles takes milliseconds, in which everybody else would wait.
                 is_long = len(body) > _READ_HERE_BYTES
-                answer = await asyncio.to_thread(_understand, body, read) if is_long else _understand(body, read)
+                said = await asyncio.to_thread(_understand, body, read) if is_long else _understand(body, read)
             except _Failure as failure:
                 if failure.hope is _Hope.PAUSE:
                     raise
                 failures.append(failure)
             else:
                 self._prefer(index)
-                return answer
-        said = next((failure for failure in failures if failure.hope is _Hope.ELSEWHERE), failures[-1])
+                return Answered(said=said, now_ms=now_ms)
+        told = next((failure for failure in failures if failure.hope is _Hope.ELSEWHERE), failures[-1])
         is_hopeless = all(failure.hope is _Hope.ELSEWHERE for failure in failures)
-        raise _Failure(said.error, _Hope.ELSEWHERE if is_hopeless else _Hope.LATER) from said.__cause__
+        raise _Failure(told.error, _Hope.ELSEWHERE if is_hopeless else _Hope.LATER) from told.__cause__
 
     def _host_order(self) -> Iterator[int]:
         first = self._preferred if self._monotonic() < self._preferred_until else 0
@@ -197,7 +213,8 @@ class BinanceApi:
             self._preferred = index
             self._preferred_until = self._monotonic() + _HOST_MEMORY_S
 
-    async def _ask(self, url: str, params: Mapping[str, str | int], max_bytes: int) -> bytes:
+    async def _ask(self, url: str, params: Mapping[str, str | int], max_bytes: int) -> tuple[bytes, int]:
+        asked_ms = self._clock.now_ms()
         try:
             async with self._client.stream("GET", url, params=params) as response:
                 body = await _read_up_to(response, max_bytes)
@@ -212,7 +229,8 @@ class BinanceApi:
             self._budget.pause(_pause_s(response))
         if response.status_code != httpx.codes.OK:
             raise _refusal(response.status_code, body, params, _pause_s(response))
-        return body
+        date, answered_ms = response.headers.get("date", ""), self._clock.now_ms()
+        return body, self.skew.observe(date, asked_ms=asked_ms, answered_ms=answered_ms)
 
 
 def _understand(body: bytes, read: Callable[[object], Answer]) -> Answer:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 from src.domain.errors import StoreUnavailable
@@ -43,7 +44,7 @@ class CachedSource:
     archive
         A second, faster way to long ranges; None where there is none.
     clock
-        Decides which candle is closed.
+        Decides which candle is closed, unless it is ahead of that of the source behind.
     """
 
     def __init__(
@@ -73,8 +74,10 @@ class CachedSource:
         except StoreUnavailable as error:
             logger.warning("%s is fetched past the store: %s", series, error)
             found = None
-        # Where there is nothing to return, the source behind knows the words for it.
-        return found if found is not None else await self._remote.fetch(market)
+        if found is None:
+            # Where there is nothing to return, the source behind knows the words for it.
+            return await self._remote.fetch(market)
+        return replace(found, warnings=found.warnings + self._remote.skew.warnings())
 
     async def listings(self) -> Sequence[Listing]:
         """Return the symbols that the source behind knows, sorted by name."""
@@ -89,12 +92,15 @@ class CachedSource:
 
     async def _from_store(self, series: BarSeries, market: MarketRequest) -> MarketSeries | None:
         """Return the answer once everything it needs is stored; None where there is not one candle."""
-        view = StoredView(self._store, series, market, now_ms=self._clock.now_ms(), origin=self._remote.origin)
+        our_ms = self._clock.now_ms()
         asked: SlotRanges = ()
         is_first_asked = False
         self._requests[series] += 1
         try:
             for _ in range(_ROUNDS):
+                # The first answer may have shown that our clock is ahead.
+                now_ms = self._remote.skew.now_ms(our_ms)
+                view = StoredView(self._store, series, market, now_ms=now_ms, origin=self._remote.origin)
                 try:
                     found = await asyncio.to_thread(view.look, asked, is_first_asked=is_first_asked)
                 except SegmentLost as lost:

@@ -89,7 +89,7 @@ class Filler:
         """
         if needs_first:
             await self._learn_first(series)
-        now_ms, index = self._clock.now_ms(), await in_thread(series.index)
+        now_ms, index = self._now_ms(), await in_thread(series.index)
         asked = index.may_be_absent(asked, now_ms=now_ms, interval=series.interval)
         expected = count(without(index.to_fetch(start, stop, now_ms=now_ms), asked))
         with self._shown(series, expected) as shown:
@@ -126,8 +126,11 @@ class Filler:
         finally:
             self._board.close(shown)
 
+    def _now_ms(self) -> int:
+        return self._remote.skew.now_ms(self._clock.now_ms())
+
     def _missing(self, course: _Course) -> SlotRanges:
-        missing = course.series.index().to_fetch(course.start, course.stop, now_ms=self._clock.now_ms())
+        missing = course.series.index().to_fetch(course.start, course.stop, now_ms=self._now_ms())
         return without(missing, course.asked)
 
     async def _step(self, course: _Course) -> bool:
@@ -137,7 +140,7 @@ class Filler:
             pieces = plan(
                 missing,
                 course.series.interval,
-                now_ms=self._clock.now_ms(),
+                now_ms=self._now_ms(),
                 has_archive=self._archive is not None,
                 tried=course.tried,
             )
@@ -162,9 +165,11 @@ class Filler:
             logger.warning("%s: the archive's %s is left out, %s", course.series, piece.period, error)
 
     async def _pages(self, piece: Pages | ArchiveFile, series: BarSeries, writing: asyncio.Lock) -> None:
-        asked_ms = self._clock.now_ms()
+        our_ms = self._clock.now_ms()
         first_ms, end_ms = self._times(piece, series)
         klines = await self._remote.candles(series.symbol, series.interval, start_ms=first_ms, end_ms=end_ms)
+        # Only the answer may have shown that our clock is ahead.
+        asked_ms = self._remote.skew.now_ms(our_ms)
         async with writing:
             await in_thread(_store_pages, klines, piece, series, asked_ms)
 
@@ -181,7 +186,7 @@ class Filler:
         self, archive: BinanceArchive, wanted: ArchiveFile, series: BarSeries, writing: asyncio.Lock
     ) -> None:
         """Store a file's candles, block by block; its longest holes stay missing, so that they are asked for again."""
-        interval, asked_ms = series.interval, self._clock.now_ms()
+        interval, asked_ms = series.interval, self._now_ms()
         async with archive.downloaded(wanted, series.symbol, interval) as file:
             blocks = read_blocks(
                 file,

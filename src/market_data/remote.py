@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from src.domain.market import Interval
+from src.market_data.clock_skew import ClockSkew
 from src.market_data.klines import Klines
 from src.ports import BarSource
 
@@ -17,8 +18,13 @@ class RemoteSource(BarSource, Protocol):
         """Return its name for people."""
         ...
 
+    @property
+    def skew(self) -> ClockSkew:
+        """Return what is known of its clock."""
+        ...
+
     async def candles(self, symbol: str, interval: Interval, *, start_ms: int, end_ms: int) -> Klines:
-        """Return all rows of candles that open from `start_ms` to `end_ms`, both included; maybe none.
+        """Return all rows of closed candles that open from `start_ms` to `end_ms`, both included; maybe none.
 
         Raises
         ------

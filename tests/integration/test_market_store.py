@@ -13,6 +13,7 @@ from src.domain.errors import ExchangeError, SymbolNotFound
 from src.domain.market import INTERVALS, Bars
 from src.market_data.bar_store import BarStore
 from src.market_data.grid import bar_number, open_time_ms
+from src.market_data.resampling import resample
 from src.market_data.simulated import simulate_bars
 from tests import exchange_faults as faults
 from tests.clocks import MovingClock
@@ -171,6 +172,30 @@ async def test_what_a_wrong_clock_took_for_absent_is_found_later(tmp_path: Path)
             exchange.add(BARS)
             exchange.now_ms = clock.moment_ms = NOW_MS
             assert (await source.fetch(wish("BTCUSDT", MINUTE, 300))).bars == part(LAST - 299, 300)
+
+
+@pytest.mark.parametrize("ahead_ms", [70_000, 120_000, 3_000_000])
+@pytest.mark.parametrize("is_stored", [True, False])
+async def test_a_clock_that_is_ahead_takes_no_candle_that_is_still_forming(
+    tmp_path: Path, ahead_ms: int, is_stored: bool
+) -> None:
+    hours = resample(BARS, HOUR)
+    forming = len(hours) - 1
+    exchange_ms = int(hours.open_time_ms[forming]) + HOUR.milliseconds - 30_000
+    clock = MovingClock(exchange_ms + ahead_ms)
+    folder = tmp_path
+    if not is_stored:
+        folder = tmp_path / "file"
+        folder.write_text("a file where the folder should be")
+    with LoopbackExchange([hours], now_ms=exchange_ms) as exchange:
+        async with caching(exchange, folder, clock) as source:
+            found = await source.fetch(wish("BTCUSDT", HOUR, 20))
+            assert found.bars == hours.slice(forming - 20, forming)
+            assert [sentence for sentence in found.warnings if "ahead of the exchange's" in sentence]
+            exchange.reset()
+            exchange.now_ms = exchange_ms + 100_000
+            clock.moment_ms += 100_000
+            assert (await source.fetch(wish("BTCUSDT", HOUR, 20))).bars == hours.slice(forming - 19, forming + 1)
 
 
 @pytest.mark.parametrize("damage", ["flipped bit", "cut short", "gone", "another series", "damaged index", "no index"])

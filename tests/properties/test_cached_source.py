@@ -6,7 +6,7 @@ import asyncio
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ from src.domain.errors import ExchangeUnavailable, InvalidInput
 from src.domain.market import INTERVALS, Bars, DataQuality, Interval, Listing, MarketRequest, MarketSeries
 from src.market_data.bar_store import BarStore
 from src.market_data.cached import CachedSource
+from src.market_data.clock_skew import ClockSkew
 from src.market_data.grid import bar_number, close_times_ms, last_closed_open_ms, open_time_ms, open_times_ms
 from src.market_data.klines import Klines, clean
 from src.market_data.segments import SEGMENT_BARS
@@ -37,6 +38,7 @@ class Exchange:
     failing: int = 0
     direct: int = 0
     origin: str = "Binance"
+    skew: ClockSkew = field(default_factory=ClockSkew)
 
     async def candles(self, symbol: str, interval: Interval, *, start_ms: int, end_ms: int) -> Klines:
         await asyncio.sleep(0)
