@@ -145,6 +145,11 @@ def path_of(wanted: ArchiveFile, symbol: str, interval: Interval) -> str:
     return f"/data/spot/{kind}/klines/{symbol}/{name}/{symbol}-{name}-{wanted.period}.zip"
 
 
+def member_of(wanted: ArchiveFile, symbol: str, interval: Interval) -> str:
+    """Return the name of the one file inside a zip."""
+    return path_of(wanted, symbol, interval).rpartition("/")[2].removesuffix(".zip") + ".csv"
+
+
 def _check_status(response: httpx.Response) -> None:
     if response.status_code == httpx.codes.NOT_FOUND:
         raise ArchiveUnusable("the archive does not have it")

@@ -16,6 +16,8 @@ from typing import IO, Final
 import numpy as np
 import pandas as pd
 
+from src.domain.market import Interval
+from src.market_data.grid import close_times_ms
 from src.market_data.klines import Klines, MalformedKlines, klines_of
 
 BLOCK_ROWS: Final = 65_536
@@ -31,11 +33,17 @@ def most_bytes(candles: int) -> int:
     return _HEADER_BYTES + candles * LONGEST_ROW_BYTES
 
 
-def read_blocks(file: Path, *, start_ms: int, stop_ms: int, candles: int) -> Generator[Klines]:
+def read_blocks(
+    file: Path, *, member: str, interval: Interval, start_ms: int, stop_ms: int, candles: int
+) -> Generator[Klines]:
     """Yield the rows of a zip in blocks of `BLOCK_ROWS`, each of them later than the block before.
 
     Parameters
     ----------
+    member
+        Name of the one file in the zip, which tells symbol, interval and period.
+    interval
+        What its candles last, but for a few that were cut short by an outage.
     start_ms, stop_ms
         The period of the file: all its candles open at `start_ms` ≤ time < `stop_ms`.
     candles
@@ -44,16 +52,18 @@ def read_blocks(file: Path, *, start_ms: int, stop_ms: int, candles: int) -> Gen
     Raises
     ------
     MalformedKlines
-        Where this is no zip of one such CSV; blocks yielded before are sound.
+        Where this is no zip of that one CSV; blocks yielded before are sound.
     """
     latest_ms = start_ms - 1
     rows = 0
-    with _reading(), zipfile.ZipFile(file) as archive, _only_member(archive, most_bytes(candles)) as stream:
+    with _reading(), zipfile.ZipFile(file) as archive, _only_member(archive, member, most_bytes(candles)) as stream:
         for block in _blocks(stream):
             rows += len(block)
             times = block.open_time_ms
             if times.min() <= latest_ms or times.max() >= stop_ms:
                 raise MalformedKlines("it holds candles of another time than its name says, or out of order")
+            if 2 * np.count_nonzero(block.close_time_ms == close_times_ms(times, interval)) < len(block):
+                raise MalformedKlines(f"most of its candles do not last {interval.name}")
             if rows > candles + BLOCK_ROWS:
                 raise MalformedKlines("it holds more rows than its period has candles")
             latest_ms = int(times.max())
@@ -73,10 +83,10 @@ def _reading() -> Iterator[None]:
 
 
 @contextmanager
-def _only_member(archive: zipfile.ZipFile, limit_bytes: int) -> Iterator[IO[bytes]]:
+def _only_member(archive: zipfile.ZipFile, name: str, limit_bytes: int) -> Iterator[IO[bytes]]:
     members = archive.infolist()
-    if len(members) != 1 or not members[0].filename.endswith(".csv"):
-        raise MalformedKlines("the zip file does not hold exactly one CSV file")
+    if [member.filename for member in members] != [name]:
+        raise MalformedKlines(f"the zip file does not hold exactly {name}")
     if members[0].file_size > limit_bytes:
         raise MalformedKlines(f"it declares {members[0].file_size:,} bytes, more than its period can have")
     # `ZipExtFile` never gives more than the declared size, and proves the member's own CRC at its end.

@@ -17,7 +17,7 @@ from typing import Any, Final
 import numpy as np
 
 from src.domain.market import FetchProgress
-from src.market_data.archive import ArchiveUnusable, BinanceArchive
+from src.market_data.archive import ArchiveUnusable, BinanceArchive, member_of
 from src.market_data.archive_rows import read_blocks
 from src.market_data.bar_series import BarSeries
 from src.market_data.checked import CheckedCandles, check
@@ -190,6 +190,8 @@ class Filler:
         async with archive.downloaded(wanted, series.symbol, interval) as file:
             blocks = read_blocks(
                 file,
+                member=member_of(wanted, series.symbol, interval),
+                interval=interval,
                 start_ms=open_time_ms(wanted.start, interval),
                 stop_ms=open_time_ms(wanted.stop, interval),
                 candles=wanted.stop - wanted.start,
