@@ -156,7 +156,8 @@ class StoredView:
             if not known.segments or known.missing(*borders, now_ms=self._now_ms):
                 continue
             candles = series.read(known, *borders)
-            if candles.rejected:  # the exchange made its own candle from more than what could be believed here
+            # The exchange made its own candle also from what is absent here, or could not be believed.
+            if candles.rejected or len(candles.bars) < borders[1] - _first_within(borders, known, finer):
                 continue
             bars = resample(candles.bars, self._interval, start_ms=start_ms, stop_ms=stop_ms)
             return _Stretch(candles=self._in_range(CheckedCandles(bars=bars)), made_from=finer)
@@ -188,3 +189,9 @@ class StoredView:
             origin = f"{origin} ({bars.interval.name} candles made from its {stretch.made_from.name} candles)"
         warnings = describe_quality(quality, bars) + describe_range(market, bars, self._now_ms)
         return MarketSeries(bars=bars, quality=quality, origin=origin, warnings=warnings)
+
+
+def _first_within(borders: tuple[int, int], index: SeriesIndex, interval: Interval) -> int:
+    """Return the first candle number within borders that can have a candle: nothing is before the very first one."""
+    start, stop = borders
+    return start if index.first_open_ms is None else min(max(start, bar_number(index.first_open_ms, interval)), stop)

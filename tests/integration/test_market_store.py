@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from src.market_data.simulated import simulate_bars
 from tests import exchange_faults as faults
 from tests.clocks import MovingClock
 from tests.exchange import KLINES, LoopbackExchange
+from tests.exchange_series import Series
 from tests.market_store import caching, wish
 
 MINUTE, HOUR, DAY = INTERVALS["1m"], INTERVALS["1h"], INTERVALS["1d"]
@@ -342,6 +344,31 @@ async def test_coarser_candles_are_made_from_finer_ones_that_are_here(tmp_path: 
     last_hour = minutes.bars.open_time_ms >= hours.bars.open_time_ms[-1]
     last_hour &= minutes.bars.open_time_ms < hours.bars.open_time_ms[-1] + HOUR.milliseconds
     assert hours.bars.high[-1] == minutes.bars.high[last_hour].max()
+
+
+def holed(kind: str, row: int) -> Series:
+    """The minutes with one that is absent, or that no market can print."""
+    whole = Series.of(BARS)
+    if kind == "impossible row":
+        return replace(whole, high=np.where(np.arange(COUNT) == row, 0.01, whole.high))
+    columns = ("open_time_ms", "open", "high", "low", "close", "volume", "close_time_ms")
+    return replace(whole, **{name: np.delete(getattr(whole, name), row) for name in columns})
+
+
+@pytest.mark.parametrize("kind", ["outage", "impossible row"])
+async def test_coarser_candles_are_not_made_from_finer_ones_with_holes(tmp_path: Path, kind: str) -> None:
+    hours = resample(BARS, HOUR)
+    with LoopbackExchange([holed(kind, COUNT - 3000), hours], now_ms=NOW_MS) as exchange:
+        async with caching(exchange, tmp_path, NOW_MS) as source:
+            await source.fetch(wish("BTCUSDT", MINUTE, COUNT - 100))
+            exchange.reset()
+            newest = await source.fetch(wish("BTCUSDT", HOUR, 20))
+            assert exchange.count() == 0
+            found = await source.fetch(wish("BTCUSDT", HOUR, 100))
+            assert exchange.count() == 1
+    assert newest.bars == hours.slice(len(hours) - 20, len(hours))
+    assert found.bars == hours.slice(len(hours) - 100, len(hours))
+    assert (found.origin, found.warnings) == ("Binance", ())
 
 
 async def test_two_series_are_filled_at_the_same_time(tmp_path: Path) -> None:
