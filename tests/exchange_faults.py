@@ -108,6 +108,19 @@ def altered_row(index: int, column: int, value: int | str) -> Fault:
     return Fault(change=change)
 
 
+def altered_candle(open_time_ms: int, column: int, value: int | str) -> Fault:
+    """One cell of the row of one time, wherever it stands, holds something else."""
+
+    def change(rows: list[Row]) -> list[Row]:
+        return [[*row[:column], value, *row[column + 1 :]] if row[0] == open_time_ms else row for row in rows]
+
+    return Fault(change=change)
+
+
+def every_nth_dropped(step: int) -> Fault:
+    return Fault(change=lambda rows: [row for index, row in enumerate(rows) if index % step != 7])
+
+
 def other_page(shift_ms: int) -> Fault:
     """The rows of another time than was asked for."""
     return Fault(

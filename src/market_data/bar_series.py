@@ -18,6 +18,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+import numpy as np
+
 from src.domain.errors import StoreUnavailable
 from src.domain.market import Interval
 from src.market_data import segments, series_index
@@ -26,6 +28,7 @@ from src.market_data.file_writing import write_atomically
 from src.market_data.grid import bar_numbers, open_times_ms
 from src.market_data.segments import SEGMENT_BARS, DamagedSegment
 from src.market_data.series_index import DamagedIndex, SeriesIndex
+from src.market_data.slot_ranges import SlotRanges, within
 
 logger = logging.getLogger(__name__)
 
@@ -83,24 +86,26 @@ class BarSeries:
                 parts.append(candles if whole else candles.slots_between(start, stop))
         return CheckedCandles.joined(parts) if parts else no_candles(self.symbol, self.interval)
 
-    def put(self, candles: CheckedCandles, start: int, stop: int, *, asked_ms: int) -> None:
-        """Keep candles in place of what is stored from `start` to `stop`; only for who holds the lock.
+    def put(self, candles: CheckedCandles, ranges: SlotRanges, *, asked_ms: int) -> None:
+        """Keep the candles of some ranges in place of what is stored there; only for who holds the lock.
 
-        All of that range is known from now on, as far as it was closed at `asked_ms`, when it was asked for.
+        All of these ranges is known from now on, as far as it was closed at `asked_ms`, when it was asked for.
         """
         index = self.index()
         slots = candles.slots()
         if index.offset_ms is None and len(candles.bars):
             index = replace(index, offset_ms=_offset_ms(candles))
-        touched = {int(number) for number in set((slots // SEGMENT_BARS).tolist())} | {
-            number for number in index.segments if start < (number + 1) * SEGMENT_BARS and number * SEGMENT_BARS < stop
-        }
+        stretches = {int(number) for number in np.unique(slots // SEGMENT_BARS)} | set(index.segments)
         with _storing():
             self.folder.mkdir(parents=True, exist_ok=True)
-            for number in sorted(touched):
-                index = self._merge(index, number, candles, start, stop)
-            latest = int(slots[-1]) if len(slots) else start - 1
-            index = index.learned(start, stop, latest=latest, asked_ms=asked_ms, interval=self.interval)
+            for number in sorted(stretches):
+                inside = within(ranges, number * SEGMENT_BARS, (number + 1) * SEGMENT_BARS)
+                if inside:
+                    index = self._merge(index, number, candles, inside)
+            for start, stop in ranges:
+                came = slots[np.searchsorted(slots, start) : np.searchsorted(slots, stop)]
+                latest = int(came[-1]) if len(came) else start - 1
+                index = index.learned(start, stop, latest=latest, asked_ms=asked_ms, interval=self.interval)
             self._replace_index(index)
 
     def put_first(self, first_open_ms: int) -> None:
@@ -181,17 +186,19 @@ class BarSeries:
         _mark_used(file)
         return candles
 
-    def _merge(self, index: SeriesIndex, number: int, candles: CheckedCandles, start: int, stop: int) -> SeriesIndex:
-        """Write the file of one stretch anew, with the new candles in place of the old ones of the range."""
+    def _merge(self, index: SeriesIndex, number: int, candles: CheckedCandles, ranges: SlotRanges) -> SeriesIndex:
+        """Write the file of one stretch anew, with the new candles in place of the old ones of ranges inside it."""
         first, last = number * SEGMENT_BARS, (number + 1) * SEGMENT_BARS
-        inside = candles.slots_between(max(start, first), min(stop, last))
         try:
             old = self._segment(index, number)
         except SegmentLost as error:
             logger.warning("%s: stretch %d cannot be used, %s; it will be fetched again", self, number, error.reason)
             old, index = no_candles(self.symbol, self.interval), index.forgotten(first, last)
-        before, after = old.slots_between(first, max(start, first)), old.slots_between(min(stop, last), last)
-        merged = CheckedCandles.joined([before, inside, after])
+        parts, cursor = [], first
+        for start, stop in ranges:
+            parts += [old.slots_between(cursor, start), candles.slots_between(start, stop)]
+            cursor = stop
+        merged = CheckedCandles.joined([*parts, old.slots_between(cursor, last)])
         kept = dict(index.segments)
         kept.pop(number, None)
         if not merged.is_empty:

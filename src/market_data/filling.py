@@ -33,8 +33,8 @@ from src.ports import Clock
 logger = logging.getLogger(__name__)
 
 PIECES_AT_ONCE: Final = 4
-_HOLES_ASKED_AGAIN: Final = 20
-"""So many of an archive file's holes, the longest, are asked for page by page; shorter ones are believed."""
+_MOST_HOLES: Final = 20
+"""What an archive file lacks is asked for page by page; a block with more holes is left to the pages as a whole."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -185,7 +185,7 @@ class Filler:
     async def _file(
         self, archive: BinanceArchive, wanted: ArchiveFile, series: BarSeries, writing: asyncio.Lock
     ) -> None:
-        """Store a file's candles, block by block; its longest holes stay missing, so that they are asked for again."""
+        """Store a file's candles, block by block; its holes stay missing, so that they are asked for again."""
         interval, asked_ms = series.interval, self._now_ms()
         async with archive.downloaded(wanted, series.symbol, interval) as file:
             blocks = read_blocks(
@@ -205,7 +205,7 @@ class Filler:
 
 def _store_pages(klines: Klines, piece: Pages | ArchiveFile, series: BarSeries, asked_ms: int) -> None:
     candles = check(klines, symbol=series.symbol, interval=series.interval, now_ms=asked_ms)
-    series.put(candles, piece.start, piece.stop, asked_ms=asked_ms)
+    series.put(candles, ((piece.start, piece.stop),), asked_ms=asked_ms)
 
 
 def _store_block(klines: Klines, series: BarSeries, start: int, stop: int, asked_ms: int) -> int:
@@ -217,20 +217,19 @@ def _store_block(klines: Klines, series: BarSeries, start: int, stop: int, asked
     block_stop = min(stop, int(slots[-1]) + 1)
     # What is known already may have come page by page, to fill a hole of this very file.
     new = without([(start, block_stop)], series.index().known)
-    for first, last in _believed(candles, new):
-        series.put(candles.slots_between(first, last), first, last, asked_ms=asked_ms)
+    series.put(candles, _without_holes(candles, new), asked_ms=asked_ms)
     return block_stop
 
 
-def _believed(candles: CheckedCandles, ranges: SlotRanges) -> SlotRanges:
-    """Return the ranges without the longest holes in them; rows that were left out are holes too."""
+def _without_holes(candles: CheckedCandles, ranges: SlotRanges) -> SlotRanges:
+    """Return the ranges without the holes in them, nothing where these are many; rows left out are holes too."""
     present = bar_numbers(candles.bars.open_time_ms, candles.bars.interval)
     empty = [
         hole
         for start, stop in ranges
         for hole in holes(present[np.searchsorted(present, start) : np.searchsorted(present, stop)], start, stop)
     ]
-    return without(ranges, sorted(empty, key=lambda hole: hole[0] - hole[1])[:_HOLES_ASKED_AGAIN])
+    return without(ranges, empty) if len(empty) <= _MOST_HOLES else ()
 
 
 async def _all_of(work: Sequence[Coroutine[Any, Any, None]]) -> None:

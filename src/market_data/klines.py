@@ -198,6 +198,14 @@ def clean(klines: Klines, *, symbol: str, interval: Interval, now_ms: int) -> tu
     )
 
 
+def believable(klines: Klines, interval: Interval) -> NDArray[np.bool_]:
+    """Mark the rows [n] that `clean` keeps, or that repeat one that it keeps."""
+    ordered = klines.pick(np.argsort(klines.open_time_ms, kind="stable"))
+    single, _, contradicted = _without_repeats(ordered)
+    kept_ms = single.open_time_ms[_reason_codes(single, contradicted, interval) < 0]
+    return np.isin(klines.open_time_ms, kept_ms)
+
+
 def _without_repeats(klines: Klines) -> tuple[Klines, int, NDArray[np.bool_]]:
     """Keep one row for each time of ordered rows: (rows, identical repeats dropped, mask of contradicted times)."""
     is_repeat = np.concatenate([[False], np.diff(klines.open_time_ms) == 0])[: len(klines)]

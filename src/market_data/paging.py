@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from typing import Final, Protocol
+from collections.abc import Coroutine, Sequence
+from typing import Any, Final, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from src.domain.errors import ExchangeRefused
 from src.domain.market import Interval
-from src.market_data.grid import bar_number, page_span_ms
-from src.market_data.klines import Klines
-from src.market_data.quality import find_gaps
+from src.market_data.grid import bar_number, bar_numbers, open_time_ms, page_span_ms
+from src.market_data.klines import Klines, believable
+from src.market_data.slot_ranges import SlotRange, SlotRanges, holes
 
 PAGE_ROWS: Final = 1000
 """Most rows that the exchange puts into one answer."""
 _PAGES_AT_ONCE: Final = 8
-_HOLES_ASKED_AGAIN: Final = 20
 _CONTRADICTIONS: Final = 3
 _CONTRADICTION: Final = "The exchange contradicts itself: it has candles that it leaves out where they are asked for."
 
@@ -28,7 +28,7 @@ class AskPage(Protocol):
     With `start_ms` the oldest `limit` of them, without it the newest.
     """
 
-    async def __call__(self, *, start_ms: int | None, end_ms: int, limit: int) -> Klines: ...
+    def __call__(self, *, start_ms: int | None, end_ms: int, limit: int) -> Coroutine[Any, Any, Klines]: ...
 
 
 async def collect_oldest(ask: AskPage, *, interval: Interval, start_ms: int, end_ms: int, limit: int) -> Klines:
@@ -107,9 +107,13 @@ async def _last_page(ask: AskPage, interval: Interval, *, end_ms: int, limit: in
 
 
 async def _ask_together(ask: AskPage, windows: Sequence[tuple[int, int]]) -> Klines:
+    return await _together([ask(start_ms=start, end_ms=end, limit=PAGE_ROWS) for start, end in windows])
+
+
+async def _together(questions: Sequence[Coroutine[Any, Any, Klines]]) -> Klines:
     try:
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(ask(start_ms=start, end_ms=end, limit=PAGE_ROWS)) for start, end in windows]
+            tasks = [group.create_task(question) for question in questions]
     except ExceptionGroup as failures:
         first = failures.exceptions[0]
         raise first from first.__cause__
@@ -131,13 +135,52 @@ def _windows_before(cursor: int, wanted: int, interval: Interval) -> list[tuple[
 
 
 async def _with_holes_asked_again(ask: AskPage, klines: Klines, interval: Interval) -> Klines:
-    """Ask once more for the longest holes: what an answer forgot is found, what an outage took is not."""
-    gaps = sorted(find_gaps(np.unique(klines.open_time_ms), interval), key=lambda gap: -gap.missing_bars)
-    longest = gaps[:_HOLES_ASKED_AGAIN]
-    refilled = await _ask_together(ask, [(gap.after_ms + 1, gap.next_ms - 1) for gap in longest])
-    if not len(refilled):
+    """Ask once more for what is missing or impossible: what an answer spoilt is found, what an outage took is not."""
+    if not len(klines):
         return klines
-    together = Klines.joined([klines, refilled])
+    sound = believable(klines, interval)
+    numbers = bar_numbers(klines.open_time_ms, interval)
+    absent = holes(np.unique(numbers[sound]), int(numbers.min()), int(numbers.max()) + 1)
+    first_ms, last_ms = int(klines.open_time_ms.min()), int(klines.open_time_ms.max())
+    windows = [
+        (max(first_ms, open_time_ms(start, interval)), min(last_ms, open_time_ms(stop, interval) - 1))
+        for start, stop in _pages_over(absent)
+    ]
+    again = await _together([_everything(ask, start, end, interval) for start, end in windows])
+    again = again.pick(~np.isin(bar_numbers(again.open_time_ms, interval), numbers[sound]))
+    return _replaced(klines, again, sound, interval) if len(again) else klines
+
+
+def _pages_over(absent: SlotRanges) -> list[SlotRange]:
+    """Combine neighbouring holes, as many as fit into a page with what lies between them."""
+    windows: list[SlotRange] = []
+    for start, stop in absent:
+        if windows and stop - windows[-1][0] <= PAGE_ROWS:
+            windows[-1] = (windows[-1][0], stop)
+        else:
+            windows.append((start, stop))
+    return windows
+
+
+async def _everything(ask: AskPage, start_ms: int, end_ms: int, interval: Interval) -> Klines:
+    """Return the candles of a window, of a long one as long as any come."""
+    pages = []
+    while start_ms <= end_ms:
+        page = await ask(start_ms=start_ms, end_ms=end_ms, limit=PAGE_ROWS)
+        pages.append(page)
+        if not len(page) or end_ms - start_ms < page_span_ms(PAGE_ROWS, interval):
+            break
+        start_ms = int(page.open_time_ms.max()) + 1
+    return Klines.joined(pages)
+
+
+def _replaced(klines: Klines, again: Klines, sound: NDArray[np.bool_], interval: Interval) -> Klines:
+    """Put what came at the second asking in place of what cannot be believed, where it can be believed itself."""
+    is_better = believable(Klines.joined([klines.pick(sound), again]), interval)[int(np.count_nonzero(sound)) :]
+    numbers, numbers_again = bar_numbers(klines.open_time_ms, interval), bar_numbers(again.open_time_ms, interval)
+    kept = klines.pick(sound | ~np.isin(numbers, numbers_again[is_better]))
+    found = again.pick(is_better | ~np.isin(numbers_again, numbers))
+    together = Klines.joined([kept, found])
     return together.pick(np.argsort(together.open_time_ms, kind="stable"))
 
 

@@ -268,13 +268,24 @@ async def test_repeated_and_disordered_rows_do_no_harm_and_are_reported() -> Non
     ("column", "value"), [(2, "0.001"), (3, "1000000"), (4, "-1"), (1, "NaN"), (5, "-3"), (4, "cheap")]
 )
 async def test_an_impossible_candle_is_left_out_and_named(column: int, value: str) -> None:
-    bad = faults.altered_row(5, column, value)
+    bad = faults.altered_candle(int(BARS.open_time_ms[4495]), column, value)
     with played() as exchange:
         exchange.script(KLINES, [bad] * 20)
         found = await fetch(make_source(exchange.url), 10)
     assert len(found.bars) == 9
     assert [row.open_time_ms for row in found.quality.rejected_rows] == [BARS.open_time_ms[4495]]
     assert "left out as impossible" in " ".join(found.warnings)
+
+
+@pytest.mark.parametrize(("column", "value"), [(2, "0.001"), (4, "cheap"), (0, 5)])
+async def test_an_impossible_candle_is_asked_for_again(column: int, value: int | str) -> None:
+    time_ms = int(BARS.open_time_ms[4495])
+    with played() as exchange:
+        exchange.script(KLINES, [faults.altered_candle(time_ms, column, time_ms + 5 if column == 0 else value)])
+        found = await fetch(make_source(exchange.url), 10)
+        assert exchange.count() == 2
+    assert found.bars == BARS.slice(4490, 4500)
+    assert found.warnings == ()
 
 
 async def test_where_no_candle_can_be_believed_none_comes() -> None:

@@ -280,6 +280,10 @@ async def test_a_store_smaller_than_one_request_still_answers(tmp_path: Path) ->
         [None, faults.empty_page(), None, faults.empty_page()],
         [faults.half_json(), faults.cut_connection(), faults.server_error()],
         [faults.other_page(60_000 * 5000)],
+        [faults.every_nth_dropped(9)],
+        [None, *[faults.every_nth_dropped(18)] * 4],
+        [None, faults.empty_page(), faults.empty_page()],
+        [faults.altered_row(7, 2, "0.01"), faults.altered_row(0, 1, "NaN"), faults.altered_row(999, 5, "-1")],
     ],
     ids=lambda script: f"{len(script)} answers",
 )
@@ -302,12 +306,13 @@ async def test_no_fault_of_the_exchange_leaves_a_wrong_candle_in_the_store(
 
 async def test_rows_that_cannot_be_believed_are_not_stored_but_remembered(tmp_path: Path) -> None:
     with LoopbackExchange([BARS], now_ms=NOW_MS) as exchange:
-        exchange.script(KLINES, [faults.altered_row(7, 2, "0.01")])
+        spoilt = faults.altered_candle(int(BARS.open_time_ms[COUNT - 1000 + 7]), 2, "0.01")
+        exchange.script(KLINES, [spoilt] * 9)
         async with caching(exchange, tmp_path, NOW_MS) as source:
             found = await source.fetch(wish("BTCUSDT", MINUTE, 1000))
             again = await source.fetch(wish("BTCUSDT", MINUTE, 1000))
             other = await source.fetch(wish("BTCUSDT", MINUTE, 900))
-        assert exchange.count() == 1
+        assert exchange.count() == 2
     assert [row.open_time_ms for row in found.quality.rejected_rows] == [int(BARS.open_time_ms[COUNT - 1000 + 7])]
     assert found == again
     assert len(found.bars) == 999

@@ -34,7 +34,7 @@ def series(store: BarStore) -> BarSeries:
 
 def put(series: BarSeries, first: int = 0, stop: int = 200, *, other: bool = False) -> None:
     candles = CheckedCandles(bars=(OTHER if other else BARS).slice(first, stop))
-    series.put(candles, FIRST + first, FIRST + stop, asked_ms=ASKED_MS)
+    series.put(candles, [(FIRST + first, FIRST + stop)], asked_ms=ASKED_MS)
 
 
 def read(series: BarSeries, first: int = 0, stop: int = 200) -> CheckedCandles:

@@ -101,6 +101,28 @@ async def test_rows_that_one_answer_forgot_are_asked_for_again(answer: int, rows
         assert await collect(shelf, 5000) == shelf.times.tolist(), collect
 
 
+async def test_any_number_of_forgotten_rows_is_asked_for_in_whole_pages() -> None:
+    for collect in (oldest, newest):
+        shelf = Shelf(range(100_000, 105_000))
+        shelf.forgets = {2: slice(7, None, 9), 3: slice(3, None, 11), 4: slice(5, 800, 2)}
+        assert await collect(shelf, 5000) == shelf.times.tolist(), collect
+        assert len(shelf.asked) <= 6 + 6
+
+
+async def test_two_answers_that_forgot_everything_are_made_good() -> None:
+    shelf = Shelf(range(100_000, 105_000))
+    shelf.forgets = {2: slice(0, None), 3: slice(0, None)}
+    assert await oldest(shelf, 5000) == shelf.times.tolist()
+
+
+async def test_a_true_hole_is_asked_for_once_however_long() -> None:
+    numbers = [*range(100_000, 100_400), *range(200_000, 200_400)]
+    shelf = Shelf(numbers)
+    await oldest(shelf, len(numbers))
+    holes = [asked for asked in shelf.asked if asked[2] == 1000 and asked[0] == shelf.times[399] + 60_000]
+    assert len(holes) == 1
+
+
 @pytest.mark.parametrize("limit", [10, 1000, 3000])
 async def test_an_exchange_that_always_hides_its_edge_is_caught(limit: int) -> None:
     for collect, rows in ((newest, slice(-3, None)), (oldest, slice(0, 3))):
