@@ -90,7 +90,8 @@ class BinanceSource:
         async with self._deadline(f"the {market.interval.name} candles of {symbol}") as until:
             klines, now_ms = await self._collect(symbol, market, now_ms, until)
         bars, quality = await asyncio.to_thread(clean, klines, symbol=symbol, interval=market.interval, now_ms=now_ms)
-        warnings = describe_quality(quality, bars) + describe_range(market, bars, now_ms) + self.skew.warnings()
+        warnings = describe_quality(quality, bars)
+        warnings += describe_range(market, bars, now_ms, left_out=len(quality.rejected_rows)) + self.skew.warnings()
         if not len(bars):
             raise ExchangeRefused(f"None of the exchange's candles can be believed. {' '.join(warnings)}")
         return MarketSeries(bars=bars, quality=quality, origin=self.origin, warnings=warnings)

@@ -52,7 +52,8 @@ class DatasetSource:
         if not len(chosen):
             raise _nothing_there(bars, market, dataset)
         quality = _quality(chosen, dataset)
-        warnings = describe_quality(quality, chosen) + describe_range(market, chosen, dataset.uploaded_ms)
+        warnings = describe_quality(quality, chosen)
+        warnings += describe_range(market, chosen, dataset.uploaded_ms, goes_on=False)
         if market.interval != dataset.interval:
             finer = _between(every, int(chosen.open_time_ms[0]), quality.last_close_ms or 0)
             warnings = describe_quality(_quality(finer, dataset), finer) + warnings

@@ -14,6 +14,7 @@ from src.market_data.quality import find_jumps
 
 _NAMED: Final = 3
 """So many gaps or rows are named one by one; beyond that the count must do."""
+_LATE_CANDLES: Final = 1
 _SILENT_SHARE: Final = 0.05
 """Where this share of candles has no trade, many fills of a backtest are with nobody."""
 
@@ -36,18 +37,33 @@ def describe_quality(quality: DataQuality, bars: Bars) -> tuple[str, ...]:
     )
 
 
-def describe_range(market: MarketRequest, bars: Bars, now_ms: int) -> tuple[str, ...]:
-    """Return a sentence where `bars` begin late, are fewer than asked for, or where `limit` cut the range short."""
+def describe_range(
+    market: MarketRequest, bars: Bars, now_ms: int, *, left_out: int = 0, goes_on: bool = True
+) -> tuple[str, ...]:
+    """Return a sentence where `bars` begin late, end early, are too few, or where `limit` cut the range short.
+
+    Parameters
+    ----------
+    left_out
+        Candles of the range that are not in `bars`, as they could not be believed.
+    goes_on
+        Whether the series should go on until now; the end of one that does not is told where an end was asked for.
+    """
     if len(bars) == 0:
         return ()
+    early_end = _early_end(market, bars, now_ms) if goes_on or market.end_ms is not None else ()
+    is_full = len(bars) + left_out >= market.limit
     if market.start_ms is None:
-        if len(bars) >= market.limit:
-            return ()
-        return (
-            f"{market.limit:,} {bars.interval.name} candles of {bars.symbol} were asked for; {len(bars):,} were found, "
-            f"the first at {iso_time(int(bars.open_time_ms[0]))}.",
-        )
-    return (*_late_start(market.start_ms, bars), *_cut_short(market, bars, now_ms))
+        return early_end if is_full else (_too_few(market, bars), *early_end)
+    late_start = _late_start(market.start_ms, bars)
+    return (*late_start, *(_cut_short(market, bars, now_ms) if is_full else early_end))
+
+
+def _too_few(market: MarketRequest, bars: Bars) -> str:
+    return (
+        f"{market.limit:,} {bars.interval.name} candles of {bars.symbol} were asked for; {len(bars):,} were found, "
+        f"the first at {iso_time(int(bars.open_time_ms[0]))}."
+    )
 
 
 def _late_start(start_ms: int, bars: Bars) -> tuple[str, ...]:
@@ -62,8 +78,27 @@ def _late_start(start_ms: int, bars: Bars) -> tuple[str, ...]:
     )
 
 
+def _early_end(market: MarketRequest, bars: Bars, now_ms: int) -> tuple[str, ...]:
+    """Say that there are no candles at the end asked for, or of late: trading has ended, or stands still."""
+    interval, last = bars.interval, int(bars.open_time_ms[-1])
+    number = bar_number(last, interval)
+    offset_ms = last - open_time_ms(number, interval)
+    final = newest = bar_number(now_ms + 1 - offset_ms, interval) - 1
+    if market.end_ms is not None:
+        final = min(newest, bar_number(market.end_ms - offset_ms, interval))
+    missing = final - number
+    # The newest candle may be a little late.
+    if missing <= (_LATE_CANDLES if final == newest else 0):
+        return ()
+    until = "now" if market.end_ms is None or market.end_ms > now_ms else iso_time(market.end_ms)
+    return (
+        f"{bars.symbol} has no {interval.name} candles after that of {iso_time(last)} until {until}: trading has "
+        f"ended, or stood still for about {missing:,} candles.",
+    )
+
+
 def _cut_short(market: MarketRequest, bars: Bars, now_ms: int) -> tuple[str, ...]:
-    if market.end_ms is None or len(bars) < market.limit:
+    if market.end_ms is None:
         return ()
     interval = market.interval
     last = int(bars.open_time_ms[-1])

@@ -187,7 +187,8 @@ class StoredView:
         if stretch.made_from is not None:
             quality = assess(bars)
             origin = f"{origin} ({bars.interval.name} candles made from its {stretch.made_from.name} candles)"
-        warnings = describe_quality(quality, bars) + describe_range(market, bars, self._now_ms)
+        warnings = describe_quality(quality, bars)
+        warnings += describe_range(market, bars, self._now_ms, left_out=len(candles.rejected))
         return MarketSeries(bars=bars, quality=quality, origin=origin, warnings=warnings)
 
 
