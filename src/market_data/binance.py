@@ -124,6 +124,13 @@ class BinanceSource:
             found = await collect_oldest(ask, interval=interval, start_ms=0, end_ms=end_ms, limit=1)
         return int(found.open_time_ms.min()) if len(found) else None
 
+    async def last_open_ms(self, symbol: str, interval: Interval, *, end_ms: int) -> int | None:
+        """Return when the last candle opened that opened by `end_ms`; None where there is none. Raises as `candles`."""
+        async with self._deadline(f"the last {interval.name} candle of {symbol}") as until:
+            ask = _Questions(self._api, symbol, interval, until)
+            found = await collect_newest(ask, interval=interval, end_ms=end_ms, limit=1)
+        return int(found.open_time_ms.max()) if len(found) else None
+
     async def listings(self) -> Sequence[Listing]:
         """Return all spot symbols, also those that no longer trade, sorted by name; kept for an hour."""
         async with self._deadline("the list of symbols") as until, self._listings_lock:

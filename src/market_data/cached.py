@@ -94,7 +94,7 @@ class CachedSource:
         """Return the answer once everything it needs is stored; None where there is not one candle."""
         our_ms = self._clock.now_ms()
         asked: SlotRanges = ()
-        is_first_asked = False
+        is_first_asked = is_last_asked = False
         self._requests[series] += 1
         try:
             for _ in range(_ROUNDS):
@@ -102,7 +102,9 @@ class CachedSource:
                 now_ms = self._remote.skew.now_ms(our_ms)
                 view = StoredView(self._store, series, market, now_ms=now_ms, origin=self._remote.origin)
                 try:
-                    found = await asyncio.to_thread(view.look, asked, is_first_asked=is_first_asked)
+                    found = await asyncio.to_thread(
+                        view.look, asked, is_first_asked=is_first_asked, is_last_asked=is_last_asked
+                    )
                 except SegmentLost as lost:
                     await self._forget(lost)
                     continue
@@ -111,6 +113,7 @@ class CachedSource:
                 await self._fill(series, found, asked)
                 asked = union(asked, [(found.start, found.stop)])
                 is_first_asked |= found.needs_first
+                is_last_asked |= found.needs_last
         finally:
             self._requests[series] -= 1
             if asked:
@@ -123,7 +126,9 @@ class CachedSource:
             series,
             start,
             stop,
-            lambda: self._filler.fill(series, start, stop, needs_first=lacking.needs_first, asked=asked),
+            lambda: self._filler.fill(
+                series, start, stop, needs_first=lacking.needs_first, needs_last=lacking.needs_last, asked=asked
+            ),
         )
 
     async def _forget(self, lost: SegmentLost) -> None:

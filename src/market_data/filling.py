@@ -20,14 +20,16 @@ from src.domain.market import FetchProgress
 from src.market_data.archive import ArchiveUnusable, BinanceArchive, member_of
 from src.market_data.archive_rows import read_blocks
 from src.market_data.bar_series import BarSeries
-from src.market_data.checked import CheckedCandles, check
+from src.market_data.checked import CheckedCandles, check, no_candles
 from src.market_data.file_writing import in_thread
-from src.market_data.grid import bar_numbers, open_time_ms
+from src.market_data.grid import bar_number, bar_numbers, open_time_ms
 from src.market_data.klines import Klines, MalformedKlines
-from src.market_data.planner import ArchiveFile, Pages, plan
+from src.market_data.paging import PAGE_ROWS
+from src.market_data.planner import PAGES_ONLY_UP_TO, ArchiveFile, Pages, plan
 from src.market_data.progress import ProgressBoard
 from src.market_data.remote import RemoteSource
-from src.market_data.slot_ranges import SlotRanges, count, holes, union, without
+from src.market_data.series_index import SeriesIndex
+from src.market_data.slot_ranges import SlotRange, SlotRanges, count, holes, union, without
 from src.ports import Clock
 
 logger = logging.getLogger(__name__)
@@ -71,7 +73,14 @@ class Filler:
         self._board = board
 
     async def fill(
-        self, series: BarSeries, start: int, stop: int, *, needs_first: bool = False, asked: SlotRanges = ()
+        self,
+        series: BarSeries,
+        start: int,
+        stop: int,
+        *,
+        needs_first: bool = False,
+        needs_last: bool = False,
+        asked: SlotRanges = (),
     ) -> None:
         """Make the candles `start` ≤ number < `stop` known; those that are not closed yet stay as they are.
 
@@ -79,6 +88,8 @@ class Filler:
         ----------
         needs_first
             Whether to ask first when the very first candle opened, so that nothing before it is asked for.
+        needs_last
+            Whether to ask first for the last candle before `start`, so that nothing between is asked for.
         asked
             Candles that were asked for a moment ago: of the newest, what has not come is not asked for again.
 
@@ -89,7 +100,12 @@ class Filler:
         """
         if needs_first:
             await self._learn_first(series)
+        if needs_last:
+            await self._learn_silence(series, 0, start)
         now_ms, index = self._now_ms(), await in_thread(series.index)
+        if silent := _may_be_silent(index, start, stop, now_ms):
+            asked = union(asked, await self._learn_silence(series, *silent))
+            index = await in_thread(series.index)
         asked = index.may_be_absent(asked, now_ms=now_ms, interval=series.interval)
         expected = count(without(index.to_fetch(start, stop, now_ms=now_ms), asked))
         with self._shown(series, expected) as shown:
@@ -106,6 +122,17 @@ class Filler:
                 first_ms = await self._remote.first_open_ms(series.symbol, series.interval)
                 if first_ms is not None:
                     await in_thread(series.put_first, first_ms)
+
+    async def _learn_silence(self, series: BarSeries, start: int, stop: int) -> SlotRanges:
+        """Ask for the last candle before `stop`; keep, and return, where after it and from `start` on there is none."""
+        async with series.locked():
+            our_ms, end_ms = self._clock.now_ms(), open_time_ms(stop, series.interval) - 1
+            last_ms = await self._remote.last_open_ms(series.symbol, series.interval, end_ms=end_ms)
+            since = start if last_ms is None else max(start, bar_number(last_ms, series.interval) + 1)
+            if since >= stop:
+                return ()
+            await in_thread(_store_silence, series, since, stop, self._remote.skew.now_ms(our_ms))
+            return ((since, stop),)
 
     @contextmanager
     def _shown(self, series: BarSeries, expected: int) -> Iterator[int]:
@@ -206,6 +233,21 @@ class Filler:
 def _store_pages(klines: Klines, piece: Pages | ArchiveFile, series: BarSeries, asked_ms: int) -> None:
     candles = check(klines, symbol=series.symbol, interval=series.interval, now_ms=asked_ms)
     series.put(candles, ((piece.start, piece.stop),), asked_ms=asked_ms)
+
+
+def _store_silence(series: BarSeries, since: int, stop: int, asked_ms: int) -> None:
+    absent = series.index().missing(since, stop, now_ms=asked_ms)
+    series.put(no_candles(series.symbol, series.interval), absent, asked_ms=asked_ms)
+
+
+def _may_be_silent(index: SeriesIndex, start: int, stop: int, now_ms: int) -> SlotRange | None:
+    """Return the end of what is missing where it is long: of a symbol that trades no more, all of it is silence."""
+    missing = index.to_fetch(start, stop, now_ms=now_ms)
+    if not missing:
+        return None
+    was_silent = index.fresh is not None and missing[-1][0] == index.fresh.start
+    long = PAGE_ROWS * (1 if was_silent else PAGES_ONLY_UP_TO)
+    return missing[-1] if missing[-1][1] - missing[-1][0] > long else None
 
 
 def _store_block(klines: Klines, series: BarSeries, start: int, stop: int, asked_ms: int) -> int:

@@ -32,6 +32,10 @@ class RemoteSource(BarSource, Protocol):
         """
         ...
 
+    async def last_open_ms(self, symbol: str, interval: Interval, *, end_ms: int) -> int | None:
+        """Return when the last candle opened that opened by `end_ms`; None where there is none. Raises as `candles`."""
+        ...
+
     async def first_open_ms(self, symbol: str, interval: Interval) -> int | None:
         """Return when the very first candle opened; None where there is none at all. Raises as `candles` does."""
         ...

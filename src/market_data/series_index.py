@@ -120,9 +120,11 @@ class SeriesIndex:
     def may_be_absent(self, asked: SlotRanges, *, now_ms: int, interval: Interval) -> SlotRanges:
         """Return which of the candles that were just asked for need not be there now, as they may come later."""
         settled = closed_slots(now_ms - SETTLE_MS, interval, self.offset_ms)
-        if self.fresh is not None:
-            settled = min(settled, self.fresh.start)
-        return union((max(start, settled), stop) for start, stop in asked)
+        if self.fresh is None:
+            return union((max(start, settled), stop) for start, stop in asked)
+        # Who asks for one candle that may still change asks for all of them.
+        first = self.fresh.start
+        return union((max(min(start, first), min(settled, first)), stop) for start, stop in asked)
 
 
 def closed_slots(now_ms: int, interval: Interval, offset_ms: int | None) -> int:

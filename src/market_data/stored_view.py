@@ -14,6 +14,7 @@ from src.market_data.paging import PAGE_ROWS
 from src.market_data.planner import PAGES_ONLY_UP_TO
 from src.market_data.quality import assess
 from src.market_data.resampling import finer_intervals, resample
+from src.market_data.segments import SEGMENT_BARS
 from src.market_data.series_index import SeriesIndex, closed_slots
 from src.market_data.slot_ranges import SlotRanges, without
 
@@ -22,12 +23,14 @@ from src.market_data.slot_ranges import SlotRanges, without
 class Lacking:
     """Candles that must be fetched before there is an answer: `start` ≤ number < `stop`.
 
-    `needs_first` tells that the time of the very first candle must be known as well.
+    `needs_first` tells that the time of the very first candle must be known as well, `needs_last` that the last candle
+    before `start` must be.
     """
 
     start: int
     stop: int
     needs_first: bool
+    needs_last: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +60,7 @@ class StoredView:
         self._now_ms = now_ms
         self._origin = origin
 
-    def look(self, asked: SlotRanges, *, is_first_asked: bool) -> MarketSeries | Lacking | None:
+    def look(self, asked: SlotRanges, *, is_first_asked: bool, is_last_asked: bool) -> MarketSeries | Lacking | None:
         """Return the answer, what it lacks, or None where there is not one candle.
 
         Parameters
@@ -67,6 +70,8 @@ class StoredView:
             yet. (Older ones that are not there have been dropped since, and are fetched again.)
         is_first_asked
             Whether the very first candle was asked for already.
+        is_last_asked
+            Whether the last candle before a silence was.
 
         Raises
         ------
@@ -78,13 +83,13 @@ class StoredView:
             stop = min(stop, bar_number(self._market.end_ms, self._interval) + 1)
         asked = index.may_be_absent(asked, now_ms=self._now_ms, interval=self._interval)
         if self._market.start_ms is None:
-            found = self._search_back(index, stop, asked, is_first_asked=is_first_asked)
+            found = self._search_back(index, stop, asked, is_first_asked=is_first_asked, is_last_asked=is_last_asked)
         else:
             found = self._search_on(index, self._market.start_ms, stop, asked, is_first_asked=is_first_asked)
         return self._answer(found) if isinstance(found, _Stretch) else found
 
     def _search_back(
-        self, index: SeriesIndex, stop: int, asked: SlotRanges, *, is_first_asked: bool
+        self, index: SeriesIndex, stop: int, asked: SlotRanges, *, is_first_asked: bool, is_last_asked: bool
     ) -> _Stretch | Lacking | None:
         """Look at longer and longer stretches before `stop` until one holds enough candles, or there are no more."""
         start, stride, floor = stop - self._market.limit, PAGE_ROWS, 0
@@ -98,14 +103,30 @@ class StoredView:
             if wanting <= 0 or start == floor:
                 return stretch
             first = self._first(index)
-            if first is None:
-                return stretch if is_first_asked else Lacking(start=start, stop=stop, needs_first=True)
-            if start <= first:
+            is_silent = wanting == self._market.limit
+            silent_since = self._silent_since(index, start) if is_silent else start
+            needs_last = is_silent and silent_since == start and not is_last_asked
+            if (first is None and not is_first_asked) or needs_last:
+                return Lacking(start=start, stop=stop, needs_first=first is None, needs_last=needs_last)
+            if first is None or start <= first:
                 return stretch
             floor = first
-            start -= max(wanting, stride)
-            stride *= 2
+            if silent_since < start:
+                start = silent_since - wanting
+            else:
+                start -= max(wanting, stride)
+                stride *= 2
         return None
+
+    def _silent_since(self, index: SeriesIndex, stop: int) -> int:
+        """Return the first number of the candles before `stop` that are all known to be absent; `stop` if none is."""
+        since = next((start for start, end in index.known if start < stop <= end), stop)
+        for number in sorted(index.segments, reverse=True):
+            if number * SEGMENT_BARS < stop and since < (number + 1) * SEGMENT_BARS:
+                slots = self._series.read(index, max(since, number * SEGMENT_BARS), stop).slots()
+                if len(slots):
+                    return int(slots[-1]) + 1
+        return since
 
     def _search_on(
         self, index: SeriesIndex, start_ms: int, stop: int, asked: SlotRanges, *, is_first_asked: bool

@@ -34,8 +34,8 @@ NOW_MS = FIRST_MS + (COUNT + 1500) * FIVE.milliseconds
 ALL = wish("BTCUSDT", FIVE, COUNT + 1500, start=FIRST)
 NOVEMBER = "/data/spot/monthly/klines/BTCUSDT/5m/BTCUSDT-5m-2024-11.zip"
 NOVEMBER_MS = (FIRST_MS + 31 * 86_400_000, FIRST_MS + 61 * 86_400_000)
-FIRST_QUESTIONS = 2
-"""Calls that find out when the very first candle opened."""
+FIRST_QUESTIONS = 3
+"""Calls that find out when the very first candle opened, and the last one."""
 
 
 @pytest.fixture(scope="module")

@@ -166,6 +166,29 @@ async def test_a_candle_that_is_late_is_asked_for_until_it_comes(tmp_path: Path)
             assert exchange.count() <= 9
 
 
+@pytest.mark.parametrize("limit", [1, 1000, 5000, 400_000])
+async def test_a_symbol_that_trades_no_more_costs_a_few_calls(tmp_path: Path, limit: int) -> None:
+    clock = MovingClock(NOW_MS + 700 * DAY.milliseconds + 5_000)
+    with LoopbackExchange([BARS], now_ms=clock.moment_ms) as exchange:
+        async with caching(exchange, tmp_path, clock) as source:
+            found = await source.fetch(wish("BTCUSDT", MINUTE, limit))
+            assert found.bars == part(LAST + 1 - min(limit, COUNT), min(limit, COUNT))
+            assert "trading has ended" in " ".join(found.warnings)
+            assert exchange.count() <= 10 + min(limit, COUNT) // 1000
+            for later_ms in (0, 62_000, 62_000, 10 * DAY.milliseconds):
+                exchange.reset()
+                clock.moment_ms += later_ms
+                exchange.now_ms = clock.moment_ms
+                assert (await source.fetch(wish("BTCUSDT", MINUTE, limit))).bars == found.bars
+                # The last minute's candle may still come.
+                assert exchange.count() <= 4
+            # It is not taken for dead for ever.
+            exchange.add(simulate_bars("BTCUSDT", MINUTE, clock.moment_ms // 60_000 * 60_000 - 120_000, 2, 7))
+            clock.moment_ms += 120_000
+            exchange.now_ms = clock.moment_ms
+            assert len((await source.fetch(wish("BTCUSDT", MINUTE, 1))).bars) == 1
+
+
 async def test_what_a_wrong_clock_took_for_absent_is_found_later(tmp_path: Path) -> None:
     clock = MovingClock(NOW_MS + 5 * HOUR.milliseconds)
     with LoopbackExchange([BARS.slice(0, COUNT - 100)], now_ms=NOW_MS - 100 * 60_000) as exchange:

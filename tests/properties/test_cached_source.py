@@ -54,6 +54,11 @@ class Exchange:
     async def first_open_ms(self, symbol: str, interval: Interval) -> int | None:
         return int(self.rows.open_time_ms.min()) if len(self.rows) else None
 
+    async def last_open_ms(self, symbol: str, interval: Interval, *, end_ms: int) -> int | None:
+        times = self.rows.open_time_ms
+        times = times[times <= min(end_ms, self.clock.moment_ms)]
+        return int(times.max()) if len(times) else None
+
     async def fetch(self, market: MarketRequest) -> MarketSeries:
         found = oracle(self.rows, market, self.clock.moment_ms)
         if found is None:
