@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -29,21 +29,23 @@ _LONGEST_LINE_BYTES = 1 << 22
 
 
 class ProductionService:
-    """`python -m src.serve` on a free port, with settings as environment variables; stopped when the block ends.
+    """The service on a free port, with settings as environment variables; stopped when the block ends.
 
+    `command` starts it: words for Python, `python -m src.serve` unless others are given.
     `ready_after_s` is the time from the start of its process to the first `ready` of /ready.
     """
 
-    def __init__(self, storage: Path, **variables: str) -> None:
+    def __init__(self, storage: Path, *, command: Sequence[str] = ("-m", "src.serve"), **variables: str) -> None:
         with socket.create_server(("127.0.0.1", 0)) as listener:
             self.port: int = listener.getsockname()[1]
         given = {"STORAGE_DIR": str(storage), "PORT": str(self.port), "HOST": "127.0.0.1", "LOG_LEVEL": "WARNING"}
         self._environment = {**os.environ, "MONGODB_URI": "", **given, **variables}
+        self._command = [sys.executable, *command]
         self.ready_after_s = 0.0
 
     def __enter__(self) -> ProductionService:
         started = time.perf_counter()
-        self._process = subprocess.Popen([sys.executable, "-m", "src.serve"], cwd=ROOT, env=self._environment)
+        self._process = subprocess.Popen(self._command, cwd=ROOT, env=self._environment)
         try:
             while not self._is_ready():
                 if self._process.poll() is not None or time.perf_counter() - started > START_S:

@@ -21,6 +21,7 @@ from src.api.rest.presenting import answer, present_rerun, present_result, prese
 from src.api.rest.queries import NamedQueryRoute
 from src.api.rest.schemas import (
     BODY_ERRORS,
+    MARKET_ERRORS,
     Envelope,
     FillRow,
     Page,
@@ -44,18 +45,6 @@ First = Annotated[int, Query(ge=1, le=1000, description="Most rows of a page.")]
 FirstResults = Annotated[int, Query(ge=1, le=100, description="Most results of a page.")]
 Offset = Annotated[int, Query(ge=0, le=2**53, description="Index of the first row.")]
 
-_MARKET_ERRORS = (
-    errors.SymbolNotFound,
-    errors.SourceNotFound,
-    errors.Busy,
-    errors.ExchangeRefused,
-    errors.ExchangeUnavailable,
-    errors.ExchangeTimeout,
-    errors.TimedOut,
-    errors.StoreUnavailable,
-)
-"""What may stop a backtest, whatever it trades."""
-
 _READ_ERRORS = error_responses(errors.InvalidInput, errors.ResultNotFound, errors.StoreUnavailable)
 
 
@@ -68,7 +57,7 @@ _READ_ERRORS = error_responses(errors.InvalidInput, errors.ResultNotFound, error
         errors.InvalidInput,
         errors.TooLarge,
         errors.UnsupportedFormat,
-        *_MARKET_ERRORS,
+        *MARKET_ERRORS,
         extra=BODY_ERRORS,
     ),
 )
@@ -132,7 +121,7 @@ async def delete_backtest(
         errors.ModelRejected,
         errors.MissingLibrary,
         errors.SandboxUnavailable,
-        *_MARKET_ERRORS,
+        *MARKET_ERRORS,
     ),
 )
 async def rerun_backtest(request: Request, result_id: ResultId) -> Response:

@@ -14,7 +14,7 @@ from src.api.requests import DEFAULT_INTERVAL, DEFAULT_LIMIT, FetchFields, build
 from src.api.rest.data_schemas import DatasetAnswer, DownloadAnswer, MarketQualityAnswer, upload_bars_body
 from src.api.rest.presenting import answer, present_instant, present_quality
 from src.api.rest.queries import NamedQueryRoute
-from src.api.rest.schemas import BODY_ERRORS, Envelope, UserId, error_responses
+from src.api.rest.schemas import BODY_ERRORS, MARKET_ERRORS, Envelope, UserId, error_responses
 from src.api.uploads import FILE_FIELD, chunks_of, received_form
 from src.domain import errors
 from src.domain.datasets import Dataset
@@ -30,17 +30,7 @@ _UPLOAD_FIELDS = (FILE_FIELD, "user_id", "name", "symbol", "interval", "timezone
 @router.get(
     "/quality",
     response_model=Envelope[MarketQualityAnswer],
-    responses=error_responses(
-        errors.InvalidInput,
-        errors.SymbolNotFound,
-        errors.SourceNotFound,
-        errors.ExchangeRefused,
-        errors.ExchangeUnavailable,
-        errors.ExchangeTimeout,
-        errors.Busy,
-        errors.TimedOut,
-        errors.StoreUnavailable,
-    ),
+    responses=error_responses(errors.InvalidInput, *MARKET_ERRORS),
 )
 async def market_data_quality(
     request: Request,

@@ -14,6 +14,7 @@ from src.api.rest.bodies import read_ml_form
 from src.api.rest.presenting import answer, present_model_file, present_result
 from src.api.rest.schemas import (
     BODY_ERRORS,
+    MARKET_ERRORS,
     Envelope,
     ModelFileAnswer,
     ResultAnswer,
@@ -101,16 +102,7 @@ async def model_path(request: Request, user_id: UserId, filename: Filename) -> R
     "/backtest/ml",
     response_model=Envelope[ResultAnswer],
     openapi_extra=ml_backtest_body(),
-    responses=error_responses(
-        *_FILE_ERRORS,
-        errors.SymbolNotFound,
-        errors.SourceNotFound,
-        errors.Busy,
-        errors.ExchangeRefused,
-        errors.ExchangeUnavailable,
-        errors.ExchangeTimeout,
-        extra=BODY_ERRORS,
-    ),
+    responses=error_responses(*dict.fromkeys((*_FILE_ERRORS, *MARKET_ERRORS)), extra=BODY_ERRORS),
 )
 async def run_ml_backtest(request: Request) -> Response:
     """Backtest the model file in the form; the file is removed when the request ends."""

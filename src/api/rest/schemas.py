@@ -12,7 +12,7 @@ from src.api.errors import ERROR_TABLE, PROBLEM_MEDIA_TYPE
 from src.api.rest.bodies import CrossoverBody, MlBacktestForm
 from src.api.rest.presenting import HEAD_METRICS
 from src.api.uploads import FILE_FIELD
-from src.domain.errors import ServiceError
+from src.domain import errors
 from src.domain.model_files import MODEL_EXTENSIONS
 from src.domain.performance import METRIC_DEFINITIONS, Metrics
 
@@ -219,7 +219,20 @@ class SummaryPage(BaseModel):
     next_cursor: str | None = Field(description="What to send as `after` for the next page; null on the last.")
 
 
-def error_responses(*kinds: type[ServiceError], extra: Mapping[int, str] | None = None) -> dict[int | str, Any]:
+MARKET_ERRORS: Final = (
+    errors.SymbolNotFound,
+    errors.SourceNotFound,
+    errors.Busy,
+    errors.ExchangeRefused,
+    errors.ExchangeUnavailable,
+    errors.ExchangeTimeout,
+    errors.TimedOut,
+    errors.StoreUnavailable,
+)
+"""What may stop whatever needs candles."""
+
+
+def error_responses(*kinds: type[errors.ServiceError], extra: Mapping[int, str] | None = None) -> dict[int | str, Any]:
     """Return the `responses` of an endpoint that may raise these errors.
 
     Parameters
