@@ -141,22 +141,19 @@ class BarSeries:
     @asynccontextmanager
     async def locked(self) -> AsyncIterator[None]:
         """Hold this series against all other tasks and processes that would fetch or drop candles of it."""
-        descriptor = self._open_lock()
-        try:
-            while not _try_lock(descriptor):  # noqa: ASYNC110 (other processes cannot set our events)
-                await asyncio.sleep(_LOCK_POLL_S)
-            yield
-        finally:
-            os.close(descriptor)  # which gives the lock back
+        # Who waits holds the place behind the lock, so that whoever comes back for it must let them in first.
+        with self._opened(self.lock_file.with_suffix(".next")) as place:
+            await _lock(place)
+            with self._opened(self.lock_file) as lock:
+                await _lock(lock)
+                fcntl.flock(place, fcntl.LOCK_UN)
+                yield
 
     @contextmanager
     def locked_at_once(self) -> Iterator[bool]:
         """Hold this series if nobody else does; tell whether."""
-        descriptor = self._open_lock()
-        try:
-            yield _try_lock(descriptor)
-        finally:
-            os.close(descriptor)
+        with self._opened(self.lock_file) as lock:
+            yield _try_lock(lock)
 
     def file_of(self, number: int, checksum: int) -> Path:
         return self.folder / f"{number:08d}-{checksum:08x}.bars"
@@ -164,10 +161,16 @@ class BarSeries:
     def __str__(self) -> str:
         return f"{self.symbol} {self.interval.name}"
 
-    def _open_lock(self) -> int:
+    @contextmanager
+    def _opened(self, file: Path) -> Iterator[int]:
+        """Open a file that is locked; closing it gives the lock back."""
         with _storing():
-            self.lock_file.parent.mkdir(parents=True, exist_ok=True)
-            return os.open(self.lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            yield descriptor
+        finally:
+            os.close(descriptor)
 
     def _segment(self, index: SeriesIndex, number: int) -> CheckedCandles:
         if number not in index.segments:
@@ -216,6 +219,11 @@ class BarSeries:
             is_unfinished = file.suffix == ".new"
             if is_unfinished or (file.suffix == ".bars" and file not in named):
                 file.unlink(missing_ok=True)
+
+
+async def _lock(descriptor: int) -> None:
+    while not _try_lock(descriptor):  # noqa: ASYNC110 (other processes cannot set our events)
+        await asyncio.sleep(_LOCK_POLL_S)
 
 
 def _try_lock(descriptor: int) -> bool:

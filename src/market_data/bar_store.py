@@ -3,6 +3,7 @@
 .bars/BTCUSDT/1m/index                      what is known about the series (see `series_index`)
                  00000417-9c0de1a2.bars     its candles, one file for each stretch (see `segments`)
 .bars/.locks/5e                             held by the process that is fetching, or dropping, a series' candles
+.bars/.locks/5e.next                        held by the one that waits to be the next
 """
 
 from __future__ import annotations

@@ -110,7 +110,9 @@ class Filler:
         expected = count(without(index.to_fetch(start, stop, now_ms=now_ms), asked))
         with self._shown(series, expected) as shown:
             course = _Course(series=series, start=start, stop=stop, asked=asked)
-            while await self._step(course):
+            # What is missing is looked at without the lock too: the last look would wait for somebody else's step.
+            missing = await in_thread(self._missing, course)
+            while missing and await self._step(course):
                 missing = await in_thread(self._missing, course)
                 progress = self._board.update(shown, done_bars=max(0, expected - count(missing)), ways=course.ways)
                 logger.info("%s: %d of %d candles", series, progress.done_bars, progress.expected_bars)

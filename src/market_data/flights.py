@@ -5,9 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from src.market_data.bar_series import BarSeries
+from src.market_data.paging import PAGE_ROWS
+from src.market_data.planner import PAGES_ONLY_UP_TO
+
+_SMALL_BARS: Final = PAGES_ONLY_UP_TO * PAGE_ROWS
+_MUCH_LARGER: Final = 4
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -56,6 +61,7 @@ class Flights:
                 for flight in self._flights
                 # One that nobody waits for any more is being given up.
                 if flight.waiting and flight.series == series and flight.start <= start and stop <= flight.stop
+                if not _keeps_waiting(flight.stop - flight.start, stop - start)
             ),
             None,
         )
@@ -64,3 +70,8 @@ class Flights:
         self._flights = [flight for flight in self._flights if flight.task is not task]
         if not task.cancelled():
             task.exception()  # it is theirs who wait; where nobody does, it has been logged
+
+
+def _keeps_waiting(flight_bars: int, wanted_bars: int) -> bool:
+    """Tell whether a few pages would wait for a whole download, where they are quicker asked for by themselves."""
+    return wanted_bars <= _SMALL_BARS < flight_bars and flight_bars > _MUCH_LARGER * wanted_bars

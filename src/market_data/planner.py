@@ -19,7 +19,7 @@ PAGES_ONLY_UP_TO: Final = 20
 """So many pages are asked for without a thought of the archive: a few round trips, a hundredth of a minute's weight."""
 FILE_WORTH_PAGES: Final = 5
 """A file of the archive is worth its two requests and its size where it saves more pages than this."""
-PAGES_A_PIECE: Final = 32
+PAGES_A_PIECE: Final = 16
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _DAY_PUBLISHED_MS: Final = 2 * DAY_MS
 _MONTH_PUBLISHED_MS: Final = 4 * DAY_MS

@@ -112,6 +112,23 @@ async def test_who_goes_away_does_not_take_the_download_along(tmp_path: Path) ->
         assert exchange.count() == 3
 
 
+@pytest.mark.parametrize("is_same_process", [True, False])
+async def test_a_small_request_does_not_wait_for_a_large_download(tmp_path: Path, is_same_process: bool) -> None:
+    bars = simulate_bars("BTCUSDT", MINUTE, open_time_ms(FIRST, MINUTE), 300_000, 7)
+    now_ms = open_time_ms(FIRST + 300_000, MINUTE)
+    with LoopbackExchange([bars], now_ms=now_ms, weight_limit=10**6) as exchange:
+        exchange.script(KLINES, [faults.hang(0.1)] * 1000)
+        async with caching(exchange, tmp_path, now_ms) as source, caching(exchange, tmp_path, now_ms) as second:
+            large = asyncio.create_task(source.fetch(wish("BTCUSDT", MINUTE, 300_000, start=FIRST)))
+            while exchange.count() < 20:
+                await asyncio.sleep(0.02)
+            small = await (source if is_same_process else second).fetch(wish("BTCUSDT", MINUTE, 1000))
+            assert not large.done()
+            assert exchange.count() < 200
+            assert small.bars == bars.slice(299_000, 300_000)
+            assert (await large).bars == bars
+
+
 async def test_when_all_have_gone_the_download_ends_and_the_next_one_begins_anew(tmp_path: Path) -> None:
     market = wish("BTCUSDT", MINUTE, 3000)
     with LoopbackExchange([BARS], now_ms=NOW_MS) as exchange:

@@ -110,6 +110,22 @@ async def test_a_series_that_somebody_fetches_is_not_dropped(tmp_path: Path) -> 
     assert series.index().known == ()
 
 
+async def test_who_waits_for_the_lock_gets_it_before_who_comes_back(series: BarSeries) -> None:
+    turns: list[str] = []
+
+    async def take(name: str, times: int) -> None:
+        for _ in range(times):
+            async with series.locked():
+                turns.append(name)
+                await asyncio.sleep(0.01)
+
+    first = asyncio.create_task(take("long", 10))
+    await asyncio.sleep(0.005)
+    await take("short", 1)
+    assert turns.index("short") <= 2
+    await first
+
+
 async def test_one_at_a_time_holds_a_series(store: BarStore, series: BarSeries) -> None:
     inside = 0
 

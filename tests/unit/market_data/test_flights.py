@@ -54,6 +54,18 @@ async def test_what_lies_within_a_download_joins_it(series: BarSeries) -> None:
     await asyncio.gather(*waiting, more)
 
 
+async def test_a_few_pages_do_not_wait_for_a_whole_download(series: BarSeries) -> None:
+    flights, long, short, same = Flights(), Download(), Download(), Download()
+    waiting = [await begin(flights, series, 0, 400_000, long)]
+    waiting += [await begin(flights, series, 380_000, 400_000, short) for _ in range(3)]
+    assert (long.begun, short.begun) == (1, 1)
+    waiting.append(await begin(flights, series, 300_000, 400_000, same))
+    assert same.begun == 0
+    for download in (long, short):
+        download.go.set()
+    await asyncio.gather(*waiting)
+
+
 async def test_it_ends_when_the_last_one_goes(series: BarSeries) -> None:
     flights, download = Flights(), Download()
     first, second = [await begin(flights, series, 0, 9, download) for _ in range(2)]
