@@ -77,7 +77,7 @@ class DiskDatasets:
         # Nameless: the system frees it even if this process dies.
         with await _on_disk(self._nameless_file) as upload:
             sha256, size_bytes = await self._stream(upload, chunks)
-            rows = await self._reader.read(upload, declared)
+            rows = await self._reader.read(upload, declared, user_id=user_id)
         now_ms = self._clock.now_ms()
 
         def build() -> Dataset:

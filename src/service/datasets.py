@@ -36,7 +36,7 @@ class DatasetService:
 
         Raises
         ------
-        InvalidInput, UnsupportedFormat, TooLarge, TimedOut, Conflict, StoreUnavailable
+        InvalidInput, UnsupportedFormat, TooLarge, TimedOut, Busy, Conflict, StoreUnavailable
         """
         check_user_id(user_id)
         name = check_dataset_name(name) if name else dataset_name_of(original_filename)

@@ -32,7 +32,7 @@ async def read(content: bytes | str, **overrides: Any) -> Any:
     with tempfile.TemporaryFile() as file:
         file.write(content.encode() if isinstance(content, str) else content)
         file.flush()
-        return await BarFileReader(**given).read(file, DECLARED)
+        return await BarFileReader(**given).read(file, DECLARED, user_id="someone")
 
 
 def candles_parquet(rows: int, **options: Any) -> bytes:
@@ -64,7 +64,9 @@ REFUSED: list[tuple[bytes | str, type[ServiceError], str]] = [
         (bomb(b"1", 512), InvalidInput, "longer than 4096"),
         (HEADER.encode() + b"\n" + b"1" * 10_000, InvalidInput, "longer than 4096"),
         (gzipped(gzipped(b"\n" * MIB)), InvalidInput, ""),
-        (bomb(b"\n", 64), TooLarge, "unpacks to more than"),
+        (bomb(b"\n", 64), TooLarge, "more than the 21,000 lines"),
+        (gzipped(HEADER.encode() + b"\n" + ROW.encode() + b"\n" * MIB), TooLarge, "more than the 21,000 lines"),
+        (bomb(b" " * 4000 + b"\n", 16), TooLarge, "unpacks to more than"),
         (bomb(ROW.encode(), 64), InvalidInput, "header"),
         (gzipped(HEADER + "\n" + ROW * 200_000), TooLarge, "more than the 10,000 rows"),
         (HEADER + "\n" + ROW * 10_001, TooLarge, "more than the 10,000 rows"),

@@ -11,15 +11,19 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any, Final
+from weakref import WeakValueDictionary
 
 import numpy as np
 from numpy.typing import NDArray
 
 from src.domain.datasets import BarFileDeclaration
-from src.domain.errors import InvalidInput, ServiceError, TimedOut, TooLarge, UnsupportedFormat
+from src.domain.errors import Busy, InvalidInput, ServiceError, TimedOut, TooLarge, UnsupportedFormat
 from src.market_data.bar_files.table import NUMBER_ROLES, Fault
 from src.market_data.bar_files.worker import Task
 
@@ -31,6 +35,9 @@ _MEMORY_BYTES: Final = 3 * 1024**3
 _HEAD_BYTES: Final = 64 * 1024
 _COLUMNS: Final = 7
 _AT_ONCE: Final = 2
+_MOST_WAITING: Final = 16
+_MOST_WAITING_OF_ONE: Final = 8
+_BUSY_S: Final = 5.0
 _BOOT: Final = "import sys; sys.path.insert(0, {root!r}); from src.market_data.bar_files.worker import main; main()"
 _ROOT: Final = Path(__file__).resolve().parents[3]
 _ENVIRONMENT: Final = {"LANG": "C.UTF-8", "ARROW_DEFAULT_MEMORY_POOL": "system", "OPENBLAS_NUM_THREADS": "1"}
@@ -71,14 +78,14 @@ class BarFileReader:
         self._max_rows = max_rows
         self._timeout_s = timeout_s
         self._memory_bytes = memory_bytes
-        self._slots = asyncio.Semaphore(_AT_ONCE)
+        self._turns = _Turns()
 
-    async def read(self, file: IO[bytes], declared: BarFileDeclaration) -> BarFileRows:
-        """Read a file from its beginning.
+    async def read(self, file: IO[bytes], declared: BarFileDeclaration, *, user_id: str) -> BarFileRows:
+        """Read a file from its beginning, one at a time for each user.
 
         Raises
         ------
-        InvalidInput, TooLarge, UnsupportedFormat, TimedOut
+        InvalidInput, TooLarge, UnsupportedFormat, TimedOut, Busy
         """
         task = Task(
             unit=declared.unit.value if declared.unit else None,
@@ -89,7 +96,7 @@ class BarFileReader:
             cpu_seconds=math.ceil(self._timeout_s) * (os.cpu_count() or 1) + 1,
             answer_bytes=self._max_rows * _COLUMNS * 8 + _HEAD_BYTES,
         )
-        async with self._slots:
+        async with self._turns.of(user_id):
             with tempfile.TemporaryFile(dir=self._folder) as answer:
                 await self._run(file, task, answer)
                 return await asyncio.to_thread(_read_answer, answer, self._max_rows)
@@ -105,6 +112,33 @@ class BarFileReader:
         if code != 0:
             _logger.warning("the reader of a file of candles ended with %s: %s", code, complaint[-2000:])
             raise InvalidInput("The file made its reader fail; it is damaged, or no file of candles.", field="file")
+
+
+class _Turns:
+    """Who may read now: a few at once, each of another user, and only so many wait."""
+
+    def __init__(self) -> None:
+        self._slots = asyncio.Semaphore(_AT_ONCE)
+        self._users: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._waiting: Counter[str] = Counter()
+
+    @asynccontextmanager
+    async def of(self, user_id: str) -> AsyncIterator[None]:
+        """Hold a slot; Busy where too many wait, or too many of this user's."""
+        if self._waiting.total() >= _MOST_WAITING or self._waiting[user_id] >= _MOST_WAITING_OF_ONE:
+            raise Busy("Other files of candles are being read; try again in a moment.", retry_after_s=_BUSY_S)
+        lock = self._users.setdefault(user_id, asyncio.Lock())
+        self._waiting[user_id] += 1
+        is_waiting = True
+        try:
+            async with lock, self._slots:
+                self._waiting[user_id] -= 1
+                is_waiting = False
+                yield
+        finally:
+            self._waiting[user_id] -= is_waiting
+            if not self._waiting[user_id]:
+                del self._waiting[user_id]
 
 
 class _Child:

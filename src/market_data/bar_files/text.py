@@ -29,6 +29,9 @@ from src.market_data.bar_files.times import TimeReader
 
 GZIP_MAGIC: Final = b"\x1f\x8b"
 _LONGEST_LINE: Final = 4096
+_LINES_A_ROW: Final = 2
+"""Files whose line ends were doubled on their way have a blank line after each; more of them are no candles."""
+_SPARE_LINES: Final = 1000
 _MOST_COLUMNS: Final = 200
 _BLOCK_ROWS: Final = 20_000
 _DELIMITERS: Final = ",;\t|"
@@ -48,14 +51,14 @@ def read_text(file: BinaryIO, *, unit: TimeUnit | None, zone: tzinfo | None, bou
     """
     csv.field_size_limit(_LONGEST_LINE)
     try:
-        return _TextReader(_lines(file, bounds.bytes), unit=unit, zone=zone, bounds=bounds).read()
+        return _TextReader(_lines(file, bounds), unit=unit, zone=zone, bounds=bounds).read()
     except csv.Error as error:
         raise BarFileRejected(f"the file is no CSV: {error}") from error
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise BarFileRejected("the gzip file is damaged, or ends before its end") from error
 
 
-def _lines(file: BinaryIO, most_bytes: int) -> Iterator[str]:
+def _lines(file: BinaryIO, bounds: Bounds) -> Iterator[str]:
     """Yield the lines of a text whose lines may end in any way; BarFileRejected for what is none."""
     start = file.read(2)
     file.seek(0)
@@ -67,6 +70,7 @@ def _lines(file: BinaryIO, most_bytes: int) -> Iterator[str]:
         raise BarFileRejected("the file is UTF-16 text; save it as UTF-8")
     # What is not UTF-8 becomes lone surrogates here, so that the line can be named below.
     text = io.TextIOWrapper(content, encoding="utf-8-sig", errors="surrogateescape", newline=None)
+    most_lines = _SPARE_LINES + _LINES_A_ROW * bounds.rows
     number, read = 0, 0
     while line := text.readline(_LONGEST_LINE + 1):
         number += 1
@@ -75,8 +79,10 @@ def _lines(file: BinaryIO, most_bytes: int) -> Iterator[str]:
             raise BarFileRejected(f"line {number} has a NUL byte: this is no text file")
         if len(line) > _LONGEST_LINE:
             raise BarFileRejected(f"line {number} is longer than {_LONGEST_LINE} characters")
-        if read > most_bytes:
-            raise BarFileRejected(f"the file unpacks to more than the {most_bytes:,} bytes allowed", Fault.TOO_LARGE)
+        if read > bounds.bytes:
+            raise BarFileRejected(f"the file unpacks to more than the {bounds.bytes:,} bytes allowed", Fault.TOO_LARGE)
+        if number > most_lines:
+            raise BarFileRejected(f"the file has more than the {most_lines:,} lines allowed", Fault.TOO_LARGE)
         if not line.isascii() and any("\ud800" <= char <= "\udfff" for char in line):
             raise BarFileRejected(f"line {number} is not UTF-8 text")
         yield line
