@@ -34,6 +34,10 @@ _BATCH_ROWS: Final = 65_536
 _FOOTER_STRINGS: Final = 16 * 1024 * 1024
 _FOOTER_ENTRIES: Final = 1_000_000
 
+_UNITS: Final = {
+    "s": TimeUnit.SECONDS, "ms": TimeUnit.MILLISECONDS, "us": TimeUnit.MICROSECONDS, "ns": TimeUnit.NANOSECONDS,
+}  # fmt: skip
+
 Columns = dict[str, NDArray[np.int64] | NDArray[np.float64]]
 
 
@@ -111,11 +115,11 @@ def _read_times(column: pa.Array, reader: TimeReader, lines: Sequence[int]) -> N
         empty = int(np.argmax(column.is_null().to_numpy(zero_copy_only=False)))
         raise BarFileRejected(f"row {lines[empty]} has no time")
     if pa.types.is_timestamp(kind):
-        milliseconds = column.cast(pa.timestamp("ms", tz=kind.tz), safe=False).cast(pa.int64()).to_numpy()
+        milliseconds = reader.read_units(column.cast(pa.int64()).to_numpy(), _UNITS[kind.unit], lines)
         return milliseconds if kind.tz else reader.read_naive(milliseconds, lines)
     if pa.types.is_date(kind):
         days = column.cast(pa.timestamp("ms")).cast(pa.int64()).to_numpy()
-        return reader.read_naive(days, lines)
+        return reader.read_naive(reader.read_units(days, TimeUnit.MILLISECONDS, lines), lines)
     if pa.types.is_integer(kind):
         return reader.read_numbers(column.cast(pa.int64()).to_numpy(), lines)
     if pa.types.is_floating(kind):

@@ -114,6 +114,17 @@ class TimeReader:
             )
         return result
 
+    def read_units(self, numbers: NDArray[np.int64], unit: TimeUnit, lines: Sequence[int]) -> NDArray[np.int64]:
+        """Return the milliseconds since the epoch of numbers [n] whose unit the file tells."""
+        scale = _PER_SECOND[unit]
+        wrong = np.flatnonzero((numbers < 0) | (numbers >= _YEAR_2200_S * scale))
+        if len(wrong):
+            raise BarFileRejected(
+                f"row {lines[wrong[0]]}: {self._column} is {numbers[wrong[0]]} {unit.value} since 1970; allowed: times "
+                "from 1970 to 2199"
+            )
+        return _to_ms(numbers, scale)
+
     def read_naive(self, local_ms: NDArray[np.int64], lines: Sequence[int]) -> NDArray[np.int64]:
         """Return the instants of wall-clock times [n] that name no zone."""
         if self._zone is None or self._zone is UTC:

@@ -111,3 +111,20 @@ def test_what_cannot_be_read_is_said(content: bytes, words: str) -> None:
     with pytest.raises(BarFileRejected) as caught:
         read_here(content)
     assert words in caught.value.message
+
+
+@pytest.mark.parametrize("zone", [None, "UTC", "Asia/Seoul"])
+@pytest.mark.parametrize(
+    ("unit", "number"),
+    [("ms", 4 * 10**16), ("ms", -2_200_000_000_000), ("ms", 7_258_118_400_000), ("s", 2**62), ("s", -(2**62)),
+     ("us", 2**62), ("ns", -1), ("ns", 2**63 - 1)],
+)  # fmt: skip
+def test_times_of_no_market_are_refused_by_their_row(unit: str, number: int, zone: str | None) -> None:
+    times = pa.array([1_609_459_200, number, 1_609_466_400], pa.timestamp(unit, tz=zone))
+    with pytest.raises(BarFileRejected, match=r"row 2: Date is .* since 1970; allowed: times from 1970 to 2199"):
+        read_here(parquet(times), timezone=None if zone else "Asia/Seoul")
+
+
+def test_days_of_no_market_are_refused_by_their_row() -> None:
+    with pytest.raises(BarFileRejected, match="row 3: Date"):
+        read_here(parquet(pa.array([18628, 18629, -400], pa.date32())))
