@@ -18,6 +18,7 @@ from typing import Final
 
 from src.sandbox import verdicts
 from src.sandbox.children import Children
+from src.sandbox.memory_files import check_content
 from src.sandbox.tasks import Call, Task
 
 _ZIP_STARTS: Final = (b"PK\x03\x04", b"PK\x05\x06")
@@ -33,12 +34,16 @@ def laid_out(children: Children, task: Task, slot: int, call: Call) -> Iterator[
     ------
     ModelRejected, TimedOut, SandboxUnavailable
         What came of unpacking, as of `verdicts.judge`.
+    ContentChanged
+        Where the file does not hold what it should.
     """
     model, uid = task.model, children.uid_of(slot)
     if model is not None and task.extension in _REAL_FILES:
         with children.staging.private(uid) as folder:
             copy = folder / f"model{task.extension}"
             shutil.copyfile(model, copy, follow_symlinks=False)
+            with copy.open("rb") as file:
+                check_content(file.fileno(), task.sha256)
             if uid is not None:
                 os.chown(copy, uid, uid)
             yield replace(task, model=None, folder=folder, laid_out=copy)

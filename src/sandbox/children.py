@@ -100,10 +100,12 @@ class Children:
             Where no child could be had.
         OSError
             Where the model file cannot be read.
+        ContentChanged
+            Where it does not hold what it should.
         """
         opened: list[int] = []
         try:
-            opened.append(sealed_bytes() if task.model is None else sealed_copy(task.model))
+            opened.append(sealed_bytes() if task.model is None else sealed_copy(task.model, task.sha256))
             job = self._job(task, slot)
             opened.append(write_job(job, task.values))
             size = answer_size(job.answer_rows)

@@ -8,6 +8,7 @@ them any more, and the child needs no right on any folder.
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
 from pathlib import Path
 from typing import Final
@@ -34,8 +35,32 @@ class AnswerTampered(Exception):
     """The answer's memory is not as it was handed out, or somebody may still write to it."""
 
 
-def sealed_copy(path: Path) -> int:
-    """Return a descriptor of a sealed memfd with the bytes of a regular file; raises OSError."""
+class ContentChanged(Exception):
+    """A file does not hold what it held when it was received."""
+
+
+def check_content(descriptor: int, sha256: str | None) -> None:
+    """Compare what a descriptor holds with a SHA-256; None matches everything.
+
+    Raises
+    ------
+    ContentChanged
+    """
+    with open(descriptor, "rb", closefd=False) as file:
+        file.seek(0)
+        if sha256 is not None and hashlib.file_digest(file, "sha256").hexdigest() != sha256:
+            raise ContentChanged
+
+
+def sealed_copy(path: Path, sha256: str | None = None) -> int:
+    """Return a descriptor of a sealed memfd with the bytes of a regular file.
+
+    Raises
+    ------
+    OSError
+    ContentChanged
+        Where they have another SHA-256 than this one. Looked at in the copy, which nobody can change any more.
+    """
     source = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     try:
         memory = _create("model")
@@ -44,6 +69,7 @@ def sealed_copy(path: Path) -> int:
             while remaining > 0 and (sent := os.sendfile(memory, source, None, remaining)) > 0:
                 remaining -= sent
             fcntl.fcntl(memory, _F_ADD_SEALS, _READ_ONLY)
+            check_content(memory, sha256)
         except BaseException:
             os.close(memory)
             raise

@@ -24,14 +24,14 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from src.domain.errors import ModelNotFound, SandboxUnavailable, ServiceError
+from src.domain.errors import Conflict, ModelNotFound, SandboxUnavailable, ServiceError
 from src.domain.model_files import ModelDescription, ModelFile, SandboxMode
 from src.domain.signals import Features, OutputKind, Predictions
 from src.sandbox import identity, verdicts
 from src.sandbox.archives import laid_out
 from src.sandbox.children import Children, families
 from src.sandbox.layers import ALL_LAYERS, Layer, SandboxReport
-from src.sandbox.memory_files import AnswerTampered
+from src.sandbox.memory_files import AnswerTampered, ContentChanged
 from src.sandbox.probe import try_layers
 from src.sandbox.tasks import Call, Task
 from src.sandbox.turns import Turns
@@ -140,7 +140,7 @@ class SandboxedModelRunner:
         ------
         ModelRejected, MissingLibrary, UnsupportedFormat
             What is wrong with the file, in words for the client.
-        ModelNotFound, TimedOut, Busy, SandboxUnavailable
+        ModelNotFound, Conflict, TimedOut, Busy, SandboxUnavailable
         """
         answer = await self._in_turn(file, partial(Task, kind="inspect"))
         return verdicts.description_of(answer.text)
@@ -161,7 +161,7 @@ class SandboxedModelRunner:
         ------
         InvalidInput
             On `featureColumns` or `outputKind`.
-        ModelRejected, MissingLibrary, UnsupportedFormat, ModelNotFound, TimedOut, Busy, SandboxUnavailable
+        ModelRejected, MissingLibrary, UnsupportedFormat, ModelNotFound, Conflict, TimedOut, Busy, SandboxUnavailable
         """
         asked, rows = await asyncio.to_thread(_complete_rows, features)
         task = partial(
@@ -210,12 +210,18 @@ class SandboxedModelRunner:
         report = self._probe()
         if report.refusal is not None:
             raise SandboxUnavailable(f"model files cannot be opened safely on this server: {report.refusal}")
-        asked = task(family=family, extension=extension, layers=report.layers, model=file.path)
+        asked = task(family=family, extension=extension, layers=report.layers, model=file.path, sha256=file.sha256)
         try:
             with self._children.slot() as slot, laid_out(self._children, asked, slot, call) as ready:
                 outcome = self._children.run(ready, slot, call)
         except FileNotFoundError as error:
             raise ModelNotFound("the model file does not exist any more") from error
+        except ContentChanged as error:
+            _log.error("sandbox: the model file %s of user %s was changed on the disk", file.path.name, file.user_id)
+            raise Conflict(
+                "The model file on the server is not the one that was uploaded: it was changed since. Delete it and "
+                "upload it again."
+            ) from error
         except ZygoteFailed as error:
             _log.error("sandbox: %s", error)
             raise SandboxUnavailable("the process that opens model files failed; try again") from error

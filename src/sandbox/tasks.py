@@ -24,6 +24,8 @@ class Task:
     extension: str
     layers: frozenset[Layer]
     model: Path | None = None
+    sha256: str | None = None
+    """What the model file must hold."""
     names: tuple[str, ...] = ()
     requested: tuple[str, ...] | None = None
     values: NDArray[np.float64] | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import statistics
 import tempfile
 import time
@@ -99,7 +100,7 @@ async def _sandbox_alone(bars: Bars, files: dict[str, Path], folder: Path, repea
                 model_name=kind,
                 extension=path.suffix,
                 size_bytes=path.stat().st_size,
-                sha256="",
+                sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
             )
             seconds = []
             for _ in range(repeats + 1):

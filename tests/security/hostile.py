@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import pickle
 from collections.abc import Callable, Iterator
@@ -59,7 +60,7 @@ def model_file(path: Path) -> ModelFile:
         model_name="model",
         extension=path.suffix,
         size_bytes=path.stat().st_size if path.exists() else 0,
-        sha256="",
+        sha256=hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else "",
     )
 
 

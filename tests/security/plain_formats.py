@@ -32,6 +32,7 @@ HIDDEN_MODULES = ("pyarrow",)
 FORMATS: Mapping[str, FormatEntry] = {
     ".pkl": FormatEntry(family="plain", module=__name__, preload=("pickle",)),
     ".zip": FormatEntry(family="plain", module=__name__, preload=(), may_be_archive=True),
+    ".h5": FormatEntry(family="plain", module=__name__, preload=()),
     ".other": FormatEntry(family="other", module=__name__, preload=()),
     ".absent": FormatEntry(family="absent", module=__name__, preload=("a_library_that_is_not_installed",)),
 }

@@ -17,6 +17,7 @@ import pytest_asyncio
 
 from src.domain.errors import (
     Busy,
+    Conflict,
     InvalidInput,
     MissingLibrary,
     ModelNotFound,
@@ -138,6 +139,22 @@ async def test_each_error_has_its_class(runner: SandboxedModelRunner, tmp_path: 
             await runner.inspect(model_file(path))
     with pytest.raises(ModelNotFound):
         await runner.inspect(model_file(tmp_path / "gone.pkl"))
+
+
+@pytest.mark.parametrize("name", ["model.pkl", "model.zip", "model.h5"])
+async def test_a_file_that_was_changed_on_the_disk_is_not_opened(
+    runner: SandboxedModelRunner, tmp_path: Path, name: str
+) -> None:
+    path = tmp_path / name
+    content = pickle.dumps(LinearModel((2.0, -1.0)))
+    path.write_bytes(zip_of({"model.pkl": content, "note": b"x"}) if name.endswith("zip") else content)
+    file = model_file(path)
+    assert (await runner.inspect(file)).n_features == 2
+    path.write_bytes(path.read_bytes()[::-1])
+    with pytest.raises(Conflict, match="was changed since"):
+        await runner.inspect(file)
+    with pytest.raises(Conflict, match="upload it again"):
+        await runner.predict(file, features(), COLUMNS, None)
 
 
 async def test_an_archive_is_unpacked_in_a_child_and_removed(runner: SandboxedModelRunner, tmp_path: Path) -> None:
