@@ -54,7 +54,9 @@ class BacktestService:
     versions: Mapping[str, str]
     computing: ComputeQueue
     timeout_s: float
-    _runs: SharedRuns[BacktestRequest, BacktestResult] = field(default_factory=SharedRuns, init=False)
+    _runs: SharedRuns[tuple[BacktestRequest, str | None], BacktestResult] = field(
+        default_factory=SharedRuns, init=False
+    )
 
     async def run(self, request: BacktestRequest, model_file: ModelFile | None = None) -> BacktestResult:
         """Run a backtest and keep its result; equal requests at the same time share one run and its result.
@@ -77,8 +79,9 @@ class BacktestService:
             if model_file is None:
                 model_file = await self.models.get(request.user_id, request.strategy.reference or "")
             request = replace(request, strategy=replace(request.strategy, sha256=model_file.sha256))
+        # The extension decides which library opens the file, so equal bytes under another one are another model.
         return await self._runs.run(
-            request,
+            (request, None if model_file is None else model_file.extension),
             lambda: self._run_in_time(request, model_file),
             needs_starter=model_file is not None and model_file.is_temporary,
         )

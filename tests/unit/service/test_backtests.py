@@ -16,7 +16,7 @@ from src.domain.errors import Busy, InvalidInput, NotAvailable, ResultNotFound, 
 from src.domain.market import Bars, DataQuality, Listing, MarketRequest, MarketSeries
 from src.domain.model_files import ModelFile
 from src.domain.runs import BacktestRequest, BacktestResult, CrossoverChoice, ModelChoice, ResultPage, ResultSummary
-from src.domain.signals import Signals
+from src.domain.signals import Features, OutputKind, Predictions, Signals
 from src.domain.trading import EngineName, Exits, FillTiming, Simulation, Sizing, TradingRules
 from src.engines.event_driven import EventDrivenEngine
 from src.engines.vectorized import VectorizedEngine
@@ -94,6 +94,18 @@ def make_service(source: KnownBars, *, timeout_s: float = 30.0, engines: Any = N
         versions={"service": "test"},
         computing=ComputeQueue(threads=1, max_waiting=8),
         timeout_s=timeout_s,
+    )
+
+
+def sent_model(name: str) -> ModelFile:
+    return ModelFile(
+        path=Path(name),
+        user_id="someone",
+        original_filename=name,
+        model_name="model",
+        extension=Path(name).suffix,
+        size_bytes=1,
+        sha256="0" * 64,
     )
 
 
@@ -255,28 +267,35 @@ async def test_a_slow_source_ends_at_the_limit() -> None:
     assert time.monotonic() - started < 5
 
 
+async def test_equal_bytes_under_another_extension_are_another_model() -> None:
+    class Named:
+        async def predict(self, file: ModelFile, features: Features, *_: object) -> Predictions:
+            await asyncio.sleep(0.02)
+            columns = (file.extension,)
+            return Predictions(values=features.values[:, 0], kind=OutputKind.VALUE, feature_columns=columns)
+
+    service = replace(make_service(KnownBars(random_bars(60))), runner=Named())  # type: ignore[arg-type]
+    request = make_request(strategy=ModelChoice())
+    names = ("a.pkl", "b.pkl", "a.pt")
+    results = await asyncio.gather(*(service.run(request, sent_model(name)) for name in names))
+    assert results[0] is results[1]
+    assert results[2] is not results[0]
+    assert [result.signals.strategy.parameters["featureColumns"] for result in results] == [
+        (".pkl",),
+        (".pkl",),
+        (".pt",),
+    ]
+
+
 async def test_a_model_that_does_not_get_its_turn_says_so_and_asks_for_nothing_less() -> None:
     class Crowded:
         async def predict(self, *_: object) -> None:
             await asyncio.sleep(30)
 
-    class OneFile:
-        async def get(self, user_id: str, reference: str) -> ModelFile:
-            return ModelFile(
-                path=Path(reference),
-                user_id=user_id,
-                original_filename=reference,
-                model_name="m",
-                extension=".pkl",
-                size_bytes=1,
-                sha256="0" * 64,
-            )
-
     service = make_service(KnownBars(random_bars(60)), timeout_s=0.05)
-    models = ModelService(OneFile())  # type: ignore[arg-type]
-    service = replace(service, runner=Crowded(), models=models)  # type: ignore[arg-type]
+    service = replace(service, runner=Crowded())  # type: ignore[arg-type]
     with pytest.raises(TimedOut, match=r"0\.05 s .* had its turn; try again later") as caught:
-        await service.run(make_request(strategy=ModelChoice(reference="m.pkl")))
+        await service.run(make_request(strategy=ModelChoice()), sent_model("m.pkl"))
     assert "fewer" not in caught.value.message
 
 
