@@ -148,9 +148,14 @@ class ModelFileStore(Protocol):
         original_filename: str,
         model_name: str | None,
         chunks: AsyncIterator[bytes],
-        is_temporary: bool = False,
+        is_for_keeping: bool = False,
     ) -> ModelFile:
-        """Stream an upload to disk and return it; nothing stays behind where this raises, or is cancelled.
+        """Stream an upload to disk and return it, temporary; nothing stays behind where this raises, or is cancelled.
+
+        Parameters
+        ----------
+        is_for_keeping
+            Whether it is meant to be kept, so that a user who has no room for it hears so before it is sent.
 
         `original_filename` is empty where the client sent none: the content then tells the format.
 
@@ -160,8 +165,15 @@ class ModelFileStore(Protocol):
         """
         ...
 
-    async def describe(self, file: ModelFile, description: ModelDescription) -> ModelFile:
-        """Keep what the sandbox saw in a file beside it, and return the file with it; raises ModelNotFound."""
+    async def keep(self, file: ModelFile, description: ModelDescription | None = None) -> ModelFile:
+        """Give a temporary file its lasting place, with what the sandbox saw in it; nobody else sees it before that.
+
+        Once this returns, it survives a crash of the machine; where it raises, or is cancelled, nothing is kept.
+
+        Raises
+        ------
+        Conflict (too many files), ModelNotFound, StoreUnavailable
+        """
         ...
 
     async def list(self, user_id: str) -> Sequence[ModelFile]:

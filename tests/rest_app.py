@@ -39,7 +39,7 @@ class MemoryModelFiles:
         original_filename: str,
         model_name: str | None,
         chunks: AsyncIterator[bytes],
-        is_temporary: bool = False,
+        is_for_keeping: bool = False,
     ) -> ModelFile:
         path = PurePosixPath(original_filename)
         if path.suffix != ".pkl":
@@ -54,12 +54,12 @@ class MemoryModelFiles:
             extension=path.suffix,
             size_bytes=len(content),
             sha256=hashlib.sha256(content).hexdigest(),
-            is_temporary=is_temporary,
+            is_temporary=True,
         )
         return self.files[name]
 
-    async def describe(self, file: ModelFile, description: ModelDescription) -> ModelFile:
-        self.files[file.path.name] = replace(file, description=description)
+    async def keep(self, file: ModelFile, description: ModelDescription | None = None) -> ModelFile:
+        self.files[file.path.name] = replace(file, description=description, is_temporary=False)
         return self.files[file.path.name]
 
     async def list(self, user_id: str) -> Sequence[ModelFile]:

@@ -32,20 +32,24 @@ class ModelService:
     async def upload(
         self, *, user_id: str, original_filename: str, model_name: str | None, chunks: AsyncIterator[bytes]
     ) -> ModelFile:
-        """Keep a file, with what the sandbox saw in it; one that cannot be used as a model is removed again.
+        """Keep a file, with what the sandbox saw in it; one that cannot be used as a model is never among the user's.
 
         Raises
         ------
-        InvalidInput, ModelRejected, UnsupportedFormat, MissingLibrary, TooLarge, Conflict, SandboxUnavailable
+        InvalidInput, ModelRejected, UnsupportedFormat, MissingLibrary, TooLarge, Conflict, TimedOut, Busy,
+        SandboxUnavailable
         """
         check_user_id(user_id)
         file = await self._files.receive(
-            user_id=user_id, original_filename=original_filename, model_name=model_name, chunks=chunks
+            user_id=user_id,
+            original_filename=original_filename,
+            model_name=model_name,
+            chunks=chunks,
+            is_for_keeping=True,
         )
-        if self._runner is None:
-            return file
         try:
-            return await self._files.describe(file, await self._runner.inspect(file))
+            description = None if self._runner is None else await self._runner.inspect(file)
+            return await self._files.keep(file, description)
         except BaseException:
             await self._remove(file)
             raise
@@ -57,11 +61,7 @@ class ModelService:
         """Keep a file for as long as the block runs, and remove it however the block ends."""
         check_user_id(user_id)
         file = await self._files.receive(
-            user_id=user_id,
-            original_filename=original_filename,
-            model_name=model_name,
-            chunks=chunks,
-            is_temporary=True,
+            user_id=user_id, original_filename=original_filename, model_name=model_name, chunks=chunks
         )
         try:
             yield file

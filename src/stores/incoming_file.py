@@ -1,4 +1,4 @@
-"""A file while it arrives: written under a hidden name, kept under its own once whole, or gone."""
+"""A file while it arrives: written under a hidden name, named once whole, moved to its lasting place, or gone."""
 
 from __future__ import annotations
 
@@ -15,16 +15,15 @@ _NEW_FILE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_C
 class IncomingFile:
     """Receive a file into `hidden`; its methods block, so they run on worker threads.
 
-    One that is not `is_lasting` is gone with its request: it need not survive a crash, and waits for no disk.
+    It need not survive a crash, and waits for no disk.
 
     A cancelled request cannot stop a thread that is writing for it. Each method therefore holds a lock, and once
     `abandon` has run, whatever comes late finds the file abandoned and does nothing.
     """
 
-    def __init__(self, hidden: Path, *, is_lasting: bool = True) -> None:
+    def __init__(self, hidden: Path) -> None:
         self.size_bytes = 0
         self._hidden = hidden
-        self._is_lasting = is_lasting
         self._made: list[Path] = []
         self._digest = hashlib.sha256()
         self._file: BinaryIO | None = None
@@ -56,28 +55,19 @@ class IncomingFile:
                 self.size_bytes += len(content)
 
     def finish(self) -> str:
-        """Put a lasting file on the disk; return the SHA-256 of what was written."""
+        """Close the file; return the SHA-256 of what was written."""
         with self._lock:
             if self._file is not None:
-                self._file.flush()
-                if self._is_lasting:
-                    os.fsync(self._file.fileno())
                 self._file.close()
                 self._file = None
             return self._digest.hexdigest()
 
-    def keep(self, path: Path, companion: Path | None, companion_content: bytes) -> None:
-        """Give the file its name, with a small companion file beside it that is there before it."""
+    def name(self, path: Path) -> None:
+        """Give the file its name."""
         with self._lock:
-            if self._is_abandoned:
-                return
-            if companion is not None:
-                self._made.append(companion)
-                write_whole(companion, companion_content)
-            self._made.append(path)
-            self._hidden.rename(path)
-            if self._is_lasting:
-                sync_folder(path.parent)
+            if not self._is_abandoned:
+                self._made.append(path)
+                self._hidden.rename(path)
 
     def abandon(self) -> None:
         """Remove the file, whatever name it has by now."""
@@ -87,6 +77,49 @@ class IncomingFile:
                 with contextlib.suppress(OSError):  # closing writes what is buffered, and the disk may be full
                     self._file.close()
                 self._file = None
+            for path in self._made:
+                path.unlink(missing_ok=True)
+
+
+class LastingMove:
+    """Move a file, with a small companion beside it, to where it outlives a crash: both, or neither.
+
+    As with `IncomingFile`, whoever is cancelled calls `undo`, and a thread that is late does nothing.
+    """
+
+    def __init__(self, source: Path, target: Path, companion: Path, companion_content: bytes) -> None:
+        self._source, self._target = source, target
+        self._companion, self._companion_content = companion, companion_content
+        self._made: list[Path] = []
+        self._is_undone = False
+        self._lock = threading.Lock()
+
+    def run(self) -> None:
+        """Do it, and wait for the disk.
+
+        Raises
+        ------
+        OSError
+            Where that cannot be, a folder that is a symbolic link included.
+        """
+        with self._lock:
+            if self._is_undone:
+                return
+            folder = self._target.parent
+            folder.mkdir(parents=True, exist_ok=True)
+            if folder.is_symlink():
+                raise NotADirectoryError("the folder is a symbolic link")
+            sync(self._source)
+            self._made.append(self._companion)
+            write_whole(self._companion, self._companion_content)
+            self._made.append(self._target)
+            self._source.rename(self._target)
+            sync(folder)
+
+    def undo(self) -> None:
+        """Remove what was made of it; the source is gone where it had been moved."""
+        with self._lock:
+            self._is_undone = True
             for path in self._made:
                 path.unlink(missing_ok=True)
 
@@ -105,9 +138,9 @@ def write_whole(path: Path, content: bytes) -> None:
         raise
 
 
-def sync_folder(folder: Path) -> None:
-    """Put a folder's list of names on the disk."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+def sync(path: Path) -> None:
+    """Put what a file holds on the disk, or a folder's list of names."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
     finally:

@@ -17,7 +17,7 @@ from typing import Final, ParamSpec, TypeVar
 
 from src.domain.errors import Conflict, InvalidInput, ModelNotFound, StoreUnavailable, TooLarge
 from src.domain.model_files import ModelDescription, ModelFile, check_user_id
-from src.stores.incoming_file import IncomingFile, write_whole
+from src.stores.incoming_file import IncomingFile, LastingMove
 from src.stores.model_content import HEAD_BYTES, check_content
 from src.stores.model_names import UploadName, is_owner_alive, is_stored_name, owner_mark, read_upload_name, shown
 from src.stores.model_recognition import TAIL_BYTES, extension_of
@@ -40,7 +40,8 @@ _log = logging.getLogger(__name__)
 class DiskModelFiles:
     """Keep model files as `storage_dir/{user_id}/{user_id}_{model_name}_{uuid}{ext}`, each with a sidecar `….json`.
 
-    Files that live for one request are in `storage_dir/.tmp/`, their names beginning with the process that made them.
+    Files that live for one request, and those not yet kept, are in `storage_dir/.tmp/`, their names beginning with the
+    process that made them.
 
     Parameters
     ----------
@@ -64,36 +65,39 @@ class DiskModelFiles:
         original_filename: str,
         model_name: str | None,
         chunks: AsyncIterator[bytes],
-        is_temporary: bool = False,
+        is_for_keeping: bool = False,
     ) -> ModelFile:
         """Stream an upload to disk; see `ModelFileStore.receive`.
 
         Notes
         -----
-        Reading stops with the first chunk that goes beyond `max_bytes`. The file has its final name only once all of
-        it, and its sidecar, is on the disk.
+        Reading stops with the first chunk that goes beyond `max_bytes`.
         """
-        folder = self._folder(user_id)
-        if is_temporary:
-            folder = self._root / TEMPORARY_FOLDER
+        check_user_id(user_id)
         name = read_upload_name(original_filename, model_name)
-        incoming = IncomingFile(folder / f".{owner_mark()}{uuid.uuid4().hex}.part", is_lasting=not is_temporary)
+        incoming = IncomingFile(self._root / TEMPORARY_FOLDER / f".{owner_mark()}{uuid.uuid4().hex}.part")
         try:
-            await _on_disk(self._check_room, user_id, 0 if is_temporary else 1)
+            if is_for_keeping:
+                await _on_disk(self._check_room, user_id)
             await _on_disk(incoming.open)
             name = await self._stream(incoming, name, chunks)
-            return await _on_disk(self._keep, incoming, user_id, name, folder, is_temporary)
+            return await _on_disk(self._name, incoming, user_id, name)
         except BaseException:
             # Shielded, because a second cancellation must not leave the file behind either.
             await asyncio.shield(asyncio.to_thread(incoming.abandon))
             raise
 
-    async def describe(self, file: ModelFile, description: ModelDescription) -> ModelFile:
-        """Keep what the sandbox saw in a file; raises ModelNotFound where the file is gone."""
-        described = dataclasses.replace(file, description=description)
-        if not file.is_temporary:
-            await _on_disk(self._write_sidecar, described)
-        return described
+    async def keep(self, file: ModelFile, description: ModelDescription | None = None) -> ModelFile:
+        """Move a temporary file into its user's folder, its sidecar first; see `ModelFileStore.keep`."""
+        path = self._folder(file.user_id) / file.path.name.removeprefix(owner_mark())
+        kept = dataclasses.replace(file, path=path, description=description, is_temporary=False)
+        move = LastingMove(file.path, path, sidecar_path(path), sidecar_content(kept))
+        try:
+            await _on_disk(self._move_in, file, move)
+        except BaseException:
+            await asyncio.shield(asyncio.to_thread(move.undo))
+            raise
+        return kept
 
     async def list(self, user_id: str) -> Sequence[ModelFile]:
         return await _on_disk(self._read_folder, self._folder(user_id), user_id)
@@ -153,28 +157,30 @@ class DiskModelFiles:
         await _on_disk(incoming.write, bytes(pending))
         return name
 
-    def _keep(
-        self, incoming: IncomingFile, user_id: str, name: UploadName, folder: Path, is_temporary: bool
-    ) -> ModelFile:
+    def _name(self, incoming: IncomingFile, user_id: str, name: UploadName) -> ModelFile:
         sha256 = incoming.finish()
-        stored = name.stored(user_id)
         file = ModelFile(
-            path=folder / (owner_mark() + stored if is_temporary else stored),
+            path=self._root / TEMPORARY_FOLDER / (owner_mark() + name.stored(user_id)),
             user_id=user_id,
             original_filename=name.filename,
             model_name=name.model_name,
             extension=name.extension,
             size_bytes=incoming.size_bytes,
             sha256=sha256,
-            is_temporary=is_temporary,
+            is_temporary=True,
         )
-        with self._counting:
-            self._check_room(user_id, 0 if is_temporary else 1)
-            incoming.keep(file.path, None if is_temporary else sidecar_path(file.path), sidecar_content(file))
+        incoming.name(file.path)
         return file
 
-    def _check_room(self, user_id: str, wanted: int) -> None:
-        if wanted and len(_stored_names(self._folder(user_id))) + wanted > self._max_models:
+    def _move_in(self, file: ModelFile, move: LastingMove) -> None:
+        if not (file.is_temporary and self._is_ours(file) and file.path.exists()):
+            raise _model_not_found(file.user_id, file.path.name)
+        with self._counting:
+            self._check_room(file.user_id)
+            move.run()
+
+    def _check_room(self, user_id: str) -> None:
+        if len(_stored_names(self._folder(user_id))) >= self._max_models:
             raise Conflict(
                 f"user {user_id!r} keeps {self._max_models} model files, which is the most allowed; delete one first"
             )
@@ -196,14 +202,6 @@ class DiskModelFiles:
                 if file := read_model_file(folder / name, user_id):
                     files.append((changed_ns, name, file))
         return [file for _, _, file in sorted(files, key=lambda item: item[:2], reverse=True)]
-
-    def _write_sidecar(self, file: ModelFile) -> None:
-        if self._is_ours(file) and read_model_file(file.path, file.user_id):
-            write_whole(sidecar_path(file.path), sidecar_content(file))
-            if file.path.exists():
-                return
-            sidecar_path(file.path).unlink(missing_ok=True)  # the file was deleted while we wrote about it
-        raise _model_not_found(file.user_id, file.path.name)
 
     def _is_ours(self, file: ModelFile) -> bool:
         folder = self._root / TEMPORARY_FOLDER if file.is_temporary else self._folder(file.user_id)

@@ -92,6 +92,19 @@ async def test_a_rejected_upload_is_removed_and_the_reason_told() -> None:
     assert not files.files
 
 
+async def test_an_upload_is_not_listed_before_it_was_inspected() -> None:
+    files = MemoryModelFiles()
+    listed = []
+
+    class Curious:
+        async def inspect(self, file: ModelFile) -> None:
+            listed.extend(await files.list("alice"))
+
+    file = await ModelService(files, Curious()).upload(**arguments())  # type: ignore[arg-type]
+    assert listed == []
+    assert await files.list("alice") == [file]
+
+
 async def test_delete_returns_what_it_was() -> None:
     service = ModelService(MemoryModelFiles())
     file = await service.upload(**arguments())

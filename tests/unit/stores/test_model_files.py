@@ -53,9 +53,21 @@ def files(root: Path) -> DiskModelFiles:
     return DiskModelFiles(root, max_bytes=MAX_BYTES, max_models_per_user=5)
 
 
-async def receive(files: DiskModelFiles, user_id: str = "alice", **overrides: Any) -> ModelFile:
+async def receive(
+    files: DiskModelFiles, user_id: str = "alice", *, is_temporary: bool = False, **overrides: Any
+) -> ModelFile:
     given = {"original_filename": "my_model.pkl", "model_name": None, "chunks": pieces(CONTENT)}
-    return await files.receive(user_id=user_id, **(given | overrides))
+    file = await files.receive(user_id=user_id, is_for_keeping=not is_temporary, **(given | overrides))
+    return file if is_temporary else await kept(files, file)
+
+
+async def kept(files: DiskModelFiles, file: ModelFile, description: ModelDescription | None = None) -> ModelFile:
+    """Keep a file as the service does."""
+    try:
+        return await files.keep(file, description)
+    except BaseException:
+        await files.delete(file)
+        raise
 
 
 def left_in(root: Path) -> list[str]:
@@ -349,7 +361,7 @@ async def test_a_deleted_file_is_gone_with_all_about_it(files: DiskModelFiles, r
     file = await receive(files)
     await files.delete(file)
     assert left_in(root) == []
-    for call in (files.get("alice", file.path.name), files.delete(file), files.describe(file, DESCRIPTION)):
+    for call in (files.get("alice", file.path.name), files.delete(file), files.keep(file, DESCRIPTION)):
         with pytest.raises(ModelNotFound):
             await call
     assert left_in(root) == []
@@ -371,10 +383,10 @@ async def test_a_file_outside_the_users_folder_is_never_deleted(files: DiskModel
 
 
 async def test_what_the_sandbox_saw_is_kept(files: DiskModelFiles, root: Path) -> None:
-    file = await receive(files, model_name="m")
-    described = await files.describe(file, DESCRIPTION)
+    file = await receive(files, model_name="m", is_temporary=True)
+    described = await files.keep(file, DESCRIPTION)
     assert described.description == DESCRIPTION
-    assert await files.get("alice", file.path.name) == described
+    assert await files.get("alice", described.path.name) == described
     assert await files.list("alice") == [described]
     assert len(left_in(root)) == 2
 
@@ -387,7 +399,6 @@ async def test_a_file_without_its_sidecar_still_serves(files: DiskModelFiles, si
     found = await files.get("alice", file.path.name)
     assert (found.sha256, found.size_bytes, found.model_name) == (file.sha256, file.size_bytes, "My_Model")
     assert found.original_filename == file.path.name
-    assert (await files.describe(found, DESCRIPTION)).description == DESCRIPTION
 
 
 async def test_a_sidecar_of_another_content_is_not_believed(files: DiskModelFiles) -> None:
@@ -398,7 +409,7 @@ async def test_a_sidecar_of_another_content_is_not_believed(files: DiskModelFile
 
 
 async def test_a_description_that_cannot_be_read_is_none(files: DiskModelFiles) -> None:
-    file = await files.describe(await receive(files), DESCRIPTION)
+    file = await files.keep(await receive(files, is_temporary=True), DESCRIPTION)
     path = file.path.with_name(f"{file.path.name}.json")
     kept = json.loads(path.read_text())
     kept["description"]["n_features"] = "two"
@@ -413,13 +424,44 @@ async def test_a_temporary_file_is_in_no_list_and_deleted_twice_without_harm(fil
     assert file.path.parent == root / ".tmp"
     assert f"{os.getpid()}-" in file.path.name
     assert file.path.suffix == ".pkl"
-    assert (await files.describe(file, DESCRIPTION)).description == DESCRIPTION
     assert await files.list("alice") == []
     with pytest.raises(ModelNotFound):
         await files.get("alice", file.path.name)
     await files.delete(file)
     await files.delete(file)
     assert left_in(root) == []
+
+
+async def test_a_file_is_nowhere_to_be_seen_until_it_is_kept(files: DiskModelFiles, root: Path) -> None:
+    file = await files.receive(
+        user_id="alice",
+        original_filename="m.pkl",
+        model_name=None,
+        chunks=pieces(CONTENT),
+        is_for_keeping=True,
+    )
+    assert file.is_temporary
+    assert await files.list("alice") == []
+    assert left_in(root) == [f".tmp/{file.path.name}"]
+    lasting = await files.keep(file)
+    assert not lasting.is_temporary
+    assert await files.list("alice") == [lasting]
+    with pytest.raises(ModelNotFound):
+        await files.keep(file)
+    assert len(left_in(root)) == 2
+
+
+async def test_cancelling_while_it_is_kept_leaves_all_or_nothing(root: Path) -> None:
+    files = DiskModelFiles(root, max_bytes=MAX_BYTES, max_models_per_user=1000)
+    lasting = 0
+    for attempt in range(25):
+        file = await receive(files, is_temporary=True)
+        task = asyncio.create_task(kept(files, file))
+        await asyncio.sleep(attempt * 0.0003)
+        task.cancel()
+        [outcome] = await asyncio.gather(task, return_exceptions=True)
+        lasting += isinstance(outcome, ModelFile)
+        assert len(left_in(root)) == 2 * lasting, outcome
 
 
 async def test_leftovers_of_dead_processes_are_swept_and_those_of_living_ones_kept(
