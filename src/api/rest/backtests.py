@@ -120,6 +120,7 @@ async def delete_backtest(
         errors.ModelNotFound,
         errors.ModelRejected,
         errors.MissingLibrary,
+        errors.Conflict,
         errors.SandboxUnavailable,
         *MARKET_ERRORS,
     ),

@@ -95,6 +95,7 @@ async def list_downloads(request: Request) -> Response:
         errors.Conflict,
         errors.TooLarge,
         errors.UnsupportedFormat,
+        errors.Busy,
         errors.TimedOut,
         errors.StoreUnavailable,
         extra=BODY_ERRORS,

@@ -39,6 +39,7 @@ _FILE_ERRORS = (
     errors.UnsupportedFormat,
     errors.MissingLibrary,
     errors.SandboxUnavailable,
+    errors.Busy,
     errors.TimedOut,
     errors.StoreUnavailable,
 )
