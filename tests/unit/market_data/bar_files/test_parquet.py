@@ -116,7 +116,7 @@ def test_what_cannot_be_read_is_said(content: bytes, words: str) -> None:
 @pytest.mark.parametrize("zone", [None, "UTC", "Asia/Seoul"])
 @pytest.mark.parametrize(
     ("unit", "number"),
-    [("ms", 4 * 10**16), ("ms", -2_200_000_000_000), ("ms", 7_258_118_400_000), ("s", 2**62), ("s", -(2**62)),
+    [("ms", 4 * 10**16), ("ms", -2_200_000_000_000), ("ms", 7_258_118_400_000), ("s", 8 * 10**9), ("s", -5),
      ("us", 2**62), ("ns", -1), ("ns", 2**63 - 1)],
 )  # fmt: skip
 def test_times_of_no_market_are_refused_by_their_row(unit: str, number: int, zone: str | None) -> None:
