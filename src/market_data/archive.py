@@ -74,8 +74,8 @@ class BinanceArchive:
         into = self._folder / f"{uuid.uuid4().hex}.zip"
         url = self._base_url + path_of(wanted, symbol, interval)
         try:
-            await asyncio.to_thread(self._make_room)
             try:
+                await asyncio.to_thread(self._make_room)
                 async with asyncio.timeout(self._deadline_s):
                     await self._fetch(url, into, most_bytes(wanted.stop - wanted.start))
             except TimeoutError as error:
@@ -84,7 +84,7 @@ class BinanceArchive:
                 raise ArchiveUnusable(f"it cannot be stored: {error.strerror}") from error
             yield into
         finally:
-            into.unlink(missing_ok=True)
+            _remove(into)
 
     def _make_room(self) -> None:
         """Make the folder, and remove what processes that were killed left in it."""
@@ -92,7 +92,7 @@ class BinanceArchive:
         for file in self._folder.glob("*.zip"):
             with contextlib.suppress(FileNotFoundError):
                 if time.time() - file.stat().st_mtime > _ABANDONED_S:
-                    file.unlink()
+                    _remove(file)
 
     async def _fetch(self, url: str, into: Path, limit_bytes: int) -> None:
         """Download until the checksum fits; a file that is being replaced just then fits at the second try."""
@@ -148,6 +148,14 @@ def path_of(wanted: ArchiveFile, symbol: str, interval: Interval) -> str:
 def member_of(wanted: ArchiveFile, symbol: str, interval: Interval) -> str:
     """Return the name of the one file inside a zip."""
     return path_of(wanted, symbol, interval).rpartition("/")[2].removesuffix(".zip") + ".csv"
+
+
+def _remove(file: Path) -> None:
+    """Remove a file; what cannot be removed now is tried again once it counts as abandoned."""
+    try:
+        file.unlink(missing_ok=True)
+    except OSError as error:
+        logger.warning("%s cannot be removed: %s", file.name, error.strerror)
 
 
 def _check_status(response: httpx.Response) -> None:

@@ -6,6 +6,7 @@ on, in microseconds.
 
 from __future__ import annotations
 
+import lzma
 import zipfile
 import zlib
 from collections.abc import Generator, Iterator
@@ -24,6 +25,10 @@ BLOCK_ROWS: Final = 65_536
 LONGEST_ROW_BYTES: Final = 256
 """A row has about 120 bytes; a file that declares much more than its period can hold is not unpacked."""
 _HEADER_BYTES: Final = 1024
+_UNPACKING_ERRORS: Final = (
+    zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, RuntimeError,
+    OSError,  # of bz2
+)  # fmt: skip
 _COLUMNS: Final = ("open_time", "open", "high", "low", "close", "volume", "close_time")
 _TYPES: Final = {index: np.int64 if name.endswith("time") else np.float64 for index, name in enumerate(_COLUMNS)}
 
@@ -74,7 +79,7 @@ def read_blocks(
 def _reading() -> Iterator[None]:
     try:
         yield
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+    except _UNPACKING_ERRORS as error:
         raise MalformedKlines(f"it is not a sound zip file: {error}") from error
     except MalformedKlines:
         raise

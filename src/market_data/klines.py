@@ -22,6 +22,7 @@ _COLUMNS_READ: Final = 7
 _MICROSECONDS_FROM: Final = 100_000_000_000_000
 """Times at or above this are microseconds: as milliseconds they would lie beyond the year 5138."""
 _YEAR_10000_MS: Final = 253_402_300_800_000
+_NO_COLUMN: Final = np.empty((0, 0), np.float64)
 
 _REASONS: Final = (
     "a number is missing or not finite",
@@ -135,6 +136,8 @@ def _times(column: _Column) -> NDArray[np.int64]:
         times = np.array(column, dtype=np.int64)
     except (ValueError, TypeError, OverflowError) as error:
         raise MalformedKlines("a time is not a whole number") from error
+    if times.ndim != 1:
+        raise MalformedKlines("a time is not a whole number")
     times = np.where(times >= _MICROSECONDS_FROM, times // 1000, times)
     if times.min() < 0 or times.max() >= _YEAR_10000_MS:
         raise MalformedKlines("a time lies outside 1970 to 9999")
@@ -143,15 +146,17 @@ def _times(column: _Column) -> NDArray[np.int64]:
 
 def _numbers(column: _Column) -> NDArray[np.float64]:
     try:
-        return np.array(column, dtype=np.float64)
-    except (ValueError, TypeError):
-        return np.array([_number(value) for value in column], dtype=np.float64)
+        numbers = np.array(column, dtype=np.float64)
+    except (ValueError, TypeError, OverflowError):
+        numbers = _NO_COLUMN
+    # Cells that are equally long lists make a table of numbers.
+    return numbers if numbers.ndim == 1 else np.array([_number(value) for value in column], dtype=np.float64)
 
 
 def _number(value: object) -> float:
     try:
         return float(value)  # type: ignore[arg-type]
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return float("nan")
 
 

@@ -70,6 +70,15 @@ def decode(content: bytes, *, symbol: str, interval: Interval, checksum: int) ->
     body = memoryview(content)[_PREFIX.size :]
     if magic != _MAGIC or kept != checksum or zlib.crc32(body) != checksum:
         raise DamagedSegment("its checksum is wrong")
+    try:
+        return _read(body, header_length, symbol, interval)
+    except DamagedSegment:
+        raise
+    except (ValueError, TypeError, LookupError) as error:  # the header's length has no checksum
+        raise DamagedSegment(f"its header cannot be read: {error}") from error
+
+
+def _read(body: memoryview, header_length: int, symbol: str, interval: Interval) -> CheckedCandles:
     header = orjson.loads(body[:header_length])
     if (header["symbol"], header["interval"]) != (symbol, interval.name):
         raise DamagedSegment(f"it holds {header['symbol']} {header['interval']}")

@@ -21,6 +21,7 @@ SETTLE_MS: Final = 60_000
 counting its trades, or our clock may be ahead of the exchange's. So are the last candle and all after it where the
 newest ones have not come: trading may have stopped, or the clock may be wrong."""
 _VERSION: Final = 1
+_LARGEST: Final = 2**53
 
 
 class DamagedIndex(ValueError):
@@ -155,14 +156,32 @@ def decode(content: bytes) -> SeriesIndex:
     checksum, _, body = content.rstrip(b"\n").partition(b"\n")
     if checksum != b"%08x" % zlib.crc32(body):
         raise DamagedIndex("its checksum is wrong")
-    kept: dict[str, Any] = orjson.loads(body)
+    try:
+        return _read(orjson.loads(body))
+    except DamagedIndex:
+        raise
+    except (ValueError, TypeError, LookupError) as error:
+        raise DamagedIndex(f"it is no index: {error}") from error
+
+
+def _read(kept: Mapping[str, Any]) -> SeriesIndex:
     if kept["version"] != _VERSION:
         raise DamagedIndex(f"it is of version {kept['version']}")
     fresh = kept["fresh"]
     return SeriesIndex(
-        offset_ms=kept["offset_ms"],
-        first_open_ms=kept["first_open_ms"],
-        known=tuple((start, stop) for start, stop in kept["known"]),
-        fresh=None if fresh is None else Fresh(start=fresh[0], asked_ms=fresh[1]),
-        segments={number: (checksum, size) for number, checksum, size in kept["segments"]},
+        offset_ms=_whole_or_none(kept["offset_ms"]),
+        first_open_ms=_whole_or_none(kept["first_open_ms"]),
+        known=tuple((_whole(start), _whole(stop)) for start, stop in kept["known"]),
+        fresh=None if fresh is None else Fresh(start=_whole(fresh[0]), asked_ms=_whole(fresh[1])),
+        segments={_whole(number): (_whole(checksum), _whole(size)) for number, checksum, size in kept["segments"]},
     )
+
+
+def _whole(value: object) -> int:
+    if not isinstance(value, int) or not 0 <= value < _LARGEST:
+        raise ValueError(f"{value!r} is no number of a candle, a time or a size")
+    return value
+
+
+def _whole_or_none(value: object) -> int | None:
+    return None if value is None else _whole(value)

@@ -123,6 +123,13 @@ async def test_a_checksum_that_is_none_leads_to_pages(exchange: LoopbackExchange
     assert exchange.count() == FIRST_QUESTIONS + 2 + 9
 
 
+async def test_a_folder_that_cannot_be_used_leads_to_pages(exchange: LoopbackExchange, tmp_path: Path) -> None:
+    (tmp_path / ".incoming").write_text("a file where the folder should be")
+    async with caching(exchange, tmp_path, NOW_MS, with_archive=True) as source:
+        assert (await source.fetch(ALL)).bars == BARS.slice(0, COUNT + 1500)
+    assert exchange.count_files() == 0
+
+
 def november() -> list[faults.Row]:
     return rows_of_period(Series.of(BARS), *NOVEMBER_MS)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import zlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -240,7 +241,9 @@ async def test_a_clock_that_is_ahead_takes_no_candle_that_is_still_forming(
             assert (await source.fetch(wish("BTCUSDT", HOUR, 20))).bars == hours.slice(forming - 19, forming + 1)
 
 
-@pytest.mark.parametrize("damage", ["flipped bit", "cut short", "gone", "another series", "damaged index", "no index"])
+@pytest.mark.parametrize(
+    "damage", ["flipped bit", "cut short", "gone", "another series", "damaged index", "no index", "other index"]
+)
 async def test_a_damaged_file_is_noticed_and_fetched_again(
     tmp_path: Path, damage: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -264,6 +267,9 @@ async def test_a_damaged_file_is_noticed_and_fetched_again(
                 case "damaged index":
                     index = file.with_name("index")
                     index.write_bytes(index.read_bytes().replace(b"offset", b"offsat"))
+                case "other index":
+                    body = b'{"version": 1, "known": 7}'
+                    file.with_name("index").write_bytes(b"%08x\n%b\n" % (zlib.crc32(body), body))
                 case "no index":
                     file.with_name("index").unlink()
             with caplog.at_level(logging.WARNING):

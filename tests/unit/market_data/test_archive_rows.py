@@ -102,6 +102,19 @@ def test_damaged_content_is_noticed(tmp_path: Path) -> None:
         read(tmp_path / "file.zip", bytes(content))
 
 
+@pytest.mark.parametrize("method", [zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2, zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+@pytest.mark.parametrize("at", [0.1, 0.5, 0.9])
+def test_damage_is_noticed_however_the_file_is_packed(tmp_path: Path, method: int, at: float) -> None:
+    file = tmp_path / "file.zip"
+    with zipfile.ZipFile(file, "w", method) as archive:
+        archive.writestr(MEMBER, "\n".join(",".join(map(str, row)) for row in ROWS))
+    content = bytearray(file.read_bytes())
+    for place in range(8):
+        content[int(len(content) * at) + place] ^= 0x5A
+    with pytest.raises(MalformedKlines):
+        read(file, bytes(content))
+
+
 def test_an_encrypted_file_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "file.zip"
     content = bytearray(zip_of_rows(MEMBER, ROWS))

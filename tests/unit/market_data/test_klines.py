@@ -68,6 +68,7 @@ def test_no_rows_are_no_candles() -> None:
         ([row(-1)], "outside 1970 to 9999"),
         ([row(10**18 * 9)], "outside 1970 to 9999"),
         ([row(10**30)], "not a whole number"),
+        ([[[5], *row(0)[1:]]], "not a whole number"),
     ],
 )
 def test_what_is_no_table_of_klines_is_refused(rows: object, complaint: str) -> None:
@@ -81,6 +82,8 @@ def test_what_is_no_table_of_klines_is_refused(rows: object, complaint: str) -> 
         ({"close": "NaN"}, "not finite"),
         ({"close": "cheap"}, "not finite"),
         ({"high": None}, "not finite"),
+        ({"high": ["12"]}, "not finite"),
+        ({"high": 10**400}, "not finite"),
         ({"high": "Infinity"}, "not finite"),
         ({"volume": "inf"}, "not finite"),
         ({"low": "0"}, "not above 0"),
@@ -176,3 +179,9 @@ def test_three_million_rows_are_cleaned_in_seconds() -> None:
     bars, _ = clean(Klines.joined([klines, page]), symbol="X", interval=INTERVALS["1m"], now_ms=FAR_FUTURE_MS)
     assert time.perf_counter() - began < 15
     assert len(bars) == count - 100
+
+
+def test_a_column_of_lists_is_no_column_of_numbers() -> None:
+    bars, quality = clean_rows([row(n * MINUTE, high=["12"]) for n in range(3)])
+    assert len(bars) == 0
+    assert {rejected.reason for rejected in quality.rejected_rows} == {"a number is missing or not finite"}
