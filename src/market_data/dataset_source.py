@@ -51,10 +51,12 @@ class DatasetSource:
         chosen = _chosen(bars, market)
         if not len(chosen):
             raise _nothing_there(bars, market, dataset)
-        quality = _quality(chosen, dataset)
+        is_native = market.interval == dataset.interval
+        # Of coarser candles, what was wrong with the file's rows is said of the rows.
+        quality = _quality(chosen, dataset) if is_native else assess(chosen)
         warnings = describe_quality(quality, chosen)
         warnings += describe_range(market, chosen, dataset.uploaded_ms, goes_on=False)
-        if market.interval != dataset.interval:
+        if not is_native:
             finer = _between(every, int(chosen.open_time_ms[0]), quality.last_close_ms or 0)
             warnings = describe_quality(_quality(finer, dataset), finer) + warnings
         return MarketSeries(

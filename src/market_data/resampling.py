@@ -18,6 +18,7 @@ _VOLUME_DECIMALS: Final = 8
 def resample(bars: Bars, to: Interval, *, start_ms: int | None = None, stop_ms: int | None = None) -> Bars:
     """Return the candles of a coarser interval; weeks open on Monday, months are calendar months.
 
+    Where the finer candles open later than their grid, so do the coarser ones: none holds what happens after its close.
     Candles without trades repeat the price of the last trade before: they count only where a coarser candle has no
     other, as on the exchange. Where all of a coarser candle's finer ones are missing, it is missing too.
 
@@ -40,12 +41,14 @@ def resample(bars: Bars, to: Interval, *, start_ms: int | None = None, stop_ms: 
         start_ms = int(bars.open_time_ms[0])
     if stop_ms is None:
         stop_ms = int(close_times_ms(bars.open_time_ms[-1:], bars.interval)[0]) + 1
-    numbers = bar_numbers(bars.open_time_ms, to)
-    is_whole = (open_times_ms(numbers, to) >= start_ms) & (open_times_ms(numbers + 1, to) <= stop_ms)
+    offset_ms = _offset_ms(bars)
+    numbers = bar_numbers(bars.open_time_ms - offset_ms, to)
+    opens, closes = (open_times_ms(numbers + step, to) + offset_ms for step in (0, 1))
+    is_whole = (opens >= start_ms) & (closes <= stop_ms)
     rows = np.flatnonzero(is_whole & _counts(bars.volume > 0, numbers))
     numbers = numbers[rows]
     starts = np.flatnonzero(np.concatenate([[True], np.diff(numbers) != 0])[: len(numbers)])
-    return _build(bars, to, rows, numbers[starts], starts)
+    return _build(bars, to, rows, open_times_ms(numbers[starts], to) + offset_ms, starts)
 
 
 def finer_intervals(to: Interval) -> Sequence[Interval]:
@@ -64,6 +67,12 @@ def finer_intervals(to: Interval) -> Sequence[Interval]:
     ]
 
 
+def _offset_ms(bars: Bars) -> int:
+    """Return how much later than the grid the finer candles open; all of a series do so alike."""
+    first_ms = bars.open_time_ms[:1]
+    return int((first_ms - open_times_ms(bar_numbers(first_ms, bars.interval), bars.interval))[0])
+
+
 def _counts(has_trades: NDArray[np.bool_], numbers: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Mark the finer candles [n] that count: those with trades, and all of a coarser candle without any."""
     starts = np.flatnonzero(np.concatenate([[True], np.diff(numbers) != 0]))
@@ -73,10 +82,10 @@ def _counts(has_trades: NDArray[np.bool_], numbers: NDArray[np.int64]) -> NDArra
 
 
 def _build(
-    bars: Bars, to: Interval, rows: NDArray[np.int64], numbers: NDArray[np.int64], starts: NDArray[np.int64]
+    bars: Bars, to: Interval, rows: NDArray[np.int64], opens_ms: NDArray[np.int64], starts: NDArray[np.int64]
 ) -> Bars:
-    """Combine the finer candles at `rows`; those from `starts`[i] to the next one make the candle `numbers`[i]."""
-    if not len(numbers):
+    """Combine the finer candles at `rows`; those from `starts`[i] to the next one make the candle of `opens_ms`[i]."""
+    if not len(opens_ms):
         nothing = np.empty(0, np.float64)
         return Bars(
             symbol=bars.symbol, interval=to, open_time_ms=np.empty(0, np.int64),
@@ -87,7 +96,7 @@ def _build(
     return Bars(
         symbol=bars.symbol,
         interval=to,
-        open_time_ms=open_times_ms(numbers, to),
+        open_time_ms=opens_ms,
         open=bars.open[rows[starts]],
         high=np.maximum.reduceat(bars.high[rows], starts),
         low=np.minimum.reduceat(bars.low[rows], starts),

@@ -232,6 +232,21 @@ async def test_gaps_of_the_finer_candles_are_not_hidden_by_coarser_ones(tmp_path
     assert any("BTCUSDT 1h has 1 gap: 2 of" in warning for warning in series.warnings)
 
 
+async def test_what_is_wrong_with_rows_is_said_of_the_rows_not_of_coarser_candles(tmp_path: Path) -> None:
+    store = make_store(tmp_path)
+    lines = csv_of_bars(BARS).decode().splitlines()
+    spoilt = lines[60].split(",")
+    await receive(
+        store,
+        content="\n".join([*lines[:60], ",".join([*spoilt[:4], "-1", spoilt[5]]), *lines[61:], lines[70]]).encode(),
+    )
+    series = await fetch(store, interval=INTERVALS["4h"])
+    assert (series.quality.rejected_rows, series.quality.duplicate_rows) == ((), 0)
+    assert any("1 BTCUSDT 1h candle left out" in warning for warning in series.warnings)
+    assert any("1 BTCUSDT 1h row came more than once" in warning for warning in series.warnings)
+    assert not any("BTCUSDT 4h" in warning for warning in series.warnings)
+
+
 @pytest.mark.parametrize(
     ("filename", "name"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -65,6 +66,19 @@ def test_what_is_not_whole_is_left_out() -> None:
     assert len(whole) == 3
     assert len(resample(minutes.slice(0, 0), HOUR)) == 0
     assert len(resample(minutes.slice(0, 20), HOUR)) == 0
+
+
+def test_no_candle_holds_what_happens_after_its_close() -> None:
+    hours = candles(*((number, 1, 1 + number, 1, 1 + number, 1) for number in range(9)), interval="1h")
+    late = replace(hours, open_time_ms=hours.open_time_ms + 30 * MINUTE.milliseconds)
+    made = resample(late, INTERVALS["4h"])
+    assert ((made.open_time_ms - MIDNIGHT_MS) / MINUTE.milliseconds).tolist() == [30, 270]
+    for row, opened_ms in enumerate(made.open_time_ms):
+        inside = (late.open_time_ms >= opened_ms) & (
+            late.open_time_ms + HOUR.milliseconds <= opened_ms + 4 * HOUR.milliseconds
+        )
+        assert made.close[row] == late.close[inside][-1]
+        assert made.high[row] == late.high[inside].max()
 
 
 def test_weeks_open_on_monday_and_months_on_the_first() -> None:
