@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import re
 import zlib
 from collections.abc import Iterator, Sequence
 from datetime import tzinfo
@@ -36,6 +37,7 @@ _MOST_COLUMNS: Final = 200
 _BLOCK_ROWS: Final = 20_000
 _DELIMITERS: Final = ",;\t|"
 _NAMED: Final = 3
+_DECIMAL_COMMA: Final = re.compile(r"[+-]?\d*,\d+")
 _WIDE_MARKS: Final = (b"\xff\xfe", b"\xfe\xff")
 
 Columns = dict[str, NDArray[np.int64] | NDArray[np.float64]]
@@ -123,8 +125,10 @@ class _TextReader:
             if len(row) != len(names):
                 if not "".join(row).strip():
                     continue
+                counted = f"line {before + reader.line_num} has {len(row)} columns, but line {place} has {len(names)}"
+                may_be_decimals = delimiter == "," and len(row) > len(names)
                 raise BarFileRejected(
-                    f"line {before + reader.line_num} has {len(row)} columns, but line {place} has {len(names)}"
+                    counted + ("; numbers need a decimal point, not a comma" if may_be_decimals else "")
                 )
             rows.append(row)
             numbers.append(before + reader.line_num)
@@ -170,8 +174,12 @@ def read_number_cells(
             numbers[row] = np.nan
             findings.unreadable_cells += 1
             if len(findings.unreadable) < _NAMED:
-                findings.unreadable.append(f"line {lines[row]}: {column} is {shown(cell)}")
+                findings.unreadable.append(f"line {lines[row]}: {column} is {shown(cell)}{_advice(cell)}")
     return numbers
+
+
+def _advice(cell: str) -> str:
+    return ", with a comma where a point is wanted" if _DECIMAL_COMMA.fullmatch(cell.strip()) else ""
 
 
 def _is_number(text: str) -> bool:

@@ -79,7 +79,8 @@ class TimeReader:
         self._unit = unit
         self._zone = zone
         self._findings = findings
-        self._last_ms = -(2**62)
+        self._last_ms: int | None = None
+        self._falls = False
 
     def read_cells(self, cells: Sequence[str], lines: Sequence[int]) -> NDArray[np.int64]:
         """Return the milliseconds since the epoch (UTC) that texts [n] name; `lines` are their lines in the file."""
@@ -138,7 +139,8 @@ class TimeReader:
             moment = datetime.fromisoformat(text.removesuffix(" UTC"))
         except ValueError:
             return self._number(text, line)
-        if text.isdigit():  # 20210101: as a number it would be a day of 1970
+        # 20210101 as a number would be a day of 1970; 2021-W01-1 is a week, which nobody writes on purpose.
+        if text.isdigit() or "W" in text.upper():
             raise self._no_time(text, line)
         if not _EPOCH.year <= moment.year < _LAST.year:
             raise self._no_time(text, line)
@@ -157,7 +159,7 @@ class TimeReader:
         return int(self.read_numbers(np.array([number]), [line])[0])
 
     def _local(self, moment: datetime, line: int) -> int:
-        """Return the instant of a wall-clock time; of an hour that comes twice, the second one after the first."""
+        """Return the instant of a wall-clock time; of an hour that comes twice, the one that goes on in order."""
         if self._zone is None or self._zone is UTC:
             self._findings.is_zone_assumed |= self._zone is None
             return (moment - _EPOCH) // _MS
@@ -167,11 +169,22 @@ class TimeReader:
                 raise BarFileRejected(
                     f"line {line}: {self._column} is {shown(moment)}, which the clocks of the declared timezone skip"
                 )
-            if (chosen - _UTC_EPOCH) // _MS <= self._last_ms:
-                chosen = second
-        self._last_ms = (chosen - _UTC_EPOCH) // _MS
+            chosen = self._in_order(chosen, second)
+        instant_ms = (chosen - _UTC_EPOCH) // _MS
+        if self._last_ms is not None and instant_ms != self._last_ms:
+            self._falls = instant_ms < self._last_ms
+        self._last_ms = instant_ms
         self._findings.offsets.add(_minutes(chosen))
-        return self._last_ms
+        return instant_ms
+
+    def _in_order(self, first: datetime, second: datetime) -> datetime:
+        """Choose between the two times of an hour that comes twice, by whether the file has its newest rows first."""
+        if self._last_ms is None:
+            return first
+        first_ms, second_ms = ((moment - _UTC_EPOCH) // _MS for moment in (first, second))
+        if self._falls:
+            return second if second_ms < self._last_ms else first
+        return first if first_ms > self._last_ms else second
 
     def _no_time(self, text: str, line: int) -> BarFileRejected:
         return BarFileRejected(

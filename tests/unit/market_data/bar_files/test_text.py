@@ -73,6 +73,12 @@ def test_cells_that_are_no_numbers_are_noted_with_line_and_column() -> None:
     assert table.findings.unreadable_cells == 2
 
 
+def test_a_decimal_comma_is_called_so() -> None:
+    table = read_here("Date;Open;High;Low;Close;Volume\n2021-01-01;1,5;2,25;1;2;7\n2021-01-02;2;2,25;1,5;2;7\n")
+    assert table.findings.unreadable[0] == "line 2: Open is '1,5', with a comma where a point is wanted"
+    assert table.findings.unreadable_cells == 4
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -88,6 +94,7 @@ def test_cells_that_are_no_numbers_are_noted_with_line_and_column() -> None:
         ("1609459200000,1,1,1,1,1\n", "the first line is no header, and has 6 columns"),
         (csv_of(days(3)) + "2021-01-04,1,2\n", "line 5 has 3 columns, but line 1 has 6"),
         ("\n" + csv_of(days(2)) + "2021-01-04,1,2\n", "line 5 has 3 columns, but line 2 has 6"),
+        ("Date,Open,High,Low,Close,Volume\n2021-01-01,1,5,2,5,1,5,2,0,7\n", "decimal point, not a comma"),
         (csv_of(days(3)) + "tomorrow,1,1,1,1,1\n", "line 5: Date is 'tomorrow'"),
         (csv_of(days(1)) + '2021-01-02,"1\n2",1,1,1,1\n' + csv_of(days(1), None) + "x", "line 6 has 1 columns"),
     ],

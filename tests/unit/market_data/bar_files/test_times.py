@@ -86,6 +86,13 @@ def test_the_hour_that_comes_twice_comes_twice() -> None:
     assert findings.offsets == {60, 120}
 
 
+def test_the_hour_that_comes_twice_comes_twice_in_a_file_with_the_newest_first() -> None:
+    cells = ["2021-10-31 03:00", "2021-10-31 02:30", "2021-10-31 02:00", "2021-10-31 02:30", "2021-10-31 02:00",
+             "2021-10-31 01:00"]  # fmt: skip
+    times, _ = read(*cells, zone="Europe/Berlin")
+    assert np.diff(times).tolist() == [-1_800_000, -1_800_000, -1_800_000, -1_800_000, -3_600_000]
+
+
 def test_the_hour_that_is_skipped_is_no_time() -> None:
     with pytest.raises(BarFileRejected, match=r"line 3.*the clocks of the declared timezone skip"):
         read("2021-03-28 01:30", "2021-03-28 02:30", zone="Europe/Berlin")
@@ -94,6 +101,7 @@ def test_the_hour_that_is_skipped_is_no_time() -> None:
 @pytest.mark.parametrize(
     "cell",
     ["", "yesterday", "31/01/2021", "2021-13-01", "2021-02-30", "0001-01-01", "9999-12-31", "=TODAY()", "2021-01-01\0",
+     "2021-W01-1", "2021W011",
      "1609502400000;DROP"],
 )  # fmt: skip
 def test_what_is_no_time_is_named_with_line_and_column(cell: str) -> None:
