@@ -71,6 +71,7 @@ def build_services(settings: Settings) -> Services:
         most_children=settings.model_processes or None,
         deadline_s=settings.model_timeout_s,
         memory_bytes=settings.model_memory_mb * 1024 * 1024,
+        storage=settings.storage_dir,
     )
     models = ModelService(files, runner)
     computing = ComputeQueue(threads=settings.compute_threads, max_waiting=settings.max_waiting_backtests)
@@ -91,7 +92,7 @@ def build_services(settings: Settings) -> Services:
         datasets=DatasetService(datasets, reserved_names=tuple(sources)),
         downloads=binance.progress,
         store=store,
-        opening=[files.sweep_leftovers, datasets.sweep_leftovers],
+        opening=[files.open, files.sweep_leftovers, datasets.sweep_leftovers],
         warming=[
             functools.partial(asyncio.to_thread, _warm_up, engines),
             functools.partial(asyncio.to_thread, settle_memory),

@@ -25,7 +25,7 @@ from src.sandbox.syscalls import this_architecture
 from src.sandbox.wire import Job
 
 SERVER_FILE: Final = "server file"
-"""Name of the attack that reads a file which only the server's user may read."""
+"""Name of the attacks that read a file which only the server's user may read."""
 
 _CLONE_NEWUSER: Final = 0x10000000
 _SMALL_STACK_BYTES: Final = 64 * 1024
@@ -116,7 +116,8 @@ def _attacks(job: Job) -> Iterator[tuple[str, Layer, Callable[[], str | None]]]:
         yield "user", Layer.UID, lambda: _user(job)
     yield "public file", Layer.LANDLOCK, _public_file
     yield "folder", Layer.LANDLOCK, _root_folder
-    yield SERVER_FILE, Layer.LANDLOCK, lambda: _server_file(job)
+    for path in job.server_files:
+        yield SERVER_FILE, Layer.LANDLOCK, partial(_opened, path)
     yield "signal", Layer.SECCOMP, _signal
     yield "process", Layer.SECCOMP, _process
     yield "clone3", Layer.SECCOMP, lambda: _forbidden_call("clone3", (None, 0), errno.ENOSYS)
@@ -179,10 +180,6 @@ def _user(job: Job) -> str | None:
 
 def _public_file() -> str | None:
     return _opened("/proc/version")
-
-
-def _server_file(job: Job) -> str | None:
-    return _opened(job.server_file)
 
 
 def _opened(path: str) -> str | None:

@@ -194,7 +194,7 @@ class Children:
             ranges=task.ranges,
             declared=task.declared,
             folder=None if task.folder is None else str(task.folder),
-            server_file=task.server_file,
+            server_files=task.server_files,
         )
 
     def _options(self, family: str) -> ZygoteOptions:

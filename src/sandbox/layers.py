@@ -65,7 +65,7 @@ def refusal(mode: SandboxMode, missing: Mapping[Layer, str], *, is_root: bool, k
     is_root
         Whether the server runs as root: only then is there another uid to be had.
     keeps_files
-        Whether a file that only the server may read stayed closed to the child, whichever layer saw to that.
+        Whether the server's and the users' files stayed closed to the child, whichever layer saw to that.
     """
     if mode is SandboxMode.OFF:
         return None
@@ -75,5 +75,5 @@ def refusal(mode: SandboxMode, missing: Mapping[Layer, str], *, is_root: bool, k
         needed = frozenset({Layer.SESSION, Layer.LIMITS, Layer.SECCOMP})
     reasons = [f"{layer.value}: {reason}" for layer, reason in sorted(missing.items()) if layer in needed]
     if mode is SandboxMode.DEGRADED and not keeps_files:
-        reasons.append("files: neither landlock nor another uid keeps the server's own files from a model")
+        reasons.append("files: neither landlock nor another uid keeps the server's files and STORAGE_DIR from a model")
     return "; ".join(reasons) or None

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import tempfile
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Final
 
 from src.domain.model_files import SandboxMode
@@ -15,10 +18,18 @@ from src.sandbox.tasks import Call, Task
 from src.sandbox.wire import Answer
 
 _log: Final = logging.getLogger(__name__)
+_CANARY: Final = "sandbox-canary-"
 
 
-def try_layers(children: Children, mode: SandboxMode, enabled: frozenset[Layer]) -> SandboxReport:
+def try_layers(
+    children: Children, mode: SandboxMode, enabled: frozenset[Layer], storage: Path | None = None
+) -> SandboxReport:
     """Run the canary attacks in a child and say which layers hold, and whether models are opened in this mode.
+
+    Parameters
+    ----------
+    storage
+        The folder with users' files; one of the canaries is after a file in it.
 
     Raises
     ------
@@ -32,18 +43,29 @@ def try_layers(children: Children, mode: SandboxMode, enabled: frozenset[Layer])
     absent = dict.fromkeys(ALL_LAYERS - enabled, "switched off")
     if Layer.UID in enabled and not children.has_uids:
         absent[Layer.UID] = children.uid_missing or "the server does not run as root, so it has only its own"
-    with tempfile.NamedTemporaryFile(prefix="sandbox-canary-") as server_file:
+    with contextlib.ExitStack() as stack:
+        server_files = [stack.enter_context(tempfile.NamedTemporaryFile(prefix=_CANARY)).name]
+        if storage is not None and storage.is_dir():
+            server_files.append(stack.enter_context(_stored_file(storage)))
         task = Task(
             kind="attack",
             family=family,
             extension=entries[0],
             layers=ALL_LAYERS - absent.keys(),
-            server_file=server_file.name,
+            server_files=tuple(server_files),
         )
         with children.slot() as slot:
             outcome = children.run(task, slot, Call())
     answer = verdicts.judge(outcome, expected_rows=0, deadline_s=children.deadline_s)
     return weigh(answer, mode, absent)
+
+
+@contextlib.contextmanager
+def _stored_file(storage: Path) -> Iterator[str]:
+    """Make a file as openly as anything in the folder may be; the folder must keep others out."""
+    with tempfile.NamedTemporaryFile(prefix=f".{_CANARY}", dir=storage) as file:
+        Path(file.name).chmod(0o644)
+        yield file.name
 
 
 def weigh(answer: Answer, mode: SandboxMode, absent: dict[Layer, str]) -> SandboxReport:

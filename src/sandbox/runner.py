@@ -64,6 +64,8 @@ class SandboxedModelRunner:
         Address space of one child, its libraries included.
     layers
         The layers to use, for an operator who must do without one; a layer left out counts as missing.
+    storage
+        The folder with users' files, which the canaries try to read.
     """
 
     def __init__(
@@ -77,8 +79,10 @@ class SandboxedModelRunner:
         deadline_s: float = 30.0,
         memory_bytes: int = 4 * _GIBIBYTE,
         layers: frozenset[Layer] = ALL_LAYERS,
+        storage: Path | None = None,
     ) -> None:
         self._mode = mode
+        self._storage = storage
         self._is_root = os.geteuid() == 0
         self._enabled = layers if mode is not SandboxMode.OFF else frozenset()
         self._most_children = most_children or max(2, os.cpu_count() or 1)
@@ -233,7 +237,7 @@ class SandboxedModelRunner:
         with self._report_lock:
             if self._report is None:
                 try:
-                    self._report = try_layers(self._children, self._mode, self._enabled)
+                    self._report = try_layers(self._children, self._mode, self._enabled, self._storage)
                 except SandboxClosed as error:
                     raise SandboxUnavailable("the service is stopping and opens no more models") from error
                 except (ZygoteFailed, AnswerTampered, ServiceError) as error:

@@ -35,7 +35,7 @@ class Task:
     """The private folder of the child."""
     laid_out: Path | None = None
     """What is opened in the model file's place: a copy of it, or what came out of it."""
-    server_file: str = ""
+    server_files: tuple[str, ...] = ()
 
     @property
     def rows(self) -> int:

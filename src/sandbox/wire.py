@@ -52,8 +52,8 @@ class Job:
     """What one child is to do.
 
     `ranges` are the row ranges to predict one by one, each seen by the model as if there were no other rows.
-    `declared` is what the user says the predictions mean. `folder` is where an archive is unpacked. `server_file` is a
-    file that only the server may read (for the canaries).
+    `declared` is what the user says the predictions mean. `folder` is where an archive is unpacked. `server_files`
+    are some that only the server may read (for the canaries).
     """
 
     task: Literal["inspect", "predict", "unpack", "attack"]
@@ -70,7 +70,7 @@ class Job:
     ranges: tuple[tuple[int, int], ...] = ()
     declared: OutputKind | None = None
     folder: str | None = None
-    server_file: str = ""
+    server_files: tuple[str, ...] = ()
 
     @property
     def answer_rows(self) -> int:
@@ -117,6 +117,7 @@ def read_job(descriptor: int, size: int) -> tuple[Job, NDArray[np.float64]]:
             "capabilities": tuple(fields["capabilities"]),
             "readable": tuple(fields["readable"]),
             "names": tuple(fields["names"]),
+            "server_files": tuple(fields["server_files"]),
             "requested": None if fields["requested"] is None else tuple(fields["requested"]),
             "ranges": tuple((first, last) for first, last in fields["ranges"]),
             "declared": None if fields["declared"] is None else OutputKind(fields["declared"]),

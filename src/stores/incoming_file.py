@@ -41,10 +41,10 @@ class IncomingFile:
         with self._lock:
             if self._is_abandoned:
                 return
-            self._hidden.parent.mkdir(parents=True, exist_ok=True)
+            self._hidden.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             if self._hidden.parent.is_symlink():
                 raise NotADirectoryError("the folder is a symbolic link")
-            self._file = os.fdopen(os.open(self._hidden, _NEW_FILE, 0o644), "wb")
+            self._file = os.fdopen(os.open(self._hidden, _NEW_FILE, 0o600), "wb")
             self._made.append(self._hidden)
 
     def write(self, content: bytes) -> None:
@@ -106,7 +106,7 @@ class LastingMove:
             if self._is_undone:
                 return
             folder = self._target.parent
-            folder.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             if folder.is_symlink():
                 raise NotADirectoryError("the folder is a symbolic link")
             sync(self._source)
@@ -128,7 +128,7 @@ def write_whole(path: Path, content: bytes) -> None:
     """Write a small file so that a reader, or the disk after a crash, sees all of it or what was there before."""
     hidden = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.part")
     try:
-        with hidden.open("xb") as file:
+        with os.fdopen(os.open(hidden, _NEW_FILE, 0o600), "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())

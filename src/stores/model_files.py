@@ -8,6 +8,7 @@ import dataclasses
 import errno
 import logging
 import os
+import stat
 import threading
 import time
 import uuid
@@ -57,6 +58,13 @@ class DiskModelFiles:
         self._max_bytes = max_bytes
         self._max_models = max_models_per_user
         self._counting = threading.Lock()
+
+    async def open(self) -> None:
+        """Make the root folder where there is none, and keep everybody else of this machine out of it.
+
+        All that the service stores lies in it, so no other user can reach a file there, however that was made.
+        """
+        await _on_disk(_close_to_others, self._root)
 
     async def receive(
         self,
@@ -225,6 +233,16 @@ class DiskModelFiles:
                         path.unlink()
                         swept += 1
         return swept
+
+
+def _close_to_others(folder: Path) -> None:
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    mode = stat.S_IMODE(folder.stat().st_mode)
+    if mode & stat.S_IRWXO:
+        try:
+            folder.chmod(mode & ~stat.S_IRWXO)
+        except PermissionError:
+            _log.warning("STORAGE_DIR belongs to another user and is open to all: close it (chmod o-rwx)")
 
 
 def _folders(root: Path) -> Sequence[Path]:

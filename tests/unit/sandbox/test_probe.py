@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
+import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from src.domain.model_files import SandboxMode
 from src.sandbox import canaries, verdicts
+from src.sandbox.children import Children
 from src.sandbox.layers import ALL_LAYERS, Layer
-from src.sandbox.probe import weigh
+from src.sandbox.probe import try_layers, weigh
 from src.sandbox.tasks import Call, Task
 from src.sandbox.wire import Answer
-from tests.security.hostile import Laboratory
+from tests.security.hostile import PLAIN_FORMATS, ROOT, Laboratory
 
 
 def attacked(lab: Laboratory, folder: Path, without: set[Layer]) -> Answer:
@@ -21,7 +24,7 @@ def attacked(lab: Laboratory, folder: Path, without: set[Layer]) -> Answer:
     secret.write_text("secret")
     secret.chmod(0o600)
     layers = ALL_LAYERS - without - (set() if lab.children.has_uids else {Layer.UID})
-    task = Task(kind="attack", family="plain", extension=".pkl", layers=layers, server_file=str(secret))
+    task = Task(kind="attack", family="plain", extension=".pkl", layers=layers, server_files=(str(secret),))
     with lab.children.slot() as slot:
         outcome = lab.children.run(task, slot, Call())
     return verdicts.judge(outcome, expected_rows=0, deadline_s=1.0)
@@ -64,7 +67,34 @@ def test_a_missing_uid_is_noticed(lab: Laboratory, tmp_path: Path) -> None:
 def test_degraded_needs_somebody_to_keep_the_servers_files(lab: Laboratory, tmp_path: Path) -> None:
     answer = attacked(lab, tmp_path, {Layer.LANDLOCK, Layer.UID})
     assert canaries.SERVER_FILE in {attack for attack, _, _ in answer.text["breaches"]}
-    assert "server's own files" in (weigh(answer, SandboxMode.DEGRADED, {}).refusal or "")
+    assert "the server's files and STORAGE_DIR" in (weigh(answer, SandboxMode.DEGRADED, {}).refusal or "")
+
+
+@pytest.mark.parametrize(("mode", "is_kept"), [(0o700, True), (0o755, False)])
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has another uid to give")
+def test_degraded_needs_users_files_to_be_closed_to_another_uid(mode: int, is_kept: bool) -> None:
+    """Without Landlock only the other uid is between a model and them."""
+    children = Children(
+        registry=PLAIN_FORMATS,
+        source_root=ROOT,
+        most_at_once=1,
+        deadline_s=5.0,
+        memory_bytes=1 << 30,
+        uses_uids=True,
+    )
+    # As where the interpreter can be read by all.
+    job_of = children._job
+    children._job = lambda task, slot: replace(job_of(task, slot), capabilities=())  # type: ignore[method-assign]
+    storage = Path(tempfile.mkdtemp(prefix="storage-"))
+    storage.chmod(mode)
+    try:
+        report = try_layers(children, SandboxMode.DEGRADED, ALL_LAYERS - {Layer.LANDLOCK}, storage)
+        assert report.accepts_models is is_kept, report
+        assert ("STORAGE_DIR" in (report.refusal or "")) is not is_kept
+        assert list(storage.iterdir()) == []
+    finally:
+        children.close()
+        storage.rmdir()
 
 
 def test_what_the_kernel_refuses_is_missing_with_its_reason() -> None:

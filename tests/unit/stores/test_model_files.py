@@ -451,6 +451,20 @@ async def test_a_file_is_nowhere_to_be_seen_until_it_is_kept(files: DiskModelFil
     assert len(left_in(root)) == 2
 
 
+async def test_nobody_else_may_read_what_is_stored(files: DiskModelFiles, root: Path) -> None:
+    root.mkdir(mode=0o755)
+    await files.open()
+    await receive(files)
+    await receive(files, is_temporary=True)
+    for path in (root, *root.rglob("*")):
+        assert path.stat().st_mode & 0o077 == (0o050 if path == root else 0), path
+
+
+async def test_the_root_is_made_for_its_owner_alone(files: DiskModelFiles, root: Path) -> None:
+    await files.open()
+    assert root.stat().st_mode & 0o777 == 0o700
+
+
 async def test_cancelling_while_it_is_kept_leaves_all_or_nothing(root: Path) -> None:
     files = DiskModelFiles(root, max_bytes=MAX_BYTES, max_models_per_user=1000)
     lasting = 0
