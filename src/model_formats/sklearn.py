@@ -27,6 +27,7 @@ from src.model_formats.failures import brief, rejection
 from src.model_formats.labels import ClassLabels
 from src.model_formats.registry import missing_library
 from src.model_formats.sklearn_versions import check_meaning, explained, made_with, parts_of, version_note
+from src.model_formats.undeclared import neither_kind
 from src.ports import Predictor
 
 FORMAT: Final = "scikit-learn (pickle or joblib)"
@@ -158,11 +159,7 @@ def _estimator(
     labels = _labels(model)
     kind = _kind(model, labels)
     if kind is None:
-        notes = (
-            *notes,
-            f"{type(model).__name__} is neither a classifier nor a regressor: its numbers are read as "
-            "plain values, long while ≥ threshold. Declare outputKind to say what they mean.",
-        )
+        notes = (*notes, neither_kind(type(model).__name__))
     names = _feature_names(model)
     count = getattr(model, "n_features_in_", None)
     description = ModelDescription(

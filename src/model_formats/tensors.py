@@ -13,6 +13,7 @@ from numpy.typing import DTypeLike, NDArray
 from src.domain.errors import InvalidInput, ModelRejected
 from src.domain.model_files import ModelDescription
 from src.domain.signals import OutputKind
+from src.model_formats import undeclared
 
 ROWS_AT_ONCE: Final = 65_536
 """Rows handed to a model in one call: enough to be fast, few enough to bound the memory of its layers."""
@@ -144,7 +145,7 @@ def build_predictor(
         table = _as_table(raw, 2)
         kind = kind_of_output(table, activation)
         if kind is None:
-            warnings = (*warnings, _UNDECLARED[table.shape[1]])
+            warnings = (*warnings, undeclared.BY_COLUMNS[table.shape[1]])
     description = ModelDescription(
         format=file_format,
         library=library,
@@ -155,16 +156,6 @@ def build_predictor(
         warnings=warnings,
     )
     return TensorPredictor(description=description, layout=layout, dtype=dtype, activation=activation, run=run)
-
-
-_UNDECLARED: Final = {
-    1: "The file does not say what its numbers mean: they are read as plain values, long while ≥ threshold. "
-    "Declare outputKind (probability, binary_label, signed_label or value) to say it.",
-    2: "The model puts out two numbers a bar and the file does not say what they mean: the larger one decides, the "
-    "second standing for long. Declare outputKind probability if the second is P(class 1).",
-    3: "The model puts out three numbers a bar and the file does not say what they mean. "
-    "Declare outputKind signed_label if they score sell, keep and buy, in that order.",
-}
 
 
 def kind_of_output(raw: NDArray[Any], activation: Activation) -> OutputKind | None:
@@ -198,7 +189,7 @@ def read_output(
     if columns == 3 and kind is OutputKind.SIGNED_LABEL:
         return np.argmax(raw, axis=1).astype(np.float64) - 1.0, kind
     if declared is None:
-        raise InvalidInput(_UNDECLARED[3], field="outputKind")
+        raise InvalidInput(undeclared.BY_COLUMNS[3], field="outputKind")
     allowed = "probability, binary_label" if columns == 2 else "signed_label (sell, keep, buy, in that order)"
     raise InvalidInput(
         f"outputKind is {declared.value}, and the model puts out {columns} numbers a bar; allowed: {allowed}",

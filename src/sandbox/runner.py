@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from src.domain.errors import Conflict, ModelNotFound, SandboxUnavailable, ServiceError
 from src.domain.model_files import ModelDescription, ModelFile, SandboxMode
 from src.domain.signals import Features, OutputKind, Predictions
+from src.model_formats.undeclared import without_requests
 from src.sandbox import identity, verdicts
 from src.sandbox.archives import laid_out
 from src.sandbox.children import Children, families
@@ -183,6 +184,8 @@ class SandboxedModelRunner:
         values: NDArray[np.float64] = np.full(len(features.values), np.nan)
         values[asked] = answer.values
         warnings = verdicts.description_of(answer.text).warnings
+        if kind is not None:
+            warnings = without_requests(warnings)
         if not len(rows):
             warnings += ("No bar has all features, so the model was not asked about any.",)
         return Predictions(

@@ -50,6 +50,7 @@ class LinearModel:
     def __init__(self, weights: tuple[float, ...], names: tuple[str, ...] | None = None) -> None:
         self.weights = weights
         self.names = names
+        self.warnings: tuple[str, ...] = ()
 
     def predict(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
         return features @ np.asarray(self.weights)

@@ -29,6 +29,7 @@ from src.domain.errors import (
 )
 from src.domain.model_files import SandboxMode
 from src.domain.signals import OutputKind
+from src.model_formats.undeclared import BY_COLUMNS
 from src.sandbox.layers import ALL_LAYERS, Layer
 from src.sandbox.runner import SandboxedModelRunner
 from tests.security.crafted import zip_of
@@ -116,6 +117,15 @@ async def test_wrong_columns_are_named(runner: SandboxedModelRunner, honest: Pat
 async def test_numbers_must_be_what_the_user_declares(runner: SandboxedModelRunner, honest: Path) -> None:
     with pytest.raises(ModelRejected, match="from 0 to 1"):
         await runner.predict(model_file(honest), features(), None, OutputKind.PROBABILITY)
+
+
+async def test_what_was_declared_is_not_asked_for(runner: SandboxedModelRunner, tmp_path: Path) -> None:
+    model = LinearModel((2.0, -1.0))
+    model.warnings = (BY_COLUMNS[1], "another")
+    (tmp_path / "m.pkl").write_bytes(pickle.dumps(model))
+    file = model_file(tmp_path / "m.pkl")
+    assert (await runner.predict(file, features(), COLUMNS, None)).warnings == (BY_COLUMNS[1], "another")
+    assert (await runner.predict(file, features(), COLUMNS, OutputKind.VALUE)).warnings == ("another",)
 
 
 async def test_many_rows_go_through(runner: SandboxedModelRunner, honest: Path) -> None:
