@@ -160,19 +160,20 @@ def _estimator(
     kind = _kind(model, labels)
     if kind is None:
         notes = (*notes, neither_kind(type(model).__name__))
-    names = _feature_names(model)
+    names = _own_names(model)
     count = getattr(model, "n_features_in_", None)
     description = ModelDescription(
         format=FORMAT,
         library=origin[0],
         library_version=origin[1],
         n_features=len(names) if names else None if count is None else int(count),
-        feature_names=names,
+        # Which of our columns they stand for, made-up names do not tell; their count does.
+        feature_names=None if names is None or all(map(_AUTOMATIC_NAME.fullmatch, names)) else names,
         output_kind=kind,
         warnings=notes,
         details={"estimator": type(model).__name__},
     )
-    return EstimatorPredictor(model, description, labels, file, made)
+    return EstimatorPredictor(model, description, labels, file, names=names, made=made)
 
 
 def _use_one_thread(model: Any) -> None:
@@ -210,23 +211,38 @@ def _has_tags(model: Any) -> bool:
     return hasattr(model, "__sklearn_tags__")
 
 
-def _feature_names(model: Any) -> tuple[str, ...] | None:
+def _own_names(model: Any) -> tuple[str, ...] | None:
+    """Return the names of the columns that an estimator was fitted on, and insists on; made-up ones too."""
     names = getattr(model, "feature_names_in_", None)
-    if names is None or all(_AUTOMATIC_NAME.fullmatch(str(name)) for name in names):
-        return None
-    return tuple(str(name) for name in names)
+    return None if names is None else tuple(str(name) for name in names)
 
 
 class EstimatorPredictor:
-    """A fitted estimator with scikit-learn's methods."""
+    """A fitted estimator with scikit-learn's methods.
+
+    Parameters
+    ----------
+    names
+        What its columns are called in the frame that it is given; None where it takes an array.
+    made
+        The version of scikit-learn that saved it; None where that is this one.
+    """
 
     def __init__(
-        self, model: Any, description: ModelDescription, labels: ClassLabels | None, file: Path, made: str | None
+        self,
+        model: Any,
+        description: ModelDescription,
+        labels: ClassLabels | None,
+        file: Path,
+        *,
+        names: tuple[str, ...] | None,
+        made: str | None,
     ) -> None:
         self.description = description
         self._model = model
         self._labels = labels
         self._file = file
+        self._own_names = names
         self._made = made
 
     def predict(
@@ -258,7 +274,7 @@ class EstimatorPredictor:
 
     def _table(self, features: NDArray[np.float64], names: tuple[str, ...]) -> NDArray[np.float64] | pd.DataFrame:
         """Return the rows under the model's own names, in its order; foreign names stand for ours by position."""
-        own = self.description.feature_names
+        own = self._own_names
         if own is None:
             return features
         if set(names) == set(own):

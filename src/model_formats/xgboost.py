@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, Final
 
 import numpy as np
@@ -25,6 +26,7 @@ _ACTIVATIONS: Final = {
     "reg:tweedie": Activation.LINEAR,
     "count:poisson": Activation.LINEAR,
 }
+_AUTOMATIC_NAME: Final = re.compile(r"f\d+")
 
 
 def predictor_of(booster: Any, notes: tuple[str, ...]) -> TensorPredictor:
@@ -46,6 +48,7 @@ def predictor_of(booster: Any, notes: tuple[str, ...]) -> TensorPredictor:
         dtype=np.float64,
         activation=_ACTIVATIONS.get(objective, Activation.UNKNOWN),
         run=run,
-        feature_names=None if names is None else tuple(names),
+        # Names that xgboost or pandas made up do not tell which of our columns they stand for; their count does.
+        feature_names=None if names is None or all(map(_AUTOMATIC_NAME.fullmatch, names)) else tuple(names),
         warnings=notes,
     )

@@ -57,6 +57,14 @@ def test_names_made_up_for_arrays_are_no_names(
     assert description.n_features == 14
 
 
+def test_a_booster_takes_made_up_names_and_asks_for_none(tmp_path: Path, table: pd.DataFrame, rises: Labels) -> None:
+    frame = table.set_axis([f"f{number}" for number in range(14)], axis=1)
+    booster = xgboost.train({"objective": "binary:logistic", "nthread": 1}, xgboost.DMatrix(frame, rises), 3)
+    predictor = saved(booster, tmp_path)
+    assert predictor.description.feature_names is None
+    np.testing.assert_array_equal(predicted(predictor, table), booster.predict(xgboost.DMatrix(frame)))
+
+
 @pytest.mark.parametrize(
     ("objective", "kind"),
     [

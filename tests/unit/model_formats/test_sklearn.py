@@ -3,6 +3,7 @@ from __future__ import annotations
 import pickle
 import sys
 import types
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +108,20 @@ def test_foreign_names_stand_for_our_columns_by_position(tmp_path: Path, small: 
     foreign = small.set_axis(["close_price", "amount", "change"], axis=1)
     model = LogisticRegression().fit(foreign, rises)
     assert_same_arithmetic(predicted(saved(model, tmp_path), small), model.predict_proba(foreign)[:, 1])
+
+
+@pytest.mark.parametrize("names", [["f0", "f1", "f2"], ["x0", "x1", "x2"], ["Column_0", "Column_1", "Column_2"]])
+def test_made_up_names_are_given_to_the_model_and_choose_no_columns(
+    tmp_path: Path, small: pd.DataFrame, rises: Labels, names: list[str]
+) -> None:
+    frame = small.set_axis(names, axis=1)
+    model = make_pipeline(ColumnTransformer([("keep", StandardScaler(), names[1:])]), LogisticRegression())
+    predictor = saved(model.fit(frame, rises), tmp_path)
+    assert predictor.description.feature_names is None
+    assert predictor.description.n_features == 3
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # "X does not have valid feature names"
+        assert_same_arithmetic(predicted(predictor, small), model.predict_proba(frame)[:, 1])
 
 
 def test_a_regression_gives_values(tmp_path: Path, small: pd.DataFrame, rises: Labels) -> None:
