@@ -121,7 +121,10 @@ def _version(file: Path) -> str | None:
                 version = stored.attrs.get("keras_version")
                 return version.decode() if isinstance(version, bytes) else version
         with zipfile.ZipFile(file) as archive:
-            return str(json.loads(archive.read("metadata.json")).get("keras_version"))
+            metadata = json.loads(archive.read("metadata.json"))
+            if not isinstance(metadata, dict):
+                raise ValueError("metadata.json is no object")
+            return str(metadata.get("keras_version"))
     except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
         raise rejection(f"The file is not a Keras {file.suffix} file. {_ADVICE}", error, file) from error
 

@@ -180,7 +180,7 @@ class SandboxedModelRunner:
         )
         answer = await self._in_turn(file, task)
         meaning = verdicts.output_kind(answer.text)
-        verdicts.check_values(answer.values, meaning)
+        verdicts.check_values(answer.values, meaning, is_declared=kind is not None)
         values: NDArray[np.float64] = np.full(len(features.values), np.nan)
         values[asked] = answer.values
         warnings = verdicts.description_of(answer.text).warnings

@@ -155,8 +155,8 @@ def chosen_columns(text: Mapping[str, Any], known: tuple[str, ...]) -> tuple[str
     return tuple(columns)
 
 
-def check_values(values: NDArray[np.float64], kind: OutputKind) -> None:
-    """Refuse numbers that cannot be what `kind` says.
+def check_values(values: NDArray[np.float64], kind: OutputKind, *, is_declared: bool) -> None:
+    """Refuse numbers that cannot be what `kind` says, which is what the user declared, or else what the file says.
 
     Raises
     ------
@@ -174,9 +174,17 @@ def check_values(values: NDArray[np.float64], kind: OutputKind) -> None:
         return
     if not fits.all():
         row = int(np.argmin(fits))
+        said = f"{values[row]:g} (row {row})"
+        if is_declared:
+            raise ModelRejected(
+                f"outputKind is {kind.value}, so predictions must be {allowed}; the model says {said}",
+                field="outputKind",
+            )
         raise ModelRejected(
-            f"outputKind is {kind.value}, so predictions must be {allowed}; the model says {values[row]:g} (row {row})",
-            field="outputKind",
+            f"The model says {said}, and as its file has it ({kind.value}) only {allowed} would have a meaning. "
+            "Train it with classes 0 and 1 (flat, long) or -1, 0 and 1 (sell, keep, buy), or declare what its numbers "
+            "mean as outputKind.",
+            field="mlModelFile",
         )
 
 

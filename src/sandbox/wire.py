@@ -43,6 +43,10 @@ class Status(IntEnum):
     SANDBOX_BROKEN = 6
 
 
+class TextTooLong(ValueError):
+    """What a child would say does not fit."""
+
+
 class MalformedAnswer(Exception):
     """The answer does not follow the layout; the message is for the log."""
 
@@ -135,12 +139,12 @@ def write_answer(
 
     Raises
     ------
-    ValueError
-        Where the values or the text do not fit.
+    TextTooLong, ValueError
+        Where the text, or the values, do not fit.
     """
     encoded = json.dumps(text).encode()
     if len(encoded) > _TEXT_BYTES:
-        raise ValueError(f"the answer's text takes {len(encoded)} bytes; {_TEXT_BYTES} are allowed")
+        raise TextTooLong(f"{len(encoded)} bytes; {_TEXT_BYTES} are allowed")
     rows = sum(len(part) for part in values)
     if answer_size(rows) > len(memory):
         raise ValueError(f"{rows} values do not fit the answer")

@@ -24,7 +24,7 @@ from src.ports import Predictor
 from src.sandbox import canaries, identity, landlock, limits, seccomp
 from src.sandbox.layers import Layer, LayerMissing
 from src.sandbox.memory_files import ANSWER_DESCRIPTOR, JOB_DESCRIPTOR
-from src.sandbox.wire import Job, Status, read_job, write_answer
+from src.sandbox.wire import Job, Status, TextTooLong, read_job, write_answer
 
 _STATUS_OF: Final[Mapping[type[ServiceError], Status]] = {
     ModelRejected: Status.REJECTED,
@@ -100,6 +100,12 @@ def _answer(memory: mmap.mmap, job: Job, values: NDArray[np.float64]) -> None:
         status = next((code for kind, code in _STATUS_OF.items() if isinstance(error, kind)), Status.REJECTED)
         text = {"message": error.message[:_MESSAGE_CHARACTERS], "field": getattr(error, "field", None)}
         write_answer(memory, status, text)
+    except TextTooLong as error:
+        message = (
+            f"What the file says of itself, such as the names of its columns, takes {error}. Train the model on fewer "
+            "columns, or give them shorter names."
+        )
+        write_answer(memory, Status.REJECTED, {"message": message})
     except MemoryError:
         message = f"the model needs more than the {job.limits.memory_bytes >> 20} MiB of memory that one may use"
         write_answer(memory, Status.REJECTED, {"message": message})

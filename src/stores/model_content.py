@@ -41,7 +41,8 @@ _TENSORFLOW_FIELDS: Final[Mapping[int, tuple[int, ...]]] = {
 }  # fmt: skip
 
 _KNOWN: Final = (
-    ("a ZIP archive", re.compile(rb"PK\x03\x04|PK\x05\x06")),
+    ("a ZIP archive", re.compile(rb"PK\x03\x04")),
+    ("an empty ZIP archive", re.compile(rb"PK\x05\x06")),
     ("an HDF5 file", re.compile(re.escape(_HDF5))),
     ("a pickle", _BINARY_PICKLE),
     ("a compressed file", re.compile(rb"\x1f\x8b|BZh|\xfd7zXZ")),
@@ -66,7 +67,10 @@ def check_content(extension: str, head: bytes) -> None:
     expected, _ = _FORMATS[extension]
     seen = next((name for name, signature in _KNOWN if signature.match(head)), None)
     looks = f"looks like {seen}" if seen else "is something else"
-    raise UnsupportedFormat(f"the file is named {extension}, so it should hold {expected}; its content {looks}")
+    raise UnsupportedFormat(
+        f"the file is named {extension}, so it should hold {expected}; its content {looks}. Send the model as its "
+        "library saves it, under the extension of that format."
+    )
 
 
 def is_plausible(extension: str, head: bytes) -> bool:

@@ -178,6 +178,15 @@ def test_weights_alone_are_refused(tmp_path: Path) -> None:
     assert "model.save(" in caught.value.message
 
 
+@pytest.mark.parametrize("metadata", ["[]", "1", "null", '"x"', "{"])
+def test_metadata_that_says_nothing_is_refused_with_what_to_do(tmp_path: Path, metadata: str) -> None:
+    with zipfile.ZipFile(tmp_path / "model.keras", "w") as archive:
+        archive.writestr("metadata.json", metadata)
+        archive.writestr("config.json", "{}")
+    with pytest.raises(ModelRejected, match=r"not a Keras \.keras file\. Save the whole model"):
+        load_model(tmp_path / "model.keras", ".keras")
+
+
 def test_the_other_format_under_this_name_is_refused(tmp_path: Path) -> None:
     file = saved(sequential(layers.Dense(1)), tmp_path, ".keras").rename(tmp_path / "model.h5")
     with pytest.raises(ModelRejected, match=r"not a Keras \.h5 file"):

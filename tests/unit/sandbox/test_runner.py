@@ -119,6 +119,13 @@ async def test_numbers_must_be_what_the_user_declares(runner: SandboxedModelRunn
         await runner.predict(model_file(honest), features(), None, OutputKind.PROBABILITY)
 
 
+async def test_too_much_said_of_itself_says_what_to_do(runner: SandboxedModelRunner, tmp_path: Path) -> None:
+    names = tuple(f"a_feature_name_{number}" for number in range(6000))
+    (tmp_path / "m.pkl").write_bytes(pickle.dumps(LinearModel((1.0,) * 6000, names)))
+    with pytest.raises(ModelRejected, match=r"takes 1\d{5} bytes.*Train the model on fewer columns"):
+        await runner.inspect(model_file(tmp_path / "m.pkl"))
+
+
 async def test_what_was_declared_is_not_asked_for(runner: SandboxedModelRunner, tmp_path: Path) -> None:
     model = LinearModel((2.0, -1.0))
     model.warnings = (BY_COLUMNS[1], "another")

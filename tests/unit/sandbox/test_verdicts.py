@@ -122,14 +122,21 @@ def test_no_description_is_refused() -> None:
     ],
 )
 def test_values_must_be_what_they_are_called(kind: OutputKind, good: list[float], bad: float) -> None:
-    verdicts.check_values(np.array(good), kind)
-    with pytest.raises(ModelRejected, match=kind.value) as caught:
-        verdicts.check_values(np.array([*good, bad]), kind)
+    verdicts.check_values(np.array(good), kind, is_declared=True)
+    with pytest.raises(ModelRejected, match=f"outputKind is {kind.value}") as caught:
+        verdicts.check_values(np.array([*good, bad]), kind, is_declared=True)
     assert caught.value.field == "outputKind"
 
 
+def test_what_nobody_declared_is_not_said_to_be_declared() -> None:
+    with pytest.raises(ModelRejected, match=r"says 2 \(row 1\).*Train it with classes 0 and 1") as caught:
+        verdicts.check_values(np.array([1.0, 2.0]), OutputKind.BINARY_LABEL, is_declared=False)
+    assert "outputKind is" not in caught.value.message
+    assert caught.value.field == "mlModelFile"
+
+
 def test_plain_values_may_be_anything() -> None:
-    verdicts.check_values(np.array([-1e9, 3.0]), OutputKind.VALUE)
+    verdicts.check_values(np.array([-1e9, 3.0]), OutputKind.VALUE, is_declared=False)
 
 
 MISSING = dict.fromkeys(Layer, "not there")

@@ -118,7 +118,11 @@ def test_a_stranger_is_refused_under_every_extension(extension: str, stranger: s
         (".pkl", HDF5, "looks like an HDF5 file"),
         (".h5", ZIP, "an HDF5 file.*looks like a ZIP archive"),
         (".keras", HDF5, "a ZIP archive.*looks like an HDF5 file"),
-        (".zip", b"PK\x05\x06" + b"\0" * 18, "a ZIP archive"),
+        (
+            ".zip",
+            b"PK\x05\x06" + b"\0" * 18,
+            "a ZIP archive; its content looks like an empty ZIP archive. Send the model",
+        ),
         (".pt", ONNX, "a PyTorch archive"),
         (".joblib", b"\0", "a pickle"),
     ],
