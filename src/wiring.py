@@ -34,7 +34,7 @@ from src.service.services import Services
 from src.service.sources import SourceCatalogue
 from src.service.warm_up import settle_memory, warm_up
 from src.settings import Settings
-from src.stores.model_files import DiskModelFiles
+from src.stores.model_files import TEMPORARY_FOLDER, DiskModelFiles
 from src.stores.sqlite import SqliteStore
 
 RESULTS_FILE: Final = ".results/backtests.sqlite3"
@@ -71,7 +71,7 @@ def build_services(settings: Settings) -> Services:
         most_children=settings.model_processes or None,
         deadline_s=settings.model_timeout_s,
         memory_bytes=settings.model_memory_mb * 1024 * 1024,
-        storage=settings.storage_dir,
+        storage=settings.storage_dir / TEMPORARY_FOLDER,
     )
     models = ModelService(files, runner)
     computing = ComputeQueue(threads=settings.compute_threads, max_waiting=settings.max_waiting_backtests)

@@ -140,7 +140,7 @@ class DiskDatasets:
         return digest.hexdigest(), size_bytes
 
     def _nameless_file(self) -> IO[bytes]:
-        self._root.mkdir(parents=True, exist_ok=True)
+        self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
         return tempfile.TemporaryFile(dir=self._root)
 
     def _check_room(self, path: Path) -> None:
@@ -154,7 +154,7 @@ class DiskDatasets:
 
     def _keep(self, path: Path, dataset: Dataset, bars: Bars) -> None:
         """Write the file under a hidden name and give it its own, unless that is taken meanwhile."""
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if path.parent.is_symlink():
             raise NotADirectoryError("the folder is a symbolic link")
         hidden = path.with_name(f".{uuid.uuid4().hex}.part")

@@ -29,7 +29,7 @@ def try_layers(
     Parameters
     ----------
     storage
-        The folder with users' files; one of the canaries is after a file in it.
+        A folder closed as those with users' files are; one of the canaries is after a file in it.
 
     Raises
     ------

@@ -66,7 +66,7 @@ class SandboxedModelRunner:
     layers
         The layers to use, for an operator who must do without one; a layer left out counts as missing.
     storage
-        The folder with users' files, which the canaries try to read.
+        A folder closed as those with users' files are; the canaries try to read a file in it.
     """
 
     def __init__(

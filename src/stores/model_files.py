@@ -6,9 +6,9 @@ import asyncio
 import contextlib
 import dataclasses
 import errno
+import functools
 import logging
 import os
-import stat
 import threading
 import time
 import uuid
@@ -60,11 +60,12 @@ class DiskModelFiles:
         self._counting = threading.Lock()
 
     async def open(self) -> None:
-        """Make the root folder where there is none, and keep everybody else of this machine out of it.
+        """Make the root folder where there is none, and in it one that nobody else of this machine may enter.
 
-        All that the service stores lies in it, so no other user can reach a file there, however that was made.
+        A root that is there already keeps its rights, for the operator gave them; what is made in it is closed.
         """
-        await _on_disk(_close_to_others, self._root)
+        for folder in (self._root, self._root / TEMPORARY_FOLDER):
+            await _on_disk(functools.partial(folder.mkdir, mode=0o700, parents=True, exist_ok=True))
 
     async def receive(
         self,
@@ -233,16 +234,6 @@ class DiskModelFiles:
                         path.unlink()
                         swept += 1
         return swept
-
-
-def _close_to_others(folder: Path) -> None:
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    mode = stat.S_IMODE(folder.stat().st_mode)
-    if mode & stat.S_IRWXO:
-        try:
-            folder.chmod(mode & ~stat.S_IRWXO)
-        except PermissionError:
-            _log.warning("STORAGE_DIR belongs to another user and is open to all: close it (chmod o-rwx)")
 
 
 def _folders(root: Path) -> Sequence[Path]:

@@ -93,7 +93,7 @@ class GroupWriter:
     # What follows runs in the writer's thread.
 
     def _open(self) -> None:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         connection = sqlite3.connect(self._path, timeout=self._busy_timeout_s, isolation_level=None)
         try:
             _switch_to_write_ahead_log(connection, self._busy_timeout_s)

@@ -456,8 +456,9 @@ async def test_nobody_else_may_read_what_is_stored(files: DiskModelFiles, root: 
     await files.open()
     await receive(files)
     await receive(files, is_temporary=True)
-    for path in (root, *root.rglob("*")):
-        assert path.stat().st_mode & 0o077 == (0o050 if path == root else 0), path
+    assert root.stat().st_mode & 0o777 == 0o755
+    for path in root.rglob("*"):
+        assert path.stat().st_mode & 0o077 == 0, path
 
 
 async def test_the_root_is_made_for_its_owner_alone(files: DiskModelFiles, root: Path) -> None:

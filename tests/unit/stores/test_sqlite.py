@@ -38,6 +38,13 @@ async def test_a_saved_result_is_there_after_reopening(store: SqliteStore, path:
     await again.close()
 
 
+async def test_nobody_else_of_the_machine_may_enter_its_folder(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "results" / "results.sqlite3")
+    await store.save(make_result())
+    await store.close()
+    assert (tmp_path / "results").stat().st_mode & 0o077 == 0
+
+
 async def test_the_file_is_set_up_for_crashes_and_many_processes(store: SqliteStore, path: Path) -> None:
     await store.save(make_result())
     [[journal], [version]] = [
