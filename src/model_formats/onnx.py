@@ -27,6 +27,7 @@ _DTYPES: Final[dict[str, type[np.generic]]] = {
 }
 _LABEL_TYPES: Final = ("tensor(int64)", "tensor(int32)", "tensor(string)")
 _SILENT: Final = 4
+_SEED: Final = 0
 _ROUNDING: Final = 1e-3
 
 
@@ -71,6 +72,8 @@ def _session(content: bytes, file: Path) -> Any:
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.log_severity_level = _SILENT
+    # A model may draw random numbers: the same ones each time, or the same request would give other signals.
+    onnxruntime.set_seed(_SEED)
     try:
         return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except Exception as error:

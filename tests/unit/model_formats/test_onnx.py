@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,8 @@ from src.model_formats.onnx_graph import read_graph
 from src.model_formats.registry import load_model
 from src.model_formats.tensors import Activation
 from src.ports import Predictor
+
+ROOT = Path(__file__).parents[3]
 
 pytest.importorskip("onnxruntime")
 onnx = pytest.importorskip("onnx")
@@ -157,6 +161,25 @@ def test_a_network_is_read_by_its_last_activation(
 def test_a_batch_of_fixed_size_is_served(tmp_path: Path, small: NDArray[np.float32]) -> None:
     free, fixed = saved(network("Sigmoid"), tmp_path), saved(network("Sigmoid", batch=1), tmp_path)
     np.testing.assert_allclose(predicted(fixed, small), predicted(free, small), atol=1e-7)
+
+
+@pytest.mark.parametrize("operator", ["RandomNormalLike", "RandomUniformLike", "Bernoulli"])
+def test_random_numbers_are_the_same_in_every_process(operator: str, tmp_path: Path) -> None:
+    onnx.save(network("Sigmoid", operator), tmp_path / "model.onnx")
+    source = """
+import sys
+from pathlib import Path
+import numpy as np
+from src.model_formats.onnx import load
+values, _ = load(Path(sys.argv[1])).predict(np.ones((20, 3)), ("a", "b", "c"))
+print(values.tolist())
+"""
+    command = [sys.executable, "-c", source, str(tmp_path / "model.onnx")]
+    first, second = (
+        subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT).stdout for _ in range(2)
+    )
+    assert first == second
+    assert len(set(first.split(", "))) > 1
 
 
 def test_weights_in_a_second_file_are_refused_with_the_way_to_one_file(tmp_path: Path) -> None:
