@@ -221,6 +221,9 @@ class SandboxedModelRunner:
         try:
             with self._children.slot() as slot, laid_out(self._children, asked, slot, call) as ready:
                 outcome = self._children.run(ready, slot, call)
+            return verdicts.judge(outcome, expected_rows=asked.rows, deadline_s=self._children.deadline_s)
+        except verdicts.LayersWanting as claim:
+            raise self._judged(claim, report) from claim
         except FileNotFoundError as error:
             raise ModelNotFound("the model file does not exist any more") from error
         except ContentChanged as error:
@@ -234,11 +237,18 @@ class SandboxedModelRunner:
             raise SandboxUnavailable("the process that opens model files failed; try again") from error
         except AnswerTampered as error:
             raise verdicts.nonsense(error) from error
-        return verdicts.judge(outcome, expected_rows=asked.rows, deadline_s=self._children.deadline_s)
 
-    def _probe(self) -> SandboxReport:
+    def _judged(self, claim: verdicts.LayersWanting, believed: SandboxReport) -> ServiceError:
+        """Try the layers anew to tell a machine that has lost one from a file that says so."""
+        report = self._probe(is_anew=True)
+        if report.refusal is None and report.layers == believed.layers:
+            return verdicts.nonsense(claim)
+        _log.error("sandbox: a child found its layers wanting: %s", claim)
+        return SandboxUnavailable("model files cannot be opened safely on this server: a layer of the sandbox failed")
+
+    def _probe(self, *, is_anew: bool = False) -> SandboxReport:
         with self._report_lock:
-            if self._report is None:
+            if self._report is None or is_anew:
                 try:
                     self._report = try_layers(self._children, self._mode, self._enabled, self._storage)
                 except SandboxClosed as error:

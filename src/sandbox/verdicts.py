@@ -15,7 +15,6 @@ from src.domain.errors import (
     InvalidInput,
     MissingLibrary,
     ModelRejected,
-    SandboxUnavailable,
     ServiceError,
     TimedOut,
     UnsupportedFormat,
@@ -50,6 +49,13 @@ _SIGNAL_REASONS: Final[Mapping[int, str]] = {
 }
 
 
+class LayersWanting(Exception):
+    """A child says that its own layers do not hold; it may be a model that says so."""
+
+    def __init__(self, missing: Mapping[Layer, str]) -> None:
+        super().__init__(", ".join(f"{layer.value}: {reason}" for layer, reason in missing.items()) or "no layer named")
+
+
 def judge(outcome: Outcome, *, expected_rows: int, deadline_s: float) -> Answer:
     """Return the answer of a child that did its task.
 
@@ -57,8 +63,8 @@ def judge(outcome: Outcome, *, expected_rows: int, deadline_s: float) -> Answer:
     ------
     TimedOut
         Where it was killed at its deadline.
-    SandboxUnavailable
-        Where it found its own layers wanting and opened nothing.
+    LayersWanting
+        Where it claims to have found its own layers wanting and opened nothing.
     ModelRejected, MissingLibrary, UnsupportedFormat, InvalidInput
         What it reported, or how it died.
     """
@@ -71,8 +77,7 @@ def judge(outcome: Outcome, *, expected_rows: int, deadline_s: float) -> Answer:
     if outcome.wait_status != 0 or answer is None:
         raise death_reason(outcome.wait_status)
     if answer.status is Status.SANDBOX_BROKEN:
-        _log.error("sandbox: a child found its layers wanting: %s", missing_layers(answer.text))
-        raise SandboxUnavailable("model files cannot be opened safely on this server: a layer of the sandbox failed")
+        raise LayersWanting(missing_layers(answer.text))
     if answer.status is not Status.DONE:
         raise client_error(answer.status, answer.text)
     return answer

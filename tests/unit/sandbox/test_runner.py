@@ -119,6 +119,42 @@ async def test_numbers_must_be_what_the_user_declares(runner: SandboxedModelRunn
         await runner.predict(model_file(honest), features(), None, OutputKind.PROBABILITY)
 
 
+FORGED = """
+import json, mmap, struct
+memory = mmap.mmap(5, 0)
+text = json.dumps({"missing": {"landlock": "forged"}}).encode()
+memory[64 : 64 + len(text)] = text
+memory[:24] = struct.pack("<8sIIQ", b"BTans\\0\\0\\1", 6, len(text), 0)
+os._exit(0)
+"""
+
+
+async def test_a_file_that_says_the_sandbox_is_broken_is_not_believed(
+    runner: SandboxedModelRunner, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(ModelRejected, match="an answer that no model gives"):
+        await runner.inspect(model_file(hostile(tmp_path, FORGED)))
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+
+
+async def test_a_layer_that_is_lost_is_noticed_and_nothing_opened(
+    honest: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    runner = SandboxedModelRunner(registry=PLAIN_FORMATS)
+    try:
+        report = await runner.probe()
+        assert report.refusal is None
+        # From now on the kernel refuses a layer: no process may have so many descriptors.
+        runner._children.limits = replace(runner._children.limits, descriptors=1 << 31)
+        with pytest.raises(SandboxUnavailable, match="a layer of the sandbox failed"):
+            await runner.inspect(model_file(honest))
+        assert "found its layers wanting" in caplog.text
+        with pytest.raises(SandboxUnavailable, match="limits"):
+            await runner.inspect(model_file(honest))
+    finally:
+        await runner.close()
+
+
 async def test_too_much_said_of_itself_says_what_to_do(runner: SandboxedModelRunner, tmp_path: Path) -> None:
     names = tuple(f"a_feature_name_{number}" for number in range(6000))
     (tmp_path / "m.pkl").write_bytes(pickle.dumps(LinearModel((1.0,) * 6000, names)))
