@@ -68,7 +68,7 @@ class Children:
         self._slots: queue.SimpleQueue[int] = queue.SimpleQueue()
         for slot in range(most_at_once):
             self._slots.put(slot)
-        self._uids: range | None = None
+        self._reserved: identity.ReservedUids | None = None
         is_open_to_all = identity.are_readable_by_others(self._readable)
         self._capabilities = () if is_open_to_all else (identity.CAP_DAC_READ_SEARCH,)
         if uses_uids:
@@ -76,7 +76,7 @@ class Children:
 
     @property
     def has_uids(self) -> bool:
-        return self._uids is not None and self.uid_missing is None
+        return self._reserved is not None and self.uid_missing is None
 
     @contextlib.contextmanager
     def slot(self) -> Iterator[int]:
@@ -89,7 +89,7 @@ class Children:
 
     def uid_of(self, slot: int) -> int | None:
         """Return the uid of the children in a place; None where they have the server's."""
-        return self._uids[1 + slot] if self._uids is not None and self.uid_missing is None else None
+        return self._reserved.uids[1 + slot] if self._reserved is not None and self.uid_missing is None else None
 
     def run(self, task: Task, slot: int, call: Call) -> Outcome:
         """Run one task in a child of its own and wait for its end; every descriptor is released however this ends.
@@ -134,6 +134,8 @@ class Children:
         for link in links:
             link.close()
         self.staging.close()
+        if self._reserved is not None:
+            self._reserved.close()
 
     def _start(self, family: str) -> ZygoteLink:
         with self._lock:
@@ -202,14 +204,14 @@ class Children:
             family=family,
             registry=self.registry,
             source_root=self._source_root,
-            uid=None if self._uids is None else self._uids[0],
+            uid=None if self._reserved is None else self._reserved.uids[0],
             capabilities=(identity.CAP_KILL, identity.CAP_SETUID, identity.CAP_SETGID, *self._capabilities),
             environment=importlib.import_module(self.registry).ENVIRONMENT,
         )
 
     def _reserve_uids(self, count: int) -> None:
         try:
-            self._uids = identity.unused_uids(count)
+            self._reserved = identity.ReservedUids(count)
         except LayerMissing as error:
             self.uid_missing = error.reason
 

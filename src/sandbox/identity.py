@@ -8,11 +8,14 @@ decides alone what is read.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import fcntl
 import os
 import pwd
+import secrets
 import signal
+import socket
 import stat
 import struct
 from collections.abc import Iterable, Sequence
@@ -53,16 +56,62 @@ _LOWEST_UID: Final = 60_100
 _HIGHEST_UID: Final = 64_900
 
 
-def unused_uids(count: int) -> range:
-    """Return `count` neighbouring uids that no account of this machine has; servers beside this one get others."""
-    taken = {account.pw_uid for account in pwd.getpwall()}
-    blocks = (_HIGHEST_UID - _LOWEST_UID) // count
-    for attempt in range(blocks):
-        start = _LOWEST_UID + (os.getpid() + attempt) % blocks * count
-        block = range(start, start + count)
-        if taken.isdisjoint(block):
-            return block
-    raise LayerMissing(Layer.UID, f"no {count} unused uids between {_LOWEST_UID} and {_HIGHEST_UID}")
+class ReservedUids:
+    """`count` uids that no account and no process of this machine has, and that no other server reserves meanwhile.
+
+    Parameters
+    ----------
+    count
+        How many.
+
+    Raises
+    ------
+    LayerMissing
+        Where there are not so many.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._locks: list[socket.socket] = []
+        self.uids: tuple[int, ...] = ()
+        taken = {account.pw_uid for account in pwd.getpwall()} | _uids_of_processes()
+        candidates = range(_LOWEST_UID, _HIGHEST_UID)
+        # From anywhere on: a container beside this one has locks and processes of its own, and the same uids.
+        first = secrets.randbelow(len(candidates))
+        for uid in (*candidates[first:], *candidates[:first]):
+            if len(self.uids) == count:
+                return
+            if uid not in taken and (lock := _lock_of(uid)) is not None:
+                self._locks.append(lock)
+                self.uids += (uid,)
+        if len(self.uids) < count:
+            self.close()
+            raise LayerMissing(Layer.UID, f"no {count} unused uids between {_LOWEST_UID} and {_HIGHEST_UID}")
+
+    def close(self) -> None:
+        """Let others have them; the end of this process does, too."""
+        for lock in self._locks:
+            lock.close()
+
+
+def _lock_of(uid: int) -> socket.socket | None:
+    """Return a socket whose name stands for a uid; None where another process has it."""
+    lock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    try:
+        lock.bind(f"\0model-sandbox-uid-{uid}")  # an abstract name: no file, and free again when its process is gone
+    except OSError:
+        lock.close()
+        return None
+    return lock
+
+
+def _uids_of_processes() -> set[int]:
+    """Return the uids in use; those of a server that shares our uids and not our network are known by its zygotes."""
+    found = set()
+    for status in Path("/proc").glob("[0-9]*/status"):
+        with contextlib.suppress(OSError):
+            lines = status.read_text().splitlines()
+            found |= {int(uid) for line in lines if line.startswith("Uid:") for uid in line.split()[1:]}
+    return found
 
 
 def are_readable_by_others(paths: Iterable[str]) -> bool:

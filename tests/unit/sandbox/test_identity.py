@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import pwd
+import subprocess
+import sys
+from contextlib import closing
 
 import pytest
 
 from src.sandbox import identity
-from src.sandbox.layers import Layer
+from src.sandbox.layers import Layer, LayerMissing
 from src.sandbox.zygote_link import _ENVIRONMENT, _FROM_SERVER
 from tests.security import plain_formats
-from tests.security.hostile import Laboratory
+from tests.security.hostile import ROOT, Laboratory
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root has another uid to give")
 
@@ -92,8 +95,38 @@ def test_a_child_has_no_capability_with_or_without_a_uid(lab: Laboratory) -> Non
 
 
 @needs_root
-def test_unused_uids_are_unused_and_neighbours() -> None:
-    uids = identity.unused_uids(5)
-    assert len(uids) == 5
-    assert uids.step == 1
-    assert not {account.pw_uid for account in pwd.getpwall()} & set(uids)
+def test_reserved_uids_are_unused_and_nobody_elses() -> None:
+    first, second = identity.ReservedUids(3), identity.ReservedUids(5)
+    try:
+        assert (len(set(first.uids)), len(set(second.uids))) == (3, 5)
+        assert not set(first.uids) & set(second.uids)
+        assert not {account.pw_uid for account in pwd.getpwall()} & {*first.uids, *second.uids}
+        other = "from src.sandbox.identity import ReservedUids; print(*ReservedUids(4).uids)"
+        ran = subprocess.run([sys.executable, "-c", other], capture_output=True, text=True, check=True, cwd=ROOT)
+        assert not {*first.uids, *second.uids} & {int(uid) for uid in ran.stdout.split()}
+    finally:
+        first.close()
+        second.close()
+
+
+@needs_root
+def test_a_uid_of_a_running_process_is_not_reserved() -> None:
+    with closing(identity.ReservedUids(1)) as reserved:
+        [uid] = reserved.uids
+    with subprocess.Popen(["/bin/sleep", "60"], user=uid) as sleeping:
+        try:
+            with closing(identity.ReservedUids(1)) as reserved:
+                assert uid not in reserved.uids
+        finally:
+            sleeping.kill()
+
+
+@needs_root
+def test_uids_that_do_not_suffice_are_a_missing_layer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(identity, "_LOWEST_UID", 64_990)
+    monkeypatch.setattr(identity, "_HIGHEST_UID", 64_993)
+    for _ in range(2):  # those that there were are free again
+        with pytest.raises(LayerMissing, match="no 4 unused uids between 64990 and 64993"):
+            identity.ReservedUids(4)
+    with closing(identity.ReservedUids(3)) as reserved:
+        assert sorted(reserved.uids) == [64_990, 64_991, 64_992]
