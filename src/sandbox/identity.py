@@ -18,6 +18,7 @@ import signal
 import socket
 import stat
 import struct
+import weakref
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
@@ -71,8 +72,10 @@ class ReservedUids:
     """
 
     def __init__(self, count: int) -> None:
-        self._locks: list[socket.socket] = []
+        locks: list[socket.socket] = []
         self.uids: tuple[int, ...] = ()
+        # However they are given up: an application that is made and never started closes nothing.
+        self._release = weakref.finalize(self, _close_all, locks)
         taken = {account.pw_uid for account in pwd.getpwall()} | _uids_of_processes()
         candidates = range(_LOWEST_UID, _HIGHEST_UID)
         # From anywhere on: a container beside this one has locks and processes of its own, and the same uids.
@@ -81,7 +84,7 @@ class ReservedUids:
             if len(self.uids) == count:
                 return
             if uid not in taken and (lock := _lock_of(uid)) is not None:
-                self._locks.append(lock)
+                locks.append(lock)
                 self.uids += (uid,)
         if len(self.uids) < count:
             self.close()
@@ -89,8 +92,12 @@ class ReservedUids:
 
     def close(self) -> None:
         """Let others have them; the end of this process does, too."""
-        for lock in self._locks:
-            lock.close()
+        self._release()
+
+
+def _close_all(locks: Iterable[socket.socket]) -> None:
+    for lock in locks:
+        lock.close()
 
 
 def _lock_of(uid: int) -> socket.socket | None:
