@@ -108,6 +108,18 @@ class BarSeries:
                 index = index.learned(start, stop, latest=latest, asked_ms=asked_ms, interval=self.interval)
             self._replace_index(index)
 
+    def put_silence(self, start: int, stop: int, *, asked_ms: int) -> None:
+        """Keep that there is no candle from `start` to `stop`, as far as that was unknown; only for who holds the lock.
+
+        What may still change before that is unknown again: all that may change must be one stretch to the end.
+        """
+        index = self.index()
+        if index.fresh is not None and index.fresh.start < start:
+            with _storing():
+                self._replace_index(index.forgotten(index.fresh.start, start))
+        absent = self.index().missing(start, stop, now_ms=asked_ms)
+        self.put(no_candles(self.symbol, self.interval), absent, asked_ms=asked_ms)
+
     def put_first(self, first_open_ms: int) -> None:
         """Keep when the very first candle opens; only for who holds the lock."""
         with _storing():

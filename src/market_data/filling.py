@@ -20,7 +20,7 @@ from src.domain.market import FetchProgress
 from src.market_data.archive import ArchiveUnusable, BinanceArchive, member_of
 from src.market_data.archive_rows import read_blocks
 from src.market_data.bar_series import BarSeries
-from src.market_data.checked import CheckedCandles, check, no_candles
+from src.market_data.checked import CheckedCandles, check
 from src.market_data.file_writing import in_thread
 from src.market_data.grid import bar_number, bar_numbers, open_time_ms
 from src.market_data.klines import Klines, MalformedKlines
@@ -133,7 +133,7 @@ class Filler:
             since = start if last_ms is None else max(start, bar_number(last_ms, series.interval) + 1)
             if since >= stop:
                 return ()
-            await in_thread(_store_silence, series, since, stop, self._remote.skew.now_ms(our_ms))
+            await in_thread(series.put_silence, since, stop, asked_ms=self._remote.skew.now_ms(our_ms))
             return ((since, stop),)
 
     @contextmanager
@@ -235,11 +235,6 @@ class Filler:
 def _store_pages(klines: Klines, piece: Pages | ArchiveFile, series: BarSeries, asked_ms: int) -> None:
     candles = check(klines, symbol=series.symbol, interval=series.interval, now_ms=asked_ms)
     series.put(candles, ((piece.start, piece.stop),), asked_ms=asked_ms)
-
-
-def _store_silence(series: BarSeries, since: int, stop: int, asked_ms: int) -> None:
-    absent = series.index().missing(since, stop, now_ms=asked_ms)
-    series.put(no_candles(series.symbol, series.interval), absent, asked_ms=asked_ms)
 
 
 def _may_be_silent(index: SeriesIndex, start: int, stop: int, now_ms: int) -> SlotRange | None:

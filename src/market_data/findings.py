@@ -69,7 +69,9 @@ def _too_few(market: MarketRequest, bars: Bars) -> str:
 def _late_start(start_ms: int, bars: Bars) -> tuple[str, ...]:
     """Say that there are no candles at the start asked for: the symbol was listed later, or trading stood still."""
     first = int(bars.open_time_ms[0])
-    missing = bar_number(first, bars.interval) - bar_number(start_ms - 1, bars.interval) - 1
+    number = bar_number(first, bars.interval)
+    offset_ms = first - open_time_ms(number, bars.interval)
+    missing = number - bar_number(start_ms - 1 - offset_ms, bars.interval) - 1
     if missing <= 0:
         return ()
     return (

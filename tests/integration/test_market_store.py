@@ -207,6 +207,20 @@ async def test_a_symbol_that_trades_no_more_costs_a_few_calls(tmp_path: Path, li
             assert len((await source.fetch(wish("BTCUSDT", MINUTE, 1))).bars) == 1
 
 
+@pytest.mark.parametrize("silent", [1, 20, 3000])
+async def test_what_was_traded_before_the_newest_silence_is_fetched(tmp_path: Path, silent: int) -> None:
+    clock = MovingClock(open_time_ms(FIRST + 2000, MINUTE) + 5)
+    with LoopbackExchange([BARS.slice(0, COUNT - silent)], now_ms=clock.moment_ms) as exchange:
+        async with caching(exchange, tmp_path, clock) as source:
+            await source.fetch(wish("BTCUSDT", MINUTE, 50))
+            for later_ms in (NOW_MS - clock.moment_ms, 0, 70_000):
+                clock.moment_ms += later_ms
+                exchange.now_ms = clock.moment_ms
+                found = await source.fetch(wish("BTCUSDT", MINUTE, 500))
+                assert found.bars == part(LAST + 1 - silent - 500, 500)
+                assert (await source.fetch(wish("BTCUSDT", MINUTE, 5000))).bars == part(LAST + 1 - silent - 5000, 5000)
+
+
 async def test_what_a_wrong_clock_took_for_absent_is_found_later(tmp_path: Path) -> None:
     clock = MovingClock(NOW_MS + 5 * HOUR.milliseconds)
     with LoopbackExchange([BARS.slice(0, COUNT - 100)], now_ms=NOW_MS - 100 * 60_000) as exchange:

@@ -146,3 +146,17 @@ def test_a_series_that_is_over_ends_early_only_where_an_end_was_asked_for() -> N
     assert describe_range(market(3), bars, now, goes_on=False) == ()
     assert describe_range(market(10, START), bars, now, goes_on=False) == ()
     assert len(describe_range(market(10, START, START + 9 * HOUR), bars, now, goes_on=False)) == 1
+
+
+@pytest.mark.parametrize("offset_ms", [0, 24 * HOUR])
+def test_candles_off_the_grid_begin_late_and_end_early_just_so(offset_ms: int) -> None:
+    days = INTERVALS["3d"]
+    opened = 6375 * days.milliseconds + offset_ms
+    bars = replace(hours([0, 1]), interval=days, open_time_ms=opened + np.arange(2) * days.milliseconds)
+    ask = replace(market(2, opened, opened + days.milliseconds), interval=days)
+    now = opened + 9 * days.milliseconds
+    assert describe_range(ask, bars, now) == ()
+    (late,) = describe_range(replace(ask, start_ms=opened - days.milliseconds), bars, now)
+    assert "about 1 of those" in late
+    (early,) = describe_range(replace(ask, limit=9, end_ms=opened + 2 * days.milliseconds), bars, now)
+    assert "about 1 candles" in early
