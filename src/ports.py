@@ -54,7 +54,7 @@ class DatasetStore(Protocol):
 
         Raises
         ------
-        InvalidInput, UnsupportedFormat, TooLarge, TimedOut, StoreUnavailable
+        InvalidInput, UnsupportedFormat, TooLarge, TimedOut, Busy, StoreUnavailable
         Conflict
             Where the user has candles of that name, or as many as allowed.
         """
