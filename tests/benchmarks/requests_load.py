@@ -134,6 +134,11 @@ def _observe(bars: Bars, *, scale: int) -> _Observed:
     requests = repeat(int(bars.open_time_ms[50]))
     with tempfile.TemporaryDirectory() as folder, LoopbackExchange([bars]) as exchange:
         settings = {"BINANCE_API_URL": exchange.url, "BINANCE_FALLBACK_URL": "none"}
+        with ProductionService(Path(folder), **settings):
+            pass  # now the compile cache is filled
+        own_environment = () if (ROOT / ".venv").exists() else ("--no-venv",)
+        with ProductionService(Path(folder), command=("run.py", "prod", *own_environment), **settings) as service:
+            ready_s = service.ready_after_s
         with ProductionService(Path(folder), **settings) as service:
 
             def load(requests: Any, connections: int) -> Load:
@@ -148,12 +153,9 @@ def _observe(bars: Bars, *, scale: int) -> _Observed:
             alone = load(crossovers(100 * scale), 1)
             many = load(crossovers(500 * scale), 64)
             overload = load(crossovers(800 * scale), 600)
+            service.settle()  # closing 600 connections at once keeps it busy for a moment
             health = asyncio.run(_health_beside_heavy_work(service.port, _model_backtest()))
             peak_bytes, workers = max(service.memory_bytes("VmHWM")), len(service.workers())
-        # Once more, now that the compile cache is filled for sure, and as a user starts it.
-        own_environment = () if (ROOT / ".venv").exists() else ("--no-venv",)
-        with ProductionService(Path(folder), command=("run.py", "prod", *own_environment), **settings) as service:
-            ready_s = service.ready_after_s
     return _Observed(
         workers=workers,
         ready_s=ready_s,
