@@ -151,10 +151,9 @@ def _observe(bars: Bars, *, scale: int) -> _Observed:
             idle_bytes = max(service.memory_bytes())
             load(crossovers(100), 4)
             alone = load(crossovers(100 * scale), 1)
+            health = asyncio.run(_health_beside_heavy_work(service.port, _model_backtest()))
             many = load(crossovers(500 * scale), 64)
             overload = load(crossovers(800 * scale), 600)
-            service.settle()  # closing 600 connections at once keeps it busy for a moment
-            health = asyncio.run(_health_beside_heavy_work(service.port, _model_backtest()))
             peak_bytes, workers = max(service.memory_bytes("VmHWM")), len(service.workers())
     return _Observed(
         workers=workers,
