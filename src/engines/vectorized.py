@@ -5,8 +5,7 @@ simulation; its `dispatch` layer is the same arithmetic on plain arrays. A bar w
 when there are no stops, so only the bars with one are handed over, and the book is carried forward in between.
 
 The dispatch layer itself checks and converts some forty arguments at every call: the compiled function below it
-(`vectorbt_rust`) is called directly, with the same arguments. It imports vectorbt's types, and with them all of
-vectorbt, when it is first called; that takes two seconds and is part of the warm-up.
+(`vectorbt_rust`) is called directly, with the same arguments. Of vectorbt itself it needs the types only.
 """
 
 from __future__ import annotations
@@ -23,6 +22,7 @@ from src.domain.market import Bars
 from src.domain.signals import Action, Signals
 from src.domain.trading import FILL_DTYPE, FillReason, FillTiming, Side, Simulation, Sizing, TradingRules
 from src.engines.ledger import carry_forward, cash_after_fills, pair_trades
+from src.engines.vectorbt_types import provide_types
 
 _SMALLEST_ORDER = 3e-12
 """Units. vectorbt takes less than 1e-12 for no position: it would buy such dust and could not sell it. With its
@@ -67,6 +67,7 @@ def _vectorbt() -> tuple[_Simulate, Mapping[str, Any]]:
         from vectorbt_rust.portfolio import simulate_from_signals_rs  # noqa: PLC0415
 
         if vectorbt_rust.__version__.split(".")[:2] == metadata.version("vectorbt").split(".")[:2]:
+            provide_types()
             return simulate_from_signals_rs, _ORDERS_ONLY
     except ImportError:
         pass
