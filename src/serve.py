@@ -20,7 +20,8 @@ from src.settings import Settings, SettingsError, read_settings
 APPLICATION: Final = "src.backtest_API:app"
 SOURCE_FOLDER: Final = Path(__file__).parent
 SHARED_METRICS: Final = "PROMETHEUS_MULTIPROC_DIR"
-"""The Prometheus library's own variable; it is looked at when the library is imported."""
+"""The Prometheus library's own variable. It is looked at when the library is imported, which this module therefore
+must not do: not even for the name of it in `api.observation`."""
 
 GRACEFUL_STOP_S: Final = 30
 """Seconds that requests under way get to finish once the service is told to stop."""

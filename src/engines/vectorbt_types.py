@@ -30,7 +30,8 @@ class _StandIn(ModuleType):
         self.__path__ = [str(folder)]
 
     def __getattr__(self, name: str) -> Any:
-        if name in {"__file__", "__wrapped__"}:  # looked for in every module, by tools that take an absence
+        # Tools look for such names in every module there is, and take an absence.
+        if name.startswith("__") and name != "__version__":
             raise AttributeError(name)
         return getattr(_whole(), name)
 

@@ -33,6 +33,7 @@ def test_the_engine_needs_the_types_only() -> None:
     python("""
 run()
 loaded = {name for name in sys.modules if name.split(".")[0] == "vectorbt"}
+assert not any(hasattr(sys.modules["vectorbt"], name) for name in ("__file__", "__wrapped__", "__warningregistry__"))
 assert loaded == {"vectorbt", "vectorbt._typing", "vectorbt.portfolio.enums", "vectorbt.utils.docs"}, loaded
 """)
 
