@@ -42,12 +42,15 @@ class EntryType(StrEnum):
 
 
 class IntrabarPolicy(StrEnum):
-    """Which exit is taken when one bar could have hit both the stop and the target."""
+    """Which exit is taken if one bar could have hit both the stop and the target.
+
+    Also whether an exit is taken that the bar of a resting entry could have hit before the entry or after it.
+    """
 
     PESSIMISTIC = "PESSIMISTIC"
-    """The stop."""
+    """The stop; a target only if it was certainly hit after the entry."""
     OPTIMISTIC = "OPTIMISTIC"
-    """The target."""
+    """The target; a stop only if it was certainly hit after the entry."""
 
 
 class Side(IntEnum):
@@ -251,8 +254,8 @@ class Simulation:
 
     `equity`, `cash`, `position` [n] float64 at each bar's close, equity = cash + position × close; `position` in units
     of the base asset, negative when short. `fills` and `trades` are structured arrays (`FILL_DTYPE`, `TRADE_DTYPE`) in
-    time order. `reduced_entries` counts entries cut to what cash allowed, `ambiguous_bars` the bars that could have
-    hit both stop and target.
+    time order. `reduced_entries` counts entries cut to what cash allowed, `ambiguous_bars` the bars in which
+    `IntrabarPolicy` decided.
     """
 
     equity: NDArray[np.float64]

@@ -30,16 +30,15 @@ from src.engines.orders import (
     MARKET_ENTRY,
     Candle,
     best_of,
-    best_since_entry,
     entry_extreme,
     entry_level,
     is_tighter,
     level_from,
+    proven_after_entry,
     reaches_entry,
     reaches_stop,
     reaches_target,
     worst_of,
-    worst_since_entry,
 )
 from src.engines.plan import NEVER, Plan
 
@@ -67,8 +66,6 @@ class Book:
     target_level: float
     leave_bar: int
     """The bar of the time exit."""
-    trail_from_bar: int
-    """The first bar whose best price the trailing stop follows."""
     exit_waits: int
     """1 where a market order waits to close the position."""
     entry_side: int
@@ -172,7 +169,6 @@ def enter(
     book.cash = cash_after_entry(book.cash, side, price, purchase)
     book.position = side * purchase.quantity
     book.leave_bar = bar + plan.max_bars
-    book.trail_from_bar = bar
     book.target_level = level_from(price, side, plan.take_profit_rate)
     tighten_stop(book, side, level_from(price, side, -plan.stop_loss_rate), STOP_LOSS)
     tighten_stop(book, side, level_from(price, side, -plan.trailing_stop_rate), TRAILING_STOP)
@@ -210,17 +206,23 @@ def has_passed_order(book: Book, open: float, plan: Plan) -> bool:
 
 @compiled
 def fill_passed_orders(book: Book, fills: NDArray[np.void], bar: int, candle: Candle, plan: Plan) -> None:
-    """Fill at the open the entries, stops and targets whose level the open has passed.
-
-    The stop of an entry that slips beyond it is passed at once, too.
-    """
+    """Fill at the open the entries, stops and targets whose level the open has passed."""
     if book.position == 0.0:
         enter_resting(book, fills, bar, candle.open, plan)
+    fill_passed_exits(book, fills, bar, candle.open, plan)
+
+
+@compiled
+def fill_passed_exits(book: Book, fills: NDArray[np.void], bar: int, price: float, plan: Plan) -> None:
+    """Fill at `price` the stop or the target whose level it has passed.
+
+    An entry that slips beyond its own stop has passed it at once.
+    """
     direction = direction_of(book.position)
-    if reaches_stop(candle.open, book.stop_level, direction):
-        leave(book, fills, bar, candle.open, plan.costs.slippage_rate, book.stop_reason, plan)
-    elif reaches_target(candle.open, book.target_level, direction):
-        leave(book, fills, bar, candle.open, 0.0, TAKE_PROFIT, plan)
+    if reaches_stop(price, book.stop_level, direction):
+        leave(book, fills, bar, price, plan.costs.slippage_rate, book.stop_reason, plan)
+    elif reaches_target(price, book.target_level, direction):
+        leave(book, fills, bar, price, 0.0, TAKE_PROFIT, plan)
 
 
 @compiled
@@ -242,16 +244,23 @@ def has_reached_exit(book: Book, candle: Candle) -> bool:
 
 
 @compiled
-def fill_exits(book: Book, fills: NDArray[np.void], bar: int, candle: Candle, plan: Plan) -> None:
-    """Fill the stop or the target that the bar's range reaches; where it reaches both, the policy chooses."""
+def fill_exits(book: Book, fills: NDArray[np.void], bar: int, proven: Candle, candle: Candle, plan: Plan) -> None:
+    """Fill the stop or the target that the position reaches in the bar; if the bar does not tell, the policy chooses.
+
+    `proven` holds the prices that certainly came while the position was open, `candle` those that may have: the same
+    two for a position that was open from the start. The bar does not tell if both orders may be reached, or one only by
+    a price that is not proven. Then a stop fills and a target does not, or the other way round if optimistic.
+    """
     direction = direction_of(book.position)
-    is_stopped = reaches_stop(worst_of(candle, direction), book.stop_level, direction)
-    is_on_target = reaches_target(best_of(candle, direction), book.target_level, direction)
-    if is_stopped and is_on_target:
+    may_stop = reaches_stop(worst_of(candle, direction), book.stop_level, direction)
+    must_stop = reaches_stop(worst_of(proven, direction), book.stop_level, direction)
+    may_win = reaches_target(best_of(candle, direction), book.target_level, direction)
+    must_win = reaches_target(best_of(proven, direction), book.target_level, direction)
+    if (may_stop and may_win) or may_stop != must_stop or may_win != must_win:
         book.ambiguous_bars += 1
-    if is_on_target and (plan.is_optimistic or not is_stopped):
+    if may_win and (plan.is_optimistic or (must_win and not may_stop)):
         leave(book, fills, bar, book.target_level, 0.0, TAKE_PROFIT, plan)
-    elif is_stopped:
+    elif may_stop and (must_stop or not plan.is_optimistic):
         leave(book, fills, bar, book.stop_level, plan.costs.slippage_rate, book.stop_reason, plan)
 
 
@@ -259,34 +268,26 @@ def fill_exits(book: Book, fills: NDArray[np.void], bar: int, candle: Candle, pl
 def fill_resting_entry(book: Book, fills: NDArray[np.void], bar: int, candle: Candle, plan: Plan) -> None:
     """Fill the entry whose level the bar's range reaches, or let it expire.
 
-    The new position's stop and target wait for the next bar. Its trailing stop counts only prices that surely came
-    after the entry; and a short that they ruin is liquidated.
+    For the new position the rest of the bar begins at the entry's level, and is known as far as the bar proves it.
     """
-    side, kind = book.entry_side, plan.entry_kind
-    if reaches_entry(entry_extreme(candle, side, kind), book.entry_level, side, kind):
-        enter_resting(book, fills, bar, book.entry_level, plan)
-        book.trail_from_bar = bar + 1
-        trail(book, best_since_entry(candle, side, kind), plan)
-        ruin = liquidation_level(book.cash, book.position, plan.costs)
-        if reaches_stop(worst_since_entry(candle, side, kind), ruin, side):
-            leave(book, fills, bar, ruin, plan.costs.slippage_rate, LIQUIDATION, plan)
+    side, kind, level = book.entry_side, plan.entry_kind, book.entry_level
+    if reaches_entry(entry_extreme(candle, side, kind), level, side, kind):
+        enter_resting(book, fills, bar, level, plan)
+        fill_passed_exits(book, fills, bar, level, plan)
+        proven = proven_after_entry(candle, level, side, kind)
+        fill_exits(book, fills, bar, proven, candle, plan)
+        move_trailing_stop(book, proven, plan)
     elif bar >= book.entry_last_bar:
         book.entry_side = 0
 
 
 @compiled
-def trail(book: Book, best_price: float, plan: Plan) -> None:
-    """Tighten the trailing stop to its distance from `best_price`."""
+def move_trailing_stop(book: Book, candle: Candle, plan: Plan) -> None:
+    """Tighten the trailing stop to its distance from the candle's best price; it can be hit from the next bar on."""
     if book.position != 0.0:
         direction = direction_of(book.position)
-        tighten_stop(book, direction, level_from(best_price, direction, -plan.trailing_stop_rate), TRAILING_STOP)
-
-
-@compiled
-def move_trailing_stop(book: Book, bar: int, candle: Candle, plan: Plan) -> None:
-    """Follow the bar's best price, if all of the bar came after the entry."""
-    if book.position != 0.0 and bar >= book.trail_from_bar:
-        trail(book, best_of(candle, direction_of(book.position)), plan)
+        level = level_from(best_of(candle, direction), direction, -plan.trailing_stop_rate)
+        tighten_stop(book, direction, level, TRAILING_STOP)
 
 
 @compiled

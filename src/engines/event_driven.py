@@ -3,16 +3,30 @@
 The order of events in a bar:
 
 1. the open fills what waits for the market, then the stops, targets and resting entries whose level it has passed;
-2. the bar's range fills stops and targets (both reached: the policy chooses, and the bar is counted as ambiguous);
-3. the bar's range fills resting entries, or they expire;
-4. the trailing stop follows the bar's best price; it can be hit from the next bar on;
+2. the bar's range fills stops and targets (both reached: `intrabar` chooses, and the bar is counted as ambiguous);
+3. the trailing stop follows the bar's best price; it can be hit from the next bar on;
+4. the bar's range fills resting entries, or they expire; for a position entered here, 2 and 3 happen now, with the
+   prices that the bar proves to have come after the fill;
 5. the strategy sees the close and places orders; with `SAME_CLOSE`, market orders fill there and then;
 6. the book is marked at the close.
 
-What follows from it, and what it leaves open:
+In the bar of an entry that is filled inside it, a stop or target is reached *certainly* (by a price that certainly came
+after the fill), *possibly* (only by one that may have come before) or not; the table in `orders.py` says when:
 
-- A position entered at the open has its stop and target in that bar; one entered inside the bar or at its close, from
-  the next bar on.
+| stop | target | `PESSIMISTIC` | `OPTIMISTIC` | counted as ambiguous |
+|---|---|---|---|---|
+| certainly | not | stop | stop | no |
+| possibly | not | stop | stays open | yes |
+| not | certainly | target | target | no |
+| not | possibly | stays open | target | yes |
+| certainly or possibly | certainly or possibly | stop | target | yes |
+
+The stop is the tightest of stop loss, trailing stop (at its distance from the entry price) and liquidation level. It
+fills at its level, or at the entry's level if the entry slipped beyond it, and pays slippage; a target does not.
+
+What follows from the order, and what it leaves open:
+
+- A position entered at the open has its stop and target in that bar; one entered at the close, from the next bar on.
 - Exits go before entries, market orders before stops, stops before targets; the first to fill cancels the others.
 - The time exit is a market order `max_bars` bars after the entry's, at that bar's open, or with `SAME_CLOSE` at its
   close.
@@ -88,10 +102,10 @@ def simulate(
         if has_passed_order(book, candle.open, plan):
             fill_passed_orders(book, fills, bar, candle, plan)
         if has_reached_exit(book, candle):
-            fill_exits(book, fills, bar, candle, plan)
+            fill_exits(book, fills, bar, candle, candle, plan)
+        move_trailing_stop(book, candle, plan)
         if book.entry_side != 0:
             fill_resting_entry(book, fills, bar, candle, plan)
-        move_trailing_stop(book, bar, candle, plan)
         place_orders(book, bar, candle.close, action[bar], plan)
         if plan.is_filled_at_close and has_market_order(book, bar, plan):
             fill_market_orders(book, fills, bar, candle.close, plan)

@@ -5,6 +5,17 @@ A function per rule, compiled. `direction` is that of the position, +1 long or â
 
 Levels are inclusive (a price that touches one reaches it, see `TOUCH`), and a candle's open comes before its high and
 low: an order whose level the open has passed fills at the open, a stop for worse, a limit for better.
+
+What a bar proves after an entry that its range fills (`proven_after_entry`), for a long; for a short, high and low
+change places:
+
+| | `LIMIT` | `STOP` |
+|---|---|---|
+| certainly after the fill | the entry's level, the low, the close | the entry's level, the high, the close |
+| possibly before the fill | the high | the low |
+| stop | certain if the low reaches it | certain if the close reaches it, uncertain if only the low |
+| target | certain if the close reaches it, uncertain if only the high | certain if the high reaches it |
+| the trailing stop then follows | the higher of level and close | the high |
 """
 
 from __future__ import annotations
@@ -87,16 +98,12 @@ def entry_extreme(candle: Candle, side: int, kind: int) -> float:
 
 
 @compiled
-def best_since_entry(candle: Candle, direction: int, kind: int) -> float:
-    """Return the best price of the bar that surely came after an entry filled inside it.
+def proven_after_entry(candle: Candle, level: float, side: int, kind: int) -> Candle:
+    """Return the prices that certainly came after an entry filled at `level` inside the bar, as a candle of their own.
 
-    A stop entry lies on the way to its bar's best price. A limit entry lies on the way to the worst: the best may have
-    come before it, and only the close surely came after.
+    The price crossed `level` on its way to the extreme that fills the entry (the low for a limit buy, the high for a
+    stop buy), so this extreme came after the fill. The close came last. The other extreme may have come before.
     """
-    return best_of(candle, direction) if kind == STOP_ENTRY else candle.close
-
-
-@compiled
-def worst_since_entry(candle: Candle, direction: int, kind: int) -> float:
-    """Return the worst price of the bar that surely came after an entry filled inside it (see `best_since_entry`)."""
-    return worst_of(candle, direction) if kind == LIMIT_ENTRY else candle.close
+    extreme = entry_extreme(candle, side, kind)
+    highest, lowest = max(level, extreme, candle.close), min(level, extreme, candle.close)
+    return Candle(level, highest, lowest, candle.close)

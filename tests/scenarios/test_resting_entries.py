@@ -1,4 +1,7 @@
-"""Limit and stop entries: touched, gapped over, expired, cancelled, replaced."""
+"""Limit and stop entries: touched, gapped over, expired, cancelled, replaced.
+
+Their stops and targets in the bar that fills them are in `test_entry_bars.py`.
+"""
 
 from __future__ import annotations
 
@@ -194,38 +197,6 @@ CASES = [
         100  101  99  100   | hold   |
         100  101  99  100   | hold   |
         100  106  99  100   | hold   | buy 1 @ 105 stop
-        """,
-    ),
-    Scenario(
-        name="filled inside the bar: its stop waits for the next bar",
-        rules=rules(units=1, entry=LIMIT, offset=0.05, stop=0.1),
-        # Limit 95, stop 85.5.
-        table="""
-        open high low close | signal | fills                   | equity
-        100  101  99  100   | buy    |                         | 1000
-        100  101  85  90    |        | buy 1 @ 95 limit        | 995
-        90   91   85  90    |        | sell 1 @ 85.5 stop_loss | 990.5
-        """,
-    ),
-    Scenario(
-        name="filled inside the bar: its target waits for the next bar",
-        rules=rules(units=1, entry=STOP, offset=0.05, target=0.1),
-        # Stop entry 105, target 115.5.
-        table="""
-        open high low close | signal | fills                      | equity
-        100  101  99  100   | buy    |                            | 1000
-        100  120  99  110   |        | buy 1 @ 105 stop           | 1005
-        110  116  109 112   |        | sell 1 @ 115.5 take_profit | 1010.5
-        """,
-    ),
-    Scenario(
-        name="filled inside the bar, closed under its stop: gone at the next open",
-        rules=rules(units=1, entry=LIMIT, offset=0.05, stop=0.1),
-        table="""
-        open high low close | signal | fills                 | equity
-        100  101  99  100   | buy    |                       | 1000
-        100  101  80  82    |        | buy 1 @ 95 limit      | 987
-        84   100  83  99    |        | sell 1 @ 84 stop_loss | 989
         """,
     ),
     Scenario(

@@ -290,8 +290,9 @@ CASES = [
         """,
     ),
     Scenario(
-        name="a short stop filled in a bar whose high may have come before",
-        rules=rules(cash=950, direction=SHORT, entry=EntryType.STOP, offset=0.05),
+        name="a short stop filled in a bar whose ruinous high may have come before, optimistic",
+        rules=rules(cash=950, direction=SHORT, entry=EntryType.STOP, offset=0.05, intrabar=IntrabarPolicy.OPTIMISTIC),
+        ambiguous_bars=1,
         table="""
         open high low close | signal | fills             | equity
         100  101  99  100   | sell   |                   | 950

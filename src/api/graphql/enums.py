@@ -62,10 +62,10 @@ _declare(
 )
 _declare(
     IntrabarPolicy,
-    "What is taken when one bar could have hit both stop and target.",
+    "What is taken if a bar does not tell which of stop and target it hit, or whether it hit one after the entry.",
     {
-        IntrabarPolicy.PESSIMISTIC: "The stop.",
-        IntrabarPolicy.OPTIMISTIC: "The target.",
+        IntrabarPolicy.PESSIMISTIC: "The stop; a target only if it was certainly hit after the entry.",
+        IntrabarPolicy.OPTIMISTIC: "The target; a stop only if it was certainly hit after the entry.",
     },
 )
 _declare(

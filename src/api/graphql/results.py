@@ -96,7 +96,7 @@ class BacktestSummary(Run):
 class BacktestResult(Run):
     total_fills: int = described("Orders executed, a count.")
     reduced_entries: int = described("Entries cut to what the cash allowed, a count.")
-    ambiguous_bars: int = described("Bars that could have hit both stop and target, a count.")
+    ambiguous_bars: int = described("Bars in which intrabar decided what was hit, a count.")
     is_liquidated: bool = described("Whether equity reached zero, which ended the trading.")
     timings: list[Timing] = described("How long each step took.")
     cross_check: CrossCheck | None = described("Both engines compared; null where it was not asked for.")

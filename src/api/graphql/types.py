@@ -172,7 +172,7 @@ class Settings:
     take_profit: float | None = described("Fraction of the entry price.")
     trailing_stop: float | None = described("Fraction of the best price since entry.")
     max_bars: int | None = described("Bars after which a position is left.")
-    intrabar: IntrabarPolicy = described("What is taken when one bar could have hit both stop and target.")
+    intrabar: IntrabarPolicy = described("What is taken if a bar does not tell what it hit after the entry.")
     cross_check: bool = described("Whether both engines were compared.")
 
 

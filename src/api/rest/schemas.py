@@ -182,7 +182,7 @@ class ResultAnswer(SummaryAnswer):
 
     total_fills: int = Field(description="Orders executed.")
     reduced_entries: int = Field(description="Entries cut to what cash allowed.")
-    ambiguous_bars: int = Field(description="Bars that could have hit both stop and target.")
+    ambiguous_bars: int = Field(description="Bars in which intrabar decided what was hit.")
     is_liquidated: bool = Field(description="Whether losses ended the run.")
     data_quality: dict[str, Any] = Field(description="Gaps, duplicates and rejected rows of the candles.")
     timings: list[dict[str, Any]] = Field(description="Each step with its wall time in milliseconds.")
