@@ -25,6 +25,16 @@ YEAR_MS: Final = 365 * DAY_MS
 
 PRICE_COLUMNS: Final = ("open", "high", "low", "close")
 
+MIN_PRICE: Final = 1e-11
+"""vectorbt takes a price up to 1e-12 for none; the exchange's own prices are multiples of 1e-8."""
+MAX_PRICE: Final = 1e15
+MIN_VOLUME: Final = 1e-18
+"""Of a bar with trades; one without has the volume 0."""
+MAX_VOLUME: Final = 1e36
+"""1e36 units are a thousand times the largest supply counted in its smallest unit. Inside these bounds no figure of a
+run overflows: the fourth power of a return is below 1e105, and units times price below 1e126 (see `MAX_EQUITY`), where
+numbers end at 1e308."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interval:
@@ -119,8 +129,9 @@ class MarketRequest:
 class Bars:
     """OHLCV candles of one symbol, oldest first.
 
-    `open_time_ms` [n] int64, strictly ascending, UTC; prices [n] float64, finite and > 0, with
-    low ≤ open, close ≤ high; `volume` [n] float64 ≥ 0, in units of the base asset. Arrays are read-only.
+    `open_time_ms` [n] int64, strictly ascending, UTC; prices [n] float64, `MIN_PRICE` ≤ p ≤ `MAX_PRICE`, with
+    low ≤ open, close ≤ high; `volume` [n] float64, 0 or `MIN_VOLUME` ≤ v ≤ `MAX_VOLUME`, in units of the base asset.
+    Arrays are read-only.
 
     Raises
     ------
@@ -186,20 +197,25 @@ def impossible_rows(
     close: NDArray[np.float64],
     volume: NDArray[np.float64],
 ) -> NDArray[np.bool_]:
-    """Mark the rows [n] that no market can print: not finite, price ≤ 0, volume < 0, open or close outside low…high."""
+    """Mark the rows [n] that no market can print: out of bounds or not finite, or open or close outside low…high."""
     # NaN fails every comparison, so a row must pass all of them to be possible.
     possible = (
-        (low > 0)
+        (low >= MIN_PRICE)
+        & (high <= MAX_PRICE)
         & (high >= low)
         & (open >= low)
         & (open <= high)
         & (close >= low)
         & (close <= high)
-        & (volume >= 0)
-        & np.isfinite(high)
-        & np.isfinite(volume)
+        & is_possible_volume(volume)
     )
     return ~possible
+
+
+def is_possible_volume(volume: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Mark the volumes [n] that are 0 or in bounds."""
+    possible: NDArray[np.bool_] = (volume == 0) | ((volume >= MIN_VOLUME) & (volume <= MAX_VOLUME))
+    return possible
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

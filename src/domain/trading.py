@@ -124,6 +124,13 @@ SMALLEST_CASH: Final = 1e-6
 LARGEST_AMOUNT: Final = 1e15
 """Beyond this a binary number cannot hold the cents."""
 
+MAX_EQUITY: Final = 1e100
+"""Bars and amounts in bounds can still compound beyond all numbers: equity that doubles 2,000 times does. Up to here
+products with prices and squares of equity are finite."""
+
+MAX_TAKE_PROFIT: Final = 1e12
+"""A fraction of the entry price. Without a bound, the level of the target would be no number."""
+
 
 def _check_number(field_name: str, value: float, *, allowed: str, is_allowed: bool) -> None:
     if not math.isfinite(value) or not is_allowed:
@@ -197,7 +204,10 @@ class Exits:
                 _check_number(name, value, allowed="a fraction, 0 < f < 1", is_allowed=0 < value < 1)
         if self.take_profit_rate is not None:
             _check_number(
-                "takeProfit", self.take_profit_rate, allowed="a fraction > 0", is_allowed=self.take_profit_rate > 0
+                "takeProfit",
+                self.take_profit_rate,
+                allowed=f"a fraction, 0 < f ≤ {MAX_TAKE_PROFIT:g}",
+                is_allowed=0 < self.take_profit_rate <= MAX_TAKE_PROFIT,
             )
         if self.max_bars is not None and self.max_bars < 1:
             raise InvalidInput(f"maxBars is {self.max_bars}; allowed: a whole number ≥ 1", field="maxBars")

@@ -60,8 +60,11 @@ def slipped_price(market_price: float, side: int, slippage_rate: float) -> float
 
 @compiled
 def purchase_for(budget: float, price: float, fee_rate: float) -> Purchase:
-    """Spend `budget`, fee included, at `price` (after slippage): quantity = budget ÷ (1 + fee rate) ÷ price."""
-    value = budget / (1 + fee_rate)
+    """Spend `budget`, fee included, at `price` (after slippage): quantity = budget ÷ (1 + fee rate) ÷ price.
+
+    A budget within the absolute tolerance is none (vectorbt's `add_nb(cash_limit, -fixed_fees)`).
+    """
+    value = subtract(budget, 0.0) / (1 + fee_rate)
     return Purchase(value / price, budget - value, False)
 
 
@@ -96,20 +99,11 @@ def size_entry(cash: float, price: float, fixed_units: float, equity_fraction: f
 
 
 @compiled
-def cash_after_entry(cash: float, side: int, price: float, purchase: Purchase) -> float:
-    """Return the cash once an entry is paid (`side` +1) or sold short (−1); never below 0."""
-    value = purchase.quantity * price
-    if side > 0:
-        return subtract(cash, value + purchase.fee)
-    return cash + (value - purchase.fee)
-
-
-@compiled
-def cash_after_exit(cash: float, side: int, value: float, fee: float) -> float:
-    """Return the cash once a long is sold (`side` −1) or a short bought back (+1), at `value` = quantity × price."""
+def cash_after_fill(cash: float, side: int, value: float, fee: float) -> float:
+    """Return the cash once units worth `value` (quantity × price) are bought (`side` +1) or sold (−1)."""
     if side > 0:
         return subtract(cash, value + fee)
-    return cash + (value - fee)
+    return cash + subtract(value, fee)
 
 
 @compiled

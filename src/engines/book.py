@@ -17,8 +17,7 @@ from src.engines.account import (
     ABSOLUTE_TOLERANCE,
     SMALLEST_ORDER,
     bankruptcy_price,
-    cash_after_entry,
-    cash_after_exit,
+    cash_after_fill,
     is_ruinous,
     liquidation_level,
     size_entry,
@@ -141,7 +140,7 @@ def leave(
         book.is_liquidated = 1
         book.cash = 0.0
     else:
-        book.cash = cash_after_exit(book.cash, side, quantity * price, fee)
+        book.cash = cash_after_fill(book.cash, side, quantity * price, fee)
     write_fill(book, fills, bar, side, quantity, price, fee, reason)
     book.position = 0.0
     book.stop_level = math.nan
@@ -166,7 +165,7 @@ def enter(
         return
     write_fill(book, fills, bar, side, purchase.quantity, price, purchase.fee, reason)
     book.reduced_entries += purchase.is_reduced
-    book.cash = cash_after_entry(book.cash, side, price, purchase)
+    book.cash = cash_after_fill(book.cash, side, purchase.quantity * price, purchase.fee)
     book.position = side * purchase.quantity
     book.leave_bar = bar + plan.max_bars
     book.target_level = level_from(price, side, plan.take_profit_rate)

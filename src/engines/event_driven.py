@@ -69,7 +69,7 @@ from src.engines.book import (
     place_orders,
 )
 from src.engines.compiled import compiled, fingerprint
-from src.engines.ledger import pair_trades
+from src.engines.ledger import check_growth, pair_trades
 from src.engines.orders import Candle
 from src.engines.plan import Plan, plan_of
 
@@ -148,6 +148,8 @@ class EventDrivenEngine:
         ------
         ValueError
             Where there is not one signal per bar.
+        InvalidInput
+            If the equity grows beyond `MAX_EQUITY`.
         """
         if len(signals) != len(bars):
             raise ValueError(f"{len(signals)} signals for {len(bars)} bars")
@@ -158,6 +160,7 @@ class EventDrivenEngine:
         _simulate(
             bars.open, bars.high, bars.low, bars.close, signals.action, plan, books, fills, cash, position, equity
         )
+        check_growth(equity)
         ended = books[0]
         fills = fills[: ended["fill_count"]].copy()
         fills["time_ms"] = bars.open_time_ms[fills["bar"]]

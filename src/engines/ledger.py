@@ -6,10 +6,9 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from src.domain.trading import TRADE_DTYPE
-
-CASH_TOLERANCE = 1e-9
-"""Relative difference at which spending leaves no cash: rounding must not leave a dust balance (as vectorbt's)."""
+from src.domain.errors import InvalidInput
+from src.domain.trading import MAX_EQUITY, TRADE_DTYPE
+from src.engines.account import ABSOLUTE_TOLERANCE, RELATIVE_TOLERANCE
 
 
 def pair_trades(fills: NDArray[np.void], time_ms: NDArray[np.int64], last_close: float) -> NDArray[np.void]:
@@ -56,6 +55,33 @@ def pair_trades(fills: NDArray[np.void], time_ms: NDArray[np.int64], last_close:
     return trades
 
 
+def check_growth(balances: NDArray[np.float64]) -> None:
+    """Refuse a run that has grown beyond all money.
+
+    Parameters
+    ----------
+    balances
+        [n] cash or equity, in the quote currency.
+
+    Raises
+    ------
+    InvalidInput
+        If a balance is more than `MAX_EQUITY`, or no number any more.
+    """
+    # NaN fails every comparison.
+    if not (balances <= MAX_EQUITY).all():
+        raise unbounded_growth()
+
+
+def unbounded_growth() -> InvalidInput:
+    """Return the error of a run whose equity grows beyond `MAX_EQUITY`."""
+    return InvalidInput(
+        f"The equity grows beyond {MAX_EQUITY:g}. Trade a fixedSize or fewer bars; a strategy that gains so much reads "
+        "the future.",
+        field="fixedSize",
+    )
+
+
 def carry_forward(values: NDArray[np.float64], bars: NDArray[np.int64], start: float, n: int) -> NDArray[np.float64]:
     """Spread what each fill left behind over the bars until the next one.
 
@@ -80,6 +106,14 @@ def carry_forward(values: NDArray[np.float64], bars: NDArray[np.int64], start: f
 
 
 @njit(cache=True, nogil=True)
+def _subtract(amount: float, spent: float) -> float:
+    """Do as `account.subtract`, which numba's cache on disk would not notice to have changed."""
+    left = amount - spent
+    noise = max(RELATIVE_TOLERANCE * max(abs(amount), abs(spent)), ABSOLUTE_TOLERANCE)
+    return 0.0 if abs(left) <= noise else left
+
+
+@njit(cache=True, nogil=True)
 def cash_after_fills(
     initial_cash: float,
     side: NDArray[np.int8],
@@ -96,10 +130,8 @@ def cash_after_fills(
     for index in range(side.size):
         value = quantity[index] * price[index]
         if side[index] > 0:
-            cost = value + fee[index]
-            left = balance - cost
-            balance = 0.0 if abs(left) <= CASH_TOLERANCE * max(abs(balance), cost) else left
+            balance = _subtract(balance, value + fee[index])
         else:
-            balance += value - fee[index]
+            balance += _subtract(value, fee[index])
         cash[index] = balance
     return cash

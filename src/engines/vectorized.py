@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from src.domain.market import Bars
 from src.domain.signals import Action, Signals
 from src.domain.trading import FILL_DTYPE, FillReason, FillTiming, Side, Simulation, Sizing, TradingRules
-from src.engines.ledger import carry_forward, cash_after_fills, pair_trades
+from src.engines.ledger import carry_forward, cash_after_fills, check_growth, pair_trades, unbounded_growth
 from src.engines.vectorbt_types import provide_types
 
 _SMALLEST_ORDER = 3e-12
@@ -46,6 +46,9 @@ _ORDERS_ONLY: Final[Mapping[str, Any]] = {
     }.items()
 }  # fmt: skip
 """What vectorbt's dispatch passes to the compiled simulation where nothing is given."""
+
+
+_OVERFLOWS: Final = ("cash ", "position must be finite", "debt must be finite", "free_cash ")
 
 
 class _Simulate(Protocol):
@@ -87,6 +90,8 @@ class VectorizedEngine:
         ------
         ValueError
             Where `rules` holds a setting that only the event-driven engine knows, or lengths differ.
+        InvalidInput
+            If the equity grows beyond `MAX_EQUITY`.
         """
         if unknown := rules.event_driven_settings():
             raise ValueError(f"the vectorised engine does not know {', '.join(unknown)}")
@@ -96,11 +101,14 @@ class VectorizedEngine:
         records = _simulate(actions, prices, rules)
         fills = _fills(records, order_bars, bars.open_time_ms)
         cash_left = cash_after_fills(rules.initial_cash, fills["side"], fills["quantity"], fills["price"], fills["fee"])
+        check_growth(cash_left)
         position_left = np.where(fills["side"] == Side.BUY, fills["quantity"], 0.0)
         cash = carry_forward(cash_left, fills["bar"], rules.initial_cash, len(bars))
         position = carry_forward(position_left, fills["bar"], 0.0, len(bars))
+        equity = cash + position * bars.close
+        check_growth(equity)
         return Simulation(
-            equity=cash + position * bars.close,
+            equity=equity,
             cash=cash,
             position=position,
             fills=fills,
@@ -147,6 +155,11 @@ def _simulate(actions: NDArray[np.int8], prices: NDArray[np.float64], rules: Tra
             use_stops=False,
             **arguments,
         )
+    except ValueError as error:
+        # Given bounded prices and cash, vectorbt's own check of its cash and position fails only if they overflow.
+        if str(error).startswith(_OVERFLOWS):
+            raise unbounded_growth() from error
+        raise
     except BaseException as error:
         # A panic of vectorbt's Rust code is no Exception and would end the worker.
         if type(error).__name__ == "PanicException":

@@ -62,7 +62,10 @@ def read_bars(path: Path) -> tuple[Dataset, Bars]:
         for place, name in enumerate(_FLOATS, 1)
     }
     times = np.frombuffer(body, dtype="<i8", count=rows)
-    return dataset, Bars(symbol=dataset.symbol, interval=dataset.interval, open_time_ms=times, **columns)
+    try:
+        return dataset, Bars(symbol=dataset.symbol, interval=dataset.interval, open_time_ms=times, **columns)
+    except ValueError as error:  # written by an earlier version, with other bounds
+        raise DamagedDataset(f"its columns are no candles: {error}") from error
 
 
 def _read_head(file: BinaryIO) -> tuple[Dataset, str]:

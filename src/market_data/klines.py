@@ -13,7 +13,18 @@ from typing import Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from src.domain.market import Bars, DataQuality, Interval, RejectedRow, impossible_rows
+from src.domain.market import (
+    MAX_PRICE,
+    MAX_VOLUME,
+    MIN_PRICE,
+    MIN_VOLUME,
+    Bars,
+    DataQuality,
+    Interval,
+    RejectedRow,
+    impossible_rows,
+    is_possible_volume,
+)
 from src.market_data.grid import bar_numbers, close_times_ms, open_times_ms
 from src.market_data.quality import assess
 
@@ -27,7 +38,9 @@ _NO_COLUMN: Final = np.empty((0, 0), np.float64)
 _REASONS: Final = (
     "a number is missing or not finite",
     "a price is not above 0",
+    f"a price is not within {MIN_PRICE:g} and {MAX_PRICE:g}",
     "the volume is negative",
+    f"the volume is neither 0 nor within {MIN_VOLUME:g} and {MAX_VOLUME:g}",
     "high is below low",
     "the open lies outside low and high",
     "the close lies outside low and high",
@@ -237,10 +250,13 @@ def _reason_codes(klines: Klines, contradicted: NDArray[np.bool_], interval: Int
         return np.full(len(klines), -1, dtype=np.int64)
     finite = np.isfinite(open) & np.isfinite(high) & np.isfinite(low) & np.isfinite(close) & np.isfinite(volume)
     lowest = np.minimum(np.minimum(open, high), np.minimum(low, close))
+    highest = np.maximum(np.maximum(open, high), np.maximum(low, close))
     conditions = [
         ~finite,
         lowest <= 0,
+        (lowest < MIN_PRICE) | (highest > MAX_PRICE),
         volume < 0,
+        ~is_possible_volume(volume),
         high < low,
         (open < low) | (open > high),
         (close < low) | (close > high),

@@ -8,7 +8,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from src.domain.market import DAY_MS, INTERVALS, Bars, Interval
+from src.domain.errors import InvalidInput
+from src.domain.market import DAY_MS, INTERVALS, MAX_VOLUME, Bars, Interval
 from src.market_data.grid import bar_numbers, close_times_ms, open_times_ms
 
 _VOLUME_DECIMALS: Final = 8
@@ -32,6 +33,8 @@ def resample(bars: Bars, to: Interval, *, start_ms: int | None = None, stop_ms: 
     ------
     ValueError
         Where the coarser interval's candles are not made of whole finer ones (see `finer_intervals`).
+    InvalidInput
+        If the volumes of a coarser candle add up to more than a candle may have.
     """
     if bars.interval not in finer_intervals(to):
         raise ValueError(f"{to.name} candles cannot be made from {bars.interval.name} candles")
@@ -93,6 +96,11 @@ def _build(
         )  # fmt: skip
     lasts = np.append(starts[1:], len(rows)) - 1
     volume: NDArray[np.float64] = np.add.reduceat(bars.volume[rows], starts)
+    if volume.max() > MAX_VOLUME:
+        raise InvalidInput(
+            f"The volumes of a {to.name} bar add up to {volume.max():g}. Allowed: at most {MAX_VOLUME:g}.",
+            field="interval",
+        )
     return Bars(
         symbol=bars.symbol,
         interval=to,

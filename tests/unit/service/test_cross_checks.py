@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from src.domain.market import MAX_PRICE
 from src.domain.signals import Signals, StrategyDescription
 from src.domain.trading import EngineName, FillTiming, Simulation, Sizing, TradingRules
 from src.engines.event_driven import EventDrivenEngine
@@ -52,7 +53,7 @@ def test_small_amounts_are_compared_as_exactly_as_large_ones(column: str, factor
 @pytest.mark.parametrize("fill", list(FillTiming))
 def test_a_size_beyond_all_money_is_cut_by_both(fill: FillTiming) -> None:
     rules = TradingRules(fill=fill, sizing=Sizing(fixed_units=1e15))
-    bars = bars_of_closes([1e300, 1e300, 2e300, 2e300])
+    bars = bars_of_closes([MAX_PRICE / 2, MAX_PRICE / 2, MAX_PRICE, MAX_PRICE])
     signals = Signals(action=np.array([1, -1, 0, 0], dtype=np.int8), strategy=SIGNALS.strategy)
     for engine in (VectorizedEngine(), EventDrivenEngine()):
         simulation = engine.run(bars, signals, rules)
