@@ -68,16 +68,16 @@ def check_growth(balances: NDArray[np.float64]) -> None:
     InvalidInput
         If a balance is more than `MAX_EQUITY`, or no number any more.
     """
-    # NaN fails every comparison.
-    if not (balances <= MAX_EQUITY).all():
+    # NaN is the maximum of whatever it is among, and fails every comparison.
+    if not balances.max(initial=0.0) <= MAX_EQUITY:
         raise unbounded_growth()
 
 
 def unbounded_growth() -> InvalidInput:
     """Return the error of a run whose equity grows beyond `MAX_EQUITY`."""
     return InvalidInput(
-        f"The equity grows beyond {MAX_EQUITY:g}. Trade a fixedSize or fewer bars; a strategy that gains so much reads "
-        "the future.",
+        f"The equity grows beyond {MAX_EQUITY:g}. Trade a fixedSize or fewer bars; only a strategy that reads the "
+        "future, or made-up bars, can gain so much.",
         field="fixedSize",
     )
 

@@ -15,7 +15,7 @@ from src.domain.trading import EntryOrder, Exits, FillTiming, TradingRules
 from src.engines.account import bankruptcy_price, liquidation_level, purchase_for, purchase_of, subtract
 from src.engines.compiled import fingerprint
 from src.engines.event_driven import EventDrivenEngine
-from src.engines.orders import level_from
+from src.engines.orders import LIMIT_ENTRY, STOP_ENTRY, Candle, level_from, proven_after_entry
 from src.engines.plan import NEVER, plan_of
 from tests.market import bars_of_closes, random_bars
 
@@ -115,3 +115,17 @@ def test_a_short_is_ruined_where_buying_back_takes_all_cash() -> None:
 )
 def test_levels_are_round_where_people_expect_it(price: float, direction: int, rate: float, level: float) -> None:
     assert level_from(price, direction, rate) == level
+
+
+@pytest.mark.parametrize(
+    ("level", "side", "kind", "proven"),
+    [
+        (95.0, 1, LIMIT_ENTRY, Candle(95.0, 95.0, 85.0, 90.0)),
+        (88.0, 1, LIMIT_ENTRY, Candle(88.0, 90.0, 85.0, 90.0)),
+        (105.0, 1, STOP_ENTRY, Candle(105.0, 120.0, 90.0, 90.0)),
+        (105.0, -1, LIMIT_ENTRY, Candle(105.0, 120.0, 90.0, 90.0)),
+        (88.0, -1, STOP_ENTRY, Candle(88.0, 90.0, 85.0, 90.0)),
+    ],
+)
+def test_entry_level_extreme_and_close_are_proven(level: float, side: int, kind: int, proven: Candle) -> None:
+    assert proven_after_entry(Candle(100.0, 120.0, 85.0, 90.0), level, side, kind) == proven
