@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +44,13 @@ def bars_of_closes(closes: ArrayLike, *, interval: str = "1d") -> Bars:
         close=close,
         volume=np.ones(close.size),
     )
+
+
+def bars_at(open_times_ms: ArrayLike, closes: ArrayLike | None = None, *, interval: str = "1d") -> Bars:
+    """Return bars that open at these times and stand still, at 100 if no closes are given."""
+    times: NDArray[np.int64] = np.asarray(open_times_ms, dtype=np.int64)
+    close = np.full(times.size, 100.0) if closes is None else np.asarray(closes, dtype=np.float64)
+    return replace(bars_of_closes(close, interval=interval), open_time_ms=times)
 
 
 def read_klines(path: Path, *, interval: str, rows: int | None = None) -> Bars:

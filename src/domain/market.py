@@ -54,6 +54,20 @@ class Interval:
     def is_calendar_month(self) -> bool:
         return self.name == "1M"
 
+    def next_open_ms(self, open_ms: int) -> int:
+        """Return when the bar that opens at `open_ms` closes and the next one opens."""
+        if self.is_calendar_month:
+            month = np.datetime64(open_ms, "ms").astype("datetime64[M]")
+            return int((month + 1).astype("datetime64[ms]").astype(np.int64))
+        return open_ms + self.milliseconds
+
+    def count_slots(self, first_open_ms: int, last_open_ms: int) -> int:
+        """Return how many bars open from the first to the last of these times if none is missing."""
+        if self.is_calendar_month:
+            first, last = np.array([first_open_ms, last_open_ms], "datetime64[ms]").astype("datetime64[M]")
+            return int((last - first).astype(np.int64)) + 1
+        return round((last_open_ms - first_open_ms) / self.milliseconds) + 1
+
     @staticmethod
     def named(name: str, *, field: str = "interval") -> Interval:
         """Look an interval up by its case-sensitive name (`1m` is a minute, `1M` a month)."""
@@ -168,6 +182,11 @@ class Bars:
         return isinstance(other, Bars) and self.fingerprint() == other.fingerprint()
 
     __hash__ = None  # type: ignore[assignment]
+
+    @property
+    def elapsed_ms(self) -> int:
+        """Return the time from the first open to the last close."""
+        return self.interval.next_open_ms(int(self.open_time_ms[-1])) - int(self.open_time_ms[0])
 
     def slice(self, start: int, stop: int) -> Bars:
         """Return the candles `start` ≤ index < `stop`."""

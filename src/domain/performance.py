@@ -29,8 +29,10 @@ _QUOTE = "quote currency"
 class Metrics:
     """Every metric of the contract; None where it does not exist (no trades, no variance, no loss).
 
-    r_t are returns of equity per bar, the first against the starting cash; A is `bars_per_year`; the risk-free rate
-    is 0; deviations are sample deviations (n−1). Trades count when closed.
+    r_t are returns of equity per bar, the first against the starting cash; A is `bars_per_year`; Y are the elapsed
+    years of 365 days from the first open to the last close; f = (1 + riskFreeRate)^(1/A) − 1 is the risk-free rate per
+    bar; deviations are sample deviations (n−1). Trades count when closed. A denominator that is no more than the
+    rounding of what it is made of counts as 0.
     """
 
     strategy_name: str = field(metadata=_metric("text", "Name of the strategy that gave the signals."))
@@ -42,14 +44,19 @@ class Metrics:
     buy_and_hold_return: float | None = field(
         metadata=_metric(_PERCENT, "(last close ÷ first close − 1) × 100, without costs.")
     )
-    cagr: float | None = field(metadata=_metric(_PERCENT, "((final equity ÷ starting cash)^(A/n) − 1) × 100."))
+    cagr: float | None = field(
+        metadata=_metric(_PERCENT, "((final equity ÷ starting cash)^(1/Y) − 1) × 100; null under 30 days.")
+    )
     annual_volatility: float | None = field(metadata=_metric(_PERCENT, "Deviation of r × √A × 100."))
-    sharpe_ratio: float | None = field(metadata=_metric(_RATIO, "Mean of r ÷ deviation of r × √A."))
-    sortino_ratio: float | None = field(metadata=_metric(_RATIO, "Mean of r × A ÷ (√(mean of min(r, 0)²) × √A)."))
-    calmar_ratio: float | None = field(metadata=_metric(_RATIO, "cagr ÷ max_drawdown."))
+    sharpe_ratio: float | None = field(metadata=_metric(_RATIO, "Mean of (r − f) ÷ deviation of r × √A."))
+    sortino_ratio: float | None = field(metadata=_metric(_RATIO, "Mean of (r − f) ÷ √(mean of min(r − f, 0)²) × √A."))
+    calmar_ratio: float | None = field(metadata=_metric(_RATIO, "cagr ÷ max_drawdown; null under 30 days."))
     omega_ratio: float | None = field(metadata=_metric(_RATIO, "Sum of positive r ÷ |sum of negative r|."))
     max_drawdown: float = field(
-        metadata=_metric(_PERCENT, "Largest fall of equity from its running peak ÷ that peak × 100, positive.")
+        metadata=_metric(
+            _PERCENT,
+            "Largest fall of equity from its running peak (at first the starting cash) ÷ that peak × 100, positive.",
+        )
     )
     max_drawdown_duration: int | None = field(
         metadata=_metric(
@@ -66,9 +73,15 @@ class Metrics:
     kurtosis: float | None = field(metadata=_metric(_RATIO, "Sample excess kurtosis of r, bias-corrected (as pandas)."))
     tail_ratio: float | None = field(metadata=_metric(_RATIO, "|95th percentile of r| ÷ |5th percentile of r|."))
     alpha: float | None = field(
-        metadata=_metric(_PERCENT, "((1 + mean of (r − beta × b))^A − 1) × 100, b the returns of the close per bar.")
+        metadata=_metric(
+            _PERCENT,
+            "((1 + mean of (r − f − beta × (b − f)))^A − 1) × 100, b the returns of the close per bar (0 at the "
+            "first); null under 30 days.",
+        )
     )
-    beta: float | None = field(metadata=_metric(_RATIO, "Covariance of r and b ÷ variance of b."))
+    beta: float | None = field(
+        metadata=_metric(_RATIO, "Covariance of r and b ÷ variance of b; null where the close grows evenly.")
+    )
     exposure: float = field(metadata=_metric(_PERCENT, "Share of bars that end with a position × 100."))
     turnover: float | None = field(metadata=_metric(_RATIO, "Traded value of all fills ÷ mean equity."))
     total_fees: float = field(metadata=_metric(_QUOTE, "Sum of the fees of all fills."))
@@ -96,7 +109,17 @@ class Metrics:
     kelly: float | None = field(
         metadata=_metric(_RATIO, "Kelly fraction: W − (1 − W) ÷ (mean win ÷ |mean loss|), W the share of wins.")
     )
-    bars_per_year: float = field(metadata=_metric(_RATIO, "A = 365 days ÷ bar length."))
+    bars_per_year: float = field(
+        metadata=_metric(_RATIO, "A, the number of bars in a year; annualisation says where from.")
+    )
+    annualisation: str | None = field(
+        default=None,
+        metadata=_metric(
+            "text",
+            "What gave A: requested (barsPerYear of the request), calendar (365 days ÷ bar length), or observed "
+            "(bars ÷ Y, where bars fill less than 95 % of the time).",
+        ),
+    )
 
 
 METRIC_DEFINITIONS: Final = tuple(

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from src.domain.annualization import AnnualizationSettings
 from src.domain.arrays import freeze
 from src.domain.errors import InvalidInput
 from src.domain.market import DataQuality, MarketRequest
@@ -70,6 +71,7 @@ class BacktestRequest:
     rules: TradingRules
     engine: EngineName
     period: str | None = None
+    annualization: AnnualizationSettings = field(default_factory=AnnualizationSettings)
     use_fallback: bool = False
     cross_check: bool = False
 

@@ -21,15 +21,15 @@ class Drawdowns(NamedTuple):
 
 
 @njit(cache=True, nogil=True)
-def measure_drawdowns(equity: NDArray[np.float64]) -> Drawdowns:
+def measure_drawdowns(equity: NDArray[np.float64], initial_cash: float) -> Drawdowns:
     """Return the drawdowns of equity [n] in one pass.
 
     A drawdown begins at the first bar below a peak and ends before the bar that reaches the peak again; one still
-    running at the last bar counts, that bar included (vectorbt's `Drawdowns`). Peaks are taken from the bars' own
-    equity, and what is lower by rounding only is at the peak. The ulcer index is √(mean of squared depth per bar)
+    running at the last bar counts, that bar included (vectorbt's `Drawdowns`). The starting cash is the first peak,
+    and what is lower by rounding only is at the peak. The ulcer index is √(mean of squared depth per bar)
     (Martin & McCann 1989).
     """
-    peak, trough = equity[0], equity[0]
+    peak, trough = initial_cash, initial_cash
     deepest, depths, squares = 0.0, 0.0, 0.0
     count, longest, since = 0, 0, 0
     for t in range(equity.size):

@@ -2,6 +2,10 @@
 
 Definitions are vectorbt's (`vectorbt.returns.nb`) where it has the figure, otherwise empyrical's. Every function takes
 returns r [n] as fractions and answers NaN where the figure does not exist.
+
+Rounding: each figure is made of differences of amounts (equity of two bars, a return and the mean), and a difference
+carries the rounding of what it was formed from, however small it is itself. `without_rounding` makes it 0 where it is
+formed, so a denominator is either real or exactly 0, and `ratio` needs no limit of its own.
 """
 
 from __future__ import annotations
@@ -13,20 +17,19 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-NOISE = 1e-12
-"""A deviation this small beside the mean is rounding, not variance."""
-
 ROUNDING = 1e-14
-"""A relative change this small is the rounding of cash + position × price, no gain and no loss."""
+"""A difference of this part of the amounts that it was formed from is their rounding: 45 units in the last place, where
+cash + position × price and the steps to a return round by 1 to 4 of them."""
 
 TAIL_RATE = 0.05
 """Share of the bars in each tail."""
 
 
 class Moments(NamedTuple):
-    """Sums over one pass of the returns, in fractions."""
+    """Figures of one pass over the returns, in fractions; `mean_excess` is the mean above the risk-free rate."""
 
     mean: float
+    mean_excess: float
     deviation: float
     downside_deviation: float
     skew: float
@@ -44,30 +47,35 @@ class Tails(NamedTuple):
 
 
 @njit(cache=True, nogil=True)
-def simple_returns(values: NDArray[np.float64], start: float) -> NDArray[np.float64]:
-    """Return value[t] ÷ value[t−1] − 1 for each bar [n], the first against `start`; 0 where both are 0.
+def without_rounding(difference: float, size: float) -> float:
+    """Return a difference, or 0 if it is the rounding of amounts of this size."""
+    return 0.0 if abs(difference) <= ROUNDING * size else difference
 
-    A change up to `ROUNDING` is none.
-    """
+
+@njit(cache=True, nogil=True)
+def simple_returns(values: NDArray[np.float64], start: float) -> NDArray[np.float64]:
+    """Return value[t] ÷ value[t−1] − 1 for each bar [n], the first against `start`; 0 where both are 0."""
     returns = np.empty(values.size)
     previous = start
     for t in range(values.size):
-        change = values[t] - previous
-        returns[t] = 0.0 if abs(change) <= ROUNDING * abs(previous) else change / previous
+        change = without_rounding(values[t] - previous, abs(previous))
+        returns[t] = 0.0 if change == 0.0 else change / previous
         previous = values[t]
     return returns
 
 
 @njit(cache=True, nogil=True)
-def moments(returns: NDArray[np.float64]) -> Moments:
-    """Return mean, sample deviation (n−1), downside deviation around 0 (n), and bias-corrected skew and kurtosis.
+def moments(returns: NDArray[np.float64], risk_free: float = 0.0) -> Moments:
+    """Return mean, sample deviation (n−1), downside deviation (n), and bias-corrected skew and kurtosis.
 
+    `risk_free` is the rate per bar, below which a return counts as downside; gains and losses are counted around 0.
     Skew and kurtosis are the adjusted Fisher–Pearson estimators G1 and G2 (Joanes & Gill 1998), as in pandas.
     """
     n = returns.size
-    total = 0.0
+    total, largest = 0.0, 0.0
     for value in returns:
         total += value
+        largest = max(largest, abs(value))
     mean = total / n
     second, third, fourth, below, gains, losses = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
     for value in returns:
@@ -76,43 +84,46 @@ def moments(returns: NDArray[np.float64]) -> Moments:
         second += square
         third += square * distance
         fourth += square * square
+        excess = without_rounding(value - risk_free, 1.0 + abs(value))
+        if excess < 0.0:
+            below += excess * excess
         if value < 0.0:
-            below += value * value
             losses -= value
         else:
             gains += value
-    deviation = np.sqrt(second / (n - 1)) if n > 1 else np.nan
+    # A return is a quotient near 1, less 1: it has the rounding of the quotient.
+    deviation = without_rounding(np.sqrt(second / (n - 1)), 1.0 + largest) if n > 1 else np.nan
     skew, kurtosis = np.nan, np.nan
-    if deviation > NOISE * abs(mean):
+    if deviation > 0.0:
         if n > 2:
             skew = n * np.sqrt(n - 1.0) / (n - 2) * third / second**1.5
         if n > 3:
             scale = n * (n + 1.0) * (n - 1.0) / ((n - 2.0) * (n - 3.0))
             kurtosis = scale * fourth / (second * second) - 3.0 * (n - 1.0) ** 2 / ((n - 2.0) * (n - 3.0))
-    return Moments(mean, deviation, np.sqrt(below / n), skew, kurtosis, gains, losses)
+    return Moments(mean, mean - risk_free, deviation, np.sqrt(below / n), skew, kurtosis, gains, losses)
 
 
 def sharpe_ratio(found: Moments, bars_per_year: float) -> float:
-    """Return mean ÷ deviation × √A."""
-    return _ratio(found.mean, found.deviation, noise=NOISE * abs(found.mean)) * math.sqrt(bars_per_year)
+    """Return mean excess ÷ deviation × √A."""
+    return ratio(found.mean_excess, found.deviation) * math.sqrt(bars_per_year)
 
 
 def sortino_ratio(found: Moments, bars_per_year: float) -> float:
-    """Return mean ÷ downside deviation × √A (Sortino & Price 1994, target 0)."""
-    return _ratio(found.mean, found.downside_deviation) * math.sqrt(bars_per_year)
+    """Return mean excess ÷ downside deviation × √A (Sortino & Price 1994, target: the risk-free rate)."""
+    return ratio(found.mean_excess, found.downside_deviation) * math.sqrt(bars_per_year)
 
 
 def omega_ratio(found: Moments) -> float:
     """Return the sum of gains ÷ the sum of losses around 0 (Keating & Shadwick 2002)."""
-    return _ratio(found.gains, found.losses)
+    return ratio(found.gains, found.losses)
 
 
-def annual_growth_rate(growth: float, n: int, bars_per_year: float) -> float:
-    """Return growth^(A/n) − 1, where growth is final ÷ starting equity; inf where that overflows."""
+def annual_growth_rate(growth: float, years: float) -> float:
+    """Return growth^(1/years) − 1, where growth is final ÷ starting equity; inf where that overflows."""
     if growth <= 0.0:
         return -1.0
     with np.errstate(over="ignore"):
-        return float(np.power(growth, bars_per_year / n)) - 1.0
+        return float(np.power(growth, 1.0 / years)) - 1.0
 
 
 def tails(returns: NDArray[np.float64]) -> Tails:
@@ -127,31 +138,42 @@ def tails(returns: NDArray[np.float64]) -> Tails:
 
 def tail_ratio(found: Tails) -> float:
     """Return |95th percentile| ÷ |5th percentile|."""
-    return _ratio(abs(found.ninety_fifth_percentile), abs(found.fifth_percentile))
+    return ratio(abs(found.ninety_fifth_percentile), abs(found.fifth_percentile))
 
 
 def beta(returns: NDArray[np.float64], market: NDArray[np.float64]) -> float:
-    """Return covariance(r, b) ÷ variance(b), b the market's returns [n]."""
+    """Return covariance(r, b) ÷ variance(b), b the market's returns [n].
+
+    No close precedes the first bar, so b is 0 there (vectorbt). NaN if this 0 makes more of the variance than all
+    returns that were measured: a market that grows evenly would get a beta from it.
+    """
     if returns.size < 2:
         return np.nan
+    measured = market[1:]
+    mean, size = float(measured.mean()), 1.0 + float(np.abs(measured).max())
+    deviation = without_rounding(float(measured.std()), size)
     centred = market - market.mean()
     variance = float(np.mean(centred * centred))
-    return float(np.mean(centred * returns)) / variance if variance > 1e-30 else np.nan
+    if deviation**2 * measured.size <= mean**2 * measured.size / market.size:
+        return np.nan
+    return float(np.mean(centred * returns)) / variance
 
 
-def alpha(mean: float, market_mean: float, beta_of_returns: float, bars_per_year: float) -> float:
-    """Return (1 + mean(r) − beta × mean(b))^A − 1."""
-    base = 1.0 + mean - beta_of_returns * market_mean
+def alpha(found: Moments, market_mean: float, beta_of_returns: float, risk_free: float, bars_per_year: float) -> float:
+    """Return (1 + mean(r − f) − beta × mean(b − f))^A − 1, f the risk-free rate per bar."""
+    base = 1.0 + found.mean_excess - beta_of_returns * (market_mean - risk_free)
     if not base > 0.0:
         return np.nan
-    return annual_growth_rate(base, 1, bars_per_year)
+    return annual_growth_rate(base, 1.0 / bars_per_year)
 
 
-def _ratio(top: float, bottom: float, *, noise: float = 0.0) -> float:
-    return top / bottom if bottom > noise else np.nan
+def ratio(top: float, bottom: float) -> float:
+    """Return top ÷ bottom, NaN if there is nothing to divide by."""
+    return top / bottom if bottom > 0.0 else np.nan
 
 
 def _interpolate(ordered: NDArray[np.float64], place: float) -> float:
     below = int(place)
     above = min(below + 1, ordered.size - 1)
-    return float(ordered[below] + (ordered[above] - ordered[below]) * (place - below))
+    low, high = float(ordered[below]), float(ordered[above])
+    return float(without_rounding(low + (high - low) * (place - below), abs(low) + abs(high)))

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from src.domain.annualization import DEFAULT_ANNUALIZATION, AnnualizationSettings, annualize
 from src.domain.market import Bars
 from src.domain.performance import Metrics
 from src.domain.trading import Simulation
@@ -14,20 +15,32 @@ from src.metrics.drawdowns import measure_drawdowns
 from src.metrics.trades import measure_trades
 
 
-def measure(simulation: Simulation, bars: Bars, *, initial_cash: float, strategy_name: str) -> Metrics:
+def measure(
+    simulation: Simulation,
+    bars: Bars,
+    *,
+    initial_cash: float,
+    strategy_name: str,
+    settings: AnnualizationSettings = DEFAULT_ANNUALIZATION,
+) -> Metrics:
     """Return the metrics of a simulation on its bars; definitions and units stand in `domain.performance.Metrics`."""
-    equity, per_year, n = simulation.equity, bars.interval.bars_per_year, len(bars)
+    equity, n, annualization = simulation.equity, len(bars), annualize(bars, settings)
+    per_year, risk_free = annualization.bars_per_year, annualization.risk_free_per_bar
     growth = float(equity[-1]) / initial_cash
     returns = of_returns.simple_returns(equity, initial_cash)
     market = of_returns.simple_returns(bars.close, float(bars.close[0]))
-    found = of_returns.moments(returns)
+    found = of_returns.moments(returns, risk_free)
     tails = of_returns.tails(returns)
     beta = of_returns.beta(returns, market)
-    falls = measure_drawdowns(equity)
+    falls = measure_drawdowns(equity, initial_cash)
     trades = measure_trades(simulation.trades)
-    cagr = of_returns.annual_growth_rate(growth, n, per_year)
+    alpha = of_returns.alpha(found, float(market.mean()), beta, risk_free, per_year)
+    cagr = of_returns.annual_growth_rate(growth, annualization.elapsed_years)
+    if annualization.is_too_short:
+        alpha = cagr = math.nan
     fills = simulation.fills
-    traded, mean_equity = float((fills["quantity"] * fills["price"]).sum()), float(equity.mean())
+    traded = float((fills["quantity"] * fills["price"]).sum())
+    mean_equity = of_returns.without_rounding(float(equity.mean()), initial_cash)
     return Metrics(
         strategy_name=strategy_name,
         start=int(bars.open_time_ms[0]),
@@ -40,7 +53,7 @@ def measure(simulation: Simulation, bars: Bars, *, initial_cash: float, strategy
         annual_volatility=_known(found.deviation * math.sqrt(per_year) * 100),
         sharpe_ratio=_known(of_returns.sharpe_ratio(found, per_year)),
         sortino_ratio=_known(of_returns.sortino_ratio(found, per_year)),
-        calmar_ratio=_known(cagr / falls.deepest if falls.deepest > 0 else math.nan),
+        calmar_ratio=_known(of_returns.ratio(cagr, falls.deepest)),
         omega_ratio=_known(of_returns.omega_ratio(found)),
         max_drawdown=falls.deepest * 100,
         max_drawdown_duration=falls.longest,
@@ -51,10 +64,10 @@ def measure(simulation: Simulation, bars: Bars, *, initial_cash: float, strategy
         skew=_known(found.skew),
         kurtosis=_known(found.excess_kurtosis),
         tail_ratio=_known(of_returns.tail_ratio(tails)),
-        alpha=_known(of_returns.alpha(found.mean, float(market.mean()), beta, per_year) * 100),
+        alpha=_known(alpha * 100),
         beta=_known(beta),
         exposure=float(np.count_nonzero(simulation.position)) / n * 100,
-        turnover=_known(traded / mean_equity if mean_equity > 0 else math.nan),
+        turnover=_known(of_returns.ratio(traded, mean_equity)),
         total_fees=float(fills["fee"].sum()),
         total_trades=trades.closed,
         open_trades=trades.open,
@@ -73,6 +86,7 @@ def measure(simulation: Simulation, bars: Bars, *, initial_cash: float, strategy
         sqn=_known(trades.quality_number),
         kelly=_known(trades.kelly),
         bars_per_year=per_year,
+        annualisation=annualization.rule.value,
     )
 
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from src.metrics.returns import NOISE
+from src.metrics.returns import ROUNDING, ratio, without_rounding
 
 
 class TradeFigures(NamedTuple):
@@ -34,7 +34,10 @@ class TradeFigures(NamedTuple):
 def measure_trades(trades: NDArray[np.void]) -> TradeFigures:
     """Return the figures of a table of trades (`TRADE_DTYPE`); open ones are counted and otherwise left out."""
     closed = trades[~trades["is_open"]]
-    profit, returns = closed["profit"], closed["return"]
+    traded = closed["quantity"] * (closed["entry_price"] + closed["exit_price"])
+    # A profit is a difference of the amounts traded; within their rounding it is none.
+    is_known = np.abs(closed["profit"]) > ROUNDING * traded
+    profit, returns = np.where(is_known, closed["profit"], 0.0), np.where(is_known, closed["return"], 0.0)
     is_win, is_loss = profit > 0, profit < 0
     count, wins, losses = len(closed), int(np.count_nonzero(is_win)), int(np.count_nonzero(is_loss))
     lost = -float(profit[is_loss].sum())
@@ -46,7 +49,7 @@ def measure_trades(trades: NDArray[np.void]) -> TradeFigures:
         winning=wins,
         losing=losses,
         win_rate=win_rate,
-        profit_factor=float(profit[is_win].sum()) / lost if lost > 0 else np.nan,
+        profit_factor=ratio(float(profit[is_win].sum()), lost),
         expectancy=_mean(profit),
         average_win=average_win,
         average_loss=average_loss,
@@ -55,9 +58,9 @@ def measure_trades(trades: NDArray[np.void]) -> TradeFigures:
         average_duration=_mean(closed["bars_held"]),
         most_wins_in_a_row=_longest_run(is_win),
         most_losses_in_a_row=_longest_run(is_loss),
-        quality_number=_quality_number(profit),
+        quality_number=_quality_number(profit, traded),
         # Kelly (1956) for a bet that wins average_win with probability W and loses |average_loss| otherwise.
-        kelly=win_rate - (1 - win_rate) * -average_loss / average_win,
+        kelly=win_rate - (1 - win_rate) * ratio(-average_loss, average_win),
     )
 
 
@@ -65,12 +68,12 @@ def _mean(values: NDArray[np.float64]) -> float:
     return float(values.mean()) if len(values) else np.nan
 
 
-def _quality_number(profit: NDArray[np.float64]) -> float:
+def _quality_number(profit: NDArray[np.float64], traded: NDArray[np.float64]) -> float:
     """Return Van Tharp's system quality number: √trades × mean ÷ sample deviation of profit."""
     if len(profit) < 2:
         return np.nan
-    mean, deviation = float(profit.mean()), float(profit.std(ddof=1))
-    return float(np.sqrt(len(profit))) * mean / deviation if deviation > NOISE * abs(mean) else np.nan
+    deviation = without_rounding(float(profit.std(ddof=1)), float(traded.max()))
+    return float(np.sqrt(len(profit))) * ratio(float(profit.mean()), deviation)
 
 
 def _longest_run(flags: NDArray[np.bool_]) -> int:

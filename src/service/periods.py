@@ -1,4 +1,4 @@
-"""The `period` of a request: a bar length in pandas' words, compared with the data's own."""
+"""The `period` of a request (a bar length in pandas' words) beside the data's own, and the time that all bars cover."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import re
 import warnings
 from typing import cast
 
+from src.domain.annualization import MIN_ELAPSED_MS
 from src.domain.errors import InvalidInput
-from src.domain.market import DAY_MS, INTERVALS, YEAR_MS, Interval
+from src.domain.market import DAY_MS, INTERVALS, YEAR_MS, Bars, Interval
 
 _ALLOWED = 'a pandas offset such as "1min", "4h", "1D", "1W", or an interval of the exchange'
 
@@ -61,7 +62,24 @@ def period_warnings(period: str | None, interval: Interval) -> tuple[str, ...]:
     """Return a warning that names both where `period` contradicts the candles' own interval."""
     if period is None or period_length_ms(period) == interval.milliseconds:
         return ()
+    return (f"period {period!r} contradicts the candles, which are {interval.name}: the candles' spacing is used.",)
+
+
+def elapsed_time_warnings(bars: Bars) -> tuple[str, ...]:
+    """Return a warning that says how long the bars last if that is too short for figures of a year."""
+    if bars.elapsed_ms >= MIN_ELAPSED_MS:
+        return ()
     return (
-        f"period {period!r} contradicts the candles, which are {interval.name}: "
-        f"the candles' spacing is used ({interval.bars_per_year:g} bars per year).",
+        f"The bars cover {_format_duration(bars.elapsed_ms)}, less than {MIN_ELAPSED_MS // DAY_MS} days: "
+        "cagr, calmar_ratio and alpha are null, because so short a time says nothing about a year.",
     )
+
+
+def _format_duration(length_ms: int) -> str:
+    """Write a duration of at least a second in its two largest units: `12 d`, `3 h 20 min`."""
+    written = []
+    for name, unit_ms in (("d", DAY_MS), ("h", 3_600_000), ("min", 60_000), ("s", 1_000)):
+        count, length_ms = divmod(length_ms, unit_ms)
+        if count:
+            written.append(f"{count} {name}")
+    return " ".join(written[:2])

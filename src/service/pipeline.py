@@ -13,6 +13,7 @@ from src.domain.trading import EngineName, Simulation
 from src.metrics.summary import measure
 from src.ports import Engine
 from src.service.cross_checks import cross_check
+from src.service.periods import elapsed_time_warnings
 from src.service.timing import Stopwatch
 from src.strategies.model_signals import signals_from_predictions
 from src.strategies.registry import strategy_for
@@ -44,7 +45,11 @@ def compute(
         simulation = engines[request.engine].run(bars, signals, request.rules)
     with stopwatch.step("metrics"):
         metrics = measure(
-            simulation, bars, initial_cash=request.rules.initial_cash, strategy_name=signals.strategy.name
+            simulation,
+            bars,
+            initial_cash=request.rules.initial_cash,
+            strategy_name=signals.strategy.name,
+            settings=request.annualization,
         )
     checked = None
     if request.cross_check:
@@ -55,7 +60,11 @@ def compute(
         simulation=simulation,
         metrics=metrics,
         cross_check=checked,
-        warnings=(*signals.warnings, *simulation_warnings(request, simulation, metrics)),
+        warnings=(
+            *signals.warnings,
+            *elapsed_time_warnings(bars),
+            *simulation_warnings(request, simulation, metrics),
+        ),
     )
 
 

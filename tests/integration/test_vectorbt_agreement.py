@@ -11,10 +11,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from src.domain.annualization import AnnualizationSettings, annualize
 from src.domain.market import Bars
 from src.domain.performance import Metrics
 from src.domain.runs import CrossoverChoice
-from src.domain.signals import Signals
+from src.domain.signals import Signals, StrategyDescription
 from src.domain.trading import FillTiming, Side, Simulation, Sizing, TradingRules
 from src.engines.vectorized import VectorizedEngine
 from src.metrics.summary import measure
@@ -90,15 +91,19 @@ def assert_same_metrics(metrics: Metrics, portfolio: Any) -> None:
     """Compare each metric that vectorbt defines."""
     closed, returns = portfolio.trades.closed, portfolio.returns()
     per_year = metrics.bars_per_year
+    # vectorbt counts the bars of a year; with a year of this length that is the elapsed time, gaps included.
+    bar = pd.Timedelta(portfolio.wrapper.freq)
+    elapsed = returns.index[-1] + bar - returns.index[0]
+    growth_year = {"year_freq": pd.Timedelta(days=365) * (bar * len(returns) / elapsed)}
     expected = {
         "final_equity": portfolio.final_value(),
         "total_return": portfolio.total_return() * 100,
         "buy_and_hold_return": portfolio.total_benchmark_return() * 100,
-        "cagr": portfolio.annualized_return() * 100,
+        "cagr": portfolio.annualized_return(**growth_year) * 100,
         "annual_volatility": portfolio.annualized_volatility() * 100,
         "sharpe_ratio": portfolio.sharpe_ratio(),
         "sortino_ratio": portfolio.sortino_ratio(),
-        "calmar_ratio": portfolio.calmar_ratio(),
+        "calmar_ratio": portfolio.calmar_ratio(**growth_year),
         "omega_ratio": portfolio.omega_ratio(),
         "max_drawdown": -portfolio.max_drawdown() * 100,
         "max_drawdown_duration": portfolio.drawdowns.duration.max(),
@@ -132,7 +137,8 @@ def assert_same_metrics(metrics: Metrics, portfolio: Any) -> None:
     for name, value in expected.items():
         actual = getattr(metrics, name)
         if actual is None:
-            assert not math.isfinite(value), f"{name}: vectorbt says {value}"
+            is_short = elapsed < pd.Timedelta(days=30) and name in ("cagr", "calmar_ratio", "alpha")
+            assert is_short or not math.isfinite(value), f"{name}: vectorbt says {value}"
         else:
             assert actual == pytest.approx(value, rel=TOLERANCE, abs=1e-9), name
     assert per_year == pytest.approx(pd.Timedelta(days=365) / pd.Timedelta(FREQUENCIES_BY_YEAR[per_year]))
@@ -219,3 +225,69 @@ def test_metrics_are_empyricals_where_it_defines_them(fill: FillTiming) -> None:
     }
     for name, value in expected.items():
         assert getattr(metrics, name) == pytest.approx(value, rel=TOLERANCE), name
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.05, -0.01])
+@pytest.mark.parametrize("per_year", [365.0, 252.0])
+def test_risk_free_rate_enters_as_in_vectorbt_and_empyrical(rate: float, per_year: float) -> None:
+    bars = random_bars(900, seed=11)
+    simulation = VectorizedEngine().run(
+        bars, Crossover(CrossoverChoice(fast=4, slow=9)).signals(bars), TradingRules(fill=FillTiming.NEXT_OPEN)
+    )
+    settings = AnnualizationSettings(bars_per_year=per_year, risk_free_rate=rate)
+    metrics = measure(simulation, bars, initial_cash=10_000, strategy_name="x", settings=settings)
+    index = pd.to_datetime(bars.open_time_ms, unit="ms", utc=True)
+    returns = pd.Series(simulation.equity, index=index).pct_change().fillna(simulation.equity[0] / 10_000 - 1)
+    market = pd.Series(bars.close, index=index).pct_change().fillna(0.0)
+    # Both libraries take the rate per bar.
+    per_bar = annualize(bars, settings).risk_free_per_bar
+    accessor = returns.vbt.returns(freq="1D", year_freq=pd.Timedelta(days=per_year))
+    year = {"annualization": per_year}
+    expected = {
+        "sharpe_ratio": (
+            accessor.sharpe_ratio(risk_free=per_bar),
+            empyrical.sharpe_ratio(returns, risk_free=per_bar, **year),
+        ),
+        "sortino_ratio": (
+            accessor.sortino_ratio(required_return=per_bar),
+            empyrical.sortino_ratio(returns, required_return=per_bar, **year),
+        ),
+        "alpha": (
+            accessor.alpha(market, risk_free=per_bar) * 100,
+            empyrical.alpha(returns, market, risk_free=per_bar, **year) * 100,
+        ),
+        "annual_volatility": (
+            accessor.annualized_volatility() * 100,
+            empyrical.annual_volatility(returns, **year) * 100,
+        ),
+    }
+    for name, values in expected.items():
+        for value in values:
+            assert getattr(metrics, name) == pytest.approx(value, rel=TOLERANCE), name
+    # The rate per bar is the one that both libraries make of a yearly one, in their omega ratios.
+    excess = returns - per_bar
+    omega = excess[excess > 0].sum() / -excess[excess < 0].sum()
+    assert empyrical.omega_ratio(returns, required_return=rate, **year) == pytest.approx(omega, rel=TOLERANCE)
+    assert accessor.omega_ratio(required_return=rate) == pytest.approx(omega, rel=TOLERANCE)
+
+
+def test_drawdowns_from_the_starting_cash_are_the_libraries() -> None:
+    # Bought at the first close, with costs: equity is below the starting cash from the first bar on.
+    bars = random_bars(300, seed=5)
+    action = np.zeros(len(bars), dtype=np.int8)
+    action[[0, 120, 140]] = (1, -1, 1)
+    signals = Signals(action=action, strategy=StrategyDescription(name="x"))
+    rules = TradingRules(fill=FillTiming.SAME_CLOSE, fee_rate=0.05)
+    simulation = VectorizedEngine().run(bars, signals, rules)
+    metrics = measure(simulation, bars, initial_cash=rules.initial_cash, strategy_name="x")
+    assert simulation.equity[0] < rules.initial_cash
+    equity = pd.Series([rules.initial_cash, *simulation.equity])
+    drawdowns = vbt.Drawdowns.from_ts(equity, freq="1D")
+    assert metrics.max_drawdown == pytest.approx(-drawdowns.max_drawdown() * 100, rel=TOLERANCE)
+    assert metrics.average_drawdown == pytest.approx(-drawdowns.avg_drawdown() * 100, rel=TOLERANCE)
+    assert metrics.max_drawdown_duration == drawdowns.duration.max()
+    assert metrics.max_drawdown == pytest.approx(
+        -empyrical.max_drawdown(equity.pct_change().dropna()) * 100, rel=TOLERANCE
+    )
+    depth = (equity / equity.cummax() - 1)[1:]
+    assert metrics.ulcer_index == pytest.approx(math.sqrt((depth**2).mean()) * 100, rel=TOLERANCE)

@@ -8,21 +8,26 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from src.domain.market import Bars
+from src.domain.annualization import DEFAULT_ANNUALIZATION, AnnualizationSettings
+from src.domain.market import DAY_MS, Bars
 from src.domain.performance import METRIC_DEFINITIONS, Metrics
 from src.domain.signals import Signals, StrategyDescription
-from src.domain.trading import FillTiming, Sizing, TradingRules
+from src.domain.trading import TRADE_DTYPE, FillTiming, Sizing, TradingRules
 from src.engines.vectorized import VectorizedEngine
 from src.metrics.summary import measure
-from tests.market import bars_of_closes
+from src.metrics.trades import measure_trades
+from tests.market import bars_at, bars_of_closes
 
 
-def run(bars: Bars, action: list[int], **rules: Any) -> Metrics:
+def run(
+    bars: Bars, action: list[int], settings: AnnualizationSettings = DEFAULT_ANNUALIZATION, **rules: Any
+) -> Metrics:
     signals = Signals(action=np.array(action, dtype=np.int8), strategy=StrategyDescription(name="by hand"))
     chosen = TradingRules(fill=FillTiming.SAME_CLOSE, **{"fee_rate": 0.0, "slippage_rate": 0.0, **rules})
     simulation = VectorizedEngine().run(bars, signals, chosen)
-    return measure(simulation, bars, initial_cash=chosen.initial_cash, strategy_name="by hand")
+    return measure(simulation, bars, initial_cash=chosen.initial_cash, strategy_name="by hand", settings=settings)
 
 
 def test_a_run_worked_out_by_hand() -> None:
@@ -97,6 +102,72 @@ def test_rounding_is_neither_a_loss_nor_variance() -> None:
     rising = run(bars_of_closes([1.07, 1.07, *(1.07 + 0.01 * step for step in range(1, 10))]), [0, 1, *[0] * 9])
     assert (rising.omega_ratio, rising.sortino_ratio, rising.calmar_ratio, rising.average_drawdown) == (None,) * 4
     assert rising.sharpe_ratio is not None
+
+
+def test_a_loss_in_the_first_bar_is_a_drawdown_from_the_starting_cash() -> None:
+    # 1000 buys for 1000 ÷ 1.01 and pays the rest as fee; the price never moves.
+    found = run(bars_of_closes([100.0] * 3), [1, 0, 0], initial_cash=1000.0, fee_rate=0.01)
+    lost = (1 - 1 / 1.01) * 100
+    assert found.max_drawdown == pytest.approx(lost)
+    assert found.average_drawdown == pytest.approx(lost)
+    assert found.ulcer_index == pytest.approx(lost)
+    assert found.max_drawdown_duration == 3
+
+
+def test_growth_is_measured_over_elapsed_time() -> None:
+    # 40 business days are 54 calendar days, the first Monday's open to the last Friday's close.
+    days = [day for day in range(56) if day % 7 < 5]
+    bars = bars_at([day * DAY_MS for day in days], np.linspace(100, 110, len(days)))
+    found = run(bars, [1] + [0] * 39)
+    assert found.cagr == pytest.approx((1.1 ** (365 / 54) - 1) * 100)
+    assert found.bars_per_year == pytest.approx(40 / (54 / 365))
+    assert found.annualisation == "observed"
+
+
+def test_growth_of_less_than_30_days_has_no_year() -> None:
+    short, enough = (run(bars_of_closes([100, 90, 120] * (n // 3)), [1] + [0] * (n - 1)) for n in (27, 30))
+    assert (short.cagr, short.calmar_ratio, short.alpha) == (None, None, None)
+    assert None not in (enough.cagr, enough.calmar_ratio, enough.alpha)
+    assert short.sharpe_ratio is not None
+    assert short.max_drawdown > 0
+
+
+def test_risk_free_rate_lowers_sharpe_and_sortino_by_hand() -> None:
+    bars = bars_of_closes([100, 120, 150, 75, 75])
+    found = run(bars, [1, -1, 1, -1, 0], settings=AnnualizationSettings(bars_per_year=2, risk_free_rate=0.21))
+    # √1.21 − 1 = 10 % a bar; returns per bar: 0, +20 %, 0, −50 %, 0.
+    excess = [r - 0.1 for r in (0, 0.2, 0, -0.5, 0)]
+    mean = sum(excess) / 5
+    deviation = math.sqrt(sum((r - mean) ** 2 for r in excess) / 4)
+    downside = math.sqrt(sum(min(r, 0) ** 2 for r in excess) / 5)
+    assert found.sharpe_ratio == pytest.approx(mean / deviation * math.sqrt(2))
+    assert found.sortino_ratio == pytest.approx(mean / downside * math.sqrt(2))
+    assert (found.bars_per_year, found.annualisation) == (2, "requested")
+
+
+def test_profits_within_rounding_are_neither_won_nor_lost() -> None:
+    # 9345.79 units bought and sold at 1.07: 10,000 changed hands twice, and a few units in the last place are left.
+    found = measure_trades(trades([(9345.79, 1.07, 1.07, -1.8e-12), (9345.79, 1.07, 1.08, 93.4579)]))
+    assert (found.closed, found.winning, found.losing) == (2, 1, 0)
+    assert math.isnan(found.profit_factor)
+    assert found.worst == 0.0
+
+
+def test_equal_profits_beside_large_amounts_have_no_deviation() -> None:
+    # Each trade earns 0.01 of 20,000 traded; what differs is the rounding of the amounts.
+    rounded = [(100.0, 100.0, 100.0001, 0.01 + step * 2e-12) for step in range(5)]
+    assert math.isnan(measure_trades(trades(rounded)).quality_number)
+    differing = [(100.0, 100.0, 100.0001, 0.01 + step * 1e-6) for step in range(5)]
+    assert measure_trades(trades(differing)).quality_number > 0
+
+
+def trades(rows: list[tuple[float, float, float, float]]) -> NDArray[np.void]:
+    """Return closed trades of (quantity, entry price, exit price, profit)."""
+    table = np.zeros(len(rows), dtype=TRADE_DTYPE)
+    for trade, (quantity, entry, exit_, profit) in zip(table, rows, strict=True):
+        trade["quantity"], trade["entry_price"], trade["exit_price"], trade["profit"] = quantity, entry, exit_, profit
+        trade["return"] = profit / (entry * quantity)
+    return table
 
 
 def test_equal_profits_have_no_deviation() -> None:

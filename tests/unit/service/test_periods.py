@@ -4,8 +4,9 @@ import pandas as pd
 import pytest
 
 from src.domain.errors import InvalidInput
-from src.domain.market import DAY_MS, YEAR_MS
-from src.service.periods import period_length_ms
+from src.domain.market import DAY_MS, INTERVALS, YEAR_MS
+from src.service.periods import elapsed_time_warnings, period_length_ms
+from tests.market import bars_at
 
 
 @pytest.mark.parametrize("period", ["1min", "5min", "30s", "h", "4h", "1D", "D", "7D", "250ms", "1h30min", "1D12h"])
@@ -38,3 +39,17 @@ def test_no_period(period: str) -> None:
     with pytest.raises(InvalidInput) as caught:
         period_length_ms(period)
     assert caught.value.field == "period"
+
+
+@pytest.mark.parametrize(
+    ("interval", "bars", "written"),
+    [("1m", 200, "3 h 20 min"), ("1d", 29, "29 d"), ("1h", 25, "1 d 1 h"), ("1s", 1, "1 s"), ("1h", 719, "29 d 23 h")],
+)
+def test_short_time_is_named_in_a_warning(interval: str, bars: int, written: str) -> None:
+    length_ms = INTERVALS[interval].milliseconds
+    (warning,) = elapsed_time_warnings(bars_at([length_ms * bar for bar in range(bars)], interval=interval))
+    assert warning.startswith(f"The bars cover {written}, less than 30 days: cagr, calmar_ratio and alpha are null")
+
+
+def test_thirty_days_need_no_warning() -> None:
+    assert elapsed_time_warnings(bars_at([DAY_MS * day for day in range(30)])) == ()

@@ -1,0 +1,112 @@
+"""How figures of single bars become figures of a year."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from src.domain.errors import InvalidInput
+from src.domain.market import DAY_MS, YEAR_MS, Bars
+
+MIN_BARS_PER_YEAR: Final = 1.0
+MAX_BARS_PER_YEAR: Final = 366 * 86_400.0
+"""One bar a year to one bar a second: the range of the intervals that exist."""
+
+MIN_RISK_FREE_RATE: Final = -0.1
+MAX_RISK_FREE_RATE: Final = 1.0
+"""Exclusive. A rate of 1 or more is most likely meant as per cent (5 for 5 %)."""
+
+MIN_COVERAGE: Final = 0.95
+"""Share of slots with a bar from which a market counts as one that trades all year; outages of an exchange leave more,
+weekends and holidays less (a 5-day week leaves 71 %)."""
+
+MIN_ELAPSED_MS: Final = 30 * DAY_MS
+"""Growth of a shorter time says nothing about a year: 200 minutes at +0.1 % each are 10^114 % a year."""
+
+
+class AnnualizationRule(StrEnum):
+    """What the number of bars per year was taken from."""
+
+    REQUESTED = "requested"
+    """`barsPerYear` of the request."""
+    CALENDAR = "calendar"
+    """365 days ÷ bar length: at least `MIN_COVERAGE` of the slots hold a bar."""
+    OBSERVED = "observed"
+    """Bars ÷ elapsed years: fewer slots hold one, as with shares and currencies."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnnualizationSettings:
+    """What a request says about the year.
+
+    `bars_per_year` None: from the bars themselves. `risk_free_rate` is a fraction per year (0.05 = 5 %).
+
+    Raises InvalidInput if a number is outside the limits above.
+    """
+
+    bars_per_year: float | None = None
+    risk_free_rate: float = 0.0
+
+    def __post_init__(self) -> None:
+        asked, rate = self.bars_per_year, self.risk_free_rate
+        # NaN fails every comparison.
+        if asked is not None and not MIN_BARS_PER_YEAR <= asked <= MAX_BARS_PER_YEAR:
+            raise InvalidInput(
+                f"barsPerYear is {asked}; allowed: {MIN_BARS_PER_YEAR:g} ≤ n ≤ {MAX_BARS_PER_YEAR:.0f}",
+                field="barsPerYear",
+            )
+        if not MIN_RISK_FREE_RATE <= rate < MAX_RISK_FREE_RATE:
+            raise InvalidInput(
+                f"riskFreeRate is {rate}; allowed: a fraction per year, "
+                f"{MIN_RISK_FREE_RATE:g} ≤ r < {MAX_RISK_FREE_RATE:g} (0.05 = 5 %)",
+                field="riskFreeRate",
+            )
+
+
+DEFAULT_ANNUALIZATION: Final = AnnualizationSettings()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Annualization:
+    """The year as one backtest sees it.
+
+    `elapsed_ms` pass from the first open to the last close. `risk_free_per_bar` is a fraction.
+    """
+
+    bars_per_year: float
+    rule: AnnualizationRule
+    elapsed_ms: int
+    risk_free_per_bar: float
+
+    @property
+    def elapsed_years(self) -> float:
+        """Return the elapsed time in years of 365 days."""
+        return self.elapsed_ms / YEAR_MS
+
+    @property
+    def is_too_short(self) -> bool:
+        """Return whether growth must not be projected to a year."""
+        return self.elapsed_ms < MIN_ELAPSED_MS
+
+
+def annualize(bars: Bars, settings: AnnualizationSettings) -> Annualization:
+    """Decide how many bars make a year, and what a bar of it earns without risk.
+
+    The rate per bar is (1 + R)^(1/A) − 1, as empyrical and vectorbt turn a yearly rate into one per bar (both in
+    `omega_ratio`).
+    """
+    slots = bars.interval.count_slots(int(bars.open_time_ms[0]), int(bars.open_time_ms[-1]))
+    if settings.bars_per_year is not None:
+        per_year, rule = settings.bars_per_year, AnnualizationRule.REQUESTED
+    elif len(bars) >= MIN_COVERAGE * slots:
+        per_year, rule = bars.interval.bars_per_year, AnnualizationRule.CALENDAR
+    else:
+        per_year, rule = len(bars) / (bars.elapsed_ms / YEAR_MS), AnnualizationRule.OBSERVED
+    return Annualization(
+        bars_per_year=per_year,
+        rule=rule,
+        elapsed_ms=bars.elapsed_ms,
+        risk_free_per_bar=math.expm1(math.log1p(settings.risk_free_rate) / per_year),
+    )

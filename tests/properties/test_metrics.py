@@ -1,0 +1,109 @@
+"""Ratios of runs that hold nothing but rounding do not exist, and the unit of money changes no ratio."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import ArrayLike, NDArray
+
+from src.domain.performance import METRIC_DEFINITIONS, Metrics
+from src.domain.runs import CrossoverChoice
+from src.domain.trading import FILL_DTYPE, TRADE_DTYPE, FillTiming, Simulation, TradingRules
+from src.engines.vectorized import VectorizedEngine
+from src.metrics.summary import measure
+from src.strategies.crossover import Crossover
+from tests.market import bars_of_closes, random_bars
+
+SPREAD_RATIOS = ("sharpe_ratio", "sortino_ratio", "omega_ratio", "calmar_ratio", "skew", "kurtosis")
+START = 10_000.0
+
+rates = st.floats(min_value=1e-9, max_value=0.1)
+lengths = st.integers(min_value=31, max_value=300)
+units = st.sampled_from([1e-6, 0.1, 3.0, 1e6])
+
+
+def measured(equity: ArrayLike, closes: ArrayLike, initial_cash: float) -> Metrics:
+    """Return the metrics of a run of this equity, held as cash, beside a market of these closes."""
+    values: NDArray[np.float64] = np.asarray(equity, dtype=np.float64)
+    simulation = Simulation(
+        equity=values, cash=values, position=np.zeros(len(values)),
+        fills=np.empty(0, dtype=FILL_DTYPE), trades=np.empty(0, dtype=TRADE_DTYPE),
+    )  # fmt: skip
+    return measure(simulation, bars_of_closes(closes), initial_cash=initial_cash, strategy_name="x")
+
+
+def grown(start: float, rate: float, bars: int) -> list[float]:
+    """Return `start` grown by the same rate a bar, rounded at each, from the first bar on."""
+    values = [start * (1 + rate)]
+    while len(values) < bars:
+        values.append(values[-1] * (1 + rate))
+    return values
+
+
+@settings(max_examples=100, deadline=None)
+@given(rate=rates, bars=lengths, start=st.floats(min_value=1e-6, max_value=1e12))
+def test_even_growth_of_equity_has_no_deviation(rate: float, bars: int, start: float) -> None:
+    found = measured(grown(start, rate, bars), np.linspace(1, 2, bars), start)
+    assert [name for name in SPREAD_RATIOS if getattr(found, name) is not None] == []
+    assert (found.annual_volatility, found.max_drawdown, found.average_drawdown) == (0.0, 0.0, None)
+
+
+@settings(max_examples=100, deadline=None)
+@given(rate=rates | rates.map(lambda rate: -rate) | st.just(0.0), bars=lengths, seed=st.integers(0, 1000))
+def test_market_that_grows_evenly_has_no_beta(rate: float, bars: int, seed: int) -> None:
+    equity = START * np.exp(np.cumsum(np.random.default_rng(seed).normal(0, 0.01, bars)))
+    found = measured(equity, grown(100.0, rate, bars), START)
+    assert (found.beta, found.alpha) == (None, None)
+    assert found.sharpe_ratio is not None
+
+
+@settings(max_examples=100, deadline=None)
+@given(noise=st.lists(st.integers(-4, 4), min_size=31, max_size=200))
+def test_rounding_around_a_flat_equity_is_no_figure(noise: list[int]) -> None:
+    found = measured([START * (1 + 1e-15 * step) for step in noise], [50 * (1 + 1e-15 * step) for step in noise], START)
+    ratios = (*SPREAD_RATIOS, "tail_ratio", "beta", "alpha")
+    assert [name for name in ratios if getattr(found, name) is not None] == []
+    assert (found.annual_volatility, found.max_drawdown, found.max_drawdown_duration) == (0.0, 0.0, 0)
+
+
+def test_small_changes_above_rounding_are_figures() -> None:
+    steps = np.random.default_rng(3).normal(0, 1e-9, 200)
+    found = measured(START * (1 + steps), 50 * (1 + steps[::-1]), START)
+    ratios = (*SPREAD_RATIOS, "tail_ratio", "beta", "alpha")
+    assert [name for name in ratios if getattr(found, name) is None] == []
+
+
+@pytest.mark.parametrize("quiet", [1e-3, 1e-6])
+def test_beta_of_an_accruing_market_is_not_made_of_the_first_bar(quiet: float) -> None:
+    # The market accrues 1 % a bar; its small deviations, not the 0 that stands for its first return, must give beta.
+    moves = np.random.default_rng(1).normal(0, quiet, 60)
+    closes = 100 * np.cumprod(1.01 + moves)
+    found = measured(START * np.cumprod(1.0 + moves), closes, START)
+    assert found.beta is None
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 500), unit=units)
+def test_unit_of_money_changes_no_ratio(seed: int, unit: float) -> None:
+    bars = random_bars(200, seed=seed)
+    rules = TradingRules(fill=FillTiming.NEXT_OPEN)
+    simulation = VectorizedEngine().run(bars, Crossover(CrossoverChoice(fast=3, slow=8)).signals(bars), rules)
+    fills, trades = simulation.fills.copy(), simulation.trades.copy()
+    for name in ("price", "fee"):
+        fills[name] *= unit
+    for name in ("entry_price", "entry_fee", "exit_price", "exit_fee", "profit"):
+        trades[name] *= unit
+    scaled = replace(
+        simulation, equity=simulation.equity * unit, cash=simulation.cash * unit, fills=fills, trades=trades
+    )
+    prices = {name: getattr(bars, name) * unit for name in ("open", "high", "low", "close")}
+    one = measure(simulation, bars, initial_cash=START, strategy_name="x")
+    other = measure(scaled, replace(bars, **prices), initial_cash=START * unit, strategy_name="x")
+    in_money = {definition.name for definition in METRIC_DEFINITIONS if definition.unit == "quote currency"}
+    for name in {field.name for field in fields(Metrics)} - in_money:
+        before, after = getattr(one, name), getattr(other, name)
+        assert after == (pytest.approx(before, rel=1e-9, abs=1e-9) if isinstance(before, float) else before), name
