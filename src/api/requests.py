@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final, TypeVar
 
+from src.domain.annualization import AnnualizationSettings
 from src.domain.errors import InvalidInput, one_of
 from src.domain.market import DAY_MS, SIMULATED, Interval, MarketRequest, normalise_symbol
 from src.domain.runs import BacktestRequest, CrossoverChoice, ModelChoice, StrategyChoice
@@ -66,6 +67,8 @@ class BacktestFields:
     fast: int | None = None
     slow: int | None = None
     period: str | None = None
+    bars_per_year: float | None = None
+    risk_free_rate: float | None = None
     init_cash: float | None = None
     fees: float | None = None
     slippage: float | None = None
@@ -157,6 +160,10 @@ def _build(fields: BacktestFields, choice: StrategyChoice, engine: EngineName, m
         rules=_rules(fields, engine),
         engine=engine,
         period=fields.period or None,
+        annualization=AnnualizationSettings(
+            bars_per_year=fields.bars_per_year,
+            risk_free_rate=0.0 if fields.risk_free_rate is None else fields.risk_free_rate,
+        ),
         use_fallback=bool(fields.use_fallback),
         cross_check=bool(fields.cross_check),
     )

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 
+from src.domain.annualization import AnnualizationSettings
 from src.domain.market import INTERVALS, DataQuality, Gap, MarketRequest, RejectedRow
 from src.domain.performance import Metrics
 from src.domain.runs import (
@@ -100,6 +101,11 @@ requests = st.builds(
     rules=rules,
     engine=st.just(EngineName.EVENT_DRIVEN),
     period=optional(text),
+    annualization=st.builds(
+        AnnualizationSettings,
+        bars_per_year=optional(st.floats(min_value=1, max_value=1e6) | st.integers(1, 1000)),
+        risk_free_rate=st.floats(min_value=-0.1, max_value=0.5),
+    ),
     use_fallback=st.booleans(),
     cross_check=st.booleans(),
 )
@@ -109,6 +115,7 @@ by_annotation = {
     "int | None": optional(count),
     "float": any_float | st.integers(0, 10),  # the domain does not turn whole numbers into floats
     "float | None": optional(any_float),
+    "str | None": optional(text),
 }
 metrics = st.builds(Metrics, **{item.name: by_annotation[str(item.type)] for item in dataclasses.fields(Metrics)})
 parameters = st.dictionaries(

@@ -8,6 +8,7 @@ import strawberry
 
 from src.api.graphql.enums import Direction, EngineName, EntryType, FillTiming, IntrabarPolicy, OutputKind
 from src.api.requests import DEFAULT_INTERVAL, DEFAULT_LIMIT, BacktestFields, FetchFields
+from src.domain.annualization import DEFAULT_ANNUALIZATION
 from src.domain.errors import InvalidInput
 from src.domain.runs import CrossoverChoice, ModelChoice
 from src.domain.trading import TradingRules
@@ -94,6 +95,13 @@ class RunInput:
         default=None,
         description="Bar length as a pandas offset, such as 1D; one that contradicts the interval only warns.",
     )
+    bars_per_year: float | None = strawberry.field(
+        default=None, description="Number of bars in a year, that deviations are scaled with; from the bars where null."
+    )
+    risk_free_rate: float | None = strawberry.field(
+        default=DEFAULT_ANNUALIZATION.risk_free_rate,
+        description="Risk-free rate in Sharpe, Sortino and alpha: a fraction per year (0.05 = 5 %).",
+    )
     init_cash: float | None = strawberry.field(
         default=_RULES.initial_cash, description="Starting cash, in the quote currency, > 0."
     )
@@ -157,6 +165,8 @@ class RunInput:
             fast=None if crossover is None else crossover.fast,
             slow=None if crossover is None else crossover.slow,
             period=self.period,
+            bars_per_year=self.bars_per_year,
+            risk_free_rate=self.risk_free_rate,
             init_cash=self.init_cash,
             fees=self.fees,
             slippage=self.slippage,

@@ -157,6 +157,8 @@ class Settings:
     source: str | None = described("Source asked for; null: the service's default one.")
     seed: int | None = described("Seed of simulated candles.")
     period: str | None = described("Bar length that the client believes in.")
+    bars_per_year: float | None = described("Number of bars in a year asked for; null: from the bars.")
+    risk_free_rate: float = described("Risk-free rate, a fraction per year.")
     use_fallback: bool = described("Whether the up/down-day rule stands in for a strategy without a signal.")
     init_cash: float = described("Starting cash, in the quote currency.")
     fees: float = described("Fraction of the traded value, each side.")
@@ -185,6 +187,8 @@ def settings_of(request: runs.BacktestRequest) -> Settings:
         source=asked.source,
         seed=asked.seed,
         period=request.period,
+        bars_per_year=request.annualization.bars_per_year,
+        risk_free_rate=request.annualization.risk_free_rate,
         use_fallback=request.use_fallback,
         init_cash=rules.initial_cash,
         fees=rules.fee_rate,

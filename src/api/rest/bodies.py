@@ -12,6 +12,12 @@ from src.api.errors import explain_validation
 from src.api.requests import BacktestFields, FetchFields
 from src.api.spelling import in_one_spelling
 from src.api.uploads import FILE_FIELD, ReceivedForm
+from src.domain.annualization import (
+    MAX_BARS_PER_YEAR,
+    MAX_RISK_FREE_RATE,
+    MIN_BARS_PER_YEAR,
+    MIN_RISK_FREE_RATE,
+)
 from src.domain.errors import InvalidInput, MalformedRequest, UnsupportedFormat
 
 JSON_MEDIA_TYPE: Final = "application/json"
@@ -82,6 +88,16 @@ class _TradingBody(FetchBody):
 
     user_id: str = Field(description="Whose backtest it is: 1 to 64 characters of A-Z a-z 0-9 _ . @ -.")
     period: str | None = Field(None, description="Bar length as a pandas offset, e.g. 1D; the interval's by default.")
+    bars_per_year: Number | None = Field(
+        None,
+        description="Number of bars in a year, that deviations are scaled with; from the bars where not given.",
+        json_schema_extra={"minimum": MIN_BARS_PER_YEAR, "maximum": MAX_BARS_PER_YEAR},
+    )
+    risk_free_rate: Number | None = Field(
+        None,
+        description="Risk-free rate in Sharpe, Sortino and alpha: a fraction per year (0.05 = 5 %); 0 by default.",
+        json_schema_extra={"minimum": MIN_RISK_FREE_RATE, "exclusiveMaximum": MAX_RISK_FREE_RATE},
+    )
     init_cash: Number | None = Field(None, description="Starting cash, quote currency; 10000 where not given.")
     fees: Number | None = Field(None, description="Fraction of the traded value, each side; 0.001 where not given.")
     slippage: Number | None = Field(None, description="Fraction of the price, each side; 0.001 where not given.")

@@ -213,6 +213,8 @@ def _present_settings(request: BacktestRequest) -> dict[str, object]:
         **chosen,
         **_present_rules(request.rules),
         "period": request.period,
+        "bars_per_year": request.annualization.bars_per_year,
+        "risk_free_rate": request.annualization.risk_free_rate,
         "use_fallback": request.use_fallback,
         "cross_check": request.cross_check,
     }

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from src.domain.annualization import AnnualizationSettings
 from src.domain.errors import ModelNotFound, ResultNotFound
 from src.domain.market import Bars
 from src.domain.runs import BacktestResult, ModelChoice
@@ -29,6 +30,18 @@ async def test_the_same_candles_give_the_same_bits() -> None:
     assert (again.original_id, again.differences) == (original.id, ())
     assert again.result.id != original.id
     assert await service.get(again.result.id) is again.result
+
+
+async def test_rerun_keeps_how_figures_are_annualized() -> None:
+    service = make_service(KnownBars(random_bars(300, seed=4)))
+    settings = AnnualizationSettings(bars_per_year=252.0, risk_free_rate=0.05)
+    original = await service.run(crossover_request(annualization=settings))
+    plain = await service.run(crossover_request())
+    again = await service.rerun(original.id)
+    assert again.differences == ()
+    assert again.result.request.annualization == settings
+    assert (again.result.metrics.bars_per_year, again.result.metrics.annualisation) == (252.0, "requested")
+    assert again.result.metrics.sharpe_ratio != plain.metrics.sharpe_ratio
 
 
 async def test_other_candles_are_the_first_difference() -> None:

@@ -59,7 +59,10 @@ def test_a_document_that_lacks_younger_fields_gets_their_defaults() -> None:
     del summary["warnings"]
     del summary["request"]["cross_check"]
     del summary["request"]["rules"]["exits"]
+    del summary["request"]["annualization"]
+    del summary["metrics"]["annualisation"]
     assert_identical(decode_summary(summary).request, make_result().request)
+    assert decode_summary(summary).metrics.annualisation is None
     older = with_details(lambda details: (details["result"].pop("cross_check"), details["result"].pop("timings_ms")))
     assert decode(older).timings_ms == {}
     assert decode(older).cross_check is None

@@ -21,6 +21,7 @@ from src.api.graphql.limits import DocumentLimits
 from src.api.graphql.schema import build_schema
 from src.api.requests import BacktestFields, FetchFields
 from src.api.spelling import camel_case
+from src.domain.annualization import AnnualizationSettings
 from src.domain.market import DataQuality, Gap, RejectedRow
 from src.domain.performance import METRIC_DEFINITIONS
 from src.domain.runs import CrossCheck, FillDifference, Fingerprints, ModelChoice
@@ -141,6 +142,9 @@ def test_inputs_take_every_field_that_a_request_has() -> None:
         ("BacktestInput.initCash", "Float", 10_000),
         ("BacktestInput.fees", "Float", 0.001),
         ("BacktestInput.slippage", "Float", 0.001),
+        ("BacktestInput.barsPerYear", "Float", None),
+        ("BacktestInput.riskFreeRate", "Float", 0.0),
+        ("MLBacktestInput.riskFreeRate", "Float", 0.0),
         ("BacktestInput.useFallback", "Boolean", False),
         ("MACrossoverParams.fast", "Int", 20),
         ("MACrossoverParams.slow", "Int", 50),
@@ -165,6 +169,19 @@ async def test_null_means_not_given(spelling: str) -> None:
     (asked,) = client.backtests.asked
     assert asked.rules == type(asked.rules)(fill=asked.rules.fill)
     assert (asked.market.interval.name, asked.market.limit) == ("1d", 1000)
+
+
+@pytest.mark.parametrize("names", [("barsPerYear", "riskFreeRate"), ("bars_per_year", "risk_free_rate")], ids=str)
+@pytest.mark.parametrize("mutation", ["runVectorizedBacktest", "runEventDrivenBacktest"])
+async def test_annualization_is_taken_in_either_spelling(mutation: str, names: tuple[str, str]) -> None:
+    client = GraphQLClient()
+    document = (
+        f"mutation ($input: BacktestInput!) {{ {mutation}(input: $input) {{ settings {{ {' '.join(names)} }} }} }}"
+    )
+    given = dict(zip(names, (252, 0.05), strict=True))
+    data = await client.data(document, {"input": {"userId": "alice", "symbol": "BTCUSDT", **given}})
+    assert client.backtests.asked[0].annualization == AnnualizationSettings(bars_per_year=252, risk_free_rate=0.05)
+    assert list(data[mutation]["settings"]) == list(names)
 
 
 async def test_the_symbol_may_stand_in_fetch_input() -> None:
@@ -202,7 +219,8 @@ def rich_result() -> Any:
             strategy=ModelChoice(
                 reference="m.pkl", threshold=0.6, feature_columns=("Open", "Close"),
                 output_kind=OutputKind.PROBABILITY, sha256="a" * 64,
-            )
+            ),
+            annualization=AnnualizationSettings(bars_per_year=252.0, risk_free_rate=0.05),
         ),
         signals=Signals(
             action=np.array([1, 0, -1, 0], dtype=np.int8),
@@ -231,9 +249,9 @@ def rich_result() -> Any:
 RICH = """{ backtest(id: "rich") {
   id symbol interval status createdAt userId engine origin warnings
   strategy { name fastMaPeriod slowMaPeriod threshold featureColumns outputKind modelSha256 parameters }
-  settings { initCash fill direction limit useFallback entryBars }
+  settings { initCash fill direction limit useFallback entryBars barsPerYear riskFreeRate }
   data(first: 2, offset: 1) { Date portfolioValue signal close cash position probability }
-  metrics { strategyName start end sharpeRatio winRate barsPerYear }
+  metrics { strategyName start end sharpeRatio winRate barsPerYear annualisation }
   totalTrades openTrades winningTrades losingTrades profitFactor winRate totalReturn sharpeRatio maxDrawdown
   totalFills fills(first: 1) { bar time side quantity price fee reason }
   trades { direction entryBar exitBar entryTime exitTime return profit isOpen exitReason barsHeld }
@@ -258,11 +276,12 @@ async def test_everything_that_a_result_shows() -> None:
     }  # fmt: skip
     assert answer["settings"] == {
         "initCash": 10_000, "fill": "SAME_CLOSE", "direction": "LONG", "limit": 1000, "useFallback": False,
-        "entryBars": 1,
+        "entryBars": 1, "barsPerYear": 252.0, "riskFreeRate": 0.05,
     }  # fmt: skip
     assert [row["probability"] for row in answer["data"]] == [0.25, 0.75]
     assert [row["signal"] for row in answer["data"]] == ["hold", "sell"]
     assert answer["data"][0]["Date"] == "2020-09-14T12:26:40Z"
+    assert answer["metrics"]["annualisation"] == "calendar"
     assert answer["metrics"]["start"] == "2020-09-13T12:26:40Z"
     assert (answer["sharpeRatio"], answer["metrics"]["sharpeRatio"], answer["profitFactor"]) == (None, None, None)
     assert (answer["totalTrades"], answer["winRate"], answer["totalReturn"]) == (1, 100.0, 2.505)

@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from src.api.body_limit import BodyLimits
+from src.domain.annualization import AnnualizationSettings
 from src.domain.errors import Busy, ExchangeUnavailable, ModelRejected
 from src.domain.model_files import ModelDescription
 from src.domain.runs import ModelChoice
@@ -204,12 +205,13 @@ async def test_ml_backtest_takes_every_setting_in_either_spelling(
         "start_date": "2024-01-01", "end_date": "2024-02-01", "entry_offset": "0.01", "entry_bars": "3",
         "stop_loss": "0.05", "take_profit": "0.1", "trailing_stop": "0.02", "max_bars": "9", "cross_check": "false",
         "feature_columns": "Open, Close", "output_kind": "probability", "intrabar": "OPTIMISTIC",
+        "bars_per_year": "252", "risk_free_rate": "0.05",
     }  # fmt: skip
     camel = {
         "initCash": "5000", "percentSize": "0.5", "useFallback": "true", "fill": "NEXT_OPEN", "startDate": "2024-01-01",
         "endDate": "2024-02-01", "entryOffset": "0.01", "entryBars": "3", "stopLoss": "0.05", "takeProfit": "0.1",
         "trailingStop": "0.02", "maxBars": "9", "crossCheck": "false", "featureColumns": '["Open", "Close"]',
-        "outputKind": "probability", "intrabar": "OPTIMISTIC",
+        "outputKind": "probability", "intrabar": "OPTIMISTIC", "barsPerYear": "252", "riskFreeRate": "0.05",
     }  # fmt: skip
     for fields in (plain | snake, plain | camel):
         answer = await run_ml(client, **fields)
@@ -227,6 +229,7 @@ async def test_ml_backtest_takes_every_setting_in_either_spelling(
     )
     assert one.engine is EngineName.EVENT_DRIVEN
     assert one.use_fallback is True
+    assert one.annualization == AnnualizationSettings(bars_per_year=252.0, risk_free_rate=0.05)
     rules = one.rules
     assert (rules.initial_cash, rules.fee_rate, rules.slippage_rate) == (5000.0, 0.002, 0.0)
     assert (rules.fill, rules.direction, rules.entry.type) == (FillTiming.NEXT_OPEN, Direction.SHORT, EntryType.LIMIT)

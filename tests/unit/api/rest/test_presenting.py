@@ -81,6 +81,8 @@ def test_the_head_repeats_what_clients_look_for_there() -> None:
     assert presented["strategy"]["parameters"] == {"fast": 20, "slow": 50}
     assert presented["strategy"]["threshold"] is None
     assert presented["settings"]["fill"] == "SAME_CLOSE"
+    assert (presented["settings"]["bars_per_year"], presented["settings"]["risk_free_rate"]) == (None, 0.0)
+    assert presented["metrics"]["annualisation"] == "calendar"
 
 
 def test_a_summary_is_a_result_without_tables() -> None:
