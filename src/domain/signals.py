@@ -45,12 +45,11 @@ class OutputKind(StrEnum):
 class Features:
     """A table of numbers for a model: `values` [n, k] float64, a column per name; NaN where a bar has too little past.
 
-    Row t reads bars ≤ t only. `first_complete` is the first row without a NaN, n where there is none.
+    Row t reads bars ≤ t only.
     """
 
     names: tuple[str, ...]
     values: NDArray[np.float64]
-    first_complete: int
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "values", freeze(self.values, np.float64))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 OHLCV_NAMES: Final = ("Open", "High", "Low", "Close", "Volume")
@@ -18,3 +19,17 @@ FEATURE_NAMES: Final = (
     "Volume_SMA_5",
     "Volume_Ratio",
 )
+
+FEATURE_WINDOWS: Final[Mapping[str, int]] = {
+    **dict.fromkeys(OHLCV_NAMES, 1),
+    "SMA_5": 5,
+    "SMA_10": 10,
+    "SMA_20": 20,
+    "Returns": 2,
+    "Returns_5": 6,
+    "Volatility_5": 6,
+    "Volatility_10": 11,
+    "Volume_SMA_5": 5,
+    "Volume_Ratio": 5,
+}
+"""How many bars each column reads, its own included: on fewer it does not exist."""

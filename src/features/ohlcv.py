@@ -20,8 +20,8 @@ def build_features(bars: Bars) -> Features:
     -------
     Features
         `values` [n, 14] float64, columns as in `FEATURE_NAMES`: prices and their means in the quote currency, volumes
-        in the base asset, the rest plain fractions. NaN where the past is too short (the first 19 rows at least), where
-        the mean volume is 0, or where a number does not fit float64. Nothing is filled in.
+        in the base asset, the rest plain fractions. NaN where the past is too short (see `FEATURE_WINDOWS`), where the
+        mean volume is 0, or where a number does not fit float64. Nothing is filled in.
 
     Notes
     -----
@@ -35,20 +35,19 @@ def build_features(bars: Bars) -> Features:
     values = np.full((len(bars), len(FEATURE_NAMES)), np.nan)
     for column, series in enumerate((bars.open, bars.high, bars.low, bars.close, bars.volume)):
         values[:, column] = series
-    first_complete = _fill_features(values)
-    return Features(names=FEATURE_NAMES, values=values, first_complete=int(first_complete))
+    _fill_features(values)
+    return Features(names=FEATURE_NAMES, values=values)
 
 
 @njit(cache=True, nogil=True)
-def _fill_features(values: NDArray[np.float64]) -> int:
-    """Fill `values` [n, 14], OHLCV in its first five columns and NaN elsewhere; return the first complete row or n."""
+def _fill_features(values: NDArray[np.float64]) -> None:
+    """Fill `values` [n, 14], OHLCV in its first five columns and NaN elsewhere."""
     # Copies, so that whatever memory the bars lie in, this is compiled once.
     close, volume = values[:, 3].copy(), values[:, 4].copy()
     bars = len(close)
     returns = np.full(bars, np.nan)
     for t in range(1, bars):
         returns[t] = close[t] / close[t - 1] - 1.0
-    first_complete = bars
     for t in range(bars):
         row = values[t]
         if t >= 4:
@@ -66,9 +65,7 @@ def _fill_features(values: NDArray[np.float64]) -> int:
             row[10] = _sample_deviation(returns, t, 5)
         if t >= 10:
             row[11] = _sample_deviation(returns, t, 10)
-        if _forget_infinities(row) and first_complete == bars:
-            first_complete = t
-    return first_complete
+        _forget_infinities(row)
 
 
 @njit(cache=True, nogil=True)
@@ -90,11 +87,8 @@ def _sample_deviation(series: NDArray[np.float64], t: int, length: int) -> float
 
 
 @njit(cache=True, nogil=True)
-def _forget_infinities(row: NDArray[np.float64]) -> bool:
-    """Make infinite numbers NaN; return whether the row is complete."""
-    is_complete = True
+def _forget_infinities(row: NDArray[np.float64]) -> None:
+    """Make infinite numbers NaN."""
     for column in range(len(row)):
         if not np.isfinite(row[column]):
             row[column] = np.nan
-            is_complete = False
-    return is_complete

@@ -22,11 +22,11 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from src.domain.errors import Conflict, ModelNotFound, SandboxUnavailable, ServiceError
 from src.domain.model_files import ModelDescription, ModelFile, SandboxMode
 from src.domain.signals import Features, OutputKind, Predictions
+from src.features.rows import complete_rows
 from src.model_formats.undeclared import without_requests
 from src.sandbox import identity, verdicts
 from src.sandbox.archives import laid_out
@@ -153,7 +153,7 @@ class SandboxedModelRunner:
     async def predict(
         self, file: ModelFile, features: Features, feature_columns: Sequence[str] | None, kind: OutputKind | None
     ) -> Predictions:
-        """Ask the model about every row of `features` that is complete; the others get NaN.
+        """Ask the model about every row of `features` that has the columns which it reads; the others get NaN.
 
         Parameters
         ----------
@@ -168,32 +168,19 @@ class SandboxedModelRunner:
             On `featureColumns` or `outputKind`.
         ModelRejected, MissingLibrary, UnsupportedFormat, ModelNotFound, Conflict, TimedOut, Busy, SandboxUnavailable
         """
-        asked, rows = await asyncio.to_thread(_complete_rows, features)
+        rows = len(features.values)
         task = partial(
             Task,
             kind="predict",
             names=features.names,
             requested=tuple(feature_columns) if feature_columns else None,
-            values=rows,
-            ranges=((0, len(rows)),) if len(rows) else (),
+            values=features.values,
+            ranges=((0, rows),) if rows else (),
             declared=kind,
         )
         answer = await self._in_turn(file, task)
-        meaning = verdicts.output_kind(answer.text)
-        verdicts.check_values(answer.values, meaning, is_declared=kind is not None)
-        values: NDArray[np.float64] = np.full(len(features.values), np.nan)
-        values[asked] = answer.values
-        warnings = verdicts.description_of(answer.text).warnings
-        if kind is not None:
-            warnings = without_requests(warnings)
-        if not len(rows):
-            warnings += ("No bar has all features, so the model was not asked about any.",)
-        return Predictions(
-            values=values,
-            kind=meaning,
-            feature_columns=verdicts.chosen_columns(answer.text, features.names),
-            warnings=warnings,
-        )
+        # In a thread: the rows of a million bars would hold the event loop.
+        return await asyncio.to_thread(_read_predictions, answer, features, is_declared=kind is not None)
 
     async def close(self) -> None:
         """End every zygote and child; calls that still run fail."""
@@ -268,8 +255,17 @@ class SandboxedModelRunner:
             _log.error("sandbox: %s", error)
 
 
-def _complete_rows(features: Features) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
-    """Return which bars [n] a model is asked about, and their rows; a copy of 100 MB for a million bars."""
-    asked: NDArray[np.bool_] = np.asarray(np.isfinite(features.values).all(axis=1))
-    asked[: features.first_complete] = False
-    return asked, features.values[asked]
+def _read_predictions(answer: Answer, features: Features, *, is_declared: bool) -> Predictions:
+    """Return what a child predicted; raises ModelRejected if it cannot be a prediction."""
+    meaning = verdicts.output_kind(answer.text)
+    columns = verdicts.chosen_columns(answer.text, features.names)
+    is_asked = complete_rows(features.values, features.names, columns)
+    verdicts.check_values(answer.values[is_asked], meaning, is_declared=is_declared)
+    warnings = verdicts.description_of(answer.text).warnings
+    return Predictions(
+        # The number that the child left for a row without a prediction means nothing.
+        values=np.where(is_asked, answer.values, np.nan),
+        kind=meaning,
+        feature_columns=columns,
+        warnings=without_requests(warnings) if is_declared else warnings,
+    )

@@ -55,7 +55,8 @@ class MalformedAnswer(Exception):
 class Job:
     """What one child is to do.
 
-    `ranges` are the row ranges to predict one by one, each seen by the model as if there were no other rows.
+    `ranges` are the row ranges to predict one by one, each seen by the model as if there were no other rows. Rows
+    without a column that the model reads are left out; the answer holds 0 for them.
     `declared` is what the user says the predictions mean. `folder` is where an archive is unpacked. `server_files`
     are some that only the server may read (for the canaries).
     """

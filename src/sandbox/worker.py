@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from src.domain.errors import InvalidInput, MissingLibrary, ModelRejected, ServiceError, UnsupportedFormat
 from src.domain.model_files import ModelDescription
 from src.domain.signals import OutputKind
+from src.features.rows import complete_rows
 from src.features.selection import choose_columns
 from src.ports import Predictor
 from src.sandbox import canaries, identity, landlock, limits, seccomp
@@ -125,20 +126,30 @@ def _compute(job: Job, values: NDArray[np.float64]) -> tuple[dict[str, Any], lis
     if job.task == "inspect":
         return text, []
     columns = choose_columns(job.names, job.requested, description.feature_names, description.n_features)
-    # Row by row in memory, whatever was chosen: the last bits of a matrix product depend on it.
-    chosen = np.ascontiguousarray(values[:, [job.names.index(name) for name in columns]])
+    chosen = values[:, [job.names.index(name) for name in columns]]
+    is_complete = complete_rows(values, job.names, columns)
     parts: list[NDArray[np.float64]] = []
     kind = job.declared or description.output_kind or OutputKind.VALUE
     for start, stop in job.ranges:
-        part, kind = predictor.predict(chosen[start:stop], columns, job.declared)
-        part = np.asarray(part, dtype=np.float64)
-        if part.shape != (stop - start,):
-            raise ModelRejected(f"the model answers {stop - start} rows with an array of shape {part.shape}")
-        if not np.isfinite(part).all():
-            row = start + int(np.argmin(np.isfinite(part)))
-            raise ModelRejected(f"the model's prediction for row {row} is {part[row - start]}, not a finite number")
+        asked = start + np.flatnonzero(is_complete[start:stop])
+        part = np.zeros(stop - start)
+        if len(asked):
+            # Row by row in memory, whatever was chosen: the last bits of a matrix product depend on it.
+            predicted, kind = predictor.predict(np.ascontiguousarray(chosen[asked]), columns, job.declared)
+            part[asked - start] = _checked(np.asarray(predicted, dtype=np.float64), asked)
         parts.append(part)
     return text | {"kind": kind, "columns": columns}, parts
+
+
+def _checked(predicted: NDArray[np.float64], rows: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the predictions of these rows; raises ModelRejected if they are not one finite number each."""
+    if predicted.shape != rows.shape:
+        raise ModelRejected(f"the model answers {len(rows)} rows with an array of shape {predicted.shape}")
+    is_finite = np.isfinite(predicted)
+    if not is_finite.all():
+        wrong = int(np.argmin(is_finite))
+        raise ModelRejected(f"the model's prediction for row {rows[wrong]} is {predicted[wrong]}, not a finite number")
+    return predicted
 
 
 def _plain(description: ModelDescription) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from src.domain.trading import EngineName
 from src.features.ohlcv import build_features
 from src.ports import Clock, Engine, ModelRunner, ResultStore
 from src.service.computing import ComputeQueue
+from src.service.feature_warnings import feature_warnings
 from src.service.gap_warnings import gap_warnings
 from src.service.models import ModelService
 from src.service.periods import period_warnings
@@ -129,7 +130,9 @@ class BacktestService:
         with stopwatch.step("features"):
             features = await self.computing.run(build_features, series.bars)
         with stopwatch.step("model"):
-            return await self.runner.predict(model_file, features, choice.feature_columns, choice.output_kind)
+            predictions = await self.runner.predict(model_file, features, choice.feature_columns, choice.output_kind)
+        found = await self.computing.run(feature_warnings, features, predictions)
+        return replace(predictions, warnings=(*predictions.warnings, *found))
 
     def _result(
         self,

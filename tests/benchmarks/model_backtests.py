@@ -16,6 +16,7 @@ import numpy as np
 from src.domain.market import Bars
 from src.domain.model_files import ModelFile
 from src.features.ohlcv import build_features
+from src.features.rows import complete_rows
 from src.features.selection import choose_columns
 from src.model_formats.registry import load_model, prepare
 from src.sandbox.runner import SandboxedModelRunner
@@ -113,7 +114,8 @@ async def _sandbox_alone(bars: Bars, files: dict[str, Path], folder: Path, repea
                     predictor = load_model(prepare(path, path.suffix, Path(unpacked)), path.suffix)
                     about = predictor.description
                     columns = choose_columns(features.names, None, about.feature_names, about.n_features)
-                    chosen = features.values[features.first_complete :, [features.names.index(c) for c in columns]]
+                    is_asked = complete_rows(features.values, features.names, columns)
+                    chosen = features.values[:, [features.names.index(c) for c in columns]][is_asked]
                     predictor.predict(np.ascontiguousarray(chosen), columns)
 
             found.append(

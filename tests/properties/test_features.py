@@ -42,7 +42,6 @@ def test_features_of_a_prefix_are_the_prefix_of_the_features(rows: list[tuple[fl
     kept = int(len(bars) * share)
     whole, prefix = build_features(bars), build_features(bars.slice(0, kept))
     assert prefix.values.tobytes() == whole.values[:kept].tobytes()
-    assert prefix.first_complete == min(kept, whole.first_complete)
 
 
 def test_features_do_not_depend_on_how_long_the_history_is() -> None:

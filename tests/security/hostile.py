@@ -64,11 +64,12 @@ def model_file(path: Path) -> ModelFile:
     )
 
 
-def features(rows: int = 40, columns: int = 2, first_complete: int = 0) -> Features:
+def features(rows: int = 40, columns: int = 2, missing: int = 0) -> Features:
+    """Return random features whose first `missing` rows lack every column."""
     values = np.random.default_rng(7).normal(size=(rows, columns))
-    values[:first_complete] = np.nan
+    values[:missing] = np.nan
     names = tuple(f"column_{index}" for index in range(columns))
-    return Features(names=names, values=values, first_complete=first_complete)
+    return Features(names=names, values=values)
 
 
 class Laboratory:

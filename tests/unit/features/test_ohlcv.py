@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from src.domain.market import INTERVALS, Bars
-from src.features.names import FEATURE_NAMES
+from src.features.names import FEATURE_NAMES, FEATURE_WINDOWS
 from src.features.ohlcv import build_features
+from src.features.rows import complete_rows
 from tests.candles import random_bars, real_daily_bars
 from tests.pandas_features import pandas_features
 
@@ -71,21 +72,22 @@ def test_nothing_is_filled_in_where_the_past_is_too_short() -> None:
         "Open": 0, "High": 0, "Low": 0, "Close": 0, "Volume": 0, "SMA_5": 4, "SMA_10": 9, "SMA_20": 19, "Returns": 1,
         "Returns_5": 5, "Volatility_5": 5, "Volatility_10": 10, "Volume_SMA_5": 4, "Volume_Ratio": 4,
     }  # fmt: skip
-    assert features.first_complete == 19
+    assert first_row == {name: bars - 1 for name, bars in FEATURE_WINDOWS.items()}
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 19])
 def test_too_few_bars_leave_no_complete_row(count: int) -> None:
     features = build_features(random_bars(count) if count else flat_bars(0))
     assert features.values.shape == (count, 14)
-    assert features.first_complete == count
+    assert not complete_rows(features.values, features.names, FEATURE_NAMES).any()
 
 
 def test_a_market_without_volume_has_no_volume_ratio() -> None:
     features = build_features(flat_bars(30, volume=0.0))
     assert np.isnan(features.values[:, FEATURE_NAMES.index("Volume_Ratio")]).all()
     assert features.values[4:, FEATURE_NAMES.index("Volume_SMA_5")].tolist() == [0.0] * 26
-    assert features.first_complete == 30
+    assert not complete_rows(features.values, features.names, ["Close", "Volume_Ratio"]).any()
+    assert complete_rows(features.values, features.names, ["Close", "Returns"]).tolist() == [False] + [True] * 29
 
 
 def test_a_price_that_stands_still_has_no_volatility() -> None:

@@ -77,26 +77,34 @@ async def test_a_model_is_described(runner: SandboxedModelRunner, honest: Path) 
 
 
 async def test_predictions_are_those_of_the_model(runner: SandboxedModelRunner, honest: Path) -> None:
-    table = features(rows=500, columns=3, first_complete=19)
+    table = features(rows=500, columns=3, missing=19)
     predictions = await runner.predict(model_file(honest), table, None, None)
     assert predictions.kind is OutputKind.VALUE
     assert np.isnan(predictions.values[:19]).all()
     np.testing.assert_array_equal(predictions.values[19:], table.values[19:, :2] @ np.array([2.0, -1.0]))
 
 
-async def test_a_row_with_a_hole_is_not_asked_about(runner: SandboxedModelRunner, honest: Path) -> None:
-    table = features(rows=30)
+async def test_only_a_column_that_the_model_reads_holds_a_row_back(runner: SandboxedModelRunner, honest: Path) -> None:
+    table = features(rows=30, columns=3)
     values = table.values.copy()
     values[11, 1] = np.nan
-    holed = type(table)(names=table.names, values=values, first_complete=0)
+    values[:, 2] = np.nan
+    holed = type(table)(names=table.names, values=values)
     predictions = await runner.predict(model_file(honest), holed, None, None)
-    assert list(np.flatnonzero(np.isnan(predictions.values))) == [11]
+    assert predictions.feature_columns == ("column_0", "column_1")
+    asked = np.arange(30) != 11
+    np.testing.assert_array_equal(np.isnan(predictions.values), ~asked)
+    np.testing.assert_array_equal(predictions.values[asked], values[asked, :2] @ np.array([2.0, -1.0]))
 
 
-async def test_no_complete_row_is_said(runner: SandboxedModelRunner, honest: Path) -> None:
-    predictions = await runner.predict(model_file(honest), features(rows=5, first_complete=5), None, None)
+async def test_rows_without_any_column_are_not_predicted(runner: SandboxedModelRunner, honest: Path) -> None:
+    predictions = await runner.predict(model_file(honest), features(rows=5, missing=5), None, None)
     assert np.isnan(predictions.values).all()
-    assert "not asked" in predictions.warnings[-1]
+    assert predictions.kind is OutputKind.VALUE
+
+
+async def test_no_rows_give_no_predictions(runner: SandboxedModelRunner, honest: Path) -> None:
+    assert (await runner.predict(model_file(honest), features(rows=0), None, None)).values.shape == (0,)
 
 
 async def test_columns_are_chosen_by_the_request(runner: SandboxedModelRunner, honest: Path, tmp_path: Path) -> None:

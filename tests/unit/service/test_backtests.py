@@ -271,7 +271,7 @@ async def test_equal_bytes_under_another_extension_are_another_model() -> None:
     class Named:
         async def predict(self, file: ModelFile, features: Features, *_: object) -> Predictions:
             await asyncio.sleep(0.02)
-            columns = (file.extension,)
+            columns = ("Open",) if file.extension == ".pkl" else ("Close",)
             return Predictions(values=features.values[:, 0], kind=OutputKind.VALUE, feature_columns=columns)
 
     service = replace(make_service(KnownBars(random_bars(60))), runner=Named())  # type: ignore[arg-type]
@@ -281,9 +281,9 @@ async def test_equal_bytes_under_another_extension_are_another_model() -> None:
     assert results[0] is results[1]
     assert results[2] is not results[0]
     assert [result.signals.strategy.parameters["featureColumns"] for result in results] == [
-        (".pkl",),
-        (".pkl",),
-        (".pt",),
+        ("Open",),
+        ("Open",),
+        ("Close",),
     ]
 
 
@@ -350,3 +350,35 @@ async def test_only_its_owner_deletes_a_result() -> None:
     assert (await service.delete(kept.id, user_id=owner)).id == kept.id
     with pytest.raises(ResultNotFound):
         await service.get(kept.id)
+
+
+@pytest.mark.parametrize(
+    ("costs", "words"),
+    [
+        ({"fee_rate": 0.1}, "fees is 0.1, which is 10 % of the value on each side. If you meant 0.1 %, send 0.001."),
+        (
+            {"slippage_rate": 0.02},
+            "slippage is 0.02, which is 2 % of the value on each side. If you meant 0.02 %, send 0.0002.",
+        ),
+        ({"fee_rate": 0.01, "slippage_rate": 0.01}, None),
+    ],
+)
+async def test_unusual_costs_are_told(costs: dict[str, float], words: str | None) -> None:
+    service = make_service(KnownBars(random_bars(300, seed=4)))
+    result = await service.run(crossover_request(rules=TradingRules(fill=FillTiming.SAME_CLOSE, **costs)))
+    assert [warning for warning in result.warnings if "on each side" in warning] == ([] if words is None else [words])
+
+
+async def test_column_that_holds_predictions_back_is_told_in_the_result() -> None:
+    class Volumes:
+        async def predict(self, file: ModelFile, features: Features, *_: object) -> Predictions:
+            column = features.names.index("Volume_Ratio")
+            return Predictions(
+                values=features.values[:, column], kind=OutputKind.VALUE, feature_columns=("Volume_Ratio",)
+            )
+
+    bars = random_bars(60)
+    service = make_service(KnownBars(replace(bars, volume=np.zeros(60))))
+    service = replace(service, runner=Volumes())  # type: ignore[arg-type]
+    result = await service.run(make_request(strategy=ModelChoice()), sent_model("m.pkl"))
+    assert any("missing there: Volume_Ratio on 60" in warning for warning in result.warnings)

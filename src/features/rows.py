@@ -1,0 +1,19 @@
+"""Which rows a model predicts: the rule that the sandbox's child applies and the server applies again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def complete_rows(values: NDArray[np.float64], available: Sequence[str], columns: Sequence[str]) -> NDArray[np.bool_]:
+    """Mark the rows of `values` [n, k] that have every one of `columns`; what a model does not read may be missing.
+
+    `available` names the columns of `values`.
+    """
+    is_complete = np.ones(len(values), dtype=np.bool_)
+    for name in columns:
+        is_complete &= np.isfinite(values[:, available.index(name)])
+    return is_complete
