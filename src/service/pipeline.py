@@ -9,7 +9,7 @@ from src.domain.market import Bars
 from src.domain.performance import Metrics
 from src.domain.runs import BacktestRequest, CrossCheck, ModelChoice
 from src.domain.signals import Predictions, Signals
-from src.domain.trading import EngineName, Simulation
+from src.domain.trading import EngineName, Simulation, TradingRules
 from src.metrics.summary import measure
 from src.ports import Engine
 from src.service.cross_checks import cross_check
@@ -92,13 +92,17 @@ def decide(request: BacktestRequest, bars: Bars, predictions: Predictions | None
     )
 
 
+USUAL_COST_RATE = 0.01
+"""The spot fees of large exchanges lie between 0.02 % and about 1 % of the value; a larger fraction is most likely
+meant as per cent (0.1 for 0.1 %)."""
+
 FEW_TRADES = 30
 """Below this many closed trades a mean says little: the usual rule of thumb for the central limit theorem."""
 
 
 def simulation_warnings(request: BacktestRequest, simulation: Simulation, metrics: Metrics) -> tuple[str, ...]:
     """Return what a reader should know before believing the figures."""
-    found = list(simulation.warnings)
+    found = [*simulation.warnings, *_cost_warnings(request.rules)]
     if simulation.reduced_entries:
         found.append(
             f"Entries cut to what the cash allowed: {simulation.reduced_entries}; fixedSize "
@@ -112,3 +116,13 @@ def simulation_warnings(request: BacktestRequest, simulation: Simulation, metric
             "usual. Read the ratios with care."
         )
     return tuple(found)
+
+
+def _cost_warnings(rules: TradingRules) -> list[str]:
+    """Return a sentence for each cost that is larger than any that is usual."""
+    return [
+        f"{name} is {rate:g}, which is {rate * 100:g} % of the value on each side. If you meant {rate:g} %, send "
+        f"{rate / 100:g}."
+        for name, rate in (("fees", rules.fee_rate), ("slippage", rules.slippage_rate))
+        if rate > USUAL_COST_RATE
+    ]

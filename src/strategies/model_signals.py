@@ -58,7 +58,7 @@ def signals_from_predictions(
             },
         ),
         probability=np.clip(values, 0.0, 1.0) if predictions.kind is OutputKind.PROBABILITY else None,
-        warnings=(*predictions.warnings, *_warnings(is_known, predictions.kind, threshold)),
+        warnings=(*predictions.warnings, *_warnings(values[is_known], predictions.kind, threshold)),
     )
 
 
@@ -97,13 +97,17 @@ def _wishes(
     values: NDArray[np.float64], is_known: NDArray[np.bool_], kind: OutputKind, threshold: float
 ) -> NDArray[np.bool_]:
     """Return whether the model wishes to be long at each bar [n]."""
-    level = threshold if kind in (OutputKind.PROBABILITY, OutputKind.VALUE) else 1.0
-    is_long = values >= level
+    is_long = values >= _long_level(kind, threshold)
     has_word = is_known & (values != 0) if kind is OutputKind.SIGNED_LABEL else is_known
     # Index of the last bar that had a word, −1 before the first: what a silent bar keeps.
     last_word = np.maximum.accumulate(np.where(has_word, np.arange(len(values)), -1))
     wishes: NDArray[np.bool_] = np.append(is_long, False)[last_word]
     return wishes
+
+
+def _long_level(kind: OutputKind, threshold: float) -> float:
+    """Return the smallest prediction that means long."""
+    return 1.0 if kind in _LABELS else threshold
 
 
 def _edges(is_long: NDArray[np.bool_]) -> NDArray[np.int8]:
@@ -113,13 +117,27 @@ def _edges(is_long: NDArray[np.bool_]) -> NDArray[np.int8]:
     return edges
 
 
-def _warnings(is_known: NDArray[np.bool_], kind: OutputKind, threshold: float) -> list[str]:
-    warnings = []
-    if not is_known.any():
-        warnings.append(
-            f"No bar of {len(is_known)} had all its features, so the model was never asked; "
-            "ask for more candles (the longest feature needs 20)."
-        )
+def _warnings(predicted: NDArray[np.float64], kind: OutputKind, threshold: float) -> list[str]:
+    """Return what a reader should know of the predictions that there are."""
+    warnings = _one_sided_warnings(predicted, kind, threshold)
     if kind in _LABELS and threshold != DEFAULT_THRESHOLD:
         warnings.append(f"threshold {threshold:g} was not used: the model puts out labels, not probabilities.")
     return warnings
+
+
+def _one_sided_warnings(predicted: NDArray[np.float64], kind: OutputKind, threshold: float) -> list[str]:
+    """Return a sentence if all predictions are on one side of what means long: the signals never change then."""
+    is_long = predicted >= _long_level(kind, threshold)
+    if not predicted.size or (is_long.any() and not is_long.all()):
+        return []
+    count, is_always = len(predicted), bool(is_long.all())
+    outcome = "there is one buy signal and no sell signal" if is_always else "there is no buy signal"
+    if kind in _LABELS:
+        share = "all" if is_always else "none of"
+        return [f"The model predicted the label 1 (long) on {share} {count} bars, so {outcome}."]
+    spread = f"its {count} predictions range from {predicted.min():.10g} to {predicted.max():.10g}"
+    reached = "Every prediction" if is_always else "No prediction"
+    return [
+        f"{reached} of the model reached the threshold {threshold:.10g}: {spread}, so {outcome}. "
+        "Choose a threshold inside that range."
+    ]

@@ -56,7 +56,7 @@ def test_probability_is_given_where_the_model_gives_one() -> None:
 
 def test_the_description_says_what_it_ran_with() -> None:
     signals = signals_from_predictions(
-        Predictions(values=np.array([0.7]), kind=PROBABILITY, warnings=("old file",)),
+        Predictions(values=np.array([0.7, 0.5]), kind=PROBABILITY, warnings=("old file",)),
         threshold=0.6,
         feature_columns=("Open", "Close"),
     )
@@ -98,11 +98,42 @@ def test_a_number_that_is_not_of_its_kind_is_refused_with_the_bar(kind: OutputKi
     assert allowed in caught.value.message
 
 
-def test_what_did_not_count_is_said() -> None:
-    assert "never asked" in run([NAN, NAN], PROBABILITY).warnings[0]
-    assert "not used" in run([1.0], BINARY, 0.7).warnings[0]
-    assert run([1.0], BINARY).warnings == ()
-    assert run([0.4], VALUE, 0.7).warnings == ()
+def test_threshold_of_labels_is_not_used() -> None:
+    assert run([1.0, 0.0], BINARY, 0.7).warnings == (
+        "threshold 0.7 was not used: the model puts out labels, not probabilities.",
+    )
+    assert run([1.0, 0.0], BINARY).warnings == ()
+
+
+@pytest.mark.parametrize("kind", [PROBABILITY, VALUE])
+def test_threshold_that_is_never_reached_is_told_with_the_range(kind: OutputKind) -> None:
+    assert run([NAN, 0.001, 0.25, NAN, 0.4999], kind).warnings == (
+        "No prediction of the model reached the threshold 0.5: its 3 predictions range from 0.001 to 0.4999, so there "
+        "is no buy signal. Choose a threshold inside that range.",
+    )
+
+
+@pytest.mark.parametrize("kind", [PROBABILITY, VALUE])
+def test_threshold_that_is_always_reached_is_told_with_the_range(kind: OutputKind) -> None:
+    signals = run([NAN, 0.5, 0.75], kind)
+    assert signals.action.tolist() == [0, 1, 0]
+    assert signals.warnings == (
+        "Every prediction of the model reached the threshold 0.5: its 2 predictions range from 0.5 to 0.75, so there "
+        "is one buy signal and no sell signal. Choose a threshold inside that range.",
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "label", "share"), [(BINARY, 0.0, "none of"), (BINARY, 1.0, "all"), (SIGNED, -1.0, "none of")]
+)
+def test_label_that_never_changes_is_told(kind: OutputKind, label: float, share: str) -> None:
+    (warning,) = run([label] * 3, kind).warnings
+    assert warning.startswith(f"The model predicted the label 1 (long) on {share} 3 bars, so there is ")
+
+
+@pytest.mark.parametrize("values", [[NAN, NAN], [], [0.4, 0.6]])
+def test_predictions_on_both_sides_or_none_need_no_warning(values: list[float]) -> None:
+    assert run(values, VALUE).warnings == ()
 
 
 def test_no_bars_give_no_signals() -> None:
