@@ -31,7 +31,7 @@ def feature_warnings(features: Features, predictions: Predictions) -> tuple[str,
     late = [column for column in missing if column.late_bars]
     if not bars or predicted == bars or (predicted and not late):
         return ()
-    shown = late if predicted else missing
+    shown = late if predicted else [column for column in missing if column.bars == bars] or missing
     others = "the others have" if predicted else "all have"
     return (
         f"The model predicted {predicted or 'none'} of {bars} bars and {others} the signal hold, because it reads a "

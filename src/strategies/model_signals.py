@@ -135,9 +135,11 @@ def _one_sided_warnings(predicted: NDArray[np.float64], kind: OutputKind, thresh
     if kind in _LABELS:
         share = "all" if is_always else "none of"
         return [f"The model predicted the label 1 (long) on {share} {count} bars, so {outcome}."]
-    spread = f"its {count} predictions range from {predicted.min():.10g} to {predicted.max():.10g}"
-    reached = "Every prediction" if is_always else "No prediction"
+    reached, low, high = "Every" if is_always else "No", predicted.min(), predicted.max()
+    head = f"{reached} prediction of the model reached the threshold {threshold:.10g}"
+    if low == high:
+        return [f"{head}: each of the {count} is {low:.10g}, so {outcome}."]
     return [
-        f"{reached} of the model reached the threshold {threshold:.10g}: {spread}, so {outcome}. "
+        f"{head}: its {count} predictions range from {low:.10g} to {high:.10g}, so {outcome}. "
         "Choose a threshold inside that range."
     ]

@@ -52,6 +52,12 @@ def test_market_without_volume_is_told_with_what_helps() -> None:
     )
 
 
+def test_only_columns_that_are_never_there_explain_a_model_without_predictions() -> None:
+    (warning,) = warnings_of(without_volume(random_bars(60), 0, 60), None)
+    assert "missing there: Volume_Ratio on 60 (" in warning
+    assert "SMA_20" not in warning
+
+
 def test_stretch_without_volume_is_counted() -> None:
     # Bars 20 to 29 have no volume, so the means at 24 to 29 are 0; SMA_10 lacks the first 9 bars.
     (warning,) = warnings_of(without_volume(random_bars(60), 20, 30), ["Volume_Ratio", "SMA_10"])

@@ -123,6 +123,12 @@ def test_threshold_that_is_always_reached_is_told_with_the_range(kind: OutputKin
     )
 
 
+def test_model_that_always_predicts_the_same_is_told_without_a_range() -> None:
+    assert run([NAN, 0.25, 0.25], VALUE).warnings == (
+        "No prediction of the model reached the threshold 0.5: each of the 2 is 0.25, so there is no buy signal.",
+    )
+
+
 @pytest.mark.parametrize(
     ("kind", "label", "share"), [(BINARY, 0.0, "none of"), (BINARY, 1.0, "all"), (SIGNED, -1.0, "none of")]
 )
