@@ -10,10 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import ArrayLike, NDArray
 
+from src.domain.annualization import DEFAULT_ANNUALIZATION, AnnualizationSettings
 from src.domain.performance import METRIC_DEFINITIONS, Metrics
 from src.domain.runs import CrossoverChoice
 from src.domain.trading import FILL_DTYPE, TRADE_DTYPE, FillTiming, Simulation, TradingRules
 from src.engines.vectorized import VectorizedEngine
+from src.metrics.returns import tail_ratio, tails
 from src.metrics.summary import measure
 from src.strategies.crossover import Crossover
 from tests.market import bars_of_closes, random_bars
@@ -26,14 +28,19 @@ lengths = st.integers(min_value=31, max_value=300)
 units = st.sampled_from([1e-6, 0.1, 3.0, 1e6])
 
 
-def measured(equity: ArrayLike, closes: ArrayLike, initial_cash: float) -> Metrics:
+def measured(
+    equity: ArrayLike,
+    closes: ArrayLike,
+    initial_cash: float,
+    settings: AnnualizationSettings = DEFAULT_ANNUALIZATION,
+) -> Metrics:
     """Return the metrics of a run of this equity, held as cash, beside a market of these closes."""
     values: NDArray[np.float64] = np.asarray(equity, dtype=np.float64)
     simulation = Simulation(
         equity=values, cash=values, position=np.zeros(len(values)),
         fills=np.empty(0, dtype=FILL_DTYPE), trades=np.empty(0, dtype=TRADE_DTYPE),
     )  # fmt: skip
-    return measure(simulation, bars_of_closes(closes), initial_cash=initial_cash, strategy_name="x")
+    return measure(simulation, bars_of_closes(closes), initial_cash=initial_cash, strategy_name="x", settings=settings)
 
 
 def grown(start: float, rate: float, bars: int) -> list[float]:
@@ -53,6 +60,15 @@ def test_even_growth_of_equity_has_no_deviation(rate: float, bars: int, start: f
 
 
 @settings(max_examples=100, deadline=None)
+@given(rate=rates, bars=lengths)
+def test_growth_at_the_risk_free_rate_has_no_downside(rate: float, bars: int) -> None:
+    # One bar a year: the rate per bar is the yearly one.
+    year = AnnualizationSettings(bars_per_year=1.0, risk_free_rate=rate)
+    found = measured(grown(START, rate, bars), np.linspace(1, 2, bars), START, year)
+    assert (found.sharpe_ratio, found.sortino_ratio) == (None, None)
+
+
+@settings(max_examples=100, deadline=None)
 @given(rate=rates | rates.map(lambda rate: -rate) | st.just(0.0), bars=lengths, seed=st.integers(0, 1000))
 def test_market_that_grows_evenly_has_no_beta(rate: float, bars: int, seed: int) -> None:
     equity = START * np.exp(np.cumsum(np.random.default_rng(seed).normal(0, 0.01, bars)))
@@ -68,6 +84,18 @@ def test_rounding_around_a_flat_equity_is_no_figure(noise: list[int]) -> None:
     ratios = (*SPREAD_RATIOS, "tail_ratio", "beta", "alpha")
     assert [name for name in ratios if getattr(found, name) is not None] == []
     assert (found.annual_volatility, found.max_drawdown, found.max_drawdown_duration) == (0.0, 0.0, 0)
+
+
+def test_percentile_between_loss_and_gain_is_no_denominator() -> None:
+    # 1.2 bars into the order of 25: −0.1 + 0.2 × (0.4 + 0.1) is 0, but for rounding.
+    found = tails(np.array([-0.2, -0.1, *[0.4] * 23]))
+    assert found.fifth_percentile == 0.0
+    assert np.isnan(tail_ratio(found))
+
+
+def test_equity_that_is_rounding_of_the_cash_has_no_turnover() -> None:
+    assert measured([START * 1e-15] * 40, np.linspace(1, 2, 40), START).turnover is None
+    assert measured([START * 1e-9] * 40, np.linspace(1, 2, 40), START).turnover == 0.0
 
 
 def test_small_changes_above_rounding_are_figures() -> None:

@@ -122,6 +122,8 @@ def test_growth_is_measured_over_elapsed_time() -> None:
     assert found.cagr == pytest.approx((1.1 ** (365 / 54) - 1) * 100)
     assert found.bars_per_year == pytest.approx(40 / (54 / 365))
     assert found.annualisation == "observed"
+    requested = run(bars, [1] + [0] * 39, settings=AnnualizationSettings(bars_per_year=252))
+    assert requested.cagr == found.cagr
 
 
 def test_growth_of_less_than_30_days_has_no_year() -> None:

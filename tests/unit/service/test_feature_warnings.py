@@ -66,6 +66,12 @@ def test_stretch_without_volume_is_counted() -> None:
     assert "Ask for" not in warning
 
 
+def test_first_bar_that_could_have_a_column_counts() -> None:
+    (warning,) = warnings_of(without_volume(random_bars(60), 0, 5), ["Volume_Ratio"])
+    assert "predicted 55 of 60 bars" in warning
+    assert warnings_of(without_volume(random_bars(60), 0, 4), ["Volume_Ratio"]) == ()
+
+
 @pytest.mark.parametrize(("columns", "needed"), [(None, 20), (["Volatility_10"], 11), (["Returns_5", "SMA_10"], 10)])
 def test_too_few_bars_are_told_with_how_many_are_needed(columns: list[str] | None, needed: int) -> None:
     (warning,) = warnings_of(random_bars(needed - 1), columns)
