@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pandas as pd
 import pytest
 
 from src.domain.annualization import AnnualizationSettings, annualize
-from src.domain.market import Bars
+from src.domain.market import DAY_MS, Bars
 from src.domain.performance import Metrics
 from src.domain.runs import CrossoverChoice
 from src.domain.signals import Signals, StrategyDescription
@@ -32,6 +33,7 @@ TOLERANCE = 1e-9
 # The documented path takes seconds on long files; these many rows hold hundreds of crossings.
 FILES = [
     ("BTCUSDT-1d.csv.gz", "1d", None),
+    ("LUNAUSDT-1d-12col.csv.gz", "1d", None),  # 17 days without trading
     ("BTCUSDT-1h.csv.gz", "1h", 20_000),
     ("BTCUSDT-1m-2021-04_2021-06.csv.gz", "1m", 20_000),
 ]
@@ -291,3 +293,20 @@ def test_drawdowns_from_the_starting_cash_are_the_libraries() -> None:
     )
     depth = (equity / equity.cummax() - 1)[1:]
     assert metrics.ulcer_index == pytest.approx(math.sqrt((depth**2).mean()) * 100, rel=TOLERANCE)
+
+
+def test_business_days_agree_with_empyrical_at_their_own_bars_per_year() -> None:
+    days = [day for day in range(4, 4 + 104 * 7) if (day - 4) % 7 < 5]
+    bars = replace(random_bars(len(days), seed=2), open_time_ms=np.array(days, dtype=np.int64) * DAY_MS)
+    simulation = VectorizedEngine().run(
+        bars, Crossover(CrossoverChoice(fast=4, slow=9)).signals(bars), TradingRules(fill=FillTiming.NEXT_OPEN)
+    )
+    metrics = measure(simulation, bars, initial_cash=10_000, strategy_name="x")
+    returns = pd.Series(simulation.equity).pct_change().fillna(simulation.equity[0] / 10_000 - 1)
+    assert (metrics.annualisation, len(days)) == ("observed", 520)
+    # 520 bars in the 726 days from Monday's open to Friday's close.
+    year = {"annualization": 520 / (726 / 365)}
+    assert metrics.cagr == pytest.approx(empyrical.cagr(returns, **year) * 100, rel=TOLERANCE)
+    assert metrics.annual_volatility == pytest.approx(empyrical.annual_volatility(returns, **year) * 100, rel=TOLERANCE)
+    assert metrics.sharpe_ratio == pytest.approx(empyrical.sharpe_ratio(returns, **year), rel=TOLERANCE)
+    assert metrics.calmar_ratio == pytest.approx(empyrical.calmar_ratio(returns, **year), rel=TOLERANCE)
