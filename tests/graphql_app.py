@@ -24,6 +24,7 @@ class MemoryMarket(MemoryBacktests):
     """The same with candles, and with comparisons."""
 
     markets: list[MarketRequest] = field(default_factory=list)
+    candle_warnings: tuple[str, ...] = ()
 
     async def candles(self, market: MarketRequest, *, user_id: str | None = None) -> MarketSeries:
         self.markets.append(market)
@@ -39,7 +40,10 @@ class MemoryMarket(MemoryBacktests):
             volume=np.full(market.limit, 12.5),
         )
         return MarketSeries(
-            bars=bars, quality=DataQuality(expected_bars=len(bars), present_bars=len(bars)), origin="memory"
+            bars=bars,
+            quality=DataQuality(expected_bars=len(bars), present_bars=len(bars)),
+            origin="memory",
+            warnings=self.candle_warnings,
         )
 
     async def coins(self, *, quote_asset: str | None = None, is_trading_only: bool = True) -> Sequence[str]:

@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 
 from src.domain.annualization import AnnualizationSettings
 from src.domain.errors import InvalidInput, one_of
-from src.domain.market import DAY_MS, SIMULATED, Interval, MarketRequest, normalise_symbol
+from src.domain.market import DAY_MS, SIMULATED, Interval, LimitOrigin, MarketRequest, normalise_symbol
 from src.domain.runs import BacktestRequest, CrossoverChoice, ModelChoice, StrategyChoice
 from src.domain.signals import OutputKind
 from src.domain.trading import (
@@ -27,6 +27,8 @@ from src.domain.trading import (
 
 DEFAULT_INTERVAL: Final = "1d"
 DEFAULT_LIMIT: Final = 1000
+"""Most bars of a request that gives neither a limit nor both dates."""
+LIMIT_RULE: Final = f"With both dates every bar between them if not given, else {DEFAULT_LIMIT}."
 DEFAULT_FILL: Final = {
     EngineName.VECTORIZED: FillTiming.SAME_CLOSE,
     EngineName.EVENT_DRIVEN: FillTiming.NEXT_OPEN,
@@ -110,18 +112,33 @@ def build_market(fields: FetchFields, *, max_bars: int) -> MarketRequest:
             f"{'the default one' if source is None else repr(source[:40])}",
             field="seed",
         )
-    limit = DEFAULT_LIMIT if fields.limit is None else fields.limit
-    if not 1 <= limit <= max_bars:
-        raise InvalidInput(f"limit is {limit}; allowed: 1 to {max_bars} bars", field="limit")
+    symbol, interval = normalise_symbol(fields.symbol), Interval.named(fields.interval or DEFAULT_INTERVAL)
+    start_ms = parse_instant(fields.start_date, field="startDate")
+    end_ms = parse_instant(fields.end_date, field="endDate", is_end=True)
+    limit, origin = _limit(fields.limit, interval, start_ms, end_ms, max_bars)
     return MarketRequest(
-        symbol=normalise_symbol(fields.symbol),
-        interval=Interval.named(fields.interval or DEFAULT_INTERVAL),
+        symbol=symbol,
+        interval=interval,
         limit=limit,
-        start_ms=parse_instant(fields.start_date, field="startDate"),
-        end_ms=parse_instant(fields.end_date, field="endDate", is_end=True),
+        start_ms=start_ms,
+        end_ms=end_ms,
         source=source,
         seed=fields.seed,
+        limit_origin=origin,
     )
+
+
+def _limit(
+    given: int | None, interval: Interval, start_ms: int | None, end_ms: int | None, max_bars: int
+) -> tuple[int, LimitOrigin]:
+    """Return the most bars that a request may get, and who says so."""
+    if given is not None:
+        if not 1 <= given <= max_bars:
+            raise InvalidInput(f"limit is {given}; allowed: 1 to {max_bars} bars", field="limit")
+        return given, LimitOrigin.CLIENT
+    if start_ms is None or end_ms is None:
+        return min(DEFAULT_LIMIT, max_bars), LimitOrigin.DEFAULT
+    return max(1, min(interval.most_bars(start_ms, end_ms), max_bars)), LimitOrigin.RANGE
 
 
 def build_crossover_request(fields: BacktestFields, engine: EngineName, *, max_bars: int) -> BacktestRequest:

@@ -7,6 +7,8 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
@@ -24,6 +26,8 @@ YEAR_MS: Final = 365 * DAY_MS
 """Crypto trades on every day of the year (the contract's and vectorbt's convention)."""
 
 PRICE_COLUMNS: Final = ("open", "high", "low", "close")
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 MIN_PRICE: Final = 1e-11
 """vectorbt takes a price up to 1e-12 for none; the exchange's own prices are multiples of 1e-8."""
@@ -54,19 +58,26 @@ class Interval:
     def is_calendar_month(self) -> bool:
         return self.name == "1M"
 
+    def most_bars(self, start_ms: int, end_ms: int) -> int:
+        """Return the most bars of this interval that can open from `start_ms` to `end_ms`, both included."""
+        if end_ms < start_ms:
+            return 0
+        if self.is_calendar_month:
+            first, last = (_EPOCH + timedelta(milliseconds=time) for time in (start_ms, end_ms))
+            return 12 * (last.year - first.year) + last.month - first.month + 1
+        return (end_ms - start_ms) // self.milliseconds + 1
+
+    def count_slots(self, first_open_ms: int, last_open_ms: int) -> int:
+        """Return how many bars open from the first to the last of these times if none is missing."""
+        # Half a bar more: an open a little early still counts.
+        return self.most_bars(first_open_ms, last_open_ms + self.milliseconds // 2)
+
     def next_open_ms(self, open_ms: int) -> int:
         """Return when the bar that opens at `open_ms` closes and the next one opens."""
         if self.is_calendar_month:
             month = np.datetime64(open_ms, "ms").astype("datetime64[M]")
             return int((month + 1).astype("datetime64[ms]").astype(np.int64))
         return open_ms + self.milliseconds
-
-    def count_slots(self, first_open_ms: int, last_open_ms: int) -> int:
-        """Return how many bars open from the first to the last of these times if none is missing."""
-        if self.is_calendar_month:
-            first, last = np.array([first_open_ms, last_open_ms], "datetime64[ms]").astype("datetime64[M]")
-            return int((last - first).astype(np.int64)) + 1
-        return round((last_open_ms - first_open_ms) / self.milliseconds) + 1
 
     @staticmethod
     def named(name: str, *, field: str = "interval") -> Interval:
@@ -113,12 +124,23 @@ def normalise_symbol(symbol: str, *, field: str = "symbol") -> str:
     )
 
 
+class LimitOrigin(StrEnum):
+    """Who set the `limit` of a request: the client, the service's default, or the range between two dates."""
+
+    CLIENT = "client"
+    DEFAULT = "default"
+    RANGE = "range"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MarketRequest:
     """Which candles a backtest wants.
 
     With `start_ms`, the first `limit` candles that open at or after it; without, the last `limit` that open at or
     before `end_ms` (or now). Both ends are included.
+
+    With the limit origin RANGE every candle between both dates is wanted: `limit` is as many as can open there, or the
+    service's maximum if that is less, and a source that has more refuses the request instead of cutting it.
 
     `source` names a `BarSource` of the service ("binance", "simulated", …) or None for its default one; `seed`
     is for simulated candles only.
@@ -131,12 +153,19 @@ class MarketRequest:
     end_ms: int | None = None
     source: str | None = None
     seed: int | None = None
+    limit_origin: LimitOrigin = LimitOrigin.CLIENT
+
+    @property
+    def is_whole_range(self) -> bool:
+        return self.limit_origin is LimitOrigin.RANGE
 
     def __post_init__(self) -> None:
         if self.limit < 1:
             raise InvalidInput(f"limit is {self.limit}; it must be at least 1", field="limit")
         if self.start_ms is not None and self.end_ms is not None and self.start_ms > self.end_ms:
             raise InvalidInput("startDate is after endDate; it must not be later", field="startDate")
+        if self.is_whole_range and (self.start_ms is None or self.end_ms is None):
+            raise ValueError("a whole range has both dates")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

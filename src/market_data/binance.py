@@ -13,11 +13,12 @@ from src.domain.errors import ExchangeRefused, ExchangeTimeout, InvalidInput
 from src.domain.market import Interval, Listing, MarketRequest, MarketSeries, normalise_symbol
 from src.market_data.binance_api import BinanceApi
 from src.market_data.clock_skew import ClockSkew
-from src.market_data.findings import describe_quality, describe_range
+from src.market_data.findings import describe_quality
 from src.market_data.grid import iso_time, last_closed_open_ms
 from src.market_data.klines import Klines, MalformedKlines, clean, parse_rows
 from src.market_data.paging import AskPage, collect_newest, collect_oldest
 from src.market_data.pauses import SharedPause
+from src.market_data.ranges import check_whole_range, describe_range
 from src.market_data.series_index import closed_slots
 from src.ports import Clock
 
@@ -165,6 +166,7 @@ class BinanceSource:
         """Ask for all pages and cut them to the closed candles asked for, at least one; and say which are closed by."""
         interval = market.interval
         ask = _Questions(self._api, symbol, interval, until)
+        await _check_length(ask, market, now_ms)
         klines = await _asked_for(ask, market, now_ms)
         if closed_slots(ask.now_ms, interval, None) < closed_slots(now_ms, interval, None):
             # Our clock turns out to be ahead: the newest closed candles are others.
@@ -224,6 +226,19 @@ async def _asked_for(ask: AskPage, market: MarketRequest, now_ms: int) -> Klines
     start_ms = max(market.start_ms, 0)
     found = await collect_oldest(ask, interval=interval, start_ms=start_ms, end_ms=end_ms, limit=limit)
     return found.closed(now_ms).oldest(limit)
+
+
+async def _check_length(ask: AskPage, market: MarketRequest, now_ms: int) -> None:
+    """Raise InvalidInput if all candles of a range are wanted that is too long, by one question at most."""
+    if market.start_ms is None or market.end_ms is None or not market.is_whole_range:
+        return
+    end_ms = min(market.end_ms, last_closed_open_ms(now_ms, market.interval))
+    if market.interval.most_bars(market.start_ms, end_ms) <= market.limit:
+        return
+    first = await ask(start_ms=market.start_ms, end_ms=end_ms, limit=1)
+    if len(first):
+        most = market.interval.most_bars(int(first.open_time_ms[0]), end_ms)
+        check_whole_range(market, most, is_exact=False)
 
 
 def _nothing_there(symbol: str, market: MarketRequest, first: Klines, last: Klines) -> InvalidInput:

@@ -12,9 +12,10 @@ from src.domain.datasets import Dataset
 from src.domain.errors import InvalidInput, SourceNotFound, StoreUnavailable, SymbolNotFound
 from src.domain.market import INTERVALS, Bars, DataQuality, Listing, MarketRequest, MarketSeries, normalise_symbol
 from src.market_data.dataset_files import DamagedDataset, read_bars, read_head
-from src.market_data.findings import describe_quality, describe_range
+from src.market_data.findings import describe_quality
 from src.market_data.grid import iso_time
 from src.market_data.quality import assess
+from src.market_data.ranges import WholeRange, check_whole_range, describe_range
 from src.market_data.resampling import finer_intervals, resample
 
 
@@ -48,14 +49,20 @@ class DatasetSource:
         if normalise_symbol(market.symbol) != dataset.symbol:
             raise SymbolNotFound(f"{market.symbol} is not in {dataset.name!r}, which has {dataset.symbol} only")
         bars = _at_interval(every, market, dataset)
-        chosen = _chosen(bars, market)
-        if not len(chosen):
+        in_range = _in_range(bars, market)
+        if not len(in_range):
             raise _nothing_there(bars, market, dataset)
+        check_whole_range(market, len(in_range))
+        chosen = (
+            in_range.slice(max(0, len(in_range) - market.limit), len(in_range))
+            if market.start_ms is None
+            else in_range.slice(0, market.limit)
+        )
         is_native = market.interval == dataset.interval
         # Of coarser candles, what was wrong with the file's rows is said of the rows.
         quality = _quality(chosen, dataset) if is_native else assess(chosen)
         warnings = describe_quality(quality, chosen)
-        warnings += describe_range(market, chosen, dataset.uploaded_ms, goes_on=False)
+        warnings += describe_range(market, chosen, dataset.uploaded_ms, goes_on=False, whole=_whole(in_range))
         if not is_native:
             finer = _between(every, int(chosen.open_time_ms[0]), quality.last_close_ms or 0)
             warnings = describe_quality(_quality(finer, dataset), finer) + warnings
@@ -99,13 +106,17 @@ def _at_interval(bars: Bars, market: MarketRequest, dataset: Dataset) -> Bars:
     )
 
 
-def _chosen(bars: Bars, market: MarketRequest) -> Bars:
+def _in_range(bars: Bars, market: MarketRequest) -> Bars:
+    """Return the bars that the dates allow, whatever the limit."""
     times = bars.open_time_ms
+    start = 0 if market.start_ms is None else int(np.searchsorted(times, market.start_ms))
     stop = len(times) if market.end_ms is None else int(np.searchsorted(times, market.end_ms, side="right"))
-    if market.start_ms is None:
-        return bars.slice(max(0, stop - market.limit), stop)
-    start = int(np.searchsorted(times, market.start_ms))
-    return bars.slice(start, max(start, min(stop, start + market.limit)))
+    return bars.slice(start, max(start, stop))
+
+
+def _whole(bars: Bars) -> WholeRange:
+    first, last = (int(time) for time in bars.open_time_ms[[0, -1]])
+    return WholeRange(bars=len(bars), first_open_ms=first, last_open_ms=last)
 
 
 def _between(bars: Bars, first_ms: int, last_ms: int) -> Bars:

@@ -1,4 +1,4 @@
-"""What is wrong with candles, and with the range asked for, in sentences for people."""
+"""What is wrong with candles, in sentences for people."""
 
 from __future__ import annotations
 
@@ -8,13 +8,12 @@ from typing import Final
 
 import numpy as np
 
-from src.domain.market import Bars, DataQuality, Gap, MarketRequest
-from src.market_data.grid import bar_number, iso_time, open_time_ms
+from src.domain.market import Bars, DataQuality, Gap
+from src.market_data.grid import iso_time
 from src.market_data.quality import find_jumps
 
 _NAMED: Final = 3
 """So many gaps or rows are named one by one; beyond that the count must do."""
-_LATE_CANDLES: Final = 1
 _SILENT_SHARE: Final = 0.05
 """Where this share of candles has no trade, many fills of a backtest are with nobody."""
 
@@ -34,83 +33,6 @@ def describe_quality(quality: DataQuality, bars: Bars) -> tuple[str, ...]:
             _silence(quality, name),
         )
         if sentence
-    )
-
-
-def describe_range(
-    market: MarketRequest, bars: Bars, now_ms: int, *, left_out: int = 0, goes_on: bool = True
-) -> tuple[str, ...]:
-    """Return a sentence where `bars` begin late, end early, are too few, or where `limit` cut the range short.
-
-    Parameters
-    ----------
-    left_out
-        Candles of the range that are not in `bars`, as they could not be believed.
-    goes_on
-        Whether the series should go on until now; the end of one that does not is told where an end was asked for.
-    """
-    if len(bars) == 0:
-        return ()
-    early_end = _early_end(market, bars, now_ms) if goes_on or market.end_ms is not None else ()
-    is_full = len(bars) + left_out >= market.limit
-    if market.start_ms is None:
-        return early_end if is_full else (_too_few(market, bars), *early_end)
-    late_start = _late_start(market.start_ms, bars)
-    return (*late_start, *(_cut_short(market, bars, now_ms) if is_full else early_end))
-
-
-def _too_few(market: MarketRequest, bars: Bars) -> str:
-    return (
-        f"{market.limit:,} {bars.interval.name} candles of {bars.symbol} were asked for; {len(bars):,} were found, "
-        f"the first at {iso_time(int(bars.open_time_ms[0]))}."
-    )
-
-
-def _late_start(start_ms: int, bars: Bars) -> tuple[str, ...]:
-    """Say that there are no candles at the start asked for: the symbol was listed later, or trading stood still."""
-    first = int(bars.open_time_ms[0])
-    number = bar_number(first, bars.interval)
-    offset_ms = first - open_time_ms(number, bars.interval)
-    missing = number - bar_number(start_ms - 1 - offset_ms, bars.interval) - 1
-    if missing <= 0:
-        return ()
-    return (
-        f"{bars.symbol} has no {bars.interval.name} candles from {iso_time(start_ms)} until {iso_time(first)}: about "
-        f"{missing:,} of those asked for do not exist.",
-    )
-
-
-def _early_end(market: MarketRequest, bars: Bars, now_ms: int) -> tuple[str, ...]:
-    """Say that there are no candles at the end asked for, or of late: trading has ended, or stands still."""
-    interval, last = bars.interval, int(bars.open_time_ms[-1])
-    number = bar_number(last, interval)
-    offset_ms = last - open_time_ms(number, interval)
-    final = newest = bar_number(now_ms + 1 - offset_ms, interval) - 1
-    if market.end_ms is not None:
-        final = min(newest, bar_number(market.end_ms - offset_ms, interval))
-    missing = final - number
-    # The newest candle may be a little late.
-    if missing <= (_LATE_CANDLES if final == newest else 0):
-        return ()
-    until = "now" if market.end_ms is None or market.end_ms > now_ms else iso_time(market.end_ms)
-    return (
-        f"{bars.symbol} has no {interval.name} candles after that of {iso_time(last)} until {until}: trading has "
-        f"ended, or stood still for about {missing:,} candles.",
-    )
-
-
-def _cut_short(market: MarketRequest, bars: Bars, now_ms: int) -> tuple[str, ...]:
-    if market.end_ms is None:
-        return ()
-    interval = market.interval
-    last = int(bars.open_time_ms[-1])
-    final = min(market.end_ms, open_time_ms(bar_number(now_ms, interval) - 1, interval))
-    left_out = bar_number(final, interval) - bar_number(last, interval)
-    if left_out <= 0:
-        return ()
-    return (
-        f"The range asked for goes on to {iso_time(market.end_ms)}, but limit is {market.limit:,}: the candles end at "
-        f"{iso_time(last)}, about {left_out:,} before that. Raise limit to have them all.",
     )
 
 

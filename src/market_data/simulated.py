@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 
 from src.domain.errors import InvalidInput
 from src.domain.market import Bars, Interval, Listing, MarketRequest, MarketSeries, normalise_symbol
-from src.market_data.findings import describe_range
 from src.market_data.grid import bar_number, iso_time, last_closed_open_ms, open_time_ms, open_times_ms
 from src.market_data.quality import assess
+from src.market_data.ranges import WholeRange, check_whole_range, describe_range
 from src.ports import Clock
 
 SYMBOLS: Final = (
@@ -89,6 +89,12 @@ class SimulatedSource:
                 f"{iso_time(open_time_ms(first, interval))} to {iso_time(open_time_ms(last, interval))}.",
                 field="endDate" if market.start_ms is None else "startDate",
             )
+        check_whole_range(market, stop - start)
+        whole = WholeRange(
+            bars=stop - start,
+            first_open_ms=open_time_ms(start, interval),
+            last_open_ms=open_time_ms(stop - 1, interval),
+        )
         if market.start_ms is None:
             start = max(start, stop - market.limit)
         count = min(stop - start, market.limit)
@@ -97,7 +103,7 @@ class SimulatedSource:
             bars=bars,
             quality=assess(bars, irregular_close_times=0),
             origin=f"simulated (seed {seed})",
-            warnings=(_NO_MARKET, *describe_range(market, bars, now_ms)),
+            warnings=(_NO_MARKET, *describe_range(market, bars, now_ms, whole=whole)),
         )
 
     async def listings(self) -> Sequence[Listing]:

@@ -8,11 +8,12 @@ from src.domain.market import Interval, MarketRequest, MarketSeries
 from src.market_data.bar_series import BarSeries
 from src.market_data.bar_store import BarStore
 from src.market_data.checked import CheckedCandles
-from src.market_data.findings import describe_quality, describe_range
+from src.market_data.findings import describe_quality
 from src.market_data.grid import bar_number, open_time_ms
 from src.market_data.paging import PAGE_ROWS
 from src.market_data.planner import PAGES_ONLY_UP_TO
 from src.market_data.quality import assess
+from src.market_data.ranges import check_whole_range, describe_range
 from src.market_data.resampling import finer_intervals, resample
 from src.market_data.segments import SEGMENT_BARS
 from src.market_data.series_index import SeriesIndex, closed_slots
@@ -86,7 +87,7 @@ class StoredView:
             found = self._search_back(index, stop, asked, is_first_asked=is_first_asked, is_last_asked=is_last_asked)
         else:
             found = self._search_on(index, self._market.start_ms, stop, asked, is_first_asked=is_first_asked)
-        return self._answer(found) if isinstance(found, _Stretch) else found
+        return self._answer(found, index) if isinstance(found, _Stretch) else found
 
     def _search_back(
         self, index: SeriesIndex, stop: int, asked: SlotRanges, *, is_first_asked: bool, is_last_asked: bool
@@ -131,11 +132,18 @@ class StoredView:
     def _search_on(
         self, index: SeriesIndex, start_ms: int, stop: int, asked: SlotRanges, *, is_first_asked: bool
     ) -> _Stretch | Lacking | None:
-        """Look at longer and longer stretches from the start on until one holds enough candles, or `stop` comes."""
+        """Look at longer and longer stretches from the start on until one holds enough candles, or `stop` comes.
+
+        Raises InvalidInput if all candles of a range are wanted that is too long."""
         start = max(0, self._first_slot_from(start_ms, index))
         first = self._first(index)
         if first is not None:
             start = max(start, first)
+        if self._market.is_whole_range and stop - start > self._market.limit:
+            if first is None and not is_first_asked:
+                # The series may begin so late that the range is short enough after all.
+                return Lacking(start=start, stop=start + 1, needs_first=True)
+            check_whole_range(self._market, stop - start, is_exact=False)
         end, stride = start + self._market.limit, PAGE_ROWS
         while start < stop:
             end = min(end, stop)
@@ -193,7 +201,7 @@ class StoredView:
         stop_ms = self._now_ms if market.end_ms is None else market.end_ms
         return candles.between(market.start_ms or 0, stop_ms + 1)
 
-    def _answer(self, stretch: _Stretch) -> MarketSeries | None:
+    def _answer(self, stretch: _Stretch, index: SeriesIndex) -> MarketSeries | None:
         market, candles = self._market, stretch.candles
         times_ms = candles.row_times_ms()
         if len(times_ms) > market.limit:
@@ -209,7 +217,9 @@ class StoredView:
             quality = assess(bars)
             origin = f"{origin} ({bars.interval.name} candles made from its {stretch.made_from.name} candles)"
         warnings = describe_quality(quality, bars)
-        warnings += describe_range(market, bars, self._now_ms, left_out=len(candles.rejected))
+        warnings += describe_range(
+            market, bars, self._now_ms, left_out=len(candles.rejected), first_open_ms=index.first_open_ms
+        )
         return MarketSeries(bars=bars, quality=quality, origin=origin, warnings=warnings)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from src.domain.errors import ModelNotFound
+from src.domain.market import LimitOrigin
 from src.domain.runs import BacktestRequest, BacktestResult, Fingerprints, ModelChoice
 
 
@@ -26,7 +27,9 @@ def pinned_request(original: BacktestResult) -> BacktestRequest:
             f"the model of result {original.id!r} came with its request and was not kept; send it again with the file"
         )
     first_ms, last_ms = int(original.time_ms[0]), int(original.time_ms[-1])
-    market = replace(request.market, start_ms=first_ms, end_ms=last_ms, limit=len(original.time_ms))
+    # Not as many as the result has: candles that were left out as impossible count in a limit too.
+    most = request.market.interval.most_bars(first_ms, last_ms)
+    market = replace(request.market, start_ms=first_ms, end_ms=last_ms, limit=most, limit_origin=LimitOrigin.RANGE)
     return replace(request, market=market)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest_asyncio
 
 from src.domain.datasets import BarFileDeclaration
 from src.domain.errors import InvalidInput, SymbolNotFound
-from src.domain.market import INTERVALS, Bars, MarketRequest, MarketSeries
+from src.domain.market import INTERVALS, Bars, LimitOrigin, MarketRequest, MarketSeries
 from src.market_data.bar_files.reader import BarFileReader
 from src.market_data.bar_store import BarStore
 from src.market_data.binance import BinanceSource
@@ -82,7 +83,14 @@ async def source(
     await source.close()
 
 
-def wish(limit: int, *, start: int | None = None, end: int | None = None, symbol: str = "BTCUSDT") -> MarketRequest:
+def wish(
+    limit: int,
+    *,
+    start: int | None = None,
+    end: int | None = None,
+    symbol: str = "BTCUSDT",
+    origin: LimitOrigin = LimitOrigin.CLIENT,
+) -> MarketRequest:
     """Ask for hours; `start` and `end` count hours from the one still forming (0), backwards."""
     return MarketRequest(
         symbol=symbol,
@@ -90,6 +98,7 @@ def wish(limit: int, *, start: int | None = None, end: int | None = None, symbol
         limit=limit,
         start_ms=None if start is None else OPEN_MS + start * HOUR.milliseconds,
         end_ms=None if end is None else max(0, OPEN_MS + end * HOUR.milliseconds),
+        limit_origin=origin,
     )
 
 
@@ -147,6 +156,52 @@ async def test_ways_to_ask_agree_and_do_not_disturb_each_other(source: BarSource
         source.fetch(wish(1200, start=-1300)), source.fetch(wish(1200, end=-101)), source.fetch(wish(2000))
     )
     assert by_start.bars == by_end.bars == longer.bars.slice(700, 1900)
+
+
+def cuts_of(series: MarketSeries) -> list[str]:
+    return [warning for warning in series.warnings if "cut the range" in warning]
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        (wish(1000, start=-2400), "limit 1,000 cut the range: 1,000 bars from .+ of (about )?2,400 up to {last}."),
+        (wish(50, start=-60, end=-1), "limit 50 cut the range: 50 bars from .+ of (about )?60 up to {last}."),
+        (wish(50, start=-60, end=30), "limit 50 cut the range: 50 bars from .+ of (about )?60 up to {last}."),
+        (wish(50, end=-1), "limit 50 cut the range: 50 bars from .+ to {last}(; earlier bars,.+| of [0-9,]+ from .+)"),
+    ],
+    ids=["open end", "both dates", "end to come", "open start"],
+)
+async def test_limit_that_cuts_a_range_is_named(source: BarSource, asked: MarketRequest, expected: str) -> None:
+    (cut,) = cuts_of(await source.fetch(asked))
+    assert re.match(expected.format(last="2023-11-14T21:00Z"), cut)
+
+
+@pytest.mark.parametrize("asked", [wish(60, start=-60), wish(60, start=-60, end=-1), wish(60)])
+async def test_limit_that_cuts_nothing_is_not_named(source: BarSource, asked: MarketRequest) -> None:
+    assert cuts_of(await source.fetch(asked)) == []
+
+
+async def test_whole_range_comes_without_a_warning(source: BarSource) -> None:
+    series = await source.fetch(wish(2410, start=-2400, end=9, origin=LimitOrigin.RANGE))
+    assert hours_of(series) == list(range(-2400, 0))
+    assert cuts_of(series) == []
+
+
+async def test_whole_range_beyond_the_maximum_is_refused(source: BarSource, exchange: LoopbackExchange) -> None:
+    with pytest.raises(InvalidInput, match=r"has (about )?2,400 1h bars\. Maximum: 2,000 \(MAX_BARS\)") as caught:
+        await source.fetch(wish(2000, start=-2400, end=9, origin=LimitOrigin.RANGE))
+    assert caught.value.field == "startDate"
+    assert exchange.count() <= 5
+
+
+async def test_whole_range_that_begins_before_the_listing_counts_what_there_is(source: BarSource) -> None:
+    asked = wish(TRADED, start=-5000, end=-1, origin=LimitOrigin.RANGE)
+    if isinstance(source, SimulatedSource):
+        with pytest.raises(InvalidInput, match="has 5,000 1h bars"):
+            await source.fetch(asked)
+        return
+    assert hours_of(await source.fetch(asked)) == list(range(-TRADED, 0))
 
 
 @pytest.mark.parametrize("symbol", ["", "../../etc", "BTC USDT", "BTCUSDT&limit=1", "x" * 300])

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 
+from graphql.pyutils import Path
 from starlette.requests import Request
 from strawberry.fastapi import BaseContext
 
@@ -19,12 +21,18 @@ class GraphQLContext(BaseContext):
     """The services of the application that the request came to, and how many candles its document has asked for.
 
     `reading` is held while a stored result is read: one by one they can be counted before there are too many.
+    `warnings` are those of fields whose type has no place for them: each with its `message` and its field's `path`.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.reading = asyncio.Lock()
+        self.warnings: list[dict[str, object]] = []
         self._claimed_bars = 0
+
+    def warn(self, messages: Iterable[str], path: Path) -> None:
+        """Add warnings about the field at `path` to the response's `extensions.warnings`."""
+        self.warnings.extend({"message": message, "path": path.as_list()} for message in messages)
 
     def claim_bars(self, count: int) -> None:
         """Count candles that are asked for; all fields of a document together may have as many as a single one may.

@@ -7,7 +7,7 @@ from typing import Final, TypeVar
 import strawberry
 
 from src.api.graphql.enums import Direction, EngineName, EntryType, FillTiming, IntrabarPolicy, OutputKind
-from src.api.requests import DEFAULT_INTERVAL, DEFAULT_LIMIT, BacktestFields, FetchFields
+from src.api.requests import DEFAULT_INTERVAL, LIMIT_RULE, BacktestFields, FetchFields
 from src.domain.annualization import DEFAULT_ANNUALIZATION
 from src.domain.errors import InvalidInput
 from src.domain.runs import CrossoverChoice, ModelChoice
@@ -28,7 +28,7 @@ class OHLCVFetchInput:
     interval: str | None = strawberry.field(
         default=DEFAULT_INTERVAL, description="Bar length: 1s 1m 3m 5m 15m 30m 1h 2h 4h 6h 8h 12h 1d 3d 1w 1M."
     )
-    limit: int | None = strawberry.field(default=DEFAULT_LIMIT, description="Most candles, a count ≥ 1.")
+    limit: int | None = strawberry.field(default=None, description=f"Most candles, a count ≥ 1. {LIMIT_RULE}")
     start_date: str | None = strawberry.field(default=None, description="First open time, included.")
     end_date: str | None = strawberry.field(
         default=None, description="Last open time, included; a bare date is included as a whole day."

@@ -33,6 +33,7 @@ from src.api.graphql.results import (
 )
 from src.api.graphql.rows import candle_rows, page_of
 from src.api.graphql.types import Candle, CoinList, resolved
+from src.api.graphql.warned import ExtensionWarnings
 from src.api.requests import build_crossover_request, build_market, build_model_request
 from src.api.uploads import chunks_of, temporary_model
 from src.domain.errors import InvalidInput
@@ -59,7 +60,10 @@ class Query:
     def downloads(self, info: Info) -> list[Download]:
         return [download_of(progress) for progress in info.context.downloads.snapshot()]
 
-    @resolved("The candles that a backtest of this market would use, oldest first.")
+    @resolved(
+        "The candles that a backtest of this market would use, oldest first. What to know about them stands in the "
+        "response's extensions.warnings, each entry with its message and the path of this field."
+    )
     async def fetch_ohlcv(
         self,
         info: Info,
@@ -71,6 +75,7 @@ class Query:
         market = build_market(input.to_fields(), max_bars=info.context.max_bars)
         info.context.claim_bars(market.limit)
         series = await info.context.backtests.candles(market, user_id=user_id)
+        info.context.warn(series.warnings, info.path)
         return page_of(candle_rows(series.bars), first, offset or 0)
 
     @resolved("What is missing or suspicious in the candles that a backtest of this market would use.")
@@ -251,7 +256,7 @@ def build_schema(limits: DocumentLimits, *, has_introspection: bool = True, has_
         False completes row lists the ordinary way: for measuring what the columns save.
     """
     libraries: list[DocumentLibrary] = []
-    extensions: list[Any] = [lambda: PreparedDocuments(libraries[0])]
+    extensions: list[Any] = [lambda: PreparedDocuments(libraries[0]), ExtensionWarnings]
     if not has_introspection:
         extensions.append(DisableIntrospection)
     schema = BacktestSchema(

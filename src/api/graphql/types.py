@@ -151,7 +151,7 @@ def strategy_of(choice: runs.StrategyChoice, name: str, description: StrategyDes
 
 @strawberry.type(description="What was asked for, with the defaults filled in.")
 class Settings:
-    limit: int = described("Most candles, a count.")
+    limit: int = described("Most candles, a count; as many as fit between both dates where it was not given.")
     start_date: str | None = described("First open time asked for (ISO 8601, UTC).")
     end_date: str | None = described("Last open time asked for (ISO 8601, UTC).")
     source: str | None = described("Source asked for; null: the service's default one.")

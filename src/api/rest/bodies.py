@@ -9,7 +9,7 @@ import orjson
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from src.api.errors import explain_validation
-from src.api.requests import BacktestFields, FetchFields
+from src.api.requests import LIMIT_RULE, BacktestFields, FetchFields
 from src.api.spelling import in_one_spelling
 from src.api.uploads import FILE_FIELD, ReceivedForm
 from src.domain.annualization import (
@@ -69,7 +69,7 @@ class FetchBody(_Body):
 
     symbol: str | None = Field(None, description="Trading symbol, e.g. BTCUSDT.")
     interval: str | None = Field(None, description="Kline interval, 1s to 1M; 1d where not given.")
-    limit: Whole | None = Field(None, description="Number of bars; 1000 where not given.")
+    limit: Whole | None = Field(None, description=f"Most bars. {LIMIT_RULE}")
     start_date: str | None = Field(None, description="First date, YYYY-MM-DD or an ISO 8601 instant (UTC); included.")
     end_date: str | None = Field(None, description="Last date, YYYY-MM-DD (the whole day) or an instant; included.")
     source: str | None = Field(None, description="Where candles come from; the service's own choice where not given.")

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from src.api.access import max_bars_of, services_of
 from src.api.data_requests import build_declaration
-from src.api.requests import DEFAULT_INTERVAL, DEFAULT_LIMIT, FetchFields, build_market
+from src.api.requests import DEFAULT_INTERVAL, LIMIT_RULE, FetchFields, build_market
 from src.api.rest.data_schemas import DatasetAnswer, DownloadAnswer, MarketQualityAnswer, upload_bars_body
 from src.api.rest.presenting import answer, present_instant, present_quality
 from src.api.rest.queries import NamedQueryRoute
@@ -36,7 +36,7 @@ async def market_data_quality(
     request: Request,
     symbol: Annotated[str, Query(description="Trading symbol, e.g. BTCUSDT or BTC/USDT.")],
     interval: Annotated[str, Query(description="Kline interval, 1s to 1M.")] = DEFAULT_INTERVAL,
-    limit: Annotated[int, Query(description="Number of bars.")] = DEFAULT_LIMIT,
+    limit: Annotated[int | None, Query(description=f"Most bars. {LIMIT_RULE}")] = None,
     start_date: Annotated[str | None, Query(description="First date, as in a backtest.")] = None,
     end_date: Annotated[str | None, Query(description="Last date, as in a backtest.")] = None,
     source: Annotated[

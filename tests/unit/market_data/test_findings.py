@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-import pytest
 
-from src.domain.market import INTERVALS, Bars, DataQuality, MarketRequest, RejectedRow
-from src.market_data.findings import describe_quality, describe_range
+from src.domain.market import INTERVALS, Bars, DataQuality, RejectedRow
+from src.market_data.findings import describe_quality
 from src.market_data.quality import assess
 
 HOUR = 3_600_000
@@ -81,82 +80,3 @@ def test_repeats_and_disorder_are_counted() -> None:
         "2 LUNAUSDT 1h rows came more than once and counted once.",
         "LUNAUSDT 1h rows came out of order in 1 place and were sorted.",
     )
-
-
-def market(limit: int, start_ms: int | None = None, end_ms: int | None = None) -> MarketRequest:
-    return MarketRequest(symbol="LUNAUSDT", interval=INTERVALS["1h"], limit=limit, start_ms=start_ms, end_ms=end_ms)
-
-
-def test_fewer_candles_than_asked_for_are_no_secret() -> None:
-    bars = hours([0, 1, 2])
-    (sentence,) = describe_range(market(10), bars, START + 3 * HOUR)
-    assert sentence == "10 1h candles of LUNAUSDT were asked for; 3 were found, the first at 2022-05-13."
-    assert describe_range(market(3), bars, START + 3 * HOUR) == ()
-    assert describe_range(market(10, START, START + 2 * HOUR), bars, START + 3 * HOUR) == ()
-
-
-def test_a_limit_that_cuts_a_range_short_says_so() -> None:
-    bars, now = hours([0, 1, 2]), START + 100 * HOUR
-    (sentence,) = describe_range(market(3, START, START + 9 * HOUR), bars, now)
-    assert "limit is 3" in sentence
-    assert "about 7 before that" in sentence
-    assert describe_range(market(3, START, START + 2 * HOUR), bars, now) == ()
-    assert describe_range(market(3, START, START + 9 * HOUR), bars, START + 3 * HOUR) == ()
-    assert describe_range(market(3, START), bars, now) == ()
-    assert len(describe_range(market(5, START, START + 9 * HOUR), bars, now, left_out=2)) == 1
-
-
-def test_candles_that_begin_later_than_asked_say_so() -> None:
-    bars, now = hours([5, 6, 7]), START + 100 * HOUR
-    (sentence,) = describe_range(market(3, START), bars, now)
-    assert sentence.startswith("LUNAUSDT has no 1h candles from 2022-05-13 until 2022-05-13T05:00Z: about 5 of those")
-    for start in (START + 5 * HOUR, START + 4 * HOUR + 1):
-        assert describe_range(market(3, start), bars, now) == ()
-
-
-@pytest.mark.parametrize(
-    "asked",
-    [
-        market(10, START, START + 50 * HOUR),
-        market(10, START),
-        market(3),
-        market(3, None, START + 50 * HOUR),
-    ],
-    ids=["between", "from", "newest", "up to"],
-)
-def test_candles_that_end_earlier_than_asked_say_so(asked: MarketRequest) -> None:
-    bars, now = hours([0, 1, 2]), START + 100 * HOUR
-    (sentence,) = describe_range(asked, bars, now)
-    until = "now" if asked.end_ms is None else "2022-05-15T02:00Z"
-    assert sentence.startswith(f"LUNAUSDT has no 1h candles after that of 2022-05-13T02:00Z until {until}: trading")
-    assert f"about {48 if asked.end_ms else 97} candles" in sentence
-
-
-def test_the_newest_candle_may_be_late_and_an_end_need_not_be_reached_exactly() -> None:
-    bars = hours([0, 1, 2])
-    for now in (START + 3 * HOUR, START + 5 * HOUR - 2):
-        assert describe_range(market(10, START), bars, now) == ()
-    assert len(describe_range(market(10, START), bars, START + 5 * HOUR - 1)) == 1
-    assert describe_range(market(10, START, START + 3 * HOUR - 1), bars, START + 99 * HOUR) == ()
-    assert len(describe_range(market(10, START, START + 3 * HOUR), bars, START + 99 * HOUR)) == 1
-
-
-def test_a_series_that_is_over_ends_early_only_where_an_end_was_asked_for() -> None:
-    bars, now = hours([0, 1, 2]), START + 100 * HOUR
-    assert describe_range(market(3), bars, now, goes_on=False) == ()
-    assert describe_range(market(10, START), bars, now, goes_on=False) == ()
-    assert len(describe_range(market(10, START, START + 9 * HOUR), bars, now, goes_on=False)) == 1
-
-
-@pytest.mark.parametrize("offset_ms", [0, 24 * HOUR])
-def test_candles_off_the_grid_begin_late_and_end_early_just_so(offset_ms: int) -> None:
-    days = INTERVALS["3d"]
-    opened = 6375 * days.milliseconds + offset_ms
-    bars = replace(hours([0, 1]), interval=days, open_time_ms=opened + np.arange(2) * days.milliseconds)
-    ask = replace(market(2, opened, opened + days.milliseconds), interval=days)
-    now = opened + 9 * days.milliseconds
-    assert describe_range(ask, bars, now) == ()
-    (late,) = describe_range(replace(ask, start_ms=opened - days.milliseconds), bars, now)
-    assert "about 1 of those" in late
-    (early,) = describe_range(replace(ask, limit=9, end_ms=opened + 2 * days.milliseconds), bars, now)
-    assert "about 1 candles" in early

@@ -9,7 +9,7 @@ import pytest
 
 from src.domain.annualization import AnnualizationSettings
 from src.domain.errors import ModelNotFound, ResultNotFound
-from src.domain.market import Bars
+from src.domain.market import DAY_MS, Bars
 from src.domain.runs import BacktestResult, ModelChoice
 from src.service.reruns import differences, pinned_request
 from tests.factories import make_request, make_result
@@ -65,6 +65,14 @@ def test_the_request_is_pinned_to_the_candles_that_it_had() -> None:
     assert (market.start_ms, market.end_ms, market.limit) == (
         int(original.time_ms[0]), int(original.time_ms[-1]), 20,
     )  # fmt: skip
+
+
+def test_pinned_request_has_room_for_bars_that_were_left_out() -> None:
+    original = make_result(bars=20)
+    times = original.time_ms + np.where(np.arange(20) < 10, 0, 2 * DAY_MS)
+    market = pinned_request(replace(original, time_ms=times)).market
+    assert market.limit == 22
+    assert market.is_whole_range
 
 
 def test_a_model_that_came_with_its_request_is_gone() -> None:

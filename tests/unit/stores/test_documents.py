@@ -58,6 +58,7 @@ def test_a_document_that_lacks_younger_fields_gets_their_defaults() -> None:
     summary = dict(document.summary)
     del summary["warnings"]
     del summary["request"]["cross_check"]
+    del summary["request"]["market"]["limit_origin"]
     del summary["request"]["rules"]["exits"]
     del summary["request"]["annualization"]
     del summary["metrics"]["annualisation"]

@@ -135,7 +135,7 @@ def test_inputs_take_every_field_that_a_request_has() -> None:
     ("place", "declared", "default"),
     [
         ("OHLCVFetchInput.interval", "String", "1d"),
-        ("OHLCVFetchInput.limit", "Int", 1000),
+        ("OHLCVFetchInput.limit", "Int", None),
         ("BacktestInput.userId", "String!", None),
         ("BacktestInput.symbol", "String", None),
         ("BacktestInput.fetchInput", "OHLCVFetchInput", None),
@@ -204,6 +204,54 @@ async def test_candles() -> None:
     }  # fmt: skip
     (market,) = client.backtests.markets
     assert (market.interval.name, market.limit, market.start_ms, market.seed) == ("1h", 2, 1_704_067_200_000, 3)
+
+
+async def test_warnings_of_a_list_stand_in_extensions() -> None:
+    client = GraphQLClient()
+    client.backtests.candle_warnings = ("limit 2 cut the range.", "There is a gap.")
+    ask = 'fetchOhlcv(input: {symbol: "BTCUSDT", limit: 2}) { Close }'
+    answer = await client.post(f"{{ {ask} late: {ask} }}")
+    assert answer["extensions"] == {
+        "warnings": [
+            {"message": message, "path": [path]}
+            for path in ("fetchOhlcv", "late")
+            for message in client.backtests.candle_warnings
+        ]
+    }
+    snake = await client.post('{ fetch_ohlcv(input: {symbol: "BTCUSDT", limit: 2}) { Close } }')
+    assert [warning["path"] for warning in snake["extensions"]["warnings"]] == [["fetch_ohlcv"], ["fetch_ohlcv"]]
+
+
+async def test_response_without_warnings_has_no_extensions() -> None:
+    client = GraphQLClient()
+    assert "extensions" not in await client.post('{ fetchOhlcv(input: {symbol: "BTCUSDT", limit: 2}) { Close } }')
+    client.backtests.candle_warnings = ("There is a gap.",)
+    for document in (
+        "{ health }",
+        "{ nothing }",
+        "{",
+        '{ fetchOhlcv(input: {symbol: "BTCUSDT", limit: 0}) { Close } }',
+    ):
+        assert "extensions" not in await client.post(document)
+
+
+async def test_warnings_come_with_the_errors_of_other_fields() -> None:
+    client = GraphQLClient()
+    client.backtests.candle_warnings = ("There is a gap.",)
+    answer = await client.post(
+        '{ fetchOhlcv(input: {symbol: "BTCUSDT", limit: 2}) { Close } backtest(id: "no") { id } }'
+    )
+    assert answer["errors"][0]["extensions"]["code"] == "RESULT_NOT_FOUND"
+    assert answer["extensions"]["warnings"] == [{"message": "There is a gap.", "path": ["fetchOhlcv"]}]
+
+
+async def test_candles_between_two_dates_are_all_asked_for() -> None:
+    client = GraphQLClient()
+    dates = 'symbol: "BTCUSDT", startDate: "2017-08-17", endDate: "2025-08-16"'
+    for spelled in (dates, f"{dates}, limit: null"):
+        data = await client.data(f"{{ fetchOhlcv(input: {{{spelled}}}) {{ Close }} }}")
+        assert len(data["fetchOhlcv"]) == 2922
+    assert all(market.is_whole_range for market in client.backtests.markets)
 
 
 async def test_candles_need_a_symbol() -> None:
