@@ -18,7 +18,7 @@ ARCHIVE = "/data/spot/"
 MICROSECONDS_FROM_MS = 1_735_689_600_000
 """From 2025-01-01 on the archive counts microseconds."""
 
-_PATH = re.compile(r"/data/spot/(monthly|daily)/klines/([A-Z0-9]+)/(\w+)/\2-\3-([0-9-]+)\.zip(\.CHECKSUM)?")
+_PATH = re.compile(r"/data/spot/(monthly|daily)/klines/(\w+)/(\w+)/\2-\3-([0-9-]+)\.zip(\.CHECKSUM)?")
 
 
 class ArchiveFiles:

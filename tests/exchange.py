@@ -168,7 +168,7 @@ class LoopbackExchange:
         if missing is not None:
             return await self._answer(request, 400, _error(-1102, f"Mandatory parameter '{missing}' was not sent."))
         symbol, interval = params["symbol"], params["interval"]
-        if not symbol.isascii() or not symbol.isalnum():
+        if not symbol.isalnum():
             return await self._answer(request, 400, _error(-1100, "Illegal characters found in parameter 'symbol'."))
         if interval not in INTERVALS:
             return await self._answer(request, 400, _error(-1120, "Invalid interval."))
@@ -203,7 +203,7 @@ class LoopbackExchange:
         return await self._answer(request, 200, {"timezone": "UTC", "symbols": symbols})
 
     async def _archive_file(self, request: Request) -> Response:
-        path = request.url.path
+        path: str = request.scope["path"]
         fault = self._scripts[path].popleft() if self._scripts[path] else Fault()
         body = self.archive.content(path, now_ms=self._now_ms())
         status = fault.status if fault.status is not None else 404 if body is None else 200

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import math
 import re
+import string
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -101,26 +103,48 @@ def _intervals() -> Mapping[str, Interval]:
 INTERVALS: Final[Mapping[str, Interval]] = _intervals()
 
 
-_SYMBOL: Final = re.compile(r"[A-Z0-9]{2,20}")
+MAX_SYMBOL_LENGTH: Final = 32
+_INVISIBLE_LETTERS: Final = "\u115f\u1160\u3164\uffa0"
+"""Hangul fillers: letters to Unicode, nothing to a reader."""
+_LETTER_OR_DIGIT: Final = r"(?:[^\P{L}\u115f\u1160\u3164\uffa0]|\p{Nd})"
+SYMBOL_PATTERN: Final = rf"^(?:{_LETTER_OR_DIGIT}{{1,{MAX_SYMBOL_LENGTH}}}|{_LETTER_OR_DIGIT}+[/-]{_LETTER_OR_DIGIT}+)$"
+"""What `normalise_symbol` allows, as a regular expression of JSON Schema (ECMA-262 with the flag u).
+
+It needs `MAX_SYMBOL_TEXT_LENGTH` beside it; blanks around the symbol are allowed as well."""
+MAX_SYMBOL_TEXT_LENGTH: Final = MAX_SYMBOL_LENGTH + 1
+"""A symbol and one separator."""
+_MAX_SYMBOL_INPUT: Final = 200
+_SYMBOL_CATEGORIES: Final = frozenset({"Lu", "Ll", "Lt", "Lm", "Lo", "Nd"})
+_ASCII_UPPER: Final = {ord(letter): letter.upper() for letter in string.ascii_lowercase}
 
 
 def normalise_symbol(symbol: str, *, field: str = "symbol") -> str:
     """Return the exchange's spelling of a symbol: `btcusdt`, `BTC/USDT` and `BTC-USDT` are all `BTCUSDT`.
 
+    Letters and digits may be of any script (币安人生USDT). Only ASCII letters change their case: what an exchange does
+    with others is not known. Composed and decomposed spellings of one text (Unicode NFC, NFD) are one symbol.
+
     Raises
     ------
     InvalidInput
-        Where what remains without one separating / or - is not 2 to 20 letters A–Z and digits.
+        Where what remains without one separating / or - is not 1 to 32 letters and digits.
     """
-    stripped = symbol.strip()
-    parts = re.split("[/-]", stripped)
-    name = "".join(parts).upper()
-    # Only ASCII is folded: other alphabets have letters whose upper case is an ASCII letter.
-    if stripped.isascii() and len(parts) <= 2 and all(parts) and _SYMBOL.fullmatch(name):
-        return name
+    parts = re.split("[/-]", symbol.strip()) if len(symbol) <= _MAX_SYMBOL_INPUT else []
+    name = "".join(parts)
+    if len(parts) <= 2 and all(parts) and is_symbol(name):
+        composed = unicodedata.normalize("NFC", name)
+        return (composed if is_symbol(composed) else name).translate(_ASCII_UPPER)
     raise InvalidInput(
-        f"{field} is {symbol[:40]!r}; allowed: 2 to 20 letters and digits, such as BTCUSDT, BTC/USDT or BTC-USDT",
+        f"{field} is {symbol[:40]!r}; allowed: 1 to {MAX_SYMBOL_LENGTH} letters and digits, such as BTCUSDT, BTC/USDT "
+        "or BTC-USDT",
         field=field,
+    )
+
+
+def is_symbol(text: str) -> bool:
+    """Tell whether a text is 1 to 32 letters and digits of any script: no marks, signs, blanks or invisible letters."""
+    return 1 <= len(text) <= MAX_SYMBOL_LENGTH and all(
+        unicodedata.category(char) in _SYMBOL_CATEGORIES and char not in _INVISIBLE_LETTERS for char in text
     )
 
 

@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
+from urllib.parse import quote
 
 import httpx
 
@@ -72,7 +73,7 @@ class BinanceArchive:
             Where it does not exist, cannot be had in time, or is wrong twice.
         """
         into = self._folder / f"{uuid.uuid4().hex}.zip"
-        url = self._base_url + path_of(wanted, symbol, interval)
+        url = self._base_url + quote(path_of(wanted, symbol, interval))
         try:
             try:
                 await asyncio.to_thread(self._make_room)
@@ -139,7 +140,7 @@ class BinanceArchive:
 
 
 def path_of(wanted: ArchiveFile, symbol: str, interval: Interval) -> str:
-    """Return the path of a file; the archive spells the month's interval `1mo`."""
+    """Return the path of a file, not yet escaped for a URL; the archive spells the month's interval `1mo`."""
     name = "1mo" if interval.is_calendar_month else interval.name
     kind = "monthly" if wanted.is_month else "daily"
     return f"/data/spot/{kind}/klines/{symbol}/{name}/{symbol}-{name}-{wanted.period}.zip"

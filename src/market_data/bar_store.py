@@ -1,6 +1,8 @@
 """Candles kept on disk: one folder for each symbol and interval, shared by all processes of this machine.
 
 .bars/BTCUSDT/1m/index                      what is known about the series (see `series_index`)
+.bars/~4W7QDZM7.../1m/index                 the same for a symbol with letters beyond ASCII, as base32 of its UTF-8:
+                                            file systems differ in how they fold and compose such letters
                  00000417-9c0de1a2.bars     its candles, one file for each stretch (see `segments`)
 .bars/.locks/5e                             held by the process that is fetching, or dropping, a series' candles
 .bars/.locks/5e.next                        held by the one that waits to be the next
@@ -8,17 +10,19 @@
 
 from __future__ import annotations
 
+import base64
 import logging
 import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
-from src.domain.market import INTERVALS, Interval
+from src.domain.market import INTERVALS, Interval, is_symbol
 from src.market_data.bar_series import BarSeries
 
 logger = logging.getLogger(__name__)
 
+_ENCODED: Final = "~"
 _LOCKS: Final = 256
 """Lock files can never be removed safely, so there is a fixed number; two series may share one, and then take turns."""
 
@@ -46,7 +50,7 @@ class BarStore:
         """Return a series, whether anything is stored of it or not."""
         # Some file systems cannot tell 1m from 1M.
         name = "1mo" if interval.is_calendar_month else interval.name
-        folder = self._folder / symbol / name
+        folder = self._folder / _folder_name(symbol) / name
         lock = zlib.crc32(f"{symbol}/{name}".encode()) % _LOCKS
         return BarSeries(
             folder=folder, lock_file=self._folder / ".locks" / f"{lock:02x}", symbol=symbol, interval=interval
@@ -56,8 +60,9 @@ class BarStore:
         """Yield every series of which something is stored."""
         for file in sorted(self._folder.glob("*/*/index")):
             name = "1M" if file.parent.name == "1mo" else file.parent.name
-            if name in INTERVALS:
-                yield self.series(file.parent.parent.name, INTERVALS[name])
+            symbol = _symbol_of(file.parent.parent.name)
+            if name in INTERVALS and symbol is not None:
+                yield self.series(symbol, INTERVALS[name])
 
     def size_bytes(self) -> int:
         """Return how many bytes of candles are stored."""
@@ -87,6 +92,25 @@ class BarStore:
         if dropped:
             logger.info("dropped %d stretches of candles; %d bytes are left", dropped, total)
         return dropped
+
+
+def _folder_name(symbol: str) -> str:
+    """Return a name of at most 206 bytes that no file system mistakes for that of another symbol."""
+    if symbol.isascii():
+        return symbol
+    return _ENCODED + base64.b32encode(symbol.encode()).decode().rstrip("=")
+
+
+def _symbol_of(folder_name: str) -> str | None:
+    """Return the symbol whose folder has this name; None if it is no name of ours."""
+    symbol = folder_name
+    if folder_name.startswith(_ENCODED):
+        text = folder_name.removeprefix(_ENCODED)
+        try:
+            symbol = base64.b32decode(text + "=" * (-len(text) % 8)).decode()
+        except ValueError:
+            return None
+    return symbol if is_symbol(symbol) and _folder_name(symbol) == folder_name else None
 
 
 def _used_at(file: Path) -> float:

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
 from src.domain.errors import InvalidInput, NotAvailable, ResultNotFound, TimedOut
-from src.domain.market import Bars, MarketRequest, MarketSeries, normalise_symbol
+from src.domain.market import MAX_SYMBOL_LENGTH, Bars, MarketRequest, MarketSeries, is_symbol, normalise_symbol
 from src.domain.model_files import ModelFile, check_user_id
 from src.domain.runs import (
     BacktestRequest,
@@ -34,8 +34,6 @@ from src.service.reruns import differences, pinned_request
 from src.service.shared_runs import SharedRuns
 from src.service.sources import SourceCatalogue
 from src.service.timing import Stopwatch
-
-_LONGEST_ASSET = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -252,10 +250,10 @@ async def _until(deadline_s: float, too_late: str) -> AsyncIterator[None]:
 
 
 def _asset(name: str) -> str:
-    asset = name.strip().upper()
-    if not (asset.isascii() and asset.isalnum() and len(asset) <= _LONGEST_ASSET):
+    asset = name.strip()
+    if not is_symbol(asset):
         raise InvalidInput(
-            f"quoteAsset is {name[:40]!r}; allowed: 1 to {_LONGEST_ASSET} letters and digits, such as USDT",
+            f"quoteAsset is {name[:40]!r}; allowed: 1 to {MAX_SYMBOL_LENGTH} letters and digits, such as USDT",
             field="quoteAsset",
         )
-    return asset
+    return normalise_symbol(asset)

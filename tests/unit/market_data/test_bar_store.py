@@ -140,3 +140,28 @@ async def test_one_at_a_time_holds_a_series(store: BarStore, series: BarSeries) 
     await asyncio.gather(*(work() for _ in range(5)))
     with series.locked_at_once() as is_ours:
         assert is_ours
+
+
+@pytest.mark.parametrize("symbol", ["币安人生USDT", "ÉUSDT", "éUSDT", "𐐷" * 32, "BTCUSDT"])
+def test_symbols_of_any_script_have_a_folder_of_their_own(store: BarStore, symbol: str) -> None:
+    series = store.series(symbol, MINUTE)
+    series.put_first(ASKED_MS)
+    assert list(store.stored()) == [series]
+    name = series.folder.parent.name
+    assert name.isascii()
+    assert len(name) <= 255
+    assert name == symbol or name.upper() == name
+
+
+def test_letters_that_differ_in_case_only_do_not_share_a_folder(store: BarStore) -> None:
+    names = {store.series(symbol, MINUTE).folder.parent.name.lower() for symbol in ("ÉUSDT", "éUSDT")}
+    assert len(names) == 2
+
+
+def test_folders_that_are_not_ours_are_passed_over(store: BarStore) -> None:
+    for name in ("~", "~1", "~A", "~MFRGG", "~MFRGG=", "~777Q", "a b"):
+        folder = store.folder / name / "1m"
+        folder.mkdir(parents=True)
+        (folder / "index").write_bytes(b"")
+    assert list(store.stored()) == []
+    assert store.size_bytes() == 0
