@@ -14,7 +14,7 @@ _OTHER_NAMES: Final = {"mlModelFile": "file"}
 
 _SNAKE_CASE_NAMES: Final = (
     *(field.name for kind in (BacktestFields, FetchFields) for field in fields(kind)),
-    "model_name", "fetch_input", "ma_crossover_params",
+    "model_name", "fetch_input", "ma_crossover_params", "date_format",
 )  # fmt: skip
 _REST_NAMES: Final = {camel_case(name): name for name in _SNAKE_CASE_NAMES if "_" in name} | _OTHER_NAMES
 # Not in quotes: there stands what the client sent.

@@ -33,17 +33,35 @@ class TimeUnit(StrEnum):
         return TimeUnit(name)
 
 
+class DateFormat(StrEnum):
+    """The order of year, month and day in the dates of a file, whatever stands between them."""
+
+    YMD = "YMD"
+    DMY = "DMY"
+    MDY = "MDY"
+
+    @staticmethod
+    def named(text: str, *, field: str = "dateFormat") -> DateFormat:
+        """Return the order that a client named, in any case; raises InvalidInput."""
+        name = text.strip().upper()
+        if name not in list(DateFormat):
+            raise InvalidInput(f"{field} is {text[:40]!r}; allowed: {', '.join(DateFormat)}", field=field)
+        return DateFormat(name)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BarFileDeclaration:
     """What a user says about a file of candles; None: find it in the file.
 
-    `timezone` is that of times which name none themselves: an IANA name or an offset such as +09:00.
+    `timezone` is that of times which name none themselves: an IANA name or an offset such as +09:00. `date_format` is
+    the order of dates that are written with numbers alone.
     """
 
     symbol: str
     interval: Interval | None = None
     timezone: str | None = None
     unit: TimeUnit | None = None
+    date_format: DateFormat | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -205,3 +205,53 @@ def test_holding_the_coin_that_came_back_is_warned_of(service: str, shared_data:
     }
     warnings = ask(service, RUN, input=input_)["data"]["runEventDrivenBacktest"]["warnings"]
     assert any("another coin under the same name" in warning for warning in warnings)
+
+
+DATES = [f"{day:02d}/02/2024" for day in range(1, 11)]
+AMBIGUOUS = csv_of([[date, 10, 12, 9, 11, 100] for date in DATES])
+
+
+def test_dates_of_unknown_order_need_a_declaration(service: str) -> None:
+    refused = upload(service, AMBIGUOUS, user_id="dater").json()
+    assert (refused["code"], refused["field"]) == ("INVALID_INPUT", "date_format")
+    assert "Line 2: Date is '01/02/2024'" in refused["message"]
+    assert "give date_format: DMY or MDY" in refused["message"]
+    wrong = upload(service, AMBIGUOUS, user_id="dater", date_format="YDM").json()
+    assert (wrong["field"], wrong["message"][-13:]) == ("date_format", "YMD, DMY, MDY")
+    day_first = upload(service, AMBIGUOUS, user_id="dater", name="day_first", date_format="dmy").json()["data"]
+    assert (day_first["interval"], day_first["quality"]["first_open"]) == ("1d", "2024-02-01T00:00:00Z")
+    month_first = upload(service, AMBIGUOUS, user_id="dater", name="month_first", dateFormat="MDY").json()["data"]
+    assert (month_first["interval"], month_first["quality"]["first_open"]) == ("1M", "2024-01-02T00:00:00Z")
+
+
+def test_date_format_is_declared_in_graphql_too(service: str) -> None:
+    body = {
+        "operations": json.dumps(
+            {"query": UPLOAD, "variables": {
+                "file": None, "input": {"userId": "dater2", "symbol": "BTCUSDT", "dateFormat": "DMY"}}}
+        ),
+        "map": json.dumps({"0": ["variables.file"]}),
+    }  # fmt: skip
+    answer = httpx.post(f"{service}/graphql", data=body, files={"0": ("a.csv", AMBIGUOUS)}, timeout=60).json()
+    assert answer["data"]["uploadBars"]["interval"] == "1d"
+
+
+def test_limit_that_cuts_an_uploaded_range_is_named_exactly(service: str) -> None:
+    assert upload(service, csv_of_bars(BARS), user_id="cutter", name="hours").status_code == 200
+    first = "2020-09-13"
+    cut = (
+        "limit 500 cut the range: 500 bars from 2020-09-13T13:00Z to 2020-10-04T08:00Z of 600 up to 2020-10-08T12:00Z."
+    )
+    result = backtest(service, "hours", user="cutter", startDate=first)["data"]["runEventDrivenBacktest"]
+    assert [warning for warning in result["warnings"] if warning.startswith(cut)]
+    query = """query ($input: OHLCVFetchInput!) { candles: fetchOhlcv(input: $input, userId: "cutter") { Date } }"""
+    fetch = {"symbol": "BTCUSDT", "interval": "1h", "source": "hours", "startDate": first}
+    answer = ask(service, query, input={**fetch, "limit": 500})
+    [warning] = [one for one in answer["extensions"]["warnings"] if one["message"].startswith(cut)]
+    assert warning["path"] == ["candles"]
+    whole = ask(service, query, input={**fetch, "endDate": "2030-01-01"})
+    assert len(whole["data"]["candles"]) == 600
+    assert not any("cut the range" in one["message"] for one in whole.get("extensions", {}).get("warnings", []))
+    asked = {"symbol": "BTCUSDT", "interval": "1h", "source": "hours", "user_id": "cutter", "limit": "500"}
+    report = httpx.get(f"{service}/api/data/quality", params={**asked, "start_date": first}).json()["data"]
+    assert [warning for warning in report["warnings"] if warning.startswith(cut)]

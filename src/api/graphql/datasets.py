@@ -25,6 +25,10 @@ class UploadBarsInput:
     unit: str | None = strawberry.field(
         default=None, description="Unit of times that are numbers: s, ms, us, ns; found by their size where null."
     )
+    date_format: str | None = strawberry.field(
+        default=None,
+        description="Order of dates such as 01/02/2024: YMD, DMY or MDY; found where null, if one date shows it.",
+    )
 
 
 @strawberry.type(description="A user's own candles.")

@@ -199,7 +199,11 @@ class Mutation:
         if not isinstance(upload, UploadFile):
             raise InvalidInput("file is no file; send it as a part of a multipart request", field="file")
         declared = build_declaration(
-            symbol=input.symbol, interval=input.interval, timezone=input.timezone, unit=input.unit
+            symbol=input.symbol,
+            interval=input.interval,
+            timezone=input.timezone,
+            unit=input.unit,
+            date_format=input.date_format,
         )
         dataset = await info.context.datasets.upload(
             user_id=input.user_id,

@@ -24,7 +24,7 @@ router = APIRouter(prefix="/api/data", tags=["data"], route_class=NamedQueryRout
 
 Name = Annotated[str, Path(description="The candles' name, as the upload answered it.")]
 
-_UPLOAD_FIELDS = (FILE_FIELD, "user_id", "name", "symbol", "interval", "timezone", "unit")
+_UPLOAD_FIELDS = (FILE_FIELD, "user_id", "name", "symbol", "interval", "timezone", "unit", "date_format")
 
 
 @router.get(
@@ -111,6 +111,7 @@ async def upload_bars(request: Request) -> Response:
             interval=form.text("interval"),
             timezone=form.text("timezone"),
             unit=form.text("unit"),
+            date_format=form.text("date_format"),
         )
         file = form.required_file(FILE_FIELD)
         dataset = await services_of(request).datasets.upload(

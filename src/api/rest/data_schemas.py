@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from src.api.uploads import FILE_FIELD
-from src.domain.datasets import DATASET_EXTENSIONS, TimeUnit
+from src.domain.datasets import DATASET_EXTENSIONS, DateFormat, TimeUnit
 
 
 class GapRow(BaseModel):
@@ -99,6 +99,8 @@ def upload_bars_body() -> dict[str, Any]:
         "interval": "Kline interval, 1s to 1M; found from the spacing where not given.",
         "timezone": "Zone of times that name none: UTC, an IANA name, or an offset such as +09:00; UTC by default.",
         "unit": f"Unit of times that are numbers: {', '.join(TimeUnit)}; found by their size where not given.",
+        "date_format": f"Order of dates such as 01/02/2024: {', '.join(DateFormat)}; found where not given, if one "
+        "date shows it.",
     }
     properties: dict[str, Any] = {
         FILE_FIELD: {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import tzinfo
 from typing import Any, BinaryIO, Final
 
 import numpy as np
@@ -13,18 +12,10 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from src.domain.datasets import TimeUnit
-from src.market_data.bar_files.header import find_columns
-from src.market_data.bar_files.table import (
-    NUMBER_ROLES,
-    TIME_ROLES,
-    BarFileRejected,
-    BarTable,
-    Bounds,
-    Fault,
-    Findings,
-    shown,
-)
-from src.market_data.bar_files.text import read_number_cells
+from src.market_data.bar_files.assembly import Assembly
+from src.market_data.bar_files.header import Layout, find_layout
+from src.market_data.bar_files.numbers import NumberReader
+from src.market_data.bar_files.table import BarFileRejected, BarTable, Bounds, Columns, Declared, Fault, shown
 from src.market_data.bar_files.times import TimeReader
 
 PARQUET_MAGIC: Final = b"PAR1"
@@ -38,10 +29,8 @@ _UNITS: Final = {
     "s": TimeUnit.SECONDS, "ms": TimeUnit.MILLISECONDS, "us": TimeUnit.MICROSECONDS, "ns": TimeUnit.NANOSECONDS,
 }  # fmt: skip
 
-Columns = dict[str, NDArray[np.int64] | NDArray[np.float64]]
 
-
-def read_parquet(file: BinaryIO, *, unit: TimeUnit | None, zone: tzinfo | None, bounds: Bounds) -> BarTable:
+def read_parquet(file: BinaryIO, *, declared: Declared, bounds: Bounds) -> BarTable:
     """Read the columns of candles of a Parquet file.
 
     Raises
@@ -50,12 +39,12 @@ def read_parquet(file: BinaryIO, *, unit: TimeUnit | None, zone: tzinfo | None, 
         Where it is damaged, beyond the bounds, or has no such columns. Rows count as lines from 1.
     """
     try:
-        return _read(file, unit, zone, bounds)
+        return _read(file, declared, bounds)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise BarFileRejected(f"the Parquet file cannot be read: {_first_line(error)}") from error
 
 
-def _read(file: BinaryIO, unit: TimeUnit | None, zone: tzinfo | None, bounds: Bounds) -> BarTable:
+def _read(file: BinaryIO, declared: Declared, bounds: Bounds) -> BarTable:
     parquet = pq.ParquetFile(
         file,
         memory_map=False,
@@ -70,30 +59,44 @@ def _read(file: BinaryIO, unit: TimeUnit | None, zone: tzinfo | None, bounds: Bo
         )
     if footer.num_columns > _MOST_COLUMNS or footer.num_row_groups > _MOST_GROUPS:
         raise BarFileRejected(f"the file has more than {_MOST_COLUMNS} columns or {_MOST_GROUPS:,} row groups")
-    names = [str(name) for name in parquet.schema_arrow.names]
-    positions = find_columns(names)
-    wanted = [names[index] for index in positions.values()]
-    _check_size(footer, set(wanted), bounds)
-    findings = Findings()
-    times = {
-        role: TimeReader(names[positions[role]], unit=unit, zone=zone, findings=findings)
-        for role in TIME_ROLES
-        if role in positions
-    }
-    blocks: list[Columns] = []
+    layout = find_layout([str(name) for name in parquet.schema_arrow.names], symbol=declared.symbol)
+    wanted = _wanted_names(layout)
+    _check_size(footer, wanted, bounds)
+    assembly = Assembly(layout, declared)
     rows = 0
-    for batch in parquet.iter_batches(batch_size=_BATCH_ROWS, columns=wanted, use_threads=False):
+    for batch in parquet.iter_batches(batch_size=_BATCH_ROWS, columns=list(wanted), use_threads=False):
         lines = range(rows + 1, rows + batch.num_rows + 1)
         rows += batch.num_rows
         if rows > bounds.rows:  # the footer need not tell the truth
             raise BarFileRejected(f"the file has more than the {bounds.rows:,} rows allowed", Fault.TOO_LARGE)
-        columns = {role: batch.column(names[index]) for role, index in positions.items()}
-        block: Columns = {role: _read_times(columns[role], reader, lines) for role, reader in times.items()}
-        for role in NUMBER_ROLES:
-            block[role] = _read_numbers(columns[role], lines, names[positions[role]], findings)
         if batch.num_rows:
-            blocks.append(block)
-    return BarTable.joined(blocks, findings)
+            _take(batch, lines, layout, assembly)
+    return assembly.table()
+
+
+def _wanted_names(layout: Layout) -> set[str]:
+    times = (*layout.times.values(), *layout.again)
+    if any(column.clock is not None for column in times):
+        raise BarFileRejected("the file has a column for the date and one for the time; write both as one timestamp")
+    positions = {column.position for column in times} | set(layout.numbers.values())
+    if layout.symbol is not None:
+        positions.add(layout.symbol)
+    return {layout.names[place] for place in positions}
+
+
+def _take(batch: pa.RecordBatch, lines: Sequence[int], layout: Layout, assembly: Assembly) -> None:
+    """Turn a batch of rows into arrays."""
+    if layout.symbol is not None:
+        cells = pc.unique(batch.column(layout.names[layout.symbol])).to_pylist()
+        assembly.see_symbols("" if cell is None else str(cell) for cell in cells)
+    block: Columns = {
+        role: _read_times(batch.column(layout.times[role].name), reader, lines)
+        for role, reader in assembly.times.items()
+    }
+    for role, number_reader in assembly.numbers.items():
+        block[role] = _read_numbers(batch.column(number_reader.column), number_reader, lines)
+    again = zip(layout.again, assembly.again, strict=True)
+    assembly.add(block, [_read_times(batch.column(column.name), reader, lines) for column, reader in again])
 
 
 def _check_size(footer: Any, wanted: set[str], bounds: Bounds) -> None:
@@ -129,12 +132,14 @@ def _read_times(column: pa.Array, reader: TimeReader, lines: Sequence[int]) -> N
     raise BarFileRejected(f"the times are of the type {shown(kind)}; allowed: timestamps, dates, numbers or text")
 
 
-def _read_numbers(column: pa.Array, lines: Sequence[int], name: str, findings: Findings) -> NDArray[np.float64]:
+def _read_numbers(column: pa.Array, reader: NumberReader, lines: Sequence[int]) -> NDArray[np.float64]:
     kind = column.type
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        return read_number_cells(pc.fill_null(column, "").to_pylist(), lines, name, findings)
+        return reader.read_cells(pc.fill_null(column, "").to_pylist(), lines)
     if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)):
-        raise BarFileRejected(f"the column {shown(name)} is of the type {shown(kind)}; allowed: numbers or text")
+        raise BarFileRejected(
+            f"the column {shown(reader.column)} is of the type {shown(kind)}; allowed: numbers or text"
+        )
     numbers: NDArray[np.float64] = column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
     return numbers
 

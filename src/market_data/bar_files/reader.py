@@ -41,6 +41,7 @@ _BUSY_S: Final = 5.0
 _BOOT: Final = "import sys; sys.path.insert(0, {root!r}); from src.market_data.bar_files.worker import main; main()"
 _ROOT: Final = Path(__file__).resolve().parents[3]
 _ENVIRONMENT: Final = {"LANG": "C.UTF-8", "ARROW_DEFAULT_MEMORY_POOL": "system", "OPENBLAS_NUM_THREADS": "1"}
+_FIELDS: Final = ("file", "timezone", "dateFormat")
 _FROM_SERVER: Final = ("LD_LIBRARY_PATH",)
 
 
@@ -88,8 +89,10 @@ class BarFileReader:
         InvalidInput, TooLarge, UnsupportedFormat, TimedOut, Busy
         """
         task = Task(
+            symbol=declared.symbol,
             unit=declared.unit.value if declared.unit else None,
             timezone=declared.timezone,
+            date_format=declared.date_format.value if declared.date_format else None,
             most_rows=self._max_rows,
             most_bytes=self._max_rows * BYTES_PER_ROW,
             memory_bytes=self._memory_bytes,
@@ -185,7 +188,7 @@ def _read_answer(answer: IO[bytes], max_rows: int) -> BarFileRows:
     answer.seek(0)
     head = json.loads(answer.readline(_HEAD_BYTES))
     if "rejected" in head:
-        raise _rejection(str(head["rejected"]), str(head["fault"]))
+        raise _rejection(str(head["rejected"]), str(head["fault"]), str(head["field"]))
     rows, kinds = int(head["rows"]), dict(head["columns"])
     if not 0 < rows <= max_rows or not {"time", *NUMBER_ROLES} <= set(kinds) <= {"time", "close_time", *NUMBER_ROLES}:
         raise ValueError("the reader's answer is no table of candles")
@@ -206,10 +209,10 @@ def _read_answer(answer: IO[bytes], max_rows: int) -> BarFileRows:
     )
 
 
-def _rejection(message: str, fault: str) -> ServiceError:
+def _rejection(message: str, fault: str, field: str) -> ServiceError:
     sentence = message[0].upper() + message[1:] + "."
     if fault == Fault.TOO_LARGE:
         return TooLarge(sentence)
     if fault == Fault.FORMAT:
         return UnsupportedFormat(sentence)
-    return InvalidInput(sentence, field="file")
+    return InvalidInput(sentence, field=field if field in _FIELDS else "file")

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import tzinfo
 from enum import StrEnum
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from src.domain.datasets import DateFormat, TimeUnit
+
 NUMBER_ROLES = ("open", "high", "low", "close", "volume")
 TIME_ROLES = ("time", "close_time")
+_NAMED = 3
+
+Columns: TypeAlias = dict[str, NDArray[np.int64] | NDArray[np.float64]]
 
 
 class Fault(StrEnum):
@@ -22,12 +29,16 @@ class Fault(StrEnum):
 
 
 class BarFileRejected(Exception):
-    """A file that cannot be read as candles; the message names line and column where there are any."""
+    """A file that cannot be read as candles; the message names line and column where there are any.
 
-    def __init__(self, message: str, fault: Fault = Fault.INVALID) -> None:
+    `field` is what the client should change: the file, or what was declared about it.
+    """
+
+    def __init__(self, message: str, fault: Fault = Fault.INVALID, *, field: str = "file") -> None:
         super().__init__(message)
         self.message = message
         self.fault = fault
+        self.field = field
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +47,16 @@ class Bounds:
 
     rows: int
     bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Declared:
+    """What was said about the file; None: find it in the file. `symbol` tells which of two volumes is wanted."""
+
+    symbol: str
+    unit: TimeUnit | None = None
+    zone: tzinfo | None = None
+    date_format: DateFormat | None = None
 
 
 @dataclass(slots=True)
@@ -53,6 +74,12 @@ class Findings:
     unreadable: list[str] = field(default_factory=list)
     unreadable_cells: int = 0
 
+    def note_unreadable(self, where: str) -> None:
+        """Count a cell that should be a number, and keep the words about the first few."""
+        self.unreadable_cells += 1
+        if len(self.unreadable) < _NAMED:
+            self.unreadable.append(where)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class BarTable:
@@ -61,19 +88,11 @@ class BarTable:
     `columns` has `time` and each of `NUMBER_ROLES`, and `close_time` where the file has one.
     """
 
-    columns: dict[str, NDArray[np.int64] | NDArray[np.float64]]
+    columns: Columns
     findings: Findings
 
     def __len__(self) -> int:
         return len(self.columns["time"])
-
-    @staticmethod
-    def joined(blocks: Sequence[dict[str, NDArray[np.int64] | NDArray[np.float64]]], findings: Findings) -> BarTable:
-        """Return the rows of all blocks; BarFileRejected where there are none."""
-        if not blocks:
-            raise BarFileRejected("the file has no rows of candles")
-        columns = {role: np.concatenate([block[role] for block in blocks]) for role in blocks[0]}
-        return BarTable(columns=columns, findings=findings)
 
 
 def shown(text: object) -> str:

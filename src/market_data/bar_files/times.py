@@ -1,4 +1,4 @@
-"""Times as files write them: numbers in some unit, or ISO 8601 text in some zone."""
+"""Times as files write them: numbers in some unit, ISO 8601 text in some zone, or dates in the styles of `dates`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from src.domain.datasets import TimeUnit
 from src.domain.errors import InvalidInput
-from src.market_data.bar_files.table import BarFileRejected, Findings, shown
+from src.market_data.bar_files.dates import DateOrder, WrittenDate, not_declared, pack, parse_date, unpack
+from src.market_data.bar_files.table import BarFileRejected, Declared, Findings, shown
 
 _PER_SECOND: Final = {
     TimeUnit.SECONDS: 1,
@@ -30,6 +31,9 @@ _MS: Final = timedelta(milliseconds=1)
 _EPOCH: Final = datetime(1970, 1, 1)
 _UTC_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST: Final = datetime(2200, 1, 1)
+_DAY_S: Final = 86_400
+_FIRST_COMPACT_DATE: Final = 1970_01_01
+_LAST_COMPACT_DATE: Final = 2199_12_31
 _OFFSET: Final = re.compile(r"([+-])(\d{2}):?(\d{2})")
 _ZONE_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_+/-]{0,63}")
 
@@ -70,20 +74,30 @@ class TimeReader:
     ----------
     column
         The column's name, for messages.
-    unit, zone
-        As declared; None: find the unit by the size of the numbers, and take times without a zone for UTC.
+    declared
+        Without a unit it is found by the size of the numbers; times without a zone are taken for UTC.
+    order
+        Shared by the columns of a file, which write their dates alike.
     """
 
-    def __init__(self, column: str, *, unit: TimeUnit | None, zone: tzinfo | None, findings: Findings) -> None:
-        self._column = column
-        self._unit = unit
-        self._zone = zone
+    def __init__(self, column: str, *, declared: Declared, findings: Findings, order: DateOrder) -> None:
+        self.column = column
+        self.has_clock = False
+        self._unit = declared.unit
+        self._zone = declared.zone
+        self._date_format = declared.date_format
         self._findings = findings
+        self._order = order
         self._last_ms: int | None = None
         self._falls = False
+        self._packed_lines: list[int] = []
+        self._packed_in_utc: set[bool] = set()
 
     def read_cells(self, cells: Sequence[str], lines: Sequence[int]) -> NDArray[np.int64]:
-        """Return the milliseconds since the epoch (UTC) that texts [n] name; `lines` are their lines in the file."""
+        """Return the milliseconds since the epoch (UTC) that texts [n] name; `lines` are their lines in the file.
+
+        Dates whose order only the whole file can show come as numbers below 0, for `finish`.
+        """
         if (whole := _numbers(cells, np.int64)) is not None:
             return self.read_numbers(whole, lines)
         if (fractional := _numbers(cells, np.float64)) is not None:
@@ -95,6 +109,9 @@ class TimeReader:
 
         The exchange's own files change from milliseconds to microseconds on 2025-01-01.
         """
+        if (days := self._compact_dates(numbers, lines)) is not None:
+            return days
+        self.has_clock = True
         result = np.full(len(numbers), -1, dtype=np.int64)
         if numbers.dtype != np.int64:
             numbers = np.where(np.isfinite(numbers), numbers, -1.0)
@@ -111,17 +128,18 @@ class TimeReader:
                 f"in {self._unit.value} from 1970 to 2200" if self._unit else "from 1990 to 2200 in s, ms, us or ns"
             )
             raise BarFileRejected(
-                f"line {lines[wrong[0]]}: {self._column} is {numbers[wrong[0]]}, which is no time {allowed}"
+                f"line {lines[wrong[0]]}: {self.column} is {numbers[wrong[0]]}, which is no time {allowed}"
             )
         return result
 
     def read_units(self, numbers: NDArray[np.int64], unit: TimeUnit, lines: Sequence[int]) -> NDArray[np.int64]:
         """Return the milliseconds since the epoch of numbers [n] whose unit the file tells."""
         scale = _PER_SECOND[unit]
+        self.has_clock |= bool((numbers % (_DAY_S * scale)).any())
         wrong = np.flatnonzero((numbers < 0) | (numbers >= _YEAR_2200_S * scale))
         if len(wrong):
             raise BarFileRejected(
-                f"row {lines[wrong[0]]}: {self._column} is {numbers[wrong[0]]} {unit.value} since 1970; allowed: times "
+                f"row {lines[wrong[0]]}: {self.column} is {numbers[wrong[0]]} {unit.value} since 1970; allowed: times "
                 "from 1970 to 2199"
             )
         return _to_ms(numbers, scale)
@@ -134,12 +152,43 @@ class TimeReader:
         moments = (_EPOCH + timedelta(milliseconds=moment) for moment in local_ms.tolist())
         return np.array([self._local(moment, line) for moment, line in zip(moments, lines, strict=True)], np.int64)
 
+    def finish(self, times: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the whole column [n]: dates whose order the file has shown by now become times.
+
+        Raises
+        ------
+        BarFileRejected
+            If the order is still not known, or the column has dates of other styles as well.
+        """
+        packed = times < 0
+        if not packed.any():
+            return times
+        if not packed.all() or len(self._packed_in_utc) > 1:
+            raise BarFileRejected(
+                f"line {self._packed_lines[0]}: {self.column} has a date in another style than other rows have"
+            )
+        wall_ms = unpack(times, self._order.chosen(), self.column)
+        return wall_ms if self._packed_in_utc == {True} else self.read_naive(wall_ms, self._packed_lines)
+
+    def _compact_dates(self, numbers: Numbers, lines: Sequence[int]) -> NDArray[np.int64] | None:
+        """Return the times of numbers that all are days such as 20240131, which are too small for times in any unit."""
+        if self._unit is not None or numbers.dtype != np.int64 or not len(numbers):
+            return None
+        if numbers.min() < _FIRST_COMPACT_DATE or numbers.max() > _LAST_COMPACT_DATE:
+            return None
+        return np.array([self._cell(str(number), line) for number, line in zip(numbers, lines, strict=True)], np.int64)
+
     def _cell(self, text: str, line: int) -> int:
+        if (date := parse_date(text)) is not None:
+            return self._date(date, text, line)
         try:
             moment = datetime.fromisoformat(text.removesuffix(" UTC"))
         except ValueError:
             return self._number(text, line)
-        # 20210101 as a number would be a day of 1970; 2021-W01-1 is a week, which nobody writes on purpose.
+        if not self._order.allows_year_first():
+            raise not_declared(f"line {line}: {self.column} is {shown(text)}", self._date_format)
+        self.has_clock = True
+        # 2021-W01-1 is a week, which nobody writes on purpose.
         if text.isdigit() or "W" in text.upper():
             raise self._no_time(text, line)
         if not _EPOCH.year <= moment.year < _LAST.year:
@@ -150,6 +199,26 @@ class TimeReader:
         if text.endswith(" UTC"):
             return (moment - _EPOCH) // _MS
         return self._local(moment, line)
+
+    def _date(self, date: WrittenDate, text: str, line: int) -> int:
+        """Return the instant of a date that begins with its year; any other one packed."""
+        where = f"line {line}: {self.column} is {shown(text)}"
+        self.has_clock |= date.has_clock
+        if not date.is_year_first:
+            self._order.see(date, where)
+            self._packed_lines.append(line)
+            self._packed_in_utc.add(date.is_utc)
+            return pack(date)
+        if not self._order.allows_year_first():
+            raise not_declared(where, self._date_format)
+        try:
+            moment = datetime(date.year, *date.parts) + date.day_ms * _MS
+        except ValueError:
+            raise self._no_time(text, line) from None
+        if not date.is_utc:
+            return self._local(moment, line)
+        self._findings.offsets.add(0)
+        return (moment - _EPOCH) // _MS
 
     def _number(self, text: str, line: int) -> int:
         try:
@@ -167,7 +236,7 @@ class TimeReader:
         if chosen.utcoffset() != second.utcoffset():
             if chosen.astimezone(UTC).astimezone(self._zone).replace(tzinfo=None) != moment:
                 raise BarFileRejected(
-                    f"line {line}: {self._column} is {shown(moment)}, which the clocks of the declared timezone skip"
+                    f"line {line}: {self.column} is {shown(moment)}, which the clocks of the declared timezone skip"
                 )
             chosen = self._in_order(chosen, second)
         instant_ms = (chosen - _UTC_EPOCH) // _MS
@@ -188,8 +257,9 @@ class TimeReader:
 
     def _no_time(self, text: str, line: int) -> BarFileRejected:
         return BarFileRejected(
-            f"line {line}: {self._column} is {shown(text)}; allowed: an ISO 8601 time from 1970 to 2199 "
-            "(2021-01-31 or 2021-01-31T12:00:00+00:00), or a number of s, ms, us or ns since 1970"
+            f"line {line}: {self.column} is {shown(text)}; allowed: an ISO 8601 time from 1970 to 2199 "
+            "(2021-01-31 or 2021-01-31T12:00:00+00:00), a date with four digits of the year (2021.01.31, 31.01.2021, "
+            "01/31/2021) and a time of day (12:00:00), or a number of s, ms, us or ns since 1970"
         )
 
 

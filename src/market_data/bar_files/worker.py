@@ -17,8 +17,8 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from src.domain.datasets import TimeUnit
-from src.market_data.bar_files.table import BarFileRejected, BarTable, Bounds, Fault
+from src.domain.datasets import DateFormat, TimeUnit
+from src.market_data.bar_files.table import BarFileRejected, BarTable, Bounds, Declared, Fault
 from src.market_data.bar_files.text import read_text
 from src.market_data.bar_files.times import parse_zone
 
@@ -27,8 +27,10 @@ from src.market_data.bar_files.times import parse_zone
 class Task:
     """What the parent asks for, as it goes over in JSON."""
 
+    symbol: str
     unit: str | None
     timezone: str | None
+    date_format: str | None
     most_rows: int
     most_bytes: int
     memory_bytes: int
@@ -43,10 +45,10 @@ def main() -> None:
     try:
         table = read(sys.stdin.buffer, task)
     except BarFileRejected as rejection:
-        _answer({"rejected": rejection.message, "fault": rejection.fault.value})
+        _answer({"rejected": rejection.message, "fault": rejection.fault.value, "field": rejection.field})
     except MemoryError:
         too_much = f"reading the file takes more than the {task.memory_bytes:,} bytes of memory allowed"
-        _answer({"rejected": too_much, "fault": Fault.TOO_LARGE.value})
+        _answer({"rejected": too_much, "fault": Fault.TOO_LARGE.value, "field": "file"})
     else:
         _answer(_describe(table))
         for column in table.columns.values():
@@ -60,15 +62,19 @@ def read(file: BinaryIO, task: Task) -> BarTable:
     file.seek(0)
     if start.startswith(b"PK"):
         raise BarFileRejected("the file is a zip or spreadsheet; allowed: CSV, CSV.gz or Parquet", Fault.FORMAT)
-    unit = TimeUnit(task.unit) if task.unit else None
-    zone = parse_zone(task.timezone)
+    declared = Declared(
+        symbol=task.symbol,
+        unit=TimeUnit(task.unit) if task.unit else None,
+        zone=parse_zone(task.timezone),
+        date_format=DateFormat(task.date_format) if task.date_format else None,
+    )
     bounds = Bounds(rows=task.most_rows, bytes=task.most_bytes)
     if start == b"PAR1":
         # Imported only where it is needed: it takes as long as all the rest.
         from src.market_data.bar_files.parquet import read_parquet  # noqa: PLC0415
 
-        return read_parquet(file, unit=unit, zone=zone, bounds=bounds)
-    return read_text(file, unit=unit, zone=zone, bounds=bounds)
+        return read_parquet(file, declared=declared, bounds=bounds)
+    return read_text(file, declared=declared, bounds=bounds)
 
 
 def _bound(task: Task) -> None:

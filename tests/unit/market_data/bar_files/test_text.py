@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from src.market_data.bar_files.table import BarFileRejected
@@ -73,10 +74,45 @@ def test_cells_that_are_no_numbers_are_noted_with_line_and_column() -> None:
     assert table.findings.unreadable_cells == 2
 
 
-def test_a_decimal_comma_is_called_so() -> None:
-    table = read_here("Date;Open;High;Low;Close;Volume\n2021-01-01;1,5;2,25;1;2;7\n2021-01-02;2;2,25;1,5;2;7\n")
-    assert table.findings.unreadable[0] == "line 2: Open is '1,5', with a comma where a point is wanted"
-    assert table.findings.unreadable_cells == 4
+def semicolons(*opens: str, volume: str = "7") -> str:
+    rows = [f"2021-01-{day:02d};{open_};9999999;1;2;{volume}" for day, open_ in enumerate(opens, 1)]
+    return "\n".join(["Date;Open;High;Low;Close;Volume", *rows]) + "\n"
+
+
+@pytest.mark.parametrize(
+    ("cells", "numbers"),
+    [
+        (("1,5", "2"), [1.5, 2.0]), (("78738,60", "1,234"), [78738.6, 1.234]), (("0,123", "10,125"), [0.123, 10.125]),
+        (("1.234,5", "1,234"), [1234.5, 1.234]), (("1234,567",), [1234.567]), (("1,5E-05",), [1.5e-05]),
+    ],
+)  # fmt: skip
+def test_decimal_commas_are_read_if_one_number_proves_them(cells: tuple[str, ...], numbers: list[float]) -> None:
+    table = read_here(semicolons(*cells))
+    assert table.columns["open"].tolist() == numbers
+    assert table.findings.unreadable_cells == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "unreadable"),
+    [
+        (semicolons("1,234", "2,345"), 2),
+        (semicolons("78738,6", "1,5", volume="39.120"), 2),
+        (semicolons("1,5", "2.5"), 1),
+        (semicolons("1,234.5", "1"), 1),
+        (semicolons("1,234,567", "1"), 1),
+    ],
+    ids=["thousands or decimals", "points in another column", "points in the same column", "thousands", "millions"],
+)
+def test_commas_that_may_mean_thousands_are_no_numbers(text: str, unreadable: int) -> None:
+    table = read_here(text)
+    assert np.count_nonzero(np.isnan(table.columns["open"])) == table.findings.unreadable_cells == unreadable
+    assert table.findings.unreadable[0].startswith("line 2: Open is '")
+
+
+def test_a_comma_that_cannot_be_read_is_called_so() -> None:
+    assert read_here(semicolons("1,5", "2.5")).findings.unreadable == [
+        "line 2: Open is '1,5', with a comma where a point is wanted"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -88,8 +124,13 @@ def test_a_decimal_comma_is_called_so() -> None:
         ("Date,Open,High,Low,Close\n2021-01-01,1,1,1,1\n", "names no column for volume"),
         ("a,b\n1,2\n", "names no column for the time"),
         ("Open,High,Low,Close,Volume\n1,1,1,1,1\n", "names no column for the time"),
-        ("Date,Time,Open,High,Low,Close,Volume\n2021-01-01,12:00,1,1,1,1,1\n", "one for the time; write both as one"),
+        ("Date,Time,Open,High,Low,Close,Volume\n2021-01-01,,1,1,1,1,1\n", "line 2 has no time of day"),
         ("Date,Open,open,High,Low,Close,Volume\n2021-01-01,1,1,1,1,1,1\n", "one column for open: 'Open', 'open'"),
+        ("https://a.example/b\n", "the file is empty"),
+        ("Date,Symbol,Open,High,Low,Close,Volume\n2021-01-01,A,1,1,1,1,1\n2021-01-02,B,1,1,1,1,1\n",
+         "rows of several symbols: 'A', 'B'"),
+        ("Date,Open,High,Low,Close,Volume USDT\n2021-01-01,1,1,1,1,1\n", "is surely counted in"),
+        ("Date,Open,High,Low,Close,Volume B,Volume BTC\n2021-01-01,1,1,1,1,1,1\n", "is surely counted in"),
         ("2021-01-01,1,1,1,1,1\n", "the first line is no header, and has 6 columns"),
         ("1609459200000,1,1,1,1,1\n", "the first line is no header, and has 6 columns"),
         (csv_of(days(3)) + "2021-01-04,1,2\n", "line 5 has 3 columns, but line 1 has 6"),
@@ -109,3 +150,90 @@ def test_blocks_join_without_a_seam() -> None:
     minutes = [[1609459200000 + 60_000 * row, 1, 2, 1, 2, row] for row in range(45_000)]
     table = read_here(csv_of(minutes), most_rows=45_000)
     assert table.columns["volume"].tolist() == list(range(45_000))
+
+
+def test_volume_of_the_traded_asset_is_chosen() -> None:
+    text = "Date,Open,High,Low,Close,Volume USDT,Volume BTC\n2021-01-01,1,1,1,1,500,5\n"
+    assert read_here(text).columns["volume"].tolist() == [5.0]
+    pair = "Date,Open,High,Low,Close,Volume B,Volume BTC,Volume USDT\n2021-01-01,1,1,1,1,3,5,500\n"
+    assert read_here(pair).columns["volume"].tolist() == [5.0]
+    assert read_here(pair.replace("Volume USDT", "Volume"), symbol="X").columns["volume"].tolist() == [500.0]
+
+
+@pytest.mark.parametrize("first", ["https://www.CryptoDataDownload.com", "www.example.com,,,", "sep=,", '"sep=,"'])
+def test_line_before_the_header_is_passed_over(first: str) -> None:
+    assert len(read_here(f"{first}\n{csv_of(days(3))}")) == 3
+    with pytest.raises(BarFileRejected, match="line 6 has 3 columns, but line 2 has 6"):
+        read_here(f"{first}\n{csv_of(days(3))}2021-01-04,1,2\n")
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+def test_utf_16_with_a_mark_is_text(encoding: str) -> None:
+    mark = {"utf-16": "", "utf-16-le": "\ufeff", "utf-16-be": "\ufeff"}[encoding]
+    content = (mark + csv_of(days(30))).encode(encoding)
+    for sent in (content, gzipped(content)):
+        assert read_here(sent).columns["close"].tolist() == read_here(csv_of(days(30))).columns["close"].tolist()
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (csv_of(days(3)).encode("utf-16-le"), "NUL byte"),
+        (csv_of(days(3)).encode("utf-16")[:-1], "is not UTF-16 text"),
+        (b"\xff\xfe" + b"\x00\xd8" + csv_of(days(3)).encode("utf-16-le"), "line 1 is not UTF-16 text"),
+        (csv_of(days(3)).encode("utf-32"), "NUL byte"),
+    ],
+    ids=["no mark", "half a letter", "lone surrogate", "UTF-32"],
+)
+def test_what_is_no_utf_16_is_refused(content: bytes, words: str) -> None:
+    with pytest.raises(BarFileRejected) as caught:
+        read_here(content)
+    assert words in caught.value.message
+
+
+DATED = "Unix,Date,Open,High,Low,Close,Volume\n"
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        "1609459200000,2021-01-01 00:00:00,1,1,1,1,1\n1609545600,2021-01-02 00:00:00,1,1,1,1,1\n",
+        "1609459200000,2021-01-01,1,1,1,1,1\n1609480800000,2021-01-01,1,1,1,1,1\n",
+        "1609459200000,01.01.2021,1,1,1,1,1\n1610496000000,13.01.2021,1,1,1,1,1\n",
+    ],
+    ids=["to the second", "to the day", "day first"],
+)
+def test_date_beside_a_number_of_the_same_time_is_no_harm(rows: str) -> None:
+    table = read_here(DATED + rows)
+    assert table.columns["time"][0] == 1609459200000
+    assert set(table.columns) == {"time", "open", "high", "low", "close", "volume"}
+    assert not table.findings.is_zone_assumed
+
+
+@pytest.mark.parametrize(
+    ("rows", "field"),
+    [
+        ("1609459200000,2021-01-01 00:00:00,1,1,1,1,1\n1609545600000,2021-01-02 00:00:01,1,1,1,1,1\n", "file"),
+        ("1609459200000,2021-01-02,1,1,1,1,1\n", "timezone"),
+        ("1609459200000,2021-01-01 09:00,1,1,1,1,1\n", "timezone"),
+    ],
+)
+def test_date_beside_a_number_of_another_time_is_refused(rows: str, field: str) -> None:
+    with pytest.raises(BarFileRejected, match=r"row \d: Unix is .* and Date is ") as caught:
+        read_here(DATED + rows)
+    assert caught.value.field == ("file" if "01-02," in rows else field)
+    if field == "timezone" and "09:00" in rows:
+        assert read_here(DATED + rows, timezone="Asia/Seoul").columns["time"].tolist() == [1609459200000]
+
+
+def test_date_and_time_of_day_are_read_together() -> None:
+    text = "<DATE>\t<TIME>\t<OPEN>\t<HIGH>\t<LOW>\t<CLOSE>\t<TICKVOL>\t<VOL>\t<SPREAD>\n"
+    text += "2021.01.01\t01:30:00\t1\t1\t1\t1\t8\t5\t0\n"
+    table = read_here(text)
+    assert table.columns["time"].tolist() == [1609464600000]
+    assert table.columns["volume"].tolist() == [5.0]
+    assert table.findings.is_zone_assumed
+    beside = "Unix,Date,Time,Open,High,Low,Close,Volume\n1609464600,01/01/2021,01:30,1,1,1,1,1\n"
+    assert read_here(beside, date_format="MDY").columns["time"].tolist() == [1609464600000]
+    with pytest.raises(BarFileRejected, match="row 1: Unix is "):
+        read_here(beside.replace("01:30", "01:31"), date_format="DMY")

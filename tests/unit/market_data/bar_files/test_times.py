@@ -7,18 +7,23 @@ from datetime import UTC, timedelta, timezone
 import numpy as np
 import pytest
 
-from src.domain.datasets import TimeUnit
+from src.domain.datasets import DateFormat, TimeUnit
 from src.domain.errors import InvalidInput
-from src.market_data.bar_files.table import BarFileRejected, Findings
+from src.market_data.bar_files.dates import DateOrder
+from src.market_data.bar_files.table import BarFileRejected, Declared, Findings
 from src.market_data.bar_files.times import TimeReader, parse_zone
 
+DAY_MS = 86_400_000
 NOON_MS = 1_609_502_400_000  # 2021-01-01T12:00Z
 
 
-def read(*cells: str, unit: TimeUnit | None = None, zone: str | None = None) -> tuple[list[int], Findings]:
+def read(
+    *cells: str, unit: TimeUnit | None = None, zone: str | None = None, date_format: DateFormat | None = None
+) -> tuple[list[int], Findings]:
     findings = Findings()
-    reader = TimeReader("Date", unit=unit, zone=parse_zone(zone), findings=findings)
-    return reader.read_cells(cells, range(2, len(cells) + 2)).tolist(), findings
+    declared = Declared(symbol="BTCUSDT", unit=unit, zone=parse_zone(zone), date_format=date_format)
+    reader = TimeReader("Date", declared=declared, findings=findings, order=DateOrder(date_format))
+    return reader.finish(reader.read_cells(cells, range(2, len(cells) + 2))).tolist(), findings
 
 
 @pytest.mark.parametrize(
@@ -41,7 +46,7 @@ def test_a_change_of_unit_in_the_middle_is_followed() -> None:
     assert findings.units == {"ms", "us"}
 
 
-@pytest.mark.parametrize("cell", ["20210101", "0", "-1", "1e300", "nan", "inf", "99999999999999999999", "12345"])
+@pytest.mark.parametrize("cell", ["20211301", "0", "-1", "1e300", "nan", "inf", "99999999999999999999", "12345"])
 def test_a_number_of_no_unit_is_refused_with_its_line(cell: str) -> None:
     with pytest.raises(BarFileRejected, match=r"^line 2: Date is "):
         read(cell)
@@ -100,7 +105,8 @@ def test_the_hour_that_is_skipped_is_no_time() -> None:
 
 @pytest.mark.parametrize(
     "cell",
-    ["", "yesterday", "31/01/2021", "2021-13-01", "2021-02-30", "0001-01-01", "9999-12-31", "=TODAY()", "2021-01-01\0",
+    ["", "yesterday", "31/01/21", "31 Jan 2021", "2021.02.30", "2021-01-01 24:00:00", "20210132",
+     "2021-13-01", "2021-02-30", "0001-01-01", "9999-12-31", "=TODAY()", "2021-01-01\0",
      "2021-W01-1", "2021W011",
      "1609502400000;DROP"],
 )  # fmt: skip
@@ -123,3 +129,88 @@ def test_what_is_no_zone_is_refused(text: str) -> None:
     with pytest.raises(InvalidInput, match="an IANA name such as Asia/Seoul") as caught:
         parse_zone(text)
     assert caught.value.field == "timezone"
+
+
+JAN_31_MS = 1_706_659_200_000  # 2024-01-31
+
+
+@pytest.mark.parametrize(
+    "cell",
+    ["2024.01.31", "2024/01/31", "2024-1-31", "20240131", "31.01.2024", "31/1/2024", "01/31/2024", "1-31-2024",
+     "2024.01.31 00:00", "20240131 000000", "20240131 0000", "2024/01/31, 0:00:00", "31.01.2024 00:00:00.000",
+     "1/31/2024 12:00:00 AM", "01/31/2024 00:00 UTC", "2024.01.31T00:00Z"],
+)  # fmt: skip
+def test_dates_of_every_style_are_read(cell: str) -> None:
+    assert read(cell)[0] == [JAN_31_MS]
+
+
+@pytest.mark.parametrize(
+    ("clock", "minutes"),
+    [
+        ("0:05", 5),
+        ("00:05:00", 5),
+        ("000500", 5),
+        ("12:05 AM", 5),
+        ("12:05 pm", 725),
+        ("1:05:00PM", 785),
+        ("2359", 1439),
+    ],
+)
+@pytest.mark.parametrize("date", ["2024.01.31", "01/31/2024"])
+def test_time_of_day_of_every_style_is_read(date: str, clock: str, minutes: int) -> None:
+    assert read(f"{date} {clock}")[0] == [JAN_31_MS + 60_000 * minutes]
+
+
+@pytest.mark.parametrize("clock", ["24:00", "12:60", "13:00 PM", "0:30 AM", "93000", "1:2:3:4", "noon", "00:00 EST"])
+@pytest.mark.parametrize("date", ["2024.01.31", "01/31/2024"])
+def test_impossible_time_of_day_is_refused_with_its_line(date: str, clock: str) -> None:
+    with pytest.raises(BarFileRejected, match=r"line 2: Date is .*allowed: an ISO 8601 time"):
+        read(f"{date} {clock}")
+
+
+def test_one_day_above_12_shows_the_order_of_all() -> None:
+    assert read("01/02/2024", "13/02/2024")[0] == [1_706_745_600_000, 1_707_782_400_000]
+    assert read("02/13/2024", "02/01/2024")[0] == [1_707_782_400_000, 1_706_745_600_000]
+
+
+def test_order_that_no_date_shows_must_be_declared() -> None:
+    cells = ["01/02/2024", "02/02/2024", "12/02/2024"]
+    with pytest.raises(
+        BarFileRejected, match=r"line 2: Date is '01/02/2024', and no .* give dateFormat: DMY or MDY"
+    ) as caught:
+        read(*cells)
+    assert caught.value.field == "dateFormat"
+    assert read(*cells, date_format=DateFormat.DMY)[0] == [JAN_31_MS + DAY_MS * day for day in (1, 2, 12)]
+    assert read(*cells, date_format=DateFormat.MDY)[0][0] == JAN_31_MS - 29 * DAY_MS
+
+
+@pytest.mark.parametrize(
+    ("cells", "date_format", "words"),
+    [
+        (("13/02/2024", "02/13/2024"), None, "line 3: Date is '02/13/2024', and with the dates before it"),
+        (("13/02/2024",), DateFormat.MDY, "line 2: Date is '13/02/2024', but the declared dateFormat is MDY"),
+        (("02/13/2024",), DateFormat.DMY, "line 2: Date is '02/13/2024', but the declared dateFormat is DMY"),
+        (("13/02/2024",), DateFormat.YMD, "line 2: Date is '13/02/2024', but the declared dateFormat is YMD"),
+        (("2024.02.13",), DateFormat.DMY, "line 2: Date is '2024.02.13', but the declared dateFormat is DMY"),
+        (("2024-02-13T00:00+01:00",), DateFormat.DMY, "but the declared dateFormat is DMY"),
+        (("13/02/2024", "31/02/2024"), None, "'31/02/2024' in one row, which as DMY is not in the calendar"),
+        (("13/02/2024", "00/02/2024"), None, "'00/02/2024' in one row, which as DMY is not in the calendar"),
+        (("13/00/2024",), None, "'13/00/2024' in one row, which as DMY is not in the calendar"),
+        (("13/02/2024", "2024-02-14"), None, "has a date in another style"),
+        (("13/02/2024 00:00 UTC", "14/02/2024 00:00"), None, "has a date in another style"),
+        (("13/02/1969",), None, "allowed: an ISO 8601 time"),
+        (("13/02/2200",), None, "allowed: an ISO 8601 time"),
+    ],
+)  # fmt: skip
+def test_dates_that_contradict_are_refused(cells: tuple[str, ...], date_format: DateFormat | None, words: str) -> None:
+    with pytest.raises(BarFileRejected) as caught:
+        read(*cells, date_format=date_format)
+    assert words in caught.value.message
+
+
+def test_dates_with_the_day_first_are_read_in_the_declared_zone() -> None:
+    times, findings = read("31.01.2024 09:00", zone="Asia/Seoul")
+    assert times == [JAN_31_MS]
+    assert not findings.is_zone_assumed
+    assert read("31.01.2024 00:00 UTC", zone="Asia/Seoul")[0] == [JAN_31_MS]
+    assert read("31.01.2024")[1].is_zone_assumed
