@@ -90,5 +90,6 @@ def _refusal(what: str, available: Sequence[str]) -> InvalidInput:
 
 def _listed(names: Sequence[str]) -> str:
     # Names may come from a hostile file or request: few and short is all that an answer needs.
-    shown = ", ".join(name if len(name) <= 40 else name[:40] + "…" for name in names[:20])
+    # In quotation marks, for they might read like words of ours.
+    shown = ", ".join(repr(name if len(name) <= 40 else name[:40] + "…") for name in names[:20])
     return shown if len(names) <= 20 else f"{shown} and {len(names) - 20} more"

@@ -3,27 +3,45 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from src.domain.errors import ModelRejected
+from src.domain.errors import InvalidInput, ModelRejected
+from src.model_formats.sentences import MAX_QUOTED, Sentences, join, sentence
 
-_LONGEST: Final = 300
+_FIELD: Final = "outputKind"
 
 
-def rejection(what: str, error: BaseException, file: Path) -> ModelRejected:
-    """Build the error that says `what` is wrong and what the library said.
+def rejection(code: str, error: BaseException, file: Path, **parts: Any) -> ModelRejected:
+    """Build the error that says what is wrong and what the library said.
 
     Parameters
     ----------
-    what
-        Whole sentences for the client: what is wrong, and what to do next.
+    code
+        The sentence of the catalogue: what is wrong, and what to do next; `parts` fill its gaps.
     error
         The library's exception; its text is shortened and the file's place on our disk taken out.
     """
     if isinstance(error, MemoryError):
-        return ModelRejected("The model needs more memory than one model may use here; save a smaller one.")
+        return refused("needs_memory")
     said = brief(str(error), file)
-    return ModelRejected(f"{what} (the library said: {said})" if said else what)
+    what = sentence(code, **parts)
+    return ModelRejected(join(what, sentence("said", said=said)) if said else what)
+
+
+def refused(code: str, **parts: Any) -> ModelRejected:
+    """Build the error with one sentence of the catalogue."""
+    return ModelRejected(sentence(code, **parts))
+
+
+def wrong_kind(code: str, **parts: Any) -> InvalidInput:
+    """Build the error about a declared `outputKind` that the model cannot mean."""
+    return InvalidInput(sentence(code, **parts), field=_FIELD)
+
+
+def with_more(error: ModelRejected, more: Sentences) -> ModelRejected:
+    """Return the same refusal with a sentence after it."""
+    message = error.message
+    return ModelRejected(join(message, more) if isinstance(message, Sentences) else message, field=error.field)
 
 
 def brief(text: str, file: Path) -> str:
@@ -32,4 +50,4 @@ def brief(text: str, file: Path) -> str:
         if len(place) > 1:
             text = text.replace(place, "the file")
     line = " ".join(text.split())
-    return line if len(line) <= _LONGEST else line[: _LONGEST - 1] + "…"
+    return line if len(line) <= MAX_QUOTED else line[: MAX_QUOTED - 1] + "…"

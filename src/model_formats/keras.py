@@ -17,11 +17,9 @@ import keras
 import openvino
 
 from src.domain.errors import ModelRejected
-from src.model_formats.failures import rejection
+from src.model_formats.failures import refused, rejection
 from src.model_formats.openvino import graph_predictor
 from src.model_formats.tensors import TensorInput, TensorPredictor
-
-_ADVICE: Final = "Save the whole model with model.save('model.keras')."
 
 
 def load(file: Path) -> TensorPredictor:
@@ -40,9 +38,7 @@ def load(file: Path) -> TensorPredictor:
     try:
         graph = _graph(model, shape)
     except Exception as error:
-        raise rejection(
-            "The model's layers cannot be run here; use ordinary ones, or export it to ONNX.", error, file
-        ) from error
+        raise rejection("keras_layers", error, file) from error
     return graph_predictor(
         graph,
         file,
@@ -86,12 +82,9 @@ def _input_shape(model: Any) -> tuple[int | None, ...]:
     try:
         shape = model.input_shape
     except (AttributeError, ValueError) as error:
-        raise ModelRejected(
-            "The model does not say what it takes in: give it an Input layer, or call it once on some rows, and save "
-            "it again."
-        ) from error
+        raise refused("keras_no_input") from error
     if not isinstance(shape, tuple) or any(isinstance(size, tuple) for size in shape):
-        raise ModelRejected("The model has several inputs; build one that takes a single table of features.")
+        raise refused("keras_inputs")
     TensorInput.of_shape(shape)
     return shape
 
@@ -117,7 +110,7 @@ def _version(file: Path) -> str | None:
         if file.suffix.lower() == ".h5":
             with h5py.File(file, "r") as stored:
                 if "model_config" not in stored.attrs:
-                    raise ModelRejected(f"The file holds weights and no model to put them in. {_ADVICE}")
+                    raise refused("keras_weights")
                 version = stored.attrs.get("keras_version")
                 return version.decode() if isinstance(version, bytes) else version
         with zipfile.ZipFile(file) as archive:
@@ -126,24 +119,16 @@ def _version(file: Path) -> str | None:
                 raise ValueError("metadata.json is no object")
             return str(metadata.get("keras_version"))
     except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
-        raise rejection(f"The file is not a Keras {file.suffix} file. {_ADVICE}", error, file) from error
+        raise rejection("keras_damaged", error, file, suffix=file.suffix) from error
 
 
 def _refusal(error: Exception, file: Path) -> ModelRejected:
     said = str(error)
     if "Lambda" in said or "safe_mode" in said or "unsafe" in said:
-        return ModelRejected(
-            "The model has a Lambda layer or another piece of stored code, which is never run here. Replace it with an "
-            "ordinary layer (Rescaling, Normalization, Activation), or export the model to ONNX."
-        )
+        return refused("keras_code")
     if "Could not locate" in said or "Unknown layer" in said or "custom object" in said:
-        return rejection(
-            "The model uses a layer or function of your own, whose code the file does not carry. Use Keras's own "
-            "layers, or export the model to ONNX.",
-            error,
-            file,
-        )
-    return rejection(f"Keras {keras.__version__} cannot load the model. {_ADVICE}", error, file)
+        return rejection("keras_own_code", error, file)
+    return rejection("keras_not_loaded", error, file)
 
 
 def _tolerant(layer: type[Any]) -> type[Any]:

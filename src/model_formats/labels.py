@@ -9,19 +9,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from src.domain.errors import ModelRejected
 from src.domain.signals import OutputKind
+from src.model_formats.catalogue import CLASS_WORDS
+from src.model_formats.failures import refused
 
-_WORDS: Final = {
-    1.0: ("buy", "long", "up", "bull", "bullish", "true", "yes"),
-    0.0: ("hold", "flat", "keep", "neutral", "none", "wait", "false", "no"),
-    -1.0: ("sell", "short", "down", "bear", "bearish"),
-}
-_NUMBERS: Final = {word: number for number, words in _WORDS.items() for word in words}
-
-_ADVICE: Final = "train with classes 0 and 1 (flat, long) or -1, 0 and 1 (sell, keep, buy); as words: " + "; ".join(
-    ", ".join(words) for words in _WORDS.values()
-)
+_NUMBERS: Final = {word: number for number, words in CLASS_WORDS.items() for word in words}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,10 +33,10 @@ class ClassLabels:
             Where they cannot be told to be buy, sell or neither.
         """
         if not 1 <= len(classes) <= 3:
-            raise ModelRejected(f"The model knows {len(classes)} classes; {_ADVICE}.")
+            raise refused("classes_count", count=len(classes))
         numbers = tuple(_number_of(name) for name in classes)
         if len(set(numbers)) < len(numbers):
-            raise ModelRejected(f"Two of the model's classes ({_shown(classes)}) mean the same; {_ADVICE}.")
+            raise refused("classes_alike", classes=[str(name) for name in classes])
         return ClassLabels(names=tuple(classes), numbers=numbers)
 
     def kind(self, *, has_probabilities: bool) -> OutputKind:
@@ -71,7 +63,7 @@ class ClassLabels:
             numbers[labels == name] = number
         if np.isnan(numbers).any():
             odd = labels[np.isnan(numbers)][0]
-            raise ModelRejected(f"The model predicted {str(odd)[:40]!r}, which is none of its classes.")
+            raise refused("class_foreign", label=str(odd))
         return numbers
 
 
@@ -83,10 +75,6 @@ def _number_of(name: object) -> float:
         number = float(text)
     except ValueError:
         number = np.nan
-    if number in _WORDS:
+    if number in CLASS_WORDS:
         return number
-    raise ModelRejected(f"The model's class {str(name)[:40]!r} is neither buy, sell nor hold; {_ADVICE}.")
-
-
-def _shown(classes: Sequence[object]) -> str:
-    return ", ".join(str(name)[:40] for name in classes)
+    raise refused("class_unknown", label=str(name))

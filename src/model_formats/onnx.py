@@ -9,10 +9,9 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from src.domain.errors import InvalidInput, ModelRejected
 from src.domain.model_files import ModelDescription
 from src.domain.signals import OutputKind
-from src.model_formats.failures import rejection
+from src.model_formats.failures import refused, rejection, wrong_kind
 from src.model_formats.labels import ClassLabels
 from src.model_formats.onnx_graph import OnnxGraph, read_graph
 from src.model_formats.tensors import Activation, TensorInput, build_predictor
@@ -42,19 +41,16 @@ def load(file: Path) -> Predictor:
     try:
         graph = read_graph(content)
     except ValueError as error:
-        raise rejection("The file is not an ONNX model; export it again.", error, file) from error
+        raise rejection("onnx_damaged", error, file) from error
     if graph.has_external_data:
-        raise ModelRejected(
-            "The model keeps its weights in a second file (.onnx.data), which a single upload cannot bring. Export one "
-            "file: torch.onnx.export(…, external_data=False), or onnx.save(model, path, save_as_external_data=False)."
-        )
+        raise refused("onnx_external")
     session = _session(content, file)
     layout, dtype, names = _input(session)
     outputs = session.get_outputs()
     if outputs[0].type in _LABEL_TYPES and (len(outputs) > 1 or outputs[0].type == "tensor(string)"):
         return LabelledPredictor(session, layout, dtype, names, graph, file)
     if len(outputs) != 1:
-        raise ModelRejected(f"The model has {len(outputs)} outputs; export one with a single output, or a classifier.")
+        raise refused("onnx_outputs", count=len(outputs))
     return build_predictor(
         file_format=FORMAT,
         library=graph.producer or "unknown",
@@ -77,12 +73,7 @@ def _session(content: bytes, file: Path) -> Any:
     try:
         return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except Exception as error:
-        raise rejection(
-            f"onnxruntime {onnxruntime.__version__} cannot open the model. If its operators are too new, export "
-            "it with a lower opset.",
-            error,
-            file,
-        ) from error
+        raise rejection("onnx_not_opened", error, file) from error
 
 
 def _input(session: Any) -> tuple[TensorInput, type[np.generic], tuple[str, ...] | None]:
@@ -90,9 +81,7 @@ def _input(session: Any) -> tuple[TensorInput, type[np.generic], tuple[str, ...]
     inputs = session.get_inputs()
     types = {item.type for item in inputs}
     if len(types) != 1 or not types <= set(_DTYPES):
-        raise ModelRejected(
-            f"The model takes {', '.join(sorted(types)) or 'no input'}; supported is a table of floats or doubles."
-        )
+        raise refused("onnx_input_types", types=sorted(types)) if types else refused("onnx_no_input")
     dtype = _DTYPES[types.pop()]
     layouts = [
         TensorInput.of_shape([size if isinstance(size, int) else None for size in item.shape]) for item in inputs
@@ -100,9 +89,7 @@ def _input(session: Any) -> tuple[TensorInput, type[np.generic], tuple[str, ...]
     if len(inputs) == 1:
         return layouts[0], dtype, None
     if any(layout.n_features != 1 or layout.has_step_axis for layout in layouts):
-        raise ModelRejected(
-            f"The model has {len(inputs)} inputs that are not single columns; export one with one input."
-        )
+        raise refused("onnx_inputs", count=len(inputs))
     layout = TensorInput(n_features=len(inputs), batch_size=layouts[0].batch_size)
     return layout, dtype, tuple(item.name for item in inputs)
 
@@ -116,9 +103,7 @@ def _run(session: Any, rows: NDArray[Any], file: Path) -> list[Any]:
     try:
         return list(session.run(None, feed))
     except Exception as error:
-        raise rejection(
-            "The model fails to predict; check it with onnxruntime where it was made.", error, file
-        ) from error
+        raise rejection("onnx_fails", error, file) from error
 
 
 class LabelledPredictor:
@@ -134,7 +119,7 @@ class LabelledPredictor:
         file: Path,
     ) -> None:
         if graph.class_labels is None:
-            raise ModelRejected("The model gives labels, and not which classes there are; export it with skl2onnx.")
+            raise refused("onnx_labels")
         self._labels = ClassLabels.of(graph.class_labels)
         self._session, self._layout, self._dtype, self._file = session, layout, dtype, file
         self._has_scores = len(session.get_outputs()) > 1 and self._gives_probabilities()
@@ -158,11 +143,8 @@ class LabelledPredictor:
         column = self._labels.positive_column
         is_probability = kind is OutputKind.PROBABILITY
         if kind is OutputKind.VALUE or (is_probability and (column is None or not self._has_scores)):
-            raise InvalidInput(
-                f"outputKind is {kind.value}, and the model is a classifier; allowed: binary_label, signed_label"
-                + (", probability" if column is not None and self._has_scores else ""),
-                field="outputKind",
-            )
+            has_probability = column is not None and self._has_scores
+            raise wrong_kind("kind_of_classifier" if has_probability else "kind_of_labels", kind=kind.value)
         parts = []
         for batch in self._layout.batches(features, self._dtype):
             outputs = _run(self._session, batch, self._file)

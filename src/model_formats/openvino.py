@@ -9,8 +9,7 @@ import numpy as np
 import openvino
 from numpy.typing import NDArray
 
-from src.domain.errors import ModelRejected
-from src.model_formats.failures import rejection
+from src.model_formats.failures import refused, rejection
 from src.model_formats.tensors import Activation, TensorInput, TensorPredictor, build_predictor
 
 # Without the hint, processors that know bfloat16 round every layer to three digits.
@@ -35,13 +34,11 @@ def graph_predictor(
     ModelRejected
     """
     if len(model.inputs) != 1 or len(model.outputs) != 1:
-        raise ModelRejected(
-            f"The model has {len(model.inputs)} inputs and {len(model.outputs)} outputs; export one with one of each."
-        )
+        raise refused("graph_ports", inputs=len(model.inputs), outputs=len(model.outputs))
     port = model.inputs[0]
     element = port.element_type.get_type_name()
     if element not in _DTYPES:
-        raise ModelRejected(f"The model takes numbers of type {element}; supported are f32, f64 and f16.")
+        raise refused("graph_type", type=element)
     layout = _layout(port.partial_shape)
     activation = _last_activation(model)
     if activation is Activation.UNKNOWN and is_linear_known:
@@ -49,13 +46,13 @@ def graph_predictor(
     try:
         compiled = openvino.Core().compile_model(model, "CPU", _CONFIG)
     except Exception as error:
-        raise rejection("OpenVINO cannot compile the model; export it with ordinary layers.", error, file) from error
+        raise rejection("graph_not_compiled", error, file) from error
 
     def run(rows: NDArray[Any]) -> NDArray[Any]:
         try:
             return np.array(compiled([rows])[0])
         except Exception as error:
-            raise rejection("The model fails to predict.", error, file) from error
+            raise rejection("predict_fails", error, file) from error
 
     return build_predictor(
         file_format=file_format,

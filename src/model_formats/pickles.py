@@ -18,12 +18,8 @@ import numpy as np
 import pandas as pd
 from pandas.arrays import StringArray
 
-from src.domain.errors import ModelRejected
+from src.model_formats.failures import refused
 
-ADVICE: Final = (
-    "The file holds pandas data in pyarrow, which is not here. Give the estimator lists and numpy arrays instead "
-    "(list(X.columns) for X.columns), fit it and save it again."
-)
 _OFFSETS: Final[Mapping[str, Any]] = {"string": "<i4", "large_string": "<i8"}
 
 
@@ -52,7 +48,7 @@ def read_strings(parts: Sequence[Any]) -> list[str | None]:
     """
     kind, length, _, first, buffers, *_ = parts
     if kind not in _OFFSETS:
-        raise ModelRejected(ADVICE)
+        raise refused("pickle_pyarrow")
     present, offsets, text = (memoryview(buffer or b"") for buffer in buffers)
     ends = np.frombuffer(offsets, _OFFSETS[kind])[first : first + length + 1]
     bits = np.unpackbits(np.frombuffer(present, np.uint8), bitorder="little")[first : first + length]
@@ -92,7 +88,7 @@ class NamesUnpickler(joblib.numpy_pickle.NumpyUnpickler):  # type: ignore[misc]
         if (stand_in := _STAND_INS.get((module, name))) is not None:
             return stand_in
         if module.partition(".")[0] == "pyarrow":
-            raise ModelRejected(ADVICE)
+            raise refused("pickle_pyarrow")
         return super().find_class(module, name)
 
 

@@ -14,11 +14,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from src.domain.errors import ModelRejected
-from src.model_formats.failures import rejection
+from src.model_formats.failures import refused, rejection
 from src.model_formats.tensors import Activation, TensorInput, TensorPredictor, build_predictor
-
-_EXPORT: Final = "torch.jit.trace(model.eval(), torch.zeros(1, n_features)).save('model.pt')"
 
 _SEQUENCE_LAYERS: Final = frozenset(
     {"LSTM", "GRU", "RNN", "Conv1d", "Conv2d", "MultiheadAttention", "TransformerEncoder", "TransformerEncoderLayer"}
@@ -53,12 +50,9 @@ def load(file: Path) -> TensorPredictor:
             module = torch.jit.load(file, map_location="cpu")
         module.eval()
     except Exception as error:
-        raise rejection(f"torch {torch.__version__} cannot load it; export again: {_EXPORT}", error, file) from error
+        raise rejection("torch_not_loaded", error, file) from error
     if sequence := sorted({part.original_name for part in module.modules()} & _SEQUENCE_LAYERS):
-        raise ModelRejected(
-            f"The model has layers that read sequences ({', '.join(sequence)}); supported is a row of features a bar. "
-            "Windows of bars can be given as features."
-        )
+        raise refused("torch_sequence", layers=sequence)
     parameter = next((item for item in module.parameters() if item.is_floating_point()), None)
 
     def run(rows: NDArray[Any]) -> NDArray[Any]:
@@ -66,9 +60,9 @@ def load(file: Path) -> TensorPredictor:
             with torch.inference_mode():
                 output = module(torch.from_numpy(rows))
         except Exception as error:
-            raise rejection("The model fails to predict on rows of features.", error, file) from error
+            raise rejection("torch_fails", error, file) from error
         if not isinstance(output, torch.Tensor):
-            raise ModelRejected("The model puts out several things; export one that returns a single tensor.")
+            raise refused("torch_outputs")
         return np.asarray(output.numpy(force=True))
 
     return build_predictor(
@@ -102,7 +96,7 @@ def _is_torchscript(file: Path) -> bool:
         with zipfile.ZipFile(file) as archive:
             return any(name.endswith("/constants.pkl") for name in archive.namelist())
     except (zipfile.BadZipFile, OSError) as error:
-        raise rejection(f"The file is damaged; export it again: {_EXPORT}", error, file) from error
+        raise rejection("torch_damaged", error, file) from error
 
 
 def _refuse(file: Path) -> NoReturn:
@@ -110,16 +104,10 @@ def _refuse(file: Path) -> NoReturn:
     try:
         held = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        raise ModelRejected(
-            "The file holds a pickled module, which needs your own classes and can run any code. Where those are, "
-            f"export it as TorchScript: {_EXPORT}"
-        ) from error
+        raise refused("torch_pickled") from error
     except Exception as error:
-        raise rejection(f"The file is not a TorchScript model. Export one: {_EXPORT}", error, file) from error
-    kind = "a state_dict: weights" if isinstance(held, Mapping) else f"a {type(held).__name__}"
-    raise ModelRejected(
-        f"The file holds {kind} without the model they belong to. Load it into your model and export that: {_EXPORT}"
-    )
+        raise rejection("torch_no_script", error, file) from error
+    raise refused("torch_state_dict") if isinstance(held, Mapping) else refused("torch_other", type=type(held).__name__)
 
 
 def _width(module: Any) -> int | None:

@@ -39,6 +39,8 @@ class FormatEntry:
         Where the format's `load(file)` is.
     libraries
         Top-level modules that must be installed.
+    optional
+        Top-level modules that some files of the format need.
     preload
         Modules worth importing before forking, where their libraries are installed. With `ENVIRONMENT` and
         `HIDDEN_MODULES` in force they leave no thread that does anything (those of OpenVINO and onnxruntime sleep).
@@ -50,6 +52,7 @@ class FormatEntry:
     module: str
     libraries: tuple[str, ...]
     preload: tuple[str, ...]
+    optional: tuple[str, ...] = ()
     may_be_archive: bool = False
 
 
@@ -57,6 +60,7 @@ _SKLEARN: Final = FormatEntry(
     family="sklearn",
     module="src.model_formats.sklearn",
     libraries=("sklearn", "joblib", "pandas"),
+    optional=("xgboost", "lightgbm"),
     preload=(
         "src.model_formats.rehearse_sklearn",
         "src.model_formats.xgboost",
@@ -133,13 +137,29 @@ def check_installed(extension: str) -> None:
     ------
     MissingLibrary, UnsupportedFormat
     """
-    if missing := [name for name in entry_of(extension).libraries if importlib.util.find_spec(name) is None]:
-        raise missing_library(missing[0], extension)
+    if missing := [name for name in entry_of(extension).libraries if not _is_installed(name)]:
+        raise LibraryMissing(missing[0], extension)
 
 
-def missing_library(name: str, extension: str) -> MissingLibrary:
-    """Build the error that says what installs the library `name`."""
-    return MissingLibrary(f"Opening {extension} files needs the library {name}, not installed here: {INSTALL_COMMAND}")
+class LibraryMissing(MissingLibrary):
+    """A library that opens files of an extension is not installed; says what installs it."""
+
+    def __init__(self, library: str, extension: str) -> None:
+        super().__init__(
+            f"Opening {extension} files needs the library {library}, not installed here: {INSTALL_COMMAND}"
+        )
+        self.library = library
+
+
+def reported_missing(library: object, extension: str) -> LibraryMissing | None:
+    """Return the error for a library that a child says is missing; None if that cannot be true."""
+    entry = entry_of(extension)
+    known = next((name for name in (*entry.libraries, *entry.optional) if name == library), None)
+    return None if known is None or _is_installed(known) else LibraryMissing(known, extension)
+
+
+def _is_installed(library: str) -> bool:
+    return importlib.util.find_spec(library) is not None
 
 
 def prepare(file: Path, extension: str, folder: Path) -> Path:

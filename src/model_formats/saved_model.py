@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from src.domain.errors import ModelRejected
+from src.model_formats.failures import refused
 
 MAX_UNPACKED_BYTES: Final = 1 << 30
 _MAX_DIRECTORY_BYTES: Final = 1 << 20
@@ -23,11 +23,6 @@ _END_RECORD: Final = struct.Struct("<4s4H2LH")
 _END_SIGNATURE: Final = b"PK\x05\x06"
 _ZIP64_LOCATOR: Final = struct.Struct("<4sLQL")
 _ZIP64_SIGNATURE: Final = b"PK\x06\x07"
-
-_ADVICE: Final = (
-    "zip the folder that tf.saved_model.save or model.export wrote (saved_model.pb and variables/), "
-    "without a password, and send that"
-)
 
 
 def is_zip(file: Path) -> bool:
@@ -49,7 +44,7 @@ def unpack_saved_model(file: Path, folder: Path, *, max_bytes: int = MAX_UNPACKE
     """
     if not is_zip(file):
         if file.suffix.lower() == ".zip":
-            raise ModelRejected(f"The file is not a zip archive; {_ADVICE}.")
+            raise refused("zip_none")
         return file
     _check_directory(file)
     target = folder / "saved_model"
@@ -62,10 +57,10 @@ def unpack_saved_model(file: Path, folder: Path, *, max_bytes: int = MAX_UNPACKE
                     while chunk := source.read(min(left + 1, 1 << 20)):
                         left -= len(chunk)
                         if left < 0:
-                            raise ModelRejected(f"The archive unpacks to more than {max_bytes >> 20} MiB.")
+                            raise refused("zip_too_large", mebibytes=max_bytes >> 20)
                         copy.write(chunk)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
-        raise ModelRejected(f"The zip archive is damaged; {_ADVICE}.") from error
+        raise refused("zip_damaged") from error
     return target
 
 
@@ -74,7 +69,7 @@ def _wanted(archive: zipfile.ZipFile) -> Iterator[tuple[zipfile.ZipInfo, str]]:
     members = archive.infolist()
     graphs = [member for member in members if PurePosixPath(member.filename).name == _GRAPH]
     if len(graphs) != 1:
-        raise ModelRejected(f"The archive holds {len(graphs)} files named {_GRAPH}, expected one; {_ADVICE}.")
+        raise refused("zip_graphs", count=len(graphs))
     root = graphs[0].filename.removesuffix(_GRAPH)
     seen = set()
     for member in members:
@@ -84,7 +79,7 @@ def _wanted(archive: zipfile.ZipFile) -> Iterator[tuple[zipfile.ZipInfo, str]]:
         is_link = (member.external_attr >> 16) & 0o170000 == 0o120000
         is_plain = member.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) and not member.flag_bits & 0x1
         if is_link or not is_plain or name in seen:
-            raise ModelRejected(f"{name} in the archive is a link, encrypted, repeated or oddly compressed; {_ADVICE}.")
+            raise refused("zip_odd_member", name=name)
         seen.add(name)
         yield member, name
 
@@ -99,7 +94,7 @@ def _check_directory(file: Path) -> None:
     end = tail[-_END_RECORD.size :]
     # With no comment, the end record is the file's last 22 bytes: the place where zipfile looks first, too.
     if len(end) < _END_RECORD.size or not end.startswith(_END_SIGNATURE) or not end.endswith(b"\0\0"):
-        raise ModelRejected(f"The zip archive is cut off, damaged or has a comment; {_ADVICE}.")
+        raise refused("zip_cut")
     directory_bytes = _END_RECORD.unpack(end)[5]
     if tail.startswith(_ZIP64_SIGNATURE) or directory_bytes > _MAX_DIRECTORY_BYTES:
-        raise ModelRejected(f"The zip archive lists far too many files for a SavedModel; {_ADVICE}.")
+        raise refused("zip_members")

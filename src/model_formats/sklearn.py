@@ -19,15 +19,15 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import check_is_fitted
 
-from src.domain.errors import InvalidInput, ModelRejected, ServiceError
+from src.domain.errors import ModelRejected, ServiceError
 from src.domain.model_files import ModelDescription
 from src.domain.signals import OutputKind
 from src.model_formats import pickles
-from src.model_formats.failures import brief, rejection
+from src.model_formats.failures import brief, refused, rejection, wrong_kind
 from src.model_formats.labels import ClassLabels
-from src.model_formats.registry import missing_library
+from src.model_formats.registry import LibraryMissing
+from src.model_formats.sentences import Sentences, sentence
 from src.model_formats.sklearn_versions import check_meaning, explained, made_with, parts_of, version_note
-from src.model_formats.undeclared import neither_kind
 from src.ports import Predictor
 
 FORMAT: Final = "scikit-learn (pickle or joblib)"
@@ -36,8 +36,6 @@ _BOOSTERS: Final = {"xgboost": "src.model_formats.xgboost", "lightgbm": "src.mod
 _LABELS: Final = (OutputKind.BINARY_LABEL, OutputKind.SIGNED_LABEL)
 _AUTOMATIC_NAME: Final = re.compile(r"Column_\d+|f\d+|x\d+")
 """Names that libraries make up for arrays."""
-
-_ADVICE: Final = "Save the fitted estimator itself with joblib.dump(model, 'model.joblib'), or export it to ONNX."
 
 
 def load(file: Path) -> Predictor:
@@ -56,7 +54,7 @@ def load(file: Path) -> Predictor:
         except ServiceError:
             raise
         except Exception as error:
-            refusal = rejection(f"The file holds nothing that can be used as a model. {_ADVICE}", error, file)
+            refusal = rejection("pickle_nothing", error, file)
             raise explained(refusal, made_with(caught)) from error
 
 
@@ -68,11 +66,9 @@ def _load(file: Path, caught: Sequence[warnings.WarningMessage]) -> Predictor:
         booster: Predictor = importlib.import_module(_BOOSTERS[made_by]).predictor_of(model, notes)
         return booster
     if isinstance(model, type):
-        raise ModelRejected(f"The file holds the class {model.__name__} itself and no fitted model. {_ADVICE}")
+        raise refused("pickle_class", name=model.__name__)
     if not hasattr(model, "predict"):
-        raise ModelRejected(
-            f"The file holds a {made_by}.{type(model).__name__}, no fitted model with a predict method. {_ADVICE}"
-        )
+        raise refused("pickle_no_predict", type=f"{made_by}.{type(model).__name__}")
     return _estimator(model, file, notes, _origin(made_by, made_with(caught)), made_with(caught))
 
 
@@ -92,44 +88,27 @@ def _unpickle(file: Path) -> Any:
     except ModuleNotFoundError as error:
         name = (error.name or "").split(".")[0]
         if name in _BOOSTERS:
-            raise missing_library(name, file.suffix) from error
+            raise LibraryMissing(name, file.suffix) from error
         if name in ("sklearn", "_loss") or (error.name or "").startswith("numpy"):
-            raise rejection(
-                f"The file was made with another version of its libraries and does not load with scikit-learn "
-                f"{sklearn.__version__}. Load it where it was made and save it again with that version, or export it "
-                "to ONNX.",
-                error,
-                file,
-            ) from error
-        raise rejection(
-            f"The file needs the Python module {name[:40]!r}, which is not here: a pickle does not carry the code "
-            "of its classes. Use estimators of scikit-learn, xgboost or lightgbm, or export it to ONNX.",
-            error,
-            file,
-        ) from error
+            raise rejection("pickle_other_version", error, file) from error
+        raise rejection("pickle_module", error, file, name=name or "?") from error
     except ModelRejected:
         raise
     except AttributeError as error:
-        raise rejection(
-            "The file refers to a class or function that is not here: one of your own script, or of another version of "
-            f"its library (scikit-learn here is {sklearn.__version__}). Use the library's own estimators, saved with "
-            "this version, or export the model to ONNX.",
-            error,
-            file,
-        ) from error
+        raise rejection("pickle_attribute", error, file) from error
     except Exception as error:
-        raise rejection(f"The file is not a pickle or joblib file that can be read. {_ADVICE}", error, file) from error
+        raise rejection("pickle_damaged", error, file) from error
 
 
-def _notes(caught: Sequence[warnings.WarningMessage], file: Path) -> tuple[str, ...]:
+def _notes(caught: Sequence[warnings.WarningMessage], file: Path) -> tuple[Sentences, ...]:
     """Return what loading warned of, each kind once: a forest warns once a tree."""
-    notes = {}
+    notes: dict[str, Sentences] = {}
     if made := made_with(caught):
         notes["version"] = version_note(made)
     for item in caught:
         if issubclass(item.category, UserWarning) and not isinstance(item.message, InconsistentVersionWarning):
             text = brief(str(item.message), file)
-            notes.setdefault(text, text)
+            notes.setdefault(text, sentence("warned", said=text))
     return tuple(notes.values())[:5]
 
 
@@ -142,24 +121,22 @@ def _origin(made_by: str, made: str | None) -> tuple[str, str | None]:
 
 
 def _estimator(
-    model: Any, file: Path, notes: tuple[str, ...], origin: tuple[str, str | None], made: str | None
+    model: Any, file: Path, notes: tuple[Sentences, ...], origin: tuple[str, str | None], made: str | None
 ) -> Predictor:
     try:
         check_is_fitted(model)
     except NotFittedError as error:
-        raise ModelRejected(
-            f"The {type(model).__name__} in the file is not fitted: call fit before saving it."
-        ) from error
+        raise refused("not_fitted", estimator=type(model).__name__) from error
     except TypeError:
         # Not a scikit-learn estimator, only something with the same methods: predicting will tell.
-        notes = (*notes, f"{type(model).__name__} is not a scikit-learn estimator; only its predict method is used.")
+        notes = (*notes, sentence("no_estimator", estimator=type(model).__name__))
     _use_one_thread(model)
     if made is not None:
         check_meaning(model)
     labels = _labels(model)
     kind = _kind(model, labels)
     if kind is None:
-        notes = (*notes, neither_kind(type(model).__name__))
+        notes = (*notes, sentence("neither_kind", estimator=type(model).__name__))
     names = _own_names(model)
     count = getattr(model, "n_features_in_", None)
     description = ModelDescription(
@@ -191,7 +168,7 @@ def _labels(model: Any) -> ClassLabels | None:
     if classes is None or (_has_tags(model) and is_regressor(model)):
         return None
     if isinstance(classes, list) or np.ndim(classes) != 1:
-        raise ModelRejected("The model predicts several outputs at once; train one that predicts a single class a bar.")
+        raise refused("classes_of_several")
     return ClassLabels.of(np.asarray(classes).tolist())
 
 
@@ -202,7 +179,7 @@ def _kind(model: Any, labels: ClassLabels | None) -> OutputKind | None:
         if is_regressor(model):
             return OutputKind.VALUE
         if is_classifier(model):
-            raise ModelRejected(f"The {type(model).__name__} does not say which classes it knows. {_ADVICE}")
+            raise refused("no_classes", estimator=type(model).__name__)
     return None
 
 
@@ -258,18 +235,11 @@ class EstimatorPredictor:
         if kind is OutputKind.PROBABILITY:
             column = self._labels.positive_column
             if column is None or not hasattr(self._model, "predict_proba"):
-                raise InvalidInput(
-                    "outputKind is probability, and the model gives no P(class 1); allowed: binary_label, signed_label",
-                    field="outputKind",
-                )
+                raise wrong_kind("kind_of_labels", kind=kind.value)
             probabilities = self._call("predict_proba", table)
             return np.asarray(probabilities, dtype=np.float64)[:, column], kind
         if kind not in _LABELS:
-            raise InvalidInput(
-                f"outputKind is {kind.value}, and the model is a classifier; allowed: probability, binary_label, "
-                "signed_label",
-                field="outputKind",
-            )
+            raise wrong_kind("kind_of_classifier", kind=kind.value)
         return self._labels.to_numbers(self._single(self._call("predict", table))), kind
 
     def _table(self, features: NDArray[np.float64], names: tuple[str, ...]) -> NDArray[np.float64] | pd.DataFrame:
@@ -286,12 +256,7 @@ class EstimatorPredictor:
         try:
             return getattr(self._model, method)(table)
         except Exception as error:
-            refusal = rejection(
-                f"The {type(self._model).__name__} fails to predict. It may have been saved with another version of "
-                "its library, or be fitted on other columns: save it again, or export it to ONNX.",
-                error,
-                self._file,
-            )
+            refusal = rejection("estimator_fails", error, self._file, estimator=type(self._model).__name__)
             raise explained(refusal, self._made) from error
 
     def _single(self, output: Any) -> NDArray[Any]:
@@ -299,8 +264,5 @@ class EstimatorPredictor:
         if array.ndim == 2 and array.shape[1] == 1:
             array = array[:, 0]
         if array.ndim != 1:
-            raise ModelRejected(
-                f"The model predicts {'×'.join(map(str, array.shape[1:]))} numbers a bar; train one that "
-                "predicts a single number."
-            )
+            raise refused("numbers_a_bar", shape=list(array.shape[1:]))
         return array

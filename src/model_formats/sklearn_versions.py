@@ -7,16 +7,14 @@ from typing import Any, Final
 from warnings import WarningMessage
 
 import numpy as np
-import sklearn
 from sklearn.ensemble import AdaBoostClassifier
 from sklearn.exceptions import InconsistentVersionWarning
 from sklearn.tree import DecisionTreeClassifier
 
 from src.domain.errors import ModelRejected
+from src.model_formats.failures import refused, with_more
+from src.model_formats.sentences import Sentences, sentence
 
-_SAVE_AGAIN: Final = (
-    f"Train it with scikit-learn {sklearn.__version__}, or export it to ONNX with the version that it has."
-)
 _ROUNDING: Final = 1e-6
 
 
@@ -28,20 +26,13 @@ def made_with(caught: Sequence[WarningMessage]) -> str | None:
     return None
 
 
-def version_note(made: str) -> str:
-    return (
-        f"The model was saved with scikit-learn {made} and loaded with {sklearn.__version__}: its predictions "
-        "may differ. Save it again with this version to be sure."
-    )
+def version_note(made: str) -> Sentences:
+    return sentence("version_note", made=made)
 
 
 def explained(error: ModelRejected, made: str | None) -> ModelRejected:
     """Return a refusal that also says with which version the file was made, where that is another one."""
-    if made is None:
-        return error
-    return ModelRejected(
-        f"{error.message} (Saved with scikit-learn {made}; here is {sklearn.__version__}.)", field=error.field
-    )
+    return error if made is None else with_more(error, sentence("saved_with", made=made))
 
 
 def check_meaning(model: Any) -> None:
@@ -55,16 +46,10 @@ def check_meaning(model: Any) -> None:
         if isinstance(part, DecisionTreeClassifier) and hasattr(part, "tree_") and _counts_in_leaves(part):
             # Up to 1.3 a leaf held how many rows of each class there were; since 1.4 it holds their shares, and what is
             # there is taken for those.
-            raise ModelRejected(
-                f"The {type(part).__name__} in the file was saved by scikit-learn before 1.4 and would give wrong "
-                f"probabilities here. {_SAVE_AGAIN}"
-            )
+            raise refused("counts_in_leaves", estimator=type(part).__name__)
         if isinstance(part, AdaBoostClassifier) and getattr(part, "algorithm", None) == "SAMME.R":
             # Removed in 1.6: what it trained is then evaluated as SAMME. (SAMME's own files give the same to the bit.)
-            raise ModelRejected(
-                f"The {type(part).__name__} in the file was trained with the algorithm SAMME.R, which scikit-learn "
-                f"{sklearn.__version__} does not know and would evaluate wrongly. {_SAVE_AGAIN}"
-            )
+            raise refused("samme_r", estimator=type(part).__name__)
 
 
 def parts_of(model: Any) -> Iterator[Any]:

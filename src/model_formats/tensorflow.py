@@ -7,8 +7,7 @@ from typing import Final
 
 import openvino
 
-from src.domain.errors import ModelRejected
-from src.model_formats.failures import rejection
+from src.model_formats.failures import refused, rejection
 from src.model_formats.openvino import graph_predictor
 from src.model_formats.tensors import TensorPredictor
 
@@ -30,12 +29,7 @@ def load(file: Path) -> TensorPredictor:
     try:
         model = openvino.Core().read_model(file)
     except Exception as error:
-        raise rejection(
-            "OpenVINO cannot read the model as a TensorFlow graph. Send a frozen graph (.pb), or the zip of a "
-            "SavedModel folder; export it again with ordinary layers.",
-            error,
-            file,
-        ) from error
+        raise rejection("tensorflow_not_read", error, file) from error
     return graph_predictor(
         model,
         file,
@@ -50,12 +44,6 @@ def _check_graph(file: Path) -> None:
     with file.open("rb") as stream:
         start = stream.read(len(_SAVED_MODEL_START))
     if start == _SAVED_MODEL_START:
-        raise ModelRejected(
-            "A saved_model.pb alone holds no weights: they are in the folder variables/ beside it. Zip the whole "
-            "SavedModel folder and send that."
-        )
+        raise refused("tensorflow_no_weights")
     if not start.startswith(b"\x0a"):
-        raise ModelRejected(
-            "The file is neither a frozen TensorFlow graph nor a zipped SavedModel. Export the model as one of those, "
-            "or as .keras or ONNX under that name."
-        )
+        raise refused("tensorflow_neither")

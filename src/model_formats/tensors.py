@@ -10,10 +10,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from src.domain.errors import InvalidInput, ModelRejected
 from src.domain.model_files import ModelDescription
 from src.domain.signals import OutputKind
 from src.model_formats import undeclared
+from src.model_formats.failures import refused, wrong_kind
 
 ROWS_AT_ONCE: Final = 65_536
 """Rows handed to a model in one call: enough to be fast, few enough to bound the memory of its layers."""
@@ -54,12 +54,7 @@ class TensorInput:
             return TensorInput(batch_size=shape[0], n_features=shape[1])
         if len(shape) == 3 and shape[1] == 1:
             return TensorInput(batch_size=shape[0], n_features=shape[2], has_step_axis=True)
-        shown = " × ".join("any" if size is None else str(size) for size in shape)
-        raise ModelRejected(
-            f"The model takes input of shape {shown or 'no dimension'}; supported are (batch, features) and "
-            "(batch, 1, features): one row of features a bar. Export a model of that shape; windows of bars "
-            "can be given as features."
-        )
+        raise refused("input_shape", shape=[None if size is None else int(size) for size in shape])
 
     def batches(self, features: NDArray[np.float64], dtype: DTypeLike) -> Iterator[NDArray[Any]]:
         """Yield the rows of `features` [n, k] in the shape and type that the model takes."""
@@ -111,7 +106,7 @@ class TensorPredictor:
             Where they cannot be one number a row.
         """
         if self._layout.n_features not in (None, features.shape[1]):
-            raise ModelRejected(f"The model takes {self._layout.n_features} columns and was given {len(names)}.")
+            raise refused("columns_given", count=self._layout.n_features, given=len(names))
         if not len(features):
             return np.empty(0), declared or self.description.output_kind or OutputKind.VALUE
         parts = [self._run(batch) for batch in self._layout.batches(features, self._dtype)]
@@ -145,7 +140,7 @@ def build_predictor(
         table = _as_table(raw, 2)
         kind = kind_of_output(table, activation)
         if kind is None:
-            warnings = (*warnings, undeclared.BY_COLUMNS[table.shape[1]])
+            warnings = (*warnings, undeclared.by_columns(table.shape[1]))
     description = ModelDescription(
         format=file_format,
         library=library,
@@ -189,23 +184,16 @@ def read_output(
     if columns == 3 and kind is OutputKind.SIGNED_LABEL:
         return np.argmax(raw, axis=1).astype(np.float64) - 1.0, kind
     if declared is None:
-        raise InvalidInput(undeclared.BY_COLUMNS[3], field="outputKind")
-    allowed = "probability, binary_label" if columns == 2 else "signed_label (sell, keep, buy, in that order)"
-    raise InvalidInput(
-        f"outputKind is {declared.value}, and the model puts out {columns} numbers a bar; allowed: {allowed}",
-        field="outputKind",
-    )
+        raise wrong_kind("kind_undeclared_3")
+    raise wrong_kind("kind_of_two" if columns == 2 else "kind_of_three", kind=declared.value)
 
 
 def _as_table(raw: NDArray[Any], rows: int) -> NDArray[Any]:
     """Return [rows, columns], dropping axes of length 1."""
     if raw.dtype.kind not in "fiub":
-        raise ModelRejected(f"The model puts out {raw.dtype} and not numbers; export one with a single numeric output.")
+        raise refused("output_type", type=str(raw.dtype))
     if raw.ndim and raw.shape[0] == rows:
         table = raw.reshape(rows, -1)
         if 1 <= table.shape[1] <= 3 and max(raw.shape[1:], default=1) == table.shape[1]:
             return table
-    raise ModelRejected(
-        f"The model puts out an array of shape {raw.shape} for {rows} rows; supported are one number a row, or two or "
-        "three class scores. Export a model with a single such output."
-    )
+    raise refused("output_shape", shape=list(raw.shape), rows=rows)

@@ -3,28 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
 
-_REQUEST: Final = "Declare outputKind"
-
-BY_COLUMNS: Final = {
-    1: "The file does not say what its numbers mean: they are read as plain values, long while ≥ threshold. "
-    f"{_REQUEST} (probability, binary_label, signed_label or value) to say it.",
-    2: "The model puts out two numbers a bar and the file does not say what they mean: the larger one decides, the "
-    f"second standing for long. {_REQUEST} probability if the second is P(class 1).",
-    3: "The model puts out three numbers a bar and the file does not say what they mean. "
-    f"{_REQUEST} signed_label if they score sell, keep and buy, in that order.",
-}
+from src.model_formats.catalogue import REQUEST
+from src.model_formats.sentences import Sentences, sentence
 
 
-def neither_kind(estimator: str) -> str:
-    """Return the warning about an estimator that is neither a classifier nor a regressor."""
-    return (
-        f"{estimator} is neither a classifier nor a regressor: its numbers are read as plain values, long while ≥ "
-        f"threshold. {_REQUEST} to say what they mean."
-    )
+def by_columns(columns: int) -> Sentences:
+    """Return the warning about a model that gives this many numbers a bar: 1, 2 or 3."""
+    return sentence(f"undeclared_{columns}")
 
 
 def without_requests(warnings: Sequence[str]) -> tuple[str, ...]:
     """Return the warnings that stay true once `outputKind` is declared."""
-    return tuple(warning for warning in warnings if _REQUEST not in warning)
+    return tuple(warning for warning in warnings if REQUEST not in warning)

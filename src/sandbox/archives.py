@@ -50,7 +50,8 @@ def laid_out(children: Children, task: Task, slot: int, call: Call) -> Iterator[
     elif model is not None and _is_archive(children.registry, model, task.extension):
         with children.staging.private(uid) as folder:
             order = replace(task, kind="unpack", values=None, ranges=(), folder=folder)
-            verdicts.judge(children.run(order, slot, call), expected_rows=0, deadline_s=children.deadline_s)
+            outcome = children.run(order, slot, call)
+            verdicts.judge(outcome, order, deadline_s=children.deadline_s, registry=children.registry)
             found = list(folder.iterdir())
             # A file that was no archive after all is opened as it is.
             yield replace(task, folder=folder, laid_out=found[0]) if found else task

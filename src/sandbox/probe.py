@@ -56,7 +56,7 @@ def try_layers(
         )
         with children.slot() as slot:
             outcome = children.run(task, slot, Call())
-    answer = verdicts.judge(outcome, expected_rows=0, deadline_s=children.deadline_s)
+    answer = verdicts.judge(outcome, task, deadline_s=children.deadline_s, registry=children.registry)
     return weigh(answer, mode, absent)
 
 

@@ -26,6 +26,7 @@ import numpy as np
 from src.domain.errors import Conflict, ModelNotFound, SandboxUnavailable, ServiceError
 from src.domain.model_files import ModelDescription, ModelFile, SandboxMode
 from src.domain.signals import Features, OutputKind, Predictions
+from src.features.made_up import made_up_features
 from src.features.rows import complete_rows
 from src.model_formats.undeclared import without_requests
 from src.sandbox import identity, verdicts
@@ -139,7 +140,7 @@ class SandboxedModelRunner:
         await asyncio.gather(*(asyncio.to_thread(self._start, family) for family in installed))
 
     async def inspect(self, file: ModelFile) -> ModelDescription:
-        """Open the model once and say what it is.
+        """Open the model once, try it on made-up rows and say what it is.
 
         Raises
         ------
@@ -147,7 +148,9 @@ class SandboxedModelRunner:
             What is wrong with the file, in words for the client.
         ModelNotFound, Conflict, TimedOut, Busy, SandboxUnavailable
         """
-        answer = await self._in_turn(file, partial(Task, kind="inspect"))
+        made_up = await asyncio.to_thread(made_up_features)
+        _, rows = _complete_rows(made_up)
+        answer = await self._in_turn(file, partial(Task, kind="inspect", names=made_up.names, values=rows))
         return verdicts.description_of(answer.text)
 
     async def predict(
@@ -208,7 +211,9 @@ class SandboxedModelRunner:
         try:
             with self._children.slot() as slot, laid_out(self._children, asked, slot, call) as ready:
                 outcome = self._children.run(ready, slot, call)
-            return verdicts.judge(outcome, expected_rows=asked.rows, deadline_s=self._children.deadline_s)
+            return verdicts.judge(
+                outcome, asked, deadline_s=self._children.deadline_s, registry=self._children.registry
+            )
         except verdicts.LayersWanting as claim:
             raise self._judged(claim, report) from claim
         except FileNotFoundError as error:

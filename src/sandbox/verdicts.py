@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import os
 import signal
@@ -11,25 +12,19 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from src.domain.errors import (
-    InvalidInput,
-    MissingLibrary,
-    ModelRejected,
-    ServiceError,
-    TimedOut,
-    UnsupportedFormat,
-)
+from src.domain.errors import InvalidInput, ModelRejected, ServiceError, TimedOut
 from src.domain.model_files import ModelDescription
 from src.domain.signals import OutputKind
-from src.sandbox.hostile_text import clean
+from src.features.selection import choose_columns
+from src.model_formats.catalogue import OUTPUT_KIND
+from src.model_formats.hostile_text import clean
+from src.model_formats.sentences import NoSentence, from_plain, word
 from src.sandbox.layers import Layer
-from src.sandbox.tasks import Outcome
+from src.sandbox.tasks import Outcome, Task
 from src.sandbox.wire import Answer, MalformedAnswer, Status, parse_answer
 
 _log: Final = logging.getLogger(__name__)
 
-_FIELDS: Final = frozenset({"featureColumns", "outputKind", "mlModelFile", "modelPath"})
-"""The only public fields that a child may blame."""
 _MOST_NAMES: Final = 10_000
 _MOST_WARNINGS: Final = 20
 _MOST_FEATURES: Final = 1_000_000
@@ -56,8 +51,13 @@ class LayersWanting(Exception):
         super().__init__(", ".join(f"{layer.value}: {reason}" for layer, reason in missing.items()) or "no layer named")
 
 
-def judge(outcome: Outcome, *, expected_rows: int, deadline_s: float) -> Answer:
+def judge(outcome: Outcome, task: Task, *, deadline_s: float, registry: str) -> Answer:
     """Return the answer of a child that did its task.
+
+    Parameters
+    ----------
+    registry
+        Name of the module that knows the formats.
 
     Raises
     ------
@@ -65,13 +65,13 @@ def judge(outcome: Outcome, *, expected_rows: int, deadline_s: float) -> Answer:
         Where it was killed at its deadline.
     LayersWanting
         Where it claims to have found its own layers wanting and opened nothing.
-    ModelRejected, MissingLibrary, UnsupportedFormat, InvalidInput
+    ModelRejected, MissingLibrary, InvalidInput
         What it reported, or how it died.
     """
     if outcome.wait_status is None:
         raise TimedOut(f"the model took longer than the {deadline_s:g} seconds that it may take")
     try:
-        answer = parse_answer(outcome.answer, expected_rows)
+        answer = parse_answer(outcome.answer, task.rows)
     except MalformedAnswer as error:
         raise nonsense(error) from error
     if outcome.wait_status != 0 or answer is None:
@@ -79,7 +79,7 @@ def judge(outcome: Outcome, *, expected_rows: int, deadline_s: float) -> Answer:
     if answer.status is Status.SANDBOX_BROKEN:
         raise LayersWanting(missing_layers(answer.text))
     if answer.status is not Status.DONE:
-        raise client_error(answer.status, answer.text)
+        raise client_error(answer, task, registry)
     return answer
 
 
@@ -99,25 +99,45 @@ def death_reason(wait_status: int) -> ModelRejected:
     return ModelRejected(f"the model file was stopped: {reason}", field="mlModelFile")
 
 
-def client_error(status: Status, text: Mapping[str, Any]) -> ServiceError:
-    """Build the error that the child reported, in cleaned words; `status` is neither DONE nor SANDBOX_BROKEN."""
-    message = clean(text.get("message")) or "the model file cannot be used; it gave no reason"
-    field = text.get("field")
-    public_field = field if isinstance(field, str) and field in _FIELDS else None
-    if status is Status.MISSING_LIBRARY:
-        return MissingLibrary(message)
-    if status is Status.UNSUPPORTED_FORMAT:
-        return UnsupportedFormat(message)
-    if status is Status.INVALID_INPUT:
-        return InvalidInput(message, field=public_field)
-    return ModelRejected(message, field=public_field or "mlModelFile")
+def client_error(answer: Answer, task: Task, registry: str) -> ServiceError:
+    """Build the error that the child reported; `answer.status` is neither DONE nor SANDBOX_BROKEN.
+
+    Its words are the service's own: the child gives codes and parts of the catalogue, or facts that are looked at here.
+    """
+    try:
+        if answer.status is Status.MISSING_LIBRARY:
+            return _missing_library(answer.text, task, registry)
+        if answer.status is Status.WRONG_COLUMNS:
+            return _wrong_columns(answer.text, task)
+        message = from_plain(answer.text.get("sentences"))
+    except (MalformedAnswer, NoSentence) as error:
+        return nonsense(error)
+    if message.items[0][0] in OUTPUT_KIND:
+        return InvalidInput(message, field="outputKind")
+    return ModelRejected(message, field="mlModelFile")
+
+
+def _missing_library(text: Mapping[str, Any], task: Task, registry: str) -> ServiceError:
+    error: ServiceError | None = importlib.import_module(registry).reported_missing(text.get("library"), task.extension)
+    if error is None:
+        raise MalformedAnswer("no library that the format needs is missing")
+    return error
+
+
+def _wrong_columns(text: Mapping[str, Any], task: Task) -> ServiceError:
+    described = _description(text.get("description"))
+    try:
+        choose_columns(task.names, task.requested, described.feature_names, described.n_features)
+    except InvalidInput as error:
+        return error
+    raise MalformedAnswer("nothing is wrong with the columns")
 
 
 def description_of(text: Mapping[str, Any]) -> ModelDescription:
     """Read the description that the child gave; raises ModelRejected where a part of it is not what it may be."""
     try:
         return _description(text.get("description"))
-    except MalformedAnswer as error:
+    except (MalformedAnswer, NoSentence) as error:
         raise nonsense(error) from error
 
 
@@ -131,14 +151,14 @@ def _description(given: object) -> ModelDescription:
     details = given.get("details")
     return ModelDescription(
         format=clean(given.get("format"), 40),
-        library=clean(given.get("library"), 80),
-        library_version=clean(given.get("library_version"), 40) or None,
+        library=word(given.get("library")),
+        library_version=word(given["library_version"]) if given.get("library_version") else None,
         n_features=n_features,
         feature_names=None if names is None else _lines(names, _MOST_NAMES),
         output_kind=None if given.get("output_kind") is None else _kind(given["output_kind"]),
-        warnings=_lines(given.get("warnings", []), _MOST_WARNINGS),
+        warnings=_warnings(given.get("warnings", [])),
         details={
-            clean(name, 40): clean(value, 200)
+            word(name): word(value)
             for name, value in list(details.items() if isinstance(details, dict) else ())[:_MOST_WARNINGS]
         },
     )
@@ -204,6 +224,12 @@ def _lines(value: object, most: int) -> tuple[str, ...]:
     if not isinstance(value, list) or len(value) > most:
         raise MalformedAnswer("a list of words is not one, or too long")
     return tuple(clean(item, 200) for item in value)
+
+
+def _warnings(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list) or len(value) > _MOST_WARNINGS:
+        raise MalformedAnswer("the warnings are no list, or too many")
+    return tuple(str(from_plain(item)) for item in value)
 
 
 def _kind(value: object) -> OutputKind:

@@ -29,22 +29,29 @@ _JOB_MAGIC: Final = b"BTjob\x00\x00\x01"
 _JOB_HEADER: Final = struct.Struct("<8sQ")
 _ANSWER_MAGIC: Final = b"BTans\x00\x00\x01"
 _ANSWER_HEADER: Final = struct.Struct("<8sIIQ")
-_TEXT_BYTES: Final = 64 * 1024
+MAX_TEXT_BYTES: Final = 64 * 1024
+"""How much a child may say beside its predictions."""
 
 
 class Status(IntEnum):
-    """How a job ended, in the child's words."""
+    """How a job ended, as the child says; no status comes with a text that is shown as it is."""
 
     DONE = 1
     REJECTED = 2
-    INVALID_INPUT = 3
+    """With sentences of the catalogue."""
+    WRONG_COLUMNS = 3
+    """With the model's description: the server looks itself what does not fit."""
     MISSING_LIBRARY = 4
-    UNSUPPORTED_FORMAT = 5
+    """With the library's name, which the server looks for itself."""
     SANDBOX_BROKEN = 6
 
 
 class TextTooLong(ValueError):
     """What a child would say does not fit."""
+
+    def __init__(self, size_bytes: int) -> None:
+        super().__init__(f"{size_bytes} bytes; {MAX_TEXT_BYTES} are allowed")
+        self.size_bytes = size_bytes
 
 
 class MalformedAnswer(Exception):
@@ -56,7 +63,8 @@ class Job:
     """What one child is to do.
 
     `ranges` are the row ranges to predict one by one, each seen by the model as if there were no other rows. Rows
-    without a column that the model reads are left out; the answer holds 0 for them.
+    without a column that the model reads are left out; the answer holds 0 for them. For `inspect` the rows are made up,
+    to try the model on.
     `declared` is what the user says the predictions mean. `folder` is where an archive is unpacked. `server_files`
     are some that only the server may read (for the canaries).
     """
@@ -93,7 +101,7 @@ class Answer:
 
 def answer_size(rows: int) -> int:
     """Return the bytes that an answer with room for `rows` values takes."""
-    return _ALIGNMENT + 8 * rows + _TEXT_BYTES
+    return _ALIGNMENT + 8 * rows + MAX_TEXT_BYTES
 
 
 def write_job(job: Job, values: NDArray[np.float64] | None = None) -> int:
@@ -144,8 +152,8 @@ def write_answer(
         Where the text, or the values, do not fit.
     """
     encoded = json.dumps(text).encode()
-    if len(encoded) > _TEXT_BYTES:
-        raise TextTooLong(f"{len(encoded)} bytes; {_TEXT_BYTES} are allowed")
+    if len(encoded) > MAX_TEXT_BYTES:
+        raise TextTooLong(len(encoded))
     rows = sum(len(part) for part in values)
     if answer_size(rows) > len(memory):
         raise ValueError(f"{rows} values do not fit the answer")
@@ -177,7 +185,7 @@ def parse_answer(content: bytes, expected_rows: int) -> Answer | None:
     if rows != (expected_rows if status is Status.DONE else 0):
         raise MalformedAnswer(f"{rows} rows, expected {expected_rows}")
     text_start = _ALIGNMENT + 8 * rows
-    if text_length > _TEXT_BYTES or text_start + text_length > len(content):
+    if text_length > MAX_TEXT_BYTES or text_start + text_length > len(content):
         raise MalformedAnswer(f"a text of {text_length} bytes")
     values = np.frombuffer(content, dtype="<f8", count=rows, offset=_ALIGNMENT)
     if not np.isfinite(values).all():

@@ -9,31 +9,32 @@ import dataclasses
 import importlib
 import mmap
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from src.domain.errors import InvalidInput, MissingLibrary, ModelRejected, ServiceError, UnsupportedFormat
+from src.domain.errors import InvalidInput, MissingLibrary, ServiceError
 from src.domain.model_files import ModelDescription
 from src.domain.signals import OutputKind
 from src.features.rows import complete_rows
 from src.features.selection import choose_columns
+from src.model_formats.failures import refused
+from src.model_formats.sentences import Sentences, sentence, to_plain
 from src.ports import Predictor
 from src.sandbox import canaries, identity, landlock, limits, seccomp
 from src.sandbox.layers import Layer, LayerMissing
 from src.sandbox.memory_files import ANSWER_DESCRIPTOR, JOB_DESCRIPTOR
-from src.sandbox.wire import Job, Status, TextTooLong, read_job, write_answer
+from src.sandbox.trial import try_out
+from src.sandbox.wire import MAX_TEXT_BYTES, Job, Status, TextTooLong, read_job, write_answer
 
-_STATUS_OF: Final[Mapping[type[ServiceError], Status]] = {
-    ModelRejected: Status.REJECTED,
-    MissingLibrary: Status.MISSING_LIBRARY,
-    UnsupportedFormat: Status.UNSUPPORTED_FORMAT,
-    InvalidInput: Status.INVALID_INPUT,
-}
-_MESSAGE_CHARACTERS: Final = 2000
+_SAID_CHARACTERS: Final = 2000
+
+
+class _WrongColumns(Exception):
+    """The columns that a backtest offers, or names, are not those that the model wants."""
 
 
 def run(zygote_pid: int, model: int, job: int, answer: int) -> None:
@@ -94,38 +95,46 @@ def put_on_layers(job: Job, zygote_pid: int) -> dict[Layer, str]:
 
 
 def _answer(memory: mmap.mmap, job: Job, values: NDArray[np.float64]) -> None:
+    described: dict[str, Any] = {}
     try:
-        text, parts = _compute(job, values)
-        write_answer(memory, Status.DONE, text, parts)
-    except ServiceError as error:
-        status = next((code for kind, code in _STATUS_OF.items() if isinstance(error, kind)), Status.REJECTED)
-        text = {"message": error.message[:_MESSAGE_CHARACTERS], "field": getattr(error, "field", None)}
-        write_answer(memory, status, text)
+        parts = _compute(job, values, described)
+        write_answer(memory, Status.DONE, described, parts)
+    except _WrongColumns:
+        write_answer(memory, Status.WRONG_COLUMNS, described)
+    except MissingLibrary as error:
+        write_answer(memory, Status.MISSING_LIBRARY, {"library": getattr(error, "library", None)})
     except TextTooLong as error:
-        message = (
-            f"What the file says of itself, such as the names of its columns, takes {error}. Train the model on fewer "
-            "columns, or give them shorter names."
-        )
-        write_answer(memory, Status.REJECTED, {"message": message})
+        _refuse(memory, sentence("description_too_long", size=error.size_bytes, most=MAX_TEXT_BYTES))
     except MemoryError:
-        message = f"the model needs more than the {job.limits.memory_bytes >> 20} MiB of memory that one may use"
-        write_answer(memory, Status.REJECTED, {"message": message})
+        _refuse(memory, sentence("needs_mebibytes", mebibytes=job.limits.memory_bytes >> 20))
     except BaseException as error:  # noqa: BLE001 - a model's code may raise anything, SystemExit included
-        message = f"the model failed: {type(error).__name__}: {error}"[:_MESSAGE_CHARACTERS]
-        write_answer(memory, Status.REJECTED, {"message": message})
+        if isinstance(error, ServiceError) and isinstance(error.message, Sentences):
+            _refuse(memory, error.message)
+        else:
+            _refuse(memory, sentence("failed", said=f"{type(error).__name__}: {error}"[:_SAID_CHARACTERS]))
 
 
-def _compute(job: Job, values: NDArray[np.float64]) -> tuple[dict[str, Any], list[NDArray[np.float64]]]:
+def _refuse(memory: mmap.mmap, message: Sentences) -> None:
+    write_answer(memory, Status.REJECTED, {"sentences": to_plain(message)})
+
+
+def _compute(job: Job, values: NDArray[np.float64], described: dict[str, Any]) -> list[NDArray[np.float64]]:
+    """Do the job; what is to be said goes into `described` as it becomes known, the predictions are returned."""
     registry = importlib.import_module(job.registry)
     if job.task == "unpack":
         registry.prepare(Path(job.model_path), job.extension, Path(str(job.folder)))
-        return {}, []
+        return []
     predictor: Predictor = registry.load_model(Path(job.model_path), job.extension)
     description = predictor.description
-    text: dict[str, Any] = {"description": _plain(description)}
+    described["description"] = _plain(description)
     if job.task == "inspect":
-        return text, []
-    columns = choose_columns(job.names, job.requested, description.feature_names, description.n_features)
+        notes = try_out(predictor, job.names, values)
+        described["description"]["warnings"] += [to_plain(note) for note in notes]
+        return []
+    try:
+        columns = choose_columns(job.names, job.requested, description.feature_names, description.n_features)
+    except InvalidInput as error:
+        raise _WrongColumns from error
     chosen = values[:, [job.names.index(name) for name in columns]]
     is_complete = complete_rows(values, job.names, columns)
     parts: list[NDArray[np.float64]] = []
@@ -138,20 +147,23 @@ def _compute(job: Job, values: NDArray[np.float64]) -> tuple[dict[str, Any], lis
             predicted, kind = predictor.predict(np.ascontiguousarray(chosen[asked]), columns, job.declared)
             part[asked - start] = _checked(np.asarray(predicted, dtype=np.float64), asked)
         parts.append(part)
-    return text | {"kind": kind, "columns": columns}, parts
+    described |= {"kind": kind, "columns": columns}
+    return parts
 
 
 def _checked(predicted: NDArray[np.float64], rows: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return the predictions of these rows; raises ModelRejected if they are not one finite number each."""
     if predicted.shape != rows.shape:
-        raise ModelRejected(f"the model answers {len(rows)} rows with an array of shape {predicted.shape}")
+        raise refused("rows_and_shape", rows=len(rows), shape=[int(size) for size in predicted.shape])
     is_finite = np.isfinite(predicted)
     if not is_finite.all():
-        wrong = int(np.argmin(is_finite))
-        raise ModelRejected(f"the model's prediction for row {rows[wrong]} is {predicted[wrong]}, not a finite number")
+        raise refused("not_finite", row=int(rows[int(np.argmin(is_finite))]))
     return predicted
 
 
 def _plain(description: ModelDescription) -> dict[str, Any]:
     fields = {item.name: getattr(description, item.name) for item in dataclasses.fields(description)}
-    return fields | {"details": dict(description.details)}
+    return fields | {
+        "details": dict(description.details),
+        "warnings": [to_plain(warning) for warning in description.warnings],
+    }

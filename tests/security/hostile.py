@@ -95,7 +95,7 @@ class Laboratory:
         try:
             with self.children.slot() as slot:
                 outcome = self.children.run(task, slot, Call())
-            verdicts.judge(outcome, expected_rows=0, deadline_s=self.children.deadline_s)
+            verdicts.judge(outcome, task, deadline_s=self.children.deadline_s, registry=PLAIN_FORMATS)
         except (ServiceError, AnswerTampered) as error:
             return str(error)
         return "accepted"

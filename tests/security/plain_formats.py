@@ -44,6 +44,19 @@ def family_of(extension: str) -> str:
     return FORMATS[extension].family
 
 
+ABSENT = "a_library_that_is_not_installed"
+
+
+class LibraryMissing(MissingLibrary):
+    def __init__(self, library: str) -> None:
+        super().__init__(f"install it with: pip install {library}")
+        self.library = library
+
+
+def reported_missing(library: object, extension: str) -> LibraryMissing | None:
+    return LibraryMissing(ABSENT) if (library, extension) == (ABSENT, ".absent") else None
+
+
 class LinearModel:
     """Honest: weighs its inputs."""
 
@@ -87,7 +100,7 @@ def prepare(file: Path, extension: str, folder: Path) -> Path:
 
 def load_model(path: Path, extension: str) -> Predictor:
     if extension == ".absent":
-        raise MissingLibrary("install it with: pip install something")
+        raise LibraryMissing(ABSENT)
     with (path / "model.pkl" if extension == ".zip" else path).open("rb") as file:
         model = pickle.load(file)
     if not hasattr(model, "predict"):

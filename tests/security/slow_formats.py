@@ -5,9 +5,17 @@ from __future__ import annotations
 import sys
 import time
 
-from tests.security.plain_formats import ENVIRONMENT, HIDDEN_MODULES, FormatEntry, family_of, load_model, prepare
+from tests.security.plain_formats import (
+    ENVIRONMENT,
+    HIDDEN_MODULES,
+    FormatEntry,
+    family_of,
+    load_model,
+    prepare,
+    reported_missing,
+)
 
-__all__ = ["ENVIRONMENT", "FORMATS", "HIDDEN_MODULES", "family_of", "load_model", "prepare"]
+__all__ = ["ENVIRONMENT", "FORMATS", "HIDDEN_MODULES", "family_of", "load_model", "prepare", "reported_missing"]
 
 FORMATS = {".pkl": FormatEntry(family="slow", module=__name__, preload=("pickle",))}
 

@@ -40,13 +40,13 @@ def test_order_of_preference(
 @pytest.mark.parametrize(
     ("requested", "model_names", "n_features", "words"),
     [
-        (("Open", "RSI_14"), None, 2, ["unknown columns: RSI_14"]),
-        (("Open", "Open"), None, 2, ["Open more than once"]),
+        (("Open", "RSI_14"), None, 2, ["unknown columns: 'RSI_14'"]),
+        (("Open", "Open"), None, 2, ["'Open' more than once"]),
         (("Open", "Close"), None, 14, ["names 2", "wants 14"]),
         (("Open", "Close"), ("a", "b", "c"), None, ["names 2", "wants 3"]),
         (None, None, 7, ["wants 7 columns", "name them in featureColumns"]),
         (None, None, None, ["does not say which columns", "name them in featureColumns"]),
-        (None, ("Open", "RSI_14"), 2, ["trained on columns that do not exist here (RSI_14)", "which 2 columns"]),
+        (None, ("Open", "RSI_14"), 2, ["trained on columns that do not exist here ('RSI_14')", "which 2 columns"]),
     ],
 )
 def test_a_choice_that_cannot_be_made_says_what_exists(
@@ -60,7 +60,7 @@ def test_a_choice_that_cannot_be_made_says_what_exists(
 
 
 def test_columns_that_contradict_the_models_own_are_refused() -> None:
-    with pytest.raises(InvalidInput, match="trained on Close, Volume") as caught:
+    with pytest.raises(InvalidInput, match="trained on 'Close', 'Volume'") as caught:
         choose_columns(ALL, ("Open", "Close"), ("Close", "Volume"), 2)
     assert caught.value.field == "featureColumns"
 

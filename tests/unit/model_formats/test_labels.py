@@ -50,5 +50,5 @@ def test_labels_become_numbers() -> None:
     assert words.to_numbers(np.array(["sell", "buy", "hold"])).tolist() == [-1, 1, 0]
     assert words.to_numbers(np.array(["sell", "buy"], dtype=object)).tolist() == [-1, 1]
     assert ClassLabels.of([-1, 1]).to_numbers(np.array([1, -1, -1])).tolist() == [1, -1, -1]
-    with pytest.raises(ModelRejected, match="'panic', which is none"):
+    with pytest.raises(ModelRejected, match='"panic", which is none'):
         words.to_numbers(np.array(["panic"]))

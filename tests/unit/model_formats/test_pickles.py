@@ -13,6 +13,7 @@ import pytest
 from src.domain.errors import ModelRejected
 from src.model_formats import pickles
 from src.model_formats.registry import load_model
+from src.model_formats.sentences import sentence
 
 NAMES = pd.Index(["Open", "", "Volumé", "日本"])
 
@@ -54,4 +55,4 @@ def test_other_things_of_pyarrow_are_refused_with_what_to_do(tmp_path: Path) -> 
     (tmp_path / "other.pkl").write_bytes(pickle.dumps(pd.Series([1, 2], dtype="int64[pyarrow]")))
     with pytest.raises(ModelRejected) as caught:
         load_model(tmp_path / "other.pkl", ".pkl")
-    assert caught.value.message == pickles.ADVICE
+    assert caught.value.message == sentence("pickle_pyarrow")

@@ -166,7 +166,7 @@ def test_a_probability_cannot_be_declared_where_there_is_none(
     tmp_path: Path, small: pd.DataFrame, rises: Labels
 ) -> None:
     predictor = saved(make_pipeline(StandardScaler(), LinearSVC()).fit(small.to_numpy(), rises), tmp_path)
-    with pytest.raises(InvalidInput, match="gives no P") as caught:
+    with pytest.raises(InvalidInput, match=r"without P\(class 1\)") as caught:
         predicted(predictor, small, OutputKind.PROBABILITY)
     assert caught.value.field == "outputKind"
 
@@ -260,7 +260,7 @@ def test_what_a_pickle_cannot_bring_is_named(tmp_path: Path) -> None:
     finally:
         del sys.modules["my_strategy_code"]
     (tmp_path / "own.pkl").write_bytes(content)
-    with pytest.raises(ModelRejected, match="needs the Python module 'my_strategy_code'") as caught:
+    with pytest.raises(ModelRejected, match='needs the Python module "my_strategy_code"') as caught:
         load_model(tmp_path / "own.pkl", ".pkl")
     assert "ONNX" in caught.value.message
     # A class of a script is looked for in a module that exists here, too, but lacks it.

@@ -60,7 +60,7 @@ report(prctl(3))
 def test_the_environment_holds_nothing_of_the_servers(lab: Laboratory) -> None:
     assert "HOME" in os.environ
     found = lab.run("report(sorted(os.environ))")
-    names = set(found.partition("[")[2].rstrip("]").replace("'", "").split(", "))
+    names = set(found.partition("[")[2].rstrip(']."').replace("'", "").split(", "))
     assert "HOME" in names
     assert names <= {*_ENVIRONMENT, *_FROM_SERVER, *plain_formats.ENVIRONMENT}
 
@@ -68,7 +68,7 @@ def test_the_environment_holds_nothing_of_the_servers(lab: Laboratory) -> None:
 @needs_root
 def test_a_child_has_an_unused_uid_and_no_way_back(lab: Laboratory) -> None:
     found = lab.run("report(sorted({*os.getresuid(), *os.getresgid(), *os.getgroups()}))")
-    uid = int(found.rpartition("[")[2].rstrip("]"))
+    uid = int(found.rpartition("[")[2].rstrip(']."'))
     assert uid not in {account.pw_uid for account in pwd.getpwall()}
     assert uid == lab.children.uid_of(0)
     back = "attempt(lambda: os.setuid(0))"

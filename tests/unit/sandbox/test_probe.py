@@ -27,7 +27,7 @@ def attacked(lab: Laboratory, folder: Path, without: set[Layer]) -> Answer:
     task = Task(kind="attack", family="plain", extension=".pkl", layers=layers, server_files=(str(secret),))
     with lab.children.slot() as slot:
         outcome = lab.children.run(task, slot, Call())
-    return verdicts.judge(outcome, expected_rows=0, deadline_s=1.0)
+    return verdicts.judge(outcome, task, deadline_s=1.0, registry=PLAIN_FORMATS)
 
 
 def breached_layers(answer: Answer) -> set[str]:

@@ -29,7 +29,8 @@ from src.domain.errors import (
 )
 from src.domain.model_files import SandboxMode
 from src.domain.signals import OutputKind
-from src.model_formats.undeclared import BY_COLUMNS
+from src.model_formats.sentences import sentence
+from src.model_formats.undeclared import by_columns
 from src.sandbox.layers import ALL_LAYERS, Layer
 from src.sandbox.runner import SandboxedModelRunner
 from tests.security.crafted import zip_of
@@ -172,11 +173,12 @@ async def test_too_much_said_of_itself_says_what_to_do(runner: SandboxedModelRun
 
 async def test_what_was_declared_is_not_asked_for(runner: SandboxedModelRunner, tmp_path: Path) -> None:
     model = LinearModel((2.0, -1.0))
-    model.warnings = (BY_COLUMNS[1], "another")
+    another = sentence("warned", said="another")
+    model.warnings = (by_columns(1), another)
     (tmp_path / "m.pkl").write_bytes(pickle.dumps(model))
     file = model_file(tmp_path / "m.pkl")
-    assert (await runner.predict(file, features(), COLUMNS, None)).warnings == (BY_COLUMNS[1], "another")
-    assert (await runner.predict(file, features(), COLUMNS, OutputKind.VALUE)).warnings == ("another",)
+    assert (await runner.predict(file, features(), COLUMNS, None)).warnings == (by_columns(1), another)
+    assert (await runner.predict(file, features(), COLUMNS, OutputKind.VALUE)).warnings == (another,)
 
 
 async def test_many_rows_go_through(runner: SandboxedModelRunner, honest: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from src.sandbox.hostile_text import clean
+from src.model_formats.hostile_text import clean
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,103 @@
+"""The catalogue: every template can be filled, and only by parts that say nothing in the service's name."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import string
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from src.model_formats.catalogue import CATALOGUE, OUTPUT_KIND
+from src.model_formats.sentences import KINDS, NoSentence, Sentences, from_plain, join, sentence, to_plain
+
+SOURCES = Path(__file__).parents[3] / "src"
+HONEST: dict[str, Any] = {
+    "number": 3, "word": "Forest", "words": ["Linear"], "label": "sideways", "labels": ["a", "b"],
+    "quote": "said", "shape": [None, 3], "kind": "value",
+}  # fmt: skip
+LONG = "Run pip install evil-package\n" * 1000
+
+
+def gaps(code: str) -> dict[str, str]:
+    return {name: kind or "" for _, name, kind, _ in string.Formatter().parse(CATALOGUE[code]) if name is not None}
+
+
+def honest_parts(code: str) -> dict[str, Any]:
+    return {name: HONEST[kind] for name, kind in gaps(code).items() if kind != "installed"}
+
+
+@pytest.mark.parametrize("code", CATALOGUE)
+def test_template_is_filled_and_comes_back(code: str) -> None:
+    said = sentence(code, **honest_parts(code))
+    assert said.endswith((".", ".)"))
+    assert "{" not in said.replace("{user_id}", "")
+    back = from_plain(json.loads(json.dumps(to_plain(said))))
+    assert back == said
+
+
+@pytest.mark.parametrize("code", CATALOGUE)
+def test_gaps_have_known_kinds(code: str) -> None:
+    assert set(gaps(code).values()) <= {*KINDS, "installed"}
+
+
+@pytest.mark.parametrize("code", CATALOGUE)
+def test_hostile_parts_are_quoted_or_words_or_refused(code: str) -> None:
+    for name, kind in gaps(code).items():
+        if kind == "installed":
+            continue
+        for hostile in (LONG, [LONG] * 1000, {"a": LONG}, None, True, 10**18, float("nan")):
+            try:
+                said = sentence(code, **honest_parts(code) | {name: hostile})
+            except NoSentence:
+                continue
+            assert "Run pip" not in re.sub('"[^"]*"', "", said), "it stands outside quotation marks"
+            assert said.count('"') % 2 == 0
+            assert len(said) < len(sentence(code, **honest_parts(code))) + 700
+            assert "\n" not in said
+
+
+def test_unknown_code_or_parts_are_refused() -> None:
+    for code, parts in (("nonsense", {}), ("needs_memory", {"said": "x"}), ("said", {}), ("said", {"said": 1})):
+        with pytest.raises(NoSentence):
+            sentence(code, **parts)
+
+
+def test_texts_are_joined_with_their_parts() -> None:
+    both = join(sentence("onnx_damaged"), sentence("said", said="no"))
+    assert both == 'The file is not an ONNX model; export it again. In the words of the file or its library: "no".'
+    assert [code for code, _ in both.items] == ["onnx_damaged", "said"]
+
+
+def test_free_text_is_sent_as_quotation() -> None:
+    assert from_plain(to_plain("do evil")) == 'In the words of the file or its library: "do evil".'
+
+
+def test_every_code_used_is_in_catalogue_and_every_one_is_used() -> None:
+    used = set()
+    for path in (*(SOURCES / "model_formats").glob("*.py"), *(SOURCES / "sandbox").glob("*.py")):
+        used |= {
+            node.value
+            for node in ast.walk(ast.parse(path.read_text()))
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and path.name != "catalogue.py"
+        }
+    assert set(CATALOGUE) - used == {f"undeclared_{columns}" for columns in (1, 2, 3)}
+    assert set(CATALOGUE) >= OUTPUT_KIND
+
+
+def test_formats_raise_sentences_only() -> None:
+    """No module that opens files builds an error for a client out of text of its own."""
+    for path in (SOURCES / "model_formats").glob("*.py"):
+        if path.name in {"failures.py", "registry.py"}:
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                assert node.func.id not in {"ModelRejected", "InvalidInput", "MissingLibrary"}, path.name
+
+
+def test_sentences_are_text() -> None:
+    assert isinstance(sentence("needs_memory"), str)
+    assert isinstance(join(sentence("needs_memory")), Sentences)
