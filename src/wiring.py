@@ -36,6 +36,7 @@ from src.service.warm_up import settle_memory, warm_up
 from src.settings import Settings
 from src.stores.model_files import TEMPORARY_FOLDER, DiskModelFiles
 from src.stores.sqlite import SqliteStore
+from src.unfinished_files import remove_unfinished
 
 RESULTS_FILE: Final = ".results/backtests.sqlite3"
 """Inside the storage folder; no user's folder begins with a dot."""
@@ -92,7 +93,12 @@ def build_services(settings: Settings) -> Services:
         datasets=DatasetService(datasets, reserved_names=tuple(sources)),
         downloads=binance.progress,
         store=store,
-        opening=[files.open, files.sweep_leftovers, datasets.sweep_leftovers],
+        opening=[
+            files.open,
+            files.sweep_leftovers,
+            datasets.sweep_leftovers,
+            functools.partial(asyncio.to_thread, _sweep_cache, settings),
+        ],
         warming=[
             functools.partial(asyncio.to_thread, _warm_up, engines),
             functools.partial(asyncio.to_thread, settle_memory),
@@ -101,6 +107,11 @@ def build_services(settings: Settings) -> Services:
         following=[runner.warm_up],
         closing=[*(source.close for source in sources.values()), store.close, runner.close, computing.close],
     )
+
+
+def _sweep_cache(settings: Settings) -> int:
+    """Remove what killed processes left unfinished in the cache of candles."""
+    return remove_unfinished((settings.storage_dir / BARS_FOLDER).rglob(".*.part"))
 
 
 def _warm_up(engines: Mapping[EngineName, Engine]) -> None:

@@ -29,10 +29,13 @@ from src.market_data.grid import bar_numbers, open_times_ms
 from src.market_data.segments import SEGMENT_BARS, DamagedSegment
 from src.market_data.series_index import DamagedIndex, SeriesIndex
 from src.market_data.slot_ranges import SlotRanges, within
+from src.unfinished_files import is_unfinished
 
 logger = logging.getLogger(__name__)
 
 _LOCK_POLL_S: Final = 0.02
+_OLD_UNFINISHED: Final = ".new"
+"""What earlier builds called files that they were writing."""
 _USED_AGAIN_S: Final = 60.0
 """How exactly the time of last use is kept: writing it at each read would cost more than the read."""
 
@@ -228,8 +231,11 @@ class BarSeries:
         write_atomically(self.folder / "index", series_index.encode(index))
         named = {self.file_of(number, checksum) for number, (checksum, _) in index.segments.items()}
         for file in self.folder.iterdir():
-            is_unfinished = file.suffix == ".new"
-            if is_unfinished or (file.suffix == ".bars" and file not in named):
+            if (
+                is_unfinished(file.name)
+                or file.suffix == _OLD_UNFINISHED
+                or (file.suffix == ".bars" and file not in named)
+            ):
                 file.unlink(missing_ok=True)
 
 

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import errno
 import hashlib
 import logging
 import os
 import tempfile
 import threading
-import time
-import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import IO, Final, ParamSpec, TypeVar
@@ -27,12 +24,12 @@ from src.market_data.dataset_files import DamagedDataset, encode, read_head
 from src.market_data.dataset_source import DatasetSource
 from src.market_data.file_writing import sync_folder
 from src.ports import Clock
+from src.unfinished_files import open_in_folder, remove_if_empty, remove_unfinished, unfinished_name
 
 _logger = logging.getLogger(__name__)
 
 _SUFFIX: Final = ".bars"
 _MEBIBYTE: Final = 1024 * 1024
-_OLD_S: Final = 86_400.0
 
 Arguments = ParamSpec("Arguments")
 Answer = TypeVar("Answer")
@@ -105,6 +102,7 @@ class DiskDatasets:
             if path.parent.is_symlink():
                 raise _not_found(name)
             await _on_disk(path.unlink)
+            await _on_disk(remove_if_empty, path.parent)
         except FileNotFoundError as error:
             raise _not_found(name) from error
 
@@ -154,12 +152,10 @@ class DiskDatasets:
 
     def _keep(self, path: Path, dataset: Dataset, bars: Bars) -> None:
         """Write the file under a hidden name and give it its own, unless that is taken meanwhile."""
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if path.parent.is_symlink():
-            raise NotADirectoryError("the folder is a symbolic link")
-        hidden = path.with_name(f".{uuid.uuid4().hex}.part")
+        hidden = path.with_name(unfinished_name())
+        descriptor = open_in_folder(hidden)
         try:
-            with hidden.open("xb") as file:
+            with os.fdopen(descriptor, "wb") as file:
                 file.write(encode(dataset, bars))
                 file.flush()
                 os.fsync(file.fileno())
@@ -169,9 +165,10 @@ class DiskDatasets:
                     path.hardlink_to(hidden)  # unlike a rename it never replaces
                 except FileExistsError as error:
                     raise Conflict(f"there is a source {path.stem!r} already") from error
+            sync_folder(path.parent)
         finally:
             hidden.unlink(missing_ok=True)
-        sync_folder(path.parent)
+            remove_if_empty(path.parent)
 
     def _read_folder(self, folder: Path) -> Sequence[Dataset]:
         found = []
@@ -185,12 +182,9 @@ class DiskDatasets:
         return sorted(found, key=lambda dataset: (-dataset.uploaded_ms, dataset.name))
 
     def _sweep(self) -> int:
-        swept = 0
-        for hidden in self._root.glob("*/.*.part"):
-            with contextlib.suppress(FileNotFoundError):
-                if time.time() - hidden.lstat().st_mtime > _OLD_S:
-                    hidden.unlink()
-                    swept += 1
+        swept = remove_unfinished(self._root.glob("*/.*.part"))
+        for folder in self._root.glob("[!.]*"):
+            remove_if_empty(folder)
         return swept
 
 

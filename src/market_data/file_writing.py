@@ -8,13 +8,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
+from src.unfinished_files import unfinished_name
+
 Arguments = ParamSpec("Arguments")
 Answer = TypeVar("Answer")
 
 
 def write_atomically(file: Path, content: bytes) -> None:
     """Put a file in place so that a reader, or a crash at any moment, sees the old content or the new."""
-    temporary = file.with_name(f".{file.name}.{os.getpid()}.new")
+    temporary = file.with_name(unfinished_name())
     try:
         with temporary.open("wb") as stream:
             stream.write(content)

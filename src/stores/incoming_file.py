@@ -7,9 +7,9 @@ import hashlib
 import os
 import threading
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import BinaryIO
 
-_NEW_FILE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+from src.unfinished_files import open_in_folder, remove_if_empty, unfinished_name
 
 
 class IncomingFile:
@@ -41,10 +41,7 @@ class IncomingFile:
         with self._lock:
             if self._is_abandoned:
                 return
-            self._hidden.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            if self._hidden.parent.is_symlink():
-                raise NotADirectoryError("the folder is a symbolic link")
-            self._file = os.fdopen(os.open(self._hidden, _NEW_FILE, 0o600), "wb")
+            self._file = os.fdopen(open_in_folder(self._hidden), "wb")
             self._made.append(self._hidden)
 
     def write(self, content: bytes) -> None:
@@ -105,16 +102,12 @@ class LastingMove:
         with self._lock:
             if self._is_undone:
                 return
-            folder = self._target.parent
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            if folder.is_symlink():
-                raise NotADirectoryError("the folder is a symbolic link")
             sync(self._source)
-            self._made.append(self._companion)
             write_whole(self._companion, self._companion_content)
-            self._made.append(self._target)
+            self._made.append(self._companion)
             self._source.rename(self._target)
-            sync(folder)
+            self._made.append(self._target)
+            sync(self._target.parent)
 
     def undo(self) -> None:
         """Remove what was made of it; the source is gone where it had been moved."""
@@ -122,13 +115,18 @@ class LastingMove:
             self._is_undone = True
             for path in self._made:
                 path.unlink(missing_ok=True)
+            remove_if_empty(self._target.parent)
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write a small file so that a reader, or the disk after a crash, sees all of it or what was there before."""
-    hidden = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.part")
+    """Write a small file so that a reader, or the disk after a crash, sees all of it or what was there before.
+
+    Its folder is made if need be.
+    """
+    hidden = path.with_name(unfinished_name())
+    descriptor = open_in_folder(hidden)
     try:
-        with os.fdopen(os.open(hidden, _NEW_FILE, 0o600), "wb") as file:
+        with os.fdopen(descriptor, "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())

@@ -11,7 +11,6 @@ import logging
 import os
 import threading
 import time
-import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Final, ParamSpec, TypeVar
@@ -20,9 +19,10 @@ from src.domain.errors import Conflict, InvalidInput, ModelNotFound, StoreUnavai
 from src.domain.model_files import ModelDescription, ModelFile, check_user_id
 from src.stores.incoming_file import IncomingFile, LastingMove
 from src.stores.model_content import HEAD_BYTES, check_content
-from src.stores.model_names import UploadName, is_owner_alive, is_stored_name, owner_mark, read_upload_name, shown
+from src.stores.model_names import UploadName, is_stored_name, read_upload_name, shown
 from src.stores.model_recognition import TAIL_BYTES, extension_of
 from src.stores.model_sidecars import read_model_file, sidecar_content, sidecar_path
+from src.unfinished_files import is_left_over, is_unfinished, owner_mark, remove_if_empty, unfinished_name
 
 TEMPORARY_FOLDER: Final = ".tmp"
 """User ids begin with a letter or digit, so no user's folder can have this name."""
@@ -84,7 +84,7 @@ class DiskModelFiles:
         """
         check_user_id(user_id)
         name = read_upload_name(original_filename, model_name)
-        incoming = IncomingFile(self._root / TEMPORARY_FOLDER / f".{owner_mark()}{uuid.uuid4().hex}.part")
+        incoming = IncomingFile(self._root / TEMPORARY_FOLDER / unfinished_name())
         try:
             if is_for_keeping:
                 await _on_disk(self._check_room, user_id)
@@ -224,15 +224,20 @@ class DiskModelFiles:
         except FileNotFoundError as error:
             raise _model_not_found(file.user_id, file.path.name) from error
         sidecar_path(file.path).unlink(missing_ok=True)
+        if not file.is_temporary:
+            remove_if_empty(file.path.parent)
 
     def _sweep(self) -> int:
         swept = 0
         for folder in _folders(self._root):
+            before = swept
             for path in list(folder.iterdir()):
                 with contextlib.suppress(FileNotFoundError):  # another worker sweeps too
                     if _is_leftover(path, is_temporary=folder.name == TEMPORARY_FOLDER):
                         path.unlink()
                         swept += 1
+            if swept > before and folder.name != TEMPORARY_FOLDER:
+                remove_if_empty(folder)
         return swept
 
 
@@ -245,12 +250,12 @@ def _folders(root: Path) -> Sequence[Path]:
 
 
 def _is_leftover(path: Path, *, is_temporary: bool) -> bool:
-    """Whether a file belongs to a process that is gone, is unfinished since a day, or speaks of no model."""
+    """Whether a file belongs to a process that is gone, or speaks of no model since a day."""
     if path.is_dir() and not path.is_symlink():
         return False
+    if is_temporary or is_unfinished(path.name):
+        return is_left_over(path)
     is_old = time.time() - path.lstat().st_mtime > _OLD_S
-    if is_temporary or (path.name.startswith(".") and path.name.endswith(".part")):
-        return is_old or is_owner_alive(path.name) is False
     model = path.with_suffix("")
     return is_old and path.suffix == ".json" and is_stored_name(model.name) and not model.exists()
 

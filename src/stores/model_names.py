@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import re
 import unicodedata
 import uuid
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Final, NamedTuple
 
 from src.domain.errors import InvalidInput, UnsupportedFormat
@@ -19,9 +18,7 @@ _MAX_SLUG_LENGTH: Final = 64
 _MAX_SHOWN: Final = 80
 _NAMELESS: Final = "model"
 _STORED_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,254}")
-_OWNER: Final = re.compile(r"\.?(?P<pid>[0-9]{1,10})-(?P<started>[0-9]{1,20})\.")
 _UUID: Final = re.compile(r"_[0-9a-f]{32}$")
-_START_FIELD: Final = 19  # `starttime` is the 22nd field of /proc/PID/stat; the first two end with the last ")"
 
 
 class UploadName(NamedTuple):
@@ -85,37 +82,6 @@ def is_stored_name(name: str) -> bool:
 def shown(text: str) -> str:
     """Return a client's text for a message: quoted, and not too long."""
     return repr(text if len(text) <= _MAX_SHOWN else text[:_MAX_SHOWN] + "…")
-
-
-def owner_mark() -> str:
-    """Return what tells this process from every other, for names of files that end with it: `PID-START.`."""
-    pid = os.getpid()
-    return f"{pid}-{_started(pid) or 0}."
-
-
-def is_owner_alive(name: str) -> bool | None:
-    """Whether the process that marked a name runs still; None where the name bears no mark."""
-    mark = _OWNER.match(name)
-    if mark is None:
-        return None
-    pid = int(mark["pid"])
-    try:
-        os.kill(pid, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:
-        pass  # it runs, as another user
-    # Process ids come again, in a restarted container at once: the same id with another start is another process.
-    return int(mark["started"]) == (_started(pid) or 0)
-
-
-def _started(pid: int) -> int | None:
-    """Return when a process started, in clock ticks since boot; None where the system does not say."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return None
-    return int(stat.rpartition(")")[2].split()[_START_FIELD])
 
 
 def _printable(name: str) -> str:

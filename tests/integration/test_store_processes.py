@@ -68,7 +68,7 @@ async def test_a_fetch_killed_half_way_leaves_a_readable_store_and_is_resumed(
             whole = await source.fetch(wish("BTCUSDT", MINUTE, COUNT, start=FIRST))
         assert later.count() <= (COUNT - kept) // 1000 + 2
     assert whole.bars == BARS
-    assert [file.name for file in (tmp_path / "BTCUSDT" / "1m").iterdir() if file.suffix == ".new"] == []
+    assert [file.name for file in (tmp_path / "BTCUSDT" / "1m").iterdir() if file.suffix == ".part"] == []
 
 
 def test_two_processes_fill_one_series_and_lose_nothing(exchange: LoopbackExchange, tmp_path: Path) -> None:

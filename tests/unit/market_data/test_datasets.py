@@ -16,6 +16,7 @@ from src.domain.market import INTERVALS, Bars, MarketRequest, MarketSeries
 from src.market_data.bar_files.reader import BarFileReader
 from src.market_data.dataset_files import DamagedDataset, encode, read_bars, read_head
 from src.market_data.datasets import DiskDatasets
+from src.unfinished_files import unfinished_name
 from tests.bar_files import csv_of_bars, gzipped, in_chunks, simulated
 from tests.clocks import FixedClock
 
@@ -193,12 +194,24 @@ async def test_a_file_that_cannot_be_read_leaves_nothing(tmp_path: Path) -> None
 async def test_old_leftovers_are_swept_and_new_ones_are_not(tmp_path: Path) -> None:
     store = make_store(tmp_path)
     await receive(store)
-    old, new = tmp_path / "bars/me/.old.part", tmp_path / "bars/me/.new.part"
-    for path in (old, new):
+    old, new, dead = (tmp_path / f"bars/me/{name}" for name in (".old.part", ".new.part", f".{os.getpid()}-1.x.part"))
+    living = tmp_path / "bars/me" / unfinished_name()
+    for path in (old, new, dead, living):
         path.write_bytes(b"x")
-    os.utime(old, (time.time() - 100_000,) * 2)
-    assert await store.sweep_leftovers() == 1
-    assert files(tmp_path) == ["bars/me/.new.part", "bars/me/mine.bars"]
+    for path in (old, living):
+        os.utime(path, (time.time() - 100_000,) * 2)
+    assert await store.sweep_leftovers() == 2
+    assert files(tmp_path) == sorted(["bars/me/.new.part", f"bars/me/{living.name}", "bars/me/mine.bars"])
+
+
+async def test_folder_of_user_goes_with_last_dataset(tmp_path: Path) -> None:
+    store = make_store(tmp_path)
+    await receive(store)
+    await receive(store, name="second")
+    await store.delete("me", "mine")
+    assert files(tmp_path) == ["bars/me/second.bars"]
+    await store.delete("me", "second")
+    assert list((tmp_path / "bars").iterdir()) == []
 
 
 def test_a_file_survives_its_own_format(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import io
 import json
 import os
 import pickle
+import signal
 import subprocess
 import sys
 import time
@@ -22,7 +23,7 @@ from src.domain.errors import Conflict, InvalidInput, ModelNotFound, StoreUnavai
 from src.domain.model_files import MODEL_EXTENSIONS, ModelDescription, ModelFile
 from src.domain.signals import OutputKind
 from src.stores.model_files import DiskModelFiles
-from src.stores.model_names import owner_mark
+from src.unfinished_files import owner_mark
 
 CONTENT = pickle.dumps(list(range(1000)))
 MAX_BYTES = 100_000
@@ -498,17 +499,67 @@ async def test_leftovers_of_dead_processes_are_swept_and_those_of_living_ones_ke
         os.utime(path, (time.time() - 90_000, time.time() - 90_000))
     (root / ".cache").mkdir()
     (root / ".cache" / f"{dead_mark}pkl").write_bytes(b"x")
-    assert await files.sweep_leftovers() == 6
+    assert await files.sweep_leftovers() == 5
     assert left_in(root) == sorted(
         [
             f".cache/{dead_mark}pkl",
             f".tmp/{living.path.name}",
+            f".tmp/{owner_mark()}old.pkl",
             f"alice/.{owner_mark()}x.part",
             f"alice/{kept.path.name}",
             f"alice/{kept.path.name}.json",
         ]
     )
     assert await files.sweep_leftovers() == 0
+
+
+async def test_what_a_process_killed_while_writing_left_is_swept(files: DiskModelFiles, root: Path) -> None:
+    script = f"""
+import os, signal
+from pathlib import Path
+from src.stores import incoming_file
+os.fsync = lambda descriptor: os.kill(os.getpid(), signal.SIGKILL)
+incoming_file.write_whole(Path({str(root / "alice" / "alice_m_x.pkl.json")!r}), b"half")
+"""
+    killed = subprocess.run([sys.executable, "-c", script], check=False, cwd=Path(__file__).parents[3])
+    assert killed.returncode == -signal.SIGKILL
+    [left] = left_in(root)
+    assert left.endswith(".part")
+    assert await files.sweep_leftovers() == 1
+    assert left_in(root) == []
+    assert not (root / "alice").exists()
+
+
+async def test_folder_of_user_goes_with_last_file(files: DiskModelFiles, root: Path) -> None:
+    first, second = await receive(files), await receive(files)
+    await files.delete(first)
+    assert (root / "alice").is_dir()
+    await files.delete(second)
+    assert not (root / "alice").exists()
+    assert await files.list("alice") == []
+    again = await receive(files)
+    assert await files.list("alice") == [again]
+
+
+async def test_empty_folder_that_was_not_swept_stays(files: DiskModelFiles, root: Path) -> None:
+    (root / "backups").mkdir(parents=True)
+    assert await files.sweep_leftovers() == 0
+    assert (root / "backups").is_dir()
+
+
+async def test_upload_beside_deletion_of_last_file_is_not_lost(root: Path) -> None:
+    """Two workers: each removes its file, and with it perhaps the folder that the other is about to write into."""
+    workers = [DiskModelFiles(root, max_bytes=MAX_BYTES, max_models_per_user=1000) for _ in range(2)]
+
+    async def come_and_go(files: DiskModelFiles) -> None:
+        for _ in range(60):
+            file = await receive(files)
+            assert file.path.read_bytes() == CONTENT
+            assert await files.get("alice", file.path.name) == file
+            await files.delete(file)
+
+    await asyncio.gather(*(come_and_go(files) for files in workers for _ in range(2)))
+    assert not (root / "alice").exists()
 
 
 async def test_sweeping_a_folder_that_is_not_there_does_nothing(files: DiskModelFiles, root: Path) -> None:
