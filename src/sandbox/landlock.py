@@ -13,7 +13,7 @@ import stat
 import struct
 import sys
 import sysconfig
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -27,10 +27,12 @@ _RULE_PATH_BENEATH: Final = 1
 _READ_FILE: Final = 1 << 2
 _READ: Final = _READ_FILE | (1 << 3)  # and list folders
 _WRITE: Final = (1 << 1) | (1 << 7) | (1 << 8)  # write files, make folders, make files
-_ACCESS_FS_BY_ABI: Final = {1: (1 << 13) - 1, 2: (1 << 14) - 1, 3: (1 << 15) - 1, 5: (1 << 16) - 1}
-"""From which ABI on which file rights are known: 13 at first, then refer, truncate, ioctl on devices."""
-_ACCESS_NET: Final = (1 << 0) | (1 << 1)  # bind and connect TCP, ABI 4
-_SCOPED: Final = (1 << 0) | (1 << 1)  # abstract Unix sockets and signals, ABI 6
+_ACCESS_FS: Final = {1: (1 << 13) - 1, 2: 1 << 13, 3: 1 << 14, 5: 1 << 15, 9: 1 << 16}
+"""File rights by the ABI that brought them: 13 at first, then refer, truncate, ioctl on devices, Unix sockets."""
+_ACCESS_NET: Final = {4: (1 << 0) | (1 << 1), 10: (1 << 2) | (1 << 3)}
+"""Network rights: bind and connect TCP, then bind, and connect or send to, UDP."""
+_SCOPED: Final = {6: (1 << 0) | (1 << 1)}
+"""What reaches outside: abstract Unix sockets and signals. (ABI 7 and 8 brought flags for logs and threads only.)"""
 
 _SYSTEM_LIBRARIES: Final = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/etc/ld.so.cache")
 _HARMLESS_FILES: Final = (
@@ -84,9 +86,8 @@ def apply(readable: Iterable[str], writable: Iterable[str] = ()) -> None:
     abi = abi_version()
     if architecture is None or abi < 1:
         raise LayerMissing(Layer.LANDLOCK, "the kernel has none (5.13 or later, with landlock in its lsm list)")
-    attributes = struct.pack("=QQQ", _file_rights(abi), _ACCESS_NET if abi >= 4 else 0, _SCOPED if abi >= 6 else 0)
-    size = 24 if abi >= 6 else 16 if abi >= 4 else 8
-    ruleset = syscall(architecture["landlock_create_ruleset"], attributes, size, 0)
+    attributes = ruleset_attributes(abi)
+    ruleset = syscall(architecture["landlock_create_ruleset"], attributes, len(attributes), 0)
     try:
         for path in readable:
             _allow(architecture["landlock_add_rule"], ruleset, path, _READ)
@@ -116,5 +117,15 @@ def _allow(add_rule: int, ruleset: int, path: str, rights: int) -> None:
         os.close(place)
 
 
-def _file_rights(abi: int) -> int:
-    return _ACCESS_FS_BY_ABI[max(version for version in _ACCESS_FS_BY_ABI if version <= abi)]
+def ruleset_attributes(abi: int) -> bytes:
+    """Return a `struct landlock_ruleset_attr` that forbids all that this version of the ABI can forbid.
+
+    A kernel refuses bits and, unless they are zero, fields that it does not know, so each has what its version knows.
+    """
+    masks = [_known(rights, abi) for rights in (_ACCESS_FS, _ACCESS_NET, _SCOPED)]
+    fields = 3 if abi >= min(_SCOPED) else 2 if abi >= min(_ACCESS_NET) else 1
+    return struct.pack(f"={fields}Q", *masks[:fields])
+
+
+def _known(rights: Mapping[int, int], abi: int) -> int:
+    return sum(bits for version, bits in rights.items() if version <= abi)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import struct
 from pathlib import Path
 
 import pytest
 
 from src.sandbox import landlock
+from src.sandbox.kernel import syscall
 from src.sandbox.layers import Layer
+from src.sandbox.syscalls import this_architecture
 from tests.security.hostile import ROOT, Laboratory
 
 pytestmark = pytest.mark.skipif(landlock.abi_version() < 1, reason="this kernel has no Landlock")
@@ -67,6 +70,38 @@ def test_writing_stops_at_landlock_even_without_seccomp(lab: Laboratory) -> None
 def test_programs_cannot_be_run_even_without_seccomp(lab: Laboratory) -> None:
     run = "attempt(lambda: os.posix_spawn('/bin/true', ['true'], {}))"
     assert "stopped by PermissionError" in lab.run(run, without={Layer.SECCOMP, Layer.LIMITS})
+
+
+# Linux's include/uapi/linux/landlock.h by version: file rights, network rights, scopes, bytes of the structure. This
+# kernel may be older than the newest row, so the masks are compared with the header and not all tried.
+BY_ABI = {
+    1: (0x1FFF, 0, 0, 8), 2: (0x3FFF, 0, 0, 8), 3: (0x7FFF, 0, 0, 8), 4: (0x7FFF, 3, 0, 16), 5: (0xFFFF, 3, 0, 16),
+    6: (0xFFFF, 3, 3, 24), 7: (0xFFFF, 3, 3, 24), 8: (0xFFFF, 3, 3, 24), 9: (0x1FFFF, 3, 3, 24),
+    10: (0x1FFFF, 15, 3, 24), 11: (0x1FFFF, 15, 3, 24),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("abi", BY_ABI)
+def test_every_right_of_abi_is_asked_for(abi: int) -> None:
+    attributes = landlock.ruleset_attributes(abi)
+    *masks, size = BY_ABI[abi]
+    assert len(attributes) == size
+    assert list(struct.unpack("=3Q", attributes.ljust(24, b"\0"))) == masks
+
+
+def ruleset(attributes: bytes) -> int:
+    architecture = this_architecture()
+    assert architecture is not None
+    return syscall(architecture["landlock_create_ruleset"], attributes, len(attributes), 0)
+
+
+def test_kernel_takes_all_that_its_abi_knows_and_no_more() -> None:
+    abi = landlock.abi_version()
+    os.close(ruleset(landlock.ruleset_attributes(abi)))
+    newer = next((version for version in BY_ABI if version > abi and BY_ABI[version] != BY_ABI.get(abi)), None)
+    if newer is not None:
+        with pytest.raises(OSError, match="Invalid argument|Argument list too long"):
+            ruleset(landlock.ruleset_attributes(newer))
 
 
 def test_the_library_paths_leave_out_storage_and_settings() -> None:
