@@ -142,11 +142,23 @@ _KERAS_AND_TENSORFLOW: Final = {
         "The model has a Lambda layer or another piece of stored code, which is never run here. Replace it with an "
         "ordinary layer (Rescaling, Normalization, Activation), or export the model to ONNX."
     ),
+    "keras_class": (
+        "The model's description names {name:label}, which is no part of a model that can be used here and may read "
+        "files. Use ordinary layers, or export the model to ONNX."
+    ),
     "keras_own_code": (
         "The model uses a layer or function of your own, whose code the file does not carry. Use Keras's own layers, "
         "or export the model to ONNX."
     ),
     "keras_not_loaded": f"Keras {{keras:installed}} cannot load the model. {_KERAS}",
+    "hdf5_elsewhere": (
+        "The HDF5 file refers to data outside itself (an external link, external storage or a virtual array), which is "
+        f"never followed here. {_KERAS}"
+    ),
+    "hdf5_too_large": (
+        "The arrays in the HDF5 file take more than {mebibytes:number} MiB, or more than {ratio:number} times the "
+        f"file's own size. {_KERAS}"
+    ),
     "graph_ports": ("The model has {inputs:number} inputs and {outputs:number} outputs; export one with one of each."),
     "graph_type": "The model takes numbers of type {type:word}; supported are f32, f64 and f16.",
     "graph_not_compiled": "OpenVINO cannot compile the model; export it with ordinary layers.",

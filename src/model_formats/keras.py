@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import zipfile
@@ -18,6 +19,8 @@ import openvino
 
 from src.domain.errors import ModelRejected
 from src.model_formats.failures import refused, rejection
+from src.model_formats.hdf5 import MAX_ARRAYS_BYTES, MAX_RATIO, check_hdf5
+from src.model_formats.keras_config import check_config
 from src.model_formats.openvino import graph_predictor
 from src.model_formats.tensors import TensorInput, TensorPredictor
 
@@ -32,6 +35,8 @@ def load(file: Path) -> TensorPredictor:
     version = _version(file)
     try:
         model = _open(file)
+    except ModelRejected:
+        raise
     except Exception as error:
         raise _refusal(error, file) from error
     shape = _input_shape(model)
@@ -52,15 +57,32 @@ def load(file: Path) -> TensorPredictor:
 def _open(file: Path) -> Any:
     """Load a model; `time_major`, which tf.keras 2 wrote for recurrent layers and Keras 3 does not know, is dropped."""
     if file.suffix.lower() == ".h5":
+        with h5py.File(file, "r") as stored:
+            check_hdf5(stored, file.stat().st_size)
+            check_config(json.loads(stored.attrs["model_config"]))
         return keras.saving.load_model(file, custom_objects=_RECURRENT, compile=False, safe_mode=True)
     with zipfile.ZipFile(file) as archive:
         config = json.loads(archive.read("config.json"))
+        _check_weights(archive)
+    check_config(config)
     if not _drop_time_major(config):
         return keras.saving.load_model(file, compile=False, safe_mode=True)
     # Built-in layers of this format cannot be replaced by name, so the model is built from its changed description.
     model = keras.models.model_from_json(json.dumps(config))
     model.load_weights(file)
     return model
+
+
+def _check_weights(archive: zipfile.ZipFile) -> None:
+    for member in archive.infolist():
+        if not member.filename.endswith(".h5") or not member.file_size:
+            continue
+        with archive.open(member) as packed:
+            content = packed.read(MAX_ARRAYS_BYTES + 1)
+        if len(content) > MAX_ARRAYS_BYTES:
+            raise refused("hdf5_too_large", mebibytes=MAX_ARRAYS_BYTES >> 20, ratio=MAX_RATIO)
+        with h5py.File(io.BytesIO(content), "r") as stored:
+            check_hdf5(stored, len(content))
 
 
 def _drop_time_major(config: Any) -> bool:

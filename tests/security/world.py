@@ -2,15 +2,39 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
 import socket
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from tests.security.hostile import ROOT
 
 SECRET_WORD = "SeCrEt-WoRd-42"
+
+
+class _Watch:
+    """Notices each time that a file is opened, by whoever and through whichever of its names (Linux's inotify)."""
+
+    _IN_OPEN = 0x20
+
+    def __init__(self, path: Path) -> None:
+        libc = ctypes.CDLL(None, use_errno=True)
+        self._descriptor = libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
+        watch = libc.inotify_add_watch(self._descriptor, bytes(path), ctypes.c_uint32(self._IN_OPEN))
+        assert self._descriptor >= 0, os.strerror(ctypes.get_errno())
+        assert watch >= 0, os.strerror(ctypes.get_errno())
+
+    def was_opened(self) -> bool:
+        try:
+            return bool(os.read(self._descriptor, 65_536))
+        except BlockingIOError:
+            return False
+
+    def close(self) -> None:
+        os.close(self._descriptor)
 
 
 class World:
@@ -38,8 +62,9 @@ class World:
         self._sockets = (self._tcp, self._udp, self._unix)
         for listener in self._sockets:
             listener.setblocking(False)
+        self._watch = _Watch(self.secret)
         self._shared_memory = Path("/dev/shm") / f"canary-{os.getpid()}"
-        self._before = self._seen()
+        self._before: dict[str, Any] = self._seen()
 
     def fill(self, source: str) -> str:
         for word, value in {
@@ -61,9 +86,14 @@ class World:
         found = [] if self._seen() == self._before else [f"{self._before} became {self._seen()}"]
         if self._shared_memory.exists():
             found.append("shared memory was made")
+        if self._watch.was_opened():
+            found.append("the secret was opened")
         for listener in self._sockets:
             try:
-                listener.recv(1) if listener is self._udp else listener.accept()
+                if listener is self._udp:
+                    listener.recv(1)
+                else:
+                    listener.accept()[0].close()
             except BlockingIOError:
                 continue
             found.append(f"a model reached {listener}")
@@ -72,7 +102,24 @@ class World:
     def close(self) -> None:
         for listener in self._sockets:
             listener.close()
+        self._watch.close()
         shutil.rmtree(self.folder)
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Where the test listens."""
+        host, port = self._tcp.getsockname()
+        return host, port
+
+    def settle(self) -> None:
+        """Take what is there now for what should be."""
+        self._before = self._seen()
+
+    def restore(self) -> None:
+        """Undo what a model was let do."""
+        for path in self.folder.iterdir():
+            if path.name not in self._before["names"]:
+                path.unlink()
 
     def _seen(self) -> dict[str, object]:
         state = self.victim.stat()
