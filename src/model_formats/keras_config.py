@@ -17,6 +17,12 @@ _PARTS: Final = re.compile(
 )
 """Modules whose classes a description may name."""
 _FUNCTIONS: Final = re.compile(r"(keras\.(src\.)?(activations|initializers|regularizers|constraints)(\.\w+)*)|builtins")
+_CORE: Final = "keras.src.ops.core"
+_CORE_OPERATIONS: Final = frozenset(
+    {"Cast", "ConvertToTensor", "SaturateCast", "Scatter", "ScatterUpdate", "Slice", "SliceUpdate", "StopGradient",
+     "Unstack"}
+)  # fmt: skip
+"""Those of the module that call no function: `Switch`, `Map` and others call what the description names."""
 _RUN_OR_READ: Final = frozenset({"Lambda", "TorchModuleWrapper", "TFSMLayer", "JaxLayer", "FlaxLayer"})
 """Classes that hold code, or open files that a description names."""
 _MAX_NESTING: Final = 200
@@ -50,5 +56,7 @@ def _check_part(part: dict[str, Any]) -> None:
     if name == "function":
         if module.partition(".")[0] == "keras" and not _FUNCTIONS.fullmatch(module):
             raise refused("keras_class", name=f"{module}.{part.get('config')}")
+    elif module == _CORE and name in _CORE_OPERATIONS:
+        return
     elif module.partition(".")[0] == "keras" and not _PARTS.fullmatch(module):
         raise refused("keras_class", name=f"{module}.{name}")

@@ -23,7 +23,7 @@ def named(module: str | None, class_name: str, config: object = None) -> dict[st
         ("keras.initializers", "GlorotUniform", {}), ("keras.src.ops.numpy", "Add", {}),
         ("keras.regularizers", "L2", {}),
         ("keras.activations", "function", "relu"), ("builtins", "function", "relu"), (None, "__keras_tensor__", {}),
-        ("my.own", "Layer", {}),
+        ("my.own", "Layer", {}), ("keras.src.ops.core", "Cast", {}),
     ],
 )  # fmt: skip
 def test_parts_of_models_pass(module: str | None, name: str, config: object) -> None:
