@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
 from src.api.body_limit import BodyLimits
+from src.api.linger import LingerLimits
 from src.api.middleware import install_middleware
 from src.api.observation import RequestMetrics
 from src.api.rest.routes import install_rest
@@ -152,7 +153,11 @@ class MemoryServices:
 
 
 def make_rest_app(
-    services: MemoryServices | None = None, *, limits: BodyLimits | None = None, cors_origins: Sequence[str] = ()
+    services: MemoryServices | None = None,
+    *,
+    limits: BodyLimits | None = None,
+    cors_origins: Sequence[str] = (),
+    linger: LingerLimits | None = None,
 ) -> FastAPI:
     """Build the application: all REST endpoints, all layers around them."""
     app = FastAPI()
@@ -161,6 +166,7 @@ def make_rest_app(
         app,
         limits=limits or BodyLimits(max_upload_bytes=MIB, idle_s=5.0),
         cors_origins=cors_origins,
+        linger=linger,
         metrics=metrics,
     )
     install_rest(app, registry=metrics.registry)

@@ -1,11 +1,11 @@
-"""Bodies end where the limit is: counted as they arrive, cut off at the first byte too many, waited for briefly."""
+"""Refuse bodies that are too large, too slow or encoded, while they arrive."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import time
-from contextlib import suppress
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from src.api.errors import ErrorAnswer, describe_error, edge_answer, problem_response
 from src.api.observation import request_line
 from src.api.paths import FORM_PATHS, path_in
-from src.domain.errors import MalformedRequest, TooLarge
+from src.domain.errors import MalformedRequest, TooLarge, UnsupportedFormat
 
 _logger = logging.getLogger(__name__)
 
@@ -30,8 +30,7 @@ class BodyLimits:
     `max_upload_bytes` is the largest file; a form may be `multipart_slack_bytes` larger, for its other fields, where
     files are received (`paths.FORM_PATHS`). `idle_s` is the longest silence while a body arrives, and on average it
     must arrive at `min_bytes_per_s` (after a first `idle_s`): otherwise one byte now and then would hold a connection
-    for ever. After a refusal at most `linger_bytes` are thrown away during `linger_s`, so that a client that reads
-    only after having written still finds the answer.
+    for ever.
     """
 
     max_upload_bytes: int
@@ -39,8 +38,6 @@ class BodyLimits:
     max_plain_bytes: int = _MIB
     idle_s: float = 30.0
     min_bytes_per_s: float = 1024.0
-    linger_bytes: int = _MIB
-    linger_s: float = 1.0
 
     def for_body(self, *, is_form: bool) -> int:
         """Return the most bytes that a form with files, or else any other body, may have."""
@@ -48,7 +45,7 @@ class BodyLimits:
 
 
 class BodyLimit:
-    """Refuse a body that is too large (413) or too slow (408) while it arrives, and close the connection.
+    """Refuse a body that is too large (413), too slow (408) or encoded (415), at the first byte that tells.
 
     Form parsers read a body to its end before an endpoint sees it, so the limit stands before them. The refusal is
     sent from here; to the application it looks as if the client had gone, which makes it clean up, and whatever it
@@ -87,6 +84,7 @@ class _Body:
         self._is_form = is_multipart and path_in(scope) in FORM_PATHS
         self._most_bytes = limits.for_body(is_form=self._is_form)
         self._declared = headers.get("content-length")
+        self._encoding = ", ".join(headers.getlist("content-encoding")).strip().lower()
         self._received_bytes = 0
         self._waited_s = 0.0
         self._has_body = "transfer-encoding" in headers or self._declared not in (None, "0")
@@ -95,10 +93,13 @@ class _Body:
         self.is_refused = False
 
     async def is_declared_wrong(self) -> bool:
-        """Refuse by Content-Length alone, before a byte of the body is read."""
-        if self._declared is None:
+        """Refuse by the headers alone, before a byte of the body is read."""
+        if self._has_body and self._encoding not in {"", "identity"}:
+            # RFC 7694, 3: Accept-Encoding in a response says what a request may have.
+            await self._refuse(self._encoded(), {"Accept-Encoding": "identity"})
+        elif self._declared is None:
             return False
-        if not (self._declared.isascii() and self._declared.isdigit()):
+        elif not (self._declared.isascii() and self._declared.isdigit()):
             await self._refuse(describe_error(MalformedRequest("Content-Length is not a whole number")))
         elif int(self._declared) > self._most_bytes:
             await self._refuse(self._too_large())
@@ -130,9 +131,6 @@ class _Body:
         """Pass the application's answer on, unless the refusal was sent already."""
         if self.is_refused:
             return
-        if message["type"] == "http.response.start" and self._has_body and not self._is_complete:
-            # Answered without reading on: closing is what keeps the rest of the body from being read after all.
-            message = {**message, "headers": [*message["headers"], (b"connection", b"close")]}
         self._has_answer_begun = True
         await self._send(message)
 
@@ -140,7 +138,7 @@ class _Body:
         earned_s = self._limits.idle_s + self._received_bytes / self._limits.min_bytes_per_s
         return max(0.001, min(self._limits.idle_s, earned_s - self._waited_s))
 
-    async def _refuse(self, answer: ErrorAnswer) -> None:
+    async def _refuse(self, answer: ErrorAnswer, headers: Mapping[str, str] | None = None) -> None:
         self.is_refused = True
         _logger.info(
             "%s cut off with %d after %d bytes", request_line(self._scope), answer.status, self._received_bytes
@@ -148,21 +146,8 @@ class _Body:
         if self._has_answer_begun:
             return
         response = problem_response(Request(self._scope), answer)
-        response.headers["Connection"] = "close"
-        await self._send({"type": "http.response.start", "status": answer.status, "headers": response.raw_headers})
-        await self._send({"type": "http.response.body", "body": response.body, "more_body": True})
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._discard(), self._limits.linger_s)
-        await self._send({"type": "http.response.body", "body": b"", "more_body": False})
-
-    async def _discard(self) -> None:
-        discarded = 0
-        while not self._is_complete and discarded < self._limits.linger_bytes:
-            message = await self._receive()
-            if message["type"] != "http.request":
-                return
-            discarded += len(message.get("body", b""))
-            self._is_complete = not message.get("more_body", False)
+        response.headers.update(headers or {})
+        await response(self._scope, self._receive, self._send)
 
     def _too_large(self) -> ErrorAnswer:
         if self._is_form:
@@ -171,6 +156,13 @@ class _Body:
             allowed = f"the body may have at most {self._most_bytes} bytes"
         came = f"one of {self._declared} bytes" if self._declared is not None else "more"
         return describe_error(TooLarge(f"{allowed}; {came} came"))
+
+    def _encoded(self) -> ErrorAnswer:
+        return describe_error(
+            UnsupportedFormat(
+                f"Content-Encoding is {self._encoding[:100]!r}; allowed: identity (send the body as it is)"
+            )
+        )
 
     def _too_slow(self) -> ErrorAnswer:
         return edge_answer(

@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from src.api.body_limit import BodyLimit, BodyLimits
 from src.api.compression import Compression
 from src.api.errors import install_error_handlers
+from src.api.linger import Linger, LingerLimits
 from src.api.observation import Observation, RequestMetrics
 from src.api.presence import ClientPresence
 
@@ -24,11 +25,16 @@ _SECURITY_HEADERS: Final = {
 
 
 def install_middleware(
-    app: FastAPI, *, limits: BodyLimits, cors_origins: Sequence[str], metrics: RequestMetrics
+    app: FastAPI,
+    *,
+    limits: BodyLimits,
+    cors_origins: Sequence[str],
+    metrics: RequestMetrics,
+    linger: LingerLimits | None = None,
 ) -> None:
-    """Wrap an application; from the inside out: errors, compression, presence, body limits, CORS, headers, observation.
+    """Wrap an application.
 
-    CORS stands outside the limits so that a web page may read why its upload was refused.
+    From the inside out: errors, compression, presence, body limits, CORS, headers, observation, lingering. CORS stands outside the limits so that a web page may read why its upload was refused.
     """
     install_error_handlers(app)
     app.add_middleware(Compression)
@@ -44,6 +50,7 @@ def install_middleware(
         )
     app.add_middleware(SecurityHeaders)
     app.add_middleware(Observation, metrics=metrics)
+    app.add_middleware(Linger, limits=linger or LingerLimits())
 
 
 class SecurityHeaders:

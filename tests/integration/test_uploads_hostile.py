@@ -13,15 +13,15 @@ import httpx
 import pytest
 
 from src.api.body_limit import BodyLimits
+from src.api.linger import LingerLimits
 from src.domain.errors import NotAvailable
 from src.stores.model_files import DiskModelFiles
 from tests.rest_app import MIB, MemoryServices, make_rest_app
 from tests.server import serving
 
 MAX_BYTES = MIB
-LIMITS = BodyLimits(
-    max_upload_bytes=MAX_BYTES, multipart_slack_bytes=64 * 1024, idle_s=0.5, linger_bytes=64 * 1024, linger_s=0.3
-)
+LIMITS = BodyLimits(max_upload_bytes=MAX_BYTES, multipart_slack_bytes=64 * 1024, idle_s=0.5)
+LINGER = LingerLimits(max_bytes=64 * 1024, max_s=0.3, idle_s=0.3)
 PICKLE = b"\x80\x04N."
 BOUNDARY = "hostile"
 
@@ -50,7 +50,7 @@ class Server(NamedTuple):
 def server(tmp_path: Path) -> Iterator[Server]:
     storage = tmp_path / "deep" / "storage"
     services = MemoryServices(files=DiskModelFiles(storage, max_bytes=MAX_BYTES, max_models_per_user=5))
-    with serving(make_rest_app(services, limits=LIMITS)) as url:
+    with serving(make_rest_app(services, limits=LIMITS, linger=LINGER)) as url:
         yield Server(url, storage, services)
 
 

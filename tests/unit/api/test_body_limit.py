@@ -11,9 +11,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from src.api.body_limit import BodyLimit, BodyLimits
 
-LIMITS = BodyLimits(
-    max_upload_bytes=10_000, multipart_slack_bytes=1_000, max_plain_bytes=1_000, idle_s=0.05, linger_s=0.05
-)
+LIMITS = BodyLimits(max_upload_bytes=10_000, multipart_slack_bytes=1_000, max_plain_bytes=1_000, idle_s=0.05)
 FORM = {"Content-Type": "multipart/form-data; boundary=b"}
 
 
@@ -61,7 +59,6 @@ async def test_a_declared_length_beyond_the_limit_is_refused_unread(headers: dic
     answer = await post(app, b"x" * size, headers)
     assert (answer.status_code, answer.json()["code"]) == (413, "TOO_LARGE")
     assert answer.headers["content-type"] == "application/problem+json"
-    assert answer.headers["connection"] == "close"
     assert app.seen_bytes == 0
 
 
@@ -145,12 +142,19 @@ async def test_waiting_for_the_clients_farewell_has_no_limit() -> None:
     assert (await post(listener, b"")).text == "patient"
 
 
-async def test_an_answer_before_the_bodys_end_closes_the_connection() -> None:
-    async def hasty(scope: Scope, receive: Receive, send: Send) -> None:
-        await PlainTextResponse("no", status_code=404)(scope, receive, send)
+@pytest.mark.parametrize("encoding", ["gzip", "br", "identity, gzip", "GZIP"])
+async def test_encoded_body_is_refused_with_415(encoding: str) -> None:
+    app = Reader()
+    answer = await post(app, b"\x1f\x8b", {"Content-Encoding": encoding})
+    assert (answer.status_code, answer.json()["code"]) == (415, "UNSUPPORTED_FORMAT")
+    assert repr(encoding.lower()) in answer.json()["message"]
+    assert answer.headers["accept-encoding"] == "identity"
+    assert app.seen_bytes == 0
 
-    assert (await post(hasty, b"x" * 100)).headers["connection"] == "close"
-    assert "connection" not in (await post(hasty, b"")).headers
+
+@pytest.mark.parametrize(("content", "encoding"), [(b"x", "identity"), (b"x", ""), (b"", "gzip")])
+async def test_body_without_encoding_is_taken(content: bytes, encoding: str) -> None:
+    assert (await post(Reader(), content, {"Content-Encoding": encoding})).text == "read"
 
 
 async def test_errors_of_the_application_pass_through() -> None:

@@ -271,7 +271,7 @@ async def test_a_body_too_large_or_too_slow_is_an_error_of_graphql_too() -> None
         yield b"{"
         await asyncio.sleep(1)
 
-    limits = BodyLimits(max_upload_bytes=1_000, max_plain_bytes=1_000, idle_s=0.05, linger_s=0.05)
+    limits = BodyLimits(max_upload_bytes=1_000, max_plain_bytes=1_000, idle_s=0.05)
     transport = httpx.ASGITransport(app=BodyLimit(make_graphql_app(MemoryServices()), limits))
     async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
         large = await client.post("/graphql", content=b"x" * 1_001)
