@@ -7,7 +7,7 @@ import src.compile_cache  # noqa: F401  (before numba, which all of the others i
 # isort: split
 import logging
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -20,6 +20,7 @@ with collection_put_off():
     from prometheus_client import CollectorRegistry
 
     from src.api.body_limit import BodyLimits
+    from src.api.cross_site import ANY, is_loopback
     from src.api.graphql.router import build_graphql_router
     from src.api.middleware import install_middleware
     from src.api.observation import RequestMetrics
@@ -64,9 +65,17 @@ def create_app(settings: Settings) -> FastAPI:
         app,
         limits=BodyLimits(max_upload_bytes=settings.max_upload_bytes),
         cors_origins=settings.cors_origins,
+        allowed_hosts=allowed_hosts(settings),
         metrics=RequestMetrics(registry),
     )
     return app
+
+
+def allowed_hosts(settings: Settings) -> Sequence[str] | None:
+    """Return the host names that requests may name; None: as the address that they come to demands."""
+    if settings.allowed_hosts is None and not is_loopback(settings.host):
+        return (ANY,)
+    return settings.allowed_hosts
 
 
 def __getattr__(name: str) -> Any:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AnyHttpUrl, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from src.domain.model_files import SandboxMode
+
+_HOST_NAME: Final = re.compile(r"\*|(\*\.)?[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?|[0-9a-f:]*:[0-9a-f:.]*")
 
 
 class SettingsError(Exception):
@@ -87,27 +90,56 @@ class Settings(BaseSettings):
     graphql_max_tokens: int = Field(4000, ge=100, le=100_000, description="Most tokens in a GraphQL document.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least severe message logged.")
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
-        (), description="Web origins whose pages may call the API, comma-separated; '*' for all, empty for none."
+        (
+            "http://localhost:*",
+            "http://127.0.0.1:*",
+            "http://[::1]:*",
+            "https://localhost:*",
+            "https://127.0.0.1:*",
+            "https://[::1]:*",
+        ),
+        description="Web origins whose pages may use the API, comma-separated, ':*' for any port; '*' for all, "
+        "'none' for none.",
+    )
+    allowed_hosts: Annotated[tuple[str, ...] | None, NoDecode] = Field(
+        None,
+        description="Host names that requests may name, comma-separated, '*.name' for all below one, '*' for all; "
+        "by default loopback names while HOST is a loopback address, else all.",
     )
     workers: int = Field(0, ge=0, le=64, description="Worker processes of `run.py prod`; 0 means one per core.")
 
-    @field_validator("cors_origins", mode="before")
+    @field_validator("cors_origins", "allowed_hosts", mode="before")
     @classmethod
-    def _split_origins(cls, value: object) -> object:
-        if isinstance(value, str):
-            return tuple(part.strip().rstrip("/") for part in value.split(",") if part.strip())
-        return value
+    def _split_list(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        parts = tuple(part.strip().rstrip("/").lower() for part in value.split(",") if part.strip())
+        return () if parts == ("none",) else parts
 
     @field_validator("cors_origins")
     @classmethod
     def _are_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
         for origin in origins:
             parts = urlsplit(origin)
-            if origin != "*" and (
-                parts.scheme not in {"http", "https"} or origin != f"{parts.scheme}://{parts.netloc}"
-            ):
-                raise ValueError(f"{origin!r} is no origin; allowed: scheme://host or scheme://host:port, or *")
+            is_origin = (
+                parts.scheme in {"http", "https"} and parts.hostname and origin == f"{parts.scheme}://{parts.netloc}"
+            )
+            if origin not in {"*", "null"} and not is_origin:
+                raise ValueError(
+                    f"{origin!r} is no origin; allowed: scheme://host, scheme://host:port, scheme://host:*, null, "
+                    "* or none"
+                )
         return origins
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _are_hosts(cls, hosts: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if hosts == ():
+            raise ValueError("names no host; allowed: host names, or * for all")
+        for host in hosts or ():
+            if not _HOST_NAME.fullmatch(host):
+                raise ValueError(f"{host!r} is no host name; allowed: a name or address without port, *.name, or *")
+        return hosts
 
     @field_validator("storage_dir")
     @classmethod

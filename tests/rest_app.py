@@ -157,6 +157,7 @@ def make_rest_app(
     *,
     limits: BodyLimits | None = None,
     cors_origins: Sequence[str] = (),
+    allowed_hosts: Sequence[str] | None = ("*",),
     linger: LingerLimits | None = None,
 ) -> FastAPI:
     """Build the application: all REST endpoints, all layers around them."""
@@ -166,6 +167,7 @@ def make_rest_app(
         app,
         limits=limits or BodyLimits(max_upload_bytes=MIB, idle_s=5.0),
         cors_origins=cors_origins,
+        allowed_hosts=allowed_hosts,
         linger=linger,
         metrics=metrics,
     )

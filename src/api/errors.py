@@ -64,8 +64,11 @@ ERROR_TABLE: Final[Mapping[type[errors.ServiceError], _Row]] = {
 """Error class → HTTP status and title; a class that is missing here is answered as its nearest parent."""
 
 EDGE_TABLE: Final[Mapping[str, _Row]] = {
+    "ORIGIN_NOT_ALLOWED": _Row(403, "Not from this site"),
     "METHOD_NOT_ALLOWED": _Row(405, "Method Not Allowed"),
     "REQUEST_TIMEOUT": _Row(408, "The request came too slowly"),
+    "HOST_NOT_ALLOWED": _Row(421, "Not under this host name"),
+    "HEAD_TOO_LARGE": _Row(431, "The request's head is too large"),
     UNFORESEEN_CODE: _Row(500, "The service failed"),
     "NOT_READY": _Row(503, "Not ready"),
 }

@@ -7,11 +7,11 @@ from typing import Final
 
 from fastapi import FastAPI
 from starlette.datastructures import MutableHeaders
-from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from src.api.body_limit import BodyLimit, BodyLimits
 from src.api.compression import Compression
+from src.api.cross_site import AllowedOrigins, Cors, CrossSite, HostCheck
 from src.api.errors import install_error_handlers
 from src.api.linger import Linger, LingerLimits
 from src.api.observation import Observation, RequestMetrics
@@ -29,25 +29,23 @@ def install_middleware(
     *,
     limits: BodyLimits,
     cors_origins: Sequence[str],
+    allowed_hosts: Sequence[str] | None,
     metrics: RequestMetrics,
     linger: LingerLimits | None = None,
 ) -> None:
     """Wrap an application.
 
-    From the inside out: errors, compression, presence, body limits, CORS, headers, observation, lingering. CORS stands outside the limits so that a web page may read why its upload was refused.
+    From the inside out: errors, compression, presence, body limits, cross-site check, CORS, host check, headers,
+    observation, lingering. CORS stands outside the limits so that a web page may read why its upload was refused.
     """
+    origins = AllowedOrigins(cors_origins)
     install_error_handlers(app)
     app.add_middleware(Compression)
     app.add_middleware(ClientPresence)
     app.add_middleware(BodyLimit, limits=limits)
-    if cors_origins:
-        app.add_middleware(
-            CORSMiddleware,
-            allow_origins=list(cors_origins),
-            allow_methods=["GET", "POST", "DELETE", "OPTIONS"],
-            allow_headers=["*"],
-            expose_headers=["ETag", "Retry-After"],
-        )
+    app.add_middleware(CrossSite, origins=origins)
+    app.add_middleware(Cors, origins=origins)
+    app.add_middleware(HostCheck, names=allowed_hosts)
     app.add_middleware(SecurityHeaders)
     app.add_middleware(Observation, metrics=metrics)
     app.add_middleware(Linger, limits=linger or LingerLimits())

@@ -29,7 +29,9 @@ def metrics_table() -> str:
 def settings_table() -> str:
     rows = []
     for name, field in Settings.model_fields.items():
-        default = "" if field.default in (None, ()) else str(field.default).removesuffix("/")
+        is_list = isinstance(field.default, tuple)
+        text = ", ".join(field.default) if is_list else str(field.default)
+        default = "" if field.default in (None, ()) else text.removesuffix("/")
         rows.append((f"`{name.upper()}`", f"`{default}`" if default else "", field.description or ""))
     return table(("setting", "default", "meaning"), rows)
 

@@ -21,6 +21,8 @@ def default_text(name: str) -> str:
     default = Settings.model_fields[name].default
     if default is None or default == ():
         return ""
+    if isinstance(default, tuple):
+        return ",".join(default)
     if isinstance(default, enum.Enum):
         return str(default.value)
     if isinstance(default, bool):

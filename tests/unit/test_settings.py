@@ -15,6 +15,11 @@ from src.settings import SettingsError, read_settings
         ("CORS_ORIGINS", "foo", "'foo' is no origin"),
         ("CORS_ORIGINS", "https://a.com/path", "allowed: scheme://host"),
         ("CORS_ORIGINS", "https://a.com, ftp://b.com", "'ftp://b.com' is no origin"),
+        ("CORS_ORIGINS", "http://:80", "'http://:80' is no origin"),
+        ("CORS_ORIGINS", "none, https://a.com", "'none' is no origin"),
+        ("ALLOWED_HOSTS", "http://a.com", "'http://a.com' is no host name"),
+        ("ALLOWED_HOSTS", "a.com:80", "'a.com:80' is no host name"),
+        ("ALLOWED_HOSTS", "none", "names no host"),
         ("BINANCE_API_URL", "http://user:s3cret@127.0.0.1:1", "must not hold a user or password"),
         ("BINANCE_ARCHIVE_URL", "http://user@127.0.0.1:1", "must not hold a user or password"),
         ("PORT", "99999", "PORT is '99999'"),
@@ -40,3 +45,17 @@ def test_origins_and_folders_that_are_allowed(monkeypatch: pytest.MonkeyPatch, t
     assert settings.storage_dir == tmp_path / "new"
     monkeypatch.setenv("CORS_ORIGINS", "*")
     assert read_settings().cors_origins == ("*",)
+    monkeypatch.setenv("CORS_ORIGINS", "none")
+    assert read_settings().cors_origins == ()
+    monkeypatch.setenv("CORS_ORIGINS", "null, https://a.com:*")
+    assert read_settings().cors_origins == ("null", "https://a.com:*")
+    monkeypatch.setenv("CORS_ORIGINS", "")
+    assert "http://localhost:*" in read_settings().cors_origins
+
+
+def test_allowed_hosts_are_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert read_settings().allowed_hosts is None
+    monkeypatch.setenv("ALLOWED_HOSTS", "api.Example, *.b.example, 10.0.0.1, ::1, my_service")
+    assert read_settings().allowed_hosts == ("api.example", "*.b.example", "10.0.0.1", "::1", "my_service")
+    monkeypatch.setenv("ALLOWED_HOSTS", "*")
+    assert read_settings().allowed_hosts == ("*",)
