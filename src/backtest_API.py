@@ -20,6 +20,7 @@ with collection_put_off():
     from prometheus_client import CollectorRegistry
 
     from src.api.body_limit import BodyLimits
+    from src.api.connections import raise_descriptor_limit
     from src.api.cross_site import ANY, is_loopback
     from src.api.graphql.router import build_graphql_router
     from src.api.middleware import install_middleware
@@ -33,6 +34,7 @@ with collection_put_off():
 def create_app(settings: Settings) -> FastAPI:
     """Return the application for these settings; its services start and stop with it."""
     return_freed_memory()
+    raise_descriptor_limit()
     logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     services = build_services(settings)
 

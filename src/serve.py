@@ -18,6 +18,7 @@ from src.domain.errors import ServiceError
 from src.settings import Settings, SettingsError, read_settings
 
 APPLICATION: Final = "src.backtest_API:app"
+HTTP_PROTOCOL: Final = "src.api.connections:BoundedHttpProtocol"
 SOURCE_FOLDER: Final = Path(__file__).parent
 SHARED_METRICS: Final = "PROMETHEUS_MULTIPROC_DIR"
 """The Prometheus library's own variable. It is looked at when the library is imported, which this module therefore
@@ -84,6 +85,7 @@ def main(words: Sequence[str]) -> int:
             log_level=settings.log_level.lower(),
             timeout_graceful_shutdown=GRACEFUL_STOP_S,
             server_header=False,
+            http=HTTP_PROTOCOL,
         )
     return 0
 

@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 import uvicorn
 
+from src.api.connections import BoundedHttpProtocol, ConnectionLimits
 from src.settings import Settings
 
 START_S = 30.0
@@ -20,10 +21,13 @@ READY_S = 120.0
 
 
 @contextmanager
-def serving(app: Any) -> Iterator[str]:
+def serving(app: Any, limits: ConnectionLimits | None = None) -> Iterator[str]:
     """Serve an ASGI application and give its base URL; it is stopped when the block ends."""
+    protocol = type("Protocol", (BoundedHttpProtocol,), {"limits": limits or ConnectionLimits()})
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        config = uvicorn.Config(app, log_level="warning", lifespan="on", ws="none", timeout_graceful_shutdown=5)
+        config = uvicorn.Config(
+            app, log_level="warning", lifespan="on", ws="none", timeout_graceful_shutdown=5, http=protocol
+        )
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
