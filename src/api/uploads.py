@@ -12,6 +12,7 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
+from src.api.disposition import read_disposition
 from src.api.spelling import in_one_spelling
 from src.api.spooling import spooling
 from src.domain.errors import InvalidInput, MalformedRequest, TooLarge, UnsupportedFormat
@@ -67,7 +68,8 @@ class ReceivedForm:
                 raise InvalidInput(f"{name!r} is not a known field; known: {', '.join(known)}", field=name)
 
 
-_NAMELESS_FILE: Final = f'form-data; name="{FILE_FIELD}"; filename=""'.encode()
+_FILE_MARK: Final = b'; filename=""'
+"""What makes a part a file for Starlette's parser, which knows `filename` only."""
 
 
 @asynccontextmanager
@@ -120,15 +122,20 @@ class _WholeFormParser(MultiPartParser):
         self._is_whole = False
 
     def on_headers_finished(self) -> None:
-        _, options = parse_options_header(self._current_part.content_disposition)
-        name = options.get(b"name", b"").decode("utf-8", "replace")
-        if name == FILE_FIELD and b"filename" not in options:
-            self._current_part.content_disposition = _NAMELESS_FILE
+        part = self._current_part
+        name, filename = read_disposition(part.content_disposition)
+        is_file = name == FILE_FIELD or filename is not None
         others = [field for field, value in self.items if isinstance(value, UploadFile)]
-        if others and (name == FILE_FIELD or b"filename" in options):
+        if others and is_file:
             where = name if name == others[0] else f"{others[0]} and {name}"
-            raise MalformedRequest(f"there are two files, in {where[:100]}; allowed: one, in {FILE_FIELD}", field=name)
+            raise MalformedRequest(
+                f"there are two files, in {(where or '')[:100]}; allowed: one, in {FILE_FIELD}", field=name
+            )
+        if is_file and b"filename" not in parse_options_header(part.content_disposition)[1]:
+            part.content_disposition = (part.content_disposition or b"") + _FILE_MARK
         super().on_headers_finished()
+        if part.file is not None and not part.file.filename:
+            part.file.filename = filename or ""
 
     def on_part_data(self, data: bytes, start: int, end: int) -> None:
         part = self._current_part

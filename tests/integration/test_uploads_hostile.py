@@ -54,9 +54,11 @@ def server(tmp_path: Path) -> Iterator[Server]:
         yield Server(url, storage, services)
 
 
-def form(*, user_id: bytes = b"alice", filename: bytes | None = b"m.pkl", content: bytes = PICKLE) -> bytes:
+def form(
+    *, user_id: bytes = b"alice", filename: bytes | None = b"m.pkl", content: bytes = PICKLE, more: bytes = b""
+) -> bytes:
     """Write a form byte by byte, as no well-behaved client would; `filename` None leaves it out."""
-    disposition = b'Content-Disposition: form-data; name="file"'
+    disposition = b'Content-Disposition: form-data; name="file"' + more
     if filename is not None:
         disposition += b'; filename="' + filename + b'"'
     mark = f"--{BOUNDARY}".encode()
@@ -194,6 +196,42 @@ def test_a_file_without_a_name_is_told_by_its_content(server: Server, filename: 
     kept = answer.json()["data"]
     assert (kept["file_extension"], kept["model_name"], kept["file_size"]) == (".pkl", "model", MAX_BYTES)
     assert kept["filename"].startswith("alice_model_")
+
+
+@pytest.mark.parametrize(
+    ("extended", "name"),
+    [
+        (b"UTF-8''m%C3%B6del.pkl", "mödel.pkl"),
+        (b"utf-8'de'a%20b.pkl", "a b.pkl"),
+        (b"iso-8859-1''m%F6.pkl", "mö.pkl"),
+        (b"\"utf-8''quoted.pkl\"", "quoted.pkl"),
+        (b"utf-8''..%2F..%2Fetc%2Fm.pkl", "m.pkl"),
+        (b"utf-8''a%00%0D%0Ab.pkl", "ab.pkl"),
+    ],
+)
+def test_extended_file_name_alone_is_kept(server: Server, extended: bytes, name: str) -> None:
+    response = post(server, form(filename=None, more=b"; filename*=" + extended))
+    assert response.status_code == 200, response.text
+    kept = response.json()["data"]
+    assert kept["original_filename"] == name
+    assert Path(kept["file_path"]).parent == server.storage / "alice"
+
+
+@pytest.mark.parametrize("extended", [b"utf-8''%FF.pkl", b"utf-7''a.pkl", b"a.pkl", b"", b"'"])
+def test_undecodable_file_name_counts_as_none(server: Server, extended: bytes) -> None:
+    response = post(server, form(filename=None, more=b"; filename*=" + extended))
+    assert (response.status_code, response.json()["data"]["model_name"]) == (200, "model")
+
+
+@pytest.mark.parametrize("more", [b"; filename*=utf-8''other.exe", b"; note=\"; filename*=utf-8''other.exe\""])
+def test_plain_file_name_comes_before_the_extended_one(server: Server, more: bytes) -> None:
+    response = post(server, form(filename=b"m.pkl", more=more))
+    assert (response.status_code, response.json()["data"]["original_filename"]) == (200, "m.pkl")
+
+
+def test_extended_name_inside_another_parameter_is_none(server: Server) -> None:
+    response = post(server, form(filename=None, more=b"; note=\"; filename*=utf-8''other.exe\""))
+    assert (response.status_code, response.json()["data"]["model_name"]) == (200, "model")
 
 
 @pytest.mark.parametrize("path", ["/api/models/upload", "/api/models/backtest/ml"])

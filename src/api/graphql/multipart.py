@@ -18,6 +18,7 @@ from python_multipart.multipart import parse_options_header
 from starlette.datastructures import Headers, UploadFile
 from starlette.requests import Request
 
+from src.api.disposition import read_disposition
 from src.api.spooling import spooling
 from src.domain.errors import MalformedRequest, TooLarge
 
@@ -101,10 +102,9 @@ class MultipartBody:
 
     def _open_part(self) -> None:
         headers = Headers(raw=self._headers)
-        _, options = parse_options_header(headers.get("content-disposition"))
-        if b"name" not in options:
+        name, filename = read_disposition(headers.get("content-disposition"))
+        if name is None:
             raise MalformedRequest("a part of the multipart body has no name")
-        name = _decode(options[b"name"])
         if name in self.texts or name in self.files:
             raise MalformedRequest(f"the part {name[:60]!r} came twice")
         if name in {OPERATIONS, MAP}:
@@ -112,9 +112,8 @@ class MultipartBody:
             return
         if len(self.files) >= MAX_FILES:
             raise MalformedRequest(f"there are more than {MAX_FILES} files")
-        filename = _decode(options.get(b"filename", b""))
         spool: Any = SpooledTemporaryFile(max_size=MEMORY_BYTES)  # noqa: SIM115  (closed with the body)
-        self._part = self.files[name] = UploadFile(spool, size=0, filename=filename, headers=headers)
+        self._part = self.files[name] = UploadFile(spool, size=0, filename=filename or "", headers=headers)
 
     def _add_data(self, content: bytes, start: int, end: int) -> None:
         if isinstance(self._part, UploadFile):
@@ -184,7 +183,3 @@ def _child(parent: Any, key: str, *, missing: Any = None) -> Any:
     if isinstance(parent, list) and key.isascii() and key.isdigit() and len(key) < 6 and int(key) < len(parent):
         return parent[int(key)]
     return missing
-
-
-def _decode(name: bytes) -> str:
-    return name.decode("utf-8", "replace")

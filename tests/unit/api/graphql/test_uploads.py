@@ -67,6 +67,16 @@ async def test_a_file_arrives_whole(key: str, content_type: str | None) -> None:
     assert client.services.files.files == {}
 
 
+async def test_extended_file_name_alone_is_kept() -> None:
+    client = GraphQLClient()
+    file = part("0", BINARY, filename="x").replace(b'filename="x"', b"filename*=UTF-8''m%C3%B6del.pkl")
+    response = await send(client, OPERATIONS, MAP, file)
+    assert "errors" not in response.json()
+    (model_file,) = client.backtests.model_files
+    assert model_file is not None
+    assert model_file.original_filename == "mödel.pkl"
+
+
 async def test_a_file_without_a_name_is_a_file_all_the_same() -> None:
     client = GraphQLClient()
     response = await send(
