@@ -144,12 +144,12 @@ class HostCheck:
             await send({"type": "websocket.close", "code": _POLICY_VIOLATION})
         elif len(hosts) == 1:
             answer = edge_answer("HOST_NOT_ALLOWED", f"Host is {_shown(hosts[0])}; allowed: {self._allowed()}")
-            await problem_response(None, answer)(scope, receive, send)
+            await problem_response(Request(scope), answer)(scope, receive, send)
         elif not hosts and scope["http_version"] == "1.0":  # no browser speaks it
             await self._app(scope, receive, send)
         else:
             error = MalformedRequest(f"the request has {len(hosts)} Host fields; it must have one")
-            await problem_response(None, describe_error(error))(scope, receive, send)
+            await problem_response(Request(scope), describe_error(error))(scope, receive, send)
 
     def _is_known(self, name: str, scope: Scope) -> bool:
         if self._names is None:

@@ -137,7 +137,7 @@ def problem_response(request: Request | None, answer: ErrorAnswer) -> Response:
         "code": answer.code,
     }
     if request is not None:
-        document["instance"] = request.url.path
+        document["instance"] = _encodable(request.scope["path"])  # `request.url` fails on some Host fields
     if answer.field is not None:
         document["field"] = answer.field
     if is_graphql:

@@ -12,7 +12,10 @@ from src.domain.market import DataQuality, Interval
 
 DATASET_EXTENSIONS: Final = (".csv", ".csv.gz", ".parquet")
 
-_NAME: Final = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
+DATASET_NAME_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
+"""What `check_dataset_name` allows, as a regular expression of JSON Schema."""
+
+_NAME: Final = re.compile(DATASET_NAME_PATTERN)
 _EXTENSION: Final = re.compile(r"(\.(csv|txt|tsv|gz|parquet|pq))+$")
 
 
@@ -94,13 +97,12 @@ def check_dataset_name(name: str, *, field: str = "name") -> str:
     InvalidInput
         Where it is not 1 to 64 characters of a–z A–Z 0–9 _ . - beginning with a letter or digit.
     """
-    folded = name.lower() if name.isascii() else ""
-    if not _NAME.fullmatch(folded):
+    if not _NAME.fullmatch(name):
         raise InvalidInput(
             f"{field} is {name[:80]!r}; allowed: 1 to 64 characters of A-Z a-z 0-9 _ . -, the first a letter or digit",
             field=field,
         )
-    return folded
+    return name.lower()
 
 
 def dataset_name_of(filename: str) -> str:

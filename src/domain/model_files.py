@@ -26,7 +26,11 @@ class SandboxMode(StrEnum):
     """They are opened in a plain child process: for an operator who trusts every file."""
 
 
-_USER_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,63}")
+USER_ID_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9_.@-]{0,63}$"
+"""What `check_user_id` allows, as a regular expression of JSON Schema."""
+MAX_MODEL_NAME_LENGTH: Final = 128
+
+_USER_ID: Final = re.compile(USER_ID_PATTERN)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,9 +9,8 @@ from pathlib import PurePosixPath
 from typing import Final, NamedTuple
 
 from src.domain.errors import InvalidInput, UnsupportedFormat
-from src.domain.model_files import MODEL_EXTENSIONS
+from src.domain.model_files import MAX_MODEL_NAME_LENGTH, MODEL_EXTENSIONS
 
-MAX_MODEL_NAME_LENGTH: Final = 128
 MAX_FILENAME_LENGTH: Final = 255
 
 _MAX_SLUG_LENGTH: Final = 64

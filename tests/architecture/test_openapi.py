@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
 
@@ -11,8 +11,12 @@ import pytest
 
 from src.api.errors import EDGE_TABLE
 from src.api.paths import FORM_PATHS
+from src.api.requests import parse_instant
+from src.api.rest import values
 from src.backtest_API import create_app
-from src.domain.errors import ServiceError
+from src.domain.datasets import check_dataset_name
+from src.domain.errors import InvalidInput, ServiceError
+from src.domain.model_files import check_user_id
 from src.settings import Settings
 from tests.architecture.test_floors import SOURCES, SRC
 
@@ -120,3 +124,83 @@ def test_every_declared_code_is_one_that_something_raises() -> None:
 def test_every_error_of_the_tree_is_raised_by_something(kind: type[ServiceError]) -> None:
     sources = (path.read_text() for path in SOURCES if path != SRC / "domain" / "errors.py")
     assert any(re.search(rf"\b{kind.__name__}\(", source) for source in sources)
+
+
+def places_of(name: str) -> list[tuple[str, dict[str, Any]]]:
+    """Return every place where a request may hold a value of that name, with its schema."""
+    places = []
+    for method, path, operation in operations():
+        for parameter in operation.get("parameters", []):
+            if parameter["name"] == name:
+                places.append((f"{method} {path}", parameter["schema"]))
+        if path != "/graphql":
+            found = properties(operation.get("requestBody", {}), f"{method} {path}")
+            places += [(place, schema) for place, schema in found if place.endswith(f".{name}")]
+    return places
+
+
+@pytest.mark.parametrize(
+    ("name", "rule", "places"),
+    [
+        ("user_id", values.USER_ID, 12), ("symbol", values.SYMBOL, 5), ("name", values.DATASET_NAME, 2),
+        ("model_name", values.MODEL_NAME, 1), ("start_date", values.DATE, 4), ("fees", values.RATE, 2),
+    ],
+)  # fmt: skip
+def test_requests_carry_the_rules_of_the_checks(name: str, rule: dict[str, Any], places: int) -> None:
+    found = places_of(name)
+    assert len(found) >= places
+    assert [place for place, schema in found if not rule.items() <= schema.items()] == []
+
+
+def is_accepted(check: Callable[[str], object], text: str) -> bool:
+    try:
+        check(text)
+    except InvalidInput:
+        return False
+    return True
+
+
+EDGES = ["", "a", "0", "_a", "a_", "a.b-c", "a@b", "A" * 64, "a" * 65, "a\n", "\n", "ä", "a b", "..", "-", "a/b", "٣"]
+
+
+@pytest.mark.parametrize("text", EDGES)
+@pytest.mark.parametrize(
+    ("rule", "check"),
+    [(values.USER_ID, check_user_id), (values.DATASET_NAME, check_dataset_name)],
+    ids=["user", "name"],
+)
+def test_patterns_allow_what_the_checks_allow(rule: dict[str, str], check: Callable[[str], object], text: str) -> None:
+    # ECMA's $ is the end of the text, Python's also stands before a last line break.
+    pattern = rule["pattern"].removesuffix("$") + r"\Z"
+    assert (re.search(pattern, text) is not None) is is_accepted(check, text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["2024-01-31", "2024-04-31", "2024-02-30", "2023-02-29", "1969-12-31", "1970-01-01", "2200-12-31", "2201-01-01",
+     "2024-13-01", "2024-00-10", "2024-01-10T24:00", "2024-01-10T23:59", "2024-01-10 23:59:59.5Z", "2024-01-10T10",
+     "2024-01-10T10:00+0900", "2024-01-10T10:00+09:60", "20240110", "2024-W02-3", "2024-01-10T10:60"],
+)  # fmt: skip
+def test_date_pattern_allows_all_that_the_check_allows(text: str) -> None:
+    is_allowed = is_accepted(lambda date: parse_instant(date, field="date"), text)
+    is_matched = re.search(values.DATE["pattern"], text) is not None
+    assert is_matched or not is_allowed
+    if text != "2023-02-29":  # leap years are beyond a pattern
+        assert is_matched is is_allowed or text == "2024-02-30"
+
+
+def test_every_operation_declares_what_is_refused_before_it() -> None:
+    for method, path, operation in operations():
+        expected = {"421", "431"} | ({"403"} if method in {"post", "delete"} else set())
+        assert expected <= set(operation["responses"]), f"{method} {path}"
+
+
+def test_form_fields_are_never_null() -> None:
+    for _, path, operation in operations():
+        form = operation.get("requestBody", {}).get("content", {}).get("multipart/form-data", {})
+        if path != "/graphql" and form:
+            fields = form["schema"]["properties"]
+            assert [
+                name for name, field in fields.items() if "null" in str(field) or None in field.get("enum", ())
+            ] == []
+            assert form["schema"]["additionalProperties"] is False

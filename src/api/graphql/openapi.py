@@ -14,7 +14,7 @@ PLAIN_JSON: Final = "application/json"
 GRAPHQL_JSON: Final = "application/graphql-response+json"
 
 _OBJECT: Final = {"type": "object", "additionalProperties": True}
-_QUERY: Final = {"type": "string", "description": "The document; names in camelCase or snake_case."}
+_QUERY: Final = {"type": "string", "minLength": 1, "description": "The document; names in camelCase or snake_case."}
 _OPERATION_NAME: Final = {
     "type": ["string", "null"],
     "description": "Which operation of the document to run, where it has several.",
@@ -24,6 +24,8 @@ _VARIABLES: Final = {
     "description": "Values of the document's variables.",
 }
 _EXTENSIONS: Final = {"anyOf": [_OBJECT, {"type": "null"}], "description": "Taken and not used."}
+
+_JSON_TEXT: Final = {"type": "string", "contentMediaType": PLAIN_JSON, "minLength": 2}
 
 _REQUEST: Final = {
     "type": "object",
@@ -39,8 +41,8 @@ _FORM: Final = {
     "type": "object",
     "description": "The GraphQL multipart request: one more part for each file, under the name that `map` gives it.",
     "properties": {
-        "operations": {"type": "string", "description": "The request as JSON, with null in the place of each file."},
-        "map": {"type": "string", "description": "JSON: the paths of those places in operations, by part."},
+        "operations": {**_JSON_TEXT, "description": "The request as JSON, with null in the place of each file."},
+        "map": {**_JSON_TEXT, "description": "JSON: the paths of those places in operations, by part."},
     },
     "required": ["operations", "map"],
     "additionalProperties": {"type": "string", "format": "binary"},
@@ -84,6 +86,7 @@ def _post() -> dict[str, Any]:
             "200": _answered(),
             "400": _refused(ERROR_TABLE[errors.MalformedRequest].title, errors.MalformedRequest.code),
             "408": _problem(EDGE_TABLE["REQUEST_TIMEOUT"].title, "REQUEST_TIMEOUT"),
+            "415": _problem(ERROR_TABLE[errors.UnsupportedFormat].title, errors.UnsupportedFormat.code),
             "413": _problem(ERROR_TABLE[errors.TooLarge].title, errors.TooLarge.code),
             "503": _refused("There is no room to receive the upload", errors.StoreUnavailable.code),
         },
@@ -94,14 +97,15 @@ def _get() -> dict[str, Any]:
     parameters = {
         "query": (_QUERY["description"], _QUERY, True),
         "operationName": (_OPERATION_NAME["description"], {"type": "string"}, False),
-        "variables": ("Values of the document's variables, a JSON object.", {"type": "string"}, False),
-        "extensions": ("A JSON object; taken and not used.", {"type": "string"}, False),
+        "variables": ("Values of the document's variables, a JSON object.", {}, False),
+        "extensions": ("A JSON object; taken and not used.", {}, False),
     }
     return {
         "summary": "Ask GraphQL, reading only",
         "description": "Run a query; a browser that names none gets the page to write some.",
         "parameters": [
-            {"name": name, "in": "query", "required": is_required, "description": description, "schema": schema}
+            {"name": name, "in": "query", "required": is_required, "description": description}
+            | ({"schema": schema} if schema else {"content": {PLAIN_JSON: {"schema": _VARIABLES}}})
             for name, (description, schema, is_required) in parameters.items()
         ],
         "responses": {

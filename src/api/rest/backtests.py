@@ -16,6 +16,7 @@ from src import __version__
 from src.api.access import max_bars_of, services_of
 from src.api.answers import PendingTable
 from src.api.requests import build_crossover_request
+from src.api.rest import values
 from src.api.rest.bodies import check_json, read_crossover_body
 from src.api.rest.presenting import answer, present_rerun, present_result, present_summary
 from src.api.rest.queries import NamedQueryRoute
@@ -74,10 +75,12 @@ async def run_backtest(request: Request) -> Response:
             responses=error_responses(errors.InvalidInput, errors.StoreUnavailable))  # fmt: skip
 async def list_backtests(
     request: Request,
-    user_id: Annotated[str, Query(description="Whose results.")],
+    user_id: Annotated[str, Query(description="Whose results.", json_schema_extra=values.USER_ID)],
     symbol: Annotated[str | None, Query(description="Of which symbol; of all where not given.")] = None,
     first: FirstResults = 20,
-    after: Annotated[str | None, Query(description="`next_cursor` of the page before.")] = None,
+    after: Annotated[
+        str | None, Query(description="`next_cursor` of the page before.", json_schema_extra=values.CURSOR)
+    ] = None,
 ) -> Response:
     """List stored results, newest first."""
     page = await services_of(request).backtests.list(user_id=user_id, symbol=symbol, first=first, after=after)
@@ -104,7 +107,7 @@ async def get_backtest(request: Request, result_id: ResultId) -> Response:
 async def delete_backtest(
     request: Request,
     result_id: ResultId,
-    user_id: Annotated[str, Query(description="Whose result it is.")],
+    user_id: Annotated[str, Query(description="Whose result it is.", json_schema_extra=values.USER_ID)],
 ) -> Response:
     """Delete a stored result of a user."""
     summary = await services_of(request).backtests.delete(result_id, user_id=user_id)

@@ -10,6 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from src.api.errors import explain_validation
 from src.api.requests import LIMIT_RULE, BacktestFields, FetchFields
+from src.api.rest import values
 from src.api.spelling import in_one_spelling
 from src.api.uploads import FILE_FIELD, ReceivedForm
 from src.domain.annualization import (
@@ -19,6 +20,8 @@ from src.domain.annualization import (
     MIN_RISK_FREE_RATE,
 )
 from src.domain.errors import InvalidInput, MalformedRequest, UnsupportedFormat
+from src.domain.signals import OutputKind
+from src.domain.trading import Direction, EngineName, EntryType, FillTiming, IntrabarPolicy
 
 JSON_MEDIA_TYPE: Final = "application/json"
 
@@ -67,11 +70,25 @@ class _Body(BaseModel):
 class FetchBody(_Body):
     """Which candles."""
 
-    symbol: str | None = Field(None, description="Trading symbol, e.g. BTCUSDT.")
-    interval: str | None = Field(None, description="Kline interval, 1s to 1M; 1d where not given.")
-    limit: Whole | None = Field(None, description=f"Most bars. {LIMIT_RULE}")
-    start_date: str | None = Field(None, description="First date, YYYY-MM-DD or an ISO 8601 instant (UTC); included.")
-    end_date: str | None = Field(None, description="Last date, YYYY-MM-DD (the whole day) or an instant; included.")
+    symbol: str | None = Field(None, description="Trading symbol, e.g. BTCUSDT.", json_schema_extra=values.SYMBOL)
+    interval: str | None = Field(
+        None,
+        description="Kline interval, 1s to 1M; 1d where not given.",
+        json_schema_extra=values.optional(values.INTERVAL),
+    )
+    limit: Whole | None = Field(
+        None, description=f"Most bars. {LIMIT_RULE}", json_schema_extra=values.COUNT
+    )
+    start_date: str | None = Field(
+        None,
+        description="First date, YYYY-MM-DD or an ISO 8601 instant (UTC); included.",
+        json_schema_extra=values.DATE,
+    )
+    end_date: str | None = Field(
+        None,
+        description="Last date, YYYY-MM-DD (the whole day) or an instant; included.",
+        json_schema_extra=values.DATE,
+    )
     source: str | None = Field(None, description="Where candles come from; the service's own choice where not given.")
     seed: Whole | None = Field(None, description="Seed of simulated candles; with the source simulated only.")
 
@@ -79,14 +96,20 @@ class FetchBody(_Body):
 class CrossoverParameters(_Body):
     """The two moving averages."""
 
-    fast: Whole | None = Field(None, description="Bars of the fast mean; 20 where not given.")
-    slow: Whole | None = Field(None, description="Bars of the slow mean; 50 where not given; more than fast.")
+    fast: Whole | None = Field(
+        None, description="Bars of the fast mean; 20 where not given.", json_schema_extra=values.COUNT
+    )
+    slow: Whole | None = Field(
+        None, description="Bars of the slow mean; 50 where not given; more than fast.", json_schema_extra=values.COUNT
+    )
 
 
 class _TradingBody(FetchBody):
     """The settings that every backtest shares."""
 
-    user_id: str = Field(description="Whose backtest it is: 1 to 64 characters of A-Z a-z 0-9 _ . @ -.")
+    user_id: str = Field(
+        description="Whose backtest it is: 1 to 64 characters of A-Z a-z 0-9 _ . @ -.", json_schema_extra=values.USER_ID
+    )
     period: str | None = Field(None, description="Bar length as a pandas offset, e.g. 1D; the interval's by default.")
     bars_per_year: Number | None = Field(
         None,
@@ -98,23 +121,63 @@ class _TradingBody(FetchBody):
         description="Risk-free rate in Sharpe, Sortino and alpha: a fraction per year (0.05 = 5 %); 0 by default.",
         json_schema_extra={"minimum": MIN_RISK_FREE_RATE, "exclusiveMaximum": MAX_RISK_FREE_RATE},
     )
-    init_cash: Number | None = Field(None, description="Starting cash, quote currency; 10000 where not given.")
-    fees: Number | None = Field(None, description="Fraction of the traded value, each side; 0.001 where not given.")
-    slippage: Number | None = Field(None, description="Fraction of the price, each side; 0.001 where not given.")
-    fixed_size: Number | None = Field(None, description="Units per entry; all cash where no size is given.")
-    percent_size: Number | None = Field(None, description="Fraction of equity per entry, 0 < p ≤ 1.")
+    init_cash: Number | None = Field(
+        None, description="Starting cash, quote currency; 10000 where not given.", json_schema_extra=values.CASH
+    )
+    fees: Number | None = Field(
+        None,
+        description="Fraction of the traded value, each side; 0.001 where not given.",
+        json_schema_extra=values.RATE,
+    )
+    slippage: Number | None = Field(
+        None, description="Fraction of the price, each side; 0.001 where not given.", json_schema_extra=values.RATE
+    )
+    fixed_size: Number | None = Field(
+        None, description="Units per entry; all cash where no size is given.", json_schema_extra=values.SIZE
+    )
+    percent_size: Number | None = Field(
+        None, description="Fraction of equity per entry, 0 < p ≤ 1.", json_schema_extra=values.SHARE
+    )
     use_fallback: bool | None = Field(None, description="Trade the up/down-day rule where no signal is given at all.")
-    fill: str | None = Field(None, description="SAME_CLOSE or NEXT_OPEN.")
-    engine: str | None = Field(None, description="VECTORIZED or EVENT_DRIVEN.")
-    direction: str | None = Field(None, description="LONG, SHORT or BOTH (event-driven engine).")
-    entry: str | None = Field(None, description="MARKET, LIMIT or STOP (event-driven engine).")
-    entry_offset: Number | None = Field(None, description="Fraction of the signal's close (event-driven engine).")
-    entry_bars: Whole | None = Field(None, description="Bars that an entry order lives (event-driven engine).")
-    stop_loss: Number | None = Field(None, description="Fraction of the entry price (event-driven engine).")
-    take_profit: Number | None = Field(None, description="Fraction of the entry price (event-driven engine).")
-    trailing_stop: Number | None = Field(None, description="Fraction of the best price (event-driven engine).")
-    max_bars: Whole | None = Field(None, description="Bars after which to leave (event-driven engine).")
-    intrabar: str | None = Field(None, description="PESSIMISTIC or OPTIMISTIC (event-driven engine).")
+    fill: str | None = Field(
+        None, description="SAME_CLOSE or NEXT_OPEN.", json_schema_extra=values.optional(values.any_case(FillTiming))
+    )
+    engine: str | None = Field(
+        None, description="VECTORIZED or EVENT_DRIVEN.", json_schema_extra=values.optional(values.any_case(EngineName))
+    )
+    direction: str | None = Field(
+        None,
+        description="LONG, SHORT or BOTH (event-driven engine).",
+        json_schema_extra=values.optional(values.any_case(Direction)),
+    )
+    entry: str | None = Field(
+        None,
+        description="MARKET, LIMIT or STOP (event-driven engine).",
+        json_schema_extra=values.optional(values.any_case(EntryType)),
+    )
+    entry_offset: Number | None = Field(
+        None, description="Fraction of the signal's close (event-driven engine).", json_schema_extra=values.RATE
+    )
+    entry_bars: Whole | None = Field(
+        None, description="Bars that an entry order lives (event-driven engine).", json_schema_extra=values.COUNT
+    )
+    stop_loss: Number | None = Field(
+        None, description="Fraction of the entry price (event-driven engine).", json_schema_extra=values.POSITIVE_RATE
+    )
+    take_profit: Number | None = Field(
+        None, description="Fraction of the entry price (event-driven engine).", json_schema_extra=values.POSITIVE
+    )
+    trailing_stop: Number | None = Field(
+        None, description="Fraction of the best price (event-driven engine).", json_schema_extra=values.POSITIVE_RATE
+    )
+    max_bars: Whole | None = Field(
+        None, description="Bars after which to leave (event-driven engine).", json_schema_extra=values.COUNT
+    )
+    intrabar: str | None = Field(
+        None,
+        description="PESSIMISTIC or OPTIMISTIC (event-driven engine).",
+        json_schema_extra=values.optional(values.any_case(IntrabarPolicy)),
+    )
     cross_check: bool | None = Field(None, description="Run the other engine too and report where they differ.")
 
 
@@ -123,19 +186,27 @@ class CrossoverBody(_TradingBody):
 
     fetch_input: FetchBody | None = Field(None, description="Which candles, as GraphQL takes it.")
     ma_crossover_params: CrossoverParameters | None = Field(None, description="The averages, as GraphQL takes them.")
-    fast: Whole | None = Field(None, description="Bars of the fast mean; 20 where not given.")
-    slow: Whole | None = Field(None, description="Bars of the slow mean; 50 where not given; more than fast.")
+    fast: Whole | None = Field(
+        None, description="Bars of the fast mean; 20 where not given.", json_schema_extra=values.COUNT
+    )
+    slow: Whole | None = Field(
+        None, description="Bars of the slow mean; 50 where not given; more than fast.", json_schema_extra=values.COUNT
+    )
 
 
 class MlBacktestForm(_TradingBody):
     """A backtest of the model file that comes with the form."""
 
-    symbol: str = Field(description="Trading symbol, e.g. BTCUSDT.")
+    symbol: str = Field(description="Trading symbol, e.g. BTCUSDT.", json_schema_extra=values.SYMBOL)
     threshold: Number | None = Field(None, description="Long while the prediction is at least this; 0.5 by default.")
     feature_columns: NameList | None = Field(
         None, description="Columns that the model receives, in order: JSON, comma-separated, or repeated."
     )
-    output_kind: str | None = Field(None, description="What the model puts out, where its file does not say.")
+    output_kind: str | None = Field(
+        None,
+        description="What the model puts out, where its file does not say.",
+        json_schema_extra=values.optional(values.any_case(OutputKind)),
+    )
 
 
 def check_json(content_type: str) -> None:
@@ -184,9 +255,9 @@ def read_ml_form(form: ReceivedForm) -> BacktestFields:
         Where a field is unknown, missing, of the wrong type, or sent twice though it is no list.
     """
     raw: dict[str, object] = {}
-    for name, values in form.texts.items():
+    for name, texts in form.texts.items():
         if name == "feature_columns":
-            raw[name] = [value for value in values if value] or None
+            raw[name] = [text for text in texts if text] or None
         elif (text := form.text(name)) or name in {"user_id", "symbol"}:
             raw[name] = text
     for name in form.files:

@@ -11,6 +11,7 @@ from starlette.responses import Response
 from src.api.access import max_bars_of, services_of
 from src.api.data_requests import build_declaration
 from src.api.requests import DEFAULT_INTERVAL, LIMIT_RULE, FetchFields, build_market
+from src.api.rest import values
 from src.api.rest.data_schemas import DatasetAnswer, DownloadAnswer, MarketQualityAnswer, upload_bars_body
 from src.api.rest.presenting import answer, present_instant, present_quality
 from src.api.rest.queries import NamedQueryRoute
@@ -22,7 +23,9 @@ from src.domain.model_files import check_user_id
 
 router = APIRouter(prefix="/api/data", tags=["data"], route_class=NamedQueryRoute)
 
-Name = Annotated[str, Path(description="The candles' name, as the upload answered it.")]
+Name = Annotated[
+    str, Path(description="The candles' name, as the upload answered it.", json_schema_extra=values.DATASET_NAME)
+]
 
 _UPLOAD_FIELDS = (FILE_FIELD, "user_id", "name", "symbol", "interval", "timezone", "unit", "date_format")
 
@@ -34,16 +37,26 @@ _UPLOAD_FIELDS = (FILE_FIELD, "user_id", "name", "symbol", "interval", "timezone
 )
 async def market_data_quality(
     request: Request,
-    symbol: Annotated[str, Query(description="Trading symbol, e.g. BTCUSDT or BTC/USDT.")],
-    interval: Annotated[str, Query(description="Kline interval, 1s to 1M.")] = DEFAULT_INTERVAL,
-    limit: Annotated[int | None, Query(description=f"Most bars. {LIMIT_RULE}")] = None,
-    start_date: Annotated[str | None, Query(description="First date, as in a backtest.")] = None,
-    end_date: Annotated[str | None, Query(description="Last date, as in a backtest.")] = None,
+    symbol: Annotated[
+        str, Query(description="Trading symbol, e.g. BTCUSDT or BTC/USDT.", json_schema_extra=values.SYMBOL)
+    ],
+    interval: Annotated[
+        str, Query(description="Kline interval, 1s to 1M.", json_schema_extra=values.INTERVAL)
+    ] = DEFAULT_INTERVAL,
+    limit: Annotated[int | None, Query(description=f"Most bars. {LIMIT_RULE}", json_schema_extra=values.COUNT)] = None,
+    start_date: Annotated[
+        str | None, Query(description="First date, as in a backtest.", json_schema_extra=values.DATE)
+    ] = None,
+    end_date: Annotated[
+        str | None, Query(description="Last date, as in a backtest.", json_schema_extra=values.DATE)
+    ] = None,
     source: Annotated[
         str | None, Query(description="Where the candles come from; the default where not given.")
     ] = None,
     seed: Annotated[int | None, Query(description="Seed of simulated candles; with the source simulated only.")] = None,
-    user_id: Annotated[str | None, Query(description="Whose uploaded candles source may name.")] = None,
+    user_id: Annotated[
+        str | None, Query(description="Whose uploaded candles source may name.", json_schema_extra=values.USER_ID)
+    ] = None,
 ) -> Response:
     """Report on the candles that a backtest would use: how many, and what is missing or suspicious."""
     fields = FetchFields(

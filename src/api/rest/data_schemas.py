@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
+from src.api.rest import values
 from src.api.uploads import FILE_FIELD
 from src.domain.datasets import DATASET_EXTENSIONS, DateFormat, TimeUnit
 
@@ -102,6 +103,13 @@ def upload_bars_body() -> dict[str, Any]:
         "date_format": f"Order of dates such as 01/02/2024: {', '.join(DateFormat)}; found where not given, if one "
         "date shows it.",
     }
+    allowed = {
+        "user_id": values.USER_ID,
+        "name": values.DATASET_NAME,
+        "symbol": values.SYMBOL,
+        "interval": values.INTERVAL,
+        "unit": {"enum": list(TimeUnit)},
+    }
     properties: dict[str, Any] = {
         FILE_FIELD: {
             "type": "string",
@@ -109,7 +117,15 @@ def upload_bars_body() -> dict[str, Any]:
             "description": f"The candles: {' '.join(DATASET_EXTENSIONS)}; the exchange's twelve columns with or "
             "without a header, or Date, Open, High, Low, Close, Volume.",
         },
-        **{name: {"type": "string", "description": description} for name, description in texts.items()},
+        **{
+            name: {"type": "string", "description": description, **allowed.get(name, {})}
+            for name, description in texts.items()
+        },
     }
-    schema = {"type": "object", "properties": properties, "required": [FILE_FIELD, "user_id", "symbol"]}
+    schema = {
+        "type": "object",
+        "properties": properties,
+        "required": [FILE_FIELD, "user_id", "symbol"],
+        "additionalProperties": False,
+    }
     return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema}}}}

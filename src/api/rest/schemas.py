@@ -8,7 +8,8 @@ from typing import Annotated, Any, Final, Generic, TypeVar
 from fastapi import Path
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
-from src.api.errors import ERROR_TABLE, PROBLEM_MEDIA_TYPE
+from src.api.errors import EDGE_TABLE, ERROR_TABLE, PROBLEM_MEDIA_TYPE
+from src.api.rest import values
 from src.api.rest.bodies import CrossoverBody, MlBacktestForm
 from src.api.rest.presenting import HEAD_METRICS
 from src.api.uploads import FILE_FIELD
@@ -18,7 +19,9 @@ from src.domain.performance import METRIC_DEFINITIONS, Metrics
 
 Data = TypeVar("Data")
 
-UserId = Annotated[str, Path(description="Whose: 1 to 64 characters of A-Z a-z 0-9 _ . @ -.")]
+UserId = Annotated[
+    str, Path(description="Whose: 1 to 64 characters of A-Z a-z 0-9 _ . @ -.", json_schema_extra=values.USER_ID)
+]
 
 
 class Problem(BaseModel):
@@ -28,7 +31,7 @@ class Problem(BaseModel):
     title: str = Field(description="The kind of problem in words.")
     status: int = Field(description="The HTTP status.")
     detail: str = Field(description="What is wrong here: what came, what is allowed.")
-    instance: str = Field(description="The path that was asked.")
+    instance: str | None = Field(None, description="The path that was asked; absent if the head was refused.")
     success: bool = Field(description="Always false.")
     message: str = Field(description="The same as detail.")
     code: str = Field(description="Stable code in upper snake case.")
@@ -245,8 +248,13 @@ def error_responses(*kinds: type[errors.ServiceError], extra: Mapping[int, str] 
         told.setdefault(ERROR_TABLE[kind].status, []).append(f"{ERROR_TABLE[kind].title} ({kind.code}).")
     for status, words in (extra or {}).items():
         told.setdefault(status, []).append(words)
+    return {status: error_response(" ".join(words)) for status, words in sorted(told.items())}
+
+
+def error_response(words: str) -> dict[str, Any]:
+    """Return one response that is a problem document."""
     content = {PROBLEM_MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    return {status: {"description": " ".join(words), "content": content} for status, words in sorted(told.items())}
+    return {"description": words, "content": content}
 
 
 BODY_ERRORS: Final = {408: "The body came too slowly (REQUEST_TIMEOUT)."}
@@ -262,16 +270,32 @@ def upload_body() -> dict[str, Any]:
     """Describe the form of an upload."""
     properties = {
         FILE_FIELD: _FILE_SCHEMA,
-        "user_id": {"type": "string", "description": MlBacktestForm.model_fields["user_id"].description},
-        "model_name": {"type": "string", "description": "A name for the model; the file's own where not given."},
+        "user_id": {
+            "type": "string",
+            "description": MlBacktestForm.model_fields["user_id"].description,
+            **values.USER_ID,
+        },
+        "model_name": {
+            "type": "string",
+            "description": "A name for the model; the file's own where not given.",
+            **values.MODEL_NAME,
+        },
     }
-    return _form({"type": "object", "properties": properties, "required": [FILE_FIELD, "user_id"]})
+    return _form(
+        {
+            "type": "object",
+            "properties": properties,
+            "required": [FILE_FIELD, "user_id"],
+            "additionalProperties": False,
+        }
+    )
 
 
 def ml_backtest_body() -> dict[str, Any]:
     """Describe the form of a backtest with a model file."""
     schema = MlBacktestForm.model_json_schema()
-    schema["properties"] = {FILE_FIELD: _FILE_SCHEMA, **schema["properties"]}
+    fields = {name: _without_null(field) for name, field in schema["properties"].items()}
+    schema["properties"] = {FILE_FIELD: _FILE_SCHEMA, **fields}
     schema["required"] = [FILE_FIELD, *schema["required"]]
     return _form(schema)
 
@@ -283,10 +307,30 @@ def crossover_body() -> dict[str, Any]:
 
 
 def complete_openapi(document: dict[str, Any]) -> dict[str, Any]:
-    """Add what every error refers to, and FastAPI cannot know: the problem document."""
+    """Add what FastAPI cannot know: the problem document, and what is refused before an endpoint is asked."""
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
     schemas["Problem"] = Problem.model_json_schema()
+    for path in document["paths"].values():
+        for method, operation in path.items():
+            codes = ["HOST_NOT_ALLOWED", "HEAD_TOO_LARGE"]
+            if method not in {"get", "head", "options"}:
+                codes.append("ORIGIN_NOT_ALLOWED")
+            for code in codes:
+                status, title = EDGE_TABLE[code]
+                operation["responses"][str(status)] = error_response(f"{title} ({code}).")
+            operation["responses"] = dict(sorted(operation["responses"].items()))
     return document
+
+
+def _without_null(field: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of a field that a form leaves out instead of sending null."""
+    kept = {name: value for name, value in field.items() if name not in {"anyOf", "default"}}
+    if "enum" in kept:
+        kept["enum"] = [value for value in kept["enum"] if value is not None]
+    for choice in field.get("anyOf", ()):
+        if choice != {"type": "null"}:
+            kept = choice | kept
+    return kept
 
 
 def _form(schema: dict[str, Any]) -> dict[str, Any]:

@@ -251,6 +251,13 @@ async def test_request_without_host_is_malformed_unless_http_1_0() -> None:
     assert (await reach(check, twice))[0]["status"] == 400
 
 
+@pytest.mark.parametrize("host", ["[::1", "evil/x", "[", "a b", "@", ""])
+async def test_hostile_host_does_not_break_problem_documents(host: str) -> None:
+    async with client() as http:
+        response = await http.get("/no/such/page", headers={"Host": host})
+    assert (response.status_code, response.json()["instance"]) == (404, "/no/such/page")
+
+
 async def test_websocket_under_another_host_is_closed() -> None:
     sent = await reach(HostCheck(accept, None), host_scope("evil.example", kind="websocket"))
     assert sent == [{"type": "websocket.close", "code": 1008}]
