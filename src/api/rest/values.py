@@ -28,7 +28,7 @@ _DAY: Final = (
 _HOUR_AND_MINUTE: Final = r"([01]\d|2[0-3]):[0-5]\d"
 DATE: Final[Schema] = {
     "pattern": rf"^(19[7-9]\d|2[01]\d\d|2200)-{_DAY}"
-    rf"([T ]{_HOUR_AND_MINUTE}(:[0-5]\d([.,]\d+)?)?(Z|[+-]([01]\d|2[0-3])(:?\d{2})?)?)?$"
+    rf"([T ]{_HOUR_AND_MINUTE}(:[0-5]\d([.,]\d+)?)?(Z|[+-]([01]\d|2[0-3])(:?\d{{2}})?)?)?$"
 }
 COUNT: Final[Schema] = {"minimum": 1}
 RATE: Final[Schema] = {"minimum": 0, "exclusiveMaximum": 1}
