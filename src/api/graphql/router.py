@@ -102,8 +102,11 @@ class BacktestRouter(GraphQLRouter[GraphQLContext, None]):
     def decode_json(self, data: str | bytes) -> object:
         value = orjson.loads(data)
         # A body comes as bytes; the JSON in a GET's parameters, which may be null, as text.
-        if isinstance(data, bytes) and not isinstance(value, dict | list):
-            raise MalformedRequest("the body is not a JSON object")
+        if isinstance(data, bytes):
+            if not isinstance(value, dict | list):
+                raise MalformedRequest("the body is not a JSON object")
+            if isinstance(value, dict) and not isinstance(value.get("operationName"), str | None):
+                raise MalformedRequest("operationName must be text or null")  # Strawberry checks the other members
         return value
 
     def encode_json(self, data: object) -> bytes:

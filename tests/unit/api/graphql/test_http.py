@@ -68,6 +68,7 @@ async def test_a_browser_gets_the_page_and_others_an_error() -> None:
         (b'{"query": "{ health }", "extensions": 1}', "application/json"),
         (b'{"query": "{ health }", "operationName": "other"}', "application/json"),
         (b'{"query": "{ health }", "operationName": ["a"]}', "application/json"),
+        (b'{"query": "no document", "operationName": {}}', "application/json"),
         (b'{"query": "fragment f on Query { health }"}', "application/json"),
         (b'{"query": "{ health }", "variables": ' + b"[" * 5000 + b"]" * 5000 + b"}", "application/json"),
         (b"{ health }", "application/graphql"),
