@@ -20,7 +20,7 @@ with collection_put_off():
     from prometheus_client import CollectorRegistry
 
     from src.api.body_limit import BodyLimits
-    from src.api.connections import raise_descriptor_limit
+    from src.api.connection_limits import raise_descriptor_limit
     from src.api.cross_site import ANY, is_loopback
     from src.api.graphql.router import build_graphql_router
     from src.api.middleware import install_middleware

@@ -8,12 +8,13 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal
 
 import httpx
 import uvicorn
 
-from src.api.connections import BoundedHttpProtocol, ConnectionLimits
+from src.api.connection_limits import ConnectionLimits
+from src.api.connections import BoundedHttpProtocol
 from src.settings import Settings
 
 START_S = 30.0
@@ -21,12 +22,12 @@ READY_S = 120.0
 
 
 @contextmanager
-def serving(app: Any, limits: ConnectionLimits | None = None) -> Iterator[str]:
+def serving(app: Any, limits: ConnectionLimits | None = None, *, ws: Literal["none", "auto"] = "none") -> Iterator[str]:
     """Serve an ASGI application and give its base URL; it is stopped when the block ends."""
     protocol = type("Protocol", (BoundedHttpProtocol,), {"limits": limits or ConnectionLimits()})
     with socket.create_server(("127.0.0.1", 0)) as listener:
         config = uvicorn.Config(
-            app, log_level="warning", lifespan="on", ws="none", timeout_graceful_shutdown=5, http=protocol
+            app, log_level="warning", lifespan="on", ws=ws, timeout_graceful_shutdown=5, http=protocol
         )
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)

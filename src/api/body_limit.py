@@ -160,7 +160,7 @@ class _Body:
     def _encoded(self) -> ErrorAnswer:
         return describe_error(
             UnsupportedFormat(
-                f"Content-Encoding is {self._encoding[:100]!r}; allowed: identity (send the body as it is)"
+                f"Content-Encoding is {self._encoding[:100]!r}. Allowed: identity (send the body uncompressed)."
             )
         )
 

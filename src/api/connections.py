@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import resource
-from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final
 from weakref import WeakKeyDictionary
 
@@ -18,51 +16,11 @@ from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
+from src.api.connection_limits import ConnectionLimits
 from src.api.errors import ErrorAnswer, describe_error, edge_answer, problem_response
-from src.api.linger import LingerLimits
 from src.domain.errors import Busy, MalformedRequest
 
 logger = logging.getLogger(__name__)
-
-MAX_CONNECTIONS: Final = 2048
-MAX_DESCRIPTORS: Final = 65_536
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConnectionLimits:
-    """What one connection, and all connections of one process, may hold.
-
-    `max_head_bytes` bounds a request's head, and also the bytes between two pieces of a body (chunk extensions,
-    trailers). `max_pipelined` requests may wait for the responses to those before them. `head_s` is the time for a
-    head, from its first byte; from the opening of the connection for the first one. `stall_s` is the time in which a
-    client must read some of a response. `max_connections` None: half of the descriptors that this process may have,
-    at most `MAX_CONNECTIONS`.
-    """
-
-    max_head_bytes: int = 64 * 1024
-    max_fields: int = 100
-    max_pipelined: int = 64
-    head_s: float = 15.0
-    stall_s: float = 30.0
-    max_connections: int | None = None
-    linger: LingerLimits = field(default_factory=LingerLimits)
-
-    def open_connections(self) -> int:
-        """Return the most connections that may be open at once."""
-        if self.max_connections is not None:
-            return self.max_connections
-        return min(MAX_CONNECTIONS, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
-
-
-def raise_descriptor_limit() -> None:
-    """Raise this process's soft limit of descriptors to its hard limit, at most `MAX_DESCRIPTORS`.
-
-    The soft limit is 1024 on most systems, for the sake of programs that use `select`.
-    """
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = MAX_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, MAX_DESCRIPTORS)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 class _Connections:
@@ -112,6 +70,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._known = _SERVERS.setdefault(self.server_state, _Connections())
         self._refusal: ErrorAnswer | None = None
         self._is_refused = False
+        self._is_upgraded = False
         self._running: RequestResponseCycle
         self._is_in_message = False  # from the first byte of a head to the last of its body
         self._is_in_body = False
@@ -128,31 +87,35 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         known = self._known
         while len(self.connections) - len(known.leaving) > self.limits.open_connections():
             if not known.abort_oldest(known.lingering) and not known.abort_oldest(known.idle):
-                self._refuse(describe_error(Busy("too many connections are open; try again later", retry_after_s=1.0)))
+                self._refuse(describe_error(Busy("Too many connections are open. Retry in 1 s.", retry_after_s=1.0)))
                 return
         known.idle[self] = None
         self._start_head_timer()
 
+    def handle_websocket_upgrade(self) -> None:
+        self._is_upgraded = True  # another protocol has the connection from here on
+        self._known.forget(self)
+        self._cancel_timers()
+        super().handle_websocket_upgrade()
+
     def connection_lost(self, exc: Exception | None) -> None:
         self._known.forget(self)
-        for timer in (self._head_timer, self._stall_timer, self._linger_timer):
-            if timer is not None:
-                timer.cancel()
+        self._cancel_timers()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         rest = memoryview(data)
-        while rest and not self._is_refused and not self.transport.is_closing():
+        while rest and not (self._is_refused or self._is_upgraded or self.transport.is_closing()):
             piece = rest[: self.limits.max_head_bytes - self._unfinished_bytes]
             rest = rest[len(piece) :]
             self._has_advanced = False
             super().data_received(piece)  # type: ignore[arg-type]  # httptools takes any buffer
             self._unfinished_bytes = 0 if self._has_advanced else self._unfinished_bytes + len(piece)
             if self._unfinished_bytes >= self.limits.max_head_bytes and not self._is_refused:
-                self._refuse(_too_large(f"it is larger than {self.limits.max_head_bytes} bytes"))
+                self._refuse(_too_large(f"is too large. Maximum: {self.limits.max_head_bytes} bytes"))
         if self._is_refused:
             self._discard(len(rest))
-        elif not self._is_in_body and (self._is_in_message or self._unfinished_bytes):
+        elif not self._is_upgraded and not self._is_in_body and (self._is_in_message or self._unfinished_bytes):
             self._start_head_timer()
 
     def on_message_begin(self) -> None:
@@ -162,12 +125,14 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         super().on_header(name, value)
         if len(self.headers) > self.limits.max_fields:  # trailers come here too
-            self._refusal = _too_large(f"it has more than {self.limits.max_fields} fields")
+            self._refusal = _too_large(f"has too many fields. Maximum: {self.limits.max_fields}")
             raise ValueError("too many fields")  # makes the parser fail, and uvicorn call `send_400_response`
 
     def on_headers_complete(self) -> None:
         if len(self.pipeline) >= self.limits.max_pipelined:
-            self._refusal = describe_error(Busy("too many requests wait on this connection", retry_after_s=1.0))
+            self._refusal = describe_error(
+                Busy("Too many requests wait on this connection. Retry in 1 s.", retry_after_s=1.0)
+            )
             raise ValueError("too many pipelined requests")
         self._has_advanced = self._is_in_body = True
         self._known.idle.pop(self, None)
@@ -186,7 +151,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         super().on_response_complete()
         self._watch_reading()
-        if not self.transport.is_closing() and self.cycle.response_complete:
+        is_written = not self.transport.get_write_buffer_size()  # else closing it would cut the response off
+        if is_written and not self.transport.is_closing() and self.cycle.response_complete:
             self._known.idle[self] = None
 
     def pause_writing(self) -> None:
@@ -199,7 +165,14 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002  (uvicorn's text)
         if not self._is_refused:
-            self._refuse(self._refusal or describe_error(MalformedRequest("these bytes are no HTTP/1.1 request")))
+            self._refuse(
+                self._refusal or describe_error(MalformedRequest("The bytes received are not an HTTP/1.1 request."))
+            )
+
+    def _cancel_timers(self) -> None:
+        for timer in (self._head_timer, self._stall_timer, self._linger_timer):
+            if timer is not None:
+                timer.cancel()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._running = cycle
@@ -219,12 +192,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         if self.flow.read_paused:  # the rest may have come, but waits until the request before it is answered
             self._start_head_timer()
         elif self._is_in_message or self._unfinished_bytes:
-            self._refuse(
-                edge_answer(
-                    "REQUEST_TIMEOUT",
-                    f"the request's head did not end; allowed: {self.limits.head_s:g} s for all of it",
-                )
-            )
+            text = f"The head of the request did not end in time. Maximum: {self.limits.head_s:g} s."
+            self._refuse(edge_answer("REQUEST_TIMEOUT", text))
         else:
             self.transport.close()
 
@@ -305,4 +274,4 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
 
 def _too_large(what: str) -> ErrorAnswer:
-    return edge_answer("HEAD_TOO_LARGE", f"the request's head cannot be read: {what}")
+    return edge_answer("HEAD_TOO_LARGE", f"The head of the request (or what frames its body) {what}.")

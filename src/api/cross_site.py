@@ -27,6 +27,7 @@ _SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _ANY_PORT: Final = ":*"
 _POLICY_VIOLATION: Final = 1008
 _SHOWN_CHARACTERS: Final = 100
+_ALLOWED_ORIGINS: Final = "Allowed: this service's own pages, and the origins in the setting CORS_ORIGINS."
 
 
 class AllowedOrigins:
@@ -74,7 +75,7 @@ class Cors(CORSMiddleware):
         else:
             allowed = ", ".join(METHODS)
             refusal = problem_response(
-                None, edge_answer("METHOD_NOT_ALLOWED", f"the method is {_shown(method)}; allowed: {allowed}")
+                None, edge_answer("METHOD_NOT_ALLOWED", f"The method is {_shown(method)}. Allowed: {allowed}.")
             )
             refusal.headers["Allow"] = allowed
         refusal.headers["Vary"] = response.headers["Vary"]
@@ -113,9 +114,7 @@ class CrossSite:
         if site in {"same-origin", "none"} or self._origins.is_any:
             return None
         if origin is None:
-            return (
-                None if site is None else f"the request comes from another site's page (Sec-Fetch-Site: {_shown(site)})"
-            )
+            return None if site is None else f"Sec-Fetch-Site is {_shown(site)}, without an Origin. {_ALLOWED_ORIGINS}"
         if self._origins.allow(origin) or (site is None and origin.partition("://")[2] == headers.get("host", "")):
             return None
         return _refused_origin(origin)
@@ -143,12 +142,12 @@ class HostCheck:
             await receive()
             await send({"type": "websocket.close", "code": _POLICY_VIOLATION})
         elif len(hosts) == 1:
-            answer = edge_answer("HOST_NOT_ALLOWED", f"Host is {_shown(hosts[0])}; allowed: {self._allowed()}")
+            answer = edge_answer("HOST_NOT_ALLOWED", f"Host is {_shown(hosts[0])}. Allowed: {self._allowed()}.")
             await problem_response(Request(scope), answer)(scope, receive, send)
         elif not hosts and scope["http_version"] == "1.0":  # no browser speaks it
             await self._app(scope, receive, send)
         else:
-            error = MalformedRequest(f"the request has {len(hosts)} Host fields; it must have one")
+            error = MalformedRequest(f"The request has {len(hosts)} Host fields. Allowed: one.")
             await problem_response(Request(scope), describe_error(error))(scope, receive, send)
 
     def _is_known(self, name: str, scope: Scope) -> bool:
@@ -185,10 +184,7 @@ def _name_in(host: str) -> str:
 
 
 def _refused_origin(origin: str) -> str:
-    return (
-        f"the request comes from a page of {_shown(origin)}, which may not use this service; "
-        "the setting CORS_ORIGINS lists the origins that may"
-    )
+    return f"Origin is {_shown(origin)}. {_ALLOWED_ORIGINS}"
 
 
 def _shown(text: str) -> str:

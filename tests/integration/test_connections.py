@@ -15,8 +15,9 @@ import httpx
 import orjson
 import pytest
 from starlette.types import Receive, Scope, Send
+from websockets.sync.client import connect
 
-from src.api.connections import MAX_CONNECTIONS, MAX_DESCRIPTORS, ConnectionLimits, raise_descriptor_limit
+from src.api.connection_limits import MAX_CONNECTIONS, MAX_DESCRIPTORS, ConnectionLimits, raise_descriptor_limit
 from src.api.linger import LingerLimits
 from tests.server import serving
 
@@ -36,7 +37,7 @@ class Echo:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
-            await self._live(receive, send)
+            await (self._live if scope["type"] == "lifespan" else self._talk)(receive, send)
             return
         size, more = 0, True
         while more:
@@ -49,6 +50,12 @@ class Echo:
         text = b"x" * 2**26 if scope["path"] == "/long" else f"{scope['path']} {size};".encode()
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(text))]})
         await send({"type": "http.response.body", "body": text})
+
+    async def _talk(self, receive: Receive, send: Send) -> None:
+        await send({"type": "websocket.accept"})
+        while (message := await receive())["type"] != "websocket.disconnect":
+            if message["type"] == "websocket.receive":
+                await send({"type": "websocket.send", "text": message["text"]})
 
     async def _live(self, receive: Receive, send: Send) -> None:
         while (message := await receive())["type"] != "lifespan.shutdown":
@@ -349,6 +356,16 @@ def test_client_that_reads_slowly_gets_everything(start: Callable[[ConnectionLim
         received_bytes += len(piece)
         time.sleep(0.02)
     assert received_bytes > 2**26
+
+
+def test_websocket_is_left_alone_after_its_head() -> None:
+    with serving(Echo(), LIMITS, ws="auto") as url, connect(url.replace("http", "ws"), proxy=None) as websocket:
+        for text in ("early", "x" * 200_000):
+            websocket.send(text)
+            assert websocket.recv(timeout=20) == text
+        time.sleep(1.2)  # longer than the deadlines of heads and responses
+        websocket.send("late")
+        assert websocket.recv(timeout=20) == "late"
 
 
 def test_limit_of_connections_follows_the_descriptors(monkeypatch: pytest.MonkeyPatch) -> None:

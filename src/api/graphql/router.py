@@ -106,7 +106,7 @@ class BacktestRouter(GraphQLRouter[GraphQLContext, None]):
             if not isinstance(value, dict | list):
                 raise MalformedRequest("the body is not a JSON object")
             if isinstance(value, dict) and not isinstance(value.get("operationName"), str | None):
-                raise MalformedRequest("operationName must be text or null")  # Strawberry checks the other members
+                raise MalformedRequest("operationName must be text or null.")  # Strawberry checks the other members
         return value
 
     def encode_json(self, data: object) -> bytes:
