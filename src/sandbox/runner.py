@@ -149,7 +149,7 @@ class SandboxedModelRunner:
         ModelNotFound, Conflict, TimedOut, Busy, SandboxUnavailable
         """
         made_up = await asyncio.to_thread(made_up_features)
-        _, rows = _complete_rows(made_up)
+        rows = made_up.values[complete_rows(made_up.values, made_up.names, made_up.names)]
         answer = await self._in_turn(file, partial(Task, kind="inspect", names=made_up.names, values=rows))
         return verdicts.description_of(answer.text)
 

@@ -76,9 +76,7 @@ class FetchBody(_Body):
         description="Kline interval, 1s to 1M; 1d where not given.",
         json_schema_extra=values.optional(values.INTERVAL),
     )
-    limit: Whole | None = Field(
-        None, description=f"Most bars. {LIMIT_RULE}", json_schema_extra=values.COUNT
-    )
+    limit: Whole | None = Field(None, description=f"Most bars. {LIMIT_RULE}", json_schema_extra=values.COUNT)
     start_date: str | None = Field(
         None,
         description="First date, YYYY-MM-DD or an ISO 8601 instant (UTC); included.",
