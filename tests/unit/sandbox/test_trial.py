@@ -27,7 +27,7 @@ from src.sandbox.trial import try_out
 
 Table = NDArray[np.float64]
 MADE_UP = made_up_features()
-ROWS = MADE_UP.values[MADE_UP.first_complete :]
+ROWS = MADE_UP.values[np.isfinite(MADE_UP.values).all(axis=1)]
 
 
 class Scripted:
