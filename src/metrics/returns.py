@@ -141,22 +141,32 @@ def tail_ratio(found: Tails) -> float:
     return ratio(abs(found.ninety_fifth_percentile), abs(found.fifth_percentile))
 
 
+@njit(cache=True, nogil=True)
 def beta(returns: NDArray[np.float64], market: NDArray[np.float64]) -> float:
     """Return covariance(r, b) ÷ variance(b), b the market's returns [n].
 
     No close precedes the first bar, so b is 0 there (vectorbt). NaN if this 0 makes more of the variance than all
     returns that were measured: a market that grows evenly would get a beta from it.
     """
-    if returns.size < 2:
+    n = returns.size
+    if n < 2:
         return np.nan
-    measured = market[1:]
-    mean, size = float(measured.mean()), 1.0 + float(np.abs(measured).max())
-    deviation = without_rounding(float(measured.std()), size)
-    centred = market - market.mean()
-    variance = float(np.mean(centred * centred))
-    if deviation**2 * measured.size <= mean**2 * measured.size / market.size:
+    total, largest = 0.0, 0.0
+    for t in range(1, n):
+        total += market[t]
+        largest = max(largest, abs(market[t]))
+    measured_mean, mean = total / (n - 1), (market[0] + total) / n
+    measured, variance, covariance = 0.0, 0.0, 0.0
+    for t in range(n):
+        if t > 0:
+            measured += (market[t] - measured_mean) ** 2
+        variance += (market[t] - mean) ** 2
+        covariance += (market[t] - mean) * returns[t]
+    deviation = without_rounding(np.sqrt(measured / (n - 1)), 1.0 + largest)
+    # Of the sum of squares, the first bar adds mean² × (n − 1) ÷ n.
+    if deviation * deviation <= measured_mean * measured_mean / n:
         return np.nan
-    return float(np.mean(centred * returns)) / variance
+    return covariance / variance
 
 
 def alpha(found: Moments, market_mean: float, beta_of_returns: float, risk_free: float, bars_per_year: float) -> float:

@@ -77,7 +77,7 @@ class Run:
     model_sha256: str | None = described("SHA-256 of the model file.")
     versions: list[Version] = described("Versions of what the numbers depend on.")
     total_return: float = described("(final equity ÷ starting cash − 1) × 100, per cent.")
-    sharpe_ratio: float | None = described("Mean ÷ deviation of the returns per bar, annualised, a ratio.")
+    sharpe_ratio: float | None = described("Mean return per bar above the risk-free rate ÷ deviation × √A, a ratio.")
     max_drawdown: float = described("Largest fall of equity from its peak, per cent, positive.")
     win_rate: float | None = described("Winning ÷ closed trades × 100, per cent.")
     profit_factor: float | None = described("Profits ÷ losses of closed trades, a ratio; null without a loss.")
