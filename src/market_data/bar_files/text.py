@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import BinaryIO, Final
 
 from src.market_data.bar_files.assembly import Assembly
+from src.market_data.bar_files.dates import parse_date
 from src.market_data.bar_files.header import KLINE_COLUMNS, Layout, TimeColumn, find_layout, kline_layout
 from src.market_data.bar_files.lines import MAX_LINE_LENGTH, find_header, read_lines
 from src.market_data.bar_files.table import BarFileRejected, BarTable, Bounds, Columns, Declared, Fault
@@ -48,7 +49,7 @@ class _TextReader:
         names = [cell.strip() for cell in next(csv.reader([first], delimiter=delimiter, strict=True))]
         if len(names) > _MAX_COLUMNS:
             raise BarFileRejected(f"line {place} has {len(names)} columns; allowed: at most {_MAX_COLUMNS}")
-        has_header = not _is_number(names[0]) and not _looks_like_a_row(names)
+        has_header = not _looks_like_a_row(names)
         layout = find_layout(names, symbol=self._declared.symbol) if has_header else _without_header(names)
         assembly = Assembly(layout, self._declared)
         before = place if has_header else place - 1
@@ -111,8 +112,9 @@ def _is_number(text: str) -> bool:
 
 
 def _looks_like_a_row(cells: Sequence[str]) -> bool:
-    """Whether a first line whose time is text has nothing but numbers after it, and so is no header."""
-    return len(cells) > 1 and all(_is_number(cell) for cell in cells[1:])
+    """Tell whether a first line begins with a number or a date, or has nothing but numbers after a text: no header."""
+    is_dated = _is_number(cells[0]) or parse_date(cells[0]) is not None
+    return is_dated or (len(cells) > 1 and all(_is_number(cell) for cell in cells[1:]))
 
 
 def _without_header(cells: Sequence[str]) -> Layout:

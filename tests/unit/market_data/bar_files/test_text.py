@@ -130,8 +130,10 @@ def test_a_comma_that_cannot_be_read_is_called_so() -> None:
         ("Date,Symbol,Open,High,Low,Close,Volume\n2021-01-01,A,1,1,1,1,1\n2021-01-02,B,1,1,1,1,1\n",
          "rows of several symbols: 'A', 'B'"),
         ("Date,Open,High,Low,Close,Volume USDT\n2021-01-01,1,1,1,1,1\n", "is surely counted in"),
+        ("Date,Open,High,Low,Close,Volume BTCUSDT\n2021-01-01,1,1,1,1,1\n", "is surely counted in"),
         ("Date,Open,High,Low,Close,Volume B,Volume BTC\n2021-01-01,1,1,1,1,1,1\n", "is surely counted in"),
         ("2021-01-01,1,1,1,1,1\n", "the first line is no header, and has 6 columns"),
+        ("2021.01.01,00:00,1,1,1,1,1\n", "the first line is no header, and has 7 columns"),
         ("1609459200000,1,1,1,1,1\n", "the first line is no header, and has 6 columns"),
         (csv_of(days(3)) + "2021-01-04,1,2\n", "line 5 has 3 columns, but line 1 has 6"),
         ("\n" + csv_of(days(2)) + "2021-01-04,1,2\n", "line 5 has 3 columns, but line 2 has 6"),
@@ -214,6 +216,7 @@ def test_date_beside_a_number_of_the_same_time_is_no_harm(rows: str) -> None:
     ("rows", "field"),
     [
         ("1609459200000,2021-01-01 00:00:00,1,1,1,1,1\n1609545600000,2021-01-02 00:00:01,1,1,1,1,1\n", "file"),
+        ("1609459205000,2021-01-01 00:00:00,1,1,1,1,1\n", "file"),
         ("1609459200000,2021-01-02,1,1,1,1,1\n", "timezone"),
         ("1609459200000,2021-01-01 09:00,1,1,1,1,1\n", "timezone"),
     ],

@@ -54,6 +54,7 @@ def test_a_number_of_no_unit_is_refused_with_its_line(cell: str) -> None:
 
 def test_a_declared_unit_counts_for_all() -> None:
     assert read("1000", unit=TimeUnit.SECONDS)[0] == [1_000_000]
+    assert read("20240131", unit=TimeUnit.SECONDS)[0] == [20_240_131_000]
     with pytest.raises(BarFileRejected, match=r"line 3: Date is 1609502400000.* in s from 1970 to 2200"):
         read("1609502400", "1609502400000", unit=TimeUnit.SECONDS)
 
