@@ -20,8 +20,8 @@ def build_features(bars: Bars) -> Features:
     -------
     Features
         `values` [n, 14] float64, columns as in `FEATURE_NAMES`: prices and their means in the quote currency, volumes
-        in the base asset, the rest plain fractions. NaN where the past is too short (see `FEATURE_WINDOWS`), where the
-        mean volume is 0, or where a number does not fit float64. Nothing is filled in.
+        in the base asset, the rest plain fractions. NaN where the past is too short (see `FEATURE_WINDOWS`), or where
+        the mean volume is 0. Nothing is filled in.
 
     Notes
     -----
@@ -65,7 +65,6 @@ def _fill_features(values: NDArray[np.float64]) -> None:
             row[10] = _sample_deviation(returns, t, 5)
         if t >= 10:
             row[11] = _sample_deviation(returns, t, 10)
-        _forget_infinities(row)
 
 
 @njit(cache=True, nogil=True)
@@ -84,11 +83,3 @@ def _sample_deviation(series: NDArray[np.float64], t: int, length: int) -> float
     for i in range(t - length + 1, t + 1):
         squares += (series[i] - mean) ** 2
     return float(np.sqrt(squares / (length - 1)))
-
-
-@njit(cache=True, nogil=True)
-def _forget_infinities(row: NDArray[np.float64]) -> None:
-    """Make infinite numbers NaN."""
-    for column in range(len(row)):
-        if not np.isfinite(row[column]):
-            row[column] = np.nan

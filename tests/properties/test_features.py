@@ -6,15 +6,15 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from src.domain.market import INTERVALS, Bars
+from src.domain.market import INTERVALS, MAX_PRICE, MAX_VOLUME, MIN_PRICE, MIN_VOLUME, Bars
 from src.domain.signals import OutputKind, Predictions
 from src.features.ohlcv import build_features
 from src.strategies.model_signals import signals_from_predictions
 from tests.candles import random_bars
 
-prices = st.floats(min_value=1e-6, max_value=1e9)
+prices = st.floats(MIN_PRICE, MAX_PRICE)
 candles = st.lists(
-    st.tuples(prices, prices, prices, prices, st.one_of(st.just(0.0), st.floats(min_value=0, max_value=1e12))),
+    st.tuples(prices, prices, prices, prices, st.one_of(st.just(0.0), st.floats(MIN_VOLUME, MAX_VOLUME))),
     min_size=1,
     max_size=60,
 )

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from src.domain.market import INTERVALS, Bars
+from src.domain.market import INTERVALS, MAX_PRICE, MIN_PRICE, Bars
 from src.features.names import FEATURE_NAMES, FEATURE_WINDOWS
 from src.features.ohlcv import build_features
 from src.features.rows import complete_rows
@@ -92,3 +92,10 @@ def test_a_market_without_volume_has_no_volume_ratio() -> None:
 def test_a_price_that_stands_still_has_no_volatility() -> None:
     features = build_features(flat_bars(30))
     assert features.values[19:, FEATURE_NAMES.index("Volatility_10")].tolist() == [0.0] * 11
+
+
+@pytest.mark.parametrize("price", [MIN_PRICE, MAX_PRICE])
+def test_features_at_the_ends_of_prices_are_numbers(price: float) -> None:
+    features = build_features(flat_bars(25, price=price))
+    assert np.isfinite(features.values[24]).all()
+    assert features.values[24, FEATURE_NAMES.index("SMA_20")] == pytest.approx(price)
