@@ -217,15 +217,19 @@ class ResultStore(Protocol):
         ...
 
     async def list(self, *, user_id: str | None, symbol: str | None, first: int, after: str | None) -> ResultPage:
-        """Return a page, newest first.
+        """Return a page, newest first; a result that cannot be read is left out, and the page warns of it.
 
         `first` is 1…100 and `after` a `next_cursor`; InvalidInput on that field otherwise. Saves and deletes between
         two pages neither repeat nor skip another result.
         """
         ...
 
+    async def owner(self, result_id: str) -> str:
+        """Return the user whose result it is, although the result itself cannot be read; raises ResultNotFound."""
+        ...
+
     async def delete(self, result_id: str) -> None:
-        """Raises ResultNotFound."""
+        """Delete a result, although it cannot be read; raises ResultNotFound."""
         ...
 
     async def is_reachable(self) -> bool: ...

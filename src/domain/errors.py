@@ -23,6 +23,7 @@ The tree (code in brackets); none of these classes knows HTTP, `api/errors.py` m
     │   ├── ExchangeUnavailable     [EXCHANGE_UNAVAILABLE]  down, or it told us to wait
     │   └── ExchangeTimeout         [EXCHANGE_TIMEOUT]
     ├── StoreUnavailable            [STORE_UNAVAILABLE]
+    │   └── UnreadableResult        [STORE_UNAVAILABLE]     a stored result is damaged, or of another version
     └── SandboxUnavailable          [SANDBOX_UNAVAILABLE]   model files cannot be opened safely here
 """
 
@@ -140,6 +141,10 @@ class ExchangeTimeout(ExchangeError):
 
 class StoreUnavailable(ServiceError):
     code = "STORE_UNAVAILABLE"
+
+
+class UnreadableResult(StoreUnavailable):
+    pass
 
 
 class SandboxUnavailable(ServiceError):

@@ -170,7 +170,11 @@ class Rerun:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResultPage:
-    """One page of a user's results, newest first; `next_cursor` None on the last."""
+    """One page of a user's results, newest first; `next_cursor` None on the last.
+
+    `warnings` names, in full sentences, the results that belong on the page and cannot be read.
+    """
 
     summaries: tuple[ResultSummary, ...]
     next_cursor: str | None
+    warnings: tuple[str, ...] = ()

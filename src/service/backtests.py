@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
-from src.domain.errors import InvalidInput, NotAvailable, ResultNotFound, TimedOut
+from src.domain.errors import InvalidInput, NotAvailable, ResultNotFound, TimedOut, UnreadableResult
 from src.domain.market import MAX_SYMBOL_LENGTH, Bars, MarketRequest, MarketSeries, is_symbol, normalise_symbol
 from src.domain.model_files import ModelFile, check_user_id
 from src.domain.runs import (
@@ -183,8 +183,8 @@ class BacktestService:
         """Return a kept result; raises ResultNotFound."""
         return await self.store.get(result_id)
 
-    async def delete(self, result_id: str, *, user_id: str) -> ResultSummary:
-        """Delete a user's kept result and return what it was.
+    async def delete(self, result_id: str, *, user_id: str) -> ResultSummary | None:
+        """Delete a user's stored result and return what it was; None if it could not be read.
 
         Raises
         ------
@@ -192,9 +192,12 @@ class BacktestService:
             Where there is none, and just so where it is another user's.
         """
         check_user_id(user_id)
-        [summary] = await self.store.summaries([result_id])
-        if summary.request.user_id != user_id:
-            raise ResultNotFound(f"there is no result {summary.id!r}")
+        if await self.store.owner(result_id) != user_id:
+            raise ResultNotFound(f"there is no result {result_id!r}")
+        try:
+            [summary] = await self.store.summaries([result_id])
+        except UnreadableResult:
+            summary = None
         await self.store.delete(result_id)
         return summary
 

@@ -96,7 +96,7 @@ def decode(document: ResultDocument) -> BacktestResult:
     return result
 
 
-def decode_summary(summary: Mapping[str, Any]) -> ResultSummary:
+def decode_summary(summary: Mapping[str, Any] | None) -> ResultSummary:
     """Turn the summary of a document into what lists show.
 
     Raises
@@ -106,12 +106,12 @@ def decode_summary(summary: Mapping[str, Any]) -> ResultSummary:
     _check_version(summary)
     try:
         read: ResultSummary = from_plain(ResultSummary, summary, {})
-    except (TypeError, ValueError, InvalidInput) as error:
+    except (KeyError, TypeError, AttributeError, ValueError, InvalidInput) as error:
         raise UnreadableDocument(f"the document does not describe a result: {error}") from error
     return read
 
 
-def _check_version(plain: Mapping[str, Any]) -> None:
+def _check_version(plain: Mapping[str, Any] | None) -> None:
     version = plain.get("schema_version") if isinstance(plain, Mapping) else None
     if version != SCHEMA_VERSION:
         raise UnreadableDocument(f"the document has schema version {version!r}; this build reads {SCHEMA_VERSION}")

@@ -10,6 +10,7 @@ import uuid
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 from motor.motor_asyncio import AsyncIOMotorClient
@@ -19,7 +20,15 @@ from pymongo.errors import ConfigurationError, DuplicateKeyError, InvalidURI, Py
 from src.domain.errors import Conflict, InvalidInput, StoreUnavailable
 from src.domain.runs import BacktestResult, ResultPage, ResultSummary
 from src.stores.documents import ResultDocument, UnreadableDocument, decode, decode_summary, encode
-from src.stores.pages import Position, check_page_size, check_result_id, is_storable_text, result_not_found
+from src.stores.pages import (
+    PageBuilder,
+    Position,
+    check_page_size,
+    check_result_id,
+    is_storable_text,
+    result_not_found,
+    unreadable_result,
+)
 
 CHUNK_BYTES: Final = 8 * 1024 * 1024
 """Half of what MongoDB allows a document, which leaves room for whatever else a chunk says."""
@@ -128,7 +137,7 @@ class MongoStore:
             if len(content) != sum(length for _, length in head["parts"]):
                 if await self._in.results.find_one({"_id": result_id}, {"_id": True}) is None:
                     raise result_not_found(result_id)  # deleted while we were reading it
-                raise StoreUnavailable(f"the stored result {result_id!r} cannot be read: its columns are not whole")
+                raise unreadable_result(result_id, "its columns are not whole")
         with _reading(result_id):
             parts = _split(content, head["parts"])
             return await asyncio.to_thread(decode, ResultDocument(summary=head["summary"], parts=parts))
@@ -161,11 +170,21 @@ class MongoStore:
         await self._open()
         newest_first = [("created_ms", DESCENDING), ("_id", DESCENDING)]
         with _translated():
-            found = self._in.results.find(query, {"summary": True}).sort(newest_first).limit(first + 1)
-            heads = await found.to_list(length=first + 1)
-        page = tuple(_summary(head) for head in heads[:first])
-        cursor = Position(page[-1].created_ms, page[-1].id).to_cursor() if len(heads) > first else None
-        return ResultPage(summaries=page, next_cursor=cursor)
+            found = self._in.results.find(query, {"summary": True, "created_ms": True}).sort(newest_first)
+            heads = await found.limit(first + 1).to_list(length=first + 1)
+        builder = PageBuilder(first=first, row_count=len(heads))
+        for head in heads[:first]:
+            builder.add(Position(head["created_ms"], head["_id"]), partial(_summary, head))
+        return builder.page()
+
+    async def owner(self, result_id: str) -> str:
+        check_result_id(result_id)
+        await self._open()
+        with _translated():
+            head = await self._in.results.find_one({"_id": result_id}, {"user_id": True})
+        if head is None:
+            raise result_not_found(result_id)
+        return str(head["user_id"])
 
     async def delete(self, result_id: str) -> None:
         check_result_id(result_id)
@@ -300,9 +319,9 @@ def _reading(result_id: str) -> Iterator[None]:
     try:
         yield
     except UnreadableDocument as error:
-        raise StoreUnavailable(f"the stored result {result_id!r} cannot be read: {error}") from error
+        raise unreadable_result(result_id, str(error)) from error
 
 
 def _summary(head: Mapping[str, Any]) -> ResultSummary:
     with _reading(str(head["_id"])):
-        return decode_summary(head["summary"])
+        return decode_summary(head.get("summary"))

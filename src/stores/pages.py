@@ -5,9 +5,11 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from src.domain.errors import InvalidInput, ResultNotFound
+from src.domain.errors import InvalidInput, ResultNotFound, UnreadableResult
+from src.domain.runs import ResultPage, ResultSummary
 
 MAX_PAGE_SIZE: Final = 100
 
@@ -76,6 +78,33 @@ def check_result_id(result_id: str) -> str:
     if not result_id or len(result_id) > _MAX_ID_LENGTH or not is_storable_text(result_id):
         raise result_not_found(result_id)
     return result_id
+
+
+def unreadable_result(result_id: str, reason: str) -> UnreadableResult:
+    return UnreadableResult(f"the stored result {result_id!r} cannot be read: {reason}")
+
+
+class PageBuilder:
+    """Builds a page of results from stored rows, newest first, which may be one more than the page holds."""
+
+    def __init__(self, *, first: int, row_count: int) -> None:
+        self._has_more = row_count > first
+        self._summaries: list[ResultSummary] = []
+        self._warnings: list[str] = []
+        self._last: Position | None = None
+
+    def add(self, position: Position, read_summary: Callable[[], ResultSummary]) -> None:
+        """Add the next row of the page; if `read_summary` raises UnreadableResult, the page warns of it instead."""
+        self._last = position
+        try:
+            self._summaries.append(read_summary())
+        except UnreadableResult as error:
+            shown = error.message[0].upper() + error.message[1:]
+            self._warnings.append(f"{shown}. It is left out here, and can be deleted.")
+
+    def page(self) -> ResultPage:
+        cursor = self._last.to_cursor() if self._last is not None and self._has_more else None
+        return ResultPage(summaries=tuple(self._summaries), next_cursor=cursor, warnings=tuple(self._warnings))
 
 
 def result_not_found(result_id: str) -> ResultNotFound:

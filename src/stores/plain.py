@@ -1,8 +1,9 @@
 """Domain values ↔ plain values (None, bool, int, float, str, list, dict), driven by the types' own annotations.
 
-A dataclass becomes a dict of its fields, so a field added to the domain is stored without a word here; reading a
-document that lacks it gives the field's default. Arrays are not plain: they are put aside under their path
-("simulation.equity"), and the plain value says `{"column": path}`.
+A dataclass becomes a dict of its fields, so a field added to the domain is stored without a word here. Documents of
+other builds are read by these rules: a field that the document lacks gets its default, else None if its type allows
+None; a field that this build does not know is ignored. A new field without a default therefore allows None. Arrays are
+not plain: they are put aside under their path ("simulation.equity"), and the plain value says `{"column": path}`.
 """
 
 from __future__ import annotations
@@ -188,12 +189,14 @@ def _choice_decoder(by_kind: Mapping[str, Decoder], of_list: Decoder | None, sca
 
 def _dataclass_decoder(cls: Any) -> Decoder:
     hints = typing.get_type_hints(cls)
-    names = [(field.name, _decoder(hints[field.name])) for field in dataclasses.fields(cls) if field.init]
+    stored = [field for field in dataclasses.fields(cls) if field.init]
+    names = [(field.name, _decoder(hints[field.name])) for field in stored]
+    absent = {field.name: None for field in stored if not _has_default(field) and _allows_none(hints[field.name])}
 
     def decode(plain: Any, columns: Columns) -> Any:
         if not isinstance(plain, dict):
             raise ValueError(f"a {type(plain).__name__} stands where a {cls.__name__} belongs")
-        values = {}
+        values: dict[str, Any] = dict(absent)
         for name, one in names:
             if name not in plain:
                 continue
@@ -207,3 +210,11 @@ def _dataclass_decoder(cls: Any) -> Decoder:
             raise ValueError(str(error)) from error
 
     return decode
+
+
+def _has_default(field: dataclasses.Field[Any]) -> bool:
+    return field.default is not dataclasses.MISSING or field.default_factory is not dataclasses.MISSING
+
+
+def _allows_none(hint: Any) -> bool:
+    return types.NoneType in typing.get_args(hint)

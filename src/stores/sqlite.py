@@ -8,6 +8,7 @@ import logging
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,7 +17,15 @@ import aiosqlite
 from src.domain.errors import Conflict, StoreUnavailable
 from src.domain.runs import BacktestResult, ResultPage, ResultSummary
 from src.stores.documents import ResultDocument, UnreadableDocument, decode, decode_summary, encode
-from src.stores.pages import Position, check_page_size, check_result_id, is_storable_text, result_not_found
+from src.stores.pages import (
+    PageBuilder,
+    Position,
+    check_page_size,
+    check_result_id,
+    is_storable_text,
+    result_not_found,
+    unreadable_result,
+)
 from src.stores.sqlite_writer import GroupWriter, Statement
 
 _log = logging.getLogger(__name__)
@@ -107,12 +116,20 @@ class SqliteStore:
                 conditions[f"{column} = ?"] = (wanted,)
         where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
         rows = await self._read(
-            f"SELECT id, summary FROM results {where} ORDER BY created_ms DESC, id DESC LIMIT ?",  # noqa: S608
+            "SELECT created_ms, id, summary FROM results "  # noqa: S608
+            f"{where} ORDER BY created_ms DESC, id DESC LIMIT ?",
             [*(value for values in conditions.values() for value in values), first + 1],
         )
-        page = tuple(_summary(row) for row in rows[:first])
-        cursor = Position(page[-1].created_ms, page[-1].id).to_cursor() if len(rows) > first else None
-        return ResultPage(summaries=page, next_cursor=cursor)
+        builder = PageBuilder(first=first, row_count=len(rows))
+        for created_ms, result_id, summary in rows[:first]:
+            builder.add(Position(created_ms, result_id), partial(_summary, (result_id, summary)))
+        return builder.page()
+
+    async def owner(self, result_id: str) -> str:
+        rows = await self._read("SELECT user_id FROM results WHERE id = ?", [check_result_id(result_id)])
+        if not rows:
+            raise result_not_found(result_id)
+        return str(rows[0][0])
 
     async def delete(self, result_id: str) -> None:
         check_result_id(result_id)
@@ -229,7 +246,7 @@ def _reading(result_id: str) -> Iterator[None]:
         yield
     except ValueError as error:  # UnreadableDocument, or a summary that is not JSON
         reason = str(error) if isinstance(error, UnreadableDocument) else "its summary is damaged"
-        raise StoreUnavailable(f"the stored result {result_id!r} cannot be read: {reason}") from error
+        raise unreadable_result(result_id, reason) from error
 
 
 def _summary(row: Any) -> ResultSummary:

@@ -1,36 +1,35 @@
 """What every result store promises: one suite over SQLite and MongoDB.
 
-MongoDB is the server that MONGODB_TEST_URI names, else one on loopback that speaks its wire protocol.
+MongoDB is the server that MONGODB_TEST_URI names, else SecantusDB on loopback, which speaks its wire protocol.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
+import sqlite3
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 import pytest
+from pymongo import MongoClient
 
-from src.domain.errors import Conflict, InvalidInput, ResultNotFound, StoreUnavailable
+from src.domain.errors import Conflict, InvalidInput, ResultNotFound, StoreUnavailable, UnreadableResult
 from src.domain.signals import Signals, StrategyDescription
 from src.ports import ResultStore
 from src.stores.mongo import MongoStore
 from src.stores.sqlite import SqliteStore
 from tests.equality import assert_identical
 from tests.factories import START_MS, make_result
-from tests.mongo_server import running_mongo_server
+from tests.mongo_server import backend_uri
 
 
 @pytest.fixture(scope="module")
-def mongo_uri() -> Iterator[str]:
-    if uri := os.environ.get("MONGODB_TEST_URI"):
-        yield uri
-        return
-    with running_mongo_server() as server:
-        yield server.uri
+def mongo_uri() -> str:
+    return os.environ.get("MONGODB_TEST_URI") or backend_uri()
 
 
 @pytest.fixture(params=["sqlite", "mongo"])
@@ -107,6 +106,49 @@ async def test_an_id_is_kept_once(store: ResultStore) -> None:
     with pytest.raises(Conflict):
         await store.save(make_result(bars=20))
     assert_identical(await store.get(result.id), result)
+
+
+def damage(store: ResultStore, result_id: str) -> None:
+    """Make a stored summary one that no build can read."""
+    if isinstance(store, SqliteStore):
+        with closing(sqlite3.connect(store._path)) as file, file:
+            file.execute("UPDATE results SET summary = '{}' WHERE id = ?", (result_id,))
+    elif isinstance(store, MongoStore):
+        with MongoClient(os.environ.get("MONGODB_TEST_URI") or backend_uri()) as client:
+            client[store._in.results.database.name]["results"].update_one({"_id": result_id}, {"$set": {"summary": {}}})
+
+
+async def test_unreadable_result_is_skipped_in_lists_with_a_warning(store: ResultStore) -> None:
+    for number in range(5):
+        await store.save(make_result(id=f"result-{number}", created_ms=START_MS + number))
+    for damaged in ("result-4", "result-2", "result-1"):
+        damage(store, damaged)
+    pages = []
+    after = None
+    while not pages or after is not None:
+        page = await store.list(user_id="alice", symbol=None, first=2, after=after)
+        pages.append(([summary.id for summary in page.summaries], [text[:28] for text in page.warnings]))
+        after = page.next_cursor
+    assert pages == [
+        (["result-3"], ["The stored result 'result-4'"]),
+        ([], ["The stored result 'result-2'", "The stored result 'result-1'"]),
+        (["result-0"], []),
+    ]
+    with pytest.raises(UnreadableResult, match="'result-2' cannot be read"):
+        await store.get("result-2")
+    with pytest.raises(UnreadableResult, match="'result-2' cannot be read"):
+        await store.summaries(["result-0", "result-2"])
+
+
+async def test_unreadable_result_has_an_owner_and_can_be_deleted(store: ResultStore) -> None:
+    await store.save(make_result(user_id="bob"))
+    damage(store, "result-1")
+    assert await store.owner("result-1") == "bob"
+    await store.delete("result-1")
+    for read in (store.owner, store.get, store.delete):
+        with pytest.raises(ResultNotFound):
+            await read("result-1")
+    assert (await store.list(user_id="bob", symbol=None, first=2, after=None)).warnings == ()
 
 
 async def test_a_deleted_result_is_gone_and_its_id_free(store: ResultStore) -> None:

@@ -153,6 +153,7 @@ class BacktestConnection:
     edges: list[BacktestEdge] = described("The results with their places.")
     nodes: list[BacktestSummary] = described("The results.")
     page_info: PageInfo = described("Where the page ends.")
+    warnings: list[str] = described("The results of this page that cannot be read, in sentences.")
 
 
 def result_of(result: runs.BacktestResult) -> BacktestResult:
@@ -194,6 +195,7 @@ def connection_of(page: runs.ResultPage) -> BacktestConnection:
             for index, node in enumerate(nodes)
         ],
         page_info=PageInfo(has_next_page=page.next_cursor is not None, end_cursor=page.next_cursor),
+        warnings=list(page.warnings),
     )
 
 

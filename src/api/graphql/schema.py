@@ -179,14 +179,15 @@ class Mutation:
         info.context.claim_bars(len(rerun.result.time_ms))
         return rerun_of(rerun)
 
-    @resolved("Delete a stored result of a user.")
+    @resolved("Delete a stored result of a user and return what it was; null if it could not be read.")
     async def delete_backtest(
         self,
         info: Info,
         id: ResultId,
         user_id: Annotated[str, strawberry.argument(description="Whose result it is.")],
-    ) -> BacktestSummary:
-        return summary_of(await info.context.backtests.delete(id, user_id=user_id))
+    ) -> BacktestSummary | None:
+        summary = await info.context.backtests.delete(id, user_id=user_id)
+        return None if summary is None else summary_of(summary)
 
     @resolved("Keep a file of a user's own candles; its name is then a source for that user's backtests.")
     async def upload_bars(

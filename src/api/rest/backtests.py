@@ -85,7 +85,8 @@ async def list_backtests(
     """List stored results, newest first."""
     page = await services_of(request).backtests.list(user_id=user_id, symbol=symbol, first=first, after=after)
     items = [present_summary(summary) for summary in page.summaries]
-    return answer(f"{len(items)} result(s)", {"items": items, "next_cursor": page.next_cursor})
+    found = {"items": items, "next_cursor": page.next_cursor, "warnings": page.warnings}
+    return answer(f"{len(items)} result(s)", found)
 
 
 @router.get(
@@ -103,15 +104,15 @@ async def get_backtest(request: Request, result_id: ResultId) -> Response:
     return await run_in_threadpool(lambda: answer("Result found", present_result(result), headers=headers))
 
 
-@router.delete("/{result_id}", response_model=Envelope[SummaryAnswer], responses=_READ_ERRORS)
+@router.delete("/{result_id}", response_model=Envelope[SummaryAnswer | None], responses=_READ_ERRORS)
 async def delete_backtest(
     request: Request,
     result_id: ResultId,
     user_id: Annotated[str, Query(description="Whose result it is.", json_schema_extra=values.USER_ID)],
 ) -> Response:
-    """Delete a stored result of a user."""
+    """Delete a stored result of a user; `data` is null if the result could not be read."""
     summary = await services_of(request).backtests.delete(result_id, user_id=user_id)
-    return answer("Result deleted successfully", present_summary(summary))
+    return answer("Result deleted successfully", None if summary is None else present_summary(summary))
 
 
 @router.post(

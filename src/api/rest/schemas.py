@@ -220,6 +220,7 @@ class SummaryPage(BaseModel):
 
     items: list[SummaryAnswer] = Field(description="The results of this page.")
     next_cursor: str | None = Field(description="What to send as `after` for the next page; null on the last.")
+    warnings: list[str] = Field(description="The results of this page that cannot be read, in sentences.")
 
 
 MARKET_ERRORS: Final = (

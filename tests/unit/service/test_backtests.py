@@ -12,7 +12,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from src.domain.errors import Busy, InvalidInput, NotAvailable, ResultNotFound, SourceNotFound, TimedOut
+from src.domain.errors import (
+    Busy,
+    InvalidInput,
+    NotAvailable,
+    ResultNotFound,
+    SourceNotFound,
+    TimedOut,
+    UnreadableResult,
+)
 from src.domain.market import Bars, DataQuality, Listing, MarketRequest, MarketSeries
 from src.domain.model_files import ModelFile
 from src.domain.runs import BacktestRequest, BacktestResult, CrossoverChoice, ModelChoice, ResultPage, ResultSummary
@@ -68,6 +76,9 @@ class MemoryStore:
 
     async def list(self, **_: Any) -> ResultPage:
         return ResultPage(summaries=(), next_cursor=None)
+
+    async def owner(self, result_id: str) -> str:
+        return (await self.get(result_id)).request.user_id
 
     async def delete(self, result_id: str) -> None:
         del self.results[result_id]
@@ -382,3 +393,17 @@ async def test_column_that_holds_predictions_back_is_told_in_the_result() -> Non
     service = replace(service, runner=Volumes())  # type: ignore[arg-type]
     result = await service.run(make_request(strategy=ModelChoice()), sent_model("m.pkl"))
     assert any("missing there: Volume_Ratio on 60" in warning for warning in result.warnings)
+
+
+async def test_unreadable_result_is_deleted_by_its_owner_only() -> None:
+    class UnreadableStore(MemoryStore):
+        async def summaries(self, result_ids: Sequence[str]) -> Sequence[ResultSummary]:
+            raise UnreadableResult("its summary is damaged")
+
+    service = replace(make_service(KnownBars(random_bars(60))), store=UnreadableStore())
+    kept = await service.run(make_request())
+    with pytest.raises(ResultNotFound):
+        await service.delete(kept.id, user_id="stranger")
+    assert await service.delete(kept.id, user_id=kept.request.user_id) is None
+    with pytest.raises(ResultNotFound):
+        await service.get(kept.id)
