@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from src.domain.datasets import BarFileDeclaration, Dataset
 from src.domain.market import Bars, FetchProgress, Listing, MarketRequest, MarketSeries
 from src.domain.model_files import ModelDescription, ModelFile
-from src.domain.runs import BacktestResult, ResultPage, ResultSummary
+from src.domain.runs import BacktestResult, ResultPage, ResultSummary, StoreUsage
 from src.domain.signals import Features, OutputKind, Predictions, Signals
 from src.domain.trading import Simulation, TradingRules
 
@@ -197,12 +197,16 @@ class ResultStore(Protocol):
     """Where finished backtests are kept."""
 
     async def save(self, result: BacktestResult) -> None:
-        """Keep a result; once this returns, it survives a crash of the process.
+        """Store a result; once this returns, it survives a crash of the process.
+
+        If the user then has more than the store's quota, the user's oldest results are deleted.
 
         Raises
         ------
         Conflict
-            Where a result of that id is kept already.
+            If a result of that id is stored already.
+        TooLarge
+            If the result alone takes more than the user's quota.
         StoreUnavailable
             From this and every other method, where the store cannot be read or written.
         """
@@ -229,8 +233,14 @@ class ResultStore(Protocol):
         ...
 
     async def delete(self, result_id: str) -> None:
-        """Delete a result, although it cannot be read; raises ResultNotFound."""
+        """Delete a result, although it cannot be read or the disk is full; raises ResultNotFound."""
         ...
+
+    async def delete_older(self, created_before_ms: int) -> int:
+        """Delete the results that were made before a time, of all users; return how many."""
+        ...
+
+    async def usage(self) -> StoreUsage: ...
 
     async def is_reachable(self) -> bool: ...
 

@@ -169,6 +169,22 @@ class Rerun:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ResultQuota:
+    """How much one user's stored results may take: a count, and bytes as stored; the oldest make room for a new one."""
+
+    max_results: int
+    max_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreUsage:
+    """How many results a store holds, and the bytes that it takes on its disk."""
+
+    results: int
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ResultPage:
     """One page of a user's results, newest first; `next_cursor` None on the last.
 

@@ -24,5 +24,17 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         "CREATE INDEX results_of_symbol ON results (symbol, created_ms, id)",
         "CREATE INDEX results_of_user_and_symbol ON results (user_id, symbol, created_ms, id)",
     ),
+    (
+        # What quotas count; the index alone then tells what a user's results take.
+        "ALTER TABLE results ADD COLUMN size_bytes INTEGER NOT NULL DEFAULT 0",
+        """UPDATE results SET size_bytes = length(CAST(summary AS BLOB)) + (
+               SELECT coalesce(sum(length(content)), 0) FROM result_parts WHERE result_id = results.id
+           )""",
+        "DROP INDEX results_of_user",
+        "CREATE INDEX results_of_user ON results (user_id, created_ms, id, size_bytes)",
+        """CREATE TRIGGER result_deleted AFTER DELETE ON results BEGIN
+               DELETE FROM result_parts WHERE result_id = OLD.id;
+           END""",
+    ),
 )
 """Statements that lead from each `PRAGMA user_version` to the next; never changed once released, only added to."""

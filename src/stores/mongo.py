@@ -7,19 +7,18 @@ import json
 import logging
 import time
 import uuid
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import partial
 from typing import Any, Final, NamedTuple
 
-from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo import ASCENDING, DESCENDING, ReadPreference, WriteConcern
-from pymongo.errors import ConfigurationError, DuplicateKeyError, InvalidURI, PyMongoError
+from pymongo.errors import DuplicateKeyError
 
 from src.domain.errors import Conflict, InvalidInput, StoreUnavailable
-from src.domain.runs import BacktestResult, ResultPage, ResultSummary
+from src.domain.runs import BacktestResult, ResultPage, ResultQuota, ResultSummary, StoreUsage
 from src.stores.documents import ResultDocument, UnreadableDocument, decode, decode_summary, encode
+from src.stores.mongo_connection import connect, within
 from src.stores.pages import (
     PageBuilder,
     Position,
@@ -29,6 +28,7 @@ from src.stores.pages import (
     result_not_found,
     unreadable_result,
 )
+from src.stores.quotas import check_result_size
 
 CHUNK_BYTES: Final = 8 * 1024 * 1024
 """Half of what MongoDB allows a document, which leaves room for whatever else a chunk says."""
@@ -36,15 +36,21 @@ CHUNK_BYTES: Final = 8 * 1024 * 1024
 ORPHAN_AGE_S: Final = 3600.0
 """A save that has not ended after this long never will: its process is gone."""
 
-_SCHEMES: Final = ("mongodb://", "mongodb+srv://")
+SCHEMA_VERSION: Final = 2
+"""Of the database; a document has a version of its own."""
+
+_SIZE: Final = {"$sum": {"$map": {"input": "$parts", "in": {"$arrayElemAt": ["$$this", 1]}}}}
 _SWEEP_BATCH: Final = 1000
-_WRITE_CONCERN: Final = WriteConcern(w="majority", j=True, wtimeout=30_000)
+_DELETE_BATCH: Final = 100
+_READY_TIMEOUT_S: Final = 1.5
+_WRITE_CONCERN: Final = WriteConcern(w="majority", j=True, wtimeout=10_000)
 
 _log = logging.getLogger(__name__)
 
 
 class _Collections(NamedTuple):
-    """`results` holds heads; `chunks` their bytes; `intents` the writes that are under way.
+    """`results` holds heads; `chunks` their bytes; `intents` the writes that are under way;
+    `schema` the version of all three.
 
     A chunk belongs to one save (a random token in its head), so that two saves of one id can never mix.
     """
@@ -52,6 +58,7 @@ class _Collections(NamedTuple):
     results: Any
     chunks: Any
     intents: Any
+    schema: Any
 
 
 class MongoStore:
@@ -67,6 +74,10 @@ class MongoStore:
         MongoDB connection string; appears in no message.
     server_selection_timeout_s
         How long to look for a server before a call gives up.
+    operation_timeout_s, call_timeout_s
+        How long one command, and all commands of one call, may take.
+    quota
+        What one user may keep; None for any number.
 
     Raises
     ------
@@ -80,21 +91,28 @@ class MongoStore:
         database: str,
         *,
         server_selection_timeout_s: float = 5.0,
+        operation_timeout_s: float = 10.0,
+        call_timeout_s: float = 20.0,
+        quota: ResultQuota | None = None,
         chunk_bytes: int = CHUNK_BYTES,
         orphan_age_s: float = ORPHAN_AGE_S,
     ) -> None:
-        self._client = _client(uri, timeout_ms=round(server_selection_timeout_s * 1000))
+        self._client = connect(
+            uri, connect_timeout_s=server_selection_timeout_s, operation_timeout_s=operation_timeout_s
+        )
         self._in = _Collections(
             *(
                 self._client[database].get_collection(
                     name, write_concern=_WRITE_CONCERN, read_preference=ReadPreference.PRIMARY
                 )
-                for name in ("results", "result_chunks", "result_intents")
+                for name in ("results", "result_chunks", "result_intents", "result_schema")
             )
         )
+        self._call_timeout_s = call_timeout_s
+        self._quota = quota
         self._chunk_bytes = chunk_bytes
         self._orphan_age_s = orphan_age_s
-        self._opening = asyncio.Lock()
+        self._opening: asyncio.Task[None] | None = None
         self._is_open = False
         self._is_closed = False
 
@@ -104,6 +122,8 @@ class MongoStore:
         if not is_storable_text(json.dumps(document.summary, ensure_ascii=False)):
             raise InvalidInput("the request holds text that is not valid Unicode")
         token = uuid.uuid4().hex
+        size_bytes = sum(map(len, document.parts.values()))
+        check_result_size(size_bytes, self._quota)
         head = {
             "_id": result.id,
             "created_ms": result.created_ms,
@@ -111,10 +131,10 @@ class MongoStore:
             "symbol": result.request.market.symbol,
             "save": token,
             "parts": [[name, len(content)] for name, content in document.parts.items()],
+            "size_bytes": size_bytes,
             "summary": document.summary,
         }
-        await self._open()
-        with _translated():
+        async with self._session():
             await self._begin(token, result.id)
             try:
                 for number, chunk in enumerate(self._cut(document.parts)):
@@ -124,11 +144,11 @@ class MongoStore:
                 await self._drop_chunks(token)
                 raise Conflict(f"there is a result {result.id!r} already") from error
             await self._in.intents.delete_one({"_id": token})
+            await self._delete_surplus(result.id, result.request.user_id)
 
     async def get(self, result_id: str) -> BacktestResult:
         check_result_id(result_id)
-        await self._open()
-        with _translated():
+        async with self._session():
             head = await self._in.results.find_one({"_id": result_id})
             if head is None:
                 raise result_not_found(result_id)
@@ -144,8 +164,7 @@ class MongoStore:
 
     async def summaries(self, result_ids: Sequence[str]) -> Sequence[ResultSummary]:
         wanted = list(dict.fromkeys(check_result_id(result_id) for result_id in result_ids))
-        await self._open()
-        with _translated():
+        async with self._session():
             heads = self._in.results.find({"_id": {"$in": wanted}}, {"summary": True})
             found = {head["_id"]: _summary(head) async for head in heads}
         for result_id in result_ids:
@@ -167,9 +186,8 @@ class MongoStore:
                 if not is_storable_text(wanted):
                     return ResultPage(summaries=(), next_cursor=None)
                 query[name] = wanted
-        await self._open()
         newest_first = [("created_ms", DESCENDING), ("_id", DESCENDING)]
-        with _translated():
+        async with self._session():
             found = self._in.results.find(query, {"summary": True, "created_ms": True}).sort(newest_first)
             heads = await found.limit(first + 1).to_list(length=first + 1)
         builder = PageBuilder(first=first, row_count=len(heads))
@@ -179,8 +197,7 @@ class MongoStore:
 
     async def owner(self, result_id: str) -> str:
         check_result_id(result_id)
-        await self._open()
-        with _translated():
+        async with self._session():
             head = await self._in.results.find_one({"_id": result_id}, {"user_id": True})
         if head is None:
             raise result_not_found(result_id)
@@ -188,21 +205,33 @@ class MongoStore:
 
     async def delete(self, result_id: str) -> None:
         check_result_id(result_id)
-        await self._open()
-        with _translated():
+        async with self._session():
             head = await self._in.results.find_one({"_id": result_id}, {"save": True})
-            if head is None:
+            if head is None or not await self._delete_saved(head):
                 raise result_not_found(result_id)
-            await self._begin(head["save"], result_id)
-            deleted = await self._in.results.delete_one({"_id": result_id, "save": head["save"]})
-            await self._drop_chunks(head["save"])
-        if not deleted.deleted_count:
-            raise result_not_found(result_id)
+
+    async def delete_older(self, created_before_ms: int) -> int:
+        deleted = 0
+        is_older = {"created_ms": {"$lt": created_before_ms}}
+        while True:
+            async with self._session():
+                found = self._in.results.find(is_older, {"save": True}).sort("created_ms", ASCENDING)
+                heads = await found.limit(_DELETE_BATCH).to_list(length=_DELETE_BATCH)
+                deleted += sum([await self._delete_saved(head) for head in heads])
+            if len(heads) < _DELETE_BATCH:
+                return deleted
+
+    async def usage(self) -> StoreUsage:
+        async with self._session():
+            results = await self._in.results.estimated_document_count()
+            statistics = await self._in.results.database.command("dbStats")
+        size_bytes = int(statistics["storageSize"] + statistics["indexSize"])
+        return StoreUsage(results=results, size_bytes=size_bytes)
 
     async def is_reachable(self) -> bool:
         try:
-            await self._open()
-            with _translated():
+            async with within(_READY_TIMEOUT_S):
+                await self._open()
                 await self._client.admin.command("ping")
         except StoreUnavailable as error:
             _log.warning("the result store is not reachable: %s", error.__cause__ or error)
@@ -211,13 +240,15 @@ class MongoStore:
 
     async def close(self) -> None:
         self._is_closed = True
+        if self._opening is not None:
+            self._opening.cancel()
         self._client.close()
 
     async def sweep_orphans(self) -> int:
         """Remove what writes that never ended left behind; return how many there were."""
         before_ms = _now_ms() - round(self._orphan_age_s * 1000)
         swept = 0
-        with _translated():
+        async with within(self._call_timeout_s):
             abandoned = self._in.intents.find({"started_ms": {"$lt": before_ms}}).limit(_SWEEP_BATCH)
             for intent in await abandoned.to_list(length=_SWEEP_BATCH):
                 if await self._in.results.find_one({"save": intent["_id"]}, {"_id": True}) is None:
@@ -228,26 +259,76 @@ class MongoStore:
             _log.info("removed what %d unfinished writes had left in the result store", swept)
         return swept
 
+    @asynccontextmanager
+    async def _session(self) -> AsyncIterator[None]:
+        """Open the store, and bound the time that a call of it takes."""
+        async with within(self._call_timeout_s):
+            await self._open()
+            yield
+
     async def _open(self) -> None:
         if self._is_closed:
             raise StoreUnavailable("the result store is closed")
-        if not self._is_open:
-            await self._prepare()
+        if self._is_open:
+            return
+        # Shared: one attempt after the other would make each call wait for those before it as well.
+        if self._opening is None or self._opening.done():
+            self._opening = asyncio.create_task(self._prepare())
+            self._opening.add_done_callback(_mark_as_seen)
+        await asyncio.shield(self._opening)
 
     async def _prepare(self) -> None:
-        """Make the indexes and sweep, once; where that fails, the next call tries again."""
+        """Make the indexes and sweep, once; if that fails, the next call tries again."""
         newest = [("created_ms", DESCENDING), ("_id", DESCENDING)]
-        async with self._opening:
-            if self._is_open:
-                return
-            with _translated():
-                for filters in ([], ["user_id"], ["symbol"], ["user_id", "symbol"]):
-                    await self._in.results.create_index([*((name, ASCENDING) for name in filters), *newest])
-                await self._in.results.create_index([("save", ASCENDING)], unique=True)
-                await self._in.chunks.create_index([("save", ASCENDING), ("number", ASCENDING)], unique=True)
-                await self._in.intents.create_index([("started_ms", ASCENDING)])
+        async with within(self._call_timeout_s):
+            await self._migrate()
+            for filters in ([], ["symbol"], ["user_id", "symbol"]):
+                await self._in.results.create_index([*((name, ASCENDING) for name in filters), *newest])
+            # With the size, so that an index alone tells what a user's results take.
+            await self._in.results.create_index([("user_id", ASCENDING), *newest, ("size_bytes", ASCENDING)])
+            await self._in.results.create_index([("save", ASCENDING)], unique=True)
+            await self._in.chunks.create_index([("save", ASCENDING), ("number", ASCENDING)], unique=True)
+            await self._in.intents.create_index([("started_ms", ASCENDING)])
             await self.sweep_orphans()
             self._is_open = True
+
+    async def _migrate(self) -> None:
+        """Bring the database to this build's version: 1 had no sizes."""
+        marker = await self._in.schema.find_one({"_id": "results"}) or {"version": 1}
+        if marker["version"] > SCHEMA_VERSION:
+            raise StoreUnavailable(
+                f"the result store was written by a newer version of this service (schema {marker['version']}; "
+                f"this build knows up to {SCHEMA_VERSION})"
+            )
+        if marker["version"] < SCHEMA_VERSION:
+            await self._in.results.update_many({"size_bytes": {"$exists": False}}, [{"$set": {"size_bytes": _SIZE}}])
+            version = {"$set": {"version": SCHEMA_VERSION}}
+            await self._in.schema.update_one({"_id": "results"}, version, upsert=True)
+
+    async def _delete_surplus(self, saved_id: str, user_id: str) -> None:
+        """Delete a user's oldest results until the rest is within the quota, but never the one just saved."""
+        if self._quota is None:
+            return
+        group = {"_id": None, "results": {"$sum": 1}, "size_bytes": {"$sum": "$size_bytes"}}
+        match = {"user_id": user_id}
+        [total] = await self._in.results.aggregate([{"$match": match}, {"$group": group}]).to_list(length=1)
+        if total["results"] <= self._quota.max_results and total["size_bytes"] <= self._quota.max_bytes:
+            return
+        newest_first = [("created_ms", DESCENDING), ("_id", DESCENDING)]
+        heads = await self._in.results.find(match, {"save": True, "size_bytes": True}).sort(newest_first).to_list(None)
+        heads.sort(key=lambda head: head["_id"] != saved_id)
+        size_bytes = 0
+        for place, head in enumerate(heads, start=1):
+            size_bytes += head["size_bytes"]
+            if place > self._quota.max_results or size_bytes > self._quota.max_bytes:
+                await self._delete_saved(head)
+
+    async def _delete_saved(self, head: Mapping[str, Any]) -> bool:
+        """Delete what one save made; return whether no one else did."""
+        await self._begin(head["save"], head["_id"])
+        deleted = await self._in.results.delete_one({"_id": head["_id"], "save": head["save"]})
+        await self._drop_chunks(head["save"])
+        return bool(deleted.deleted_count)
 
     async def _begin(self, token: str, result_id: str) -> None:
         intent = {"_id": token, "started_ms": _now_ms(), "result_id": result_id}
@@ -265,30 +346,6 @@ class MongoStore:
             yield content[start : start + self._chunk_bytes]
 
 
-def _client(uri: str, *, timeout_ms: int) -> Any:
-    """Make a client; nothing connects before the first call."""
-    try:
-        with warnings.catch_warnings():
-            # The driver only warns of options that it does not know or cannot read, and goes on without them.
-            warnings.simplefilter("error", UserWarning)
-            if not uri.startswith(_SCHEMES):  # the driver would take it for the name of a host
-                raise InvalidURI("no scheme")
-            options: dict[str, Any] = {
-                "serverSelectionTimeoutMS": timeout_ms,
-                "connectTimeoutMS": timeout_ms,
-                "appname": "backtesting",
-            }
-            # What the string itself says counts for more, and a keyword would count for most.
-            said = {option.partition("=")[0].lower() for option in uri.partition("?")[2].split("&")}
-            return AsyncIOMotorClient(uri, **{name: ours for name, ours in options.items() if name.lower() not in said})
-    except (ConfigurationError, ValueError, TypeError, UserWarning):
-        # Not chained: these errors may quote parts of the string, and it holds a password.
-        raise StoreUnavailable(
-            f"MONGODB_URI is not a MongoDB connection string; it begins with {' or '.join(_SCHEMES)}, "
-            "has known options only, and its user and password are percent-encoded"
-        ) from None
-
-
 def _split(content: bytes, lengths: Sequence[tuple[str, int]]) -> dict[str, bytes]:
     parts = {}
     start = 0
@@ -298,20 +355,14 @@ def _split(content: bytes, lengths: Sequence[tuple[str, int]]) -> dict[str, byte
     return parts
 
 
+def _mark_as_seen(opening: asyncio.Task[None]) -> None:
+    """Keep asyncio from reporting an error that every waiting caller has left."""
+    if not opening.cancelled():
+        opening.exception()
+
+
 def _now_ms() -> int:
     return time.time_ns() // 1_000_000
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    """Turn the driver's errors into the service's own."""
-    try:
-        yield
-    except DuplicateKeyError:
-        raise
-    except PyMongoError as error:
-        # The driver's words name hosts and ports: they are for the log, not for clients.
-        raise StoreUnavailable("the result store cannot be used: MongoDB does not answer as it should") from error
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import asyncio
 import json
 import logging
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import Any, Final
 import aiosqlite
 
 from src.domain.errors import Conflict, StoreUnavailable
-from src.domain.runs import BacktestResult, ResultPage, ResultSummary
+from src.domain.runs import BacktestResult, ResultPage, ResultQuota, ResultSummary, StoreUsage
 from src.stores.documents import ResultDocument, UnreadableDocument, decode, decode_summary, encode
 from src.stores.pages import (
     PageBuilder,
@@ -26,12 +26,35 @@ from src.stores.pages import (
     result_not_found,
     unreadable_result,
 )
+from src.stores.quotas import check_result_size
 from src.stores.sqlite_writer import GroupWriter, Statement
 
 _log = logging.getLogger(__name__)
 
 _IDS_PER_QUERY: Final = 500
 _RETRY_AFTER_S: Final = 1.0
+
+_INSERT: Final = (
+    "INSERT INTO results (id, created_ms, user_id, symbol, summary, size_bytes) "
+    "VALUES (:id, :created_ms, :user_id, :symbol, :summary, :size_bytes)"
+)
+
+_DELETE_SURPLUS: Final = """
+    DELETE FROM results WHERE id IN (
+        SELECT id FROM (
+            SELECT id, row_number() OVER newest AS place, sum(size_bytes) OVER newest AS total_bytes
+            FROM results WHERE user_id = :user_id AND (
+                SELECT count(*) > :max_results OR sum(size_bytes) > :max_bytes FROM results WHERE user_id = :user_id
+            )
+            WINDOW newest AS (ORDER BY id = :id DESC, created_ms DESC, id DESC ROWS UNBOUNDED PRECEDING)
+        ) WHERE place > :max_results OR total_bytes > :max_bytes
+    )"""
+"""A user's results beyond the quota. The one just stored counts first, so it is never among them. The sums alone are
+read from an index in a millisecond for 10,000 results; sorting as many takes fifty, and only a full quota needs it."""
+
+_DELETE_OLDER: Final = (
+    "DELETE FROM results WHERE id IN (SELECT id FROM results WHERE created_ms < ? ORDER BY created_ms, id LIMIT 100)"
+)
 
 _REASONS: Final = {
     sqlite3.SQLITE_FULL: "the disk is full",
@@ -51,14 +74,31 @@ class SqliteStore:
     A save is one transaction, on the disk before it is acknowledged (`synchronous=FULL`). The write-ahead log lets
     readers read while another connection or process writes; writers wait for each other up to `busy_timeout_s`.
 
+    Parameters
+    ----------
+    quota
+        What one user may keep; None for any number.
+    reserve_bytes
+        Disk space that is held back beside the file, for deletions on a full disk.
+
     Raises
     ------
     StoreUnavailable
         From every method, where the file is locked, damaged, full or out of reach.
     """
 
-    def __init__(self, path: Path, *, busy_timeout_s: float = 10.0, reader_count: int = 3) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        busy_timeout_s: float = 10.0,
+        reader_count: int = 3,
+        quota: ResultQuota | None = None,
+        reserve_bytes: int = 0,
+    ) -> None:
         self._path = path
+        self._quota = quota
+        self._reserve_bytes = reserve_bytes
         self._busy_timeout_s = busy_timeout_s
         self._reader_count = reader_count
         self._opening = asyncio.Lock()
@@ -68,10 +108,12 @@ class SqliteStore:
 
     async def save(self, result: BacktestResult) -> None:
         row, parts = await asyncio.to_thread(_rows_of, result)
+        check_result_size(row["size_bytes"], self._quota)
         try:
             await self._write(
-                ("INSERT INTO results (id, created_ms, user_id, symbol, summary) VALUES (?, ?, ?, ?, ?)", [row]),
+                (_INSERT, [row]),
                 ("INSERT INTO result_parts (result_id, name, content) VALUES (?, ?, ?)", parts),
+                *self._surplus_deletion(row),
             )
         except sqlite3.IntegrityError as error:
             raise Conflict(f"there is a result {result.id!r} already") from error
@@ -133,12 +175,18 @@ class SqliteStore:
 
     async def delete(self, result_id: str) -> None:
         check_result_id(result_id)
-        deleted = await self._write(
-            ("DELETE FROM result_parts WHERE result_id = ?", [(result_id,)]),
-            ("DELETE FROM results WHERE id = ?", [(result_id,)]),
-        )
-        if not deleted:
+        if not await self._write(("DELETE FROM results WHERE id = ?", [(result_id,)]), frees_space=True):
             raise result_not_found(result_id)
+
+    async def delete_older(self, created_before_ms: int) -> int:
+        deleted = 0
+        while some := await self._write((_DELETE_OLDER, [(created_before_ms,)]), frees_space=True):
+            deleted += some
+        return deleted
+
+    async def usage(self) -> StoreUsage:
+        [[results]] = await self._read("SELECT count(*) FROM results")
+        return StoreUsage(results=results, size_bytes=await asyncio.to_thread(_size_on_disk, self._path))
 
     async def is_reachable(self) -> bool:
         try:
@@ -173,10 +221,17 @@ class SqliteStore:
         finally:
             self._readers.put_nowait(reader)
 
-    async def _write(self, *statements: Statement) -> int:
+    async def _write(self, *statements: Statement, frees_space: bool = False) -> int:
         writer = await self._open()
         with _translated():
-            return await writer.write(*statements)
+            return await writer.write(*statements, frees_space=frees_space)
+
+    def _surplus_deletion(self, row: Mapping[str, Any]) -> Sequence[Statement]:
+        """Return the statement that brings the user of a new row back under the quota."""
+        if self._quota is None:
+            return ()
+        limits = {"max_results": self._quota.max_results, "max_bytes": self._quota.max_bytes}
+        return [(_DELETE_SURPLUS, [{"id": row["id"], "user_id": row["user_id"], **limits}])]
 
     async def _open(self) -> GroupWriter:
         self._check_open()
@@ -193,7 +248,7 @@ class SqliteStore:
             raise StoreUnavailable("the result store is closed")
 
     async def _open_connections(self) -> GroupWriter:
-        writer = GroupWriter(self._path, busy_timeout_s=self._busy_timeout_s)
+        writer = GroupWriter(self._path, busy_timeout_s=self._busy_timeout_s, reserve_bytes=self._reserve_bytes)
         readers: list[aiosqlite.Connection] = []
         try:
             with _translated():
@@ -211,11 +266,23 @@ class SqliteStore:
         return writer
 
 
-def _rows_of(result: BacktestResult) -> tuple[Sequence[Any], Sequence[Sequence[Any]]]:
+def _size_on_disk(path: Path) -> int:
+    files = (path, path.with_name(f"{path.name}-wal"))
+    return sum(file.stat().st_size for file in files if file.exists())
+
+
+def _rows_of(result: BacktestResult) -> tuple[Mapping[str, Any], Sequence[Sequence[Any]]]:
     """Return a result's row of `results`, and its rows of `result_parts`."""
     document = encode(result)
     summary = json.dumps(document.summary, allow_nan=False)
-    row = (result.id, result.created_ms, result.request.user_id, result.request.market.symbol, summary)
+    row = {
+        "id": result.id,
+        "created_ms": result.created_ms,
+        "user_id": result.request.user_id,
+        "symbol": result.request.market.symbol,
+        "summary": summary,
+        "size_bytes": len(summary.encode()) + sum(map(len, document.parts.values())),
+    }
     return row, [(result.id, name, content) for name, content in document.parts.items()]
 
 

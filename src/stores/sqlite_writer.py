@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import shutil
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,13 +15,21 @@ from pathlib import Path
 from typing import Any, Final
 
 from src.domain.errors import StoreUnavailable
+from src.stores.disk_reserve import DiskReserve
 from src.stores.migrations import MIGRATIONS
 
-Statement = tuple[str, Sequence[Sequence[Any]]]
+Statement = tuple[str, Sequence[Sequence[Any] | Mapping[str, Any]]]
 """A statement and the rows that it is executed with."""
 
 _WAL_LIMIT_BYTES: Final = 64 * 1024 * 1024
 _MOST_IN_A_GROUP: Final = 64
+_KEPT_FREE_PAGES: Final = 256
+"""A mebibyte that the next write can use; what is free beyond it goes back to the disk."""
+_INCREMENTAL: Final = 2
+"""SQLite's number of that `auto_vacuum`."""
+_FULL_BELOW_BYTES: Final = 256 * 1024
+_PAGES_A_STEP: Final = 512
+"""Two mebibytes: other writes wait no longer than that takes, and the log of a full disk has room for it."""
 
 _log = logging.getLogger(__name__)
 
@@ -31,6 +40,7 @@ class _Write:
 
     statements: Sequence[Statement]
     outcome: asyncio.Future[int]
+    frees_space: bool
 
 
 class GroupWriter:
@@ -38,6 +48,7 @@ class GroupWriter:
 
     Every write is on the disk before it is acknowledged (`synchronous=FULL`), and waiting for the disk is what it
     costs; one wait is enough for all writes that came in during the last one. They succeed or fail each by itself.
+    When no write waits, free pages go back to the disk.
 
     Raises
     ------
@@ -45,8 +56,9 @@ class GroupWriter:
         From every method.
     """
 
-    def __init__(self, path: Path, *, busy_timeout_s: float) -> None:
+    def __init__(self, path: Path, *, busy_timeout_s: float, reserve_bytes: int = 0) -> None:
         self._path = path
+        self._reserve = DiskReserve(path.with_name(f"{path.name}-reserve"), reserve_bytes)
         self._busy_timeout_s = busy_timeout_s
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite-writer")
         self._connection: sqlite3.Connection | None = None
@@ -57,14 +69,19 @@ class GroupWriter:
         """Open the file and bring its tables up to date; raises StoreUnavailable where they are of a newer version."""
         await asyncio.get_running_loop().run_in_executor(self._thread, self._open)
 
-    async def write(self, *statements: Statement) -> int:
+    async def write(self, *statements: Statement, frees_space: bool = False) -> int:
         """Run statements in one transaction; return the number of rows that the last one touched.
 
         A caller that is cancelled leaves while the transaction runs to its end: it can never be left open.
+
+        Parameters
+        ----------
+        frees_space
+            Whether it may use the disk's reserve.
         """
         outcome: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         outcome.add_done_callback(_mark_as_seen)
-        self._waiting.append(_Write(statements, outcome))
+        self._waiting.append(_Write(statements, outcome, frees_space))
         if self._committing is None:
             self._committing = asyncio.create_task(self._commit_all())
         return await asyncio.shield(outcome)
@@ -77,11 +94,16 @@ class GroupWriter:
         self._thread.shutdown()
 
     async def _commit_all(self) -> None:
+        loop = asyncio.get_running_loop()
         try:
-            while self._waiting:
+            has_free_pages = True
+            while self._waiting or has_free_pages:
                 group, self._waiting = self._waiting[:_MOST_IN_A_GROUP], self._waiting[_MOST_IN_A_GROUP:]
-                transactions = [write.statements for write in group]
-                outcomes = await asyncio.get_running_loop().run_in_executor(self._thread, self._commit, transactions)
+                if not group:
+                    has_free_pages = await loop.run_in_executor(self._thread, self._reclaim)
+                    continue
+                has_free_pages = True
+                outcomes = await loop.run_in_executor(self._thread, self._commit, group)
                 for write, outcome in zip(group, outcomes, strict=True):
                     if isinstance(outcome, int):
                         write.outcome.set_result(outcome)
@@ -94,37 +116,78 @@ class GroupWriter:
 
     def _open(self) -> None:
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            self._connection = self._connect()
+        except sqlite3.Error as error:
+            if not (self._is_full(error) and self._reserve.release()):
+                raise
+            self._connection = self._connect()
+        else:
+            self._reserve.fill()
+
+    def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self._path, timeout=self._busy_timeout_s, isolation_level=None)
         try:
+            # Read by a new file only; `_compact` changes one of an older version.
+            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
             _switch_to_write_ahead_log(connection, self._busy_timeout_s)
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute(f"PRAGMA journal_size_limit = {_WAL_LIMIT_BYTES}")
             with _transaction(connection):
                 _migrate(connection)
+            _compact(connection)
         except BaseException:
             connection.close()
             raise
-        self._connection = connection
+        return connection
 
     def _close(self) -> None:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
 
-    def _commit(self, transactions: Sequence[Sequence[Statement]]) -> Sequence[int | Exception]:
-        """Commit all of them together; where one of them is at fault, each alone, which tells which."""
+    def _commit(self, writes: Sequence[_Write]) -> Sequence[int | Exception]:
+        """Commit all of them together; if one of them is at fault or the disk is full, each alone."""
         outcomes: list[int | Exception] = []
         is_begun = False
         try:
             with _transaction(self._required_connection()) as connection:
                 is_begun = True
-                outcomes = [_execute(connection, statements) for statements in transactions]
+                outcomes = [_execute(connection, write.statements) for write in writes]
         except Exception as error:  # noqa: BLE001 - whatever it is, it goes to those who wait for these writes
-            if not is_begun or len(outcomes) == len(transactions) or len(transactions) == 1:
-                return [error] * len(transactions)
-            _log.debug("one of %d writes failed: %s", len(transactions), error)
-            return [outcome for statements in transactions for outcome in self._commit([statements])]
+            is_full = self._is_full(error)
+            if len(writes) > 1 and is_begun and (is_full or len(outcomes) < len(writes)):
+                _log.debug("one of %d writes failed: %s", len(writes), error)
+                return [outcome for write in writes for outcome in self._commit([write])]
+            if len(writes) == 1 and writes[0].frees_space and is_full and self._reserve.release():
+                return self._commit(writes)
+            return [error] * len(writes)
         return outcomes
+
+    def _reclaim(self) -> bool:
+        """Give some free pages back to the disk; return whether there are more."""
+        try:
+            connection = self._required_connection()
+            free_pages = _pragma(connection, "freelist_count")
+            if free_pages <= _KEPT_FREE_PAGES:
+                return False
+            pages = min(free_pages - _KEPT_FREE_PAGES, _PAGES_A_STEP)
+            connection.execute(f"PRAGMA incremental_vacuum({pages})").fetchall()
+            left_pages = _pragma(connection, "freelist_count")
+            has_more = _KEPT_FREE_PAGES < left_pages < free_pages
+            _empty_log(connection, self._busy_timeout_s, to_the_end=not has_more)
+        except sqlite3.Error as error:
+            _log.warning("free pages not returned to the disk: %s", error)
+            return False
+        if not has_more:
+            self._reserve.fill()
+        return has_more
+
+    def _is_full(self, error: Exception) -> bool:
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK) & 0xFF
+        if code in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN):  # the log or its index could not be made
+            return shutil.disk_usage(self._path.parent).free < _FULL_BELOW_BYTES
+        return code == sqlite3.SQLITE_FULL
 
     def _required_connection(self) -> sqlite3.Connection:
         if self._connection is None:
@@ -165,6 +228,31 @@ def _migrate(connection: sqlite3.Connection) -> None:
         for statement in statements:
             connection.execute(statement)
     connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+
+
+def _compact(connection: sqlite3.Connection) -> None:
+    """Let a file that an older version made give free pages back, which takes writing it anew once."""
+    if _pragma(connection, "auto_vacuum") == _INCREMENTAL:
+        return
+    try:
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        connection.execute("VACUUM")
+    except sqlite3.OperationalError as error:
+        _log.warning("the result store keeps free pages until its file can be written anew: %s", error)
+
+
+def _empty_log(connection: sqlite3.Connection, busy_timeout_s: float, *, to_the_end: bool) -> None:
+    """Move what the write-ahead log holds to the file, without waiting for readers."""
+    connection.execute("PRAGMA busy_timeout = 0")
+    try:
+        connection.execute(f"PRAGMA wal_checkpoint({'TRUNCATE' if to_the_end else 'PASSIVE'})").fetchall()
+    finally:
+        connection.execute(f"PRAGMA busy_timeout = {round(busy_timeout_s * 1000)}")
+
+
+def _pragma(connection: sqlite3.Connection, name: str) -> int:
+    [[value]] = connection.execute(f"PRAGMA {name}").fetchall()
+    return int(value)
 
 
 def _switch_to_write_ahead_log(connection: sqlite3.Connection, busy_timeout_s: float) -> None:

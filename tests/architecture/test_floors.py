@@ -48,8 +48,8 @@ HIDDEN_FROM = {
 VENDOR_ROOMS = {
     "vectorbt": {"engines/vectorized.py"},
     "vectorbt_rust": {"engines/vectorized.py"},
-    "motor": {"stores/mongo.py"},
-    "pymongo": {"stores/mongo.py"},
+    "motor": {"stores/mongo_connection.py"},
+    "pymongo": {"stores/mongo.py", "stores/mongo_connection.py"},
     "aiosqlite": {"stores/sqlite.py"},
     "sqlite3": {"stores/sqlite.py", "stores/sqlite_writer.py"},
     "onnxruntime": {"model_formats/onnx.py"},

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import json
 import logging
 import socket
 import time
 import traceback
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from src.domain.errors import InvalidInput, ResultNotFound, StoreUnavailable
+from src.domain.runs import ResultQuota
 from src.stores.mongo import CHUNK_BYTES, MongoStore
 from tests.equality import assert_identical
 from tests.factories import make_request, make_result
-from tests.mongo_server import MAX_DOCUMENT_BYTES, MongoServer, running_mongo_server
+from tests.mongo_server import MAX_DOCUMENT_BYTES, MongoServer, running_mongo_server, silent_server
 
 
 @pytest.fixture
@@ -218,3 +222,93 @@ async def test_a_password_is_in_no_message_and_no_log(caplog: pytest.LogCaptureF
     assert "hunter2" not in "".join(traceback.format_exception(caught.value))
     assert "hunter2" not in caplog.text
     assert "hunter2" not in repr(vars(store))
+
+
+async def test_server_that_accepts_and_never_answers_is_given_up_in_time() -> None:
+    with silent_server() as port:
+        store = MongoStore(f"mongodb://127.0.0.1:{port}", "results", server_selection_timeout_s=0.4)
+        loop = asyncio.get_running_loop()
+        before = loop.time()
+        outcomes = await asyncio.gather(
+            store.is_reachable(), *(store.get(str(number)) for number in range(20)), return_exceptions=True
+        )
+        spent_s = loop.time() - before
+        assert outcomes[0] is False
+        assert all(isinstance(outcome, StoreUnavailable) and outcome.retry_after_s for outcome in outcomes[1:])
+        # Each waits for itself, and not for those before it as well: that would be 20 × 0.4 s.
+        assert spent_s < 20 * 0.4
+        await store.close()
+
+
+@pytest.mark.parametrize("command", ["find", "insert", "aggregate"])
+async def test_server_that_stops_answering_midway_is_given_up_in_time(server: MongoServer, command: str) -> None:
+    quota = ResultQuota(max_results=10, max_bytes=2**30)
+    store = MongoStore(server.uri, "results", operation_timeout_s=0.5, call_timeout_s=30.0, quota=quota)
+    await store.save(make_result())
+    server.stall_before = lambda name, body: name == command
+    with pytest.raises(StoreUnavailable, match="MongoDB does not answer") as caught:
+        await (store.get("result-1") if command == "find" else store.save(make_result(id="second")))
+    assert caught.value.retry_after_s
+    server.stall_before = lambda name, body: False
+    assert_identical(await store.get("result-1"), make_result())
+    await store.close()
+
+
+async def test_call_of_many_slow_commands_is_bounded(server: MongoServer) -> None:
+    store = MongoStore(server.uri, "results", operation_timeout_s=30.0, call_timeout_s=0.5)
+    await store.save(make_result())
+    server.stall_before = lambda name, body: name == "find"
+    with pytest.raises(StoreUnavailable) as caught:
+        await store.get("result-1")
+    assert isinstance(caught.value.__cause__, TimeoutError)
+    server.stopping.set()
+    await store.close()
+
+
+async def test_readiness_does_not_wait_for_a_stalled_server(server: MongoServer) -> None:
+    store = MongoStore(server.uri, "results", operation_timeout_s=30.0)
+    server.stall_before = lambda name, body: True
+    loop = asyncio.get_running_loop()
+    before = loop.time()
+    assert not await store.is_reachable()
+    assert loop.time() - before < 30.0
+    server.stopping.set()
+    await store.close()
+
+
+async def test_database_of_the_released_version_is_migrated(server: MongoServer) -> None:
+    release = Path(__file__).parents[2] / "golden" / "0.1.0-pre"
+    sizes = {}
+    for path in release.glob("*.json"):
+        stored = json.loads(path.read_text())
+        parts = {name: base64.b64decode(content) for name, content in stored["parts"].items()}
+        summary = stored["summary"]
+        head = {
+            "_id": summary["id"], "created_ms": summary["created_ms"], "user_id": summary["request"]["user_id"],
+            "symbol": "BTCUSDT", "save": path.stem, "parts": [[name, len(parts[name])] for name in parts],
+            "summary": summary,
+        }  # fmt: skip
+        server.client["results"]["results"].insert_one(head)
+        chunk = {"save": path.stem, "number": 0, "content": b"".join(parts.values())}
+        server.client["results"]["result_chunks"].insert_one(chunk)
+        sizes[summary["id"]] = sum(map(len, parts.values()))
+    store = MongoStore(server.uri, "results")
+    page = await store.list(user_id="golden", symbol=None, first=10, after=None)
+    assert [summary.id for summary in page.summaries] == [
+        "golden-cross-check", "golden-all-settings", "golden-model", "golden-crossover"
+    ]  # fmt: skip
+    heads = server.client["results"]["results"].find({}, {"size_bytes": True})
+    assert {head["_id"]: head["size_bytes"] for head in heads} == sizes
+    for result_id in sizes:
+        assert (await store.get(result_id)).id == result_id
+        await store.delete(result_id)
+    assert kept(server) == {"results": 0, "result_chunks": 0, "result_intents": 0}
+    await store.close()
+
+
+async def test_database_of_a_newer_version_is_left_alone(server: MongoServer) -> None:
+    server.client["results"]["result_schema"].insert_one({"_id": "results", "version": 99})
+    store = MongoStore(server.uri, "results")
+    with pytest.raises(StoreUnavailable, match=r"newer version of this service \(schema 99; this build knows up to"):
+        await store.save(make_result())
+    await store.close()

@@ -1,0 +1,77 @@
+"""The connection to MongoDB: its options, its time limits, and its errors in the service's own words."""
+
+from __future__ import annotations
+
+import asyncio
+import warnings
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+from motor.motor_asyncio import AsyncIOMotorClient
+from pymongo.errors import ConfigurationError, DuplicateKeyError, InvalidURI, PyMongoError
+
+from src.domain.errors import StoreUnavailable
+
+_SCHEMES: Final = ("mongodb://", "mongodb+srv://")
+_RETRY_AFTER_S: Final = 5.0
+
+
+def connect(uri: str, *, connect_timeout_s: float, operation_timeout_s: float) -> Any:
+    """Return motor's client; nothing connects before the first call.
+
+    Parameters
+    ----------
+    connect_timeout_s
+        How long to look for a server, and to wait for its greeting.
+    operation_timeout_s
+        How long one command may wait for its connection, and then for the server. Without it the driver waits for ever
+        for a server that keeps the connection and stops answering. The driver's own `timeoutMS` would also replace
+        the time to look for a server (pymongo 4.20).
+
+    Raises
+    ------
+    StoreUnavailable
+        If `uri` is not a connection string; the message does not quote it.
+    """
+    connect_timeout_ms, operation_timeout_ms = round(connect_timeout_s * 1000), round(operation_timeout_s * 1000)
+    try:
+        with warnings.catch_warnings():
+            # The driver only warns of options that it does not know or cannot read, and goes on without them.
+            warnings.simplefilter("error", UserWarning)
+            if not uri.startswith(_SCHEMES):  # the driver would take it for the name of a host
+                raise InvalidURI("no scheme")
+            options: dict[str, Any] = {
+                "serverSelectionTimeoutMS": connect_timeout_ms,
+                "connectTimeoutMS": connect_timeout_ms,
+                "socketTimeoutMS": operation_timeout_ms,
+                "waitQueueTimeoutMS": operation_timeout_ms,
+                "appname": "backtesting",
+            }
+            # What the string itself says counts for more, and a keyword would count for most.
+            said = {option.partition("=")[0].lower() for option in uri.partition("?")[2].split("&")}
+            return AsyncIOMotorClient(uri, **{name: ours for name, ours in options.items() if name.lower() not in said})
+    except (ConfigurationError, ValueError, TypeError, UserWarning):
+        # Not chained: these errors may quote parts of the string, and it holds a password.
+        raise StoreUnavailable(
+            f"MONGODB_URI is not a MongoDB connection string; it begins with {' or '.join(_SCHEMES)}, "
+            "has known options only, and its user and password are percent-encoded"
+        ) from None
+
+
+@asynccontextmanager
+async def within(timeout_s: float) -> AsyncIterator[None]:
+    """Bound the time of several commands, and turn the driver's errors into the service's own.
+
+    A DuplicateKeyError is left to the caller, who knows whose key it is.
+    """
+    try:
+        async with asyncio.timeout(timeout_s):
+            yield
+    except DuplicateKeyError:
+        raise
+    except (PyMongoError, TimeoutError) as error:
+        # The driver's words name hosts and ports: they are for the log, not for clients.
+        raise StoreUnavailable(
+            "the result store cannot be used: MongoDB does not answer as it should", retry_after_s=_RETRY_AFTER_S
+        ) from error
