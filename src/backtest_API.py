@@ -54,6 +54,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.services = services
     app.state.max_bars = settings.max_bars
+    app.state.max_rows = settings.max_rows_per_answer
     registry = CollectorRegistry()
     install_rest(app, registry=registry)
     graphql = build_graphql_router(

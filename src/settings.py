@@ -75,6 +75,21 @@ class Settings(BaseSettings):
     max_datasets_per_user: int = Field(
         20, ge=1, le=10_000, description="Sets of own candles that one user may keep (a year of 1m takes 25 MiB)."
     )
+    max_results_per_user: int = Field(
+        10_000, ge=1, le=1_000_000, description="Stored results of one user; a new one replaces the oldest."
+    )
+    max_result_mb_per_user: int = Field(
+        2048,
+        ge=1,
+        le=1_048_576,
+        description="MiB of stored results of one user (3 million bars take 40); a new one replaces the oldest.",
+    )
+    results_keep_days: int = Field(
+        0, ge=0, le=36_500, description="Days after which stored results are deleted; 0 keeps them for ever."
+    )
+    max_rows_per_answer: int = Field(
+        100_000, ge=100, le=50_000_000, description="Rows of one table in one response; more are read page by page."
+    )
     max_bars: int = Field(3_000_000, ge=100, le=50_000_000, description="Most candles that one request may ask for.")
     request_timeout_s: float = Field(120.0, gt=0, le=3600, description="Seconds that one backtest may take.")
     compute_threads: int = Field(2, ge=1, le=64, description="Backtests that one process computes at a time.")
@@ -169,6 +184,10 @@ class Settings(BaseSettings):
     @property
     def max_upload_bytes(self) -> int:
         return self.max_upload_mb * 1024 * 1024
+
+    @property
+    def max_result_bytes_per_user(self) -> int:
+        return self.max_result_mb_per_user * 1024 * 1024
 
     @property
     def market_cache_bytes(self) -> int:

@@ -12,6 +12,7 @@ from typing import Final
 from src import __version__
 from src.collection import collection_put_off
 from src.domain.market import SIMULATED
+from src.domain.runs import ResultQuota
 from src.domain.trading import EngineName
 from src.engines.event_driven import EventDrivenEngine
 from src.engines.vectorized import VectorizedEngine
@@ -30,6 +31,7 @@ from src.service.backtests import BacktestService
 from src.service.computing import ComputeQueue
 from src.service.datasets import DatasetService
 from src.service.models import ModelService
+from src.service.retention import Retention
 from src.service.services import Services
 from src.service.sources import SourceCatalogue
 from src.service.warm_up import settle_memory, warm_up
@@ -40,6 +42,9 @@ from src.unfinished_files import remove_unfinished
 
 RESULTS_FILE: Final = ".results/backtests.sqlite3"
 """Inside the storage folder; no user's folder begins with a dot."""
+
+RESERVE_BYTES: Final = 8 * 1024 * 1024
+"""Deleting a result of 3 million bars writes less than a mebibyte; returning its pages to the disk two at a time."""
 
 BARS_FOLDER: Final = ".bars"
 """The exchange's candles, fetched once for all users."""
@@ -104,7 +109,7 @@ def build_services(settings: Settings) -> Services:
             functools.partial(asyncio.to_thread, settle_memory),
         ],
         # Loading the libraries of every model format takes longer than all the rest together.
-        following=[runner.warm_up],
+        following=[runner.warm_up, Retention(store, clock, keep_days=settings.results_keep_days).run],
         closing=[*(source.close for source in sources.values()), store.close, runner.close, computing.close],
     )
 
@@ -155,11 +160,12 @@ def build_datasets(settings: Settings, clock: Clock) -> DatasetStore:
 
 def build_store(settings: Settings) -> ResultStore:
     """Return MongoDB's store where the settings name one, else SQLite's under the storage folder."""
+    quota = ResultQuota(max_results=settings.max_results_per_user, max_bytes=settings.max_result_bytes_per_user)
     if settings.mongodb_uri is not None:
         from src.stores.mongo import MongoStore  # noqa: PLC0415  (an eighth of a second that only its users need)
 
-        return MongoStore(settings.mongodb_uri.get_secret_value(), settings.mongodb_database)
-    return SqliteStore(settings.storage_dir / RESULTS_FILE)
+        return MongoStore(settings.mongodb_uri.get_secret_value(), settings.mongodb_database, quota=quota)
+    return SqliteStore(settings.storage_dir / RESULTS_FILE, quota=quota, reserve_bytes=RESERVE_BYTES)
 
 
 def versions() -> dict[str, str]:

@@ -61,6 +61,7 @@ def make_graphql_app(services: MemoryServices, **limits: Any) -> FastAPI:
     app.include_router(build_graphql_router(**(given | limits)))
     app.state.services = cast("Services", services)
     app.state.max_bars = 100_000
+    app.state.max_rows = 100
     return app
 
 

@@ -18,7 +18,7 @@ from src.api.observation import RequestMetrics
 from src.api.rest.routes import install_rest
 from src.domain.errors import ModelNotFound, ResultNotFound, UnsupportedFormat
 from src.domain.model_files import ModelDescription, ModelFile
-from src.domain.runs import BacktestRequest, BacktestResult, Rerun, ResultPage, ResultSummary
+from src.domain.runs import BacktestRequest, BacktestResult, Rerun, ResultPage, ResultSummary, StoreUsage
 from src.ports import ModelFileStore
 from src.service.models import ModelService
 from src.service.services import READY, Readiness, Services
@@ -148,6 +148,9 @@ class MemoryServices:
     def models(self) -> ModelService:
         return ModelService(self.files, self.runner)
 
+    async def store_usage(self) -> StoreUsage | None:
+        return StoreUsage(results=len(self.backtests.results), size_bytes=12_345)
+
     async def readiness(self) -> Readiness:
         return Readiness(parts=self.parts)
 
@@ -174,4 +177,5 @@ def make_rest_app(
     install_rest(app, registry=metrics.registry)
     app.state.services = cast("Services", services or MemoryServices())
     app.state.max_bars = 100_000
+    app.state.max_rows = 100
     return app

@@ -13,6 +13,11 @@ def services_of(request: Request) -> Services:
     return services
 
 
+def max_rows_of(request: Request) -> int:
+    """Return the most rows of one table that a response holds (`app.state.max_rows`)."""
+    return int(request.app.state.max_rows)
+
+
 def max_bars_of(request: Request) -> int:
     """Return the most candles that one request may ask for (`app.state.max_bars`)."""
     return int(request.app.state.max_bars)

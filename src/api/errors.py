@@ -59,6 +59,7 @@ ERROR_TABLE: Final[Mapping[type[errors.ServiceError], _Row]] = {
     errors.ExchangeUnavailable: _Row(503, "The exchange is not available"),
     errors.ExchangeTimeout: _Row(504, "The exchange is too slow"),
     errors.StoreUnavailable: _Row(503, "Results cannot be stored or read now"),
+    errors.UnreadableResult: _Row(503, "A stored result cannot be read"),
     errors.SandboxUnavailable: _Row(503, "Model files cannot be opened now"),
 }
 """Error class → HTTP status and title; a class that is missing here is answered as its nearest parent."""

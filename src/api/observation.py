@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from src.domain.runs import StoreUsage
 
 SHARED_METRICS: Final = "PROMETHEUS_MULTIPROC_DIR"
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -74,6 +79,26 @@ def exposition(registry: CollectorRegistry) -> bytes:
     together = CollectorRegistry()
     multiprocess.MultiProcessCollector(together)  # type: ignore[no-untyped-call]
     return generate_latest(together)
+
+
+def store_exposition(usage: StoreUsage) -> bytes:
+    """Write what the result store holds in Prometheus' text format; all workers share the store, so any may tell."""
+    registry = CollectorRegistry()
+    registry.register(_StoreCollector(usage))
+    return generate_latest(registry)
+
+
+class _StoreCollector(Collector):
+    """Two gauges that are known now; an ordinary gauge would count in the workers' shared folder."""
+
+    def __init__(self, usage: StoreUsage) -> None:
+        self._usage = usage
+
+    def collect(self) -> Iterator[Metric]:
+        yield GaugeMetricFamily("result_store_results", "Stored results.", self._usage.results)
+        yield GaugeMetricFamily(
+            "result_store_bytes", "Bytes that the result store takes on its disk.", self._usage.size_bytes
+        )
 
 
 def _is_alive(pid: int) -> bool:

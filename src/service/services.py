@@ -6,7 +6,10 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
+from src.domain.errors import ServiceError
+from src.domain.runs import StoreUsage
 from src.ports import DownloadBoard, ResultStore
 from src.service.backtests import BacktestService
 from src.service.datasets import DatasetService
@@ -15,6 +18,7 @@ from src.service.models import ModelService
 _logger = logging.getLogger(__name__)
 
 READY = "ready"
+_USAGE_TIMEOUT_S: Final = 1.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +88,15 @@ class Services:
                 await close_part()
             except Exception:
                 _logger.exception("a part did not close")
+
+    async def store_usage(self) -> StoreUsage | None:
+        """Return what the result store holds; None if it does not say so in time."""
+        try:
+            async with asyncio.timeout(_USAGE_TIMEOUT_S):
+                return await self._store.usage()
+        except (ServiceError, TimeoutError) as error:
+            _logger.warning("size of the result store unknown: error=%s", error)
+            return None
 
     async def readiness(self) -> Readiness:
         """Ask each part whether it can serve."""

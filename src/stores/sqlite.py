@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import shutil
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -33,6 +34,7 @@ _log = logging.getLogger(__name__)
 
 _IDS_PER_QUERY: Final = 500
 _RETRY_AFTER_S: Final = 1.0
+_SMALLEST_ROOM_BYTES: Final = 1024 * 1024
 
 _INSERT: Final = (
     "INSERT INTO results (id, created_ms, user_id, symbol, summary, size_bytes) "
@@ -109,6 +111,8 @@ class SqliteStore:
     async def save(self, result: BacktestResult) -> None:
         row, parts = await asyncio.to_thread(_rows_of, result)
         check_result_size(row["size_bytes"], self._quota)
+        await self._open()
+        self._check_room(row["size_bytes"])
         try:
             await self._write(
                 (_INSERT, [row]),
@@ -225,6 +229,14 @@ class SqliteStore:
         writer = await self._open()
         with _translated():
             return await writer.write(*statements, frees_space=frees_space)
+
+    def _check_room(self, size_bytes: int) -> None:
+        """Raise StoreUnavailable unless the disk has room for a result twice: in the log, and then in the file.
+
+        A log that cannot be moved into the file would stand in the way of deletions.
+        """
+        if shutil.disk_usage(self._path.parent).free < 2 * size_bytes + _SMALLEST_ROOM_BYTES:
+            raise StoreUnavailable(f"the result store cannot be used: {_REASONS[sqlite3.SQLITE_FULL]}")
 
     def _surplus_deletion(self, row: Mapping[str, Any]) -> Sequence[Statement]:
         """Return the statement that brings the user of a new row back under the quota."""

@@ -132,6 +132,8 @@ class GroupWriter:
             connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
             _switch_to_write_ahead_log(connection, self._busy_timeout_s)
             connection.execute("PRAGMA synchronous = FULL")
+            # Some systems overwrite what is deleted by default: then a deletion needs as much room as a save.
+            connection.execute("PRAGMA secure_delete = OFF")
             connection.execute(f"PRAGMA journal_size_limit = {_WAL_LIMIT_BYTES}")
             with _transaction(connection):
                 _migrate(connection)
@@ -171,8 +173,10 @@ class GroupWriter:
             free_pages = _pragma(connection, "freelist_count")
             if free_pages <= _KEPT_FREE_PAGES:
                 return False
+            _empty_log(connection, self._busy_timeout_s, to_the_end=False)  # so that the step can use it anew
             pages = min(free_pages - _KEPT_FREE_PAGES, _PAGES_A_STEP)
-            connection.execute(f"PRAGMA incremental_vacuum({pages})").fetchall()
+            # `execute` would run the first of its steps, which is one page.
+            connection.executescript(f"PRAGMA incremental_vacuum({pages})")
             left_pages = _pragma(connection, "freelist_count")
             has_more = _KEPT_FREE_PAGES < left_pages < free_pages
             _empty_log(connection, self._busy_timeout_s, to_the_end=not has_more)

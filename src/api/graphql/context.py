@@ -9,7 +9,7 @@ from graphql.pyutils import Path
 from starlette.requests import Request
 from strawberry.fastapi import BaseContext
 
-from src.api.access import max_bars_of, services_of
+from src.api.access import max_bars_of, max_rows_of, services_of
 from src.domain.errors import TooLarge
 from src.ports import DownloadBoard
 from src.service.backtests import BacktestService
@@ -69,6 +69,11 @@ class GraphQLContext(BaseContext):
     def max_bars(self) -> int:
         """The most candles that one request may ask for."""
         return max_bars_of(self._request)
+
+    @property
+    def max_rows(self) -> int:
+        """The most rows of one table that a response holds."""
+        return max_rows_of(self._request)
 
     @property
     def _request(self) -> Request:

@@ -24,10 +24,11 @@ from src.api.graphql.types import (
     settings_of,
     strategy_of,
 )
+from src.api.row_pages import cut_warnings, long_tables
 from src.domain import runs
 from src.domain.signals import StrategyDescription
 
-_FIRST = "Most rows to answer, a count; all where null."
+_FIRST = "Most rows to return, a count; null: all, up to MAX_ROWS_PER_ANSWER (100,000), which `warnings` then says."
 _OFFSET = "Rows to skip, a count."
 
 
@@ -102,6 +103,7 @@ class BacktestResult(Run):
     cross_check: CrossCheck | None = described("Both engines compared; null where it was not asked for.")
     data_quality: DataQuality = described("What was wrong with the candles.")
     result: strawberry.Private[runs.BacktestResult]
+    max_rows: strawberry.Private[int | None]
 
     @resolved("Equity and signal at each bar, oldest first.")
     def data(
@@ -109,7 +111,7 @@ class BacktestResult(Run):
         first: Annotated[int | None, strawberry.argument(description=_FIRST)] = None,
         offset: Annotated[int | None, strawberry.argument(description=_OFFSET)] = 0,
     ) -> Sequence[DataPoint]:
-        return page_of(equity_rows(self.result), first, offset or 0)
+        return page_of(equity_rows(self.result), first, offset or 0, max_rows=self.max_rows)
 
     @resolved("Orders executed, oldest first.")
     def fills(
@@ -117,7 +119,7 @@ class BacktestResult(Run):
         first: Annotated[int | None, strawberry.argument(description=_FIRST)] = None,
         offset: Annotated[int | None, strawberry.argument(description=_OFFSET)] = 0,
     ) -> Sequence[Fill]:
-        return page_of(fill_rows(self.result), first, offset or 0)
+        return page_of(fill_rows(self.result), first, offset or 0, max_rows=self.max_rows)
 
     @resolved("Positions in the order of their entries, one still open at the end included.")
     def trades(
@@ -125,7 +127,7 @@ class BacktestResult(Run):
         first: Annotated[int | None, strawberry.argument(description=_FIRST)] = None,
         offset: Annotated[int | None, strawberry.argument(description=_OFFSET)] = 0,
     ) -> Sequence[Trade]:
-        return page_of(trade_rows(self.result), first, offset or 0)
+        return page_of(trade_rows(self.result), first, offset or 0, max_rows=self.max_rows)
 
 
 @strawberry.type(description="A stored backtest run once more on the candles that it had.")
@@ -156,11 +158,15 @@ class BacktestConnection:
     warnings: list[str] = described("The results of this page that cannot be read, in sentences.")
 
 
-def result_of(result: runs.BacktestResult) -> BacktestResult:
-    """Dress a finished backtest for clients; its rows stay columns."""
+def result_of(result: runs.BacktestResult, *, max_rows: int | None = None) -> BacktestResult:
+    """Dress a finished backtest for clients; its rows stay columns, and a response holds `max_rows` of a table."""
     simulation = result.simulation
+    shared = _shared(result, result.signals.strategy)
+    shared["warnings"] += cut_warnings(
+        long_tables(result, max_rows), max_rows, lambda name: f"{name}(first: {max_rows}, offset: {max_rows})"
+    )
     return BacktestResult(
-        **_shared(result, result.signals.strategy),
+        **shared,
         total_fills=len(simulation.fills),
         reduced_entries=simulation.reduced_entries,
         ambiguous_bars=simulation.ambiguous_bars,
@@ -169,15 +175,16 @@ def result_of(result: runs.BacktestResult) -> BacktestResult:
         cross_check=None if result.cross_check is None else _cross_check_of(result.cross_check),
         data_quality=quality_of(result.quality),
         result=result,
+        max_rows=max_rows,
     )
 
 
-def rerun_of(rerun: runs.Rerun) -> Rerun:
+def rerun_of(rerun: runs.Rerun, *, max_rows: int | None = None) -> Rerun:
     return Rerun(
         original_id=strawberry.ID(rerun.original_id),
         is_reproduced=not rerun.differences,
         differences=list(rerun.differences),
-        result=result_of(rerun.result),
+        result=result_of(rerun.result, max_rows=max_rows),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from src.api.graphql.columns import RowColumns
+from src.api.row_pages import check_first
 from src.api.tables import candle_columns, equity_columns, fill_columns, trade_columns
 from src.domain.errors import InvalidInput
 from src.domain.market import Bars
@@ -25,14 +26,16 @@ def trade_rows(result: BacktestResult) -> RowColumns:
     return RowColumns(trade_columns(result.simulation.trades))
 
 
-def page_of(rows: RowColumns, first: int | None, offset: int) -> RowColumns:
-    """Return a page of rows; all of them for `first` None.
+def page_of(rows: RowColumns, first: int | None, offset: int, *, max_rows: int | None = None) -> RowColumns:
+    """Return a page of rows; for `first` None all of them, but no more than `max_rows`.
 
     Raises
     ------
     InvalidInput
-        Where `first` or `offset` is negative.
+        If `first` or `offset` is negative, or `first` more than `max_rows`.
     """
+    if max_rows is not None:
+        first = check_first(min(max_rows, len(rows)) if first is None else first, max_rows=max_rows)
     for field, value in (("first", first), ("offset", offset)):
         if value is not None and value < 0:
             raise InvalidInput(f"{field} is {value}; allowed: a whole number ≥ 0", field=field)

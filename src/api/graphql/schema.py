@@ -114,7 +114,7 @@ class Query:
         async with info.context.reading:
             result = await info.context.backtests.get(id)
             info.context.claim_bars(len(result.time_ms))
-        return result_of(result)
+        return result_of(result, max_rows=info.context.max_rows)
 
     @resolved("A page of a user's stored results, newest first.")
     async def backtests(
@@ -155,7 +155,7 @@ class Mutation:
         request, choice = _model_request(info, input)
         if not choice.reference:
             raise InvalidInput("mlModel.modelPath is missing; it is required without a file", field="modelPath")
-        return result_of(await info.context.backtests.run(request))
+        return result_of(await info.context.backtests.run(request), max_rows=info.context.max_rows)
 
     @resolved("Trade the predictions of a model whose file comes with the request.")
     async def run_ml_backtest_with_file(
@@ -171,13 +171,14 @@ class Mutation:
         if choice.reference:
             raise InvalidInput("modelPath is given and a file came too; allowed: one of them", field="modelPath")
         async with temporary_model(info.context.models, upload, user_id=request.user_id) as model_file:
-            return result_of(await info.context.backtests.run(request, model_file))
+            result = await info.context.backtests.run(request, model_file)
+            return result_of(result, max_rows=info.context.max_rows)
 
     @resolved("Run a stored backtest again on the candles that it had, and say what came out differently.")
     async def rerun_backtest(self, info: Info, id: ResultId) -> Rerun:
         rerun = await info.context.backtests.rerun(id)
         info.context.claim_bars(len(rerun.result.time_ms))
-        return rerun_of(rerun)
+        return rerun_of(rerun, max_rows=info.context.max_rows)
 
     @resolved("Delete a stored result of a user and return what it was; null if it could not be read.")
     async def delete_backtest(
@@ -228,7 +229,7 @@ class Mutation:
 async def _run_crossover(info: Info, input: BacktestInput, engine: EngineName) -> BacktestResult:
     request = build_crossover_request(input.to_fields(), engine, max_bars=info.context.max_bars)
     info.context.claim_bars(request.market.limit)
-    return result_of(await info.context.backtests.run(request))
+    return result_of(await info.context.backtests.run(request), max_rows=info.context.max_rows)
 
 
 def _model_request(info: Info, input: MLBacktestInput) -> tuple[BacktestRequest, ModelChoice]:

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from functools import partial
 from typing import Annotated
 
-import numpy as np
 from fastapi import APIRouter, Path, Query, Request
-from numpy.typing import NDArray
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from src import __version__
-from src.api.access import max_bars_of, services_of
+from src.api.access import max_bars_of, max_rows_of, services_of
 from src.api.answers import PendingTable
 from src.api.requests import build_crossover_request
 from src.api.rest import values
@@ -23,6 +21,7 @@ from src.api.rest.queries import NamedQueryRoute
 from src.api.rest.schemas import (
     BODY_ERRORS,
     MARKET_ERRORS,
+    BarRow,
     Envelope,
     FillRow,
     Page,
@@ -34,7 +33,8 @@ from src.api.rest.schemas import (
     crossover_body,
     error_responses,
 )
-from src.api.rest.tables import present_fills, present_trades
+from src.api.rest.tables import present_bars, present_fills, present_trades
+from src.api.row_pages import check_first
 from src.domain import errors
 from src.domain.errors import one_of
 from src.domain.trading import EngineName
@@ -42,7 +42,7 @@ from src.domain.trading import EngineName
 router = APIRouter(prefix="/api/backtests", tags=["backtests"], route_class=NamedQueryRoute)
 
 ResultId = Annotated[str, Path(description="The result's id.")]
-First = Annotated[int, Query(ge=1, le=1000, description="Most rows of a page.")]
+First = Annotated[int, Query(ge=1, description="Most rows of a page; MAX_ROWS_PER_ANSWER (100,000) or fewer.")]
 FirstResults = Annotated[int, Query(ge=1, le=100, description="Most results of a page.")]
 Offset = Annotated[int, Query(ge=0, le=2**53, description="Index of the first row.")]
 
@@ -68,7 +68,8 @@ async def run_backtest(request: Request) -> Response:
     fields = read_crossover_body(await request.body())
     wanted = build_crossover_request(fields, _engine(fields.engine), max_bars=max_bars_of(request))
     result = await services_of(request).backtests.run(wanted)
-    return await run_in_threadpool(lambda: answer("Backtest completed successfully", present_result(result)))
+    presented = partial(present_result, result, max_rows=max_rows_of(request))
+    return await run_in_threadpool(lambda: answer("Backtest completed successfully", presented()))
 
 
 @router.get("", response_model=Envelope[SummaryPage],
@@ -101,7 +102,8 @@ async def get_backtest(request: Request, result_id: ResultId) -> Response:
     result = await services_of(request).backtests.get(result_id)
     if _names_tag(request.headers.get("if-none-match", ""), tag):
         return Response(status_code=304, headers=headers)
-    return await run_in_threadpool(lambda: answer("Result found", present_result(result), headers=headers))
+    presented = partial(present_result, result, max_rows=max_rows_of(request))
+    return await run_in_threadpool(lambda: answer("Result found", presented(), headers=headers))
 
 
 @router.delete("/{result_id}", response_model=Envelope[SummaryAnswer | None], responses=_READ_ERRORS)
@@ -133,21 +135,33 @@ async def rerun_backtest(request: Request, result_id: ResultId) -> Response:
     """Run a stored backtest again on the candles that it had, and say what came out differently."""
     rerun = await services_of(request).backtests.rerun(result_id)
     message = "The result has been reproduced to the last bit" if not rerun.differences else "The result differs"
-    return await run_in_threadpool(lambda: answer(message, present_rerun(rerun)))
+    presented = partial(present_rerun, rerun, max_rows=max_rows_of(request))
+    return await run_in_threadpool(lambda: answer(message, presented()))
+
+
+@router.get("/{result_id}/data", response_model=Envelope[Page[BarRow]], responses=_READ_ERRORS)
+async def list_rows(request: Request, result_id: ResultId, first: First = 100, offset: Offset = 0) -> Response:
+    """Page through the rows of a result: equity and signal at each bar, oldest first."""
+    check_first(first, max_rows=max_rows_of(request))
+    result = await services_of(request).backtests.get(result_id)
+    items = present_bars(result, slice(offset, offset + first))
+    return _page(items, total=len(result.time_ms), first=first, offset=offset)
 
 
 @router.get("/{result_id}/fills", response_model=Envelope[Page[FillRow]], responses=_READ_ERRORS)
 async def list_fills(request: Request, result_id: ResultId, first: First = 100, offset: Offset = 0) -> Response:
     """Page through the executed orders of a result, in time order."""
-    result = await services_of(request).backtests.get(result_id)
-    return _page(result.simulation.fills, present_fills, first=first, offset=offset)
+    check_first(first, max_rows=max_rows_of(request))
+    fills = (await services_of(request).backtests.get(result_id)).simulation.fills
+    return _page(present_fills(fills[offset : offset + first]), total=len(fills), first=first, offset=offset)
 
 
 @router.get("/{result_id}/trades", response_model=Envelope[Page[TradeRow]], responses=_READ_ERRORS)
 async def list_trades(request: Request, result_id: ResultId, first: First = 100, offset: Offset = 0) -> Response:
     """Page through the trades of a result, in the order of entry."""
-    result = await services_of(request).backtests.get(result_id)
-    return _page(result.simulation.trades, present_trades, first=first, offset=offset)
+    check_first(first, max_rows=max_rows_of(request))
+    trades = (await services_of(request).backtests.get(result_id)).simulation.trades
+    return _page(present_trades(trades[offset : offset + first]), total=len(trades), first=first, offset=offset)
 
 
 def _engine(name: str | None) -> EngineName:
@@ -158,15 +172,8 @@ def _engine(name: str | None) -> EngineName:
     return EngineName(name.upper())
 
 
-def _page(
-    rows: NDArray[np.void],
-    present: Callable[[NDArray[np.void]], PendingTable],
-    *,
-    first: int,
-    offset: int,
-) -> Response:
-    items = present(rows[offset : offset + first])
-    return answer(f"{len(rows)} row(s) in all", {"items": items, "total": len(rows), "offset": offset, "first": first})
+def _page(items: PendingTable, *, total: int, first: int, offset: int) -> Response:
+    return answer(f"{total} row(s) in all", {"items": items, "total": total, "offset": offset, "first": first})
 
 
 def _entity_tag(result_id: str) -> str:

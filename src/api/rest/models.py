@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from src.api.access import max_bars_of, services_of
+from src.api.access import max_bars_of, max_rows_of, services_of
 from src.api.requests import build_model_request
 from src.api.rest.bodies import read_ml_form
 from src.api.rest.presenting import answer, present_model_file, present_result
@@ -114,4 +115,5 @@ async def run_ml_backtest(request: Request) -> Response:
         file = form.required_file(FILE_FIELD)
         async with temporary_model(services.models, file, user_id=wanted.user_id) as model_file:
             result = await services.backtests.run(wanted, model_file)
-    return await run_in_threadpool(lambda: answer("ML backtest completed successfully", present_result(result)))
+    presented = partial(present_result, result, max_rows=max_rows_of(request))
+    return await run_in_threadpool(lambda: answer("ML backtest completed successfully", presented()))

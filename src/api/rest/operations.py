@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
 from src import __version__
 from src.api.access import services_of
 from src.api.errors import edge_answer, problem_response
-from src.api.observation import exposition
+from src.api.observation import exposition, store_exposition
 from src.api.rest.presenting import answer
 from src.api.rest.schemas import Envelope, HealthAnswer, ReadyAnswer, error_responses
 from src.api.spelling import snake_case
@@ -27,9 +28,12 @@ def operations_router(registry: CollectorRegistry) -> APIRouter:
     router.head("/ready", include_in_schema=False)(ready)
 
     @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
-    def metrics() -> Response:
-        """Show counts and durations of all workers in Prometheus' text format."""
-        return Response(exposition(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+    async def metrics(request: Request) -> Response:
+        """Show counts and durations of all workers, and the result store's size, in Prometheus' text format."""
+        shown = await run_in_threadpool(exposition, registry)
+        if usage := await services_of(request).store_usage():
+            shown += store_exposition(usage)
+        return Response(shown, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     return router
 

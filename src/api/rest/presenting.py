@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from src.api.answers import JsonAnswer
 from src.api.rest.tables import present_bars, present_fills, present_trades
+from src.api.row_pages import cut_warnings, long_tables
 from src.domain.market import DataQuality
 from src.domain.model_files import ModelDescription, ModelFile
 from src.domain.performance import Metrics
@@ -61,11 +62,15 @@ def present_model_file(file: ModelFile) -> dict[str, object]:
     }
 
 
-def present_result(result: BacktestResult) -> dict[str, object]:
-    """Return a whole backtest; its tables are already JSON text."""
+def present_result(result: BacktestResult, *, max_rows: int | None = None) -> dict[str, object]:
+    """Return a whole backtest; of a table longer than `max_rows` its first rows, and in `more_rows` where to go on."""
     simulation = result.simulation
+    tables = long_tables(result, max_rows)
+    more_rows = {name: f"/api/backtests/{result.id}/{name}?first={max_rows}&offset={max_rows}" for name in tables}
     return {
         **_present_head(result),
+        "warnings": (*result.warnings, *cut_warnings(tables, max_rows, more_rows.__getitem__)),
+        **({"more_rows": more_rows} if more_rows else {}),
         "strategy": _present_strategy(result.request, result.metrics, dict(result.signals.strategy.parameters)),
         "total_fills": len(simulation.fills),
         "reduced_entries": simulation.reduced_entries,
@@ -74,9 +79,9 @@ def present_result(result: BacktestResult) -> dict[str, object]:
         "data_quality": present_quality(result.quality),
         "timings": [{"step": step, "milliseconds": spent_ms} for step, spent_ms in result.timings_ms.items()],
         "cross_check": None if result.cross_check is None else _present_cross_check(result.cross_check),
-        "data": present_bars(result),
-        "fills": present_fills(simulation.fills),
-        "trades": present_trades(simulation.trades),
+        "data": present_bars(result, slice(max_rows)),
+        "fills": present_fills(simulation.fills[:max_rows]),
+        "trades": present_trades(simulation.trades[:max_rows]),
     }
 
 
@@ -88,13 +93,13 @@ def present_summary(summary: ResultSummary) -> dict[str, object]:
     }
 
 
-def present_rerun(rerun: Rerun) -> dict[str, object]:
+def present_rerun(rerun: Rerun, *, max_rows: int | None = None) -> dict[str, object]:
     """Return a backtest that was run again, and what came out differently."""
     return {
         "original_id": rerun.original_id,
         "is_reproduced": not rerun.differences,
         "differences": rerun.differences,
-        "result": present_result(rerun.result),
+        "result": present_result(rerun.result, max_rows=max_rows),
     }
 
 

@@ -190,6 +190,9 @@ class ResultAnswer(SummaryAnswer):
     data_quality: dict[str, Any] = Field(description="Gaps, duplicates and rejected rows of the candles.")
     timings: list[dict[str, Any]] = Field(description="Each step with its wall time in milliseconds.")
     cross_check: dict[str, Any] | None = Field(description="Where the engines differ, if both were asked.")
+    more_rows: dict[str, str] = Field(
+        {}, description="Path of the next page of each table that this response does not hold whole; left out if none."
+    )
     data: list[BarRow] = Field(description="Equity and signal at each bar, oldest first.")
     fills: list[FillRow] = Field(description="Orders executed, in time order.")
     trades: list[TradeRow] = Field(description="Trades in the order of entry, one still open included.")

@@ -16,9 +16,10 @@ _NAMES: Final = {"date": "Date", "return_rate": "return"}
 """Where a field's name here is not its name in Python."""
 
 
-def present_bars(result: BacktestResult) -> PendingTable:
+def present_bars(result: BacktestResult, rows: slice = slice(None)) -> PendingTable:
     """Return one row a bar: date, signal, close and the book at that close."""
-    return _table(equity_columns(result), len(result.time_ms))
+    columns = {name: column.part(rows) for name, column in equity_columns(result).items()}
+    return _table(columns, len(result.time_ms[rows]))
 
 
 def present_fills(fills: NDArray[np.void]) -> PendingTable:

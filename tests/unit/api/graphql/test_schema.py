@@ -447,3 +447,24 @@ async def test_a_user_deletes_a_result_of_his_own() -> None:
     assert deleted == {"delete_backtest": {"id": kept, "symbol": "BTCUSDT"}}
     error = await client.error(document, {"id": kept, "user": "alice"})
     assert error["extensions"] == {"code": "RESULT_NOT_FOUND"}
+
+
+async def test_long_result_is_cut_and_read_page_by_page() -> None:
+    client = GraphQLClient()
+    client.backtests.results["long"] = result = make_result(257, id="long")
+    document = """query ($first: Int, $offset: Int) {
+        backtest(id: "long") { warnings data(first: $first, offset: $offset) { portfolioValue } }
+    }"""
+    read = (await client.data(document))["backtest"]
+    assert len(read["data"]) == 100
+    assert read["warnings"] == [
+        "data has 257 rows, and one response holds 100 of them at most (MAX_ROWS_PER_ANSWER): read the rest page by "
+        "page, beginning with data(first: 100, offset: 100)."
+    ]
+    values = []
+    for offset in (0, 100, 200):
+        page = (await client.data(document, {"first": 100, "offset": offset}))["backtest"]["data"]
+        values += [row["portfolioValue"] for row in page]
+    assert values == result.simulation.equity.tolist()
+    error = await client.error(document, {"first": 101})
+    assert error["extensions"] == {"code": "INVALID_INPUT", "field": "first"}

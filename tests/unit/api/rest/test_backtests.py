@@ -9,6 +9,7 @@ import pytest
 
 from src.api.rest.bodies import CrossoverBody, FetchBody
 from src.domain.trading import EngineName
+from tests.factories import make_result
 from tests.rest_app import MemoryServices
 
 BODY = {"user_id": "alice", "symbol": "BTCUSDT"}
@@ -175,6 +176,38 @@ async def test_fills_and_trades_are_paged(client: httpx.AsyncClient) -> None:
     assert (await client.get(f"{path}/fills", params={"offset": 99})).json()["data"]["items"] == []
     assert (await client.get(f"{path}/trades")).json()["data"]["items"] == whole["trades"]
     assert (await client.get(f"{path}/trades", params={"offset": -1})).status_code == 422
+
+
+async def test_small_result_says_nothing_of_pages(client: httpx.AsyncClient) -> None:
+    whole = (await run(client)).json()["data"]
+    assert "more_rows" not in whole
+    assert len(whole["data"]) == 10
+    page = (await client.get(f"/api/backtests/{whole['id']}/data", params={"first": 4, "offset": 3})).json()["data"]
+    assert page == {"items": whole["data"][3:7], "total": 10, "offset": 3, "first": 4}
+
+
+async def test_long_result_is_cut_and_read_page_by_page(client: httpx.AsyncClient, services: MemoryServices) -> None:
+    result = make_result(257, id="long")
+    services.backtests.results["long"] = result
+    read = (await client.get("/api/backtests/long")).json()["data"]
+    assert len(read["data"]) == 100
+    assert read["more_rows"] == {"data": "/api/backtests/long/data?first=100&offset=100"}
+    assert read["warnings"] == [
+        "data has 257 rows, and one response holds 100 of them at most (MAX_ROWS_PER_ANSWER): read the rest page by "
+        "page, beginning with /api/backtests/long/data?first=100&offset=100."
+    ]
+    rows, path = read["data"], read["more_rows"]["data"]
+    while len(rows) < 257:
+        page = (await client.get(path)).json()["data"]
+        rows += page["items"]
+        path = f"/api/backtests/long/data?first=100&offset={len(rows)}"
+    assert [row["portfolio_value"] for row in rows] == result.simulation.equity.tolist()
+    for table in ("data", "fills", "trades"):
+        refused = await client.get(f"/api/backtests/long/{table}", params={"first": 101})
+        assert (refused.status_code, refused.json()["field"]) == (422, "first")
+        assert "Allowed: a whole number from 0 to 100 (MAX_ROWS_PER_ANSWER)" in refused.json()["message"]
+    rerun = (await client.post("/api/backtests/long/rerun")).json()["data"]["result"]
+    assert "more_rows" not in rerun  # the memory's rerun has ten bars
 
 
 async def test_a_stored_result_is_run_again(client: httpx.AsyncClient) -> None:

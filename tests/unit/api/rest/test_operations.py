@@ -40,6 +40,12 @@ async def test_requests_are_counted_by_route_and_status(client: httpx.AsyncClien
     assert 'http_request_duration_seconds_count{method="GET",route="/api/backtests/{result_id}"} 3.0' in text
 
 
+async def test_metrics_tell_the_size_of_the_result_store(client: httpx.AsyncClient) -> None:
+    text = (await client.get("/metrics")).text
+    assert "result_store_results 0.0" in text
+    assert "result_store_bytes 12345.0" in text
+
+
 async def test_unknown_paths_and_methods_are_problems(client: httpx.AsyncClient) -> None:
     missing = await client.get("/nothing")
     assert (missing.status_code, missing.json()["code"]) == (404, "NOT_FOUND")

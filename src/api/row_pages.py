@@ -1,0 +1,39 @@
+"""How many rows of a table one response holds, and what is said about the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from src.domain.errors import InvalidInput
+from src.domain.runs import BacktestResult
+
+_TABLES = ("data", "fills", "trades")
+
+
+def check_first(first: int, *, max_rows: int) -> int:
+    """Return `first` if a page may have as many rows; raises InvalidInput on field `first`."""
+    if not 0 <= first <= max_rows:
+        raise InvalidInput(
+            f"first is {first}. Allowed: a whole number from 0 to {max_rows} (MAX_ROWS_PER_ANSWER).", field="first"
+        )
+    return first
+
+
+def long_tables(result: BacktestResult, max_rows: int | None) -> Mapping[str, int]:
+    """Return the length of each table that has more rows than one response holds, by its name."""
+    simulation = result.simulation
+    lengths = (len(result.time_ms), len(simulation.fills), len(simulation.trades))
+    return {
+        name: length
+        for name, length in zip(_TABLES, lengths, strict=True)
+        if max_rows is not None and length > max_rows
+    }
+
+
+def cut_warnings(tables: Mapping[str, int], max_rows: int | None, next_page: Callable[[str], str]) -> list[str]:
+    """Return a sentence for each table that is cut; `next_page` says how to ask for its second page."""
+    return [
+        f"{name} has {length:,} rows, and one response holds {max_rows:,} of them at most (MAX_ROWS_PER_ANSWER): "
+        f"read the rest page by page, beginning with {next_page(name)}."
+        for name, length in tables.items()
+    ]
