@@ -51,6 +51,16 @@ COMMANDS = {
     "demo": Command("start the service, run backtests over HTTP, show the results", SERVICE, (("-m", "src.demo"),)),
     "dev": Command("serve, starting again when a source file changes", SERVICE, (("-m", "src.serve", "--reload"),)),
     "prod": Command("serve with WORKERS processes (0: one per core)", SERVICE, (("-m", "src.serve"),)),
+    "backup": Command(
+        "write results, models and datasets to the folder named, while serving",
+        SERVICE,
+        (("-m", "src.backup", "backup"),),
+    ),
+    "restore": Command(
+        "put such a folder into an empty STORAGE_DIR; with --replace into any",
+        SERVICE,
+        (("-m", "src.backup", "restore"),),
+    ),
     "test": Command("run the tests; further words go to pytest", EVERYTHING, (("-m", "pytest"),)),
     "bench": Command("measure the speed against other engines", EVERYTHING, (("-m", "tests.benchmarks"),)),
     "lint": Command(

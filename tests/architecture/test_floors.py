@@ -35,6 +35,7 @@ FLOORS = {
     "collection": 6,
     "compile_cache": 6,
     "serve": 6,
+    "backup": 6,
     "demo": 6,
 }
 """The floor of each package or top-level module of src."""
@@ -51,7 +52,7 @@ VENDOR_ROOMS = {
     "motor": {"stores/mongo_connection.py"},
     "pymongo": {"stores/mongo.py", "stores/mongo_connection.py"},
     "aiosqlite": {"stores/sqlite.py"},
-    "sqlite3": {"stores/sqlite.py", "stores/sqlite_writer.py"},
+    "sqlite3": {"stores/sqlite.py", "stores/sqlite_files.py", "stores/sqlite_writer.py"},
     "onnxruntime": {"model_formats/onnx.py"},
     "keras": {"model_formats/keras.py"},
     "torch": {"model_formats/pytorch.py"},
