@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import src.compile_cache  # noqa: F401  (before numba, which all of the others import)
+import src.runtime.compile_cache  # noqa: F401  (before numba, which all of the others import)
 
 # isort: split
 import logging
@@ -12,8 +12,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from src import __version__
-from src.allocator import return_freed_memory
-from src.collection import collection_put_off
+from src.runtime.allocator import return_freed_memory
+from src.runtime.collection import collection_put_off
 
 with collection_put_off():
     from fastapi import FastAPI

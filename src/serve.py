@@ -13,7 +13,7 @@ from typing import Final
 
 import uvicorn
 
-import src.compile_cache  # noqa: F401  (one cache for all the workers that this process starts)
+import src.runtime.compile_cache  # noqa: F401  (one cache for all the workers that this process starts)
 from src.domain.errors import ServiceError
 from src.settings import Settings, SettingsError, read_settings
 

@@ -10,7 +10,7 @@ from importlib import metadata
 from typing import Final
 
 from src import __version__
-from src.collection import collection_put_off
+from src.runtime.collection import collection_put_off
 from src.domain.market import SIMULATED
 from src.domain.runs import ResultQuota
 from src.domain.trading import EngineName

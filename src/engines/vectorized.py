@@ -11,7 +11,6 @@ The dispatch layer itself checks and converts some forty arguments at every call
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
 from importlib import metadata
 from typing import Any, Final, Protocol
 
@@ -22,7 +21,7 @@ from src.domain.market import Bars
 from src.domain.signals import Action, Signals
 from src.domain.trading import FILL_DTYPE, FillReason, FillTiming, Side, Simulation, Sizing, TradingRules
 from src.engines.ledger import carry_forward, cash_after_fills, check_growth, pair_trades, unbounded_growth
-from src.engines.vectorbt_types import provide_types
+from src.engines.vectorbt_types import load_record_types
 
 _SMALLEST_ORDER = 3e-12
 """Units. vectorbt takes less than 1e-12 for no position: it would buy such dust and could not sell it. With its
@@ -62,15 +61,14 @@ class _Simulate(Protocol):
     ) -> tuple[NDArray[np.void], Any]: ...
 
 
-@cache
-def _vectorbt() -> tuple[_Simulate, Mapping[str, Any]]:
+def _load_vectorbt() -> tuple[_Simulate, Mapping[str, Any]]:
     """Return vectorbt's simulation and the arguments that it needs beside ours."""
     try:
         import vectorbt_rust  # noqa: PLC0415
         from vectorbt_rust.portfolio import simulate_from_signals_rs  # noqa: PLC0415
 
         if vectorbt_rust.__version__.split(".")[:2] == metadata.version("vectorbt").split(".")[:2]:
-            provide_types()
+            load_record_types()
             return simulate_from_signals_rs, _ORDERS_ONLY
     except ImportError:
         pass
@@ -78,6 +76,11 @@ def _vectorbt() -> tuple[_Simulate, Mapping[str, Any]]:
 
     # "auto" would choose by the arrays' dtypes, without a word.
     return simulate_from_signals, {"engine": "numba"}
+
+
+_VECTORBT: Final = _load_vectorbt()
+"""Loaded with this module and not at the first call: threads that call at once would race, and `functools.cache` lets
+each of them run the function."""
 
 
 class VectorizedEngine:
@@ -135,7 +138,7 @@ def _simulate(actions: NDArray[np.int8], prices: NDArray[np.float64], rules: Tra
         return np.empty(0, dtype=[("idx", "i8"), ("size", "f8"), ("price", "f8"), ("fees", "f8"), ("side", "i8")])
     size, size_type = _vectorbt_size(rules.sizing)
     column = np.ascontiguousarray(prices[:, np.newaxis])
-    simulate, arguments = _vectorbt()
+    simulate, arguments = _VECTORBT
     try:
         records, _ = simulate(
             column.shape,

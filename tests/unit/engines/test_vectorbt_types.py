@@ -1,9 +1,11 @@
-"""vectorbt is there in full for whoever wants it, and only then."""
+"""The engine loads vectorbt's record types alone, safely beside other threads, and vectorbt can still be imported."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+
+import pytest
 
 from tests.architecture.test_floors import ROOT
 
@@ -12,14 +14,27 @@ import sys
 import numpy as np
 from src.domain.signals import Signals, StrategyDescription
 from src.domain.trading import FillTiming, TradingRules
-from src.engines.vectorized import VectorizedEngine
 from tests.market import random_bars
 bars = random_bars(50, seed=1)
 action = np.zeros(50, dtype=np.int8)
 action[[5, 20, 30]] = (1, -1, 1)
 signals = Signals(action=action, strategy=StrategyDescription(name="by hand"))
 def run():
+    from src.engines.vectorized import VectorizedEngine
     return VectorizedEngine().run(bars, signals, TradingRules(fill=FillTiming.SAME_CLOSE)).equity.tobytes()
+"""
+
+THREADS = """
+import threading
+from concurrent.futures import ThreadPoolExecutor
+sys.setswitchinterval(1e-5)
+start = threading.Barrier(8)
+def run_at_once(_):
+    start.wait()
+    return run()
+with ThreadPoolExecutor(8) as pool:
+    results = set(pool.map(run_at_once, range(8)))
+assert len(results) == 1
 """
 
 
@@ -29,16 +44,33 @@ def python(script: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_the_engine_needs_the_types_only() -> None:
+@pytest.mark.parametrize("repetition", range(3))
+def test_first_calls_of_eight_threads_agree(repetition: int) -> None:
+    python(THREADS)
+
+
+def test_modules_of_others_stay_while_types_are_loaded() -> None:
+    python("""
+before = dict(sys.modules)
+run()
+assert {name for name, module in before.items() if sys.modules.get(name) is not module} == set()
+held = {name: sys.modules[name] for name in sys.modules if name.split(".")[0] == "vectorbt"}
+import vectorbt
+assert vectorbt.Portfolio is not None
+assert {name for name, module in held.items() if sys.modules.get(name) is not module} == set()
+""")
+
+
+def test_engine_loads_the_types_only() -> None:
     python("""
 run()
 loaded = {name for name in sys.modules if name.split(".")[0] == "vectorbt"}
-assert not any(hasattr(sys.modules["vectorbt"], name) for name in ("__file__", "__wrapped__", "__warningregistry__"))
+assert not any(hasattr(sys.modules["vectorbt"], name) for name in ("__wrapped__", "__warningregistry__"))
 assert loaded == {"vectorbt", "vectorbt._typing", "vectorbt.portfolio.enums", "vectorbt.utils.docs"}, loaded
 """)
 
 
-def test_the_whole_package_comes_when_it_is_wanted() -> None:
+def test_whole_package_is_imported_when_used() -> None:
     python("""
 before = run()
 import vectorbt as vbt
@@ -46,12 +78,12 @@ assert vbt.__version__ and vbt.portfolio.enums.order_dt is vbt.portfolio.nb.orde
 assert vbt.Portfolio.from_signals(bars.close, action > 0, action < 0).total_return() is not None
 from vectorbt.portfolio.dispatch import simulate_from_signals
 import vectorbt
-assert vectorbt.Portfolio is vbt.Portfolio and vectorbt is not vbt
+assert vectorbt.Portfolio is vbt.Portfolio and vectorbt is vbt
 assert run() == before
 """)
 
 
-def test_a_package_that_is_there_already_is_left_alone() -> None:
+def test_package_imported_before_is_left_alone() -> None:
     python("""
 import vectorbt
 from vectorbt.portfolio.enums import order_dt
@@ -60,10 +92,21 @@ assert sys.modules["vectorbt"] is vectorbt and vectorbt.portfolio.enums.order_dt
 """)
 
 
-def test_a_module_of_it_may_be_wanted_first() -> None:
+def test_submodule_imported_first_is_the_packages_own() -> None:
     python("""
 run()
 from vectorbt.portfolio.base import Portfolio
 import vectorbt as vbt
 assert vbt.Portfolio.__name__ == Portfolio.__name__
+""")
+
+
+def test_types_kept_elsewhere_leave_the_numba_simulation() -> None:
+    python("""
+from src.engines import vectorbt_types
+vectorbt_types._MODULES = ("vectorbt._typing", "vectorbt.moved.enums")
+run()
+from src.engines import vectorized
+assert vectorized._VECTORBT[1] == {"engine": "numba"}
+assert "vectorbt.moved.enums" not in sys.modules
 """)

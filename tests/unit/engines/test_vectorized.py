@@ -106,11 +106,9 @@ def test_without_its_compiled_half_vectorbt_simulates_the_same(monkeypatch: pyte
     rules = TradingRules(fill=FillTiming.NEXT_OPEN, sizing=Sizing(equity_fraction=0.4))
     compiled = VectorizedEngine().run(bars, signals, rules)
     monkeypatch.setitem(sys.modules, "vectorbt_rust", None)
-    vectorized._vectorbt.cache_clear()
-    try:
-        assert vectorized._vectorbt()[1] == {"engine": "numba"}
-        plain = VectorizedEngine().run(bars, signals, rules)
-    finally:
-        vectorized._vectorbt.cache_clear()
+    loaded = vectorized._load_vectorbt()
+    assert loaded[1] == {"engine": "numba"}
+    monkeypatch.setattr(vectorized, "_VECTORBT", loaded)
+    plain = VectorizedEngine().run(bars, signals, rules)
     np.testing.assert_array_equal(compiled.fills, plain.fills)
     np.testing.assert_array_equal(compiled.equity, plain.equity)

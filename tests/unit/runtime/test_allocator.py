@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from src.allocator import return_freed_memory
+from src.runtime.allocator import return_freed_memory
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 PROGRAM = """
 import ctypes, sys
 import numpy as np
-from src.allocator import return_freed_memory
+from src.runtime.allocator import return_freed_memory
 
 NAMES = "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks keepcost"
 

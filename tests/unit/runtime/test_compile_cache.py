@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from src.compile_cache import VARIABLE, ensure_compile_cache
+from src.runtime.compile_cache import VARIABLE, ensure_compile_cache
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def test_elsewhere_a_private_folder_takes_its_place(unwritable: Path, caplog: py
 def test_what_a_read_only_folder_holds_is_still_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "engine").mkdir()
     (tmp_path / "engine" / "loop.nbi").write_bytes(b"compiled")
-    monkeypatch.setattr("src.compile_cache._is_writable", lambda folder: False)
+    monkeypatch.setattr("src.runtime.compile_cache._is_writable", lambda folder: False)
     folder = ensure_compile_cache({VARIABLE: str(tmp_path)})
     assert folder is not None
     assert (folder / "engine" / "loop.nbi").read_bytes() == b"compiled"

@@ -4,7 +4,7 @@ import gc
 
 import pytest
 
-from src.collection import collection_put_off
+from src.runtime.collection import collection_put_off
 
 
 def test_collection_is_as_it_was_afterwards() -> None:

@@ -65,7 +65,7 @@ def _users_cache(variables: MutableMapping[str, str]) -> Path:
 
 def _caches_beside_the_source() -> Iterator[Path]:
     """Yield the folder of compiled code of each package that has functions to be cached."""
-    yield Path(__file__).parent / "engines" / "__pycache__"
+    yield Path(__file__).parents[1] / "engines" / "__pycache__"
     vectorbt = importlib.util.find_spec("vectorbt")
     if vectorbt is not None and vectorbt.origin is not None:
         yield Path(vectorbt.origin).parent / "portfolio" / "__pycache__"
