@@ -17,6 +17,7 @@ from typing import IO, Final
 import httpx
 
 from src.settings import Settings
+from src.temporary_folders import TemporaryFolder
 
 PROJECT: Final = Path(__file__).parents[2]
 START_LIMIT_S: Final = 240.0
@@ -75,7 +76,7 @@ class RunningService:
 def running_service(settings: Settings, application: str) -> Iterator[RunningService]:
     """Start the service on a free port with a store of its own; stop it and remove what it kept, however this ends."""
     with (
-        tempfile.TemporaryDirectory(prefix="backtesting-demo-") as folder,
+        TemporaryFolder("demo") as folder,
         tempfile.TemporaryFile() as log,
         socket.socket() as listener,
     ):
@@ -85,7 +86,7 @@ def running_service(settings: Settings, application: str) -> Iterator[RunningSer
         process = subprocess.Popen(
             [sys.executable, "-m", "uvicorn", application, *arguments],
             cwd=folder,  # not the project's: the user's `.env` may name a real database
-            env=_variables(settings, Path(folder)),
+            env=_variables(settings, folder),
             pass_fds=(listener.fileno(),),
             stdin=subprocess.DEVNULL,
             stdout=log,

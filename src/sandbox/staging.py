@@ -11,27 +11,23 @@ import contextlib
 import os
 import shutil
 import tempfile
-import weakref
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Final
 
 from src.sandbox.memory_files import MODEL_DESCRIPTOR
-
-_PREFIX: Final = "model-sandbox-"
+from src.temporary_folders import TemporaryFolder
 
 
 class StagingFolder:
     """One server's folder for its children, in the machine's temporary folder; removed at the end of either."""
 
     def __init__(self, suffixes: Iterable[str]) -> None:
-        _sweep_leftovers()
-        self._folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
+        self._temporary = TemporaryFolder("models")
+        self._folder = self._temporary.path
         # Children of another uid pass through it, but cannot list it.
         self._folder.chmod(0o711)
         for suffix in suffixes:
             self.link(suffix).symlink_to(f"/proc/self/fd/{MODEL_DESCRIPTOR}")
-        self._remove = weakref.finalize(self, shutil.rmtree, str(self._folder), ignore_errors=True)
 
     def link(self, suffix: str) -> Path:
         """Return the path under which a child opens the model it was given."""
@@ -49,19 +45,4 @@ class StagingFolder:
             shutil.rmtree(folder)
 
     def close(self) -> None:
-        self._remove()
-
-
-def _sweep_leftovers() -> None:
-    """Remove the folders of servers that were killed: ours by name and owner, of a process that is no more."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
-        pid = folder.name.removeprefix(_PREFIX).partition("-")[0]
-        if pid.isdecimal() and not Path(f"/proc/{pid}").exists() and _is_own(folder):
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def _is_own(folder: Path) -> bool:
-    try:
-        return folder.lstat().st_uid == os.geteuid() and not folder.is_symlink()
-    except FileNotFoundError:
-        return False
+        self._temporary.close()

@@ -15,6 +15,7 @@ FLOORS = {
     "domain": 0,
     "ports": 1,
     "unfinished_files": 1,
+    "temporary_folders": 1,
     "engines": 2,
     "strategies": 2,
     "features": 2,

@@ -35,22 +35,24 @@ def test_nothing_is_said_where_numba_finds_a_place_itself(tmp_path: Path) -> Non
 def test_elsewhere_a_private_folder_takes_its_place(unwritable: Path, caplog: pytest.LogCaptureFixture) -> None:
     variables = {VARIABLE: str(unwritable)}
     with caplog.at_level(logging.WARNING):
-        folder = ensure_compile_cache(variables)
-    assert folder is not None
+        temporary = ensure_compile_cache(variables)
+    assert temporary is not None
+    folder = temporary.path
     assert variables[VARIABLE] == str(folder)
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert str(unwritable) in caplog.text
     assert VARIABLE in caplog.text
-    folder.rmdir()
+    temporary.close()
+    assert not folder.exists()
 
 
 def test_what_a_read_only_folder_holds_is_still_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "engine").mkdir()
     (tmp_path / "engine" / "loop.nbi").write_bytes(b"compiled")
     monkeypatch.setattr("src.runtime.compile_cache._is_writable", lambda folder: False)
-    folder = ensure_compile_cache({VARIABLE: str(tmp_path)})
-    assert folder is not None
-    assert (folder / "engine" / "loop.nbi").read_bytes() == b"compiled"
+    temporary = ensure_compile_cache({VARIABLE: str(tmp_path)})
+    assert temporary is not None
+    assert (temporary.path / "engine" / "loop.nbi").read_bytes() == b"compiled"
 
 
 def test_the_service_imports_where_numba_would_not(unwritable: Path) -> None:

@@ -80,8 +80,10 @@ def test_private_folders_are_private_and_go_away() -> None:
 
 def test_folders_of_dead_servers_are_swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    for name in ("model-sandbox-4194999-x", "model-sandbox-1-y", "model-sandbox-notapid", "other"):
-        (tmp_path / name).mkdir()
+    left = tmp_path / "backtesting-service-models-left"
+    left.mkdir()
+    (left / "model.onnx").symlink_to("/proc/self/fd/3")
     staging = StagingFolder(())
+    assert not left.exists()
     staging.close()
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["model-sandbox-1-y", "model-sandbox-notapid", "other"]
+    assert list(tmp_path.iterdir()) == []
