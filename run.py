@@ -7,6 +7,7 @@ Only the standard library is used here, because this file runs before anything i
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import hashlib
 import json
 import os
@@ -16,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import NamedTuple
@@ -259,7 +260,12 @@ def supervise(arguments: Sequence[str], *, cwd: Path, variables: dict[str, str])
     names = ("SIGINT", "SIGTERM", "SIGHUP")
     previous = {number: signal.signal(number, pass_on) for name in names if (number := getattr(signal, name, None))}
     try:
-        process = subprocess.Popen(arguments, cwd=cwd, env=variables)
+        process = subprocess.Popen(
+            arguments,
+            cwd=cwd,
+            env=variables,
+            preexec_fn=end_with_parent(),  # noqa: PLW1509 - there are no threads here
+        )
         if received:
             process.send_signal(received[-1])
         code = process.wait()
@@ -269,6 +275,14 @@ def supervise(arguments: Sequence[str], *, cwd: Path, variables: dict[str, str])
     if signal.SIGINT in received:
         return 128 + signal.SIGINT
     return code if code >= 0 else 128 - code
+
+
+def end_with_parent() -> Callable[[], object] | None:
+    """Return what a child calls before its program, to be sent SIGTERM when we end, `kill -9` included (Linux only)."""
+    if sys.platform != "linux":
+        return None
+    prctl, parent_death_signal = ctypes.CDLL(None).prctl, 1  # linux/prctl.h
+    return lambda: prctl(parent_death_signal, signal.SIGTERM, 0, 0, 0)
 
 
 def terminal_interrupts_us() -> bool:

@@ -30,7 +30,7 @@ if word == "import":
 try:
     print("job", sys.prefix, *sys.argv[1:], flush=True)
     if word == "wait":
-        time.sleep(60)
+        time.sleep(600)
 except KeyboardInterrupt:
     sys.exit(1)
 """
@@ -252,6 +252,16 @@ def test_a_signal_reaches_the_job_and_no_trace_is_shown(project: Project, number
         os.kill(process.pid, number)
         assert process.wait(timeout=20) == 128 + number
         assert process.stdout.read() == ""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child of its parent's end")
+def test_job_ends_when_the_script_is_killed(project: Project) -> None:
+    with project.start("demo", "wait") as process:
+        assert process.stdout is not None
+        while not process.stdout.readline().startswith("job"):
+            assert process.poll() is None
+        process.kill()
+        process.communicate(timeout=60)  # until the job, which sleeps for longer, has closed its output too
 
 
 def test_an_old_python_is_told_plainly(project: Project) -> None:
