@@ -6,29 +6,30 @@ import src.runtime.compile_cache  # noqa: F401  (before numba, which all of the 
 
 # isort: split
 import logging
+import multiprocessing
+import os
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
+from fastapi import FastAPI
+from prometheus_client import CollectorRegistry
+
 from src import __version__
+from src.api.body_limit import BodyLimits
+from src.api.connection_limits import raise_descriptor_limit
+from src.api.cross_site import ANY, is_loopback
+from src.api.graphql.router import build_graphql_router
+from src.api.middleware import install_middleware
+from src.api.observation import RequestMetrics
+from src.api.rest.routes import install_rest
+from src.domain.errors import ServiceError
 from src.runtime.allocator import return_freed_memory
-from src.runtime.collection import collection_put_off
-
-with collection_put_off():
-    from fastapi import FastAPI
-    from prometheus_client import CollectorRegistry
-
-    from src.api.body_limit import BodyLimits
-    from src.api.connection_limits import raise_descriptor_limit
-    from src.api.cross_site import ANY, is_loopback
-    from src.api.graphql.router import build_graphql_router
-    from src.api.middleware import install_middleware
-    from src.api.observation import RequestMetrics
-    from src.api.rest.routes import install_rest
-    from src.domain.errors import ServiceError
-    from src.settings import Settings, SettingsError, read_settings
-    from src.wiring import build_services
+from src.runtime.server import ON_DRAIN
+from src.runtime.setting_names import find_unknown_settings
+from src.settings import Settings, SettingsError, read_settings
+from src.wiring import build_services
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -39,10 +40,10 @@ def create_app(settings: Settings) -> FastAPI:
     services = build_services(settings)
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
         await services.start()
         try:
-            yield
+            yield {ON_DRAIN: services.start_draining}
         finally:
             await services.stop()
 
@@ -88,6 +89,9 @@ def __getattr__(name: str) -> Any:
     try:
         # Kept, because uvicorn asks twice, and each application has stores and threads of its own.
         application = globals()["app"] = create_app(read_settings())
+        if multiprocessing.parent_process() is None:  # `src.serve` names them once for all workers
+            for warning in find_unknown_settings(os.environ):
+                logging.getLogger(__name__).warning("%s", warning)
         return application
     except (SettingsError, ServiceError) as error:
         sys.exit(f"The service cannot start:\n{error}")

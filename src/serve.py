@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import functools
 import os
 import sys
-import tempfile
 from collections.abc import Iterator, MutableMapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 import uvicorn
+from uvicorn.supervisors import ChangeReload
 
 import src.runtime.compile_cache  # noqa: F401  (one cache for all the workers that this process starts)
 from src.domain.errors import ServiceError
+from src.runtime.server import run_reloaded
+from src.runtime.setting_names import find_unknown_settings
+from src.runtime.supervisor import Supervisor
 from src.settings import Settings, SettingsError, read_settings
+from src.temporary_folders import TemporaryFolder, remove_abandoned_folders
 
 APPLICATION: Final = "src.backtest_API:app"
 HTTP_PROTOCOL: Final = "src.api.connections:BoundedHttpProtocol"
@@ -24,8 +30,8 @@ SHARED_METRICS: Final = "PROMETHEUS_MULTIPROC_DIR"
 """The Prometheus library's own variable. It is looked at when the library is imported, which this module therefore
 must not do: not even for the name of it in `api.observation`."""
 
-GRACEFUL_STOP_S: Final = 30
-"""Seconds that requests under way get to finish once the service is told to stop."""
+RELOAD_STOP_S: Final = 5
+"""Seconds that requests under way get before a changed source file is served; who develops waits for that."""
 
 CGROUP_CPU_LIMIT: Final = Path("/sys/fs/cgroup/cpu.max")
 
@@ -54,12 +60,32 @@ def shared_metrics(variables: MutableMapping[str, str]) -> Iterator[None]:
     if SHARED_METRICS in variables:
         yield
         return
-    with tempfile.TemporaryDirectory(prefix="metrics-") as folder:
-        variables[SHARED_METRICS] = folder
+    with TemporaryFolder("metrics") as folder:
+        variables[SHARED_METRICS] = str(folder)
         try:
             yield
         finally:
             del variables[SHARED_METRICS]
+
+
+def serve(settings: Settings, *, is_reloading: bool) -> int:
+    """Serve until told to stop; return the exit code."""
+    config = uvicorn.Config(
+        APPLICATION,
+        host=settings.host,
+        port=settings.port,
+        reload=is_reloading,
+        reload_dirs=[str(SOURCE_FOLDER)] if is_reloading else None,
+        workers=1 if is_reloading else settings.workers or available_cores(),
+        log_level=settings.log_level.lower(),
+        timeout_graceful_shutdown=RELOAD_STOP_S if is_reloading else settings.longest_stop_s,
+        server_header=False,
+        http=HTTP_PROTOCOL,
+    )
+    if is_reloading:
+        ChangeReload(config, functools.partial(run_reloaded, config), [config.bind_socket()]).run()
+        return 0
+    return Supervisor(config, drain_s=settings.drain_s, graceful_stop_s=settings.longest_stop_s).run()
 
 
 def main(words: Sequence[str]) -> int:
@@ -71,22 +97,14 @@ def main(words: Sequence[str]) -> int:
         settings = read_settings()
         check_store(settings)
     except (SettingsError, ServiceError) as error:
-        # Found here, because uvicorn starts a worker that ends by itself again and again.
+        # Found here, because workers that end by themselves would be started again and again.
         print(f"The service cannot start:\n{error}", file=sys.stderr)
         return 2
-    with shared_metrics(os.environ):
-        uvicorn.run(
-            APPLICATION,
-            host=settings.host,
-            port=settings.port,
-            reload=options.reload,
-            reload_dirs=[str(SOURCE_FOLDER)] if options.reload else None,
-            workers=1 if options.reload else settings.workers or available_cores(),
-            log_level=settings.log_level.lower(),
-            timeout_graceful_shutdown=GRACEFUL_STOP_S,
-            server_header=False,
-            http=HTTP_PROTOCOL,
-        )
+    for warning in find_unknown_settings(os.environ):
+        print(f"WARNING: {warning}", file=sys.stderr)
+    remove_abandoned_folders()
+    with shared_metrics(os.environ), contextlib.suppress(KeyboardInterrupt):
+        return serve(settings, is_reloading=options.reload)
     return 0
 
 

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from pathlib import Path
 from typing import Annotated, Final, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AnyHttpUrl, Field, SecretStr, ValidationError, field_validator
+from pydantic import AnyHttpUrl, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from src.domain.model_files import SandboxMode
 
 _HOST_NAME: Final = re.compile(r"\*|(\*\.)?[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?|[0-9a-f:]*:[0-9a-f:.]*")
+
+ANSWERING_S: Final = 5.0
+"""Seconds beyond REQUEST_TIMEOUT_S in which a request that took all of them is answered."""
 
 
 class SettingsError(Exception):
@@ -92,6 +96,18 @@ class Settings(BaseSettings):
     )
     max_bars: int = Field(3_000_000, ge=100, le=50_000_000, description="Most candles that one request may ask for.")
     request_timeout_s: float = Field(120.0, gt=0, le=3600, description="Seconds that one backtest may take.")
+    drain_s: float = Field(
+        5.0,
+        ge=0,
+        le=300,
+        description="Seconds between SIGTERM and the end of new connections: /ready is 503, requests are still served.",
+    )
+    graceful_stop_s: float = Field(
+        0.0,
+        ge=0,
+        le=7200,
+        description="Seconds that requests under way then get; at least REQUEST_TIMEOUT_S, 0 means that and 5 more.",
+    )
     compute_threads: int = Field(2, ge=1, le=64, description="Backtests that one process computes at a time.")
     max_waiting_backtests: int = Field(
         64,
@@ -156,6 +172,14 @@ class Settings(BaseSettings):
                 raise ValueError(f"{host!r} is no host name; allowed: a name or address without port, *.name, or *")
         return hosts
 
+    @field_validator("graceful_stop_s")
+    @classmethod
+    def _covers_a_request(cls, seconds: float, info: ValidationInfo) -> float:
+        longest_s = info.data.get("request_timeout_s", 0.0)
+        if 0 < seconds < longest_s:
+            raise ValueError(f"must be at least REQUEST_TIMEOUT_S ({longest_s:g}), or 0")
+        return seconds
+
     @field_validator("storage_dir")
     @classmethod
     def _is_folder(cls, folder: Path) -> Path:
@@ -180,6 +204,11 @@ class Settings(BaseSettings):
     @classmethod
     def _upper(cls, value: object) -> object:
         return value.upper() if isinstance(value, str) else value
+
+    @property
+    def longest_stop_s(self) -> int:
+        """Seconds that requests under way get at a stop."""
+        return math.ceil(self.graceful_stop_s or self.request_timeout_s + ANSWERING_S)
 
     @property
     def max_upload_bytes(self) -> int:

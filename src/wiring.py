@@ -10,7 +10,6 @@ from importlib import metadata
 from typing import Final
 
 from src import __version__
-from src.runtime.collection import collection_put_off
 from src.domain.market import SIMULATED
 from src.domain.runs import ResultQuota
 from src.domain.trading import EngineName
@@ -26,6 +25,7 @@ from src.market_data.datasets import DiskDatasets
 from src.market_data.pauses import SharedPause
 from src.market_data.simulated import SimulatedSource
 from src.ports import BarSource, Clock, DatasetStore, Engine, ResultStore
+from src.runtime.collection import collection_put_off
 from src.sandbox.runner import SandboxedModelRunner
 from src.service.backtests import BacktestService
 from src.service.computing import ComputeQueue

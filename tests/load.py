@@ -39,20 +39,29 @@ class ProductionService:
         with socket.create_server(("127.0.0.1", 0)) as listener:
             self.port: int = listener.getsockname()[1]
         given = {"STORAGE_DIR": str(storage), "PORT": str(self.port), "HOST": "127.0.0.1", "LOG_LEVEL": "WARNING"}
-        self._environment = {**os.environ, "MONGODB_URI": "", **given, **variables}
+        self._environment = {**os.environ, "MONGODB_URI": "", "DRAIN_S": "0", **given, **variables}
         self._command = [sys.executable, *command]
         self.ready_after_s = 0.0
 
+    @property
+    def process(self) -> subprocess.Popen[bytes]:
+        """The supervisor."""
+        return self._process
+
+    def start(self) -> None:
+        """Start the process without waiting for anything; who calls this stops it too."""
+        self._process = subprocess.Popen(self._command, cwd=ROOT, env=self._environment)
+
     def __enter__(self) -> ProductionService:
         started = time.perf_counter()
-        self._process = subprocess.Popen(self._command, cwd=ROOT, env=self._environment)
+        self.start()
         try:
-            while not self._is_ready():
+            while not self.is_ready():
                 if self._process.poll() is not None or time.perf_counter() - started > START_S:
                     raise RuntimeError("the service did not become ready")
                 time.sleep(0.02)
         except BaseException:
-            self._stop()
+            self.stop()
             raise
         self.ready_after_s = time.perf_counter() - started
         return self
@@ -60,12 +69,10 @@ class ProductionService:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._stop()
+        self.stop()
 
     def workers(self) -> list[int]:
         """The process ids of those that answer requests; model files are opened in other processes."""
-        if "WORKERS" in self._environment and self._environment["WORKERS"] == "1":
-            return [self._process.pid]
         children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split()
         return [int(pid) for pid in children if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
 
@@ -101,14 +108,16 @@ class ProductionService:
             ticks += int(fields[11]) + int(fields[12])
         return ticks
 
-    def _is_ready(self) -> bool:
+    def is_ready(self) -> bool:
+        """Ask /ready once."""
         try:
             with urlopen(f"http://127.0.0.1:{self.port}/ready", timeout=10) as answer:
                 return answer.status == 200
         except (URLError, OSError):
             return False
 
-    def _stop(self) -> None:
+    def stop(self) -> None:
+        """Have it end in order, and kill it if it does not."""
         self._process.send_signal(signal.SIGTERM)
         try:
             self._process.wait(STOP_S)

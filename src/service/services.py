@@ -66,6 +66,7 @@ class Services:
         self.downloads = downloads
         self._store = store
         self._opening, self._warming, self._following, self._closing = opening, warming, following, closing
+        self._is_draining = False
         self._warm_up: asyncio.Task[None] | None = None
         self._follow_up: asyncio.Task[None] | None = None
 
@@ -98,10 +99,15 @@ class Services:
             _logger.warning("size of the result store unknown: error=%s", error)
             return None
 
+    def start_draining(self) -> None:
+        """From now on be not ready, so that no more requests are sent here; those that come are served."""
+        self._is_draining = True
+
     async def readiness(self) -> Readiness:
         """Ask each part whether it can serve."""
         is_reachable = await self._store.is_reachable()
-        return Readiness(parts={"warmUp": self._warm_up_state(), "store": READY if is_reachable else "not reachable"})
+        parts = {"warmUp": self._warm_up_state(), "store": READY if is_reachable else "not reachable"}
+        return Readiness(parts=parts | ({"process": "stopping"} if self._is_draining else {}))
 
     def _warm_up_state(self) -> str:
         if self._warm_up is None or not self._warm_up.done():

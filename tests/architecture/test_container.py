@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from src.runtime.supervisor import ACCEPT_S, CLOSING_S, HANDSHAKE_S
 from src.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -116,6 +117,12 @@ def test_compose_confines_the_service(compose: dict[str, Any]) -> None:
     assert service["ports"] == ["127.0.0.1:5050:5050"]
     assert not any("seccomp" in option for option in service["security_opt"])
     assert service["depends_on"] == {"mongo": {"condition": "service_healthy"}}
+
+
+def test_compose_waits_for_the_longest_stop(compose: dict[str, Any]) -> None:
+    settings = Settings(_env_file=None)
+    longest_s = settings.drain_s + HANDSHAKE_S + ACCEPT_S + settings.longest_stop_s + CLOSING_S
+    assert int(compose["services"]["service"]["stop_grace_period"].removesuffix("s")) >= longest_s
 
 
 def test_compose_keeps_the_database_to_itself(compose: dict[str, Any]) -> None:

@@ -15,8 +15,8 @@ import joblib
 import numpy as np
 import pandas as pd
 from sklearn.ensemble import RandomForestClassifier
-
 from src.runtime.collection import collection_put_off
+
 from src.domain.market import DAY_MS, Bars
 from tests.benchmarks.measurement import Measurement, Memory, best_of
 from tests.exchange import LoopbackExchange

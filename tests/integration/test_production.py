@@ -8,6 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from src.temporary_folders import PREFIX
 from tests.load import ProductionService
 
 
@@ -22,8 +23,7 @@ def production(tmp_path_factory: pytest.TempPathFactory, temporary_folder: Path)
         tmp_path_factory.mktemp("storage"), WORKERS="2", TMPDIR=str(temporary_folder), BINANCE_FALLBACK_URL="none"
     ) as service:
         yield service
-    assert list(temporary_folder.glob("metrics-*")) == []
-    assert list(temporary_folder.glob("model-sandbox-*")) == []
+    assert list(temporary_folder.iterdir()) == []
 
 
 def count_of(service: ProductionService, line: str) -> float:
@@ -51,4 +51,4 @@ def test_a_result_is_read_from_any_worker(production: ProductionService) -> None
 
 
 def test_the_workers_count_in_one_folder(production: ProductionService, temporary_folder: Path) -> None:
-    assert len(list(temporary_folder.glob("metrics-*"))) == 1
+    assert len(list(temporary_folder.glob(f"{PREFIX}metrics-*"))) == 1

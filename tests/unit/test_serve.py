@@ -38,3 +38,12 @@ def test_a_store_that_no_worker_could_use_stops_the_start(
     monkeypatch.setenv("MONGODB_URI", "nonsense")
     assert main(options) == 2
     assert "MONGODB_URI is not a MongoDB connection string" in capsys.readouterr().err
+
+
+def test_unknown_settings_are_named_at_start(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MODEL_TIMEOUT", "1")
+    monkeypatch.setattr("src.serve.serve", lambda settings, *, is_reloading: 0)
+    assert main([]) == 0
+    assert "WARNING: Unknown setting 'MODEL_TIMEOUT' in the environment is ignored." in capsys.readouterr().err

@@ -59,3 +59,17 @@ def test_allowed_hosts_are_names(monkeypatch: pytest.MonkeyPatch) -> None:
     assert read_settings().allowed_hosts == ("api.example", "*.b.example", "10.0.0.1", "::1", "my_service")
     monkeypatch.setenv("ALLOWED_HOSTS", "*")
     assert read_settings().allowed_hosts == ("*",)
+
+
+def test_stop_shorter_than_a_request_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REQUEST_TIMEOUT_S", "60")
+    monkeypatch.setenv("GRACEFUL_STOP_S", "59")
+    with pytest.raises(SettingsError, match=r"GRACEFUL_STOP_S is '59'; must be at least REQUEST_TIMEOUT_S \(60\)"):
+        read_settings()
+
+
+@pytest.mark.parametrize(("graceful", "seconds"), [("0", 65), ("60", 60), ("90.5", 91)])
+def test_stop_lasts_as_long_as_a_request(graceful: str, seconds: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REQUEST_TIMEOUT_S", "60")
+    monkeypatch.setenv("GRACEFUL_STOP_S", graceful)
+    assert read_settings().longest_stop_s == seconds

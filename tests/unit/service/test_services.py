@@ -98,3 +98,14 @@ def test_settled_memory_is_left_out_of_collections() -> None:
         assert gc.get_freeze_count() > 1000
     finally:
         gc.unfreeze()
+
+
+async def test_draining_services_are_not_ready() -> None:
+    services = make_services()
+    await services.start()
+    await until_ready(services)
+    services.start_draining()
+    readiness = await services.readiness()
+    assert not readiness.is_ready
+    assert readiness.parts == {"warmUp": "ready", "store": "ready", "process": "stopping"}
+    await services.stop()
