@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import functools
 import platform
-from collections.abc import Mapping
 from importlib import metadata
 from typing import Final
 
@@ -25,7 +24,6 @@ from src.market_data.datasets import DiskDatasets
 from src.market_data.pauses import SharedPause
 from src.market_data.simulated import SimulatedSource
 from src.ports import BarSource, Clock, DatasetStore, Engine, ResultStore
-from src.runtime.collection import collection_put_off
 from src.sandbox.runner import SandboxedModelRunner
 from src.service.backtests import BacktestService
 from src.service.computing import ComputeQueue
@@ -105,7 +103,7 @@ def build_services(settings: Settings) -> Services:
             functools.partial(asyncio.to_thread, _sweep_cache, settings),
         ],
         warming=[
-            functools.partial(asyncio.to_thread, _warm_up, engines),
+            functools.partial(asyncio.to_thread, warm_up, engines),
             functools.partial(asyncio.to_thread, settle_memory),
         ],
         # Loading the libraries of every model format takes longer than all the rest together.
@@ -117,11 +115,6 @@ def build_services(settings: Settings) -> Services:
 def _sweep_cache(settings: Settings) -> int:
     """Remove what killed processes left unfinished in the cache of candles."""
     return remove_unfinished((settings.storage_dir / BARS_FOLDER).rglob(".*.part"))
-
-
-def _warm_up(engines: Mapping[EngineName, Engine]) -> None:
-    with collection_put_off():
-        warm_up(engines)
 
 
 def build_binance(settings: Settings, clock: Clock) -> CachedSource:

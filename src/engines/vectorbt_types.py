@@ -1,8 +1,8 @@
 """Load the record types that `vectorbt_rust` looks up, without the rest of vectorbt.
 
 At each call `vectorbt_rust` imports `vectorbt.portfolio.enums`. The usual import of it runs all of vectorbt (plotting,
-notebooks, statistics). Measured with `python -m tests.benchmarks.start_up vectorbt_types`, interleaved, on a shared
-machine: 0.2 s of processor time against 1.5 to 2.0 s, and a worker of 230 MB against 334 MB.
+notebooks, statistics). A start takes 2.2 s of processor time and a worker 232 MB; with all of vectorbt they take 3.8 s
+and 334 MB (medians of 5 interleaved runs of `python -m tests.benchmarks.start_up vectorbt_types`).
 
 Three rules make this safe beside other threads:
 

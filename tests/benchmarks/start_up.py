@@ -1,4 +1,4 @@
-"""Measure what each start-up measure is worth: `python -m tests.benchmarks.start_up [NAME ...] [--rounds N]`.
+"""Measure what each start-up setting is worth: `python -m tests.benchmarks.start_up [NAME ...] [--rounds N]`.
 
 Each is run with and without it in fresh processes, interleaved, so that a busy machine slows both alike. The medians
 and their ratio are printed; the figures beside the code come from here.
@@ -36,19 +36,6 @@ import src.backtest_API
 show(start_cpu_s=time.process_time(), resident_mb=resident_mb())
 """
 
-COLLECTION: Final = """
-import src.runtime.collection as collection
-if not WITH:
-    collection.collection_put_off = contextlib.nullcontext
-import src.backtest_API
-from src import wiring
-from src.engines.event_driven import EventDrivenEngine
-from src.engines.vectorized import VectorizedEngine
-from src.domain.trading import EngineName
-wiring._warm_up({EngineName.VECTORIZED: VectorizedEngine(), EngineName.EVENT_DRIVEN: EventDrivenEngine()})
-show(start_cpu_s=time.process_time())
-"""
-
 FROZEN: Final = """
 import src.backtest_API
 from src.service.warm_up import settle_memory
@@ -80,7 +67,8 @@ def request(seed):
     bars = random_bars(500 + (seed * 7919) % 60_000, seed=seed)
     features = build_features(bars)
     signals = Crossover(CrossoverChoice(fast=5, slow=20)).signals(bars)
-    return len(VectorizedEngine().run(bars, signals, TradingRules(fill=FillTiming.NEXT_OPEN)).equity) + len(features.names)
+    simulation = VectorizedEngine().run(bars, signals, TradingRules(fill=FillTiming.NEXT_OPEN))
+    return len(simulation.equity) + len(features.names)
 request(1)
 before = resident_mb()
 with ThreadPoolExecutor(8) as pool:
@@ -118,7 +106,7 @@ show(warm_up_cpu_s=time.process_time())
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """A program that measures itself, and for which of its figures less is better: all of them."""
+    """A program that prints its own figures, of each of which less is better, and how often it is run each way."""
 
     program: str
     rounds: int
@@ -126,7 +114,6 @@ class Trial:
 
 TRIALS: Final = {
     "vectorbt_types": Trial(VECTORBT_TYPES, 5),
-    "collection": Trial(COLLECTION, 5),
     "frozen": Trial(FROZEN, 5),
     "allocator": Trial(ALLOCATOR, 3),
     "huge_pages": Trial(HUGE_PAGES, 5),
