@@ -102,6 +102,10 @@ def test_an_index_of_pandas_is_the_time() -> None:
         (parquet(pa.array([FIRST_MS, None, FIRST_MS])), "row 2 has no time"),
         (parquet(pa.array([True, False, True])), "the times are of the type 'bool'"),
         (parquet(pa.array(MILLISECONDS), Close=pa.array([[1], [2], [3]])), "the column 'Close' is of the type"),
+        (parquet(pa.array(MILLISECONDS), Symbol=pa.array(["A", "B", "A"]).dictionary_encode()), "symbols: 'A', 'B'"),
+        (parquet(pa.array(["2021-01-01"] * 3), Time=pa.array(["00:00"] * 3)), "write both as one timestamp"),
+        (parquet(pa.array(MILLISECONDS), Unix=pa.array(MILLISECONDS + 1000)), "row 1: Unix is"),
+        (parquet(pa.array(["01/02/2021"] * 3)), "give dateFormat: DMY or MDY"),
         (parquet(pa.array(MILLISECONDS), name="when"), "names no column for the time"),
         (parquet(pa.array([], pa.int64()), rows=0), "no rows of candles"),
         (parquet(pa.array([f"2021-01-01T0{hour}Z" for hour in "0x2"])), "line 2: Date is '2021-01-01T0xZ'"),
@@ -128,3 +132,17 @@ def test_times_of_no_market_are_refused_by_their_row(unit: str, number: int, zon
 def test_days_of_no_market_are_refused_by_their_row() -> None:
     with pytest.raises(BarFileRejected, match="row 3: Date"):
         read_here(parquet(pa.array([18628, 18629, -400], pa.date32())))
+
+
+def test_date_beside_a_number_and_dates_as_texts_are_read() -> None:
+    unix = pa.array(MILLISECONDS)
+    for date in (
+        pa.array([18628] * 3, pa.date32()),
+        pa.array(MILLISECONDS, pa.timestamp("ms")),
+        pa.array([f"1/1/2021 {hour}:00 AM" for hour in (12, 1, 2)]),
+    ):
+        table = read_here(parquet(date, Unix=unix, Symbol=pa.array(["A"] * 3)), date_format="MDY")
+        assert table.columns["time"].tolist() == MILLISECONDS.tolist()
+    days = read_here(parquet(pa.array([f"{day}.01.2021" for day in (1, 2, 13)]), Close=pa.array(["1,5", "2", "3"])))
+    assert ((days.columns["time"] - FIRST_MS) // (24 * HOUR_MS)).tolist() == [0, 1, 12]
+    assert days.columns["close"].tolist() == [1.5, 2.0, 3.0]
