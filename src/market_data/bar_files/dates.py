@@ -7,15 +7,15 @@ comes first: a part above 12 is a day. Where no date shows it, nothing is guesse
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import Final
+from functools import lru_cache
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from src.domain.datasets import DateFormat
 from src.domain.market import DAY_MS
-from src.market_data.bar_files.table import BarFileRejected, Fault, shown
+from src.market_data.bar_files.table import BarFileRejected, shown
 
 FIRST_YEAR: Final = 1970
 LAST_YEAR: Final = 2199
@@ -29,8 +29,7 @@ _CLOCK: Final = re.compile(
 _COMPACT_CLOCK: Final = re.compile(r"(\d{2})(\d{2})(\d{2})?", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WrittenDate:
+class WrittenDate(NamedTuple):
     """A date and a time of day. `parts` are month and day if `is_year_first`, else the first and the second number."""
 
     year: int
@@ -67,6 +66,7 @@ def parse_date(text: str) -> WrittenDate | None:
     )
 
 
+@lru_cache(maxsize=4096)
 def _parse_clock(text: str) -> tuple[int, bool] | None:
     """Return the milliseconds since midnight, and whether the text says UTC; None if it is no time of day."""
     if found := _CLOCK.fullmatch(text):
@@ -91,18 +91,13 @@ class DateOrder:
     def __init__(self, declared: DateFormat | None) -> None:
         self._declared = declared
         self._possible = {DateFormat.DMY, DateFormat.MDY} if declared is None else {declared}
-        self._first_seen = ""
+        self._first_seen: tuple[int, str, str] | None = None
 
     def allows_year_first(self) -> bool:
         return self._declared in (None, DateFormat.YMD)
 
-    def see(self, date: WrittenDate, where: str) -> None:
-        """Take a date without its year in front as evidence.
-
-        Parameters
-        ----------
-        where
-            Line, column and text, for messages.
+    def see(self, date: WrittenDate, line: int, column: str, text: str) -> None:
+        """Take a date without its year in front as evidence; line, column and text are for messages.
 
         Raises
         ------
@@ -116,27 +111,36 @@ class DateOrder:
         if second > _MONTHS:
             self._possible.discard(DateFormat.DMY)
         if self._possible:
-            self._first_seen = self._first_seen or where
+            self._first_seen = self._first_seen or (line, column, text)
         elif self._declared is not None:
-            raise not_declared(where, self._declared)
+            raise not_declared(line, column, text, self._declared)
         else:
-            raise BarFileRejected(f"{where}, and with the dates before it neither day nor month can come first")
+            raise BarFileRejected(
+                f"{_where(line, column, text)}, and with the dates before it neither day nor month can come first"
+            )
 
     def chosen(self) -> DateFormat:
         """Return the order; BarFileRejected if it was not declared and no date shows it."""
         if len(self._possible) > 1:
+            where = "" if self._first_seen is None else _where(*self._first_seen)
             raise BarFileRejected(
-                f"{self._first_seen}, and no date of the file shows whether its day or its month comes first; give "
+                f"{where}, and no date of the file shows whether its day or its month comes first; give "
                 "dateFormat: DMY or MDY",
-                Fault.INVALID,
                 field="dateFormat",
             )
         (only,) = self._possible
         return only
 
 
-def not_declared(where: str, declared: DateFormat | None) -> BarFileRejected:
-    return BarFileRejected(f"{where}, but the declared dateFormat is {declared}", field="dateFormat")
+def not_declared(line: int, column: str, text: str, declared: DateFormat | None) -> BarFileRejected:
+    """Return the error of a date in another order than the declared one."""
+    return BarFileRejected(
+        f"{_where(line, column, text)}, but the declared dateFormat is {declared}", field="dateFormat"
+    )
+
+
+def _where(line: int, column: str, text: str) -> str:
+    return f"line {line}: {column} is {shown(text)}"
 
 
 def pack(date: WrittenDate) -> int:

@@ -179,15 +179,17 @@ class TimeReader:
         return np.array([self._cell(str(number), line) for number, line in zip(numbers, lines, strict=True)], np.int64)
 
     def _cell(self, text: str, line: int) -> int:
-        if (date := parse_date(text)) is not None:
+        # ISO 8601 first where it is likely: Python reads it several times as fast.
+        if text[4:5] != "-" and (date := parse_date(text)) is not None:
             return self._date(date, text, line)
         try:
             moment = datetime.fromisoformat(text.removesuffix(" UTC"))
         except ValueError:
-            return self._number(text, line)
+            date = parse_date(text)
+            return self._number(text, line) if date is None else self._date(date, text, line)
         if not self._order.allows_year_first():
-            raise not_declared(f"line {line}: {self.column} is {shown(text)}", self._date_format)
-        self.has_clock = True
+            raise not_declared(line, self.column, text, self._date_format)
+        self.has_clock |= len(text) > len("2021-01-31")
         # 2021-W01-1 is a week, which nobody writes on purpose.
         if text.isdigit() or "W" in text.upper():
             raise self._no_time(text, line)
@@ -202,15 +204,14 @@ class TimeReader:
 
     def _date(self, date: WrittenDate, text: str, line: int) -> int:
         """Return the instant of a date that begins with its year; any other one packed."""
-        where = f"line {line}: {self.column} is {shown(text)}"
         self.has_clock |= date.has_clock
         if not date.is_year_first:
-            self._order.see(date, where)
+            self._order.see(date, line, self.column, text)
             self._packed_lines.append(line)
             self._packed_in_utc.add(date.is_utc)
             return pack(date)
         if not self._order.allows_year_first():
-            raise not_declared(where, self._date_format)
+            raise not_declared(line, self.column, text, self._date_format)
         try:
             moment = datetime(date.year, *date.parts) + date.day_ms * _MS
         except ValueError:
