@@ -111,6 +111,15 @@ FORMATS: Final[Mapping[str, FormatEntry]] = MappingProxyType(
 """The format of each extension (lower case, with its dot)."""
 
 
+FORMAT_NAMES: Final = frozenset(
+    {
+        "Keras", "Keras (HDF5)", "ONNX", "TensorFlow SavedModel", "TensorFlow frozen graph", "TorchScript",
+        "lightgbm Booster (pickle or joblib)", "scikit-learn (pickle or joblib)", "xgboost Booster (pickle or joblib)",
+    }
+)  # fmt: skip
+"""What a description may call a file's format."""
+
+
 def entry_of(extension: str) -> FormatEntry:
     """Look a format up.
 

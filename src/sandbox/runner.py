@@ -151,7 +151,7 @@ class SandboxedModelRunner:
         made_up = await asyncio.to_thread(made_up_features)
         rows = made_up.values[complete_rows(made_up.values, made_up.names, made_up.names)]
         answer = await self._in_turn(file, partial(Task, kind="inspect", names=made_up.names, values=rows))
-        return verdicts.description_of(answer.text)
+        return verdicts.description_of(answer.text, self._children.registry)
 
     async def predict(
         self, file: ModelFile, features: Features, feature_columns: Sequence[str] | None, kind: OutputKind | None
@@ -183,7 +183,9 @@ class SandboxedModelRunner:
         )
         answer = await self._in_turn(file, task)
         # In a thread: the rows of a million bars would hold the event loop.
-        return await asyncio.to_thread(_read_predictions, answer, features, is_declared=kind is not None)
+        return await asyncio.to_thread(
+            _read_predictions, answer, features, self._children.registry, is_declared=kind is not None
+        )
 
     async def close(self) -> None:
         """End every zygote and child; calls that still run fail."""
@@ -260,13 +262,13 @@ class SandboxedModelRunner:
             _log.error("sandbox: %s", error)
 
 
-def _read_predictions(answer: Answer, features: Features, *, is_declared: bool) -> Predictions:
+def _read_predictions(answer: Answer, features: Features, registry: str, *, is_declared: bool) -> Predictions:
     """Return what a child predicted; raises ModelRejected if it cannot be a prediction."""
     meaning = verdicts.output_kind(answer.text)
     columns = verdicts.chosen_columns(answer.text, features.names)
     is_asked = complete_rows(features.values, features.names, columns)
     verdicts.check_values(answer.values[is_asked], meaning, is_declared=is_declared)
-    warnings = verdicts.description_of(answer.text).warnings
+    warnings = verdicts.description_of(answer.text, registry).warnings
     return Predictions(
         # The number that the child left for a row without a prediction means nothing.
         values=np.where(is_asked, answer.values, np.nan),

@@ -108,7 +108,7 @@ def client_error(answer: Answer, task: Task, registry: str) -> ServiceError:
         if answer.status is Status.MISSING_LIBRARY:
             return _missing_library(answer.text, task, registry)
         if answer.status is Status.WRONG_COLUMNS:
-            return _wrong_columns(answer.text, task)
+            return _wrong_columns(answer.text, task, registry)
         message = from_plain(answer.text.get("sentences"))
     except (MalformedAnswer, NoSentence) as error:
         return nonsense(error)
@@ -124,8 +124,8 @@ def _missing_library(text: Mapping[str, Any], task: Task, registry: str) -> Serv
     return error
 
 
-def _wrong_columns(text: Mapping[str, Any], task: Task) -> ServiceError:
-    described = _description(text.get("description"))
+def _wrong_columns(text: Mapping[str, Any], task: Task, registry: str) -> ServiceError:
+    described = _description(text.get("description"), registry)
     try:
         choose_columns(task.names, task.requested, described.feature_names, described.n_features)
     except InvalidInput as error:
@@ -133,24 +133,30 @@ def _wrong_columns(text: Mapping[str, Any], task: Task) -> ServiceError:
     raise MalformedAnswer("nothing is wrong with the columns")
 
 
-def description_of(text: Mapping[str, Any]) -> ModelDescription:
-    """Read the description that the child gave; raises ModelRejected where a part of it is not what it may be."""
+def description_of(text: Mapping[str, Any], registry: str) -> ModelDescription:
+    """Read the description that the child gave; raises ModelRejected if a part of it is not what it may be.
+
+    `registry` names the module that knows the formats.
+    """
     try:
-        return _description(text.get("description"))
+        return _description(text.get("description"), registry)
     except (MalformedAnswer, NoSentence) as error:
         raise nonsense(error) from error
 
 
-def _description(given: object) -> ModelDescription:
+def _description(given: object, registry: str) -> ModelDescription:
     if not isinstance(given, dict):
         raise MalformedAnswer("no description")
     n_features = given.get("n_features")
     if n_features is not None and not (type(n_features) is int and 0 < n_features <= _MOST_FEATURES):
         raise MalformedAnswer("n_features is not a count")
+    file_format = given.get("format")
+    if not isinstance(file_format, str) or file_format not in importlib.import_module(registry).FORMAT_NAMES:
+        raise MalformedAnswer("an unknown format")
     names = given.get("feature_names")
     details = given.get("details")
     return ModelDescription(
-        format=clean(given.get("format"), 40),
+        format=file_format,
         library=word(given.get("library")),
         library_version=word(given["library_version"]) if given.get("library_version") else None,
         n_features=n_features,

@@ -16,9 +16,18 @@ from typing import Any
 
 from src.model_formats import registry
 from src.model_formats.failures import refused
-from src.model_formats.registry import ENVIRONMENT, HIDDEN_MODULES, FormatEntry, reported_missing
+from src.model_formats.registry import ENVIRONMENT, FORMAT_NAMES, HIDDEN_MODULES, FormatEntry, reported_missing
 
-__all__ = ["ENVIRONMENT", "FORMATS", "HIDDEN_MODULES", "family_of", "load_model", "prepare", "reported_missing"]
+__all__ = [
+    "ENVIRONMENT",
+    "FORMATS",
+    "FORMAT_NAMES",
+    "HIDDEN_MODULES",
+    "family_of",
+    "load_model",
+    "prepare",
+    "reported_missing",
+]
 
 CARELESS = ".careless"
 _PRELOADED = {".h5": ("torch",), ".keras": ("torch",), ".pt": ("torch._export.serde.serialize",), ".onnx": ("onnx",)}

@@ -28,6 +28,7 @@ class FormatEntry:
 
 ENVIRONMENT: Mapping[str, str] = {"OPENBLAS_NUM_THREADS": "1"}
 HIDDEN_MODULES = ("pyarrow",)
+FORMAT_NAMES = frozenset({"pickle"})
 
 FORMATS: Mapping[str, FormatEntry] = {
     ".pkl": FormatEntry(family="plain", module=__name__, preload=("pickle",)),

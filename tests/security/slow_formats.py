@@ -7,6 +7,7 @@ import time
 
 from tests.security.plain_formats import (
     ENVIRONMENT,
+    FORMAT_NAMES,
     HIDDEN_MODULES,
     FormatEntry,
     family_of,
@@ -15,7 +16,16 @@ from tests.security.plain_formats import (
     reported_missing,
 )
 
-__all__ = ["ENVIRONMENT", "FORMATS", "HIDDEN_MODULES", "family_of", "load_model", "prepare", "reported_missing"]
+__all__ = [
+    "ENVIRONMENT",
+    "FORMATS",
+    "FORMAT_NAMES",
+    "HIDDEN_MODULES",
+    "family_of",
+    "load_model",
+    "prepare",
+    "reported_missing",
+]
 
 FORMATS = {".pkl": FormatEntry(family="slow", module=__name__, preload=("pickle",))}
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -16,6 +17,7 @@ from src.domain.errors import ModelRejected, UnsupportedFormat
 from src.domain.model_files import MODEL_EXTENSIONS
 from src.domain.signals import OutputKind
 from src.features.names import FEATURE_NAMES
+from src.model_formats import registry
 from src.model_formats.registry import ENVIRONMENT, FORMATS, family_of, load_model, prepare
 from tests.model_factory import FORMATS as NAMES
 from tests.model_factory import require_libraries
@@ -154,3 +156,10 @@ def test_the_same_file_and_rows_give_the_same_bits(
         predictor = load_model(prepare(model_files[name], f".{name}", tmp_path / attempt), f".{name}")
         runs.append(predictor.predict(table.to_numpy(), FEATURE_NAMES)[0].tobytes())
     assert runs[0] == runs[1]
+
+
+def test_names_of_formats_are_those_that_the_modules_give() -> None:
+    sources = "".join(
+        path.read_text() for path in Path(registry.__file__).parent.glob("*.py") if path.name != "registry.py"
+    )
+    assert set(re.findall(r'"([^"\n]*)"', sources)) >= registry.FORMAT_NAMES

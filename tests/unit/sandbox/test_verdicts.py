@@ -40,7 +40,7 @@ def judged(status: Status, text: dict[str, object], *, registry: str = PLAIN_FOR
     [
         (Status.REJECTED, {"sentences": [["onnx_external", {}]]}, ModelRejected),
         (Status.REJECTED, {"sentences": [["kind_of_two", {"kind": "value"}]]}, InvalidInput),
-        (Status.WRONG_COLUMNS, {"description": {"library": "l", "n_features": 3}}, InvalidInput),
+        (Status.WRONG_COLUMNS, {"description": {"format": "pickle", "library": "l", "n_features": 3}}, InvalidInput),
         (Status.SANDBOX_BROKEN, {}, verdicts.LayersWanting),
     ],
 )
@@ -109,11 +109,13 @@ def test_missing_booster_is_named_by_server(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_wrong_columns_are_found_by_server() -> None:
-    text = {"description": {"library": "l", "feature_names": [EVIL, "Open"]}}
+    text = {"description": {"format": "pickle", "library": "l", "feature_names": [EVIL, "Open"]}}
     error = judged(Status.WRONG_COLUMNS, text)
     assert error.field == "featureColumns"
     assert f"do not exist here ('{EVIL}')" in error.message
-    fitting = judged(Status.WRONG_COLUMNS, {"description": {"library": "l", "feature_names": ["Close"]}})
+    fitting = judged(
+        Status.WRONG_COLUMNS, {"description": {"format": "pickle", "library": "l", "feature_names": ["Close"]}}
+    )
     assert "no model gives" in fitting.message
 
 
@@ -146,13 +148,13 @@ def test_an_answer_of_a_process_that_crashed_is_none() -> None:
 
 
 def described(**changes: object) -> dict[str, object]:
-    fields = {"format": "f", "library": "l", "library_version": None, "n_features": 2, "feature_names": ["a", "b"],
+    fields = {"format": "pickle", "library": "l", "library_version": None, "n_features": 2, "feature_names": ["a", "b"],
               "output_kind": "value", "warnings": [[["needs_memory", {}]]], "details": {"k": "v"}}  # fmt: skip
     return {"description": fields | changes}
 
 
 def test_a_description_is_read() -> None:
-    description = verdicts.description_of(described())
+    description = verdicts.description_of(described(), PLAIN_FORMATS)
     assert description.feature_names == ("a", "b")
     assert description.output_kind is OutputKind.VALUE
     assert description.details == {"k": "v"}
@@ -164,15 +166,18 @@ def test_a_description_is_read() -> None:
         {"n_features": -1}, {"n_features": True}, {"n_features": "2"}, {"n_features": 10**9}, {"feature_names": "ab"},
         {"feature_names": ["a"] * 10_001}, {"output_kind": "magic"}, {"output_kind": ["value"]}, {"warnings": {}},
         {"warnings": ["w"]}, {"warnings": [[["warned", {}]]]}, {"library": ""}, {"details": {"": "v"}},
+        {"format": EVIL}, {"format": ["pickle"]}, {"format": None},
     ],
 )  # fmt: skip
 def test_a_forged_description_is_refused(changes: dict[str, object]) -> None:
     with pytest.raises(ModelRejected, match="no model gives"):
-        verdicts.description_of(described(**changes))
+        verdicts.description_of(described(**changes), PLAIN_FORMATS)
 
 
 def test_facts_of_description_are_words() -> None:
-    description = verdicts.description_of(described(library=EVIL, library_version=EVIL, details={EVIL: EVIL}))
+    description = verdicts.description_of(
+        described(library=EVIL, library_version=EVIL, details={EVIL: EVIL}), PLAIN_FORMATS
+    )
     underscored = EVIL.replace(" ", "_")
     assert (description.library, description.library_version) == (underscored, underscored)
     assert description.details == {underscored: underscored}
@@ -180,7 +185,7 @@ def test_facts_of_description_are_words() -> None:
 
 def test_no_description_is_refused() -> None:
     with pytest.raises(ModelRejected):
-        verdicts.description_of({})
+        verdicts.description_of({}, PLAIN_FORMATS)
 
 
 @pytest.mark.parametrize(
