@@ -108,7 +108,19 @@ class UnsupportedFormat(ServiceError):
 
 
 class MissingLibrary(ServiceError):
+    """A model format whose library is not installed.
+
+    Parameters
+    ----------
+    library
+        The module that is missing, if it is known by name.
+    """
+
     code = "MISSING_LIBRARY"
+
+    def __init__(self, message: str, *, library: str | None = None) -> None:
+        super().__init__(message)
+        self.library = library
 
 
 class Busy(ServiceError):

@@ -147,24 +147,21 @@ def check_installed(extension: str) -> None:
     MissingLibrary, UnsupportedFormat
     """
     if missing := [name for name in entry_of(extension).libraries if not _is_installed(name)]:
-        raise LibraryMissing(missing[0], extension)
+        raise missing_library(missing[0], extension)
 
 
-class LibraryMissing(MissingLibrary):
-    """A library that opens files of an extension is not installed; says what installs it."""
-
-    def __init__(self, library: str, extension: str) -> None:
-        super().__init__(
-            f"Opening {extension} files needs the library {library}, not installed here: {INSTALL_COMMAND}"
-        )
-        self.library = library
+def missing_library(name: str, extension: str) -> MissingLibrary:
+    """Build the error that says what installs the library `name`."""
+    return MissingLibrary(
+        f"Opening {extension} files needs the library {name}, not installed here: {INSTALL_COMMAND}", library=name
+    )
 
 
-def reported_missing(library: object, extension: str) -> LibraryMissing | None:
+def reported_missing(library: object, extension: str) -> MissingLibrary | None:
     """Return the error for a library that a child says is missing; None if that cannot be true."""
     entry = entry_of(extension)
     known = next((name for name in (*entry.libraries, *entry.optional) if name == library), None)
-    return None if known is None or _is_installed(known) else LibraryMissing(known, extension)
+    return None if known is None or _is_installed(known) else missing_library(known, extension)
 
 
 def _is_installed(library: str) -> bool:

@@ -25,7 +25,7 @@ from src.domain.signals import OutputKind
 from src.model_formats import pickles
 from src.model_formats.failures import brief, refused, rejection, wrong_kind
 from src.model_formats.labels import ClassLabels
-from src.model_formats.registry import LibraryMissing
+from src.model_formats.registry import missing_library
 from src.model_formats.sentences import Sentences, sentence
 from src.model_formats.sklearn_versions import check_meaning, explained, made_with, parts_of, version_note
 from src.ports import Predictor
@@ -88,7 +88,7 @@ def _unpickle(file: Path) -> Any:
     except ModuleNotFoundError as error:
         name = (error.name or "").split(".")[0]
         if name in _BOOSTERS:
-            raise LibraryMissing(name, file.suffix) from error
+            raise missing_library(name, file.suffix) from error
         if name in ("sklearn", "_loss") or (error.name or "").startswith("numpy"):
             raise rejection("pickle_other_version", error, file) from error
         raise rejection("pickle_module", error, file, name=name or "?") from error

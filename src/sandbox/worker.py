@@ -102,7 +102,7 @@ def _answer(memory: mmap.mmap, job: Job, values: NDArray[np.float64]) -> None:
     except _WrongColumns:
         write_answer(memory, Status.WRONG_COLUMNS, described)
     except MissingLibrary as error:
-        write_answer(memory, Status.MISSING_LIBRARY, {"library": getattr(error, "library", None)})
+        write_answer(memory, Status.MISSING_LIBRARY, {"library": error.library})
     except TextTooLong as error:
         _refuse(memory, sentence("description_too_long", size=error.size_bytes, most=MAX_TEXT_BYTES))
     except MemoryError:

@@ -48,14 +48,12 @@ def family_of(extension: str) -> str:
 ABSENT = "a_library_that_is_not_installed"
 
 
-class LibraryMissing(MissingLibrary):
-    def __init__(self, library: str) -> None:
-        super().__init__(f"install it with: pip install {library}")
-        self.library = library
+def missing_library(library: str) -> MissingLibrary:
+    return MissingLibrary(f"install it with: pip install {library}", library=library)
 
 
-def reported_missing(library: object, extension: str) -> LibraryMissing | None:
-    return LibraryMissing(ABSENT) if (library, extension) == (ABSENT, ".absent") else None
+def reported_missing(library: object, extension: str) -> MissingLibrary | None:
+    return missing_library(ABSENT) if (library, extension) == (ABSENT, ".absent") else None
 
 
 class LinearModel:
@@ -101,7 +99,7 @@ def prepare(file: Path, extension: str, folder: Path) -> Path:
 
 def load_model(path: Path, extension: str) -> Predictor:
     if extension == ".absent":
-        raise LibraryMissing(ABSENT)
+        raise missing_library(ABSENT)
     with (path / "model.pkl" if extension == ".zip" else path).open("rb") as file:
         model = pickle.load(file)
     if not hasattr(model, "predict"):
