@@ -113,7 +113,8 @@ class _Body:
             return await self._receive()
         asked_s = time.monotonic()
         try:
-            message = await asyncio.wait_for(self._receive(), self._patience_s())
+            async with asyncio.timeout(self._patience_s()):  # `wait_for` may swallow a cancellation (Python 3.11)
+                message = await self._receive()
         except TimeoutError:
             await self._refuse(self._too_slow())
             return {"type": "http.disconnect"}

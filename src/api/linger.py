@@ -53,16 +53,22 @@ class Linger:
 
     async def _discard_rest(self, exchange: _Exchange) -> None:
         self._make_room()
+        loop = asyncio.get_running_loop()
+        end_s = loop.time() + self._limits.max_s
         discarded_bytes = 0
+        # Not `wait_for`: in Python 3.11 it swallows a cancellation that comes together with a message.
         with suppress(TimeoutError):
-            async with asyncio.timeout(self._limits.max_s) as deadline:
-                self._lingering[deadline] = None
+            async with asyncio.timeout_at(end_s) as patience:
+                self._lingering[patience] = None
                 try:
                     while not exchange.is_body_read and discarded_bytes < self._limits.max_bytes:
-                        message = await asyncio.wait_for(exchange.receive(), self._limits.idle_s)
+                        if patience not in self._lingering or loop.time() >= end_s:
+                            return
+                        patience.reschedule(min(loop.time() + self._limits.idle_s, end_s))
+                        message = await exchange.receive()
                         discarded_bytes += len(message.get("body", b""))
                 finally:
-                    self._lingering.pop(deadline, None)
+                    self._lingering.pop(patience, None)
 
     def _make_room(self) -> None:
         while len(self._lingering) >= self._limits.max_requests:

@@ -171,6 +171,18 @@ async def test_trickle_does_not_prolong_lingering() -> None:
     assert connection.is_ended
 
 
+@pytest.mark.parametrize("limits", [LingerLimits(max_s=0.05, idle_s=4.0)])
+async def test_body_without_pause_does_not_prolong_lingering(limits: LingerLimits) -> None:
+    class Flood(Connection):
+        async def _receive(self) -> Message:
+            await asyncio.sleep(0)
+            return {"type": "http.request", "body": b"", "more_body": True}
+
+    connection = Flood(Linger(refuse, limits))
+    await asyncio.wait_for(connection.task, 4)
+    assert connection.is_ended
+
+
 async def test_full_house_ends_the_oldest_lingering() -> None:
     linger = Linger(refuse, LingerLimits(max_s=20.0, idle_s=20.0, max_requests=2))
     connections = []
