@@ -86,7 +86,7 @@ class Settings(BaseSettings):
         2048,
         ge=1,
         le=1_048_576,
-        description="MiB of stored results of one user (3 million bars take 40); a new one replaces the oldest.",
+        description="MiB of stored results of one user (3 million bars take 30 to 40); a new one replaces the oldest.",
     )
     results_keep_days: int = Field(
         0, ge=0, le=36_500, description="Days after which stored results are deleted; 0 keeps them for ever."

@@ -99,6 +99,12 @@ async def test_released_file_is_migrated_listed_and_emptied(store: SqliteStore) 
     assert [summary.id for summary in await store.summaries(IDS)] == list(IDS)
     [[version]] = await store._read("PRAGMA user_version")
     assert version == len(MIGRATIONS)
+    [[auto_vacuum]] = await store._read("PRAGMA auto_vacuum")
+    assert auto_vacuum == 2  # incremental: the released file kept its free pages
+    sizes = dict(await store._read("SELECT id, size_bytes FROM results"))
+    for result_id in IDS:
+        document, _ = read_document(RELEASES[0] / f"{result_id}.json")
+        assert sizes[result_id] == len(json.dumps(document.summary)) + sum(map(len, document.parts.values()))
     for result_id in IDS:
         check_values(await store.get(result_id), read_document(RELEASES[0] / f"{result_id}.json")[1])
         await store.delete(result_id)

@@ -127,6 +127,7 @@ async def delete_backtest(
         errors.ModelRejected,
         errors.MissingLibrary,
         errors.Conflict,
+        errors.TooLarge,
         errors.SandboxUnavailable,
         *MARKET_ERRORS,
     ),

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import sqlite3
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from src.domain.errors import StoreUnavailable
@@ -243,3 +245,40 @@ async def test_a_value_that_sqlite_cannot_hold_fails_its_own_write_only(path: Pa
     )
     assert [type(outcome) for outcome in outcomes] == [int, OverflowError, int]
     await writer.close()
+
+
+async def test_deleted_pages_go_back_to_the_disk(store: SqliteStore, path: Path) -> None:
+    await store.save(make_result(400_000, close=np.random.default_rng(1).random(400_000)))
+    await store.save(make_result(id="small"))
+    before = (await store.usage()).size_bytes
+    await store.delete("result-1")
+    assert store._writer is not None
+    while store._writer._committing is not None:
+        await asyncio.sleep(0.001)
+    after = (await store.usage()).size_bytes
+    assert before > 6_000_000
+    assert after < 2_000_000
+    assert_identical(await store.get("small"), make_result(id="small"))
+
+
+async def test_save_needs_room_for_its_log_and_its_file(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    await store.save(make_result(id="kept"))
+    usage = shutil.disk_usage("/")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1024 * 1024))
+    with pytest.raises(StoreUnavailable, match="the disk is full"):
+        await store.save(make_result())
+    await store.delete("kept")
+
+
+async def test_reserve_is_made_again_when_there_is_room(path: Path) -> None:
+    reserve = path.with_name("results.sqlite3-reserve")
+    store = SqliteStore(path, reserve_bytes=3_000_000)
+    await store.save(make_result())
+    assert reserve.stat().st_size == 3_000_000
+    assert reserve.stat().st_mode & 0o077 == 0
+    await store.close()
+    reserve.unlink()
+    again = SqliteStore(path, reserve_bytes=3_000_000)
+    assert await again.is_reachable()
+    assert reserve.stat().st_size == 3_000_000
+    await again.close()
