@@ -2,7 +2,7 @@
 
 At each call `vectorbt_rust` imports `vectorbt.portfolio.enums`. The usual import of it runs all of vectorbt (plotting,
 notebooks, statistics). A start takes 2.2 s of processor time and a worker 232 MB; with all of vectorbt they take 3.8 s
-and 334 MB (medians of 5 interleaved runs of `python -m tests.benchmarks.start_up vectorbt_types`).
+and 334 MB (medians of 5 interleaved runs of `python -m tests.start_up vectorbt_types`).
 
 Three rules make this safe beside other threads:
 

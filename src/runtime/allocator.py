@@ -21,7 +21,7 @@ def return_freed_memory() -> bool:
     in these heaps. Candles of many sizes in many threads leave holes everywhere: after some thousand requests a worker
     had twice the memory that it needed, and more with each thousand. With large arrays mapped one by one it stays
     where it was. 1,500 requests of 500 to 60,000 bars in 8 threads made a process grow by 41 MB, and by 100 MB without
-    (`python -m tests.benchmarks.start_up allocator`). An operator's own `MALLOC_…` variables count for more.
+    (`python -m tests.start_up allocator`). An operator's own `MALLOC_…` variables count for more.
     """
     if any(name.startswith("MALLOC_") for name in os.environ):
         return False

@@ -2,7 +2,7 @@
 
 This is no saving but a condition: without it `tests/unit/runtime/test_compile_cache.py` shows that the service does not
 import. A filled one saves processor time as well: 1.4 s for a whole warm-up against 9.9 s with an empty
-one (`python -m tests.benchmarks.start_up compile_cache`).
+one (`python -m tests.start_up compile_cache`).
 
 Import this module before anything that imports numba, which reads `NUMBA_CACHE_DIR` once.
 """

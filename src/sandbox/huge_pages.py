@@ -16,7 +16,8 @@ _libc: Final = ctypes.CDLL(None, use_errno=True)
 def collapse() -> int:
     """Ask the kernel to back this process's own memory with huge pages; return how many areas it did.
 
-    With scikit-learn loaded a fork takes 3.1 ms, and 4.3 ms without (`python -m tests.benchmarks.start_up huge_pages`).
+    With scikit-learn loaded a fork takes 4.1 ms of processor time, and 6.1 ms without: medians of 7 interleaved runs of
+    `python -m tests.start_up huge_pages`.
 
     Where it will not (before 6.1, or switched off), forks take some milliseconds longer and nothing else changes.
     """

@@ -46,7 +46,7 @@ def settle_memory() -> None:
 
     A full collection looks at every object there is: a fifth of a second in which no request moves, again and again,
     for modules and schemas that are never freed (140 ms, and less than 0.1 ms once frozen: `python -m
-    tests.benchmarks.start_up frozen`). The little garbage among them is not looked for, and stays too.
+    tests.start_up frozen`). The little garbage among them is not looked for, and stays too.
     """
     gc.freeze()
 

@@ -1,4 +1,4 @@
-"""Measure what each start-up setting is worth: `python -m tests.benchmarks.start_up [NAME ...] [--rounds N]`.
+"""Measure what each start-up setting is worth: `python -m tests.start_up [NAME ...] [--rounds N]`.
 
 Each is run with and without it in fresh processes, interleaved, so that a busy machine slows both alike. The medians
 and their ratio are printed; the figures beside the code come from here.
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-ROOT: Final = Path(__file__).parents[2]
+ROOT: Final = Path(__file__).parents[1]
 
 PRELUDE: Final = """
 import contextlib, gc, json, os, sys, time
@@ -84,13 +84,13 @@ if WITH:
     huge_pages.collapse()
 times = []
 for _ in range(200):
-    started = time.perf_counter()
+    started = time.process_time()
     pid = os.fork()
     if not pid:
         os._exit(0)
-    times.append(time.perf_counter() - started)
+    times.append(time.process_time() - started)
     os.waitpid(pid, 0)
-show(fork_ms=sorted(times)[100] * 1000)
+show(fork_cpu_ms=sorted(times)[100] * 1000)
 """
 
 COMPILE_CACHE: Final = """
@@ -134,7 +134,7 @@ def run(program: str, word: str) -> dict[str, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.start_up", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.start_up", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(TRIALS))
     parser.add_argument("--rounds", type=int, help="how often each is run with and without")
     options = parser.parse_args()
