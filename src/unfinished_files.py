@@ -18,6 +18,7 @@ from typing import Final
 
 _NEW_FILE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _ATTEMPTS: Final = 100
+_PAUSE_S: Final = 0.0003
 _OLD_S: Final = 86_400.0
 _OWNER: Final = re.compile(r"\.?(?P<pid>[0-9]{1,10})-(?P<started>[0-9]{1,20})\.")
 _START_FIELD: Final = 19  # `starttime` is the 22nd field of /proc/PID/stat; the first two end with the last ")"
@@ -73,8 +74,15 @@ def open_in_folder(path: Path) -> int:
 
     Raises OSError if that cannot be, also if the folder is a symbolic link.
     """
-    for _ in range(_ATTEMPTS):
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for attempt in range(_ATTEMPTS):
+        time.sleep(_PAUSE_S * (attempt % 7))  # of different lengths, so as not to keep step with whoever removes
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except FileExistsError:
+            # Something other than a folder, or a folder that went between the kernel's answer and pathlib's look at it.
+            if os.path.lexists(path.parent) and not path.parent.is_dir():
+                raise
+            continue
         if path.parent.is_symlink():
             raise NotADirectoryError("the folder is a symbolic link")
         try:

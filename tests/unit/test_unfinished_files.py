@@ -98,6 +98,27 @@ def test_folder_that_goes_meanwhile_is_made_again(tmp_path: Path, monkeypatch: p
     assert (folder / "a").is_file()
 
 
+def test_folder_that_goes_while_it_is_looked_at_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`Path.mkdir(exist_ok=True)` raises FileExistsError if the folder goes before it has looked what is there."""
+    folder, made_at = tmp_path / "user", Path.mkdir
+    answers = [FileExistsError(), FileExistsError()]
+
+    def refuse_twice(path: Path, *args: object, **options: object) -> None:
+        if answers:
+            raise answers.pop()
+        made_at(path, *args, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Path, "mkdir", refuse_twice)
+    os.close(open_in_folder(folder / "a"))
+    assert (folder / "a").is_file()
+
+
+def test_file_in_place_of_folder_is_an_error_at_once(tmp_path: Path) -> None:
+    (tmp_path / "user").write_bytes(b"x")
+    with pytest.raises(FileExistsError):
+        open_in_folder(tmp_path / "user" / "a")
+
+
 def test_folder_that_goes_each_time_ends_in_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> int:
         raise FileNotFoundError
@@ -121,6 +142,7 @@ def test_no_file_is_lost_beside_removals(tmp_path: Path) -> None:
     def remove_always() -> None:
         while not is_over.is_set():
             remove_if_empty(folder)
+            time.sleep(0.001)  # as deletions come, not as fast as can be
 
     remover = threading.Thread(target=remove_always)
     remover.start()
