@@ -41,11 +41,15 @@ EVERYTHING = (*DEVELOPMENT, "requirements-models.txt")
 
 
 class Command(NamedTuple):
-    """A job: one line on it, the requirement files it needs, and the arguments to Python of each of its steps."""
+    """A job: one line on it, the requirement files it needs, and the arguments to Python of each of its steps.
+
+    `takes_paths`: its words are paths as seen from the folder that the user is in; the job itself runs beside this file.
+    """
 
     summary: str
     requirements: tuple[str, ...]
     steps: tuple[tuple[str, ...], ...]
+    takes_paths: bool = False
 
 
 COMMANDS = {
@@ -56,11 +60,13 @@ COMMANDS = {
         "write results, models and datasets to the folder named, while serving",
         SERVICE,
         (("-m", "src.backup", "backup"),),
+        takes_paths=True,
     ),
     "restore": Command(
         "put such a folder into an empty STORAGE_DIR; with --replace into any",
         SERVICE,
         (("-m", "src.backup", "restore"),),
+        takes_paths=True,
     ),
     "test": Command("run the tests; further words go to pytest", EVERYTHING, (("-m", "pytest"),)),
     "bench": Command("measure the speed against other engines", EVERYTHING, (("-m", "tests.benchmarks"),)),
@@ -325,6 +331,8 @@ def do(name: str, options: set[str], words: Sequence[str]) -> int:
         environment = Environment(ROOT)
         environment.prepare(command.requirements, verbose="--verbose" in options)
         python, variables = str(environment.python), environment.variables()
+    if command.takes_paths:
+        words = [word if word.startswith("-") else str(Path(word).absolute()) for word in words]
     worst = 0
     for step in command.steps:
         if len(command.steps) > 1:

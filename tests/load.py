@@ -134,9 +134,7 @@ def graphql(document: str, variables: dict[str, Any]) -> bytes:
 def post(path: str, body: object) -> bytes:
     """One POST of JSON as it goes over the wire."""
     content = json.dumps(body).encode()
-    head = (
-        f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(content)}\r\n\r\n"
-    )
+    head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: {len(content)}\r\n\r\n"
     return head.encode() + content
 
 
@@ -145,7 +143,7 @@ def form(path: str, fields: dict[str, str], file_name: str, content: bytes) -> b
     request = httpx.Request("POST", f"http://x{path}", data=fields, files={"file": (file_name, content)})
     body = request.read()
     head = (
-        f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: {request.headers['content-type']}\r\n"
+        f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: {request.headers['content-type']}\r\n"
         f"Content-Length: {len(body)}\r\n\r\n"
     )
     return head.encode() + body
@@ -153,7 +151,7 @@ def form(path: str, fields: dict[str, str], file_name: str, content: bytes) -> b
 
 def get(path: str) -> bytes:
     """One GET as it goes over the wire."""
-    return f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+    return f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode()
 
 
 @dataclass

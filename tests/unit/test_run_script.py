@@ -238,6 +238,18 @@ def test_words_after_two_dashes_are_the_jobs_own(project: Project) -> None:
     assert project.run("demo", "a", "--", "--verbose", "--no-venv")[1].split()[-3:] == ["a", "--verbose", "--no-venv"]
 
 
+@pytest.mark.parametrize("name", ["backup", "restore"])
+def test_paths_are_taken_from_the_users_own_folder(
+    script: ModuleType, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    started: list[list[str]] = []
+    monkeypatch.setattr(script, "supervise", lambda arguments, **_: started.append(list(arguments)) or 0)
+    assert script.do(name, {"--no-venv"}, ["kept", "--replace"]) == 0
+    [arguments] = started
+    assert arguments[-2:] == [str(tmp_path / "kept"), "--replace"]
+
+
 def test_the_jobs_exit_code_comes_back(project: Project) -> None:
     assert project.run("demo", "exit", "7")[0] == 7
     assert project.run("demo", "die")[0] == 128 + signal.SIGKILL

@@ -56,7 +56,7 @@ def test_error_of_vectorbt_that_is_no_overflow_is_not_hidden(monkeypatch: pytest
     def fail(*_: object, **__: object) -> None:
         raise ValueError("order.price must be finite and greater than 0")
 
-    monkeypatch.setattr("src.engines.vectorized._vectorbt", lambda: (fail, {}))
+    monkeypatch.setattr("src.engines.vectorized._VECTORBT", (fail, {}))
     with pytest.raises(ValueError, match=r"order\.price"):
         run(VectorizedEngine, 1)
 
