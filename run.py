@@ -43,7 +43,7 @@ EVERYTHING = (*DEVELOPMENT, "requirements-models.txt")
 class Command(NamedTuple):
     """A job: one line on it, the requirement files it needs, and the arguments to Python of each of its steps.
 
-    `takes_paths`: its words are paths as seen from the folder that the user is in; the job itself runs beside this file.
+    `takes_paths`: its words are paths as seen from the user's folder; the job itself runs beside this file.
     """
 
     summary: str
