@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from src.domain.datasets import BarFileDeclaration, DateFormat, TimeUnit
+from src.domain.datasets import BarFileDeclaration, DateFormat, DecimalMark, TimeUnit
 from src.domain.errors import InvalidInput
 from src.domain.market import Interval, normalise_symbol
 
 
 def build_declaration(
-    *, symbol: str | None, interval: str | None, timezone: str | None, unit: str | None, date_format: str | None
+    *,
+    symbol: str | None,
+    interval: str | None,
+    timezone: str | None,
+    unit: str | None,
+    date_format: str | None,
+    decimal: str | None,
 ) -> BarFileDeclaration:
     """Check what was said about a file; empty text counts as not said.
 
@@ -25,4 +31,5 @@ def build_declaration(
         timezone=timezone or None,
         unit=TimeUnit.named(unit) if unit else None,
         date_format=DateFormat.named(date_format) if date_format else None,
+        decimal=DecimalMark.named(decimal) if decimal else None,
     )

@@ -52,12 +52,27 @@ class DateFormat(StrEnum):
         return DateFormat(name)
 
 
+class DecimalMark(StrEnum):
+    """What stands before the decimals of the numbers in a file; the other may stand between thousands."""
+
+    POINT = "."
+    COMMA = ","
+
+    @staticmethod
+    def named(text: str, *, field: str = "decimal") -> DecimalMark:
+        """Return the mark that a client gave; raises InvalidInput."""
+        mark = text.strip()
+        if mark not in list(DecimalMark):
+            raise InvalidInput(f'{field} is {text[:40]!r}; allowed: "." or ","', field=field)
+        return DecimalMark(mark)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BarFileDeclaration:
     """What a user says about a file of candles; None: find it in the file.
 
     `timezone` is that of times which name none themselves: an IANA name or an offset such as +09:00. `date_format` is
-    the order of dates that are written with numbers alone.
+    the order of dates that are written with numbers alone, `decimal` the mark before the decimals of all numbers.
     """
 
     symbol: str
@@ -65,6 +80,7 @@ class BarFileDeclaration:
     timezone: str | None = None
     unit: TimeUnit | None = None
     date_format: DateFormat | None = None
+    decimal: DecimalMark | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -236,6 +236,27 @@ def test_date_format_is_declared_in_graphql_too(service: str) -> None:
     assert answer["data"]["uploadBars"]["interval"] == "1d"
 
 
+def test_numbers_of_unknown_mark_need_a_declaration(service: str) -> None:
+    rows = [f"{day:02d}.04.2026;997;1.000;997;1.000;648" for day in range(1, 31)]
+    text = "\n".join(["Date;Open;High;Low;Close;Volume", *rows])
+    refused = upload(service, text, user_id="marker").json()
+    assert (refused["code"], refused["field"]) == ("INVALID_INPUT", "decimal")
+    assert refused["message"].startswith("Line 2: High is '1.000', and no number of the file shows")
+    wrong = upload(service, text, user_id="marker", decimal="comma").json()
+    assert (wrong["field"], wrong["message"]) == ("decimal", 'decimal is \'comma\'; allowed: "." or ","')
+    assert upload(service, text, user_id="marker", name="marked", decimal=",").status_code == 200
+    query = """query ($input: OHLCVFetchInput!) { fetchOhlcv(input: $input, userId: "marker") { High Close } }"""
+    market = {"symbol": "BTCUSDT", "interval": "1d", "source": "marked", "limit": 1}
+    assert ask(service, query, input=market)["data"]["fetchOhlcv"] == [{"High": 1000.0, "Close": 1000.0}]
+    described = {"userId": "marker2", "symbol": "BTCUSDT", "decimal": ","}
+    body = {
+        "operations": json.dumps({"query": UPLOAD, "variables": {"file": None, "input": described}}),
+        "map": json.dumps({"0": ["variables.file"]}),
+    }
+    answer = httpx.post(f"{service}/graphql", data=body, files={"0": ("a.csv", text)}, timeout=60).json()
+    assert answer["data"]["uploadBars"]["interval"] == "1d"
+
+
 def test_limit_that_cuts_an_uploaded_range_is_named_exactly(service: str) -> None:
     assert upload(service, csv_of_bars(BARS), user_id="cutter", name="hours").status_code == 200
     first = "2020-09-13"

@@ -29,6 +29,10 @@ class UploadBarsInput:
         default=None,
         description="Order of dates such as 01/02/2024: YMD, DMY or MDY; found where null, if one date shows it.",
     )
+    decimal: str | None = strawberry.field(
+        default=None,
+        description='Decimal mark of the numbers, "." or ","; found where null, if one number shows it.',
+    )
 
 
 @strawberry.type(description="A user's own candles.")

@@ -206,6 +206,7 @@ class Mutation:
             timezone=input.timezone,
             unit=input.unit,
             date_format=input.date_format,
+            decimal=input.decimal,
         )
         dataset = await info.context.datasets.upload(
             user_id=input.user_id,

@@ -27,7 +27,7 @@ Name = Annotated[
     str, Path(description="The candles' name, as the upload answered it.", json_schema_extra=values.DATASET_NAME)
 ]
 
-_UPLOAD_FIELDS = (FILE_FIELD, "user_id", "name", "symbol", "interval", "timezone", "unit", "date_format")
+_UPLOAD_FIELDS = (FILE_FIELD, "user_id", "name", "symbol", "interval", "timezone", "unit", "date_format", "decimal")
 
 
 @router.get(
@@ -125,6 +125,7 @@ async def upload_bars(request: Request) -> Response:
             timezone=form.text("timezone"),
             unit=form.text("unit"),
             date_format=form.text("date_format"),
+            decimal=form.text("decimal"),
         )
         file = form.required_file(FILE_FIELD)
         dataset = await services_of(request).datasets.upload(

@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 
 from src.api.rest import values
 from src.api.uploads import FILE_FIELD
-from src.domain.datasets import DATASET_EXTENSIONS, DateFormat, TimeUnit
+from src.domain.datasets import DATASET_EXTENSIONS, DateFormat, DecimalMark, TimeUnit
 
 
 class GapRow(BaseModel):
@@ -102,6 +102,7 @@ def upload_bars_body() -> dict[str, Any]:
         "unit": f"Unit of times that are numbers: {', '.join(TimeUnit)}; found by their size where not given.",
         "date_format": f"Order of dates such as 01/02/2024: {', '.join(DateFormat)}; found where not given, if one "
         "date shows it.",
+        "decimal": "Decimal mark of the numbers, a point or a comma; found where not given, if one number shows it.",
     }
     allowed = {
         "user_id": values.USER_ID,
@@ -109,6 +110,7 @@ def upload_bars_body() -> dict[str, Any]:
         "symbol": values.SYMBOL,
         "interval": values.INTERVAL,
         "unit": {"enum": list(TimeUnit)},
+        "decimal": {"enum": list(DecimalMark)},
     }
     properties: dict[str, Any] = {
         FILE_FIELD: {

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from src.domain.market import DAY_MS
 from src.market_data.bar_files.dates import DateOrder
 from src.market_data.bar_files.header import Layout
-from src.market_data.bar_files.numbers import DecimalMark, NumberReader
+from src.market_data.bar_files.numbers import MarkEvidence, NumberReader
 from src.market_data.bar_files.table import BarFileRejected, BarTable, Columns, Declared, Findings, listed, shown
 from src.market_data.bar_files.times import TimeReader
 from src.market_data.grid import iso_time
@@ -24,9 +24,10 @@ _LARGEST_OFFSET_MS: Final = 14 * 3_600_000
 class Assembly:
     """Collects the blocks of one file. `times` and `numbers` read the columns, `again` the repeated times."""
 
-    def __init__(self, layout: Layout, declared: Declared) -> None:
+    def __init__(self, layout: Layout, declared: Declared, *, is_comma_separated: bool = False) -> None:
         self.findings = Findings()
-        order, mark = DateOrder(declared.date_format), DecimalMark()
+        order = DateOrder(declared.date_format)
+        evidence = MarkEvidence(declared.decimal, is_comma_separated=is_comma_separated)
         self.times = {
             role: TimeReader(column.name, declared=declared, findings=self.findings, order=order)
             for role, column in layout.times.items()
@@ -36,7 +37,7 @@ class Assembly:
             TimeReader(column.name, declared=declared, findings=Findings(), order=order) for column in layout.again
         ]
         self.numbers = {
-            role: NumberReader(layout.names[place], findings=self.findings, mark=mark)
+            role: NumberReader(layout.names[place], findings=self.findings, evidence=evidence)
             for role, place in layout.numbers.items()
         }
         self._blocks: list[Columns] = []
@@ -61,7 +62,8 @@ class Assembly:
         Raises
         ------
         BarFileRejected
-            If there are none, if the order of their dates is not known, or if two columns of times disagree.
+            If there are none, if the order of their dates or their decimal mark is not known, or if two columns of
+            times disagree.
         """
         if not self._blocks:
             raise BarFileRejected("the file has no rows of candles")

@@ -41,7 +41,7 @@ _BUSY_S: Final = 5.0
 _BOOT: Final = "import sys; sys.path.insert(0, {root!r}); from src.market_data.bar_files.worker import main; main()"
 _ROOT: Final = Path(__file__).resolve().parents[3]
 _ENVIRONMENT: Final = {"LANG": "C.UTF-8", "ARROW_DEFAULT_MEMORY_POOL": "system", "OPENBLAS_NUM_THREADS": "1"}
-_FIELDS: Final = ("file", "timezone", "dateFormat")
+_FIELDS: Final = ("file", "timezone", "dateFormat", "decimal")
 _FROM_SERVER: Final = ("LD_LIBRARY_PATH",)
 
 
@@ -93,6 +93,7 @@ class BarFileReader:
             unit=declared.unit.value if declared.unit else None,
             timezone=declared.timezone,
             date_format=declared.date_format.value if declared.date_format else None,
+            decimal=declared.decimal.value if declared.decimal else None,
             most_rows=self._max_rows,
             most_bytes=self._max_rows * BYTES_PER_ROW,
             memory_bytes=self._memory_bytes,

@@ -11,7 +11,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from src.domain.datasets import DateFormat, TimeUnit
+from src.domain.datasets import DateFormat, DecimalMark, TimeUnit
 
 NUMBER_ROLES = ("open", "high", "low", "close", "volume")
 TIME_ROLES = ("time", "close_time")
@@ -57,6 +57,7 @@ class Declared:
     unit: TimeUnit | None = None
     zone: tzinfo | None = None
     date_format: DateFormat | None = None
+    decimal: DecimalMark | None = None
 
 
 @dataclass(slots=True)

@@ -51,7 +51,7 @@ class _TextReader:
             raise BarFileRejected(f"line {place} has {len(names)} columns; allowed: at most {_MAX_COLUMNS}")
         has_header = not _looks_like_a_row(names)
         layout = find_layout(names, symbol=self._declared.symbol) if has_header else _without_header(names)
-        assembly = Assembly(layout, self._declared)
+        assembly = Assembly(layout, self._declared, is_comma_separated=delimiter == ",")
         before = place if has_header else place - 1
         lines = self._lines if has_header else _with_first(first, self._lines)
         rows: list[list[str]] = []

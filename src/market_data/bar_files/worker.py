@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from src.domain.datasets import DateFormat, TimeUnit
+from src.domain.datasets import DateFormat, DecimalMark, TimeUnit
 from src.market_data.bar_files.table import BarFileRejected, BarTable, Bounds, Declared, Fault
 from src.market_data.bar_files.text import read_text
 from src.market_data.bar_files.times import parse_zone
@@ -31,6 +31,7 @@ class Task:
     unit: str | None
     timezone: str | None
     date_format: str | None
+    decimal: str | None
     most_rows: int
     most_bytes: int
     memory_bytes: int
@@ -67,6 +68,7 @@ def read(file: BinaryIO, task: Task) -> BarTable:
         unit=TimeUnit(task.unit) if task.unit else None,
         zone=parse_zone(task.timezone),
         date_format=DateFormat(task.date_format) if task.date_format else None,
+        decimal=DecimalMark(task.decimal) if task.decimal else None,
     )
     bounds = Bounds(rows=task.most_rows, bytes=task.most_bytes)
     if start == b"PAR1":

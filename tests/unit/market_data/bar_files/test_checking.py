@@ -109,8 +109,8 @@ def test_candles_that_are_still_forming_are_left_out() -> None:
 def test_a_file_that_must_have_been_misread_is_refused() -> None:
     rows = days(60)
     for row in rows[::2]:
-        row[4] = '"1,234"'
-    with pytest.raises(InvalidInput, match=r"30 of the file's 60 rows cannot be believed.*line 2: Close is '1,234'"):
+        row[4] = "1.2.3"
+    with pytest.raises(InvalidInput, match=r"30 of the file's 60 rows cannot be believed.*line 2: Close is '1.2.3'"):
         check(csv_of(rows))
     with pytest.raises(InvalidInput, match=r"No candle of the file is closed.*is the unit right"):
         check(spaced(HOUR_MS, first_ms=7_000_000_000_000))

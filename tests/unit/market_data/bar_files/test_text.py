@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 
 from src.market_data.bar_files.table import BarFileRejected
@@ -72,47 +71,6 @@ def test_cells_that_are_no_numbers_are_noted_with_line_and_column() -> None:
     table = read_here(csv_of(rows))
     assert table.findings.unreadable == ["line 4: Open is ''", "line 3: Close is 'abc'"]
     assert table.findings.unreadable_cells == 2
-
-
-def semicolons(*opens: str, volume: str = "7") -> str:
-    rows = [f"2021-01-{day:02d};{open_};9999999;1;2;{volume}" for day, open_ in enumerate(opens, 1)]
-    return "\n".join(["Date;Open;High;Low;Close;Volume", *rows]) + "\n"
-
-
-@pytest.mark.parametrize(
-    ("cells", "numbers"),
-    [
-        (("1,5", "2"), [1.5, 2.0]), (("78738,60", "1,234"), [78738.6, 1.234]), (("0,123", "10,125"), [0.123, 10.125]),
-        (("1.234,5", "1,234"), [1234.5, 1.234]), (("1234,567",), [1234.567]), (("1,5E-05",), [1.5e-05]),
-    ],
-)  # fmt: skip
-def test_decimal_commas_are_read_if_one_number_proves_them(cells: tuple[str, ...], numbers: list[float]) -> None:
-    table = read_here(semicolons(*cells))
-    assert table.columns["open"].tolist() == numbers
-    assert table.findings.unreadable_cells == 0
-
-
-@pytest.mark.parametrize(
-    ("text", "unreadable"),
-    [
-        (semicolons("1,234", "2,345"), 2),
-        (semicolons("78738,6", "1,5", volume="39.120"), 2),
-        (semicolons("1,5", "2.5"), 1),
-        (semicolons("1,234.5", "1"), 1),
-        (semicolons("1,234,567", "1"), 1),
-    ],
-    ids=["thousands or decimals", "points in another column", "points in the same column", "thousands", "millions"],
-)
-def test_commas_that_may_mean_thousands_are_no_numbers(text: str, unreadable: int) -> None:
-    table = read_here(text)
-    assert np.count_nonzero(np.isnan(table.columns["open"])) == table.findings.unreadable_cells == unreadable
-    assert table.findings.unreadable[0].startswith("line 2: Open is '")
-
-
-def test_a_comma_that_cannot_be_read_is_called_so() -> None:
-    assert read_here(semicolons("1,5", "2.5")).findings.unreadable == [
-        "line 2: Open is '1,5', with a comma where a point is wanted"
-    ]
 
 
 @pytest.mark.parametrize(
