@@ -99,6 +99,10 @@ meant as per cent (0.1 for 0.1 %)."""
 FEW_TRADES = 30
 """Below this many closed trades a mean says little: the usual rule of thumb for the central limit theorem."""
 
+AMBIGUOUS_BARS = 5
+AMBIGUOUS_SHARE = 0.01
+"""Bars that `intrabar` decides are told of from so many on, or from this part of the closed trades on."""
+
 
 def simulation_warnings(request: BacktestRequest, simulation: Simulation, metrics: Metrics) -> tuple[str, ...]:
     """Return what a reader should know before believing the figures."""
@@ -110,6 +114,12 @@ def simulation_warnings(request: BacktestRequest, simulation: Simulation, metric
         )
     if simulation.is_liquidated:
         found.append("Equity reached zero: the position was liquidated and trading stopped there.")
+    ambiguous = simulation.ambiguous_bars
+    if ambiguous and (ambiguous >= AMBIGUOUS_BARS or ambiguous >= AMBIGUOUS_SHARE * metrics.total_trades):
+        found.append(
+            f"{ambiguous} {'bar does' if ambiguous == 1 else 'bars do'} not tell what was hit (intrabar "
+            f"{request.rules.intrabar.value}): run again with the other policy to see how much depends on it."
+        )
     if metrics.total_trades < FEW_TRADES:
         found.append(
             f"Too few closed trades to tell skill from luck: {metrics.total_trades}, where at least {FEW_TRADES} are "
