@@ -128,8 +128,10 @@ def _warnings(predicted: NDArray[np.float64], kind: OutputKind, threshold: float
 def _one_sided_warnings(predicted: NDArray[np.float64], kind: OutputKind, threshold: float) -> list[str]:
     """Return a sentence if all predictions are on one side of what means long: the signals never change then."""
     is_long = predicted >= _long_level(kind, threshold)
-    if not predicted.size or (is_long.any() and not is_long.all()):
+    if not predicted.size:
         return []
+    if is_long.any() and not is_long.all():
+        return _never_sells_warnings(predicted) if kind is OutputKind.SIGNED_LABEL else []
     count, is_always = len(predicted), bool(is_long.all())
     outcome = "there is one buy signal and no sell signal" if is_always else "there is no buy signal"
     if kind in _LABELS:
@@ -142,4 +144,15 @@ def _one_sided_warnings(predicted: NDArray[np.float64], kind: OutputKind, thresh
     return [
         f"{head}: its {count} predictions range from {low:.10g} to {high:.10g}, so {outcome}. "
         "Choose a threshold inside that range."
+    ]
+
+
+def _never_sells_warnings(signed: NDArray[np.float64]) -> list[str]:
+    """Return a sentence if signed labels are 0 and 1 only: the first 1 is the last change of the wish."""
+    if (signed < 0).any():
+        return []
+    return [
+        f"The model's labels are 0 and 1 only: with outputKind {OutputKind.SIGNED_LABEL.value} 0 changes nothing and "
+        "it never sells (-1), so there is one buy signal and no sell signal. If 0 means to be flat, declare outputKind "
+        f"{OutputKind.BINARY_LABEL.value}."
     ]

@@ -137,6 +137,16 @@ def test_label_that_never_changes_is_told(kind: OutputKind, label: float, share:
     assert warning.startswith(f"The model predicted the label 1 (long) on {share} 3 bars, so there is ")
 
 
+def test_signed_labels_that_never_sell_are_told() -> None:
+    signals = run([NAN, 0, 1, 0, 1], SIGNED)
+    assert signals.action.tolist() == [0, 0, 1, 0, 0]
+    assert signals.warnings == (
+        "The model's labels are 0 and 1 only: with outputKind signed_label 0 changes nothing and it never sells (-1), "
+        "so there is one buy signal and no sell signal. If 0 means to be flat, declare outputKind binary_label.",
+    )
+    assert run([0, 1, 0, -1], SIGNED).warnings == run([0, 1, 0], BINARY).warnings == ()
+
+
 @pytest.mark.parametrize("values", [[NAN, NAN], [], [0.4, 0.6]])
 def test_predictions_on_both_sides_or_none_need_no_warning(values: list[float]) -> None:
     assert run(values, VALUE).warnings == ()
