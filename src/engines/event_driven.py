@@ -20,9 +20,11 @@ after the fill), *possibly* (only by one that may have come before) or not; the 
 | not | certainly | target | target | no |
 | not | possibly | stays open | target | yes |
 | certainly or possibly | certainly or possibly | stop | target | yes |
+| beyond it by the entry's slippage | any | stop | stop | no |
 
 The stop is the tightest of stop loss, trailing stop (at its distance from the entry price) and liquidation level. It
-fills at its level, or at the entry's level if the entry slipped beyond it, and pays slippage; a target does not.
+fills at its level, or at the entry's level if the entry slipped beyond it, and pays slippage; a target does not. In the
+last row (a stop entry at 100, slippage 5 %, stop loss 3 %) the position leaves at once at the entry's level.
 
 What follows from the order, and what it leaves open:
 

@@ -184,15 +184,19 @@ CASES = [
         100  120  99  110   |        | buy 1 @ 106.05 stop ; sell 1 @ 116.655 take_profit   | 1010.605
         """,
     ),
-    Scenario(
-        name="an entry that slips beyond its stop leaves at the level that let it in",
-        rules=rules(units=1, entry=STOP, offset=0.05, stop=0.02, slippage=0.05, intrabar=OPTIMISTIC),
-        # Paid 110.25; stop 108.045, above the market at 105; sold at 105 × 0.95.
-        table="""
+    *(
+        Scenario(
+            name=f"an entry that slips beyond its stop leaves at the level that let it in, uncounted, {policy}",
+            rules=rules(units=1, entry=STOP, offset=0.05, stop=0.02, target=0.05, slippage=0.05, intrabar=policy),
+            # Paid 110.25; stop 108.045, above the market at 105; sold at 105 × 0.95. Target: 115.7625.
+            ambiguous_bars=0,
+            table="""
         open high low close | signal | fills                                                | equity
         100  101  99  100   | buy    |                                                      | 1000
         100  120  99  110   |        | buy 1 @ 110.25 stop ; sell 1 @ 99.75 stop_loss       | 989.5
         """,
+        )
+        for policy in IntrabarPolicy
     ),
     Scenario(
         name="the trailing stop follows the high of a stop entry's bar, and is hit from the next bar on",
