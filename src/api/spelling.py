@@ -33,7 +33,8 @@ def in_one_spelling(fields: Iterable[tuple[str, Value]]) -> dict[str, Value]:
     for name, value in fields:
         key = snake_case(name)
         if key in result:
-            raise InvalidInput(f"{written[key]} and {name} are both given; allowed: one of them", field=key)
+            # In quotes, so that both stay as they were sent in answers that use REST's names of fields.
+            raise InvalidInput(f"'{written[key]}' and '{name}' are both given; allowed: one of them", field=key)
         written[key] = name
         result[key] = value
     return result

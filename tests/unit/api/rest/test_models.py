@@ -269,7 +269,7 @@ async def test_empty_fields_count_as_not_sent(client: httpx.AsyncClient, service
         ({"start_date": "2024-02-01", "end_date": "2024-01-01"}, "start_date", "after"),
         ({"start_date": "yesterday"}, "start_date", "yesterday"),
         ({"fixed_size": "1", "percent_size": "0.5"}, "fixed_size", "one of them"),
-        ({"init_cash": "1", "initCash": "2"}, "init_cash", "both given"),
+        ({"init_cash": "1", "initCash": "2"}, "init_cash", "'init_cash' and 'initCash' are both given"),
         ({"threshold": ["0.1", "0.2"]}, "threshold", "2 times"),
         ({"feature_columns": "[1]"}, "feature_columns", "list of column names"),
         ({"feature_columns": "[broken"}, "feature_columns", "JSON list"),
@@ -288,7 +288,7 @@ async def test_wrong_settings_are_named_before_anything_is_kept(
     assert (answer.status_code, problem["code"], problem["field"]) == (422, "INVALID_INPUT", field)
     assert says in problem["message"]
     assert not re.search(r"\b(initCash|startDate|endDate|fixedSize|percentSize|outputKind|stopLoss|userId)\b",
-                         problem["message"])  # fmt: skip
+                         re.sub(r"'[^']*'", "", problem["message"]))  # fmt: skip
     assert services.backtests.asked == []
     assert kept(services) == {}
 
