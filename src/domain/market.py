@@ -106,8 +106,17 @@ INTERVALS: Final[Mapping[str, Interval]] = _intervals()
 MAX_SYMBOL_LENGTH: Final = 32
 _INVISIBLE_LETTERS: Final = "\u115f\u1160\u3164\uffa0"
 """Hangul fillers: letters to Unicode, nothing to a reader."""
+_INVISIBLE_MARKS: Final = frozenset(
+    map(chr, (0x034F, 0x17B4, 0x17B5, 0x180B, 0x180C, 0x180D, 0x180F, *range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0)))
+)
+"""Marks that Unicode calls default-ignorable: joiners, variation selectors, inherent vowels."""
 _LETTER_OR_DIGIT: Final = r"(?:[^\P{L}\u115f\u1160\u3164\uffa0]|\p{Nd})"
-SYMBOL_PATTERN: Final = rf"^(?:{_LETTER_OR_DIGIT}{{1,{MAX_SYMBOL_LENGTH}}}|{_LETTER_OR_DIGIT}+[/-]{_LETTER_OR_DIGIT}+)$"
+_MARK: Final = r"[^\P{M}\p{Me}\u034f\u17b4\u17b5\u180b-\u180d\u180f\ufe00-\ufe0f\u{e0100}-\u{e01ef}]"
+_LATER: Final = rf"(?:{_LETTER_OR_DIGIT}|{_MARK})"
+SYMBOL_PATTERN: Final = (
+    rf"^(?:{_LETTER_OR_DIGIT}{_LATER}{{0,{MAX_SYMBOL_LENGTH - 1}}}"
+    rf"|{_LETTER_OR_DIGIT}{_LATER}*[/-]{_LETTER_OR_DIGIT}{_LATER}*)$"
+)
 """What `normalise_symbol` allows, as a regular expression of JSON Schema (ECMA-262 with the flag u).
 
 It needs `MAX_SYMBOL_TEXT_LENGTH` beside it; blanks around the symbol are allowed as well."""
@@ -115,25 +124,29 @@ MAX_SYMBOL_TEXT_LENGTH: Final = MAX_SYMBOL_LENGTH + 1
 """A symbol and one separator."""
 _MAX_SYMBOL_INPUT: Final = 200
 _SYMBOL_CATEGORIES: Final = frozenset({"Lu", "Ll", "Lt", "Lm", "Lo", "Nd"})
+_MARK_CATEGORIES: Final = frozenset({"Mn", "Mc"})
 _ASCII_UPPER: Final = {ord(letter): letter.upper() for letter in string.ascii_lowercase}
 
 
 def normalise_symbol(symbol: str, *, field: str = "symbol") -> str:
     """Return the exchange's spelling of a symbol: `btcusdt`, `BTC/USDT` and `BTC-USDT` are all `BTCUSDT`.
 
-    Letters and digits may be of any script (币安人生USDT). Only ASCII letters change their case: what an exchange does
-    with others is not known. Composed and decomposed spellings of one text (Unicode NFC, NFD) are one symbol.
+    Letters and digits may be of any script (币安人生USDT), with the marks that belong to them (हिन्दीUSDT). Only ASCII
+    letters change their case: what an exchange does with others is not known. Composed and decomposed spellings of one
+    text are one symbol, in Unicode's NFC.
 
     Raises
     ------
     InvalidInput
-        Where what remains without one separating / or - is not 1 to 32 letters and digits.
+        Where what remains without one separating / or - is not 1 to 32 letters and digits with their marks.
     """
     parts = re.split("[/-]", symbol.strip()) if len(symbol) <= _MAX_SYMBOL_INPUT else []
     name = "".join(parts)
-    if len(parts) <= 2 and all(parts) and is_symbol(name):
-        composed = unicodedata.normalize("NFC", name)
-        return (composed if is_symbol(composed) else name).translate(_ASCII_UPPER)
+    if len(parts) <= 2 and is_symbol(name) and all(is_symbol(part) for part in parts):
+        # Upper case can make pairs that have a composed form: i with a dot above has none, I has.
+        composed = unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).translate(_ASCII_UPPER))
+        if is_symbol(composed):  # a few composed letters have a longer NFC
+            return composed
     raise InvalidInput(
         f"{field} is {symbol[:40]!r}; allowed: 1 to {MAX_SYMBOL_LENGTH} letters and digits, such as BTCUSDT, BTC/USDT "
         "or BTC-USDT",
@@ -142,10 +155,20 @@ def normalise_symbol(symbol: str, *, field: str = "symbol") -> str:
 
 
 def is_symbol(text: str) -> bool:
-    """Tell whether a text is 1 to 32 letters and digits of any script: no marks, signs, blanks or invisible letters."""
-    return 1 <= len(text) <= MAX_SYMBOL_LENGTH and all(
-        unicodedata.category(char) in _SYMBOL_CATEGORIES and char not in _INVISIBLE_LETTERS for char in text
+    """Tell whether a text is 1 to 32 letters and digits of any script, and marks behind them; nothing invisible."""
+    return (
+        1 <= len(text) <= MAX_SYMBOL_LENGTH
+        and not _is_mark(text[0])
+        and all(_is_letter_or_digit(char) or _is_mark(char) for char in text)
     )
+
+
+def _is_letter_or_digit(char: str) -> bool:
+    return unicodedata.category(char) in _SYMBOL_CATEGORIES and char not in _INVISIBLE_LETTERS
+
+
+def _is_mark(char: str) -> bool:
+    return unicodedata.category(char) in _MARK_CATEGORIES and char not in _INVISIBLE_MARKS
 
 
 class LimitOrigin(StrEnum):
