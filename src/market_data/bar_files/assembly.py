@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections.abc import Iterable
 from typing import Final
 
@@ -42,6 +44,7 @@ class Assembly:
         }
         self._blocks: list[Columns] = []
         self._repeated: list[list[NDArray[np.int64]]] = [[] for _ in self.again]
+        self._declared_symbol = declared.symbol
         self._symbols: set[str] = set()
 
     def add(self, block: Columns, repeated: Iterable[NDArray[np.int64]]) -> None:
@@ -51,10 +54,13 @@ class Assembly:
             blocks.append(times)
 
     def see_symbols(self, cells: Iterable[str]) -> None:
-        """Raise BarFileRejected if rows of two symbols are in the file."""
+        """Note the symbol that the rows name; BarFileRejected if they name several."""
         self._symbols |= {cell.strip() for cell in set(cells)}
         if len(self._symbols) > 1:
             raise BarFileRejected(f"the file has rows of several symbols: {listed(sorted(self._symbols))}")
+        for symbol in self._symbols:
+            is_other = _letters_of(symbol) not in ("", _letters_of(self._declared_symbol))
+            self.findings.other_symbol = shown(symbol) if is_other else None
 
     def table(self) -> BarTable:
         """Return all rows.
@@ -74,6 +80,11 @@ class Assembly:
             _check_agreement(times["time"], self.times["time"], reader.finish(np.concatenate(blocks)), reader)
         numbers = {role: reader.finish(joined[role]) for role, reader in self.numbers.items()}
         return BarTable(columns={**times, **numbers}, findings=self.findings)
+
+
+def _letters_of(symbol: str) -> str:
+    """Return a symbol without what is only a matter of spelling: BTC/USDT, btc_usdt and BTCUSDT are one."""
+    return re.sub(r"[\s/_.:-]", "", unicodedata.normalize("NFC", symbol)).upper()
 
 
 def _check_agreement(times: NDArray[np.int64], reader: TimeReader, again: NDArray[np.int64], other: TimeReader) -> None:

@@ -55,6 +55,7 @@ class BarFileRows:
     offsets: tuple[int, ...]
     unreadable: tuple[str, ...]
     unreadable_cells: int
+    other_symbol: str | None = None
 
 
 class BarFileReader:
@@ -207,6 +208,7 @@ def _read_answer(answer: IO[bytes], max_rows: int) -> BarFileRows:
         offsets=tuple(map(int, head["offsets"])),
         unreadable=tuple(map(str, head["unreadable"])),
         unreadable_cells=int(head["unreadable_cells"]),
+        other_symbol=None if head["other_symbol"] is None else str(head["other_symbol"]),
     )
 
 

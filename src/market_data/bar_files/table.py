@@ -66,7 +66,8 @@ class Findings:
 
     `units` are the units of the times, `is_zone_assumed` whether a time without a zone was taken for UTC, `offsets`
     the zone's offsets from UTC in minutes, `unreadable` the first cells that should be numbers, in words, and
-    `unreadable_cells` their count.
+    `unreadable_cells` their count. `other_symbol` is the symbol that the rows name, in quotes, if it is not the
+    declared one.
     """
 
     units: set[str] = field(default_factory=set)
@@ -74,6 +75,7 @@ class Findings:
     offsets: set[int] = field(default_factory=set)
     unreadable: list[str] = field(default_factory=list)
     unreadable_cells: int = 0
+    other_symbol: str | None = None
 
     def note_unreadable(self, where: str) -> None:
         """Count a cell that should be a number, and keep the words about the first few."""

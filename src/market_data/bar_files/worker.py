@@ -101,6 +101,7 @@ def _describe(table: BarTable) -> dict[str, Any]:
         "offsets": sorted(findings.offsets),
         "unreadable": findings.unreadable,
         "unreadable_cells": findings.unreadable_cells,
+        "other_symbol": findings.other_symbol,
     }
 
 

@@ -25,7 +25,7 @@ def rows_of(text: str, **declared: Any) -> BarFileRows:
     return BarFileRows(
         columns=table.columns, units=tuple(findings.units), is_zone_assumed=findings.is_zone_assumed,
         offsets=tuple(findings.offsets), unreadable=tuple(findings.unreadable),
-        unreadable_cells=findings.unreadable_cells,
+        unreadable_cells=findings.unreadable_cells, other_symbol=findings.other_symbol,
     )  # fmt: skip
 
 
@@ -104,6 +104,18 @@ def test_candles_that_are_still_forming_are_left_out() -> None:
     bars, _, warnings = check(spaced(HOUR_MS, first_ms=NOW_MS // HOUR_MS * HOUR_MS - 20 * HOUR_MS))
     assert len(bars) == 20
     assert warnings == ("10 rows were left out because their candles are not closed yet.",)
+
+
+@pytest.mark.parametrize("column", ["Symbol", "<TICKER>"])
+@pytest.mark.parametrize(
+    ("written", "is_told"),
+    [("BTCUSD", True), ("ETHUSDT", True), ("BTCUSDT", False), ("btc/usdt", False), ("BTC_USDT ", False), ("", False)],
+)
+def test_another_symbol_than_declared_is_told(column: str, written: str, is_told: bool) -> None:
+    rows = [[*row, written] for row in days(30)]
+    _, _, warnings = check(csv_of(rows, f"Date,Open,High,Low,Close,Volume,{column}"))
+    sentence = f"The file's rows name the symbol {written!r}; they were kept as BTCUSDT, as declared."
+    assert [warning for warning in warnings if "symbol" in warning] == ([sentence] if is_told else [])
 
 
 def test_a_file_that_must_have_been_misread_is_refused() -> None:
