@@ -5,7 +5,9 @@ returns r [n] as fractions and answers NaN where the figure does not exist.
 
 Rounding: each figure is made of differences of amounts (equity of two bars, a return and the mean), and a difference
 carries the rounding of what it was formed from, however small it is itself. `without_rounding` makes it 0 where it is
-formed, so a denominator is either real or exactly 0, and `ratio` needs no limit of its own.
+formed. What is left of a small difference is still in doubt by up to `ROUNDING`; so a spread that ratios divide by (a
+deviation, the deepest drawdown) must be `SMALLEST_SPREAD` at least, and is 0 otherwise: `ratio` needs no limit of its
+own.
 """
 
 from __future__ import annotations
@@ -20,6 +22,10 @@ from numpy.typing import NDArray
 ROUNDING = 1e-14
 """A difference of this part of the amounts that it was formed from is their rounding: 45 units in the last place, where
 cash + position × price and the steps to a return round by 1 to 4 of them."""
+
+SMALLEST_SPREAD = 1e-12
+"""100 × `ROUNDING`: a spread of less of the amounts would give ratios of less than two digits. Returns of 1e-13 gave a
+Sharpe ratio of −0.0163 for −0.0148."""
 
 TAIL_RATE = 0.05
 """Share of the bars in each tail."""
@@ -50,6 +56,12 @@ class Tails(NamedTuple):
 def without_rounding(difference: float, size: float) -> float:
     """Return a difference, or 0 if it is the rounding of amounts of this size."""
     return 0.0 if abs(difference) <= ROUNDING * size else difference
+
+
+@njit(cache=True, nogil=True)
+def known_spread(spread: float, size: float) -> float:
+    """Return a spread ≥ 0 of amounts of this size, or 0 if too much of it is their rounding."""
+    return spread if spread > SMALLEST_SPREAD * size else 0.0
 
 
 @njit(cache=True, nogil=True)
@@ -92,7 +104,7 @@ def moments(returns: NDArray[np.float64], risk_free: float = 0.0) -> Moments:
         else:
             gains += value
     # A return is a quotient near 1, less 1: it has the rounding of the quotient.
-    deviation = without_rounding(np.sqrt(second / (n - 1)), 1.0 + largest) if n > 1 else np.nan
+    deviation = known_spread(np.sqrt(second / (n - 1)), 1.0 + largest) if n > 1 else np.nan
     skew, kurtosis = np.nan, np.nan
     if deviation > 0.0:
         if n > 2:
@@ -100,7 +112,8 @@ def moments(returns: NDArray[np.float64], risk_free: float = 0.0) -> Moments:
         if n > 3:
             scale = n * (n + 1.0) * (n - 1.0) / ((n - 2.0) * (n - 3.0))
             kurtosis = scale * fourth / (second * second) - 3.0 * (n - 1.0) ** 2 / ((n - 2.0) * (n - 3.0))
-    return Moments(mean, mean - risk_free, deviation, np.sqrt(below / n), skew, kurtosis, gains, losses)
+    downside = known_spread(np.sqrt(below / n), 1.0)
+    return Moments(mean, mean - risk_free, deviation, downside, skew, kurtosis, gains, losses)
 
 
 def sharpe_ratio(found: Moments, bars_per_year: float) -> float:

@@ -53,7 +53,7 @@ def measure(
         annual_volatility=_known(found.deviation * math.sqrt(per_year) * 100),
         sharpe_ratio=_known(of_returns.sharpe_ratio(found, per_year)),
         sortino_ratio=_known(of_returns.sortino_ratio(found, per_year)),
-        calmar_ratio=_known(of_returns.ratio(cagr, falls.deepest)),
+        calmar_ratio=_known(of_returns.ratio(cagr, of_returns.known_spread(falls.deepest, 1.0))),
         omega_ratio=_known(of_returns.omega_ratio(found)),
         max_drawdown=falls.deepest * 100,
         max_drawdown_duration=falls.longest,

@@ -98,6 +98,26 @@ def test_equity_that_is_rounding_of_the_cash_has_no_turnover() -> None:
     assert measured([START * 1e-9] * 40, np.linspace(1, 2, 40), START).turnover == 0.0
 
 
+@pytest.mark.parametrize("start", [START, 1e6])
+def test_ratios_are_right_or_do_not_exist_however_small_the_changes(start: float) -> None:
+    moves = np.cumsum(np.random.default_rng(5).normal(0, 1, 200)).round(3)
+    for size in np.logspace(-16, -6, 41):
+        found = measured(start * (1 + size * moves), np.linspace(1, 2, 200), start)
+        # So small returns are the differences of the moves, to all digits that count.
+        steps = np.diff(moves, prepend=0.0)
+        depth = float((np.maximum(np.maximum.accumulate(moves), 0) - moves).max())
+        exact = {
+            "sharpe_ratio": steps.mean() / steps.std(ddof=1) * np.sqrt(365),
+            "sortino_ratio": steps.mean() / np.sqrt((np.minimum(steps, 0) ** 2).mean()) * np.sqrt(365),
+            "calmar_ratio": moves[-1] * 365 / 200 / depth,
+        }
+        for name, value in exact.items():
+            figure = getattr(found, name)
+            assert figure is None or figure == pytest.approx(value, rel=0.05), (name, size)
+            assert size < 3e-12 or figure is not None, (name, size)
+            assert size > 1e-14 or figure is None, (name, size)
+
+
 def test_small_changes_above_rounding_are_figures() -> None:
     steps = np.random.default_rng(3).normal(0, 1e-9, 200)
     found = measured(START * (1 + steps), 50 * (1 + steps[::-1]), START)
