@@ -107,8 +107,11 @@ class NumberReader:
         except ValueError:
             pass
         else:
-            if self._evidence.needs_no_points or self._is_point_shown(cells, lines):
-                return numbers
+            if not self._evidence.needs_no_points and self._is_doubtful(cells, lines):
+                # All points may stand between thousands.
+                grouped = np.array([cell.replace(".", "") for cell in cells], dtype=np.float64)
+                self._with_comma.append((start, grouped))
+            return numbers
         if self._evidence.declared is not None:
             return self._read_declared(texts, cells, lines)
         with_point, with_comma = np.full((2, len(cells)), np.nan)
@@ -117,16 +120,19 @@ class NumberReader:
         self._with_comma.append((start, with_comma))
         return with_point
 
-    def _is_point_shown(self, cells: Sequence[str], lines: Sequence[int]) -> bool:
-        """Tell whether texts [n] that can all be read with a decimal point leave no doubt about it."""
-        is_doubtful = False
+    def _is_doubtful(self, cells: Sequence[str], lines: Sequence[int]) -> bool:
+        """Tell whether texts [n] that can all be read with a decimal point have points that may mean thousands only."""
+        first: int | None = None
         for row, cell in enumerate(cells):
             if "." in cell:
                 if not _DOUBTFUL.fullmatch(cell):
                     self._evidence.prove(DecimalMark.POINT, self._where(cell, lines[row]), is_grouped=False)
-                    return True
-                is_doubtful = True
-        return not is_doubtful
+                    return False
+                first = row if first is None else first
+        if first is None:
+            return False
+        self._evidence.doubt(DecimalMark.POINT, self._where(cells[first], lines[first]))
+        return True
 
     def _read_declared(self, texts: Sequence[str], cells: Sequence[str], lines: Sequence[int]) -> NDArray[np.float64]:
         numbers = np.full(len(cells), np.nan)
