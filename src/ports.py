@@ -14,6 +14,7 @@ from src.domain.market import Bars, FetchProgress, Listing, MarketRequest, Marke
 from src.domain.model_files import ModelDescription, ModelFile
 from src.domain.runs import BacktestResult, ResultPage, ResultSummary, StoreUsage
 from src.domain.signals import Features, OutputKind, Predictions, Signals
+from src.domain.strategy import StrategyInputs
 from src.domain.trading import Simulation, TradingRules
 
 
@@ -90,10 +91,10 @@ class DownloadBoard(Protocol):
 
 
 class Strategy(Protocol):
-    """What turns candles into signals."""
+    """What turns bars, and a model's predictions on them, into signals; built from its parameters."""
 
-    def signals(self, bars: Bars) -> Signals:
-        """Return the word at each bar; the word at t reads bars ≤ t only."""
+    def signals(self, inputs: StrategyInputs) -> Signals:
+        """Return the signal at each bar; the one at t reads bars and predictions ≤ t only."""
         ...
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from src.domain.market import DAY_MS, DataQuality, Interval, MarketRequest
 from src.domain.performance import Metrics
-from src.domain.runs import BacktestRequest, BacktestResult, CrossoverChoice, Fingerprints
+from src.domain.runs import BacktestRequest, BacktestResult, Fingerprints
 from src.domain.signals import Action, Signals, StrategyDescription
 from src.domain.trading import (
     FILL_DTYPE,
@@ -21,6 +21,7 @@ from src.domain.trading import (
     Simulation,
     TradingRules,
 )
+from src.strategies.crossover import CrossoverParams
 
 START_MS = 1_600_000_000_000
 
@@ -36,7 +37,7 @@ def make_request(**overrides: Any) -> BacktestRequest:
     given = {
         "user_id": "alice",
         "market": make_market(symbol=symbol),
-        "strategy": CrossoverChoice(),
+        "strategy": CrossoverParams(),
         "rules": TradingRules(fill=FillTiming.SAME_CLOSE),
         "engine": EngineName.VECTORIZED,
     }

@@ -58,7 +58,7 @@ from src.runtime.allocator import return_freed_memory
 from src.domain.trading import FillTiming, TradingRules
 from src.engines.vectorized import VectorizedEngine
 from src.features.ohlcv import build_features
-from src.domain.runs import CrossoverChoice
+from src.strategies.crossover import CrossoverParams
 from src.strategies.crossover import Crossover
 from tests.market import random_bars
 if WITH:
@@ -66,7 +66,7 @@ if WITH:
 def request(seed):
     bars = random_bars(500 + (seed * 7919) % 60_000, seed=seed)
     features = build_features(bars)
-    signals = Crossover(CrossoverChoice(fast=5, slow=20)).signals(bars)
+    signals = Crossover(CrossoverParams(fast=5, slow=20)).signals(StrategyInputs(bars=bars))
     simulation = VectorizedEngine().run(bars, signals, TradingRules(fill=FillTiming.NEXT_OPEN))
     return len(simulation.equity) + len(features.names)
 request(1)

@@ -52,7 +52,6 @@ ERROR_TABLE: Final[Mapping[type[errors.ServiceError], _Row]] = {
     errors.UnsupportedFormat: _Row(415, "Unsupported format"),
     errors.MissingLibrary: _Row(424, "A library is not installed"),
     errors.Busy: _Row(503, "Too much work is waiting"),
-    errors.NotAvailable: _Row(501, "Not available in this build"),
     errors.TimedOut: _Row(504, "The work took too long"),
     errors.ExchangeError: _Row(502, "The exchange failed"),
     errors.ExchangeRefused: _Row(502, "The exchange refused"),

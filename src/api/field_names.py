@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import re
-from dataclasses import fields
 from typing import Final
 
-from src.api.requests import BacktestFields, FetchFields
 from src.api.spelling import camel_case, snake_case
+from src.domain.parameters import parameters_of
+from src.domain.runs import BacktestRequest
+from src.strategies.registry import PARAMS
 
 _OTHER_NAMES: Final = {"mlModelFile": "file"}
 """Fields that REST's forms give another name than GraphQL's arguments."""
 
+_DECLARATIONS: Final[tuple[type, ...]] = (BacktestRequest, *PARAMS.values())
 _SNAKE_CASE_NAMES: Final = (
-    *(field.name for kind in (BacktestFields, FetchFields) for field in fields(kind)),
+    *(item.parameter.name for kind in _DECLARATIONS for item in parameters_of(kind)),
     "model_name", "fetch_input", "ma_crossover_params", "date_format",
 )  # fmt: skip
 _REST_NAMES: Final = {camel_case(name): name for name in _SNAKE_CASE_NAMES if "_" in name} | _OTHER_NAMES

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from src.domain.errors import InvalidInput
 from src.domain.market import DAY_MS, YEAR_MS, Bars
+from src.domain.parameters import Bounds, check_parameters, parameter
 
 MIN_BARS_PER_YEAR: Final = 1.0
 MAX_BARS_PER_YEAR: Final = 366 * 86_400.0
@@ -39,30 +39,26 @@ class AnnualizationRule(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnnualizationSettings:
-    """What a request says about the year.
+    """What a request says about the year."""
 
-    `bars_per_year` None: from the bars themselves. `risk_free_rate` is a fraction per year (0.05 = 5 %).
-
-    Raises InvalidInput if a number is outside the limits above.
-    """
-
-    bars_per_year: float | None = None
-    risk_free_rate: float = 0.0
+    bars_per_year: float | None = parameter(
+        name="bars_per_year",
+        meaning="Number of bars in a year, which deviations are scaled with",
+        default=None,
+        unit="bars",
+        bounds=Bounds(minimum=MIN_BARS_PER_YEAR, maximum=MAX_BARS_PER_YEAR),
+        default_meaning="from the bars themselves",
+    )
+    risk_free_rate: float = parameter(
+        name="risk_free_rate",
+        meaning="Risk-free rate in Sharpe, Sortino and alpha (0.05 = 5 %)",
+        default=0.0,
+        unit="fraction per year",
+        bounds=Bounds(minimum=MIN_RISK_FREE_RATE, maximum=MAX_RISK_FREE_RATE, is_maximum_open=True),
+    )
 
     def __post_init__(self) -> None:
-        asked, rate = self.bars_per_year, self.risk_free_rate
-        # NaN fails every comparison.
-        if asked is not None and not MIN_BARS_PER_YEAR <= asked <= MAX_BARS_PER_YEAR:
-            raise InvalidInput(
-                f"barsPerYear is {asked}; allowed: {MIN_BARS_PER_YEAR:g} ≤ n ≤ {MAX_BARS_PER_YEAR:.0f}",
-                field="barsPerYear",
-            )
-        if not MIN_RISK_FREE_RATE <= rate < MAX_RISK_FREE_RATE:
-            raise InvalidInput(
-                f"riskFreeRate is {rate}; allowed: a fraction per year, "
-                f"{MIN_RISK_FREE_RATE:g} ≤ r < {MAX_RISK_FREE_RATE:g} (0.05 = 5 %)",
-                field="riskFreeRate",
-            )
+        check_parameters(self)
 
 
 DEFAULT_ANNUALIZATION: Final = AnnualizationSettings()

@@ -16,7 +16,6 @@ The tree (code in brackets); none of these classes knows HTTP, `api/errors.py` m
     ├── UnsupportedFormat           [UNSUPPORTED_FORMAT]
     ├── MissingLibrary              [MISSING_LIBRARY]       a model format whose library is not installed
     ├── Busy                        [BUSY]                  as much work waits already as may wait
-    ├── NotAvailable                [NOT_AVAILABLE]         this build cannot do it
     ├── TimedOut                    [TIMED_OUT]             our own work took longer than its limit
     ├── ExchangeError
     │   ├── ExchangeRefused         [EXCHANGE_REFUSED]      it answered, with a no or with nonsense
@@ -125,10 +124,6 @@ class MissingLibrary(ServiceError):
 
 class Busy(ServiceError):
     code = "BUSY"
-
-
-class NotAvailable(ServiceError):
-    code = "NOT_AVAILABLE"
 
 
 class TimedOut(ServiceError):

@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 
 from src.domain.arrays import freeze
 from src.domain.errors import InvalidInput, one_of
+from src.domain.instants import INSTANT_PATTERN, format_instant, parse_instant
+from src.domain.parameters import AT_LEAST_ONE, check_parameters, parameter
 
 SIMULATED: Final = "simulated"
 """The name of the source whose candles come from a seed."""
@@ -26,6 +28,9 @@ SIMULATED: Final = "simulated"
 DAY_MS: Final = 86_400_000
 YEAR_MS: Final = 365 * DAY_MS
 """Crypto trades on every day of the year (the contract's and vectorbt's convention)."""
+
+DEFAULT_INTERVAL: Final = "1d"
+DEFAULT_LIMIT: Final = 1000
 
 PRICE_COLUMNS: Final = ("open", "high", "low", "close")
 
@@ -193,13 +198,57 @@ class MarketRequest:
     is for simulated candles only.
     """
 
-    symbol: str
-    interval: Interval
-    limit: int
-    start_ms: int | None = None
-    end_ms: int | None = None
-    source: str | None = None
-    seed: int | None = None
+    symbol: str = parameter(
+        name="symbol",
+        meaning="Trading symbol as the exchange lists it, such as BTCUSDT; BTC/USDT and BTC-USDT name the same",
+        pattern=SYMBOL_PATTERN,
+        max_length=MAX_SYMBOL_TEXT_LENGTH,
+        read=lambda text, field: normalise_symbol(text, field=field),
+    )
+    interval: Interval = parameter(
+        name="interval",
+        meaning="Bar length: 1s 1m 3m 5m 15m 30m 1h 2h 4h 6h 8h 12h 1d 3d 1w 1M",
+        default=INTERVALS[DEFAULT_INTERVAL],
+        choices=tuple(INTERVALS),
+        read=lambda text, field: Interval.named(text, field=field),
+        write=lambda interval: interval.name,
+    )
+    limit: int = parameter(
+        name="limit",
+        meaning="Maximum number of bars",
+        default=DEFAULT_LIMIT,
+        unit="count of bars",
+        bounds=AT_LEAST_ONE,
+        default_meaning=f"every bar between both dates, else {DEFAULT_LIMIT}",
+    )
+    start_ms: int | None = parameter(
+        name="start_date",
+        meaning="First open time, included: YYYY-MM-DD or an ISO 8601 instant, UTC",
+        default=None,
+        pattern=INSTANT_PATTERN,
+        read=lambda text, field: parse_instant(text, field=field),
+        write=format_instant,
+    )
+    end_ms: int | None = parameter(
+        name="end_date",
+        meaning="Last open time, included: YYYY-MM-DD (the whole day) or an ISO 8601 instant, UTC",
+        default=None,
+        pattern=INSTANT_PATTERN,
+        read=lambda text, field: parse_instant(text, field=field, is_end=True),
+        write=format_instant,
+    )
+    source: str | None = parameter(
+        name="source",
+        meaning="Where the bars come from: binance, simulated, or the name of an uploaded dataset",
+        default=None,
+        default_meaning="the service's default source",
+        read=lambda text, _: text.lower(),
+    )
+    seed: int | None = parameter(
+        name="seed",
+        meaning="Seed of simulated bars: same seed, same bars; with the source simulated only",
+        default=None,
+    )
     limit_origin: LimitOrigin = LimitOrigin.CLIENT
 
     @property
@@ -207,8 +256,7 @@ class MarketRequest:
         return self.limit_origin is LimitOrigin.RANGE
 
     def __post_init__(self) -> None:
-        if self.limit < 1:
-            raise InvalidInput(f"limit is {self.limit}; it must be at least 1", field="limit")
+        check_parameters(self)
         if self.start_ms is not None and self.end_ms is not None and self.start_ms > self.end_ms:
             raise InvalidInput("startDate is after endDate; it must not be later", field="startDate")
         if self.is_whole_range and (self.start_ms is None or self.end_ms is None):

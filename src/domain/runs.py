@@ -12,68 +12,48 @@ from src.domain.annualization import AnnualizationSettings
 from src.domain.arrays import freeze
 from src.domain.errors import InvalidInput
 from src.domain.market import DataQuality, MarketRequest
-from src.domain.model_files import check_user_id
+from src.domain.model_files import USER_ID_PATTERN, check_user_id
+from src.domain.parameters import parameter
 from src.domain.performance import Metrics
-from src.domain.signals import OutputKind, Signals
+from src.domain.signals import Signals
+from src.domain.strategy import StrategyParams
 from src.domain.trading import EngineName, Simulation, TradingRules
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CrossoverChoice:
-    """Buy where the fast moving average of closes crosses above the slow one, sell where it crosses below (in bars)."""
-
-    fast: int = 20
-    slow: int = 50
-
-    def __post_init__(self) -> None:
-        for name, value in (("fast", self.fast), ("slow", self.slow)):
-            if value < 1:
-                raise InvalidInput(f"{name} is {value}; allowed: a whole number of bars ≥ 1", field=name)
-        if self.fast >= self.slow:
-            raise InvalidInput(
-                f"fast is {self.fast} and slow is {self.slow}; fast must be less than slow", field="fast"
-            )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelChoice:
-    """Trade a model's predictions.
-
-    `reference` is a stored model's path or file name; None where the file came with the request. `output_kind` None
-    means: as the model file says.
-    """
-
-    reference: str | None = None
-    threshold: float = 0.5
-    feature_columns: tuple[str, ...] | None = None
-    output_kind: OutputKind | None = None
-    sha256: str | None = None
-
-    @property
-    def model_name(self) -> str | None:
-        """The stored model's file name: a path says where the server keeps it, which is nobody's business."""
-        return None if self.reference is None else self.reference.rsplit("/", 1)[-1]
-
-
-StrategyChoice = CrossoverChoice | ModelChoice
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class BacktestRequest:
-    """Everything that decides a backtest's numbers, but for the candles and a model's bytes.
+    """Everything that decides a backtest's numbers, but for the bars and a model's bytes."""
 
-    `period` is the bar length that the client believes in, in milliseconds with its text; None where not given.
-    """
-
-    user_id: str
+    user_id: str = parameter(
+        name="user_id",
+        meaning="Whose backtest it is: 1 to 64 characters of A-Z a-z 0-9 _ . @ -, the first a letter or digit",
+        pattern=USER_ID_PATTERN,
+    )
     market: MarketRequest
-    strategy: StrategyChoice
+    strategy: StrategyParams
     rules: TradingRules
-    engine: EngineName
-    period: str | None = None
+    engine: EngineName = parameter(
+        name="engine",
+        meaning="What simulates the orders: VECTORIZED or EVENT_DRIVEN",
+        default=EngineName.VECTORIZED,
+    )
+    period: str | None = parameter(
+        name="period",
+        meaning="Bar length as a pandas offset, such as 1D; one that contradicts the interval only gives a warning",
+        default=None,
+        default_meaning="the interval's",
+    )
     annualization: AnnualizationSettings = field(default_factory=AnnualizationSettings)
-    use_fallback: bool = False
-    cross_check: bool = False
+    use_fallback: bool = parameter(
+        name="use_fallback",
+        meaning="Whether the up/down-day rule is traded, and named, if the strategy gives no signal at all",
+        default=False,
+    )
+    cross_check: bool = parameter(
+        name="cross_check",
+        meaning="Whether both engines run, with the same fill, and the first fills that differ are listed",
+        default=False,
+    )
 
     def __post_init__(self) -> None:
         check_user_id(self.user_id)

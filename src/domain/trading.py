@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from typing import Final
@@ -12,6 +11,15 @@ from numpy.typing import NDArray
 
 from src.domain.arrays import freeze
 from src.domain.errors import InvalidInput
+from src.domain.parameters import (
+    AT_LEAST_ONE,
+    FRACTION,
+    POSITIVE_FRACTION,
+    Bounds,
+    check_parameters,
+    parameter,
+    parameters_of,
+)
 
 
 class EngineName(StrEnum):
@@ -117,11 +125,11 @@ TRADE_DTYPE: Final = np.dtype(
 hold the last bar and close, `exit_fee` 0 and `exit_reason` −1."""
 
 
-SMALLEST_SIZE: Final = 1e-9
-SMALLEST_CASH: Final = 1e-6
+MIN_SIZE: Final = 1e-9
+MIN_CASH: Final = 1e-6
 """Below these, amounts come near the engines' absolute tolerance of 1e-12; no market trades so little."""
 
-LARGEST_AMOUNT: Final = 1e15
+MAX_AMOUNT: Final = 1e15
 """Beyond this a binary number cannot hold the cents."""
 
 MAX_EQUITY: Final = 1e100
@@ -132,130 +140,167 @@ MAX_TAKE_PROFIT: Final = 1e12
 """A fraction of the entry price. Without a bound, the level of the target would be no number."""
 
 
-def _check_number(field_name: str, value: float, *, allowed: str, is_allowed: bool) -> None:
-    if not math.isfinite(value) or not is_allowed:
-        raise InvalidInput(f"{field_name} is {value}; allowed: {allowed}", field=field_name)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sizing:
     """How much an entry buys: all cash (neither field), a fixed number of units, or a fraction of equity."""
 
-    fixed_units: float | None = None
-    equity_fraction: float | None = None
+    fixed_units: float | None = parameter(
+        name="fixed_size",
+        meaning="Units of the base asset per entry",
+        default=None,
+        unit="units of the base asset",
+        bounds=Bounds(minimum=MIN_SIZE, maximum=MAX_AMOUNT),
+        default_meaning="all cash, if percentSize is not given either",
+    )
+    equity_fraction: float | None = parameter(
+        name="percent_size",
+        meaning="Fraction of equity per entry (not per cent); not together with fixedSize",
+        default=None,
+        unit="fraction",
+        bounds=Bounds(minimum=0, maximum=1, is_minimum_open=True),
+        default_meaning="all cash, if fixedSize is not given either",
+    )
 
     def __post_init__(self) -> None:
         if self.fixed_units is not None and self.equity_fraction is not None:
             raise InvalidInput("fixedSize and percentSize are both given; allowed: one of them", field="fixedSize")
-        if self.fixed_units is not None:
-            _check_number(
-                "fixedSize",
-                self.fixed_units,
-                allowed=f"a number of units, {SMALLEST_SIZE:g} ≤ n ≤ {LARGEST_AMOUNT:g}",
-                is_allowed=SMALLEST_SIZE <= self.fixed_units <= LARGEST_AMOUNT,
-            )
-        if self.equity_fraction is not None:
-            _check_number(
-                "percentSize",
-                self.equity_fraction,
-                allowed="a fraction, 0 < p ≤ 1",
-                is_allowed=0 < self.equity_fraction <= 1,
-            )
+        check_parameters(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EntryOrder:
     """How a signal enters: at the market, or by an order that waits.
 
-    `offset_rate` is a fraction of the signal's close: a limit waits that far on the better side of it, a stop that far
-    on the worse side. `life_bars` is the number of bars after the signal's in which the order may still be filled.
+    A limit waits on the better side of the signal's close, a stop on the worse side. `life_bars` is the number of bars
+    after the signal's in which the order may still be filled.
     """
 
-    type: EntryType = EntryType.MARKET
-    offset_rate: float = 0.0
-    life_bars: int = 1
+    type: EntryType = parameter(
+        name="entry",
+        meaning="How a signal enters: MARKET, LIMIT or STOP",
+        default=EntryType.MARKET,
+        is_event_driven_only=True,
+    )
+    offset_rate: float = parameter(
+        name="entry_offset",
+        meaning="How far from the signal's close a LIMIT or STOP entry waits",
+        default=0.0,
+        unit="fraction of that close",
+        bounds=FRACTION,
+        is_event_driven_only=True,
+    )
+    life_bars: int = parameter(
+        name="entry_bars",
+        meaning="How long a LIMIT or STOP entry waits",
+        default=1,
+        unit="bars",
+        bounds=AT_LEAST_ONE,
+        is_event_driven_only=True,
+    )
 
     def __post_init__(self) -> None:
-        _check_number(
-            "entryOffset", self.offset_rate, allowed="a fraction, 0 ≤ f < 1", is_allowed=0 <= self.offset_rate < 1
-        )
+        check_parameters(self)
         if self.type is EntryType.MARKET and self.offset_rate:
             raise InvalidInput("entryOffset is given; a MARKET entry allows none", field="entryOffset")
-        if self.life_bars < 1:
-            raise InvalidInput(f"entryBars is {self.life_bars}; allowed: a whole number ≥ 1", field="entryBars")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exits:
-    """When a position is left without a signal.
+    """When a position is left without a signal."""
 
-    `stop_loss_rate` and `take_profit_rate` are fractions of the entry price, `trailing_stop_rate` of the best price
-    since entry; `max_bars` counts bars after the entry's.
-    """
-
-    stop_loss_rate: float | None = None
-    take_profit_rate: float | None = None
-    trailing_stop_rate: float | None = None
-    max_bars: int | None = None
+    stop_loss_rate: float | None = parameter(
+        name="stop_loss",
+        meaning="Loss at which the position is closed",
+        default=None,
+        unit="fraction of the entry price",
+        bounds=POSITIVE_FRACTION,
+        is_event_driven_only=True,
+    )
+    take_profit_rate: float | None = parameter(
+        name="take_profit",
+        meaning="Gain at which the position is closed",
+        default=None,
+        unit="fraction of the entry price",
+        bounds=Bounds(minimum=0, maximum=MAX_TAKE_PROFIT, is_minimum_open=True),
+        is_event_driven_only=True,
+    )
+    trailing_stop_rate: float | None = parameter(
+        name="trailing_stop",
+        meaning="Retreat from the best price since entry at which the position is closed",
+        default=None,
+        unit="fraction of the best price",
+        bounds=POSITIVE_FRACTION,
+        is_event_driven_only=True,
+    )
+    max_bars: int | None = parameter(
+        name="max_bars",
+        meaning="Bars after the entry's after which the position is closed",
+        default=None,
+        unit="bars",
+        bounds=AT_LEAST_ONE,
+        is_event_driven_only=True,
+    )
 
     def __post_init__(self) -> None:
-        for name, value in (("stopLoss", self.stop_loss_rate), ("trailingStop", self.trailing_stop_rate)):
-            if value is not None:
-                _check_number(name, value, allowed="a fraction, 0 < f < 1", is_allowed=0 < value < 1)
-        if self.take_profit_rate is not None:
-            _check_number(
-                "takeProfit",
-                self.take_profit_rate,
-                allowed=f"a fraction, 0 < f ≤ {MAX_TAKE_PROFIT:g}",
-                is_allowed=0 < self.take_profit_rate <= MAX_TAKE_PROFIT,
-            )
-        if self.max_bars is not None and self.max_bars < 1:
-            raise InvalidInput(f"maxBars is {self.max_bars}; allowed: a whole number ≥ 1", field="maxBars")
+        check_parameters(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TradingRules:
-    """Cash, costs, sizes and order rules of one simulation.
+    """Cash, costs, sizes and order rules of one simulation."""
 
-    `initial_cash` in the quote currency; `fee_rate` a fraction of the traded value on each side; `slippage_rate` a
-    fraction of the price: buys fill at price × (1 + s), sells at price × (1 − s).
-    """
-
-    fill: FillTiming
-    initial_cash: float = 10_000.0
-    fee_rate: float = 0.001
-    slippage_rate: float = 0.001
+    fill: FillTiming = parameter(
+        name="fill",
+        meaning="When a signal is filled: SAME_CLOSE or NEXT_OPEN",
+        default_meaning="SAME_CLOSE vectorized, NEXT_OPEN event-driven",
+    )
+    initial_cash: float = parameter(
+        name="init_cash",
+        meaning="Starting cash",
+        default=10_000.0,
+        unit="quote currency",
+        bounds=Bounds(minimum=MIN_CASH, maximum=MAX_AMOUNT),
+    )
+    fee_rate: float = parameter(
+        name="fees",
+        meaning="Fee on each side (0.001 = 0.1 %)",
+        default=0.001,
+        unit="fraction of the traded value",
+        bounds=FRACTION,
+    )
+    slippage_rate: float = parameter(
+        name="slippage",
+        meaning="Slippage s on each side: buys fill at price × (1 + s), sells at price × (1 − s)",
+        default=0.001,
+        unit="fraction of the price",
+        bounds=FRACTION,
+    )
     sizing: Sizing = field(default_factory=Sizing)
-    direction: Direction = Direction.LONG
+    direction: Direction = parameter(
+        name="direction",
+        meaning="Which positions are taken: LONG, SHORT or BOTH",
+        default=Direction.LONG,
+        is_event_driven_only=True,
+    )
     entry: EntryOrder = field(default_factory=EntryOrder)
     exits: Exits = field(default_factory=Exits)
-    intrabar: IntrabarPolicy = IntrabarPolicy.PESSIMISTIC
+    intrabar: IntrabarPolicy = parameter(
+        name="intrabar",
+        meaning="What is taken if a bar does not tell what it hit after the entry: PESSIMISTIC or OPTIMISTIC",
+        default=IntrabarPolicy.PESSIMISTIC,
+        is_event_driven_only=True,
+    )
 
     def __post_init__(self) -> None:
-        _check_number(
-            "initCash",
-            self.initial_cash,
-            allowed=f"an amount, {SMALLEST_CASH:g} ≤ c ≤ {LARGEST_AMOUNT:g}",
-            is_allowed=SMALLEST_CASH <= self.initial_cash <= LARGEST_AMOUNT,
-        )
-        _check_number("fees", self.fee_rate, allowed="a fraction, 0 ≤ f < 1", is_allowed=0 <= self.fee_rate < 1)
-        _check_number(
-            "slippage", self.slippage_rate, allowed="a fraction, 0 ≤ s < 1", is_allowed=0 <= self.slippage_rate < 1
-        )
+        check_parameters(self)
 
     def event_driven_settings(self) -> tuple[str, ...]:
         """Return the public names of the settings in use that only the event-driven engine knows."""
-        plain = TradingRules(fill=self.fill)
-        used = {
-            "direction": self.direction is not plain.direction,
-            "entry": self.entry != plain.entry,
-            "stopLoss": self.exits.stop_loss_rate is not None,
-            "takeProfit": self.exits.take_profit_rate is not None,
-            "trailingStop": self.exits.trailing_stop_rate is not None,
-            "maxBars": self.exits.max_bars is not None,
-            "intrabar": self.intrabar is not plain.intrabar,
-        }
-        return tuple(name for name, is_used in used.items() if is_used)
+        return tuple(
+            item.parameter.field
+            for item in parameters_of(TradingRules)
+            if item.parameter.is_event_driven_only and item.of(self) != item.default
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -8,14 +8,13 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
-from src.domain.errors import InvalidInput, NotAvailable, ResultNotFound, TimedOut, UnreadableResult
+from src.domain.errors import InvalidInput, ResultNotFound, TimedOut, UnreadableResult
 from src.domain.market import MAX_SYMBOL_LENGTH, Bars, MarketRequest, MarketSeries, is_symbol, normalise_symbol
 from src.domain.model_files import ModelFile, check_user_id
 from src.domain.runs import (
     BacktestRequest,
     BacktestResult,
     Fingerprints,
-    ModelChoice,
     Rerun,
     ResultPage,
     ResultSummary,
@@ -48,7 +47,7 @@ class BacktestService:
     engines: Mapping[EngineName, Engine]
     store: ResultStore
     models: ModelService
-    runner: ModelRunner | None
+    runner: ModelRunner
     clock: Clock
     versions: Mapping[str, str]
     computing: ComputeQueue
@@ -72,12 +71,12 @@ class BacktestService:
         ServiceError
             Any of the tree in `domain.errors`; Busy where too many runs are under way, TimedOut after `timeout_s`.
         """
-        if isinstance(request.strategy, ModelChoice):
-            if self.runner is None:
-                raise NotAvailable("Opening model files is not available in this build; moving-average backtests are.")
+        model = request.strategy.model
+        if model is not None:
             if model_file is None:
-                model_file = await self.models.get(request.user_id, request.strategy.reference or "")
-            request = replace(request, strategy=replace(request.strategy, sha256=model_file.sha256))
+                model_file = await self.models.get(request.user_id, model.reference or "")
+            strategy = request.strategy.with_model(replace(model, sha256=model_file.sha256))
+            request = replace(request, strategy=strategy)
         # The extension decides which library opens the file, so equal bytes under another one are another model.
         return await self._runs.run(
             (request, None if model_file is None else model_file.extension),
@@ -122,13 +121,13 @@ class BacktestService:
     async def _predict(
         self, request: BacktestRequest, series: MarketSeries, model_file: ModelFile | None, stopwatch: Stopwatch
     ) -> Predictions | None:
-        choice = request.strategy
-        if not isinstance(choice, ModelChoice) or self.runner is None or model_file is None:
+        model = request.strategy.model
+        if model is None or model_file is None:
             return None
         with stopwatch.step("features"):
             features = await self.computing.run(build_features, series.bars)
         with stopwatch.step("model"):
-            predictions = await self.runner.predict(model_file, features, choice.feature_columns, choice.output_kind)
+            predictions = await self.runner.predict(model_file, features, model.feature_columns, model.output_kind)
         found = await self.computing.run(feature_warnings, features, predictions)
         return replace(predictions, warnings=(*predictions.warnings, *found))
 
@@ -141,7 +140,7 @@ class BacktestService:
         bar_warnings: tuple[str, ...],
         stopwatch: Stopwatch,
     ) -> BacktestResult:
-        model = request.strategy.sha256 if isinstance(request.strategy, ModelChoice) else None
+        model = request.strategy.model
         return BacktestResult(
             id=str(uuid.uuid4()),
             created_ms=self.clock.now_ms(),
@@ -153,7 +152,9 @@ class BacktestService:
             metrics=computed.metrics,
             quality=series.quality,
             origin=series.origin,
-            fingerprints=Fingerprints(bars=bars_fingerprint, model=model, versions=self.versions),
+            fingerprints=Fingerprints(
+                bars=bars_fingerprint, model=None if model is None else model.sha256, versions=self.versions
+            ),
             warnings=(
                 *series.warnings,
                 *gap_warnings(series.quality, computed.simulation),

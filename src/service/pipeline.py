@@ -7,15 +7,15 @@ from dataclasses import dataclass
 
 from src.domain.market import Bars
 from src.domain.performance import Metrics
-from src.domain.runs import BacktestRequest, CrossCheck, ModelChoice
+from src.domain.runs import BacktestRequest, CrossCheck
 from src.domain.signals import Predictions, Signals
+from src.domain.strategy import StrategyInputs
 from src.domain.trading import EngineName, Simulation, TradingRules
 from src.metrics.summary import measure
 from src.ports import Engine
 from src.service.cross_checks import cross_check
 from src.service.periods import elapsed_time_warnings
 from src.service.timing import Stopwatch
-from src.strategies.model_signals import signals_from_predictions
 from src.strategies.registry import strategy_for
 from src.strategies.up_down import UpDown
 
@@ -70,17 +70,11 @@ def compute(
 
 def decide(request: BacktestRequest, bars: Bars, predictions: Predictions | None) -> Signals:
     """Return the strategy's signals, or the up/down-day rule's where there are none and the client asked for that."""
-    if isinstance(request.strategy, ModelChoice):
-        if predictions is None:
-            raise ValueError("a model's strategy needs its predictions")
-        signals = signals_from_predictions(
-            predictions, threshold=request.strategy.threshold, feature_columns=predictions.feature_columns
-        )
-    else:
-        signals = strategy_for(request.strategy).signals(bars)
+    inputs = StrategyInputs(bars=bars, predictions=predictions)
+    signals = strategy_for(request.strategy).signals(inputs)
     if signals.action.any() or not request.use_fallback:
         return signals
-    fallback = UpDown().signals(bars)
+    fallback = UpDown().signals(inputs)
     return Signals(
         action=fallback.action,
         strategy=fallback.strategy,

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from src.domain.errors import ModelNotFound
 from src.domain.market import LimitOrigin
-from src.domain.runs import BacktestRequest, BacktestResult, Fingerprints, ModelChoice
+from src.domain.runs import BacktestRequest, BacktestResult, Fingerprints
 
 
 def pinned_request(original: BacktestResult) -> BacktestRequest:
@@ -22,7 +22,8 @@ def pinned_request(original: BacktestResult) -> BacktestRequest:
         Where the model came with the request, and so went with it.
     """
     request = original.request
-    if isinstance(request.strategy, ModelChoice) and request.strategy.reference is None:
+    model = request.strategy.model
+    if model is not None and model.reference is None:
         raise ModelNotFound(
             f"the model of result {original.id!r} came with its request and was not kept; send it again with the file"
         )

@@ -9,13 +9,15 @@ from dataclasses import replace
 import numpy as np
 
 from src.domain.market import INTERVALS, Bars, MarketRequest
-from src.domain.runs import BacktestRequest, CrossoverChoice
+from src.domain.runs import BacktestRequest
 from src.domain.signals import OutputKind, Predictions
+from src.domain.strategy import StrategyInputs
 from src.domain.trading import EngineName, Exits, FillTiming, TradingRules
 from src.features.ohlcv import build_features
 from src.ports import Engine
 from src.service.pipeline import compute
 from src.service.timing import Stopwatch
+from src.strategies.crossover import CrossoverParams
 from src.strategies.model_signals import signals_from_predictions
 from src.strategies.up_down import UpDown
 
@@ -24,12 +26,12 @@ def warm_up(engines: Mapping[EngineName, Engine]) -> None:
     """Run every engine, strategy and feature once on a few candles (blocking; seconds with an empty compile cache)."""
     bars = _wave(200)
     build_features(bars)
-    UpDown().signals(bars)
+    UpDown().signals(StrategyInputs(bars=bars))
     signals_from_predictions(Predictions(values=np.tile([0.0, 1.0], 100), kind=OutputKind.PROBABILITY))
     request = BacktestRequest(
         user_id="warm-up",
         market=MarketRequest(symbol=bars.symbol, interval=bars.interval, limit=len(bars)),
-        strategy=CrossoverChoice(fast=3, slow=8),
+        strategy=CrossoverParams(fast=3, slow=8),
         rules=TradingRules(fill=FillTiming.SAME_CLOSE),
         engine=EngineName.VECTORIZED,
     )

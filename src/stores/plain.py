@@ -21,13 +21,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from src.domain.market import Interval
-from src.domain.runs import CrossoverChoice, ModelChoice
+from src.domain.strategy import StrategyParams
+from src.strategies.registry import PARAMS
 
 Columns = Mapping[str, NDArray[Any]]
 Decoder = Callable[[Any, Columns], Any]
 
-KINDS: Final[Mapping[type, str]] = {CrossoverChoice: "crossover", ModelChoice: "model"}
-"""What tells the members of a union of dataclasses apart in a document; a name once written is never changed."""
+KINDS: Final[Mapping[type, str]] = {params: name for name, params in PARAMS.items()}
+"""What tells the parameters of one strategy from those of another in a document: the strategy's name."""
+
+_RENAMED_KINDS: Final = {"crossover": "ma_crossover"}
+"""Names that strategies had in documents of earlier builds."""
 
 _INT64: Final = range(-(2**63), 2**63)
 _SCALARS: Final = (str, int, float, bool)
@@ -97,6 +101,8 @@ def _decoder(hint: Any) -> Decoder:
         return lambda plain, _: Interval.named(plain)
     if isinstance(hint, type) and issubclass(hint, Enum):
         return lambda plain, _: hint(plain)
+    if hint is StrategyParams:
+        return _choice_decoder({name: _decoder(params) for params, name in KINDS.items()}, None, _scalar_decoder(()))
     return _dataclass_decoder(hint)
 
 
@@ -163,10 +169,9 @@ def _union_decoder(members: tuple[Any, ...]) -> Decoder:
     if len(options) == 1:
         only = _decoder(options[0])
     else:
-        by_kind = {KINDS[member]: _decoder(member) for member in options if member in KINDS}
         lists = [_decoder(member) for member in options if typing.get_origin(member) is tuple]
         scalars = _scalar_decoder(tuple(member for member in options if member in _SCALARS))
-        only = _choice_decoder(by_kind, lists[0] if lists else None, scalars)
+        only = _choice_decoder({}, lists[0] if lists else None, scalars)
 
     def decode(plain: Any, columns: Columns) -> Any:
         return None if plain is None and is_optional else only(plain, columns)
@@ -177,9 +182,10 @@ def _union_decoder(members: tuple[Any, ...]) -> Decoder:
 def _choice_decoder(by_kind: Mapping[str, Decoder], of_list: Decoder | None, scalars: Decoder) -> Decoder:
     def decode(plain: Any, columns: Columns) -> Any:
         if isinstance(plain, dict) and "kind" in plain:
-            if plain["kind"] not in by_kind:
-                raise ValueError(f"its kind is {plain['kind']!r}; known: {', '.join(by_kind)}")
-            return by_kind[plain["kind"]](plain, columns)
+            kind = _RENAMED_KINDS.get(str(plain["kind"]), str(plain["kind"]))
+            if kind not in by_kind:
+                raise ValueError(f"its kind is {kind!r}; known: {', '.join(by_kind)}")
+            return by_kind[kind](plain, columns)
         if of_list is not None and isinstance(plain, (list, tuple)):
             return of_list(plain, columns)
         return scalars(plain, columns)

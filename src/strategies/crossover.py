@@ -8,34 +8,58 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from src.domain.market import Bars
-from src.domain.runs import CrossoverChoice
+from src.domain.errors import InvalidInput
+from src.domain.parameters import AT_LEAST_ONE, check_parameters, parameter
 from src.domain.signals import Action, Signals, StrategyDescription
+from src.domain.strategy import StrategyInputs, StrategyParams
 from src.strategies.moving_average import simple_moving_average
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CrossoverParams(StrategyParams):
+    """Buy if the fast moving average of closes crosses above the slow one, sell if it crosses below."""
+
+    fast: int = parameter(
+        name="fast",
+        meaning="Length of the fast moving average of the close; less than slow",
+        default=20,
+        unit="bars",
+        bounds=AT_LEAST_ONE,
+    )
+    slow: int = parameter(
+        name="slow",
+        meaning="Length of the slow moving average of the close",
+        default=50,
+        unit="bars",
+        bounds=AT_LEAST_ONE,
+    )
+
+    def __post_init__(self) -> None:
+        check_parameters(self)
+        if self.fast >= self.slow:
+            raise InvalidInput(
+                f"fast is {self.fast} and slow is {self.slow}; fast must be less than slow", field="fast"
+            )
 
 
 @dataclass(frozen=True, slots=True)
 class Crossover:
-    """Buy where the fast mean crosses from ≤ to > the slow one, sell where it crosses from ≥ to <."""
+    """Moving-average crossover: buy if the fast mean crosses from ≤ to > the slow one, sell if from ≥ to <."""
 
-    choice: CrossoverChoice
+    params: CrossoverParams
 
-    def signals(self, bars: Bars) -> Signals:
-        """Return the crossings; the first slow bars give none, for want of a slow mean at both ends of the step."""
-        fast = simple_moving_average(bars.close, self.choice.fast)
-        slow = simple_moving_average(bars.close, self.choice.slow)
+    def signals(self, inputs: StrategyInputs) -> Signals:
+        """Return the crossings; the first slow bars give none, as both means are needed at both ends of the step."""
+        close, fast, slow = inputs.bars.close, self.params.fast, self.params.slow
         warnings: tuple[str, ...] = ()
-        if len(bars) <= self.choice.slow:
+        if len(close) <= slow:
             warnings = (
-                f"{len(bars)} bars are too few for a mean of {self.choice.slow}: the strategy gives no signal. "
+                f"{len(close)} bars are too few for a mean of {slow}: the strategy gives no signal. "
                 "Ask for more bars (limit) or a shorter slow mean.",
             )
         return Signals(
-            action=crossings(fast, slow),
-            strategy=StrategyDescription(
-                name="MA Crossover",
-                parameters={"fastMaPeriod": self.choice.fast, "slowMaPeriod": self.choice.slow},
-            ),
+            action=crossings(simple_moving_average(close, fast), simple_moving_average(close, slow)),
+            strategy=StrategyDescription(name="MA Crossover", parameters={"fastMaPeriod": fast, "slowMaPeriod": slow}),
             warnings=warnings,
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from src.domain.errors import InvalidInput
 from src.domain.signals import OutputKind, Predictions, Signals, StrategyDescription
+from src.domain.strategy import ModelParams, StrategyInputs
 
 STRATEGY_NAME: Final = "ML Model"
 DEFAULT_THRESHOLD: Final = 0.5
@@ -18,6 +20,20 @@ DEFAULT_THRESHOLD: Final = 0.5
 _LABELS: Final = {OutputKind.BINARY_LABEL: (0.0, 1.0), OutputKind.SIGNED_LABEL: (-1.0, 0.0, 1.0)}
 _ROUNDING: Final = 1e-6
 """How far beyond 0…1 a probability made in float32 may be rounded."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelStrategy:
+    """A model's predictions: long while the prediction is at least the threshold, or while the label says so."""
+
+    params: ModelParams
+
+    def signals(self, inputs: StrategyInputs) -> Signals:
+        """Return the edges of the position that the predictions ask for; raises InvalidInput."""
+        predictions = inputs.required_predictions()
+        return signals_from_predictions(
+            predictions, threshold=self.params.threshold, feature_columns=predictions.feature_columns
+        )
 
 
 def signals_from_predictions(

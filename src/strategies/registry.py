@@ -1,24 +1,49 @@
-"""The strategies that need nothing but candles, by the choice that asks for them."""
+"""The strategies by name: one line each. Clients, stored results and the documentation know them by these names."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import typing
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
-from src.domain.runs import CrossoverChoice
+from src.domain.strategy import StrategyParams
 from src.ports import Strategy
 from src.strategies.crossover import Crossover
+from src.strategies.model_signals import ModelStrategy
+from src.strategies.up_down import UpDown
 
-STRATEGIES: Final[Mapping[type, Callable[[Any], Strategy]]] = MappingProxyType({CrossoverChoice: Crossover})
+STRATEGIES: Final[Mapping[str, type[Any]]] = MappingProxyType(
+    {
+        "ma_crossover": Crossover,
+        "up_down": UpDown,
+        "model": ModelStrategy,
+    }
+)
+"""A name once released is never changed: it stands in stored results."""
 
 
-def strategy_for(choice: object) -> Strategy:
-    """Build the strategy of a choice.
+def params_of(strategy: type[Any]) -> type[StrategyParams]:
+    """Return the class of a strategy's parameters."""
+    kind: type[StrategyParams] = typing.get_type_hints(strategy)["params"]
+    return kind
 
-    Raises
-    ------
-    KeyError
-        Where no strategy is registered for this type of choice: a mistake of ours, not of the client's.
-    """
-    return STRATEGIES[type(choice)](choice)
+
+PARAMS: Final[Mapping[str, type[StrategyParams]]] = MappingProxyType(
+    {name: params_of(strategy) for name, strategy in STRATEGIES.items()}
+)
+"""The class of each strategy's parameters, by the strategy's name."""
+
+
+def summary_of(name: str) -> str:
+    """Return one sentence on a strategy: the first line of its docstring."""
+    return (STRATEGIES[name].__doc__ or "").split("\n", 1)[0]
+
+
+_BY_PARAMS: Final = {params_of(strategy): strategy for strategy in STRATEGIES.values()}
+
+
+def strategy_for(params: StrategyParams) -> Strategy:
+    """Build the strategy that has these parameters; raises KeyError if none is registered, a mistake of ours."""
+    strategy: Strategy = _BY_PARAMS[type(params)](params)
+    return strategy

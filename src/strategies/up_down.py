@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from src.domain.market import Bars
 from src.domain.signals import Action, Signals, StrategyDescription
+from src.domain.strategy import StrategyInputs, StrategyParams
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpDownParams(StrategyParams):
+    """It has none."""
 
 
 @dataclass(frozen=True, slots=True)
 class UpDown:
     """Long from a close above the one before until a close below the one before; an equal close changes nothing."""
 
-    def signals(self, bars: Bars) -> Signals:
-        """Return the edges of the wish, decided at each close."""
-        change = np.sign(np.diff(bars.close)).astype(np.int8)
+    params: UpDownParams = field(default_factory=UpDownParams)
+
+    def signals(self, inputs: StrategyInputs) -> Signals:
+        """Return the edges of the target position, decided at each close."""
+        change = np.sign(np.diff(inputs.bars.close)).astype(np.int8)
         moves = np.flatnonzero(change)
         directions = change[moves]
         # The book starts flat: a fall before the first rise sells nothing.
         previous = np.concatenate((np.array([Action.SELL], dtype=np.int8), directions[:-1]))
         edges = directions != previous
-        action = np.zeros(len(bars), dtype=np.int8)
+        action = np.zeros(len(inputs.bars), dtype=np.int8)
         action[moves[edges] + 1] = directions[edges]
         return Signals(action=action, strategy=StrategyDescription(name="Up/Down Day"))

@@ -10,11 +10,11 @@ from contextlib import redirect_stderr
 import pandas as pd
 
 from src.domain.market import Bars
-from src.domain.runs import CrossoverChoice
+from src.domain.strategy import StrategyInputs
 from src.domain.trading import FillTiming, TradingRules
 from src.engines.event_driven import EventDrivenEngine
 from src.metrics.summary import measure as measure_metrics
-from src.strategies.crossover import Crossover
+from src.strategies.crossover import Crossover, CrossoverParams
 from tests.benchmarks.measurement import Measurement, best_of
 from tests.market import random_bars
 
@@ -30,7 +30,7 @@ def _measure(bars: Bars) -> Measurement:
     engine = EventDrivenEngine()
 
     def ours() -> None:
-        signals = Crossover(CrossoverChoice()).signals(bars)
+        signals = Crossover(CrossoverParams()).signals(StrategyInputs(bars=bars))
         simulation = engine.run(bars, signals, RULES)
         measure_metrics(simulation, bars, initial_cash=RULES.initial_cash, strategy_name="crossover")
 

@@ -17,11 +17,11 @@ from numba import njit
 from numpy.typing import NDArray
 
 from src.domain.market import Bars
-from src.domain.runs import CrossoverChoice
 from src.domain.signals import Signals
+from src.domain.strategy import StrategyInputs
 from src.domain.trading import Exits, FillTiming, TradingRules
 from src.engines.event_driven import EventDrivenEngine
-from src.strategies.crossover import Crossover
+from src.strategies.crossover import Crossover, CrossoverParams
 from tests.benchmarks.measurement import Measurement, best_of
 from tests.market import random_bars
 
@@ -96,7 +96,7 @@ def one_pass(
 def measure() -> list[Measurement]:
     """Run them all; about a quarter of a minute with warm caches."""
     bars = random_bars(BARS, seed=1, interval="1m", volatility=0.001)
-    signals = Crossover(CrossoverChoice()).signals(bars)
+    signals = Crossover(CrossoverParams()).signals(StrategyInputs(bars=bars))
     engine = EventDrivenEngine()
     market = best_of(lambda: engine.run(bars, signals, RULES), repeats=9)
     with_exits = best_of(lambda: engine.run(bars, signals, RULES_WITH_EXITS), repeats=9)

@@ -7,12 +7,12 @@ import warnings
 import pandas as pd
 
 from src.domain.market import Bars
-from src.domain.runs import CrossoverChoice
+from src.domain.strategy import StrategyInputs
 from src.domain.trading import FillTiming, TradingRules
 from src.engines.vectorized import VectorizedEngine
 from src.features.ohlcv import build_features
 from src.metrics.summary import measure as measure_metrics
-from src.strategies.crossover import Crossover
+from src.strategies.crossover import Crossover, CrossoverParams
 from tests.benchmarks.measurement import Measurement, best_of
 from tests.market import random_bars
 
@@ -51,7 +51,7 @@ def _pandas_rolling(bars: Bars) -> pd.DataFrame:
 def _metrics(bars: Bars) -> Measurement:
     import empyrical
 
-    signals = Crossover(CrossoverChoice()).signals(bars)
+    signals = Crossover(CrossoverParams()).signals(StrategyInputs(bars=bars))
     rules = TradingRules(fill=FillTiming.SAME_CLOSE)
     simulation = VectorizedEngine().run(bars, signals, rules)
     returns = pd.Series(simulation.equity).pct_change().fillna(0.0)

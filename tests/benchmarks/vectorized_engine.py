@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from src.domain.runs import CrossoverChoice
+from src.domain.strategy import StrategyInputs
 from src.domain.trading import FillTiming, TradingRules
 from src.engines.vectorized import VectorizedEngine
 from src.metrics.summary import measure as measure_metrics
-from src.strategies.crossover import Crossover
+from src.strategies.crossover import Crossover, CrossoverParams
 from tests.benchmarks.measurement import Measurement, best_of
 from tests.market import random_bars
 
@@ -31,7 +31,7 @@ def measure() -> list[Measurement]:
 
 def _against_the_documented_path(n: int) -> list[Measurement]:
     bars = random_bars(n, seed=1)
-    signals = Crossover(CrossoverChoice()).signals(bars)
+    signals = Crossover(CrossoverParams()).signals(StrategyInputs(bars=bars))
     engine = VectorizedEngine()
     close = pd.Series(bars.close, index=pd.to_datetime(bars.open_time_ms, unit="ms", utc=True))
     entries = pd.Series(signals.action == 1, index=close.index)
@@ -61,7 +61,7 @@ def _against_the_documented_path(n: int) -> list[Measurement]:
         _five_metrics(portfolio)
 
     def ours_with_averages() -> None:
-        found = Crossover(CrossoverChoice()).signals(bars)
+        found = Crossover(CrossoverParams()).signals(StrategyInputs(bars=bars))
         measure_metrics(engine.run(bars, found, RULES), bars, initial_cash=RULES.initial_cash, strategy_name="x")
 
     return [
@@ -94,7 +94,7 @@ def _five_metrics(portfolio: Any) -> None:
 
 def _against_the_core(n: int) -> Measurement:
     bars = random_bars(n, seed=2, interval="1m", volatility=0.001)
-    signals = Crossover(CrossoverChoice()).signals(bars)
+    signals = Crossover(CrossoverParams()).signals(StrategyInputs(bars=bars))
     engine = VectorizedEngine()
     column = np.ascontiguousarray(bars.close[:, np.newaxis])
     entries = np.ascontiguousarray((signals.action == 1)[:, np.newaxis])

@@ -10,8 +10,9 @@ import numpy as np
 
 from src.domain.market import SIMULATED, Interval, MarketRequest
 from src.domain.model_files import ModelFile
-from src.domain.runs import BacktestRequest, BacktestResult, CrossoverChoice, ModelChoice
+from src.domain.runs import BacktestRequest, BacktestResult
 from src.domain.signals import Features, OutputKind, Predictions
+from src.domain.strategy import ModelParams
 from src.domain.trading import (
     Direction,
     EngineName,
@@ -31,6 +32,7 @@ from src.service.backtests import BacktestService
 from src.service.computing import ComputeQueue
 from src.service.models import ModelService
 from src.service.sources import SourceCatalogue
+from src.strategies.crossover import CrossoverParams
 from src.wiring import versions
 
 NOW_MS: Final = 1_700_000_000_000
@@ -45,7 +47,7 @@ def golden_requests() -> dict[str, BacktestRequest]:
         symbol="BTCUSDT", interval=Interval.named("1d"), limit=BARS, source=SIMULATED, seed=7,
         start_ms=START_MS, end_ms=START_MS + (BARS - 1) * DAY_MS,
     )  # fmt: skip
-    crossover = CrossoverChoice(fast=2, slow=5)
+    crossover = CrossoverParams(fast=2, slow=5)
     at_close = TradingRules(fill=FillTiming.SAME_CLOSE)
     all_settings = TradingRules(
         fill=FillTiming.NEXT_OPEN, initial_cash=5000.0, fee_rate=0.0005, slippage_rate=0.0002,
@@ -54,7 +56,7 @@ def golden_requests() -> dict[str, BacktestRequest]:
         exits=Exits(stop_loss_rate=0.04, take_profit_rate=0.06, trailing_stop_rate=0.05, max_bars=8),
         intrabar=IntrabarPolicy.OPTIMISTIC,
     )  # fmt: skip
-    model = ModelChoice(
+    model = ModelParams(
         reference="storage/golden/golden_model_1.pkl", threshold=0.5, feature_columns=("Close", "Volume"),
         output_kind=OutputKind.PROBABILITY,
     )  # fmt: skip

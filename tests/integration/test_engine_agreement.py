@@ -17,12 +17,11 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from src.domain.market import Bars
-from src.domain.runs import CrossoverChoice
 from src.domain.signals import Signals, StrategyDescription
 from src.domain.trading import Direction, Exits, FillReason, FillTiming, Side, Simulation, Sizing, TradingRules
 from src.engines.event_driven import EventDrivenEngine
 from src.engines.vectorized import VectorizedEngine
-from src.strategies.crossover import Crossover
+from src.strategies.crossover import Crossover, CrossoverParams
 from tests.market import random_bars, read_klines
 
 with warnings.catch_warnings():
@@ -97,7 +96,7 @@ def real(request: pytest.FixtureRequest, shared_data: Path) -> Bars:
 
 @pytest.fixture(scope="module")
 def crossings(real: Bars) -> Signals:
-    return Crossover(CrossoverChoice()).signals(real)
+    return Crossover(CrossoverParams()).signals(real)
 
 
 @pytest.mark.shared_data
@@ -239,7 +238,7 @@ def series(request: pytest.FixtureRequest) -> Bars:
     return bars
 
 
-CHOICE = CrossoverChoice(fast=10, slow=30)
+CHOICE = CrossoverParams(fast=10, slow=30)
 
 
 def test_backtesting_py(series: Bars) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from src.api.body_limit import BodyLimits
 from src.api.linger import LingerLimits
-from src.domain.errors import NotAvailable
+from src.domain.errors import TimedOut
 from src.stores.model_files import DiskModelFiles
 from tests.rest_app import MIB, MemoryServices, make_rest_app
 from tests.server import serving
@@ -332,8 +332,8 @@ def test_a_backtest_leaves_no_file(server: Server) -> None:
     fields = {"user_id": "alice", "symbol": "BTCUSDT"}
     url = f"{server.url}/api/models/backtest/ml"
     assert httpx.post(url, files=files, data=fields, timeout=10).status_code == 200
-    server.services.backtests.failure = NotAvailable("not in this build")
-    assert httpx.post(url, files=files, data=fields, timeout=10).status_code == 501
+    server.services.backtests.failure = TimedOut("took too long")
+    assert httpx.post(url, files=files, data=fields, timeout=10).status_code == 504
     assert server.leftovers() == []
 
 

@@ -15,12 +15,12 @@ import pytest
 from src.domain.annualization import AnnualizationSettings, annualize
 from src.domain.market import DAY_MS, Bars
 from src.domain.performance import Metrics
-from src.domain.runs import CrossoverChoice
 from src.domain.signals import Signals, StrategyDescription
+from src.domain.strategy import StrategyInputs
 from src.domain.trading import FillTiming, Side, Simulation, Sizing, TradingRules
 from src.engines.vectorized import VectorizedEngine
 from src.metrics.summary import measure
-from src.strategies.crossover import Crossover
+from src.strategies.crossover import Crossover, CrossoverParams
 from tests.market import random_bars, read_klines
 
 with warnings.catch_warnings():
@@ -157,7 +157,7 @@ def real(request: pytest.FixtureRequest, shared_data: Path) -> Bars:
 
 @pytest.fixture(scope="module")
 def signals(real: Bars) -> Signals:
-    return Crossover(CrossoverChoice()).signals(real)
+    return Crossover(CrossoverParams()).signals(real)
 
 
 @pytest.mark.parametrize("costs", COSTS, ids=str)
@@ -180,7 +180,7 @@ def test_real_candles(real: Bars, signals: Signals, sizing: str, fill: FillTimin
 @pytest.mark.parametrize("fill", FillTiming)
 def test_random_candles(seed: int, fill: FillTiming) -> None:
     bars = random_bars(400, seed=seed)
-    signals = Crossover(CrossoverChoice(fast=5, slow=12)).signals(bars)
+    signals = Crossover(CrossoverParams(fast=5, slow=12)).signals(StrategyInputs(bars=bars))
     rules = TradingRules(fill=fill)
     simulation = VectorizedEngine().run(bars, signals, rules)
     portfolio = documented_portfolio(bars, signals, rules, {})
@@ -196,7 +196,7 @@ def test_signals_are_those_of_vectorbts_own_crossings(shared_data: Path) -> None
         fast, slow = vbt.MA.run(close, 20), vbt.MA.run(close, 50)
         buys = np.flatnonzero(fast.ma_crossed_above(slow))
         sells = np.flatnonzero(fast.ma_crossed_below(slow))
-    action = Crossover(CrossoverChoice()).signals(bars).action
+    action = Crossover(CrossoverParams()).signals(StrategyInputs(bars=bars)).action
     np.testing.assert_array_equal(np.flatnonzero(action == 1), buys)
     np.testing.assert_array_equal(np.flatnonzero(action == -1), sells)
 
@@ -205,7 +205,7 @@ def test_signals_are_those_of_vectorbts_own_crossings(shared_data: Path) -> None
 def test_metrics_are_empyricals_where_it_defines_them(fill: FillTiming) -> None:
     bars = random_bars(900, seed=11)
     simulation = VectorizedEngine().run(
-        bars, Crossover(CrossoverChoice(fast=4, slow=9)).signals(bars), TradingRules(fill=fill)
+        bars, Crossover(CrossoverParams(fast=4, slow=9)).signals(StrategyInputs(bars=bars)), TradingRules(fill=fill)
     )
     metrics = measure(simulation, bars, initial_cash=10_000, strategy_name="x")
     returns = pd.Series(simulation.equity).pct_change().fillna(simulation.equity[0] / 10_000 - 1)
@@ -234,7 +234,9 @@ def test_metrics_are_empyricals_where_it_defines_them(fill: FillTiming) -> None:
 def test_risk_free_rate_enters_as_in_vectorbt_and_empyrical(rate: float, per_year: float) -> None:
     bars = random_bars(900, seed=11)
     simulation = VectorizedEngine().run(
-        bars, Crossover(CrossoverChoice(fast=4, slow=9)).signals(bars), TradingRules(fill=FillTiming.NEXT_OPEN)
+        bars,
+        Crossover(CrossoverParams(fast=4, slow=9)).signals(StrategyInputs(bars=bars)),
+        TradingRules(fill=FillTiming.NEXT_OPEN),
     )
     settings = AnnualizationSettings(bars_per_year=per_year, risk_free_rate=rate)
     metrics = measure(simulation, bars, initial_cash=10_000, strategy_name="x", settings=settings)
@@ -299,7 +301,9 @@ def test_business_days_agree_with_empyrical_at_their_own_bars_per_year() -> None
     days = [day for day in range(4, 4 + 104 * 7) if (day - 4) % 7 < 5]
     bars = replace(random_bars(len(days), seed=2), open_time_ms=np.array(days, dtype=np.int64) * DAY_MS)
     simulation = VectorizedEngine().run(
-        bars, Crossover(CrossoverChoice(fast=4, slow=9)).signals(bars), TradingRules(fill=FillTiming.NEXT_OPEN)
+        bars,
+        Crossover(CrossoverParams(fast=4, slow=9)).signals(StrategyInputs(bars=bars)),
+        TradingRules(fill=FillTiming.NEXT_OPEN),
     )
     metrics = measure(simulation, bars, initial_cash=10_000, strategy_name="x")
     returns = pd.Series(simulation.equity).pct_change().fillna(simulation.equity[0] / 10_000 - 1)

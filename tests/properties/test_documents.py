@@ -15,21 +15,13 @@ from numpy.typing import NDArray
 from src.domain.annualization import AnnualizationSettings
 from src.domain.market import INTERVALS, DataQuality, Gap, MarketRequest, RejectedRow
 from src.domain.performance import Metrics
-from src.domain.runs import (
-    BacktestRequest,
-    BacktestResult,
-    CrossCheck,
-    CrossoverChoice,
-    FillDifference,
-    Fingerprints,
-    ModelChoice,
-    ResultSummary,
-)
+from src.domain.runs import BacktestRequest, BacktestResult, CrossCheck, FillDifference, Fingerprints, ResultSummary
 from src.domain.signals import OutputKind, Signals, StrategyDescription
+from src.domain.strategy import ModelParams
 from src.domain.trading import (
     FILL_DTYPE,
-    LARGEST_AMOUNT,
-    SMALLEST_CASH,
+    MAX_AMOUNT,
+    MIN_CASH,
     TRADE_DTYPE,
     Direction,
     EngineName,
@@ -43,6 +35,7 @@ from src.domain.trading import (
     TradingRules,
 )
 from src.stores.documents import ResultDocument, decode, decode_summary, encode
+from src.strategies.crossover import CrossoverParams
 from tests.equality import assert_identical
 
 text = st.text(alphabet=st.characters(), max_size=8)  # lone surrogates too
@@ -72,7 +65,7 @@ sizings = st.one_of(
 rules = st.builds(
     TradingRules,
     fill=st.sampled_from(FillTiming),
-    initial_cash=st.floats(min_value=SMALLEST_CASH, max_value=LARGEST_AMOUNT) | st.integers(1, 10**6),
+    initial_cash=st.floats(min_value=MIN_CASH, max_value=MAX_AMOUNT) | st.integers(1, 10**6),
     fee_rate=rate,
     slippage_rate=rate,
     sizing=sizings,
@@ -83,9 +76,9 @@ rules = st.builds(
     intrabar=st.sampled_from(IntrabarPolicy),
 )
 choices = st.one_of(
-    st.builds(CrossoverChoice, fast=st.integers(1, 5), slow=st.integers(6, 10**6)),
+    st.builds(CrossoverParams, fast=st.integers(1, 5), slow=st.integers(6, 10**6)),
     st.builds(
-        ModelChoice,
+        ModelParams,
         reference=optional(text),
         threshold=any_float,
         feature_columns=optional(texts),

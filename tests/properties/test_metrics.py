@@ -12,12 +12,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from src.domain.annualization import DEFAULT_ANNUALIZATION, AnnualizationSettings
 from src.domain.performance import METRIC_DEFINITIONS, Metrics
-from src.domain.runs import CrossoverChoice
+from src.domain.strategy import StrategyInputs
 from src.domain.trading import FILL_DTYPE, TRADE_DTYPE, FillTiming, Simulation, TradingRules
 from src.engines.vectorized import VectorizedEngine
 from src.metrics.returns import tail_ratio, tails
 from src.metrics.summary import measure
-from src.strategies.crossover import Crossover
+from src.strategies.crossover import Crossover, CrossoverParams
 from tests.market import bars_of_closes, random_bars
 
 SPREAD_RATIOS = ("sharpe_ratio", "sortino_ratio", "omega_ratio", "calmar_ratio", "skew", "kurtosis")
@@ -139,7 +139,9 @@ def test_beta_of_an_accruing_market_is_not_made_of_the_first_bar(quiet: float) -
 def test_unit_of_money_changes_no_ratio(seed: int, unit: float) -> None:
     bars = random_bars(200, seed=seed)
     rules = TradingRules(fill=FillTiming.NEXT_OPEN)
-    simulation = VectorizedEngine().run(bars, Crossover(CrossoverChoice(fast=3, slow=8)).signals(bars), rules)
+    simulation = VectorizedEngine().run(
+        bars, Crossover(CrossoverParams(fast=3, slow=8)).signals(StrategyInputs(bars=bars)), rules
+    )
     fills, trades = simulation.fills.copy(), simulation.trades.copy()
     for name in ("price", "fee"):
         fills[name] *= unit

@@ -5,8 +5,9 @@ from __future__ import annotations
 import strawberry
 
 from src.api.graphql.quality import DataQuality, quality_of
-from src.api.graphql.types import described, instant
+from src.api.graphql.types import described
 from src.domain.datasets import Dataset
+from src.domain.instants import format_instant
 
 
 @strawberry.input(description="What is said about a file of candles; what is not said is found in the file.")
@@ -62,7 +63,7 @@ def uploaded_bars_of(dataset: Dataset) -> UploadedBars:
         file_size=float(dataset.size_bytes),
         sha256=dataset.sha256,
         data_fingerprint=dataset.fingerprint,
-        uploaded_at=instant(dataset.uploaded_ms),
+        uploaded_at=format_instant(dataset.uploaded_ms),
         quality=quality_of(dataset.quality),
         warnings=list(dataset.warnings),
     )

@@ -6,8 +6,9 @@ from typing import Any
 
 import strawberry
 
-from src.api.graphql.types import described, instant
+from src.api.graphql.types import described
 from src.domain import market
+from src.domain.instants import format_instant
 
 
 @strawberry.type(description="Candles missing between two that are there.")
@@ -78,24 +79,24 @@ def _shared(quality: market.DataQuality) -> dict[str, Any]:
         "present_bars": quality.present_bars,
         "missing_bars": sum(gap.missing_bars for gap in quality.gaps),
         "gaps": [
-            DataGap(after=instant(gap.after_ms), next=instant(gap.next_ms), missing_bars=gap.missing_bars)
+            DataGap(after=format_instant(gap.after_ms), next=format_instant(gap.next_ms), missing_bars=gap.missing_bars)
             for gap in quality.gaps
         ],
         "duplicate_rows": quality.duplicate_rows,
         "disordered_rows": quality.disordered_rows,
         "rejected_rows": [
-            RejectedRow(date=instant(row.open_time_ms), reason=row.reason) for row in quality.rejected_rows
+            RejectedRow(date=format_instant(row.open_time_ms), reason=row.reason) for row in quality.rejected_rows
         ],
         "zero_volume_bars": quality.zero_volume_bars,
         "zero_volume_runs": quality.zero_volume_runs,
         "longest_zero_volume_run": quality.longest_zero_volume_run,
         "jumps": [
-            PriceJump(after=instant(jump.after_ms), next=instant(jump.next_ms), ratio=jump.ratio)
+            PriceJump(after=format_instant(jump.after_ms), next=format_instant(jump.next_ms), ratio=jump.ratio)
             for jump in quality.jumps
         ],
         "irregular_close_times": quality.irregular_close_times,
-        "first_open": None if quality.first_open_ms is None else instant(quality.first_open_ms),
-        "last_close": None if quality.last_close_ms is None else instant(quality.last_close_ms),
+        "first_open": None if quality.first_open_ms is None else format_instant(quality.first_open_ms),
+        "last_close": None if quality.last_close_ms is None else format_instant(quality.last_close_ms),
     }
 
 
@@ -118,5 +119,5 @@ def download_of(progress: market.FetchProgress) -> Download:
         expected_bars=progress.expected_bars,
         share=progress.share,
         ways=list(progress.ways),
-        started_at=instant(progress.started_ms),
+        started_at=format_instant(progress.started_ms),
     )

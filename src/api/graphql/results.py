@@ -18,7 +18,6 @@ from src.api.graphql.types import (
     Strategy,
     Trade,
     described,
-    instant,
     metrics_of,
     resolved,
     settings_of,
@@ -26,6 +25,7 @@ from src.api.graphql.types import (
 )
 from src.api.row_pages import cut_warnings, long_tables
 from src.domain import runs
+from src.domain.instants import format_instant
 from src.domain.signals import StrategyDescription
 
 _FIRST = "Most rows to return, a count; null: all, up to MAX_ROWS_PER_ANSWER (100,000), which `warnings` then says."
@@ -213,7 +213,7 @@ def _shared(run: runs.BacktestResult | runs.ResultSummary, description: Strategy
         "symbol": request.market.symbol,
         "interval": request.market.interval.name,
         "status": "success",
-        "created_at": instant(run.created_ms),
+        "created_at": format_instant(run.created_ms),
         "user_id": request.user_id,
         "engine": request.engine,
         "origin": run.origin,

@@ -18,7 +18,7 @@ from src.api.graphql.context import GraphQLContext
 from src.api.graphql.datasets import UploadBarsInput, UploadedBars, uploaded_bars_of
 from src.api.graphql.documents import DocumentLibrary, PreparedDocuments
 from src.api.graphql.errors import explain
-from src.api.graphql.inputs import BacktestInput, MLBacktestInput, OHLCVFetchInput
+from src.api.graphql.inputs import BacktestInput, MLBacktestInput, OHLCVFetchInput, RunBacktestInput
 from src.api.graphql.limits import DocumentLimits
 from src.api.graphql.quality import Download, MarketDataQuality, download_of, market_quality_of
 from src.api.graphql.results import (
@@ -34,10 +34,10 @@ from src.api.graphql.results import (
 from src.api.graphql.rows import candle_rows, page_of
 from src.api.graphql.types import Candle, CoinList, resolved
 from src.api.graphql.warned import ExtensionWarnings
-from src.api.requests import build_crossover_request, build_market, build_model_request
+from src.api.requests import build_market, build_request
 from src.api.uploads import chunks_of, temporary_model
 from src.domain.errors import InvalidInput
-from src.domain.runs import BacktestRequest, ModelChoice
+from src.domain.runs import BacktestRequest
 from src.domain.trading import EngineName
 
 DEFAULT_PAGE_SIZE: Final = 20
@@ -72,7 +72,7 @@ class Query:
         first: Annotated[int | None, strawberry.argument(description="Most candles, a count; all where null.")] = None,
         offset: Annotated[int | None, strawberry.argument(description="Candles to skip, a count.")] = 0,
     ) -> Sequence[Candle]:
-        market = build_market(input.to_fields(), max_bars=info.context.max_bars)
+        market = build_market(input.given(), max_bars=info.context.max_bars)
         info.context.claim_bars(market.limit)
         series = await info.context.backtests.candles(market, user_id=user_id)
         info.context.warn(series.warnings, info.path)
@@ -85,7 +85,7 @@ class Query:
         input: Annotated[OHLCVFetchInput, strawberry.argument(description="Which candles.")],
         user_id: Annotated[str | None, strawberry.argument(description=_WHOSE_SOURCE)] = None,
     ) -> MarketDataQuality:
-        market = build_market(input.to_fields(), max_bars=info.context.max_bars)
+        market = build_market(input.given(), max_bars=info.context.max_bars)
         info.context.claim_bars(market.limit)
         return market_quality_of(await info.context.backtests.candles(market, user_id=user_id))
 
@@ -144,18 +144,24 @@ class Query:
 class Mutation:
     @resolved("Trade a moving-average crossover on whole arrays at once.")
     async def run_vectorized_backtest(self, info: Info, input: CrossoverArgument) -> BacktestResult:
-        return await _run_crossover(info, input, EngineName.VECTORIZED)
+        return await _run(info, input.given(), "ma_crossover", input.given_params(), engine=EngineName.VECTORIZED)
 
     @resolved("Trade a moving-average crossover with orders that wait, gap, stop out and expire.")
     async def run_event_driven_backtest(self, info: Info, input: CrossoverArgument) -> BacktestResult:
-        return await _run_crossover(info, input, EngineName.EVENT_DRIVEN)
+        return await _run(info, input.given(), "ma_crossover", input.given_params(), engine=EngineName.EVENT_DRIVEN)
+
+    @resolved("Trade any strategy on either engine.")
+    async def run_backtest(
+        self,
+        info: Info,
+        input: Annotated[RunBacktestInput, strawberry.argument(description="The backtest: whose, what, how.")],
+    ) -> BacktestResult:
+        name, params = input.given_strategy()
+        return await _run(info, input.given(), name, params)
 
     @resolved("Trade the predictions of a stored model.")
     async def run_ml_backtest(self, info: Info, input: ModelArgument) -> BacktestResult:
-        request, choice = _model_request(info, input)
-        if not choice.reference:
-            raise InvalidInput("mlModel.modelPath is missing; it is required without a file", field="modelPath")
-        return result_of(await info.context.backtests.run(request), max_rows=info.context.max_rows)
+        return await _run(info, input.given(), "model", input.given_params())
 
     @resolved("Trade the predictions of a model whose file comes with the request.")
     async def run_ml_backtest_with_file(
@@ -167,9 +173,7 @@ class Mutation:
         upload: object = ml_model_file
         if not isinstance(upload, UploadFile):
             raise InvalidInput("mlModelFile is no file; send it as a part of a multipart request", field="mlModelFile")
-        request, choice = _model_request(info, input)
-        if choice.reference:
-            raise InvalidInput("modelPath is given and a file came too; allowed: one of them", field="modelPath")
+        request = _request(info, input.given(), "model", input.given_params(), has_model_file=True)
         async with temporary_model(info.context.models, upload, user_id=request.user_id) as model_file:
             result = await info.context.backtests.run(request, model_file)
             return result_of(result, max_rows=info.context.max_rows)
@@ -227,18 +231,16 @@ class Mutation:
         return uploaded_bars_of(await info.context.datasets.delete(user_id, name))
 
 
-async def _run_crossover(info: Info, input: BacktestInput, engine: EngineName) -> BacktestResult:
-    request = build_crossover_request(input.to_fields(), engine, max_bars=info.context.max_bars)
+def _request(info: Info, *given: Any, **options: Any) -> BacktestRequest:
+    """Build a request and claim its bars; see `build_request`."""
+    request = build_request(*given, max_bars=info.context.max_bars, **options)
     info.context.claim_bars(request.market.limit)
-    return result_of(await info.context.backtests.run(request), max_rows=info.context.max_rows)
+    return request
 
 
-def _model_request(info: Info, input: MLBacktestInput) -> tuple[BacktestRequest, ModelChoice]:
-    request = build_model_request(input.to_fields(), max_bars=info.context.max_bars)
-    info.context.claim_bars(request.market.limit)
-    if not isinstance(request.strategy, ModelChoice):
-        raise TypeError(f"a model's request trades {request.strategy}")
-    return request, request.strategy
+async def _run(info: Info, *given: Any, **options: Any) -> BacktestResult:
+    result = await info.context.backtests.run(_request(info, *given, **options))
+    return result_of(result, max_rows=info.context.max_rows)
 
 
 class BacktestSchema(strawberry.Schema):

@@ -6,22 +6,17 @@ from collections.abc import Callable
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Final, TypeVar, get_type_hints
 
-import numpy as np
 import strawberry
 from strawberry.scalars import JSON
 
-from src.api.columns import iso_times
-from src.api.graphql.enums import Direction, EntryType, FillTiming, IntrabarPolicy, OutputKind
+import src.api.graphql.enums  # noqa: F401  (describes the domain's enums)
+from src.api.requests import SETTINGS, echo_settings, echo_strategy
 from src.domain import performance, runs
-from src.domain.runs import CrossoverChoice, ModelChoice
-from src.domain.signals import StrategyDescription
+from src.domain.instants import format_instant
+from src.domain.signals import OutputKind, StrategyDescription
+from src.domain.strategy import StrategyParams
 
 Resolver = TypeVar("Resolver", bound=Callable[..., Any])
-
-
-def instant(time_ms: int) -> str:
-    """Return milliseconds since the epoch as ISO 8601, UTC."""
-    return iso_times(np.array([time_ms], dtype=np.int64))[0]
 
 
 def described(description: str, **options: Any) -> Any:
@@ -116,7 +111,7 @@ else:
 
 def metrics_of(metrics: performance.Metrics) -> Any:
     values = {field.name: getattr(metrics, field.name) for field in fields(metrics)}
-    return MetricsType(**{**values, **{name: instant(values[name]) for name in _INSTANTS}})
+    return MetricsType(**{**values, **{name: format_instant(values[name]) for name in _INSTANTS}})
 
 
 @strawberry.type(description="The strategy that gave the signals.")
@@ -132,78 +127,39 @@ class Strategy:
     parameters: JSON | None = described("Every parameter that the strategy ran with; null in lists.")
 
 
-def strategy_of(choice: runs.StrategyChoice, name: str, description: StrategyDescription | None = None) -> Strategy:
-    crossover = choice if isinstance(choice, CrossoverChoice) else None
-    model = choice if isinstance(choice, ModelChoice) else None
-    columns = None if model is None else model.feature_columns
+def strategy_of(params: StrategyParams, name: str, description: StrategyDescription | None = None) -> Strategy:
+    chosen: dict[str, Any] = echo_strategy(params)
+    columns = chosen.get("feature_columns")
     return Strategy(
         name=name,
-        fast_ma_period=None if crossover is None else crossover.fast,
-        slow_ma_period=None if crossover is None else crossover.slow,
-        threshold=None if model is None else model.threshold,
+        fast_ma_period=chosen.get("fast"),
+        slow_ma_period=chosen.get("slow"),
+        threshold=chosen.get("threshold"),
         feature_columns=None if columns is None else list(columns),
-        output_kind=None if model is None else model.output_kind,
-        model_path=None if model is None else model.model_name,
-        model_sha256=None if model is None else model.sha256,
+        output_kind=chosen.get("output_kind"),
+        model_path=chosen.get("model_path"),
+        model_sha256=None if params.model is None else params.model.sha256,
         parameters=None if description is None else JSON(dict(description.parameters)),
     )
 
 
-@strawberry.type(description="What was asked for, with the defaults filled in.")
-class Settings:
-    limit: int = described("Most candles, a count; as many as fit between both dates where it was not given.")
-    start_date: str | None = described("First open time asked for (ISO 8601, UTC).")
-    end_date: str | None = described("Last open time asked for (ISO 8601, UTC).")
-    source: str | None = described("Source asked for; null: the service's default one.")
-    seed: int | None = described("Seed of simulated candles.")
-    period: str | None = described("Bar length that the client believes in.")
-    bars_per_year: float | None = described("Number of bars in a year asked for; null: from the bars.")
-    risk_free_rate: float = described("Risk-free rate, a fraction per year.")
-    use_fallback: bool = described("Whether the up/down-day rule stands in for a strategy without a signal.")
-    init_cash: float = described("Starting cash, in the quote currency.")
-    fees: float = described("Fraction of the traded value, each side.")
-    slippage: float = described("Fraction of the price, each side.")
-    fixed_size: float | None = described("Units of the base asset per entry.")
-    percent_size: float | None = described("Fraction of equity per entry (not per cent).")
-    fill: FillTiming = described("When a signal is filled.")
-    direction: Direction = described("Which positions are taken.")
-    entry: EntryType = described("How a signal enters.")
-    entry_offset: float = described("Distance of a waiting entry, a fraction of the signal's close.")
-    entry_bars: int = described("Bars that a waiting entry lives.")
-    stop_loss: float | None = described("Fraction of the entry price.")
-    take_profit: float | None = described("Fraction of the entry price.")
-    trailing_stop: float | None = described("Fraction of the best price since entry.")
-    max_bars: int | None = described("Bars after which a position is left.")
-    intrabar: IntrabarPolicy = described("What is taken if a bar does not tell what it hit after the entry.")
-    cross_check: bool = described("Whether both engines were compared.")
-
-
-def settings_of(request: runs.BacktestRequest) -> Settings:
-    asked, rules = request.market, request.rules
-    return Settings(
-        limit=asked.limit,
-        start_date=None if asked.start_ms is None else instant(asked.start_ms),
-        end_date=None if asked.end_ms is None else instant(asked.end_ms),
-        source=asked.source,
-        seed=asked.seed,
-        period=request.period,
-        bars_per_year=request.annualization.bars_per_year,
-        risk_free_rate=request.annualization.risk_free_rate,
-        use_fallback=request.use_fallback,
-        init_cash=rules.initial_cash,
-        fees=rules.fee_rate,
-        slippage=rules.slippage_rate,
-        fixed_size=rules.sizing.fixed_units,
-        percent_size=rules.sizing.equity_fraction,
-        fill=rules.fill,
-        direction=rules.direction,
-        entry=rules.entry.type,
-        entry_offset=rules.entry.offset_rate,
-        entry_bars=rules.entry.life_bars,
-        stop_loss=rules.exits.stop_loss_rate,
-        take_profit=rules.exits.take_profit_rate,
-        trailing_stop=rules.exits.trailing_stop_rate,
-        max_bars=rules.exits.max_bars,
-        intrabar=rules.intrabar,
-        cross_check=request.cross_check,
+def _settings_type() -> Any:
+    """Make the type from the declarations of the parameters."""
+    namespace: dict[str, Any] = {"__module__": __name__, "__annotations__": {}}
+    for item in SETTINGS:
+        name = item.parameter.name
+        namespace["__annotations__"][name] = item.public_kind | None if item.is_optional else item.public_kind
+        namespace[name] = described(item.description)
+    return strawberry.type(
+        type("Settings", (), namespace), description="What was asked for, with the defaults filled in."
     )
+
+
+if TYPE_CHECKING:
+    Settings = Any
+else:
+    Settings = _settings_type()
+
+
+def settings_of(request: runs.BacktestRequest) -> Any:
+    return Settings(**echo_settings(request))

@@ -13,9 +13,9 @@ from starlette.responses import Response
 from src import __version__
 from src.api.access import max_bars_of, max_rows_of, services_of
 from src.api.answers import PendingTable
-from src.api.requests import build_crossover_request
+from src.api.requests import build_request
 from src.api.rest import values
-from src.api.rest.bodies import check_json, read_crossover_body
+from src.api.rest.bodies import check_json, read_backtest_body
 from src.api.rest.presenting import answer, present_rerun, present_result, present_summary
 from src.api.rest.queries import NamedQueryRoute
 from src.api.rest.schemas import (
@@ -30,14 +30,12 @@ from src.api.rest.schemas import (
     SummaryAnswer,
     SummaryPage,
     TradeRow,
-    crossover_body,
+    backtest_body,
     error_responses,
 )
 from src.api.rest.tables import present_bars, present_fills, present_trades
 from src.api.row_pages import check_first
 from src.domain import errors
-from src.domain.errors import one_of
-from src.domain.trading import EngineName
 
 router = APIRouter(prefix="/api/backtests", tags=["backtests"], route_class=NamedQueryRoute)
 
@@ -52,7 +50,7 @@ _READ_ERRORS = error_responses(errors.InvalidInput, errors.ResultNotFound, error
 @router.post(
     "",
     response_model=Envelope[ResultAnswer],
-    openapi_extra=crossover_body(),
+    openapi_extra=backtest_body(),
     responses=error_responses(
         errors.MalformedRequest,
         errors.InvalidInput,
@@ -63,10 +61,9 @@ _READ_ERRORS = error_responses(errors.InvalidInput, errors.ResultNotFound, error
     ),
 )
 async def run_backtest(request: Request) -> Response:
-    """Backtest crossing moving averages on either engine."""
+    """Backtest a strategy on either engine: the moving-average crossover, or the one that `strategy` names."""
     check_json(request.headers.get("content-type", ""))
-    fields = read_crossover_body(await request.body())
-    wanted = build_crossover_request(fields, _engine(fields.engine), max_bars=max_bars_of(request))
+    wanted = build_request(*read_backtest_body(await request.body()), max_bars=max_bars_of(request))
     result = await services_of(request).backtests.run(wanted)
     presented = partial(present_result, result, max_rows=max_rows_of(request))
     return await run_in_threadpool(lambda: answer("Backtest completed successfully", presented()))
@@ -163,14 +160,6 @@ async def list_trades(request: Request, result_id: ResultId, first: First = 100,
     check_first(first, max_rows=max_rows_of(request))
     trades = (await services_of(request).backtests.get(result_id)).simulation.trades
     return _page(present_trades(trades[offset : offset + first]), total=len(trades), first=first, offset=offset)
-
-
-def _engine(name: str | None) -> EngineName:
-    if not name:
-        return EngineName.VECTORIZED
-    if name.upper() not in list(EngineName):
-        raise one_of("engine", name[:40], EngineName)
-    return EngineName(name.upper())
 
 
 def _page(items: PendingTable, *, total: int, first: int, offset: int) -> Response:

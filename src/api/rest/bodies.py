@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Final, TypeVar
+from collections.abc import Iterable, Mapping, Sequence
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Annotated, Any, Final, NamedTuple, get_origin
 
 import orjson
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, create_model
 
 from src.api.errors import explain_validation
-from src.api.requests import LIMIT_RULE, BacktestFields, FetchFields
+from src.api.requests import merge
 from src.api.rest import values
 from src.api.spelling import in_one_spelling
 from src.api.uploads import FILE_FIELD, ReceivedForm
-from src.domain.annualization import (
-    MAX_BARS_PER_YEAR,
-    MAX_RISK_FREE_RATE,
-    MIN_BARS_PER_YEAR,
-    MIN_RISK_FREE_RATE,
-)
 from src.domain.errors import InvalidInput, MalformedRequest, UnsupportedFormat
-from src.domain.signals import OutputKind
-from src.domain.trading import Direction, EngineName, EntryType, FillTiming, IntrabarPolicy
+from src.domain.market import MarketRequest
+from src.domain.parameters import DeclaredParameter, parameters_of
+from src.domain.runs import BacktestRequest
+from src.domain.strategy import ModelParams
+from src.strategies.registry import PARAMS, summary_of
 
 JSON_MEDIA_TYPE: Final = "application/json"
 
@@ -67,144 +66,75 @@ class _Body(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 
 
-class FetchBody(_Body):
-    """Which candles."""
-
-    symbol: str | None = Field(None, description="Trading symbol, e.g. BTCUSDT.", json_schema_extra=values.SYMBOL)
-    interval: str | None = Field(
-        None,
-        description="Kline interval, 1s to 1M; 1d where not given.",
-        json_schema_extra=values.optional(values.INTERVAL),
-    )
-    limit: Whole | None = Field(None, description=f"Most bars. {LIMIT_RULE}", json_schema_extra=values.COUNT)
-    start_date: str | None = Field(
-        None,
-        description="First date, YYYY-MM-DD or an ISO 8601 instant (UTC); included.",
-        json_schema_extra=values.DATE,
-    )
-    end_date: str | None = Field(
-        None,
-        description="Last date, YYYY-MM-DD (the whole day) or an instant; included.",
-        json_schema_extra=values.DATE,
-    )
-    source: str | None = Field(None, description="Where candles come from; the service's own choice where not given.")
-    seed: Whole | None = Field(None, description="Seed of simulated candles; with the source simulated only.")
+def _public_kind(item: DeclaredParameter) -> Any:
+    """Return the type of a parameter in JSON and forms; enums are text, so that any case is understood."""
+    if get_origin(item.public_kind) is tuple:
+        return NameList
+    if isinstance(item.public_kind, type) and issubclass(item.public_kind, StrEnum):
+        return str
+    return {float: Number, int: Whole}.get(item.public_kind, item.public_kind)
 
 
-class CrossoverParameters(_Body):
-    """The two moving averages."""
-
-    fast: Whole | None = Field(
-        None, description="Bars of the fast mean; 20 where not given.", json_schema_extra=values.COUNT
-    )
-    slow: Whole | None = Field(
-        None, description="Bars of the slow mean; 50 where not given; more than fast.", json_schema_extra=values.COUNT
-    )
-
-
-class _TradingBody(FetchBody):
-    """The settings that every backtest shares."""
-
-    user_id: str = Field(
-        description="Whose backtest it is: 1 to 64 characters of A-Z a-z 0-9 _ . @ -.", json_schema_extra=values.USER_ID
-    )
-    period: str | None = Field(None, description="Bar length as a pandas offset, e.g. 1D; the interval's by default.")
-    bars_per_year: Number | None = Field(
-        None,
-        description="Number of bars in a year, that deviations are scaled with; from the bars where not given.",
-        json_schema_extra={"minimum": MIN_BARS_PER_YEAR, "maximum": MAX_BARS_PER_YEAR},
-    )
-    risk_free_rate: Number | None = Field(
-        None,
-        description="Risk-free rate in Sharpe, Sortino and alpha: a fraction per year (0.05 = 5 %); 0 by default.",
-        json_schema_extra={"minimum": MIN_RISK_FREE_RATE, "exclusiveMaximum": MAX_RISK_FREE_RATE},
-    )
-    init_cash: Number | None = Field(
-        None, description="Starting cash, quote currency; 10000 where not given.", json_schema_extra=values.CASH
-    )
-    fees: Number | None = Field(
-        None,
-        description="Fraction of the traded value, each side; 0.001 where not given.",
-        json_schema_extra=values.RATE,
-    )
-    slippage: Number | None = Field(
-        None, description="Fraction of the price, each side; 0.001 where not given.", json_schema_extra=values.RATE
-    )
-    fixed_size: Number | None = Field(
-        None, description="Units per entry; all cash where no size is given.", json_schema_extra=values.SIZE
-    )
-    percent_size: Number | None = Field(
-        None, description="Fraction of equity per entry, 0 < p ≤ 1.", json_schema_extra=values.SHARE
-    )
-    use_fallback: bool | None = Field(None, description="Trade the up/down-day rule where no signal is given at all.")
-    fill: str | None = Field(
-        None, description="SAME_CLOSE or NEXT_OPEN.", json_schema_extra=values.optional(values.any_case(FillTiming))
-    )
-    engine: str | None = Field(
-        None, description="VECTORIZED or EVENT_DRIVEN.", json_schema_extra=values.optional(values.any_case(EngineName))
-    )
-    direction: str | None = Field(
-        None,
-        description="LONG, SHORT or BOTH (event-driven engine).",
-        json_schema_extra=values.optional(values.any_case(Direction)),
-    )
-    entry: str | None = Field(
-        None,
-        description="MARKET, LIMIT or STOP (event-driven engine).",
-        json_schema_extra=values.optional(values.any_case(EntryType)),
-    )
-    entry_offset: Number | None = Field(
-        None, description="Fraction of the signal's close (event-driven engine).", json_schema_extra=values.RATE
-    )
-    entry_bars: Whole | None = Field(
-        None, description="Bars that an entry order lives (event-driven engine).", json_schema_extra=values.COUNT
-    )
-    stop_loss: Number | None = Field(
-        None, description="Fraction of the entry price (event-driven engine).", json_schema_extra=values.POSITIVE_RATE
-    )
-    take_profit: Number | None = Field(
-        None, description="Fraction of the entry price (event-driven engine).", json_schema_extra=values.POSITIVE
-    )
-    trailing_stop: Number | None = Field(
-        None, description="Fraction of the best price (event-driven engine).", json_schema_extra=values.POSITIVE_RATE
-    )
-    max_bars: Whole | None = Field(
-        None, description="Bars after which to leave (event-driven engine).", json_schema_extra=values.COUNT
-    )
-    intrabar: str | None = Field(
-        None,
-        description="PESSIMISTIC or OPTIMISTIC (event-driven engine).",
-        json_schema_extra=values.optional(values.any_case(IntrabarPolicy)),
-    )
-    cross_check: bool | None = Field(None, description="Run the other engine too and report where they differ.")
+def _body(
+    name: str,
+    meaning: str,
+    parameters: Iterable[DeclaredParameter] = (),
+    *,
+    required: Iterable[str] = (),
+    others: Mapping[str, Any] = MappingProxyType({}),
+) -> Any:
+    """Return the pydantic model of a body that takes these parameters; all but the `required` ones may be null."""
+    fields: dict[str, Any] = {}
+    for item in parameters:
+        kind = _public_kind(item)
+        is_required = item.parameter.name in required
+        schema = values.schema_of(item)
+        fields[item.parameter.name] = (
+            kind if is_required else kind | None,
+            Field(
+                ... if is_required else None,
+                description=item.description,
+                json_schema_extra=schema if is_required else values.optional(schema),
+            ),
+        )
+    return create_model(name, __base__=_Body, __doc__=meaning, **fields, **others)
 
 
-class CrossoverBody(_TradingBody):
-    """A backtest of crossing moving averages."""
+_MARKET: Final = parameters_of(MarketRequest)
+_RUN: Final = parameters_of(BacktestRequest)
+_CROSSOVER: Final = parameters_of(PARAMS["ma_crossover"])
+_MODEL: Final = tuple(item for item in parameters_of(ModelParams) if item.parameter.name != "model_path")
 
-    fetch_input: FetchBody | None = Field(None, description="Which candles, as GraphQL takes it.")
-    ma_crossover_params: CrossoverParameters | None = Field(None, description="The averages, as GraphQL takes them.")
-    fast: Whole | None = Field(
-        None, description="Bars of the fast mean; 20 where not given.", json_schema_extra=values.COUNT
-    )
-    slow: Whole | None = Field(
-        None, description="Bars of the slow mean; 50 where not given; more than fast.", json_schema_extra=values.COUNT
-    )
-
-
-class MlBacktestForm(_TradingBody):
-    """A backtest of the model file that comes with the form."""
-
-    symbol: str = Field(description="Trading symbol, e.g. BTCUSDT.", json_schema_extra=values.SYMBOL)
-    threshold: Number | None = Field(None, description="Long while the prediction is at least this; 0.5 by default.")
-    feature_columns: NameList | None = Field(
-        None, description="Columns that the model receives, in order: JSON, comma-separated, or repeated."
-    )
-    output_kind: str | None = Field(
-        None,
-        description="What the model puts out, where its file does not say.",
-        json_schema_extra=values.optional(values.any_case(OutputKind)),
-    )
+FetchBody: Final = _body("FetchBody", "Which bars.", _MARKET)
+_STRATEGIES: Final[Mapping[str, Any]] = {
+    name: _body(params.__name__, summary_of(name), parameters_of(params)) if parameters_of(params) else bool
+    for name, params in PARAMS.items()
+}
+StrategyBody: Final = _body(
+    "StrategyBody",
+    "One strategy with its parameters; true for one that has none.",
+    others={name: (kind | None, Field(None, description=summary_of(name))) for name, kind in _STRATEGIES.items()},
+)
+BacktestBody: Final = _body(
+    "BacktestBody",
+    "A backtest of any strategy; of the moving-average crossover if none is named.",
+    (*_RUN, *_CROSSOVER),
+    required=("user_id",),
+    others={
+        "strategy": (StrategyBody | None, Field(None, description="The strategy: exactly one field.")),
+        "fetch_input": (FetchBody | None, Field(None, description="Which bars, as GraphQL takes it.")),
+        "ma_crossover_params": (
+            _STRATEGIES["ma_crossover"] | None,
+            Field(None, description="The moving averages, as GraphQL takes them."),
+        ),
+    },
+)
+MlBacktestForm: Final = _body(
+    "MlBacktestForm",
+    "A backtest of the model file that comes with the form.",
+    (*_RUN, *_MODEL),
+    required=("user_id", "symbol"),
+)
 
 
 def check_json(content_type: str) -> None:
@@ -213,20 +143,23 @@ def check_json(content_type: str) -> None:
         raise UnsupportedFormat(f"Content-Type is {content_type[:100]!r}; allowed: {JSON_MEDIA_TYPE}")
 
 
-_FETCH_NAMES: Final = tuple(name for name in FetchBody.model_fields if name != "symbol")
-_FLAT_NAMES: Final = frozenset(_TradingBody.model_fields) - {*_FETCH_NAMES}
-_BodyType = TypeVar("_BodyType", bound=_TradingBody)
+class ReceivedBacktest(NamedTuple):
+    """What a client gave: all but the strategy's parameters, the strategy's name, and those parameters."""
+
+    given: dict[str, Any]
+    strategy: str
+    params: dict[str, Any]
 
 
-def read_crossover_body(content: bytes) -> BacktestFields:
-    """Read the JSON body of a crossover backtest.
+def read_backtest_body(content: bytes) -> ReceivedBacktest:
+    """Read the JSON body of a backtest.
 
     Raises
     ------
     MalformedRequest
-        Where it is not a JSON object.
+        If it is not a JSON object.
     InvalidInput
-        Where a field is unknown, missing or of the wrong type.
+        If a field is unknown, missing, of the wrong type, or given twice.
     """
     try:
         raw = orjson.loads(content)
@@ -234,17 +167,30 @@ def read_crossover_body(content: bytes) -> BacktestFields:
         raise MalformedRequest(f"the body is not JSON: {error}") from error
     if not isinstance(raw, dict):
         raise MalformedRequest("the body is not a JSON object")
-    body = _validate(CrossoverBody, raw)
-    averages = body.ma_crossover_params or CrossoverParameters()
-    return BacktestFields(
-        **body.model_dump(include=set(_FLAT_NAMES)),
-        fetch=_fetch_fields(body, body.fetch_input or FetchBody()),
-        fast=_only("fast", body.fast, averages.fast),
-        slow=_only("slow", body.slow, averages.slow),
-    )
+    body: dict[str, Any] = _validate(BacktestBody, raw)
+    fetch_input, chosen, averages = (body.pop(name) for name in ("fetch_input", "strategy", "ma_crossover_params"))
+    body = merge(body, fetch_input or {}, inner_name="fetch_input")
+    crossover: dict[str, Any] = {item.parameter.name: body.pop(item.parameter.name) for item in _CROSSOVER}
+    crossover = merge(crossover, averages or {}, inner_name="ma_crossover_params")
+    if chosen is None:
+        return ReceivedBacktest(body, "ma_crossover", crossover)
+    if given_twice := [name for name, value in crossover.items() if value is not None]:
+        raise InvalidInput(f"{given_twice[0]} is given beside strategy; allowed: one of them", field=given_twice[0])
+    return ReceivedBacktest(body, *_only_strategy(chosen))
 
 
-def read_ml_form(form: ReceivedForm) -> BacktestFields:
+def _only_strategy(chosen: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    named = [name for name, params in chosen.items() if params is not None and params is not False]
+    if len(named) != 1:
+        raise InvalidInput(
+            f"strategy names {', '.join(named) or 'none'}; allowed: exactly one of {', '.join(PARAMS)}",
+            field="strategy",
+        )
+    params = chosen[named[0]]
+    return named[0], params if isinstance(params, dict) else {}
+
+
+def read_ml_form(form: ReceivedForm) -> dict[str, Any]:
     """Read the text fields of the form that a model file comes with; an empty text counts as not sent.
 
     Raises
@@ -261,17 +207,12 @@ def read_ml_form(form: ReceivedForm) -> BacktestFields:
     for name in form.files:
         if name != FILE_FIELD:
             raw[name] = "a file"
-    body = _validate(MlBacktestForm, raw)
-    return BacktestFields(
-        **body.model_dump(include={*_FLAT_NAMES, "threshold", "output_kind"}),
-        fetch=_fetch_fields(body, FetchBody()),
-        feature_columns=None if body.feature_columns is None else tuple(body.feature_columns),
-    )
+    return _validate(MlBacktestForm, raw)
 
 
-def _validate(kind: type[_BodyType], raw: Mapping[str, object]) -> _BodyType:
+def _validate(kind: type[BaseModel], raw: Mapping[str, object]) -> dict[str, Any]:
     try:
-        return kind.model_validate(_one_spelling(raw))
+        return kind.model_validate(_one_spelling(raw)).model_dump()
     except ValidationError as error:
         raise explain_validation(error.errors(include_url=False), allowed=_known(kind)) from error
 
@@ -286,14 +227,3 @@ def _one_spelling(raw: Mapping[str, object]) -> dict[str, object]:
         name: _one_spelling(value) if isinstance(value, dict) else value
         for name, value in in_one_spelling(raw.items()).items()
     }
-
-
-def _fetch_fields(body: _TradingBody, nested: FetchBody) -> FetchFields:
-    values: dict[str, Any] = {name: _only(name, getattr(body, name), getattr(nested, name)) for name in _FETCH_NAMES}
-    return FetchFields(symbol=nested.symbol, **values)
-
-
-def _only(name: str, flat: object, nested: object) -> Any:
-    if flat is not None and nested is not None:
-        raise InvalidInput(f"{name} is given twice, at the top and in a nested object; allowed: once", field=name)
-    return nested if flat is None else flat

@@ -10,15 +10,17 @@ from starlette.responses import Response
 
 from src.api.access import max_bars_of, services_of
 from src.api.data_requests import build_declaration
-from src.api.requests import DEFAULT_INTERVAL, LIMIT_RULE, FetchFields, build_market
+from src.api.requests import build_market
 from src.api.rest import values
 from src.api.rest.data_schemas import DatasetAnswer, DownloadAnswer, MarketQualityAnswer, upload_bars_body
-from src.api.rest.presenting import answer, present_instant, present_quality
+from src.api.rest.presenting import answer, present_quality
 from src.api.rest.queries import NamedQueryRoute
 from src.api.rest.schemas import BODY_ERRORS, MARKET_ERRORS, Envelope, UserId, error_responses
 from src.api.uploads import FILE_FIELD, chunks_of, received_form
 from src.domain import errors
 from src.domain.datasets import Dataset
+from src.domain.instants import format_instant
+from src.domain.market import DEFAULT_INTERVAL
 from src.domain.model_files import check_user_id
 
 router = APIRouter(prefix="/api/data", tags=["data"], route_class=NamedQueryRoute)
@@ -43,7 +45,13 @@ async def market_data_quality(
     interval: Annotated[
         str, Query(description="Kline interval, 1s to 1M.", json_schema_extra=values.INTERVAL)
     ] = DEFAULT_INTERVAL,
-    limit: Annotated[int | None, Query(description=f"Most bars. {LIMIT_RULE}", json_schema_extra=values.COUNT)] = None,
+    limit: Annotated[
+        int | None,
+        Query(
+            description="Most bars; if not given, every bar between both dates, else 1000.",
+            json_schema_extra=values.COUNT,
+        ),
+    ] = None,
     start_date: Annotated[
         str | None, Query(description="First date, as in a backtest.", json_schema_extra=values.DATE)
     ] = None,
@@ -59,16 +67,16 @@ async def market_data_quality(
     ] = None,
 ) -> Response:
     """Report on the candles that a backtest would use: how many, and what is missing or suspicious."""
-    fields = FetchFields(
-        symbol=symbol,
-        interval=interval,
-        limit=limit,
-        start_date=start_date,
-        end_date=end_date,
-        source=source,
-        seed=seed,
-    )
-    market = build_market(fields, max_bars=max_bars_of(request))
+    given = {
+        "symbol": symbol,
+        "interval": interval,
+        "limit": limit,
+        "start_date": start_date,
+        "end_date": end_date,
+        "source": source,
+        "seed": seed,
+    }
+    market = build_market(given, max_bars=max_bars_of(request))
     series = await services_of(request).backtests.candles(market, user_id=user_id or None)
     report = {
         "symbol": series.bars.symbol,
@@ -91,7 +99,7 @@ async def list_downloads(request: Request) -> Response:
             "expected_bars": download.expected_bars,
             "share": download.share,
             "ways": download.ways,
-            "started_at": present_instant(download.started_ms),
+            "started_at": format_instant(download.started_ms),
         }
         for download in services_of(request).downloads.snapshot()
     ]
@@ -172,7 +180,7 @@ def present_dataset(dataset: Dataset) -> dict[str, object]:
         "file_size": dataset.size_bytes,
         "sha256": dataset.sha256,
         "data_fingerprint": dataset.fingerprint,
-        "uploaded_at": present_instant(dataset.uploaded_ms),
+        "uploaded_at": format_instant(dataset.uploaded_ms),
         "quality": present_quality(dataset.quality),
         "warnings": dataset.warnings,
     }

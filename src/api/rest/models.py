@@ -10,7 +10,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from src.api.access import max_bars_of, max_rows_of, services_of
-from src.api.requests import build_model_request
+from src.api.requests import build_request
 from src.api.rest.bodies import read_ml_form
 from src.api.rest.presenting import answer, present_model_file, present_result
 from src.api.rest.schemas import (
@@ -110,8 +110,8 @@ async def run_ml_backtest(request: Request) -> Response:
     """Backtest the model file in the form; the file is removed when the request ends."""
     services = services_of(request)
     async with received_form(request) as form:
-        fields = read_ml_form(form)
-        wanted = build_model_request(fields, max_bars=max_bars_of(request))
+        given = read_ml_form(form)
+        wanted = build_request(given, "model", given, max_bars=max_bars_of(request), has_model_file=True)
         file = form.required_file(FILE_FIELD)
         async with temporary_model(services.models, file, user_id=wanted.user_id) as model_file:
             result = await services.backtests.run(wanted, model_file)

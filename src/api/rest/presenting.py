@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields
-from datetime import UTC, datetime
 from typing import Final
 
 from starlette.responses import Response
 
 from src.api.answers import JsonAnswer
+from src.api.requests import echo_settings, echo_strategy
 from src.api.rest.tables import present_bars, present_fills, present_trades
 from src.api.row_pages import cut_warnings, long_tables
+from src.domain.instants import format_instant
 from src.domain.market import DataQuality
 from src.domain.model_files import ModelDescription, ModelFile
 from src.domain.performance import Metrics
@@ -19,12 +20,9 @@ from src.domain.runs import (
     BacktestRequest,
     BacktestResult,
     CrossCheck,
-    CrossoverChoice,
-    ModelChoice,
     Rerun,
     ResultSummary,
 )
-from src.domain.trading import TradingRules
 
 HEAD_METRICS: Final = (
     "total_trades",
@@ -103,13 +101,6 @@ def present_rerun(rerun: Rerun, *, max_rows: int | None = None) -> dict[str, obj
     }
 
 
-def present_instant(time_ms: int) -> str:
-    """Write milliseconds since the epoch as an ISO 8601 instant in UTC."""
-    instant = datetime.fromtimestamp(time_ms // 1000, UTC).replace(microsecond=time_ms % 1000 * 1000)
-    precision = "milliseconds" if time_ms % 1000 else "seconds"
-    return instant.isoformat(timespec=precision).replace("+00:00", "Z")
-
-
 def present_quality(quality: DataQuality) -> dict[str, object]:
     """Return the report on candles; null stands for what is not known."""
     return {
@@ -118,8 +109,8 @@ def present_quality(quality: DataQuality) -> dict[str, object]:
         "missing_bars": sum(gap.missing_bars for gap in quality.gaps),
         "gaps": [
             {
-                "after": present_instant(gap.after_ms),
-                "next": present_instant(gap.next_ms),
+                "after": format_instant(gap.after_ms),
+                "next": format_instant(gap.next_ms),
                 "missing_bars": gap.missing_bars,
             }
             for gap in quality.gaps
@@ -127,18 +118,18 @@ def present_quality(quality: DataQuality) -> dict[str, object]:
         "duplicate_rows": quality.duplicate_rows,
         "disordered_rows": quality.disordered_rows,
         "rejected_rows": [
-            {"date": present_instant(row.open_time_ms), "reason": row.reason} for row in quality.rejected_rows
+            {"date": format_instant(row.open_time_ms), "reason": row.reason} for row in quality.rejected_rows
         ],
         "zero_volume_bars": quality.zero_volume_bars,
         "zero_volume_runs": quality.zero_volume_runs,
         "longest_zero_volume_run": quality.longest_zero_volume_run,
         "jumps": [
-            {"after": present_instant(jump.after_ms), "next": present_instant(jump.next_ms), "ratio": jump.ratio}
+            {"after": format_instant(jump.after_ms), "next": format_instant(jump.next_ms), "ratio": jump.ratio}
             for jump in quality.jumps
         ],
         "irregular_close_times": quality.irregular_close_times,
-        "first_open": None if quality.first_open_ms is None else present_instant(quality.first_open_ms),
-        "last_close": None if quality.last_close_ms is None else present_instant(quality.last_close_ms),
+        "first_open": None if quality.first_open_ms is None else format_instant(quality.first_open_ms),
+        "last_close": None if quality.last_close_ms is None else format_instant(quality.last_close_ms),
     }
 
 
@@ -162,7 +153,7 @@ def _present_head(run: BacktestResult | ResultSummary) -> dict[str, object]:
         "status": "success",
         "symbol": request.market.symbol,
         "interval": request.market.interval.name,
-        "created_at": present_instant(run.created_ms),
+        "created_at": format_instant(run.created_ms),
         "user_id": request.user_id,
         "engine": request.engine,
         "settings": _present_settings(request),
@@ -178,71 +169,32 @@ def _present_head(run: BacktestResult | ResultSummary) -> dict[str, object]:
 
 def _present_metrics(metrics: Metrics) -> dict[str, object]:
     presented = {item.name: getattr(metrics, item.name) for item in fields(metrics)}
-    return {**presented, "start": present_instant(metrics.start), "end": present_instant(metrics.end)}
+    return {**presented, "start": format_instant(metrics.start), "end": format_instant(metrics.end)}
 
 
 def _present_strategy(
     request: BacktestRequest, metrics: Metrics, parameters: Mapping[str, object] | None
 ) -> dict[str, object]:
     """Return the strategy that was traded; what it does not have is null, and lists have no parameters."""
-    crossover = request.strategy if isinstance(request.strategy, CrossoverChoice) else None
-    model = request.strategy if isinstance(request.strategy, ModelChoice) else None
+    chosen, model = echo_strategy(request.strategy), request.strategy.model
     return {
         "name": metrics.strategy_name,
-        "fast_ma_period": crossover and crossover.fast,
-        "slow_ma_period": crossover and crossover.slow,
-        "threshold": model and model.threshold,
-        "feature_columns": model and model.feature_columns,
-        "output_kind": model and model.output_kind,
-        "model_path": model and model.model_name,
-        "model_sha256": model and model.sha256,
+        "fast_ma_period": chosen.get("fast"),
+        "slow_ma_period": chosen.get("slow"),
+        "threshold": chosen.get("threshold"),
+        "feature_columns": chosen.get("feature_columns"),
+        "output_kind": chosen.get("output_kind"),
+        "model_path": chosen.get("model_path"),
+        "model_sha256": None if model is None else model.sha256,
         "parameters": parameters,
     }
 
 
 def _present_settings(request: BacktestRequest) -> dict[str, object]:
-    """Return what was asked for, under the names that a request gives it."""
-    market, choice = request.market, request.strategy
-    chosen: dict[str, object]
-    if isinstance(choice, CrossoverChoice):
-        chosen = {"fast": choice.fast, "slow": choice.slow}
-    else:
-        chosen = {"threshold": choice.threshold, "feature_columns": choice.feature_columns,
-                  "output_kind": choice.output_kind}  # fmt: skip
-    return {
-        "limit": market.limit,
-        "start_date": None if market.start_ms is None else present_instant(market.start_ms),
-        "end_date": None if market.end_ms is None else present_instant(market.end_ms),
-        "source": market.source,
-        "seed": market.seed,
-        **chosen,
-        **_present_rules(request.rules),
-        "period": request.period,
-        "bars_per_year": request.annualization.bars_per_year,
-        "risk_free_rate": request.annualization.risk_free_rate,
-        "use_fallback": request.use_fallback,
-        "cross_check": request.cross_check,
-    }
-
-
-def _present_rules(rules: TradingRules) -> dict[str, object]:
-    return {
-        "init_cash": rules.initial_cash,
-        "fees": rules.fee_rate,
-        "slippage": rules.slippage_rate,
-        "fixed_size": rules.sizing.fixed_units,
-        "percent_size": rules.sizing.equity_fraction,
-        "fill": rules.fill,
-        "direction": rules.direction,
-        "entry": rules.entry.type,
-        "entry_offset": rules.entry.offset_rate,
-        "entry_bars": rules.entry.life_bars,
-        "stop_loss": rules.exits.stop_loss_rate,
-        "take_profit": rules.exits.take_profit_rate,
-        "trailing_stop": rules.exits.trailing_stop_rate,
-        "max_bars": rules.exits.max_bars,
-        "intrabar": rules.intrabar,
-    }
+    """Return what was asked for, with the strategy's own parameters."""
+    chosen = echo_strategy(request.strategy)
+    chosen.pop("model_path", None)
+    return echo_settings(request) | chosen
 
 
 def _present_cross_check(check: CrossCheck) -> dict[str, object]:

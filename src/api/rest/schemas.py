@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from src.api.errors import EDGE_TABLE, ERROR_TABLE, PROBLEM_MEDIA_TYPE
 from src.api.rest import values
-from src.api.rest.bodies import CrossoverBody, MlBacktestForm
+from src.api.rest.bodies import BacktestBody, MlBacktestForm
 from src.api.rest.presenting import HEAD_METRICS
 from src.api.uploads import FILE_FIELD
 from src.domain import errors
@@ -304,9 +304,9 @@ def ml_backtest_body() -> dict[str, Any]:
     return _form(schema)
 
 
-def crossover_body() -> dict[str, Any]:
-    """Describe the JSON body of a crossover backtest."""
-    schema = CrossoverBody.model_json_schema()
+def backtest_body() -> dict[str, Any]:
+    """Describe the JSON body of a backtest."""
+    schema = BacktestBody.model_json_schema()
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": _inline(schema, schema)}}}}
 
 

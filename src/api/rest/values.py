@@ -6,13 +6,15 @@ written here.
 
 from __future__ import annotations
 
+import math
 from enum import StrEnum
 from typing import Any, Final
 
 from src.domain.datasets import DATASET_NAME_PATTERN
+from src.domain.instants import INSTANT_PATTERN
 from src.domain.market import INTERVALS, MAX_SYMBOL_TEXT_LENGTH, SYMBOL_PATTERN
 from src.domain.model_files import MAX_MODEL_NAME_LENGTH, USER_ID_PATTERN
-from src.domain.trading import LARGEST_AMOUNT, SMALLEST_CASH, SMALLEST_SIZE
+from src.domain.parameters import Bounds, DeclaredParameter
 
 Schema = dict[str, Any]
 
@@ -22,26 +24,37 @@ DATASET_NAME: Final[Schema] = {"pattern": DATASET_NAME_PATTERN}
 MODEL_NAME: Final[Schema] = {"maxLength": MAX_MODEL_NAME_LENGTH}
 INTERVAL: Final[Schema] = {"enum": list(INTERVALS)}
 CURSOR: Final[Schema] = {"minLength": 1}
-_DAY: Final = (
-    r"((0[13578]|1[02])-(0[1-9]|[12]\d|3[01])|(0[469]|11)-(0[1-9]|[12]\d|30)|02-(0[1-9]|[12]\d))"  # 02-29 in any year
-)
-_HOUR_AND_MINUTE: Final = r"([01]\d|2[0-3]):[0-5]\d"
-DATE: Final[Schema] = {
-    "pattern": rf"^(19[7-9]\d|2[01]\d\d|2200)-{_DAY}"
-    rf"([T ]{_HOUR_AND_MINUTE}(:[0-5]\d([.,]\d+)?)?(Z|[+-]([01]\d|2[0-3])(:?\d{{2}})?)?)?$"
-}
+DATE: Final[Schema] = {"pattern": INSTANT_PATTERN}
 COUNT: Final[Schema] = {"minimum": 1}
-RATE: Final[Schema] = {"minimum": 0, "exclusiveMaximum": 1}
-POSITIVE_RATE: Final[Schema] = {"exclusiveMinimum": 0, "exclusiveMaximum": 1}
-SHARE: Final[Schema] = {"exclusiveMinimum": 0, "maximum": 1}
-POSITIVE: Final[Schema] = {"exclusiveMinimum": 0}
-CASH: Final[Schema] = {"minimum": SMALLEST_CASH, "maximum": LARGEST_AMOUNT}
-SIZE: Final[Schema] = {"minimum": SMALLEST_SIZE, "maximum": LARGEST_AMOUNT}
+
+
+def schema_of(item: DeclaredParameter) -> Schema:
+    """Return what a parameter's declaration allows."""
+    declared = item.parameter
+    schema: Schema = {} if declared.bounds is None else _schema_of_bounds(declared.bounds)
+    if declared.pattern:
+        schema["pattern"] = declared.pattern
+    if declared.max_length is not None:
+        schema["maxLength"] = declared.max_length
+    if declared.choices:
+        schema["enum"] = list(declared.choices)
+    if isinstance(item.public_kind, type) and issubclass(item.public_kind, StrEnum):
+        schema |= any_case(item.public_kind)
+    return schema
+
+
+def _schema_of_bounds(bounds: Bounds) -> Schema:
+    schema: Schema = {}
+    if math.isfinite(bounds.minimum):
+        schema["exclusiveMinimum" if bounds.is_minimum_open else "minimum"] = bounds.minimum
+    if math.isfinite(bounds.maximum):
+        schema["exclusiveMaximum" if bounds.is_maximum_open else "maximum"] = bounds.maximum
+    return schema
 
 
 def optional(schema: Schema) -> Schema:
     """Return a schema that allows null as well: all but `enum` concern values of their own type only."""
-    return {"enum": [*schema["enum"], None]} if "enum" in schema else schema
+    return {**schema, "enum": [*schema["enum"], None]} if "enum" in schema else schema
 
 
 def any_case(kind: type[StrEnum]) -> Schema:

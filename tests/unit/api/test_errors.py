@@ -38,7 +38,6 @@ def test_every_class_of_the_tree_has_its_row(kind: type[errors.ServiceError]) ->
         (errors.TooLarge, 413),
         (errors.UnsupportedFormat, 415),
         (errors.MissingLibrary, 424),
-        (errors.NotAvailable, 501),
         (errors.TimedOut, 504),
         (errors.ExchangeRefused, 502),
         (errors.ExchangeUnavailable, 503),

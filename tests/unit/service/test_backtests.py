@@ -15,7 +15,6 @@ import pytest
 from src.domain.errors import (
     Busy,
     InvalidInput,
-    NotAvailable,
     ResultNotFound,
     SourceNotFound,
     TimedOut,
@@ -23,8 +22,9 @@ from src.domain.errors import (
 )
 from src.domain.market import Bars, DataQuality, Listing, MarketRequest, MarketSeries
 from src.domain.model_files import ModelFile
-from src.domain.runs import BacktestRequest, BacktestResult, CrossoverChoice, ModelChoice, ResultPage, ResultSummary
+from src.domain.runs import BacktestRequest, BacktestResult, ResultPage, ResultSummary
 from src.domain.signals import Features, OutputKind, Predictions, Signals
+from src.domain.strategy import ModelParams
 from src.domain.trading import EngineName, Exits, FillTiming, Simulation, Sizing, TradingRules
 from src.engines.event_driven import EventDrivenEngine
 from src.engines.vectorized import VectorizedEngine
@@ -32,6 +32,7 @@ from src.service.backtests import BacktestService
 from src.service.computing import ComputeQueue
 from src.service.models import ModelService
 from src.service.sources import SourceCatalogue
+from src.strategies.crossover import CrossoverParams
 from tests.factories import make_request
 from tests.market import bars_of_closes, random_bars
 from tests.rest_app import summary_of
@@ -100,7 +101,7 @@ def make_service(source: KnownBars, *, timeout_s: float = 30.0, engines: Any = N
         engines=engines or {EngineName.VECTORIZED: VectorizedEngine(), EngineName.EVENT_DRIVEN: EventDrivenEngine()},
         store=MemoryStore(),
         models=ModelService(files=None),  # type: ignore[arg-type]
-        runner=None,
+        runner=None,  # type: ignore[arg-type]
         clock=FixedClock(),
         versions={"service": "test"},
         computing=ComputeQueue(threads=1, max_waiting=8),
@@ -121,7 +122,7 @@ def sent_model(name: str) -> ModelFile:
 
 
 def crossover_request(**overrides: Any) -> BacktestRequest:
-    return replace(make_request(strategy=CrossoverChoice(fast=5, slow=12)), **overrides)
+    return replace(make_request(strategy=CrossoverParams(fast=5, slow=12)), **overrides)
 
 
 async def test_a_result_is_kept_and_tells_where_it_came_from() -> None:
@@ -140,7 +141,7 @@ async def test_a_result_is_kept_and_tells_where_it_came_from() -> None:
 async def test_equal_requests_at_once_share_one_result() -> None:
     source = KnownBars(random_bars(300, seed=4), delay_s=0.02)
     service = make_service(source)
-    other = crossover_request(strategy=CrossoverChoice(fast=6, slow=12))
+    other = crossover_request(strategy=CrossoverParams(fast=6, slow=12))
     results = await asyncio.gather(*(service.run(request) for request in (*[crossover_request()] * 5, other)))
     assert len({id(result) for result in results[:5]}) == 1
     assert results[5].id != results[0].id
@@ -160,7 +161,7 @@ async def test_one_caller_who_leaves_does_not_end_what_another_waits_for() -> No
 
 async def test_more_runs_than_there_are_places_are_refused_at_once() -> None:
     service = make_service(KnownBars(random_bars(100), delay_s=0.1))
-    requests = [crossover_request(strategy=CrossoverChoice(fast=5, slow=10 + number)) for number in range(12)]
+    requests = [crossover_request(strategy=CrossoverParams(fast=5, slow=10 + number)) for number in range(12)]
     started = time.monotonic()
     outcomes = await asyncio.gather(*(service.run(request) for request in requests), return_exceptions=True)
     refused = [outcome for outcome in outcomes if isinstance(outcome, Busy)]
@@ -264,12 +265,6 @@ async def test_an_unknown_source_names_the_known_ones() -> None:
         await service.run(replace(request, market=replace(request.market, source="elsewhere")))
 
 
-async def test_a_model_without_a_sandbox_is_not_available() -> None:
-    service = make_service(KnownBars(random_bars(60)))
-    with pytest.raises(NotAvailable, match="not available in this build"):
-        await service.run(make_request(strategy=ModelChoice(reference="model.pkl")))
-
-
 async def test_a_slow_source_ends_at_the_limit() -> None:
     service = make_service(KnownBars(random_bars(60), delay_s=30), timeout_s=0.05)
     started = time.monotonic()
@@ -286,7 +281,7 @@ async def test_equal_bytes_under_another_extension_are_another_model() -> None:
             return Predictions(values=features.values[:, 0], kind=OutputKind.VALUE, feature_columns=columns)
 
     service = replace(make_service(KnownBars(random_bars(60))), runner=Named())  # type: ignore[arg-type]
-    request = make_request(strategy=ModelChoice())
+    request = make_request(strategy=ModelParams())
     names = ("a.pkl", "b.pkl", "a.pt")
     results = await asyncio.gather(*(service.run(request, sent_model(name)) for name in names))
     assert results[0] is results[1]
@@ -306,7 +301,7 @@ async def test_a_model_that_does_not_get_its_turn_says_so_and_asks_for_nothing_l
     service = make_service(KnownBars(random_bars(60)), timeout_s=0.05)
     service = replace(service, runner=Crowded())  # type: ignore[arg-type]
     with pytest.raises(TimedOut, match=r"0\.05 s .* had its turn; try again later") as caught:
-        await service.run(make_request(strategy=ModelChoice()), sent_model("m.pkl"))
+        await service.run(make_request(strategy=ModelParams()), sent_model("m.pkl"))
     assert "fewer" not in caught.value.message
 
 
@@ -391,7 +386,7 @@ async def test_column_that_holds_predictions_back_is_told_in_the_result() -> Non
     bars = random_bars(60)
     service = make_service(KnownBars(replace(bars, volume=np.zeros(60))))
     service = replace(service, runner=Volumes())  # type: ignore[arg-type]
-    result = await service.run(make_request(strategy=ModelChoice()), sent_model("m.pkl"))
+    result = await service.run(make_request(strategy=ModelParams()), sent_model("m.pkl"))
     assert any("missing there: Volume_Ratio on 60" in warning for warning in result.warnings)
 
 

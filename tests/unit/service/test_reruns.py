@@ -10,7 +10,8 @@ import pytest
 from src.domain.annualization import AnnualizationSettings
 from src.domain.errors import ModelNotFound, ResultNotFound
 from src.domain.market import DAY_MS, Bars
-from src.domain.runs import BacktestResult, ModelChoice
+from src.domain.runs import BacktestResult
+from src.domain.strategy import ModelParams
 from src.service.reruns import differences, pinned_request
 from tests.factories import make_request, make_result
 from tests.market import random_bars
@@ -76,10 +77,10 @@ def test_pinned_request_has_room_for_bars_that_were_left_out() -> None:
 
 
 def test_a_model_that_came_with_its_request_is_gone() -> None:
-    original = make_result(request=make_request(strategy=ModelChoice(sha256="0" * 64)))
+    original = make_result(request=make_request(strategy=ModelParams(sha256="0" * 64)))
     with pytest.raises(ModelNotFound, match="send it again with the file"):
         pinned_request(original)
-    kept = make_request(strategy=ModelChoice(reference="/srv/storage/user1/user1_m.pkl", sha256="0" * 64))
+    kept = make_request(strategy=ModelParams(reference="/srv/storage/user1/user1_m.pkl", sha256="0" * 64))
     assert pinned_request(make_result(request=kept)).strategy == kept.strategy
 
 

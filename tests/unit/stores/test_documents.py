@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import pickle
-import typing
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,11 +13,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from src.domain.runs import StrategyChoice
+from src.domain.strategy import StrategyParams
 from src.domain.trading import FILL_DTYPE
 from src.stores import documents
 from src.stores.documents import DETAILS, ResultDocument, UnreadableDocument, decode, decode_summary, encode
-from src.stores.plain import KINDS, from_plain, to_plain
+from src.stores.plain import from_plain, to_plain
+from src.strategies.crossover import CrossoverParams
+from src.strategies.registry import PARAMS
 from tests.equality import assert_identical
 from tests.factories import make_result
 
@@ -184,9 +185,17 @@ def test_arrays_that_are_not_contiguous_are_kept_right() -> None:
     assert decode(encode(result)).close.tolist() == wide[:, 1].tolist()
 
 
-def test_every_choice_of_strategy_has_a_kind() -> None:
-    assert set(typing.get_args(StrategyChoice)) <= set(KINDS)
-    assert len(set(KINDS.values())) == len(KINDS)
+@pytest.mark.parametrize("name", PARAMS)
+def test_parameters_of_every_strategy_survive_their_document(name: str) -> None:
+    params = PARAMS[name]()
+    plain = to_plain(params, {})
+    assert plain["kind"] == name
+    assert from_plain(StrategyParams, plain, {}) == params
+
+
+def test_crossover_of_an_earlier_build_is_read_by_its_old_name() -> None:
+    plain = {"kind": "crossover", "fast": 3, "slow": 8}
+    assert from_plain(StrategyParams, plain, {}) == CrossoverParams(fast=3, slow=8)
 
 
 def test_numpy_scalars_become_plain_numbers() -> None:
@@ -209,7 +218,7 @@ class Narrow:
 def test_a_kind_that_is_unknown_is_named() -> None:
     summary = encode(make_result()).summary
     summary["request"]["strategy"]["kind"] = "oracle"
-    with pytest.raises(UnreadableDocument, match="'oracle'; known: crossover, model"):
+    with pytest.raises(UnreadableDocument, match="'oracle'; known: ma_crossover, up_down, model"):
         decode_summary(summary)
     assert from_plain(Narrow, dataclasses.asdict(Narrow(value="a")), {}) == Narrow(value="a")
     with pytest.raises(ValueError, match=r"Narrow\.value: a float stands where a int or str belongs"):

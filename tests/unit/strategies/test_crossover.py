@@ -8,14 +8,20 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import ArrayLike
 
 from src.domain.errors import InvalidInput
-from src.domain.runs import CrossoverChoice
-from src.strategies.crossover import Crossover, crossings
+from src.domain.strategy import StrategyInputs
+from src.strategies.crossover import Crossover, CrossoverParams, crossings
 from src.strategies.moving_average import simple_moving_average
 from src.strategies.registry import strategy_for
 from src.strategies.up_down import UpDown
-from tests.market import bars_of_closes, random_bars
+from tests.market import bars_of_closes
+
+
+def closes(prices: ArrayLike) -> StrategyInputs:
+    return StrategyInputs(bars=bars_of_closes(prices))
+
 
 PRICES = st.lists(st.floats(1e-6, 1e9), min_size=1, max_size=60)
 
@@ -39,7 +45,7 @@ def test_the_mean_reads_no_later_value(prices: list[float], window: int, data: s
 @pytest.mark.parametrize("price", [0.1, 0.3, 1 / 3, 61_234.57])
 def test_a_flat_price_never_crosses(price: float) -> None:
     spike = [price] * 70 + [price * 3] + [price] * 200
-    action = Crossover(CrossoverChoice()).signals(bars_of_closes(spike)).action
+    action = Crossover(CrossoverParams()).signals(closes(spike)).action
     # The spike lifts the fast mean at once; 20 bars later it has left the fast mean and the slow one is above; when
     # it has left both, they are equal again and stay so.
     assert np.flatnonzero(action).tolist() == [70, 90]
@@ -48,14 +54,14 @@ def test_a_flat_price_never_crosses(price: float) -> None:
 
 def test_equal_means_of_decimal_prices_do_not_cross() -> None:
     # Both means of the last bar are 98.8; in binary numbers the last bits differ.
-    action = Crossover(CrossoverChoice(fast=2, slow=3)).signals(bars_of_closes([98.9, 98.8, 98.7, 98.9])).action
+    action = Crossover(CrossoverParams(fast=2, slow=3)).signals(closes([98.9, 98.8, 98.7, 98.9])).action
     assert action.tolist() == [0, 0, 0, 0]
 
 
 @given(st.lists(st.integers(90, 110), min_size=10, max_size=60), st.integers(1, 4), st.integers(1, 5))
 def test_crossings_are_those_of_exact_arithmetic(cents: list[int], fast: int, more: int) -> None:
     slow = fast + more
-    action = Crossover(CrossoverChoice(fast=fast, slow=slow)).signals(bars_of_closes([c / 100 for c in cents])).action
+    action = Crossover(CrossoverParams(fast=fast, slow=slow)).signals(closes([c / 100 for c in cents])).action
 
     def above(t: int) -> int:
         """The sign of the fast minus the slow mean at bar t."""
@@ -78,7 +84,7 @@ def test_crossings_by_hand() -> None:
 
 
 def test_too_few_bars_give_no_signal_and_say_so() -> None:
-    signals = Crossover(CrossoverChoice()).signals(bars_of_closes(range(1, 40)))
+    signals = Crossover(CrossoverParams()).signals(closes(range(1, 40)))
     assert not signals.action.any()
     assert "39 bars are too few for a mean of 50" in signals.warnings[0]
 
@@ -88,26 +94,16 @@ def test_too_few_bars_give_no_signal_and_say_so() -> None:
 )
 def test_periods_that_make_no_sense_are_refused(fast: int, slow: int, field: str) -> None:
     with pytest.raises(InvalidInput) as caught:
-        CrossoverChoice(fast=fast, slow=slow)
+        CrossoverParams(fast=fast, slow=slow)
     assert caught.value.field == field
     assert str(fast) in caught.value.message
 
 
 def test_up_down_by_hand() -> None:
-    signals = UpDown().signals(bars_of_closes([5, 4, 4, 6, 6, 7, 6, 5, 8]))
+    signals = UpDown().signals(closes([5, 4, 4, 6, 6, 7, 6, 5, 8]))
     assert signals.action.tolist() == [0, 0, 0, 1, 0, 0, -1, 0, 1]
 
 
-@pytest.mark.parametrize(
-    "strategy", [Crossover(CrossoverChoice(fast=3, slow=7)), UpDown()], ids=lambda s: type(s).__name__
-)
-@pytest.mark.parametrize("stop", [1, 2, 8, 9, 50, 199])
-def test_signals_of_a_prefix_are_a_prefix_of_the_signals(strategy: Crossover | UpDown, stop: int) -> None:
-    bars = random_bars(200, seed=3)
-    whole = strategy.signals(bars).action
-    np.testing.assert_array_equal(strategy.signals(bars.slice(0, stop)).action, whole[:stop])
-
-
 def test_the_registry_builds_the_strategy_of_a_choice() -> None:
-    choice = CrossoverChoice(fast=2, slow=3)
+    choice = CrossoverParams(fast=2, slow=3)
     assert strategy_for(choice) == Crossover(choice)

@@ -154,7 +154,6 @@ async def test_an_error_in_execution_keeps_status_200_in_both_media_types() -> N
         (errors.InvalidInput("fees is 2; allowed: less", field="fees"), {"code": "INVALID_INPUT", "field": "fees"}),
         (errors.SymbolNotFound("no such symbol"), {"code": "SYMBOL_NOT_FOUND"}),
         (errors.ExchangeUnavailable("wait", retry_after_s=7), {"code": "EXCHANGE_UNAVAILABLE", "retryAfterS": 7}),
-        (errors.NotAvailable("not in this build"), {"code": "NOT_AVAILABLE"}),
         (errors.TimedOut("too long"), {"code": "TIMED_OUT"}),
     ],
 )

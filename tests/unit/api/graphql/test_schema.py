@@ -19,13 +19,18 @@ from graphql import (
 
 from src.api.graphql.limits import DocumentLimits
 from src.api.graphql.schema import build_schema
-from src.api.requests import BacktestFields, FetchFields
 from src.api.spelling import camel_case
 from src.domain.annualization import AnnualizationSettings
-from src.domain.market import DataQuality, Gap, RejectedRow
+from src.domain.market import DataQuality, Gap, MarketRequest, RejectedRow
+from src.domain.parameters import parameters_of
 from src.domain.performance import METRIC_DEFINITIONS
-from src.domain.runs import CrossCheck, FillDifference, Fingerprints, ModelChoice
+from src.domain.runs import BacktestRequest, CrossCheck, FillDifference, Fingerprints
 from src.domain.signals import Action, OutputKind, Signals, StrategyDescription
+from src.domain.strategy import ModelParams, StrategyParams
+from src.domain.trading import EngineName
+from src.strategies.crossover import CrossoverParams
+from src.strategies.registry import PARAMS
+from src.strategies.up_down import UpDownParams
 from tests.factories import START_MS, make_metrics, make_request, make_result
 from tests.graphql_app import GraphQLClient
 
@@ -105,7 +110,8 @@ def test_every_number_says_its_unit() -> None:
         for declared in SCHEMA.type_map.values()
         if isinstance(declared, GraphQLObjectType | GraphQLInputObjectType) and not declared.name.startswith("__")
         for name, field in declared.fields.items()
-        if get_named_type(field.type).name in {"Int", "Float"} and not any(unit in field.description for unit in units)
+        if get_named_type(field.type).name in {"Int", "Float"}
+        and not any(unit.lower() in field.description.lower() for unit in units)
     ]
     assert silent == []
 
@@ -119,16 +125,17 @@ def test_metrics_are_those_of_the_one_table() -> None:
         assert definition.unit in description
 
 
-def test_inputs_take_every_field_that_a_request_has() -> None:
-    def names(fields: type) -> set[str]:
-        return {camel_case(name) for name in fields.__dataclass_fields__}  # type: ignore[attr-defined]
+def test_inputs_have_every_declared_parameter() -> None:
+    def names(kind: type, *left_out: str) -> set[str]:
+        return {item.parameter.field for item in parameters_of(kind)} - set(left_out)
 
-    assert set(fields_of("OHLCVFetchInput")) == names(FetchFields)
-    model = {"modelPath", "threshold", "featureColumns", "outputKind"}
-    common = names(BacktestFields) - model - {"fast", "slow", "fetch", "engine"} | {"fetchInput"}
+    market, model = names(MarketRequest), names(ModelParams)
+    assert set(fields_of("OHLCVFetchInput")) == market
+    common = names(BacktestRequest, *(market - {"symbol"}), "engine") | {"fetchInput"}
     assert set(fields_of("BacktestInput")) == common | {"maCrossoverParams"}
     assert set(fields_of("MLBacktestInput")) == common | {"mlModel", "engine"} | model - {"modelPath"}
     assert set(fields_of("MLModelInput")) == model
+    assert set(fields_of("MACrossoverParams")) == names(CrossoverParams)
 
 
 @pytest.mark.parametrize(
@@ -182,6 +189,44 @@ async def test_annualization_is_taken_in_either_spelling(mutation: str, names: t
     data = await client.data(document, {"input": {"userId": "alice", "symbol": "BTCUSDT", **given}})
     assert client.backtests.asked[0].annualization == AnnualizationSettings(bars_per_year=252, risk_free_rate=0.05)
     assert list(data[mutation]["settings"]) == list(names)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "params"),
+    [
+        ("{maCrossover: {fast: 5}}", CrossoverParams(fast=5)),
+        ("{ma_crossover: {}}", CrossoverParams()),
+        ("{upDown: true}", UpDownParams()),
+        ('{model: {modelPath: "m.pkl", threshold: 0.4}}', ModelParams(reference="m.pkl", threshold=0.4)),
+    ],
+)
+async def test_run_backtest_takes_any_strategy_on_either_engine(strategy: str, params: StrategyParams) -> None:
+    client = GraphQLClient()
+    for engine in EngineName:
+        given = f'userId: "alice", symbol: "BTCUSDT", engine: {engine}, strategy: {strategy}'
+        await client.data(f"mutation {{ runBacktest(input: {{{given}}}) {{ id }} }}")
+        asked = client.backtests.asked[-1]
+        assert (asked.strategy, asked.engine) == (params, engine)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "message"),
+    [
+        ("{}", "exactly one key"),
+        ("{upDown: true, maCrossover: {}}", "exactly one key"),
+        ("{upDown: false}", "up_down is false; allowed: true"),
+        ("{model: {threshold: 0.4}}", "modelPath is missing"),
+        ("{magic: {}}", "magic"),
+    ],
+)
+async def test_run_backtest_names_a_wrong_strategy(strategy: str, message: str) -> None:
+    given = f'userId: "alice", symbol: "BTCUSDT", strategy: {strategy}'
+    error = await GraphQLClient().error(f"mutation {{ runBacktest(input: {{{given}}}) {{ id }} }}")
+    assert message in error["message"]
+
+
+def test_strategy_input_has_every_strategy_of_the_registry() -> None:
+    assert set(fields_of("StrategyInput")) == {camel_case(name) for name in PARAMS}
 
 
 async def test_the_symbol_may_stand_in_fetch_input() -> None:
@@ -264,7 +309,7 @@ def rich_result() -> Any:
         4,
         id="rich",
         request=make_request(
-            strategy=ModelChoice(
+            strategy=ModelParams(
                 reference="m.pkl", threshold=0.6, feature_columns=("Open", "Close"),
                 output_kind=OutputKind.PROBABILITY, sha256="a" * 64,
             ),

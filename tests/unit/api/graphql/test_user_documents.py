@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from src.api.spelling import camel_case
-from src.domain.runs import CrossoverChoice, ModelChoice
+from src.domain.strategy import ModelParams
 from src.domain.trading import EngineName, FillTiming
+from src.strategies.crossover import CrossoverParams
 from tests.graphql_app import GraphQLClient
 from tests.user_document import ML, ML_INPUT, ML_WITH_FILE, ML_WITH_FILE_INPUT, VECTORIZED
 
@@ -75,7 +76,7 @@ async def test_the_vectorised_document(spell: Any) -> None:
     assert list(answer["strategy"].values()) == [5, 8]
     assert list(answer["metrics"].values())[-3:] == [1, 1, 0]
     asked = client.backtests.asked[0]
-    assert asked.strategy == CrossoverChoice(fast=5, slow=8)
+    assert asked.strategy == CrossoverParams(fast=5, slow=8)
     assert (asked.engine, asked.rules.fill) == (EngineName.VECTORIZED, FillTiming.NEXT_OPEN)
     assert (asked.user_id, asked.rules.initial_cash) == ("user123", 5000.0)
 
@@ -88,7 +89,7 @@ async def test_the_document_for_a_stored_model(spell: Any) -> None:
 
     assert names_in(data) == selected_names(document)
     asked = client.backtests.asked[0]
-    assert asked.strategy == ModelChoice(
+    assert asked.strategy == ModelParams(
         reference="/path/to/your/model.pkl",
         threshold=0.6,
         feature_columns=("Open", "High", "Low", "Close", "Volume"),
@@ -114,7 +115,7 @@ async def test_the_document_with_a_file(spell: Any, key: str) -> None:
     assert "errors" not in answer, answer
     assert names_in(answer["data"]) == selected_names(document)
     asked = client.backtests.asked[0]
-    assert isinstance(asked.strategy, ModelChoice)
+    assert isinstance(asked.strategy, ModelParams)
     assert (asked.strategy.threshold, asked.strategy.feature_columns) == (
         0.6,
         ("Open", "High", "Low", "Close", "Volume"),

@@ -7,8 +7,11 @@ from typing import Any
 import httpx
 import pytest
 
-from src.api.rest.bodies import CrossoverBody, FetchBody
+from src.api.rest.bodies import BacktestBody, FetchBody
+from src.domain.strategy import ModelParams, StrategyParams
 from src.domain.trading import EngineName
+from src.strategies.crossover import CrossoverParams
+from src.strategies.up_down import UpDownParams
 from tests.factories import make_result
 from tests.rest_app import MemoryServices
 
@@ -73,6 +76,14 @@ async def test_engine_is_chosen_in_any_case(client: httpx.AsyncClient, services:
         ({"threshold": 0.5}, "threshold"),
         ({"engine": "quantum"}, "engine"),
         ({"user_id": None}, "user_id"),
+        ({"strategy": {}}, "strategy"),
+        ({"strategy": {"up_down": False}}, "strategy"),
+        ({"strategy": {"up_down": True, "ma_crossover": {}}}, "strategy"),
+        ({"strategy": {"magic": {}}}, "strategy.magic"),
+        ({"strategy": {"ma_crossover": {"fastest": 1}}}, "strategy.ma_crossover.fastest"),
+        ({"strategy": {"ma_crossover": {"fast": 60}}}, "fast"),
+        ({"strategy": {"up_down": True}, "slow": 9}, "slow"),
+        ({"strategy": {"model": {"threshold": 0.4}}}, "model_path"),
         ({"init_cash": 1, "initCash": 1}, "init_cash"),
     ],
 )
@@ -220,8 +231,26 @@ async def test_a_stored_result_is_run_again(client: httpx.AsyncClient) -> None:
     assert (await client.post("/api/backtests/nowhere/rerun")).json()["code"] == "RESULT_NOT_FOUND"
 
 
+@pytest.mark.parametrize(
+    ("strategy", "params"),
+    [
+        ({"ma_crossover": {"fast": 5}}, CrossoverParams(fast=5)),
+        ({"maCrossover": {}}, CrossoverParams()),
+        ({"up_down": True, "ma_crossover": None}, UpDownParams()),
+        ({"model": {"modelPath": "m.pkl", "threshold": 0.4}}, ModelParams(reference="m.pkl", threshold=0.4)),
+    ],
+)
+async def test_strategy_is_named_with_its_parameters(
+    client: httpx.AsyncClient, services: MemoryServices, strategy: Any, params: StrategyParams
+) -> None:
+    answer = await run(client, strategy=strategy)
+    assert answer.status_code == 200, answer.text
+    [asked] = services.backtests.asked
+    assert asked.strategy == params
+
+
 async def test_null_is_not_given(client: httpx.AsyncClient, services: MemoryServices) -> None:
-    optional = set(CrossoverBody.model_fields) - {"user_id", "symbol"}
+    optional = set(BacktestBody.model_fields) - {"user_id", "symbol"}
     nothing = dict.fromkeys(optional)
     nested = nothing | {"fetch_input": dict.fromkeys(FetchBody.model_fields), "ma_crossover_params": {"fast": None}}
     for fields in (nothing, nested, {}):

@@ -13,8 +13,8 @@ from src.api.body_limit import BodyLimits
 from src.domain.annualization import AnnualizationSettings
 from src.domain.errors import Busy, ExchangeUnavailable, ModelRejected
 from src.domain.model_files import ModelDescription
-from src.domain.runs import ModelChoice
 from src.domain.signals import OutputKind
+from src.domain.strategy import ModelParams
 from src.domain.trading import Direction, EngineName, EntryType, FillTiming
 from tests.rest_app import MIB, MemoryModelFiles, MemoryServices, make_rest_app
 
@@ -218,7 +218,7 @@ async def test_ml_backtest_takes_every_setting_in_either_spelling(
         assert answer.status_code == 200, answer.text
     one, other = services.backtests.asked
     assert one == other
-    assert isinstance(one.strategy, ModelChoice)
+    assert isinstance(one.strategy, ModelParams)
     assert one.strategy.threshold == 0.6
     assert one.strategy.feature_columns == ("Open", "Close")
     assert (one.market.interval.name, one.market.limit, one.market.source, one.market.seed) == (
@@ -243,14 +243,14 @@ async def test_feature_columns_as_json_comma_separated_or_repeated(
 ) -> None:
     assert (await run_ml(client, feature_columns=columns)).status_code == 200
     strategy = services.backtests.asked[0].strategy
-    assert isinstance(strategy, ModelChoice)
+    assert isinstance(strategy, ModelParams)
     assert strategy.feature_columns == ("Open", "High")
 
 
 async def test_empty_fields_count_as_not_sent(client: httpx.AsyncClient, services: MemoryServices) -> None:
     assert (await run_ml(client, start_date="", fixed_size="", feature_columns="")).status_code == 200
     strategy = services.backtests.asked[0].strategy
-    assert isinstance(strategy, ModelChoice)
+    assert isinstance(strategy, ModelParams)
     assert strategy.feature_columns is None
 
 

@@ -9,16 +9,17 @@ import pytest
 
 from src.api.answers import AnswerText
 from src.api.rest.presenting import (
-    present_instant,
     present_result,
     present_summary,
 )
 from src.api.rest.tables import present_fills, present_trades
 from src.api.spelling import snake_case
+from src.domain.instants import format_instant
 from src.domain.market import DAY_MS, DataQuality, Gap, RejectedRow
 from src.domain.performance import METRIC_DEFINITIONS
-from src.domain.runs import CrossCheck, FillDifference, ModelChoice, ResultSummary
+from src.domain.runs import CrossCheck, FillDifference, ResultSummary
 from src.domain.signals import Signals
+from src.domain.strategy import ModelParams
 from src.domain.trading import FILL_DTYPE, TRADE_DTYPE
 from tests.factories import START_MS, make_request, make_result
 
@@ -96,7 +97,7 @@ def test_a_summary_is_a_result_without_tables() -> None:
 
 
 def test_a_models_settings_are_shown() -> None:
-    request = make_request(strategy=ModelChoice(threshold=0.7, feature_columns=("Open",)))
+    request = make_request(strategy=ModelParams(threshold=0.7, feature_columns=("Open",)))
     settings = written(present_result(make_result(request=request)))["settings"]
     assert (settings["threshold"], settings["feature_columns"], settings["output_kind"]) == (0.7, ["Open"], None)
 
@@ -145,7 +146,7 @@ def test_what_was_wrong_with_the_candles_is_told() -> None:
     [(0, "1970-01-01T00:00:00Z"), (1_700_000_000_123, "2023-11-14T22:13:20.123Z"), (-1, "1969-12-31T23:59:59.999Z")],
 )
 def test_instants(time_ms: int, text: str) -> None:
-    assert present_instant(time_ms) == text
+    assert format_instant(time_ms) == text
 
 
 @pytest.mark.parametrize(

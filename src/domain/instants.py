@@ -1,0 +1,67 @@
+"""Instants as text: what clients write for a date, and how milliseconds since the epoch (UTC) are written for them."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import Final
+
+from src.domain.errors import InvalidInput
+
+_DAY_MS: Final = 86_400_000
+_BARE_DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+# Python reads more of ISO 8601 (20240110, 2024-W02-3), where a whole day could not be told from its first instant.
+_INSTANT: Final = re.compile(
+    rf"{_BARE_DATE.pattern}[T ]\d{{2}}:\d{{2}}(:\d{{2}}([.,]\d+)?)?(Z|[+-]\d{{2}}(:?\d{{2}})?)?", re.ASCII
+)
+MIN_YEAR, MAX_YEAR = 1970, 2200
+_DAY: Final = (
+    r"((0[13578]|1[02])-(0[1-9]|[12]\d|3[01])|(0[469]|11)-(0[1-9]|[12]\d|30)|02-(0[1-9]|[12]\d))"  # 02-29 in any year
+)
+_HOUR_AND_MINUTE: Final = r"([01]\d|2[0-3]):[0-5]\d"
+INSTANT_PATTERN: Final = (
+    rf"^(19[7-9]\d|2[01]\d\d|2200)-{_DAY}"
+    rf"([T ]{_HOUR_AND_MINUTE}(:[0-5]\d([.,]\d+)?)?(Z|[+-]([01]\d|2[0-3])(:?\d{{2}})?)?)?$"
+)
+"""What `parse_instant` allows, as a regular expression of JSON Schema; blanks around it are allowed as well."""
+
+
+def parse_instant(text: str, *, field: str, is_end: bool = False) -> int:
+    """Return the milliseconds since the epoch (UTC) that a date or an ISO 8601 instant names.
+
+    A bare date is its first millisecond, or with `is_end` its last. An instant without a zone is UTC.
+
+    Raises
+    ------
+    InvalidInput
+        If it is neither.
+    """
+    written = text.strip()
+    is_bare = _BARE_DATE.fullmatch(written) is not None
+    if not is_bare and not _INSTANT.fullmatch(written):
+        raise _not_an_instant(text, field)
+    try:
+        instant = datetime.fromisoformat(written)
+    except ValueError as error:
+        raise _not_an_instant(text, field) from error
+    if not MIN_YEAR <= instant.year <= MAX_YEAR:
+        raise _not_an_instant(text, field)
+    if instant.tzinfo is None:
+        instant = instant.replace(tzinfo=UTC)
+    first_ms = int(instant.timestamp() * 1000)
+    return first_ms + _DAY_MS - 1 if is_end and is_bare else first_ms
+
+
+def format_instant(time_ms: int) -> str:
+    """Return milliseconds since the epoch as an ISO 8601 instant in UTC: `2017-08-17T00:00:00Z`."""
+    instant = datetime.fromtimestamp(time_ms // 1000, UTC).replace(microsecond=time_ms % 1000 * 1000)
+    precision = "milliseconds" if time_ms % 1000 else "seconds"
+    return instant.isoformat(timespec=precision).replace("+00:00", "Z")
+
+
+def _not_an_instant(text: str, field: str) -> InvalidInput:
+    return InvalidInput(
+        f"{field} is {text[:40]!r}; allowed: YYYY-MM-DD, or an instant YYYY-MM-DDTHH:MM[:SS[.fff]] with Z or +HH:MM "
+        f"(UTC where no zone is given), {MIN_YEAR} to {MAX_YEAR}",
+        field=field,
+    )

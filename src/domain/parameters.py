@@ -1,0 +1,260 @@
+"""A request's parameter, declared once: as a field of a frozen dataclass, with name, unit, bounds and meaning.
+
+Everything that reads or shows parameters is derived from these declarations: REST bodies and forms, GraphQL inputs,
+the settings in answers, the tables of the documentation.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import types
+import typing
+from collections.abc import Callable, Hashable, Mapping
+from enum import StrEnum
+from functools import cache
+from typing import Any, Final, NamedTuple, TypeVar
+
+from src.domain.errors import InvalidInput, one_of
+
+_KEY: Final = "parameter"
+_MAX_SHOWN: Final = 40
+
+Declared = TypeVar("Declared")
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """An interval of allowed numbers; an end that is `open` is not allowed itself."""
+
+    minimum: float = -math.inf
+    maximum: float = math.inf
+    is_minimum_open: bool = False
+    is_maximum_open: bool = False
+
+    def __contains__(self, value: float) -> bool:
+        is_above = value > self.minimum if self.is_minimum_open else value >= self.minimum
+        is_below = value < self.maximum if self.is_maximum_open else value <= self.maximum
+        return is_above and is_below and math.isfinite(value)
+
+    def __str__(self) -> str:
+        low = "" if self.minimum == -math.inf else f"{self.minimum:.15g} {'<' if self.is_minimum_open else '≤'} "
+        high = "" if self.maximum == math.inf else f" {'<' if self.is_maximum_open else '≤'} {self.maximum:.15g}"
+        return f"{low}x{high}"
+
+
+FRACTION: Final = Bounds(minimum=0, maximum=1, is_maximum_open=True)
+POSITIVE_FRACTION: Final = Bounds(minimum=0, maximum=1, is_minimum_open=True, is_maximum_open=True)
+POSITIVE: Final = Bounds(minimum=0, is_minimum_open=True)
+AT_LEAST_ONE: Final = Bounds(minimum=1)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Parameter:
+    """What clients know of a parameter.
+
+    Parameters
+    ----------
+    name
+        Public name in snake_case; GraphQL spells it in camelCase.
+    meaning
+        One sentence for the documentation, without the unit, bounds and default, which are appended.
+    unit
+        "fraction", "bars", "quote currency", …; empty if it is no number.
+    bounds
+        Numbers that are allowed; None if all are.
+    default_meaning
+        What holds if it is not given, if the default value itself does not say so.
+    is_event_driven_only
+        Whether the vectorized engine refuses it.
+    pattern, max_length, choices
+        What text is allowed, for schemas: a regular expression of JSON Schema, a length, a closed list.
+    read, write
+        From the client's text to the field's value and back, if they differ; `read` gets the camelCase name too.
+    """
+
+    name: str
+    meaning: str
+    unit: str = ""
+    bounds: Bounds | None = None
+    default_meaning: str = ""
+    is_event_driven_only: bool = False
+    pattern: str = ""
+    max_length: int | None = None
+    choices: tuple[str, ...] = ()
+    read: Callable[[str, str], object] | None = None
+    write: Callable[[Any], object] | None = None
+
+    @property
+    def field(self) -> str:
+        """The name that errors give it (camelCase)."""
+        head, *rest = self.name.split("_")
+        return head + "".join(part.capitalize() for part in rest)
+
+    def check(self, value: object) -> None:
+        """Raise InvalidInput if a number is outside the bounds."""
+        if self.bounds is not None and isinstance(value, (int, float)) and value not in self.bounds:
+            unit = f" ({self.unit})" if self.unit else ""
+            raise InvalidInput(f"{self.field} is {value}; allowed: {self.bounds}{unit}", field=self.field)
+
+
+class DeclaredParameter(NamedTuple):
+    """A parameter and the field that holds it.
+
+    `path` leads to it from the root dataclass; `kind` is the field's type without None; `default` is
+    `dataclasses.MISSING` if it must be given.
+    """
+
+    parameter: Parameter
+    path: tuple[str, ...]
+    kind: Any
+    is_optional: bool
+    default: object
+
+    @property
+    def public_kind(self) -> Any:
+        """The type that clients write: text if the parameter has a reader of its own."""
+        return str if self.parameter.read is not None else self.kind
+
+    @property
+    def public_default(self) -> object:
+        """The default as clients write it; None if there is none, or if words say what holds instead."""
+        if self.default is dataclasses.MISSING or self.parameter.default_meaning:
+            return None
+        return self.write(self.default)
+
+    @property
+    def description(self) -> str:
+        """The meaning with unit, bounds and what holds if the parameter is not given."""
+        parameter = self.parameter
+        parts = [parameter.unit, "" if parameter.bounds is None else str(parameter.bounds)]
+        if parameter.is_event_driven_only:
+            parts.append("event-driven engine only")
+        if parameter.default_meaning:
+            parts.append(f"if not given: {parameter.default_meaning}")
+        elif self.public_default is not None:
+            parts.append(f"default {_shown_default(self.public_default)}")
+        facts = ", ".join(part for part in parts if part)
+        return f"{parameter.meaning.rstrip('.')}. {facts[:1].upper()}{facts[1:]}." if facts else parameter.meaning
+
+    def of(self, root: object) -> Any:
+        """Return the value that a root dataclass holds."""
+        value = root
+        for name in self.path:
+            value = getattr(value, name)
+        return value
+
+    def write(self, value: object) -> object:
+        """Return a value as clients write it."""
+        return value if value is None or self.parameter.write is None else self.parameter.write(value)
+
+
+def parameter(*, default: Any = dataclasses.MISSING, **known: Any) -> Any:
+    """Declare the field of a dataclass as a parameter of the request; `known` as in `Parameter`."""
+    return dataclasses.field(default=default, metadata={_KEY: Parameter(**known)})
+
+
+class _Field(NamedTuple):
+    """A field of a dataclass: its parameter, or None for a field that is none itself; its type without None."""
+
+    name: str
+    parameter: Parameter | None
+    kind: Any
+    is_optional: bool
+    default: object
+
+    @property
+    def holds_parameters(self) -> bool:
+        """Whether it is a dataclass that may declare parameters itself."""
+        return self.parameter is None and isinstance(self.kind, type) and dataclasses.is_dataclass(self.kind)
+
+
+@cache
+def _fields_of(kind: Hashable) -> tuple[_Field, ...]:
+    hints = typing.get_type_hints(kind)
+    return tuple(
+        _Field(item.name, item.metadata.get(_KEY), *_without_none(hints[item.name]), item.default)
+        for item in dataclasses.fields(kind)  # type: ignore[arg-type]
+    )
+
+
+def parameters_of(kind: type) -> tuple[DeclaredParameter, ...]:
+    """Return the parameters of a dataclass and of the dataclasses in it, in the order of declaration."""
+    return _parameters_of(typing.cast("Hashable", kind))
+
+
+@cache
+def _parameters_of(kind: Hashable) -> tuple[DeclaredParameter, ...]:
+    found: list[DeclaredParameter] = []
+    for item in _fields_of(kind):
+        if item.parameter is not None:
+            found.append(DeclaredParameter(item.parameter, (item.name,), item.kind, item.is_optional, item.default))
+        elif item.holds_parameters:
+            found += [inner._replace(path=(item.name, *inner.path)) for inner in parameters_of(item.kind)]
+    return tuple(found)
+
+
+def check_parameters(value: object) -> None:
+    """Raise InvalidInput if a parameter of this very dataclass is outside its bounds."""
+    for item in _fields_of(typing.cast("Hashable", type(value))):
+        if item.parameter is not None:
+            item.parameter.check(getattr(value, item.name))
+
+
+def build(kind: type[Declared], given: Mapping[str, object], **others: object) -> Declared:
+    """Build a dataclass from what a client gave, by public names; what is None or missing gets its default.
+
+    Empty text counts as missing, unless the parameter is required.
+
+    Parameters
+    ----------
+    others
+        Fields that are built already, by their own names.
+
+    Raises
+    ------
+    InvalidInput
+        If a required parameter is missing, or a value is not allowed.
+    """
+    values = dict(others)
+    for item in _fields_of(typing.cast("Hashable", kind)):
+        if item.name in values:
+            continue
+        if item.holds_parameters:
+            values[item.name] = build(item.kind, given)
+        elif item.parameter is not None:
+            value = given.get(item.parameter.name)
+            is_given = value != "" or item.default is dataclasses.MISSING
+            if value is not None and is_given:
+                values[item.name] = _read(item.parameter, item.kind, value)
+            elif item.default is dataclasses.MISSING:
+                raise InvalidInput(f"{item.parameter.field} is missing; it is required", field=item.parameter.field)
+    return kind(**values)
+
+
+def member_of(kind: type[StrEnum], text: str, *, field: str) -> StrEnum:
+    """Return the member that a client named, in any case; raises InvalidInput."""
+    for member in kind:
+        if member.value.lower() == text.lower():
+            return member
+    raise one_of(field, text[:_MAX_SHOWN], kind)
+
+
+def _read(declared: Parameter, kind: Any, value: object) -> object:
+    if declared.read is not None:
+        return declared.read(str(value), declared.field)
+    if isinstance(kind, type) and issubclass(kind, StrEnum):
+        return member_of(kind, str(value), field=declared.field)
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _without_none(hint: Any) -> tuple[Any, bool]:
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        members = [member for member in typing.get_args(hint) if member is not types.NoneType]
+        if len(members) == 1:
+            return members[0], True
+    return hint, False
+
+
+def _shown_default(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,78 @@
+"""What the rest of the house knows of a strategy: its parameters, and what it reads to give signals."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from src.domain.market import Bars
+from src.domain.parameters import parameter
+from src.domain.signals import OutputKind, Predictions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StrategyParams:
+    """The parameters of a strategy: the base of one frozen dataclass for each."""
+
+    @property
+    def model(self) -> ModelParams | None:
+        """The model whose predictions the strategy reads; None if it reads none."""
+        return None
+
+    def with_model(self, model: ModelParams) -> StrategyParams:
+        """Return the same parameters with another model; raises TypeError if the strategy reads none."""
+        raise TypeError(f"{type(self).__name__} reads no model's predictions ({model.reference})")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelParams(StrategyParams):
+    """Trade a model's predictions; `sha256` is that of the file that was used."""
+
+    reference: str | None = parameter(
+        name="model_path",
+        meaning="The stored model: its file name, or its path as the upload returned it",
+        default=None,
+        default_meaning="the file that comes with the request",
+        # A path says where the server keeps it, which concerns no client.
+        write=lambda reference: reference.rsplit("/", 1)[-1],
+    )
+    threshold: float = parameter(
+        name="threshold",
+        meaning="Long while the model's number is at least this",
+        default=0.5,
+        unit="the unit of the model's numbers",
+        default_meaning="0.5",
+    )
+    feature_columns: tuple[str, ...] | None = parameter(
+        name="feature_columns",
+        meaning="The feature columns that the model gets, in this order",
+        default=None,
+        default_meaning="as the model file says",
+    )
+    output_kind: OutputKind | None = parameter(
+        name="output_kind",
+        meaning="What the model's numbers mean: probability, binary_label, signed_label or value",
+        default=None,
+        default_meaning="as the model file says",
+    )
+    sha256: str | None = None
+
+    @property
+    def model(self) -> ModelParams:
+        return self
+
+    def with_model(self, model: ModelParams) -> ModelParams:
+        return model
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class StrategyInputs:
+    """What a strategy may read: bars [n], and a model's predictions [n] if its parameters name a model."""
+
+    bars: Bars
+    predictions: Predictions | None = None
+
+    def required_predictions(self) -> Predictions:
+        """Return the predictions; raises ValueError if there are none, which is a mistake of ours."""
+        if self.predictions is None:
+            raise ValueError("a model's strategy needs its predictions")
+        return self.predictions
