@@ -51,9 +51,9 @@ class AnnualizationSettings:
     )
     risk_free_rate: float = parameter(
         name="risk_free_rate",
-        meaning="Risk-free rate in Sharpe, Sortino and alpha (0.05 = 5 %)",
+        meaning="Risk-free rate in Sharpe, Sortino and alpha",
         default=0.0,
-        unit="fraction per year",
+        unit="fraction per year, 0.05 = 5 %",
         bounds=Bounds(minimum=MIN_RISK_FREE_RATE, maximum=MAX_RISK_FREE_RATE, is_maximum_open=True),
     )
 

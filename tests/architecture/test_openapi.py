@@ -11,7 +11,7 @@ import pytest
 
 from src.api.errors import EDGE_TABLE
 from src.api.paths import FORM_PATHS
-from src.api.requests import parse_instant
+from src.domain.instants import parse_instant
 from src.api.rest import values
 from src.backtest_API import create_app
 from src.domain.datasets import check_dataset_name
@@ -145,7 +145,7 @@ def places_of(name: str) -> list[tuple[str, dict[str, Any]]]:
     ("name", "rule", "places"),
     [
         ("user_id", values.USER_ID, 12), ("symbol", values.SYMBOL, 5), ("name", values.DATASET_NAME, 2),
-        ("model_name", values.MODEL_NAME, 1), ("start_date", values.DATE, 4), ("fees", values.RATE, 2),
+        ("model_name", values.MODEL_NAME, 1), ("start_date", values.DATE, 4), ("fees", {"minimum": 0, "exclusiveMaximum": 1}, 2),
     ],
 )  # fmt: skip
 def test_requests_carry_the_rules_of_the_checks(name: str, rule: dict[str, Any], places: int) -> None:

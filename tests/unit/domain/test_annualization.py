@@ -72,14 +72,14 @@ def test_risk_free_rate_compounds_to_its_year() -> None:
 
 @pytest.mark.parametrize("value", [0.0, -365.0, 0.99, MAX_BARS_PER_YEAR + 1, float("nan"), float("inf")])
 def test_bars_per_year_outside_the_bounds_is_refused(value: float) -> None:
-    with pytest.raises(InvalidInput, match=r"barsPerYear is .*; allowed: 1 ≤ n ≤ 31622400") as caught:
+    with pytest.raises(InvalidInput, match=r"barsPerYear is .*; allowed: 1 ≤ x ≤ 31622400") as caught:
         AnnualizationSettings(bars_per_year=value)
     assert caught.value.field == "barsPerYear"
 
 
 @pytest.mark.parametrize("value", [1.0, 5.0, -0.11, float("nan"), float("inf")])
 def test_risk_free_rate_outside_the_bounds_is_refused(value: float) -> None:
-    with pytest.raises(InvalidInput, match=r"riskFreeRate is .*\(0\.05 = 5 %\)") as caught:
+    with pytest.raises(InvalidInput, match=r"riskFreeRate is .*0\.05 = 5 %") as caught:
         AnnualizationSettings(risk_free_rate=value)
     assert caught.value.field == "riskFreeRate"
 
