@@ -11,11 +11,11 @@ import pytest
 
 from src.api.errors import EDGE_TABLE
 from src.api.paths import FORM_PATHS
-from src.domain.instants import parse_instant
 from src.api.rest import values
 from src.backtest_API import create_app
 from src.domain.datasets import check_dataset_name
 from src.domain.errors import InvalidInput, ServiceError
+from src.domain.instants import parse_instant
 from src.domain.model_files import check_user_id
 from src.settings import Settings
 from tests.architecture.test_floors import SOURCES, SRC
