@@ -17,11 +17,11 @@ from uvicorn.supervisors import ChangeReload
 
 import src.runtime.compile_cache  # noqa: F401  (one cache for all the workers that this process starts)
 from src.domain.errors import ServiceError
+from src.files.temporary_folders import TemporaryFolder, remove_abandoned_folders
 from src.runtime.server import run_reloaded
 from src.runtime.setting_names import find_unknown_settings
 from src.runtime.supervisor import Supervisor
 from src.settings import Settings, SettingsError, read_settings
-from src.temporary_folders import TemporaryFolder, remove_abandoned_folders
 
 APPLICATION: Final = "src.backtest_API:app"
 HTTP_PROTOCOL: Final = "src.api.connections:BoundedHttpProtocol"

@@ -14,6 +14,7 @@ from src.domain.runs import ResultQuota
 from src.domain.trading import EngineName
 from src.engines.event_driven import EventDrivenEngine
 from src.engines.vectorized import VectorizedEngine
+from src.files.unfinished import remove_unfinished
 from src.market_data.archive import BinanceArchive
 from src.market_data.bar_files.reader import BarFileReader
 from src.market_data.bar_store import BarStore
@@ -36,7 +37,6 @@ from src.service.warm_up import settle_memory, warm_up
 from src.settings import Settings
 from src.stores.model_files import TEMPORARY_FOLDER, DiskModelFiles
 from src.stores.sqlite import SqliteStore
-from src.unfinished_files import remove_unfinished
 
 RESULTS_FILE: Final = ".results/backtests.sqlite3"
 """Inside the storage folder; no user's folder begins with a dot."""

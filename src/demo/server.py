@@ -16,8 +16,8 @@ from typing import IO, Final
 
 import httpx
 
+from src.files.temporary_folders import TemporaryFolder
 from src.settings import Settings
-from src.temporary_folders import TemporaryFolder
 
 PROJECT: Final = Path(__file__).parents[2]
 START_LIMIT_S: Final = 240.0

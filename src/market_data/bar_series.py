@@ -22,14 +22,14 @@ import numpy as np
 
 from src.domain.errors import StoreUnavailable
 from src.domain.market import Interval
+from src.files.unfinished import is_unfinished
+from src.files.writing import write_atomically
 from src.market_data import segments, series_index
 from src.market_data.checked import CheckedCandles, no_candles
-from src.market_data.file_writing import write_atomically
 from src.market_data.grid import bar_numbers, open_times_ms
 from src.market_data.segments import SEGMENT_BARS, DamagedSegment
 from src.market_data.series_index import DamagedIndex, SeriesIndex
 from src.market_data.slot_ranges import SlotRanges, within
-from src.unfinished_files import is_unfinished
 
 logger = logging.getLogger(__name__)
 

@@ -11,10 +11,10 @@ from typing import Final
 
 from src.domain.errors import StoreUnavailable
 from src.domain.market import Listing, MarketRequest, MarketSeries, normalise_symbol
+from src.files.writing import in_thread
 from src.market_data.archive import BinanceArchive
 from src.market_data.bar_series import BarSeries, SegmentLost
 from src.market_data.bar_store import BarStore
-from src.market_data.file_writing import in_thread
 from src.market_data.filling import Filler
 from src.market_data.flights import Flights
 from src.market_data.progress import ProgressBoard

@@ -17,14 +17,14 @@ from src.domain.datasets import BarFileDeclaration, Dataset, check_dataset_name
 from src.domain.errors import Conflict, InvalidInput, SourceNotFound, StoreUnavailable, TooLarge
 from src.domain.market import Bars, normalise_symbol
 from src.domain.model_files import check_user_id
+from src.files.unfinished import open_in_folder, remove_if_empty, remove_unfinished, unfinished_name
+from src.files.writing import sync_folder
 from src.market_data.bar_files.checking import check_rows
 from src.market_data.bar_files.reader import BarFileReader, BarFileRows
 from src.market_data.bar_files.times import parse_zone
 from src.market_data.dataset_files import DamagedDataset, encode, read_head
 from src.market_data.dataset_source import DatasetSource
-from src.market_data.file_writing import sync_folder
 from src.ports import Clock
-from src.unfinished_files import open_in_folder, remove_if_empty, remove_unfinished, unfinished_name
 
 _logger = logging.getLogger(__name__)
 

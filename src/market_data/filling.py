@@ -17,11 +17,11 @@ from typing import Any, Final
 import numpy as np
 
 from src.domain.market import FetchProgress
+from src.files.writing import in_thread
 from src.market_data.archive import ArchiveUnusable, BinanceArchive, member_of
 from src.market_data.archive_rows import read_blocks
 from src.market_data.bar_series import BarSeries
 from src.market_data.checked import CheckedCandles, check
-from src.market_data.file_writing import in_thread
 from src.market_data.grid import bar_number, bar_numbers, open_time_ms
 from src.market_data.klines import Klines, MalformedKlines
 from src.market_data.paging import PAGE_ROWS

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from src.market_data.file_writing import write_atomically
+from src.files.writing import write_atomically
 
 logger = logging.getLogger(__name__)
 

@@ -19,7 +19,7 @@ from collections.abc import Iterator, MutableMapping
 from pathlib import Path
 from typing import Final
 
-from src.temporary_folders import TemporaryFolder
+from src.files.temporary_folders import TemporaryFolder
 
 VARIABLE: Final = "NUMBA_CACHE_DIR"
 

@@ -14,8 +14,8 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from src.files.temporary_folders import TemporaryFolder
 from src.sandbox.memory_files import MODEL_DESCRIPTOR
-from src.temporary_folders import TemporaryFolder
 
 
 class StagingFolder:

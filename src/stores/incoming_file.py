@@ -9,7 +9,7 @@ import threading
 from pathlib import Path
 from typing import BinaryIO
 
-from src.unfinished_files import open_in_folder, remove_if_empty, unfinished_name
+from src.files.unfinished import open_in_folder, remove_if_empty, unfinished_name
 
 
 class IncomingFile:

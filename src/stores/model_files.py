@@ -17,12 +17,12 @@ from typing import Final, ParamSpec, TypeVar
 
 from src.domain.errors import Conflict, InvalidInput, ModelNotFound, StoreUnavailable, TooLarge
 from src.domain.model_files import ModelDescription, ModelFile, check_user_id
+from src.files.unfinished import is_left_over, is_unfinished, owner_mark, remove_if_empty, unfinished_name
 from src.stores.incoming_file import IncomingFile, LastingMove
 from src.stores.model_content import HEAD_BYTES, check_content
 from src.stores.model_names import UploadName, is_stored_name, read_upload_name, shown
 from src.stores.model_recognition import TAIL_BYTES, extension_of
 from src.stores.model_sidecars import read_model_file, sidecar_content, sidecar_path
-from src.unfinished_files import is_left_over, is_unfinished, owner_mark, remove_if_empty, unfinished_name
 
 TEMPORARY_FOLDER: Final = ".tmp"
 """User ids begin with a letter or digit, so no user's folder can have this name."""

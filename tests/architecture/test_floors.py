@@ -14,8 +14,7 @@ SRC = ROOT / "src"
 FLOORS = {
     "domain": 0,
     "ports": 1,
-    "unfinished_files": 1,
-    "temporary_folders": 1,
+    "files": 1,
     "engines": 2,
     "strategies": 2,
     "features": 2,

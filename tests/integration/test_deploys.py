@@ -13,7 +13,7 @@ from pathlib import Path
 
 import httpx
 
-from src.temporary_folders import PREFIX
+from src.files.temporary_folders import PREFIX
 from tests.load import START_S, STOP_S, ProductionService
 from tests.unit.runtime.test_supervisor import wait_until_ended
 

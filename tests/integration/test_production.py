@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from src.temporary_folders import PREFIX
+from src.files.temporary_folders import PREFIX
 from tests.load import ProductionService
 
 

@@ -13,10 +13,10 @@ import pytest
 from src.domain.datasets import BarFileDeclaration, Dataset, check_dataset_name, dataset_name_of
 from src.domain.errors import Conflict, InvalidInput, ServiceError, SourceNotFound, StoreUnavailable, TooLarge
 from src.domain.market import INTERVALS, Bars, MarketRequest, MarketSeries
+from src.files.unfinished import unfinished_name
 from src.market_data.bar_files.reader import BarFileReader
 from src.market_data.dataset_files import DamagedDataset, encode, read_bars, read_head
 from src.market_data.datasets import DiskDatasets
-from src.unfinished_files import unfinished_name
 from tests.bar_files import csv_of_bars, gzipped, in_chunks, simulated
 from tests.clocks import FixedClock
 

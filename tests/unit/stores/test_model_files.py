@@ -22,8 +22,8 @@ import pytest
 from src.domain.errors import Conflict, InvalidInput, ModelNotFound, StoreUnavailable, TooLarge, UnsupportedFormat
 from src.domain.model_files import MODEL_EXTENSIONS, ModelDescription, ModelFile
 from src.domain.signals import OutputKind
+from src.files.unfinished import owner_mark
 from src.stores.model_files import DiskModelFiles
-from src.unfinished_files import owner_mark
 
 CONTENT = pickle.dumps(list(range(1000)))
 MAX_BYTES = 100_000

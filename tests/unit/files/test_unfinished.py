@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from src import unfinished_files
-from src.unfinished_files import (
+from src.files import unfinished
+from src.files.unfinished import (
     is_left_over,
     is_unfinished,
     open_in_folder,
@@ -92,7 +92,7 @@ def test_folder_that_goes_meanwhile_is_made_again(tmp_path: Path, monkeypatch: p
             folder.rmdir()
         return opened(path, flags, mode)
 
-    monkeypatch.setattr(unfinished_files.os, "open", remove_folder_first)
+    monkeypatch.setattr(unfinished.os, "open", remove_folder_first)
     os.close(open_in_folder(folder / "a"))
     assert attempts == 5
     assert (folder / "a").is_file()
@@ -123,7 +123,7 @@ def test_folder_that_goes_each_time_ends_in_an_error(tmp_path: Path, monkeypatch
     def refuse(*_: object) -> int:
         raise FileNotFoundError
 
-    monkeypatch.setattr(unfinished_files.os, "open", refuse)
+    monkeypatch.setattr(unfinished.os, "open", refuse)
     with pytest.raises(OSError, match="again and again"):
         open_in_folder(tmp_path / "user" / "a")
 

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from src import temporary_folders
-from src.temporary_folders import PREFIX, TemporaryFolder, remove_abandoned_folders
+from src.files import temporary_folders
+from src.files.temporary_folders import PREFIX, TemporaryFolder, remove_abandoned_folders
 from tests.architecture.test_floors import ROOT
 
 HOLDER = """
 import sys
-from src.temporary_folders import TemporaryFolder
+from src.files.temporary_folders import TemporaryFolder
 folder = TemporaryFolder("held")
 (folder.path / "file").write_text("content")
 print(folder.path, flush=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from src.market_data.file_writing import in_thread, write_atomically
+from src.files.writing import in_thread, write_atomically
 
 
 def test_a_file_is_replaced_whole(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
-from src.unfinished_files import unfinished_name
+from src.files.unfinished import unfinished_name
 
 Arguments = ParamSpec("Arguments")
 Answer = TypeVar("Answer")
