@@ -13,9 +13,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from src.bars.simulated import simulate_bars
 from src.domain.errors import InvalidInput
 from src.domain.market import INTERVALS, Bars, Interval, normalise_symbol
-from src.market_data.simulated import simulate_bars
 
 DEFAULT_OUTPUT: Final = Path("src/data/mock_backtest_data.csv")
 COLUMNS: Final = ("Date", "Open", "High", "Low", "Close", "Volume")

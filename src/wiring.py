@@ -9,21 +9,21 @@ from importlib import metadata
 from typing import Final
 
 from src import __version__
+from src.bar_cache.bar_store import BarStore
+from src.bar_cache.cached_source import CachedSource
+from src.bars.clock import SystemClock
+from src.bars.simulated import SimulatedSource
+from src.binance.archive import BinanceArchive
+from src.binance.exchange_ban import ExchangeBan
+from src.binance.source import BinanceSource
+from src.datasets.reading.reader import BarFileReader
+from src.datasets.store import DiskDatasets
 from src.domain.market import SIMULATED
 from src.domain.runs import ResultQuota
 from src.domain.trading import EngineName
 from src.engines.event_driven import EventDrivenEngine
 from src.engines.vectorized import VectorizedEngine
 from src.files.unfinished import remove_unfinished
-from src.market_data.archive import BinanceArchive
-from src.market_data.bar_files.reader import BarFileReader
-from src.market_data.bar_store import BarStore
-from src.market_data.binance import BinanceSource
-from src.market_data.cached import CachedSource
-from src.market_data.clock import SystemClock
-from src.market_data.datasets import DiskDatasets
-from src.market_data.pauses import SharedPause
-from src.market_data.simulated import SimulatedSource
 from src.ports import BarSource, Clock, DatasetStore, Engine, ResultStore
 from src.sandbox.runner import SandboxedModelRunner
 from src.service.backtests import BacktestService
@@ -126,7 +126,7 @@ def build_binance(settings: Settings, clock: Clock) -> CachedSource:
         deadline_s=settings.binance_deadline_s,
         weight_per_minute=settings.binance_weight_per_minute,
         clock=clock,
-        shared_pause=SharedPause(folder / "rate-limit"),
+        shared_ban=ExchangeBan(folder / "rate-limit"),
     )
     archive = None
     if settings.binance_archive_url is not None:

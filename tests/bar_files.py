@@ -6,10 +6,10 @@ import gzip
 import io
 from collections.abc import AsyncIterator, Iterable, Sequence
 
+from src.bars.simulated import simulate_bars
+from src.datasets.reading.table import BarTable
+from src.datasets.reading.worker import Task, read
 from src.domain.market import INTERVALS, Bars
-from src.market_data.bar_files.table import BarTable
-from src.market_data.bar_files.worker import Task, read
-from src.market_data.simulated import simulate_bars
 
 HEADER = "Date,Open,High,Low,Close,Volume"
 DAY_MS = 86_400_000

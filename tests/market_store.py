@@ -7,12 +7,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from src.bar_cache.bar_store import BarStore
+from src.bar_cache.cached_source import CachedSource
+from src.bars.grid import open_time_ms
+from src.binance.archive import BinanceArchive
+from src.binance.source import BinanceSource
 from src.domain.market import Interval, MarketRequest
-from src.market_data.archive import BinanceArchive
-from src.market_data.bar_store import BarStore
-from src.market_data.binance import BinanceSource
-from src.market_data.cached import CachedSource
-from src.market_data.grid import open_time_ms
 from src.ports import Clock
 from tests.clocks import FixedClock
 from tests.exchange import LoopbackExchange

@@ -21,7 +21,7 @@ FLOOR_TITLES = {
 
 OUTSIDE = """\
     clients(["REST and GraphQL clients"]) -. HTTP .-> api
-    market_data -. HTTPS .-> exchange(["Binance"])
+    binance -. HTTPS .-> exchange(["Binance"])
     stores -.-> results[("SQLite or MongoDB")]
     sandbox -. by registry name, in a confined child process .-> model_formats"""
 """What is no import: dotted in the diagram."""

@@ -13,12 +13,12 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
+from src.bar_cache.bar_store import BarStore
+from src.bar_cache.cached_source import CachedSource
+from src.bars.simulated import simulate_bars
+from src.binance.archive import BinanceArchive
+from src.binance.source import BinanceSource
 from src.domain.market import INTERVALS, MarketRequest, MarketSeries
-from src.market_data.archive import BinanceArchive
-from src.market_data.bar_store import BarStore
-from src.market_data.binance import BinanceSource
-from src.market_data.cached import CachedSource
-from src.market_data.simulated import simulate_bars
 from tests.benchmarks.measurement import Measurement
 from tests.clocks import FixedClock
 from tests.conftest import SHARED_DATA

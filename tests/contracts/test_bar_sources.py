@@ -11,17 +11,17 @@ import numpy as np
 import pytest
 import pytest_asyncio
 
+from src.bar_cache.bar_store import BarStore
+from src.bar_cache.cached_source import CachedSource
+from src.bars.grid import close_times_ms
+from src.bars.simulated import SimulatedSource, simulate_bars
+from src.binance.source import BinanceSource
+from src.datasets.reading.reader import BarFileReader
+from src.datasets.source import DatasetSource
+from src.datasets.store import DiskDatasets
 from src.domain.datasets import BarFileDeclaration
 from src.domain.errors import InvalidInput, SymbolNotFound
 from src.domain.market import INTERVALS, Bars, LimitOrigin, MarketRequest, MarketSeries
-from src.market_data.bar_files.reader import BarFileReader
-from src.market_data.bar_store import BarStore
-from src.market_data.binance import BinanceSource
-from src.market_data.cached import CachedSource
-from src.market_data.dataset_source import DatasetSource
-from src.market_data.datasets import DiskDatasets
-from src.market_data.grid import close_times_ms
-from src.market_data.simulated import SimulatedSource, simulate_bars
 from src.ports import BarSource
 from tests.bar_files import csv_of_bars, in_chunks
 from tests.clocks import FixedClock

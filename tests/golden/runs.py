@@ -8,6 +8,7 @@ from typing import Any, Final, cast
 
 import numpy as np
 
+from src.bars.simulated import SimulatedSource
 from src.domain.market import SIMULATED, Interval, MarketRequest
 from src.domain.model_files import ModelFile
 from src.domain.runs import BacktestRequest, BacktestResult
@@ -26,7 +27,6 @@ from src.domain.trading import (
 )
 from src.engines.event_driven import EventDrivenEngine
 from src.engines.vectorized import VectorizedEngine
-from src.market_data.simulated import SimulatedSource
 from src.ports import ResultStore
 from src.service.backtests import BacktestService
 from src.service.computing import ComputeQueue

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 
 import pytest
 
+from src.bars.simulated import simulate_bars
+from src.binance.source import BinanceSource
 from src.domain.errors import (
     ExchangeError,
     ExchangeRefused,
@@ -20,8 +22,6 @@ from src.domain.errors import (
     SymbolNotFound,
 )
 from src.domain.market import INTERVALS, Bars, MarketRequest, MarketSeries
-from src.market_data.binance import BinanceSource
-from src.market_data.simulated import simulate_bars
 from tests import exchange_faults as faults
 from tests.clocks import FixedClock
 from tests.exchange import EXCHANGE_INFO, KLINES, LoopbackExchange

@@ -7,9 +7,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from src.bars.simulated import simulate_bars
+from src.binance.source import BinanceSource
 from src.domain.market import INTERVALS, MarketRequest, MarketSeries
-from src.market_data.binance import BinanceSource
-from src.market_data.simulated import simulate_bars
 from tests.clocks import FixedClock
 from tests.exchange import EXCHANGE_INFO, KLINES, LoopbackExchange
 from tests.exchange_series import Series, read_series

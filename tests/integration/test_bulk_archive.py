@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from src.bar_cache.bar_store import BarStore
+from src.bar_cache.downloader import Downloader
+from src.bar_cache.progress import ProgressBoard
+from src.bars.grid import bar_number
+from src.bars.simulated import simulate_bars
+from src.binance.archive import BinanceArchive
+from src.binance.source import BinanceSource
 from src.domain.market import INTERVALS, Bars
-from src.market_data.archive import BinanceArchive
-from src.market_data.bar_store import BarStore
-from src.market_data.binance import BinanceSource
-from src.market_data.filling import Filler
-from src.market_data.grid import bar_number
-from src.market_data.progress import ProgressBoard
-from src.market_data.simulated import simulate_bars
 from tests import exchange_faults as faults
 from tests.archive_files import MICROSECONDS_FROM_MS, checksum_of, rows_of_period, zip_of_rows, zip_of_text
 from tests.clocks import FixedClock
@@ -235,12 +235,12 @@ async def test_fetching_much_takes_little_memory(tmp_path: Path) -> None:
             base_urls=[exchange.url], timeout_s=10, deadline_s=60, weight_per_minute=6000, clock=clock
         )
         archive = BinanceArchive(base_url=exchange.url, folder=tmp_path / ".incoming", timeout_s=10)
-        filler = Filler(remote, archive=archive, clock=clock, board=ProgressBoard())
+        downloader = Downloader(remote, archive=archive, clock=clock, board=ProgressBoard())
         series = BarStore(tmp_path, max_bytes=10**9).series("BTCUSDT", MINUTE)
         try:
-            await filler.fill(series, first, first + 10)  # what is made once is not counted
+            await downloader.fill(series, first, first + 10)  # what is made once is not counted
             tracemalloc.start()
-            await filler.fill(series, first, first + len(minutes))
+            await downloader.fill(series, first, first + len(minutes))
             _, peak = tracemalloc.get_traced_memory()
         finally:
             tracemalloc.stop()

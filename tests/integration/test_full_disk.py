@@ -26,7 +26,7 @@ def result(number):
     return make_result(40_000, id=f"result-{number}", close=np.random.default_rng(number).random(40_000))
 
 def fill_disk():
-    with (folder / "filler").open("ab", buffering=0) as file:
+    with (folder / "downloader").open("ab", buffering=0) as file:
         try:
             while True:
                 file.write(b"x" * 4096)

@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from src.bar_cache.bar_store import BarStore
+from src.bars.grid import bar_number, open_time_ms
+from src.bars.resampling import resample
+from src.bars.simulated import simulate_bars
 from src.domain.errors import ExchangeError, SymbolNotFound
 from src.domain.market import INTERVALS, Bars
-from src.market_data.bar_store import BarStore
-from src.market_data.grid import bar_number, open_time_ms
-from src.market_data.resampling import resample
-from src.market_data.simulated import simulate_bars
 from tests import exchange_faults as faults
 from tests.clocks import MovingClock
 from tests.exchange import KLINES, LoopbackExchange

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from src.bars.grid import bar_number
+from src.binance.source import BinanceSource
 from src.domain.market import INTERVALS
-from src.market_data.binance import BinanceSource
-from src.market_data.grid import bar_number
 from tests.clocks import FixedClock
 from tests.exchange import LoopbackExchange
 from tests.exchange_series import read_series

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from src.bar_cache.bar_store import BarStore
+from src.bars.grid import open_time_ms
+from src.bars.simulated import simulate_bars
+from src.bars.slot_ranges import count, within
+from src.binance.exchange_ban import ExchangeBan
 from src.domain.market import INTERVALS
-from src.market_data.bar_store import BarStore
-from src.market_data.grid import open_time_ms
-from src.market_data.pauses import SharedPause
-from src.market_data.simulated import simulate_bars
-from src.market_data.slot_ranges import count, within
 from tests import exchange_faults as faults
+from tests.download_process import begin
 from tests.exchange import KLINES, LoopbackExchange
-from tests.filling_process import begin
 from tests.market_store import caching, wish
 
 MINUTE = INTERVALS["1m"]
@@ -97,4 +97,4 @@ def test_what_one_process_was_told_stops_the_others_too(exchange: LoopbackExchan
     assert told.startswith("stopped for ")
     assert 200 < float(told.removeprefix("stopped for ")) <= 300
     assert exchange.count() == 1
-    assert SharedPause(tmp_path / ".rate-limit").left_s() > 200
+    assert ExchangeBan(tmp_path / ".rate-limit").left_s() > 200

@@ -8,10 +8,10 @@ from typing import Any
 
 import httpx
 
+from src.bar_cache.bar_store import BarStore
+from src.bars.grid import bar_number
+from src.bars.simulated import simulate_bars
 from src.domain.market import INTERVALS
-from src.market_data.bar_store import BarStore
-from src.market_data.grid import bar_number
-from src.market_data.simulated import simulate_bars
 from tests.exchange import KLINES, LoopbackExchange
 from tests.market import random_bars
 from tests.market_store import caching, wish

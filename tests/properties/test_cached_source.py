@@ -13,14 +13,14 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from src.bar_cache.bar_store import BarStore
+from src.bar_cache.cached_source import CachedSource
+from src.bar_cache.segments import SEGMENT_BARS
+from src.bars.grid import bar_number, close_times_ms, last_closed_open_ms, open_time_ms, open_times_ms
+from src.bars.klines import Klines, clean
+from src.binance.clock_skew import ClockSkew
 from src.domain.errors import ExchangeUnavailable, InvalidInput
 from src.domain.market import INTERVALS, Bars, DataQuality, Interval, Listing, MarketRequest, MarketSeries
-from src.market_data.bar_store import BarStore
-from src.market_data.cached import CachedSource
-from src.market_data.clock_skew import ClockSkew
-from src.market_data.grid import bar_number, close_times_ms, last_closed_open_ms, open_time_ms, open_times_ms
-from src.market_data.klines import Klines, clean
-from src.market_data.segments import SEGMENT_BARS
 from tests.clocks import MovingClock
 
 LENGTH = 240

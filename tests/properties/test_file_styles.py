@@ -10,9 +10,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from src.bars.simulated import simulate_bars
+from src.datasets.reading.table import BarFileRejected
 from src.domain.market import INTERVALS, Bars
-from src.market_data.bar_files.table import BarFileRejected
-from src.market_data.simulated import simulate_bars
 from tests.bar_files import read_here
 
 _DAY_MS: Final = 86_400_000

@@ -17,9 +17,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from src.datasets.reading.reader import BarFileReader
 from src.domain.datasets import BarFileDeclaration
 from src.domain.errors import InvalidInput, ServiceError, TimedOut, TooLarge, UnsupportedFormat
-from src.market_data.bar_files.reader import BarFileReader
 from tests.bar_files import HEADER, csv_of, days, gzipped
 
 MIB = 1024 * 1024
@@ -182,7 +182,7 @@ async def test_the_reader_is_told_nothing_of_the_server(monkeypatch: pytest.Monk
             try:
                 # Until it runs its own program, a child shows what it was forked from.
                 command = Path(f"/proc/{child}/cmdline").read_bytes()
-                if b"bar_files.worker" in command:
+                if b"datasets.reading.worker" in command:
                     assert b"\0-B\0" in command, "a child with a limit on written bytes must write no byte code"
                     environments.append(Path(f"/proc/{child}/environ").read_bytes())
             except OSError:

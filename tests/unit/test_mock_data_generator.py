@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from src.bars.simulated import simulate_bars
 from src.domain.market import INTERVALS
-from src.market_data.simulated import simulate_bars
 from src.mockDataGenerator import DEFAULT_OUTPUT, main
 
 ROOT = Path(__file__).parents[2]

@@ -12,7 +12,6 @@ from strawberry.extensions import DisableIntrospection
 from strawberry.file_uploads import Upload
 from strawberry.types import ExecutionContext
 
-from src.api.data_requests import build_declaration
 from src.api.graphql.columns import ColumnExecutor
 from src.api.graphql.context import GraphQLContext
 from src.api.graphql.datasets import UploadBarsInput, UploadedBars, uploaded_bars_of
@@ -35,7 +34,8 @@ from src.api.graphql.rows import candle_rows, page_of
 from src.api.graphql.types import Candle, CoinList, resolved
 from src.api.graphql.warned import ExtensionWarnings
 from src.api.requests import build_market, build_request
-from src.api.uploads import chunks_of, temporary_model
+from src.api.requests.datasets import build_declaration
+from src.api.requests.uploads import chunks_of, temporary_model
 from src.domain.errors import InvalidInput
 from src.domain.runs import BacktestRequest
 from src.domain.trading import EngineName

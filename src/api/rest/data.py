@@ -8,15 +8,15 @@ from fastapi import APIRouter, Path, Query, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from src.api.access import max_bars_of, services_of
-from src.api.data_requests import build_declaration
+from src.api.dependencies import max_bars_of, services_of
 from src.api.requests import build_market
+from src.api.requests.datasets import build_declaration
+from src.api.requests.uploads import FILE_FIELD, chunks_of, received_form
 from src.api.rest import values
 from src.api.rest.data_schemas import DatasetAnswer, DownloadAnswer, MarketQualityAnswer, upload_bars_body
 from src.api.rest.presenting import answer, present_quality
 from src.api.rest.queries import NamedQueryRoute
 from src.api.rest.schemas import BODY_ERRORS, MARKET_ERRORS, Envelope, UserId, error_responses
-from src.api.uploads import FILE_FIELD, chunks_of, received_form
 from src.domain import errors
 from src.domain.datasets import Dataset
 from src.domain.instants import format_instant

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
+from src.bars.grid import bar_numbers, close_times_ms, open_times_ms
 from src.domain.annualization import (
     MAX_BARS_PER_YEAR,
     Annualization,
@@ -16,7 +17,6 @@ from src.domain.annualization import (
 )
 from src.domain.errors import InvalidInput
 from src.domain.market import DAY_MS, INTERVALS
-from src.market_data.grid import bar_numbers, close_times_ms, open_times_ms
 from tests.market import bars_at
 
 NONE_ASKED = AnnualizationSettings()

@@ -1,0 +1,1 @@
+"""Bars of the exchange, downloaded once and stored on disk for all users."""

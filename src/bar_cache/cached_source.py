@@ -1,0 +1,138 @@
+"""Candles that are fetched once: a source around another one, and a store between them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
+
+from src.bar_cache.bar_series import BarSeries, SegmentLost
+from src.bar_cache.bar_store import BarStore
+from src.bar_cache.downloader import Downloader
+from src.bar_cache.progress import ProgressBoard
+from src.bar_cache.remote import RemoteSource
+from src.bar_cache.shared_downloads import SharedDownloads
+from src.bar_cache.stored_view import Lacking, StoredView
+from src.bars.slot_ranges import SlotRanges, union
+from src.binance.archive import BinanceArchive
+from src.domain.errors import StoreUnavailable
+from src.domain.market import Listing, MarketRequest, MarketSeries, normalise_symbol
+from src.files.writing import in_thread
+from src.ports import Clock
+
+logger = logging.getLogger(__name__)
+
+_ROUNDS: Final = 40
+"""A search that doubles its stride has looked at all of time after fewer rounds."""
+
+
+class CachedSource:
+    """The `BarSource` that asks another only for what it has not seen yet.
+
+    Closed candles are kept for ever, and so is the knowledge that there is none. Candles that were fetched within a
+    minute of their close are fetched once more later. A request for which everything is stored makes no call at all.
+
+    Parameters
+    ----------
+    remote
+        The source behind.
+    store
+        Where candles are kept; other processes may use the same folder.
+    archive
+        A second, faster way to long ranges; None where there is none.
+    clock
+        Decides which candle is closed, unless it is ahead of that of the source behind.
+    """
+
+    def __init__(
+        self, remote: RemoteSource, *, store: BarStore, clock: Clock, archive: BinanceArchive | None = None
+    ) -> None:
+        self._remote = remote
+        self._store = store
+        self._archive = archive
+        self._clock = clock
+        self._downloads = SharedDownloads()
+        self._requests: Counter[BarSeries] = Counter()
+        self.progress: Final = ProgressBoard()
+        self._downloader = Downloader(remote, archive=archive, clock=clock, board=self.progress)
+
+    async def fetch(self, market: MarketRequest) -> MarketSeries:
+        """Return the closed candles asked for, oldest first; at least one.
+
+        A store that cannot be used costs a direct fetch each time, and a line in the log, but no answer.
+
+        Raises
+        ------
+        SymbolNotFound, InvalidInput, ExchangeRefused, ExchangeUnavailable, ExchangeTimeout
+        """
+        series = self._store.series(normalise_symbol(market.symbol), market.interval)
+        try:
+            found = await self._from_store(series, market)
+        except StoreUnavailable as error:
+            logger.warning("%s is fetched past the store: %s", series, error)
+            found = None
+        if found is None:
+            # Where there is nothing to return, the source behind knows the words for it.
+            return await self._remote.fetch(market)
+        return replace(found, warnings=found.warnings + self._remote.skew.warnings())
+
+    async def listings(self) -> Sequence[Listing]:
+        """Return the symbols that the source behind knows, sorted by name."""
+        return await self._remote.listings()
+
+    async def close(self) -> None:
+        """Give up downloads, and release the connections."""
+        await self._downloads.close()
+        if self._archive is not None:
+            await self._archive.close()
+        await self._remote.close()
+
+    async def _from_store(self, series: BarSeries, market: MarketRequest) -> MarketSeries | None:
+        """Return the answer once everything it needs is stored; None where there is not one candle."""
+        our_ms = self._clock.now_ms()
+        asked: SlotRanges = ()
+        is_first_asked = is_last_asked = False
+        self._requests[series] += 1
+        try:
+            for _ in range(_ROUNDS):
+                # The first answer may have shown that our clock is ahead.
+                now_ms = self._remote.skew.now_ms(our_ms)
+                view = StoredView(self._store, series, market, now_ms=now_ms, origin=self._remote.origin)
+                try:
+                    found = await asyncio.to_thread(
+                        view.look, asked, is_first_asked=is_first_asked, is_last_asked=is_last_asked
+                    )
+                except SegmentLost as lost:
+                    await self._forget(lost)
+                    continue
+                if not isinstance(found, Lacking):
+                    return found
+                await self._fill(series, found, asked)
+                asked = union(asked, [(found.start, found.stop)])
+                is_first_asked |= found.needs_first
+                is_last_asked |= found.needs_last
+        finally:
+            self._requests[series] -= 1
+            if asked:
+                await asyncio.to_thread(self._store.evict, keep=+self._requests)
+        raise StoreUnavailable("The store of candles loses them faster than they come.")
+
+    async def _fill(self, series: BarSeries, lacking: Lacking, asked: SlotRanges) -> None:
+        start, stop = lacking.start, lacking.stop
+        await self._downloads.join(
+            series,
+            start,
+            stop,
+            lambda: self._downloader.fill(
+                series, start, stop, needs_first=lacking.needs_first, needs_last=lacking.needs_last, asked=asked
+            ),
+        )
+
+    async def _forget(self, lost: SegmentLost) -> None:
+        """Drop a stretch whose file is of no use, unless it was merely replaced while it was read."""
+        if await in_thread(lost.series.names, lost.number, lost.checksum):
+            async with lost.series.locked():
+                await in_thread(lost.series.forget_damaged, lost.number)

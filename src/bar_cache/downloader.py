@@ -1,0 +1,279 @@
+"""What is missing in the store is fetched, piece by piece, each stored as soon as it is there.
+
+One fill at a time works on a series, across all processes, in steps: lock, look again at what is missing, fetch a few
+pieces at once, store them, unlock. So whoever waited finds what the other fetched, and a fill that is killed leaves
+everything that had come.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+
+from src.bar_cache.bar_series import BarSeries
+from src.bar_cache.planner import PAGES_ONLY_UP_TO, Pages, plan
+from src.bar_cache.progress import ProgressBoard
+from src.bar_cache.remote import RemoteSource
+from src.bar_cache.series_index import SeriesIndex
+from src.bars.checked import CheckedCandles, check
+from src.bars.grid import bar_number, bar_numbers, open_time_ms
+from src.bars.klines import Klines, MalformedKlines
+from src.bars.slot_ranges import SlotRange, SlotRanges, count, holes, union, without
+from src.binance.archive import ArchiveFile, ArchiveUnusable, BinanceArchive, member_of
+from src.binance.archive_rows import read_blocks
+from src.binance.paging import PAGE_ROWS
+from src.domain.market import FetchProgress
+from src.files.writing import in_thread
+from src.ports import Clock
+
+logger = logging.getLogger(__name__)
+
+PIECES_AT_ONCE: Final = 4
+_MOST_HOLES: Final = 20
+"""What an archive file lacks is asked for page by page; a block with more holes is left to the pages as a whole."""
+
+
+@dataclass(slots=True, kw_only=True)
+class _Course:
+    """What one fill has done so far."""
+
+    series: BarSeries
+    start: int
+    stop: int
+    asked: SlotRanges = ()
+    tried: set[str] = field(default_factory=set)
+    ways: tuple[str, ...] = ()
+
+
+class Downloader:
+    """Fetches what is missing from one exchange.
+
+    Parameters
+    ----------
+    remote
+        Is asked page by page.
+    archive
+        Is asked for whole months and days; None where there is none.
+    board
+        Where progress is shown.
+    """
+
+    def __init__(
+        self, remote: RemoteSource, *, archive: BinanceArchive | None, clock: Clock, board: ProgressBoard
+    ) -> None:
+        self._remote = remote
+        self._archive = archive
+        self._clock = clock
+        self._board = board
+
+    async def fill(
+        self,
+        series: BarSeries,
+        start: int,
+        stop: int,
+        *,
+        needs_first: bool = False,
+        needs_last: bool = False,
+        asked: SlotRanges = (),
+    ) -> None:
+        """Make the candles `start` ≤ number < `stop` known; those that are not closed yet stay as they are.
+
+        Parameters
+        ----------
+        needs_first
+            Whether to ask first when the very first candle opened, so that nothing before it is asked for.
+        needs_last
+            Whether to ask first for the last candle before `start`, so that nothing between is asked for.
+        asked
+            Candles that were asked for a moment ago: of the newest, what has not come is not asked for again.
+
+        Raises
+        ------
+        SymbolNotFound, InvalidInput, ExchangeError, StoreUnavailable
+            What was fetched before is kept.
+        """
+        if needs_first:
+            await self._learn_first(series)
+        if needs_last:
+            await self._learn_silence(series, 0, start)
+        now_ms, index = self._now_ms(), await in_thread(series.index)
+        if silent := _may_be_silent(index, start, stop, now_ms):
+            asked = union(asked, await self._learn_silence(series, *silent))
+            index = await in_thread(series.index)
+        asked = index.may_be_absent(asked, now_ms=now_ms, interval=series.interval)
+        expected = count(without(index.to_fetch(start, stop, now_ms=now_ms), asked))
+        with self._shown(series, expected) as shown:
+            course = _Course(series=series, start=start, stop=stop, asked=asked)
+            # What is missing is looked at without the lock too: the last look would wait for somebody else's step.
+            missing = await in_thread(self._missing, course)
+            while missing and await self._step(course):
+                missing = await in_thread(self._missing, course)
+                progress = self._board.update(shown, done_bars=max(0, expected - count(missing)), ways=course.ways)
+                logger.info("%s: %d of %d candles", series, progress.done_bars, progress.expected_bars)
+
+    async def _learn_first(self, series: BarSeries) -> None:
+        async with series.locked():
+            index = await in_thread(series.index)
+            if index.first_open_ms is None:
+                first_ms = await self._remote.first_open_ms(series.symbol, series.interval)
+                if first_ms is not None:
+                    await in_thread(series.put_first, first_ms)
+
+    async def _learn_silence(self, series: BarSeries, start: int, stop: int) -> SlotRanges:
+        """Ask for the last candle before `stop`; keep, and return, where after it and from `start` on there is none."""
+        async with series.locked():
+            our_ms, end_ms = self._clock.now_ms(), open_time_ms(stop, series.interval) - 1
+            last_ms = await self._remote.last_open_ms(series.symbol, series.interval, end_ms=end_ms)
+            since = start if last_ms is None else max(start, bar_number(last_ms, series.interval) + 1)
+            if since >= stop:
+                return ()
+            await in_thread(series.put_silence, since, stop, asked_ms=self._remote.skew.now_ms(our_ms))
+            return ((since, stop),)
+
+    @contextmanager
+    def _shown(self, series: BarSeries, expected: int) -> Iterator[int]:
+        began_ms = self._clock.now_ms()
+        logger.info("%s: %d candles are missing", series, expected)
+        shown = self._board.open(
+            FetchProgress(
+                symbol=series.symbol,
+                interval=series.interval.name,
+                done_bars=0,
+                expected_bars=expected,
+                ways=(),
+                started_ms=began_ms,
+            )
+        )
+        try:
+            yield shown
+        finally:
+            self._board.close(shown)
+
+    def _now_ms(self) -> int:
+        return self._remote.skew.now_ms(self._clock.now_ms())
+
+    def _missing(self, course: _Course) -> SlotRanges:
+        missing = course.series.index().to_fetch(course.start, course.stop, now_ms=self._now_ms())
+        return without(missing, course.asked)
+
+    async def _step(self, course: _Course) -> bool:
+        """Fetch a few pieces of what is still missing; tell whether there was any."""
+        async with course.series.locked():
+            missing = await in_thread(self._missing, course)
+            pieces = plan(
+                missing,
+                course.series.interval,
+                now_ms=self._now_ms(),
+                has_archive=self._archive is not None,
+                tried=course.tried,
+            )
+            # Of ways that take turns, the files first: what they leave open is asked for in fewer, longer pieces.
+            files = [piece for piece in pieces if isinstance(piece, ArchiveFile)]
+            chosen: Sequence[ArchiveFile | Pages] = (files or pieces)[:PIECES_AT_ONCE]
+            writing = asyncio.Lock()
+            await _all_of([self._piece(piece, course, writing) for piece in chosen])
+        return bool(chosen)
+
+    async def _piece(self, piece: ArchiveFile | Pages, course: _Course, writing: asyncio.Lock) -> None:
+        if isinstance(piece, Pages) or self._archive is None:
+            course.ways = (*course.ways, "REST")
+            await self._pages(piece, course.series, writing)
+            course.asked = union(course.asked, [(piece.start, piece.stop)])
+            return
+        course.ways = (*course.ways, "archive")
+        course.tried.add(piece.period)
+        try:
+            await self._file(self._archive, piece, course.series, writing)
+        except (ArchiveUnusable, MalformedKlines) as error:
+            logger.warning("%s: the archive's %s is left out, %s", course.series, piece.period, error)
+
+    async def _pages(self, piece: Pages | ArchiveFile, series: BarSeries, writing: asyncio.Lock) -> None:
+        our_ms = self._clock.now_ms()
+        first_ms, end_ms = self._times(piece, series)
+        klines = await self._remote.candles(series.symbol, series.interval, start_ms=first_ms, end_ms=end_ms)
+        # Only the answer may have shown that our clock is ahead.
+        asked_ms = self._remote.skew.now_ms(our_ms)
+        async with writing:
+            await in_thread(_store_pages, klines, piece, series, asked_ms)
+
+    def _times(self, piece: Pages | ArchiveFile, series: BarSeries) -> tuple[int, int]:
+        """Return the times of the first and the last candle of a piece."""
+        interval = series.interval
+        # Only three days may be counted from another day than the epoch.
+        latest = (
+            open_time_ms(piece.stop, interval) - 1 if interval.name == "3d" else open_time_ms(piece.stop - 1, interval)
+        )
+        return max(0, open_time_ms(piece.start, interval)), latest
+
+    async def _file(
+        self, archive: BinanceArchive, wanted: ArchiveFile, series: BarSeries, writing: asyncio.Lock
+    ) -> None:
+        """Store a file's candles, block by block; its holes stay missing, so that they are asked for again."""
+        interval, asked_ms = series.interval, self._now_ms()
+        async with archive.downloaded(wanted, series.symbol, interval) as file:
+            blocks = read_blocks(
+                file,
+                member=member_of(wanted, series.symbol, interval),
+                interval=interval,
+                start_ms=open_time_ms(wanted.start, interval),
+                stop_ms=open_time_ms(wanted.stop, interval),
+                candles=wanted.stop - wanted.start,
+            )
+            cursor = wanted.start
+            with closing(blocks):
+                while (klines := await in_thread(next, blocks, None)) is not None:
+                    async with writing:
+                        cursor = await in_thread(_store_block, klines, series, cursor, wanted.stop, asked_ms)
+
+
+def _store_pages(klines: Klines, piece: Pages | ArchiveFile, series: BarSeries, asked_ms: int) -> None:
+    candles = check(klines, symbol=series.symbol, interval=series.interval, now_ms=asked_ms)
+    series.put(candles, ((piece.start, piece.stop),), asked_ms=asked_ms)
+
+
+def _may_be_silent(index: SeriesIndex, start: int, stop: int, now_ms: int) -> SlotRange | None:
+    """Return the end of what is missing where it is long: of a symbol that trades no more, all of it is silence."""
+    missing = index.to_fetch(start, stop, now_ms=now_ms)
+    if not missing:
+        return None
+    was_silent = index.fresh is not None and missing[-1][0] == index.fresh.start
+    long = PAGE_ROWS * (1 if was_silent else PAGES_ONLY_UP_TO)
+    return missing[-1] if missing[-1][1] - missing[-1][0] > long else None
+
+
+def _store_block(klines: Klines, series: BarSeries, start: int, stop: int, asked_ms: int) -> int:
+    """Store a block of a file that begins at `start` or later; return where the next one begins."""
+    candles = check(klines, symbol=series.symbol, interval=series.interval, now_ms=asked_ms)
+    slots = candles.slots()
+    if not len(slots):
+        return start
+    block_stop = min(stop, int(slots[-1]) + 1)
+    # What is known already may have come page by page, to fill a hole of this very file.
+    new = without([(start, block_stop)], series.index().known)
+    series.put(candles, _without_holes(candles, new), asked_ms=asked_ms)
+    return block_stop
+
+
+def _without_holes(candles: CheckedCandles, ranges: SlotRanges) -> SlotRanges:
+    """Return the ranges without the holes in them, nothing where these are many; rows left out are holes too."""
+    present = bar_numbers(candles.bars.open_time_ms, candles.bars.interval)
+    empty = [
+        hole
+        for start, stop in ranges
+        for hole in holes(present[np.searchsorted(present, start) : np.searchsorted(present, stop)], start, stop)
+    ]
+    return without(ranges, empty) if len(empty) <= _MOST_HOLES else ()
+
+
+async def _all_of(work: Sequence[Coroutine[Any, Any, None]]) -> None:
+    """Run all to their ends, whatever happens to one, so that what comes is kept; then raise the first error."""
+    ends = await asyncio.gather(*work, return_exceptions=True)
+    for end in ends:
+        if end is not None:
+            raise end

@@ -1,0 +1,1 @@
+"""From rows of any origin to checked bars: parsing, validation, quality, resampling, and bars made from a seed."""

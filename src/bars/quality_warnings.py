@@ -1,0 +1,118 @@
+"""What is wrong with candles, in sentences for people."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Final
+
+import numpy as np
+
+from src.bars.grid import iso_time
+from src.bars.quality import find_jumps
+from src.domain.market import Bars, DataQuality, Gap
+
+_NAMED: Final = 3
+"""So many gaps or rows are named one by one; beyond that the count must do."""
+_SILENT_SHARE: Final = 0.05
+"""Where this share of candles has no trade, many fills of a backtest are with nobody."""
+
+
+def describe_quality(quality: DataQuality, bars: Bars) -> tuple[str, ...]:
+    """Return one sentence for each kind of fault in `bars`; none where they are complete."""
+    name = f"{bars.symbol} {bars.interval.name}"
+    return tuple(
+        sentence
+        for sentence in (
+            _gaps(quality, name),
+            *_jumps(quality, bars),
+            _rejected(quality, name),
+            _duplicates(quality, name),
+            _disorder(quality, name),
+            _irregular_closes(quality, name),
+            _silence(quality, name),
+        )
+        if sentence
+    )
+
+
+def _gaps(quality: DataQuality, name: str) -> str:
+    if not quality.gaps:
+        return ""
+    missing = sum(gap.missing_bars for gap in quality.gaps)
+    longest = sorted(quality.gaps, key=lambda gap: -gap.missing_bars)[:_NAMED]
+    named = "; ".join(_gap(gap) for gap in sorted(longest, key=lambda gap: gap.after_ms))
+    count = len(quality.gaps)
+    head = f"{name} has {count:,} gap{'s' if count > 1 else ''}: {missing:,} of {quality.expected_bars:,} candles"
+    return f"{head} are missing and were not filled. {'The longest' if count > _NAMED else 'They are'}: {named}."
+
+
+def _gap(gap: Gap) -> str:
+    return f"{gap.missing_bars:,} between {iso_time(gap.after_ms)} and {iso_time(gap.next_ms)}"
+
+
+def _jumps(quality: DataQuality, bars: Bars) -> Iterator[str]:
+    """Yield a sentence for each gap across which the price jumps, the largest few first."""
+    for jump in sorted(find_jumps(bars, quality.gaps), key=lambda jump: -max(jump.ratio, 1 / jump.ratio))[:_NAMED]:
+        gap = next(gap for gap in quality.gaps if gap.after_ms == jump.after_ms)
+        row = np.searchsorted(bars.open_time_ms, jump.after_ms)
+        move = f"{_price(bars.close[row])} to {_price(bars.open[row + 1])} ({_times(jump.ratio)})"
+        where = f"{gap.missing_bars:,} {bars.interval.name} candles between {iso_time(gap.after_ms)} and "
+        where += iso_time(gap.next_ms)
+        yield (
+            f"{bars.symbol} goes from {move} across the gap of {where}: a trade held through it makes a profit or loss "
+            "that nobody could have had; this may be another coin under the same name."
+        )
+
+
+def _price(value: np.float64) -> str:
+    return np.format_float_positional(value, trim="-")
+
+
+def _times(ratio: float) -> str:
+    return f"{ratio:,.1f}×" if ratio >= 1 else f"1/{1 / ratio:,.1f}"
+
+
+def _rejected(quality: DataQuality, name: str) -> str:
+    rows = quality.rejected_rows
+    if not rows:
+        return ""
+    if len(rows) <= _NAMED:
+        named = "; ".join(f"{iso_time(row.open_time_ms)}, {row.reason}" for row in rows)
+    else:
+        reasons = Counter(row.reason for row in rows).most_common()
+        named = f"{'; '.join(f'{count:,} because {reason}' for reason, count in reasons)}; the first at "
+        named += iso_time(rows[0].open_time_ms)
+    return f"{len(rows):,} {name} candle{'s' if len(rows) > 1 else ''} left out as impossible: {named}."
+
+
+def _duplicates(quality: DataQuality, name: str) -> str:
+    count = quality.duplicate_rows
+    return f"{count:,} {name} row{'s' if count > 1 else ''} came more than once and counted once." if count else ""
+
+
+def _disorder(quality: DataQuality, name: str) -> str:
+    count = quality.disordered_rows
+    return (
+        f"{name} rows came out of order in {count:,} place{'s' if count > 1 else ''} and were sorted." if count else ""
+    )
+
+
+def _irregular_closes(quality: DataQuality, name: str) -> str:
+    count = quality.irregular_close_times
+    if not count:
+        return ""
+    return (
+        f"{count:,} {name} candle{'s' if count > 1 else ''} closed at another time than the interval says, as the "
+        "exchange does where trading stops or starts again."
+    )
+
+
+def _silence(quality: DataQuality, name: str) -> str:
+    count = quality.zero_volume_bars
+    if not count or count < _SILENT_SHARE * quality.present_bars:
+        return ""
+    return (
+        f"{count:,} of {quality.present_bars:,} {name} candles have no trade at all, up to "
+        f"{quality.longest_zero_volume_run:,} in a row: fills there would have found nobody to trade with."
+    )

@@ -1,0 +1,309 @@
+"""One question to the exchange, asked until it is answered: hosts, retries, request weight, error translation."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import time
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Final, Generic, TypeVar
+
+import httpx
+import orjson
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
+from tenacity.wait import wait_exponential_jitter
+
+from src.binance.clock_skew import ClockSkew
+from src.binance.exchange_ban import ExchangeBan
+from src.binance.weight import WeightBudget
+from src.domain.errors import (
+    ExchangeRefused,
+    ExchangeTimeout,
+    ExchangeUnavailable,
+    InvalidInput,
+    ServiceError,
+    SymbolNotFound,
+)
+from src.ports import Clock
+
+logger = logging.getLogger(__name__)
+Answer = TypeVar("Answer")
+
+_ATTEMPTS: Final = 5
+_CONNECTIONS: Final = 8
+_LONGEST_CONNECT_S: Final = 5.0
+"""A host that cannot be connected to by then is skipped, while there is still time for the next one."""
+_HOST_MEMORY_S: Final = 300.0
+"""So long the host that answered last is asked first; then the preferred one gets its chance again."""
+_DEFAULT_PAUSE_S: Final = {429: 60.0, 418: 120.0}
+"""Where `Retry-After` is missing: the budget's minute, and the shortest ban that the exchange documents."""
+_HOST_REFUSALS: Final = {
+    403: "The exchange's firewall refuses requests from this address",
+    451: "The exchange does not serve this server's location, for legal reasons",
+}
+_LONGEST_PAUSE_S: Final = 7 * 86_400.0
+_LONGEST_QUOTE: Final = 200
+_READ_HERE_BYTES: Final = 16 * 1024
+"""Longer answers are read in a thread."""
+
+
+class _Retry(Enum):
+    """What can still help after a failure."""
+
+    LATER = auto()  # the same question, at any host, after a while
+    ELSEWHERE = auto()  # another host, now; never this one
+    PAUSE = auto()  # the same question, when the pause is over
+
+
+class _Failure(Exception):
+    def __init__(self, error: ServiceError, retry: _Retry) -> None:
+        super().__init__(error.message)
+        self.error = error
+        self.retry = retry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answered(Generic[Answer]):
+    """What the exchange said, and the time (see `ClockSkew`) by which to tell which of its candles are closed."""
+
+    said: Answer
+    now_ms: int
+
+
+class BinanceApi:
+    """The exchange's public REST interface.
+
+    Parameters
+    ----------
+    base_urls
+        Addresses that give the same answers, in order of preference.
+    timeout_s
+        Seconds to wait for a connection, and for each piece of an answer.
+    weight_per_minute
+        Request weight that all questions together may cost in a minute.
+    clock
+        This machine's time of day.
+    shared_ban
+        Where other processes are told of the exchange's order to stop, and tell of it; None where there are none.
+    monotonic, sleep
+        A clock in seconds that never goes back, and what waits on it.
+    """
+
+    def __init__(
+        self,
+        *,
+        base_urls: Sequence[str],
+        timeout_s: float,
+        weight_per_minute: int,
+        clock: Clock,
+        shared_ban: ExchangeBan | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        if not base_urls:
+            raise ValueError("base_urls is empty")
+        self._hosts = tuple(url.rstrip("/") for url in base_urls)
+        self._clock = clock
+        self._monotonic = monotonic
+        self._sleep = sleep
+        self._budget = WeightBudget(weight_per_minute, shared=shared_ban, monotonic=monotonic, sleep=sleep)
+        self._slots = asyncio.Semaphore(_CONNECTIONS)
+        self.skew: Final = ClockSkew()
+        self._preferred = 0
+        self._preferred_until = -math.inf
+        self._client = httpx.AsyncClient(
+            timeout=httpx.Timeout(timeout_s, connect=min(timeout_s, _LONGEST_CONNECT_S)),
+            follow_redirects=False,
+            limits=httpx.Limits(max_connections=_CONNECTIONS * 2),
+            headers={"Accept": "application/json", "User-Agent": "backtesting-service"},
+        )
+
+    def until(self, seconds: float) -> float:
+        """Return the time, on this object's clock, that is so many seconds ahead."""
+        return self._monotonic() + seconds
+
+    async def close(self) -> None:
+        """Release the connections."""
+        await self._client.aclose()
+
+    async def get(
+        self,
+        path: str,
+        params: Mapping[str, str | int],
+        *,
+        weight: int,
+        until: float,
+        max_bytes: int,
+        read: Callable[[object], Answer],
+    ) -> Answered[Answer]:
+        """Ask, and ask again while a retry can help and there is time.
+
+        Parameters
+        ----------
+        weight
+            What the exchange charges for this question.
+        until
+            Time (see the method of that name) after which nothing new is begun.
+        max_bytes
+            Longest answer that is read.
+        read
+            Turns the answer's JSON into what is returned; its ValueError means that the answer is nonsense.
+
+        Raises
+        ------
+        SymbolNotFound, InvalidInput, ExchangeRefused, ExchangeUnavailable, ExchangeTimeout
+        """
+
+        def is_over(state: RetryCallState) -> bool:
+            return state.attempt_number >= _ATTEMPTS or self._monotonic() + state.upcoming_sleep >= until
+
+        retrying = AsyncRetrying(
+            sleep=self._sleep,
+            stop=is_over,
+            wait=wait_exponential_jitter(multiplier=0.2, max=5.0, jitter=0.2),
+            retry=retry_if_exception(lambda error: isinstance(error, _Failure) and error.retry is not _Retry.ELSEWHERE),
+            before_sleep=_log_retry,
+            reraise=True,
+        )
+        try:
+            return await retrying(self._ask_hosts, path, params, weight, until, max_bytes, read)
+        except _Failure as failure:
+            raise failure.error from failure.__cause__
+
+    async def _ask_hosts(
+        self,
+        path: str,
+        params: Mapping[str, str | int],
+        weight: int,
+        until: float,
+        max_bytes: int,
+        read: Callable[[object], Answer],
+    ) -> Answered[Answer]:
+        """Ask one host after the other; of several failures, a refusal says more than a silence."""
+        failures: list[_Failure] = []
+        for index in self._host_order():
+            self._budget.ensure_open(until=until)
+            try:
+                async with self._slots:
+                    await self._budget.spend(weight, until=until)
+                    body, now_ms = await self._ask(self._hosts[index] + path, params, max_bytes)
+                # A page of candles takes milliseconds, in which everybody else would wait.
+                is_long = len(body) > _READ_HERE_BYTES
+                said = await asyncio.to_thread(_understand, body, read) if is_long else _understand(body, read)
+            except _Failure as failure:
+                if failure.retry is _Retry.PAUSE:
+                    raise
+                failures.append(failure)
+            else:
+                self._prefer(index)
+                return Answered(said=said, now_ms=now_ms)
+        told = next((failure for failure in failures if failure.retry is _Retry.ELSEWHERE), failures[-1])
+        is_final = all(failure.retry is _Retry.ELSEWHERE for failure in failures)
+        raise _Failure(told.error, _Retry.ELSEWHERE if is_final else _Retry.LATER) from told.__cause__
+
+    def _host_order(self) -> Iterator[int]:
+        first = self._preferred if self._monotonic() < self._preferred_until else 0
+        yield from ((first + step) % len(self._hosts) for step in range(len(self._hosts)))
+
+    def _prefer(self, index: int) -> None:
+        if index != self._preferred or self._monotonic() >= self._preferred_until:
+            self._preferred = index
+            self._preferred_until = self._monotonic() + _HOST_MEMORY_S
+
+    async def _ask(self, url: str, params: Mapping[str, str | int], max_bytes: int) -> tuple[bytes, int]:
+        asked_ms = self._clock.now_ms()
+        try:
+            async with self._client.stream("GET", url, params=params) as response:
+                body = await _read_up_to(response, max_bytes)
+        except httpx.TimeoutException as error:
+            raise _Failure(ExchangeTimeout("The exchange did not answer in time."), _Retry.LATER) from error
+        except httpx.RequestError as error:
+            raise _Failure(ExchangeUnavailable("The exchange could not be reached."), _Retry.LATER) from error
+        used = response.headers.get("x-mbx-used-weight-1m", "")
+        if used.isdecimal():
+            self._budget.observe(int(used))
+        if response.status_code in _DEFAULT_PAUSE_S:
+            self._budget.pause(_pause_s(response))
+        if response.status_code != httpx.codes.OK:
+            raise _refusal(response.status_code, body, params, _pause_s(response))
+        date, answered_ms = response.headers.get("date", ""), self._clock.now_ms()
+        return body, self.skew.observe(date, asked_ms=asked_ms, answered_ms=answered_ms)
+
+
+def _understand(body: bytes, read: Callable[[object], Answer]) -> Answer:
+    try:
+        answer = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        message = "The exchange's answer is not JSON, or only half of it."
+        raise _Failure(ExchangeRefused(message), _Retry.LATER) from error
+    try:
+        return read(answer)
+    except ValueError as error:
+        message = f"The exchange's answer makes no sense: {error}."
+        raise _Failure(ExchangeRefused(message), _Retry.LATER) from error
+
+
+async def _read_up_to(response: httpx.Response, max_bytes: int) -> bytes:
+    body = bytearray()
+    async for chunk in response.aiter_bytes():
+        body += chunk
+        if len(body) > max_bytes:
+            message = f"The exchange's answer is longer than {max_bytes:,} bytes."
+            raise _Failure(ExchangeRefused(message), _Retry.ELSEWHERE)
+    return bytes(body)
+
+
+def _pause_s(response: httpx.Response) -> float:
+    asked = response.headers.get("retry-after", "")
+    if asked.isdecimal():
+        return min(float(asked), _LONGEST_PAUSE_S)
+    return _DEFAULT_PAUSE_S.get(response.status_code, 0.0)
+
+
+def _refusal(status: int, body: bytes, params: Mapping[str, str | int], pause_s: float) -> ServiceError | _Failure:
+    """Translate an answer that is not 200; bodies that are not the exchange's JSON are never quoted."""
+    code, words = _code_and_words(body)
+    if status in _DEFAULT_PAUSE_S:
+        kind = "has banned this address for a while" if status == 418 else "says that we ask too often"
+        message = f"The exchange {kind} (HTTP {status}); try again in {math.ceil(pause_s)} s."
+        return _Failure(ExchangeUnavailable(message, retry_after_s=pause_s), _Retry.PAUSE)
+    if status >= 500:
+        return _Failure(ExchangeUnavailable(f"The exchange has a fault of its own (HTTP {status})."), _Retry.LATER)
+    if status in _HOST_REFUSALS:
+        return _Failure(ExchangeRefused(f"{_HOST_REFUSALS[status]} (HTTP {status})."), _Retry.ELSEWHERE)
+    if code is None:
+        return _Failure(ExchangeRefused(f"The exchange refuses the request (HTTP {status})."), _Retry.ELSEWHERE)
+    return _refused_values(status, code, words, params)
+
+
+def _refused_values(status: int, code: int, words: str, params: Mapping[str, str | int]) -> ServiceError:
+    """Translate the exchange's own error codes into the field that is wrong."""
+    symbol, interval = params.get("symbol", ""), params.get("interval", "")
+    if code == -1121:
+        return SymbolNotFound(f"The exchange does not know the symbol {symbol}: {words}")
+    if code == -1120:
+        return InvalidInput(f"The exchange does not know the interval {interval}: {words}", field="interval")
+    if code == -1100 and "symbol" in words:
+        return InvalidInput(f"The exchange does not accept the symbol {symbol}: {words}", field="symbol")
+    return ExchangeRefused(f"The exchange refuses the request (HTTP {status}, code {code}): {words}")
+
+
+def _code_and_words(body: bytes) -> tuple[int | None, str]:
+    """Read `{"code": -1121, "msg": "Invalid symbol."}`; (None, "") where the body is something else."""
+    try:
+        answer = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None, ""
+    if not isinstance(answer, dict) or not isinstance(answer.get("code"), int):
+        return None, ""
+    words = "".join(letter for letter in str(answer.get("msg", "")) if letter.isprintable())
+    return answer["code"], words[:_LONGEST_QUOTE]
+
+
+def _log_retry(state: RetryCallState) -> None:
+    failure = state.outcome.exception() if state.outcome else None
+    wait_s, attempt = state.upcoming_sleep, state.attempt_number
+    logger.warning("attempt %d: %s Asking again in %.1f s.", attempt, failure, wait_s)

@@ -1,0 +1,273 @@
+"""Candles from the exchange's REST interface."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Final
+
+from src.bars.grid import closed_slots, iso_time, last_closed_open_ms
+from src.bars.klines import Klines, MalformedKlines, clean, parse_rows
+from src.bars.quality_warnings import describe_quality
+from src.bars.ranges import check_whole_range, describe_range
+from src.binance.client import BinanceApi
+from src.binance.clock_skew import ClockSkew
+from src.binance.exchange_ban import ExchangeBan
+from src.binance.paging import AskPage, collect_newest, collect_oldest
+from src.domain.errors import ExchangeRefused, ExchangeTimeout, InvalidInput
+from src.domain.market import Interval, Listing, MarketRequest, MarketSeries, normalise_symbol
+from src.ports import Clock
+
+_KLINES_WEIGHT: Final = 2
+_KLINES_MAX_BYTES: Final = 2 * 1024 * 1024
+_SYMBOLS_WEIGHT: Final = 20
+_SYMBOLS_MAX_BYTES: Final = 64 * 1024 * 1024
+_SYMBOLS_LIFETIME_S: Final = 3600.0
+_ALL: Final = 2**62
+
+
+class BinanceSource:
+    """The `BarSource` that asks Binance; one object serves all requests of a process, so that they share its budget.
+
+    Parameters
+    ----------
+    base_urls
+        Addresses of the REST interface, in order of preference.
+    timeout_s
+        Seconds to wait for a connection, and for each piece of an answer.
+    deadline_s
+        Seconds for everything that one `fetch`, or one of the calls for a range, may need.
+    weight_per_minute
+        Request weight a minute that all requests together may cost.
+    clock
+        Decides which candle is closed, unless it is ahead of the exchange's.
+    shared_ban
+        Where other processes are told of the exchange's order to stop asking; None where there are none.
+    monotonic, sleep
+        A clock in seconds that never goes back, and what waits on it.
+    """
+
+    def __init__(
+        self,
+        *,
+        base_urls: Sequence[str],
+        timeout_s: float,
+        deadline_s: float,
+        weight_per_minute: int,
+        clock: Clock,
+        shared_ban: ExchangeBan | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._api = BinanceApi(
+            base_urls=base_urls,
+            timeout_s=timeout_s,
+            weight_per_minute=weight_per_minute,
+            clock=clock,
+            shared_ban=shared_ban,
+            monotonic=monotonic,
+            sleep=sleep,
+        )
+        self._deadline_s = deadline_s
+        self._clock = clock
+        self._monotonic = monotonic
+        self._listings: tuple[Listing, ...] = ()
+        self._listings_until = -math.inf
+        self._listings_lock = asyncio.Lock()
+
+    async def fetch(self, market: MarketRequest) -> MarketSeries:
+        """Return the closed candles asked for, oldest first; at least one.
+
+        Raises
+        ------
+        SymbolNotFound, InvalidInput, ExchangeRefused, ExchangeUnavailable, ExchangeTimeout
+        """
+        symbol = normalise_symbol(market.symbol)
+        now_ms = self.skew.now_ms(self._clock.now_ms())
+        async with self._deadline(f"the {market.interval.name} candles of {symbol}") as until:
+            klines, now_ms = await self._collect(symbol, market, now_ms, until)
+        bars, quality = await asyncio.to_thread(clean, klines, symbol=symbol, interval=market.interval, now_ms=now_ms)
+        warnings = describe_quality(quality, bars)
+        warnings += describe_range(market, bars, now_ms, left_out=len(quality.rejected_rows)) + self.skew.warnings()
+        if not len(bars):
+            raise ExchangeRefused(f"None of the exchange's candles can be believed. {' '.join(warnings)}")
+        return MarketSeries(bars=bars, quality=quality, origin=self.origin, warnings=warnings)
+
+    @property
+    def origin(self) -> str:
+        return "Binance"
+
+    @property
+    def skew(self) -> ClockSkew:
+        return self._api.skew
+
+    async def candles(self, symbol: str, interval: Interval, *, start_ms: int, end_ms: int) -> Klines:
+        """Return all rows of closed candles that open from `start_ms` to `end_ms`, both included; maybe none.
+
+        Raises
+        ------
+        SymbolNotFound, InvalidInput, ExchangeRefused, ExchangeUnavailable, ExchangeTimeout
+        """
+        async with self._deadline(f"the {interval.name} candles of {symbol}") as until:
+            ask = _Questions(self._api, symbol, interval, until)
+            found = await collect_oldest(ask, interval=interval, start_ms=start_ms, end_ms=end_ms, limit=_ALL)
+            return found.closed(ask.now_ms)
+
+    async def first_open_ms(self, symbol: str, interval: Interval) -> int | None:
+        """Return when the very first candle opened; None where there is none yet. Raises as `candles` does."""
+        end_ms = self._clock.now_ms()
+        async with self._deadline(f"the first {interval.name} candle of {symbol}") as until:
+            ask = _Questions(self._api, symbol, interval, until)
+            found = await collect_oldest(ask, interval=interval, start_ms=0, end_ms=end_ms, limit=1)
+        return int(found.open_time_ms.min()) if len(found) else None
+
+    async def last_open_ms(self, symbol: str, interval: Interval, *, end_ms: int) -> int | None:
+        """Return when the last candle opened that opened by `end_ms`; None where there is none. Raises as `candles`."""
+        async with self._deadline(f"the last {interval.name} candle of {symbol}") as until:
+            ask = _Questions(self._api, symbol, interval, until)
+            found = await collect_newest(ask, interval=interval, end_ms=end_ms, limit=1)
+        return int(found.open_time_ms.max()) if len(found) else None
+
+    async def listings(self) -> Sequence[Listing]:
+        """Return all spot symbols, also those that no longer trade, sorted by name; kept for an hour."""
+        async with self._deadline("the list of symbols") as until, self._listings_lock:
+            if self._monotonic() >= self._listings_until:
+                answer = await self._api.get(
+                    "/api/v3/exchangeInfo",
+                    {},
+                    weight=_SYMBOLS_WEIGHT,
+                    until=until,
+                    max_bytes=_SYMBOLS_MAX_BYTES,
+                    read=_read_listings,
+                )
+                self._listings = answer.said
+                self._listings_until = self._monotonic() + _SYMBOLS_LIFETIME_S
+            return self._listings
+
+    async def close(self) -> None:
+        """Release the connections."""
+        await self._api.close()
+
+    @asynccontextmanager
+    async def _deadline(self, wanted: str) -> AsyncIterator[float]:
+        """Give everything inside `deadline_s` seconds, and the time when they end."""
+        try:
+            async with asyncio.timeout(self._deadline_s):
+                yield self._api.until(self._deadline_s)
+        except TimeoutError as error:
+            message = f"The exchange did not deliver {wanted} within {self._deadline_s:g} s."
+            raise ExchangeTimeout(message) from error
+
+    async def _collect(self, symbol: str, market: MarketRequest, now_ms: int, until: float) -> tuple[Klines, int]:
+        """Ask for all pages and cut them to the closed candles asked for, at least one; and say which are closed by."""
+        interval = market.interval
+        ask = _Questions(self._api, symbol, interval, until)
+        await _check_length(ask, market, now_ms)
+        klines = await _asked_for(ask, market, now_ms)
+        if closed_slots(ask.now_ms, interval, None) < closed_slots(now_ms, interval, None):
+            # Our clock turns out to be ahead: the newest closed candles are others.
+            now_ms = ask.now_ms
+            klines = await _asked_for(ask, market, now_ms)
+        if not len(klines):
+            last_ms = last_closed_open_ms(now_ms, interval)
+            first = await ask(start_ms=0, end_ms=last_ms, limit=1)
+            last = await ask(start_ms=None, end_ms=last_ms, limit=1)
+            raise _nothing_there(symbol, market, first, last)
+        return klines, now_ms
+
+
+class _Questions:
+    """The questions of one fetch; `now_ms` is the earliest time by which to tell which candles are closed."""
+
+    def __init__(self, api: BinanceApi, symbol: str, interval: Interval, until: float) -> None:
+        self._api = api
+        self._symbol = symbol
+        self._interval = interval
+        self._until = until
+        self.now_ms = _ALL
+
+    async def __call__(self, *, start_ms: int | None, end_ms: int, limit: int) -> Klines:
+        params: dict[str, str | int] = {
+            "symbol": self._symbol, "interval": self._interval.name, "limit": limit, "endTime": end_ms
+        }  # fmt: skip
+        if start_ms is not None:
+            params["startTime"] = start_ms
+
+        def read(answer: object) -> Klines:
+            page = parse_rows(answer)
+            if len(page) and (page.open_time_ms.min() < (start_ms or 0) or page.open_time_ms.max() > end_ms):
+                raise MalformedKlines("it holds candles outside the range asked for")
+            return page
+
+        answer = await self._api.get(
+            "/api/v3/klines",
+            params,
+            weight=_KLINES_WEIGHT,
+            until=self._until,
+            max_bytes=_KLINES_MAX_BYTES,
+            read=read,
+        )
+        self.now_ms = min(self.now_ms, answer.now_ms)
+        return answer.said
+
+
+async def _asked_for(ask: AskPage, market: MarketRequest, now_ms: int) -> Klines:
+    """Ask for all pages and cut them to the closed candles asked for; maybe none."""
+    interval, limit = market.interval, market.limit
+    last_ms = last_closed_open_ms(now_ms, interval)
+    end_ms = last_ms if market.end_ms is None else min(market.end_ms, last_ms)
+    if market.start_ms is None:
+        found = await collect_newest(ask, interval=interval, end_ms=end_ms, limit=limit)
+        return found.closed(now_ms).newest(limit)
+    start_ms = max(market.start_ms, 0)
+    found = await collect_oldest(ask, interval=interval, start_ms=start_ms, end_ms=end_ms, limit=limit)
+    return found.closed(now_ms).oldest(limit)
+
+
+async def _check_length(ask: AskPage, market: MarketRequest, now_ms: int) -> None:
+    """Raise InvalidInput if all candles of a range are wanted that is too long, by one question at most."""
+    if market.start_ms is None or market.end_ms is None or not market.is_whole_range:
+        return
+    end_ms = min(market.end_ms, last_closed_open_ms(now_ms, market.interval))
+    if market.interval.most_bars(market.start_ms, end_ms) <= market.limit:
+        return
+    first = await ask(start_ms=market.start_ms, end_ms=end_ms, limit=1)
+    if len(first):
+        most = market.interval.most_bars(int(first.open_time_ms[0]), end_ms)
+        check_whole_range(market, most, is_exact=False)
+
+
+def _nothing_there(symbol: str, market: MarketRequest, first: Klines, last: Klines) -> InvalidInput:
+    """Say what there is instead of the empty range asked for."""
+    name = f"{market.interval.name} candles of {symbol}"
+    if not len(first) or not len(last):
+        return InvalidInput(f"The exchange has no closed {name}.", field="symbol")
+    there = f"it has them from {iso_time(int(first.open_time_ms[0]))} to {iso_time(int(last.open_time_ms[-1]))}"
+    asked = []
+    if market.start_ms is not None:
+        asked.append(f"startDate {iso_time(market.start_ms)}")
+    if market.end_ms is not None:
+        asked.append(f"endDate {iso_time(market.end_ms)}")
+    field = "endDate" if market.start_ms is None else "startDate"
+    return InvalidInput(f"The exchange has no closed {name} for {' and '.join(asked)}; {there}.", field=field)
+
+
+def _read_listings(answer: object) -> tuple[Listing, ...]:
+    """Read the spot symbols from `exchangeInfo`; an entry without a name is skipped."""
+    listed = answer.get("symbols") if isinstance(answer, dict) else None
+    if not isinstance(listed, list) or not all(isinstance(entry, dict) for entry in listed):
+        raise ValueError("it holds no list of symbols")
+    listings = (
+        Listing(
+            symbol=str(entry["symbol"]),
+            base=str(entry.get("baseAsset", "")),
+            quote=str(entry.get("quoteAsset", "")),
+            is_trading=entry.get("status") == "TRADING" and bool(entry.get("isSpotTradingAllowed", True)),
+        )
+        for entry in listed
+        if "symbol" in entry
+    )
+    return tuple(sorted(listings, key=lambda listing: listing.symbol))

@@ -1,0 +1,119 @@
+"""The request weight that an exchange allows us, shared by everyone who asks."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from src.binance.exchange_ban import ExchangeBan
+from src.domain.errors import ExchangeUnavailable
+
+_WINDOW_S: Final = 60.0
+
+
+class WeightBudget:
+    """A minute's budget of request weight, and the pause that the exchange may order.
+
+    The window slides, which spends no more in any of the exchange's own minutes. What the exchange counted beyond our
+    own requests (other processes on the same address) is booked as ours.
+
+    Parameters
+    ----------
+    per_minute
+        Weight allowed in any 60 seconds.
+    shared
+        The pause that any process of this machine was ordered; None where there are no others.
+    monotonic, sleep
+        A clock in seconds that never goes back, and what waits on it.
+    """
+
+    def __init__(
+        self,
+        per_minute: int,
+        *,
+        shared: ExchangeBan | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._per_minute = per_minute
+        self._shared = shared
+        self._monotonic = monotonic
+        self._sleep = sleep
+        self._spent: deque[tuple[float, int]] = deque()
+        self._total = 0
+        self._paused_until = -math.inf
+
+    async def spend(self, weight: int, *, until: float) -> None:
+        """Wait for `weight` to be free and book it.
+
+        Parameters
+        ----------
+        until
+            Time of the monotonic clock up to which the caller can wait.
+
+        Raises
+        ------
+        ExchangeUnavailable
+            At once, where the wait would end after `until`; with the seconds to wait.
+        """
+        while (wait_s := self._wait_s(weight)) > 0:
+            self._check(wait_s, until)
+            await self._sleep(wait_s)
+        self._book(weight)
+
+    def ensure_open(self, *, until: float) -> None:
+        """Raise ExchangeUnavailable where the exchange's pause ends after `until`."""
+        self._check(self._pause_s(), until)
+
+    def pause(self, seconds: float) -> None:
+        """Let nobody ask for so many seconds: the exchange said so. A shorter pause never shortens a longer one."""
+        self._paused_until = max(self._paused_until, self._monotonic() + seconds)
+        if self._shared is not None:
+            self._shared.extend(seconds)
+
+    def observe(self, used: int) -> None:
+        """Take in what the exchange says was used of this minute's weight."""
+        self._forget_old()
+        if used > self._total:
+            self._book(used - self._total)
+
+    def _check(self, wait_s: float, until: float) -> None:
+        if self._monotonic() + wait_s <= until:
+            return
+        wait = math.ceil(wait_s)
+        if self._pause_s() > 0:
+            message = f"The exchange told us to stop asking for {wait} s (too many requests from this address)"
+        else:
+            message = f"This service has used up its share of the exchange's request limit for {wait} s"
+        raise ExchangeUnavailable(f"{message}; try again then.", retry_after_s=float(wait))
+
+    def _pause_s(self) -> float:
+        """Return how long the pause goes on that this process, or another one, was ordered; 0 or less without one."""
+        mine = self._paused_until - self._monotonic()
+        return mine if self._shared is None else max(mine, self._shared.left_s())
+
+    def _wait_s(self, weight: int) -> float:
+        now = self._monotonic()
+        pause = self._pause_s()
+        self._forget_old()
+        excess = self._total + weight - self._per_minute
+        free_at = now
+        for spent_at, amount in self._spent:
+            if excess <= 0:
+                break
+            excess -= amount
+            free_at = spent_at + _WINDOW_S
+        return max(pause, free_at - now)
+
+    def _forget_old(self) -> None:
+        horizon = self._monotonic() - _WINDOW_S
+        while self._spent and self._spent[0][0] <= horizon:
+            self._total -= self._spent.popleft()[1]
+
+    def _book(self, weight: int) -> None:
+        self._spent.append((self._monotonic(), weight))
+        self._total += weight

@@ -1,0 +1,1 @@
+"""The users' own bars: files read within bounds, and stored datasets."""

@@ -1,0 +1,138 @@
+"""From the rows of a user's file to candles that can be believed: the checks that the exchange's rows pass too."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from src.bars.grid import bar_numbers, close_times_ms, iso_time, open_times_ms
+from src.bars.klines import Klines, clean
+from src.bars.quality_warnings import describe_quality
+from src.datasets.reading.reader import BarFileRows
+from src.domain.datasets import BarFileDeclaration
+from src.domain.errors import InvalidInput
+from src.domain.market import DAY_MS, INTERVALS, Bars, DataQuality, Interval, bar_spacing_ms
+
+_FEW_BAD_ROWS: Final = 10
+_BAD_SHARE: Final = 0.1
+"""A file with more bad rows than both is taken for misread, and not for one with faults."""
+_MOST_GAPS: Final = 100_000
+_HOUR_MS: Final = 3_600_000
+_MONTH: Final = INTERVALS["1M"]
+
+
+def check_rows(
+    rows: BarFileRows, declared: BarFileDeclaration, *, now_ms: int
+) -> tuple[Bars, DataQuality, tuple[str, ...]]:
+    """Return the closed candles that can be believed, the report on all rows, and the same in sentences.
+
+    Raises
+    ------
+    InvalidInput
+        Where the interval cannot be found or is another than declared, where no candle is left, or where so many rows
+        are bad or missing that the file must have been misread.
+    """
+    times: NDArray[np.int64] = rows.columns["time"]
+    distinct = np.unique(times)
+    interval = _interval(distinct, declared.interval)
+    if len(rows.offsets) > 1 and interval.milliseconds > _HOUR_MS:
+        raise InvalidInput(
+            f"The times are in a zone with daylight-saving time, whose {interval.name} candles do not lie on one grid; "
+            "give the times in UTC, or timezone as an offset such as +01:00.",
+            field="timezone",
+        )
+    holes = int(np.count_nonzero(np.diff(bar_numbers(distinct, interval)) > 1))
+    if holes > _MOST_GAPS:
+        raise InvalidInput(
+            f"The file has {holes:,} gaps between {interval.name} candles; allowed: at most {_MOST_GAPS:,}. A coarser "
+            "interval may be the right one.",
+            field="interval",
+        )
+    closes = _close_times(rows, interval)
+    klines = Klines(
+        open_time_ms=times,
+        close_time_ms=close_times_ms(times, interval) if closes is None else closes,
+        **{name: rows.columns[name] for name in ("open", "high", "low", "close", "volume")},
+    )
+    forming = int(np.count_nonzero(klines.close_time_ms > now_ms))
+    bars, quality = clean(klines, symbol=declared.symbol, interval=interval, now_ms=now_ms)
+    if closes is None:
+        quality = replace(quality, irregular_close_times=None)
+    warnings = (*describe_quality(quality, bars), *_describe_reading(rows, declared.symbol, forming))
+    _refuse_misread(quality, warnings, rows=len(times), last_ms=int(distinct[-1]))
+    return bars, quality, warnings
+
+
+def _interval(times: NDArray[np.int64], declared: Interval | None) -> Interval:
+    """Return the interval that the spacing of ascending times [n] shows; it may not be finer than the declared one."""
+    spacing = bar_spacing_ms(times)
+    if spacing is None:
+        if declared is None:
+            raise InvalidInput(
+                "The file has a single candle, which shows no interval; give interval.", field="interval"
+            )
+        return declared
+    is_month_long = 28 * DAY_MS <= spacing <= 31 * DAY_MS
+    if declared is not None:
+        if spacing < declared.milliseconds and not (declared is _MONTH and is_month_long):
+            raise InvalidInput(
+                f"interval is {declared.name!r}, but the file's candles are {_length(spacing)} apart", field="interval"
+            )
+        return declared
+    if is_month_long and (open_times_ms(bar_numbers(times, _MONTH), _MONTH) == times).all():
+        return _MONTH
+    for interval in INTERVALS.values():
+        if spacing == interval.milliseconds and interval is not _MONTH:
+            return interval
+    raise InvalidInput(
+        f"The file's candles are {_length(spacing)} apart, which is no interval; allowed: {', '.join(INTERVALS)}. "
+        "Where many are missing, give interval.",
+        field="interval",
+    )
+
+
+def _close_times(rows: BarFileRows, interval: Interval) -> NDArray[np.int64] | None:
+    """Return the file's own closing times, None where it has none or writes them in a way of its own."""
+    closes: NDArray[np.int64] | None = rows.columns.get("close_time")
+    if closes is None:
+        return None
+    regular = np.count_nonzero(closes == close_times_ms(rows.columns["time"], interval))
+    return closes if 2 * regular >= len(closes) else None
+
+
+def _describe_reading(rows: BarFileRows, symbol: str, forming: int) -> Iterator[str]:
+    if rows.other_symbol is not None:
+        yield f"The file's rows name the symbol {rows.other_symbol}; they were kept as {symbol}, as declared."
+    if rows.is_zone_assumed:
+        yield "The times name no zone and were taken for UTC; give timezone if they are not."
+    if len(rows.units) > 1:
+        yield f"The times come in {' and '.join(rows.units)}; each was read by its size."
+    if rows.unreadable_cells:
+        named = "; ".join(rows.unreadable)
+        yield f"{rows.unreadable_cells:,} cells are no numbers, and their rows were left out: {named}."
+    if forming:
+        yield f"{forming:,} rows were left out because their candles are not closed yet."
+
+
+def _refuse_misread(quality: DataQuality, warnings: tuple[str, ...], *, rows: int, last_ms: int) -> None:
+    bad = len(quality.rejected_rows)
+    if not quality.present_bars and not bad:
+        raise InvalidInput(
+            f"No candle of the file is closed: its times go on to {iso_time(last_ms)}; is the unit right?", field="unit"
+        )
+    if not quality.present_bars or bad > max(_FEW_BAD_ROWS, _BAD_SHARE * rows):
+        raise InvalidInput(
+            f"{bad:,} of the file's {rows:,} rows cannot be believed, so it was not kept. {' '.join(warnings)}",
+            field="file",
+        )
+
+
+def _length(spacing_ms: float) -> str:
+    for name, length in (("days", DAY_MS), ("hours", _HOUR_MS), ("minutes", 60_000), ("seconds", 1_000)):
+        if spacing_ms >= length:
+            return f"{spacing_ms / length:g} {name}"
+    return f"{spacing_ms:g} milliseconds"

@@ -1,0 +1,152 @@
+"""Which column is what: by the usual names, or by position in the exchange's own files."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from src.datasets.reading.table import NUMBER_ROLES, BarFileRejected, listed
+
+KLINE_COLUMNS: Final = 12
+_KLINE_POSITIONS: Final = {"time": 0, "open": 1, "high": 2, "low": 3, "close": 4, "volume": 5, "close_time": 6}
+"""Where the exchange's files, which have no header, keep what is read here."""
+
+_DATE: Final = "date"
+_CLOCK: Final = "time"
+_TELLING_TIME_NAMES: Final = ("opentime", "opendate", "timestamp", "datetime", "unix", "unixtime", "unixtimestamp")
+_TIME_NAMES: Final = (*_TELLING_TIME_NAMES, _DATE, _CLOCK, "ts", "index", "unnamed0", "indexlevel0", "")
+"""From the most telling to the least; the last ones are what pandas makes of an index without a name."""
+_REPEATING_NAMES: Final = (*_TELLING_TIME_NAMES, _DATE)
+"""Columns that say the time again beside a more telling one, and must agree with it."""
+_SYMBOL_NAMES: Final = ("symbol", "ticker")
+_NAMES: Final[Mapping[str, tuple[str, ...]]] = {
+    "open": ("open", "openprice", "o"),
+    "high": ("high", "highprice", "h"),
+    "low": ("low", "lowprice", "l"),
+    "close": ("close", "closeprice", "c"),
+    "volume": ("volume", "vol", "basevolume", "v"),
+    "close_time": ("closetime", "closedate"),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimeColumn:
+    """A column of times, and that of the time of day if the column itself has the date only."""
+
+    name: str
+    position: int
+    clock: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """Where a file keeps what is read of it.
+
+    `times` has `time`, and `close_time` if there is one; `numbers` each of `NUMBER_ROLES`; `again` the columns that
+    say the time once more; `symbol` the column that names the symbol in each row.
+    """
+
+    names: Sequence[str]
+    times: Mapping[str, TimeColumn]
+    numbers: Mapping[str, int]
+    again: Sequence[TimeColumn] = ()
+    symbol: int | None = None
+
+
+def kline_layout() -> Layout:
+    """Return the layout of the exchange's own files."""
+    names = [""] * KLINE_COLUMNS
+    for role, position in _KLINE_POSITIONS.items():
+        names[position] = role
+    return Layout(
+        names=names,
+        times={role: TimeColumn(name=role, position=_KLINE_POSITIONS[role]) for role in ("time", "close_time")},
+        numbers={role: _KLINE_POSITIONS[role] for role in NUMBER_ROLES},
+    )
+
+
+def find_layout(header: Sequence[str], *, symbol: str) -> Layout:
+    """Find the columns that are read.
+
+    Parameters
+    ----------
+    symbol
+        The declared one: of two volumes, that of its traded asset is wanted.
+
+    Raises
+    ------
+    BarFileRejected
+        If one is missing, or two could be meant.
+    """
+    folded = [re.sub(r"[^a-z0-9]", "", name.lower()) for name in header]
+    numbers: dict[str, int] = {}
+    for role in NUMBER_ROLES:
+        position = _first_of(header, folded, _NAMES[role], role)
+        if position is None and role == "volume":
+            position = _base_volume(header, folded, symbol)
+        if position is not None:
+            numbers[role] = position
+    missing = [role for role in NUMBER_ROLES if role not in numbers]
+    time, *again = _time_columns(header, folded)
+    if missing:
+        raise BarFileRejected(
+            f"the header names no column for {', '.join(missing)}; it has {listed(header)}. Wanted: Date, Open, High, "
+            "Low, Close, Volume, or the exchange's twelve columns"
+        )
+    times = {"time": time}
+    close_time = _first_of(header, folded, _NAMES["close_time"], "close_time")
+    if close_time is not None:
+        times["close_time"] = TimeColumn(name=header[close_time], position=close_time)
+    return Layout(
+        names=header,
+        times=times,
+        numbers=numbers,
+        again=again,
+        symbol=_first_of(header, folded, _SYMBOL_NAMES, "the symbol"),
+    )
+
+
+def _time_columns(header: Sequence[str], folded: Sequence[str]) -> list[TimeColumn]:
+    """Return the column of the time, and then those that say it again."""
+    positions = {name: _first_of(header, folded, (name,), "the time") for name in _TIME_NAMES if name in folded}
+    found = [(name, position) for name, position in positions.items() if position is not None]
+    if not found:
+        raise BarFileRejected(
+            f"the header names no column for the time (Date, timestamp, open_time); it has {listed(header)}"
+        )
+    clock = positions.get(_CLOCK)
+    return [
+        TimeColumn(name=header[position], position=position, clock=clock if name == _DATE else None)
+        for place, (name, position) in enumerate(found)
+        if place == 0 or name in _REPEATING_NAMES
+    ]
+
+
+def _base_volume(header: Sequence[str], folded: Sequence[str], symbol: str) -> int | None:
+    """Return the volume in the traded asset, of columns such as `Volume BTC` and `Volume USDT`; None without any."""
+    assets = {name.removeprefix("volume"): place for place, name in enumerate(folded) if name.startswith("volume")}
+    pair = symbol.lower()
+    base = [asset for asset in assets if asset and pair.startswith(asset)]
+    if len(base) > 1:
+        base = [asset for asset in base if pair.removeprefix(asset) in assets]
+    if len(base) == 1 and base[0] != pair:
+        return assets[base[0]]
+    if assets:
+        raise BarFileRejected(
+            f"none of the volumes {listed(header[place] for place in assets.values())} is surely counted in the traded "
+            f"asset of {symbol}; name that one Volume"
+        )
+    return None
+
+
+def _first_of(header: Sequence[str], folded: Sequence[str], names: Sequence[str], role: str) -> int | None:
+    for name in names:
+        count = folded.count(name)
+        if count > 1:
+            twice = [header[index] for index, other in enumerate(folded) if other == name]
+            raise BarFileRejected(f"the header has more than one column for {role}: {listed(twice)}")
+        if count:
+            return folded.index(name)
+    return None

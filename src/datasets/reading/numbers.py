@@ -1,0 +1,179 @@
+"""Prices and volumes as files write them: which of point and comma is the decimal mark, and which groups thousands.
+
+`1.234` and `1,234` may be one and a bit, or more than a thousand. The numbers of a file, all columns together, decide:
+one that is possible with a single decimal mark proves it (`12.5`, `0.123`, `1234.567` and `1,234.5` a point; `12,5`,
+`1.234,5` and `1.234.567` a comma), and marks between thousands are read if such a number has them too. If nothing
+proves the mark, a point is the decimal mark where commas separate the columns, because such files do not write points
+between thousands. In all other files the mark must be declared, and so it must where two numbers contradict each other.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from src.datasets.reading.table import BarFileRejected, Findings, shown
+from src.domain.datasets import DecimalMark
+
+_GROUPED: Final = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d+)?", re.ASCII)
+_DOUBTFUL: Final = re.compile(r"\s*[+-]?[1-9]\d{0,2}\.\d{3}\s*", re.ASCII)
+_SWAPPED: Final = str.maketrans(".,", ",.")
+_OTHER: Final = {DecimalMark.POINT: DecimalMark.COMMA, DecimalMark.COMMA: DecimalMark.POINT}
+
+
+class MarkEvidence:
+    """What the numbers of a file, all columns together, show about its decimal mark.
+
+    Parameters
+    ----------
+    declared
+        The mark that the client named; nothing else is looked for then.
+    is_comma_separated
+        Whether commas stand between the columns of the file.
+    """
+
+    def __init__(self, declared: DecimalMark | None, *, is_comma_separated: bool) -> None:
+        self.declared = declared
+        self._is_comma_separated = is_comma_separated
+        self._proofs: dict[DecimalMark, str] = {}
+        self._doubts: dict[DecimalMark, str] = {}
+        self._grouped: set[DecimalMark] = set()
+
+    @property
+    def needs_no_points(self) -> bool:
+        """Whether further numbers with a point alone can show nothing new."""
+        return self.declared is not None or DecimalMark.POINT in self._proofs
+
+    def prove(self, mark: DecimalMark, where: str, *, is_grouped: bool) -> None:
+        """Take a number that is possible with one mark only."""
+        self._proofs.setdefault(mark, where)
+        if is_grouped:
+            self._grouped.add(mark)
+
+    def doubt(self, written: DecimalMark, where: str) -> None:
+        """Take a number whose only mark may be the decimal mark or stand between thousands."""
+        self._doubts.setdefault(written, where)
+
+    def chosen(self) -> DecimalMark:
+        """Return the decimal mark of the file; BarFileRejected if it must be declared."""
+        if self.declared is not None:
+            return self.declared
+        if len(self._proofs) > 1:
+            point, comma = self._proofs[DecimalMark.POINT], self._proofs[DecimalMark.COMMA]
+            raise _undecided(f"{point}, but {comma}: one has a decimal point, and the other a decimal comma")
+        if not self._proofs:
+            where = self._doubts.get(DecimalMark.COMMA)
+            if where is None and not self._is_comma_separated:
+                where = self._doubts.get(DecimalMark.POINT)
+            if where is not None:
+                raise _undecided(f"{where}, and no number of the file shows whether that means thousands or decimals")
+            return DecimalMark.POINT
+        (mark,) = self._proofs
+        where = self._doubts.get(_OTHER[mark])
+        if where is not None and mark not in self._grouped:
+            raise _undecided(f"{where}, but {self._proofs[mark]}: thousands or decimals may be meant")
+        return mark
+
+
+def _undecided(reason: str) -> BarFileRejected:
+    return BarFileRejected(
+        f'{reason}; give decimal, the decimal mark of the file: "." (1,234.5) or "," (1.234,5)', field="decimal"
+    )
+
+
+class NumberReader:
+    """Reads one column of numbers, block by block; `finish` reads them with the mark that the whole file shows."""
+
+    def __init__(self, column: str, *, findings: Findings, evidence: MarkEvidence) -> None:
+        self.column = column
+        self._findings = findings
+        self._evidence = evidence
+        self._rows = 0
+        self._with_comma: list[tuple[int, NDArray[np.float64]]] = []
+
+    def read_cells(self, cells: Sequence[str], lines: Sequence[int]) -> NDArray[np.float64]:
+        """Return the numbers that texts [n] name; NaN for those that name none, of which the first few are noted."""
+        start, self._rows = self._rows, self._rows + len(cells)
+        if self._evidence.declared is DecimalMark.COMMA:
+            texts: Sequence[str] = [cell.translate(_SWAPPED) for cell in cells]
+        else:
+            texts = cells
+        try:
+            numbers = np.array(texts, dtype=np.float64)
+        except ValueError:
+            pass
+        else:
+            if not self._evidence.needs_no_points and self._is_doubtful(cells, lines):
+                # All points may stand between thousands.
+                grouped = np.array([cell.replace(".", "") for cell in cells], dtype=np.float64)
+                self._with_comma.append((start, grouped))
+            return numbers
+        if self._evidence.declared is not None:
+            return self._read_declared(texts, cells, lines)
+        with_point, with_comma = np.full((2, len(cells)), np.nan)
+        for row, cell in enumerate(cells):
+            with_point[row], with_comma[row] = self._read_both(cell.strip(), cell, lines[row])
+        self._with_comma.append((start, with_comma))
+        return with_point
+
+    def _is_doubtful(self, cells: Sequence[str], lines: Sequence[int]) -> bool:
+        """Tell whether texts [n] that can all be read with a decimal point have points that may mean thousands only."""
+        first: int | None = None
+        for row, cell in enumerate(cells):
+            if "." in cell:
+                if not _DOUBTFUL.fullmatch(cell):
+                    self._evidence.prove(DecimalMark.POINT, self._where(cell, lines[row]), is_grouped=False)
+                    return False
+                first = row if first is None else first
+        if first is None:
+            return False
+        self._evidence.doubt(DecimalMark.POINT, self._where(cells[first], lines[first]))
+        return True
+
+    def _read_declared(self, texts: Sequence[str], cells: Sequence[str], lines: Sequence[int]) -> NDArray[np.float64]:
+        numbers = np.full(len(cells), np.nan)
+        for row, text in enumerate(texts):
+            number, _ = _read(text.strip())
+            if number is None:
+                self._findings.note_unreadable(self._where(cells[row], lines[row]))
+            else:
+                numbers[row] = number
+        return numbers
+
+    def _read_both(self, text: str, cell: str, line: int) -> tuple[float, float]:
+        """Return what a text means with a decimal point, and with a decimal comma; NaN if it is no such number."""
+        with_point, has_commas = _read(text)
+        with_comma, has_points = _read(text.translate(_SWAPPED))
+        where = self._where(cell, line)
+        if with_point is None and with_comma is None:
+            self._findings.note_unreadable(where)
+        elif with_comma is None:
+            self._evidence.prove(DecimalMark.POINT, where, is_grouped=has_commas)
+        elif with_point is None:
+            self._evidence.prove(DecimalMark.COMMA, where, is_grouped=has_points)
+        elif has_commas or has_points:
+            self._evidence.doubt(DecimalMark.POINT if has_points else DecimalMark.COMMA, where)
+        return np.nan if with_point is None else with_point, np.nan if with_comma is None else with_comma
+
+    def _where(self, cell: str, line: int) -> str:
+        return f"line {line}: {self.column} is {shown(cell)}"
+
+    def finish(self, numbers: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the whole column [n]; BarFileRejected if the decimal mark must be declared."""
+        if self._evidence.chosen() is DecimalMark.COMMA:
+            for start, block in self._with_comma:
+                numbers[start : start + len(block)] = block
+        return numbers
+
+
+def _read(text: str) -> tuple[float | None, bool]:
+    """Return the number that a text means with a decimal point, and whether it has commas between thousands."""
+    try:
+        return float(text), False
+    except ValueError:
+        is_grouped = _GROUPED.fullmatch(text) is not None
+        return (float(text.replace(",", "")) if is_grouped else None), is_grouped

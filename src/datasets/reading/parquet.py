@@ -1,0 +1,148 @@
+"""Parquet through pyarrow: what the footer declares is held against the bounds before anything is unpacked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, BinaryIO, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from src.datasets.reading.assembly import Assembly
+from src.datasets.reading.header import Layout, find_layout
+from src.datasets.reading.numbers import NumberReader
+from src.datasets.reading.table import BarFileRejected, BarTable, Bounds, Columns, Declared, Fault, shown
+from src.datasets.reading.times import TimeReader
+from src.domain.datasets import TimeUnit
+
+PARQUET_MAGIC: Final = b"PAR1"
+_MOST_COLUMNS: Final = 200
+_MOST_GROUPS: Final = 100_000
+_BATCH_ROWS: Final = 65_536
+_FOOTER_STRINGS: Final = 16 * 1024 * 1024
+_FOOTER_ENTRIES: Final = 1_000_000
+
+_UNITS: Final = {
+    "s": TimeUnit.SECONDS, "ms": TimeUnit.MILLISECONDS, "us": TimeUnit.MICROSECONDS, "ns": TimeUnit.NANOSECONDS,
+}  # fmt: skip
+
+
+def read_parquet(file: BinaryIO, *, declared: Declared, bounds: Bounds) -> BarTable:
+    """Read the columns of candles of a Parquet file.
+
+    Raises
+    ------
+    BarFileRejected
+        Where it is damaged, beyond the bounds, or has no such columns. Rows count as lines from 1.
+    """
+    try:
+        return _read(file, declared, bounds)
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise BarFileRejected(f"the Parquet file cannot be read: {_first_line(error)}") from error
+
+
+def _read(file: BinaryIO, declared: Declared, bounds: Bounds) -> BarTable:
+    parquet = pq.ParquetFile(
+        file,
+        memory_map=False,
+        pre_buffer=False,
+        thrift_string_size_limit=_FOOTER_STRINGS,
+        thrift_container_size_limit=_FOOTER_ENTRIES,
+    )
+    footer = parquet.metadata
+    if footer.num_rows > bounds.rows:
+        raise BarFileRejected(
+            f"the file has {footer.num_rows:,} rows; allowed: at most {bounds.rows:,}", Fault.TOO_LARGE
+        )
+    if footer.num_columns > _MOST_COLUMNS or footer.num_row_groups > _MOST_GROUPS:
+        raise BarFileRejected(f"the file has more than {_MOST_COLUMNS} columns or {_MOST_GROUPS:,} row groups")
+    layout = find_layout([str(name) for name in parquet.schema_arrow.names], symbol=declared.symbol)
+    wanted = _wanted_names(layout)
+    _check_size(footer, wanted, bounds)
+    assembly = Assembly(layout, declared)
+    rows = 0
+    for batch in parquet.iter_batches(batch_size=_BATCH_ROWS, columns=list(wanted), use_threads=False):
+        lines = range(rows + 1, rows + batch.num_rows + 1)
+        rows += batch.num_rows
+        if rows > bounds.rows:  # the footer need not tell the truth
+            raise BarFileRejected(f"the file has more than the {bounds.rows:,} rows allowed", Fault.TOO_LARGE)
+        if batch.num_rows:
+            _take(batch, lines, layout, assembly)
+    return assembly.table()
+
+
+def _wanted_names(layout: Layout) -> set[str]:
+    times = (*layout.times.values(), *layout.again)
+    if any(column.clock is not None for column in times):
+        raise BarFileRejected("the file has a column for the date and one for the time; write both as one timestamp")
+    positions = {column.position for column in times} | set(layout.numbers.values())
+    if layout.symbol is not None:
+        positions.add(layout.symbol)
+    return {layout.names[place] for place in positions}
+
+
+def _take(batch: pa.RecordBatch, lines: Sequence[int], layout: Layout, assembly: Assembly) -> None:
+    """Turn a batch of rows into arrays."""
+    if layout.symbol is not None:
+        cells = pc.unique(batch.column(layout.names[layout.symbol])).to_pylist()
+        assembly.see_symbols("" if cell is None else str(cell) for cell in cells)
+    block: Columns = {
+        role: _read_times(batch.column(layout.times[role].name), reader, lines)
+        for role, reader in assembly.times.items()
+    }
+    for role, number_reader in assembly.numbers.items():
+        block[role] = _read_numbers(batch.column(number_reader.column), number_reader, lines)
+    again = zip(layout.again, assembly.again, strict=True)
+    assembly.add(block, [_read_times(batch.column(column.name), reader, lines) for column, reader in again])
+
+
+def _check_size(footer: Any, wanted: set[str], bounds: Bounds) -> None:
+    unpacked = 0
+    for group in range(footer.num_row_groups):
+        for index in range(footer.num_columns):
+            chunk = footer.row_group(group).column(index)
+            if chunk.path_in_schema in wanted:
+                unpacked += max(0, chunk.total_uncompressed_size)
+    if unpacked > bounds.bytes:
+        raise BarFileRejected(
+            f"the file's columns unpack to {unpacked:,} bytes; allowed: at most {bounds.bytes:,}", Fault.TOO_LARGE
+        )
+
+
+def _read_times(column: pa.Array, reader: TimeReader, lines: Sequence[int]) -> NDArray[np.int64]:
+    kind = column.type
+    if column.null_count:
+        empty = int(np.argmax(column.is_null().to_numpy(zero_copy_only=False)))
+        raise BarFileRejected(f"row {lines[empty]} has no time")
+    if pa.types.is_timestamp(kind):
+        milliseconds = reader.read_units(column.cast(pa.int64()).to_numpy(), _UNITS[kind.unit], lines)
+        return milliseconds if kind.tz else reader.read_naive(milliseconds, lines)
+    if pa.types.is_date(kind):
+        days = column.cast(pa.timestamp("ms")).cast(pa.int64()).to_numpy()
+        return reader.read_naive(reader.read_units(days, TimeUnit.MILLISECONDS, lines), lines)
+    if pa.types.is_integer(kind):
+        return reader.read_numbers(column.cast(pa.int64()).to_numpy(), lines)
+    if pa.types.is_floating(kind):
+        return reader.read_numbers(column.cast(pa.float64()).to_numpy(), lines)
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        return reader.read_cells(column.to_pylist(), lines)
+    raise BarFileRejected(f"the times are of the type {shown(kind)}; allowed: timestamps, dates, numbers or text")
+
+
+def _read_numbers(column: pa.Array, reader: NumberReader, lines: Sequence[int]) -> NDArray[np.float64]:
+    kind = column.type
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        return reader.read_cells(pc.fill_null(column, "").to_pylist(), lines)
+    if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)):
+        raise BarFileRejected(
+            f"the column {shown(reader.column)} is of the type {shown(kind)}; allowed: numbers or text"
+        )
+    numbers: NDArray[np.float64] = column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+    return numbers
+
+
+def _first_line(error: BaseException) -> str:
+    return shown(str(error).split("\n")[0])

@@ -1,0 +1,131 @@
+"""CSV, plain or gzipped, read line by line, so that no line and no file grows beyond its bounds."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import zlib
+from collections.abc import Iterator, Sequence
+from typing import BinaryIO, Final
+
+from src.datasets.reading.assembly import Assembly
+from src.datasets.reading.dates import parse_date
+from src.datasets.reading.header import KLINE_COLUMNS, Layout, TimeColumn, find_layout, kline_layout
+from src.datasets.reading.lines import MAX_LINE_LENGTH, find_header, read_lines
+from src.datasets.reading.table import BarFileRejected, BarTable, Bounds, Columns, Declared, Fault
+
+_MAX_COLUMNS: Final = 200
+_BLOCK_ROWS: Final = 20_000
+_DELIMITERS: Final = ",;\t|"
+
+
+def read_text(file: BinaryIO, *, declared: Declared, bounds: Bounds) -> BarTable:
+    """Read a CSV file, gzipped or not, with the usual headings or as the exchange's twelve columns without any.
+
+    Raises
+    ------
+    BarFileRejected
+        Naming the line, and the column where there is one.
+    """
+    csv.field_size_limit(MAX_LINE_LENGTH)
+    try:
+        return _TextReader(read_lines(file, bounds), declared=declared, bounds=bounds).read()
+    except csv.Error as error:
+        raise BarFileRejected(f"the file is no CSV: {error}") from error
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise BarFileRejected("the gzip file is damaged, or ends before its end") from error
+
+
+class _TextReader:
+    def __init__(self, lines: Iterator[str], *, declared: Declared, bounds: Bounds) -> None:
+        self._lines = lines
+        self._declared = declared
+        self._bounds = bounds
+        self._rows_read = 0
+
+    def read(self) -> BarTable:
+        place, first = find_header(self._lines)
+        delimiter = max(_DELIMITERS, key=first.count)
+        names = [cell.strip() for cell in next(csv.reader([first], delimiter=delimiter, strict=True))]
+        if len(names) > _MAX_COLUMNS:
+            raise BarFileRejected(f"line {place} has {len(names)} columns; allowed: at most {_MAX_COLUMNS}")
+        has_header = not _looks_like_a_row(names)
+        layout = find_layout(names, symbol=self._declared.symbol) if has_header else _without_header(names)
+        assembly = Assembly(layout, self._declared, is_comma_separated=delimiter == ",")
+        before = place if has_header else place - 1
+        lines = self._lines if has_header else _with_first(first, self._lines)
+        rows: list[list[str]] = []
+        numbers: list[int] = []
+        reader = csv.reader(lines, delimiter=delimiter, strict=True)
+        for row in reader:
+            if len(row) != len(names):
+                if not "".join(row).strip():
+                    continue
+                counted = f"line {before + reader.line_num} has {len(row)} columns, but line {place} has {len(names)}"
+                may_be_decimals = delimiter == "," and len(row) > len(names)
+                raise BarFileRejected(
+                    counted + ("; numbers need a decimal point, not a comma" if may_be_decimals else "")
+                )
+            rows.append(row)
+            numbers.append(before + reader.line_num)
+            if len(rows) == _BLOCK_ROWS:
+                self._take(rows, numbers, layout, assembly)
+                rows, numbers = [], []
+        if rows:
+            self._take(rows, numbers, layout, assembly)
+        return assembly.table()
+
+    def _take(self, rows: list[list[str]], lines: list[int], layout: Layout, assembly: Assembly) -> None:
+        """Turn a block of rows into arrays."""
+        self._rows_read += len(rows)
+        if self._rows_read > self._bounds.rows:
+            raise BarFileRejected(f"the file has more than the {self._bounds.rows:,} rows allowed", Fault.TOO_LARGE)
+        columns = list(zip(*rows, strict=True))
+        if layout.symbol is not None:
+            assembly.see_symbols(columns[layout.symbol])
+        block: Columns = {
+            role: reader.read_cells(_time_cells(columns, layout.times[role], lines), lines)
+            for role, reader in assembly.times.items()
+        }
+        for role, number_reader in assembly.numbers.items():
+            block[role] = number_reader.read_cells(columns[layout.numbers[role]], lines)
+        again = zip(layout.again, assembly.again, strict=True)
+        assembly.add(block, [reader.read_cells(_time_cells(columns, column, lines), lines) for column, reader in again])
+
+
+def _time_cells(columns: Sequence[Sequence[str]], column: TimeColumn, lines: Sequence[int]) -> Sequence[str]:
+    """Return the texts of a column of times, its dates together with their times of day."""
+    if column.clock is None:
+        return columns[column.position]
+    clocks = [clock.strip() for clock in columns[column.clock]]
+    if not all(clocks):
+        raise BarFileRejected(f"line {lines[clocks.index('')]} has no time of day")
+    return [f"{date.strip()} {clock}" for date, clock in zip(columns[column.position], clocks, strict=True)]
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _looks_like_a_row(cells: Sequence[str]) -> bool:
+    """Tell whether a first line begins with a number or a date, or has nothing but numbers after a text: no header."""
+    is_dated = _is_number(cells[0]) or parse_date(cells[0]) is not None
+    return is_dated or (len(cells) > 1 and all(_is_number(cell) for cell in cells[1:]))
+
+
+def _without_header(cells: Sequence[str]) -> Layout:
+    if len(cells) != KLINE_COLUMNS:
+        raise BarFileRejected(
+            f"the first line is no header, and has {len(cells)} columns; without a header the exchange's "
+            f"{KLINE_COLUMNS} are wanted, otherwise a first line such as Date,Open,High,Low,Close,Volume"
+        )
+    return kline_layout()
+
+
+def _with_first(first: str, lines: Iterator[str]) -> Iterator[str]:
+    yield first
+    yield from lines

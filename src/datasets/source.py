@@ -1,0 +1,152 @@
+"""A user's own candles as a source like any other."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from src.bars.grid import iso_time
+from src.bars.quality import assess
+from src.bars.quality_warnings import describe_quality
+from src.bars.ranges import WholeRange, check_whole_range, describe_range
+from src.bars.resampling import finer_intervals, resample
+from src.datasets.files import DamagedDataset, read_bars, read_head
+from src.domain.datasets import Dataset
+from src.domain.errors import InvalidInput, SourceNotFound, StoreUnavailable, SymbolNotFound
+from src.domain.market import INTERVALS, Bars, DataQuality, Listing, MarketRequest, MarketSeries, normalise_symbol
+
+
+class DatasetSource:
+    """The `BarSource` of one file of `datasets.files`: one symbol, at its own interval or a coarser one."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    async def fetch(self, market: MarketRequest) -> MarketSeries:
+        """Return the candles asked for, oldest first; at least one.
+
+        Repeated and disordered rows are counted for the uploaded file as a whole.
+
+        Raises
+        ------
+        SymbolNotFound, InvalidInput, SourceNotFound, StoreUnavailable
+        """
+        return await asyncio.to_thread(self._fetch, market)
+
+    async def listings(self) -> Sequence[Listing]:
+        """Return the one symbol that there is; nobody knows its assets or whether it trades."""
+        dataset = await asyncio.to_thread(self._head)
+        return (Listing(symbol=dataset.symbol, base="", quote="", is_trading=False),)
+
+    async def close(self) -> None:
+        """Do nothing: the file is open only while it is read."""
+
+    def _fetch(self, market: MarketRequest) -> MarketSeries:
+        dataset, every = self._read()
+        if normalise_symbol(market.symbol) != dataset.symbol:
+            raise SymbolNotFound(f"{market.symbol} is not in {dataset.name!r}, which has {dataset.symbol} only")
+        bars = _at_interval(every, market, dataset)
+        in_range = _in_range(bars, market)
+        if not len(in_range):
+            raise _nothing_there(bars, market, dataset)
+        check_whole_range(market, len(in_range))
+        chosen = (
+            in_range.slice(max(0, len(in_range) - market.limit), len(in_range))
+            if market.start_ms is None
+            else in_range.slice(0, market.limit)
+        )
+        is_native = market.interval == dataset.interval
+        # Of coarser candles, what was wrong with the file's rows is said of the rows.
+        quality = _quality(chosen, dataset) if is_native else assess(chosen)
+        warnings = describe_quality(quality, chosen)
+        warnings += describe_range(market, chosen, dataset.uploaded_ms, goes_on=False, whole=_whole(in_range))
+        if not is_native:
+            finer = _between(every, int(chosen.open_time_ms[0]), quality.last_close_ms or 0)
+            warnings = describe_quality(_quality(finer, dataset), finer) + warnings
+        return MarketSeries(
+            bars=chosen,
+            quality=quality,
+            origin=f"own candles {dataset.name!r}",
+            warnings=tuple(dict.fromkeys(warnings)),
+        )
+
+    def _read(self) -> tuple[Dataset, Bars]:
+        try:
+            return read_bars(self._path)
+        except FileNotFoundError as error:
+            raise SourceNotFound(f"there is no source {self._path.stem!r} any more") from error
+        except (DamagedDataset, OSError) as error:
+            raise self._unreadable() from error
+
+    def _head(self) -> Dataset:
+        try:
+            return read_head(self._path)
+        except (DamagedDataset, OSError) as error:
+            raise self._unreadable() from error
+
+    def _unreadable(self) -> StoreUnavailable:
+        return StoreUnavailable(f"the candles {self._path.stem!r} cannot be read from the disk; upload them again")
+
+
+def _at_interval(bars: Bars, market: MarketRequest, dataset: Dataset) -> Bars:
+    if market.interval == dataset.interval:
+        return bars
+    if dataset.interval in finer_intervals(market.interval):
+        return resample(bars, market.interval)
+    allowed = [
+        name for name, one in INTERVALS.items() if one == dataset.interval or dataset.interval in finer_intervals(one)
+    ]
+    raise InvalidInput(
+        f"interval is {market.interval.name!r}, and {dataset.name!r} has {dataset.interval.name} candles; allowed: "
+        f"{', '.join(allowed)}",
+        field="interval",
+    )
+
+
+def _in_range(bars: Bars, market: MarketRequest) -> Bars:
+    """Return the bars that the dates allow, whatever the limit."""
+    times = bars.open_time_ms
+    start = 0 if market.start_ms is None else int(np.searchsorted(times, market.start_ms))
+    stop = len(times) if market.end_ms is None else int(np.searchsorted(times, market.end_ms, side="right"))
+    return bars.slice(start, max(start, stop))
+
+
+def _whole(bars: Bars) -> WholeRange:
+    first, last = (int(time) for time in bars.open_time_ms[[0, -1]])
+    return WholeRange(bars=len(bars), first_open_ms=first, last_open_ms=last)
+
+
+def _between(bars: Bars, first_ms: int, last_ms: int) -> Bars:
+    start, stop = np.searchsorted(bars.open_time_ms, [first_ms, last_ms])
+    return bars.slice(int(start), int(stop))
+
+
+def _quality(bars: Bars, dataset: Dataset) -> DataQuality:
+    if not len(bars):
+        return assess(bars)
+    whole, first, last = dataset.quality, int(bars.open_time_ms[0]), int(bars.open_time_ms[-1])
+    return assess(
+        bars,
+        duplicate_rows=whole.duplicate_rows,
+        disordered_rows=whole.disordered_rows,
+        rejected_rows=tuple(row for row in whole.rejected_rows if first <= row.open_time_ms <= last),
+        irregular_close_times=whole.irregular_close_times,
+    )
+
+
+def _nothing_there(bars: Bars, market: MarketRequest, dataset: Dataset) -> InvalidInput:
+    field = "endDate" if market.start_ms is None else "startDate"
+    if not len(bars):
+        return InvalidInput(
+            f"{dataset.name!r} has too few {dataset.interval.name} candles for one of {market.interval.name}.",
+            field="interval",
+        )
+    first, last = (iso_time(int(time)) for time in bars.open_time_ms[[0, -1]])
+    return InvalidInput(
+        f"There are no {market.interval.name} candles in the range asked for; {dataset.name!r} has them from {first} "
+        f"to {last}.",
+        field=field,
+    )

@@ -1,0 +1,247 @@
+"""Users' own candles on this machine's disk: `{folder}/{user_id}/{name}.bars`, each file whole or not there at all."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import hashlib
+import logging
+import os
+import tempfile
+import threading
+from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
+from typing import IO, Final, ParamSpec, TypeVar
+
+from src.datasets.files import DamagedDataset, encode, read_head
+from src.datasets.reading.checking import check_rows
+from src.datasets.reading.reader import BarFileReader, BarFileRows
+from src.datasets.reading.times import parse_zone
+from src.datasets.source import DatasetSource
+from src.domain.datasets import BarFileDeclaration, Dataset, check_dataset_name
+from src.domain.errors import Conflict, InvalidInput, SourceNotFound, StoreUnavailable, TooLarge
+from src.domain.market import Bars, normalise_symbol
+from src.domain.model_files import check_user_id
+from src.files.unfinished import open_in_folder, remove_if_empty, remove_unfinished, unfinished_name
+from src.files.writing import sync_folder
+from src.ports import Clock
+
+_logger = logging.getLogger(__name__)
+
+_SUFFIX: Final = ".bars"
+_MEBIBYTE: Final = 1024 * 1024
+
+Arguments = ParamSpec("Arguments")
+Answer = TypeVar("Answer")
+
+
+class DiskDatasets:
+    """The `DatasetStore` of one folder; a user's candles are in a folder of their own, which no name leads out of.
+
+    Parameters
+    ----------
+    max_bytes
+        Largest file that is received.
+    max_datasets_per_user
+        Sets of candles that one user may keep.
+    reader
+        What reads files, out of this process.
+    """
+
+    def __init__(
+        self, folder: Path, *, reader: BarFileReader, clock: Clock, max_bytes: int, max_datasets_per_user: int
+    ) -> None:
+        self._root = folder.absolute()
+        self._reader = reader
+        self._clock = clock
+        self._max_bytes = max_bytes
+        self._max_datasets = max_datasets_per_user
+        self._counting = threading.Lock()
+
+    async def receive(
+        self,
+        *,
+        user_id: str,
+        name: str,
+        original_filename: str,
+        declared: BarFileDeclaration,
+        chunks: AsyncIterator[bytes],
+    ) -> Dataset:
+        """Read a file and keep its candles; see `DatasetStore.receive`."""
+        path = self._path(user_id, name)
+        parse_zone(declared.timezone)  # what is wrong with it is said before the file is read
+        await _on_disk(self._check_room, path)
+        # Nameless: the system frees it even if this process dies.
+        with await _on_disk(self._nameless_file) as upload:
+            sha256, size_bytes = await self._stream(upload, chunks)
+            rows = await self._reader.read(upload, declared, user_id=user_id)
+        now_ms = self._clock.now_ms()
+
+        def build() -> Dataset:
+            dataset, bars = _build(rows, declared, path.stem, user_id, original_filename, size_bytes, sha256, now_ms)
+            self._keep(path, dataset, bars)
+            return dataset
+
+        return await _on_disk(build)
+
+    async def list(self, user_id: str) -> Sequence[Dataset]:
+        return await _on_disk(self._read_folder, self._folder(user_id))
+
+    async def get(self, user_id: str, name: str) -> Dataset:
+        return await _on_disk(_read_head_of, self._known_path(user_id, name), name)
+
+    async def source(self, user_id: str, name: str) -> DatasetSource:
+        path = self._known_path(user_id, name)
+        if not await _on_disk(_is_plain_file, path):
+            raise _not_found(name)
+        return DatasetSource(path)
+
+    async def delete(self, user_id: str, name: str) -> None:
+        path = self._known_path(user_id, name)
+        try:
+            if path.parent.is_symlink():
+                raise _not_found(name)
+            await _on_disk(path.unlink)
+            await _on_disk(remove_if_empty, path.parent)
+        except FileNotFoundError as error:
+            raise _not_found(name) from error
+
+    async def sweep_leftovers(self) -> int:
+        return await _on_disk(self._sweep)
+
+    def _folder(self, user_id: str) -> Path:
+        return self._root / check_user_id(user_id)
+
+    def _path(self, user_id: str, name: str) -> Path:
+        return self._folder(user_id) / f"{check_dataset_name(name)}{_SUFFIX}"
+
+    def _known_path(self, user_id: str, name: str) -> Path:
+        """Return the path of a name that a client asks for; SourceNotFound where it can be none."""
+        try:
+            return self._path(user_id, name)
+        except InvalidInput as error:
+            if error.field == "name":
+                raise _not_found(name) from error
+            raise
+
+    async def _stream(self, upload: IO[bytes], chunks: AsyncIterator[bytes]) -> tuple[str, int]:
+        digest, size_bytes = hashlib.sha256(), 0
+        async for chunk in chunks:
+            size_bytes += len(chunk)
+            if size_bytes > self._max_bytes:
+                raise TooLarge(f"the file is larger than the {self._max_bytes / _MEBIBYTE:g} MiB that are allowed")
+            digest.update(chunk)
+            await _on_disk(upload.write, chunk)
+        if not size_bytes:
+            raise InvalidInput("the file is empty; it should hold candles", field="file")
+        await _on_disk(upload.flush)
+        return digest.hexdigest(), size_bytes
+
+    def _nameless_file(self) -> IO[bytes]:
+        self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return tempfile.TemporaryFile(dir=self._root)
+
+    def _check_room(self, path: Path) -> None:
+        if _is_plain_file(path):
+            raise Conflict(f"there is a source {path.stem!r} already; delete it first, or give another name")
+        if len(_names_in(path.parent)) >= self._max_datasets:
+            raise Conflict(
+                f"user {path.parent.name!r} keeps {self._max_datasets} sets of candles, which is the most allowed; "
+                "delete one first"
+            )
+
+    def _keep(self, path: Path, dataset: Dataset, bars: Bars) -> None:
+        """Write the file under a hidden name and give it its own, unless that is taken meanwhile."""
+        hidden = path.with_name(unfinished_name())
+        descriptor = open_in_folder(hidden)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(encode(dataset, bars))
+                file.flush()
+                os.fsync(file.fileno())
+            with self._counting:
+                self._check_room(path)
+                try:
+                    path.hardlink_to(hidden)  # unlike a rename it never replaces
+                except FileExistsError as error:
+                    raise Conflict(f"there is a source {path.stem!r} already") from error
+            sync_folder(path.parent)
+        finally:
+            hidden.unlink(missing_ok=True)
+            remove_if_empty(path.parent)
+
+    def _read_folder(self, folder: Path) -> Sequence[Dataset]:
+        found = []
+        for name in _names_in(folder):
+            try:
+                found.append(read_head(folder / name))
+            except FileNotFoundError:
+                continue  # deleted in the meantime
+            except DamagedDataset as damage:
+                _logger.error("%s is damaged: %s", name, damage)
+        return sorted(found, key=lambda dataset: (-dataset.uploaded_ms, dataset.name))
+
+    def _sweep(self) -> int:
+        swept = remove_unfinished(self._root.glob("*/.*.part"))
+        for folder in self._root.glob("[!.]*"):
+            remove_if_empty(folder)
+        return swept
+
+
+def _build(
+    rows: BarFileRows, declared: BarFileDeclaration, name: str, user_id: str, filename: str,
+    size_bytes: int, sha256: str, now_ms: int,
+) -> tuple[Dataset, Bars]:  # fmt: skip
+    bars, quality, warnings = check_rows(rows, declared, now_ms=now_ms)
+    dataset = Dataset(
+        name=name,
+        user_id=user_id,
+        symbol=normalise_symbol(declared.symbol),
+        interval=bars.interval,
+        bars=len(bars),
+        original_filename=filename[:255],
+        size_bytes=size_bytes,
+        sha256=sha256,
+        fingerprint=bars.fingerprint(),
+        uploaded_ms=now_ms,
+        quality=quality,
+        warnings=warnings,
+    )
+    return dataset, bars
+
+
+def _read_head_of(path: Path, name: str) -> Dataset:
+    if not _is_plain_file(path):
+        raise _not_found(name)
+    try:
+        return read_head(path)
+    except FileNotFoundError as error:
+        raise _not_found(name) from error
+    except DamagedDataset as damage:
+        raise StoreUnavailable(f"the candles {path.stem!r} are damaged on the disk; upload them again") from damage
+
+
+def _is_plain_file(path: Path) -> bool:
+    return path.is_file() and not path.is_symlink() and not path.parent.is_symlink()
+
+
+def _names_in(folder: Path) -> Sequence[str]:
+    if folder.is_symlink() or not folder.is_dir():
+        return []
+    return [path.name for path in folder.iterdir() if path.suffix == _SUFFIX and not path.name.startswith(".")]
+
+
+def _not_found(name: str) -> SourceNotFound:
+    return SourceNotFound(f"there is no source {name[:80]!r} among the user's own candles")
+
+
+async def _on_disk(work: Callable[Arguments, Answer], *args: Arguments.args, **kwargs: Arguments.kwargs) -> Answer:
+    """Do blocking work on a worker thread, and turn the disk's errors into the service's own."""
+    try:
+        return await asyncio.to_thread(work, *args, **kwargs)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        is_full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        reason = "the disk is full" if is_full else "its folder cannot be read or written"
+        raise StoreUnavailable(f"the store of users' candles cannot be used: {reason}") from error

@@ -1,1 +1,0 @@
-"""Candles from the exchange, from a seed, from files."""

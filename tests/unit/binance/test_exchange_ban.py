@@ -1,0 +1,75 @@
+"""A pause in a file, as several processes see it."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from src.binance.exchange_ban import ExchangeBan
+from src.binance.weight import WeightBudget
+from src.domain.errors import ExchangeUnavailable
+from tests.clocks import Stopwatch
+
+
+def test_there_is_none_until_somebody_is_told(tmp_path: Path) -> None:
+    assert ExchangeBan(tmp_path / "none" / "pause").left_s() <= 0
+
+
+def test_others_see_it_and_a_shorter_one_does_not_end_it(tmp_path: Path) -> None:
+    now = [1000.0]
+    one, other = (ExchangeBan(tmp_path / "deep" / "pause", now_s=lambda: now[0]) for _ in range(2))
+    assert other.left_s() <= 0
+    one.extend(60)
+    assert other.left_s() == 60
+    other.extend(10)
+    assert one.left_s() == 60
+    now[0] += 45
+    assert one.left_s() == other.left_s() == 15
+    other.extend(20)
+    assert one.left_s() == 20
+    now[0] += 25
+    assert one.left_s() <= 0
+
+
+@pytest.mark.parametrize("content", ["", "soon", "\x00\x00"])
+def test_a_file_that_says_nothing_stops_nobody(tmp_path: Path, content: str, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "pause").write_text(content)
+    with caplog.at_level(logging.WARNING):
+        assert ExchangeBan(tmp_path / "pause").left_s() <= 0
+    assert "cannot be read" in caplog.text
+
+
+@pytest.mark.parametrize("until", ["1e18", "inf", "nan"])
+def test_a_pause_longer_than_any_ban_is_not_believed(tmp_path: Path, until: str) -> None:
+    (tmp_path / "pause").write_text(until)
+    assert ExchangeBan(tmp_path / "pause").left_s() <= 0
+
+
+def test_a_file_that_cannot_be_written_is_told_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "file").write_text("")
+    with caplog.at_level(logging.WARNING):
+        ExchangeBan(tmp_path / "file" / "pause").extend(5)
+    assert "could not be told" in caplog.text
+
+
+async def test_one_budget_s_pause_stops_another(tmp_path: Path) -> None:
+    stopwatch = Stopwatch()
+    first, second = (
+        WeightBudget(
+            100,
+            shared=ExchangeBan(tmp_path / "pause", now_s=stopwatch),
+            monotonic=stopwatch,
+            sleep=stopwatch.sleep,
+        )
+        for _ in range(2)
+    )
+    await second.spend(1, until=stopwatch.now_s)
+    first.pause(30)
+    with pytest.raises(ExchangeUnavailable, match="told us to stop asking for 30 s"):
+        second.ensure_open(until=stopwatch.now_s + 10)
+    with pytest.raises(ExchangeUnavailable, match="told us to stop asking for 30 s"):
+        await second.spend(1, until=stopwatch.now_s + 10)
+    await second.spend(1, until=stopwatch.now_s + 40)
+    assert sum(stopwatch.slept) == 30
