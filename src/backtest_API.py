@@ -17,11 +17,11 @@ from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
 from src import __version__
-from src.api.body_limit import BodyLimits
-from src.api.connection_limits import raise_descriptor_limit
-from src.api.cross_site import ANY, is_loopback
 from src.api.graphql.router import build_graphql_router
-from src.api.middleware import install_middleware
+from src.api.http.body_limit import BodyLimits
+from src.api.http.connection_limits import raise_descriptor_limit
+from src.api.http.cross_site import ANY, is_loopback
+from src.api.http.middleware import install_middleware
 from src.api.observation import RequestMetrics
 from src.api.rest.routes import install_rest
 from src.domain.errors import ServiceError

@@ -24,7 +24,7 @@ from src.runtime.supervisor import Supervisor
 from src.settings import Settings, SettingsError, read_settings
 
 APPLICATION: Final = "src.backtest_API:app"
-HTTP_PROTOCOL: Final = "src.api.connections:BoundedHttpProtocol"
+HTTP_PROTOCOL: Final = "src.api.http.connections:BoundedHttpProtocol"
 SOURCE_FOLDER: Final = Path(__file__).parent
 SHARED_METRICS: Final = "PROMETHEUS_MULTIPROC_DIR"
 """The Prometheus library's own variable. It is looked at when the library is imported, which this module therefore

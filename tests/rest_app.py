@@ -11,9 +11,9 @@ from typing import Any, cast
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
-from src.api.body_limit import BodyLimits
-from src.api.linger import LingerLimits
-from src.api.middleware import install_middleware
+from src.api.http.body_limit import BodyLimits
+from src.api.http.linger import LingerLimits
+from src.api.http.middleware import install_middleware
 from src.api.observation import RequestMetrics
 from src.api.rest.routes import install_rest
 from src.domain.errors import ModelNotFound, ResultNotFound, UnsupportedFormat

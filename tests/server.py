@@ -13,8 +13,8 @@ from typing import Any, Literal
 import httpx
 import uvicorn
 
-from src.api.connection_limits import ConnectionLimits
-from src.api.connections import BoundedHttpProtocol
+from src.api.http.connection_limits import ConnectionLimits
+from src.api.http.connections import BoundedHttpProtocol
 from src.settings import Settings
 
 START_S = 30.0

@@ -17,8 +17,8 @@ import pytest
 from starlette.types import Receive, Scope, Send
 from websockets.sync.client import connect
 
-from src.api.connection_limits import MAX_CONNECTIONS, MAX_DESCRIPTORS, ConnectionLimits, raise_descriptor_limit
-from src.api.linger import LingerLimits
+from src.api.http.connection_limits import MAX_CONNECTIONS, MAX_DESCRIPTORS, ConnectionLimits, raise_descriptor_limit
+from src.api.http.linger import LingerLimits
 from tests.server import serving
 
 LINGER = LingerLimits(max_s=5.0, idle_s=1.0, max_requests=4)

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import orjson
 import pytest
 
-from src.api.body_limit import BodyLimits
+from src.api.http.body_limit import BodyLimits
 from tests.rest_app import MIB, make_rest_app
 from tests.server import serving
 

@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from src.api.body_limit import BodyLimits
-from src.api.linger import LingerLimits
+from src.api.http.body_limit import BodyLimits
+from src.api.http.linger import LingerLimits
 from src.domain.errors import TimedOut
 from src.stores.model_files import DiskModelFiles
 from tests.rest_app import MIB, MemoryServices, make_rest_app

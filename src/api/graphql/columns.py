@@ -28,7 +28,7 @@ from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 from strawberry.schema.schema_converter import GraphQLCoreConverter
 from strawberry.types.field import StrawberryField
 
-from src.api.columns import Column, ColumnTable
+from src.api.rows.columns import Column, ColumnTable
 
 _TYPENAME: Final = "__typename"
 

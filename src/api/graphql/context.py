@@ -9,7 +9,7 @@ from graphql.pyutils import Path
 from starlette.requests import Request
 from strawberry.fastapi import BaseContext
 
-from src.api.access import max_bars_of, max_rows_of, services_of
+from src.api.dependencies import max_bars_of, max_rows_of, services_of
 from src.domain.errors import TooLarge
 from src.ports import DownloadBoard
 from src.service.backtests import BacktestService

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, get_origin
 import strawberry
 
 import src.api.graphql.enums  # noqa: F401  (describes the domain's enums, which are types of parameters)
-from src.api.requests import merge
+from src.api.requests.backtests import merge
 from src.domain.errors import InvalidInput
 from src.domain.market import MarketRequest
 from src.domain.parameters import DeclaredParameter, parameters_of

@@ -18,8 +18,8 @@ from python_multipart.multipart import parse_options_header
 from starlette.datastructures import Headers, UploadFile
 from starlette.requests import Request
 
-from src.api.disposition import read_disposition
-from src.api.spooling import spooling
+from src.api.http.disposition import read_disposition
+from src.api.http.spooling import spooling
 from src.domain.errors import MalformedRequest, TooLarge
 
 OPERATIONS: Final = "operations"

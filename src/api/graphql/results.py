@@ -23,7 +23,7 @@ from src.api.graphql.types import (
     settings_of,
     strategy_of,
 )
-from src.api.row_pages import cut_warnings, long_tables
+from src.api.rows.row_pages import cut_warnings, long_tables
 from src.domain import runs
 from src.domain.instants import format_instant
 from src.domain.signals import StrategyDescription

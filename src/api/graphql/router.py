@@ -20,7 +20,6 @@ from strawberry.http.base import BaseRequestProtocol
 from strawberry.schema.exceptions import InvalidOperationTypeError
 from strawberry.types import ExecutionResult
 
-from src.api.accept import weights_in
 from src.api.answers import JsonAnswer
 from src.api.errors import describe_error, extensions_of, request_error
 from src.api.graphql.context import GraphQLContext
@@ -29,6 +28,7 @@ from src.api.graphql.limits import DocumentLimits
 from src.api.graphql.multipart import MultipartBody, place_files
 from src.api.graphql.openapi import GRAPHQL_JSON, PLAIN_JSON, describe_routes
 from src.api.graphql.schema import BacktestSchema, build_schema
+from src.api.http.accept_headers import weights_in
 from src.api.paths import GRAPHQL_PATH
 from src.domain.errors import MalformedRequest, ServiceError
 

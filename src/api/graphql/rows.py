@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from src.api.graphql.columns import RowColumns
-from src.api.row_pages import check_first
-from src.api.tables import candle_columns, equity_columns, fill_columns, trade_columns
+from src.api.rows.row_pages import check_first
+from src.api.rows.tables import candle_columns, equity_columns, fill_columns, trade_columns
 from src.domain.errors import InvalidInput
 from src.domain.market import Bars
 from src.domain.runs import BacktestResult

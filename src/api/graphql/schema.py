@@ -33,7 +33,7 @@ from src.api.graphql.results import (
 from src.api.graphql.rows import candle_rows, page_of
 from src.api.graphql.types import Candle, CoinList, resolved
 from src.api.graphql.warned import ExtensionWarnings
-from src.api.requests import build_market, build_request
+from src.api.requests.backtests import build_market, build_request
 from src.api.requests.datasets import build_declaration
 from src.api.requests.uploads import chunks_of, temporary_model
 from src.domain.errors import InvalidInput

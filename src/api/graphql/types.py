@@ -10,7 +10,7 @@ import strawberry
 from strawberry.scalars import JSON
 
 import src.api.graphql.enums  # noqa: F401  (describes the domain's enums)
-from src.api.requests import SETTINGS, echo_settings, echo_strategy
+from src.api.requests.backtests import SETTINGS, echo_settings, echo_strategy
 from src.domain import performance, runs
 from src.domain.instants import format_instant
 from src.domain.signals import OutputKind, StrategyDescription

@@ -11,9 +11,9 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from src import __version__
-from src.api.access import max_bars_of, max_rows_of, services_of
 from src.api.answers import PendingTable
-from src.api.requests import build_request
+from src.api.dependencies import max_bars_of, max_rows_of, services_of
+from src.api.requests.backtests import build_request
 from src.api.rest import values
 from src.api.rest.bodies import check_json, read_backtest_body
 from src.api.rest.presenting import answer, present_rerun, present_result, present_summary
@@ -34,7 +34,7 @@ from src.api.rest.schemas import (
     error_responses,
 )
 from src.api.rest.tables import present_bars, present_fills, present_trades
-from src.api.row_pages import check_first
+from src.api.rows.row_pages import check_first
 from src.domain import errors
 
 router = APIRouter(prefix="/api/backtests", tags=["backtests"], route_class=NamedQueryRoute)

@@ -11,10 +11,10 @@ import orjson
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, create_model
 
 from src.api.errors import explain_validation
-from src.api.requests import merge
+from src.api.requests.backtests import merge
+from src.api.requests.uploads import FILE_FIELD, ReceivedForm
 from src.api.rest import values
 from src.api.spelling import in_one_spelling
-from src.api.uploads import FILE_FIELD, ReceivedForm
 from src.domain.errors import InvalidInput, MalformedRequest, UnsupportedFormat
 from src.domain.market import MarketRequest
 from src.domain.parameters import DeclaredParameter, parameters_of

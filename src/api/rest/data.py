@@ -9,7 +9,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from src.api.dependencies import max_bars_of, services_of
-from src.api.requests import build_market
+from src.api.requests.backtests import build_market
 from src.api.requests.datasets import build_declaration
 from src.api.requests.uploads import FILE_FIELD, chunks_of, received_form
 from src.api.rest import values

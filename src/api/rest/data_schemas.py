@@ -6,8 +6,8 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
+from src.api.requests.uploads import FILE_FIELD
 from src.api.rest import values
-from src.api.uploads import FILE_FIELD
 from src.domain.datasets import DATASET_EXTENSIONS, DateFormat, DecimalMark, TimeUnit
 
 

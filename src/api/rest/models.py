@@ -9,8 +9,9 @@ from fastapi import APIRouter, Path, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from src.api.access import max_bars_of, max_rows_of, services_of
-from src.api.requests import build_request
+from src.api.dependencies import max_bars_of, max_rows_of, services_of
+from src.api.requests.backtests import build_request
+from src.api.requests.uploads import FILE_FIELD, chunks_of, received_form, temporary_model
 from src.api.rest.bodies import read_ml_form
 from src.api.rest.presenting import answer, present_model_file, present_result
 from src.api.rest.schemas import (
@@ -24,7 +25,6 @@ from src.api.rest.schemas import (
     ml_backtest_body,
     upload_body,
 )
-from src.api.uploads import FILE_FIELD, chunks_of, received_form, temporary_model
 from src.domain import errors
 from src.domain.model_files import check_user_id
 

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from src import __version__
-from src.api.access import services_of
+from src.api.dependencies import services_of
 from src.api.errors import edge_answer, problem_response
 from src.api.observation import exposition, store_exposition
 from src.api.rest.presenting import answer

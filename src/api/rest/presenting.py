@@ -9,9 +9,9 @@ from typing import Final
 from starlette.responses import Response
 
 from src.api.answers import JsonAnswer
-from src.api.requests import echo_settings, echo_strategy
+from src.api.requests.backtests import echo_settings, echo_strategy
 from src.api.rest.tables import present_bars, present_fills, present_trades
-from src.api.row_pages import cut_warnings, long_tables
+from src.api.rows.row_pages import cut_warnings, long_tables
 from src.domain.instants import format_instant
 from src.domain.market import DataQuality
 from src.domain.model_files import ModelDescription, ModelFile

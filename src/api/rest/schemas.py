@@ -9,10 +9,10 @@ from fastapi import Path
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from src.api.errors import EDGE_TABLE, ERROR_TABLE, PROBLEM_MEDIA_TYPE
+from src.api.requests.uploads import FILE_FIELD
 from src.api.rest import values
 from src.api.rest.bodies import BacktestBody, MlBacktestForm
 from src.api.rest.presenting import HEAD_METRICS
-from src.api.uploads import FILE_FIELD
 from src.domain import errors
 from src.domain.model_files import MODEL_EXTENSIONS
 from src.domain.performance import METRIC_DEFINITIONS, Metrics

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from src.api.answers import PendingTable
-from src.api.columns import ColumnTable
-from src.api.tables import Columns, equity_columns, fill_columns, trade_columns
+from src.api.rows.columns import ColumnTable
+from src.api.rows.tables import Columns, equity_columns, fill_columns, trade_columns
 from src.domain.runs import BacktestResult
 
 _NAMES: Final = {"date": "Date", "return_rate": "return"}

@@ -9,8 +9,8 @@ import pytest
 from starlette.types import Message
 
 from src.api.answers import AnswerText, JsonAnswer
-from src.api.columns import float_column, int_column, time_column
 from src.api.graphql.columns import CompletedRows
+from src.api.rows.columns import float_column, int_column, time_column
 
 
 def pending(length: int, *, milliseconds: bool = False) -> CompletedRows:

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from strawberry.extensions import SchemaExtension
 
 from src.api.answers import AnswerText
-from src.api.columns import (
+from src.api.graphql.columns import ColumnExecutor, RowColumns
+from src.api.rows.columns import (
     boolean_column,
     float_column,
     int_column,
@@ -23,7 +24,6 @@ from src.api.columns import (
     time_column,
     word_column,
 )
-from src.api.graphql.columns import ColumnExecutor, RowColumns
 
 WORDS = {-1: "sell", 0: "hold", 1: "buy", 2: None}
 

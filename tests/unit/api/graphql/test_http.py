@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from src.api.body_limit import BodyLimit, BodyLimits
+from src.api.http.body_limit import BodyLimit, BodyLimits
 from src.domain import errors
 from tests.graphql_app import GraphQLClient, MemoryMarket, make_graphql_app
 from tests.rest_app import MemoryServices

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from src.api.body_limit import BodyLimits
+from src.api.http.body_limit import BodyLimits
 from src.domain.annualization import AnnualizationSettings
 from src.domain.errors import Busy, ExchangeUnavailable, ModelRejected
 from src.domain.model_files import ModelDescription

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from src.api.presence import ClientPresence
+from src.api.http.disconnects import CancelOnDisconnect
 
 GET: dict[str, Any] = {"type": "http", "method": "GET", "path": "/slow", "headers": []}
 POST = {**GET, "method": "POST", "headers": [(b"content-length", b"6")]}
@@ -57,7 +57,7 @@ class Slow:
 
 
 async def serve(app: Any, scope: Scope, client: Client) -> None:
-    await asyncio.wait_for(ClientPresence(app)(scope, client.receive, client.send), 5)
+    await asyncio.wait_for(CancelOnDisconnect(app)(scope, client.receive, client.send), 5)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from src.api.columns import (
+from src.api.rows.columns import (
     Column,
     boolean_column,
     float_column,

@@ -7,7 +7,7 @@ import pytest
 from starlette.responses import PlainTextResponse
 from starlette.types import Message, Scope
 
-from src.api.cross_site import AllowedOrigins, CrossSite, HostCheck, is_loopback
+from src.api.http.cross_site import AllowedOrigins, CrossSite, HostCheck, is_loopback
 from src.settings import Settings
 from tests.rest_app import make_rest_app
 

@@ -12,9 +12,9 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
-from src.api.disposition import read_disposition
+from src.api.http.disposition import read_disposition
+from src.api.http.spooling import spooling
 from src.api.spelling import in_one_spelling
-from src.api.spooling import spooling
 from src.domain.errors import InvalidInput, MalformedRequest, TooLarge, UnsupportedFormat
 from src.domain.model_files import ModelFile
 from src.service.models import ModelService

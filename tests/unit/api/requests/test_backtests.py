@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from src.api.requests import build_market
+from src.api.requests.backtests import build_market
 from src.domain.errors import InvalidInput
 from src.domain.market import DAY_MS, INTERVALS, LimitOrigin
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from src.api.accept import weights_in
+from src.api.http.accept_headers import weights_in
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import resource
 from dataclasses import dataclass, field
 from typing import Final
 
-from src.api.linger import LingerLimits
+from src.api.http.linger import LingerLimits
 
 MAX_CONNECTIONS: Final = 2048
 MAX_DESCRIPTORS: Final = 65_536

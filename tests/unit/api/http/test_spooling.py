@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from src.api.spooling import spooling
+from src.api.http.spooling import spooling
 from src.domain.errors import StoreUnavailable
 from tests.graphql_app import GraphQLClient
 from tests.rest_app import MIB, make_rest_app

@@ -9,13 +9,13 @@ from fastapi import FastAPI
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from src.api.body_limit import BodyLimit, BodyLimits
-from src.api.compression import Compression
-from src.api.cross_site import AllowedOrigins, Cors, CrossSite, HostCheck
 from src.api.errors import install_error_handlers
-from src.api.linger import Linger, LingerLimits
+from src.api.http.body_limit import BodyLimit, BodyLimits
+from src.api.http.compression import Compression
+from src.api.http.cross_site import AllowedOrigins, Cors, CrossSite, HostCheck
+from src.api.http.disconnects import CancelOnDisconnect
+from src.api.http.linger import Linger, LingerLimits
 from src.api.observation import Observation, RequestMetrics
-from src.api.presence import ClientPresence
 
 _SECURITY_HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
@@ -35,13 +35,13 @@ def install_middleware(
 ) -> None:
     """Wrap an application.
 
-    From the inside out: errors, compression, presence, body limits, cross-site check, CORS, host check, headers,
+    From the inside out: errors, compression, disconnects, body limits, cross-site check, CORS, host check, headers,
     observation, lingering. CORS stands outside the limits so that a web page may read why its upload was refused.
     """
     origins = AllowedOrigins(cors_origins)
     install_error_handlers(app)
     app.add_middleware(Compression)
-    app.add_middleware(ClientPresence)
+    app.add_middleware(CancelOnDisconnect)
     app.add_middleware(BodyLimit, limits=limits)
     app.add_middleware(CrossSite, origins=origins)
     app.add_middleware(Cors, origins=origins)

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.types import Message, Receive, Scope, Send
 
-from src.api.linger import Linger, LingerLimits
+from src.api.http.linger import Linger, LingerLimits
 
 GENEROUS = LingerLimits(max_s=20.0, idle_s=20.0, max_bytes=10_000)
 

@@ -10,7 +10,7 @@ import pytest
 from starlette.responses import Response, StreamingResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from src.api.compression import SMALLEST_BYTES, Compression, accepts_gzip
+from src.api.http.compression import SMALLEST_BYTES, Compression, accepts_gzip
 
 TEXT = b"a line of no great interest\n" * 1000
 JSON = "application/json"

@@ -9,7 +9,7 @@ from typing import Final, Protocol
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from src.api.accept import weights_in
+from src.api.http.accept_headers import weights_in
 
 SMALLEST_BYTES: Final = 2_048
 """Answers below this fit a packet or two: compressing them saves nobody any time."""

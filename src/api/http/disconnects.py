@@ -1,4 +1,4 @@
-"""Work ends when nobody waits for it any more: a request whose client has gone is cancelled."""
+"""Cancel a request whose client has disconnected."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from src.api.observation import request_line
 _logger = logging.getLogger(__name__)
 
 
-class ClientPresence:
-    """Listen for the client's farewell once its body is read, and cancel the application when it comes.
+class CancelOnDisconnect:
+    """Watch for http.disconnect once the body is read, and cancel the application if it comes before the response.
 
     The application cleans up as in any cancellation, in its `finally` blocks. While a body still arrives, the
     application itself is told by the message that it waits for.

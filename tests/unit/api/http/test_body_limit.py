@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.types import Message, Receive, Scope, Send
 
-from src.api.body_limit import BodyLimit, BodyLimits
+from src.api.http.body_limit import BodyLimit, BodyLimits
 
 LIMITS = BodyLimits(max_upload_bytes=10_000, multipart_slack_bytes=1_000, max_plain_bytes=1_000, idle_s=0.05)
 FORM = {"Content-Type": "multipart/form-data; boundary=b"}

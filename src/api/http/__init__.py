@@ -1,0 +1,1 @@
+"""What surrounds every endpoint over HTTP: limits, connections, cross-site rules, compression, disconnects."""

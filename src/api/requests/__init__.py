@@ -1,0 +1,1 @@
+"""From what a client sends, by either API, to the domain's requests."""
