@@ -59,13 +59,13 @@ COMMANDS = {
     "backup": Command(
         "write results, models and datasets to the folder named, while serving",
         SERVICE,
-        (("-m", "src.backup", "backup"),),
+        (("-m", "src.runtime.backup", "backup"),),
         takes_paths=True,
     ),
     "restore": Command(
         "put such a folder into an empty STORAGE_DIR; with --replace into any",
         SERVICE,
-        (("-m", "src.backup", "restore"),),
+        (("-m", "src.runtime.backup", "restore"),),
         takes_paths=True,
     ),
     "test": Command("run the tests; further words go to pytest", EVERYTHING, (("-m", "pytest"),)),

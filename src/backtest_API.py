@@ -89,7 +89,7 @@ def __getattr__(name: str) -> Any:
     try:
         # Kept, because uvicorn asks twice, and each application has stores and threads of its own.
         application = globals()["app"] = create_app(read_settings())
-        if multiprocessing.parent_process() is None:  # `src.serve` names them once for all workers
+        if multiprocessing.parent_process() is None:  # `runtime.serve` names them once for all workers
             for warning in find_unknown_settings(os.environ):
                 logging.getLogger(__name__).warning("%s", warning)
         return application

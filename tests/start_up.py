@@ -98,8 +98,8 @@ if not WITH:
     import tempfile
     folder = tempfile.TemporaryDirectory()
     os.environ["NUMBA_CACHE_DIR"] = folder.name
-import src.warmup
-src.warmup.main()
+import src.runtime.warm_up
+src.runtime.warm_up.main()
 show(warm_up_cpu_s=time.process_time())
 """
 

@@ -37,7 +37,6 @@ FLOORS = {
     "mockDataGenerator": 6,
     "runtime": 6,
     "serve": 6,
-    "backup": 6,
     "demo": 6,
 }
 """The floor of each package or top-level module of src."""

@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 import pytest
 
-from src.backup import MANIFEST, BackupError, back_up, read_manifest, restore
+from src.runtime.backup import MANIFEST, BackupError, back_up, read_manifest, restore
 from src.settings import Settings
 from src.stores.sqlite import SqliteStore
 from src.wiring import RESULTS_FILE
@@ -206,7 +206,7 @@ def large_file(storage: Path) -> Iterator[Path]:
 
 @pytest.mark.usefixtures("large_file")
 def test_killed_backup_leaves_nothing_that_looks_whole(storage: Path, tmp_path: Path) -> None:
-    words = [sys.executable, "-m", "src.backup", "backup", str(tmp_path / "backup")]
+    words = [sys.executable, "-m", "src.runtime.backup", "backup", str(tmp_path / "backup")]
     process = subprocess.Popen(words, cwd=ROOT, env={**os.environ, "STORAGE_DIR": str(storage)})
     while not (drafts := list(tmp_path.glob(".backup.*.part/files/alice/alice_large_1.pkl"))):
         assert process.poll() is None

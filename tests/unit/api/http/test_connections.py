@@ -4,7 +4,7 @@ import pytest
 from uvicorn.importer import import_from_string
 
 from src.api.http.connections import BoundedHttpProtocol
-from src.serve import HTTP_PROTOCOL
+from src.runtime.serve import HTTP_PROTOCOL
 
 
 @pytest.mark.parametrize("address", [HTTP_PROTOCOL, "src.api.connections:BoundedHttpProtocol"], ids=["now", "0.1.0"])

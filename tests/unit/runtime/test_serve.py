@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from src.serve import available_cores, main
+from src.runtime.serve import available_cores, main
 
 
 @pytest.mark.parametrize(("text", "cores"), [("150000 100000", 1), ("50000 100000", 1), ("100000 100000", 1)])
@@ -44,6 +44,6 @@ def test_unknown_settings_are_named_at_start(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("MODEL_TIMEOUT", "1")
-    monkeypatch.setattr("src.serve.serve", lambda settings, *, is_reloading: 0)
+    monkeypatch.setattr("src.runtime.serve.serve", lambda settings, *, is_reloading: 0)
     assert main([]) == 0
     assert "WARNING: Unknown setting 'MODEL_TIMEOUT' in the environment is ignored." in capsys.readouterr().err

@@ -1,0 +1,108 @@
+"""Serve over HTTP as the settings say: what `run.py dev` and `run.py prod` start."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import functools
+import os
+import sys
+from collections.abc import Iterator, MutableMapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import uvicorn
+from uvicorn.supervisors import ChangeReload
+
+import src.runtime.compile_cache  # noqa: F401  (one cache for all the workers that this process starts)
+from src.domain.errors import ServiceError
+from src.files.temporary_folders import TemporaryFolder, remove_abandoned_folders
+from src.runtime.server import run_reloaded
+from src.runtime.setting_names import find_unknown_settings
+from src.runtime.supervisor import Supervisor
+from src.settings import Settings, SettingsError, read_settings
+
+APPLICATION: Final = "src.backtest_API:app"
+HTTP_PROTOCOL: Final = "src.api.http.connections:BoundedHttpProtocol"
+SOURCE_FOLDER: Final = Path(__file__).parents[1]
+SHARED_METRICS: Final = "PROMETHEUS_MULTIPROC_DIR"
+"""The Prometheus library's own variable. It is looked at when the library is imported, which this module therefore
+must not do: not even for the name of it in `api.observation`."""
+
+RELOAD_STOP_S: Final = 5
+"""Seconds that requests under way get before a changed source file is served; who develops waits for that."""
+
+CGROUP_CPU_LIMIT: Final = Path("/sys/fs/cgroup/cpu.max")
+
+
+def available_cores(limit: Path = CGROUP_CPU_LIMIT) -> int:
+    """Count the cores that this process may use, a container's CPU quota included; at least 1."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = limit.read_text().split()
+        return max(1, min(cores, int(quota) // int(period)))
+    except (OSError, ValueError):  # no cgroup v2, or "max": no quota
+        return cores
+
+
+def check_store(settings: Settings) -> None:
+    """Raise StoreUnavailable where the settings name a result store that no worker could use; nothing is opened."""
+    if settings.mongodb_uri is not None:
+        from src.wiring import build_store  # noqa: PLC0415  (a second of imports that only its users need)
+
+        build_store(settings)
+
+
+@contextmanager
+def shared_metrics(variables: MutableMapping[str, str]) -> Iterator[None]:
+    """Give the workers a folder in which they count together, unless the operator has named one."""
+    if SHARED_METRICS in variables:
+        yield
+        return
+    with TemporaryFolder("metrics") as folder:
+        variables[SHARED_METRICS] = str(folder)
+        try:
+            yield
+        finally:
+            del variables[SHARED_METRICS]
+
+
+def serve(settings: Settings, *, is_reloading: bool) -> int:
+    """Serve until told to stop; return the exit code."""
+    config = uvicorn.Config(
+        APPLICATION,
+        host=settings.host,
+        port=settings.port,
+        reload=is_reloading,
+        reload_dirs=[str(SOURCE_FOLDER)] if is_reloading else None,
+        workers=1 if is_reloading else settings.workers or available_cores(),
+        log_level=settings.log_level.lower(),
+        timeout_graceful_shutdown=RELOAD_STOP_S if is_reloading else settings.longest_stop_s,
+        server_header=False,
+        http=HTTP_PROTOCOL,
+    )
+    if is_reloading:
+        ChangeReload(config, functools.partial(run_reloaded, config), [config.bind_socket()]).run()
+        return 0
+    return Supervisor(config, drain_s=settings.drain_s, graceful_stop_s=settings.longest_stop_s).run()
+
+
+def main(words: Sequence[str]) -> int:
+    """Serve until told to stop; return 2 where a setting is wrong."""
+    parser = argparse.ArgumentParser(prog="python -m src.serve", description=__doc__)
+    parser.add_argument("--reload", action="store_true", help="start again when a source file changes")
+    options = parser.parse_args(words)
+    try:
+        settings = read_settings()
+        check_store(settings)
+    except (SettingsError, ServiceError) as error:
+        # Found here, because workers that end by themselves would be started again and again.
+        print(f"The service cannot start:\n{error}", file=sys.stderr)
+        return 2
+    for warning in find_unknown_settings(os.environ):
+        print(f"WARNING: {warning}", file=sys.stderr)
+    remove_abandoned_folders()
+    with shared_metrics(os.environ), contextlib.suppress(KeyboardInterrupt):
+        return serve(settings, is_reloading=options.reload)
+    return 0
