@@ -113,7 +113,8 @@ class Settings(BaseSettings):
         64,
         ge=0,
         le=10_000,
-        description="Backtests that may wait their turn in one process; one more is refused at once with 503.",
+        description="Backtests that may wait their turn in one process; "
+        "if there are more, those of the user with most are refused with 503.",
     )
     graphql_introspection: bool = Field(True, description="Whether clients may read the GraphQL schema.")
     graphql_max_depth: int = Field(12, ge=4, le=100, description="Deepest nesting of a GraphQL document.")

@@ -72,13 +72,17 @@ def build_services(settings: Settings) -> Services:
     )
     runner = SandboxedModelRunner(
         mode=settings.model_sandbox,
-        most_children=settings.model_processes or None,
+        max_children=settings.model_processes or None,
         deadline_s=settings.model_timeout_s,
         memory_bytes=settings.model_memory_mb * 1024 * 1024,
         storage=settings.storage_dir / TEMPORARY_FOLDER,
     )
     models = ModelService(files, runner)
-    computing = ComputeQueue(threads=settings.compute_threads, max_waiting=settings.max_waiting_backtests)
+    computing = ComputeQueue(
+        threads=settings.compute_threads,
+        max_waiting=settings.max_waiting_backtests,
+        max_wait_s=settings.request_timeout_s,
+    )
     backtests = BacktestService(
         sources=SourceCatalogue(sources=sources, datasets=datasets),
         engines=engines,

@@ -14,13 +14,14 @@ from src.bar_cache.bar_store import BarStore
 from src.bar_cache.downloader import Downloader
 from src.bar_cache.progress import ProgressBoard
 from src.bar_cache.remote import RemoteSource
-from src.bar_cache.shared_downloads import SharedDownloads
+from src.bar_cache.shared_downloads import DownloadRange, serves
 from src.bar_cache.stored_view import Lacking, StoredView
 from src.bars.slot_ranges import SlotRanges, union
 from src.binance.archive import BinanceArchive
+from src.concurrency.single_flight import SingleFlight
+from src.concurrency.threads import in_thread
 from src.domain.errors import StoreUnavailable
 from src.domain.market import Listing, MarketRequest, MarketSeries, normalise_symbol
-from src.files.writing import in_thread
 from src.ports import Clock
 
 logger = logging.getLogger(__name__)
@@ -54,7 +55,7 @@ class CachedSource:
         self._store = store
         self._archive = archive
         self._clock = clock
-        self._downloads = SharedDownloads()
+        self._downloads: SingleFlight[DownloadRange, None] = SingleFlight(serves)
         self._requests: Counter[BarSeries] = Counter()
         self.progress: Final = ProgressBoard()
         self._downloader = Downloader(remote, archive=archive, clock=clock, board=self.progress)
@@ -122,10 +123,8 @@ class CachedSource:
 
     async def _fill(self, series: BarSeries, lacking: Lacking, asked: SlotRanges) -> None:
         start, stop = lacking.start, lacking.stop
-        await self._downloads.join(
-            series,
-            start,
-            stop,
+        await self._downloads.run(
+            DownloadRange(series, start, stop),
             lambda: self._downloader.fill(
                 series, start, stop, needs_first=lacking.needs_first, needs_last=lacking.needs_last, asked=asked
             ),

@@ -28,8 +28,8 @@ from src.bars.slot_ranges import SlotRange, SlotRanges, count, holes, union, wit
 from src.binance.archive import ArchiveFile, ArchiveUnusable, BinanceArchive, member_of
 from src.binance.archive_rows import read_blocks
 from src.binance.paging import PAGE_ROWS
+from src.concurrency.threads import in_thread
 from src.domain.market import FetchProgress
-from src.files.writing import in_thread
 from src.ports import Clock
 
 logger = logging.getLogger(__name__)

@@ -16,10 +16,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from src.concurrency.child_process import KillSwitch
 from src.sandbox import verdicts
 from src.sandbox.children import Children
 from src.sandbox.memory_files import check_content
-from src.sandbox.tasks import Call, Task
+from src.sandbox.tasks import Task
 
 _ZIP_STARTS: Final = (b"PK\x03\x04", b"PK\x05\x06")
 _REAL_FILES: Final = frozenset({".h5"})
@@ -27,7 +28,7 @@ _REAL_FILES: Final = frozenset({".h5"})
 
 
 @contextlib.contextmanager
-def laid_out(children: Children, task: Task, slot: int, call: Call) -> Iterator[Task]:
+def laid_out(children: Children, task: Task, slot: int, switch: KillSwitch) -> Iterator[Task]:
     """Give the task to run: `task` itself, or with its model laid out in a folder that exists meanwhile.
 
     Raises
@@ -50,7 +51,7 @@ def laid_out(children: Children, task: Task, slot: int, call: Call) -> Iterator[
     elif model is not None and _is_archive(children.registry, model, task.extension):
         with children.staging.private(uid) as folder:
             order = replace(task, kind="unpack", values=None, ranges=(), folder=folder)
-            outcome = children.run(order, slot, call)
+            outcome = children.run(order, slot, switch)
             verdicts.judge(outcome, order, deadline_s=children.deadline_s, registry=children.registry)
             found = list(folder.iterdir())
             # A file that was no archive after all is opened as it is.

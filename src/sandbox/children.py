@@ -13,12 +13,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from src.concurrency.child_process import KillSwitch
 from src.sandbox import identity, landlock
 from src.sandbox.layers import Layer, LayerMissing
 from src.sandbox.limits import Limits
 from src.sandbox.memory_files import answer_memory, read_answer, sealed_bytes, sealed_copy
 from src.sandbox.staging import StagingFolder
-from src.sandbox.tasks import Call, Outcome, Task
+from src.sandbox.tasks import Outcome, Task
 from src.sandbox.wire import Job, answer_size, write_job
 from src.sandbox.zygote_link import Child, SandboxClosed, ZygoteFailed, ZygoteLink, ZygoteOptions
 
@@ -31,7 +32,7 @@ _KILL_SECONDS: Final = 10.0
 
 
 class Children:
-    """Runs tasks in children; `run` blocks, and at most `most_at_once` threads may be in it.
+    """Runs tasks in children; `run` blocks, and at most `max_at_once` threads may be in it.
 
     Parameters
     ----------
@@ -48,7 +49,7 @@ class Children:
         *,
         registry: str,
         source_root: Path,
-        most_at_once: int,
+        max_at_once: int,
         deadline_s: float,
         memory_bytes: int,
         uses_uids: bool,
@@ -66,13 +67,13 @@ class Children:
         self._lock = threading.Lock()
         self._is_closed = False
         self._slots: queue.SimpleQueue[int] = queue.SimpleQueue()
-        for slot in range(most_at_once):
+        for slot in range(max_at_once):
             self._slots.put(slot)
         self._reserved: identity.ReservedUids | None = None
         is_open_to_all = identity.are_readable_by_others(self._readable)
         self._capabilities = () if is_open_to_all else (identity.CAP_DAC_READ_SEARCH,)
         if uses_uids:
-            self._reserve_uids(1 + most_at_once)
+            self._reserve_uids(1 + max_at_once)
 
     @property
     def has_uids(self) -> bool:
@@ -91,7 +92,7 @@ class Children:
         """Return the uid of the children in a place; None where they have the server's."""
         return self._reserved.uids[1 + slot] if self._reserved is not None and self.uid_missing is None else None
 
-    def run(self, task: Task, slot: int, call: Call) -> Outcome:
+    def run(self, task: Task, slot: int, switch: KillSwitch) -> Outcome:
         """Run one task in a child of its own and wait for its end; every descriptor is released however this ends.
 
         Raises
@@ -110,7 +111,7 @@ class Children:
             opened.append(write_job(job, task.values))
             size = answer_size(job.answer_rows)
             opened.append(answer_memory(size))
-            wait_status = self._run_child(task.family, tuple(opened), call)
+            wait_status = self._run_child(task.family, tuple(opened), switch)
             answer = b"" if wait_status is None else read_answer(opened[-1], size)
             return Outcome(wait_status=wait_status, answer=answer)
         finally:
@@ -159,10 +160,10 @@ class Children:
             if self._zygotes.get(family) is link:
                 del self._zygotes[family]
 
-    def _run_child(self, family: str, descriptors: tuple[int, ...], call: Call) -> int | None:
+    def _run_child(self, family: str, descriptors: tuple[int, ...], switch: KillSwitch) -> int | None:
         child = self._fork(family, descriptors)
         try:
-            call.watch(child)
+            switch.watch(child)
             return child.wait(self.deadline_s)
         finally:
             # Whatever stopped the waiting: the place and its uid go to the next child, so this one must be gone.

@@ -10,11 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from src.concurrency.child_process import KillSwitch
 from src.domain.model_files import SandboxMode
 from src.sandbox import canaries, verdicts
 from src.sandbox.children import Children, families
 from src.sandbox.layers import ALL_LAYERS, Layer, SandboxReport, refusal
-from src.sandbox.tasks import Call, Task
+from src.sandbox.tasks import Task
 from src.sandbox.wire import Answer
 
 _log: Final = logging.getLogger(__name__)
@@ -55,7 +56,7 @@ def try_layers(
             server_files=tuple(server_files),
         )
         with children.slot() as slot:
-            outcome = children.run(task, slot, Call())
+            outcome = children.run(task, slot, KillSwitch())
     answer = verdicts.judge(outcome, task, deadline_s=children.deadline_s, registry=children.registry)
     return weigh(answer, mode, absent)
 

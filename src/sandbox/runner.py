@@ -1,9 +1,9 @@
 """The server's side of the sandbox: `SandboxedModelRunner`, a ModelRunner that opens model files in one-shot children.
 
-Each job waits for its turn (`turns`), takes a thread of a pool of `most_children`, copies the model into sealed memory,
-has the family's zygote fork a child, waits for its end with a deadline, and only then reads what it left. The machine's
-layers are tried once, by canary attacks, before the first model; what they find and the mode decide whether models are
-opened at all.
+Each task waits for a slot (`fair_queue`), takes a thread of a pool of `max_children`, copies the model into sealed
+memory, has the family's zygote fork a child, waits for its end with a deadline, and only then reads what it left. The
+machine's layers are tried once, by canary attacks, before the first model; what they find and the mode decide whether
+models are opened at all.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from typing import Final
 
 import numpy as np
 
+from src.concurrency.child_process import SOURCE_ROOT, KillSwitch
+from src.concurrency.fair_queue import FairQueue, Refusals
 from src.domain.errors import Conflict, ModelNotFound, SandboxUnavailable, ServiceError
 from src.domain.model_files import ModelDescription, ModelFile, SandboxMode
 from src.domain.signals import Features, OutputKind, Predictions
@@ -35,14 +37,20 @@ from src.sandbox.children import Children, families
 from src.sandbox.layers import ALL_LAYERS, Layer, SandboxReport
 from src.sandbox.memory_files import AnswerTampered, ContentChanged
 from src.sandbox.probe import try_layers
-from src.sandbox.tasks import Call, Task
-from src.sandbox.turns import Turns
+from src.sandbox.tasks import Task
 from src.sandbox.wire import Answer
 from src.sandbox.zygote_link import SandboxClosed, ZygoteFailed
 
 _log: Final = logging.getLogger(__name__)
-_SOURCE_ROOT: Final = Path(__file__).resolve().parents[2]
 _GIBIBYTE: Final = 1024**3
+
+_REFUSALS: Final = Refusals(
+    full=lambda _, waiting: f"{waiting} models wait to be opened, which is as many as may; try again later.",
+    late=lambda seconds: (
+        f"The model waited {seconds:g} s for its turn to be opened, and others are still before it; try again later."
+    ),
+    closed=lambda: SandboxUnavailable("the service is stopping and opens no more models; try again later"),
+)
 
 
 class SandboxedModelRunner:
@@ -54,11 +62,11 @@ class SandboxedModelRunner:
         What to do where this machine lacks a layer.
     registry
         Name of the module that knows the formats.
-    most_children
+    max_children
         How many models may be open at once; further calls wait their turn. None: one for each core, at least two.
-    most_waiting
+    max_waiting
         How many calls may wait, of all users together; who has fewer of them takes the place of one who has more.
-    longest_wait_s
+    max_wait_s
         Seconds after which one that waits is refused.
     deadline_s
         Seconds that one job may take in its child; then it is killed.
@@ -75,9 +83,9 @@ class SandboxedModelRunner:
         *,
         mode: SandboxMode = SandboxMode.STRICT,
         registry: str = "src.model_formats.registry",
-        most_children: int | None = None,
-        most_waiting: int = 32,
-        longest_wait_s: float = 60.0,
+        max_children: int | None = None,
+        max_waiting: int = 32,
+        max_wait_s: float = 60.0,
         deadline_s: float = 30.0,
         memory_bytes: int = 4 * _GIBIBYTE,
         layers: frozenset[Layer] = ALL_LAYERS,
@@ -87,13 +95,15 @@ class SandboxedModelRunner:
         self._storage = storage
         self._is_root = os.geteuid() == 0
         self._enabled = layers if mode is not SandboxMode.OFF else frozenset()
-        self._most_children = most_children or max(2, os.cpu_count() or 1)
-        self._turns = Turns(places=self._most_children, most_waiting=most_waiting, longest_wait_s=longest_wait_s)
-        self._threads = ThreadPoolExecutor(self._most_children, thread_name_prefix="sandbox")
+        self._max_children = max_children or max(2, os.cpu_count() or 1)
+        self._queue = FairQueue(
+            slots=self._max_children, max_waiting=max_waiting, max_wait_s=max_wait_s, refusals=_REFUSALS
+        )
+        self._threads = ThreadPoolExecutor(self._max_children, thread_name_prefix="sandbox")
         self._children = Children(
             registry=registry,
-            source_root=_SOURCE_ROOT,
-            most_at_once=self._most_children,
+            source_root=SOURCE_ROOT,
+            max_at_once=self._max_children,
             deadline_s=deadline_s,
             memory_bytes=memory_bytes,
             uses_uids=self._is_root and Layer.UID in self._enabled,
@@ -189,21 +199,21 @@ class SandboxedModelRunner:
 
     async def close(self) -> None:
         """End every zygote and child; calls that still run fail."""
-        self._turns.close()
+        self._queue.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
         await asyncio.to_thread(self._children.close)
         await asyncio.to_thread(self._threads.shutdown)
 
     async def _in_turn(self, file: ModelFile, task: Callable[..., Task]) -> Answer:
-        call = Call()
-        async with self._turns.turn(file.user_id):
+        switch = KillSwitch()
+        async with self._queue.slot(file.user_id):
             try:
-                return await asyncio.get_running_loop().run_in_executor(self._threads, self._answer, file, task, call)
+                return await asyncio.get_running_loop().run_in_executor(self._threads, self._answer, file, task, switch)
             except asyncio.CancelledError:
-                call.cancel()
+                switch.cancel()
                 raise
 
-    def _answer(self, file: ModelFile, task: Callable[..., Task], call: Call) -> Answer:
+    def _answer(self, file: ModelFile, task: Callable[..., Task], switch: KillSwitch) -> Answer:
         extension = file.extension.lower()
         family = self._registry.family_of(extension)
         report = self._probe()
@@ -211,8 +221,8 @@ class SandboxedModelRunner:
             raise SandboxUnavailable(f"model files cannot be opened safely on this server: {report.refusal}")
         asked = task(family=family, extension=extension, layers=report.layers, model=file.path, sha256=file.sha256)
         try:
-            with self._children.slot() as slot, laid_out(self._children, asked, slot, call) as ready:
-                outcome = self._children.run(ready, slot, call)
+            with self._children.slot() as slot, laid_out(self._children, asked, slot, switch) as ready:
+                outcome = self._children.run(ready, slot, switch)
             return verdicts.judge(
                 outcome, asked, deadline_s=self._children.deadline_s, registry=self._children.registry
             )

@@ -1,8 +1,7 @@
-"""What a child is asked, how it ended, and the caller's right to call it off."""
+"""What a child is asked, and how it ended."""
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -12,7 +11,6 @@ from numpy.typing import NDArray
 
 from src.domain.signals import OutputKind
 from src.sandbox.layers import Layer
-from src.sandbox.zygote_link import Child
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -49,25 +47,3 @@ class Outcome:
 
     wait_status: int | None
     answer: bytes
-
-
-class Call:
-    """One caller's wish, which may be withdrawn while its child runs."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._child: Child | None = None
-        self._is_cancelled = False
-
-    def watch(self, child: Child) -> None:
-        with self._lock:
-            self._child = child
-            if self._is_cancelled:
-                child.kill()
-
-    def cancel(self) -> None:
-        """Kill the child, now or as soon as there is one."""
-        with self._lock:
-            self._is_cancelled = True
-            if self._child is not None:
-                self._child.kill()

@@ -9,7 +9,6 @@ import select
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -17,13 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from src.concurrency.child_process import start_child
 from src.sandbox.zygote import FORK, WAIT_STATUS
 
 _START_SECONDS: Final = 120.0
 _FORK_SECONDS: Final = 30.0
 _END_SECONDS: Final = 2.0
 _PACKET_BYTES: Final = 4096
-_BOOT: Final = "import sys; sys.path.insert(0, {root!r}); from src.sandbox.zygote import main; main()"
 _ENVIRONMENT: Final = {
     "LANG": "C.UTF-8",
     # Sets in a model are walked in the same order in every run, so that the same request gives the same bits.
@@ -137,29 +136,15 @@ class ZygoteLink:
             "uid": options.uid,
             "capabilities": options.capabilities,
         }
-        environment = (
-            _ENVIRONMENT
-            | dict(options.environment)
-            | {name: os.environ[name] for name in _FROM_SERVER if name in os.environ}
-        )
         try:
-            self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and code
-                [
-                    sys.executable,
-                    "-s",
-                    "-P",
-                    "-B",
-                    "-c",
-                    _BOOT.format(root=str(options.source_root)),
-                    json.dumps(arguments),
-                ],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
+            self._process = start_child(
+                "src.sandbox.zygote",
+                arguments,
+                environment={**_ENVIRONMENT, **options.environment},
+                inherited=_FROM_SERVER,
+                source_root=options.source_root,
                 pass_fds=(theirs.fileno(),),
-                env=environment,
-                cwd="/",
-                start_new_session=True,
+                has_own_session=True,
             )
         except OSError as error:
             ours.close()

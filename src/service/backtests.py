@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
+from src.concurrency.single_flight import SingleFlight
 from src.domain.errors import InvalidInput, ResultNotFound, TimedOut, UnreadableResult
 from src.domain.market import MAX_SYMBOL_LENGTH, Bars, MarketRequest, MarketSeries, is_symbol, normalise_symbol
 from src.domain.model_files import ModelFile, check_user_id
@@ -30,7 +31,6 @@ from src.service.models import ModelService
 from src.service.periods import period_warnings
 from src.service.pipeline import Computation, compute
 from src.service.reruns import differences, pinned_request
-from src.service.shared_runs import SharedRuns
 from src.service.sources import SourceCatalogue
 from src.service.timing import Stopwatch
 
@@ -52,8 +52,8 @@ class BacktestService:
     versions: Mapping[str, str]
     computing: ComputeQueue
     timeout_s: float
-    _runs: SharedRuns[tuple[BacktestRequest, str | None], BacktestResult] = field(
-        default_factory=SharedRuns, init=False
+    _runs: SingleFlight[tuple[BacktestRequest, str | None], BacktestResult] = field(
+        default_factory=SingleFlight, init=False
     )
 
     async def run(self, request: BacktestRequest, model_file: ModelFile | None = None) -> BacktestResult:
@@ -85,8 +85,9 @@ class BacktestService:
         )
 
     async def _run_in_time(self, request: BacktestRequest, model_file: ModelFile | None) -> BacktestResult:
-        with self.computing.place():
-            return await self._run(request, model_file, self._deadline_s())
+        deadline_s = self._deadline_s()
+        async with self.computing.slot(request.user_id):
+            return await self._run(request, model_file, deadline_s)
 
     def _deadline_s(self) -> float:
         """Return when work that begins now must be done, by the event loop's clock."""
@@ -221,9 +222,9 @@ class BacktestService:
         """
         source = await self.sources.find(market.source, user_id=None if user_id is None else check_user_id(user_id))
         too_much = f"The candles took longer than the limit of {self.timeout_s:g} s; ask for fewer (limit)."
-        with self.computing.place():
-            async with _until(self._deadline_s(), too_much):
-                return await source.fetch(market)
+        deadline_s = self._deadline_s()
+        async with self.computing.slot(user_id or ""), _until(deadline_s, too_much):
+            return await source.fetch(market)
 
     async def coins(self, *, quote_asset: str | None = None, is_trading_only: bool = True) -> Sequence[str]:
         """Return the symbols of the default source, sorted.

@@ -1,72 +1,75 @@
-"""Computing in turn: a few threads, a line before them that has an end, and first come, first served."""
+"""Compute backtests: a few threads, and a fair bounded queue before them."""
 
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractAsyncContextManager
 from typing import Final, TypeVar, TypeVarTuple, Unpack
 
+from src.concurrency.fair_queue import FairQueue, Refusals
 from src.domain.errors import Busy
 
 Answer = TypeVar("Answer")
 Arguments = TypeVarTuple("Arguments")
 
-_SHORTEST_RETRY_S: Final = 1.0
-_NEWEST_SHARE: Final = 0.1
-"""Weight of the newest run in the running mean of how long a run takes."""
+_REFUSALS: Final = Refusals(
+    full=lambda held, waiting: (
+        f"{held + waiting} backtests are under way, which is as many as may be; try again later."
+    ),
+    late=lambda seconds: (
+        f"The backtest waited {seconds:g} s for its turn, and others are still before it; try again later."
+    ),
+    closed=lambda: Busy("The service is stopping; try again later."),
+)
 
 
 class ComputeQueue:
-    """Threads that compute, and places for the runs that use them or wait for them.
+    """Threads that compute, and slots for the runs that use them, which no user can fill for the others.
 
-    A run that is refused costs nothing: the answer says so at once, and when to come back. Threads are enough where
-    the arithmetic releases the GIL, as the engines, numpy and zlib do. A thread cannot be stopped: it is busy until
+    A run that is refused costs nothing: the error says so at once, and when to come back. Threads are enough if the
+    arithmetic releases the GIL, as the engines, numpy and zlib do. A thread cannot be stopped: it is busy until
     its function returns, though the run that wanted it may have been cancelled meanwhile.
+
+    A run holds its slot while it fetches bars and asks its model too, so there are more slots than threads: half of
+    `max_waiting` more. The other half waits, where fairness applies, and one user holds at most half of the slots.
 
     Parameters
     ----------
     threads
         Functions that run at once, ≥ 1.
     max_waiting
-        Places beyond those that the threads fill, ≥ 0.
+        Runs beyond those that the threads compute, ≥ 0.
+    max_wait_s
+        Seconds after which a run that waits for its slot is refused; None: never.
     """
 
-    def __init__(self, *, threads: int, max_waiting: int) -> None:
-        self._threads = threads
-        self._places = threads + max_waiting
-        self._taken = 0
-        self._mean_run_s = 0.0
+    def __init__(self, *, threads: int, max_waiting: int, max_wait_s: float | None = None) -> None:
+        slots = threads + max_waiting // 2
+        self._queue = FairQueue(
+            slots=slots,
+            max_waiting=threads + max_waiting - slots,
+            max_wait_s=max_wait_s,
+            max_slots_per_user=max(threads, slots // 2),
+            refusals=_REFUSALS,
+        )
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="compute")
 
     @property
     def runs_under_way(self) -> int:
-        """How many places are taken."""
-        return self._taken
+        """How many runs hold a slot or wait for one."""
+        return self._queue.held + self._queue.waiting
 
-    @contextmanager
-    def place(self) -> Iterator[None]:
-        """Hold a place for one whole run, from before its first step until after its last.
+    def slot(self, user_id: str) -> AbstractAsyncContextManager[None]:
+        """Wait for a slot and hold it for one whole run, from before its first step until after its last.
 
         Raises
         ------
         Busy
-            Where all are taken.
+            If the queue is full, the wait too long, or another user's share due.
         """
-        if self._taken >= self._places:
-            raise Busy(
-                f"{self._taken} backtests are under way, which is as many as may be; try again later.",
-                retry_after_s=max(_SHORTEST_RETRY_S, self._mean_run_s),
-            )
-        self._taken += 1
-        started = time.monotonic()
-        try:
-            yield
-        finally:
-            self._taken -= 1
-            self._mean_run_s += _NEWEST_SHARE * (time.monotonic() - started - self._mean_run_s)
+        return self._queue.slot(user_id)
 
     async def run(self, function: Callable[[Unpack[Arguments]], Answer], *arguments: *Arguments) -> Answer:
         """Call a function in a thread, after all those asked for before; one not yet begun can be cancelled."""
@@ -74,4 +77,5 @@ class ComputeQueue:
 
     async def close(self) -> None:
         """Begin nothing more; what runs already is left to its end."""
+        self._queue.close()
         self._executor.shutdown(wait=False, cancel_futures=True)

@@ -15,7 +15,7 @@ FLOOR_TITLES = {
     4: "use cases",
     3: "adapters to the outside world, handed in by wiring",
     2: "the computing: pure functions on arrays",
-    1: "what the service needs from the outside, as Protocols",
+    1: "what the service needs from the outside, as Protocols; files and concurrency",
     0: "the words of the trade: numpy and the standard library only",
 }
 

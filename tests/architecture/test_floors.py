@@ -15,6 +15,7 @@ SRC = ROOT / "src"
 FLOORS = {
     "domain": 0,
     "ports": 1,
+    "concurrency": 1,
     "files": 1,
     "engines": 2,
     "strategies": 2,

@@ -30,7 +30,7 @@ RISES = (FRAME["column_0"] > 0).to_numpy().astype(int)
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def runner() -> AsyncIterator[SandboxedModelRunner]:
-    opened = SandboxedModelRunner(most_children=1)
+    opened = SandboxedModelRunner(max_children=1)
     yield opened
     await opened.close()
 

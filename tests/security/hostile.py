@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from src.concurrency.child_process import KillSwitch
 from src.domain.errors import ServiceError
 from src.domain.model_files import ModelFile
 from src.domain.signals import Features
@@ -18,7 +19,7 @@ from src.sandbox import verdicts
 from src.sandbox.children import Children
 from src.sandbox.layers import ALL_LAYERS, Layer
 from src.sandbox.memory_files import AnswerTampered
-from src.sandbox.tasks import Call, Task
+from src.sandbox.tasks import Task
 
 PLAIN_FORMATS = "tests.security.plain_formats"
 ROOT = Path(__file__).parents[2]
@@ -80,7 +81,7 @@ class Laboratory:
         self.children = Children(
             registry=PLAIN_FORMATS,
             source_root=ROOT,
-            most_at_once=1,
+            max_at_once=1,
             deadline_s=deadline_s,
             memory_bytes=1 << 30,
             uses_uids=uses_uids,
@@ -94,7 +95,7 @@ class Laboratory:
         task = Task(kind="inspect", family="plain", extension=".pkl", layers=layers, model=model)
         try:
             with self.children.slot() as slot:
-                outcome = self.children.run(task, slot, Call())
+                outcome = self.children.run(task, slot, KillSwitch())
             verdicts.judge(outcome, task, deadline_s=self.children.deadline_s, registry=PLAIN_FORMATS)
         except (ServiceError, AnswerTampered) as error:
             return str(error)

@@ -26,7 +26,7 @@ async def open_runner(*, deadline_s: float) -> AsyncIterator[SandboxedModelRunne
     """Give a strict runner of a server that has a secret in its environment."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SERVER_SECRET", SECRET_WORD)
-        runner = SandboxedModelRunner(most_children=2, deadline_s=deadline_s, memory_bytes=2 << 30)
+        runner = SandboxedModelRunner(max_children=2, deadline_s=deadline_s, memory_bytes=2 << 30)
         try:
             await runner.warm_up()
             assert (await runner.probe()).accepts_models

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from src.concurrency.child_process import KillSwitch
 from src.domain.errors import ModelRejected, ServiceError, TimedOut
 from src.sandbox import archives, landlock, verdicts
 from src.sandbox.archives import laid_out
 from src.sandbox.children import Children
 from src.sandbox.layers import ALL_LAYERS, Layer
-from src.sandbox.tasks import Call, Task
+from src.sandbox.tasks import Task
 from tests.security.careless_formats import CARELESS, family_of
 from tests.security.hostile import ROOT
 from tests.security.layered_files import FILES, FORMAT
@@ -44,7 +45,7 @@ class Bench:
         (self.world.folder / "hard").hardlink_to(self.world.secret)
         self.world.settle()
         self.children = Children(
-            registry=REGISTRY, source_root=ROOT, most_at_once=1, deadline_s=20.0, memory_bytes=5 << 30, uses_uids=True
+            registry=REGISTRY, source_root=ROOT, max_at_once=1, deadline_s=20.0, memory_bytes=5 << 30, uses_uids=True
         )
 
     def strike(self, name: str, barriers: frozenset[str]) -> Struck:
@@ -59,10 +60,10 @@ class Bench:
             names=TABLE.names, requested=TABLE.names, values=TABLE.values, ranges=((0, len(TABLE.values)),),
         )  # fmt: skip
         message = "accepted"
-        call = Call()
+        switch = KillSwitch()
         try:
-            with self.children.slot() as slot, laid_out(self.children, task, slot, call) as ready:
-                outcome = self.children.run(ready, slot, call)
+            with self.children.slot() as slot, laid_out(self.children, task, slot, switch) as ready:
+                outcome = self.children.run(ready, slot, switch)
             verdicts.judge(outcome, task, deadline_s=20.0, registry=REGISTRY)
         except ServiceError as error:
             assert isinstance(error, ModelRejected | TimedOut), error

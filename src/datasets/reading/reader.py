@@ -8,20 +8,16 @@ import logging
 import math
 import os
 import subprocess
-import sys
 import tempfile
-import threading
-from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any, Final
-from weakref import WeakValueDictionary
 
 import numpy as np
 from numpy.typing import NDArray
 
+from src.concurrency.child_process import KillSwitch, start_child
+from src.concurrency.fair_queue import FairQueue, Refusals
 from src.datasets.reading.table import NUMBER_ROLES, Fault
 from src.datasets.reading.worker import Task
 from src.domain.datasets import BarFileDeclaration
@@ -35,14 +31,15 @@ _MEMORY_BYTES: Final = 3 * 1024**3
 _HEAD_BYTES: Final = 64 * 1024
 _COLUMNS: Final = 7
 _AT_ONCE: Final = 2
-_MOST_WAITING: Final = 16
-_MOST_WAITING_OF_ONE: Final = 8
-_BUSY_S: Final = 5.0
-_BOOT: Final = "import sys; sys.path.insert(0, {root!r}); from src.datasets.reading.worker import main; main()"
-_ROOT: Final = Path(__file__).resolve().parents[3]
+_MAX_WAITING: Final = 16
 _ENVIRONMENT: Final = {"LANG": "C.UTF-8", "ARROW_DEFAULT_MEMORY_POOL": "system", "OPENBLAS_NUM_THREADS": "1"}
 _FIELDS: Final = ("file", "timezone", "dateFormat", "decimal")
 _FROM_SERVER: Final = ("LD_LIBRARY_PATH",)
+_REFUSALS: Final = Refusals(
+    full=lambda *_: "Other files of candles are being read; try again in a moment.",
+    late=lambda seconds: f"The file waited {seconds:g} s to be read; try again later.",
+    closed=lambda: Busy("The service is stopping; try again later."),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -80,7 +77,9 @@ class BarFileReader:
         self._max_rows = max_rows
         self._timeout_s = timeout_s
         self._memory_bytes = memory_bytes
-        self._turns = _Turns()
+        self._queue = FairQueue(
+            slots=_AT_ONCE, max_waiting=_MAX_WAITING, max_wait_s=None, max_slots_per_user=1, refusals=_REFUSALS
+        )
 
     async def read(self, file: IO[bytes], declared: BarFileDeclaration, *, user_id: str) -> BarFileRows:
         """Read a file from its beginning, one at a time for each user.
@@ -101,88 +100,44 @@ class BarFileReader:
             cpu_seconds=math.ceil(self._timeout_s) * (os.cpu_count() or 1) + 1,
             answer_bytes=self._max_rows * _COLUMNS * 8 + _HEAD_BYTES,
         )
-        async with self._turns.of(user_id):
+        async with self._queue.slot(user_id):
             with tempfile.TemporaryFile(dir=self._folder) as answer:
                 await self._run(file, task, answer)
                 return await asyncio.to_thread(_read_answer, answer, self._max_rows)
 
     async def _run(self, file: IO[bytes], task: Task, answer: IO[bytes]) -> None:
-        child = _Child()
+        switch = KillSwitch()
         try:
-            code, complaint = await asyncio.to_thread(child.run, file, task, answer, self._timeout_s)
+            code, complaint = await asyncio.to_thread(_run_child, file, task, answer, self._timeout_s, switch)
         except subprocess.TimeoutExpired:
             raise TimedOut(f"Reading the file took longer than {self._timeout_s:g} s; send a smaller one.") from None
         finally:
-            child.kill()
+            switch.cancel()
         if code != 0:
             _logger.warning("the reader of a file of candles ended with %s: %s", code, complaint[-2000:])
             raise InvalidInput("The file made its reader fail; it is damaged, or no file of candles.", field="file")
 
 
-class _Turns:
-    """Who may read now: a few at once, each of another user, and only so many wait."""
-
-    def __init__(self) -> None:
-        self._slots = asyncio.Semaphore(_AT_ONCE)
-        self._users: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-        self._waiting: Counter[str] = Counter()
-
-    @asynccontextmanager
-    async def of(self, user_id: str) -> AsyncIterator[None]:
-        """Hold a slot; Busy where too many wait, or too many of this user's."""
-        if self._waiting.total() >= _MOST_WAITING or self._waiting[user_id] >= _MOST_WAITING_OF_ONE:
-            raise Busy("Other files of candles are being read; try again in a moment.", retry_after_s=_BUSY_S)
-        lock = self._users.setdefault(user_id, asyncio.Lock())
-        self._waiting[user_id] += 1
-        is_waiting = True
-        try:
-            async with lock, self._slots:
-                self._waiting[user_id] -= 1
-                is_waiting = False
-                yield
-        finally:
-            self._waiting[user_id] -= is_waiting
-            if not self._waiting[user_id]:
-                del self._waiting[user_id]
-
-
-class _Child:
-    """One child process, which may be killed from another thread at any moment, also before it has started."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._is_unwanted = False
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def run(self, file: IO[bytes], task: Task, answer: IO[bytes], timeout_s: float) -> tuple[int, str]:
-        """Return the exit code and what it complained of; raises TimeoutExpired."""
-        with self._lock:
-            if self._is_unwanted:
-                return -1, "cancelled"
-            file.seek(0)
-            # -B: its limit on written bytes would cut short the byte code that it wrote for all, unnoticed by Python.
-            self._process = subprocess.Popen(  # noqa: S603  (our own interpreter and code)
-                [sys.executable, "-I", "-B", "-c", _BOOT.format(root=str(_ROOT)), json.dumps(asdict(task))],
-                stdin=file,
-                stdout=answer,
-                stderr=subprocess.PIPE,
-                cwd="/",
-                env={**_ENVIRONMENT, **{name: os.environ[name] for name in _FROM_SERVER if name in os.environ}},
-            )
-        try:
-            _, complaint = self._process.communicate(timeout=timeout_s)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.communicate()
-            raise
-        return self._process.returncode, complaint.decode("ascii", "backslashreplace")
-
-    def kill(self) -> None:
-        """End it where it still runs."""
-        with self._lock:
-            self._is_unwanted = True
-            if self._process is not None and self._process.poll() is None:
-                self._process.kill()
+def _run_child(file: IO[bytes], task: Task, answer: IO[bytes], timeout_s: float, switch: KillSwitch) -> tuple[int, str]:
+    """Return the exit code and what the child complained of; raises TimeoutExpired."""
+    file.seek(0)
+    child = start_child(
+        "src.datasets.reading.worker",
+        asdict(task),
+        environment=_ENVIRONMENT,
+        inherited=_FROM_SERVER,
+        stdin=file,
+        stdout=answer,
+        stderr=subprocess.PIPE,
+    )
+    switch.watch(child)
+    try:
+        _, complaint = child.communicate(timeout=timeout_s)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.communicate()
+        raise
+    return child.returncode, complaint.decode("ascii", "backslashreplace")
 
 
 def _read_answer(answer: IO[bytes], max_rows: int) -> BarFileRows:

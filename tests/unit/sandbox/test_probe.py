@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from src.concurrency.child_process import KillSwitch
 from src.domain.model_files import SandboxMode
 from src.sandbox import canaries, verdicts
 from src.sandbox.children import Children
 from src.sandbox.layers import ALL_LAYERS, Layer
 from src.sandbox.probe import try_layers, weigh
-from src.sandbox.tasks import Call, Task
+from src.sandbox.tasks import Task
 from src.sandbox.wire import Answer
 from tests.security.hostile import PLAIN_FORMATS, ROOT, Laboratory
 
@@ -26,7 +27,7 @@ def attacked(lab: Laboratory, folder: Path, without: set[Layer]) -> Answer:
     layers = ALL_LAYERS - without - (set() if lab.children.has_uids else {Layer.UID})
     task = Task(kind="attack", family="plain", extension=".pkl", layers=layers, server_files=(str(secret),))
     with lab.children.slot() as slot:
-        outcome = lab.children.run(task, slot, Call())
+        outcome = lab.children.run(task, slot, KillSwitch())
     return verdicts.judge(outcome, task, deadline_s=1.0, registry=PLAIN_FORMATS)
 
 
@@ -77,7 +78,7 @@ def test_degraded_needs_users_files_to_be_closed_to_another_uid(mode: int, is_ke
     children = Children(
         registry=PLAIN_FORMATS,
         source_root=ROOT,
-        most_at_once=1,
+        max_at_once=1,
         deadline_s=5.0,
         memory_bytes=1 << 30,
         uses_uids=True,

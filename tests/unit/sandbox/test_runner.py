@@ -44,7 +44,7 @@ DEADLINE_S = 2.0
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def runner() -> AsyncIterator[SandboxedModelRunner]:
-    opened = SandboxedModelRunner(registry=PLAIN_FORMATS, most_children=2, deadline_s=DEADLINE_S, memory_bytes=1 << 30)
+    opened = SandboxedModelRunner(registry=PLAIN_FORMATS, max_children=2, deadline_s=DEADLINE_S, memory_bytes=1 << 30)
     yield opened
     await opened.close()
 
@@ -294,7 +294,7 @@ async def test_another_users_model_does_not_wait_for_all_of_one_user(
 
 
 async def test_a_long_line_has_an_end(tmp_path: Path) -> None:
-    runner = SandboxedModelRunner(registry=PLAIN_FORMATS, most_children=1, most_waiting=2, longest_wait_s=0.3)
+    runner = SandboxedModelRunner(registry=PLAIN_FORMATS, max_children=1, max_waiting=2, max_wait_s=0.3)
     slow = model_file(hostile(tmp_path, "import time; time.sleep(60)"))
     calls = [asyncio.create_task(runner.inspect(slow)) for _ in range(4)]
     outcomes = await asyncio.gather(*calls[1:], return_exceptions=True)
@@ -375,7 +375,7 @@ async def test_off_still_uses_a_child(honest: Path, tmp_path: Path) -> None:
 
 
 async def test_closing_while_models_run(tmp_path: Path) -> None:
-    runner = SandboxedModelRunner(registry=PLAIN_FORMATS, most_children=2)
+    runner = SandboxedModelRunner(registry=PLAIN_FORMATS, max_children=2)
     await runner.warm_up()
     slow = model_file(hostile(tmp_path, "import time; time.sleep(60)"))
     calls = [asyncio.create_task(runner.inspect(slow)) for _ in range(2)]

@@ -108,7 +108,7 @@ def test_one_that_is_starting_is_closed_at_once() -> None:
     children = Children(
         registry="tests.security.slow_formats",
         source_root=ROOT,
-        most_at_once=1,
+        max_at_once=1,
         deadline_s=2.0,
         memory_bytes=1 << 30,
         uses_uids=False,

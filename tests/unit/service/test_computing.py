@@ -27,21 +27,68 @@ async def test_what_goes_wrong_reaches_the_caller(queue: ComputeQueue) -> None:
         await queue.run(divmod, 1, 0)
 
 
-async def test_one_more_than_there_are_places_is_refused_at_once(queue: ComputeQueue) -> None:
-    with queue.place(), queue.place(), queue.place():
-        assert queue.runs_under_way == 3
-        with pytest.raises(Busy, match="3 backtests are under way") as caught, queue.place():
-            pass
-        assert caught.value.retry_after_s is not None
-        assert caught.value.retry_after_s >= 1
-    with queue.place():
-        assert queue.runs_under_way == 1
+async def hold(queue: ComputeQueue, user_id: str, gate: asyncio.Event, held: list[str]) -> None:
+    async with queue.slot(user_id):
+        held.append(user_id)
+        await gate.wait()
 
 
-async def test_a_place_is_free_again_when_its_run_fails(queue: ComputeQueue) -> None:
+async def start(
+    queue: ComputeQueue, users: list[str], gate: asyncio.Event, held: list[str]
+) -> list[asyncio.Task[None]]:
+    tasks = [asyncio.create_task(hold(queue, user, gate, held)) for user in users]
+    await asyncio.sleep(0)
+    return tasks
+
+
+async def test_one_more_than_may_be_under_way_is_refused_at_once(queue: ComputeQueue) -> None:
+    gate, held = asyncio.Event(), list[str]()
+    tasks = await start(queue, ["a", "a", "a"], gate, held)
+    assert queue.runs_under_way == 3
+    with pytest.raises(Busy, match="3 backtests are under way") as caught:
+        await hold(queue, "a", gate, held)
+    assert caught.value.retry_after_s is not None
+    assert caught.value.retry_after_s >= 1
+    gate.set()
+    await asyncio.gather(*tasks)
+    assert queue.runs_under_way == 0
+
+
+async def test_one_user_cannot_fill_the_queue_for_another() -> None:
+    queue = ComputeQueue(threads=2, max_waiting=8)
+    gate, held = asyncio.Event(), list[str]()
+    tasks = await start(queue, ["greedy"] * 10, gate, held)
+    # Half of the six slots; the other three are for others, though the greedy user's runs fill the queue.
+    assert held == ["greedy"] * 3
+    others = await start(queue, ["b", "c", "d", "e"], gate, held)
+    assert held == ["greedy"] * 3 + ["b", "c", "d"]
+    assert queue.runs_under_way == 10
+    gate.set()
+    ends = await asyncio.gather(*tasks, *others, return_exceptions=True)
+    assert [isinstance(end, Busy) for end in ends] == [False] * 6 + [True] * 4 + [False] * 4
+    await queue.close()
+
+
+async def test_run_that_waits_too_long_for_its_slot_is_refused() -> None:
+    queue = ComputeQueue(threads=1, max_waiting=1, max_wait_s=0.02)
+    async with queue.slot("a"):
+        with pytest.raises(Busy, match=r"waited 0\.02 s"):
+            await hold(queue, "b", asyncio.Event(), [])
+    await queue.close()
+
+
+async def test_closed_queue_refuses_runs() -> None:
+    queue = ComputeQueue(threads=1, max_waiting=1)
+    await queue.close()
+    with pytest.raises(Busy, match="stopping"):
+        await hold(queue, "a", asyncio.Event(), [])
+
+
+async def test_slot_is_free_again_if_its_run_fails(queue: ComputeQueue) -> None:
     for _ in range(5):
-        with pytest.raises(LookupError), queue.place():
-            raise LookupError
+        with pytest.raises(LookupError):
+            async with queue.slot("a"):
+                raise LookupError
     assert queue.runs_under_way == 0
 
 

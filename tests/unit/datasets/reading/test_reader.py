@@ -1,59 +1,76 @@
-"""Files wait for their turn: one of each user at a time, a few at once, and not without end."""
+"""Files wait to be read: one of each user at a time, a few at once, and not without end."""
 
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack
+import io
 
 import pytest
 
-from src.datasets.reading.reader import _Turns
+from src.datasets.reading import reader
+from src.datasets.reading.reader import BarFileReader
+from src.domain.datasets import BarFileDeclaration
 from src.domain.errors import Busy
 
-
-async def hold(turns: _Turns, user_id: str, reading: list[str], go: asyncio.Event) -> None:
-    async with turns.of(user_id):
-        reading.append(user_id)
-        await go.wait()
+DECLARED = BarFileDeclaration(symbol="BTCUSDT")
 
 
-async def waiting(turns: _Turns, users: list[str], reading: list[str], go: asyncio.Event) -> list[asyncio.Task[None]]:
-    tasks = [asyncio.create_task(hold(turns, user, reading, go)) for user in users]
-    await asyncio.sleep(0.01)
-    return tasks
+class Reading:
+    """A reader whose files are read for as long as a test wants."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.users: list[str] = []
+        self.go = asyncio.Event()
+        self._reader = BarFileReader(max_rows=10, timeout_s=10.0)
+        monkeypatch.setattr(self._reader, "_run", self._hold)
+        monkeypatch.setattr(reader, "_read_answer", lambda *_: None)
+
+    async def read(self, user_id: str) -> None:
+        await self._reader.read(io.BytesIO(user_id.encode()), DECLARED, user_id=user_id)
+
+    async def start(self, *users: str) -> list[asyncio.Task[None]]:
+        tasks = [asyncio.create_task(self.read(user)) for user in users]
+        await asyncio.sleep(0.01)
+        return tasks
+
+    async def _hold(self, file: io.BytesIO, *_: object) -> None:
+        self.users.append(file.getvalue().decode())
+        await self.go.wait()
 
 
-async def test_one_user_s_files_leave_room_for_another_s() -> None:
-    turns, reading, go = _Turns(), list[str](), asyncio.Event()
-    tasks = await waiting(turns, ["evil"] * 5 + ["honest"], reading, go)
-    assert reading == ["evil", "honest"]
-    go.set()
+@pytest.fixture
+async def reading(monkeypatch: pytest.MonkeyPatch) -> Reading:
+    return Reading(monkeypatch)
+
+
+async def test_files_of_one_user_leave_a_slot_to_others(reading: Reading) -> None:
+    tasks = await reading.start(*["greedy"] * 5, "honest")
+    assert reading.users == ["greedy", "honest"]
+    reading.go.set()
     await asyncio.gather(*tasks)
-    assert len(reading) == 6
+    assert len(reading.users) == 6
 
 
-async def test_who_would_wait_too_long_is_told_so_at_once() -> None:
-    turns, reading, go = _Turns(), list[str](), asyncio.Event()
-    tasks = await waiting(turns, ["evil"] * 9, reading, go)
-    with pytest.raises(Busy) as busy:
-        await hold(turns, "evil", reading, go)
+async def test_full_queue_rejects_file_with_retry_after(reading: Reading) -> None:
+    tasks = await reading.start(*["greedy"] * 18)
+    with pytest.raises(Busy, match="Other files of candles") as busy:
+        await reading.read("greedy")
     assert busy.value.retry_after_s
-    tasks += await waiting(turns, [f"user {n}" for n in range(9)], reading, go)
-    with pytest.raises(Busy):
-        await hold(turns, "honest", reading, go)
-    go.set()
-    await asyncio.gather(*tasks)
-    async with turns.of("honest"):
-        pass
+    honest = await reading.start("honest")
+    assert reading.users == ["greedy", "honest"]
+    reading.go.set()
+    ends = await asyncio.gather(*tasks, *honest, return_exceptions=True)
+    assert [isinstance(end, Busy) for end in ends] == [False] * 17 + [True, False]
 
 
-async def test_who_goes_away_while_waiting_waits_no_more() -> None:
-    turns, reading, go = _Turns(), list[str](), asyncio.Event()
-    for _ in range(30):
-        tasks = await waiting(turns, ["evil"] * 9, reading, go)
+async def test_cancelled_files_leave_the_queue(reading: Reading) -> None:
+    for _ in range(3):
+        tasks = await reading.start(*["greedy"] * 9)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-    async with AsyncExitStack() as stack:
-        await stack.enter_async_context(turns.of("evil"))
-        await stack.enter_async_context(turns.of("honest"))
+    reading.users.clear()
+    tasks = await reading.start("greedy", "honest")
+    assert reading.users == ["greedy", "honest"]
+    reading.go.set()
+    await asyncio.gather(*tasks)

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from src.service.shared_runs import SharedRuns
+from src.concurrency.single_flight import SingleFlight
 
 
 class Work:
@@ -34,7 +34,7 @@ async def work() -> Work:
     return Work()
 
 
-async def begin(runs: SharedRuns[str, int], work: Work, count: int, key: str = "key") -> list[asyncio.Task[int]]:
+async def begin(runs: SingleFlight[str, int], work: Work, count: int, key: str = "key") -> list[asyncio.Task[int]]:
     tasks = [asyncio.create_task(runs.run(key, work.do)) for _ in range(count)]
     await asyncio.sleep(0)
     await asyncio.sleep(0)
@@ -42,13 +42,13 @@ async def begin(runs: SharedRuns[str, int], work: Work, count: int, key: str = "
 
 
 async def test_the_same_at_the_same_time_is_done_once(work: Work) -> None:
-    tasks = await begin(SharedRuns(), work, 5)
+    tasks = await begin(SingleFlight(), work, 5)
     work.gate.set()
     assert await asyncio.gather(*tasks) == [1] * 5
 
 
 async def test_other_keys_and_later_times_are_done_anew(work: Work) -> None:
-    runs: SharedRuns[str, int] = SharedRuns()
+    runs: SingleFlight[str, int] = SingleFlight()
     tasks = await begin(runs, work, 1, "one") + await begin(runs, work, 1, "two")
     work.gate.set()
     assert await asyncio.gather(*tasks) == [1, 2]
@@ -56,7 +56,7 @@ async def test_other_keys_and_later_times_are_done_anew(work: Work) -> None:
 
 
 async def test_a_failure_reaches_all_and_is_not_remembered(work: Work) -> None:
-    runs: SharedRuns[str, int] = SharedRuns()
+    runs: SingleFlight[str, int] = SingleFlight()
     tasks = await begin(runs, work, 3)
     work.failure = LookupError("broken")
     work.gate.set()
@@ -67,7 +67,7 @@ async def test_a_failure_reaches_all_and_is_not_remembered(work: Work) -> None:
 
 
 async def test_one_who_leaves_takes_nothing_from_the_others(work: Work) -> None:
-    first, second, third = await begin(SharedRuns(), work, 3)
+    first, second, third = await begin(SingleFlight(), work, 3)
     first.cancel()
     third.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -78,7 +78,7 @@ async def test_one_who_leaves_takes_nothing_from_the_others(work: Work) -> None:
 
 
 async def test_the_last_who_leaves_ends_the_run_before_he_is_gone(work: Work) -> None:
-    runs: SharedRuns[str, int] = SharedRuns()
+    runs: SingleFlight[str, int] = SingleFlight()
     tasks = await begin(runs, work, 2)
     for task in tasks:
         task.cancel()
@@ -89,7 +89,7 @@ async def test_the_last_who_leaves_ends_the_run_before_he_is_gone(work: Work) ->
 
 
 async def test_a_starter_whose_things_are_in_use_stays_until_the_end(work: Work) -> None:
-    runs: SharedRuns[str, int] = SharedRuns()
+    runs: SingleFlight[str, int] = SingleFlight()
     starter = asyncio.create_task(runs.run("key", work.do, needs_starter=True))
     await asyncio.sleep(0)
     other = asyncio.create_task(runs.run("key", work.do, needs_starter=True))
@@ -104,10 +104,50 @@ async def test_a_starter_whose_things_are_in_use_stays_until_the_end(work: Work)
 
 
 async def test_a_starter_alone_does_not_stay(work: Work) -> None:
-    starter = asyncio.create_task(SharedRuns[str, int]().run("key", work.do, needs_starter=True))
+    starter = asyncio.create_task(SingleFlight[str, int]().run("key", work.do, needs_starter=True))
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     starter.cancel()
     with pytest.raises(asyncio.CancelledError):
         await starter
     assert work.cancelled == 1
+
+
+async def test_run_that_is_being_cancelled_is_not_joined(work: Work) -> None:
+    runs: SingleFlight[str, int] = SingleFlight()
+    slow, release = asyncio.Event(), asyncio.Event()
+
+    async def end_slowly() -> int:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            slow.set()
+            await release.wait()
+        return 0
+
+    first = asyncio.create_task(runs.run("key", end_slowly))
+    await asyncio.sleep(0.01)
+    first.cancel()
+    await slow.wait()
+    second = await begin(runs, work, 1)
+    release.set()
+    work.gate.set()
+    assert await asyncio.gather(*second) == [1]
+    with pytest.raises(asyncio.CancelledError):
+        await first
+
+
+async def test_other_key_joins_the_run_that_serves_it(work: Work) -> None:
+    runs: SingleFlight[int, int] = SingleFlight(lambda running, wanted: wanted <= running)
+    tasks = [asyncio.create_task(runs.run(key, work.do)) for key in (5, 3, 6)]
+    await asyncio.sleep(0.01)
+    work.gate.set()
+    assert await asyncio.gather(*tasks) == [1, 1, 2]
+
+
+async def test_closing_cancels_every_run(work: Work) -> None:
+    runs: SingleFlight[str, int] = SingleFlight()
+    tasks = await begin(runs, work, 2, "one") + await begin(runs, work, 1, "two")
+    await runs.close()
+    assert (work.begun, work.cancelled) == (2, 2)
+    assert all(isinstance(end, asyncio.CancelledError) for end in await asyncio.gather(*tasks, return_exceptions=True))

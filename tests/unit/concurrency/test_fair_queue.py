@@ -1,4 +1,4 @@
-"""The line before the sandbox: who is let in next, who is refused, and that no place is lost."""
+"""Who gets the next slot, who is refused, and that no slot is lost."""
 
 from __future__ import annotations
 
@@ -8,20 +8,34 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from src.concurrency.fair_queue import FairQueue, Refusals
 from src.domain.errors import Busy, SandboxUnavailable
-from src.sandbox.turns import Turns
+
+REFUSALS = Refusals(
+    full=lambda held, waiting: f"{held} held and {waiting} waiting",
+    late=lambda seconds: f"waited {seconds:g} s",
+    closed=lambda: SandboxUnavailable("stopping"),
+)
 
 
 class Line:
-    """Callers that take turns and write down who had one."""
+    """Callers that get slots one after the other and write down who had one."""
 
-    def __init__(self, *, places: int = 1, most_waiting: int = 10, longest_wait_s: float = 10.0) -> None:
-        self.turns = Turns(places=places, most_waiting=most_waiting, longest_wait_s=longest_wait_s)
+    def __init__(
+        self, *, slots: int = 1, max_waiting: int = 10, max_wait_s: float | None = 10.0, per_user: int | None = None
+    ) -> None:
+        self.slots = FairQueue(
+            slots=slots,
+            max_waiting=max_waiting,
+            max_wait_s=max_wait_s,
+            max_slots_per_user=per_user,
+            refusals=REFUSALS,
+        )
         self.served: list[str] = []
         self.inside = self.most_inside = 0
 
     async def call(self, name: str, seconds: float = 0.0) -> None:
-        async with self.turns.turn(name[0]):
+        async with self.slots.slot(name[0]):
             self.served.append(name)
             self.inside += 1
             self.most_inside = max(self.most_inside, self.inside)
@@ -39,21 +53,21 @@ class Line:
         return tasks
 
     @asynccontextmanager
-    async def all_places_taken(self, by: str = "z") -> AsyncIterator[None]:
-        async with self.turns.turn(by):
+    async def all_slots_held(self, by: str = "z") -> AsyncIterator[None]:
+        async with self.slots.slot(by):
             yield
 
 
 async def test_one_users_calls_are_served_as_they_came() -> None:
     line = Line()
-    async with line.all_places_taken():
+    async with line.all_slots_held():
         tasks = await line.queue("a1", "a2", "a3")
     await asyncio.gather(*tasks)
     assert line.served == ["a1", "a2", "a3"]
 
 
-async def test_no_more_are_in_at_once_than_there_are_places() -> None:
-    line = Line(places=3)
+async def test_no_more_are_in_at_once_than_there_are_slots() -> None:
+    line = Line(slots=3)
     await asyncio.gather(*await line.queue(*(f"a{number}" for number in range(9)), seconds=0.001))
     assert len(line.served) == 9
     assert line.most_inside == 3
@@ -61,24 +75,24 @@ async def test_no_more_are_in_at_once_than_there_are_places() -> None:
 
 async def test_users_take_turns_however_many_calls_one_has() -> None:
     line = Line()
-    async with line.all_places_taken():
+    async with line.all_slots_held():
         tasks = await line.queue("a1", "a2", "a3", "b1", "c1", "c2")
     await asyncio.gather(*tasks)
     assert line.served == ["a1", "b1", "c1", "a2", "c2", "a3"]
 
 
 async def test_who_has_none_in_comes_before_who_has() -> None:
-    line = Line(places=2)
+    line = Line(slots=2)
     tasks = await line.queue("a1", "a2", "a3", "a4", "b1", seconds=0.01)
     await asyncio.gather(*tasks)
     assert line.served[:3] == ["a1", "a2", "b1"]
 
 
 async def test_a_full_line_refuses_and_says_when_to_come_back() -> None:
-    line = Line(most_waiting=2)
-    async with line.all_places_taken():
+    line = Line(max_waiting=2)
+    async with line.all_slots_held():
         tasks = await line.queue("a1", "a2")
-        with pytest.raises(Busy, match=r"2 models wait to be opened.*try again later") as caught:
+        with pytest.raises(Busy, match="1 held and 2 waiting") as caught:
             await line.call("a3")
         assert (caught.value.retry_after_s or 0) >= 1
     await asyncio.gather(*tasks)
@@ -86,8 +100,8 @@ async def test_a_full_line_refuses_and_says_when_to_come_back() -> None:
 
 
 async def test_one_user_cannot_fill_the_line_for_another() -> None:
-    line = Line(most_waiting=4)
-    async with line.all_places_taken():
+    line = Line(max_waiting=4)
+    async with line.all_slots_held():
         tasks = await line.queue("a1", "a2", "a3", "a4", "b1", "b2", "b3")
     outcomes = await asyncio.gather(*tasks, return_exceptions=True)
     # a3 and a4 made way; with two each, b's third has no better claim than they.
@@ -96,9 +110,9 @@ async def test_one_user_cannot_fill_the_line_for_another() -> None:
 
 
 async def test_waiting_has_a_limit_of_its_own() -> None:
-    line = Line(longest_wait_s=0.02)
-    async with line.all_places_taken():
-        with pytest.raises(Busy, match=r"waited 0\.02 s for its turn"):
+    line = Line(max_wait_s=0.02)
+    async with line.all_slots_held():
+        with pytest.raises(Busy, match=r"waited 0\.02 s"):
             await line.call("a1")
     await line.call("a2")
     assert line.served == ["a2"]
@@ -106,7 +120,7 @@ async def test_waiting_has_a_limit_of_its_own() -> None:
 
 async def test_a_cancelled_caller_leaves_the_line() -> None:
     line = Line()
-    async with line.all_places_taken():
+    async with line.all_slots_held():
         first, second = await line.queue("a1", "a2")
         first.cancel()
     await second
@@ -117,7 +131,7 @@ async def test_a_cancelled_caller_leaves_the_line() -> None:
 
 async def test_a_turn_that_comes_with_the_cancelling_is_passed_on() -> None:
     line = Line()
-    async with line.all_places_taken():
+    async with line.all_slots_held():
         first, second = await line.queue("a1", "a2")
     first.cancel()  # its turn has come, but it has not heard of it
     await asyncio.wait_for(second, 1)
@@ -127,17 +141,38 @@ async def test_a_turn_that_comes_with_the_cancelling_is_passed_on() -> None:
 async def test_a_failing_turn_gives_its_place_back() -> None:
     line = Line()
     with pytest.raises(ValueError, match="no"):
-        async with line.turns.turn("a"):
+        async with line.slots.slot("a"):
             raise ValueError("no")
     await asyncio.wait_for(line.call("a1"), 1)
 
 
 async def test_closing_sends_all_away() -> None:
     line = Line()
-    async with line.all_places_taken():
+    async with line.all_slots_held():
         [waiting] = await line.queue("a1")
-        line.turns.close()
+        line.slots.close()
         with pytest.raises(SandboxUnavailable, match="stopping"):
             await waiting
     with pytest.raises(SandboxUnavailable, match="stopping"):
         await line.call("a2")
+
+
+async def test_user_at_its_limit_leaves_slots_to_others() -> None:
+    line = Line(slots=3, per_user=2, max_wait_s=None)
+    tasks = await line.queue("a1", "a2", "a3", "b1", seconds=0.01)
+    assert (line.slots.held, line.slots.waiting) == (3, 1)
+    assert line.served == ["a1", "a2", "b1"]
+    await asyncio.gather(*tasks)
+    assert line.served == ["a1", "a2", "b1", "a3"]
+    assert (line.slots.held, line.slots.waiting) == (0, 0)
+
+
+async def test_free_slot_skips_users_at_their_limit() -> None:
+    line = Line(slots=2, per_user=1)
+    async with line.slots.slot("a"):
+        async with line.slots.slot("z"):
+            tasks = await line.queue("a1", "b1")
+        await asyncio.sleep(0.01)
+        assert line.served == ["b1"]
+    await asyncio.gather(*tasks)
+    assert line.served == ["b1", "a1"]

@@ -1,0 +1,1 @@
+"""Work at the same time, each mechanism once: single flight, fair bounded queue, child process launcher, threads."""

@@ -1,0 +1,168 @@
+"""A bounded queue that no user can fill for the others.
+
+Rules, in order: 1. if the queue is full, a caller whose user has fewer waiting displaces the last waiting caller of the
+user with most, else it is refused; 2. it gets a slot at once if one is free and its user may hold one more; 3. else it
+waits; 4. a slot that becomes free goes to the user with the fewest slots, among equals to the one served longest ago.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter, deque
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from src.domain.errors import Busy, ServiceError
+
+_MIN_RETRY_S: Final = 1.0
+_NEWEST_SHARE: Final = 0.2
+"""Weight of the newest caller in the running mean of how long a slot is held."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusals:
+    """What a refused caller is told."""
+
+    full: Callable[[int, int], str]
+    """The message if the queue is full, from how many callers hold a slot and how many wait."""
+    late: Callable[[float], str]
+    """The message after so many seconds of waiting."""
+    closed: Callable[[], ServiceError]
+    """The error after the queue has been closed."""
+
+
+class FairQueue:
+    """Lets `slots` callers in at once and makes others wait; see the module for the rules.
+
+    Parameters
+    ----------
+    max_waiting
+        Callers beyond `slots` that may be in the queue, of all users together.
+    max_wait_s
+        Seconds after which a waiting caller is refused; None: never.
+    max_slots_per_user
+        Slots that one user may hold at once; None: all.
+    """
+
+    def __init__(
+        self,
+        *,
+        slots: int,
+        max_waiting: int,
+        max_wait_s: float | None,
+        refusals: Refusals,
+        max_slots_per_user: int | None = None,
+    ) -> None:
+        self._slots = slots
+        self._max_callers = slots + max_waiting
+        self._max_wait_s = max_wait_s
+        self._max_slots_per_user = slots if max_slots_per_user is None else max_slots_per_user
+        self._refusals = refusals
+        self._held: Counter[str] = Counter()
+        self._queues: dict[str, deque[asyncio.Future[None]]] = {}
+        """The waiting callers by user; the users in the order in which they were last served."""
+        self._mean_hold_s = 0.0
+        self._is_closed = False
+
+    @property
+    def held(self) -> int:
+        """How many slots are held."""
+        return self._held.total()
+
+    @property
+    def waiting(self) -> int:
+        """How many callers wait."""
+        return sum(map(len, self._queues.values()))
+
+    @asynccontextmanager
+    async def slot(self, user_id: str) -> AsyncIterator[None]:
+        """Wait for a slot, and hold it for as long as the block runs.
+
+        Raises
+        ------
+        Busy
+            At once if the queue is full; later if the wait is too long, or another user displaces this caller.
+        ServiceError
+            `Refusals.closed` if the queue is closed.
+        """
+        await self._enter(user_id)
+        started = time.monotonic()
+        try:
+            yield
+        finally:
+            self._mean_hold_s += _NEWEST_SHARE * (time.monotonic() - started - self._mean_hold_s)
+            self._leave(user_id)
+
+    def close(self) -> None:
+        """Refuse all callers that wait, and those that come from now on."""
+        self._is_closed = True
+        for queue in self._queues.values():
+            for caller in queue:
+                _refuse(caller, self._refusals.closed())
+
+    async def _enter(self, user_id: str) -> None:
+        if self._is_closed:
+            raise self._refusals.closed()
+        if self.held + self.waiting >= self._max_callers:
+            self._displace_for(user_id)
+        if self._has_slot_for(user_id):
+            self._held[user_id] += 1
+            return
+        caller = asyncio.get_running_loop().create_future()
+        self._queues.setdefault(user_id, deque()).append(caller)
+        try:
+            async with asyncio.timeout(self._max_wait_s):
+                await caller
+        except BaseException as error:
+            self._give_up(user_id, caller)
+            if isinstance(error, TimeoutError):
+                raise self._busy(self._refusals.late(self._max_wait_s or 0.0)) from None
+            raise
+
+    def _has_slot_for(self, user_id: str) -> bool:
+        return self.held < self._slots and self._held[user_id] < self._max_slots_per_user
+
+    def _leave(self, user_id: str) -> None:
+        self._held[user_id] -= 1
+        self._held += Counter()  # drops the users without a slot
+        while users := [user for user in self._queues if self._has_slot_for(user)]:
+            self._admit_next(min(users, key=self._held.__getitem__))
+
+    def _admit_next(self, user_id: str) -> None:
+        queue = self._queues.pop(user_id)
+        caller = queue.popleft()
+        if queue:
+            self._queues[user_id] = queue  # behind all other users
+        if not caller.done():
+            self._held[user_id] += 1
+            caller.set_result(None)
+
+    def _give_up(self, user_id: str, caller: asyncio.Future[None]) -> None:
+        """Undo the waiting of a caller that goes, whether or not it has been admitted meanwhile."""
+        queue = self._queues.get(user_id, deque())
+        if caller in queue:
+            queue.remove(caller)
+            if not queue:
+                del self._queues[user_id]
+        elif caller.done() and not caller.cancelled() and caller.exception() is None:
+            self._leave(user_id)
+
+    def _displace_for(self, user_id: str) -> None:
+        """Refuse the last waiting caller of the user with most; raise Busy if this user has as many itself."""
+        refusal = self._busy(self._refusals.full(self.held, self.waiting))
+        longest = max(self._queues.values(), key=len, default=deque())
+        if len(longest) <= len(self._queues.get(user_id, ())) + 1:
+            raise refusal
+        _refuse(longest.pop(), refusal)
+
+    def _busy(self, message: str) -> Busy:
+        wait_s = self._mean_hold_s * (self.waiting + 1) / self._slots
+        return Busy(message, retry_after_s=max(_MIN_RETRY_S, wait_s))
+
+
+def _refuse(caller: asyncio.Future[None], error: ServiceError) -> None:
+    if not caller.done():
+        caller.set_exception(error)
