@@ -77,7 +77,7 @@ class DatasetStore(Protocol):
         """Remove a user's candles of that name, damaged ones too; raises SourceNotFound."""
         ...
 
-    async def sweep_leftovers(self) -> int:
+    async def remove_leftovers(self) -> int:
         """Remove what uploads that never ended left behind; return how many files."""
         ...
 
@@ -189,7 +189,7 @@ class ModelFileStore(Protocol):
         """Remove a file and what is kept about it; raises ModelNotFound, but not for a temporary one."""
         ...
 
-    async def sweep_leftovers(self) -> int:
+    async def remove_leftovers(self) -> int:
         """Remove what uploads that never ended left behind; return how many files."""
         ...
 

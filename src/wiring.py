@@ -102,8 +102,8 @@ def build_services(settings: Settings) -> Services:
         store=store,
         opening=[
             files.open,
-            files.sweep_leftovers,
-            datasets.sweep_leftovers,
+            files.remove_leftovers,
+            datasets.remove_leftovers,
             functools.partial(asyncio.to_thread, _sweep_cache, settings),
         ],
         warming=[

@@ -74,7 +74,7 @@ class MemoryModelFiles:
     async def delete(self, file: ModelFile) -> None:
         del self.files[file.path.name]
 
-    async def sweep_leftovers(self) -> int:
+    async def remove_leftovers(self) -> int:
         return 0
 
 

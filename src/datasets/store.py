@@ -106,7 +106,7 @@ class DiskDatasets:
         except FileNotFoundError as error:
             raise _not_found(name) from error
 
-    async def sweep_leftovers(self) -> int:
+    async def remove_leftovers(self) -> int:
         return await _on_disk(self._sweep)
 
     def _folder(self, user_id: str) -> Path:

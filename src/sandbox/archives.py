@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from src.concurrency.child_process import KillSwitch
-from src.sandbox import verdicts
+from src.sandbox import outcomes
 from src.sandbox.children import Children
 from src.sandbox.memory_files import check_content
 from src.sandbox.tasks import Task
@@ -34,7 +34,7 @@ def laid_out(children: Children, task: Task, slot: int, switch: KillSwitch) -> I
     Raises
     ------
     ModelRejected, TimedOut, SandboxUnavailable
-        What came of unpacking, as of `verdicts.judge`.
+        What came of unpacking, as of `outcomes.judge`.
     ContentChanged
         Where the file does not hold what it should.
     """
@@ -52,7 +52,7 @@ def laid_out(children: Children, task: Task, slot: int, switch: KillSwitch) -> I
         with children.staging.private(uid) as folder:
             order = replace(task, kind="unpack", values=None, ranges=(), folder=folder)
             outcome = children.run(order, slot, switch)
-            verdicts.judge(outcome, order, deadline_s=children.deadline_s, registry=children.registry)
+            outcomes.judge(outcome, order, deadline_s=children.deadline_s, registry=children.registry)
             found = list(folder.iterdir())
             # A file that was no archive after all is opened as it is.
             yield replace(task, folder=folder, laid_out=found[0]) if found else task

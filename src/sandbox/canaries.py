@@ -22,7 +22,7 @@ from src.sandbox.kernel import Argument, syscall
 from src.sandbox.layers import Layer
 from src.sandbox.memory_files import ANSWER_DESCRIPTOR
 from src.sandbox.syscalls import this_architecture
-from src.sandbox.wire import Job
+from src.sandbox.wire import ChildTask
 
 SERVER_FILE: Final = "server file"
 """Name of the attacks that read a file which only the server's user may read."""
@@ -80,43 +80,43 @@ class Breach:
         return f"{self.attack} ({self.layer.value}): {self.effect}"
 
 
-def run_all(job: Job) -> list[Breach]:
+def run_all(task: ChildTask) -> list[Breach]:
     """Try every attack on the layers of this process."""
     return [
         Breach(attack=name, layer=layer, effect=effect)
-        for name, layer, attack in _attacks(job)
+        for name, layer, attack in _attacks(task)
         if (effect := attack()) is not None
     ]
 
 
-def self_test(job: Job) -> list[Breach]:
+def self_test(task: ChildTask) -> list[Breach]:
     """Try one attack for each layer that this process claims to have: what every child does before it opens a model."""
     quick = {
         Layer.SESSION: ("inspection", _inspection),
-        Layer.LIMITS: ("limits", lambda: _unmet_limits(job)),
-        Layer.UID: ("user", lambda: _user(job)),
+        Layer.LIMITS: ("limits", lambda: _unmet_limits(task)),
+        Layer.UID: ("user", lambda: _user(task)),
         Layer.LANDLOCK: ("public file", _public_file),
         Layer.SECCOMP: ("socket", lambda: _forbidden_call("socket", (2, 1, 0))),
     }
     return [
         Breach(attack=quick[layer][0], layer=layer, effect=effect)
-        for layer in job.layers
+        for layer in task.layers
         if (effect := quick[layer][1]()) is not None
     ]
 
 
-def _attacks(job: Job) -> Iterator[tuple[str, Layer, Callable[[], str | None]]]:
+def _attacks(task: ChildTask) -> Iterator[tuple[str, Layer, Callable[[], str | None]]]:
     yield "inspection", Layer.SESSION, _inspection
     yield "session", Layer.SESSION, lambda: None if os.getsid(0) == os.getpid() else "is in the zygote's session"
     yield "orphan", Layer.SESSION, lambda: None if identity.dies_with_parent() else "outlives the zygote"
     yield "descriptors", Layer.SESSION, _foreign_descriptors
-    yield "limits", Layer.LIMITS, lambda: _unmet_limits(job)
-    yield "memory", Layer.LIMITS, lambda: _too_much_memory(job)
-    if job.uid is not None:
-        yield "user", Layer.UID, lambda: _user(job)
+    yield "limits", Layer.LIMITS, lambda: _unmet_limits(task)
+    yield "memory", Layer.LIMITS, lambda: _too_much_memory(task)
+    if task.uid is not None:
+        yield "user", Layer.UID, lambda: _user(task)
     yield "public file", Layer.LANDLOCK, _public_file
     yield "folder", Layer.LANDLOCK, _root_folder
-    for path in job.server_files:
+    for path in task.server_files:
         yield SERVER_FILE, Layer.LANDLOCK, partial(_opened, path)
     yield "signal", Layer.SECCOMP, _signal
     yield "process", Layer.SECCOMP, _process
@@ -126,7 +126,7 @@ def _attacks(job: Job) -> Iterator[tuple[str, Layer, Callable[[], str | None]]]:
         yield name, Layer.SECCOMP, partial(_forbidden_call, name, arguments)
     # The last, for a fork does not go well with threads. The kernel does not count root's: there, another user must
     # bound them.
-    yield "threads", Layer.LIMITS if os.geteuid() else Layer.UID, lambda: _too_many_threads(job)
+    yield "threads", Layer.LIMITS if os.geteuid() else Layer.UID, lambda: _too_many_threads(task)
 
 
 def _inspection() -> str | None:
@@ -145,20 +145,20 @@ def _foreign_descriptors() -> str | None:
     return f"has descriptors {found}" if found else None
 
 
-def _unmet_limits(job: Job) -> str | None:
-    return "; ".join(limits.unmet(job.limits, has_own_uid=Layer.UID in job.layers)) or None
+def _unmet_limits(task: ChildTask) -> str | None:
+    return "; ".join(limits.unmet(task.limits, has_own_uid=Layer.UID in task.layers)) or None
 
 
-def _too_much_memory(job: Job) -> str | None:
+def _too_much_memory(task: ChildTask) -> str | None:
     try:
-        mmap.mmap(-1, job.limits.memory_bytes).close()
+        mmap.mmap(-1, task.limits.memory_bytes).close()
     except (OSError, ValueError):
         return None
-    return f"maps more than {job.limits.memory_bytes} bytes"
+    return f"maps more than {task.limits.memory_bytes} bytes"
 
 
-def _too_many_threads(job: Job) -> str | None:
-    most = job.limits.threads + limits.COARSENESS
+def _too_many_threads(task: ChildTask) -> str | None:
+    most = task.limits.threads + limits.COARSENESS
     started, is_over = 0, threading.Event()
     threading.stack_size(_SMALL_STACK_BYTES)
     try:
@@ -173,9 +173,9 @@ def _too_many_threads(job: Job) -> str | None:
     return f"starts more than {most} threads"
 
 
-def _user(job: Job) -> str | None:
+def _user(task: ChildTask) -> str | None:
     users = {*os.getresuid(), *os.getresgid()}
-    return None if users == {job.uid} else f"has the users and groups {sorted(users)}"
+    return None if users == {task.uid} else f"has the users and groups {sorted(users)}"
 
 
 def _public_file() -> str | None:

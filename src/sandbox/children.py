@@ -1,4 +1,4 @@
-"""One-shot children: a zygote for each model family, and for each job a child of its own, waited for or killed."""
+"""One-shot children: a zygote for each model family, and for each task a child of its own, waited for or killed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from src.sandbox.limits import Limits
 from src.sandbox.memory_files import answer_memory, read_answer, sealed_bytes, sealed_copy
 from src.sandbox.staging import StagingFolder
 from src.sandbox.tasks import Outcome, Task
-from src.sandbox.wire import Job, answer_size, write_job
+from src.sandbox.wire import ChildTask, answer_size, write_task
 from src.sandbox.zygote_link import Child, SandboxClosed, ZygoteFailed, ZygoteLink, ZygoteOptions
 
 _log: Final = logging.getLogger(__name__)
@@ -107,9 +107,9 @@ class Children:
         opened: list[int] = []
         try:
             opened.append(sealed_bytes() if task.model is None else sealed_copy(task.model, task.sha256))
-            job = self._job(task, slot)
-            opened.append(write_job(job, task.values))
-            size = answer_size(job.answer_rows)
+            child_task = self._child_task(task, slot)
+            opened.append(write_task(child_task, task.values))
+            size = answer_size(child_task.answer_rows)
             opened.append(answer_memory(size))
             wait_status = self._run_child(task.family, tuple(opened), switch)
             answer = b"" if wait_status is None else read_answer(opened[-1], size)
@@ -181,9 +181,9 @@ class Children:
             link.close()
             return self.start(family).fork(descriptors)
 
-    def _job(self, task: Task, slot: int) -> Job:
-        return Job(
-            task=task.kind,
+    def _child_task(self, task: Task, slot: int) -> ChildTask:
+        return ChildTask(
+            kind=task.kind,
             registry=self.registry,
             extension=task.extension,
             model_path=str(task.laid_out or self.staging.link(task.extension)),

@@ -14,7 +14,7 @@ class Layer(StrEnum):
     """One barrier; each has its own file and holds without the others."""
 
     SESSION = "session"
-    """No descriptor but the job's, no terminal, cannot outlive the zygote, cannot be inspected."""
+    """No descriptor but the task's, no terminal, cannot outlive the zygote, cannot be inspected."""
     LIMITS = "limits"
     """Bounds on memory, processor time, descriptors, threads and file size."""
     UID = "uid"

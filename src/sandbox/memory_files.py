@@ -1,4 +1,4 @@
-"""Files in memory (memfd), which is how a model, its job and its answer pass between server and child.
+"""Files in memory (memfd), which is how a model, its task and its answer pass between server and child.
 
 A model file lies in a user's folder, perhaps readable by the server's user alone, while the child has another user and
 no folder it may enter. So the server copies its bytes into a sealed memfd and passes the descriptor: nobody can change
@@ -16,7 +16,7 @@ from typing import Final
 from src.sandbox.identity import FIRST_DESCRIPTOR
 
 MODEL_DESCRIPTOR: Final = FIRST_DESCRIPTOR
-JOB_DESCRIPTOR: Final = FIRST_DESCRIPTOR + 1
+TASK_DESCRIPTOR: Final = FIRST_DESCRIPTOR + 1
 ANSWER_DESCRIPTOR: Final = FIRST_DESCRIPTOR + 2
 
 # include/uapi/linux/fcntl.h and memfd.h; by number, so that this file can be imported where there is no Linux.
@@ -80,7 +80,7 @@ def sealed_copy(path: Path, sha256: str | None = None) -> int:
 
 def sealed_bytes(*parts: bytes | memoryview) -> int:
     """Return a descriptor of a sealed memfd with these bytes one after the other."""
-    memory = _create("job")
+    memory = _create("task")
     try:
         for part in parts:
             view = memoryview(part).cast("B")

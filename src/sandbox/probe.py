@@ -12,7 +12,7 @@ from typing import Final
 
 from src.concurrency.child_process import KillSwitch
 from src.domain.model_files import SandboxMode
-from src.sandbox import canaries, verdicts
+from src.sandbox import canaries, outcomes
 from src.sandbox.children import Children, families
 from src.sandbox.layers import ALL_LAYERS, Layer, SandboxReport, refusal
 from src.sandbox.tasks import Task
@@ -57,7 +57,7 @@ def try_layers(
         )
         with children.slot() as slot:
             outcome = children.run(task, slot, KillSwitch())
-    answer = verdicts.judge(outcome, task, deadline_s=children.deadline_s, registry=children.registry)
+    answer = outcomes.judge(outcome, task, deadline_s=children.deadline_s, registry=children.registry)
     return weigh(answer, mode, absent)
 
 
@@ -71,7 +71,7 @@ def _stored_file(storage: Path) -> Iterator[str]:
 
 def weigh(answer: Answer, mode: SandboxMode, absent: dict[Layer, str]) -> SandboxReport:
     """Turn the child's report into the server's; `absent` are layers that it was not even given."""
-    missing = absent | {Layer(name): reason for name, reason in verdicts.missing_layers(answer.text).items()}
+    missing = absent | {Layer(name): reason for name, reason in outcomes.missing_layers(answer.text).items()}
     breaches = [
         canaries.Breach(attack=attack, layer=Layer(layer), effect=effect)
         for attack, layer, effect in answer.text["breaches"]

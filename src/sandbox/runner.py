@@ -31,7 +31,7 @@ from src.domain.signals import Features, OutputKind, Predictions
 from src.features.made_up import made_up_features
 from src.features.rows import complete_rows
 from src.model_formats.undeclared import without_requests
-from src.sandbox import identity, verdicts
+from src.sandbox import identity, outcomes
 from src.sandbox.archives import laid_out
 from src.sandbox.children import Children, families
 from src.sandbox.layers import ALL_LAYERS, Layer, SandboxReport
@@ -69,7 +69,7 @@ class SandboxedModelRunner:
     max_wait_s
         Seconds after which one that waits is refused.
     deadline_s
-        Seconds that one job may take in its child; then it is killed.
+        Seconds that one task may take in its child; then it is killed.
     memory_bytes
         Address space of one child, its libraries included.
     layers
@@ -161,7 +161,7 @@ class SandboxedModelRunner:
         made_up = await asyncio.to_thread(made_up_features)
         rows = made_up.values[complete_rows(made_up.values, made_up.names, made_up.names)]
         answer = await self._in_turn(file, partial(Task, kind="inspect", names=made_up.names, values=rows))
-        return verdicts.description_of(answer.text, self._children.registry)
+        return outcomes.description_of(answer.text, self._children.registry)
 
     async def predict(
         self, file: ModelFile, features: Features, feature_columns: Sequence[str] | None, kind: OutputKind | None
@@ -223,10 +223,10 @@ class SandboxedModelRunner:
         try:
             with self._children.slot() as slot, laid_out(self._children, asked, slot, switch) as ready:
                 outcome = self._children.run(ready, slot, switch)
-            return verdicts.judge(
+            return outcomes.judge(
                 outcome, asked, deadline_s=self._children.deadline_s, registry=self._children.registry
             )
-        except verdicts.LayersWanting as claim:
+        except outcomes.LayersWanting as claim:
             raise self._judged(claim, report) from claim
         except FileNotFoundError as error:
             raise ModelNotFound("the model file does not exist any more") from error
@@ -240,13 +240,13 @@ class SandboxedModelRunner:
             _log.error("sandbox: %s", error)
             raise SandboxUnavailable("the process that opens model files failed; try again") from error
         except AnswerTampered as error:
-            raise verdicts.nonsense(error) from error
+            raise outcomes.nonsense(error) from error
 
-    def _judged(self, claim: verdicts.LayersWanting, believed: SandboxReport) -> ServiceError:
+    def _judged(self, claim: outcomes.LayersWanting, believed: SandboxReport) -> ServiceError:
         """Try the layers anew to tell a machine that has lost one from a file that says so."""
         report = self._probe(is_anew=True)
         if report.refusal is None and report.layers == believed.layers:
-            return verdicts.nonsense(claim)
+            return outcomes.nonsense(claim)
         _log.error("sandbox: a child found its layers wanting: %s", claim)
         return SandboxUnavailable("model files cannot be opened safely on this server: a layer of the sandbox failed")
 
@@ -274,11 +274,11 @@ class SandboxedModelRunner:
 
 def _read_predictions(answer: Answer, features: Features, registry: str, *, is_declared: bool) -> Predictions:
     """Return what a child predicted; raises ModelRejected if it cannot be a prediction."""
-    meaning = verdicts.output_kind(answer.text)
-    columns = verdicts.chosen_columns(answer.text, features.names)
+    meaning = outcomes.output_kind(answer.text)
+    columns = outcomes.chosen_columns(answer.text, features.names)
     is_asked = complete_rows(features.values, features.names, columns)
-    verdicts.check_values(answer.values[is_asked], meaning, is_declared=is_declared)
-    warnings = verdicts.description_of(answer.text, registry).warnings
+    outcomes.check_values(answer.values[is_asked], meaning, is_declared=is_declared)
+    warnings = outcomes.description_of(answer.text, registry).warnings
     return Predictions(
         # The number that the child left for a row without a prediction means nothing.
         values=np.where(is_asked, answer.values, np.nan),

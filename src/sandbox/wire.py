@@ -1,6 +1,6 @@
 """What server and child say to each other: two plain layouts in memory files, parsed with every number checked.
 
-Job (server → child), read-only:    magic, length of the JSON, JSON, padding to 64, float64 values row by row.
+ChildTask (server → child), read-only:    magic, length of the JSON, JSON, padding to 64, float64 values row by row.
 Answer (child → server), fixed size: magic, status, length of the JSON, rows; float64 values; JSON of at most 64 KiB.
 
 The child is hostile, so the answer is data and never code: no pickle, sizes checked against what was asked for.
@@ -25,8 +25,8 @@ from src.sandbox.limits import Limits
 from src.sandbox.memory_files import sealed_bytes
 
 _ALIGNMENT: Final = 64
-_JOB_MAGIC: Final = b"BTjob\x00\x00\x01"
-_JOB_HEADER: Final = struct.Struct("<8sQ")
+_TASK_MAGIC: Final = b"BTjob\x00\x00\x01"
+_TASK_HEADER: Final = struct.Struct("<8sQ")
 _ANSWER_MAGIC: Final = b"BTans\x00\x00\x01"
 _ANSWER_HEADER: Final = struct.Struct("<8sIIQ")
 MAX_TEXT_BYTES: Final = 64 * 1024
@@ -34,7 +34,7 @@ MAX_TEXT_BYTES: Final = 64 * 1024
 
 
 class Status(IntEnum):
-    """How a job ended, as the child says; no status comes with a text that is shown as it is."""
+    """How a task ended, as the child says; no status comes with a text that is shown as it is."""
 
     DONE = 1
     REJECTED = 2
@@ -59,7 +59,7 @@ class MalformedAnswer(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
+class ChildTask:
     """What one child is to do.
 
     `ranges` are the row ranges to predict one by one, each seen by the model as if there were no other rows. Rows
@@ -69,7 +69,7 @@ class Job:
     are some that only the server may read (for the canaries).
     """
 
-    task: Literal["inspect", "predict", "unpack", "attack"]
+    kind: Literal["inspect", "predict", "unpack", "attack"]
     registry: str
     extension: str
     model_path: str
@@ -104,25 +104,25 @@ def answer_size(rows: int) -> int:
     return _ALIGNMENT + 8 * rows + MAX_TEXT_BYTES
 
 
-def write_job(job: Job, values: NDArray[np.float64] | None = None) -> int:
-    """Return a descriptor of a sealed memfd with the job and its feature rows [n, k]."""
-    text = json.dumps(asdict(job)).encode()
-    head = _JOB_HEADER.pack(_JOB_MAGIC, len(text)) + text
+def write_task(task: ChildTask, values: NDArray[np.float64] | None = None) -> int:
+    """Return a descriptor of a sealed memfd with the task and its feature rows [n, k]."""
+    text = json.dumps(asdict(task)).encode()
+    head = _TASK_HEADER.pack(_TASK_MAGIC, len(text)) + text
     padding = b"\0" * (-len(head) % _ALIGNMENT)
     table = np.zeros((0, 0)) if values is None else np.ascontiguousarray(values, dtype="<f8")
     # An empty array has no buffer to cast.
     return sealed_bytes(head + padding, table.data if table.size else b"")
 
 
-def read_job(descriptor: int, size: int) -> tuple[Job, NDArray[np.float64]]:
-    """Return the job and its feature rows [n, k], read-only; it comes from the server and is believed."""
+def read_task(descriptor: int, size: int) -> tuple[ChildTask, NDArray[np.float64]]:
+    """Return the task and its feature rows [n, k], read-only; it comes from the server and is believed."""
     content = mmap.mmap(descriptor, size, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ)
-    magic, length = _JOB_HEADER.unpack_from(content)
-    if magic != _JOB_MAGIC:
-        raise ValueError("not a job")
-    start = _JOB_HEADER.size
+    magic, length = _TASK_HEADER.unpack_from(content)
+    if magic != _TASK_MAGIC:
+        raise ValueError("not a task")
+    start = _TASK_HEADER.size
     fields = json.loads(content[start : start + length])
-    job = Job(
+    task = ChildTask(
         **fields
         | {
             "layers": tuple(Layer(name) for name in fields["layers"]),
@@ -138,7 +138,7 @@ def read_job(descriptor: int, size: int) -> tuple[Job, NDArray[np.float64]]:
     )
     offset = start + length + (-(start + length) % _ALIGNMENT)
     values = np.frombuffer(content, dtype="<f8", offset=offset) if offset < size else np.zeros(0)
-    return job, values.reshape(-1, max(1, len(job.names)))
+    return task, values.reshape(-1, max(1, len(task.names)))
 
 
 def write_answer(

@@ -26,9 +26,9 @@ from src.model_formats.sentences import Sentences, sentence, to_plain
 from src.ports import Predictor
 from src.sandbox import canaries, identity, landlock, limits, seccomp
 from src.sandbox.layers import Layer, LayerMissing
-from src.sandbox.memory_files import ANSWER_DESCRIPTOR, JOB_DESCRIPTOR
+from src.sandbox.memory_files import ANSWER_DESCRIPTOR, TASK_DESCRIPTOR
 from src.sandbox.trial import try_out
-from src.sandbox.wire import MAX_TEXT_BYTES, Job, Status, TextTooLong, read_job, write_answer
+from src.sandbox.wire import MAX_TEXT_BYTES, ChildTask, Status, TextTooLong, read_task, write_answer
 
 _SAID_CHARACTERS: Final = 2000
 
@@ -37,14 +37,14 @@ class _WrongColumns(Exception):
     """The columns that a backtest offers, or names, are not those that the model wants."""
 
 
-def run(zygote_pid: int, model: int, job: int, answer: int) -> None:
-    """Do one job with these descriptors in this freshly forked process; ends it."""
-    identity.place_descriptors((model, job, answer))
-    order, values = read_job(JOB_DESCRIPTOR, os.fstat(JOB_DESCRIPTOR).st_size)
-    os.close(JOB_DESCRIPTOR)
+def run(zygote_pid: int, model: int, task: int, answer: int) -> None:
+    """Do one task with these descriptors in this freshly forked process; ends it."""
+    identity.place_descriptors((model, task, answer))
+    order, values = read_task(TASK_DESCRIPTOR, os.fstat(TASK_DESCRIPTOR).st_size)
+    os.close(TASK_DESCRIPTOR)
     memory = mmap.mmap(ANSWER_DESCRIPTOR, os.fstat(ANSWER_DESCRIPTOR).st_size)
     missing = put_on_layers(order, zygote_pid)
-    if order.task == "attack":
+    if order.kind == "attack":
         breaches = [(breach.attack, breach.layer, breach.effect) for breach in canaries.run_all(order)]
         write_answer(memory, Status.DONE, {"missing": missing, "breaches": breaches})
     elif broken := missing or {breach.layer: str(breach) for breach in canaries.self_test(order)}:
@@ -54,36 +54,36 @@ def run(zygote_pid: int, model: int, job: int, answer: int) -> None:
     os._exit(0)
 
 
-def put_on_layers(job: Job, zygote_pid: int) -> dict[Layer, str]:
-    """Put on the job's layers, in their order; return those that this machine refuses, with the reason."""
-    has_own_uid = Layer.UID in job.layers and job.uid is not None
+def put_on_layers(task: ChildTask, zygote_pid: int) -> dict[Layer, str]:
+    """Put on the task's layers, in their order; return those that this machine refuses, with the reason."""
+    has_own_uid = Layer.UID in task.layers and task.uid is not None
 
     def uid() -> None:
-        if job.uid is not None:
-            identity.take_uid(job.uid, capabilities=job.capabilities)
+        if task.uid is not None:
+            identity.take_uid(task.uid, capabilities=task.capabilities)
 
     def session() -> None:
         # After the change of user, which undoes two of these, as does giving up capabilities.
         if not has_own_uid:
-            identity.drop_capabilities(keeping=job.capabilities)
+            identity.drop_capabilities(keeping=task.capabilities)
         os.setsid()
         identity.close_descriptors_from(ANSWER_DESCRIPTOR + 1)
         identity.forbid_inspection()
         identity.die_with(zygote_pid)
 
     steps: tuple[tuple[Layer, Callable[[], None]], ...] = (
-        (Layer.LIMITS, lambda: limits.apply(job.limits, has_own_uid=has_own_uid)),
+        (Layer.LIMITS, lambda: limits.apply(task.limits, has_own_uid=has_own_uid)),
         (Layer.UID, uid),
         (Layer.SESSION, session),
-        (Layer.LANDLOCK, lambda: landlock.apply(job.readable, writable)),
+        (Layer.LANDLOCK, lambda: landlock.apply(task.readable, writable)),
         (Layer.SECCOMP, lambda: seccomp.apply(may_write=bool(writable))),
     )
-    writable = (job.folder,) if job.task == "unpack" and job.folder is not None else ()
+    writable = (task.folder,) if task.kind == "unpack" and task.folder is not None else ()
     missing: dict[Layer, str] = {}
-    if job.layers:
+    if task.layers:
         identity.forbid_new_privileges()
     for layer, put_on in steps:
-        if layer not in job.layers:
+        if layer not in task.layers:
             continue
         try:
             put_on()
@@ -94,10 +94,10 @@ def put_on_layers(job: Job, zygote_pid: int) -> dict[Layer, str]:
     return missing
 
 
-def _answer(memory: mmap.mmap, job: Job, values: NDArray[np.float64]) -> None:
+def _answer(memory: mmap.mmap, task: ChildTask, values: NDArray[np.float64]) -> None:
     described: dict[str, Any] = {}
     try:
-        parts = _compute(job, values, described)
+        parts = _compute(task, values, described)
         write_answer(memory, Status.DONE, described, parts)
     except _WrongColumns:
         write_answer(memory, Status.WRONG_COLUMNS, described)
@@ -106,7 +106,7 @@ def _answer(memory: mmap.mmap, job: Job, values: NDArray[np.float64]) -> None:
     except TextTooLong as error:
         _refuse(memory, sentence("description_too_long", size=error.size_bytes, most=MAX_TEXT_BYTES))
     except MemoryError:
-        _refuse(memory, sentence("needs_mebibytes", mebibytes=job.limits.memory_bytes >> 20))
+        _refuse(memory, sentence("needs_mebibytes", mebibytes=task.limits.memory_bytes >> 20))
     except BaseException as error:  # noqa: BLE001 - a model's code may raise anything, SystemExit included
         if isinstance(error, ServiceError) and isinstance(error.message, Sentences):
             _refuse(memory, error.message)
@@ -118,33 +118,33 @@ def _refuse(memory: mmap.mmap, message: Sentences) -> None:
     write_answer(memory, Status.REJECTED, {"sentences": to_plain(message)})
 
 
-def _compute(job: Job, values: NDArray[np.float64], described: dict[str, Any]) -> list[NDArray[np.float64]]:
-    """Do the job; what is to be said goes into `described` as it becomes known, the predictions are returned."""
-    registry = importlib.import_module(job.registry)
-    if job.task == "unpack":
-        registry.prepare(Path(job.model_path), job.extension, Path(str(job.folder)))
+def _compute(task: ChildTask, values: NDArray[np.float64], described: dict[str, Any]) -> list[NDArray[np.float64]]:
+    """Do the task; what is to be said goes into `described` as it becomes known, the predictions are returned."""
+    registry = importlib.import_module(task.registry)
+    if task.kind == "unpack":
+        registry.prepare(Path(task.model_path), task.extension, Path(str(task.folder)))
         return []
-    predictor: Predictor = registry.load_model(Path(job.model_path), job.extension)
+    predictor: Predictor = registry.load_model(Path(task.model_path), task.extension)
     description = predictor.description
     described["description"] = _plain(description)
-    if job.task == "inspect":
-        notes = try_out(predictor, job.names, values)
+    if task.kind == "inspect":
+        notes = try_out(predictor, task.names, values)
         described["description"]["warnings"] += [to_plain(note) for note in notes]
         return []
     try:
-        columns = choose_columns(job.names, job.requested, description.feature_names, description.n_features)
+        columns = choose_columns(task.names, task.requested, description.feature_names, description.n_features)
     except InvalidInput as error:
         raise _WrongColumns from error
-    chosen = values[:, [job.names.index(name) for name in columns]]
-    is_complete = complete_rows(values, job.names, columns)
+    chosen = values[:, [task.names.index(name) for name in columns]]
+    is_complete = complete_rows(values, task.names, columns)
     parts: list[NDArray[np.float64]] = []
-    kind = job.declared or description.output_kind or OutputKind.VALUE
-    for start, stop in job.ranges:
+    kind = task.declared or description.output_kind or OutputKind.VALUE
+    for start, stop in task.ranges:
         asked = start + np.flatnonzero(is_complete[start:stop])
         part = np.zeros(stop - start)
         if len(asked):
             # Row by row in memory, whatever was chosen: the last bits of a matrix product depend on it.
-            predicted, kind = predictor.predict(np.ascontiguousarray(chosen[asked]), columns, job.declared)
+            predicted, kind = predictor.predict(np.ascontiguousarray(chosen[asked]), columns, task.declared)
             part[asked - start] = _checked(np.asarray(predicted, dtype=np.float64), asked)
         parts.append(part)
     described |= {"kind": kind, "columns": columns}

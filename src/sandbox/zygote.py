@@ -1,11 +1,11 @@
-"""The zygote: a clean process of one model family, its libraries imported, that forks a child for each job.
+"""The zygote: a clean process of one model family, its libraries imported, that forks a child for each task.
 
 It starts with an environment of its own making, gives up root before it imports anything of the family, and reads
 nothing but the server's word "fork". It ends when the server does: the channel then reads as closed, and its children
 die with it, as the kernel sees to (`identity.die_with`).
 
 Talk on the channel, one packet each: zygote → `{"pid", …}` once when ready, or `{"error"}`; server → `fork` with four
-descriptors (model, job, answer, a pipe for the child's end); zygote → the child's pid with its pidfd. When the child
+descriptors (model, task, answer, a pipe for the child's end); zygote → the child's pid with its pidfd. When the child
 has ended, its wait status goes into the pipe as four bytes.
 """
 
@@ -60,11 +60,11 @@ class Zygote:
             return False
         if word != FORK or len(descriptors) != DESCRIPTORS_PER_JOB:
             raise RuntimeError(f"unknown word {word!r} with {len(descriptors)} descriptors")
-        model, job, answer, end = descriptors
+        model, task, answer, end = descriptors
         try:
             pid = os.fork()
             if pid == 0:
-                self._become_child(model, job, answer)
+                self._become_child(model, task, answer)
             pidfd = os.pidfd_open(pid)
         except OSError as error:
             os.close(end)
@@ -74,13 +74,13 @@ class Zygote:
             self._poll.register(pidfd, select.POLLIN)
             socket.send_fds(self._channel, [str(pid).encode()], [pidfd])
         finally:
-            for descriptor in (model, job, answer):
+            for descriptor in (model, task, answer):
                 os.close(descriptor)
         return True
 
-    def _become_child(self, model: int, job: int, answer: int) -> None:
+    def _become_child(self, model: int, task: int, answer: int) -> None:
         try:
-            worker.run(self._pid, model, job, answer)
+            worker.run(self._pid, model, task, answer)
         finally:
             # Whatever happens, a child never returns into the zygote's loop.
             os._exit(3)

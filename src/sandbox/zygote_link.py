@@ -157,7 +157,7 @@ class ZygoteLink:
         return self._process.pid
 
     def fork(self, descriptors: Sequence[int]) -> Child:
-        """Fork a child on (model, job, answer); the descriptors stay the caller's.
+        """Fork a child on (model, task, answer); the descriptors stay the caller's.
 
         Raises
         ------

@@ -127,7 +127,7 @@ class DiskModelFiles:
     async def delete(self, file: ModelFile) -> None:
         await _on_disk(self._remove, file)
 
-    async def sweep_leftovers(self) -> int:
+    async def remove_leftovers(self) -> int:
         swept = await _on_disk(self._sweep)
         if swept:
             _log.info("removed %d files that unfinished requests had left", swept)

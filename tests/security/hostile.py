@@ -15,7 +15,7 @@ from src.concurrency.child_process import KillSwitch
 from src.domain.errors import ServiceError
 from src.domain.model_files import ModelFile
 from src.domain.signals import Features
-from src.sandbox import verdicts
+from src.sandbox import outcomes
 from src.sandbox.children import Children
 from src.sandbox.layers import ALL_LAYERS, Layer
 from src.sandbox.memory_files import AnswerTampered
@@ -96,7 +96,7 @@ class Laboratory:
         try:
             with self.children.slot() as slot:
                 outcome = self.children.run(task, slot, KillSwitch())
-            verdicts.judge(outcome, task, deadline_s=self.children.deadline_s, registry=PLAIN_FORMATS)
+            outcomes.judge(outcome, task, deadline_s=self.children.deadline_s, registry=PLAIN_FORMATS)
         except (ServiceError, AnswerTampered) as error:
             return str(error)
         return "accepted"

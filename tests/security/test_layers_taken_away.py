@@ -10,7 +10,7 @@ import pytest
 
 from src.concurrency.child_process import KillSwitch
 from src.domain.errors import ModelRejected, ServiceError, TimedOut
-from src.sandbox import archives, landlock, verdicts
+from src.sandbox import archives, landlock, outcomes
 from src.sandbox.archives import laid_out
 from src.sandbox.children import Children
 from src.sandbox.layers import ALL_LAYERS, Layer
@@ -64,7 +64,7 @@ class Bench:
         try:
             with self.children.slot() as slot, laid_out(self.children, task, slot, switch) as ready:
                 outcome = self.children.run(ready, slot, switch)
-            verdicts.judge(outcome, task, deadline_s=20.0, registry=REGISTRY)
+            outcomes.judge(outcome, task, deadline_s=20.0, registry=REGISTRY)
         except ServiceError as error:
             assert isinstance(error, ModelRejected | TimedOut), error
             message = str(error)

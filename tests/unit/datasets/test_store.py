@@ -200,7 +200,7 @@ async def test_old_leftovers_are_swept_and_new_ones_are_not(tmp_path: Path) -> N
         path.write_bytes(b"x")
     for path in (old, living):
         os.utime(path, (time.time() - 100_000,) * 2)
-    assert await store.sweep_leftovers() == 2
+    assert await store.remove_leftovers() == 2
     assert files(tmp_path) == sorted(["bars/me/.new.part", f"bars/me/{living.name}", "bars/me/mine.bars"])
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from src.concurrency.child_process import KillSwitch
 from src.domain.model_files import SandboxMode
-from src.sandbox import canaries, verdicts
+from src.sandbox import canaries, outcomes
 from src.sandbox.children import Children
 from src.sandbox.layers import ALL_LAYERS, Layer
 from src.sandbox.probe import try_layers, weigh
@@ -28,7 +28,7 @@ def attacked(lab: Laboratory, folder: Path, without: set[Layer]) -> Answer:
     task = Task(kind="attack", family="plain", extension=".pkl", layers=layers, server_files=(str(secret),))
     with lab.children.slot() as slot:
         outcome = lab.children.run(task, slot, KillSwitch())
-    return verdicts.judge(outcome, task, deadline_s=1.0, registry=PLAIN_FORMATS)
+    return outcomes.judge(outcome, task, deadline_s=1.0, registry=PLAIN_FORMATS)
 
 
 def breached_layers(answer: Answer) -> set[str]:
@@ -84,8 +84,8 @@ def test_degraded_needs_users_files_to_be_closed_to_another_uid(mode: int, is_ke
         uses_uids=True,
     )
     # As where the interpreter can be read by all.
-    job_of = children._job
-    children._job = lambda task, slot: replace(job_of(task, slot), capabilities=())  # type: ignore[method-assign]
+    whole = children._child_task
+    children._child_task = lambda task, slot: replace(whole(task, slot), capabilities=())  # type: ignore[method-assign]
     storage = Path(tempfile.mkdtemp(prefix="storage-"))
     storage.chmod(mode)
     try:

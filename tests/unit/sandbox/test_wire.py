@@ -18,9 +18,9 @@ from src.sandbox.limits import Limits
 from src.sandbox.memory_files import answer_memory, read_answer
 
 
-def job(**changes: object) -> wire.Job:
+def task(**changes: object) -> wire.ChildTask:
     fields: dict[str, object] = {
-        "task": "predict",
+        "kind": "predict",
         "registry": "formats",
         "extension": ".pkl",
         "model_path": "/x/model.pkl",
@@ -33,7 +33,7 @@ def job(**changes: object) -> wire.Job:
         "ranges": ((0, 2), (0, 3)),
         "declared": OutputKind.PROBABILITY,
     }
-    return wire.Job(**fields | changes)  # type: ignore[arg-type]
+    return wire.ChildTask(**fields | changes)  # type: ignore[arg-type]
 
 
 def answered(status: wire.Status, text: dict[str, object], values: list[np.ndarray], rows: int) -> bytes:
@@ -48,25 +48,25 @@ def answered(status: wire.Status, text: dict[str, object], values: list[np.ndarr
 
 def test_a_job_comes_back() -> None:
     values = np.arange(6.0).reshape(3, 2)
-    descriptor = wire.write_job(job(), values)
+    descriptor = wire.write_task(task(), values)
     try:
         with pytest.raises(PermissionError):
             os.pwrite(descriptor, b"x", 0)
-        back, rows = wire.read_job(descriptor, os.fstat(descriptor).st_size)
+        back, rows = wire.read_task(descriptor, os.fstat(descriptor).st_size)
     finally:
         os.close(descriptor)
-    assert back == job()
+    assert back == task()
     assert back.answer_rows == 5
     np.testing.assert_array_equal(rows, values)
 
 
 def test_a_job_without_rows_comes_back() -> None:
-    descriptor = wire.write_job(job(task="inspect", names=(), requested=None, ranges=(), declared=None))
+    descriptor = wire.write_task(task(kind="inspect", names=(), requested=None, ranges=(), declared=None))
     try:
-        back, rows = wire.read_job(descriptor, os.fstat(descriptor).st_size)
+        back, rows = wire.read_task(descriptor, os.fstat(descriptor).st_size)
     finally:
         os.close(descriptor)
-    assert back.task == "inspect"
+    assert back.kind == "inspect"
     assert len(rows) == 0
 
 

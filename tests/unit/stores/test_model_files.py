@@ -499,7 +499,7 @@ async def test_leftovers_of_dead_processes_are_swept_and_those_of_living_ones_ke
         os.utime(path, (time.time() - 90_000, time.time() - 90_000))
     (root / ".cache").mkdir()
     (root / ".cache" / f"{dead_mark}pkl").write_bytes(b"x")
-    assert await files.sweep_leftovers() == 5
+    assert await files.remove_leftovers() == 5
     assert left_in(root) == sorted(
         [
             f".cache/{dead_mark}pkl",
@@ -510,7 +510,7 @@ async def test_leftovers_of_dead_processes_are_swept_and_those_of_living_ones_ke
             f"alice/{kept.path.name}.json",
         ]
     )
-    assert await files.sweep_leftovers() == 0
+    assert await files.remove_leftovers() == 0
 
 
 async def test_what_a_process_killed_while_writing_left_is_swept(files: DiskModelFiles, root: Path) -> None:
@@ -525,7 +525,7 @@ incoming_file.write_whole(Path({str(root / "alice" / "alice_m_x.pkl.json")!r}), 
     assert killed.returncode == -signal.SIGKILL
     [left] = left_in(root)
     assert left.endswith(".part")
-    assert await files.sweep_leftovers() == 1
+    assert await files.remove_leftovers() == 1
     assert left_in(root) == []
     assert not (root / "alice").exists()
 
@@ -543,7 +543,7 @@ async def test_folder_of_user_goes_with_last_file(files: DiskModelFiles, root: P
 
 async def test_empty_folder_that_was_not_swept_stays(files: DiskModelFiles, root: Path) -> None:
     (root / "backups").mkdir(parents=True)
-    assert await files.sweep_leftovers() == 0
+    assert await files.remove_leftovers() == 0
     assert (root / "backups").is_dir()
 
 
@@ -563,7 +563,7 @@ async def test_upload_beside_deletion_of_last_file_is_not_lost(root: Path) -> No
 
 
 async def test_sweeping_a_folder_that_is_not_there_does_nothing(files: DiskModelFiles, root: Path) -> None:
-    assert await files.sweep_leftovers() == 0
+    assert await files.remove_leftovers() == 0
     assert not root.exists()
 
 

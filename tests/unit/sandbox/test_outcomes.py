@@ -12,7 +12,7 @@ import pytest
 from src.domain.errors import InvalidInput, MissingLibrary, ModelRejected, ServiceError, TimedOut
 from src.domain.model_files import SandboxMode
 from src.domain.signals import OutputKind
-from src.sandbox import verdicts
+from src.sandbox import outcomes
 from src.sandbox.layers import ALL_LAYERS, Layer, refusal
 from src.sandbox.tasks import Outcome, Task
 from src.sandbox.wire import Status, answer_size
@@ -30,8 +30,8 @@ def outcome(status: Status, text: dict[str, object], wait_status: int | None = 0
 
 
 def judged(status: Status, text: dict[str, object], *, registry: str = PLAIN_FORMATS, extension: str = ".pkl") -> Any:
-    with pytest.raises((ServiceError, verdicts.LayersWanting)) as caught:
-        verdicts.judge(outcome(status, text), replace(TASK, extension=extension), deadline_s=1.0, registry=registry)
+    with pytest.raises((ServiceError, outcomes.LayersWanting)) as caught:
+        outcomes.judge(outcome(status, text), replace(TASK, extension=extension), deadline_s=1.0, registry=registry)
     return caught.value
 
 
@@ -41,7 +41,7 @@ def judged(status: Status, text: dict[str, object], *, registry: str = PLAIN_FOR
         (Status.REJECTED, {"sentences": [["onnx_external", {}]]}, ModelRejected),
         (Status.REJECTED, {"sentences": [["kind_of_two", {"kind": "value"}]]}, InvalidInput),
         (Status.WRONG_COLUMNS, {"description": {"format": "pickle", "library": "l", "n_features": 3}}, InvalidInput),
-        (Status.SANDBOX_BROKEN, {}, verdicts.LayersWanting),
+        (Status.SANDBOX_BROKEN, {}, outcomes.LayersWanting),
     ],
 )
 def test_each_status_is_one_error(status: Status, text: dict[str, object], kind: type[Exception]) -> None:
@@ -121,7 +121,7 @@ def test_wrong_columns_are_found_by_server() -> None:
 
 def test_a_deadline_is_a_time_out() -> None:
     with pytest.raises(TimedOut, match=r"2\.5 seconds"):
-        verdicts.judge(Outcome(wait_status=None, answer=b""), TASK, deadline_s=2.5, registry=PLAIN_FORMATS)
+        outcomes.judge(Outcome(wait_status=None, answer=b""), TASK, deadline_s=2.5, registry=PLAIN_FORMATS)
 
 
 @pytest.mark.parametrize(
@@ -137,14 +137,14 @@ def test_a_deadline_is_a_time_out() -> None:
 )
 def test_each_death_has_a_reason(wait_status: int, words: str) -> None:
     with pytest.raises(ModelRejected, match=words):
-        verdicts.judge(
+        outcomes.judge(
             Outcome(wait_status=wait_status, answer=bytes(answer_size(0))), TASK, deadline_s=1.0, registry=PLAIN_FORMATS
         )
 
 
 def test_an_answer_of_a_process_that_crashed_is_none() -> None:
     with pytest.raises(ModelRejected, match="crashed"):
-        verdicts.judge(outcome(Status.DONE, {}, signal.SIGSEGV), TASK, deadline_s=1.0, registry=PLAIN_FORMATS)
+        outcomes.judge(outcome(Status.DONE, {}, signal.SIGSEGV), TASK, deadline_s=1.0, registry=PLAIN_FORMATS)
 
 
 def described(**changes: object) -> dict[str, object]:
@@ -154,7 +154,7 @@ def described(**changes: object) -> dict[str, object]:
 
 
 def test_a_description_is_read() -> None:
-    description = verdicts.description_of(described(), PLAIN_FORMATS)
+    description = outcomes.description_of(described(), PLAIN_FORMATS)
     assert description.feature_names == ("a", "b")
     assert description.output_kind is OutputKind.VALUE
     assert description.details == {"k": "v"}
@@ -171,11 +171,11 @@ def test_a_description_is_read() -> None:
 )  # fmt: skip
 def test_a_forged_description_is_refused(changes: dict[str, object]) -> None:
     with pytest.raises(ModelRejected, match="no model gives"):
-        verdicts.description_of(described(**changes), PLAIN_FORMATS)
+        outcomes.description_of(described(**changes), PLAIN_FORMATS)
 
 
 def test_facts_of_description_are_words() -> None:
-    description = verdicts.description_of(
+    description = outcomes.description_of(
         described(library=EVIL, library_version=EVIL, details={EVIL: EVIL}), PLAIN_FORMATS
     )
     underscored = EVIL.replace(" ", "_")
@@ -185,7 +185,7 @@ def test_facts_of_description_are_words() -> None:
 
 def test_no_description_is_refused() -> None:
     with pytest.raises(ModelRejected):
-        verdicts.description_of({}, PLAIN_FORMATS)
+        outcomes.description_of({}, PLAIN_FORMATS)
 
 
 @pytest.mark.parametrize(
@@ -197,21 +197,21 @@ def test_no_description_is_refused() -> None:
     ],
 )
 def test_values_must_be_what_they_are_called(kind: OutputKind, good: list[float], bad: float) -> None:
-    verdicts.check_values(np.array(good), kind, is_declared=True)
+    outcomes.check_values(np.array(good), kind, is_declared=True)
     with pytest.raises(ModelRejected, match=f"outputKind is {kind.value}") as caught:
-        verdicts.check_values(np.array([*good, bad]), kind, is_declared=True)
+        outcomes.check_values(np.array([*good, bad]), kind, is_declared=True)
     assert caught.value.field == "outputKind"
 
 
 def test_what_nobody_declared_is_not_said_to_be_declared() -> None:
     with pytest.raises(ModelRejected, match=r"says 2 \(row 1\).*Train it with classes 0 and 1") as caught:
-        verdicts.check_values(np.array([1.0, 2.0]), OutputKind.BINARY_LABEL, is_declared=False)
+        outcomes.check_values(np.array([1.0, 2.0]), OutputKind.BINARY_LABEL, is_declared=False)
     assert "outputKind is" not in caught.value.message
     assert caught.value.field == "mlModelFile"
 
 
 def test_plain_values_may_be_anything() -> None:
-    verdicts.check_values(np.array([-1e9, 3.0]), OutputKind.VALUE, is_declared=False)
+    outcomes.check_values(np.array([-1e9, 3.0]), OutputKind.VALUE, is_declared=False)
 
 
 MISSING = dict.fromkeys(Layer, "not there")
