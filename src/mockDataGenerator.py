@@ -19,7 +19,7 @@ from src.domain.market import INTERVALS, Bars, Interval, normalise_symbol
 
 DEFAULT_OUTPUT: Final = Path("src/data/mock_backtest_data.csv")
 COLUMNS: Final = ("Date", "Open", "High", "Low", "Close", "Volume")
-MOST_BARS: Final = 10_000_000
+MAX_BARS: Final = 10_000_000
 _ROWS_AT_ONCE: Final = 50_000
 
 
@@ -28,8 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = _parser().parse_args(arguments)
     try:
         start_ms = _instant_ms(chosen.start)
-        if chosen.bars > MOST_BARS:
-            raise InvalidInput(f"bars is {chosen.bars}; allowed: 1 to {MOST_BARS:,}", field="bars")
+        if chosen.bars > MAX_BARS:
+            raise InvalidInput(f"bars is {chosen.bars}; allowed: 1 to {MAX_BARS:,}", field="bars")
         interval = Interval.named(chosen.interval)
         bars = simulate_bars(normalise_symbol(chosen.symbol), interval, start_ms, chosen.bars, chosen.seed)
     except InvalidInput as error:

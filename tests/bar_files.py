@@ -18,7 +18,7 @@ DAY_MS = 86_400_000
 def task(**overrides: object) -> Task:
     given = {
         "symbol": "BTCUSDT", "unit": None, "timezone": None, "date_format": None, "decimal": None,
-        "most_rows": 10_000, "most_bytes": 3_000_000, "memory_bytes": 2**40,
+        "max_rows": 10_000, "max_bytes": 3_000_000, "memory_bytes": 2**40,
         "cpu_seconds": 60, "answer_bytes": 10_000_000,
     }  # fmt: skip
     return Task(**(given | overrides))

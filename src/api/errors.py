@@ -25,7 +25,7 @@ from src.api.observation import request_line
 from src.api.paths import GRAPHQL_PATH, path_in
 from src.domain import errors
 
-_logger = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 PROBLEM_MEDIA_TYPE: Final = "application/problem+json"
 UNFORESEEN_CODE: Final = "INTERNAL_ERROR"
@@ -96,7 +96,7 @@ def describe_error(error: BaseException) -> ErrorAnswer:
         row = next(ERROR_TABLE[kind] for kind in type(error).__mro__ if kind in ERROR_TABLE)
         if error.__cause__ is not None and row.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             # Clients are not told what stands behind it; whoever runs the service has to know.
-            _logger.warning("%s: %s (%s)", error.code, error.message, _in_one_line(error.__cause__))
+            logger.warning("%s: %s (%s)", error.code, error.message, _in_one_line(error.__cause__))
         return ErrorAnswer(
             status=row.status,
             code=error.code,
@@ -106,7 +106,7 @@ def describe_error(error: BaseException) -> ErrorAnswer:
             retry_after_s=error.retry_after_s,
         )
     error_id = uuid.uuid4().hex
-    _logger.error("unforeseen error %s", error_id, exc_info=error)
+    logger.error("unforeseen error %s", error_id, exc_info=error)
     return edge_answer(UNFORESEEN_CODE, f"Something went wrong on our side. If you report it, quote the id {error_id}.")
 
 
@@ -213,7 +213,7 @@ class UnforeseenErrors:
         try:
             await self._app(scope, receive, watch)
         except ClientDisconnect:
-            _logger.info("client left during %s", request_line(scope))
+            logger.info("client left during %s", request_line(scope))
         except Exception as error:
             answer = describe_error(error)
             if has_started:

@@ -35,7 +35,7 @@ from src.ports import Clock
 logger = logging.getLogger(__name__)
 
 PIECES_AT_ONCE: Final = 4
-_MOST_HOLES: Final = 20
+_MAX_HOLES: Final = 20
 """What an archive file lacks is asked for page by page; a block with more holes is left to the pages as a whole."""
 
 
@@ -268,7 +268,7 @@ def _without_holes(candles: CheckedCandles, ranges: SlotRanges) -> SlotRanges:
         for start, stop in ranges
         for hole in holes(present[np.searchsorted(present, start) : np.searchsorted(present, stop)], start, stop)
     ]
-    return without(ranges, empty) if len(empty) <= _MOST_HOLES else ()
+    return without(ranges, empty) if len(empty) <= _MAX_HOLES else ()
 
 
 async def _all_of(work: Sequence[Coroutine[Any, Any, None]]) -> None:

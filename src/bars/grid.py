@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from src.domain.market import DAY_MS, Interval
 
 _FIRST_MONDAY_MS: Final = 4 * DAY_MS
-_SHORTEST_MONTH_MS: Final = 28 * DAY_MS
+_MIN_MONTH_MS: Final = 28 * DAY_MS
 
 
 def _anchor_ms(interval: Interval) -> int:
@@ -63,7 +63,7 @@ def last_closed_open_ms(now_ms: int, interval: Interval) -> int:
 
 def page_span_ms(bars: int, interval: Interval) -> int:
     """Return the longest span of time in which no more than `bars` candles can open."""
-    return bars * (_SHORTEST_MONTH_MS if interval.is_calendar_month else interval.milliseconds)
+    return bars * (_MIN_MONTH_MS if interval.is_calendar_month else interval.milliseconds)
 
 
 def iso_time(time_ms: int) -> str:

@@ -41,8 +41,8 @@ _LEVEL_DEVIATION: Final = 0.7
 """Deviation of the log price about its long-run level: two thirds of prices lie within a factor of 2."""
 _LOG_MIDDLE: Final = math.log(1000.0)
 """Prices are squeezed into 1…10⁶: tanh maps any level into log(1000) ± log(1000), and keeps the order of prices."""
-_LONGEST_BLOCK: Final = 4096
-_SHORTEST_BLOCK: Final = 16
+_MAX_BLOCK_BARS: Final = 4096
+_MIN_BLOCK_BARS: Final = 16
 _REGIMES: Final = 8
 """Stretches of different drift in a block."""
 _VOLATILITY_MEMORY: Final = 0.97
@@ -173,7 +173,7 @@ class _Simulation:
     def _levels(self, depth: int, first: int, count: int, deviation: float) -> Floats:
         """Return the log levels [count] at the borders from number `first` on, one step being worth `deviation`."""
         size = _block_size(deviation)
-        if size <= _SHORTEST_BLOCK:
+        if size <= _MIN_BLOCK_BARS:
             normals = [self._generator(depth, first + index).standard_normal() for index in range(count)]
             return _LEVEL_DEVIATION * np.array(normals)
         block, blocks = first // size, (first + count - 1) // size - first // size + 1
@@ -197,7 +197,7 @@ class _Simulation:
 def _block_size(deviation: float) -> int:
     """Return how many steps of this deviation make a block whose borders may be drawn independently, if few enough."""
     steps = (_LEVEL_DEVIATION / deviation) ** 2
-    return max(_SHORTEST_BLOCK, min(_LONGEST_BLOCK, 1 << int(math.log2(max(steps, 1.0)))))
+    return max(_MIN_BLOCK_BARS, min(_MAX_BLOCK_BARS, 1 << int(math.log2(max(steps, 1.0)))))
 
 
 def _bridges(steps: Floats, borders: Floats) -> Floats:

@@ -18,7 +18,7 @@ from urllib.parse import quote
 
 import httpx
 
-from src.binance.archive_rows import most_bytes
+from src.binance.archive_rows import max_csv_bytes
 from src.domain.market import Interval
 
 logger = logging.getLogger(__name__)
@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 _ATTEMPTS: Final = 2
 _CHECKSUM_MAX_BYTES: Final = 1024
 _CHECKSUM: Final = re.compile(rb"\s*([0-9a-fA-F]{64})\b")
-_LONGEST_CONNECT_S: Final = 5.0
+_MAX_CONNECT_S: Final = 5.0
 _ABANDONED_S: Final = 3600.0
 
 
@@ -70,7 +70,7 @@ class BinanceArchive:
         self._folder = folder
         self._deadline_s = deadline_s
         self._client = httpx.AsyncClient(
-            timeout=httpx.Timeout(timeout_s, connect=min(timeout_s, _LONGEST_CONNECT_S)),
+            timeout=httpx.Timeout(timeout_s, connect=min(timeout_s, _MAX_CONNECT_S)),
             follow_redirects=False,
             headers={"User-Agent": "backtesting-service"},
         )
@@ -94,7 +94,7 @@ class BinanceArchive:
             try:
                 await asyncio.to_thread(self._make_room)
                 async with asyncio.timeout(self._deadline_s):
-                    await self._fetch(url, into, most_bytes(wanted.stop - wanted.start))
+                    await self._fetch(url, into, max_csv_bytes(wanted.stop - wanted.start))
             except TimeoutError as error:
                 raise ArchiveUnusable(f"it did not come within {self._deadline_s:g} s") from error
             except OSError as error:

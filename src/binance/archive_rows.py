@@ -22,7 +22,7 @@ from src.bars.klines import Klines, MalformedKlines, klines_of
 from src.domain.market import Interval
 
 BLOCK_ROWS: Final = 65_536
-LONGEST_ROW_BYTES: Final = 256
+MAX_ROW_BYTES: Final = 256
 """A row has about 120 bytes; a file that declares much more than its period can hold is not unpacked."""
 _HEADER_BYTES: Final = 1024
 _UNPACKING_ERRORS: Final = (
@@ -33,9 +33,9 @@ _COLUMNS: Final = ("open_time", "open", "high", "low", "close", "volume", "close
 _TYPES: Final = {index: np.int64 if name.endswith("time") else np.float64 for index, name in enumerate(_COLUMNS)}
 
 
-def most_bytes(candles: int) -> int:
+def max_csv_bytes(candles: int) -> int:
     """Return how many bytes a period of so many candles takes at most, packed or unpacked."""
-    return _HEADER_BYTES + candles * LONGEST_ROW_BYTES
+    return _HEADER_BYTES + candles * MAX_ROW_BYTES
 
 
 def read_blocks(
@@ -61,7 +61,7 @@ def read_blocks(
     """
     latest_ms = start_ms - 1
     rows = 0
-    with _reading(), zipfile.ZipFile(file) as archive, _only_member(archive, member, most_bytes(candles)) as stream:
+    with _reading(), zipfile.ZipFile(file) as archive, _only_member(archive, member, max_csv_bytes(candles)) as stream:
         for block in _blocks(stream):
             rows += len(block)
             times = block.open_time_ms

@@ -34,7 +34,7 @@ Answer = TypeVar("Answer")
 
 _ATTEMPTS: Final = 5
 _CONNECTIONS: Final = 8
-_LONGEST_CONNECT_S: Final = 5.0
+_MAX_CONNECT_S: Final = 5.0
 """A host that cannot be connected to by then is skipped, while there is still time for the next one."""
 _HOST_MEMORY_S: Final = 300.0
 """So long the host that answered last is asked first; then the preferred one gets its chance again."""
@@ -44,8 +44,8 @@ _HOST_REFUSALS: Final = {
     403: "The exchange's firewall refuses requests from this address",
     451: "The exchange does not serve this server's location, for legal reasons",
 }
-_LONGEST_PAUSE_S: Final = 7 * 86_400.0
-_LONGEST_QUOTE: Final = 200
+_MAX_PAUSE_S: Final = 7 * 86_400.0
+_MAX_QUOTE_LENGTH: Final = 200
 _READ_HERE_BYTES: Final = 16 * 1024
 """Longer answers are read in a thread."""
 
@@ -115,7 +115,7 @@ class BinanceApi:
         self._preferred = 0
         self._preferred_until = -math.inf
         self._client = httpx.AsyncClient(
-            timeout=httpx.Timeout(timeout_s, connect=min(timeout_s, _LONGEST_CONNECT_S)),
+            timeout=httpx.Timeout(timeout_s, connect=min(timeout_s, _MAX_CONNECT_S)),
             follow_redirects=False,
             limits=httpx.Limits(max_connections=_CONNECTIONS * 2),
             headers={"Accept": "application/json", "User-Agent": "backtesting-service"},
@@ -259,7 +259,7 @@ async def _read_up_to(response: httpx.Response, max_bytes: int) -> bytes:
 def _pause_s(response: httpx.Response) -> float:
     asked = response.headers.get("retry-after", "")
     if asked.isdecimal():
-        return min(float(asked), _LONGEST_PAUSE_S)
+        return min(float(asked), _MAX_PAUSE_S)
     return _DEFAULT_PAUSE_S.get(response.status_code, 0.0)
 
 
@@ -300,7 +300,7 @@ def _code_and_words(body: bytes) -> tuple[int | None, str]:
     if not isinstance(answer, dict) or not isinstance(answer.get("code"), int):
         return None, ""
     words = "".join(letter for letter in str(answer.get("msg", "")) if letter.isprintable())
-    return answer["code"], words[:_LONGEST_QUOTE]
+    return answer["code"], words[:_MAX_QUOTE_LENGTH]
 
 
 def _log_retry(state: RetryCallState) -> None:

@@ -15,7 +15,7 @@ from src.files.writing import write_atomically
 
 logger = logging.getLogger(__name__)
 
-_LONGEST_S: Final = 7 * 86_400.0
+_MAX_BAN_S: Final = 7 * 86_400.0
 """No ban of the exchange is longer; a file that says so was written under a wrong clock."""
 
 
@@ -52,7 +52,7 @@ class ExchangeBan:
             logger.warning("the pause that other processes were told of cannot be read: %s", error)
             return 0.0
         left_s = self._until_s - self._now_s()
-        return left_s if left_s <= _LONGEST_S else 0.0
+        return left_s if left_s <= _MAX_BAN_S else 0.0
 
     def extend(self, seconds: float) -> None:
         """Let every process wait for so long from now; a shorter pause never shortens a longer one."""

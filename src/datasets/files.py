@@ -20,7 +20,7 @@ from src.domain.datasets import Dataset
 from src.domain.market import PRICE_COLUMNS, Bars, DataQuality, Gap, Interval, Jump, RejectedRow
 
 _MAGIC: Final = b"bars-1"
-_LONGEST_LINE: Final = 64 * 1024 * 1024
+_MAX_LINE_BYTES: Final = 64 * 1024 * 1024
 _FLOATS: Final = (*PRICE_COLUMNS, "volume")
 
 
@@ -70,7 +70,7 @@ def read_bars(path: Path) -> tuple[Dataset, Bars]:
 
 def _read_head(file: BinaryIO) -> tuple[Dataset, str]:
     marks = file.readline(200).split()
-    head = file.readline(_LONGEST_LINE).removesuffix(b"\n")
+    head = file.readline(_MAX_LINE_BYTES).removesuffix(b"\n")
     if len(marks) != 3 or marks[0] != _MAGIC or hashlib.sha256(head).hexdigest().encode() != marks[1]:
         raise DamagedDataset("its head is cut or altered")
     plain = json.loads(head)

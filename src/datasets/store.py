@@ -26,7 +26,7 @@ from src.files.unfinished import open_in_folder, remove_if_empty, remove_unfinis
 from src.files.writing import sync_folder
 from src.ports import Clock
 
-_logger = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 _SUFFIX: Final = ".bars"
 _MEBIBYTE: Final = 1024 * 1024
@@ -178,7 +178,7 @@ class DiskDatasets:
             except FileNotFoundError:
                 continue  # deleted in the meantime
             except DamagedDataset as damage:
-                _logger.error("%s is damaged: %s", name, damage)
+                logger.error("%s is damaged: %s", name, damage)
         return sorted(found, key=lambda dataset: (-dataset.uploaded_ms, dataset.name))
 
     def _sweep(self) -> int:

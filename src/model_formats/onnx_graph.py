@@ -16,7 +16,7 @@ from src.model_formats.tensors import Activation
 
 _EXTERNAL: Final = 1
 _NUMBER_TYPES: Final = {1: "<f4", 6: "<i4", 7: "<i8", 11: "<f8"}
-_MOST_CLASSES: Final = 100
+_MAX_CLASSES: Final = 100
 _PASSED_THROUGH: Final = frozenset({"Identity", "Squeeze", "Unsqueeze", "Reshape", "Flatten", "Cast"})
 _ACTIVATIONS: Final = {"Sigmoid": Activation.SIGMOID, "Softmax": Activation.SOFTMAX}
 
@@ -154,14 +154,14 @@ def _values(tensor: memoryview) -> list[int | float | str]:
         elif number == 6:
             values.append(_text(_message(value)))
         elif number == 9:
-            raw = bytes(_message(value)[: 8 * _MOST_CLASSES])
+            raw = bytes(_message(value)[: 8 * _MAX_CLASSES])
         elif number in (5, 7):
             values += [_signed(value)] if isinstance(value, int) else [_signed(item) for item in _varints(value)]
         elif number == 4:
             values += np.frombuffer(_message(value), dtype="<f4").tolist()
     if raw and data_type in _NUMBER_TYPES:
         values = np.frombuffer(raw, dtype=_NUMBER_TYPES[data_type]).tolist()
-    return values[:_MOST_CLASSES]
+    return values[:_MAX_CLASSES]
 
 
 def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:

@@ -23,7 +23,7 @@ from src.files.temporary_folders import TemporaryFolder
 
 VARIABLE: Final = "NUMBA_CACHE_DIR"
 
-_logger = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 def ensure_compile_cache(variables: MutableMapping[str, str]) -> TemporaryFolder | None:
@@ -48,7 +48,7 @@ def ensure_compile_cache(variables: MutableMapping[str, str]) -> TemporaryFolder
         with contextlib.suppress(OSError):  # an unreadable or missing one has nothing to give
             shutil.copytree(given, folder, dirs_exist_ok=True)
     variables[VARIABLE] = str(folder)
-    _logger.warning(
+    logger.warning(
         "compiled code cannot be kept in %s; this run keeps it in %s. Set %s to a folder that can be written to.",
         given or "the usual places", folder, VARIABLE,
     )  # fmt: skip

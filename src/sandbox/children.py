@@ -23,7 +23,7 @@ from src.sandbox.tasks import Outcome, Task
 from src.sandbox.wire import ChildTask, answer_size, write_task
 from src.sandbox.zygote_link import Child, SandboxClosed, ZygoteFailed, ZygoteLink, ZygoteOptions
 
-_log: Final = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 _UNPACKED_BYTES: Final = 1 << 30
 """The largest file that may come out of an archive."""
 
@@ -152,7 +152,7 @@ class Children:
                 raise SandboxClosed("the sandbox was closed meanwhile") from error
             raise
         self.uid_missing = self.uid_missing or link.greeting.get("uid_missing")
-        _log.info("sandbox: the zygote of %s is ready: %s", family, link.greeting)
+        logger.info("sandbox: the zygote of %s is ready: %s", family, link.greeting)
         return link
 
     def _forget(self, family: str, link: ZygoteLink) -> None:

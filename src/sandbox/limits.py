@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 COARSENESS: Final = 16
-_MOST_TASKS: Final = 1 << 22
+_MAX_TASKS: Final = 1 << 22
 """More than Linux has process ids."""
 
 
@@ -76,7 +76,7 @@ def _tasks_of_this_user() -> int:
     asks whether one more could be started under ever other limits.
     """
     before = resource.getrlimit(resource.RLIMIT_NPROC)
-    most = _MOST_TASKS if before[1] == resource.RLIM_INFINITY else min(before[1], _MOST_TASKS)
+    most = _MAX_TASKS if before[1] == resource.RLIM_INFINITY else min(before[1], _MAX_TASKS)
     low, high = 0, min(4 * COARSENESS, most)
     try:
         while high < most and not _may_start_one(high, before[1]):

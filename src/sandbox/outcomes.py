@@ -23,11 +23,11 @@ from src.sandbox.layers import Layer
 from src.sandbox.tasks import Outcome, Task
 from src.sandbox.wire import Answer, MalformedAnswer, Status, parse_answer
 
-_log: Final = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
-_MOST_NAMES: Final = 10_000
-_MOST_WARNINGS: Final = 20
-_MOST_FEATURES: Final = 1_000_000
+_MAX_NAMES: Final = 10_000
+_MAX_WARNINGS: Final = 20
+_MAX_FEATURES: Final = 1_000_000
 _PROBABILITY_SLACK: Final = 1e-6
 """float32 models exceed 0…1 by their rounding."""
 
@@ -85,7 +85,7 @@ def judge(outcome: Outcome, task: Task, *, deadline_s: float, registry: str) -> 
 
 def nonsense(error: Exception) -> ModelRejected:
     """Build the error for an answer that no honest child leaves; what is wrong with it goes to the log."""
-    _log.warning("sandbox: a model's answer is malformed: %s", clean(str(error)))
+    logger.warning("sandbox: a model's answer is malformed: %s", clean(str(error)))
     return ModelRejected("the model file was stopped: it left an answer that no model gives", field="mlModelFile")
 
 
@@ -148,7 +148,7 @@ def _description(given: object, registry: str) -> ModelDescription:
     if not isinstance(given, dict):
         raise MalformedAnswer("no description")
     n_features = given.get("n_features")
-    if n_features is not None and not (type(n_features) is int and 0 < n_features <= _MOST_FEATURES):
+    if n_features is not None and not (type(n_features) is int and 0 < n_features <= _MAX_FEATURES):
         raise MalformedAnswer("n_features is not a count")
     file_format = given.get("format")
     if not isinstance(file_format, str) or file_format not in importlib.import_module(registry).FORMAT_NAMES:
@@ -160,12 +160,12 @@ def _description(given: object, registry: str) -> ModelDescription:
         library=word(given.get("library")),
         library_version=word(given["library_version"]) if given.get("library_version") else None,
         n_features=n_features,
-        feature_names=None if names is None else _lines(names, _MOST_NAMES),
+        feature_names=None if names is None else _lines(names, _MAX_NAMES),
         output_kind=None if given.get("output_kind") is None else _kind(given["output_kind"]),
         warnings=_warnings(given.get("warnings", [])),
         details={
             word(name): word(value)
-            for name, value in list(details.items() if isinstance(details, dict) else ())[:_MOST_WARNINGS]
+            for name, value in list(details.items() if isinstance(details, dict) else ())[:_MAX_WARNINGS]
         },
     )
 
@@ -233,7 +233,7 @@ def _lines(value: object, most: int) -> tuple[str, ...]:
 
 
 def _warnings(value: object) -> tuple[str, ...]:
-    if not isinstance(value, list) or len(value) > _MOST_WARNINGS:
+    if not isinstance(value, list) or len(value) > _MAX_WARNINGS:
         raise MalformedAnswer("the warnings are no list, or too many")
     return tuple(str(from_plain(item)) for item in value)
 

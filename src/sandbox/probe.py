@@ -18,7 +18,7 @@ from src.sandbox.layers import ALL_LAYERS, Layer, SandboxReport, refusal
 from src.sandbox.tasks import Task
 from src.sandbox.wire import Answer
 
-_log: Final = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 _CANARY: Final = "sandbox-canary-"
 
 
@@ -97,8 +97,8 @@ def weigh(answer: Answer, mode: SandboxMode, absent: dict[Layer, str]) -> Sandbo
 def _announce(report: SandboxReport) -> None:
     layers = ", ".join(sorted(report.layers)) or "none"
     if report.refusal is not None:
-        _log.error("sandbox: model files are refused: %s", report.refusal)
+        logger.error("sandbox: model files are refused: %s", report.refusal)
     elif report.mode is SandboxMode.DEGRADED and report.missing:
-        _log.warning("sandbox: degraded: layers %s; missing: %s", layers, dict(report.missing))
+        logger.warning("sandbox: degraded: layers %s; missing: %s", layers, dict(report.missing))
     else:
-        _log.info("sandbox: layers %s hold", layers)
+        logger.info("sandbox: layers %s hold", layers)

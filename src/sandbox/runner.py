@@ -41,7 +41,7 @@ from src.sandbox.tasks import Task
 from src.sandbox.wire import Answer
 from src.sandbox.zygote_link import SandboxClosed, ZygoteFailed
 
-_log: Final = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 _GIBIBYTE: Final = 1024**3
 
 _REFUSALS: Final = Refusals(
@@ -231,13 +231,13 @@ class SandboxedModelRunner:
         except FileNotFoundError as error:
             raise ModelNotFound("the model file does not exist any more") from error
         except ContentChanged as error:
-            _log.error("sandbox: the model file %s of user %s was changed on the disk", file.path.name, file.user_id)
+            logger.error("sandbox: the model file %s of user %s was changed on the disk", file.path.name, file.user_id)
             raise Conflict(
                 "The model file on the server is not the one that was uploaded: it was changed since. Delete it and "
                 "upload it again."
             ) from error
         except ZygoteFailed as error:
-            _log.error("sandbox: %s", error)
+            logger.error("sandbox: %s", error)
             raise SandboxUnavailable("the process that opens model files failed; try again") from error
         except AnswerTampered as error:
             raise outcomes.nonsense(error) from error
@@ -247,7 +247,7 @@ class SandboxedModelRunner:
         report = self._probe(is_anew=True)
         if report.refusal is None and report.layers == believed.layers:
             return outcomes.nonsense(claim)
-        _log.error("sandbox: a child found its layers wanting: %s", claim)
+        logger.error("sandbox: a child found its layers wanting: %s", claim)
         return SandboxUnavailable("model files cannot be opened safely on this server: a layer of the sandbox failed")
 
     def _probe(self, *, is_anew: bool = False) -> SandboxReport:
@@ -258,7 +258,7 @@ class SandboxedModelRunner:
                 except SandboxClosed as error:
                     raise SandboxUnavailable("the service is stopping and opens no more models") from error
                 except (ZygoteFailed, AnswerTampered, ServiceError) as error:
-                    _log.error("sandbox: the canary attacks could not be run: %s", error)
+                    logger.error("sandbox: the canary attacks could not be run: %s", error)
                     raise SandboxUnavailable("the process that opens model files cannot be started") from error
             return self._report
 
@@ -266,10 +266,10 @@ class SandboxedModelRunner:
         try:
             self._children.start(family)
         except SandboxClosed:
-            _log.debug("sandbox: %s is not started any more", family)
+            logger.debug("sandbox: %s is not started any more", family)
         except ZygoteFailed as error:
             # The next request for this family tries again and then says so to its client.
-            _log.error("sandbox: %s", error)
+            logger.error("sandbox: %s", error)
 
 
 def _read_predictions(answer: Answer, features: Features, registry: str, *, is_declared: bool) -> Predictions:

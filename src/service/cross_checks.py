@@ -13,7 +13,7 @@ from src.domain.signals import Signals
 from src.domain.trading import EngineName, Side, Simulation, TradingRules
 from src.ports import Engine
 
-MOST_DIFFERENCES = 10
+MAX_DIFFERENCES = 10
 TOLERANCE = 1e-9
 """Relative difference up to which two fills are the same one."""
 _ROUNDING = 1e-12
@@ -54,7 +54,7 @@ def _differences(left: NDArray[np.void], right: NDArray[np.void]) -> tuple[FillD
     places = [*np.flatnonzero(~is_same).tolist(), *range(both, max(len(left), len(right)))]
     return tuple(
         FillDifference(index=place, vectorized=_words(left, place), event_driven=_words(right, place))
-        for place in places[:MOST_DIFFERENCES]
+        for place in places[:MAX_DIFFERENCES]
     )
 
 

@@ -11,7 +11,7 @@ from src.domain.errors import ServiceError
 from src.domain.model_files import ModelFile, check_user_id
 from src.ports import ModelFileStore, ModelRunner
 
-_logger = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 class ModelService:
@@ -102,4 +102,4 @@ class ModelService:
             raise
         except (OSError, ServiceError):
             # The request's own outcome matters more; the next start sweeps what is left.
-            _logger.exception("could not remove the model file of user %s", file.user_id)
+            logger.exception("could not remove the model file of user %s", file.user_id)

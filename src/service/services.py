@@ -15,7 +15,7 @@ from src.service.backtests import BacktestService
 from src.service.datasets import DatasetService
 from src.service.models import ModelService
 
-_logger = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 READY = "ready"
 _USAGE_TIMEOUT_S: Final = 1.5
@@ -88,7 +88,7 @@ class Services:
             try:
                 await close_part()
             except Exception:
-                _logger.exception("a part did not close")
+                logger.exception("a part did not close")
 
     async def store_usage(self) -> StoreUsage | None:
         """Return what the result store holds; None if it does not say so in time."""
@@ -96,7 +96,7 @@ class Services:
             async with asyncio.timeout(_USAGE_TIMEOUT_S):
                 return await self._store.usage()
         except (ServiceError, TimeoutError) as error:
-            _logger.warning("size of the result store unknown: error=%s", error)
+            logger.warning("size of the result store unknown: error=%s", error)
             return None
 
     def start_draining(self) -> None:
@@ -119,7 +119,7 @@ class Services:
             for warm_part in self._warming:
                 await warm_part()
         except Exception:
-            _logger.exception("warm-up failed")
+            logger.exception("warm-up failed")
             raise
 
     async def _follow(self, warm_up: asyncio.Task[None]) -> None:
@@ -130,4 +130,4 @@ class Services:
             try:
                 await follow_part()
             except Exception:
-                _logger.exception("a part could not be prepared")
+                logger.exception("a part could not be prepared")

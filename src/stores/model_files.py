@@ -35,7 +35,7 @@ _OLD_S: Final = 86_400.0
 Parameters = ParamSpec("Parameters")
 Outcome = TypeVar("Outcome")
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 class DiskModelFiles:
@@ -130,7 +130,7 @@ class DiskModelFiles:
     async def remove_leftovers(self) -> int:
         swept = await _on_disk(self._sweep)
         if swept:
-            _log.info("removed %d files that unfinished requests had left", swept)
+            logger.info("removed %d files that unfinished requests had left", swept)
         return swept
 
     def _folder(self, user_id: str) -> Path:

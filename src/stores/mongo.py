@@ -45,7 +45,7 @@ _DELETE_BATCH: Final = 100
 _READY_TIMEOUT_S: Final = 1.5
 _WRITE_CONCERN: Final = WriteConcern(w="majority", j=True, wtimeout=10_000)
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 class _Collections(NamedTuple):
@@ -234,7 +234,7 @@ class MongoStore:
                 await self._open()
                 await self._client.admin.command("ping")
         except StoreUnavailable as error:
-            _log.warning("the result store is not reachable: %s", error.__cause__ or error)
+            logger.warning("the result store is not reachable: %s", error.__cause__ or error)
             return False
         return True
 
@@ -256,7 +256,7 @@ class MongoStore:
                     swept += 1
                 await self._in.intents.delete_one({"_id": intent["_id"]})
         if swept:
-            _log.info("removed what %d unfinished writes had left in the result store", swept)
+            logger.info("removed what %d unfinished writes had left in the result store", swept)
         return swept
 
     @asynccontextmanager

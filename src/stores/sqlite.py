@@ -30,11 +30,11 @@ from src.stores.pages import (
 from src.stores.quotas import check_result_size
 from src.stores.sqlite_writer import GroupWriter, Statement
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 _IDS_PER_QUERY: Final = 500
 _RETRY_AFTER_S: Final = 1.0
-_SMALLEST_ROOM_BYTES: Final = 1024 * 1024
+_MIN_ROOM_BYTES: Final = 1024 * 1024
 
 _INSERT: Final = (
     "INSERT INTO results (id, created_ms, user_id, symbol, summary, size_bytes) "
@@ -196,7 +196,7 @@ class SqliteStore:
         try:
             await self._read("SELECT id FROM results LIMIT 1")
         except StoreUnavailable as error:
-            _log.warning("the result store is not reachable: %s", error.__cause__ or error)
+            logger.warning("the result store is not reachable: %s", error.__cause__ or error)
             return False
         return True
 
@@ -235,7 +235,7 @@ class SqliteStore:
 
         A log that cannot be moved into the file would stand in the way of deletions.
         """
-        if shutil.disk_usage(self._path.parent).free < 2 * size_bytes + _SMALLEST_ROOM_BYTES:
+        if shutil.disk_usage(self._path.parent).free < 2 * size_bytes + _MIN_ROOM_BYTES:
             raise StoreUnavailable(f"the result store cannot be used: {_REASONS[sqlite3.SQLITE_FULL]}")
 
     def _surplus_deletion(self, row: Mapping[str, Any]) -> Sequence[Statement]:

@@ -22,7 +22,7 @@ Statement = tuple[str, Sequence[Sequence[Any] | Mapping[str, Any]]]
 """A statement and the rows that it is executed with."""
 
 _WAL_LIMIT_BYTES: Final = 64 * 1024 * 1024
-_MOST_IN_A_GROUP: Final = 64
+_MAX_GROUP_WRITES: Final = 64
 _KEPT_FREE_PAGES: Final = 256
 """A mebibyte that the next write can use; what is free beyond it goes back to the disk."""
 _INCREMENTAL: Final = 2
@@ -31,7 +31,7 @@ _FULL_BELOW_BYTES: Final = 256 * 1024
 _PAGES_A_STEP: Final = 512
 """Two mebibytes: other writes wait no longer than that takes, and the log of a full disk has room for it."""
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,7 +98,7 @@ class GroupWriter:
         try:
             has_free_pages = True
             while self._waiting or has_free_pages:
-                group, self._waiting = self._waiting[:_MOST_IN_A_GROUP], self._waiting[_MOST_IN_A_GROUP:]
+                group, self._waiting = self._waiting[:_MAX_GROUP_WRITES], self._waiting[_MAX_GROUP_WRITES:]
                 if not group:
                     has_free_pages = await loop.run_in_executor(self._thread, self._reclaim)
                     continue
@@ -159,7 +159,7 @@ class GroupWriter:
         except Exception as error:  # noqa: BLE001 - whatever it is, it goes to those who wait for these writes
             is_full = self._is_full(error)
             if len(writes) > 1 and is_begun and (is_full or len(outcomes) < len(writes)):
-                _log.debug("one of %d writes failed: %s", len(writes), error)
+                logger.debug("one of %d writes failed: %s", len(writes), error)
                 return [outcome for write in writes for outcome in self._commit([write])]
             if len(writes) == 1 and writes[0].frees_space and is_full and self._reserve.release():
                 return self._commit(writes)
@@ -181,7 +181,7 @@ class GroupWriter:
             has_more = _KEPT_FREE_PAGES < left_pages < free_pages
             _empty_log(connection, self._busy_timeout_s, to_the_end=not has_more)
         except sqlite3.Error as error:
-            _log.warning("free pages not returned to the disk: %s", error)
+            logger.warning("free pages not returned to the disk: %s", error)
             return False
         if not has_more:
             self._reserve.fill()
@@ -242,7 +242,7 @@ def _compact(connection: sqlite3.Connection) -> None:
         connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
         connection.execute("VACUUM")
     except sqlite3.OperationalError as error:
-        _log.warning("the result store keeps free pages until its file can be written anew: %s", error)
+        logger.warning("the result store keeps free pages until its file can be written anew: %s", error)
 
 
 def _empty_log(connection: sqlite3.Connection, busy_timeout_s: float, *, to_the_end: bool) -> None:
@@ -271,11 +271,11 @@ def _switch_to_write_ahead_log(connection: sqlite3.Connection, busy_timeout_s: f
             time.sleep(0.02)
             continue
         if mode != "wal":
-            _log.warning("this file system allows SQLite no write-ahead log: readers will wait for writers")
+            logger.warning("this file system allows SQLite no write-ahead log: readers will wait for writers")
         return
 
 
 def _mark_as_seen(outcome: asyncio.Future[int]) -> None:
     """Keep asyncio from reporting an error whose caller has left."""
     if not outcome.cancelled() and (error := outcome.exception()) is not None:
-        _log.debug("a write failed: %s", error)
+        logger.debug("a write failed: %s", error)

@@ -18,7 +18,7 @@ from src.api.observation import request_line
 from src.api.paths import FORM_PATHS, path_in
 from src.domain.errors import MalformedRequest, TooLarge, UnsupportedFormat
 
-_logger = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 _MIB: Final = 1024 * 1024
 
@@ -82,7 +82,7 @@ class _Body:
         self._limits = limits
         is_multipart = headers.get("content-type", "").lower().startswith("multipart/form-data")
         self._is_form = is_multipart and path_in(scope) in FORM_PATHS
-        self._most_bytes = limits.for_body(is_form=self._is_form)
+        self._max_bytes = limits.for_body(is_form=self._is_form)
         self._declared = headers.get("content-length")
         self._encoding = ", ".join(headers.getlist("content-encoding")).strip().lower()
         self._received_bytes = 0
@@ -101,7 +101,7 @@ class _Body:
             return False
         elif not (self._declared.isascii() and self._declared.isdigit()):
             await self._refuse(describe_error(MalformedRequest("Content-Length is not a whole number")))
-        elif int(self._declared) > self._most_bytes:
+        elif int(self._declared) > self._max_bytes:
             await self._refuse(self._too_large())
         return self.is_refused
 
@@ -123,7 +123,7 @@ class _Body:
             return message
         self._received_bytes += len(message.get("body", b""))
         self._is_complete = not message.get("more_body", False)
-        if self._received_bytes > self._most_bytes:
+        if self._received_bytes > self._max_bytes:
             await self._refuse(self._too_large())
             return {"type": "http.disconnect"}
         return message
@@ -141,7 +141,7 @@ class _Body:
 
     async def _refuse(self, answer: ErrorAnswer, headers: Mapping[str, str] | None = None) -> None:
         self.is_refused = True
-        _logger.info(
+        logger.info(
             "%s cut off with %d after %d bytes", request_line(self._scope), answer.status, self._received_bytes
         )  # fmt: skip
         if self._has_answer_begun:
@@ -154,7 +154,7 @@ class _Body:
         if self._is_form:
             allowed = f"an upload may have at most {self._limits.max_upload_bytes / _MIB:g} MiB"
         else:
-            allowed = f"the body may have at most {self._most_bytes} bytes"
+            allowed = f"the body may have at most {self._max_bytes} bytes"
         came = f"one of {self._declared} bytes" if self._declared is not None else "more"
         return describe_error(TooLarge(f"{allowed}; {came} came"))
 

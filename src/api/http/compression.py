@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from src.api.http.accept_headers import weights_in
 
-SMALLEST_BYTES: Final = 2_048
+MIN_BYTES: Final = 2_048
 """Answers below this fit a packet or two: compressing them saves nobody any time."""
 
 _INLINE_BYTES: Final = 32 * 1024
@@ -85,7 +85,7 @@ class _Answer:
     def _is_compressible(self, start: Message, length: int, *, has_more: bool) -> bool:
         """Decide, and tell caches that it was decided by what the client accepts."""
         headers = MutableHeaders(raw=start["headers"])
-        is_long = has_more or length >= SMALLEST_BYTES
+        is_long = has_more or length >= MIN_BYTES
         if start["status"] in _WITHOUT_BODY or not is_long or "content-encoding" in headers:
             return False
         media_type = headers.get("content-type", "")

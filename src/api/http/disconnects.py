@@ -10,7 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from src.api.observation import request_line
 
-_logger = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 class CancelOnDisconnect:
@@ -37,7 +37,7 @@ class CancelOnDisconnect:
         except asyncio.CancelledError:
             if not client.is_gone or client.handler.uncancel():
                 raise
-            _logger.info("client left during %s", request_line(scope))
+            logger.info("client left during %s", request_line(scope))
         finally:
             client.leave()
 

@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field
 
 from src.api.requests.uploads import FILE_FIELD
 from src.api.rest import values
+from src.domain.datasets import DATASET_EXTENSIONS, DateFormat, DecimalMark, TimeUnit
 
 
 class GapRow(BaseModel):

@@ -20,7 +20,7 @@ from src.domain.market import DAY_MS
 
 _SECOND_MS: Final = 1000
 _QUARTER_HOUR_MS: Final = 900_000
-_LARGEST_OFFSET_MS: Final = 14 * 3_600_000
+_MAX_OFFSET_MS: Final = 14 * 3_600_000
 
 
 class Assembly:
@@ -95,7 +95,7 @@ def _check_agreement(times: NDArray[np.int64], reader: TimeReader, again: NDArra
         return
     row = int(wrong[0])
     apart = np.unique(times - again)
-    is_offset = len(apart) <= 2 and (apart % _QUARTER_HOUR_MS == 0).all() and np.abs(apart).max() <= _LARGEST_OFFSET_MS
+    is_offset = len(apart) <= 2 and (apart % _QUARTER_HOUR_MS == 0).all() and np.abs(apart).max() <= _MAX_OFFSET_MS
     raise BarFileRejected(
         f"row {row + 1}: {reader.column} is {shown(iso_time(int(times[row])))} and {other.column} is "
         f"{shown(iso_time(int(again[row])))}, read as UTC unless timezone is declared; "

@@ -20,7 +20,7 @@ from src.domain.market import DAY_MS, INTERVALS, Bars, DataQuality, Interval, ba
 _FEW_BAD_ROWS: Final = 10
 _BAD_SHARE: Final = 0.1
 """A file with more bad rows than both is taken for misread, and not for one with faults."""
-_MOST_GAPS: Final = 100_000
+_MAX_GAPS: Final = 100_000
 _HOUR_MS: Final = 3_600_000
 _MONTH: Final = INTERVALS["1M"]
 
@@ -46,9 +46,9 @@ def check_rows(
             field="timezone",
         )
     holes = int(np.count_nonzero(np.diff(bar_numbers(distinct, interval)) > 1))
-    if holes > _MOST_GAPS:
+    if holes > _MAX_GAPS:
         raise InvalidInput(
-            f"The file has {holes:,} gaps between {interval.name} candles; allowed: at most {_MOST_GAPS:,}. A coarser "
+            f"The file has {holes:,} gaps between {interval.name} candles; allowed: at most {_MAX_GAPS:,}. A coarser "
             "interval may be the right one.",
             field="interval",
         )

@@ -19,8 +19,8 @@ from src.datasets.reading.times import TimeReader
 from src.domain.datasets import TimeUnit
 
 PARQUET_MAGIC: Final = b"PAR1"
-_MOST_COLUMNS: Final = 200
-_MOST_GROUPS: Final = 100_000
+_MAX_COLUMNS: Final = 200
+_MAX_GROUPS: Final = 100_000
 _BATCH_ROWS: Final = 65_536
 _FOOTER_STRINGS: Final = 16 * 1024 * 1024
 _FOOTER_ENTRIES: Final = 1_000_000
@@ -57,8 +57,8 @@ def _read(file: BinaryIO, declared: Declared, bounds: Bounds) -> BarTable:
         raise BarFileRejected(
             f"the file has {footer.num_rows:,} rows; allowed: at most {bounds.rows:,}", Fault.TOO_LARGE
         )
-    if footer.num_columns > _MOST_COLUMNS or footer.num_row_groups > _MOST_GROUPS:
-        raise BarFileRejected(f"the file has more than {_MOST_COLUMNS} columns or {_MOST_GROUPS:,} row groups")
+    if footer.num_columns > _MAX_COLUMNS or footer.num_row_groups > _MAX_GROUPS:
+        raise BarFileRejected(f"the file has more than {_MAX_COLUMNS} columns or {_MAX_GROUPS:,} row groups")
     layout = find_layout([str(name) for name in parquet.schema_arrow.names], symbol=declared.symbol)
     wanted = _wanted_names(layout)
     _check_size(footer, wanted, bounds)

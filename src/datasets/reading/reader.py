@@ -23,7 +23,7 @@ from src.datasets.reading.worker import Task
 from src.domain.datasets import BarFileDeclaration
 from src.domain.errors import Busy, InvalidInput, ServiceError, TimedOut, TooLarge, UnsupportedFormat
 
-_logger = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 BYTES_PER_ROW: Final = 300
 """What a row of text may take on average: the exchange's twelve columns need some 150."""
@@ -94,8 +94,8 @@ class BarFileReader:
             timezone=declared.timezone,
             date_format=declared.date_format.value if declared.date_format else None,
             decimal=declared.decimal.value if declared.decimal else None,
-            most_rows=self._max_rows,
-            most_bytes=self._max_rows * BYTES_PER_ROW,
+            max_rows=self._max_rows,
+            max_bytes=self._max_rows * BYTES_PER_ROW,
             memory_bytes=self._memory_bytes,
             cpu_seconds=math.ceil(self._timeout_s) * (os.cpu_count() or 1) + 1,
             answer_bytes=self._max_rows * _COLUMNS * 8 + _HEAD_BYTES,
@@ -114,7 +114,7 @@ class BarFileReader:
         finally:
             switch.cancel()
         if code != 0:
-            _logger.warning("the reader of a file of candles ended with %s: %s", code, complaint[-2000:])
+            logger.warning("the reader of a file of candles ended with %s: %s", code, complaint[-2000:])
             raise InvalidInput("The file made its reader fail; it is damaged, or no file of candles.", field="file")
 
 

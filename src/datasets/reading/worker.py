@@ -32,8 +32,8 @@ class Task:
     timezone: str | None
     date_format: str | None
     decimal: str | None
-    most_rows: int
-    most_bytes: int
+    max_rows: int
+    max_bytes: int
     memory_bytes: int
     cpu_seconds: int
     answer_bytes: int
@@ -70,7 +70,7 @@ def read(file: BinaryIO, task: Task) -> BarTable:
         date_format=DateFormat(task.date_format) if task.date_format else None,
         decimal=DecimalMark(task.decimal) if task.decimal else None,
     )
-    bounds = Bounds(rows=task.most_rows, bytes=task.most_bytes)
+    bounds = Bounds(rows=task.max_rows, bytes=task.max_bytes)
     if start == b"PAR1":
         # Imported only where it is needed: it takes as long as all the rest.
         from src.datasets.reading.parquet import read_parquet  # noqa: PLC0415

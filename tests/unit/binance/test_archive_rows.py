@@ -12,7 +12,7 @@ import pytest
 from src.bars.klines import Klines, MalformedKlines
 from src.bars.resampling import resample
 from src.bars.simulated import simulate_bars
-from src.binance.archive_rows import BLOCK_ROWS, most_bytes, read_blocks
+from src.binance.archive_rows import BLOCK_ROWS, max_csv_bytes, read_blocks
 from src.domain.market import INTERVALS
 from tests.archive_files import zip_of_rows, zip_of_text
 from tests.exchange_faults import Row
@@ -55,7 +55,7 @@ def test_a_long_file_comes_in_blocks(tmp_path: Path) -> None:
 
 
 def test_a_bomb_is_not_unpacked(tmp_path: Path) -> None:
-    content = zip_of_text(MEMBER, "0" * (most_bytes(1440) + 1))
+    content = zip_of_text(MEMBER, "0" * (max_csv_bytes(1440) + 1))
     assert len(content) < 10_000
     with pytest.raises(MalformedKlines, match="declares"):
         read(tmp_path / "bomb.zip", content)

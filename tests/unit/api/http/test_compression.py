@@ -10,7 +10,7 @@ import pytest
 from starlette.responses import Response, StreamingResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from src.api.http.compression import SMALLEST_BYTES, Compression, accepts_gzip
+from src.api.http.compression import MIN_BYTES, Compression, accepts_gzip
 
 TEXT = b"a line of no great interest\n" * 1000
 JSON = "application/json"
@@ -28,7 +28,7 @@ async def fetch(
         return answer, b"".join([piece async for piece in answer.aiter_raw()])
 
 
-@pytest.mark.parametrize("size", [SMALLEST_BYTES, 30_000, 300_000, 512 * 1024, 512 * 1024 + 1, 3_000_000])
+@pytest.mark.parametrize("size", [MIN_BYTES, 30_000, 300_000, 512 * 1024, 512 * 1024 + 1, 3_000_000])
 async def test_what_arrives_unpacks_to_what_was_sent(size: int) -> None:
     content = (os.urandom(size // 2).hex() + "x")[:size].encode()
     answer, body = await fetch(Response(content, media_type=JSON))
@@ -78,7 +78,7 @@ async def test_a_client_that_does_not_accept_it_gets_the_plain_bytes(accept: str
 @pytest.mark.parametrize(
     "response",
     [
-        Response(TEXT[: SMALLEST_BYTES - 1], media_type=JSON),
+        Response(TEXT[: MIN_BYTES - 1], media_type=JSON),
         Response(TEXT, media_type="application/octet-stream"),
         Response(TEXT, media_type="text/event-stream"),
         Response(gzip.compress(os.urandom(5000)), media_type=JSON, headers={"Content-Encoding": "gzip"}),

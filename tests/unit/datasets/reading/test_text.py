@@ -108,7 +108,7 @@ def test_what_cannot_be_read_is_said(text: str, words: str) -> None:
 
 def test_blocks_join_without_a_seam() -> None:
     minutes = [[1609459200000 + 60_000 * row, 1, 2, 1, 2, row] for row in range(45_000)]
-    table = read_here(csv_of(minutes), most_rows=45_000)
+    table = read_here(csv_of(minutes), max_rows=45_000)
     assert table.columns["volume"].tolist() == list(range(45_000))
 
 
