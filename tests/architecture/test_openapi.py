@@ -145,7 +145,8 @@ def places_of(name: str) -> list[tuple[str, dict[str, Any]]]:
     ("name", "rule", "places"),
     [
         ("user_id", values.USER_ID, 12), ("symbol", values.SYMBOL, 5), ("name", values.DATASET_NAME, 2),
-        ("model_name", values.MODEL_NAME, 1), ("start_date", values.DATE, 4), ("fees", {"minimum": 0, "exclusiveMaximum": 1}, 2),
+        ("model_name", values.MODEL_NAME, 1), ("start_date", values.DATE, 4),
+        ("fees", {"minimum": 0, "exclusiveMaximum": 1}, 2),
     ],
 )  # fmt: skip
 def test_requests_carry_the_rules_of_the_checks(name: str, rule: dict[str, Any], places: int) -> None:

@@ -14,11 +14,11 @@ from src.domain.market import DAY_MS, INTERVALS, MAX_PRICE, MAX_VOLUME, MIN_PRIC
 from src.domain.performance import Metrics
 from src.domain.signals import Signals, StrategyDescription
 from src.domain.trading import (
-    LARGEST_AMOUNT,
+    MAX_AMOUNT,
     MAX_EQUITY,
     MAX_TAKE_PROFIT,
-    SMALLEST_CASH,
-    SMALLEST_SIZE,
+    MIN_CASH,
+    MIN_SIZE,
     Direction,
     EntryOrder,
     EntryType,
@@ -56,14 +56,14 @@ MARKETS = st.one_of(
 VOLUMES = st.one_of(st.just(0.0), magnitudes(MIN_VOLUME, MAX_VOLUME))
 SIZINGS = st.one_of(
     st.just(Sizing()),
-    st.builds(Sizing, fixed_units=magnitudes(SMALLEST_SIZE, LARGEST_AMOUNT)),
+    st.builds(Sizing, fixed_units=magnitudes(MIN_SIZE, MAX_AMOUNT)),
     st.builds(Sizing, equity_fraction=magnitudes(1e-12, 1.0)),
 )
 RATES = st.sampled_from([0.0, 0.001, 1 - 1e-9])
 RULES = st.builds(
     TradingRules,
     fill=st.sampled_from(FillTiming),
-    initial_cash=magnitudes(SMALLEST_CASH, LARGEST_AMOUNT),
+    initial_cash=magnitudes(MIN_CASH, MAX_AMOUNT),
     fee_rate=RATES,
     slippage_rate=RATES,
     sizing=SIZINGS,
