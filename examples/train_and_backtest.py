@@ -41,7 +41,7 @@ def fetch_candles(client: httpx.Client) -> pd.DataFrame:
 
 
 def make_features(candles: pd.DataFrame) -> pd.DataFrame:
-    """Return the 14 columns that the service makes, in its order (see the README)."""
+    """Return the 14 columns that the service makes, in its order (see docs/models.md)."""
     features = candles[["Open", "High", "Low", "Close", "Volume"]].copy()
     for length in (5, 10, 20):
         features[f"SMA_{length}"] = candles["Close"].rolling(length).mean()

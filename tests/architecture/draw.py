@@ -1,4 +1,4 @@
-"""`python -m tests.architecture.draw`: write `architecture.mermaid` and `.env.example` anew from the code."""
+"""`python -m tests.architecture.draw`: write the diagram, `.env.example` and `docs/reference/` from the code."""
 
 from __future__ import annotations
 
@@ -69,4 +69,7 @@ def _label(room: str) -> str:
 if __name__ == "__main__":
     DIAGRAM.write_text(diagram())
     ENV_EXAMPLE.write_text(settings_page())
-    print(f"written: {DIAGRAM.name}, {ENV_EXAMPLE.name}")
+    from tests.architecture.reference_pages import REFERENCE, write_pages  # builds the application
+
+    write_pages()
+    print(f"written: {DIAGRAM.name}, {ENV_EXAMPLE.name}, {REFERENCE.relative_to(ROOT)}/")

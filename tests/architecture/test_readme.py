@@ -1,4 +1,4 @@
-"""The README says what the code says."""
+"""The README and the pages of `docs/` say what the code says, and their links lead somewhere."""
 
 from __future__ import annotations
 
@@ -6,32 +6,67 @@ import json
 import re
 import subprocess
 import sys
+from pathlib import Path
 
-from tests.architecture.readme_tables import README, with_tables
+import pytest
+
+from tests.architecture.reference_pages import TABLES, page_of, with_table
 from tests.architecture.test_floors import ROOT
 
+README = ROOT / "README.md"
+CONTRIBUTING = ROOT / "CONTRIBUTING.md"
+PAGES = (README, CONTRIBUTING, *sorted((ROOT / "docs").rglob("*.md")))
+MAX_CONTRIBUTING_LINES = 80
 
-def test_its_tables_are_those_of_the_code() -> None:
-    text = README.read_text()
-    assert text == with_tables(text), "write them anew with: python -m tests.architecture.readme_tables"
+
+def anchors(page: Path) -> set[str]:
+    """Return the names that links give to a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-def test_its_commands_are_those_of_run_py() -> None:
+@pytest.mark.parametrize("name", TABLES)
+def test_reference_page_has_the_table_of_the_code(name: str) -> None:
+    text = page_of(name).read_text()
+    assert text == with_table(name, text), "write it anew with: python -m tests.architecture.draw"
+
+
+def test_reference_folder_holds_no_other_pages() -> None:
+    assert {path.stem for path in page_of("metrics").parent.iterdir()} == TABLES.keys()
+
+
+def test_documented_commands_are_those_of_run_py() -> None:
     told = subprocess.run(
         [sys.executable, "run.py", "--help"], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout
-    named = set(re.findall(r"python run\.py (\w+)", README.read_text()))
+    named = set(re.findall(r"python run\.py (\w+)", "".join(page.read_text() for page in PAGES)))
     known = set(re.findall(r"^  (\w+) ", told, re.MULTILINE))
-    assert named <= known, f"the README names {named - known}, run.py has {known}"
-    assert known - named <= {"setup"}, f"the README does not tell of {known - named}"
+    assert named == known
 
 
-def test_its_first_screen_says_how_to_see_it_work_and_how_to_test_it() -> None:
+def test_first_screen_says_how_to_see_it_and_how_to_test_it() -> None:
     first_screen = "\n".join(README.read_text().splitlines()[:30])
     assert "python run.py demo" in first_screen
     assert "python run.py test" in first_screen
 
 
-def test_its_json_examples_are_json() -> None:
-    for block in re.findall(r"```json\n(.*?)```", README.read_text(), re.DOTALL):
+def test_contributing_guide_stays_short() -> None:
+    assert len(CONTRIBUTING.read_text().splitlines()) <= MAX_CONTRIBUTING_LINES
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_links_lead_to_pages_and_headings_that_exist(page: Path) -> None:
+    text = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if target.startswith(("https://", "http://")):
+            continue
+        file, _, anchor = target.partition("#")
+        found = (page.parent / file).resolve() if file else page
+        assert found.exists(), target
+        assert not anchor or anchor in anchors(found), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_json_examples_are_json(page: Path) -> None:
+    for block in re.findall(r"```json\n(.*?)```", page.read_text(), re.DOTALL):
         json.loads(block)

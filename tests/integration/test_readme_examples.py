@@ -1,4 +1,4 @@
-"""Every example of the README runs as written, but for the address of the service."""
+"""Every example of the README and of `docs/` runs as written, but for the address of the service."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ import pytest
 from tests.architecture.test_floors import ROOT
 
 ADDRESS = "http://localhost:5050"
-BLOCKS = re.findall(r"```(\w+)\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
+BLOCKS = [block for page in PAGES for block in re.findall(r"```(\w+)\n(.*?)```", page.read_text(), re.DOTALL)]
 NOT_HERE = ("python run.py", "docker")
 """Commands that make environments and images: seen to work by CI and by hand."""
 
 
 def blocks(language: str) -> list[Any]:
     found = [text for name, text in BLOCKS if name == language]
-    assert found, f"the README has no {language} example"
+    assert found, f"no page has a {language} example"
     return [pytest.param(text, id=f"{language}-{number}") for number, text in enumerate(found)]
 
 

@@ -1,0 +1,134 @@
+"""The tables of `docs/reference/` that are made from the code: `python -m tests.architecture.draw` writes them.
+
+A page holds prose and one table between two comments, `<!-- name -->` and `<!-- /name -->`; the page has that name.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import MISSING
+from enum import Enum
+from pathlib import Path
+
+from src.api.errors import EDGE_TABLE, ERROR_TABLE
+from src.domain.parameters import DeclaredParameter, parameters_of
+from src.domain.performance import METRIC_DEFINITIONS
+from src.domain.runs import BacktestRequest
+from src.settings import Settings
+from src.strategies.registry import PARAMS, summary_of
+from tests.architecture.test_floors import ROOT
+
+REFERENCE = ROOT / "docs" / "reference"
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+def metrics_table() -> str:
+    return table(("metric", "unit", "definition"), ((f"`{m.name}`", m.unit, m.definition) for m in METRIC_DEFINITIONS))
+
+
+def settings_table() -> str:
+    rows = []
+    for name, field in Settings.model_fields.items():
+        is_list = isinstance(field.default, tuple)
+        text = ", ".join(field.default) if is_list else str(field.default)
+        default = "" if field.default in (None, ()) else text.removesuffix("/")
+        rows.append((f"`{name.upper()}`", f"`{default}`" if default else "", field.description or ""))
+    return table(("setting", "default", "meaning"), rows)
+
+
+def endpoints_table() -> str:
+    from src.backtest_API import create_app
+
+    paths = create_app(Settings(_env_file=None)).openapi()["paths"]
+    rows = [
+        (f"`{method.upper()} {path}`", str(operation.get("description", "")).split("\n")[0])
+        for path, operations in paths.items()
+        for method, operation in operations.items()
+        if path != "/graphql"
+    ]
+    return table(("endpoint", "what it does"), rows)
+
+
+def errors_table() -> str:
+    """One row for each code that a client may read, with its HTTP status; classes that share a code share the row."""
+    titles: dict[tuple[int, str], list[str]] = {}
+    for kind, row in ERROR_TABLE.items():
+        titles.setdefault((row.status, kind.code), []).append(row.title)
+    for code, row in EDGE_TABLE.items():
+        titles.setdefault((row.status, code), []).append(row.title)
+    rows = ((str(status), f"`{code}`", "; ".join(texts)) for (status, code), texts in sorted(titles.items()))
+    return table(("status", "code", "meaning"), rows)
+
+
+def parameters_table() -> str:
+    """One table of the parameters of every backtest, and one for each strategy of the registry."""
+    parts = ["## Every backtest", _parameters(parameters_of(BacktestRequest))]
+    for name, params in PARAMS.items():
+        parts += [f"## Strategy `{name}`", summary_of(name), _parameters(parameters_of(params))]
+    return "\n\n".join(parts)
+
+
+def _parameters(items: Sequence[DeclaredParameter]) -> str:
+    if not items:
+        return "It has no parameters."
+    rows = (
+        (f"`{item.parameter.name}`", item.parameter.unit, _allowed(item), _default(item), _meaning(item))
+        for item in items
+    )
+    return table(("parameter", "unit", "allowed", "default", "meaning"), rows)
+
+
+def _meaning(item: DeclaredParameter) -> str:
+    engine = " Event-driven engine only." if item.parameter.is_event_driven_only else ""
+    return f"{item.parameter.meaning}.{engine}"
+
+
+def _default(item: DeclaredParameter) -> str:
+    if item.parameter.default_meaning:
+        return item.parameter.default_meaning
+    if item.default is MISSING:
+        return "required"
+    value = item.public_default
+    text = str(value).lower() if isinstance(value, bool) else f"{value:g}" if isinstance(value, float) else str(value)
+    return "none" if value is None else f"`{text}`"
+
+
+def _allowed(item: DeclaredParameter) -> str:
+    choices = item.parameter.choices
+    if not choices and isinstance(item.kind, type) and issubclass(item.kind, Enum):
+        choices = tuple(str(member.value) for member in item.kind)
+    if choices:
+        return ", ".join(f"`{choice}`" for choice in choices)
+    return "" if item.parameter.bounds is None else str(item.parameter.bounds)
+
+
+TABLES: Mapping[str, Callable[[], str]] = {
+    "metrics": metrics_table,
+    "settings": settings_table,
+    "endpoints": endpoints_table,
+    "errors": errors_table,
+    "parameters": parameters_table,
+}
+
+
+def page_of(name: str) -> Path:
+    return REFERENCE / f"{name}.md"
+
+
+def with_table(name: str, text: str) -> str:
+    """Return a page's text with its table as the code has it; raises ValueError if the page has no place for it."""
+    pattern = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
+    if len(pattern.findall(text)) != 1:
+        raise ValueError(f"{page_of(name).name} needs <!-- {name} --> and <!-- /{name} --> once")
+    rendered = TABLES[name]()
+    return pattern.sub(lambda found: f"{found[1]}\n{rendered}\n\n{found[2]}", text)
+
+
+def write_pages() -> None:
+    for name in TABLES:
+        page_of(name).write_text(with_table(name, page_of(name).read_text()))
