@@ -70,3 +70,12 @@ def test_links_lead_to_pages_and_headings_that_exist(page: Path) -> None:
 def test_json_examples_are_json(page: Path) -> None:
     for block in re.findall(r"```json\n(.*?)```", page.read_text(), re.DOTALL):
         json.loads(block)
+
+
+def test_every_page_is_linked_from_another() -> None:
+    linked = {
+        (page.parent / target.partition("#")[0]).resolve()
+        for page in PAGES
+        for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text())
+    }
+    assert {page for page in PAGES if page.resolve() not in linked} <= {README}
