@@ -1,0 +1,200 @@
+"""What each section of `docs/extending.md` claims: `python -m tests.docs.checks NAME`, in a tree with its diff."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+
+def schemas() -> tuple[str, str]:
+    """Return the GraphQL schema and the OpenAPI document as text."""
+    import json
+
+    from src.api.graphql.limits import DocumentLimits
+    from src.api.graphql.schema import build_schema
+    from src.backtest_API import create_app
+    from src.settings import Settings
+
+    limits = DocumentLimits(max_depth=12, max_aliases=100, max_tokens=4000)
+    return str(build_schema(limits)), json.dumps(create_app(Settings(_env_file=None)).openapi())
+
+
+def reference(name: str) -> str:
+    from tests.architecture.reference_pages import TABLES
+
+    return TABLES[name]()
+
+
+def request_of(strategy: Mapping[str, Any] | None = None, **given: Any) -> Any:
+    from src.api.requests import build_request
+
+    name, params = next(iter((strategy or {"ma_crossover": {}}).items()))
+    return build_request({"user_id": "me", "symbol": "BTCUSDT", **given}, name, params, max_bars=1000)
+
+
+def stored_and_read(value: Any, *, without: str = "") -> Any:
+    """Return a domain value as a store would read it again; `without` leaves out a field that older documents lack."""
+    from src.stores.plain import from_plain, to_plain
+
+    columns: dict[str, Any] = {}
+    plain = to_plain(value, columns)
+
+    def drop(item: Any) -> Any:
+        return {key: drop(below) for key, below in item.items() if key != without} if isinstance(item, dict) else item
+
+    return from_plain(type(value), drop(plain), columns)
+
+
+def check_strategy() -> None:
+    from src.api.requests import echo_strategy
+
+    assert pytest.main(["-q", "-p", "no:cacheprovider", "tests/contracts/test_strategies.py", "-k", "momentum"]) == 0
+    graphql, openapi = schemas()
+    assert "momentum: MomentumParams" in graphql
+    assert "input MomentumParams" in graphql
+    assert "How far back the earlier close lies" in openapi
+    assert "## Strategy `momentum`" in reference("parameters")
+    request = request_of({"momentum": {"lookback": 12}})
+    assert echo_strategy(request.strategy) == {"lookback": 12}
+    assert stored_and_read(request) == request
+
+
+def check_metric() -> None:
+    from src.domain.signals import Signals, StrategyDescription
+    from src.domain.trading import FillTiming, TradingRules
+    from src.engines.vectorized import VectorizedEngine
+    from src.metrics.summary import measure
+    from tests.market import bars_of_closes
+
+    graphql, openapi = schemas()
+    assert "recoveryFactor: Float" in graphql
+    assert "recovery_factor" in openapi
+    assert "| `recovery_factor` | ratio | total_return ÷ max_drawdown. |" in reference("metrics")
+    bars = bars_of_closes([100, 100, 90, 130])
+    signals = Signals(action=np.array([1, 0, 0, 0], dtype=np.int8), strategy=StrategyDescription(name="hold"))
+    rules = TradingRules(fill=FillTiming.SAME_CLOSE, fee_rate=0.0, slippage_rate=0.0)
+    metrics = measure(
+        VectorizedEngine().run(bars, signals, rules), bars, initial_cash=rules.initial_cash, strategy_name="hold"
+    )
+    # 30 % gained after a fall of 10 %.
+    assert metrics.recovery_factor == pytest.approx(3.0)
+    assert stored_and_read(metrics, without="recovery_factor") == replace(metrics, recovery_factor=None)
+
+
+def check_trading_rule() -> None:
+    from src.api.requests import echo_settings
+    from src.domain.errors import InvalidInput
+    from src.domain.signals import Signals, StrategyDescription
+    from src.engines.event_driven import EventDrivenEngine
+    from tests.market import bars_of_closes
+
+    graphql, openapi = schemas()
+    assert "cooldownBars: Int" in graphql
+    assert "cooldown_bars" in openapi
+    assert "| `cooldown_bars` | bars | 0 ≤ x |" in reference("parameters")
+    request = request_of(engine="EVENT_DRIVEN", fill="SAME_CLOSE", cooldown_bars=2)
+    assert echo_settings(request)["cooldown_bars"] == 2
+    assert stored_and_read(request) == request
+    assert stored_and_read(request, without="cooldown_bars").rules.entry.cooldown_bars == 0
+    with pytest.raises(InvalidInput, match=r"(?i)cooldown_?bars"):
+        request_of(cooldown_bars=2)
+    # Sold at bar 1: the signals at the closes of bars 1 and 2 do not enter, that at bar 3 does.
+    bars = bars_of_closes([100.0] * 6)
+    action = np.array([1, -1, 1, 1, 0, 0], dtype=np.int8)
+    signals = Signals(action=action, strategy=StrategyDescription(name="drawn"))
+    fills = EventDrivenEngine().run(bars, signals, request.rules).fills
+    assert fills["bar"].tolist() == [0, 1, 3]
+    rules = replace(request.rules, entry=replace(request.rules.entry, cooldown_bars=0))
+    assert EventDrivenEngine().run(bars, signals, rules).fills["bar"].tolist() == [0, 1, 2]
+
+
+def check_model_format() -> None:
+    import lightgbm
+
+    from src.domain.errors import ModelRejected, UnsupportedFormat
+    from src.domain.model_files import MODEL_EXTENSIONS
+    from src.domain.signals import OutputKind
+    from src.model_formats.registry import FORMAT_NAMES, FORMATS, load_model
+    from src.stores.model_content import check_content
+
+    assert tuple(FORMATS) == MODEL_EXTENSIONS
+    rows = np.random.default_rng(1).normal(size=(200, 5))
+    options = {"objective": "binary", "verbose": -1, "num_threads": 1}
+    booster = lightgbm.train(options, lightgbm.Dataset(rows, label=rows[:, 3] > 0), num_boost_round=3)
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "model.lgb"
+        booster.save_model(file)
+        check_content(".lgb", file.read_bytes()[:4096])
+        predictor = load_model(file, ".lgb")
+        values, kind = predictor.predict(rows, ("Open", "High", "Low", "Close", "Volume"))
+        file.write_bytes(b"tree\nnonsense")
+        with pytest.raises(ModelRejected, match="not a LightGBM model"):
+            load_model(file, ".lgb")
+    np.testing.assert_allclose(values, booster.predict(rows), rtol=1e-12)
+    assert kind is OutputKind.PROBABILITY
+    assert predictor.description.format in FORMAT_NAMES
+    with pytest.raises(UnsupportedFormat, match="a LightGBM model as text"):
+        check_content(".lgb", b"\x80\x04")
+    assert ".lgb" in schemas()[1]
+
+
+def check_source() -> None:
+    from src import wiring
+    from src.domain.market import INTERVALS, MarketRequest
+    from src.settings import Settings
+    from tests.clocks import FixedClock
+
+    inverted_source: Any = vars(wiring)["InvertedSource"]
+    simulated: Any = vars(wiring)["SimulatedSource"](clock=FixedClock(1_700_000_000_000))
+    market = MarketRequest(symbol="BTCUSDT", interval=INTERVALS["1h"], limit=50)
+
+    async def fetch() -> tuple[Any, Any]:
+        return await simulated.fetch(market), await inverted_source(simulated).fetch(market)
+
+    original, turned = asyncio.run(fetch())
+    np.testing.assert_allclose(turned.bars.close * original.bars.close, 1.0)
+    np.testing.assert_allclose(turned.bars.high * original.bars.low, 1.0)
+    assert turned.origin == f"{original.origin}, inverted"
+    with tempfile.TemporaryDirectory() as folder:
+        services = wiring.build_services(Settings(_env_file=None, storage_dir=Path(folder)))
+        assert "inverted" in services.backtests.sources.names
+    assert "inverted" in reference("parameters")
+    assert "binance, inverted, simulated" in schemas()[0]
+
+
+def check_setting() -> None:
+    from src import wiring
+    from src.settings import Settings, SettingsError, read_settings
+    from tests.architecture.settings_page import settings_page
+
+    assert "#RESULT_RESERVE_MB=8" in settings_page()
+    assert "| `RESULT_RESERVE_MB` | `8` |" in reference("settings")
+    given: dict[str, Any] = {}
+    wiring.SqliteStore = lambda *_, **options: given.update(options)
+    wiring.build_store(Settings(_env_file=None, result_reserve_mb=3))
+    assert given["reserve_bytes"] == 3 * 1024 * 1024
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RESULT_RESERVE_MB", "0")
+        with pytest.raises(SettingsError, match="RESULT_RESERVE_MB"):
+            read_settings()
+
+
+CHECKS: Mapping[str, Callable[[], None]] = {
+    "a-strategy": check_strategy,
+    "a-metric": check_metric,
+    "a-trading-rule": check_trading_rule,
+    "a-model-format": check_model_format,
+    "a-source-of-bars": check_source,
+    "a-setting": check_setting,
+}
+
+if __name__ == "__main__":
+    CHECKS[sys.argv[1]]()
