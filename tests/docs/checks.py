@@ -160,8 +160,9 @@ def check_source() -> None:
         return await simulated.fetch(market), await inverted_source(simulated).fetch(market)
 
     original, turned = asyncio.run(fetch())
-    np.testing.assert_allclose(turned.bars.close * original.bars.close, 1.0)
-    np.testing.assert_allclose(turned.bars.high * original.bars.low, 1.0)
+    for name, other in (("open", "open"), ("high", "low"), ("low", "high"), ("close", "close")):
+        np.testing.assert_allclose(getattr(turned.bars, name) * getattr(original.bars, other), 1.0)
+    np.testing.assert_allclose(turned.bars.volume, original.bars.volume * original.bars.close)
     assert turned.origin == f"{original.origin}, inverted"
     with tempfile.TemporaryDirectory() as folder:
         services = wiring.build_services(Settings(_env_file=None, storage_dir=Path(folder)))

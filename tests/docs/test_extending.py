@@ -13,9 +13,12 @@ from tests.docs.recipes import DiffError, apply_diff, changed_files, copy_tree, 
 
 RECIPES = read_recipes()
 
+pytestmark = pytest.mark.timeout(600)
+"""A recipe takes some 6 s of processor time, and more if numba compiles what it changes; CI may be starved."""
+
 
 def run(command: list[str], tree: Path) -> None:
-    done = subprocess.run(command, cwd=tree, capture_output=True, text=True, timeout=280, check=False)
+    done = subprocess.run(command, cwd=tree, capture_output=True, text=True, timeout=500, check=False)
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
 
 
