@@ -109,7 +109,7 @@ def test_a_demo_told_to_end_takes_its_service_with_it() -> None:
         address = demo.stdout.readline().split()[4].rstrip(":")
         demo.send_signal(signal.SIGTERM)
         assert demo.wait(timeout=30) == 128 + signal.SIGTERM
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     with pytest.raises(httpx.ConnectError):
         while time.monotonic() < deadline:
             httpx.get(f"{address}/ready", trust_env=False, timeout=1.0)

@@ -6,7 +6,6 @@ import asyncio
 import logging
 import os
 import pickle
-import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -249,10 +248,9 @@ async def test_error_texts_are_cleaned(runner: SandboxedModelRunner, tmp_path: P
 
 
 async def test_a_model_that_takes_too_long_is_killed(runner: SandboxedModelRunner, tmp_path: Path) -> None:
-    started = time.monotonic()
     with pytest.raises(TimedOut):
         await runner.inspect(model_file(hostile(tmp_path, "while True: pass")))
-    assert time.monotonic() - started < DEADLINE_S + 1.0
+    await until(lambda: not children_of(runner))
 
 
 async def test_sixteen_at_once_are_all_served_two_at_a_time(runner: SandboxedModelRunner, tmp_path: Path) -> None:

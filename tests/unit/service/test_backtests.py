@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -162,12 +161,19 @@ async def test_one_caller_who_leaves_does_not_end_what_another_waits_for() -> No
 async def test_more_runs_than_there_are_places_are_refused_at_once() -> None:
     service = make_service(KnownBars(random_bars(100), delay_s=0.1))
     requests = [crossover_request(strategy=CrossoverParams(fast=5, slow=10 + number)) for number in range(12)]
-    started = time.monotonic()
-    outcomes = await asyncio.gather(*(service.run(request) for request in requests), return_exceptions=True)
+    ended: list[int] = []
+
+    async def run(number: int) -> BacktestResult:
+        try:
+            return await service.run(requests[number])
+        finally:
+            ended.append(number)
+
+    outcomes = await asyncio.gather(*map(run, range(12)), return_exceptions=True)
     refused = [outcome for outcome in outcomes if isinstance(outcome, Busy)]
     assert [isinstance(outcome, Busy) for outcome in outcomes] == [False] * 9 + [True] * 3
     assert all(error.retry_after_s for error in refused)
-    assert time.monotonic() - started < 5
+    assert ended[:3] == [9, 10, 11]
     assert (await service.run(requests[-1])).metrics.bars == 100
 
 
@@ -266,11 +272,9 @@ async def test_an_unknown_source_names_the_known_ones() -> None:
 
 
 async def test_a_slow_source_ends_at_the_limit() -> None:
-    service = make_service(KnownBars(random_bars(60), delay_s=30), timeout_s=0.05)
-    started = time.monotonic()
+    service = make_service(KnownBars(random_bars(60), delay_s=3600), timeout_s=0.05)
     with pytest.raises(TimedOut, match=r"0\.05 s"):
         await service.run(crossover_request())
-    assert time.monotonic() - started < 5
 
 
 async def test_equal_bytes_under_another_extension_are_another_model() -> None:

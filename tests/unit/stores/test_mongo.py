@@ -7,7 +7,6 @@ import base64
 import json
 import logging
 import socket
-import time
 import traceback
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -171,13 +170,11 @@ async def test_a_server_that_is_not_there_is_given_up_soon_and_found_later() -> 
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
         store = MongoStore(f"mongodb://127.0.0.1:{port}", "results", server_selection_timeout_s=0.3)
-        before = time.perf_counter()
         assert not await store.is_reachable()
         with pytest.raises(StoreUnavailable, match="MongoDB does not answer") as caught:
             await store.save(make_result())
-        assert time.perf_counter() - before < 3
         assert str(port) not in caught.value.message
-        assert caught.value.__cause__ is not None
+        assert "Timeout: 0.3s" in str(caught.value.__cause__)
     await store.close()
 
 
@@ -228,15 +225,17 @@ async def test_server_that_accepts_and_never_answers_is_given_up_in_time() -> No
     with silent_server() as port:
         store = MongoStore(f"mongodb://127.0.0.1:{port}", "results", server_selection_timeout_s=0.4)
         loop = asyncio.get_running_loop()
-        before = loop.time()
+        started = loop.time()
+        assert await store.is_reachable() is False
+        alone_s = loop.time() - started
         outcomes = await asyncio.gather(
             store.is_reachable(), *(store.get(str(number)) for number in range(20)), return_exceptions=True
         )
-        spent_s = loop.time() - before
+        together_s = loop.time() - started - alone_s
         assert outcomes[0] is False
         assert all(isinstance(outcome, StoreUnavailable) and outcome.retry_after_s for outcome in outcomes[1:])
-        # Each waits for itself, and not for those before it as well: that would be 20 × 0.4 s.
-        assert spent_s < 20 * 0.4
+        # Each waits for itself, and not for those before it as well: that would be 20 times as long.
+        assert together_s < 10 * alone_s
         await store.close()
 
 
@@ -266,12 +265,9 @@ async def test_call_of_many_slow_commands_is_bounded(server: MongoServer) -> Non
 
 
 async def test_readiness_does_not_wait_for_a_stalled_server(server: MongoServer) -> None:
-    store = MongoStore(server.uri, "results", operation_timeout_s=30.0)
+    store = MongoStore(server.uri, "results", operation_timeout_s=3600.0)
     server.stall_before = lambda name, body: True
-    loop = asyncio.get_running_loop()
-    before = loop.time()
     assert not await store.is_reachable()
-    assert loop.time() - before < 30.0
     server.stopping.set()
     await store.close()
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import shutil
 import sqlite3
-import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -129,11 +128,10 @@ async def test_readers_read_while_another_process_writes_and_writers_say_that_it
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     other.execute("DELETE FROM results")
-    before = time.perf_counter()
+    # The lock is held all the while: a reader that waited for it would fail.
     assert_identical(await store.get("result-1"), make_result())
     assert len((await store.list(user_id=None, symbol=None, first=9, after=None)).summaries) == 1
     assert await store.is_reachable()
-    assert time.perf_counter() - before < 0.2
     with pytest.raises(StoreUnavailable, match="locked") as caught:
         await store.save(make_result(id="second"))
     assert caught.value.retry_after_s
