@@ -76,7 +76,7 @@ def test_take_profit_is_bounded(rate: float, is_allowed: bool) -> None:
     if is_allowed:
         assert Exits(take_profit_rate=rate).take_profit_rate == rate
         return
-    with pytest.raises(InvalidInput, match=r"takeProfit is .*; allowed: a fraction, 0 < f ≤ 1e\+12"):
+    with pytest.raises(InvalidInput, match="takeProfit is"):
         Exits(take_profit_rate=rate)
 
 

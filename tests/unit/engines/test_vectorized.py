@@ -62,7 +62,7 @@ def test_an_open_trade_is_marked_at_the_last_close() -> None:
 
 @pytest.mark.parametrize("sizing", [Sizing(), Sizing(fixed_units=3.0), Sizing(equity_fraction=0.5)], ids=str)
 def test_an_account_that_costs_have_eaten_trades_no_dust(sizing: Sizing) -> None:
-    bars = random_bars(40_000, seed=5, volatility=0.001)
+    bars = random_bars(12_000, seed=5, volatility=0.001)
     rules = TradingRules(fill=FillTiming.SAME_CLOSE, sizing=sizing, fee_rate=0.01)
     vectorized = VectorizedEngine().run(bars, alternating(len(bars)), rules)
     event_driven = EventDrivenEngine().run(bars, alternating(len(bars)), rules)
@@ -112,3 +112,44 @@ def test_without_its_compiled_half_vectorbt_simulates_the_same(monkeypatch: pyte
     plain = VectorizedEngine().run(bars, signals, rules)
     np.testing.assert_array_equal(compiled.fills, plain.fills)
     np.testing.assert_array_equal(compiled.equity, plain.equity)
+
+
+@pytest.mark.parametrize(
+    ("sizing", "reduced"),
+    [
+        (Sizing(fixed_units=20.0), 1),
+        (Sizing(fixed_units=10.0), 0),
+        (Sizing(fixed_units=10.0 * (1 + 2e-9)), 1),
+        (Sizing(equity_fraction=0.5), 0),
+        (Sizing(), 0),
+    ],
+    ids=str,
+)
+def test_entries_that_cash_cut_are_counted(sizing: Sizing, reduced: int) -> None:
+    rules = TradingRules(
+        fill=FillTiming.SAME_CLOSE, initial_cash=1000.0, fee_rate=0.0, slippage_rate=0.0, sizing=sizing
+    )
+    run = VectorizedEngine().run(bars_of_closes([100, 100]), signals_of([1, 0]), rules)
+    assert run.reduced_entries == reduced
+
+
+def test_costs_and_size_by_hand() -> None:
+    rules = TradingRules(
+        fill=FillTiming.SAME_CLOSE,
+        initial_cash=1000.0,
+        fee_rate=0.25,
+        slippage_rate=0.25,
+        sizing=Sizing(fixed_units=4.0),
+    )
+    fills = VectorizedEngine().run(bars_of_closes([80, 80]), signals_of([1, -1]), rules).fills
+    # 4 at 100 and a fee of 100; 4 at 60 and a fee of 60.
+    assert fills["price"].tolist() == [100.0, 60.0]
+    assert fills["quantity"].tolist() == [4.0, 4.0]
+    assert fills["fee"].tolist() == [100.0, 60.0]
+
+
+@pytest.mark.parametrize(("price", "fills"), [(1e6, 0), (4e5, 1)])
+def test_entry_of_dust_is_not_placed(price: float, fills: int) -> None:
+    # A millionth buys 1e-12 units, which could not be told from none, or 2.5e-12.
+    rules = TradingRules(fill=FillTiming.SAME_CLOSE, initial_cash=1e-6, fee_rate=0.0, slippage_rate=0.0)
+    assert len(VectorizedEngine().run(bars_of_closes([price, price]), signals_of([1, 0]), rules).fills) == fills

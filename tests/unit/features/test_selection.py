@@ -74,3 +74,25 @@ def test_names_from_a_hostile_file_do_not_swell_the_message() -> None:
 def test_the_choice_is_light_enough_for_the_sandbox() -> None:
     code = "import sys, src.features.selection; sys.exit(bool({'numpy', 'numba', 'pandas'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("names", "shown"),
+    [
+        (["a" * 40], f"('{'a' * 40}')"),
+        (["a" * 41], f"('{'a' * 40}…')"),
+        (["x"] * 20, "'x')"),
+        (["x"] * 21, "'x' and 1 more)"),
+    ],
+)
+def test_message_lists_few_and_short_names(names: list[str], shown: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        choose_columns(ALL, None, names, None)
+    assert shown in caught.value.message
+    assert caught.value.message.count("'x'") in {0, 20}
+
+
+def test_default_columns_must_exist() -> None:
+    with pytest.raises(InvalidInput, match="wants 14 columns and does not name them"):
+        choose_columns(OHLCV_NAMES, None, None, 14)
+    assert choose_columns(OHLCV_NAMES, None, None, 5) == OHLCV_NAMES

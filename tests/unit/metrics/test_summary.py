@@ -6,7 +6,9 @@ import dataclasses
 import math
 from typing import Any
 
+import empyrical
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
@@ -18,7 +20,7 @@ from src.domain.trading import TRADE_DTYPE, FillTiming, Sizing, TradingRules
 from src.engines.vectorized import VectorizedEngine
 from src.metrics.summary import measure
 from src.metrics.trades import measure_trades
-from tests.market import bars_at, bars_of_closes
+from tests.market import bars_at, bars_of_closes, random_bars
 
 
 def run(
@@ -177,3 +179,62 @@ def test_equal_profits_have_no_deviation() -> None:
     found = run(bars_of_closes([1.01, 2.01, 2.51, 3.51]), [1, -1, 1, -1], sizing=Sizing(fixed_units=1.0))
     assert found.expectancy == pytest.approx(1.0)
     assert found.sqn is None
+
+
+def test_figures_of_a_run_agree_with_pandas_and_empyrical() -> None:
+    bars = random_bars(400, seed=21)
+    action = np.random.default_rng(21).choice([-1, 0, 0, 0, 1], 400).astype(np.int8)
+    rules = TradingRules(fill=FillTiming.SAME_CLOSE, initial_cash=5000.0)
+    signals = Signals(action=action, strategy=StrategyDescription(name="random"))
+    run = VectorizedEngine().run(bars, signals, rules)
+    found = measure(run, bars, initial_cash=5000.0, strategy_name="random")
+    equity = pd.Series([5000.0, *run.equity])
+    returns, market = equity.pct_change()[1:].to_numpy(), pd.Series(bars.close).pct_change().fillna(0.0).to_numpy()
+    cagr = (equity.iloc[-1] / 5000) ** (365 / 400) - 1
+    assert (found.strategy_name, found.bars, found.bars_per_year) == ("random", 400, 365.0)
+    assert (found.start, found.end) == (bars.open_time_ms[0], bars.open_time_ms[-1])
+    assert {name: getattr(found, name) for name in (
+        "final_equity", "total_return", "buy_and_hold_return", "cagr", "annual_volatility", "sharpe_ratio",
+        "sortino_ratio", "calmar_ratio", "omega_ratio", "max_drawdown", "value_at_risk", "cvar", "skew", "kurtosis",
+        "tail_ratio", "alpha", "beta", "exposure", "turnover", "total_fees",
+    )} == pytest.approx({
+        "final_equity": equity.iloc[-1],
+        "total_return": (equity.iloc[-1] / 5000 - 1) * 100,
+        "buy_and_hold_return": (bars.close[-1] / bars.close[0] - 1) * 100,
+        "cagr": cagr * 100,
+        "annual_volatility": empyrical.annual_volatility(returns, annualization=365) * 100,
+        "sharpe_ratio": empyrical.sharpe_ratio(returns, annualization=365),
+        "sortino_ratio": empyrical.sortino_ratio(returns, annualization=365),
+        "calmar_ratio": cagr / -empyrical.max_drawdown(returns),
+        "omega_ratio": empyrical.omega_ratio(returns, annualization=1),
+        "max_drawdown": -empyrical.max_drawdown(returns) * 100,
+        "value_at_risk": np.percentile(returns, 5) * 100,
+        "cvar": empyrical.conditional_value_at_risk(returns, 0.05) * 100,
+        "skew": pd.Series(returns).skew(),
+        "kurtosis": pd.Series(returns).kurt(),
+        "tail_ratio": empyrical.tail_ratio(returns),
+        "alpha": empyrical.alpha(returns, market, annualization=365) * 100,
+        "beta": empyrical.beta(returns, market),
+        "exposure": (run.position > 0).mean() * 100,
+        "turnover": (run.fills["quantity"] * run.fills["price"]).sum() / run.equity.mean(),
+        "total_fees": run.fills["fee"].sum(),
+    })  # fmt: skip
+
+
+def test_trades_are_shown_in_per_cent_and_bars() -> None:
+    # 10 units at 100: + 20 % in two bars, − 10 % in one, + 10 % in one; the last stays open.
+    found = run(
+        bars_of_closes([100, 110, 120, 100, 90, 100, 110, 50]), [1, 0, -1, 1, -1, 1, -1, 1], initial_cash=1000.0
+    )
+    assert (found.total_trades, found.open_trades) == (3, 1)
+    assert found.best_trade == pytest.approx(20)
+    assert found.worst_trade == pytest.approx(-10)
+    assert found.average_win == pytest.approx(((110 - 100) / 100 + 0.2) / 2 * 100)
+    assert found.average_loss == pytest.approx(-10)
+    assert found.average_trade_duration == pytest.approx(4 / 3)
+    assert (found.max_consecutive_wins, found.max_consecutive_losses) == (1, 1)
+    assert found.exposure == pytest.approx(5 / 8 * 100)
+    # Profits 200, −120, and 10 % of 1,080.
+    assert found.sqn == pytest.approx(
+        math.sqrt(3) * pd.Series([200, -120, 108]).mean() / pd.Series([200, -120, 108]).std()
+    )

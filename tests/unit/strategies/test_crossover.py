@@ -14,7 +14,7 @@ from src.domain.errors import InvalidInput
 from src.domain.strategy import StrategyInputs
 from src.strategies.crossover import Crossover, CrossoverParams, crossings
 from src.strategies.moving_average import simple_moving_average
-from src.strategies.registry import strategy_for
+from src.strategies.registry import strategy_for, summary_of
 from src.strategies.up_down import UpDown
 from tests.market import bars_of_closes
 
@@ -107,3 +107,31 @@ def test_up_down_by_hand() -> None:
 def test_the_registry_builds_the_strategy_of_a_choice() -> None:
     choice = CrossoverParams(fast=2, slow=3)
     assert strategy_for(choice) == Crossover(choice)
+
+
+@pytest.mark.parametrize(("bars", "warned"), [(7, True), (8, False)])
+def test_lookback_and_one_bar_more_give_no_warning(bars: int, warned: bool) -> None:
+    signals = Crossover(CrossoverParams(fast=3, slow=7)).signals(closes(range(1, bars + 1)))
+    assert bool(signals.warnings) is warned
+
+
+def test_crossover_describes_itself() -> None:
+    params = CrossoverParams()
+    assert (params.fast, params.slow) == (20, 50)
+    description = Crossover(CrossoverParams(fast=3, slow=7)).signals(closes([1.0])).strategy
+    assert description.name == "MA Crossover"
+    assert dict(description.parameters) == {"fastMaPeriod": 3, "slowMaPeriod": 7}
+    assert summary_of("ma_crossover").startswith("Moving-average crossover: buy if")
+    assert "\n" not in summary_of("up_down")
+
+
+def test_shortest_means_are_allowed() -> None:
+    assert CrossoverParams(fast=1, slow=2).fast == 1
+
+
+def test_means_within_rounding_are_equal_and_others_are_not() -> None:
+    slow = np.full(3, 100.0)
+    for factor, action in ((1 + 0.5e-14, 0), (1 + 2e-14, 1)):
+        assert crossings(np.array([99.0, 99.0, 100 * factor]), slow).tolist() == [0, 0, action]
+    for factor, action in ((1 - 0.5e-14, 0), (1 - 2e-14, -1)):
+        assert crossings(np.array([101.0, 101.0, 100 * factor]), slow).tolist() == [0, 0, action]

@@ -154,3 +154,21 @@ def test_predictions_on_both_sides_or_none_need_no_warning(values: list[float]) 
 
 def test_no_bars_give_no_signals() -> None:
     assert len(run([], PROBABILITY)) == 0
+
+
+@pytest.mark.parametrize(
+    ("value", "allowed"), [(-0.9e-6, True), (1 + 0.9e-6, True), (-1.1e-6, False), (1 + 1.1e-6, False)]
+)
+def test_probability_may_be_rounded_like_a_float32(value: float, allowed: bool) -> None:
+    if not allowed:
+        with pytest.raises(InvalidInput, match="at bar 0"):
+            run([value], PROBABILITY)
+        return
+    signals = run([value], PROBABILITY)
+    assert signals.probability is not None
+    assert signals.probability[0] == min(max(value, 0.0), 1.0)
+
+
+@pytest.mark.parametrize("threshold", [0.0, 1.0])
+def test_ends_of_probability_are_thresholds(threshold: float) -> None:
+    check_threshold(threshold, PROBABILITY)

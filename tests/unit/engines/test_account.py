@@ -1,0 +1,104 @@
+"""The rules of money, each on a row worked out by hand."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from src.engines import account
+from src.engines.account import Costs, Purchase
+
+MILLIONTH = 1e-6
+"""The relative tolerance of 1e-9, times 1,000."""
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "same"),
+    [
+        (1000.0, 1000.0 + 0.9 * MILLIONTH, True),
+        (1000.0 + 0.9 * MILLIONTH, 1000.0, True),
+        (1000.0, 1000.0 + 1.1 * MILLIONTH, False),
+        (-1000.0, -1000.0 - 0.9 * MILLIONTH, True),
+        (0.0, 0.9e-12, True),
+        (0.0, 1.1e-12, False),
+        (1.0, -1.0, False),
+        (1e6, 1e6, True),
+    ],
+)
+def test_amounts_are_the_same_within_either_tolerance(a: float, b: float, same: bool) -> None:
+    assert account.is_close(a, b) is same
+
+
+def test_slippage_makes_buys_dearer_and_sells_cheaper() -> None:
+    assert account.slipped_price(100.0, 1, 0.25) == 125.0
+    assert account.slipped_price(100.0, -1, 0.25) == 75.0
+
+
+@pytest.mark.parametrize(
+    ("units", "budget", "price", "fee_rate", "purchase"),
+    [
+        (8.0, 1000.0, 100.0, 0.25, Purchase(8.0, 200.0, False)),  # to the last cent
+        (4.0, 1000.0, 100.0, 0.25, Purchase(4.0, 100.0, False)),
+        (9.0, 1000.0, 100.0, 0.25, Purchase(8.0, 200.0, True)),
+        (10.0, 1000.0 - 0.9 * MILLIONTH, 100.0, 0.0, Purchase(10.0, 0.0, False)),  # short by rounding only
+        (1e308, 1000.0, 100.0, 0.25, Purchase(8.0, 200.0, True)),  # a cost beyond all numbers
+    ],
+)
+def test_units_are_those_wanted_or_those_the_budget_pays(
+    units: float, budget: float, price: float, fee_rate: float, purchase: Purchase
+) -> None:
+    assert account.purchase_of(units, budget, price, fee_rate) == purchase
+
+
+def test_units_beyond_the_tolerance_are_cut() -> None:
+    assert account.purchase_of(10.0, 1000.0 - 1.1 * MILLIONTH, 100.0, 0.0).is_reduced
+
+
+@pytest.mark.parametrize(
+    ("fixed_units", "fraction", "purchase"),
+    [
+        (math.nan, 1.0, Purchase(8.0, 200.0, False)),
+        (math.nan, 0.5, Purchase(4.0, 100.0, False)),
+        (2.0, 1.0, Purchase(2.0, 50.0, False)),
+        (20.0, 1.0, Purchase(8.0, 200.0, True)),
+    ],
+)
+def test_entry_takes_a_fraction_or_fixed_units(fixed_units: float, fraction: float, purchase: Purchase) -> None:
+    assert account.size_entry(1000.0, 100.0, fixed_units, fraction, 0.25) == purchase
+
+
+def test_entry_spends_no_more_than_all_cash() -> None:
+    assert account.size_entry(1000.0, 100.0, math.nan, 1.5, 0.25).quantity == 8.0
+
+
+def test_proceeds_of_a_short_are_cash_less_the_fee() -> None:
+    assert account.cash_after_fill(1000.0, -1, 500.0, 5.0) == 1495.0
+    assert account.cash_after_fill(1000.0, 1, 500.0, 5.0) == 495.0
+
+
+@pytest.mark.parametrize(
+    ("value", "fee", "is_ruinous"),
+    [
+        (900.0, 99.0, False),
+        (900.0, 100.0, True),
+        (900.0, 101.0, True),
+        (900.0, 100.0 - 0.9 * MILLIONTH, True),
+        (900.0, 100.0 - 1.1 * MILLIONTH, False),
+        (1100.0, 0.0, True),
+    ],
+)
+def test_buying_back_is_ruinous_if_it_leaves_no_cash(value: float, fee: float, is_ruinous: bool) -> None:
+    assert account.is_ruinous(1000.0, value, fee) is is_ruinous
+
+
+def test_flat_book_and_long_have_no_liquidation_level() -> None:
+    costs = Costs(fee_rate=0.0, slippage_rate=0.0)
+    assert math.isnan(account.liquidation_level(1000.0, 0.0, costs))
+    assert math.isnan(account.liquidation_level(1000.0, 1.0, costs))
+    assert account.liquidation_level(2000.0, -10.0, costs) == 200.0
+
+
+def test_equity_is_cash_and_the_position_at_its_price() -> None:
+    assert account.mark_to_market(100.0, 2.0, 30.0) == 160.0
+    assert account.mark_to_market(100.0, -2.0, 30.0) == 40.0

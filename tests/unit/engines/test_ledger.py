@@ -1,0 +1,78 @@
+"""Trades and balances on fills worked out by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from src.domain.trading import FILL_DTYPE, FillReason, Side
+from src.engines.ledger import carry_forward, cash_after_fills, pair_trades
+
+HOUR_MS = 3_600_000
+TIMES_MS = np.arange(10, dtype=np.int64) * HOUR_MS
+
+# A long of 2 units, won; a short of 4 units, lost to a stop; a long of 5 units, still open.
+FILLS = [
+    (1, Side.BUY, 2.0, 100.0, 1.0, FillReason.SIGNAL),
+    (3, Side.SELL, 2.0, 110.0, 2.0, FillReason.TAKE_PROFIT),
+    (3, Side.SELL, 4.0, 50.0, 0.5, FillReason.SIGNAL),
+    (8, Side.BUY, 4.0, 60.0, 0.25, FillReason.STOP_LOSS),
+    (8, Side.BUY, 5.0, 20.0, 3.0, FillReason.SIGNAL),
+]
+
+
+def fills_of(rows: list[tuple[int, Side, float, float, float, FillReason]]) -> NDArray[np.void]:
+    return np.array([(bar, TIMES_MS[bar], *rest) for bar, *rest in rows], dtype=FILL_DTYPE)
+
+
+def test_trades_by_hand() -> None:
+    trades = pair_trades(fills_of(FILLS), TIMES_MS, 25.0)
+    columns = {name: trades[name].tolist() for name in trades.dtype.names}
+    assert columns == {
+        "direction": [1, -1, 1],
+        "quantity": [2.0, 4.0, 5.0],
+        "entry_bar": [1, 3, 8],
+        "entry_time_ms": [HOUR_MS, 3 * HOUR_MS, 8 * HOUR_MS],
+        "entry_price": [100.0, 50.0, 20.0],
+        "entry_fee": [1.0, 0.5, 3.0],
+        "exit_bar": [3, 8, 9],
+        "exit_time_ms": [3 * HOUR_MS, 8 * HOUR_MS, 9 * HOUR_MS],
+        "exit_price": [110.0, 60.0, 25.0],
+        "exit_fee": [2.0, 0.25, 0.0],
+        # 2 × 10 − 3; 4 × −10 − 0.75; 5 × 5 − 3.
+        "profit": [17.0, -40.75, 22.0],
+        "return": [17 / 200, -40.75 / 200, 22 / 100],
+        "bars_held": [2, 5, 1],
+        "is_open": [False, False, True],
+        "exit_reason": [FillReason.TAKE_PROFIT, FillReason.STOP_LOSS, -1],
+    }
+
+
+def test_closed_trades_leave_none_open() -> None:
+    trades = pair_trades(fills_of(FILLS[:4]), TIMES_MS, 25.0)
+    assert trades["is_open"].tolist() == [False, False]
+    assert trades["exit_price"].tolist() == [110.0, 60.0]
+
+
+def test_fills_on_one_side_are_no_trade() -> None:
+    with pytest.raises(ValueError, match="do not alternate"):
+        pair_trades(fills_of([FILLS[0], FILLS[3]]), TIMES_MS, 25.0)
+
+
+def test_entry_worth_nothing_has_no_return() -> None:
+    trades = pair_trades(fills_of([(0, Side.BUY, 1.0, 0.0, 0.0, FillReason.SIGNAL)]), TIMES_MS, 25.0)
+    assert (trades["profit"][0], trades["return"][0]) == (25.0, 0.0)
+
+
+def test_balance_stays_until_the_next_fill() -> None:
+    balances = carry_forward(np.array([5.0, 7.0, 9.0]), np.array([1, 3, 3]), 2.0, 5)
+    assert balances.tolist() == [2.0, 5.0, 5.0, 9.0, 9.0]
+    assert carry_forward(np.empty(0), np.empty(0, dtype=np.int64), 2.0, 3).tolist() == [2.0, 2.0, 2.0]
+
+
+def test_cash_after_each_fill_by_hand() -> None:
+    fills = fills_of(FILLS)
+    cash = cash_after_fills(1000.0, fills["side"], fills["quantity"], fills["price"], fills["fee"])
+    # − 201, + 218, + 199.5, − 240.25, − 103.
+    assert cash.tolist() == [799.0, 1017.0, 1216.5, 976.25, 873.25]

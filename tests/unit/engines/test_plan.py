@@ -1,0 +1,74 @@
+"""Trading rules as plain numbers."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from src.domain.trading import (
+    Direction,
+    EntryOrder,
+    EntryType,
+    Exits,
+    FillTiming,
+    IntrabarPolicy,
+    Sizing,
+    TradingRules,
+)
+from src.engines.account import Costs
+from src.engines.orders import LIMIT_ENTRY, MARKET_ENTRY, STOP_ENTRY
+from src.engines.plan import NEVER, Plan, plan_of
+
+
+def test_every_rule_is_in_the_plan() -> None:
+    rules = TradingRules(
+        fill=FillTiming.SAME_CLOSE,
+        fee_rate=0.01,
+        slippage_rate=0.02,
+        sizing=Sizing(fixed_units=3.0),
+        direction=Direction.SHORT,
+        entry=EntryOrder(type=EntryType.LIMIT, offset_rate=0.03, life_bars=4),
+        exits=Exits(stop_loss_rate=0.05, take_profit_rate=0.06, trailing_stop_rate=0.07, max_bars=8),
+        intrabar=IntrabarPolicy.OPTIMISTIC,
+    )
+    assert plan_of(rules) == Plan(
+        costs=Costs(fee_rate=0.01, slippage_rate=0.02),
+        fixed_units=3.0,
+        equity_fraction=1.0,
+        allowed_side=-1,
+        is_filled_at_close=True,
+        entry_kind=LIMIT_ENTRY,
+        entry_offset_rate=0.03,
+        entry_life_bars=4,
+        stop_loss_rate=0.05,
+        take_profit_rate=0.06,
+        trailing_stop_rate=0.07,
+        max_bars=8,
+        is_optimistic=True,
+    )
+
+
+def test_rules_not_given_are_nan_or_never() -> None:
+    plan = plan_of(TradingRules(fill=FillTiming.NEXT_OPEN))
+    rates = (plan.fixed_units, plan.stop_loss_rate, plan.take_profit_rate, plan.trailing_stop_rate)
+    assert all(map(math.isnan, rates))
+    assert (plan.max_bars, plan.equity_fraction, plan.entry_life_bars) == (NEVER, 1.0, 1)
+    assert (plan.is_filled_at_close, plan.is_optimistic, plan.entry_kind) == (False, False, MARKET_ENTRY)
+
+
+def test_fraction_of_equity_is_in_the_plan() -> None:
+    assert plan_of(TradingRules(fill=FillTiming.NEXT_OPEN, sizing=Sizing(equity_fraction=0.25))).equity_fraction == 0.25
+
+
+@pytest.mark.parametrize(("direction", "side"), [(Direction.LONG, 1), (Direction.SHORT, -1), (Direction.BOTH, 0)])
+def test_direction_allows_its_side(direction: Direction, side: int) -> None:
+    assert plan_of(TradingRules(fill=FillTiming.NEXT_OPEN, direction=direction)).allowed_side == side
+
+
+def test_kinds_of_entry_are_told_apart() -> None:
+    kinds = [
+        plan_of(TradingRules(fill=FillTiming.NEXT_OPEN, entry=EntryOrder(type=kind))).entry_kind for kind in EntryType
+    ]
+    assert kinds == [MARKET_ENTRY, LIMIT_ENTRY, STOP_ENTRY]
+    assert len(set(kinds)) == 3

@@ -1,0 +1,42 @@
+"""The rows that a model file is tried on."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from src.features.made_up import made_up_features
+from src.features.names import FEATURE_NAMES
+
+
+def column(name: str) -> np.ndarray:
+    return made_up_features().values[:, FEATURE_NAMES.index(name)]
+
+
+def test_rows_are_the_same_each_time_and_as_many_as_said() -> None:
+    first = made_up_features().values.copy()
+    made_up_features.cache_clear()
+    np.testing.assert_array_equal(made_up_features().values, first)
+    assert first.shape == (320, len(FEATURE_NAMES))
+
+
+def test_bars_are_possible_and_follow_each_other() -> None:
+    opening, high, low, close = map(column, ("Open", "High", "Low", "Close"))
+    assert opening[0] == 30_000
+    np.testing.assert_array_equal(opening[1:], close[:-1])
+    assert (high >= np.maximum(opening, close)).all()
+    assert (low <= np.minimum(opening, close)).all()
+    assert (high > np.maximum(opening, close)).any()
+    assert (low < np.minimum(opening, close)).any()
+
+
+def test_bars_move_as_an_hour_of_a_market_does() -> None:
+    opening, high, low, close, volume = map(column, ("Open", "High", "Low", "Close", "Volume"))
+    steps = np.diff(np.log(close))
+    assert steps.std() == pytest.approx(0.006, rel=0.15)
+    assert abs(steps.mean()) < 4 * 0.006 / np.sqrt(320)
+    # A wick is the absolute value of a normal with deviation 0.003.
+    for wick in (high / np.maximum(opening, close) - 1, np.minimum(opening, close) / low - 1):
+        assert np.sqrt((wick**2).mean()) == pytest.approx(0.003, rel=0.15)
+    assert np.median(volume) == pytest.approx(1000, rel=0.15)
+    assert np.log(volume).std() == pytest.approx(0.5, rel=0.15)
