@@ -70,6 +70,9 @@ COMMANDS = {
     ),
     "test": Command("run the tests; further words go to pytest", EVERYTHING, (("-m", "pytest"),)),
     "bench": Command("measure the speed against other engines", EVERYTHING, (("-m", "tests.benchmarks"),)),
+    "mutate": Command(
+        "plant faults in the rooms named and show which their tests miss", DEVELOPMENT, (("-m", "tests.mutation"),)
+    ),
     "lint": Command(
         "check style, format and types",
         DEVELOPMENT,

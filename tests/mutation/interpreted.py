@@ -1,0 +1,45 @@
+"""Run our compiled functions as plain Python.
+
+A mutant of the event-driven engine would be compiled anew, 8 s of processor time each. `NUMBA_DISABLE_JIT=1` is not
+enough: compiled code reads fields of records as attributes (`book.cash`), which numpy allows for record arrays only.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import numba
+import numpy as np
+
+_numba_njit = numba.njit
+
+
+def install() -> None:
+    """Let functions of `src` that are decorated with `njit` from now on run as they are written."""
+    numba.njit = _njit
+
+
+def _njit(*arguments: Any, **options: Any) -> Any:
+    if len(arguments) == 1 and callable(arguments[0]):
+        return _decorate(arguments[0], (), options)
+    return lambda function: _decorate(function, arguments, options)
+
+
+def _decorate(function: Callable[..., Any], arguments: tuple[Any, ...], options: dict[str, Any]) -> Callable[..., Any]:
+    if not function.__module__.startswith("src."):
+        return _numba_njit(*arguments, **options)(function)  # type: ignore[no-any-return]
+
+    @functools.wraps(function)
+    def call(*given: Any, **named: Any) -> Any:
+        return function(*map(_with_attributes, given), **named)
+
+    return call
+
+
+def _with_attributes(value: Any) -> Any:
+    """Return an array of records as one whose fields are attributes, on the same memory; anything else as it is."""
+    if isinstance(value, np.ndarray) and value.dtype.names and not isinstance(value, np.recarray):
+        return value.view(np.recarray)
+    return value
