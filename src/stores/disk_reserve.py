@@ -22,11 +22,11 @@ class DiskReserve:
         self._path = path
         self._size_bytes = size_bytes
 
-    def fill(self) -> None:
-        """Make the file if it is not there whole; a disk without room for it is logged."""
+    def fill(self) -> bool:
+        """Make the file if it is not there whole; return whether it is, and log a disk without room for it."""
         try:
             if not self._size_bytes or self._is_whole():
-                return
+                return True
             # Random bytes, because some file systems store zeros without taking space.
             with open(self._path, "wb", opener=_open_privately) as file:
                 for written in range(0, self._size_bytes, _PIECE_BYTES):
@@ -36,6 +36,8 @@ class DiskReserve:
         except OSError as error:
             logger.warning("no room for the disk reserve: file=%s error=%s", self._path.name, error.strerror)
             self._path.unlink(missing_ok=True)
+            return False
+        return True
 
     def release(self) -> bool:
         """Delete the file; return whether that freed space."""

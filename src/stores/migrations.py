@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
+DELETE_PARTS_TOO: Final = """CREATE {kind} result_deleted AFTER DELETE ON results BEGIN
+               DELETE FROM result_parts WHERE result_id = OLD.id;
+           END"""
+SCHEMA_WITH_TRIGGER: Final = 2
+"""The first version that has `DELETE_PARTS_TOO`; an older one that cannot be migrated gets it for a connection."""
+
 MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     (
         """CREATE TABLE results (
@@ -32,9 +38,7 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
            )""",
         "DROP INDEX results_of_user",
         "CREATE INDEX results_of_user ON results (user_id, created_ms, id, size_bytes)",
-        """CREATE TRIGGER result_deleted AFTER DELETE ON results BEGIN
-               DELETE FROM result_parts WHERE result_id = OLD.id;
-           END""",
+        DELETE_PARTS_TOO.format(kind="TRIGGER"),
     ),
 )
 """Statements that lead from each `PRAGMA user_version` to the next; never changed once released, only added to."""

@@ -6,27 +6,29 @@ import asyncio
 import logging
 import shutil
 import sqlite3
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from src.domain.errors import StoreUnavailable
 from src.stores.disk_reserve import DiskReserve
-from src.stores.migrations import MIGRATIONS
+from src.stores.sqlite_opening import (
+    journal_in_memory,
+    open_database,
+    open_without_room,
+    pragma,
+    shrink,
+    transaction,
+)
 
 Statement = tuple[str, Sequence[Sequence[Any] | Mapping[str, Any]]]
 """A statement and the rows that it is executed with."""
 
-_WAL_LIMIT_BYTES: Final = 64 * 1024 * 1024
 _MAX_GROUP_WRITES: Final = 64
 _KEPT_FREE_PAGES: Final = 256
 """A mebibyte that the next write can use; what is free beyond it goes back to the disk."""
-_INCREMENTAL: Final = 2
-"""SQLite's number of that `auto_vacuum`."""
 _FULL_BELOW_BYTES: Final = 256 * 1024
 _PAGES_A_STEP: Final = 512
 """Two mebibytes: other writes wait no longer than that takes, and the log of a full disk has room for it."""
@@ -62,6 +64,7 @@ class GroupWriter:
         self._busy_timeout_s = busy_timeout_s
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite-writer")
         self._connection: sqlite3.Connection | None = None
+        self._lack: sqlite3.Error | None = None
         self._waiting: list[_Write] = []
         self._committing: asyncio.Task[None] | None = None
 
@@ -116,32 +119,35 @@ class GroupWriter:
 
     def _open(self) -> None:
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        try:
-            self._connection = self._connect()
-        except sqlite3.Error as error:
-            if not (self._is_full(error) and self._reserve.release()):
-                raise
-            self._connection = self._connect()
-        else:
-            self._reserve.fill()
+        self._connect()
 
-    def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self._path, timeout=self._busy_timeout_s, isolation_level=None)
+    def _connect(self) -> None:
+        """Open the file; on a full disk without a reserve for deletions only, and `_lack` is then what it lacked."""
         try:
-            # Read by a new file only; `_compact` changes one of an older version.
-            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
-            _switch_to_write_ahead_log(connection, self._busy_timeout_s)
-            connection.execute("PRAGMA synchronous = FULL")
-            # Some systems overwrite what is deleted by default: then a deletion needs as much room as a save.
-            connection.execute("PRAGMA secure_delete = OFF")
-            connection.execute(f"PRAGMA journal_size_limit = {_WAL_LIMIT_BYTES}")
-            with _transaction(connection):
-                _migrate(connection)
-            _compact(connection)
-        except BaseException:
+            self._connection = open_database(self._path, self._busy_timeout_s)
+            self._lack = None
+            self._reserve.fill()
+            return
+        except sqlite3.Error as error:
+            if not self._is_full(error):
+                raise
+            lack = error
+        if self._reserve.release():
+            with suppress(sqlite3.Error):
+                self._connection = open_database(self._path, self._busy_timeout_s)
+                return
+        connection = open_without_room(self._path, self._busy_timeout_s)
+        if not pragma(connection, "user_version"):  # a new file, or one that was never finished
             connection.close()
-            raise
-        return connection
+            raise lack
+        self._connection, self._lack = connection, lack
+        logger.warning("the disk is full: the result store reads and deletes only, until there is room")
+
+    def _connect_in_full(self) -> None:
+        """Open the file anew if the disk may have the room that it lacked, a reserve for deletions included."""
+        if self._lack is not None and self._reserve.fill():
+            self._close()
+            self._connect()
 
     def _close(self) -> None:
         if self._connection is not None:
@@ -153,31 +159,52 @@ class GroupWriter:
         outcomes: list[int | Exception] = []
         is_begun = False
         try:
-            with _transaction(self._required_connection()) as connection:
+            if not all(write.frees_space for write in writes):
+                self._connect_in_full()
+            with transaction(self._required_connection()) as connection:
                 is_begun = True
-                outcomes = [_execute(connection, write.statements) for write in writes]
+                outcomes = [self._execute(connection, write) for write in writes]
         except Exception as error:  # noqa: BLE001 - whatever it is, it goes to those who wait for these writes
             is_full = self._is_full(error)
             if len(writes) > 1 and is_begun and (is_full or len(outcomes) < len(writes)):
                 logger.debug("one of %d writes failed: %s", len(writes), error)
                 return [outcome for write in writes for outcome in self._commit([write])]
-            if len(writes) == 1 and writes[0].frees_space and is_full and self._reserve.release():
+            if len(writes) == 1 and writes[0].frees_space and is_full and self._make_room():
                 return self._commit(writes)
             return [error] * len(writes)
         return outcomes
+
+    def _execute(self, connection: sqlite3.Connection, write: _Write) -> int:
+        if self._lack is not None and not write.frees_space:
+            raise self._lack
+        touched = 0
+        for statement, rows in write.statements:
+            touched = connection.executemany(statement, rows).rowcount
+        return touched
+
+    def _make_room(self) -> bool:
+        """Make room for a deletion on a full disk; return whether there is more than before."""
+        if self._reserve.release():
+            return True
+        return self._lack is not None and journal_in_memory(self._required_connection())
 
     def _reclaim(self) -> bool:
         """Give some free pages back to the disk; return whether there are more."""
         try:
             connection = self._required_connection()
-            free_pages = _pragma(connection, "freelist_count")
+            if self._lack is not None:
+                connection.execute("PRAGMA journal_mode = TRUNCATE").fetchall()
+                shrink(connection, self._path)
+                self._connect_in_full()
+                return False
+            free_pages = pragma(connection, "freelist_count")
             if free_pages <= _KEPT_FREE_PAGES:
                 return False
             _empty_log(connection, self._busy_timeout_s, to_the_end=False)  # so that the step can use it anew
             pages = min(free_pages - _KEPT_FREE_PAGES, _PAGES_A_STEP)
             # `execute` would run the first of its steps, which is one page.
             connection.executescript(f"PRAGMA incremental_vacuum({pages})")
-            left_pages = _pragma(connection, "freelist_count")
+            left_pages = pragma(connection, "freelist_count")
             has_more = _KEPT_FREE_PAGES < left_pages < free_pages
             _empty_log(connection, self._busy_timeout_s, to_the_end=not has_more)
         except sqlite3.Error as error:
@@ -194,55 +221,11 @@ class GroupWriter:
         return code == sqlite3.SQLITE_FULL
 
     def _required_connection(self) -> sqlite3.Connection:
+        if self._connection is None:  # opening it anew has failed
+            self._connect()
         if self._connection is None:
             raise sqlite3.ProgrammingError("the writer is not open")
         return self._connection
-
-
-def _execute(connection: sqlite3.Connection, statements: Sequence[Statement]) -> int:
-    touched = 0
-    for statement, rows in statements:
-        touched = connection.executemany(statement, rows).rowcount
-    return touched
-
-
-@contextmanager
-def _transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
-    """Commit what is done inside; roll it back where that raises."""
-    # IMMEDIATE takes the write lock at once, where SQLite waits for it; a later upgrade could fail without waiting.
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield connection
-        connection.execute("COMMIT")
-    except BaseException:
-        # SQLite has rolled back by itself after some errors (a full disk, for one).
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
-
-
-def _migrate(connection: sqlite3.Connection) -> None:
-    [[version]] = connection.execute("PRAGMA user_version").fetchall()
-    if version > len(MIGRATIONS):
-        raise StoreUnavailable(
-            f"the result store was written by a newer version of this service (schema {version}; "
-            f"this build knows up to {len(MIGRATIONS)})"
-        )
-    for statements in MIGRATIONS[version:]:
-        for statement in statements:
-            connection.execute(statement)
-    connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
-
-
-def _compact(connection: sqlite3.Connection) -> None:
-    """Let a file that an older version made give free pages back, which takes writing it anew once."""
-    if _pragma(connection, "auto_vacuum") == _INCREMENTAL:
-        return
-    try:
-        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
-        connection.execute("VACUUM")
-    except sqlite3.OperationalError as error:
-        logger.warning("the result store keeps free pages until its file can be written anew: %s", error)
 
 
 def _empty_log(connection: sqlite3.Connection, busy_timeout_s: float, *, to_the_end: bool) -> None:
@@ -252,27 +235,6 @@ def _empty_log(connection: sqlite3.Connection, busy_timeout_s: float, *, to_the_
         connection.execute(f"PRAGMA wal_checkpoint({'TRUNCATE' if to_the_end else 'PASSIVE'})").fetchall()
     finally:
         connection.execute(f"PRAGMA busy_timeout = {round(busy_timeout_s * 1000)}")
-
-
-def _pragma(connection: sqlite3.Connection, name: str) -> int:
-    [[value]] = connection.execute(f"PRAGMA {name}").fetchall()
-    return int(value)
-
-
-def _switch_to_write_ahead_log(connection: sqlite3.Connection, busy_timeout_s: float) -> None:
-    # SQLite does not wait its busy timeout for this one switch, which several processes may try at once.
-    deadline = time.monotonic() + busy_timeout_s
-    while True:
-        try:
-            [[mode]] = connection.execute("PRAGMA journal_mode = WAL").fetchall()
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
-                raise
-            time.sleep(0.02)
-            continue
-        if mode != "wal":
-            logger.warning("this file system allows SQLite no write-ahead log: readers will wait for writers")
-        return
 
 
 def _mark_as_seen(outcome: asyncio.Future[int]) -> None:

@@ -66,7 +66,7 @@ VENDOR_ROOMS = {
     "motor": {"stores/mongo_connection.py"},
     "pymongo": {"stores/mongo.py", "stores/mongo_connection.py"},
     "aiosqlite": {"stores/sqlite.py"},
-    "sqlite3": {"stores/sqlite.py", "stores/sqlite_files.py", "stores/sqlite_writer.py"},
+    "sqlite3": {"stores/sqlite.py", "stores/sqlite_files.py", "stores/sqlite_opening.py", "stores/sqlite_writer.py"},
     "onnxruntime": {"model_formats/onnx.py"},
     "keras": {"model_formats/keras.py"},
     "torch": {"model_formats/pytorch.py"},
