@@ -33,6 +33,9 @@ TABLES: Final[Mapping[str, np.dtype[np.void]]] = {"simulation.fills": FILL_DTYPE
 ADDED_TABLE_FIELDS: Final[Mapping[str, Mapping[str, float]]] = {"simulation.fills": {}, "simulation.trades": {}}
 """What documents written before a table got a field hold in it; a field that is not named here must be stored."""
 
+_FAULTS: Final = (LookupError, TypeError, AttributeError, ValueError, ArithmeticError, RecursionError, InvalidInput)
+"""What a damaged document can raise while it is read."""
+
 _SCALAR_DTYPE: Final = re.compile(r"[<|][biuf][1-8]")
 # Level 1 halves curves at 60 to 100 MB/s; higher levels cost several times that for a few per cent.
 _ZLIB_LEVEL: Final = 1
@@ -91,7 +94,7 @@ def decode(document: ResultDocument) -> BacktestResult:
         result: BacktestResult = from_plain(BacktestResult, plain, columns)
     except UnreadableDocument:
         raise
-    except (KeyError, TypeError, AttributeError, ValueError, InvalidInput) as error:
+    except _FAULTS as error:
         raise UnreadableDocument(f"the document does not describe a result: {error}") from error
     return result
 
@@ -106,9 +109,22 @@ def decode_summary(summary: Mapping[str, Any] | None) -> ResultSummary:
     _check_version(summary)
     try:
         read: ResultSummary = from_plain(ResultSummary, summary, {})
-    except (KeyError, TypeError, AttributeError, ValueError, InvalidInput) as error:
+    except _FAULTS as error:
         raise UnreadableDocument(f"the document does not describe a result: {error}") from error
     return read
+
+
+def read_summary(text: str | bytes) -> Any:
+    """Return the summary of a document that is kept as JSON.
+
+    Raises
+    ------
+    UnreadableDocument
+    """
+    try:
+        return json.loads(text)
+    except _FAULTS as error:
+        raise UnreadableDocument("its summary is damaged") from error
 
 
 def _check_version(plain: Mapping[str, Any] | None) -> None:
@@ -120,7 +136,7 @@ def _check_version(plain: Mapping[str, Any] | None) -> None:
 def _read_details(parts: Mapping[str, bytes]) -> dict[str, Any]:
     try:
         details = json.loads(zlib.decompress(parts[DETAILS]))
-    except (KeyError, ValueError, zlib.error) as error:
+    except (*_FAULTS, zlib.error) as error:
         raise UnreadableDocument(f"the part {DETAILS!r} is missing or damaged") from error
     if not isinstance(details, dict):
         raise UnreadableDocument(f"the part {DETAILS!r} is a {type(details).__name__}")

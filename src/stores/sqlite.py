@@ -17,7 +17,7 @@ import aiosqlite
 
 from src.domain.errors import Conflict, StoreUnavailable
 from src.domain.runs import BacktestResult, ResultPage, ResultQuota, ResultSummary, StoreUsage
-from src.stores.documents import ResultDocument, UnreadableDocument, decode, decode_summary, encode
+from src.stores.documents import ResultDocument, UnreadableDocument, decode, decode_summary, encode, read_summary
 from src.stores.pages import (
     PageBuilder,
     Position,
@@ -31,6 +31,9 @@ from src.stores.quotas import check_result_size
 from src.stores.sqlite_writer import GroupWriter, Statement
 
 logger = logging.getLogger(__name__)
+
+_SUMMARY: Final = "CAST(summary AS BLOB)"
+"""As bytes: for text that is not UTF-8, Python's module raises the same error as for a broken file."""
 
 _IDS_PER_QUERY: Final = 500
 _RETRY_AFTER_S: Final = 1.0
@@ -126,7 +129,7 @@ class SqliteStore:
         check_result_id(result_id)
         # One statement sees one state of the database, so a delete in between cannot leave half a result.
         rows = await self._read(
-            "SELECT '', summary FROM results WHERE id = ?1 "
+            f"SELECT '', {_SUMMARY} FROM results WHERE id = ?1 "  # noqa: S608
             "UNION ALL SELECT name, content FROM result_parts WHERE result_id = ?1",
             (result_id,),
         )
@@ -135,7 +138,8 @@ class SqliteStore:
         if not summaries:
             raise result_not_found(result_id)
         with _reading(result_id):
-            return await asyncio.to_thread(decode, ResultDocument(summary=json.loads(summaries[0]), parts=parts))
+            summary = read_summary(summaries[0])
+            return await asyncio.to_thread(decode, ResultDocument(summary=summary, parts=parts))
 
     async def summaries(self, result_ids: Sequence[str]) -> Sequence[ResultSummary]:
         wanted = list(dict.fromkeys(check_result_id(result_id) for result_id in result_ids))
@@ -143,7 +147,7 @@ class SqliteStore:
         for start in range(0, len(wanted), _IDS_PER_QUERY):
             some = wanted[start : start + _IDS_PER_QUERY]
             marks = ", ".join("?" * len(some))
-            rows = await self._read(f"SELECT id, summary FROM results WHERE id IN ({marks})", some)  # noqa: S608
+            rows = await self._read(f"SELECT id, {_SUMMARY} FROM results WHERE id IN ({marks})", some)  # noqa: S608
             found |= {row[0]: _summary(row) for row in rows}
         for result_id in result_ids:
             if result_id not in found:
@@ -162,7 +166,7 @@ class SqliteStore:
                 conditions[f"{column} = ?"] = (wanted,)
         where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
         rows = await self._read(
-            "SELECT created_ms, id, summary FROM results "  # noqa: S608
+            f"SELECT created_ms, id, {_SUMMARY} FROM results "  # noqa: S608
             f"{where} ORDER BY created_ms DESC, id DESC LIMIT ?",
             [*(value for values in conditions.values() for value in values), first + 1],
         )
@@ -323,12 +327,11 @@ def _primary_code(error: sqlite3.Error) -> int:
 def _reading(result_id: str) -> Iterator[None]:
     try:
         yield
-    except ValueError as error:  # UnreadableDocument, or a summary that is not JSON
-        reason = str(error) if isinstance(error, UnreadableDocument) else "its summary is damaged"
-        raise unreadable_result(result_id, reason) from error
+    except UnreadableDocument as error:
+        raise unreadable_result(result_id, str(error)) from error
 
 
 def _summary(row: Any) -> ResultSummary:
     result_id, summary = row
     with _reading(result_id):
-        return decode_summary(json.loads(summary))
+        return decode_summary(read_summary(summary))

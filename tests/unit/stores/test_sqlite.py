@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import shutil
 import sqlite3
+import zlib
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from src.domain.errors import StoreUnavailable
+from src.domain.errors import ResultNotFound, StoreUnavailable, UnreadableResult
 from src.stores.migrations import MIGRATIONS
 from src.stores.sqlite import SqliteStore
 from src.stores.sqlite_writer import GroupWriter
@@ -280,3 +282,44 @@ async def test_reserve_is_made_again_when_there_is_room(path: Path) -> None:
     assert await again.is_reachable()
     assert reserve.stat().st_size == 3_000_000
     await again.close()
+
+
+@pytest.mark.parametrize(
+    "summary",
+    [
+        "'" + "[" * 100_000 + "'",
+        "''",
+        "'null'",
+        "17",
+        "x'00ff'",
+        "CAST(x'7b22ff227d' AS TEXT)",
+        """'{"schema_version": 1}'""",
+    ],
+    ids=["deep", "empty", "null", "number", "bytes", "not UTF-8", "bare"],
+)
+async def test_row_with_a_damaged_summary_is_named_and_deletable(store: SqliteStore, path: Path, summary: str) -> None:
+    for name in ("good", "bad"):
+        await store.save(make_result(id=name))
+    with closing(sqlite3.connect(path)) as other, other:
+        other.execute(f"UPDATE results SET summary = {summary} WHERE id = 'bad'")
+    page = await store.list(user_id=None, symbol=None, first=10, after=None)
+    assert ([summary.id for summary in page.summaries], len(page.warnings)) == (["good"], 1)
+    for read in (store.get("bad"), store.summaries(["bad"])):
+        with pytest.raises(UnreadableResult, match="'bad' cannot be read"):
+            await read
+    await store.delete("bad")
+    with pytest.raises(ResultNotFound):
+        await store.get("bad")
+
+
+@pytest.mark.parametrize("part", ["deep", "'text'", "17", "x''"])
+async def test_row_with_damaged_details_is_named_and_deletable(store: SqliteStore, path: Path, part: str) -> None:
+    await store.save(make_result(id="bad"))
+    content = f"x'{zlib.compress(b'[' * 100_000).hex()}'" if part == "deep" else part
+    with closing(sqlite3.connect(path)) as other, other:
+        other.execute(f"UPDATE result_parts SET content = {content} WHERE name = 'details'")
+    with pytest.raises(UnreadableResult, match="'bad' cannot be read"):
+        await store.get("bad")
+    await store.delete("bad")
+    with pytest.raises(ResultNotFound):
+        await store.get("bad")
