@@ -152,15 +152,18 @@ class MongoStore:
             head = await self._in.results.find_one({"_id": result_id})
             if head is None:
                 raise result_not_found(result_id)
+            with _reading(result_id):
+                lengths = _lengths(head)
             chunks = self._in.chunks.find({"save": head["save"]}, {"content": True, "_id": False})
-            content = b"".join([chunk["content"] async for chunk in chunks.sort("number", ASCENDING)])
-            if len(content) != sum(length for _, length in head["parts"]):
+            pieces = [chunk.get("content") async for chunk in chunks.sort("number", ASCENDING)]
+            content = b"".join([piece for piece in pieces if isinstance(piece, bytes)])
+            if len(content) != sum(length for _, length in lengths):
                 if await self._in.results.find_one({"_id": result_id}, {"_id": True}) is None:
                     raise result_not_found(result_id)  # deleted while we were reading it
                 raise unreadable_result(result_id, "its columns are not whole")
         with _reading(result_id):
-            parts = _split(content, head["parts"])
-            return await asyncio.to_thread(decode, ResultDocument(summary=head["summary"], parts=parts))
+            document = ResultDocument(summary=head.get("summary"), parts=_split(content, lengths))
+            return await asyncio.to_thread(decode, document)
 
     async def summaries(self, result_ids: Sequence[str]) -> Sequence[ResultSummary]:
         wanted = list(dict.fromkeys(check_result_id(result_id) for result_id in result_ids))
@@ -192,7 +195,7 @@ class MongoStore:
             heads = await found.limit(first + 1).to_list(length=first + 1)
         builder = PageBuilder(first=first, row_count=len(heads))
         for head in heads[:first]:
-            builder.add(Position(head["created_ms"], head["_id"]), partial(_summary, head))
+            builder.add(_position(head), partial(_summary, head))
         return builder.page()
 
     async def owner(self, result_id: str) -> str:
@@ -201,6 +204,8 @@ class MongoStore:
             head = await self._in.results.find_one({"_id": result_id}, {"user_id": True})
         if head is None:
             raise result_not_found(result_id)
+        if "user_id" not in head:
+            raise unreadable_result(result_id, "it does not say whose it is")
         return str(head["user_id"])
 
     async def delete(self, result_id: str) -> None:
@@ -319,15 +324,19 @@ class MongoStore:
         heads.sort(key=lambda head: head["_id"] != saved_id)
         size_bytes = 0
         for place, head in enumerate(heads, start=1):
-            size_bytes += head["size_bytes"]
+            size_bytes += _number(head.get("size_bytes"))
             if place > self._quota.max_results or size_bytes > self._quota.max_bytes:
                 await self._delete_saved(head)
 
     async def _delete_saved(self, head: Mapping[str, Any]) -> bool:
         """Delete what one save made; return whether no one else did."""
-        await self._begin(head["save"], head["_id"])
-        deleted = await self._in.results.delete_one({"_id": head["_id"], "save": head["save"]})
-        await self._drop_chunks(head["save"])
+        save = head.get("save")
+        if not isinstance(save, str):  # damaged: what its chunks are is not known
+            deleted = await self._in.results.delete_one({"_id": head["_id"]})
+            return bool(deleted.deleted_count)
+        await self._begin(save, head["_id"])
+        deleted = await self._in.results.delete_one({"_id": head["_id"], "save": save})
+        await self._drop_chunks(save)
         return bool(deleted.deleted_count)
 
     async def _begin(self, token: str, result_id: str) -> None:
@@ -344,6 +353,28 @@ class MongoStore:
         content = b"".join(parts.values())
         for start in range(0, len(content), self._chunk_bytes):
             yield content[start : start + self._chunk_bytes]
+
+
+def _lengths(head: Mapping[str, Any]) -> Sequence[tuple[str, int]]:
+    """Return the names and lengths of a head's parts; raises UnreadableDocument if the head is damaged."""
+    try:
+        lengths = [(name, length) for name, length in head["parts"]]
+    except (KeyError, TypeError, ValueError) as error:
+        raise UnreadableDocument("it does not say what its columns are") from error
+    if not all(isinstance(name, str) and isinstance(length, int) and length >= 0 for name, length in lengths):
+        raise UnreadableDocument("it does not say what its columns are")
+    if not isinstance(head.get("save"), str):
+        raise UnreadableDocument("it does not say where its columns are")
+    return lengths
+
+
+def _position(head: Mapping[str, Any]) -> Position:
+    return Position(_number(head.get("created_ms")), str(head["_id"]))
+
+
+def _number(value: Any) -> int:
+    """Return a number of a head; 0 if the head is damaged, which then stands last in lists."""
+    return value if isinstance(value, int) else 0
 
 
 def _split(content: bytes, lengths: Sequence[tuple[str, int]]) -> dict[str, bytes]:

@@ -12,6 +12,7 @@ import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -165,6 +166,28 @@ async def test_unreadable_result_has_an_owner_and_can_be_deleted(store: ResultSt
         with pytest.raises(ResultNotFound):
             await read("result-1")
     assert (await store.list(user_id="bob", symbol=None, first=2, after=None)).warnings == ()
+
+
+@pytest.mark.parametrize("field", ["summary", "parts", "save", "size_bytes", "created_ms"])
+@pytest.mark.parametrize("value", ["absent", None, 17, [[1, 2]], {"$": []}], ids=str)
+async def test_head_with_a_damaged_field_is_named_and_deletable(open_store: OpenStore, field: str, value: Any) -> None:
+    store = open_store(ResultQuota(max_results=2, max_bytes=10**9))
+    if not isinstance(store, MongoStore):
+        pytest.skip("SQLite has columns, and its own tests")
+    for name in ("bad", "good"):
+        await store.save(make_result(id=name))
+    change = {"$unset": {field: ""}} if value == "absent" else {"$set": {field: value}}
+    with MongoClient(os.environ.get("MONGODB_TEST_URI") or backend_uri()) as client:
+        client[store._in.results.database.name]["results"].update_one({"_id": "bad"}, change)
+    page = await store.list(user_id="alice", symbol=None, first=10, after=None)
+    assert {summary.id for summary in page.summaries} | {"bad"} == {"bad", "good"}
+    if field in {"summary", "parts", "save"}:
+        with pytest.raises(UnreadableResult, match="'bad' cannot be read"):
+            await store.get("bad")
+    await store.delete("bad")
+    with pytest.raises(ResultNotFound):
+        await store.get("bad")
+    assert (await store.get("good")).id == "good"
 
 
 async def test_a_deleted_result_is_gone_and_its_id_free(store: ResultStore) -> None:
