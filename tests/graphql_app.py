@@ -56,12 +56,13 @@ class MemoryMarket(MemoryBacktests):
 def make_graphql_app(services: MemoryServices, **limits: Any) -> FastAPI:
     """Build an application with nothing but the GraphQL endpoint."""
     given = {"max_depth": 12, "max_aliases": 100, "max_tokens": 4000, "has_introspection": True}
+    max_rows = limits.pop("max_rows", 100)
     app = FastAPI()
     install_error_handlers(app)
     app.include_router(build_graphql_router(**(given | limits)))
     app.state.services = cast("Services", services)
     app.state.max_bars = 100_000
-    app.state.max_rows = 100
+    app.state.max_rows = max_rows
     return app
 
 

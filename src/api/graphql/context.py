@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from typing import Final
 
+import strawberry
 from graphql.pyutils import Path
 from starlette.requests import Request
 from strawberry.fastapi import BaseContext
@@ -16,9 +18,12 @@ from src.service.backtests import BacktestService
 from src.service.datasets import DatasetService
 from src.service.models import ModelService
 
+TABLES_PER_ANSWER: Final = 3
+"""Whole tables that one response holds: those of one result, its data, fills and trades."""
+
 
 class GraphQLContext(BaseContext):
-    """The services of the application that the request came to, and how many candles its document has asked for.
+    """The services of the application that the request came to, and how many candles and rows its document asks for.
 
     `reading` is held while a stored result is read: one by one they can be counted before there are too many.
     `warnings` are those of fields whose type has no place for them: each with its `message` and its field's `path`.
@@ -29,6 +34,7 @@ class GraphQLContext(BaseContext):
         self.reading = asyncio.Lock()
         self.warnings: list[dict[str, object]] = []
         self._claimed_bars = 0
+        self._claimed_rows = 0
 
     def warn(self, messages: Iterable[str], path: Path) -> None:
         """Add warnings about the field at `path` to the response's `extensions.warnings`."""
@@ -47,6 +53,22 @@ class GraphQLContext(BaseContext):
             raise TooLarge(
                 f"the fields of this document ask for {self._claimed_bars:,} candles or more in all; "
                 f"allowed: {self.max_bars:,} (send several requests, or ask for fewer by limit)"
+            )
+
+    def claim_rows(self, count: int) -> None:
+        """Count rows that the response will hold; all its fields together may have the tables of one result.
+
+        Raises
+        ------
+        TooLarge
+            Where they would be more.
+        """
+        self._claimed_rows += count
+        most = TABLES_PER_ANSWER * self.max_rows
+        if self._claimed_rows > most:
+            raise TooLarge(
+                f"the fields of this document ask for {self._claimed_rows:,} rows or more in all; allowed: {most:,}, "
+                f"{TABLES_PER_ANSWER} × MAX_ROWS_PER_ANSWER (send several requests, or ask for fewer by first)"
             )
 
     @property
@@ -80,3 +102,7 @@ class GraphQLContext(BaseContext):
         if not isinstance(self.request, Request):
             raise TypeError("resolvers run in HTTP requests only")
         return self.request
+
+
+Info = strawberry.Info[GraphQLContext, None]
+"""What a resolver is told of its field."""

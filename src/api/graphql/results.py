@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import strawberry
 
+from src.api.graphql.context import Info
 from src.api.graphql.enums import EngineName
 from src.api.graphql.quality import DataQuality, quality_of
 from src.api.graphql.rows import equity_rows, fill_rows, page_of, trade_rows
@@ -103,31 +104,33 @@ class BacktestResult(Run):
     cross_check: CrossCheck | None = described("Both engines compared; null where it was not asked for.")
     data_quality: DataQuality = described("What was wrong with the candles.")
     result: strawberry.Private[runs.BacktestResult]
-    max_rows: strawberry.Private[int | None]
 
     @resolved("Equity and signal at each bar, oldest first.")
     def data(
         self,
+        info: Info,
         first: Annotated[int | None, strawberry.argument(description=_FIRST)] = None,
         offset: Annotated[int | None, strawberry.argument(description=_OFFSET)] = 0,
     ) -> Sequence[DataPoint]:
-        return page_of(equity_rows(self.result), first, offset or 0, max_rows=self.max_rows)
+        return page_of(equity_rows(self.result), first, offset or 0, context=info.context)
 
     @resolved("Orders executed, oldest first.")
     def fills(
         self,
+        info: Info,
         first: Annotated[int | None, strawberry.argument(description=_FIRST)] = None,
         offset: Annotated[int | None, strawberry.argument(description=_OFFSET)] = 0,
     ) -> Sequence[Fill]:
-        return page_of(fill_rows(self.result), first, offset or 0, max_rows=self.max_rows)
+        return page_of(fill_rows(self.result), first, offset or 0, context=info.context)
 
     @resolved("Positions in the order of their entries, one still open at the end included.")
     def trades(
         self,
+        info: Info,
         first: Annotated[int | None, strawberry.argument(description=_FIRST)] = None,
         offset: Annotated[int | None, strawberry.argument(description=_OFFSET)] = 0,
     ) -> Sequence[Trade]:
-        return page_of(trade_rows(self.result), first, offset or 0, max_rows=self.max_rows)
+        return page_of(trade_rows(self.result), first, offset or 0, context=info.context)
 
 
 @strawberry.type(description="A stored backtest run once more on the candles that it had.")
@@ -175,7 +178,6 @@ def result_of(result: runs.BacktestResult, *, max_rows: int | None = None) -> Ba
         cross_check=None if result.cross_check is None else _cross_check_of(result.cross_check),
         data_quality=quality_of(result.quality),
         result=result,
-        max_rows=max_rows,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from src.api.graphql.columns import RowColumns
+from src.api.graphql.context import GraphQLContext
 from src.api.rows.row_pages import check_first
 from src.api.rows.tables import candle_columns, equity_columns, fill_columns, trade_columns
 from src.domain.errors import InvalidInput
@@ -26,17 +27,19 @@ def trade_rows(result: BacktestResult) -> RowColumns:
     return RowColumns(trade_columns(result.simulation.trades))
 
 
-def page_of(rows: RowColumns, first: int | None, offset: int, *, max_rows: int | None = None) -> RowColumns:
-    """Return a page of rows; for `first` None all of them, but no more than `max_rows`.
+def page_of(rows: RowColumns, first: int | None, offset: int, *, context: GraphQLContext) -> RowColumns:
+    """Return a page of rows; for `first` None all of them, but no more than a response holds of a table.
 
     Raises
     ------
     InvalidInput
-        If `first` or `offset` is negative, or `first` more than `max_rows`.
+        If `first` or `offset` is negative, or `first` more than a response holds.
+    TooLarge
+        If the response has too many rows in all.
     """
-    if max_rows is not None:
-        first = check_first(min(max_rows, len(rows)) if first is None else first, max_rows=max_rows)
-    for field, value in (("first", first), ("offset", offset)):
-        if value is not None and value < 0:
-            raise InvalidInput(f"{field} is {value}; allowed: a whole number ≥ 0", field=field)
-    return rows if first is None and offset == 0 else rows.page(first, offset)
+    if offset < 0:
+        raise InvalidInput(f"offset is {offset}; allowed: a whole number ≥ 0", field="offset")
+    most = context.max_rows
+    page = rows.page(check_first(min(most, len(rows)) if first is None else first, max_rows=most), offset)
+    context.claim_rows(len(page))
+    return page

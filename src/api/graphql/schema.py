@@ -13,7 +13,7 @@ from strawberry.file_uploads import Upload
 from strawberry.types import ExecutionContext
 
 from src.api.graphql.columns import ColumnExecutor
-from src.api.graphql.context import GraphQLContext
+from src.api.graphql.context import Info
 from src.api.graphql.datasets import UploadBarsInput, UploadedBars, uploaded_bars_of
 from src.api.graphql.documents import DocumentLibrary, PreparedDocuments
 from src.api.graphql.errors import explain
@@ -36,15 +36,20 @@ from src.api.graphql.warned import ExtensionWarnings
 from src.api.requests.backtests import build_market, build_request
 from src.api.requests.datasets import build_declaration
 from src.api.requests.uploads import chunks_of, temporary_model
+from src.api.rows.row_pages import cut_warnings
 from src.domain.errors import InvalidInput
+from src.domain.market import Bars
 from src.domain.runs import BacktestRequest
 from src.domain.trading import EngineName
 
 DEFAULT_PAGE_SIZE: Final = 20
 MAX_COMPARED: Final = 100
+_FIRST_CANDLES: Final = (
+    "Most candles to return, a count; null: all, up to MAX_ROWS_PER_ANSWER (100,000), which extensions.warnings then "
+    "says."
+)
 _WHOSE_SOURCE: Final = "Whose uploaded candles input.source may name."
 
-Info = strawberry.Info[GraphQLContext, None]
 ResultId = Annotated[strawberry.ID, strawberry.argument(description="The stored result's id.")]
 CrossoverArgument = Annotated[BacktestInput, strawberry.argument(description="The backtest: whose, what, how.")]
 ModelArgument = Annotated[MLBacktestInput, strawberry.argument(description="The backtest: whose, what, how.")]
@@ -69,14 +74,16 @@ class Query:
         info: Info,
         input: Annotated[OHLCVFetchInput, strawberry.argument(description="Which candles.")],
         user_id: Annotated[str | None, strawberry.argument(description=_WHOSE_SOURCE)] = None,
-        first: Annotated[int | None, strawberry.argument(description="Most candles, a count; all where null.")] = None,
+        first: Annotated[int | None, strawberry.argument(description=_FIRST_CANDLES)] = None,
         offset: Annotated[int | None, strawberry.argument(description="Candles to skip, a count.")] = 0,
     ) -> Sequence[Candle]:
         market = build_market(input.given(), max_bars=info.context.max_bars)
         info.context.claim_bars(market.limit)
         series = await info.context.backtests.candles(market, user_id=user_id)
         info.context.warn(series.warnings, info.path)
-        return page_of(candle_rows(series.bars), first, offset or 0)
+        if first is None:
+            info.context.warn(_cut_candles(series.bars, info.context.max_rows), info.path)
+        return page_of(candle_rows(series.bars), first, offset or 0, context=info.context)
 
     @resolved("What is missing or suspicious in the candles that a backtest of this market would use.")
     async def market_data_quality(
@@ -229,6 +236,11 @@ class Mutation:
         name: Annotated[str, strawberry.argument(description="Their name.")],
     ) -> UploadedBars:
         return uploaded_bars_of(await info.context.datasets.delete(user_id, name))
+
+
+def _cut_candles(bars: Bars, max_rows: int) -> list[str]:
+    tables = {"fetchOhlcv": len(bars)} if len(bars) > max_rows else {}
+    return cut_warnings(tables, max_rows, lambda name: f"{name}(first: {max_rows}, offset: {max_rows})")
 
 
 def _request(info: Info, *given: Any, **options: Any) -> BacktestRequest:

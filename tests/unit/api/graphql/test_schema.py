@@ -291,7 +291,7 @@ async def test_warnings_come_with_the_errors_of_other_fields() -> None:
 
 
 async def test_candles_between_two_dates_are_all_asked_for() -> None:
-    client = GraphQLClient()
+    client = GraphQLClient(max_rows=3000)
     dates = 'symbol: "BTCUSDT", startDate: "2017-08-17", endDate: "2025-08-16"'
     for spelled in (dates, f"{dates}, limit: null"):
         data = await client.data(f"{{ fetchOhlcv(input: {{{spelled}}}) {{ Close }} }}")
@@ -513,3 +513,35 @@ async def test_long_result_is_cut_and_read_page_by_page() -> None:
     assert values == result.simulation.equity.tolist()
     error = await client.error(document, {"first": 101})
     assert error["extensions"] == {"code": "INVALID_INPUT", "field": "first"}
+
+
+async def test_rows_of_one_response_share_an_allowance() -> None:
+    client = GraphQLClient()
+    client.backtests.results["long"] = make_result(257, id="long")
+    whole = " ".join(f"a{number}: data {{ close }}" for number in range(3))
+    assert len((await client.data(f'{{ backtest(id: "long") {{ {whole} }} }}'))["backtest"]) == 3
+    for more in ("b: data(first: 1) { close }", "b: data(first: 1, offset: 256) { close }"):
+        error = await client.error(f'{{ backtest(id: "long") {{ {whole} {more} }} }}')
+        assert error["extensions"]["code"] == "TOO_LARGE"
+        assert error["message"].startswith(
+            "the fields of this document ask for 301 rows or more in all; allowed: 300, 3 × MAX_ROWS_PER_ANSWER"
+        )
+    candles = 'fetchOhlcv(input: {symbol: "BTCUSDT", interval: "1d", limit: 100}) { Close }'
+    aliases = " ".join(f"c{number}: {candles}" for number in range(4))
+    error = await client.error(f"{{ {aliases} }}")
+    assert error["extensions"]["code"] == "TOO_LARGE"
+
+
+async def test_long_candles_are_cut_with_a_warning() -> None:
+    client = GraphQLClient()
+    document = """query ($first: Int, $offset: Int) {
+        fetchOhlcv(input: {symbol: "BTCUSDT", interval: "1d", limit: 150}, first: $first, offset: $offset) { Close }
+    }"""
+    answer = await client.post(document)
+    assert len(answer["data"]["fetchOhlcv"]) == 100
+    [warning] = answer["extensions"]["warnings"]
+    assert warning["path"] == ["fetchOhlcv"]
+    assert "beginning with fetchOhlcv(first: 100, offset: 100)" in warning["message"]
+    rest = await client.post(document, {"first": 100, "offset": 100})
+    assert len(rest["data"]["fetchOhlcv"]) == 50
+    assert "extensions" not in rest
