@@ -10,6 +10,7 @@ out, because it can be fetched again. Results in MongoDB are left out too: `mong
 from __future__ import annotations
 
 import argparse
+import contextlib
 import hashlib
 import json
 import os
@@ -105,6 +106,7 @@ def restore(settings: Settings, source: Path, *, replace: bool) -> None:
         )
     if is_in_use(storage / RESULTS_FILE):
         raise BackupError(f"A service is using STORAGE_DIR ({storage}). Stop it first.")
+    made = [folder for folder in (storage, *storage.parents) if not folder.exists()]
     storage.mkdir(mode=0o700, parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=".restoring-", dir=storage))
     try:
@@ -126,6 +128,9 @@ def restore(settings: Settings, source: Path, *, replace: bool) -> None:
         _sync(storage)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
+        with contextlib.suppress(OSError):  # they hold something, unless the backup was refused
+            for folder in made:
+                folder.rmdir()
 
 
 def read_manifest(source: Path) -> dict[str, Any]:
