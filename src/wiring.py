@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import hashlib
 import platform
 from importlib import metadata
+from pathlib import Path
 from typing import Final
 
 from src import __version__
@@ -52,6 +54,9 @@ DATASETS_FOLDER: Final = ".user_bars"
 
 NUMERIC_LIBRARIES: Final = ("numpy", "numba", "vectorbt", "vectorbt-rust")
 """The libraries whose versions the last bit of a result may depend on."""
+
+RULES: Final = ("domain/annualization.py", "engines", "features", "metrics", "strategies")
+"""The files and folders of this package whose text decides the figures of a backtest."""
 
 
 def build_services(settings: Settings) -> Services:
@@ -166,6 +171,16 @@ def build_store(settings: Settings) -> ResultStore:
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of this service, of Python and of the libraries that results depend on."""
+    """Return the versions of this service, of its rules, of Python and of the libraries that results depend on."""
     libraries = {name: metadata.version(name) for name in NUMERIC_LIBRARIES}
-    return {"service": __version__, "python": platform.python_version(), **libraries}
+    rules = rules_version(Path(__file__).parent)
+    return {"service": __version__, "rules": rules, "python": platform.python_version(), **libraries}
+
+
+def rules_version(package: Path) -> str:
+    """Return the first 12 hex digits of the SHA-256 of the rules' source text: it changes between releases too."""
+    found = [path for name in RULES for path in (package.glob(name) if "." in name else (package / name).rglob("*.py"))]
+    digest = hashlib.sha256()
+    for path in sorted(found):
+        digest.update(f"{path.relative_to(package).as_posix()}\n{path.read_text(encoding='utf-8')}\0".encode())
+    return digest.hexdigest()[:12]

@@ -20,6 +20,7 @@ from src.domain.runs import BacktestResult
 from src.stores.documents import ResultDocument, decode, decode_summary
 from src.stores.migrations import MIGRATIONS
 from src.stores.sqlite import SqliteStore
+from src.wiring import versions
 from tests.golden.runs import golden_requests, golden_service
 
 RELEASES = sorted(path for path in Path(__file__).parent.iterdir() if (path / "results.sqlite3").exists())
@@ -120,4 +121,5 @@ async def test_released_result_reruns_on_the_same_bars_and_signals(store: Sqlite
     await service.computing.close()
     # Fills and metrics follow rules that later versions changed; bars, model and signals did not.
     assert not {"candles", "model", "signals"} & set(rerun.differences)
+    assert f"rules absent → {versions()['rules']}" in rerun.differences
     assert (await store.get(rerun.result.id)).request == rerun.result.request

@@ -1,0 +1,57 @@
+"""The version of the rules: it changes with whatever text decides the figures, and with nothing else."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+import src
+from src.wiring import RULES, rules_version, versions
+
+PACKAGE = Path(src.__file__).parent
+
+
+@pytest.fixture
+def package(tmp_path: Path) -> Path:
+    for name in RULES:
+        if (PACKAGE / name).is_dir():
+            shutil.copytree(PACKAGE / name, tmp_path / name)
+        else:
+            (tmp_path / name).parent.mkdir(exist_ok=True)
+            shutil.copy(PACKAGE / name, tmp_path / name)
+    return tmp_path
+
+
+def test_results_name_the_rules() -> None:
+    assert re.fullmatch("[0-9a-f]{12}", versions()["rules"])
+    assert versions()["rules"] == rules_version(PACKAGE)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        "domain/annualization.py",
+        "engines/book.py",
+        "features/ohlcv.py",
+        "metrics/returns.py",
+        "strategies/crossover.py",
+    ],
+)
+def test_a_change_of_any_rule_shows(package: Path, changed: str) -> None:
+    before = rules_version(package)
+    assert before == rules_version(PACKAGE)
+    (package / changed).write_text((package / changed).read_text() + "# changed\n")
+    assert rules_version(package) != before
+
+
+def test_a_file_that_moves_shows_and_other_files_do_not(package: Path) -> None:
+    before = rules_version(package)
+    (package / "engines" / "notes.txt").write_text("no rule")
+    (package / "engines" / "__pycache__").mkdir(exist_ok=True)
+    (package / "domain" / "errors.py").write_text("no rule either")
+    assert rules_version(package) == before
+    (package / "engines" / "book.py").rename(package / "engines" / "booked.py")
+    assert rules_version(package) != before
