@@ -240,7 +240,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         if self.transport.can_write_eof():
             self.transport.write_eof()
         self.flow.resume_reading()
-        while len(self._known.lingering) >= self.limits.linger.max_requests:
+        while len(self._known.lingering) >= self.limits.linger.most_requests():
             self._known.abort_oldest(self._known.lingering)
         self._known.lingering[self] = None
         self._linger_until_s = self.loop.time() + self.limits.linger.max_s

@@ -7,11 +7,16 @@ still sending (Node's `fetch`) sees EPIPE instead of a 413. nginx calls the reme
 from __future__ import annotations
 
 import asyncio
+import resource
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Final
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+MAX_LINGERING: Final = 1024
+"""Each holds a connection and at most 64 KiB of it that are read and not yet thrown away: 64 MiB in all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,13 +24,20 @@ class LingerLimits:
     """How long, and how much, is read and thrown away after an early response.
 
     `max_s` in all, `idle_s` without a byte (nginx's defaults), `max_bytes` for one request. At most `max_requests` of
-    a process linger at once; one more ends the oldest.
+    a process linger at once; one more ends the oldest. None: a quarter of the descriptors that this process may have,
+    at most `MAX_LINGERING`: half of its connections, so that the other half is left to those who are not refused.
     """
 
     max_s: float = 30.0
     idle_s: float = 5.0
     max_bytes: int = 1024**3
-    max_requests: int = 64
+    max_requests: int | None = None
+
+    def most_requests(self) -> int:
+        """Return the most requests that may linger at once."""
+        if self.max_requests is not None:
+            return self.max_requests
+        return min(MAX_LINGERING, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 4)
 
 
 class Linger:
@@ -71,7 +83,7 @@ class Linger:
                     self._lingering.pop(patience, None)
 
     def _make_room(self) -> None:
-        while len(self._lingering) >= self._limits.max_requests:
+        while len(self._lingering) >= self._limits.most_requests():
             oldest = next(iter(self._lingering))
             del self._lingering[oldest]
             if not oldest.expired():

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.types import Message, Receive, Scope, Send
 
+from src.api.http.connection_limits import ConnectionLimits
 from src.api.http.linger import Linger, LingerLimits
 
 GENEROUS = LingerLimits(max_s=20.0, idle_s=20.0, max_bytes=10_000)
@@ -181,6 +182,24 @@ async def test_body_without_pause_does_not_prolong_lingering(limits: LingerLimit
     connection = Flood(Linger(refuse, limits))
     await asyncio.wait_for(connection.task, 4)
     assert connection.is_ended
+
+
+@pytest.mark.parametrize(("descriptors", "most"), [(65_536, 1024), (4096, 1024), (1024, 256), (100, 25)])
+def test_half_of_the_connections_may_linger(monkeypatch: pytest.MonkeyPatch, descriptors: int, most: int) -> None:
+    monkeypatch.setattr("resource.getrlimit", lambda _: (descriptors, descriptors))
+    assert LingerLimits().most_requests() == most
+    assert most <= ConnectionLimits().open_connections() / 2
+    assert LingerLimits(max_requests=3).most_requests() == 3
+
+
+async def test_many_refused_uploads_are_read_on_at_once() -> None:
+    linger = Linger(refuse, LingerLimits(max_s=20.0, idle_s=20.0))
+    connections = [Connection(linger) for _ in range(200)]
+    await until(lambda: all(connection.text == b"no" for connection in connections))
+    assert not any(connection.is_ended for connection in connections)
+    for connection in connections:
+        connection.leave()
+    await asyncio.gather(*(connection.task for connection in connections))
 
 
 async def test_full_house_ends_the_oldest_lingering() -> None:
