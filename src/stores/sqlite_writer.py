@@ -135,6 +135,7 @@ class GroupWriter:
         if self._reserve.release():
             with suppress(sqlite3.Error):
                 self._connection = open_database(self._path, self._busy_timeout_s)
+                self._lack = None
                 return
         connection = open_without_room(self._path, self._busy_timeout_s)
         if not pragma(connection, "user_version"):  # a new file, or one that was never finished
@@ -186,7 +187,11 @@ class GroupWriter:
         """Make room for a deletion on a full disk; return whether there is more than before."""
         if self._reserve.release():
             return True
-        return self._lack is not None and journal_in_memory(self._required_connection())
+        try:
+            return self._lack is not None and journal_in_memory(self._required_connection())
+        except sqlite3.Error as error:  # another process has opened the file in full meanwhile
+            _log.debug("the journal stays on the disk: %s", error)
+            return False
 
     def _reclaim(self) -> bool:
         """Give some free pages back to the disk; return whether there are more."""
