@@ -190,7 +190,7 @@ class GroupWriter:
         try:
             return self._lack is not None and journal_in_memory(self._required_connection())
         except sqlite3.Error as error:  # another process has opened the file in full meanwhile
-            _log.debug("the journal stays on the disk: %s", error)
+            logger.debug("the journal stays on the disk: %s", error)
             return False
 
     def _reclaim(self) -> bool:
