@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from src.domain.market import Bars
 from src.domain.signals import Signals, StrategyDescription
+from src.domain.strategy import StrategyInputs
 from src.domain.trading import Direction, Exits, FillReason, FillTiming, Side, Simulation, Sizing, TradingRules
 from src.engines.event_driven import EventDrivenEngine
 from src.engines.vectorized import VectorizedEngine
@@ -96,7 +97,7 @@ def real(request: pytest.FixtureRequest, shared_data: Path) -> Bars:
 
 @pytest.fixture(scope="module")
 def crossings(real: Bars) -> Signals:
-    return Crossover(CrossoverParams()).signals(real)
+    return Crossover(CrossoverParams()).signals(StrategyInputs(bars=real))
 
 
 @pytest.mark.shared_data
@@ -266,7 +267,7 @@ def test_backtesting_py(series: Bars) -> None:
         slippage_rate=0.0,
         sizing=Sizing(fixed_units=3.0),
     )
-    simulation = EventDrivenEngine().run(series, Crossover(CHOICE).signals(series), rules)
+    simulation = EventDrivenEngine().run(series, Crossover(CHOICE).signals(StrategyInputs(bars=series)), rules)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         stats = backtesting.Backtest(
@@ -320,6 +321,6 @@ def test_backtrader(series: Bars) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         cerebro.run()
-    simulation = EventDrivenEngine().run(series, Crossover(CHOICE).signals(series), rules)
+    simulation = EventDrivenEngine().run(series, Crossover(CHOICE).signals(StrategyInputs(bars=series)), rules)
     assert len(simulation.trades) > 15
     np.testing.assert_allclose(simulation.equity, values, rtol=1e-9)

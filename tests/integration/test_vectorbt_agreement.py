@@ -157,7 +157,7 @@ def real(request: pytest.FixtureRequest, shared_data: Path) -> Bars:
 
 @pytest.fixture(scope="module")
 def signals(real: Bars) -> Signals:
-    return Crossover(CrossoverParams()).signals(real)
+    return Crossover(CrossoverParams()).signals(StrategyInputs(bars=real))
 
 
 @pytest.mark.parametrize("costs", COSTS, ids=str)
