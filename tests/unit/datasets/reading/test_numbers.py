@@ -49,9 +49,9 @@ def test_proof_in_one_column_counts_for_all() -> None:
 def test_proof_counts_for_the_rows_long_before_it() -> None:
     rows = [f"{1609459200000 + 60_000 * row};1.{row % 1000:03d};9.999;1.000;2.000;950" for row in range(45_000)]
     text = "\n".join(["timestamp;Open;High;Low;Close;Volume", *rows])
-    table = read_here(text + "\n1612159200000;1.234.567;1.234.567;2;3;4\n", most_rows=45_001)
+    table = read_here(text + "\n1612159200000;1.234.567;1.234.567;2;3;4\n", max_rows=45_001)
     assert table.columns["open"].tolist() == [*(1000.0 + row % 1000 for row in range(45_000)), 1234567.0]
-    table = read_here(text + "\n1612159200000;1.5;2.5;1;2;4\n", most_rows=45_001)
+    table = read_here(text + "\n1612159200000;1.5;2.5;1;2;4\n", max_rows=45_001)
     assert table.columns["open"].tolist() == [*(float(f"1.{row % 1000:03d}") for row in range(45_000)), 1.5]
 
 
