@@ -34,7 +34,7 @@ def reference(name: str) -> str:
 
 
 def request_of(strategy: Mapping[str, Any] | None = None, **given: Any) -> Any:
-    from src.api.requests import build_request
+    from src.api.requests.backtests import build_request
 
     name, params = next(iter((strategy or {"ma_crossover": {}}).items()))
     return build_request({"user_id": "me", "symbol": "BTCUSDT", **given}, name, params, max_bars=1000)
@@ -54,7 +54,7 @@ def stored_and_read(value: Any, *, without: str = "") -> Any:
 
 
 def check_strategy() -> None:
-    from src.api.requests import echo_strategy
+    from src.api.requests.backtests import echo_strategy
 
     assert pytest.main(["-q", "-p", "no:cacheprovider", "tests/contracts/test_strategies.py", "-k", "momentum"]) == 0
     graphql, openapi = schemas()
@@ -90,7 +90,7 @@ def check_metric() -> None:
 
 
 def check_trading_rule() -> None:
-    from src.api.requests import echo_settings
+    from src.api.requests.backtests import echo_settings
     from src.domain.errors import InvalidInput
     from src.domain.signals import Signals, StrategyDescription
     from src.engines.event_driven import EventDrivenEngine
