@@ -1,1 +1,1 @@
-"""Where model files are opened: a child process that can do nothing else."""
+"""Open users' model files in restricted child processes."""

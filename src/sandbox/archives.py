@@ -1,8 +1,8 @@
-"""Models that cannot be opened from memory: archives, and files whose library wants a real path.
+"""Lay model files out on disk if they cannot be opened from memory: archives, and HDF5 files, which need a real path.
 
-A model that is sent as a zip (a SavedModel is a folder) is unpacked by a child too, before another child opens it. The
-unpacking child wears every layer, but may make files in one private folder and nowhere else; it runs no code of the
-archive's. The folder belongs to the uid of the place that both children take in turn.
+An archive (a SavedModel is a folder, sent as a zip) is unpacked by one child before another child opens the model. The
+unpacking child has every layer, may create files in one private folder only, and runs no code of the archive. Both
+children use the same slot and so the same uid, which owns the folder.
 """
 
 from __future__ import annotations
@@ -24,21 +24,17 @@ from src.sandbox.tasks import Task
 
 _ZIP_STARTS: Final = (b"PK\x03\x04", b"PK\x05\x06")
 _REAL_FILES: Final = frozenset({".h5"})
-"""The HDF5 library resolves the path that it is given, and a memfd has none."""
+"""Extensions that need a file on disk: the HDF5 library resolves the path, and a memfd has none."""
 
 
 @contextlib.contextmanager
-def laid_out(children: Children, task: Task, slot: int, switch: KillSwitch) -> Iterator[Task]:
-    """Give the task to run: `task` itself, or with its model laid out in a folder that exists meanwhile.
+def lay_out_model(children: Children, task: Task, slot: int, switch: KillSwitch) -> Iterator[Task]:
+    """Yield the task to run: `task` itself, or a copy whose model lies in a folder that exists until the context ends.
 
-    Raises
-    ------
-    ModelRejected, TimedOut, SandboxUnavailable
-        What came of unpacking, as of `outcomes.judge`.
-    ContentChanged
-        Where the file does not hold what it should.
+    Raises ContentChanged if the file has another SHA-256 than the task; what `outcomes.to_reply` raises if unpacking
+    fails.
     """
-    model, uid = task.model, children.uid_of(slot)
+    model, uid = task.model, children.get_uid(slot)
     if model is not None and task.extension in _REAL_FILES:
         with children.staging.private(uid) as folder:
             copy = folder / f"model{task.extension}"
@@ -47,15 +43,15 @@ def laid_out(children: Children, task: Task, slot: int, switch: KillSwitch) -> I
                 check_content(file.fileno(), task.sha256)
             if uid is not None:
                 os.chown(copy, uid, uid)
-            yield replace(task, model=None, folder=folder, laid_out=copy)
+            yield replace(task, model=None, folder=folder, opened_path=copy)
     elif model is not None and _is_archive(children.registry, model, task.extension):
         with children.staging.private(uid) as folder:
             order = replace(task, kind="unpack", values=None, ranges=(), folder=folder)
             outcome = children.run(order, slot, switch)
-            outcomes.judge(outcome, order, deadline_s=children.deadline_s, registry=children.registry)
+            outcomes.to_reply(outcome, order, deadline_s=children.deadline_s, registry=children.registry)
             found = list(folder.iterdir())
-            # A file that was no archive after all is opened as it is.
-            yield replace(task, folder=folder, laid_out=found[0]) if found else task
+            # The child writes nothing if the file is not an archive; the file is then opened as it is.
+            yield replace(task, folder=folder, opened_path=found[0]) if found else task
     else:
         yield task
 

@@ -1,6 +1,6 @@
-"""Attacks that the sandbox runs on itself at start: each tries what a layer must prevent, from inside a child.
+"""Attack the sandbox from inside a child at start: each attack tries what one layer must prevent.
 
-They change nothing where they succeed. An attack returns what it achieved, or None where it was stopped.
+An attack returns its effect, or None if it was stopped. An attack that succeeds changes nothing on the machine.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from typing import Final
 from src.sandbox import identity, limits
 from src.sandbox.kernel import Argument, syscall
 from src.sandbox.layers import Layer
-from src.sandbox.memory_files import ANSWER_DESCRIPTOR
-from src.sandbox.syscalls import this_architecture
+from src.sandbox.memory_files import REPLY_DESCRIPTOR
+from src.sandbox.syscalls import find_architecture
 from src.sandbox.wire import ChildTask
 
 SERVER_FILE: Final = "server file"
@@ -30,7 +30,7 @@ SERVER_FILE: Final = "server file"
 _CLONE_NEWUSER: Final = 0x10000000
 _SMALL_STACK_BYTES: Final = 64 * 1024
 _FORBIDDEN_CALLS: Final[tuple[tuple[str, tuple[Argument, ...]], ...]] = (
-    # Arguments are such that a call which gets through fails with another error, or does no harm.
+    # With these arguments a call that the filter lets through fails with another error, or does no harm.
     ("socket", (2, 1, 0)),  # Internet, stream
     ("socket", (1, 1, 0)),  # Unix, stream
     ("socket", (16, 3, 0)),  # netlink
@@ -81,7 +81,7 @@ class Breach:
 
 
 def run_all(task: ChildTask) -> list[Breach]:
-    """Try every attack on the layers of this process."""
+    """Run every attack on the layers of this process."""
     return [
         Breach(attack=name, layer=layer, effect=effect)
         for name, layer, attack in _attacks(task)
@@ -90,7 +90,7 @@ def run_all(task: ChildTask) -> list[Breach]:
 
 
 def self_test(task: ChildTask) -> list[Breach]:
-    """Try one attack for each layer that this process claims to have: what every child does before it opens a model."""
+    """Run one attack for each layer that this process claims to have; every child does so before it opens a model."""
     quick = {
         Layer.SESSION: ("inspection", _inspection),
         Layer.LIMITS: ("limits", lambda: _unmet_limits(task)),
@@ -124,8 +124,8 @@ def _attacks(task: ChildTask) -> Iterator[tuple[str, Layer, Callable[[], str | N
     yield "file for writing", Layer.SECCOMP, _file_for_writing
     for name, arguments in _FORBIDDEN_CALLS:
         yield name, Layer.SECCOMP, partial(_forbidden_call, name, arguments)
-    # The last, for a fork does not go well with threads. The kernel does not count root's: there, another user must
-    # bound them.
+    # Last, because forking with threads is unsafe. The kernel does not bound root's threads, so for root the uid layer
+    # must.
     yield "threads", Layer.LIMITS if os.geteuid() else Layer.UID, lambda: _too_many_threads(task)
 
 
@@ -141,12 +141,12 @@ def _foreign_descriptors() -> str | None:
             return False
         return True
 
-    found = [descriptor for descriptor in range(ANSWER_DESCRIPTOR + 1, 256) if is_open(descriptor)]
+    found = [descriptor for descriptor in range(REPLY_DESCRIPTOR + 1, 256) if is_open(descriptor)]
     return f"has descriptors {found}" if found else None
 
 
 def _unmet_limits(task: ChildTask) -> str | None:
-    return "; ".join(limits.unmet(task.limits, has_own_uid=Layer.UID in task.layers)) or None
+    return "; ".join(limits.list_unmet(task.limits, has_own_uid=Layer.UID in task.layers)) or None
 
 
 def _too_much_memory(task: ChildTask) -> str | None:
@@ -158,7 +158,7 @@ def _too_much_memory(task: ChildTask) -> str | None:
 
 
 def _too_many_threads(task: ChildTask) -> str | None:
-    most = task.limits.threads + limits.COARSENESS
+    most = task.limits.threads + limits.TASK_COUNT_STEP
     started, is_over = 0, threading.Event()
     threading.stack_size(_SMALL_STACK_BYTES)
     try:
@@ -215,7 +215,7 @@ def _signal() -> str | None:
 
 
 def _process() -> str | None:
-    architecture = this_architecture()
+    architecture = find_architecture()
     if architecture is None:
         return None
     try:
@@ -229,7 +229,7 @@ def _process() -> str | None:
 
 
 def _forbidden_call(name: str, arguments: tuple[Argument, ...], expected: int = errno.EPERM) -> str | None:
-    architecture = this_architecture()
+    architecture = find_architecture()
     if architecture is None:
         return None
     try:

@@ -1,4 +1,4 @@
-"""One-shot children: a zygote for each model family, and for each task a child of its own, waited for or killed."""
+"""Run each task in a new child process, forked by the zygote of its model family, and wait for it or kill it."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from src.concurrency.child_process import KillSwitch
 from src.sandbox import identity, landlock
 from src.sandbox.layers import Layer, LayerMissing
 from src.sandbox.limits import Limits
-from src.sandbox.memory_files import answer_memory, read_answer, sealed_bytes, sealed_copy
+from src.sandbox.memory_files import create_reply_file, create_sealed_copy, create_sealed_file, read_reply
 from src.sandbox.staging import StagingFolder
 from src.sandbox.tasks import Outcome, Task
-from src.sandbox.wire import ChildTask, answer_size, write_task
+from src.sandbox.wire import ChildTask, get_reply_size, write_task
 from src.sandbox.zygote_link import Child, SandboxClosed, ZygoteFailed, ZygoteLink, ZygoteOptions
 
 logger = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ _UNPACKED_BYTES: Final = 1 << 30
 """The largest file that may come out of an archive."""
 
 _KILL_SECONDS: Final = 10.0
-"""How long a killed child may take to be gone: the kernel tears down its memory."""
+"""Time that a killed child may take to disappear, as the kernel must tear down its memory."""
 
 
 class Children:
@@ -37,7 +37,7 @@ class Children:
     Parameters
     ----------
     registry
-        Name of the module that knows the formats (`src.model_formats.registry`).
+        Name of the module that lists the formats (`src.model_formats.registry`).
     source_root
         The folder that holds the package `src`.
     uses_uids
@@ -58,9 +58,9 @@ class Children:
         self.deadline_s = deadline_s
         self.limits = Limits.for_deadline(deadline_s, memory_bytes)
         self.uid_missing: str | None = None
-        """Why there are no uids although they were asked for."""
+        """Why there are no uids although `uses_uids` is set."""
         self._source_root = source_root
-        self._readable = landlock.library_paths(source_root)
+        self._readable = landlock.list_library_paths(source_root)
         self.staging = StagingFolder(importlib.import_module(registry).FORMATS)
         self._zygotes: dict[str, ZygoteLink] = {}
         self._locks: dict[str, threading.Lock] = {}
@@ -81,45 +81,39 @@ class Children:
 
     @contextlib.contextmanager
     def slot(self) -> Iterator[int]:
-        """Take one of the places for children, with the uid that belongs to it."""
+        """Take one of the slots for children; its uid belongs to the child until the context ends."""
         slot = self._slots.get()
         try:
             yield slot
         finally:
             self._slots.put(slot)
 
-    def uid_of(self, slot: int) -> int | None:
-        """Return the uid of the children in a place; None where they have the server's."""
+    def get_uid(self, slot: int) -> int | None:
+        """Return the uid of the child in a slot; None if it has the server's."""
         return self._reserved.uids[1 + slot] if self._reserved is not None and self.uid_missing is None else None
 
     def run(self, task: Task, slot: int, switch: KillSwitch) -> Outcome:
-        """Run one task in a child of its own and wait for its end; every descriptor is released however this ends.
+        """Run one task in a child of its own and wait for its end; release every descriptor.
 
-        Raises
-        ------
-        ZygoteFailed
-            Where no child could be had.
-        OSError
-            Where the model file cannot be read.
-        ContentChanged
-            Where it does not hold what it should.
+        Raises ZygoteFailed if no child can be forked; OSError if the model file cannot be read; ContentChanged if it
+        has another SHA-256 than the task.
         """
         opened: list[int] = []
         try:
-            opened.append(sealed_bytes() if task.model is None else sealed_copy(task.model, task.sha256))
+            opened.append(create_sealed_file() if task.model is None else create_sealed_copy(task.model, task.sha256))
             child_task = self._child_task(task, slot)
             opened.append(write_task(child_task, task.values))
-            size = answer_size(child_task.answer_rows)
-            opened.append(answer_memory(size))
+            size = get_reply_size(child_task.reply_rows)
+            opened.append(create_reply_file(size))
             wait_status = self._run_child(task.family, tuple(opened), switch)
-            answer = b"" if wait_status is None else read_answer(opened[-1], size)
-            return Outcome(wait_status=wait_status, answer=answer)
+            reply = b"" if wait_status is None else read_reply(opened[-1], size)
+            return Outcome(wait_status=wait_status, reply=reply)
         finally:
             for descriptor in opened:
                 os.close(descriptor)
 
     def start(self, family: str) -> ZygoteLink:
-        """Return the family's zygote, started if need be; raises ZygoteFailed."""
+        """Return the family's zygote, and start it if it does not run; raises ZygoteFailed."""
         with self._lock:
             lock = self._locks.setdefault(family, threading.Lock())
         with lock:
@@ -127,7 +121,7 @@ class Children:
             return self._start(family) if link is None else link
 
     def close(self) -> None:
-        """End every zygote, and with it its children; one that is starting is not waited for."""
+        """End every zygote and its children; do not wait for zygotes that are starting."""
         with self._lock:
             self._is_closed = True
             links = list(self._zygotes.values())
@@ -142,7 +136,7 @@ class Children:
         with self._lock:
             if self._is_closed:
                 raise SandboxClosed("the sandbox is closed")
-            # Known before it is ready, so that `close` finds it.
+            # Registered before it is ready, so that `close` finds it.
             link = self._zygotes[family] = ZygoteLink(self._options(family))
         try:
             link.wait_until_ready()
@@ -152,7 +146,7 @@ class Children:
                 raise SandboxClosed("the sandbox was closed meanwhile") from error
             raise
         self.uid_missing = self.uid_missing or link.greeting.get("uid_missing")
-        logger.info("sandbox: the zygote of %s is ready: %s", family, link.greeting)
+        logger.info("zygote ready: family=%s greeting=%s", family, link.greeting)
         return link
 
     def _forget(self, family: str, link: ZygoteLink) -> None:
@@ -166,7 +160,7 @@ class Children:
             switch.watch(child)
             return child.wait(self.deadline_s)
         finally:
-            # Whatever stopped the waiting: the place and its uid go to the next child, so this one must be gone.
+            # The next child gets this slot and its uid, so this child must be gone.
             try:
                 child.end(_KILL_SECONDS)
             finally:
@@ -186,10 +180,10 @@ class Children:
             kind=task.kind,
             registry=self.registry,
             extension=task.extension,
-            model_path=str(task.laid_out or self.staging.link(task.extension)),
+            model_path=str(task.opened_path or self.staging.link(task.extension)),
             layers=tuple(layer for layer in Layer if layer in task.layers),
             limits=self.limits if task.kind != "unpack" else replace(self.limits, file_bytes=_UNPACKED_BYTES),
-            uid=self.uid_of(slot),
+            uid=self.get_uid(slot),
             capabilities=self._capabilities,
             readable=self._readable if task.folder is None else (*self._readable, str(task.folder)),
             names=task.names,
@@ -217,8 +211,8 @@ class Children:
             self.uid_missing = error.reason
 
 
-def families(registry: str) -> dict[str, list[str]]:
-    """Return the registry's extensions by family."""
+def group_by_family(registry: str) -> dict[str, list[str]]:
+    """Return the registry's extensions, grouped by family."""
     by_family: dict[str, list[str]] = {}
     for extension, entry in importlib.import_module(registry).FORMATS.items():
         by_family.setdefault(entry.family, []).append(extension)

@@ -1,9 +1,9 @@
-"""Layers: who a child is. A session and descriptors of its own (SESSION), and a user of its own (UID).
+"""Apply the layers SESSION (a session and descriptors of its own) and UID (a user of its own) to a process.
 
-As root, the zygote takes an unused uid with only the capabilities to give each child one more, and to take it
-along when it dies; each child ends with none. Where the interpreter lies in a folder that only root may enter (a pyenv
-under /root), one capability stays, that of reading any file (CAP_DAC_READ_SEARCH): imports need it, and Landlock then
-decides alone what is read.
+If the server is root, the zygote takes an unused uid. It keeps only the capabilities to give each child another uid
+and to kill it when the zygote dies; a child keeps none. If only root may enter the interpreter's folder (a pyenv under
+/root), both keep CAP_DAC_READ_SEARCH, the right to read any file: imports need it, and Landlock alone then decides
+what is read.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from src.sandbox.kernel import (
     syscall,
 )
 from src.sandbox.layers import Layer, LayerMissing
-from src.sandbox.syscalls import this_architecture
+from src.sandbox.syscalls import find_architecture
 
 CAP_DAC_READ_SEARCH: Final = 2
 CAP_KILL: Final = 5
@@ -52,46 +52,38 @@ _LINUX_CAPABILITY_VERSION_3: Final = 0x20080522
 _CAPABILITY_RECORDS: Final = struct.Struct("=6I")
 """Effective, permitted, inheritable: capabilities 0 to 31, then the rest."""
 _PR_SET_KEEPCAPS: Final = 8
-# Below 65536, so that they also exist in a rootless container's map; above what distributions hand out (60000).
-_LOWEST_UID: Final = 60_100
-_HIGHEST_UID: Final = 64_900
+# Below 65536, so that the uids exist in a rootless container's map too; above those that distributions assign (60000).
+_MIN_UID: Final = 60_100
+_MAX_UID: Final = 64_900
 
 
 class ReservedUids:
-    """`count` uids that no account and no process of this machine has, and that no other server reserves meanwhile.
+    """Uids that no account and no process of this machine has, and that no other server reserves at the same time.
 
-    Parameters
-    ----------
-    count
-        How many.
-
-    Raises
-    ------
-    LayerMissing
-        Where there are not so many.
+    Raises LayerMissing if there are fewer than `count`.
     """
 
     def __init__(self, count: int) -> None:
         locks: list[socket.socket] = []
         self.uids: tuple[int, ...] = ()
-        # However they are given up: an application that is made and never started closes nothing.
+        # A finalizer, because an application that is built and never started is never closed.
         self._release = weakref.finalize(self, _close_all, locks)
-        taken = {account.pw_uid for account in pwd.getpwall()} | _uids_of_processes()
-        candidates = range(_LOWEST_UID, _HIGHEST_UID)
-        # From anywhere on: a container beside this one has locks and processes of its own, and the same uids.
+        taken = {account.pw_uid for account in pwd.getpwall()} | _list_uids_in_use()
+        candidates = range(_MIN_UID, _MAX_UID)
+        # A random start, because another container's locks and processes are invisible here and its uids are the same.
         first = secrets.randbelow(len(candidates))
         for uid in (*candidates[first:], *candidates[:first]):
             if len(self.uids) == count:
                 return
-            if uid not in taken and (lock := _lock_of(uid)) is not None:
+            if uid not in taken and (lock := _lock_uid(uid)) is not None:
                 locks.append(lock)
                 self.uids += (uid,)
         if len(self.uids) < count:
             self.close()
-            raise LayerMissing(Layer.UID, f"no {count} unused uids between {_LOWEST_UID} and {_HIGHEST_UID}")
+            raise LayerMissing(Layer.UID, f"no {count} unused uids between {_MIN_UID} and {_MAX_UID}")
 
     def close(self) -> None:
-        """Let others have them; the end of this process does, too."""
+        """Release the uids; the end of this process does so too."""
         self._release()
 
 
@@ -100,8 +92,8 @@ def _close_all(locks: Iterable[socket.socket]) -> None:
         lock.close()
 
 
-def _lock_of(uid: int) -> socket.socket | None:
-    """Return a socket whose name stands for a uid; None where another process has it."""
+def _lock_uid(uid: int) -> socket.socket | None:
+    """Return a socket whose name locks a uid; None if another process holds the lock."""
     lock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     try:
         lock.bind(f"\0model-sandbox-uid-{uid}")  # an abstract name: no file, and free again when its process is gone
@@ -111,8 +103,8 @@ def _lock_of(uid: int) -> socket.socket | None:
     return lock
 
 
-def _uids_of_processes() -> set[int]:
-    """Return the uids in use; those of a server that shares our uids and not our network are known by its zygotes."""
+def _list_uids_in_use() -> set[int]:
+    """Return the uids of all processes; this finds the zygotes of a server in another network namespace too."""
     found = set()
     for status in Path("/proc").glob("[0-9]*/status"):
         with contextlib.suppress(OSError):
@@ -122,17 +114,14 @@ def _uids_of_processes() -> set[int]:
 
 
 def are_readable_by_others(paths: Iterable[str]) -> bool:
-    """Say whether a user without rights of its own can reach each of these files and folders."""
+    """Return whether any user may read each of these files and folders."""
     return all(_is_readable_by_others(Path(path).resolve()) for path in paths)
 
 
 def take_uid(uid: int, *, capabilities: Iterable[int]) -> None:
-    """Become user and group `uid`, with no other groups, and with these capabilities at most.
+    """Become user and group `uid`, with no other groups and no capabilities but these.
 
-    Raises
-    ------
-    LayerMissing
-        Where this process may not change its user; nothing is changed then.
+    Raises LayerMissing if this process may not change its user; nothing has changed then.
     """
     kept = sum(1 << capability for capability in capabilities)
     needed = kept | 1 << CAP_SETUID | 1 << CAP_SETGID
@@ -150,27 +139,28 @@ def take_uid(uid: int, *, capabilities: Iterable[int]) -> None:
 
 
 def drop_capabilities(*, keeping: Iterable[int] = ()) -> None:
-    """Give up every capability but these, as far as this process has them: what a child without its own uid does."""
+    """Give up every capability except `keeping`; a child without its own uid does so."""
     _set_capabilities(_permitted_capabilities() & sum(1 << capability for capability in keeping))
 
 
 def forbid_inspection() -> None:
-    """Make this process's memory, environment and descriptors unreadable to others of its user (no ptrace, no /proc).
+    """Hide this process's memory, environment and descriptors from processes of the same user (no ptrace, no /proc).
 
-    The kernel undoes this at each change of user, so it comes after it.
+    The kernel undoes this at each change of user, so call it afterwards.
     """
     prctl(PR_SET_DUMPABLE, 0)
 
 
 def forbid_new_privileges() -> None:
-    """Give up, for good, all rights that running a program could bring; seccomp and Landlock demand it."""
+    """Give up for good all rights that running a program could add; seccomp and Landlock require it."""
     prctl(PR_SET_NO_NEW_PRIVS, 1)
 
 
 def die_with(parent_pid: int) -> None:
-    """Be killed when the process that forked this one ends; also where it has already. Comes after a change of user.
+    """Have the kernel kill this process when its parent ends, or end now if the parent is gone already.
 
-    The kernel sends the signal as if that process did: with another uid it needs CAP_KILL, or nothing comes of it.
+    Call it after a change of user. The kernel sends the signal with the parent's rights: a parent with another uid
+    needs CAP_KILL.
     """
     prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent_pid:
@@ -188,9 +178,9 @@ def is_inspectable() -> bool:
 
 
 def place_descriptors(descriptors: Sequence[int]) -> None:
-    """Move these descriptors to 3, 4, 5 …; no other descriptor is closed."""
+    """Move these descriptors to 3, 4, 5 …; close no other descriptor."""
     above = FIRST_DESCRIPTOR + len(descriptors)
-    # First all out of the way, so that no move lands on one that is yet to be moved.
+    # First move all of them above the targets, so that no move overwrites a descriptor that is still to be moved.
     moved = [_duplicate_above(descriptor, above) for descriptor in descriptors]
     for index, descriptor in enumerate(moved):
         os.dup2(descriptor, FIRST_DESCRIPTOR + index, inheritable=False)
@@ -198,7 +188,7 @@ def place_descriptors(descriptors: Sequence[int]) -> None:
 
 
 def close_descriptors_from(first: int) -> None:
-    """Close every descriptor of this process from `first` on."""
+    """Close every descriptor of this process that is `first` or higher."""
     os.closerange(first, 1 << 20)
 
 
@@ -219,7 +209,7 @@ def _set_capabilities(mask: int) -> None:
 
 
 def _capability_call(name: str, records: ctypes.Array[ctypes.c_char]) -> None:
-    architecture = this_architecture()
+    architecture = find_architecture()
     if architecture is None:
         raise LayerMissing(Layer.UID, f"no table of system calls for {os.uname().machine}")
     header = ctypes.create_string_buffer(struct.pack("=Ii", _LINUX_CAPABILITY_VERSION_3, 0))

@@ -1,4 +1,4 @@
-"""The kernel calls that Python has no name for: `syscall` and `prctl` through the C library, errors as OSError."""
+"""Call the kernel through the C library: `syscall` and `prctl`, which Python does not offer; errors are OSErrors."""
 
 from __future__ import annotations
 
@@ -22,14 +22,9 @@ Argument = int | bytes | None | ctypes.Array[ctypes.c_char] | ctypes.Structure
 
 
 def syscall(number: int, *arguments: Argument) -> int:
-    """Make a system call by its number.
+    """Make a system call by its number; raises OSError with the kernel's errno.
 
-    Integers are passed as 64-bit words, bytes, arrays and structures by address.
-
-    Raises
-    ------
-    OSError
-        With the kernel's errno.
+    Integers are passed as 64-bit words; bytes, arrays and structures by address.
     """
     result = int(_libc.syscall(ctypes.c_long(number), *(_as_word(argument) for argument in arguments)))
     if result < 0:
@@ -41,7 +36,7 @@ def syscall(number: int, *arguments: Argument) -> int:
 def prctl(option: int, value: int = 0) -> int:
     """Change or read an attribute of this process; raises OSError.
 
-    `value` is an integer or, for options that write their answer somewhere, an address.
+    `value` is an integer or, for options that write their result to memory, an address.
     """
     zero = ctypes.c_ulong(0)
     result = int(_libc.prctl(ctypes.c_int(option), ctypes.c_ulong(value), zero, zero, zero))

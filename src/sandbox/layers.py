@@ -1,4 +1,4 @@
-"""What stands between a model file and the machine: the layers, and how many of them each mode demands."""
+"""The layers of the sandbox, and which of them each mode requires."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from src.domain.model_files import SandboxMode
 
 
 class Layer(StrEnum):
-    """One barrier; each has its own file and holds without the others."""
+    """One barrier between a model file and the machine; each works without the others."""
 
     SESSION = "session"
-    """No descriptor but the task's, no terminal, cannot outlive the zygote, cannot be inspected."""
+    """Has no descriptor but the task's and no terminal; cannot outlive the zygote or be inspected."""
     LIMITS = "limits"
     """Bounds on memory, processor time, descriptors, threads and file size."""
     UID = "uid"
     """A user of its own, without capabilities."""
     LANDLOCK = "landlock"
-    """Reads the interpreter and the libraries, and writes nowhere."""
+    """May read the interpreter and the libraries; may not write."""
     SECCOMP = "seccomp"
-    """Makes only the system calls that computing needs."""
+    """May make only the system calls that computing needs."""
 
 
 ALL_LAYERS: Final = frozenset(Layer)
 
 
 class LayerMissing(Exception):
-    """This machine cannot give a layer; the message says why, for the operator."""
+    """This machine cannot apply a layer; the message tells the operator why."""
 
     def __init__(self, layer: Layer, reason: str) -> None:
         super().__init__(f"{layer.value}: {reason}")
@@ -39,7 +39,7 @@ class LayerMissing(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SandboxReport:
-    """What the canary attacks found at start.
+    """The result of the canary attacks.
 
     `missing` maps each layer that does not hold to the reason; `breaches` are attacks that had an effect.
     """
@@ -55,17 +55,17 @@ class SandboxReport:
         return self.refusal is None
 
 
-def refusal(mode: SandboxMode, missing: Mapping[Layer, str], *, is_root: bool, keeps_files: bool) -> str | None:
-    """Say why model files are not opened in this mode, or None where they are.
+def find_refusal(mode: SandboxMode, missing: Mapping[Layer, str], *, is_root: bool, keeps_files: bool) -> str | None:
+    """Return why model files are not opened in this mode; None if they are.
 
     Parameters
     ----------
     missing
         The layers that do not hold, each with its reason.
     is_root
-        Whether the server runs as root: only then is there another uid to be had.
+        Whether the server runs as root: only root can give a child another uid.
     keeps_files
-        Whether the server's and the users' files stayed closed to the child, whichever layer saw to that.
+        Whether the child could not read the server's and the users' files, whichever layer prevented it.
     """
     if mode is SandboxMode.OFF:
         return None

@@ -1,4 +1,4 @@
-"""Layer: bounds on what a child may use (setrlimit). Soft and hard are equal, so nothing can raise them again."""
+"""Apply the layer LIMITS: bounds on what a child may use (setrlimit). Soft and hard limits are equal, so both stay."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ import resource
 from dataclasses import dataclass
 from typing import Final
 
-COARSENESS: Final = 16
+TASK_COUNT_STEP: Final = 16
+"""Precision to which the tasks of a user are counted."""
 _MAX_TASKS: Final = 1 << 22
-"""More than Linux has process ids."""
+"""The highest number of process ids that Linux has."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,8 +19,8 @@ class Limits:
     """The most that one child may use.
 
     `memory_bytes` is address space, so it includes the libraries that the zygote mapped. `threads` come on top of
-    what else its user runs, which for a child with a uid of its own is nothing. `file_bytes` is 0: no file grows,
-    memfds included, and the answer goes into one that the server has already sized.
+    what else its user runs; a user of its own runs nothing else. `file_bytes` is 0: no file may grow, memfds included,
+    as the reply goes into a memfd that the server has already sized.
     """
 
     memory_bytes: int = 4 * 1024**3
@@ -30,12 +31,12 @@ class Limits:
 
     @staticmethod
     def for_deadline(deadline_s: float, memory_bytes: int) -> Limits:
-        """Return limits for a child that is killed after `deadline_s` anyway: they count where that kill fails."""
+        """Return limits for a child that is killed after `deadline_s`; the one on processor time acts if that fails."""
         return Limits(memory_bytes=memory_bytes, cpu_seconds=math.ceil(deadline_s) * (os.cpu_count() or 1) + 1)
 
 
 def apply(limits: Limits, *, has_own_uid: bool) -> None:
-    """Set the limits on this process; raises OSError or ValueError where the kernel refuses."""
+    """Set the limits on this process; raises OSError or ValueError if the kernel refuses them."""
     threads = limits.threads if has_own_uid else limits.threads + _tasks_of_this_user()
     _, most = resource.getrlimit(resource.RLIMIT_NPROC)
     threads = threads if most == resource.RLIM_INFINITY else min(threads, most)
@@ -43,7 +44,7 @@ def apply(limits: Limits, *, has_own_uid: bool) -> None:
         resource.setrlimit(kind, (value, value))
 
 
-def unmet(limits: Limits, *, has_own_uid: bool) -> list[str]:
+def list_unmet(limits: Limits, *, has_own_uid: bool) -> list[str]:
     """Name the limits that are not in force in this process."""
     found = [
         f"rlimit {kind} is {resource.getrlimit(kind)}, not {value}"
@@ -70,18 +71,18 @@ def _values(limits: Limits) -> dict[int, int]:
 
 
 def _tasks_of_this_user() -> int:
-    """Return how many tasks the kernel counts for this user, and up to `COARSENESS` more.
+    """Return how many tasks the kernel counts for this user, rounded up by at most `TASK_COUNT_STEP`.
 
-    The kernel tells nobody, and /proc does not show the tasks of containers beside this one, which count too. So this
-    asks whether one more could be started under ever other limits.
+    The kernel does not publish the number, and /proc does not show the tasks of other containers, which count too. So
+    this searches for the lowest limit under which one more task could be started.
     """
     before = resource.getrlimit(resource.RLIMIT_NPROC)
     most = _MAX_TASKS if before[1] == resource.RLIM_INFINITY else min(before[1], _MAX_TASKS)
-    low, high = 0, min(4 * COARSENESS, most)
+    low, high = 0, min(4 * TASK_COUNT_STEP, most)
     try:
         while high < most and not _may_start_one(high, before[1]):
             low, high = high, min(2 * high, most)
-        while high - low > COARSENESS:
+        while high - low > TASK_COUNT_STEP:
             middle = (low + high) // 2
             low, high = (low, middle) if _may_start_one(middle, before[1]) else (middle, high)
     finally:
@@ -90,7 +91,7 @@ def _tasks_of_this_user() -> int:
 
 
 def _may_start_one(limit: int, most: int) -> bool:
-    """Say whether this user may have one more task under a limit, by starting a program that is not there."""
+    """Return whether this user may start one more task under a limit; tried with a program that does not exist."""
     resource.setrlimit(resource.RLIMIT_NPROC, (limit, most))
     try:
         os.posix_spawn("/nonexistent", ["nonexistent"], {})

@@ -1,8 +1,7 @@
-"""Files in memory (memfd), which is how a model, its task and its answer pass between server and child.
+"""Create and read the memory files (memfd) that carry a model, its task and its reply between server and child.
 
-A model file lies in a user's folder, perhaps readable by the server's user alone, while the child has another user and
-no folder it may enter. So the server copies its bytes into a sealed memfd and passes the descriptor: nobody can change
-them any more, and the child needs no right on any folder.
+The child may not enter the folder of a model file. So the server copies the file into a sealed memfd and passes the
+descriptor: its bytes can no longer change, and the child needs no right on any folder.
 """
 
 from __future__ import annotations
@@ -17,9 +16,9 @@ from src.sandbox.identity import FIRST_DESCRIPTOR
 
 MODEL_DESCRIPTOR: Final = FIRST_DESCRIPTOR
 TASK_DESCRIPTOR: Final = FIRST_DESCRIPTOR + 1
-ANSWER_DESCRIPTOR: Final = FIRST_DESCRIPTOR + 2
+REPLY_DESCRIPTOR: Final = FIRST_DESCRIPTOR + 2
 
-# include/uapi/linux/fcntl.h and memfd.h; by number, so that this file can be imported where there is no Linux.
+# include/uapi/linux/fcntl.h and memfd.h; as numbers, so that this file can be imported on other systems.
 _F_ADD_SEALS: Final = 1033
 _F_SEAL_SEAL: Final = 0x0001
 _F_SEAL_SHRINK: Final = 0x0002
@@ -31,35 +30,26 @@ _FIXED_SIZE: Final = _F_SEAL_GROW | _F_SEAL_SHRINK
 _READ_ONLY: Final = _FIXED_SIZE | _F_SEAL_WRITE | _F_SEAL_SEAL
 
 
-class AnswerTampered(Exception):
-    """The answer's memory is not as it was handed out, or somebody may still write to it."""
+class ReplyTampered(Exception):
+    """The reply's memory file has other seals or another size, or can still be written to."""
 
 
 class ContentChanged(Exception):
-    """A file does not hold what it held when it was received."""
+    """A file has another SHA-256 than when it was received."""
 
 
 def check_content(descriptor: int, sha256: str | None) -> None:
-    """Compare what a descriptor holds with a SHA-256; None matches everything.
-
-    Raises
-    ------
-    ContentChanged
-    """
+    """Compare the content of a descriptor with a SHA-256; None matches everything. Raises ContentChanged."""
     with open(descriptor, "rb", closefd=False) as file:
         file.seek(0)
         if sha256 is not None and hashlib.file_digest(file, "sha256").hexdigest() != sha256:
             raise ContentChanged
 
 
-def sealed_copy(path: Path, sha256: str | None = None) -> int:
+def create_sealed_copy(path: Path, sha256: str | None = None) -> int:
     """Return a descriptor of a sealed memfd with the bytes of a regular file.
 
-    Raises
-    ------
-    OSError
-    ContentChanged
-        Where they have another SHA-256 than this one. Looked at in the copy, which nobody can change any more.
+    Raises OSError; ContentChanged if the copy, which can no longer change, has another SHA-256.
     """
     source = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     try:
@@ -78,8 +68,8 @@ def sealed_copy(path: Path, sha256: str | None = None) -> int:
         os.close(source)
 
 
-def sealed_bytes(*parts: bytes | memoryview) -> int:
-    """Return a descriptor of a sealed memfd with these bytes one after the other."""
+def create_sealed_file(*parts: bytes | memoryview) -> int:
+    """Return a descriptor of a sealed memfd with these parts one after the other."""
     memory = _create("task")
     try:
         for part in parts:
@@ -93,9 +83,9 @@ def sealed_bytes(*parts: bytes | memoryview) -> int:
     return memory
 
 
-def answer_memory(size: int) -> int:
-    """Return a descriptor of a memfd of `size` zero bytes: writable in place, and of that size for good."""
-    memory = _create("answer")
+def create_reply_file(size: int) -> int:
+    """Return a descriptor of a memfd of `size` zero bytes: writable, and fixed in size."""
+    memory = _create("reply")
     try:
         os.ftruncate(memory, size)
         fcntl.fcntl(memory, _F_ADD_SEALS, _FIXED_SIZE)
@@ -105,19 +95,16 @@ def answer_memory(size: int) -> int:
     return memory
 
 
-def read_answer(memory: int, size: int) -> bytes:
-    """Return what a child that has ended left in its answer.
+def read_reply(memory: int, size: int) -> bytes:
+    """Return the reply of a child that has ended.
 
-    Raises
-    ------
-    AnswerTampered
-        Where its seals are not those it was handed out with, or a writable mapping survives: an answer that
-        somebody may still change is none.
+    Raises ReplyTampered if its seals or size are not those it was created with, or if a writable mapping survives:
+    such a reply could still change.
     """
     try:
         fcntl.fcntl(memory, _F_ADD_SEALS, _F_SEAL_WRITE)
     except OSError as error:
-        raise AnswerTampered(f"cannot be sealed: {error.strerror}") from error
+        raise ReplyTampered(f"cannot be sealed: {error.strerror}") from error
     content = os.pread(memory, size, 0) if os.fstat(memory).st_size == size else b""
     while 0 < len(content) < size:  # one read gives at most 2 GiB
         more = os.pread(memory, size - len(content), len(content))
@@ -125,7 +112,7 @@ def read_answer(memory: int, size: int) -> bytes:
             break
         content += more
     if len(content) != size:
-        raise AnswerTampered("has another size")
+        raise ReplyTampered("has another size")
     return content
 
 

@@ -1,4 +1,4 @@
-"""From what a child left behind to what the service says: a description, predictions, or an error for the client."""
+"""Turn the outcome of a child into a model's description, its predictions, or an error for the client."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from src.model_formats.hostile_text import clean
 from src.model_formats.sentences import NoSentence, from_plain, word
 from src.sandbox.layers import Layer
 from src.sandbox.tasks import Outcome, Task
-from src.sandbox.wire import Answer, MalformedAnswer, Status, parse_answer
+from src.sandbox.wire import MalformedReply, Reply, Status, parse_reply
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ _MAX_NAMES: Final = 10_000
 _MAX_WARNINGS: Final = 20
 _MAX_FEATURES: Final = 1_000_000
 _PROBABILITY_SLACK: Final = 1e-6
-"""float32 models exceed 0…1 by their rounding."""
+"""How far a probability may lie outside 0…1: float32 models round."""
 
 _SIGNAL_REASONS: Final[Mapping[int, str]] = {
     signal.SIGKILL: "it used more processor time or memory than a model may",
@@ -44,53 +44,42 @@ _SIGNAL_REASONS: Final[Mapping[int, str]] = {
 }
 
 
-class LayersWanting(Exception):
-    """A child says that its own layers do not hold; it may be a model that says so."""
+class LayersFailed(Exception):
+    """A child reports that its own layers do not hold; a hostile model may report that too."""
 
     def __init__(self, missing: Mapping[Layer, str]) -> None:
         super().__init__(", ".join(f"{layer.value}: {reason}" for layer, reason in missing.items()) or "no layer named")
 
 
-def judge(outcome: Outcome, task: Task, *, deadline_s: float, registry: str) -> Answer:
-    """Return the answer of a child that did its task.
+def to_reply(outcome: Outcome, task: Task, *, deadline_s: float, registry: str) -> Reply:
+    """Return the reply of a child that did its task; `registry` names the module that lists the formats.
 
-    Parameters
-    ----------
-    registry
-        Name of the module that knows the formats.
-
-    Raises
-    ------
-    TimedOut
-        Where it was killed at its deadline.
-    LayersWanting
-        Where it claims to have found its own layers wanting and opened nothing.
-    ModelRejected, MissingLibrary, InvalidInput
-        What it reported, or how it died.
+    Raises TimedOut if the child was killed at its deadline; LayersFailed if it reports that its layers do not hold;
+    ModelRejected, MissingLibrary or InvalidInput if it reports an error or died.
     """
     if outcome.wait_status is None:
         raise TimedOut(f"the model took longer than the {deadline_s:g} seconds that it may take")
     try:
-        answer = parse_answer(outcome.answer, task.rows)
-    except MalformedAnswer as error:
-        raise nonsense(error) from error
-    if outcome.wait_status != 0 or answer is None:
-        raise death_reason(outcome.wait_status)
-    if answer.status is Status.SANDBOX_BROKEN:
-        raise LayersWanting(missing_layers(answer.text))
-    if answer.status is not Status.DONE:
-        raise client_error(answer, task, registry)
-    return answer
+        reply = parse_reply(outcome.reply, task.rows)
+    except MalformedReply as error:
+        raise build_malformed_error(error) from error
+    if outcome.wait_status != 0 or reply is None:
+        raise build_death_error(outcome.wait_status)
+    if reply.status is Status.SANDBOX_BROKEN:
+        raise LayersFailed(read_missing_layers(reply.text))
+    if reply.status is not Status.DONE:
+        raise build_client_error(reply, task, registry)
+    return reply
 
 
-def nonsense(error: Exception) -> ModelRejected:
-    """Build the error for an answer that no honest child leaves; what is wrong with it goes to the log."""
-    logger.warning("sandbox: a model's answer is malformed: %s", clean(str(error)))
+def build_malformed_error(error: Exception) -> ModelRejected:
+    """Build the error for a reply that no honest child writes; the log gets what is wrong with it."""
+    logger.warning("malformed reply of a sandboxed model: error=%s", clean(str(error)))
     return ModelRejected("the model file was stopped: it left an answer that no model gives", field="mlModelFile")
 
 
-def death_reason(wait_status: int) -> ModelRejected:
-    """Build the error for a child that ended without an answer."""
+def build_death_error(wait_status: int) -> ModelRejected:
+    """Build the error for a child that ended without a reply."""
     if os.WIFSIGNALED(wait_status):
         number = os.WTERMSIG(wait_status)
         reason = _SIGNAL_REASONS.get(number, f"it ended by signal {number}")
@@ -99,19 +88,19 @@ def death_reason(wait_status: int) -> ModelRejected:
     return ModelRejected(f"the model file was stopped: {reason}", field="mlModelFile")
 
 
-def client_error(answer: Answer, task: Task, registry: str) -> ServiceError:
-    """Build the error that the child reported; `answer.status` is neither DONE nor SANDBOX_BROKEN.
+def build_client_error(reply: Reply, task: Task, registry: str) -> ServiceError:
+    """Build the error that the child reported; `reply.status` is neither DONE nor SANDBOX_BROKEN.
 
-    Its words are the service's own: the child gives codes and parts of the catalogue, or facts that are looked at here.
+    The text is the service's own: the child sends codes and parts of the catalogue, or facts that are checked here.
     """
     try:
-        if answer.status is Status.MISSING_LIBRARY:
-            return _missing_library(answer.text, task, registry)
-        if answer.status is Status.WRONG_COLUMNS:
-            return _wrong_columns(answer.text, task, registry)
-        message = from_plain(answer.text.get("sentences"))
-    except (MalformedAnswer, NoSentence) as error:
-        return nonsense(error)
+        if reply.status is Status.MISSING_LIBRARY:
+            return _missing_library(reply.text, task, registry)
+        if reply.status is Status.WRONG_COLUMNS:
+            return _wrong_columns(reply.text, task, registry)
+        message = from_plain(reply.text.get("sentences"))
+    except (MalformedReply, NoSentence) as error:
+        return build_malformed_error(error)
     if message.items[0][0] in OUTPUT_KIND:
         return InvalidInput(message, field="outputKind")
     return ModelRejected(message, field="mlModelFile")
@@ -120,7 +109,7 @@ def client_error(answer: Answer, task: Task, registry: str) -> ServiceError:
 def _missing_library(text: Mapping[str, Any], task: Task, registry: str) -> ServiceError:
     error: ServiceError | None = importlib.import_module(registry).reported_missing(text.get("library"), task.extension)
     if error is None:
-        raise MalformedAnswer("no library that the format needs is missing")
+        raise MalformedReply("no library that the format needs is missing")
     return error
 
 
@@ -130,29 +119,26 @@ def _wrong_columns(text: Mapping[str, Any], task: Task, registry: str) -> Servic
         choose_columns(task.names, task.requested, described.feature_names, described.n_features)
     except InvalidInput as error:
         return error
-    raise MalformedAnswer("nothing is wrong with the columns")
+    raise MalformedReply("nothing is wrong with the columns")
 
 
-def description_of(text: Mapping[str, Any], registry: str) -> ModelDescription:
-    """Read the description that the child gave; raises ModelRejected if a part of it is not what it may be.
-
-    `registry` names the module that knows the formats.
-    """
+def read_description(text: Mapping[str, Any], registry: str) -> ModelDescription:
+    """Read the description that the child sent; raises ModelRejected if a part of it is invalid."""
     try:
         return _description(text.get("description"), registry)
-    except (MalformedAnswer, NoSentence) as error:
-        raise nonsense(error) from error
+    except (MalformedReply, NoSentence) as error:
+        raise build_malformed_error(error) from error
 
 
 def _description(given: object, registry: str) -> ModelDescription:
     if not isinstance(given, dict):
-        raise MalformedAnswer("no description")
+        raise MalformedReply("no description")
     n_features = given.get("n_features")
     if n_features is not None and not (type(n_features) is int and 0 < n_features <= _MAX_FEATURES):
-        raise MalformedAnswer("n_features is not a count")
+        raise MalformedReply("n_features is not a count")
     file_format = given.get("format")
     if not isinstance(file_format, str) or file_format not in importlib.import_module(registry).FORMAT_NAMES:
-        raise MalformedAnswer("an unknown format")
+        raise MalformedReply("an unknown format")
     names = given.get("feature_names")
     details = given.get("details")
     return ModelDescription(
@@ -170,29 +156,26 @@ def _description(given: object, registry: str) -> ModelDescription:
     )
 
 
-def output_kind(text: Mapping[str, Any]) -> OutputKind:
-    """Return what the predictions mean; raises ModelRejected where the child said what no model says."""
+def read_output_kind(text: Mapping[str, Any]) -> OutputKind:
+    """Read what the predictions mean; raises ModelRejected if it is no output kind."""
     try:
         return _kind(text.get("kind"))
-    except MalformedAnswer as error:
-        raise nonsense(error) from error
+    except MalformedReply as error:
+        raise build_malformed_error(error) from error
 
 
-def chosen_columns(text: Mapping[str, Any], known: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the feature columns that the model was given; raises ModelRejected where the child names others."""
+def read_columns(text: Mapping[str, Any], known: tuple[str, ...]) -> tuple[str, ...]:
+    """Read which feature columns the model was given; raises ModelRejected if one is not in `known`."""
     columns = text.get("columns")
     if not isinstance(columns, list) or not all(column in known for column in columns):
-        raise nonsense(MalformedAnswer("the columns are not those of the features"))
+        raise build_malformed_error(MalformedReply("the columns are not those of the features"))
     return tuple(columns)
 
 
 def check_values(values: NDArray[np.float64], kind: OutputKind, *, is_declared: bool) -> None:
-    """Refuse numbers that cannot be what `kind` says, which is what the user declared, or else what the file says.
+    """Check that predictions fit `kind`, which the user declared (`is_declared`) or the file implies.
 
-    Raises
-    ------
-    ModelRejected
-        Naming the first row that does not fit, counted among the rows that were predicted.
+    Raises ModelRejected if one does not; it names the first such row, counted among the predicted rows.
     """
     if kind is OutputKind.PROBABILITY:
         fits = (values >= -_PROBABILITY_SLACK) & (values <= 1 + _PROBABILITY_SLACK)
@@ -219,8 +202,8 @@ def check_values(values: NDArray[np.float64], kind: OutputKind, *, is_declared: 
         )
 
 
-def missing_layers(text: Mapping[str, Any]) -> dict[Layer, str]:
-    """Return which layers a child found wanting, with cleaned reasons."""
+def read_missing_layers(text: Mapping[str, Any]) -> dict[Layer, str]:
+    """Read which layers a child reports as missing, with cleaned reasons."""
     missing = text.get("missing")
     pairs = missing.items() if isinstance(missing, dict) else ()
     return {Layer(layer): clean(reason, 300) for layer, reason in pairs if layer in Layer.__members__.values()}
@@ -228,17 +211,17 @@ def missing_layers(text: Mapping[str, Any]) -> dict[Layer, str]:
 
 def _lines(value: object, most: int) -> tuple[str, ...]:
     if not isinstance(value, list) or len(value) > most:
-        raise MalformedAnswer("a list of words is not one, or too long")
+        raise MalformedReply("a list of words is not one, or too long")
     return tuple(clean(item, 200) for item in value)
 
 
 def _warnings(value: object) -> tuple[str, ...]:
     if not isinstance(value, list) or len(value) > _MAX_WARNINGS:
-        raise MalformedAnswer("the warnings are no list, or too many")
+        raise MalformedReply("the warnings are no list, or too many")
     return tuple(str(from_plain(item)) for item in value)
 
 
 def _kind(value: object) -> OutputKind:
     if value not in OutputKind.__members__.values():
-        raise MalformedAnswer("unknown output kind")
+        raise MalformedReply("unknown output kind")
     return OutputKind(str(value))

@@ -1,9 +1,9 @@
-"""The server's side of the sandbox: `SandboxedModelRunner`, a ModelRunner that opens model files in one-shot children.
+"""Open model files in one-shot child processes: `SandboxedModelRunner`, the server's side of the sandbox.
 
-Each task waits for a slot (`fair_queue`), takes a thread of a pool of `max_children`, copies the model into sealed
-memory, has the family's zygote fork a child, waits for its end with a deadline, and only then reads what it left. The
-machine's layers are tried once, by canary attacks, before the first model; what they find and the mode decide whether
-models are opened at all.
+A task, in order: 1. waits for a slot (`fair_queue`); 2. takes a thread of a pool of `max_children`; 3. copies the model
+into sealed memory; 4. has the family's zygote fork a child; 5. waits for the child's end, until a deadline; 6. reads
+the reply. Canary attacks test the layers once, before the first model; their report and the mode decide whether models
+are opened.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ from src.features.made_up import made_up_features
 from src.features.rows import complete_rows
 from src.model_formats.undeclared import without_requests
 from src.sandbox import identity, outcomes
-from src.sandbox.archives import laid_out
-from src.sandbox.children import Children, families
+from src.sandbox.archives import lay_out_model
+from src.sandbox.children import Children, group_by_family
 from src.sandbox.layers import ALL_LAYERS, Layer, SandboxReport
-from src.sandbox.memory_files import AnswerTampered, ContentChanged
+from src.sandbox.memory_files import ContentChanged, ReplyTampered
 from src.sandbox.probe import try_layers
 from src.sandbox.tasks import Task
-from src.sandbox.wire import Answer
+from src.sandbox.wire import Reply
 from src.sandbox.zygote_link import SandboxClosed, ZygoteFailed
 
 logger = logging.getLogger(__name__)
@@ -54,28 +54,28 @@ _REFUSALS: Final = Refusals(
 
 
 class SandboxedModelRunner:
-    """Opens each model in a child of its own, behind the layers of `Layer`.
+    """A ModelRunner that opens each model in a child of its own, behind the layers of `Layer`.
 
     Parameters
     ----------
     mode
-        What to do where this machine lacks a layer.
+        What to do if this machine lacks a layer.
     registry
-        Name of the module that knows the formats.
+        Name of the module that lists the formats.
     max_children
-        How many models may be open at once; further calls wait their turn. None: one for each core, at least two.
+        How many models may be open at once; further calls wait. None: one for each core, at least two.
     max_waiting
-        How many calls may wait, of all users together; who has fewer of them takes the place of one who has more.
+        How many calls of all users may wait. If the queue is full, a user with fewer of them displaces one with more.
     max_wait_s
-        Seconds after which one that waits is refused.
+        Seconds after which a waiting call is rejected.
     deadline_s
-        Seconds that one task may take in its child; then it is killed.
+        Seconds after which a child is killed.
     memory_bytes
         Address space of one child, its libraries included.
     layers
-        The layers to use, for an operator who must do without one; a layer left out counts as missing.
+        The layers to use, if the operator must do without one; a layer left out counts as missing.
     storage
-        A folder closed as those with users' files are; the canaries try to read a file in it.
+        A folder with the permissions of the users' folders; the canaries try to read a file in it.
     """
 
     def __init__(
@@ -119,17 +119,11 @@ class SandboxedModelRunner:
 
     @property
     def report(self) -> SandboxReport | None:
-        """What the canaries found; None before they have run."""
+        """The report of the canaries; None before they have run."""
         return self._report
 
     async def probe(self) -> SandboxReport:
-        """Run the canary attacks, once, and return what they found.
-
-        Raises
-        ------
-        SandboxUnavailable
-            Where not even a child could be started to run them.
-        """
+        """Run the canary attacks, once, and return their report; raises SandboxUnavailable if no child can start."""
         return await asyncio.to_thread(self._probe)
 
     async def warm_up(self) -> None:
@@ -139,47 +133,41 @@ class SandboxedModelRunner:
             return
         installed = [
             family
-            for family, extensions in families(self._children.registry).items()
+            for family, extensions in group_by_family(self._children.registry).items()
             if all(
                 importlib.util.find_spec(module.split(".")[0])
                 for extension in extensions
                 for module in self._registry.FORMATS[extension].preload
             )
         ]
-        # On threads of their own: a model of a family that is ready need not wait for the others.
+        # Not on the pool of tasks: a model of a family that is ready need not wait for the others.
         await asyncio.gather(*(asyncio.to_thread(self._start, family) for family in installed))
 
     async def inspect(self, file: ModelFile) -> ModelDescription:
-        """Open the model once, try it on made-up rows and say what it is.
+        """Open the model once, try it on made-up rows and return its description.
 
-        Raises
-        ------
-        ModelRejected, MissingLibrary, UnsupportedFormat
-            What is wrong with the file, in words for the client.
-        ModelNotFound, Conflict, TimedOut, Busy, SandboxUnavailable
+        Raises ModelRejected, MissingLibrary or UnsupportedFormat if the file cannot be used; ModelNotFound, Conflict,
+        TimedOut, Busy, SandboxUnavailable.
         """
         made_up = await asyncio.to_thread(made_up_features)
         rows = made_up.values[complete_rows(made_up.values, made_up.names, made_up.names)]
-        answer = await self._in_turn(file, partial(Task, kind="inspect", names=made_up.names, values=rows))
-        return outcomes.description_of(answer.text, self._children.registry)
+        reply = await self._run_queued(file, partial(Task, kind="inspect", names=made_up.names, values=rows))
+        return outcomes.read_description(reply.text, self._children.registry)
 
     async def predict(
         self, file: ModelFile, features: Features, feature_columns: Sequence[str] | None, kind: OutputKind | None
     ) -> Predictions:
-        """Ask the model about every row of `features` that has the columns which it reads; the others get NaN.
+        """Predict every row of `features` that has all columns the model reads; the other rows get NaN.
 
         Parameters
         ----------
         feature_columns
             The columns that the model receives, in its order; None leaves the choice to the model file.
         kind
-            What the user says that the predictions mean; None leaves it to the model file.
+            The declared meaning of the predictions; None leaves it to the model file.
 
-        Raises
-        ------
-        InvalidInput
-            On `featureColumns` or `outputKind`.
-        ModelRejected, MissingLibrary, UnsupportedFormat, ModelNotFound, Conflict, TimedOut, Busy, SandboxUnavailable
+        Raises InvalidInput if `featureColumns` or `outputKind` does not fit the model; ModelRejected, MissingLibrary,
+        UnsupportedFormat, ModelNotFound, Conflict, TimedOut, Busy, SandboxUnavailable.
         """
         rows = len(features.values)
         task = partial(
@@ -191,10 +179,10 @@ class SandboxedModelRunner:
             ranges=((0, rows),) if rows else (),
             declared=kind,
         )
-        answer = await self._in_turn(file, task)
-        # In a thread: the rows of a million bars would hold the event loop.
+        reply = await self._run_queued(file, task)
+        # In a thread: reading the rows of a million bars would block the event loop.
         return await asyncio.to_thread(
-            _read_predictions, answer, features, self._children.registry, is_declared=kind is not None
+            _read_predictions, reply, features, self._children.registry, is_declared=kind is not None
         )
 
     async def close(self) -> None:
@@ -204,16 +192,18 @@ class SandboxedModelRunner:
         await asyncio.to_thread(self._children.close)
         await asyncio.to_thread(self._threads.shutdown)
 
-    async def _in_turn(self, file: ModelFile, task: Callable[..., Task]) -> Answer:
+    async def _run_queued(self, file: ModelFile, task: Callable[..., Task]) -> Reply:
         switch = KillSwitch()
         async with self._queue.slot(file.user_id):
             try:
-                return await asyncio.get_running_loop().run_in_executor(self._threads, self._answer, file, task, switch)
+                return await asyncio.get_running_loop().run_in_executor(
+                    self._threads, self._run_task, file, task, switch
+                )
             except asyncio.CancelledError:
                 switch.cancel()
                 raise
 
-    def _answer(self, file: ModelFile, task: Callable[..., Task], switch: KillSwitch) -> Answer:
+    def _run_task(self, file: ModelFile, task: Callable[..., Task], switch: KillSwitch) -> Reply:
         extension = file.extension.lower()
         family = self._registry.family_of(extension)
         report = self._probe()
@@ -221,33 +211,33 @@ class SandboxedModelRunner:
             raise SandboxUnavailable(f"model files cannot be opened safely on this server: {report.refusal}")
         asked = task(family=family, extension=extension, layers=report.layers, model=file.path, sha256=file.sha256)
         try:
-            with self._children.slot() as slot, laid_out(self._children, asked, slot, switch) as ready:
+            with self._children.slot() as slot, lay_out_model(self._children, asked, slot, switch) as ready:
                 outcome = self._children.run(ready, slot, switch)
-            return outcomes.judge(
+            return outcomes.to_reply(
                 outcome, asked, deadline_s=self._children.deadline_s, registry=self._children.registry
             )
-        except outcomes.LayersWanting as claim:
-            raise self._judged(claim, report) from claim
+        except outcomes.LayersFailed as claim:
+            raise self._check_claim(claim, report) from claim
         except FileNotFoundError as error:
             raise ModelNotFound("the model file does not exist any more") from error
         except ContentChanged as error:
-            logger.error("sandbox: the model file %s of user %s was changed on the disk", file.path.name, file.user_id)
+            logger.error("model file changed on disk: file=%s user=%s", file.path.name, file.user_id)
             raise Conflict(
                 "The model file on the server is not the one that was uploaded: it was changed since. Delete it and "
                 "upload it again."
             ) from error
         except ZygoteFailed as error:
-            logger.error("sandbox: %s", error)
+            logger.error("zygote failed: error=%s", error)
             raise SandboxUnavailable("the process that opens model files failed; try again") from error
-        except AnswerTampered as error:
-            raise outcomes.nonsense(error) from error
+        except ReplyTampered as error:
+            raise outcomes.build_malformed_error(error) from error
 
-    def _judged(self, claim: outcomes.LayersWanting, believed: SandboxReport) -> ServiceError:
-        """Try the layers anew to tell a machine that has lost one from a file that says so."""
+    def _check_claim(self, claim: outcomes.LayersFailed, believed: SandboxReport) -> ServiceError:
+        """Return the error for a child that reports broken layers: test them again, as a hostile file may lie."""
         report = self._probe(is_anew=True)
         if report.refusal is None and report.layers == believed.layers:
-            return outcomes.nonsense(claim)
-        logger.error("sandbox: a child found its layers wanting: %s", claim)
+            return outcomes.build_malformed_error(claim)
+        logger.error("sandbox layers failed in a child: missing=%s", claim)
         return SandboxUnavailable("model files cannot be opened safely on this server: a layer of the sandbox failed")
 
     def _probe(self, *, is_anew: bool = False) -> SandboxReport:
@@ -257,8 +247,8 @@ class SandboxedModelRunner:
                     self._report = try_layers(self._children, self._mode, self._enabled, self._storage)
                 except SandboxClosed as error:
                     raise SandboxUnavailable("the service is stopping and opens no more models") from error
-                except (ZygoteFailed, AnswerTampered, ServiceError) as error:
-                    logger.error("sandbox: the canary attacks could not be run: %s", error)
+                except (ZygoteFailed, ReplyTampered, ServiceError) as error:
+                    logger.error("canary attacks failed to run: error=%s", error)
                     raise SandboxUnavailable("the process that opens model files cannot be started") from error
             return self._report
 
@@ -266,22 +256,22 @@ class SandboxedModelRunner:
         try:
             self._children.start(family)
         except SandboxClosed:
-            logger.debug("sandbox: %s is not started any more", family)
+            logger.debug("zygote not started, sandbox is closed: family=%s", family)
         except ZygoteFailed as error:
-            # The next request for this family tries again and then says so to its client.
-            logger.error("sandbox: %s", error)
+            # The next request for this family starts it again, and reports a failure to its client.
+            logger.error("zygote failed to start: family=%s error=%s", family, error)
 
 
-def _read_predictions(answer: Answer, features: Features, registry: str, *, is_declared: bool) -> Predictions:
-    """Return what a child predicted; raises ModelRejected if it cannot be a prediction."""
-    meaning = outcomes.output_kind(answer.text)
-    columns = outcomes.chosen_columns(answer.text, features.names)
+def _read_predictions(reply: Reply, features: Features, registry: str, *, is_declared: bool) -> Predictions:
+    """Read the predictions in a child's reply; raises ModelRejected if they are invalid."""
+    meaning = outcomes.read_output_kind(reply.text)
+    columns = outcomes.read_columns(reply.text, features.names)
     is_asked = complete_rows(features.values, features.names, columns)
-    outcomes.check_values(answer.values[is_asked], meaning, is_declared=is_declared)
-    warnings = outcomes.description_of(answer.text, registry).warnings
+    outcomes.check_values(reply.values[is_asked], meaning, is_declared=is_declared)
+    warnings = outcomes.read_description(reply.text, registry).warnings
     return Predictions(
-        # The number that the child left for a row without a prediction means nothing.
-        values=np.where(is_asked, answer.values, np.nan),
+        # The child writes 0 for a row without a prediction.
+        values=np.where(is_asked, reply.values, np.nan),
         kind=meaning,
         feature_columns=columns,
         warnings=without_requests(warnings) if is_declared else warnings,

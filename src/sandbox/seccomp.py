@@ -1,9 +1,9 @@
-"""Layer: an allow-list of system calls, as a BPF program that the kernel runs before each one.
+"""Apply the layer SECCOMP: a list of allowed system calls, as a BPF program that the kernel runs before each call.
 
-Threads are allowed; new processes, programs, sockets, signals to others, tracing, namespaces and everything that is
-not named here fail with EPERM, `clone3` with ENOSYS (its flags lie in memory that BPF cannot read; glibc then falls
-back to `clone`, whose flags it can). A call of a foreign ABI (32-bit, x32) kills the process, because the
-numbers below would mean other calls there.
+Threads are allowed. New processes, programs, sockets, signals to others, tracing, namespaces and all calls that are not
+listed here fail with EPERM. `clone3` fails with ENOSYS: BPF cannot read its flags, which lie in memory, and glibc then
+falls back to `clone`, whose flags BPF can read. A call of a foreign ABI (32-bit, x32) kills the process, because the
+numbers below mean other calls there.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from src.sandbox.kernel import (
     syscall,
 )
 from src.sandbox.layers import Layer, LayerMissing
-from src.sandbox.syscalls import Architecture, this_architecture
+from src.sandbox.syscalls import Architecture, find_architecture
 
 _FILES: Final = """
     read readv pread64 preadv write writev pwrite64 lseek close close_range dup dup2 dup3 fstat newfstatat stat lstat
@@ -41,7 +41,7 @@ _CLOCKS_IDENTITY_OWN_SIGNALS: Final = """
     getrandom rt_sigaction rt_sigprocmask rt_sigreturn sigaltstack
 """
 ALLOWED: Final = frozenset(" ".join((_FILES, _WAITING, _MEMORY_AND_THREADS, _CLOCKS_IDENTITY_OWN_SIGNALS)).split())
-"""Calls allowed whatever their arguments."""
+"""Calls that are allowed with any arguments."""
 
 CLONE_THREAD: Final = 0x00010000
 _CLONE_FORBIDDEN: Final = (
@@ -56,7 +56,7 @@ _CLONE_FORBIDDEN: Final = (
     | 0x40000000  # NEWNET
 )
 _OPEN_FOR_WRITING: Final = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | 0o20000000  # __O_TMPFILE
-_PR_SET_VMA: Final = 0x53564D41  # glibc and Python name their memory with it
+_PR_SET_VMA: Final = 0x53564D41  # glibc and Python use it to name their memory areas
 _PRCTL_OPTIONS: Final = (PR_GET_PDEATHSIG, PR_GET_DUMPABLE, PR_SET_NAME, PR_GET_NAME, PR_GET_NO_NEW_PRIVS, _PR_SET_VMA)
 # F_DUPFD…F_SETFL, F_DUPFD_CLOEXEC, F_ADD_SEALS, F_GET_SEALS; not F_SETOWN or F_SETSIG, which signal other processes.
 _FCNTL_COMMANDS: Final = (0, 1, 2, 3, 4, 1030, 1033, 1034)
@@ -81,13 +81,13 @@ _NUMBER_OFFSET: Final = 0
 _ARCH_OFFSET: Final = 4
 
 Instruction = tuple[int, int, int, int]
-"""code, jump where true, jump where false (both counted from the next instruction), operand."""
+"""code, jump if true, jump if false (both counted from the next instruction), operand."""
 
 
-def program(architecture: Architecture, own_pid: int, *, may_write: bool = False) -> list[Instruction]:
-    """Build the filter for one process; `own_pid` is the only one that it may signal.
+def build_filter(architecture: Architecture, own_pid: int, *, may_write: bool = False) -> list[Instruction]:
+    """Build the filter for one process, which may signal only `own_pid`.
 
-    With `may_write` it may also make folders and files, where Landlock lets it.
+    With `may_write` it may also create folders and files, as far as Landlock allows.
     """
     number = architecture.numbers
     code: list[Instruction] = [
@@ -109,7 +109,7 @@ def program(architecture: Architecture, own_pid: int, *, may_write: bool = False
     code += _only_if(number["fcntl"], _among(1, _FCNTL_COMMANDS))
     code += _only_if(number["ioctl"], _among(1, _IOCTL_REQUESTS))
     code += _only_if(number["tgkill"], _among(0, (own_pid,)))
-    # Reading one's own limits: pid 0, no new value (a 64-bit address, hence two words).
+    # A process may read its own limits: pid 0, and no new value (a 64-bit address, hence two words).
     code += _only_if(number["prlimit64"], _among(0, (0,)) + _among(2, (0,)) + _among(2, (0,), high_word=True))
     code += [
         (_JUMP_EQUAL, 0, 1, number["clone3"]),
@@ -120,17 +120,14 @@ def program(architecture: Architecture, own_pid: int, *, may_write: bool = False
 
 
 def apply(*, may_write: bool = False) -> None:
-    """Put the filter on this process, for good; it needs NO_NEW_PRIVS, and must be the last layer.
+    """Install the filter in this process, for good; it needs NO_NEW_PRIVS, and must be the last layer.
 
-    Raises
-    ------
-    LayerMissing
-        Where the architecture has no table here or the kernel has no seccomp filters.
+    Raises LayerMissing if the architecture has no table here or the kernel has no seccomp filters.
     """
-    architecture = this_architecture()
+    architecture = find_architecture()
     if architecture is None:
         raise LayerMissing(Layer.SECCOMP, f"no table of system calls for {os.uname().machine}")
-    code = program(architecture, os.getpid(), may_write=may_write)
+    code = build_filter(architecture, os.getpid(), may_write=may_write)
     packed = ctypes.create_string_buffer(b"".join(struct.pack("<HBBI", *instruction) for instruction in code))
     # struct sock_fprog: unsigned short len; struct sock_filter *filter.
     header = ctypes.create_string_buffer(struct.pack("@HP", len(code), ctypes.addressof(packed)))
@@ -151,7 +148,7 @@ def _ranges(numbers: list[int]) -> Iterator[tuple[int, int]]:
 
 
 def _only_if(number: int, conditions: list[Instruction]) -> list[Instruction]:
-    """Allow call `number` where no condition has returned before; the call's number is in the accumulator."""
+    """Allow call `number` if no condition returns first; the accumulator holds the call's number."""
     body = [*conditions, (_RETURN, 0, 0, _RET_ALLOW)]
     return [(_JUMP_EQUAL, 0, len(body), number), *body]
 

@@ -1,8 +1,8 @@
-"""Where a child finds its model: a link to the memfd that it was given, or, where that will not do, a private folder.
+"""Give a child a path to its model: a link to its memfd or, if the model must lie on disk, a private folder.
 
-Libraries want a path, and Keras one with the right suffix. One folder of symbolic links, `model.onnx → /proc/self/fd/3`
-and so on, serves every child, for each sees its own descriptor behind the same link. What must lie on disk (what comes
-out of an archive; HDF5 files, whose library resolves links) goes into a folder of the child's own, gone when it is.
+Libraries need a path, and Keras one with the right suffix. One folder of symbolic links, `model.onnx → /proc/self/fd/3`
+and so on, serves every child, as each sees its own descriptor behind the same link. Unpacked archives, and HDF5 files,
+whose library resolves links, must lie on disk: they go into a private folder, removed when the child ends.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ from src.sandbox.memory_files import MODEL_DESCRIPTOR
 
 
 class StagingFolder:
-    """One server's folder for its children, in the machine's temporary folder; removed at the end of either."""
+    """One server's folder for its children, in the machine's temporary folder; removed when the server ends."""
 
     def __init__(self, suffixes: Iterable[str]) -> None:
         self._temporary = TemporaryFolder("models")
         self._folder = self._temporary.path
-        # Children of another uid pass through it, but cannot list it.
+        # Children of another uid may enter it, and may not list it.
         self._folder.chmod(0o711)
         for suffix in suffixes:
             self.link(suffix).symlink_to(f"/proc/self/fd/{MODEL_DESCRIPTOR}")
 
     def link(self, suffix: str) -> Path:
-        """Return the path under which a child opens the model it was given."""
+        """Return the path under which a child opens the model in its memfd."""
         return self._folder / f"model{suffix}"
 
     @contextlib.contextmanager
     def private(self, uid: int | None) -> Iterator[Path]:
-        """Give an empty folder that only `uid` (None: the own one) and root may enter, and remove it afterwards."""
+        """Yield an empty folder that only `uid` (None: the server's) and root may enter, and remove it afterwards."""
         folder = Path(tempfile.mkdtemp(prefix="private-", dir=self._folder))
         try:
             if uid is not None:

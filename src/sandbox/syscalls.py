@@ -1,4 +1,4 @@
-"""System-call numbers by name, for the two architectures that the sandbox knows.
+"""The numbers of system calls by name, for the two architectures that the sandbox supports.
 
 Sources: arch/x86/entry/syscalls/syscall_64.tbl and include/uapi/asm-generic/unistd.h of Linux. None: the call does not
 exist there (aarch64 has only the `…at` forms).
@@ -77,6 +77,6 @@ ARCHITECTURES: Final[Mapping[str, Architecture]] = {
 }
 
 
-def this_architecture() -> Architecture | None:
-    """Return the ABI of this process; None where the sandbox has no table for it."""
+def find_architecture() -> Architecture | None:
+    """Return the ABI of this machine; None if the sandbox has no table for it."""
     return ARCHITECTURES.get(platform.machine())

@@ -1,4 +1,4 @@
-"""What a child is asked, and how it ended."""
+"""The task of a child, and how the child ended."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from src.sandbox.layers import Layer
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Task:
-    """What a child is asked: `values` [n, k] are the feature rows, `ranges` those to predict one by one."""
+    """What a child is to do: `values` [n, k] are the feature rows; each of `ranges` is predicted by itself."""
 
     kind: Literal["inspect", "predict", "unpack", "attack"]
     family: str
@@ -23,7 +23,7 @@ class Task:
     layers: frozenset[Layer]
     model: Path | None = None
     sha256: str | None = None
-    """What the model file must hold."""
+    """The hash that the model file must have."""
     names: tuple[str, ...] = ()
     requested: tuple[str, ...] | None = None
     values: NDArray[np.float64] | None = None
@@ -31,19 +31,19 @@ class Task:
     declared: OutputKind | None = None
     folder: Path | None = None
     """The private folder of the child."""
-    laid_out: Path | None = None
-    """What is opened in the model file's place: a copy of it, or what came out of it."""
+    opened_path: Path | None = None
+    """What is opened instead of the model file: a copy of it, or what was unpacked from it."""
     server_files: tuple[str, ...] = ()
 
     @property
     def rows(self) -> int:
-        """How many values the answer holds where the task succeeds."""
+        """How many values the reply holds if the task succeeds."""
         return sum(stop - start for start, stop in self.ranges)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """How a child ended: `wait_status` of `os.waitpid`, None where it was killed at its deadline; `answer` unparsed."""
+    """How a child ended: `wait_status` of `os.waitpid`, None if it was killed at its deadline; `reply` unparsed."""
 
     wait_status: int | None
-    answer: bytes
+    reply: bytes

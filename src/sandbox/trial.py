@@ -1,7 +1,7 @@
-"""Trying a model on made-up rows, so that a file which cannot predict is refused when it is sent.
+"""Try a model on made-up rows, so that a file that cannot predict is rejected at upload.
 
-Honest models may fail on rows that are made up: one that looks numbers up in a list of categories, for example. So a
-model is refused only if it fails on plausible rows, on zeros and on ones; if it fails on some of these, a note says so.
+A good model may fail on made-up rows, for example if it looks numbers up in a list of categories. So a model is
+rejected only if it fails on plausible rows, on zeros and on ones; if it fails on some of these, a warning says so.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from src.model_formats.sentences import Sentences, sentence
 from src.ports import Predictor
 
 _MAX_CELLS: Final = 4_000_000
-"""Numbers in one made-up table; a model of very many columns gets fewer rows."""
+"""Most numbers in one made-up table; a model of very many columns gets fewer rows."""
 
 
 def try_out(predictor: Predictor, names: Sequence[str], values: NDArray[np.float64]) -> tuple[Sentences, ...]:
-    """Have the model predict made-up rows; return what its user should know.
+    """Have the model predict made-up rows; return warnings for its user.
 
     Parameters
     ----------
     names, values
         The columns that a backtest offers, and plausible rows [n, k] of them.
 
-    Raises ModelRejected if the model fails on every kind of rows.
+    Raises ModelRejected if the model fails on every table.
     """
     columns = _columns(predictor, names)
     if columns is None or not len(values):
@@ -46,7 +46,7 @@ def try_out(predictor: Predictor, names: Sequence[str], values: NDArray[np.float
 
 
 def _columns(predictor: Predictor, names: Sequence[str]) -> tuple[str, ...] | None:
-    """Return the columns to try; names of the model's own if it wants others, None if it does not say how many."""
+    """Return the columns to try: the model's own names if it needs others; None if it does not say how many."""
     described = predictor.description
     try:
         return choose_columns(names, None, described.feature_names, described.n_features)
@@ -69,7 +69,7 @@ def _failure(predictor: Predictor, table: NDArray[np.float64], columns: tuple[st
         predicted, _ = predictor.predict(table, columns, None)
         predicted = np.asarray(predicted, dtype=np.float64)
     except InvalidInput as error:
-        # What only a declared outputKind can tell is no fault of the file's.
+        # Output that needs a declared outputKind is not a fault of the file.
         return error if isinstance(error, ModelRejected) else None
     except Exception as error:  # noqa: BLE001 - a model's code may raise anything
         return refused("failed", said=f"{type(error).__name__}: {error}")

@@ -1,9 +1,9 @@
-"""What server and child say to each other: two plain layouts in memory files, parsed with every number checked.
+"""Write and read the task (server → child) and the reply (child → server), two plain layouts in memory files.
 
-ChildTask (server → child), read-only:    magic, length of the JSON, JSON, padding to 64, float64 values row by row.
-Answer (child → server), fixed size: magic, status, length of the JSON, rows; float64 values; JSON of at most 64 KiB.
+ChildTask, read-only: magic, length of the JSON, JSON, padding to 64, float64 values row by row.
+Reply, fixed size: magic, status, length of the JSON, rows; float64 values; JSON of at most 64 KiB.
 
-The child is hostile, so the answer is data and never code: no pickle, sizes checked against what was asked for.
+The child may be hostile, so a reply is data and never code: no pickle, and every size is checked against the task.
 """
 
 from __future__ import annotations
@@ -22,51 +22,49 @@ from numpy.typing import NDArray
 from src.domain.signals import OutputKind
 from src.sandbox.layers import Layer
 from src.sandbox.limits import Limits
-from src.sandbox.memory_files import sealed_bytes
+from src.sandbox.memory_files import create_sealed_file
 
 _ALIGNMENT: Final = 64
 _TASK_MAGIC: Final = b"BTjob\x00\x00\x01"
 _TASK_HEADER: Final = struct.Struct("<8sQ")
-_ANSWER_MAGIC: Final = b"BTans\x00\x00\x01"
-_ANSWER_HEADER: Final = struct.Struct("<8sIIQ")
+_REPLY_MAGIC: Final = b"BTans\x00\x00\x01"
+_REPLY_HEADER: Final = struct.Struct("<8sIIQ")
 MAX_TEXT_BYTES: Final = 64 * 1024
-"""How much a child may say beside its predictions."""
+"""The longest JSON of a reply."""
 
 
 class Status(IntEnum):
-    """How a task ended, as the child says; no status comes with a text that is shown as it is."""
+    """How a task ended, as the child reports; no status comes with a text that is shown as it is."""
 
     DONE = 1
     REJECTED = 2
     """With sentences of the catalogue."""
     WRONG_COLUMNS = 3
-    """With the model's description: the server looks itself what does not fit."""
+    """With the model's description: the server itself finds what does not fit."""
     MISSING_LIBRARY = 4
-    """With the library's name, which the server looks for itself."""
+    """With the library's name: the server itself checks that it is missing."""
     SANDBOX_BROKEN = 6
 
 
 class TextTooLong(ValueError):
-    """What a child would say does not fit."""
+    """The JSON of a reply does not fit."""
 
     def __init__(self, size_bytes: int) -> None:
         super().__init__(f"{size_bytes} bytes; {MAX_TEXT_BYTES} are allowed")
         self.size_bytes = size_bytes
 
 
-class MalformedAnswer(Exception):
-    """The answer does not follow the layout; the message is for the log."""
+class MalformedReply(Exception):
+    """The reply does not follow the layout; the message is for the log."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChildTask:
     """What one child is to do.
 
-    `ranges` are the row ranges to predict one by one, each seen by the model as if there were no other rows. Rows
-    without a column that the model reads are left out; the answer holds 0 for them. For `inspect` the rows are made up,
-    to try the model on.
-    `declared` is what the user says the predictions mean. `folder` is where an archive is unpacked. `server_files`
-    are some that only the server may read (for the canaries).
+    The model predicts each of the row `ranges` by itself. Rows without a column that the model reads are left out; the
+    reply holds 0 for them. For `inspect` the rows are made up. `declared` is what the user says the predictions mean.
+    An archive is unpacked into `folder`. `server_files` are files that only the server may read (for the canaries).
     """
 
     kind: Literal["inspect", "predict", "unpack", "attack"]
@@ -86,21 +84,21 @@ class ChildTask:
     server_files: tuple[str, ...] = ()
 
     @property
-    def answer_rows(self) -> int:
+    def reply_rows(self) -> int:
         return sum(stop - start for start, stop in self.ranges)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Answer:
-    """What a child left behind: `values` [rows] float64, finite; `text` is unproven."""
+class Reply:
+    """What a child wrote: `values` [rows] float64, finite; `text` is not checked yet."""
 
     status: Status
     values: NDArray[np.float64]
     text: Mapping[str, Any] = field(default_factory=dict)
 
 
-def answer_size(rows: int) -> int:
-    """Return the bytes that an answer with room for `rows` values takes."""
+def get_reply_size(rows: int) -> int:
+    """Return the size in bytes of a reply's file for `rows` values."""
     return _ALIGNMENT + 8 * rows + MAX_TEXT_BYTES
 
 
@@ -111,11 +109,11 @@ def write_task(task: ChildTask, values: NDArray[np.float64] | None = None) -> in
     padding = b"\0" * (-len(head) % _ALIGNMENT)
     table = np.zeros((0, 0)) if values is None else np.ascontiguousarray(values, dtype="<f8")
     # An empty array has no buffer to cast.
-    return sealed_bytes(head + padding, table.data if table.size else b"")
+    return create_sealed_file(head + padding, table.data if table.size else b"")
 
 
 def read_task(descriptor: int, size: int) -> tuple[ChildTask, NDArray[np.float64]]:
-    """Return the task and its feature rows [n, k], read-only; it comes from the server and is believed."""
+    """Return the task and its feature rows [n, k], read-only; it comes from the server and is not checked."""
     content = mmap.mmap(descriptor, size, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ)
     magic, length = _TASK_HEADER.unpack_from(content)
     if magic != _TASK_MAGIC:
@@ -141,21 +139,18 @@ def read_task(descriptor: int, size: int) -> tuple[ChildTask, NDArray[np.float64
     return task, values.reshape(-1, max(1, len(task.names)))
 
 
-def write_answer(
+def write_reply(
     memory: mmap.mmap, status: Status, text: Mapping[str, object], values: Sequence[NDArray[np.float64]] = ()
 ) -> None:
-    """Fill the answer; its magic comes last, so that a child killed half-way leaves none.
+    """Write the reply; its magic comes last, so that a child killed half-way leaves none.
 
-    Raises
-    ------
-    TextTooLong, ValueError
-        Where the text, or the values, do not fit.
+    Raises TextTooLong if the text does not fit; ValueError if the values do not.
     """
     encoded = json.dumps(text).encode()
     if len(encoded) > MAX_TEXT_BYTES:
         raise TextTooLong(len(encoded))
     rows = sum(len(part) for part in values)
-    if answer_size(rows) > len(memory):
+    if get_reply_size(rows) > len(memory):
         raise ValueError(f"{rows} values do not fit the answer")
     at = _ALIGNMENT
     for part in values:
@@ -163,43 +158,40 @@ def write_answer(
         memory[at : at + len(packed)] = packed
         at += len(packed)
     memory[at : at + len(encoded)] = encoded
-    memory[: _ANSWER_HEADER.size] = _ANSWER_HEADER.pack(_ANSWER_MAGIC, status, len(encoded), rows)
+    memory[: _REPLY_HEADER.size] = _REPLY_HEADER.pack(_REPLY_MAGIC, status, len(encoded), rows)
 
 
-def parse_answer(content: bytes, expected_rows: int) -> Answer | None:
-    """Read an answer that a hostile child may have written; None where it wrote none.
+def parse_reply(content: bytes, expected_rows: int) -> Reply | None:
+    """Read a reply that a hostile child may have written; return None if it wrote none.
 
-    Raises
-    ------
-    MalformedAnswer
-        Where any number, size or text in it is not what it may be, or a value is not finite.
+    Raises MalformedReply if any number, size or text in it is invalid, or a value is not finite.
     """
-    if content[: len(_ANSWER_MAGIC)] == b"\0" * len(_ANSWER_MAGIC):
+    if content[: len(_REPLY_MAGIC)] == b"\0" * len(_REPLY_MAGIC):
         return None
-    magic, code, text_length, rows = _ANSWER_HEADER.unpack_from(content)
-    if magic != _ANSWER_MAGIC:
-        raise MalformedAnswer("wrong magic")
+    magic, code, text_length, rows = _REPLY_HEADER.unpack_from(content)
+    if magic != _REPLY_MAGIC:
+        raise MalformedReply("wrong magic")
     if code not in Status.__members__.values():
-        raise MalformedAnswer(f"unknown status {code}")
+        raise MalformedReply(f"unknown status {code}")
     status = Status(code)
     if rows != (expected_rows if status is Status.DONE else 0):
-        raise MalformedAnswer(f"{rows} rows, expected {expected_rows}")
+        raise MalformedReply(f"{rows} rows, expected {expected_rows}")
     text_start = _ALIGNMENT + 8 * rows
     if text_length > MAX_TEXT_BYTES or text_start + text_length > len(content):
-        raise MalformedAnswer(f"a text of {text_length} bytes")
+        raise MalformedReply(f"a text of {text_length} bytes")
     values = np.frombuffer(content, dtype="<f8", count=rows, offset=_ALIGNMENT)
     if not np.isfinite(values).all():
-        raise MalformedAnswer("a value that is not finite")
-    return Answer(status=status, values=values, text=_parse_text(content[text_start : text_start + text_length]))
+        raise MalformedReply("a value that is not finite")
+    return Reply(status=status, values=values, text=_parse_text(content[text_start : text_start + text_length]))
 
 
 def _parse_text(encoded: bytes) -> Mapping[str, Any]:
     try:
         text = json.loads(encoded.decode("utf-8"), parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
-        raise MalformedAnswer(f"its text is not JSON: {error}") from error
+        raise MalformedReply(f"its text is not JSON: {error}") from error
     if not isinstance(text, dict):
-        raise MalformedAnswer("its text is not an object")
+        raise MalformedReply("its text is not an object")
     return text
 
 

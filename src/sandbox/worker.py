@@ -1,6 +1,6 @@
-"""The child: put on every layer, see that they hold, open the one model, compute, write the answer, end.
+"""Run one task in a child: apply every layer, test them, open the model, compute, write the reply, end.
 
-It runs in a fork of the zygote and never returns. Nothing it writes is believed by the server.
+It runs in a fork of the zygote and never returns. The server trusts nothing that it writes.
 """
 
 from __future__ import annotations
@@ -26,36 +26,36 @@ from src.model_formats.sentences import Sentences, sentence, to_plain
 from src.ports import Predictor
 from src.sandbox import canaries, identity, landlock, limits, seccomp
 from src.sandbox.layers import Layer, LayerMissing
-from src.sandbox.memory_files import ANSWER_DESCRIPTOR, TASK_DESCRIPTOR
+from src.sandbox.memory_files import REPLY_DESCRIPTOR, TASK_DESCRIPTOR
 from src.sandbox.trial import try_out
-from src.sandbox.wire import MAX_TEXT_BYTES, ChildTask, Status, TextTooLong, read_task, write_answer
+from src.sandbox.wire import MAX_TEXT_BYTES, ChildTask, Status, TextTooLong, read_task, write_reply
 
 _SAID_CHARACTERS: Final = 2000
 
 
 class _WrongColumns(Exception):
-    """The columns that a backtest offers, or names, are not those that the model wants."""
+    """The columns that a backtest offers, or names, are not those that the model expects."""
 
 
-def run(zygote_pid: int, model: int, task: int, answer: int) -> None:
-    """Do one task with these descriptors in this freshly forked process; ends it."""
-    identity.place_descriptors((model, task, answer))
+def run(zygote_pid: int, model: int, task: int, reply: int) -> None:
+    """Do one task with these descriptors in this freshly forked process, then end the process."""
+    identity.place_descriptors((model, task, reply))
     order, values = read_task(TASK_DESCRIPTOR, os.fstat(TASK_DESCRIPTOR).st_size)
     os.close(TASK_DESCRIPTOR)
-    memory = mmap.mmap(ANSWER_DESCRIPTOR, os.fstat(ANSWER_DESCRIPTOR).st_size)
-    missing = put_on_layers(order, zygote_pid)
+    memory = mmap.mmap(REPLY_DESCRIPTOR, os.fstat(REPLY_DESCRIPTOR).st_size)
+    missing = apply_layers(order, zygote_pid)
     if order.kind == "attack":
         breaches = [(breach.attack, breach.layer, breach.effect) for breach in canaries.run_all(order)]
-        write_answer(memory, Status.DONE, {"missing": missing, "breaches": breaches})
+        write_reply(memory, Status.DONE, {"missing": missing, "breaches": breaches})
     elif broken := missing or {breach.layer: str(breach) for breach in canaries.self_test(order)}:
-        write_answer(memory, Status.SANDBOX_BROKEN, {"missing": broken})
+        write_reply(memory, Status.SANDBOX_BROKEN, {"missing": broken})
     else:
-        _answer(memory, order, values)
+        _run_task(memory, order, values)
     os._exit(0)
 
 
-def put_on_layers(task: ChildTask, zygote_pid: int) -> dict[Layer, str]:
-    """Put on the task's layers, in their order; return those that this machine refuses, with the reason."""
+def apply_layers(task: ChildTask, zygote_pid: int) -> dict[Layer, str]:
+    """Apply the task's layers, in their order; return those that this machine refuses, with the reason."""
     has_own_uid = Layer.UID in task.layers and task.uid is not None
 
     def uid() -> None:
@@ -63,11 +63,11 @@ def put_on_layers(task: ChildTask, zygote_pid: int) -> dict[Layer, str]:
             identity.take_uid(task.uid, capabilities=task.capabilities)
 
     def session() -> None:
-        # After the change of user, which undoes two of these, as does giving up capabilities.
+        # After the change of user and the loss of capabilities, which undo two of these.
         if not has_own_uid:
             identity.drop_capabilities(keeping=task.capabilities)
         os.setsid()
-        identity.close_descriptors_from(ANSWER_DESCRIPTOR + 1)
+        identity.close_descriptors_from(REPLY_DESCRIPTOR + 1)
         identity.forbid_inspection()
         identity.die_with(zygote_pid)
 
@@ -94,15 +94,15 @@ def put_on_layers(task: ChildTask, zygote_pid: int) -> dict[Layer, str]:
     return missing
 
 
-def _answer(memory: mmap.mmap, task: ChildTask, values: NDArray[np.float64]) -> None:
+def _run_task(memory: mmap.mmap, task: ChildTask, values: NDArray[np.float64]) -> None:
     described: dict[str, Any] = {}
     try:
         parts = _compute(task, values, described)
-        write_answer(memory, Status.DONE, described, parts)
+        write_reply(memory, Status.DONE, described, parts)
     except _WrongColumns:
-        write_answer(memory, Status.WRONG_COLUMNS, described)
+        write_reply(memory, Status.WRONG_COLUMNS, described)
     except MissingLibrary as error:
-        write_answer(memory, Status.MISSING_LIBRARY, {"library": error.library})
+        write_reply(memory, Status.MISSING_LIBRARY, {"library": error.library})
     except TextTooLong as error:
         _refuse(memory, sentence("description_too_long", size=error.size_bytes, most=MAX_TEXT_BYTES))
     except MemoryError:
@@ -115,11 +115,11 @@ def _answer(memory: mmap.mmap, task: ChildTask, values: NDArray[np.float64]) -> 
 
 
 def _refuse(memory: mmap.mmap, message: Sentences) -> None:
-    write_answer(memory, Status.REJECTED, {"sentences": to_plain(message)})
+    write_reply(memory, Status.REJECTED, {"sentences": to_plain(message)})
 
 
 def _compute(task: ChildTask, values: NDArray[np.float64], described: dict[str, Any]) -> list[NDArray[np.float64]]:
-    """Do the task; what is to be said goes into `described` as it becomes known, the predictions are returned."""
+    """Do the task; fill `described`, the JSON of the reply, and return the predictions."""
     registry = importlib.import_module(task.registry)
     if task.kind == "unpack":
         registry.prepare(Path(task.model_path), task.extension, Path(str(task.folder)))
@@ -143,7 +143,7 @@ def _compute(task: ChildTask, values: NDArray[np.float64], described: dict[str, 
         asked = start + np.flatnonzero(is_complete[start:stop])
         part = np.zeros(stop - start)
         if len(asked):
-            # Row by row in memory, whatever was chosen: the last bits of a matrix product depend on it.
+            # Contiguous rows for any choice of columns: the last bits of a matrix product depend on the layout.
             predicted, kind = predictor.predict(np.ascontiguousarray(chosen[asked]), columns, task.declared)
             part[asked - start] = _checked(np.asarray(predicted, dtype=np.float64), asked)
         parts.append(part)
@@ -152,7 +152,7 @@ def _compute(task: ChildTask, values: NDArray[np.float64], described: dict[str, 
 
 
 def _checked(predicted: NDArray[np.float64], rows: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return the predictions of these rows; raises ModelRejected if they are not one finite number each."""
+    """Return the predictions of these rows; raises ModelRejected if they are not one finite number a row."""
     if predicted.shape != rows.shape:
         raise refused("rows_and_shape", rows=len(rows), shape=[int(size) for size in predicted.shape])
     is_finite = np.isfinite(predicted)

@@ -1,12 +1,12 @@
-"""The zygote: a clean process of one model family, its libraries imported, that forks a child for each task.
+"""Run a zygote: a process with the libraries of one model family imported that forks a child for each task.
 
-It starts with an environment of its own making, gives up root before it imports anything of the family, and reads
-nothing but the server's word "fork". It ends when the server does: the channel then reads as closed, and its children
-die with it, as the kernel sees to (`identity.die_with`).
+It starts with an environment of its own, gives up root before it imports anything of the family, and reads nothing
+but the server's command "fork". It ends when the server does, because the channel then reads as closed; the kernel
+kills its children with it (`identity.die_with`).
 
-Talk on the channel, one packet each: zygote → `{"pid", …}` once when ready, or `{"error"}`; server → `fork` with four
-descriptors (model, task, answer, a pipe for the child's end); zygote → the child's pid with its pidfd. When the child
-has ended, its wait status goes into the pipe as four bytes.
+Packets on the channel: zygote → `{"pid", …}` once when ready, or `{"error"}`; server → `fork` with four descriptors
+(model, task, reply, a pipe for the wait status); zygote → the child's pid with its pidfd. When the child has ended, the
+zygote writes its wait status to the pipe as four bytes.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from src.sandbox import huge_pages, identity, worker
 from src.sandbox.layers import LayerMissing
 
 FORK: Final = b"fork"
-DESCRIPTORS_PER_JOB: Final = 4
+DESCRIPTORS_PER_TASK: Final = 4
 WAIT_STATUS: Final = struct.Struct("<i")
 
 
@@ -45,7 +45,7 @@ class Zygote:
         """pidfd → (pid, pipe for the wait status)"""
 
     def serve(self) -> None:
-        """Fork at each word of the server; return when it has closed the channel."""
+        """Fork at each command of the server; return when it has closed the channel."""
         is_open = True
         while is_open:
             for descriptor, _ in self._poll.poll():
@@ -55,16 +55,16 @@ class Zygote:
                     self._report_end(descriptor)
 
     def _fork(self) -> bool:
-        word, descriptors, _, _ = socket.recv_fds(self._channel, len(FORK), DESCRIPTORS_PER_JOB)
+        word, descriptors, _, _ = socket.recv_fds(self._channel, len(FORK), DESCRIPTORS_PER_TASK)
         if not word:
             return False
-        if word != FORK or len(descriptors) != DESCRIPTORS_PER_JOB:
+        if word != FORK or len(descriptors) != DESCRIPTORS_PER_TASK:
             raise RuntimeError(f"unknown word {word!r} with {len(descriptors)} descriptors")
-        model, task, answer, end = descriptors
+        model, task, reply, end = descriptors
         try:
             pid = os.fork()
             if pid == 0:
-                self._become_child(model, task, answer)
+                self._become_child(model, task, reply)
             pidfd = os.pidfd_open(pid)
         except OSError as error:
             os.close(end)
@@ -74,15 +74,15 @@ class Zygote:
             self._poll.register(pidfd, select.POLLIN)
             socket.send_fds(self._channel, [str(pid).encode()], [pidfd])
         finally:
-            for descriptor in (model, task, answer):
+            for descriptor in (model, task, reply):
                 os.close(descriptor)
         return True
 
-    def _become_child(self, model: int, task: int, answer: int) -> None:
+    def _become_child(self, model: int, task: int, reply: int) -> None:
         try:
-            worker.run(self._pid, model, task, answer)
+            worker.run(self._pid, model, task, reply)
         finally:
-            # Whatever happens, a child never returns into the zygote's loop.
+            # A child must never return into the zygote's loop.
             os._exit(3)
 
     def _report_end(self, pidfd: int) -> None:
@@ -99,7 +99,7 @@ class Zygote:
 
 
 class _Hider(importlib.abc.MetaPathFinder):
-    """Makes modules look as if they were not installed, here and in every child."""
+    """An import hook that makes modules look as if they were not installed, here and in every child."""
 
     def __init__(self, names: Iterable[str]) -> None:
         self._names = frozenset(names)
@@ -118,7 +118,7 @@ def main() -> None:
     except Exception as error:  # noqa: BLE001 - whatever stops it, the server must hear of it
         channel.send(json.dumps({"error": f"{type(error).__name__}: {error}"[:500]}).encode())
         return
-    # What exists now is shared with every child; without this a collection would copy its pages.
+    # Every child shares the objects that exist now; without this a garbage collection would copy their pages.
     gc.collect()
     gc.freeze()
     huge_pages.collapse()
@@ -131,7 +131,7 @@ def _prepare(options: dict[str, Any]) -> dict[str, Any]:
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     greeting: dict[str, Any] = {"pid": os.getpid()}
-    _be_killed_first_when_memory_is_short()
+    _prefer_oom_kill()
     if options["uid"] is not None:
         try:
             identity.take_uid(options["uid"], capabilities=options["capabilities"])
@@ -141,23 +141,23 @@ def _prepare(options: dict[str, Any]) -> dict[str, Any]:
     identity.forbid_new_privileges()
     registry = importlib.import_module(options["registry"])
     sys.meta_path.insert(0, _Hider(registry.HIDDEN_MODULES))
-    for module in _modules_of(registry, options["family"]):
+    for module in _list_modules(registry, options["family"]):
         try:
             importlib.import_module(module)
         except ImportError:
-            # The child will say which library a model lacks, and how to install it.
+            # A child reports the missing library if a model needs it.
             greeting.setdefault("not_installed", []).append(module)
-    # A fork has the calling thread only: a library's sleeping thread is missed by nobody, a working one might be.
+    # A fork keeps the calling thread only: a child can do without a library's idle thread, not without a working one.
     greeting["threads"] = len(list(Path("/proc/self/task").iterdir()))
     return greeting
 
 
-def _modules_of(registry: Any, family: str) -> list[str]:
+def _list_modules(registry: Any, family: str) -> list[str]:
     entries = [entry for entry in registry.FORMATS.values() if entry.family == family]
     return list(dict.fromkeys(module for entry in entries for module in entry.preload))
 
 
-def _be_killed_first_when_memory_is_short() -> None:
+def _prefer_oom_kill() -> None:
     try:
         Path("/proc/self/oom_score_adj").write_text("1000")
     except OSError:

@@ -1,4 +1,4 @@
-"""The server's side of one zygote: start it, have it fork, wait for a child's end or bring it about."""
+"""The server's side of one zygote: start it, have it fork, wait for a child or kill it."""
 
 from __future__ import annotations
 
@@ -25,28 +25,28 @@ _END_SECONDS: Final = 2.0
 _PACKET_BYTES: Final = 4096
 _ENVIRONMENT: Final = {
     "LANG": "C.UTF-8",
-    # Sets in a model are walked in the same order in every run, so that the same request gives the same bits.
+    # Sets in a model then have the same order in every run, so that the same request gives the same bits.
     "PYTHONHASHSEED": "0",
     "HOME": "/nonexistent",
-    # No named semaphores: they are files, and a child writes none. joblib then computes in one thread.
+    # joblib needs named semaphores for processes; they are files, which a child may not write. It then uses one thread.
     "JOBLIB_MULTIPROCESSING": "0",
     "HDF5_USE_FILE_LOCKING": "FALSE",
 }
 _FROM_SERVER: Final = ("LD_LIBRARY_PATH", "TZ")
-"""All that a zygote sees of the server's environment: where the interpreter finds its C libraries, and the zone."""
+"""All that a zygote gets of the server's environment: the paths of the interpreter's C libraries, and the time zone."""
 
 
 class ZygoteFailed(Exception):
-    """The zygote did not start, or is gone; the message is for the operator."""
+    """The zygote did not start, or has ended; the message is for the operator."""
 
 
 class SandboxClosed(ZygoteFailed):
-    """There are no zygotes any more, because the server stops."""
+    """No zygote can start, because the server is stopping."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ZygoteOptions:
-    """How a zygote is to be: see `zygote.main`."""
+    """The options of a zygote: see `zygote.main`."""
 
     family: str
     registry: str
@@ -54,11 +54,11 @@ class ZygoteOptions:
     uid: int | None
     capabilities: tuple[int, ...]
     environment: Mapping[str, str]
-    """What the family's libraries want to find there."""
+    """Variables that the family's libraries need."""
 
 
 class Child:
-    """A forked child: its pid, its pidfd, and the pipe that tells how it ended."""
+    """A forked child: its pid, its pidfd, and the pipe that carries its wait status."""
 
     def __init__(self, pid: int, pidfd: int, end: int) -> None:
         self.pid = pid
@@ -68,12 +68,9 @@ class Child:
         self._is_closed = False
 
     def wait(self, seconds: float) -> int | None:
-        """Wait until the child has ended; return its wait status (of `os.waitpid`), None where the time is up first.
+        """Wait until the child has ended; return its wait status (of `os.waitpid`), None after `seconds`.
 
-        Raises
-        ------
-        ZygoteFailed
-            Where the zygote died, and with it the child.
+        Raises ZygoteFailed if the zygote died, and with it the child.
         """
         poll = select.poll()
         poll.register(self._end, select.POLLIN | select.POLLHUP)
@@ -86,19 +83,16 @@ class Child:
         return status
 
     def kill(self) -> None:
-        """Kill it with SIGKILL, from any thread; nothing happens where it has ended."""
+        """Send SIGKILL, from any thread; do nothing if the child has ended."""
         with self._lock:
             if not self._is_closed:
                 with contextlib.suppress(ProcessLookupError):
                     signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
 
     def end(self, seconds: float) -> None:
-        """Kill it and wait until it is gone, whoever its parent is by now.
+        """Kill the child and wait until it is gone; raises ZygoteFailed if it is not after `seconds`.
 
-        Raises
-        ------
-        ZygoteFailed
-            Where it is not after so many seconds.
+        It need not be a child of the zygote any more: the kernel may have given it another parent.
         """
         self.kill()
         poll = select.poll()
@@ -116,15 +110,15 @@ class Child:
 
 
 class ZygoteLink:
-    """One zygote, from the start of its process; every method may be called from any thread.
+    """One zygote process; every method may be called from any thread.
 
     Its libraries take seconds to import. `wait_until_ready` waits for that, and `close` does not.
     """
 
     def __init__(self, options: ZygoteOptions) -> None:
-        """Start its process; raises ZygoteFailed where there is none to be had."""
+        """Start the process; raises ZygoteFailed if the system starts none."""
         self.greeting: dict[str, Any] = {}
-        """What it said of itself once it was ready."""
+        """What it reported of itself once it was ready."""
         self._family = options.family
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._channel = ours
@@ -157,12 +151,9 @@ class ZygoteLink:
         return self._process.pid
 
     def fork(self, descriptors: Sequence[int]) -> Child:
-        """Fork a child on (model, task, answer); the descriptors stay the caller's.
+        """Fork a child with (model, task, reply); the caller keeps the descriptors.
 
-        Raises
-        ------
-        ZygoteFailed
-            Where the zygote is gone or cannot fork.
+        Raises ZygoteFailed if the zygote has ended or cannot fork.
         """
         end_here, end_there = os.pipe2(os.O_CLOEXEC)
         try:
@@ -181,13 +172,7 @@ class ZygoteLink:
         return Child(int(reply), received[0], end_here)
 
     def wait_until_ready(self) -> None:
-        """Wait for its first word.
-
-        Raises
-        ------
-        ZygoteFailed
-            Where it cannot serve, or was closed meanwhile; it is gone then.
-        """
+        """Wait for its first packet; raises ZygoteFailed, after closing it, if it cannot serve or was closed."""
         try:
             with self._lock:
                 self.greeting = self._read_greeting()
@@ -196,17 +181,17 @@ class ZygoteLink:
             raise
 
     def close(self) -> None:
-        """End the zygote and its children, and wait until it has; whoever waits for its word hears that it is gone."""
-        with contextlib.suppress(OSError):  # it has closed its side already, or we have ours
+        """End the zygote and its children, and wait until it has ended; calls that wait for it raise ZygoteFailed."""
+        with contextlib.suppress(OSError):  # one side is closed already
             self._channel.shutdown(socket.SHUT_RDWR)
-        if not self.greeting:  # busy with its libraries, it would not notice
+        if not self.greeting:  # it is importing its libraries and does not read the channel
             self._process.kill()
         try:
             self._process.wait(timeout=_END_SECONDS)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        with self._lock:  # nobody is inside a call on the descriptor, which the next file opened may get
+        with self._lock:  # no other thread may be in a call on the descriptor, whose number the next file may get
             self._channel.close()
 
     def _read_greeting(self) -> dict[str, Any]:

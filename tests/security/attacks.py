@@ -85,8 +85,8 @@ attempt(clone)
 
 _SYSTEM_CALL = """
 from src.sandbox.kernel import syscall
-from src.sandbox.syscalls import this_architecture
-attempt(lambda: syscall(this_architecture()["NAME"], ARGUMENTS))
+from src.sandbox.syscalls import find_architecture
+attempt(lambda: syscall(find_architecture()["NAME"], ARGUMENTS))
 """
 for _name, _arguments in {
     "ptrace": "16, SERVER, 0, 0",
@@ -138,7 +138,7 @@ for _ in range(100_000):
     "error with control characters": "raise ValueError('\\x1b]0;owned\\x07\\x1b[2J' + chr(0x202e) + chr(0))",
     "error that fails to print": "class E(Exception):\n    def __str__(self): raise self\nraise E",
     "error with a forged type": "raise type('InvalidInput' * 10_000, (Exception,), {})('x')",
-    "writes into the service's code": "import src.sandbox.wire as w\nw.write_answer = None",
+    "writes into the service's code": "import src.sandbox.wire as w\nw.write_reply = None",
     "replaces numpy": "import numpy\nnumpy.asarray = None",
     "deaf to signals, then waits": """
 import signal, time

@@ -18,7 +18,7 @@ from src.domain.signals import Features
 from src.sandbox import outcomes
 from src.sandbox.children import Children
 from src.sandbox.layers import ALL_LAYERS, Layer
-from src.sandbox.memory_files import AnswerTampered
+from src.sandbox.memory_files import ReplyTampered
 from src.sandbox.tasks import Task
 
 PLAIN_FORMATS = "tests.security.plain_formats"
@@ -96,8 +96,8 @@ class Laboratory:
         try:
             with self.children.slot() as slot:
                 outcome = self.children.run(task, slot, KillSwitch())
-            outcomes.judge(outcome, task, deadline_s=self.children.deadline_s, registry=PLAIN_FORMATS)
-        except (ServiceError, AnswerTampered) as error:
+            outcomes.to_reply(outcome, task, deadline_s=self.children.deadline_s, registry=PLAIN_FORMATS)
+        except (ServiceError, ReplyTampered) as error:
             return str(error)
         return "accepted"
 

@@ -40,7 +40,7 @@ def honest(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("name", STOPPED)
-async def test_the_kernel_stops(name: str, runner: SandboxedModelRunner, world: World, honest: Path) -> None:
+async def test_attack_is_stopped_by_kernel(name: str, runner: SandboxedModelRunner, world: World, honest: Path) -> None:
     error = await strike(runner, world, honest, pickle_of(world.fill(STOPPED[name])), "hostile.pkl")
     assert isinstance(error, ModelRejected)
     # The kernel's refusals, not a slip in the attack.
@@ -72,7 +72,7 @@ async def test_no_prediction_but_an_honest_one_counts(
     await strike(runner, world, honest, pickle.dumps(Impostor(world.fill(MODELS[name]))), "impostor.pkl")
 
 
-async def test_an_impostor_that_is_honest_is_served(runner: SandboxedModelRunner, world: World) -> None:
+async def test_impostor_that_is_honest_is_served(runner: SandboxedModelRunner, world: World) -> None:
     path = world.models / "impostor.pkl"
     path.write_bytes(pickle.dumps(Impostor("def predict(table): return table[:, 0]")))
     predictions = await runner.predict(model_file(path), TABLE, list(TABLE.names), None)

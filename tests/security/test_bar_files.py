@@ -52,7 +52,7 @@ def bomb(piece: bytes, mebibytes: int) -> bytes:
     return file.getvalue()
 
 
-async def test_an_honest_file_is_read() -> None:
+async def test_honest_file_is_read() -> None:
     rows = await read(csv_of(days(5)))
     assert rows.columns["open"].tolist() == [10, 11, 12, 13, 14]
     rows = await read(candles_parquet(5))
@@ -108,7 +108,7 @@ async def test_what_a_hostile_file_gets_is_a_short_no(
     assert time.monotonic() - began < 15
 
 
-async def test_a_formula_in_a_cell_is_text_like_any_other() -> None:
+async def test_formula_in_a_cell_is_text_like_any_other() -> None:
     rows = days(5)
     rows[2][4] = '=HYPERLINK("http://evil")'
     found = await read(csv_of(rows).replace('=HYPERLINK("http://evil")', '"=HYPERLINK(""http://evil"")"'))
@@ -116,7 +116,7 @@ async def test_a_formula_in_a_cell_is_text_like_any_other() -> None:
     assert np.isnan(found.columns["close"][2])
 
 
-async def test_a_parquet_file_that_unpacks_to_much_is_refused_by_its_footer() -> None:
+async def test_parquet_file_that_unpacks_to_much_is_refused_by_its_footer() -> None:
     rows = 50_000
     text = pa.array(["x" * 4000] * rows)
     table = pa.table({"time": np.arange(rows)} | dict.fromkeys(("open", "high", "low", "close", "volume"), text))
@@ -127,7 +127,7 @@ async def test_a_parquet_file_that_unpacks_to_much_is_refused_by_its_footer() ->
         await read(file.getvalue(), max_rows=rows)
 
 
-async def test_a_parquet_file_whose_values_repeat_meets_the_bound_of_memory() -> None:
+async def test_parquet_file_whose_values_repeat_meets_the_bound_of_memory() -> None:
     rows = 300_000
     text = pa.array(["x" * 4000]).take(pa.array(np.zeros(rows, dtype=np.int64)))
     table = pa.table({"time": np.arange(rows)} | dict.fromkeys(("open", "high", "low", "close", "volume"), text))
@@ -152,14 +152,14 @@ async def test_altered_parquet_files_never_get_further_than_the_child() -> None:
             assert len(rows.columns["time"]) <= 10_000
 
 
-async def test_a_file_that_takes_too_long_is_given_up_and_its_reader_killed() -> None:
+async def test_file_that_takes_too_long_is_given_up_and_its_reader_killed() -> None:
     before = children()
     with pytest.raises(TimedOut, match=r"longer than 0\.05 s"):
         await read(gzipped(HEADER + "\n" + ROW * 500_000), max_rows=1_000_000, timeout_s=0.05)
     assert children() == before
 
 
-async def test_a_request_that_goes_away_takes_its_reader_along() -> None:
+async def test_request_that_goes_away_takes_its_reader_along() -> None:
     before = children()
     reading = asyncio.create_task(read(gzipped(HEADER + "\n" + ROW * 2_000_000), max_rows=3_000_000))
     while children() == before:
@@ -173,7 +173,7 @@ async def test_a_request_that_goes_away_takes_its_reader_along() -> None:
     assert children() == before
 
 
-async def test_the_reader_is_told_nothing_of_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_reader_is_told_nothing_of_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MONGODB_URI", "mongodb://secret")
     reading = asyncio.create_task(read(gzipped(HEADER + "\n" + ROW * 500_000), max_rows=1_000_000))
     environments: list[bytes] = []

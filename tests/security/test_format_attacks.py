@@ -227,7 +227,7 @@ async def test_nothing_comes_of(name: str, runner: SandboxedModelRunner, world: 
     assert isinstance(error, ModelRejected | TimedOut)
 
 
-async def test_a_script_that_writes_writes_nothing(runner: SandboxedModelRunner, world: World) -> None:
+async def test_script_that_writes_writes_nothing(runner: SandboxedModelRunner, world: World) -> None:
     """TorchScript's own `save` does not look whether it could open its file, so the model is as good as any."""
     path = world.models / "writer.pt"
     path.write_bytes(torch_script(world, "torch.save(x, 'CANARY')"))

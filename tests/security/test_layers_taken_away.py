@@ -11,7 +11,7 @@ import pytest
 from src.concurrency.child_process import KillSwitch
 from src.domain.errors import ModelRejected, ServiceError, TimedOut
 from src.sandbox import archives, landlock, outcomes
-from src.sandbox.archives import laid_out
+from src.sandbox.archives import lay_out_model
 from src.sandbox.children import Children
 from src.sandbox.layers import ALL_LAYERS, Layer
 from src.sandbox.tasks import Task
@@ -25,7 +25,7 @@ REGISTRY = "tests.security.careless_formats"
 HOLDING = "holds 6442450944 bytes"
 
 pytestmark = pytest.mark.skipif(
-    landlock.abi_version() < 4, reason="this kernel's Landlock is older than its TCP rights"
+    landlock.read_abi_version() < 4, reason="this kernel's Landlock is older than its TCP rights"
 )
 
 
@@ -62,9 +62,9 @@ class Bench:
         message = "accepted"
         switch = KillSwitch()
         try:
-            with self.children.slot() as slot, laid_out(self.children, task, slot, switch) as ready:
+            with self.children.slot() as slot, lay_out_model(self.children, task, slot, switch) as ready:
                 outcome = self.children.run(ready, slot, switch)
-            outcomes.judge(outcome, task, deadline_s=20.0, registry=REGISTRY)
+            outcomes.to_reply(outcome, task, deadline_s=20.0, registry=REGISTRY)
         except ServiceError as error:
             assert isinstance(error, ModelRejected | TimedOut), error
             message = str(error)

@@ -24,28 +24,28 @@ def target(descriptor):
         return os.readlink(f"/proc/self/fd/{descriptor}")
     except OSError:
         return None
-own = (None, "/dev/null", "/memfd:model (deleted)", "/memfd:answer (deleted)")
+own = (None, "/dev/null", "/memfd:model (deleted)", "/memfd:reply (deleted)")
 report(f"foreign {[d for d in range(64) if target(d) not in own]}")
 """
 
 
-def test_a_child_has_no_descriptor_but_its_own(lab: Laboratory) -> None:
+def test_child_has_only_its_own_descriptors(lab: Laboratory) -> None:
     assert "foreign []" in lab.run(OPEN_DESCRIPTORS)
 
 
-def test_without_its_session_it_has_those_of_the_zygote(lab: Laboratory) -> None:
+def test_child_without_session_has_descriptors_of_zygote(lab: Laboratory) -> None:
     found = lab.run(OPEN_DESCRIPTORS, without={Layer.SESSION})
     assert "foreign [" in found
     assert "foreign []" not in found
 
 
-def test_a_child_is_in_a_session_of_its_own(lab: Laboratory) -> None:
+def test_child_is_in_a_session_of_its_own(lab: Laboratory) -> None:
     source = "report(os.getsid(0) == os.getpid())"
     assert "reports: True" in lab.run(source)
     assert "reports: False" in lab.run(source, without={Layer.SESSION})
 
 
-def test_a_child_cannot_be_inspected_nor_make_itself_so(lab: Laboratory) -> None:
+def test_child_cannot_become_inspectable(lab: Laboratory) -> None:
     source = """
 from src.sandbox.kernel import prctl
 try:
@@ -57,7 +57,7 @@ report(prctl(3))
     assert "reports: 0" in lab.run(source)
 
 
-def test_the_environment_holds_nothing_of_the_servers(lab: Laboratory) -> None:
+def test_environment_of_child_has_no_server_variables(lab: Laboratory) -> None:
     assert "HOME" in os.environ
     found = lab.run("report(sorted(os.environ))")
     names = set(found.partition("[")[2].rstrip(']."').replace("'", "").split(", "))
@@ -66,18 +66,18 @@ def test_the_environment_holds_nothing_of_the_servers(lab: Laboratory) -> None:
 
 
 @needs_root
-def test_a_child_has_an_unused_uid_and_no_way_back(lab: Laboratory) -> None:
+def test_child_has_unused_uid_for_good(lab: Laboratory) -> None:
     found = lab.run("report(sorted({*os.getresuid(), *os.getresgid(), *os.getgroups()}))")
     uid = int(found.rpartition("[")[2].rstrip(']."'))
     assert uid not in {account.pw_uid for account in pwd.getpwall()}
-    assert uid == lab.children.uid_of(0)
+    assert uid == lab.children.get_uid(0)
     back = "attempt(lambda: os.setuid(0))"
     assert "stopped by PermissionError" in lab.run(back)
     assert "stopped by PermissionError" in lab.run(back, without={Layer.SECCOMP})
 
 
 @needs_root
-def test_without_its_uid_a_child_could_signal_its_zygote(lab: Laboratory) -> None:
+def test_child_without_uid_could_signal_zygote(lab: Laboratory) -> None:
     """Seccomp and Landlock stop it too; without those the uid must hold."""
     source = "attempt(lambda: os.kill(os.getppid(), 0))"
     others = {Layer.SECCOMP, Layer.LANDLOCK}
@@ -86,7 +86,7 @@ def test_without_its_uid_a_child_could_signal_its_zygote(lab: Laboratory) -> Non
 
 
 @needs_root
-def test_a_child_has_no_capability_with_or_without_a_uid(lab: Laboratory) -> None:
+def test_child_has_no_capability_with_or_without_a_uid(lab: Laboratory) -> None:
     source = "report([line for line in open('/proc/self/status') if line.startswith('CapEff')])"
     read_any = 1 << identity.CAP_DAC_READ_SEARCH
     for without in (set(), {Layer.UID}):
@@ -95,7 +95,7 @@ def test_a_child_has_no_capability_with_or_without_a_uid(lab: Laboratory) -> Non
 
 
 @needs_root
-def test_reserved_uids_are_unused_and_nobody_elses() -> None:
+def test_reserved_uids_are_unused_and_exclusive() -> None:
     first, second = identity.ReservedUids(3), identity.ReservedUids(5)
     try:
         assert (len(set(first.uids)), len(set(second.uids))) == (3, 5)
@@ -110,7 +110,7 @@ def test_reserved_uids_are_unused_and_nobody_elses() -> None:
 
 
 @needs_root
-def test_a_uid_of_a_running_process_is_not_reserved() -> None:
+def test_uid_of_running_process_is_not_reserved() -> None:
     with closing(identity.ReservedUids(1)) as reserved:
         [uid] = reserved.uids
     with subprocess.Popen(["/bin/sleep", "60"], user=uid) as sleeping:
@@ -122,9 +122,9 @@ def test_a_uid_of_a_running_process_is_not_reserved() -> None:
 
 
 @needs_root
-def test_uids_that_do_not_suffice_are_a_missing_layer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(identity, "_LOWEST_UID", 64_990)
-    monkeypatch.setattr(identity, "_HIGHEST_UID", 64_993)
+def test_too_few_uids_are_missing_layer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(identity, "_MIN_UID", 64_990)
+    monkeypatch.setattr(identity, "_MAX_UID", 64_993)
     for _ in range(2):  # those that there were are free again
         with pytest.raises(LayerMissing, match="no 4 unused uids between 64990 and 64993"):
             identity.ReservedUids(4)

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from src.sandbox.layers import Layer
-from src.sandbox.limits import COARSENESS, Limits
+from src.sandbox.limits import TASK_COUNT_STEP, Limits
 from tests.security.hostile import ROOT, Laboratory
 
 TAKE_2_GIB = "import mmap; attempt(lambda: len(mmap.mmap(-1, 2 << 30)))"
@@ -23,7 +23,7 @@ OPEN_MANY = "attempt(lambda: len([os.dup(0) for _ in range(200)]))"
 SPIN = "import resource; report(resource.getrlimit(resource.RLIMIT_CPU)[1])"
 
 
-def test_memory_is_bounded(lab: Laboratory) -> None:
+def test_memory_of_child_is_bounded(lab: Laboratory) -> None:
     assert "stopped by OSError 12" in lab.run(TAKE_2_GIB)
 
 
@@ -31,7 +31,7 @@ def test_without_limits_memory_is_not_bounded(lab: Laboratory) -> None:
     assert "got 2147483648" in lab.run(TAKE_2_GIB, without={Layer.LIMITS})
 
 
-def test_descriptors_are_bounded(lab: Laboratory) -> None:
+def test_descriptors_of_child_are_bounded(lab: Laboratory) -> None:
     assert "stopped by OSError 24" in lab.run(OPEN_MANY)
 
 
@@ -39,7 +39,7 @@ def test_without_limits_descriptors_are_those_of_the_server(lab: Laboratory) -> 
     assert "got 200" in lab.run(OPEN_MANY, without={Layer.LIMITS})
 
 
-def test_no_file_may_grow(lab: Laboratory) -> None:
+def test_child_cannot_grow_file(lab: Laboratory) -> None:
     assert "got (0, 0)" in lab.run(GROW_THE_ANSWER)
 
 
@@ -52,7 +52,7 @@ def test_limits_cannot_be_raised_again(lab: Laboratory) -> None:
 
 
 @pytest.mark.parametrize("layer", [None, Layer.UID])
-def test_threads_are_bounded_with_and_without_a_uid_of_its_own(lab: Laboratory, layer: Layer | None) -> None:
+def test_threads_are_bounded_with_and_without_own_uid(lab: Laboratory, layer: Layer | None) -> None:
     bomb = """
 import threading, time
 threading.stack_size(65536)
@@ -67,7 +67,7 @@ attempt(start)
     assert "got 499" in lab.run(bomb, without={Layer.LIMITS, *without})
 
 
-def test_a_user_who_runs_much_else_may_start_as_many_threads() -> None:
+def test_threads_are_allowed_beside_other_tasks() -> None:
     source = """
 import os, resource, sys, threading, time
 sys.path.insert(0, sys.argv[1])
@@ -80,7 +80,7 @@ def start():
 for _ in range(300):
     start()
 limits.apply(limits.Limits(), has_own_uid=False)
-assert not limits.unmet(limits.Limits(), has_own_uid=False)
+assert not limits.list_unmet(limits.Limits(), has_own_uid=False)
 started = 0
 try:
     while started < 500:
@@ -92,7 +92,7 @@ print(started, flush=True)
 os._exit(0)
 """
     ran = subprocess.run([sys.executable, "-c", source, str(ROOT)], capture_output=True, text=True, check=True)
-    assert 64 <= int(ran.stdout) <= 64 + COARSENESS
+    assert 64 <= int(ran.stdout) <= 64 + TASK_COUNT_STEP
 
 
 def test_processor_time_follows_the_deadline() -> None:
@@ -100,5 +100,5 @@ def test_processor_time_follows_the_deadline() -> None:
     assert Limits.for_deadline(1.5, 1 << 30).memory_bytes == 1 << 30
 
 
-def test_the_server_keeps_its_own_limits() -> None:
+def test_server_keeps_its_own_limits() -> None:
     assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] != 0

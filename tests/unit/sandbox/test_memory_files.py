@@ -12,10 +12,10 @@ from src.sandbox import memory_files
 from src.sandbox.staging import StagingFolder
 
 
-def test_a_copy_is_complete_and_cannot_be_changed(tmp_path: Path) -> None:
+def test_sealed_copy_is_complete_and_immutable(tmp_path: Path) -> None:
     content = os.urandom(3_000_000)
     (tmp_path / "model.pkl").write_bytes(content)
-    copy = memory_files.sealed_copy(tmp_path / "model.pkl")
+    copy = memory_files.create_sealed_copy(tmp_path / "model.pkl")
     try:
         assert os.pread(copy, len(content) + 1, 0) == content
         with pytest.raises(PermissionError):
@@ -26,37 +26,37 @@ def test_a_copy_is_complete_and_cannot_be_changed(tmp_path: Path) -> None:
         os.close(copy)
 
 
-def test_a_symbolic_link_is_not_followed(tmp_path: Path) -> None:
+def test_symbolic_link_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("secret")
     (tmp_path / "model.pkl").symlink_to(tmp_path / "secret")
     with pytest.raises(OSError, match="symbolic links"):
-        memory_files.sealed_copy(tmp_path / "model.pkl")
+        memory_files.create_sealed_copy(tmp_path / "model.pkl")
 
 
-def test_an_answer_keeps_its_size() -> None:
-    memory = memory_files.answer_memory(100)
+def test_reply_file_keeps_its_size() -> None:
+    memory = memory_files.create_reply_file(100)
     try:
         for size in (99, 101):
             with pytest.raises(PermissionError):
                 os.ftruncate(memory, size)
         os.pwrite(memory, b"hello", 0)
-        assert memory_files.read_answer(memory, 100) == b"hello".ljust(100, b"\0")
+        assert memory_files.read_reply(memory, 100) == b"hello".ljust(100, b"\0")
         with pytest.raises(PermissionError):
             os.pwrite(memory, b"later", 0)
     finally:
         os.close(memory)
 
 
-def test_an_answer_that_may_still_change_is_none() -> None:
-    memory = memory_files.answer_memory(4096)
+def test_reply_that_can_still_change_is_rejected() -> None:
+    memory = memory_files.create_reply_file(4096)
     try:
-        with mmap.mmap(memory, 4096), pytest.raises(memory_files.AnswerTampered):
-            memory_files.read_answer(memory, 4096)
+        with mmap.mmap(memory, 4096), pytest.raises(memory_files.ReplyTampered):
+            memory_files.read_reply(memory, 4096)
     finally:
         os.close(memory)
 
 
-def test_links_show_each_process_its_own_model() -> None:
+def test_staging_links_open_own_descriptor() -> None:
     staging = StagingFolder((".pkl", ".h5"))
     try:
         assert staging.link(".h5").name == "model.h5"
@@ -66,7 +66,7 @@ def test_links_show_each_process_its_own_model() -> None:
     assert not staging.link(".pkl").parent.exists()
 
 
-def test_private_folders_are_private_and_go_away() -> None:
+def test_private_folder_is_closed_and_removed() -> None:
     staging = StagingFolder(())
     try:
         with pytest.raises(KeyError), staging.private(None) as folder:
@@ -78,7 +78,7 @@ def test_private_folders_are_private_and_go_away() -> None:
         staging.close()
 
 
-def test_folders_of_dead_servers_are_swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_folders_of_ended_servers_are_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     left = tmp_path / "backtesting-service-models-left"
     left.mkdir()

@@ -13,11 +13,11 @@ from src.domain.errors import InvalidInput, MissingLibrary, ModelRejected, Servi
 from src.domain.model_files import SandboxMode
 from src.domain.signals import OutputKind
 from src.sandbox import outcomes
-from src.sandbox.layers import ALL_LAYERS, Layer, refusal
+from src.sandbox.layers import ALL_LAYERS, Layer, find_refusal
 from src.sandbox.tasks import Outcome, Task
-from src.sandbox.wire import Status, answer_size
+from src.sandbox.wire import Status, get_reply_size
 from tests.security.plain_formats import ABSENT
-from tests.unit.sandbox.test_wire import answered
+from tests.unit.sandbox.test_wire import build_reply
 
 PLAIN_FORMATS = "tests.security.plain_formats"
 FORMATS = "src.model_formats.registry"
@@ -26,12 +26,12 @@ EVIL = "Run pip install evil-package first"
 
 
 def outcome(status: Status, text: dict[str, object], wait_status: int | None = 0) -> Outcome:
-    return Outcome(wait_status=wait_status, answer=answered(status, text, [], 0))
+    return Outcome(wait_status=wait_status, reply=build_reply(status, text, [], 0))
 
 
 def judged(status: Status, text: dict[str, object], *, registry: str = PLAIN_FORMATS, extension: str = ".pkl") -> Any:
-    with pytest.raises((ServiceError, outcomes.LayersWanting)) as caught:
-        outcomes.judge(outcome(status, text), replace(TASK, extension=extension), deadline_s=1.0, registry=registry)
+    with pytest.raises((ServiceError, outcomes.LayersFailed)) as caught:
+        outcomes.to_reply(outcome(status, text), replace(TASK, extension=extension), deadline_s=1.0, registry=registry)
     return caught.value
 
 
@@ -41,10 +41,10 @@ def judged(status: Status, text: dict[str, object], *, registry: str = PLAIN_FOR
         (Status.REJECTED, {"sentences": [["onnx_external", {}]]}, ModelRejected),
         (Status.REJECTED, {"sentences": [["kind_of_two", {"kind": "value"}]]}, InvalidInput),
         (Status.WRONG_COLUMNS, {"description": {"format": "pickle", "library": "l", "n_features": 3}}, InvalidInput),
-        (Status.SANDBOX_BROKEN, {}, outcomes.LayersWanting),
+        (Status.SANDBOX_BROKEN, {}, outcomes.LayersFailed),
     ],
 )
-def test_each_status_is_one_error(status: Status, text: dict[str, object], kind: type[Exception]) -> None:
+def test_each_status_gives_its_error(status: Status, text: dict[str, object], kind: type[Exception]) -> None:
     assert type(judged(status, text)) is kind
 
 
@@ -58,7 +58,7 @@ def test_each_status_is_one_error(status: Status, text: dict[str, object], kind:
         [["input_shape", {"shape": [EVIL]}]], [["needs_memory", {}], EVIL], {"said": EVIL},
     ],
 )  # fmt: skip
-def test_sentence_outside_catalogue_is_no_answer(sentences: object) -> None:
+def test_sentence_outside_catalogue_is_malformed(sentences: object) -> None:
     error = judged(Status.REJECTED, {"sentences": sentences})
     assert "no model gives" in error.message
     assert "evil" not in error.message
@@ -82,24 +82,24 @@ def test_name_of_file_is_one_short_word() -> None:
     assert len(error.message) < 150
 
 
-def test_old_free_message_is_no_answer() -> None:
+def test_free_message_is_malformed() -> None:
     assert "no model gives" in judged(Status.REJECTED, {"message": EVIL}).message
 
 
 @pytest.mark.parametrize("library", [EVIL, "evil-package", "sklearn", None, 1, ["xgboost"], {"xgboost": 1}])
-def test_installed_or_unknown_library_is_not_missing(library: object) -> None:
+def test_report_of_installed_library_is_malformed(library: object) -> None:
     error = judged(Status.MISSING_LIBRARY, {"library": library, "message": EVIL}, registry=FORMATS)
     assert type(error) is ModelRejected
     assert "no model gives" in error.message
 
 
-def test_missing_library_is_named_by_server() -> None:
+def test_missing_library_gives_text_of_server() -> None:
     error = judged(Status.MISSING_LIBRARY, {"library": ABSENT, "message": EVIL}, extension=".absent")
     assert isinstance(error, MissingLibrary)
     assert error.message == f"install it with: pip install {ABSENT}"
 
 
-def test_missing_booster_is_named_by_server(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_booster_gives_text_of_server(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("src.model_formats.registry._is_installed", lambda name: name != "xgboost")
     error = judged(Status.MISSING_LIBRARY, {"library": "xgboost"}, registry=FORMATS)
     assert isinstance(error, MissingLibrary)
@@ -108,7 +108,7 @@ def test_missing_booster_is_named_by_server(monkeypatch: pytest.MonkeyPatch) -> 
     assert type(other) is ModelRejected
 
 
-def test_wrong_columns_are_found_by_server() -> None:
+def test_wrong_columns_give_text_of_server() -> None:
     text = {"description": {"format": "pickle", "library": "l", "feature_names": [EVIL, "Open"]}}
     error = judged(Status.WRONG_COLUMNS, text)
     assert error.field == "featureColumns"
@@ -119,9 +119,9 @@ def test_wrong_columns_are_found_by_server() -> None:
     assert "no model gives" in fitting.message
 
 
-def test_a_deadline_is_a_time_out() -> None:
+def test_child_killed_at_deadline_is_timed_out() -> None:
     with pytest.raises(TimedOut, match=r"2\.5 seconds"):
-        outcomes.judge(Outcome(wait_status=None, answer=b""), TASK, deadline_s=2.5, registry=PLAIN_FORMATS)
+        outcomes.to_reply(Outcome(wait_status=None, reply=b""), TASK, deadline_s=2.5, registry=PLAIN_FORMATS)
 
 
 @pytest.mark.parametrize(
@@ -135,16 +135,19 @@ def test_a_deadline_is_a_time_out() -> None:
         (3 << 8, "before it had answered"),
     ],
 )
-def test_each_death_has_a_reason(wait_status: int, words: str) -> None:
+def test_each_death_of_child_gives_its_reason(wait_status: int, words: str) -> None:
     with pytest.raises(ModelRejected, match=words):
-        outcomes.judge(
-            Outcome(wait_status=wait_status, answer=bytes(answer_size(0))), TASK, deadline_s=1.0, registry=PLAIN_FORMATS
+        outcomes.to_reply(
+            Outcome(wait_status=wait_status, reply=bytes(get_reply_size(0))),
+            TASK,
+            deadline_s=1.0,
+            registry=PLAIN_FORMATS,
         )
 
 
-def test_an_answer_of_a_process_that_crashed_is_none() -> None:
+def test_reply_of_crashed_child_is_ignored() -> None:
     with pytest.raises(ModelRejected, match="crashed"):
-        outcomes.judge(outcome(Status.DONE, {}, signal.SIGSEGV), TASK, deadline_s=1.0, registry=PLAIN_FORMATS)
+        outcomes.to_reply(outcome(Status.DONE, {}, signal.SIGSEGV), TASK, deadline_s=1.0, registry=PLAIN_FORMATS)
 
 
 def described(**changes: object) -> dict[str, object]:
@@ -153,8 +156,8 @@ def described(**changes: object) -> dict[str, object]:
     return {"description": fields | changes}
 
 
-def test_a_description_is_read() -> None:
-    description = outcomes.description_of(described(), PLAIN_FORMATS)
+def test_description_is_read() -> None:
+    description = outcomes.read_description(described(), PLAIN_FORMATS)
     assert description.feature_names == ("a", "b")
     assert description.output_kind is OutputKind.VALUE
     assert description.details == {"k": "v"}
@@ -169,13 +172,13 @@ def test_a_description_is_read() -> None:
         {"format": EVIL}, {"format": ["pickle"]}, {"format": None},
     ],
 )  # fmt: skip
-def test_a_forged_description_is_refused(changes: dict[str, object]) -> None:
+def test_forged_description_is_rejected(changes: dict[str, object]) -> None:
     with pytest.raises(ModelRejected, match="no model gives"):
-        outcomes.description_of(described(**changes), PLAIN_FORMATS)
+        outcomes.read_description(described(**changes), PLAIN_FORMATS)
 
 
 def test_facts_of_description_are_words() -> None:
-    description = outcomes.description_of(
+    description = outcomes.read_description(
         described(library=EVIL, library_version=EVIL, details={EVIL: EVIL}), PLAIN_FORMATS
     )
     underscored = EVIL.replace(" ", "_")
@@ -183,9 +186,9 @@ def test_facts_of_description_are_words() -> None:
     assert description.details == {underscored: underscored}
 
 
-def test_no_description_is_refused() -> None:
+def test_missing_description_is_rejected() -> None:
     with pytest.raises(ModelRejected):
-        outcomes.description_of({}, PLAIN_FORMATS)
+        outcomes.read_description({}, PLAIN_FORMATS)
 
 
 @pytest.mark.parametrize(
@@ -196,21 +199,21 @@ def test_no_description_is_refused() -> None:
         (OutputKind.SIGNED_LABEL, [-1.0, 0.0, 1.0], 0.5),
     ],
 )
-def test_values_must_be_what_they_are_called(kind: OutputKind, good: list[float], bad: float) -> None:
+def test_values_outside_their_kind_are_rejected(kind: OutputKind, good: list[float], bad: float) -> None:
     outcomes.check_values(np.array(good), kind, is_declared=True)
     with pytest.raises(ModelRejected, match=f"outputKind is {kind.value}") as caught:
         outcomes.check_values(np.array([*good, bad]), kind, is_declared=True)
     assert caught.value.field == "outputKind"
 
 
-def test_what_nobody_declared_is_not_said_to_be_declared() -> None:
+def test_undeclared_kind_is_not_called_declared() -> None:
     with pytest.raises(ModelRejected, match=r"says 2 \(row 1\).*Train it with classes 0 and 1") as caught:
         outcomes.check_values(np.array([1.0, 2.0]), OutputKind.BINARY_LABEL, is_declared=False)
     assert "outputKind is" not in caught.value.message
     assert caught.value.field == "mlModelFile"
 
 
-def test_plain_values_may_be_anything() -> None:
+def test_plain_values_have_no_bounds() -> None:
     outcomes.check_values(np.array([-1e9, 3.0]), OutputKind.VALUE, is_declared=False)
 
 
@@ -233,8 +236,8 @@ MISSING = dict.fromkeys(Layer, "not there")
         (SandboxMode.OFF, set(ALL_LAYERS), True, False, True),
     ],
 )
-def test_what_each_mode_demands(
+def test_each_mode_requires_its_layers(
     mode: SandboxMode, missing: set[Layer], is_root: bool, keeps_files: bool, accepted: bool
 ) -> None:
-    reason = refusal(mode, {layer: MISSING[layer] for layer in missing}, is_root=is_root, keeps_files=keeps_files)
+    reason = find_refusal(mode, {layer: MISSING[layer] for layer in missing}, is_root=is_root, keeps_files=keeps_files)
     assert (reason is None) is accepted

@@ -14,13 +14,13 @@ from src.domain.model_files import SandboxMode
 from src.sandbox import canaries, outcomes
 from src.sandbox.children import Children
 from src.sandbox.layers import ALL_LAYERS, Layer
-from src.sandbox.probe import try_layers, weigh
+from src.sandbox.probe import build_report, try_layers
 from src.sandbox.tasks import Task
-from src.sandbox.wire import Answer
+from src.sandbox.wire import Reply
 from tests.security.hostile import PLAIN_FORMATS, ROOT, Laboratory
 
 
-def attacked(lab: Laboratory, folder: Path, without: set[Layer]) -> Answer:
+def attacked(lab: Laboratory, folder: Path, without: set[Layer]) -> Reply:
     secret = folder / "secret"
     secret.write_text("secret")
     secret.chmod(0o600)
@@ -28,52 +28,52 @@ def attacked(lab: Laboratory, folder: Path, without: set[Layer]) -> Answer:
     task = Task(kind="attack", family="plain", extension=".pkl", layers=layers, server_files=(str(secret),))
     with lab.children.slot() as slot:
         outcome = lab.children.run(task, slot, KillSwitch())
-    return outcomes.judge(outcome, task, deadline_s=1.0, registry=PLAIN_FORMATS)
+    return outcomes.to_reply(outcome, task, deadline_s=1.0, registry=PLAIN_FORMATS)
 
 
-def breached_layers(answer: Answer) -> set[str]:
-    return {layer for _, layer, _ in answer.text["breaches"]}
+def breached_layers(reply: Reply) -> set[str]:
+    return {layer for _, layer, _ in reply.text["breaches"]}
 
 
 def test_with_every_layer_no_attack_succeeds(lab: Laboratory, tmp_path: Path) -> None:
-    answer = attacked(lab, tmp_path, set())
-    assert answer.text == {"missing": {}, "breaches": []}
-    assert weigh(answer, SandboxMode.STRICT, {}).accepts_models
+    reply = attacked(lab, tmp_path, set())
+    assert reply.text == {"missing": {}, "breaches": []}
+    assert build_report(reply, SandboxMode.STRICT, {}).accepts_models
 
 
 @pytest.mark.parametrize("layer", [Layer.SESSION, Layer.LIMITS, Layer.LANDLOCK, Layer.SECCOMP])
-def test_a_missing_layer_is_noticed_by_its_own_canaries(lab: Laboratory, tmp_path: Path, layer: Layer) -> None:
-    answer = attacked(lab, tmp_path, {layer})
-    assert breached_layers(answer) == {layer.value}
-    report = weigh(answer, SandboxMode.STRICT, {})
+def test_missing_layer_is_found_by_its_canaries(lab: Laboratory, tmp_path: Path, layer: Layer) -> None:
+    reply = attacked(lab, tmp_path, {layer})
+    assert breached_layers(reply) == {layer.value}
+    report = build_report(reply, SandboxMode.STRICT, {})
     assert layer.value in (report.refusal or "")
     assert layer not in report.layers
 
 
-def test_without_seccomp_nearly_every_forbidden_call_gets_through(lab: Laboratory, tmp_path: Path) -> None:
+def test_most_forbidden_calls_succeed_without_seccomp(lab: Laboratory, tmp_path: Path) -> None:
     effects = [effect for _, layer, effect in attacked(lab, tmp_path, {Layer.SECCOMP}).text["breaches"]]
     assert len(effects) > 15
     assert any("starts processes" in effect for effect in effects)
 
 
-def test_threads_without_bound_are_noticed(lab: Laboratory, tmp_path: Path) -> None:
+def test_unbounded_threads_are_found_by_canary(lab: Laboratory, tmp_path: Path) -> None:
     assert "threads" in {attack for attack, _, _ in attacked(lab, tmp_path, {Layer.LIMITS}).text["breaches"]}
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root has another uid to give")
-def test_a_missing_uid_is_noticed(lab: Laboratory, tmp_path: Path) -> None:
+def test_missing_uid_is_found_by_canary(lab: Laboratory, tmp_path: Path) -> None:
     assert breached_layers(attacked(lab, tmp_path, {Layer.UID})) == {Layer.UID.value}
 
 
-def test_degraded_needs_somebody_to_keep_the_servers_files(lab: Laboratory, tmp_path: Path) -> None:
-    answer = attacked(lab, tmp_path, {Layer.LANDLOCK, Layer.UID})
-    assert canaries.SERVER_FILE in {attack for attack, _, _ in answer.text["breaches"]}
-    assert "the server's files and STORAGE_DIR" in (weigh(answer, SandboxMode.DEGRADED, {}).refusal or "")
+def test_degraded_mode_requires_server_files_closed(lab: Laboratory, tmp_path: Path) -> None:
+    reply = attacked(lab, tmp_path, {Layer.LANDLOCK, Layer.UID})
+    assert canaries.SERVER_FILE in {attack for attack, _, _ in reply.text["breaches"]}
+    assert "the server's files and STORAGE_DIR" in (build_report(reply, SandboxMode.DEGRADED, {}).refusal or "")
 
 
 @pytest.mark.parametrize(("mode", "is_kept"), [(0o700, True), (0o755, False)])
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root has another uid to give")
-def test_degraded_needs_users_files_to_be_closed_to_another_uid(mode: int, is_kept: bool) -> None:
+def test_degraded_mode_requires_user_files_closed(mode: int, is_kept: bool) -> None:
     """Without Landlock only the other uid is between a model and them."""
     children = Children(
         registry=PLAIN_FORMATS,
@@ -98,8 +98,8 @@ def test_degraded_needs_users_files_to_be_closed_to_another_uid(mode: int, is_ke
         storage.rmdir()
 
 
-def test_what_the_kernel_refuses_is_missing_with_its_reason() -> None:
-    answer = Answer(status=1, values=[], text={"missing": {"landlock": "not\x00here"}, "breaches": []})  # type: ignore[arg-type]
-    report = weigh(answer, SandboxMode.STRICT, {Layer.UID: "no root"})
+def test_layer_refused_by_kernel_is_missing_with_reason() -> None:
+    reply = Reply(status=1, values=[], text={"missing": {"landlock": "not\x00here"}, "breaches": []})  # type: ignore[arg-type]
+    report = build_report(reply, SandboxMode.STRICT, {Layer.UID: "no root"})
     assert report.missing == {Layer.LANDLOCK: "not here", Layer.UID: "no root"}
     assert "landlock: not here" in (report.refusal or "")

@@ -61,7 +61,7 @@ def hostile(folder: Path, source: str) -> Path:
     return path
 
 
-async def test_the_layers_hold_here(runner: SandboxedModelRunner) -> None:
+async def test_all_layers_hold_on_this_machine(runner: SandboxedModelRunner) -> None:
     report = await runner.probe()
     assert report.refusal is None
     assert report.breaches == ()
@@ -69,14 +69,14 @@ async def test_the_layers_hold_here(runner: SandboxedModelRunner) -> None:
     assert runner.report is report
 
 
-async def test_a_model_is_described(runner: SandboxedModelRunner, honest: Path) -> None:
+async def test_inspection_describes_model(runner: SandboxedModelRunner, honest: Path) -> None:
     description = await runner.inspect(model_file(honest))
     assert description.n_features == 2
     assert description.feature_names == ("column_0", "column_1")
     assert description.output_kind is OutputKind.VALUE
 
 
-async def test_predictions_are_those_of_the_model(runner: SandboxedModelRunner, honest: Path) -> None:
+async def test_predictions_equal_those_of_model(runner: SandboxedModelRunner, honest: Path) -> None:
     table = features(rows=500, columns=3, missing=19)
     predictions = await runner.predict(model_file(honest), table, None, None)
     assert predictions.kind is OutputKind.VALUE
@@ -84,7 +84,7 @@ async def test_predictions_are_those_of_the_model(runner: SandboxedModelRunner, 
     np.testing.assert_array_equal(predictions.values[19:], table.values[19:, :2] @ np.array([2.0, -1.0]))
 
 
-async def test_only_a_column_that_the_model_reads_holds_a_row_back(runner: SandboxedModelRunner, honest: Path) -> None:
+async def test_missing_unread_column_does_not_exclude_row(runner: SandboxedModelRunner, honest: Path) -> None:
     table = features(rows=30, columns=3)
     values = table.values.copy()
     values[11, 1] = np.nan
@@ -97,7 +97,7 @@ async def test_only_a_column_that_the_model_reads_holds_a_row_back(runner: Sandb
     np.testing.assert_array_equal(predictions.values[asked], values[asked, :2] @ np.array([2.0, -1.0]))
 
 
-async def test_rows_without_any_column_are_not_predicted(runner: SandboxedModelRunner, honest: Path) -> None:
+async def test_rows_without_columns_are_not_predicted(runner: SandboxedModelRunner, honest: Path) -> None:
     predictions = await runner.predict(model_file(honest), features(rows=5, missing=5), None, None)
     assert np.isnan(predictions.values).all()
     assert predictions.kind is OutputKind.VALUE
@@ -107,7 +107,7 @@ async def test_no_rows_give_no_predictions(runner: SandboxedModelRunner, honest:
     assert (await runner.predict(model_file(honest), features(rows=0), None, None)).values.shape == (0,)
 
 
-async def test_columns_are_chosen_by_the_request(runner: SandboxedModelRunner, honest: Path, tmp_path: Path) -> None:
+async def test_request_chooses_columns(runner: SandboxedModelRunner, honest: Path, tmp_path: Path) -> None:
     unnamed = tmp_path / "unnamed.pkl"
     unnamed.write_bytes(pickle.dumps(LinearModel((2.0, -1.0))))
     table = features()
@@ -116,13 +116,15 @@ async def test_columns_are_chosen_by_the_request(runner: SandboxedModelRunner, h
 
 
 @pytest.mark.parametrize("columns", [["column_0"], ["column_0", "nonsense"]])
-async def test_wrong_columns_are_named(runner: SandboxedModelRunner, honest: Path, columns: list[str]) -> None:
+async def test_wrong_columns_are_rejected_by_name(
+    runner: SandboxedModelRunner, honest: Path, columns: list[str]
+) -> None:
     with pytest.raises(InvalidInput) as caught:
         await runner.predict(model_file(honest), features(), columns, None)
     assert caught.value.field == "featureColumns"
 
 
-async def test_numbers_must_be_what_the_user_declares(runner: SandboxedModelRunner, honest: Path) -> None:
+async def test_predictions_outside_declared_kind_are_rejected(runner: SandboxedModelRunner, honest: Path) -> None:
     with pytest.raises(ModelRejected, match="from 0 to 1"):
         await runner.predict(model_file(honest), features(), None, OutputKind.PROBABILITY)
 
@@ -137,7 +139,7 @@ os._exit(0)
 """
 
 
-async def test_a_file_that_says_the_sandbox_is_broken_is_not_believed(
+async def test_false_report_of_failed_layers_is_rejected(
     runner: SandboxedModelRunner, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with pytest.raises(ModelRejected, match="an answer that no model gives"):
@@ -145,9 +147,7 @@ async def test_a_file_that_says_the_sandbox_is_broken_is_not_believed(
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
 
 
-async def test_a_layer_that_is_lost_is_noticed_and_nothing_opened(
-    honest: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_lost_layer_stops_opening_of_models(honest: Path, caplog: pytest.LogCaptureFixture) -> None:
     runner = SandboxedModelRunner(registry=PLAIN_FORMATS)
     try:
         report = await runner.probe()
@@ -156,21 +156,21 @@ async def test_a_layer_that_is_lost_is_noticed_and_nothing_opened(
         runner._children.limits = replace(runner._children.limits, descriptors=1 << 31)
         with pytest.raises(SandboxUnavailable, match="a layer of the sandbox failed"):
             await runner.inspect(model_file(honest))
-        assert "found its layers wanting" in caplog.text
+        assert "sandbox layers failed" in caplog.text
         with pytest.raises(SandboxUnavailable, match="limits"):
             await runner.inspect(model_file(honest))
     finally:
         await runner.close()
 
 
-async def test_too_much_said_of_itself_says_what_to_do(runner: SandboxedModelRunner, tmp_path: Path) -> None:
+async def test_oversized_description_is_rejected_with_advice(runner: SandboxedModelRunner, tmp_path: Path) -> None:
     names = tuple(f"a_feature_name_{number}" for number in range(6000))
     (tmp_path / "m.pkl").write_bytes(pickle.dumps(LinearModel((1.0,) * 6000, names)))
     with pytest.raises(ModelRejected, match=r"takes 1\d{5} bytes.*Train the model on fewer columns"):
         await runner.inspect(model_file(tmp_path / "m.pkl"))
 
 
-async def test_what_was_declared_is_not_asked_for(runner: SandboxedModelRunner, tmp_path: Path) -> None:
+async def test_declared_kind_suppresses_its_warning(runner: SandboxedModelRunner, tmp_path: Path) -> None:
     model = LinearModel((2.0, -1.0))
     another = sentence("warned", said="another")
     model.warnings = (by_columns(1), another)
@@ -180,13 +180,13 @@ async def test_what_was_declared_is_not_asked_for(runner: SandboxedModelRunner, 
     assert (await runner.predict(file, features(), COLUMNS, OutputKind.VALUE)).warnings == (another,)
 
 
-async def test_many_rows_go_through(runner: SandboxedModelRunner, honest: Path) -> None:
+async def test_many_rows_are_predicted(runner: SandboxedModelRunner, honest: Path) -> None:
     table = features(rows=300_000)
     predictions = await runner.predict(model_file(honest), table, None, None)
     np.testing.assert_array_equal(predictions.values, table.values @ np.array([2.0, -1.0]))
 
 
-async def test_each_error_has_its_class(runner: SandboxedModelRunner, tmp_path: Path) -> None:
+async def test_each_failure_gives_its_error_class(runner: SandboxedModelRunner, tmp_path: Path) -> None:
     cases: list[tuple[str, bytes, type[ServiceError]]] = [
         ("notamodel.pkl", pickle.dumps([1, 2]), ModelRejected),
         ("garbage.pkl", b"garbage", ModelRejected),
@@ -204,9 +204,7 @@ async def test_each_error_has_its_class(runner: SandboxedModelRunner, tmp_path: 
 
 
 @pytest.mark.parametrize("name", ["model.pkl", "model.zip", "model.h5"])
-async def test_a_file_that_was_changed_on_the_disk_is_not_opened(
-    runner: SandboxedModelRunner, tmp_path: Path, name: str
-) -> None:
+async def test_file_changed_on_disk_is_not_opened(runner: SandboxedModelRunner, tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     content = pickle.dumps(LinearModel((2.0, -1.0)))
     path.write_bytes(zip_of({"model.pkl": content, "note": b"x"}) if name.endswith("zip") else content)
@@ -219,7 +217,7 @@ async def test_a_file_that_was_changed_on_the_disk_is_not_opened(
         await runner.predict(file, features(), COLUMNS, None)
 
 
-async def test_an_archive_is_unpacked_in_a_child_and_removed(runner: SandboxedModelRunner, tmp_path: Path) -> None:
+async def test_archive_is_unpacked_in_a_child_and_removed(runner: SandboxedModelRunner, tmp_path: Path) -> None:
     path = tmp_path / "model.zip"
     path.write_bytes(zip_of({"model.pkl": pickle.dumps(LinearModel((1.0, 1.0))), "note": b"x"}))
     table = features()
@@ -229,7 +227,7 @@ async def test_an_archive_is_unpacked_in_a_child_and_removed(runner: SandboxedMo
     assert not [entry for entry in staged.iterdir() if not entry.is_symlink()]
 
 
-async def test_unpacking_cannot_leave_its_folder(runner: SandboxedModelRunner, tmp_path: Path) -> None:
+async def test_unpacking_stays_in_its_folder(runner: SandboxedModelRunner, tmp_path: Path) -> None:
     tmp_path.chmod(0o777)
     path, target = tmp_path / "model.zip", tmp_path / "elsewhere"
     path.write_bytes(zip_of({"model.pkl": b"", "note": b"", "elsewhere": str(target).encode()}))
@@ -247,13 +245,13 @@ async def test_error_texts_are_cleaned(runner: SandboxedModelRunner, tmp_path: P
     assert len(caught.value.message) < 1000
 
 
-async def test_a_model_that_takes_too_long_is_killed(runner: SandboxedModelRunner, tmp_path: Path) -> None:
+async def test_model_beyond_deadline_is_killed(runner: SandboxedModelRunner, tmp_path: Path) -> None:
     with pytest.raises(TimedOut):
         await runner.inspect(model_file(hostile(tmp_path, "while True: pass")))
     await until(lambda: not children_of(runner))
 
 
-async def test_sixteen_at_once_are_all_served_two_at_a_time(runner: SandboxedModelRunner, tmp_path: Path) -> None:
+async def test_sixteen_calls_run_two_at_a_time(runner: SandboxedModelRunner, tmp_path: Path) -> None:
     slow = hostile(tmp_path, "import time; time.sleep(0.1)")
     await runner.probe()
     order: list[int] = []
@@ -278,9 +276,7 @@ async def test_sixteen_at_once_are_all_served_two_at_a_time(runner: SandboxedMod
     assert all(abs(place - number) <= 1 for place, number in enumerate(order))
 
 
-async def test_another_users_model_does_not_wait_for_all_of_one_user(
-    runner: SandboxedModelRunner, honest: Path, tmp_path: Path
-) -> None:
+async def test_queue_alternates_between_users(runner: SandboxedModelRunner, honest: Path, tmp_path: Path) -> None:
     slow = replace(model_file(hostile(tmp_path, "import time; time.sleep(0.5)")), user_id="busy")
     greedy = [asyncio.create_task(runner.inspect(slow)) for _ in range(10)]
     await asyncio.sleep(0.1)
@@ -291,7 +287,7 @@ async def test_another_users_model_does_not_wait_for_all_of_one_user(
     await asyncio.wait(greedy)
 
 
-async def test_a_long_line_has_an_end(tmp_path: Path) -> None:
+async def test_full_queue_and_long_wait_reject_calls(tmp_path: Path) -> None:
     runner = SandboxedModelRunner(registry=PLAIN_FORMATS, max_children=1, max_waiting=2, max_wait_s=0.3)
     slow = model_file(hostile(tmp_path, "import time; time.sleep(60)"))
     calls = [asyncio.create_task(runner.inspect(slow)) for _ in range(4)]
@@ -304,7 +300,7 @@ async def test_a_long_line_has_an_end(tmp_path: Path) -> None:
         await calls[0]
 
 
-async def test_a_cancelled_call_ends_its_child(runner: SandboxedModelRunner, tmp_path: Path) -> None:
+async def test_cancelled_call_ends_its_child(runner: SandboxedModelRunner, tmp_path: Path) -> None:
     call = asyncio.create_task(runner.inspect(model_file(hostile(tmp_path, "import time; time.sleep(60)"))))
     await until(lambda: len(children_of(runner)) == 1)
     call.cancel()
@@ -313,7 +309,7 @@ async def test_a_cancelled_call_ends_its_child(runner: SandboxedModelRunner, tmp
     await until(lambda: not children_of(runner))
 
 
-async def test_a_hundred_in_a_row_leave_nothing(runner: SandboxedModelRunner, honest: Path) -> None:
+async def test_hundred_calls_leave_no_processes_or_descriptors(runner: SandboxedModelRunner, honest: Path) -> None:
     table = features(rows=1000)
     for _ in range(10):
         await runner.predict(model_file(honest), table, COLUMNS, None)
@@ -330,7 +326,7 @@ async def test_a_hundred_in_a_row_leave_nothing(runner: SandboxedModelRunner, ho
 
 
 @pytest.mark.parametrize("layer", [Layer.LANDLOCK, Layer.SECCOMP, Layer.LIMITS, Layer.SESSION])
-async def test_strict_refuses_where_a_layer_is_missing(
+async def test_strict_mode_without_layer_rejects_models(
     layer: Layer, honest: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     runner = SandboxedModelRunner(registry=PLAIN_FORMATS, layers=ALL_LAYERS - {layer})
@@ -350,7 +346,7 @@ async def test_strict_refuses_where_a_layer_is_missing(
     ("missing", "accepted"),
     [({Layer.LANDLOCK, Layer.UID}, False), ({Layer.UID}, True), ({Layer.SECCOMP}, False), ({Layer.LIMITS}, False)],
 )
-async def test_degraded_does_without_some(missing: set[Layer], accepted: bool, honest: Path) -> None:
+async def test_degraded_mode_accepts_missing_layers(missing: set[Layer], accepted: bool, honest: Path) -> None:
     runner = SandboxedModelRunner(mode=SandboxMode.DEGRADED, registry=PLAIN_FORMATS, layers=ALL_LAYERS - missing)
     try:
         report = await runner.probe()
@@ -361,7 +357,7 @@ async def test_degraded_does_without_some(missing: set[Layer], accepted: bool, h
         await runner.close()
 
 
-async def test_off_still_uses_a_child(honest: Path, tmp_path: Path) -> None:
+async def test_off_mode_still_uses_child(honest: Path, tmp_path: Path) -> None:
     runner = SandboxedModelRunner(mode=SandboxMode.OFF, registry=PLAIN_FORMATS)
     try:
         assert (await runner.inspect(model_file(honest))).n_features == 2
@@ -372,7 +368,7 @@ async def test_off_still_uses_a_child(honest: Path, tmp_path: Path) -> None:
         await runner.close()
 
 
-async def test_closing_while_models_run(tmp_path: Path) -> None:
+async def test_close_ends_running_models(tmp_path: Path) -> None:
     runner = SandboxedModelRunner(registry=PLAIN_FORMATS, max_children=2)
     await runner.warm_up()
     slow = model_file(hostile(tmp_path, "import time; time.sleep(60)"))

@@ -48,13 +48,13 @@ def architecture(request: pytest.FixtureRequest) -> Architecture:
 
 
 def ask(architecture: Architecture, name: str, *arguments: int, may_write: bool = False) -> int:
-    program = seccomp.program(architecture, OWN_PID, may_write=may_write)
+    program = seccomp.build_filter(architecture, OWN_PID, may_write=may_write)
     return verdict(program, architecture.audit_token, architecture[name], *arguments)
 
 
-def test_exactly_the_named_calls_pass(architecture: Architecture) -> None:
+def test_filter_allows_exactly_listed_calls(architecture: Architecture) -> None:
     conditional = {"clone", "clone3", "openat", "open", "prctl", "fcntl", "ioctl", "tgkill", "prlimit64"}
-    program = seccomp.program(architecture, OWN_PID)
+    program = seccomp.build_filter(architecture, OWN_PID)
     allowed = {architecture[name] for name in seccomp.ALLOWED if name in architecture.numbers}
     decided_by_arguments = {architecture[name] for name in conditional if name in architecture.numbers}
     for number in set(range(1024)) - decided_by_arguments:
@@ -63,12 +63,12 @@ def test_exactly_the_named_calls_pass(architecture: Architecture) -> None:
 
 
 @pytest.mark.parametrize("name", ["execve", "socket", "ptrace", "io_uring_setup", "unshare", "keyctl", "bpf", "kill"])
-def test_what_no_model_needs_is_refused(architecture: Architecture, name: str) -> None:
+def test_filter_refuses_calls_no_model_needs(architecture: Architecture, name: str) -> None:
     assert name not in seccomp.ALLOWED
     assert ask(architecture, name) == EPERM
 
 
-def test_threads_yes_processes_and_namespaces_no(architecture: Architecture) -> None:
+def test_clone_allows_threads_only(architecture: Architecture) -> None:
     pthread = 0x003D0F00  # what glibc's pthread_create passes
     assert ask(architecture, "clone", pthread) == ALLOW
     assert ask(architecture, "clone", signal.SIGCHLD) == EPERM
@@ -77,7 +77,7 @@ def test_threads_yes_processes_and_namespaces_no(architecture: Architecture) -> 
     assert ask(architecture, "clone3") == ENOSYS
 
 
-def test_files_open_for_reading_only(architecture: Architecture) -> None:
+def test_open_allows_reading_only(architecture: Architecture) -> None:
     assert ask(architecture, "openat", -100, 0, os.O_RDONLY | os.O_CLOEXEC) == ALLOW
     for flags in (os.O_WRONLY, os.O_RDWR, os.O_CREAT, os.O_TRUNC, os.O_TMPFILE):
         assert ask(architecture, "openat", -100, 0, flags) == EPERM
@@ -86,19 +86,19 @@ def test_files_open_for_reading_only(architecture: Architecture) -> None:
         assert ask(architecture, "open", 0, os.O_WRONLY) == EPERM
 
 
-def test_signals_reach_the_own_process_only(architecture: Architecture) -> None:
+def test_tgkill_allows_own_process_only(architecture: Architecture) -> None:
     assert ask(architecture, "tgkill", OWN_PID, 1, signal.SIGABRT) == ALLOW
     assert ask(architecture, "tgkill", OWN_PID + 1, 1, signal.SIGABRT) == EPERM
 
 
-def test_limits_may_be_read_and_not_set(architecture: Architecture) -> None:
+def test_prlimit_allows_reading_only(architecture: Architecture) -> None:
     assert ask(architecture, "prlimit64", 0, 7, 0, 1) == ALLOW
     assert ask(architecture, "prlimit64", 0, 7, 0xDEAD, 1) == EPERM
     assert ask(architecture, "prlimit64", 0, 7, 0xDEAD << 32, 1) == EPERM
     assert ask(architecture, "prlimit64", 17, 7, 0, 1) == EPERM
 
 
-def test_prctl_fcntl_ioctl_by_option(architecture: Architecture) -> None:
+def test_prctl_fcntl_ioctl_allow_listed_options_only(architecture: Architecture) -> None:
     assert ask(architecture, "prctl", 15) == ALLOW  # PR_SET_NAME
     assert ask(architecture, "prctl", 1) == EPERM  # PR_SET_PDEATHSIG: would outlive the zygote
     assert ask(architecture, "prctl", 4) == EPERM  # PR_SET_DUMPABLE
@@ -108,17 +108,17 @@ def test_prctl_fcntl_ioctl_by_option(architecture: Architecture) -> None:
     assert ask(architecture, "ioctl", 0, 0x5412) == EPERM  # TIOCSTI
 
 
-def test_a_foreign_abi_is_killed(architecture: Architecture) -> None:
-    program = seccomp.program(architecture, OWN_PID)
+def test_call_of_foreign_abi_is_killed(architecture: Architecture) -> None:
+    program = seccomp.build_filter(architecture, OWN_PID)
     for token in {0x40000003, 0x40000028, 0xC000003E, 0xC00000B7} - {architecture.audit_token}:
         assert verdict(program, token, 1) == KILL
 
 
-def test_x32_is_killed() -> None:
-    assert verdict(seccomp.program(ARCHITECTURES["x86_64"], OWN_PID), 0xC000003E, 0x40000001) == KILL
+def test_call_of_x32_abi_is_killed() -> None:
+    assert verdict(seccomp.build_filter(ARCHITECTURES["x86_64"], OWN_PID), 0xC000003E, 0x40000001) == KILL
 
 
-def test_the_tables_agree_with_python_about_this_machine() -> None:
+def test_call_numbers_agree_with_python_here() -> None:
     architecture = ARCHITECTURES.get(platform.machine())
     assert architecture is not None
     from src.sandbox.kernel import syscall
@@ -136,13 +136,13 @@ SOCKETS = {
 
 
 @pytest.mark.parametrize("kind", SOCKETS)
-def test_no_socket(lab: Laboratory, kind: str) -> None:
+def test_child_cannot_open_socket(lab: Laboratory, kind: str) -> None:
     source = f"import socket; attempt(lambda: socket.socket(*{tuple(int(part) for part in SOCKETS[kind])}).family)"
     assert "stopped by PermissionError 1" in lab.run(source)
     assert "reports: got" in lab.run(source, without={Layer.SECCOMP})
 
 
-def test_no_process(lab: Laboratory) -> None:
+def test_child_cannot_start_process(lab: Laboratory) -> None:
     source = """
 def fork():
     pid = os.fork()
@@ -156,7 +156,7 @@ attempt(fork)
     assert "got 'forked'" in lab.run(source, without={Layer.SECCOMP})
 
 
-def test_threads_work(lab: Laboratory) -> None:
+def test_child_can_start_threads(lab: Laboratory) -> None:
     source = """
 import threading
 found = []
@@ -167,7 +167,7 @@ report(found)
 
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="the machine code is x86-64's")
-def test_a_32_bit_call_kills_the_process(lab: Laboratory) -> None:
+def test_call_of_32_bit_abi_kills_child(lab: Laboratory) -> None:
     source = """
 import ctypes, mmap
 page = mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)

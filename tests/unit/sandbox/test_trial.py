@@ -58,7 +58,7 @@ def test_made_up_rows_are_plausible_and_always_the_same() -> None:
     np.testing.assert_array_equal(made_up_features().values, MADE_UP.values)
 
 
-def test_model_that_predicts_is_asked_once_on_plausible_rows() -> None:
+def test_model_that_predicts_is_tried_once() -> None:
     model = Scripted(lambda table: table[:, 0])
     assert try_out(model, FEATURE_NAMES, ROWS) == ()
     ((table, names),) = model.seen
@@ -66,14 +66,14 @@ def test_model_that_predicts_is_asked_once_on_plausible_rows() -> None:
     assert names == FEATURE_NAMES
 
 
-def test_model_gets_the_columns_that_it_names() -> None:
+def test_model_with_names_gets_its_columns() -> None:
     model = Scripted(lambda table: table[:, 0], 2, ("Volume", "Close"))
     try_out(model, FEATURE_NAMES, ROWS)
     np.testing.assert_array_equal(model.seen[0][0], ROWS[:, [4, 3]])
 
 
 @pytest.mark.parametrize(("count", "names"), [(3, None), (None, ("RSI", "MACD", "Close"))])
-def test_model_of_other_columns_gets_as_many(count: int | None, names: tuple[str, ...] | None) -> None:
+def test_model_of_other_columns_gets_made_up_ones(count: int | None, names: tuple[str, ...] | None) -> None:
     model = Scripted(lambda table: table.sum(axis=1), count, names)
     assert try_out(model, FEATURE_NAMES, ROWS) == ()
     table, given = model.seen[0]
@@ -81,7 +81,7 @@ def test_model_of_other_columns_gets_as_many(count: int | None, names: tuple[str
     assert given == (names or ("column_0", "column_1", "column_2"))
 
 
-def test_model_that_does_not_say_its_width_is_not_tried() -> None:
+def test_model_of_unknown_width_is_not_tried() -> None:
     model = Scripted(lambda table: 1 / 0, None)
     assert try_out(model, FEATURE_NAMES, ROWS) == ()
     assert model.seen == []
@@ -97,7 +97,7 @@ def test_model_that_does_not_say_its_width_is_not_tried() -> None:
         (lambda table: np.full(len(table), np.nan), "not a finite number"),
     ],
 )
-def test_model_that_never_predicts_is_refused(predict: Callable[[Table], Any], reason: str) -> None:
+def test_model_that_never_predicts_is_rejected(predict: Callable[[Table], Any], reason: str) -> None:
     with pytest.raises(ModelRejected, match=reason) as caught:
         try_out(Scripted(predict), FEATURE_NAMES, ROWS)
     assert "tried on 301 made-up rows and failed on each kind of them" in caught.value.message
@@ -113,24 +113,24 @@ def fails_unless(holds: Callable[[Table], bool]) -> Callable[[Table], Table]:
 
 
 @pytest.mark.parametrize("value", [0.0, 1.0])
-def test_model_that_predicts_some_rows_is_kept_with_a_note(value: float) -> None:
+def test_model_that_predicts_some_rows_is_accepted_with_warning(value: float) -> None:
     (note,) = try_out(Scripted(fails_unless(lambda table: bool((table == value).all()))), FEATURE_NAMES, ROWS)
     assert "failed on some of them" in note
 
 
-def test_model_that_gives_some_nans_is_kept() -> None:
+def test_model_with_some_nans_is_accepted() -> None:
     model = Scripted(lambda table: np.where(np.arange(len(table)) < 100, np.nan, 1.0))
     assert try_out(model, FEATURE_NAMES, ROWS) == ()
 
 
-def test_output_that_only_the_user_can_tell_is_no_fault() -> None:
+def test_output_that_needs_declaration_is_accepted() -> None:
     def ask(_: Table) -> Table:
         raise wrong_kind("kind_undeclared_3")
 
     assert try_out(Scripted(ask), FEATURE_NAMES, ROWS) == ()
 
 
-def test_refusal_of_the_format_is_kept_as_it_is() -> None:
+def test_rejection_by_format_keeps_its_text() -> None:
     def refuse(_: Table) -> Table:
         raise refused("torch_outputs")
 
@@ -154,7 +154,7 @@ def test_very_wide_model_gets_fewer_rows() -> None:
     ],
     ids=["linear", "pipeline", "neighbors", "forest", "encoder", "strict encoder"],
 )  # fmt: skip
-def test_honest_estimators_are_kept(estimator: Any, tmp_path: Path) -> None:
+def test_honest_estimators_are_accepted(estimator: Any, tmp_path: Path) -> None:
     values = np.random.default_rng(1).integers(0, 3, (200, 14)).astype(float)
     estimator.fit(values, (values[:, 0] > 1).astype(int))
     joblib.dump(estimator, tmp_path / "m.joblib")
@@ -163,7 +163,7 @@ def test_honest_estimators_are_kept(estimator: Any, tmp_path: Path) -> None:
     assert bool(notes) == (str(estimator).count("OneHotEncoder()") == 1)
 
 
-def test_neighbors_that_are_too_few_are_refused(tmp_path: Path) -> None:
+def test_estimator_with_too_few_neighbors_is_rejected(tmp_path: Path) -> None:
     values = np.random.default_rng(1).normal(size=(10, 14))
     model = KNeighborsClassifier(50).fit(values, (values[:, 0] > 0).astype(int))
     joblib.dump(model, tmp_path / "m.joblib")

@@ -15,7 +15,7 @@ from src.domain.signals import OutputKind
 from src.sandbox import wire
 from src.sandbox.layers import Layer
 from src.sandbox.limits import Limits
-from src.sandbox.memory_files import answer_memory, read_answer
+from src.sandbox.memory_files import create_reply_file, read_reply
 
 
 def task(**changes: object) -> wire.ChildTask:
@@ -36,17 +36,17 @@ def task(**changes: object) -> wire.ChildTask:
     return wire.ChildTask(**fields | changes)  # type: ignore[arg-type]
 
 
-def answered(status: wire.Status, text: dict[str, object], values: list[np.ndarray], rows: int) -> bytes:
-    memory = answer_memory(wire.answer_size(rows))
+def build_reply(status: wire.Status, text: dict[str, object], values: list[np.ndarray], rows: int) -> bytes:
+    memory = create_reply_file(wire.get_reply_size(rows))
     try:
-        with mmap.mmap(memory, wire.answer_size(rows)) as mapped:
-            wire.write_answer(mapped, status, text, values)
-        return read_answer(memory, wire.answer_size(rows))
+        with mmap.mmap(memory, wire.get_reply_size(rows)) as mapped:
+            wire.write_reply(mapped, status, text, values)
+        return read_reply(memory, wire.get_reply_size(rows))
     finally:
         os.close(memory)
 
 
-def test_a_job_comes_back() -> None:
+def test_task_round_trip_keeps_fields_and_rows() -> None:
     values = np.arange(6.0).reshape(3, 2)
     descriptor = wire.write_task(task(), values)
     try:
@@ -56,11 +56,11 @@ def test_a_job_comes_back() -> None:
     finally:
         os.close(descriptor)
     assert back == task()
-    assert back.answer_rows == 5
+    assert back.reply_rows == 5
     np.testing.assert_array_equal(rows, values)
 
 
-def test_a_job_without_rows_comes_back() -> None:
+def test_task_without_rows_round_trips() -> None:
     descriptor = wire.write_task(task(kind="inspect", names=(), requested=None, ranges=(), declared=None))
     try:
         back, rows = wire.read_task(descriptor, os.fstat(descriptor).st_size)
@@ -70,27 +70,27 @@ def test_a_job_without_rows_comes_back() -> None:
     assert len(rows) == 0
 
 
-def test_an_answer_comes_back() -> None:
-    content = answered(wire.Status.DONE, {"kind": "value"}, [np.array([1.0, 2.0]), np.array([3.0])], 3)
-    answer = wire.parse_answer(content, 3)
-    assert answer is not None
-    assert answer.status is wire.Status.DONE
-    assert answer.text == {"kind": "value"}
-    np.testing.assert_array_equal(answer.values, [1.0, 2.0, 3.0])
+def test_reply_round_trip_keeps_status_and_values() -> None:
+    content = build_reply(wire.Status.DONE, {"kind": "value"}, [np.array([1.0, 2.0]), np.array([3.0])], 3)
+    reply = wire.parse_reply(content, 3)
+    assert reply is not None
+    assert reply.status is wire.Status.DONE
+    assert reply.text == {"kind": "value"}
+    np.testing.assert_array_equal(reply.values, [1.0, 2.0, 3.0])
 
 
-def test_silence_is_no_answer() -> None:
-    assert wire.parse_answer(bytes(wire.answer_size(2)), 2) is None
+def test_empty_reply_is_none() -> None:
+    assert wire.parse_reply(bytes(wire.get_reply_size(2)), 2) is None
 
 
 @pytest.mark.parametrize(
     ("values", "rows", "reason"),
     [([1.0], 2, "rows"), ([np.nan, 1.0], 2, "not finite"), ([np.inf], 1, "not finite"), ([], 1, "rows")],
 )
-def test_wrong_values_are_refused(values: list[float], rows: int, reason: str) -> None:
-    content = answered(wire.Status.DONE, {}, [np.array(values)], rows)
-    with pytest.raises(wire.MalformedAnswer, match=reason):
-        wire.parse_answer(content, rows)
+def test_reply_with_wrong_values_is_malformed(values: list[float], rows: int, reason: str) -> None:
+    content = build_reply(wire.Status.DONE, {}, [np.array(values)], rows)
+    with pytest.raises(wire.MalformedReply, match=reason):
+        wire.parse_reply(content, rows)
 
 
 HEADER = struct.Struct("<8sIIQ")
@@ -99,7 +99,7 @@ MAGIC = b"BTans\x00\x00\x01"
 
 def forged(magic: bytes = MAGIC, status: int = 1, length: int = 2, rows: int = 1, text: bytes = b"{}") -> bytes:
     head = HEADER.pack(magic, status, length, rows).ljust(64, b"\0") + struct.pack("<d", 0.5) + text
-    return head.ljust(wire.answer_size(1), b"\0")
+    return head.ljust(wire.get_reply_size(1), b"\0")
 
 
 @pytest.mark.parametrize(
@@ -121,25 +121,25 @@ def forged(magic: bytes = MAGIC, status: int = 1, length: int = 2, rows: int = 1
         forged(length=10_006, text=b'{"a":' + b"9" * 10_000 + b"}"),
     ],
 )
-def test_forged_answers_are_refused(content: bytes) -> None:
-    with pytest.raises(wire.MalformedAnswer):
-        wire.parse_answer(content, 1)
-    assert wire.parse_answer(forged(), 1) is not None
+def test_forged_reply_is_malformed(content: bytes) -> None:
+    with pytest.raises(wire.MalformedReply):
+        wire.parse_reply(content, 1)
+    assert wire.parse_reply(forged(), 1) is not None
 
 
 @given(st.binary(min_size=64, max_size=400), st.integers(0, 40))
-def test_no_bytes_crash_the_parser(noise: bytes, rows: int) -> None:
-    content = (MAGIC + noise[8:]).ljust(wire.answer_size(rows), b"\0")
+def test_random_bytes_never_crash_parser(noise: bytes, rows: int) -> None:
+    content = (MAGIC + noise[8:]).ljust(wire.get_reply_size(rows), b"\0")
     try:
-        answer = wire.parse_answer(content, rows)
-    except wire.MalformedAnswer:
+        reply = wire.parse_reply(content, rows)
+    except wire.MalformedReply:
         return
-    assert answer is not None
-    assert np.isfinite(answer.values).all()
+    assert reply is not None
+    assert np.isfinite(reply.values).all()
 
 
-def test_what_does_not_fit_is_not_written() -> None:
+def test_oversized_reply_is_not_written() -> None:
     with pytest.raises(ValueError, match="do not fit"):
-        answered(wire.Status.DONE, {}, [np.zeros(9000)], 1)
+        build_reply(wire.Status.DONE, {}, [np.zeros(9000)], 1)
     with pytest.raises(ValueError, match="bytes; 65536 are allowed"):
-        answered(wire.Status.DONE, {"long": "x" * 70_000}, [], 1)
+        build_reply(wire.Status.DONE, {"long": "x" * 70_000}, [], 1)

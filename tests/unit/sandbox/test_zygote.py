@@ -56,7 +56,7 @@ def processes_of_this_one() -> set[int]:
     return {int(pid) for children in Path("/proc/self/task").glob("*/children") for pid in children.read_text().split()}
 
 
-def test_it_is_clean_and_single_threaded(lab: Laboratory) -> None:
+def test_zygote_is_clean_and_single_threaded(lab: Laboratory) -> None:
     zygote = lab.children.start("plain")
     environment = Path(f"/proc/{zygote.pid}/environ")
     if os.geteuid() == 0:
@@ -72,7 +72,7 @@ def test_it_is_clean_and_single_threaded(lab: Laboratory) -> None:
 
 
 @needs_root
-def test_it_is_not_root(lab: Laboratory) -> None:
+def test_zygote_is_not_root(lab: Laboratory) -> None:
     status = status_of(lab.children.start("plain").pid)
     assert "0" not in status["Uid"].split()
     assert "0" not in status["Gid"].split()
@@ -80,7 +80,7 @@ def test_it_is_not_root(lab: Laboratory) -> None:
     assert int(status["CapEff"], 16) in (needed, needed | read_any)
 
 
-def test_it_is_replaced_when_it_dies(lab: Laboratory) -> None:
+def test_dead_zygote_is_replaced(lab: Laboratory) -> None:
     first = lab.children.start("plain").pid
     os.kill(first, signal.SIGKILL)
     assert wait_until_gone(first)
@@ -88,23 +88,23 @@ def test_it_is_replaced_when_it_dies(lab: Laboratory) -> None:
     assert lab.children.start("plain").pid != first
 
 
-def test_families_have_a_zygote_each(lab: Laboratory) -> None:
+def test_each_family_has_its_zygote(lab: Laboratory) -> None:
     assert lab.children.start("plain").pid != lab.children.start("other").pid
     assert lab.children.start("plain") is lab.children.start("plain")
 
 
-def test_a_library_that_is_missing_does_not_stop_it(lab: Laboratory) -> None:
+def test_zygote_starts_without_missing_library(lab: Laboratory) -> None:
     assert lab.children.start("absent").greeting["not_installed"] == ["a_library_that_is_not_installed"]
 
 
-def test_a_registry_that_is_missing_does(lab: Laboratory) -> None:
+def test_zygote_without_registry_fails(lab: Laboratory) -> None:
     link = ZygoteLink(options(registry="no_such_registry"))
     with pytest.raises(ZygoteFailed, match="no_such_registry"):
         link.wait_until_ready()
     assert not Path(f"/proc/{link.pid}").exists()
 
 
-def test_one_that_is_starting_is_closed_at_once() -> None:
+def test_starting_zygote_is_closed_at_once() -> None:
     children = Children(
         registry="tests.security.slow_formats",
         source_root=ROOT,
@@ -126,7 +126,7 @@ def test_one_that_is_starting_is_closed_at_once() -> None:
         children.start("slow")
 
 
-def test_closing_ends_it_and_its_children() -> None:
+def test_close_ends_zygote_and_children() -> None:
     link = ZygoteLink(options())
     link.wait_until_ready()
     pid = link.pid
@@ -136,7 +136,7 @@ def test_closing_ends_it_and_its_children() -> None:
         link.fork((0, 0, 0))
 
 
-def test_it_ends_with_a_server_that_is_killed() -> None:
+def test_zygote_ends_when_server_is_killed() -> None:
     server = started_server("""
 from tests.unit.sandbox.test_zygote import options
 from src.sandbox.zygote_link import ZygoteLink
@@ -150,7 +150,7 @@ time.sleep(60)
 
 
 @both_ways
-def test_a_child_dies_with_a_server_that_is_killed(tmp_path: Path, uses_uids: bool) -> None:
+def test_child_ends_when_server_is_killed(tmp_path: Path, uses_uids: bool) -> None:
     server = started_server(f"""
 import threading
 from pathlib import Path
@@ -168,14 +168,14 @@ time.sleep(60)
 
 
 @both_ways
-def test_a_child_dies_with_its_zygote(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, uses_uids: bool) -> None:
+def test_child_ends_when_zygote_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, uses_uids: bool) -> None:
     monkeypatch.setattr(Child, "end", lambda *_: None)  # the server looks away
     with still_running(tmp_path, uses_uids=uses_uids) as (zygote, child):
         os.kill(zygote, signal.SIGKILL)
         assert wait_until_gone(child)
 
 
-def test_a_child_that_its_zygote_leaves_behind_is_killed_by_the_server(tmp_path: Path) -> None:
+def test_orphaned_child_is_killed_by_server(tmp_path: Path) -> None:
     # Without the layer by which it dies with that; it would hold the pipe to the server open for it.
     source = f"import os; os.closerange(6, 64); {STUBBORN}"
     with still_running(tmp_path, source, without={Layer.SESSION}) as (zygote, child):
