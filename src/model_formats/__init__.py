@@ -1,1 +1,1 @@
-"""From a model file to a predictor, one file for each library."""
+"""Read model files into predictors: one module for each library."""

@@ -1,6 +1,6 @@
-"""What an HDF5 file holds, looked at before a library reads it: nothing outside the file, and no more than it can hold.
+"""Check an HDF5 file before a library reads it: no data outside the file, and no arrays larger than it can hold.
 
-An HDF5 file may name arrays of any size without holding one byte of them, and arrays whose bytes are in other files.
+An HDF5 file can declare arrays of any size without storing a byte of them, and arrays stored in other files.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from src.model_formats.failures import refused
 
 MAX_ARRAYS_BYTES: Final = 1 << 30
 MAX_RATIO: Final = 1100
-"""Deflate packs at most 1,032 to 1, so arrays that are larger than this have no data."""
+"""Deflate compresses at most 1,032 to 1, so arrays larger than this cannot be in the file."""
 _SMALL_BYTES: Final = 64 << 20
-"""What may be claimed whatever the file's size."""
+"""Size of arrays that a file of any size may declare."""
 
 
 def check_hdf5(file: h5py.File, size_bytes: int) -> None:
-    """Look at every group and array of an open file of this size; none is read.
+    """Check every group and array of an open file of this size, without reading the arrays.
 
-    Raises ModelRejected if it refers to other files, or claims arrays that it cannot hold.
+    Raises ModelRejected if it refers to other files, or declares arrays that it cannot hold.
     """
     most = min(MAX_ARRAYS_BYTES, max(_SMALL_BYTES, MAX_RATIO * size_bytes))
     claimed = 0
@@ -34,7 +34,7 @@ def check_hdf5(file: h5py.File, size_bytes: int) -> None:
             if isinstance(link, h5py.ExternalLink):
                 raise refused("hdf5_elsewhere")
             if not isinstance(link, h5py.HardLink):
-                continue  # a link inside the file: what it leads to is come across itself
+                continue  # a link inside the file; its target is visited by itself
             item = group[name]
             place = h5py.h5o.get_info(item.id).addr
             if place in seen:

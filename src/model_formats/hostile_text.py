@@ -1,4 +1,4 @@
-"""Words that a hostile child wrote, made fit for a client's eyes and the log."""
+"""Clean text that a hostile child wrote, for clients and the log."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ _SCANNED_CHARACTERS: Final = 10_000
 def clean(text: object, longest: int = 600) -> str:
     """Return `text` as one line of at most `longest` characters, without control characters, paths or addresses.
 
-    What is not a string becomes an empty one. Direction marks and other invisible characters go too, for they make a
-    line show something else than it says.
+    Anything but a string becomes an empty string. Direction marks and other invisible characters are removed, because
+    they can make a line look different from its content.
     """
     if not isinstance(text, str):
         return ""

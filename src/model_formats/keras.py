@@ -1,4 +1,4 @@
-"""`.h5` and `.keras`: Keras 3 reads the file, OpenVINO runs the layers; TensorFlow is not needed."""
+"""Open `.h5` and `.keras` files: Keras 3 reads them, OpenVINO runs the layers; TensorFlow is not needed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any, Final
 import h5py
 import numpy as np
 
-# Keras reads this when it is imported, and never again.
+# Keras reads this once, when it is imported.
 os.environ["KERAS_BACKEND"] = "openvino"
 import keras
 import openvino
@@ -28,9 +28,7 @@ from src.model_formats.tensors import TensorInput, TensorPredictor
 def load(file: Path) -> TensorPredictor:
     """Open a saved Keras model; layers that carry code (Lambda) are refused.
 
-    Raises
-    ------
-    ModelRejected
+    Raises ModelRejected.
     """
     version = _version(file)
     try:
@@ -55,7 +53,7 @@ def load(file: Path) -> TensorPredictor:
 
 
 def _open(file: Path) -> Any:
-    """Load a model; `time_major`, which tf.keras 2 wrote for recurrent layers and Keras 3 does not know, is dropped."""
+    """Load a model; drop `time_major`, which tf.keras 2 wrote for recurrent layers and Keras 3 does not know."""
     if file.suffix.lower() == ".h5":
         with h5py.File(file, "r") as stored:
             check_hdf5(stored, file.stat().st_size)
@@ -86,7 +84,7 @@ def _check_weights(archive: zipfile.ZipFile) -> None:
 
 
 def _drop_time_major(config: Any) -> bool:
-    """Remove `time_major` wherever it is in a description; return whether it was anywhere."""
+    """Remove every `time_major` from a description; return whether there was one."""
     parts = list(config.values()) if isinstance(config, dict) else config if isinstance(config, list) else []
     found = [_drop_time_major(part) for part in parts]
     if isinstance(config, dict) and "time_major" in config:
@@ -123,10 +121,7 @@ def _graph(model: Any, shape: tuple[int | None, ...]) -> Any:
 def _version(file: Path) -> str | None:
     """Return the Keras version that wrote the file.
 
-    Raises
-    ------
-    ModelRejected
-        Where the file is not of the format that its name says, or holds weights alone.
+    Raises ModelRejected if the format is not the one of the extension, or the file holds weights only.
     """
     try:
         if file.suffix.lower() == ".h5":
@@ -154,13 +149,13 @@ def _refusal(error: Exception, file: Path) -> ModelRejected:
 
 
 def _tolerant(layer: type[Any]) -> type[Any]:
-    """Return a recurrent layer that takes `time_major` and does nothing with it."""
+    """Return a recurrent layer that accepts `time_major` and ignores it."""
 
-    def initialise(self: Any, *args: Any, time_major: bool = False, **options: Any) -> None:
+    def initialize(self: Any, *args: Any, time_major: bool = False, **options: Any) -> None:
         _check_time_major(time_major)
         layer.__init__(self, *args, **options)
 
-    return type(layer.__name__, (layer,), {"__init__": initialise})
+    return type(layer.__name__, (layer,), {"__init__": initialize})
 
 
 _RECURRENT: Final = {

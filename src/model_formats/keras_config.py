@@ -1,7 +1,7 @@
-"""What a Keras file wants to have built, looked at before Keras builds it.
+"""Check the description in a Keras file before Keras builds the model from it.
 
-Keras' own `safe_mode` refuses stored code, and still lets a description call nearly every function of Keras' API with
-arguments of its own, for example as an operation that no output depends on. What a model is made of are layers.
+Keras' own `safe_mode` refuses stored code, but a description can still call nearly every function of Keras' API with
+any arguments, for example as an operation that no output depends on. So only parts that models consist of are allowed.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ _CORE_OPERATIONS: Final = frozenset(
     {"Cast", "ConvertToTensor", "SaturateCast", "Scatter", "ScatterUpdate", "Slice", "SliceUpdate", "StopGradient",
      "Unstack"}
 )  # fmt: skip
-"""Those of the module that call no function: `Switch`, `Map` and others call what the description names."""
+"""The operations that call no other function; `Switch`, `Map` and others call functions that the description names."""
 _RUN_OR_READ: Final = frozenset({"Lambda", "TorchModuleWrapper", "TFSMLayer", "JaxLayer", "FlaxLayer"})
 """Classes that hold code, or open files that a description names."""
 _MAX_NESTING: Final = 200
 
 
 def check_config(config: object) -> None:
-    """Look at every class and function that a model's description names, however deep.
+    """Check every class and function that a model's description names, at any depth.
 
-    Raises ModelRejected if one is no part that a model is made of.
+    Raises ModelRejected if one is not a part of a model.
     """
     waiting: list[tuple[object, int]] = [(config, 0)]
     while waiting:
@@ -52,7 +52,7 @@ def _check_part(part: dict[str, Any]) -> None:
     if name in _RUN_OR_READ:
         raise refused("keras_code")
     if not isinstance(module, str):
-        return  # older files name no modules, and Keras then looks among its layers only
+        return  # older files name no modules; Keras then searches its layers only
     if name == "function":
         if module.partition(".")[0] == "keras" and not _FUNCTIONS.fullmatch(module):
             raise refused("keras_class", name=f"{module}.{part.get('config')}")

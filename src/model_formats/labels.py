@@ -1,4 +1,4 @@
-"""What a classifier's classes mean for trading: buy, sell or neither."""
+"""Map the classes of a classifier to buy, sell or neither."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _NUMBERS: Final = {word: number for number, words in CLASS_WORDS.items() for wor
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClassLabels:
-    """The classes of a model: as it names them, and as −1, 0 or 1, in the order of its probability columns."""
+    """The classes of a model, in the order of its probability columns: its own names, and −1 (sell), 0 or 1 (buy)."""
 
     names: tuple[object, ...]
     numbers: tuple[float, ...]
@@ -27,10 +27,7 @@ class ClassLabels:
     def of(classes: Sequence[object]) -> ClassLabels:
         """Read the classes of a model.
 
-        Raises
-        ------
-        ModelRejected
-            Where they cannot be told to be buy, sell or neither.
+        Raises ModelRejected if one of them is neither buy, sell nor hold.
         """
         if not 1 <= len(classes) <= 3:
             raise refused("classes_count", count=len(classes))
@@ -40,24 +37,18 @@ class ClassLabels:
         return ClassLabels(names=tuple(classes), numbers=numbers)
 
     def kind(self, *, has_probabilities: bool) -> OutputKind:
-        """Return what the model puts out: P(class 1) where it has two classes and probabilities, else its labels."""
+        """Return the kind of the predictions: P(class 1) if there are two classes and probabilities, else labels."""
         if has_probabilities and len(self.numbers) == 2 and 1.0 in self.numbers:
             return OutputKind.PROBABILITY
         return OutputKind.SIGNED_LABEL if -1.0 in self.numbers else OutputKind.BINARY_LABEL
 
     @property
     def positive_column(self) -> int | None:
-        """The probability column of class 1; None where the model does not know that class."""
+        """The probability column of class 1; None if the model does not know that class."""
         return self.numbers.index(1.0) if 1.0 in self.numbers else None
 
     def to_numbers(self, labels: NDArray[np.generic]) -> NDArray[np.float64]:
-        """Turn predicted labels [n], as the model names them, into −1, 0 and 1.
-
-        Raises
-        ------
-        ModelRejected
-            Where a label is none of the model's own classes.
-        """
+        """Convert predicted labels [n] to −1, 0 and 1; raises ModelRejected if a label is not one of the classes."""
         numbers = np.full(len(labels), np.nan)
         for name, number in zip(self.names, self.numbers, strict=True):
             numbers[labels == name] = number

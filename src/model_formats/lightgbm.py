@@ -1,4 +1,4 @@
-"""A pickled `lightgbm.Booster`: trees without scikit-learn's interface."""
+"""Build a predictor from a pickled `lightgbm.Booster`: trees without scikit-learn's interface."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _AUTOMATIC_NAME: Final = re.compile(r"Column_\d+")
 
 
 def predictor_of(booster: Any, notes: tuple[str, ...]) -> TensorPredictor:
-    """Wrap a trained booster; what its numbers mean is told by its objective."""
+    """Wrap a trained booster; its objective determines what its numbers mean."""
     found = _OBJECTIVE.search(booster.model_to_string(num_iteration=1))
     names = tuple(str(name) for name in booster.feature_name())
 

@@ -1,4 +1,4 @@
-"""`.onnx`: onnxruntime, on one thread of the CPU."""
+"""Open `.onnx` files with onnxruntime, on one thread of the CPU."""
 
 from __future__ import annotations
 
@@ -33,9 +33,7 @@ _ROUNDING: Final = 1e-3
 def load(file: Path) -> Predictor:
     """Open an ONNX model.
 
-    Raises
-    ------
-    ModelRejected
+    Raises ModelRejected.
     """
     content = file.read_bytes()
     try:
@@ -68,7 +66,7 @@ def _session(content: bytes, file: Path) -> Any:
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.log_severity_level = _SILENT
-    # A model may draw random numbers: the same ones each time, or the same request would give other signals.
+    # A model may draw random numbers; without a seed, the same request would give other signals.
     onnxruntime.set_seed(_SEED)
     try:
         return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
@@ -77,7 +75,7 @@ def _session(content: bytes, file: Path) -> Any:
 
 
 def _input(session: Any) -> tuple[TensorInput, type[np.generic], tuple[str, ...] | None]:
-    """Return the shape and type of the input, and the columns' names where each column is an input of its own."""
+    """Return the shape and type of the input, and the columns' names if each column is an input of its own."""
     inputs = session.get_inputs()
     types = {item.type for item in inputs}
     if len(types) != 1 or not types <= set(_DTYPES):
@@ -107,7 +105,7 @@ def _run(session: Any, rows: NDArray[Any], file: Path) -> list[Any]:
 
 
 class LabelledPredictor:
-    """A classifier with a label and, mostly, scores of each class: an array, or ZipMap's list of dictionaries."""
+    """A classifier that gives a label and usually a score for each class: an array, or ZipMap's list of dicts."""
 
     def __init__(
         self,
@@ -155,7 +153,7 @@ class LabelledPredictor:
         return np.concatenate([np.empty(0), *parts])[: len(features)], kind
 
     def _gives_probabilities(self) -> bool:
-        """Ask about a row of ones: converters of support vector machines put distances where probabilities belong."""
+        """Test with a row of ones: converters of support vector machines give distances instead of probabilities."""
         if self._layout.n_features is None:
             return True
         rows = np.ones((1, self._layout.n_features))
@@ -164,7 +162,7 @@ class LabelledPredictor:
         return has_columns and bool(np.abs(scores.sum(axis=1) - 1).max() < _ROUNDING)
 
     def _scores(self, output: Any) -> NDArray[np.float64]:
-        """Return the score of each class [n, classes]; ZipMap gives a dictionary a row."""
+        """Return the score of each class [n, classes]; ZipMap gives a dict for each row."""
         if isinstance(output, list):
             return np.array([[row[name] for name in self._labels.names] for row in output], dtype=np.float64)
         return np.asarray(output, dtype=np.float64)

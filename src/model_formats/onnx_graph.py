@@ -1,7 +1,7 @@
-"""What an ONNX file says of itself, read straight from its protobuf: onnxruntime tells neither of these things.
+"""Read from an ONNX file's protobuf what onnxruntime does not report: producer, classes, activations, external data.
 
 Field numbers are those of https://github.com/onnx/onnx/blob/main/onnx/onnx.proto; encoding as in
-https://protobuf.dev/programming-guides/encoding/. Nothing is copied but names, so a large file costs no memory.
+https://protobuf.dev/programming-guides/encoding/. Only names are copied, so a large file needs no extra memory.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ _ACTIVATIONS: Final = {"Sigmoid": Activation.SIGMOID, "Softmax": Activation.SOFT
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OnnxGraph:
-    """Who made a file, whether its weights lie elsewhere, and what its outputs come from.
+    """The producer of a file, whether its weights are in another file, and the origin of its outputs.
 
-    `class_labels` are the classes of the first output where that is a label; `activations` the last one before each.
+    `class_labels` are the classes if the first output is a label; `activations` are the last ones before each output.
     """
 
     producer: str
@@ -45,13 +45,7 @@ class _Node:
 
 
 def read_graph(content: bytes) -> OnnxGraph:
-    """Read the bytes of a `.onnx` file.
-
-    Raises
-    ------
-    ValueError
-        Where they are no protobuf message.
-    """
+    """Read the bytes of a `.onnx` file; raises ValueError if they are no protobuf message."""
     producer, version, graph = "", "", memoryview(b"")
     for number, value in _fields(memoryview(content)):
         if isinstance(value, memoryview):
@@ -115,8 +109,8 @@ def _is_external(tensor: memoryview) -> bool:
 
 
 def _source(made_by: Mapping[str, _Node], output: str) -> _Node | None:
-    """Return the node that an output comes from, past those that only reshape it."""
-    # Each step goes to another node, so a cycle in a forged graph ends too.
+    """Return the node that an output comes from, skipping nodes that only reshape it."""
+    # Bounded, because a forged graph may have a cycle.
     for _ in range(len(made_by)):
         node = made_by.get(output)
         if node is None or node.operator not in _PASSED_THROUGH or not node.inputs:
@@ -145,7 +139,7 @@ def _class_labels(
 
 
 def _values(tensor: memoryview) -> list[int | float | str]:
-    """Return the values of a short constant: exporters store them raw, or in the field of their type."""
+    """Return the values of a short constant; exporters store them as raw bytes or in the field of their type."""
     data_type, raw = 0, b""
     values: list[int | float | str] = []
     for number, value in _fields(tensor):

@@ -1,4 +1,4 @@
-"""Run an OpenVINO graph: what frozen TensorFlow graphs, SavedModels and Keras models become."""
+"""Run OpenVINO graphs, which frozen TensorFlow graphs, SavedModels and Keras models are converted to."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from src.model_formats.failures import refused, rejection
 from src.model_formats.tensors import Activation, TensorInput, TensorPredictor, build_predictor
 
-# Without the hint, processors that know bfloat16 round every layer to three digits.
+# Without the hint, processors that support bfloat16 round every layer to three digits.
 _CONFIG: Final = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 1, "NUM_STREAMS": 1}
 _DTYPES: Final[dict[str, type[np.generic]]] = {"f32": np.float32, "f64": np.float64, "f16": np.float16}
 _PASSED_THROUGH: Final = frozenset({"Result", "Convert", "Reshape", "Squeeze", "Unsqueeze"})
@@ -27,11 +27,9 @@ def graph_predictor(
     Parameters
     ----------
     is_linear_known
-        Whether a graph that ends in neither sigmoid nor softmax is known to put out plain values.
+        Whether a graph that ends in neither sigmoid nor softmax is known to return plain values.
 
-    Raises
-    ------
-    ModelRejected
+    Raises ModelRejected.
     """
     if len(model.inputs) != 1 or len(model.outputs) != 1:
         raise refused("graph_ports", inputs=len(model.inputs), outputs=len(model.outputs))

@@ -1,8 +1,8 @@
-"""Reading pickle and joblib files, those too whose column names pandas kept in pyarrow, which is not to be imported.
+"""Read pickle and joblib files, including those with column names in pyarrow arrays, without importing pyarrow.
 
-Where pyarrow is installed, pandas keeps every frame's column names in it, and an estimator that was given them
-(`ColumnTransformer([(…, X.columns)])`) takes them into its file. pyarrow starts threads when it is imported. So the few
-names that such a pickle refers to are answered with what builds an array of Python's own strings instead.
+If pyarrow is installed, pandas keeps the column names of every frame in it, and an estimator that was given them
+(`ColumnTransformer([(…, X.columns)])`) stores them in its file. pyarrow starts threads when it is imported. So the few
+functions that such a pickle refers to are replaced: they build arrays of Python strings.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ _OFFSETS: Final[Mapping[str, Any]] = {"string": "<i4", "large_string": "<i8"}
 
 
 def load(file: Path) -> Any:
-    """Return what is pickled in a file, and run the file's code on the way; raises whatever that does."""
+    """Return the object pickled in a file. This runs the file's code and raises anything that the code raises."""
     return joblib.load(file)
 
 
 class PlainNames(StringArray):
-    """What stands in for pandas' `ArrowStringArray`: the same strings, kept as Python's."""
+    """Replaces pandas' `ArrowStringArray`: the same strings as Python objects."""
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
         names = np.array(state.get("_pa_array", state.get("_data")), dtype=object)
@@ -39,12 +39,9 @@ class PlainNames(StringArray):
 
 
 def read_strings(parts: Sequence[Any]) -> list[str | None]:
-    """Read an array of strings as pyarrow takes it apart: type, length, holes, offset, buffers (see Arrow's layout).
+    """Read an array of strings from pyarrow's pickled parts: type, length, null count, offset, buffers.
 
-    Raises
-    ------
-    ModelRejected
-        Where it holds anything but strings.
+    The buffers are those of Arrow's columnar format. Raises ModelRejected if it holds anything but strings.
     """
     kind, length, _, first, buffers, *_ = parts
     if kind not in _OFFSETS:
@@ -82,7 +79,7 @@ _STAND_INS: Final[Mapping[tuple[str, str], Callable[..., Any]]] = {
 
 
 class NamesUnpickler(joblib.numpy_pickle.NumpyUnpickler):  # type: ignore[misc]
-    """joblib's unpickler, which finds the stand-ins where a file refers to pyarrow."""
+    """joblib's unpickler, with the replacements for pyarrow."""
 
     def find_class(self, module: str, name: str) -> Any:
         if (stand_in := _STAND_INS.get((module, name))) is not None:
@@ -92,5 +89,5 @@ class NamesUnpickler(joblib.numpy_pickle.NumpyUnpickler):  # type: ignore[misc]
         return super().find_class(module, name)
 
 
-# joblib offers no other way; the process that imports this opens models and does nothing else.
+# joblib has no parameter for it. The process that imports this module only opens models.
 joblib.numpy_pickle.NumpyUnpickler = NamesUnpickler

@@ -1,4 +1,4 @@
-"""`.pt` and `.pth`: TorchScript, on one thread of the CPU. A TorchScript file is a program."""
+"""Open `.pt` and `.pth` files: TorchScript, which is a program, on one thread of the CPU."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SEQUENCE_LAYERS: Final = frozenset(
     {"LSTM", "GRU", "RNN", "Conv1d", "Conv2d", "MultiheadAttention", "TransformerEncoder", "TransformerEncoderLayer"}
 )
 _WIDTHS: Final = {"Linear": "weight", "BatchNorm1d": "running_mean", "LayerNorm": "weight"}
-"""Layers whose parameter's last dimension is the number of their inputs."""
+"""The parameter of each layer whose last dimension is the number of inputs."""
 
 _DTYPES: Final[Mapping[torch.dtype, type[np.generic]]] = {torch.float64: np.float64, torch.float16: np.float16}
 _ACTIVATIONS: Final = {
@@ -33,19 +33,13 @@ _PASSED_THROUGH: Final = frozenset({"aten::squeeze", "aten::reshape", "aten::vie
 
 
 def load(file: Path) -> TensorPredictor:
-    """Open a TorchScript module.
-
-    Raises
-    ------
-    ModelRejected
-        Where it is something else that torch can save: says how to export it.
-    """
+    """Open a TorchScript module; raises ModelRejected, with how to export one, if the file holds anything else."""
     if not _is_torchscript(file):
         _refuse(file)
     torch.set_num_threads(1)
     try:
         with warnings.catch_warnings():
-            # torch would rather have torch.export; people have the files that they have.
+            # torch recommends torch.export instead; users still have TorchScript files.
             warnings.simplefilter("ignore", DeprecationWarning)
             module = torch.jit.load(file, map_location="cpu")
         module.eval()
@@ -77,7 +71,7 @@ def load(file: Path) -> TensorPredictor:
 
 
 def rehearse() -> None:
-    """Trace, load and run a small module: the first time, torch sets its compiler up (40 ms)."""
+    """Trace, load and run a small module, because torch sets up its compiler the first time (40 ms)."""
     torch.set_num_threads(1)
     stored = io.BytesIO()
     with warnings.catch_warnings(), torch.inference_mode():
@@ -100,7 +94,7 @@ def _is_torchscript(file: Path) -> bool:
 
 
 def _refuse(file: Path) -> NoReturn:
-    """Say what a file that is not TorchScript holds, without running any of it."""
+    """Raise the error for a file that is not TorchScript, without running any of it."""
     try:
         held = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -111,7 +105,7 @@ def _refuse(file: Path) -> NoReturn:
 
 
 def _width(module: Any) -> int | None:
-    """Return the number of inputs of the first layer that has parameters, where that layer tells it."""
+    """Return the number of inputs of the first layer that has parameters; None if the layer does not tell."""
     for part in module.modules():
         own = dict(part.named_parameters(recurse=False))
         if own:
@@ -122,7 +116,7 @@ def _width(module: Any) -> int | None:
 
 
 def _last_activation(module: Any) -> Activation:
-    # The nodes live only as long as somebody holds the graph.
+    # The nodes live only as long as this reference to the graph.
     graph = module.inlined_graph
     node = next(graph.outputs()).node()
     while node.kind() in _PASSED_THROUGH:

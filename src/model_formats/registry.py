@@ -1,4 +1,7 @@
-"""Which library opens which file. Light: the server reads it, but only the sandbox's child calls `load_model`."""
+"""The registry of model formats: which module and libraries open each file extension.
+
+It imports no library: the server reads the table, and only the sandbox's child calls `load_model`.
+"""
 
 from __future__ import annotations
 
@@ -17,14 +20,14 @@ from src.ports import ModelFormat, Predictor
 INSTALL_COMMAND: Final = "pip install -r requirements-models.txt"
 
 HIDDEN_MODULES: Final = ("pyarrow", "matplotlib", "IPython")
-"""Make these look as if they were not installed, by an import hook (None in `sys.modules` makes scikit-learn fail):
-they start threads when imported or make folders, and no model needs them."""
+"""Modules that an import hook must hide: they start threads or create folders when imported, and no model needs them.
+(None in `sys.modules` makes scikit-learn fail.)"""
 
 ENVIRONMENT: Final[Mapping[str, str]] = MappingProxyType(
     {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "KERAS_BACKEND": "openvino"}
 )
-"""What a process that opens models must find in its environment before its first import: BLAS would start threads
-otherwise, and on one thread the same file and rows give the same bits."""
+"""The environment that a process that opens models needs before its first import: otherwise BLAS starts threads, and
+only on one thread do the same file and rows give the same bits."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,16 +39,16 @@ class FormatEntry:
     family
         Formats of one family share a preloaded process.
     module
-        Where the format's `load(file)` is.
+        The module with the format's `load(file)`.
     libraries
         Top-level modules that must be installed.
     optional
         Top-level modules that some files of the format need.
     preload
-        Modules worth importing before forking, where their libraries are installed. With `ENVIRONMENT` and
-        `HIDDEN_MODULES` in force they leave no thread that does anything (those of OpenVINO and onnxruntime sleep).
+        Modules to import before forking, if their libraries are installed. With `ENVIRONMENT` and `HIDDEN_MODULES`
+        they leave no working thread (those of OpenVINO and onnxruntime are idle).
     may_be_archive
-        Whether `prepare` may have to unpack the file into a folder first.
+        Whether `prepare` may unpack the file into a folder first.
     """
 
     family: str
@@ -78,8 +81,8 @@ _ONNX: Final = FormatEntry(
     family="onnx",
     module="src.model_formats.onnx",
     libraries=("onnxruntime",),
-    # onnxruntime starts a thread when imported, which sleeps and which a session on one thread never wakes: a fork does
-    # without it. Importing it in each child would cost 30 ms.
+    # onnxruntime starts a thread when imported. A session on one thread never uses it, so a fork works without it.
+    # Importing onnxruntime in each child would cost 30 ms.
     preload=("src.model_formats.onnx",),
 )
 _KERAS: Final = FormatEntry(
@@ -117,17 +120,11 @@ FORMAT_NAMES: Final = frozenset(
         "lightgbm Booster (pickle or joblib)", "scikit-learn (pickle or joblib)", "xgboost Booster (pickle or joblib)",
     }
 )  # fmt: skip
-"""What a description may call a file's format."""
+"""The names of formats that a model's description may have."""
 
 
 def entry_of(extension: str) -> FormatEntry:
-    """Look a format up.
-
-    Raises
-    ------
-    UnsupportedFormat
-        Listing the known extensions.
-    """
+    """Return the entry of an extension; raises UnsupportedFormat, with the known ones, if there is none."""
     entry = FORMATS.get(extension.lower())
     if entry is None:
         raise UnsupportedFormat(f"Model files named *{extension[:20]} are not supported; allowed: {', '.join(FORMATS)}")
@@ -140,25 +137,23 @@ def family_of(extension: str) -> str:
 
 
 def check_installed(extension: str) -> None:
-    """Make sure that the format's libraries are installed, importing none of them.
+    """Check that the format's libraries are installed, without importing them.
 
-    Raises
-    ------
-    MissingLibrary, UnsupportedFormat
+    Raises MissingLibrary, UnsupportedFormat.
     """
     if missing := [name for name in entry_of(extension).libraries if not _is_installed(name)]:
         raise missing_library(missing[0], extension)
 
 
 def missing_library(name: str, extension: str) -> MissingLibrary:
-    """Build the error that says what installs the library `name`."""
+    """Build the error that says how to install the library `name`."""
     return MissingLibrary(
         f"Opening {extension} files needs the library {name}, not installed here: {INSTALL_COMMAND}", library=name
     )
 
 
 def reported_missing(library: object, extension: str) -> MissingLibrary | None:
-    """Return the error for a library that a child says is missing; None if that cannot be true."""
+    """Return the error for a library that a child reports as missing; None if the report is false."""
     entry = entry_of(extension)
     known = next((name for name in (*entry.libraries, *entry.optional) if name == library), None)
     return None if known is None or _is_installed(known) else missing_library(known, extension)
@@ -169,31 +164,21 @@ def _is_installed(library: str) -> bool:
 
 
 def prepare(file: Path, extension: str, folder: Path) -> Path:
-    """Return what the child is to open: `file` itself, or the SavedModel that was zipped in it.
+    """Return the path that the child is to open: `file` itself, or the SavedModel that was zipped in it.
 
-    Reads the file's directory and copies members; opens no model. `folder` must be empty and private; it is the
-    caller's to remove, whatever happens here.
+    This reads the archive's directory and copies members; it opens no model. `folder` must be empty and private; the
+    caller removes it.
 
-    Raises
-    ------
-    ModelRejected, UnsupportedFormat
+    Raises ModelRejected, UnsupportedFormat.
     """
     return unpack_saved_model(file, folder) if entry_of(extension).may_be_archive else file
 
 
 def load_model(path: Path, extension: str) -> Predictor:
-    """Open a model file; only ever called in a process that the file may take over.
+    """Open a model file at the path that `prepare` returned; a Keras file must have its extension.
 
-    Parameters
-    ----------
-    path
-        What `prepare` returned; a Keras file must bear its extension.
-
-    Raises
-    ------
-    ModelRejected
-        Where the file cannot be used; says why and what to do.
-    MissingLibrary, UnsupportedFormat
+    The file may run any code, so call this in the sandbox's child only. Raises ModelRejected, with what to do, if the
+    file cannot be used; MissingLibrary, UnsupportedFormat.
     """
     check_installed(extension)
     module = cast(ModelFormat, importlib.import_module(entry_of(extension).module))

@@ -1,4 +1,4 @@
-"""Imported by a process that forks before it opens pickles, so that no child pays for first times."""
+"""Run scikit-learn once when imported: a zygote does so before it forks, so that its children skip the set-up."""
 
 from src.model_formats.sklearn import rehearse
 

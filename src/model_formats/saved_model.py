@@ -1,4 +1,4 @@
-"""A TensorFlow SavedModel is a folder, so it is sent as a zip. Copies the members that matter, nothing else."""
+"""Unpack a TensorFlow SavedModel, which is a folder and so is sent as a zip; copy only the members that it needs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from src.model_formats.failures import refused
 
 MAX_UNPACKED_BYTES: Final = 1 << 30
 _MAX_DIRECTORY_BYTES: Final = 1 << 20
-"""A SavedModel has about ten members; a megabyte of directory is some ten thousand."""
+"""A SavedModel has about ten members; a directory of this size lists about ten thousand."""
 
 _GRAPH: Final = "saved_model.pb"
 _VARIABLES: Final = re.compile(r"variables/variables\.(index|data-[0-9]{5}-of-[0-9]{5})")
@@ -32,15 +32,12 @@ def is_zip(file: Path) -> bool:
 
 
 def unpack_saved_model(file: Path, folder: Path, *, max_bytes: int = MAX_UNPACKED_BYTES) -> Path:
-    """Copy the SavedModel in the zip `file` into the empty `folder` and return its folder; other files as they are.
+    """Copy the SavedModel in the zip `file` into the empty `folder`; return its path, or `file` if it is not a zip.
 
-    Only names that we know are written (`saved_model.pb`, `variables/variables.*`), each in a place that we name, so no
-    member can leave the folder; links, passwords and unusual compressions are refused, and what comes out is counted.
+    Only known names are written (`saved_model.pb`, `variables/variables.*`), so no member can leave the folder. Links,
+    passwords and unusual compressions are rejected, and the unpacked bytes are counted.
 
-    Raises
-    ------
-    ModelRejected
-        Where the archive is damaged, holds no SavedModel, or unpacks to more than `max_bytes`.
+    Raises ModelRejected if the archive is damaged, holds no SavedModel, or unpacks to more than `max_bytes`.
     """
     if not is_zip(file):
         if file.suffix.lower() == ".zip":
@@ -85,14 +82,14 @@ def _wanted(archive: zipfile.ZipFile) -> Iterator[tuple[zipfile.ZipInfo, str]]:
 
 
 def _check_directory(file: Path) -> None:
-    """Refuse archives whose directory is large: Python's zipfile makes an object of every entry before we see one."""
+    """Reject archives with a large directory: Python's zipfile creates an object for each entry when it opens one."""
     tail_bytes = _END_RECORD.size + _ZIP64_LOCATOR.size
     with file.open("rb") as stream:
         size = stream.seek(0, 2)
         stream.seek(max(0, size - tail_bytes))
         tail = stream.read(tail_bytes)
     end = tail[-_END_RECORD.size :]
-    # With no comment, the end record is the file's last 22 bytes: the place where zipfile looks first, too.
+    # Without a comment, the end record is the file's last 22 bytes, where zipfile looks first too.
     if len(end) < _END_RECORD.size or not end.startswith(_END_SIGNATURE) or not end.endswith(b"\0\0"):
         raise refused("zip_cut")
     directory_bytes = _END_RECORD.unpack(end)[5]

@@ -1,4 +1,4 @@
-"""`.pkl` and `.joblib`: scikit-learn estimators, and what follows its interface. Opening one runs the file's code."""
+"""Open `.pkl` and `.joblib` files: scikit-learn estimators, and others with its interface; runs the file's code."""
 
 from __future__ import annotations
 
@@ -35,15 +35,13 @@ FORMAT: Final = "scikit-learn (pickle or joblib)"
 _BOOSTERS: Final = {"xgboost": "src.model_formats.xgboost", "lightgbm": "src.model_formats.lightgbm"}
 _LABELS: Final = (OutputKind.BINARY_LABEL, OutputKind.SIGNED_LABEL)
 _AUTOMATIC_NAME: Final = re.compile(r"Column_\d+|f\d+|x\d+")
-"""Names that libraries make up for arrays."""
+"""Names that libraries generate for the columns of arrays."""
 
 
 def load(file: Path) -> Predictor:
     """Unpickle a fitted estimator or booster.
 
-    Raises
-    ------
-    ModelRejected, MissingLibrary
+    Raises ModelRejected, MissingLibrary.
     """
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -73,9 +71,9 @@ def _load(file: Path, caught: Sequence[warnings.WarningMessage]) -> Predictor:
 
 
 def rehearse() -> None:
-    """Have scikit-learn do what it does the first time only.
+    """Run scikit-learn once, so that it does its one-time set-up.
 
-    It looks for every data-frame library there is (30 ms), and for the BLAS in use, in a file that a child cannot read.
+    It looks for data-frame libraries (30 ms) and for the BLAS in use; the latter in a file that a child cannot read.
     """
     table = pd.DataFrame({"a": [0.0, 1.0]})
     StandardScaler().fit(table).transform(table)
@@ -101,7 +99,7 @@ def _unpickle(file: Path) -> Any:
 
 
 def _notes(caught: Sequence[warnings.WarningMessage], file: Path) -> tuple[Sentences, ...]:
-    """Return what loading warned of, each kind once: a forest warns once a tree."""
+    """Return the warnings of loading, each once: a forest warns once for each tree."""
     notes: dict[str, Sentences] = {}
     if made := made_with(caught):
         notes["version"] = version_note(made)
@@ -128,7 +126,7 @@ def _estimator(
     except NotFittedError as error:
         raise refused("not_fitted", estimator=type(model).__name__) from error
     except TypeError:
-        # Not a scikit-learn estimator, only something with the same methods: predicting will tell.
+        # Not a scikit-learn estimator, but an object with the same methods; it may still predict.
         notes = (*notes, sentence("no_estimator", estimator=type(model).__name__))
     _use_one_thread(model)
     if made is not None:
@@ -144,7 +142,7 @@ def _estimator(
         library=origin[0],
         library_version=origin[1],
         n_features=len(names) if names else None if count is None else int(count),
-        # Which of our columns they stand for, made-up names do not tell; their count does.
+        # Generated names do not identify our columns; only their number is used.
         feature_names=None if names is None or all(map(_AUTOMATIC_NAME.fullmatch, names)) else names,
         output_kind=kind,
         warnings=notes,
@@ -154,9 +152,9 @@ def _estimator(
 
 
 def _use_one_thread(model: Any) -> None:
-    """Give every part of an estimator one job: threads that add up in turn change the last bits from run to run.
+    """Set every part of an estimator to one thread: threads add in varying order, which changes the last bits.
 
-    Not by `set_params`, which fails on a part that was saved before one of its parameters existed.
+    `set_params` would fail on a part that was saved before one of its parameters existed.
     """
     for part in parts_of(model):
         if "n_jobs" in vars(part):
@@ -184,12 +182,12 @@ def _kind(model: Any, labels: ClassLabels | None) -> OutputKind | None:
 
 
 def _has_tags(model: Any) -> bool:
-    """Return whether scikit-learn can say what sort of estimator this is."""
+    """Return whether scikit-learn can tell a classifier from a regressor here."""
     return hasattr(model, "__sklearn_tags__")
 
 
 def _own_names(model: Any) -> tuple[str, ...] | None:
-    """Return the names of the columns that an estimator was fitted on, and insists on; made-up ones too."""
+    """Return the names of the columns that an estimator was fitted on and requires, generated ones included."""
     names = getattr(model, "feature_names_in_", None)
     return None if names is None else tuple(str(name) for name in names)
 
@@ -200,9 +198,9 @@ class EstimatorPredictor:
     Parameters
     ----------
     names
-        What its columns are called in the frame that it is given; None where it takes an array.
+        Column names of the frame that it expects; None if it expects an array.
     made
-        The version of scikit-learn that saved it; None where that is this one.
+        The version of scikit-learn that saved it; None if that is the installed one.
     """
 
     def __init__(
@@ -225,7 +223,7 @@ class EstimatorPredictor:
     def predict(
         self, features: NDArray[np.float64], names: tuple[str, ...], declared: OutputKind | None = None
     ) -> tuple[NDArray[np.float64], OutputKind]:
-        """Return one number a row and its meaning; `declared` overrides what the estimator says of itself."""
+        """Return one number a row and its meaning; `declared` overrides the estimator's own kind."""
         kind = declared or self.description.output_kind or OutputKind.VALUE
         if not len(features):
             return np.empty(0), kind
@@ -243,13 +241,13 @@ class EstimatorPredictor:
         return self._labels.to_numbers(self._single(self._call("predict", table))), kind
 
     def _table(self, features: NDArray[np.float64], names: tuple[str, ...]) -> NDArray[np.float64] | pd.DataFrame:
-        """Return the rows under the model's own names, in its order; foreign names stand for ours by position."""
+        """Return the rows with the model's own column names, in its order; other names are matched by position."""
         own = self._own_names
         if own is None:
             return features
         if set(names) == set(own):
             features = features[:, [names.index(name) for name in own]]
-        # Always laid out row by row: linear algebra adds up in another order where columns lie apart.
+        # Contiguous rows, because linear algebra adds in another order for another layout.
         return pd.DataFrame(np.ascontiguousarray(features), columns=list(own))
 
     def _call(self, method: str, table: NDArray[np.float64] | pd.DataFrame) -> Any:

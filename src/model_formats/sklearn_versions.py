@@ -1,4 +1,4 @@
-"""Files of other versions of scikit-learn: what is still right, what no longer is, and what the user must hear."""
+"""Handle files of other scikit-learn versions: warn about them, and reject those that would predict wrongly."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _ROUNDING: Final = 1e-6
 
 
 def made_with(caught: Sequence[WarningMessage]) -> str | None:
-    """Return the version that wrote a file, as its loading warned of it; None where it is this one."""
+    """Return the version that saved a file, from the warnings of loading it; None if it is the installed one."""
     for item in caught:
         if isinstance(item.message, InconsistentVersionWarning):
             return str(item.message.original_sklearn_version)
@@ -31,29 +31,23 @@ def version_note(made: str) -> Sentences:
 
 
 def explained(error: ModelRejected, made: str | None) -> ModelRejected:
-    """Return a refusal that also says with which version the file was made, where that is another one."""
+    """Return the error with a sentence on the version that saved the file, if that is another one."""
     return error if made is None else with_more(error, sentence("saved_with", made=made))
 
 
 def check_meaning(model: Any) -> None:
-    """Refuse estimators of older versions that load and predict, and predict something else than they did.
-
-    Raises
-    ------
-    ModelRejected
-    """
+    """Raise ModelRejected if an estimator of an older version would load and predict other values than before."""
     for part in parts_of(model):
         if isinstance(part, DecisionTreeClassifier) and hasattr(part, "tree_") and _counts_in_leaves(part):
-            # Up to 1.3 a leaf held how many rows of each class there were; since 1.4 it holds their shares, and what is
-            # there is taken for those.
+            # Up to 1.3 a leaf held the number of rows of each class; 1.4 and later read it as their shares.
             raise refused("counts_in_leaves", estimator=type(part).__name__)
         if isinstance(part, AdaBoostClassifier) and getattr(part, "algorithm", None) == "SAMME.R":
-            # Removed in 1.6: what it trained is then evaluated as SAMME. (SAMME's own files give the same to the bit.)
+            # Removed in 1.6, which evaluates such files as SAMME. (Files trained with SAMME give the same bits.)
             raise refused("samme_r", estimator=type(part).__name__)
 
 
 def parts_of(model: Any) -> Iterator[Any]:
-    """Yield an estimator and every estimator inside it, fitted ones too, each once."""
+    """Yield an estimator and every estimator inside it, fitted or not, each once."""
     seen: set[int] = set()
     waiting = [model]
     while waiting:

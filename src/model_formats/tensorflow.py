@@ -1,4 +1,4 @@
-"""`.pb` and `.zip`: frozen TensorFlow graphs and SavedModels, read by OpenVINO; TensorFlow itself is not needed."""
+"""Open `.pb` and `.zip` files: frozen TensorFlow graphs and SavedModels, read by OpenVINO without TensorFlow."""
 
 from __future__ import annotations
 
@@ -11,17 +11,15 @@ from src.model_formats.failures import refused, rejection
 from src.model_formats.openvino import graph_predictor
 from src.model_formats.tensors import TensorPredictor
 
-# A SavedModel message begins with its schema version (field 1, a number: 1) and a MetaGraphDef (field 2);
-# a GraphDef with a node (field 1, a message).
+# A SavedModel message begins with its schema version (field 1, the number 1) and a MetaGraphDef (field 2);
+# a GraphDef begins with a node (field 1, a message).
 _SAVED_MODEL_START: Final = b"\x08\x01\x12"
 
 
 def load(file: Path) -> TensorPredictor:
     """Open a frozen graph, or the folder of an unpacked SavedModel.
 
-    Raises
-    ------
-    ModelRejected
+    Raises ModelRejected.
     """
     is_saved_model = file.is_dir()
     if not is_saved_model:

@@ -1,4 +1,4 @@
-"""Models that are a function from one array to another: what they take in, and what their numbers mean."""
+"""Predict with models that map one array to another: the shape of their input, and the meaning of their output."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from src.model_formats import undeclared
 from src.model_formats.failures import refused, wrong_kind
 
 ROWS_AT_ONCE: Final = 65_536
-"""Rows handed to a model in one call: enough to be fast, few enough to bound the memory of its layers."""
+"""Rows in one call of a model: enough to be fast, few enough to bound the memory of its layers."""
 
 Run = Callable[[NDArray[Any]], NDArray[Any]]
 
 
 class Activation(Enum):
-    """The last thing that a model does to its numbers, where the file says so."""
+    """The last operation on a model's output, if the file tells it."""
 
     SIGMOID = "sigmoid"
     SOFTMAX = "softmax"
@@ -32,9 +32,9 @@ class Activation(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TensorInput:
-    """The shape a model takes: (batch, features), or (batch, 1, features) with `has_step_axis`.
+    """The input shape of a model: (batch, features), or (batch, 1, features) with `has_step_axis`.
 
-    `n_features` is None where the file leaves it open; `batch_size` is None where any number of rows will do.
+    `n_features` is None if the file leaves it open; `batch_size` is None if any number of rows is allowed.
     """
 
     n_features: int | None = None
@@ -45,10 +45,7 @@ class TensorInput:
     def of_shape(shape: Sequence[int | None]) -> TensorInput:
         """Read a shape whose open dimensions are None.
 
-        Raises
-        ------
-        ModelRejected
-            Where the model wants something other than one row of features a bar.
+        Raises ModelRejected if the model expects anything but one row of features a bar.
         """
         if len(shape) == 2:
             return TensorInput(batch_size=shape[0], n_features=shape[1])
@@ -57,7 +54,7 @@ class TensorInput:
         raise refused("input_shape", shape=[None if size is None else int(size) for size in shape])
 
     def batches(self, features: NDArray[np.float64], dtype: DTypeLike) -> Iterator[NDArray[Any]]:
-        """Yield the rows of `features` [n, k] in the shape and type that the model takes."""
+        """Yield the rows of `features` [n, k] in the shape and type that the model expects."""
         size = self.batch_size or ROWS_AT_ONCE
         for start in range(0, len(features), size):
             rows = features[start : start + size]
@@ -73,13 +70,13 @@ class TensorPredictor:
     Parameters
     ----------
     description
-        Its `output_kind` is what the activation says; the rest as the format knows it.
+        The description of the model; `output_kind` follows from the activation.
     layout
         The shape of the input.
     dtype
-        The type of number that the model takes.
+        The type of number that the model expects.
     activation
-        What the numbers that come out have last been through.
+        The last operation on the output.
     run
         Maps one batch to an array whose first axis is the batch.
     """
@@ -96,14 +93,9 @@ class TensorPredictor:
     def predict(
         self, features: NDArray[np.float64], names: tuple[str, ...], declared: OutputKind | None = None
     ) -> tuple[NDArray[np.float64], OutputKind]:
-        """Return one number a row and its meaning; `declared` overrides what the file says.
+        """Return one number a row and its meaning; `declared` overrides the file's own kind.
 
-        Raises
-        ------
-        InvalidInput
-            On `outputKind`, where the numbers cannot mean what was declared.
-        ModelRejected
-            Where they cannot be one number a row.
+        Raises InvalidInput if the output cannot be of the declared kind; ModelRejected if it is not one number a row.
         """
         if self._layout.n_features not in (None, features.shape[1]):
             raise refused("columns_given", count=self._layout.n_features, given=len(names))
@@ -126,12 +118,9 @@ def build_predictor(
     feature_names: tuple[str, ...] | None = None,
     warnings: tuple[str, ...] = (),
 ) -> TensorPredictor:
-    """Build a predictor, asking the model about two rows of ones to see what it puts out where that is possible.
+    """Build a predictor; if the number of features is known, run the model on two rows of ones to see its output.
 
-    Raises
-    ------
-    ModelRejected
-        Where what it puts out is not one number, two class scores or three class scores a row.
+    Raises ModelRejected if the output is not one number, two class scores or three class scores a row.
     """
     kind = None
     if layout.n_features is not None:
@@ -154,7 +143,7 @@ def build_predictor(
 
 
 def kind_of_output(raw: NDArray[Any], activation: Activation) -> OutputKind | None:
-    """Return what numbers [n, columns] mean, by their type and last activation; None where those cannot tell."""
+    """Return the kind of an output [n, columns] from its type and last activation; None if those do not tell."""
     columns = raw.shape[1]
     if columns == 1 and raw.dtype.kind in "iub":
         return OutputKind.BINARY_LABEL
@@ -168,10 +157,10 @@ def kind_of_output(raw: NDArray[Any], activation: Activation) -> OutputKind | No
 def read_output(
     raw: NDArray[Any], activation: Activation, declared: OutputKind | None
 ) -> tuple[NDArray[np.float64], OutputKind]:
-    """Make one number a row of `raw` [n, columns].
+    """Convert the output `raw` [n, columns] to one number a row.
 
-    One column is taken as it is. Of two class scores the second stands for class 1: its value where they are
-    probabilities, else the larger one is the label. Three class scores stand for sell, keep and buy, once declared.
+    1. One column is taken as it is. 2. Of two class scores the second is class 1: the result is its value if they are
+    probabilities, else the index of the larger. 3. Three class scores are sell, keep and buy, if so declared.
     """
     columns = raw.shape[1]
     kind = declared or kind_of_output(raw, activation) or (OutputKind.VALUE if columns == 1 else None)

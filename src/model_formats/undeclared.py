@@ -1,4 +1,4 @@
-"""What is said where a file does not tell what its numbers mean, and nobody else has said it."""
+"""Warnings about models whose output kind neither the file nor the request tells."""
 
 from __future__ import annotations
 

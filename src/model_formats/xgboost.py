@@ -1,4 +1,4 @@
-"""A pickled `xgboost.Booster`: trees without scikit-learn's interface."""
+"""Build a predictor from a pickled `xgboost.Booster`: trees without scikit-learn's interface."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _AUTOMATIC_NAME: Final = re.compile(r"f\d+")
 
 
 def predictor_of(booster: Any, notes: tuple[str, ...]) -> TensorPredictor:
-    """Wrap a trained booster; what its numbers mean is told by its objective."""
+    """Wrap a trained booster; its objective determines what its numbers mean."""
     booster.set_param({"nthread": 1})
     learner = json.loads(booster.save_config())["learner"]
     objective = str(learner["objective"]["name"])
@@ -48,7 +48,7 @@ def predictor_of(booster: Any, notes: tuple[str, ...]) -> TensorPredictor:
         dtype=np.float64,
         activation=_ACTIVATIONS.get(objective, Activation.UNKNOWN),
         run=run,
-        # Names that xgboost or pandas made up do not tell which of our columns they stand for; their count does.
+        # Names that xgboost or pandas generate do not identify our columns; only their number is used.
         feature_names=None if names is None or all(map(_AUTOMATIC_NAME.fullmatch, names)) else tuple(names),
         warnings=notes,
     )
