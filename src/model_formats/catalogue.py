@@ -1,7 +1,7 @@
-"""The sentences about model files that clients may get, by code.
+"""Every sentence that may be said of a model file, by its code. What fills its gaps is checked (see `sentences`).
 
-The child fills a gap `{name:kind}` with a part of that kind (see `sentences.KINDS`); the server fills
-`{library:installed}` with the installed version of that library.
+A gap `{name:kind}` is filled by the child, in one of the kinds of `sentences.KINDS`; `{library:installed}` by the
+server, with the version of that library here.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ CLASS_WORDS: Final[Mapping[float, tuple[str, ...]]] = {
     0.0: ("hold", "flat", "keep", "neutral", "none", "wait", "false", "no"),
     -1.0: ("sell", "short", "down", "bear", "bearish"),
 }
-"""The names of classes that mean buy, neither and sell."""
+"""What classes may be called that mean buy, neither and sell."""
 _CLASSES: Final = "train with classes 0 and 1 (flat, long) or -1, 0 and 1 (sell, keep, buy); as words: " + "; ".join(
     ", ".join(words) for words in CLASS_WORDS.values()
 )
 
 REQUEST: Final = "Declare outputKind"
-"""Text of the warnings that no longer hold once `outputKind` is declared."""
+"""What the notes say that no longer hold once it is declared."""
 
 _ANY: Final = {
     "said": "In the words of the file or its library: {said:quote}.",
@@ -259,4 +259,4 @@ CATALOGUE: Final[Mapping[str, str]] = MappingProxyType(
 """The template of each code."""
 
 OUTPUT_KIND: Final = frozenset(_KIND)
-"""Codes of errors in the declared `outputKind`; all others are errors in the model file."""
+"""Codes that blame what the user declared as outputKind; all others blame the model file."""

@@ -1,4 +1,4 @@
-"""Build the errors for model files that a library rejects."""
+"""What a client is told when a library refuses a model file."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ _FIELD: Final = "outputKind"
 
 
 def rejection(code: str, error: BaseException, file: Path, **parts: Any) -> ModelRejected:
-    """Build the error with a sentence of the catalogue, followed by the library's own text.
+    """Build the error that says what is wrong and what the library said.
 
     Parameters
     ----------
     code
-        The sentence: what is wrong, and what to do next; `parts` fill its gaps.
+        The sentence of the catalogue: what is wrong, and what to do next; `parts` fill its gaps.
     error
-        The library's exception; its text is shortened, and the path of the file is removed.
+        The library's exception; its text is shortened and the file's place on our disk taken out.
     """
     if isinstance(error, MemoryError):
         return refused("needs_memory")
@@ -39,7 +39,7 @@ def wrong_kind(code: str, **parts: Any) -> InvalidInput:
 
 
 def with_more(error: ModelRejected, more: Sentences) -> ModelRejected:
-    """Return the same error with a sentence added."""
+    """Return the same refusal with a sentence after it."""
     message = error.message
     return ModelRejected(join(message, more) if isinstance(message, Sentences) else message, field=error.field)
 

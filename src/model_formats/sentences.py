@@ -1,7 +1,7 @@
-"""Build texts for clients from what a sandboxed child sends: codes of the catalogue and checked parts, no free text.
+"""Texts that a sandboxed child may have the server say: codes of the catalogue and checked parts, no free sentences.
 
-A model file that controls its child can choose any code and any parts. A part is a number, one short word, or a
-quotation marked as the file's own, so a file cannot forge messages of the service.
+A child that a model file has taken over chooses which code it sends and what the parts are. A part is a number, one
+short word, or text in quotation marks that is marked as the file's own, so a file cannot speak in the service's name.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ Item = tuple[str, Mapping[str, Any]]
 
 
 class NoSentence(ValueError):
-    """The code is not in the catalogue, or the parts do not fit it; the message is for the log."""
+    """A code that is not in the catalogue, or parts that do not fit it; the message is for the log."""
 
 
 class Sentences(str):
-    """Text for a client, with the codes and parts that it was built from."""
+    """Text for a client, with the codes and parts that it was made of."""
 
     __slots__ = ("items",)
     items: tuple[Item, ...]
@@ -55,13 +55,16 @@ def join(*texts: Sentences) -> Sentences:
 
 
 def to_plain(text: str) -> list[list[Any]]:
-    """Return the codes and parts that a child sends for a text; a text of no catalogue code becomes a quotation."""
+    """Return what a child sends instead of a text; one that is not of the catalogue becomes a quotation."""
     items = text.items if isinstance(text, Sentences) else sentence("said", said=text[:MAX_QUOTED]).items
     return [[code, dict(parts)] for code, parts in items]
 
 
 def from_plain(plain: object) -> Sentences:
-    """Read codes and parts that a hostile child may have sent; raises NoSentence if they are not of the catalogue."""
+    """Read what a hostile child may have sent.
+
+    Raises NoSentence if it is anything but codes and parts of the catalogue.
+    """
     if not isinstance(plain, list) or not 1 <= len(plain) <= _MAX_SENTENCES:
         raise NoSentence("not a short list of sentences")
     items: list[Item] = []
@@ -158,4 +161,4 @@ KINDS: Final[Mapping[str, Callable[[object], str]]] = {
     "shape": _shape,
     "kind": _kind,
 }
-"""The function that checks and formats each kind of part; raises NoSentence."""
+"""How each kind of part is checked and shown; raises NoSentence."""

@@ -1,4 +1,4 @@
-"""Warnings about models whose output kind neither the file nor the request tells."""
+"""What is said where a file does not tell what its numbers mean, and nobody else has said it."""
 
 from __future__ import annotations
 

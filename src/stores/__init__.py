@@ -1,1 +1,1 @@
-"""Where results are kept."""
+"""Store results (SQLite, MongoDB) and model files."""

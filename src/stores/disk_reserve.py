@@ -1,4 +1,4 @@
-"""Disk space that is held back, so that deleting works on a full disk."""
+"""Reserve disk space, so that deleting works on a full disk."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import os
 from pathlib import Path
 from typing import Final
 
-_PIECE_BYTES: Final = 1024 * 1024
+_CHUNK_BYTES: Final = 1024 * 1024
 
 logger = logging.getLogger(__name__)
 
 
 class DiskReserve:
-    """A file of `size_bytes` that is deleted when a deletion needs its space, and made again when there is room.
+    """A file of `size_bytes` that is deleted when a deletion needs its space, and created again when it fits.
 
-    SQLite writes a deletion to its log before it frees anything. All processes of a store share one file.
+    SQLite writes a deletion to its log before it frees space. All processes of a store share one file.
     """
 
     def __init__(self, path: Path, size_bytes: int) -> None:
@@ -23,18 +23,18 @@ class DiskReserve:
         self._size_bytes = size_bytes
 
     def fill(self) -> bool:
-        """Make the file if it is not there whole; return whether it is, and log a disk without room for it."""
+        """Create the file if it is missing or incomplete; log it and return False if the disk has no space."""
         try:
             if not self._size_bytes or self._is_whole():
                 return True
             # Random bytes, because some file systems store zeros without taking space.
             with open(self._path, "wb", opener=_open_privately) as file:
-                for written in range(0, self._size_bytes, _PIECE_BYTES):
-                    file.write(os.urandom(min(_PIECE_BYTES, self._size_bytes - written)))
+                for written in range(0, self._size_bytes, _CHUNK_BYTES):
+                    file.write(os.urandom(min(_CHUNK_BYTES, self._size_bytes - written)))
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
-            logger.warning("no room for the disk reserve: file=%s error=%s", self._path.name, error.strerror)
+            logger.warning("disk reserve not created: file=%s error=%s", self._path.name, error.strerror)
             self._path.unlink(missing_ok=True)
             return False
         return True

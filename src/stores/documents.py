@@ -1,8 +1,8 @@
-"""Results ↔ plain, versioned documents: what every result store keeps, bit for bit.
+"""Encode results as versioned documents, the form in which every result store keeps them, and decode them exactly.
 
-A document has a summary (plain; all that lists and comparisons read) and parts (bytes): one compressed column for each
-array of the result, and `details`, the rest of the result as compressed JSON with the columns' dtypes and shapes.
-Nothing is ever pickled.
+A document has a summary (plain values; lists and comparisons read nothing else) and parts (bytes): a compressed column
+for each array of the result, and `details`, the rest of the result as compressed JSON with the columns' dtypes and
+shapes. Nothing is pickled.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from src.domain.trading import FILL_DTYPE, TRADE_DTYPE
 from src.stores.plain import from_plain, to_plain
 
 SCHEMA_VERSION: Final = 1
-"""Raised when old documents need more than defaults for fields that they lack."""
+"""Increased when old documents need more than defaults for missing fields."""
 
 DETAILS: Final = "details"
-"""The name of the part that describes the others; columns are named by their path, which it cannot be."""
+"""The name of the part that describes the others; no column has it, as columns are named by their path."""
 
 TABLES: Final[Mapping[str, np.dtype[np.void]]] = {"simulation.fills": FILL_DTYPE, "simulation.trades": TRADE_DTYPE}
 ADDED_TABLE_FIELDS: Final[Mapping[str, Mapping[str, float]]] = {"simulation.fills": {}, "simulation.trades": {}}
-"""What documents written before a table got a field hold in it; a field that is not named here must be stored."""
+"""Values of fields that were added to a table later, for older documents; all other fields must be stored."""
 
 _FAULTS: Final = (LookupError, TypeError, AttributeError, ValueError, ArithmeticError, RecursionError, InvalidInput)
-"""What a damaged document can raise while it is read."""
+"""The exceptions that reading a damaged document can raise."""
 
 _SCALAR_DTYPE: Final = re.compile(r"[<|][biuf][1-8]")
 # Level 1 halves curves at 60 to 100 MB/s; higher levels cost several times that for a few per cent.
@@ -42,22 +42,20 @@ _ZLIB_LEVEL: Final = 1
 
 
 class UnreadableDocument(ValueError):
-    """A stored document is damaged, or of a version that this build does not know."""
+    """A stored document is damaged, or has a version that this build does not know."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResultDocument:
-    """A result ready to be kept: `summary` is JSON-able, `parts` are bytes by name."""
+    """A result in its stored form: `summary` can be written as JSON, `parts` are bytes by name."""
 
     summary: Mapping[str, Any]
     parts: Mapping[str, bytes]
 
 
 def encode(result: BacktestResult) -> ResultDocument:
-    """Turn a result into its document.
+    """Encode a result as a document.
 
-    Notes
-    -----
     Compressing takes about 0.1 s for each million bars and column: call it on a worker thread. zlib releases the GIL.
     """
     columns: dict[str, NDArray[Any]] = {}
@@ -76,12 +74,9 @@ def encode(result: BacktestResult) -> ResultDocument:
 
 
 def decode(document: ResultDocument) -> BacktestResult:
-    """Turn a document back into the result that it was made of; arrays are read-only.
+    """Decode a document to the result that it was made from; arrays are read-only.
 
-    Raises
-    ------
-    UnreadableDocument
-        Where a part is missing, cut or altered, or the document's version is unknown.
+    Raises UnreadableDocument if a part is missing, cut or altered, or the document's version is unknown.
     """
     _check_version(document.summary)
     details = _read_details(document.parts)
@@ -100,12 +95,7 @@ def decode(document: ResultDocument) -> BacktestResult:
 
 
 def decode_summary(summary: Mapping[str, Any] | None) -> ResultSummary:
-    """Turn the summary of a document into what lists show.
-
-    Raises
-    ------
-    UnreadableDocument
-    """
+    """Decode the summary of a document, which lists show; raises UnreadableDocument."""
     _check_version(summary)
     try:
         read: ResultSummary = from_plain(ResultSummary, summary, {})
@@ -115,12 +105,7 @@ def decode_summary(summary: Mapping[str, Any] | None) -> ResultSummary:
 
 
 def read_summary(text: str | bytes) -> Any:
-    """Return the summary of a document that is kept as JSON.
-
-    Raises
-    ------
-    UnreadableDocument
-    """
+    """Parse the JSON of a document's summary; raises UnreadableDocument."""
     try:
         return json.loads(text)
     except _FAULTS as error:
@@ -152,7 +137,7 @@ def _read_column(path: str, layout: Mapping[str, Any], part: bytes | None) -> ND
     expected = math.prod(shape) * dtype.itemsize
     unpacker = zlib.decompressobj()
     try:
-        # One byte of room beyond what is right: a part that unpacks to more shows it without filling the memory.
+        # One byte more than expected, so that a part that unpacks to more is found without filling the memory.
         content = unpacker.decompress(part, expected + 1)
     except (zlib.error, OverflowError) as error:
         raise UnreadableDocument(f"the column {path!r} is damaged") from error
@@ -163,7 +148,7 @@ def _read_column(path: str, layout: Mapping[str, Any], part: bytes | None) -> ND
 
 
 def _conform_table(path: str, table: NDArray[Any], dtype: np.dtype[np.void]) -> NDArray[Any]:
-    """Match the fields of a stored table with today's by name; numpy alone would match them by position."""
+    """Convert a stored table to today's fields by name; numpy would match them by position."""
     if table.dtype == dtype:
         return table
     conformed = np.empty(table.shape, dtype=dtype)
@@ -184,7 +169,7 @@ def _dtype_to_plain(dtype: np.dtype[Any]) -> str | list[list[str]]:
 
 
 def _dtype_from_plain(plain: Any) -> np.dtype[Any]:
-    """Build a dtype of numbers; anything else (objects above all) is refused before numpy sees it."""
+    """Build a dtype of numbers; reject anything else, objects above all, before numpy sees it."""
     names = [("", plain)] if isinstance(plain, str) else [(name, code) for name, code in plain]
     for _, code in names:
         if not isinstance(code, str) or not _SCALAR_DTYPE.fullmatch(code):

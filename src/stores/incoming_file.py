@@ -1,4 +1,4 @@
-"""A file while it arrives: written under a hidden name, named once whole, moved to its lasting place, or gone."""
+"""Receive a file under a hidden name, name it once complete, and move it to its final folder or remove it."""
 
 from __future__ import annotations
 
@@ -13,12 +13,10 @@ from src.files.unfinished import open_in_folder, remove_if_empty, unfinished_nam
 
 
 class IncomingFile:
-    """Receive a file into `hidden`; its methods block, so they run on worker threads.
+    """Receive a file into `hidden`; the methods block, so they run on worker threads.
 
-    It need not survive a crash, and waits for no disk.
-
-    A cancelled request cannot stop a thread that is writing for it. Each method therefore holds a lock, and once
-    `abandon` has run, whatever comes late finds the file abandoned and does nothing.
+    The file need not survive a crash, so nothing is synced. A cancelled request cannot stop a thread that is writing
+    for it: each method holds a lock, and does nothing after `abandon`.
     """
 
     def __init__(self, hidden: Path) -> None:
@@ -31,13 +29,7 @@ class IncomingFile:
         self._lock = threading.Lock()
 
     def open(self) -> None:
-        """Make the folder and the hidden file in it.
-
-        Raises
-        ------
-        OSError
-            Where that cannot be, a folder that is a symbolic link included.
-        """
+        """Create the folder and the hidden file; raises OSError, also if the folder is a symbolic link."""
         with self._lock:
             if self._is_abandoned:
                 return
@@ -52,7 +44,7 @@ class IncomingFile:
                 self.size_bytes += len(content)
 
     def finish(self) -> str:
-        """Close the file; return the SHA-256 of what was written."""
+        """Close the file; return the SHA-256 of its content."""
         with self._lock:
             if self._file is not None:
                 self._file.close()
@@ -67,11 +59,11 @@ class IncomingFile:
                 self._hidden.rename(path)
 
     def abandon(self) -> None:
-        """Remove the file, whatever name it has by now."""
+        """Remove the file, hidden or named."""
         with self._lock:
             self._is_abandoned = True
             if self._file is not None:
-                with contextlib.suppress(OSError):  # closing writes what is buffered, and the disk may be full
+                with contextlib.suppress(OSError):  # closing writes the buffer, and the disk may be full
                     self._file.close()
                 self._file = None
             for path in self._made:
@@ -79,9 +71,9 @@ class IncomingFile:
 
 
 class LastingMove:
-    """Move a file, with a small companion beside it, to where it outlives a crash: both, or neither.
+    """Move a file to its final folder with a small companion file: both survive a crash, or neither.
 
-    As with `IncomingFile`, whoever is cancelled calls `undo`, and a thread that is late does nothing.
+    As with `IncomingFile`, a cancelled caller calls `undo`, after which `run` does nothing.
     """
 
     def __init__(self, source: Path, target: Path, companion: Path, companion_content: bytes) -> None:
@@ -92,13 +84,7 @@ class LastingMove:
         self._lock = threading.Lock()
 
     def run(self) -> None:
-        """Do it, and wait for the disk.
-
-        Raises
-        ------
-        OSError
-            Where that cannot be, a folder that is a symbolic link included.
-        """
+        """Write the companion, move the file, and sync both; raises OSError, also if a folder is a symbolic link."""
         with self._lock:
             if self._is_undone:
                 return
@@ -110,7 +96,7 @@ class LastingMove:
             sync(self._target.parent)
 
     def undo(self) -> None:
-        """Remove what was made of it; the source is gone where it had been moved."""
+        """Remove the files that `run` created or moved."""
         with self._lock:
             self._is_undone = True
             for path in self._made:
@@ -119,9 +105,9 @@ class LastingMove:
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write a small file so that a reader, or the disk after a crash, sees all of it or what was there before.
+    """Write a small file so that a reader, also after a crash, sees either its old or its new content.
 
-    Its folder is made if need be.
+    Create its folder if there is none.
     """
     hidden = path.with_name(unfinished_name())
     descriptor = open_in_folder(hidden)
@@ -137,7 +123,7 @@ def write_whole(path: Path, content: bytes) -> None:
 
 
 def sync(path: Path) -> None:
-    """Put what a file holds on the disk, or a folder's list of names."""
+    """Wait until a file's content, or a folder's list of names, is on the disk."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)

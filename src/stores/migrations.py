@@ -1,4 +1,4 @@
-"""The tables and indexes of the SQLite store, as steps from each version to the next."""
+"""The statements that create the SQLite store's tables and indexes, as steps from each version to the next."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ DELETE_PARTS_TOO: Final = """CREATE {kind} result_deleted AFTER DELETE ON result
                DELETE FROM result_parts WHERE result_id = OLD.id;
            END"""
 SCHEMA_WITH_TRIGGER: Final = 2
-"""The first version that has `DELETE_PARTS_TOO`; an older one that cannot be migrated gets it for a connection."""
+"""The first version with `DELETE_PARTS_TOO`; if an older file cannot be migrated, each connection creates it."""
 
 MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     (
@@ -31,7 +31,7 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         "CREATE INDEX results_of_user_and_symbol ON results (user_id, symbol, created_ms, id)",
     ),
     (
-        # What quotas count; the index alone then tells what a user's results take.
+        # Quotas count this size; with it in the index, a user's total is read from the index alone.
         "ALTER TABLE results ADD COLUMN size_bytes INTEGER NOT NULL DEFAULT 0",
         """UPDATE results SET size_bytes = length(CAST(summary AS BLOB)) + (
                SELECT coalesce(sum(length(content)), 0) FROM result_parts WHERE result_id = results.id
@@ -41,4 +41,4 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         DELETE_PARTS_TOO.format(kind="TRIGGER"),
     ),
 )
-"""Statements that lead from each `PRAGMA user_version` to the next; never changed once released, only added to."""
+"""Statements that lead from each `PRAGMA user_version` to the next; once released, they are never changed."""

@@ -1,6 +1,6 @@
-"""Whether a file's first bytes agree with its extension: clear mismatches are refused before anything opens it.
+"""Check a model file's first bytes against its extension, to reject clear mismatches before a library opens the file.
 
-This proves nothing about a file's harmlessness; that is the sandbox's task.
+A file that passes may still be hostile; the sandbox handles that.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from typing import Final
 from src.domain.errors import UnsupportedFormat
 
 HEAD_BYTES: Final = 4096
-"""How many of a file's first bytes the check wants to see."""
+"""How many of a file's first bytes the check reads."""
 
 _ZIP: Final = b"PK\x03\x04"
 _HDF5: Final = b"\x89HDF\r\n\x1a\n"
-_HDF5_OFFSETS: Final = (0, 512, 1024, 2048)  # a block of the user's own may stand before the signature
+_HDF5_OFFSETS: Final = (0, 512, 1024, 2048)  # a user block may precede the signature
 
 _BINARY_PICKLE: Final = re.compile(rb"\x80[\x02-\x05]")
 # Protocols 0 and 1 have no signature: they begin with a class, a mark, or an empty dict or list that is then memoised.
@@ -55,12 +55,9 @@ _KNOWN: Final = (
 
 
 def check_content(extension: str, head: bytes) -> None:
-    """Compare a file's first bytes (`HEAD_BYTES` of them, or all it has) with its extension.
+    """Check that a file with this extension may begin with `head`, its first `HEAD_BYTES` bytes.
 
-    Raises
-    ------
-    UnsupportedFormat
-        Where they cannot belong to a file of that format; says what they look like.
+    Raises UnsupportedFormat, with what the bytes look like, if it may not.
     """
     if is_plausible(extension, head):
         return
@@ -74,7 +71,7 @@ def check_content(extension: str, head: bytes) -> None:
 
 
 def is_plausible(extension: str, head: bytes) -> bool:
-    """Whether a file of that format may begin with these bytes (`HEAD_BYTES` of them, or all it has)."""
+    """Return whether a file of that format may begin with these bytes (`HEAD_BYTES` of them, or all it has)."""
     _, may_begin = _FORMATS[extension]
     return may_begin(head)
 
@@ -92,7 +89,7 @@ def _is_pickle(head: bytes) -> bool:
 
 
 def _is_torch(head: bytes) -> bool:
-    # A pickle is what torch wrote before 1.6: let through, for the sandbox's answer says how to export it.
+    # torch wrote pickles before 1.6. They pass here, as the sandbox's error tells how to export them.
     return _is_zip(head) or _BINARY_PICKLE.match(head) is not None
 
 
@@ -118,7 +115,7 @@ _FORMATS: Final[Mapping[str, tuple[str, Callable[[bytes], bool]]]] = {
 
 
 def _is_message(head: bytes, fields: Mapping[int, tuple[int, ...]]) -> bool:
-    """Whether the bytes are fields of a protobuf message, as far as they reach."""
+    """Return whether the bytes begin a protobuf message with these fields."""
     at = 0
     while at < len(head):
         tag, at = _varint(head, at)
@@ -136,7 +133,7 @@ def _is_message(head: bytes, fields: Mapping[int, tuple[int, ...]]) -> bool:
 
 
 def _varint(content: bytes, at: int) -> tuple[int, int]:
-    """Read a protobuf varint; return its value, −1 where it is longer than 64 bits allow, and where it ends."""
+    """Read a protobuf varint; return its value (−1 if it is longer than 64 bits allow) and the position of its end."""
     value = 0
     for shift in range(0, 70, 7):
         if at >= len(content):

@@ -1,4 +1,4 @@
-"""Users' model files on this machine's disk: a folder for each user, which no name leads out of."""
+"""Store users' model files on this machine's disk, in a folder for each user that no name can leave."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from src.files.unfinished import is_left_over, is_unfinished, owner_mark, remove
 from src.stores.incoming_file import IncomingFile, LastingMove
 from src.stores.model_content import HEAD_BYTES, check_content
 from src.stores.model_names import UploadName, is_stored_name, read_upload_name, shown
-from src.stores.model_recognition import TAIL_BYTES, extension_of
-from src.stores.model_sidecars import read_model_file, sidecar_content, sidecar_path
+from src.stores.model_recognition import TAIL_BYTES, recognize_extension
+from src.stores.model_sidecars import build_sidecar, read_model_file, to_sidecar_path
 
 TEMPORARY_FOLDER: Final = ".tmp"
 """User ids begin with a letter or digit, so no user's folder can have this name."""
 
-_API_FOLDER: Final = "storage"  # what relative paths begin with in the API, whatever the folder is called here
+_API_FOLDER: Final = "storage"  # the root of relative paths in the APIs, for any STORAGE_DIR
 _WRITE_BYTES: Final = 1024 * 1024
 _MEBIBYTE: Final = 1024 * 1024
-_OLD_S: Final = 86_400.0
+_MIN_SIDECAR_AGE_S: Final = 86_400.0
 
 Parameters = ParamSpec("Parameters")
 Outcome = TypeVar("Outcome")
@@ -39,17 +39,17 @@ logger = logging.getLogger(__name__)
 
 
 class DiskModelFiles:
-    """Keep model files as `storage_dir/{user_id}/{user_id}_{model_name}_{uuid}{ext}`, each with a sidecar `….json`.
+    """Store model files as `storage_dir/{user_id}/{user_id}_{model_name}_{uuid}{ext}`, each with a sidecar `….json`.
 
-    Files that live for one request, and those not yet kept, are in `storage_dir/.tmp/`, their names beginning with the
-    process that made them.
+    Files of one request, and those not yet stored, are in `storage_dir/.tmp/`; their names begin with the process that
+    created them.
 
     Parameters
     ----------
     max_bytes
-        Largest file that is received.
+        Size of the largest file that is received.
     max_models_per_user
-        Files that one user may keep; temporary ones do not count.
+        Files that one user may store; temporary ones do not count.
     """
 
     def __init__(self, storage_dir: Path, *, max_bytes: int, max_models_per_user: int) -> None:
@@ -60,9 +60,9 @@ class DiskModelFiles:
         self._counting = threading.Lock()
 
     async def open(self) -> None:
-        """Make the root folder where there is none, and in it one that nobody else of this machine may enter.
+        """Create the root folder if there is none, and in it a folder that no other user of this machine may enter.
 
-        A root that is there already keeps its rights, for the operator gave them; what is made in it is closed.
+        An existing root keeps the permissions that the operator gave it.
         """
         for folder in (self._root, self._root / TEMPORARY_FOLDER):
             await _on_disk(functools.partial(folder.mkdir, mode=0o700, parents=True, exist_ok=True))
@@ -76,12 +76,7 @@ class DiskModelFiles:
         chunks: AsyncIterator[bytes],
         is_for_keeping: bool = False,
     ) -> ModelFile:
-        """Stream an upload to disk; see `ModelFileStore.receive`.
-
-        Notes
-        -----
-        Reading stops with the first chunk that goes beyond `max_bytes`.
-        """
+        """Stream an upload to disk, at most `max_bytes` of it; see `ModelFileStore.receive`."""
         check_user_id(user_id)
         name = read_upload_name(original_filename, model_name)
         incoming = IncomingFile(self._root / TEMPORARY_FOLDER / unfinished_name())
@@ -92,7 +87,7 @@ class DiskModelFiles:
             name = await self._stream(incoming, name, chunks)
             return await _on_disk(self._name, incoming, user_id, name)
         except BaseException:
-            # Shielded, because a second cancellation must not leave the file behind either.
+            # Shielded, so that a second cancellation does not leave the file either.
             await asyncio.shield(asyncio.to_thread(incoming.abandon))
             raise
 
@@ -100,7 +95,7 @@ class DiskModelFiles:
         """Move a temporary file into its user's folder, its sidecar first; see `ModelFileStore.keep`."""
         path = self._folder(file.user_id) / file.path.name.removeprefix(owner_mark())
         kept = dataclasses.replace(file, path=path, description=description, is_temporary=False)
-        move = LastingMove(file.path, path, sidecar_path(path), sidecar_content(kept))
+        move = LastingMove(file.path, path, to_sidecar_path(path), build_sidecar(kept))
         try:
             await _on_disk(self._move_in, file, move)
         except BaseException:
@@ -114,8 +109,8 @@ class DiskModelFiles:
     async def get(self, user_id: str, reference: str) -> ModelFile:
         """Return a user's file.
 
-        `reference` is a file name, `storage/{user_id}/{file name}`, or the absolute path. Whatever else it is, and
-        whoever else has such a file, the answer is ModelNotFound.
+        `reference` is a file name, `storage/{user_id}/{file name}`, or the absolute path. Raises ModelNotFound for
+        anything else, and if only another user has such a file.
         """
         folder = self._folder(user_id)
         name = self._name_in(reference, user_id)
@@ -128,18 +123,18 @@ class DiskModelFiles:
         await _on_disk(self._remove, file)
 
     async def remove_leftovers(self) -> int:
-        swept = await _on_disk(self._sweep)
-        if swept:
-            logger.info("removed %d files that unfinished requests had left", swept)
-        return swept
+        removed = await _on_disk(self._remove_leftovers)
+        if removed:
+            logger.info("leftover files removed: count=%d", removed)
+        return removed
 
     def _folder(self, user_id: str) -> Path:
         return self._root / check_user_id(user_id)
 
     async def _stream(self, incoming: IncomingFile, name: UploadName, chunks: AsyncIterator[bytes]) -> UploadName:
-        """Write the chunks as they come, in larger pieces, and check size and content on the way.
+        """Write the chunks in larger blocks, and check size and content.
 
-        Returns the name, with the extension that the content tells where it came without one.
+        Return the name; if it has no extension, add the one that fits the content.
         """
         received = 0
         pending = bytearray()
@@ -161,7 +156,7 @@ class DiskModelFiles:
             raise InvalidInput("the file is empty; a model file has at least one byte", field="file")
         head = head or bytes(pending[:HEAD_BYTES])
         if not name.extension:
-            name = name._replace(extension=extension_of(head, (tail + pending)[-TAIL_BYTES:]))
+            name = name._replace(extension=recognize_extension(head, (tail + pending)[-TAIL_BYTES:]))
         check_content(name.extension, head)
         await _on_disk(incoming.write, bytes(pending))
         return name
@@ -195,7 +190,7 @@ class DiskModelFiles:
             )
 
     def _name_in(self, reference: str, user_id: str) -> str | None:
-        """Return the file name that a reference means, None where it can mean none of this user's."""
+        """Return the file name in a reference; None if it cannot be a file of this user."""
         for root in self._roots:
             prefix = f"{root}/{user_id}/"
             if reference.startswith(prefix):
@@ -223,26 +218,26 @@ class DiskModelFiles:
             file.path.unlink(missing_ok=file.is_temporary)
         except FileNotFoundError as error:
             raise _model_not_found(file.user_id, file.path.name) from error
-        sidecar_path(file.path).unlink(missing_ok=True)
+        to_sidecar_path(file.path).unlink(missing_ok=True)
         if not file.is_temporary:
             remove_if_empty(file.path.parent)
 
-    def _sweep(self) -> int:
-        swept = 0
+    def _remove_leftovers(self) -> int:
+        removed = 0
         for folder in _folders(self._root):
-            before = swept
+            before = removed
             for path in list(folder.iterdir()):
-                with contextlib.suppress(FileNotFoundError):  # another worker sweeps too
+                with contextlib.suppress(FileNotFoundError):  # another worker removes leftovers too
                     if _is_leftover(path, is_temporary=folder.name == TEMPORARY_FOLDER):
                         path.unlink()
-                        swept += 1
-            if swept > before and folder.name != TEMPORARY_FOLDER:
+                        removed += 1
+            if removed > before and folder.name != TEMPORARY_FOLDER:
                 remove_if_empty(folder)
-        return swept
+        return removed
 
 
 def _folders(root: Path) -> Sequence[Path]:
-    """Return the folders of users, and that of temporary files."""
+    """Return the folders of users, and the folder of temporary files."""
     if not root.is_dir():
         return []
     candidates = (path for path in root.iterdir() if not path.name.startswith(".") or path.name == TEMPORARY_FOLDER)
@@ -250,12 +245,12 @@ def _folders(root: Path) -> Sequence[Path]:
 
 
 def _is_leftover(path: Path, *, is_temporary: bool) -> bool:
-    """Whether a file belongs to a process that is gone, or speaks of no model since a day."""
+    """Return whether a file belongs to a process that has ended, or is a day-old sidecar without a model."""
     if path.is_dir() and not path.is_symlink():
         return False
     if is_temporary or is_unfinished(path.name):
         return is_left_over(path)
-    is_old = time.time() - path.lstat().st_mtime > _OLD_S
+    is_old = time.time() - path.lstat().st_mtime > _MIN_SIDECAR_AGE_S
     model = path.with_suffix("")
     return is_old and path.suffix == ".json" and is_stored_name(model.name) and not model.exists()
 
@@ -281,7 +276,7 @@ def _model_not_found(user_id: str, reference: str) -> ModelNotFound:
 
 
 async def _on_disk(work: Callable[Parameters, Outcome], *args: Parameters.args, **kwargs: Parameters.kwargs) -> Outcome:
-    """Do blocking work on a worker thread, and turn the disk's errors into the service's own."""
+    """Do blocking work on a worker thread, and translate OSErrors to the service's own errors."""
     try:
         return await asyncio.to_thread(work, *args, **kwargs)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Names of model files: what of a client's name is kept, and which names on disk are ours."""
+"""Build and check the names of model files: a client's names made safe, and the names on disk."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _UUID: Final = re.compile(r"_[0-9a-f]{32}$")
 
 
 class UploadName(NamedTuple):
-    """A client's names, made harmless: `filename` and `model_name` for people, `slug` and `extension` for the disk.
+    """A client's names, made safe: `filename` and `model_name` for people, `slug` and `extension` for the disk.
 
-    `extension` is empty where the file came without a name, until its content has told it.
+    `extension` is empty if the file came without a name, until it is recognized from the content.
     """
 
     filename: str
@@ -39,12 +39,7 @@ class UploadName(NamedTuple):
 def read_upload_name(original_filename: str, model_name: str | None) -> UploadName:
     """Read the names that came with an upload.
 
-    Raises
-    ------
-    UnsupportedFormat
-        Where there is a file name with no extension, or with one that no format has.
-    InvalidInput
-        On field `modelName`, where it is too long.
+    Raises UnsupportedFormat if a file name has no extension of a known format; InvalidInput if `modelName` is too long.
     """
     filename = _printable(original_filename.replace("\\", "/").rsplit("/", 1)[-1])
     suffix = PurePosixPath(filename).suffix
@@ -68,23 +63,23 @@ def read_upload_name(original_filename: str, model_name: str | None) -> UploadNa
     )
 
 
-def model_name_in(stored_name: str, user_id: str) -> str:
-    """Return the model's name as a stored name has it."""
+def read_model_name(stored_name: str, user_id: str) -> str:
+    """Return the model's name that a stored name contains."""
     return _UUID.sub("", PurePosixPath(stored_name).stem.removeprefix(f"{user_id}_")) or stored_name
 
 
 def is_stored_name(name: str) -> bool:
-    """Whether a file of that name in a user's folder is a model: a plain name, no path, not hidden, known extension."""
+    """Return whether a name in a user's folder is that of a model: plain, not hidden, with a known extension."""
     return _STORED_NAME.fullmatch(name) is not None and PurePosixPath(name).suffix.lower() in MODEL_EXTENSIONS
 
 
 def shown(text: str) -> str:
-    """Return a client's text for a message: quoted, and not too long."""
+    """Quote and shorten a client's text for a message."""
     return repr(text if len(text) <= _MAX_SHOWN else text[:_MAX_SHOWN] + "…")
 
 
 def _printable(name: str) -> str:
-    """Drop control characters, line separators and what is no character at all (lone surrogates)."""
+    """Remove control characters, line separators and lone surrogates."""
     kept = (char for char in name if unicodedata.category(char) not in ("Cc", "Cf", "Cs", "Zl", "Zp"))
     return "".join(kept).strip()
 

@@ -1,4 +1,4 @@
-"""Which format a file without a name has, told from what it holds: some clients send files without their names."""
+"""Recognize the format of a file without a name from its content: some clients send no file names."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from src.domain.model_files import MODEL_EXTENSIONS
 from src.stores.model_content import is_plausible
 
 TAIL_BYTES: Final = 256 * 1024
-"""How many of a file's last bytes are wanted: there a ZIP archive lists its members."""
+"""How many of a file's last bytes are needed: a ZIP archive lists its members there."""
 
 _MEMBER: Final = b"PK\x01\x02"  # an entry of a ZIP archive's central directory (APPNOTE.TXT, 4.3.12)
 _NAME_LENGTH_AT: Final = 28
@@ -17,18 +17,15 @@ _NAME_AT: Final = 46
 
 _KERAS_MEMBERS: Final = frozenset({"config.json", "model.weights.h5"})
 _TORCH_MEMBERS: Final = frozenset({"constants.pkl", "data.pkl"})
-"""TorchScript has both; a pickled module the second only, and the sandbox's answer says how to export it."""
+"""TorchScript has both; a pickled module has the second only, and the sandbox's error tells how to export it."""
 
 
-def extension_of(head: bytes, tail: bytes) -> str:
+def recognize_extension(head: bytes, tail: bytes) -> str:
     """Return the extension that a file with these first and last bytes should have.
 
-    Pickles are `.pkl` whichever library wrote them, for all are opened alike.
+    Pickles of any library are `.pkl`, as all are opened in the same way.
 
-    Raises
-    ------
-    UnsupportedFormat
-        Where the bytes may belong to several formats, or to none.
+    Raises UnsupportedFormat if the bytes may belong to several formats, or to none.
     """
     if is_plausible(".zip", head):
         return _archive_extension(tail)
@@ -51,7 +48,7 @@ def _archive_extension(tail: bytes) -> str:
 
 
 def _member_names(tail: bytes) -> set[str]:
-    """Return the members that the bytes name, without their folders; bytes that only look so do no harm."""
+    """Return the names of the members that the bytes list, without folders; false matches do no harm."""
     names: set[str] = set()
     at = tail.find(_MEMBER)
     while at >= 0:

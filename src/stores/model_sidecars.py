@@ -1,4 +1,4 @@
-"""What is kept about a model file, as JSON beside it; the file is usable without it."""
+"""Write and read the sidecar of a model file: JSON about it beside the file, which is usable without it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from src.domain.model_files import ModelDescription, ModelFile
-from src.stores.model_names import model_name_in
+from src.stores.model_names import read_model_name
 from src.stores.plain import from_plain, to_plain
 
 SIDECAR_VERSION: Final = 1
@@ -18,12 +18,12 @@ SIDECAR_VERSION: Final = 1
 _MAX_SIDECAR_BYTES: Final = 4 * 1024 * 1024
 
 
-def sidecar_path(path: Path) -> Path:
+def to_sidecar_path(path: Path) -> Path:
     return path.with_name(f"{path.name}.json")
 
 
-def sidecar_content(file: ModelFile) -> bytes:
-    """Return what is kept about a file."""
+def build_sidecar(file: ModelFile) -> bytes:
+    """Return the content of a file's sidecar."""
     kept = {
         "schema_version": SIDECAR_VERSION,
         "original_filename": file.original_filename,
@@ -36,20 +36,20 @@ def sidecar_content(file: ModelFile) -> bytes:
 
 
 def read_model_file(path: Path, user_id: str) -> ModelFile | None:
-    """Return the model file at `path`; None where there is no regular file (a symbolic link is none).
+    """Return the model file at `path`; None if there is no regular file (a symbolic link is none).
 
-    Without a sidecar that fits the file, what can be told from the file itself is told: its name, size and hash.
+    Without a sidecar that fits the file, name, size and hash are taken from the file itself.
     """
     try:
         status = path.lstat()
         if not stat.S_ISREG(status.st_mode):
             return None
-        kept = _read_sidecar(sidecar_path(path), status.st_size)
+        kept = _read_sidecar(to_sidecar_path(path), status.st_size)
         return ModelFile(
             path=path,
             user_id=user_id,
             original_filename=str(kept.get("original_filename", path.name)),
-            model_name=str(kept.get("model_name", model_name_in(path.name, user_id))),
+            model_name=str(kept.get("model_name", read_model_name(path.name, user_id))),
             extension=path.suffix.lower(),
             size_bytes=status.st_size,
             sha256=str(kept["sha256"]) if "sha256" in kept else _hash(path),
@@ -60,7 +60,7 @@ def read_model_file(path: Path, user_id: str) -> ModelFile | None:
 
 
 def _read_sidecar(path: Path, size_bytes: int) -> dict[str, Any]:
-    """Return what a sidecar says; nothing where there is none, or it speaks of a file of another size."""
+    """Return the content of a sidecar; empty if there is none, or it is of a file of another size."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:
@@ -78,7 +78,7 @@ def _read_description(plain: Any) -> ModelDescription | None:
     try:
         description: ModelDescription | None = from_plain(ModelDescription | None, plain, {})
     except (TypeError, ValueError):
-        return None  # the sandbox can look again
+        return None  # an upload or backtest inspects the file again
     return description
 
 

@@ -1,4 +1,4 @@
-"""Results in MongoDB, through motor: a head document for each, and its columns in chunks beside it."""
+"""Store results in MongoDB, through motor: a head document for each result, and its columns in chunks."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pymongo.errors import DuplicateKeyError
 from src.domain.errors import Conflict, InvalidInput, StoreUnavailable
 from src.domain.runs import BacktestResult, ResultPage, ResultQuota, ResultSummary, StoreUsage
 from src.stores.documents import ResultDocument, UnreadableDocument, decode, decode_summary, encode
-from src.stores.mongo_connection import connect, within
+from src.stores.mongo_connection import bound_time, connect
 from src.stores.pages import (
     PageBuilder,
     Position,
@@ -31,16 +31,16 @@ from src.stores.pages import (
 from src.stores.quotas import check_result_size
 
 CHUNK_BYTES: Final = 8 * 1024 * 1024
-"""Half of what MongoDB allows a document, which leaves room for whatever else a chunk says."""
+"""Half of MongoDB's limit for a document, so that the other fields of a chunk fit too."""
 
 ORPHAN_AGE_S: Final = 3600.0
-"""A save that has not ended after this long never will: its process is gone."""
+"""After this time, a save that has not ended is taken for one of a process that died."""
 
 SCHEMA_VERSION: Final = 2
-"""Of the database; a document has a version of its own."""
+"""The version of the database; a document has a version of its own."""
 
 _SIZE: Final = {"$sum": {"$map": {"input": "$parts", "in": {"$arrayElemAt": ["$$this", 1]}}}}
-_SWEEP_BATCH: Final = 1000
+_ORPHAN_BATCH: Final = 1000
 _DELETE_BATCH: Final = 100
 _READY_TIMEOUT_S: Final = 1.5
 _WRITE_CONCERN: Final = WriteConcern(w="majority", j=True, wtimeout=10_000)
@@ -49,10 +49,9 @@ logger = logging.getLogger(__name__)
 
 
 class _Collections(NamedTuple):
-    """`results` holds heads; `chunks` their bytes; `intents` the writes that are under way;
-    `schema` the version of all three.
+    """`results` holds heads, `chunks` their bytes, `intents` the writes in progress, `schema` the version of all three.
 
-    A chunk belongs to one save (a random token in its head), so that two saves of one id can never mix.
+    A chunk belongs to one save (a random token in its head), so that two saves of one id never mix.
     """
 
     results: Any
@@ -62,27 +61,24 @@ class _Collections(NamedTuple):
 
 
 class MongoStore:
-    """Keep results in a MongoDB database.
+    """A ResultStore in a MongoDB database.
 
-    A save writes an intent, then the chunks, then the head, then drops the intent. A result exists once its head does,
-    so a crash leaves no half result; what it leaves is swept when a store opens `ORPHAN_AGE_S` or more later. Writes
-    are acknowledged by the journals of a majority.
+    A save, in order: 1. writes an intent; 2. writes the chunks; 3. writes the head; 4. removes the intent. A result
+    exists once its head does, so a crash leaves no half result; a store that opens `ORPHAN_AGE_S` or more later removes
+    its chunks. Writes are acknowledged by the journals of a majority.
 
     Parameters
     ----------
     uri
-        MongoDB connection string; appears in no message.
+        MongoDB connection string; no message quotes it.
     server_selection_timeout_s
-        How long to look for a server before a call gives up.
+        Seconds after which a call that finds no server fails.
     operation_timeout_s, call_timeout_s
-        How long one command, and all commands of one call, may take.
+        Seconds that one command, and all commands of one call, may take.
     quota
-        What one user may keep; None for any number.
+        What one user may store; None for no limit.
 
-    Raises
-    ------
-    StoreUnavailable
-        From the constructor where `uri` is not a connection string; from every method where no server answers.
+    The constructor raises StoreUnavailable if `uri` is not a connection string; every method, if no server responds.
     """
 
     def __init__(
@@ -118,7 +114,7 @@ class MongoStore:
 
     async def save(self, result: BacktestResult) -> None:
         document = await asyncio.to_thread(encode, result)
-        # The summary is kept as BSON, for people who query the database by hand; it must be valid Unicode.
+        # The summary is stored as BSON, for people who query the database by hand; it must be valid Unicode.
         if not is_storable_text(json.dumps(document.summary, ensure_ascii=False)):
             raise InvalidInput("the request holds text that is not valid Unicode")
         token = uuid.uuid4().hex
@@ -153,13 +149,13 @@ class MongoStore:
             if head is None:
                 raise result_not_found(result_id)
             with _reading(result_id):
-                lengths = _lengths(head)
+                lengths = _read_lengths(head)
             chunks = self._in.chunks.find({"save": head["save"]}, {"content": True, "_id": False})
             pieces = [chunk.get("content") async for chunk in chunks.sort("number", ASCENDING)]
             content = b"".join([piece for piece in pieces if isinstance(piece, bytes)])
             if len(content) != sum(length for _, length in lengths):
                 if await self._in.results.find_one({"_id": result_id}, {"_id": True}) is None:
-                    raise result_not_found(result_id)  # deleted while we were reading it
+                    raise result_not_found(result_id)  # deleted while its chunks were read
                 raise unreadable_result(result_id, "its columns are not whole")
         with _reading(result_id):
             document = ResultDocument(summary=head.get("summary"), parts=_split(content, lengths))
@@ -195,7 +191,7 @@ class MongoStore:
             heads = await found.limit(first + 1).to_list(length=first + 1)
         builder = PageBuilder(first=first, row_count=len(heads))
         for head in heads[:first]:
-            builder.add(_position(head), partial(_summary, head))
+            builder.add(_read_position(head), partial(_summary, head))
         return builder.page()
 
     async def owner(self, result_id: str) -> str:
@@ -235,11 +231,11 @@ class MongoStore:
 
     async def is_reachable(self) -> bool:
         try:
-            async with within(_READY_TIMEOUT_S):
+            async with bound_time(_READY_TIMEOUT_S):
                 await self._open()
                 await self._client.admin.command("ping")
         except StoreUnavailable as error:
-            logger.warning("the result store is not reachable: %s", error.__cause__ or error)
+            logger.warning("result store not reachable: error=%s", error.__cause__ or error)
             return False
         return True
 
@@ -249,25 +245,25 @@ class MongoStore:
             self._opening.cancel()
         self._client.close()
 
-    async def sweep_orphans(self) -> int:
-        """Remove what writes that never ended left behind; return how many there were."""
+    async def remove_orphans(self) -> int:
+        """Remove the chunks of writes that never ended; return the number of those writes."""
         before_ms = _now_ms() - round(self._orphan_age_s * 1000)
-        swept = 0
-        async with within(self._call_timeout_s):
-            abandoned = self._in.intents.find({"started_ms": {"$lt": before_ms}}).limit(_SWEEP_BATCH)
-            for intent in await abandoned.to_list(length=_SWEEP_BATCH):
+        removed = 0
+        async with bound_time(self._call_timeout_s):
+            abandoned = self._in.intents.find({"started_ms": {"$lt": before_ms}}).limit(_ORPHAN_BATCH)
+            for intent in await abandoned.to_list(length=_ORPHAN_BATCH):
                 if await self._in.results.find_one({"save": intent["_id"]}, {"_id": True}) is None:
                     await self._in.chunks.delete_many({"save": intent["_id"]})
-                    swept += 1
+                    removed += 1
                 await self._in.intents.delete_one({"_id": intent["_id"]})
-        if swept:
-            logger.info("removed what %d unfinished writes had left in the result store", swept)
-        return swept
+        if removed:
+            logger.info("unfinished writes removed from result store: count=%d", removed)
+        return removed
 
     @asynccontextmanager
     async def _session(self) -> AsyncIterator[None]:
-        """Open the store, and bound the time that a call of it takes."""
-        async with within(self._call_timeout_s):
+        """Open the store, and bound the time of the calls inside."""
+        async with bound_time(self._call_timeout_s):
             await self._open()
             yield
 
@@ -276,29 +272,29 @@ class MongoStore:
             raise StoreUnavailable("the result store is closed")
         if self._is_open:
             return
-        # Shared: one attempt after the other would make each call wait for those before it as well.
+        # One shared attempt: with one for each call, calls would wait for all attempts before their own.
         if self._opening is None or self._opening.done():
             self._opening = asyncio.create_task(self._prepare())
             self._opening.add_done_callback(_mark_as_seen)
         await asyncio.shield(self._opening)
 
     async def _prepare(self) -> None:
-        """Make the indexes and sweep, once; if that fails, the next call tries again."""
+        """Migrate, create the indexes and remove orphans, once; if that fails, the next call tries again."""
         newest = [("created_ms", DESCENDING), ("_id", DESCENDING)]
-        async with within(self._call_timeout_s):
+        async with bound_time(self._call_timeout_s):
             await self._migrate()
             for filters in ([], ["symbol"], ["user_id", "symbol"]):
                 await self._in.results.create_index([*((name, ASCENDING) for name in filters), *newest])
-            # With the size, so that an index alone tells what a user's results take.
+            # With the size, so that a user's total is read from the index alone.
             await self._in.results.create_index([("user_id", ASCENDING), *newest, ("size_bytes", ASCENDING)])
             await self._in.results.create_index([("save", ASCENDING)], unique=True)
             await self._in.chunks.create_index([("save", ASCENDING), ("number", ASCENDING)], unique=True)
             await self._in.intents.create_index([("started_ms", ASCENDING)])
-            await self.sweep_orphans()
+            await self.remove_orphans()
             self._is_open = True
 
     async def _migrate(self) -> None:
-        """Bring the database to this build's version: 1 had no sizes."""
+        """Migrate the database to this build's version: version 1 had no sizes."""
         marker = await self._in.schema.find_one({"_id": "results"}) or {"version": 1}
         if marker["version"] > SCHEMA_VERSION:
             raise StoreUnavailable(
@@ -311,7 +307,7 @@ class MongoStore:
             await self._in.schema.update_one({"_id": "results"}, version, upsert=True)
 
     async def _delete_surplus(self, saved_id: str, user_id: str) -> None:
-        """Delete a user's oldest results until the rest is within the quota, but never the one just saved."""
+        """Delete a user's oldest results until the rest is within the quota, except the one just saved."""
         if self._quota is None:
             return
         group = {"_id": None, "results": {"$sum": 1}, "size_bytes": {"$sum": "$size_bytes"}}
@@ -324,14 +320,14 @@ class MongoStore:
         heads.sort(key=lambda head: head["_id"] != saved_id)
         size_bytes = 0
         for place, head in enumerate(heads, start=1):
-            size_bytes += _number(head.get("size_bytes"))
+            size_bytes += _read_number(head.get("size_bytes"))
             if place > self._quota.max_results or size_bytes > self._quota.max_bytes:
                 await self._delete_saved(head)
 
     async def _delete_saved(self, head: Mapping[str, Any]) -> bool:
-        """Delete what one save made; return whether no one else did."""
+        """Delete the head and chunks of one save; return whether the head still existed."""
         save = head.get("save")
-        if not isinstance(save, str):  # damaged: what its chunks are is not known
+        if not isinstance(save, str):  # damaged: its chunks are unknown
             deleted = await self._in.results.delete_one({"_id": head["_id"]})
             return bool(deleted.deleted_count)
         await self._begin(save, head["_id"])
@@ -341,7 +337,7 @@ class MongoStore:
 
     async def _begin(self, token: str, result_id: str) -> None:
         intent = {"_id": token, "started_ms": _now_ms(), "result_id": result_id}
-        with suppress(DuplicateKeyError):  # another delete of the same result has begun: its intent serves both
+        with suppress(DuplicateKeyError):  # another delete of the same result has begun; its intent covers both
             await self._in.intents.insert_one(intent)
 
     async def _drop_chunks(self, token: str) -> None:
@@ -349,13 +345,13 @@ class MongoStore:
         await self._in.intents.delete_one({"_id": token})
 
     def _cut(self, parts: Mapping[str, bytes]) -> Iterator[bytes]:
-        """Cut the parts, laid end to end, into chunks: a short result takes one."""
+        """Join the parts and cut them into chunks; a short result needs one."""
         content = b"".join(parts.values())
         for start in range(0, len(content), self._chunk_bytes):
             yield content[start : start + self._chunk_bytes]
 
 
-def _lengths(head: Mapping[str, Any]) -> Sequence[tuple[str, int]]:
+def _read_lengths(head: Mapping[str, Any]) -> Sequence[tuple[str, int]]:
     """Return the names and lengths of a head's parts; raises UnreadableDocument if the head is damaged."""
     try:
         lengths = [(name, length) for name, length in head["parts"]]
@@ -368,12 +364,12 @@ def _lengths(head: Mapping[str, Any]) -> Sequence[tuple[str, int]]:
     return lengths
 
 
-def _position(head: Mapping[str, Any]) -> Position:
-    return Position(_number(head.get("created_ms")), str(head["_id"]))
+def _read_position(head: Mapping[str, Any]) -> Position:
+    return Position(_read_number(head.get("created_ms")), str(head["_id"]))
 
 
-def _number(value: Any) -> int:
-    """Return a number of a head; 0 if the head is damaged, which then stands last in lists."""
+def _read_number(value: Any) -> int:
+    """Return a number of a head; 0 if the head is damaged, which puts it last in lists."""
     return value if isinstance(value, int) else 0
 
 
@@ -387,7 +383,7 @@ def _split(content: bytes, lengths: Sequence[tuple[str, int]]) -> dict[str, byte
 
 
 def _mark_as_seen(opening: asyncio.Task[None]) -> None:
-    """Keep asyncio from reporting an error that every waiting caller has left."""
+    """Read the exception, so that asyncio does not report it if every caller was cancelled."""
     if not opening.cancelled():
         opening.exception()
 

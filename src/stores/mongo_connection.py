@@ -1,4 +1,4 @@
-"""The connection to MongoDB: its options, its time limits, and its errors in the service's own words."""
+"""Connect to MongoDB, bound the time of its commands, and translate its errors to the service's own."""
 
 from __future__ import annotations
 
@@ -18,28 +18,25 @@ _RETRY_AFTER_S: Final = 5.0
 
 
 def connect(uri: str, *, connect_timeout_s: float, operation_timeout_s: float) -> Any:
-    """Return motor's client; nothing connects before the first call.
+    """Return motor's client; it connects at the first call.
 
     Parameters
     ----------
     connect_timeout_s
-        How long to look for a server, and to wait for its greeting.
+        Seconds to look for a server, and to wait for its greeting.
     operation_timeout_s
-        How long one command may wait for its connection, and then for the server. Without it the driver waits for ever
-        for a server that keeps the connection and stops answering. The driver's own `timeoutMS` would also replace
-        the time to look for a server (pymongo 4.20).
+        Seconds that one command may wait for its connection, and then for the server. Without it the driver waits
+        forever for a server that keeps the connection and stops responding. The driver's own `timeoutMS` would also
+        replace the time to look for a server (pymongo 4.20).
 
-    Raises
-    ------
-    StoreUnavailable
-        If `uri` is not a connection string; the message does not quote it.
+    Raises StoreUnavailable if `uri` is not a connection string; the message does not quote it.
     """
     connect_timeout_ms, operation_timeout_ms = round(connect_timeout_s * 1000), round(operation_timeout_s * 1000)
     try:
         with warnings.catch_warnings():
-            # The driver only warns of options that it does not know or cannot read, and goes on without them.
+            # The driver only warns of options that it does not know or cannot read, and ignores them.
             warnings.simplefilter("error", UserWarning)
-            if not uri.startswith(_SCHEMES):  # the driver would take it for the name of a host
+            if not uri.startswith(_SCHEMES):  # the driver would read it as the name of a host
                 raise InvalidURI("no scheme")
             options: dict[str, Any] = {
                 "serverSelectionTimeoutMS": connect_timeout_ms,
@@ -48,7 +45,7 @@ def connect(uri: str, *, connect_timeout_s: float, operation_timeout_s: float) -
                 "waitQueueTimeoutMS": operation_timeout_ms,
                 "appname": "backtesting",
             }
-            # What the string itself says counts for more, and a keyword would count for most.
+            # Options in the string take precedence; a keyword would override them.
             said = {option.partition("=")[0].lower() for option in uri.partition("?")[2].split("&")}
             return AsyncIOMotorClient(uri, **{name: ours for name, ours in options.items() if name.lower() not in said})
     except (ConfigurationError, ValueError, TypeError, UserWarning):
@@ -60,10 +57,10 @@ def connect(uri: str, *, connect_timeout_s: float, operation_timeout_s: float) -
 
 
 @asynccontextmanager
-async def within(timeout_s: float) -> AsyncIterator[None]:
-    """Bound the time of several commands, and turn the driver's errors into the service's own.
+async def bound_time(timeout_s: float) -> AsyncIterator[None]:
+    """Bound the time of several commands, and translate the driver's errors to StoreUnavailable.
 
-    A DuplicateKeyError is left to the caller, who knows whose key it is.
+    A DuplicateKeyError passes, as only the caller knows which key it is.
     """
     try:
         async with asyncio.timeout(timeout_s):
@@ -71,7 +68,7 @@ async def within(timeout_s: float) -> AsyncIterator[None]:
     except DuplicateKeyError:
         raise
     except (PyMongoError, TimeoutError) as error:
-        # The driver's words name hosts and ports: they are for the log, not for clients.
+        # The driver's message names hosts and ports: it is for the log, not for clients.
         raise StoreUnavailable(
             "the result store cannot be used: MongoDB does not answer as it should", retry_after_s=_RETRY_AFTER_S
         ) from error

@@ -1,4 +1,4 @@
-"""Pages of results, newest first: what a client may ask for, and the cursor that says where the next page begins."""
+"""Build pages of results, newest first; check page sizes, result ids and the cursors that continue a list."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _MAX_ID_LENGTH: Final = 200
 class Position(NamedTuple):
     """The last result of a page; the next page holds the results before it in (`created_ms`, `id`) order.
 
-    A position stays right whatever is saved or deleted in between, which a count of rows to skip does not.
+    A position stays right if results are saved or deleted in between; a number of rows to skip would not.
     """
 
     created_ms: int
@@ -33,13 +33,7 @@ class Position(NamedTuple):
 
     @staticmethod
     def from_cursor(cursor: str) -> Position:
-        """Read a cursor.
-
-        Raises
-        ------
-        InvalidInput
-            On field `after`, where the text is not one that `to_cursor` made.
-        """
+        """Read a cursor; raises InvalidInput on field `after` if `to_cursor` cannot have made it."""
         try:
             if len(cursor) > _MAX_CURSOR_LENGTH:
                 raise ValueError("too long")
@@ -58,14 +52,14 @@ class Position(NamedTuple):
 
 
 def check_page_size(first: int) -> int:
-    """Return `first` where it is 1…100; raises InvalidInput on field `first`."""
+    """Return `first`; raises InvalidInput on field `first` if it is not 1…100."""
     if not 1 <= first <= MAX_PAGE_SIZE:
         raise InvalidInput(f"first is {first}; allowed: 1 to {MAX_PAGE_SIZE}", field="first")
     return first
 
 
 def is_storable_text(text: str) -> bool:
-    """Whether a store can hold or look for `text`: UTF-8 has no lone surrogates, JSON has."""
+    """Return whether a store can hold or search for `text`: JSON may have lone surrogates, UTF-8 has none."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -74,7 +68,7 @@ def is_storable_text(text: str) -> bool:
 
 
 def check_result_id(result_id: str) -> str:
-    """Return an id that a store can look for; raises ResultNotFound for one that no result can have."""
+    """Return an id that a store can search for; raises ResultNotFound if no result can have it."""
     if not result_id or len(result_id) > _MAX_ID_LENGTH or not is_storable_text(result_id):
         raise result_not_found(result_id)
     return result_id
@@ -85,7 +79,7 @@ def unreadable_result(result_id: str, reason: str) -> UnreadableResult:
 
 
 class PageBuilder:
-    """Builds a page of results from stored rows, newest first, which may be one more than the page holds."""
+    """Builds a page of results from stored rows, newest first; one row more than `first` means that a page follows."""
 
     def __init__(self, *, first: int, row_count: int) -> None:
         self._has_more = row_count > first

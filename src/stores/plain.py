@@ -1,9 +1,9 @@
-"""Domain values ↔ plain values (None, bool, int, float, str, list, dict), driven by the types' own annotations.
+"""Convert domain values to plain values (None, bool, int, float, str, list, dict) and back, by their annotations.
 
-A dataclass becomes a dict of its fields, so a field added to the domain is stored without a word here. Documents of
-other builds are read by these rules: a field that the document lacks gets its default, else None if its type allows
-None; a field that this build does not know is ignored. A new field without a default therefore allows None. Arrays are
-not plain: they are put aside under their path ("simulation.equity"), and the plain value says `{"column": path}`.
+A dataclass becomes a dict of its fields, so a field added to the domain is stored without a change here. Documents of
+other builds are read by these rules: a missing field gets its default, else None if its type allows None; an unknown
+field is ignored. A new field without a default must therefore allow None. Arrays are not plain: they are returned
+separately under their path ("simulation.equity"), and the plain value is `{"column": path}`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Columns = Mapping[str, NDArray[Any]]
 Decoder = Callable[[Any, Columns], Any]
 
 KINDS: Final[Mapping[type, str]] = {params: name for name, params in PARAMS.items()}
-"""What tells the parameters of one strategy from those of another in a document: the strategy's name."""
+"""The strategy's name identifies the type of its parameters in a document."""
 
 _RENAMED_KINDS: Final = {"crossover": "ma_crossover"}
 """Names that strategies had in documents of earlier builds."""
@@ -38,12 +38,9 @@ _SCALARS: Final = (str, int, float, bool)
 
 
 def to_plain(value: object, columns: dict[str, NDArray[Any]], path: str = "") -> Any:
-    """Return the plain form of a domain value; its arrays go to `columns` under their paths.
+    """Return the plain form of a domain value; put its arrays into `columns` under their paths.
 
-    Raises
-    ------
-    TypeError
-        Where the value is of a kind that has no plain form.
+    Raises TypeError if the value has no plain form.
     """
     if value is None or isinstance(value, (str, bool, np.bool_, int, float, np.integer, np.floating, Enum)):
         return _plain_scalar(value)
@@ -68,16 +65,13 @@ def to_plain(value: object, columns: dict[str, NDArray[Any]], path: str = "") ->
 def from_plain(hint: Any, plain: object, columns: Columns) -> Any:
     """Return the domain value of type `hint` that `plain` stands for.
 
-    Raises
-    ------
-    ValueError
-        Where the plain value does not fit the type; the message names the field.
+    Raises ValueError if the plain value does not fit the type; the message names the field.
     """
     return _decoder(hint)(plain, columns)
 
 
 def _plain_scalar(value: object) -> Any:
-    # JSON has no NaN or infinity and BSON no integer above 64 bits: those few say what they are.
+    # JSON has no NaN or infinity and BSON no integer above 64 bits, so these are tagged with their type.
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, (bool, np.bool_)):
@@ -119,7 +113,7 @@ def _generic_decoder(origin: Any, arguments: tuple[Any, ...]) -> Decoder:
 
 
 def _scalar_decoder(allowed: tuple[type, ...]) -> Decoder:
-    # A float field may hold a whole number: the domain does not convert, so neither does a document.
+    # A float field may hold an int: the domain does not convert it, so neither does a document.
     accepted = (*allowed, int) if float in allowed else allowed
 
     def decode(plain: Any, _: Columns) -> Any:
@@ -163,7 +157,7 @@ def _mapping_decoder(item: Any) -> Decoder:
 
 
 def _union_decoder(members: tuple[Any, ...]) -> Decoder:
-    """Tell a union's members apart: None by itself, dataclasses by their kind, tuples and scalars by their form."""
+    """Build a decoder that tells a union's members apart: None, tuples and scalars by type, dataclasses by kind."""
     options = [member for member in members if member is not types.NoneType]
     is_optional = len(options) < len(members)
     if len(options) == 1:

@@ -1,4 +1,4 @@
-"""Results in one SQLite file: the embedded store, safe for several processes at once."""
+"""Store results in one SQLite file, which several processes may use at once."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from src.stores.sqlite_writer import GroupWriter, Statement
 logger = logging.getLogger(__name__)
 
 _SUMMARY: Final = "CAST(summary AS BLOB)"
-"""As bytes: for text that is not UTF-8, Python's module raises the same error as for a broken file."""
+"""Read as bytes: for text that is not UTF-8, Python's module raises the same error as for a damaged file."""
 
 _IDS_PER_QUERY: Final = 500
 _RETRY_AFTER_S: Final = 1.0
@@ -54,8 +54,8 @@ _DELETE_SURPLUS: Final = """
             WINDOW newest AS (ORDER BY id = :id DESC, created_ms DESC, id DESC ROWS UNBOUNDED PRECEDING)
         ) WHERE place > :max_results OR total_bytes > :max_bytes
     )"""
-"""A user's results beyond the quota. The one just stored counts first, so it is never among them. The sums alone are
-read from an index in a millisecond for 10,000 results; sorting as many takes fifty, and only a full quota needs it."""
+"""Delete a user's results beyond the quota. The one just stored counts first, so it is never deleted. For 10,000
+results an index gives the sums in 1 ms; sorting takes 50 ms, and is done only if the quota is exceeded."""
 
 _DELETE_OLDER: Final = (
     "DELETE FROM results WHERE id IN (SELECT id FROM results WHERE created_ms < ? ORDER BY created_ms, id LIMIT 100)"
@@ -74,7 +74,7 @@ _REASONS: Final = {
 
 
 class SqliteStore:
-    """Keep results in the SQLite file `path`, which is made when first needed.
+    """A ResultStore in the SQLite file `path`, which is created when first needed.
 
     A save is one transaction, on the disk before it is acknowledged (`synchronous=FULL`). The write-ahead log lets
     readers read while another connection or process writes; writers wait for each other up to `busy_timeout_s`.
@@ -82,14 +82,11 @@ class SqliteStore:
     Parameters
     ----------
     quota
-        What one user may keep; None for any number.
+        What one user may store; None for no limit.
     reserve_bytes
-        Disk space that is held back beside the file, for deletions on a full disk.
+        Disk space that is reserved for deletions on a full disk.
 
-    Raises
-    ------
-    StoreUnavailable
-        From every method, where the file is locked, damaged, full or out of reach.
+    Every method raises StoreUnavailable if the file is locked, damaged or not accessible, or the disk is full.
     """
 
     def __init__(
@@ -112,7 +109,7 @@ class SqliteStore:
         self._is_closed = False
 
     async def save(self, result: BacktestResult) -> None:
-        row, parts = await asyncio.to_thread(_rows_of, result)
+        row, parts = await asyncio.to_thread(_build_rows, result)
         check_result_size(row["size_bytes"], self._quota)
         await self._open()
         self._check_room(row["size_bytes"])
@@ -200,7 +197,7 @@ class SqliteStore:
         try:
             await self._read("SELECT id FROM results LIMIT 1")
         except StoreUnavailable as error:
-            logger.warning("the result store is not reachable: %s", error.__cause__ or error)
+            logger.warning("result store not reachable: error=%s", error.__cause__ or error)
             return False
         return True
 
@@ -211,12 +208,12 @@ class SqliteStore:
             if self._writer is None:
                 return
             readers = [await self._readers.get() for _ in range(self._reader_count)]
-            with _translated():
+            with _translate_errors():
                 await self._writer.close()
                 for reader in readers:
                     await reader.close()
             self._writer = None
-            for reader in readers:  # whoever still waits for one is told that the store is closed
+            for reader in readers:  # calls that wait for a reader then find the store closed
                 self._readers.put_nowait(reader)
 
     async def _read(self, query: str, parameters: Sequence[Any] = ()) -> Sequence[Any]:
@@ -224,20 +221,20 @@ class SqliteStore:
         reader = await self._readers.get()
         try:
             self._check_open()
-            with _translated():
+            with _translate_errors():
                 return list(await reader.execute_fetchall(query, parameters))
         finally:
             self._readers.put_nowait(reader)
 
     async def _write(self, *statements: Statement, frees_space: bool = False) -> int:
         writer = await self._open()
-        with _translated():
+        with _translate_errors():
             return await writer.write(*statements, frees_space=frees_space)
 
     def _check_room(self, size_bytes: int) -> None:
-        """Raise StoreUnavailable unless the disk has room for a result twice: in the log, and then in the file.
+        """Raise StoreUnavailable unless the disk has space for a result twice: in the log, and then in the file.
 
-        A log that cannot be moved into the file would stand in the way of deletions.
+        A log that cannot be moved to the file would prevent deletions.
         """
         if shutil.disk_usage(self._path.parent).free < 2 * size_bytes + _MIN_ROOM_BYTES:
             raise StoreUnavailable(f"the result store cannot be used: {_REASONS[sqlite3.SQLITE_FULL]}")
@@ -267,7 +264,7 @@ class SqliteStore:
         writer = GroupWriter(self._path, busy_timeout_s=self._busy_timeout_s, reserve_bytes=self._reserve_bytes)
         readers: list[aiosqlite.Connection] = []
         try:
-            with _translated():
+            with _translate_errors():
                 await writer.open()
                 for _ in range(self._reader_count):
                     readers.append(await aiosqlite.connect(self._path, timeout=self._busy_timeout_s))
@@ -287,7 +284,7 @@ def _size_on_disk(path: Path) -> int:
     return sum(file.stat().st_size for file in files if file.exists())
 
 
-def _rows_of(result: BacktestResult) -> tuple[Mapping[str, Any], Sequence[Sequence[Any]]]:
+def _build_rows(result: BacktestResult) -> tuple[Mapping[str, Any], Sequence[Sequence[Any]]]:
     """Return a result's row of `results`, and its rows of `result_parts`."""
     document = encode(result)
     summary = json.dumps(document.summary, allow_nan=False)
@@ -303,8 +300,8 @@ def _rows_of(result: BacktestResult) -> tuple[Mapping[str, Any], Sequence[Sequen
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
-    """Turn SQLite's errors into the service's own; a key that is taken is left to the caller, who knows whose."""
+def _translate_errors() -> Iterator[None]:
+    """Translate SQLite's errors to StoreUnavailable; a duplicate key passes, as only the caller knows which it is."""
     try:
         yield
     except sqlite3.Error as error:
@@ -319,7 +316,7 @@ def _translated() -> Iterator[None]:
 
 
 def _primary_code(error: sqlite3.Error) -> int:
-    # Python's own complaints (wrong use of the API) carry no code.
+    # Python's own errors (wrong use of the API) have no code.
     return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
 
 

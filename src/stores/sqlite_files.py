@@ -1,4 +1,4 @@
-"""Copy the results file while it is in use, and tell whether it is."""
+"""Copy the results file while it is in use, and find out whether it is in use."""
 
 from __future__ import annotations
 
@@ -9,25 +9,22 @@ from pathlib import Path
 from typing import Final
 
 _PAGES_A_STEP: Final = 4096
-"""16 MiB: between two steps the copy says how far it is."""
+"""16 MiB; the copy reports its progress after each step."""
 
 
 def copy_database(source: Path, target: Path, report: Callable[[int, int], None]) -> None:
-    """Copy one consistent state of a database, whatever is written meanwhile.
+    """Copy one consistent state of a database, even if others write meanwhile.
 
     Parameters
     ----------
     report
-        Called with the pages that are copied, and how many there are.
+        Called with the number of pages copied and the number of all pages.
 
-    Raises
-    ------
-    OSError
-        If the file cannot be read or written, or is damaged.
+    Raises OSError if the file cannot be read or written, or is damaged.
     """
     try:
         with closing(sqlite3.connect(source)) as original, closing(sqlite3.connect(target)) as copy:
-            # One read transaction: otherwise each write of another process begins the copy anew.
+            # One read transaction: otherwise each write of another process restarts the copy.
             original.execute("BEGIN")
             original.execute("SELECT count(*) FROM sqlite_schema").fetchall()
             original.backup(copy, pages=_PAGES_A_STEP, progress=lambda _, left, total: report(total - left, total))

@@ -1,4 +1,4 @@
-"""Open the results file for writing: with all that it should have, or with what a full disk allows."""
+"""Open the results file for writing: normally, or on a full disk for reading and deleting only."""
 
 from __future__ import annotations
 
@@ -16,29 +16,25 @@ from src.stores.migrations import DELETE_PARTS_TOO, MIGRATIONS, SCHEMA_WITH_TRIG
 
 _WAL_LIMIT_BYTES: Final = 64 * 1024 * 1024
 _INCREMENTAL: Final = 2
-"""SQLite's number of that `auto_vacuum`."""
+"""SQLite's number for `auto_vacuum = INCREMENTAL`."""
 _PAGES_IN_MEMORY: Final = 512
-"""Two mebibytes: what is written anew with its journal in memory, which takes milliseconds."""
+"""Two mebibytes: a file up to this size is rewritten with its journal in memory, which takes milliseconds."""
 
 logger = logging.getLogger(__name__)
 
 
 def open_database(path: Path, busy_timeout_s: float) -> sqlite3.Connection:
-    """Open the file with a write-ahead log and bring its tables up to date.
+    """Open the file with a write-ahead log and migrate its tables.
 
-    Raises
-    ------
-    sqlite3.Error
-    StoreUnavailable
-        If its tables are of a newer version.
+    Raises sqlite3.Error; StoreUnavailable if its tables are of a newer version.
     """
     connection = sqlite3.connect(path, timeout=busy_timeout_s, isolation_level=None)
     try:
-        # Read by a new file only; `_compact` changes one of an older version.
+        # This affects a new file only; `_compact` changes one of an older version.
         connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
         _switch_to_write_ahead_log(connection, busy_timeout_s)
         connection.execute("PRAGMA synchronous = FULL")
-        # Some systems overwrite what is deleted by default: then a deletion needs as much room as a save.
+        # Some builds of SQLite overwrite deleted content by default: then a deletion needs as much space as a save.
         connection.execute("PRAGMA secure_delete = OFF")
         connection.execute(f"PRAGMA journal_size_limit = {_WAL_LIMIT_BYTES}")
         with transaction(connection):
@@ -53,22 +49,19 @@ def open_database(path: Path, busy_timeout_s: float) -> sqlite3.Connection:
 def open_without_room(path: Path, busy_timeout_s: float) -> sqlite3.Connection:
     """Open a file of any released version so that reading and deleting need no space on the disk.
 
-    The write-ahead log and its index take space at once; a rollback journal takes a little when something is deleted.
-
-    Raises
-    ------
-    sqlite3.Error
+    A write-ahead log and its index take space at once; a rollback journal takes a little per deletion. Raises
+    sqlite3.Error.
     """
     connection = sqlite3.connect(path, timeout=busy_timeout_s, isolation_level=None)
     try:
-        # Held alone, the log needs no index on the disk; with the journal in memory, leaving it changes one page.
+        # An exclusive lock needs no index of the log on disk; with the journal in memory, leaving WAL changes one page.
         connection.execute("PRAGMA locking_mode = EXCLUSIVE").fetchall()
         connection.execute("PRAGMA journal_mode = MEMORY").fetchall()
         connection.execute("PRAGMA locking_mode = NORMAL").fetchall()
         connection.execute("PRAGMA journal_mode = TRUNCATE").fetchall()
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA secure_delete = OFF")
-        if pragma(connection, "user_version") in range(1, SCHEMA_WITH_TRIGGER):
+        if read_pragma(connection, "user_version") in range(1, SCHEMA_WITH_TRIGGER):
             connection.execute(DELETE_PARTS_TOO.format(kind="TEMP TRIGGER"))
     except BaseException:
         connection.close()
@@ -76,11 +69,11 @@ def open_without_room(path: Path, busy_timeout_s: float) -> sqlite3.Connection:
     return connection
 
 
-def journal_in_memory(connection: sqlite3.Connection) -> bool:
-    """Keep the journal of a connection that was opened without room in memory; return whether that is new.
+def move_journal_to_memory(connection: sqlite3.Connection) -> bool:
+    """Keep the journal of a connection from `open_without_room` in memory; return whether it was on disk before.
 
-    For deletions for which the disk has no page left: if the process is killed within the milliseconds of such a
-    commit, the file may be damaged. Nothing else can be deleted then.
+    This allows deletions if the disk has no page left. If the process is killed during the milliseconds of such a
+    commit, the file may be damaged.
     """
     [[before]] = connection.execute("PRAGMA journal_mode").fetchall()
     connection.execute("PRAGMA journal_mode = MEMORY").fetchall()
@@ -88,12 +81,12 @@ def journal_in_memory(connection: sqlite3.Connection) -> bool:
 
 
 def shrink(connection: sqlite3.Connection, path: Path) -> None:
-    """Give the free pages of a connection that was opened without room back to the disk, if what is left is small."""
-    used_pages = pragma(connection, "page_count") - pragma(connection, "freelist_count")
+    """Return free pages to the disk, on a connection from `open_without_room`, if the remaining file is small."""
+    used_pages = read_pragma(connection, "page_count") - read_pragma(connection, "freelist_count")
     free_bytes = shutil.disk_usage(path.parent).free
     if used_pages <= _PAGES_IN_MEMORY:
         connection.execute("PRAGMA journal_mode = MEMORY").fetchall()
-    elif free_bytes < 2 * used_pages * pragma(connection, "page_size"):
+    elif free_bytes < 2 * used_pages * read_pragma(connection, "page_size"):
         return
     connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
     connection.execute("VACUUM")
@@ -101,14 +94,14 @@ def shrink(connection: sqlite3.Connection, path: Path) -> None:
 
 @contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
-    """Commit what is done inside; roll it back where that raises."""
-    # IMMEDIATE takes the write lock at once, where SQLite waits for it; a later upgrade could fail without waiting.
+    """Run the block in a transaction; roll it back if the block raises."""
+    # IMMEDIATE takes the write lock at once, for which SQLite waits; a later upgrade could fail without waiting.
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield connection
         connection.execute("COMMIT")
     except BaseException:
-        # SQLite has rolled back by itself after some errors (a full disk, for one).
+        # After some errors, such as a full disk, SQLite has rolled back already.
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
@@ -128,23 +121,23 @@ def _migrate(connection: sqlite3.Connection) -> None:
 
 
 def _compact(connection: sqlite3.Connection) -> None:
-    """Let a file that an older version made give free pages back, which takes writing it anew once."""
-    if pragma(connection, "auto_vacuum") == _INCREMENTAL:
+    """Rewrite a file of an older version once, so that it can return free pages to the disk."""
+    if read_pragma(connection, "auto_vacuum") == _INCREMENTAL:
         return
     try:
         connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
         connection.execute("VACUUM")
     except sqlite3.OperationalError as error:
-        logger.warning("the result store keeps free pages until its file can be written anew: %s", error)
+        logger.warning("result store not compacted, it keeps free pages: error=%s", error)
 
 
-def pragma(connection: sqlite3.Connection, name: str) -> int:
+def read_pragma(connection: sqlite3.Connection, name: str) -> int:
     [[value]] = connection.execute(f"PRAGMA {name}").fetchall()
     return int(value)
 
 
 def _switch_to_write_ahead_log(connection: sqlite3.Connection, busy_timeout_s: float) -> None:
-    # SQLite does not wait its busy timeout for this one switch, which several processes may try at once.
+    # SQLite does not apply its busy timeout to this switch, which several processes may try at once.
     deadline = time.monotonic() + busy_timeout_s
     while True:
         try:
@@ -155,5 +148,5 @@ def _switch_to_write_ahead_log(connection: sqlite3.Connection, busy_timeout_s: f
             time.sleep(0.02)
             continue
         if mode != "wal":
-            logger.warning("this file system allows SQLite no write-ahead log: readers will wait for writers")
+            logger.warning("write-ahead log not available on this file system, readers wait for writers: mode=%s", mode)
         return

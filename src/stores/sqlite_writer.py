@@ -1,4 +1,4 @@
-"""Writes to a SQLite file: what waits while one commit reaches the disk is committed with the next, all together."""
+"""Write to a SQLite file from one thread; writes that wait for a commit are committed together in the next one."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from typing import Any, Final
 
 from src.stores.disk_reserve import DiskReserve
 from src.stores.sqlite_opening import (
-    journal_in_memory,
+    move_journal_to_memory,
     open_database,
     open_without_room,
-    pragma,
+    read_pragma,
     shrink,
     transaction,
 )
@@ -28,17 +28,17 @@ Statement = tuple[str, Sequence[Sequence[Any] | Mapping[str, Any]]]
 
 _MAX_GROUP_WRITES: Final = 64
 _KEPT_FREE_PAGES: Final = 256
-"""A mebibyte that the next write can use; what is free beyond it goes back to the disk."""
+"""One mebibyte that the next write can use; free pages beyond it are returned to the disk."""
 _FULL_BELOW_BYTES: Final = 256 * 1024
 _PAGES_A_STEP: Final = 512
-"""Two mebibytes: other writes wait no longer than that takes, and the log of a full disk has room for it."""
+"""Two mebibytes, so that other writes wait only briefly and the log fits on a nearly full disk."""
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Write:
-    """A transaction and the future that its caller waits for: how many rows its last statement touched."""
+    """A transaction and the future that its caller waits for: the number of rows that its last statement changed."""
 
     statements: Sequence[Statement]
     outcome: asyncio.Future[int]
@@ -46,16 +46,11 @@ class _Write:
 
 
 class GroupWriter:
-    """The one connection of a process that writes, in a thread of its own.
+    """The one writing connection of a process, in a thread of its own.
 
-    Every write is on the disk before it is acknowledged (`synchronous=FULL`), and waiting for the disk is what it
-    costs; one wait is enough for all writes that came in during the last one. They succeed or fail each by itself.
-    When no write waits, free pages go back to the disk.
-
-    Raises
-    ------
-    sqlite3.Error
-        From every method.
+    Every write is on the disk before it is acknowledged (`synchronous=FULL`). Waiting for the disk is the main cost, so
+    writes that arrive during one wait share the next one; each succeeds or fails by itself. When no write waits, free
+    pages are returned to the disk. Every method raises sqlite3.Error.
     """
 
     def __init__(self, path: Path, *, busy_timeout_s: float, reserve_bytes: int = 0) -> None:
@@ -69,18 +64,14 @@ class GroupWriter:
         self._committing: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
-        """Open the file and bring its tables up to date; raises StoreUnavailable where they are of a newer version."""
+        """Open the file and migrate its tables; raises StoreUnavailable if they are of a newer version."""
         await asyncio.get_running_loop().run_in_executor(self._thread, self._open)
 
     async def write(self, *statements: Statement, frees_space: bool = False) -> int:
-        """Run statements in one transaction; return the number of rows that the last one touched.
+        """Run statements in one transaction; return the number of rows that the last one changed.
 
-        A caller that is cancelled leaves while the transaction runs to its end: it can never be left open.
-
-        Parameters
-        ----------
-        frees_space
-            Whether it may use the disk's reserve.
+        If the caller is cancelled, the transaction still runs to its end. With `frees_space` it may use the disk's
+        reserve.
         """
         outcome: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         outcome.add_done_callback(_mark_as_seen)
@@ -115,14 +106,14 @@ class GroupWriter:
         finally:
             self._committing = None
 
-    # What follows runs in the writer's thread.
+    # The methods below run in the writer's thread.
 
     def _open(self) -> None:
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._connect()
 
     def _connect(self) -> None:
-        """Open the file; on a full disk without a reserve for deletions only, and `_lack` is then what it lacked."""
+        """Open the file. On a full disk without a reserve, open it for deletions only and keep the error in `_lack`."""
         try:
             self._connection = open_database(self._path, self._busy_timeout_s)
             self._lack = None
@@ -138,14 +129,14 @@ class GroupWriter:
                 self._lack = None
                 return
         connection = open_without_room(self._path, self._busy_timeout_s)
-        if not pragma(connection, "user_version"):  # a new file, or one that was never finished
+        if not read_pragma(connection, "user_version"):  # a new file, or one whose tables were never created
             connection.close()
             raise lack
         self._connection, self._lack = connection, lack
-        logger.warning("the disk is full: the result store reads and deletes only, until there is room")
+        logger.warning("disk full, result store reads and deletes only: file=%s", self._path.name)
 
     def _connect_in_full(self) -> None:
-        """Open the file anew if the disk may have the room that it lacked, a reserve for deletions included."""
+        """Reopen the file normally if the disk has enough space again, the reserve included."""
         if self._lack is not None and self._reserve.fill():
             self._close()
             self._connect()
@@ -156,7 +147,7 @@ class GroupWriter:
             self._connection = None
 
     def _commit(self, writes: Sequence[_Write]) -> Sequence[int | Exception]:
-        """Commit all of them together; if one of them is at fault or the disk is full, each alone."""
+        """Commit all writes together; if one of them fails or the disk is full, commit each by itself."""
         outcomes: list[int | Exception] = []
         is_begun = False
         try:
@@ -165,10 +156,10 @@ class GroupWriter:
             with transaction(self._required_connection()) as connection:
                 is_begun = True
                 outcomes = [self._execute(connection, write) for write in writes]
-        except Exception as error:  # noqa: BLE001 - whatever it is, it goes to those who wait for these writes
+        except Exception as error:  # noqa: BLE001 - the callers that wait for these writes get it
             is_full = self._is_full(error)
             if len(writes) > 1 and is_begun and (is_full or len(outcomes) < len(writes)):
-                logger.debug("one of %d writes failed: %s", len(writes), error)
+                logger.debug("group of writes failed: count=%d error=%s", len(writes), error)
                 return [outcome for write in writes for outcome in self._commit([write])]
             if len(writes) == 1 and writes[0].frees_space and is_full and self._make_room():
                 return self._commit(writes)
@@ -184,17 +175,17 @@ class GroupWriter:
         return touched
 
     def _make_room(self) -> bool:
-        """Make room for a deletion on a full disk; return whether there is more than before."""
+        """Free space for a deletion on a full disk; return whether any was freed."""
         if self._reserve.release():
             return True
         try:
-            return self._lack is not None and journal_in_memory(self._required_connection())
-        except sqlite3.Error as error:  # another process has opened the file in full meanwhile
-            logger.debug("the journal stays on the disk: %s", error)
+            return self._lack is not None and move_journal_to_memory(self._required_connection())
+        except sqlite3.Error as error:  # another process has opened the file normally meanwhile
+            logger.debug("journal not moved to memory: error=%s", error)
             return False
 
     def _reclaim(self) -> bool:
-        """Give some free pages back to the disk; return whether there are more."""
+        """Return some free pages to the disk; return whether more are left."""
         try:
             connection = self._required_connection()
             if self._lack is not None:
@@ -202,18 +193,18 @@ class GroupWriter:
                 shrink(connection, self._path)
                 self._connect_in_full()
                 return False
-            free_pages = pragma(connection, "freelist_count")
+            free_pages = read_pragma(connection, "freelist_count")
             if free_pages <= _KEPT_FREE_PAGES:
                 return False
-            _empty_log(connection, self._busy_timeout_s, to_the_end=False)  # so that the step can use it anew
+            _empty_log(connection, self._busy_timeout_s, to_the_end=False)  # so that the step can reuse its space
             pages = min(free_pages - _KEPT_FREE_PAGES, _PAGES_A_STEP)
-            # `execute` would run the first of its steps, which is one page.
+            # `execute` would stop after the first page.
             connection.executescript(f"PRAGMA incremental_vacuum({pages})")
-            left_pages = pragma(connection, "freelist_count")
+            left_pages = read_pragma(connection, "freelist_count")
             has_more = _KEPT_FREE_PAGES < left_pages < free_pages
             _empty_log(connection, self._busy_timeout_s, to_the_end=not has_more)
         except sqlite3.Error as error:
-            logger.warning("free pages not returned to the disk: %s", error)
+            logger.warning("free pages not returned to the disk: error=%s", error)
             return False
         if not has_more:
             self._reserve.fill()
@@ -221,12 +212,12 @@ class GroupWriter:
 
     def _is_full(self, error: Exception) -> bool:
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK) & 0xFF
-        if code in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN):  # the log or its index could not be made
+        if code in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN):  # the log or its index could not be created
             return shutil.disk_usage(self._path.parent).free < _FULL_BELOW_BYTES
         return code == sqlite3.SQLITE_FULL
 
     def _required_connection(self) -> sqlite3.Connection:
-        if self._connection is None:  # opening it anew has failed
+        if self._connection is None:  # reopening it has failed
             self._connect()
         if self._connection is None:
             raise sqlite3.ProgrammingError("the writer is not open")
@@ -234,7 +225,7 @@ class GroupWriter:
 
 
 def _empty_log(connection: sqlite3.Connection, busy_timeout_s: float, *, to_the_end: bool) -> None:
-    """Move what the write-ahead log holds to the file, without waiting for readers."""
+    """Move the content of the write-ahead log to the file, without waiting for readers."""
     connection.execute("PRAGMA busy_timeout = 0")
     try:
         connection.execute(f"PRAGMA wal_checkpoint({'TRUNCATE' if to_the_end else 'PASSIVE'})").fetchall()
@@ -243,6 +234,6 @@ def _empty_log(connection: sqlite3.Connection, busy_timeout_s: float, *, to_the_
 
 
 def _mark_as_seen(outcome: asyncio.Future[int]) -> None:
-    """Keep asyncio from reporting an error whose caller has left."""
+    """Read the exception, so that asyncio does not report it if the caller was cancelled."""
     if not outcome.cancelled() and (error := outcome.exception()) is not None:
-        logger.debug("a write failed: %s", error)
+        logger.debug("write failed: error=%s", error)

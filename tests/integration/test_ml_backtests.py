@@ -29,7 +29,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 from src.domain.market import INTERVALS, Bars
 from src.stores.model_content import HEAD_BYTES
-from src.stores.model_recognition import TAIL_BYTES, extension_of
+from src.stores.model_recognition import TAIL_BYTES, recognize_extension
 from tests.conftest import SHARED_DATA
 from tests.exchange import LoopbackExchange
 from tests.integration.conftest import REAL_FILE, service_settings
@@ -62,7 +62,7 @@ def test_a_file_that_lost_its_name_is_known_again(files: Mapping[str, Path]) -> 
     for name in FORMATS:
         content = files[name].read_bytes()
         expected = {"joblib": ".pkl", "pth": ".pt"}.get(name, f".{name}")
-        assert extension_of(content[:HEAD_BYTES], content[-TAIL_BYTES:]) == expected, name
+        assert recognize_extension(content[:HEAD_BYTES], content[-TAIL_BYTES:]) == expected, name
 
 
 FIVE = ["Open", "High", "Low", "Close", "Volume"]

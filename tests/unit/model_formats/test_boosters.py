@@ -35,7 +35,7 @@ def predicted(predictor: Predictor, rows: pd.DataFrame) -> NDArray[np.float64]:
 
 
 @pytest.mark.parametrize("library", ["xgboost", "lightgbm"])
-def test_wrappers_give_the_probabilities_that_their_library_gives(
+def test_wrappers_give_probabilities_of_their_library(
     library: str, model_files: Mapping[str, Path], table: pd.DataFrame
 ) -> None:
     model = pickle.loads(model_files[library].read_bytes())
@@ -47,9 +47,7 @@ def test_wrappers_give_the_probabilities_that_their_library_gives(
 
 
 @pytest.mark.parametrize("wrapper", [xgboost.XGBClassifier, lightgbm.LGBMClassifier])
-def test_names_made_up_for_arrays_are_no_names(
-    wrapper: type, tmp_path: Path, table: pd.DataFrame, rises: Labels
-) -> None:
+def test_generated_column_names_are_ignored(wrapper: type, tmp_path: Path, table: pd.DataFrame, rises: Labels) -> None:
     silent = {"verbose": -1} if wrapper is lightgbm.LGBMClassifier else {}
     model = wrapper(n_estimators=3, n_jobs=1, **silent).fit(table.to_numpy(), rises)
     description = saved(model, tmp_path).description
@@ -57,7 +55,7 @@ def test_names_made_up_for_arrays_are_no_names(
     assert description.n_features == 14
 
 
-def test_a_booster_takes_made_up_names_and_asks_for_none(tmp_path: Path, table: pd.DataFrame, rises: Labels) -> None:
+def test_booster_accepts_any_names_if_generated(tmp_path: Path, table: pd.DataFrame, rises: Labels) -> None:
     frame = table.set_axis([f"f{number}" for number in range(14)], axis=1)
     booster = xgboost.train({"objective": "binary:logistic", "nthread": 1}, xgboost.DMatrix(frame, rises), 3)
     predictor = saved(booster, tmp_path)
@@ -73,7 +71,7 @@ def test_a_booster_takes_made_up_names_and_asks_for_none(tmp_path: Path, table: 
         ("binary:hinge", OutputKind.BINARY_LABEL),
     ],
 )
-def test_an_xgboost_booster_is_read_by_its_objective(
+def test_xgboost_booster_is_read_by_its_objective(
     objective: str, kind: OutputKind, tmp_path: Path, table: pd.DataFrame, rises: Labels
 ) -> None:
     rows = xgboost.DMatrix(table, label=rises)
@@ -84,7 +82,7 @@ def test_an_xgboost_booster_is_read_by_its_objective(
     np.testing.assert_array_equal(predicted(predictor, table), booster.predict(rows).astype(float))
 
 
-def test_an_xgboost_booster_of_arrays_has_no_names(tmp_path: Path, table: pd.DataFrame, rises: Labels) -> None:
+def test_xgboost_booster_of_arrays_has_no_names(tmp_path: Path, table: pd.DataFrame, rises: Labels) -> None:
     rows = xgboost.DMatrix(table.to_numpy(), label=rises)
     booster = xgboost.train({"objective": "binary:logistic", "nthread": 1}, rows, 2)
     predictor = saved(booster, tmp_path)
@@ -94,7 +92,7 @@ def test_an_xgboost_booster_of_arrays_has_no_names(tmp_path: Path, table: pd.Dat
 
 @pytest.mark.parametrize(("objective", "kind"), [("binary", OutputKind.PROBABILITY), ("regression", OutputKind.VALUE)])
 @pytest.mark.parametrize("has_names", [True, False])
-def test_a_lightgbm_booster_is_read_by_its_objective(
+def test_lightgbm_booster_is_read_by_its_objective(
     objective: str, kind: OutputKind, has_names: bool, tmp_path: Path, table: pd.DataFrame, rises: Labels
 ) -> None:
     rows = table if has_names else table.to_numpy()
@@ -107,12 +105,12 @@ def test_a_lightgbm_booster_is_read_by_its_objective(
 
 
 @pytest.mark.parametrize("wrapper", [xgboost.XGBClassifier, lightgbm.LGBMClassifier])
-def test_a_wrapper_that_is_not_fitted_is_refused(wrapper: type, tmp_path: Path) -> None:
+def test_wrapper_that_is_not_fitted_is_refused(wrapper: type, tmp_path: Path) -> None:
     with pytest.raises(ModelRejected, match="is not fitted"):
         saved(wrapper(), tmp_path)
 
 
-def test_a_booster_of_many_classes_is_refused(tmp_path: Path, table: pd.DataFrame, rises: Labels) -> None:
+def test_booster_of_many_classes_is_refused(tmp_path: Path, table: pd.DataFrame, rises: Labels) -> None:
     rows = xgboost.DMatrix(table, label=rises)
     booster = xgboost.train({"objective": "multi:softprob", "num_class": 4, "nthread": 1}, rows, 2)
     with pytest.raises(ModelRejected, match="two or three class scores"):
@@ -120,9 +118,7 @@ def test_a_booster_of_many_classes_is_refused(tmp_path: Path, table: pd.DataFram
 
 
 @pytest.mark.parametrize("library", ["xgboost", "lightgbm"])
-def test_a_missing_library_is_named_with_the_command_that_installs_it(
-    library: str, model_files: Mapping[str, Path]
-) -> None:
+def test_missing_library_is_named_with_install_command(library: str, model_files: Mapping[str, Path]) -> None:
     code = f"""
 import sys
 sys.modules[{library!r}] = None

@@ -39,7 +39,7 @@ def test_honest_file_passes() -> None:
     checked(honest)
 
 
-def test_zeros_packed_as_well_as_can_be_pass() -> None:
+def test_best_compressed_zeros_pass() -> None:
     size = checked(lambda file: file.create_dataset("k", data=np.zeros(1 << 24), chunks=(1 << 20,), compression=9))
     assert (8 << 24) / size > 500
 
@@ -54,7 +54,7 @@ def test_zeros_packed_as_well_as_can_be_pass() -> None:
     ],
     ids=["link", "deep link", "storage", "virtual"],
 )
-def test_data_elsewhere_is_refused(fill: Callable[[Any], object]) -> None:
+def test_external_data_is_rejected(fill: Callable[[Any], object]) -> None:
     with pytest.raises(ModelRejected, match="refers to data outside itself"):
         checked(fill)
 
@@ -68,7 +68,7 @@ def virtual() -> Any:
 @pytest.mark.parametrize(
     ("count", "length"), [(1, 1 << 45), (1, MAX_ARRAYS_BYTES // 4 + 1), (40, 1 << 20), (1, (64 << 20) // 4 + 1)]
 )
-def test_arrays_without_data_are_refused(count: int, length: int) -> None:
+def test_arrays_without_data_are_rejected(count: int, length: int) -> None:
     def fill(file: Any) -> None:
         for number in range(count):
             file.create_dataset(str(number), (length,), "f4", chunks=(1 << 20,))

@@ -27,16 +27,16 @@ from src.model_formats.hostile_text import clean
         (["list"], ""),
     ],
 )  # fmt: skip
-def test_words_are_made_fit(given_text: object, shown: str) -> None:
+def test_hostile_text_is_cleaned(given_text: object, shown: str) -> None:
     assert clean(given_text) == shown
 
 
 @given(st.text(max_size=3000))
-def test_whatever_comes_is_one_short_visible_line(text: str) -> None:
+def test_any_text_becomes_one_short_visible_line(text: str) -> None:
     line = clean(text, 100)
     assert len(line) <= 100
     assert not any(unicodedata.category(char)[0] == "C" for char in line)
 
 
-def test_long_texts_cost_little() -> None:
+def test_long_text_is_scanned_partially() -> None:
     assert len(clean("/a" * 10_000_000)) <= 600

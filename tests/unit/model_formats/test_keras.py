@@ -44,7 +44,7 @@ def rows(table: pd.DataFrame) -> NDArray[np.float64]:
     return scaled
 
 
-def test_predictions_are_those_of_keras_on_another_backend(tmp_path: Path, rows: NDArray[np.float64]) -> None:
+def test_predictions_equal_keras_on_torch(tmp_path: Path, rows: NDArray[np.float64]) -> None:
     pytest.importorskip("torch")
     hidden = (layers.Dense(16, activation="relu"), layers.BatchNormalization(), layers.Dropout(0.5))
     model = sequential(*hidden, layers.Dense(1, activation="sigmoid"))
@@ -82,7 +82,7 @@ def test_predictions_are_those_of_keras_on_another_backend(tmp_path: Path, rows:
         (3, "softmax", None),
     ],
 )
-def test_the_last_activation_tells_the_kind(
+def test_last_activation_determines_output_kind(
     suffix: str, units: int, activation: str | None, kind: OutputKind | None, tmp_path: Path
 ) -> None:
     model = sequential(layers.Dense(units, activation=activation))
@@ -90,9 +90,7 @@ def test_the_last_activation_tells_the_kind(
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_a_recurrent_layer_of_tf_keras_2_loses_time_major(
-    suffix: str, tmp_path: Path, rows: NDArray[np.float64]
-) -> None:
+def test_time_major_of_tf_keras_2_is_dropped(suffix: str, tmp_path: Path, rows: NDArray[np.float64]) -> None:
     file = saved(sequential(layers.LSTM(4), layers.Dense(1, "sigmoid"), shape=(1, 14)), tmp_path, suffix)
     expected = load_model(file, suffix).predict(rows, FEATURE_NAMES)[0]
     edit_config(file, lambda config: config["config"]["layers"][1]["config"].__setitem__("time_major", False))
@@ -123,7 +121,7 @@ def edit_config(file: Path, edit: Any) -> None:
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_a_lambda_layer_is_never_run(suffix: str, tmp_path: Path) -> None:
+def test_lambda_layer_is_never_run(suffix: str, tmp_path: Path) -> None:
     model = sequential(layers.Lambda(lambda x: x * 2, output_shape=(14,)), layers.Dense(1))
     with pytest.raises(ModelRejected, match=r"Lambda layer.*never run here") as caught:
         load_model(saved(model, tmp_path, suffix), suffix)
@@ -141,7 +139,7 @@ class Doubling(layers.Layer):  # type: ignore[misc, name-defined]
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_a_layer_of_ones_own_is_explained(suffix: str, tmp_path: Path) -> None:
+def test_custom_layer_is_rejected_with_advice(suffix: str, tmp_path: Path) -> None:
     file = saved(sequential(Doubling(), layers.Dense(1)), tmp_path, suffix)
     edit_config(file, lambda config: config["config"]["layers"][1].update(module="elsewhere", class_name="Tripling",
                                                                           registered_name="Tripling"))  # fmt: skip
@@ -150,27 +148,27 @@ def test_a_layer_of_ones_own_is_explained(suffix: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_windows_of_bars_are_refused_with_what_is_supported(suffix: str, tmp_path: Path) -> None:
+def test_windows_of_bars_are_rejected_with_allowed_shapes(suffix: str, tmp_path: Path) -> None:
     model = sequential(layers.LSTM(4), layers.Dense(1), shape=(30, 5))
     with pytest.raises(ModelRejected, match=r"any × 30 × 5; supported are \(batch, features\)"):
         load_model(saved(model, tmp_path, suffix), suffix)
 
 
-def test_several_inputs_are_refused(tmp_path: Path) -> None:
+def test_several_inputs_are_rejected(tmp_path: Path) -> None:
     first, second = layers.Input((3,)), layers.Input((2,))
     model = keras.Model([first, second], layers.Dense(1)(layers.Concatenate()([first, second])))
     with pytest.raises(ModelRejected, match="several inputs"):
         load_model(saved(model, tmp_path, ".keras"), ".keras")
 
 
-def test_a_model_that_was_never_built_says_what_to_do(tmp_path: Path) -> None:
+def test_unbuilt_model_is_rejected_with_advice(tmp_path: Path) -> None:
     with pytest.warns(UserWarning, match="not yet been built"):
         file = saved(keras.Sequential([layers.Dense(1)]), tmp_path, ".keras")
     with pytest.raises(ModelRejected, match="give it an Input layer"):
         load_model(file, ".keras")
 
 
-def test_weights_alone_are_refused(tmp_path: Path) -> None:
+def test_weights_without_model_are_rejected(tmp_path: Path) -> None:
     model = sequential(layers.Dense(1))
     model.save_weights(tmp_path / "model.weights.h5")
     with pytest.raises(ModelRejected, match="weights and no model") as caught:
@@ -179,7 +177,7 @@ def test_weights_alone_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("metadata", ["[]", "1", "null", '"x"', "{"])
-def test_metadata_that_says_nothing_is_refused_with_what_to_do(tmp_path: Path, metadata: str) -> None:
+def test_empty_metadata_is_rejected_with_advice(tmp_path: Path, metadata: str) -> None:
     with zipfile.ZipFile(tmp_path / "model.keras", "w") as archive:
         archive.writestr("metadata.json", metadata)
         archive.writestr("config.json", "{}")
@@ -187,7 +185,7 @@ def test_metadata_that_says_nothing_is_refused_with_what_to_do(tmp_path: Path, m
         load_model(tmp_path / "model.keras", ".keras")
 
 
-def test_the_other_format_under_this_name_is_refused(tmp_path: Path) -> None:
+def test_file_of_other_keras_format_is_rejected(tmp_path: Path) -> None:
     file = saved(sequential(layers.Dense(1)), tmp_path, ".keras").rename(tmp_path / "model.h5")
     with pytest.raises(ModelRejected, match=r"not a Keras \.h5 file"):
         load_model(file, ".h5")

@@ -42,7 +42,7 @@ def test_parts_of_models_pass(module: str | None, name: str, config: object) -> 
         ("keras.layersx", "Dense", {}), ("keras.src.utils.torch_utils", "Anything", {}),
     ],
 )  # fmt: skip
-def test_functions_of_the_api_are_refused(module: str, name: str, config: object) -> None:
+def test_functions_of_keras_api_are_rejected(module: str, name: str, config: object) -> None:
     with pytest.raises(ModelRejected, match=f'names "{module}') as caught:
         check_config(named(module, name, config))
     assert "no part of a model" in caught.value.message
@@ -50,12 +50,12 @@ def test_functions_of_the_api_are_refused(module: str, name: str, config: object
 
 @pytest.mark.parametrize("name", ["Lambda", "TorchModuleWrapper", "TFSMLayer", "JaxLayer", "FlaxLayer"])
 @pytest.mark.parametrize("module", [None, "keras.layers", "my.own"])
-def test_stored_code_is_refused(name: str, module: str | None) -> None:
+def test_stored_code_is_rejected(name: str, module: str | None) -> None:
     with pytest.raises(ModelRejected, match="stored code, which is never run"):
         check_config(named(module, name))
 
 
-def test_description_nested_too_deep_is_refused() -> None:
+def test_too_deep_description_is_rejected() -> None:
     config: object = {}
     for _ in range(300):
         config = [config]
@@ -63,6 +63,6 @@ def test_description_nested_too_deep_is_refused() -> None:
         check_config(config)
 
 
-def test_names_that_are_no_text_are_left_to_keras() -> None:
+def test_names_of_other_types_are_left_to_keras() -> None:
     check_config({"class_name": 1, "module": ["keras"]})
     check_config({"class_name": "Dense", "module": 3})

@@ -28,7 +28,7 @@ PROBABILITY, BINARY, SIGNED = OutputKind.PROBABILITY, OutputKind.BINARY_LABEL, O
         ([-1, 0], SIGNED, SIGNED, None),
     ],
 )
-def test_classes_are_told_by_number_or_word(
+def test_classes_are_read_from_numbers_and_names(
     classes: list[object], with_probabilities: OutputKind, without: OutputKind, positive: int | None
 ) -> None:
     labels = ClassLabels.of(classes)
@@ -40,12 +40,12 @@ def test_classes_are_told_by_number_or_word(
 @pytest.mark.parametrize(
     "classes", [[1, 2], [0, 1, 2], ["cat", "dog"], ["buy", "long"], [0, 1, -1, 2], [], [float("nan")]]
 )
-def test_classes_that_mean_nothing_to_a_trader_are_refused_with_those_that_do(classes: list[object]) -> None:
+def test_meaningless_classes_are_rejected_with_allowed_ones(classes: list[object]) -> None:
     with pytest.raises(ModelRejected, match="-1, 0 and 1"):
         ClassLabels.of(classes)
 
 
-def test_labels_become_numbers() -> None:
+def test_predicted_labels_become_numbers() -> None:
     words = ClassLabels.of(["buy", "hold", "sell"])
     assert words.to_numbers(np.array(["sell", "buy", "hold"])).tolist() == [-1, 1, 0]
     assert words.to_numbers(np.array(["sell", "buy"], dtype=object)).tolist() == [-1, 1]

@@ -78,7 +78,7 @@ def network(*operators: str, outputs: int = 1, inputs: list[Any] | None = None, 
 
 
 @pytest.mark.parametrize("zipmap", [True, False])
-def test_a_classifier_with_and_without_zipmap(
+def test_classifier_with_and_without_zipmap_predicts(
     zipmap: bool, tmp_path: Path, small: NDArray[np.float32], rises: Labels
 ) -> None:
     model = DecisionTreeClassifier(max_depth=3).fit(small, rises)
@@ -92,7 +92,9 @@ def test_a_classifier_with_and_without_zipmap(
 
 @pytest.mark.parametrize("zipmap", [True, False])
 @pytest.mark.parametrize("model", [DecisionTreeClassifier(max_depth=3), GaussianNB(), KNeighborsClassifier()])
-def test_string_labels(model: Any, zipmap: bool, tmp_path: Path, small: NDArray[np.float32], rises: Labels) -> None:
+def test_string_labels_become_signed_labels(
+    model: Any, zipmap: bool, tmp_path: Path, small: NDArray[np.float32], rises: Labels
+) -> None:
     words = np.where(rises == 1, "buy", "sell")
     model.fit(small, words)
     predictor = saved(converted(model, small, zipmap=zipmap), tmp_path)
@@ -111,7 +113,7 @@ def test_three_classes_give_signed_labels(tmp_path: Path, small: NDArray[np.floa
     np.testing.assert_array_equal(predicted(predictor, small), model.predict(small))
 
 
-def test_distances_are_not_taken_for_probabilities(tmp_path: Path, small: NDArray[np.float32], rises: Labels) -> None:
+def test_distances_are_not_used_as_probabilities(tmp_path: Path, small: NDArray[np.float32], rises: Labels) -> None:
     model = LinearSVC().fit(small, rises)
     predictor = saved(converted(model, small), tmp_path)
     assert predictor.description.output_kind is OutputKind.BINARY_LABEL
@@ -121,13 +123,13 @@ def test_distances_are_not_taken_for_probabilities(tmp_path: Path, small: NDArra
     assert caught.value.field == "outputKind"
 
 
-def test_a_regression_gives_values(tmp_path: Path, small: NDArray[np.float32], rises: Labels) -> None:
+def test_regression_gives_values(tmp_path: Path, small: NDArray[np.float32], rises: Labels) -> None:
     model = LinearRegression().fit(small, rises.astype(np.float32))
     predictor = saved(converted(model, small), tmp_path)
     np.testing.assert_allclose(predicted(predictor, small, OutputKind.VALUE), model.predict(small), atol=1e-5)
 
 
-def test_a_column_an_input_gives_the_names(tmp_path: Path, table: pd.DataFrame, rises: Labels) -> None:
+def test_single_column_inputs_give_feature_names(tmp_path: Path, table: pd.DataFrame, rises: Labels) -> None:
     frame = table[list(COLUMNS)].astype(np.float32)
     steps = ColumnTransformer([("scale", StandardScaler(), list(COLUMNS))])
     model = make_pipeline(steps, LogisticRegression()).fit(frame, rises)
@@ -149,7 +151,7 @@ def test_a_column_an_input_gives_the_names(tmp_path: Path, table: pd.DataFrame, 
         ((), 2, None),
     ],
 )
-def test_a_network_is_read_by_its_last_activation(
+def test_last_activation_of_network_determines_kind(
     operators: tuple[str, ...], outputs: int, kind: OutputKind | None, tmp_path: Path, small: NDArray[np.float32]
 ) -> None:
     predictor = saved(network(*operators, outputs=outputs), tmp_path)
@@ -158,7 +160,7 @@ def test_a_network_is_read_by_its_last_activation(
     assert predicted(predictor, small).shape == (len(small),)
 
 
-def test_a_batch_of_fixed_size_is_served(tmp_path: Path, small: NDArray[np.float32]) -> None:
+def test_fixed_batch_size_is_supported(tmp_path: Path, small: NDArray[np.float32]) -> None:
     free, fixed = saved(network("Sigmoid"), tmp_path), saved(network("Sigmoid", batch=1), tmp_path)
     np.testing.assert_allclose(predicted(fixed, small), predicted(free, small), atol=1e-7)
 
@@ -182,7 +184,7 @@ print(values.tolist())
     assert len(set(first.split(", "))) > 1
 
 
-def test_weights_in_a_second_file_are_refused_with_the_way_to_one_file(tmp_path: Path) -> None:
+def test_external_weights_are_rejected_with_advice(tmp_path: Path) -> None:
     model = network("Sigmoid")
     onnx.external_data_helper.convert_model_to_external_data(model, location="model.onnx.data", size_threshold=0)
     onnx.save(model, tmp_path / "model.onnx")
@@ -191,9 +193,7 @@ def test_weights_in_a_second_file_are_refused_with_the_way_to_one_file(tmp_path:
     assert "external_data=False" in caught.value.message
 
 
-def test_sequences_other_types_and_several_outputs_are_refused(
-    tmp_path: Path, small: NDArray[np.float32], rises: Labels
-) -> None:
+def test_unsupported_inputs_and_outputs_are_rejected(tmp_path: Path, small: NDArray[np.float32], rises: Labels) -> None:
     info = onnx.helper.make_tensor_value_info
     with pytest.raises(ModelRejected, match="any × 30 × 3"):
         saved(network("Sigmoid", inputs=[info("x", FLOAT, ["rows", 30, 3])]), tmp_path)
@@ -211,21 +211,21 @@ def test_sequences_other_types_and_several_outputs_are_refused(
         saved(two, tmp_path)
 
 
-def test_an_opset_of_the_future_says_to_export_with_a_lower_one(tmp_path: Path) -> None:
+def test_unknown_opset_is_rejected_with_advice(tmp_path: Path) -> None:
     model = network("Sigmoid")
     model.opset_import[0].version = 999
     with pytest.raises(ModelRejected, match="lower opset"):
         saved(model, tmp_path)
 
 
-def test_an_outlier_detector_is_refused_rather_than_guessed(tmp_path: Path, small: NDArray[np.float32]) -> None:
+def test_outlier_detector_is_rejected(tmp_path: Path, small: NDArray[np.float32]) -> None:
     model = IsolationForest(n_estimators=3, random_state=0).fit(small)
     exported = skl2onnx.to_onnx(model, small[:1], target_opset={"": 17, "ai.onnx.ml": 3})
     with pytest.raises(ModelRejected, match="not which classes"):
         saved(exported, tmp_path)
 
 
-def test_the_graph_is_read_as_onnx_itself_reads_it(small: NDArray[np.float32], rises: Labels) -> None:
+def test_graph_is_read_as_onnx_reads_it(small: NDArray[np.float32], rises: Labels) -> None:
     negative = DecisionTreeClassifier(max_depth=2).fit(small, rises * 2 - 1)
     assert read_graph(converted(negative, small).SerializeToString()).class_labels == (-1, 1)
     graph = read_graph(network("Softmax", outputs=2).SerializeToString())
@@ -235,12 +235,12 @@ def test_the_graph_is_read_as_onnx_itself_reads_it(small: NDArray[np.float32], r
 
 
 @pytest.mark.parametrize("content", [b"\x0a", b"\x0a\xff\xff", b"\xff" * 20, b"\x0b", b"\x3a\x02\x08\x01"])
-def test_a_damaged_message_is_an_error_and_nothing_worse(content: bytes) -> None:
+def test_damaged_message_raises_value_error_only(content: bytes) -> None:
     with pytest.raises(ValueError, match="protobuf"):
         read_graph(content)
 
 
-def test_a_cycle_in_a_forged_graph_ends() -> None:
+def test_cycle_in_a_forged_graph_ends() -> None:
     model = network("Identity", "Identity")
     model.graph.node[1].input[0] = "y2"
     assert read_graph(model.SerializeToString()).activations == {"y2": Activation.UNKNOWN}

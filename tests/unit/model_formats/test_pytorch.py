@@ -32,7 +32,7 @@ def scripted(module: Any, folder: Path, *, trace: bool = True) -> Path:
 
 @pytest.mark.parametrize("trace", [True, False])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_predictions_are_those_of_the_module(trace: bool, dtype: Any, tmp_path: Path) -> None:
+def test_predictions_equal_those_of_module(trace: bool, dtype: Any, tmp_path: Path) -> None:
     module = nn.Sequential(
         nn.Linear(3, 4), nn.BatchNorm1d(4), nn.ReLU(), nn.Dropout(0.5), nn.Linear(4, 1), nn.Sigmoid()
     )
@@ -57,7 +57,7 @@ def test_predictions_are_those_of_the_module(trace: bool, dtype: Any, tmp_path: 
         ((nn.Linear(3, 2),), None),
     ],
 )
-def test_the_last_activation_tells_the_kind(
+def test_last_activation_determines_output_kind(
     trace: bool, layers: tuple[Any, ...], kind: OutputKind | None, tmp_path: Path
 ) -> None:
     predictor = load_model(scripted(nn.Sequential(*layers), tmp_path, trace=trace), ".pt")
@@ -66,7 +66,7 @@ def test_the_last_activation_tells_the_kind(
     assert predictor.predict(ROWS, NAMES)[0].shape == (50,)
 
 
-def test_a_module_left_in_training_mode_predicts_without_dropout(tmp_path: Path) -> None:
+def test_module_in_training_mode_predicts_without_dropout(tmp_path: Path) -> None:
     file = tmp_path / "model.pt"
     module = nn.Sequential(nn.Linear(3, 8), nn.Dropout(0.5), nn.Linear(8, 1))
     with warnings.catch_warnings():
@@ -84,34 +84,34 @@ class Bare(nn.Module):  # type: ignore[misc, name-defined]
         return rows.mean(dim=1)
 
 
-def test_a_module_that_does_not_tell_its_width_takes_what_it_is_given(tmp_path: Path) -> None:
+def test_module_of_unknown_width_accepts_any_columns(tmp_path: Path) -> None:
     predictor = load_model(scripted(Bare(), tmp_path), ".pt")
     assert predictor.description.n_features is None
     np.testing.assert_allclose(predictor.predict(ROWS, NAMES)[0], ROWS.mean(axis=1), atol=1e-6)
 
 
 @pytest.mark.parametrize("suffix", [".pt", ".pth"])
-def test_a_state_dict_says_how_to_export(suffix: str, tmp_path: Path) -> None:
+def test_state_dict_is_rejected_with_export_advice(suffix: str, tmp_path: Path) -> None:
     torch.save(nn.Linear(3, 1).state_dict(), tmp_path / f"model{suffix}")
     with pytest.raises(ModelRejected, match="holds a state_dict") as caught:
         load_model(tmp_path / f"model{suffix}", suffix)
     assert "torch.jit.trace(" in caught.value.message
 
 
-def test_a_pickled_module_says_how_to_export_and_is_not_unpickled(tmp_path: Path) -> None:
+def test_pickled_module_is_rejected_without_unpickling(tmp_path: Path) -> None:
     torch.save(Bare(), tmp_path / "model.pt")
     with pytest.raises(ModelRejected, match="holds a pickled module") as caught:
         load_model(tmp_path / "model.pt", ".pt")
     assert "torch.jit.trace(" in caught.value.message
 
 
-def test_a_lone_tensor_says_what_it_is(tmp_path: Path) -> None:
+def test_lone_tensor_is_rejected_by_type(tmp_path: Path) -> None:
     torch.save(torch.zeros(3), tmp_path / "model.pt")
     with pytest.raises(ModelRejected, match="holds a Tensor without the model"):
         load_model(tmp_path / "model.pt", ".pt")
 
 
-def test_layers_that_read_sequences_are_refused(tmp_path: Path) -> None:
+def test_sequence_layers_are_rejected(tmp_path: Path) -> None:
     class Recurrent(nn.Module):  # type: ignore[misc, name-defined]
         def __init__(self) -> None:
             super().__init__()
@@ -125,7 +125,7 @@ def test_layers_that_read_sequences_are_refused(tmp_path: Path) -> None:
         load_model(scripted(Recurrent(), tmp_path, trace=False), ".pt")
 
 
-def test_several_outputs_are_refused(tmp_path: Path) -> None:
+def test_several_outputs_are_rejected(tmp_path: Path) -> None:
     class Two(nn.Module):  # type: ignore[misc, name-defined]
         def __init__(self) -> None:
             super().__init__()

@@ -38,14 +38,14 @@ def test_every_format_has_its_file_and_knows_what_to_preload(extension: str) -> 
         assert importlib.util.find_spec(module) is not None
 
 
-def test_an_unknown_extension_is_answered_with_the_known_ones() -> None:
+def test_unknown_extension_lists_known_ones() -> None:
     with pytest.raises(UnsupportedFormat) as caught:
         family_of(".exe")
     for extension in FORMATS:
         assert extension in caught.value.message
 
 
-def test_the_registry_imports_no_model_library() -> None:
+def test_registry_imports_no_model_library() -> None:
     code = (
         "import sys, src.model_formats.registry\n"
         "sys.exit(bool({'sklearn', 'pandas', 'onnxruntime', 'keras', 'openvino', 'torch'} & set(sys.modules)))"
@@ -57,7 +57,7 @@ def test_the_registry_imports_no_model_library() -> None:
     ("extension", "library"),
     [(".onnx", "onnxruntime"), (".h5", "keras"), (".keras", "h5py"), (".pb", "openvino"), (".pt", "torch")],
 )
-def test_a_missing_library_is_named_with_the_command_that_installs_it(extension: str, library: str) -> None:
+def test_missing_library_is_named_with_install_command(extension: str, library: str) -> None:
     # A process of its own, in which the import system does not find the library.
     code = f"""
 import sys
@@ -75,7 +75,7 @@ except MissingLibrary as error:
 
 
 @pytest.mark.parametrize(("extension", "threads"), [(".pkl", 1), (".onnx", 2), (".h5", 2), (".pt", 1)])
-def test_preloading_leaves_no_thread_that_does_anything(extension: str, threads: int) -> None:
+def test_preloading_leaves_no_working_thread(extension: str, threads: int) -> None:
     require_libraries()
     code = f"""
 import importlib, os, sys
@@ -101,7 +101,7 @@ print(len(os.listdir("/proc/self/task")))
 
 
 @pytest.mark.parametrize("extension", sorted(FORMATS))
-def test_a_file_of_noise_is_refused_in_every_format(extension: str, tmp_path: Path) -> None:
+def test_random_bytes_are_rejected_by_every_format(extension: str, tmp_path: Path) -> None:
     require_libraries()
     file = tmp_path / f"noise{extension}"
     file.write_bytes(bytes(range(256)) * 20)
@@ -112,7 +112,7 @@ def test_a_file_of_noise_is_refused_in_every_format(extension: str, tmp_path: Pa
 
 
 @pytest.mark.parametrize("extension", sorted(FORMATS))
-def test_an_empty_file_is_refused_in_every_format(extension: str, tmp_path: Path) -> None:
+def test_empty_file_is_rejected_by_every_format(extension: str, tmp_path: Path) -> None:
     require_libraries()
     file = tmp_path / f"empty{extension}"
     file.touch()
@@ -121,7 +121,7 @@ def test_an_empty_file_is_refused_in_every_format(extension: str, tmp_path: Path
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_same_network_predicts_the_same_from_every_format(
+def test_same_network_predicts_equally_in_every_format(
     name: str, model_files: Mapping[str, Path], network: Pipeline, table: pd.DataFrame, tmp_path: Path
 ) -> None:
     predictor = load_model(prepare(model_files[name], f".{name}", tmp_path), f".{name}")
@@ -137,7 +137,7 @@ def test_the_same_network_predicts_the_same_from_every_format(
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_no_rows_and_one_row_are_fine_in_every_format(
+def test_zero_and_one_rows_work_in_every_format(
     name: str, model_files: Mapping[str, Path], table: pd.DataFrame, tmp_path: Path
 ) -> None:
     predictor = load_model(prepare(model_files[name], f".{name}", tmp_path), f".{name}")
@@ -148,7 +148,7 @@ def test_no_rows_and_one_row_are_fine_in_every_format(
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_same_file_and_rows_give_the_same_bits(
+def test_same_file_and_rows_give_same_bits(
     name: str, model_files: Mapping[str, Path], table: pd.DataFrame, tmp_path: Path
 ) -> None:
     runs = []

@@ -40,7 +40,7 @@ def refused(file: Path, words: str, *, max_bytes: int = 1 << 20) -> None:
         unpacked(file, max_bytes=max_bytes)
 
 
-def test_only_what_matters_is_copied(tmp_path: Path) -> None:
+def test_only_known_members_are_copied(tmp_path: Path) -> None:
     members = {"m/saved_model.pb": b"graph", f"m/{INDEX}": b"index", f"m/{DATA}": b"data",
                "m/keras_metadata.pb": b"x", "m/assets/words.txt": b"x", "__MACOSX/m/._saved_model.pb": b"x",
                "other/variables/variables.index": b"x"}  # fmt: skip
@@ -53,20 +53,20 @@ def test_only_what_matters_is_copied(tmp_path: Path) -> None:
     "name",
     ["../evil", "/etc/evil", "..\\evil", "variables/../../evil", "variables/variables.index/../../../x", "C:\\x"],
 )
-def test_no_name_leads_out_of_the_folder(name: str, tmp_path: Path) -> None:
+def test_no_member_leaves_the_folder(name: str, tmp_path: Path) -> None:
     assert unpacked(archive(tmp_path, {"saved_model.pb": b"g", name: b"evil"})) == {"saved_model/saved_model.pb": b"g"}
 
 
-def test_a_root_that_climbs_changes_no_place(tmp_path: Path) -> None:
+def test_root_with_parent_parts_stays_in_folder(tmp_path: Path) -> None:
     assert unpacked(archive(tmp_path, {"../../saved_model.pb": b"g"})) == {"saved_model/saved_model.pb": b"g"}
 
 
-def test_a_bomb_is_stopped_at_the_limit(tmp_path: Path) -> None:
+def test_zip_bomb_stops_at_limit(tmp_path: Path) -> None:
     refused(archive(tmp_path, {"saved_model.pb": b"g", DATA: bytes(3 << 20)}), "more than 1 MiB")
     assert sum(len(content) for content in written(tmp_path / "model.zip").values()) <= 1 << 20
 
 
-def test_a_size_that_lies_is_not_believed(tmp_path: Path) -> None:
+def test_forged_member_size_is_rejected(tmp_path: Path) -> None:
     file = archive(tmp_path, {"saved_model.pb": bytes(2 << 20)})
     # The directory and the member itself now both say one byte.
     content = file.read_bytes().replace(struct.pack("<L", 2 << 20), struct.pack("<L", 1))
@@ -75,7 +75,7 @@ def test_a_size_that_lies_is_not_believed(tmp_path: Path) -> None:
     assert sum(len(content) for content in written(file).values()) <= 1
 
 
-def test_a_link_is_refused(tmp_path: Path) -> None:
+def test_linked_member_is_rejected(tmp_path: Path) -> None:
     link = zipfile.ZipInfo(INDEX)
     link.external_attr = 0o120777 << 16
     file = archive(tmp_path, {"saved_model.pb": b"g"})
@@ -85,14 +85,14 @@ def test_a_link_is_refused(tmp_path: Path) -> None:
     assert INDEX not in "".join(written(file))
 
 
-def test_a_member_that_comes_twice_is_refused(tmp_path: Path) -> None:
+def test_repeated_member_is_rejected(tmp_path: Path) -> None:
     file = archive(tmp_path, {"saved_model.pb": b"g", INDEX: b"first"})
     with zipfile.ZipFile(file, "a") as opened, pytest.warns(UserWarning, match="Duplicate name"):
         opened.writestr(INDEX, b"second")
     refused(file, "repeated")
 
 
-def test_an_encrypted_member_is_refused(tmp_path: Path) -> None:
+def test_encrypted_member_is_rejected(tmp_path: Path) -> None:
     file = archive(tmp_path, {"saved_model.pb": b"g"})
     content = bytearray(file.read_bytes())
     content[content.index(b"PK\x01\x02") + 8] |= 1
@@ -100,7 +100,7 @@ def test_an_encrypted_member_is_refused(tmp_path: Path) -> None:
     refused(file, "encrypted")
 
 
-def test_a_compression_that_zip_programs_do_not_use_is_refused(tmp_path: Path) -> None:
+def test_unusual_compression_is_rejected(tmp_path: Path) -> None:
     refused(archive(tmp_path, {"saved_model.pb": b"g" * 99}, zipfile.ZIP_LZMA), "oddly compressed")
 
 
@@ -112,15 +112,15 @@ def test_a_compression_that_zip_programs_do_not_use_is_refused(tmp_path: Path) -
         ({"a/saved_model.pb": b"", "b/saved_model.pb": b""}, "2 files"),
     ],
 )
-def test_an_archive_of_something_else_is_refused(members: dict[str, bytes], words: str, tmp_path: Path) -> None:
+def test_archive_without_saved_model_is_rejected(members: dict[str, bytes], words: str, tmp_path: Path) -> None:
     refused(archive(tmp_path, members), words)
 
 
-def test_a_huge_directory_is_refused_before_it_is_read(tmp_path: Path) -> None:
+def test_huge_directory_is_rejected_unread(tmp_path: Path) -> None:
     refused(archive(tmp_path, {"saved_model.pb": b"g"} | {f"{n:0200}": b"" for n in range(5000)}), "far too many files")
 
 
-def test_damage_is_refused(tmp_path: Path) -> None:
+def test_damaged_archive_is_rejected(tmp_path: Path) -> None:
     whole = archive(tmp_path, {"saved_model.pb": bytes(range(256)) * 50, INDEX: b"index"}).read_bytes()
     for number, content in enumerate((whole[:-1], whole[:100], whole + b"x", whole[:60] + b"\xff" * 40 + whole[100:])):
         folder = tmp_path / str(number)
@@ -129,7 +129,7 @@ def test_damage_is_refused(tmp_path: Path) -> None:
         refused(folder / "model.zip", "damaged")
 
 
-def test_what_is_no_archive_goes_through_but_under_the_name_zip(tmp_path: Path) -> None:
+def test_file_that_is_no_archive_passes_unless_zip(tmp_path: Path) -> None:
     (tmp_path / "model.pb").write_bytes(b"\x0a\x01")
     assert unpack_saved_model(tmp_path / "model.pb", tmp_path) == tmp_path / "model.pb"
     (tmp_path / "model.zip").write_bytes(b"\x0a\x01")

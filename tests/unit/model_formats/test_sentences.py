@@ -31,7 +31,7 @@ def honest_parts(code: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("code", CATALOGUE)
-def test_template_is_filled_and_comes_back(code: str) -> None:
+def test_sentence_round_trips_through_plain_form(code: str) -> None:
     said = sentence(code, **honest_parts(code))
     assert said.endswith((".", ".)"))
     assert "{" not in said.replace("{user_id}", "")
@@ -45,7 +45,7 @@ def test_gaps_have_known_kinds(code: str) -> None:
 
 
 @pytest.mark.parametrize("code", CATALOGUE)
-def test_hostile_parts_are_quoted_or_words_or_refused(code: str) -> None:
+def test_hostile_parts_are_quoted_cleaned_or_rejected(code: str) -> None:
     for name, kind in gaps(code).items():
         if kind == "installed":
             continue
@@ -60,7 +60,7 @@ def test_hostile_parts_are_quoted_or_words_or_refused(code: str) -> None:
             assert "\n" not in said
 
 
-def test_unknown_code_or_parts_are_refused() -> None:
+def test_unknown_code_or_parts_are_rejected() -> None:
     for code, parts in (("nonsense", {}), ("needs_memory", {"said": "x"}), ("said", {}), ("said", {"said": 1})):
         with pytest.raises(NoSentence):
             sentence(code, **parts)
@@ -72,7 +72,7 @@ def test_texts_are_joined_with_their_parts() -> None:
     assert [code for code, _ in both.items] == ["onnx_damaged", "said"]
 
 
-def test_free_text_is_sent_as_quotation() -> None:
+def test_free_text_becomes_quotation() -> None:
     assert from_plain(to_plain("do evil")) == 'In the words of the file or its library: "do evil".'
 
 

@@ -64,7 +64,7 @@ def assert_same_arithmetic(ours: NDArray[np.float64], theirs: NDArray[np.float64
 
 
 @pytest.mark.parametrize("name", ["model.pkl", "model.joblib"])
-def test_probabilities_are_those_of_class_1(name: str, tmp_path: Path, small: pd.DataFrame, rises: Labels) -> None:
+def test_probabilities_are_of_class_1(name: str, tmp_path: Path, small: pd.DataFrame, rises: Labels) -> None:
     model = RandomForestClassifier(20, random_state=0, n_jobs=-1).fit(small.to_numpy(), rises)
     predictor = saved(model, tmp_path, name)
     assert predictor.description.output_kind is OutputKind.PROBABILITY
@@ -78,7 +78,7 @@ def test_probabilities_are_those_of_class_1(name: str, tmp_path: Path, small: pd
     assert predicted(predictor, small).tobytes() == alone.tobytes()
 
 
-def test_class_1_is_found_where_it_is_not_the_last(tmp_path: Path, small: pd.DataFrame, rises: Labels) -> None:
+def test_class_1_is_found_in_any_column(tmp_path: Path, small: pd.DataFrame, rises: Labels) -> None:
     words = np.where(rises == 1, "buy", "sell")
     model = DecisionTreeClassifier(max_depth=3).fit(small.to_numpy(), words)
     predictor = saved(model, tmp_path)
@@ -87,9 +87,7 @@ def test_class_1_is_found_where_it_is_not_the_last(tmp_path: Path, small: pd.Dat
     np.testing.assert_array_equal(signed, np.where(model.predict(small.to_numpy()) == "buy", 1, -1))
 
 
-def test_names_are_honoured_in_whatever_order_the_columns_come(
-    tmp_path: Path, small: pd.DataFrame, rises: Labels
-) -> None:
+def test_columns_are_reordered_by_name(tmp_path: Path, small: pd.DataFrame, rises: Labels) -> None:
     model = LogisticRegression().fit(small, rises)
     predictor = saved(model, tmp_path)
     assert predictor.description.feature_names == COLUMNS
@@ -104,14 +102,14 @@ def test_columns_chosen_by_name_work_inside_a_pipeline(tmp_path: Path, small: pd
     assert_same_arithmetic(predicted(saved(model, tmp_path), small), model.predict_proba(small)[:, 1])
 
 
-def test_foreign_names_stand_for_our_columns_by_position(tmp_path: Path, small: pd.DataFrame, rises: Labels) -> None:
+def test_foreign_names_match_columns_by_position(tmp_path: Path, small: pd.DataFrame, rises: Labels) -> None:
     foreign = small.set_axis(["close_price", "amount", "change"], axis=1)
     model = LogisticRegression().fit(foreign, rises)
     assert_same_arithmetic(predicted(saved(model, tmp_path), small), model.predict_proba(foreign)[:, 1])
 
 
 @pytest.mark.parametrize("names", [["f0", "f1", "f2"], ["x0", "x1", "x2"], ["Column_0", "Column_1", "Column_2"]])
-def test_made_up_names_are_given_to_the_model_and_choose_no_columns(
+def test_generated_names_do_not_choose_columns(
     tmp_path: Path, small: pd.DataFrame, rises: Labels, names: list[str]
 ) -> None:
     frame = small.set_axis(names, axis=1)
@@ -124,7 +122,7 @@ def test_made_up_names_are_given_to_the_model_and_choose_no_columns(
         assert_same_arithmetic(predicted(predictor, small), model.predict_proba(frame)[:, 1])
 
 
-def test_a_regression_gives_values(tmp_path: Path, small: pd.DataFrame, rises: Labels) -> None:
+def test_regression_gives_values(tmp_path: Path, small: pd.DataFrame, rises: Labels) -> None:
     model = make_pipeline(StandardScaler(), LinearRegression()).fit(small.to_numpy(), rises.astype(float))
     predictor = saved(model, tmp_path)
     assert predictor.description.output_kind is OutputKind.VALUE
@@ -132,7 +130,7 @@ def test_a_regression_gives_values(tmp_path: Path, small: pd.DataFrame, rises: L
 
 
 @pytest.mark.parametrize(("classes", "kind"), [((0, 1), OutputKind.BINARY_LABEL), ((-1, 1), OutputKind.SIGNED_LABEL)])
-def test_a_classifier_without_probabilities_gives_labels(
+def test_classifier_without_probabilities_gives_labels(
     classes: tuple[int, int], kind: OutputKind, tmp_path: Path, small: pd.DataFrame, rises: Labels
 ) -> None:
     model = make_pipeline(StandardScaler(), LinearSVC()).fit(small.to_numpy(), np.where(rises == 1, *classes[::-1]))
@@ -152,7 +150,7 @@ def test_three_classes_give_signed_labels(tmp_path: Path, small: pd.DataFrame) -
     np.testing.assert_array_equal(probability, model.predict_proba(small.to_numpy())[:, 2])
 
 
-def test_a_declared_kind_overrides_what_the_model_says(tmp_path: Path, small: pd.DataFrame, rises: Labels) -> None:
+def test_declared_kind_overrides_kind_of_model(tmp_path: Path, small: pd.DataFrame, rises: Labels) -> None:
     model = DecisionTreeClassifier(max_depth=3).fit(small.to_numpy(), rises)
     predictor = saved(model, tmp_path)
     labels = predicted(predictor, small, OutputKind.BINARY_LABEL)
@@ -162,7 +160,7 @@ def test_a_declared_kind_overrides_what_the_model_says(tmp_path: Path, small: pd
     assert caught.value.field == "outputKind"
 
 
-def test_a_probability_cannot_be_declared_where_there_is_none(
+def test_declared_probability_without_probabilities_is_rejected(
     tmp_path: Path, small: pd.DataFrame, rises: Labels
 ) -> None:
     predictor = saved(make_pipeline(StandardScaler(), LinearSVC()).fit(small.to_numpy(), rises), tmp_path)
@@ -171,13 +169,13 @@ def test_a_probability_cannot_be_declared_where_there_is_none(
     assert caught.value.field == "outputKind"
 
 
-def test_a_grid_search_is_used_as_the_model_it_found(tmp_path: Path, small: pd.DataFrame, rises: Labels) -> None:
+def test_grid_search_predicts_with_best_model(tmp_path: Path, small: pd.DataFrame, rises: Labels) -> None:
     search = GridSearchCV(DecisionTreeClassifier(), {"max_depth": [1, 2]}, cv=2, n_jobs=1).fit(small, rises)
     predictor = saved(search, tmp_path)
     assert_same_arithmetic(predicted(predictor, small), search.predict_proba(small)[:, 1])
 
 
-def test_a_model_that_is_neither_says_that_its_kind_must_be_declared(tmp_path: Path, small: pd.DataFrame) -> None:
+def test_model_of_unknown_kind_warns_to_declare(tmp_path: Path, small: pd.DataFrame) -> None:
     for model in (KMeans(2, n_init=1, random_state=0), IsolationForest(n_estimators=5, random_state=0)):
         predictor = saved(model.fit(small.to_numpy()), tmp_path)
         assert predictor.description.output_kind is None
@@ -185,7 +183,7 @@ def test_a_model_that_is_neither_says_that_its_kind_must_be_declared(tmp_path: P
         assert predicted(predictor, small, OutputKind.SIGNED_LABEL).shape == (len(small),)
 
 
-def test_an_old_version_reaches_the_user(tmp_path: Path, small: pd.DataFrame, rises: Labels) -> None:
+def test_other_sklearn_version_gives_warning(tmp_path: Path, small: pd.DataFrame, rises: Labels) -> None:
     model = RandomForestClassifier(5, random_state=0).fit(small.to_numpy(), rises)
     content = pickle.dumps(model, protocol=2)
     made = "1.5.2".ljust(len(sklearn.__version__), "0")
@@ -203,7 +201,7 @@ OLD_FILES = Path(__file__).parent / "scikit_learn_1_3_2"
 
 
 @pytest.mark.parametrize("name", ["pipeline", "svc", "forest_regressor", "adaboost_samme_of_lines"])
-def test_old_files_that_still_predict_the_same_are_taken_with_a_warning(name: str) -> None:
+def test_old_files_predicting_equally_are_accepted_with_warning(name: str) -> None:
     predictor = load_model(OLD_FILES / f"{name}.pkl", ".pkl")
     rows = np.loadtxt(OLD_FILES / "rows.csv", delimiter=",")
     then = np.loadtxt(OLD_FILES / f"{name}.csv")
@@ -220,19 +218,19 @@ def test_old_files_that_still_predict_the_same_are_taken_with_a_warning(name: st
         ("gradient_boosting", "made with another version"),
     ],
 )
-def test_old_files_that_would_predict_something_else_are_refused(name: str, reason: str) -> None:
+def test_old_files_predicting_otherwise_are_rejected(name: str, reason: str) -> None:
     with pytest.raises(ModelRejected, match=reason) as caught:
         load_model(OLD_FILES / f"{name}.pkl", ".pkl")
     assert "ONNX" in caught.value.message
 
 
-def test_a_failure_to_predict_names_the_version_that_made_the_file() -> None:
+def test_prediction_failure_names_version_of_file() -> None:
     predictor = load_model(OLD_FILES / "imputer.pkl", ".pkl")
     with pytest.raises(ModelRejected, match=r"fails to predict.*\(Saved with scikit-learn 1\.3\.2; here is"):
         predictor.predict(np.ones((2, 3)), COLUMNS)
 
 
-def test_every_part_has_one_job(tmp_path: Path, small: pd.DataFrame, rises: Labels) -> None:
+def test_every_part_of_estimator_has_one_thread(tmp_path: Path, small: pd.DataFrame, rises: Labels) -> None:
     forest = RandomForestClassifier(3, n_jobs=-1, random_state=0)
     search = GridSearchCV(make_pipeline(forest), {"randomforestclassifier__max_depth": [2]}, cv=2, n_jobs=1)
     joblib.dump(search.fit(small, rises), tmp_path / "model.joblib")
@@ -250,7 +248,7 @@ class Own:
         return np.asarray(rows)[:, 0] * self.level
 
 
-def test_what_a_pickle_cannot_bring_is_named(tmp_path: Path) -> None:
+def test_missing_parts_of_pickle_are_named(tmp_path: Path) -> None:
     module = types.ModuleType("my_strategy_code")
     own = type("MyModel", (Own,), {"__module__": "my_strategy_code"})
     module.MyModel = own  # type: ignore[attr-defined]
@@ -269,7 +267,7 @@ def test_what_a_pickle_cannot_bring_is_named(tmp_path: Path) -> None:
         load_model(tmp_path / "main.pkl", ".pkl")
 
 
-def test_a_file_of_an_older_gradient_boosting_says_to_save_it_again(tmp_path: Path) -> None:
+def test_old_gradient_boosting_is_rejected_with_advice(tmp_path: Path) -> None:
     # What scikit-learn 1.5 wrote for the loss of a GradientBoostingClassifier.
     (tmp_path / "old.pkl").write_bytes(b"c_loss\nCyHalfBinomialLoss\n)R.")
     with pytest.raises(ModelRejected, match="save it again") as caught:
@@ -278,9 +276,7 @@ def test_a_file_of_an_older_gradient_boosting_says_to_save_it_again(tmp_path: Pa
     assert "ONNX" in caught.value.message
 
 
-def test_something_with_a_predict_method_of_its_own_is_taken_with_a_warning(
-    tmp_path: Path, small: pd.DataFrame
-) -> None:
+def test_object_with_predict_is_accepted_with_warning(tmp_path: Path, small: pd.DataFrame) -> None:
     predictor = saved(Own(), tmp_path)
     assert predictor.description.output_kind is None
     assert "not a scikit-learn estimator" in predictor.description.warnings[0]
@@ -296,13 +292,13 @@ class OwnClassifier(Own):
         return (super().predict(rows) > 100).astype(int)
 
 
-def test_classes_of_ones_own_model_are_read_all_the_same(tmp_path: Path, small: pd.DataFrame) -> None:
+def test_classes_of_custom_model_are_read(tmp_path: Path, small: pd.DataFrame) -> None:
     predictor = saved(OwnClassifier(), tmp_path)
     assert predictor.description.output_kind is OutputKind.BINARY_LABEL
     assert predicted(predictor, small).tolist() == (small["Close"] > 100).astype(float).tolist()
 
 
-def test_what_is_not_a_fitted_model_is_refused(tmp_path: Path, small: pd.DataFrame, rises: Labels) -> None:
+def test_anything_but_fitted_model_is_rejected(tmp_path: Path, small: pd.DataFrame, rises: Labels) -> None:
     assert "no fitted model" in refusal({"model": DummyClassifier(), "scaler": None}, tmp_path)
     assert "is not fitted" in refusal(LogisticRegression(), tmp_path)
     assert "the class LogisticRegression itself" in refusal(LogisticRegression, tmp_path)
@@ -311,19 +307,19 @@ def test_what_is_not_a_fitted_model_is_refused(tmp_path: Path, small: pd.DataFra
     assert "neither buy, sell nor hold" in refusal(DummyClassifier().fit(small, rises + 4), tmp_path)
 
 
-def test_several_numbers_a_bar_are_refused(tmp_path: Path, small: pd.DataFrame, rises: Labels) -> None:
+def test_several_numbers_a_bar_are_rejected(tmp_path: Path, small: pd.DataFrame, rises: Labels) -> None:
     model = DecisionTreeRegressor(max_depth=1).fit(small, np.column_stack([rises, rises]))
     with pytest.raises(ModelRejected, match="2 numbers a bar"):
         predicted(saved(model, tmp_path), small)
 
 
-def test_a_failure_to_predict_is_explained(tmp_path: Path, small: pd.DataFrame, rises: Labels) -> None:
+def test_prediction_failure_is_explained(tmp_path: Path, small: pd.DataFrame, rises: Labels) -> None:
     predictor = saved(LogisticRegression().fit(small.to_numpy(), rises), tmp_path)
     with pytest.raises(ModelRejected, match=r"fails to predict.*expecting 3 features"):
         predictor.predict(small.to_numpy()[:, :2], COLUMNS[:2])
 
 
-def test_a_path_does_not_reach_the_client(tmp_path: Path) -> None:
+def test_path_of_file_is_hidden_from_client(tmp_path: Path) -> None:
     file = tmp_path / "text.joblib"
     file.write_bytes(b"\x80\x05X" + b"\xff" * 8)
     with pytest.raises(ModelRejected) as caught:

@@ -26,7 +26,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("root", ["", "my_model/", "exports/1/"])
 @pytest.mark.parametrize("extension", [".zip", ".pb"])
-def test_a_zipped_saved_model_is_known_by_its_content(
+def test_zipped_saved_model_is_recognized_by_content(
     root: str, extension: str, tmp_path: Path, folder: Path, network: Pipeline, table: pd.DataFrame
 ) -> None:
     write_saved_model(folded_weights(network), tmp_path / "saved")
@@ -38,9 +38,7 @@ def test_a_zipped_saved_model_is_known_by_its_content(
     np.testing.assert_allclose(values, network.predict_proba(table)[:, 1], rtol=0, atol=2e-6)
 
 
-def test_a_frozen_graph_is_opened_as_it_is(
-    tmp_path: Path, folder: Path, network: Pipeline, table: pd.DataFrame
-) -> None:
+def test_frozen_graph_is_opened_directly(tmp_path: Path, folder: Path, network: Pipeline, table: pd.DataFrame) -> None:
     file = tmp_path / "model.pb"
     file.write_bytes(frozen_graph(folded_weights(network)))
     assert prepare(file, ".pb", folder) == file
@@ -50,9 +48,7 @@ def test_a_frozen_graph_is_opened_as_it_is(
     np.testing.assert_allclose(values, network.predict_proba(table)[:, 1], rtol=0, atol=2e-6)
 
 
-def test_without_a_last_activation_the_kind_is_the_users_to_declare(
-    tmp_path: Path, network: Pipeline, table: pd.DataFrame
-) -> None:
+def test_graph_without_last_activation_has_no_kind(tmp_path: Path, network: Pipeline, table: pd.DataFrame) -> None:
     file = tmp_path / "model.pb"
     file.write_bytes(frozen_graph(folded_weights(network), last=None))
     predictor = load_model(file, ".pb")
@@ -61,7 +57,7 @@ def test_without_a_last_activation_the_kind_is_the_users_to_declare(
     assert predictor.predict(table.to_numpy(), FEATURE_NAMES)[1] is OutputKind.VALUE
 
 
-def test_a_lone_saved_model_says_that_its_weights_are_missing(tmp_path: Path, folder: Path, network: Pipeline) -> None:
+def test_saved_model_pb_alone_is_rejected_with_advice(tmp_path: Path, folder: Path, network: Pipeline) -> None:
     write_saved_model(folded_weights(network), tmp_path / "saved")
     file = (tmp_path / "saved" / "saved_model.pb").rename(tmp_path / "model.pb")
     with pytest.raises(ModelRejected, match="alone holds no weights") as caught:
@@ -69,7 +65,7 @@ def test_a_lone_saved_model_says_that_its_weights_are_missing(tmp_path: Path, fo
     assert "Zip the whole" in caught.value.message
 
 
-def test_a_saved_model_without_its_variables_is_refused(tmp_path: Path, folder: Path, network: Pipeline) -> None:
+def test_saved_model_without_variables_is_rejected(tmp_path: Path, folder: Path, network: Pipeline) -> None:
     write_saved_model(folded_weights(network), tmp_path / "saved")
     with zipfile.ZipFile(tmp_path / "model.zip", "w") as archive:
         archive.write(tmp_path / "saved" / "saved_model.pb", "saved_model.pb")
@@ -77,14 +73,14 @@ def test_a_saved_model_without_its_variables_is_refused(tmp_path: Path, folder: 
         load_model(prepare(tmp_path / "model.zip", ".zip", folder), ".zip")
 
 
-def test_a_graph_with_an_unknown_operation_is_refused(tmp_path: Path, network: Pipeline) -> None:
+def test_graph_with_unknown_operation_is_rejected(tmp_path: Path, network: Pipeline) -> None:
     file = tmp_path / "model.pb"
     file.write_bytes(frozen_graph(folded_weights(network), last="PyFunc"))
     with pytest.raises(ModelRejected, match="OpenVINO cannot"):
         load_model(file, ".pb")
 
 
-def test_an_onnx_file_under_this_name_is_told_apart(tmp_path: Path) -> None:
+def test_onnx_file_named_pb_is_rejected(tmp_path: Path) -> None:
     file = tmp_path / "model.pb"
     file.write_bytes(b"\x08\x08\x12\x07pytorch")
     with pytest.raises(ModelRejected, match="neither a frozen TensorFlow graph nor"):

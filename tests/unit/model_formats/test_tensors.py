@@ -39,7 +39,7 @@ ROWS = np.array([[0.25, 0.75, 0.0], [1.0, 0.0, 5.0]])
         ((None, 1, 5), 5, True, None),
     ],
 )
-def test_shapes_that_take_a_row_a_bar(
+def test_shapes_of_one_row_a_bar_are_accepted(
     shape: tuple[int | None, ...], n_features: int | None, has_step_axis: bool, batch_size: int | None
 ) -> None:
     expected = TensorInput(n_features=n_features, has_step_axis=has_step_axis, batch_size=batch_size)
@@ -47,12 +47,12 @@ def test_shapes_that_take_a_row_a_bar(
 
 
 @pytest.mark.parametrize("shape", [(None, 30, 5), (None, None, 5), (14,), (), (None, 3, 32, 32)])
-def test_other_shapes_are_refused_with_those_that_are_supported(shape: tuple[int | None, ...]) -> None:
+def test_other_shapes_are_rejected_with_allowed_ones(shape: tuple[int | None, ...]) -> None:
     with pytest.raises(ModelRejected, match=r"supported are \(batch, features\)"):
         TensorInput.of_shape(shape)
 
 
-def test_a_fixed_batch_is_filled_up_and_cut() -> None:
+def test_fixed_batch_is_padded_and_cut() -> None:
     seen: list[tuple[int, ...]] = []
 
     def run(rows: NDArray[Any]) -> NDArray[Any]:
@@ -65,7 +65,7 @@ def test_a_fixed_batch_is_filled_up_and_cut() -> None:
     assert set(seen) == {(4, 1, 3)}
 
 
-def test_many_rows_go_in_parts_and_in_the_models_own_type() -> None:
+def test_many_rows_are_batched_in_model_dtype() -> None:
     seen: list[tuple[int, str]] = []
 
     def run(rows: NDArray[Any]) -> NDArray[Any]:
@@ -96,7 +96,7 @@ def test_many_rows_go_in_parts_and_in_the_models_own_type() -> None:
         (columns(3), SOFTMAX, SIGNED, [0.0, 1.0], SIGNED),
     ],
 )
-def test_what_the_numbers_mean(
+def test_output_kind_follows_columns_and_activation(
     run: Run, activation: Activation, declared: OutputKind | None, values: list[float], kind: OutputKind
 ) -> None:
     model = predictor(run, activation)
@@ -115,7 +115,7 @@ def test_what_the_numbers_mean(
         (columns(3), SOFTMAX, None, "sell, keep and buy"),
     ],
 )
-def test_the_description_says_what_is_known_and_what_must_be_declared(
+def test_description_has_kind_or_warning(
     run: Run, activation: Activation, kind: OutputKind | None, words: str | None
 ) -> None:
     description = predictor(run, activation).description
@@ -127,7 +127,7 @@ def test_the_description_says_what_is_known_and_what_must_be_declared(
 @pytest.mark.parametrize(
     ("count", "declared"), [(2, VALUE), (2, SIGNED), (3, PROBABILITY), (3, BINARY), (3, VALUE), (3, None)]
 )
-def test_a_declaration_that_the_numbers_cannot_have_is_refused(count: int, declared: OutputKind | None) -> None:
+def test_impossible_declared_kind_is_rejected(count: int, declared: OutputKind | None) -> None:
     with pytest.raises(InvalidInput) as caught:
         predictor(columns(count)).predict(ROWS, ("a", "b", "c"), declared)
     assert caught.value.field == "outputKind"
@@ -143,11 +143,11 @@ def test_a_declaration_that_the_numbers_cannot_have_is_refused(count: int, decla
         lambda rows: np.full(len(rows), "buy"),
     ],
 )
-def test_other_outputs_are_refused_when_the_file_is_opened(run: Run) -> None:
+def test_other_outputs_are_rejected_at_opening(run: Run) -> None:
     with pytest.raises(ModelRejected, match="The model puts out"):
         predictor(run)
 
 
-def test_a_wrong_number_of_columns_is_refused() -> None:
+def test_wrong_number_of_columns_is_rejected() -> None:
     with pytest.raises(ModelRejected, match="takes 3 columns and was given 2"):
         predictor(columns(1)).predict(ROWS[:, :2], ("a", "b"))

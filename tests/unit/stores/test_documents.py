@@ -43,7 +43,7 @@ def with_parts(changed: Mapping[str, bytes | None]) -> ResultDocument:
 
 
 @pytest.mark.parametrize("version", [0, 2, 99, None, "1"])
-def test_an_unknown_version_is_named(version: object) -> None:
+def test_unknown_version_is_named_in_error(version: object) -> None:
     document = encode(make_result())
     summary = {**document.summary, "schema_version": version}
     with pytest.raises(UnreadableDocument, match=f"version {version!r}; this build reads 1"):
@@ -54,7 +54,7 @@ def test_an_unknown_version_is_named(version: object) -> None:
         decode(with_details(lambda details: details.update(schema_version=version)))
 
 
-def test_a_document_that_lacks_younger_fields_gets_their_defaults() -> None:
+def test_missing_newer_fields_get_defaults() -> None:
     document = encode(make_result())
     summary = dict(document.summary)
     del summary["warnings"]
@@ -70,12 +70,12 @@ def test_a_document_that_lacks_younger_fields_gets_their_defaults() -> None:
     assert decode(older).cross_check is None
 
 
-def test_a_document_that_has_younger_fields_is_read_without_them() -> None:
+def test_unknown_fields_are_ignored() -> None:
     younger = with_details(lambda details: details["result"]["quality"].update(colour="blue"))
     assert_identical(decode(younger), make_result())
 
 
-def test_a_missing_field_without_a_default_is_named() -> None:
+def test_missing_required_field_is_named_in_error() -> None:
     with pytest.raises(UnreadableDocument, match="'origin'"):
         document = encode(make_result())
         decode_summary({name: value for name, value in document.summary.items() if name != "origin"})
@@ -99,19 +99,19 @@ def test_a_missing_field_without_a_default_is_named() -> None:
     ],
     ids=lambda parts: f"{next(iter(parts))}-{str(next(iter(parts.values())))[:20]}",
 )
-def test_a_damaged_part_is_refused(parts: dict[str, bytes | None]) -> None:
+def test_damaged_part_is_rejected(parts: dict[str, bytes | None]) -> None:
     with pytest.raises(UnreadableDocument):
         decode(with_parts(parts))
 
 
 @pytest.mark.parametrize("dtype", ["|O", "O", "<f8,O", "|V8", "<U4", "<M8[ns]", ["f"], [["f", "|O"]], None, 8, ">f8"])
-def test_a_dtype_other_than_numbers_is_refused(dtype: object) -> None:
+def test_dtype_other_than_numbers_is_rejected(dtype: object) -> None:
     with pytest.raises(UnreadableDocument):
         decode(with_details(lambda details: details["columns"]["close"].update(dtype=dtype)))
 
 
 @pytest.mark.parametrize("shape", [[-1], [11], [2, 5], ["10"], [10**30], 10, [True]])
-def test_a_wrong_shape_is_refused(shape: object) -> None:
+def test_wrong_shape_is_rejected(shape: object) -> None:
     with pytest.raises(UnreadableDocument):
         decode(with_details(lambda details: details["columns"]["close"].update(shape=shape)))
 
@@ -130,7 +130,7 @@ def test_a_wrong_shape_is_refused(shape: object) -> None:
         (("columns",), []),
     ],
 )
-def test_a_value_of_the_wrong_kind_is_refused(path: tuple[str, ...], value: object) -> None:
+def test_value_of_wrong_type_is_rejected(path: tuple[str, ...], value: object) -> None:
     def change(details: Details) -> None:
         for name in path[:-1]:
             details = details[name]
@@ -140,7 +140,7 @@ def test_a_value_of_the_wrong_kind_is_refused(path: tuple[str, ...], value: obje
         decode(with_details(change))
 
 
-def test_tables_are_matched_by_name_and_not_by_position() -> None:
+def test_table_fields_are_matched_by_name() -> None:
     result = make_result()
     reversed_dtype = np.dtype([(name, FILL_DTYPE[name]) for name in reversed(FILL_DTYPE.names or ())])
     older = np.empty(len(result.simulation.fills), dtype=reversed_dtype)
@@ -149,7 +149,7 @@ def test_tables_are_matched_by_name_and_not_by_position() -> None:
     assert_identical(decode(_with_fills(older)), result)
 
 
-def test_a_table_field_added_later_takes_its_named_value(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_added_table_field_gets_its_default(monkeypatch: pytest.MonkeyPatch) -> None:
     result = make_result()
     older = result.simulation.fills[[name for name in FILL_DTYPE.names or () if name != "fee"]]
     older = np.array(older.tolist(), dtype=[(name, FILL_DTYPE[name]) for name in older.dtype.names or ()])
@@ -169,7 +169,7 @@ def _with_fills(fills: np.ndarray[Any, Any]) -> ResultDocument:
     return ResultDocument(summary=document.summary, parts=parts)
 
 
-def test_columns_are_little_endian_and_state_their_form() -> None:
+def test_columns_are_little_endian_with_dtype() -> None:
     result = make_result(close=np.arange(1.0, 11.0).astype(">f8"))
     document = encode(result)
     layout = json.loads(zlib.decompress(document.parts[DETAILS]))["columns"]
@@ -179,21 +179,21 @@ def test_columns_are_little_endian_and_state_their_form() -> None:
     assert "signals.probability" not in layout
 
 
-def test_arrays_that_are_not_contiguous_are_kept_right() -> None:
+def test_noncontiguous_arrays_are_stored_correctly() -> None:
     wide = np.arange(40.0).reshape(10, 4) + 1
     result = make_result(close=wide[:, 1])
     assert decode(encode(result)).close.tolist() == wide[:, 1].tolist()
 
 
 @pytest.mark.parametrize("name", PARAMS)
-def test_parameters_of_every_strategy_survive_their_document(name: str) -> None:
+def test_parameters_of_every_strategy_round_trip(name: str) -> None:
     params = PARAMS[name]()
     plain = to_plain(params, {})
     assert plain["kind"] == name
     assert from_plain(StrategyParams, plain, {}) == params
 
 
-def test_crossover_of_an_earlier_build_is_read_by_its_old_name() -> None:
+def test_crossover_of_earlier_build_is_read() -> None:
     plain = {"kind": "crossover", "fast": 3, "slow": 8}
     assert from_plain(StrategyParams, plain, {}) == CrossoverParams(fast=3, slow=8)
 
@@ -203,7 +203,7 @@ def test_numpy_scalars_become_plain_numbers() -> None:
     assert [type(value) for value in plain.values()] == [float, int, bool]
 
 
-def test_what_has_no_plain_form_is_refused_when_saving() -> None:
+def test_value_without_plain_form_is_rejected() -> None:
     with pytest.raises(TypeError, match="object has no plain form"):
         to_plain({"a": object()}, {})
     with pytest.raises(TypeError, match="no plain form"):
@@ -215,7 +215,7 @@ class Narrow:
     value: int | str
 
 
-def test_a_kind_that_is_unknown_is_named() -> None:
+def test_unknown_kind_is_named_in_error() -> None:
     summary = encode(make_result()).summary
     summary["request"]["strategy"]["kind"] = "oracle"
     with pytest.raises(UnreadableDocument, match="'oracle'; known: ma_crossover, up_down, model"):

@@ -89,7 +89,7 @@ def test_pickles_of_every_protocol_and_compression_pass(extension: str, content:
         (".h5", b"\0" * 512 + HDF5),
     ],
 )
-def test_the_right_content_passes(extension: str, content: bytes) -> None:
+def test_right_content_passes(extension: str, content: bytes) -> None:
     if content.startswith(ONNX[:20]) and len(content) < HEAD_BYTES:
         content = field(1, 8) + field(7, b"g" * 200)
     check_content(extension, content[:HEAD_BYTES])
@@ -97,7 +97,7 @@ def test_the_right_content_passes(extension: str, content: bytes) -> None:
 
 @pytest.mark.parametrize("extension", MODEL_EXTENSIONS)
 @pytest.mark.parametrize("stranger", STRANGERS)
-def test_a_stranger_is_refused_under_every_extension(extension: str, stranger: str) -> None:
+def test_unknown_content_is_rejected_under_every_extension(extension: str, stranger: str) -> None:
     with pytest.raises(UnsupportedFormat, match=rf"named \{extension}.*looks like {stranger}"):
         check_content(extension, STRANGERS[stranger])
 
@@ -127,6 +127,6 @@ def test_a_stranger_is_refused_under_every_extension(extension: str, stranger: s
         (".joblib", b"\0", "a pickle"),
     ],
 )
-def test_another_formats_content_is_refused(extension: str, content: bytes, words: str) -> None:
+def test_content_of_another_format_is_rejected(extension: str, content: bytes, words: str) -> None:
     with pytest.raises(UnsupportedFormat, match=words):
         check_content(extension, content[:HEAD_BYTES])

@@ -78,7 +78,7 @@ def left_in(root: Path) -> list[str]:
     return sorted(str(path.relative_to(root)) for path in root.rglob("*") if not path.is_dir())
 
 
-async def test_an_upload_is_kept_as_it_came(files: DiskModelFiles, root: Path) -> None:
+async def test_upload_is_stored_unchanged(files: DiskModelFiles, root: Path) -> None:
     file = await receive(files, user_id="user123", model_name="MyModel")
     assert file.path.parent == root / "user123"
     assert file.path.read_bytes() == CONTENT
@@ -90,7 +90,7 @@ async def test_an_upload_is_kept_as_it_came(files: DiskModelFiles, root: Path) -
     assert await files.list("user123") == [file]
 
 
-async def test_large_uploads_are_written_in_pieces(root: Path) -> None:
+async def test_large_upload_is_written_in_blocks(root: Path) -> None:
     content = CONTENT + os.urandom(3_500_000)
     files = DiskModelFiles(root, max_bytes=len(content), max_models_per_user=1)
     file = await receive(files, chunks=pieces(content, 65_536))
@@ -115,7 +115,7 @@ async def test_large_uploads_are_written_in_pieces(root: Path) -> None:
         ("a.tar.gz.pkl", "a.tar.gz.pkl", "a.tar.gz"),
     ],
 )
-async def test_hostile_file_names_are_made_harmless(
+async def test_hostile_file_name_is_made_safe(
     files: DiskModelFiles, root: Path, sent: str, kept: str, slug: str
 ) -> None:
     file = await receive(files, original_filename=sent)
@@ -129,13 +129,13 @@ async def test_hostile_file_names_are_made_harmless(
 @pytest.mark.parametrize(
     ("sent", "slug"), [("../../x", ".._.._x"), ("", "my_model"), (" \0 ", "my_model"), ("Моя", "model"), ("a/b", "a_b")]
 )
-async def test_hostile_model_names_are_made_harmless(files: DiskModelFiles, root: Path, sent: str, slug: str) -> None:
+async def test_hostile_model_name_is_made_safe(files: DiskModelFiles, root: Path, sent: str, slug: str) -> None:
     file = await receive(files, model_name=sent)
     assert file.path.parent == root / "alice"
     assert file.path.name.startswith(f"alice_{slug}_")
 
 
-async def test_a_model_name_that_is_too_long_is_refused(files: DiskModelFiles, root: Path) -> None:
+async def test_too_long_model_name_is_rejected(files: DiskModelFiles, root: Path) -> None:
     with pytest.raises(InvalidInput, match="300 characters; allowed: up to 128") as caught:
         await receive(files, model_name="x" * 300)
     assert caught.value.field == "modelName"
@@ -143,13 +143,13 @@ async def test_a_model_name_that_is_too_long_is_refused(files: DiskModelFiles, r
 
 
 @pytest.mark.parametrize("sent", ["model", ".pkl", "..", "model.exe", "model.pkl/", "model.pkl.", "m.pk\u0131"])
-async def test_names_without_a_known_extension_are_refused(files: DiskModelFiles, root: Path, sent: str) -> None:
+async def test_name_without_known_extension_is_rejected(files: DiskModelFiles, root: Path, sent: str) -> None:
     with pytest.raises(UnsupportedFormat, match=" ".join(MODEL_EXTENSIONS)):
         await receive(files, original_filename=sent)
     assert left_in(root) == []
 
 
-async def test_a_file_without_a_name_is_named_for_its_content(files: DiskModelFiles, root: Path) -> None:
+async def test_file_without_name_gets_extension_from_content(files: DiskModelFiles, root: Path) -> None:
     file = await receive(files, original_filename="", model_name="My model")
     assert (file.original_filename, file.model_name, file.extension) == ("", "My model", ".pkl")
     assert file.path.name.startswith("alice_My_model_")
@@ -159,7 +159,7 @@ async def test_a_file_without_a_name_is_named_for_its_content(files: DiskModelFi
     assert len(left_in(root)) == 2
 
 
-async def test_an_archive_without_a_name_is_told_by_its_end(root: Path) -> None:
+async def test_archive_without_name_is_recognized_by_its_end(root: Path) -> None:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         archive.writestr("m/weights", os.urandom(2_500_000))
@@ -171,7 +171,7 @@ async def test_an_archive_without_a_name_is_told_by_its_end(root: Path) -> None:
 
 
 @pytest.mark.parametrize("user_id", ["../../etc", "", "x" * 300, "a/b", ".hidden", "..", "a\0", "ü", "a\n"])
-async def test_hostile_user_ids_are_refused(files: DiskModelFiles, root: Path, user_id: str) -> None:
+async def test_hostile_user_id_is_rejected(files: DiskModelFiles, root: Path, user_id: str) -> None:
     for call in (
         receive(files, user_id=user_id),
         receive(files, user_id=user_id, is_temporary=True),
@@ -184,14 +184,14 @@ async def test_hostile_user_ids_are_refused(files: DiskModelFiles, root: Path, u
     assert left_in(root) == []
 
 
-async def test_an_empty_file_is_refused(files: DiskModelFiles, root: Path) -> None:
+async def test_empty_file_is_rejected(files: DiskModelFiles, root: Path) -> None:
     with pytest.raises(InvalidInput, match="empty") as caught:
         await receive(files, chunks=pieces(b""))
     assert caught.value.field == "file"
     assert left_in(root) == []
 
 
-async def test_reading_stops_where_the_limit_is_exceeded(files: DiskModelFiles, root: Path) -> None:
+async def test_reading_stops_at_size_limit(files: DiskModelFiles, root: Path) -> None:
     sent = 0
 
     async def endless() -> AsyncIterator[bytes]:
@@ -207,12 +207,12 @@ async def test_reading_stops_where_the_limit_is_exceeded(files: DiskModelFiles, 
     assert left_in(root) == []
 
 
-async def test_a_file_of_exactly_the_limit_is_kept(files: DiskModelFiles) -> None:
+async def test_file_of_exactly_maximum_size_is_stored(files: DiskModelFiles) -> None:
     content = CONTENT + b"x" * (MAX_BYTES - len(CONTENT))
     assert (await receive(files, chunks=pieces(content))).size_bytes == MAX_BYTES
 
 
-async def test_foreign_content_is_refused_before_the_rest_is_read(files: DiskModelFiles, root: Path) -> None:
+async def test_foreign_content_is_rejected_before_reading_rest(files: DiskModelFiles, root: Path) -> None:
     read = 0
 
     async def page() -> AsyncIterator[bytes]:
@@ -233,7 +233,7 @@ class ClientWentAway(ConnectionError):
 
 @pytest.mark.parametrize("is_temporary", [False, True])
 @pytest.mark.parametrize("error", [ClientWentAway, RuntimeError, TimeoutError, asyncio.CancelledError])
-async def test_a_stream_that_breaks_leaves_nothing(
+async def test_broken_stream_leaves_no_file(
     files: DiskModelFiles, root: Path, error: type[BaseException], is_temporary: bool
 ) -> None:
     async def broken() -> AsyncIterator[bytes]:
@@ -246,7 +246,7 @@ async def test_a_stream_that_breaks_leaves_nothing(
     assert left_in(root) == []
 
 
-async def test_cancelling_at_any_moment_leaves_all_or_nothing(root: Path) -> None:
+async def test_upload_cancelled_anytime_leaves_all_or_nothing(root: Path) -> None:
     content = CONTENT + b"x" * 3_000_000
     files = DiskModelFiles(root, max_bytes=len(content), max_models_per_user=1000)
     kept = 0
@@ -260,7 +260,7 @@ async def test_cancelling_at_any_moment_leaves_all_or_nothing(root: Path) -> Non
     assert len(await files.list("alice")) == kept
 
 
-async def test_a_cancelled_upload_that_waits_for_its_client_leaves_nothing(files: DiskModelFiles, root: Path) -> None:
+async def test_upload_cancelled_while_waiting_leaves_nothing(files: DiskModelFiles, root: Path) -> None:
     has_begun = asyncio.Event()
 
     async def stuck() -> AsyncIterator[bytes]:
@@ -278,7 +278,7 @@ async def test_a_cancelled_upload_that_waits_for_its_client_leaves_nothing(files
     assert left_in(root) == []
 
 
-async def test_a_user_keeps_so_many_and_no_more(files: DiskModelFiles, root: Path) -> None:
+async def test_user_cannot_exceed_maximum_of_models(files: DiskModelFiles, root: Path) -> None:
     outcomes = await asyncio.gather(*(receive(files) for _ in range(8)), return_exceptions=True)
     assert sum(isinstance(outcome, ModelFile) for outcome in outcomes) == 5
     assert sum(isinstance(outcome, Conflict) for outcome in outcomes) == 3
@@ -292,7 +292,7 @@ async def test_a_user_keeps_so_many_and_no_more(files: DiskModelFiles, root: Pat
     await receive(files)
 
 
-async def test_users_with_nested_names_stay_apart(files: DiskModelFiles) -> None:
+async def test_users_with_nested_names_are_separate(files: DiskModelFiles) -> None:
     of_a = await receive(files, user_id="a", model_name="b_x")
     of_ab = await receive(files, user_id="a_b", model_name="x")
     assert await files.list("a") == [of_a]
@@ -303,7 +303,7 @@ async def test_users_with_nested_names_stay_apart(files: DiskModelFiles) -> None
             await files.get("a", reference)
 
 
-async def test_a_file_is_found_by_name_relative_and_absolute_path(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_file_is_found_by_name_relative_and_absolute_path(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root.mkdir()
     (root.parent / "link").symlink_to(root)
     monkeypatch.chdir(root.parent)
@@ -325,7 +325,7 @@ async def test_a_file_is_found_by_name_relative_and_absolute_path(root: Path, mo
         ".hidden.pkl",
     ],
 )  # fmt: skip
-async def test_every_other_reference_is_not_found(files: DiskModelFiles, root: Path, reference: str) -> None:
+async def test_any_other_reference_is_not_found(files: DiskModelFiles, root: Path, reference: str) -> None:
     own, other = await receive(files), await receive(files, user_id="bob")
     (root / "alice" / "link.pkl").symlink_to(other.path)
     (root / "alice" / "folder.pkl").mkdir()
@@ -341,7 +341,7 @@ async def test_every_other_reference_is_not_found(files: DiskModelFiles, root: P
     assert await files.list("alice") == [own]
 
 
-async def test_a_folder_that_is_a_link_is_no_users_folder(files: DiskModelFiles, root: Path) -> None:
+async def test_linked_folder_is_not_read(files: DiskModelFiles, root: Path) -> None:
     other = await receive(files, user_id="bob")
     (root / "mallory").symlink_to(root / "bob")
     assert await files.list("mallory") == []
@@ -360,7 +360,7 @@ async def test_newest_files_are_listed_first(files: DiskModelFiles) -> None:
     assert await files.list("nobody") == []
 
 
-async def test_a_deleted_file_is_gone_with_all_about_it(files: DiskModelFiles, root: Path) -> None:
+async def test_deletion_removes_file_and_sidecar(files: DiskModelFiles, root: Path) -> None:
     file = await receive(files)
     await files.delete(file)
     assert left_in(root) == []
@@ -370,7 +370,7 @@ async def test_a_deleted_file_is_gone_with_all_about_it(files: DiskModelFiles, r
     assert left_in(root) == []
 
 
-async def test_a_file_outside_the_users_folder_is_never_deleted(files: DiskModelFiles, tmp_path: Path) -> None:
+async def test_file_outside_user_folder_is_never_deleted(files: DiskModelFiles, tmp_path: Path) -> None:
     outside = tmp_path / "outside.pkl"
     outside.write_bytes(CONTENT)
     file = await receive(files)
@@ -385,7 +385,7 @@ async def test_a_file_outside_the_users_folder_is_never_deleted(files: DiskModel
     assert file.path.exists()
 
 
-async def test_what_the_sandbox_saw_is_kept(files: DiskModelFiles, root: Path) -> None:
+async def test_description_of_model_is_stored(files: DiskModelFiles, root: Path) -> None:
     file = await receive(files, model_name="m", is_temporary=True)
     described = await files.keep(file, DESCRIPTION)
     assert described.description == DESCRIPTION
@@ -395,7 +395,7 @@ async def test_what_the_sandbox_saw_is_kept(files: DiskModelFiles, root: Path) -
 
 
 @pytest.mark.parametrize("sidecar", [None, b"", b"{", b"[]", b'{"schema_version": 99}', b"\xff", b"[" * 100_000])
-async def test_a_file_without_its_sidecar_still_serves(files: DiskModelFiles, sidecar: bytes | None) -> None:
+async def test_file_without_sidecar_is_usable(files: DiskModelFiles, sidecar: bytes | None) -> None:
     file = await receive(files, model_name="My_Model")
     path = file.path.with_name(f"{file.path.name}.json")
     path.unlink() if sidecar is None else path.write_bytes(sidecar)
@@ -404,14 +404,14 @@ async def test_a_file_without_its_sidecar_still_serves(files: DiskModelFiles, si
     assert found.original_filename == file.path.name
 
 
-async def test_a_sidecar_of_another_content_is_not_believed(files: DiskModelFiles) -> None:
+async def test_sidecar_of_other_content_is_ignored(files: DiskModelFiles) -> None:
     file = await receive(files)
     file.path.write_bytes(CONTENT + b"more")
     found = await files.get("alice", file.path.name)
     assert found.sha256 == hashlib.sha256(CONTENT + b"more").hexdigest()
 
 
-async def test_a_description_that_cannot_be_read_is_none(files: DiskModelFiles) -> None:
+async def test_unreadable_description_is_none(files: DiskModelFiles) -> None:
     file = await files.keep(await receive(files, is_temporary=True), DESCRIPTION)
     path = file.path.with_name(f"{file.path.name}.json")
     kept = json.loads(path.read_text())
@@ -421,7 +421,7 @@ async def test_a_description_that_cannot_be_read_is_none(files: DiskModelFiles) 
     assert (found.description, found.sha256) == (None, file.sha256)
 
 
-async def test_a_temporary_file_is_in_no_list_and_deleted_twice_without_harm(files: DiskModelFiles, root: Path) -> None:
+async def test_temporary_file_is_unlisted_and_deletable_twice(files: DiskModelFiles, root: Path) -> None:
     file = await receive(files, is_temporary=True)
     assert file.is_temporary
     assert file.path.parent == root / ".tmp"
@@ -435,7 +435,7 @@ async def test_a_temporary_file_is_in_no_list_and_deleted_twice_without_harm(fil
     assert left_in(root) == []
 
 
-async def test_a_file_is_nowhere_to_be_seen_until_it_is_kept(files: DiskModelFiles, root: Path) -> None:
+async def test_file_is_invisible_until_kept(files: DiskModelFiles, root: Path) -> None:
     file = await files.receive(
         user_id="alice",
         original_filename="m.pkl",
@@ -454,7 +454,7 @@ async def test_a_file_is_nowhere_to_be_seen_until_it_is_kept(files: DiskModelFil
     assert len(left_in(root)) == 2
 
 
-async def test_nobody_else_may_read_what_is_stored(files: DiskModelFiles, root: Path) -> None:
+async def test_stored_files_are_closed_to_other_users(files: DiskModelFiles, root: Path) -> None:
     root.mkdir(mode=0o755)
     await files.open()
     await receive(files)
@@ -464,12 +464,12 @@ async def test_nobody_else_may_read_what_is_stored(files: DiskModelFiles, root: 
         assert path.stat().st_mode & 0o077 == 0, path
 
 
-async def test_the_root_is_made_for_its_owner_alone(files: DiskModelFiles, root: Path) -> None:
+async def test_root_folder_is_closed_to_other_users(files: DiskModelFiles, root: Path) -> None:
     await files.open()
     assert root.stat().st_mode & 0o777 == 0o700
 
 
-async def test_cancelling_while_it_is_kept_leaves_all_or_nothing(root: Path) -> None:
+async def test_keep_cancelled_anytime_leaves_all_or_nothing(root: Path) -> None:
     files = DiskModelFiles(root, max_bytes=MAX_BYTES, max_models_per_user=1000)
     lasting = 0
     for attempt in range(25):
@@ -482,9 +482,7 @@ async def test_cancelling_while_it_is_kept_leaves_all_or_nothing(root: Path) -> 
         assert len(left_in(root)) == 2 * lasting, outcome
 
 
-async def test_leftovers_of_dead_processes_are_swept_and_those_of_living_ones_kept(
-    files: DiskModelFiles, root: Path
-) -> None:
+async def test_leftovers_of_ended_processes_only_are_removed(files: DiskModelFiles, root: Path) -> None:
     kept = await receive(files)
     living = await receive(files, is_temporary=True)
     dead = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
@@ -515,7 +513,7 @@ async def test_leftovers_of_dead_processes_are_swept_and_those_of_living_ones_ke
     assert await files.remove_leftovers() == 0
 
 
-async def test_what_a_process_killed_while_writing_left_is_swept(files: DiskModelFiles, root: Path) -> None:
+async def test_files_of_killed_writer_are_removed(files: DiskModelFiles, root: Path) -> None:
     script = f"""
 import os, signal
 from pathlib import Path
@@ -532,7 +530,7 @@ incoming_file.write_whole(Path({str(root / "alice" / "alice_m_x.pkl.json")!r}), 
     assert not (root / "alice").exists()
 
 
-async def test_folder_of_user_goes_with_last_file(files: DiskModelFiles, root: Path) -> None:
+async def test_folder_is_removed_with_last_file(files: DiskModelFiles, root: Path) -> None:
     first, second = await receive(files), await receive(files)
     await files.delete(first)
     assert (root / "alice").is_dir()
@@ -543,13 +541,13 @@ async def test_folder_of_user_goes_with_last_file(files: DiskModelFiles, root: P
     assert await files.list("alice") == [again]
 
 
-async def test_empty_folder_that_was_not_swept_stays(files: DiskModelFiles, root: Path) -> None:
+async def test_empty_folder_without_removed_files_stays(files: DiskModelFiles, root: Path) -> None:
     (root / "backups").mkdir(parents=True)
     assert await files.remove_leftovers() == 0
     assert (root / "backups").is_dir()
 
 
-async def test_upload_beside_deletion_of_last_file_is_not_lost(root: Path) -> None:
+async def test_upload_during_deletion_of_last_file_survives(root: Path) -> None:
     """Two workers: each removes its file, and with it perhaps the folder that the other is about to write into."""
     workers = [DiskModelFiles(root, max_bytes=MAX_BYTES, max_models_per_user=1000) for _ in range(2)]
 
@@ -564,12 +562,12 @@ async def test_upload_beside_deletion_of_last_file_is_not_lost(root: Path) -> No
     assert not (root / "alice").exists()
 
 
-async def test_sweeping_a_folder_that_is_not_there_does_nothing(files: DiskModelFiles, root: Path) -> None:
+async def test_removal_without_root_folder_does_nothing(files: DiskModelFiles, root: Path) -> None:
     assert await files.remove_leftovers() == 0
     assert not root.exists()
 
 
-async def test_a_place_that_cannot_be_a_folder_says_so(tmp_path: Path) -> None:
+async def test_unusable_folder_raises_store_unavailable(tmp_path: Path) -> None:
     (tmp_path / "alice").write_bytes(b"a file stands where the folder belongs")
     files = DiskModelFiles(tmp_path, max_bytes=MAX_BYTES, max_models_per_user=5)
     with pytest.raises(StoreUnavailable, match="cannot be read or written") as caught:
@@ -579,7 +577,7 @@ async def test_a_place_that_cannot_be_a_folder_says_so(tmp_path: Path) -> None:
     assert await files.list("alice") == []
 
 
-async def test_event_loop_runs_while_a_file_is_written(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_event_loop_runs_while_file_is_written(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     files = DiskModelFiles(root, max_bytes=10**9, max_models_per_user=5)
     loop = asyncio.get_running_loop()
     write, writes = IncomingFile.write, 0

@@ -11,7 +11,7 @@ import pytest
 
 from src.domain.errors import UnsupportedFormat
 from src.stores.model_content import HEAD_BYTES
-from src.stores.model_recognition import TAIL_BYTES, extension_of
+from src.stores.model_recognition import TAIL_BYTES, recognize_extension
 from tests.unit.stores.test_model_content import FROZEN_GRAPH, HDF5, ONNX, SAVED_MODEL, STRANGERS
 
 
@@ -24,7 +24,7 @@ def archive(*names: str, compression: int = zipfile.ZIP_STORED) -> bytes:
 
 
 def recognise(content: bytes) -> str:
-    return extension_of(content[:HEAD_BYTES], content[-TAIL_BYTES:])
+    return recognize_extension(content[:HEAD_BYTES], content[-TAIL_BYTES:])
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def recognise(content: bytes) -> str:
         (archive(*(f"padding{number}" for number in range(2_000)), "model/saved_model.pb"), ".zip"),
     ],
 )
-def test_what_it_holds_tells_its_extension(content: bytes, extension: str) -> None:
+def test_content_determines_extension(content: bytes, extension: str) -> None:
     assert recognise(content) == extension
 
 
@@ -54,6 +54,6 @@ def test_what_it_holds_tells_its_extension(content: bytes, extension: str) -> No
     [SAVED_MODEL, archive("readme.txt"), archive("config.json"), archive("notsaved_model.pb"), b"PK\x03\x04PK\x01\x02",
      b"x", *STRANGERS.values()],
 )  # fmt: skip
-def test_what_is_doubtful_is_refused_with_a_word_on_what_to_do(content: bytes) -> None:
+def test_ambiguous_content_is_rejected_with_advice(content: bytes) -> None:
     with pytest.raises(UnsupportedFormat, match=r"send a file name that ends in one of \.pkl"):
         recognise(content)

@@ -41,7 +41,7 @@ def kept(server: MongoServer) -> dict[str, int]:
     return {name: database[name].count_documents({}) for name in ("results", "result_chunks", "result_intents")}
 
 
-async def test_no_document_comes_near_the_limit(server: MongoServer) -> None:
+async def test_no_document_exceeds_half_the_limit(server: MongoServer) -> None:
     store = MongoStore(server.uri, "results")
     noise = np.random.default_rng(1)
     result = make_result(1_200_000, close=noise.random(1_200_000))
@@ -51,7 +51,7 @@ async def test_no_document_comes_near_the_limit(server: MongoServer) -> None:
     await store.close()
 
 
-async def test_every_write_waits_for_the_journals_of_a_majority(store: MongoStore, server: MongoServer) -> None:
+async def test_every_write_waits_for_majority_journal(store: MongoStore, server: MongoServer) -> None:
     await store.save(make_result())
     await store.delete("result-1")
     assert server.write_concerns
@@ -68,7 +68,7 @@ async def test_chunks_come_before_the_head(store: MongoStore, server: MongoServe
 
 
 @pytest.mark.parametrize("at", ["result_intents", "result_chunks", "results"])
-async def test_a_save_that_breaks_shows_nothing_and_is_swept(store: MongoStore, server: MongoServer, at: str) -> None:
+async def test_broken_save_shows_nothing_and_is_removed(store: MongoStore, server: MongoServer, at: str) -> None:
     await store.save(make_result(id="whole"))
     whole = kept(server)
     seen = 0
@@ -101,18 +101,18 @@ async def test_a_save_that_breaks_shows_nothing_and_is_swept(store: MongoStore, 
     await eager.close()
 
 
-async def test_a_crash_after_the_head_keeps_the_result(store: MongoStore, server: MongoServer) -> None:
+async def test_crash_after_the_head_keeps_the_result(store: MongoStore, server: MongoServer) -> None:
     server.hang_up_before = lambda name, body: name == "delete"
     with pytest.raises(StoreUnavailable):
         await store.save(make_result())
     server.hang_up_before = lambda name, body: False
     await asyncio.sleep(0.002)
-    assert await store.sweep_orphans() == 0
+    assert await store.remove_orphans() == 0
     assert kept(server)["result_intents"] == 0
     assert_identical(await store.get("result-1"), make_result())
 
 
-async def test_a_delete_that_breaks_is_ended_by_the_sweep(store: MongoStore, server: MongoServer) -> None:
+async def test_broken_delete_is_completed_by_orphan_removal(store: MongoStore, server: MongoServer) -> None:
     await store.save(make_result())
     server.hang_up_before = lambda name, body: name == "delete" and body["delete"] == "result_chunks"
     with pytest.raises(StoreUnavailable):
@@ -122,11 +122,11 @@ async def test_a_delete_that_breaks_is_ended_by_the_sweep(store: MongoStore, ser
         await store.get("result-1")
     assert kept(server)["result_chunks"]
     await asyncio.sleep(0.002)
-    assert await store.sweep_orphans() == 1
+    assert await store.remove_orphans() == 1
     assert kept(server) == {"results": 0, "result_chunks": 0, "result_intents": 0}
 
 
-async def test_two_deletes_at_once_delete_once(store: MongoStore, server: MongoServer) -> None:
+async def test_concurrent_deletes_delete_once(store: MongoStore, server: MongoServer) -> None:
     await store.save(make_result())
     outcomes = await asyncio.gather(*(store.delete("result-1") for _ in range(4)), return_exceptions=True)
     assert outcomes.count(None) == 1
@@ -134,7 +134,7 @@ async def test_two_deletes_at_once_delete_once(store: MongoStore, server: MongoS
     assert kept(server) == {"results": 0, "result_chunks": 0, "result_intents": 0}
 
 
-async def test_missing_chunks_are_said_to_be_missing(store: MongoStore, server: MongoServer) -> None:
+async def test_missing_chunks_raise_unreadable_result(store: MongoStore, server: MongoServer) -> None:
     await store.save(make_result())
     server.client["results"]["result_chunks"].delete_one({})
     with pytest.raises(StoreUnavailable, match="'result-1' cannot be read: its columns are not whole"):
@@ -142,7 +142,7 @@ async def test_missing_chunks_are_said_to_be_missing(store: MongoStore, server: 
     assert len(await store.summaries(["result-1"])) == 1
 
 
-async def test_a_document_of_another_version_is_named(store: MongoStore, server: MongoServer) -> None:
+async def test_document_of_another_version_is_named(store: MongoStore, server: MongoServer) -> None:
     await store.save(make_result())
     server.client["results"]["results"].update_one({}, {"$set": {"summary.schema_version": 7}})
     with pytest.raises(StoreUnavailable, match="schema version 7; this build reads 1"):
@@ -165,7 +165,7 @@ async def test_lists_read_no_chunk(store: MongoStore, server: MongoServer) -> No
     assert server.commands == [("find", "results"), ("find", "results")]
 
 
-async def test_a_server_that_is_not_there_is_given_up_soon_and_found_later() -> None:
+async def test_absent_server_fails_soon_and_recovers() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
@@ -178,7 +178,7 @@ async def test_a_server_that_is_not_there_is_given_up_soon_and_found_later() -> 
     await store.close()
 
 
-async def test_a_store_heals_when_its_server_answers_again(server: MongoServer) -> None:
+async def test_store_recovers_when_server_responds_again(server: MongoServer) -> None:
     store = MongoStore(server.uri, "results", server_selection_timeout_s=1)
     server.hang_up_before = lambda name, body: name == "createIndexes"
     assert not await store.is_reachable()
@@ -199,7 +199,7 @@ async def test_a_store_heals_when_its_server_answers_again(server: MongoServer) 
         "",
     ],
 )
-def test_a_wrong_connection_string_is_refused_without_showing_it(uri: str) -> None:
+def test_invalid_connection_string_is_rejected_unquoted(uri: str) -> None:
     with pytest.raises(StoreUnavailable, match="MONGODB_URI is not a MongoDB connection string") as caught:
         MongoStore(uri, "results")
     shown = "".join(traceback.format_exception(caught.value))
@@ -207,7 +207,7 @@ def test_a_wrong_connection_string_is_refused_without_showing_it(uri: str) -> No
     assert "ter2:x" not in shown
 
 
-async def test_a_password_is_in_no_message_and_no_log(caplog: pytest.LogCaptureFixture) -> None:
+async def test_password_is_in_no_message_or_log(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -221,7 +221,7 @@ async def test_a_password_is_in_no_message_and_no_log(caplog: pytest.LogCaptureF
     assert "hunter2" not in repr(vars(store))
 
 
-async def test_server_that_accepts_and_never_answers_is_given_up_in_time() -> None:
+async def test_silent_server_times_out() -> None:
     with silent_server() as port:
         store = MongoStore(f"mongodb://127.0.0.1:{port}", "results", server_selection_timeout_s=0.4)
         loop = asyncio.get_running_loop()
@@ -240,7 +240,7 @@ async def test_server_that_accepts_and_never_answers_is_given_up_in_time() -> No
 
 
 @pytest.mark.parametrize("command", ["find", "insert", "aggregate"])
-async def test_server_that_stops_answering_midway_is_given_up_in_time(server: MongoServer, command: str) -> None:
+async def test_server_stalled_midway_times_out(server: MongoServer, command: str) -> None:
     quota = ResultQuota(max_results=10, max_bytes=2**30)
     store = MongoStore(server.uri, "results", operation_timeout_s=0.5, call_timeout_s=30.0, quota=quota)
     await store.save(make_result())
@@ -302,7 +302,7 @@ async def test_database_of_the_released_version_is_migrated(server: MongoServer)
     await store.close()
 
 
-async def test_database_of_a_newer_version_is_left_alone(server: MongoServer) -> None:
+async def test_database_of_newer_version_is_not_changed(server: MongoServer) -> None:
     server.client["results"]["result_schema"].insert_one({"_id": "results", "version": 99})
     store = MongoStore(server.uri, "results")
     with pytest.raises(StoreUnavailable, match=r"newer version of this service \(schema 99; this build knows up to"):

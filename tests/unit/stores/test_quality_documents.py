@@ -20,11 +20,11 @@ WHOLE = DataQuality(
 )
 
 
-def test_a_report_comes_back_whole() -> None:
+def test_description_round_trips_through_sidecar() -> None:
     assert from_plain(DataQuality, to_plain(WHOLE, {}), {}) == WHOLE
 
 
-def test_what_an_earlier_version_did_not_count_is_not_known() -> None:
+def test_fields_missing_in_older_sidecars_are_none() -> None:
     plain = to_plain(WHOLE, {})
     for name in ("zero_volume_bars", "zero_volume_runs", "longest_zero_volume_run", "jumps", "irregular_close_times",
                  "first_open_ms", "last_close_ms"):  # fmt: skip

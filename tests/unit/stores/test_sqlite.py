@@ -33,7 +33,7 @@ async def store(path: Path) -> AsyncIterator[SqliteStore]:
     await opened.close()
 
 
-async def test_a_saved_result_is_there_after_reopening(store: SqliteStore, path: Path) -> None:
+async def test_saved_result_exists_after_reopening(store: SqliteStore, path: Path) -> None:
     await store.save(make_result())
     await store.close()
     again = SqliteStore(path)
@@ -41,14 +41,14 @@ async def test_a_saved_result_is_there_after_reopening(store: SqliteStore, path:
     await again.close()
 
 
-async def test_nobody_else_of_the_machine_may_enter_its_folder(tmp_path: Path) -> None:
+async def test_folder_of_store_is_closed_to_other_users(tmp_path: Path) -> None:
     store = SqliteStore(tmp_path / "results" / "results.sqlite3")
     await store.save(make_result())
     await store.close()
     assert (tmp_path / "results").stat().st_mode & 0o077 == 0
 
 
-async def test_the_file_is_set_up_for_crashes_and_many_processes(store: SqliteStore, path: Path) -> None:
+async def test_file_has_write_ahead_log_and_full_sync(store: SqliteStore, path: Path) -> None:
     await store.save(make_result())
     [[journal], [version]] = [
         next(sqlite3.connect(path).execute(f"PRAGMA {name}")) for name in ("journal_mode", "user_version")
@@ -64,7 +64,7 @@ async def test_the_file_is_set_up_for_crashes_and_many_processes(store: SqliteSt
     assert await asyncio.get_running_loop().run_in_executor(writer._thread, synchronous) == [(2,)]
 
 
-async def test_lists_read_an_index_and_no_curve(store: SqliteStore, path: Path) -> None:
+async def test_lists_read_index_only(store: SqliteStore, path: Path) -> None:
     await store.save(make_result(50_000))
     reader = sqlite3.connect(path)
     for column in ("user_id", "symbol"):
@@ -87,7 +87,7 @@ async def test_lists_read_an_index_and_no_curve(store: SqliteStore, path: Path) 
 
 
 @pytest.mark.parametrize("content", [b"this is no database " * 500, b"SQLite format 3\0" + b"\xff" * 9000])
-async def test_a_damaged_file_says_so(store: SqliteStore, path: Path, content: bytes) -> None:
+async def test_damaged_file_raises_store_unavailable(store: SqliteStore, path: Path, content: bytes) -> None:
     path.write_bytes(content)
     for _ in range(2):
         with pytest.raises(StoreUnavailable, match="cannot be used: its file is damaged") as caught:
@@ -98,7 +98,7 @@ async def test_a_damaged_file_says_so(store: SqliteStore, path: Path, content: b
     assert path.read_bytes() == content
 
 
-async def test_a_store_heals_when_its_file_can_be_opened_again(store: SqliteStore, path: Path) -> None:
+async def test_store_recovers_when_file_opens_again(store: SqliteStore, path: Path) -> None:
     path.mkdir()
     with pytest.raises(StoreUnavailable, match="cannot be opened"):
         await store.get("result-1")
@@ -107,7 +107,7 @@ async def test_a_store_heals_when_its_file_can_be_opened_again(store: SqliteStor
     assert await store.is_reachable()
 
 
-async def test_a_folder_that_cannot_be_made_says_so(tmp_path: Path) -> None:
+async def test_uncreatable_folder_raises_store_unavailable(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     store = SqliteStore(tmp_path / "file" / "results.sqlite3")
     with pytest.raises(StoreUnavailable, match="folder cannot be made"):
@@ -115,7 +115,7 @@ async def test_a_folder_that_cannot_be_made_says_so(tmp_path: Path) -> None:
     await store.close()
 
 
-async def test_a_file_of_a_newer_version_is_left_alone(store: SqliteStore, path: Path) -> None:
+async def test_file_of_newer_version_is_not_changed(store: SqliteStore, path: Path) -> None:
     with sqlite3.connect(path) as newer:
         newer.execute("PRAGMA user_version = 99")
     newer.close()
@@ -123,9 +123,7 @@ async def test_a_file_of_a_newer_version_is_left_alone(store: SqliteStore, path:
         await store.save(make_result())
 
 
-async def test_readers_read_while_another_process_writes_and_writers_say_that_it_is_locked(
-    store: SqliteStore, path: Path
-) -> None:
+async def test_locked_file_is_readable_and_rejects_writes(store: SqliteStore, path: Path) -> None:
     await store.save(make_result())
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
@@ -142,7 +140,7 @@ async def test_readers_read_while_another_process_writes_and_writers_say_that_it
     await store.save(make_result(id="second"))
 
 
-async def test_a_writer_waits_for_another_process(path: Path) -> None:
+async def test_writer_waits_for_another_process(path: Path) -> None:
     store = SqliteStore(path, busy_timeout_s=5)
     await store.save(make_result())
     other = sqlite3.connect(path, isolation_level=None)
@@ -156,7 +154,7 @@ async def test_a_writer_waits_for_another_process(path: Path) -> None:
     await store.close()
 
 
-async def test_a_failed_write_leaves_nothing_of_itself(store: SqliteStore, path: Path) -> None:
+async def test_failed_write_leaves_no_rows(store: SqliteStore, path: Path) -> None:
     await store.save(make_result())
     with sqlite3.connect(path) as other:
         other.execute(
@@ -183,7 +181,7 @@ async def test_eight_stores_open_one_new_file_at_once(path: Path) -> None:
     await asyncio.gather(*(store.close() for store in stores))
 
 
-async def test_a_cancelled_save_is_finished_by_close(path: Path) -> None:
+async def test_cancelled_save_is_finished_by_close(path: Path) -> None:
     store = SqliteStore(path)
     assert await store.is_reachable()
     task = asyncio.create_task(store.save(make_result(100_000)))
@@ -199,7 +197,7 @@ async def test_a_cancelled_save_is_finished_by_close(path: Path) -> None:
     await again.close()
 
 
-async def test_what_waits_for_the_disk_is_committed_together_and_fails_alone(path: Path) -> None:
+async def test_waiting_writes_commit_together_and_fail_alone(path: Path) -> None:
     store = SqliteStore(path)
     await store.save(make_result(id="taken"))
     executed: list[str] = []
@@ -220,7 +218,7 @@ async def test_what_waits_for_the_disk_is_committed_together_and_fails_alone(pat
     await store.close()
 
 
-async def test_a_first_call_that_is_cancelled_does_not_stand_in_the_way(tmp_path: Path) -> None:
+async def test_cancelled_first_call_does_not_block_store(tmp_path: Path) -> None:
     for attempt in range(12):
         store = SqliteStore(tmp_path / f"{attempt}.sqlite3", busy_timeout_s=1)
         task = asyncio.create_task(store.save(make_result(id="first")))
@@ -232,7 +230,7 @@ async def test_a_first_call_that_is_cancelled_does_not_stand_in_the_way(tmp_path
         await store.close()
 
 
-async def test_a_value_that_sqlite_cannot_hold_fails_its_own_write_only(path: Path) -> None:
+async def test_unstorable_value_fails_its_own_write_only(path: Path) -> None:
     writer = GroupWriter(path, busy_timeout_s=0.2)
     await writer.open()
     await writer.write(("CREATE TABLE numbers (value INTEGER)", [()]))
@@ -247,7 +245,7 @@ async def test_a_value_that_sqlite_cannot_hold_fails_its_own_write_only(path: Pa
     await writer.close()
 
 
-async def test_deleted_pages_go_back_to_the_disk(store: SqliteStore, path: Path) -> None:
+async def test_deleted_pages_return_to_disk(store: SqliteStore, path: Path) -> None:
     await store.save(make_result(400_000, close=np.random.default_rng(1).random(400_000)))
     await store.save(make_result(id="small"))
     before = (await store.usage()).size_bytes
@@ -261,7 +259,7 @@ async def test_deleted_pages_go_back_to_the_disk(store: SqliteStore, path: Path)
     assert_identical(await store.get("small"), make_result(id="small"))
 
 
-async def test_save_needs_room_for_its_log_and_its_file(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_save_needs_space_for_log_and_file(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
     await store.save(make_result(id="kept"))
     usage = shutil.disk_usage("/")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1024 * 1024))
@@ -270,7 +268,7 @@ async def test_save_needs_room_for_its_log_and_its_file(store: SqliteStore, monk
     await store.delete("kept")
 
 
-async def test_reserve_is_made_again_when_there_is_room(path: Path) -> None:
+async def test_reserve_is_refilled_when_disk_has_space(path: Path) -> None:
     reserve = path.with_name("results.sqlite3-reserve")
     store = SqliteStore(path, reserve_bytes=3_000_000)
     await store.save(make_result())
