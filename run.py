@@ -44,12 +44,19 @@ class Command(NamedTuple):
     """A job: one line on it, the requirement files it needs, and the arguments to Python of each of its steps.
 
     `takes_paths`: its words are paths as seen from the user's folder; the job itself runs beside this file.
+    `on_the_whole`: arguments that come before the user's words if none of those names a file or folder of the project.
     """
 
     summary: str
     requirements: tuple[str, ...]
     steps: tuple[tuple[str, ...], ...]
     takes_paths: bool = False
+    on_the_whole: tuple[str, ...] = ()
+
+    def arguments(self, step: Sequence[str], words: Sequence[str]) -> list[str]:
+        """Return the arguments to Python for one of the steps, with the user's words."""
+        is_selection = any(os.path.lexists(ROOT / word.partition("::")[0]) for word in words)
+        return [*step, *(() if is_selection else self.on_the_whole), *words]
 
 
 COMMANDS = {
@@ -68,7 +75,12 @@ COMMANDS = {
         (("-m", "src.runtime.backup", "restore"),),
         takes_paths=True,
     ),
-    "test": Command("run the tests; further words go to pytest", EVERYTHING, (("-m", "pytest"),)),
+    "test": Command(
+        "run the tests, all of them on all cores; further words go to pytest",
+        EVERYTHING,
+        (("-m", "pytest"),),
+        on_the_whole=("-n", "auto", "--dist", "loadfile"),
+    ),
     "bench": Command("measure the speed against other engines", EVERYTHING, (("-m", "tests.benchmarks"),)),
     "mutate": Command(
         "plant faults in the rooms named and show which their tests miss", DEVELOPMENT, (("-m", "tests.mutation"),)
@@ -340,7 +352,7 @@ def do(name: str, options: set[str], words: Sequence[str]) -> int:
     for step in command.steps:
         if len(command.steps) > 1:
             say(f"[run] {' '.join(step[1:])}")
-        code = supervise([python, *step, *words], cwd=ROOT, variables=variables)
+        code = supervise([python, *command.arguments(step, words)], cwd=ROOT, variables=variables)
         worst = max(worst, code)
         if code >= 128:
             break

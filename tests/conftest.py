@@ -2,12 +2,34 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
+MAX_TEST_PROCESSES = 8
+"""Each loads every model library, which takes about 1 GB."""
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Return how many processes `-n auto` starts: the cores that this process may use, hyper-threads included."""
+    from src.runtime.serve import available_cores
+
+    return min(available_cores(), MAX_TEST_PROCESSES)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes() -> None:
+    """Fill the compile cache before there are several test processes.
+
+    numba numbers the compiled variants of a function in its cache without a lock: two processes that compile different
+    variants at the same time can give both the same number.
+    """
+    subprocess.run([sys.executable, "-m", "src.warmup"], cwd=Path(__file__).parents[1], check=True)
 
 
 @pytest.fixture(scope="session")

@@ -250,6 +250,27 @@ def test_paths_are_taken_from_the_users_own_folder(
     assert arguments[-2:] == [str(tmp_path / "kept"), "--replace"]
 
 
+@pytest.mark.parametrize(
+    ("words", "parallel"),
+    [
+        ((), True),
+        (("-x", "-q"), True),
+        (("-k", "trailing " * 60), True),
+        (("-n0",), True),  # the last -n counts
+        (("tests/unit/domain", "-x"), False),
+        (("-x", "tests/unit/test_run_script.py::test_help"), False),
+    ],
+)
+def test_whole_suite_runs_on_all_cores_and_a_selection_on_one(
+    script: ModuleType, words: tuple[str, ...], parallel: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[list[str]] = []
+    monkeypatch.setattr(script, "supervise", lambda arguments, **_: started.append(list(arguments)) or 0)
+    assert script.do("test", {"--no-venv"}, words) == 0
+    options = ["-n", "auto", "--dist", "loadfile"] if parallel else []
+    assert started == [[sys.executable, "-m", "pytest", *options, *words]]
+
+
 def test_the_jobs_exit_code_comes_back(project: Project) -> None:
     assert project.run("demo", "exit", "7")[0] == 7
     assert project.run("demo", "die")[0] == 128 + signal.SIGKILL
