@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import gzip
 import os
+import threading
 import zlib
 from collections.abc import AsyncIterator
 
 import httpx
 import pytest
+from starlette.middleware.gzip import GZipResponder
 from starlette.responses import Response, StreamingResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -40,31 +42,42 @@ async def test_what_arrives_unpacks_to_what_was_sent(size: int) -> None:
         assert int(answer.headers["content-length"]) == len(body)
 
 
-async def test_a_long_answer_leaves_while_it_is_compressed() -> None:
-    messages: list[Message] = []
+async def test_streamed_pieces_leave_before_the_next_is_made() -> None:
+    made, sent = [0], []
+
+    async def lines() -> AsyncIterator[bytes]:
+        for _ in range(5):
+            made[0] += 1
+            yield TEXT
 
     async def note(message: Message) -> None:
-        messages.append(message)
+        if message["type"] == "http.response.body":
+            sent.append((made[0], message["body"]))
+        else:
+            assert b"content-length" not in dict(message["headers"])
 
-    app = Compression(Response(os.urandom(2_000_000), media_type=JSON))
-    scope = {"type": "http", "method": "GET", "path": "/", "headers": [(b"accept-encoding", b"gzip")]}
-    await app(scope, _nothing, note)
-    assert len(messages) > 4
-    assert b"content-length" not in dict(messages[0]["headers"])
-    assert [message.get("more_body", False) for message in messages[1:]] == [True] * (len(messages) - 2) + [False]
-
-
-async def test_a_streamed_answer_stays_one() -> None:
-    async def lines() -> AsyncIterator[bytes]:
-        for _ in range(50):
-            yield TEXT
-        yield b""
-
-    answer, body = await fetch(StreamingResponse(lines(), media_type="text/plain"))
-    assert answer.headers["content-encoding"] == "gzip"
+    scope = {"type": "http", "asgi": {"spec_version": "2.4"}, "method": "GET", "path": "/"}
+    scope["headers"] = [(b"accept-encoding", b"gzip")]
+    await Compression(StreamingResponse(lines(), media_type="text/plain"))(scope, _nothing, note)
+    assert [number for number, _ in sent] == [1, 2, 3, 4, 5, 5]
     unpacker = zlib.decompressobj(31)
-    assert unpacker.decompress(body) == TEXT * 50
+    assert [unpacker.decompress(body) for _, body in sent] == [TEXT] * 5 + [b""]  # each piece can be read as it comes
     assert unpacker.eof
+
+
+@pytest.mark.parametrize("size", [1_000, 3_000_000])
+async def test_a_long_body_is_compressed_off_the_event_loop(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    threads = set()
+    compress = GZipResponder._compress_body
+
+    def note(self: GZipResponder, body: bytes, more_body: bool) -> bytes:
+        threads.add(threading.current_thread())
+        return compress(self, body, more_body)
+
+    monkeypatch.setattr(GZipResponder, "_compress_body", note)
+    await fetch(Response(os.urandom(size), media_type=JSON))
+    assert threading.main_thread() not in threads
+    assert len(threads) == (size > MIN_BYTES)
 
 
 @pytest.mark.parametrize("accept", ["identity", "", "br", "gzip;q=0", "*;q=0", "gzip;q=none"])
@@ -102,11 +115,22 @@ async def test_an_answer_without_a_body_keeps_its_head() -> None:
     assert "content-encoding" not in answer.headers
 
 
+async def test_head_has_the_headers_of_get() -> None:
+    whole, _ = await fetch(Response(TEXT, media_type=JSON, headers={"ETag": '"abc"'}))
+    head, _ = await fetch(Response(TEXT, media_type=JSON, headers={"ETag": '"abc"'}), method="HEAD")
+    assert dict(head.headers) == dict(whole.headers)
+
+
 @pytest.mark.parametrize(("sent", "given"), [('"abc"', 'W/"abc"'), ('W/"abc"', 'W/"abc"')])
 async def test_a_tag_no_longer_promises_the_same_bytes(sent: str, given: str) -> None:
     answer, _ = await fetch(Response(TEXT, media_type=JSON, headers={"ETag": sent, "Vary": "Origin"}))
     assert answer.headers["etag"] == given
     assert answer.headers["vary"] == "Origin, Accept-Encoding"
+
+
+async def test_a_strong_tag_stays_strong_on_plain_bytes() -> None:
+    answer, _ = await fetch(Response(TEXT, media_type=JSON, headers={"ETag": '"abc"'}), accept="identity")
+    assert answer.headers["etag"] == '"abc"'
 
 
 @pytest.mark.parametrize(
