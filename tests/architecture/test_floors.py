@@ -46,6 +46,7 @@ NEIGHBORS = {
     "binance": {"bars"},
     "bar_cache": {"bars", "binance"},
     "datasets": {"bars"},
+    "judgement": {"metrics"},
 }
 """Rooms of the same floor that a room may import from: one way only, as `test_rooms_import_in_no_circle` checks."""
 
