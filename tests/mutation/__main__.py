@@ -33,6 +33,7 @@ ROOMS: Final = {
         "--deselect=tests/unit/engines/test_vectorized.py::test_without_its_compiled_half_vectorbt_simulates_the_same",
     ),
     "features": ("tests/unit/features",),
+    "judgement": ("tests/unit/judgement", "--ignore=tests/unit/judgement/test_coverage.py"),
     "metrics": ("tests/unit/metrics",),
     "strategies": ("tests/unit/strategies", "tests/contracts/test_strategies.py"),
 }

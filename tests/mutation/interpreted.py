@@ -33,7 +33,9 @@ def _decorate(function: Callable[..., Any], arguments: tuple[Any, ...], options:
 
     @functools.wraps(function)
     def call(*given: Any, **named: Any) -> Any:
-        return function(*map(_with_attributes, given), **named)
+        # Compiled whole numbers wrap around without a warning; those of numpy in plain Python warn.
+        with np.errstate(over="ignore"):
+            return function(*map(_with_attributes, given), **named)
 
     return call
 
