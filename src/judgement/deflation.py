@@ -1,0 +1,156 @@
+"""How sure a Sharpe ratio is, after all the trials that were made: PSR, minimum track record, DSR.
+
+Sharpe ratios are per bar here, kurtosis is the excess over 3, and probabilities are 0 to 1. Sources: Bailey & López de
+Prado, "The Sharpe Ratio Efficient Frontier" (2012) and "The Deflated Sharpe Ratio" (2014).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtr, ndtri
+
+from src.judgement.trial_ledger import TrialSums
+from src.metrics.returns import moments
+
+LEVEL: Final = 0.95
+MIN_BARS: Final = 4
+"""A kurtosis needs them."""
+MIN_TRIAL_VARIANCE: Final = 0.25
+"""Least variance of the trials' t that the hurdle is made of. Many near-duplicates would dilute it: 19–21 % of the best
+without an edge passed, with this floor 5–7 %."""
+
+LEDGER_SCOPE: Final = (
+    "Trials that this service has seen of this user on this symbol. Searches made elsewhere are not counted."
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deflation:
+    """What is left of a Sharpe ratio after the trials.
+
+    `trials` and `trials_effective` count runs that moved; `average_correlation` is None under two of them.
+    `trial_sharpe_variance` is that of the trials' t = SR √n, as used (at least 0.25), None under two. `sharpe_hurdle`
+    is the Sharpe ratio per year that the best of so many trials without an edge is expected to have.
+
+    `psr` and `dsr` are the probabilities that the true ratio is over 0 and that it is over the hurdle, by the closed
+    form (independent returns); `psr_dependent` and `dsr_dependent` are the same with the standard error of blocks,
+    which knows autocorrelation. The smaller of both counts. None without variance, under 4 bars, and if the closed
+    form has no positive variance; those of blocks are None if there is no such error.
+
+    `min_track_record_bars` is the number of bars from which `psr` would be 0.95; None if the ratio is not over 0.
+    """
+
+    trials: int
+    trials_effective: float
+    average_correlation: float | None
+    trial_sharpe_variance: float | None
+    sharpe_hurdle: float
+    psr: float | None
+    psr_dependent: float | None
+    dsr: float | None
+    dsr_dependent: float | None
+    min_track_record_bars: int | None
+    ledger_scope: str
+
+
+def deflate(
+    returns: NDArray[np.float64],
+    ledger: TrialSums,
+    *,
+    risk_free_per_bar: float,
+    bars_per_year: float,
+    block_error: float | None,
+) -> Deflation:
+    """Deflate the Sharpe ratio of returns per bar [n], which the ledger has counted already.
+
+    `block_error` is the standard error of the ratio per bar (`Confidence.sharpe_error`).
+    """
+    n = returns.size
+    effective = ledger.effective_trials
+    variance = ledger.t_variance
+    used = None if variance is None else max(variance, MIN_TRIAL_VARIANCE)
+    # A ratio t ÷ √n is that of n bars as well as that of the trials' days: t hardly depends on the interval.
+    hurdle = 0.0 if used is None else math.sqrt(used) * expected_maximum(effective) / math.sqrt(n)
+    found = moments(returns, risk_free_per_bar)
+    is_known = n >= MIN_BARS and found.deviation > 0
+    sharpe = found.mean_excess / found.deviation if is_known else math.nan
+    error = standard_error(sharpe, skew=found.skew, excess_kurtosis=found.excess_kurtosis, n=n) if is_known else None
+    return Deflation(
+        trials=ledger.trials,
+        trials_effective=effective,
+        average_correlation=ledger.average_correlation,
+        trial_sharpe_variance=used,
+        sharpe_hurdle=hurdle * math.sqrt(bars_per_year),
+        psr=probability_above(sharpe, 0.0, error),
+        psr_dependent=probability_above(sharpe, 0.0, block_error),
+        dsr=probability_above(sharpe, hurdle, error),
+        dsr_dependent=probability_above(sharpe, hurdle, block_error),
+        min_track_record_bars=min_track_record(sharpe, error=error, n=n),
+        ledger_scope=LEDGER_SCOPE,
+    )
+
+
+def standard_error(sharpe: float, *, skew: float, excess_kurtosis: float, n: int) -> float | None:
+    """Return √((1 − γ₃ SR + (γ₄ − 1)/4 SR²) ÷ (n − 1)), γ₄ = excess kurtosis + 3; None if it is no positive number."""
+    variance = (1 - skew * sharpe + (excess_kurtosis + 2) / 4 * sharpe**2) / (n - 1)
+    return math.sqrt(variance) if math.isfinite(variance) and variance > 0 else None
+
+
+def probability_above(sharpe: float, hurdle: float, error: float | None) -> float | None:
+    """Return Φ((SR − hurdle) ÷ error): PSR against 0, DSR against the hurdle of the trials; None without an error."""
+    if error is None or not math.isfinite(sharpe):
+        return None
+    return float(ndtr((sharpe - hurdle) / error))
+
+
+def min_track_record(sharpe: float, *, error: float | None, n: int, hurdle: float = 0.0) -> int | None:
+    """Return the bars from which PSR is 0.95: 1 + (n − 1) error² (z ÷ (SR − hurdle))², z = Φ⁻¹(0.95), rounded up."""
+    if error is None or not sharpe > hurdle:
+        return None
+    bars = 1 + (n - 1) * (error * float(ndtri(LEVEL)) / (sharpe - hurdle)) ** 2
+    return math.ceil(bars) if math.isfinite(bars) else None
+
+
+def expected_maximum(trials: float) -> float:
+    """Return how many deviations the best of `trials` independent normal draws is expected above the mean.
+
+    (1 − γ) Φ⁻¹(1 − 1/N) + γ Φ⁻¹(1 − 1/(N e)) from N = 2 on, γ Euler's constant. The formula is −∞ at N = 1: below 2,
+    the value is (N − 1) × that of 2, and 0 up to N = 1.
+    """
+    if trials < 2:
+        return max(trials - 1, 0.0) * expected_maximum(2)
+    gamma = float(np.euler_gamma)
+    # Φ⁻¹(1 − q) = −Φ⁻¹(q), which keeps its digits where q is small.
+    return float(-(1 - gamma) * ndtri(1 / trials) - gamma * ndtri(1 / (trials * math.e)))
+
+
+def equivalent_trials(sharpe: float, n: int) -> float | None:
+    """Return N such that the best of N independent trials without an edge is expected to have this ratio on n bars.
+
+    "The best of N coin flippers would look like this." At least 1; None if no N up to 10¹⁵ is enough.
+    """
+    wanted = sharpe * math.sqrt(n)
+    low, high = 1.0, 1e15
+    if not expected_maximum(high) >= wanted:
+        return None
+    while high - low > 1e-9 * low:
+        middle = math.sqrt(low * high)
+        low, high = (low, middle) if expected_maximum(middle) >= wanted else (middle, high)
+    return low
+
+
+def min_backtest_bars(yearly_sharpe: float, trials: float, bars_per_year: float) -> int | None:
+    """Return the bars under which the best of `trials` is expected to have this ratio without an edge.
+
+    (E(N) ÷ SR)² years (Bailey, Borwein, López de Prado & Zhu, "Pseudo-Mathematics and Financial Charlatanism", 2014).
+    None if the ratio is not over 0.
+    """
+    if not yearly_sharpe > 0:
+        return None
+    bars = (expected_maximum(trials) / yearly_sharpe) ** 2 * bars_per_year
+    return math.ceil(bars) if math.isfinite(bars) else None
