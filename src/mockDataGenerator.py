@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from src.bars.simulated import simulate_bars
-from src.domain.errors import InvalidInput
+from src.domain.errors import InvalidInput, bad_value
 from src.domain.market import INTERVALS, Bars, Interval, normalise_symbol
 
 DEFAULT_OUTPUT: Final = Path("src/data/mock_backtest_data.csv")
@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         start_ms = _instant_ms(chosen.start)
         if chosen.bars > MAX_BARS:
-            raise InvalidInput(f"bars is {chosen.bars}; allowed: 1 to {MAX_BARS:,}", field="bars")
+            raise bad_value("bars", got=chosen.bars, allowed=f"a whole number from 1 to {MAX_BARS:,}")
         interval = Interval.named(chosen.interval)
         bars = simulate_bars(normalise_symbol(chosen.symbol), interval, start_ms, chosen.bars, chosen.seed)
     except InvalidInput as error:
@@ -98,9 +98,7 @@ def _instant_ms(text: str) -> int:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise InvalidInput(
-            f"start is {text!r}; allowed: YYYY-MM-DD or a full ISO 8601 instant", field="start"
-        ) from None
+        raise bad_value("start", got=text, allowed="YYYY-MM-DD or a full ISO 8601 instant") from None
     moment = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
     return int(moment.timestamp() * 1000)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import re
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,10 +19,11 @@ from starlette.responses import Response
 from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from src.api.field_names import in_rest_words, rest_name
 from src.api.observation import request_line
 from src.api.paths import GRAPHQL_PATH, path_in
+from src.api.spelling import camel_case, rest_name
 from src.domain import errors
+from src.domain.error_text import Template, Text, Written
 
 logger = logging.getLogger(__name__)
 
@@ -77,7 +77,7 @@ EDGE_TABLE: Final[Mapping[str, _Row]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ErrorAnswer:
-    """What a client is told about an error.
+    """What a client is told about an error; each API writes `text` with its own names of fields.
 
     `code` is stable and upper-snake; `field` the public name of the value at fault; `retry_after_s` in seconds.
     """
@@ -85,9 +85,14 @@ class ErrorAnswer:
     status: int
     code: str
     title: str
-    message: str
+    text: Text
     field: str | None = None
     retry_after_s: float | None = None
+
+    @property
+    def message(self) -> str:
+        """The sentence with the fields' declared names, for logs."""
+        return str(self.text)
 
 
 def describe_error(error: BaseException) -> ErrorAnswer:
@@ -101,19 +106,27 @@ def describe_error(error: BaseException) -> ErrorAnswer:
             status=row.status,
             code=error.code,
             title=row.title,
-            message=error.message,
+            text=error.text,
             field=error.field if isinstance(error, errors.InvalidInput) else None,
             retry_after_s=error.retry_after_s,
         )
     error_id = uuid.uuid4().hex
     logger.error("unforeseen error %s", error_id, exc_info=error)
-    return edge_answer(UNFORESEEN_CODE, f"Something went wrong on our side. If you report it, quote the id {error_id}.")
+    return edge_answer(
+        UNFORESEEN_CODE, "Something went wrong on our side. If you report it, quote the id {id}.", id=error_id
+    )
 
 
-def edge_answer(code: str, message: str, *, retry_after_s: float | None = None) -> ErrorAnswer:
-    """Return the answer with a code of `EDGE_TABLE`."""
+def edge_answer(code: str, text: str | Text, *, retry_after_s: float | None = None, **parts: object) -> ErrorAnswer:
+    """Return the answer with a code of `EDGE_TABLE`; `text` is a template for `parts`, or is made already."""
     row = EDGE_TABLE[code]
-    return ErrorAnswer(status=row.status, code=code, title=row.title, message=message, retry_after_s=retry_after_s)
+    text = text if isinstance(text, Text) else Template(text, parts)
+    return ErrorAnswer(status=row.status, code=code, title=row.title, text=text, retry_after_s=retry_after_s)
+
+
+def graphql_message(answer: ErrorAnswer) -> str:
+    """Return an answer's sentence with GraphQL's names of fields."""
+    return answer.text.render(camel_case)
 
 
 def problem_response(request: Request | None, answer: ErrorAnswer) -> Response:
@@ -123,17 +136,17 @@ def problem_response(request: Request | None, answer: ErrorAnswer) -> Response:
     GraphQL says it, for its clients look nowhere else. `request` None leaves `instance` out.
     """
     is_graphql = request is not None and path_in(request.scope) == GRAPHQL_PATH
-    if not is_graphql:
-        answer = replace(answer, message=in_rest_words(answer.message), field=answer.field and rest_name(answer.field))
     # A client may send text that is not Unicode (lone surrogates); it comes back with replacement marks.
-    answer = replace(answer, message=_encodable(answer.message), field=answer.field and _encodable(answer.field))
+    message = _encodable(graphql_message(answer) if is_graphql else answer.text.render(rest_name))
+    if answer.field is not None:
+        answer = replace(answer, field=_encodable(answer.field if is_graphql else rest_name(answer.field)))
     document: dict[str, object] = {
         "type": f"urn:backtesting-service:problem:{answer.code.lower().replace('_', '-')}",
         "title": answer.title,
         "status": answer.status,
-        "detail": answer.message,
+        "detail": message,
         "success": False,
-        "message": answer.message,
+        "message": message,
         "code": answer.code,
     }
     if request is not None:
@@ -141,7 +154,7 @@ def problem_response(request: Request | None, answer: ErrorAnswer) -> Response:
     if answer.field is not None:
         document["field"] = answer.field
     if is_graphql:
-        document |= request_error(answer.message, extensions_of(answer))
+        document |= request_error(message, extensions_of(answer))
     headers = {}
     if answer.retry_after_s is not None:
         headers["Retry-After"] = str(max(0, math.ceil(answer.retry_after_s)))
@@ -232,20 +245,21 @@ def explain_validation(found: Sequence[Any], *, allowed: Sequence[str] = ()) -> 
         The known fields, listed where an unknown one was sent.
     """
     if not found:
-        return errors.InvalidInput("the request is not valid")
+        return errors.InvalidInput("The request is not valid.")
     first = found[0]
     place = [str(part) for part in first["loc"] if part not in {"body", "query", "path", "header"}]
     field = ".".join(place) or None
     if first["type"] == "json_invalid":
-        return errors.MalformedRequest("the body is not JSON")
+        return errors.MalformedRequest("The body is not JSON.")
     if first["type"] == "missing":
-        return errors.InvalidInput(f"{field} is missing; it is required", field=field)
+        return errors.InvalidInput("The body is required.") if field is None else errors.missing(field)
+    if field is None:
+        return errors.InvalidInput(
+            "The body is {got!r}. Allowed: {allowed}.", got=first.get("input"), allowed=_allowed_by(first)
+        )
     if first["type"] == "extra_forbidden":
-        known = f"; known: {', '.join(allowed)}" if allowed else ""
-        return errors.InvalidInput(f"{field} is not a known field{known}", field=field)
-    return errors.InvalidInput(
-        f"{field or 'the body'} is {_shown(first.get('input'))}; {_allowed_by(first)}", field=field
-    )
+        return errors.unknown_field(field, known=allowed)
+    return errors.bad_value(field, got=first.get("input"), allowed=_allowed_by(first))
 
 
 def _in_one_line(cause: BaseException) -> str:
@@ -275,13 +289,9 @@ def _allowed_by(finding: Any) -> str:
     kind = finding["type"]
     allowed = _ALLOWED.get(kind) or _ALLOWED.get(kind.partition("_")[0])
     if allowed is not None:
-        return f"allowed: {allowed.format(**finding.get('ctx', {}))}"
-    return re.sub(r"^Input should be", "it should be", finding["msg"].removeprefix("Value error, "))
-
-
-def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else text[:80] + "…"
+        return allowed.format(**finding.get("ctx", {}))
+    # pydantic's own words: "Input should be 'a' or 'b'", "String should match pattern ..."
+    return str(finding["msg"]).removeprefix("Value error, ").removeprefix("Input should be ").rstrip(".")
 
 
 def _answer_http(error: HTTPException) -> ErrorAnswer:
@@ -290,7 +300,7 @@ def _answer_http(error: HTTPException) -> ErrorAnswer:
         code, title = errors.MalformedRequest.code, ERROR_TABLE[errors.MalformedRequest].title
     else:
         code, title = status.name, status.phrase
-    return ErrorAnswer(status=status.value, code=code, title=title, message=str(error.detail))
+    return ErrorAnswer(status=status.value, code=code, title=title, text=Written(str(error.detail)))
 
 
 def _methods_at(request: Request) -> list[HTTPMethod]:

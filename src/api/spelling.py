@@ -10,6 +10,9 @@ from src.domain.errors import InvalidInput
 
 Value = TypeVar("Value")
 
+_OTHER_REST_NAMES: Final = {"mlModelFile": "file"}
+"""Fields that REST's forms give another name than GraphQL's arguments."""
+
 _SNAKE_CASE: Final = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:_[A-Za-z0-9]+)+")
 
 
@@ -26,6 +29,11 @@ def snake_case(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])([A-Z])", r"_\1", name).lower()
 
 
+def rest_name(field: str) -> str:
+    """Return REST's name of a field that has a declared name (camelCase), or REST's already."""
+    return _OTHER_REST_NAMES.get(field) or snake_case(field)
+
+
 def in_one_spelling(fields: Iterable[tuple[str, Value]]) -> dict[str, Value]:
     """Return fields under their snake_case names; InvalidInput where one came in both spellings."""
     result: dict[str, Value] = {}
@@ -33,8 +41,10 @@ def in_one_spelling(fields: Iterable[tuple[str, Value]]) -> dict[str, Value]:
     for name, value in fields:
         key = snake_case(name)
         if key in result:
-            # In quotes, so that both stay as they were sent in answers that use REST's names of fields.
-            raise InvalidInput(f"'{written[key]}' and '{name}' are both given; allowed: one of them", field=key)
+            raise InvalidInput(
+                "{first!r} and {second!r} are both given. Allowed: one of them.",
+                field=key, first=written[key], second=name,
+            )  # fmt: skip
         written[key] = name
         result[key] = value
     return result

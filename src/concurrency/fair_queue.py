@@ -8,6 +8,7 @@ waits; 4. a slot that becomes free goes to the user with the fewest slots, among
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable
@@ -24,12 +25,12 @@ _NEWEST_SHARE: Final = 0.2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusals:
-    """What a refused caller is told."""
+    """What a refused caller is told: templates of `domain.error_text`, in which `{retry}` is seconds."""
 
-    full: Callable[[int, int], str]
-    """The message if the queue is full, from how many callers hold a slot and how many wait."""
-    late: Callable[[float], str]
-    """The message after so many seconds of waiting."""
+    full: str
+    """If the queue is full: `{held}` callers hold a slot, `{waiting}` wait, `{callers}` are both together."""
+    late: str
+    """After `{waited}` seconds of waiting."""
     closed: Callable[[], ServiceError]
     """The error after the queue has been closed."""
 
@@ -119,7 +120,7 @@ class FairQueue:
         except BaseException as error:
             self._give_up(user_id, caller)
             if isinstance(error, TimeoutError):
-                raise self._busy(self._refusals.late(self._max_wait_s or 0.0)) from None
+                raise self._busy(self._refusals.late, waited=self._max_wait_s) from None
             raise
 
     def _has_slot_for(self, user_id: str) -> bool:
@@ -152,15 +153,16 @@ class FairQueue:
 
     def _displace_for(self, user_id: str) -> None:
         """Refuse the last waiting caller of the user with most; raise Busy if this user has as many itself."""
-        refusal = self._busy(self._refusals.full(self.held, self.waiting))
+        held, waiting = self.held, self.waiting
+        refusal = self._busy(self._refusals.full, held=held, waiting=waiting, callers=held + waiting)
         longest = max(self._queues.values(), key=len, default=deque())
         if len(longest) <= len(self._queues.get(user_id, ())) + 1:
             raise refusal
         _refuse(longest.pop(), refusal)
 
-    def _busy(self, message: str) -> Busy:
-        wait_s = self._mean_hold_s * (self.waiting + 1) / self._slots
-        return Busy(message, retry_after_s=max(_MIN_RETRY_S, wait_s))
+    def _busy(self, template: str, **parts: object) -> Busy:
+        retry_s = max(_MIN_RETRY_S, self._mean_hold_s * (self.waiting + 1) / self._slots)
+        return Busy(template, retry_after_s=retry_s, retry=math.ceil(retry_s), **parts)
 
 
 def _refuse(caller: asyncio.Future[None], error: ServiceError) -> None:

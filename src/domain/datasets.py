@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from src.domain.errors import InvalidInput
+from src.domain.errors import InvalidInput, bad_value
 from src.domain.market import DataQuality, Interval
 
 DATASET_EXTENSIONS: Final = (".csv", ".csv.gz", ".parquet")
@@ -32,7 +32,7 @@ class TimeUnit(StrEnum):
         """Return the unit that a client named: `s`, `ms`, `us` (or `µs`), `ns`; raises InvalidInput."""
         name = text.strip().lower().replace("µ", "u").replace("μ", "u")
         if name not in list(TimeUnit):
-            raise InvalidInput(f"{field} is {text[:40]!r}; allowed: {', '.join(TimeUnit)}", field=field)
+            raise bad_value(field, got=text, allowed=TimeUnit)
         return TimeUnit(name)
 
 
@@ -48,7 +48,7 @@ class DateFormat(StrEnum):
         """Return the order that a client named, in any case; raises InvalidInput."""
         name = text.strip().upper()
         if name not in list(DateFormat):
-            raise InvalidInput(f"{field} is {text[:40]!r}; allowed: {', '.join(DateFormat)}", field=field)
+            raise bad_value(field, got=text, allowed=DateFormat)
         return DateFormat(name)
 
 
@@ -114,10 +114,8 @@ def check_dataset_name(name: str, *, field: str = "name") -> str:
         Where it is not 1 to 64 characters of a–z A–Z 0–9 _ . - beginning with a letter or digit.
     """
     if not _NAME.fullmatch(name):
-        raise InvalidInput(
-            f"{field} is {name[:80]!r}; allowed: 1 to 64 characters of A-Z a-z 0-9 _ . -, the first a letter or digit",
-            field=field,
-        )
+        allowed = "1 to 64 characters of A-Z a-z 0-9 _ . -, the first a letter or digit"
+        raise bad_value(field, got=name, allowed=allowed)
     return name.lower()
 
 
@@ -132,5 +130,5 @@ def dataset_name_of(filename: str) -> str:
     stem = _EXTENSION.sub("", filename.replace("\\", "/").rsplit("/", 1)[-1].strip().lower())
     name = re.sub(r"[^a-z0-9_.-]+", "_", stem).strip("_.-")[:64]
     if not name:
-        raise InvalidInput("name is missing, and the file's own name suggests none; give one", field="name")
+        raise InvalidInput("{field} is required: the file's own name suggests none.", field="name")
     return name

@@ -28,26 +28,36 @@ The tree (code in brackets); none of these classes knows HTTP, `api/errors.py` m
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Iterable
+from typing import Any, ClassVar, Final
+
+from src.domain.error_text import FieldName, Template, Text
 
 
 class ServiceError(Exception):
-    """Say what went wrong in words meant for the client.
+    """What went wrong, for the client, as data: each API writes the sentence in its own spelling.
 
     Parameters
     ----------
-    message
-        One sentence for the client; holds no path, secret or stack trace.
+    text
+        A template of `domain.error_text`, or a text that is made already; holds no path, secret or stack trace.
     retry_after_s
-        Seconds after which trying again makes sense, where that is known.
+        Seconds after which trying again makes sense, if that is known.
+    parts
+        What fills the template's gaps.
     """
 
     code: ClassVar[str] = "SERVICE_ERROR"
 
-    def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
-        super().__init__(message)
-        self.message = message
+    def __init__(self, text: str | Text, *, retry_after_s: float | None = None, **parts: Any) -> None:
+        self.text: Text = text if isinstance(text, Text) else Template(text, parts)
+        super().__init__(self.text)
         self.retry_after_s = retry_after_s
+
+    @property
+    def message(self) -> str:
+        """The sentence with the fields' declared names, for logs."""
+        return str(self.text)
 
 
 class InvalidInput(ServiceError):
@@ -56,13 +66,14 @@ class InvalidInput(ServiceError):
     Parameters
     ----------
     field
-        The field's public name (camelCase, as in the GraphQL schema); None where no single field is at fault.
+        The field's public name (camelCase, as in the GraphQL schema), which fills the gap `{field}`; None if no
+        single field is at fault.
     """
 
     code = "INVALID_INPUT"
 
-    def __init__(self, message: str, *, field: str | None = None) -> None:
-        super().__init__(message)
+    def __init__(self, text: str | Text, *, field: str | None = None, **parts: Any) -> None:
+        super().__init__(text, **parts, field=None if field is None else FieldName(field))
         self.field = field
 
 
@@ -117,8 +128,8 @@ class MissingLibrary(ServiceError):
 
     code = "MISSING_LIBRARY"
 
-    def __init__(self, message: str, *, library: str | None = None) -> None:
-        super().__init__(message)
+    def __init__(self, text: str | Text, *, library: str | None = None, **parts: Any) -> None:
+        super().__init__(text, library=library, **parts)
         self.library = library
 
 
@@ -158,13 +169,54 @@ class SandboxUnavailable(ServiceError):
     code = "SANDBOX_UNAVAILABLE"
 
 
-def one_of(field: str, value: object, allowed: object) -> InvalidInput:
-    """Build the error for a value outside a closed list.
+CONTENT_TYPE_REFUSED: Final = "Content-Type is {got!r}. Allowed: {allowed}."
+
+
+def result_not_found(result_id: str) -> ResultNotFound:
+    """Build the error for an id that no stored result of the user has."""
+    return ResultNotFound("Backtest {id!r} does not exist or belongs to another user.", id=result_id)
+
+
+def file_too_large(max_bytes: int) -> TooLarge:
+    """Build the error for an upload of more than `max_bytes`."""
+    return TooLarge("The file is too large. Maximum: {most:g} MiB (MAX_UPLOAD_MB).", most=max_bytes / 1024**2)
+
+
+def bad_value(field: str, *, got: object, allowed: str | Iterable[object]) -> InvalidInput:
+    """Build the error for a value that the field does not take.
 
     Parameters
     ----------
     allowed
-        Any iterable of the names that would have been right.
+        What is, in words; or the names of a closed list.
     """
-    names = ", ".join(str(name) for name in allowed)  # type: ignore[attr-defined]
-    return InvalidInput(f"{field} is {value!r}; allowed: {names}", field=field)
+    known = allowed if isinstance(allowed, str) else tuple(allowed)
+    return InvalidInput("{field} is {got!r}. Allowed: {allowed}.", field=field, got=got, allowed=known)
+
+
+def missing(field: str) -> InvalidInput:
+    """Build the error for a field that must be given."""
+    return InvalidInput("{field} is required.", field=field)
+
+
+def unknown_field(name: str, *, known: Iterable[str]) -> InvalidInput:
+    """Build the error for a field that does not exist; `known` are the names that do, as the client spells them."""
+    names = tuple(known)
+    if not names:
+        return InvalidInput("Unknown field {got!r}.", field=name, got=name)
+    return InvalidInput("Unknown field {got!r}. Known fields: {known}.", field=name, got=name, known=names)
+
+
+def both_given(field: str, other: str) -> InvalidInput:
+    """Build the error for two fields of which one may be given."""
+    return InvalidInput(
+        "{field} and {other} are both given. Allowed: one of them.", field=field, other=FieldName(other)
+    )
+
+
+def bad_pair(field: str, *, got: object, rule: str, other: str, value: object) -> InvalidInput:
+    """Build the error for a value that does not go with another field's: `fast (50) must be less than slow (20).`"""
+    return InvalidInput(
+        "{field} ({got}) must be {rule} {other} ({value}).",
+        field=field, got=got, rule=rule, other=FieldName(other), value=value,
+    )  # fmt: skip

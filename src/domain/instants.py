@@ -6,7 +6,7 @@ import re
 from datetime import UTC, datetime
 from typing import Final
 
-from src.domain.errors import InvalidInput
+from src.domain.errors import InvalidInput, bad_value
 
 _DAY_MS: Final = 86_400_000
 _BARE_DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
@@ -15,6 +15,10 @@ _INSTANT: Final = re.compile(
     rf"{_BARE_DATE.pattern}[T ]\d{{2}}:\d{{2}}(:\d{{2}}([.,]\d+)?)?(Z|[+-]\d{{2}}(:?\d{{2}})?)?", re.ASCII
 )
 MIN_YEAR, MAX_YEAR = 1970, 2200
+_ALLOWED: Final = (
+    "YYYY-MM-DD, or an instant YYYY-MM-DDTHH:MM[:SS[.fff]] with Z or +HH:MM (UTC if no zone is given), "
+    f"{MIN_YEAR} to {MAX_YEAR}"
+)
 _DAY: Final = (
     r"((0[13578]|1[02])-(0[1-9]|[12]\d|3[01])|(0[469]|11)-(0[1-9]|[12]\d|30)|02-(0[1-9]|[12]\d))"  # 02-29 in any year
 )
@@ -60,8 +64,4 @@ def format_instant(time_ms: int) -> str:
 
 
 def _not_an_instant(text: str, field: str) -> InvalidInput:
-    return InvalidInput(
-        f"{field} is {text[:40]!r}; allowed: YYYY-MM-DD, or an instant YYYY-MM-DDTHH:MM[:SS[.fff]] with Z or +HH:MM "
-        f"(UTC where no zone is given), {MIN_YEAR} to {MAX_YEAR}",
-        field=field,
-    )
+    return bad_value(field, got=text, allowed=_ALLOWED)

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from src.domain.arrays import freeze
-from src.domain.errors import InvalidInput, one_of
+from src.domain.errors import bad_pair, bad_value
 from src.domain.instants import INSTANT_PATTERN, format_instant, parse_instant
 from src.domain.parameters import AT_LEAST_ONE, check_parameters, parameter
 
@@ -90,7 +90,7 @@ class Interval:
     def named(name: str, *, field: str = "interval") -> Interval:
         """Look an interval up by its case-sensitive name (`1m` is a minute, `1M` a month)."""
         if name not in INTERVALS:
-            raise one_of(field, name, INTERVALS)
+            raise bad_value(field, got=name, allowed=INTERVALS)
         return INTERVALS[name]
 
 
@@ -152,11 +152,8 @@ def normalise_symbol(symbol: str, *, field: str = "symbol") -> str:
         composed = unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).translate(_ASCII_UPPER))
         if is_symbol(composed):  # a few composed letters have a longer NFC
             return composed
-    raise InvalidInput(
-        f"{field} is {symbol[:40]!r}; allowed: 1 to {MAX_SYMBOL_LENGTH} letters and digits, such as BTCUSDT, BTC/USDT "
-        "or BTC-USDT",
-        field=field,
-    )
+    allowed = f"1 to {MAX_SYMBOL_LENGTH} letters and digits, such as BTCUSDT, BTC/USDT or BTC-USDT"
+    raise bad_value(field, got=symbol, allowed=allowed)
 
 
 def is_symbol(text: str) -> bool:
@@ -258,7 +255,8 @@ class MarketRequest:
     def __post_init__(self) -> None:
         check_parameters(self)
         if self.start_ms is not None and self.end_ms is not None and self.start_ms > self.end_ms:
-            raise InvalidInput("startDate is after endDate; it must not be later", field="startDate")
+            start, end = format_instant(self.start_ms), format_instant(self.end_ms)
+            raise bad_pair("startDate", got=start, rule="at or before", other="endDate", value=end)
         if self.is_whole_range and (self.start_ms is None or self.end_ms is None):
             raise ValueError("a whole range has both dates")
 

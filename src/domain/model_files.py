@@ -9,7 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
-from src.domain.errors import InvalidInput
+from src.domain.errors import bad_value
 from src.domain.signals import OutputKind
 
 MODEL_EXTENSIONS: Final = (".pkl", ".joblib", ".onnx", ".h5", ".keras", ".pb", ".zip", ".pt", ".pth")
@@ -79,9 +79,6 @@ def check_user_id(user_id: str, *, field: str = "userId") -> str:
         Where it is not 1 to 64 characters of A–Z a–z 0–9 _ . @ - beginning with a letter or digit.
     """
     if not _USER_ID.fullmatch(user_id):
-        shown = user_id if len(user_id) <= 80 else user_id[:80] + "…"
-        raise InvalidInput(
-            f"{field} is {shown!r}; allowed: 1 to 64 characters of A-Z a-z 0-9 _ . @ -, the first a letter or digit",
-            field=field,
-        )
+        allowed = "1 to 64 characters of A-Z a-z 0-9 _ . @ -, the first a letter or digit"
+        raise bad_value(field, got=user_id, allowed=allowed)
     return user_id

@@ -15,10 +15,9 @@ from enum import StrEnum
 from functools import cache
 from typing import Any, Final, NamedTuple, TypeVar
 
-from src.domain.errors import InvalidInput, one_of
+from src.domain.errors import bad_value, missing
 
 _KEY: Final = "parameter"
-_MAX_SHOWN: Final = 40
 
 Declared = TypeVar("Declared")
 
@@ -95,7 +94,7 @@ class Parameter:
         """Raise InvalidInput if a number is outside the bounds."""
         if self.bounds is not None and isinstance(value, (int, float)) and value not in self.bounds:
             unit = f" ({self.unit})" if self.unit else ""
-            raise InvalidInput(f"{self.field} is {value}; allowed: {self.bounds}{unit}", field=self.field)
+            raise bad_value(self.field, got=value, allowed=f"{self.bounds}{unit}")
 
 
 class DeclaredParameter(NamedTuple):
@@ -228,7 +227,7 @@ def build(kind: type[Declared], given: Mapping[str, object], **others: object) -
             if value is not None and is_given:
                 values[item.name] = _read(item.parameter, item.kind, value)
             elif item.default is dataclasses.MISSING:
-                raise InvalidInput(f"{item.parameter.field} is missing; it is required", field=item.parameter.field)
+                raise missing(item.parameter.field)
     return kind(**values)
 
 
@@ -237,7 +236,7 @@ def member_of(kind: type[StrEnum], text: str, *, field: str) -> StrEnum:
     for member in kind:
         if member.value.lower() == text.lower():
             return member
-    raise one_of(field, text[:_MAX_SHOWN], kind)
+    raise bad_value(field, got=text, allowed=kind)
 
 
 def _read(declared: Parameter, kind: Any, value: object) -> object:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from src.domain.annualization import AnnualizationSettings
 from src.domain.arrays import freeze
+from src.domain.error_text import FieldName
 from src.domain.errors import InvalidInput
 from src.domain.market import DataQuality, MarketRequest
 from src.domain.model_files import USER_ID_PATTERN, check_user_id
@@ -59,9 +60,10 @@ class BacktestRequest:
         check_user_id(self.user_id)
         if self.engine is EngineName.VECTORIZED and (settings := self.rules.event_driven_settings()):
             raise InvalidInput(
-                f"{', '.join(settings)}: known to the event-driven engine only; "
-                "the vectorised engine allows market entries, LONG, and exits by signal",
+                "{settings}: known to the event-driven engine only. The vectorized engine allows market entries, LONG, "
+                "and exits by signal.",
                 field=settings[0],
+                settings=tuple(map(FieldName, settings)),
             )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from src.domain.arrays import freeze
-from src.domain.errors import InvalidInput
+from src.domain.errors import InvalidInput, both_given
 from src.domain.parameters import (
     AT_LEAST_ONE,
     FRACTION,
@@ -163,7 +163,7 @@ class Sizing:
 
     def __post_init__(self) -> None:
         if self.fixed_units is not None and self.equity_fraction is not None:
-            raise InvalidInput("fixedSize and percentSize are both given; allowed: one of them", field="fixedSize")
+            raise both_given("fixedSize", "percentSize")
         check_parameters(self)
 
 
@@ -201,7 +201,9 @@ class EntryOrder:
     def __post_init__(self) -> None:
         check_parameters(self)
         if self.type is EntryType.MARKET and self.offset_rate:
-            raise InvalidInput("entryOffset is given; a MARKET entry allows none", field="entryOffset")
+            raise InvalidInput(
+                "{field} is {got}. A MARKET entry allows none.", field="entryOffset", got=self.offset_rate
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -76,9 +76,10 @@ def check_growth(balances: NDArray[np.float64]) -> None:
 def unbounded_growth() -> InvalidInput:
     """Return the error of a run whose equity grows beyond `MAX_EQUITY`."""
     return InvalidInput(
-        f"The equity grows beyond {MAX_EQUITY:g}. Trade a fixedSize or fewer bars; only a strategy that reads the "
-        "future, or made-up bars, can gain so much.",
+        "The equity grows beyond {most:g}. Trade a {field} or fewer bars; only a strategy that reads the future, or "
+        "made-up bars, can gain so much.",
         field="fixedSize",
+        most=MAX_EQUITY,
     )
 
 

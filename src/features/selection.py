@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from src.domain.error_text import FieldName, Template, quote_all
 from src.domain.errors import InvalidInput
 from src.features.names import FEATURE_NAMES, OHLCV_NAMES
 
@@ -43,29 +44,35 @@ def choose_columns(
     if requested:
         chosen = _checked_request(available, requested)
         if wanted is not None and len(chosen) != wanted:
-            raise _refusal(f"featureColumns names {len(chosen)}, and the model wants {wanted} columns", available)
+            raise _refusal(
+                "{field} names {count} columns, and the model expects {expected}.",
+                available, count=len(chosen), expected=wanted,
+            )  # fmt: skip
         return _in_model_order(available, chosen, model_names)
     if model_names:
         if unknown := [name for name in model_names if name not in available]:
             raise _refusal(
-                f"the model was trained on columns that do not exist here ({_listed(unknown)}); say in featureColumns "
-                f"which {len(model_names)} columns stand for its own, in its order",
-                available,
-            )
+                "The model was trained on columns that do not exist here ({unknown}). Say in {field} which {count} "
+                "columns stand for its own, in its order.",
+                available, unknown=quote_all(unknown), count=len(model_names),
+            )  # fmt: skip
         return tuple(model_names)
     for names in (FEATURE_NAMES, OHLCV_NAMES):
         if wanted == len(names) and set(names) <= set(available):
             return names
     if wanted is None:
-        raise _refusal("the model file does not say which columns it wants; name them in featureColumns", available)
-    raise _refusal(f"the model wants {wanted} columns and does not name them; name them in featureColumns", available)
+        raise _refusal("The model file does not say which columns it expects. Name them in {field}.", available)
+    raise _refusal(
+        "The model expects {expected} columns and does not name them. Name them in {field}.",
+        available, expected=wanted,
+    )  # fmt: skip
 
 
 def _checked_request(available: Sequence[str], requested: Sequence[str]) -> tuple[str, ...]:
     if unknown := [name for name in requested if name not in available]:
-        raise _refusal(f"featureColumns holds unknown columns: {_listed(unknown)}", available)
+        raise _refusal("{field} holds unknown columns: {unknown}.", available, unknown=quote_all(unknown))
     if repeated := sorted({name for name in requested if list(requested).count(name) > 1}):
-        raise _refusal(f"featureColumns holds {_listed(repeated)} more than once", available)
+        raise _refusal("{field} holds {repeated} more than once.", available, repeated=quote_all(repeated))
     return tuple(requested)
 
 
@@ -77,19 +84,12 @@ def _in_model_order(
         return chosen
     if set(chosen) != set(model_names):
         raise InvalidInput(
-            f"featureColumns is {_listed(chosen)}, but the model was trained on {_listed(model_names)}; "
-            "leave featureColumns out, or name the same columns",
-            field=_FIELD,
-        )
+            "{field} is {chosen}, but the model was trained on {trained}. Leave {field} out, or name the same columns.",
+            field=_FIELD, chosen=quote_all(chosen), trained=quote_all(model_names),
+        )  # fmt: skip
     return tuple(model_names)
 
 
-def _refusal(what: str, available: Sequence[str]) -> InvalidInput:
-    return InvalidInput(f"{what}; known columns: {', '.join(available)}", field=_FIELD)
-
-
-def _listed(names: Sequence[str]) -> str:
-    # Names may come from a hostile file or request: few and short is all that an answer needs.
-    # In quotation marks, for they might read like words of ours.
-    shown = ", ".join(repr(name if len(name) <= 40 else name[:40] + "…") for name in names[:20])
-    return shown if len(names) <= 20 else f"{shown} and {len(names) - 20} more"
+def _refusal(what: str, available: Sequence[str], **parts: object) -> InvalidInput:
+    cause = Template(what, {**parts, "field": FieldName(_FIELD)})
+    return InvalidInput("{cause} Known columns: {known}.", field=_FIELD, cause=cause, known=tuple(available))

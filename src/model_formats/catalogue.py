@@ -1,7 +1,7 @@
 """Every sentence that may be said of a model file, by its code. What fills its gaps is checked (see `sentences`).
 
 A gap `{name:kind}` is filled by the child, in one of the kinds of `sentences.KINDS`; `{library:installed}` by the
-server, with the version of that library here.
+server, with the version of that library here. `{@field}` is the name of a field, as in `domain.error_text`.
 """
 
 from __future__ import annotations
@@ -31,8 +31,7 @@ _CLASSES: Final = "train with classes 0 and 1 (flat, long) or -1, 0 and 1 (sell,
     ", ".join(words) for words in CLASS_WORDS.values()
 )
 
-REQUEST: Final = "Declare outputKind"
-"""What the notes say that no longer hold once it is declared."""
+_DECLARE: Final = "Declare {@outputKind}"
 
 _ANY: Final = {
     "said": "In the words of the file or its library: {said:quote}.",
@@ -69,36 +68,36 @@ _TENSORS: Final = {
     ),
     "undeclared_1": (
         "The file does not say what its numbers mean: they are read as plain values, long while ≥ threshold. "
-        f"{REQUEST} (probability, binary_label, signed_label or value) to say it."
+        f"{_DECLARE} (probability, binary_label, signed_label or value) to say it."
     ),
     "undeclared_2": (
         "The model puts out two numbers a bar and the file does not say what they mean: the larger one decides, the "
-        f"second standing for long. {REQUEST} probability if the second is P(class 1)."
+        f"second standing for long. {_DECLARE} probability if the second is P(class 1)."
     ),
     "undeclared_3": (
         "The model puts out three numbers a bar and the file does not say what they mean. "
-        f"{REQUEST} signed_label if they score sell, keep and buy, in that order."
+        f"{_DECLARE} signed_label if they score sell, keep and buy, in that order."
     ),
     "neither_kind": (
         "{estimator:word} is neither a classifier nor a regressor: its numbers are read as plain values, long while ≥ "
-        f"threshold. {REQUEST} to say what they mean."
+        f"threshold. {_DECLARE} to say what they mean."
     ),
 }
 
 _KIND: Final = {
     "kind_undeclared_3": _TENSORS["undeclared_3"],
     "kind_of_two": (
-        "outputKind is {kind:kind}, and the model puts out 2 numbers a bar; allowed: probability, binary_label."
+        "{@outputKind} is {kind:kind}, and the model predicts 2 numbers a bar. Allowed: probability, binary_label."
     ),
     "kind_of_three": (
-        "outputKind is {kind:kind}, and the model puts out 3 numbers a bar; allowed: signed_label (sell, keep, buy, in "
-        "that order)."
+        "{@outputKind} is {kind:kind}, and the model predicts 3 numbers a bar. Allowed: signed_label (sell, keep, buy, "
+        "in that order)."
     ),
     "kind_of_classifier": (
-        "outputKind is {kind:kind}, and the model is a classifier; allowed: probability, binary_label, signed_label."
+        "{@outputKind} is {kind:kind}, and the model is a classifier. Allowed: probability, binary_label, signed_label."
     ),
     "kind_of_labels": (
-        "outputKind is {kind:kind}, and the model is a classifier without P(class 1); allowed: binary_label, "
+        "{@outputKind} is {kind:kind}, and the model is a classifier without P(class 1). Allowed: binary_label, "
         "signed_label."
     ),
 }
@@ -257,6 +256,9 @@ CATALOGUE: Final[Mapping[str, str]] = MappingProxyType(
     _ANY | _TENSORS | _KIND | _LABELS | _ONNX | _KERAS_AND_TENSORFLOW | _PYTORCH | _PICKLES
 )
 """The template of each code."""
+
+ASKS_FOR_KIND: Final = frozenset({"undeclared_1", "undeclared_2", "undeclared_3", "neither_kind"})
+"""Codes of warnings that ask for outputKind."""
 
 OUTPUT_KIND: Final = frozenset(_KIND)
 """Codes that blame what the user declared as outputKind; all others blame the model file."""

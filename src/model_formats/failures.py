@@ -40,8 +40,8 @@ def wrong_kind(code: str, **parts: Any) -> InvalidInput:
 
 def with_more(error: ModelRejected, more: Sentences) -> ModelRejected:
     """Return the same refusal with a sentence after it."""
-    message = error.message
-    return ModelRejected(join(message, more) if isinstance(message, Sentences) else message, field=error.field)
+    text = error.text
+    return ModelRejected(join(text, more) if isinstance(text, Sentences) else text, field=error.field)
 
 
 def brief(text: str, file: Path) -> str:

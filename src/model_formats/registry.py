@@ -127,7 +127,9 @@ def entry_of(extension: str) -> FormatEntry:
     """Return the entry of an extension; raises UnsupportedFormat, with the known ones, if there is none."""
     entry = FORMATS.get(extension.lower())
     if entry is None:
-        raise UnsupportedFormat(f"Model files named *{extension[:20]} are not supported; allowed: {', '.join(FORMATS)}")
+        raise UnsupportedFormat(
+            "The extension of the model file is {got!r}. Allowed: {allowed}.", got=extension, allowed=tuple(FORMATS)
+        )
     return entry
 
 
@@ -148,8 +150,9 @@ def check_installed(extension: str) -> None:
 def missing_library(name: str, extension: str) -> MissingLibrary:
     """Build the error that says how to install the library `name`."""
     return MissingLibrary(
-        f"Opening {extension} files needs the library {name}, not installed here: {INSTALL_COMMAND}", library=name
-    )
+        "Opening {extension} files needs the library {library}, not installed here: {command}",
+        library=name, extension=extension, command=INSTALL_COMMAND,
+    )  # fmt: skip
 
 
 def reported_missing(library: object, extension: str) -> MissingLibrary | None:

@@ -13,6 +13,7 @@ import string
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
+from src.domain.error_text import FieldName, Piece, Text
 from src.domain.signals import OutputKind
 from src.model_formats.catalogue import CATALOGUE
 from src.model_formats.hostile_text import clean
@@ -25,6 +26,7 @@ _MAX_NUMBER: Final = 10**15
 _MAX_SENTENCES: Final = 4
 _NOT_IN_A_WORD: Final = re.compile(r"[^\w.()<>\[\]/:+|=-]")
 _INSTALLED: Final = "installed"
+_FIELD_MARK: Final = "@"
 
 Item = tuple[str, Mapping[str, Any]]
 """A code and its parts."""
@@ -34,11 +36,14 @@ class NoSentence(ValueError):
     """A code that is not in the catalogue, or parts that do not fit it; the message is for the log."""
 
 
-class Sentences(str):
-    """Text for a client, with the codes and parts that it was made of."""
+class Sentences(str, Text):
+    """Text for a client, with the codes and parts that it was made of; as `str` it has the fields' declared names."""
 
     __slots__ = ("items",)
     items: tuple[Item, ...]
+
+    def pieces(self) -> tuple[Piece, ...]:
+        return _pieces(self.items)
 
 
 def sentence(code: str, **parts: Any) -> Sentences:
@@ -86,20 +91,32 @@ def word(value: object) -> str:
 
 
 def _of(*items: Item) -> Sentences:
-    text = Sentences(" ".join(_render(code, parts) for code, parts in items))
+    text = Sentences("".join(piece.name if isinstance(piece, FieldName) else piece for piece in _pieces(items)))
     text.items = items
     return text
 
 
-def _render(code: str, parts: Mapping[str, Any]) -> str:
+def _pieces(items: Sequence[Item]) -> tuple[Piece, ...]:
+    pieces: list[Piece] = []
+    for code, parts in items:
+        pieces += [*([" "] if pieces else []), *_fill_template(code, parts)]
+    return tuple(pieces)
+
+
+def _fill_template(code: str, parts: Mapping[str, Any]) -> list[Piece]:
     if code not in CATALOGUE:
         raise NoSentence("an unknown code")
-    pieces = list(string.Formatter().parse(CATALOGUE[code]))
-    gaps = {name: kind or "" for _, name, kind, _ in pieces if name is not None}
+    template = list(string.Formatter().parse(CATALOGUE[code]))
+    gaps = {name: kind or "" for _, name, kind, _ in template if name is not None and not name.startswith(_FIELD_MARK)}
     if parts.keys() != {name for name, kind in gaps.items() if kind != _INSTALLED}:
         raise NoSentence(f"other parts than those of {code}")
     filled = {name: _fill(kind, name, parts.get(name)) for name, kind in gaps.items()}
-    return "".join(text + ("" if name is None else filled[name]) for text, name, _, _ in pieces)
+    pieces: list[Piece] = []
+    for text, name, _, _ in template:
+        pieces.append(text)
+        if name is not None:
+            pieces.append(filled[name] if name in filled else FieldName(name.removeprefix(_FIELD_MARK)))
+    return pieces
 
 
 def _fill(kind: str, name: str, value: object) -> str:

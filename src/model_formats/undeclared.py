@@ -1,10 +1,8 @@
-"""What is said where a file does not tell what its numbers mean, and nobody else has said it."""
+"""Warnings about files that do not tell what their numbers mean."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from src.model_formats.catalogue import REQUEST
+from src.model_formats.catalogue import ASKS_FOR_KIND
 from src.model_formats.sentences import Sentences, sentence
 
 
@@ -13,6 +11,6 @@ def by_columns(columns: int) -> Sentences:
     return sentence(f"undeclared_{columns}")
 
 
-def without_requests(warnings: Sequence[str]) -> tuple[str, ...]:
-    """Return the warnings that stay true once `outputKind` is declared."""
-    return tuple(warning for warning in warnings if REQUEST not in warning)
+def asks_for_kind(warning: Sentences) -> bool:
+    """Whether a warning asks for `outputKind`, and so no longer holds once it is declared."""
+    return any(code in ASKS_FOR_KIND for code, _ in warning.items)

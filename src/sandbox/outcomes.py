@@ -18,7 +18,8 @@ from src.domain.signals import OutputKind
 from src.features.selection import choose_columns
 from src.model_formats.catalogue import OUTPUT_KIND
 from src.model_formats.hostile_text import clean
-from src.model_formats.sentences import NoSentence, from_plain, word
+from src.model_formats.sentences import NoSentence, Sentences, from_plain, word
+from src.model_formats.undeclared import asks_for_kind
 from src.sandbox.layers import Layer
 from src.sandbox.tasks import Outcome, Task
 from src.sandbox.wire import MalformedReply, Reply, Status, parse_reply
@@ -58,7 +59,7 @@ def to_reply(outcome: Outcome, task: Task, *, deadline_s: float, registry: str) 
     ModelRejected, MissingLibrary or InvalidInput if it reports an error or died.
     """
     if outcome.wait_status is None:
-        raise TimedOut(f"the model took longer than the {deadline_s:g} seconds that it may take")
+        raise TimedOut("The model took too long. Maximum: {most:g} s (MODEL_TIMEOUT_S).", most=deadline_s)
     try:
         reply = parse_reply(outcome.reply, task.rows)
     except MalformedReply as error:
@@ -75,7 +76,7 @@ def to_reply(outcome: Outcome, task: Task, *, deadline_s: float, registry: str) 
 def build_malformed_error(error: Exception) -> ModelRejected:
     """Build the error for a reply that no honest child writes; the log gets what is wrong with it."""
     logger.warning("malformed reply of a sandboxed model: error=%s", clean(str(error)))
-    return ModelRejected("the model file was stopped: it left an answer that no model gives", field="mlModelFile")
+    return ModelRejected("The model file was stopped: it gave a reply that no model gives.", field="mlModelFile")
 
 
 def build_death_error(wait_status: int) -> ModelRejected:
@@ -85,7 +86,7 @@ def build_death_error(wait_status: int) -> ModelRejected:
         reason = _SIGNAL_REASONS.get(number, f"it ended by signal {number}")
     else:
         reason = "it ended the process before it had answered"
-    return ModelRejected(f"the model file was stopped: {reason}", field="mlModelFile")
+    return ModelRejected("The model file was stopped: {reason}.", field="mlModelFile", reason=reason)
 
 
 def build_client_error(reply: Reply, task: Task, registry: str) -> ServiceError:
@@ -130,6 +131,19 @@ def read_description(text: Mapping[str, Any], registry: str) -> ModelDescription
         raise build_malformed_error(error) from error
 
 
+def read_warnings(text: Mapping[str, Any], *, is_declared: bool) -> tuple[str, ...]:
+    """Read the warnings that the child sent; those that ask for `outputKind` are left out if it is declared.
+
+    Raises ModelRejected if one is invalid.
+    """
+    described = text.get("description")
+    try:
+        warnings = _warnings(described.get("warnings", []) if isinstance(described, dict) else None)
+    except (MalformedReply, NoSentence) as error:
+        raise build_malformed_error(error) from error
+    return tuple(str(warning) for warning in warnings if not (is_declared and asks_for_kind(warning)))
+
+
 def _description(given: object, registry: str) -> ModelDescription:
     if not isinstance(given, dict):
         raise MalformedReply("no description")
@@ -148,7 +162,7 @@ def _description(given: object, registry: str) -> ModelDescription:
         n_features=n_features,
         feature_names=None if names is None else _lines(names, _MAX_NAMES),
         output_kind=None if given.get("output_kind") is None else _kind(given["output_kind"]),
-        warnings=_warnings(given.get("warnings", [])),
+        warnings=tuple(map(str, _warnings(given.get("warnings", [])))),
         details={
             word(name): word(value)
             for name, value in list(details.items() if isinstance(details, dict) else ())[:_MAX_WARNINGS]
@@ -188,18 +202,17 @@ def check_values(values: NDArray[np.float64], kind: OutputKind, *, is_declared: 
         return
     if not fits.all():
         row = int(np.argmin(fits))
-        said = f"{values[row]:g} (row {row})"
         if is_declared:
             raise ModelRejected(
-                f"outputKind is {kind.value}, so predictions must be {allowed}; the model says {said}",
-                field="outputKind",
-            )
+                "The model predicted {got:g} (row {row}). {field} {kind} allows {allowed}.",
+                field="outputKind", got=values[row], row=row, kind=kind.value, allowed=allowed,
+            )  # fmt: skip
         raise ModelRejected(
-            f"The model says {said}, and as its file has it ({kind.value}) only {allowed} would have a meaning. "
-            "Train it with classes 0 and 1 (flat, long) or -1, 0 and 1 (sell, keep, buy), or declare what its numbers "
-            "mean as outputKind.",
-            field="mlModelFile",
-        )
+            "The model predicted {got:g} (row {row}). Its file says {kind}, which allows {allowed}. Train it with "
+            "classes 0 and 1 (flat, long) or -1, 0 and 1 (sell, keep, buy), or declare what its numbers mean as "
+            "{@outputKind}.",
+            field="mlModelFile", got=values[row], row=row, kind=kind.value, allowed=allowed,
+        )  # fmt: skip
 
 
 def read_missing_layers(text: Mapping[str, Any]) -> dict[Layer, str]:
@@ -215,10 +228,10 @@ def _lines(value: object, most: int) -> tuple[str, ...]:
     return tuple(clean(item, 200) for item in value)
 
 
-def _warnings(value: object) -> tuple[str, ...]:
+def _warnings(value: object) -> tuple[Sentences, ...]:
     if not isinstance(value, list) or len(value) > _MAX_WARNINGS:
         raise MalformedReply("the warnings are no list, or too many")
-    return tuple(str(from_plain(item)) for item in value)
+    return tuple(from_plain(item) for item in value)
 
 
 def _kind(value: object) -> OutputKind:

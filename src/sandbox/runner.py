@@ -30,7 +30,6 @@ from src.domain.model_files import ModelDescription, ModelFile, SandboxMode
 from src.domain.signals import Features, OutputKind, Predictions
 from src.features.made_up import made_up_features
 from src.features.rows import complete_rows
-from src.model_formats.undeclared import without_requests
 from src.sandbox import identity, outcomes
 from src.sandbox.archives import lay_out_model
 from src.sandbox.children import Children, group_by_family
@@ -43,13 +42,12 @@ from src.sandbox.zygote_link import SandboxClosed, ZygoteFailed
 
 logger = logging.getLogger(__name__)
 _GIBIBYTE: Final = 1024**3
+_UNSAFE: Final = "Model files cannot be opened safely on this server: {reason}."
 
 _REFUSALS: Final = Refusals(
-    full=lambda _, waiting: f"{waiting} models wait to be opened, which is as many as may; try again later.",
-    late=lambda seconds: (
-        f"The model waited {seconds:g} s for its turn to be opened, and others are still before it; try again later."
-    ),
-    closed=lambda: SandboxUnavailable("the service is stopping and opens no more models; try again later"),
+    full="{waiting} models are already queued. Retry in {retry} s.",
+    late="The model was queued for {waited:g} s, and others are still before it. Retry in {retry} s.",
+    closed=lambda: SandboxUnavailable("The service is stopping and opens no more models. Try again later."),
 )
 
 
@@ -181,9 +179,7 @@ class SandboxedModelRunner:
         )
         reply = await self._run_queued(file, task)
         # In a thread: reading the rows of a million bars would block the event loop.
-        return await asyncio.to_thread(
-            _read_predictions, reply, features, self._children.registry, is_declared=kind is not None
-        )
+        return await asyncio.to_thread(_read_predictions, reply, features, is_declared=kind is not None)
 
     async def close(self) -> None:
         """End every zygote and child; calls that still run fail."""
@@ -208,7 +204,7 @@ class SandboxedModelRunner:
         family = self._registry.family_of(extension)
         report = self._probe()
         if report.refusal is not None:
-            raise SandboxUnavailable(f"model files cannot be opened safely on this server: {report.refusal}")
+            raise SandboxUnavailable(_UNSAFE, reason=report.refusal)
         asked = task(family=family, extension=extension, layers=report.layers, model=file.path, sha256=file.sha256)
         try:
             with self._children.slot() as slot, lay_out_model(self._children, asked, slot, switch) as ready:
@@ -219,7 +215,7 @@ class SandboxedModelRunner:
         except outcomes.LayersFailed as claim:
             raise self._check_claim(claim, report) from claim
         except FileNotFoundError as error:
-            raise ModelNotFound("the model file does not exist any more") from error
+            raise ModelNotFound("The model file does not exist any more.") from error
         except ContentChanged as error:
             logger.error("model file changed on disk: file=%s user=%s", file.path.name, file.user_id)
             raise Conflict(
@@ -228,7 +224,7 @@ class SandboxedModelRunner:
             ) from error
         except ZygoteFailed as error:
             logger.error("zygote failed: error=%s", error)
-            raise SandboxUnavailable("the process that opens model files failed; try again") from error
+            raise SandboxUnavailable("The process that opens model files failed. Try again.") from error
         except ReplyTampered as error:
             raise outcomes.build_malformed_error(error) from error
 
@@ -238,7 +234,7 @@ class SandboxedModelRunner:
         if report.refusal is None and report.layers == believed.layers:
             return outcomes.build_malformed_error(claim)
         logger.error("sandbox layers failed in a child: missing=%s", claim)
-        return SandboxUnavailable("model files cannot be opened safely on this server: a layer of the sandbox failed")
+        return SandboxUnavailable(_UNSAFE, reason="a layer of the sandbox failed")
 
     def _probe(self, *, is_anew: bool = False) -> SandboxReport:
         with self._report_lock:
@@ -246,10 +242,10 @@ class SandboxedModelRunner:
                 try:
                     self._report = try_layers(self._children, self._mode, self._enabled, self._storage)
                 except SandboxClosed as error:
-                    raise SandboxUnavailable("the service is stopping and opens no more models") from error
+                    raise SandboxUnavailable("The service is stopping and opens no more models.") from error
                 except (ZygoteFailed, ReplyTampered, ServiceError) as error:
                     logger.error("canary attacks failed to run: error=%s", error)
-                    raise SandboxUnavailable("the process that opens model files cannot be started") from error
+                    raise SandboxUnavailable("The process that opens model files cannot be started.") from error
             return self._report
 
     def _start(self, family: str) -> None:
@@ -262,17 +258,16 @@ class SandboxedModelRunner:
             logger.error("zygote failed to start: family=%s error=%s", family, error)
 
 
-def _read_predictions(reply: Reply, features: Features, registry: str, *, is_declared: bool) -> Predictions:
+def _read_predictions(reply: Reply, features: Features, *, is_declared: bool) -> Predictions:
     """Read the predictions in a child's reply; raises ModelRejected if they are invalid."""
     meaning = outcomes.read_output_kind(reply.text)
     columns = outcomes.read_columns(reply.text, features.names)
     is_asked = complete_rows(features.values, features.names, columns)
     outcomes.check_values(reply.values[is_asked], meaning, is_declared=is_declared)
-    warnings = outcomes.read_description(reply.text, registry).warnings
     return Predictions(
         # The child writes 0 for a row without a prediction.
         values=np.where(is_asked, reply.values, np.nan),
         kind=meaning,
         feature_columns=columns,
-        warnings=without_requests(warnings) if is_declared else warnings,
+        warnings=outcomes.read_warnings(reply.text, is_declared=is_declared),
     )

@@ -108,8 +108,8 @@ def _run_task(memory: mmap.mmap, task: ChildTask, values: NDArray[np.float64]) -
     except MemoryError:
         _refuse(memory, sentence("needs_mebibytes", mebibytes=task.limits.memory_bytes >> 20))
     except BaseException as error:  # noqa: BLE001 - a model's code may raise anything, SystemExit included
-        if isinstance(error, ServiceError) and isinstance(error.message, Sentences):
-            _refuse(memory, error.message)
+        if isinstance(error, ServiceError) and isinstance(error.text, Sentences):
+            _refuse(memory, error.text)
         else:
             _refuse(memory, sentence("failed", said=f"{type(error).__name__}: {error}"[:_SAID_CHARACTERS]))
 

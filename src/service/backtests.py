@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
 from src.concurrency.single_flight import SingleFlight
-from src.domain.errors import InvalidInput, ResultNotFound, TimedOut, UnreadableResult
+from src.domain.errors import TimedOut, UnreadableResult, bad_value, result_not_found
 from src.domain.market import MAX_SYMBOL_LENGTH, Bars, MarketRequest, MarketSeries, is_symbol, normalise_symbol
 from src.domain.model_files import ModelFile, check_user_id
 from src.domain.runs import (
@@ -96,15 +96,18 @@ class BacktestService:
     async def _run(self, request: BacktestRequest, model_file: ModelFile | None, deadline_s: float) -> BacktestResult:
         stopwatch = Stopwatch()
         bar_warnings = period_warnings(request.period, request.market.interval)
-        limit = f"the limit of {self.timeout_s:g} s"
-        too_much = f"The backtest took longer than {limit}; ask for fewer bars (limit)."
+        too_much = TimedOut(
+            "The backtest took longer than the limit of {most:g} s. Ask for fewer bars ({@limit}).", most=self.timeout_s
+        )
         async with _until(deadline_s, too_much):
             source = await self.sources.find(request.market.source, user_id=request.user_id)
             with stopwatch.step("marketData"):
                 series = await source.fetch(request.market)
-        async with _until(
-            deadline_s, f"After {limit} the model had not answered, or not had its turn; try again later."
-        ):
+        no_predictions = TimedOut(
+            "After the limit of {most:g} s the model had not predicted, or was still queued. Try again later.",
+            most=self.timeout_s,
+        )
+        async with _until(deadline_s, no_predictions):
             predictions = await self._predict(request, series, model_file, stopwatch)
         async with _until(deadline_s, too_much):
             computed, bars_fingerprint = await self.computing.run(
@@ -195,7 +198,7 @@ class BacktestService:
         """
         check_user_id(user_id)
         if await self.store.owner(result_id) != user_id:
-            raise ResultNotFound(f"there is no result {result_id!r}")
+            raise result_not_found(result_id)
         try:
             [summary] = await self.store.summaries([result_id])
         except UnreadableResult:
@@ -221,7 +224,9 @@ class BacktestService:
             Any of the tree in `domain.errors`; Busy where too much work is under way, TimedOut after `timeout_s`.
         """
         source = await self.sources.find(market.source, user_id=None if user_id is None else check_user_id(user_id))
-        too_much = f"The candles took longer than the limit of {self.timeout_s:g} s; ask for fewer (limit)."
+        too_much = TimedOut(
+            "The bars took longer than the limit of {most:g} s. Ask for fewer ({@limit}).", most=self.timeout_s
+        )
         deadline_s = self._deadline_s()
         async with self.computing.slot(user_id or ""), _until(deadline_s, too_much):
             return await source.fetch(market)
@@ -245,20 +250,18 @@ class BacktestService:
 
 
 @asynccontextmanager
-async def _until(deadline_s: float, too_late: str) -> AsyncIterator[None]:
-    """Run the block until a time of the event loop's clock; raises TimedOut with these words where it takes longer."""
+async def _until(deadline_s: float, too_late: TimedOut) -> AsyncIterator[None]:
+    """Run the block until a time of the event loop's clock; raises `too_late` if it takes longer."""
     try:
         async with asyncio.timeout_at(deadline_s):
             yield
     except TimeoutError:
-        raise TimedOut(too_late) from None
+        raise too_late from None
 
 
 def _asset(name: str) -> str:
     asset = name.strip()
     if not is_symbol(asset):
-        raise InvalidInput(
-            f"quoteAsset is {name[:40]!r}; allowed: 1 to {MAX_SYMBOL_LENGTH} letters and digits, such as USDT",
-            field="quoteAsset",
-        )
+        allowed = f"1 to {MAX_SYMBOL_LENGTH} letters and digits, such as USDT"
+        raise bad_value("quoteAsset", got=name, allowed=allowed)
     return normalise_symbol(asset)

@@ -15,13 +15,9 @@ Answer = TypeVar("Answer")
 Arguments = TypeVarTuple("Arguments")
 
 _REFUSALS: Final = Refusals(
-    full=lambda held, waiting: (
-        f"{held + waiting} backtests are under way, which is as many as may be; try again later."
-    ),
-    late=lambda seconds: (
-        f"The backtest waited {seconds:g} s for its turn, and others are still before it; try again later."
-    ),
-    closed=lambda: Busy("The service is stopping; try again later."),
+    full="{callers} backtests are already queued. Retry in {retry} s.",
+    late="The backtest was queued for {waited:g} s, and others are still before it. Retry in {retry} s.",
+    closed=lambda: Busy("The service is stopping. Try again later."),
 )
 
 

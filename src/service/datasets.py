@@ -41,7 +41,9 @@ class DatasetService:
         check_user_id(user_id)
         name = check_dataset_name(name) if name else dataset_name_of(original_filename)
         if name in self._reserved_names:
-            raise InvalidInput(f"name is {name!r}, which is a source of the service; give another", field="name")
+            raise InvalidInput(
+                "{field} is {got!r}, which is a source of the service. Give another.", field="name", got=name
+            )
         return await self._store.receive(
             user_id=user_id, name=name, original_filename=original_filename, declared=declared, chunks=chunks
         )

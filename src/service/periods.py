@@ -7,7 +7,7 @@ import warnings
 from typing import cast
 
 from src.domain.annualization import MIN_ELAPSED_MS
-from src.domain.errors import InvalidInput
+from src.domain.errors import bad_value
 from src.domain.market import DAY_MS, INTERVALS, YEAR_MS, Bars, Interval
 
 _ALLOWED = 'a pandas offset such as "1min", "4h", "1D", "1W", or an interval of the exchange'
@@ -40,9 +40,9 @@ def period_length_ms(period: str) -> int:
     try:
         length_ms = int(usual[1] or 1) * _UNITS_MS[usual[2]] if usual else _pandas_length_ms(text)
     except (ValueError, TypeError, AttributeError, OverflowError) as error:
-        raise InvalidInput(f"period is {period[:40]!r}; allowed: {_ALLOWED}", field="period") from error
+        raise bad_value("period", got=period, allowed=_ALLOWED) from error
     if not 1 <= length_ms <= YEAR_MS:
-        raise InvalidInput(f"period is {period[:40]!r}; allowed: {_ALLOWED}", field="period")
+        raise bad_value("period", got=period, allowed=_ALLOWED)
     return int(length_ms)
 
 

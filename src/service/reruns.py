@@ -25,7 +25,8 @@ def pinned_request(original: BacktestResult) -> BacktestRequest:
     model = request.strategy.model
     if model is not None and model.reference is None:
         raise ModelNotFound(
-            f"the model of result {original.id!r} came with its request and was not kept; send it again with the file"
+            "The model of backtest {id!r} came with its request and was not stored. Send it again with the file.",
+            id=original.id,
         )
     first_ms, last_ms = int(original.time_ms[0]), int(original.time_ms[-1])
     # Not as many as the result has: candles that were left out as impossible count in a limit too.

@@ -45,12 +45,14 @@ class SourceCatalogue:
             return self.default
         if name in self.sources:
             return self.sources[name]
-        known = ", ".join(self.sources)
+        known = tuple(self.sources)
         if self.datasets is not None and user_id is not None:
             try:
                 return await self.datasets.source(user_id, name)
             except SourceNotFound as error:
                 raise SourceNotFound(
-                    f"source is {name[:60]!r}; known: {known}, and the names of the user's uploaded candles"
+                    "{@source} is {got!r}. Allowed: {known}, and the names of the user's datasets.",
+                    got=name,
+                    known=known,
                 ) from error
-        raise SourceNotFound(f"source is {name[:60]!r}; known: {known}")
+        raise SourceNotFound("{@source} is {got!r}. Allowed: {known}.", got=name, known=known)

@@ -65,9 +65,10 @@ def check_content(extension: str, head: bytes) -> None:
     seen = next((name for name, signature in _KNOWN if signature.match(head)), None)
     looks = f"looks like {seen}" if seen else "is something else"
     raise UnsupportedFormat(
-        f"the file is named {extension}, so it should hold {expected}; its content {looks}. Send the model as its "
-        "library saves it, under the extension of that format."
-    )
+        "The file is named {extension}, so it should hold {expected}; its content {looks}. Send the model as its "
+        "library saves it, under the extension of that format.",
+        extension=extension, expected=expected, looks=looks,
+    )  # fmt: skip
 
 
 def is_plausible(extension: str, head: bytes) -> bool:

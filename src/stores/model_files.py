@@ -15,12 +15,12 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Final, ParamSpec, TypeVar
 
-from src.domain.errors import Conflict, InvalidInput, ModelNotFound, StoreUnavailable, TooLarge
+from src.domain.errors import Conflict, InvalidInput, ModelNotFound, StoreUnavailable, file_too_large
 from src.domain.model_files import ModelDescription, ModelFile, check_user_id
 from src.files.unfinished import is_left_over, is_unfinished, owner_mark, remove_if_empty, unfinished_name
 from src.stores.incoming_file import IncomingFile, LastingMove
 from src.stores.model_content import HEAD_BYTES, check_content
-from src.stores.model_names import UploadName, is_stored_name, read_upload_name, shown
+from src.stores.model_names import UploadName, is_stored_name, read_upload_name
 from src.stores.model_recognition import TAIL_BYTES, recognize_extension
 from src.stores.model_sidecars import build_sidecar, read_model_file, to_sidecar_path
 
@@ -29,7 +29,6 @@ TEMPORARY_FOLDER: Final = ".tmp"
 
 _API_FOLDER: Final = "storage"  # the root of relative paths in the APIs, for any STORAGE_DIR
 _WRITE_BYTES: Final = 1024 * 1024
-_MEBIBYTE: Final = 1024 * 1024
 _MIN_SIDECAR_AGE_S: Final = 86_400.0
 
 Parameters = ParamSpec("Parameters")
@@ -142,7 +141,7 @@ class DiskModelFiles:
         async for chunk in chunks:
             received += len(chunk)
             if received > self._max_bytes:
-                raise TooLarge(f"the file is larger than the {self._max_bytes / _MEBIBYTE:g} MiB that are allowed")
+                raise file_too_large(self._max_bytes)
             pending += chunk
             if not head and len(pending) >= HEAD_BYTES:
                 head = bytes(pending[:HEAD_BYTES])
@@ -153,7 +152,7 @@ class DiskModelFiles:
                 await _on_disk(incoming.write, bytes(pending))
                 pending.clear()
         if not received:
-            raise InvalidInput("the file is empty; a model file has at least one byte", field="file")
+            raise InvalidInput("The file is empty. Send a model file.", field="file")
         head = head or bytes(pending[:HEAD_BYTES])
         if not name.extension:
             name = name._replace(extension=recognize_extension(head, (tail + pending)[-TAIL_BYTES:]))
@@ -186,7 +185,9 @@ class DiskModelFiles:
     def _check_room(self, user_id: str) -> None:
         if len(_stored_names(self._folder(user_id))) >= self._max_models:
             raise Conflict(
-                f"user {user_id!r} keeps {self._max_models} model files, which is the most allowed; delete one first"
+                "User {user!r} has {most} model files. Maximum: {most} (MAX_MODELS_PER_USER). Delete one first.",
+                user=user_id,
+                most=self._max_models,
             )
 
     def _name_in(self, reference: str, user_id: str) -> str | None:
@@ -272,7 +273,9 @@ def _read_in_real_folder(folder: Path, name: str, user_id: str) -> ModelFile | N
 
 
 def _model_not_found(user_id: str, reference: str) -> ModelNotFound:
-    return ModelNotFound(f"user {user_id!r} has no model {shown(reference)}")
+    return ModelNotFound(
+        "Model {got!r} does not exist or belongs to another user than {user!r}.", got=reference, user=user_id
+    )
 
 
 async def _on_disk(work: Callable[Parameters, Outcome], *args: Parameters.args, **kwargs: Parameters.kwargs) -> Outcome:
@@ -282,4 +285,4 @@ async def _on_disk(work: Callable[Parameters, Outcome], *args: Parameters.args, 
     except OSError as error:
         is_full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
         reason = "the disk is full" if is_full else "its folder cannot be read or written"
-        raise StoreUnavailable(f"the store of model files cannot be used: {reason}") from error
+        raise StoreUnavailable("The store of model files cannot be used: {reason}.", reason=reason) from error

@@ -14,7 +14,6 @@ from src.domain.model_files import MAX_MODEL_NAME_LENGTH, MODEL_EXTENSIONS
 MAX_FILENAME_LENGTH: Final = 255
 
 _MAX_SLUG_LENGTH: Final = 64
-_MAX_SHOWN: Final = 80
 _NAMELESS: Final = "model"
 _STORED_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,254}")
 _UUID: Final = re.compile(r"_[0-9a-f]{32}$")
@@ -45,15 +44,16 @@ def read_upload_name(original_filename: str, model_name: str | None) -> UploadNa
     suffix = PurePosixPath(filename).suffix
     stem, extension = filename.removesuffix(suffix), suffix.lower()
     if original_filename and extension not in MODEL_EXTENSIONS:
-        what = f"the extension {shown(extension)}" if extension else "no extension"
         raise UnsupportedFormat(
-            f"the file {shown(filename)} has {what}; a model file has one of {' '.join(MODEL_EXTENSIONS)}"
-        )
+            "The extension of the file {filename!r} is {got!r}. Allowed: {allowed}.",
+            filename=filename, got=extension, allowed=MODEL_EXTENSIONS,
+        )  # fmt: skip
     given = _printable(model_name or "")
     if len(given) > MAX_MODEL_NAME_LENGTH:
         raise InvalidInput(
-            f"modelName has {len(given)} characters; allowed: up to {MAX_MODEL_NAME_LENGTH}", field="modelName"
-        )
+            "{field} has {count} characters. Maximum: {most}.",
+            field="modelName", count=len(given), most=MAX_MODEL_NAME_LENGTH,
+        )  # fmt: skip
     name = given or stem or _NAMELESS
     return UploadName(
         filename=stem[: MAX_FILENAME_LENGTH - len(extension)] + filename[len(stem) :],
@@ -71,11 +71,6 @@ def read_model_name(stored_name: str, user_id: str) -> str:
 def is_stored_name(name: str) -> bool:
     """Return whether a name in a user's folder is that of a model: plain, not hidden, with a known extension."""
     return _STORED_NAME.fullmatch(name) is not None and PurePosixPath(name).suffix.lower() in MODEL_EXTENSIONS
-
-
-def shown(text: str) -> str:
-    """Quote and shorten a client's text for a message."""
-    return repr(text if len(text) <= _MAX_SHOWN else text[:_MAX_SHOWN] + "…")
 
 
 def _printable(name: str) -> str:

@@ -31,7 +31,7 @@ def recognize_extension(head: bytes, tail: bytes) -> str:
         return _archive_extension(tail)
     found = [extension for extension in (".h5", ".pkl", ".onnx", ".pb") if is_plausible(extension, head)]
     if len(found) != 1:
-        what = f"may be {' or '.join(found)}" if found else "is that of no model"
+        what = f"may be {' or '.join(found)}" if found else "is not a model"
         raise _unrecognised(f"its content {what}")
     return found[0]
 
@@ -61,5 +61,7 @@ def _member_names(tail: bytes) -> set[str]:
 
 def _unrecognised(why: str) -> UnsupportedFormat:
     return UnsupportedFormat(
-        f"the file came without a name, and {why}; send a file name that ends in one of {' '.join(MODEL_EXTENSIONS)}"
+        "The file came without a name, and {why}. Send a file name that ends in one of: {allowed}.",
+        why=why,
+        allowed=MODEL_EXTENSIONS,
     )

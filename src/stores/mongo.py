@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 from pymongo import ASCENDING, DESCENDING, ReadPreference, WriteConcern
 from pymongo.errors import DuplicateKeyError
 
-from src.domain.errors import Conflict, InvalidInput, StoreUnavailable
+from src.domain.errors import Conflict, InvalidInput, StoreUnavailable, result_not_found
 from src.domain.runs import BacktestResult, ResultPage, ResultQuota, ResultSummary, StoreUsage
 from src.stores.documents import ResultDocument, UnreadableDocument, decode, decode_summary, encode
 from src.stores.mongo_connection import bound_time, connect
@@ -25,7 +25,6 @@ from src.stores.pages import (
     check_page_size,
     check_result_id,
     is_storable_text,
-    result_not_found,
     unreadable_result,
 )
 from src.stores.quotas import check_result_size
@@ -116,7 +115,7 @@ class MongoStore:
         document = await asyncio.to_thread(encode, result)
         # The summary is stored as BSON, for people who query the database by hand; it must be valid Unicode.
         if not is_storable_text(json.dumps(document.summary, ensure_ascii=False)):
-            raise InvalidInput("the request holds text that is not valid Unicode")
+            raise InvalidInput("The request holds text that is not valid Unicode.")
         token = uuid.uuid4().hex
         size_bytes = sum(map(len, document.parts.values()))
         check_result_size(size_bytes, self._quota)
@@ -138,7 +137,7 @@ class MongoStore:
                 await self._in.results.insert_one(head)
             except DuplicateKeyError as error:
                 await self._drop_chunks(token)
-                raise Conflict(f"there is a result {result.id!r} already") from error
+                raise Conflict("Backtest {id!r} exists already.", id=result.id) from error
             await self._in.intents.delete_one({"_id": token})
             await self._delete_surplus(result.id, result.request.user_id)
 
@@ -269,7 +268,7 @@ class MongoStore:
 
     async def _open(self) -> None:
         if self._is_closed:
-            raise StoreUnavailable("the result store is closed")
+            raise StoreUnavailable("The result store is closed.")
         if self._is_open:
             return
         # One shared attempt: with one for each call, calls would wait for all attempts before their own.
@@ -298,8 +297,10 @@ class MongoStore:
         marker = await self._in.schema.find_one({"_id": "results"}) or {"version": 1}
         if marker["version"] > SCHEMA_VERSION:
             raise StoreUnavailable(
-                f"the result store was written by a newer version of this service (schema {marker['version']}; "
-                f"this build knows up to {SCHEMA_VERSION})"
+                "The result store was written by a newer version of this service (schema {version}; this build knows "
+                "up to {known}).",
+                version=marker["version"],
+                known=SCHEMA_VERSION,
             )
         if marker["version"] < SCHEMA_VERSION:
             await self._in.results.update_many({"size_bytes": {"$exists": False}}, [{"$set": {"size_bytes": _SIZE}}])

@@ -51,8 +51,9 @@ def connect(uri: str, *, connect_timeout_s: float, operation_timeout_s: float) -
     except (ConfigurationError, ValueError, TypeError, UserWarning):
         # Not chained: these errors may quote parts of the string, and it holds a password.
         raise StoreUnavailable(
-            f"MONGODB_URI is not a MongoDB connection string; it begins with {' or '.join(_SCHEMES)}, "
-            "has known options only, and its user and password are percent-encoded"
+            "MONGODB_URI is not a MongoDB connection string. Allowed: one that begins with {schemes}, has known "
+            "options only, and whose user and password are percent-encoded.",
+            schemes=" or ".join(_SCHEMES),
         ) from None
 
 
@@ -70,5 +71,5 @@ async def bound_time(timeout_s: float) -> AsyncIterator[None]:
     except (PyMongoError, TimeoutError) as error:
         # The driver's message names hosts and ports: it is for the log, not for clients.
         raise StoreUnavailable(
-            "the result store cannot be used: MongoDB does not answer as it should", retry_after_s=_RETRY_AFTER_S
+            "The result store cannot be used: MongoDB does not respond as it should.", retry_after_s=_RETRY_AFTER_S
         ) from error

@@ -8,13 +8,12 @@ import json
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from src.domain.errors import InvalidInput, ResultNotFound, UnreadableResult
+from src.domain.errors import UnreadableResult, bad_value, result_not_found
 from src.domain.runs import ResultPage, ResultSummary
 
 MAX_PAGE_SIZE: Final = 100
 
 _MAX_CURSOR_LENGTH: Final = 1024
-_MAX_SHOWN: Final = 80
 _MAX_ID_LENGTH: Final = 200
 
 
@@ -44,17 +43,14 @@ class Position(NamedTuple):
             if not -(2**63) <= created_ms < 2**63:
                 raise ValueError("not a time")
         except (ValueError, TypeError, binascii.Error, RecursionError) as error:
-            shown = cursor if len(cursor) <= _MAX_SHOWN else cursor[:_MAX_SHOWN] + "…"
-            raise InvalidInput(
-                f"after is {shown!r}; allowed: the cursor that came with an earlier page", field="after"
-            ) from error
+            raise bad_value("after", got=cursor, allowed="the cursor that came with an earlier page") from error
         return Position(created_ms, result_id)
 
 
 def check_page_size(first: int) -> int:
     """Return `first`; raises InvalidInput on field `first` if it is not 1…100."""
     if not 1 <= first <= MAX_PAGE_SIZE:
-        raise InvalidInput(f"first is {first}; allowed: 1 to {MAX_PAGE_SIZE}", field="first")
+        raise bad_value("first", got=first, allowed=f"a whole number from 1 to {MAX_PAGE_SIZE}")
     return first
 
 
@@ -75,7 +71,7 @@ def check_result_id(result_id: str) -> str:
 
 
 def unreadable_result(result_id: str, reason: str) -> UnreadableResult:
-    return UnreadableResult(f"the stored result {result_id!r} cannot be read: {reason}")
+    return UnreadableResult("The stored result {id!r} cannot be read: {reason}.", id=result_id, reason=reason)
 
 
 class PageBuilder:
@@ -93,14 +89,8 @@ class PageBuilder:
         try:
             self._summaries.append(read_summary())
         except UnreadableResult as error:
-            shown = error.message[0].upper() + error.message[1:]
-            self._warnings.append(f"{shown}. It is left out here, and can be deleted.")
+            self._warnings.append(f"{error.message} It is left out here, and can be deleted.")
 
     def page(self) -> ResultPage:
         cursor = self._last.to_cursor() if self._last is not None and self._has_more else None
         return ResultPage(summaries=tuple(self._summaries), next_cursor=cursor, warnings=tuple(self._warnings))
-
-
-def result_not_found(result_id: str) -> ResultNotFound:
-    shown = result_id if len(result_id) <= _MAX_SHOWN else result_id[:_MAX_SHOWN] + "…"
-    return ResultNotFound(f"there is no result {shown!r}")

@@ -14,6 +14,8 @@ def check_result_size(size_bytes: int, quota: ResultQuota | None) -> None:
     """Raise TooLarge if a result alone takes more than all results of a user may."""
     if quota is not None and size_bytes > quota.max_bytes:
         raise TooLarge(
-            f"The result takes {size_bytes / _MEBIBYTE:.1f} MiB. Maximum for all results of a user: "
-            f"{quota.max_bytes / _MEBIBYTE:g} MiB (MAX_RESULT_MB_PER_USER). Ask for fewer bars (limit)."
+            "The result takes {size:.1f} MiB. Maximum for all results of a user: {most:g} MiB "
+            "(MAX_RESULT_MB_PER_USER). Ask for fewer bars ({@limit}).",
+            size=size_bytes / _MEBIBYTE,
+            most=quota.max_bytes / _MEBIBYTE,
         )

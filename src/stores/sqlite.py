@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import aiosqlite
 
-from src.domain.errors import Conflict, StoreUnavailable
+from src.domain.errors import Conflict, StoreUnavailable, result_not_found
 from src.domain.runs import BacktestResult, ResultPage, ResultQuota, ResultSummary, StoreUsage
 from src.stores.documents import ResultDocument, UnreadableDocument, decode, decode_summary, encode, read_summary
 from src.stores.pages import (
@@ -24,7 +24,6 @@ from src.stores.pages import (
     check_page_size,
     check_result_id,
     is_storable_text,
-    result_not_found,
     unreadable_result,
 )
 from src.stores.quotas import check_result_size
@@ -61,6 +60,7 @@ _DELETE_OLDER: Final = (
     "DELETE FROM results WHERE id IN (SELECT id FROM results WHERE created_ms < ? ORDER BY created_ms, id LIMIT 100)"
 )
 
+_UNUSABLE: Final = "The result store cannot be used: {reason}."
 _REASONS: Final = {
     sqlite3.SQLITE_FULL: "the disk is full",
     sqlite3.SQLITE_BUSY: "another process holds it locked",
@@ -120,7 +120,7 @@ class SqliteStore:
                 *self._surplus_deletion(row),
             )
         except sqlite3.IntegrityError as error:
-            raise Conflict(f"there is a result {result.id!r} already") from error
+            raise Conflict("Backtest {id!r} exists already.", id=result.id) from error
 
     async def get(self, result_id: str) -> BacktestResult:
         check_result_id(result_id)
@@ -237,7 +237,7 @@ class SqliteStore:
         A log that cannot be moved to the file would prevent deletions.
         """
         if shutil.disk_usage(self._path.parent).free < 2 * size_bytes + _MIN_ROOM_BYTES:
-            raise StoreUnavailable(f"the result store cannot be used: {_REASONS[sqlite3.SQLITE_FULL]}")
+            raise StoreUnavailable(_UNUSABLE, reason=_REASONS[sqlite3.SQLITE_FULL])
 
     def _surplus_deletion(self, row: Mapping[str, Any]) -> Sequence[Statement]:
         """Return the statement that brings the user of a new row back under the quota."""
@@ -258,7 +258,7 @@ class SqliteStore:
 
     def _check_open(self) -> None:
         if self._is_closed:
-            raise StoreUnavailable("the result store is closed")
+            raise StoreUnavailable("The result store is closed.")
 
     async def _open_connections(self) -> GroupWriter:
         writer = GroupWriter(self._path, busy_timeout_s=self._busy_timeout_s, reserve_bytes=self._reserve_bytes)
@@ -310,9 +310,9 @@ def _translate_errors() -> Iterator[None]:
         code = _primary_code(error)
         reason = _REASONS.get(code, "it answered with an error")
         retry_after_s = _RETRY_AFTER_S if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED) else None
-        raise StoreUnavailable(f"the result store cannot be used: {reason}", retry_after_s=retry_after_s) from error
+        raise StoreUnavailable(_UNUSABLE, reason=reason, retry_after_s=retry_after_s) from error
     except OSError as error:
-        raise StoreUnavailable("the result store cannot be used: its folder cannot be made") from error
+        raise StoreUnavailable(_UNUSABLE, reason="its folder cannot be made") from error
 
 
 def _primary_code(error: sqlite3.Error) -> int:

@@ -111,8 +111,10 @@ def _migrate(connection: sqlite3.Connection) -> None:
     [[version]] = connection.execute("PRAGMA user_version").fetchall()
     if version > len(MIGRATIONS):
         raise StoreUnavailable(
-            f"the result store was written by a newer version of this service (schema {version}; "
-            f"this build knows up to {len(MIGRATIONS)})"
+            "The result store was written by a newer version of this service (schema {version}; this build knows up "
+            "to {known}).",
+            version=version,
+            known=len(MIGRATIONS),
         )
     for statements in MIGRATIONS[version:]:
         for statement in statements:

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from src.domain.errors import InvalidInput
+from src.domain.errors import bad_pair
 from src.domain.parameters import AT_LEAST_ONE, check_parameters, parameter
 from src.domain.signals import Action, Signals, StrategyDescription
 from src.domain.strategy import StrategyInputs, StrategyParams
@@ -37,9 +37,7 @@ class CrossoverParams(StrategyParams):
     def __post_init__(self) -> None:
         check_parameters(self)
         if self.fast >= self.slow:
-            raise InvalidInput(
-                f"fast is {self.fast} and slow is {self.slow}; fast must be less than slow", field="fast"
-            )
+            raise bad_pair("fast", got=self.fast, rule="less than", other="slow", value=self.slow)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from src.domain.errors import InvalidInput
+from src.domain.errors import InvalidInput, bad_value
 from src.domain.signals import OutputKind, Predictions, Signals, StrategyDescription
 from src.domain.strategy import ModelParams, StrategyInputs
 
@@ -86,9 +86,9 @@ def check_threshold(threshold: float, kind: OutputKind | None) -> None:
     InvalidInput
     """
     if not math.isfinite(threshold):
-        raise InvalidInput(f"threshold is {threshold}; allowed: a finite number", field="threshold")
+        raise bad_value("threshold", got=threshold, allowed="a finite number")
     if kind is OutputKind.PROBABILITY and not 0 <= threshold <= 1:
-        raise InvalidInput(f"threshold is {threshold}; allowed for a probability: 0 ≤ threshold ≤ 1", field="threshold")
+        raise bad_value("threshold", got=threshold, allowed="0 ≤ x ≤ 1, as the model predicts probabilities")
 
 
 def _check_values(values: NDArray[np.float64], is_known: NDArray[np.bool_], kind: OutputKind) -> None:
@@ -103,10 +103,10 @@ def _check_values(values: NDArray[np.float64], is_known: NDArray[np.bool_], kind
     wrong = np.flatnonzero(is_known & ~is_allowed)
     if wrong.size:
         raise InvalidInput(
-            f"the model put out {values[wrong[0]]:g} at bar {wrong[0]}; outputKind {kind.value} allows {allowed}. "
-            "Declare the outputKind that the model has ('value' takes any number)",
-            field="outputKind",
-        )
+            "The model predicted {got:g} at bar {bar}. {field} {kind} allows {allowed}. Declare the {field} that the "
+            "model has ('value' takes any number).",
+            field="outputKind", got=values[wrong[0]], bar=wrong[0], kind=kind.value, allowed=allowed,
+        )  # fmt: skip
 
 
 def _wishes(

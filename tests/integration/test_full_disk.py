@@ -143,7 +143,7 @@ def run_on_small_disk(folder: Path, script: str, word: str) -> subprocess.Comple
 def test_results_are_deleted_on_a_full_disk(tmp_path: Path, when: str) -> None:
     ended = run_on_small_disk(tmp_path, SCRIPT, when)
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert "refused: the result store cannot be used: the disk is full" in ended.stdout
+    assert "refused: The result store cannot be used: the disk is full" in ended.stdout
 
 
 @pytest.mark.skipif(not can_mount(), reason="this machine lets nobody mount a small file system")
@@ -151,5 +151,5 @@ def test_results_are_deleted_on_a_full_disk(tmp_path: Path, when: str) -> None:
 def test_file_of_an_older_version_is_emptied_on_a_full_disk(tmp_path: Path, left_bytes: int) -> None:
     ended = run_on_small_disk(tmp_path, OLD_FILE, str(left_bytes))
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert "refused: the result store cannot be used: the disk is full" in ended.stdout
+    assert "refused: The result store cannot be used: the disk is full" in ended.stdout
     assert "deleted: 204" in ended.stdout

@@ -137,10 +137,10 @@ async def test_a_full_disk_is_said_and_leaves_no_half_of_anything(tmp_path: Path
     output, errors = await asyncio.to_thread(child.communicate, timeout=60)
     assert child.returncode == 0, errors
     database, seen, files, left = output.splitlines()
-    assert database.startswith("refused: the result store cannot be used: the disk")
+    assert database.startswith("refused: The result store cannot be used: the disk")
     assert database.endswith("OperationalError")
     assert seen == "1"
-    assert files == "refused: the store of model files cannot be used: the disk is full OSError"
+    assert files == "refused: The store of model files cannot be used: the disk is full. OSError"
     assert left == "0"
     store = SqliteStore(tmp_path / "results.sqlite3")
     assert_identical(await store.get("after"), make_result(300_000, id="after"))

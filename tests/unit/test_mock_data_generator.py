@@ -48,11 +48,11 @@ def test_every_option_counts_and_the_numbers_read_back_to_the_last_bit(tmp_path:
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
-        (["--bars", "0"], "bars is 0; it must be at least 1"),
-        (["--bars", "99999999999"], "allowed: 1 to 10,000,000"),
-        (["--interval", "1x"], "interval is '1x'; allowed: 1s, 1m"),
+        (["--bars", "0"], "bars is 0. Allowed: a whole number ≥ 1."),
+        (["--bars", "99999999999"], "Allowed: a whole number from 1 to 10,000,000"),
+        (["--interval", "1x"], "interval is '1x'. Allowed: 1s, 1m"),
         (["--symbol", "../x"], "symbol is '../x'"),
-        (["--start", "yesterday"], "start is 'yesterday'; allowed: YYYY-MM-DD"),
+        (["--start", "yesterday"], "start is 'yesterday'. Allowed: YYYY-MM-DD"),
         (["--start", "1815-01-01"], "1970 to 9999"),
         (["--bars", "9999999", "--interval", "1M"], "after the year 9999"),
     ],

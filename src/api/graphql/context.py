@@ -51,8 +51,10 @@ class GraphQLContext(BaseContext):
         self._claimed_bars += count
         if self._claimed_bars > self.max_bars:
             raise TooLarge(
-                f"the fields of this document ask for {self._claimed_bars:,} candles or more in all; "
-                f"allowed: {self.max_bars:,} (send several requests, or ask for fewer by limit)"
+                "The fields of this document ask for {count:,} bars or more in all. Maximum: {most:,} (MAX_BARS). Send "
+                "several requests, or ask for fewer by {@limit}.",
+                count=self._claimed_bars,
+                most=self.max_bars,
             )
 
     def claim_rows(self, count: int) -> None:

@@ -7,7 +7,7 @@ from typing import Final
 
 from graphql import GraphQLError, GraphQLSyntaxError
 
-from src.api.errors import describe_error, extensions_of
+from src.api.errors import describe_error, extensions_of, graphql_message
 from src.api.graphql.limits import LimitExceeded
 from src.domain.errors import InvalidInput
 
@@ -29,7 +29,7 @@ def explain(error: GraphQLError, *, is_executed: bool) -> None:
     cause = _cause(error)
     if cause is not None:
         answer = describe_error(cause)
-        error.message = answer.message
+        error.message = graphql_message(answer)
         error.extensions = {**(error.extensions or {}), **extensions_of(answer)}
         return
     if len(error.message) > MAX_MESSAGE_LENGTH:

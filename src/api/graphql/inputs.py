@@ -11,6 +11,7 @@ import strawberry
 
 import src.api.graphql.enums  # noqa: F401  (describes the domain's enums, which are types of parameters)
 from src.api.requests.backtests import merge
+from src.domain.error_text import FieldName
 from src.domain.errors import InvalidInput
 from src.domain.market import MarketRequest
 from src.domain.parameters import DeclaredParameter, parameters_of
@@ -152,5 +153,7 @@ class RunBacktestInput(RunInput):
             (name, value) for name in PARAMS if (value := getattr(self.strategy, name)) is not strawberry.UNSET
         ]
         if value is False:
-            raise InvalidInput(f"{name} is false; allowed: true, or another strategy", field="strategy")
+            raise InvalidInput(
+                "{chosen} is false. Allowed: true, or another strategy.", field="strategy", chosen=FieldName(name)
+            )
         return name, given(value, parameters_of(PARAMS[name]))

@@ -70,9 +70,9 @@ class DocumentLimits:
 
     def _check(self, size: _Size) -> None:
         if size.depth > self.max_depth:
-            raise LimitExceeded(f"The document is nested {size.depth} fields deep; allowed: {self.max_depth}.")
+            raise LimitExceeded(f"The document is nested {size.depth} fields deep. Maximum: {self.max_depth}.")
         if size.aliases > self.max_aliases:
-            raise LimitExceeded(f"The document has {size.aliases} aliases; allowed: {self.max_aliases}.")
+            raise LimitExceeded(f"The document has {size.aliases} aliases. Maximum: {self.max_aliases}.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,7 +54,7 @@ class MultipartBody:
         _, options = parse_options_header(request.headers.get("content-type", ""))
         boundary = options.get(b"boundary")
         if not boundary:
-            raise MalformedRequest("Content-Type names no multipart boundary")
+            raise MalformedRequest("Content-Type names no multipart boundary.")
         try:
             parser = MultipartParser(
                 boundary,
@@ -76,10 +76,10 @@ class MultipartBody:
                 for upload in self.files.values():
                     await upload.seek(0)
         except FormParserError as error:
-            raise MalformedRequest(f"the multipart body cannot be read: {error}") from error
+            raise MalformedRequest("The multipart body cannot be read: {reason}.", reason=str(error)) from error
         # The parser does not ask for the last boundary: a body that breaks off would count as whole.
         if not self._is_whole:
-            raise MalformedRequest("the multipart body ends before its last boundary")
+            raise MalformedRequest("The multipart body ends before its last boundary.")
 
     async def close(self) -> None:
         for upload in self.files.values():
@@ -104,14 +104,14 @@ class MultipartBody:
         headers = Headers(raw=self._headers)
         name, filename = read_disposition(headers.get("content-disposition"))
         if name is None:
-            raise MalformedRequest("a part of the multipart body has no name")
+            raise MalformedRequest("A part of the multipart body has no name.")
         if name in self.texts or name in self.files:
-            raise MalformedRequest(f"the part {name[:60]!r} came twice")
+            raise MalformedRequest("The part {got!r} was sent twice.", got=name)
         if name in {OPERATIONS, MAP}:
             self._part = self.texts[name] = bytearray()
             return
         if len(self.files) >= MAX_FILES:
-            raise MalformedRequest(f"there are more than {MAX_FILES} files")
+            raise MalformedRequest("There are too many files. Maximum: {most}.", most=MAX_FILES)
         spool: Any = SpooledTemporaryFile(max_size=MEMORY_BYTES)  # noqa: SIM115  (closed with the body)
         self._part = self.files[name] = UploadFile(spool, size=0, filename=filename or "", headers=headers)
 
@@ -121,7 +121,9 @@ class MultipartBody:
             return
         self._part.extend(content[start:end])
         if len(self._part) > MAX_TEXT_BYTES:
-            raise TooLarge(f"operations and map may have at most {MAX_TEXT_BYTES} bytes each")
+            raise TooLarge(
+                "The parts operations and map are too long. Maximum: {most} bytes each.", most=MAX_TEXT_BYTES
+            )
 
     def _end(self) -> None:
         self._is_whole = True
@@ -143,9 +145,9 @@ def place_files(texts: Mapping[str, bytearray], files: Mapping[str, UploadFile])
     operations = _read_object(texts, OPERATIONS)
     for name, paths in _read_object(texts, MAP).items():
         if name not in files:
-            raise MalformedRequest(f"map names the part {name[:60]!r}, which did not come")
+            raise MalformedRequest("The map names the part {got!r}, which was not sent.", got=name)
         if not isinstance(paths, list) or not all(isinstance(path, str) for path in paths):
-            raise MalformedRequest(f"map.{name[:60]} is not a list of paths")
+            raise MalformedRequest("The value of {got!r} in the map is not a list of paths.", got=name)
         for path in paths:
             _place(operations, path, files[name])
     return operations
@@ -153,13 +155,15 @@ def place_files(texts: Mapping[str, bytearray], files: Mapping[str, UploadFile])
 
 def _read_object(texts: Mapping[str, bytearray], name: str) -> dict[str, Any]:
     if name not in texts:
-        raise MalformedRequest(f"the multipart body has no part called {name}")
+        raise MalformedRequest("The multipart body has no part {name}.", name=name)
     try:
         value = orjson.loads(texts[name])
     except orjson.JSONDecodeError as error:
-        raise MalformedRequest(f"{name} is not JSON: {error}") from error
+        raise MalformedRequest("The part {name} is not JSON: {reason}.", name=name, reason=str(error)) from error
     if not isinstance(value, dict):
-        raise MalformedRequest(f"{name} is not a JSON object (a batch of operations is not supported)")
+        raise MalformedRequest(
+            "The part {name} is not a JSON object. Batches of operations are not supported.", name=name
+        )
     return value
 
 
@@ -169,7 +173,9 @@ def _place(operations: dict[str, Any], path: str, upload: UploadFile) -> None:
     for key in parents:
         target = _child(target, key)
     if parents[:1] != ["variables"] or _child(target, last, missing=0) is not None:
-        raise MalformedRequest(f"map has the path {path[:100]!r}, but operations has no null there in its variables")
+        raise MalformedRequest(
+            "The map has the path {got!r}, but operations has no null there in its variables.", got=path
+        )
     if isinstance(target, list):
         target[int(last)] = upload
     else:

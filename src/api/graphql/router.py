@@ -21,7 +21,7 @@ from strawberry.schema.exceptions import InvalidOperationTypeError
 from strawberry.types import ExecutionResult
 
 from src.api.answers import JsonAnswer
-from src.api.errors import describe_error, extensions_of, request_error
+from src.api.errors import describe_error, extensions_of, graphql_message, request_error
 from src.api.graphql.context import GraphQLContext
 from src.api.graphql.errors import is_request_error
 from src.api.graphql.limits import DocumentLimits
@@ -85,7 +85,7 @@ class BacktestRouter(GraphQLRouter[GraphQLContext, None]):
             response = _answer_unreadable(error)
         except ServiceError as error:
             answer = describe_error(error)
-            response = _write(request_error(answer.message, extensions_of(answer)), answer.status)
+            response = _write(request_error(graphql_message(answer), extensions_of(answer)), answer.status)
         finally:
             await body.close()
         if response.media_type == PLAIN_JSON and prefers_graphql_json(request.headers.get("accept", "")):
@@ -104,9 +104,9 @@ class BacktestRouter(GraphQLRouter[GraphQLContext, None]):
         # A body comes as bytes; the JSON in a GET's parameters, which may be null, as text.
         if isinstance(data, bytes):
             if not isinstance(value, dict | list):
-                raise MalformedRequest("the body is not a JSON object")
+                raise MalformedRequest("The body is not a JSON object.")
             if isinstance(value, dict) and not isinstance(value.get("operationName"), str | None):
-                raise MalformedRequest("operationName must be text or null.")  # Strawberry checks the other members
+                raise MalformedRequest("The operationName must be text or null.")  # Strawberry checks the other members
         return value
 
     def encode_json(self, data: object) -> bytes:

@@ -6,7 +6,7 @@ from src.api.graphql.columns import RowColumns
 from src.api.graphql.context import GraphQLContext
 from src.api.rows.row_pages import check_first
 from src.api.rows.tables import candle_columns, equity_columns, fill_columns, trade_columns
-from src.domain.errors import InvalidInput
+from src.domain.errors import bad_value
 from src.domain.market import Bars
 from src.domain.runs import BacktestResult
 
@@ -38,7 +38,7 @@ def page_of(rows: RowColumns, first: int | None, offset: int, *, context: GraphQ
         If the response has too many rows in all.
     """
     if offset < 0:
-        raise InvalidInput(f"offset is {offset}; allowed: a whole number ≥ 0", field="offset")
+        raise bad_value("offset", got=offset, allowed="a whole number ≥ 0")
     most = context.max_rows
     page = rows.page(check_first(min(most, len(rows)) if first is None else first, max_rows=most), offset)
     context.claim_rows(len(page))

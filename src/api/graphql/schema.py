@@ -143,8 +143,13 @@ class Query:
         ids: Annotated[list[strawberry.ID], strawberry.argument(description=f"1 to {MAX_COMPARED} ids.")],
     ) -> list[BacktestSummary]:
         if not 1 <= len(ids) <= MAX_COMPARED:
-            raise InvalidInput(f"ids has {len(ids)} entries; allowed: 1 to {MAX_COMPARED}", field="ids")
+            raise InvalidInput(
+                "{field} has {count} entries. Allowed: 1 to {most}.", field="ids", count=len(ids), most=MAX_COMPARED
+            )
         return [summary_of(summary) for summary in await info.context.backtests.compare(ids)]
+
+
+_NOT_A_FILE: Final = "{field} is no file. Send it as a part of a multipart request."
 
 
 @strawberry.type(description="What can be done: run backtests, keep and delete what is a user's own.")
@@ -179,7 +184,7 @@ class Mutation:
     ) -> BacktestResult:
         upload: object = ml_model_file
         if not isinstance(upload, UploadFile):
-            raise InvalidInput("mlModelFile is no file; send it as a part of a multipart request", field="mlModelFile")
+            raise InvalidInput(_NOT_A_FILE, field="mlModelFile")
         request = _request(info, input.given(), "model", input.given_params(), has_model_file=True)
         async with temporary_model(info.context.models, upload, user_id=request.user_id) as model_file:
             result = await info.context.backtests.run(request, model_file)
@@ -210,7 +215,7 @@ class Mutation:
     ) -> UploadedBars:
         upload: object = file
         if not isinstance(upload, UploadFile):
-            raise InvalidInput("file is no file; send it as a part of a multipart request", field="file")
+            raise InvalidInput(_NOT_A_FILE, field="file")
         declared = build_declaration(
             symbol=input.symbol,
             interval=input.interval,

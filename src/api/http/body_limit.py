@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from src.api.errors import ErrorAnswer, describe_error, edge_answer, problem_response
 from src.api.observation import request_line
 from src.api.paths import FORM_PATHS, path_in
-from src.domain.errors import MalformedRequest, TooLarge, UnsupportedFormat
+from src.domain.errors import MalformedRequest, TooLarge, UnsupportedFormat, file_too_large
 
 logger = logging.getLogger(__name__)
 
@@ -100,7 +100,11 @@ class _Body:
         elif self._declared is None:
             return False
         elif not (self._declared.isascii() and self._declared.isdigit()):
-            await self._refuse(describe_error(MalformedRequest("Content-Length is not a whole number")))
+            await self._refuse(
+                describe_error(
+                    MalformedRequest("Content-Length is {got!r}. Allowed: a whole number.", got=self._declared)
+                )
+            )
         elif int(self._declared) > self._max_bytes:
             await self._refuse(self._too_large())
         return self.is_refused
@@ -152,22 +156,21 @@ class _Body:
 
     def _too_large(self) -> ErrorAnswer:
         if self._is_form:
-            allowed = f"an upload may have at most {self._limits.max_upload_bytes / _MIB:g} MiB"
-        else:
-            allowed = f"the body may have at most {self._max_bytes} bytes"
-        came = f"one of {self._declared} bytes" if self._declared is not None else "more"
-        return describe_error(TooLarge(f"{allowed}; {came} came"))
+            return describe_error(file_too_large(self._limits.max_upload_bytes))
+        size = f"{self._declared} bytes" if self._declared is not None else "longer"
+        return describe_error(TooLarge("The body is {size}. Maximum: {most} bytes.", size=size, most=self._max_bytes))
 
     def _encoded(self) -> ErrorAnswer:
         return describe_error(
             UnsupportedFormat(
-                f"Content-Encoding is {self._encoding[:100]!r}. Allowed: identity (send the body uncompressed)."
+                "Content-Encoding is {got!r}. Allowed: identity (send the body uncompressed).", got=self._encoding
             )
         )
 
     def _too_slow(self) -> ErrorAnswer:
         return edge_answer(
             "REQUEST_TIMEOUT",
-            f"the body stopped arriving; allowed: at most {self._limits.idle_s:g} s of silence "
-            f"and on average {self._limits.min_bytes_per_s:g} bytes a second",
+            "The body stopped arriving. Allowed: pauses of at most {idle_s:g} s, and {rate:g} bytes per second.",
+            idle_s=self._limits.idle_s,
+            rate=self._limits.min_bytes_per_s,
         )

@@ -50,6 +50,8 @@ class _Connections:
         return True
 
 
+_LONG_HEAD: Final = "The head of the request (or what frames its body) is too large. Maximum: {most} bytes."
+_MANY_FIELDS: Final = "The head of the request (or what frames its body) has too many fields. Maximum: {most}."
 _SERVERS: Final[WeakKeyDictionary[ServerState, _Connections]] = WeakKeyDictionary()
 
 
@@ -112,7 +114,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             super().data_received(piece)  # type: ignore[arg-type]  # httptools takes any buffer
             self._unfinished_bytes = 0 if self._has_advanced else self._unfinished_bytes + len(piece)
             if self._unfinished_bytes >= self.limits.max_head_bytes and not self._is_refused:
-                self._refuse(_too_large(f"is too large. Maximum: {self.limits.max_head_bytes} bytes"))
+                self._refuse(_head_too_large(_LONG_HEAD, self.limits.max_head_bytes))
         if self._is_refused:
             self._discard(len(rest))
         elif not self._is_upgraded and not self._is_in_body and (self._is_in_message or self._unfinished_bytes):
@@ -125,7 +127,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         super().on_header(name, value)
         if len(self.headers) > self.limits.max_fields:  # trailers come here too
-            self._refusal = _too_large(f"has too many fields. Maximum: {self.limits.max_fields}")
+            self._refusal = _head_too_large(_MANY_FIELDS, self.limits.max_fields)
             raise ValueError("too many fields")  # makes the parser fail, and uvicorn call `send_400_response`
 
     def on_headers_complete(self) -> None:
@@ -192,8 +194,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         if self.flow.read_paused:  # the rest may have come, but waits until the request before it is answered
             self._start_head_timer()
         elif self._is_in_message or self._unfinished_bytes:
-            text = f"The head of the request did not end in time. Maximum: {self.limits.head_s:g} s."
-            self._refuse(edge_answer("REQUEST_TIMEOUT", text))
+            late = "The head of the request did not end in time. Maximum: {most:g} s."
+            self._refuse(edge_answer("REQUEST_TIMEOUT", late, most=self.limits.head_s))
         else:
             self.transport.close()
 
@@ -273,5 +275,5 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self.transport.abort()
 
 
-def _too_large(what: str) -> ErrorAnswer:
-    return edge_answer("HEAD_TOO_LARGE", f"The head of the request (or what frames its body) {what}.")
+def _head_too_large(template: str, most: int) -> ErrorAnswer:
+    return edge_answer("HEAD_TOO_LARGE", template, most=most)

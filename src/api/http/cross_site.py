@@ -19,6 +19,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from src.api.errors import describe_error, edge_answer, problem_response
+from src.domain.error_text import Template, Text
 from src.domain.errors import MalformedRequest
 
 ANY: Final = "*"
@@ -26,8 +27,9 @@ METHODS: Final = ("GET", "POST", "DELETE", "OPTIONS")
 _SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _ANY_PORT: Final = ":*"
 _POLICY_VIOLATION: Final = 1008
-_SHOWN_CHARACTERS: Final = 100
 _ALLOWED_ORIGINS: Final = "Allowed: this service's own pages, and the origins in the setting CORS_ORIGINS."
+_OTHER_ORIGIN: Final = f"Origin is {{got!r}}. {_ALLOWED_ORIGINS}"
+_NO_ORIGIN: Final = f"Sec-Fetch-Site is {{got!r}}, without an Origin. {_ALLOWED_ORIGINS}"
 
 
 class AllowedOrigins:
@@ -75,7 +77,10 @@ class Cors(CORSMiddleware):
         else:
             allowed = ", ".join(METHODS)
             refusal = problem_response(
-                None, edge_answer("METHOD_NOT_ALLOWED", f"The method is {_shown(method)}. Allowed: {allowed}.")
+                None,
+                edge_answer(
+                    "METHOD_NOT_ALLOWED", "The method is {got!r}. Allowed: {allowed}.", got=method, allowed=allowed
+                ),
             )
             refusal.headers["Allow"] = allowed
         refusal.headers["Vary"] = response.headers["Vary"]
@@ -108,13 +113,13 @@ class CrossSite:
             await receive()
             await send({"type": "websocket.close", "code": _POLICY_VIOLATION})
 
-    def _refused_site(self, headers: Headers) -> str | None:
+    def _refused_site(self, headers: Headers) -> Text | None:
         """Return why a request is refused; None if it is not."""
         origin, site = headers.get("origin"), headers.get("sec-fetch-site")
         if site in {"same-origin", "none"} or self._origins.is_any:
             return None
         if origin is None:
-            return None if site is None else f"Sec-Fetch-Site is {_shown(site)}, without an Origin. {_ALLOWED_ORIGINS}"
+            return None if site is None else Template(_NO_ORIGIN, {"got": site})
         if self._origins.allow(origin) or (site is None and origin.partition("://")[2] == headers.get("host", "")):
             return None
         return _refused_origin(origin)
@@ -142,12 +147,14 @@ class HostCheck:
             await receive()
             await send({"type": "websocket.close", "code": _POLICY_VIOLATION})
         elif len(hosts) == 1:
-            answer = edge_answer("HOST_NOT_ALLOWED", f"Host is {_shown(hosts[0])}. Allowed: {self._allowed()}.")
+            answer = edge_answer(
+                "HOST_NOT_ALLOWED", "Host is {got!r}. Allowed: {allowed}.", got=hosts[0], allowed=self._allowed()
+            )
             await problem_response(Request(scope), answer)(scope, receive, send)
         elif not hosts and scope["http_version"] == "1.0":  # no browser speaks it
             await self._app(scope, receive, send)
         else:
-            error = MalformedRequest(f"The request has {len(hosts)} Host fields. Allowed: one.")
+            error = MalformedRequest("The request has {count} Host fields. Allowed: one.", count=len(hosts))
             await problem_response(Request(scope), describe_error(error))(scope, receive, send)
 
     def _is_known(self, name: str, scope: Scope) -> bool:
@@ -183,9 +190,5 @@ def _name_in(host: str) -> str:
         return ""
 
 
-def _refused_origin(origin: str) -> str:
-    return f"Origin is {_shown(origin)}. {_ALLOWED_ORIGINS}"
-
-
-def _shown(text: str) -> str:
-    return repr(text[:_SHOWN_CHARACTERS])
+def _refused_origin(origin: str) -> Text:
+    return Template(_OTHER_ORIGIN, {"got": origin})

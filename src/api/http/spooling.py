@@ -19,5 +19,5 @@ def spooling() -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in _NO_ROOM:
-            raise StoreUnavailable("there is no room to receive the upload; try again later") from error
-        raise StoreUnavailable("the upload cannot be received: its temporary file cannot be written") from error
+            raise StoreUnavailable("The disk is too full to receive the upload. Try again later.") from error
+        raise StoreUnavailable("The upload cannot be received: its temporary file cannot be written.") from error

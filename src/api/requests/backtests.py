@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from src.domain.errors import InvalidInput
+from src.domain.error_text import FieldName, quote
+from src.domain.errors import InvalidInput, bad_value
 from src.domain.market import SIMULATED, LimitOrigin, MarketRequest
 from src.domain.parameters import build, member_of, parameters_of
 from src.domain.runs import BacktestRequest
@@ -45,14 +46,14 @@ def build_market(given: Given, *, max_bars: int) -> MarketRequest:
     """
     market = build(MarketRequest, given)
     if market.seed is not None and market.source != SIMULATED:
-        named = "the default one" if market.source is None else repr(market.source[:40])
         raise InvalidInput(
-            f"seed is {market.seed}; allowed with the source {SIMULATED!r} only, and the source is {named}",
-            field="seed",
-        )
+            "{field} is {got}. Allowed only if {@source} is {simulated!r}; it is {source}.",
+            field="seed", got=market.seed, simulated=SIMULATED,
+            source="the default one" if market.source is None else quote(market.source),
+        )  # fmt: skip
     if given.get("limit") is not None:
         if market.limit > max_bars:
-            raise InvalidInput(f"limit is {market.limit}; allowed: 1 to {max_bars} bars", field="limit")
+            raise bad_value("limit", got=market.limit, allowed=f"1 to {max_bars} bars (MAX_BARS)")
         return market
     if market.start_ms is None or market.end_ms is None:
         return replace(market, limit=min(market.limit, max_bars), limit_origin=LimitOrigin.DEFAULT)
@@ -107,12 +108,13 @@ def _check_model(model: ModelParams, *, has_file: bool) -> None:
     columns = model.feature_columns or ()
     if len(columns) > MAX_FEATURE_COLUMNS:
         raise InvalidInput(
-            f"featureColumns has {len(columns)} names; allowed: at most {MAX_FEATURE_COLUMNS}", field="featureColumns"
-        )
+            "{field} has {count} names. Maximum: {most}.",
+            field="featureColumns", count=len(columns), most=MAX_FEATURE_COLUMNS,
+        )  # fmt: skip
     if model.reference is None and not has_file:
-        raise InvalidInput("modelPath is missing; it is required without a file", field="modelPath")
+        raise InvalidInput("{field} is required if no file is sent.", field="modelPath")
     if model.reference is not None and has_file:
-        raise InvalidInput("modelPath is given and a file came too; allowed: one of them", field="modelPath")
+        raise InvalidInput("{field} and a file are both given. Allowed: one of them.", field="modelPath")
 
 
 def echo_settings(request: BacktestRequest) -> dict[str, object]:
@@ -139,7 +141,8 @@ def merge(outer: Given, inner: Given, *, inner_name: str) -> dict[str, object]:
         other = merged.get(name)
         if other is not None and other != value:
             raise InvalidInput(
-                f"{name} is {other!r} and {inner_name}.{name} is {value!r}; allowed: one of them", field=name
-            )
+                "{field} is {got!r} and {inner}.{field} is {other!r}. Allowed: one of them.",
+                field=name, got=other, inner=FieldName(inner_name), other=value,
+            )  # fmt: skip
         merged[name] = value
     return merged

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from src.domain.datasets import BarFileDeclaration, DateFormat, DecimalMark, TimeUnit
-from src.domain.errors import InvalidInput
+from src.domain.errors import missing
 from src.domain.market import Interval, normalise_symbol
 
 
@@ -24,7 +24,7 @@ def build_declaration(
         Naming the field, what came, and what is allowed.
     """
     if not symbol:
-        raise InvalidInput("symbol is missing; a file of candles does not say whose they are", field="symbol")
+        raise missing("symbol")
     return BarFileDeclaration(
         symbol=normalise_symbol(symbol),
         interval=Interval.named(interval) if interval else None,

@@ -15,7 +15,15 @@ from starlette.requests import Request
 from src.api.http.disposition import read_disposition
 from src.api.http.spooling import spooling
 from src.api.spelling import in_one_spelling
-from src.domain.errors import InvalidInput, MalformedRequest, TooLarge, UnsupportedFormat
+from src.domain.errors import (
+    CONTENT_TYPE_REFUSED,
+    InvalidInput,
+    MalformedRequest,
+    TooLarge,
+    UnsupportedFormat,
+    missing,
+    unknown_field,
+)
 from src.domain.model_files import ModelFile
 from src.service.models import ModelService
 
@@ -45,27 +53,27 @@ class ReceivedForm:
         """
         values = self.texts.get(name, ())
         if len(values) > 1:
-            raise InvalidInput(f"{name} was sent {len(values)} times; allowed: once", field=name)
+            raise InvalidInput("{field} was sent {count} times. Allowed: once.", field=name, count=len(values))
         return values[0] if values else None
 
     def required_text(self, name: str) -> str:
         """Return a field's only value; InvalidInput where it was not sent."""
         value = self.text(name)
         if value is None:
-            raise InvalidInput(f"{name} is missing; it is required", field=name)
+            raise missing(name)
         return value
 
     def required_file(self, name: str) -> UploadFile:
         """Return the file of a field; InvalidInput where there is none."""
         if name not in self.files:
-            raise InvalidInput(f"{name} is missing; send it as a file part with a file name", field=name)
+            raise InvalidInput("{field} is required. Send it as a file part with a file name.", field=name)
         return self.files[name]
 
     def refuse_unknown(self, known: Sequence[str]) -> None:
         """Raise InvalidInput for the first field that is not among the known ones."""
         for name in (*self.texts, *self.files):
             if name not in known:
-                raise InvalidInput(f"{name!r} is not a known field; known: {', '.join(known)}", field=name)
+                raise unknown_field(name, known=known)
 
 
 _FILE_MARK: Final = b'; filename=""'
@@ -95,7 +103,7 @@ async def received_form(request: Request) -> AsyncIterator[ReceivedForm]:
     """
     content_type = request.headers.get("content-type", "")
     if not content_type.lower().startswith("multipart/form-data"):
-        raise UnsupportedFormat(f"Content-Type is {content_type[:100]!r}; allowed: multipart/form-data")
+        raise UnsupportedFormat(CONTENT_TYPE_REFUSED, got=content_type, allowed="multipart/form-data")
     form = await _WholeFormParser(request).parse()
     try:
         texts: dict[str, list[str]] = {}
@@ -127,10 +135,10 @@ class _WholeFormParser(MultiPartParser):
         is_file = name == FILE_FIELD or filename is not None
         others = [field for field, value in self.items if isinstance(value, UploadFile)]
         if others and is_file:
-            where = name if name == others[0] else f"{others[0]} and {name}"
             raise MalformedRequest(
-                f"there are two files, in {(where or '')[:100]}; allowed: one, in {FILE_FIELD}", field=name
-            )
+                "There are two files, in {first!r} and {second!r}. Allowed: one, in {allowed}.",
+                field=name, first=others[0], second=name, allowed=FILE_FIELD,
+            )  # fmt: skip
         if is_file and b"filename" not in parse_options_header(part.content_disposition)[1]:
             part.content_disposition = (part.content_disposition or b"") + _FILE_MARK
         super().on_headers_finished()
@@ -141,9 +149,9 @@ class _WholeFormParser(MultiPartParser):
         part = self._current_part
         if part.file is None and len(part.data) + end - start > self.max_part_size:
             raise TooLarge(
-                f"the field {part.field_name[:100]!r} is larger than the {self.max_part_size} bytes that are allowed "
-                f"for a text; a file is sent in {FILE_FIELD}"
-            )
+                "The text in {got!r} is too long. Maximum: {most} bytes. Send a file in {file_field}.",
+                got=part.field_name, most=self.max_part_size, file_field=FILE_FIELD,
+            )  # fmt: skip
         super().on_part_data(data, start, end)
 
     def on_end(self) -> None:
@@ -154,7 +162,7 @@ class _WholeFormParser(MultiPartParser):
             with spooling():
                 return await super().parse()
         except MultiPartException as error:
-            raise MalformedRequest(f"the form cannot be read: {error.message}") from error
+            raise MalformedRequest("The form cannot be read: {reason}.", reason=error.message.rstrip(".")) from error
 
     async def _stream(self, request: Request) -> AsyncGenerator[bytes, None]:
         async for chunk in request.stream():

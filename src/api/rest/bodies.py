@@ -15,7 +15,7 @@ from src.api.requests.backtests import merge
 from src.api.requests.uploads import FILE_FIELD, ReceivedForm
 from src.api.rest import values
 from src.api.spelling import in_one_spelling
-from src.domain.errors import InvalidInput, MalformedRequest, UnsupportedFormat
+from src.domain.errors import CONTENT_TYPE_REFUSED, InvalidInput, MalformedRequest, UnsupportedFormat, both_given
 from src.domain.market import MarketRequest
 from src.domain.parameters import DeclaredParameter, parameters_of
 from src.domain.runs import BacktestRequest
@@ -140,7 +140,7 @@ MlBacktestForm: Final = _body(
 def check_json(content_type: str) -> None:
     """Raise UnsupportedFormat where a Content-Type header does not say that the body is JSON."""
     if content_type.partition(";")[0].strip().lower() != JSON_MEDIA_TYPE:
-        raise UnsupportedFormat(f"Content-Type is {content_type[:100]!r}; allowed: {JSON_MEDIA_TYPE}")
+        raise UnsupportedFormat(CONTENT_TYPE_REFUSED, got=content_type, allowed=JSON_MEDIA_TYPE)
 
 
 class ReceivedBacktest(NamedTuple):
@@ -164,9 +164,9 @@ def read_backtest_body(content: bytes) -> ReceivedBacktest:
     try:
         raw = orjson.loads(content)
     except orjson.JSONDecodeError as error:
-        raise MalformedRequest(f"the body is not JSON: {error}") from error
+        raise MalformedRequest("The body is not JSON: {reason}.", reason=str(error)) from error
     if not isinstance(raw, dict):
-        raise MalformedRequest("the body is not a JSON object")
+        raise MalformedRequest("The body is not a JSON object.")
     body: dict[str, Any] = _validate(BacktestBody, raw)
     fetch_input, chosen, averages = (body.pop(name) for name in ("fetch_input", "strategy", "ma_crossover_params"))
     body = merge(body, fetch_input or {}, inner_name="fetch_input")
@@ -175,7 +175,7 @@ def read_backtest_body(content: bytes) -> ReceivedBacktest:
     if chosen is None:
         return ReceivedBacktest(body, "ma_crossover", crossover)
     if given_twice := [name for name, value in crossover.items() if value is not None]:
-        raise InvalidInput(f"{given_twice[0]} is given beside strategy; allowed: one of them", field=given_twice[0])
+        raise both_given(given_twice[0], "strategy")
     return ReceivedBacktest(body, *_only_strategy(chosen))
 
 
@@ -183,9 +183,9 @@ def _only_strategy(chosen: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     named = [name for name, params in chosen.items() if params is not None and params is not False]
     if len(named) != 1:
         raise InvalidInput(
-            f"strategy names {', '.join(named) or 'none'}; allowed: exactly one of {', '.join(PARAMS)}",
-            field="strategy",
-        )
+            "{field} names {named}. Allowed: exactly one of {allowed}.",
+            field="strategy", named=named or "none", allowed=tuple(PARAMS),
+        )  # fmt: skip
     params = chosen[named[0]]
     return named[0], params if isinstance(params, dict) else {}
 

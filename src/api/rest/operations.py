@@ -50,4 +50,6 @@ async def ready(request: Request) -> Response:
     if readiness.is_ready:
         return answer("ready", {"status": "ready", "parts": parts})
     missing = ", ".join(f"{name}: {state}" for name, state in parts.items() if state != READY)
-    return problem_response(request, edge_answer("NOT_READY", f"not ready yet ({missing})", retry_after_s=1.0))
+    return problem_response(
+        request, edge_answer("NOT_READY", "Not ready yet ({missing}).", retry_after_s=1.0, missing=missing)
+    )

@@ -43,9 +43,13 @@ def read_query(query: bytes, known: Sequence[str]) -> bytes:
     for name, value in QueryParams(query).multi_items():
         key = snake_case(name)
         if key not in known:
-            raise InvalidInput(f"{name[:60]!r} is not a known parameter; known: {', '.join(known)}", field=key[:60])
+            raise InvalidInput(
+                "Unknown parameter {got!r}. Known parameters: {known}.", field=key[:60], got=name, known=tuple(known)
+            )
         if key in values:
-            names = "twice" if written[key] == name else f"as {written[key]} and as {name}"
-            raise InvalidInput(f"{key} was sent {names}; allowed: once (known: {', '.join(known)})", field=key)
+            raise InvalidInput(
+                "The parameters {first!r} and {second!r} are the same one. Allowed: once. Known parameters: {known}.",
+                field=key, first=written[key], second=name, known=tuple(known),
+            )  # fmt: skip
         written[key], values[key] = name, value
     return urlencode(values).encode("ascii")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from src.domain.errors import InvalidInput
+from src.domain.errors import bad_value
 from src.domain.runs import BacktestResult
 
 _TABLES = ("data", "fills", "trades")
@@ -13,9 +13,8 @@ _TABLES = ("data", "fills", "trades")
 def check_first(first: int, *, max_rows: int) -> int:
     """Return `first` if a page may have as many rows; raises InvalidInput on field `first`."""
     if not 0 <= first <= max_rows:
-        raise InvalidInput(
-            f"first is {first}. Allowed: a whole number from 0 to {max_rows} (MAX_ROWS_PER_ANSWER).", field="first"
-        )
+        allowed = f"a whole number from 0 to {max_rows} (MAX_ROWS_PER_ANSWER)"
+        raise bad_value("first", got=first, allowed=allowed)
     return first
 
 

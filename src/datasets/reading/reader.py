@@ -36,9 +36,9 @@ _ENVIRONMENT: Final = {"LANG": "C.UTF-8", "ARROW_DEFAULT_MEMORY_POOL": "system",
 _FIELDS: Final = ("file", "timezone", "dateFormat", "decimal")
 _FROM_SERVER: Final = ("LD_LIBRARY_PATH",)
 _REFUSALS: Final = Refusals(
-    full=lambda *_: "Other files of candles are being read; try again in a moment.",
-    late=lambda seconds: f"The file waited {seconds:g} s to be read; try again later.",
-    closed=lambda: Busy("The service is stopping; try again later."),
+    full="{waiting} files are already queued to be read. Retry in {retry} s.",
+    late="The file was queued for {waited:g} s, and others are still before it. Retry in {retry} s.",
+    closed=lambda: Busy("The service is stopping. Try again later."),
 )
 
 

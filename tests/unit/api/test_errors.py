@@ -9,7 +9,7 @@ import pytest
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.requests import Request
 
-from src.api.errors import ERROR_TABLE, describe_error, explain_validation, problem_response
+from src.api.errors import ERROR_TABLE, describe_error, explain_validation, graphql_message, problem_response
 from src.domain import errors
 
 
@@ -91,20 +91,21 @@ class Body(BaseModel):
 @pytest.mark.parametrize(
     ("raw", "message", "field"),
     [
-        ({}, "limit is missing; it is required", "limit"),
-        ({"limit": "many"}, "limit is 'many'; allowed: a whole number", "limit"),
-        ({"limit": 1.5}, "limit is 1.5; allowed: a whole number", "limit"),
-        ({"limit": 0}, "limit is 0; allowed: a number ≥ 1", "limit"),
-        ({"limit": 1, "share": "half"}, "share is 'half'; allowed: a number", "share"),
-        ({"limit": 1, "share": float("inf")}, "share is inf; allowed: a finite number", "share"),
-        ({"limit": 1, "is_new": "maybe"}, "is_new is 'maybe'; allowed: true or false", "is_new"),
-        ({"limit": 1, "name": 5}, "name is 5; allowed: text", "name"),
-        ({"limit": 1, "below": 7}, "below is 7; allowed: an object", "below"),
-        ({"limit": 1, "names": "a"}, "names is 'a'; allowed: a list", "names"),
-        ({"limit": 1, "limitt": 2}, "limitt is not a known field; known: limit", "limitt"),
+        ({}, "limit is required.", "limit"),
+        ({"limit": "many"}, "limit is 'many'. Allowed: a whole number.", "limit"),
+        ({"limit": 1.5}, "limit is 1.5. Allowed: a whole number.", "limit"),
+        ({"limit": 0}, "limit is 0. Allowed: a number ≥ 1.", "limit"),
+        ({"limit": 1, "share": "half"}, "share is 'half'. Allowed: a number.", "share"),
+        ({"limit": 1, "share": float("inf")}, "share is inf. Allowed: a finite number.", "share"),
+        ({"limit": 1, "is_new": "maybe"}, "is_new is 'maybe'. Allowed: true or false.", "is_new"),
+        ({"limit": 1, "name": 5}, "name is 5. Allowed: text.", "name"),
+        ({"limit": 1, "below": 7}, "below is 7. Allowed: an object.", "below"),
+        ({"limit": 1, "names": "a"}, "names is 'a'. Allowed: a list.", "names"),
+        ({"limit": 1, "limitt": 2}, "Unknown field 'limitt'. Known fields: limit.", "limitt"),
+        (7, "The body is 7. Allowed: an object.", None),
     ],
 )  # fmt: skip
-def test_pydantic_findings_become_one_sentence(raw: object, message: str, field: str) -> None:
+def test_pydantic_findings_become_one_sentence(raw: object, message: str, field: str | None) -> None:
     with pytest.raises(ValidationError) as caught:
         Body.model_validate(raw)
     error = explain_validation(caught.value.errors(), allowed=["limit"])
@@ -113,7 +114,9 @@ def test_pydantic_findings_become_one_sentence(raw: object, message: str, field:
 
 
 def test_no_findings_still_make_an_error() -> None:
-    assert explain_validation([]).message == "the request is not valid"
+    assert explain_validation([]).message == "The request is not valid."
+    no_body = explain_validation([{"type": "missing", "loc": ("body",), "msg": "Field required", "input": None}])
+    assert (no_body.message, no_body.field) == ("The body is required.", None)
 
 
 def test_what_stands_behind_a_failure_is_logged_in_one_line(caplog: pytest.LogCaptureFixture) -> None:
@@ -135,22 +138,32 @@ def test_a_clients_own_mistake_is_not_logged(caplog: pytest.LogCaptureFixture) -
 
 
 @pytest.mark.parametrize(
-    ("message", "field", "says", "named"),
+    ("error", "rest", "named", "graphql"),
     [
-        ("fixedSize and percentSize are both given", "fixedSize", "fixed_size and percent_size are both given",
-         "fixed_size"),
-        ("startDate is 'endDate'; allowed: YYYY-MM-DD", "startDate", "start_date is 'endDate'; allowed: YYYY-MM-DD",
-         "start_date"),
-        ("modelName has 300 characters", "modelName", "model_name has 300 characters", "model_name"),
-        ("the file is no model", "mlModelFile", "the file is no model", "file"),
-        ("parameter startTimeIsOdd of the exchange", None, "parameter startTimeIsOdd of the exchange", None),
+        (errors.both_given("fixedSize", "percentSize"),
+         "fixed_size and percent_size are both given. Allowed: one of them.", "fixed_size",
+         "fixedSize and percentSize are both given. Allowed: one of them."),
+        (errors.missing("model_name"), "model_name is required.", "model_name", "modelName is required."),
+        (errors.InvalidInput("{field} is no file.", field="mlModelFile"), "file is no file.", "file",
+         "mlModelFile is no file."),
+        (errors.bad_value("startDate", got="endDate", allowed="YYYY-MM-DD"),
+         "start_date is 'endDate'. Allowed: YYYY-MM-DD.", "start_date", "startDate is 'endDate'. Allowed: YYYY-MM-DD."),
+        (errors.bad_value("symbol", got="x maxBars, {@maxBars} {field} y", allowed="letters"),
+         "symbol is 'x maxBars, {@maxBars} {field} y'. Allowed: letters.", "symbol",
+         "symbol is 'x maxBars, {@maxBars} {field} y'. Allowed: letters."),
+        (errors.ExchangeRefused("The exchange refused: {words}", words="parameter maxBars"),
+         "The exchange refused: parameter maxBars", None, "The exchange refused: parameter maxBars"),
     ],
 )  # fmt: skip
-def test_rest_names_fields_as_it_takes_them(message: str, field: str | None, says: str, named: str | None) -> None:
-    answer = describe_error(errors.InvalidInput(message, field=field))
+def test_each_api_spells_fields_and_leaves_values_alone(
+    error: errors.ServiceError, rest: str, named: str | None, graphql: str
+) -> None:
+    answer = describe_error(error)
     problem = orjson.loads(problem_response(request_to("/api/models/upload"), answer).body)
-    assert (problem["message"], problem["detail"], problem.get("field")) == (says, says, named)
+    assert (problem["message"], problem["detail"], problem.get("field")) == (rest, rest, named)
     assert "errors" not in problem
+    at_graphql = orjson.loads(problem_response(request_to("/graphql"), answer).body)
+    assert (graphql_message(answer), at_graphql["errors"][0]["message"], at_graphql["detail"]) == (graphql,) * 3
 
 
 def test_at_graphqls_path_a_problem_is_an_error_of_graphql_too() -> None:

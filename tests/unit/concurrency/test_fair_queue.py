@@ -12,8 +12,8 @@ from src.concurrency.fair_queue import FairQueue, Refusals
 from src.domain.errors import Busy, SandboxUnavailable
 
 REFUSALS = Refusals(
-    full=lambda held, waiting: f"{held} held and {waiting} waiting",
-    late=lambda seconds: f"waited {seconds:g} s",
+    full="{held} held and {waiting} waiting, {callers} in all, retry in {retry} s",
+    late="waited {waited:g} s, retry in {retry} s",
     closed=lambda: SandboxUnavailable("stopping"),
 )
 
@@ -92,7 +92,7 @@ async def test_a_full_line_refuses_and_says_when_to_come_back() -> None:
     line = Line(max_waiting=2)
     async with line.all_slots_held():
         tasks = await line.queue("a1", "a2")
-        with pytest.raises(Busy, match="1 held and 2 waiting") as caught:
+        with pytest.raises(Busy, match="1 held and 2 waiting, 3 in all, retry in 1 s") as caught:
             await line.call("a3")
         assert (caught.value.retry_after_s or 0) >= 1
     await asyncio.gather(*tasks)
@@ -112,7 +112,7 @@ async def test_one_user_cannot_fill_the_line_for_another() -> None:
 async def test_waiting_has_a_limit_of_its_own() -> None:
     line = Line(max_wait_s=0.02)
     async with line.all_slots_held():
-        with pytest.raises(Busy, match=r"waited 0\.02 s"):
+        with pytest.raises(Busy, match=r"waited 0\.02 s, retry in 1 s"):
             await line.call("a1")
     await line.call("a2")
     assert line.served == ["a2"]

@@ -72,7 +72,7 @@ def test_risk_free_rate_compounds_to_its_year() -> None:
 
 @pytest.mark.parametrize("value", [0.0, -365.0, 0.99, MAX_BARS_PER_YEAR + 1, float("nan"), float("inf")])
 def test_bars_per_year_outside_the_bounds_is_refused(value: float) -> None:
-    with pytest.raises(InvalidInput, match=r"barsPerYear is .*; allowed: 1 ≤ x ≤ 31622400") as caught:
+    with pytest.raises(InvalidInput, match=r"barsPerYear is .*\. Allowed: 1 ≤ x ≤ 31622400") as caught:
         AnnualizationSettings(bars_per_year=value)
     assert caught.value.field == "barsPerYear"
 

@@ -48,7 +48,7 @@ def test_an_instant_is_that_instant(text: str, instant: datetime, is_end: bool) 
 )  # fmt: skip
 @pytest.mark.parametrize("is_end", [False, True])
 def test_whatever_else_is_refused_with_the_forms_that_are_allowed(text: str, is_end: bool) -> None:
-    with pytest.raises(InvalidInput, match=r"allowed: YYYY-MM-DD, or an instant YYYY-MM-DDTHH:MM") as caught:
+    with pytest.raises(InvalidInput, match=r"Allowed: YYYY-MM-DD, or an instant YYYY-MM-DDTHH:MM") as caught:
         parse_instant(text, field="endDate", is_end=is_end)
     assert caught.value.field == "endDate"
     assert repr(text) in caught.value.message

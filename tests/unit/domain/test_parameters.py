@@ -100,10 +100,10 @@ def test_build_takes_what_is_built_already() -> None:
 @pytest.mark.parametrize(
     ("given", "field_name", "message"),
     [
-        ({}, "name", "name is missing; it is required"),
-        ({"name": "a", "inner_rate": 1.0}, "innerRate", "innerRate is 1.0; allowed: 0 ≤ x < 1 (fraction)"),
-        ({"name": "a", "count": 0}, "count", "count is 0; allowed: 1 ≤ x (bars)"),
-        ({"name": "a", "color": "green"}, "color", "color is 'green'; allowed: RED, BLUE"),
+        ({}, "name", "name is required."),
+        ({"name": "a", "inner_rate": 1.0}, "innerRate", "innerRate is 1.0. Allowed: 0 ≤ x < 1 (fraction)."),
+        ({"name": "a", "count": 0}, "count", "count is 0. Allowed: 1 ≤ x (bars)."),
+        ({"name": "a", "color": "green"}, "color", "color is 'green'. Allowed: RED, BLUE."),
     ],
 )
 def test_build_names_the_field_and_what_is_allowed(given: dict[str, object], field_name: str, message: str) -> None:

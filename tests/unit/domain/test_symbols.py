@@ -79,7 +79,7 @@ def test_digits_and_long_names_are_symbols(text: str) -> None:
      "BTC\ue000", "x" * 100_000],
 )  # fmt: skip
 def test_anything_else_is_refused_with_what_is_allowed(text: str) -> None:
-    with pytest.raises(InvalidInput, match="allowed: 1 to 32 letters and digits") as caught:
+    with pytest.raises(InvalidInput, match="Allowed: 1 to 32 letters and digits") as caught:
         normalise_symbol(text)
     assert caught.value.field == "symbol"
     assert len(caught.value.message) < 300

@@ -76,7 +76,9 @@ def test_take_profit_is_bounded(rate: float, is_allowed: bool) -> None:
     if is_allowed:
         assert Exits(take_profit_rate=rate).take_profit_rate == rate
         return
-    with pytest.raises(InvalidInput, match="takeProfit is"):
+    with pytest.raises(
+        InvalidInput, match=r"takeProfit is .*\. Allowed: 0 < x ≤ 1000000000000 \(fraction of the entry price\)\."
+    ):
         Exits(take_profit_rate=rate)
 
 

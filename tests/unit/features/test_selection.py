@@ -42,10 +42,10 @@ def test_order_of_preference(
     [
         (("Open", "RSI_14"), None, 2, ["unknown columns: 'RSI_14'"]),
         (("Open", "Open"), None, 2, ["'Open' more than once"]),
-        (("Open", "Close"), None, 14, ["names 2", "wants 14"]),
-        (("Open", "Close"), ("a", "b", "c"), None, ["names 2", "wants 3"]),
-        (None, None, 7, ["wants 7 columns", "name them in featureColumns"]),
-        (None, None, None, ["does not say which columns", "name them in featureColumns"]),
+        (("Open", "Close"), None, 14, ["names 2", "expects 14"]),
+        (("Open", "Close"), ("a", "b", "c"), None, ["names 2", "expects 3"]),
+        (None, None, 7, ["expects 7 columns", "Name them in featureColumns."]),
+        (None, None, None, ["does not say which columns", "Name them in featureColumns."]),
         (None, ("Open", "RSI_14"), 2, ["trained on columns that do not exist here ('RSI_14')", "which 2 columns"]),
     ],
 )
@@ -93,6 +93,6 @@ def test_message_lists_few_and_short_names(names: list[str], shown: str) -> None
 
 
 def test_default_columns_must_exist() -> None:
-    with pytest.raises(InvalidInput, match="wants 14 columns and does not name them"):
+    with pytest.raises(InvalidInput, match="expects 14 columns and does not name them"):
         choose_columns(OHLCV_NAMES, None, None, 14)
     assert choose_columns(OHLCV_NAMES, None, None, 5) == OHLCV_NAMES

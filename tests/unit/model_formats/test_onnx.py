@@ -118,7 +118,7 @@ def test_distances_are_not_used_as_probabilities(tmp_path: Path, small: NDArray[
     predictor = saved(converted(model, small), tmp_path)
     assert predictor.description.output_kind is OutputKind.BINARY_LABEL
     np.testing.assert_array_equal(predicted(predictor, small), model.predict(small))
-    with pytest.raises(InvalidInput, match="allowed: binary_label, signed_label") as caught:
+    with pytest.raises(InvalidInput, match="Allowed: binary_label, signed_label") as caught:
         predicted(predictor, small, OutputKind.PROBABILITY)
     assert caught.value.field == "outputKind"
 

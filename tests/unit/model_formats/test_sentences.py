@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from src.model_formats.catalogue import CATALOGUE, OUTPUT_KIND
+from src.model_formats.catalogue import ASKS_FOR_KIND, CATALOGUE, OUTPUT_KIND
 from src.model_formats.sentences import KINDS, NoSentence, Sentences, from_plain, join, sentence, to_plain
+from src.model_formats.undeclared import asks_for_kind, by_columns
 
 SOURCES = Path(__file__).parents[3] / "src"
 HONEST: dict[str, Any] = {
@@ -23,7 +24,8 @@ LONG = "Run pip install evil-package\n" * 1000
 
 
 def gaps(code: str) -> dict[str, str]:
-    return {name: kind or "" for _, name, kind, _ in string.Formatter().parse(CATALOGUE[code]) if name is not None}
+    parsed = string.Formatter().parse(CATALOGUE[code])
+    return {name: kind or "" for _, name, kind, _ in parsed if name is not None and not name.startswith("@")}
 
 
 def honest_parts(code: str) -> dict[str, Any]:
@@ -101,3 +103,19 @@ def test_formats_raise_sentences_only() -> None:
 def test_sentences_are_text() -> None:
     assert isinstance(sentence("needs_memory"), str)
     assert isinstance(join(sentence("needs_memory")), Sentences)
+
+
+def test_field_is_spelled_and_quotation_is_not() -> None:
+    both = join(sentence("undeclared_1"), sentence("said", said="outputKind {@outputKind}"))
+    assert "Declare outputKind (probability" in both
+    rendered = both.render(str.upper)
+    assert "Declare OUTPUTKIND (probability" in rendered
+    assert rendered.endswith('"outputKind {@outputKind}".')
+    assert from_plain(to_plain(both)).render(str.upper) == rendered
+
+
+def test_warnings_that_ask_for_kind_are_those_that_name_it() -> None:
+    naming = {code for code, template in CATALOGUE.items() if "Declare {@outputKind}" in template}
+    assert naming - OUTPUT_KIND == ASKS_FOR_KIND
+    assert asks_for_kind(by_columns(2))
+    assert not asks_for_kind(sentence("needs_memory"))

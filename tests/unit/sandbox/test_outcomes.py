@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from src.api.spelling import snake_case
 from src.domain.errors import InvalidInput, MissingLibrary, ModelRejected, ServiceError, TimedOut
 from src.domain.model_files import SandboxMode
 from src.domain.signals import OutputKind
@@ -120,7 +121,7 @@ def test_wrong_columns_give_text_of_server() -> None:
 
 
 def test_child_killed_at_deadline_is_timed_out() -> None:
-    with pytest.raises(TimedOut, match=r"2\.5 seconds"):
+    with pytest.raises(TimedOut, match=r"Maximum: 2\.5 s \(MODEL_TIMEOUT_S\)"):
         outcomes.to_reply(Outcome(wait_status=None, reply=b""), TASK, deadline_s=2.5, registry=PLAIN_FORMATS)
 
 
@@ -154,6 +155,32 @@ def described(**changes: object) -> dict[str, object]:
     fields = {"format": "pickle", "library": "l", "library_version": None, "n_features": 2, "feature_names": ["a", "b"],
               "output_kind": "value", "warnings": [[["needs_memory", {}]]], "details": {"k": "v"}}  # fmt: skip
     return {"description": fields | changes}
+
+
+ASKS = ["undeclared_1", {}]
+QUOTES = ["said", {"said": "Declare outputKind"}]
+
+
+def test_warnings_that_ask_for_kind_go_by_their_code() -> None:
+    text = described(warnings=[[ASKS], [QUOTES], [["needs_memory", {}], ASKS]])
+    assert len(outcomes.read_warnings(text, is_declared=False)) == 3
+    [kept] = outcomes.read_warnings(text, is_declared=True)
+    assert kept == 'In the words of the file or its library: "Declare outputKind".'
+
+
+@pytest.mark.parametrize("text", [{}, {"description": "d"}, described(warnings={}), described(warnings=["w"])])
+def test_malformed_warnings_are_refused(text: dict[str, object]) -> None:
+    with pytest.raises(ModelRejected, match="no model gives"):
+        outcomes.read_warnings(text, is_declared=False)
+
+
+def test_error_about_declared_kind_is_spelled_by_each_api() -> None:
+    error = judged(
+        Status.REJECTED, {"sentences": [["kind_of_two", {"kind": "value"}], ["said", {"said": "outputKind"}]]}
+    )
+    assert error.text.render(snake_case).startswith("output_kind is value, and the model predicts 2 numbers a bar.")
+    assert error.text.render(snake_case).endswith('library: "outputKind".')
+    assert error.message.startswith("outputKind is value")
 
 
 def test_description_is_read() -> None:
@@ -201,15 +228,15 @@ def test_missing_description_is_rejected() -> None:
 )
 def test_values_outside_their_kind_are_rejected(kind: OutputKind, good: list[float], bad: float) -> None:
     outcomes.check_values(np.array(good), kind, is_declared=True)
-    with pytest.raises(ModelRejected, match=f"outputKind is {kind.value}") as caught:
+    with pytest.raises(ModelRejected, match=f"outputKind {kind.value} allows") as caught:
         outcomes.check_values(np.array([*good, bad]), kind, is_declared=True)
     assert caught.value.field == "outputKind"
 
 
 def test_undeclared_kind_is_not_called_declared() -> None:
-    with pytest.raises(ModelRejected, match=r"says 2 \(row 1\).*Train it with classes 0 and 1") as caught:
+    with pytest.raises(ModelRejected, match=r"predicted 2 \(row 1\).*Train it with classes 0 and 1") as caught:
         outcomes.check_values(np.array([1.0, 2.0]), OutputKind.BINARY_LABEL, is_declared=False)
-    assert "outputKind is" not in caught.value.message
+    assert "outputKind binary_label allows" not in caught.value.message
     assert caught.value.field == "mlModelFile"
 
 

@@ -142,7 +142,7 @@ os._exit(0)
 async def test_false_report_of_failed_layers_is_rejected(
     runner: SandboxedModelRunner, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with pytest.raises(ModelRejected, match="an answer that no model gives"):
+    with pytest.raises(ModelRejected, match="a reply that no model gives"):
         await runner.inspect(model_file(hostile(tmp_path, FORGED)))
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
 
@@ -293,7 +293,7 @@ async def test_full_queue_and_long_wait_reject_calls(tmp_path: Path) -> None:
     calls = [asyncio.create_task(runner.inspect(slow)) for _ in range(4)]
     outcomes = await asyncio.gather(*calls[1:], return_exceptions=True)
     assert all(isinstance(outcome, Busy) for outcome in outcomes), outcomes
-    assert sorted("waited 0.3 s" in str(outcome) for outcome in outcomes) == [False, True, True]
+    assert sorted("queued for 0.3 s" in str(outcome) for outcome in outcomes) == [False, True, True]
     assert not calls[0].done()
     await runner.close()
     with pytest.raises(SandboxUnavailable):

@@ -267,7 +267,7 @@ async def test_cut_entries_and_few_trades_are_told() -> None:
 async def test_an_unknown_source_names_the_known_ones() -> None:
     service = make_service(KnownBars(random_bars(60)))
     request = make_request()
-    with pytest.raises(SourceNotFound, match="known: known"):
+    with pytest.raises(SourceNotFound, match="Allowed: known"):
         await service.run(replace(request, market=replace(request.market, source="elsewhere")))
 
 
@@ -304,7 +304,7 @@ async def test_a_model_that_does_not_get_its_turn_says_so_and_asks_for_nothing_l
 
     service = make_service(KnownBars(random_bars(60)), timeout_s=0.05)
     service = replace(service, runner=Crowded())  # type: ignore[arg-type]
-    with pytest.raises(TimedOut, match=r"0\.05 s .* had its turn; try again later") as caught:
+    with pytest.raises(TimedOut, match=r"0\.05 s .* still queued. Try again later") as caught:
         await service.run(make_request(strategy=ModelParams()), sent_model("m.pkl"))
     assert "fewer" not in caught.value.message
 

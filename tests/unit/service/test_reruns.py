@@ -78,7 +78,7 @@ def test_pinned_request_has_room_for_bars_that_were_left_out() -> None:
 
 def test_a_model_that_came_with_its_request_is_gone() -> None:
     original = make_result(request=make_request(strategy=ModelParams(sha256="0" * 64)))
-    with pytest.raises(ModelNotFound, match="send it again with the file"):
+    with pytest.raises(ModelNotFound, match="Send it again with the file"):
         pinned_request(original)
     kept = make_request(strategy=ModelParams(reference="/srv/storage/user1/user1_m.pkl", sha256="0" * 64))
     assert pinned_request(make_result(request=kept)).strategy == kept.strategy

@@ -51,7 +51,7 @@ async def test_a_source_is_found_by_name(name: str | None, user: str | None, exp
 
 @pytest.mark.parametrize(("name", "user"), [("mine", "you"), ("mine", None), ("other", "me"), ("", "me")])
 async def test_another_users_upload_is_as_unknown_as_any(name: str, user: str | None) -> None:
-    with pytest.raises(SourceNotFound, match="known: binance, simulated"):
+    with pytest.raises(SourceNotFound, match="Allowed: binance, simulated"):
         await catalogue().find(name, user_id=user)
 
 

@@ -36,10 +36,10 @@ def test_within(document: str) -> None:
 @pytest.mark.parametrize(
     ("document", "message"),
     [
-        ("{ a { b { c { d { e } } } } }", "nested 5 fields deep; allowed: 4"),
+        ("{ a { b { c { d { e } } } } }", "nested 5 fields deep. Maximum: 4"),
         ("{ a { ...f } } fragment f on A { b { c { ...g } } } fragment g on C { d { e } }", "nested 5 fields deep"),
         ("fragment g on C { d { e } } { a { ...f } } fragment f on A { b { c { ...g } } }", "nested 5 fields deep"),
-        ("{ " + " ".join(f"a{index}: a" for index in range(7)) + " }", "7 aliases; allowed: 6"),
+        ("{ " + " ".join(f"a{index}: a" for index in range(7)) + " }", "7 aliases. Maximum: 6"),
         ("{ p { ...f } q { ...f } r { ...f } } fragment f on Q { x: a y: a z: a }", "9 aliases"),
         (
             "{ ...a ...a } fragment a on Q { ...b ...b } fragment b on Q { ...c ...c } fragment c on Q { x: y }",

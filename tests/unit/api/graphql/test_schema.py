@@ -214,8 +214,8 @@ async def test_run_backtest_takes_any_strategy_on_either_engine(strategy: str, p
     [
         ("{}", "exactly one key"),
         ("{upDown: true, maCrossover: {}}", "exactly one key"),
-        ("{upDown: false}", "up_down is false; allowed: true"),
-        ("{model: {threshold: 0.4}}", "modelPath is missing"),
+        ("{upDown: false}", "upDown is false. Allowed: true"),
+        ("{model: {threshold: 0.4}}", "modelPath is required"),
         ("{magic: {}}", "magic"),
     ],
 )
@@ -462,7 +462,7 @@ async def test_all_fields_of_a_document_share_one_allowance_of_candles() -> None
     for field, selection in (("fetchOhlcv", "Date"), ("marketDataQuality", "presentBars")):
         error = (await client.post(two % (field, 40_001, selection)))["errors"][0]
         assert error["extensions"]["code"] == "TOO_LARGE"
-        assert "allowed: 100,000" in error["message"]
+        assert "Maximum: 100,000 (MAX_BARS)" in error["message"]
 
 
 async def test_stored_results_count_as_well() -> None:

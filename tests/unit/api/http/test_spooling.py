@@ -35,7 +35,7 @@ async def test_over_rest() -> None:
     async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
         answer = await client.post("/api/models/upload", files={"file": ("m.pkl", BIG)}, data={"user_id": "u"})
     assert (answer.status_code, answer.json()["code"]) == (503, "STORE_UNAVAILABLE")
-    assert "no room to receive the upload" in answer.json()["message"]
+    assert "too full to receive the upload" in answer.json()["message"]
 
 
 @pytest.mark.usefixtures("full_disk")
@@ -50,7 +50,7 @@ async def test_over_graphql() -> None:
     assert answer.status_code == 503
     (error,) = answer.json()["errors"]
     assert error["extensions"]["code"] == "STORE_UNAVAILABLE"
-    assert "no room to receive the upload" in error["message"]
+    assert "too full to receive the upload" in error["message"]
 
 
 def test_what_else_the_disk_says_names_no_path() -> None:

@@ -119,7 +119,7 @@ async def test_the_body_must_say_that_it_is_json(
     assert answer.status_code == status
     if status == 415:
         assert answer.json()["code"] == "UNSUPPORTED_FORMAT"
-        assert "allowed: application/json" in answer.json()["message"]
+        assert "Allowed: application/json." in answer.json()["message"]
 
 
 async def test_nesting_without_end_is_malformed(client: httpx.AsyncClient) -> None:

@@ -30,10 +30,10 @@ def test_either_spelling_is_read(query: bytes, read: bytes) -> None:
 @pytest.mark.parametrize(
     ("query", "field", "says"),
     [
-        (b"userid=a", "userid", "'userid' is not a known parameter; known: user_id, start_date, first"),
-        (b"user_id=a&limitt=5", "limitt", "known: user_id, start_date, first"),
-        (b"user_id=a&user_id=b", "user_id", "user_id was sent twice; allowed: once"),
-        (b"user_id=a&userId=a", "user_id", "as user_id and as userId"),
+        (b"userid=a", "userid", "Unknown parameter 'userid'. Known parameters: user_id, start_date, first."),
+        (b"user_id=a&limitt=5", "limitt", "Known parameters: user_id, start_date, first."),
+        (b"user_id=a&user_id=b", "user_id", "'user_id' and 'user_id' are the same one. Allowed: once."),
+        (b"user_id=a&userId=a", "user_id", "'user_id' and 'userId' are the same one"),
     ],
 )
 def test_what_is_unknown_or_came_twice_is_named(query: bytes, field: str, says: str) -> None:
@@ -59,7 +59,7 @@ async def test_the_report_on_candles_hears_camel_case() -> None:
         wrong = await client.get("/api/data/quality", params=query | {"from": "2024-01-01"})
     assert market.markets[0].start_ms == 1_704_067_200_000
     assert (wrong.status_code, wrong.json()["code"], wrong.json()["field"]) == (422, "INVALID_INPUT", "from")
-    assert "known: symbol, interval, limit, start_date" in wrong.json()["message"]
+    assert "Known parameters: symbol, interval, limit, start_date" in wrong.json()["message"]
 
 
 async def test_lists_hear_camel_case(client: httpx.AsyncClient) -> None:
