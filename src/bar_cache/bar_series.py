@@ -268,7 +268,7 @@ def _mark_used(file: Path) -> None:
 
 def _unavailable(error: OSError) -> StoreUnavailable:
     logger.error("the store of candles: %s", error)
-    return StoreUnavailable("The store of candles cannot be read or written.")
+    return StoreUnavailable("The bar cache cannot be read or written.")
 
 
 @contextmanager

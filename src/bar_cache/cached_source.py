@@ -119,7 +119,7 @@ class CachedSource:
             self._requests[series] -= 1
             if asked:
                 await asyncio.to_thread(self._store.evict, keep=+self._requests)
-        raise StoreUnavailable("The store of candles loses them faster than they come.")
+        raise StoreUnavailable("The bar cache loses bars faster than they come.")
 
     async def _fill(self, series: BarSeries, lacking: Lacking, asked: SlotRanges) -> None:
         start, stop = lacking.start, lacking.stop

@@ -35,9 +35,12 @@ def check_whole_range(market: MarketRequest, bars: int, *, is_exact: bool = True
     """Raise InvalidInput if all bars between two dates are wanted and there are more than one request may have."""
     if market.is_whole_range and bars > market.limit:
         raise InvalidInput(
-            f"The range from startDate to endDate has {_count(bars, is_exact)} {market.interval.name} bars. Maximum: "
-            f"{market.limit:,} (MAX_BARS). Ask for a shorter range or a coarser interval, or give limit.",
+            "The range from {field} to {@endDate} has {count} {interval} bars. Maximum: {most:,} (MAX_BARS). Ask for a "
+            "shorter range or a coarser {@interval}, or give {@limit}.",
             field="startDate",
+            count=_count(bars, is_exact),
+            interval=market.interval.name,
+            most=market.limit,
         )
 
 

@@ -98,8 +98,11 @@ def _build(
     volume: NDArray[np.float64] = np.add.reduceat(bars.volume[rows], starts)
     if volume.max() > MAX_VOLUME:
         raise InvalidInput(
-            f"The volumes of a {to.name} bar add up to {volume.max():g}. Allowed: at most {MAX_VOLUME:g}.",
+            "The volumes of a {interval} bar add up to {got:g}. Allowed: at most {most:g}.",
             field="interval",
+            interval=to.name,
+            got=volume.max(),
+            most=MAX_VOLUME,
         )
     return Bars(
         symbol=bars.symbol,

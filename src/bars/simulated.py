@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from src.bars.grid import bar_number, iso_time, last_closed_open_ms, open_time_ms, open_times_ms
 from src.bars.quality import assess
 from src.bars.ranges import WholeRange, check_whole_range, describe_range
-from src.domain.errors import InvalidInput
+from src.domain.errors import InvalidInput, bad_value
 from src.domain.market import Bars, Interval, Listing, MarketRequest, MarketSeries, normalise_symbol
 from src.ports import Clock
 
@@ -85,9 +85,11 @@ class SimulatedSource:
         stop = 1 + (last if market.end_ms is None else min(last, bar_number(market.end_ms, interval)))
         if stop <= start:
             raise InvalidInput(
-                f"There are no closed {interval.name} candles in the range asked for; simulated ones go from "
-                f"{iso_time(open_time_ms(first, interval))} to {iso_time(open_time_ms(last, interval))}.",
+                "There are no closed {interval} bars in this range. Simulated ones go from {first} to {last}.",
                 field="endDate" if market.start_ms is None else "startDate",
+                interval=interval.name,
+                first=iso_time(open_time_ms(first, interval)),
+                last=iso_time(open_time_ms(last, interval)),
             )
         check_whole_range(market, stop - start)
         whole = WholeRange(
@@ -125,13 +127,15 @@ def simulate_bars(symbol: str, interval: Interval, start_ms: int, bars: int, see
         Where `bars` is less than 1, or the candles would lie outside the years 1970 to 9999.
     """
     if bars < 1:
-        raise InvalidInput(f"bars is {bars}; it must be at least 1", field="bars")
+        raise bad_value("bars", got=bars, allowed="a whole number ≥ 1")
     if not 0 <= start_ms < END_OF_TIME_MS:
-        raise InvalidInput("start must lie in the years 1970 to 9999", field="start")
+        raise InvalidInput("{field} must lie in the years 1970 to 9999.", field="start")
     first = _first_number(start_ms, interval)
     # Checked in Python's integers, which do not overflow.
     if start_ms + bars * interval.milliseconds > END_OF_TIME_MS:
-        raise InvalidInput(f"{bars} {interval.name} candles would end after the year 9999", field="bars")
+        raise InvalidInput(
+            "{count} {interval} bars would end after the year 9999.", field="bars", count=bars, interval=interval.name
+        )
     return _Simulation(symbol=symbol, interval=interval, seed=seed).bars(first, bars)
 
 

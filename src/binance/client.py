@@ -237,13 +237,13 @@ def _understand(body: bytes, read: Callable[[object], Answer]) -> Answer:
     try:
         answer = orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        message = "The exchange's answer is not JSON, or only half of it."
-        raise _Failure(ExchangeRefused(message), _Retry.LATER) from error
+        invalid = ExchangeRefused("The exchange's response is not JSON, or cut off.")
+        raise _Failure(invalid, _Retry.LATER) from error
     try:
         return read(answer)
     except ValueError as error:
-        message = f"The exchange's answer makes no sense: {error}."
-        raise _Failure(ExchangeRefused(message), _Retry.LATER) from error
+        invalid = ExchangeRefused("The exchange's response is invalid: {reason}.", reason=str(error))
+        raise _Failure(invalid, _Retry.LATER) from error
 
 
 async def _read_up_to(response: httpx.Response, max_bytes: int) -> bytes:
@@ -251,8 +251,8 @@ async def _read_up_to(response: httpx.Response, max_bytes: int) -> bytes:
     async for chunk in response.aiter_bytes():
         body += chunk
         if len(body) > max_bytes:
-            message = f"The exchange's answer is longer than {max_bytes:,} bytes."
-            raise _Failure(ExchangeRefused(message), _Retry.ELSEWHERE)
+            error = ExchangeRefused("The exchange's response is longer than {most:,} bytes.", most=max_bytes)
+            raise _Failure(error, _Retry.ELSEWHERE)
     return bytes(body)
 
 
@@ -267,15 +267,22 @@ def _refusal(status: int, body: bytes, params: Mapping[str, str | int], pause_s:
     """Translate an answer that is not 200; bodies that are not the exchange's JSON are never quoted."""
     code, words = _code_and_words(body)
     if status in _DEFAULT_PAUSE_S:
-        kind = "has banned this address for a while" if status == 418 else "says that we ask too often"
-        message = f"The exchange {kind} (HTTP {status}); try again in {math.ceil(pause_s)} s."
-        return _Failure(ExchangeUnavailable(message, retry_after_s=pause_s), _Retry.PAUSE)
+        paused = ExchangeUnavailable(
+            "The exchange {what} (HTTP {status}). Retry in {wait} s.",
+            retry_after_s=pause_s,
+            what="has banned this address for a while" if status == 418 else "says that we ask too often",
+            status=status,
+            wait=math.ceil(pause_s),
+        )
+        return _Failure(paused, _Retry.PAUSE)
     if status >= 500:
-        return _Failure(ExchangeUnavailable(f"The exchange has a fault of its own (HTTP {status})."), _Retry.LATER)
+        return _Failure(ExchangeUnavailable("The exchange failed (HTTP {status}).", status=status), _Retry.LATER)
     if status in _HOST_REFUSALS:
-        return _Failure(ExchangeRefused(f"{_HOST_REFUSALS[status]} (HTTP {status})."), _Retry.ELSEWHERE)
+        refused = ExchangeRefused("{reason} (HTTP {status}).", reason=_HOST_REFUSALS[status], status=status)
+        return _Failure(refused, _Retry.ELSEWHERE)
     if code is None:
-        return _Failure(ExchangeRefused(f"The exchange refuses the request (HTTP {status})."), _Retry.ELSEWHERE)
+        refused = ExchangeRefused("The exchange refused the request (HTTP {status}).", status=status)
+        return _Failure(refused, _Retry.ELSEWHERE)
     return _refused_values(status, code, words, params)
 
 
@@ -283,12 +290,19 @@ def _refused_values(status: int, code: int, words: str, params: Mapping[str, str
     """Translate the exchange's own error codes into the field that is wrong."""
     symbol, interval = params.get("symbol", ""), params.get("interval", "")
     if code == -1121:
-        return SymbolNotFound(f"The exchange does not know the symbol {symbol}: {words}")
+        return SymbolNotFound("The exchange does not know the symbol {symbol}: {words}", symbol=symbol, words=words)
     if code == -1120:
-        return InvalidInput(f"The exchange does not know the interval {interval}: {words}", field="interval")
+        return InvalidInput(
+            "The exchange does not know the interval {interval}: {words}",
+            field="interval", interval=interval, words=words,
+        )  # fmt: skip
     if code == -1100 and "symbol" in words:
-        return InvalidInput(f"The exchange does not accept the symbol {symbol}: {words}", field="symbol")
-    return ExchangeRefused(f"The exchange refuses the request (HTTP {status}, code {code}): {words}")
+        return InvalidInput(
+            "The exchange does not accept the symbol {symbol}: {words}", field="symbol", symbol=symbol, words=words
+        )
+    return ExchangeRefused(
+        "The exchange refused the request (HTTP {status}, code {code}): {words}", status=status, code=code, words=words
+    )
 
 
 def _code_and_words(body: bytes) -> tuple[int | None, str]:

@@ -19,7 +19,7 @@ PAGE_ROWS: Final = 1000
 """Most rows that the exchange puts into one answer."""
 _PAGES_AT_ONCE: Final = 8
 _CONTRADICTIONS: Final = 3
-_CONTRADICTION: Final = "The exchange contradicts itself: it has candles that it leaves out where they are asked for."
+_CONTRADICTION: Final = "The exchange contradicts itself: it has bars that it left out of a page."
 
 
 class AskPage(Protocol):

@@ -17,6 +17,7 @@ from src.binance.client import BinanceApi
 from src.binance.clock_skew import ClockSkew
 from src.binance.exchange_ban import ExchangeBan
 from src.binance.paging import AskPage, collect_newest, collect_oldest
+from src.domain.error_text import FieldName, Written
 from src.domain.errors import ExchangeRefused, ExchangeTimeout, InvalidInput
 from src.domain.market import Interval, Listing, MarketRequest, MarketSeries, normalise_symbol
 from src.ports import Clock
@@ -93,7 +94,7 @@ class BinanceSource:
         warnings = describe_quality(quality, bars)
         warnings += describe_range(market, bars, now_ms, left_out=len(quality.rejected_rows)) + self.skew.warnings()
         if not len(bars):
-            raise ExchangeRefused(f"None of the exchange's candles can be believed. {' '.join(warnings)}")
+            raise ExchangeRefused("All of the exchange's bars are invalid. {warnings}", warnings=" ".join(warnings))
         return MarketSeries(bars=bars, quality=quality, origin=self.origin, warnings=warnings)
 
     @property
@@ -158,8 +159,9 @@ class BinanceSource:
             async with asyncio.timeout(self._deadline_s):
                 yield self._api.until(self._deadline_s)
         except TimeoutError as error:
-            message = f"The exchange did not deliver {wanted} within {self._deadline_s:g} s."
-            raise ExchangeTimeout(message) from error
+            raise ExchangeTimeout(
+                "The exchange did not deliver {wanted} within {limit:g} s.", wanted=wanted, limit=self._deadline_s
+            ) from error
 
     async def _collect(self, symbol: str, market: MarketRequest, now_ms: int, until: float) -> tuple[Klines, int]:
         """Ask for all pages and cut them to the closed candles asked for, at least one; and say which are closed by."""
@@ -242,17 +244,19 @@ async def _check_length(ask: AskPage, market: MarketRequest, now_ms: int) -> Non
 
 def _nothing_there(symbol: str, market: MarketRequest, first: Klines, last: Klines) -> InvalidInput:
     """Say what there is instead of the empty range asked for."""
-    name = f"{market.interval.name} candles of {symbol}"
+    name = f"{market.interval.name} bars of {symbol}"
     if not len(first) or not len(last):
-        return InvalidInput(f"The exchange has no closed {name}.", field="symbol")
-    there = f"it has them from {iso_time(int(first.open_time_ms[0]))} to {iso_time(int(last.open_time_ms[-1]))}"
-    asked = []
-    if market.start_ms is not None:
-        asked.append(f"startDate {iso_time(market.start_ms)}")
-    if market.end_ms is not None:
-        asked.append(f"endDate {iso_time(market.end_ms)}")
-    field = "endDate" if market.start_ms is None else "startDate"
-    return InvalidInput(f"The exchange has no closed {name} for {' and '.join(asked)}; {there}.", field=field)
+        return InvalidInput("The exchange has no closed {name}.", field="symbol", name=name)
+    given = {"startDate": market.start_ms, "endDate": market.end_ms}
+    asked = [Written(FieldName(field), f" {iso_time(ms)}") for field, ms in given.items() if ms is not None]
+    return InvalidInput(
+        "The exchange has no closed {name} for {asked}. It has them from {first} to {last}.",
+        field="endDate" if market.start_ms is None else "startDate",
+        name=name,
+        asked=asked,
+        first=iso_time(int(first.open_time_ms[0])),
+        last=iso_time(int(last.open_time_ms[-1])),
+    )
 
 
 def _read_listings(answer: object) -> tuple[Listing, ...]:

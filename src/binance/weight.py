@@ -85,11 +85,13 @@ class WeightBudget:
         if self._monotonic() + wait_s <= until:
             return
         wait = math.ceil(wait_s)
-        if self._pause_s() > 0:
-            message = f"The exchange told us to stop asking for {wait} s (too many requests from this address)"
-        else:
-            message = f"This service has used up its share of the exchange's request limit for {wait} s"
-        raise ExchangeUnavailable(f"{message}; try again then.", retry_after_s=float(wait))
+        raise ExchangeUnavailable(
+            "The exchange told us to send no requests for now (too many came from this address). Retry in {wait} s."
+            if self._pause_s() > 0
+            else "This service has used up its share of the exchange's request limit. Retry in {wait} s.",
+            retry_after_s=float(wait),
+            wait=wait,
+        )
 
     def _pause_s(self) -> float:
         """Return how long the pause goes on that this process, or another one, was ordered; 0 or less without one."""

@@ -47,7 +47,10 @@ class DatasetSource:
     def _fetch(self, market: MarketRequest) -> MarketSeries:
         dataset, every = self._read()
         if normalise_symbol(market.symbol) != dataset.symbol:
-            raise SymbolNotFound(f"{market.symbol} is not in {dataset.name!r}, which has {dataset.symbol} only")
+            raise SymbolNotFound(
+                "{@symbol} is {got!r}. The dataset {name!r} has {has} only.",
+                got=market.symbol, name=dataset.name, has=dataset.symbol,
+            )  # fmt: skip
         bars = _at_interval(every, market, dataset)
         in_range = _in_range(bars, market)
         if not len(in_range):
@@ -77,7 +80,7 @@ class DatasetSource:
         try:
             return read_bars(self._path)
         except FileNotFoundError as error:
-            raise SourceNotFound(f"there is no source {self._path.stem!r} any more") from error
+            raise SourceNotFound("Source {name!r} does not exist any more.", name=self._path.stem) from error
         except (DamagedDataset, OSError) as error:
             raise self._unreadable() from error
 
@@ -88,7 +91,9 @@ class DatasetSource:
             raise self._unreadable() from error
 
     def _unreadable(self) -> StoreUnavailable:
-        return StoreUnavailable(f"the candles {self._path.stem!r} cannot be read from the disk; upload them again")
+        return StoreUnavailable(
+            "The dataset {name!r} cannot be read from the disk. Upload it again.", name=self._path.stem
+        )
 
 
 def _at_interval(bars: Bars, market: MarketRequest, dataset: Dataset) -> Bars:
@@ -100,9 +105,12 @@ def _at_interval(bars: Bars, market: MarketRequest, dataset: Dataset) -> Bars:
         name for name, one in INTERVALS.items() if one == dataset.interval or dataset.interval in finer_intervals(one)
     ]
     raise InvalidInput(
-        f"interval is {market.interval.name!r}, and {dataset.name!r} has {dataset.interval.name} candles; allowed: "
-        f"{', '.join(allowed)}",
+        "{field} is {got!r}, and {name!r} has {has} bars. Allowed: {allowed}.",
         field="interval",
+        got=market.interval.name,
+        name=dataset.name,
+        has=dataset.interval.name,
+        allowed=allowed,
     )
 
 
@@ -141,12 +149,18 @@ def _nothing_there(bars: Bars, market: MarketRequest, dataset: Dataset) -> Inval
     field = "endDate" if market.start_ms is None else "startDate"
     if not len(bars):
         return InvalidInput(
-            f"{dataset.name!r} has too few {dataset.interval.name} candles for one of {market.interval.name}.",
+            "The dataset {name!r} has too few {has} bars for one of {wanted}.",
             field="interval",
+            name=dataset.name,
+            has=dataset.interval.name,
+            wanted=market.interval.name,
         )
     first, last = (iso_time(int(time)) for time in bars.open_time_ms[[0, -1]])
     return InvalidInput(
-        f"There are no {market.interval.name} candles in the range asked for; {dataset.name!r} has them from {first} "
-        f"to {last}.",
+        "There are no {interval} bars in this range. The dataset {name!r} has them from {first} to {last}.",
         field=field,
+        interval=market.interval.name,
+        name=dataset.name,
+        first=first,
+        last=last,
     )

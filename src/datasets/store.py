@@ -19,7 +19,7 @@ from src.datasets.reading.reader import BarFileReader, BarFileRows
 from src.datasets.reading.times import parse_zone
 from src.datasets.source import DatasetSource
 from src.domain.datasets import BarFileDeclaration, Dataset, check_dataset_name
-from src.domain.errors import Conflict, InvalidInput, SourceNotFound, StoreUnavailable, TooLarge
+from src.domain.errors import Conflict, InvalidInput, SourceNotFound, StoreUnavailable, file_too_large
 from src.domain.market import Bars, normalise_symbol
 from src.domain.model_files import check_user_id
 from src.files.unfinished import open_in_folder, remove_if_empty, remove_unfinished, unfinished_name
@@ -29,7 +29,6 @@ from src.ports import Clock
 logger = logging.getLogger(__name__)
 
 _SUFFIX: Final = ".bars"
-_MEBIBYTE: Final = 1024 * 1024
 
 Arguments = ParamSpec("Arguments")
 Answer = TypeVar("Answer")
@@ -129,11 +128,11 @@ class DiskDatasets:
         async for chunk in chunks:
             size_bytes += len(chunk)
             if size_bytes > self._max_bytes:
-                raise TooLarge(f"the file is larger than the {self._max_bytes / _MEBIBYTE:g} MiB that are allowed")
+                raise file_too_large(self._max_bytes)
             digest.update(chunk)
             await _on_disk(upload.write, chunk)
         if not size_bytes:
-            raise InvalidInput("the file is empty; it should hold candles", field="file")
+            raise InvalidInput("The file is empty. Send a file of bars.", field="file")
         await _on_disk(upload.flush)
         return digest.hexdigest(), size_bytes
 
@@ -143,11 +142,12 @@ class DiskDatasets:
 
     def _check_room(self, path: Path) -> None:
         if _is_plain_file(path):
-            raise Conflict(f"there is a source {path.stem!r} already; delete it first, or give another name")
+            raise Conflict("Source {name!r} exists already. Delete it first, or give another name.", name=path.stem)
         if len(_names_in(path.parent)) >= self._max_datasets:
             raise Conflict(
-                f"user {path.parent.name!r} keeps {self._max_datasets} sets of candles, which is the most allowed; "
-                "delete one first"
+                "User {user!r} has {most} datasets. Maximum: {most} (MAX_DATASETS_PER_USER). Delete one first.",
+                user=path.parent.name,
+                most=self._max_datasets,
             )
 
     def _keep(self, path: Path, dataset: Dataset, bars: Bars) -> None:
@@ -164,7 +164,7 @@ class DiskDatasets:
                 try:
                     path.hardlink_to(hidden)  # unlike a rename it never replaces
                 except FileExistsError as error:
-                    raise Conflict(f"there is a source {path.stem!r} already") from error
+                    raise Conflict("Source {name!r} exists already.", name=path.stem) from error
             sync_folder(path.parent)
         finally:
             hidden.unlink(missing_ok=True)
@@ -218,7 +218,9 @@ def _read_head_of(path: Path, name: str) -> Dataset:
     except FileNotFoundError as error:
         raise _not_found(name) from error
     except DamagedDataset as damage:
-        raise StoreUnavailable(f"the candles {path.stem!r} are damaged on the disk; upload them again") from damage
+        raise StoreUnavailable(
+            "The dataset {name!r} is damaged on the disk. Upload it again.", name=path.stem
+        ) from damage
 
 
 def _is_plain_file(path: Path) -> bool:
@@ -232,7 +234,7 @@ def _names_in(folder: Path) -> Sequence[str]:
 
 
 def _not_found(name: str) -> SourceNotFound:
-    return SourceNotFound(f"there is no source {name[:80]!r} among the user's own candles")
+    return SourceNotFound("Dataset {got!r} does not exist or belongs to another user.", got=name)
 
 
 async def _on_disk(work: Callable[Arguments, Answer], *args: Arguments.args, **kwargs: Arguments.kwargs) -> Answer:
@@ -244,4 +246,4 @@ async def _on_disk(work: Callable[Arguments, Answer], *args: Arguments.args, **k
     except OSError as error:
         is_full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
         reason = "the disk is full" if is_full else "its folder cannot be read or written"
-        raise StoreUnavailable(f"the store of users' candles cannot be used: {reason}") from error
+        raise StoreUnavailable("The store of datasets cannot be used: {reason}.", reason=reason) from error

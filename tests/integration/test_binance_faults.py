@@ -130,7 +130,7 @@ LASTING: dict[str, tuple[Fault, type[ServiceError], str]] = {
     "500": (faults.server_error(), ExchangeUnavailable, "HTTP 500"),
     "half a JSON": (faults.half_json(), ExchangeRefused, "not JSON"),
     "a cut connection": (faults.cut_connection(), ExchangeUnavailable, "could not be reached"),
-    "an object": (faults.not_klines('{"rows": []}'), ExchangeRefused, "makes no sense"),
+    "an object": (faults.not_klines('{"rows": []}'), ExchangeRefused, "response is invalid"),
     "another time": (faults.other_page(-(10**9)), ExchangeRefused, "outside the range"),
     "nothing for 60 s": (faults.hang(60), ExchangeTimeout, "did not"),
     "451": (faults.restricted_location(), ExchangeRefused, "legal reasons"),

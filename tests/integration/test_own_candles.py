@@ -108,14 +108,14 @@ def test_another_users_candles_cannot_be_named(service: str) -> None:
     [
         ({"user_id": "../x"}, "", 422, "INVALID_INPUT", "user_id"),
         ({"symbol": "../x"}, "", 422, "INVALID_INPUT", "symbol"),
-        ({"symbol": ""}, "", 422, "INVALID_INPUT", "symbol is missing"),
+        ({"symbol": ""}, "", 422, "INVALID_INPUT", "symbol is required."),
         ({"interval": "7m"}, "", 422, "INVALID_INPUT", "1s, 1m"),
         ({"timezone": "Mars/Base"}, csv_of(days(5)), 422, "INVALID_INPUT", "timezone is 'Mars/Base'"),
-        ({"unit": "weeks"}, "", 422, "INVALID_INPUT", "unit is 'weeks'; allowed: s, ms, us, ns"),
+        ({"unit": "weeks"}, "", 422, "INVALID_INPUT", "unit is 'weeks'. Allowed: s, ms, us, ns."),
         ({"name": "../../x"}, csv_of(days(5)), 422, "INVALID_INPUT", "name is '../../x'"),
         ({"name": "binance"}, csv_of(days(5)), 422, "INVALID_INPUT", "a source of the service"),
         ({"colour": "red"}, csv_of(days(5)), 422, "INVALID_INPUT", "colour"),
-        ({}, "", 422, "INVALID_INPUT", "the file is empty"),
+        ({}, "", 422, "INVALID_INPUT", "The file is empty."),
         ({}, csv_of(days(5)) + "2021-01-09,1\n", 422, "INVALID_INPUT", "Line 7 has 2 columns"),
         ({}, b"PK\3\4", 415, "UNSUPPORTED_FORMAT", "zip or spreadsheet"),
     ],
@@ -135,7 +135,7 @@ def test_a_wrong_symbol_or_interval_of_an_upload_is_told_what_there_is(service: 
     assert error["extensions"]["code"] == "SYMBOL_NOT_FOUND"
     assert "BTCUSDT only" in error["message"]
     [error] = backtest(service, "hours", user="asker", interval="1m")["errors"]
-    assert "allowed: 1h, 2h" in error["message"]
+    assert "Allowed: 1h, 2h" in error["message"]
     daily = backtest(service, "hours", user="asker", interval="4h", limit=100)
     assert daily["data"]["runEventDrivenBacktest"]["metrics"]["bars"] == 100
 
@@ -215,13 +215,13 @@ def test_dates_of_unknown_order_need_a_declaration(service: str) -> None:
     refused = upload(service, AMBIGUOUS, user_id="dater").json()
     assert (refused["code"], refused["field"]) == ("INVALID_INPUT", "date_format")
     assert "Line 2: Date is '01/02/2024'" in refused["message"]
-    assert "give date_format: DMY or MDY" in refused["message"]
+    assert "Give date_format: DMY or MDY" in refused["message"]
     wrong = upload(service, AMBIGUOUS, user_id="dater", date_format="YDM").json()
-    assert (wrong["field"], wrong["message"][-13:]) == ("date_format", "YMD, DMY, MDY")
+    assert (wrong["field"], wrong["message"][-14:]) == ("date_format", "YMD, DMY, MDY.")
     day_first = upload(service, AMBIGUOUS, user_id="dater", name="day_first", date_format="dmy").json()["data"]
     assert (day_first["interval"], day_first["quality"]["first_open"]) == ("1d", "2024-02-01T00:00:00Z")
     month_first = upload(service, AMBIGUOUS, user_id="dater", name="month_first", dateFormat="MDY").json()
-    assert "candles are 31 days apart, which is no interval" in month_first["message"]
+    assert "bars of the file are 31 days apart, which is no interval" in month_first["message"]
 
 
 def test_date_format_is_declared_in_graphql_too(service: str) -> None:

@@ -14,8 +14,9 @@ from src.bars.grid import iso_time
 from src.datasets.reading.dates import DateOrder
 from src.datasets.reading.header import Layout
 from src.datasets.reading.numbers import MarkEvidence, NumberReader
-from src.datasets.reading.table import BarFileRejected, BarTable, Columns, Declared, Findings, listed, shown
+from src.datasets.reading.table import BarFileRejected, BarTable, Columns, Declared, Findings
 from src.datasets.reading.times import TimeReader
+from src.domain.error_text import Template, quote, quote_all
 from src.domain.market import DAY_MS
 
 _SECOND_MS: Final = 1000
@@ -57,10 +58,12 @@ class Assembly:
         """Note the symbol that the rows name; BarFileRejected if they name several."""
         self._symbols |= {cell.strip() for cell in set(cells)}
         if len(self._symbols) > 1:
-            raise BarFileRejected(f"the file has rows of several symbols: {listed(sorted(self._symbols))}")
+            raise BarFileRejected(
+                "The file has rows of several symbols: {symbols}.", symbols=quote_all(sorted(self._symbols))
+            )
         for symbol in self._symbols:
             is_other = _letters_of(symbol) not in ("", _letters_of(self._declared_symbol))
-            self.findings.other_symbol = shown(symbol) if is_other else None
+            self.findings.other_symbol = quote(symbol) if is_other else None
 
     def table(self) -> BarTable:
         """Return all rows.
@@ -72,7 +75,7 @@ class Assembly:
             times disagree.
         """
         if not self._blocks:
-            raise BarFileRejected("the file has no rows of candles")
+            raise BarFileRejected("The file has no rows of bars.")
         joined = {role: np.concatenate([block[role] for block in self._blocks]) for role in self._blocks[0]}
         self._blocks.clear()
         times = {role: reader.finish(joined[role]) for role, reader in self.times.items()}
@@ -97,8 +100,14 @@ def _check_agreement(times: NDArray[np.int64], reader: TimeReader, again: NDArra
     apart = np.unique(times - again)
     is_offset = len(apart) <= 2 and (apart % _QUARTER_HOUR_MS == 0).all() and np.abs(apart).max() <= _MAX_OFFSET_MS
     raise BarFileRejected(
-        f"row {row + 1}: {reader.column} is {shown(iso_time(int(times[row])))} and {other.column} is "
-        f"{shown(iso_time(int(again[row])))}, read as UTC unless timezone is declared; "
-        + ("give timezone, or remove one of both columns" if is_offset else "remove the column that is wrong"),
+        "Row {row}: {column} is {got!r} and {other} is {again!r}, read as UTC unless {@timezone} is declared. {hint}.",
         field="timezone" if is_offset else "file",
+        row=row + 1,
+        column=reader.column,
+        got=iso_time(int(times[row])),
+        other=other.column,
+        again=iso_time(int(again[row])),
+        hint=Template(
+            "Give {@timezone}, or remove one of both columns" if is_offset else "Remove the wrong column", {}
+        ),
     )

@@ -41,16 +41,19 @@ def check_rows(
     interval = _interval(distinct, declared.interval)
     if len(rows.offsets) > 1 and interval.milliseconds > _HOUR_MS:
         raise InvalidInput(
-            f"The times are in a zone with daylight-saving time, whose {interval.name} candles do not lie on one grid; "
-            "give the times in UTC, or timezone as an offset such as +01:00.",
+            "The times are in a zone with daylight-saving time, whose {interval} bars do not lie on one grid. Give the "
+            "times in UTC, or {field} as an offset such as +01:00.",
             field="timezone",
+            interval=interval.name,
         )
     holes = int(np.count_nonzero(np.diff(bar_numbers(distinct, interval)) > 1))
     if holes > _MAX_GAPS:
         raise InvalidInput(
-            f"The file has {holes:,} gaps between {interval.name} candles; allowed: at most {_MAX_GAPS:,}. A coarser "
-            "interval may be the right one.",
+            "The file has {count:,} gaps between {interval} bars. Maximum: {most:,}. A coarser {field} may be right.",
             field="interval",
+            count=holes,
+            interval=interval.name,
+            most=_MAX_GAPS,
         )
     closes = _close_times(rows, interval)
     klines = Klines(
@@ -72,16 +75,15 @@ def _interval(times: NDArray[np.int64], declared: Interval | None) -> Interval:
     spacing = bar_spacing_ms(times)
     if spacing is None:
         if declared is None:
-            raise InvalidInput(
-                "The file has a single candle, which shows no interval; give interval.", field="interval"
-            )
+            raise InvalidInput("The file has a single bar, which shows no interval. Give {field}.", field="interval")
         return declared
     is_month_long = 28 * DAY_MS <= spacing <= 31 * DAY_MS
     if declared is not None:
         if spacing < declared.milliseconds and not (declared is _MONTH and is_month_long):
             raise InvalidInput(
-                f"interval is {declared.name!r}, but the file's candles are {_length(spacing)} apart", field="interval"
-            )
+                "{field} is {got!r}, but the bars of the file are {length} apart.",
+                field="interval", got=declared.name, length=_length(spacing),
+            )  # fmt: skip
         return declared
     if is_month_long and (open_times_ms(bar_numbers(times, _MONTH), _MONTH) == times).all():
         return _MONTH
@@ -89,9 +91,11 @@ def _interval(times: NDArray[np.int64], declared: Interval | None) -> Interval:
         if spacing == interval.milliseconds and interval is not _MONTH:
             return interval
     raise InvalidInput(
-        f"The file's candles are {_length(spacing)} apart, which is no interval; allowed: {', '.join(INTERVALS)}. "
-        "Where many are missing, give interval.",
+        "The bars of the file are {length} apart, which is no interval. Allowed: {allowed}. If many are missing, give "
+        "{field}.",
         field="interval",
+        length=_length(spacing),
+        allowed=tuple(INTERVALS),
     )
 
 
@@ -122,12 +126,16 @@ def _refuse_misread(quality: DataQuality, warnings: tuple[str, ...], *, rows: in
     bad = len(quality.rejected_rows)
     if not quality.present_bars and not bad:
         raise InvalidInput(
-            f"No candle of the file is closed: its times go on to {iso_time(last_ms)}; is the unit right?", field="unit"
-        )
+            "No bar of the file is closed: its times end at {last}. Check {field}.",
+            field="unit", last=iso_time(last_ms),
+        )  # fmt: skip
     if not quality.present_bars or bad > max(_FEW_BAD_ROWS, _BAD_SHARE * rows):
         raise InvalidInput(
-            f"{bad:,} of the file's {rows:,} rows cannot be believed, so it was not kept. {' '.join(warnings)}",
+            "{bad:,} of the {rows:,} rows of the file are invalid, so it was not stored. {warnings}",
             field="file",
+            bad=bad,
+            rows=rows,
+            warnings=" ".join(warnings),
         )
 
 

@@ -13,8 +13,9 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from src.datasets.reading.table import BarFileRejected, shown
+from src.datasets.reading.table import BarFileRejected
 from src.domain.datasets import DateFormat
+from src.domain.error_text import Template
 from src.domain.market import DAY_MS
 
 FIRST_YEAR: Final = 1970
@@ -116,17 +117,18 @@ class DateOrder:
             raise not_declared(line, column, text, self._declared)
         else:
             raise BarFileRejected(
-                f"{_where(line, column, text)}, and with the dates before it neither day nor month can come first"
+                "{where}, and with the dates before it neither day nor month can come first.",
+                where=_where(line, column, text),
             )
 
     def chosen(self) -> DateFormat:
         """Return the order; BarFileRejected if it was not declared and no date shows it."""
         if len(self._possible) > 1:
-            where = "" if self._first_seen is None else _where(*self._first_seen)
             raise BarFileRejected(
-                f"{where}, and no date of the file shows whether its day or its month comes first; give "
-                "dateFormat: DMY or MDY",
+                "{where}, and no date of the file shows whether its day or its month comes first. Give {field}: DMY or "
+                "MDY.",
                 field="dateFormat",
+                where="" if self._first_seen is None else _where(*self._first_seen),
             )
         (only,) = self._possible
         return only
@@ -135,12 +137,15 @@ class DateOrder:
 def not_declared(line: int, column: str, text: str, declared: DateFormat | None) -> BarFileRejected:
     """Return the error of a date in another order than the declared one."""
     return BarFileRejected(
-        f"{_where(line, column, text)}, but the declared dateFormat is {declared}", field="dateFormat"
+        "{where}, but the declared {field} is {declared}.",
+        field="dateFormat",
+        where=_where(line, column, text),
+        declared=declared,
     )
 
 
-def _where(line: int, column: str, text: str) -> str:
-    return f"line {line}: {column} is {shown(text)}"
+def _where(line: int, column: str, text: str) -> Template:
+    return Template("Line {line}: {column} is {got!r}", {"line": line, "column": column, "got": text})
 
 
 def pack(date: WrittenDate) -> int:
@@ -167,6 +172,9 @@ def unpack(packed: NDArray[np.int64], order: DateFormat, column: str) -> NDArray
     if not possible.all():
         row = int(np.argmin(possible))
         written = f"{first[row]:02d}/{second[row]:02d}/{year[row]}"
-        raise BarFileRejected(f"{column} is {shown(written)} in one row, which as {order} is not in the calendar")
+        raise BarFileRejected(
+            "The {column} is {got!r} in one row, which as {order} is not in the calendar.",
+            column=column, got=written, order=order,
+        )  # fmt: skip
     milliseconds: NDArray[np.int64] = days.astype("datetime64[ms]").astype(np.int64) + day_ms
     return milliseconds

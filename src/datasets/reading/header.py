@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from src.datasets.reading.table import NUMBER_ROLES, BarFileRejected, listed
+from src.datasets.reading.table import NUMBER_ROLES, BarFileRejected
+from src.domain.error_text import quote_all
 
 KLINE_COLUMNS: Final = 12
 _KLINE_POSITIONS: Final = {"time": 0, "open": 1, "high": 2, "low": 3, "close": 4, "volume": 5, "close_time": 6}
@@ -92,8 +93,10 @@ def find_layout(header: Sequence[str], *, symbol: str) -> Layout:
     time, *again = _time_columns(header, folded)
     if missing:
         raise BarFileRejected(
-            f"the header names no column for {', '.join(missing)}; it has {listed(header)}. Wanted: Date, Open, High, "
-            "Low, Close, Volume, or the exchange's twelve columns"
+            "The header names no column for {missing}. It has {header}. Allowed: Date, Open, High, Low, Close, Volume, "
+            "or the exchange's twelve columns.",
+            missing=tuple(missing),
+            header=quote_all(header),
         )
     times = {"time": time}
     close_time = _first_of(header, folded, _NAMES["close_time"], "close_time")
@@ -114,7 +117,8 @@ def _time_columns(header: Sequence[str], folded: Sequence[str]) -> list[TimeColu
     found = [(name, position) for name, position in positions.items() if position is not None]
     if not found:
         raise BarFileRejected(
-            f"the header names no column for the time (Date, timestamp, open_time); it has {listed(header)}"
+            "The header names no column for the time (Date, timestamp, open_time). It has {header}.",
+            header=quote_all(header),
         )
     clock = positions.get(_CLOCK)
     return [
@@ -135,8 +139,9 @@ def _base_volume(header: Sequence[str], folded: Sequence[str], symbol: str) -> i
         return assets[base[0]]
     if assets:
         raise BarFileRejected(
-            f"none of the volumes {listed(header[place] for place in assets.values())} is surely counted in the traded "
-            f"asset of {symbol}; name that one Volume"
+            "None of the volumes {volumes} is surely counted in the traded asset of {symbol}. Name that one Volume.",
+            volumes=quote_all(header[place] for place in assets.values()),
+            symbol=symbol,
         )
     return None
 
@@ -146,7 +151,9 @@ def _first_of(header: Sequence[str], folded: Sequence[str], names: Sequence[str]
         count = folded.count(name)
         if count > 1:
             twice = [header[index] for index, other in enumerate(folded) if other == name]
-            raise BarFileRejected(f"the header has more than one column for {role}: {listed(twice)}")
+            raise BarFileRejected(
+                "The header has more than one column for {role}: {names}.", role=role, names=quote_all(twice)
+            )
         if count:
             return folded.index(name)
     return None

@@ -37,15 +37,19 @@ def read_lines(file: BinaryIO, bounds: Bounds) -> Iterator[str]:
         number += 1
         read += len(line)
         if "\0" in line:
-            raise BarFileRejected(f"line {number} has a NUL byte: this is no text file")
+            raise BarFileRejected("Line {line} has a NUL byte: this is no text file.", line=number)
         if len(line) > MAX_LINE_LENGTH:
-            raise BarFileRejected(f"line {number} is longer than {MAX_LINE_LENGTH} characters")
+            raise BarFileRejected(
+                "Line {line} is too long. Maximum: {most} characters.", line=number, most=MAX_LINE_LENGTH
+            )
         if read > bounds.bytes:
-            raise BarFileRejected(f"the file unpacks to more than the {bounds.bytes:,} bytes allowed", Fault.TOO_LARGE)
+            raise BarFileRejected(
+                "The file is too large when unpacked. Maximum: {most:,} bytes.", Fault.TOO_LARGE, most=bounds.bytes
+            )
         if number > most_lines:
-            raise BarFileRejected(f"the file has more than the {most_lines:,} lines allowed", Fault.TOO_LARGE)
+            raise BarFileRejected("The file has too many lines. Maximum: {most:,}.", Fault.TOO_LARGE, most=most_lines)
         if not line.isascii() and any("\ud800" <= char <= "\udfff" for char in line):
-            raise BarFileRejected(f"line {number} is not UTF-8 text")
+            raise BarFileRejected("Line {line} is not UTF-8 text.", line=number)
         yield line
 
 
@@ -60,11 +64,13 @@ def find_header(lines: Iterator[str]) -> tuple[int, str]:
     for number, line in enumerate(lines, 1):
         if line.strip() and not _PREAMBLE.fullmatch(line.strip()):
             return number, line
-    raise BarFileRejected("the file is empty")
+    raise BarFileRejected("The file is empty.")
 
 
 def _read_line(text: io.TextIOWrapper, number: int) -> str:
     try:
         return text.readline(MAX_LINE_LENGTH + 1)
     except UnicodeDecodeError as error:
-        raise BarFileRejected(f"line {number} is not UTF-16 text, as the file's first bytes say that it is") from error
+        raise BarFileRejected(
+            "Line {line} is not UTF-16 text, as the first bytes of the file say.", line=number
+        ) from error

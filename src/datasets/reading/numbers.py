@@ -16,8 +16,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from src.datasets.reading.table import BarFileRejected, Findings, shown
+from src.datasets.reading.table import BarFileRejected, Findings
 from src.domain.datasets import DecimalMark
+from src.domain.error_text import Template, quote
 
 _GROUPED: Final = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d+)?", re.ASCII)
 _DOUBTFUL: Final = re.compile(r"\s*[+-]?[1-9]\d{0,2}\.\d{3}\s*", re.ASCII)
@@ -64,24 +65,32 @@ class MarkEvidence:
             return self.declared
         if len(self._proofs) > 1:
             point, comma = self._proofs[DecimalMark.POINT], self._proofs[DecimalMark.COMMA]
-            raise _undecided(f"{point}, but {comma}: one has a decimal point, and the other a decimal comma")
+            raise _undecided(
+                "{point}, but {comma}: one has a decimal point, and the other a decimal comma", point=point, comma=comma
+            )
         if not self._proofs:
             where = self._doubts.get(DecimalMark.COMMA)
             if where is None and not self._is_comma_separated:
                 where = self._doubts.get(DecimalMark.POINT)
             if where is not None:
-                raise _undecided(f"{where}, and no number of the file shows whether that means thousands or decimals")
+                raise _undecided(
+                    "{where}, and no number of the file shows whether that means thousands or decimals", where=where
+                )
             return DecimalMark.POINT
         (mark,) = self._proofs
         where = self._doubts.get(_OTHER[mark])
         if where is not None and mark not in self._grouped:
-            raise _undecided(f"{where}, but {self._proofs[mark]}: thousands or decimals may be meant")
+            raise _undecided(
+                "{where}, but {proof}: thousands or decimals may be meant", where=where, proof=self._proofs[mark]
+            )
         return mark
 
 
-def _undecided(reason: str) -> BarFileRejected:
+def _undecided(template: str, **parts: str) -> BarFileRejected:
     return BarFileRejected(
-        f'{reason}; give decimal, the decimal mark of the file: "." (1,234.5) or "," (1.234,5)', field="decimal"
+        'Numbers are ambiguous: {reason}. Give {field}, the decimal mark of the file: "." (1,234.5) or "," (1.234,5).',
+        field="decimal",
+        reason=Template(template, parts),
     )
 
 
@@ -160,7 +169,7 @@ class NumberReader:
         return np.nan if with_point is None else with_point, np.nan if with_comma is None else with_comma
 
     def _where(self, cell: str, line: int) -> str:
-        return f"line {line}: {self.column} is {shown(cell)}"
+        return f"line {line}: {self.column} is {quote(cell)}"
 
     def finish(self, numbers: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the whole column [n]; BarFileRejected if the decimal mark must be declared."""

@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from src.datasets.reading.assembly import Assembly
 from src.datasets.reading.header import Layout, find_layout
 from src.datasets.reading.numbers import NumberReader
-from src.datasets.reading.table import BarFileRejected, BarTable, Bounds, Columns, Declared, Fault, shown
+from src.datasets.reading.table import BarFileRejected, BarTable, Bounds, Columns, Declared, Fault
 from src.datasets.reading.times import TimeReader
 from src.domain.datasets import TimeUnit
+from src.domain.error_text import quote
 
 PARQUET_MAGIC: Final = b"PAR1"
 _MAX_COLUMNS: Final = 200
@@ -41,7 +42,9 @@ def read_parquet(file: BinaryIO, *, declared: Declared, bounds: Bounds) -> BarTa
     try:
         return _read(file, declared, bounds)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise BarFileRejected(f"the Parquet file cannot be read: {_first_line(error)}") from error
+        raise BarFileRejected(
+            "The Parquet file cannot be read: {reason}.", reason=_first_line(error).rstrip(".")
+        ) from error
 
 
 def _read(file: BinaryIO, declared: Declared, bounds: Bounds) -> BarTable:
@@ -55,10 +58,13 @@ def _read(file: BinaryIO, declared: Declared, bounds: Bounds) -> BarTable:
     footer = parquet.metadata
     if footer.num_rows > bounds.rows:
         raise BarFileRejected(
-            f"the file has {footer.num_rows:,} rows; allowed: at most {bounds.rows:,}", Fault.TOO_LARGE
+            "The file has {count:,} rows. Maximum: {most:,}.", Fault.TOO_LARGE, count=footer.num_rows, most=bounds.rows
         )
     if footer.num_columns > _MAX_COLUMNS or footer.num_row_groups > _MAX_GROUPS:
-        raise BarFileRejected(f"the file has more than {_MAX_COLUMNS} columns or {_MAX_GROUPS:,} row groups")
+        raise BarFileRejected(
+            "The file has too many columns or row groups. Maximum: {columns} and {groups:,}.",
+            columns=_MAX_COLUMNS, groups=_MAX_GROUPS,
+        )  # fmt: skip
     layout = find_layout([str(name) for name in parquet.schema_arrow.names], symbol=declared.symbol)
     wanted = _wanted_names(layout)
     _check_size(footer, wanted, bounds)
@@ -68,7 +74,7 @@ def _read(file: BinaryIO, declared: Declared, bounds: Bounds) -> BarTable:
         lines = range(rows + 1, rows + batch.num_rows + 1)
         rows += batch.num_rows
         if rows > bounds.rows:  # the footer need not tell the truth
-            raise BarFileRejected(f"the file has more than the {bounds.rows:,} rows allowed", Fault.TOO_LARGE)
+            raise BarFileRejected("The file has too many rows. Maximum: {most:,}.", Fault.TOO_LARGE, most=bounds.rows)
         if batch.num_rows:
             _take(batch, lines, layout, assembly)
     return assembly.table()
@@ -77,7 +83,7 @@ def _read(file: BinaryIO, declared: Declared, bounds: Bounds) -> BarTable:
 def _wanted_names(layout: Layout) -> set[str]:
     times = (*layout.times.values(), *layout.again)
     if any(column.clock is not None for column in times):
-        raise BarFileRejected("the file has a column for the date and one for the time; write both as one timestamp")
+        raise BarFileRejected("The file has a column for the date and one for the time. Write both as one timestamp.")
     positions = {column.position for column in times} | set(layout.numbers.values())
     if layout.symbol is not None:
         positions.add(layout.symbol)
@@ -108,15 +114,16 @@ def _check_size(footer: Any, wanted: set[str], bounds: Bounds) -> None:
                 unpacked += max(0, chunk.total_uncompressed_size)
     if unpacked > bounds.bytes:
         raise BarFileRejected(
-            f"the file's columns unpack to {unpacked:,} bytes; allowed: at most {bounds.bytes:,}", Fault.TOO_LARGE
-        )
+            "The columns of the file unpack to {size:,} bytes. Maximum: {most:,}.",
+            Fault.TOO_LARGE, size=unpacked, most=bounds.bytes,
+        )  # fmt: skip
 
 
 def _read_times(column: pa.Array, reader: TimeReader, lines: Sequence[int]) -> NDArray[np.int64]:
     kind = column.type
     if column.null_count:
         empty = int(np.argmax(column.is_null().to_numpy(zero_copy_only=False)))
-        raise BarFileRejected(f"row {lines[empty]} has no time")
+        raise BarFileRejected("Row {line} has no time.", line=lines[empty])
     if pa.types.is_timestamp(kind):
         milliseconds = reader.read_units(column.cast(pa.int64()).to_numpy(), _UNITS[kind.unit], lines)
         return milliseconds if kind.tz else reader.read_naive(milliseconds, lines)
@@ -129,7 +136,9 @@ def _read_times(column: pa.Array, reader: TimeReader, lines: Sequence[int]) -> N
         return reader.read_numbers(column.cast(pa.float64()).to_numpy(), lines)
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
         return reader.read_cells(column.to_pylist(), lines)
-    raise BarFileRejected(f"the times are of the type {shown(kind)}; allowed: timestamps, dates, numbers or text")
+    raise BarFileRejected(
+        "The times are of the type {kind!r}. Allowed: timestamps, dates, numbers or text.", kind=str(kind)
+    )
 
 
 def _read_numbers(column: pa.Array, reader: NumberReader, lines: Sequence[int]) -> NDArray[np.float64]:
@@ -138,11 +147,12 @@ def _read_numbers(column: pa.Array, reader: NumberReader, lines: Sequence[int]) 
         return reader.read_cells(pc.fill_null(column, "").to_pylist(), lines)
     if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)):
         raise BarFileRejected(
-            f"the column {shown(reader.column)} is of the type {shown(kind)}; allowed: numbers or text"
-        )
+            "The column {column!r} is of the type {kind!r}. Allowed: numbers or text.",
+            column=reader.column, kind=str(kind),
+        )  # fmt: skip
     numbers: NDArray[np.float64] = column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
     return numbers
 
 
 def _first_line(error: BaseException) -> str:
-    return shown(str(error).split("\n")[0])
+    return quote(str(error).split("\n")[0])

@@ -21,6 +21,7 @@ from src.concurrency.fair_queue import FairQueue, Refusals
 from src.datasets.reading.table import NUMBER_ROLES, Fault
 from src.datasets.reading.worker import Task
 from src.domain.datasets import BarFileDeclaration
+from src.domain.error_text import FieldName, Piece, Written
 from src.domain.errors import Busy, InvalidInput, ServiceError, TimedOut, TooLarge, UnsupportedFormat
 
 logger = logging.getLogger(__name__)
@@ -110,12 +111,14 @@ class BarFileReader:
         try:
             code, complaint = await asyncio.to_thread(_run_child, file, task, answer, self._timeout_s, switch)
         except subprocess.TimeoutExpired:
-            raise TimedOut(f"Reading the file took longer than {self._timeout_s:g} s; send a smaller one.") from None
+            raise TimedOut(
+                "Reading the file took longer than {most:g} s. Send a smaller one.", most=self._timeout_s
+            ) from None
         finally:
             switch.cancel()
         if code != 0:
             logger.warning("the reader of a file of candles ended with %s: %s", code, complaint[-2000:])
-            raise InvalidInput("The file made its reader fail; it is damaged, or no file of candles.", field="file")
+            raise InvalidInput("The file made its reader fail. It is damaged, or no file of bars.", field="file")
 
 
 def _run_child(file: IO[bytes], task: Task, answer: IO[bytes], timeout_s: float, switch: KillSwitch) -> tuple[int, str]:
@@ -145,7 +148,7 @@ def _read_answer(answer: IO[bytes], max_rows: int) -> BarFileRows:
     answer.seek(0)
     head = json.loads(answer.readline(_HEAD_BYTES))
     if "rejected" in head:
-        raise _rejection(str(head["rejected"]), str(head["fault"]), str(head["field"]))
+        raise _rejection(list(head["rejected"]), str(head["fault"]), str(head["field"]))
     rows, kinds = int(head["rows"]), dict(head["columns"])
     if not 0 < rows <= max_rows or not {"time", *NUMBER_ROLES} <= set(kinds) <= {"time", "close_time", *NUMBER_ROLES}:
         raise ValueError("the reader's answer is no table of candles")
@@ -167,10 +170,17 @@ def _read_answer(answer: IO[bytes], max_rows: int) -> BarFileRows:
     )
 
 
-def _rejection(message: str, fault: str, field: str) -> ServiceError:
-    sentence = message[0].upper() + message[1:] + "."
+def _rejection(pieces: list[object], fault: str, field: str) -> ServiceError:
+    sentence = Written(*map(_piece, pieces))
     if fault == Fault.TOO_LARGE:
         return TooLarge(sentence)
     if fault == Fault.FORMAT:
         return UnsupportedFormat(sentence)
     return InvalidInput(sentence, field=field if field in _FIELDS else "file")
+
+
+def _piece(given: object) -> Piece:
+    """Read a piece of a sentence; only the fields that a child may blame become names of fields."""
+    if isinstance(given, list) and len(given) == 1 and given[0] in _FIELDS:
+        return FieldName(str(given[0]))
+    return str(given)

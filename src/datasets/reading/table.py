@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import tzinfo
 from enum import StrEnum
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from src.domain.datasets import DateFormat, DecimalMark, TimeUnit
+from src.domain.error_text import FieldName, Template
 
 NUMBER_ROLES = ("open", "high", "low", "close", "volume")
 TIME_ROLES = ("time", "close_time")
@@ -29,16 +29,31 @@ class Fault(StrEnum):
 
 
 class BarFileRejected(Exception):
-    """A file that cannot be read as candles; the message names line and column where there are any.
+    """A file that cannot be read as bars; the sentence names line and column if there are any.
 
-    `field` is what the client should change: the file, or what was declared about it.
+    Parameters
+    ----------
+    template, parts
+        As in `domain.error_text`.
+    field
+        What the client should change: the file, or what was declared about it.
     """
 
-    def __init__(self, message: str, fault: Fault = Fault.INVALID, *, field: str = "file") -> None:
-        super().__init__(message)
-        self.message = message
+    def __init__(self, template: str, fault: Fault = Fault.INVALID, *, field: str = "file", **parts: object) -> None:
+        self.text = Template(template, {**parts, "field": FieldName(field)})
+        super().__init__(self.text)
         self.fault = fault
         self.field = field
+
+    @property
+    def message(self) -> str:
+        """The sentence with the fields' declared names."""
+        return str(self.text)
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return what the child tells the server, for JSON: names of fields as lists of one."""
+        pieces = [[piece.name] if isinstance(piece, FieldName) else piece for piece in self.text.pieces()]
+        return {"rejected": pieces, "fault": self.fault.value, "field": self.field}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,15 +111,3 @@ class BarTable:
 
     def __len__(self) -> int:
         return len(self.columns["time"])
-
-
-def shown(text: object) -> str:
-    """Return a file's text for a message: quoted, printable and not too long."""
-    written = str(text)
-    return ascii(written if len(written) <= 60 else written[:60] + "...")
-
-
-def listed(names: Iterable[object], most: int = 20) -> str:
-    """Return names for a message, the first `most` of them."""
-    found = [shown(name) for name in names]
-    return ", ".join(found[:most]) + (f" and {len(found) - most} more" if len(found) > most else "")

@@ -31,9 +31,9 @@ def read_text(file: BinaryIO, *, declared: Declared, bounds: Bounds) -> BarTable
     try:
         return _TextReader(read_lines(file, bounds), declared=declared, bounds=bounds).read()
     except csv.Error as error:
-        raise BarFileRejected(f"the file is no CSV: {error}") from error
+        raise BarFileRejected("The file is no CSV: {reason}.", reason=str(error)) from error
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise BarFileRejected("the gzip file is damaged, or ends before its end") from error
+        raise BarFileRejected("The gzip file is damaged or cut off.") from error
 
 
 class _TextReader:
@@ -48,7 +48,9 @@ class _TextReader:
         delimiter = max(_DELIMITERS, key=first.count)
         names = [cell.strip() for cell in next(csv.reader([first], delimiter=delimiter, strict=True))]
         if len(names) > _MAX_COLUMNS:
-            raise BarFileRejected(f"line {place} has {len(names)} columns; allowed: at most {_MAX_COLUMNS}")
+            raise BarFileRejected(
+                "Line {line} has {count} columns. Maximum: {most}.", line=place, count=len(names), most=_MAX_COLUMNS
+            )
         has_header = not _looks_like_a_row(names)
         layout = find_layout(names, symbol=self._declared.symbol) if has_header else _without_header(names)
         assembly = Assembly(layout, self._declared, is_comma_separated=delimiter == ",")
@@ -61,11 +63,12 @@ class _TextReader:
             if len(row) != len(names):
                 if not "".join(row).strip():
                     continue
-                counted = f"line {before + reader.line_num} has {len(row)} columns, but line {place} has {len(names)}"
                 may_be_decimals = delimiter == "," and len(row) > len(names)
                 raise BarFileRejected(
-                    counted + ("; numbers need a decimal point, not a comma" if may_be_decimals else "")
-                )
+                    "Line {line} has {count} columns, but line {other} has {expected}.{hint}",
+                    line=before + reader.line_num, count=len(row), other=place, expected=len(names),
+                    hint=" Write numbers with a decimal point, not a comma." if may_be_decimals else "",
+                )  # fmt: skip
             rows.append(row)
             numbers.append(before + reader.line_num)
             if len(rows) == _BLOCK_ROWS:
@@ -79,7 +82,9 @@ class _TextReader:
         """Turn a block of rows into arrays."""
         self._rows_read += len(rows)
         if self._rows_read > self._bounds.rows:
-            raise BarFileRejected(f"the file has more than the {self._bounds.rows:,} rows allowed", Fault.TOO_LARGE)
+            raise BarFileRejected(
+                "The file has too many rows. Maximum: {most:,}.", Fault.TOO_LARGE, most=self._bounds.rows
+            )
         columns = list(zip(*rows, strict=True))
         if layout.symbol is not None:
             assembly.see_symbols(columns[layout.symbol])
@@ -99,7 +104,7 @@ def _time_cells(columns: Sequence[Sequence[str]], column: TimeColumn, lines: Seq
         return columns[column.position]
     clocks = [clock.strip() for clock in columns[column.clock]]
     if not all(clocks):
-        raise BarFileRejected(f"line {lines[clocks.index('')]} has no time of day")
+        raise BarFileRejected("Line {line} has no time of day.", line=lines[clocks.index("")])
     return [f"{date.strip()} {clock}" for date, clock in zip(columns[column.position], clocks, strict=True)]
 
 
@@ -120,8 +125,10 @@ def _looks_like_a_row(cells: Sequence[str]) -> bool:
 def _without_header(cells: Sequence[str]) -> Layout:
     if len(cells) != KLINE_COLUMNS:
         raise BarFileRejected(
-            f"the first line is no header, and has {len(cells)} columns; without a header the exchange's "
-            f"{KLINE_COLUMNS} are wanted, otherwise a first line such as Date,Open,High,Low,Close,Volume"
+            "The first line is no header, and has {count} columns. Allowed: the exchange's {expected} columns without "
+            "a header, or a first line such as Date,Open,High,Low,Close,Volume.",
+            count=len(cells),
+            expected=KLINE_COLUMNS,
         )
     return kline_layout()
 

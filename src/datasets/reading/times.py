@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from src.datasets.reading.dates import DateOrder, WrittenDate, not_declared, pack, parse_date, unpack
-from src.datasets.reading.table import BarFileRejected, Declared, Findings, shown
+from src.datasets.reading.table import BarFileRejected, Declared, Findings
 from src.domain.datasets import TimeUnit
-from src.domain.errors import InvalidInput
+from src.domain.errors import bad_value
 
 _PER_SECOND: Final = {
     TimeUnit.SECONDS: 1,
@@ -61,10 +61,7 @@ def parse_zone(text: str | None, *, field: str = "timezone") -> tzinfo | None:
             return ZoneInfo(name)
         except (ValueError, OSError, KeyError):  # ZoneInfoNotFoundError is a KeyError; a folder of zones an OSError
             pass
-    raise InvalidInput(
-        f"{field} is {text[:60]!r}; allowed: UTC, an IANA name such as Asia/Seoul, or an offset such as +09:00",
-        field=field,
-    )
+    raise bad_value(field, got=text, allowed="UTC, an IANA name such as Asia/Seoul, or an offset such as +09:00")
 
 
 class TimeReader:
@@ -128,8 +125,9 @@ class TimeReader:
                 f"in {self._unit.value} from 1970 to 2200" if self._unit else "from 1990 to 2200 in s, ms, us or ns"
             )
             raise BarFileRejected(
-                f"line {lines[wrong[0]]}: {self.column} is {numbers[wrong[0]]}, which is no time {allowed}"
-            )
+                "Line {line}: {column} is {got}. Allowed: times {allowed}.",
+                line=lines[wrong[0]], column=self.column, got=numbers[wrong[0]], allowed=allowed,
+            )  # fmt: skip
         return result
 
     def read_units(self, numbers: NDArray[np.int64], unit: TimeUnit, lines: Sequence[int]) -> NDArray[np.int64]:
@@ -139,9 +137,9 @@ class TimeReader:
         wrong = np.flatnonzero((numbers < 0) | (numbers >= _YEAR_2200_S * scale))
         if len(wrong):
             raise BarFileRejected(
-                f"row {lines[wrong[0]]}: {self.column} is {numbers[wrong[0]]} {unit.value} since 1970; allowed: times "
-                "from 1970 to 2199"
-            )
+                "Row {line}: {column} is {got} {unit} since 1970. Allowed: times from 1970 to 2199.",
+                line=lines[wrong[0]], column=self.column, got=numbers[wrong[0]], unit=unit.value,
+            )  # fmt: skip
         return _to_ms(numbers, scale)
 
     def read_naive(self, local_ms: NDArray[np.int64], lines: Sequence[int]) -> NDArray[np.int64]:
@@ -165,8 +163,9 @@ class TimeReader:
             return times
         if not packed.all() or len(self._packed_in_utc) > 1:
             raise BarFileRejected(
-                f"line {self._packed_lines[0]}: {self.column} has a date in another style than other rows have"
-            )
+                "Line {line}: {column} has a date in another style than other rows have.",
+                line=self._packed_lines[0], column=self.column,
+            )  # fmt: skip
         wall_ms = unpack(times, self._order.chosen(), self.column)
         return wall_ms if self._packed_in_utc == {True} else self.read_naive(wall_ms, self._packed_lines)
 
@@ -237,8 +236,9 @@ class TimeReader:
         if chosen.utcoffset() != second.utcoffset():
             if chosen.astimezone(UTC).astimezone(self._zone).replace(tzinfo=None) != moment:
                 raise BarFileRejected(
-                    f"line {line}: {self.column} is {shown(moment)}, which the clocks of the declared timezone skip"
-                )
+                    "Line {line}: {column} is {got!r}, which the clocks of the declared {@timezone} skip.",
+                    line=line, column=self.column, got=str(moment),
+                )  # fmt: skip
             chosen = self._in_order(chosen, second)
         instant_ms = (chosen - _UTC_EPOCH) // _MS
         if self._last_ms is not None and instant_ms != self._last_ms:
@@ -258,10 +258,11 @@ class TimeReader:
 
     def _no_time(self, text: str, line: int) -> BarFileRejected:
         return BarFileRejected(
-            f"line {line}: {self.column} is {shown(text)}; allowed: an ISO 8601 time from 1970 to 2199 "
-            "(2021-01-31 or 2021-01-31T12:00:00+00:00), a date with four digits of the year (2021.01.31, 31.01.2021, "
-            "01/31/2021) and a time of day (12:00:00), or a number of s, ms, us or ns since 1970"
-        )
+            "Line {line}: {column} is {got!r}. Allowed: an ISO 8601 time from 1970 to 2199 (2021-01-31 or "
+            "2021-01-31T12:00:00+00:00), a date with four digits of the year (2021.01.31, 31.01.2021, 01/31/2021) and "
+            "a time of day (12:00:00), or a number of s, ms, us or ns since 1970.",
+            line=line, column=self.column, got=str(text),
+        )  # fmt: skip
 
 
 def _numbers(cells: Sequence[str], kind: type[Number]) -> NDArray[Number] | None:

@@ -46,10 +46,10 @@ def main() -> None:
     try:
         table = read(sys.stdin.buffer, task)
     except BarFileRejected as rejection:
-        _answer({"rejected": rejection.message, "fault": rejection.fault.value, "field": rejection.field})
+        _answer(rejection.to_plain())
     except MemoryError:
-        too_much = f"reading the file takes more than the {task.memory_bytes:,} bytes of memory allowed"
-        _answer({"rejected": too_much, "fault": Fault.TOO_LARGE.value, "field": "file"})
+        needs_memory = "Reading the file takes too much memory. Maximum: {most:,} bytes."
+        _answer(BarFileRejected(needs_memory, Fault.TOO_LARGE, most=task.memory_bytes).to_plain())
     else:
         _answer(_describe(table))
         for column in table.columns.values():
@@ -62,7 +62,7 @@ def read(file: BinaryIO, task: Task) -> BarTable:
     start = file.read(4)
     file.seek(0)
     if start.startswith(b"PK"):
-        raise BarFileRejected("the file is a zip or spreadsheet; allowed: CSV, CSV.gz or Parquet", Fault.FORMAT)
+        raise BarFileRejected("The file is a zip or spreadsheet. Allowed: CSV, CSV.gz or Parquet.", Fault.FORMAT)
     declared = Declared(
         symbol=task.symbol,
         unit=TimeUnit(task.unit) if task.unit else None,

@@ -170,7 +170,7 @@ def test_dataset_kept_by_an_earlier_version_asks_for_a_new_upload(tmp_path: Path
     object.__setattr__(broken, "volume", np.full(5, 1e300))
     path = tmp_path / "old.bars"
     path.write_bytes(encode_dataset(dataset, broken))
-    with pytest.raises(StoreUnavailable, match="upload them again"):
+    with pytest.raises(StoreUnavailable, match="Upload it again"):
         asyncio.run(DatasetSource(path).fetch(MarketRequest(symbol="TESTUSDT", interval=DAY, limit=5)))
 
 

@@ -63,8 +63,8 @@ def test_gaps_do_not_hide_the_interval() -> None:
     ("text", "interval", "words"),
     [
         (spaced(7 * 60_000), None, "7 minutes apart, which is no interval"),
-        (spaced(HOUR_MS), "1d", "interval is '1d', but the file's candles are 1 hours apart"),
-        (spaced(HOUR_MS, count=1), None, "a single candle, which shows no interval"),
+        (spaced(HOUR_MS), "1d", "interval is '1d', but the bars of the file are 1 hours apart"),
+        (spaced(HOUR_MS, count=1), None, "a single bar, which shows no interval"),
     ],
 )
 def test_an_interval_that_does_not_fit_is_refused(text: str, interval: str | None, words: str) -> None:
@@ -122,9 +122,9 @@ def test_a_file_that_must_have_been_misread_is_refused() -> None:
     rows = days(60)
     for row in rows[::2]:
         row[4] = "1.2.3"
-    with pytest.raises(InvalidInput, match=r"30 of the file's 60 rows cannot be believed.*line 2: Close is '1.2.3'"):
+    with pytest.raises(InvalidInput, match=r"30 of the 60 rows of the file are invalid.*line 2: Close is '1.2.3'"):
         check(csv_of(rows))
-    with pytest.raises(InvalidInput, match=r"No candle of the file is closed.*is the unit right"):
+    with pytest.raises(InvalidInput, match=r"No bar of the file is closed.*Check unit"):
         check(spaced(HOUR_MS, first_ms=7_000_000_000_000))
 
 
@@ -135,7 +135,7 @@ def test_so_many_gaps_that_the_interval_must_be_wrong_are_refused() -> None:
         columns={"time": times} | dict.fromkeys(("open", "high", "low", "close", "volume"), ones),
         units=("ms",), is_zone_assumed=False, offsets=(), unreadable=(), unreadable_cells=0,
     )  # fmt: skip
-    with pytest.raises(InvalidInput, match="100,001 gaps between 1s candles"):
+    with pytest.raises(InvalidInput, match="100,001 gaps between 1s bars"):
         check_rows(rows, BarFileDeclaration(symbol="BTCUSDT", interval=INTERVALS["1s"]), now_ms=NOW_MS)
 
 

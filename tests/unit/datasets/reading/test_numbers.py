@@ -75,7 +75,7 @@ def test_file_that_can_be_read_in_two_ways_is_refused_until_decimal_is_given(tex
     with pytest.raises(BarFileRejected) as caught:
         read_here(text)
     assert words in caught.value.message
-    assert 'give decimal, the decimal mark of the file: "." (1,234.5) or "," (1.234,5)' in caught.value.message
+    assert 'Give decimal, the decimal mark of the file: "." (1,234.5) or "," (1.234,5)' in caught.value.message
     assert caught.value.field == "decimal"
 
 

@@ -99,16 +99,16 @@ def test_an_index_of_pandas_is_the_time() -> None:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (parquet(pa.array([FIRST_MS, None, FIRST_MS])), "row 2 has no time"),
-        (parquet(pa.array([True, False, True])), "the times are of the type 'bool'"),
-        (parquet(pa.array(MILLISECONDS), Close=pa.array([[1], [2], [3]])), "the column 'Close' is of the type"),
+        (parquet(pa.array([FIRST_MS, None, FIRST_MS])), "Row 2 has no time"),
+        (parquet(pa.array([True, False, True])), "The times are of the type 'bool'"),
+        (parquet(pa.array(MILLISECONDS), Close=pa.array([[1], [2], [3]])), "The column 'Close' is of the type"),
         (parquet(pa.array(MILLISECONDS), Symbol=pa.array(["A", "B", "A"]).dictionary_encode()), "symbols: 'A', 'B'"),
-        (parquet(pa.array(["2021-01-01"] * 3), Time=pa.array(["00:00"] * 3)), "write both as one timestamp"),
-        (parquet(pa.array(MILLISECONDS), Unix=pa.array(MILLISECONDS + 1000)), "row 1: Unix is"),
-        (parquet(pa.array(["01/02/2021"] * 3)), "give dateFormat: DMY or MDY"),
+        (parquet(pa.array(["2021-01-01"] * 3), Time=pa.array(["00:00"] * 3)), "Write both as one timestamp."),
+        (parquet(pa.array(MILLISECONDS), Unix=pa.array(MILLISECONDS + 1000)), "Row 1: Unix is"),
+        (parquet(pa.array(["01/02/2021"] * 3)), "Give dateFormat: DMY or MDY."),
         (parquet(pa.array(MILLISECONDS), name="when"), "names no column for the time"),
-        (parquet(pa.array([], pa.int64()), rows=0), "no rows of candles"),
-        (parquet(pa.array([f"2021-01-01T0{hour}Z" for hour in "0x2"])), "line 2: Date is '2021-01-01T0xZ'"),
+        (parquet(pa.array([], pa.int64()), rows=0), "no rows of bars"),
+        (parquet(pa.array([f"2021-01-01T0{hour}Z" for hour in "0x2"])), "Line 2: Date is '2021-01-01T0xZ'"),
     ],
 )
 def test_what_cannot_be_read_is_said(content: bytes, words: str) -> None:
@@ -125,12 +125,12 @@ def test_what_cannot_be_read_is_said(content: bytes, words: str) -> None:
 )  # fmt: skip
 def test_times_of_no_market_are_refused_by_their_row(unit: str, number: int, zone: str | None) -> None:
     times = pa.array([1_609_459_200, number, 1_609_466_400], pa.timestamp(unit, tz=zone))
-    with pytest.raises(BarFileRejected, match=r"row 2: Date is .* since 1970; allowed: times from 1970 to 2199"):
+    with pytest.raises(BarFileRejected, match=r"Row 2: Date is .* since 1970\. Allowed: times from 1970 to 2199"):
         read_here(parquet(times), timezone=None if zone else "Asia/Seoul")
 
 
 def test_days_of_no_market_are_refused_by_their_row() -> None:
-    with pytest.raises(BarFileRejected, match="row 3: Date"):
+    with pytest.raises(BarFileRejected, match="Row 3: Date"):
         read_here(parquet(pa.array([18628, 18629, -400], pa.date32())))
 
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import io
+import json
 
 import pytest
 
+from src.api.spelling import snake_case
 from src.datasets.reading import reader
-from src.datasets.reading.reader import BarFileReader
+from src.datasets.reading.reader import BarFileReader, _read_answer
+from src.datasets.reading.table import BarFileRejected
 from src.domain.datasets import BarFileDeclaration
-from src.domain.errors import Busy
+from src.domain.errors import Busy, InvalidInput
 
 DECLARED = BarFileDeclaration(symbol="BTCUSDT")
 
@@ -53,7 +56,7 @@ async def test_files_of_one_user_leave_a_slot_to_others(reading: Reading) -> Non
 
 async def test_full_queue_rejects_file_with_retry_after(reading: Reading) -> None:
     tasks = await reading.start(*["greedy"] * 18)
-    with pytest.raises(Busy, match="Other files of candles") as busy:
+    with pytest.raises(Busy, match=r"17 files are already queued to be read\. Retry in 1 s\.") as busy:
         await reading.read("greedy")
     assert busy.value.retry_after_s
     honest = await reading.start("honest")
@@ -74,3 +77,26 @@ async def test_cancelled_files_leave_the_queue(reading: Reading) -> None:
     assert reading.users == ["greedy", "honest"]
     reading.go.set()
     await asyncio.gather(*tasks)
+
+
+def answered(head: object) -> InvalidInput:
+    with pytest.raises(InvalidInput) as caught:
+        _read_answer(io.BytesIO(json.dumps(head).encode() + b"\n"), max_rows=10)
+    return caught.value
+
+
+def test_rejection_keeps_its_field_names_across_processes() -> None:
+    rejected = BarFileRejected(
+        "{got!r} is no date. Give {field}, or {@timezone}.", field="dateFormat", got="dateFormat"
+    )
+    error = answered(rejected.to_plain())
+    assert error.field == "dateFormat"
+    assert error.message == rejected.message == "'dateFormat' is no date. Give dateFormat, or timezone."
+    assert error.text.render(snake_case) == "'dateFormat' is no date. Give date_format, or timezone."
+
+
+@pytest.mark.parametrize("piece", [["maxBars"], ["dateFormat", "x"], [["dateFormat"]], {"dateFormat": 1}, 7])
+def test_child_cannot_name_other_fields(piece: object) -> None:
+    error = answered({"rejected": [piece, "{@maxBars} maxBars"], "fault": "invalid", "field": "maxBars"})
+    assert error.field == "file"
+    assert error.text.render(snake_case) == f"{piece}{{@maxBars}} maxBars"

@@ -76,28 +76,28 @@ def test_cells_that_are_no_numbers_are_noted_with_line_and_column() -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("", "the file is empty"),
-        ("\n\n  \n", "the file is empty"),
-        ("Date,Open,High,Low,Close,Volume\n", "no rows of candles"),
+        ("", "The file is empty."),
+        ("\n\n  \n", "The file is empty."),
+        ("Date,Open,High,Low,Close,Volume\n", "no rows of bars"),
         ("Date,Open,High,Low,Close\n2021-01-01,1,1,1,1\n", "names no column for volume"),
         ("a,b\n1,2\n", "names no column for the time"),
         ("Open,High,Low,Close,Volume\n1,1,1,1,1\n", "names no column for the time"),
-        ("Date,Time,Open,High,Low,Close,Volume\n2021-01-01,,1,1,1,1,1\n", "line 2 has no time of day"),
+        ("Date,Time,Open,High,Low,Close,Volume\n2021-01-01,,1,1,1,1,1\n", "Line 2 has no time of day"),
         ("Date,Open,open,High,Low,Close,Volume\n2021-01-01,1,1,1,1,1,1\n", "one column for open: 'Open', 'open'"),
-        ("https://a.example/b\n", "the file is empty"),
+        ("https://a.example/b\n", "The file is empty."),
         ("Date,Symbol,Open,High,Low,Close,Volume\n2021-01-01,A,1,1,1,1,1\n2021-01-02,B,1,1,1,1,1\n",
          "rows of several symbols: 'A', 'B'"),
         ("Date,Open,High,Low,Close,Volume USDT\n2021-01-01,1,1,1,1,1\n", "is surely counted in"),
         ("Date,Open,High,Low,Close,Volume BTCUSDT\n2021-01-01,1,1,1,1,1\n", "is surely counted in"),
         ("Date,Open,High,Low,Close,Volume B,Volume BTC\n2021-01-01,1,1,1,1,1,1\n", "is surely counted in"),
-        ("2021-01-01,1,1,1,1,1\n", "the first line is no header, and has 6 columns"),
-        ("2021.01.01,00:00,1,1,1,1,1\n", "the first line is no header, and has 7 columns"),
-        ("1609459200000,1,1,1,1,1\n", "the first line is no header, and has 6 columns"),
-        (csv_of(days(3)) + "2021-01-04,1,2\n", "line 5 has 3 columns, but line 1 has 6"),
-        ("\n" + csv_of(days(2)) + "2021-01-04,1,2\n", "line 5 has 3 columns, but line 2 has 6"),
+        ("2021-01-01,1,1,1,1,1\n", "The first line is no header, and has 6 columns"),
+        ("2021.01.01,00:00,1,1,1,1,1\n", "The first line is no header, and has 7 columns"),
+        ("1609459200000,1,1,1,1,1\n", "The first line is no header, and has 6 columns"),
+        (csv_of(days(3)) + "2021-01-04,1,2\n", "Line 5 has 3 columns, but line 1 has 6"),
+        ("\n" + csv_of(days(2)) + "2021-01-04,1,2\n", "Line 5 has 3 columns, but line 2 has 6"),
         ("Date,Open,High,Low,Close,Volume\n2021-01-01,1,5,2,5,1,5,2,0,7\n", "decimal point, not a comma"),
-        (csv_of(days(3)) + "tomorrow,1,1,1,1,1\n", "line 5: Date is 'tomorrow'"),
-        (csv_of(days(1)) + '2021-01-02,"1\n2",1,1,1,1\n' + csv_of(days(1), None) + "x", "line 6 has 1 columns"),
+        (csv_of(days(3)) + "tomorrow,1,1,1,1,1\n", "Line 5: Date is 'tomorrow'"),
+        (csv_of(days(1)) + '2021-01-02,"1\n2",1,1,1,1\n' + csv_of(days(1), None) + "x", "Line 6 has 1 columns"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_read_is_said(text: str, words: str) -> None:
@@ -123,7 +123,7 @@ def test_volume_of_the_traded_asset_is_chosen() -> None:
 @pytest.mark.parametrize("first", ["https://www.CryptoDataDownload.com", "www.example.com,,,", "sep=,", '"sep=,"'])
 def test_line_before_the_header_is_passed_over(first: str) -> None:
     assert len(read_here(f"{first}\n{csv_of(days(3))}")) == 3
-    with pytest.raises(BarFileRejected, match="line 6 has 3 columns, but line 2 has 6"):
+    with pytest.raises(BarFileRejected, match="Line 6 has 3 columns, but line 2 has 6"):
         read_here(f"{first}\n{csv_of(days(3))}2021-01-04,1,2\n")
 
 
@@ -140,7 +140,7 @@ def test_utf_16_with_a_mark_is_text(encoding: str) -> None:
     [
         (csv_of(days(3)).encode("utf-16-le"), "NUL byte"),
         (csv_of(days(3)).encode("utf-16")[:-1], "is not UTF-16 text"),
-        (b"\xff\xfe" + b"\x00\xd8" + csv_of(days(3)).encode("utf-16-le"), "line 1 is not UTF-16 text"),
+        (b"\xff\xfe" + b"\x00\xd8" + csv_of(days(3)).encode("utf-16-le"), "Line 1 is not UTF-16 text"),
         (csv_of(days(3)).encode("utf-32"), "NUL byte"),
     ],
     ids=["no mark", "half a letter", "lone surrogate", "UTF-32"],
@@ -180,7 +180,7 @@ def test_date_beside_a_number_of_the_same_time_is_no_harm(rows: str) -> None:
     ],
 )
 def test_date_beside_a_number_of_another_time_is_refused(rows: str, field: str) -> None:
-    with pytest.raises(BarFileRejected, match=r"row \d: Unix is .* and Date is ") as caught:
+    with pytest.raises(BarFileRejected, match=r"Row \d: Unix is .* and Date is ") as caught:
         read_here(DATED + rows)
     assert caught.value.field == ("file" if "01-02," in rows else field)
     if field == "timezone" and "09:00" in rows:
@@ -196,5 +196,5 @@ def test_date_and_time_of_day_are_read_together() -> None:
     assert table.findings.is_zone_assumed
     beside = "Unix,Date,Time,Open,High,Low,Close,Volume\n1609464600,01/01/2021,01:30,1,1,1,1,1\n"
     assert read_here(beside, date_format="MDY").columns["time"].tolist() == [1609464600000]
-    with pytest.raises(BarFileRejected, match="row 1: Unix is "):
+    with pytest.raises(BarFileRejected, match="Row 1: Unix is "):
         read_here(beside.replace("01:30", "01:31"), date_format="DMY")
