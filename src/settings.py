@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 from pydantic import AnyHttpUrl, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from src.domain.error_text import quote
+from src.domain.errors import InvalidInput, bad_value
 from src.domain.model_files import SandboxMode
 
 _HOST_NAME: Final = re.compile(r"\*|(\*\.)?[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?|[0-9a-f:]*:[0-9a-f:.]*")
@@ -158,8 +160,7 @@ class Settings(BaseSettings):
             )
             if origin not in {"*", "null"} and not is_origin:
                 raise ValueError(
-                    f"{origin!r} is no origin; allowed: scheme://host, scheme://host:port, scheme://host:*, null, "
-                    "* or none"
+                    f"scheme://host, scheme://host:port, scheme://host:*, null, * or none (not {quote(origin)})"
                 )
         return origins
 
@@ -167,10 +168,10 @@ class Settings(BaseSettings):
     @classmethod
     def _are_hosts(cls, hosts: tuple[str, ...] | None) -> tuple[str, ...] | None:
         if hosts == ():
-            raise ValueError("names no host; allowed: host names, or * for all")
+            raise ValueError("host names, or * for all")
         for host in hosts or ():
             if not _HOST_NAME.fullmatch(host):
-                raise ValueError(f"{host!r} is no host name; allowed: a name or address without port, *.name, or *")
+                raise ValueError(f"names or addresses without port, *.name, or * (not {quote(host)})")
         return hosts
 
     @field_validator("graceful_stop_s")
@@ -178,14 +179,14 @@ class Settings(BaseSettings):
     def _covers_a_request(cls, seconds: float, info: ValidationInfo) -> float:
         longest_s = info.data.get("request_timeout_s", 0.0)
         if 0 < seconds < longest_s:
-            raise ValueError(f"must be at least REQUEST_TIMEOUT_S ({longest_s:g}), or 0")
+            raise ValueError(f"at least REQUEST_TIMEOUT_S ({longest_s:g}), or 0")
         return seconds
 
     @field_validator("storage_dir")
     @classmethod
     def _is_folder(cls, folder: Path) -> Path:
         if folder.exists() and not folder.is_dir():
-            raise ValueError("is there and is no folder; allowed: a folder, or a place where one can be made")
+            raise ValueError("a folder, or a path where one can be made")
         return folder
 
     @field_validator("binance_api_url", "binance_fallback_url", "binance_archive_url")
@@ -193,7 +194,7 @@ class Settings(BaseSettings):
     def _has_no_password(cls, url: AnyHttpUrl | None) -> AnyHttpUrl | None:
         if url is not None and (url.username or url.password):
             # The address stands in log lines and messages.
-            raise ValueError("must not hold a user or password")
+            raise ValueError("an address without user and password")
         return url
 
     @field_validator("binance_fallback_url", "binance_archive_url", mode="before")
@@ -241,7 +242,26 @@ def read_settings() -> Settings:
 def _explain(item: object) -> str:
     detail = dict(item)  # type: ignore[call-overload]
     name = str(detail["loc"][0])
-    came = str(os.environ.get(name.upper(), detail.get("input")))
-    shown = "" if "uri" in name or "@" in came else f" is {came!r};"
-    meaning = Settings.model_fields[name].description if name in Settings.model_fields else ""
-    return f"{name.upper()}{shown} {detail['msg'].removeprefix('Value error, ')}. {meaning}"
+    got = str(os.environ.get(name.upper(), detail.get("input")))
+    # Validators name what is allowed; of the other findings the field's declaration does.
+    allowed = str(detail["ctx"]["error"]) if detail["type"] == "value_error" else _allowed(name, detail["msg"])
+    if "uri" in name or "@" in got:  # may hold a password
+        error = InvalidInput(
+            "{field} has a value that is not allowed. Allowed: {allowed}.", field=name.upper(), allowed=allowed
+        )
+    else:
+        error = bad_value(name.upper(), got=got, allowed=allowed)
+    return f"{error.message} {Settings.model_fields[name].description}"
+
+
+def _allowed(name: str, otherwise: str) -> str:
+    """Say what a setting takes, by its declaration; `otherwise` if that does not tell."""
+    declared = Settings.model_fields[name]
+    ends = {type(end).__name__: getattr(end, type(end).__name__.lower(), None) for end in declared.metadata}
+    kinds: dict[object, str] = {int: "a whole number", float: "a number", bool: "true or false"}
+    kind = kinds.get(declared.annotation)
+    if kind is None:
+        return otherwise.removeprefix("Input should be ").rstrip(".")
+    if "Ge" in ends and "Le" in ends:
+        return f"{kind} from {ends['Ge']} to {ends['Le']}"
+    return f"{kind} above {ends['Gt']}, at most {ends['Le']}" if "Gt" in ends and "Le" in ends else kind

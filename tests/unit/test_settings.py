@@ -12,18 +12,22 @@ from src.settings import SettingsError, read_settings
 @pytest.mark.parametrize(
     ("name", "value", "reason"),
     [
-        ("CORS_ORIGINS", "foo", "'foo' is no origin"),
-        ("CORS_ORIGINS", "https://a.com/path", "allowed: scheme://host"),
-        ("CORS_ORIGINS", "https://a.com, ftp://b.com", "'ftp://b.com' is no origin"),
-        ("CORS_ORIGINS", "http://:80", "'http://:80' is no origin"),
-        ("CORS_ORIGINS", "none, https://a.com", "'none' is no origin"),
-        ("ALLOWED_HOSTS", "http://a.com", "'http://a.com' is no host name"),
-        ("ALLOWED_HOSTS", "a.com:80", "'a.com:80' is no host name"),
-        ("ALLOWED_HOSTS", "none", "names no host"),
-        ("BINANCE_API_URL", "http://user:s3cret@127.0.0.1:1", "must not hold a user or password"),
-        ("BINANCE_ARCHIVE_URL", "http://user@127.0.0.1:1", "must not hold a user or password"),
-        ("PORT", "99999", "PORT is '99999'"),
-        ("STORAGE_DIR", __file__, "is no folder"),
+        ("CORS_ORIGINS", "foo", "(not 'foo')"),
+        ("CORS_ORIGINS", "https://a.com/path", "Allowed: scheme://host"),
+        ("CORS_ORIGINS", "https://a.com, ftp://b.com", "(not 'ftp://b.com')"),
+        ("CORS_ORIGINS", "http://:80", "(not 'http://:80')"),
+        ("CORS_ORIGINS", "none, https://a.com", "(not 'none')"),
+        ("ALLOWED_HOSTS", "http://a.com", "(not 'http://a.com')"),
+        ("ALLOWED_HOSTS", "a.com:80", "(not 'a.com:80')"),
+        ("ALLOWED_HOSTS", "none", "ALLOWED_HOSTS is 'none'. Allowed: host names, or * for all."),
+        ("BINANCE_API_URL", "http://user:s3cret@127.0.0.1:1", "Allowed: an address without user and password."),
+        ("BINANCE_ARCHIVE_URL", "http://user@127.0.0.1:1", "Allowed: an address without user and password."),
+        ("PORT", "99999", "PORT is '99999'. Allowed: a whole number from 0 to 65535."),
+        ("PORT", "abc", "PORT is 'abc'. Allowed: a whole number from 0 to 65535."),
+        ("MODEL_TIMEOUT_S", "0", "MODEL_TIMEOUT_S is '0'. Allowed: a number above 0, at most 3600."),
+        ("MODEL_SANDBOX", "none", "MODEL_SANDBOX is 'none'. Allowed: 'strict', 'degraded' or 'off'."),
+        ("GRAPHQL_INTROSPECTION", "perhaps", "GRAPHQL_INTROSPECTION is 'perhaps'. Allowed: true or false."),
+        ("STORAGE_DIR", __file__, "Allowed: a folder"),
     ],
 )
 def test_a_wrong_value_is_named_with_what_is_allowed(
@@ -64,7 +68,7 @@ def test_allowed_hosts_are_names(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_stop_shorter_than_a_request_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REQUEST_TIMEOUT_S", "60")
     monkeypatch.setenv("GRACEFUL_STOP_S", "59")
-    with pytest.raises(SettingsError, match=r"GRACEFUL_STOP_S is '59'; must be at least REQUEST_TIMEOUT_S \(60\)"):
+    with pytest.raises(SettingsError, match=r"GRACEFUL_STOP_S is '59'. Allowed: at least REQUEST_TIMEOUT_S \(60\)"):
         read_settings()
 
 
