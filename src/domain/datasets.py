@@ -63,7 +63,7 @@ class DecimalMark(StrEnum):
         """Return the mark that a client gave; raises InvalidInput."""
         mark = text.strip()
         if mark not in list(DecimalMark):
-            raise InvalidInput(f'{field} is {text[:40]!r}; allowed: "." or ","', field=field)
+            raise bad_value(field, got=text, allowed='"." or ","')
         return DecimalMark(mark)
 
 

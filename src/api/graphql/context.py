@@ -69,8 +69,11 @@ class GraphQLContext(BaseContext):
         most = TABLES_PER_ANSWER * self.max_rows
         if self._claimed_rows > most:
             raise TooLarge(
-                f"the fields of this document ask for {self._claimed_rows:,} rows or more in all; allowed: {most:,}, "
-                f"{TABLES_PER_ANSWER} × MAX_ROWS_PER_ANSWER (send several requests, or ask for fewer by first)"
+                "The fields of this document ask for {count:,} rows or more in all. Maximum: {most:,} ({tables} × "
+                "MAX_ROWS_PER_ANSWER). Send several requests, or ask for fewer by {@first}.",
+                count=self._claimed_rows,
+                most=most,
+                tables=TABLES_PER_ANSWER,
             )
 
     @property

@@ -524,7 +524,7 @@ async def test_rows_of_one_response_share_an_allowance() -> None:
         error = await client.error(f'{{ backtest(id: "long") {{ {whole} {more} }} }}')
         assert error["extensions"]["code"] == "TOO_LARGE"
         assert error["message"].startswith(
-            "the fields of this document ask for 301 rows or more in all; allowed: 300, 3 × MAX_ROWS_PER_ANSWER"
+            "The fields of this document ask for 301 rows or more in all. Maximum: 300 (3 × MAX_ROWS_PER_ANSWER)."
         )
     candles = 'fetchOhlcv(input: {symbol: "BTCUSDT", interval: "1d", limit: 100}) { Close }'
     aliases = " ".join(f"c{number}: {candles}" for number in range(4))

@@ -1,0 +1,75 @@
+"""Errors are data: their templates are literals with the gaps that their parts fill."""
+
+from __future__ import annotations
+
+import ast
+import string
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from src.domain import errors
+from tests.architecture.test_floors import SOURCES, SRC
+
+NAMES = {name for name, value in vars(errors).items() if isinstance(value, type) and issubclass(value, Exception)} | {
+    "BarFileRejected",
+    "Template",
+    "edge_answer",
+}
+NOT_PARTS = {"retry_after_s"}
+
+
+def constructions(path: Path) -> Iterator[ast.Call]:
+    """Yield every call that makes an error of the tree, or a template."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Call):
+            name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+            if name in NAMES and node.args:
+                yield node
+
+
+def literals(node: ast.expr) -> Iterator[str]:
+    """Yield the literals that a template may be."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        yield node.value
+    elif isinstance(node, ast.IfExp):
+        yield from literals(node.body)
+        yield from literals(node.orelse)
+
+
+def template_of(call: ast.Call) -> ast.expr:
+    is_edge = isinstance(call.func, ast.Name) and call.func.id == "edge_answer"
+    return call.args[1 if is_edge else 0]
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(SRC)))
+def test_templates_are_literals_whose_gaps_are_filled(path: Path) -> None:
+    for call in constructions(path):
+        where, template = f"{path.name}:{call.lineno}", template_of(call)
+        assert not isinstance(template, ast.JoinedStr | ast.BinOp), f"{where}: a sentence is put together too early"
+        parts = {keyword.arg for keyword in call.keywords}
+        for text in literals(template):
+            gaps = {name for _, name, _, _ in string.Formatter().parse(text) if name and not name.startswith("@")}
+            is_checkable = None not in parts and not (isinstance(call.func, ast.Name) and call.func.id == "Template")
+            if is_checkable:
+                assert gaps <= parts, f"{where}: nothing fills {gaps - parts}"
+                assert parts - {"field", "library"} - NOT_PARTS <= gaps, f"{where}: {parts - gaps} stand nowhere"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(SRC)))
+def test_sentences_begin_and_end_as_sentences(path: Path) -> None:
+    for call in constructions(path):
+        if isinstance(call.func, ast.Name) and call.func.id == "Template":
+            continue  # may be a part of a sentence
+        for text in literals(template_of(call)):
+            assert text[0].isupper() or text[0] in "{", f"{path.name}:{call.lineno}: {text}"
+            assert text[-1] in ".}", f"{path.name}:{call.lineno}: {text}"
+            assert "; allowed" not in text, f"{path.name}:{call.lineno}: {text}"
+
+
+def test_planted_early_sentence_is_found(tmp_path: Path) -> None:
+    planted = tmp_path / "planted.py"
+    planted.write_text("raise errors.InvalidInput(f'{value} is wrong.', field='limit')")
+    [call] = constructions(planted)
+    assert isinstance(template_of(call), ast.JoinedStr)
