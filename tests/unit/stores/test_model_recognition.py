@@ -55,5 +55,5 @@ def test_content_determines_extension(content: bytes, extension: str) -> None:
      b"x", *STRANGERS.values()],
 )  # fmt: skip
 def test_ambiguous_content_is_rejected_with_advice(content: bytes) -> None:
-    with pytest.raises(UnsupportedFormat, match=r"send a file name that ends in one of \.pkl"):
+    with pytest.raises(UnsupportedFormat, match=r"Send a file name that ends in one of: \.pkl"):
         recognise(content)

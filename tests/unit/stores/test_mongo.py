@@ -171,7 +171,7 @@ async def test_absent_server_fails_soon_and_recovers() -> None:
         port = taken.getsockname()[1]
         store = MongoStore(f"mongodb://127.0.0.1:{port}", "results", server_selection_timeout_s=0.3)
         assert not await store.is_reachable()
-        with pytest.raises(StoreUnavailable, match="MongoDB does not answer") as caught:
+        with pytest.raises(StoreUnavailable, match="MongoDB does not respond") as caught:
             await store.save(make_result())
         assert str(port) not in caught.value.message
         assert "Timeout: 0.3s" in str(caught.value.__cause__)
@@ -245,7 +245,7 @@ async def test_server_stalled_midway_times_out(server: MongoServer, command: str
     store = MongoStore(server.uri, "results", operation_timeout_s=0.5, call_timeout_s=30.0, quota=quota)
     await store.save(make_result())
     server.stall_before = lambda name, body: name == command
-    with pytest.raises(StoreUnavailable, match="MongoDB does not answer") as caught:
+    with pytest.raises(StoreUnavailable, match="MongoDB does not respond") as caught:
         await (store.get("result-1") if command == "find" else store.save(make_result(id="second")))
     assert caught.value.retry_after_s
     server.stall_before = lambda name, body: False
