@@ -1,0 +1,191 @@
+"""The timing test beside a rolling of all shifts, what it does not test, and how often it is wrong."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from src.judgement import timing
+from src.judgement.timing import Holding, TimingTest, measure_joint_timing, measure_timing
+
+Floats = NDArray[np.float64]
+
+
+def market(n: int, seed: int = 1) -> Floats:
+    return np.random.default_rng(seed).standard_normal(n) * 0.02
+
+
+def in_turns(n: int, held: int, out: int, side: float = 1.0) -> Floats:
+    """Exposure that is `held` bars in, `out` bars out, and so on."""
+    return np.where(np.arange(n) % (held + out) < held, side, 0.0)
+
+
+def at_random(n: int, held: float, out: float, seed: int) -> Floats:
+    rng = np.random.default_rng(seed)
+    lengths = np.empty(n, np.int64)
+    lengths[0::2], lengths[1::2] = rng.geometric(1 / held, n)[0::2], rng.geometric(1 / out, n)[1::2]
+    return np.repeat(np.arange(n) % 2 == 0, lengths)[:n].astype(float)
+
+
+def rolled(exposure: Floats, returns: Floats) -> Floats:
+    return np.array([float((np.roll(exposure, shift) * returns).sum()) for shift in range(returns.size)])
+
+
+def counted(n: int, mean_bars: float) -> list[int]:
+    return [shift for shift in range(1, n) if min(shift, n - shift) >= 2 * mean_bars]
+
+
+def time_of(exposure: Floats, returns: Floats) -> TimingTest:
+    found = measure_timing(exposure, returns, bars_per_year=365.0)
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize("n", [300, 301, 1000])
+@pytest.mark.parametrize("seed", range(4))
+def test_p_value_equals_rolling_of_all_shifts(n: int, seed: int) -> None:
+    exposure, returns = at_random(n, 4, 6, seed) * (-1 if seed % 2 else 1), market(n, seed)
+    found, holding = time_of(exposure, returns), timing.measure_holding(exposure)
+    earnings, shifts = rolled(exposure, returns), counted(n, holding.mean_bars)
+    others = earnings[shifts]
+    assert found.shifts == len(shifts)
+    assert found.p_value == (1 + sum(others >= earnings[0] - 1e-12)) / (1 + len(shifts))
+    scale = 36_500 / n
+    assert found.edge == pytest.approx((earnings[0] - others.mean()) * scale)
+    smallest = np.quantile(others, 0.95) - others.mean() + 0.8416212335729143 * others.std()
+    assert found.smallest_visible_edge == pytest.approx(smallest * scale)
+
+
+def test_equal_earnings_count_as_reached() -> None:
+    # A market that repeats every 10 bars: every tenth shift earns what the run does.
+    returns, exposure = np.tile(market(10), 30), in_turns(300, 5, 5)
+    found = time_of(exposure, returns)
+    earnings = rolled(exposure, returns)[counted(300, 5.0)]
+    assert found.p_value == (1 + sum(earnings >= rolled(exposure, returns)[0] - 1e-12)) / (1 + 281)
+    assert found.p_value >= 0.1
+
+
+def test_perfect_timing_is_found() -> None:
+    returns = market(500)
+    found = time_of((returns > 0).astype(float), returns)
+    assert found.p_value == 1 / (1 + found.shifts)
+    assert found.edge > found.smallest_visible_edge > 0
+
+
+def test_bars_needed_bring_smallest_edge_down_to_the_measured() -> None:
+    exposure, returns = at_random(1000, 4, 6, 2), market(1000, 2)
+    found = time_of(exposure, returns + 0.0005 * exposure)
+    assert found.bars_needed is not None
+    assert found.smallest_visible_edge * math.sqrt(1000 / found.bars_needed) == pytest.approx(found.edge, rel=1e-3)
+    assert time_of(exposure, returns - 0.02 * exposure).bars_needed is None
+
+
+@pytest.mark.parametrize(
+    "exposure", [np.ones(500), np.zeros(500), np.full(500, -0.5)], ids=["always in", "never in", "always short"]
+)
+def test_exposure_that_never_changes_has_no_timing(exposure: Floats) -> None:
+    assert measure_timing(exposure, market(500), bars_per_year=365.0) is None
+
+
+@pytest.mark.parametrize(("n", "is_tested"), [(117, False), (118, False), (119, True)])
+def test_timing_needs_100_shifts(n: int, is_tested: bool) -> None:
+    # Mean holding 5: the zone takes 9 shifts at either end, and n − 1 − 18 are left.
+    exposure = in_turns(n, 5, 5)
+    exposure[110:] = 0.0
+    assert timing.measure_holding(exposure).mean_bars == 5.0
+    assert (measure_timing(exposure, market(n), bars_per_year=365.0) is not None) == is_tested
+
+
+@pytest.mark.parametrize(("trades", "is_tested"), [(9, False), (10, True)])
+def test_timing_needs_10_trades(trades: int, is_tested: bool) -> None:
+    exposure = np.zeros(400)
+    exposure[: 20 * trades] = in_turns(20 * trades, 3, 17)
+    assert (measure_timing(exposure, market(400), bars_per_year=365.0) is not None) == is_tested
+
+
+def test_market_that_stands_still_has_no_timing() -> None:
+    assert measure_timing(in_turns(300, 5, 5), np.zeros(300), bars_per_year=365.0) is None
+
+
+def test_holding_by_hand() -> None:
+    sides = np.array([0.0, 1, 1, 0.5, 0, -1, 1, 1, 0, 0, -2])
+    assert timing.measure_holding(sides) == Holding(4, 7 / 4)
+    assert timing.measure_holding(np.array([1.0, 0, 1])) == Holding(2, 1.0)
+    assert math.isnan(timing.measure_holding(np.zeros(3)).mean_bars)
+
+
+def joint_by_rolling(rows: list[Floats], returns: Floats) -> list[float]:
+    """The p-value of each row against the best at every shift, one shift after the other."""
+    longest = max(timing.measure_holding(row).mean_bars for row in rows)
+    shifts = counted(returns.size, longest)
+    z = []
+    for row in rows:
+        earnings = rolled(row, returns)
+        z.append((earnings - earnings[shifts].mean()) / earnings[shifts].std())
+    best_at = np.max(z, axis=0)[shifts]
+    return [(1 + int(sum(best_at >= own[0] - 1e-9))) / (1 + len(shifts)) for own in z]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_joint_p_values_equal_rolling_of_all_rows(seed: int) -> None:
+    returns = market(400, seed)
+    rows = [at_random(400, held, 6, held + seed) for held in (2, 5, 9)]
+    found = measure_joint_timing(rows, returns)
+    assert found is not None
+    expected = joint_by_rolling(rows, returns)
+    assert found.row_p_values == tuple(expected)
+    assert found.p_value == min(expected) == expected[found.best]
+
+
+def test_joint_test_leaves_out_rows_that_cannot_be_tested() -> None:
+    returns, row = market(400), at_random(400, 4, 6, 1)
+    found = measure_joint_timing([np.ones(400), row, np.zeros(400)], returns)
+    assert found is not None
+    assert (found.best, found.row_p_values) == (1, (None, found.p_value, None))
+    alone = time_of(row, returns)
+    assert (found.p_value, found.shifts) == (alone.p_value, alone.shifts)
+    assert measure_joint_timing([np.ones(400)], returns) is None
+    assert measure_joint_timing([], returns) is None
+    assert measure_joint_timing([row], np.zeros(400)) is None
+
+
+def test_best_of_many_without_an_edge_is_found_in_5_per_cent() -> None:
+    plain = joint = 0
+    for seed in range(200):
+        returns = market(400, 1000 + seed)
+        rows = [at_random(400, 5, 7, 30 * seed + number) for number in range(15)]
+        found = measure_joint_timing(rows, returns)
+        assert found is not None
+        joint += found.p_value <= 0.05
+        plain += time_of(rows[found.best], returns).p_value <= 0.05
+    # 200 cases at 5 %: 4–18; without the joint maximum about half of them.
+    assert 2 <= joint <= 20
+    assert plain > 60
+
+
+@pytest.mark.parametrize("held", [4, 12])
+def test_single_rule_without_an_edge_is_found_in_5_per_cent(held: int) -> None:
+    rejected = sum(
+        time_of(at_random(500, held, held, seed), market(500, 900 + seed)).p_value <= 0.05 for seed in range(400)
+    )
+    # 20 expected, deviation 4.4.
+    assert 8 <= rejected <= 34
+
+
+@pytest.mark.parametrize(
+    ("trials", "expected"), [(1.0, 0.01), (0.0, 0.01), (10.0, 1 - 0.99**10), (36.5, 1 - 0.99**36.5)]
+)
+def test_deflated_p_value_is_that_of_the_best(trials: float, expected: float) -> None:
+    assert timing.deflate_p_value(0.01, trials) == pytest.approx(expected, rel=1e-12)
+    assert timing.deflate_p_value(1.0, trials) == 1.0
+
+
+def test_exposure_is_held_from_the_bar_that_fills() -> None:
+    position, close, equity = np.array([0.0, 2, 2, 0]), np.array([10.0, 10, 20, 20]), np.array([40.0, 40, 60, 0])
+    at_open = timing.hold_exposure(position, close, equity, is_filled_at_close=False)
+    at_close = timing.hold_exposure(position, close, equity, is_filled_at_close=True)
+    np.testing.assert_allclose(at_open, [0, 0.5, 2 / 3, 0])
+    np.testing.assert_allclose(at_close, [0, 0, 0.5, 2 / 3])
