@@ -16,6 +16,7 @@ from src.domain.runs import BacktestResult, ResultPage, ResultSummary, StoreUsag
 from src.domain.signals import Features, OutputKind, Predictions, Signals
 from src.domain.strategy import StrategyInputs
 from src.domain.trading import Simulation, TradingRules
+from src.domain.trials import LedgerEntry, LedgerUpdate, TrialLedgerState
 
 
 class BarSource(Protocol):
@@ -246,6 +247,23 @@ class ResultStore(Protocol):
     async def is_reachable(self) -> bool: ...
 
     async def close(self) -> None: ...
+
+
+class TrialLedger(Protocol):
+    """What counts the runs of each user on each symbol; deleting a result removes nothing from it."""
+
+    async def record(self, entry: LedgerEntry, *, user_id: str, symbol: str) -> LedgerUpdate:
+        """Count a run once, whatever else writes at the same time; once this returns, it survives a crash.
+
+        An entry whose key is counted already changes nothing. The sums do not depend on the order of entries.
+
+        Raises StoreUnavailable, as `state` does.
+        """
+        ...
+
+    async def state(self, *, user_id: str, symbol: str) -> TrialLedgerState:
+        """Return what is counted; nothing at all for a user or symbol that is not known."""
+        ...
 
 
 class Clock(Protocol):

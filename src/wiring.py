@@ -39,6 +39,7 @@ from src.service.warm_up import settle_memory, warm_up
 from src.settings import Settings
 from src.stores.model_files import TEMPORARY_FOLDER, DiskModelFiles
 from src.stores.sqlite import SqliteStore
+from src.stores.sqlite_database import SqliteDatabase
 
 RESULTS_FILE: Final = ".results/backtests.sqlite3"
 """Inside the storage folder; no user's folder begins with a dot."""
@@ -165,9 +166,12 @@ def build_store(settings: Settings) -> ResultStore:
     quota = ResultQuota(max_results=settings.max_results_per_user, max_bytes=settings.max_result_bytes_per_user)
     if settings.mongodb_uri is not None:
         from src.stores.mongo import MongoStore  # noqa: PLC0415  (an eighth of a second that only its users need)
+        from src.stores.mongo_connection import MongoDatabase  # noqa: PLC0415
 
-        return MongoStore(settings.mongodb_uri.get_secret_value(), settings.mongodb_database, quota=quota)
-    return SqliteStore(settings.storage_dir / RESULTS_FILE, quota=quota, reserve_bytes=RESERVE_BYTES)
+        return MongoStore(
+            MongoDatabase(settings.mongodb_uri.get_secret_value(), settings.mongodb_database), quota=quota
+        )
+    return SqliteStore(SqliteDatabase(settings.storage_dir / RESULTS_FILE, reserve_bytes=RESERVE_BYTES), quota=quota)
 
 
 def versions() -> dict[str, str]:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
-from src.judgement.trial_ledger import TrialSums
+from src.domain.trials import TrialStatistics
 from src.metrics.returns import moments
 
 LEVEL: Final = 0.95
@@ -60,7 +60,7 @@ class Deflation:
 
 def deflate(
     returns: NDArray[np.float64],
-    ledger: TrialSums,
+    ledger: TrialStatistics,
     *,
     risk_free_per_bar: float,
     bars_per_year: float,

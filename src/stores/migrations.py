@@ -40,5 +40,22 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         "CREATE INDEX results_of_user ON results (user_id, created_ms, id, size_bytes)",
         DELETE_PARTS_TOO.format(kind="TRIGGER"),
     ),
+    (
+        # Runs are counted here for good: deleting a result deletes no row.
+        """CREATE TABLE trial_ledgers (
+               user_id TEXT NOT NULL,
+               symbol TEXT NOT NULL,
+               total BLOB NOT NULL,
+               active BLOB NOT NULL,
+               head TEXT NOT NULL,
+               PRIMARY KEY (user_id, symbol)
+           )""",
+        """CREATE TABLE trials (
+               user_id TEXT NOT NULL,
+               symbol TEXT NOT NULL,
+               key TEXT NOT NULL,
+               PRIMARY KEY (user_id, symbol, key)
+           ) WITHOUT ROWID""",
+    ),
 )
 """Statements that lead from each `PRAGMA user_version` to the next; once released, they are never changed."""

@@ -12,13 +12,13 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import partial
 from typing import Any, Final, NamedTuple
 
-from pymongo import ASCENDING, DESCENDING, ReadPreference, WriteConcern
+from pymongo import ASCENDING, DESCENDING
 from pymongo.errors import DuplicateKeyError
 
 from src.domain.errors import Conflict, InvalidInput, StoreUnavailable, result_not_found
 from src.domain.runs import BacktestResult, ResultPage, ResultQuota, ResultSummary, StoreUsage
 from src.stores.documents import ResultDocument, UnreadableDocument, decode, decode_summary, encode
-from src.stores.mongo_connection import bound_time, connect
+from src.stores.mongo_connection import MongoDatabase, bound_time
 from src.stores.pages import (
     PageBuilder,
     Position,
@@ -42,7 +42,6 @@ _SIZE: Final = {"$sum": {"$map": {"input": "$parts", "in": {"$arrayElemAt": ["$$
 _ORPHAN_BATCH: Final = 1000
 _DELETE_BATCH: Final = 100
 _READY_TIMEOUT_S: Final = 1.5
-_WRITE_CONCERN: Final = WriteConcern(w="majority", j=True, wtimeout=10_000)
 
 logger = logging.getLogger(__name__)
 
@@ -68,48 +67,28 @@ class MongoStore:
 
     Parameters
     ----------
-    uri
-        MongoDB connection string; no message quotes it.
-    server_selection_timeout_s
-        Seconds after which a call that finds no server fails.
-    operation_timeout_s, call_timeout_s
-        Seconds that one command, and all commands of one call, may take.
     quota
         What one user may store; None for no limit.
 
-    The constructor raises StoreUnavailable if `uri` is not a connection string; every method, if no server responds.
+    Every method raises StoreUnavailable if no server responds.
     """
 
     def __init__(
         self,
-        uri: str,
-        database: str,
+        database: MongoDatabase,
         *,
-        server_selection_timeout_s: float = 5.0,
-        operation_timeout_s: float = 10.0,
-        call_timeout_s: float = 20.0,
         quota: ResultQuota | None = None,
         chunk_bytes: int = CHUNK_BYTES,
         orphan_age_s: float = ORPHAN_AGE_S,
     ) -> None:
-        self._client = connect(
-            uri, connect_timeout_s=server_selection_timeout_s, operation_timeout_s=operation_timeout_s
-        )
-        self._in = _Collections(
-            *(
-                self._client[database].get_collection(
-                    name, write_concern=_WRITE_CONCERN, read_preference=ReadPreference.PRIMARY
-                )
-                for name in ("results", "result_chunks", "result_intents", "result_schema")
-            )
-        )
-        self._call_timeout_s = call_timeout_s
+        self._database = database
+        names = ("results", "result_chunks", "result_intents", "result_schema")
+        self._in = _Collections(*map(database.collection, names))
         self._quota = quota
         self._chunk_bytes = chunk_bytes
         self._orphan_age_s = orphan_age_s
         self._opening: asyncio.Task[None] | None = None
         self._is_open = False
-        self._is_closed = False
 
     async def save(self, result: BacktestResult) -> None:
         document = await asyncio.to_thread(encode, result)
@@ -232,23 +211,22 @@ class MongoStore:
         try:
             async with bound_time(_READY_TIMEOUT_S):
                 await self._open()
-                await self._client.admin.command("ping")
+                await self._database.ping()
         except StoreUnavailable as error:
             logger.warning("result store not reachable: error=%s", error.__cause__ or error)
             return False
         return True
 
     async def close(self) -> None:
-        self._is_closed = True
         if self._opening is not None:
             self._opening.cancel()
-        self._client.close()
+        await self._database.close()
 
     async def remove_orphans(self) -> int:
         """Remove the chunks of writes that never ended; return the number of those writes."""
         before_ms = _now_ms() - round(self._orphan_age_s * 1000)
         removed = 0
-        async with bound_time(self._call_timeout_s):
+        async with self._database.session():
             abandoned = self._in.intents.find({"started_ms": {"$lt": before_ms}}).limit(_ORPHAN_BATCH)
             for intent in await abandoned.to_list(length=_ORPHAN_BATCH):
                 if await self._in.results.find_one({"save": intent["_id"]}, {"_id": True}) is None:
@@ -262,13 +240,11 @@ class MongoStore:
     @asynccontextmanager
     async def _session(self) -> AsyncIterator[None]:
         """Open the store, and bound the time of the calls inside."""
-        async with bound_time(self._call_timeout_s):
+        async with self._database.session():
             await self._open()
             yield
 
     async def _open(self) -> None:
-        if self._is_closed:
-            raise StoreUnavailable("The result store is closed.")
         if self._is_open:
             return
         # One shared attempt: with one for each call, calls would wait for all attempts before their own.
@@ -280,7 +256,7 @@ class MongoStore:
     async def _prepare(self) -> None:
         """Migrate, create the indexes and remove orphans, once; if that fails, the next call tries again."""
         newest = [("created_ms", DESCENDING), ("_id", DESCENDING)]
-        async with bound_time(self._call_timeout_s):
+        async with self._database.session():
             await self._migrate()
             for filters in ([], ["symbol"], ["user_id", "symbol"]):
                 await self._in.results.create_index([*((name, ASCENDING) for name in filters), *newest])

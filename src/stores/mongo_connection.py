@@ -9,12 +9,69 @@ from contextlib import asynccontextmanager
 from typing import Any, Final
 
 from motor.motor_asyncio import AsyncIOMotorClient
+from pymongo import ReadPreference, WriteConcern
 from pymongo.errors import ConfigurationError, DuplicateKeyError, InvalidURI, PyMongoError
 
 from src.domain.errors import StoreUnavailable
 
 _SCHEMES: Final = ("mongodb://", "mongodb+srv://")
 _RETRY_AFTER_S: Final = 5.0
+_WRITE_CONCERN: Final = WriteConcern(w="majority", j=True, wtimeout=10_000)
+
+
+class MongoDatabase:
+    """One database of a MongoDB server; writes are acknowledged by the journals of a majority.
+
+    Parameters
+    ----------
+    uri
+        MongoDB connection string; no message quotes it.
+    server_selection_timeout_s
+        Seconds after which a call that finds no server fails.
+    operation_timeout_s, call_timeout_s
+        Seconds that one command, and all commands of one session, may take.
+
+    The constructor raises StoreUnavailable if `uri` is not a connection string.
+    """
+
+    def __init__(
+        self,
+        uri: str,
+        name: str,
+        *,
+        server_selection_timeout_s: float = 5.0,
+        operation_timeout_s: float = 10.0,
+        call_timeout_s: float = 20.0,
+    ) -> None:
+        self._client = connect(
+            uri, connect_timeout_s=server_selection_timeout_s, operation_timeout_s=operation_timeout_s
+        )
+        self._name = name
+        self._call_timeout_s = call_timeout_s
+        self._is_closed = False
+
+    def collection(self, name: str) -> Any:
+        """Return motor's collection of that name."""
+        return self._client[self._name].get_collection(
+            name, write_concern=_WRITE_CONCERN, read_preference=ReadPreference.PRIMARY
+        )
+
+    @asynccontextmanager
+    async def session(self) -> AsyncIterator[None]:
+        """Bound the time of the commands inside, and translate the driver's errors; see `bound_time`."""
+        async with bound_time(self._call_timeout_s):
+            if self._is_closed:
+                raise StoreUnavailable("The result store is closed.")
+            yield
+
+    async def ping(self) -> None:
+        """Wait for one reply of the server."""
+        await self._client.admin.command("ping")
+
+    async def close(self) -> None:
+        """Close the connections; calls that follow fail."""
+        self._is_closed = True
+        self._client.close()
 
 
 def connect(uri: str, *, connect_timeout_s: float, operation_timeout_s: float) -> Any:

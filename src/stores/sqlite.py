@@ -5,15 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import shutil
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 from typing import Any, Final
-
-import aiosqlite
 
 from src.domain.errors import Conflict, StoreUnavailable, result_not_found
 from src.domain.runs import BacktestResult, ResultPage, ResultQuota, ResultSummary, StoreUsage
@@ -27,7 +23,8 @@ from src.stores.pages import (
     unreadable_result,
 )
 from src.stores.quotas import check_result_size
-from src.stores.sqlite_writer import GroupWriter, Statement
+from src.stores.sqlite_database import SqliteDatabase
+from src.stores.sqlite_writer import Statement
 
 logger = logging.getLogger(__name__)
 
@@ -35,8 +32,6 @@ _SUMMARY: Final = "CAST(summary AS BLOB)"
 """Read as bytes: for text that is not UTF-8, Python's module raises the same error as for a damaged file."""
 
 _IDS_PER_QUERY: Final = 500
-_RETRY_AFTER_S: Final = 1.0
-_MIN_ROOM_BYTES: Final = 1024 * 1024
 
 _INSERT: Final = (
     "INSERT INTO results (id, created_ms, user_id, symbol, summary, size_bytes) "
@@ -60,61 +55,29 @@ _DELETE_OLDER: Final = (
     "DELETE FROM results WHERE id IN (SELECT id FROM results WHERE created_ms < ? ORDER BY created_ms, id LIMIT 100)"
 )
 
-_UNUSABLE: Final = "The result store cannot be used: {reason}."
-_REASONS: Final = {
-    sqlite3.SQLITE_FULL: "the disk is full",
-    sqlite3.SQLITE_BUSY: "another process holds it locked",
-    sqlite3.SQLITE_LOCKED: "another process holds it locked",
-    sqlite3.SQLITE_CORRUPT: "its file is damaged",
-    sqlite3.SQLITE_NOTADB: "its file is damaged or not a database",
-    sqlite3.SQLITE_READONLY: "its file cannot be written to",
-    sqlite3.SQLITE_CANTOPEN: "its file cannot be opened",
-    sqlite3.SQLITE_IOERR: "the disk cannot be read or written",
-}
-
 
 class SqliteStore:
-    """A ResultStore in the SQLite file `path`, which is created when first needed.
-
-    A save is one transaction, on the disk before it is acknowledged (`synchronous=FULL`). The write-ahead log lets
-    readers read while another connection or process writes; writers wait for each other up to `busy_timeout_s`.
+    """A ResultStore in a SQLite file; a save is one transaction.
 
     Parameters
     ----------
     quota
         What one user may store; None for no limit.
-    reserve_bytes
-        Disk space that is reserved for deletions on a full disk.
 
-    Every method raises StoreUnavailable if the file is locked, damaged or not accessible, or the disk is full.
+    Every method raises StoreUnavailable as `SqliteDatabase` does.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        *,
-        busy_timeout_s: float = 10.0,
-        reader_count: int = 3,
-        quota: ResultQuota | None = None,
-        reserve_bytes: int = 0,
-    ) -> None:
-        self._path = path
+    def __init__(self, database: SqliteDatabase, *, quota: ResultQuota | None = None) -> None:
+        self._database = database
         self._quota = quota
-        self._reserve_bytes = reserve_bytes
-        self._busy_timeout_s = busy_timeout_s
-        self._reader_count = reader_count
-        self._opening = asyncio.Lock()
-        self._writer: GroupWriter | None = None
-        self._readers: asyncio.LifoQueue[aiosqlite.Connection] = asyncio.LifoQueue()
-        self._is_closed = False
 
     async def save(self, result: BacktestResult) -> None:
         row, parts = await asyncio.to_thread(_build_rows, result)
         check_result_size(row["size_bytes"], self._quota)
-        await self._open()
-        self._check_room(row["size_bytes"])
+        await self._database.open()
+        self._database.check_room(row["size_bytes"])
         try:
-            await self._write(
+            await self._database.write(
                 (_INSERT, [row]),
                 ("INSERT INTO result_parts (result_id, name, content) VALUES (?, ?, ?)", parts),
                 *self._surplus_deletion(row),
@@ -125,7 +88,7 @@ class SqliteStore:
     async def get(self, result_id: str) -> BacktestResult:
         check_result_id(result_id)
         # One statement sees one state of the database, so a delete in between cannot leave half a result.
-        rows = await self._read(
+        rows = await self._database.read(
             f"SELECT '', {_SUMMARY} FROM results WHERE id = ?1 "  # noqa: S608
             "UNION ALL SELECT name, content FROM result_parts WHERE result_id = ?1",
             (result_id,),
@@ -144,7 +107,7 @@ class SqliteStore:
         for start in range(0, len(wanted), _IDS_PER_QUERY):
             some = wanted[start : start + _IDS_PER_QUERY]
             marks = ", ".join("?" * len(some))
-            rows = await self._read(f"SELECT id, {_SUMMARY} FROM results WHERE id IN ({marks})", some)  # noqa: S608
+            rows = await self._database.read(f"SELECT id, {_SUMMARY} FROM results WHERE id IN ({marks})", some)  # noqa: S608
             found |= {row[0]: _summary(row) for row in rows}
         for result_id in result_ids:
             if result_id not in found:
@@ -162,7 +125,7 @@ class SqliteStore:
                     return ResultPage(summaries=(), next_cursor=None)
                 conditions[f"{column} = ?"] = (wanted,)
         where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
-        rows = await self._read(
+        rows = await self._database.read(
             f"SELECT created_ms, id, {_SUMMARY} FROM results "  # noqa: S608
             f"{where} ORDER BY created_ms DESC, id DESC LIMIT ?",
             [*(value for values in conditions.values() for value in values), first + 1],
@@ -173,71 +136,36 @@ class SqliteStore:
         return builder.page()
 
     async def owner(self, result_id: str) -> str:
-        rows = await self._read("SELECT user_id FROM results WHERE id = ?", [check_result_id(result_id)])
+        rows = await self._database.read("SELECT user_id FROM results WHERE id = ?", [check_result_id(result_id)])
         if not rows:
             raise result_not_found(result_id)
         return str(rows[0][0])
 
     async def delete(self, result_id: str) -> None:
         check_result_id(result_id)
-        if not await self._write(("DELETE FROM results WHERE id = ?", [(result_id,)]), frees_space=True):
+        if not await self._database.write(("DELETE FROM results WHERE id = ?", [(result_id,)]), frees_space=True):
             raise result_not_found(result_id)
 
     async def delete_older(self, created_before_ms: int) -> int:
         deleted = 0
-        while some := await self._write((_DELETE_OLDER, [(created_before_ms,)]), frees_space=True):
+        while some := await self._database.write((_DELETE_OLDER, [(created_before_ms,)]), frees_space=True):
             deleted += some
         return deleted
 
     async def usage(self) -> StoreUsage:
-        [[results]] = await self._read("SELECT count(*) FROM results")
-        return StoreUsage(results=results, size_bytes=await asyncio.to_thread(_size_on_disk, self._path))
+        [[results]] = await self._database.read("SELECT count(*) FROM results")
+        return StoreUsage(results=results, size_bytes=await self._database.size_bytes())
 
     async def is_reachable(self) -> bool:
         try:
-            await self._read("SELECT id FROM results LIMIT 1")
+            await self._database.read("SELECT id FROM results LIMIT 1")
         except StoreUnavailable as error:
             logger.warning("result store not reachable: error=%s", error.__cause__ or error)
             return False
         return True
 
     async def close(self) -> None:
-        """Finish the writes that were begun, then close the file; calling it again does nothing."""
-        self._is_closed = True
-        async with self._opening:
-            if self._writer is None:
-                return
-            readers = [await self._readers.get() for _ in range(self._reader_count)]
-            with _translate_errors():
-                await self._writer.close()
-                for reader in readers:
-                    await reader.close()
-            self._writer = None
-            for reader in readers:  # calls that wait for a reader then find the store closed
-                self._readers.put_nowait(reader)
-
-    async def _read(self, query: str, parameters: Sequence[Any] = ()) -> Sequence[Any]:
-        await self._open()
-        reader = await self._readers.get()
-        try:
-            self._check_open()
-            with _translate_errors():
-                return list(await reader.execute_fetchall(query, parameters))
-        finally:
-            self._readers.put_nowait(reader)
-
-    async def _write(self, *statements: Statement, frees_space: bool = False) -> int:
-        writer = await self._open()
-        with _translate_errors():
-            return await writer.write(*statements, frees_space=frees_space)
-
-    def _check_room(self, size_bytes: int) -> None:
-        """Raise StoreUnavailable unless the disk has space for a result twice: in the log, and then in the file.
-
-        A log that cannot be moved to the file would prevent deletions.
-        """
-        if shutil.disk_usage(self._path.parent).free < 2 * size_bytes + _MIN_ROOM_BYTES:
-            raise StoreUnavailable(_UNUSABLE, reason=_REASONS[sqlite3.SQLITE_FULL])
+        await self._database.close()
 
     def _surplus_deletion(self, row: Mapping[str, Any]) -> Sequence[Statement]:
         """Return the statement that brings the user of a new row back under the quota."""
@@ -245,43 +173,6 @@ class SqliteStore:
             return ()
         limits = {"max_results": self._quota.max_results, "max_bytes": self._quota.max_bytes}
         return [(_DELETE_SURPLUS, [{"id": row["id"], "user_id": row["user_id"], **limits}])]
-
-    async def _open(self) -> GroupWriter:
-        self._check_open()
-        if self._writer is not None:
-            return self._writer
-        async with self._opening:
-            self._check_open()
-            if self._writer is None:
-                self._writer = await self._open_connections()
-            return self._writer
-
-    def _check_open(self) -> None:
-        if self._is_closed:
-            raise StoreUnavailable("The result store is closed.")
-
-    async def _open_connections(self) -> GroupWriter:
-        writer = GroupWriter(self._path, busy_timeout_s=self._busy_timeout_s, reserve_bytes=self._reserve_bytes)
-        readers: list[aiosqlite.Connection] = []
-        try:
-            with _translate_errors():
-                await writer.open()
-                for _ in range(self._reader_count):
-                    readers.append(await aiosqlite.connect(self._path, timeout=self._busy_timeout_s))
-                    await readers[-1].execute("PRAGMA query_only = ON")
-        except BaseException:
-            await writer.close()
-            for reader in readers:
-                await reader.close()
-            raise
-        for reader in readers:
-            self._readers.put_nowait(reader)
-        return writer
-
-
-def _size_on_disk(path: Path) -> int:
-    files = (path, path.with_name(f"{path.name}-wal"))
-    return sum(file.stat().st_size for file in files if file.exists())
 
 
 def _build_rows(result: BacktestResult) -> tuple[Mapping[str, Any], Sequence[Sequence[Any]]]:
@@ -297,27 +188,6 @@ def _build_rows(result: BacktestResult) -> tuple[Mapping[str, Any], Sequence[Seq
         "size_bytes": len(summary.encode()) + sum(map(len, document.parts.values())),
     }
     return row, [(result.id, name, content) for name, content in document.parts.items()]
-
-
-@contextmanager
-def _translate_errors() -> Iterator[None]:
-    """Translate SQLite's errors to StoreUnavailable; a duplicate key passes, as only the caller knows which it is."""
-    try:
-        yield
-    except sqlite3.Error as error:
-        if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY:
-            raise
-        code = _primary_code(error)
-        reason = _REASONS.get(code, "it answered with an error")
-        retry_after_s = _RETRY_AFTER_S if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED) else None
-        raise StoreUnavailable(_UNUSABLE, reason=reason, retry_after_s=retry_after_s) from error
-    except OSError as error:
-        raise StoreUnavailable(_UNUSABLE, reason="its folder cannot be made") from error
-
-
-def _primary_code(error: sqlite3.Error) -> int:
-    # Python's own errors (wrong use of the API) have no code.
-    return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
 
 
 @contextmanager

@@ -6,12 +6,13 @@ import asyncio
 import logging
 import shutil
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from src.stores.disk_reserve import DiskReserve
 from src.stores.sqlite_opening import (
@@ -23,6 +24,7 @@ from src.stores.sqlite_opening import (
     transaction,
 )
 
+Outcome = TypeVar("Outcome")
 Statement = tuple[str, Sequence[Sequence[Any] | Mapping[str, Any]]]
 """A statement and the rows that it is executed with."""
 
@@ -38,10 +40,10 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Write:
-    """A transaction and the future that its caller waits for: the number of rows that its last statement changed."""
+    """What a transaction does, and the future that its caller waits for: what that returned."""
 
-    statements: Sequence[Statement]
-    outcome: asyncio.Future[int]
+    work: Callable[[sqlite3.Connection], Any]
+    outcome: asyncio.Future[Any]
     frees_space: bool
 
 
@@ -73,12 +75,21 @@ class GroupWriter:
         If the caller is cancelled, the transaction still runs to its end. With `frees_space` it may use the disk's
         reserve.
         """
-        outcome: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        return await self.transact(partial(_execute_all, statements), frees_space=frees_space)
+
+    async def transact(self, work: Callable[[sqlite3.Connection], Outcome], *, frees_space: bool = False) -> Outcome:
+        """Run a function in one transaction, in the writer's thread; return what it returns.
+
+        It runs again if another write of its group fails, so it must depend on the connection only. If it raises,
+        nothing that it did is kept.
+        """
+        outcome: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         outcome.add_done_callback(_mark_as_seen)
-        self._waiting.append(_Write(statements, outcome, frees_space))
+        self._waiting.append(_Write(work, outcome, frees_space))
         if self._committing is None:
             self._committing = asyncio.create_task(self._commit_all())
-        return await asyncio.shield(outcome)
+        result: Outcome = await asyncio.shield(outcome)
+        return result
 
     async def close(self) -> None:
         """Finish the writes that were begun, then close the file."""
@@ -99,10 +110,10 @@ class GroupWriter:
                 has_free_pages = True
                 outcomes = await loop.run_in_executor(self._thread, self._commit, group)
                 for write, outcome in zip(group, outcomes, strict=True):
-                    if isinstance(outcome, int):
-                        write.outcome.set_result(outcome)
-                    else:
+                    if isinstance(outcome, Exception):
                         write.outcome.set_exception(outcome)
+                    else:
+                        write.outcome.set_result(outcome)
         finally:
             self._committing = None
 
@@ -146,9 +157,12 @@ class GroupWriter:
             self._connection.close()
             self._connection = None
 
-    def _commit(self, writes: Sequence[_Write]) -> Sequence[int | Exception]:
-        """Commit all writes together; if one of them fails or the disk is full, commit each by itself."""
-        outcomes: list[int | Exception] = []
+    def _commit(self, writes: Sequence[_Write]) -> Sequence[Any]:
+        """Commit all writes together; if one of them fails or the disk is full, commit each by itself.
+
+        Returns the outcome of each: what its work returned, or the exception.
+        """
+        outcomes: list[Any] = []
         is_begun = False
         try:
             if not all(write.frees_space for write in writes):
@@ -166,13 +180,10 @@ class GroupWriter:
             return [error] * len(writes)
         return outcomes
 
-    def _execute(self, connection: sqlite3.Connection, write: _Write) -> int:
+    def _execute(self, connection: sqlite3.Connection, write: _Write) -> Any:
         if self._lack is not None and not write.frees_space:
             raise self._lack
-        touched = 0
-        for statement, rows in write.statements:
-            touched = connection.executemany(statement, rows).rowcount
-        return touched
+        return write.work(connection)
 
     def _make_room(self) -> bool:
         """Free space for a deletion on a full disk; return whether any was freed."""
@@ -224,6 +235,13 @@ class GroupWriter:
         return self._connection
 
 
+def _execute_all(statements: Sequence[Statement], connection: sqlite3.Connection) -> int:
+    touched = 0
+    for statement, rows in statements:
+        touched = connection.executemany(statement, rows).rowcount
+    return touched
+
+
 def _empty_log(connection: sqlite3.Connection, busy_timeout_s: float, *, to_the_end: bool) -> None:
     """Move the content of the write-ahead log to the file, without waiting for readers."""
     connection.execute("PRAGMA busy_timeout = 0")
@@ -233,7 +251,7 @@ def _empty_log(connection: sqlite3.Connection, busy_timeout_s: float, *, to_the_
         connection.execute(f"PRAGMA busy_timeout = {round(busy_timeout_s * 1000)}")
 
 
-def _mark_as_seen(outcome: asyncio.Future[int]) -> None:
+def _mark_as_seen(outcome: asyncio.Future[Any]) -> None:
     """Read the exception, so that asyncio does not report it if the caller was cancelled."""
     if not outcome.cancelled() and (error := outcome.exception()) is not None:
         logger.debug("write failed: error=%s", error)

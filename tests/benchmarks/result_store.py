@@ -13,6 +13,7 @@ from pathlib import Path
 
 from src.domain.runs import BacktestResult
 from src.stores.sqlite import SqliteStore
+from src.stores.sqlite_database import SqliteDatabase
 from tests.benchmarks.measurement import Measurement, best_of
 from tests.factories import make_result
 
@@ -25,7 +26,7 @@ _names = count()
 def measure() -> list[Measurement]:
     """Measure saving against the least that a durable store can do: one pickled row and one commit a result."""
     with tempfile.TemporaryDirectory() as folder, closing(asyncio.new_event_loop()) as loop:
-        store = SqliteStore(Path(folder) / "ours.sqlite3")
+        store = SqliteStore(SqliteDatabase(Path(folder) / "ours.sqlite3"))
 
         def run(work: Callable[[], Awaitable[object]]) -> None:
             loop.run_until_complete(_awaited(work))

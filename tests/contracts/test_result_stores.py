@@ -23,7 +23,9 @@ from src.domain.runs import BacktestResult, ResultQuota
 from src.domain.signals import Signals, StrategyDescription
 from src.ports import ResultStore
 from src.stores.mongo import MongoStore
+from src.stores.mongo_connection import MongoDatabase
 from src.stores.sqlite import SqliteStore
+from src.stores.sqlite_database import SqliteDatabase
 from tests.equality import assert_identical
 from tests.factories import START_MS, make_result
 from tests.mongo_server import backend_uri
@@ -45,9 +47,9 @@ async def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIte
 
     def open_one(quota: ResultQuota | None) -> ResultStore:
         if request.param == "sqlite":
-            opened.append(SqliteStore(tmp_path / "new folder" / "results.sqlite3", quota=quota))
+            opened.append(SqliteStore(SqliteDatabase(tmp_path / "new folder" / "results.sqlite3"), quota=quota))
         else:
-            opened.append(MongoStore(request.getfixturevalue("mongo_uri"), database, quota=quota))
+            opened.append(MongoStore(MongoDatabase(request.getfixturevalue("mongo_uri"), database), quota=quota))
         return opened[-1]
 
     yield open_one

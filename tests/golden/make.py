@@ -21,6 +21,7 @@ from pathlib import Path
 from src.domain.runs import BacktestResult
 from src.stores.documents import encode
 from src.stores.sqlite import SqliteStore
+from src.stores.sqlite_database import SqliteDatabase
 from tests.golden.runs import golden_requests, golden_service
 
 
@@ -45,7 +46,7 @@ def plain_document(result: BacktestResult) -> dict[str, object]:
 
 async def make(folder: Path) -> None:
     service = golden_service()
-    store = SqliteStore(folder / "results.sqlite3")
+    store = SqliteStore(SqliteDatabase(folder / "results.sqlite3"))
     for number, (name, request) in enumerate(golden_requests().items()):
         result = await service.run(request)
         result = replace(result, id=name, created_ms=result.created_ms + number)

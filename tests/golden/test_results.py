@@ -20,6 +20,7 @@ from src.domain.runs import BacktestResult
 from src.stores.documents import ResultDocument, decode, decode_summary
 from src.stores.migrations import MIGRATIONS
 from src.stores.sqlite import SqliteStore
+from src.stores.sqlite_database import SqliteDatabase
 from src.wiring import versions
 from tests.golden.runs import golden_requests, golden_service
 
@@ -37,7 +38,7 @@ def read_document(path: Path) -> tuple[ResultDocument, dict[str, Any]]:
 @pytest.fixture(params=RELEASES, ids=lambda path: path.name)
 async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[SqliteStore]:
     shutil.copy(request.param / "results.sqlite3", tmp_path)
-    opened = SqliteStore(tmp_path / "results.sqlite3")
+    opened = SqliteStore(SqliteDatabase(tmp_path / "results.sqlite3"))
     yield opened
     await opened.close()
 

@@ -19,6 +19,7 @@ import pytest
 from src.runtime.backup import MANIFEST, BackupError, back_up, read_manifest, restore
 from src.settings import Settings
 from src.stores.sqlite import SqliteStore
+from src.stores.sqlite_database import SqliteDatabase
 from src.wiring import RESULTS_FILE
 from tests.factories import make_result
 from tests.server import RunningService
@@ -50,7 +51,7 @@ async def storage(tmp_path: Path) -> Path:
     """A folder with three results, a model and a dataset."""
     folder = tmp_path / "storage"
     write_user_files(folder)
-    store = SqliteStore(folder / RESULTS_FILE)
+    store = SqliteStore(SqliteDatabase(folder / RESULTS_FILE))
     for name in "abc":
         await store.save(make_result(id=name))
     await store.close()
@@ -58,7 +59,7 @@ async def storage(tmp_path: Path) -> Path:
 
 
 async def stored_ids(storage: Path) -> list[str]:
-    store = SqliteStore(storage / RESULTS_FILE)
+    store = SqliteStore(SqliteDatabase(storage / RESULTS_FILE))
     ids: list[str] = []
     after = None
     while True:
@@ -143,7 +144,7 @@ def test_restore_refuses_a_folder_that_holds_something(storage: Path, tmp_path: 
 
 async def test_replace_puts_aside_what_is_there(storage: Path, tmp_path: Path) -> None:
     back_up(settings_of(storage), tmp_path / "backup")
-    store = SqliteStore(storage / RESULTS_FILE)
+    store = SqliteStore(SqliteDatabase(storage / RESULTS_FILE))
     await store.delete("b")
     await store.close()
     restore(settings_of(storage), tmp_path / "backup", replace=True)

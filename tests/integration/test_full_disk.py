@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from src.domain.errors import StoreUnavailable
 from src.stores.sqlite import SqliteStore
+from src.stores.sqlite_database import SqliteDatabase
 from tests.factories import make_result
 
 MIB = 1024 * 1024
@@ -34,7 +35,7 @@ def fill_disk():
             return
 
 async def main():
-    store = SqliteStore(path, reserve_bytes=8 * MIB)
+    store = SqliteStore(SqliteDatabase(path, reserve_bytes=8 * MIB))
     kept = 0
     try:
         while True:
@@ -48,11 +49,11 @@ async def main():
     fill_disk()
     print("free before:", shutil.disk_usage(folder).free)
     if sys.argv[2] == "restarted":
-        store = SqliteStore(path, reserve_bytes=8 * MIB)
+        store = SqliteStore(SqliteDatabase(path, reserve_bytes=8 * MIB))
     assert (await store.get("result-0")).id == "result-0"
     for number in range(kept):
         await store.delete(f"result-{number}")
-    while store._writer._committing is not None:
+    while store._database._writer._committing is not None:
         await asyncio.sleep(0.01)
     used = path.stat().st_size
     print("deleted:", kept, "file:", used, "free after:", shutil.disk_usage(folder).free)
@@ -72,6 +73,7 @@ from contextlib import closing
 from pathlib import Path
 from src.domain.errors import StoreUnavailable
 from src.stores.sqlite import SqliteStore
+from src.stores.sqlite_database import SqliteDatabase
 from tests.factories import make_result
 
 KIB = 1024
@@ -93,7 +95,7 @@ with (folder / "filler").open("ab", buffering=0) as file:
         pass
 
 async def main():
-    store = SqliteStore(path, reserve_bytes=8 * KIB * KIB)
+    store = SqliteStore(SqliteDatabase(path, reserve_bytes=8 * KIB * KIB))
     assert await store.is_reachable()
     assert (await store.usage()).results == 204
     deleted = 0
@@ -108,7 +110,7 @@ async def main():
         for summary in page:
             await store.delete(summary.id)
             deleted += 1
-    while store._writer._committing is not None:
+    while store._database._writer._committing is not None:
         await asyncio.sleep(0.01)
     print("deleted:", deleted, "file:", path.stat().st_size, "free:", shutil.disk_usage(folder).free)
     assert path.stat().st_size < 100 * KIB

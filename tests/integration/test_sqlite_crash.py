@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 from src.stores.sqlite import SqliteStore
+from src.stores.sqlite_database import SqliteDatabase
 from tests.equality import assert_identical
 from tests.factories import make_result
 
@@ -21,10 +22,11 @@ SAVE_IN_A_LOOP = f"""
 import asyncio, sys
 from pathlib import Path
 from src.stores.sqlite import SqliteStore
+from src.stores.sqlite_database import SqliteDatabase
 from tests.factories import make_result
 
 async def main(path, prefix, count):
-    store = SqliteStore(Path(path))
+    store = SqliteStore(SqliteDatabase(Path(path)))
     for number in range(int(count)):
         result_id = f"{{prefix}}-{{number}}"
         await store.save(make_result({BARS}, id=result_id))
@@ -40,6 +42,7 @@ from pathlib import Path
 from src.domain.errors import StoreUnavailable
 from src.stores.model_files import DiskModelFiles
 from src.stores.sqlite import SqliteStore
+from src.stores.sqlite_database import SqliteDatabase
 from tests.factories import make_result
 
 async def chunks():
@@ -47,7 +50,7 @@ async def chunks():
         yield pickle.dumps(b"x" * 100_000)
 
 async def main(folder):
-    store = SqliteStore(Path(folder) / "results.sqlite3")
+    store = SqliteStore(SqliteDatabase(Path(folder) / "results.sqlite3"))
     await store.save(make_result(id="before"))
     # A file that may not grow fails to be written to just as it does on a full disk.
     resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, resource.RLIM_INFINITY))
@@ -77,7 +80,7 @@ def start(program: str, *arguments: object) -> subprocess.Popen[str]:
 
 async def read_back(path: Path, acknowledged: list[str]) -> int:
     """Check every acknowledged result, and every other that is visible, bit by bit; return how many there are."""
-    store = SqliteStore(path)
+    store = SqliteStore(SqliteDatabase(path))
     visible: list[str] = []
     after = None
     for _ in range(100):
@@ -142,7 +145,7 @@ async def test_a_full_disk_is_said_and_leaves_no_half_of_anything(tmp_path: Path
     assert seen == "1"
     assert files == "refused: The store of model files cannot be used: the disk is full. OSError"
     assert left == "0"
-    store = SqliteStore(tmp_path / "results.sqlite3")
+    store = SqliteStore(SqliteDatabase(tmp_path / "results.sqlite3"))
     assert_identical(await store.get("after"), make_result(300_000, id="after"))
     assert [summary.id for summary in await store.summaries(["before"])] == ["before"]
     await store.close()

@@ -11,9 +11,9 @@ import pytest
 from numpy.typing import NDArray
 from skfolio.measures import expected_max_sharpe_ratio, kurtosis, probabilistic_sharpe_ratio, skew
 
+from src.domain.trials import NO_TRIALS, TrialSums
 from src.judgement import deflation
 from src.judgement.deflation import Deflation, deflate
-from src.judgement.trial_ledger import NO_TRIALS, TrialSums
 
 Floats = NDArray[np.float64]
 
@@ -37,7 +37,7 @@ def ledger(trials: int, *, t_values: Floats, correlation: float = 0.0) -> TrialS
 
 
 def found_of(returns: Floats, sums: TrialSums = NO_TRIALS, block_error: float | None = None) -> Deflation:
-    return deflate(returns, sums, risk_free_per_bar=0.0, bars_per_year=365.0, block_error=block_error)
+    return deflate(returns, sums.statistics, risk_free_per_bar=0.0, bars_per_year=365.0, block_error=block_error)
 
 
 def psr(sharpe: float, hurdle: float, *, skew: float, kurtosis: float, n: int) -> float | None:
@@ -105,7 +105,7 @@ def test_psr_and_dsr_equal_ffn(seed: int) -> None:
 
 def test_excess_over_risk_free_rate_counts() -> None:
     returns = fat_tailed(300)
-    found = deflate(returns, NO_TRIALS, risk_free_per_bar=0.0004, bars_per_year=365.0, block_error=0.05)
+    found = deflate(returns, NO_TRIALS.statistics, risk_free_per_bar=0.0004, bars_per_year=365.0, block_error=0.05)
     shifted = found_of(returns - 0.0004, block_error=0.05)
     assert found.psr == pytest.approx(shifted.psr)
     assert found.psr_dependent == pytest.approx(shifted.psr_dependent)

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from src.domain import trials
+from src.domain.trials import NO_TRIALS, Trial, TrialSums
 from src.judgement import trial_ledger
-from src.judgement.trial_ledger import NO_TRIALS, Trial, TrialSums, build_trial, trial_key
+from src.judgement.trial_ledger import build_trial, trial_key
 
 Floats = NDArray[np.float64]
 Times = NDArray[np.int64]
@@ -55,7 +57,7 @@ def test_mean_correlation_equals_full_matrix(count: int, correlation: float) -> 
     mean = (matrix.sum() - count) / (count * (count - 1))
     # Steps of 2⁻⁴⁰ round a product of two directions by 4e-13 on average.
     assert found.average_correlation == pytest.approx(mean, abs=3e-12)
-    assert found.effective_trials == pytest.approx(mean + (1 - mean) * count, abs=1e-9)
+    assert found.statistics.effective_trials == pytest.approx(mean + (1 - mean) * count, abs=1e-9)
 
 
 def test_unequal_windows_share_only_their_common_days() -> None:
@@ -70,20 +72,20 @@ def test_unequal_windows_share_only_their_common_days() -> None:
     matrix = padded @ padded.T
     assert matrix[0, 2] == 0.0 != matrix[0, 1]
     assert found.average_correlation == pytest.approx((matrix.sum() - 4) / 12, abs=3e-12)
-    assert found.slots.tolist() == (2 * days(400)).tolist()
+    assert found.slots.tolist() == (4 * days(400)).tolist()
 
 
 def test_equal_trials_count_as_one_and_anticorrelated_as_two() -> None:
     once = trial(walk())
-    assert sums(once, once, once).effective_trials == pytest.approx(1.0, abs=1e-9)
+    assert sums(once, once, once).statistics.effective_trials == pytest.approx(1.0, abs=1e-9)
     opposed = sums(once, trial(-walk()))
-    assert (opposed.average_correlation, opposed.effective_trials) == (0.0, 2.0)
+    assert (opposed.average_correlation, opposed.statistics.effective_trials) == (0.0, 2.0)
 
 
 def test_near_duplicates_count_as_little_more_than_one() -> None:
     returns = walk()
     found = sums(*(trial(returns + 1e-4 * walk(seed=seed)) for seed in range(1, 41)))
-    assert 1.0 < found.effective_trials < 1.01
+    assert 1.0 < found.statistics.effective_trials < 1.01
 
 
 def test_variance_of_t_is_that_of_the_trials() -> None:
@@ -94,8 +96,12 @@ def test_variance_of_t_is_that_of_the_trials() -> None:
 
 def test_one_trial_has_neither_correlation_nor_variance() -> None:
     one = sums(trial(walk()))
-    assert (one.average_correlation, one.t_variance, one.effective_trials) == (None, None, 1.0)
-    assert (NO_TRIALS.average_correlation, NO_TRIALS.t_variance, NO_TRIALS.effective_trials) == (None, None, 0.0)
+    assert (one.average_correlation, one.t_variance, one.statistics.effective_trials) == (None, None, 1.0)
+    assert (NO_TRIALS.average_correlation, NO_TRIALS.t_variance, NO_TRIALS.statistics.effective_trials) == (
+        None,
+        None,
+        0.0,
+    )
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -146,7 +152,7 @@ def test_flatness_has_its_limit() -> None:
 def test_direction_and_t_by_hand() -> None:
     returns = np.array([0.03, 0.01] * 20)
     found = trial(returns)
-    assert found.slots.tolist() == (2 * days(40)).tolist()
+    assert found.slots.tolist() == (4 * days(40)).tolist()
     # Deviations ±0.01; ‖x − x̄‖ = 0.01 √40.
     step = 2.0**40 / math.sqrt(40)
     np.testing.assert_allclose(found.directions, [step, -step] * 20, atol=1)
@@ -157,8 +163,8 @@ def test_bars_of_a_day_are_compounded() -> None:
     # 30 days of 8 bars; the first day has 3 bars only.
     times = np.arange(5, 240, dtype=np.int64) * 3 * HOUR_MS
     returns = walk(times.size)
-    slots, values = trial_ledger.group_by_day(times, returns)
-    assert slots.tolist() == (2 * days(30)).tolist()
+    slots, values = trial_ledger.group_by_unit(times, returns)
+    assert slots.tolist() == (4 * days(30)).tolist()
     expected = [np.prod(1 + returns[times // DAY_MS == day]) - 1 for day in range(30)]
     np.testing.assert_allclose(values, expected, rtol=1e-12)
 
@@ -167,16 +173,37 @@ def test_intervals_share_days() -> None:
     returns = walk(40)
     hourly = np.repeat((1 + returns) ** (1 / 24) - 1, 24)
     by_hour = trial(hourly, np.arange(40 * 24, dtype=np.int64) * HOUR_MS)
-    assert sums(trial(returns), by_hour).effective_trials == pytest.approx(1.0, abs=1e-9)
+    assert sums(trial(returns), by_hour).statistics.effective_trials == pytest.approx(1.0, abs=1e-9)
 
 
-def test_run_under_30_days_is_counted_by_its_bars() -> None:
+@pytest.mark.parametrize(("unit_ms", "level"), [(HOUR_MS, 1), (60_000, 2), (1_000, 3)])
+def test_short_run_is_counted_by_finer_units(unit_ms: int, level: int) -> None:
+    times = np.arange(31, dtype=np.int64) * unit_ms
+    slots, values = trial_ledger.group_by_unit(times, walk(times.size))
+    assert slots.tolist() == (4 * times + level).tolist()
+    assert values.size == 31
+
+
+def test_30_days_are_counted_by_days_and_29_by_hours() -> None:
     hours = np.arange(29 * 24, dtype=np.int64) * HOUR_MS
-    slots, values = trial_ledger.group_by_day(hours, walk(hours.size))
-    assert slots.tolist() == (2 * hours + 1).tolist()
-    assert values.size == hours.size
+    assert trial_ledger.group_by_unit(hours, walk(hours.size))[0].size == hours.size
     longer = np.arange(29 * 24 + 1, dtype=np.int64) * HOUR_MS
-    assert trial_ledger.group_by_day(longer, walk(longer.size))[0].size == 30
+    assert trial_ledger.group_by_unit(longer, walk(longer.size))[0].size == 30
+
+
+def test_short_runs_of_all_intervals_share_slots() -> None:
+    hourly, minutes = walk(100), np.arange(100 * 60, dtype=np.int64) * 60_000
+    by_minute = trial(np.repeat((1 + hourly) ** (1 / 60) - 1, 60), minutes)
+    by_hour = trial(hourly, np.arange(100, dtype=np.int64) * HOUR_MS)
+    assert sums(by_hour, by_minute).statistics.effective_trials == pytest.approx(1.0, abs=1e-9)
+
+
+def test_full_ledger_counts_run_on_new_days_as_uncorrelated(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trials, "MAX_SLOTS", 50)
+    old, new = trial(walk(40), days(40)), trial(walk(40), days(40, first=100))
+    found = sums(old, new)
+    assert (found.trials, found.slots.size, found.average_correlation) == (2, 40, 0.0)
+    assert found.sum_t == old.t + new.t
 
 
 def test_bars_of_short_runs_never_meet_days() -> None:

@@ -18,6 +18,7 @@ import pytest
 from src.domain.errors import InvalidInput, ResultNotFound, StoreUnavailable
 from src.domain.runs import ResultQuota
 from src.stores.mongo import CHUNK_BYTES, MongoStore
+from src.stores.mongo_connection import MongoDatabase
 from tests.equality import assert_identical
 from tests.factories import make_request, make_result
 from tests.mongo_server import MAX_DOCUMENT_BYTES, MongoServer, running_mongo_server, silent_server
@@ -31,7 +32,7 @@ def server() -> Iterator[MongoServer]:
 
 @pytest.fixture
 async def store(server: MongoServer) -> AsyncIterator[MongoStore]:
-    opened = MongoStore(server.uri, "results", orphan_age_s=0.0, chunk_bytes=500)
+    opened = MongoStore(MongoDatabase(server.uri, "results"), orphan_age_s=0.0, chunk_bytes=500)
     yield opened
     await opened.close()
 
@@ -42,7 +43,7 @@ def kept(server: MongoServer) -> dict[str, int]:
 
 
 async def test_no_document_exceeds_half_the_limit(server: MongoServer) -> None:
-    store = MongoStore(server.uri, "results")
+    store = MongoStore(MongoDatabase(server.uri, "results"))
     noise = np.random.default_rng(1)
     result = make_result(1_200_000, close=noise.random(1_200_000))
     await store.save(result)
@@ -86,14 +87,14 @@ async def test_broken_save_shows_nothing_and_is_removed(store: MongoStore, serve
         await store.get("result-1")
     assert len((await store.list(user_id=None, symbol=None, first=9, after=None)).summaries) == 1
 
-    patient = MongoStore(server.uri, "results", orphan_age_s=3600)
+    patient = MongoStore(MongoDatabase(server.uri, "results"), orphan_age_s=3600)
     left = kept(server)
     assert await patient.is_reachable()
     assert kept(server) == left  # too young: its writer may still be at work
     await patient.close()
 
     await asyncio.sleep(0.002)
-    eager = MongoStore(server.uri, "results", orphan_age_s=0)
+    eager = MongoStore(MongoDatabase(server.uri, "results"), orphan_age_s=0)
     assert await eager.is_reachable()
     assert kept(server) == whole
     assert_identical(await eager.get("whole"), make_result(id="whole"))
@@ -169,7 +170,7 @@ async def test_absent_server_fails_soon_and_recovers() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
-        store = MongoStore(f"mongodb://127.0.0.1:{port}", "results", server_selection_timeout_s=0.3)
+        store = MongoStore(MongoDatabase(f"mongodb://127.0.0.1:{port}", "results", server_selection_timeout_s=0.3))
         assert not await store.is_reachable()
         with pytest.raises(StoreUnavailable, match="MongoDB does not respond") as caught:
             await store.save(make_result())
@@ -179,7 +180,7 @@ async def test_absent_server_fails_soon_and_recovers() -> None:
 
 
 async def test_store_recovers_when_server_responds_again(server: MongoServer) -> None:
-    store = MongoStore(server.uri, "results", server_selection_timeout_s=1)
+    store = MongoStore(MongoDatabase(server.uri, "results", server_selection_timeout_s=1))
     server.hang_up_before = lambda name, body: name == "createIndexes"
     assert not await store.is_reachable()
     server.hang_up_before = lambda name, body: False
@@ -201,7 +202,7 @@ async def test_store_recovers_when_server_responds_again(server: MongoServer) ->
 )
 def test_invalid_connection_string_is_rejected_unquoted(uri: str) -> None:
     with pytest.raises(StoreUnavailable, match="MONGODB_URI is not a MongoDB connection string") as caught:
-        MongoStore(uri, "results")
+        MongoStore(MongoDatabase(uri, "results"))
     shown = "".join(traceback.format_exception(caught.value))
     assert "hunter2" not in shown.replace(repr(uri), "")
     assert "ter2:x" not in shown
@@ -212,7 +213,7 @@ async def test_password_is_in_no_message_or_log(caplog: pytest.LogCaptureFixture
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         uri = f"mongodb://user:hunter2@127.0.0.1:{taken.getsockname()[1]}/?authSource=admin"
-        store = MongoStore(uri, "results", server_selection_timeout_s=0.2)
+        store = MongoStore(MongoDatabase(uri, "results", server_selection_timeout_s=0.2))
         with pytest.raises(StoreUnavailable) as caught:
             await store.save(make_result())
     await store.close()
@@ -223,7 +224,7 @@ async def test_password_is_in_no_message_or_log(caplog: pytest.LogCaptureFixture
 
 async def test_silent_server_times_out() -> None:
     with silent_server() as port:
-        store = MongoStore(f"mongodb://127.0.0.1:{port}", "results", server_selection_timeout_s=0.4)
+        store = MongoStore(MongoDatabase(f"mongodb://127.0.0.1:{port}", "results", server_selection_timeout_s=0.4))
         loop = asyncio.get_running_loop()
         started = loop.time()
         assert await store.is_reachable() is False
@@ -242,7 +243,7 @@ async def test_silent_server_times_out() -> None:
 @pytest.mark.parametrize("command", ["find", "insert", "aggregate"])
 async def test_server_stalled_midway_times_out(server: MongoServer, command: str) -> None:
     quota = ResultQuota(max_results=10, max_bytes=2**30)
-    store = MongoStore(server.uri, "results", operation_timeout_s=0.5, call_timeout_s=30.0, quota=quota)
+    store = MongoStore(MongoDatabase(server.uri, "results", operation_timeout_s=0.5, call_timeout_s=30.0), quota=quota)
     await store.save(make_result())
     server.stall_before = lambda name, body: name == command
     with pytest.raises(StoreUnavailable, match="MongoDB does not respond") as caught:
@@ -254,7 +255,7 @@ async def test_server_stalled_midway_times_out(server: MongoServer, command: str
 
 
 async def test_call_of_many_slow_commands_is_bounded(server: MongoServer) -> None:
-    store = MongoStore(server.uri, "results", operation_timeout_s=30.0, call_timeout_s=0.5)
+    store = MongoStore(MongoDatabase(server.uri, "results", operation_timeout_s=30.0, call_timeout_s=0.5))
     await store.save(make_result())
     server.stall_before = lambda name, body: name == "find"
     with pytest.raises(StoreUnavailable) as caught:
@@ -265,7 +266,7 @@ async def test_call_of_many_slow_commands_is_bounded(server: MongoServer) -> Non
 
 
 async def test_readiness_does_not_wait_for_a_stalled_server(server: MongoServer) -> None:
-    store = MongoStore(server.uri, "results", operation_timeout_s=3600.0)
+    store = MongoStore(MongoDatabase(server.uri, "results", operation_timeout_s=3600.0))
     server.stall_before = lambda name, body: True
     assert not await store.is_reachable()
     server.stopping.set()
@@ -288,7 +289,7 @@ async def test_database_of_the_released_version_is_migrated(server: MongoServer)
         chunk = {"save": path.stem, "number": 0, "content": b"".join(parts.values())}
         server.client["results"]["result_chunks"].insert_one(chunk)
         sizes[summary["id"]] = sum(map(len, parts.values()))
-    store = MongoStore(server.uri, "results")
+    store = MongoStore(MongoDatabase(server.uri, "results"))
     page = await store.list(user_id="golden", symbol=None, first=10, after=None)
     assert [summary.id for summary in page.summaries] == [
         "golden-cross-check", "golden-all-settings", "golden-model", "golden-crossover"
@@ -304,7 +305,7 @@ async def test_database_of_the_released_version_is_migrated(server: MongoServer)
 
 async def test_database_of_newer_version_is_not_changed(server: MongoServer) -> None:
     server.client["results"]["result_schema"].insert_one({"_id": "results", "version": 99})
-    store = MongoStore(server.uri, "results")
+    store = MongoStore(MongoDatabase(server.uri, "results"))
     with pytest.raises(StoreUnavailable, match=r"newer version of this service \(schema 99; this build knows up to"):
         await store.save(make_result())
     await store.close()

@@ -16,6 +16,7 @@ import pytest
 from src.domain.errors import ResultNotFound, StoreUnavailable, UnreadableResult
 from src.stores.migrations import MIGRATIONS
 from src.stores.sqlite import SqliteStore
+from src.stores.sqlite_database import SqliteDatabase
 from src.stores.sqlite_writer import GroupWriter
 from tests.equality import assert_identical
 from tests.factories import make_result
@@ -28,7 +29,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 async def store(path: Path) -> AsyncIterator[SqliteStore]:
-    opened = SqliteStore(path, busy_timeout_s=0.2)
+    opened = SqliteStore(SqliteDatabase(path, busy_timeout_s=0.2))
     yield opened
     await opened.close()
 
@@ -36,13 +37,13 @@ async def store(path: Path) -> AsyncIterator[SqliteStore]:
 async def test_saved_result_exists_after_reopening(store: SqliteStore, path: Path) -> None:
     await store.save(make_result())
     await store.close()
-    again = SqliteStore(path)
+    again = SqliteStore(SqliteDatabase(path))
     assert_identical(await again.get("result-1"), make_result())
     await again.close()
 
 
 async def test_folder_of_store_is_closed_to_other_users(tmp_path: Path) -> None:
-    store = SqliteStore(tmp_path / "results" / "results.sqlite3")
+    store = SqliteStore(SqliteDatabase(tmp_path / "results" / "results.sqlite3"))
     await store.save(make_result())
     await store.close()
     assert (tmp_path / "results").stat().st_mode & 0o077 == 0
@@ -109,7 +110,7 @@ async def test_store_recovers_when_file_opens_again(store: SqliteStore, path: Pa
 
 async def test_uncreatable_folder_raises_store_unavailable(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
-    store = SqliteStore(tmp_path / "file" / "results.sqlite3")
+    store = SqliteStore(SqliteDatabase(tmp_path / "file" / "results.sqlite3"))
     with pytest.raises(StoreUnavailable, match="folder cannot be made"):
         await store.save(make_result())
     await store.close()
@@ -141,7 +142,7 @@ async def test_locked_file_is_readable_and_rejects_writes(store: SqliteStore, pa
 
 
 async def test_writer_waits_for_another_process(path: Path) -> None:
-    store = SqliteStore(path, busy_timeout_s=5)
+    store = SqliteStore(SqliteDatabase(path, busy_timeout_s=5))
     await store.save(make_result())
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
@@ -174,7 +175,7 @@ async def test_failed_write_leaves_no_rows(store: SqliteStore, path: Path) -> No
 
 
 async def test_eight_stores_open_one_new_file_at_once(path: Path) -> None:
-    stores = [SqliteStore(path) for _ in range(8)]
+    stores = [SqliteStore(SqliteDatabase(path)) for _ in range(8)]
     await asyncio.gather(*(store.save(make_result(id=str(number))) for number, store in enumerate(stores)))
     page = await stores[0].list(user_id=None, symbol=None, first=100, after=None)
     assert len(page.summaries) == 8
@@ -182,23 +183,23 @@ async def test_eight_stores_open_one_new_file_at_once(path: Path) -> None:
 
 
 async def test_cancelled_save_is_finished_by_close(path: Path) -> None:
-    store = SqliteStore(path)
+    store = SqliteStore(SqliteDatabase(path))
     assert await store.is_reachable()
     task = asyncio.create_task(store.save(make_result(100_000)))
     assert store._writer is not None
-    while store._writer._committing is None:
+    while store._database._writer._committing is None:
         await asyncio.sleep(0.001)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
     await store.close()
-    again = SqliteStore(path)
+    again = SqliteStore(SqliteDatabase(path))
     assert_identical(await again.get("result-1"), make_result(100_000))
     await again.close()
 
 
 async def test_waiting_writes_commit_together_and_fail_alone(path: Path) -> None:
-    store = SqliteStore(path)
+    store = SqliteStore(SqliteDatabase(path))
     await store.save(make_result(id="taken"))
     executed: list[str] = []
     writer = store._writer
@@ -220,7 +221,7 @@ async def test_waiting_writes_commit_together_and_fail_alone(path: Path) -> None
 
 async def test_cancelled_first_call_does_not_block_store(tmp_path: Path) -> None:
     for attempt in range(12):
-        store = SqliteStore(tmp_path / f"{attempt}.sqlite3", busy_timeout_s=1)
+        store = SqliteStore(SqliteDatabase(tmp_path / f"{attempt}.sqlite3", busy_timeout_s=1))
         task = asyncio.create_task(store.save(make_result(id="first")))
         await asyncio.sleep(attempt * 0.0007)
         task.cancel()
@@ -251,7 +252,7 @@ async def test_deleted_pages_return_to_disk(store: SqliteStore, path: Path) -> N
     before = (await store.usage()).size_bytes
     await store.delete("result-1")
     assert store._writer is not None
-    while store._writer._committing is not None:
+    while store._database._writer._committing is not None:
         await asyncio.sleep(0.001)
     after = (await store.usage()).size_bytes
     assert before > 6_000_000
@@ -270,13 +271,13 @@ async def test_save_needs_space_for_log_and_file(store: SqliteStore, monkeypatch
 
 async def test_reserve_is_refilled_when_disk_has_space(path: Path) -> None:
     reserve = path.with_name("results.sqlite3-reserve")
-    store = SqliteStore(path, reserve_bytes=3_000_000)
+    store = SqliteStore(SqliteDatabase(path, reserve_bytes=3_000_000))
     await store.save(make_result())
     assert reserve.stat().st_size == 3_000_000
     assert reserve.stat().st_mode & 0o077 == 0
     await store.close()
     reserve.unlink()
-    again = SqliteStore(path, reserve_bytes=3_000_000)
+    again = SqliteStore(SqliteDatabase(path, reserve_bytes=3_000_000))
     assert await again.is_reachable()
     assert reserve.stat().st_size == 3_000_000
     await again.close()

@@ -1,0 +1,200 @@
+"""The sums of all trials of a user on a symbol: how many there were in effect, and how far apart.
+
+A trial adds u = (x − x̄) ÷ ‖x − x̄‖, x its returns per UTC day, and t = x̄ ÷ s × √n. The mean correlation of all pairs
+follows from ‖Σu‖², and no trial has to be kept. All sums are of whole numbers (u and t in units of 2⁻⁴⁰), so that
+ledgers are equal to the bit in whatever order trials were added.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+UNIT: Final = 2.0**40
+"""Steps per 1. The sum of u holds 8 million trials that all move in the same one day, before int64 overflows."""
+
+
+MAX_SLOTS: Final = 200_000
+"""Slots of a ledger, 16 bytes each: 500 years of days, or 111 runs over 30 other hours each. A document of MongoDB has
+room for 16 MiB."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Trial:
+    """What one run adds to a ledger: `slots` [k] in rising order, `directions` [k] and `t` in units of 2⁻⁴⁰.
+
+    A slot is 4 × the first millisecond of a UTC day + 0, of an hour + 1, of a minute + 2 or of a second + 3: a short
+    run is counted by finer slots, which never mix with days.
+    """
+
+    slots: NDArray[np.int64]
+    directions: NDArray[np.int64]
+    t: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialStatistics:
+    """What a Sharpe ratio is deflated with.
+
+    `average_correlation` is ρ̄ of all pairs of trials, a negative one as 0; `t_variance` is the sample variance of the
+    trials' t. Both are None under two trials.
+    """
+
+    trials: int
+    average_correlation: float | None
+    t_variance: float | None
+
+    @property
+    def effective_trials(self) -> float:
+        """Return N_eff = ρ̄ + (1 − ρ̄) N: 1 if all trials are the same, N if they are independent."""
+        correlation = self.average_correlation
+        return float(self.trials) if correlation is None else correlation + (1 - correlation) * self.trials
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class TrialSums:
+    """The sums of `trials` trials, which may be added in any order.
+
+    `sum_t` and `sum_t_squared` are whole numbers of any size, in units of 2⁻⁴⁰ and 2⁻⁸⁰: store them as text.
+    """
+
+    trials: int
+    slots: NDArray[np.int64]
+    directions: NDArray[np.int64]
+    sum_t: int
+    sum_t_squared: int
+
+    def add(self, trial: Trial) -> TrialSums:
+        """Return the sums with one more trial.
+
+        If there would be over `MAX_SLOTS` slots, only those that exist are added to: the trial then counts as less
+        correlated with the others than it is, so that the trials count as more, not as fewer.
+        """
+        slots = np.union1d(self.slots, trial.slots)
+        if slots.size > MAX_SLOTS:
+            slots = self.slots
+            is_known = np.isin(trial.slots, slots)
+            trial = replace(trial, slots=trial.slots[is_known], directions=trial.directions[is_known])
+        directions = np.zeros(slots.size, np.int64)
+        directions[np.searchsorted(slots, self.slots)] = self.directions
+        directions[np.searchsorted(slots, trial.slots)] += trial.directions
+        return TrialSums(
+            trials=self.trials + 1,
+            slots=slots,
+            directions=directions,
+            sum_t=self.sum_t + trial.t,
+            sum_t_squared=self.sum_t_squared + trial.t * trial.t,
+        )
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, TrialSums) and self.to_bytes() == other.to_bytes()
+
+    def __hash__(self) -> int:
+        return hash(self.to_bytes())
+
+    @property
+    def average_correlation(self) -> float | None:
+        """Return ρ̄ = (‖Σu‖² − N) ÷ (N (N − 1)), a negative one as 0; None under two trials."""
+        if self.trials < 2:
+            return None
+        # Multiplied as whole numbers, because ‖Σu‖² and N are about the same where trials are independent.
+        directions: list[int] = self.directions.tolist()
+        unit = int(UNIT) ** 2
+        squared = sum(value * value for value in directions) - self.trials * unit
+        mean = squared / (self.trials * (self.trials - 1) * unit)
+        return min(max(mean, 0.0), 1.0)
+
+    @property
+    def statistics(self) -> TrialStatistics:
+        """Return what a Sharpe ratio is deflated with."""
+        return TrialStatistics(
+            trials=self.trials, average_correlation=self.average_correlation, t_variance=self.t_variance
+        )
+
+    @property
+    def t_variance(self) -> float | None:
+        """Return the sample variance of the trials' t; None under two trials."""
+        if self.trials < 2:
+            return None
+        spread = self.trials * self.sum_t_squared - self.sum_t**2
+        return spread / (self.trials * (self.trials - 1) * int(UNIT) ** 2)
+
+    def to_bytes(self) -> bytes:
+        """Return the same bytes for the same sums, on every machine."""
+        head = f"{self.trials} {self.sum_t} {self.sum_t_squared} {self.slots.size}\n".encode()
+        return head + self.slots.astype("<i8").tobytes() + self.directions.astype("<i8").tobytes()
+
+    @staticmethod
+    def from_bytes(data: bytes) -> TrialSums:
+        """Read what `to_bytes` wrote.
+
+        Raises ValueError if it is anything else.
+        """
+        head, found, body = data.partition(b"\n")
+        parts = head.split(b" ")
+        if not found or len(parts) != 4:
+            raise ValueError("The bytes are no sums of trials.")
+        trials, sum_t, sum_t_squared, size = map(int, parts)
+        if len(body) != 16 * size:
+            raise ValueError(f"The sums of trials have {len(body)} bytes of slots, not {16 * size}.")
+        numbers = np.frombuffer(body, "<i8").astype(np.int64)
+        return TrialSums(
+            trials=trials, slots=numbers[:size], directions=numbers[size:], sum_t=sum_t, sum_t_squared=sum_t_squared
+        )
+
+
+NO_TRIALS: Final = TrialSums(
+    trials=0, slots=np.empty(0, np.int64), directions=np.empty(0, np.int64), sum_t=0, sum_t_squared=0
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerEntry:
+    """One run of a user on a symbol.
+
+    `key` is what equal requests share. `total` is what its returns add, and `active` what its returns without the
+    market that it held on average add; each is None if it did not move.
+    """
+
+    key: str
+    total: Trial | None
+    active: Trial | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialLedgerState:
+    """The trials of a user on a symbol, of total and of active returns, and the head of the chain of their entries.
+
+    The chain's head is the SHA-256 of the head before and of the entry, in hexadecimal; empty before the first. An
+    entry that is removed or changed afterwards does not fit the heads that follow.
+    """
+
+    total: TrialSums
+    active: TrialSums
+    head: str
+
+    def add(self, entry: LedgerEntry) -> TrialLedgerState:
+        """Return the state with one more run."""
+        link = hashlib.sha256(f"{self.head}\n{entry.key}\n".encode())
+        for trial in (entry.total, entry.active):
+            link.update(b"flat\n" if trial is None else NO_TRIALS.add(trial).to_bytes())
+        return TrialLedgerState(
+            total=self.total if entry.total is None else self.total.add(entry.total),
+            active=self.active if entry.active is None else self.active.add(entry.active),
+            head=link.hexdigest(),
+        )
+
+
+EMPTY_LEDGER: Final = TrialLedgerState(total=NO_TRIALS, active=NO_TRIALS, head="")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerUpdate:
+    """A ledger before and after a run was counted; the same twice if it had been counted before."""
+
+    before: TrialLedgerState
+    after: TrialLedgerState

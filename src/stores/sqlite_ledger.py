@@ -1,0 +1,50 @@
+"""Count the runs of each user on each symbol in the SQLite file of the results."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from typing import Any, Final
+
+from src.domain.errors import StoreUnavailable
+from src.domain.trials import EMPTY_LEDGER, LedgerEntry, LedgerUpdate, TrialLedgerState, TrialSums
+from src.stores.sqlite_database import SqliteDatabase
+
+_SELECT: Final = "SELECT total, active, head FROM trial_ledgers WHERE user_id = ? AND symbol = ?"
+_COUNT_ONCE: Final = "INSERT INTO trials (user_id, symbol, key) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
+_STORE: Final = "INSERT OR REPLACE INTO trial_ledgers (user_id, symbol, total, active, head) VALUES (?, ?, ?, ?, ?)"
+
+
+class SqliteTrialLedger:
+    """A TrialLedger in a SQLite file.
+
+    An entry's key and the sums that it changes are stored in one transaction: a crash keeps both or neither.
+    """
+
+    def __init__(self, database: SqliteDatabase) -> None:
+        self._database = database
+
+    async def record(self, entry: LedgerEntry, *, user_id: str, symbol: str) -> LedgerUpdate:
+        def count(connection: sqlite3.Connection) -> LedgerUpdate:
+            before = _read_state(connection.execute(_SELECT, (user_id, symbol)).fetchall())
+            if not connection.execute(_COUNT_ONCE, (user_id, symbol, entry.key)).rowcount:
+                return LedgerUpdate(before=before, after=before)
+            after = before.add(entry)
+            sums = (after.total.to_bytes(), after.active.to_bytes(), after.head)
+            connection.execute(_STORE, (user_id, symbol, *sums))
+            return LedgerUpdate(before=before, after=after)
+
+        return await self._database.transact(count)
+
+    async def state(self, *, user_id: str, symbol: str) -> TrialLedgerState:
+        return _read_state(await self._database.read(_SELECT, (user_id, symbol)))
+
+
+def _read_state(rows: Sequence[Any]) -> TrialLedgerState:
+    if not rows:
+        return EMPTY_LEDGER
+    [[total, active, head]] = rows
+    try:
+        return TrialLedgerState(total=TrialSums.from_bytes(total), active=TrialSums.from_bytes(active), head=head)
+    except (TypeError, ValueError) as error:
+        raise StoreUnavailable("The ledger of trials cannot be read: {reason}", reason=str(error)) from error

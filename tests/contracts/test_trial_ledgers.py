@@ -1,0 +1,141 @@
+"""What every ledger of trials promises: one suite over SQLite and MongoDB."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import uuid
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from src.domain.trials import EMPTY_LEDGER, LedgerEntry, LedgerUpdate, Trial, TrialLedgerState
+from src.judgement.trial_ledger import build_trial
+from src.ports import TrialLedger
+from src.stores.mongo_connection import MongoDatabase
+from src.stores.mongo_ledger import MongoTrialLedger
+from src.stores.sqlite_database import SqliteDatabase
+from src.stores.sqlite_ledger import SqliteTrialLedger
+from tests.mongo_server import backend_uri
+
+DAY_MS = 86_400_000
+
+OpenLedger = Callable[[], TrialLedger]
+
+
+@pytest.fixture(scope="module")
+def mongo_uri() -> str:
+    return os.environ.get("MONGODB_TEST_URI") or backend_uri()
+
+
+@pytest.fixture(params=["sqlite", "mongo"])
+async def open_ledger(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[OpenLedger]:
+    """Open ledgers of one file or database, each as another process would; they are closed after the test."""
+    opened: list[SqliteDatabase | MongoDatabase] = []
+    name = f"test_{uuid.uuid4().hex}"
+
+    def open_one() -> TrialLedger:
+        if request.param == "sqlite":
+            opened.append(file := SqliteDatabase(tmp_path / "results.sqlite3"))
+            return SqliteTrialLedger(file)
+        opened.append(database := MongoDatabase(request.getfixturevalue("mongo_uri"), name))
+        return MongoTrialLedger(database)
+
+    yield open_one
+    for database in opened:
+        await database.close()
+
+
+@pytest.fixture
+def ledger(open_ledger: OpenLedger) -> TrialLedger:
+    return open_ledger()
+
+
+def trial(seed: int, days: int = 60) -> Trial:
+    returns = np.random.default_rng(seed).standard_normal(days) * 0.01
+    found = build_trial(np.arange(days, dtype=np.int64) * DAY_MS + seed % 7 * DAY_MS, returns)
+    assert found is not None
+    return found
+
+
+def entry(seed: int) -> LedgerEntry:
+    return LedgerEntry(key=f"key-{seed}", total=trial(seed), active=trial(seed + 1000))
+
+
+async def record(ledger: TrialLedger, seed: int, *, user: str = "ann", symbol: str = "BTCUSDT") -> LedgerUpdate:
+    return await ledger.record(entry(seed), user_id=user, symbol=symbol)
+
+
+async def state(ledger: TrialLedger, *, user: str = "ann", symbol: str = "BTCUSDT") -> TrialLedgerState:
+    return await ledger.state(user_id=user, symbol=symbol)
+
+
+async def test_unknown_ledger_is_empty(ledger: TrialLedger) -> None:
+    assert await state(ledger) == EMPTY_LEDGER
+
+
+async def test_entry_is_counted_and_read_back(open_ledger: OpenLedger) -> None:
+    expected = EMPTY_LEDGER.add(entry(1))
+    update = await record(open_ledger(), 1)
+    assert (update.before, update.after) == (EMPTY_LEDGER, expected)
+    assert await state(open_ledger()) == expected
+
+
+async def test_second_entry_continues_the_first(ledger: TrialLedger) -> None:
+    first = await record(ledger, 1)
+    second = await record(ledger, 2)
+    assert second.before == first.after
+    assert second.after == first.after.add(entry(2))
+
+
+async def test_equal_key_is_counted_once(ledger: TrialLedger) -> None:
+    await record(ledger, 1)
+    await record(ledger, 2)
+    known = await state(ledger)
+    again = await record(ledger, 1)
+    assert (again.before, again.after) == (known, known)
+    assert await state(ledger) == known
+
+
+async def test_flat_run_adds_no_trial_but_is_chained(ledger: TrialLedger) -> None:
+    flat = LedgerEntry(key="flat", total=None, active=None)
+    update = await ledger.record(flat, user_id="ann", symbol="BTCUSDT")
+    assert (update.after.total.trials, update.after.active.trials) == (0, 0)
+    assert update.after.head != update.before.head
+    assert await state(ledger) == update.after
+
+
+async def test_ledgers_of_users_and_symbols_are_apart(ledger: TrialLedger) -> None:
+    await record(ledger, 1)
+    mine = await state(ledger)
+    for user, symbol in (("bob", "BTCUSDT"), ("ann", "ETHUSDT"), ("Ann", "BTCUSDT")):
+        assert await state(ledger, user=user, symbol=symbol) == EMPTY_LEDGER
+        assert (await record(ledger, 1, user=user, symbol=symbol)).before == EMPTY_LEDGER
+    assert await state(ledger) == mine
+
+
+async def test_concurrent_runs_are_counted_once_each(open_ledger: OpenLedger) -> None:
+    ledgers = [open_ledger(), open_ledger()]
+    seeds = [*range(12), *range(12)]
+    updates = await asyncio.gather(*(record(ledgers[number % 2], seed) for number, seed in enumerate(seeds)))
+    found = await state(ledgers[0])
+    assert found.total.trials == found.active.trials == 12
+    assert sum(update.before.head != update.after.head for update in updates) == 12
+    in_order = EMPTY_LEDGER
+    for seed in range(12):
+        in_order = in_order.add(entry(seed))
+    # The chain tells the order of the entries; the sums do not.
+    assert (found.total, found.active) == (in_order.total, in_order.active)
+
+
+async def test_caller_that_leaves_does_not_break_the_chain(ledger: TrialLedger) -> None:
+    for seed in range(6):
+        task = asyncio.create_task(record(ledger, seed))
+        await asyncio.sleep(0.001 * seed)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    for seed in range(6):
+        await record(ledger, seed)
+    assert (await state(ledger)).total.trials == 6
