@@ -130,7 +130,7 @@ async def test_an_id_is_kept_once(store: ResultStore) -> None:
 def damage(store: ResultStore, result_id: str) -> None:
     """Make a stored summary one that no build can read."""
     if isinstance(store, SqliteStore):
-        with closing(sqlite3.connect(store._path)) as file, file:
+        with closing(sqlite3.connect(store._database._path)) as file, file:
             file.execute("UPDATE results SET summary = '{}' WHERE id = ?", (result_id,))
     elif isinstance(store, MongoStore):
         with MongoClient(os.environ.get("MONGODB_TEST_URI") or backend_uri()) as client:

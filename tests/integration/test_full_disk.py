@@ -114,12 +114,12 @@ async def main():
         await asyncio.sleep(0.01)
     print("deleted:", deleted, "file:", path.stat().st_size, "free:", shutil.disk_usage(folder).free)
     assert path.stat().st_size < 100 * KIB
-    assert [tuple(row) for row in await store._read("SELECT count(*) FROM result_parts")] == [(0,)]
+    assert [tuple(row) for row in await store._database.read("SELECT count(*) FROM result_parts")] == [(0,)]
     (folder / "filler").unlink(missing_ok=True)
     await store.save(make_result(100, id="new"))
-    assert [tuple(row) for row in await store._read("PRAGMA user_version")] == [(2,)]
-    assert [tuple(row) for row in await store._read("PRAGMA journal_mode")] == [("wal",)]
-    assert [tuple(row) for row in await store._read("PRAGMA quick_check")] == [("ok",)]
+    assert [tuple(row) for row in await store._database.read("PRAGMA user_version")] == [(2,)]
+    assert [tuple(row) for row in await store._database.read("PRAGMA journal_mode")] == [("wal",)]
+    assert [tuple(row) for row in await store._database.read("PRAGMA quick_check")] == [("ok",)]
     await store.close()
 
 asyncio.run(main())

@@ -55,7 +55,7 @@ async def test_file_has_write_ahead_log_and_full_sync(store: SqliteStore, path: 
         next(sqlite3.connect(path).execute(f"PRAGMA {name}")) for name in ("journal_mode", "user_version")
     ]
     assert (journal, version) == ("wal", len(MIGRATIONS))
-    writer = store._writer
+    writer = store._database._writer
     assert writer is not None
 
     def synchronous() -> list[tuple[int]]:
@@ -186,7 +186,7 @@ async def test_cancelled_save_is_finished_by_close(path: Path) -> None:
     store = SqliteStore(SqliteDatabase(path))
     assert await store.is_reachable()
     task = asyncio.create_task(store.save(make_result(100_000)))
-    assert store._writer is not None
+    assert store._database._writer is not None
     while store._database._writer._committing is None:
         await asyncio.sleep(0.001)
     task.cancel()
@@ -202,7 +202,7 @@ async def test_waiting_writes_commit_together_and_fail_alone(path: Path) -> None
     store = SqliteStore(SqliteDatabase(path))
     await store.save(make_result(id="taken"))
     executed: list[str] = []
-    writer = store._writer
+    writer = store._database._writer
     assert writer is not None
     assert writer._connection is not None
     await asyncio.get_running_loop().run_in_executor(
@@ -251,7 +251,7 @@ async def test_deleted_pages_return_to_disk(store: SqliteStore, path: Path) -> N
     await store.save(make_result(id="small"))
     before = (await store.usage()).size_bytes
     await store.delete("result-1")
-    assert store._writer is not None
+    assert store._database._writer is not None
     while store._database._writer._committing is not None:
         await asyncio.sleep(0.001)
     after = (await store.usage()).size_bytes
