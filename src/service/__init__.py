@@ -1,1 +1,1 @@
-"""Backtests and model files, as use cases."""
+"""The use cases of the service: backtests, results, model files and datasets."""

@@ -1,4 +1,4 @@
-"""The service's one job: a request becomes a stored result."""
+"""Run backtests and store, list, compare, rerun and delete their results."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ from src.service.gap_warnings import gap_warnings
 from src.service.models import ModelService
 from src.service.periods import period_warnings
 from src.service.pipeline import Computation, compute
-from src.service.reruns import differences, pinned_request
+from src.service.reruns import build_pinned_request, differences
 from src.service.sources import SourceCatalogue
 from src.service.timing import Stopwatch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BacktestService:
-    """Runs backtests and keeps their results.
+    """Runs backtests and stores their results.
 
-    `sources` finds the candles that a request names. `versions` are those of this program and
-    of the libraries that the numbers depend on. `timeout_s` is the longest that one run may take, waiting included.
+    `sources` finds the source that a request names. `versions` are those of this program and of the libraries that the
+    numbers depend on. `timeout_s` is the longest time of one run, waiting included.
     """
 
     sources: SourceCatalogue
@@ -57,19 +57,16 @@ class BacktestService:
     )
 
     async def run(self, request: BacktestRequest, model_file: ModelFile | None = None) -> BacktestResult:
-        """Run a backtest and keep its result; equal requests at the same time share one run and its result.
+        """Run a backtest and store its result; equal requests at the same time share one run and its result.
 
-        Cancelling ends the run, unless another caller waits for the same one.
+        Cancellation ends the run, unless another caller waits for it.
 
         Parameters
         ----------
         model_file
-            The model that came with the request; None where `request.strategy` names a stored one, or none is needed.
+            The model that came with the request; None if `request.strategy` names a stored one, or needs none.
 
-        Raises
-        ------
-        ServiceError
-            Any of the tree in `domain.errors`; Busy where too many runs are under way, TimedOut after `timeout_s`.
+        Raises any ServiceError: Busy if too many runs are queued, TimedOut after `timeout_s`.
         """
         model = request.strategy.model
         if model is not None:
@@ -77,7 +74,7 @@ class BacktestService:
                 model_file = await self.models.get(request.user_id, model.reference or "")
             strategy = request.strategy.with_model(replace(model, sha256=model_file.sha256))
             request = replace(request, strategy=strategy)
-        # The extension decides which library opens the file, so equal bytes under another one are another model.
+        # The extension decides which library opens the file, so equal bytes with another extension are another model.
         return await self._runs.run(
             (request, None if model_file is None else model_file.extension),
             lambda: self._run_in_time(request, model_file),
@@ -170,31 +167,23 @@ class BacktestService:
         )
 
     async def rerun(self, result_id: str) -> Rerun:
-        """Run a kept result's request again on the candles that it had; the new result is kept too.
+        """Run a stored result's request again on the bars that it had; store the new result too.
 
-        Raises
-        ------
-        ResultNotFound, ModelNotFound
-            Where the result, or the model that it traded, is not kept.
-        ServiceError
-            As of `run`.
+        Raises ResultNotFound or ModelNotFound if the result, or its model, is not stored; ServiceError as `run` does.
         """
         original = await self.store.get(result_id)
-        result = await self.run(pinned_request(original))
+        result = await self.run(build_pinned_request(original))
         found = await self.computing.run(lambda: tuple(differences(original, result)))
         return Rerun(original_id=original.id, result=result, differences=found)
 
     async def get(self, result_id: str) -> BacktestResult:
-        """Return a kept result; raises ResultNotFound."""
+        """Return a stored result; raises ResultNotFound."""
         return await self.store.get(result_id)
 
     async def delete(self, result_id: str, *, user_id: str) -> ResultSummary | None:
-        """Delete a user's stored result and return what it was; None if it could not be read.
+        """Delete a user's stored result and return its summary; None if it could not be read.
 
-        Raises
-        ------
-        ResultNotFound
-            Where there is none, and just so where it is another user's.
+        Raises ResultNotFound if there is none, or it belongs to another user.
         """
         check_user_id(user_id)
         if await self.store.owner(result_id) != user_id:
@@ -212,16 +201,13 @@ class BacktestService:
         return await self.store.list(user_id=check_user_id(user_id), symbol=symbol, first=first, after=after)
 
     async def compare(self, result_ids: Sequence[str]) -> Sequence[ResultSummary]:
-        """Return summaries of kept results in the order asked for; raises ResultNotFound."""
+        """Return summaries of stored results in the requested order; raises ResultNotFound."""
         return await self.store.summaries(result_ids)
 
     async def candles(self, market: MarketRequest, *, user_id: str | None = None) -> MarketSeries:
-        """Return the candles that a backtest of this market would use; `user_id` says whose uploads it may name.
+        """Return the bars that a backtest of this market would use; the source may be a dataset of `user_id`.
 
-        Raises
-        ------
-        ServiceError
-            Any of the tree in `domain.errors`; Busy where too much work is under way, TimedOut after `timeout_s`.
+        Raises any ServiceError: Busy if too much work is queued, TimedOut after `timeout_s`.
         """
         source = await self.sources.find(market.source, user_id=None if user_id is None else check_user_id(user_id))
         too_much = TimedOut(
@@ -239,9 +225,9 @@ class BacktestService:
         quote_asset
             Only symbols priced in this asset (`USDT`, in any case).
         is_trading_only
-            Leave out symbols that do not trade now.
+            Whether to leave out symbols that do not trade now.
         """
-        quote = None if quote_asset is None else _asset(quote_asset)
+        quote = None if quote_asset is None else _check_asset(quote_asset)
         return [
             listing.symbol
             for listing in await self.sources.default.listings()
@@ -259,7 +245,7 @@ async def _until(deadline_s: float, too_late: TimedOut) -> AsyncIterator[None]:
         raise too_late from None
 
 
-def _asset(name: str) -> str:
+def _check_asset(name: str) -> str:
     asset = name.strip()
     if not is_symbol(asset):
         allowed = f"1 to {MAX_SYMBOL_LENGTH} letters and digits, such as USDT"

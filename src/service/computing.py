@@ -1,4 +1,4 @@
-"""Compute backtests: a few threads, and a fair bounded queue before them."""
+"""Compute backtests on a few threads, behind a fair bounded queue."""
 
 from __future__ import annotations
 
@@ -22,23 +22,22 @@ _REFUSALS: Final = Refusals(
 
 
 class ComputeQueue:
-    """Threads that compute, and slots for the runs that use them, which no user can fill for the others.
+    """Threads that compute, and slots for the runs that use them, of which one user holds at most half.
 
-    A run that is refused costs nothing: the error says so at once, and when to come back. Threads are enough if the
-    arithmetic releases the GIL, as the engines, numpy and zlib do. A thread cannot be stopped: it is busy until
-    its function returns, though the run that wanted it may have been cancelled meanwhile.
+    A run that does not fit is rejected at once. Threads suffice because the engines, numpy and zlib release the GIL. A
+    thread cannot be stopped: it is busy until its function returns, even if the run is cancelled.
 
-    A run holds its slot while it fetches bars and asks its model too, so there are more slots than threads: half of
-    `max_waiting` more. The other half waits, where fairness applies, and one user holds at most half of the slots.
+    A run also holds its slot while it fetches bars and runs its model, so there are more slots than threads: half of
+    `max_waiting` more. The other half waits in the queue, where fairness applies.
 
     Parameters
     ----------
     threads
-        Functions that run at once, ≥ 1.
+        Functions that run at the same time, ≥ 1.
     max_waiting
         Runs beyond those that the threads compute, ≥ 0.
     max_wait_s
-        Seconds after which a run that waits for its slot is refused; None: never.
+        Seconds after which a run that waits for its slot is rejected; None: never.
     """
 
     def __init__(self, *, threads: int, max_waiting: int, max_wait_s: float | None = None) -> None:
@@ -54,24 +53,21 @@ class ComputeQueue:
 
     @property
     def runs_under_way(self) -> int:
-        """How many runs hold a slot or wait for one."""
+        """The number of runs that hold a slot or wait for one."""
         return self._queue.held + self._queue.waiting
 
     def slot(self, user_id: str) -> AbstractAsyncContextManager[None]:
-        """Wait for a slot and hold it for one whole run, from before its first step until after its last.
+        """Wait for a slot and hold it for one whole run.
 
-        Raises
-        ------
-        Busy
-            If the queue is full, the wait too long, or another user's share due.
+        Raises Busy if the queue is full, the wait is too long, or another user displaces this run.
         """
         return self._queue.slot(user_id)
 
     async def run(self, function: Callable[[Unpack[Arguments]], Answer], *arguments: *Arguments) -> Answer:
-        """Call a function in a thread, after all those asked for before; one not yet begun can be cancelled."""
+        """Call a function in a thread, first come first served; a call that has not begun can be cancelled."""
         return await asyncio.get_running_loop().run_in_executor(self._executor, function, *arguments)
 
     async def close(self) -> None:
-        """Begin nothing more; what runs already is left to its end."""
+        """Start no more functions; those that run continue to their end."""
         self._queue.close()
         self._executor.shutdown(wait=False, cancel_futures=True)

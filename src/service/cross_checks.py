@@ -1,4 +1,4 @@
-"""The same signals through both engines: do they tell the same story?"""
+"""Run the same signals through both engines and compare the fills and the equity."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from src.ports import Engine
 
 MAX_DIFFERENCES = 10
 TOLERANCE = 1e-9
-"""Relative difference up to which two fills are the same one."""
+"""Relative difference up to which two fills are equal."""
 _ROUNDING = 1e-12
-"""Difference of fees that is rounding, beside the value traded: a small fee is the difference of two large amounts."""
+"""Difference of fees, relative to the value traded, that is rounding: a fee is the difference of two large amounts."""
 
 
 def cross_check(bars: Bars, signals: Signals, rules: TradingRules, engines: Mapping[EngineName, Engine]) -> CrossCheck:
-    """Run both engines on what both know, with the same `fill`.
+    """Run both engines with the settings that both support.
 
-    Settings that only the event-driven engine knows are left out of both runs and named in `left_out`.
+    Settings that only the event-driven engine supports are left out of both runs and named in `left_out`.
     """
     left_out = rules.event_driven_settings()
     shared = TradingRules(
@@ -53,12 +53,12 @@ def _differences(left: NDArray[np.void], right: NDArray[np.void]) -> tuple[FillD
         is_same &= np.abs(ours - theirs) <= np.maximum(TOLERANCE * np.abs(theirs), smallest)
     places = [*np.flatnonzero(~is_same).tolist(), *range(both, max(len(left), len(right)))]
     return tuple(
-        FillDifference(index=place, vectorized=_words(left, place), event_driven=_words(right, place))
+        FillDifference(index=place, vectorized=_format_fill(left, place), event_driven=_format_fill(right, place))
         for place in places[:MAX_DIFFERENCES]
     )
 
 
-def _words(fills: NDArray[np.void], place: int) -> str | None:
+def _format_fill(fills: NDArray[np.void], place: int) -> str | None:
     if place >= len(fills):
         return None
     fill = fills[place]

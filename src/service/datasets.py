@@ -1,4 +1,4 @@
-"""Users' own candles: keep, list, find, delete."""
+"""Receive, list and delete datasets: the bars that users upload."""
 
 from __future__ import annotations
 
@@ -11,13 +11,7 @@ from src.ports import DatasetStore
 
 
 class DatasetService:
-    """Everything that users do with candles of their own.
-
-    Parameters
-    ----------
-    reserved_names
-        The service's own sources, whose names no upload may take.
-    """
+    """The use cases of datasets; no dataset may have one of the `reserved_names`, which are the service's sources."""
 
     def __init__(self, store: DatasetStore, *, reserved_names: Sequence[str]) -> None:
         self._store = store
@@ -32,11 +26,9 @@ class DatasetService:
         declared: BarFileDeclaration,
         chunks: AsyncIterator[bytes],
     ) -> Dataset:
-        """Read a file of candles and keep them under a name, by default the file's own.
+        """Read a file of bars and store it as a dataset, by default under the file's name.
 
-        Raises
-        ------
-        InvalidInput, UnsupportedFormat, TooLarge, TimedOut, Busy, Conflict, StoreUnavailable
+        Raises InvalidInput, UnsupportedFormat, TooLarge, TimedOut, Busy, Conflict, StoreUnavailable.
         """
         check_user_id(user_id)
         name = check_dataset_name(name) if name else dataset_name_of(original_filename)
@@ -49,11 +41,11 @@ class DatasetService:
         )
 
     async def list(self, user_id: str) -> Sequence[Dataset]:
-        """Return what a user keeps, newest first; nothing for a user who keeps nothing."""
+        """Return a user's datasets, newest first."""
         return await self._store.list(check_user_id(user_id))
 
     async def delete(self, user_id: str, name: str) -> Dataset:
-        """Delete a user's candles and return what they were; raises SourceNotFound."""
+        """Delete a user's dataset and return its description; raises SourceNotFound."""
         dataset = await self._store.get(check_user_id(user_id), name)
         await self._store.delete(user_id, name)
         return dataset

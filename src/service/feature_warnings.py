@@ -1,4 +1,4 @@
-"""Bars that a model did not predict because a column that it reads is missing there: how many, which, and why."""
+"""Warn about bars that a model did not predict because a feature column is missing there."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from src.domain.signals import Features, Predictions
 from src.features.names import FEATURE_WINDOWS
 
 _NO_VOLUME: Final = {"Volume_Ratio": "the bars of its mean have no volume"}
-"""Why a column can be missing although there are enough bars; any other one does not fit float64."""
+"""Why a column can be missing although there are enough bars; other columns are missing if they exceed float64."""
 _UNFIT: Final = "the prices are too far apart"
 
 
 class _Missing(NamedTuple):
-    """A column: the bars without it, those of them that have enough bars before them, and the bars that it needs."""
+    """A missing column: the bars without it, those of them with enough bars before, and the bars that it needs."""
 
     name: str
     bars: int
@@ -25,7 +25,7 @@ class _Missing(NamedTuple):
 
 
 def feature_warnings(features: Features, predictions: Predictions) -> tuple[str, ...]:
-    """Return a sentence about the bars without a prediction, unless they are only the first, before enough bars."""
+    """Return a warning about the bars without a prediction, unless these are only the first, before enough bars."""
     bars, predicted = len(predictions.values), int(np.count_nonzero(~np.isnan(predictions.values)))
     missing = _find_missing(features, predictions.feature_columns or features.names)
     late = [column for column in missing if column.late_bars]

@@ -1,4 +1,4 @@
-"""Trades that were held while there were no candles: nobody knows what happened to them meanwhile."""
+"""Warn about trades that were held through a gap, in which stops and signals could not act."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from src.domain.market import DAY_MS, DataQuality, Gap
 from src.domain.trading import Simulation
 
 _LONG_BARS: Final = 10
-"""A gap of so many candles, or of a whole day, is long: a stop would have had to act inside it."""
-_NAMED: Final = 3
+"""A gap of so many bars, or of a whole day, is long: a stop might have acted inside it."""
+_MAX_NAMED: Final = 3
 
 
 def gap_warnings(quality: DataQuality, simulation: Simulation) -> tuple[str, ...]:
-    """Return a sentence for each long gap that a trade was held through, the longest few first."""
+    """Return a warning for each long gap that a trade was held through, the longest ones first."""
     entries, exits = simulation.trades["entry_time_ms"], simulation.trades["exit_time_ms"]
     sentences = []
     for gap in sorted(filter(_is_long, quality.gaps), key=lambda gap: -gap.missing_bars):
@@ -24,10 +24,10 @@ def gap_warnings(quality: DataQuality, simulation: Simulation) -> tuple[str, ...
         if held:
             sentences.append(
                 f"A trade was held through the gap of {gap.missing_bars:,} candles between "
-                f"{_written(gap.after_ms)} and {_written(gap.next_ms)}: what stops and signals would have done "
+                f"{_format_time(gap.after_ms)} and {_format_time(gap.next_ms)}: what stops and signals would have done "
                 "in it is not known."
             )
-        if len(sentences) == _NAMED:
+        if len(sentences) == _MAX_NAMED:
             break
     return tuple(sentences)
 
@@ -36,5 +36,5 @@ def _is_long(gap: Gap) -> bool:
     return gap.missing_bars >= _LONG_BARS or gap.next_ms - gap.after_ms > DAY_MS
 
 
-def _written(time_ms: int) -> str:
+def _format_time(time_ms: int) -> str:
     return datetime.fromtimestamp(time_ms / 1000, tz=UTC).isoformat(timespec="minutes").replace("+00:00", "Z")

@@ -1,4 +1,4 @@
-"""Users' model files: keep, list, find, delete."""
+"""Receive, list, find and delete users' model files."""
 
 from __future__ import annotations
 
@@ -15,15 +15,7 @@ logger = logging.getLogger(__name__)
 
 
 class ModelService:
-    """Everything that users do with their model files.
-
-    Parameters
-    ----------
-    files
-        Where the files are kept.
-    runner
-        What opens them; None in a build without one, and files are then kept unopened.
-    """
+    """The use cases of model files; without a `runner` files are stored without being opened."""
 
     def __init__(self, files: ModelFileStore, runner: ModelRunner | None = None) -> None:
         self._files = files
@@ -32,12 +24,10 @@ class ModelService:
     async def upload(
         self, *, user_id: str, original_filename: str, model_name: str | None, chunks: AsyncIterator[bytes]
     ) -> ModelFile:
-        """Keep a file, with what the sandbox saw in it; one that cannot be used as a model is never among the user's.
+        """Inspect a file in the sandbox and store it with its description; a rejected file is not stored.
 
-        Raises
-        ------
-        InvalidInput, ModelRejected, UnsupportedFormat, MissingLibrary, TooLarge, Conflict, TimedOut, Busy,
-        SandboxUnavailable
+        Raises InvalidInput, ModelRejected, UnsupportedFormat, MissingLibrary, TooLarge, Conflict, TimedOut, Busy,
+        SandboxUnavailable.
         """
         check_user_id(user_id)
         file = await self._files.receive(
@@ -58,7 +48,7 @@ class ModelService:
     async def temporary(
         self, *, user_id: str, original_filename: str, model_name: str | None, chunks: AsyncIterator[bytes]
     ) -> AsyncIterator[ModelFile]:
-        """Keep a file for as long as the block runs, and remove it however the block ends."""
+        """Store a file while the block runs, and remove it afterwards."""
         check_user_id(user_id)
         file = await self._files.receive(
             user_id=user_id, original_filename=original_filename, model_name=model_name, chunks=chunks
@@ -69,31 +59,21 @@ class ModelService:
             await self._remove(file)
 
     async def list(self, user_id: str) -> Sequence[ModelFile]:
-        """Return a user's files; none for a user who has none."""
+        """Return a user's files."""
         return await self._files.list(check_user_id(user_id))
 
     async def get(self, user_id: str, reference: str) -> ModelFile:
-        """Return a user's file by its name or path.
-
-        Raises
-        ------
-        ModelNotFound
-        """
+        """Return a user's file by its name or path; raises ModelNotFound."""
         return await self._files.get(check_user_id(user_id), reference)
 
     async def delete(self, user_id: str, reference: str) -> ModelFile:
-        """Delete a user's file and return what it was.
-
-        Raises
-        ------
-        ModelNotFound
-        """
+        """Delete a user's file and return its description; raises ModelNotFound."""
         file = await self.get(user_id, reference)
         await self._files.delete(file)
         return file
 
     async def _remove(self, file: ModelFile) -> None:
-        """Delete a file although the request may be cancelled meanwhile."""
+        """Delete a file, even if the request is cancelled meanwhile."""
         removal = asyncio.ensure_future(self._files.delete(file))
         try:
             await asyncio.shield(removal)
@@ -101,5 +81,5 @@ class ModelService:
             await asyncio.wait([removal])
             raise
         except (OSError, ServiceError):
-            # The request's own outcome matters more; the next start sweeps what is left.
-            logger.exception("could not remove the model file of user %s", file.user_id)
+            # The outcome of the request matters more; the next start removes the file.
+            logger.exception("model file not removed: user=%s", file.user_id)

@@ -1,4 +1,4 @@
-"""The `period` of a request (a bar length in pandas' words) beside the data's own, and the time that all bars cover."""
+"""Check a request's `period` (a pandas offset) against the interval, and warn if the bars cover too short a time."""
 
 from __future__ import annotations
 
@@ -18,16 +18,13 @@ _UNITS_MS = {"s": 1_000, "min": 60_000, "h": 3_600_000, "D": DAY_MS, "W": 7 * DA
 _COUNT_AND_UNIT = re.compile(rf"(\d{{0,9}})({'|'.join(_UNITS_MS)})")
 
 _RETIRED_SPELLINGS = {"H": "h", "T": "min", "S": "s"}
-"""Names that pandas 3 no longer reads and older clients still send."""
+"""Units that pandas 3 no longer reads and older clients still send."""
 
 
-def period_length_ms(period: str) -> int:
+def parse_period_ms(period: str) -> int:
     """Return the bar length that a period names, in milliseconds.
 
-    Raises
-    ------
-    InvalidInput
-        Where it is no pandas offset of a fixed length, and no interval of the exchange either.
+    Raises InvalidInput if it is neither a pandas offset of a fixed length nor an interval of the exchange.
     """
     text = period.strip()
     if text in INTERVALS:
@@ -38,7 +35,7 @@ def period_length_ms(period: str) -> int:
         text = re.sub(rf"^(\d*){retired}$", rf"\1{spelling}", text)
     usual = _COUNT_AND_UNIT.fullmatch(text)
     try:
-        length_ms = int(usual[1] or 1) * _UNITS_MS[usual[2]] if usual else _pandas_length_ms(text)
+        length_ms = int(usual[1] or 1) * _UNITS_MS[usual[2]] if usual else _parse_pandas_ms(text)
     except (ValueError, TypeError, AttributeError, OverflowError) as error:
         raise bad_value("period", got=period, allowed=_ALLOWED) from error
     if not 1 <= length_ms <= YEAR_MS:
@@ -46,12 +43,12 @@ def period_length_ms(period: str) -> int:
     return int(length_ms)
 
 
-def _pandas_length_ms(text: str) -> float:
-    """Ask pandas, which is imported here because the usual spellings need it not, and it takes a third of a second."""
+def _parse_pandas_ms(text: str) -> float:
+    """Parse with pandas, which is imported only here: the usual spellings do not need it, and it takes 0.3 s."""
     import pandas as pd  # noqa: PLC0415
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # other spellings that pandas is retiring are still understood
+        warnings.simplefilter("ignore")  # deprecated spellings are still allowed
         offset = pd.tseries.frequencies.to_offset(text)
     is_week = isinstance(offset, pd.offsets.Week)
     length = pd.Timedelta(days=7 * offset.n) if is_week else pd.Timedelta(cast("pd.tseries.offsets.Tick", offset))
@@ -59,14 +56,14 @@ def _pandas_length_ms(text: str) -> float:
 
 
 def period_warnings(period: str | None, interval: Interval) -> tuple[str, ...]:
-    """Return a warning that names both where `period` contradicts the candles' own interval."""
-    if period is None or period_length_ms(period) == interval.milliseconds:
+    """Return a warning if `period` contradicts the interval of the bars."""
+    if period is None or parse_period_ms(period) == interval.milliseconds:
         return ()
     return (f"period {period!r} contradicts the candles, which are {interval.name}: the candles' spacing is used.",)
 
 
 def elapsed_time_warnings(bars: Bars) -> tuple[str, ...]:
-    """Return a warning that says how long the bars last if that is too short for figures of a year."""
+    """Return a warning if the bars cover too short a time for yearly figures."""
     if bars.elapsed_ms >= MIN_ELAPSED_MS:
         return ()
     return (
@@ -76,7 +73,7 @@ def elapsed_time_warnings(bars: Bars) -> tuple[str, ...]:
 
 
 def _format_duration(length_ms: int) -> str:
-    """Write a duration of at least a second in its two largest units: `12 d`, `3 h 20 min`."""
+    """Format a duration of at least a second in its two largest units: `12 d`, `3 h 20 min`."""
     written = []
     for name, unit_ms in (("d", DAY_MS), ("h", 3_600_000), ("min", 60_000), ("s", 1_000)):
         count, length_ms = divmod(length_ms, unit_ms)

@@ -1,4 +1,4 @@
-"""From candles to figures: the computing half of a backtest, as pure functions on one thread."""
+"""Compute a backtest from bars to metrics, with pure functions on one thread."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from src.strategies.up_down import UpDown
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Computation:
-    """What computing gives: the arrays and figures of a result."""
+    """The arrays and figures of a result."""
 
     signals: Signals
     simulation: Simulation
@@ -38,7 +38,7 @@ def compute(
     engines: Mapping[EngineName, Engine],
     stopwatch: Stopwatch,
 ) -> Computation:
-    """Turn candles (and a model's predictions on them) into signals, fills, equity and metrics."""
+    """Compute signals, fills, equity and metrics from bars and, if there is a model, its predictions."""
     with stopwatch.step("signals"):
         signals = decide(request, bars, predictions)
     with stopwatch.step("engine"):
@@ -69,7 +69,7 @@ def compute(
 
 
 def decide(request: BacktestRequest, bars: Bars, predictions: Predictions | None) -> Signals:
-    """Return the strategy's signals, or the up/down-day rule's where there are none and the client asked for that."""
+    """Return the strategy's signals; if there are none and the request allows it, those of the up/down-day rule."""
     inputs = StrategyInputs(bars=bars, predictions=predictions)
     signals = strategy_for(request.strategy).signals(inputs)
     if signals.action.any() or not request.use_fallback:
@@ -87,19 +87,19 @@ def decide(request: BacktestRequest, bars: Bars, predictions: Predictions | None
 
 
 USUAL_COST_RATE = 0.01
-"""The spot fees of large exchanges lie between 0.02 % and about 1 % of the value; a larger fraction is most likely
-meant as per cent (0.1 for 0.1 %)."""
+"""The spot fees of large exchanges are 0.02 % to about 1 % of the value; a larger fraction is probably meant as per
+cent (0.1 for 0.1 %)."""
 
 FEW_TRADES = 30
-"""Below this many closed trades a mean says little: the usual rule of thumb for the central limit theorem."""
+"""With fewer closed trades a mean says little: the usual rule of thumb for the central limit theorem."""
 
 AMBIGUOUS_BARS = 5
 AMBIGUOUS_SHARE = 0.01
-"""Bars that `intrabar` decides are told of from so many on, or from this part of the closed trades on."""
+"""Minimum number of bars decided by `intrabar`, or minimum share of the closed trades, for a warning."""
 
 
 def simulation_warnings(request: BacktestRequest, simulation: Simulation, metrics: Metrics) -> tuple[str, ...]:
-    """Return what a reader should know before believing the figures."""
+    """Return the warnings about a simulation and its metrics."""
     found = [*simulation.warnings, *_cost_warnings(request.rules)]
     if simulation.reduced_entries:
         found.append(
@@ -123,7 +123,7 @@ def simulation_warnings(request: BacktestRequest, simulation: Simulation, metric
 
 
 def _cost_warnings(rules: TradingRules) -> list[str]:
-    """Return a sentence for each cost that is larger than any that is usual."""
+    """Return a warning for each cost rate that is unusually large."""
     return [
         f"{name} is {rate:g}, which is {rate * 100:g} % of the value on each side. If you meant {rate:g} %, send "
         f"{rate / 100:g}."

@@ -1,4 +1,4 @@
-"""Running a stored backtest again: the request that has the same candles, and what came out differently."""
+"""Rerun a stored backtest: build the request for the same bars, and compare the two results."""
 
 from __future__ import annotations
 
@@ -13,13 +13,10 @@ from src.domain.market import LimitOrigin
 from src.domain.runs import BacktestRequest, BacktestResult, Fingerprints
 
 
-def pinned_request(original: BacktestResult) -> BacktestRequest:
-    """Return the request that asks for the very candles that a result was made from, whatever has been added since.
+def build_pinned_request(original: BacktestResult) -> BacktestRequest:
+    """Return the request for exactly the bars of a result, even if bars have been added since.
 
-    Raises
-    ------
-    ModelNotFound
-        Where the model came with the request, and so went with it.
+    Raises ModelNotFound if the model came with the request, because it was not stored.
     """
     request = original.request
     model = request.strategy.model
@@ -29,14 +26,14 @@ def pinned_request(original: BacktestResult) -> BacktestRequest:
             id=original.id,
         )
     first_ms, last_ms = int(original.time_ms[0]), int(original.time_ms[-1])
-    # Not as many as the result has: candles that were left out as impossible count in a limit too.
+    # More than the result has, because invalid bars that were left out count in a limit too.
     most = request.market.interval.most_bars(first_ms, last_ms)
     market = replace(request.market, start_ms=first_ms, end_ms=last_ms, limit=most, limit_origin=LimitOrigin.RANGE)
     return replace(request, market=market)
 
 
 def differences(original: BacktestResult, again: BacktestResult) -> Iterator[str]:
-    """Name what is not the same to the last bit, causes first (see `Rerun`)."""
+    """Name the parts that are not equal to the last bit, causes first (see `Rerun`)."""
     yield from _changed_inputs(original.fingerprints, again.fingerprints)
     before, after = original.simulation, again.simulation
     if not _is_same(original.signals.action, again.signals.action):

@@ -1,4 +1,4 @@
-"""Everything that the edges may call, and whether it can be called yet."""
+"""All services that the APIs call, their start and stop, and whether they are ready."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ class Services:
     Parameters
     ----------
     opening
-        Called in order at start, before the first request is served: stores open, leftovers are swept.
+        Called in order at start, before the first request: they open stores and remove leftovers.
     warming
         Run in the background after that; `/ready` waits for them.
     following
-        Run in the background once warm; nothing waits for them, and what fails there is tried again when needed.
+        Run in the background after the warm-up; nothing waits for them, and a failure is retried when needed.
     closing
-        Called in order at stop, each although the one before failed.
+        Called in order at stop, even if one before failed.
     """
 
     def __init__(
@@ -71,14 +71,14 @@ class Services:
         self._follow_up: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Open what must be open before requests come, and begin to warm up."""
+        """Run `opening`, and start the warm-up in the background."""
         for open_part in self._opening:
             await open_part()
         self._warm_up = asyncio.create_task(self._warm())
         self._follow_up = asyncio.create_task(self._follow(self._warm_up))
 
     async def stop(self) -> None:
-        """Close everything; a part that fails to close is logged and does not keep the others open."""
+        """Close everything; log a part that fails to close and close the others."""
         tasks = [task for task in (self._follow_up, self._warm_up) if task is not None]
         for task in tasks:
             task.cancel()
@@ -88,10 +88,10 @@ class Services:
             try:
                 await close_part()
             except Exception:
-                logger.exception("a part did not close")
+                logger.exception("part failed to close")
 
     async def store_usage(self) -> StoreUsage | None:
-        """Return what the result store holds; None if it does not say so in time."""
+        """Return the number and size of stored results; None if the store does not respond in time."""
         try:
             async with asyncio.timeout(_USAGE_TIMEOUT_S):
                 return await self._store.usage()
@@ -100,11 +100,11 @@ class Services:
             return None
 
     def start_draining(self) -> None:
-        """From now on be not ready, so that no more requests are sent here; those that come are served."""
+        """Report not ready from now on, so that no more requests are sent here; those that come are served."""
         self._is_draining = True
 
     async def readiness(self) -> Readiness:
-        """Ask each part whether it can serve."""
+        """Return whether each part can serve requests."""
         is_reachable = await self._store.is_reachable()
         parts = {"warmUp": self._warm_up_state(), "store": READY if is_reachable else "not reachable"}
         return Readiness(parts=parts | ({"process": "stopping"} if self._is_draining else {}))
@@ -130,4 +130,4 @@ class Services:
             try:
                 await follow_part()
             except Exception:
-                logger.exception("a part could not be prepared")
+                logger.exception("part failed to prepare")

@@ -1,4 +1,4 @@
-"""Where candles come from, by the names that requests give: the service's own sources, and each user's uploads."""
+"""Find a source of bars by the name in a request: the service's own sources, and each user's datasets."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from src.ports import BarSource, DatasetStore
 class SourceCatalogue:
     """Finds the source that a request names.
 
-    `sources` by name, everybody's; the first one is the default. `datasets` are the users' own candles; None in a
-    service without any. A user's upload cannot have the name of one of `sources`.
+    `sources`, by name, are open to all users; the first one is the default. `datasets` are the users' uploads, if the
+    service allows them; a dataset cannot have the name of one of `sources`.
     """
 
     sources: Mapping[str, BarSource]
@@ -29,17 +29,9 @@ class SourceCatalogue:
         return tuple(self.sources)
 
     async def find(self, name: str | None, *, user_id: str | None) -> BarSource:
-        """Return the source of that name, the default one for None.
+        """Return the source of that name, or the default one for None; with `user_id` also that user's datasets.
 
-        Parameters
-        ----------
-        user_id
-            Whose uploads are looked through too; None: nobody's.
-
-        Raises
-        ------
-        SourceNotFound
-            Where there is none, and just so where only another user has one.
+        Raises SourceNotFound if there is none, or only another user has one.
         """
         if name is None:
             return self.default

@@ -1,4 +1,4 @@
-"""How long each step of a backtest took."""
+"""Measure the wall time of each step of a backtest."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Stopwatch:
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
-        """Time the body; a name used twice is added up."""
+        """Time the block; the times of equal names are added."""
         started = time.perf_counter_ns()
         try:
             yield

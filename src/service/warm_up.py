@@ -1,4 +1,4 @@
-"""One dry run of everything compiled or imported on first use, so that the first client does not wait for it."""
+"""Run everything once that is compiled or imported on first use, so that the first client does not wait for it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from src.strategies.up_down import UpDown
 
 
 def warm_up(engines: Mapping[EngineName, Engine]) -> None:
-    """Run every engine, strategy and feature once on a few candles (blocking; seconds with an empty compile cache)."""
+    """Run every engine, strategy and feature once on a few bars (blocking; seconds with an empty compile cache)."""
     bars = _wave(200)
     build_features(bars)
     UpDown().signals(StrategyInputs(bars=bars))
@@ -44,17 +44,16 @@ def warm_up(engines: Mapping[EngineName, Engine]) -> None:
 
 
 def settle_memory() -> None:
-    """Tell the garbage collector that what is loaded by now will stay.
+    """Exclude all objects that exist now from garbage collection.
 
-    A full collection looks at every object there is: a fifth of a second in which no request moves, again and again,
-    for modules and schemas that are never freed (140 ms, and less than 0.1 ms once frozen: `python -m
-    tests.start_up frozen`). The little garbage among them is not looked for, and stays too.
+    A full collection visits every object, also modules and schemas that are never freed, and blocks all requests:
+    140 ms, or less than 0.1 ms once frozen (`python -m tests.start_up frozen`). A little garbage is frozen too.
     """
     gc.freeze()
 
 
 def _wave(n: int) -> Bars:
-    """Return candles that go up and down, so that a crossover trades."""
+    """Return bars that go up and down, so that a crossover trades."""
     close = 100 + 10 * np.sin(np.arange(n) / 5)
     open_ = np.concatenate((close[:1], close[:-1]))
     return Bars(

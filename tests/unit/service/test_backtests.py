@@ -124,7 +124,7 @@ def crossover_request(**overrides: Any) -> BacktestRequest:
     return replace(make_request(strategy=CrossoverParams(fast=5, slow=12)), **overrides)
 
 
-async def test_a_result_is_kept_and_tells_where_it_came_from() -> None:
+async def test_result_is_stored_with_its_origin() -> None:
     bars = random_bars(300, seed=4)
     service = make_service(KnownBars(bars, warnings=("a hole",)))
     result = await service.run(crossover_request())
@@ -149,7 +149,7 @@ async def test_equal_requests_at_once_share_one_result() -> None:
     assert (await service.run(crossover_request())).id != results[0].id
 
 
-async def test_one_caller_who_leaves_does_not_end_what_another_waits_for() -> None:
+async def test_cancelled_caller_does_not_end_shared_run() -> None:
     service = make_service(KnownBars(random_bars(300, seed=4), delay_s=0.05))
     leaving, staying = [asyncio.create_task(service.run(crossover_request())) for _ in range(2)]
     await asyncio.sleep(0.01)
@@ -158,7 +158,7 @@ async def test_one_caller_who_leaves_does_not_end_what_another_waits_for() -> No
     assert leaving.cancelled()
 
 
-async def test_more_runs_than_there_are_places_are_refused_at_once() -> None:
+async def test_runs_beyond_queue_are_rejected_at_once() -> None:
     service = make_service(KnownBars(random_bars(100), delay_s=0.1))
     requests = [crossover_request(strategy=CrossoverParams(fast=5, slow=10 + number)) for number in range(12)]
     ended: list[int] = []
@@ -177,7 +177,7 @@ async def test_more_runs_than_there_are_places_are_refused_at_once() -> None:
     assert (await service.run(requests[-1])).metrics.bars == 100
 
 
-async def test_the_same_request_gives_the_same_bits() -> None:
+async def test_same_request_gives_same_bits() -> None:
     service = make_service(KnownBars(random_bars(300, seed=4)))
     first, second = [await service.run(crossover_request()) for _ in range(2)]
     assert first.id != second.id
@@ -186,7 +186,7 @@ async def test_the_same_request_gives_the_same_bits() -> None:
 
 
 @pytest.mark.parametrize("fill", FillTiming)
-async def test_a_cross_check_finds_both_engines_of_one_mind(fill: FillTiming) -> None:
+async def test_cross_check_of_equal_engines_finds_no_difference(fill: FillTiming) -> None:
     service = make_service(KnownBars(random_bars(400, seed=9)))
     rules = TradingRules(fill=fill, exits=Exits(stop_loss_rate=0.05))
     result = await service.run(crossover_request(engine=EngineName.EVENT_DRIVEN, rules=rules, cross_check=True))
@@ -196,7 +196,7 @@ async def test_a_cross_check_finds_both_engines_of_one_mind(fill: FillTiming) ->
     assert result.cross_check.largest_equity_difference < 1e-9
 
 
-async def test_a_cross_check_names_the_fills_that_differ() -> None:
+async def test_cross_check_names_differing_fills() -> None:
     class HalfAsleep(EventDrivenEngine):
         def run(self, bars: Bars, signals: Signals, rules: TradingRules) -> Simulation:
             late = np.roll(signals.action, 1)
@@ -213,7 +213,7 @@ async def test_a_cross_check_names_the_fills_that_differ() -> None:
     assert first.vectorized != first.event_driven
 
 
-async def test_the_fallback_trades_only_where_it_was_asked_for_and_says_so() -> None:
+async def test_fallback_trades_only_if_requested_with_warning() -> None:
     service = make_service(KnownBars(bars_of_closes([5, 4, 6, 7, 5, 6])))
     silent = await service.run(crossover_request())
     assert not silent.signals.action.any()
@@ -237,7 +237,7 @@ async def test_the_fallback_trades_only_where_it_was_asked_for_and_says_so() -> 
         ("1M", True),
     ],
 )
-async def test_a_period_changes_nothing_but_a_warning(period: str | None, is_warned: bool) -> None:
+async def test_contradicting_period_only_adds_warning(period: str | None, is_warned: bool) -> None:
     service = make_service(KnownBars(random_bars(300, seed=4)))
     result = await service.run(crossover_request(period=period))
     assert result.metrics.bars_per_year == 365
@@ -249,14 +249,14 @@ async def test_a_period_changes_nothing_but_a_warning(period: str | None, is_war
 
 
 @pytest.mark.parametrize("period", ["soon", "", "-1D", "0D", "1Q", "999999999999D"])
-async def test_a_period_that_is_none_is_refused(period: str) -> None:
+async def test_invalid_period_is_rejected(period: str) -> None:
     service = make_service(KnownBars(random_bars(60)))
     with pytest.raises(InvalidInput) as caught:
         await service.run(crossover_request(period=period))
     assert caught.value.field == "period"
 
 
-async def test_cut_entries_and_few_trades_are_told() -> None:
+async def test_reduced_entries_and_few_trades_are_warned_of() -> None:
     service = make_service(KnownBars(random_bars(300, seed=4)))
     rules = TradingRules(fill=FillTiming.SAME_CLOSE, sizing=Sizing(fixed_units=1e6))
     result = await service.run(crossover_request(rules=rules))
@@ -264,20 +264,20 @@ async def test_cut_entries_and_few_trades_are_told() -> None:
     assert any("Too few closed trades to tell skill from luck" in warning for warning in result.warnings)
 
 
-async def test_an_unknown_source_names_the_known_ones() -> None:
+async def test_unknown_source_lists_known_ones() -> None:
     service = make_service(KnownBars(random_bars(60)))
     request = make_request()
     with pytest.raises(SourceNotFound, match="Allowed: known"):
         await service.run(replace(request, market=replace(request.market, source="elsewhere")))
 
 
-async def test_a_slow_source_ends_at_the_limit() -> None:
+async def test_slow_source_times_out() -> None:
     service = make_service(KnownBars(random_bars(60), delay_s=3600), timeout_s=0.05)
     with pytest.raises(TimedOut, match=r"0\.05 s"):
         await service.run(crossover_request())
 
 
-async def test_equal_bytes_under_another_extension_are_another_model() -> None:
+async def test_equal_bytes_with_other_extension_are_another_model() -> None:
     class Named:
         async def predict(self, file: ModelFile, features: Features, *_: object) -> Predictions:
             await asyncio.sleep(0.02)
@@ -297,7 +297,7 @@ async def test_equal_bytes_under_another_extension_are_another_model() -> None:
     ]
 
 
-async def test_a_model_that_does_not_get_its_turn_says_so_and_asks_for_nothing_less() -> None:
+async def test_model_without_slot_times_out_with_retry_advice() -> None:
     class Crowded:
         async def predict(self, *_: object) -> None:
             await asyncio.sleep(30)
@@ -309,7 +309,7 @@ async def test_a_model_that_does_not_get_its_turn_says_so_and_asks_for_nothing_l
     assert "fewer" not in caught.value.message
 
 
-async def test_nothing_is_kept_of_a_run_that_failed() -> None:
+async def test_failed_run_stores_nothing() -> None:
     class Broken(VectorizedEngine):
         def run(self, bars: Bars, signals: Signals, rules: TradingRules) -> Simulation:
             raise RuntimeError("broken on purpose")
@@ -334,7 +334,7 @@ async def test_coins_are_filtered(quote: str | None, is_trading_only: bool, expe
 
 
 @pytest.mark.parametrize("quote", ["", "US DT", "USDT;", "US/DT", "A" * 33])
-async def test_what_is_no_asset_is_refused(quote: str) -> None:
+async def test_invalid_asset_is_rejected(quote: str) -> None:
     with pytest.raises(InvalidInput, match="quoteAsset is ") as caught:
         await make_service(KnownBars(random_bars(10))).coins(quote_asset=quote)
     assert caught.value.field == "quoteAsset"
@@ -373,13 +373,13 @@ async def test_only_its_owner_deletes_a_result() -> None:
         ({"fee_rate": 0.01, "slippage_rate": 0.01}, None),
     ],
 )
-async def test_unusual_costs_are_told(costs: dict[str, float], words: str | None) -> None:
+async def test_unusual_costs_are_warned_of(costs: dict[str, float], words: str | None) -> None:
     service = make_service(KnownBars(random_bars(300, seed=4)))
     result = await service.run(crossover_request(rules=TradingRules(fill=FillTiming.SAME_CLOSE, **costs)))
     assert [warning for warning in result.warnings if "on each side" in warning] == ([] if words is None else [words])
 
 
-async def test_column_that_holds_predictions_back_is_told_in_the_result() -> None:
+async def test_column_without_values_is_warned_of_in_result() -> None:
     class Volumes:
         async def predict(self, file: ModelFile, features: Features, *_: object) -> Predictions:
             column = features.names.index("Volume_Ratio")

@@ -17,12 +17,12 @@ async def queue() -> AsyncIterator[ComputeQueue]:
     await opened.close()
 
 
-async def test_a_function_runs_in_another_thread(queue: ComputeQueue) -> None:
+async def test_function_runs_in_another_thread(queue: ComputeQueue) -> None:
     assert await queue.run(divmod, 17, 5) == (3, 2)
     assert await queue.run(threading.get_ident) != threading.get_ident()
 
 
-async def test_what_goes_wrong_reaches_the_caller(queue: ComputeQueue) -> None:
+async def test_exception_of_function_reaches_caller(queue: ComputeQueue) -> None:
     with pytest.raises(ZeroDivisionError):
         await queue.run(divmod, 1, 0)
 
@@ -41,7 +41,7 @@ async def start(
     return tasks
 
 
-async def test_one_more_than_may_be_under_way_is_refused_at_once(queue: ComputeQueue) -> None:
+async def test_run_beyond_maximum_is_rejected_at_once(queue: ComputeQueue) -> None:
     gate, held = asyncio.Event(), list[str]()
     tasks = await start(queue, ["a", "a", "a"], gate, held)
     assert queue.runs_under_way == 3
@@ -69,7 +69,7 @@ async def test_one_user_cannot_fill_the_queue_for_another() -> None:
     await queue.close()
 
 
-async def test_run_that_waits_too_long_for_its_slot_is_refused() -> None:
+async def test_run_waiting_too_long_is_rejected() -> None:
     queue = ComputeQueue(threads=1, max_waiting=1, max_wait_s=0.02)
     async with queue.slot("a"):
         with pytest.raises(Busy, match=r"queued for 0\.02 s.*Retry in 1 s"):
@@ -77,14 +77,14 @@ async def test_run_that_waits_too_long_for_its_slot_is_refused() -> None:
     await queue.close()
 
 
-async def test_closed_queue_refuses_runs() -> None:
+async def test_closed_queue_rejects_runs() -> None:
     queue = ComputeQueue(threads=1, max_waiting=1)
     await queue.close()
     with pytest.raises(Busy, match="stopping"):
         await hold(queue, "a", asyncio.Event(), [])
 
 
-async def test_slot_is_free_again_if_its_run_fails(queue: ComputeQueue) -> None:
+async def test_failed_run_frees_its_slot(queue: ComputeQueue) -> None:
     for _ in range(5):
         with pytest.raises(LookupError):
             async with queue.slot("a"):
@@ -92,7 +92,7 @@ async def test_slot_is_free_again_if_its_run_fails(queue: ComputeQueue) -> None:
     assert queue.runs_under_way == 0
 
 
-async def test_first_come_first_served_and_no_more_at_once_than_threads(queue: ComputeQueue) -> None:
+async def test_functions_run_in_order_on_limited_threads(queue: ComputeQueue) -> None:
     gate = threading.Event()
     begun: list[int] = []
 
@@ -110,7 +110,7 @@ async def test_first_come_first_served_and_no_more_at_once_than_threads(queue: C
     assert begun == list(range(6))
 
 
-async def test_what_is_cancelled_before_its_turn_is_never_begun(queue: ComputeQueue) -> None:
+async def test_function_cancelled_before_start_never_runs(queue: ComputeQueue) -> None:
     gate = threading.Event()
     begun: list[str] = []
     busy = [asyncio.create_task(queue.run(gate.wait, 10)) for _ in range(2)]

@@ -44,14 +44,14 @@ def test_both_engines_agree_on_the_smallest_prices() -> None:
 
 @pytest.mark.parametrize("column", ["price", "quantity", "fee"])
 @pytest.mark.parametrize(("factor", "count"), [(1 + 5e-5, 1), (1 - 1e-8, 1), (1 + 1e-12, 0)])
-def test_small_amounts_are_compared_as_exactly_as_large_ones(column: str, factor: float, count: int) -> None:
+def test_small_amounts_are_compared_exactly(column: str, factor: float, count: int) -> None:
     engines = {EngineName.VECTORIZED: VectorizedEngine(), EngineName.EVENT_DRIVEN: Changed(column, factor)}
     found = cross_check(BARS, SIGNALS, RULES, engines)
     assert [difference.index for difference in found.differences] == [0] * count
 
 
 @pytest.mark.parametrize("fill", list(FillTiming))
-def test_a_size_beyond_all_money_is_cut_by_both(fill: FillTiming) -> None:
+def test_size_beyond_cash_is_reduced_by_both_engines(fill: FillTiming) -> None:
     rules = TradingRules(fill=fill, sizing=Sizing(fixed_units=1e15))
     bars = bars_of_closes([MAX_PRICE / 2, MAX_PRICE / 2, MAX_PRICE, MAX_PRICE])
     signals = Signals(action=np.array([1, -1, 0, 0], dtype=np.int8), strategy=SIGNALS.strategy)

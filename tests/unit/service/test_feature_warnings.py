@@ -44,7 +44,7 @@ def test_column_that_the_model_does_not_read_is_not_named() -> None:
     assert warnings_of(without_volume(random_bars(60), 0, 60), ["Close", "Returns"]) == ()
 
 
-def test_market_without_volume_is_told_with_what_helps() -> None:
+def test_market_without_volume_is_warned_of_with_advice() -> None:
     assert warnings_of(without_volume(random_bars(60), 0, 60), ["Close", "Volume_Ratio"]) == (
         "The model predicted none of 60 bars and all have the signal hold, because it reads a column that is missing "
         "there: Volume_Ratio on 60 (the bars of its mean have no volume). Use bars with volume, or a model that does "
@@ -52,13 +52,13 @@ def test_market_without_volume_is_told_with_what_helps() -> None:
     )
 
 
-def test_only_columns_that_are_never_there_explain_a_model_without_predictions() -> None:
+def test_no_predictions_are_explained_by_absent_columns() -> None:
     (warning,) = warnings_of(without_volume(random_bars(60), 0, 60), None)
     assert "missing there: Volume_Ratio on 60 (" in warning
     assert "SMA_20" not in warning
 
 
-def test_stretch_without_volume_is_counted() -> None:
+def test_range_without_volume_is_counted() -> None:
     # Bars 20 to 29 have no volume, so the means at 24 to 29 are 0; SMA_10 lacks the first 9 bars.
     (warning,) = warnings_of(without_volume(random_bars(60), 20, 30), ["Volume_Ratio", "SMA_10"])
     assert warning.startswith("The model predicted 45 of 60 bars and the others")
@@ -73,7 +73,7 @@ def test_first_bar_that_could_have_a_column_counts() -> None:
 
 
 @pytest.mark.parametrize(("columns", "needed"), [(None, 20), (["Volatility_10"], 11), (["Returns_5", "SMA_10"], 10)])
-def test_too_few_bars_are_told_with_how_many_are_needed(columns: list[str] | None, needed: int) -> None:
+def test_too_few_bars_are_warned_of_with_needed_number(columns: list[str] | None, needed: int) -> None:
     (warning,) = warnings_of(random_bars(needed - 1), columns)
     assert warning.startswith(f"The model predicted none of {needed - 1} bars and all")
     assert f"on {needed - 1} (it needs {needed} bars)" in warning

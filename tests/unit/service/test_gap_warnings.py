@@ -28,7 +28,7 @@ def quality(*gaps: tuple[int, int, int]) -> DataQuality:
     )  # fmt: skip
 
 
-def test_the_gap_is_named() -> None:
+def test_gap_held_through_is_named() -> None:
     assert gap_warnings(quality((10, 22, 11)), simulation((3, 40))) == (
         "A trade was held through the gap of 11 candles between 1970-01-01T10:00Z and 1970-01-01T22:00Z: what stops "
         "and signals would have done in it is not known.",
@@ -36,23 +36,23 @@ def test_the_gap_is_named() -> None:
 
 
 @pytest.mark.parametrize("held", [(10, 22), (10, 23), (9, 22)])
-def test_from_the_candle_before_to_the_candle_after_is_through(held: tuple[int, int]) -> None:
+def test_trade_spanning_both_edges_is_held_through(held: tuple[int, int]) -> None:
     assert len(gap_warnings(quality((10, 22, 11)), simulation(held))) == 1
 
 
 @pytest.mark.parametrize("held", [(0, 10), (22, 30), (3, 9)])
-def test_a_trade_on_one_side_is_not(held: tuple[int, int]) -> None:
+def test_trade_on_one_side_of_gap_gives_no_warning(held: tuple[int, int]) -> None:
     assert gap_warnings(quality((10, 22, 11)), simulation(held)) == ()
 
 
-def test_short_gaps_are_no_matter_unless_a_day_is_missing() -> None:
+def test_short_gaps_are_ignored_unless_day_is_missing() -> None:
     assert gap_warnings(quality((10, 20, 9)), simulation((0, 99))) == ()
     day = DAY_MS // HOUR
     assert gap_warnings(quality((0, day, 1)), simulation((0, 99))) == ()
     assert len(gap_warnings(quality((0, 2 * day, 1)), simulation((0, 99)))) == 1
 
 
-def test_of_many_gaps_the_longest_are_named() -> None:
+def test_longest_of_many_gaps_are_named() -> None:
     gaps = quality(*((100 * n, 100 * n + 20 + n, 19 + n) for n in range(6)))
     sentences = gap_warnings(gaps, simulation((0, 999)))
     assert [sentence.split(" candles")[0][-2:] for sentence in sentences] == ["24", "23", "22"]

@@ -51,7 +51,7 @@ async def test_user_ids_are_checked_before_the_store_sees_them() -> None:
             await call
 
 
-async def test_a_temporary_file_lives_as_long_as_its_block() -> None:
+async def test_temporary_file_exists_during_block_only() -> None:
     files = MemoryModelFiles()
     async with ModelService(files).temporary(**arguments()) as file:
         assert file.is_temporary
@@ -79,20 +79,20 @@ async def test_cancelling_waits_for_the_removal() -> None:
     assert not files.files
 
 
-async def test_a_failed_removal_does_not_hide_the_answer(caplog: pytest.LogCaptureFixture) -> None:
+async def test_failed_removal_keeps_outcome_of_request(caplog: pytest.LogCaptureFixture) -> None:
     async with ModelService(BrokenFiles()).temporary(**arguments()):
         pass
-    assert "could not remove" in caplog.text
+    assert "model file not removed" in caplog.text
 
 
-async def test_a_rejected_upload_is_removed_and_the_reason_told() -> None:
+async def test_rejected_upload_is_removed_with_its_reason() -> None:
     files = MemoryModelFiles()
     with pytest.raises(ModelRejected, match="no model"):
         await ModelService(files, Refuser()).upload(**arguments())  # type: ignore[arg-type]
     assert not files.files
 
 
-async def test_an_upload_is_not_listed_before_it_was_inspected() -> None:
+async def test_upload_is_unlisted_before_inspection() -> None:
     files = MemoryModelFiles()
     listed = []
 
@@ -105,7 +105,7 @@ async def test_an_upload_is_not_listed_before_it_was_inspected() -> None:
     assert await files.list("alice") == [file]
 
 
-async def test_delete_returns_what_it_was() -> None:
+async def test_delete_returns_deleted_file() -> None:
     service = ModelService(MemoryModelFiles())
     file = await service.upload(**arguments())
     assert await service.delete("alice", file.path.name) == file

@@ -5,14 +5,14 @@ import pytest
 
 from src.domain.errors import InvalidInput
 from src.domain.market import DAY_MS, INTERVALS, YEAR_MS
-from src.service.periods import elapsed_time_warnings, period_length_ms
+from src.service.periods import elapsed_time_warnings, parse_period_ms
 from tests.market import bars_at
 
 
 @pytest.mark.parametrize("period", ["1min", "5min", "30s", "h", "4h", "1D", "D", "7D", "250ms", "1h30min", "1D12h"])
-def test_a_period_is_as_long_as_pandas_says(period: str) -> None:
+def test_period_has_length_of_pandas_offset(period: str) -> None:
     named = period if period[0].isdigit() else f"1{period}"
-    assert period_length_ms(period) == pd.Timedelta(named).total_seconds() * 1000
+    assert parse_period_ms(period) == pd.Timedelta(named).total_seconds() * 1000
 
 
 @pytest.mark.parametrize(
@@ -30,14 +30,14 @@ def test_a_period_is_as_long_as_pandas_says(period: str) -> None:
         (" 1d ", DAY_MS),
     ],
 )
-def test_other_spellings(period: str, length_ms: int) -> None:
-    assert period_length_ms(period) == length_ms
+def test_retired_spellings_are_parsed(period: str, length_ms: int) -> None:
+    assert parse_period_ms(period) == length_ms
 
 
 @pytest.mark.parametrize("period", ["", "0D", "-1D", "1Q", "B", "1e3D", "99999999999D", "366D", "soon"])
-def test_no_period(period: str) -> None:
+def test_missing_period_gives_no_warning(period: str) -> None:
     with pytest.raises(InvalidInput) as caught:
-        period_length_ms(period)
+        parse_period_ms(period)
     assert caught.value.field == "period"
 
 
@@ -45,7 +45,7 @@ def test_no_period(period: str) -> None:
     ("interval", "bars", "written"),
     [("1m", 200, "3 h 20 min"), ("1d", 29, "29 d"), ("1h", 25, "1 d 1 h"), ("1s", 1, "1 s"), ("1h", 719, "29 d 23 h")],
 )
-def test_short_time_is_named_in_a_warning(interval: str, bars: int, written: str) -> None:
+def test_short_time_gives_warning_with_duration(interval: str, bars: int, written: str) -> None:
     length_ms = INTERVALS[interval].milliseconds
     (warning,) = elapsed_time_warnings(bars_at([length_ms * bar for bar in range(bars)], interval=interval))
     assert warning.startswith(f"The bars cover {written}, less than 30 days: cagr, calmar_ratio and alpha are null")

@@ -16,7 +16,7 @@ from tests.factories import make_metrics, make_request, make_result
     [(0, 0, False), (1, 0, True), (1, 100, True), (1, 101, False), (4, 401, False), (5, 10_000, True)],
 )
 @pytest.mark.parametrize("policy", IntrabarPolicy)
-def test_bars_that_intrabar_decides_are_told(
+def test_bars_decided_by_intrabar_are_warned_of(
     ambiguous: int, trades: int, is_told: bool, policy: IntrabarPolicy
 ) -> None:
     request = make_request(engine=EngineName.EVENT_DRIVEN)

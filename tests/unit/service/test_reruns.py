@@ -12,7 +12,7 @@ from src.domain.errors import ModelNotFound, ResultNotFound
 from src.domain.market import DAY_MS, Bars
 from src.domain.runs import BacktestResult
 from src.domain.strategy import ModelParams
-from src.service.reruns import differences, pinned_request
+from src.service.reruns import build_pinned_request, differences
 from tests.factories import make_request, make_result
 from tests.market import random_bars
 from tests.unit.service.test_backtests import KnownBars, crossover_request, make_service
@@ -24,7 +24,7 @@ def changed(bars: Bars, index: int) -> Bars:
     return replace(bars, volume=volume)
 
 
-async def test_the_same_candles_give_the_same_bits() -> None:
+async def test_rerun_on_same_bars_gives_same_bits() -> None:
     service = make_service(KnownBars(random_bars(300, seed=4)))
     original = await service.run(crossover_request())
     again = await service.rerun(original.id)
@@ -45,7 +45,7 @@ async def test_rerun_keeps_how_figures_are_annualized() -> None:
     assert again.result.metrics.sharpe_ratio != plain.metrics.sharpe_ratio
 
 
-async def test_other_candles_are_the_first_difference() -> None:
+async def test_changed_bars_are_the_first_difference() -> None:
     source = KnownBars(random_bars(300, seed=4))
     service = make_service(source)
     original = await service.run(crossover_request())
@@ -55,40 +55,40 @@ async def test_other_candles_are_the_first_difference() -> None:
     assert (await service.rerun(original.id)).differences == ("candles", "signals", "fills", "equity", "metrics")
 
 
-async def test_a_result_that_is_not_kept_cannot_be_run_again() -> None:
+async def test_rerun_of_unknown_result_is_not_found() -> None:
     with pytest.raises(ResultNotFound):
         await make_service(KnownBars(random_bars(30))).rerun("nowhere")
 
 
-def test_the_request_is_pinned_to_the_candles_that_it_had() -> None:
+def test_pinned_request_has_range_of_its_bars() -> None:
     original = make_result(bars=20)
-    market = pinned_request(original).market
+    market = build_pinned_request(original).market
     assert (market.start_ms, market.end_ms, market.limit) == (
         int(original.time_ms[0]), int(original.time_ms[-1]), 20,
     )  # fmt: skip
 
 
-def test_pinned_request_has_room_for_bars_that_were_left_out() -> None:
+def test_pinned_request_limit_includes_rejected_bars() -> None:
     original = make_result(bars=20)
     times = original.time_ms + np.where(np.arange(20) < 10, 0, 2 * DAY_MS)
-    market = pinned_request(replace(original, time_ms=times)).market
+    market = build_pinned_request(replace(original, time_ms=times)).market
     assert market.limit == 22
     assert market.is_whole_range
 
 
-def test_a_model_that_came_with_its_request_is_gone() -> None:
+def test_rerun_without_stored_model_is_not_found() -> None:
     original = make_result(request=make_request(strategy=ModelParams(sha256="0" * 64)))
     with pytest.raises(ModelNotFound, match="Send it again with the file"):
-        pinned_request(original)
+        build_pinned_request(original)
     kept = make_request(strategy=ModelParams(reference="/srv/storage/user1/user1_m.pkl", sha256="0" * 64))
-    assert pinned_request(make_result(request=kept)).strategy == kept.strategy
+    assert build_pinned_request(make_result(request=kept)).strategy == kept.strategy
 
 
 @pytest.mark.parametrize(
     ("name", "expected"),
     [("model", ("model",)), ("versions", ("numpy 1 → 2", "torch 3 → absent"))],
 )
-def test_what_the_numbers_depend_on_is_compared(name: str, expected: tuple[str, ...]) -> None:
+def test_changed_versions_and_model_are_differences(name: str, expected: tuple[str, ...]) -> None:
     original = make_result()
     before = {"model": None, "versions": {"numpy": "1", "torch": "3"}}[name]
     after = {"model": "0" * 64, "versions": {"numpy": "2"}}[name]
@@ -99,7 +99,7 @@ def test_what_the_numbers_depend_on_is_compared(name: str, expected: tuple[str, 
     assert tuple(differences(with_prints(before), with_prints(after))) == expected
 
 
-def test_a_single_bit_counts() -> None:
+def test_single_bit_is_a_difference() -> None:
     original = make_result(bars=20)
     equity = original.simulation.equity.copy()
     equity[3] = np.nextafter(equity[3], 0.0)

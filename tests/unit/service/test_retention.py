@@ -25,7 +25,7 @@ class RecordingStore:
         return 1
 
 
-async def test_results_are_deleted_every_pause() -> None:
+async def test_old_results_are_deleted_every_pause() -> None:
     store, clock = RecordingStore(), MovingClock(100 * DAY_MS)
     task = asyncio.create_task(Retention(cast("Any", store), clock, keep_days=30, pause_s=0.001).run())
     while not store.asked:
@@ -44,7 +44,7 @@ async def test_results_are_deleted_every_pause() -> None:
     assert set(store.asked) == {70 * DAY_MS, 71 * DAY_MS}
 
 
-async def test_zero_days_keep_results_for_ever() -> None:
+async def test_zero_days_keep_results_forever() -> None:
     store = RecordingStore()
     await Retention(cast("Any", store), MovingClock(100 * DAY_MS), keep_days=0).run()
     assert store.asked == []

@@ -44,7 +44,7 @@ async def until_ready(services: Services) -> None:
     raise AssertionError("not ready")
 
 
-async def test_ready_waits_for_the_warm_up_and_not_for_what_follows() -> None:
+async def test_readiness_waits_for_warm_up_only() -> None:
     seen: list[str] = []
     gate, never = asyncio.Event(), asyncio.Event()
     services = make_services(
@@ -64,7 +64,7 @@ async def test_ready_waits_for_the_warm_up_and_not_for_what_follows() -> None:
     assert seen[-1] == "close"
 
 
-async def test_nothing_follows_a_warm_up_that_failed_and_stopping_still_works() -> None:
+async def test_failed_warm_up_skips_following_and_stops_cleanly() -> None:
     seen: list[str] = []
     services = make_services(
         warming=[noting(seen, "warm", LookupError("broken"))],
@@ -78,7 +78,7 @@ async def test_nothing_follows_a_warm_up_that_failed_and_stopping_still_works() 
     assert seen == ["warm", "close"]
 
 
-async def test_what_fails_to_follow_is_logged_and_keeps_nobody_from_being_served(
+async def test_failed_following_part_is_logged_and_ignored(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     seen: list[str] = []
@@ -88,11 +88,11 @@ async def test_what_fails_to_follow_is_logged_and_keeps_nobody_from_being_served
         await until_ready(services)
         await asyncio.sleep(0.01)
     assert seen == ["first", "second"]
-    assert "could not be prepared" in caplog.text
+    assert "part failed to prepare" in caplog.text
     await services.stop()
 
 
-def test_settled_memory_is_left_out_of_collections() -> None:
+def test_settled_memory_is_excluded_from_collections() -> None:
     settle_memory()
     try:
         assert gc.get_freeze_count() > 1000

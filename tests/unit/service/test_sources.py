@@ -45,12 +45,12 @@ def catalogue() -> SourceCatalogue:
     ("name", "user", "expected"),
     [(None, None, BINANCE), (None, "me", BINANCE), ("simulated", None, SIMULATED), ("mine", "me", MINE)],
 )
-async def test_a_source_is_found_by_name(name: str | None, user: str | None, expected: BarSource) -> None:
+async def test_source_is_found_by_name(name: str | None, user: str | None, expected: BarSource) -> None:
     assert await catalogue().find(name, user_id=user) is expected
 
 
 @pytest.mark.parametrize(("name", "user"), [("mine", "you"), ("mine", None), ("other", "me"), ("", "me")])
-async def test_another_users_upload_is_as_unknown_as_any(name: str, user: str | None) -> None:
+async def test_dataset_of_another_user_is_not_found(name: str, user: str | None) -> None:
     with pytest.raises(SourceNotFound, match="Allowed: binance, simulated"):
         await catalogue().find(name, user_id=user)
 
@@ -64,7 +64,7 @@ async def upload(store: OneDataset, name: str | None, filename: str = "My Bars.c
     await service.upload(user_id="me", name=name, original_filename=filename, declared=declared, chunks=nothing())
 
 
-async def test_a_name_is_given_or_the_files_own() -> None:
+async def test_name_defaults_to_file_name() -> None:
     store = OneDataset()
     await upload(store, "Mine")
     await upload(store, None)
@@ -72,7 +72,7 @@ async def test_a_name_is_given_or_the_files_own() -> None:
 
 
 @pytest.mark.parametrize(("name", "filename"), [("Binance", "x.csv"), (None, "simulated.csv")])
-async def test_a_name_of_the_service_itself_is_not_to_be_had(name: str | None, filename: str) -> None:
+async def test_reserved_name_is_rejected(name: str | None, filename: str) -> None:
     store = OneDataset()
     with pytest.raises(InvalidInput, match="which is a source of the service") as caught:
         await upload(store, name, filename)
