@@ -25,7 +25,7 @@ from src.bars.checked import CheckedCandles, check
 from src.bars.grid import bar_number, bar_numbers, open_time_ms
 from src.bars.klines import Klines, MalformedKlines
 from src.bars.slot_ranges import SlotRange, SlotRanges, count, holes, union, without
-from src.binance.archive import ArchiveFile, ArchiveUnusable, BinanceArchive, member_of
+from src.binance.archive import ArchiveFile, ArchiveUnusable, BinanceArchive, build_member_name
 from src.binance.archive_rows import read_blocks
 from src.binance.paging import PAGE_ROWS
 from src.concurrency.threads import in_thread
@@ -216,10 +216,10 @@ class Downloader:
     ) -> None:
         """Store a file's candles, block by block; its holes stay missing, so that they are asked for again."""
         interval, asked_ms = series.interval, self._now_ms()
-        async with archive.downloaded(wanted, series.symbol, interval) as file:
+        async with archive.download(wanted, series.symbol, interval) as file:
             blocks = read_blocks(
                 file,
-                member=member_of(wanted, series.symbol, interval),
+                member=build_member_name(wanted, series.symbol, interval),
                 interval=interval,
                 start_ms=open_time_ms(wanted.start, interval),
                 stop_ms=open_time_ms(wanted.stop, interval),

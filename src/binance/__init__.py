@@ -1,1 +1,1 @@
-"""The exchange: its REST API, its bulk archive, and what it allows us to ask."""
+"""Fetch bars from Binance: its REST API, its bulk archive, and its request limits."""

@@ -1,4 +1,4 @@
-"""The exchange's bulk archive: months and days of candles as zip files, without a request limit."""
+"""Download files of the exchange's bulk archive: months and days of klines as zip files, without a request limit."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from src.domain.market import Interval
 
 logger = logging.getLogger(__name__)
 
-_ATTEMPTS: Final = 2
+_MAX_ATTEMPTS: Final = 2
 _CHECKSUM_MAX_BYTES: Final = 1024
 _CHECKSUM: Final = re.compile(rb"\s*([0-9a-fA-F]{64})\b")
 _MAX_CONNECT_S: Final = 5.0
@@ -32,7 +32,7 @@ _ABANDONED_S: Final = 3600.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArchiveFile:
-    """One file of the archive: the candles with the numbers `start` ≤ number < `stop` of a month or day (UTC).
+    """One file of the archive, of a month or day (UTC): the bars with the numbers `start` ≤ number < `stop`.
 
     `period` is `2024-01` for a month, `2024-01-31` for a day.
     """
@@ -47,7 +47,7 @@ class ArchiveFile:
 
 
 class ArchiveUnusable(Exception):
-    """The archive does not have this file, or not in a state that can be believed."""
+    """The archive does not have this file, or it cannot be downloaded or is invalid."""
 
 
 class BinanceArchive:
@@ -56,11 +56,11 @@ class BinanceArchive:
     Parameters
     ----------
     base_url
-        What comes before `/data/spot/…`.
+        The URL before `/data/spot/…`.
     folder
-        Where files lie while they are read.
+        The folder for files while they are read.
     timeout_s
-        Seconds to wait for a connection, and for each piece of an answer.
+        Seconds to wait for a connection, and for each chunk of a page.
     deadline_s
         Seconds that one file may take.
     """
@@ -80,16 +80,13 @@ class BinanceArchive:
         await self._client.aclose()
 
     @asynccontextmanager
-    async def downloaded(self, wanted: ArchiveFile, symbol: str, interval: Interval) -> AsyncIterator[Path]:
-        """Give a file that agrees with its published checksum; it is removed when the block ends.
+    async def download(self, wanted: ArchiveFile, symbol: str, interval: Interval) -> AsyncIterator[Path]:
+        """Download a file that matches its published checksum; remove it when the block ends.
 
-        Raises
-        ------
-        ArchiveUnusable
-            Where it does not exist, cannot be had in time, or is wrong twice.
+        Raises ArchiveUnusable if it does not exist, takes too long, or has a wrong checksum twice.
         """
         into = self._folder / f"{uuid.uuid4().hex}.zip"
-        url = self._base_url + quote(path_of(wanted, symbol, interval))
+        url = self._base_url + quote(build_path(wanted, symbol, interval))
         try:
             try:
                 await asyncio.to_thread(self._make_room)
@@ -104,7 +101,7 @@ class BinanceArchive:
             _remove(into)
 
     def _make_room(self) -> None:
-        """Make the folder, and remove what processes that were killed left in it."""
+        """Create the folder, and remove files of processes that were killed."""
         self._folder.mkdir(parents=True, exist_ok=True)
         for file in self._folder.glob("*.zip"):
             with contextlib.suppress(FileNotFoundError):
@@ -112,18 +109,18 @@ class BinanceArchive:
                     _remove(file)
 
     async def _fetch(self, url: str, into: Path, limit_bytes: int) -> None:
-        """Download until the checksum fits; a file that is being replaced just then fits at the second try."""
-        for attempt in range(1, _ATTEMPTS + 1):
+        """Download the file; try twice, because the exchange may replace the file between its checksum and itself."""
+        for attempt in range(1, _MAX_ATTEMPTS + 1):
             try:
                 expected = await self._checksum(url + ".CHECKSUM")
                 found = await self._download(url, into, limit_bytes)
             except httpx.RequestError as error:
-                if attempt == _ATTEMPTS:
+                if attempt == _MAX_ATTEMPTS:
                     raise ArchiveUnusable("the archive does not answer") from error
                 continue
             if found == expected:
                 return
-            logger.warning("attempt %d: the checksum of %s is wrong", attempt, url.rpartition("/")[2])
+            logger.warning("checksum mismatch: file=%s attempt=%d", url.rpartition("/")[2], attempt)
         raise ArchiveUnusable("its checksum is wrong")
 
     async def _checksum(self, url: str) -> str:
@@ -140,7 +137,7 @@ class BinanceArchive:
         return found[1].decode().lower()
 
     async def _download(self, url: str, into: Path, limit_bytes: int) -> str:
-        """Write an answer to a file and return its SHA-256."""
+        """Write a page to a file and return its SHA-256."""
         digest = hashlib.sha256()
         received = 0
         async with self._client.stream("GET", url, headers={"Accept-Encoding": "identity"}) as response:
@@ -155,24 +152,24 @@ class BinanceArchive:
         return digest.hexdigest()
 
 
-def path_of(wanted: ArchiveFile, symbol: str, interval: Interval) -> str:
-    """Return the path of a file, not yet escaped for a URL; the archive spells the month's interval `1mo`."""
+def build_path(wanted: ArchiveFile, symbol: str, interval: Interval) -> str:
+    """Return the path of a file, not escaped for a URL; the archive's name for the interval `1M` is `1mo`."""
     name = "1mo" if interval.is_calendar_month else interval.name
     kind = "monthly" if wanted.is_month else "daily"
     return f"/data/spot/{kind}/klines/{symbol}/{name}/{symbol}-{name}-{wanted.period}.zip"
 
 
-def member_of(wanted: ArchiveFile, symbol: str, interval: Interval) -> str:
+def build_member_name(wanted: ArchiveFile, symbol: str, interval: Interval) -> str:
     """Return the name of the one file inside a zip."""
-    return path_of(wanted, symbol, interval).rpartition("/")[2].removesuffix(".zip") + ".csv"
+    return build_path(wanted, symbol, interval).rpartition("/")[2].removesuffix(".zip") + ".csv"
 
 
 def _remove(file: Path) -> None:
-    """Remove a file; what cannot be removed now is tried again once it counts as abandoned."""
+    """Remove a file; if that fails, a later download removes it as abandoned."""
     try:
         file.unlink(missing_ok=True)
     except OSError as error:
-        logger.warning("%s cannot be removed: %s", file.name, error.strerror)
+        logger.warning("archive file not removed: file=%s error=%s", file.name, error.strerror)
 
 
 def _check_status(response: httpx.Response) -> None:

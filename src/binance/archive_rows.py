@@ -1,7 +1,7 @@
-"""The files of the bulk archive become rows: a zip of one CSV, read block by block.
+"""Read klines from a file of the bulk archive: a zip of one CSV, read in blocks.
 
-The CSV holds the twelve columns of `klines`, with a header line or without, with times in milliseconds or, from 2025
-on, in microseconds.
+The CSV has the twelve columns of a kline, with or without a header line. Times are in milliseconds or, from 2025 on, in
+microseconds.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from src.domain.market import Interval
 
 BLOCK_ROWS: Final = 65_536
 MAX_ROW_BYTES: Final = 256
-"""A row has about 120 bytes; a file that declares much more than its period can hold is not unpacked."""
+"""A row has about 120 bytes; a file that declares many more bytes than its period can have is not unpacked."""
 _HEADER_BYTES: Final = 1024
 _UNPACKING_ERRORS: Final = (
     zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, RuntimeError,
@@ -34,30 +34,27 @@ _TYPES: Final = {index: np.int64 if name.endswith("time") else np.float64 for in
 
 
 def max_csv_bytes(candles: int) -> int:
-    """Return how many bytes a period of so many candles takes at most, packed or unpacked."""
+    """Return the largest size in bytes of a period of so many bars, packed or unpacked."""
     return _HEADER_BYTES + candles * MAX_ROW_BYTES
 
 
 def read_blocks(
     file: Path, *, member: str, interval: Interval, start_ms: int, stop_ms: int, candles: int
 ) -> Generator[Klines]:
-    """Yield the rows of a zip in blocks of `BLOCK_ROWS`, each of them later than the block before.
+    """Yield the rows of a zip in blocks of `BLOCK_ROWS`, each block later than the one before.
 
     Parameters
     ----------
     member
-        Name of the one file in the zip, which tells symbol, interval and period.
+        Name of the one file in the zip, which contains symbol, interval and period.
     interval
-        What its candles last, but for a few that were cut short by an outage.
+        The length of its bars; an outage may have cut a few of them short.
     start_ms, stop_ms
-        The period of the file: all its candles open at `start_ms` ≤ time < `stop_ms`.
+        The period of the file: all its bars open at `start_ms` ≤ time < `stop_ms`.
     candles
-        Most rows that the period can have.
+        The number of bars that the period can have.
 
-    Raises
-    ------
-    MalformedKlines
-        Where this is no zip of that one CSV; blocks yielded before are sound.
+    Raises MalformedKlines if this is not a zip of that one CSV; blocks yielded before are valid.
     """
     latest_ms = start_ms - 1
     rows = 0
@@ -94,7 +91,7 @@ def _only_member(archive: zipfile.ZipFile, name: str, limit_bytes: int) -> Itera
         raise MalformedKlines(f"the zip file does not hold exactly {name}")
     if members[0].file_size > limit_bytes:
         raise MalformedKlines(f"it declares {members[0].file_size:,} bytes, more than its period can have")
-    # `ZipExtFile` never gives more than the declared size, and proves the member's own CRC at its end.
+    # `ZipExtFile` never returns more than the declared size, and checks the member's CRC at its end.
     with archive.open(members[0]) as stream:
         yield stream
 

@@ -1,4 +1,4 @@
-"""One question to the exchange, asked until it is answered: hosts, retries, request weight, error translation."""
+"""Send requests to the exchange's REST API: hosts, retries, request weight, and translation of its errors."""
 
 from __future__ import annotations
 
@@ -30,32 +30,32 @@ from src.domain.errors import (
 from src.ports import Clock
 
 logger = logging.getLogger(__name__)
-Answer = TypeVar("Answer")
+Content = TypeVar("Content")
 
-_ATTEMPTS: Final = 5
+_MAX_ATTEMPTS: Final = 5
 _CONNECTIONS: Final = 8
 _MAX_CONNECT_S: Final = 5.0
-"""A host that cannot be connected to by then is skipped, while there is still time for the next one."""
-_HOST_MEMORY_S: Final = 300.0
-"""So long the host that answered last is asked first; then the preferred one gets its chance again."""
+"""Seconds after which a host that does not connect is skipped."""
+_PREFERENCE_S: Final = 300.0
+"""Seconds for which the host that responded last is tried first; then the first of the list is tried again."""
 _DEFAULT_PAUSE_S: Final = {429: 60.0, 418: 120.0}
-"""Where `Retry-After` is missing: the budget's minute, and the shortest ban that the exchange documents."""
+"""The pause if `Retry-After` is missing: the budget's minute, and the shortest ban that the exchange documents."""
 _HOST_REFUSALS: Final = {
     403: "The exchange's firewall refuses requests from this address",
     451: "The exchange does not serve this server's location, for legal reasons",
 }
 _MAX_PAUSE_S: Final = 7 * 86_400.0
 _MAX_QUOTE_LENGTH: Final = 200
-_READ_HERE_BYTES: Final = 16 * 1024
-"""Longer answers are read in a thread."""
+_MAX_INLINE_BYTES: Final = 16 * 1024
+"""Longer pages are parsed in a thread."""
 
 
 class _Retry(Enum):
-    """What can still help after a failure."""
+    """How a failed request may be retried."""
 
-    LATER = auto()  # the same question, at any host, after a while
-    ELSEWHERE = auto()  # another host, now; never this one
-    PAUSE = auto()  # the same question, when the pause is over
+    LATER = auto()  # at any host, after a wait
+    ELSEWHERE = auto()  # at another host, now; never at this one
+    PAUSE = auto()  # at any host, after the pause that the exchange ordered
 
 
 class _Failure(Exception):
@@ -66,10 +66,10 @@ class _Failure(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answered(Generic[Answer]):
-    """What the exchange said, and the time (see `ClockSkew`) by which to tell which of its candles are closed."""
+class Page(Generic[Content]):
+    """What was read from a page, and the time (see `ClockSkew`) that decides which of its bars are closed."""
 
-    said: Answer
+    content: Content
     now_ms: int
 
 
@@ -79,17 +79,17 @@ class BinanceApi:
     Parameters
     ----------
     base_urls
-        Addresses that give the same answers, in order of preference.
+        Equivalent addresses, in order of preference.
     timeout_s
-        Seconds to wait for a connection, and for each piece of an answer.
+        Seconds to wait for a connection, and for each chunk of a page.
     weight_per_minute
-        Request weight that all questions together may cost in a minute.
+        Request weight that all requests together may use in a minute.
     clock
         This machine's time of day.
     shared_ban
-        Where other processes are told of the exchange's order to stop, and tell of it; None where there are none.
+        The ban that all processes of this machine share; None if there is only one process.
     monotonic, sleep
-        A clock in seconds that never goes back, and what waits on it.
+        A clock in seconds that never goes back, and a function that waits on it.
     """
 
     def __init__(
@@ -122,7 +122,7 @@ class BinanceApi:
         )
 
     def until(self, seconds: float) -> float:
-        """Return the time, on this object's clock, that is so many seconds ahead."""
+        """Return the time of this object's clock in so many seconds."""
         return self._monotonic() + seconds
 
     async def close(self) -> None:
@@ -137,28 +137,26 @@ class BinanceApi:
         weight: int,
         until: float,
         max_bytes: int,
-        read: Callable[[object], Answer],
-    ) -> Answered[Answer]:
-        """Ask, and ask again while a retry can help and there is time.
+        read: Callable[[object], Content],
+    ) -> Page[Content]:
+        """Send a request, and retry it while that can help and there is time.
 
         Parameters
         ----------
         weight
-            What the exchange charges for this question.
+            The weight that the exchange charges for this request.
         until
-            Time (see the method of that name) after which nothing new is begun.
+            Time (see the method of that name) after which no attempt starts.
         max_bytes
-            Longest answer that is read.
+            Size of the longest page that is read.
         read
-            Turns the answer's JSON into what is returned; its ValueError means that the answer is nonsense.
+            Converts the page's JSON to the returned value; raises ValueError if the page is invalid.
 
-        Raises
-        ------
-        SymbolNotFound, InvalidInput, ExchangeRefused, ExchangeUnavailable, ExchangeTimeout
+        Raises SymbolNotFound, InvalidInput, ExchangeRefused, ExchangeUnavailable, ExchangeTimeout.
         """
 
         def is_over(state: RetryCallState) -> bool:
-            return state.attempt_number >= _ATTEMPTS or self._monotonic() + state.upcoming_sleep >= until
+            return state.attempt_number >= _MAX_ATTEMPTS or self._monotonic() + state.upcoming_sleep >= until
 
         retrying = AsyncRetrying(
             sleep=self._sleep,
@@ -169,40 +167,40 @@ class BinanceApi:
             reraise=True,
         )
         try:
-            return await retrying(self._ask_hosts, path, params, weight, until, max_bytes, read)
+            return await retrying(self._try_hosts, path, params, weight, until, max_bytes, read)
         except _Failure as failure:
             raise failure.error from failure.__cause__
 
-    async def _ask_hosts(
+    async def _try_hosts(
         self,
         path: str,
         params: Mapping[str, str | int],
         weight: int,
         until: float,
         max_bytes: int,
-        read: Callable[[object], Answer],
-    ) -> Answered[Answer]:
-        """Ask one host after the other; of several failures, a refusal says more than a silence."""
+        read: Callable[[object], Content],
+    ) -> Page[Content]:
+        """Try one host after the other; of several failures, raise a refusal rather than a timeout."""
         failures: list[_Failure] = []
         for index in self._host_order():
             self._budget.ensure_open(until=until)
             try:
                 async with self._slots:
                     await self._budget.spend(weight, until=until)
-                    body, now_ms = await self._ask(self._hosts[index] + path, params, max_bytes)
-                # A page of candles takes milliseconds, in which everybody else would wait.
-                is_long = len(body) > _READ_HERE_BYTES
-                said = await asyncio.to_thread(_understand, body, read) if is_long else _understand(body, read)
+                    body, now_ms = await self._send(self._hosts[index] + path, params, max_bytes)
+                # Parsing a page of klines takes milliseconds, which would block the event loop.
+                is_long = len(body) > _MAX_INLINE_BYTES
+                content = await asyncio.to_thread(_parse_page, body, read) if is_long else _parse_page(body, read)
             except _Failure as failure:
                 if failure.retry is _Retry.PAUSE:
                     raise
                 failures.append(failure)
             else:
                 self._prefer(index)
-                return Answered(said=said, now_ms=now_ms)
-        told = next((failure for failure in failures if failure.retry is _Retry.ELSEWHERE), failures[-1])
+                return Page(content=content, now_ms=now_ms)
+        clearest = next((failure for failure in failures if failure.retry is _Retry.ELSEWHERE), failures[-1])
         is_final = all(failure.retry is _Retry.ELSEWHERE for failure in failures)
-        raise _Failure(told.error, _Retry.ELSEWHERE if is_final else _Retry.LATER) from told.__cause__
+        raise _Failure(clearest.error, _Retry.ELSEWHERE if is_final else _Retry.LATER) from clearest.__cause__
 
     def _host_order(self) -> Iterator[int]:
         first = self._preferred if self._monotonic() < self._preferred_until else 0
@@ -211,10 +209,10 @@ class BinanceApi:
     def _prefer(self, index: int) -> None:
         if index != self._preferred or self._monotonic() >= self._preferred_until:
             self._preferred = index
-            self._preferred_until = self._monotonic() + _HOST_MEMORY_S
+            self._preferred_until = self._monotonic() + _PREFERENCE_S
 
-    async def _ask(self, url: str, params: Mapping[str, str | int], max_bytes: int) -> tuple[bytes, int]:
-        asked_ms = self._clock.now_ms()
+    async def _send(self, url: str, params: Mapping[str, str | int], max_bytes: int) -> tuple[bytes, int]:
+        sent_ms = self._clock.now_ms()
         try:
             async with self._client.stream("GET", url, params=params) as response:
                 body = await _read_up_to(response, max_bytes)
@@ -229,18 +227,18 @@ class BinanceApi:
             self._budget.pause(_pause_s(response))
         if response.status_code != httpx.codes.OK:
             raise _refusal(response.status_code, body, params, _pause_s(response))
-        date, answered_ms = response.headers.get("date", ""), self._clock.now_ms()
-        return body, self.skew.observe(date, asked_ms=asked_ms, answered_ms=answered_ms)
+        date, received_ms = response.headers.get("date", ""), self._clock.now_ms()
+        return body, self.skew.observe(date, sent_ms=sent_ms, received_ms=received_ms)
 
 
-def _understand(body: bytes, read: Callable[[object], Answer]) -> Answer:
+def _parse_page(body: bytes, read: Callable[[object], Content]) -> Content:
     try:
-        answer = orjson.loads(body)
+        page = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         invalid = ExchangeRefused("The exchange's response is not JSON, or cut off.")
         raise _Failure(invalid, _Retry.LATER) from error
     try:
-        return read(answer)
+        return read(page)
     except ValueError as error:
         invalid = ExchangeRefused("The exchange's response is invalid: {reason}.", reason=str(error))
         raise _Failure(invalid, _Retry.LATER) from error
@@ -264,8 +262,8 @@ def _pause_s(response: httpx.Response) -> float:
 
 
 def _refusal(status: int, body: bytes, params: Mapping[str, str | int], pause_s: float) -> ServiceError | _Failure:
-    """Translate an answer that is not 200; bodies that are not the exchange's JSON are never quoted."""
-    code, words = _code_and_words(body)
+    """Translate a page with a status other than 200; never quote a body that is not the exchange's JSON."""
+    code, words = _read_error(body)
     if status in _DEFAULT_PAUSE_S:
         paused = ExchangeUnavailable(
             "The exchange {what} (HTTP {status}). Retry in {wait} s.",
@@ -305,19 +303,19 @@ def _refused_values(status: int, code: int, words: str, params: Mapping[str, str
     )
 
 
-def _code_and_words(body: bytes) -> tuple[int | None, str]:
-    """Read `{"code": -1121, "msg": "Invalid symbol."}`; (None, "") where the body is something else."""
+def _read_error(body: bytes) -> tuple[int | None, str]:
+    """Read `{"code": -1121, "msg": "Invalid symbol."}`; return (None, "") if the body is anything else."""
     try:
-        answer = orjson.loads(body)
+        page = orjson.loads(body)
     except orjson.JSONDecodeError:
         return None, ""
-    if not isinstance(answer, dict) or not isinstance(answer.get("code"), int):
+    if not isinstance(page, dict) or not isinstance(page.get("code"), int):
         return None, ""
-    words = "".join(letter for letter in str(answer.get("msg", "")) if letter.isprintable())
-    return answer["code"], words[:_MAX_QUOTE_LENGTH]
+    words = "".join(letter for letter in str(page.get("msg", "")) if letter.isprintable())
+    return page["code"], words[:_MAX_QUOTE_LENGTH]
 
 
 def _log_retry(state: RetryCallState) -> None:
     failure = state.outcome.exception() if state.outcome else None
     wait_s, attempt = state.upcoming_sleep, state.attempt_number
-    logger.warning("attempt %d: %s Asking again in %.1f s.", attempt, failure, wait_s)
+    logger.warning("exchange request failed, retrying: attempt=%d wait_s=%.1f error=%s", attempt, wait_s, failure)

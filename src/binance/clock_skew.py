@@ -1,4 +1,4 @@
-"""How far this machine's clock is from the exchange's, by the `Date` of the exchange's answers."""
+"""Measure the difference between this machine's clock and the exchange's, from the `Date` header of its pages."""
 
 from __future__ import annotations
 
@@ -10,57 +10,57 @@ from typing import Final
 logger = logging.getLogger(__name__)
 
 _DATE_STEP_MS: Final = 1000
-"""`Date` is cut to whole seconds."""
-_WORTH_SAYING_MS: Final = 5_000
+"""`Date` is truncated to whole seconds."""
+_MIN_WARNED_MS: Final = 5_000
 
 
 class ClockSkew:
-    """What the answers so far tell of the difference; the last one counts, as clocks are set and drift.
+    """The difference of the clocks according to the last page, as clocks drift and are set.
 
-    A clock that is ahead would take a candle for closed that is still forming, and keep it for ever. So where ours is
-    certainly ahead, the exchange's decides; where it is behind, our own does, which at worst asks for less.
+    If our clock is ahead, a bar that is still forming would count as closed and be stored forever. So if ours is
+    certainly ahead, the exchange's clock decides; if it is behind, ours does, which at worst fetches fewer bars.
     """
 
     def __init__(self) -> None:
         self._ahead_ms = 0
-        self._is_said = False
+        self._is_logged = False
 
     @property
     def ahead_ms(self) -> int:
-        """Return how far our clock is certainly ahead; below 0 where it is behind, 0 where the two may agree."""
+        """By how much our clock is certainly ahead; negative if it is behind, 0 if the two may agree."""
         return self._ahead_ms
 
-    def observe(self, date: str, *, asked_ms: int, answered_ms: int) -> int:
-        """Take in the `Date` of an answer, and return the time by which to tell which of its candles are closed.
+    def observe(self, date: str, *, sent_ms: int, received_ms: int) -> int:
+        """Update the difference from the `Date` of a page; return the time that decides which of its bars are closed.
 
         Parameters
         ----------
-        asked_ms, answered_ms
-            Our clock before the question and after the answer.
+        sent_ms, received_ms
+            Our clock before the request and after the page.
         """
         date_ms = _milliseconds(date)
         if date_ms is None:
-            return asked_ms
-        if asked_ms >= date_ms + _DATE_STEP_MS:
-            self._ahead_ms = asked_ms - date_ms
+            return sent_ms
+        if sent_ms >= date_ms + _DATE_STEP_MS:
+            self._ahead_ms = sent_ms - date_ms
         else:
-            self._ahead_ms = min(0, answered_ms - date_ms)
+            self._ahead_ms = min(0, received_ms - date_ms)
         self._log()
-        return min(asked_ms, date_ms) if self._ahead_ms > 0 else asked_ms
+        return min(sent_ms, date_ms) if self._ahead_ms > 0 else sent_ms
 
     def now_ms(self, our_ms: int) -> int:
-        """Return what the exchange's clock shows when ours shows `our_ms`, or an earlier time."""
+        """Return the time of the exchange's clock, or an earlier one, when ours shows `our_ms`."""
         return our_ms - max(0, self._ahead_ms)
 
     def warnings(self) -> tuple[str, ...]:
-        """Return a sentence where the clocks differ by more than a few seconds."""
+        """Return a warning if the clocks differ by more than a few seconds."""
         seconds = f"{abs(self._ahead_ms) / 1000:,.0f} s"
-        if self._ahead_ms >= _WORTH_SAYING_MS:
+        if self._ahead_ms >= _MIN_WARNED_MS:
             return (
                 f"This machine's clock is {seconds} ahead of the exchange's; the exchange's decided which candles are "
                 "closed. Set the machine's clock.",
             )
-        if self._ahead_ms <= -_WORTH_SAYING_MS:
+        if self._ahead_ms <= -_MIN_WARNED_MS:
             return (
                 f"This machine's clock is {seconds} behind the exchange's, so the newest candles may be missing. Set "
                 "the machine's clock.",
@@ -68,10 +68,10 @@ class ClockSkew:
         return ()
 
     def _log(self) -> None:
-        sentences = self.warnings()
-        if sentences and not self._is_said:
-            logger.warning("%s", sentences[0])
-        self._is_said = bool(sentences)
+        is_large = abs(self._ahead_ms) >= _MIN_WARNED_MS
+        if is_large and not self._is_logged:
+            logger.warning("clock differs from the exchange's: ahead_ms=%d", self._ahead_ms)
+        self._is_logged = is_large
 
 
 def _milliseconds(date: str) -> int | None:
@@ -79,6 +79,6 @@ def _milliseconds(date: str) -> int | None:
         moment = parsedate_to_datetime(date)
     except ValueError:
         return None
-    if moment.tzinfo is None:  # "-0000": a time in UTC whose zone is not told
+    if moment.tzinfo is None:  # "-0000": UTC without a zone
         moment = moment.replace(tzinfo=UTC)
     return int(moment.timestamp()) * 1000

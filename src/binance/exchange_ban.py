@@ -1,4 +1,4 @@
-"""The exchange's order to stop asking, shared by all processes that ask from this machine."""
+"""Share the exchange's order to stop requests among all processes of this machine, in a file."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from src.files.writing import write_atomically
 logger = logging.getLogger(__name__)
 
 _MAX_BAN_S: Final = 7 * 86_400.0
-"""No ban of the exchange is longer; a file that says so was written under a wrong clock."""
+"""The exchange's longest ban; a file with a longer one was written while the clock was wrong."""
 
 
 class ExchangeBan:
-    """A pause kept in a file, in the machine's own time of day.
+    """The end of a pause, in a file, by the machine's time of day.
 
-    A file that cannot be read or written costs the other processes a refusal of their own, and a line in the log: each
-    process keeps the pause that it was told of in its memory as well.
+    Each process also keeps in memory the pause that it was ordered itself. If the file cannot be read or written, the
+    others continue until the exchange refuses their own requests.
 
     Parameters
     ----------
     file
-        Where it is kept; its folder is made when first needed.
+        Its folder is created when first needed.
     now_s
-        Seconds since the epoch.
+        Returns seconds since the epoch.
     """
 
     def __init__(self, file: Path, *, now_s: Callable[[], float] = time.time) -> None:
@@ -40,7 +40,7 @@ class ExchangeBan:
         self._until_s = -math.inf
 
     def left_s(self) -> float:
-        """Return how many seconds of the pause are left; 0 or less where there is none."""
+        """Return how many seconds of the pause are left; 0 or less if there is none."""
         try:
             status = self._file.stat()
             if (status.st_mtime_ns, status.st_ino) != self._seen:
@@ -49,13 +49,13 @@ class ExchangeBan:
         except FileNotFoundError:
             return 0.0
         except (OSError, ValueError) as error:
-            logger.warning("the pause that other processes were told of cannot be read: %s", error)
+            logger.warning("shared exchange ban not readable: file=%s error=%s", self._file.name, error)
             return 0.0
         left_s = self._until_s - self._now_s()
         return left_s if left_s <= _MAX_BAN_S else 0.0
 
     def extend(self, seconds: float) -> None:
-        """Let every process wait for so long from now; a shorter pause never shortens a longer one."""
+        """Make every process wait for so many seconds from now; a shorter pause never shortens a longer one."""
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True)
             lock = os.open(self._file.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
@@ -66,4 +66,4 @@ class ExchangeBan:
             finally:
                 os.close(lock)
         except OSError as error:
-            logger.warning("the exchange's pause could not be told to other processes: %s", error)
+            logger.warning("shared exchange ban not written: file=%s error=%s", self._file.name, error)

@@ -1,4 +1,4 @@
-"""More candles than one answer holds: which pages to ask for, and what to ask a second time."""
+"""Fetch more klines than fit into one page, and fetch missing or invalid ones a second time."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from src.domain.errors import ExchangeRefused
 from src.domain.market import Interval
 
 PAGE_ROWS: Final = 1000
-"""Most rows that the exchange puts into one answer."""
-_PAGES_AT_ONCE: Final = 8
-_CONTRADICTIONS: Final = 3
+"""Most rows in one page of the exchange."""
+_MAX_CONCURRENT_PAGES: Final = 8
+_MAX_CONTRADICTIONS: Final = 3
 _CONTRADICTION: Final = "The exchange contradicts itself: it has bars that it left out of a page."
 
 
-class AskPage(Protocol):
-    """One question: candles that open from `start_ms` to `end_ms`, both included.
+class FetchPage(Protocol):
+    """Fetch one page: klines that open from `start_ms` to `end_ms`, both included.
 
     With `start_ms` the oldest `limit` of them, without it the newest.
     """
@@ -31,59 +31,61 @@ class AskPage(Protocol):
     def __call__(self, *, start_ms: int | None, end_ms: int, limit: int) -> Coroutine[Any, Any, Klines]: ...
 
 
-async def collect_oldest(ask: AskPage, *, interval: Interval, start_ms: int, end_ms: int, limit: int) -> Klines:
-    """Return at least the `limit` oldest candles of a range, where it has so many; the caller cuts off the rest."""
+async def collect_oldest(ask: FetchPage, *, interval: Interval, start_ms: int, end_ms: int, limit: int) -> Klines:
+    """Return at least the `limit` oldest klines of a range, or all if it has fewer; the caller cuts off the rest."""
     pages: list[Klines] = []
     found, cursor = 0, start_ms
     while found < limit and cursor <= end_ms:
-        page = await _first_page(ask, interval, start_ms=cursor, end_ms=end_ms, limit=min(limit - found, PAGE_ROWS))
+        page = await _fetch_first_page(
+            ask, interval, start_ms=cursor, end_ms=end_ms, limit=min(limit - found, PAGE_ROWS)
+        )
         if not len(page):
             break
         pages.append(page)
-        found += _candles(page)
+        found += _count_bars(page)
         cursor = int(page.open_time_ms.max()) + 1
         while found < limit and cursor <= end_ms:
             windows = _windows_after(cursor, end_ms, limit - found, interval)
-            wave = await _ask_together(ask, windows)
-            if not len(wave):  # a long hole, or the end: one question without a window finds out
+            wave = await _fetch_windows(ask, windows)
+            if not len(wave):  # a long gap, or the end: a request without a window tells
                 break
             pages.append(wave)
-            found += _candles(wave)
-            # Not from the window's end: an answer may have forgotten its last rows.
+            found += _count_bars(wave)
+            # Not from the window's end, because a page may lack its last rows.
             cursor = int(wave.open_time_ms.max()) + 1
     klines = Klines.joined(pages)
-    return await _with_holes_asked_again(ask, klines, interval)
+    return await _refetch_gaps(ask, klines, interval)
 
 
-async def collect_newest(ask: AskPage, *, interval: Interval, end_ms: int, limit: int) -> Klines:
-    """Return at least the `limit` newest candles up to `end_ms`, where there are so many; the caller cuts the rest."""
+async def collect_newest(ask: FetchPage, *, interval: Interval, end_ms: int, limit: int) -> Klines:
+    """Return at least the `limit` newest klines up to `end_ms`, or all if there are fewer; the caller cuts the rest."""
     pages: list[Klines] = []
     found, cursor = 0, end_ms
     while found < limit and cursor >= 0:
-        page = await _last_page(ask, interval, end_ms=cursor, limit=min(limit - found, PAGE_ROWS))
+        page = await _fetch_last_page(ask, interval, end_ms=cursor, limit=min(limit - found, PAGE_ROWS))
         if not len(page):
             break
         pages.append(page)
-        found += _candles(page)
+        found += _count_bars(page)
         cursor = int(page.open_time_ms.min()) - 1
         while found < limit and cursor >= 0:
             windows = _windows_before(cursor, limit - found, interval)
-            wave = await _ask_together(ask, windows)
+            wave = await _fetch_windows(ask, windows)
             if not len(wave):
                 break
             pages.append(wave)
-            found += _candles(wave)
+            found += _count_bars(wave)
             cursor = int(wave.open_time_ms.min()) - 1
     klines = Klines.joined(reversed(pages))
-    return await _with_holes_asked_again(ask, klines, interval)
+    return await _refetch_gaps(ask, klines, interval)
 
 
-async def _first_page(ask: AskPage, interval: Interval, *, start_ms: int, end_ms: int, limit: int) -> Klines:
-    """Return the oldest candles of a range; where they begin late, the opposite question confirms it.
+async def _fetch_first_page(ask: FetchPage, interval: Interval, *, start_ms: int, end_ms: int, limit: int) -> Klines:
+    """Return the oldest klines of a range; if they begin late, confirm it with the opposite request.
 
-    An answer that leaves out what it should begin with looks just like a listing, and an empty one like the end.
+    A page that lacks its first rows looks like a symbol that was listed then, and an empty page looks like the end.
     """
-    for _ in range(_CONTRADICTIONS):
+    for _ in range(_MAX_CONTRADICTIONS):
         page = await ask(start_ms=start_ms, end_ms=end_ms, limit=limit)
         before_ms = int(page.open_time_ms.min()) - 1 if len(page) else end_ms
         if bar_number(before_ms, interval) == bar_number(start_ms - 1, interval):
@@ -94,9 +96,9 @@ async def _first_page(ask: AskPage, interval: Interval, *, start_ms: int, end_ms
     raise ExchangeRefused(_CONTRADICTION)
 
 
-async def _last_page(ask: AskPage, interval: Interval, *, end_ms: int, limit: int) -> Klines:
-    """Return the newest candles up to `end_ms`; where they end early, the opposite question confirms it."""
-    for _ in range(_CONTRADICTIONS):
+async def _fetch_last_page(ask: FetchPage, interval: Interval, *, end_ms: int, limit: int) -> Klines:
+    """Return the newest klines up to `end_ms`; if they end early, confirm it with the opposite request."""
+    for _ in range(_MAX_CONTRADICTIONS):
         page = await ask(start_ms=None, end_ms=end_ms, limit=limit)
         after_ms = int(page.open_time_ms.max()) + 1 if len(page) else 0
         if bar_number(end_ms, interval) == bar_number(after_ms - 1, interval):
@@ -106,11 +108,11 @@ async def _last_page(ask: AskPage, interval: Interval, *, end_ms: int, limit: in
     raise ExchangeRefused(_CONTRADICTION)
 
 
-async def _ask_together(ask: AskPage, windows: Sequence[tuple[int, int]]) -> Klines:
-    return await _together([ask(start_ms=start, end_ms=end, limit=PAGE_ROWS) for start, end in windows])
+async def _fetch_windows(ask: FetchPage, windows: Sequence[tuple[int, int]]) -> Klines:
+    return await _gather([ask(start_ms=start, end_ms=end, limit=PAGE_ROWS) for start, end in windows])
 
 
-async def _together(questions: Sequence[Coroutine[Any, Any, Klines]]) -> Klines:
+async def _gather(questions: Sequence[Coroutine[Any, Any, Klines]]) -> Klines:
     try:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(question) for question in questions]
@@ -121,21 +123,21 @@ async def _together(questions: Sequence[Coroutine[Any, Any, Klines]]) -> Klines:
 
 
 def _windows_after(cursor: int, end_ms: int, wanted: int, interval: Interval) -> list[tuple[int, int]]:
-    """Cut the time from `cursor` on into windows of one full page each, enough for `wanted` candles."""
+    """Divide the time from `cursor` on into windows of one full page each, enough for `wanted` bars."""
     span = page_span_ms(PAGE_ROWS, interval)
-    starts = range(cursor, end_ms + 1, span)[: min(-(-wanted // PAGE_ROWS), _PAGES_AT_ONCE)]
+    starts = range(cursor, end_ms + 1, span)[: min(-(-wanted // PAGE_ROWS), _MAX_CONCURRENT_PAGES)]
     return [(start, min(start + span - 1, end_ms)) for start in starts]
 
 
 def _windows_before(cursor: int, wanted: int, interval: Interval) -> list[tuple[int, int]]:
-    """Cut the time up to `cursor` into windows of one full page each, oldest first, enough for `wanted` candles."""
+    """Divide the time up to `cursor` into windows of one full page each, oldest first, enough for `wanted` bars."""
     span = page_span_ms(PAGE_ROWS, interval)
-    ends = range(cursor, -1, -span)[: min(-(-wanted // PAGE_ROWS), _PAGES_AT_ONCE)]
+    ends = range(cursor, -1, -span)[: min(-(-wanted // PAGE_ROWS), _MAX_CONCURRENT_PAGES)]
     return [(max(end - span + 1, 0), end) for end in reversed(ends)]
 
 
-async def _with_holes_asked_again(ask: AskPage, klines: Klines, interval: Interval) -> Klines:
-    """Ask once more for what is missing or impossible: what an answer spoilt is found, what an outage took is not."""
+async def _refetch_gaps(ask: FetchPage, klines: Klines, interval: Interval) -> Klines:
+    """Fetch missing and invalid bars once more: a faulty page is mended so, a true outage is not."""
     if not len(klines):
         return klines
     sound = believable(klines, interval)
@@ -144,15 +146,15 @@ async def _with_holes_asked_again(ask: AskPage, klines: Klines, interval: Interv
     first_ms, last_ms = int(klines.open_time_ms.min()), int(klines.open_time_ms.max())
     windows = [
         (max(first_ms, open_time_ms(start, interval)), min(last_ms, open_time_ms(stop, interval) - 1))
-        for start, stop in _pages_over(absent)
+        for start, stop in _combine_gaps(absent)
     ]
-    again = await _together([_everything(ask, start, end, interval) for start, end in windows])
+    again = await _gather([_fetch_window(ask, start, end, interval) for start, end in windows])
     again = again.pick(~np.isin(bar_numbers(again.open_time_ms, interval), numbers[sound]))
-    return _replaced(klines, again, sound, interval) if len(again) else klines
+    return _replace_invalid(klines, again, sound, interval) if len(again) else klines
 
 
-def _pages_over(absent: SlotRanges) -> list[SlotRange]:
-    """Combine neighbouring holes, as many as fit into a page with what lies between them."""
+def _combine_gaps(absent: SlotRanges) -> list[SlotRange]:
+    """Combine neighboring gaps, as many as fit into one page together with the bars between them."""
     windows: list[SlotRange] = []
     for start, stop in absent:
         if windows and stop - windows[-1][0] <= PAGE_ROWS:
@@ -162,8 +164,8 @@ def _pages_over(absent: SlotRanges) -> list[SlotRange]:
     return windows
 
 
-async def _everything(ask: AskPage, start_ms: int, end_ms: int, interval: Interval) -> Klines:
-    """Return the candles of a window, of a long one as long as any come."""
+async def _fetch_window(ask: FetchPage, start_ms: int, end_ms: int, interval: Interval) -> Klines:
+    """Return the klines of a window; a long window needs several pages."""
     pages = []
     while start_ms <= end_ms:
         page = await ask(start_ms=start_ms, end_ms=end_ms, limit=PAGE_ROWS)
@@ -174,8 +176,8 @@ async def _everything(ask: AskPage, start_ms: int, end_ms: int, interval: Interv
     return Klines.joined(pages)
 
 
-def _replaced(klines: Klines, again: Klines, sound: NDArray[np.bool_], interval: Interval) -> Klines:
-    """Put what came at the second asking in place of what cannot be believed, where it can be believed itself."""
+def _replace_invalid(klines: Klines, again: Klines, sound: NDArray[np.bool_], interval: Interval) -> Klines:
+    """Replace invalid rows by those of the second request, if these are valid."""
     is_better = believable(Klines.joined([klines.pick(sound), again]), interval)[int(np.count_nonzero(sound)) :]
     numbers, numbers_again = bar_numbers(klines.open_time_ms, interval), bar_numbers(again.open_time_ms, interval)
     kept = klines.pick(sound | ~np.isin(numbers, numbers_again[is_better]))
@@ -184,5 +186,5 @@ def _replaced(klines: Klines, again: Klines, sound: NDArray[np.bool_], interval:
     return together.pick(np.argsort(together.open_time_ms, kind="stable"))
 
 
-def _candles(page: Klines) -> int:
+def _count_bars(page: Klines) -> int:
     return len(np.unique(page.open_time_ms))

@@ -1,4 +1,4 @@
-"""Candles from the exchange's REST interface."""
+"""Fetch bars and symbols from the exchange's REST API: `BinanceSource`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from src.bars.ranges import check_whole_range, describe_range
 from src.binance.client import BinanceApi
 from src.binance.clock_skew import ClockSkew
 from src.binance.exchange_ban import ExchangeBan
-from src.binance.paging import AskPage, collect_newest, collect_oldest
+from src.binance.paging import FetchPage, collect_newest, collect_oldest
 from src.domain.error_text import FieldName, Written
 from src.domain.errors import ExchangeRefused, ExchangeTimeout, InvalidInput
 from src.domain.market import Interval, Listing, MarketRequest, MarketSeries, normalise_symbol
@@ -31,24 +31,24 @@ _ALL: Final = 2**62
 
 
 class BinanceSource:
-    """The `BarSource` that asks Binance; one object serves all requests of a process, so that they share its budget.
+    """The `BarSource` of Binance; one object serves all requests of a process, so that they share its budget.
 
     Parameters
     ----------
     base_urls
-        Addresses of the REST interface, in order of preference.
+        Addresses of the REST API, in order of preference.
     timeout_s
-        Seconds to wait for a connection, and for each piece of an answer.
+        Seconds to wait for a connection, and for each chunk of a page.
     deadline_s
-        Seconds for everything that one `fetch`, or one of the calls for a range, may need.
+        Seconds that one `fetch`, or one of the calls for a range, may take.
     weight_per_minute
-        Request weight a minute that all requests together may cost.
+        Request weight that all requests together may use in a minute.
     clock
-        Decides which candle is closed, unless it is ahead of the exchange's.
+        Decides which bars are closed, unless it is ahead of the exchange's clock.
     shared_ban
-        Where other processes are told of the exchange's order to stop asking; None where there are none.
+        The ban that all processes of this machine share; None if there is only one process.
     monotonic, sleep
-        A clock in seconds that never goes back, and what waits on it.
+        A clock in seconds that never goes back, and a function that waits on it.
     """
 
     def __init__(
@@ -80,11 +80,9 @@ class BinanceSource:
         self._listings_lock = asyncio.Lock()
 
     async def fetch(self, market: MarketRequest) -> MarketSeries:
-        """Return the closed candles asked for, oldest first; at least one.
+        """Return the requested closed bars, oldest first; at least one.
 
-        Raises
-        ------
-        SymbolNotFound, InvalidInput, ExchangeRefused, ExchangeUnavailable, ExchangeTimeout
+        Raises SymbolNotFound, InvalidInput, ExchangeRefused, ExchangeUnavailable, ExchangeTimeout.
         """
         symbol = normalise_symbol(market.symbol)
         now_ms = self.skew.now_ms(self._clock.now_ms())
@@ -106,37 +104,35 @@ class BinanceSource:
         return self._api.skew
 
     async def candles(self, symbol: str, interval: Interval, *, start_ms: int, end_ms: int) -> Klines:
-        """Return all rows of closed candles that open from `start_ms` to `end_ms`, both included; maybe none.
+        """Return all rows of closed bars that open from `start_ms` to `end_ms`, both included; maybe none.
 
-        Raises
-        ------
-        SymbolNotFound, InvalidInput, ExchangeRefused, ExchangeUnavailable, ExchangeTimeout
+        Raises SymbolNotFound, InvalidInput, ExchangeRefused, ExchangeUnavailable, ExchangeTimeout.
         """
         async with self._deadline(f"the {interval.name} candles of {symbol}") as until:
-            ask = _Questions(self._api, symbol, interval, until)
+            ask = _PageRequests(self._api, symbol, interval, until)
             found = await collect_oldest(ask, interval=interval, start_ms=start_ms, end_ms=end_ms, limit=_ALL)
             return found.closed(ask.now_ms)
 
     async def first_open_ms(self, symbol: str, interval: Interval) -> int | None:
-        """Return when the very first candle opened; None where there is none yet. Raises as `candles` does."""
+        """Return when the very first bar opened; None if there is none yet. Raises as `candles` does."""
         end_ms = self._clock.now_ms()
         async with self._deadline(f"the first {interval.name} candle of {symbol}") as until:
-            ask = _Questions(self._api, symbol, interval, until)
+            ask = _PageRequests(self._api, symbol, interval, until)
             found = await collect_oldest(ask, interval=interval, start_ms=0, end_ms=end_ms, limit=1)
         return int(found.open_time_ms.min()) if len(found) else None
 
     async def last_open_ms(self, symbol: str, interval: Interval, *, end_ms: int) -> int | None:
-        """Return when the last candle opened that opened by `end_ms`; None where there is none. Raises as `candles`."""
+        """Return when the last bar up to `end_ms` opened; None if there is none. Raises as `candles` does."""
         async with self._deadline(f"the last {interval.name} candle of {symbol}") as until:
-            ask = _Questions(self._api, symbol, interval, until)
+            ask = _PageRequests(self._api, symbol, interval, until)
             found = await collect_newest(ask, interval=interval, end_ms=end_ms, limit=1)
         return int(found.open_time_ms.max()) if len(found) else None
 
     async def listings(self) -> Sequence[Listing]:
-        """Return all spot symbols, also those that no longer trade, sorted by name; kept for an hour."""
+        """Return all spot symbols, also those that no longer trade, sorted by name; remember them for an hour."""
         async with self._deadline("the list of symbols") as until, self._listings_lock:
             if self._monotonic() >= self._listings_until:
-                answer = await self._api.get(
+                page = await self._api.get(
                     "/api/v3/exchangeInfo",
                     {},
                     weight=_SYMBOLS_WEIGHT,
@@ -144,7 +140,7 @@ class BinanceSource:
                     max_bytes=_SYMBOLS_MAX_BYTES,
                     read=_read_listings,
                 )
-                self._listings = answer.said
+                self._listings = page.content
                 self._listings_until = self._monotonic() + _SYMBOLS_LIFETIME_S
             return self._listings
 
@@ -154,7 +150,7 @@ class BinanceSource:
 
     @asynccontextmanager
     async def _deadline(self, wanted: str) -> AsyncIterator[float]:
-        """Give everything inside `deadline_s` seconds, and the time when they end."""
+        """Bound the block by `deadline_s` seconds, and yield the time when they end."""
         try:
             async with asyncio.timeout(self._deadline_s):
                 yield self._api.until(self._deadline_s)
@@ -164,15 +160,15 @@ class BinanceSource:
             ) from error
 
     async def _collect(self, symbol: str, market: MarketRequest, now_ms: int, until: float) -> tuple[Klines, int]:
-        """Ask for all pages and cut them to the closed candles asked for, at least one; and say which are closed by."""
+        """Return the requested klines, at least one, and the time that decided which of them are closed."""
         interval = market.interval
-        ask = _Questions(self._api, symbol, interval, until)
+        ask = _PageRequests(self._api, symbol, interval, until)
         await _check_length(ask, market, now_ms)
-        klines = await _asked_for(ask, market, now_ms)
+        klines = await _fetch_requested(ask, market, now_ms)
         if closed_slots(ask.now_ms, interval, None) < closed_slots(now_ms, interval, None):
-            # Our clock turns out to be ahead: the newest closed candles are others.
+            # Our clock is ahead, so the newest bars are not closed yet.
             now_ms = ask.now_ms
-            klines = await _asked_for(ask, market, now_ms)
+            klines = await _fetch_requested(ask, market, now_ms)
         if not len(klines):
             last_ms = last_closed_open_ms(now_ms, interval)
             first = await ask(start_ms=0, end_ms=last_ms, limit=1)
@@ -181,8 +177,8 @@ class BinanceSource:
         return klines, now_ms
 
 
-class _Questions:
-    """The questions of one fetch; `now_ms` is the earliest time by which to tell which candles are closed."""
+class _PageRequests:
+    """The requests of one fetch; `now_ms` is the earliest of their times that decide which bars are closed."""
 
     def __init__(self, api: BinanceApi, symbol: str, interval: Interval, until: float) -> None:
         self._api = api
@@ -198,13 +194,13 @@ class _Questions:
         if start_ms is not None:
             params["startTime"] = start_ms
 
-        def read(answer: object) -> Klines:
-            page = parse_rows(answer)
+        def read(rows: object) -> Klines:
+            page = parse_rows(rows)
             if len(page) and (page.open_time_ms.min() < (start_ms or 0) or page.open_time_ms.max() > end_ms):
                 raise MalformedKlines("it holds candles outside the range asked for")
             return page
 
-        answer = await self._api.get(
+        page = await self._api.get(
             "/api/v3/klines",
             params,
             weight=_KLINES_WEIGHT,
@@ -212,12 +208,12 @@ class _Questions:
             max_bytes=_KLINES_MAX_BYTES,
             read=read,
         )
-        self.now_ms = min(self.now_ms, answer.now_ms)
-        return answer.said
+        self.now_ms = min(self.now_ms, page.now_ms)
+        return page.content
 
 
-async def _asked_for(ask: AskPage, market: MarketRequest, now_ms: int) -> Klines:
-    """Ask for all pages and cut them to the closed candles asked for; maybe none."""
+async def _fetch_requested(ask: FetchPage, market: MarketRequest, now_ms: int) -> Klines:
+    """Fetch all pages and cut them to the requested closed bars; maybe none."""
     interval, limit = market.interval, market.limit
     last_ms = last_closed_open_ms(now_ms, interval)
     end_ms = last_ms if market.end_ms is None else min(market.end_ms, last_ms)
@@ -229,8 +225,8 @@ async def _asked_for(ask: AskPage, market: MarketRequest, now_ms: int) -> Klines
     return found.closed(now_ms).oldest(limit)
 
 
-async def _check_length(ask: AskPage, market: MarketRequest, now_ms: int) -> None:
-    """Raise InvalidInput if all candles of a range are wanted that is too long, by one question at most."""
+async def _check_length(ask: FetchPage, market: MarketRequest, now_ms: int) -> None:
+    """Raise InvalidInput if all bars of a range are requested that is too long; send one request at most."""
     if market.start_ms is None or market.end_ms is None or not market.is_whole_range:
         return
     end_ms = min(market.end_ms, last_closed_open_ms(now_ms, market.interval))
@@ -243,7 +239,7 @@ async def _check_length(ask: AskPage, market: MarketRequest, now_ms: int) -> Non
 
 
 def _nothing_there(symbol: str, market: MarketRequest, first: Klines, last: Klines) -> InvalidInput:
-    """Say what there is instead of the empty range asked for."""
+    """Build the error for an empty range, with the range that exists."""
     name = f"{market.interval.name} bars of {symbol}"
     if not len(first) or not len(last):
         return InvalidInput("The exchange has no closed {name}.", field="symbol", name=name)
@@ -259,9 +255,9 @@ def _nothing_there(symbol: str, market: MarketRequest, first: Klines, last: Klin
     )
 
 
-def _read_listings(answer: object) -> tuple[Listing, ...]:
+def _read_listings(page: object) -> tuple[Listing, ...]:
     """Read the spot symbols from `exchangeInfo`; an entry without a name is skipped."""
-    listed = answer.get("symbols") if isinstance(answer, dict) else None
+    listed = page.get("symbols") if isinstance(page, dict) else None
     if not isinstance(listed, list) or not all(isinstance(entry, dict) for entry in listed):
         raise ValueError("it holds no list of symbols")
     listings = (

@@ -1,4 +1,4 @@
-"""The request weight that an exchange allows us, shared by everyone who asks."""
+"""Keep all requests of a process within the request weight that the exchange allows."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ _WINDOW_S: Final = 60.0
 class WeightBudget:
     """A minute's budget of request weight, and the pause that the exchange may order.
 
-    The window slides, which spends no more in any of the exchange's own minutes. What the exchange counted beyond our
-    own requests (other processes on the same address) is booked as ours.
+    The window slides, so no minute of the exchange's clock exceeds the budget. Weight that the exchange counted beyond
+    our own requests (other processes on the same address) is counted here too.
 
     Parameters
     ----------
     per_minute
         Weight allowed in any 60 seconds.
     shared
-        The pause that any process of this machine was ordered; None where there are no others.
+        The ban that all processes of this machine share; None if there is only one process.
     monotonic, sleep
-        A clock in seconds that never goes back, and what waits on it.
+        A clock in seconds that never goes back, and a function that waits on it.
     """
 
     def __init__(
@@ -48,17 +48,10 @@ class WeightBudget:
         self._paused_until = -math.inf
 
     async def spend(self, weight: int, *, until: float) -> None:
-        """Wait for `weight` to be free and book it.
+        """Wait until `weight` is free, and count it as used.
 
-        Parameters
-        ----------
-        until
-            Time of the monotonic clock up to which the caller can wait.
-
-        Raises
-        ------
-        ExchangeUnavailable
-            At once, where the wait would end after `until`; with the seconds to wait.
+        Raises ExchangeUnavailable at once, with the seconds to wait, if the wait would end after `until`, a time of the
+        monotonic clock.
         """
         while (wait_s := self._wait_s(weight)) > 0:
             self._check(wait_s, until)
@@ -66,17 +59,17 @@ class WeightBudget:
         self._book(weight)
 
     def ensure_open(self, *, until: float) -> None:
-        """Raise ExchangeUnavailable where the exchange's pause ends after `until`."""
+        """Raise ExchangeUnavailable if the exchange's pause ends after `until`."""
         self._check(self._pause_s(), until)
 
     def pause(self, seconds: float) -> None:
-        """Let nobody ask for so many seconds: the exchange said so. A shorter pause never shortens a longer one."""
+        """Stop all requests for so many seconds, as the exchange ordered; never shorten a longer pause."""
         self._paused_until = max(self._paused_until, self._monotonic() + seconds)
         if self._shared is not None:
             self._shared.extend(seconds)
 
     def observe(self, used: int) -> None:
-        """Take in what the exchange says was used of this minute's weight."""
+        """Count the weight that the exchange reports as used in this minute."""
         self._forget_old()
         if used > self._total:
             self._book(used - self._total)
@@ -94,7 +87,7 @@ class WeightBudget:
         )
 
     def _pause_s(self) -> float:
-        """Return how long the pause goes on that this process, or another one, was ordered; 0 or less without one."""
+        """Return how many seconds of the pause, of this or another process, are left; 0 or less without one."""
         mine = self._paused_until - self._monotonic()
         return mine if self._shared is None else max(mine, self._shared.left_s())
 

@@ -38,7 +38,7 @@ def read(file: Path, content: bytes, *, candles: int = 1440) -> Klines:
 
 @pytest.mark.parametrize("has_header", [False, True])
 @pytest.mark.parametrize("unit", [1, 1000], ids=["milliseconds", "microseconds"])
-def test_rows_come_with_and_without_a_header_in_either_unit(tmp_path: Path, has_header: bool, unit: int) -> None:
+def test_rows_are_read_with_any_header_and_unit(tmp_path: Path, has_header: bool, unit: int) -> None:
     rows = [[int(row[0]) * unit, *row[1:6], int(row[6]) * unit + unit - 1, *row[7:11], "12345.6"] for row in ROWS]
     found = read(tmp_path / "day.zip", zip_of_rows(MEMBER, rows, has_header=has_header))
     for name in ("open_time_ms", "open", "high", "low", "close", "volume"):
@@ -46,7 +46,7 @@ def test_rows_come_with_and_without_a_header_in_either_unit(tmp_path: Path, has_
     assert np.array_equal(found.close_time_ms, BARS.open_time_ms + 59_999)
 
 
-def test_a_long_file_comes_in_blocks(tmp_path: Path) -> None:
+def test_long_file_is_read_in_blocks(tmp_path: Path) -> None:
     count = BLOCK_ROWS + 1000
     rows = [[START_MS + 60_000 * n, "1", "1", "1", "1", "1", START_MS + 60_000 * n + 59_999] for n in range(count)]
     (tmp_path / "long.zip").write_bytes(zip_of_rows(MEMBER, rows))
@@ -54,14 +54,14 @@ def test_a_long_file_comes_in_blocks(tmp_path: Path) -> None:
     assert [len(block) for block in blocks] == [BLOCK_ROWS, 1000]
 
 
-def test_a_bomb_is_not_unpacked(tmp_path: Path) -> None:
+def test_zip_bomb_is_not_unpacked(tmp_path: Path) -> None:
     content = zip_of_text(MEMBER, "0" * (max_csv_bytes(1440) + 1))
     assert len(content) < 10_000
     with pytest.raises(MalformedKlines, match="declares"):
         read(tmp_path / "bomb.zip", content)
 
 
-def test_a_bomb_that_lies_about_its_size_is_not_unpacked(tmp_path: Path) -> None:
+def test_zip_bomb_with_forged_size_is_not_unpacked(tmp_path: Path) -> None:
     content = bytearray(zip_of_text(MEMBER, "1,1,1,1,1,1,1\n" * 10**6))
     true_size, told = (14 * 10**6).to_bytes(4, "little"), (5000).to_bytes(4, "little")
     assert content.count(true_size) == 2
@@ -90,12 +90,12 @@ def test_a_bomb_that_lies_about_its_size_is_not_unpacked(tmp_path: Path) -> None
         (zip_of_rows(MEMBER, ROWS)[:-100], "not a sound zip"),
     ],
 )
-def test_what_is_no_file_of_candles_is_refused(tmp_path: Path, content: bytes, words: str) -> None:
+def test_file_without_klines_is_malformed(tmp_path: Path, content: bytes, words: str) -> None:
     with pytest.raises(MalformedKlines, match=words):
         read(tmp_path / "file.zip", content)
 
 
-def test_damaged_content_is_noticed(tmp_path: Path) -> None:
+def test_damaged_content_is_malformed(tmp_path: Path) -> None:
     content = bytearray(zip_of_rows(MEMBER, ROWS))
     content[len(content) // 2] ^= 0xFF
     with pytest.raises(MalformedKlines):
@@ -104,7 +104,7 @@ def test_damaged_content_is_noticed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2, zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
 @pytest.mark.parametrize("at", [0.1, 0.5, 0.9])
-def test_damage_is_noticed_however_the_file_is_packed(tmp_path: Path, method: int, at: float) -> None:
+def test_damage_is_found_in_any_compression(tmp_path: Path, method: int, at: float) -> None:
     file = tmp_path / "file.zip"
     with zipfile.ZipFile(file, "w", method) as archive:
         archive.writestr(MEMBER, "\n".join(",".join(map(str, row)) for row in ROWS))
@@ -115,7 +115,7 @@ def test_damage_is_noticed_however_the_file_is_packed(tmp_path: Path, method: in
         read(file, bytes(content))
 
 
-def test_an_encrypted_file_is_refused(tmp_path: Path) -> None:
+def test_encrypted_file_is_malformed(tmp_path: Path) -> None:
     file = tmp_path / "file.zip"
     content = bytearray(zip_of_rows(MEMBER, ROWS))
     content[6] |= 1  # the flag in the member's own header …
@@ -125,7 +125,7 @@ def test_an_encrypted_file_is_refused(tmp_path: Path) -> None:
         read(file, bytes(content))
 
 
-def test_a_second_member_is_refused(tmp_path: Path) -> None:
+def test_second_member_is_malformed(tmp_path: Path) -> None:
     file = tmp_path / "file.zip"
     with zipfile.ZipFile(file, "w") as archive:
         archive.writestr(MEMBER, "1")
@@ -134,5 +134,5 @@ def test_a_second_member_is_refused(tmp_path: Path) -> None:
         read(file, file.read_bytes())
 
 
-def test_an_empty_csv_has_no_rows(tmp_path: Path) -> None:
+def test_empty_csv_has_no_rows(tmp_path: Path) -> None:
     assert len(read(tmp_path / "file.zip", zip_of_text(MEMBER, "\n"))) == 0

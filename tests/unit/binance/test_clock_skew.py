@@ -13,7 +13,7 @@ DATE_MS = 1_000_000
 
 
 @pytest.mark.parametrize(
-    ("asked_ms", "answered_ms", "ahead_ms"),
+    ("sent_ms", "received_ms", "ahead_ms"),
     [
         (DATE_MS, DATE_MS + 50, 0),
         (DATE_MS + 999, DATE_MS + 5_000, 0),
@@ -23,29 +23,29 @@ DATE_MS = 1_000_000
         (DATE_MS - 60_000, DATE_MS - 59_000, -59_000),
     ],
 )
-def test_only_what_is_certain_counts(asked_ms: int, answered_ms: int, ahead_ms: int) -> None:
+def test_only_certain_difference_counts(sent_ms: int, received_ms: int, ahead_ms: int) -> None:
     skew = ClockSkew()
-    now_ms = skew.observe(DATE, asked_ms=asked_ms, answered_ms=answered_ms)
+    now_ms = skew.observe(DATE, sent_ms=sent_ms, received_ms=received_ms)
     assert skew.ahead_ms == ahead_ms
-    assert now_ms == (DATE_MS if ahead_ms > 0 else asked_ms)
-    assert skew.now_ms(asked_ms) == now_ms
+    assert now_ms == (DATE_MS if ahead_ms > 0 else sent_ms)
+    assert skew.now_ms(sent_ms) == now_ms
 
 
 @pytest.mark.parametrize("date", ["", "yesterday", "Thu, 99 Jan 1970 00:16:40 GMT"])
-def test_a_date_that_is_none_tells_nothing(date: str) -> None:
+def test_invalid_date_is_ignored(date: str) -> None:
     skew = ClockSkew()
-    assert skew.observe(date, asked_ms=5, answered_ms=6) == 5
+    assert skew.observe(date, sent_ms=5, received_ms=6) == 5
     assert skew.ahead_ms == 0
 
 
-def test_a_difference_of_seconds_is_said_and_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_difference_of_seconds_is_warned_of_and_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     skew = ClockSkew()
     with caplog.at_level(logging.WARNING):
         for _ in range(3):
-            skew.observe(DATE, asked_ms=DATE_MS + 120_000, answered_ms=DATE_MS + 120_100)
+            skew.observe(DATE, sent_ms=DATE_MS + 120_000, received_ms=DATE_MS + 120_100)
     assert "120 s ahead of the exchange's" in skew.warnings()[0]
     assert len(caplog.records) == 1
-    skew.observe(DATE, asked_ms=DATE_MS - 90_000, answered_ms=DATE_MS - 90_000)
+    skew.observe(DATE, sent_ms=DATE_MS - 90_000, received_ms=DATE_MS - 90_000)
     assert "90 s behind the exchange's" in skew.warnings()[0]
-    skew.observe(DATE, asked_ms=DATE_MS + 3_000, answered_ms=DATE_MS + 3_000)
+    skew.observe(DATE, sent_ms=DATE_MS + 3_000, received_ms=DATE_MS + 3_000)
     assert skew.warnings() == ()

@@ -13,11 +13,11 @@ from src.domain.errors import ExchangeUnavailable
 from tests.clocks import Stopwatch
 
 
-def test_there_is_none_until_somebody_is_told(tmp_path: Path) -> None:
+def test_ban_does_not_exist_before_order(tmp_path: Path) -> None:
     assert ExchangeBan(tmp_path / "none" / "pause").left_s() <= 0
 
 
-def test_others_see_it_and_a_shorter_one_does_not_end_it(tmp_path: Path) -> None:
+def test_ban_is_shared_and_never_shortened(tmp_path: Path) -> None:
     now = [1000.0]
     one, other = (ExchangeBan(tmp_path / "deep" / "pause", now_s=lambda: now[0]) for _ in range(2))
     assert other.left_s() <= 0
@@ -34,27 +34,27 @@ def test_others_see_it_and_a_shorter_one_does_not_end_it(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("content", ["", "soon", "\x00\x00"])
-def test_a_file_that_says_nothing_stops_nobody(tmp_path: Path, content: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_unreadable_ban_file_stops_no_requests(tmp_path: Path, content: str, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "pause").write_text(content)
     with caplog.at_level(logging.WARNING):
         assert ExchangeBan(tmp_path / "pause").left_s() <= 0
-    assert "cannot be read" in caplog.text
+    assert "not readable" in caplog.text
 
 
 @pytest.mark.parametrize("until", ["1e18", "inf", "nan"])
-def test_a_pause_longer_than_any_ban_is_not_believed(tmp_path: Path, until: str) -> None:
+def test_ban_longer_than_maximum_is_ignored(tmp_path: Path, until: str) -> None:
     (tmp_path / "pause").write_text(until)
     assert ExchangeBan(tmp_path / "pause").left_s() <= 0
 
 
-def test_a_file_that_cannot_be_written_is_told_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_unwritable_ban_file_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "file").write_text("")
     with caplog.at_level(logging.WARNING):
         ExchangeBan(tmp_path / "file" / "pause").extend(5)
-    assert "could not be told" in caplog.text
+    assert "not written" in caplog.text
 
 
-async def test_one_budget_s_pause_stops_another(tmp_path: Path) -> None:
+async def test_pause_of_one_budget_stops_another(tmp_path: Path) -> None:
     stopwatch = Stopwatch()
     first, second = (
         WeightBudget(

@@ -53,21 +53,21 @@ async def newest(shelf: Shelf, limit: int, *, interval: Interval = MINUTE, end_m
 
 
 @pytest.mark.parametrize("limit", [1, 999, 1000, 1001, 2000, 2001, 8999, 20_000])
-async def test_both_ends_give_exactly_what_is_asked_for(limit: int) -> None:
+async def test_both_directions_return_requested_bars(limit: int) -> None:
     shelf = Shelf(range(100_000, 112_345))
     assert await oldest(shelf, limit) == shelf.times[:limit].tolist()
     assert await newest(shelf, limit) == shelf.times[-limit:].tolist()
 
 
 @pytest.mark.parametrize("limit", [1, 999, 1000])
-async def test_one_page_costs_one_question(limit: int) -> None:
+async def test_one_page_needs_one_request(limit: int) -> None:
     shelf = Shelf(range(100_000, 112_345))
     await oldest(shelf, limit)
     await newest(shelf, limit)
     assert len(shelf.asked) == 2
 
 
-async def test_holes_of_any_length_end_nothing() -> None:
+async def test_gaps_of_any_length_are_skipped() -> None:
     holes = [*range(1000, 2500), *range(4000, 4010), *range(50_000, 52_000), *range(90_000, 93_000)]
     shelf = Shelf(holes)
     assert await oldest(shelf, len(holes)) == shelf.times.tolist()
@@ -75,18 +75,18 @@ async def test_holes_of_any_length_end_nothing() -> None:
 
 
 @pytest.mark.parametrize("limit", [500, 5000])
-async def test_a_listing_after_the_start_is_found(limit: int) -> None:
+async def test_listing_after_start_is_found(limit: int) -> None:
     shelf = Shelf(range(900_000, 904_000))
     assert await oldest(shelf, limit, start_ms=0) == shelf.times[:limit].tolist()
 
 
-async def test_months_differ_in_length() -> None:
+async def test_months_of_all_lengths_are_fetched() -> None:
     shelf = Shelf(range(0, 3000), MONTH)
     assert await oldest(shelf, 3000, interval=MONTH) == shelf.times.tolist()
     assert await newest(shelf, 2500, interval=MONTH) == shelf.times[-2500:].tolist()
 
 
-async def test_nothing_there_is_asked_twice_and_no_more() -> None:
+async def test_empty_range_needs_two_requests() -> None:
     shelf = Shelf(range(100, 200))
     assert await newest(shelf, 10, end_ms=99 * 60_000 - 1) == []
     assert len(shelf.asked) == 2
@@ -94,14 +94,14 @@ async def test_nothing_there_is_asked_twice_and_no_more() -> None:
 
 @pytest.mark.parametrize("answer", [1, 2, 3, 4])
 @pytest.mark.parametrize("rows", [slice(0, 1000), slice(0, 5), slice(0, 900), slice(400, 430), slice(990, 1000)])
-async def test_rows_that_one_answer_forgot_are_asked_for_again(answer: int, rows: slice) -> None:
+async def test_rows_missing_in_one_page_are_fetched_again(answer: int, rows: slice) -> None:
     for collect in (oldest, newest):
         shelf = Shelf(range(100_000, 105_000))
         shelf.forgets[answer] = rows
         assert await collect(shelf, 5000) == shelf.times.tolist(), collect
 
 
-async def test_any_number_of_forgotten_rows_is_asked_for_in_whole_pages() -> None:
+async def test_missing_rows_are_fetched_again_in_full_pages() -> None:
     for collect in (oldest, newest):
         shelf = Shelf(range(100_000, 105_000))
         shelf.forgets = {2: slice(7, None, 9), 3: slice(3, None, 11), 4: slice(5, 800, 2)}
@@ -109,13 +109,13 @@ async def test_any_number_of_forgotten_rows_is_asked_for_in_whole_pages() -> Non
         assert len(shelf.asked) <= 6 + 6
 
 
-async def test_two_answers_that_forgot_everything_are_made_good() -> None:
+async def test_two_empty_pages_are_fetched_again() -> None:
     shelf = Shelf(range(100_000, 105_000))
     shelf.forgets = {2: slice(0, None), 3: slice(0, None)}
     assert await oldest(shelf, 5000) == shelf.times.tolist()
 
 
-async def test_a_true_hole_is_asked_for_once_however_long() -> None:
+async def test_true_gap_is_fetched_again_once() -> None:
     numbers = [*range(100_000, 100_400), *range(200_000, 200_400)]
     shelf = Shelf(numbers)
     await oldest(shelf, len(numbers))
@@ -124,7 +124,7 @@ async def test_a_true_hole_is_asked_for_once_however_long() -> None:
 
 
 @pytest.mark.parametrize("limit", [10, 1000, 3000])
-async def test_an_exchange_that_always_hides_its_edge_is_caught(limit: int) -> None:
+async def test_exchange_hiding_its_edge_raises_refused(limit: int) -> None:
     for collect, rows in ((newest, slice(-3, None)), (oldest, slice(0, 3))):
         shelf = Shelf(range(100_000, 105_000))
         hidden = shelf.times[rows].tolist()
@@ -141,7 +141,7 @@ async def test_an_exchange_that_always_hides_its_edge_is_caught(limit: int) -> N
                 await collect_oldest(hide, interval=MINUTE, start_ms=start, end_ms=end, limit=limit)
 
 
-async def test_one_page_that_fails_fails_the_whole() -> None:
+async def test_failing_page_fails_the_fetch() -> None:
     class Broken(Shelf):
         async def __call__(self, *, start_ms: int | None, end_ms: int, limit: int) -> Klines:
             if len(self.asked) == 3:

@@ -14,7 +14,7 @@ def make_budget(per_minute: int) -> tuple[WeightBudget, Stopwatch]:
     return WeightBudget(per_minute, monotonic=stopwatch, sleep=stopwatch.sleep), stopwatch
 
 
-async def test_no_sixty_seconds_ever_cost_more_than_the_budget() -> None:
+async def test_any_minute_stays_within_budget() -> None:
     budget, stopwatch = make_budget(10)
     spent = []
     for step in range(40):
@@ -26,7 +26,7 @@ async def test_no_sixty_seconds_ever_cost_more_than_the_budget() -> None:
     assert stopwatch.slept
 
 
-async def test_a_wait_beyond_the_deadline_is_refused_at_once_with_its_length() -> None:
+async def test_wait_beyond_deadline_is_rejected_at_once() -> None:
     budget, stopwatch = make_budget(10)
     await budget.spend(10, until=1e9)
     with pytest.raises(ExchangeUnavailable, match="used up") as caught:
@@ -35,7 +35,7 @@ async def test_a_wait_beyond_the_deadline_is_refused_at_once_with_its_length() -
     assert stopwatch.slept == []
 
 
-async def test_a_pause_stops_everyone_until_it_is_over() -> None:
+async def test_pause_stops_all_requests_until_its_end() -> None:
     budget, stopwatch = make_budget(100)
     budget.pause(7)
     budget.pause(2)
@@ -47,7 +47,7 @@ async def test_a_pause_stops_everyone_until_it_is_over() -> None:
     assert sum(stopwatch.slept) == 7
 
 
-async def test_what_others_on_this_address_spent_counts() -> None:
+async def test_weight_used_by_others_counts() -> None:
     budget, stopwatch = make_budget(100)
     await budget.spend(2, until=1e9)
     budget.observe(99)
@@ -59,7 +59,7 @@ async def test_what_others_on_this_address_spent_counts() -> None:
     assert sum(stopwatch.slept) == 60
 
 
-async def test_a_question_heavier_than_the_whole_budget_is_asked_when_nothing_else_was() -> None:
+async def test_request_heavier_than_budget_waits_for_empty_window() -> None:
     budget, stopwatch = make_budget(10)
     await budget.spend(20, until=stopwatch.now_s)
     assert stopwatch.slept == []
