@@ -1,1 +1,1 @@
-"""From rows of any origin to checked bars: parsing, validation, quality, resampling, and bars made from a seed."""
+"""Parse, check, resample and simulate bars, and report on their quality."""

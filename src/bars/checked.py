@@ -1,4 +1,4 @@
-"""Candles together with the traces of the rows that were wrong, so that any part of them can be reported on."""
+"""Bars together with the times of faulty rows, so that the quality of any part of them can be reported."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ TRACES: Final = ("duplicate_times_ms", "disordered_times_ms", "irregular_times_m
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class CheckedCandles:
-    """Candles that can be believed, and when rows came that could not be taken as they were.
+    """Valid bars, and the times of rows that were rejected, repeated or out of order.
 
-    `duplicate_times_ms` has an entry for each row too many, `disordered_times_ms` one for each row that came after a
-    later one, `irregular_times_ms` one for each candle that closed at another time than its interval says. All are
+    `duplicate_times_ms` has an entry for each repeated row, `disordered_times_ms` one for each row that came after a
+    later one, `irregular_times_ms` one for each bar that closed at another time than its interval says. All are
     ascending.
     """
 
@@ -38,13 +38,13 @@ class CheckedCandles:
         return not (len(self.bars) or self.rejected)
 
     def row_times_ms(self) -> NDArray[np.int64]:
-        """Return the times [n] of all candles that came, those left out included."""
+        """Return the times [n] of all bars, rejected ones included."""
         if not self.rejected:
             return self.bars.open_time_ms
         return np.union1d(self.bars.open_time_ms, np.array([row.open_time_ms for row in self.rejected], dtype=np.int64))
 
     def between(self, start_ms: int, stop_ms: int) -> CheckedCandles:
-        """Return what opens at `start_ms` ≤ time < `stop_ms`."""
+        """Return the bars and faults that open at `start_ms` ≤ time < `stop_ms`."""
         times_ms = self.row_times_ms()
         if len(times_ms) and start_ms <= times_ms[0] and times_ms[-1] < stop_ms:
             return self
@@ -56,16 +56,16 @@ class CheckedCandles:
         )
 
     def slots_between(self, start: int, stop: int) -> CheckedCandles:
-        """Return what lies at the candle numbers `start` ≤ number < `stop`."""
+        """Return the bars and faults with the bar numbers `start` ≤ number < `stop`."""
         interval = self.bars.interval
         return self.between(open_time_ms(start, interval), open_time_ms(stop, interval))
 
     def slots(self) -> NDArray[np.int64]:
-        """Return the candle numbers [n] of all candles that came, those left out included."""
+        """Return the numbers [n] of all bars, rejected ones included."""
         return bar_numbers(self.row_times_ms(), self.bars.interval)
 
     def quality(self) -> DataQuality:
-        """Report on exactly these candles."""
+        """Report the quality of these bars."""
         return assess(
             self.bars,
             duplicate_rows=len(self.duplicate_times_ms),
@@ -76,7 +76,7 @@ class CheckedCandles:
 
     @staticmethod
     def joined(parts: Sequence[CheckedCandles]) -> CheckedCandles:
-        """Return the candles of all parts, which follow one another; at least one part."""
+        """Return the bars and faults of all parts, in their order; at least one part."""
         if len(parts) == 1:
             return parts[0]
         columns = {
@@ -92,7 +92,7 @@ class CheckedCandles:
 
 
 def no_candles(symbol: str, interval: Interval) -> CheckedCandles:
-    """Return a series without a single candle."""
+    """Return a series without bars."""
     times, numbers = np.empty(0, np.int64), np.empty(0, np.float64)
     return CheckedCandles(
         bars=Bars(
@@ -103,7 +103,7 @@ def no_candles(symbol: str, interval: Interval) -> CheckedCandles:
 
 
 def check(klines: Klines, *, symbol: str, interval: Interval, now_ms: int) -> CheckedCandles:
-    """Keep the closed candles that can be believed, and remember when the other rows were due."""
+    """Return the valid closed bars, and the times of the faulty rows."""
     klines = klines.closed(now_ms)
     bars, quality = clean(klines, symbol=symbol, interval=interval, now_ms=now_ms)
     duplicates = _duplicate_times_ms(klines) if quality.duplicate_rows else ()
@@ -122,7 +122,7 @@ def _between(times_ms: tuple[int, ...], start_ms: int, stop_ms: int) -> tuple[in
 
 
 def _irregular_times_ms(klines: Klines, bars: Bars) -> tuple[int, ...]:
-    """Return the open times of the kept candles whose row closes at another time than the interval says."""
+    """Return the open times of valid bars whose row closes at another time than the interval says."""
     is_irregular = klines.close_time_ms != close_times_ms(klines.open_time_ms, bars.interval)
     return tuple(np.intersect1d(klines.open_time_ms[is_irregular], bars.open_time_ms).tolist())
 

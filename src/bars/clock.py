@@ -1,4 +1,4 @@
-"""The time of day."""
+"""Tell the time of day: `SystemClock`, the `Clock` of the running service."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
-"""The grid on which an interval's candles open: numbers for times, and times for numbers.
+"""Convert between open times and bar numbers on an interval's grid.
 
-Candle 0 opens at the epoch, 1970-01-01; weeks open on Monday, so week 0 opens on 1970-01-05; months are calendar
-months.
+Bar 0 opens at the epoch, 1970-01-01; weeks open on Monday, so week 0 opens on 1970-01-05; months are calendar months.
 """
 
 from __future__ import annotations
@@ -23,51 +22,51 @@ def _anchor_ms(interval: Interval) -> int:
 
 
 def bar_numbers(times_ms: NDArray[np.int64], interval: Interval) -> NDArray[np.int64]:
-    """Return the number [n] of the candle in which each time [n] lies."""
+    """Return the number [n] of the bar that contains each time [n]."""
     if interval.is_calendar_month:
         return times_ms.astype("datetime64[ms]").astype("datetime64[M]").astype(np.int64)
     return (times_ms - _anchor_ms(interval)) // interval.milliseconds
 
 
 def open_times_ms(numbers: NDArray[np.int64], interval: Interval) -> NDArray[np.int64]:
-    """Return when the candles with these numbers [n] open."""
+    """Return when the bars with these numbers [n] open."""
     if interval.is_calendar_month:
         return numbers.astype("datetime64[M]").astype("datetime64[ms]").astype(np.int64)
     return numbers * interval.milliseconds + _anchor_ms(interval)
 
 
 def bar_number(time_ms: int, interval: Interval) -> int:
-    """Return the number of the candle in which a time lies."""
+    """Return the number of the bar that contains a time."""
     return int(bar_numbers(np.array([time_ms], dtype=np.int64), interval)[0])
 
 
 def open_time_ms(number: int, interval: Interval) -> int:
-    """Return when the candle with this number opens."""
+    """Return when the bar with this number opens."""
     return int(open_times_ms(np.array([number], dtype=np.int64), interval)[0])
 
 
 def close_times_ms(times_ms: NDArray[np.int64], interval: Interval) -> NDArray[np.int64]:
-    """Return the last millisecond [n] of the candles that open at these times [n]."""
+    """Return the last millisecond [n] of the bars that open at these times [n]."""
     if interval.is_calendar_month:
         return open_times_ms(bar_numbers(times_ms, interval) + 1, interval) - 1
     return times_ms + (interval.milliseconds - 1)
 
 
 def last_closed_open_ms(now_ms: int, interval: Interval) -> int:
-    """Return the latest time at which a candle that is closed by now can have opened."""
+    """Return the latest possible open time of a bar that is closed by now."""
     if interval.is_calendar_month:
         return open_time_ms(bar_number(now_ms + 1, interval), interval) - 1
-    # Counted from now, not on the grid: the exchange's own grid may begin elsewhere.
+    # Counted from now, not on the grid, because the exchange's own grid may have an offset.
     return now_ms + 1 - interval.milliseconds
 
 
 def page_span_ms(bars: int, interval: Interval) -> int:
-    """Return the longest span of time in which no more than `bars` candles can open."""
+    """Return the longest span of time in which at most `bars` bars can open."""
     return bars * (_MIN_MONTH_MS if interval.is_calendar_month else interval.milliseconds)
 
 
 def iso_time(time_ms: int) -> str:
-    """Write a time for people: `2018-02-08T00:28Z`, or the bare date at midnight."""
+    """Format a time for people: `2018-02-08T00:28Z`, or the date alone at midnight."""
     moment = datetime.fromtimestamp(time_ms / 1000, tz=UTC)
     if time_ms % DAY_MS == 0:
         return moment.strftime("%Y-%m-%d")

@@ -1,7 +1,7 @@
-"""The exchange's rows become candles: nothing is repaired, what cannot be believed is left out and counted.
+"""Convert klines, the exchange's rows, to bars: invalid rows are left out and counted, and none is repaired.
 
-Pure: rows in, arrays out. The rows are the twelve-element arrays of `GET /api/v3/klines` (and of the bulk archive's
-files), of which the first seven are read: open time, open, high, low, close, volume, close time.
+A kline is a twelve-element array of `GET /api/v3/klines` (and of the bulk archive's files). The first seven elements
+are read: open time, open, high, low, close, volume, close time.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from src.domain.market import (
 _Column: TypeAlias = Sequence[object] | NDArray[np.int64] | NDArray[np.float64]
 _COLUMNS_READ: Final = 7
 _MICROSECONDS_FROM: Final = 100_000_000_000_000
-"""Times at or above this are microseconds: as milliseconds they would lie beyond the year 5138."""
+"""Times at or above this are microseconds: as milliseconds they would be after the year 5138."""
 _YEAR_10000_MS: Final = 253_402_300_800_000
 _NO_COLUMN: Final = np.empty((0, 0), np.float64)
 
@@ -51,12 +51,12 @@ _REASONS: Final = (
 
 
 class MalformedKlines(ValueError):
-    """An answer that is not a table of klines at all."""
+    """The data is not a table of klines."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Klines:
-    """Rows as they came, column by column [n]: unordered, unproven, times in milliseconds."""
+    """Unchecked rows in any order, column by column [n], with times in milliseconds."""
 
     open_time_ms: NDArray[np.int64]
     open: NDArray[np.float64]
@@ -70,20 +70,20 @@ class Klines:
         return len(self.open_time_ms)
 
     def pick(self, rows: NDArray[np.bool_] | NDArray[np.intp]) -> Klines:
-        """Return the rows that a mask or an index array names."""
+        """Return the rows that a mask or an index array selects."""
         return Klines(**{column.name: getattr(self, column.name)[rows] for column in fields(self)})
 
     def closed(self, now_ms: int) -> Klines:
-        """Return the rows whose candle is no longer forming."""
+        """Return the rows of closed bars."""
         return self.pick(self.close_time_ms <= now_ms)
 
     def oldest(self, limit: int) -> Klines:
-        """Return the rows of the `limit` earliest candles, repeated rows included."""
+        """Return the rows of the `limit` earliest bars, repeated rows included."""
         times = np.unique(self.open_time_ms)
         return self if len(times) <= limit else self.pick(self.open_time_ms <= times[limit - 1])
 
     def newest(self, limit: int) -> Klines:
-        """Return the rows of the `limit` latest candles, repeated rows included."""
+        """Return the rows of the `limit` latest bars, repeated rows included."""
         times = np.unique(self.open_time_ms)
         return self if len(times) <= limit else self.pick(self.open_time_ms >= times[-limit])
 
@@ -107,14 +107,9 @@ NO_KLINES: Final = _no_klines()
 
 
 def parse_rows(rows: object) -> Klines:
-    """Read the exchange's rows.
+    """Parse the exchange's rows; a price or volume that is not a number becomes NaN, so that its row is rejected later.
 
-    A price or volume that is not a number becomes NaN, so that its row alone is left out later.
-
-    Raises
-    ------
-    MalformedKlines
-        Where this is not a list of equally long rows of at least seven elements that begin with a time.
+    Raises MalformedKlines if this is not a list of equally long rows of at least seven elements that begin with a time.
     """
     if not isinstance(rows, list | tuple):
         raise MalformedKlines("the answer is not a list of rows")
@@ -132,7 +127,7 @@ def parse_rows(rows: object) -> Klines:
 
 
 def klines_of(columns: Sequence[_Column]) -> Klines:
-    """Read the first seven columns of a table of klines [7][n]; raises as `parse_rows` does. Not for empty tables."""
+    """Parse the first seven columns of a nonempty table of klines [7][n]; raises as `parse_rows` does."""
     return Klines(
         open_time_ms=_times(columns[0]),
         open=_numbers(columns[1]),
@@ -162,7 +157,7 @@ def _numbers(column: _Column) -> NDArray[np.float64]:
         numbers = np.array(column, dtype=np.float64)
     except (ValueError, TypeError, OverflowError):
         numbers = _NO_COLUMN
-    # Cells that are equally long lists make a table of numbers.
+    # Cells that are lists of equal length give a 2-D array.
     return numbers if numbers.ndim == 1 else np.array([_number(value) for value in column], dtype=np.float64)
 
 
@@ -174,15 +169,10 @@ def _number(value: object) -> float:
 
 
 def clean(klines: Klines, *, symbol: str, interval: Interval, now_ms: int) -> tuple[Bars, DataQuality]:
-    """Keep the closed candles that can be believed, oldest first, and say what was wrong with the others.
+    """Return the valid closed bars, oldest first and maybe none, and the report on all rows.
 
-    A row that repeats another exactly is dropped; rows that give one time different candles are all left out, since
-    nothing tells which is right. A row out of order is put in its place, as it carries its own time.
-
-    Returns
-    -------
-    Bars, DataQuality
-        Bars may be empty.
+    1. Rows are sorted by time. 2. An exact repetition is dropped. 3. Different rows of the same time are all rejected,
+    since none is known to be right. 4. Invalid rows are rejected (see `_REASONS`).
     """
     klines = klines.closed(now_ms)
     disordered = int(np.count_nonzero(np.diff(klines.open_time_ms) < 0))
@@ -225,7 +215,7 @@ def believable(klines: Klines, interval: Interval) -> NDArray[np.bool_]:
 
 
 def _without_repeats(klines: Klines) -> tuple[Klines, int, NDArray[np.bool_]]:
-    """Keep one row for each time of ordered rows: (rows, identical repeats dropped, mask of contradicted times)."""
+    """Keep one row for each time of sorted rows; also return the number of exact repeats, and the contradicted rows."""
     is_repeat = np.concatenate([[False], np.diff(klines.open_time_ms) == 0])[: len(klines)]
     if not is_repeat.any():
         return klines, 0, is_repeat
@@ -241,7 +231,7 @@ def _without_repeats(klines: Klines) -> tuple[Klines, int, NDArray[np.bool_]]:
 
 
 def _reason_codes(klines: Klines, contradicted: NDArray[np.bool_], interval: Interval) -> NDArray[np.int64]:
-    """Return for each row [n] the first reason to leave it out, as an index of `_REASONS`; −1 where there is none."""
+    """Return for each row [n] the first reason to reject it, as an index of `_REASONS`; −1 if there is none."""
     open, high, low, close, volume = klines.open, klines.high, klines.low, klines.close, klines.volume
     off_grid = _off_grid(klines.open_time_ms, interval)
     backwards = klines.close_time_ms < klines.open_time_ms
@@ -268,7 +258,7 @@ def _reason_codes(klines: Klines, contradicted: NDArray[np.bool_], interval: Int
 
 
 def _off_grid(times_ms: NDArray[np.int64], interval: Interval) -> NDArray[np.bool_]:
-    """Mark the rows [n] whose candle opens at another offset than most of the series does."""
+    """Mark the rows [n] that open at another offset from the grid than most rows."""
     offsets = times_ms - open_times_ms(bar_numbers(times_ms, interval), interval)
     if len(offsets) == 0 or (offsets == offsets[0]).all():
         return np.zeros(len(offsets), dtype=np.bool_)

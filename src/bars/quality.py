@@ -1,7 +1,4 @@
-"""The report on candles: how many there are, where they are missing, and what about them is suspicious.
-
-Pure, and the same for every source: candles in, report out.
-"""
+"""Report the quality of bars of any source: their number, gaps, jumps and bars without volume."""
 
 from __future__ import annotations
 
@@ -15,7 +12,7 @@ from src.bars.grid import bar_numbers, close_times_ms
 from src.domain.market import Bars, DataQuality, Gap, Interval, Jump, RejectedRow
 
 JUMP_RATIO: Final = 3.0
-"""A price that differs by this factor across a gap is a halt, a split or another coin under the same name."""
+"""A price change across a gap by this factor means a halt, a split or another coin under the same name."""
 
 
 def assess(
@@ -26,14 +23,14 @@ def assess(
     rejected_rows: tuple[RejectedRow, ...] = (),
     irregular_close_times: int | None = None,
 ) -> DataQuality:
-    """Report on candles, together with what happened to the rows that they come from.
+    """Report on bars and on the rows that they come from.
 
     Parameters
     ----------
     duplicate_rows, disordered_rows, rejected_rows
-        Rows that came twice, out of order, or were left out.
+        Rows that were repeated, out of order, or rejected.
     irregular_close_times
-        Candles that closed at another time than their interval says; None where the source gives no closing times.
+        Bars that closed at another time than their interval says; None if the source gives no closing times.
     """
     if not len(bars):
         return DataQuality(
@@ -66,7 +63,7 @@ def assess(
 
 
 def find_gaps(open_time_ms: NDArray[np.int64], interval: Interval) -> tuple[Gap, ...]:
-    """Return the holes between ascending open times [n], counted at the interval's own spacing."""
+    """Return the gaps between ascending open times [n], counted in bars of the interval."""
     missing = np.diff(bar_numbers(open_time_ms, interval)) - 1
     return tuple(
         Gap(after_ms=int(open_time_ms[row]), next_ms=int(open_time_ms[row + 1]), missing_bars=int(missing[row]))
@@ -87,10 +84,7 @@ def find_jumps(bars: Bars, gaps: Sequence[Gap]) -> tuple[Jump, ...]:
 
 
 def _zero_volume(bars: Bars) -> tuple[int, int, int]:
-    """Count the candles without a trade, the runs that they form, and the candles of the longest run.
-
-    A gap ends a run: what happened inside it is not known.
-    """
+    """Count the bars without volume, their runs, and the bars of the longest run; a gap ends a run."""
     rows = np.flatnonzero(bars.volume == 0)
     if not len(rows):
         return 0, 0, 0

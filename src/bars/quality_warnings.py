@@ -1,4 +1,4 @@
-"""What is wrong with candles, in sentences for people."""
+"""Write warnings for clients about the quality of bars."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from src.bars.grid import iso_time
 from src.bars.quality import find_jumps
 from src.domain.market import Bars, DataQuality, Gap
 
-_NAMED: Final = 3
-"""So many gaps or rows are named one by one; beyond that the count must do."""
+_MAX_NAMED: Final = 3
+"""Most gaps or rows that a warning names one by one."""
 _SILENT_SHARE: Final = 0.05
-"""Where this share of candles has no trade, many fills of a backtest are with nobody."""
+"""Minimum share of bars without a trade for a warning: many fills would then have no counterparty."""
 
 
 def describe_quality(quality: DataQuality, bars: Bars) -> tuple[str, ...]:
-    """Return one sentence for each kind of fault in `bars`; none where they are complete."""
+    """Return a warning for each kind of fault in `bars`."""
     name = f"{bars.symbol} {bars.interval.name}"
     return tuple(
         sentence
@@ -40,11 +40,11 @@ def _gaps(quality: DataQuality, name: str) -> str:
     if not quality.gaps:
         return ""
     missing = sum(gap.missing_bars for gap in quality.gaps)
-    longest = sorted(quality.gaps, key=lambda gap: -gap.missing_bars)[:_NAMED]
+    longest = sorted(quality.gaps, key=lambda gap: -gap.missing_bars)[:_MAX_NAMED]
     named = "; ".join(_gap(gap) for gap in sorted(longest, key=lambda gap: gap.after_ms))
     count = len(quality.gaps)
     head = f"{name} has {count:,} gap{'s' if count > 1 else ''}: {missing:,} of {quality.expected_bars:,} candles"
-    return f"{head} are missing and were not filled. {'The longest' if count > _NAMED else 'They are'}: {named}."
+    return f"{head} are missing and were not filled. {'The longest' if count > _MAX_NAMED else 'They are'}: {named}."
 
 
 def _gap(gap: Gap) -> str:
@@ -52,8 +52,8 @@ def _gap(gap: Gap) -> str:
 
 
 def _jumps(quality: DataQuality, bars: Bars) -> Iterator[str]:
-    """Yield a sentence for each gap across which the price jumps, the largest few first."""
-    for jump in sorted(find_jumps(bars, quality.gaps), key=lambda jump: -max(jump.ratio, 1 / jump.ratio))[:_NAMED]:
+    """Yield a warning for each of the largest price jumps across gaps."""
+    for jump in sorted(find_jumps(bars, quality.gaps), key=lambda jump: -max(jump.ratio, 1 / jump.ratio))[:_MAX_NAMED]:
         gap = next(gap for gap in quality.gaps if gap.after_ms == jump.after_ms)
         row = np.searchsorted(bars.open_time_ms, jump.after_ms)
         move = f"{_price(bars.close[row])} to {_price(bars.open[row + 1])} ({_times(jump.ratio)})"
@@ -77,7 +77,7 @@ def _rejected(quality: DataQuality, name: str) -> str:
     rows = quality.rejected_rows
     if not rows:
         return ""
-    if len(rows) <= _NAMED:
+    if len(rows) <= _MAX_NAMED:
         named = "; ".join(f"{iso_time(row.open_time_ms)}, {row.reason}" for row in rows)
     else:
         reasons = Counter(row.reason for row in rows).most_common()

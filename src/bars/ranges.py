@@ -1,7 +1,7 @@
-"""What a request's range and limit leave out, in sentences for people; and ranges that are too long.
+"""Write warnings about bars that a request's range or limit leaves out, and reject ranges that are too long.
 
-1. Bars that begin later, or end earlier, than asked for. 2. Fewer bars than a limit without a start allows.
-3. Bars that the limit cut off the range. A request without any date that sets its own limit has no range to cut.
+Warnings: 1. the bars begin later or end earlier than requested; 2. there are fewer bars than a limit without a start
+allows; 3. the limit cut the range. A request with a limit and without dates has no range.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class WholeRange:
 
 
 def check_whole_range(market: MarketRequest, bars: int, *, is_exact: bool = True) -> None:
-    """Raise InvalidInput if all bars between two dates are wanted and there are more than one request may have."""
+    """Raise InvalidInput if a request for all bars between two dates has more bars than are allowed."""
     if market.is_whole_range and bars > market.limit:
         raise InvalidInput(
             "The range from {field} to {@endDate} has {count} {interval} bars. Maximum: {most:,} (MAX_BARS). Ask for a "
@@ -54,18 +54,18 @@ def describe_range(
     whole: WholeRange | None = None,
     first_open_ms: int | None = None,
 ) -> tuple[str, ...]:
-    """Return a sentence if `bars` begin late, end early or are too few, or if the limit cut the range.
+    """Return warnings if `bars` begin late, end early or are too few, or if the limit cut the range.
 
     Parameters
     ----------
     left_out
-        Bars of the range that are not in `bars`, as they could not be believed.
+        The number of invalid bars of the range that are not in `bars`.
     goes_on
-        Whether the series should go on until now; the end of one that does not is told if an end was asked for.
+        Whether the series should continue until now; if not, an early end gives a warning only if an end was requested.
     whole
         The range before the limit, if the source knows it; None: it is counted on the grid.
     first_open_ms
-        When the very first bar of the series opens; None: not known. It is used if `whole` is None.
+        When the very first bar of the series opens; None: not known. Used if `whole` is None.
     """
     if len(bars) == 0:
         return ()
@@ -92,7 +92,7 @@ def _cut(market: MarketRequest, bars: Bars, rest: str) -> str:
 
 
 def _cut_after(market: MarketRequest, bars: Bars, whole: WholeRange) -> Iterator[str]:
-    """Say that bars after the last one were left out; nothing if there are none."""
+    """Yield a warning if bars after the last one were left out."""
     if whole.last_open_ms > bars.open_time_ms[-1]:
         yield _cut(market, bars, f" of {_count(whole.bars, whole.is_exact)} up to {iso_time(whole.last_open_ms)}")
 
@@ -100,7 +100,7 @@ def _cut_after(market: MarketRequest, bars: Bars, whole: WholeRange) -> Iterator
 def _cut_before(
     market: MarketRequest, bars: Bars, whole: WholeRange | None, first_open_ms: int | None
 ) -> Iterator[str]:
-    """Say that bars before the first one were left out, or may have been; nothing if there are none."""
+    """Yield a warning if bars before the first one were left out, or may have been."""
     if whole is None and first_open_ms is not None:
         last_open_ms = int(bars.open_time_ms[-1])
         most = bars.interval.most_bars(first_open_ms, last_open_ms)
@@ -112,7 +112,7 @@ def _cut_before(
 
 
 def _range_after(market: MarketRequest, bars: Bars, now_ms: int, left_out: int) -> WholeRange:
-    """Count on the grid what the range has after the last bar, up to its end or the newest closed bar."""
+    """Return the range from the first bar to its end or the newest closed bar, counted on the grid."""
     number, final, _, offset_ms = _ends(market, bars, now_ms)
     return WholeRange(
         bars=len(bars) + left_out + max(0, final - number),
@@ -141,7 +141,7 @@ def _too_few(market: MarketRequest, bars: Bars) -> str:
 
 
 def _late_start(start_ms: int, bars: Bars) -> tuple[str, ...]:
-    """Say that there are no candles at the start asked for: the symbol was listed later, or trading stood still."""
+    """Warn if there are no bars at the requested start: the symbol was listed later, or trading was halted."""
     first = int(bars.open_time_ms[0])
     number = bar_number(first, bars.interval)
     offset_ms = first - open_time_ms(number, bars.interval)
@@ -155,7 +155,7 @@ def _late_start(start_ms: int, bars: Bars) -> tuple[str, ...]:
 
 
 def _early_end(market: MarketRequest, bars: Bars, now_ms: int) -> tuple[str, ...]:
-    """Say that there are no candles at the end asked for, or of late: trading has ended, or stands still."""
+    """Warn if there are no bars at the requested end or recently: trading has ended, or is halted."""
     interval, last = bars.interval, int(bars.open_time_ms[-1])
     number, final, newest, _ = _ends(market, bars, now_ms)
     missing = final - number

@@ -1,4 +1,4 @@
-"""Coarser candles from finer ones, equal to the exchange's own in every price."""
+"""Build coarser bars from finer ones, with the same prices as the exchange's own."""
 
 from __future__ import annotations
 
@@ -13,28 +13,24 @@ from src.domain.errors import InvalidInput
 from src.domain.market import DAY_MS, INTERVALS, MAX_VOLUME, Bars, Interval
 
 _VOLUME_DECIMALS: Final = 8
-"""The exchange's own precision; a sum of doubles is off by less than half of that."""
+"""The exchange's own precision; the rounding error of a sum of doubles is less than half of that."""
 
 
 def resample(bars: Bars, to: Interval, *, start_ms: int | None = None, stop_ms: int | None = None) -> Bars:
-    """Return the candles of a coarser interval; weeks open on Monday, months are calendar months.
+    """Return the bars of a coarser interval; weeks open on Monday, months are calendar months.
 
-    Where the finer candles open later than their grid, so do the coarser ones: none holds what happens after its close.
-    Candles without trades repeat the price of the last trade before: they count only where a coarser candle has no
-    other, as on the exchange. Where all of a coarser candle's finer ones are missing, it is missing too.
+    1. If the finer bars open later than their grid, so do the coarser ones, so that none contains anything after its
+    close. 2. Bars without trades repeat the last price, so they count only if a coarser bar has no others, as on the
+    exchange. 3. If all finer bars of a coarser one are missing, it is missing too.
 
     Parameters
     ----------
     start_ms, stop_ms
-        The time, stop excluded, of which `bars` has everything there is; from the first candle's open to the last one's
-        close where not given. Coarser candles that reach beyond it are left out, as they would be incomplete.
+        The time, stop excluded, that `bars` covers completely; by default from the first bar's open to the last one's
+        close. Coarser bars that reach beyond it are left out, as they would be incomplete.
 
-    Raises
-    ------
-    ValueError
-        Where the coarser interval's candles are not made of whole finer ones (see `finer_intervals`).
-    InvalidInput
-        If the volumes of a coarser candle add up to more than a candle may have.
+    Raises ValueError if the coarser interval is not made of whole finer ones (see `finer_intervals`); InvalidInput if
+    the volume of a coarser bar exceeds the maximum.
     """
     if bars.interval not in finer_intervals(to):
         raise ValueError(f"{to.name} candles cannot be made from {bars.interval.name} candles")
@@ -55,9 +51,9 @@ def resample(bars: Bars, to: Interval, *, start_ms: int | None = None, stop_ms: 
 
 
 def finer_intervals(to: Interval) -> Sequence[Interval]:
-    """Return the intervals from whose candles those of `to` can be made, the coarsest first.
+    """Return the intervals from which bars of `to` can be built, the coarsest first.
 
-    None for 3d, whose days the exchange counts from another day than the epoch.
+    There are none for 3d, because the exchange does not count its days from the epoch.
     """
     if to.name == "3d":
         return ()
@@ -71,13 +67,13 @@ def finer_intervals(to: Interval) -> Sequence[Interval]:
 
 
 def _offset_ms(bars: Bars) -> int:
-    """Return how much later than the grid the finer candles open; all of a series do so alike."""
+    """Return how much later than the grid the finer bars open; it is the same for all bars of a series."""
     first_ms = bars.open_time_ms[:1]
     return int((first_ms - open_times_ms(bar_numbers(first_ms, bars.interval), bars.interval))[0])
 
 
 def _counts(has_trades: NDArray[np.bool_], numbers: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Mark the finer candles [n] that count: those with trades, and all of a coarser candle without any."""
+    """Mark the finer bars [n] that count: those with trades, and all of a coarser bar without trades."""
     starts = np.flatnonzero(np.concatenate([[True], np.diff(numbers) != 0]))
     any_trades = np.logical_or.reduceat(has_trades, starts)
     counts: NDArray[np.bool_] = has_trades | np.repeat(~any_trades, np.diff(np.append(starts, len(numbers))))
@@ -87,7 +83,7 @@ def _counts(has_trades: NDArray[np.bool_], numbers: NDArray[np.int64]) -> NDArra
 def _build(
     bars: Bars, to: Interval, rows: NDArray[np.int64], opens_ms: NDArray[np.int64], starts: NDArray[np.int64]
 ) -> Bars:
-    """Combine the finer candles at `rows`; those from `starts`[i] to the next one make the candle of `opens_ms`[i]."""
+    """Combine the finer bars at `rows`; those from `starts`[i] to the next start form the bar of `opens_ms`[i]."""
     if not len(opens_ms):
         nothing = np.empty(0, np.float64)
         return Bars(

@@ -1,9 +1,9 @@
-"""Candles that nobody traded: drawn from a seed, the same each time, whatever range is asked for.
+"""Simulate bars from a seed; any two ranges have the same bars where they overlap.
 
-The log price is a random walk with clustered volatility and changing drift, tied to a fixed grid of time: at the
-borders of blocks its level is drawn from a normal distribution (so that it always comes back), inside a block the walk
-is bent to meet the next border (a Brownian bridge). Each block has a generator of its own, so any range can be
-made without what lies before it, and overlapping ranges agree in every candle.
+The log price is a random walk with clustered volatility and changing drift, tied to a fixed grid of time. At the
+borders of blocks its level is drawn from a normal distribution (so that it always returns); inside a block the walk is
+bent to meet the next border (a Brownian bridge). Each block has its own generator, so a range can be drawn without the
+bars before it.
 """
 
 from __future__ import annotations
@@ -32,19 +32,19 @@ SYMBOLS: Final = (
 _QUOTE: Final = "USDT"
 _NO_MARKET: Final = "The candles are simulated: no market ever printed these prices."
 FIRST_MS: Final = 1_262_304_000_000
-"""Simulated markets opened on 2010-01-01."""
+"""When simulated markets open: 2010-01-01."""
 END_OF_TIME_MS: Final = 253_402_300_800_000
-"""Dates end with the year 9999."""
+"""The end of the year 9999."""
 
 _YEARLY_VOLATILITY: Final = 0.6
 _LEVEL_DEVIATION: Final = 0.7
-"""Deviation of the log price about its long-run level: two thirds of prices lie within a factor of 2."""
+"""Standard deviation of the log price around its long-run level: two thirds of prices are within a factor of 2."""
 _LOG_MIDDLE: Final = math.log(1000.0)
-"""Prices are squeezed into 1…10⁶: tanh maps any level into log(1000) ± log(1000), and keeps the order of prices."""
+"""Prices are limited to 1…10⁶: tanh maps any level to log(1000) ± log(1000), and keeps the order of prices."""
 _MAX_BLOCK_BARS: Final = 4096
 _MIN_BLOCK_BARS: Final = 16
 _REGIMES: Final = 8
-"""Stretches of different drift in a block."""
+"""Number of periods with different drift in a block."""
 _VOLATILITY_MEMORY: Final = 0.97
 _VOLATILITY_OF_VOLATILITY: Final = 0.5
 _PRICE_DECIMALS: Final = 4
@@ -54,14 +54,14 @@ Floats = NDArray[np.float64]
 
 
 class SimulatedSource:
-    """The `BarSource` of simulated candles: any symbol, from 2010 until now.
+    """The `BarSource` of simulated bars: any symbol, from 2010 until now.
 
     Parameters
     ----------
     clock
-        Decides which candle is closed.
+        Decides which bars are closed.
     seed
-        For requests that bring none.
+        For requests without a seed.
     """
 
     def __init__(self, *, clock: Clock, seed: int = 0) -> None:
@@ -69,12 +69,9 @@ class SimulatedSource:
         self._seed = seed
 
     async def fetch(self, market: MarketRequest) -> MarketSeries:
-        """Return the closed candles asked for, oldest first; at least one.
+        """Return the requested closed bars, oldest first; at least one.
 
-        Raises
-        ------
-        InvalidInput
-            Where the symbol is not one, or the range has no closed candle.
+        Raises InvalidInput if the symbol is invalid, or the range has no closed bar.
         """
         symbol = normalise_symbol(market.symbol)
         seed = self._seed if market.seed is None else market.seed
@@ -109,7 +106,7 @@ class SimulatedSource:
         )
 
     async def listings(self) -> Sequence[Listing]:
-        """Return a few well-known symbols; any other valid one is simulated just as well."""
+        """Return a few well-known symbols; any other valid symbol is simulated too."""
         return tuple(Listing(symbol=name, base=name.removesuffix(_QUOTE), quote=_QUOTE) for name in SYMBOLS)
 
     async def close(self) -> None:
@@ -117,21 +114,17 @@ class SimulatedSource:
 
 
 def simulate_bars(symbol: str, interval: Interval, start_ms: int, bars: int, seed: int) -> Bars:
-    """Return `bars` candles, the first of which opens at `start_ms` or at the next time on the interval's grid.
+    """Return `bars` bars, the first of which opens at `start_ms` or at the next time on the interval's grid.
 
-    The same symbol, interval and seed have the same candle at the same time in every range.
-
-    Raises
-    ------
-    InvalidInput
-        Where `bars` is less than 1, or the candles would lie outside the years 1970 to 9999.
+    The same symbol, interval and seed have the same bar at the same time in every range. Raises InvalidInput if `bars`
+    is less than 1, or the bars would be outside the years 1970 to 9999.
     """
     if bars < 1:
         raise bad_value("bars", got=bars, allowed="a whole number ≥ 1")
     if not 0 <= start_ms < END_OF_TIME_MS:
         raise InvalidInput("{field} must lie in the years 1970 to 9999.", field="start")
     first = _first_number(start_ms, interval)
-    # Checked in Python's integers, which do not overflow.
+    # Checked with Python integers, which do not overflow.
     if start_ms + bars * interval.milliseconds > END_OF_TIME_MS:
         raise InvalidInput(
             "{count} {interval} bars would end after the year 9999.", field="bars", count=bars, interval=interval.name
@@ -145,14 +138,14 @@ def _first_number(start_ms: int, interval: Interval) -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Simulation:
-    """One endless series: levels of blocks within blocks, the lowest of which are the candles."""
+    """One endless series: blocks within blocks, of which the smallest consist of bars."""
 
     symbol: str
     interval: Interval
     seed: int
 
     def bars(self, first: int, count: int) -> Bars:
-        """Draw the candles with the numbers `first` ≤ number < `first + count`."""
+        """Draw the bars with the numbers `first` ≤ number < `first + count`."""
         deviation = _YEARLY_VOLATILITY / math.sqrt(self.interval.bars_per_year)
         size = _block_size(deviation)
         block, blocks = first // size, (first + count - 1) // size - first // size + 1
@@ -175,7 +168,7 @@ class _Simulation:
         )
 
     def _levels(self, depth: int, first: int, count: int, deviation: float) -> Floats:
-        """Return the log levels [count] at the borders from number `first` on, one step being worth `deviation`."""
+        """Return the log levels [count] at the borders from number `first` on; `deviation` is that of one step."""
         size = _block_size(deviation)
         if size <= _MIN_BLOCK_BARS:
             normals = [self._generator(depth, first + index).standard_normal() for index in range(count)]
@@ -189,7 +182,7 @@ class _Simulation:
         return levels[first - block * size :][:count]
 
     def _middle(self) -> float:
-        """Return the long-run log level, one for each symbol whatever the seed and interval: about 20…20,000."""
+        """Return the long-run log level of the symbol, for any seed and interval: about 20…20,000."""
         digest = hashlib.sha256(self.symbol.encode()).digest()
         return math.log(20.0) + math.log(1000.0) * int.from_bytes(digest[:4], "big") / 2**32
 
@@ -199,7 +192,7 @@ class _Simulation:
 
 
 def _block_size(deviation: float) -> int:
-    """Return how many steps of this deviation make a block whose borders may be drawn independently, if few enough."""
+    """Return the number of steps of a block, so that the levels at its borders can be drawn independently."""
     steps = (_LEVEL_DEVIATION / deviation) ** 2
     return max(_MIN_BLOCK_BARS, min(_MAX_BLOCK_BARS, 1 << int(math.log2(max(steps, 1.0)))))
 
@@ -219,7 +212,7 @@ def _draw_candles(
 ) -> tuple[Floats, Floats, Floats, Floats, Floats]:
     """Draw log open, high, low, close and the volume, each [blocks, size], for `len(borders) − 1` blocks.
 
-    `generator` gives the one of a block; nothing is drawn in an order that depends on which blocks are asked for.
+    `generator` returns the generator of a block, so the numbers of a block do not depend on the other blocks.
     """
     blocks = len(borders) - 1
     normals = np.empty((blocks, 6, size))
@@ -242,7 +235,7 @@ def _draw_candles(
 
 
 def _clustered(normals: Floats) -> Floats:
-    """Turn white noise [blocks, size] into log volatility that remembers: a stationary AR(1) along each row."""
+    """Convert white noise [blocks, size] to clustered log volatility: a stationary AR(1) along each row."""
     fresh = math.sqrt(1 - _VOLATILITY_MEMORY**2)
     memory = np.empty_like(normals)
     memory[:, 0] = normals[:, 0]
@@ -252,7 +245,7 @@ def _clustered(normals: Floats) -> Floats:
 
 
 def _prices(log_levels: Floats, middle: float) -> Floats:
-    """Turn log distances from the long-run level into prices within 1…10⁶."""
+    """Convert log distances from the long-run level to prices within 1…10⁶."""
     squeezed = np.tanh((log_levels + middle - _LOG_MIDDLE) / _LOG_MIDDLE)
     prices: Floats = np.exp(_LOG_MIDDLE + _LOG_MIDDLE * squeezed)
     return prices.round(_PRICE_DECIMALS)

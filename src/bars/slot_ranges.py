@@ -1,6 +1,6 @@
-"""Sets of candle numbers, kept as ranges: which candles are known, which are missing.
+"""Sets of bar numbers as ranges, such as the known or the missing bars, and operations on them.
 
-A range is `(start, stop)`, stop excluded; a set is a tuple of ascending ranges that neither touch nor overlap. Candle
+A range is `(start, stop)`, stop excluded; a set is a tuple of ascending ranges that neither touch nor overlap. Bar
 numbers are those of `grid.bar_number`.
 """
 
@@ -17,7 +17,7 @@ SlotRanges: TypeAlias = tuple[SlotRange, ...]
 
 
 def union(*sets: Iterable[SlotRange]) -> SlotRanges:
-    """Return what any of the sets holds; their ranges may come in any order."""
+    """Return the union of sets, whose ranges may come in any order."""
     merged: list[SlotRange] = []
     for start, stop in sorted(one for ranges in sets for one in ranges if one[0] < one[1]):
         if merged and start <= merged[-1][1]:
@@ -28,13 +28,13 @@ def union(*sets: Iterable[SlotRange]) -> SlotRanges:
 
 
 def within(ranges: Iterable[SlotRange], start: int, stop: int) -> SlotRanges:
-    """Return what of a set lies in `start` ≤ number < `stop`."""
+    """Return the part of a set in `start` ≤ number < `stop`."""
     cut = ((max(first, start), min(last, stop)) for first, last in ranges)
     return tuple((first, last) for first, last in cut if first < last)
 
 
 def without(ranges: Iterable[SlotRange], removed: Iterable[SlotRange]) -> SlotRanges:
-    """Return what the first set holds and the second does not."""
+    """Return the difference of two sets."""
     left = list(ranges)
     for start, stop in removed:
         left = [
@@ -52,7 +52,7 @@ def count(ranges: Iterable[SlotRange]) -> int:
 
 
 def holes(numbers: NDArray[np.int64], start: int, stop: int) -> SlotRanges:
-    """Return what of `start` ≤ number < `stop` is not among ascending `numbers` [n] of that range."""
+    """Return the numbers `start` ≤ number < `stop` that are not among the ascending `numbers` [n] of that range."""
     borders = np.concatenate([[start - 1], numbers, [stop]])
     before = np.flatnonzero(np.diff(borders) > 1)
     return tuple((int(borders[row]) + 1, int(borders[row + 1])) for row in before)

@@ -100,7 +100,7 @@ def parquet_of(frame: pd.DataFrame) -> bytes:
 
 @pytest.mark.parametrize(("bad", "reason"), OUTSIDE.values(), ids=OUTSIDE)
 @pytest.mark.parametrize("way", ["exchange", "archive", "csv", "parquet"])
-def test_row_out_of_bounds_is_left_out_and_named(way: str, bad: tuple[float, ...], reason: str, tmp_path: Path) -> None:
+def test_row_out_of_bounds_is_rejected(way: str, bad: tuple[float, ...], reason: str, tmp_path: Path) -> None:
     frame = table(bad)
     sentences: tuple[str, ...] = ()
     if way == "exchange":
@@ -116,7 +116,7 @@ def test_row_out_of_bounds_is_left_out_and_named(way: str, bad: tuple[float, ...
 
 
 @pytest.mark.parametrize(("bad", "reason"), OUTSIDE.values(), ids=OUTSIDE)
-def test_file_out_of_bounds_is_refused_with_reason(bad: tuple[float, ...], reason: str) -> None:
+def test_file_out_of_bounds_is_rejected_with_reason(bad: tuple[float, ...], reason: str) -> None:
     frame = table(bad)
     frame.iloc[:, 1:] = bad
     with pytest.raises(InvalidInput) as caught:
@@ -130,7 +130,7 @@ def edges(**columns: Any) -> Bars:
     return Bars(symbol="EDGE", interval=DAY, open_time_ms=np.arange(3, dtype=np.int64) * DAY_MS, **given)
 
 
-def test_bars_at_the_bounds_are_taken() -> None:
+def test_bars_at_bounds_are_accepted() -> None:
     edges(low=np.full(3, MIN_PRICE), high=np.full(3, MAX_PRICE), volume=np.array([0.0, MIN_VOLUME, MAX_VOLUME]))
 
 
@@ -138,7 +138,7 @@ def test_bars_at_the_bounds_are_taken() -> None:
     ("name", "value"),
     [("low", BELOW_PRICE), ("high", ABOVE_PRICE), ("volume", MIN_VOLUME / 2), ("volume", MAX_VOLUME * 2)],
 )
-def test_bars_beyond_the_bounds_are_refused(name: str, value: float) -> None:
+def test_bars_beyond_bounds_are_rejected(name: str, value: float) -> None:
     with pytest.raises(ValueError, match="row 1 is not a possible candle"):
         edges(**{name: np.array([1.0, value, 1.0])})
 
@@ -149,7 +149,7 @@ def replaced(content: bytes, old: float, new: float) -> bytes:
     return content.replace(struct.pack("<d", old), struct.pack("<d", new))
 
 
-def test_stored_segment_beyond_the_bounds_counts_as_damaged() -> None:
+def test_stored_segment_beyond_bounds_is_damaged() -> None:
     """It is dropped and fetched again, as every damaged one is."""
     bars = edges(volume=np.array([3.0, 3.5, 4.0]))
     content, _ = encode_segment(CheckedCandles(bars=bars))
@@ -160,7 +160,7 @@ def test_stored_segment_beyond_the_bounds_counts_as_damaged() -> None:
         decode(forged, symbol="EDGE", interval=DAY, checksum=checksum)
 
 
-def test_dataset_kept_by_an_earlier_version_asks_for_a_new_upload(tmp_path: Path) -> None:
+def test_dataset_beyond_bounds_asks_for_new_upload(tmp_path: Path) -> None:
     bars = random_bars(5)
     dataset = Dataset(
         name="old", user_id="me", symbol="TESTUSDT", interval=DAY, bars=5, original_filename="old.csv", size_bytes=1,
@@ -174,7 +174,7 @@ def test_dataset_kept_by_an_earlier_version_asks_for_a_new_upload(tmp_path: Path
         asyncio.run(DatasetSource(path).fetch(MarketRequest(symbol="TESTUSDT", interval=DAY, limit=5)))
 
 
-def test_volumes_that_add_up_beyond_the_bound_are_refused() -> None:
+def test_resampled_volume_beyond_maximum_is_rejected() -> None:
     bars = dataclasses.replace(random_bars(48, interval="1h"), volume=np.full(48, MAX_VOLUME / 2))
     with pytest.raises(InvalidInput, match=r"volumes of a 1d bar add up to 1\.2e\+37\. Allowed: at most 1e\+36"):
         resample(bars, DAY)

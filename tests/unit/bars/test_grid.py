@@ -39,7 +39,7 @@ def test_weeks_open_on_monday() -> None:
     assert open_time_ms(number, INTERVALS["1w"]) == ms("2017-08-14")
 
 
-def test_months_are_those_of_the_calendar() -> None:
+def test_months_are_calendar_months() -> None:
     month = INTERVALS["1M"]
     opens = open_times_ms(np.arange(12 * 30, 12 * 60, dtype=np.int64), month)
     assert opens.tolist() == [int(time.timestamp() * 1000) for time in
@@ -47,7 +47,7 @@ def test_months_are_those_of_the_calendar() -> None:
 
 
 @pytest.mark.parametrize("name", INTERVALS)
-def test_no_more_candles_open_in_a_page_s_span_than_it_holds(name: str) -> None:
+def test_page_span_has_at_most_one_page_of_bars(name: str) -> None:
     interval = INTERVALS[name]
     opens = open_times_ms(np.arange(600, 2000, dtype=np.int64), interval)
     span = page_span_ms(100, interval)
@@ -55,7 +55,7 @@ def test_no_more_candles_open_in_a_page_s_span_than_it_holds(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", INTERVALS)
-def test_the_last_closed_candle_is_closed_and_the_next_is_not(name: str) -> None:
+def test_last_closed_open_time_is_exact(name: str) -> None:
     interval = INTERVALS[name]
     opens = open_times_ms(np.arange(500, 510, dtype=np.int64), interval)
     closes = close_times_ms(opens, interval)
@@ -64,11 +64,11 @@ def test_the_last_closed_candle_is_closed_and_the_next_is_not(name: str) -> None
         assert (closed == (closes <= now_ms)).all()
 
 
-def test_times_for_people() -> None:
+def test_times_are_formatted_for_people() -> None:
     assert iso_time(ms("2018-02-08 00:28")) == "2018-02-08T00:28Z"
     assert iso_time(ms("2018-02-08")) == "2018-02-08"
     assert iso_time(ms("2018-02-08 00:28:07")) == "2018-02-08T00:28:07Z"
 
 
-def test_the_system_clock_is_utc_milliseconds() -> None:
+def test_system_clock_is_utc_milliseconds() -> None:
     assert abs(SystemClock().now_ms() - pd.Timestamp.now("UTC").timestamp() * 1000) < 5000

@@ -31,7 +31,7 @@ def clean_rows(rows: object, *, interval: str = "1m", now_ms: int = FAR_FUTURE_M
     return clean(parse_rows(rows), symbol="BTCUSDT", interval=INTERVALS[interval], now_ms=now_ms)
 
 
-def test_a_row_gives_its_numbers_to_the_last_bit() -> None:
+def test_row_is_parsed_exactly() -> None:
     rows = [[1502928000000, "4261.48000000", "4485.39000000", "4200.74000000", "4285.08000000", "795.15037700",
              1503014399999, "3454770.05073206", 3427, "616.24854100", "2678216.40060401", "8733.91139481"]]  # fmt: skip
     bars, quality = clean_rows(rows, interval="1d")
@@ -42,12 +42,12 @@ def test_a_row_gives_its_numbers_to_the_last_bit() -> None:
     assert quality == assess(bars, irregular_close_times=0)
 
 
-def test_microseconds_are_known_by_their_size() -> None:
+def test_microseconds_are_recognized_by_size() -> None:
     bars, _ = clean_rows([row(1735689540000), row(1735689600000000, close_time_ms=1735689659999999)])
     assert bars.open_time_ms.tolist() == [1735689540000, 1735689600000]
 
 
-def test_no_rows_are_no_candles() -> None:
+def test_empty_page_has_no_klines() -> None:
     bars, quality = clean_rows([])
     assert len(bars) == 0
     assert quality == DataQuality(expected_bars=0, present_bars=0)
@@ -71,7 +71,7 @@ def test_no_rows_are_no_candles() -> None:
         ([[[5], *row(0)[1:]]], "not a whole number"),
     ],
 )
-def test_what_is_no_table_of_klines_is_refused(rows: object, complaint: str) -> None:
+def test_anything_but_klines_is_malformed(rows: object, complaint: str) -> None:
     with pytest.raises(MalformedKlines, match=complaint):
         parse_rows(rows)
 
@@ -100,7 +100,7 @@ def test_what_is_no_table_of_klines_is_refused(rows: object, complaint: str) -> 
         ({"close_time_ms": MINUTE - 1}, "closes before it opens"),
     ],
 )
-def test_an_impossible_row_is_left_out_with_its_reason(cells: dict[str, Any], reason: str) -> None:
+def test_invalid_row_is_rejected_with_reason(cells: dict[str, Any], reason: str) -> None:
     bars, quality = clean_rows([row(0), row(MINUTE, **cells), row(2 * MINUTE)])
     assert bars.open_time_ms.tolist() == [0, 2 * MINUTE]
     assert [rejected.open_time_ms for rejected in quality.rejected_rows] == [MINUTE]
@@ -108,7 +108,7 @@ def test_an_impossible_row_is_left_out_with_its_reason(cells: dict[str, Any], re
     assert quality.gaps == (Gap(after_ms=0, next_ms=2 * MINUTE, missing_bars=1),)
 
 
-def test_a_row_off_the_grid_of_the_others_is_left_out() -> None:
+def test_row_off_grid_of_others_is_rejected() -> None:
     bars, quality = clean_rows([*minutes(0, 1), row(MINUTE + 7000), *minutes(2, 3)])
     assert bars.open_time_ms.tolist() == [0, MINUTE, 2 * MINUTE, 3 * MINUTE]
     assert quality.rejected_rows == (
@@ -117,7 +117,7 @@ def test_a_row_off_the_grid_of_the_others_is_left_out() -> None:
 
 
 @pytest.mark.parametrize(("now_ms", "kept"), [(3 * MINUTE - 2, 2), (3 * MINUTE - 1, 3), (3 * MINUTE, 3)])
-def test_the_candle_still_forming_is_dropped_and_is_no_fault(now_ms: int, kept: int) -> None:
+def test_forming_bar_is_dropped_without_fault(now_ms: int, kept: int) -> None:
     bars, quality = clean_rows(minutes(0, 1, 2), now_ms=now_ms)
     assert len(bars) == kept
     assert quality == assess(bars, irregular_close_times=0)
@@ -130,7 +130,7 @@ def test_repeated_rows_count_once() -> None:
     assert (quality.duplicate_rows, quality.rejected_rows) == (2, ())
 
 
-def test_two_different_candles_of_one_time_are_both_left_out() -> None:
+def test_contradicting_rows_of_one_time_are_rejected() -> None:
     bars, quality = clean_rows([*minutes(0, 1), row(MINUTE, close="9.5"), *minutes(2)])
     assert bars.open_time_ms.tolist() == [0, 2 * MINUTE]
     assert quality.rejected_rows == (
@@ -139,7 +139,7 @@ def test_two_different_candles_of_one_time_are_both_left_out() -> None:
     assert quality.duplicate_rows == 0
 
 
-def test_rows_out_of_order_are_put_in_place_and_counted() -> None:
+def test_disordered_rows_are_sorted_and_counted() -> None:
     bars, quality = clean_rows(minutes(3, 4, 0, 1, 2))
     assert bars.open_time_ms.tolist() == [number * MINUTE for number in range(5)]
     assert (quality.disordered_rows, quality.gaps) == (1, ())
@@ -156,7 +156,7 @@ def test_rows_out_of_order_are_put_in_place_and_counted() -> None:
         ("1M", ["2023-01-01", "2024-01-01"], 11),
     ],
 )
-def test_gaps_are_counted_at_the_interval_s_own_spacing(interval: str, opens: list[str], missing: int) -> None:
+def test_gaps_are_counted_in_bars_of_the_interval(interval: str, opens: list[str], missing: int) -> None:
     times = [int(np.datetime64(text, "ms").astype(np.int64)) for text in opens]
     bars, quality = clean_rows([row(time) for time in times], interval=interval)
     assert len(bars) == len(times)
@@ -164,7 +164,7 @@ def test_gaps_are_counted_at_the_interval_s_own_spacing(interval: str, opens: li
     assert quality.expected_bars == len(times) + missing
 
 
-def test_oldest_and_newest_count_candles_and_not_rows() -> None:
+def test_oldest_and_newest_count_bars_not_rows() -> None:
     klines = parse_rows(minutes(0, 1, 1, 2, 3))
     assert klines.oldest(2).open_time_ms.tolist() == [0, MINUTE, MINUTE]
     assert klines.newest(3).open_time_ms.tolist() == [MINUTE, MINUTE, 2 * MINUTE, 3 * MINUTE]
@@ -172,7 +172,7 @@ def test_oldest_and_newest_count_candles_and_not_rows() -> None:
     assert Klines.joined([]).open_time_ms.tolist() == []
 
 
-def test_python_works_on_columns_and_not_on_rows() -> None:
+def test_parsing_loops_over_columns_only() -> None:
     def calls_of(rows: int) -> int:
         page = parse_rows(minutes(*range(100)))
         times = np.arange(rows, dtype=np.int64) * MINUTE
@@ -188,7 +188,7 @@ def test_python_works_on_columns_and_not_on_rows() -> None:
     assert calls_of(300_000) == calls_of(1000)
 
 
-def test_a_column_of_lists_is_no_column_of_numbers() -> None:
+def test_cells_that_are_lists_are_rejected() -> None:
     bars, quality = clean_rows([row(n * MINUTE, high=["12"]) for n in range(3)])
     assert len(bars) == 0
     assert {rejected.reason for rejected in quality.rejected_rows} == {"a number is missing or not finite"}

@@ -26,14 +26,14 @@ def hours(numbers: list[int], *, closes: list[float] | None = None, volumes: lis
     )  # fmt: skip
 
 
-def test_no_candles_have_no_times() -> None:
+def test_quality_of_no_bars_has_no_times() -> None:
     report = assess(hours([]), duplicate_rows=2)
     assert (report.expected_bars, report.present_bars, report.duplicate_rows) == (0, 0, 2)
     assert report.first_open_ms is None
     assert report.last_close_ms is None
 
 
-def test_first_and_last_are_told_and_complete_candles_have_no_gap() -> None:
+def test_complete_bars_have_no_gap() -> None:
     report = assess(hours([5, 6, 7]))
     assert (report.first_open_ms, report.last_close_ms) == (5 * HOUR, 8 * HOUR - 1)
     assert (report.expected_bars, report.present_bars, report.gaps, report.jumps) == (3, 3, (), ())
@@ -58,14 +58,14 @@ def test_each_gap_has_its_length() -> None:
         ([0], [0], (1, 1, 1)),
     ],
 )
-def test_runs_without_a_trade_are_counted(
+def test_runs_without_trades_are_counted(
     numbers: list[int], volumes: list[float], expected: tuple[int, int, int]
 ) -> None:
     report = assess(hours(numbers, volumes=volumes))
     assert (report.zero_volume_bars, report.zero_volume_runs, report.longest_zero_volume_run) == expected
 
 
-def test_a_price_that_trebles_or_falls_to_a_third_across_a_gap_is_a_jump() -> None:
+def test_threefold_price_change_across_gap_is_jump() -> None:
     report = assess(hours([0, 2, 4, 6, 7], closes=[1.0, 3.0, 1.0, 2.9, 900.0]))
     assert report.jumps == (
         Jump(after_ms=0, next_ms=2 * HOUR, ratio=3.0),
@@ -73,7 +73,7 @@ def test_a_price_that_trebles_or_falls_to_a_third_across_a_gap_is_a_jump() -> No
     )
 
 
-def test_many_candles_without_a_trade_are_said_and_a_few_are_not() -> None:
+def test_many_bars_without_trades_are_warned_of() -> None:
     silent = hours(list(range(10)), volumes=[0.0] * 2 + [1.0] * 8)
     (sentence,) = describe_quality(assess(silent), silent)
     assert sentence.startswith("2 of 10 LUNAUSDT 1h candles have no trade at all, up to 2 in a row")
@@ -81,7 +81,7 @@ def test_many_candles_without_a_trade_are_said_and_a_few_are_not() -> None:
     assert describe_quality(assess(lively), lively) == ()
 
 
-def test_odd_closing_times_are_said() -> None:
+def test_irregular_closing_times_are_warned_of() -> None:
     bars = hours([0, 1])
     (sentence,) = describe_quality(assess(bars, irregular_close_times=1), bars)
     assert sentence.startswith("1 LUNAUSDT 1h candle closed at another time")
@@ -110,7 +110,7 @@ def real(folder: Path, name: str) -> tuple[Bars, DataQuality]:
         ("SOLUSDT-1h-listing.csv.gz", 15887, 9, 18, 0),
     ],
 )
-def test_the_real_files_have_the_gaps_that_are_known(
+def test_real_files_have_known_gaps(
     shared_data: Path, name: str, rows: int, gaps: int, missing: int, irregular: int
 ) -> None:
     _, report = real(shared_data, name)
@@ -123,13 +123,13 @@ def test_the_real_files_have_the_gaps_that_are_known(
 @pytest.mark.shared_data
 @pytest.mark.parametrize("name", ["BTCUSDT-1d.csv.gz", "BTCUSDT-1w.csv.gz", "BTCUSDT-1m-2024.parquet",
                                   "BTCUSDT-1m-2024-12-30_2025-01-05_ms-to-us.csv.gz"])  # fmt: skip
-def test_real_files_without_a_fault_give_no_warning(shared_data: Path, name: str) -> None:
+def test_real_files_without_faults_give_no_warning(shared_data: Path, name: str) -> None:
     bars, report = real(shared_data, name)
     assert describe_quality(report, bars) == ()
 
 
 @pytest.mark.shared_data
-def test_the_outage_is_named(shared_data: Path) -> None:
+def test_outage_in_real_file_is_named(shared_data: Path) -> None:
     bars, report = real(shared_data, "BTCUSDT-1m-2018-02-01_2018-02-15_outage.csv.gz")
     assert max(gap.missing_bars for gap in report.gaps) == 2011
     assert [sentence.split(":")[0] for sentence in describe_quality(report, bars)] == [
@@ -145,9 +145,7 @@ def test_the_outage_is_named(shared_data: Path) -> None:
     ("name", "missing", "back"),
     [("LUNAUSDT-1h.csv.gz", 437, "2022-05-31T06:00Z"), ("LUNAUSDT-1d-12col.csv.gz", 17, "2022-05-31")],
 )
-def test_the_coin_that_came_back_under_its_name_is_suspected(
-    shared_data: Path, name: str, missing: int, back: str
-) -> None:
+def test_relisted_coin_in_real_file_is_suspected(shared_data: Path, name: str, missing: int, back: str) -> None:
     bars, report = real(shared_data, name)
     (jump,) = report.jumps
     assert jump.ratio == pytest.approx(20_000)
@@ -157,7 +155,7 @@ def test_the_coin_that_came_back_under_its_name_is_suspected(
 
 
 @pytest.mark.shared_data
-def test_a_listing_in_the_middle_of_a_day_is_the_first_candle(shared_data: Path) -> None:
+def test_listing_within_a_day_is_the_first_bar(shared_data: Path) -> None:
     bars, report = real(shared_data, "SOLUSDT-1h-listing.csv.gz")
     assert report.first_open_ms == 1_597_125_600_000  # 2020-08-11T06:00Z
     assert len(describe_quality(report, bars)) == 1

@@ -27,12 +27,12 @@ def quality_of(bars: Bars) -> DataQuality:
     return assess(bars, irregular_close_times=0)
 
 
-def test_complete_candles_give_no_sentence() -> None:
+def test_complete_bars_give_no_warning() -> None:
     bars = hours([0, 1, 2])
     assert describe_quality(quality_of(bars), bars) == ()
 
 
-def test_a_few_gaps_are_named_each() -> None:
+def test_few_gaps_are_named_each() -> None:
     bars = hours([0, 2, 3, 30])
     assert describe_quality(quality_of(bars), bars) == (
         "LUNAUSDT 1h has 2 gaps: 27 of 31 candles are missing and were not filled. They are: 1 between 2022-05-13 and "
@@ -40,7 +40,7 @@ def test_a_few_gaps_are_named_each() -> None:
     )
 
 
-def test_of_many_gaps_the_longest_are_named_and_all_are_counted() -> None:
+def test_longest_of_many_gaps_are_named_and_all_counted() -> None:
     bars = hours([0, 2, 4, 9, 11, 20, 40])
     (sentence,) = describe_quality(quality_of(bars), bars)
     assert "has 6 gaps: 34 of 41 candles" in sentence
@@ -49,21 +49,21 @@ def test_of_many_gaps_the_longest_are_named_and_all_are_counted() -> None:
     assert "1 between" not in sentence
 
 
-def test_another_coin_under_the_same_name_is_suspected() -> None:
+def test_jump_across_gap_suggests_another_coin() -> None:
     bars = hours([0, 438, 439], [0.00005, 1.0, 9.0])
     _, sentence = describe_quality(quality_of(bars), bars)
     assert sentence.startswith("LUNAUSDT goes from 0.00005 to 1 (20,000.0×) across the gap of 437 1h candles")
     assert "another coin" in sentence
 
 
-def test_a_fall_across_a_gap_is_a_jump_too_and_a_rise_without_a_gap_is_none() -> None:
+def test_only_changes_across_gaps_are_jumps() -> None:
     fallen = hours([0, 5], [9.0, 1.0])
     assert "(1/9.0)" in describe_quality(quality_of(fallen), fallen)[1]
     rising = hours([0, 1, 3], [1.0, 100.0, 200.0])
     assert len(describe_quality(quality_of(rising), rising)) == 1
 
 
-def test_rows_left_out_are_named_or_counted_by_reason() -> None:
+def test_rejected_rows_are_named_or_counted_by_reason() -> None:
     bars = hours([0, 1, 2])
     one = RejectedRow(open_time_ms=START + 5 * HOUR, reason="high is below low")
     (sentence,) = describe_quality(replace(COMPLETE, rejected_rows=(one,)), bars)

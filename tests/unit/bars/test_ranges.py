@@ -17,7 +17,7 @@ def market(limit: int, start_ms: int | None = None, end_ms: int | None = None) -
     return MarketRequest(symbol="LUNAUSDT", interval=INTERVALS["1h"], limit=limit, start_ms=start_ms, end_ms=end_ms)
 
 
-def test_fewer_candles_than_asked_for_are_no_secret() -> None:
+def test_fewer_bars_than_limit_are_warned_of() -> None:
     bars = hours([0, 1, 2])
     (sentence,) = describe_range(market(10), bars, START + 3 * HOUR)
     assert sentence == "10 1h candles of LUNAUSDT were asked for; 3 were found, the first at 2022-05-13."
@@ -25,7 +25,7 @@ def test_fewer_candles_than_asked_for_are_no_secret() -> None:
     assert describe_range(market(10, START, START + 2 * HOUR), bars, START + 3 * HOUR) == ()
 
 
-def test_limit_cutting_both_dates_names_what_is_left_out() -> None:
+def test_limit_cutting_range_of_two_dates_is_warned_of() -> None:
     bars, now = hours([0, 1, 2]), START + 100 * HOUR
     (sentence,) = describe_range(market(3, START, START + 9 * HOUR), bars, now)
     assert sentence == (
@@ -37,7 +37,7 @@ def test_limit_cutting_both_dates_names_what_is_left_out() -> None:
     assert len(describe_range(market(5, START, START + 9 * HOUR), bars, now, left_out=2)) == 1
 
 
-def test_limit_cutting_an_open_end_counts_up_to_now() -> None:
+def test_limit_cutting_open_end_counts_until_now() -> None:
     bars = hours([0, 1, 2])
     (sentence,) = describe_range(market(3, START), bars, START + 100 * HOUR)
     assert "of about 100 up to 2022-05-17T03:00Z." in sentence
@@ -48,7 +48,7 @@ def test_limit_cutting_an_open_end_counts_up_to_now() -> None:
     assert describe_range(market(4, START), bars, START + 3 * HOUR) == ()
 
 
-def test_limit_cutting_an_open_start_says_so_if_a_date_or_the_default_asks() -> None:
+def test_limit_cutting_open_start_is_warned_of_for_ranges() -> None:
     bars, now = hours([7, 8, 9]), START + 10 * HOUR
     cut = "limit 3 cut the range: 3 bars from 2022-05-13T07:00Z to 2022-05-13T09:00Z"
     up_to = market(3, None, START + 9 * HOUR)
@@ -61,7 +61,7 @@ def test_limit_cutting_an_open_start_says_so_if_a_date_or_the_default_asks() -> 
     assert describe_range(market(3), bars, now, first_open_ms=START) == ()
 
 
-def test_range_that_a_source_counted_is_told_exactly() -> None:
+def test_range_counted_by_source_is_exact() -> None:
     bars, now = hours([0, 1, 2]), START + 100 * HOUR
     whole = WholeRange(bars=5, first_open_ms=START, last_open_ms=START + 20 * HOUR)
     (sentence,) = describe_range(market(3, START), bars, now, goes_on=False, whole=whole)
@@ -75,7 +75,7 @@ def test_range_that_a_source_counted_is_told_exactly() -> None:
     assert describe_range(market(3, None, START + 2 * HOUR), bars, now, whole=none_before) == ()
 
 
-def test_whole_range_beyond_the_maximum_is_refused_with_the_numbers() -> None:
+def test_whole_range_beyond_maximum_is_rejected() -> None:
     asked = replace(market(1000, START, START + 5000 * HOUR), limit_origin=LimitOrigin.RANGE)
     check_whole_range(asked, 1000)
     check_whole_range(market(1000, START, START + 5000 * HOUR), 1001)
@@ -88,7 +88,7 @@ def test_whole_range_beyond_the_maximum_is_refused_with_the_numbers() -> None:
     )
 
 
-def test_candles_that_begin_later_than_asked_say_so() -> None:
+def test_bars_beginning_late_are_warned_of() -> None:
     bars, now = hours([5, 6, 7]), START + 8 * HOUR
     (sentence,) = describe_range(market(3, START), bars, now)
     assert sentence.startswith("LUNAUSDT has no 1h candles from 2022-05-13 until 2022-05-13T05:00Z: about 5 of those")
@@ -106,7 +106,7 @@ def test_candles_that_begin_later_than_asked_say_so() -> None:
     ],
     ids=["between", "from", "newest", "up to"],
 )
-def test_candles_that_end_earlier_than_asked_say_so(asked: MarketRequest) -> None:
+def test_bars_ending_early_are_warned_of(asked: MarketRequest) -> None:
     bars, now = hours([0, 1, 2]), START + 100 * HOUR
     *_, sentence = describe_range(asked, bars, now)
     until = "now" if asked.end_ms is None else "2022-05-15T02:00Z"
@@ -114,7 +114,7 @@ def test_candles_that_end_earlier_than_asked_say_so(asked: MarketRequest) -> Non
     assert f"about {48 if asked.end_ms else 97} candles" in sentence
 
 
-def test_the_newest_candle_may_be_late_and_an_end_need_not_be_reached_exactly() -> None:
+def test_late_newest_bar_gives_no_warning() -> None:
     bars = hours([0, 1, 2])
     for now in (START + 3 * HOUR, START + 5 * HOUR - 2):
         assert describe_range(market(10, START), bars, now) == ()
@@ -123,7 +123,7 @@ def test_the_newest_candle_may_be_late_and_an_end_need_not_be_reached_exactly() 
     assert len(describe_range(market(10, START, START + 3 * HOUR), bars, START + 99 * HOUR)) == 1
 
 
-def test_a_series_that_is_over_ends_early_only_where_an_end_was_asked_for() -> None:
+def test_finished_series_warns_only_of_requested_end() -> None:
     bars, now = hours([0, 1, 2]), START + 100 * HOUR
     assert describe_range(market(3), bars, now, goes_on=False) == ()
     assert describe_range(market(10, START), bars, now, goes_on=False) == ()
@@ -131,7 +131,7 @@ def test_a_series_that_is_over_ends_early_only_where_an_end_was_asked_for() -> N
 
 
 @pytest.mark.parametrize("offset_ms", [0, 24 * HOUR])
-def test_candles_off_the_grid_begin_late_and_end_early_just_so(offset_ms: int) -> None:
+def test_bars_off_grid_are_warned_of_equally(offset_ms: int) -> None:
     days = INTERVALS["3d"]
     opened = 6375 * days.milliseconds + offset_ms
     bars = replace(hours([0, 1]), interval=days, open_time_ms=opened + np.arange(2) * days.milliseconds)

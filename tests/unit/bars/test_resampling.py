@@ -42,24 +42,24 @@ def test_open_high_low_close_and_volume_are_combined() -> None:
     assert three.open_time_ms.tolist() == [MIDNIGHT_MS]
 
 
-def test_minutes_without_trades_set_no_price() -> None:
+def test_bars_without_trades_set_no_price() -> None:
     silent_first = candles((0, 50, 50, 50, 50, 0), (1, 10, 12, 9, 11, 1), (2, 11, 11, 11, 11, 0))
     assert rows_of(resample(silent_first, INTERVALS["3m"])) == [(10, 12, 9, 11, 1)]
 
 
-def test_where_nothing_was_traded_at_all_the_last_price_stands() -> None:
+def test_hour_without_trades_repeats_last_price() -> None:
     silent = candles((0, 50, 50, 50, 50, 0), (1, 50, 50, 50, 50, 0), (2, 50, 50, 50, 50, 0))
     assert rows_of(resample(silent, INTERVALS["3m"])) == [(50, 50, 50, 50, 0)]
 
 
-def test_missing_minutes_are_left_out_and_missing_hours_stay_missing() -> None:
+def test_missing_hours_stay_missing() -> None:
     holed = candles((0, 1, 1, 1, 1, 1), (59, 2, 2, 2, 2, 1), (130, 3, 3, 3, 3, 1), (179, 4, 4, 4, 4, 1))
     hours = resample(holed, HOUR)
     assert hours.open_time_ms.tolist() == [MIDNIGHT_MS, MIDNIGHT_MS + 2 * HOUR.milliseconds]
     assert rows_of(hours) == [(1, 2, 1, 2, 2), (3, 4, 3, 4, 2)]
 
 
-def test_what_is_not_whole_is_left_out() -> None:
+def test_incomplete_coarser_bars_are_left_out() -> None:
     minutes = candles(*((number, 1, 1, 1, 1, 1) for number in range(30, 150)))
     assert resample(minutes, HOUR).open_time_ms.tolist() == [MIDNIGHT_MS + HOUR.milliseconds]
     whole = resample(minutes, HOUR, start_ms=MIDNIGHT_MS, stop_ms=MIDNIGHT_MS + 3 * HOUR.milliseconds)
@@ -68,7 +68,7 @@ def test_what_is_not_whole_is_left_out() -> None:
     assert len(resample(minutes.slice(0, 20), HOUR)) == 0
 
 
-def test_no_candle_holds_what_happens_after_its_close() -> None:
+def test_no_bar_contains_anything_after_its_close() -> None:
     hours = candles(*((number, 1, 1 + number, 1, 1 + number, 1) for number in range(9)), interval="1h")
     late = replace(hours, open_time_ms=hours.open_time_ms + 30 * MINUTE.milliseconds)
     made = resample(late, INTERVALS["4h"])
@@ -93,7 +93,7 @@ def test_weeks_open_on_monday_and_months_on_the_first() -> None:
     assert [row[4] for row in rows_of(months)] == [31, 29, 31]
 
 
-def test_only_what_divides_a_candle_makes_it() -> None:
+def test_only_dividing_intervals_are_finer() -> None:
     assert [finer.name for finer in finer_intervals(INTERVALS["8h"])] == [
         "4h", "2h", "1h", "30m", "15m", "5m", "3m", "1m", "1s",
     ]  # fmt: skip
@@ -106,7 +106,7 @@ def test_only_what_divides_a_candle_makes_it() -> None:
 
 @pytest.mark.shared_data
 @pytest.mark.parametrize("interval", ["1h", "1d"])
-def test_real_minutes_make_the_real_hours_and_days(shared_data: Path, interval: str) -> None:
+def test_resampled_real_minutes_equal_real_hours_and_days(shared_data: Path, interval: str) -> None:
     to = INTERVALS[interval]
     real = read_series(shared_data / f"BTCUSDT-{interval}.csv.gz", symbol="BTCUSDT", interval=to).bars()
     compared = 0
@@ -126,7 +126,7 @@ def test_real_minutes_make_the_real_hours_and_days(shared_data: Path, interval: 
 
 
 @pytest.mark.shared_data
-def test_real_days_make_the_real_weeks(shared_data: Path) -> None:
+def test_resampled_real_days_equal_real_weeks(shared_data: Path) -> None:
     days = read_series(shared_data / "BTCUSDT-1d.csv.gz", symbol="BTCUSDT", interval=DAY).bars()
     real = read_series(shared_data / "BTCUSDT-1w.csv.gz", symbol="BTCUSDT", interval=INTERVALS["1w"]).bars()
     # The first week opens before the listing, of which nothing is missing either.

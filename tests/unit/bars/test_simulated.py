@@ -18,7 +18,7 @@ SIZES = st.integers(1, 700)
 
 
 @given(name=st.sampled_from(list(INTERVALS)), offset=st.integers(0, 5000), count=SIZES, seed=st.integers(-5, 2**70))
-def test_every_range_shows_the_same_candles(name: str, offset: int, count: int, seed: int) -> None:
+def test_every_range_has_the_same_simulated_bars(name: str, offset: int, count: int, seed: int) -> None:
     interval = INTERVALS[name]
     whole = simulate_bars("BTCUSDT", interval, FIRST_MS, offset + count + 10, seed)
     part = simulate_bars("BTCUSDT", interval, int(whole.open_time_ms[offset]), count, seed)
@@ -26,7 +26,7 @@ def test_every_range_shows_the_same_candles(name: str, offset: int, count: int, 
 
 
 @pytest.mark.parametrize("name", INTERVALS)
-def test_candles_open_on_the_grid_without_gaps_and_stay_in_range(name: str) -> None:
+def test_simulated_bars_are_on_grid_without_gaps(name: str) -> None:
     bars = simulate_bars("ETHUSDT", INTERVALS[name], START + 1, 3000, 1)
     assert bars.open_time_ms[0] > START
     assert (np.diff(bar_numbers(bars.open_time_ms, bars.interval)) == 1).all()
@@ -35,7 +35,7 @@ def test_candles_open_on_the_grid_without_gaps_and_stay_in_range(name: str) -> N
     assert (bars.volume > 0).all()
 
 
-def test_seed_symbol_and_interval_each_change_the_candles() -> None:
+def test_seed_symbol_and_interval_change_simulated_bars() -> None:
     day, hour = INTERVALS["1d"], INTERVALS["1h"]
     closes = [
         tuple(simulate_bars(symbol, interval, START, 50, seed).close.tolist())
@@ -46,7 +46,7 @@ def test_seed_symbol_and_interval_each_change_the_candles() -> None:
 
 @pytest.mark.parametrize("name", ["1m", "1h", "1d"])
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_they_have_the_habits_of_real_ones(name: str, seed: int) -> None:
+def test_simulated_bars_resemble_real_ones(name: str, seed: int) -> None:
     interval = INTERVALS[name]
     bars = simulate_bars("BTCUSDT", interval, FIRST_MS, 20_000, seed)
     returns = np.diff(np.log(bars.close))
@@ -59,7 +59,7 @@ def test_they_have_the_habits_of_real_ones(name: str, seed: int) -> None:
     assert (bars.high > np.maximum(bars.open, bars.close)).mean() > 0.5
 
 
-def test_python_works_on_blocks_and_not_on_bars() -> None:
+def test_simulation_loops_over_blocks_only() -> None:
     with counted_calls() as count:
         simulate_bars("BTCUSDT", INTERVALS["1m"], START, 100_000, 7)
     assert count.calls < 100_000 / 20
@@ -68,7 +68,7 @@ def test_python_works_on_blocks_and_not_on_bars() -> None:
 @pytest.mark.parametrize(
     ("start_ms", "bars", "field"), [(START, 0, "bars"), (START, -5, "bars"), (-1, 5, "start"), (START, 10**15, "bars")]
 )
-def test_impossible_wishes_are_refused(start_ms: int, bars: int, field: str) -> None:
+def test_impossible_simulations_are_rejected(start_ms: int, bars: int, field: str) -> None:
     with pytest.raises(InvalidInput) as caught:
         simulate_bars("BTCUSDT", INTERVALS["1d"], start_ms, bars, 1)
     assert caught.value.field == field

@@ -23,7 +23,9 @@ def is_tidy(ranges: SlotRanges) -> bool:
 
 
 @given(RANGES, RANGES, st.integers(0, 60), st.integers(0, 60))
-def test_they_are_sets(first: list[tuple[int, int]], second: list[tuple[int, int]], start: int, stop: int) -> None:
+def test_range_operations_equal_sets(
+    first: list[tuple[int, int]], second: list[tuple[int, int]], start: int, stop: int
+) -> None:
     one, other = union(first), union(second)
     assert numbers(one) == numbers(first)
     assert numbers(union(one, other)) == numbers(one) | numbers(other)
@@ -34,7 +36,7 @@ def test_they_are_sets(first: list[tuple[int, int]], second: list[tuple[int, int
 
 
 @given(st.sets(st.integers(10, 50)), st.integers(10, 30), st.integers(30, 51))
-def test_holes_are_what_is_not_there(present: set[int], start: int, stop: int) -> None:
+def test_holes_are_the_absent_numbers(present: set[int], start: int, stop: int) -> None:
     inside = sorted(number for number in present if start <= number < stop)
     found = holes(np.array(inside, dtype=np.int64), start, stop)
     assert numbers(found) == set(range(start, stop)) - present
