@@ -1,1 +1,1 @@
-"""The users' own bars: files read within bounds, and stored datasets."""
+"""Datasets, the bars that users upload: read their files within bounds, store them, and serve them as a source."""

@@ -1,4 +1,4 @@
-"""One set of candles as one file: what is known about it, then its columns, both with their checksums.
+"""Read and write one dataset as one file: its description, then its columns, both with checksums.
 
 bars-1 <SHA-256 of the second line> <SHA-256 of the columns>
 {"name": …, "rows": …, …}
@@ -25,7 +25,7 @@ _FLOATS: Final = (*PRICE_COLUMNS, "volume")
 
 
 class DamagedDataset(Exception):
-    """A file that does not hold what was written into it."""
+    """The file of a dataset is cut or altered."""
 
 
 def encode(dataset: Dataset, bars: Bars) -> bytes:
@@ -38,18 +38,13 @@ def encode(dataset: Dataset, bars: Bars) -> bytes:
 
 
 def read_head(path: Path) -> Dataset:
-    """Read what is known about a set of candles without reading them; raises FileNotFoundError, DamagedDataset."""
+    """Read the description of a dataset without its bars; raises FileNotFoundError, DamagedDataset."""
     with path.open("rb") as file:
         return _read_head(file)[0]
 
 
 def read_bars(path: Path) -> tuple[Dataset, Bars]:
-    """Read a set of candles.
-
-    Raises
-    ------
-    FileNotFoundError, DamagedDataset
-    """
+    """Read a dataset; raises FileNotFoundError, DamagedDataset."""
     with path.open("rb") as file:
         dataset, mark = _read_head(file)
         body = file.read()
@@ -64,7 +59,7 @@ def read_bars(path: Path) -> tuple[Dataset, Bars]:
     times = np.frombuffer(body, dtype="<i8", count=rows)
     try:
         return dataset, Bars(symbol=dataset.symbol, interval=dataset.interval, open_time_ms=times, **columns)
-    except ValueError as error:  # written by an earlier version, with other bounds
+    except ValueError as error:  # written by an earlier version with other limits of prices or volumes
         raise DamagedDataset(f"its columns are no candles: {error}") from error
 
 

@@ -1,4 +1,4 @@
-"""A user's own candles as a source like any other."""
+"""Serve the bars of one dataset: `DatasetSource`."""
 
 from __future__ import annotations
 
@@ -26,18 +26,16 @@ class DatasetSource:
         self._path = path
 
     async def fetch(self, market: MarketRequest) -> MarketSeries:
-        """Return the candles asked for, oldest first; at least one.
+        """Return the requested bars, oldest first; at least one.
 
-        Repeated and disordered rows are counted for the uploaded file as a whole.
+        Repeated and disordered rows are counted for the whole uploaded file.
 
-        Raises
-        ------
-        SymbolNotFound, InvalidInput, SourceNotFound, StoreUnavailable
+        Raises SymbolNotFound, InvalidInput, SourceNotFound, StoreUnavailable.
         """
         return await asyncio.to_thread(self._fetch, market)
 
     async def listings(self) -> Sequence[Listing]:
-        """Return the one symbol that there is; nobody knows its assets or whether it trades."""
+        """Return the one symbol of the dataset; its assets, and whether it trades, are unknown."""
         dataset = await asyncio.to_thread(self._head)
         return (Listing(symbol=dataset.symbol, base="", quote="", is_trading=False),)
 
@@ -62,7 +60,7 @@ class DatasetSource:
             else in_range.slice(0, market.limit)
         )
         is_native = market.interval == dataset.interval
-        # Of coarser candles, what was wrong with the file's rows is said of the rows.
+        # Coarser bars have no rows of their own: faults of the file's rows are reported for its own interval below.
         quality = _quality(chosen, dataset) if is_native else assess(chosen)
         warnings = describe_quality(quality, chosen)
         warnings += describe_range(market, chosen, dataset.uploaded_ms, goes_on=False, whole=_whole(in_range))
@@ -115,7 +113,7 @@ def _at_interval(bars: Bars, market: MarketRequest, dataset: Dataset) -> Bars:
 
 
 def _in_range(bars: Bars, market: MarketRequest) -> Bars:
-    """Return the bars that the dates allow, whatever the limit."""
+    """Return the bars between the request's dates, without regard to its limit."""
     times = bars.open_time_ms
     start = 0 if market.start_ms is None else int(np.searchsorted(times, market.start_ms))
     stop = len(times) if market.end_ms is None else int(np.searchsorted(times, market.end_ms, side="right"))

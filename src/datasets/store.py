@@ -1,4 +1,4 @@
-"""Users' own candles on this machine's disk: `{folder}/{user_id}/{name}.bars`, each file whole or not there at all."""
+"""Store datasets on this machine's disk, as `{folder}/{user_id}/{name}.bars`; a file is complete or does not exist."""
 
 from __future__ import annotations
 
@@ -35,16 +35,14 @@ Answer = TypeVar("Answer")
 
 
 class DiskDatasets:
-    """The `DatasetStore` of one folder; a user's candles are in a folder of their own, which no name leads out of.
+    """The `DatasetStore` in one folder, with a folder for each user that no name can leave.
 
     Parameters
     ----------
     max_bytes
-        Largest file that is received.
+        Size of the largest file that is received.
     max_datasets_per_user
-        Sets of candles that one user may keep.
-    reader
-        What reads files, out of this process.
+        Datasets that one user may store.
     """
 
     def __init__(
@@ -66,11 +64,11 @@ class DiskDatasets:
         declared: BarFileDeclaration,
         chunks: AsyncIterator[bytes],
     ) -> Dataset:
-        """Read a file and keep its candles; see `DatasetStore.receive`."""
+        """Read a file and store its bars; see `DatasetStore.receive`."""
         path = self._path(user_id, name)
-        parse_zone(declared.timezone)  # what is wrong with it is said before the file is read
+        parse_zone(declared.timezone)  # a wrong zone is rejected before the file is read
         await _on_disk(self._check_room, path)
-        # Nameless: the system frees it even if this process dies.
+        # A nameless file: the system frees it even if this process dies.
         with await _on_disk(self._nameless_file) as upload:
             sha256, size_bytes = await self._stream(upload, chunks)
             rows = await self._reader.read(upload, declared, user_id=user_id)
@@ -115,7 +113,7 @@ class DiskDatasets:
         return self._folder(user_id) / f"{check_dataset_name(name)}{_SUFFIX}"
 
     def _known_path(self, user_id: str, name: str) -> Path:
-        """Return the path of a name that a client asks for; SourceNotFound where it can be none."""
+        """Return the path of a dataset; raises SourceNotFound if the name is invalid."""
         try:
             return self._path(user_id, name)
         except InvalidInput as error:
@@ -151,7 +149,7 @@ class DiskDatasets:
             )
 
     def _keep(self, path: Path, dataset: Dataset, bars: Bars) -> None:
-        """Write the file under a hidden name and give it its own, unless that is taken meanwhile."""
+        """Write the file under a hidden name, then give it its own; raises Conflict if that is taken meanwhile."""
         hidden = path.with_name(unfinished_name())
         descriptor = open_in_folder(hidden)
         try:
@@ -178,7 +176,7 @@ class DiskDatasets:
             except FileNotFoundError:
                 continue  # deleted in the meantime
             except DamagedDataset as damage:
-                logger.error("%s is damaged: %s", name, damage)
+                logger.error("dataset damaged: file=%s error=%s", name, damage)
         return sorted(found, key=lambda dataset: (-dataset.uploaded_ms, dataset.name))
 
     def _sweep(self) -> int:
@@ -238,7 +236,7 @@ def _not_found(name: str) -> SourceNotFound:
 
 
 async def _on_disk(work: Callable[Arguments, Answer], *args: Arguments.args, **kwargs: Arguments.kwargs) -> Answer:
-    """Do blocking work on a worker thread, and turn the disk's errors into the service's own."""
+    """Do blocking work on a worker thread, and translate OSErrors to the service's own errors."""
     try:
         return await asyncio.to_thread(work, *args, **kwargs)
     except FileNotFoundError:

@@ -1,1 +1,1 @@
-"""Files of candles that users bring: CSV, gzipped CSV and Parquet, read in a child process within bounds."""
+"""Read uploaded files of bars (CSV, gzipped CSV, Parquet) in a child process, within bounds."""

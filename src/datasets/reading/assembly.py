@@ -1,4 +1,4 @@
-"""The readers of a file's columns, and the table that their blocks become once the whole file was seen."""
+"""Read a file's columns block by block, and assemble the table once the whole file was read."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _MAX_OFFSET_MS: Final = 14 * 3_600_000
 
 
 class Assembly:
-    """Collects the blocks of one file. `times` and `numbers` read the columns, `again` the repeated times."""
+    """Collects the blocks of one file; `times` and `numbers` read the columns, `again` further columns of times."""
 
     def __init__(self, layout: Layout, declared: Declared, *, is_comma_separated: bool = False) -> None:
         self.findings = Findings()
@@ -35,7 +35,7 @@ class Assembly:
             role: TimeReader(column.name, declared=declared, findings=self.findings, order=order)
             for role, column in layout.times.items()
         }
-        # What is found about a time that is only compared is not told: its zone is not assumed, for one.
+        # With findings of their own, because columns that are only compared must not cause warnings.
         self.again = [
             TimeReader(column.name, declared=declared, findings=Findings(), order=order) for column in layout.again
         ]
@@ -49,13 +49,13 @@ class Assembly:
         self._symbols: set[str] = set()
 
     def add(self, block: Columns, repeated: Iterable[NDArray[np.int64]]) -> None:
-        """Take a block of rows: its columns by role, and the repeated times in the order of `again`."""
+        """Add a block of rows: its columns by role, and the repeated times in the order of `again`."""
         self._blocks.append(block)
         for blocks, times in zip(self._repeated, repeated, strict=True):
             blocks.append(times)
 
     def see_symbols(self, cells: Iterable[str]) -> None:
-        """Note the symbol that the rows name; BarFileRejected if they name several."""
+        """Record the symbol that the rows name; raises BarFileRejected if they name several."""
         self._symbols |= {cell.strip() for cell in set(cells)}
         if len(self._symbols) > 1:
             raise BarFileRejected(
@@ -68,11 +68,8 @@ class Assembly:
     def table(self) -> BarTable:
         """Return all rows.
 
-        Raises
-        ------
-        BarFileRejected
-            If there are none, if the order of their dates or their decimal mark is not known, or if two columns of
-            times disagree.
+        Raises BarFileRejected if there are none, if the order of their dates or their decimal mark is not known, or if
+        two columns of times disagree.
         """
         if not self._blocks:
             raise BarFileRejected("The file has no rows of bars.")
@@ -86,12 +83,12 @@ class Assembly:
 
 
 def _letters_of(symbol: str) -> str:
-    """Return a symbol without what is only a matter of spelling: BTC/USDT, btc_usdt and BTCUSDT are one."""
+    """Return a symbol without differences of spelling: BTC/USDT, btc_usdt and BTCUSDT are equal."""
     return re.sub(r"[\s/_.:-]", "", unicodedata.normalize("NFC", symbol)).upper()
 
 
 def _check_agreement(times: NDArray[np.int64], reader: TimeReader, again: NDArray[np.int64], other: TimeReader) -> None:
-    """Raise BarFileRejected if two columns of times differ by a second or more; of a bare date the day must agree."""
+    """Raise BarFileRejected if two columns of times differ by a second or more, or by a day if one has dates only."""
     tolerance_ms = _SECOND_MS if other.has_clock else DAY_MS
     wrong = np.flatnonzero((times // _SECOND_MS * _SECOND_MS - again // _SECOND_MS * _SECOND_MS) // tolerance_ms != 0)
     if not len(wrong):

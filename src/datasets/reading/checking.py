@@ -1,4 +1,4 @@
-"""From the rows of a user's file to candles that can be believed: the checks that the exchange's rows pass too."""
+"""Check the rows of an uploaded file as the exchange's rows are checked, and return the valid bars."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from src.domain.market import DAY_MS, INTERVALS, Bars, DataQuality, Interval, ba
 
 _FEW_BAD_ROWS: Final = 10
 _BAD_SHARE: Final = 0.1
-"""A file with more bad rows than both is taken for misread, and not for one with faults."""
+"""A file with more bad rows than both was probably misread, and is rejected."""
 _MAX_GAPS: Final = 100_000
 _HOUR_MS: Final = 3_600_000
 _MONTH: Final = INTERVALS["1M"]
@@ -28,13 +28,10 @@ _MONTH: Final = INTERVALS["1M"]
 def check_rows(
     rows: BarFileRows, declared: BarFileDeclaration, *, now_ms: int
 ) -> tuple[Bars, DataQuality, tuple[str, ...]]:
-    """Return the closed candles that can be believed, the report on all rows, and the same in sentences.
+    """Return the valid closed bars, the report on all rows, and the warnings.
 
-    Raises
-    ------
-    InvalidInput
-        Where the interval cannot be found or is another than declared, where no candle is left, or where so many rows
-        are bad or missing that the file must have been misread.
+    Raises InvalidInput if the interval is unclear or not the declared one, if no bar is left, or if so many rows are
+    bad or missing that the file was probably misread.
     """
     times: NDArray[np.int64] = rows.columns["time"]
     distinct = np.unique(times)
@@ -71,7 +68,7 @@ def check_rows(
 
 
 def _interval(times: NDArray[np.int64], declared: Interval | None) -> Interval:
-    """Return the interval that the spacing of ascending times [n] shows; it may not be finer than the declared one."""
+    """Return the interval of ascending times [n] from their spacing, which may not be finer than the declared one."""
     spacing = bar_spacing_ms(times)
     if spacing is None:
         if declared is None:
@@ -100,7 +97,7 @@ def _interval(times: NDArray[np.int64], declared: Interval | None) -> Interval:
 
 
 def _close_times(rows: BarFileRows, interval: Interval) -> NDArray[np.int64] | None:
-    """Return the file's own closing times, None where it has none or writes them in a way of its own."""
+    """Return the file's own closing times; None if it has none, or if most do not fit the interval."""
     closes: NDArray[np.int64] | None = rows.columns.get("close_time")
     if closes is None:
         return None

@@ -1,7 +1,7 @@
-"""Dates as people and programs write them: 2024.01.31, 31.01.2024, 01/31/2024, 20240131, with a time of day or without.
+"""Parse dates in common styles: 2024.01.31, 31.01.2024, 01/31/2024, 20240131, with or without a time of day.
 
-A year in front is followed by the month. Of the others only the file as a whole can show whether the day or the month
-comes first: a part above 12 is a day. Where no date shows it, nothing is guessed, and the client must say.
+If the year comes first, the month follows. Otherwise the dates of the whole file decide whether day or month comes
+first: a part above 12 is a day. If no date decides it, the client must declare it.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _COMPACT_CLOCK: Final = re.compile(r"(\d{2})(\d{2})(\d{2})?", re.ASCII)
 
 
 class WrittenDate(NamedTuple):
-    """A date and a time of day. `parts` are month and day if `is_year_first`, else the first and the second number."""
+    """A date and a time of day; `parts` are month and day if `is_year_first`, else the first and the second number."""
 
     year: int
     parts: tuple[int, int]
@@ -42,7 +42,7 @@ class WrittenDate(NamedTuple):
 
 
 def parse_date(text: str) -> WrittenDate | None:
-    """Return what a text says in one of the styles of this module; None if it is in none, or no possible date."""
+    """Parse a text in one of the styles of this module; return None if it is in none, or is no possible date."""
     if found := _DATE.fullmatch(text):
         first, second, third = found[1], found[3], found[4]
         is_year_first = len(first) == 4 and len(third) <= 2
@@ -69,7 +69,7 @@ def parse_date(text: str) -> WrittenDate | None:
 
 @lru_cache(maxsize=4096)
 def _parse_clock(text: str) -> tuple[int, bool] | None:
-    """Return the milliseconds since midnight, and whether the text says UTC; None if it is no time of day."""
+    """Return the milliseconds since midnight, and whether the text ends in UTC; None if it is no time of day."""
     if found := _CLOCK.fullmatch(text):
         hour, minute, second = int(found[1]), int(found[2]), int(found[3] or 0)
         if found[5]:
@@ -87,7 +87,7 @@ def _parse_clock(text: str) -> tuple[int, bool] | None:
 
 
 class DateOrder:
-    """Whether the day or the month comes first in a file: as declared, or as its dates show, all together."""
+    """Finds whether day or month comes first in a file: as declared, or as all its dates together show."""
 
     def __init__(self, declared: DateFormat | None) -> None:
         self._declared = declared
@@ -98,12 +98,9 @@ class DateOrder:
         return self._declared in (None, DateFormat.YMD)
 
     def see(self, date: WrittenDate, line: int, column: str, text: str) -> None:
-        """Take a date without its year in front as evidence; line, column and text are for messages.
+        """Use a date whose year is last as evidence; line, column and text are for messages.
 
-        Raises
-        ------
-        BarFileRejected
-            If it contradicts what was declared or seen before.
+        Raises BarFileRejected if it contradicts the declared order or an earlier date.
         """
         first, second = date.parts
         self._possible.discard(DateFormat.YMD)
@@ -122,7 +119,7 @@ class DateOrder:
             )
 
     def chosen(self) -> DateFormat:
-        """Return the order; BarFileRejected if it was not declared and no date shows it."""
+        """Return the order; raises BarFileRejected if it was not declared and no date shows it."""
         if len(self._possible) > 1:
             raise BarFileRejected(
                 "{where}, and no date of the file shows whether its day or its month comes first. Give {field}: DMY or "
@@ -149,19 +146,13 @@ def _where(line: int, column: str, text: str) -> Template:
 
 
 def pack(date: WrittenDate) -> int:
-    """Put a date whose order is not known yet into one number, which is below 0 as no time is."""
+    """Encode a date whose order is not known yet as a negative number, which no time is."""
     first, second = date.parts
     return -1 - (((date.year * 100 + first) * 100 + second) * DAY_MS + date.day_ms)
 
 
 def unpack(packed: NDArray[np.int64], order: DateFormat, column: str) -> NDArray[np.int64]:
-    """Return the wall-clock times in milliseconds [n] that packed dates [n] mean in an order.
-
-    Raises
-    ------
-    BarFileRejected
-        If one is not in the calendar.
-    """
+    """Decode packed dates [n] to wall-clock times in milliseconds [n]; raises BarFileRejected if one does not exist."""
     whole, day_ms = np.divmod(-1 - packed, DAY_MS)
     first, second, year = whole // 100 % 100, whole % 100, whole // 10_000
     day, month = (first, second) if order is DateFormat.DMY else (second, first)

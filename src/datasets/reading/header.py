@@ -1,4 +1,4 @@
-"""Which column is what: by the usual names, or by position in the exchange's own files."""
+"""Find the columns of a file by their usual names, or by position in the exchange's own files."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from src.domain.error_text import quote_all
 
 KLINE_COLUMNS: Final = 12
 _KLINE_POSITIONS: Final = {"time": 0, "open": 1, "high": 2, "low": 3, "close": 4, "volume": 5, "close_time": 6}
-"""Where the exchange's files, which have no header, keep what is read here."""
+"""The positions of the columns in the exchange's files, which have no header."""
 
 _DATE: Final = "date"
 _CLOCK: Final = "time"
 _TELLING_TIME_NAMES: Final = ("opentime", "opendate", "timestamp", "datetime", "unix", "unixtime", "unixtimestamp")
 _TIME_NAMES: Final = (*_TELLING_TIME_NAMES, _DATE, _CLOCK, "ts", "index", "unnamed0", "indexlevel0", "")
-"""From the most telling to the least; the last ones are what pandas makes of an index without a name."""
+"""From the clearest name to the least clear; pandas gives the last ones to an index without a name."""
 _REPEATING_NAMES: Final = (*_TELLING_TIME_NAMES, _DATE)
-"""Columns that say the time again beside a more telling one, and must agree with it."""
+"""Further columns of the time beside the clearest one, with which they must agree."""
 _SYMBOL_NAMES: Final = ("symbol", "ticker")
 _NAMES: Final[Mapping[str, tuple[str, ...]]] = {
     "open": ("open", "openprice", "o"),
@@ -34,7 +34,7 @@ _NAMES: Final[Mapping[str, tuple[str, ...]]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimeColumn:
-    """A column of times, and that of the time of day if the column itself has the date only."""
+    """A column of times; `clock` is the position of the time of day if the column itself has dates only."""
 
     name: str
     position: int
@@ -43,10 +43,10 @@ class TimeColumn:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
-    """Where a file keeps what is read of it.
+    """The positions of a file's columns.
 
-    `times` has `time`, and `close_time` if there is one; `numbers` each of `NUMBER_ROLES`; `again` the columns that
-    say the time once more; `symbol` the column that names the symbol in each row.
+    `times` has `time`, and `close_time` if there is one; `numbers` each of `NUMBER_ROLES`; `again` further columns of
+    the time; `symbol` the column that names the symbol in each row.
     """
 
     names: Sequence[str]
@@ -69,17 +69,9 @@ def kline_layout() -> Layout:
 
 
 def find_layout(header: Sequence[str], *, symbol: str) -> Layout:
-    """Find the columns that are read.
+    """Find the columns to read; of two volumes, take that of the traded asset of `symbol`.
 
-    Parameters
-    ----------
-    symbol
-        The declared one: of two volumes, that of its traded asset is wanted.
-
-    Raises
-    ------
-    BarFileRejected
-        If one is missing, or two could be meant.
+    Raises BarFileRejected if a column is missing or ambiguous.
     """
     folded = [re.sub(r"[^a-z0-9]", "", name.lower()) for name in header]
     numbers: dict[str, int] = {}
@@ -112,7 +104,7 @@ def find_layout(header: Sequence[str], *, symbol: str) -> Layout:
 
 
 def _time_columns(header: Sequence[str], folded: Sequence[str]) -> list[TimeColumn]:
-    """Return the column of the time, and then those that say it again."""
+    """Return the column of the time, and then further columns of it."""
     positions = {name: _first_of(header, folded, (name,), "the time") for name in _TIME_NAMES if name in folded}
     found = [(name, position) for name, position in positions.items() if position is not None]
     if not found:
@@ -129,7 +121,7 @@ def _time_columns(header: Sequence[str], folded: Sequence[str]) -> list[TimeColu
 
 
 def _base_volume(header: Sequence[str], folded: Sequence[str], symbol: str) -> int | None:
-    """Return the volume in the traded asset, of columns such as `Volume BTC` and `Volume USDT`; None without any."""
+    """Return the position of the volume in the traded asset, of columns such as `Volume BTC` and `Volume USDT`."""
     assets = {name.removeprefix("volume"): place for place, name in enumerate(folded) if name.startswith("volume")}
     pair = symbol.lower()
     base = [asset for asset in assets if asset and pair.startswith(asset)]

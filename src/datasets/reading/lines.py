@@ -1,4 +1,4 @@
-"""The lines of a text file: unpacked and decoded within bounds, without what exporters put before the header."""
+"""Read the lines of a text file, unpacked and decoded within bounds; skip what exporters write before the header."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from src.datasets.reading.table import BarFileRejected, Bounds, Fault
 GZIP_MAGIC: Final = b"\x1f\x8b"
 MAX_LINE_LENGTH: Final = 4096
 _LINES_A_ROW: Final = 2
-"""Files whose line ends were doubled on their way have a blank line after each; more of them are no candles."""
+"""Lines for each row: files with doubled line ends have a blank line after each row."""
 _SPARE_LINES: Final = 1000
 _UTF_16_MARKS: Final = (b"\xff\xfe", b"\xfe\xff")
 _PREAMBLE: Final = re.compile(r'"?(https?://\S+|www\.\S+|sep=.)"?[,;\t]*', re.IGNORECASE)
-"""CryptoDataDownload begins with a link to itself, Excel with `sep=;`."""
+"""Files of CryptoDataDownload begin with a link, files of Excel with `sep=;`."""
 
 
 def read_lines(file: BinaryIO, bounds: Bounds) -> Iterator[str]:
-    """Yield the lines of a text whose lines may end in any way; BarFileRejected for what is none."""
+    """Yield the lines of a text with any line ends; raises BarFileRejected if it is not text or beyond the bounds."""
     start = file.read(2)
     file.seek(0)
     content: BinaryIO = file
     if start == GZIP_MAGIC:
         content = io.BufferedReader(gzip.GzipFile(fileobj=file), 256 * 1024)
         start = content.peek(2)[:2]
-    # What is not UTF-8 becomes lone surrogates here, so that the line can be named below.
+    # Bytes that are not UTF-8 become lone surrogates, so that the error below can name the line.
     encoding, errors = ("utf-16", "strict") if start in _UTF_16_MARKS else ("utf-8-sig", "surrogateescape")
     text = io.TextIOWrapper(content, encoding=encoding, errors=errors, newline=None)
     most_lines = _SPARE_LINES + _LINES_A_ROW * bounds.rows
@@ -54,12 +54,9 @@ def read_lines(file: BinaryIO, bounds: Bounds) -> Iterator[str]:
 
 
 def find_header(lines: Iterator[str]) -> tuple[int, str]:
-    """Return the number and the text of the first line of the table: neither blank nor a link nor a remark for Excel.
+    """Return the number and text of the table's first line, after blank lines, links and Excel's `sep=`.
 
-    Raises
-    ------
-    BarFileRejected
-        If there is none.
+    Raises BarFileRejected if there is none.
     """
     for number, line in enumerate(lines, 1):
         if line.strip() and not _PREAMBLE.fullmatch(line.strip()):

@@ -1,10 +1,12 @@
-"""Prices and volumes as files write them: which of point and comma is the decimal mark, and which groups thousands.
+"""Read prices and volumes, and find out whether point or comma is a file's decimal mark.
 
-`1.234` and `1,234` may be one and a bit, or more than a thousand. The numbers of a file, all columns together, decide:
-one that is possible with a single decimal mark proves it (`12.5`, `0.123`, `1234.567` and `1,234.5` a point; `12,5`,
-`1.234,5` and `1.234.567` a comma), and marks between thousands are read if such a number has them too. If nothing
-proves the mark, a point is the decimal mark where commas separate the columns, because such files do not write points
-between thousands. In all other files the mark must be declared, and so it must where two numbers contradict each other.
+`1.234` and `1,234` may be near 1 or above 1,000. The numbers of all columns together decide:
+
+1. A number that is possible with one decimal mark only proves it: `12.5`, `0.123`, `1234.567` and `1,234.5` prove a
+   point; `12,5`, `1.234,5` and `1.234.567` a comma. Marks between thousands are read if such a number has them too.
+2. If nothing proves the mark and commas separate the columns, it is a point: such files do not write points between
+   thousands.
+3. Otherwise, and if two numbers contradict each other, the mark must be declared.
 """
 
 from __future__ import annotations
@@ -27,14 +29,14 @@ _OTHER: Final = {DecimalMark.POINT: DecimalMark.COMMA, DecimalMark.COMMA: Decima
 
 
 class MarkEvidence:
-    """What the numbers of a file, all columns together, show about its decimal mark.
+    """Evidence for the decimal mark, from the numbers of all columns of a file.
 
     Parameters
     ----------
     declared
-        The mark that the client named; nothing else is looked for then.
+        The mark that the client declared; it needs no evidence.
     is_comma_separated
-        Whether commas stand between the columns of the file.
+        Whether commas separate the columns of the file.
     """
 
     def __init__(self, declared: DecimalMark | None, *, is_comma_separated: bool) -> None:
@@ -46,21 +48,21 @@ class MarkEvidence:
 
     @property
     def needs_no_points(self) -> bool:
-        """Whether further numbers with a point alone can show nothing new."""
+        """Whether further numbers with a point alone give no new evidence."""
         return self.declared is not None or DecimalMark.POINT in self._proofs
 
     def prove(self, mark: DecimalMark, where: str, *, is_grouped: bool) -> None:
-        """Take a number that is possible with one mark only."""
+        """Record a number that is possible with one mark only."""
         self._proofs.setdefault(mark, where)
         if is_grouped:
             self._grouped.add(mark)
 
     def doubt(self, written: DecimalMark, where: str) -> None:
-        """Take a number whose only mark may be the decimal mark or stand between thousands."""
+        """Record a number whose only mark may be the decimal mark or separate thousands."""
         self._doubts.setdefault(written, where)
 
     def chosen(self) -> DecimalMark:
-        """Return the decimal mark of the file; BarFileRejected if it must be declared."""
+        """Return the decimal mark of the file; raises BarFileRejected if it must be declared."""
         if self.declared is not None:
             return self.declared
         if len(self._proofs) > 1:
@@ -95,7 +97,7 @@ def _undecided(template: str, **parts: str) -> BarFileRejected:
 
 
 class NumberReader:
-    """Reads one column of numbers, block by block; `finish` reads them with the mark that the whole file shows."""
+    """Reads one column of numbers, block by block; `finish` applies the decimal mark of the whole file."""
 
     def __init__(self, column: str, *, findings: Findings, evidence: MarkEvidence) -> None:
         self.column = column
@@ -105,7 +107,7 @@ class NumberReader:
         self._with_comma: list[tuple[int, NDArray[np.float64]]] = []
 
     def read_cells(self, cells: Sequence[str], lines: Sequence[int]) -> NDArray[np.float64]:
-        """Return the numbers that texts [n] name; NaN for those that name none, of which the first few are noted."""
+        """Parse texts [n] to numbers; return NaN for those that are none, and record the first few of them."""
         start, self._rows = self._rows, self._rows + len(cells)
         if self._evidence.declared is DecimalMark.COMMA:
             texts: Sequence[str] = [cell.translate(_SWAPPED) for cell in cells]
@@ -117,7 +119,7 @@ class NumberReader:
             pass
         else:
             if not self._evidence.needs_no_points and self._is_doubtful(cells, lines):
-                # All points may stand between thousands.
+                # All points may separate thousands.
                 grouped = np.array([cell.replace(".", "") for cell in cells], dtype=np.float64)
                 self._with_comma.append((start, grouped))
             return numbers
@@ -130,7 +132,7 @@ class NumberReader:
         return with_point
 
     def _is_doubtful(self, cells: Sequence[str], lines: Sequence[int]) -> bool:
-        """Tell whether texts [n] that can all be read with a decimal point have points that may mean thousands only."""
+        """Return whether texts [n], all valid with a decimal point, have points that may all separate thousands."""
         first: int | None = None
         for row, cell in enumerate(cells):
             if "." in cell:
@@ -154,7 +156,7 @@ class NumberReader:
         return numbers
 
     def _read_both(self, text: str, cell: str, line: int) -> tuple[float, float]:
-        """Return what a text means with a decimal point, and with a decimal comma; NaN if it is no such number."""
+        """Return the number with a decimal point, and with a decimal comma; NaN if the text is no such number."""
         with_point, has_commas = _read(text)
         with_comma, has_points = _read(text.translate(_SWAPPED))
         where = self._where(cell, line)
@@ -172,7 +174,7 @@ class NumberReader:
         return f"line {line}: {self.column} is {quote(cell)}"
 
     def finish(self, numbers: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the whole column [n]; BarFileRejected if the decimal mark must be declared."""
+        """Return the whole column [n]; raises BarFileRejected if the decimal mark must be declared."""
         if self._evidence.chosen() is DecimalMark.COMMA:
             for start, block in self._with_comma:
                 numbers[start : start + len(block)] = block
@@ -180,7 +182,7 @@ class NumberReader:
 
 
 def _read(text: str) -> tuple[float | None, bool]:
-    """Return the number that a text means with a decimal point, and whether it has commas between thousands."""
+    """Parse a number with a decimal point; return it, and whether it has commas between thousands."""
     try:
         return float(text), False
     except ValueError:

@@ -1,4 +1,4 @@
-"""Parquet through pyarrow: what the footer declares is held against the bounds before anything is unpacked."""
+"""Read Parquet files with pyarrow; check the sizes that the footer declares before anything is unpacked."""
 
 from __future__ import annotations
 
@@ -32,12 +32,9 @@ _UNITS: Final = {
 
 
 def read_parquet(file: BinaryIO, *, declared: Declared, bounds: Bounds) -> BarTable:
-    """Read the columns of candles of a Parquet file.
+    """Read the columns of bars in a Parquet file; rows count as lines from 1.
 
-    Raises
-    ------
-    BarFileRejected
-        Where it is damaged, beyond the bounds, or has no such columns. Rows count as lines from 1.
+    Raises BarFileRejected if it is damaged or beyond the bounds, or lacks a column.
     """
     try:
         return _read(file, declared, bounds)
@@ -73,7 +70,7 @@ def _read(file: BinaryIO, declared: Declared, bounds: Bounds) -> BarTable:
     for batch in parquet.iter_batches(batch_size=_BATCH_ROWS, columns=list(wanted), use_threads=False):
         lines = range(rows + 1, rows + batch.num_rows + 1)
         rows += batch.num_rows
-        if rows > bounds.rows:  # the footer need not tell the truth
+        if rows > bounds.rows:  # the footer may be wrong
             raise BarFileRejected("The file has too many rows. Maximum: {most:,}.", Fault.TOO_LARGE, most=bounds.rows)
         if batch.num_rows:
             _take(batch, lines, layout, assembly)
@@ -91,7 +88,7 @@ def _wanted_names(layout: Layout) -> set[str]:
 
 
 def _take(batch: pa.RecordBatch, lines: Sequence[int], layout: Layout, assembly: Assembly) -> None:
-    """Turn a batch of rows into arrays."""
+    """Read a batch of rows into arrays."""
     if layout.symbol is not None:
         cells = pc.unique(batch.column(layout.names[layout.symbol])).to_pylist()
         assembly.see_symbols("" if cell is None else str(cell) for cell in cells)

@@ -1,4 +1,4 @@
-"""The server's side of the child that reads files of candles: start it, wait for it, check what it answers."""
+"""Read an uploaded file in a child process: start it, wait for it, and check its reply."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from src.domain.errors import Busy, InvalidInput, ServiceError, TimedOut, TooLar
 logger = logging.getLogger(__name__)
 
 BYTES_PER_ROW: Final = 300
-"""What a row of text may take on average: the exchange's twelve columns need some 150."""
+"""Most bytes of a row of text on average: the exchange's twelve columns need about 150."""
 _MEMORY_BYTES: Final = 3 * 1024**3
 _HEAD_BYTES: Final = 64 * 1024
 _COLUMNS: Final = 7
@@ -45,7 +45,7 @@ _REFUSALS: Final = Refusals(
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class BarFileRows:
-    """The rows of a file, column by column [n], unproven: the roles of `BarTable.columns`, and what reading found."""
+    """The unchecked rows of a file, column by column [n] by the roles of `BarTable.columns`, and the `Findings`."""
 
     columns: dict[str, NDArray[Any]]
     units: tuple[str, ...]
@@ -57,7 +57,7 @@ class BarFileRows:
 
 
 class BarFileReader:
-    """Reads files of candles, each in a child process of its own; a few at once.
+    """Reads files of bars, each in a child process of its own; a few at the same time.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ class BarFileReader:
     memory_bytes
         Address space that a child may use.
     folder
-        Where answers are put down, in nameless files; None: where the system puts such files.
+        Folder for replies, which are nameless files; None: the system's temporary folder.
     """
 
     def __init__(
@@ -85,9 +85,7 @@ class BarFileReader:
     async def read(self, file: IO[bytes], declared: BarFileDeclaration, *, user_id: str) -> BarFileRows:
         """Read a file from its beginning, one at a time for each user.
 
-        Raises
-        ------
-        InvalidInput, TooLarge, UnsupportedFormat, TimedOut, Busy
+        Raises InvalidInput, TooLarge, UnsupportedFormat, TimedOut, Busy.
         """
         task = Task(
             symbol=declared.symbol,
@@ -117,12 +115,12 @@ class BarFileReader:
         finally:
             switch.cancel()
         if code != 0:
-            logger.warning("the reader of a file of candles ended with %s: %s", code, complaint[-2000:])
+            logger.warning("reader of bar file failed: exit_code=%s stderr=%s", code, complaint[-2000:])
             raise InvalidInput("The file made its reader fail. It is damaged, or no file of bars.", field="file")
 
 
 def _run_child(file: IO[bytes], task: Task, answer: IO[bytes], timeout_s: float, switch: KillSwitch) -> tuple[int, str]:
-    """Return the exit code and what the child complained of; raises TimeoutExpired."""
+    """Return the exit code and the standard error of the child; raises TimeoutExpired."""
     file.seek(0)
     child = start_child(
         "src.datasets.reading.worker",
@@ -144,7 +142,7 @@ def _run_child(file: IO[bytes], task: Task, answer: IO[bytes], timeout_s: float,
 
 
 def _read_answer(answer: IO[bytes], max_rows: int) -> BarFileRows:
-    """Check the child's answer as one checks a stranger's, and take the numbers out of it."""
+    """Check the child's reply, which may be hostile, and read its columns."""
     answer.seek(0)
     head = json.loads(answer.readline(_HEAD_BYTES))
     if "rejected" in head:

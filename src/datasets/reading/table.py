@@ -1,4 +1,4 @@
-"""What a file of candles is read into, and what is said about a file that cannot be."""
+"""The table that a file of bars is read into, and the error for a file that cannot be read."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from src.domain.error_text import FieldName, Template
 
 NUMBER_ROLES = ("open", "high", "low", "close", "volume")
 TIME_ROLES = ("time", "close_time")
-_NAMED = 3
+_MAX_NAMED = 3
 
 Columns: TypeAlias = dict[str, NDArray[np.int64] | NDArray[np.float64]]
 
 
 class Fault(StrEnum):
-    """What kind of error a file is answered with."""
+    """The kind of error of a rejected file."""
 
     INVALID = "invalid"
     TOO_LARGE = "too_large"
@@ -58,7 +58,7 @@ class BarFileRejected(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bounds:
-    """The most that a file may hold: rows, and bytes once it is unpacked."""
+    """The most that a file may have: rows, and bytes after unpacking."""
 
     rows: int
     bytes: int
@@ -66,7 +66,7 @@ class Bounds:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Declared:
-    """What was said about the file; None: find it in the file. `symbol` tells which of two volumes is wanted."""
+    """The client's declarations; None: find it in the file. `symbol` decides which of two volumes is read."""
 
     symbol: str
     unit: TimeUnit | None = None
@@ -77,12 +77,11 @@ class Declared:
 
 @dataclass(slots=True)
 class Findings:
-    """What reading found out on its way.
+    """Facts for warnings, found while reading.
 
-    `units` are the units of the times, `is_zone_assumed` whether a time without a zone was taken for UTC, `offsets`
-    the zone's offsets from UTC in minutes, `unreadable` the first cells that should be numbers, in words, and
-    `unreadable_cells` their count. `other_symbol` is the symbol that the rows name, in quotes, if it is not the
-    declared one.
+    `units` are the units of the times, `is_zone_assumed` whether a time without a zone was read as UTC, `offsets` the
+    zone's offsets from UTC in minutes, `unreadable` descriptions of the first cells that are no numbers, and
+    `unreadable_cells` their count. `other_symbol` is the quoted symbol of the rows, if it is not the declared one.
     """
 
     units: set[str] = field(default_factory=set)
@@ -93,17 +92,17 @@ class Findings:
     other_symbol: str | None = None
 
     def note_unreadable(self, where: str) -> None:
-        """Count a cell that should be a number, and keep the words about the first few."""
+        """Count a cell that is no number, and keep the descriptions of the first few."""
         self.unreadable_cells += 1
-        if len(self.unreadable) < _NAMED:
+        if len(self.unreadable) < _MAX_NAMED:
             self.unreadable.append(where)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class BarTable:
-    """Rows as they stand in the file: times in milliseconds since the epoch, UTC; what is no number is NaN.
+    """The rows of a file, in its order: times in milliseconds since the epoch, UTC; NaN for cells that are no numbers.
 
-    `columns` has `time` and each of `NUMBER_ROLES`, and `close_time` where the file has one.
+    `columns` has `time` and each of `NUMBER_ROLES`, and `close_time` if the file has it.
     """
 
     columns: Columns

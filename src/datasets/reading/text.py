@@ -1,4 +1,4 @@
-"""CSV, plain or gzipped, read line by line, so that no line and no file grows beyond its bounds."""
+"""Read CSV files, plain or gzipped, line by line, within bounds for each line and for the file."""
 
 from __future__ import annotations
 
@@ -22,10 +22,7 @@ _DELIMITERS: Final = ",;\t|"
 def read_text(file: BinaryIO, *, declared: Declared, bounds: Bounds) -> BarTable:
     """Read a CSV file, gzipped or not, with the usual headings or as the exchange's twelve columns without any.
 
-    Raises
-    ------
-    BarFileRejected
-        Naming the line, and the column where there is one.
+    Raises BarFileRejected, with the line and the column, if it cannot be read.
     """
     csv.field_size_limit(MAX_LINE_LENGTH)
     try:
@@ -79,7 +76,7 @@ class _TextReader:
         return assembly.table()
 
     def _take(self, rows: list[list[str]], lines: list[int], layout: Layout, assembly: Assembly) -> None:
-        """Turn a block of rows into arrays."""
+        """Read a block of rows into arrays."""
         self._rows_read += len(rows)
         if self._rows_read > self._bounds.rows:
             raise BarFileRejected(
@@ -99,7 +96,7 @@ class _TextReader:
 
 
 def _time_cells(columns: Sequence[Sequence[str]], column: TimeColumn, lines: Sequence[int]) -> Sequence[str]:
-    """Return the texts of a column of times, its dates together with their times of day."""
+    """Return the texts of a column of times; join dates with their times of day."""
     if column.clock is None:
         return columns[column.position]
     clocks = [clock.strip() for clock in columns[column.clock]]
@@ -117,7 +114,7 @@ def _is_number(text: str) -> bool:
 
 
 def _looks_like_a_row(cells: Sequence[str]) -> bool:
-    """Tell whether a first line begins with a number or a date, or has nothing but numbers after a text: no header."""
+    """Return whether a first line is no header: it begins with a number or a date, or has only numbers after a text."""
     is_dated = _is_number(cells[0]) or parse_date(cells[0]) is not None
     return is_dated or (len(cells) > 1 and all(_is_number(cell) for cell in cells[1:]))
 

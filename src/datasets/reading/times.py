@@ -1,4 +1,4 @@
-"""Times as files write them: numbers in some unit, ISO 8601 text in some zone, or dates in the styles of `dates`."""
+"""Read times: numbers in some unit, ISO 8601 text in some zone, or dates in the styles of `dates`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _PER_SECOND: Final = {
 }
 _YEAR_1990_S: Final = 631_152_000
 _YEAR_2200_S: Final = 7_258_118_400
-"""A number between these years is so in one unit only: that is how the unit is found."""
+"""A number is a time between these years in one unit only; so the unit is found."""
 Numbers: TypeAlias = NDArray[np.int64] | NDArray[np.float64]
 Number = TypeVar("Number", np.int64, np.float64)
 _MS: Final = timedelta(milliseconds=1)
@@ -39,13 +39,7 @@ _ZONE_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_+/-]{0,63}")
 
 
 def parse_zone(text: str | None, *, field: str = "timezone") -> tzinfo | None:
-    """Return the zone that a client named: an IANA name (`Asia/Seoul`), `UTC`, or an offset (`+09:00`).
-
-    Raises
-    ------
-    InvalidInput
-        Where it is none.
-    """
+    """Parse a zone: an IANA name (`Asia/Seoul`), `UTC`, or an offset (`+09:00`); raises InvalidInput."""
     if not text:
         return None
     name = text.strip()
@@ -65,16 +59,16 @@ def parse_zone(text: str | None, *, field: str = "timezone") -> tzinfo | None:
 
 
 class TimeReader:
-    """Reads one column of times, block by block: what is found in one cell must not contradict an earlier one.
+    """Reads one column of times, block by block; all cells must be in the same style.
 
     Parameters
     ----------
     column
         The column's name, for messages.
     declared
-        Without a unit it is found by the size of the numbers; times without a zone are taken for UTC.
+        Without a unit, the size of the numbers tells it; without a zone, times are read as UTC.
     order
-        Shared by the columns of a file, which write their dates alike.
+        The order of dates, which all columns of a file share.
     """
 
     def __init__(self, column: str, *, declared: Declared, findings: Findings, order: DateOrder) -> None:
@@ -91,9 +85,9 @@ class TimeReader:
         self._packed_in_utc: set[bool] = set()
 
     def read_cells(self, cells: Sequence[str], lines: Sequence[int]) -> NDArray[np.int64]:
-        """Return the milliseconds since the epoch (UTC) that texts [n] name; `lines` are their lines in the file.
+        """Parse texts [n] to milliseconds since the epoch (UTC); `lines` are their lines in the file.
 
-        Dates whose order only the whole file can show come as numbers below 0, for `finish`.
+        Dates whose order only the whole file can show become negative numbers, for `finish`.
         """
         if (whole := _numbers(cells, np.int64)) is not None:
             return self.read_numbers(whole, lines)
@@ -102,7 +96,7 @@ class TimeReader:
         return np.array([self._cell(cell.strip(), line) for cell, line in zip(cells, lines, strict=True)], np.int64)
 
     def read_numbers(self, numbers: Numbers, lines: Sequence[int]) -> NDArray[np.int64]:
-        """Return the milliseconds since the epoch that numbers [n] mean, each in its own unit where none is declared.
+        """Convert numbers [n] to milliseconds since the epoch; if no unit is declared, each has its own.
 
         The exchange's own files change from milliseconds to microseconds on 2025-01-01.
         """
@@ -131,7 +125,7 @@ class TimeReader:
         return result
 
     def read_units(self, numbers: NDArray[np.int64], unit: TimeUnit, lines: Sequence[int]) -> NDArray[np.int64]:
-        """Return the milliseconds since the epoch of numbers [n] whose unit the file tells."""
+        """Convert numbers [n], whose unit the file tells, to milliseconds since the epoch."""
         scale = _PER_SECOND[unit]
         self.has_clock |= bool((numbers % (_DAY_S * scale)).any())
         wrong = np.flatnonzero((numbers < 0) | (numbers >= _YEAR_2200_S * scale))
@@ -143,7 +137,7 @@ class TimeReader:
         return _to_ms(numbers, scale)
 
     def read_naive(self, local_ms: NDArray[np.int64], lines: Sequence[int]) -> NDArray[np.int64]:
-        """Return the instants of wall-clock times [n] that name no zone."""
+        """Convert wall-clock times [n] without a zone to instants."""
         if self._zone is None or self._zone is UTC:
             self._findings.is_zone_assumed |= self._zone is None
             return local_ms
@@ -151,12 +145,9 @@ class TimeReader:
         return np.array([self._local(moment, line) for moment, line in zip(moments, lines, strict=True)], np.int64)
 
     def finish(self, times: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return the whole column [n]: dates whose order the file has shown by now become times.
+        """Return the whole column [n]; convert dates whose order the whole file has shown.
 
-        Raises
-        ------
-        BarFileRejected
-            If the order is still not known, or the column has dates of other styles as well.
+        Raises BarFileRejected if the order is still not known, or the column has dates of several styles.
         """
         packed = times < 0
         if not packed.any():
@@ -170,7 +161,7 @@ class TimeReader:
         return wall_ms if self._packed_in_utc == {True} else self.read_naive(wall_ms, self._packed_lines)
 
     def _compact_dates(self, numbers: Numbers, lines: Sequence[int]) -> NDArray[np.int64] | None:
-        """Return the times of numbers that all are days such as 20240131, which are too small for times in any unit."""
+        """Return the times if all numbers are days such as 20240131, which are too small for times in any unit."""
         if self._unit is not None or numbers.dtype != np.int64 or not len(numbers):
             return None
         if numbers.min() < _FIRST_COMPACT_DATE or numbers.max() > _LAST_COMPACT_DATE:
@@ -178,7 +169,7 @@ class TimeReader:
         return np.array([self._cell(str(number), line) for number, line in zip(numbers, lines, strict=True)], np.int64)
 
     def _cell(self, text: str, line: int) -> int:
-        # ISO 8601 first where it is likely: Python reads it several times as fast.
+        # ISO 8601 first if it is likely, because Python parses it several times as fast.
         if text[4:5] != "-" and (date := parse_date(text)) is not None:
             return self._date(date, text, line)
         try:
@@ -189,7 +180,7 @@ class TimeReader:
         if not self._order.allows_year_first():
             raise not_declared(line, self.column, text, self._date_format)
         self.has_clock |= len(text) > len("2021-01-31")
-        # 2021-W01-1 is a week, which nobody writes on purpose.
+        # Python also accepts weeks such as 2021-W01-1, which are not dates of bars.
         if text.isdigit() or "W" in text.upper():
             raise self._no_time(text, line)
         if not _EPOCH.year <= moment.year < _LAST.year:
@@ -202,7 +193,7 @@ class TimeReader:
         return self._local(moment, line)
 
     def _date(self, date: WrittenDate, text: str, line: int) -> int:
-        """Return the instant of a date that begins with its year; any other one packed."""
+        """Return the instant of a date that begins with its year; pack any other date."""
         self.has_clock |= date.has_clock
         if not date.is_year_first:
             self._order.see(date, line, self.column, text)
@@ -228,7 +219,7 @@ class TimeReader:
         return int(self.read_numbers(np.array([number]), [line])[0])
 
     def _local(self, moment: datetime, line: int) -> int:
-        """Return the instant of a wall-clock time; of an hour that comes twice, the one that goes on in order."""
+        """Return the instant of a wall-clock time; if it occurs twice, the one that keeps the rows in order."""
         if self._zone is None or self._zone is UTC:
             self._findings.is_zone_assumed |= self._zone is None
             return (moment - _EPOCH) // _MS
@@ -248,7 +239,7 @@ class TimeReader:
         return instant_ms
 
     def _in_order(self, first: datetime, second: datetime) -> datetime:
-        """Choose between the two times of an hour that comes twice, by whether the file has its newest rows first."""
+        """Choose between the two instants of a time that occurs twice, depending on the order of the file's rows."""
         if self._last_ms is None:
             return first
         first_ms, second_ms = ((moment - _UTC_EPOCH) // _MS for moment in (first, second))
@@ -273,7 +264,7 @@ def _numbers(cells: Sequence[str], kind: type[Number]) -> NDArray[Number] | None
 
 
 def _to_ms(numbers: Numbers, scale: int) -> NDArray[np.int64]:
-    """Convert to whole milliseconds, the rest cut off: a candle that closes at …999 999 µs closes at …999 ms."""
+    """Convert to whole milliseconds, rounding down: a bar that closes at …999 999 µs closes at …999 ms."""
     if numbers.dtype != np.int64:
         return np.floor(numbers * (1000 / scale) + 1e-6).astype(np.int64)
     whole = numbers.astype(np.int64)

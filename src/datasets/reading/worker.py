@@ -1,9 +1,9 @@
-"""The child process that reads one file: bounded first, then it parses, then it answers in plain numbers.
+"""The child process that reads one uploaded file: set limits, parse, write the reply.
 
-A file of a stranger is parsed by a large C++ library, and unpacked at its word. Here that happens in a process of its
-own, with no environment, bounded in memory, time and what it may write, and what it answers is only numbers.
+A large C++ library unpacks and parses an untrusted file. So this runs in a process of its own, without an environment,
+with limits on memory, time and written bytes, and its reply has only numbers and short texts.
 
-The file is standard input. The answer, on standard output, is one line of JSON and then the columns of the table, one
+The file is standard input. The reply, on standard output, is one line of JSON and then the columns of the table, one
 after the other, as little-endian 64-bit numbers.
 """
 
@@ -25,7 +25,7 @@ from src.domain.datasets import DateFormat, DecimalMark, TimeUnit
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """What the parent asks for, as it goes over in JSON."""
+    """The task of the child, sent as JSON."""
 
     symbol: str
     unit: str | None
@@ -40,7 +40,7 @@ class Task:
 
 
 def main() -> None:
-    """Read the file on standard input as the first argument says, and answer on standard output."""
+    """Read the file on standard input by the task in the first argument, and write the reply to standard output."""
     task = Task(**json.loads(sys.argv[1]))
     _bound(task)
     try:
@@ -58,7 +58,7 @@ def main() -> None:
 
 
 def read(file: BinaryIO, task: Task) -> BarTable:
-    """Read a file by what it begins with, whatever it is called."""
+    """Read a file in the format that its first bytes show; its name does not matter."""
     start = file.read(4)
     file.seek(0)
     if start.startswith(b"PK"):
@@ -72,7 +72,7 @@ def read(file: BinaryIO, task: Task) -> BarTable:
     )
     bounds = Bounds(rows=task.max_rows, bytes=task.max_bytes)
     if start == b"PAR1":
-        # Imported only where it is needed: it takes as long as all the rest.
+        # Imported only if needed, because the import takes as long as everything else.
         from src.datasets.reading.parquet import read_parquet  # noqa: PLC0415
 
         return read_parquet(file, declared=declared, bounds=bounds)

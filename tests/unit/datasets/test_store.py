@@ -48,7 +48,7 @@ def files(folder: Path) -> list[str]:
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
 
 
-async def test_candles_come_back_to_the_last_bit(tmp_path: Path) -> None:
+async def test_dataset_round_trip_is_exact(tmp_path: Path) -> None:
     store = make_store(tmp_path)
     dataset = await receive(store)
     assert (dataset.bars, dataset.interval.name, dataset.symbol) == (200, "1h", "BTCUSDT")
@@ -63,7 +63,7 @@ async def test_candles_come_back_to_the_last_bit(tmp_path: Path) -> None:
     assert files(tmp_path) == ["bars/me/mine.bars"]
 
 
-async def test_a_name_is_taken_once_and_a_user_keeps_so_many(tmp_path: Path) -> None:
+async def test_taken_name_and_full_quota_are_rejected(tmp_path: Path) -> None:
     store = make_store(tmp_path)
     await receive(store)
     with pytest.raises(Conflict, match="Source 'mine' exists already"):
@@ -75,7 +75,7 @@ async def test_a_name_is_taken_once_and_a_user_keeps_so_many(tmp_path: Path) -> 
     assert (await receive(store, "d", user="other")).name == "d"
 
 
-async def test_two_uploads_of_one_name_at_once_leave_one(tmp_path: Path) -> None:
+async def test_concurrent_uploads_of_one_name_store_one(tmp_path: Path) -> None:
     store = make_store(tmp_path)
     answers = await asyncio.gather(receive(store), receive(store, bars=simulated(100)), return_exceptions=True)
     assert sorted(type(answer).__name__ for answer in answers) == ["Conflict", "Dataset"]
@@ -83,7 +83,7 @@ async def test_two_uploads_of_one_name_at_once_leave_one(tmp_path: Path) -> None
     assert len((await fetch(store)).bars) == (await store.get("me", "mine")).bars
 
 
-async def test_another_users_candles_are_not_there(tmp_path: Path) -> None:
+async def test_dataset_of_another_user_is_not_found(tmp_path: Path) -> None:
     store = make_store(tmp_path)
     await receive(store)
     assert await store.list("other") == []
@@ -94,7 +94,7 @@ async def test_another_users_candles_are_not_there(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["../me/mine", "mine.bars", ".hidden", "", "a/b", "mine\0", "x" * 300, "münze"])
-async def test_what_can_be_no_name_is_not_found_and_not_kept(tmp_path: Path, name: str) -> None:
+async def test_invalid_name_is_not_found_and_not_stored(tmp_path: Path, name: str) -> None:
     store = make_store(tmp_path)
     await receive(store)
     for act in (store.source, store.get, store.delete):
@@ -107,7 +107,7 @@ async def test_what_can_be_no_name_is_not_found_and_not_kept(tmp_path: Path, nam
         await store.list("../me")
 
 
-async def test_deleted_candles_are_gone(tmp_path: Path) -> None:
+async def test_deleted_dataset_is_not_found(tmp_path: Path) -> None:
     store = make_store(tmp_path)
     await receive(store)
     source = await store.source("me", "mine")
@@ -122,7 +122,7 @@ async def test_deleted_candles_are_gone(tmp_path: Path) -> None:
 @pytest.mark.parametrize("damage", [lambda body: body[:-1], lambda body: body[:-9] + b"x" + body[-8:], lambda body: b"",
                                     lambda body: body.replace(b'"bars": 200', b'"bars": 201'),
                                     lambda body: b"bars-2" + body[6:], lambda body: body + b"x"])  # fmt: skip
-async def test_damage_is_noticed_and_can_be_deleted(tmp_path: Path, damage: Any) -> None:
+async def test_damaged_dataset_is_found_and_deletable(tmp_path: Path, damage: Any) -> None:
     store = make_store(tmp_path)
     await receive(store)
     path = tmp_path / "bars/me/mine.bars"
@@ -135,7 +135,7 @@ async def test_damage_is_noticed_and_can_be_deleted(tmp_path: Path, damage: Any)
     assert await store.list("me") == []
 
 
-async def test_a_damaged_head_hides_only_itself_from_the_list(tmp_path: Path) -> None:
+async def test_damaged_head_hides_only_its_dataset(tmp_path: Path) -> None:
     store = make_store(tmp_path)
     await receive(store)
     await receive(store, "other")
@@ -146,7 +146,7 @@ async def test_a_damaged_head_hides_only_itself_from_the_list(tmp_path: Path) ->
         await store.get("me", "mine")
 
 
-async def test_links_lead_nowhere(tmp_path: Path) -> None:
+async def test_links_are_not_followed(tmp_path: Path) -> None:
     store = make_store(tmp_path)
     await receive(store)
     (tmp_path / "bars/linked").symlink_to(tmp_path / "bars/me")
@@ -161,7 +161,7 @@ async def test_links_lead_nowhere(tmp_path: Path) -> None:
         await receive(store, "new", user="linked")
 
 
-async def test_too_large_a_file_is_not_read_to_its_end(tmp_path: Path) -> None:
+async def test_too_large_file_is_not_read_to_its_end(tmp_path: Path) -> None:
     store = make_store(tmp_path, max_bytes=1000)
     taken = 0
 
@@ -179,7 +179,7 @@ async def test_too_large_a_file_is_not_read_to_its_end(tmp_path: Path) -> None:
     assert files(tmp_path) == []
 
 
-async def test_a_file_that_cannot_be_read_leaves_nothing(tmp_path: Path) -> None:
+async def test_unreadable_file_leaves_nothing(tmp_path: Path) -> None:
     store = make_store(tmp_path)
     for content in (b"\0\0\0\0", b"PK\3\4", b"nonsense", gzipped("nonsense")[:-5]):
         with pytest.raises(ServiceError):
@@ -191,7 +191,7 @@ async def test_a_file_that_cannot_be_read_leaves_nothing(tmp_path: Path) -> None
     assert files(tmp_path) == []
 
 
-async def test_old_leftovers_are_swept_and_new_ones_are_not(tmp_path: Path) -> None:
+async def test_only_old_leftovers_are_removed(tmp_path: Path) -> None:
     store = make_store(tmp_path)
     await receive(store)
     old, new, dead = (tmp_path / f"bars/me/{name}" for name in (".old.part", ".new.part", f".{os.getpid()}-1.x.part"))
@@ -204,7 +204,7 @@ async def test_old_leftovers_are_swept_and_new_ones_are_not(tmp_path: Path) -> N
     assert files(tmp_path) == sorted(["bars/me/.new.part", f"bars/me/{living.name}", "bars/me/mine.bars"])
 
 
-async def test_folder_of_user_goes_with_last_dataset(tmp_path: Path) -> None:
+async def test_folder_is_removed_with_last_dataset(tmp_path: Path) -> None:
     store = make_store(tmp_path)
     await receive(store)
     await receive(store, name="second")
@@ -214,7 +214,7 @@ async def test_folder_of_user_goes_with_last_dataset(tmp_path: Path) -> None:
     assert list((tmp_path / "bars").iterdir()) == []
 
 
-def test_a_file_survives_its_own_format(tmp_path: Path) -> None:
+def test_dataset_file_round_trips(tmp_path: Path) -> None:
     async def keep() -> Dataset:
         return await receive(make_store(tmp_path))
 
@@ -225,7 +225,7 @@ def test_a_file_survives_its_own_format(tmp_path: Path) -> None:
     assert read_bars(path) == (dataset, BARS)
 
 
-async def test_coarser_candles_are_made_and_finer_ones_refused(tmp_path: Path) -> None:
+async def test_coarser_intervals_are_built_and_finer_ones_rejected(tmp_path: Path) -> None:
     store = make_store(tmp_path)
     await receive(store)
     series = await fetch(store, interval=INTERVALS["4h"])
@@ -236,7 +236,7 @@ async def test_coarser_candles_are_made_and_finer_ones_refused(tmp_path: Path) -
     assert caught.value.field == "interval"
 
 
-async def test_gaps_of_the_finer_candles_are_not_hidden_by_coarser_ones(tmp_path: Path) -> None:
+async def test_gaps_of_finer_bars_are_reported_for_coarser_ones(tmp_path: Path) -> None:
     store = make_store(tmp_path)
     lines = csv_of_bars(BARS).decode().splitlines()
     await receive(store, content="\n".join(lines[:50] + lines[52:]).encode())
@@ -245,7 +245,7 @@ async def test_gaps_of_the_finer_candles_are_not_hidden_by_coarser_ones(tmp_path
     assert any("BTCUSDT 1h has 1 gap: 2 of" in warning for warning in series.warnings)
 
 
-async def test_what_is_wrong_with_rows_is_said_of_the_rows_not_of_coarser_candles(tmp_path: Path) -> None:
+async def test_faulty_rows_are_reported_for_their_own_interval(tmp_path: Path) -> None:
     store = make_store(tmp_path)
     lines = csv_of_bars(BARS).decode().splitlines()
     spoilt = lines[60].split(",")
@@ -267,12 +267,12 @@ async def test_what_is_wrong_with_rows_is_said_of_the_rows_not_of_coarser_candle
         ("../../etc/passwd", "passwd"), ("x" * 300 + ".csv", "x" * 64), ("bars", "bars"), ("a.b.csv", "a.b"),
     ],
 )  # fmt: skip
-def test_a_files_own_name_is_made_harmless(filename: str, name: str) -> None:
+def test_file_name_is_made_safe(filename: str, name: str) -> None:
     assert dataset_name_of(filename) == name
     assert check_dataset_name(name) == name
 
 
 @pytest.mark.parametrize("filename", ["", ".csv", "日本.csv", "///", "..."])
-def test_a_file_name_of_which_nothing_remains_asks_for_one(filename: str) -> None:
+def test_empty_safe_name_asks_for_name(filename: str) -> None:
     with pytest.raises(InvalidInput, match="name is required"):
         dataset_name_of(filename)

@@ -39,20 +39,20 @@ def spaced(milliseconds: int, *, count: int = 30, first_ms: int = FIRST_MS) -> s
 
 
 @pytest.mark.parametrize("name", [name for name in INTERVALS if name != "1M"])
-def test_the_interval_is_found_from_the_spacing(name: str) -> None:
+def test_interval_is_found_from_spacing(name: str) -> None:
     bars, quality, _ = check(spaced(INTERVALS[name].milliseconds))
     assert bars.interval is INTERVALS[name]
     assert quality.gaps == ()
 
 
-def test_months_are_found_from_the_calendar() -> None:
+def test_month_interval_is_found_from_calendar() -> None:
     months = [[f"{2019 + number // 12}-{number % 12 + 1:02}-01", 10, 12, 9, 11, 5] for number in range(24)]
     bars, quality, _ = check(csv_of(months))
     assert bars.interval.name == "1M"
     assert (quality.expected_bars, quality.gaps) == (24, ())
 
 
-def test_gaps_do_not_hide_the_interval() -> None:
+def test_interval_is_found_despite_gaps() -> None:
     rows = [row for number, row in enumerate(days(60)) if number % 7 < 5]  # a market that rests at weekends
     bars, quality, _ = check(csv_of(rows))
     assert bars.interval.name == "1d"
@@ -67,20 +67,20 @@ def test_gaps_do_not_hide_the_interval() -> None:
         (spaced(HOUR_MS, count=1), None, "a single bar, which shows no interval"),
     ],
 )
-def test_an_interval_that_does_not_fit_is_refused(text: str, interval: str | None, words: str) -> None:
+def test_unfitting_interval_is_rejected(text: str, interval: str | None, words: str) -> None:
     with pytest.raises(InvalidInput, match=words) as caught:
         check(text, interval=interval)
     assert caught.value.field == "interval"
 
 
-def test_a_declared_interval_may_be_finer_than_most_of_what_is_there() -> None:
+def test_declared_interval_may_be_finer_than_spacing() -> None:
     bars, quality, _ = check(spaced(2 * HOUR_MS), interval="1h")
     assert bars.interval.name == "1h"
     assert len(quality.gaps) == 29
     assert len(check(spaced(HOUR_MS, count=1), interval="1h")[0]) == 1
 
 
-def test_bad_rows_are_left_out_counted_and_named() -> None:
+def test_bad_rows_are_rejected_counted_and_named() -> None:
     rows = days(60)
     rows[3][2] = 1  # high below low
     rows[7][1] = "abc"
@@ -100,7 +100,7 @@ def test_bad_rows_are_left_out_counted_and_named() -> None:
     assert "name no zone and were taken for UTC" in told
 
 
-def test_candles_that_are_still_forming_are_left_out() -> None:
+def test_forming_bars_are_left_out() -> None:
     bars, _, warnings = check(spaced(HOUR_MS, first_ms=NOW_MS // HOUR_MS * HOUR_MS - 20 * HOUR_MS))
     assert len(bars) == 20
     assert warnings == ("10 rows were left out because their candles are not closed yet.",)
@@ -111,14 +111,14 @@ def test_candles_that_are_still_forming_are_left_out() -> None:
     ("written", "is_told"),
     [("BTCUSD", True), ("ETHUSDT", True), ("BTCUSDT", False), ("btc/usdt", False), ("BTC_USDT ", False), ("", False)],
 )
-def test_another_symbol_than_declared_is_told(column: str, written: str, is_told: bool) -> None:
+def test_other_symbol_than_declared_is_warned_of(column: str, written: str, is_told: bool) -> None:
     rows = [[*row, written] for row in days(30)]
     _, _, warnings = check(csv_of(rows, f"Date,Open,High,Low,Close,Volume,{column}"))
     sentence = f"The file's rows name the symbol {written!r}; they were kept as BTCUSDT, as declared."
     assert [warning for warning in warnings if "symbol" in warning] == ([sentence] if is_told else [])
 
 
-def test_a_file_that_must_have_been_misread_is_refused() -> None:
+def test_probably_misread_file_is_rejected() -> None:
     rows = days(60)
     for row in rows[::2]:
         row[4] = "1.2.3"
@@ -128,7 +128,7 @@ def test_a_file_that_must_have_been_misread_is_refused() -> None:
         check(spaced(HOUR_MS, first_ms=7_000_000_000_000))
 
 
-def test_so_many_gaps_that_the_interval_must_be_wrong_are_refused() -> None:
+def test_file_with_too_many_gaps_is_rejected() -> None:
     times = FIRST_MS + 2_000 * np.arange(100_002)
     ones = np.ones(len(times))
     rows = BarFileRows(
@@ -139,7 +139,7 @@ def test_so_many_gaps_that_the_interval_must_be_wrong_are_refused() -> None:
         check_rows(rows, BarFileDeclaration(symbol="BTCUSDT", interval=INTERVALS["1s"]), now_ms=NOW_MS)
 
 
-def test_days_of_a_zone_with_daylight_saving_have_no_grid() -> None:
+def test_days_in_daylight_saving_zone_are_rejected() -> None:
     with pytest.raises(InvalidInput, match="zone with daylight-saving time") as caught:
         check(csv_of(days(300)), timezone="Europe/Berlin")
     assert caught.value.field == "timezone"
@@ -150,9 +150,7 @@ KLINES = "open_time,open,high,low,close,volume,close_time"
 
 
 @pytest.mark.parametrize(("offset", "odd", "expected"), [(-1, 0, 0), (-1, 2, 2), (0, 0, None), (-1000, 0, None)])
-def test_closing_times_count_where_they_are_written_as_the_exchange_does(
-    offset: int, odd: int, expected: int | None
-) -> None:
+def test_closing_times_count_if_written_as_exchange_does(offset: int, odd: int, expected: int | None) -> None:
     rows = [[FIRST_MS + HOUR_MS * n, 10, 12, 9, 11, 5, FIRST_MS + HOUR_MS * (n + 1) + offset] for n in range(30)]
     for row in rows[:odd]:
         row[6] -= 60_000

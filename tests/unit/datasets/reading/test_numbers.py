@@ -32,7 +32,7 @@ def file_of(*opens: str, volume: str = "7", delimiter: str = ";") -> str:
         (("1000", "2"), [1000.0, 2.0]),
     ],
 )  # fmt: skip
-def test_one_number_proves_the_mark_of_all(cells: tuple[str, ...], numbers: list[float], delimiter: str) -> None:
+def test_one_number_proves_decimal_mark_of_file(cells: tuple[str, ...], numbers: list[float], delimiter: str) -> None:
     for text in (file_of(*cells, delimiter=delimiter), file_of(*reversed(cells), delimiter=delimiter)):
         table = read_here(text)
         assert sorted(table.columns["open"].tolist()) == sorted(numbers)
@@ -40,13 +40,13 @@ def test_one_number_proves_the_mark_of_all(cells: tuple[str, ...], numbers: list
     assert read_here(file_of(*cells, delimiter=delimiter)).columns["open"].tolist() == numbers
 
 
-def test_proof_in_one_column_counts_for_all() -> None:
+def test_proof_in_one_column_applies_to_all() -> None:
     assert read_here(file_of("1.000", volume="1.234.567")).columns["open"].tolist() == [1000.0]
     assert read_here(file_of("1.000", volume="12.5")).columns["open"].tolist() == [1.0]
     assert read_here(file_of("78.738,60", volume="39.120")).columns["volume"].tolist() == [39120.0]
 
 
-def test_proof_counts_for_the_rows_long_before_it() -> None:
+def test_proof_applies_to_earlier_blocks() -> None:
     rows = [f"{1609459200000 + 60_000 * row};1.{row % 1000:03d};9.999;1.000;2.000;950" for row in range(45_000)]
     text = "\n".join(["timestamp;Open;High;Low;Close;Volume", *rows])
     table = read_here(text + "\n1612159200000;1.234.567;1.234.567;2;3;4\n", max_rows=45_001)
@@ -71,7 +71,7 @@ def test_proof_counts_for_the_rows_long_before_it() -> None:
         (file_of("1.234.567", "1,234,567"), "Open is '1,234,567', but line 2: Open is '1.234.567': one has"),
     ],
 )  # fmt: skip
-def test_file_that_can_be_read_in_two_ways_is_refused_until_decimal_is_given(text: str, words: str) -> None:
+def test_ambiguous_file_is_rejected_without_declared_decimal(text: str, words: str) -> None:
     with pytest.raises(BarFileRejected) as caught:
         read_here(text)
     assert words in caught.value.message
@@ -79,7 +79,7 @@ def test_file_that_can_be_read_in_two_ways_is_refused_until_decimal_is_given(tex
     assert caught.value.field == "decimal"
 
 
-def test_comma_between_columns_makes_a_lone_point_a_decimal_point() -> None:
+def test_point_is_decimal_if_commas_separate_columns() -> None:
     text = (
         "Date,Open,High,Low,Close,Volume\n2021-01-01,1.234,1.500,1.000,1.250,950\n2021-01-02,1.250,1.500,1.000,1.3,7\n"
     )
@@ -103,7 +103,7 @@ def test_declared_mark_is_followed(cells: tuple[str, ...], decimal: str, numbers
         assert table.findings.unreadable_cells == 0
 
 
-def test_numbers_against_the_declared_mark_are_none() -> None:
+def test_numbers_against_declared_mark_are_nan() -> None:
     text = file_of("1,5", "2.5", "1,234.5", "1.234,5", "3")
     with_point = read_here(text, decimal=".")
     assert with_point.columns["open"][[1, 2, 4]].tolist() == [2.5, 1234.5, 3.0]
@@ -114,7 +114,7 @@ def test_numbers_against_the_declared_mark_are_none() -> None:
 
 
 @pytest.mark.parametrize("cell", ["1.23.4", "1,23,456", "12.34,5", "1.2345,6", "1 234", "1'234", "0.123.456", "x"])
-def test_what_is_no_number_either_way_is_noted(cell: str) -> None:
+def test_unreadable_number_is_noted(cell: str) -> None:
     for declared in ({}, {"decimal": "."}, {"decimal": ","}):
         table = read_here(file_of("5", cell), **declared)
         assert table.columns["open"][0] == 5

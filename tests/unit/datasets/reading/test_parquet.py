@@ -46,11 +46,11 @@ MILLISECONDS = FIRST_MS + HOUR_MS * np.arange(3)
     ],
     ids=lambda times: str(times.type),
 )
-def test_times_of_every_kind(times: pa.Array) -> None:
+def test_times_of_every_parquet_type_are_read(times: pa.Array) -> None:
     assert read_here(parquet(times)).columns["time"].tolist() == MILLISECONDS.tolist()
 
 
-def test_dates_are_midnights() -> None:
+def test_parquet_dates_are_midnights() -> None:
     times = read_here(parquet(pa.array([18628, 18629, 18630], pa.date32()))).columns["time"]
     assert times.tolist() == [FIRST_MS, FIRST_MS + 24 * HOUR_MS, FIRST_MS + 48 * HOUR_MS]
 
@@ -73,19 +73,19 @@ def test_wall_clock_times_are_read_in_the_declared_zone() -> None:
     ],
     ids=lambda prices: str(prices.type),
 )
-def test_numbers_of_every_kind(prices: pa.Array) -> None:
+def test_numbers_of_every_parquet_type_are_read(prices: pa.Array) -> None:
     table = read_here(parquet(pa.array(MILLISECONDS), Close=prices))
     assert table.columns["close"].tolist() == [1.0, 2.0, 3.0]
 
 
-def test_what_is_missing_is_no_number() -> None:
+def test_missing_number_becomes_nan() -> None:
     for prices in (pa.array([1.0, None, 3.0]), pa.array(["1", None, "3"])):
         assert np.isnan(read_here(parquet(pa.array(MILLISECONDS), Close=prices)).columns["close"]).tolist() == [
             False, True, False,
         ]  # fmt: skip
 
 
-def test_an_index_of_pandas_is_the_time() -> None:
+def test_index_of_pandas_is_the_time() -> None:
     frame = pd.DataFrame(
         np.ones((3, 5)),
         columns=["Open", "High", "Low", "Close", "Volume"],
@@ -111,7 +111,7 @@ def test_an_index_of_pandas_is_the_time() -> None:
         (parquet(pa.array([f"2021-01-01T0{hour}Z" for hour in "0x2"])), "Line 2: Date is '2021-01-01T0xZ'"),
     ],
 )
-def test_what_cannot_be_read_is_said(content: bytes, words: str) -> None:
+def test_unreadable_file_is_rejected_with_reason(content: bytes, words: str) -> None:
     with pytest.raises(BarFileRejected) as caught:
         read_here(content)
     assert words in caught.value.message
@@ -123,13 +123,13 @@ def test_what_cannot_be_read_is_said(content: bytes, words: str) -> None:
     [("ms", 4 * 10**16), ("ms", -2_200_000_000_000), ("ms", 7_258_118_400_000), ("s", 8 * 10**9), ("s", -5),
      ("us", 2**62), ("ns", -1), ("ns", 2**63 - 1)],
 )  # fmt: skip
-def test_times_of_no_market_are_refused_by_their_row(unit: str, number: int, zone: str | None) -> None:
+def test_times_outside_range_are_rejected_with_row(unit: str, number: int, zone: str | None) -> None:
     times = pa.array([1_609_459_200, number, 1_609_466_400], pa.timestamp(unit, tz=zone))
     with pytest.raises(BarFileRejected, match=r"Row 2: Date is .* since 1970\. Allowed: times from 1970 to 2199"):
         read_here(parquet(times), timezone=None if zone else "Asia/Seoul")
 
 
-def test_days_of_no_market_are_refused_by_their_row() -> None:
+def test_dates_outside_range_are_rejected_with_row() -> None:
     with pytest.raises(BarFileRejected, match="Row 3: Date"):
         read_here(parquet(pa.array([18628, 18629, -400], pa.date32())))
 

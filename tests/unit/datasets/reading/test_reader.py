@@ -46,7 +46,7 @@ async def reading(monkeypatch: pytest.MonkeyPatch) -> Reading:
     return Reading(monkeypatch)
 
 
-async def test_files_of_one_user_leave_a_slot_to_others(reading: Reading) -> None:
+async def test_files_of_one_user_leave_slot_to_others(reading: Reading) -> None:
     tasks = await reading.start(*["greedy"] * 5, "honest")
     assert reading.users == ["greedy", "honest"]
     reading.go.set()

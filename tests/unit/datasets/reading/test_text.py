@@ -13,7 +13,7 @@ KLINE_HEADER = "open_time,open,high,low,close,volume,close_time,quote_volume,tra
 
 
 @pytest.mark.parametrize("header", ["", KLINE_HEADER + "\n", KLINE_HEADER.replace("_", " ").title() + "\n"])
-def test_the_exchanges_twelve_columns_are_known_with_and_without_a_header(header: str) -> None:
+def test_exchange_columns_are_found_with_any_header(header: str) -> None:
     table = read_here(f"{header}{KLINE}\n{NEXT_KLINE}\n")
     assert table.columns["time"].tolist() == [1609459200000, 1609545600000]
     assert table.columns["close_time"].tolist() == [1609545599999, 1609631999999]
@@ -29,13 +29,13 @@ def test_the_exchanges_twelve_columns_are_known_with_and_without_a_header(header
      "Open Time,open,high,low,close,vol", ",Open,High,Low,Close,Volume", "unix,open,high,low,close,base_volume",
      '"Date","Open","High","Low","Close","Volume"'],
 )  # fmt: skip
-def test_the_usual_names_are_known(header: str) -> None:
+def test_usual_column_names_are_found(header: str) -> None:
     table = read_here(csv_of(days(3), header))
     assert len(table) == 3
     assert set(table.columns) == {"time", "open", "high", "low", "close", "volume"}
 
 
-def test_columns_may_stand_in_any_order_among_others() -> None:
+def test_columns_are_found_in_any_order() -> None:
     table = read_here("Symbol,Volume,Close,Low,High,Open,Adj Close,Date\nBTC,5,3,1,4,2,9,2021-01-01\n")
     assert {name: column.tolist()[0] for name, column in table.columns.items() if name != "time"} == {
         "open": 2, "high": 4, "low": 1, "close": 3, "volume": 5,
@@ -44,28 +44,28 @@ def test_columns_may_stand_in_any_order_among_others() -> None:
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
-def test_delimiters_and_line_ends(delimiter: str, end: str) -> None:
+def test_every_delimiter_and_line_end_is_read(delimiter: str, end: str) -> None:
     text = csv_of(days(4)).replace(",", delimiter).replace("\n", end)
     assert len(read_here(text)) == 4
 
 
-def test_line_ends_may_be_mixed_and_lines_empty() -> None:
+def test_mixed_line_ends_and_empty_lines_are_read() -> None:
     lines = csv_of(days(4)).splitlines()
     assert len(read_here("\n\r\n" + lines[0] + "\r\n" + "\r".join(lines[1:4]) + "\n\n  \n" + lines[4])) == 4
 
 
-def test_a_byte_order_mark_is_no_letter() -> None:
+def test_byte_order_mark_is_ignored() -> None:
     assert len(read_here(b"\xef\xbb\xbf" + csv_of(days(2)).encode())) == 2
 
 
-def test_gzip_is_known_by_its_content() -> None:
+def test_gzip_is_recognized_by_content() -> None:
     text = csv_of(days(500))
     half = len(text) // 2
     assert len(read_here(gzipped(text))) == 500
     assert len(read_here(gzipped(text[:half]) + gzipped(text[half:]))) == 500
 
 
-def test_cells_that_are_no_numbers_are_noted_with_line_and_column() -> None:
+def test_unreadable_cells_are_noted_with_line_and_column() -> None:
     rows = days(4)
     rows[1][4], rows[2][1] = "abc", ""
     table = read_here(csv_of(rows))
@@ -100,13 +100,13 @@ def test_cells_that_are_no_numbers_are_noted_with_line_and_column() -> None:
         (csv_of(days(1)) + '2021-01-02,"1\n2",1,1,1,1\n' + csv_of(days(1), None) + "x", "Line 6 has 1 columns"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_read_is_said(text: str, words: str) -> None:
+def test_unreadable_file_is_rejected_with_reason(text: str, words: str) -> None:
     with pytest.raises(BarFileRejected) as caught:
         read_here(text)
     assert words in caught.value.message
 
 
-def test_blocks_join_without_a_seam() -> None:
+def test_blocks_are_joined_seamlessly() -> None:
     minutes = [[1609459200000 + 60_000 * row, 1, 2, 1, 2, row] for row in range(45_000)]
     table = read_here(csv_of(minutes), max_rows=45_000)
     assert table.columns["volume"].tolist() == list(range(45_000))
@@ -121,14 +121,14 @@ def test_volume_of_the_traded_asset_is_chosen() -> None:
 
 
 @pytest.mark.parametrize("first", ["https://www.CryptoDataDownload.com", "www.example.com,,,", "sep=,", '"sep=,"'])
-def test_line_before_the_header_is_passed_over(first: str) -> None:
+def test_line_before_header_is_skipped(first: str) -> None:
     assert len(read_here(f"{first}\n{csv_of(days(3))}")) == 3
     with pytest.raises(BarFileRejected, match="Line 6 has 3 columns, but line 2 has 6"):
         read_here(f"{first}\n{csv_of(days(3))}2021-01-04,1,2\n")
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
-def test_utf_16_with_a_mark_is_text(encoding: str) -> None:
+def test_utf_16_with_byte_order_mark_is_read(encoding: str) -> None:
     mark = {"utf-16": "", "utf-16-le": "\ufeff", "utf-16-be": "\ufeff"}[encoding]
     content = (mark + csv_of(days(30))).encode(encoding)
     for sent in (content, gzipped(content)):
@@ -145,7 +145,7 @@ def test_utf_16_with_a_mark_is_text(encoding: str) -> None:
     ],
     ids=["no mark", "half a letter", "lone surrogate", "UTF-32"],
 )
-def test_what_is_no_utf_16_is_refused(content: bytes, words: str) -> None:
+def test_invalid_utf_16_is_rejected(content: bytes, words: str) -> None:
     with pytest.raises(BarFileRejected) as caught:
         read_here(content)
     assert words in caught.value.message
@@ -163,7 +163,7 @@ DATED = "Unix,Date,Open,High,Low,Close,Volume\n"
     ],
     ids=["to the second", "to the day", "day first"],
 )
-def test_date_beside_a_number_of_the_same_time_is_no_harm(rows: str) -> None:
+def test_agreeing_date_beside_timestamp_is_accepted(rows: str) -> None:
     table = read_here(DATED + rows)
     assert table.columns["time"][0] == 1609459200000
     assert set(table.columns) == {"time", "open", "high", "low", "close", "volume"}
@@ -179,7 +179,7 @@ def test_date_beside_a_number_of_the_same_time_is_no_harm(rows: str) -> None:
         ("1609459200000,2021-01-01 09:00,1,1,1,1,1\n", "timezone"),
     ],
 )
-def test_date_beside_a_number_of_another_time_is_refused(rows: str, field: str) -> None:
+def test_disagreeing_date_beside_timestamp_is_rejected(rows: str, field: str) -> None:
     with pytest.raises(BarFileRejected, match=r"Row \d: Unix is .* and Date is ") as caught:
         read_here(DATED + rows)
     assert caught.value.field == ("file" if "01-02," in rows else field)

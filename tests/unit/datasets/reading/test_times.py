@@ -33,26 +33,26 @@ def read(
         ("1609502400.0", "s"), ("1.6095024e12", "ms"), (" 1609502400000 ", "ms"),
     ],
 )  # fmt: skip
-def test_units_are_found_by_size(cell: str, unit: str) -> None:
+def test_unit_is_found_from_size_of_number(cell: str, unit: str) -> None:
     times, findings = read(cell)
     assert times == [NOON_MS]
     assert findings.units == {unit}
     assert not findings.is_zone_assumed
 
 
-def test_a_change_of_unit_in_the_middle_is_followed() -> None:
+def test_change_of_unit_within_file_is_followed() -> None:
     times, findings = read("1609502400000", "1609502460000000", "1609502519999999")
     assert times == [NOON_MS, NOON_MS + 60_000, NOON_MS + 119_999]
     assert findings.units == {"ms", "us"}
 
 
 @pytest.mark.parametrize("cell", ["20211301", "0", "-1", "1e300", "nan", "inf", "99999999999999999999", "12345"])
-def test_a_number_of_no_unit_is_refused_with_its_line(cell: str) -> None:
+def test_number_of_no_unit_is_rejected_with_line(cell: str) -> None:
     with pytest.raises(BarFileRejected, match=r"^Line 2: Date is "):
         read(cell)
 
 
-def test_a_declared_unit_counts_for_all() -> None:
+def test_declared_unit_applies_to_all_numbers() -> None:
     assert read("1000", unit=TimeUnit.SECONDS)[0] == [1_000_000]
     assert read("20240131", unit=TimeUnit.SECONDS)[0] == [20_240_131_000]
     with pytest.raises(BarFileRejected, match=r"Line 3: Date is 1609502400000.* in s from 1970 to 2200"):
@@ -64,27 +64,27 @@ def test_a_declared_unit_counts_for_all() -> None:
     ["2021-01-01T12:00:00Z", "2021-01-01 12:00:00+00:00", "2021-01-01 21:00:00+09:00", "2021-01-01 12:00:00 UTC",
      "20210101T120000Z", "2021-01-01T12:00:00.000Z"],
 )  # fmt: skip
-def test_a_zone_in_the_text_counts_for_more_than_a_declared_one(cell: str) -> None:
+def test_zone_in_text_overrides_declared_zone(cell: str) -> None:
     times, findings = read(cell, zone="Asia/Seoul")
     assert times == [NOON_MS]
     assert not findings.is_zone_assumed
 
 
-def test_times_without_a_zone_are_utc_and_said_to_be() -> None:
+def test_times_without_zone_are_utc_with_warning() -> None:
     times, findings = read("2021-01-01 12:00", "2021-01-02")
     assert times == [NOON_MS, NOON_MS + 12 * 3_600_000]
     assert findings.is_zone_assumed
 
 
 @pytest.mark.parametrize("zone", ["Asia/Seoul", "+09:00", "+0900"])
-def test_a_declared_zone_is_taken_off(zone: str) -> None:
+def test_declared_zone_is_converted_to_utc(zone: str) -> None:
     times, findings = read("2021-01-01 21:00", zone=zone)
     assert times == [NOON_MS]
     assert findings.offsets == {540}
     assert not findings.is_zone_assumed
 
 
-def test_the_hour_that_comes_twice_comes_twice() -> None:
+def test_repeated_hour_stays_in_order() -> None:
     cells = ["2021-10-31 01:00", "2021-10-31 02:00", "2021-10-31 02:30", "2021-10-31 02:00", "2021-10-31 02:30",
              "2021-10-31 03:00"]  # fmt: skip
     times, findings = read(*cells, zone="Europe/Berlin")
@@ -92,14 +92,14 @@ def test_the_hour_that_comes_twice_comes_twice() -> None:
     assert findings.offsets == {60, 120}
 
 
-def test_the_hour_that_comes_twice_comes_twice_in_a_file_with_the_newest_first() -> None:
+def test_repeated_hour_stays_in_order_newest_first() -> None:
     cells = ["2021-10-31 03:00", "2021-10-31 02:30", "2021-10-31 02:00", "2021-10-31 02:30", "2021-10-31 02:00",
              "2021-10-31 01:00"]  # fmt: skip
     times, _ = read(*cells, zone="Europe/Berlin")
     assert np.diff(times).tolist() == [-1_800_000, -1_800_000, -1_800_000, -1_800_000, -3_600_000]
 
 
-def test_the_hour_that_is_skipped_is_no_time() -> None:
+def test_skipped_hour_is_rejected() -> None:
     with pytest.raises(BarFileRejected, match=r"Line 3.*the clocks of the declared timezone skip"):
         read("2021-03-28 01:30", "2021-03-28 02:30", zone="Europe/Berlin")
 
@@ -111,13 +111,13 @@ def test_the_hour_that_is_skipped_is_no_time() -> None:
      "2021-W01-1", "2021W011",
      "1609502400000;DROP"],
 )  # fmt: skip
-def test_what_is_no_time_is_named_with_line_and_column(cell: str) -> None:
+def test_invalid_time_is_rejected_with_line_and_column(cell: str) -> None:
     with pytest.raises(BarFileRejected, match=r"Line 3: Date is .*Allowed: an ISO 8601 time"):
         read("2021-01-01", cell)
 
 
 @pytest.mark.parametrize(("text", "offset"), [("UTC", 0), ("utc", 0), ("Z", 0), ("-05:30", -330), ("+14:00", 840)])
-def test_zones(text: str, offset: int) -> None:
+def test_zones_of_every_kind_are_parsed(text: str, offset: int) -> None:
     zone = parse_zone(text)
     assert zone == (UTC if offset == 0 else timezone(timedelta(minutes=offset)))
 
@@ -126,7 +126,7 @@ def test_zones(text: str, offset: int) -> None:
     "text",
     ["Mars/Base", "../../etc/passwd", "/etc/localtime", "+25:00", "+9", "A" * 500, "Europe", "Europe/Berlin\0"],
 )
-def test_what_is_no_zone_is_refused(text: str) -> None:
+def test_invalid_zone_is_rejected(text: str) -> None:
     with pytest.raises(InvalidInput, match="an IANA name such as Asia/Seoul") as caught:
         parse_zone(text)
     assert caught.value.field == "timezone"
@@ -164,17 +164,17 @@ def test_time_of_day_of_every_style_is_read(date: str, clock: str, minutes: int)
 
 @pytest.mark.parametrize("clock", ["24:00", "12:60", "13:00 PM", "0:30 AM", "93000", "1:2:3:4", "noon", "00:00 EST"])
 @pytest.mark.parametrize("date", ["2024.01.31", "01/31/2024"])
-def test_impossible_time_of_day_is_refused_with_its_line(date: str, clock: str) -> None:
+def test_impossible_time_of_day_is_rejected_with_line(date: str, clock: str) -> None:
     with pytest.raises(BarFileRejected, match=r"Line 2: Date is .*Allowed: an ISO 8601 time"):
         read(f"{date} {clock}")
 
 
-def test_one_day_above_12_shows_the_order_of_all() -> None:
+def test_one_day_above_12_decides_date_order() -> None:
     assert read("01/02/2024", "13/02/2024")[0] == [1_706_745_600_000, 1_707_782_400_000]
     assert read("02/13/2024", "02/01/2024")[0] == [1_707_782_400_000, 1_706_745_600_000]
 
 
-def test_order_that_no_date_shows_must_be_declared() -> None:
+def test_ambiguous_date_order_must_be_declared() -> None:
     cells = ["01/02/2024", "02/02/2024", "12/02/2024"]
     with pytest.raises(
         BarFileRejected, match=r"Line 2: Date is '01/02/2024', and no .* Give dateFormat: DMY or MDY"
@@ -203,7 +203,7 @@ def test_order_that_no_date_shows_must_be_declared() -> None:
         (("13/02/2200",), None, "Allowed: an ISO 8601 time"),
     ],
 )  # fmt: skip
-def test_dates_that_contradict_are_refused(cells: tuple[str, ...], date_format: DateFormat | None, words: str) -> None:
+def test_contradicting_dates_are_rejected(cells: tuple[str, ...], date_format: DateFormat | None, words: str) -> None:
     with pytest.raises(BarFileRejected) as caught:
         read(*cells, date_format=date_format)
     assert words in caught.value.message
