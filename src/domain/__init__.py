@@ -1,1 +1,1 @@
-"""Candles, signals, fills, results and errors as frozen types."""
+"""The frozen types of the service: bars, signals, fills, results, parameters and errors."""

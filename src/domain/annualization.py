@@ -1,4 +1,4 @@
-"""How figures of single bars become figures of a year."""
+"""Decide how many bars make a year, to scale figures per bar to figures per year."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ MAX_BARS_PER_YEAR: Final = 366 * 86_400.0
 
 MIN_RISK_FREE_RATE: Final = -0.1
 MAX_RISK_FREE_RATE: Final = 1.0
-"""Exclusive. A rate of 1 or more is most likely meant as per cent (5 for 5 %)."""
+"""Exclusive. A rate of 1 or more is probably meant as per cent (5 for 5 %)."""
 
 MIN_COVERAGE: Final = 0.95
-"""Share of slots with a bar from which a market counts as one that trades all year; outages of an exchange leave more,
-weekends and holidays less (a 5-day week leaves 71 %)."""
+"""Minimum share of slots with a bar of a market that trades all year. Outages of an exchange leave more; weekends and
+holidays leave less (a 5-day week 71 %)."""
 
 MIN_ELAPSED_MS: Final = 30 * DAY_MS
 """Growth of a shorter time says nothing about a year: 200 minutes at +0.1 % each are 10^114 % a year."""
 
 
 class AnnualizationRule(StrEnum):
-    """What the number of bars per year was taken from."""
+    """The origin of the number of bars per year."""
 
     REQUESTED = "requested"
     """`barsPerYear` of the request."""
     CALENDAR = "calendar"
     """365 days ÷ bar length: at least `MIN_COVERAGE` of the slots hold a bar."""
     OBSERVED = "observed"
-    """Bars ÷ elapsed years: fewer slots hold one, as with shares and currencies."""
+    """Bars ÷ elapsed years: fewer slots hold a bar, as with shares and currencies."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnnualizationSettings:
-    """What a request says about the year."""
+    """The parameters of a request that scale figures to a year."""
 
     bars_per_year: float | None = parameter(
         name="bars_per_year",
@@ -66,10 +66,7 @@ DEFAULT_ANNUALIZATION: Final = AnnualizationSettings()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Annualization:
-    """The year as one backtest sees it.
-
-    `elapsed_ms` pass from the first open to the last close. `risk_free_per_bar` is a fraction.
-    """
+    """The yearly scale of one backtest: `elapsed_ms` from first open to last close, `risk_free_per_bar` a fraction."""
 
     bars_per_year: float
     rule: AnnualizationRule
@@ -88,10 +85,9 @@ class Annualization:
 
 
 def annualize(bars: Bars, settings: AnnualizationSettings) -> Annualization:
-    """Decide how many bars make a year, and what a bar of it earns without risk.
+    """Return the number of bars per year and the risk-free rate per bar.
 
-    The rate per bar is (1 + R)^(1/A) − 1, as empyrical and vectorbt turn a yearly rate into one per bar (both in
-    `omega_ratio`).
+    The rate per bar is (1 + R)^(1/A) − 1, as empyrical and vectorbt convert a yearly rate (both in `omega_ratio`).
     """
     slots = bars.interval.count_slots(int(bars.open_time_ms[0]), int(bars.open_time_ms[-1]))
     if settings.bars_per_year is not None:

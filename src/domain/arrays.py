@@ -1,4 +1,4 @@
-"""Read-only arrays: what the frozen types of the domain are made of."""
+"""Make arrays read-only, for the frozen types of the domain."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Candles that users bring themselves: how their files are to be read, and what is kept."""
+"""Datasets, the bars that users upload: the declarations for reading a file, and the stored description."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _EXTENSION: Final = re.compile(r"(\.(csv|txt|tsv|gz|parquet|pq))+$")
 
 
 class TimeUnit(StrEnum):
-    """What a whole number in a column of times counts, from 1970-01-01 UTC on."""
+    """The unit of whole numbers in a column of times, counted from 1970-01-01 UTC."""
 
     SECONDS = "s"
     MILLISECONDS = "ms"
@@ -37,7 +37,7 @@ class TimeUnit(StrEnum):
 
 
 class DateFormat(StrEnum):
-    """The order of year, month and day in the dates of a file, whatever stands between them."""
+    """The order of year, month and day in the dates of a file, with any separators."""
 
     YMD = "YMD"
     DMY = "DMY"
@@ -53,14 +53,14 @@ class DateFormat(StrEnum):
 
 
 class DecimalMark(StrEnum):
-    """What stands before the decimals of the numbers in a file; the other may stand between thousands."""
+    """The mark before the decimals of the numbers in a file; the other mark may separate thousands."""
 
     POINT = "."
     COMMA = ","
 
     @staticmethod
     def named(text: str, *, field: str = "decimal") -> DecimalMark:
-        """Return the mark that a client gave; raises InvalidInput."""
+        """Return the mark that a client named; raises InvalidInput."""
         mark = text.strip()
         if mark not in list(DecimalMark):
             raise bad_value(field, got=text, allowed='"." or ","')
@@ -69,10 +69,10 @@ class DecimalMark(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BarFileDeclaration:
-    """What a user says about a file of candles; None: find it in the file.
+    """A user's declarations about a file of bars; None: find it in the file.
 
-    `timezone` is that of times which name none themselves: an IANA name or an offset such as +09:00. `date_format` is
-    the order of dates that are written with numbers alone, `decimal` the mark before the decimals of all numbers.
+    `timezone` applies to times without a zone: an IANA name or an offset such as +09:00. `date_format` is the order of
+    dates that are written in numbers, `decimal` the mark before the decimals of all numbers.
     """
 
     symbol: str
@@ -85,10 +85,10 @@ class BarFileDeclaration:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dataset:
-    """A user's own candles, kept under a name that requests give as their source.
+    """The description of a user's uploaded bars, stored under a name that requests give as their source.
 
-    `size_bytes` and `sha256` are of the file that was uploaded, `fingerprint` of the candles; `quality` reports on all
-    of them, and `warnings` says the same in sentences.
+    `size_bytes` and `sha256` are of the uploaded file, `fingerprint` of the bars; `quality` and `warnings` report on
+    all rows.
     """
 
     name: str
@@ -106,12 +106,9 @@ class Dataset:
 
 
 def check_dataset_name(name: str, *, field: str = "name") -> str:
-    """Return a name in lower case where it can safely name a file.
+    """Return a name in lower case, which is safe as the name of a file.
 
-    Raises
-    ------
-    InvalidInput
-        Where it is not 1 to 64 characters of a–z A–Z 0–9 _ . - beginning with a letter or digit.
+    Raises InvalidInput if it is not 1 to 64 characters of a–z A–Z 0–9 _ . - beginning with a letter or digit.
     """
     if not _NAME.fullmatch(name):
         allowed = "1 to 64 characters of A-Z a-z 0-9 _ . -, the first a letter or digit"
@@ -120,12 +117,9 @@ def check_dataset_name(name: str, *, field: str = "name") -> str:
 
 
 def dataset_name_of(filename: str) -> str:
-    """Return the name that a file's own name suggests: `My Bars (1).csv.gz` is `my_bars_1`.
+    """Derive a dataset's name from a file name: `my_bars_1` from `My Bars (1).csv.gz`.
 
-    Raises
-    ------
-    InvalidInput
-        Where nothing of it can be used.
+    Raises InvalidInput if no character of it is allowed.
     """
     stem = _EXTENSION.sub("", filename.replace("\\", "/").rsplit("/", 1)[-1].strip().lower())
     name = re.sub(r"[^a-z0-9_.-]+", "_", stem).strip("_.-")[:64]

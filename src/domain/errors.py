@@ -18,8 +18,8 @@ The tree (code in brackets); none of these classes knows HTTP, `api/errors.py` m
     ├── Busy                        [BUSY]                  as much work waits already as may wait
     ├── TimedOut                    [TIMED_OUT]             our own work took longer than its limit
     ├── ExchangeError
-    │   ├── ExchangeRefused         [EXCHANGE_REFUSED]      it answered, with a no or with nonsense
-    │   ├── ExchangeUnavailable     [EXCHANGE_UNAVAILABLE]  down, or it told us to wait
+    │   ├── ExchangeRefused         [EXCHANGE_REFUSED]      it refuses the request, or its page is invalid
+    │   ├── ExchangeUnavailable     [EXCHANGE_UNAVAILABLE]  it is down, or has ordered a pause
     │   └── ExchangeTimeout         [EXCHANGE_TIMEOUT]
     ├── StoreUnavailable            [STORE_UNAVAILABLE]
     │   └── UnreadableResult        [STORE_UNAVAILABLE]     a stored result is damaged, or of another version

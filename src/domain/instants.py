@@ -1,4 +1,4 @@
-"""Instants as text: what clients write for a date, and how milliseconds since the epoch (UTC) are written for them."""
+"""Parse the dates and instants that clients send, and format milliseconds since the epoch (UTC) for them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from src.domain.errors import InvalidInput, bad_value
 
 _DAY_MS: Final = 86_400_000
 _BARE_DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
-# Python reads more of ISO 8601 (20240110, 2024-W02-3), where a whole day could not be told from its first instant.
+# Python parses more of ISO 8601 (20240110, 2024-W02-3), where a whole day is not distinct from its first instant.
 _INSTANT: Final = re.compile(
     rf"{_BARE_DATE.pattern}[T ]\d{{2}}:\d{{2}}(:\d{{2}}([.,]\d+)?)?(Z|[+-]\d{{2}}(:?\d{{2}})?)?", re.ASCII
 )
@@ -31,14 +31,9 @@ INSTANT_PATTERN: Final = (
 
 
 def parse_instant(text: str, *, field: str, is_end: bool = False) -> int:
-    """Return the milliseconds since the epoch (UTC) that a date or an ISO 8601 instant names.
+    """Parse a date or an ISO 8601 instant to milliseconds since the epoch (UTC); raises InvalidInput.
 
-    A bare date is its first millisecond, or with `is_end` its last. An instant without a zone is UTC.
-
-    Raises
-    ------
-    InvalidInput
-        If it is neither.
+    A date without a time is its first millisecond, or with `is_end` its last. An instant without a zone is UTC.
     """
     written = text.strip()
     is_bare = _BARE_DATE.fullmatch(written) is not None
@@ -57,7 +52,7 @@ def parse_instant(text: str, *, field: str, is_end: bool = False) -> int:
 
 
 def format_instant(time_ms: int) -> str:
-    """Return milliseconds since the epoch as an ISO 8601 instant in UTC: `2017-08-17T00:00:00Z`."""
+    """Format milliseconds since the epoch as an ISO 8601 instant in UTC: `2017-08-17T00:00:00Z`."""
     instant = datetime.fromtimestamp(time_ms // 1000, UTC).replace(microsecond=time_ms % 1000 * 1000)
     precision = "milliseconds" if time_ms % 1000 else "seconds"
     return instant.isoformat(timespec=precision).replace("+00:00", "Z")

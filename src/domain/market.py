@@ -1,4 +1,4 @@
-"""Candles: what they are, which were asked for, and what is wrong with those that came."""
+"""Bars, their intervals and symbols, requests for them, and the report on their quality."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from src.domain.instants import INSTANT_PATTERN, format_instant, parse_instant
 from src.domain.parameters import AT_LEAST_ONE, check_parameters, parameter
 
 SIMULATED: Final = "simulated"
-"""The name of the source whose candles come from a seed."""
+"""The name of the source that draws bars from a seed."""
 
 DAY_MS: Final = 86_400_000
 YEAR_MS: Final = 365 * DAY_MS
@@ -37,14 +37,14 @@ PRICE_COLUMNS: Final = ("open", "high", "low", "close")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 MIN_PRICE: Final = 1e-11
-"""vectorbt takes a price up to 1e-12 for none; the exchange's own prices are multiples of 1e-8."""
+"""vectorbt treats a price up to 1e-12 as none; the exchange's own prices are multiples of 1e-8."""
 MAX_PRICE: Final = 1e15
 MIN_VOLUME: Final = 1e-18
-"""Of a bar with trades; one without has the volume 0."""
+"""Of a bar with trades; a bar without trades has the volume 0."""
 MAX_VOLUME: Final = 1e36
-"""1e36 units are a thousand times the largest supply counted in its smallest unit. Inside these bounds no figure of a
-run overflows: the fourth power of a return is below 1e105, and units times price below 1e126 (see `MAX_EQUITY`), where
-numbers end at 1e308."""
+"""1e36 units are a thousand times the largest supply counted in its smallest unit. Within these bounds no figure of a
+run overflows: the fourth power of a return is below 1e105, and units times price below 1e126 (see `MAX_EQUITY`);
+float64 ends at 1e308."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +76,7 @@ class Interval:
 
     def count_slots(self, first_open_ms: int, last_open_ms: int) -> int:
         """Return how many bars open from the first to the last of these times if none is missing."""
-        # Half a bar more: an open a little early still counts.
+        # Half a bar more, so that an open slightly early still counts.
         return self.most_bars(first_open_ms, last_open_ms + self.milliseconds // 2)
 
     def next_open_ms(self, open_ms: int) -> int:
@@ -88,7 +88,7 @@ class Interval:
 
     @staticmethod
     def named(name: str, *, field: str = "interval") -> Interval:
-        """Look an interval up by its case-sensitive name (`1m` is a minute, `1M` a month)."""
+        """Return the interval of a case-sensitive name (`1m` is a minute, `1M` a month); raises InvalidInput."""
         if name not in INTERVALS:
             raise bad_value(field, got=name, allowed=INTERVALS)
         return INTERVALS[name]
@@ -110,7 +110,7 @@ INTERVALS: Final[Mapping[str, Interval]] = _intervals()
 
 MAX_SYMBOL_LENGTH: Final = 32
 _INVISIBLE_LETTERS: Final = "\u115f\u1160\u3164\uffa0"
-"""Hangul fillers: letters to Unicode, nothing to a reader."""
+"""Hangul fillers: letters in Unicode, but invisible."""
 _INVISIBLE_MARKS: Final = frozenset(
     map(chr, (0x034F, 0x17B4, 0x17B5, 0x180B, 0x180C, 0x180D, 0x180F, *range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0)))
 )
@@ -136,14 +136,11 @@ _ASCII_UPPER: Final = {ord(letter): letter.upper() for letter in string.ascii_lo
 def normalise_symbol(symbol: str, *, field: str = "symbol") -> str:
     """Return the exchange's spelling of a symbol: `btcusdt`, `BTC/USDT` and `BTC-USDT` are all `BTCUSDT`.
 
-    Letters and digits may be of any script (币安人生USDT), with the marks that belong to them (हिन्दीUSDT). Only ASCII
-    letters change their case: what an exchange does with others is not known. Composed and decomposed spellings of one
-    text are one symbol, in Unicode's NFC.
+    Letters and digits may be of any script (币安人生USDT), with their marks (हिन्दीUSDT). Only ASCII letters become
+    upper case, as an exchange's rule for others is unknown. Composed and decomposed spellings are one symbol, in
+    Unicode's NFC.
 
-    Raises
-    ------
-    InvalidInput
-        Where what remains without one separating / or - is not 1 to 32 letters and digits with their marks.
+    Raises InvalidInput if the symbol, without one separating / or -, is not 1 to 32 letters and digits with marks.
     """
     parts = re.split("[/-]", symbol.strip()) if len(symbol) <= _MAX_SYMBOL_INPUT else []
     name = "".join(parts)
@@ -157,7 +154,7 @@ def normalise_symbol(symbol: str, *, field: str = "symbol") -> str:
 
 
 def is_symbol(text: str) -> bool:
-    """Tell whether a text is 1 to 32 letters and digits of any script, and marks behind them; nothing invisible."""
+    """Return whether a text is 1 to 32 letters and digits of any script with their marks, and nothing invisible."""
     return (
         1 <= len(text) <= MAX_SYMBOL_LENGTH
         and not _is_mark(text[0])
@@ -183,16 +180,16 @@ class LimitOrigin(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MarketRequest:
-    """Which candles a backtest wants.
+    """The bars that a request asks for.
 
-    With `start_ms`, the first `limit` candles that open at or after it; without, the last `limit` that open at or
-    before `end_ms` (or now). Both ends are included.
+    With `start_ms`, the first `limit` bars that open at or after it; without, the last `limit` that open at or before
+    `end_ms` (or now). Both ends are included.
 
-    With the limit origin RANGE every candle between both dates is wanted: `limit` is as many as can open there, or the
-    service's maximum if that is less, and a source that has more refuses the request instead of cutting it.
+    With the limit origin RANGE, every bar between both dates: `limit` is the number that can open there, or the
+    service's maximum if that is less. A source that has more bars rejects the request instead of cutting it.
 
-    `source` names a `BarSource` of the service ("binance", "simulated", …) or None for its default one; `seed`
-    is for simulated candles only.
+    `source` names a `BarSource` of the service ("binance", "simulated", …) or a dataset, None the default source;
+    `seed` is for simulated bars only.
     """
 
     symbol: str = parameter(
@@ -263,16 +260,13 @@ class MarketRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Bars:
-    """OHLCV candles of one symbol, oldest first.
+    """OHLCV bars of one symbol, oldest first.
 
     `open_time_ms` [n] int64, strictly ascending, UTC; prices [n] float64, `MIN_PRICE` ≤ p ≤ `MAX_PRICE`, with
     low ≤ open, close ≤ high; `volume` [n] float64, 0 or `MIN_VOLUME` ≤ v ≤ `MAX_VOLUME`, in units of the base asset.
     Arrays are read-only.
 
-    Raises
-    ------
-    ValueError
-        Where an array breaks these rules: sources leave bad rows out and report them, they never pass them on.
+    Raises ValueError if an array breaks these rules; sources must reject invalid rows before.
     """
 
     symbol: str
@@ -311,7 +305,7 @@ class Bars:
         return self.interval.next_open_ms(int(self.open_time_ms[-1])) - int(self.open_time_ms[0])
 
     def slice(self, start: int, stop: int) -> Bars:
-        """Return the candles `start` ≤ index < `stop`."""
+        """Return the bars `start` ≤ index < `stop`."""
         return Bars(
             symbol=self.symbol,
             interval=self.interval,
@@ -324,7 +318,7 @@ class Bars:
         )
 
     def fingerprint(self) -> str:
-        """Return the SHA-256 of symbol, interval and every number, little-endian: equal bars, equal text."""
+        """Return the SHA-256 of symbol, interval and every number (little-endian): equal for equal bars only."""
         digest = hashlib.sha256(f"{self.symbol}\n{self.interval.name}\n{len(self)}\n".encode())
         for column in (self.open_time_ms, self.open, self.high, self.low, self.close, self.volume):
             digest.update(np.ascontiguousarray(column, dtype=column.dtype.newbyteorder("<")).data)
@@ -338,8 +332,8 @@ def impossible_rows(
     close: NDArray[np.float64],
     volume: NDArray[np.float64],
 ) -> NDArray[np.bool_]:
-    """Mark the rows [n] that no market can print: out of bounds or not finite, or open or close outside low…high."""
-    # NaN fails every comparison, so a row must pass all of them to be possible.
+    """Mark the invalid rows [n]: out of bounds or not finite, or open or close outside low…high."""
+    # NaN fails every comparison, so a valid row must pass all of them.
     possible = (
         (low >= MIN_PRICE)
         & (high <= MAX_PRICE)
@@ -361,7 +355,7 @@ def is_possible_volume(volume: NDArray[np.float64]) -> NDArray[np.bool_]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gap:
-    """A hole in the candles: `missing_bars` of them between the one that opens at `after_ms` and that at `next_ms`."""
+    """Missing bars: `missing_bars` of them between the bar that opens at `after_ms` and the one at `next_ms`."""
 
     after_ms: int
     next_ms: int
@@ -370,7 +364,7 @@ class Gap:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RejectedRow:
-    """A row of the source that was left out, and why."""
+    """A row of the source that was rejected, and why."""
 
     open_time_ms: int
     reason: str
@@ -378,7 +372,7 @@ class RejectedRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Jump:
-    """A price that differs much across a gap: `ratio` is the first open after it ÷ the last close before it."""
+    """A large change of price across a gap: `ratio` is the first open after it ÷ the last close before it."""
 
     after_ms: int
     next_ms: int
@@ -387,12 +381,11 @@ class Jump:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataQuality:
-    """What a source found wrong with its rows; they are reported and left out, never repaired.
+    """The report on the rows of a source; invalid rows are rejected and reported, never repaired.
 
-    `expected_bars` counts the candles from the first to the last present one at the interval's spacing. A zero-volume
-    run is a stretch of neighbouring candles without any trade, its length in candles. `irregular_close_times` counts
-    the candles that the source closed at another time than their interval says (they were cut short, or ran on). None
-    stands for what is not known: the source does not tell, or the report was kept by an earlier version.
+    `expected_bars` is the number of slots from the first to the last bar. A zero-volume run is a range of consecutive
+    bars without trades, its length in bars. `irregular_close_times` counts the bars that closed at another time than
+    their interval says. None means not known: the source does not tell, or an earlier version stored the report.
     """
 
     expected_bars: int
@@ -422,7 +415,7 @@ class Listing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MarketSeries:
-    """The answer of a source: candles, what was wrong with them, and where they came from.
+    """The bars of a source, with the report on their quality.
 
     `origin` is the source's name for people ("Binance", "simulated (seed 7)"); `warnings` are full sentences.
     """
@@ -434,7 +427,7 @@ class MarketSeries:
 
 
 def bar_spacing_ms(open_time_ms: NDArray[np.int64]) -> float | None:
-    """Return the median distance of candles in milliseconds; None for fewer than two.
+    """Return the median distance of bars in milliseconds; None for fewer than two bars.
 
     The median ignores the few long distances that outages leave.
     """
@@ -446,10 +439,10 @@ def bar_spacing_ms(open_time_ms: NDArray[np.int64]) -> float | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FetchProgress:
-    """One download under way.
+    """One download in progress.
 
-    `expected_bars` counts the candles of the range that were missing when it began (a hole of the exchange counts as
-    done when it is known to be one); `ways` names how they come: "REST", "archive" or both.
+    `expected_bars` counts the bars of the range that were missing at its start (a gap of the exchange counts as done
+    once it is known); `ways` names how they are fetched: "REST", "archive" or both.
     """
 
     symbol: str
@@ -461,5 +454,5 @@ class FetchProgress:
 
     @property
     def share(self) -> float:
-        """Return the part that is done, 0…1."""
+        """The share that is done, 0…1."""
         return min(1.0, self.done_bars / self.expected_bars) if self.expected_bars else 1.0

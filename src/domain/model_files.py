@@ -1,4 +1,4 @@
-"""Model files that users keep here: whose, which, where."""
+"""Users' model files and what the sandbox found in them."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ MODEL_EXTENSIONS: Final = (".pkl", ".joblib", ".onnx", ".h5", ".keras", ".pb", "
 
 
 class SandboxMode(StrEnum):
-    """What happens where a layer of the sandbox is missing on this machine."""
+    """What happens if a layer of the sandbox is missing on this machine."""
 
     STRICT = "strict"
-    """Model files are refused."""
+    """Model files are rejected."""
     DEGRADED = "degraded"
-    """They are opened with the layers that there are, if those are enough."""
+    """Model files are opened with the available layers, if those suffice."""
     OFF = "off"
-    """They are opened in a plain child process: for an operator who trusts every file."""
+    """Model files are opened in a plain child process, for an operator who trusts every file."""
 
 
 USER_ID_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9_.@-]{0,63}$"
@@ -35,10 +35,10 @@ _USER_ID: Final = re.compile(USER_ID_PATTERN)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelDescription:
-    """What the sandbox saw in a model file.
+    """What the sandbox found in a model file.
 
-    `n_features` and `feature_names` are None where the file does not say; `output_kind` is None where the file cannot
-    tell and the user must. `library` and `library_version` name what the file was made with, as far as it says.
+    `n_features` and `feature_names` are None if the file does not tell them; `output_kind` is None if the user must
+    declare it. `library` and `library_version` name the library that saved the file, if the file tells it.
     """
 
     format: str
@@ -53,10 +53,10 @@ class ModelDescription:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelFile:
-    """A model file on this machine's disk; its content is unproven and is opened in the sandbox only.
+    """A model file on this machine's disk, which is untrusted and opened in the sandbox only.
 
-    `model_name` is the name that the user gave, else the file's own. `description` is what the sandbox saw in it, None
-    where it has not looked. A temporary file lives for one request and is in no list.
+    `model_name` is the name that the user gave, else the file's own. `description` is None if the file was not
+    inspected. A temporary file exists for one request and is in no list.
     """
 
     path: Path
@@ -71,12 +71,9 @@ class ModelFile:
 
 
 def check_user_id(user_id: str, *, field: str = "userId") -> str:
-    """Return `user_id` where it can safely name a folder.
+    """Return `user_id`, which is safe as the name of a folder.
 
-    Raises
-    ------
-    InvalidInput
-        Where it is not 1 to 64 characters of A–Z a–z 0–9 _ . @ - beginning with a letter or digit.
+    Raises InvalidInput if it is not 1 to 64 characters of A–Z a–z 0–9 _ . @ - beginning with a letter or digit.
     """
     if not _USER_ID.fullmatch(user_id):
         allowed = "1 to 64 characters of A-Z a-z 0-9 _ . @ -, the first a letter or digit"

@@ -1,7 +1,7 @@
-"""A request's parameter, declared once: as a field of a frozen dataclass, with name, unit, bounds and meaning.
+"""Declare a request's parameters once, as fields of frozen dataclasses with name, unit, bounds and meaning.
 
 Everything that reads or shows parameters is derived from these declarations: REST bodies and forms, GraphQL inputs,
-the settings in answers, the tables of the documentation.
+the settings in responses, the tables of the documentation.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Declared = TypeVar("Declared")
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Bounds:
-    """An interval of allowed numbers; an end that is `open` is not allowed itself."""
+    """An interval of allowed numbers; an open end is not allowed itself."""
 
     minimum: float = -math.inf
     maximum: float = math.inf
@@ -50,7 +50,7 @@ AT_LEAST_ONE: Final = Bounds(minimum=1)
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Parameter:
-    """What clients know of a parameter.
+    """The public description of a parameter.
 
     Parameters
     ----------
@@ -59,17 +59,17 @@ class Parameter:
     meaning
         One sentence for the documentation, without the unit, bounds and default, which are appended.
     unit
-        "fraction", "bars", "quote currency", …; empty if it is no number.
+        "fraction", "bars", "quote currency", …; empty if it is not a number.
     bounds
-        Numbers that are allowed; None if all are.
+        The allowed numbers; None if all are.
     default_meaning
-        What holds if it is not given, if the default value itself does not say so.
+        What applies if it is not given, unless the default value tells it.
     is_event_driven_only
-        Whether the vectorized engine refuses it.
+        Whether the vectorized engine rejects it.
     pattern, max_length, choices
-        What text is allowed, for schemas: a regular expression of JSON Schema, a length, a closed list.
+        The allowed text, for schemas: a regular expression of JSON Schema, a length, a closed list.
     read, write
-        From the client's text to the field's value and back, if they differ; `read` gets the camelCase name too.
+        Convert the client's text to the field's value and back, if they differ; `read` gets the camelCase name too.
     """
 
     name: str
@@ -100,8 +100,8 @@ class Parameter:
 class DeclaredParameter(NamedTuple):
     """A parameter and the field that holds it.
 
-    `path` leads to it from the root dataclass; `kind` is the field's type without None; `default` is
-    `dataclasses.MISSING` if it must be given.
+    `path` are the names of the fields from the root dataclass to it; `kind` is the field's type without None; `default`
+    is `dataclasses.MISSING` if it must be given.
     """
 
     parameter: Parameter
@@ -117,14 +117,14 @@ class DeclaredParameter(NamedTuple):
 
     @property
     def public_default(self) -> object:
-        """The default as clients write it; None if there is none, or if words say what holds instead."""
+        """The default as clients write it; None if there is none, or if `default_meaning` describes it."""
         if self.default is dataclasses.MISSING or self.parameter.default_meaning:
             return None
         return self.write(self.default)
 
     @property
     def description(self) -> str:
-        """The meaning with unit, bounds and what holds if the parameter is not given."""
+        """The meaning with unit, bounds and default."""
         parameter = self.parameter
         parts = [parameter.unit, "" if parameter.bounds is None else str(parameter.bounds)]
         if parameter.is_event_driven_only:
@@ -154,7 +154,7 @@ def parameter(*, default: Any = dataclasses.MISSING, **known: Any) -> Any:
 
 
 class _Field(NamedTuple):
-    """A field of a dataclass: its parameter, or None for a field that is none itself; its type without None."""
+    """A field of a dataclass: its parameter, or None if it is no parameter; its type without None."""
 
     name: str
     parameter: Parameter | None
@@ -194,26 +194,17 @@ def _parameters_of(kind: Hashable) -> tuple[DeclaredParameter, ...]:
 
 
 def check_parameters(value: object) -> None:
-    """Raise InvalidInput if a parameter of this very dataclass is outside its bounds."""
+    """Raise InvalidInput if a parameter of this dataclass, not of one in it, is outside its bounds."""
     for item in _fields_of(typing.cast("Hashable", type(value))):
         if item.parameter is not None:
             item.parameter.check(getattr(value, item.name))
 
 
 def build(kind: type[Declared], given: Mapping[str, object], **others: object) -> Declared:
-    """Build a dataclass from what a client gave, by public names; what is None or missing gets its default.
+    """Build a dataclass from a client's values by public names; None or a missing value gives the default.
 
-    Empty text counts as missing, unless the parameter is required.
-
-    Parameters
-    ----------
-    others
-        Fields that are built already, by their own names.
-
-    Raises
-    ------
-    InvalidInput
-        If a required parameter is missing, or a value is not allowed.
+    Empty text counts as missing, unless the parameter is required. `others` are fields that are built already, by their
+    own names. Raises InvalidInput if a required parameter is missing, or a value is not allowed.
     """
     values = dict(others)
     for item in _fields_of(typing.cast("Hashable", kind)):

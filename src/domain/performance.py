@@ -1,4 +1,4 @@
-"""The figures that judge a simulation: each metric's name, unit and meaning, in one table."""
+"""The metrics of a simulation: the name, unit and definition of each, in one table."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ _QUOTE = "quote currency"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metrics:
-    """Every metric of the contract; None where it does not exist (no trades, no variance, no loss).
+    """Every metric of the contract; None if it does not exist (no trades, no variance, no loss).
 
     r_t are returns of equity per bar, the first against the starting cash; A is `bars_per_year`; Y are the elapsed
     years of 365 days from the first open to the last close; f = (1 + riskFreeRate)^(1/A) − 1 is the risk-free rate per
-    bar; deviations are sample deviations (n−1). Trades count when closed. A denominator that is no more than the
-    rounding of what it is made of counts as 0.
+    bar; deviations are sample deviations (n−1). Trades count when closed. A denominator that is within the rounding
+    error of its terms counts as 0.
     """
 
     strategy_name: str = field(metadata=_metric("text", "Name of the strategy that gave the signals."))

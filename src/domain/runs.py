@@ -1,4 +1,4 @@
-"""A backtest as asked for and as answered."""
+"""A backtest's request and result, and summaries and pages of stored results."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from src.domain.trading import EngineName, Simulation, TradingRules
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BacktestRequest:
-    """Everything that decides a backtest's numbers, but for the bars and a model's bytes."""
+    """All input of a backtest except the bars and a model's bytes."""
 
     user_id: str = parameter(
         name="user_id",
@@ -69,7 +69,7 @@ class BacktestRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fingerprints:
-    """What the numbers depend on: SHA-256 of the candles and of the model file, versions of code and libraries."""
+    """What the numbers depend on: SHA-256 of the bars and of the model file, versions of code and libraries."""
 
     bars: str
     model: str | None
@@ -78,7 +78,7 @@ class Fingerprints:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FillDifference:
-    """A fill that the two engines do not share: its index, and each engine's words for it (None: it has none)."""
+    """A fill that differs between the engines: its index, and each engine's fill as text (None: it has none)."""
 
     index: int
     vectorized: str | None
@@ -87,7 +87,7 @@ class FillDifference:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CrossCheck:
-    """The same request through both engines: the first differing fills (empty: all agree) and what was left out."""
+    """The comparison of both engines: the first differing fills (empty: all agree) and the settings left out."""
 
     differences: tuple[FillDifference, ...]
     left_out: tuple[str, ...]
@@ -139,10 +139,10 @@ class ResultSummary:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Rerun:
-    """A stored backtest run once more on the candles that it had.
+    """A stored backtest run once more on the bars that it had.
 
-    `differences` names what is not the same to the last bit: its causes first (candles, model, a library's version),
-    then what they changed (signals, fills, equity, metrics). Empty: the result has been reproduced.
+    `differences` names the parts that are not equal to the last bit: causes first (bars, model, a library's version),
+    then effects (signals, fills, equity, metrics). Empty: the result was reproduced.
     """
 
     original_id: str
@@ -152,7 +152,7 @@ class Rerun:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResultQuota:
-    """How much one user's stored results may take: a count, and bytes as stored; the oldest make room for a new one."""
+    """The most that one user's stored results may take, in number and bytes; the oldest are deleted for a new one."""
 
     max_results: int
     max_bytes: int
@@ -160,7 +160,7 @@ class ResultQuota:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreUsage:
-    """How many results a store holds, and the bytes that it takes on its disk."""
+    """The number of results in a store, and the bytes that it takes on disk."""
 
     results: int
     size_bytes: int

@@ -1,4 +1,4 @@
-"""What a strategy reads (features, predictions) and what it says (signals)."""
+"""The input of strategies (features, predictions) and their output (signals)."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ class Action(IntEnum):
 
     @property
     def word(self) -> str:
-        """The word that clients read: `buy`, `sell` or `hold`."""
+        """The name that clients read: `buy`, `sell` or `hold`."""
         return self.name.lower()
 
 
 class OutputKind(StrEnum):
-    """What the numbers that a model puts out mean."""
+    """The meaning of a model's predictions."""
 
     PROBABILITY = "probability"
     """P(class 1), 0…1: long while it is at least the threshold."""
@@ -43,7 +43,7 @@ class OutputKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Features:
-    """A table of numbers for a model: `values` [n, k] float64, a column per name; NaN where a bar has too little past.
+    """The input of a model: `values` [n, k] float64, a column for each name; NaN if a bar has too few bars before it.
 
     Row t reads bars ≤ t only.
     """
@@ -59,9 +59,9 @@ class Features:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Predictions:
-    """What a model said: `values` [n] float64, NaN for bars that it was not asked about.
+    """A model's predictions: `values` [n] float64, NaN for bars that were not predicted.
 
-    `feature_columns` are the columns that it was given, in their order.
+    `feature_columns` are the columns that the model was given, in their order.
     """
 
     values: NDArray[np.float64]
@@ -75,7 +75,7 @@ class Predictions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StrategyDescription:
-    """A strategy's name and the parameters it ran with (public names in camelCase, plain values)."""
+    """A strategy's name and its parameters (public names in camelCase, plain values)."""
 
     name: str
     parameters: Mapping[str, ParameterValue] = field(default_factory=dict)
@@ -86,9 +86,9 @@ class StrategyDescription:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Signals:
-    """A strategy's word at each bar, decided at that bar's close from bars ≤ t.
+    """A strategy's signal at each bar t, decided at its close from bars ≤ t.
 
-    `action` [n] int8 holds `Action` values. `probability` [n] float64 is the model's P(class 1) where it gives one.
+    `action` [n] int8 holds `Action` values. `probability` [n] float64 is the model's P(class 1), if it predicts one.
     """
 
     action: NDArray[np.int8]

@@ -1,4 +1,4 @@
-"""What the rest of the house knows of a strategy: its parameters, and what it reads to give signals."""
+"""A strategy's parameters and its inputs, as the rest of the service knows them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from src.domain.signals import OutputKind, Predictions
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StrategyParams:
-    """The parameters of a strategy: the base of one frozen dataclass for each."""
+    """The base class of the parameters of each strategy."""
 
     @property
     def model(self) -> ModelParams | None:
@@ -32,7 +32,7 @@ class ModelParams(StrategyParams):
         meaning="The stored model: its file name, or its path as the upload returned it",
         default=None,
         default_meaning="the file that comes with the request",
-        # A path says where the server keeps it, which concerns no client.
+        # Clients must not see the path on the server.
         write=lambda reference: reference.rsplit("/", 1)[-1],
     )
     threshold: float = parameter(
@@ -66,13 +66,13 @@ class ModelParams(StrategyParams):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class StrategyInputs:
-    """What a strategy may read: bars [n], and a model's predictions [n] if its parameters name a model."""
+    """The inputs of a strategy: bars [n], and a model's predictions [n] if its parameters name a model."""
 
     bars: Bars
     predictions: Predictions | None = None
 
     def required_predictions(self) -> Predictions:
-        """Return the predictions; raises ValueError if there are none, which is a mistake of ours."""
+        """Return the predictions; raises ValueError if there are none, which is a bug."""
         if self.predictions is None:
             raise ValueError("a model's strategy needs its predictions")
         return self.predictions

@@ -1,4 +1,4 @@
-"""The rules of a simulation, and what it leaves behind: fills, trades, equity."""
+"""The trading rules of a simulation, and its result: fills, trades, equity."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Direction(StrEnum):
     LONG = "LONG"
     SHORT = "SHORT"
     BOTH = "BOTH"
-    """A sell signal turns a long into a short, a buy signal turns it back."""
+    """A sell signal turns a long position into a short one, a buy signal turns it back."""
 
 
 class EntryType(StrEnum):
@@ -50,9 +50,9 @@ class EntryType(StrEnum):
 
 
 class IntrabarPolicy(StrEnum):
-    """Which exit is taken if one bar could have hit both the stop and the target.
+    """Which exit is taken if one bar may have hit both the stop and the target.
 
-    Also whether an exit is taken that the bar of a resting entry could have hit before the entry or after it.
+    It also decides whether an exit is taken that the bar of a resting entry may have hit before or after the entry.
     """
 
     PESSIMISTIC = "PESSIMISTIC"
@@ -127,17 +127,17 @@ hold the last bar and close, `exit_fee` 0 and `exit_reason` −1."""
 
 MIN_SIZE: Final = 1e-9
 MIN_CASH: Final = 1e-6
-"""Below these, amounts come near the engines' absolute tolerance of 1e-12; no market trades so little."""
+"""Smaller amounts come near the engines' absolute tolerance of 1e-12; no market trades so little."""
 
 MAX_AMOUNT: Final = 1e15
-"""Beyond this a binary number cannot hold the cents."""
+"""Larger float64 amounts cannot represent cents."""
 
 MAX_EQUITY: Final = 1e100
-"""Bars and amounts in bounds can still compound beyond all numbers: equity that doubles 2,000 times does. Up to here
-products with prices and squares of equity are finite."""
+"""Equity can compound beyond float64 even if all bars and amounts are in bounds, for example if it doubles 2,000 times.
+Up to this limit, products with prices and squares of equity are finite."""
 
 MAX_TAKE_PROFIT: Final = 1e12
-"""A fraction of the entry price. Without a bound, the level of the target would be no number."""
+"""A fraction of the entry price. Without a bound, the level of the target could overflow."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,10 +169,10 @@ class Sizing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EntryOrder:
-    """How a signal enters: at the market, or by an order that waits.
+    """How a signal enters: with a market order, or with an order that rests.
 
-    A limit waits on the better side of the signal's close, a stop on the worse side. `life_bars` is the number of bars
-    after the signal's in which the order may still be filled.
+    A limit rests on the better side of the signal's close, a stop on the worse side. `life_bars` is the number of bars
+    after the signal's bar in which the order may be filled.
     """
 
     type: EntryType = parameter(
@@ -208,7 +208,7 @@ class EntryOrder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exits:
-    """When a position is left without a signal."""
+    """When a position is closed without a signal."""
 
     stop_loss_rate: float | None = parameter(
         name="stop_loss",
@@ -297,7 +297,7 @@ class TradingRules:
         check_parameters(self)
 
     def event_driven_settings(self) -> tuple[str, ...]:
-        """Return the public names of the settings in use that only the event-driven engine knows."""
+        """Return the public names of the settings in use that only the event-driven engine supports."""
         return tuple(
             item.parameter.field
             for item in parameters_of(TradingRules)
@@ -307,7 +307,7 @@ class TradingRules:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Simulation:
-    """What an engine leaves behind.
+    """The result of an engine.
 
     `equity`, `cash`, `position` [n] float64 at each bar's close, equity = cash + position × close; `position` in units
     of the base asset, negative when short. `fills` and `trades` are structured arrays (`FILL_DTYPE`, `TRADE_DTYPE`) in

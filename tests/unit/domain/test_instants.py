@@ -18,7 +18,7 @@ def ms(instant: datetime) -> int:
 
 
 @pytest.mark.parametrize("text", ["2020-01-10", " 2020-01-10 "])
-def test_a_bare_date_is_a_whole_day(text: str) -> None:
+def test_date_without_time_is_a_whole_day(text: str) -> None:
     assert parse_instant(text, field="startDate") == ms(DAY)
     assert parse_instant(text, field="endDate", is_end=True) == ms(DAY) + DAY_MS - 1
 
@@ -36,7 +36,7 @@ def test_a_bare_date_is_a_whole_day(text: str) -> None:
     ],
 )
 @pytest.mark.parametrize("is_end", [False, True])
-def test_an_instant_is_that_instant(text: str, instant: datetime, is_end: bool) -> None:
+def test_instant_is_parsed_exactly(text: str, instant: datetime, is_end: bool) -> None:
     assert parse_instant(text, field="endDate", is_end=is_end) == ms(instant)
 
 
@@ -47,7 +47,7 @@ def test_an_instant_is_that_instant(text: str, instant: datetime, is_end: bool) 
      "2020-01-10_06:30", "٢٠٢٠-٠١-١٠", "yesterday", "1578614400000", "0001-01-01", "9999-01-01"],
 )  # fmt: skip
 @pytest.mark.parametrize("is_end", [False, True])
-def test_whatever_else_is_refused_with_the_forms_that_are_allowed(text: str, is_end: bool) -> None:
+def test_other_text_is_rejected_with_allowed_forms(text: str, is_end: bool) -> None:
     with pytest.raises(InvalidInput, match=r"Allowed: YYYY-MM-DD, or an instant YYYY-MM-DDTHH:MM") as caught:
         parse_instant(text, field="endDate", is_end=is_end)
     assert caught.value.field == "endDate"
@@ -63,7 +63,7 @@ def test_whatever_else_is_refused_with_the_forms_that_are_allowed(text: str, is_
         (-1, "1969-12-31T23:59:59.999Z"),
     ],
 )
-def test_instant_is_written_as_utc_and_read_back(time_ms: int, text: str) -> None:
+def test_instant_round_trips_as_utc(time_ms: int, text: str) -> None:
     assert format_instant(time_ms) == text
     if time_ms >= 0:
         assert parse_instant(text, field="startDate") == time_ms

@@ -93,7 +93,7 @@ def test_build_fills_defaults_and_nested_dataclasses() -> None:
     )
 
 
-def test_build_takes_what_is_built_already() -> None:
+def test_build_accepts_fields_built_before() -> None:
     assert build(Outer, {"name": "a", "inner_rate": 0.1}, inner=Inner(rate=0.9)).inner.rate == 0.9
 
 
@@ -106,13 +106,13 @@ def test_build_takes_what_is_built_already() -> None:
         ({"name": "a", "color": "green"}, "color", "color is 'green'. Allowed: RED, BLUE."),
     ],
 )
-def test_build_names_the_field_and_what_is_allowed(given: dict[str, object], field_name: str, message: str) -> None:
+def test_build_rejects_value_with_field_and_allowed(given: dict[str, object], field_name: str, message: str) -> None:
     with pytest.raises(InvalidInput) as caught:
         build(Outer, given)
     assert (caught.value.field, caught.value.message) == (field_name, message)
 
 
-def test_required_text_may_be_empty_and_is_left_to_its_reader() -> None:
+def test_required_empty_text_is_left_to_its_reader() -> None:
     assert build(Outer, {"name": ""}).name == "name:"
 
 
@@ -127,7 +127,7 @@ def test_required_text_may_be_empty_and_is_left_to_its_reader() -> None:
         (Bounds(maximum=3, is_maximum_open=True), [-1e300], [3, float("-inf")], "x < 3"),
     ],
 )
-def test_bounds_hold_and_say_what_they_allow(
+def test_bounds_contain_and_format_their_numbers(
     bounds: Bounds, inside: list[float], outside: list[float], text: str
 ) -> None:
     assert [value in bounds for value in (*inside, *outside)] == [True] * len(inside) + [False] * len(outside)

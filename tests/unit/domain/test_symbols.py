@@ -78,7 +78,7 @@ def test_digits_and_long_names_are_symbols(text: str) -> None:
      "\u0958" * 32, "BTC\ud800", "BTC\u2028USDT", "BTC\u2215USDT", "BTC²", "Ⅷ", "😀",
      "BTC\ue000", "x" * 100_000],
 )  # fmt: skip
-def test_anything_else_is_refused_with_what_is_allowed(text: str) -> None:
+def test_other_symbol_is_rejected_with_allowed_form(text: str) -> None:
     with pytest.raises(InvalidInput, match="Allowed: 1 to 32 letters and digits") as caught:
         normalise_symbol(text)
     assert caught.value.field == "symbol"
