@@ -1,1 +1,1 @@
-"""How the process lives: started, supervised, warmed up, told apart from others, and ended."""
+"""Start, supervise, warm up and stop the processes of the server; back up and restore what it stores."""

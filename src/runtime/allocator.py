@@ -1,4 +1,4 @@
-"""How the C library keeps freed memory: not for itself."""
+"""Tune glibc's malloc to return freed memory to the operating system."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ _SETTINGS: Final = {_ARENA_MAX: 2, _MMAP_THRESHOLD: 512 * 1024, _TRIM_THRESHOLD:
 
 
 def return_freed_memory() -> bool:
-    """Have memory that is freed go back to the system; return whether this C library can be told so.
+    """Have malloc return freed memory to the system; return whether this C library supports it.
 
-    glibc gives each thread a heap of its own and, once large arrays have been freed, keeps the next ones of their size
-    in these heaps. Candles of many sizes in many threads leave holes everywhere: after some thousand requests a worker
-    had twice the memory that it needed, and more with each thousand. With large arrays mapped one by one it stays
-    where it was. 1,500 requests of 500 to 60,000 bars in 8 threads made a process grow by 41 MB, and by 100 MB without
-    (`python -m tests.start_up allocator`). An operator's own `MALLOC_…` variables count for more.
+    By default glibc gives each thread a heap and keeps large arrays in these heaps once one was freed. Bars of many
+    sizes in many threads fragment them: after some thousand requests a worker had twice the memory that it needed, and
+    more with each thousand. With these settings large arrays are mapped one by one: 1,500 requests of 500 to 60,000
+    bars in 8 threads made a process grow by 41 MB instead of 100 MB (`python -m tests.start_up allocator`). An
+    operator's own `MALLOC_…` variables take precedence.
     """
     if any(name.startswith("MALLOC_") for name in os.environ):
         return False

@@ -2,9 +2,9 @@
 
 A backup is a folder: `results.sqlite3` (one consistent state, copied by SQLite's backup API), `files/` (users' models
 and datasets as they lie in STORAGE_DIR) and, written last, `manifest.json` with the versions and the SHA-256 of each
-file. It is written beside DIR under a hidden name and renamed when whole. Results come first: a model that a result
+file. It is written beside DIR under a hidden name and renamed when complete. Results come first: a model that a result
 names is stored before the result, so it is in the backup unless its user deleted it meanwhile. The bar cache is left
-out, because it can be fetched again. Results in MongoDB are left out too: `mongodump` is made for them.
+out, because it can be fetched again. Results in MongoDB are left out too: use `mongodump`.
 """
 
 from __future__ import annotations
@@ -34,17 +34,17 @@ BACKUP_FORMAT: Final = 1
 _RESULTS: Final = "results.sqlite3"
 _FILES: Final = "files"
 _REPORT_EVERY_S: Final = 2.0
-_PIECE_BYTES: Final = 1024 * 1024
+_CHUNK_BYTES: Final = 1024 * 1024
 _IGNORED: Final = {".gitkeep", "lost+found"}
-"""What an empty STORAGE_DIR may hold: a repository's own mark, and that of a disk's root folder."""
+"""Names that an empty STORAGE_DIR may have: a repository's placeholder, and a file system's own folder."""
 
 
 class BackupError(Exception):
-    """It cannot be done; the message says why."""
+    """The backup or restore cannot be done; the message says why."""
 
 
 class Progress:
-    """Says every two seconds how far long work is."""
+    """Prints the progress of long work every two seconds."""
 
     def __init__(self, what: str) -> None:
         self._what = what
@@ -57,12 +57,9 @@ class Progress:
 
 
 def back_up(settings: Settings, target: Path) -> Path:
-    """Write a backup of STORAGE_DIR to the folder `target`, which is empty or not there; return its path.
+    """Write a backup of STORAGE_DIR to the folder `target`, which is empty or does not exist; return its path.
 
-    Raises
-    ------
-    BackupError
-        If `target` holds something, or STORAGE_DIR is not there.
+    Raises BackupError if `target` is not empty, or STORAGE_DIR does not exist.
     """
     storage, target = settings.storage_dir.resolve(), target.absolute()
     if not storage.is_dir():
@@ -87,14 +84,12 @@ def back_up(settings: Settings, target: Path) -> Path:
 
 
 def restore(settings: Settings, source: Path, *, replace: bool) -> None:
-    """Check a backup and put it into STORAGE_DIR, which is empty or not there, unless `replace`.
+    """Check a backup and copy it to STORAGE_DIR, which is empty or does not exist, unless `replace`.
 
-    What `replace` puts aside is kept in STORAGE_DIR under `.replaced-…`.
+    With `replace`, existing files are moved to `.replaced-…` in STORAGE_DIR.
 
-    Raises
-    ------
-    BackupError
-        If the backup is not whole, or newer than this build; if STORAGE_DIR holds something, or is being served.
+    Raises BackupError if the backup is incomplete, damaged or newer than this build, or if STORAGE_DIR is not empty or
+    in use.
     """
     manifest = read_manifest(source)
     storage = settings.storage_dir.resolve()
@@ -117,7 +112,7 @@ def restore(settings: Settings, source: Path, *, replace: bool) -> None:
             for path in present:
                 path.rename(aside / path.name)
             _say(f"What was there is in {aside}. Delete it when you no longer need it.")
-        # The results last: until they are there, it looks empty.
+        # The results come last: until then the service finds none.
         for path in (draft / _FILES).iterdir():
             path.rename(storage / path.name)
         if (draft / _RESULTS).exists():
@@ -128,13 +123,13 @@ def restore(settings: Settings, source: Path, *, replace: bool) -> None:
         _sync(storage)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
-        with contextlib.suppress(OSError):  # they hold something, unless the backup was refused
+        with contextlib.suppress(OSError):  # they are empty only if the backup was rejected
             for folder in made:
                 folder.rmdir()
 
 
 def read_manifest(source: Path) -> dict[str, Any]:
-    """Return what a backup says about itself; raises BackupError if it is none, or newer than this build."""
+    """Read the manifest of a backup; raises BackupError if it is invalid, or newer than this build."""
     try:
         manifest = json.loads((source / MANIFEST).read_text())
         format_, schemas = int(manifest["format"]), manifest["schema_versions"]
@@ -215,7 +210,7 @@ def _write_manifest(draft: Path, *, has_results: bool) -> None:
 
 
 def _copy_checked(source: Path, files: dict[str, Any], draft: Path) -> None:
-    """Copy what the manifest names; raises BackupError at the first file that is not as it says."""
+    """Copy the files of the manifest; raises BackupError at the first file that differs from it."""
     (draft / _FILES).mkdir()
     progress = Progress("restoring")
     for number, (name, said) in enumerate(files.items(), start=1):
@@ -227,7 +222,7 @@ def _copy_checked(source: Path, files: dict[str, Any], draft: Path) -> None:
         digest = hashlib.sha256()
         try:
             with (source / name).open("rb") as original, target.open("xb") as copy:
-                while piece := original.read(_PIECE_BYTES):
+                while piece := original.read(_CHUNK_BYTES):
                     digest.update(piece)
                     copy.write(piece)
                 copy.flush()
@@ -253,7 +248,7 @@ def _say(text: str) -> None:
 
 
 def main(words: Sequence[str]) -> int:
-    """Run one of the two commands; return 0 if it is done, 1 if it cannot be, 2 if a setting is wrong."""
+    """Run one of the two commands; return 0 if it succeeds, 1 if it fails, 2 if a setting is wrong."""
     parser = argparse.ArgumentParser(prog="run.py", description="Back up or restore what the service stores.")
     commands = parser.add_subparsers(dest="command", required=True)
     to_back_up = commands.add_parser("backup", help="write results, models and datasets to a new folder")

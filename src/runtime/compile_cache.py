@@ -1,8 +1,7 @@
-"""Where compiled code is kept: numba does not even import our engines if it finds no folder that it may write to.
+"""Ensure that numba has a writable folder for compiled code; without one our engines cannot even be imported.
 
-This is no saving but a condition: without it `tests/unit/runtime/test_compile_cache.py` shows that the service does not
-import. A filled one saves processor time as well: 1.4 s for a whole warm-up against 9.9 s with an empty
-one (`python -m tests.start_up compile_cache`).
+`tests/unit/runtime/test_compile_cache.py` shows that failure. A filled folder also saves processor time: a whole
+warm-up takes 1.4 s instead of 9.9 s (`python -m tests.start_up compile_cache`).
 
 Import this module before anything that imports numba, which reads `NUMBA_CACHE_DIR` once.
 """
@@ -27,30 +26,28 @@ logger = logging.getLogger(__name__)
 
 
 def ensure_compile_cache(variables: MutableMapping[str, str]) -> TemporaryFolder | None:
-    """Point numba to a new temporary folder where the one that it would use cannot be written to.
+    """Point numba to a new temporary folder if the one that it would use is not writable.
 
-    What a read-only folder already holds is copied, so that a cache that was shipped filled still saves its seconds.
-    numba checks every entry against its own version, the processor and the source before it uses it.
+    The content of a read-only folder is copied, so that a cache that was shipped filled is still used. numba checks
+    every entry against its own version, the processor and the source before it uses it.
 
-    Returns
-    -------
-    The temporary folder; None where numba finds a place by itself.
+    Return the temporary folder; None if numba needs none.
     """
     given = variables.get(VARIABLE)
     if given and _is_writable(Path(given)):
         return None
     if not given and (_is_writable(_users_cache(variables)) or all(map(_is_writable, _caches_beside_the_source()))):
         return None
-    # Private to this user, because what is read from it is executed.
+    # Private to this user, because numba executes code that it reads from the folder.
     temporary = TemporaryFolder("numba-cache")
     folder = temporary.path
     if given:
-        with contextlib.suppress(OSError):  # an unreadable or missing one has nothing to give
+        with contextlib.suppress(OSError):  # it is missing or unreadable
             shutil.copytree(given, folder, dirs_exist_ok=True)
     variables[VARIABLE] = str(folder)
     logger.warning(
-        "compiled code cannot be kept in %s; this run keeps it in %s. Set %s to a folder that can be written to.",
-        given or "the usual places", folder, VARIABLE,
+        "compile cache not writable, using a temporary folder: configured=%s folder=%s setting=%s",
+        given or "default folders", folder, VARIABLE,
     )  # fmt: skip
     return temporary
 
@@ -70,7 +67,7 @@ def _users_cache(variables: MutableMapping[str, str]) -> Path:
 
 
 def _caches_beside_the_source() -> Iterator[Path]:
-    """Yield the folder of compiled code of each package that has functions to be cached."""
+    """Yield the folder of compiled code of each package that has compiled functions."""
     yield Path(__file__).parents[1] / "engines" / "__pycache__"
     vectorbt = importlib.util.find_spec("vectorbt")
     if vectorbt is not None and vectorbt.origin is not None:
@@ -78,4 +75,4 @@ def _caches_beside_the_source() -> Iterator[Path]:
 
 
 _temporary: Final = ensure_compile_cache(os.environ)
-"""Lives as long as the process."""
+"""Kept alive until the process ends."""

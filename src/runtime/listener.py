@@ -30,15 +30,15 @@ _DROP_NEW_CONNECTIONS: Final = (
     (0x06, 0, 0, 0),  # return 0: drop
     (0x06, 0, 0, 0xFFFFFFFF),  # return: keep the whole packet
 )
-"""Classic BPF (code, jump if true, jump if false, operand), see linux/filter.h."""
+"""Classic BPF (code, jump if true, jump if false, operand); see linux/filter.h."""
 
 
 def refuse_new_connections(listener: socket.socket) -> bool:
     """Have the kernel drop packets that begin a connection; return whether it does.
 
-    Handshakes under way still finish. A client whose first packet is dropped sends it again after a second, when the
-    socket is closed, and is refused. On systems without such filters nothing changes, and a connection that arrives in
-    the last moment may be reset.
+    Handshakes in progress still finish. A client whose first packet is dropped sends it again after a second, when the
+    socket is closed, and is refused. On systems without such filters, a connection that arrives in the last moment may
+    be reset.
     """
     if sys.platform != "linux" or listener.family not in (socket.AF_INET, socket.AF_INET6):
         return False
@@ -51,13 +51,13 @@ def refuse_new_connections(listener: socket.socket) -> bool:
             struct.pack("HL", len(_DROP_NEW_CONNECTIONS), ctypes.addressof(buffer)),
         )
     except OSError as error:
-        logger.warning("the kernel takes no filter on the socket: error=%s", error)
+        logger.warning("socket filter not available: error=%s", error)
         return False
     return True
 
 
 def is_queue_empty(listener: socket.socket) -> bool:
-    """Return whether no connection waits to be accepted; a socket on which nobody listens yet has none."""
+    """Return whether no connection waits to be accepted; true for a socket that does not listen yet."""
     if not listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
         return True
     return not select.select([listener], [], [], 0)[0]

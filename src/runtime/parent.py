@@ -1,4 +1,4 @@
-"""End with the process that started this one."""
+"""End this process when its parent ends."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import threading
 
 
 def end_with_parent() -> None:
-    """Send this process SIGTERM when its parent ends, however that happens (`kill -9` included).
+    """Send this process SIGTERM when its parent ends, also by `kill -9`.
 
     For processes that `multiprocessing` started: their parent holds the other end of a pipe, which the system closes.
     """

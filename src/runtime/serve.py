@@ -1,4 +1,4 @@
-"""Serve over HTTP as the settings say: what `run.py dev` and `run.py prod` start."""
+"""Serve over HTTP by the settings: the entry point of `run.py dev` and `run.py prod`."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ APPLICATION: Final = "src.backtest_API:app"
 HTTP_PROTOCOL: Final = "src.api.http.connections:BoundedHttpProtocol"
 SOURCE_FOLDER: Final = Path(__file__).parents[1]
 SHARED_METRICS: Final = "PROMETHEUS_MULTIPROC_DIR"
-"""The Prometheus library's own variable. It is looked at when the library is imported, which this module therefore
-must not do: not even for the name of it in `api.observation`."""
+"""The Prometheus library's own variable. The library reads it when imported, so this module must not import it, not
+even through `api.observation`."""
 
 RELOAD_STOP_S: Final = 5
-"""Seconds that requests under way get before a changed source file is served; who develops waits for that."""
+"""Seconds that running requests get before the server reloads a changed source file, while the developer waits."""
 
 CGROUP_CPU_LIMIT: Final = Path("/sys/fs/cgroup/cpu.max")
 
@@ -47,7 +47,7 @@ def available_cores(limit: Path = CGROUP_CPU_LIMIT) -> int:
 
 
 def check_store(settings: Settings) -> None:
-    """Raise StoreUnavailable where the settings name a result store that no worker could use; nothing is opened."""
+    """Raise StoreUnavailable if the settings name a result store that no worker could use; nothing is opened."""
     if settings.mongodb_uri is not None:
         from src.wiring import build_store  # noqa: PLC0415  (a second of imports that only its users need)
 
@@ -69,7 +69,7 @@ def shared_metrics(variables: MutableMapping[str, str]) -> Iterator[None]:
 
 
 def serve(settings: Settings, *, is_reloading: bool) -> int:
-    """Serve until told to stop; return the exit code."""
+    """Serve until a signal ends it; return the exit code."""
     config = uvicorn.Config(
         APPLICATION,
         host=settings.host,
@@ -89,7 +89,7 @@ def serve(settings: Settings, *, is_reloading: bool) -> int:
 
 
 def main(words: Sequence[str]) -> int:
-    """Serve until told to stop; return 2 where a setting is wrong."""
+    """Serve until a signal ends it; return the exit code, 2 if a setting is wrong."""
     parser = argparse.ArgumentParser(prog="python -m src.serve", description=__doc__)
     parser.add_argument("--reload", action="store_true", help="start again when a source file changes")
     options = parser.parse_args(words)
@@ -97,7 +97,7 @@ def main(words: Sequence[str]) -> int:
         settings = read_settings()
         check_store(settings)
     except (SettingsError, ServiceError) as error:
-        # Found here, because workers that end by themselves would be started again and again.
+        # Checked here, because workers that fail at start would be restarted again and again.
         print(f"The service cannot start:\n{error}", file=sys.stderr)
         return 2
     for warning in find_unknown_settings(os.environ):

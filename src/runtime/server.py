@@ -1,8 +1,8 @@
-"""One worker's HTTP server: uvicorn's, which leaves without failing a request.
+"""The HTTP server of one worker: uvicorn's, which stops without failing a request.
 
-On SIGUSR1 it says at /ready that it is leaving, and closes each connection after its next response; it still accepts
-new ones. On SIGTERM it stops accepting, lets connections that are open send the request they were made for, and waits
-for the requests under way (`timeout_graceful_shutdown`). A second SIGTERM ends it at once.
+On SIGUSR1, /ready reports that it is stopping, and each connection is closed after its next response; new ones are
+still accepted. On SIGTERM it stops accepting, lets open connections send one request, and waits for the requests in
+progress (`timeout_graceful_shutdown`). A second SIGTERM ends it at once.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from uvicorn.config import STARTUP_FAILURE
 from src.runtime.parent import end_with_parent
 
 logger = logging.getLogger("uvicorn.error")
-"""uvicorn's: these lines stand between its own, and the supervisor's process has no other that is configured."""
+"""uvicorn's logger, the only one that is configured in the supervisor's process."""
 
 ON_DRAIN: Final = "on_drain"
-"""The key of the lifespan's state under which an application may leave a function that is called to begin draining."""
+"""The key of the lifespan's state for the application's function that is called to begin draining."""
 
 FIRST_REQUEST_S: Final = 1.0
-"""Seconds that an open connection gets to send a request after the server has stopped accepting new ones. Clients send
-within a round trip; closing sooner resets those whose request is on its way."""
+"""Seconds that an open connection gets to send a request after the server has stopped accepting. Clients send within a
+round trip; closing sooner would reset connections whose request is on its way."""
 
 _CLOSE: Final = (b"connection", b"close")
 
@@ -41,7 +41,7 @@ class DrainingServer(uvicorn.Server):
     Parameters
     ----------
     is_supervised
-        Whether SIGINT is left to the supervisor: a terminal sends it to the whole process group.
+        Whether to ignore SIGINT, which a terminal sends to the whole process group: the supervisor handles it.
     """
 
     def __init__(self, config: uvicorn.Config, *, is_supervised: bool = False) -> None:
@@ -49,7 +49,7 @@ class DrainingServer(uvicorn.Server):
         self._is_supervised = is_supervised
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
-        """Begin to end; at the second signal end at once."""
+        """Begin to stop; at the second signal stop at once."""
         if self._is_supervised and sig == signal.SIGINT:
             return
         self.force_exit = self.should_exit
@@ -63,7 +63,7 @@ class DrainingServer(uvicorn.Server):
             yield
 
     def start_draining(self) -> None:
-        """Tell the application, and close each connection after its next response."""
+        """Call the application's `on_drain`, and close each connection after its next response."""
         if not self.started:
             self.should_exit = True
             return
@@ -74,7 +74,7 @@ class DrainingServer(uvicorn.Server):
             on_drain()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Stop accepting, then finish what was begun."""
+        """Stop accepting, then finish the requests in progress."""
         for server in self.servers:
             server.close()
         for listener in sockets or []:
@@ -92,14 +92,14 @@ class DrainingServer(uvicorn.Server):
 
 
 def _is_idle(connection: Any) -> bool:
-    """Return whether an HTTP connection has no request under way; others (WebSockets) have no `cycle`."""
+    """Return whether an HTTP connection has no request in progress; others (WebSockets) have no `cycle`."""
     if not hasattr(connection, "cycle"):
         return False
     return connection.cycle is None or connection.cycle.response_complete
 
 
 def run_worker(config: uvicorn.Config, listener: socket.socket) -> None:
-    """Serve in a process that a `Supervisor` started; exit with STARTUP_FAILURE if serving never begins."""
+    """Serve in a process that a `Supervisor` started; exit with STARTUP_FAILURE if the server does not start."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     end_with_parent()
     config.configure_logging()
@@ -115,7 +115,7 @@ def run_worker(config: uvicorn.Config, listener: socket.socket) -> None:
     except Exception:
         if server.started:
             raise
-        logger.exception("worker did not start")
+        logger.exception("worker failed to start")
         sys.exit(STARTUP_FAILURE)
 
 

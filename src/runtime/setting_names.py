@@ -1,4 +1,4 @@
-"""Find names that were meant as settings and are none, so that a misspelled limit is not silently the default."""
+"""Find misspelled settings, so that a misspelled limit does not silently become the default."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from dotenv import dotenv_values
 from src.settings import Settings
 
 MIN_LIKENESS: Final = 0.82
-"""How much like a setting's name (difflib's ratio) a variable of the environment must be to be reported. MODEL_TIMEOUT,
-MONGO_URI and MAX_UPLOAD_BYTES (0.83) are; BINANCE_API_KEY (0.80), MODEL_DIR and HOSTNAME belong to other programs."""
+"""Minimum similarity to a setting's name (difflib's ratio) for a report about an environment variable. MODEL_TIMEOUT,
+MONGO_URI and MAX_UPLOAD_BYTES (0.83) reach it; BINANCE_API_KEY (0.80), MODEL_DIR and HOSTNAME do not."""
 
 OTHERS: Final = ("COMPOSE_", "DOCKER_", "MALLOC_", "MPL", "NUMBA_", "OMP_", "PROMETHEUS_", "PYTHON", "TMPDIR", "TZ")
-"""How names begin that belong into `.env` beside ours, because Docker and Compose read the same file."""
+"""Prefixes of other programs' names that may be in `.env`, because Docker and Compose read the same file."""
 
 
 def find_unknown_settings(variables: Mapping[str, str], env_file: Path = Path(".env")) -> Iterator[str]:
-    """Yield one sentence for each name that is no setting; values, which may be secrets, are not shown.
+    """Yield a sentence for each name that is no setting, without its value, which may be a secret.
 
-    Every name in `env_file` is looked at. Of the environment, which holds the names of all other programs too, only
-    those much like a setting's.
+    In `env_file` every unknown name is reported; of the environment, which all programs share, only those similar to a
+    setting's name.
     """
     known = [name.upper() for name in Settings.model_fields]
     in_file = dotenv_values(env_file, interpolate=False) if env_file.is_file() else {}

@@ -1,7 +1,7 @@
 """Start workers that share one listening socket, replace those that die, and end them without failing a request.
 
-A worker is replaced when its process ends, and for no other reason. uvicorn's own supervisor kills workers that do not
-answer a ping within 5 s: on a busy machine that is every worker that imports its libraries, so none ever starts.
+A worker is replaced only when its process ends. uvicorn's own supervisor kills workers that do not respond to a ping
+within 5 s: on a busy machine that is every worker that imports its libraries, so none ever starts.
 
 The end, in order:
 
@@ -37,30 +37,30 @@ from src.runtime.server import run_worker
 logger = logging.getLogger("uvicorn.error")
 
 HANDSHAKE_S: Final = 0.25
-"""Seconds that handshakes under way get to finish once new ones are dropped: a round trip around the world."""
+"""Seconds that handshakes in progress get to finish once new ones are dropped: a round trip around the world."""
 
 ACCEPT_S: Final = 5.0
-"""Seconds in which the workers accept the connections that wait; busy ones may need some."""
+"""Seconds in which the workers accept the waiting connections; busy workers may need some."""
 
 CLOSING_S: Final = 10.0
 """Seconds for stores and sandboxes to close after the last request; then a worker is killed."""
 
 STEADY_S: Final = 30.0
-"""Seconds after which a worker counts as having started well."""
+"""Seconds after which a worker counts as started, and its earlier deaths are forgotten."""
 
 MAX_PAUSE_S: Final = 10.0
-"""The longest pause before a worker that keeps dying is started again; the first is none, then it doubles."""
+"""The longest pause before a worker that keeps dying is restarted; the first restart is at once, then it doubles."""
 
 
 @dataclass(slots=True)
 class _Worker:
-    """One place for a worker: the process in it, or when the next is due."""
+    """A slot for a worker: its process, or the time at which the next is due."""
 
     process: SpawnProcess | None = None
     started_at: float = 0.0
     due_at: float = 0.0
     deaths: int = field(default=0)
-    """Since one has started well."""
+    """Deaths in a row of workers that ended within `STEADY_S`."""
 
 
 class Supervisor:
@@ -85,13 +85,13 @@ class Supervisor:
         self._wake_reader, self._wake_writer = os.pipe()
 
     def run(self) -> int:
-        """Serve until a signal ends it; return 0, or STARTUP_FAILURE if a worker says that it cannot start."""
+        """Serve until a signal ends it; return 0, or STARTUP_FAILURE if a worker cannot start."""
         listener = self._config.bind_socket()
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, self._note_signal)
         with listener:
             while not self._signals:
-                if not self._fill_places(listener):
+                if not self._fill_slots(listener):
                     self._end(listener)
                     return STARTUP_FAILURE
                 self._wait(self._processes(), self._next_due())
@@ -106,8 +106,8 @@ class Supervisor:
         self._signals.append(number)
         os.write(self._wake_writer, b"\0")
 
-    def _fill_places(self, listener: socket.socket) -> bool:
-        """Start a worker in each empty place that is due; return False if one has failed to start."""
+    def _fill_slots(self, listener: socket.socket) -> bool:
+        """Start a worker in each empty slot that is due; return False if one has failed to start."""
         now = time.monotonic()
         for worker in self._workers:
             if worker.process is not None and worker.process.exitcode is not None:
@@ -120,14 +120,14 @@ class Supervisor:
                 worker.process, worker.due_at = None, now + pause_s
                 logger.error("worker died: pid=%s exitcode=%s restart_in_s=%.1f", pid, code, pause_s)
             if worker.process is None and now >= worker.due_at:
-                # Spawned and not forked: numeric libraries and their threads do not survive a fork.
+                # Spawned, because numeric libraries and their threads do not survive a fork.
                 worker.process = get_context("spawn").Process(target=run_worker, args=(self._config, listener))
                 worker.process.start()
                 worker.started_at = time.monotonic()
         return True
 
     def _next_due(self) -> float | None:
-        """Return the seconds until a place is to be filled; None if all are."""
+        """Return the seconds until a slot must be filled; None if all are filled."""
         due = [worker.due_at for worker in self._workers if worker.process is None]
         return max(0.0, min(due) - time.monotonic()) if due else None
 
@@ -138,13 +138,13 @@ class Supervisor:
         return [process for process in self._processes() if process.exitcode is None]
 
     def _wait(self, processes: Sequence[SpawnProcess], timeout_s: float | None) -> None:
-        """Wait until one of these ends or has ended, a signal comes or the time is over."""
+        """Wait until one of these processes has ended, a signal arrives or the time is over."""
         wait([self._wake_reader, *(process.sentinel for process in processes)], timeout_s)
         while select.select([self._wake_reader], [], [], 0)[0]:
             os.read(self._wake_reader, 4096)
 
     def _wait_unless(self, is_over: Callable[[], bool], timeout_s: float, step_s: float | None = None) -> None:
-        """Wait until `is_over`, the time has passed, a further signal comes or no worker lives."""
+        """Wait until `is_over`, the time is over, a further signal arrives or no worker runs."""
         signals, deadline = len(self._signals), time.monotonic() + timeout_s
         while (living := self._living()) and len(self._signals) == signals and not is_over():
             left_s = deadline - time.monotonic()
@@ -168,7 +168,7 @@ class Supervisor:
         self._wait_unless(lambda: is_queue_empty(listener), ACCEPT_S, step_s=0.01)
 
     def _end(self, listener: socket.socket) -> None:
-        """Have the workers finish; kill those that take longer than they may."""
+        """Have the workers finish; kill those that take too long."""
         self._signal_workers(signal.SIGTERM)
         listener.close()
         deadline = time.monotonic() + self._graceful_stop_s + CLOSING_S
@@ -176,7 +176,7 @@ class Supervisor:
             signals = len(self._signals)
             self._wait_unless(lambda: False, left_s)
             if len(self._signals) > signals:
-                logger.warning("stopping at once: requests under way are cut off")
+                logger.warning("stopping at once, running requests are cut off")
                 self._signal_workers(signal.SIGTERM)
                 deadline = min(deadline, time.monotonic() + CLOSING_S)
         for process in self._living():

@@ -34,12 +34,12 @@ print(mallinfo().hblks - before)
 
 @pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallinfo2"), reason="the C library is not glibc 2.33 or newer")
 @pytest.mark.parametrize(("word", "mapped"), [("told", 1), ("untold", 0)])
-def test_large_arrays_are_mapped_one_by_one_once_told(word: str, mapped: int) -> None:
+def test_large_arrays_are_mapped_one_by_one(word: str, mapped: int) -> None:
     command = [sys.executable, "-c", PROGRAM, word]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
     assert int(done.stdout) == mapped
 
 
-def test_an_operators_own_settings_stand(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_malloc_settings_of_operator_take_precedence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MALLOC_ARENA_MAX", "8")
     assert not return_freed_memory()

@@ -20,19 +20,19 @@ def unwritable(tmp_path: Path) -> Path:
     return tmp_path / "file" / "cache"
 
 
-def test_a_folder_that_can_be_written_to_is_used(tmp_path: Path) -> None:
+def test_writable_folder_is_used(tmp_path: Path) -> None:
     variables = {VARIABLE: str(tmp_path / "new" / "cache")}
     assert ensure_compile_cache(variables) is None
     assert variables == {VARIABLE: str(tmp_path / "new" / "cache")}
 
 
-def test_nothing_is_said_where_numba_finds_a_place_itself(tmp_path: Path) -> None:
+def test_writable_default_folder_gives_no_warning(tmp_path: Path) -> None:
     variables = {"HOME": str(tmp_path)}
     assert ensure_compile_cache(variables) is None
     assert VARIABLE not in variables
 
 
-def test_elsewhere_a_private_folder_takes_its_place(unwritable: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_unwritable_folder_is_replaced_by_private_one(unwritable: Path, caplog: pytest.LogCaptureFixture) -> None:
     variables = {VARIABLE: str(unwritable)}
     with caplog.at_level(logging.WARNING):
         temporary = ensure_compile_cache(variables)
@@ -46,7 +46,7 @@ def test_elsewhere_a_private_folder_takes_its_place(unwritable: Path, caplog: py
     assert not folder.exists()
 
 
-def test_what_a_read_only_folder_holds_is_still_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_content_of_read_only_folder_is_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "engine").mkdir()
     (tmp_path / "engine" / "loop.nbi").write_bytes(b"compiled")
     monkeypatch.setattr("src.runtime.compile_cache._is_writable", lambda folder: False)
@@ -55,7 +55,7 @@ def test_what_a_read_only_folder_holds_is_still_used(tmp_path: Path, monkeypatch
     assert (temporary.path / "engine" / "loop.nbi").read_bytes() == b"compiled"
 
 
-def test_the_service_imports_where_numba_would_not(unwritable: Path) -> None:
+def test_service_imports_without_writable_folder(unwritable: Path) -> None:
     program = "import src.backtest_API, os; print(os.environ['NUMBA_CACHE_DIR'])"
     done = subprocess.run(
         [sys.executable, "-c", program],
@@ -69,4 +69,4 @@ def test_the_service_imports_where_numba_would_not(unwritable: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "numba-cache-" in done.stdout
     assert not Path(done.stdout.strip()).exists()
-    assert "compiled code cannot be kept" in done.stderr
+    assert "compile cache not writable" in done.stderr

@@ -30,14 +30,14 @@ def test_queue_holds_connections_until_they_are_accepted(address: tuple[socket.A
             assert is_queue_empty(listener)
 
 
-def test_queue_of_a_socket_on_which_nobody_listens_is_empty() -> None:
+def test_queue_of_unlistened_socket_is_empty() -> None:
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         assert is_queue_empty(bound)
 
 
 @linux_only
-def test_connections_made_before_live_and_new_ones_find_nobody(address: tuple[socket.AddressFamily, str]) -> None:
+def test_old_connections_live_and_new_ones_are_dropped(address: tuple[socket.AddressFamily, str]) -> None:
     family, host = address
     with socket.create_server((host, 0), family=family) as listener:
         place = listener.getsockname()[:2]
@@ -58,6 +58,6 @@ def test_connections_made_before_live_and_new_ones_find_nobody(address: tuple[so
         socket.create_connection(place, timeout=10)
 
 
-def test_sockets_of_other_kinds_take_no_filter() -> None:
+def test_sockets_of_other_families_take_no_filter() -> None:
     with socket.socket(socket.AF_UNIX) as other:
         assert not refuse_new_connections(other)

@@ -8,13 +8,13 @@ from src.runtime.serve import available_cores, main
 
 
 @pytest.mark.parametrize(("text", "cores"), [("150000 100000", 1), ("50000 100000", 1), ("100000 100000", 1)])
-def test_a_containers_quota_limits_the_workers(tmp_path: Path, text: str, cores: int) -> None:
+def test_container_quota_limits_workers(tmp_path: Path, text: str, cores: int) -> None:
     limit = tmp_path / "cpu.max"
     limit.write_text(text)
     assert available_cores(limit) == cores
 
 
-def test_without_a_quota_every_core_counts(tmp_path: Path) -> None:
+def test_every_core_counts_without_quota(tmp_path: Path) -> None:
     limit = tmp_path / "cpu.max"
     unlimited = available_cores(limit)
     assert unlimited >= 1
@@ -23,16 +23,14 @@ def test_without_a_quota_every_core_counts(tmp_path: Path) -> None:
         assert available_cores(limit) == unlimited
 
 
-def test_a_wrong_setting_stops_the_start_with_its_name(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_wrong_setting_stops_start_by_name(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("PORT", "99999")
     assert main([]) == 2
     assert "PORT is '99999'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("options", [[], ["--reload"]])
-def test_a_store_that_no_worker_could_use_stops_the_start(
+def test_unusable_store_stops_start(
     options: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("MONGODB_URI", "nonsense")
@@ -40,7 +38,7 @@ def test_a_store_that_no_worker_could_use_stops_the_start(
     assert "MONGODB_URI is not a MongoDB connection string" in capsys.readouterr().err
 
 
-def test_unknown_settings_are_named_at_start(
+def test_unknown_settings_are_warned_of_at_start(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("MODEL_TIMEOUT", "1")

@@ -24,7 +24,7 @@ def in_environment(name: str) -> list[str]:
         ("CORS_ORIGIN", "CORS_ORIGINS"),
     ],
 )
-def test_misspelled_setting_in_the_environment_is_named(name: str, meant: str) -> None:
+def test_misspelled_setting_in_environment_is_reported(name: str, meant: str) -> None:
     assert in_environment(name) == [f"Unknown setting {name!r} in the environment is ignored. Did you mean {meant}?"]
 
 
@@ -42,7 +42,7 @@ def test_misspelled_setting_in_the_environment_is_named(name: str, meant: str) -
         "LANG",
     ],
 )
-def test_variables_of_other_programs_are_not_named(name: str) -> None:
+def test_variables_of_other_programs_are_not_reported(name: str) -> None:
     assert in_environment(name) == []
 
 
@@ -51,7 +51,7 @@ def test_every_setting_is_known_in_any_case() -> None:
     assert list(find_unknown_settings(dict.fromkeys(names, "1"), Path("no-such-file"))) == []
 
 
-def test_every_unknown_name_in_the_file_is_named_without_its_value(tmp_path: Path) -> None:
+def test_unknown_names_in_file_are_reported_without_values(tmp_path: Path) -> None:
     file = tmp_path / ".env"
     file.write_text(
         "PORT=1\nport=2\nMAX_UPLOAD=secret-value\nANYTHING=secret-value\nexport STORAGE_DIR=x\n# WORKER=1\n"

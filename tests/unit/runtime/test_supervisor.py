@@ -101,7 +101,7 @@ class EndingProcess:
 
 
 @pytest.mark.timeout(60)
-def test_end_of_a_worker_between_look_and_wait_is_noticed() -> None:
+def test_worker_ending_before_wait_is_noticed() -> None:
     supervisor = Supervisor(uvicorn.Config("tests.supervised:app", workers=1), drain_s=0, graceful_stop_s=0)
     process: Any = EndingProcess()
     supervisor._workers[0].process = process
