@@ -1,1 +1,1 @@
-"""Work at the same time, each mechanism once: single flight, fair bounded queue, child process launcher, threads."""
+"""Mechanisms for concurrent work: shared runs, a fair bounded queue, child processes, threads."""

@@ -1,7 +1,6 @@
-"""Start Python processes that see nothing of the server but what they are given, and kill them from any thread.
+"""Start Python child processes with nothing of the server's environment, and kill them from any thread.
 
-A worker of the HTTP server is no such child, because it is the server itself: multiprocessing starts it
-(`runtime.supervisor`).
+Workers of the HTTP server are started by multiprocessing instead (`runtime.supervisor`).
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ class KillSwitch:
         self._is_cancelled = False
 
     def watch(self, child: Killable) -> None:
-        """Name the child; it is killed at once if the caller has cancelled."""
+        """Set the child; kill it at once if the caller has cancelled."""
         with self._lock:
             self._child = child
             if self._is_cancelled:
@@ -68,18 +67,15 @@ def start_child(
     Parameters
     ----------
     environment, inherited
-        All of its environment: variables and values, and the names of those that it gets from the server if set.
+        Its whole environment: variables with values, and the names of variables that it gets from the server if set.
 
-    Raises
-    ------
-    OSError
-        If the system starts no process.
+    Raises OSError if the system starts no process.
     """
     boot = _BOOT.format(root=str(source_root), module=module)
     given = {name: os.environ[name] for name in inherited if name in os.environ}
     return subprocess.Popen(  # noqa: S603  (our own interpreter and code)
-        # -s -P: no user's packages, no current folder on the path.
-        # -B: a limit on written bytes would cut short the byte code that a child writes for all, unnoticed by Python.
+        # -s -P: neither the user's packages nor the current folder are on the path.
+        # -B: with a limit on written bytes a child would write truncated byte code for all processes.
         [sys.executable, "-s", "-P", "-B", "-c", boot, json.dumps(argument)],
         stdin=stdin,
         stdout=stdout,

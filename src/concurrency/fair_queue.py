@@ -1,7 +1,7 @@
-"""A bounded queue that no user can fill for the others.
+"""Admit callers to a limited number of slots, fairly between users: `FairQueue`.
 
 Rules, in order: 1. if the queue is full, a caller whose user has fewer waiting displaces the last waiting caller of the
-user with most, else it is refused; 2. it gets a slot at once if one is free and its user may hold one more; 3. else it
+user with most, else it is rejected; 2. it gets a slot at once if one is free and its user may hold one more; 3. else it
 waits; 4. a slot that becomes free goes to the user with the fewest slots, among equals to the one served longest ago.
 """
 
@@ -25,7 +25,7 @@ _NEWEST_SHARE: Final = 0.2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusals:
-    """What a refused caller is told: templates of `domain.error_text`, in which `{retry}` is seconds."""
+    """The messages and errors of rejected callers: templates of `domain.error_text`, in which `{retry}` is seconds."""
 
     full: str
     """If the queue is full: `{held}` callers hold a slot, `{waiting}` wait, `{callers}` are both together."""
@@ -43,7 +43,7 @@ class FairQueue:
     max_waiting
         Callers beyond `slots` that may be in the queue, of all users together.
     max_wait_s
-        Seconds after which a waiting caller is refused; None: never.
+        Seconds after which a waiting caller is rejected; None: never.
     max_slots_per_user
         Slots that one user may hold at once; None: all.
     """
@@ -70,24 +70,20 @@ class FairQueue:
 
     @property
     def held(self) -> int:
-        """How many slots are held."""
+        """The number of held slots."""
         return self._held.total()
 
     @property
     def waiting(self) -> int:
-        """How many callers wait."""
+        """The number of waiting callers."""
         return sum(map(len, self._queues.values()))
 
     @asynccontextmanager
     async def slot(self, user_id: str) -> AsyncIterator[None]:
-        """Wait for a slot, and hold it for as long as the block runs.
+        """Wait for a slot, and hold it while the block runs.
 
-        Raises
-        ------
-        Busy
-            At once if the queue is full; later if the wait is too long, or another user displaces this caller.
-        ServiceError
-            `Refusals.closed` if the queue is closed.
+        Raises Busy if the queue is full, the wait is too long, or another user displaces this caller;
+        `Refusals.closed` if the queue is closed.
         """
         await self._enter(user_id)
         started = time.monotonic()
@@ -98,7 +94,7 @@ class FairQueue:
             self._leave(user_id)
 
     def close(self) -> None:
-        """Refuse all callers that wait, and those that come from now on."""
+        """Reject all waiting callers, and all later ones."""
         self._is_closed = True
         for queue in self._queues.values():
             for caller in queue:
@@ -142,7 +138,7 @@ class FairQueue:
             caller.set_result(None)
 
     def _give_up(self, user_id: str, caller: asyncio.Future[None]) -> None:
-        """Undo the waiting of a caller that goes, whether or not it has been admitted meanwhile."""
+        """Remove a caller that stops waiting; release its slot if it was admitted meanwhile."""
         queue = self._queues.get(user_id, deque())
         if caller in queue:
             queue.remove(caller)
@@ -152,7 +148,7 @@ class FairQueue:
             self._leave(user_id)
 
     def _displace_for(self, user_id: str) -> None:
-        """Refuse the last waiting caller of the user with most; raise Busy if this user has as many itself."""
+        """Reject the last waiting caller of the user with most; raise Busy if this user would have as many."""
         held, waiting = self.held, self.waiting
         refusal = self._busy(self._refusals.full, held=held, waiting=waiting, callers=held + waiting)
         longest = max(self._queues.values(), key=len, default=deque())

@@ -1,7 +1,7 @@
-"""Do the same work once if several callers ask for it at the same time.
+"""Run the same work once if several callers ask for it at the same time: `SingleFlight`.
 
-What is opened once and then kept (a database, the exchange's list of symbols) is another mechanism, because its result
-is remembered: that is done where it is kept.
+It remembers no result. Objects that are opened once and kept (a database, the exchange's list of symbols) need another
+mechanism.
 """
 
 from __future__ import annotations
@@ -25,15 +25,14 @@ class _Run(Generic[Key, Result]):
 
 
 class SingleFlight(Generic[Key, Result]):
-    """Runs by their key, for as long as they last; nothing is remembered of a run that has ended.
+    """The shared runs in progress, by key.
 
-    A run belongs to all callers that wait for it: it goes on if one of them is cancelled, and is cancelled with the
-    last one.
+    All callers that wait for a run share it: it continues if one of them is cancelled, and is cancelled with the last.
 
     Parameters
     ----------
     serves
-        Whether the run of the first key also gives what the second key asks for; by default if the keys are equal.
+        Whether the result of the first key also serves the second key; by default if the keys are equal.
     """
 
     def __init__(self, serves: Callable[[Key, Key], bool] = operator.eq) -> None:
@@ -48,8 +47,8 @@ class SingleFlight(Generic[Key, Result]):
         Parameters
         ----------
         needs_starter
-            The run uses something that its starter removes on return. If the starter is cancelled while others wait,
-            it returns only after the run has ended.
+            Whether the run uses something that its starter removes on return. If the starter is cancelled while others
+            wait, it returns only after the run has ended.
         """
         run = self._find(key)
         is_starter = run is None
@@ -68,7 +67,7 @@ class SingleFlight(Generic[Key, Result]):
             run.waiting -= 1
             if not run.waiting and not run.task.done():
                 run.task.cancel()
-                # The caller may remove what the run uses, so the run must have ended before the caller goes on.
+                # The caller may remove what the run uses, so the run must end before the caller continues.
                 await asyncio.wait([run.task])
 
     async def close(self) -> None:
@@ -79,10 +78,10 @@ class SingleFlight(Generic[Key, Result]):
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def _find(self, key: Key) -> _Run[Key, Result] | None:
-        # A run that nobody waits for is being cancelled.
+        # A run without waiting callers is being cancelled.
         return next((run for run in self._runs if run.waiting and self._serves(run.key, key)), None)
 
     def _end(self, run: _Run[Key, Result], task: asyncio.Task[Result]) -> None:
         self._runs.remove(run)
         if not task.cancelled():
-            task.exception()  # retrieved, because asyncio reports errors that nobody was left to receive
+            task.exception()  # read, so that asyncio does not report it if every caller was cancelled

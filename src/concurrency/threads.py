@@ -1,4 +1,4 @@
-"""Work in threads that a cancelled task does not leave behind."""
+"""Run work in threads, and wait for it even if the task is cancelled."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ class Line:
             yield
 
 
-async def test_one_users_calls_are_served_as_they_came() -> None:
+async def test_calls_of_one_user_are_served_in_order() -> None:
     line = Line()
     async with line.all_slots_held():
         tasks = await line.queue("a1", "a2", "a3")
@@ -66,14 +66,14 @@ async def test_one_users_calls_are_served_as_they_came() -> None:
     assert line.served == ["a1", "a2", "a3"]
 
 
-async def test_no_more_are_in_at_once_than_there_are_slots() -> None:
+async def test_callers_never_exceed_slots() -> None:
     line = Line(slots=3)
     await asyncio.gather(*await line.queue(*(f"a{number}" for number in range(9)), seconds=0.001))
     assert len(line.served) == 9
     assert line.most_inside == 3
 
 
-async def test_users_take_turns_however_many_calls_one_has() -> None:
+async def test_slots_alternate_between_users() -> None:
     line = Line()
     async with line.all_slots_held():
         tasks = await line.queue("a1", "a2", "a3", "b1", "c1", "c2")
@@ -81,14 +81,14 @@ async def test_users_take_turns_however_many_calls_one_has() -> None:
     assert line.served == ["a1", "b1", "c1", "a2", "c2", "a3"]
 
 
-async def test_who_has_none_in_comes_before_who_has() -> None:
+async def test_user_without_slot_is_served_first() -> None:
     line = Line(slots=2)
     tasks = await line.queue("a1", "a2", "a3", "a4", "b1", seconds=0.01)
     await asyncio.gather(*tasks)
     assert line.served[:3] == ["a1", "a2", "b1"]
 
 
-async def test_a_full_line_refuses_and_says_when_to_come_back() -> None:
+async def test_full_queue_rejects_call_with_retry_after() -> None:
     line = Line(max_waiting=2)
     async with line.all_slots_held():
         tasks = await line.queue("a1", "a2")
@@ -99,7 +99,7 @@ async def test_a_full_line_refuses_and_says_when_to_come_back() -> None:
     assert line.served == ["a1", "a2"]
 
 
-async def test_one_user_cannot_fill_the_line_for_another() -> None:
+async def test_one_user_cannot_fill_queue_for_another() -> None:
     line = Line(max_waiting=4)
     async with line.all_slots_held():
         tasks = await line.queue("a1", "a2", "a3", "a4", "b1", "b2", "b3")
@@ -109,7 +109,7 @@ async def test_one_user_cannot_fill_the_line_for_another() -> None:
     assert line.served == ["a1", "b1", "a2", "b2"]
 
 
-async def test_waiting_has_a_limit_of_its_own() -> None:
+async def test_waiting_too_long_rejects_call() -> None:
     line = Line(max_wait_s=0.02)
     async with line.all_slots_held():
         with pytest.raises(Busy, match=r"waited 0\.02 s, retry in 1 s"):
@@ -118,7 +118,7 @@ async def test_waiting_has_a_limit_of_its_own() -> None:
     assert line.served == ["a2"]
 
 
-async def test_a_cancelled_caller_leaves_the_line() -> None:
+async def test_cancelled_caller_leaves_queue() -> None:
     line = Line()
     async with line.all_slots_held():
         first, second = await line.queue("a1", "a2")
@@ -129,7 +129,7 @@ async def test_a_cancelled_caller_leaves_the_line() -> None:
         await first
 
 
-async def test_a_turn_that_comes_with_the_cancelling_is_passed_on() -> None:
+async def test_slot_given_during_cancellation_is_passed_on() -> None:
     line = Line()
     async with line.all_slots_held():
         first, second = await line.queue("a1", "a2")
@@ -138,7 +138,7 @@ async def test_a_turn_that_comes_with_the_cancelling_is_passed_on() -> None:
     assert line.served == ["a2"]
 
 
-async def test_a_failing_turn_gives_its_place_back() -> None:
+async def test_failing_block_releases_slot() -> None:
     line = Line()
     with pytest.raises(ValueError, match="no"):
         async with line.slots.slot("a"):
@@ -146,7 +146,7 @@ async def test_a_failing_turn_gives_its_place_back() -> None:
     await asyncio.wait_for(line.call("a1"), 1)
 
 
-async def test_closing_sends_all_away() -> None:
+async def test_close_rejects_all_callers() -> None:
     line = Line()
     async with line.all_slots_held():
         [waiting] = await line.queue("a1")

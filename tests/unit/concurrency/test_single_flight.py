@@ -41,13 +41,13 @@ async def begin(runs: SingleFlight[str, int], work: Work, count: int, key: str =
     return tasks
 
 
-async def test_the_same_at_the_same_time_is_done_once(work: Work) -> None:
+async def test_equal_keys_at_same_time_share_run(work: Work) -> None:
     tasks = await begin(SingleFlight(), work, 5)
     work.gate.set()
     assert await asyncio.gather(*tasks) == [1] * 5
 
 
-async def test_other_keys_and_later_times_are_done_anew(work: Work) -> None:
+async def test_other_keys_and_later_calls_run_anew(work: Work) -> None:
     runs: SingleFlight[str, int] = SingleFlight()
     tasks = await begin(runs, work, 1, "one") + await begin(runs, work, 1, "two")
     work.gate.set()
@@ -55,7 +55,7 @@ async def test_other_keys_and_later_times_are_done_anew(work: Work) -> None:
     assert await runs.run("one", work.do) == 3
 
 
-async def test_a_failure_reaches_all_and_is_not_remembered(work: Work) -> None:
+async def test_failure_reaches_all_callers_and_is_forgotten(work: Work) -> None:
     runs: SingleFlight[str, int] = SingleFlight()
     tasks = await begin(runs, work, 3)
     work.failure = LookupError("broken")
@@ -66,7 +66,7 @@ async def test_a_failure_reaches_all_and_is_not_remembered(work: Work) -> None:
     assert await runs.run("key", work.do) == 2
 
 
-async def test_one_who_leaves_takes_nothing_from_the_others(work: Work) -> None:
+async def test_cancelled_caller_does_not_end_shared_run(work: Work) -> None:
     first, second, third = await begin(SingleFlight(), work, 3)
     first.cancel()
     third.cancel()
@@ -77,7 +77,7 @@ async def test_one_who_leaves_takes_nothing_from_the_others(work: Work) -> None:
     assert (work.begun, work.cancelled) == (1, 0)
 
 
-async def test_the_last_who_leaves_ends_the_run_before_he_is_gone(work: Work) -> None:
+async def test_last_cancelled_caller_waits_for_end_of_run(work: Work) -> None:
     runs: SingleFlight[str, int] = SingleFlight()
     tasks = await begin(runs, work, 2)
     for task in tasks:
@@ -88,7 +88,7 @@ async def test_the_last_who_leaves_ends_the_run_before_he_is_gone(work: Work) ->
     assert await runs.run("key", work.do) == 2
 
 
-async def test_a_starter_whose_things_are_in_use_stays_until_the_end(work: Work) -> None:
+async def test_needed_starter_waits_for_end_of_run(work: Work) -> None:
     runs: SingleFlight[str, int] = SingleFlight()
     starter = asyncio.create_task(runs.run("key", work.do, needs_starter=True))
     await asyncio.sleep(0)
@@ -103,7 +103,7 @@ async def test_a_starter_whose_things_are_in_use_stays_until_the_end(work: Work)
         await starter
 
 
-async def test_a_starter_alone_does_not_stay(work: Work) -> None:
+async def test_needed_starter_alone_is_cancelled_at_once(work: Work) -> None:
     starter = asyncio.create_task(SingleFlight[str, int]().run("key", work.do, needs_starter=True))
     await asyncio.sleep(0)
     await asyncio.sleep(0)

@@ -9,7 +9,7 @@ import pytest
 from src.concurrency.threads import in_thread
 
 
-async def test_a_cancelled_task_waits_for_its_thread() -> None:
+async def test_cancelled_task_waits_for_its_thread() -> None:
     done = threading.Event()
 
     def work() -> None:
@@ -26,7 +26,7 @@ async def test_a_cancelled_task_waits_for_its_thread() -> None:
     assert done.is_set()
 
 
-async def test_answers_and_errors_come_through() -> None:
+async def test_results_and_errors_are_passed_on() -> None:
     assert await in_thread(divmod, 7, 2) == (3, 1)
     with pytest.raises(ZeroDivisionError):
         await in_thread(divmod, 7, 0)
