@@ -1,1 +1,1 @@
-"""Files that survive a crash: written whole or not at all, and removed after their process was killed."""
+"""Write files that survive a crash, completely or not at all, and remove the files of killed processes."""

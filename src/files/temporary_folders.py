@@ -1,7 +1,7 @@
-"""Temporary folders that outlive nobody: one left by a process that was killed is removed at the next start.
+"""Create temporary folders, and remove those of processes that were killed.
 
-Its maker holds a lock (flock) on the folder itself, which the system releases however the process ends. So a folder
-that can be locked belongs to nobody, whatever process ids have been used again since.
+A process holds a lock (flock) on its folder, which the system releases when the process ends. So a folder that can be
+locked is abandoned, even if its process id is in use again.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Final
 
 PREFIX: Final = "backtesting-service-"
-"""Of the names of all of them."""
+"""The beginning of the names of all such folders."""
 
 
 class TemporaryFolder:
@@ -27,7 +27,7 @@ class TemporaryFolder:
     Parameters
     ----------
     purpose
-        Part of its name, for operators who look.
+        Part of its name, for operators.
     """
 
     def __init__(self, purpose: str) -> None:
@@ -36,7 +36,7 @@ class TemporaryFolder:
         self._remove = weakref.finalize(self, _remove, self.path, descriptor, os.getpid())
 
     def close(self) -> None:
-        """Remove the folder; does nothing the second time."""
+        """Remove the folder; do nothing the second time."""
         self._remove()
 
     def __enter__(self) -> Path:
@@ -49,7 +49,7 @@ class TemporaryFolder:
 
 
 def remove_abandoned_folders() -> None:
-    """Remove this user's folders whose makers have ended."""
+    """Remove this user's folders whose processes have ended."""
     for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
         with contextlib.suppress(OSError), _opened(folder) as descriptor:
             if os.fstat(descriptor).st_uid == os.geteuid():
@@ -66,7 +66,7 @@ def _make_locked(prefix: str) -> tuple[Path, int]:
             if _is_at(folder, descriptor):
                 return folder, descriptor
             os.close(descriptor)
-        # Another start found the folder before it was locked, and removed it.
+        # Another process found the folder before it was locked, and removed it.
 
 
 def _is_at(folder: Path, descriptor: int) -> bool:

@@ -1,4 +1,4 @@
-"""Files that are either wholly there or not at all, also after a crash."""
+"""Write files atomically, so that they are complete even after a crash."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from src.files.unfinished import unfinished_name
 
 
 def write_atomically(file: Path, content: bytes) -> None:
-    """Put a file in place so that a reader, or a crash at any moment, sees the old content or the new."""
+    """Write a file so that a reader, or a crash at any moment, leaves either the old content or the new."""
     temporary = file.with_name(unfinished_name())
     try:
         with temporary.open("wb") as stream:

@@ -54,7 +54,7 @@ def test_file_of_dead_process_is_left_over_at_once(tmp_path: Path, dead_mark: st
     assert is_left_over(made(tmp_path / f".{os.getpid()}-1.x.part")), "the same process id with another start"
 
 
-def test_file_of_nobody_is_left_over_after_a_day(tmp_path: Path) -> None:
+def test_file_without_owner_is_left_over_after_a_day(tmp_path: Path) -> None:
     assert not is_left_over(made(tmp_path / ".x.part", age_s=DAY_S - 60))
     assert is_left_over(made(tmp_path / ".x.part", age_s=DAY_S + 60))
 
@@ -66,7 +66,7 @@ def test_only_unfinished_files_are_removed(tmp_path: Path, dead_mark: str) -> No
     assert sorted(tmp_path.iterdir()) == sorted(kept)
 
 
-def test_folder_goes_only_when_empty(tmp_path: Path) -> None:
+def test_folder_is_removed_only_if_empty(tmp_path: Path) -> None:
     folder, link = tmp_path / "user", tmp_path / "link"
     folder.mkdir()
     link.symlink_to(folder)
@@ -81,7 +81,7 @@ def test_folder_goes_only_when_empty(tmp_path: Path) -> None:
     assert not folder.exists()
 
 
-def test_folder_that_goes_meanwhile_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_folder_removed_meanwhile_is_created_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder, attempts = tmp_path / "user", 0
     opened = os.open
 
@@ -98,7 +98,7 @@ def test_folder_that_goes_meanwhile_is_made_again(tmp_path: Path, monkeypatch: p
     assert (folder / "a").is_file()
 
 
-def test_folder_that_goes_while_it_is_looked_at_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_folder_removed_during_check_is_created_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`Path.mkdir(exist_ok=True)` raises FileExistsError if the folder goes before it has looked what is there."""
     folder, made_at = tmp_path / "user", Path.mkdir
     answers = [FileExistsError(), FileExistsError()]
@@ -119,7 +119,7 @@ def test_file_in_place_of_folder_is_an_error_at_once(tmp_path: Path) -> None:
         open_in_folder(tmp_path / "user" / "a")
 
 
-def test_folder_that_goes_each_time_ends_in_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_folder_removed_every_time_raises_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> int:
         raise FileNotFoundError
 
@@ -128,7 +128,7 @@ def test_folder_that_goes_each_time_ends_in_an_error(tmp_path: Path, monkeypatch
         open_in_folder(tmp_path / "user" / "a")
 
 
-def test_folder_that_is_a_link_is_refused(tmp_path: Path) -> None:
+def test_folder_that_is_a_link_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "user").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(NotADirectoryError):
@@ -136,7 +136,7 @@ def test_folder_that_is_a_link_is_refused(tmp_path: Path) -> None:
     assert list((tmp_path / "elsewhere").iterdir()) == []
 
 
-def test_no_file_is_lost_beside_removals(tmp_path: Path) -> None:
+def test_concurrent_removals_lose_no_file(tmp_path: Path) -> None:
     folder, is_over = tmp_path / "user", threading.Event()
 
     def remove_always() -> None:

@@ -9,7 +9,7 @@ import pytest
 from src.files.writing import write_atomically
 
 
-def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
+def test_file_is_replaced_completely(tmp_path: Path) -> None:
     file = tmp_path / "file"
     write_atomically(file, b"one")
     write_atomically(file, b"two")
@@ -17,7 +17,7 @@ def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [file]
 
 
-def test_what_cannot_be_put_in_place_leaves_nothing(tmp_path: Path) -> None:
+def test_failed_write_leaves_no_file(tmp_path: Path) -> None:
     (tmp_path / "folder" / "full").mkdir(parents=True)
     with pytest.raises(OSError, match="folder"):
         write_atomically(tmp_path / "folder", b"content")
