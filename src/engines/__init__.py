@@ -1,1 +1,1 @@
-"""From signals to fills and equity."""
+"""Simulate signals on bars: the vectorized and the event-driven engine."""

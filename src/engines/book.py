@@ -1,7 +1,7 @@
-"""The book of one run: cash, position and the orders that wait, and the steps of a bar that change them.
+"""The book of one run (cash, position and resting orders), and the steps of a bar that change it.
 
-A `Book` is one record of plain numbers that compiled code changes in place; the steps are called by the loop in
-`event_driven.py`, in its order. The rules that they apply are in `account.py` (money) and `orders.py` (matching).
+A `Book` is one record of numbers that compiled code changes in place. The loop in `event_driven.py` calls the steps;
+their rules are in `account.py` (money) and `orders.py` (matching).
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from src.engines.account import (
     SMALLEST_ORDER,
     bankruptcy_price,
     cash_after_fill,
-    is_ruinous,
     liquidation_level,
     size_entry,
     slipped_price,
+    takes_all_cash,
 )
 from src.engines.compiled import compiled
 from src.engines.orders import (
     LIMIT_ENTRY,
     MARKET_ENTRY,
-    Candle,
+    BarPrices,
     best_of,
     entry_extreme,
     entry_level,
@@ -52,10 +52,10 @@ LIQUIDATION: Final = int(FillReason.LIQUIDATION)
 
 
 class Book:
-    """Cash, position and waiting orders; the layout of `BOOK_DTYPE`."""
+    """Cash, position and resting orders; the layout of `BOOK_DTYPE`."""
 
     cash: float
-    """Quote currency; holds the proceeds of a short, too."""
+    """Quote currency; includes the proceeds of a short."""
     position: float
     """Units of the base asset; negative when short, 0 when flat."""
     stop_level: float
@@ -63,12 +63,12 @@ class Book:
     stop_reason: int
     """The `FillReason` of the order at `stop_level`."""
     target_level: float
-    leave_bar: int
+    time_exit_bar: int
     """The bar of the time exit."""
     exit_waits: int
-    """1 where a market order waits to close the position."""
+    """1 if a market order waits to close the position."""
     entry_side: int
-    """+1 or −1 where an entry waits, 0 where none does."""
+    """+1 or −1 if an entry waits, 0 if none does."""
     entry_level: float
     entry_last_bar: int
     """The last bar in which a limit or stop entry may be filled."""
@@ -83,17 +83,17 @@ BOOK_DTYPE: Final = np.dtype(
 )
 
 
-def empty_book(initial_cash: float) -> NDArray[np.void]:
+def create_book(initial_cash: float) -> NDArray[np.void]:
     """Return an array of one flat book without orders."""
     books = np.zeros(1, dtype=BOOK_DTYPE)
     books["cash"] = initial_cash
-    books["leave_bar"] = NEVER
+    books["time_exit_bar"] = NEVER
     books["stop_level"] = books["target_level"] = math.nan
     return books
 
 
 @compiled
-def direction_of(position: float) -> int:
+def get_direction(position: float) -> int:
     """Return +1 for a long, −1 for a short, 0 for none."""
     return 1 if position > 0.0 else -1 if position < 0.0 else 0
 
@@ -102,7 +102,7 @@ def direction_of(position: float) -> int:
 def write_fill(
     book: Book, fills: NDArray[np.void], bar: int, side: int, quantity: float, price: float, fee: float, reason: int
 ) -> None:
-    """Append a fill; `fills` has room for it, as it was counted beforehand."""
+    """Append a fill; `fills` is large enough, as all possible fills were counted before."""
     fill = fills[book.fill_count]
     fill.bar = bar
     fill.side = side
@@ -115,25 +115,25 @@ def write_fill(
 
 @compiled
 def tighten_stop(book: Book, direction: int, level: float, reason: int) -> None:
-    """Move the protective stop to `level` where that is tighter; it never moves away from the price."""
+    """Move the protective stop to `level` if that is tighter; it never moves away from the price."""
     if is_tighter(direction, level, book.stop_level):
         book.stop_level = level
         book.stop_reason = reason
 
 
 @compiled
-def leave(
+def close_position(
     book: Book, fills: NDArray[np.void], bar: int, market_price: float, slippage_rate: float, reason: int, plan: Plan
 ) -> None:
-    """Close the whole position at `market_price` after slippage, and cancel every order that belonged to it.
+    """Close the whole position at `market_price` after slippage, and cancel its orders.
 
     A short whose closing would leave no cash is liquidated at its bankruptcy price instead.
     """
-    side = -direction_of(book.position)
+    side = -get_direction(book.position)
     quantity = abs(book.position)
     price = slipped_price(market_price, side, slippage_rate)
     fee = quantity * price * plan.costs.fee_rate
-    if side > 0 and (reason == LIQUIDATION or is_ruinous(book.cash, quantity * price, fee)):
+    if side > 0 and (reason == LIQUIDATION or takes_all_cash(book.cash, quantity * price, fee)):
         price = bankruptcy_price(book.cash, quantity, plan.costs.fee_rate)
         fee = quantity * price * plan.costs.fee_rate
         reason = LIQUIDATION
@@ -146,16 +146,16 @@ def leave(
     book.stop_level = math.nan
     book.target_level = math.nan
     book.exit_waits = 0
-    book.leave_bar = NEVER
+    book.time_exit_bar = NEVER
 
 
 @compiled
-def enter(
+def open_position(
     book: Book, fills: NDArray[np.void], bar: int, market_price: float, slippage_rate: float, reason: int, plan: Plan
 ) -> None:
     """Open a position at `market_price` after slippage, with the orders that protect it.
 
-    The entry order is gone afterwards, also where there was no cash to fill it.
+    The entry order is removed, even if there was no cash to fill it.
     """
     side = book.entry_side
     book.entry_side = 0
@@ -167,35 +167,37 @@ def enter(
     book.reduced_entries += purchase.is_reduced
     book.cash = cash_after_fill(book.cash, side, purchase.quantity * price, purchase.fee)
     book.position = side * purchase.quantity
-    book.leave_bar = bar + plan.max_bars
+    book.time_exit_bar = bar + plan.max_bars
     book.target_level = level_from(price, side, plan.take_profit_rate)
     tighten_stop(book, side, level_from(price, side, -plan.stop_loss_rate), STOP_LOSS)
     tighten_stop(book, side, level_from(price, side, -plan.trailing_stop_rate), TRAILING_STOP)
-    ruin = liquidation_level(book.cash, book.position, plan.costs)
-    tighten_stop(book, side, ruin, LIQUIDATION)
-    if reaches_stop(market_price, ruin, side):
-        leave(book, fills, bar, market_price, plan.costs.slippage_rate, LIQUIDATION, plan)
+    liquidation = liquidation_level(book.cash, book.position, plan.costs)
+    tighten_stop(book, side, liquidation, LIQUIDATION)
+    if reaches_stop(market_price, liquidation, side):
+        close_position(book, fills, bar, market_price, plan.costs.slippage_rate, LIQUIDATION, plan)
 
 
 @compiled
 def has_market_order(book: Book, bar: int, plan: Plan) -> bool:
-    """Tell whether an order waits for the market at this bar."""
-    return book.exit_waits != 0 or bar >= book.leave_bar or (book.entry_side != 0 and plan.entry_kind == MARKET_ENTRY)
+    """Return whether a market order waits at this bar."""
+    return (
+        book.exit_waits != 0 or bar >= book.time_exit_bar or (book.entry_side != 0 and plan.entry_kind == MARKET_ENTRY)
+    )
 
 
 @compiled
 def fill_market_orders(book: Book, fills: NDArray[np.void], bar: int, price: float, plan: Plan) -> None:
-    """Fill what waits for the market, exits before entries: a reversal is two fills at one price."""
+    """Fill the market orders, exits before entries: a reversal is two fills at one price."""
     if book.position != 0.0:
-        leave(book, fills, bar, price, plan.costs.slippage_rate, SIGNAL if book.exit_waits else TIME, plan)
+        close_position(book, fills, bar, price, plan.costs.slippage_rate, SIGNAL if book.exit_waits else TIME, plan)
     if book.entry_side != 0 and plan.entry_kind == MARKET_ENTRY:
-        enter(book, fills, bar, price, plan.costs.slippage_rate, SIGNAL, plan)
+        open_position(book, fills, bar, price, plan.costs.slippage_rate, SIGNAL, plan)
 
 
 @compiled
 def has_passed_order(book: Book, open: float, plan: Plan) -> bool:
-    """Tell whether the open has passed the level of a stop, a target or a resting entry."""
-    direction = direction_of(book.position)
+    """Return whether the open has passed the level of a stop, a target or a resting entry."""
+    direction = get_direction(book.position)
     return (
         reaches_stop(open, book.stop_level, direction)
         or reaches_target(open, book.target_level, direction)
@@ -204,11 +206,11 @@ def has_passed_order(book: Book, open: float, plan: Plan) -> bool:
 
 
 @compiled
-def fill_passed_orders(book: Book, fills: NDArray[np.void], bar: int, candle: Candle, plan: Plan) -> None:
+def fill_passed_orders(book: Book, fills: NDArray[np.void], bar: int, prices: BarPrices, plan: Plan) -> None:
     """Fill at the open the entries, stops and targets whose level the open has passed."""
     if book.position == 0.0:
-        enter_resting(book, fills, bar, candle.open, plan)
-    fill_passed_exits(book, fills, bar, candle.open, plan)
+        enter_resting(book, fills, bar, prices.open, plan)
+    fill_passed_exits(book, fills, bar, prices.open, plan)
 
 
 @compiled
@@ -217,91 +219,91 @@ def fill_passed_exits(book: Book, fills: NDArray[np.void], bar: int, price: floa
 
     An entry that slips beyond its own stop has passed it at once.
     """
-    direction = direction_of(book.position)
+    direction = get_direction(book.position)
     if reaches_stop(price, book.stop_level, direction):
-        leave(book, fills, bar, price, plan.costs.slippage_rate, book.stop_reason, plan)
+        close_position(book, fills, bar, price, plan.costs.slippage_rate, book.stop_reason, plan)
     elif reaches_target(price, book.target_level, direction):
-        leave(book, fills, bar, price, 0.0, TAKE_PROFIT, plan)
+        close_position(book, fills, bar, price, 0.0, TAKE_PROFIT, plan)
 
 
 @compiled
 def enter_resting(book: Book, fills: NDArray[np.void], bar: int, price: float, plan: Plan) -> None:
     """Fill a limit entry (no slippage) or a stop entry (with slippage) at `price`."""
     if plan.entry_kind == LIMIT_ENTRY:
-        enter(book, fills, bar, price, 0.0, LIMIT, plan)
+        open_position(book, fills, bar, price, 0.0, LIMIT, plan)
     else:
-        enter(book, fills, bar, price, plan.costs.slippage_rate, STOP, plan)
+        open_position(book, fills, bar, price, plan.costs.slippage_rate, STOP, plan)
 
 
 @compiled
-def has_reached_exit(book: Book, candle: Candle) -> bool:
-    """Tell whether the bar's range reaches the position's stop or target."""
-    direction = direction_of(book.position)
-    return reaches_stop(worst_of(candle, direction), book.stop_level, direction) or reaches_target(
-        best_of(candle, direction), book.target_level, direction
+def has_reached_exit(book: Book, prices: BarPrices) -> bool:
+    """Return whether the bar's range reaches the position's stop or target."""
+    direction = get_direction(book.position)
+    return reaches_stop(worst_of(prices, direction), book.stop_level, direction) or reaches_target(
+        best_of(prices, direction), book.target_level, direction
     )
 
 
 @compiled
-def fill_exits(book: Book, fills: NDArray[np.void], bar: int, proven: Candle, candle: Candle, plan: Plan) -> None:
-    """Fill the stop or the target that the position reaches in the bar; if the bar does not tell, the policy chooses.
+def fill_exits(book: Book, fills: NDArray[np.void], bar: int, proven: BarPrices, prices: BarPrices, plan: Plan) -> None:
+    """Fill the stop or the target that the position reaches in the bar; if the bar is ambiguous, the policy chooses.
 
-    `proven` holds the prices that certainly came while the position was open, `candle` those that may have: the same
-    two for a position that was open from the start. The bar does not tell if both orders may be reached, or one only by
-    a price that is not proven. Then a stop fills and a target does not, or the other way round if optimistic.
+    `proven` are the prices that certainly came while the position was open, `prices` those that may have; they are
+    equal if the position was open from the start. The bar is ambiguous if both orders may be reached, or one only by a
+    price that is not proven. Then the stop fills and the target does not, or the other way round if optimistic.
     """
-    direction = direction_of(book.position)
-    may_stop = reaches_stop(worst_of(candle, direction), book.stop_level, direction)
+    direction = get_direction(book.position)
+    may_stop = reaches_stop(worst_of(prices, direction), book.stop_level, direction)
     must_stop = reaches_stop(worst_of(proven, direction), book.stop_level, direction)
-    may_win = reaches_target(best_of(candle, direction), book.target_level, direction)
+    may_win = reaches_target(best_of(prices, direction), book.target_level, direction)
     must_win = reaches_target(best_of(proven, direction), book.target_level, direction)
     if (may_stop and may_win) or may_stop != must_stop or may_win != must_win:
         book.ambiguous_bars += 1
     if may_win and (plan.is_optimistic or (must_win and not may_stop)):
-        leave(book, fills, bar, book.target_level, 0.0, TAKE_PROFIT, plan)
+        close_position(book, fills, bar, book.target_level, 0.0, TAKE_PROFIT, plan)
     elif may_stop and (must_stop or not plan.is_optimistic):
-        leave(book, fills, bar, book.stop_level, plan.costs.slippage_rate, book.stop_reason, plan)
+        close_position(book, fills, bar, book.stop_level, plan.costs.slippage_rate, book.stop_reason, plan)
 
 
 @compiled
-def fill_resting_entry(book: Book, fills: NDArray[np.void], bar: int, candle: Candle, plan: Plan) -> None:
+def fill_resting_entry(book: Book, fills: NDArray[np.void], bar: int, prices: BarPrices, plan: Plan) -> None:
     """Fill the entry whose level the bar's range reaches, or let it expire.
 
-    For the new position the rest of the bar begins at the entry's level, and is known as far as the bar proves it.
+    For the new position the rest of the bar begins at the entry's level, with the prices that the bar proves.
     """
     side, kind, level = book.entry_side, plan.entry_kind, book.entry_level
-    if reaches_entry(entry_extreme(candle, side, kind), level, side, kind):
+    if reaches_entry(entry_extreme(prices, side, kind), level, side, kind):
         enter_resting(book, fills, bar, level, plan)
         fill_passed_exits(book, fills, bar, level, plan)
-        proven = proven_after_entry(candle, level, side, kind)
-        fill_exits(book, fills, bar, proven, candle, plan)
+        proven = proven_after_entry(prices, level, side, kind)
+        fill_exits(book, fills, bar, proven, prices, plan)
         move_trailing_stop(book, proven, plan)
     elif bar >= book.entry_last_bar:
         book.entry_side = 0
 
 
 @compiled
-def move_trailing_stop(book: Book, candle: Candle, plan: Plan) -> None:
-    """Tighten the trailing stop to its distance from the candle's best price; it can be hit from the next bar on."""
+def move_trailing_stop(book: Book, prices: BarPrices, plan: Plan) -> None:
+    """Tighten the trailing stop to its distance from the bar's best price; it can be hit from the next bar on."""
     if book.position != 0.0:
-        direction = direction_of(book.position)
-        level = level_from(best_of(candle, direction), direction, -plan.trailing_stop_rate)
+        direction = get_direction(book.position)
+        level = level_from(best_of(prices, direction), direction, -plan.trailing_stop_rate)
         tighten_stop(book, direction, level, TRAILING_STOP)
 
 
 @compiled
-def place_orders(book: Book, bar: int, close: float, word: int, plan: Plan) -> None:
-    """Turn the strategy's word at the close (+1 buy, −1 sell, 0 hold) into orders.
+def place_orders(book: Book, bar: int, close: float, signal: int, plan: Plan) -> None:
+    """Place orders for the strategy's signal at the close (+1 buy, −1 sell, 0 hold).
 
-    A word in the position's own direction changes nothing. Any other one closes the position at the market, and
-    replaces an entry that still waits, if only by nothing.
+    A signal in the position's own direction changes nothing. An opposite one closes the position at the market. Both
+    buy and sell signals replace or cancel an entry that still waits.
     """
-    if word == 0 or word * book.position > 0.0:
+    if signal == 0 or signal * book.position > 0.0:
         return
     if book.position != 0.0:
         book.exit_waits = 1
     book.entry_side = 0
-    if plan.allowed_side != -word:
-        book.entry_side = word
-        book.entry_level = entry_level(close, word, plan.entry_kind, plan.entry_offset_rate)
+    if plan.allowed_side != -signal:
+        book.entry_side = signal
+        book.entry_level = entry_level(close, signal, plan.entry_kind, plan.entry_offset_rate)
         book.entry_last_bar = bar + plan.entry_life_bars

@@ -1,4 +1,4 @@
-"""How the rules of the event-driven engine are compiled."""
+"""Compile the rules of the event-driven engine, and fingerprint their source."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ Rule = TypeVar("Rule", bound=Callable[..., object])
 
 
 def compiled(rule: Rule) -> Rule:
-    """Compile `rule` into whatever compiled code calls it; the GIL is released.
+    """Compile `rule` into the compiled code that calls it; the GIL is released.
 
-    Not cached on disk by itself: the loop that calls it is, with all that it is made of.
+    It is not cached on disk by itself, because the loop that calls it is cached with all its rules.
     """
     function: Rule = njit(nogil=True)(rule)
     return function

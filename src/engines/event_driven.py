@@ -1,13 +1,13 @@
-"""The event-driven engine: what happens to orders inside each bar, at compiled speed.
+"""The event-driven engine: simulate orders inside each bar, at compiled speed.
 
 The order of events in a bar:
 
-1. the open fills what waits for the market, then the stops, targets and resting entries whose level it has passed;
+1. the open fills market orders, then the stops, targets and resting entries whose level it has passed;
 2. the bar's range fills stops and targets (both reached: `intrabar` chooses, and the bar is counted as ambiguous);
 3. the trailing stop follows the bar's best price; it can be hit from the next bar on;
 4. the bar's range fills resting entries, or they expire; for a position entered here, 2 and 3 happen now, with the
    prices that the bar proves to have come after the fill;
-5. the strategy sees the close and places orders; with `SAME_CLOSE`, market orders fill there and then;
+5. the strategy sees the close and places orders; with `SAME_CLOSE`, market orders fill at this close;
 6. the book is marked at the close.
 
 In the bar of an entry that is filled inside it, a stop or target is reached *certainly* (by a price that certainly came
@@ -24,19 +24,19 @@ after the fill), *possibly* (only by one that may have come before) or not; the 
 
 The stop is the tightest of stop loss, trailing stop (at its distance from the entry price) and liquidation level. It
 fills at its level, or at the entry's level if the entry slipped beyond it, and pays slippage; a target does not. In the
-last row (a stop entry at 100, slippage 5 %, stop loss 3 %) the position leaves at once at the entry's level.
+last row (a stop entry at 100, slippage 5 %, stop loss 3 %) the position is closed at once at the entry's level.
 
-What follows from the order, and what it leaves open:
+Consequences:
 
 - A position entered at the open has its stop and target in that bar; one entered at the close, from the next bar on.
 - Exits go before entries, market orders before stops, stops before targets; the first to fill cancels the others.
 - The time exit is a market order `max_bars` bars after the entry's, at that bar's open, or with `SAME_CLOSE` at its
   close.
-- A word in the position's direction changes nothing. While an entry waits, the opposite word cancels it, and the same
-  word replaces it by one at the new close.
+- A signal in the position's direction changes nothing. While an entry waits, the opposite signal cancels it, and the
+  same signal replaces it by one at the new close.
 - Exits that a signal gives are market orders, whatever the entry's type; a reversal that enters by limit or stop is
   flat until that order fills.
-- Volume is not looked at: a bar without trades fills orders at its prices.
+- Volume is ignored: a bar without trades fills orders at its prices.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ from src.engines import orders as matching_rules
 from src.engines import plan as plan_layout
 from src.engines.account import mark_to_market
 from src.engines.book import (
-    empty_book,
+    create_book,
     fill_exits,
     fill_market_orders,
     fill_passed_orders,
@@ -72,8 +72,8 @@ from src.engines.book import (
 )
 from src.engines.compiled import compiled, fingerprint
 from src.engines.ledger import check_growth, pair_trades
-from src.engines.orders import Candle
-from src.engines.plan import Plan, plan_of
+from src.engines.orders import BarPrices
+from src.engines.plan import Plan, build_plan
 
 Prices = NDArray[np.float64]
 
@@ -92,35 +92,35 @@ def simulate(
     position: Prices,
     equity: Prices,
 ) -> None:
-    """Carry the only book of `books` through the bars; write its `fills`, and what it holds at each close.
+    """Run the only book of `books` through the bars; write its `fills`, and its balances at each close.
 
-    Each event has a cheap question before it, because passing the array `fills` on costs more than the answer.
+    A cheap check precedes each event, because passing on the array `fills` costs more than the check.
     """
     book = books[0]
     for bar in range(len(close)):
-        candle = Candle(open[bar], high[bar], low[bar], close[bar])
+        prices = BarPrices(open[bar], high[bar], low[bar], close[bar])
         if not plan.is_filled_at_close and has_market_order(book, bar, plan):
-            fill_market_orders(book, fills, bar, candle.open, plan)
-        if has_passed_order(book, candle.open, plan):
-            fill_passed_orders(book, fills, bar, candle, plan)
-        if has_reached_exit(book, candle):
-            fill_exits(book, fills, bar, candle, candle, plan)
-        move_trailing_stop(book, candle, plan)
+            fill_market_orders(book, fills, bar, prices.open, plan)
+        if has_passed_order(book, prices.open, plan):
+            fill_passed_orders(book, fills, bar, prices, plan)
+        if has_reached_exit(book, prices):
+            fill_exits(book, fills, bar, prices, prices, plan)
+        move_trailing_stop(book, prices, plan)
         if book.entry_side != 0:
-            fill_resting_entry(book, fills, bar, candle, plan)
-        place_orders(book, bar, candle.close, action[bar], plan)
+            fill_resting_entry(book, fills, bar, prices, plan)
+        place_orders(book, bar, prices.close, action[bar], plan)
         if plan.is_filled_at_close and has_market_order(book, bar, plan):
-            fill_market_orders(book, fills, bar, candle.close, plan)
+            fill_market_orders(book, fills, bar, prices.close, plan)
         cash[bar] = book.cash
         position[bar] = book.position
-        equity[bar] = mark_to_market(book.cash, book.position, candle.close)
+        equity[bar] = mark_to_market(book.cash, book.position, prices.close)
 
 
 def _cached_on_disk(rules_fingerprint: str) -> Callable[..., None]:
-    """Return `simulate` compiled once per machine, and again whenever a rule changes.
+    """Return `simulate` compiled once per machine, and again when a rule changes.
 
-    numba's cache looks at a function's own file only, and would serve yesterday's rules after an edit of `orders.py`.
-    What a closure holds is part of the cache's key, so the fingerprint of the rules stands in it.
+    numba's cache checks the function's own file only, and would use old rules after an edit of `orders.py`. Variables
+    of a closure are part of the cache's key, so the closure has the fingerprint of the rules.
     """
 
     @njit(cache=True, nogil=True)
@@ -135,29 +135,22 @@ _simulate = _cached_on_disk(fingerprint(money_rules, matching_rules, book_steps,
 
 
 class EventDrivenEngine:
-    """The `Engine` that knows what happens inside a bar; safe to share between threads, and free of the GIL.
+    """The `Engine` that simulates orders inside a bar; safe to share between threads, and free of the GIL.
 
-    Notes
-    -----
-    Bar t's fills read bars ≤ t only, and signals < t (≤ t with `SAME_CLOSE`): the run on the first k bars is the first
-    k bars of the full run.
+    Bar t's fills read bars ≤ t only, and signals < t (≤ t with `SAME_CLOSE`): the run on the first k bars equals the
+    first k bars of the full run.
     """
 
     def run(self, bars: Bars, signals: Signals, rules: TradingRules) -> Simulation:
         """Simulate the signals on the bars.
 
-        Raises
-        ------
-        ValueError
-            Where there is not one signal per bar.
-        InvalidInput
-            If the equity grows beyond `MAX_EQUITY`.
+        Raises ValueError if there is not one signal per bar; InvalidInput if the equity grows beyond `MAX_EQUITY`.
         """
         if len(signals) != len(bars):
             raise ValueError(f"{len(signals)} signals for {len(bars)} bars")
-        plan = plan_of(rules)
-        books = empty_book(rules.initial_cash)
-        fills = _room_for_fills(signals.action, plan.allowed_side)
+        plan = build_plan(rules)
+        books = create_book(rules.initial_cash)
+        fills = _allocate_fills(signals.action, plan.allowed_side)
         cash, position, equity = np.empty((3, len(bars)))
         _simulate(
             bars.open, bars.high, bars.low, bars.close, signals.action, plan, books, fills, cash, position, equity
@@ -178,7 +171,7 @@ class EventDrivenEngine:
         )
 
 
-def _room_for_fills(action: NDArray[np.int8], allowed_side: int) -> NDArray[np.void]:
-    """Return an array for all fills that there can be: a signal gives one entry at most, an entry one exit."""
+def _allocate_fills(action: NDArray[np.int8], allowed_side: int) -> NDArray[np.void]:
+    """Return an array for all possible fills: a signal gives at most one entry, an entry one exit."""
     entries = np.count_nonzero(action if allowed_side == 0 else action == allowed_side)
     return np.empty(2 * entries, dtype=FILL_DTYPE)

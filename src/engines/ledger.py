@@ -1,4 +1,4 @@
-"""From fills to trades and to a marked book: the book-keeping that both engines share."""
+"""Derive trades and balances from fills, for both engines."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from src.engines.account import ABSOLUTE_TOLERANCE, RELATIVE_TOLERANCE
 def pair_trades(fills: NDArray[np.void], time_ms: NDArray[np.int64], last_close: float) -> NDArray[np.void]:
     """Pair entries with exits.
 
-    An engine holds one position at a time and leaves it whole, so fills alternate: entry, exit, entry, exit, …; an
-    odd last one is a position still open, marked at `last_close` (see `TRADE_DTYPE`).
+    An engine holds one position at a time and closes it completely, so fills alternate: entry, exit, entry, exit, …; an
+    odd last one is an open position, marked at `last_close` (see `TRADE_DTYPE`).
 
     Parameters
     ----------
@@ -56,19 +56,8 @@ def pair_trades(fills: NDArray[np.void], time_ms: NDArray[np.int64], last_close:
 
 
 def check_growth(balances: NDArray[np.float64]) -> None:
-    """Refuse a run that has grown beyond all money.
-
-    Parameters
-    ----------
-    balances
-        [n] cash or equity, in the quote currency.
-
-    Raises
-    ------
-    InvalidInput
-        If a balance is more than `MAX_EQUITY`, or no number any more.
-    """
-    # NaN is the maximum of whatever it is among, and fails every comparison.
+    """Raise InvalidInput if one of `balances` [n], cash or equity, is more than `MAX_EQUITY` or not a number."""
+    # The maximum of an array with NaN is NaN, which fails every comparison.
     if not balances.max(initial=0.0) <= MAX_EQUITY:
         raise unbounded_growth()
 
@@ -84,7 +73,7 @@ def unbounded_growth() -> InvalidInput:
 
 
 def carry_forward(values: NDArray[np.float64], bars: NDArray[np.int64], start: float, n: int) -> NDArray[np.float64]:
-    """Spread what each fill left behind over the bars until the next one.
+    """Return the balance at each bar from the balance after each fill.
 
     Parameters
     ----------
@@ -108,7 +97,7 @@ def carry_forward(values: NDArray[np.float64], bars: NDArray[np.int64], start: f
 
 @njit(cache=True, nogil=True)
 def _subtract(amount: float, spent: float) -> float:
-    """Do as `account.subtract`, which numba's cache on disk would not notice to have changed."""
+    """Do the same as `account.subtract`; numba's cache on disk would miss changes of that function."""
     left = amount - spent
     noise = max(RELATIVE_TOLERANCE * max(abs(amount), abs(spent)), ABSOLUTE_TOLERANCE)
     return 0.0 if abs(left) <= noise else left

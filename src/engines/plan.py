@@ -1,4 +1,4 @@
-"""The trading rules as the plain numbers that compiled code takes."""
+"""Convert the trading rules to the plain numbers that compiled code needs."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ ALLOWED_SIDES: Final = {Direction.LONG: 1, Direction.SHORT: -1, Direction.BOTH: 
 ENTRY_KINDS: Final = {EntryType.MARKET: MARKET_ENTRY, EntryType.LIMIT: LIMIT_ENTRY, EntryType.STOP: STOP_ENTRY}
 
 NEVER: Final = 2**62
-"""A bar that no run reaches."""
+"""A bar number that no run reaches."""
 
 
 class Plan(NamedTuple):
-    """`TradingRules` as the plain numbers that compiled code takes; NaN and `NEVER` stand for rules not given."""
+    """`TradingRules` as plain numbers for compiled code; NaN and `NEVER` stand for rules not given."""
 
     costs: Costs
     fixed_units: float
@@ -36,8 +36,8 @@ class Plan(NamedTuple):
     is_optimistic: bool
 
 
-def plan_of(rules: TradingRules) -> Plan:
-    """Return the rules as the plain numbers that compiled code takes."""
+def build_plan(rules: TradingRules) -> Plan:
+    """Convert the rules to plain numbers for compiled code."""
     exits, sizing, entry = rules.exits, rules.sizing, rules.entry
     return Plan(
         costs=Costs(fee_rate=float(rules.fee_rate), slippage_rate=float(rules.slippage_rate)),

@@ -6,7 +6,7 @@ and 334 MB (medians of 5 interleaved runs of `python -m tests.start_up vectorbt_
 
 Three rules make this safe beside other threads:
 
-1. Modules are only added to `sys.modules`. None is replaced or removed, so no import under way can lose its module.
+1. Modules are only added to `sys.modules`, never replaced or removed, so no import in progress loses its module.
 2. Every module added runs vectorbt's own file under its own name. An import of all of vectorbt later completes the same
    objects.
 3. `load_record_types` runs while `engines.vectorized` is imported. Python's import lock lets one thread do that, and no
@@ -29,10 +29,10 @@ _MODULES: Final = ("vectorbt._typing", "vectorbt.utils.docs", "vectorbt.portfoli
 
 
 class _Package(ModuleType):
-    """The package `vectorbt` whose own code has not run yet; the first name that it lacks runs it."""
+    """The package `vectorbt` before its own code runs; access to the first missing name runs it."""
 
     def __getattr__(self, name: str) -> Any:
-        # Tools ask every module for such names, and accept that they are missing.
+        # Tools look such names up in every module, and accept that they are missing.
         if name.startswith("__") and name != "__version__":
             raise AttributeError(name)
         _complete(self)
@@ -45,10 +45,7 @@ _completing: Final = threading.RLock()
 def load_record_types() -> None:
     """Make `vectorbt.portfolio.enums` importable; do nothing if vectorbt is imported already.
 
-    Raises
-    ------
-    ImportError
-        If this vectorbt keeps its types elsewhere. All of it can still be imported then.
+    Raises ImportError if this vectorbt has its types elsewhere; vectorbt can then still be imported completely.
     """
     if _PACKAGE in sys.modules:
         return
@@ -85,7 +82,7 @@ def _attach(name: str) -> None:
 
 
 def _complete(package: ModuleType) -> None:
-    """Run the package's own code in the object that everybody has already."""
+    """Run the package's own code in the module object that others already refer to."""
     with _completing:
         if not _is_incomplete(package):
             return

@@ -1,11 +1,11 @@
-"""The vectorised engine: vectorbt's array-level simulation, on the bars that carry an order.
+"""The vectorized engine: vectorbt's array-level simulation, on the bars with an order.
 
-vectorbt's documented path (`Portfolio.from_signals`) spends nearly all of its time on Python objects around the
-simulation; its `dispatch` layer is the same arithmetic on plain arrays. A bar without a signal changes nothing in it
-when there are no stops, so only the bars with one are handed over, and the book is carried forward in between.
+vectorbt's documented path (`Portfolio.from_signals`) spends nearly all of its time on Python objects; its `dispatch`
+layer is the same arithmetic on plain arrays. Without stops, a bar without a signal changes nothing, so only bars with a
+signal are simulated, and the balances are carried forward in between.
 
-The dispatch layer itself checks and converts some forty arguments at every call: the compiled function below it
-(`vectorbt_rust`) is called directly, with the same arguments. Of vectorbt itself it needs the types only.
+The dispatch layer checks and converts about forty arguments at every call, so the compiled function below it
+(`vectorbt_rust`) is called directly, with the same arguments. It needs only vectorbt's types.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from src.engines.ledger import carry_forward, cash_after_fills, check_growth, pa
 from src.engines.vectorbt_types import load_record_types
 
 _SMALLEST_ORDER = 3e-12
-"""Units. vectorbt takes less than 1e-12 for no position: it would buy such dust and could not sell it. With its
-tolerance of 1e-12 this refuses entries below 2e-12, as the event-driven engine does."""
+"""Units. vectorbt treats less than 1e-12 as no position: it would buy such amounts and could not sell them. With its
+tolerance of 1e-12 this rejects entries below 2e-12, as the event-driven engine does."""
 
 # vectorbt's codes (vectorbt.portfolio.enums).
 _BUY: Final = 0
@@ -44,7 +44,7 @@ _ORDERS_ONLY: Final[Mapping[str, Any]] = {
         "tp_stop": np.nan, "stop_entry_price": 3, "stop_exit_price": 0, "upon_stop_exit": 0, "upon_stop_update": 1,
     }.items()
 }  # fmt: skip
-"""What vectorbt's dispatch passes to the compiled simulation where nothing is given."""
+"""The defaults that vectorbt's dispatch passes to the compiled simulation."""
 
 
 _OVERFLOWS: Final = ("cash ", "position must be finite", "debt must be finite", "free_cash ")
@@ -62,7 +62,7 @@ class _Simulate(Protocol):
 
 
 def _load_vectorbt() -> tuple[_Simulate, Mapping[str, Any]]:
-    """Return vectorbt's simulation and the arguments that it needs beside ours."""
+    """Return vectorbt's simulation and the arguments that it needs in addition to ours."""
     try:
         import vectorbt_rust  # noqa: PLC0415
         from vectorbt_rust.portfolio import simulate_from_signals_rs  # noqa: PLC0415
@@ -74,13 +74,13 @@ def _load_vectorbt() -> tuple[_Simulate, Mapping[str, Any]]:
         pass
     from vectorbt.portfolio.dispatch import simulate_from_signals  # noqa: PLC0415
 
-    # "auto" would choose by the arrays' dtypes, without a word.
+    # "auto" would silently choose by the arrays' dtypes.
     return simulate_from_signals, {"engine": "numba"}
 
 
 _VECTORBT: Final = _load_vectorbt()
-"""Loaded with this module and not at the first call: threads that call at once would race, and `functools.cache` lets
-each of them run the function."""
+"""Loaded with this module, because concurrent first calls would race, and `functools.cache` would let each of them run
+the function."""
 
 
 class VectorizedEngine:
@@ -89,12 +89,8 @@ class VectorizedEngine:
     def run(self, bars: Bars, signals: Signals, rules: TradingRules) -> Simulation:
         """Simulate; see `ports.Engine`.
 
-        Raises
-        ------
-        ValueError
-            Where `rules` holds a setting that only the event-driven engine knows, or lengths differ.
-        InvalidInput
-            If the equity grows beyond `MAX_EQUITY`.
+        Raises ValueError if `rules` has a setting that only the event-driven engine supports, or lengths differ;
+        InvalidInput if the equity grows beyond `MAX_EQUITY`.
         """
         if unknown := rules.event_driven_settings():
             raise ValueError(f"the vectorised engine does not know {', '.join(unknown)}")
@@ -164,7 +160,7 @@ def _simulate(actions: NDArray[np.int8], prices: NDArray[np.float64], rules: Tra
             raise unbounded_growth() from error
         raise
     except BaseException as error:
-        # A panic of vectorbt's Rust code is no Exception and would end the worker.
+        # A panic of vectorbt's Rust code is not an Exception, and would end the worker.
         if type(error).__name__ == "PanicException":
             raise RuntimeError("vectorbt's simulation failed") from error
         raise
@@ -176,7 +172,7 @@ def _vectorbt_size(sizing: Sizing) -> tuple[float, int]:
     if sizing.fixed_units is not None:
         return sizing.fixed_units, _AMOUNT
     if sizing.equity_fraction is not None:
-        # An entry is made from a flat book, where equity is cash: vectorbt's percentage of cash.
+        # Entries start from a flat book, where equity is cash, so vectorbt's percentage of cash applies.
         return sizing.equity_fraction, _PERCENT
     return float("inf"), _AMOUNT
 

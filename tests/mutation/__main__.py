@@ -30,7 +30,7 @@ ROOMS: Final = {
         "tests/scenarios",
         "--ignore=tests/unit/engines/test_vectorbt_types.py",
         # It runs vectorbt's own numba code: compiled for half a minute, and none of it ours.
-        "--deselect=tests/unit/engines/test_vectorized.py::test_without_its_compiled_half_vectorbt_simulates_the_same",
+        "--deselect=tests/unit/engines/test_vectorized.py::test_vectorbt_without_compiled_half_simulates_equally",
     ),
     "features": ("tests/unit/features",),
     "judgement": ("tests/unit/judgement", "--ignore=tests/unit/judgement/test_coverage.py"),

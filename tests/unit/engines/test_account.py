@@ -78,7 +78,7 @@ def test_proceeds_of_a_short_are_cash_less_the_fee() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "fee", "is_ruinous"),
+    ("value", "fee", "takes_all_cash"),
     [
         (900.0, 99.0, False),
         (900.0, 100.0, True),
@@ -88,8 +88,8 @@ def test_proceeds_of_a_short_are_cash_less_the_fee() -> None:
         (1100.0, 0.0, True),
     ],
 )
-def test_buying_back_is_ruinous_if_it_leaves_no_cash(value: float, fee: float, is_ruinous: bool) -> None:
-    assert account.is_ruinous(1000.0, value, fee) is is_ruinous
+def test_buying_back_that_leaves_no_cash_is_detected(value: float, fee: float, takes_all_cash: bool) -> None:
+    assert account.takes_all_cash(1000.0, value, fee) is takes_all_cash
 
 
 def test_flat_book_and_long_have_no_liquidation_level() -> None:

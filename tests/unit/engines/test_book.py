@@ -10,7 +10,7 @@ import pytest
 
 from src.domain.signals import Signals, StrategyDescription
 from src.domain.trading import Direction, FillReason, FillTiming, Simulation, Sizing, TradingRules
-from src.engines.book import BOOK_DTYPE, direction_of, empty_book
+from src.engines.book import BOOK_DTYPE, create_book, get_direction
 from src.engines.event_driven import EventDrivenEngine
 from src.engines.plan import NEVER
 from tests.market import bars_of_closes
@@ -26,17 +26,17 @@ def run(closes: list[float], action: list[int], **rules: Any) -> Simulation:
 
 
 def test_empty_book_has_cash_and_no_order() -> None:
-    (book,) = empty_book(1000.0)
+    (book,) = create_book(1000.0)
     assert book["cash"] == 1000.0
-    assert book["leave_bar"] == NEVER
+    assert book["time_exit_bar"] == NEVER
     assert math.isnan(book["stop_level"])
     assert math.isnan(book["target_level"])
-    others = set(BOOK_DTYPE.names or ()) - {"cash", "leave_bar", "stop_level", "target_level"}
+    others = set(BOOK_DTYPE.names or ()) - {"cash", "time_exit_bar", "stop_level", "target_level"}
     assert {name: float(book[name]) for name in others} == dict.fromkeys(others, 0.0)
 
 
 def test_direction_is_the_sign_of_the_position() -> None:
-    assert [direction_of(position) for position in (2.5, -2.5, 0.0, 1e-9, -1e-9)] == [1, -1, 0, 1, -1]
+    assert [get_direction(position) for position in (2.5, -2.5, 0.0, 1e-9, -1e-9)] == [1, -1, 0, 1, -1]
 
 
 def test_short_keeps_its_proceeds_in_cash() -> None:
@@ -72,7 +72,7 @@ def test_fee_of_a_liquidation_is_paid_out_of_the_cash() -> None:
     assert simulation.cash.tolist() == [1600.0, 0.0]
 
 
-def test_signal_at_a_ruinous_price_liquidates() -> None:
+def test_signal_at_bankruptcy_price_liquidates() -> None:
     simulation = run([100, 200], [-1, 1], direction=Direction.SHORT, sizing=Sizing(fixed_units=10.0))
     assert simulation.is_liquidated
     assert simulation.cash.tolist() == [2000.0, 0.0]
@@ -86,7 +86,7 @@ def test_reversal_is_two_fills_and_one_position() -> None:
     assert simulation.fills["bar"].tolist() == [0, 1, 1, 2, 2]
 
 
-def test_entries_that_cash_cut_are_counted() -> None:
+def test_entries_reduced_by_cash_are_counted() -> None:
     assert run([100, 100], [1, 0], sizing=Sizing(fixed_units=20.0)).reduced_entries == 1
     assert run([100, 100], [1, 0], sizing=Sizing(fixed_units=10.0)).reduced_entries == 0
 

@@ -15,8 +15,8 @@ from src.domain.trading import EntryOrder, Exits, FillTiming, TradingRules
 from src.engines.account import bankruptcy_price, liquidation_level, purchase_for, purchase_of, subtract
 from src.engines.compiled import fingerprint
 from src.engines.event_driven import EventDrivenEngine
-from src.engines.orders import LIMIT_ENTRY, STOP_ENTRY, Candle, level_from, proven_after_entry
-from src.engines.plan import NEVER, plan_of
+from src.engines.orders import LIMIT_ENTRY, STOP_ENTRY, BarPrices, level_from, proven_after_entry
+from src.engines.plan import NEVER, build_plan
 from tests.market import bars_of_closes, random_bars
 
 RULES = TradingRules(fill=FillTiming.NEXT_OPEN)
@@ -36,7 +36,7 @@ def test_no_bars_give_an_empty_run() -> None:
     assert len(simulation.equity) == len(simulation.fills) == len(simulation.trades) == 0
 
 
-def test_an_open_trade_is_marked_at_the_last_close() -> None:
+def test_open_trade_is_marked_at_last_close() -> None:
     rules = TradingRules(fill=FillTiming.SAME_CLOSE, fee_rate=0.0, slippage_rate=0.0, initial_cash=100.0)
     trades = EventDrivenEngine().run(bars_of_closes([10.0, 12.0, 15.0]), signals_of(1, 0, 0), rules).trades
     assert trades["is_open"].tolist() == [True]
@@ -62,13 +62,13 @@ def test_longest_lives_do_not_overflow() -> None:
     rules = TradingRules(
         fill=FillTiming.NEXT_OPEN, entry=EntryOrder(life_bars=2**80), exits=Exits(max_bars=2**80), fee_rate=0.0
     )
-    plan = plan_of(rules)
+    plan = build_plan(rules)
     assert (plan.entry_life_bars, plan.max_bars) == (NEVER, NEVER)
     simulation = EventDrivenEngine().run(bars_of_closes([1.0, 1.0, 1.0]), signals_of(1, 0, 0), rules)
     assert simulation.trades["is_open"].tolist() == [True]
 
 
-def test_the_engine_imports_neither_pandas_nor_vectorbt() -> None:
+def test_engine_imports_neither_pandas_nor_vectorbt() -> None:
     """A first call takes less than a second because it does not wait for them."""
     program = "import sys, src.engines.event_driven; print(sorted({'pandas', 'vectorbt'} & set(sys.modules)))"
     root = Path(__file__).parents[3]
@@ -76,7 +76,7 @@ def test_the_engine_imports_neither_pandas_nor_vectorbt() -> None:
     assert found.stdout.strip() == "[]"
 
 
-def test_the_fingerprint_of_the_rules_follows_their_source(tmp_path: Path) -> None:
+def test_fingerprint_follows_source_of_rules(tmp_path: Path) -> None:
     def module_of(source: str) -> types.ModuleType:
         path = tmp_path / f"rule_{len(source)}.py"
         path.write_text(source)
@@ -88,7 +88,7 @@ def test_the_fingerprint_of_the_rules_follows_their_source(tmp_path: Path) -> No
     assert fingerprint(one) == fingerprint(one) != fingerprint(other)
 
 
-def test_a_purchase_takes_the_fee_out_of_its_budget() -> None:
+def test_purchase_pays_fee_from_its_budget() -> None:
     purchase = purchase_for(1000.0, 100.0, 0.25)
     assert (purchase.quantity, purchase.fee, purchase.is_reduced) == (8.0, 200.0, False)
 
@@ -98,13 +98,13 @@ def test_units_beyond_the_budget_are_reduced() -> None:
     assert purchase_of(10.0, 1000.0, 100.0, 0.25) == (8.0, 200.0, True)
 
 
-def test_differences_by_rounding_are_none() -> None:
+def test_differences_by_rounding_are_zero() -> None:
     assert subtract(1000.0, 1000.0 * (1 + 1e-12)) == 0.0
     assert subtract(1000.0, 999.0) == 1.0
 
 
-def test_a_short_is_ruined_where_buying_back_takes_all_cash() -> None:
-    plan = plan_of(TradingRules(fill=FillTiming.NEXT_OPEN, fee_rate=0.25, slippage_rate=0.25))
+def test_short_is_liquidated_if_buying_back_takes_all_cash() -> None:
+    plan = build_plan(TradingRules(fill=FillTiming.NEXT_OPEN, fee_rate=0.25, slippage_rate=0.25))
     assert bankruptcy_price(2000.0, 10.0, 0.25) == 160.0
     assert liquidation_level(2000.0, -10.0, plan.costs) == 128.0
     assert np.isnan(liquidation_level(0.0, 10.0, plan.costs))
@@ -113,19 +113,21 @@ def test_a_short_is_ruined_where_buying_back_takes_all_cash() -> None:
 @pytest.mark.parametrize(
     ("price", "direction", "rate", "level"), [(100.0, 1, 0.1, 110.0), (100.0, 1, -0.05, 95.0), (70.0, -1, 0.1, 63.0)]
 )
-def test_levels_are_round_where_people_expect_it(price: float, direction: int, rate: float, level: float) -> None:
+def test_levels_of_round_prices_are_touched(price: float, direction: int, rate: float, level: float) -> None:
     assert level_from(price, direction, rate) == level
 
 
 @pytest.mark.parametrize(
     ("level", "side", "kind", "proven"),
     [
-        (95.0, 1, LIMIT_ENTRY, Candle(95.0, 95.0, 85.0, 90.0)),
-        (88.0, 1, LIMIT_ENTRY, Candle(88.0, 90.0, 85.0, 90.0)),
-        (105.0, 1, STOP_ENTRY, Candle(105.0, 120.0, 90.0, 90.0)),
-        (105.0, -1, LIMIT_ENTRY, Candle(105.0, 120.0, 90.0, 90.0)),
-        (88.0, -1, STOP_ENTRY, Candle(88.0, 90.0, 85.0, 90.0)),
+        (95.0, 1, LIMIT_ENTRY, BarPrices(95.0, 95.0, 85.0, 90.0)),
+        (88.0, 1, LIMIT_ENTRY, BarPrices(88.0, 90.0, 85.0, 90.0)),
+        (105.0, 1, STOP_ENTRY, BarPrices(105.0, 120.0, 90.0, 90.0)),
+        (105.0, -1, LIMIT_ENTRY, BarPrices(105.0, 120.0, 90.0, 90.0)),
+        (88.0, -1, STOP_ENTRY, BarPrices(88.0, 90.0, 85.0, 90.0)),
     ],
 )
-def test_entry_level_extreme_and_close_are_proven(level: float, side: int, kind: int, proven: Candle) -> None:
-    assert proven_after_entry(Candle(100.0, 120.0, 85.0, 90.0), level, side, kind) == proven
+def test_entry_level_extreme_and_close_are_proven(
+    level: float, side: int, kind: int, proven: BarPrices
+) -> None:
+    assert proven_after_entry(BarPrices(100.0, 120.0, 85.0, 90.0), level, side, kind) == proven

@@ -52,7 +52,7 @@ def test_fixed_size_does_not_compound(engine: type[EventDrivenEngine]) -> None:
     assert run(engine, 1100, rules).equity[-1] == 10_000 + 1100
 
 
-def test_error_of_vectorbt_that_is_no_overflow_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_errors_of_vectorbt_are_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object, **__: object) -> None:
         raise ValueError("order.price must be finite and greater than 0")
 
@@ -62,7 +62,7 @@ def test_error_of_vectorbt_that_is_no_overflow_is_not_hidden(monkeypatch: pytest
 
 
 @pytest.mark.parametrize("balance", [np.inf, np.nan, MAX_EQUITY * 1.01])
-def test_balance_that_is_no_money_is_refused(balance: float) -> None:
+def test_balance_beyond_maximum_is_rejected(balance: float) -> None:
     with pytest.raises(InvalidInput):
         check_growth(np.array([1.0, balance, 1.0]))
     check_growth(np.array([0.0, MAX_EQUITY]))

@@ -55,7 +55,7 @@ def test_closed_trades_leave_none_open() -> None:
     assert trades["exit_price"].tolist() == [110.0, 60.0]
 
 
-def test_fills_on_one_side_are_no_trade() -> None:
+def test_fills_on_one_side_are_rejected() -> None:
     with pytest.raises(ValueError, match="do not alternate"):
         pair_trades(fills_of([FILLS[0], FILLS[3]]), TIMES_MS, 25.0)
 

@@ -7,9 +7,9 @@ import math
 import pytest
 
 from src.engines import orders
-from src.engines.orders import LIMIT_ENTRY, STOP_ENTRY, Candle
+from src.engines.orders import LIMIT_ENTRY, STOP_ENTRY, BarPrices
 
-CANDLE = Candle(open=100.0, high=120.0, low=85.0, close=90.0)
+CANDLE = BarPrices(open=100.0, high=120.0, low=85.0, close=90.0)
 LONG, SHORT = 1, -1
 WITHIN, BEYOND = 0.5e-12, 2e-12
 """Relative distances inside and outside `TOUCH`."""

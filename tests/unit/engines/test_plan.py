@@ -18,7 +18,7 @@ from src.domain.trading import (
 )
 from src.engines.account import Costs
 from src.engines.orders import LIMIT_ENTRY, MARKET_ENTRY, STOP_ENTRY
-from src.engines.plan import NEVER, Plan, plan_of
+from src.engines.plan import NEVER, Plan, build_plan
 
 
 def test_every_rule_is_in_the_plan() -> None:
@@ -32,7 +32,7 @@ def test_every_rule_is_in_the_plan() -> None:
         exits=Exits(stop_loss_rate=0.05, take_profit_rate=0.06, trailing_stop_rate=0.07, max_bars=8),
         intrabar=IntrabarPolicy.OPTIMISTIC,
     )
-    assert plan_of(rules) == Plan(
+    assert build_plan(rules) == Plan(
         costs=Costs(fee_rate=0.01, slippage_rate=0.02),
         fixed_units=3.0,
         equity_fraction=1.0,
@@ -50,7 +50,7 @@ def test_every_rule_is_in_the_plan() -> None:
 
 
 def test_rules_not_given_are_nan_or_never() -> None:
-    plan = plan_of(TradingRules(fill=FillTiming.NEXT_OPEN))
+    plan = build_plan(TradingRules(fill=FillTiming.NEXT_OPEN))
     rates = (plan.fixed_units, plan.stop_loss_rate, plan.take_profit_rate, plan.trailing_stop_rate)
     assert all(map(math.isnan, rates))
     assert (plan.max_bars, plan.equity_fraction, plan.entry_life_bars) == (NEVER, 1.0, 1)
@@ -58,17 +58,20 @@ def test_rules_not_given_are_nan_or_never() -> None:
 
 
 def test_fraction_of_equity_is_in_the_plan() -> None:
-    assert plan_of(TradingRules(fill=FillTiming.NEXT_OPEN, sizing=Sizing(equity_fraction=0.25))).equity_fraction == 0.25
+    assert (
+        build_plan(TradingRules(fill=FillTiming.NEXT_OPEN, sizing=Sizing(equity_fraction=0.25))).equity_fraction == 0.25
+    )
 
 
 @pytest.mark.parametrize(("direction", "side"), [(Direction.LONG, 1), (Direction.SHORT, -1), (Direction.BOTH, 0)])
 def test_direction_allows_its_side(direction: Direction, side: int) -> None:
-    assert plan_of(TradingRules(fill=FillTiming.NEXT_OPEN, direction=direction)).allowed_side == side
+    assert build_plan(TradingRules(fill=FillTiming.NEXT_OPEN, direction=direction)).allowed_side == side
 
 
-def test_kinds_of_entry_are_told_apart() -> None:
+def test_kinds_of_entry_have_distinct_codes() -> None:
     kinds = [
-        plan_of(TradingRules(fill=FillTiming.NEXT_OPEN, entry=EntryOrder(type=kind))).entry_kind for kind in EntryType
+        build_plan(TradingRules(fill=FillTiming.NEXT_OPEN, entry=EntryOrder(type=kind))).entry_kind
+        for kind in EntryType
     ]
     assert kinds == [MARKET_ENTRY, LIMIT_ENTRY, STOP_ENTRY]
     assert len(set(kinds)) == 3

@@ -49,7 +49,7 @@ def test_first_calls_of_eight_threads_agree(repetition: int) -> None:
     python(THREADS)
 
 
-def test_modules_of_others_stay_while_types_are_loaded() -> None:
+def test_other_modules_stay_while_types_are_loaded() -> None:
     python("""
 before = dict(sys.modules)
 run()
@@ -83,7 +83,7 @@ assert run() == before
 """)
 
 
-def test_package_imported_before_is_left_alone() -> None:
+def test_package_imported_before_is_not_changed() -> None:
     python("""
 import vectorbt
 from vectorbt.portfolio.enums import order_dt
@@ -92,7 +92,7 @@ assert sys.modules["vectorbt"] is vectorbt and vectorbt.portfolio.enums.order_dt
 """)
 
 
-def test_submodule_imported_first_is_the_packages_own() -> None:
+def test_submodule_imported_first_belongs_to_package() -> None:
     python("""
 run()
 from vectorbt.portfolio.base import Portfolio

@@ -24,7 +24,7 @@ def alternating(n: int) -> Signals:
     return signals_of(np.tile([1, -1], n // 2))
 
 
-def test_an_entry_and_an_exit_by_hand() -> None:
+def test_entry_and_an_exit_by_hand() -> None:
     bars = bars_of_closes([100, 110, 121, 121])
     rules = TradingRules(fill=FillTiming.SAME_CLOSE, initial_cash=1010.0, fee_rate=0.01, slippage_rate=0.0)
     simulation = VectorizedEngine().run(bars, signals_of([1, 0, -1, 0]), rules)
@@ -39,7 +39,7 @@ def test_an_entry_and_an_exit_by_hand() -> None:
     assert (trade["entry_bar"], trade["exit_bar"], trade["is_open"]) == (0, 2, False)
 
 
-def test_a_signal_at_the_last_bar_has_no_next_open() -> None:
+def test_signal_at_last_bar_has_no_fill() -> None:
     bars = bars_of_closes([100, 110])
     last = VectorizedEngine().run(bars, signals_of([0, 1]), TradingRules(fill=FillTiming.NEXT_OPEN))
     assert len(last.fills) == 0
@@ -51,7 +51,7 @@ def test_a_signal_at_the_last_bar_has_no_next_open() -> None:
     assert first.fills["time_ms"][0] == bars.open_time_ms[1]
 
 
-def test_an_open_trade_is_marked_at_the_last_close() -> None:
+def test_open_trade_is_marked_at_last_close() -> None:
     bars = bars_of_closes([100, 150])
     rules = TradingRules(fill=FillTiming.SAME_CLOSE, initial_cash=1000.0, fee_rate=0, slippage_rate=0)
     [trade] = VectorizedEngine().run(bars, signals_of([1, 0]), rules).trades
@@ -61,7 +61,7 @@ def test_an_open_trade_is_marked_at_the_last_close() -> None:
 
 
 @pytest.mark.parametrize("sizing", [Sizing(), Sizing(fixed_units=3.0), Sizing(equity_fraction=0.5)], ids=str)
-def test_an_account_that_costs_have_eaten_trades_no_dust(sizing: Sizing) -> None:
+def test_account_consumed_by_costs_places_no_entry(sizing: Sizing) -> None:
     bars = random_bars(12_000, seed=5, volatility=0.001)
     rules = TradingRules(fill=FillTiming.SAME_CLOSE, sizing=sizing, fee_rate=0.01)
     vectorized = VectorizedEngine().run(bars, alternating(len(bars)), rules)
@@ -71,7 +71,7 @@ def test_an_account_that_costs_have_eaten_trades_no_dust(sizing: Sizing) -> None
     np.testing.assert_allclose(vectorized.equity, event_driven.equity, rtol=1e-9, atol=1e-9)
 
 
-def test_a_setting_of_the_other_engine_is_not_ignored() -> None:
+def test_setting_of_other_engine_is_rejected() -> None:
     rules = TradingRules(fill=FillTiming.SAME_CLOSE, exits=Exits(stop_loss_rate=0.1))
     with pytest.raises(ValueError, match="stopLoss"):
         VectorizedEngine().run(bars_of_closes([1, 2]), signals_of([0, 0]), rules)
@@ -93,7 +93,7 @@ def test_no_bar_is_read_before_its_time() -> None:
             np.testing.assert_array_equal(part.equity, whole.equity[:stop])
 
 
-def test_the_codes_are_vectorbts_own() -> None:
+def test_order_codes_are_those_of_vectorbt() -> None:
     enums = pytest.importorskip("vectorbt.portfolio.enums")
     assert enums.OrderSide.Buy == vectorized._BUY
     assert enums.SizeType.Amount == vectorized._AMOUNT
@@ -101,7 +101,7 @@ def test_the_codes_are_vectorbts_own() -> None:
     assert enums.Direction.LongOnly == vectorized._LONG_ONLY
 
 
-def test_without_its_compiled_half_vectorbt_simulates_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_vectorbt_without_compiled_half_simulates_equally(monkeypatch: pytest.MonkeyPatch) -> None:
     bars, signals = random_bars(300, seed=4), alternating(300)
     rules = TradingRules(fill=FillTiming.NEXT_OPEN, sizing=Sizing(equity_fraction=0.4))
     compiled = VectorizedEngine().run(bars, signals, rules)
@@ -125,7 +125,7 @@ def test_without_its_compiled_half_vectorbt_simulates_the_same(monkeypatch: pyte
     ],
     ids=str,
 )
-def test_entries_that_cash_cut_are_counted(sizing: Sizing, reduced: int) -> None:
+def test_entries_reduced_by_cash_are_counted(sizing: Sizing, reduced: int) -> None:
     rules = TradingRules(
         fill=FillTiming.SAME_CLOSE, initial_cash=1000.0, fee_rate=0.0, slippage_rate=0.0, sizing=sizing
     )
