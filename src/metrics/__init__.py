@@ -1,1 +1,1 @@
-"""The figures that judge a simulation."""
+"""Compute the metrics of a simulation."""

@@ -1,4 +1,4 @@
-"""How far and how long equity was below its peak."""
+"""Measure the drawdowns of equity: their depth and duration below the peak."""
 
 from __future__ import annotations
 
@@ -24,10 +24,9 @@ class Drawdowns(NamedTuple):
 def measure_drawdowns(equity: NDArray[np.float64], initial_cash: float) -> Drawdowns:
     """Return the drawdowns of equity [n] in one pass.
 
-    A drawdown begins at the first bar below a peak and ends before the bar that reaches the peak again; one still
-    running at the last bar counts, that bar included (vectorbt's `Drawdowns`). The starting cash is the first peak,
-    and what is lower by rounding only is at the peak. The ulcer index is √(mean of squared depth per bar)
-    (Martin & McCann 1989).
+    A drawdown begins at the first bar below a peak and ends before the bar that reaches the peak again; an unfinished
+    one counts, the last bar included (vectorbt's `Drawdowns`). The starting cash is the first peak; equity that is
+    lower by rounding only is at the peak. The ulcer index is √(mean of squared depth per bar) (Martin & McCann 1989).
     """
     peak, trough = initial_cash, initial_cash
     deepest, depths, squares = 0.0, 0.0, 0.0

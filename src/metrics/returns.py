@@ -1,13 +1,12 @@
-"""Figures of the returns of equity per bar: growth, risk, tails, and the market beside it.
+"""Compute figures from the returns of equity per bar: growth, risk, tails, alpha and beta.
 
-Definitions are vectorbt's (`vectorbt.returns.nb`) where it has the figure, otherwise empyrical's. Every function takes
-returns r [n] as fractions and answers NaN where the figure does not exist.
+Definitions are vectorbt's (`vectorbt.returns.nb`), or empyrical's if vectorbt lacks the figure. Every function takes
+returns r [n] as fractions and returns NaN if the figure does not exist.
 
-Rounding: each figure is made of differences of amounts (equity of two bars, a return and the mean), and a difference
-carries the rounding of what it was formed from, however small it is itself. `without_rounding` makes it 0 where it is
-formed. What is left of a small difference is still in doubt by up to `ROUNDING`; so a spread that ratios divide by (a
-deviation, the deepest drawdown) must be `SMALLEST_SPREAD` at least, and is 0 otherwise: `ratio` needs no limit of its
-own.
+Rounding: figures are built from differences of amounts (equity of two bars, a return and the mean), and even a small
+difference has the rounding error of its amounts. 1. `without_rounding` sets a difference to 0 if it is within that
+error. 2. The remaining difference is still uncertain by up to `ROUNDING`. So a spread that ratios divide by (a
+deviation, the deepest drawdown) counts as 0 below `SMALLEST_SPREAD`, and `ratio` needs no limit of its own.
 """
 
 from __future__ import annotations
@@ -20,12 +19,12 @@ from numba import njit
 from numpy.typing import NDArray
 
 ROUNDING = 1e-14
-"""A difference of this part of the amounts that it was formed from is their rounding: 45 units in the last place, where
-cash + position × price and the steps to a return round by 1 to 4 of them."""
+"""A difference up to this share of its amounts is rounding: 45 units in the last place; cash + position × price and the
+steps to a return round by 1 to 4 units."""
 
 SMALLEST_SPREAD = 1e-12
-"""100 × `ROUNDING`: a spread of less of the amounts would give ratios of less than two digits. Returns of 1e-13 gave a
-Sharpe ratio of −0.0163 for −0.0148."""
+"""100 × `ROUNDING`: a spread of a smaller share of its amounts would give ratios with less than two digits. Returns of
+1e-13 gave a Sharpe ratio of −0.0163 instead of −0.0148."""
 
 TAIL_RATE = 0.05
 """Share of the bars in each tail."""
@@ -54,19 +53,19 @@ class Tails(NamedTuple):
 
 @njit(cache=True, nogil=True)
 def without_rounding(difference: float, size: float) -> float:
-    """Return a difference, or 0 if it is the rounding of amounts of this size."""
+    """Return a difference, or 0 if it is within the rounding error of amounts of this size."""
     return 0.0 if abs(difference) <= ROUNDING * size else difference
 
 
 @njit(cache=True, nogil=True)
 def known_spread(spread: float, size: float) -> float:
-    """Return a spread ≥ 0 of amounts of this size, or 0 if too much of it is their rounding."""
+    """Return a spread ≥ 0 of amounts of this size, or 0 if too much of it is rounding error."""
     return spread if spread > SMALLEST_SPREAD * size else 0.0
 
 
 @njit(cache=True, nogil=True)
 def simple_returns(values: NDArray[np.float64], start: float) -> NDArray[np.float64]:
-    """Return value[t] ÷ value[t−1] − 1 for each bar [n], the first against `start`; 0 where both are 0."""
+    """Return value[t] ÷ value[t−1] − 1 for each bar [n], the first against `start`; 0 if both are 0."""
     returns = np.empty(values.size)
     previous = start
     for t in range(values.size):
@@ -103,7 +102,7 @@ def moments(returns: NDArray[np.float64], risk_free: float = 0.0) -> Moments:
             losses -= value
         else:
             gains += value
-    # A return is a quotient near 1, less 1: it has the rounding of the quotient.
+    # A return is a quotient near 1, minus 1: it has the rounding error of the quotient.
     deviation = known_spread(np.sqrt(second / (n - 1)), 1.0 + largest) if n > 1 else np.nan
     skew, kurtosis = np.nan, np.nan
     if deviation > 0.0:
@@ -132,7 +131,7 @@ def omega_ratio(found: Moments) -> float:
 
 
 def annual_growth_rate(growth: float, years: float) -> float:
-    """Return growth^(1/years) − 1, where growth is final ÷ starting equity; inf where that overflows."""
+    """Return growth^(1/years) − 1, with growth = final ÷ starting equity; inf if that overflows."""
     if growth <= 0.0:
         return -1.0
     with np.errstate(over="ignore"):
@@ -158,8 +157,8 @@ def tail_ratio(found: Tails) -> float:
 def beta(returns: NDArray[np.float64], market: NDArray[np.float64]) -> float:
     """Return covariance(r, b) ÷ variance(b), b the market's returns [n].
 
-    No close precedes the first bar, so b is 0 there (vectorbt). NaN if this 0 makes more of the variance than all
-    returns that were measured: a market that grows evenly would get a beta from it.
+    No close precedes the first bar, so b is 0 there (vectorbt). NaN if this 0 contributes more to the variance than all
+    measured returns: otherwise a market that grows evenly would get a beta from it.
     """
     n = returns.size
     if n < 2:
@@ -176,7 +175,7 @@ def beta(returns: NDArray[np.float64], market: NDArray[np.float64]) -> float:
         variance += (market[t] - mean) ** 2
         covariance += (market[t] - mean) * returns[t]
     deviation = without_rounding(np.sqrt(measured / (n - 1)), 1.0 + largest)
-    # Of the sum of squares, the first bar adds mean² × (n − 1) ÷ n.
+    # The first bar contributes mean² × (n − 1) ÷ n to the sum of squares.
     if deviation * deviation <= measured_mean * measured_mean / n:
         return np.nan
     return covariance / variance

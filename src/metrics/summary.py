@@ -1,4 +1,4 @@
-"""Every metric of the contract, from one simulation."""
+"""Compute every metric of the contract from one simulation."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def measure(
     strategy_name: str,
     settings: AnnualizationSettings = DEFAULT_ANNUALIZATION,
 ) -> Metrics:
-    """Return the metrics of a simulation on its bars; definitions and units stand in `domain.performance.Metrics`."""
+    """Return the metrics of a simulation on its bars; for definitions and units see `domain.performance.Metrics`."""
     equity, n, annualization = simulation.equity, len(bars), annualize(bars, settings)
     per_year, risk_free = annualization.bars_per_year, annualization.risk_free_per_bar
     growth = float(equity[-1]) / initial_cash
@@ -91,5 +91,5 @@ def measure(
 
 
 def _known(value: float) -> float | None:
-    """Return the figure, or None where it does not exist."""
+    """Return the figure, or None if it does not exist."""
     return float(value) if math.isfinite(value) else None

@@ -1,4 +1,4 @@
-"""Figures of closed trades: how often, how much, how sure."""
+"""Compute figures of closed trades: counts, profits, durations, and ratios of these."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from src.metrics.returns import ROUNDING, ratio, without_rounding
 
 
 class TradeFigures(NamedTuple):
-    """Counts, profits in the quote currency, returns as fractions, durations in bars; NaN where one does not exist."""
+    """Counts, profits in the quote currency, returns as fractions, durations in bars; NaN if one does not exist."""
 
     closed: int
     open: int
@@ -32,10 +32,10 @@ class TradeFigures(NamedTuple):
 
 
 def measure_trades(trades: NDArray[np.void]) -> TradeFigures:
-    """Return the figures of a table of trades (`TRADE_DTYPE`); open ones are counted and otherwise left out."""
+    """Return the figures of a table of trades (`TRADE_DTYPE`); open trades are counted and otherwise ignored."""
     closed = trades[~trades["is_open"]]
     traded = closed["quantity"] * (closed["entry_price"] + closed["exit_price"])
-    # A profit is a difference of the amounts traded; within their rounding it is none.
+    # A profit is a difference of the amounts traded; within their rounding error it counts as 0.
     is_known = np.abs(closed["profit"]) > ROUNDING * traded
     profit, returns = np.where(is_known, closed["profit"], 0.0), np.where(is_known, closed["return"], 0.0)
     is_win, is_loss = profit > 0, profit < 0

@@ -23,7 +23,7 @@ def test_two_drawdowns_by_hand() -> None:
     assert found.ulcer_index == pytest.approx(math.sqrt(squares / 8))
 
 
-def test_trough_begins_anew_at_each_peak() -> None:
+def test_trough_is_reset_at_each_peak() -> None:
     # The second drawdown, from 200 to 190, ends far above the first one's trough.
     found = measure_drawdowns(np.array([100.0, 50, 200, 190]), 100.0)
     assert found.mean_depth == pytest.approx((0.5 + 0.05) / 2)

@@ -32,7 +32,7 @@ def run(
     return measure(simulation, bars, initial_cash=chosen.initial_cash, strategy_name="by hand", settings=settings)
 
 
-def test_a_run_worked_out_by_hand() -> None:
+def test_metrics_of_a_run_by_hand() -> None:
     # 1000 buys 10 units at 100; they are sold at 120 (+200) and 1200 buys 8 at 150, sold at 75 (−600): 600 are left.
     bars = bars_of_closes([100, 120, 150, 75, 75])
     found = run(bars, [1, -1, 1, -1, 0], initial_cash=1000.0)
@@ -57,7 +57,7 @@ def test_a_run_worked_out_by_hand() -> None:
     assert found.turnover == pytest.approx((1000 + 1200 + 1200 + 600) / (1000 + 1200 + 1200 + 600 + 600) * 5)
 
 
-def test_without_a_trade_ratios_do_not_exist() -> None:
+def test_ratios_without_trades_do_not_exist() -> None:
     found = run(bars_of_closes([100, 120, 90]), [0, 0, 0])
     assert found.total_return == 0
     assert found.max_drawdown == 0
@@ -83,7 +83,7 @@ def test_profit_without_a_loss_has_no_profit_factor() -> None:
 
 
 @pytest.mark.parametrize("closes", [[1e-8, 1e8, 1e-8], [100.0] * 5, [1, 1e12, 1e12]])
-def test_no_figure_is_ever_infinite(closes: list[float]) -> None:
+def test_no_metric_is_ever_infinite(closes: list[float]) -> None:
     found = run(bars_of_closes(closes), [1] + [0] * (len(closes) - 1))
     for item in dataclasses.fields(found):
         value = getattr(found, item.name)
@@ -106,7 +106,7 @@ def test_rounding_is_neither_a_loss_nor_variance() -> None:
     assert rising.sharpe_ratio is not None
 
 
-def test_a_loss_in_the_first_bar_is_a_drawdown_from_the_starting_cash() -> None:
+def test_loss_in_first_bar_is_a_drawdown() -> None:
     # 1000 buys for 1000 ÷ 1.01 and pays the rest as fee; the price never moves.
     found = run(bars_of_closes([100.0] * 3), [1, 0, 0], initial_cash=1000.0, fee_rate=0.01)
     lost = (1 - 1 / 1.01) * 100
@@ -128,7 +128,7 @@ def test_growth_is_measured_over_elapsed_time() -> None:
     assert requested.cagr == found.cagr
 
 
-def test_growth_of_less_than_30_days_has_no_year() -> None:
+def test_growth_under_30_days_has_no_yearly_figures() -> None:
     short, enough = (run(bars_of_closes([100, 90, 120] * (n // 3)), [1] + [0] * (n - 1)) for n in (27, 30))
     assert (short.cagr, short.calmar_ratio, short.alpha) == (None, None, None)
     assert None not in (enough.cagr, enough.calmar_ratio, enough.alpha)
@@ -149,7 +149,7 @@ def test_risk_free_rate_lowers_sharpe_and_sortino_by_hand() -> None:
     assert (found.bars_per_year, found.annualisation) == (2, "requested")
 
 
-def test_profits_within_rounding_are_neither_won_nor_lost() -> None:
+def test_profits_within_rounding_are_neither_wins_nor_losses() -> None:
     # 9345.79 units bought and sold at 1.07: 10,000 changed hands twice, and a few units in the last place are left.
     found = measure_trades(trades([(9345.79, 1.07, 1.07, -1.8e-12), (9345.79, 1.07, 1.08, 93.4579)]))
     assert (found.closed, found.winning, found.losing) == (2, 1, 0)

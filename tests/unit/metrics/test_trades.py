@@ -78,7 +78,7 @@ def test_open_trades_alone_have_no_figures() -> None:
     assert all(math.isnan(value) for value in (found.win_rate, found.expectancy, found.best, found.worst, found.kelly))
 
 
-def test_profit_within_the_rounding_of_both_amounts_is_none() -> None:
+def test_profit_within_rounding_is_zero() -> None:
     # Each position is bought for 100 and sold for 100: 200 × 1e-14 is rounding.
     found = measure_trades(trades_of([(1, 1.9e-12), (1, 2.1e-12), (1, -1.9e-12), (1, -2.1e-12)]))
     assert (found.winning, found.losing) == (1, 1)
