@@ -1,1 +1,1 @@
-"""From candles to the columns that a model reads."""
+"""Compute the feature columns that models read, and choose the columns and rows for a model."""

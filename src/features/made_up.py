@@ -1,4 +1,4 @@
-"""Made-up feature rows, the same ones each time: what a model file is tried on before it is kept."""
+"""Make up feature rows, always the same, on which a model file is tried at upload."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The names of the feature columns, in the order in which a model receives them. Light: the sandbox reads it too."""
+"""The names of the feature columns, in the order in which a model receives them.
+
+This module imports no numeric library, because the sandbox's child uses it.
+"""
 
 from __future__ import annotations
 
@@ -32,4 +35,4 @@ FEATURE_WINDOWS: Final[Mapping[str, int]] = {
     "Volume_SMA_5": 5,
     "Volume_Ratio": 5,
 }
-"""How many bars each column reads, its own included: on fewer it does not exist."""
+"""How many bars each column reads, its own included; with fewer bars it is missing."""

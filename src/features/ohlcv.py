@@ -1,4 +1,4 @@
-"""The 14 columns that models are trained on, made from candles."""
+"""Compute the 14 feature columns from bars."""
 
 from __future__ import annotations
 
@@ -14,23 +14,17 @@ __all__ = ["FEATURE_NAMES", "build_features"]
 
 
 def build_features(bars: Bars) -> Features:
-    """Compute the feature table of `bars`.
+    """Compute the feature table of `bars`: `values` [n, 14] float64, with the columns of `FEATURE_NAMES`.
 
-    Returns
-    -------
-    Features
-        `values` [n, 14] float64, columns as in `FEATURE_NAMES`: prices and their means in the quote currency, volumes
-        in the base asset, the rest plain fractions. NaN where the past is too short (see `FEATURE_WINDOWS`), or where
-        the mean volume is 0. Nothing is filled in.
+    Prices and their means are in the quote currency, volumes in the base asset, the rest are fractions. A value is NaN
+    if there are too few bars before it (see `FEATURE_WINDOWS`), or if the mean volume is 0; nothing is filled in.
 
-    Notes
-    -----
     `SMA_n` is the mean of the last n closes; `Returns` = Close ÷ Close[−1] − 1; `Returns_5` = Close ÷ Close[−5] − 1;
     `Volatility_n` the sample standard deviation (n − 1) of the last n `Returns`; `Volume_SMA_5` the mean of the last 5
     volumes; `Volume_Ratio` = Volume ÷ Volume_SMA_5.
 
-    Row t reads bars ≤ t only, and each window is summed afresh: the features of the first k bars are the first k rows
-    of the whole, bit for bit, however long the history is.
+    Row t reads bars ≤ t only, and each window is summed anew: the features of the first k bars equal the first k rows
+    of the whole table, bit for bit.
     """
     values = np.full((len(bars), len(FEATURE_NAMES)), np.nan)
     for column, series in enumerate((bars.open, bars.high, bars.low, bars.close, bars.volume)):
@@ -42,7 +36,7 @@ def build_features(bars: Bars) -> Features:
 @njit(cache=True, nogil=True)
 def _fill_features(values: NDArray[np.float64]) -> None:
     """Fill `values` [n, 14], OHLCV in its first five columns and NaN elsewhere."""
-    # Copies, so that whatever memory the bars lie in, this is compiled once.
+    # Contiguous copies, so that numba compiles this for one memory layout only.
     close, volume = values[:, 3].copy(), values[:, 4].copy()
     bars = len(close)
     returns = np.full(bars, np.nan)
@@ -77,7 +71,7 @@ def _mean(series: NDArray[np.float64], t: int, length: int) -> float:
 
 @njit(cache=True, nogil=True)
 def _sample_deviation(series: NDArray[np.float64], t: int, length: int) -> float:
-    # Two passes: the one-pass formula loses all digits where returns are near equal.
+    # Two passes, because the one-pass formula loses all digits if returns are nearly equal.
     mean = _mean(series, t, length)
     squares = 0.0
     for i in range(t - length + 1, t + 1):

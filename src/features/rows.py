@@ -1,4 +1,4 @@
-"""Which rows a model predicts: the rule that the sandbox's child applies and the server applies again."""
+"""Decide which rows a model predicts; the sandbox's child applies this rule, and the server applies it again."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 
 def complete_rows(values: NDArray[np.float64], available: Sequence[str], columns: Sequence[str]) -> NDArray[np.bool_]:
-    """Mark the rows of `values` [n, k] that have every one of `columns`; what a model does not read may be missing.
+    """Mark the rows of `values` [n, k] that have a value in all of `columns`; other columns may be missing.
 
     `available` names the columns of `values`.
     """

@@ -1,4 +1,7 @@
-"""Which columns a model receives. Light: the sandbox's child runs it beside the loaded model."""
+"""Choose the columns that a model receives.
+
+This module imports no numeric library, because the sandbox's child uses it.
+"""
 
 from __future__ import annotations
 
@@ -18,27 +21,24 @@ def choose_columns(
     model_names: Sequence[str] | None,
     n_features: int | None,
 ) -> tuple[str, ...]:
-    """Choose the model's input columns, in the order in which it wants them.
+    """Choose the model's input columns, in the order in which it expects them.
 
-    The request decides; without one the names that the model was trained with; without those all 14 where the model
-    wants 14, and the five OHLCV columns where it wants 5.
+    1. The request decides. 2. Otherwise the names that the model was trained with. 3. Otherwise all 14 columns if the
+    model expects 14, and the five OHLCV columns if it expects 5.
 
     Parameters
     ----------
     available
-        Names of the columns that there are.
+        Names of the existing columns.
     requested
-        `featureColumns` of the request; None or empty where it names none.
+        `featureColumns` of the request; None or empty if it names none.
     model_names
-        The names that the model file gives its inputs, in order; None where it gives none.
+        The names that the model file gives its inputs, in order; None if it gives none.
     n_features
-        How many columns the model wants; None where the file does not say.
+        How many columns the model expects; None if the file does not tell.
 
-    Raises
-    ------
-    InvalidInput
-        On `featureColumns`: an unknown or repeated column, a count that is not the model's, names that contradict the
-        model's own, or no way to tell which columns are meant.
+    Raises InvalidInput on `featureColumns` if a column is unknown or repeated, the number of columns is not the
+    model's, the names contradict the model's own, or the columns are unclear.
     """
     wanted = len(model_names) if n_features is None and model_names else n_features
     if requested:

@@ -13,14 +13,14 @@ def column(name: str) -> np.ndarray:
     return made_up_features().values[:, FEATURE_NAMES.index(name)]
 
 
-def test_rows_are_the_same_each_time_and_as_many_as_said() -> None:
+def test_made_up_rows_are_always_the_same() -> None:
     first = made_up_features().values.copy()
     made_up_features.cache_clear()
     np.testing.assert_array_equal(made_up_features().values, first)
     assert first.shape == (320, len(FEATURE_NAMES))
 
 
-def test_bars_are_possible_and_follow_each_other() -> None:
+def test_made_up_bars_are_valid_and_consecutive() -> None:
     opening, high, low, close = map(column, ("Open", "High", "Low", "Close"))
     assert opening[0] == 30_000
     np.testing.assert_array_equal(opening[1:], close[:-1])
@@ -30,7 +30,7 @@ def test_bars_are_possible_and_follow_each_other() -> None:
     assert (low < np.minimum(opening, close)).any()
 
 
-def test_bars_move_as_an_hour_of_a_market_does() -> None:
+def test_made_up_bars_move_like_hourly_bars() -> None:
     opening, high, low, close, volume = map(column, ("Open", "High", "Low", "Close", "Volume"))
     steps = np.diff(np.log(close))
     assert steps.std() == pytest.approx(0.006, rel=0.15)

@@ -28,7 +28,7 @@ def assert_equals_pandas(bars: Bars) -> None:
     np.testing.assert_allclose(features.values, expected.to_numpy(), rtol=1e-12, atol=1e-12, equal_nan=True)
 
 
-def test_names_and_order_are_those_of_the_contract() -> None:
+def test_feature_names_are_those_of_the_contract() -> None:
     assert " ".join(FEATURE_NAMES) == (
         "Open High Low Close Volume SMA_5 SMA_10 SMA_20 Returns Returns_5 Volatility_5 Volatility_10 "
         "Volume_SMA_5 Volume_Ratio"
@@ -36,18 +36,18 @@ def test_names_and_order_are_those_of_the_contract() -> None:
     assert build_features(random_bars(3)).names == FEATURE_NAMES
 
 
-def test_columns_equal_those_that_pandas_makes() -> None:
+def test_columns_equal_those_of_pandas() -> None:
     assert_equals_pandas(random_bars(500))
     assert_equals_pandas(random_bars(300, seed=3, silent_share=0.7))
 
 
-def test_columns_equal_those_that_pandas_makes_on_every_real_day(shared_data: Path) -> None:
+def test_columns_equal_those_of_pandas_on_real_days(shared_data: Path) -> None:
     bars = real_daily_bars(shared_data)
     assert len(bars) == 3292
     assert_equals_pandas(bars)
 
 
-def test_known_numbers() -> None:
+def test_features_of_known_bars_are_exact() -> None:
     close = np.arange(1.0, 22.0)
     bars = Bars(
         symbol="X", interval=INTERVALS["1d"], open_time_ms=np.arange(21) * 86_400_000, open=close, high=close + 1,
@@ -63,7 +63,7 @@ def test_known_numbers() -> None:
     assert last["Volume_Ratio"] == pytest.approx(210 / 190)
 
 
-def test_nothing_is_filled_in_where_the_past_is_too_short() -> None:
+def test_first_bars_have_no_window_features() -> None:
     features = build_features(random_bars(25))
     first_row = {name: int(np.flatnonzero(~np.isnan(column))[0]) for name, column in zip(
         features.names, features.values.T, strict=True)}  # fmt: skip
@@ -81,7 +81,7 @@ def test_too_few_bars_leave_no_complete_row(count: int) -> None:
     assert not complete_rows(features.values, features.names, FEATURE_NAMES).any()
 
 
-def test_a_market_without_volume_has_no_volume_ratio() -> None:
+def test_market_without_volume_has_no_volume_ratio() -> None:
     features = build_features(flat_bars(30, volume=0.0))
     assert np.isnan(features.values[:, FEATURE_NAMES.index("Volume_Ratio")]).all()
     assert features.values[4:, FEATURE_NAMES.index("Volume_SMA_5")].tolist() == [0.0] * 26
@@ -89,13 +89,13 @@ def test_a_market_without_volume_has_no_volume_ratio() -> None:
     assert complete_rows(features.values, features.names, ["Close", "Returns"]).tolist() == [False] + [True] * 29
 
 
-def test_a_price_that_stands_still_has_no_volatility() -> None:
+def test_constant_price_has_no_volatility() -> None:
     features = build_features(flat_bars(30))
     assert features.values[19:, FEATURE_NAMES.index("Volatility_10")].tolist() == [0.0] * 11
 
 
 @pytest.mark.parametrize("price", [MIN_PRICE, MAX_PRICE])
-def test_features_at_the_ends_of_prices_are_numbers(price: float) -> None:
+def test_features_at_price_bounds_are_finite(price: float) -> None:
     features = build_features(flat_bars(25, price=price))
     assert np.isfinite(features.values[24]).all()
     assert features.values[24, FEATURE_NAMES.index("SMA_20")] == pytest.approx(price)

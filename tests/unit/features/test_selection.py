@@ -28,7 +28,7 @@ ALL = FEATURE_NAMES
         (("Open", "Close"), ("price_a", "price_b"), 2, ("Open", "Close")),
     ],
 )
-def test_order_of_preference(
+def test_columns_are_chosen_by_order_of_preference(
     requested: tuple[str, ...] | None,
     model_names: tuple[str, ...] | None,
     n_features: int | None,
@@ -49,7 +49,7 @@ def test_order_of_preference(
         (None, ("Open", "RSI_14"), 2, ["trained on columns that do not exist here ('RSI_14')", "which 2 columns"]),
     ],
 )
-def test_a_choice_that_cannot_be_made_says_what_exists(
+def test_impossible_choice_is_rejected_with_known_columns(
     requested: tuple[str, ...] | None, model_names: tuple[str, ...] | None, n_features: int | None, words: list[str]
 ) -> None:
     with pytest.raises(InvalidInput) as caught:
@@ -59,19 +59,19 @@ def test_a_choice_that_cannot_be_made_says_what_exists(
         assert word in caught.value.message
 
 
-def test_columns_that_contradict_the_models_own_are_refused() -> None:
+def test_columns_contradicting_model_are_rejected() -> None:
     with pytest.raises(InvalidInput, match="trained on 'Close', 'Volume'") as caught:
         choose_columns(ALL, ("Open", "Close"), ("Close", "Volume"), 2)
     assert caught.value.field == "featureColumns"
 
 
-def test_names_from_a_hostile_file_do_not_swell_the_message() -> None:
+def test_hostile_names_are_shortened_in_message() -> None:
     with pytest.raises(InvalidInput) as caught:
         choose_columns(ALL, None, ["x" * 100_000] * 1000, 1000)
     assert len(caught.value.message) < 2000
 
 
-def test_the_choice_is_light_enough_for_the_sandbox() -> None:
+def test_selection_imports_no_numeric_library() -> None:
     code = "import sys, src.features.selection; sys.exit(bool({'numpy', 'numba', 'pandas'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
