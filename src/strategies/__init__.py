@@ -1,1 +1,1 @@
-"""From candles or predictions to signals."""
+"""The strategies, which give signals from bars or from a model's predictions."""

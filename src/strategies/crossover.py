@@ -1,4 +1,4 @@
-"""The moving-average crossover: two means of the close, and the bars at which they cross."""
+"""The moving-average crossover strategy: signals at the bars at which two means of the close cross."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Crossover:
     params: CrossoverParams
 
     def signals(self, inputs: StrategyInputs) -> Signals:
-        """Return the crossings; the first slow bars give none, as both means are needed at both ends of the step."""
+        """Return the crossings; the first `slow` bars give none, as both means must exist at this bar and before."""
         close, fast, slow = inputs.bars.close, self.params.fast, self.params.slow
         warnings: tuple[str, ...] = ()
         if len(close) <= slow:
@@ -63,15 +63,15 @@ class Crossover:
 
 
 ROUNDING: Final = 1e-14
-"""Relative difference up to which two means are equal. Prices are decimals and their means binary numbers: 98.8 can
-come out of three prices and of two with another last bit. Where means of prices with a tick do differ, it is by more
-than tick ÷ (price × fast × slow), some 1e-10."""
+"""Relative difference up to which two means are equal. Means of decimal prices are rounded: the mean 98.8 of two prices
+and of three prices can differ in the last bit. Means of prices with a tick that do differ, differ by more than
+tick ÷ (price × fast × slow), about 1e-10."""
 
 
 def crossings(fast: NDArray[np.float64], slow: NDArray[np.float64]) -> NDArray[np.int8]:
-    """Return the action [n]: buy where fast rises from ≤ to > slow, sell where it falls from ≥ to < (see `ROUNDING`).
+    """Return the action [n]: buy if fast rises from ≤ to > slow, sell if it falls from ≥ to < (see `ROUNDING`).
 
-    Where either is NaN, at this bar or the one before, there is no crossing.
+    There is no crossing if either is NaN, at this bar or the one before.
     """
     action = np.zeros(fast.size, dtype=np.int8)
     # NaN makes every comparison false.

@@ -1,4 +1,4 @@
-"""A model's predictions become signals."""
+"""The model strategy: derive signals from a model's predictions."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ DEFAULT_THRESHOLD: Final = 0.5
 
 _LABELS: Final = {OutputKind.BINARY_LABEL: (0.0, 1.0), OutputKind.SIGNED_LABEL: (-1.0, 0.0, 1.0)}
 _ROUNDING: Final = 1e-6
-"""How far beyond 0…1 a probability made in float32 may be rounded."""
+"""How far a float32 probability may be rounded beyond 0…1."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelStrategy:
-    """A model's predictions: long while the prediction is at least the threshold, or while the label says so."""
+    """A model's predictions: long while the prediction is at least the threshold, or while the label is 1."""
 
     params: ModelParams
 
     def signals(self, inputs: StrategyInputs) -> Signals:
-        """Return the edges of the position that the predictions ask for; raises InvalidInput."""
+        """Return the edges of the target position that the predictions give; raises InvalidInput."""
         predictions = inputs.required_predictions()
         return signals_from_predictions(
             predictions, threshold=self.params.threshold, feature_columns=predictions.feature_columns
@@ -39,10 +39,10 @@ class ModelStrategy:
 def signals_from_predictions(
     predictions: Predictions, *, threshold: float = DEFAULT_THRESHOLD, feature_columns: Sequence[str] | None = None
 ) -> Signals:
-    """Turn predictions into edges: `buy` where the wish turns from flat to long, `sell` where it turns back.
+    """Derive signals from predictions: `buy` if the target turns from flat to long, `sell` if it turns back.
 
-    The wish before the first bar is flat. Probability and value: long while ≥ `threshold`. Binary label: 1 long,
-    0 flat. Signed label: 1 long, −1 flat, 0 keeps the wish. A bar without a prediction (NaN) keeps it too, and its
+    The target before the first bar is flat. Probability and value: long while ≥ `threshold`. Binary label: 1 long,
+    0 flat. Signed label: 1 long, −1 flat, 0 keeps the target. A bar without a prediction (NaN) keeps it too, and its
     signal is `hold`. The signal at t reads predictions ≤ t only.
 
     Parameters
@@ -50,21 +50,18 @@ def signals_from_predictions(
     predictions
         One number a bar and its meaning.
     threshold
-        In the units of the prediction: 0…1 for a probability, any finite number for a value; labels do not read it.
+        In the units of the prediction: 0…1 for a probability, any finite number for a value; not used for labels.
     feature_columns
-        The columns that the model received; kept in the description.
+        The columns that the model received, for the description.
 
-    Raises
-    ------
-    InvalidInput
-        On `threshold`, where it is not such a number; on `outputKind`, where a prediction is not of that kind.
+    Raises InvalidInput on `threshold` if it is not such a number; on `outputKind` if a prediction is not of that kind.
     """
     check_threshold(threshold, predictions.kind)
     values = predictions.values
     is_known = ~np.isnan(values)
     _check_values(values, is_known, predictions.kind)
     return Signals(
-        action=_edges(_wishes(values, is_known, predictions.kind, threshold)),
+        action=_find_edges(_find_targets(values, is_known, predictions.kind, threshold)),
         strategy=StrategyDescription(
             name=STRATEGY_NAME,
             parameters={
@@ -79,12 +76,7 @@ def signals_from_predictions(
 
 
 def check_threshold(threshold: float, kind: OutputKind | None) -> None:
-    """Refuse a threshold that no prediction of `kind` can be compared with; `kind` None is not known yet.
-
-    Raises
-    ------
-    InvalidInput
-    """
+    """Raise InvalidInput if `threshold` does not fit predictions of `kind`, which is None if it is not known yet."""
     if not math.isfinite(threshold):
         raise bad_value("threshold", got=threshold, allowed="a finite number")
     if kind is OutputKind.PROBABILITY and not 0 <= threshold <= 1:
@@ -109,32 +101,32 @@ def _check_values(values: NDArray[np.float64], is_known: NDArray[np.bool_], kind
         )  # fmt: skip
 
 
-def _wishes(
+def _find_targets(
     values: NDArray[np.float64], is_known: NDArray[np.bool_], kind: OutputKind, threshold: float
 ) -> NDArray[np.bool_]:
-    """Return whether the model wishes to be long at each bar [n]."""
-    is_long = values >= _long_level(kind, threshold)
-    has_word = is_known & (values != 0) if kind is OutputKind.SIGNED_LABEL else is_known
-    # Index of the last bar that had a word, −1 before the first: what a silent bar keeps.
-    last_word = np.maximum.accumulate(np.where(has_word, np.arange(len(values)), -1))
-    wishes: NDArray[np.bool_] = np.append(is_long, False)[last_word]
-    return wishes
+    """Return whether the target position is long at each bar [n]."""
+    is_long = values >= _get_long_level(kind, threshold)
+    sets_target = is_known & (values != 0) if kind is OutputKind.SIGNED_LABEL else is_known
+    # Index of the last bar that set the target, −1 before the first.
+    last_set = np.maximum.accumulate(np.where(sets_target, np.arange(len(values)), -1))
+    targets: NDArray[np.bool_] = np.append(is_long, False)[last_set]
+    return targets
 
 
-def _long_level(kind: OutputKind, threshold: float) -> float:
+def _get_long_level(kind: OutputKind, threshold: float) -> float:
     """Return the smallest prediction that means long."""
     return 1.0 if kind in _LABELS else threshold
 
 
-def _edges(is_long: NDArray[np.bool_]) -> NDArray[np.int8]:
-    wish = is_long.astype(np.int8)
-    edges = wish.copy()
-    edges[1:] -= wish[:-1]
+def _find_edges(is_long: NDArray[np.bool_]) -> NDArray[np.int8]:
+    target = is_long.astype(np.int8)
+    edges = target.copy()
+    edges[1:] -= target[:-1]
     return edges
 
 
 def _warnings(predicted: NDArray[np.float64], kind: OutputKind, threshold: float) -> list[str]:
-    """Return what a reader should know of the predictions that there are."""
+    """Return the warnings about the predictions."""
     warnings = _one_sided_warnings(predicted, kind, threshold)
     if kind in _LABELS and threshold != DEFAULT_THRESHOLD:
         warnings.append(f"threshold {threshold:g} was not used: the model puts out labels, not probabilities.")
@@ -142,8 +134,8 @@ def _warnings(predicted: NDArray[np.float64], kind: OutputKind, threshold: float
 
 
 def _one_sided_warnings(predicted: NDArray[np.float64], kind: OutputKind, threshold: float) -> list[str]:
-    """Return a sentence if all predictions are on one side of what means long: the signals never change then."""
-    is_long = predicted >= _long_level(kind, threshold)
+    """Return a warning if all predictions are long or none is, so that the signals never change."""
+    is_long = predicted >= _get_long_level(kind, threshold)
     if not predicted.size:
         return []
     if is_long.any() and not is_long.all():
@@ -164,7 +156,7 @@ def _one_sided_warnings(predicted: NDArray[np.float64], kind: OutputKind, thresh
 
 
 def _never_sells_warnings(signed: NDArray[np.float64]) -> list[str]:
-    """Return a sentence if signed labels are 0 and 1 only: the first 1 is the last change of the wish."""
+    """Return a warning if signed labels are 0 and 1 only: after the first 1 the target never changes."""
     if (signed < 0).any():
         return []
     return [

@@ -1,4 +1,4 @@
-"""Moving averages whose last bit can be trusted."""
+"""Compute correctly rounded moving averages."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def simple_moving_average(values: NDArray[np.float64], window: int) -> NDArray[n
 
 @njit(cache=True, nogil=True, inline="always")
 def _add(high: float, low: float, value: float) -> tuple[float, float]:
-    """Add a double to a double-double (Dekker 1971; Knuth's two-sum, then a renormalisation)."""
+    """Add a double to a double-double (Dekker 1971; Knuth's two-sum, then a renormalization)."""
     total = high + value
     shadow = total - high
     error = (high - (total - shadow)) + (value - shadow)

@@ -1,4 +1,4 @@
-"""The strategies by name: one line each. Clients, stored results and the documentation know them by these names."""
+"""The registry of strategies: one line each. Requests, stored results and the documentation use these names."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ STRATEGIES: Final[Mapping[str, type[Any]]] = MappingProxyType(
         "model": ModelStrategy,
     }
 )
-"""A name once released is never changed: it stands in stored results."""
+"""Never change a released name: stored results contain it."""
 
 
 def params_of(strategy: type[Any]) -> type[StrategyParams]:
@@ -44,6 +44,6 @@ _BY_PARAMS: Final = {params_of(strategy): strategy for strategy in STRATEGIES.va
 
 
 def strategy_for(params: StrategyParams) -> Strategy:
-    """Build the strategy that has these parameters; raises KeyError if none is registered, a mistake of ours."""
+    """Build the strategy that has these parameters; raises KeyError if none is registered, which is a bug."""
     strategy: Strategy = _BY_PARAMS[type(params)](params)
     return strategy

@@ -1,4 +1,4 @@
-"""The simplest rule there is: hold after a day that rose, stay out after one that fell."""
+"""The up/down-day strategy, the simplest rule: long after a bar that rose, flat after a bar that fell."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from src.domain.strategy import StrategyInputs, StrategyParams
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpDownParams(StrategyParams):
-    """It has none."""
+    """The strategy has no parameters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class UpDown:
         change = np.sign(np.diff(inputs.bars.close)).astype(np.int8)
         moves = np.flatnonzero(change)
         directions = change[moves]
-        # The book starts flat: a fall before the first rise sells nothing.
+        # The position starts flat, so a fall before the first rise sells nothing.
         previous = np.concatenate((np.array([Action.SELL], dtype=np.int8), directions[:-1]))
         edges = directions != previous
         action = np.zeros(len(inputs.bars), dtype=np.int8)

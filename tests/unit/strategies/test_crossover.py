@@ -27,7 +27,7 @@ PRICES = st.lists(st.floats(1e-6, 1e9), min_size=1, max_size=60)
 
 
 @given(PRICES, st.integers(1, 20))
-def test_the_mean_is_the_exact_mean_rounded(prices: list[float], window: int) -> None:
+def test_mean_is_correctly_rounded(prices: list[float], window: int) -> None:
     means = simple_moving_average(np.array(prices), window)
     assert np.isnan(means[: window - 1]).all()
     for t in range(window - 1, len(prices)):
@@ -36,14 +36,14 @@ def test_the_mean_is_the_exact_mean_rounded(prices: list[float], window: int) ->
 
 
 @given(PRICES, st.integers(1, 20), st.data())
-def test_the_mean_reads_no_later_value(prices: list[float], window: int, data: st.DataObject) -> None:
+def test_mean_reads_no_later_value(prices: list[float], window: int, data: st.DataObject) -> None:
     stop = data.draw(st.integers(0, len(prices)))
     whole = simple_moving_average(np.array(prices), window)
     np.testing.assert_array_equal(simple_moving_average(np.array(prices[:stop]), window), whole[:stop])
 
 
 @pytest.mark.parametrize("price", [0.1, 0.3, 1 / 3, 61_234.57])
-def test_a_flat_price_never_crosses(price: float) -> None:
+def test_flat_price_never_crosses(price: float) -> None:
     spike = [price] * 70 + [price * 3] + [price] * 200
     action = Crossover(CrossoverParams()).signals(closes(spike)).action
     # The spike lifts the fast mean at once; 20 bars later it has left the fast mean and the slow one is above; when
@@ -83,7 +83,7 @@ def test_crossings_by_hand() -> None:
     assert crossings(fast, slow).tolist() == [0, 0, 0, 0, 1, 0, 0, 0, -1, 1]
 
 
-def test_too_few_bars_give_no_signal_and_say_so() -> None:
+def test_too_few_bars_give_no_signal_with_warning() -> None:
     signals = Crossover(CrossoverParams()).signals(closes(range(1, 40)))
     assert not signals.action.any()
     assert "39 bars are too few for a mean of 50" in signals.warnings[0]
@@ -92,7 +92,7 @@ def test_too_few_bars_give_no_signal_and_say_so() -> None:
 @pytest.mark.parametrize(
     ("fast", "slow", "field"), [(50, 20, "fast"), (20, 20, "fast"), (0, 20, "fast"), (-3, 0, "fast")]
 )
-def test_periods_that_make_no_sense_are_refused(fast: int, slow: int, field: str) -> None:
+def test_invalid_periods_are_rejected(fast: int, slow: int, field: str) -> None:
     with pytest.raises(InvalidInput) as caught:
         CrossoverParams(fast=fast, slow=slow)
     assert caught.value.field == field
@@ -104,7 +104,7 @@ def test_up_down_by_hand() -> None:
     assert signals.action.tolist() == [0, 0, 0, 1, 0, 0, -1, 0, 1]
 
 
-def test_the_registry_builds_the_strategy_of_a_choice() -> None:
+def test_registry_builds_strategy_of_parameters() -> None:
     choice = CrossoverParams(fast=2, slow=3)
     assert strategy_for(choice) == Crossover(choice)
 
@@ -129,7 +129,7 @@ def test_shortest_means_are_allowed() -> None:
     assert CrossoverParams(fast=1, slow=2).fast == 1
 
 
-def test_means_within_rounding_are_equal_and_others_are_not() -> None:
+def test_only_means_within_rounding_are_equal() -> None:
     slow = np.full(3, 100.0)
     for factor, action in ((1 + 0.5e-14, 0), (1 + 2e-14, 1)):
         assert crossings(np.array([99.0, 99.0, 100 * factor]), slow).tolist() == [0, 0, action]

@@ -29,24 +29,24 @@ def run(values: list[float], kind: OutputKind, threshold: float = 0.5) -> Signal
         (VALUE, -2.0, [-3.0, -2.0], [0, 1]),
     ],
 )
-def test_signals_are_edges_of_the_wish(
+def test_signals_are_edges_of_the_target(
     kind: OutputKind, threshold: float, values: list[float], action: list[int]
 ) -> None:
     assert run(values, kind, threshold).action.tolist() == action
 
 
 @pytest.mark.parametrize("kind", [PROBABILITY, BINARY, VALUE, SIGNED])
-def test_a_bar_without_a_prediction_holds_and_changes_nothing(kind: OutputKind) -> None:
+def test_bar_without_prediction_keeps_the_target(kind: OutputKind) -> None:
     down = -1.0 if kind is SIGNED else 0.0
     signals = run([NAN, NAN, 1, NAN, 1, NAN, down, NAN, 1], kind)
     assert signals.action.tolist() == [0, 0, 1, 0, 0, 0, -1, 0, 1]
 
 
-def test_the_first_complete_bar_that_wishes_long_is_a_buy() -> None:
+def test_first_long_prediction_is_a_buy() -> None:
     assert run([NAN, NAN, 0.9, 0.9], PROBABILITY).action.tolist() == [0, 0, 1, 0]
 
 
-def test_probability_is_given_where_the_model_gives_one() -> None:
+def test_probability_is_kept_if_model_predicts_one() -> None:
     signals = run([NAN, 0.25, 1.0 + 1e-7], PROBABILITY)
     assert signals.probability is not None
     np.testing.assert_array_equal(signals.probability, [NAN, 0.25, 1.0])
@@ -54,7 +54,7 @@ def test_probability_is_given_where_the_model_gives_one() -> None:
         assert run([1.0], kind).probability is None
 
 
-def test_the_description_says_what_it_ran_with() -> None:
+def test_description_has_parameters_of_run() -> None:
     signals = signals_from_predictions(
         Predictions(values=np.array([0.7, 0.5]), kind=PROBABILITY, warnings=("old file",)),
         threshold=0.6,
@@ -68,13 +68,13 @@ def test_the_description_says_what_it_ran_with() -> None:
 
 
 @pytest.mark.parametrize("threshold", [NAN, float("inf"), -0.01, 1.01])
-def test_a_threshold_that_no_probability_can_meet_is_refused(threshold: float) -> None:
+def test_threshold_outside_probability_is_rejected(threshold: float) -> None:
     with pytest.raises(InvalidInput, match="threshold is") as caught:
         run([0.5], PROBABILITY, threshold)
     assert caught.value.field == "threshold"
 
 
-def test_a_threshold_for_an_unknown_kind_need_only_be_finite() -> None:
+def test_threshold_for_unknown_kind_must_be_finite() -> None:
     check_threshold(-3.0, None)
     with pytest.raises(InvalidInput):
         check_threshold(NAN, None)
@@ -91,7 +91,7 @@ def test_a_threshold_for_an_unknown_kind_need_only_be_finite() -> None:
         (SIGNED, 2, "labels -1, 0, 1"),
     ],
 )
-def test_a_number_that_is_not_of_its_kind_is_refused_with_the_bar(kind: OutputKind, value: float, allowed: str) -> None:
+def test_prediction_outside_its_kind_is_rejected_with_bar(kind: OutputKind, value: float, allowed: str) -> None:
     with pytest.raises(InvalidInput, match="at bar 2") as caught:
         run([NAN, 1.0, value], kind)
     assert caught.value.field == "outputKind"
@@ -106,7 +106,7 @@ def test_threshold_of_labels_is_not_used() -> None:
 
 
 @pytest.mark.parametrize("kind", [PROBABILITY, VALUE])
-def test_threshold_that_is_never_reached_is_told_with_the_range(kind: OutputKind) -> None:
+def test_threshold_never_reached_is_warned_of(kind: OutputKind) -> None:
     assert run([NAN, 0.001, 0.25, NAN, 0.4999], kind).warnings == (
         "No prediction of the model reached the threshold 0.5: its 3 predictions range from 0.001 to 0.4999, so there "
         "is no buy signal. Choose a threshold inside that range.",
@@ -114,7 +114,7 @@ def test_threshold_that_is_never_reached_is_told_with_the_range(kind: OutputKind
 
 
 @pytest.mark.parametrize("kind", [PROBABILITY, VALUE])
-def test_threshold_that_is_always_reached_is_told_with_the_range(kind: OutputKind) -> None:
+def test_threshold_always_reached_is_warned_of(kind: OutputKind) -> None:
     signals = run([NAN, 0.5, 0.75], kind)
     assert signals.action.tolist() == [0, 1, 0]
     assert signals.warnings == (
@@ -123,7 +123,7 @@ def test_threshold_that_is_always_reached_is_told_with_the_range(kind: OutputKin
     )
 
 
-def test_model_that_always_predicts_the_same_is_told_without_a_range() -> None:
+def test_constant_predictions_are_warned_of_without_range() -> None:
     assert run([NAN, 0.25, 0.25], VALUE).warnings == (
         "No prediction of the model reached the threshold 0.5: each of the 2 is 0.25, so there is no buy signal.",
     )
@@ -132,12 +132,12 @@ def test_model_that_always_predicts_the_same_is_told_without_a_range() -> None:
 @pytest.mark.parametrize(
     ("kind", "label", "share"), [(BINARY, 0.0, "none of"), (BINARY, 1.0, "all"), (SIGNED, -1.0, "none of")]
 )
-def test_label_that_never_changes_is_told(kind: OutputKind, label: float, share: str) -> None:
+def test_constant_label_is_warned_of(kind: OutputKind, label: float, share: str) -> None:
     (warning,) = run([label] * 3, kind).warnings
     assert warning.startswith(f"The model predicted the label 1 (long) on {share} 3 bars, so there is ")
 
 
-def test_signed_labels_that_never_sell_are_told() -> None:
+def test_signed_labels_without_sell_are_warned_of() -> None:
     signals = run([NAN, 0, 1, 0, 1], SIGNED)
     assert signals.action.tolist() == [0, 0, 1, 0, 0]
     assert signals.warnings == (
