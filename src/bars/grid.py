@@ -74,8 +74,8 @@ def iso_time(time_ms: int) -> str:
 
 
 def closed_slots(now_ms: int, interval: Interval, offset_ms: int | None) -> int:
-    """Return the number of the first candle that is not closed yet."""
+    """Return the number of the first bar that is not closed yet."""
     if offset_ms is None:
-        # Three days may be counted from another day than the epoch: until a candle says so, the last one may be open.
+        # The exchange may count 3d from another day than the epoch: until a bar shows it, the last one may be open.
         return bar_number(last_closed_open_ms(now_ms, interval), interval) + (interval.name != "3d")
     return bar_number(last_closed_open_ms(now_ms, interval) - offset_ms, interval) + 1

@@ -1,4 +1,4 @@
-"""Every sentence that may be said of a model file, by its code. What fills its gaps is checked (see `sentences`).
+"""The sentences about model files that clients may get, by code. Parts that fill their gaps are checked (`sentences`).
 
 A gap `{name:kind}` is filled by the child, in one of the kinds of `sentences.KINDS`; `{library:installed}` by the
 server, with the version of that library here. `{@field}` is the name of a field, as in `domain.error_text`.

@@ -1,4 +1,4 @@
-"""What a client is told when a library refuses a model file."""
+"""Build the errors for model files that a library rejects."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _FIELD: Final = "outputKind"
 
 
 def rejection(code: str, error: BaseException, file: Path, **parts: Any) -> ModelRejected:
-    """Build the error that says what is wrong and what the library said.
+    """Build the error with a sentence of the catalogue, followed by the library's own text.
 
     Parameters
     ----------

@@ -26,10 +26,7 @@ from src.model_formats.tensors import TensorInput, TensorPredictor
 
 
 def load(file: Path) -> TensorPredictor:
-    """Open a saved Keras model; layers that carry code (Lambda) are refused.
-
-    Raises ModelRejected.
-    """
+    """Open a saved Keras model; layers that carry code (Lambda) are refused. Raises ModelRejected."""
     version = _version(file)
     try:
         model = _open(file)

@@ -25,10 +25,7 @@ class ClassLabels:
 
     @staticmethod
     def of(classes: Sequence[object]) -> ClassLabels:
-        """Read the classes of a model.
-
-        Raises ModelRejected if one of them is neither buy, sell nor hold.
-        """
+        """Read the classes of a model; raises ModelRejected if one of them is neither buy, sell nor hold."""
         if not 1 <= len(classes) <= 3:
             raise refused("classes_count", count=len(classes))
         numbers = tuple(_number_of(name) for name in classes)

@@ -31,10 +31,7 @@ _ROUNDING: Final = 1e-3
 
 
 def load(file: Path) -> Predictor:
-    """Open an ONNX model.
-
-    Raises ModelRejected.
-    """
+    """Open an ONNX model; raises ModelRejected."""
     content = file.read_bytes()
     try:
         graph = read_graph(content)

@@ -1,7 +1,7 @@
-"""Texts that a sandboxed child may have the server say: codes of the catalogue and checked parts, no free sentences.
+"""Build texts for clients from what a sandboxed child sends: codes of the catalogue and checked parts, no free text.
 
-A child that a model file has taken over chooses which code it sends and what the parts are. A part is a number, one
-short word, or text in quotation marks that is marked as the file's own, so a file cannot speak in the service's name.
+A model file that controls its child can choose any code and any parts. A part is a number, one short word, or a
+quotation marked as the file's own, so a file cannot forge messages of the service.
 """
 
 from __future__ import annotations

@@ -39,10 +39,7 @@ _AUTOMATIC_NAME: Final = re.compile(r"Column_\d+|f\d+|x\d+")
 
 
 def load(file: Path) -> Predictor:
-    """Unpickle a fitted estimator or booster.
-
-    Raises ModelRejected, MissingLibrary.
-    """
+    """Unpickle a fitted estimator or booster; raises ModelRejected, MissingLibrary."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:

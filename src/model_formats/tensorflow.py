@@ -17,10 +17,7 @@ _SAVED_MODEL_START: Final = b"\x08\x01\x12"
 
 
 def load(file: Path) -> TensorPredictor:
-    """Open a frozen graph, or the folder of an unpacked SavedModel.
-
-    Raises ModelRejected.
-    """
+    """Open a frozen graph, or the folder of an unpacked SavedModel; raises ModelRejected."""
     is_saved_model = file.is_dir()
     if not is_saved_model:
         _check_graph(file)

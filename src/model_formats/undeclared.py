@@ -1,4 +1,4 @@
-"""Warnings about files that do not tell what their numbers mean."""
+"""Warnings about models whose output kind neither the file nor the request tells."""
 
 from __future__ import annotations
 

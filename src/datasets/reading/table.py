@@ -29,7 +29,7 @@ class Fault(StrEnum):
 
 
 class BarFileRejected(Exception):
-    """A file that cannot be read as bars; the sentence names line and column if there are any.
+    """A file that cannot be read as bars; the message names the line and the column, if there are any.
 
     Parameters
     ----------
