@@ -127,7 +127,5 @@ def test_levels_of_round_prices_are_touched(price: float, direction: int, rate: 
         (88.0, -1, STOP_ENTRY, BarPrices(88.0, 90.0, 85.0, 90.0)),
     ],
 )
-def test_entry_level_extreme_and_close_are_proven(
-    level: float, side: int, kind: int, proven: BarPrices
-) -> None:
+def test_entry_level_extreme_and_close_are_proven(level: float, side: int, kind: int, proven: BarPrices) -> None:
     assert proven_after_entry(BarPrices(100.0, 120.0, 85.0, 90.0), level, side, kind) == proven
