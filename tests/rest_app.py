@@ -16,7 +16,7 @@ from src.api.http.linger import LingerLimits
 from src.api.http.middleware import install_middleware
 from src.api.observation import RequestMetrics
 from src.api.rest.routes import install_rest
-from src.domain.errors import ModelNotFound, ResultNotFound, UnsupportedFormat
+from src.domain.errors import ModelNotFound, UnsupportedFormat, result_not_found
 from src.domain.model_files import ModelDescription, ModelFile
 from src.domain.runs import BacktestRequest, BacktestResult, Rerun, ResultPage, ResultSummary, StoreUsage
 from src.ports import ModelFileStore
@@ -113,13 +113,13 @@ class MemoryBacktests:
 
     async def get(self, result_id: str) -> BacktestResult:
         if result_id not in self.results:
-            raise ResultNotFound(f"there is no result {result_id!r}")
+            raise result_not_found(result_id)
         return self.results[result_id]
 
     async def delete(self, result_id: str, *, user_id: str) -> ResultSummary:
         result = await self.get(result_id)
         if result.request.user_id != user_id:
-            raise ResultNotFound(f"there is no result {result_id!r}")
+            raise result_not_found(result_id)
         return summary_of(self.results.pop(result_id))
 
     async def list(self, *, user_id: str, symbol: str | None, first: int, after: str | None) -> ResultPage:

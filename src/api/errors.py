@@ -1,4 +1,4 @@
-"""The one table from error to HTTP answer, for REST and GraphQL alike."""
+"""From error to HTTP answer by the one table, for REST and GraphQL alike."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from http import HTTPMethod, HTTPStatus
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import orjson
 from fastapi import FastAPI
@@ -19,6 +19,7 @@ from starlette.responses import Response
 from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from src.api.error_table import EDGE_TABLE, ERROR_HELP, ERROR_TABLE, UNFORESEEN_CODE, code_of_status, help_path
 from src.api.observation import request_line
 from src.api.paths import GRAPHQL_PATH, path_in
 from src.api.spelling import camel_case, rest_name
@@ -28,51 +29,7 @@ from src.domain.error_text import Template, Text, Written
 logger = logging.getLogger(__name__)
 
 PROBLEM_MEDIA_TYPE: Final = "application/problem+json"
-UNFORESEEN_CODE: Final = "INTERNAL_ERROR"
 _SHOWN_CHARACTERS: Final = 500
-
-
-class _Row(NamedTuple):
-    status: int
-    title: str
-
-
-ERROR_TABLE: Final[Mapping[type[errors.ServiceError], _Row]] = {
-    errors.ServiceError: _Row(500, "The service failed"),
-    errors.InvalidInput: _Row(422, "A value is not allowed"),
-    errors.MalformedRequest: _Row(400, "The request cannot be read"),
-    errors.ModelRejected: _Row(422, "The model file cannot be used"),
-    errors.NotFound: _Row(404, "Not found"),
-    errors.SymbolNotFound: _Row(404, "Unknown symbol"),
-    errors.ModelNotFound: _Row(404, "Unknown model file"),
-    errors.ResultNotFound: _Row(404, "Unknown result"),
-    errors.SourceNotFound: _Row(404, "Unknown source of candles"),
-    errors.Conflict: _Row(409, "Conflict"),
-    errors.TooLarge: _Row(413, "Too large"),
-    errors.UnsupportedFormat: _Row(415, "Unsupported format"),
-    errors.MissingLibrary: _Row(424, "A library is not installed"),
-    errors.Busy: _Row(503, "Too much work is waiting"),
-    errors.TimedOut: _Row(504, "The work took too long"),
-    errors.ExchangeError: _Row(502, "The exchange failed"),
-    errors.ExchangeRefused: _Row(502, "The exchange refused"),
-    errors.ExchangeUnavailable: _Row(503, "The exchange is not available"),
-    errors.ExchangeTimeout: _Row(504, "The exchange is too slow"),
-    errors.StoreUnavailable: _Row(503, "Results cannot be stored or read now"),
-    errors.UnreadableResult: _Row(503, "A stored result cannot be read"),
-    errors.SandboxUnavailable: _Row(503, "Model files cannot be opened now"),
-}
-"""Error class → HTTP status and title; a class that is missing here is answered as its nearest parent."""
-
-EDGE_TABLE: Final[Mapping[str, _Row]] = {
-    "ORIGIN_NOT_ALLOWED": _Row(403, "Not from this site"),
-    "METHOD_NOT_ALLOWED": _Row(405, "Method Not Allowed"),
-    "REQUEST_TIMEOUT": _Row(408, "The request came too slowly"),
-    "HOST_NOT_ALLOWED": _Row(421, "Not under this host name"),
-    "HEAD_TOO_LARGE": _Row(431, "The request's head is too large"),
-    UNFORESEEN_CODE: _Row(500, "The service failed"),
-    "NOT_READY": _Row(503, "Not ready"),
-}
-"""The same of codes that no error of the domain has."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,8 +86,10 @@ def graphql_message(answer: ErrorAnswer) -> str:
     return answer.text.render(camel_case)
 
 
-def problem_response(request: Request | None, answer: ErrorAnswer) -> Response:
+def problem_response(request: Request | None, answer: ErrorAnswer, *, root_path: str = "") -> Response:
     """Write an answer as a problem document (RFC 9457) with the service's own members beside the standard ones.
+
+    `type` is the path of the page that says how to fix it. Without a request, `root_path` is the proxy's prefix.
 
     Fields have REST's names, in snake_case. At GraphQL's path they keep their own, and `errors` says the same as
     GraphQL says it, for its clients look nowhere else. `request` None leaves `instance` out.
@@ -140,8 +99,9 @@ def problem_response(request: Request | None, answer: ErrorAnswer) -> Response:
     message = _encodable(graphql_message(answer) if is_graphql else answer.text.render(rest_name))
     if answer.field is not None:
         answer = replace(answer, field=_encodable(answer.field if is_graphql else rest_name(answer.field)))
+    prefix = root_path if request is None else request.scope.get("root_path", "")
     document: dict[str, object] = {
-        "type": f"urn:backtesting-service:problem:{answer.code.lower().replace('_', '-')}",
+        "type": prefix + help_path(answer.code),
         "title": answer.title,
         "status": answer.status,
         "detail": message,
@@ -295,12 +255,9 @@ def _allowed_by(finding: Any) -> str:
 
 
 def _answer_http(error: HTTPException) -> ErrorAnswer:
-    status = HTTPStatus(error.status_code)
-    if status is HTTPStatus.BAD_REQUEST:
-        code, title = errors.MalformedRequest.code, ERROR_TABLE[errors.MalformedRequest].title
-    else:
-        code, title = status.name, status.phrase
-    return ErrorAnswer(status=status.value, code=code, title=title, text=Written(str(error.detail)))
+    code = code_of_status(error.status_code)
+    title = ERROR_HELP[code].meanings[0]
+    return ErrorAnswer(status=error.status_code, code=code, title=title, text=Written(str(error.detail)))
 
 
 def _methods_at(request: Request) -> list[HTTPMethod]:

@@ -11,7 +11,7 @@ from dataclasses import MISSING
 from enum import Enum
 from pathlib import Path
 
-from src.api.errors import EDGE_TABLE, ERROR_TABLE
+from src.api.error_table import ERROR_HELP
 from src.domain.parameters import DeclaredParameter, parameters_of
 from src.domain.performance import METRIC_DEFINITIONS
 from src.domain.runs import BacktestRequest
@@ -56,13 +56,11 @@ def endpoints_table() -> str:
 
 def errors_table() -> str:
     """One row for each code that a client may read, with its HTTP status; classes that share a code share the row."""
-    titles: dict[tuple[int, str], list[str]] = {}
-    for kind, row in ERROR_TABLE.items():
-        titles.setdefault((row.status, kind.code), []).append(row.title)
-    for code, row in EDGE_TABLE.items():
-        titles.setdefault((row.status, code), []).append(row.title)
-    rows = ((str(status), f"`{code}`", "; ".join(texts)) for (status, code), texts in sorted(titles.items()))
-    return table(("status", "code", "meaning"), rows)
+    rows = (
+        (str(item.status), f"`{item.code}`", "; ".join(item.meanings), " ".join(item.fixes))
+        for item in ERROR_HELP.values()
+    )
+    return table(("status", "code", "meaning", "how to fix it"), rows)
 
 
 def parameters_table() -> str:

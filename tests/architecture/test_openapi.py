@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from src.api.errors import EDGE_TABLE
+from src.api.error_table import EDGE_TABLE
 from src.api.paths import FORM_PATHS
 from src.api.rest import values
 from src.backtest_API import create_app
@@ -110,7 +110,7 @@ def test_whoever_takes_a_body_may_refuse_it() -> None:
 
 def test_whoever_reads_a_store_may_find_it_gone() -> None:
     # The others read nothing that may be away: this process's own state, or the store's own answer (/ready).
-    stateless = {"/health", "/ready", "/metrics", "/api/data/downloads"}
+    stateless = {"/health", "/ready", "/metrics", "/errors/{code}", "/api/data/downloads"}
     for method, path, operation in operations():
         if path not in stateless and (method, path) != ("get", "/graphql"):
             assert "STORE_UNAVAILABLE" in codes_of(operation), f"{method} {path}"

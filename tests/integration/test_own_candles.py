@@ -243,7 +243,7 @@ def test_numbers_of_unknown_mark_need_a_declaration(service: str) -> None:
     assert (refused["code"], refused["field"]) == ("INVALID_INPUT", "decimal")
     assert refused["message"].startswith("Line 2: High is '1.000', and no number of the file shows")
     wrong = upload(service, text, user_id="marker", decimal="comma").json()
-    assert (wrong["field"], wrong["message"]) == ("decimal", 'decimal is \'comma\'; allowed: "." or ","')
+    assert (wrong["field"], wrong["message"]) == ("decimal", 'decimal is \'comma\'. Allowed: "." or ",".')
     assert upload(service, text, user_id="marker", name="marked", decimal=",").status_code == 200
     query = """query ($input: OHLCVFetchInput!) { fetchOhlcv(input: $input, userId: "marker") { High Close } }"""
     market = {"symbol": "BTCUSDT", "interval": "1d", "source": "marked", "limit": 1}

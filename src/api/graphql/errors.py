@@ -7,13 +7,10 @@ from typing import Final
 
 from graphql import GraphQLError, GraphQLSyntaxError
 
+from src.api.error_table import LIMIT_EXCEEDED, PARSE_FAILED, VALIDATION_FAILED
 from src.api.errors import describe_error, extensions_of, graphql_message
 from src.api.graphql.limits import LimitExceeded
 from src.domain.errors import InvalidInput
-
-PARSE_FAILED: Final = "GRAPHQL_PARSE_FAILED"
-VALIDATION_FAILED: Final = "GRAPHQL_VALIDATION_FAILED"
-LIMIT_EXCEEDED: Final = "GRAPHQL_LIMIT_EXCEEDED"
 
 MAX_MESSAGE_LENGTH: Final = 500
 

@@ -7,7 +7,8 @@ from typing import Any, Final
 from fastapi import APIRouter
 from fastapi.routing import APIRoute
 
-from src.api.errors import EDGE_TABLE, ERROR_TABLE, PROBLEM_MEDIA_TYPE
+from src.api.error_table import EDGE_TABLE, ERROR_TABLE
+from src.api.errors import PROBLEM_MEDIA_TYPE
 from src.domain import errors
 
 PLAIN_JSON: Final = "application/json"

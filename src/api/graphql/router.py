@@ -7,7 +7,6 @@ tells.
 
 from __future__ import annotations
 
-from http import HTTPStatus
 from typing import Any
 
 import orjson
@@ -21,6 +20,7 @@ from strawberry.schema.exceptions import InvalidOperationTypeError
 from strawberry.types import ExecutionResult
 
 from src.api.answers import JsonAnswer
+from src.api.error_table import code_of_status
 from src.api.errors import describe_error, extensions_of, graphql_message, request_error
 from src.api.graphql.context import GraphQLContext
 from src.api.graphql.errors import is_request_error
@@ -154,8 +154,7 @@ def _answer_unreadable(error: HTTPException) -> Response:
         response = _write(request_error(f"{error.reason}; use POST", {"code": "METHOD_NOT_ALLOWED"}), 405)
         response.headers["Allow"] = "POST"
         return response
-    code = MalformedRequest.code if error.status_code == 400 else HTTPStatus(error.status_code).name
-    return _write(request_error(error.reason, {"code": code}), error.status_code)
+    return _write(request_error(error.reason, {"code": code_of_status(error.status_code)}), error.status_code)
 
 
 def _write(answer: dict[str, Any], status: int) -> Response:

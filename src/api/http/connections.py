@@ -231,7 +231,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         return True
 
     def _write(self, answer: ErrorAnswer) -> None:
-        response = problem_response(None, answer)
+        response = problem_response(None, answer, root_path=self.root_path)
         fields = [*self.server_state.default_headers, *response.raw_headers, (b"connection", b"close")]
         head = b"".join(b"%b: %b\r\n" % pair for pair in fields)
         self.transport.write(b"".join((STATUS_LINE[answer.status], head, b"\r\n", bytes(response.body))))

@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
-from src.api.rest import backtests, data, models
+from src.api.rest import backtests, data, error_pages, models
 from src.api.rest.operations import operations_router
 from src.api.rest.schemas import complete_openapi
 
@@ -24,6 +24,7 @@ def install_rest(app: FastAPI, *, registry: CollectorRegistry) -> None:
     app.include_router(backtests.router)
     app.include_router(data.router)
     app.include_router(operations_router(registry))
+    app.include_router(error_pages.router)
     # The redirection to a path without its slash would go to whatever host the request names.
     app.router.redirect_slashes = False
     generate = app.openapi

@@ -8,7 +8,8 @@ from typing import Annotated, Any, Final, Generic, TypeVar
 from fastapi import Path
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
-from src.api.errors import EDGE_TABLE, ERROR_TABLE, PROBLEM_MEDIA_TYPE
+from src.api.error_table import EDGE_TABLE, ERROR_TABLE
+from src.api.errors import PROBLEM_MEDIA_TYPE
 from src.api.requests.uploads import FILE_FIELD
 from src.api.rest import values
 from src.api.rest.bodies import BacktestBody, MlBacktestForm
@@ -27,7 +28,7 @@ UserId = Annotated[
 class Problem(BaseModel):
     """An error (RFC 9457), with the service's own members."""
 
-    type: str = Field(description="URN of the kind of problem.")
+    type: str = Field(description="Path of the page that says how to fix this kind of problem (a relative URI).")
     title: str = Field(description="The kind of problem in words.")
     status: int = Field(description="The HTTP status.")
     detail: str = Field(description="What is wrong here: what came, what is allowed.")
@@ -320,8 +321,8 @@ def complete_openapi(document: dict[str, Any]) -> dict[str, Any]:
             if method not in {"get", "head", "options"}:
                 codes.append("ORIGIN_NOT_ALLOWED")
             for code in codes:
-                status, title = EDGE_TABLE[code]
-                operation["responses"][str(status)] = error_response(f"{title} ({code}).")
+                row = EDGE_TABLE[code]
+                operation["responses"][str(row.status)] = error_response(f"{row.title} ({code}).")
             operation["responses"] = dict(sorted(operation["responses"].items()))
     return document
 

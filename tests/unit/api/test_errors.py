@@ -9,7 +9,8 @@ import pytest
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.requests import Request
 
-from src.api.errors import ERROR_TABLE, describe_error, explain_validation, graphql_message, problem_response
+from src.api.error_table import ERROR_TABLE
+from src.api.errors import describe_error, explain_validation, graphql_message, problem_response
 from src.domain import errors
 
 
