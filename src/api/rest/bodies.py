@@ -28,7 +28,7 @@ JSON_MEDIA_TYPE: Final = "application/json"
 def _no_boolean(value: object) -> object:
     # Python counts true as 1; a client that sends it for a number has made a mistake.
     if isinstance(value, bool):
-        raise ValueError("it should be a number")
+        raise ValueError("a number")
     return value
 
 
@@ -36,11 +36,11 @@ def _name_list(value: object) -> object:
     """Read a list of names as JSON, comma-separated, or (as forms repeat a field) a list of either."""
     texts = [value] if isinstance(value, str) else value
     if not isinstance(texts, (list, tuple)):
-        raise ValueError("it should be a list of column names")
+        raise ValueError("a list of column names")
     names: list[str] = []
     for text in texts:
         if not isinstance(text, str):
-            raise ValueError("it should be a list of column names")
+            raise ValueError("a list of column names")
         names += _names_in(text)
     return names
 
@@ -51,9 +51,9 @@ def _names_in(text: str) -> list[str]:
     try:
         names = orjson.loads(text)
     except orjson.JSONDecodeError as error:
-        raise ValueError("it should be a JSON list of column names, or names separated by commas") from error
+        raise ValueError("a JSON list of column names, or names separated by commas") from error
     if not all(isinstance(name, str) for name in names):
-        raise ValueError("it should be a list of column names")
+        raise ValueError("a list of column names")
     return list(names)
 
 

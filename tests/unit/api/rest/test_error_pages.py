@@ -96,6 +96,11 @@ async def test_unknown_code_is_not_found_with_the_known_ones(client: httpx.Async
     assert problem["message"].startswith("Error code '<script>' does not exist. Known codes: GRAPHQL_LIMIT_EXCEEDED, ")
 
 
+async def test_text_of_a_client_that_reads_like_a_field_stays_as_it_is(client: httpx.AsyncClient) -> None:
+    problem = (await client.get("/errors/maxBars initCash {field} {@limit}")).json()
+    assert problem["message"].startswith("Error code 'maxBars initCash {field} {@limit}' does not exist.")
+
+
 async def test_type_resolves_behind_the_prefix_of_a_proxy(services: MemoryServices) -> None:
     app = make_rest_app(services)
     transport = httpx.ASGITransport(app=app, root_path="/service")
