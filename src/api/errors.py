@@ -22,7 +22,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from src.api.error_table import EDGE_TABLE, ERROR_HELP, ERROR_TABLE, UNFORESEEN_CODE, code_of_status, help_path
 from src.api.observation import request_line
 from src.api.paths import GRAPHQL_PATH, path_in
-from src.api.spelling import camel_case, rest_name
+from src.api.spelling import as_written, camel_case, rest_name
 from src.domain import errors
 from src.domain.error_text import Template, Text, Written
 
@@ -194,7 +194,9 @@ class UnforeseenErrors:
             await problem_response(Request(scope), answer)(scope, receive, send)
 
 
-def explain_validation(found: Sequence[Any], *, allowed: Sequence[str] = ()) -> errors.InvalidInput:
+def explain_validation(
+    found: Sequence[Any], *, allowed: Sequence[str] = (), sent: Mapping[str, object] | None = None
+) -> errors.InvalidInput:
     """Turn pydantic's list of findings into one error that names the first field, what came and what is allowed.
 
     Parameters
@@ -203,6 +205,8 @@ def explain_validation(found: Sequence[Any], *, allowed: Sequence[str] = ()) -> 
         As `ValidationError.errors()` gives it.
     allowed
         The known fields, listed where an unknown one was sent.
+    sent
+        The fields as the client spelled them.
     """
     if not found:
         return errors.InvalidInput("The request is not valid.")
@@ -218,7 +222,7 @@ def explain_validation(found: Sequence[Any], *, allowed: Sequence[str] = ()) -> 
             "The body is {got!r}. Allowed: {allowed}.", got=first.get("input"), allowed=_allowed_by(first)
         )
     if first["type"] == "extra_forbidden":
-        return errors.unknown_field(field, known=allowed)
+        return errors.unknown_field(field, known=allowed, got=as_written(place, sent))
     return errors.bad_value(field, got=first.get("input"), allowed=_allowed_by(first))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final, TypeVar
 
 from src.domain.errors import InvalidInput
@@ -32,6 +32,18 @@ def snake_case(name: str) -> str:
 def rest_name(field: str) -> str:
     """Return REST's name of a field that has a declared name (camelCase), or REST's already."""
     return _OTHER_REST_NAMES.get(field) or snake_case(field)
+
+
+def as_written(place: Iterable[str], sent: object) -> str | None:
+    """Return the path to a field, given in snake_case, in the spelling of the client; None if it was not sent."""
+    names = []
+    for part in place:
+        fields = {snake_case(name): (name, value) for name, value in sent.items()} if isinstance(sent, Mapping) else {}
+        if part not in fields:
+            return None
+        name, sent = fields[part]
+        names.append(name)
+    return ".".join(names)
 
 
 def in_one_spelling(fields: Iterable[tuple[str, Value]]) -> dict[str, Value]:

@@ -199,12 +199,16 @@ def missing(field: str) -> InvalidInput:
     return InvalidInput("{field} is required.", field=field)
 
 
-def unknown_field(name: str, *, known: Iterable[str]) -> InvalidInput:
-    """Build the error for a field that does not exist; `known` are the names that do, as the client spells them."""
+def unknown_field(name: str, *, known: Iterable[str], got: str | None = None) -> InvalidInput:
+    """Build the error for a field that does not exist.
+
+    `known` are the names that do, as the client spells them; `got` is what the client sent if `name` is not that.
+    """
+    got = name if got is None else got
     names = tuple(known)
     if not names:
-        return InvalidInput("Unknown field {got!r}.", field=name, got=name)
-    return InvalidInput("Unknown field {got!r}. Known fields: {known}.", field=name, got=name, known=names)
+        return InvalidInput("Unknown field {got!r}.", field=name, got=got)
+    return InvalidInput("Unknown field {got!r}. Known fields: {known}.", field=name, got=got, known=names)
 
 
 def both_given(field: str, other: str) -> InvalidInput:

@@ -241,7 +241,7 @@ def test_numbers_of_unknown_mark_need_a_declaration(service: str) -> None:
     text = "\n".join(["Date;Open;High;Low;Close;Volume", *rows])
     refused = upload(service, text, user_id="marker").json()
     assert (refused["code"], refused["field"]) == ("INVALID_INPUT", "decimal")
-    assert refused["message"].startswith("Line 2: High is '1.000', and no number of the file shows")
+    assert refused["message"].startswith("Numbers are ambiguous: line 2: High is '1.000', and no number of the file")
     wrong = upload(service, text, user_id="marker", decimal="comma").json()
     assert (wrong["field"], wrong["message"]) == ("decimal", 'decimal is \'comma\'. Allowed: "." or ",".')
     assert upload(service, text, user_id="marker", name="marked", decimal=",").status_code == 200

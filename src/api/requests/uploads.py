@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from python_multipart.multipart import parse_options_header
@@ -14,7 +14,7 @@ from starlette.requests import Request
 
 from src.api.http.disposition import read_disposition
 from src.api.http.spooling import spooling
-from src.api.spelling import in_one_spelling
+from src.api.spelling import as_written, in_one_spelling
 from src.domain.errors import (
     CONTENT_TYPE_REFUSED,
     InvalidInput,
@@ -42,6 +42,8 @@ class ReceivedForm:
 
     texts: Mapping[str, Sequence[str]]
     files: Mapping[str, UploadFile]
+    written: Mapping[str, object] = field(default_factory=dict)
+    """The text fields under the names that the client gave them."""
 
     def text(self, name: str) -> str | None:
         """Return a field's only value; None where it was not sent.
@@ -73,7 +75,7 @@ class ReceivedForm:
         """Raise InvalidInput for the first field that is not among the known ones."""
         for name in (*self.texts, *self.files):
             if name not in known:
-                raise unknown_field(name, known=known)
+                raise unknown_field(name, known=known, got=as_written((name,), self.written))
 
 
 _FILE_MARK: Final = b'; filename=""'
@@ -113,7 +115,7 @@ async def received_form(request: Request) -> AsyncIterator[ReceivedForm]:
                 files[name] = value
             else:
                 texts.setdefault(name, []).append(value)
-        yield ReceivedForm(texts=in_one_spelling(texts.items()), files=files)
+        yield ReceivedForm(texts=in_one_spelling(texts.items()), files=files, written=texts)
     finally:
         await form.close()
 

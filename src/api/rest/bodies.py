@@ -214,7 +214,7 @@ def _validate(kind: type[BaseModel], raw: Mapping[str, object]) -> dict[str, Any
     try:
         return kind.model_validate(_one_spelling(raw)).model_dump()
     except ValidationError as error:
-        raise explain_validation(error.errors(include_url=False), allowed=_known(kind)) from error
+        raise explain_validation(error.errors(include_url=False), allowed=_known(kind), sent=raw) from error
 
 
 def _known(kind: type[BaseModel]) -> Sequence[str]:

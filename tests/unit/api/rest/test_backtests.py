@@ -93,6 +93,22 @@ async def test_wrong_fields_are_named(client: httpx.AsyncClient, fields: Any, fi
     assert not re.search(r"valid|instance of|parse|maximum size|Body|'ctx'", answer.json()["message"])
 
 
+@pytest.mark.parametrize(
+    ("fields", "field", "got"),
+    [
+        ({"tradeLimit": 1}, "trade_limit", "tradeLimit"),
+        ({"trade_limit": 1}, "trade_limit", "trade_limit"),
+        ({"fetchInput": {"startDay": 5}}, "fetch_input.start_day", "fetchInput.startDay"),
+    ],
+)
+async def test_unknown_field_is_quoted_as_the_client_spelled_it(
+    client: httpx.AsyncClient, fields: Any, field: str, got: str
+) -> None:
+    problem = (await run(client, **fields)).json()
+    assert problem["field"] == field
+    assert problem["message"].startswith(f"Unknown field '{got}'. Known fields: ")
+
+
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"1", b"\xff\xfe", b'{"user_id": NaN}'], ids=repr)
 async def test_what_is_not_a_json_object_is_malformed(client: httpx.AsyncClient, content: bytes) -> None:
     answer = await client.post("/api/backtests", content=content, headers={"Content-Type": "application/json"})

@@ -72,6 +72,13 @@ async def test_upload_answers_as_documented(client: httpx.AsyncClient) -> None:
     }
 
 
+@pytest.mark.parametrize("name", ["maxBars", "max_bars"])
+async def test_unknown_field_of_a_form_is_quoted_as_sent(client: httpx.AsyncClient, name: str) -> None:
+    problem = (await upload(client, **{name: "1"})).json()
+    assert problem["message"] == f"Unknown field '{name}'. Known fields: file, user_id, model_name."
+    assert problem["field"] == "max_bars"
+
+
 async def test_the_form_of_an_upload_is_read_in_either_spelling(client: httpx.AsyncClient) -> None:
     fields = {"userId": "user123", "modelName": "MyModel"}
     answer = await client.post("/api/models/upload", files={"file": PICKLE}, data=fields)
