@@ -1,6 +1,6 @@
 """What can go wrong, named once.
 
-The tree (code in brackets); none of these classes knows HTTP, `api/errors.py` maps them:
+The tree (code in brackets); none of these classes knows HTTP, `api/error_table.py` maps them:
 
     ServiceError
     ├── InvalidInput                [INVALID_INPUT]         a field is wrong: which, what came, what is allowed
