@@ -37,6 +37,7 @@ from src.service.services import Services
 from src.service.sources import SourceCatalogue
 from src.service.warm_up import settle_memory, warm_up
 from src.settings import Settings
+from src.stores.documents import prepare_documents
 from src.stores.model_files import TEMPORARY_FOLDER, DiskModelFiles
 from src.stores.sqlite import SqliteStore
 from src.stores.sqlite_database import SqliteDatabase
@@ -114,6 +115,7 @@ def build_services(settings: Settings) -> Services:
         ],
         warming=[
             functools.partial(asyncio.to_thread, warm_up, engines),
+            functools.partial(asyncio.to_thread, prepare_documents),
             functools.partial(asyncio.to_thread, settle_memory),
         ],
         # Loading the libraries of every model format takes longer than all the rest together.
