@@ -7,134 +7,56 @@ name for text, and some clients send files so (gql when it streams); here every 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
-from tempfile import SpooledTemporaryFile
 from typing import Any, Final
 
 import orjson
-from python_multipart import MultipartParser
-from python_multipart.exceptions import FormParserError
-from python_multipart.multipart import parse_options_header
-from starlette.datastructures import Headers, UploadFile
+from starlette.datastructures import UploadFile
 from starlette.requests import Request
 
-from src.api.http.disposition import read_disposition
-from src.api.http.spooling import spooling
-from src.domain.errors import MalformedRequest, TooLarge
+from src.api.http.multipart import FormReader
+from src.domain.errors import MalformedRequest
 
 OPERATIONS: Final = "operations"
 MAP: Final = "map"
 
 MAX_FILES: Final = 8
-MAX_TEXT_BYTES: Final = 1024 * 1024
-"""As for a body of plain JSON."""
-MEMORY_BYTES: Final = 1024 * 1024
-"""What of a file is kept in memory; beyond it, the system frees a nameless temporary file even if this process dies."""
 
 
-class MultipartBody:
-    """A multipart body as it arrives: two texts, and files on disk; `close` frees the files."""
+class OperationsForm(FormReader):
+    """A multipart request as it arrives: `texts`, which stay bytes because only their JSON says what they mean."""
 
-    def __init__(self) -> None:
-        self.texts: dict[str, bytearray] = {}
-        self.files: dict[str, UploadFile] = {}
-        self._header: tuple[bytearray, bytearray] = (bytearray(), bytearray())
-        self._headers: list[tuple[bytes, bytes]] = []
-        self._part: bytearray | UploadFile = bytearray()
-        self._unwritten: list[tuple[UploadFile, bytes]] = []
-        self._is_whole = False
+    what = "The multipart body"
 
-    async def read(self, request: Request) -> None:
-        """Read the request's body to its end.
+    def __init__(self, request: Request) -> None:
+        super().__init__(request)
+        self.texts: dict[str, bytes] = {}
 
-        Raises
-        ------
-        MalformedRequest, TooLarge, StoreUnavailable
-        """
-        _, options = parse_options_header(request.headers.get("content-type", ""))
-        boundary = options.get(b"boundary")
-        if not boundary:
-            raise MalformedRequest("Content-Type names no multipart boundary.")
-        try:
-            parser = MultipartParser(
-                boundary,
-                {
-                    "on_part_begin": self._begin_part,
-                    "on_header_field": self._add_header_name,
-                    "on_header_value": self._add_header_value,
-                    "on_header_end": self._end_header,
-                    "on_headers_finished": self._open_part,
-                    "on_part_data": self._add_data,
-                    "on_end": self._end,
-                },
-            )
-            with spooling():
-                async for chunk in request.stream():
-                    parser.write(chunk)
-                    await self._write()
-                parser.finalize()
-                for upload in self.files.values():
-                    await upload.seek(0)
-        except FormParserError as error:
-            raise MalformedRequest("The multipart body cannot be read: {reason}.", reason=str(error)) from error
-        # The parser does not ask for the last boundary: a body that breaks off would count as whole.
-        if not self._is_whole:
-            raise MalformedRequest("The multipart body ends before its last boundary.")
-
-    async def close(self) -> None:
-        for upload in self.files.values():
-            with suppress(OSError):  # closing writes what is buffered, and the disk may be full
-                await upload.close()
-
-    def _begin_part(self) -> None:
-        self._headers = []
-
-    def _add_header_name(self, content: bytes, start: int, end: int) -> None:
-        self._header[0].extend(content[start:end])
-
-    def _add_header_value(self, content: bytes, start: int, end: int) -> None:
-        self._header[1].extend(content[start:end])
-
-    def _end_header(self) -> None:
-        name, value = self._header
-        self._headers.append((bytes(name).lower(), bytes(value)))
-        self._header = (bytearray(), bytearray())
-
-    def _open_part(self) -> None:
-        headers = Headers(raw=self._headers)
-        name, filename = read_disposition(headers.get("content-disposition"))
+    def admit(self, name: str | None, filename: str | None) -> bool:  # noqa: ARG002  (all but two parts are files)
         if name is None:
             raise MalformedRequest("A part of the multipart body has no name.")
-        if name in self.texts or name in self.files:
+        if name in self.texts or name in self.files():
             raise MalformedRequest("The part {got!r} was sent twice.", got=name)
         if name in {OPERATIONS, MAP}:
-            self._part = self.texts[name] = bytearray()
-            return
-        if len(self.files) >= MAX_FILES:
+            self._current_part.content_disposition = b'form-data; name="%b"' % name.encode()  # without a file name
+            return False
+        if len(self.files()) >= MAX_FILES:
             raise MalformedRequest("There are too many files. Maximum: {most}.", most=MAX_FILES)
-        spool: Any = SpooledTemporaryFile(max_size=MEMORY_BYTES)  # noqa: SIM115  (closed with the body)
-        self._part = self.files[name] = UploadFile(spool, size=0, filename=filename or "", headers=headers)
+        return True
 
-    def _add_data(self, content: bytes, start: int, end: int) -> None:
-        if isinstance(self._part, UploadFile):
-            self._unwritten.append((self._part, content[start:end]))
-            return
-        self._part.extend(content[start:end])
-        if len(self._part) > MAX_TEXT_BYTES:
-            raise TooLarge(
-                "The parts operations and map are too long. Maximum: {most} bytes each.", most=MAX_TEXT_BYTES
-            )
+    def too_long(self, name: str) -> TooLarge:  # noqa: ARG002
+        return TooLarge(
+            "The parts operations and map are too long. Maximum: {most} bytes each.", most=self.max_part_size
+        )
 
-    def _end(self) -> None:
-        self._is_whole = True
-
-    async def _write(self) -> None:
-        for upload, content in self._unwritten:
-            await upload.write(content)
-        self._unwritten.clear()
+    def on_part_end(self) -> None:
+        part = self._current_part
+        if part.file is None:
+            self.texts[part.field_name] = bytes(part.data)
+        else:
+            super().on_part_end()
 
 
-def place_files(texts: Mapping[str, bytearray], files: Mapping[str, UploadFile]) -> dict[str, Any]:
+def place_files(texts: Mapping[str, bytes], files: Mapping[str, UploadFile]) -> dict[str, Any]:
     """Return `operations` with each file at the places that `map` names for it.
 
     Raises
@@ -153,7 +75,7 @@ def place_files(texts: Mapping[str, bytearray], files: Mapping[str, UploadFile])
     return operations
 
 
-def _read_object(texts: Mapping[str, bytearray], name: str) -> dict[str, Any]:
+def _read_object(texts: Mapping[str, bytes], name: str) -> dict[str, Any]:
     if name not in texts:
         raise MalformedRequest("The multipart body has no part {name}.", name=name)
     try:

@@ -7,6 +7,7 @@ tells.
 
 from __future__ import annotations
 
+from contextlib import AsyncExitStack
 from typing import Any
 
 import orjson
@@ -25,10 +26,11 @@ from src.api.errors import describe_error, extensions_of, graphql_message, reque
 from src.api.graphql.context import GraphQLContext
 from src.api.graphql.errors import is_request_error
 from src.api.graphql.limits import DocumentLimits
-from src.api.graphql.multipart import MultipartBody, place_files
+from src.api.graphql.multipart import OperationsForm, place_files
 from src.api.graphql.openapi import GRAPHQL_JSON, PLAIN_JSON, describe_routes
 from src.api.graphql.schema import BacktestSchema, build_schema
 from src.api.http.accept_headers import weights_in
+from src.api.http.multipart import receive_form
 from src.api.paths import GRAPHQL_PATH
 from src.domain.errors import MalformedRequest, ServiceError
 
@@ -50,12 +52,12 @@ def build_graphql_router(
 
 
 class MultipartAdapter(StarletteRequestAdapter):
-    """A request whose form is read by `MultipartBody`."""
+    """A request whose form is read by `OperationsForm`."""
 
     async def get_form_data(self) -> FormData:
-        body: MultipartBody = self._request.state.multipart_body
-        await body.read(self._request)
-        return FormData(files=body.files, form=body.texts)
+        reader = OperationsForm(self._request)
+        form = await self._request.state.exit_stack.enter_async_context(receive_form(reader))
+        return FormData(files=dict(form.multi_items()), form=reader.texts)
 
 
 class BacktestRouter(GraphQLRouter[GraphQLContext, None]):
@@ -78,16 +80,14 @@ class BacktestRouter(GraphQLRouter[GraphQLContext, None]):
     async def run(self, request: Any, context: Any = None, root_value: Any = None) -> Any:
         if self.is_websocket_request(request):
             return await super().run(request, context, root_value)
-        request.state.multipart_body = body = MultipartBody()
-        try:
-            response: Response = await super().run(request, context, root_value)
-        except HTTPException as error:
-            response = _answer_unreadable(error)
-        except ServiceError as error:
-            answer = describe_error(error)
-            response = _write(request_error(graphql_message(answer), extensions_of(answer)), answer.status)
-        finally:
-            await body.close()
+        async with AsyncExitStack() as request.state.exit_stack:  # closes the files of a form
+            try:
+                response: Response = await super().run(request, context, root_value)
+            except HTTPException as error:
+                response = _answer_unreadable(error)
+            except ServiceError as error:
+                answer = describe_error(error)
+                response = _write(request_error(graphql_message(answer), extensions_of(answer)), answer.status)
         if response.media_type == PLAIN_JSON and prefers_graphql_json(request.headers.get("accept", "")):
             response.headers["content-type"] = f"{GRAPHQL_JSON}; charset=utf-8"
             if isinstance(response, _UnexecutedResponse):

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
-from python_multipart.multipart import parse_options_header
-from starlette.datastructures import FormData, UploadFile
-from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.datastructures import UploadFile
 from starlette.requests import Request
 
-from src.api.http.disposition import read_disposition
-from src.api.http.spooling import spooling
+from src.api.http.multipart import FormReader, receive_form
 from src.api.spelling import as_written, in_one_spelling
 from src.domain.errors import (
     CONTENT_TYPE_REFUSED,
@@ -28,7 +25,6 @@ from src.domain.model_files import ModelFile
 from src.service.models import ModelService
 
 CHUNK_BYTES: Final = 256 * 1024
-MAX_FORM_FIELDS: Final = 200
 FILE_FIELD: Final = "file"
 """The field of every form that is a file, also where it comes without a file name, as some clients send it."""
 
@@ -78,17 +74,12 @@ class ReceivedForm:
                 raise unknown_field(name, known=known, got=as_written((name,), self.written))
 
 
-_FILE_MARK: Final = b'; filename=""'
-"""What makes a part a file for Starlette's parser, which knows `filename` only."""
-
-
 @asynccontextmanager
 async def received_form(request: Request) -> AsyncIterator[ReceivedForm]:
     """Read a multipart form with at most one file, for as long as the block runs.
 
-    The file is spooled: up to 1 MiB in memory, beyond that in a nameless temporary file that the system frees even if
-    this process dies. How much may come at all is `BodyLimit`'s business. A client often sends the file before the
-    fields that say whose it is, so it cannot go to its place in the store before the form's end.
+    A client often sends the file before the fields that say whose it is, so it cannot go to its place in the store
+    before the form's end.
 
     Raises
     ------
@@ -106,8 +97,7 @@ async def received_form(request: Request) -> AsyncIterator[ReceivedForm]:
     content_type = request.headers.get("content-type", "")
     if not content_type.lower().startswith("multipart/form-data"):
         raise UnsupportedFormat(CONTENT_TYPE_REFUSED, got=content_type, allowed="multipart/form-data")
-    form = await _WholeFormParser(request).parse()
-    try:
+    async with receive_form(_OneFileForm(request)) as form:
         texts: dict[str, list[str]] = {}
         files: dict[str, UploadFile] = {}
         for name, value in form.multi_items():
@@ -116,62 +106,25 @@ async def received_form(request: Request) -> AsyncIterator[ReceivedForm]:
             else:
                 texts.setdefault(name, []).append(value)
         yield ReceivedForm(texts=in_one_spelling(texts.items()), files=files, written=texts)
-    finally:
-        await form.close()
 
 
-class _WholeFormParser(MultiPartParser):
-    """Starlette's parser, with two more demands and better words.
+class _OneFileForm(FormReader):
+    """A form of texts with at most one file."""
 
-    Starlette does not ask for the last boundary: a form that breaks off would count as whole. And it takes every part
-    without a file name for text.
-    """
-
-    def __init__(self, request: Request) -> None:
-        super().__init__(request.headers, self._stream(request), max_files=1, max_fields=MAX_FORM_FIELDS)
-        self._is_whole = False
-
-    def on_headers_finished(self) -> None:
-        part = self._current_part
-        name, filename = read_disposition(part.content_disposition)
+    def admit(self, name: str | None, filename: str | None) -> bool:
         is_file = name == FILE_FIELD or filename is not None
-        others = [field for field, value in self.items if isinstance(value, UploadFile)]
-        if others and is_file:
+        if is_file and (others := self.files()):
             raise MalformedRequest(
                 "There are two files, in {first!r} and {second!r}. Allowed: one, in {allowed}.",
                 field=name, first=others[0], second=name, allowed=FILE_FIELD,
             )  # fmt: skip
-        if is_file and b"filename" not in parse_options_header(part.content_disposition)[1]:
-            part.content_disposition = (part.content_disposition or b"") + _FILE_MARK
-        super().on_headers_finished()
-        if part.file is not None and not part.file.filename:
-            part.file.filename = filename or ""
+        return is_file
 
-    def on_part_data(self, data: bytes, start: int, end: int) -> None:
-        part = self._current_part
-        if part.file is None and len(part.data) + end - start > self.max_part_size:
-            raise TooLarge(
-                "The text in {got!r} is too long. Maximum: {most} bytes. Send a file in {file_field}.",
-                got=part.field_name, most=self.max_part_size, file_field=FILE_FIELD,
-            )  # fmt: skip
-        super().on_part_data(data, start, end)
-
-    def on_end(self) -> None:
-        self._is_whole = True
-
-    async def parse(self) -> FormData:
-        try:
-            with spooling():
-                return await super().parse()
-        except MultiPartException as error:
-            raise MalformedRequest("The form cannot be read: {reason}.", reason=error.message.rstrip(".")) from error
-
-    async def _stream(self, request: Request) -> AsyncGenerator[bytes, None]:
-        async for chunk in request.stream():
-            yield chunk
-        # Raised while the parser still asks for more, so that it closes what it has opened.
-        if not self._is_whole:
-            raise MultiPartException("it ends before its last boundary")
+    def too_long(self, name: str) -> TooLarge:
+        return TooLarge(
+            "The text in {got!r} is too long. Maximum: {most} bytes. Send a file in {file_field}.",
+            got=name, most=self.max_part_size, file_field=FILE_FIELD,
+        )  # fmt: skip
 
 
 async def chunks_of(upload: UploadFile) -> AsyncIterator[bytes]:

@@ -89,6 +89,19 @@ async def test_a_file_without_a_name_is_a_file_all_the_same() -> None:
     assert error["extensions"]["code"] == "UNSUPPORTED_FORMAT", "it reached the file store, which wants a name"
 
 
+@pytest.mark.parametrize("charset", ["utf-8", "utf-16", "nonsense"])
+async def test_named_texts_stay_texts_in_any_charset(charset: str) -> None:
+    client = GraphQLClient()
+    response = await send(
+        client,
+        part("operations", json.dumps(operations()).encode(), filename="operations.json"),
+        part("map", b'{"0": ["variables.file"]}', filename="map.json"),
+        part("0", b"the model", filename="model.pkl"),
+        **{"content-type": f"multipart/form-data; charset={charset}; boundary={BOUNDARY}"},
+    )
+    assert "errors" not in response.json()
+
+
 async def test_the_map_may_come_last_and_a_file_first() -> None:
     client = GraphQLClient()
     response = await send(
@@ -128,6 +141,7 @@ MAP = json_part("map", {"0": ["variables.file"]})
         [OPERATIONS, MAP],
         [part("operations", b"{"), MAP, FILE],
         [part("operations", b"\xff"), MAP, FILE],
+        [OPERATIONS.replace(b"alice", b"al\xffce"), MAP, FILE],
         [json_part("operations", [operations()]), MAP, FILE],
         [json_part("operations", None), MAP, FILE],
         [OPERATIONS, part("map", b"x"), FILE],

@@ -57,3 +57,28 @@ def test_what_else_the_disk_says_names_no_path() -> None:
     with pytest.raises(StoreUnavailable) as caught, spooling():
         raise FileNotFoundError(errno.ENOENT, "No usable temporary directory", "/srv/tmp")
     assert "/srv" not in caught.value.message
+
+
+@pytest.mark.parametrize("path", ["/graphql", "/api/models/upload"])
+async def test_files_of_a_form_are_closed_even_if_the_disk_fills(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    closed = []
+    close_file = SpooledTemporaryFile.close
+
+    def close(self: SpooledTemporaryFile[bytes]) -> None:
+        closed.append(self)
+        close_file(self)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    transport = httpx.ASGITransport(app=make_rest_app())
+    monkeypatch.setattr(SpooledTemporaryFile, "close", close)
+    if path == "/graphql":
+        fields = {
+            "operations": json.dumps({"query": "{ health }", "variables": {"f": None}}),
+            "map": '{"0": ["variables.f"]}',
+        }
+        answer = await GraphQLClient().http.post(path, data=fields, files={"0": ("m.pkl", b"x")})
+    else:
+        async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
+            answer = await client.post(path, data={"user_id": "u"}, files={"file": ("m.pkl", b"x")})
+    assert answer.is_success, answer.text
+    assert len(closed) == 1
