@@ -15,6 +15,7 @@ from typing import Final
 
 from src.bars.simulated import simulate_bars
 from src.domain.errors import InvalidInput, bad_value
+from src.domain.instants import format_instant
 from src.domain.market import INTERVALS, Bars, Interval, normalise_symbol
 
 DEFAULT_OUTPUT: Final = Path("src/data/mock_backtest_data.csv")
@@ -40,9 +41,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         print(f"error: {chosen.output} could not be written: {error.strerror or error}", file=sys.stderr)
         return 1
+    first, last = (format_instant(int(bars.open_time_ms[index])) for index in (0, -1))
     print(
         f"Wrote {len(bars):,} simulated {interval.name} candles of {bars.symbol} (seed {chosen.seed}) "
-        f"to {chosen.output}: {_iso(int(bars.open_time_ms[0]))} to {_iso(int(bars.open_time_ms[-1]))}."
+        f"to {chosen.output}: {first} to {last}."
     )
     return 0
 
@@ -68,7 +70,7 @@ def write_csv(bars: Bars, output: Path) -> None:
             for start in range(0, len(bars), _ROWS_AT_ONCE):
                 part = bars.slice(start, min(start + _ROWS_AT_ONCE, len(bars)))
                 prices = (part.open.tolist(), part.high.tolist(), part.low.tolist(), part.close.tolist())
-                dates = map(_iso, part.open_time_ms.tolist())
+                dates = map(format_instant, part.open_time_ms.tolist())
                 writer.writerows(zip(dates, *prices, part.volume.tolist(), strict=True))
             file.flush()
             os.fsync(file.fileno())
@@ -101,10 +103,6 @@ def _instant_ms(text: str) -> int:
         raise bad_value("start", got=text, allowed="YYYY-MM-DD or a full ISO 8601 instant") from None
     moment = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
     return int(moment.timestamp() * 1000)
-
-
-def _iso(time_ms: int) -> str:
-    return datetime.fromtimestamp(time_ms / 1000, tz=UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 if __name__ == "__main__":

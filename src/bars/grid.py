@@ -5,7 +5,6 @@ Bar 0 opens at the epoch, 1970-01-01; weeks open on Monday, so week 0 opens on 1
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Final
 
 import numpy as np
@@ -63,14 +62,6 @@ def last_closed_open_ms(now_ms: int, interval: Interval) -> int:
 def page_span_ms(bars: int, interval: Interval) -> int:
     """Return the longest span of time in which at most `bars` bars can open."""
     return bars * (_MIN_MONTH_MS if interval.is_calendar_month else interval.milliseconds)
-
-
-def iso_time(time_ms: int) -> str:
-    """Format a time for people: `2018-02-08T00:28Z`, or the date alone at midnight."""
-    moment = datetime.fromtimestamp(time_ms / 1000, tz=UTC)
-    if time_ms % DAY_MS == 0:
-        return moment.strftime("%Y-%m-%d")
-    return moment.isoformat(timespec="minutes" if time_ms % 60_000 == 0 else "auto").replace("+00:00", "Z")
 
 
 def closed_slots(now_ms: int, interval: Interval, offset_ms: int | None) -> int:

@@ -8,8 +8,8 @@ from typing import Final
 
 import numpy as np
 
-from src.bars.grid import iso_time
 from src.bars.quality import find_jumps
+from src.domain.instants import iso_time
 from src.domain.market import Bars, DataQuality, Gap
 
 _MAX_NAMED: Final = 3

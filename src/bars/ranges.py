@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from src.bars.grid import bar_number, iso_time, open_time_ms
+from src.bars.grid import bar_number, open_time_ms
 from src.domain.errors import InvalidInput
+from src.domain.instants import iso_time
 from src.domain.market import Bars, LimitOrigin, MarketRequest
 
 _LATE_BARS: Final = 1

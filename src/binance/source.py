@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
-from src.bars.grid import closed_slots, iso_time, last_closed_open_ms
+from src.bars.grid import closed_slots, last_closed_open_ms
 from src.bars.klines import Klines, MalformedKlines, clean, parse_rows
 from src.bars.quality_warnings import describe_quality
 from src.bars.ranges import check_whole_range, describe_range
@@ -19,6 +19,7 @@ from src.binance.exchange_ban import ExchangeBan
 from src.binance.paging import FetchPage, collect_newest, collect_oldest
 from src.domain.error_text import FieldName, Written
 from src.domain.errors import ExchangeRefused, ExchangeTimeout, InvalidInput
+from src.domain.instants import iso_time
 from src.domain.market import Interval, Listing, MarketRequest, MarketSeries, normalise_symbol
 from src.ports import Clock
 

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 
-from src.bars.grid import iso_time
 from src.bars.quality import assess
 from src.bars.quality_warnings import describe_quality
 from src.bars.ranges import WholeRange, check_whole_range, describe_range
@@ -16,6 +15,7 @@ from src.bars.resampling import finer_intervals, resample
 from src.datasets.files import DamagedDataset, read_bars, read_head
 from src.domain.datasets import Dataset
 from src.domain.errors import InvalidInput, SourceNotFound, StoreUnavailable, SymbolNotFound
+from src.domain.instants import iso_time
 from src.domain.market import INTERVALS, Bars, DataQuality, Listing, MarketRequest, MarketSeries, normalise_symbol
 
 

@@ -58,5 +58,11 @@ def format_instant(time_ms: int) -> str:
     return instant.isoformat(timespec=precision).replace("+00:00", "Z")
 
 
+def iso_time(time_ms: int) -> str:
+    """Write a time for people, without what is zero: `2018-02-08T00:28Z`, or the bare date at midnight."""
+    text = format_instant(time_ms)
+    return text.removesuffix("T00:00:00Z") if time_ms % _DAY_MS == 0 else text.replace(":00Z", "Z")
+
+
 def _not_an_instant(text: str, field: str) -> InvalidInput:
     return bad_value(field, got=text, allowed=_ALLOWED)

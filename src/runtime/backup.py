@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from src import __version__
+from src.domain.instants import format_instant
 from src.settings import Settings, SettingsError, read_settings
 from src.stores.documents import SCHEMA_VERSION
 from src.stores.migrations import MIGRATIONS
@@ -197,7 +198,7 @@ def _write_manifest(draft: Path, *, has_results: bool) -> None:
     manifest = {
         "format": BACKUP_FORMAT,
         "service": __version__,
-        "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "created": format_instant(int(time.time()) * 1000),
         "schema_versions": {"results_file": len(MIGRATIONS), "documents": SCHEMA_VERSION},
         "has_results": has_results,
         "files": files,

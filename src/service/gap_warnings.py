@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Final
 
 import numpy as np
 
+from src.domain.instants import iso_time
 from src.domain.market import DAY_MS, DataQuality, Gap
 from src.domain.trading import Simulation
 
@@ -23,8 +23,8 @@ def gap_warnings(quality: DataQuality, simulation: Simulation) -> tuple[str, ...
         held = int(np.count_nonzero((entries <= gap.after_ms) & (exits >= gap.next_ms)))
         if held:
             sentences.append(
-                f"A trade was held through the gap of {gap.missing_bars:,} candles between "
-                f"{_format_time(gap.after_ms)} and {_format_time(gap.next_ms)}: what stops and signals would have done "
+                f"A trade was held through the gap of {gap.missing_bars:,} bars between "
+                f"{iso_time(gap.after_ms)} and {iso_time(gap.next_ms)}: what stops and signals would have done "
                 "in it is not known."
             )
         if len(sentences) == _MAX_NAMED:
@@ -34,7 +34,3 @@ def gap_warnings(quality: DataQuality, simulation: Simulation) -> tuple[str, ...
 
 def _is_long(gap: Gap) -> bool:
     return gap.missing_bars >= _LONG_BARS or gap.next_ms - gap.after_ms > DAY_MS
-
-
-def _format_time(time_ms: int) -> str:
-    return datetime.fromtimestamp(time_ms / 1000, tz=UTC).isoformat(timespec="minutes").replace("+00:00", "Z")

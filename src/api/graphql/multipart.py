@@ -14,7 +14,7 @@ from starlette.datastructures import UploadFile
 from starlette.requests import Request
 
 from src.api.http.multipart import FormReader
-from src.domain.errors import MalformedRequest
+from src.domain.errors import MalformedRequest, TooLarge
 
 OPERATIONS: Final = "operations"
 MAP: Final = "map"

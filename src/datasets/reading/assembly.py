@@ -10,13 +10,13 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from src.bars.grid import iso_time
 from src.datasets.reading.dates import DateOrder
 from src.datasets.reading.header import Layout
 from src.datasets.reading.numbers import MarkEvidence, NumberReader
 from src.datasets.reading.table import BarFileRejected, BarTable, Columns, Declared, Findings
 from src.datasets.reading.times import TimeReader
 from src.domain.error_text import Template, quote, quote_all
+from src.domain.instants import iso_time
 from src.domain.market import DAY_MS
 
 _SECOND_MS: Final = 1000

@@ -9,12 +9,13 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from src.bars.grid import bar_numbers, close_times_ms, iso_time, open_times_ms
+from src.bars.grid import bar_numbers, close_times_ms, open_times_ms
 from src.bars.klines import Klines, clean
 from src.bars.quality_warnings import describe_quality
 from src.datasets.reading.reader import BarFileRows
 from src.domain.datasets import BarFileDeclaration
 from src.domain.errors import InvalidInput
+from src.domain.instants import iso_time
 from src.domain.market import DAY_MS, INTERVALS, Bars, DataQuality, Interval, bar_spacing_ms
 
 _FEW_BAD_ROWS: Final = 10

@@ -11,7 +11,6 @@ from src.bars.grid import (
     bar_number,
     bar_numbers,
     close_times_ms,
-    iso_time,
     last_closed_open_ms,
     open_time_ms,
     open_times_ms,
@@ -62,12 +61,6 @@ def test_last_closed_open_time_is_exact(name: str) -> None:
     for now_ms in (int(closes[4]) - 1, int(closes[4]), int(closes[4]) + 1, int(opens[6])):
         closed = opens <= last_closed_open_ms(now_ms, interval)
         assert (closed == (closes <= now_ms)).all()
-
-
-def test_times_are_formatted_for_people() -> None:
-    assert iso_time(ms("2018-02-08 00:28")) == "2018-02-08T00:28Z"
-    assert iso_time(ms("2018-02-08")) == "2018-02-08"
-    assert iso_time(ms("2018-02-08 00:28:07")) == "2018-02-08T00:28:07Z"
 
 
 def test_system_clock_is_utc_milliseconds() -> None:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from src.domain.errors import InvalidInput
-from src.domain.instants import format_instant, parse_instant
+from src.domain.instants import format_instant, iso_time, parse_instant
 from src.domain.market import DAY_MS
 
 DAY = datetime(2020, 1, 10, tzinfo=UTC)
@@ -67,3 +67,18 @@ def test_instant_round_trips_as_utc(time_ms: int, text: str) -> None:
     assert format_instant(time_ms) == text
     if time_ms >= 0:
         assert parse_instant(text, field="startDate") == time_ms
+
+
+@pytest.mark.parametrize(
+    ("time", "text"),
+    [
+        ("2018-02-08T00:28:00Z", "2018-02-08T00:28Z"),
+        ("2018-02-08", "2018-02-08"),
+        ("2018-02-08T03:00:00Z", "2018-02-08T03:00Z"),
+        ("2018-02-08T00:28:07Z", "2018-02-08T00:28:07Z"),
+        ("2018-02-08T00:00:07Z", "2018-02-08T00:00:07Z"),
+        ("2018-02-08T00:00:00.001Z", "2018-02-08T00:00:00.001Z"),
+    ],
+)
+def test_time_for_people_leaves_out_what_is_zero(time: str, text: str) -> None:
+    assert iso_time(parse_instant(time, field="startDate")) == text
