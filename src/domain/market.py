@@ -402,6 +402,11 @@ class DataQuality:
     first_open_ms: int | None = None
     last_close_ms: int | None = None
 
+    @property
+    def missing_bars(self) -> int:
+        """Number of candles missing in all gaps."""
+        return sum(gap.missing_bars for gap in self.gaps)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:

@@ -69,6 +69,11 @@ class ModelFile:
     description: ModelDescription | None = None
     is_temporary: bool = False
 
+    @property
+    def relative_path(self) -> str:
+        """Path from the storage folder's parent, whatever that folder is called."""
+        return f"storage/{self.user_id}/{self.path.name}"
+
 
 def check_user_id(user_id: str, *, field: str = "userId") -> str:
     """Return `user_id`, which is safe as the name of a folder.

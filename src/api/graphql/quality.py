@@ -77,7 +77,7 @@ def _shared(quality: market.DataQuality) -> dict[str, Any]:
     return {
         "expected_bars": quality.expected_bars,
         "present_bars": quality.present_bars,
-        "missing_bars": sum(gap.missing_bars for gap in quality.gaps),
+        "missing_bars": quality.missing_bars,
         "gaps": [
             DataGap(after=format_instant(gap.after_ms), next=format_instant(gap.next_ms), missing_bars=gap.missing_bars)
             for gap in quality.gaps

@@ -13,13 +13,17 @@ from src.api.requests.backtests import build_market
 from src.api.requests.datasets import build_declaration
 from src.api.requests.uploads import FILE_FIELD, chunks_of, received_form
 from src.api.rest import values
-from src.api.rest.data_schemas import DatasetAnswer, DownloadAnswer, MarketQualityAnswer, upload_bars_body
-from src.api.rest.presenting import answer, present_quality
+from src.api.rest.data_schemas import (
+    DatasetAnswer,
+    DownloadAnswer,
+    MarketQualityAnswer,
+    QualityAnswer,
+    upload_bars_body,
+)
+from src.api.rest.presenting import answer
 from src.api.rest.queries import NamedQueryRoute
 from src.api.rest.schemas import BODY_ERRORS, MARKET_ERRORS, Envelope, UserId, error_responses
 from src.domain import errors
-from src.domain.datasets import Dataset
-from src.domain.instants import format_instant
 from src.domain.market import DEFAULT_INTERVAL
 from src.domain.model_files import check_user_id
 
@@ -82,7 +86,7 @@ async def market_data_quality(
         "symbol": series.bars.symbol,
         "interval": series.bars.interval.name,
         "origin": series.origin,
-        **present_quality(series.quality),
+        **dict(QualityAnswer.of(series.quality)),
         "warnings": series.warnings,
     }
     return answer(f"{len(series.bars)} of {series.quality.expected_bars} candles are there", report)
@@ -91,18 +95,7 @@ async def market_data_quality(
 @router.get("/downloads", response_model=Envelope[list[DownloadAnswer]])
 async def list_downloads(request: Request) -> Response:
     """Tell how far this process's downloads of candles are."""
-    rows = [
-        {
-            "symbol": download.symbol,
-            "interval": download.interval,
-            "done_bars": download.done_bars,
-            "expected_bars": download.expected_bars,
-            "share": download.share,
-            "ways": download.ways,
-            "started_at": format_instant(download.started_ms),
-        }
-        for download in services_of(request).downloads.snapshot()
-    ]
+    rows = [DownloadAnswer.of(download) for download in services_of(request).downloads.snapshot()]
     return answer(f"{len(rows)} download(s) under way", rows)
 
 
@@ -143,7 +136,7 @@ async def upload_bars(request: Request) -> Response:
             declared=declared,
             chunks=chunks_of(file),
         )
-    return await run_in_threadpool(lambda: answer("Candles uploaded successfully", present_dataset(dataset)))
+    return await run_in_threadpool(lambda: answer("Candles uploaded successfully", DatasetAnswer.of(dataset)))
 
 
 @router.get(
@@ -154,7 +147,7 @@ async def upload_bars(request: Request) -> Response:
 async def list_bars(request: Request, user_id: UserId) -> Response:
     """List a user's own candles, newest first."""
     datasets = await services_of(request).datasets.list(check_user_id(user_id, field="user_id"))
-    return answer(f"{len(datasets)} set(s) of candles found", [present_dataset(dataset) for dataset in datasets])
+    return answer(f"{len(datasets)} set(s) of candles found", [DatasetAnswer.of(dataset) for dataset in datasets])
 
 
 @router.delete(
@@ -165,22 +158,4 @@ async def list_bars(request: Request, user_id: UserId) -> Response:
 async def delete_bars(request: Request, user_id: UserId, name: Name) -> Response:
     """Delete a user's own candles."""
     dataset = await services_of(request).datasets.delete(check_user_id(user_id, field="user_id"), name)
-    return answer("Candles deleted successfully", present_dataset(dataset))
-
-
-def present_dataset(dataset: Dataset) -> dict[str, object]:
-    """Return what a client is told about candles that it keeps here; `file_size` in bytes."""
-    return {
-        "name": dataset.name,
-        "user_id": dataset.user_id,
-        "symbol": dataset.symbol,
-        "interval": dataset.interval.name,
-        "bars": dataset.bars,
-        "original_filename": dataset.original_filename,
-        "file_size": dataset.size_bytes,
-        "sha256": dataset.sha256,
-        "data_fingerprint": dataset.fingerprint,
-        "uploaded_at": format_instant(dataset.uploaded_ms),
-        "quality": present_quality(dataset.quality),
-        "warnings": dataset.warnings,
-    }
+    return answer("Candles deleted successfully", DatasetAnswer.of(dataset))

@@ -4,37 +4,38 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from src.api.requests.uploads import FILE_FIELD
 from src.api.rest import values
+from src.api.rest.answer_model import Answer, Instant, at
 from src.domain.datasets import DATASET_EXTENSIONS, DateFormat, DecimalMark, TimeUnit
 
 
-class GapRow(BaseModel):
+class GapRow(Answer):
     """A hole in the candles."""
 
-    after: str = Field(description="Open time of the candle before, ISO 8601, UTC.")
-    next: str = Field(description="Open time of the candle after, ISO 8601, UTC.")
+    after: Instant = at("after_ms", "Open time of the candle before, ISO 8601, UTC.")
+    next: Instant = at("next_ms", "Open time of the candle after, ISO 8601, UTC.")
     missing_bars: int = Field(description="Candles missing in between.")
 
 
-class RejectedRowAnswer(BaseModel):
+class RejectedRowAnswer(Answer):
     """A row that was left out."""
 
-    date: str = Field(description="Its open time, ISO 8601, UTC.")
+    date: Instant = at("open_time_ms", "Its open time, ISO 8601, UTC.")
     reason: str = Field(description="What is wrong with it.")
 
 
-class JumpRow(BaseModel):
+class JumpRow(Answer):
     """A price that differs much across a gap."""
 
-    after: str = Field(description="Open time of the candle before the gap, ISO 8601, UTC.")
-    next: str = Field(description="Open time of the candle after the gap, ISO 8601, UTC.")
+    after: Instant = at("after_ms", "Open time of the candle before the gap, ISO 8601, UTC.")
+    next: Instant = at("next_ms", "Open time of the candle after the gap, ISO 8601, UTC.")
     ratio: float = Field(description="First open after the gap ÷ last close before it, a ratio.")
 
 
-class QualityAnswer(BaseModel):
+class QualityAnswer(Answer):
     """What was found about candles; rows are left out, never repaired. null: not known."""
 
     expected_bars: int = Field(description="Candles from the first to the last at the interval's spacing.")
@@ -49,8 +50,8 @@ class QualityAnswer(BaseModel):
     longest_zero_volume_run: int | None = Field(description="Candles of the longest such stretch.")
     jumps: list[JumpRow] = Field(description="Gaps across which the price changes threefold or more.")
     irregular_close_times: int | None = Field(description="Candles that closed at another time than their interval's.")
-    first_open: str | None = Field(description="Open time of the first candle, ISO 8601, UTC.")
-    last_close: str | None = Field(description="Close time of the last closed candle, ISO 8601, UTC.")
+    first_open: Instant | None = at("first_open_ms", "Open time of the first candle, ISO 8601, UTC.")
+    last_close: Instant | None = at("last_close_ms", "Close time of the last closed candle, ISO 8601, UTC.")
 
 
 class MarketQualityAnswer(QualityAnswer):
@@ -62,7 +63,7 @@ class MarketQualityAnswer(QualityAnswer):
     warnings: list[str] = Field(description="The same in sentences.")
 
 
-class DownloadAnswer(BaseModel):
+class DownloadAnswer(Answer):
     """A download of candles that is under way."""
 
     symbol: str = Field(description="Trading symbol.")
@@ -71,22 +72,22 @@ class DownloadAnswer(BaseModel):
     expected_bars: int = Field(description="Candles that were missing when it began.")
     share: float = Field(description="The part that is done, 0 to 1.")
     ways: list[str] = Field(description="How they come: REST, archive or both.")
-    started_at: str = Field(description="When it began, ISO 8601, UTC.")
+    started_at: Instant = at("started_ms", "When it began, ISO 8601, UTC.")
 
 
-class DatasetAnswer(BaseModel):
+class DatasetAnswer(Answer):
     """A user's own candles."""
 
     name: str = Field(description="What backtests give as source.")
     user_id: str = Field(description="Whose they are.")
     symbol: str = Field(description="Trading symbol.")
-    interval: str = Field(description="Kline interval, as declared or found.")
+    interval: str = at("interval.name", "Kline interval, as declared or found.")
     bars: int = Field(description="Candles kept.")
     original_filename: str = Field(description="Name under which the file was sent.")
-    file_size: int = Field(description="The file's size, bytes.")
+    file_size: int = at("size_bytes", "The file's size, bytes.")
     sha256: str = Field(description="SHA-256 of the file, hexadecimal.")
-    data_fingerprint: str = Field(description="SHA-256 of the candles, as in results.")
-    uploaded_at: str = Field(description="When, ISO 8601, UTC.")
+    data_fingerprint: str = at("fingerprint", "SHA-256 of the candles, as in results.")
+    uploaded_at: Instant = at("uploaded_ms", "When, ISO 8601, UTC.")
     quality: QualityAnswer = Field(description="What was found about the rows of the file.")
     warnings: list[str] = Field(description="The same in sentences.")
 

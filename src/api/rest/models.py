@@ -13,7 +13,7 @@ from src.api.dependencies import max_bars_of, max_rows_of, services_of
 from src.api.requests.backtests import build_request
 from src.api.requests.uploads import FILE_FIELD, chunks_of, received_form, temporary_model
 from src.api.rest.bodies import read_ml_form
-from src.api.rest.presenting import answer, present_model_file, present_result
+from src.api.rest.presenting import answer, present_result
 from src.api.rest.schemas import (
     BODY_ERRORS,
     MARKET_ERRORS,
@@ -64,7 +64,7 @@ async def upload_model(request: Request) -> Response:
             model_name=form.text("model_name") or None,
             chunks=chunks_of(file),
         )
-    return answer("Model uploaded successfully", present_model_file(kept))
+    return answer("Model uploaded successfully", ModelFileAnswer.of(kept))
 
 
 @router.get(
@@ -75,7 +75,7 @@ async def upload_model(request: Request) -> Response:
 async def list_models(request: Request, user_id: UserId) -> Response:
     """List the model files of a user."""
     files = await services_of(request).models.list(check_user_id(user_id, field="user_id"))
-    return answer(f"{len(files)} model(s) found", [present_model_file(file) for file in files])
+    return answer(f"{len(files)} model(s) found", [ModelFileAnswer.of(file) for file in files])
 
 
 @router.delete(
@@ -86,7 +86,7 @@ async def list_models(request: Request, user_id: UserId) -> Response:
 async def delete_model(request: Request, user_id: UserId, filename: Filename) -> Response:
     """Delete a model file."""
     file = await services_of(request).models.delete(check_user_id(user_id, field="user_id"), filename)
-    return answer("Model deleted successfully", present_model_file(file))
+    return answer("Model deleted successfully", ModelFileAnswer.of(file))
 
 
 @router.get(
@@ -97,7 +97,7 @@ async def delete_model(request: Request, user_id: UserId, filename: Filename) ->
 async def model_path(request: Request, user_id: UserId, filename: Filename) -> Response:
     """Tell where a model file lies on the server."""
     file = await services_of(request).models.get(check_user_id(user_id, field="user_id"), filename)
-    return answer("Model path found", present_model_file(file))
+    return answer("Model path found", ModelFileAnswer.of(file))
 
 
 @router.post(

@@ -12,8 +12,9 @@ from src.api.error_table import EDGE_TABLE, ERROR_TABLE
 from src.api.errors import PROBLEM_MEDIA_TYPE
 from src.api.requests.uploads import FILE_FIELD
 from src.api.rest import values
+from src.api.rest.answer_model import Answer, Instant, Written, at
 from src.api.rest.bodies import BacktestBody, MlBacktestForm
-from src.api.rest.presenting import HEAD_METRICS
+from src.api.rest.data_schemas import QualityAnswer
 from src.domain import errors
 from src.domain.model_files import MODEL_EXTENSIONS
 from src.domain.performance import METRIC_DEFINITIONS, Metrics
@@ -64,7 +65,7 @@ class ReadyAnswer(BaseModel):
     parts: dict[str, str] = Field(description="Each part and its state.")
 
 
-class ModelDescriptionAnswer(BaseModel):
+class ModelDescriptionAnswer(Answer):
     """What the sandbox saw in a model file."""
 
     format: str = Field(description="The file's format.")
@@ -77,21 +78,22 @@ class ModelDescriptionAnswer(BaseModel):
     details: dict[str, str] = Field(description="What else the file says.")
 
 
-class ModelFileAnswer(BaseModel):
+PathText = Annotated[str, Written(str)]
+
+
+class ModelFileAnswer(Answer):
     """A model file that is kept here."""
 
-    model_config = ConfigDict(protected_namespaces=())
-
-    filename: str = Field(description="Name under which it is kept: user, model name, a unique id, extension.")
+    filename: str = at("path.name", "Name under which it is kept: user, model name, a unique id, extension.")
     original_filename: str = Field(description="Name under which it was sent.")
-    file_path: str = Field(description="Path on the server.")
+    file_path: PathText = at("path", "Path on the server.")
     relative_path: str = Field(description="Path from the storage folder's parent.")
-    file_size: int = Field(description="Size, bytes.")
+    file_size: int = at("size_bytes", "Size, bytes.")
     user_id: str = Field(description="Whose it is.")
     model_name: str = Field(description="The name that the user gave it.")
-    file_extension: str = Field(description="Extension, with its dot.")
+    file_extension: str = at("extension", "Extension, with its dot.")
     sha256: str = Field(description="SHA-256 of the content, hexadecimal.")
-    model: ModelDescriptionAnswer | None = Field(description="What it holds; null where nothing has opened it.")
+    model: ModelDescriptionAnswer | None = at("description", "What it holds; null where nothing has opened it.")
 
 
 class BarRow(BaseModel):
@@ -138,59 +140,89 @@ class TradeRow(BaseModel):
     is_open: bool = Field(description="Whether it was still open at the last bar.")
 
 
-def _metric_fields(names: Iterable[str]) -> dict[str, Any]:
-    """Return the metrics as pydantic fields, described by the domain's own table."""
+def _metric_fields(names: Iterable[str], *, path: str = "") -> dict[str, Any]:
+    """Return the metrics as pydantic fields, described by the domain's own table, found at a path."""
     found: dict[str, Any] = {}
     for metric in METRIC_DEFINITIONS:
         if metric.name not in names:
             continue
         is_optional = "None" in str(Metrics.__annotations__[metric.name])
-        kind: Any = {"text": str, "ISO 8601, UTC": str, "count": int}.get(metric.unit, float)
+        kind: Any = {"text": str, "ISO 8601, UTC": Instant, "count": int}.get(metric.unit, float)
         found[metric.name] = (
             kind | None if is_optional else kind,
-            Field(description=f"{metric.definition} Unit: {metric.unit}."),
+            at(f"{path}{metric.name}", f"{metric.definition} Unit: {metric.unit}."),
         )
     return found
 
 
+HEAD_METRICS: Final = (
+    "total_trades",
+    "open_trades",
+    "winning_trades",
+    "losing_trades",
+    "profit_factor",
+    "win_rate",
+    "total_return",
+    "sharpe_ratio",
+    "max_drawdown",
+)
+"""The metrics that clients also look for on the result itself."""
+
 MetricsAnswer: Final = create_model(
     "MetricsAnswer",
+    __base__=Answer,
     __doc__="Every metric; null where it does not exist (no trades, no variance, no loss).",
     **_metric_fields([metric.name for metric in METRIC_DEFINITIONS]),
 )
-_HeadMetrics: Final = create_model("_HeadMetrics", **_metric_fields(HEAD_METRICS))
+_HeadMetrics: Final = create_model("_HeadMetrics", __base__=Answer, **_metric_fields(HEAD_METRICS, path="run.metrics."))
 
 
 class SummaryAnswer(_HeadMetrics):
     """A stored backtest without its tables."""
 
-    id: str = Field(description="The result's id.")
+    id: str = at("run.id", "The result's id.")
     status: str = Field(description="Always success: failures are answered as errors.")
-    symbol: str = Field(description="Trading symbol.")
-    interval: str = Field(description="Kline interval.")
-    created_at: str = Field(description="When it was run, ISO 8601, UTC.")
-    user_id: str = Field(description="Who asked for it.")
-    engine: str = Field(description="VECTORIZED or EVENT_DRIVEN.")
+    symbol: str = at("run.request.market.symbol", "Trading symbol.")
+    interval: str = at("run.request.market.interval.name", "Kline interval.")
+    created_at: Instant = at("run.created_ms", "When it was run, ISO 8601, UTC.")
+    user_id: str = at("run.request.user_id", "Who asked for it.")
+    engine: str = at("run.request.engine", "VECTORIZED or EVENT_DRIVEN.")
     settings: dict[str, Any] = Field(description="What was asked for, defaults filled in, under the request's names.")
-    metrics: MetricsAnswer = Field(description="Every metric.")
+    metrics: MetricsAnswer = at("run.metrics", "Every metric.")
     strategy: dict[str, Any] = Field(description="The strategy's name and its parameters (those null in lists).")
-    origin: str = Field(description="Where the candles came from.")
+    origin: str = at("run.origin", "Where the candles came from.")
     warnings: list[str] = Field(description="What the reader of the numbers should know, in sentences.")
-    data_fingerprint: str = Field(description="SHA-256 of the candles.")
-    model_sha256: str | None = Field(description="SHA-256 of the model file; null without one.")
+    data_fingerprint: str = at("run.fingerprints.bars", "SHA-256 of the candles.")
+    model_sha256: str | None = at("run.fingerprints.model", "SHA-256 of the model file; null without one.")
     versions: list[dict[str, str]] = Field(description="Name and version of what the numbers depend on.")
+
+
+class FillDifferenceRow(Answer):
+    """A fill that the two engines do not share; null on the side that has none."""
+
+    index: int = Field(description="Index of the fill.")
+    vectorized: str | None = Field(description="The vectorized engine's fill, in words.")
+    event_driven: str | None = Field(description="The event-driven engine's fill, in words.")
+
+
+class CrossCheckAnswer(Answer):
+    """The same request through both engines with the same fill."""
+
+    differences: list[FillDifferenceRow] = Field(description="The first fills that differ; empty if all agree.")
+    left_out: list[str] = Field(description="Settings that only one engine knows, left out of the comparison.")
+    largest_equity_difference: float = Field(description="Largest difference of equity, quote currency.")
 
 
 class ResultAnswer(SummaryAnswer):
     """A finished backtest."""
 
     total_fills: int = Field(description="Orders executed.")
-    reduced_entries: int = Field(description="Entries cut to what cash allowed.")
-    ambiguous_bars: int = Field(description="Bars in which intrabar decided what was hit.")
-    is_liquidated: bool = Field(description="Whether losses ended the run.")
-    data_quality: dict[str, Any] = Field(description="Gaps, duplicates and rejected rows of the candles.")
+    reduced_entries: int = at("run.simulation.reduced_entries", "Entries cut to what cash allowed.")
+    ambiguous_bars: int = at("run.simulation.ambiguous_bars", "Bars in which intrabar decided what was hit.")
+    is_liquidated: bool = at("run.simulation.is_liquidated", "Whether losses ended the run.")
+    data_quality: QualityAnswer = at("run.quality", "Gaps, duplicates and rejected rows of the candles.")
     timings: list[dict[str, Any]] = Field(description="Each step with its wall time in milliseconds.")
-    cross_check: dict[str, Any] | None = Field(description="Where the engines differ, if both were asked.")
+    cross_check: CrossCheckAnswer | None = at("run.cross_check", "Where the engines differ, if both were asked.")
     more_rows: dict[str, str] = Field(
         {}, description="Path of the next page of each table that this response does not hold whole; left out if none."
     )

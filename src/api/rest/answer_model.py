@@ -1,0 +1,74 @@
+"""The base of the answers' schemas, which also say where each field is found: a shape is declared once."""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cache
+from operator import attrgetter
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from src.domain.instants import format_instant
+
+
+class Answer(BaseModel):
+    """A part of an answer, described for OpenAPI; `of` makes it, without validation, from a domain value."""
+
+    model_config = ConfigDict(protected_namespaces=())
+
+    @classmethod
+    def of(cls, value: object) -> dict[str, object]:
+        """Return the fields of this answer as JSON-able values, read from the attributes of a value."""
+        return _presenter(cls)(value)
+
+
+def at(path: str, description: str) -> Any:
+    """Declare a field that is read from another attribute than that of its own name; dots lead into attributes."""
+    return Field(validation_alias=path, description=description)
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """How the values of a type are written, if not as they are."""
+
+    write: Callable[[Any], object]
+
+
+Instant = Annotated[str, Written(format_instant)]
+"""ISO 8601 text, of milliseconds since the epoch."""
+
+
+@cache
+def _presenter(cls: type[Answer]) -> Callable[[object], dict[str, object]]:
+    fields = cls.model_fields
+    read = attrgetter(*(str(field.validation_alias or name) for name, field in fields.items()))
+    found = ((name, _writer(field.annotation, field.metadata)) for name, field in fields.items())
+    writers = [(name, write) for name, write in found if write is not None]
+
+    def present(value: object) -> dict[str, object]:
+        shown = dict(zip(fields, read(value), strict=True))
+        for name, write in writers:
+            if shown[name] is not None:
+                shown[name] = write(shown[name])
+        return shown
+
+    return present
+
+
+def _writer(kind: Any, metadata: Iterable[object] = ()) -> Callable[[Any], object] | None:
+    """Return what writes the values of a type; None for those that are JSON-able as they are."""
+    for item in metadata:
+        if isinstance(item, Written):
+            return item.write
+    members = typing.get_args(kind)
+    if typing.get_origin(kind) is Annotated:
+        return _writer(members[0], members[1:])
+    if typing.get_origin(kind) in (typing.Union, types.UnionType):
+        return next(filter(None, map(_writer, members)), None)
+    if typing.get_origin(kind) is list and (write := _writer(members[0])) is not None:
+        return lambda rows: [write(row) for row in rows]
+    return _presenter(kind) if isinstance(kind, type) and issubclass(kind, Answer) else None
