@@ -295,9 +295,8 @@ def _refused_values(status: int, code: int, words: str, params: Mapping[str, str
             field="interval", interval=interval, words=words,
         )  # fmt: skip
     if code == -1100 and "symbol" in words:
-        return InvalidInput(
-            "The exchange does not accept the symbol {symbol}: {words}", field="symbol", symbol=symbol, words=words
-        )
+        # A symbol that passed our own check: the exchange lists none with such letters.
+        return SymbolNotFound("The exchange does not accept the symbol {symbol}: {words}", symbol=symbol, words=words)
     return ExchangeRefused(
         "The exchange refused the request (HTTP {status}, code {code}): {words}", status=status, code=code, words=words
     )

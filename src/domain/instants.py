@@ -19,12 +19,12 @@ _ALLOWED: Final = (
     "YYYY-MM-DD, or an instant YYYY-MM-DDTHH:MM[:SS[.fff]] with Z or +HH:MM (UTC if no zone is given), "
     f"{MIN_YEAR} to {MAX_YEAR}"
 )
-_DAY: Final = (
-    r"((0[13578]|1[02])-(0[1-9]|[12]\d|3[01])|(0[469]|11)-(0[1-9]|[12]\d|30)|02-(0[1-9]|[12]\d))"  # 02-29 in any year
-)
+_YEAR: Final = r"(19[7-9]\d|2[01]\d\d|2200)"
+_LEAP_YEAR: Final = r"(19(7[26]|8[048]|9[26])|2[01](0[48]|[2468][048]|[13579][26])|2000)"
+_DAY: Final = r"((0[13578]|1[02])-(0[1-9]|[12]\d|3[01])|(0[469]|11)-(0[1-9]|[12]\d|30)|02-(0[1-9]|1\d|2[0-8]))"
 _HOUR_AND_MINUTE: Final = r"([01]\d|2[0-3]):[0-5]\d"
 INSTANT_PATTERN: Final = (
-    rf"^(19[7-9]\d|2[01]\d\d|2200)-{_DAY}"
+    rf"^({_YEAR}-{_DAY}|{_LEAP_YEAR}-02-29)"
     rf"([T ]{_HOUR_AND_MINUTE}(:[0-5]\d([.,]\d+)?)?(Z|[+-]([01]\d|2[0-3])(:?\d{{2}})?)?)?$"
 )
 """What `parse_instant` allows, as a regular expression of JSON Schema; blanks around it are allowed as well."""

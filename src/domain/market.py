@@ -115,16 +115,19 @@ _INVISIBLE_MARKS: Final = frozenset(
     map(chr, (0x034F, 0x17B4, 0x17B5, 0x180B, 0x180C, 0x180D, 0x180F, *range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0)))
 )
 """Marks that Unicode calls default-ignorable: joiners, variation selectors, inherent vowels."""
-_LETTER_OR_DIGIT: Final = r"(?:[^\P{L}\u115f\u1160\u3164\uffa0]|\p{Nd})"
-_MARK: Final = r"[^\P{M}\p{Me}\u034f\u17b4\u17b5\u180b-\u180d\u180f\ufe00-\ufe0f\u{e0100}-\u{e01ef}]"
-_LATER: Final = rf"(?:{_LETTER_OR_DIGIT}|{_MARK})"
-SYMBOL_PATTERN: Final = (
-    rf"^(?:{_LETTER_OR_DIGIT}{_LATER}{{0,{MAX_SYMBOL_LENGTH - 1}}}"
-    rf"|{_LETTER_OR_DIGIT}{_LATER}*[/-]{_LETTER_OR_DIGIT}{_LATER}*)$"
-)
+_FIRST: Final = r"[\p{L}\p{Nd}]"
+_LATER: Final = r"[\p{L}\p{M}\p{Nd}]"
+SYMBOL_PATTERN: Final = rf"^(?:{_FIRST}{_LATER}{{0,{MAX_SYMBOL_LENGTH - 1}}}|{_FIRST}{_LATER}*[/-]{_FIRST}{_LATER}*)$"
 """What `normalise_symbol` allows, as a regular expression of JSON Schema (ECMA-262 with the flag u).
 
-It needs `MAX_SYMBOL_TEXT_LENGTH` beside it; blanks around the symbol are allowed as well."""
+It needs `MAX_SYMBOL_TEXT_LENGTH` and `NOT_IN_SYMBOLS_PATTERN` beside it; blanks around the symbol are allowed as
+well. The exceptions stand apart, because generators of examples cannot subtract from a class of letters."""
+NOT_IN_SYMBOLS_PATTERN: Final = (
+    r"[\u115f\u1160\u3164\uffa0\u034f\u17b4\u17b5\u180b-\u180d\u180f\ufe00-\ufe0f"
+    "\U000e0100-\U000e01ef"  # themselves: engines disagree on how such characters are escaped
+    r"\u0488\u0489\u1abe\u20dd-\u20e0\u20e2-\u20e4\ua670-\ua672]"
+)
+"""What no symbol has though `SYMBOL_PATTERN` allows it: invisible letters and marks, and enclosing marks (Me)."""
 MAX_SYMBOL_TEXT_LENGTH: Final = MAX_SYMBOL_LENGTH + 1
 """A symbol and one separator."""
 _MAX_SYMBOL_INPUT: Final = 200
@@ -196,6 +199,8 @@ class MarketRequest:
         name="symbol",
         meaning="Trading symbol as the exchange lists it, such as BTCUSDT; BTC/USDT and BTC-USDT name the same",
         pattern=SYMBOL_PATTERN,
+        excluded_pattern=NOT_IN_SYMBOLS_PATTERN,
+        example="BTCUSDT",
         max_length=MAX_SYMBOL_TEXT_LENGTH,
         read=lambda text, field: normalise_symbol(text, field=field),
     )
@@ -213,6 +218,7 @@ class MarketRequest:
         default=DEFAULT_LIMIT,
         unit="count of bars",
         bounds=AT_LEAST_ONE,
+        maximum_setting="MAX_BARS",
         default_meaning=f"every bar between both dates, else {DEFAULT_LIMIT}",
     )
     start_ms: int | None = parameter(
@@ -236,6 +242,7 @@ class MarketRequest:
         meaning="Where the bars come from: binance, simulated, or the name of an uploaded dataset",
         default=None,
         default_meaning="the service's default source",
+        example=SIMULATED,
         read=lambda text, _: text.lower(),
     )
     seed: int | None = parameter(

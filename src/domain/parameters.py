@@ -66,8 +66,13 @@ class Parameter:
         What applies if it is not given, unless the default value tells it.
     is_event_driven_only
         Whether the vectorized engine rejects it.
-    pattern, max_length, choices
-        The allowed text, for schemas: a regular expression of JSON Schema, a length, a closed list.
+    pattern, excluded_pattern, max_length, choices
+        The allowed text, for schemas: a regular expression of JSON Schema, one that must match nowhere, a length, a
+        closed list.
+    example
+        A value for readers of schemas.
+    maximum_setting
+        The setting that bounds the number from above, if an operator decides that.
     read, write
         Convert the client's text to the field's value and back, if they differ; `read` gets the camelCase name too.
     """
@@ -79,8 +84,11 @@ class Parameter:
     default_meaning: str = ""
     is_event_driven_only: bool = False
     pattern: str = ""
+    excluded_pattern: str = ""
     max_length: int | None = None
     choices: tuple[str, ...] = ()
+    example: object = None
+    maximum_setting: str = ""
     read: Callable[[str, str], object] | None = None
     write: Callable[[Any], object] | None = None
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from src.domain.errors import bad_pair
-from src.domain.parameters import AT_LEAST_ONE, check_parameters, parameter
+from src.domain.parameters import AT_LEAST_ONE, Bounds, check_parameters, parameter
 from src.domain.signals import Action, Signals, StrategyDescription
 from src.domain.strategy import StrategyInputs, StrategyParams
 from src.strategies.moving_average import simple_moving_average
@@ -31,7 +31,7 @@ class CrossoverParams(StrategyParams):
         meaning="Length of the slow moving average of the close",
         default=50,
         unit="bars",
-        bounds=AT_LEAST_ONE,
+        bounds=Bounds(minimum=2),
     )
 
     def __post_init__(self) -> None:

@@ -140,7 +140,7 @@ LASTING: dict[str, tuple[Fault, type[ServiceError], str]] = {
     "a flood": (faults.not_klines("[" + " " * 3_000_000), ExchangeRefused, "longer than"),
     "-1121": (faults.refusal(-1121, "Invalid symbol."), SymbolNotFound, "BTCUSDT: Invalid symbol."),
     "-1120": (faults.refusal(-1120, "Invalid interval."), InvalidInput, "1m: Invalid interval."),
-    "-1100": (faults.refusal(-1100, "Illegal characters in 'symbol'."), InvalidInput, "Illegal characters"),
+    "-1100": (faults.refusal(-1100, "Illegal characters in 'symbol'."), SymbolNotFound, "Illegal characters"),
     "-1102": (faults.refusal(-1102, "Mandatory parameter missing."), ExchangeRefused, "code -1102"),
     "words with tags": (faults.refusal(-9, "a\x07b" + "c" * 5000), ExchangeRefused, "abccc"),
 }

@@ -9,6 +9,7 @@ from fastapi.routing import APIRoute
 
 from src.api.error_table import EDGE_TABLE, ERROR_TABLE
 from src.api.errors import PROBLEM_MEDIA_TYPE
+from src.api.graphql.multipart import MAX_FILES
 from src.domain import errors
 
 PLAIN_JSON: Final = "application/json"
@@ -26,8 +27,6 @@ _VARIABLES: Final = {
 }
 _EXTENSIONS: Final = {"anyOf": [_OBJECT, {"type": "null"}], "description": "Taken and not used."}
 
-_JSON_TEXT: Final = {"type": "string", "contentMediaType": PLAIN_JSON, "minLength": 2}
-
 _REQUEST: Final = {
     "type": "object",
     "properties": {
@@ -42,12 +41,18 @@ _FORM: Final = {
     "type": "object",
     "description": "The GraphQL multipart request: one more part for each file, under the name that `map` gives it.",
     "properties": {
-        "operations": {**_JSON_TEXT, "description": "The request as JSON, with null in the place of each file."},
-        "map": {**_JSON_TEXT, "description": "JSON: the paths of those places in operations, by part."},
+        "operations": _REQUEST | {"description": "The request, with null in the place of each file."},
+        "map": {
+            "type": "object",
+            "additionalProperties": {"type": "array", "items": {"type": "string", "pattern": r"^variables\."}},
+            "description": "By the name of each file's part: the paths of its places in operations.",
+        },
     },
     "required": ["operations", "map"],
+    "maxProperties": 2 + MAX_FILES,
     "additionalProperties": {"type": "string", "format": "binary"},
 }
+_JSON_PARTS: Final = {name: {"contentType": PLAIN_JSON} for name in ("operations", "map")}
 _ERROR: Final = {
     "type": "object",
     "properties": {
@@ -81,7 +86,10 @@ def _post() -> dict[str, Any]:
         "description": "Run a document of queries or mutations; files come as a multipart form.",
         "requestBody": {
             "required": True,
-            "content": {PLAIN_JSON: {"schema": _REQUEST}, "multipart/form-data": {"schema": _FORM}},
+            "content": {
+                PLAIN_JSON: {"schema": _REQUEST},
+                "multipart/form-data": {"schema": _FORM, "encoding": _JSON_PARTS},
+            },
         },
         "responses": {
             "200": _answered(),

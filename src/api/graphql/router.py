@@ -7,6 +7,7 @@ tells.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -105,8 +106,8 @@ class BacktestRouter(GraphQLRouter[GraphQLContext, None]):
         if isinstance(data, bytes):
             if not isinstance(value, dict | list):
                 raise MalformedRequest("The body is not a JSON object.")
-            if isinstance(value, dict) and not isinstance(value.get("operationName"), str | None):
-                raise MalformedRequest("The operationName must be text or null.")  # Strawberry checks the other members
+            if isinstance(value, dict):
+                _check_operation_name(value)
         return value
 
     def encode_json(self, data: object) -> bytes:
@@ -114,7 +115,9 @@ class BacktestRouter(GraphQLRouter[GraphQLContext, None]):
 
     async def parse_multipart(self, request: AsyncHTTPRequestAdapter) -> dict[str, Any]:
         form = await request.get_form_data()
-        return place_files(form.form, form.files)
+        operations = place_files(form.form, form.files)
+        _check_operation_name(operations)
+        return operations
 
     async def process_result(self, request: Request, result: ExecutionResult) -> GraphQLHTTPResponse:
         response = await super().process_result(request, result)
@@ -137,6 +140,12 @@ def prefers_graphql_json(accepted: str) -> bool:
     weights = weights_in(accepted)
     weight = weights.get(GRAPHQL_JSON, 0.0)
     return weight > 0 and weight >= weights.get(PLAIN_JSON, 0.0)
+
+
+def _check_operation_name(operations: Mapping[str, Any]) -> None:
+    """Raise MalformedRequest if it is no text; Strawberry checks the other members."""
+    if not isinstance(operations.get("operationName"), str | None):
+        raise MalformedRequest("The operationName must be text or null.")
 
 
 async def _new_context() -> GraphQLContext:

@@ -40,7 +40,8 @@ from src.domain import errors
 router = APIRouter(prefix="/api/backtests", tags=["backtests"], route_class=NamedQueryRoute)
 
 ResultId = Annotated[str, Path(description="The result's id.")]
-First = Annotated[int, Query(ge=1, description="Most rows of a page; MAX_ROWS_PER_ANSWER (100,000) or fewer.")]
+First = Annotated[int, Query(ge=1, description="Most rows of a page; MAX_ROWS_PER_ANSWER or fewer.",
+                             json_schema_extra=values.ROWS)]  # fmt: skip
 FirstResults = Annotated[int, Query(ge=1, le=100, description="Most results of a page.")]
 Offset = Annotated[int, Query(ge=0, le=2**53, description="Index of the first row.")]
 
@@ -74,7 +75,9 @@ async def run_backtest(request: Request) -> Response:
 async def list_backtests(
     request: Request,
     user_id: Annotated[str, Query(description="Whose results.", json_schema_extra=values.USER_ID)],
-    symbol: Annotated[str | None, Query(description="Of which symbol; of all where not given.")] = None,
+    symbol: Annotated[
+        str | None, Query(description="Of which symbol; of all if not given.", json_schema_extra=values.SYMBOL)
+    ] = None,
     first: FirstResults = 20,
     after: Annotated[
         str | None, Query(description="`next_cursor` of the page before.", json_schema_extra=values.CURSOR)

@@ -58,7 +58,7 @@ def _names_in(text: str) -> list[str]:
 
 
 Number = Annotated[float, BeforeValidator(_no_boolean)]
-Whole = Annotated[int, BeforeValidator(_no_boolean), Field(ge=-(2**63), lt=2**63)]
+Whole = Annotated[int, Field(ge=-(2**63), le=2**63 - 1), BeforeValidator(_no_boolean)]
 NameList = Annotated[list[str], BeforeValidator(_name_list)]
 
 

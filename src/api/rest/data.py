@@ -65,7 +65,10 @@ async def market_data_quality(
     source: Annotated[
         str | None, Query(description="Where the candles come from; the default where not given.")
     ] = None,
-    seed: Annotated[int | None, Query(description="Seed of simulated candles; with the source simulated only.")] = None,
+    seed: Annotated[
+        int | None,
+        Query(ge=-(2**63), le=2**63 - 1, description="Seed of simulated candles; with the source simulated only."),
+    ] = None,
     user_id: Annotated[
         str | None, Query(description="Whose uploaded candles source may name.", json_schema_extra=values.USER_ID)
     ] = None,

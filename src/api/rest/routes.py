@@ -30,6 +30,6 @@ def install_rest(app: FastAPI, *, registry: CollectorRegistry) -> None:
     generate = app.openapi
 
     def openapi() -> dict[str, Any]:
-        return complete_openapi(generate())
+        return complete_openapi(generate(), max_bars=app.state.max_bars, max_rows=app.state.max_rows)
 
     app.openapi = openapi  # type: ignore[method-assign]

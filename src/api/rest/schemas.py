@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 from src.api.error_table import EDGE_TABLE, ERROR_TABLE
 from src.api.errors import PROBLEM_MEDIA_TYPE
 from src.api.requests.uploads import FILE_FIELD
-from src.api.rest import values
+from src.api.rest import rules, values
 from src.api.rest.answer_model import Answer, Instant, Written, at
 from src.api.rest.bodies import BacktestBody, MlBacktestForm
 from src.api.rest.data_schemas import QualityAnswer
@@ -334,17 +334,18 @@ def ml_backtest_body() -> dict[str, Any]:
     fields = {name: _without_null(field) for name, field in schema["properties"].items()}
     schema["properties"] = {FILE_FIELD: _FILE_SCHEMA, **fields}
     schema["required"] = [FILE_FIELD, *schema["required"]]
+    schema["allOf"] = rules.form_rules()
     return _form(schema)
 
 
 def backtest_body() -> dict[str, Any]:
     """Describe the JSON body of a backtest."""
-    schema = BacktestBody.model_json_schema()
+    schema = BacktestBody.model_json_schema() | {"allOf": rules.body_rules()}
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": _inline(schema, schema)}}}}
 
 
-def complete_openapi(document: dict[str, Any]) -> dict[str, Any]:
-    """Add what FastAPI cannot know: the problem document, and what is refused before an endpoint is asked."""
+def complete_openapi(document: dict[str, Any], *, max_bars: int, max_rows: int) -> dict[str, Any]:
+    """Add what FastAPI cannot know: the problem document, what is refused before an endpoint is asked, and maxima."""
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
     schemas["Problem"] = Problem.model_json_schema()
     for path in document["paths"].values():
@@ -356,6 +357,7 @@ def complete_openapi(document: dict[str, Any]) -> dict[str, Any]:
                 row = EDGE_TABLE[code]
                 operation["responses"][str(row.status)] = error_response(f"{row.title} ({code}).")
             operation["responses"] = dict(sorted(operation["responses"].items()))
+    document["paths"] = values.with_maxima(document["paths"], {"MAX_BARS": max_bars, "MAX_ROWS_PER_ANSWER": max_rows})
     return document
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import unicodedata
 from typing import Annotated, Any
@@ -12,7 +13,13 @@ from hypothesis import strategies as st
 from pydantic import Field, TypeAdapter, ValidationError
 
 from src.domain.errors import InvalidInput
-from src.domain.market import MAX_SYMBOL_TEXT_LENGTH, SYMBOL_PATTERN, is_symbol, normalise_symbol
+from src.domain.market import (
+    MAX_SYMBOL_TEXT_LENGTH,
+    NOT_IN_SYMBOLS_PATTERN,
+    SYMBOL_PATTERN,
+    is_symbol,
+    normalise_symbol,
+)
 
 PUBLISHED: TypeAdapter[Any] = TypeAdapter(
     Annotated[str, Field(pattern=SYMBOL_PATTERN, max_length=MAX_SYMBOL_TEXT_LENGTH)]
@@ -24,7 +31,7 @@ def is_published(text: str) -> bool:
         PUBLISHED.validate_python(text)
     except ValidationError:
         return False
-    return True
+    return re.search(NOT_IN_SYMBOLS_PATTERN, text) is None
 
 
 def is_allowed(text: str) -> bool:

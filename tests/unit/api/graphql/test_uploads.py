@@ -77,6 +77,14 @@ async def test_extended_file_name_alone_is_kept() -> None:
     assert model_file.original_filename == "mödel.pkl"
 
 
+async def test_operation_name_of_form_is_text_or_null() -> None:
+    client = GraphQLClient()
+    request = {"query": "no document", "variables": {}, "operationName": ["a"]}
+    response = await send(client, json_part("operations", request), json_part("map", {}))
+    assert response.status_code == 400
+    assert response.json()["errors"][0]["message"] == "operationName must be text or null."
+
+
 async def test_a_file_without_a_name_is_a_file_all_the_same() -> None:
     client = GraphQLClient()
     response = await send(

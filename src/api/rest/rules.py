@@ -1,0 +1,98 @@
+"""Rules about several fields of a body, for OpenAPI, in the words of JSON Schema.
+
+The checks themselves, and their messages, are the domain's. JSON Schema cannot compare two values: that fast is less
+than slow, that the first date is not after the last, and that a field sent in two places has one value, is said in
+descriptions only.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from src.api.rest.values import Schema, any_case
+from src.domain.market import SIMULATED
+from src.domain.parameters import parameters_of
+from src.domain.trading import EngineName, EntryType, TradingRules
+from src.strategies.registry import PARAMS
+
+_NULL: Final[Schema] = {"type": "null"}
+_GIVEN: Final[Schema] = {"not": _NULL}
+_CROSSOVER: Final = tuple(item.parameter.name for item in parameters_of(PARAMS["ma_crossover"]))
+_SIMULATED: Final[Schema] = {
+    "type": "string",
+    "pattern": f"^{''.join(f'[{letter}{letter.upper()}]' for letter in SIMULATED)}$",
+}
+
+
+def form_rules() -> list[Schema]:
+    """Return the rules of a form, which leaves out what is not given."""
+    return [*_trading_rules(), _any_of(_absent("seed"), _with(source=_SIMULATED))]
+
+
+def body_rules() -> list[Schema]:
+    """Return the rules of a JSON body: null stands for what is not given, and `fetch_input` may hold the market."""
+    return [
+        *_trading_rules(),
+        _any_of(_with(symbol=_GIVEN), _with(fetch_input=_GIVEN | _with(symbol=_GIVEN))),
+        _any_of(
+            _where(seed=_NULL, fetch_input=_absent("seed")),
+            _with(source=_SIMULATED),
+            _with(fetch_input=_GIVEN | _with(source=_SIMULATED)),
+        ),
+        _any_of(
+            _absent("strategy"),
+            _where(**dict.fromkeys(_CROSSOVER, _NULL), ma_crossover_params=_absent(*_CROSSOVER)),
+        ),
+        _where(strategy=_any_of(_NULL, *map(_only_strategy, PARAMS))),
+    ]
+
+
+def _trading_rules() -> list[Schema]:
+    defaults = {
+        item.parameter.name: item.default for item in parameters_of(TradingRules) if item.parameter.is_event_driven_only
+    }
+    return [
+        _any_of(_absent("fixed_size"), _absent("percent_size")),
+        _any_of(_where(entry_offset={"enum": [0, None]}), _with(entry=any_case(EntryType.LIMIT, EntryType.STOP))),
+        _any_of(
+            _with(engine=any_case(EngineName.EVENT_DRIVEN)),
+            _where(**{name: _default_or_null(default) for name, default in defaults.items()}),
+        ),
+    ]
+
+
+def _default_or_null(default: object) -> Schema:
+    texts = [default, default.lower()] if isinstance(default, str) else [default]
+    return {"enum": list(dict.fromkeys([*texts, None]))}
+
+
+def _only_strategy(name: str) -> Schema:
+    """Return the schema of a `strategy` that names this one only."""
+    others = {other: {"enum": [None, False]} if _is_bare(other) else _NULL for other in PARAMS if other != name}
+    chosen: Schema = {"const": True} if _is_bare(name) else _GIVEN
+    if name == "model":
+        chosen = _GIVEN | _with(model_path={"type": "string", "minLength": 1})
+    return _with(**{name: chosen}) | _where(**{name: chosen}, **others)
+
+
+def _is_bare(strategy: str) -> bool:
+    """Return whether a strategy has no parameters: it is named with true."""
+    return not parameters_of(PARAMS[strategy])
+
+
+def _where(**fields: Schema) -> Schema:
+    """Return the schema of an object whose fields are so, if they are there."""
+    return {"properties": fields}
+
+
+def _with(**fields: Schema) -> Schema:
+    """Return the schema of an object that has these fields."""
+    return {"required": list(fields), **_where(**fields)}
+
+
+def _absent(*names: str) -> Schema:
+    return _where(**dict.fromkeys(names, _NULL))
+
+
+def _any_of(*schemas: Schema) -> Schema:
+    return {"anyOf": list(schemas)}

@@ -1,0 +1,51 @@
+"""A fuzzer that knows only our schemas asks a real server: what they allow is accepted, all else is refused.
+
+`tests/openapi/schemathesis.toml` says what the OpenAPI document cannot tell. By hand, longer and with other seeds: see
+CONTRIBUTING.md.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+ROOT = Path(__file__).parents[2]
+CONFIGS = ROOT / "tests" / "openapi"
+TIMEOUT_S = 270
+
+
+def fuzz(config: str, address: str, folder: Path, *options: str) -> str:
+    """Run schemathesis with a fixed seed; return what it says, with its exit code at the end."""
+    command = [
+        sys.executable, "-m", "schemathesis.cli", "--config-file", str(CONFIGS / config), "run", address, "--seed", "9",
+        "--no-color", "--generation-database", "none", "--continue-on-failure", *options,
+    ]  # fmt: skip
+    variables = {**os.environ, "PYTHONPATH": str(ROOT)}  # for the hooks that the configuration names
+    ran = subprocess.run(
+        command, cwd=folder, env=variables, capture_output=True, text=True, check=False, timeout=TIMEOUT_S
+    )
+    return f"{ran.stdout}\n{ran.stderr}\nexit code {ran.returncode}"
+
+
+@pytest.mark.timeout(TIMEOUT_S + 30)
+def test_openapi_document_tells_what_is_refused(own_service: Callable[..., Any], tmp_path: Path) -> None:
+    service, _ = own_service(max_bars=500)
+    found = fuzz("schemathesis.toml", f"{service}/openapi.json", tmp_path, "--max-examples", "6")
+    assert found.endswith("exit code 0"), found
+    assert "Operations:       23 selected / 23 total" in found
+
+
+@pytest.mark.timeout(TIMEOUT_S + 30)
+def test_graphql_schema_meets_no_unforeseen_error(own_service: Callable[..., Any], tmp_path: Path) -> None:
+    service, _ = own_service(max_bars=500)
+    found = fuzz("schemathesis-graphql.toml", f"{service}/graphql", tmp_path, "--max-examples", "15")
+    assert found.endswith("exit code 0"), found
+    assert "16 passed" in found
+    assert httpx.get(f"{service}/ready").status_code == 200

@@ -1,0 +1,1 @@
+"""What a fuzzer that knows only the OpenAPI document (schemathesis) finds."""

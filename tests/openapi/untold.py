@@ -1,0 +1,142 @@
+"""Hooks for schemathesis: leave out the generated requests that OpenAPI has no words to forbid.
+
+Everything that the service refuses must be told by its OpenAPI document. JSON Schema compares no two values and knows
+no units, so a request may break one of the rules below and still be valid by the document: this list is short, and each
+rule has its reason. The last two functions make up for what schemathesis 4.32 cannot do with the document.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final
+
+import jsonschema_rs
+import pandas as pd
+import schemathesis
+from schemathesis.generation import GenerationMode
+
+Given = Mapping[str, Any]
+
+_NESTED: Final = {
+    "fetch_input": ("symbol", "interval", "limit", "start_date", "end_date", "source", "seed"),
+    "ma_crossover_params": ("fast", "slow"),
+}
+
+
+def _objects(given: Given) -> Iterator[dict[str, Any]]:
+    """Yield a body as the service reads it, and the parameters of the strategies in it."""
+    merged: dict[str, Any] = {}
+    for part in (given, *(given.get(name) for name in _NESTED)):
+        if isinstance(part, Mapping):
+            merged |= {name: value for name, value in part.items() if value is not None}
+    yield merged
+    if isinstance(given.get("strategy"), Mapping):
+        yield from (params for params in given["strategy"].values() if isinstance(params, dict))
+
+
+def differs_in_two_places(given: Given) -> bool:
+    """A field may stand at the top and in a nested object, with one value: no schema says that two are equal."""
+    for inner, names in _NESTED.items():
+        nested = given.get(inner)
+        if isinstance(nested, Mapping):
+            pairs = [(given.get(name), nested.get(name)) for name in names]
+            if any(one is not None and other is not None and one != other for one, other in pairs):
+                return True
+    return False
+
+
+def is_fast_not_less_than_slow(given: Given) -> bool:
+    """`fast` (20 if not given) is less than `slow` (50 if not given): no schema compares two values."""
+    for params in _objects(given):
+        fast, slow = params.get("fast", 20), params.get("slow", 50)
+        if _is_number(fast) and _is_number(slow) and float(fast) >= float(slow):
+            return True
+    return False
+
+
+def is_end_before_start(given: Given) -> bool:
+    """`start_date` is not after `end_date`: no schema compares two values (here days, and not hours of one day)."""
+    merged = next(_objects(given))
+    start, end = merged.get("start_date"), merged.get("end_date")
+    return isinstance(start, str) and isinstance(end, str) and start[:10] >= end[:10] and start != end
+
+
+def is_no_period(given: Given) -> bool:
+    """`period` is an offset that pandas reads, up to a year: no pattern adds up units."""
+    period = given.get("period")
+    if not isinstance(period, str):
+        return False
+    try:
+        return not pd.Timedelta(milliseconds=1) <= pd.Timedelta(period) <= pd.Timedelta(days=365)
+    except ValueError:
+        return True
+
+
+def has_no_bars(given: Given) -> bool:
+    """The exchange of the tests has daily bars of BTCUSDT: no schema knows when a market was open."""
+    merged = next(_objects(given))
+    is_listed = str(merged.get("symbol")).upper() == "BTCUSDT" and str(merged.get("source")).lower() != "simulated"
+    return is_listed and (merged.get("interval", "1d") != "1d" or not {"start_date", "end_date"}.isdisjoint(merged))
+
+
+def is_cursor(given: Given) -> bool:
+    """`after` is what an earlier page gave: clients do not make one."""
+    return bool(given.get("after"))
+
+
+def maps_files(given: Given) -> bool:
+    """GraphQL's `map` names parts and nulls of the same form: no schema looks at the values of other fields."""
+    return bool(given.get("map"))
+
+
+def is_seed_of_another_source(query: Given) -> bool:
+    """`seed` needs the source simulated: in a body a schema tells that, and query parameters know no rules."""
+    return query.get("seed") is not None and str(query.get("source")).lower() != "simulated"
+
+
+UNTOLD: Final[tuple[Callable[[Given], bool], ...]] = (
+    differs_in_two_places,
+    is_fast_not_less_than_slow,
+    is_end_before_start,
+    is_no_period,
+    has_no_bars,
+    is_cursor,
+    maps_files,
+)
+
+
+def _is_number(value: object) -> bool:
+    try:
+        return not isinstance(value, bool) and float(value) == float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        return False
+
+
+_RULES: Final[dict[str, Any]] = {}
+"""Validators of the rules about several fields (`allOf`) of each body, by its path."""
+
+
+@schemathesis.hook
+def before_load_schema(context: schemathesis.HookContext, raw_schema: dict[str, Any]) -> None:
+    """Keep the rules of each body, and leave one of the alternatives about `seed`: it combines only so many."""
+    for path, operations in raw_schema.get("paths", {}).items():
+        for content in operations.get("post", {}).get("requestBody", {}).get("content", {}).values():
+            if rules := content["schema"].get("allOf"):
+                _RULES[path] = jsonschema_rs.validator_for({"allOf": rules})
+                for rule in rules:
+                    if "'seed'" in str(rule):
+                        rule["anyOf"] = rule["anyOf"][:1]
+
+
+@schemathesis.hook
+def filter_case(context: schemathesis.HookContext, case: schemathesis.Case) -> bool:
+    """Keep a request unless a rule forbids it that OpenAPI cannot tell, or that schemathesis does not regard."""
+    given = [part for part in (case.body, case.query) if isinstance(part, Mapping)]
+    if any(rule(part) for part in given for rule in UNTOLD) or is_seed_of_another_source(case.query or {}):
+        return False
+    rules = _RULES.get(case.operation.path)
+    if rules is None or not isinstance(case.body, Mapping) or case.meta is None:
+        return True
+    plain = {name: value for name, value in case.body.items() if name != "file"}
+    # It fills forms from examples without a look at allOf, and negates what was cut away above.
+    return rules.is_valid(plain) or case.meta.generation.mode is GenerationMode.NEGATIVE
