@@ -21,7 +21,7 @@ from src.api.http.connection_limits import MAX_CONNECTIONS, MAX_DESCRIPTORS, Con
 from src.api.http.linger import LingerLimits
 from tests.server import serving
 
-LINGER = LingerLimits(max_s=5.0, idle_s=1.0, max_requests=4)
+LINGER = LingerLimits(max_s=2.0, max_requests=4)
 LIMITS = ConnectionLimits(head_s=0.5, stall_s=0.5, linger=LINGER)
 PATIENT = ConnectionLimits(linger=LINGER)
 GET = b"GET / HTTP/1.1\r\nHost: s\r\n\r\n"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import socket
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -114,6 +115,17 @@ def test_curl_reads_the_refusal(url: str, large_file: Path, expect: str) -> None
     assert orjson.loads(body + b"}")["code"] == "TOO_LARGE"
     if expect.endswith("continue"):
         assert int(sent_bytes) == 0
+
+
+def test_client_that_pauses_before_its_body_gets_the_refusal(url: str) -> None:
+    address = urlsplit(url)
+    head = f"POST /api/backtests HTTP/1.1\r\nHost: localhost\r\nContent-Length: {2 * MIB}\r\n\r\n"
+    with socket.create_connection((address.hostname or "", address.port or 0), timeout=60) as connection:
+        connection.sendall(head.encode())
+        time.sleep(6)  # Node pauses for as long and longer if it sends many uploads at once; nginx waits for 5 s only
+        connection.sendall(bytes(2 * MIB))
+        response = b"".join(iter(lambda: connection.recv(65536), b""))
+    assert response.startswith(b"HTTP/1.1 413")
 
 
 def test_client_that_writes_before_it_reads_gets_the_refusal(url: str) -> None:

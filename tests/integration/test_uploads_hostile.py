@@ -21,7 +21,7 @@ from tests.server import serving
 
 MAX_BYTES = MIB
 LIMITS = BodyLimits(max_upload_bytes=MAX_BYTES, multipart_slack_bytes=64 * 1024, idle_s=0.5)
-LINGER = LingerLimits(max_bytes=64 * 1024, max_s=0.3, idle_s=0.3)
+LINGER = LingerLimits(max_bytes=64 * 1024, max_s=0.3)
 PICKLE = b"\x80\x04N."
 BOUNDARY = "hostile"
 

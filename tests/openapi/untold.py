@@ -2,11 +2,12 @@
 
 Everything that the service refuses must be told by its OpenAPI document. JSON Schema compares no two values and knows
 no units, so a request may break one of the rules below and still be valid by the document: this list is short, and each
-rule has its reason. The last two functions make up for what schemathesis 4.32 cannot do with the document.
+rule has its reason. The last three functions make up for what schemathesis 4.32 cannot do with the document.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
@@ -94,6 +95,11 @@ def is_seed_of_another_source(query: Given) -> bool:
     return query.get("seed") is not None and str(query.get("source")).lower() != "simulated"
 
 
+def has_unassigned_mark(given: Given) -> bool:
+    """Schemathesis takes all of U+20D0 to U+20FF for marks (\\p{M}); Unicode has not assigned the last 15."""
+    return re.search("[\u20f1-\u20ff]", str(next(_objects(given)).get("symbol"))) is not None
+
+
 UNTOLD: Final[tuple[Callable[[Given], bool], ...]] = (
     differs_in_two_places,
     is_fast_not_less_than_slow,
@@ -102,6 +108,7 @@ UNTOLD: Final[tuple[Callable[[Given], bool], ...]] = (
     has_no_bars,
     is_cursor,
     maps_files,
+    has_unassigned_mark,
 )
 
 

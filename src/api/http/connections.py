@@ -81,7 +81,6 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._head_timer: asyncio.TimerHandle | None = None
         self._stall_timer: asyncio.TimerHandle | None = None
         self._linger_timer: asyncio.TimerHandle | None = None
-        self._linger_until_s = 0.0
         self._lingered_bytes = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -245,20 +244,13 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         while len(self._known.lingering) >= self.limits.linger.most_requests():
             self._known.abort_oldest(self._known.lingering)
         self._known.lingering[self] = None
-        self._linger_until_s = self.loop.time() + self.limits.linger.max_s
-        self._discard(0)
+        self._linger_timer = self.loop.call_later(self.limits.linger.max_s, self.transport.close)
 
     def _discard(self, received_bytes: int) -> None:
-        if self not in self._known.lingering:
-            return
-        if self._linger_timer is not None:
-            self._linger_timer.cancel()
-        self._lingered_bytes += received_bytes
-        left_s = min(self.limits.linger.idle_s, self._linger_until_s - self.loop.time())
-        if left_s <= 0 or self._lingered_bytes > self.limits.linger.max_bytes:
-            self.transport.close()
-        else:
-            self._linger_timer = self.loop.call_later(left_s, self.transport.close)
+        if self in self._known.lingering:
+            self._lingered_bytes += received_bytes
+            if self._lingered_bytes > self.limits.linger.max_bytes:
+                self.transport.close()
 
     def _watch_reading(self) -> None:
         """Disconnect the client if it reads nothing of what is written, from now until all of it is read."""

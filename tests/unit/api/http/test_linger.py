@@ -12,7 +12,7 @@ from starlette.types import Message, Receive, Scope, Send
 from src.api.http.connection_limits import ConnectionLimits
 from src.api.http.linger import Linger, LingerLimits
 
-GENEROUS = LingerLimits(max_s=20.0, idle_s=20.0, max_bytes=10_000)
+GENEROUS = LingerLimits(max_s=20.0, max_bytes=10_000)
 
 
 async def refuse(scope: Scope, receive: Receive, send: Send) -> None:
@@ -151,15 +151,14 @@ async def test_lingering_ends_after_the_most_bytes() -> None:
     assert connection.read_bytes == 10_000
 
 
-@pytest.mark.parametrize("limits", [LingerLimits(idle_s=0.05), LingerLimits(max_s=0.05)])
-async def test_lingering_ends_after_its_time(limits: LingerLimits) -> None:
-    connection = Connection(Linger(refuse, limits))
+async def test_lingering_ends_after_its_time() -> None:
+    connection = Connection(Linger(refuse, LingerLimits(max_s=0.05)))
     await asyncio.wait_for(connection.task, 4)
     assert connection.is_ended
 
 
 async def test_trickle_does_not_prolong_lingering() -> None:
-    connection = Connection(Linger(refuse, LingerLimits(max_s=0.2, idle_s=4.0)))
+    connection = Connection(Linger(refuse, LingerLimits(max_s=0.2)))
 
     async def trickle() -> None:
         while True:
@@ -172,14 +171,13 @@ async def test_trickle_does_not_prolong_lingering() -> None:
     assert connection.is_ended
 
 
-@pytest.mark.parametrize("limits", [LingerLimits(max_s=0.05, idle_s=4.0)])
-async def test_body_without_pause_does_not_prolong_lingering(limits: LingerLimits) -> None:
+async def test_body_without_pause_does_not_prolong_lingering() -> None:
     class Flood(Connection):
         async def _receive(self) -> Message:
             await asyncio.sleep(0)
             return {"type": "http.request", "body": b"", "more_body": True}
 
-    connection = Flood(Linger(refuse, limits))
+    connection = Flood(Linger(refuse, LingerLimits(max_s=0.05)))
     await asyncio.wait_for(connection.task, 4)
     assert connection.is_ended
 
@@ -193,7 +191,7 @@ def test_half_of_the_connections_may_linger(monkeypatch: pytest.MonkeyPatch, des
 
 
 async def test_many_refused_uploads_are_read_on_at_once() -> None:
-    linger = Linger(refuse, LingerLimits(max_s=20.0, idle_s=20.0))
+    linger = Linger(refuse, LingerLimits(max_s=20.0))
     connections = [Connection(linger) for _ in range(200)]
     await until(lambda: all(connection.text == b"no" for connection in connections))
     assert not any(connection.is_ended for connection in connections)
@@ -203,7 +201,7 @@ async def test_many_refused_uploads_are_read_on_at_once() -> None:
 
 
 async def test_full_house_ends_the_oldest_lingering() -> None:
-    linger = Linger(refuse, LingerLimits(max_s=20.0, idle_s=20.0, max_requests=2))
+    linger = Linger(refuse, LingerLimits(max_s=20.0, max_requests=2))
     connections = []
     for _ in range(4):
         connections.append(Connection(linger))
