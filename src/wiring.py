@@ -22,11 +22,9 @@ from src.datasets.reading.reader import BarFileReader
 from src.datasets.store import DiskDatasets
 from src.domain.market import SIMULATED
 from src.domain.runs import ResultQuota
-from src.domain.trading import EngineName
-from src.engines.event_driven import EventDrivenEngine
-from src.engines.vectorized import VectorizedEngine
+from src.engines.registry import ENGINES
 from src.files.unfinished import remove_unfinished
-from src.ports import BarSource, Clock, DatasetStore, Engine, ResultStore
+from src.ports import BarSource, Clock, DatasetStore, ResultStore
 from src.sandbox.runner import SandboxedModelRunner
 from src.service.backtests import BacktestService
 from src.service.computing import ComputeQueue
@@ -64,10 +62,6 @@ RULES: Final = ("domain/annualization.py", "engines", "features", "metrics", "st
 def build_services(settings: Settings) -> Services:
     """Construct every adapter and service of one process; nothing is opened yet."""
     clock = SystemClock()
-    engines: dict[EngineName, Engine] = {
-        EngineName.VECTORIZED: VectorizedEngine(),
-        EngineName.EVENT_DRIVEN: EventDrivenEngine(),
-    }
     binance = build_binance(settings, clock)
     sources: dict[str, BarSource] = {"binance": binance, SIMULATED: SimulatedSource(clock=clock)}
     datasets = build_datasets(settings, clock)
@@ -92,7 +86,7 @@ def build_services(settings: Settings) -> Services:
     )
     backtests = BacktestService(
         sources=SourceCatalogue(sources=sources, datasets=datasets),
-        engines=engines,
+        engines=ENGINES,
         store=store,
         models=models,
         runner=runner,
@@ -114,7 +108,7 @@ def build_services(settings: Settings) -> Services:
             functools.partial(asyncio.to_thread, _sweep_cache, settings),
         ],
         warming=[
-            functools.partial(asyncio.to_thread, warm_up, engines),
+            functools.partial(asyncio.to_thread, warm_up, ENGINES),
             functools.partial(asyncio.to_thread, prepare_documents),
             functools.partial(asyncio.to_thread, settle_memory),
         ],

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import time
 
-from src.domain.trading import EngineName
-from src.engines.event_driven import EventDrivenEngine
-from src.engines.vectorized import VectorizedEngine
+from src.engines.registry import ENGINES
 from src.service.warm_up import warm_up
 
 
 def main() -> None:
     """Compile everything and keep it in numba's cache (the folder that NUMBA_CACHE_DIR names)."""
     started = time.perf_counter()
-    warm_up({EngineName.VECTORIZED: VectorizedEngine(), EngineName.EVENT_DRIVEN: EventDrivenEngine()})
+    warm_up(ENGINES)
     print(f"Compile cache filled in {time.perf_counter() - started:.1f} s")

@@ -21,9 +21,9 @@ from src.domain.signals import Signals, StrategyDescription
 from src.domain.strategy import StrategyInputs
 from src.domain.trading import Direction, Exits, FillReason, FillTiming, Side, Simulation, Sizing, TradingRules
 from src.engines.event_driven import EventDrivenEngine
-from src.engines.vectorized import VectorizedEngine
 from src.strategies.crossover import Crossover, CrossoverParams
 from tests.market import random_bars, read_klines
+from tests.simulations import random_signals
 
 with warnings.catch_warnings():
     # Their imports warn about their own future; ours are errors.
@@ -83,12 +83,6 @@ def assert_same_fills(simulation: Simulation, portfolio: Any) -> None:
         np.testing.assert_allclose(fills[ours], orders[theirs], rtol=1e-9, atol=1e-12)
 
 
-def random_signals(n: int, seed: int, share: float = 0.3) -> Signals:
-    random = np.random.default_rng(seed)
-    action = random.choice(np.array([-1, 0, 1], dtype=np.int8), n, p=[share / 2, 1 - share, share / 2])
-    return Signals(action=action, strategy=StrategyDescription(name="random"))
-
-
 @pytest.fixture(scope="module", params=FILES, ids=lambda item: item[1])
 def real(request: pytest.FixtureRequest, shared_data: Path) -> Bars:
     name, interval = request.param
@@ -117,25 +111,6 @@ def test_vectorbt_on_real_candles(real: Bars, crossings: Signals, sizing: str, f
         assert simulation.reduced_entries > 0
 
 
-@pytest.mark.shared_data
-@pytest.mark.parametrize("fill", FillTiming)
-@pytest.mark.parametrize("sizing", SIZINGS, ids=str)
-def test_both_engines_on_real_candles(real: Bars, crossings: Signals, sizing: str, fill: FillTiming) -> None:
-    rules = TradingRules(fill=fill, sizing=SIZINGS[sizing][0])
-    assert_engines_agree(real, crossings, rules)
-
-
-def assert_engines_agree(bars: Bars, signals: Signals, rules: TradingRules) -> None:
-    ours, theirs = (engine.run(bars, signals, rules) for engine in (EventDrivenEngine(), VectorizedEngine()))
-    for name in ("equity", "cash", "position"):
-        np.testing.assert_allclose(getattr(ours, name), getattr(theirs, name), rtol=1e-9, atol=1e-9)
-    for name in ("fills", "trades"):
-        mine, other = getattr(ours, name), getattr(theirs, name)
-        for column in mine.dtype.names:
-            np.testing.assert_allclose(mine[column], other[column], rtol=1e-9, atol=1e-9, err_msg=f"{name}.{column}")
-    assert ours.reduced_entries == theirs.reduced_entries
-
-
 @given(st.integers(0, 2**32 - 1), st.integers(1, 60), st.sampled_from(list(SIZINGS)), st.sampled_from(list(COSTS)))
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @pytest.mark.parametrize("fill", FillTiming)
@@ -148,7 +123,6 @@ def test_vectorbt_on_random_gapped_candles(fill: FillTiming, seed: int, n: int, 
     portfolio = vectorbt_portfolio(bars, signals.action, rules, **size)
     assert_same_fills(simulation, portfolio)
     assert_same_equity(simulation, portfolio)
-    assert_engines_agree(bars, signals, rules)
 
 
 @given(st.integers(0, 2**32 - 1), st.sampled_from(["all cash", "fixed", "fixed, too large", "percent"]))

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import re
 import subprocess
 import sys
 import types
@@ -24,11 +23,6 @@ RULES = TradingRules(fill=FillTiming.NEXT_OPEN)
 
 def signals_of(*action: int) -> Signals:
     return Signals(action=np.array(action, dtype=np.int8), strategy=StrategyDescription(name="given"))
-
-
-def test_one_signal_per_bar_is_required() -> None:
-    with pytest.raises(ValueError, match=re.escape("2 signals for 3 bars")):
-        EventDrivenEngine().run(bars_of_closes([1.0, 2.0, 3.0]), signals_of(1, 0), RULES)
 
 
 def test_no_bars_give_an_empty_run() -> None:

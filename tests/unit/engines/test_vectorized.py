@@ -7,7 +7,6 @@ import sys
 import numpy as np
 import pytest
 
-from src.domain.market import Bars
 from src.domain.signals import Signals, StrategyDescription
 from src.domain.trading import Exits, FillReason, FillTiming, Side, Sizing, TradingRules
 from src.engines import vectorized
@@ -75,22 +74,6 @@ def test_setting_of_other_engine_is_rejected() -> None:
     rules = TradingRules(fill=FillTiming.SAME_CLOSE, exits=Exits(stop_loss_rate=0.1))
     with pytest.raises(ValueError, match="stopLoss"):
         VectorizedEngine().run(bars_of_closes([1, 2]), signals_of([0, 0]), rules)
-
-
-def test_lengths_must_agree() -> None:
-    with pytest.raises(ValueError, match="1 signals for 2 bars"):
-        VectorizedEngine().run(bars_of_closes([1, 2]), signals_of([0]), TradingRules(fill=FillTiming.SAME_CLOSE))
-
-
-def test_no_bar_is_read_before_its_time() -> None:
-    bars: Bars = random_bars(120, seed=8)
-    signals = signals_of(np.random.default_rng(8).choice([-1, 0, 1], 120))
-    for fill in FillTiming:
-        rules = TradingRules(fill=fill)
-        whole = VectorizedEngine().run(bars, signals, rules)
-        for stop in (1, 2, 50, 119):
-            part = VectorizedEngine().run(bars.slice(0, stop), signals_of(signals.action[:stop]), rules)
-            np.testing.assert_array_equal(part.equity, whole.equity[:stop])
 
 
 def test_order_codes_are_those_of_vectorbt() -> None:

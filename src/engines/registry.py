@@ -1,0 +1,20 @@
+"""The engines by name: one line each. Clients and stored results know them by these names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from src.domain.trading import EngineName
+from src.engines.event_driven import EventDrivenEngine
+from src.engines.vectorized import VectorizedEngine
+from src.ports import Engine
+
+ENGINES: Final[Mapping[EngineName, Engine]] = MappingProxyType(
+    {
+        EngineName.VECTORIZED: VectorizedEngine(),
+        EngineName.EVENT_DRIVEN: EventDrivenEngine(),
+    }
+)
+"""They keep nothing between two runs, so that all threads share them."""

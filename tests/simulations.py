@@ -1,0 +1,82 @@
+"""Draw bars, signals and trading rules for tests of the engines."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import strategies as st
+
+from src.domain.market import Bars
+from src.domain.signals import Signals, StrategyDescription
+from src.domain.trading import (
+    Direction,
+    EntryOrder,
+    EntryType,
+    Exits,
+    FillTiming,
+    IntrabarPolicy,
+    Sizing,
+    TradingRules,
+)
+from tests.market import random_bars
+
+Market = tuple[Bars, Signals]
+
+SIZINGS = st.one_of(
+    st.just(Sizing()),
+    st.builds(Sizing, fixed_units=st.sampled_from([0.5, 20.0, 1000.0])),
+    st.builds(Sizing, equity_fraction=st.sampled_from([0.1, 0.5, 1.0])),
+)
+ENTRIES = st.one_of(
+    st.just(EntryOrder()),
+    st.builds(
+        EntryOrder,
+        type=st.sampled_from([EntryType.LIMIT, EntryType.STOP]),
+        offset_rate=st.sampled_from([0.0, 0.005, 0.03]),
+        life_bars=st.integers(1, 6),
+    ),
+)
+RATES = st.one_of(st.none(), st.sampled_from([0.004, 0.02, 0.1, 0.5]))
+EXITS = st.builds(
+    Exits,
+    stop_loss_rate=RATES,
+    take_profit_rate=RATES,
+    trailing_stop_rate=RATES,
+    max_bars=st.one_of(st.none(), st.integers(1, 12)),
+)
+COSTS = st.sampled_from([0.0, 0.001, 0.02])
+SHARED_RULES = st.builds(
+    TradingRules, fill=st.sampled_from(FillTiming), fee_rate=COSTS, slippage_rate=COSTS, sizing=SIZINGS
+)
+"""Rules that every engine knows."""
+RULES = st.builds(
+    TradingRules,
+    fill=st.sampled_from(FillTiming),
+    fee_rate=COSTS,
+    slippage_rate=COSTS,
+    sizing=SIZINGS,
+    direction=st.sampled_from(Direction),
+    entry=ENTRIES,
+    exits=EXITS,
+    intrabar=st.sampled_from(IntrabarPolicy),
+)
+"""Rules that the event-driven engine knows."""
+
+
+@st.composite
+def markets(draw: st.DrawFn) -> Market:
+    """Bars that gap, from calm to ones in which a short is ruined, with a signal at some of them."""
+    seed = draw(st.integers(0, 2**32 - 1))
+    volatility = draw(st.sampled_from([0.005, 0.03, 0.3]))
+    return random_market(draw(st.integers(1, 80)), seed, volatility, share=draw(st.sampled_from([0.1, 0.4, 0.9])))
+
+
+def random_market(n: int, seed: int, volatility: float = 0.03, *, share: float = 0.4) -> Market:
+    """Return `n` random bars with a signal at `share` of them, buy or sell alike."""
+    return random_bars(n, seed=seed, volatility=volatility), random_signals(n, seed, share)
+
+
+def random_signals(n: int, seed: int, share: float = 0.3) -> Signals:
+    """Return a signal at `share` of the bars, buy or sell alike."""
+    random = np.random.default_rng(seed)
+    action = random.choice(np.array([-1, 0, 1], dtype=np.int8), n, p=[share / 2, 1 - share, share / 2])
+    return Signals(action=action, strategy=StrategyDescription(name="random"))
