@@ -47,6 +47,7 @@ def main() -> int:
         log_level="info",
         access_log=False,
         timeout_graceful_shutdown=int(graceful_s),
+        timeout_worker_healthcheck=1,
     )
     return Supervisor(config, drain_s=float(drain_s), graceful_stop_s=int(graceful_s)).run()
 

@@ -113,7 +113,7 @@ def test_stopped_worker_is_not_killed() -> None:
     with supervised() as service:
         pids = service.serving_workers(2)
         os.kill(pids[0], signal.SIGSTOP)
-        time.sleep(7)  # uvicorn's own supervisor kills after 5
+        time.sleep(3)  # uvicorn's own supervisor would kill after `timeout_worker_healthcheck`, 1 s here
         assert not has_ended(pids[0])
         os.kill(pids[0], signal.SIGCONT)
         assert service.serving_workers(2) == pids
@@ -124,7 +124,7 @@ def test_worker_stopped_while_it_starts_is_not_killed() -> None:
         while not (pids := service.workers()):
             time.sleep(0.01)
         os.kill(pids[0], signal.SIGSTOP)
-        time.sleep(7)
+        time.sleep(3)
         os.kill(pids[0], signal.SIGCONT)
         assert service.serving_workers(1) == pids
 
