@@ -40,3 +40,13 @@ def test_made_up_bars_move_like_hourly_bars() -> None:
         assert np.sqrt((wick**2).mean()) == pytest.approx(0.003, rel=0.15)
     assert np.median(volume) == pytest.approx(1000, rel=0.15)
     assert np.log(volume).std() == pytest.approx(0.5, rel=0.15)
+
+
+def test_rows_stay_the_same_between_releases() -> None:
+    # What a model file is refused for, or warned about, must not change by itself.
+    ohlcv = made_up_features().values[[0, 319], :5]
+    expected = [
+        [30_000.0, 30_069.575821209703, 29_917.8649035005, 30_000.22142842152, 2_529.1711280400023],
+        [23_506.974412215488, 23_739.08347926857, 23_484.559998547014, 23_632.06959689749, 1_178.5983194895593],
+    ]
+    np.testing.assert_allclose(ohlcv, expected, rtol=1e-9)

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from src.domain.errors import InvalidInput
 from src.domain.strategy import StrategyInputs
-from src.strategies.crossover import Crossover, CrossoverParams, crossings
+from src.strategies.crossover import ROUNDING, Crossover, CrossoverParams, crossings
 from src.strategies.moving_average import simple_moving_average
 from src.strategies.registry import strategy_for, summary_of
 from src.strategies.up_down import UpDown
@@ -135,3 +135,10 @@ def test_only_means_within_rounding_are_equal() -> None:
         assert crossings(np.array([99.0, 99.0, 100 * factor]), slow).tolist() == [0, 0, action]
     for factor, action in ((1 - 0.5e-14, 0), (1 - 2e-14, -1)):
         assert crossings(np.array([101.0, 101.0, 100 * factor]), slow).tolist() == [0, 0, action]
+
+
+def test_means_apart_by_the_bound_of_rounding_are_equal() -> None:
+    slow = np.full(3, 100.0)
+    bound = ROUNDING * 100.0
+    assert crossings(np.array([99.0, 99.0, 100.0 + bound]), slow).tolist() == [0, 0, 0]
+    assert crossings(np.array([101.0, 101.0, 100.0 - bound]), slow).tolist() == [0, 0, 0]
