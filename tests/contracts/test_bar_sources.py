@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import re
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -27,6 +28,7 @@ from tests.bar_files import csv_of_bars, in_chunks
 from tests.clocks import FixedClock
 from tests.exchange import LoopbackExchange
 
+SRC = Path(__file__).parents[2] / "src"
 HOUR = INTERVALS["1h"]
 NOW_MS = 1_700_001_000_000
 """2023-11-14T22:30, in the middle of an hour."""
@@ -61,7 +63,28 @@ def uploaded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "me" / "mine.bars"
 
 
-@pytest_asyncio.fixture(params=["binance", "cached", "simulated", "dataset"])
+SOURCES: dict[str, type[BarSource]] = {
+    "binance": BinanceSource,
+    "cached": CachedSource,
+    "simulated": SimulatedSource,
+    "dataset": DatasetSource,
+}
+
+
+def test_every_source_is_in_the_suite() -> None:
+    methods = {name for name in vars(BarSource) if not name.startswith("_")}
+    found = {
+        node.name
+        for path in SRC.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ClassDef)
+        and node.name != BarSource.__name__
+        and methods <= {item.name for item in node.body if isinstance(item, ast.AsyncFunctionDef)}
+    }
+    assert found == {kind.__name__ for kind in SOURCES.values()}
+
+
+@pytest_asyncio.fixture(params=SOURCES)
 async def source(
     request: pytest.FixtureRequest, exchange: LoopbackExchange, uploaded: Path, tmp_path: Path
 ) -> AsyncIterator[BarSource]:
@@ -79,6 +102,7 @@ async def source(
     }
     exchange.reset()
     source = made[request.param]()
+    assert isinstance(source, SOURCES[request.param])
     yield source
     await source.close()
 
