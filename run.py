@@ -79,7 +79,8 @@ COMMANDS = {
         "run the tests, all of them on all cores; further words go to pytest",
         EVERYTHING,
         (("-m", "pytest"),),
-        on_the_whole=("-n", "auto", "--dist", "loadfile"),
+        # In the order of the folders: with pytest-xdist's own, files of few tests come last, and those start services.
+        on_the_whole=("-n", "auto", "--dist", "loadfile", "--no-loadscope-reorder"),
     ),
     "bench": Command("measure the speed against other engines", EVERYTHING, (("-m", "tests.benchmarks"),)),
     "mutate": Command(

@@ -267,7 +267,7 @@ def test_whole_suite_runs_on_all_cores_and_a_selection_on_one(
     started: list[list[str]] = []
     monkeypatch.setattr(script, "supervise", lambda arguments, **_: started.append(list(arguments)) or 0)
     assert script.do("test", {"--no-venv"}, words) == 0
-    options = ["-n", "auto", "--dist", "loadfile"] if parallel else []
+    options = ["-n", "auto", "--dist", "loadfile", "--no-loadscope-reorder"] if parallel else []
     assert started == [[sys.executable, "-m", "pytest", *options, *words]]
 
 
