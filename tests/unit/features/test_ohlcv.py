@@ -99,3 +99,9 @@ def test_features_at_price_bounds_are_finite(price: float) -> None:
     features = build_features(flat_bars(25, price=price))
     assert np.isfinite(features.values[24]).all()
     assert features.values[24, FEATURE_NAMES.index("SMA_20")] == pytest.approx(price)
+
+
+@pytest.mark.parametrize("volume", [1e-9, 0.5, 1.0])
+def test_small_volume_has_a_volume_ratio(volume: float) -> None:
+    features = build_features(flat_bars(5, volume=volume))
+    assert features.values[-1, FEATURE_NAMES.index("Volume_Ratio")] == pytest.approx(1.0)
