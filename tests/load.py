@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -20,6 +19,8 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 import httpx
+
+from tests.ports import unused_port
 
 ROOT = Path(__file__).parents[1]
 START_S = 120.0
@@ -36,8 +37,7 @@ class ProductionService:
     """
 
     def __init__(self, storage: Path, *, command: Sequence[str] = ("-m", "src.serve"), **variables: str) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            self.port: int = listener.getsockname()[1]
+        self.port = unused_port()
         given = {"STORAGE_DIR": str(storage), "PORT": str(self.port), "HOST": "127.0.0.1", "LOG_LEVEL": "WARNING"}
         self._environment = {**os.environ, "MONGODB_URI": "", "DRAIN_S": "0", **given, **variables}
         self._command = [sys.executable, *command]

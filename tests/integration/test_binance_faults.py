@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -26,6 +25,7 @@ from tests import exchange_faults as faults
 from tests.clocks import FixedClock
 from tests.exchange import EXCHANGE_INFO, KLINES, LoopbackExchange
 from tests.exchange_faults import Fault
+from tests.ports import unused_port
 
 MINUTE = INTERVALS["1m"]
 BARS: Bars = simulate_bars("BTCUSDT", MINUTE, 1_700_000_040_000, 4500, 7)
@@ -96,9 +96,7 @@ async def failure(source: BinanceSource, kind: type[ServiceError], limit: int = 
 
 def closed_port() -> str:
     """The address of a port at which nobody listens."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return f"http://127.0.0.1:{free.getsockname()[1]}"
+    return f"http://127.0.0.1:{unused_port()}"
 
 
 TRANSIENT = {

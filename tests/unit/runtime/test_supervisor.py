@@ -22,6 +22,7 @@ import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 
 from src.runtime.supervisor import Supervisor
+from tests.ports import unused_port
 
 ROOT = Path(__file__).parents[3]
 LONG_S = 60.0
@@ -62,8 +63,7 @@ class Supervised:
 def supervised(
     *, workers: int = 2, drain_s: float = 0.0, graceful_s: int = 30, **variables: str
 ) -> Iterator[Supervised]:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
+    port = unused_port()
     command = [sys.executable, "-m", "tests.supervised", *map(str, (port, workers, drain_s, graceful_s))]
     process = subprocess.Popen(command, cwd=ROOT, env={**os.environ, **variables}, stderr=subprocess.PIPE)
     try:
