@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 import pytest
@@ -54,8 +54,17 @@ def _stop_exchanges() -> Iterator[None]:
         _IDLE.pop().stop()
 
 
+async def nap(seconds: float) -> None:
+    """Sleep a little at most: who must wait longer comes back and sleeps again, and retries need not be slow here."""
+    await asyncio.sleep(min(seconds, 0.02))
+
+
 def make_source(
-    *urls: str, timeout_s: float = 1.0, deadline_s: float = DEADLINE_S, weight: int = 6000
+    *urls: str,
+    timeout_s: float = 1.0,
+    deadline_s: float = DEADLINE_S,
+    weight: int = 6000,
+    sleep: Callable[[float], Awaitable[None]] = nap,
 ) -> BinanceSource:
     return BinanceSource(
         base_urls=urls,
@@ -63,13 +72,8 @@ def make_source(
         deadline_s=deadline_s,
         weight_per_minute=weight,
         clock=FixedClock(NOW_MS),
-        sleep=nap,
+        sleep=sleep,
     )
-
-
-async def nap(seconds: float) -> None:
-    """Sleep a little at most: who must wait longer comes back and sleeps again, and retries need not be slow here."""
-    await asyncio.sleep(min(seconds, 0.02))
 
 
 def wish(limit: int, start_ms: int | None = None) -> MarketRequest:
@@ -208,12 +212,16 @@ async def test_a_long_pause_is_an_error_at_once_for_everybody(fault: Fault, wait
 async def test_one_429_stops_all_requests_of_the_process() -> None:
     with played() as exchange:
         exchange.script(KLINES, [faults.too_many_requests(1)])
-        source = make_source(exchange.url)
+        is_paused = asyncio.Event()
+
+        async def nap_and_tell(seconds: float) -> None:
+            is_paused.set()
+            await nap(seconds)
+
+        source = make_source(exchange.url, sleep=nap_and_tell)
         try:
             first = asyncio.create_task(source.fetch(wish(10)))
-            while not exchange.asked:
-                await asyncio.sleep(0.005)
-            await asyncio.sleep(0.05)
+            await is_paused.wait()
             others = [source.fetch(wish(10 + number)) for number in range(30)]
             answers = await asyncio.gather(first, *others)
         finally:
