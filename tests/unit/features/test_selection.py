@@ -24,6 +24,7 @@ ALL = FEATURE_NAMES
         (("Volume", "SMA_5"), None, None, ("Volume", "SMA_5")),
         # the same names in another order: those of the model decide where each goes
         (("Open", "Close"), ("Close", "Open"), 2, ("Close", "Open")),
+        (tuple(reversed(ALL)), ALL, 14, ALL),
         # names that mean nothing here are matched by position
         (("Open", "Close"), ("price_a", "price_b"), 2, ("Open", "Close")),
     ],

@@ -142,3 +142,11 @@ def test_means_apart_by_the_bound_of_rounding_are_equal() -> None:
     bound = ROUNDING * 100.0
     assert crossings(np.array([99.0, 99.0, 100.0 + bound]), slow).tolist() == [0, 0, 0]
     assert crossings(np.array([101.0, 101.0, 100.0 - bound]), slow).tolist() == [0, 0, 0]
+
+
+def test_mean_of_decimal_prices_is_rounded_once() -> None:
+    random = np.random.default_rng(1)
+    for window in range(2, 62):
+        prices = random.uniform(0.01, 70_000, 64).round(window % 9)
+        exact = [float(sum(map(Fraction, prices[t - window + 1 : t + 1])) / window) for t in range(window - 1, 64)]
+        assert simple_moving_average(prices, window)[window - 1 :].tolist() == exact
