@@ -18,7 +18,8 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = ROOT / "tests" / "openapi"
-TIMEOUT_S = 270
+TIMEOUT_S = 240
+"""A run ends by itself after `--max-time`; the rest is for a busy machine."""
 
 
 def fuzz(config: str, address: str, folder: Path, *options: str) -> str:
@@ -37,7 +38,7 @@ def fuzz(config: str, address: str, folder: Path, *options: str) -> str:
 @pytest.mark.timeout(TIMEOUT_S + 30)
 def test_openapi_document_tells_what_is_refused(own_service: Callable[..., Any], tmp_path: Path) -> None:
     service, _ = own_service(max_bars=500)
-    found = fuzz("schemathesis.toml", f"{service}/openapi.json", tmp_path, "--max-examples", "6")
+    found = fuzz("schemathesis.toml", f"{service}/openapi.json", tmp_path, "--max-time", "40")
     assert found.endswith("exit code 0"), found
     assert "Operations:       23 selected / 23 total" in found
 
@@ -45,7 +46,7 @@ def test_openapi_document_tells_what_is_refused(own_service: Callable[..., Any],
 @pytest.mark.timeout(TIMEOUT_S + 30)
 def test_graphql_schema_meets_no_unforeseen_error(own_service: Callable[..., Any], tmp_path: Path) -> None:
     service, _ = own_service(max_bars=500)
-    found = fuzz("schemathesis-graphql.toml", f"{service}/graphql", tmp_path, "--max-examples", "15")
+    found = fuzz("schemathesis-graphql.toml", f"{service}/graphql", tmp_path, "--max-time", "20")
     assert found.endswith("exit code 0"), found
-    assert "16 passed" in found
+    assert "Operations:       16 selected / 18 total" in found
     assert httpx.get(f"{service}/ready").status_code == 200
