@@ -1,0 +1,229 @@
+"""Comparison of predictions among other rows, prefixes, and the signs of an overlap with the training bars."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from src.judgement import leaks
+from src.judgement.leaks import compare_rows, compare_signals, measure_overlap
+
+Floats = NDArray[np.float64]
+
+
+@pytest.mark.parametrize("n", [1, 2, 7, 1000])
+def test_halves_are_every_row_once(n: int) -> None:
+    halves = leaks.draw_halves(n, 5)
+    assert (halves.first.size, halves.second.size) == ((n + 1) // 2, n // 2)
+    assert sorted([*halves.first.tolist(), *halves.second.tolist()]) == list(range(n))
+
+
+def test_halves_are_shuffled_and_from_their_seed() -> None:
+    halves = leaks.draw_halves(1000, 5)
+    assert np.array_equal(halves.first, leaks.draw_halves(1000, 5).first)
+    assert not np.array_equal(halves.first, leaks.draw_halves(1000, 6).first)
+    for half in halves:
+        rising = np.count_nonzero(np.diff(half) > 0) / (half.size - 1)
+        assert rising == pytest.approx(0.5, abs=0.1)
+        # Half of each half comes from the older rows.
+        assert np.count_nonzero(half < 500) / half.size == pytest.approx(0.5, abs=0.1)
+
+
+def test_every_order_of_rows_is_as_likely() -> None:
+    counts: dict[tuple[int, ...], int] = {}
+    for seed in range(2400):
+        halves = leaks.draw_halves(4, seed)
+        order = (*halves.first.tolist(), *halves.second.tolist())
+        counts[order] = counts.get(order, 0) + 1
+    assert len(counts) == 24
+    # Chi-square of 23 degrees: above 49.7 once in a thousand.
+    assert sum((count - 100) ** 2 / 100 for count in counts.values()) < 49.7
+
+
+@pytest.mark.parametrize("shape", [(11,), (11, 3)])
+def test_joined_halves_stand_in_the_order_of_rows(shape: tuple[int, ...]) -> None:
+    outputs, halves = np.random.default_rng(1).standard_normal(shape), leaks.draw_halves(11, 3)
+    joined = leaks.join_halves(halves, outputs[halves.first], outputs[halves.second])
+    np.testing.assert_array_equal(joined, outputs)
+
+
+@pytest.mark.parametrize("factor", [0.99, 1.01])
+def test_rows_are_equal_within_value_and_deviation(factor: float) -> None:
+    outputs = np.array([4.0, -2.0, 0.0, 1.0, 2.0])
+    for row in range(5):
+        others = outputs.copy()
+        others[row] -= factor * 1e-5 * (abs(outputs[row]) + outputs.std())
+        found = compare_rows(outputs, others)
+        assert found.largest == pytest.approx(factor, rel=1e-6)
+        assert (found.differing, found.first, found.are_equal) == ((1, row, False) if factor > 1 else (0, None, True))
+        assert found.rows == 5
+
+
+def test_columns_have_deviations_of_their_own() -> None:
+    outputs = np.array([[100.0, 0.0], [-100.0, 1e-3]])
+    others = outputs + np.array([[0.0, 1e-7], [0.0, 0.0]])
+    assert compare_rows(outputs, others).first == 0
+    assert compare_rows(outputs, outputs + np.array([[1e-7, 0.0], [0.0, 0.0]])).are_equal
+
+
+def test_constant_outputs_are_compared_by_value() -> None:
+    zeros = np.zeros(4)
+    assert compare_rows(zeros, zeros).are_equal
+    assert compare_rows(zeros, np.array([0, 0, 1e-300, 0])).first == 2
+    assert compare_rows(zeros + 5, zeros + 5 + 4e-5).are_equal
+
+
+@pytest.mark.parametrize("same", [math.nan, math.inf, -math.inf])
+def test_values_that_are_no_numbers_equal_themselves_only(same: float) -> None:
+    outputs = np.array([1.0, same, 2.0])
+    assert compare_rows(outputs, outputs.copy()).are_equal
+    for other in {math.nan, math.inf, -math.inf, 1.5} - {same}:
+        if not (math.isnan(other) and math.isnan(same)):
+            found = compare_rows(outputs, np.array([1.0, other, 2.0]))
+            assert (found.first, found.largest) == (1, math.inf)
+
+
+def test_classes_are_compared_as_numbers() -> None:
+    found = compare_rows(np.array([0, 1, 2], np.int64), np.array([0, 2, 2], np.int64))
+    assert (found.differing, found.first) == (1, 1)
+
+
+def test_no_rows_are_equal_and_other_shapes_are_refused() -> None:
+    assert compare_rows(np.empty(0), np.empty(0)).are_equal
+    with pytest.raises(ValueError, match="shape"):
+        compare_rows(np.zeros(3), np.zeros((3, 2)))
+
+
+def predict_scaled(rows: Floats) -> Floats:
+    """A model that divides by the largest of the rows that it is given."""
+    scaled: Floats = rows / np.abs(rows).max()
+    return scaled
+
+
+def test_both_halves_find_a_scaling_by_the_largest_row() -> None:
+    rows, found_by_one = np.random.default_rng(2).standard_normal(300), 0
+    outputs = predict_scaled(rows)
+    for seed in range(40):
+        halves = leaks.draw_halves(300, seed)
+        first, second = predict_scaled(rows[halves.first]), predict_scaled(rows[halves.second])
+        assert not compare_rows(outputs, leaks.join_halves(halves, first, second)).are_equal
+        found_by_one += not compare_rows(outputs[halves.first], first).are_equal
+    # One half alone holds the largest row in half of the cases, and then shows nothing.
+    assert 8 <= found_by_one <= 32
+
+
+def test_prefixes_end_where_the_audit_looks() -> None:
+    signals = np.zeros(100, np.int8)
+    signals[[30, 40, 50, 60]] = [1, -1, 1, 1]
+    found = leaks.choose_prefixes(19, signals, 7)
+    # Turns at 30, 31, 40, 41, 50, 51, 60, 61: the last three bars are 51, 60 and 61.
+    assert {20, 52, 61, 62, 99} <= set(found)
+    assert len(found) == 8
+    assert list(found) == sorted(found)
+    assert found == leaks.choose_prefixes(19, signals, 7) != leaks.choose_prefixes(19, signals, 8)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 4, 5])
+def test_prefixes_are_shorter_than_all_bars(n: int) -> None:
+    signals = np.arange(n).astype(np.int8)
+    for first_row in range(n):
+        found = leaks.choose_prefixes(first_row, signals, 1)
+        assert all(first_row < length < n for length in found)
+        assert found == tuple(range(first_row + 1, n))
+
+
+def test_changed_signals_are_counted_from_the_first_bar() -> None:
+    signals = np.array([9, 1, 0, 1, 0, 1], np.int8)
+    found = compare_signals(signals, np.array([0, 1, 1, 1, 1], np.int8), first_bar=1)
+    assert (found.compared, found.changed, found.first_bar) == (4, 2, 2)
+    same = compare_signals(signals, signals[:4], first_bar=1)
+    assert (same.compared, same.changed, same.first_bar, same.looks_ahead) == (3, 0, None, False)
+    assert compare_signals(signals, signals[:1], first_bar=2).compared == 0
+
+
+@pytest.mark.parametrize(("changes", "looks_ahead"), [(2, False), (3, True)])
+def test_over_one_per_cent_of_signals_looks_ahead(changes: int, looks_ahead: bool) -> None:
+    others = np.zeros(200, np.int8)
+    others[:changes] = 1
+    assert compare_signals(np.zeros(200, np.int8), others).looks_ahead == looks_ahead
+
+
+def of_hits(hits: list[bool], side: float = 1.0) -> Any:
+    """The signs of a run whose position meets the next bar's move so often."""
+    moves = np.where(hits, 0.01, -0.01) * side
+    return measure_overlap(np.full(len(hits) + 1, side), np.concatenate(([0.0], moves)))
+
+
+@pytest.mark.parametrize("side", [1.0, -1.0])
+def test_hit_rate_is_of_position_against_next_bar(side: float) -> None:
+    found = of_hits([True, True, True, False] * 60, side)
+    assert (found.hit_bars, found.hit_rate, found.has_high_hit_rate) == (240, 0.75, True)
+
+
+@pytest.mark.parametrize(("bars", "is_measured"), [(199, False), (200, True)])
+def test_hit_rate_needs_200_bars(bars: int, is_measured: bool) -> None:
+    found = of_hits(([True, False] * 100)[:bars])
+    assert (found.hit_rate is not None, found.kuiper_range is not None) == (is_measured, is_measured)
+    assert not found.is_any_seen
+
+
+@pytest.mark.parametrize(("hits", "is_seen"), [(570, False), (571, True)])
+def test_hit_rate_over_57_per_cent_is_a_sign(hits: int, is_seen: bool) -> None:
+    rng = np.random.default_rng(3)
+    found = of_hits(rng.permutation(np.arange(1000) < hits).tolist())
+    assert found.has_high_hit_rate == found.is_any_seen == is_seen
+
+
+def test_bars_without_position_or_move_are_no_hits() -> None:
+    position = np.array([1.0, 0.0, -1.0, 1.0, 1.0])
+    market = np.array([0.5, 0.1, 0.1, 0.1, 0.0])
+    assert measure_overlap(position, market).hit_bars == 2
+
+
+def test_kuiper_range_by_hand() -> None:
+    hits = np.array([True] * 100 + [False] * 100)
+    # The sum rises to 50 and returns to 0; √(200 × ¼) = 7.07.
+    assert leaks.measure_kuiper_range(hits) == pytest.approx(50 / math.sqrt(50))
+    below_first = np.array([False] * 50 + [True] * 100 + [False] * 50)
+    assert leaks.measure_kuiper_range(below_first) == pytest.approx(50 / math.sqrt(50))
+    assert leaks.measure_kuiper_range(np.ones(300, np.bool_)) is None
+    assert leaks.measure_kuiper_range(np.zeros(300, np.bool_)) is None
+
+
+def test_hits_gathered_in_one_part_are_a_sign() -> None:
+    rng = np.random.default_rng(1)
+    gathered = of_hits([*(rng.random(300) < 0.72).tolist(), *(rng.random(700) < 0.47).tolist()])
+    assert gathered.hit_rate < 0.57
+    assert gathered.has_wide_kuiper_range
+    assert gathered.is_any_seen
+
+
+def test_kuiper_range_over_2_is_rare_without_overlap() -> None:
+    rng = np.random.default_rng(8)
+    ranges = np.array([leaks.measure_kuiper_range(rng.random(500) < 0.52) for _ in range(1000)], float)
+    # Kuiper's limit for 0.1 % is 2.303 and for 1 % is 2.001.
+    assert np.count_nonzero(ranges > 2.0) <= 18
+    assert np.median(ranges) == pytest.approx(1.2, abs=0.06)
+
+
+def test_lag_z_by_hand() -> None:
+    rng = np.random.default_rng(2)
+    returns, lagged = rng.standard_normal(400) * 0.01 + 0.003, rng.standard_normal(400) * 0.01
+    differences = returns - lagged
+    expected = differences.mean() / (differences.std(ddof=1) / 20)
+    found = measure_overlap(np.zeros(400), np.zeros(400), returns, lagged)
+    assert found.lag_z == pytest.approx(expected)
+    assert found.has_high_lag_z and found.is_any_seen
+    assert not measure_overlap(np.zeros(400), np.zeros(400), lagged, returns).has_high_lag_z
+
+
+def test_lag_without_difference_has_no_z() -> None:
+    returns = np.full(300, 0.01)
+    assert leaks.measure_lag_z(returns, returns) is None
+    assert leaks.measure_lag_z(returns, returns - 0.001) is None
+    assert leaks.measure_lag_z(returns[:1], returns[:1] * 2) is None
+    assert measure_overlap(np.zeros(300), np.zeros(300)).lag_z is None
