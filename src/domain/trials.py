@@ -18,6 +18,9 @@ UNIT: Final = 2.0**40
 """Steps per 1. The sum of u holds 8 million trials that all move in the same one day, before int64 overflows."""
 
 
+LIMB: Final = 2**21 - 1
+LIMBS_AT_ONCE: Final = 2**20
+
 MAX_SLOTS: Final = 200_000
 """Slots of a ledger, 16 bytes each: 500 years of days, or 111 runs over 30 other hours each. A document of MongoDB has
 room for 16 MiB."""
@@ -74,13 +77,13 @@ class TrialSums:
         If there would be over `MAX_SLOTS` slots, only those that exist are added to: the trial then counts as less
         correlated with the others than it is, so that the trials count as more, not as fewer.
         """
-        slots = np.union1d(self.slots, trial.slots)
-        if slots.size > MAX_SLOTS:
-            slots = self.slots
-            is_known = np.isin(trial.slots, slots)
-            trial = replace(trial, slots=trial.slots[is_known], directions=trial.directions[is_known])
-        directions = np.zeros(slots.size, np.int64)
-        directions[np.searchsorted(slots, self.slots)] = self.directions
+        places = np.searchsorted(self.slots, trial.slots)
+        is_new = np.append(self.slots, -1)[places] != trial.slots
+        if self.slots.size + np.count_nonzero(is_new) > MAX_SLOTS:
+            trial = replace(trial, slots=trial.slots[~is_new], directions=trial.directions[~is_new])
+            places, is_new = places[~is_new], is_new[~is_new]
+        places, missing = places[is_new], trial.slots[is_new]
+        slots, directions = np.insert(self.slots, places, missing), np.insert(self.directions, places, 0)
         directions[np.searchsorted(slots, trial.slots)] += trial.directions
         return TrialSums(
             trials=self.trials + 1,
@@ -102,10 +105,8 @@ class TrialSums:
         if self.trials < 2:
             return None
         # Multiplied as whole numbers, because ‖Σu‖² and N are about the same where trials are independent.
-        directions: list[int] = self.directions.tolist()
         unit = int(UNIT) ** 2
-        squared = sum(value * value for value in directions) - self.trials * unit
-        mean = squared / (self.trials * (self.trials - 1) * unit)
+        mean = (_sum_squares(self.directions) - self.trials * unit) / (self.trials * (self.trials - 1) * unit)
         return min(max(mean, 0.0), 1.0)
 
     @property
@@ -198,3 +199,20 @@ class LedgerUpdate:
 
     before: TrialLedgerState
     after: TrialLedgerState
+
+
+def _sum_squares(values: NDArray[np.int64]) -> int:
+    """Return Σ value² exactly, which is over 2⁶³.
+
+    Values are cut into three limbs of 21 bits, whose products add up in int64 for 2 million values at a time.
+    """
+    total = 0
+    for first in range(0, values.size, LIMBS_AT_ONCE):
+        some = values[first : first + LIMBS_AT_ONCE]
+        high, middle, low = some >> 42, some >> 21 & LIMB, some & LIMB
+        limbs = (
+            (84, high, high, 1), (63, high, middle, 2), (42, high, low, 2), (42, middle, middle, 1),
+            (21, middle, low, 2), (0, low, low, 1),
+        )  # fmt: skip
+        total += sum(times * int((one * other).sum()) << shift for shift, one, other, times in limbs)
+    return total

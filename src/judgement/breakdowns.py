@@ -87,10 +87,15 @@ def split_by_year(
     Returns of equity are per bar [n]; `entry_bars` are the numbers of the bars in which trades were entered;
     `risk_free` is the rate per bar.
     """
-    years = open_time_ms.astype("datetime64[ms]").astype("datetime64[Y]")
-    return tuple(
-        _part(str(year), years == year, returns, entry_bars, bars_per_year, risk_free) for year in np.unique(years)
-    )
+    first, last = (time.astype("datetime64[ms]").astype("datetime64[Y]") for time in open_time_ms[[0, -1]])
+    years = np.arange(first, last + 2)
+    starts = np.searchsorted(open_time_ms, years.astype("datetime64[ms]").astype(np.int64))
+    parts = []
+    for place in np.flatnonzero(np.diff(starts)):
+        is_in = (entry_bars >= starts[place]) & (entry_bars < starts[place + 1])
+        own = returns[starts[place] : starts[place + 1]]
+        parts.append(_part(str(years[place]), own, int(np.count_nonzero(is_in)), bars_per_year, risk_free))
+    return tuple(parts)
 
 
 def split_by_trend(
@@ -106,7 +111,10 @@ def split_by_trend(
     if n > TREND_BARS + 1:
         trend[TREND_BARS + 1 :] = np.sign(close[TREND_BARS:-1] - close[: -TREND_BARS - 1])
     parts = ((RISING, trend > 0), (FALLING, trend < 0))
-    return tuple(_part(name, bars, returns, entry_bars, bars_per_year, risk_free) for name, bars in parts)
+    return tuple(
+        _part(name, returns[is_in], int(np.count_nonzero(is_in[entry_bars])), bars_per_year, risk_free)
+        for name, is_in in parts
+    )
 
 
 def measure_best_trades(profits: Floats, *, initial_cash: float, final_equity: float) -> BestTrades:
@@ -145,23 +153,15 @@ def bars_below_last_peak(equity: Floats, initial_cash: float) -> int:
     return int(equity.size - np.flatnonzero(is_at_peak)[-1])
 
 
-def _part(
-    name: str,
-    is_in: NDArray[np.bool_],
-    returns: Floats,
-    entry_bars: NDArray[np.int64],
-    bars_per_year: float,
-    risk_free: float,
-) -> PartResult:
-    own = returns[is_in]
+def _part(name: str, returns: Floats, trades: int, bars_per_year: float, risk_free: float) -> PartResult:
     sharpe = math.nan
-    if own.size > 1:
-        found = moments(own, risk_free)
+    if returns.size > 1:
+        found = moments(returns, risk_free)
         sharpe = ratio(found.mean_excess, found.deviation) * math.sqrt(bars_per_year)
     return PartResult(
         name=name,
-        total_return=(float(np.prod(1 + own)) - 1) * 100,
+        total_return=(float(np.prod(1 + returns)) - 1) * 100,
         sharpe_ratio=sharpe if math.isfinite(sharpe) else None,
-        bars=int(own.size),
-        trades=int(np.count_nonzero(is_in[entry_bars])),
+        bars=int(returns.size),
+        trades=trades,
     )

@@ -249,11 +249,13 @@ def resample_sharpe(
     for b in range(starts.shape[0]):
         total, squares = 0.0, 0.0
         for q in range(blocks):
-            block = table[starts[b, q]] if q < whole else last[starts[b, q]]
-            sums[q] = block[0]
-            sums_of_squares[q] = block[1]
-            total += block[0]
-            squares += block[1]
+            start = starts[b, q]
+            if q < whole:
+                sums[q], sums_of_squares[q] = table[start, 0], table[start, 1]
+            else:
+                sums[q], sums_of_squares[q] = last[start, 0], last[start, 1]
+            total += sums[q]
+            squares += sums_of_squares[q]
         shift = total / n
         residue = squares - total * shift
         spread = math.sqrt(max(residue, 0.0) / (n - 1))

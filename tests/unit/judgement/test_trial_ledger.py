@@ -60,6 +60,14 @@ def test_mean_correlation_equals_full_matrix(count: int, correlation: float) -> 
     assert found.statistics.effective_trials == pytest.approx(mean + (1 - mean) * count, abs=1e-9)
 
 
+@pytest.mark.parametrize("size", [0, 1, 5, 2**20 + 3])
+def test_squares_are_summed_exactly(size: int) -> None:
+    rng = np.random.default_rng(size)
+    values = rng.integers(-(2**63), 2**63 - 1, size)
+    values[:2] = (2**63 - 1, -(2**63))[:size]
+    assert trial_ledger._sum_squares(values) == sum(value * value for value in values.tolist())
+
+
 def test_unequal_windows_share_only_their_common_days() -> None:
     windows = {0: (0, 200), 1: (100, 250), 2: (220, 300), 3: (260, 400)}
     market = walk(400)
