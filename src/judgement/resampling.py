@@ -6,6 +6,8 @@ is cut, so that every path has n bars.
 
 All random numbers come from splitmix64 (Steele, Lea & Flood 2014), which is part of the rules here: numpy does not
 promise that its generators give the same numbers in later versions.
+
+Compiled functions call those of their own file only: numba's cache on disk does not see a change of another file.
 """
 
 from __future__ import annotations
@@ -122,14 +124,14 @@ def _join(left: Floats, right: Floats, shift: int, out: Floats) -> None:
         j = i + shift
         if j >= n:
             j -= n
-        grown, high, low = left[i, 2], left[i, 3], left[i, 4]
-        fall = max(left[i, 5], right[j, 5], high - (grown + right[j, 4]))
-        out[i, 0] = left[i, 0] + right[j, 0]
-        out[i, 1] = left[i, 1] + right[j, 1]
-        out[i, 2] = grown + right[j, 2]
-        out[i, 3] = max(high, grown + right[j, 3])
-        out[i, 4] = min(low, grown + right[j, 4])
-        out[i, 5] = fall
+        grown, high, low = left[i, GROWTH], left[i, HIGHEST], left[i, LOWEST]
+        fall = max(left[i, FALL], right[j, FALL], high - (grown + right[j, LOWEST]))
+        out[i, SUM] = left[i, SUM] + right[j, SUM]
+        out[i, SQUARES] = left[i, SQUARES] + right[j, SQUARES]
+        out[i, GROWTH] = grown + right[j, GROWTH]
+        out[i, HIGHEST] = max(high, grown + right[j, HIGHEST])
+        out[i, LOWEST] = min(low, grown + right[j, LOWEST])
+        out[i, FALL] = fall
 
 
 @njit(cache=True, nogil=True)
@@ -143,12 +145,12 @@ def tabulate_blocks(deviations: Floats, returns: Floats, length: int) -> Floats:
     power = np.empty((n, 6))
     for i in range(n):
         growth = math.log1p(returns[i]) if returns[i] > -1.0 else -np.inf
-        power[i, 0] = deviations[i]
-        power[i, 1] = deviations[i] * deviations[i]
-        power[i, 2] = growth
-        power[i, 3] = max(growth, 0.0)
-        power[i, 4] = min(growth, 0.0)
-        power[i, 5] = max(-growth, 0.0)
+        power[i, SUM] = deviations[i]
+        power[i, SQUARES] = deviations[i] * deviations[i]
+        power[i, GROWTH] = growth
+        power[i, HIGHEST] = max(growth, 0.0)
+        power[i, LOWEST] = min(growth, 0.0)
+        power[i, FALL] = max(-growth, 0.0)
     table, spare = np.zeros((n, 6)), np.empty((n, 6))
     covered, width, left = 0, 1, length
     while left > 0:
@@ -243,7 +245,7 @@ def resample_sharpe(
     by_sum, by_square, by_bar = _influence(0.0, deviation, sharpe)
     squared = 0.0
     for i in range(n):
-        squared += (by_sum * table[i, 0] + by_square * table[i, 1] + by_bar * length) ** 2
+        squared += (by_sum * table[i, SUM] + by_square * table[i, SQUARES] + by_bar * length) ** 2
     error = math.sqrt(squared / n / length / n)
     statistics, sums, sums_of_squares = np.empty(starts.shape[0]), np.empty(blocks), np.empty(blocks)
     for b in range(starts.shape[0]):
@@ -251,9 +253,9 @@ def resample_sharpe(
         for q in range(blocks):
             start = starts[b, q]
             if q < whole:
-                sums[q], sums_of_squares[q] = table[start, 0], table[start, 1]
+                sums[q], sums_of_squares[q] = table[start, SUM], table[start, SQUARES]
             else:
-                sums[q], sums_of_squares[q] = last[start, 0], last[start, 1]
+                sums[q], sums_of_squares[q] = last[start, SUM], last[start, SQUARES]
             total += sums[q]
             squares += sums_of_squares[q]
         shift = total / n
@@ -281,9 +283,9 @@ def resample_paths(table: Floats, last: Floats, starts: Starts, length: int) -> 
         growth, peak, fall = 0.0, 0.0, 0.0
         for q in range(starts.shape[1]):
             block = table[starts[b, q]] if q < whole else last[starts[b, q]]
-            fall = max(fall, block[5], peak - (growth + block[4]))
-            peak = max(peak, growth + block[3])
-            growth += block[2]
+            fall = max(fall, block[FALL], peak - (growth + block[LOWEST]))
+            peak = max(peak, growth + block[HIGHEST])
+            growth += block[GROWTH]
         growths[b] = growth
         falls[b] = fall
     return PathResamples(growths, falls)
