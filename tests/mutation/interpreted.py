@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import numba
 import numpy as np
+
+COMPILED: Final = "src.judgement."
+"""Modules that stay compiled: their tests draw a thousand resamples each. Only a mutant of a file with compiled loops
+is compiled anew; for all others the workspace has them in its cache."""
 
 _numba_njit = numba.njit
 
@@ -28,14 +32,12 @@ def _njit(*arguments: Any, **options: Any) -> Any:
 
 
 def _decorate(function: Callable[..., Any], arguments: tuple[Any, ...], options: dict[str, Any]) -> Callable[..., Any]:
-    if not function.__module__.startswith("src."):
+    if not function.__module__.startswith("src.") or function.__module__.startswith(COMPILED):
         return _numba_njit(*arguments, **options)(function)  # type: ignore[no-any-return]
 
     @functools.wraps(function)
     def call(*given: Any, **named: Any) -> Any:
-        # Compiled whole numbers wrap around without a warning; those of numpy in plain Python warn.
-        with np.errstate(over="ignore"):
-            return function(*map(_with_attributes, given), **named)
+        return function(*map(_with_attributes, given), **named)
 
     return call
 

@@ -29,3 +29,11 @@ def test_functions_of_others_are_compiled() -> None:
     assert hasattr(_njit(nogil=True)(double), "py_func")
     double.__module__ = "src.engines.book"
     assert not hasattr(_njit(nogil=True)(double), "py_func")
+
+
+def test_judgement_stays_compiled() -> None:
+    def halve(value: float) -> float:
+        return value / 2
+
+    halve.__module__ = "src.judgement.resampling"
+    assert hasattr(_njit(nogil=True)(halve), "py_func")
