@@ -102,6 +102,14 @@ def test_variance_of_t_is_that_of_the_trials() -> None:
     assert sums(*map(trial, returns)).t_variance == pytest.approx(float(t_values.var(ddof=1)), rel=1e-10)
 
 
+def test_sums_are_those_of_the_trials() -> None:
+    first, second = trial(walk() + 0.001), trial(walk(seed=1) - 0.003)
+    found = sums(first, second)
+    assert (found.trials, found.sum_t) == (2, first.t + second.t)
+    assert found.sum_t_squared == first.t**2 + second.t**2
+    assert np.array_equal(found.directions, first.directions + second.directions)
+
+
 def test_one_trial_has_neither_correlation_nor_variance() -> None:
     one = sums(trial(walk()))
     assert (one.average_correlation, one.t_variance, one.statistics.effective_trials) == (None, None, 1.0)
