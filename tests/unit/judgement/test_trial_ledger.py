@@ -65,7 +65,7 @@ def test_squares_are_summed_exactly(size: int) -> None:
     rng = np.random.default_rng(size)
     values = rng.integers(-(2**63), 2**63 - 1, size)
     values[:2] = (2**63 - 1, -(2**63))[:size]
-    assert trial_ledger._sum_squares(values) == sum(value * value for value in values.tolist())
+    assert trials._sum_squares(values) == sum(value * value for value in values.tolist())
 
 
 def test_unequal_windows_share_only_their_common_days() -> None:
