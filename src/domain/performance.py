@@ -125,3 +125,16 @@ class Metrics:
 METRIC_DEFINITIONS: Final = tuple(
     MetricDefinition(item.name, item.metadata["unit"], item.metadata["definition"]) for item in fields(Metrics)
 )
+
+HEAD_METRICS: Final = (
+    "total_trades",
+    "open_trades",
+    "winning_trades",
+    "losing_trades",
+    "profit_factor",
+    "win_rate",
+    "total_return",
+    "sharpe_ratio",
+    "max_drawdown",
+)
+"""The metrics that clients also look for on the result itself."""

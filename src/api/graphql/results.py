@@ -27,6 +27,7 @@ from src.api.graphql.types import (
 from src.api.rows.row_pages import cut_warnings, long_tables
 from src.domain import runs
 from src.domain.instants import format_instant
+from src.domain.performance import HEAD_METRICS
 from src.domain.signals import StrategyDescription
 
 _FIRST = "Most rows to return, a count; null: all, up to MAX_ROWS_PER_ANSWER (100,000), which `warnings` then says."
@@ -226,15 +227,7 @@ def _shared(run: runs.BacktestResult | runs.ResultSummary, description: Strategy
         "data_fingerprint": prints.bars,
         "model_sha256": prints.model,
         "versions": [Version(name=name, version=version) for name, version in prints.versions.items()],
-        "total_return": metrics.total_return,
-        "sharpe_ratio": metrics.sharpe_ratio,
-        "max_drawdown": metrics.max_drawdown,
-        "win_rate": metrics.win_rate,
-        "profit_factor": metrics.profit_factor,
-        "total_trades": metrics.total_trades,
-        "open_trades": metrics.open_trades,
-        "winning_trades": metrics.winning_trades,
-        "losing_trades": metrics.losing_trades,
+        **{name: getattr(metrics, name) for name in HEAD_METRICS},
     }
 
 

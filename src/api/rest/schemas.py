@@ -17,7 +17,7 @@ from src.api.rest.bodies import BacktestBody, MlBacktestForm
 from src.api.rest.data_schemas import QualityAnswer
 from src.domain import errors
 from src.domain.model_files import MODEL_EXTENSIONS
-from src.domain.performance import METRIC_DEFINITIONS, Metrics
+from src.domain.performance import HEAD_METRICS, METRIC_DEFINITIONS, Metrics
 
 Data = TypeVar("Data")
 
@@ -154,19 +154,6 @@ def _metric_fields(names: Iterable[str], *, path: str = "") -> dict[str, Any]:
         )
     return found
 
-
-HEAD_METRICS: Final = (
-    "total_trades",
-    "open_trades",
-    "winning_trades",
-    "losing_trades",
-    "profit_factor",
-    "win_rate",
-    "total_return",
-    "sharpe_ratio",
-    "max_drawdown",
-)
-"""The metrics that clients also look for on the result itself."""
 
 MetricsAnswer: Final = create_model(
     "MetricsAnswer",
