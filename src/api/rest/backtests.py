@@ -18,21 +18,8 @@ from src.api.rest import values
 from src.api.rest.bodies import check_json, read_backtest_body
 from src.api.rest.presenting import answer, present_rerun, present_result, present_summary
 from src.api.rest.queries import NamedQueryRoute
-from src.api.rest.schemas import (
-    BODY_ERRORS,
-    MARKET_ERRORS,
-    BarRow,
-    Envelope,
-    FillRow,
-    Page,
-    RerunAnswer,
-    ResultAnswer,
-    SummaryAnswer,
-    SummaryPage,
-    TradeRow,
-    backtest_body,
-    error_responses,
-)
+from src.api.rest.result_schemas import BarRow, FillRow, RerunAnswer, ResultAnswer, SummaryAnswer, SummaryPage, TradeRow
+from src.api.rest.schemas import BODY_ERRORS, MARKET_ERRORS, Envelope, Page, backtest_body, error_responses
 from src.api.rest.tables import present_bars, present_fills, present_trades
 from src.api.rows.row_pages import check_first
 from src.domain import errors

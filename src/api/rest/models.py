@@ -14,12 +14,12 @@ from src.api.requests.backtests import build_request
 from src.api.requests.uploads import FILE_FIELD, chunks_of, received_form, temporary_model
 from src.api.rest.bodies import read_ml_form
 from src.api.rest.presenting import answer, present_result
+from src.api.rest.result_schemas import ResultAnswer
 from src.api.rest.schemas import (
     BODY_ERRORS,
     MARKET_ERRORS,
     Envelope,
     ModelFileAnswer,
-    ResultAnswer,
     UserId,
     error_responses,
     ml_backtest_body,

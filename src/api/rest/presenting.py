@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from src.api.answers import JsonAnswer
 from src.api.requests.backtests import echo_settings, echo_strategy
-from src.api.rest.schemas import ResultAnswer, SummaryAnswer
+from src.api.rest.result_schemas import ResultAnswer, SummaryAnswer
 from src.api.rest.tables import present_bars, present_fills, present_trades
 from src.api.rows.row_pages import cut_warnings, long_tables
 from src.domain.performance import Metrics

@@ -16,7 +16,8 @@ from src.api.answers import AnswerText
 from src.api.rest.answer_model import Answer, Instant, at
 from src.api.rest.data_schemas import DatasetAnswer, DownloadAnswer, QualityAnswer
 from src.api.rest.presenting import present_rerun, present_result, present_summary
-from src.api.rest.schemas import ModelFileAnswer, RerunAnswer, ResultAnswer, SummaryAnswer
+from src.api.rest.result_schemas import RerunAnswer, ResultAnswer, SummaryAnswer
+from src.api.rest.schemas import ModelFileAnswer
 from src.domain.datasets import Dataset
 from src.domain.market import INTERVALS, DataQuality, FetchProgress, Gap, Jump, RejectedRow
 from src.domain.model_files import ModelDescription, ModelFile

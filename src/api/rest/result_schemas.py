@@ -1,0 +1,151 @@
+"""What answers about backtests look like, for OpenAPI, and where each field is found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+from pydantic import BaseModel, Field, create_model
+
+from src.api.rest.answer_model import Answer, Instant, at
+from src.api.rest.data_schemas import QualityAnswer
+from src.domain.performance import HEAD_METRICS, METRIC_DEFINITIONS, Metrics
+
+
+class BarRow(BaseModel):
+    """One bar of a backtest."""
+
+    Date: str = Field(description="Open time, ISO 8601, UTC.")
+    portfolio_value: float = Field(description="Cash + position × close, quote currency.")
+    signal: str = Field(description="buy, sell or hold, decided at this bar's close.")
+    close: float = Field(description="Close, quote currency.")
+    cash: float = Field(description="Cash at the close, quote currency.")
+    position: float = Field(description="Units of the base asset held at the close; negative when short.")
+    probability: float | None = Field(description="The model's P(class 1), 0 to 1; null where it gives none.")
+
+
+class FillRow(BaseModel):
+    """An executed order."""
+
+    bar: int = Field(description="Index of the bar.")
+    time: str = Field(description="That bar's open time, ISO 8601, UTC.")
+    side: str = Field(description="buy or sell.")
+    quantity: float = Field(description="Units of the base asset.")
+    price: float = Field(description="Price after slippage, quote currency.")
+    fee: float = Field(description="Fee, quote currency.")
+    reason: str = Field(description="signal, stop_loss, take_profit, trailing_stop, time, limit, stop or liquidation.")
+
+
+class TradeRow(BaseModel):
+    """A position from its entry to its full exit; an open one is marked at the last close."""
+
+    direction: str = Field(description="long or short.")
+    quantity: float = Field(description="Units of the base asset.")
+    entry_bar: int = Field(description="Index of the entry's bar.")
+    entry_time: str = Field(description="Its open time, ISO 8601, UTC.")
+    entry_price: float = Field(description="Quote currency.")
+    entry_fee: float = Field(description="Quote currency.")
+    exit_bar: int = Field(description="Index of the exit's bar; of the last bar while open.")
+    exit_time: str = Field(description="Its open time, ISO 8601, UTC.")
+    exit_price: float = Field(description="Quote currency; the last close while open.")
+    exit_fee: float = Field(description="Quote currency; 0 while open.")
+    exit_reason: str | None = Field(description="As a fill's reason; null while open.")
+    profit: float = Field(description="After both fees, quote currency.")
+    return_: float = Field(alias="return", description="Profit ÷ (entry price × quantity), a fraction.")
+    bars_held: int = Field(description="Bars from entry to exit.")
+    is_open: bool = Field(description="Whether it was still open at the last bar.")
+
+
+def _metric_fields(names: Iterable[str], *, path: str = "") -> dict[str, Any]:
+    """Return the metrics as pydantic fields, described by the domain's own table, found at a path."""
+    found: dict[str, Any] = {}
+    for metric in METRIC_DEFINITIONS:
+        if metric.name not in names:
+            continue
+        is_optional = "None" in str(Metrics.__annotations__[metric.name])
+        kind: Any = {"text": str, "ISO 8601, UTC": Instant, "count": int}.get(metric.unit, float)
+        found[metric.name] = (
+            kind | None if is_optional else kind,
+            at(f"{path}{metric.name}", f"{metric.definition} Unit: {metric.unit}."),
+        )
+    return found
+
+
+MetricsAnswer: Final = create_model(
+    "MetricsAnswer",
+    __base__=Answer,
+    __doc__="Every metric; null where it does not exist (no trades, no variance, no loss).",
+    **_metric_fields([metric.name for metric in METRIC_DEFINITIONS]),
+)
+_HeadMetrics: Final = create_model("_HeadMetrics", __base__=Answer, **_metric_fields(HEAD_METRICS, path="run.metrics."))
+
+
+class SummaryAnswer(_HeadMetrics):
+    """A stored backtest without its tables."""
+
+    id: str = at("run.id", "The result's id.")
+    status: str = Field(description="Always success: failures are answered as errors.")
+    symbol: str = at("run.request.market.symbol", "Trading symbol.")
+    interval: str = at("run.request.market.interval.name", "Kline interval.")
+    created_at: Instant = at("run.created_ms", "When it was run, ISO 8601, UTC.")
+    user_id: str = at("run.request.user_id", "Who asked for it.")
+    engine: str = at("run.request.engine", "VECTORIZED or EVENT_DRIVEN.")
+    settings: dict[str, Any] = Field(description="What was asked for, defaults filled in, under the request's names.")
+    metrics: MetricsAnswer = at("run.metrics", "Every metric.")
+    strategy: dict[str, Any] = Field(description="The strategy's name and its parameters (those null in lists).")
+    origin: str = at("run.origin", "Where the candles came from.")
+    warnings: list[str] = Field(description="What the reader of the numbers should know, in sentences.")
+    data_fingerprint: str = at("run.fingerprints.bars", "SHA-256 of the candles.")
+    model_sha256: str | None = at("run.fingerprints.model", "SHA-256 of the model file; null without one.")
+    versions: list[dict[str, str]] = Field(description="Name and version of what the numbers depend on.")
+
+
+class FillDifferenceRow(Answer):
+    """A fill that the two engines do not share; null on the side that has none."""
+
+    index: int = Field(description="Index of the fill.")
+    vectorized: str | None = Field(description="The vectorized engine's fill, in words.")
+    event_driven: str | None = Field(description="The event-driven engine's fill, in words.")
+
+
+class CrossCheckAnswer(Answer):
+    """The same request through both engines with the same fill."""
+
+    differences: list[FillDifferenceRow] = Field(description="The first fills that differ; empty if all agree.")
+    left_out: list[str] = Field(description="Settings left out: only the event-driven engine knows them.")
+    largest_equity_difference: float = Field(description="Largest relative difference of equity, a ratio.")
+
+
+class ResultAnswer(SummaryAnswer):
+    """A finished backtest."""
+
+    total_fills: int = Field(description="Orders executed.")
+    reduced_entries: int = at("run.simulation.reduced_entries", "Entries cut to what cash allowed.")
+    ambiguous_bars: int = at("run.simulation.ambiguous_bars", "Bars in which intrabar decided what was hit.")
+    is_liquidated: bool = at("run.simulation.is_liquidated", "Whether losses ended the run.")
+    data_quality: QualityAnswer = at("run.quality", "Gaps, duplicates and rejected rows of the candles.")
+    timings: list[dict[str, Any]] = Field(description="Each step with its wall time in milliseconds.")
+    cross_check: CrossCheckAnswer | None = at("run.cross_check", "Where the engines differ, if both were asked.")
+    more_rows: dict[str, str] = Field(
+        {}, description="Path of the next page of each table that this response does not hold whole; left out if none."
+    )
+    data: list[BarRow] = Field(description="Equity and signal at each bar, oldest first.")
+    fills: list[FillRow] = Field(description="Orders executed, in time order.")
+    trades: list[TradeRow] = Field(description="Trades in the order of entry, one still open included.")
+
+
+class RerunAnswer(BaseModel):
+    """A stored backtest run once more on the candles that it had."""
+
+    original_id: str = Field(description="The stored result's id.")
+    is_reproduced: bool = Field(description="Whether the new result is the old one to the last bit.")
+    differences: list[str] = Field(description="What is not the same, its causes first; empty where all is.")
+    result: ResultAnswer = Field(description="The new result, which is kept too.")
+
+
+class SummaryPage(BaseModel):
+    """One page of results, newest first."""
+
+    items: list[SummaryAnswer] = Field(description="The results of this page.")
+    next_cursor: str | None = Field(description="What to send as `after` for the next page; null on the last.")
+    warnings: list[str] = Field(description="The results of this page that cannot be read, in sentences.")
