@@ -60,6 +60,15 @@ def in_and_out(rng: np.random.Generator, paths: int, n: int) -> Simulated:
     return Simulated(np.where(is_in, market, 0.0), float(mean / np.sqrt(square - mean**2)))
 
 
+def fat_tailed_autoregressive(n: int, coefficient: float, seed: int = 3) -> Floats:
+    shocks = np.random.default_rng(seed).standard_t(4, n)
+    values = np.empty(n)
+    values[0] = shocks[0]
+    for t in range(1, n):
+        values[t] = coefficient * values[t - 1] + shocks[t]
+    return values * 0.01
+
+
 KINDS: Final[dict[str, Callable[[np.random.Generator, int, int], Simulated]]] = {
     "iid": iid,
     "AR(0.2)": autoregressive(0.2),

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from src.judgement import resampling
+from src.judgement.block_lengths import choose_block_length
 from src.judgement.resampling import RESAMPLES, PathResamples, SharpeResamples
 from src.metrics.returns import SMALLEST_SPREAD, annual_growth_rate, moments
 
@@ -144,19 +145,19 @@ def resample(returns: Floats, risk_free_per_bar: float, seed: int) -> Resampled 
     least = SMALLEST_SPREAD * (1.0 + float(np.abs(returns).max()))
     if not found.deviation > least:
         return None
-    length = resampling.choose_block_length(returns)
+    length = choose_block_length(returns)
     deviations = returns - found.mean
     table = resampling.tabulate_blocks(deviations, returns, length)
     rest = n % length
     last = resampling.tabulate_blocks(deviations, returns, rest) if rest else table
-    blocks = resampling.count_blocks(n, length)
-    starts = resampling.draw_starts(n, blocks, RESAMPLES, np.uint64(seed))
-    sharpe = resampling.resample_sharpe(table, last, starts, length, found.mean_excess, found.deviation, least)
+    sharpe = resampling.resample_sharpe(
+        table, last, length=length, mean=found.mean_excess, deviation=found.deviation, least=least, seed=seed
+    )
     if not sharpe.error > 0 or np.count_nonzero(np.isnan(sharpe.statistics)) > MAX_FLAT_SHARE * RESAMPLES:
         return None
-    # Another seed than that of the starts above, so that paths and Sharpe ratios are drawn independently.
-    stages = resampling.draw_two_stages(n, blocks, RESAMPLES, np.uint64((seed + 1) % 2**64))
-    return Resampled(length, SharpeResamples(*sharpe), resampling.resample_paths(table, last, stages, length))
+    # Another seed, so that paths and Sharpe ratios are drawn independently.
+    paths = resampling.resample_paths(table, last, length=length, seed=(seed + 1) % 2**64)
+    return Resampled(length, sharpe, paths)
 
 
 def sharpe_interval(found: SharpeResamples, bars_per_year: float) -> Interval:

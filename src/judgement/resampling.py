@@ -1,4 +1,4 @@
-"""Block resamples of returns: block length, seed, and the compiled loops that draw paths.
+"""Block resamples of returns: their seed, and the compiled loops that draw paths.
 
 Blocks are circular and of fixed length (Politis & Romano 1992), so a block is known by its start, and the figures of a
 path follow from those of its blocks: a table holds them for every start, and a resample costs n ÷ L steps. A last block
@@ -24,6 +24,8 @@ Floats = NDArray[np.float64]
 Starts = NDArray[np.int32]
 
 RESAMPLES: Final = 1000
+_PARTS: Final = (100,) * 10
+"""Resamples drawn at once: the starts of all would be new pages of memory at each call, a quarter of its time."""
 
 SQUARES_ROUNDING: Final = 1e-12
 """Part of a sum of squares that its rounding may make up. A path that stands still has deviations of −mean each, and
@@ -53,67 +55,6 @@ def seed_of(returns: Floats) -> int:
     """Return the first 8 bytes of the SHA-256 of the returns (little-endian doubles, −0 as 0), big end first."""
     values = np.ascontiguousarray(returns, dtype="<f8") + 0.0
     return int.from_bytes(hashlib.sha256(values.tobytes()).digest()[:8], "big")
-
-
-def choose_block_length(returns: Floats) -> int:
-    """Return the bars per block: max(round(b), round(n^⅓), ⌈n/1000⌉), at most ⌊n/3⌋ and at least 1.
-
-    b is the optimal length for a circular block bootstrap of the mean (Patton, Politis & White 2009).
-    """
-    n = returns.size
-    wanted = max(round(optimal_block_length(returns)), round(n ** (1 / 3)), -(-n // 1000))
-    return int(max(1, min(wanted, n // 3)))
-
-
-@njit(cache=True, nogil=True)
-def optimal_block_length(returns: Floats) -> float:
-    """Return the optimal circular block length of Politis & White (2004), as corrected by Patton et al. (2009).
-
-    Lags are looked at until a run of max(5, ⌊log₁₀ n⌋) autocorrelations is below 2√(log₁₀ n ÷ n). 1 without variance.
-    The same as `b_cb` of arch's `optimal_block_length`, which computes all lags.
-    """
-    n = returns.size
-    mean = 0.0
-    for value in returns:
-        mean += value
-    mean /= n
-    centered = returns - mean
-    total = 0.0
-    for value in centered:
-        total += value * value
-    if total <= 1e-300:
-        return 1.0
-    quiet_run = max(5, int(math.log10(n)))
-    last_lag = min(math.ceil(math.sqrt(n)) + quiet_run, n - 2)
-    bound = 2.0 * math.sqrt(math.log10(n) / n)
-    covariances = np.zeros(last_lag + 1)
-    run, bandwidth, is_found = 0, last_lag, False
-    head, tail = 0.0, 0.0
-    for lag in range(last_lag + 1):
-        product = 0.0
-        for t in range(lag, n):
-            product += centered[t] * centered[t - lag]
-        covariances[lag] = product / n
-        head += centered[lag] * centered[lag]
-        tail += centered[n - 1 - lag] * centered[n - 1 - lag]
-        if not is_found:
-            scale = math.sqrt(max(total - head, 0.0) * max(total - tail, 0.0))
-            run = run + 1 if abs(product) < bound * scale else 0
-            if run >= quiet_run and lag < last_lag:
-                is_found = True
-                bandwidth = min(2 * max(lag - quiet_run + 1, 1), last_lag)
-        if is_found and lag >= bandwidth:
-            break
-    slope, variance = 0.0, covariances[0]
-    for lag in range(1, bandwidth + 1):
-        share = lag / bandwidth
-        weight = 1.0 if share <= 0.5 else 2.0 * (1.0 - share)
-        slope += 2.0 * weight * lag * covariances[lag]
-        variance += 2.0 * weight * covariances[lag]
-    if variance == 0.0:
-        return 1.0
-    length = (1.5 * slope * slope / (variance * variance) * n) ** (1.0 / 3.0)
-    return float(min(length, math.ceil(min(3.0 * math.sqrt(n), n / 3.0))))
 
 
 @njit(cache=True, nogil=True)
@@ -178,23 +119,26 @@ def _draw(state: np.uint64, bound: np.uint64) -> tuple[np.uint64, np.int64]:
 
 
 @njit(cache=True, nogil=True)
-def draw_starts(n: int, blocks: int, resamples: int, seed: np.uint64) -> Starts:
-    """Return the starts [resamples, blocks] of circular blocks on n bars."""
+def draw_starts(n: int, blocks: int, resamples: int, state: np.uint64) -> tuple[Starts, np.uint64]:
+    """Return the starts [resamples, blocks] of circular blocks on n bars, and the state to go on from.
+
+    The first state is the seed.
+    """
     starts = np.empty((resamples, blocks), np.int32)
-    state, bound = seed, np.uint64(n)
+    bound = np.uint64(n)
     for b in range(resamples):
         for q in range(blocks):
             state, start = _draw(state, bound)
             starts[b, q] = start
-    return starts
+    return starts, state
 
 
 @njit(cache=True, nogil=True)
-def draw_two_stages(n: int, blocks: int, resamples: int, seed: np.uint64) -> Starts:
-    """Return starts [resamples, blocks], each drawn from `blocks` starts that were drawn for its resample."""
+def draw_two_stages(n: int, blocks: int, resamples: int, state: np.uint64) -> tuple[Starts, np.uint64]:
+    """Return the same, each start drawn from `blocks` starts that were drawn for its resample."""
     starts = np.empty((resamples, blocks), np.int32)
     population = np.empty(blocks, np.int32)
-    state, bound, choices = seed, np.uint64(n), np.uint64(blocks)
+    bound, choices = np.uint64(n), np.uint64(blocks)
     for b in range(resamples):
         for q in range(blocks):
             state, start = _draw(state, bound)
@@ -202,7 +146,7 @@ def draw_two_stages(n: int, blocks: int, resamples: int, seed: np.uint64) -> Sta
         for q in range(blocks):
             state, chosen = _draw(state, choices)
             starts[b, q] = population[chosen]
-    return starts
+    return starts, state
 
 
 @njit(cache=True, nogil=True)
@@ -229,24 +173,33 @@ def _influence(mean: float, deviation: float, sharpe: float) -> tuple[float, flo
 
 
 @njit(cache=True, nogil=True)
-def resample_sharpe(
-    table: Floats, last: Floats, starts: Starts, length: int, mean: float, deviation: float, least: float
-) -> SharpeResamples:
-    """Return the Sharpe ratio's studentized resamples (Ledoit & Wolf 2008).
+def block_error(table: Floats, length: int, mean: float, deviation: float) -> float:
+    """Return the standard error of the Sharpe ratio mean ÷ deviation per bar, from all circular blocks of `length`.
 
-    `table` and `last` hold the blocks of `length` bars and the cut last ones (the same where n is a multiple), of
-    deviations d from `mean`, which is the mean that the ratio is made of, as `deviation` (n − 1) is. A resample whose
-    deviation is not over `least`, or is rounding, has no variance. The errors are those of block sums of ψ.
+    `table` holds the blocks of deviations from the mean that is in the returns; `mean` is that above the risk-free
+    rate.
+    """
+    n = table.shape[0]
+    by_sum, by_square, by_bar = _influence(0.0, deviation, mean / deviation)
+    squared = 0.0
+    for i in range(n):
+        squared += (by_sum * table[i, SUM] + by_square * table[i, SQUARES] + by_bar * length) ** 2
+    return math.sqrt(squared / n / length / n)
+
+
+@njit(cache=True, nogil=True)
+def studentize_sharpe(
+    table: Floats, last: Floats, starts: Starts, length: int, mean: float, deviation: float, least: float
+) -> Floats:
+    """Return t* = (SR* − SR) ÷ error* [B] of the resamples (Ledoit & Wolf 2008), NaN for those without variance.
+
+    `table` and `last` hold the blocks of `length` bars and the cut last ones (the same if n is a multiple). A resample
+    whose deviation is not over `least`, or is rounding, has no variance. Its error is that of its own blocks' sums.
     """
     n, blocks = table.shape[0], starts.shape[1]
     whole = n // length
     rest = n - whole * length
     sharpe = mean / deviation
-    by_sum, by_square, by_bar = _influence(0.0, deviation, sharpe)
-    squared = 0.0
-    for i in range(n):
-        squared += (by_sum * table[i, SUM] + by_square * table[i, SQUARES] + by_bar * length) ** 2
-    error = math.sqrt(squared / n / length / n)
     statistics, sums, sums_of_squares = np.empty(starts.shape[0]), np.empty(blocks), np.empty(blocks)
     for b in range(starts.shape[0]):
         total, squares = 0.0, 0.0
@@ -271,11 +224,11 @@ def resample_sharpe(
             bars = length if q < whole else rest
             squared += (by_sum * sums[q] + by_square * sums_of_squares[q] + by_bar * bars) ** 2
         statistics[b] = (found - sharpe) / (math.sqrt(squared) / n) if squared > 0.0 else np.nan
-    return SharpeResamples(sharpe, error, statistics)
+    return statistics
 
 
 @njit(cache=True, nogil=True)
-def resample_paths(table: Floats, last: Floats, starts: Starts, length: int) -> PathResamples:
+def compose_paths(table: Floats, last: Floats, starts: Starts, length: int) -> tuple[Floats, Floats]:
     """Return the growth and the deepest fall of the paths of n bars that the starts [B, blocks] make."""
     whole = table.shape[0] // length
     growths, falls = np.empty(starts.shape[0]), np.empty(starts.shape[0])
@@ -288,9 +241,33 @@ def resample_paths(table: Floats, last: Floats, starts: Starts, length: int) -> 
             growth += block[GROWTH]
         growths[b] = growth
         falls[b] = fall
-    return PathResamples(growths, falls)
+    return growths, falls
 
 
 def count_blocks(n: int, length: int) -> int:
     """Return how many blocks make a path of n bars, the cut last one included."""
     return -(-n // length)
+
+
+def resample_sharpe(
+    table: Floats, last: Floats, *, length: int, mean: float, deviation: float, least: float, seed: int
+) -> SharpeResamples:
+    """Draw the resamples of the Sharpe ratio; see `studentize_sharpe`."""
+    n, state = table.shape[0], seed
+    parts = []
+    for count in _PARTS:
+        starts, state = draw_starts(n, count_blocks(n, length), count, np.uint64(state))
+        parts.append(studentize_sharpe(table, last, starts, length, mean, deviation, least))
+    error = block_error(table, length, mean, deviation)
+    return SharpeResamples(mean / deviation, error, np.concatenate(parts))
+
+
+def resample_paths(table: Floats, last: Floats, *, length: int, seed: int) -> PathResamples:
+    """Draw the paths, in two stages."""
+    n, state = table.shape[0], seed
+    parts = []
+    for count in _PARTS:
+        starts, state = draw_two_stages(n, count_blocks(n, length), count, np.uint64(state))
+        parts.append(compose_paths(table, last, starts, length))
+    growth, falls = zip(*parts, strict=True)
+    return PathResamples(np.concatenate(growth), np.concatenate(falls))

@@ -16,6 +16,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from src.judgement import resampling
+from src.judgement.block_lengths import choose_block_length
 from src.judgement.overfitting import select_rows
 
 Floats = NDArray[np.float64]
@@ -65,9 +66,9 @@ def measure_superiority(returns: Floats, market: Floats) -> Superiority | None:
     if kept.size == 0:
         return None
     differences = np.ascontiguousarray(differences[:, kept])
-    length = resampling.choose_block_length(differences.mean(axis=1))
+    length = choose_block_length(differences.mean(axis=1))
     seed = resampling.seed_of(differences.ravel())
-    starts = resampling.draw_starts(n, resampling.count_blocks(n, length), RESAMPLES, np.uint64(seed))
+    starts, _ = resampling.draw_starts(n, resampling.count_blocks(n, length), RESAMPLES, np.uint64(seed))
     means = differences.mean(axis=0)
     resampled = resample_means(differences, starts, length)
     deviations = resampled.std(axis=0)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from statsmodels.stats.proportion import proportion_confint
 
 from src.judgement import intervals, resampling
+from src.judgement.block_lengths import choose_block_length
 from src.judgement.intervals import Confidence, Interval, measure_confidence
 from src.judgement.resampling import PathResamples, SharpeResamples
 from tests.judgement_paths import KINDS
@@ -38,7 +39,7 @@ def test_equal_returns_give_equal_intervals() -> None:
     assert (found.level, found.resamples, found.block_length) == (
         0.95,
         1000,
-        resampling.choose_block_length(noise(200)),
+        choose_block_length(noise(200)),
     )
 
 
@@ -115,14 +116,15 @@ def test_growth_beyond_numbers_has_no_range() -> None:
 
 def test_two_stages_spread_wider_than_one() -> None:
     returns = noise(500)
-    length = resampling.choose_block_length(returns)
+    length = choose_block_length(returns)
     table = resampling.tabulate_blocks(returns, returns, length)
     last = resampling.tabulate_blocks(returns, returns, 500 % length)
     blocks = resampling.count_blocks(500, length)
-    one = resampling.resample_paths(table, last, resampling.draw_starts(500, blocks, 1000, np.uint64(3)), length)
-    two = resampling.resample_paths(table, last, resampling.draw_two_stages(500, blocks, 1000, np.uint64(3)), length)
+    starts, _ = resampling.draw_starts(500, blocks, 1000, np.uint64(3))
+    one, _ = resampling.compose_paths(table, last, starts, length)
+    two = resampling.resample_paths(table, last, length=length, seed=3).growth
     # A population drawn first doubles the variance of the mean.
-    assert two.growth.std() / one.growth.std() == pytest.approx(math.sqrt(2), rel=0.08)
+    assert two.std() / one.std() == pytest.approx(math.sqrt(2), rel=0.08)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -133,8 +135,7 @@ def test_range_of_next_path_comes_from_two_stages(kind: str) -> None:
     seed, length = resampling.seed_of(returns), found.block_length
     table = resampling.tabulate_blocks(returns, returns, length)
     last = resampling.tabulate_blocks(returns, returns, 400 % length) if 400 % length else table
-    starts = resampling.draw_two_stages(400, resampling.count_blocks(400, length), 1000, np.uint64(seed + 1))
-    paths = resampling.resample_paths(table, last, starts, length)
+    paths = resampling.resample_paths(table, last, length=length, seed=seed + 1)
     assert found.range_of_next_path == intervals.range_of_next_path(paths, 400 / 365)
 
 

@@ -1,4 +1,4 @@
-"""Block lengths beside arch's, and tables and resamples of blocks beside loops over single bars."""
+"""Tables and resamples of blocks beside loops over single bars."""
 
 from __future__ import annotations
 
@@ -6,49 +6,13 @@ import math
 
 import numpy as np
 import pytest
-from arch.bootstrap import CircularBlockBootstrap, optimal_block_length
+from arch.bootstrap import CircularBlockBootstrap
 from numpy.typing import NDArray
 
 from src.judgement import resampling
+from tests.judgement_paths import fat_tailed_autoregressive as autoregressive
 
 Floats = NDArray[np.float64]
-
-
-def autoregressive(n: int, coefficient: float, seed: int = 3) -> Floats:
-    shocks = np.random.default_rng(seed).standard_t(4, n)
-    values = np.empty(n)
-    values[0] = shocks[0]
-    for t in range(1, n):
-        values[t] = coefficient * values[t - 1] + shocks[t]
-    return values * 0.01
-
-
-@pytest.mark.parametrize("coefficient", [-0.5, 0.0, 0.3, 0.7, 0.95])
-@pytest.mark.parametrize("n", [100, 101, 333, 2000])
-def test_block_length_equals_arch(n: int, coefficient: float) -> None:
-    for seed in range(3):
-        returns = autoregressive(n, coefficient, seed)
-        theirs = float(optimal_block_length(returns)["circular"].iloc[0])
-        assert resampling.optimal_block_length(returns) == pytest.approx(theirs, rel=1e-9, abs=1e-9)
-
-
-def test_block_length_of_constant_is_one() -> None:
-    assert resampling.optimal_block_length(np.zeros(200)) == 1.0
-
-
-@pytest.mark.parametrize(
-    ("n", "optimal", "chosen"),
-    [
-        (1000, 3.2, 10),  # n^⅓
-        (1000, 17.6, 18),
-        (100, 500.0, 33),  # n ÷ 3
-        (40_001, 3.2, 41),  # n ÷ 1000, rounded up
-        (2, 1.0, 1),
-    ],
-)
-def test_chosen_length_keeps_its_bounds(monkeypatch: pytest.MonkeyPatch, n: int, optimal: float, chosen: int) -> None:
-    monkeypatch.setattr(resampling, "optimal_block_length", lambda returns: optimal)
-    assert resampling.choose_block_length(np.zeros(n)) == chosen
 
 
 def figures_of_block(deviations: Floats, returns: Floats, start: int, length: int) -> list[float]:
@@ -78,11 +42,11 @@ def test_ruin_ends_every_path_that_it_is_on(ruin: float) -> None:
     returns = np.array([0.1, 0.1, ruin, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1])
     table = resampling.tabulate_blocks(returns, returns, 3)
     starts = np.array([[0, 3, 6], [3, 3, 6]], np.int32)
-    found = resampling.resample_paths(table, table, starts, 3)
-    assert found.growth[0] == -np.inf
-    assert found.falls[0] == np.inf
-    assert found.growth[1] == pytest.approx(9 * math.log(1.1))
-    assert found.falls[1] == 0.0
+    growth, falls = resampling.compose_paths(table, table, starts, 3)
+    assert growth[0] == -np.inf
+    assert falls[0] == np.inf
+    assert growth[1] == pytest.approx(9 * math.log(1.1))
+    assert falls[1] == 0.0
 
 
 SPLITMIX_1234567 = [6457827717110365317, 3203168211198807973, 9817491932198370423, 4593380528125082431]
@@ -92,17 +56,21 @@ SPLITMIX_1234567 = [6457827717110365317, 3203168211198807973, 981749193219837042
 def test_starts_come_from_published_generator() -> None:
     n = 1_000_003
     expected = [[(number >> 32) * n >> 32 for number in row] for row in (SPLITMIX_1234567[:2], SPLITMIX_1234567[2:])]
-    assert resampling.draw_starts(n, 2, 2, np.uint64(1234567)).tolist() == expected
+    assert resampling.draw_starts(n, 2, 2, np.uint64(1234567))[0].tolist() == expected
+    first, state = resampling.draw_starts(n, 2, 1, np.uint64(1234567))
+    second, _ = resampling.draw_starts(n, 2, 1, np.uint64(state))
+    assert [*first.tolist(), *second.tolist()] == expected
 
 
 def test_second_stage_draws_from_the_first() -> None:
-    n, found = 1_000_003, resampling.draw_two_stages(1_000_003, 2, 1, np.uint64(1234567))
+    n = 1_000_003
+    found, _ = resampling.draw_two_stages(n, 2, 1, np.uint64(1234567))
     population = [(number >> 32) * n >> 32 for number in SPLITMIX_1234567[:2]]
     assert found.tolist() == [[population[(number >> 32) * 2 >> 32] for number in SPLITMIX_1234567[2:]]]
 
 
 def test_starts_are_spread_over_all_bars() -> None:
-    counts = np.bincount(resampling.draw_starts(50, 10, 1000, np.uint64(9)).ravel(), minlength=50)
+    counts = np.bincount(resampling.draw_starts(50, 10, 1000, np.uint64(9))[0].ravel(), minlength=50)
     assert counts.size == 50
     # Chi-square of 49 degrees: above 85.35 once in a thousand.
     assert float(((counts - 200) ** 2 / 200).sum()) < 85.35
@@ -120,18 +88,17 @@ def test_resamples_equal_paths_bar_by_bar(n: int) -> None:
     table = resampling.tabulate_blocks(returns - mean, returns, length)
     rest = n % length
     last = resampling.tabulate_blocks(returns - mean, returns, rest) if rest else table
-    starts = resampling.draw_starts(n, resampling.count_blocks(n, length), 20, np.uint64(5))
-    found = resampling.resample_sharpe(table, last, starts, length, mean, deviation, 1e-12)
-    paths = resampling.resample_paths(table, last, starts, length)
-    assert found.sharpe == pytest.approx(mean / deviation)
+    starts, _ = resampling.draw_starts(n, resampling.count_blocks(n, length), 20, np.uint64(5))
+    statistics = resampling.studentize_sharpe(table, last, starts, length, mean, deviation, 1e-12)
+    growth, falls = resampling.compose_paths(table, last, starts, length)
     for b in range(20):
         path = returns[bars_of(starts[b], n, length)]
         statistic = studentized(path, length, mean / deviation)
-        assert found.statistics[b] == pytest.approx(statistic, rel=1e-9)
+        assert statistics[b] == pytest.approx(statistic, rel=1e-9)
         equity = np.concatenate(([1.0], np.cumprod(1 + path)))
-        assert paths.growth[b] == pytest.approx(math.log(equity[-1]), abs=1e-12)
+        assert growth[b] == pytest.approx(math.log(equity[-1]), abs=1e-12)
         fall = float((1 - equity / np.maximum.accumulate(equity)).max())
-        assert -math.expm1(-paths.falls[b]) == pytest.approx(fall, abs=1e-12)
+        assert -math.expm1(-falls[b]) == pytest.approx(fall, abs=1e-12)
 
 
 def influence(path: Floats) -> Floats:
@@ -151,9 +118,8 @@ def test_error_of_sharpe_comes_from_all_circular_blocks() -> None:
     sums = np.array([psi[first : first + length].sum() for first in range(n)])
     mean, deviation = float(returns.mean()), float(returns.std(ddof=1))
     table = resampling.tabulate_blocks(returns - mean, returns, length)
-    starts = resampling.draw_starts(n, 19, 1, np.uint64(5))
-    found = resampling.resample_sharpe(table, table, starts, length, mean, deviation, 1e-12)
-    assert found.error == pytest.approx(math.sqrt(float((sums**2).mean()) / length / n), rel=1e-10)
+    error = resampling.block_error(table, length, mean, deviation)
+    assert error == pytest.approx(math.sqrt(float((sums**2).mean()) / length / n), rel=1e-10)
 
 
 def test_resamples_of_arch_have_the_same_sharpe() -> None:
@@ -166,12 +132,28 @@ def test_resamples_of_arch_have_the_same_sharpe() -> None:
     mean, deviation = float(returns.mean()), float(returns.std(ddof=1))
     table = resampling.tabulate_blocks(returns - mean, returns, length)
     given = np.array(starts, np.int32)
-    found = resampling.resample_sharpe(table, table, given, length, mean, deviation, 1e-12)
+    statistics = resampling.studentize_sharpe(table, table, given, length, mean, deviation, 1e-12)
     for b, theirs_sharpe in enumerate(sharpes):
         path = returns[bars_of(given[b], n, length)]
         sums = influence(path).reshape(-1, length).sum(axis=1)
         error = math.sqrt(float((sums**2).sum())) / n
-        assert found.statistics[b] * error + found.sharpe == pytest.approx(theirs_sharpe, rel=1e-9)
+        assert statistics[b] * error + mean / deviation == pytest.approx(theirs_sharpe, rel=1e-9)
+
+
+def test_all_resamples_follow_each_other() -> None:
+    n, length, returns = 130, 8, autoregressive(130, 0.2)
+    mean, deviation = float(returns.mean()), float(returns.std(ddof=1))
+    table = resampling.tabulate_blocks(returns - mean, returns, length)
+    last = resampling.tabulate_blocks(returns - mean, returns, n % length)
+    starts, _ = resampling.draw_starts(n, 17, 1000, np.uint64(77))
+    found = resampling.resample_sharpe(table, last, length=length, mean=mean, deviation=deviation, least=1e-12, seed=77)
+    at_once = resampling.studentize_sharpe(table, last, starts, length, mean, deviation, 1e-12)
+    np.testing.assert_array_equal(found.statistics, at_once)
+    assert found.sharpe == mean / deviation
+    assert found.error == resampling.block_error(table, length, mean, deviation)
+    stages, _ = resampling.draw_two_stages(n, 17, 1000, np.uint64(77))
+    paths = resampling.resample_paths(table, last, length=length, seed=77)
+    np.testing.assert_array_equal(paths, resampling.compose_paths(table, last, stages, length))
 
 
 def test_resample_without_variance_has_no_statistic() -> None:
@@ -179,8 +161,8 @@ def test_resample_without_variance_has_no_statistic() -> None:
     mean, deviation = float(returns.mean()), float(returns.std(ddof=1))
     table = resampling.tabulate_blocks(returns - mean, returns, 10)
     starts = np.array([[0] * 10, [90] * 10], np.int32)
-    found = resampling.resample_sharpe(table, table, starts, 10, mean, deviation, 1e-12)
-    assert np.isnan(found.statistics).tolist() == [True, False]
+    found = resampling.studentize_sharpe(table, table, starts, 10, mean, deviation, 1e-12)
+    assert np.isnan(found).tolist() == [True, False]
 
 
 def test_seed_is_of_the_numbers_not_of_their_memory() -> None:
