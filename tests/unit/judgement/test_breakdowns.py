@@ -57,6 +57,10 @@ def test_break_even_fee_undoes_the_growth(entries: int, exits: int, fee: float) 
     assert break_even_fee(growth, 0.001, entries=entries, exits=exits) == pytest.approx(fee, abs=1e-12)
 
 
+def test_open_trade_alone_may_cost_more_than_it_is_worth() -> None:
+    assert break_even_fee(10.0, 0.001, entries=1, exits=0) == pytest.approx(9.01)
+
+
 def test_break_even_fee_needs_fills_and_equity() -> None:
     assert break_even_fee(1.0, 0.001, entries=0, exits=0) is None
     assert break_even_fee(0.0, 0.001, entries=3, exits=3) is None

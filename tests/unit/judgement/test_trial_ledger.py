@@ -158,11 +158,18 @@ def test_run_that_did_not_move_is_no_trial(returns: Floats) -> None:
     assert build_trial(days(returns.size), returns) is None
 
 
-def test_flatness_has_its_limit() -> None:
-    # ‖x − x̄‖² = n d² for returns 1 ± d; the limit is d = 1e-12.
-    signs = np.where(np.arange(50) % 2 == 0, 1.0, -1.0)
-    assert build_trial(days(50), 1 + signs * 0.5e-12) is None
-    assert build_trial(days(50), 1 + signs * 2e-12) is not None
+@pytest.mark.parametrize("level", [0.01, 1.0, 50.0])
+def test_flatness_has_its_limit(level: float) -> None:
+    # ‖x − x̄‖² = n d² for returns of level ± d; the limit is d = 1e-12 × level.
+    signs = np.where(np.arange(50) % 2 == 0, level, -level)
+    assert build_trial(days(50), level + signs * 0.5e-12) is None
+    assert build_trial(days(50), level + signs * 2e-12) is not None
+
+
+def test_one_return_that_is_no_number_leaves_no_trial() -> None:
+    returns = walk()
+    returns[7] = np.inf
+    assert build_trial(days(300), returns) is None
 
 
 def test_direction_and_t_by_hand() -> None:
