@@ -63,6 +63,11 @@ def test_rows_are_equal_within_value_and_deviation(factor: float) -> None:
         assert found.rows == 5
 
 
+def test_difference_of_the_whole_tolerance_is_none() -> None:
+    # Deviation 1, value 0.
+    assert compare_rows(np.array([0.0, 2.0]), np.array([1e-5, 2.0])).are_equal
+
+
 def test_columns_have_deviations_of_their_own() -> None:
     outputs = np.array([[100.0, 0.0], [-100.0, 1e-3]])
     others = outputs + np.array([[0.0, 1e-7], [0.0, 0.0]])
@@ -208,6 +213,15 @@ def test_kuiper_range_over_2_is_rare_without_overlap() -> None:
     # Kuiper's limit for 0.1 % is 2.303 and for 1 % is 2.001.
     assert np.count_nonzero(ranges > 2.0) <= 18
     assert np.median(ranges) == pytest.approx(1.2, abs=0.06)
+
+
+@pytest.mark.parametrize(("name", "limit"), [("kuiper_range", 2.0), ("lag_z", 3.0)])
+def test_sign_is_over_its_limit(name: str, limit: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    ones = np.ones(300)
+    for value, is_seen in ((limit, False), (limit + 0.01, True)):
+        monkeypatch.setattr(leaks, f"measure_{name}", lambda *_, value=value: value)
+        found = measure_overlap(ones, np.where(np.arange(300) % 2 == 0, 0.01, -0.01), ones, ones)
+        assert (getattr(found, name), found.is_any_seen) == (value, is_seen)
 
 
 def test_lag_z_by_hand() -> None:

@@ -79,7 +79,7 @@ def test_bars_needed_bring_smallest_edge_down_to_the_measured() -> None:
     exposure, returns = at_random(1000, 4, 6, 2), market(1000, 2)
     found = time_of(exposure, returns + 0.0005 * exposure)
     assert found.bars_needed is not None
-    assert found.smallest_visible_edge * math.sqrt(1000 / found.bars_needed) == pytest.approx(found.edge, rel=1e-3)
+    assert found.bars_needed == math.ceil(1000 * (found.smallest_visible_edge / found.edge) ** 2)
     assert time_of(exposure, returns - 0.02 * exposure).bars_needed is None
 
 
