@@ -240,4 +240,5 @@ def test_lag_without_difference_has_no_z() -> None:
     assert leaks.measure_lag_z(returns, returns) is None
     assert leaks.measure_lag_z(returns, returns - 0.001) is None
     assert leaks.measure_lag_z(returns[:1], returns[:1] * 2) is None
+    assert leaks.measure_lag_z(np.array([0.01, 0.03]), np.zeros(2)) == pytest.approx(2.0)
     assert measure_overlap(np.zeros(300), np.zeros(300)).lag_z is None
