@@ -1,6 +1,6 @@
-"""How often the Sharpe interval holds the true ratio, on simulated returns whose ratio is known.
+"""How often the Sharpe interval holds the true ratio, and the range of the next path that path, on simulated returns.
 
-`python run.py bench --only judgement_coverage`: the coverage of each kind of returns is in the column of the work.
+`python run.py bench --only judgement_coverage`: the shares of each kind of returns are in the column of the work.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import time
 
 import numpy as np
 
-from src.judgement.intervals import resample, sharpe_interval
+from src.judgement.intervals import range_of_next_path, resample, sharpe_interval
 from src.judgement.resampling import seed_of
 from tests.benchmarks.measurement import Measurement, best_of
 from tests.judgement_paths import KINDS, Floats
@@ -31,6 +31,22 @@ def measure_coverage(kind: str, *, paths: int, bars: int, seed: int) -> float:
     return held / known
 
 
+def measure_range_coverage(kind: str, *, paths: int, bars: int, seed: int) -> tuple[float, float]:
+    """Return how often the next path's return lies in its range, and its drawdown below the 95th percentile."""
+    returns = KINDS[kind](np.random.default_rng(seed), 2 * paths, bars).returns
+    ends = shallow = known = 0
+    for path, following in zip(returns[:paths], returns[paths:], strict=True):
+        if (found := resample(path, 0.0, seed_of(path))) is None:
+            continue
+        expected = range_of_next_path(found.paths, None)
+        equity = np.concatenate(([1.0], np.cumprod(1 + following)))
+        total, drawdown = (equity[-1] - 1) * 100, (1 - equity / np.maximum.accumulate(equity)).max() * 100
+        known += 1
+        ends += expected.total_return is not None and expected.total_return.low <= total <= expected.total_return.high
+        shallow += drawdown <= expected.max_drawdown.high95
+    return ends / known, shallow / known
+
+
 def measure(*, quick: bool) -> list[Measurement]:
     """Measure the coverage of every kind and length; the peer is a resampling by numpy's indices."""
     paths = QUICK_PATHS if quick else PATHS
@@ -43,10 +59,12 @@ def _measure_kind(kind: str, paths: int, bars: int) -> Measurement:
     measure_coverage(kind, paths=1, bars=bars, seed=1)
     start = time.perf_counter()
     coverage = measure_coverage(kind, paths=paths, bars=bars, seed=1)
+    seconds = (time.perf_counter() - start) / paths
+    ends, shallow = measure_range_coverage(kind, paths=paths // 4, bars=bars, seed=5)
     return Measurement(
         name=f"Sharpe interval, {kind}",
-        seconds=(time.perf_counter() - start) / paths,
-        units=f"{bars:,} bars, holds the truth in {coverage:.1%} of {paths:,}",
+        seconds=seconds,
+        units=f"{bars:,} bars: holds the truth in {coverage:.1%}, next return {ends:.1%}, drawdown {shallow:.1%}",
         peer_name="numpy, one Sharpe ratio per resample",
         peer_seconds=naive_s,
         target="92–96 %",

@@ -90,6 +90,15 @@ def test_noise_lies_in_its_range(rows: int) -> None:
     assert 80 <= np.count_nonzero((values >= low) & (values <= high)) <= 98
 
 
+def test_noise_range_lies_around_the_median() -> None:
+    ranges = [overfitting.noise_range(rows) for rows in (2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000)]
+    assert all(0 < low < 0.5 < high < 1 for low, high in ranges)
+    lows = [low for low, _ in ranges]
+    assert lows == sorted(lows)
+    highs = [high for _, high in ranges[1:]]
+    assert highs == sorted(highs, reverse=True)
+
+
 def test_noise_range_narrows_with_rows() -> None:
     ranges = [overfitting.noise_range(rows) for rows in (2, 10, 30, 100, 2000, 5000)]
     assert ranges[0] == (0.01, 0.94)
