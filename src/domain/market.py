@@ -411,7 +411,7 @@ class DataQuality:
 
     @property
     def missing_bars(self) -> int:
-        """Number of candles missing in all gaps."""
+        """Number of bars missing in all gaps."""
         return sum(gap.missing_bars for gap in self.gaps)
 
 

@@ -207,7 +207,7 @@ def test_crossover_of_earlier_build_is_read() -> None:
     assert from_plain(StrategyParams, plain, {}) == CrossoverParams(fast=3, slow=8)
 
 
-def test_a_strategys_parameter_named_as_a_column_stays_a_text() -> None:
+def test_parameter_named_like_column_stays_text() -> None:
     signals = make_result().signals
     strategy = dataclasses.replace(signals.strategy, parameters={"column": "close"})
     result = make_result(signals=dataclasses.replace(signals, strategy=strategy))
@@ -223,7 +223,7 @@ def test_values_that_json_or_bson_lack_survive(value: Any) -> None:
     assert (type(kept), repr(kept)) == (type(value), repr(value))
 
 
-def test_a_fault_is_named_with_its_path() -> None:
+def test_fault_is_named_with_its_path() -> None:
     document = with_details(lambda details: details["result"]["quality"].update(gaps=[{"after_ms": "early"}]))
     with pytest.raises(UnreadableDocument, match=r"a str stands where a int belongs @ \$\.quality\.gaps\.after_ms"):
         decode(document)
