@@ -164,9 +164,8 @@ def build_store(settings: Settings) -> ResultStore:
         from src.stores.mongo import MongoStore  # noqa: PLC0415  (an eighth of a second that only its users need)
         from src.stores.mongo_connection import MongoDatabase  # noqa: PLC0415
 
-        return MongoStore(
-            MongoDatabase(settings.mongodb_uri.get_secret_value(), settings.mongodb_database), quota=quota
-        )
+        database = MongoDatabase(settings.mongodb_uri.get_secret_value(), settings.mongodb_database)
+        return MongoStore(database, quota=quota)
     return SqliteStore(SqliteDatabase(settings.storage_dir / RESULTS_FILE, reserve_bytes=RESERVE_BYTES), quota=quota)
 
 
