@@ -16,6 +16,7 @@ from src.domain.market import Bars
 from src.domain.signals import Signals
 from src.domain.strategy import StrategyInputs
 from src.domain.trading import FillTiming, Simulation, TradingRules
+from src.domain.trials import NO_TRIALS, TrialSums
 from src.engines.event_driven import EventDrivenEngine
 from src.judgement import breakdowns, deflation, intervals, leaks, overfitting, superiority, timing, trial_ledger
 from src.metrics.returns import simple_returns
@@ -33,7 +34,7 @@ NUMPY_SPLITS = 20
 RULES = TradingRules(fill=FillTiming.NEXT_OPEN)
 
 
-def judge(bars: Bars, simulation: Simulation, ledger: trial_ledger.TrialSums) -> tuple[object, ...]:
+def judge(bars: Bars, simulation: Simulation, ledger: TrialSums) -> tuple[object, ...]:
     """Return all figures of one run's judgement that come from its own bars and trades."""
     year = annualize(bars, DEFAULT_ANNUALIZATION)
     per_year, risk_free = year.bars_per_year, year.risk_free_per_bar
@@ -54,7 +55,11 @@ def judge(bars: Bars, simulation: Simulation, ledger: trial_ledger.TrialSums) ->
     return (
         confidence,
         deflation.deflate(
-            returns, ledger, risk_free_per_bar=risk_free, bars_per_year=per_year, block_error=confidence.sharpe_error
+            returns,
+            ledger.statistics,
+            risk_free_per_bar=risk_free,
+            bars_per_year=per_year,
+            block_error=confidence.sharpe_error,
         ),
         timing.measure_timing(exposure, market, bars_per_year=per_year),
         leaks.measure_overlap(simulation.position, market),
@@ -94,9 +99,9 @@ def _run(bars: Bars, signals: Signals) -> None:
     measure_metrics(simulation, bars, initial_cash=RULES.initial_cash, strategy_name="crossover")
 
 
-def _ledger_of_days(bars: Bars) -> trial_ledger.TrialSums:
+def _ledger_of_days(bars: Bars) -> TrialSums:
     """A ledger of 90 trials on all days of the bars."""
-    rng, ledger = np.random.default_rng(1), trial_ledger.NO_TRIALS
+    rng, ledger = np.random.default_rng(1), NO_TRIALS
     for _ in range(90):
         trial = trial_ledger.build_trial(bars.open_time_ms, rng.standard_normal(len(bars)) * 0.01)
         ledger = ledger if trial is None else ledger.add(trial)
