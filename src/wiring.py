@@ -23,7 +23,6 @@ from src.datasets.store import DiskDatasets
 from src.domain.market import SIMULATED
 from src.domain.runs import ResultQuota
 from src.engines.registry import ENGINES
-from src.files.unfinished import remove_unfinished
 from src.ports import BarSource, Clock, DatasetStore, ResultStore
 from src.sandbox.runner import SandboxedModelRunner
 from src.service.backtests import BacktestService
@@ -119,8 +118,8 @@ def build_services(settings: Settings) -> Services:
 
 
 def _sweep_cache(settings: Settings) -> int:
-    """Remove what killed processes left unfinished in the cache of candles."""
-    return remove_unfinished((settings.storage_dir / BARS_FOLDER).rglob(".*.part"))
+    """Remove what killed processes and earlier builds left in the bar cache."""
+    return BarStore(settings.storage_dir / BARS_FOLDER, max_bytes=settings.market_cache_bytes).remove_leftovers()
 
 
 def build_binance(settings: Settings, clock: Clock) -> CachedSource:

@@ -1,184 +1,161 @@
-"""One series of candles on disk: what is known of it, its files, and the lock of who changes them.
+"""One series of bars on disk: its files, and the lock of the process that fetches it.
 
-A file of candles is never changed: another one is put beside it, then the index is replaced, then the old one is
-removed. So readers need no lock, and a process killed at any moment leaves at worst a file that no index names. Where
-a file is missing or damaged, what the index knows about its stretch is forgotten, and it is fetched again.
+No file is changed: another one is put beside it, and then those are removed whose facts it repeats. So readers need no
+lock, and a process that is killed at any moment leaves at worst two files that agree. A file that is missing or damaged
+is a range that is not known, and is fetched again.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import fcntl
 import logging
 import os
 import time
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import numpy as np
-
-from src.bar_cache import segments, series_index
-from src.bar_cache.segments import SEGMENT_BARS, DamagedSegment
-from src.bar_cache.series_index import DamagedIndex, SeriesIndex
+from src.bar_cache.coverage import SETTLE_MS, Coverage
+from src.bar_cache.periods import period_of, split
+from src.bar_cache.segments import DamagedSegment, Segment, decode, encode, offset_of
 from src.bars.checked import CheckedCandles, no_candles
-from src.bars.grid import bar_numbers, open_times_ms
-from src.bars.slot_ranges import SlotRanges, within
+from src.bars.grid import closed_slots
+from src.bars.slot_ranges import SlotRanges, union, without
 from src.domain.errors import StoreUnavailable
 from src.domain.market import Interval
-from src.files.unfinished import is_unfinished
 from src.files.writing import write_atomically
 
 logger = logging.getLogger(__name__)
 
+MAX_FILES: Final = 4_096
+"""Requests for single bars far apart leave a file each; beyond this number the oldest of a series are removed."""
 _LOCK_POLL_S: Final = 0.02
-_OLD_UNFINISHED: Final = ".new"
-"""What earlier builds called files that they were writing."""
 _USED_AGAIN_S: Final = 60.0
 """How exactly the time of last use is kept: writing it at each read would cost more than the read."""
 
 
 class SegmentLost(Exception):
-    """A file that the index names is gone or damaged: that of one stretch of a series, with one checksum."""
+    """A file that was listed is gone or damaged."""
 
-    def __init__(self, series: BarSeries, number: int, checksum: int, reason: str) -> None:
+    def __init__(self, series: BarSeries, segment: Segment, reason: str) -> None:
         super().__init__(reason)
         self.series = series
-        self.number = number
-        self.checksum = checksum
-        self.reason = reason
+        self.segment = segment
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BarSeries:
-    """One series of the store. Methods block, and are meant for threads."""
+    """One series of the cache. Methods block, and are meant for threads. All but `locked` raise StoreUnavailable."""
 
     folder: Path
     lock_file: Path
     symbol: str
     interval: Interval
 
-    def index(self) -> SeriesIndex:
-        """Return what is known; nothing, where there is no index or only a damaged one."""
+    def coverage(self) -> Coverage:
+        """Return what is known now."""
         try:
-            return series_index.decode((self.folder / "index").read_bytes())
+            return Coverage.of(file.name for file in self.folder.iterdir())
         except FileNotFoundError:
-            return SeriesIndex()
-        except DamagedIndex as error:
-            logger.warning("%s: the index cannot be used, %s; all will be fetched again", self, error)
-            return SeriesIndex()
+            return Coverage()
         except OSError as error:
             raise _unavailable(error) from error
 
-    def read(self, index: SeriesIndex, start: int, stop: int) -> CheckedCandles:
-        """Return the stored candles with the numbers `start` ≤ number < `stop`.
+    def read(self, coverage: Coverage, start: int, stop: int) -> CheckedCandles:
+        """Return the stored bars with the numbers `start` ≤ number < `stop`.
 
-        Raises
-        ------
-        SegmentLost
-            Where a file cannot be used. It may have been replaced since `index` was read: read that again first.
+        Raises SegmentLost if a file cannot be used; it may have been replaced since the listing.
         """
-        parts = []
-        for number in sorted(index.segments):
-            first = number * SEGMENT_BARS
-            if first < stop and start < first + SEGMENT_BARS:
-                candles = self._segment(index, number)
-                whole = start <= first and first + SEGMENT_BARS <= stop
-                parts.append(candles if whole else candles.slots_between(start, stop))
+        parts = [self._load(segment).slots_between(*part) for segment, part in coverage.reading(start, stop)]
         return CheckedCandles.joined(parts) if parts else no_candles(self.symbol, self.interval)
 
     def put(self, candles: CheckedCandles, ranges: SlotRanges, *, asked_ms: int) -> None:
-        """Keep the candles of some ranges in place of what is stored there; only for who holds the lock.
+        """Store all bars of some ranges as the exchange had them at `asked_ms`. Only for the holder of the lock.
 
-        All of these ranges is known from now on, as far as it was closed at `asked_ms`, when it was asked for.
+        What was final then is stored for good. The rest becomes the tail: bars closed within the last minute and, if
+        the newest bars are missing, the last bar and the gap after it. Trading may go on there, or a clock be wrong.
+        Bars of the last minute that are missing are late.
         """
-        index = self.index()
-        slots = candles.slots()
-        if index.offset_ms is None and len(candles.bars):
-            index = replace(index, offset_ms=_offset_ms(candles))
-        stretches = {int(number) for number in np.unique(slots // SEGMENT_BARS)} | set(index.segments)
+        coverage = self.coverage()
+        offset_ms = offset_of(candles.bars) if coverage.offset_ms is None else coverage.offset_ms
+        closed, settled = (closed_slots(time, self.interval, offset_ms) for time in (asked_ms, asked_ms - SETTLE_MS))
         with _storing():
             self.folder.mkdir(parents=True, exist_ok=True)
-            for number in sorted(stretches):
-                inside = within(ranges, number * SEGMENT_BARS, (number + 1) * SEGMENT_BARS)
-                if inside:
-                    index = self._merge(index, number, candles, inside)
+            # This reply replaces earlier ones, also if the clock was set back meanwhile.
+            self._remove(one for one, part in coverage.tails if not without([part], ranges))
             for start, stop in ranges:
-                came = slots[np.searchsorted(slots, start) : np.searchsorted(slots, stop)]
-                latest = int(came[-1]) if len(came) else start - 1
-                index = index.learned(start, stop, latest=latest, asked_ms=asked_ms, interval=self.interval)
-            self._replace_index(index)
+                part = candles.slots_between(start, stop)
+                numbers = part.slots()
+                last = int(numbers[-1]) if len(numbers) else start - 1
+                is_end_missing = stop >= closed > last + 1
+                border = min(max(min(settled, last) if is_end_missing else settled, start), stop)
+                for first, end in split(start, border, numbers[numbers < border], self.interval):
+                    self._put_settled(part.slots_between(first, end), first, end)
+                late = max(min(stop, closed, max(settled, last + 1)), border)
+                if border < late:
+                    self._write(part.slots_between(border, late), border, late, asked_ms=asked_ms)
+                if late < min(stop, closed):
+                    self._touch(Segment(start=late, stop=min(stop, closed), asked_ms=asked_ms))
+            self._clean(asked_ms)
 
-    def put_silence(self, start: int, stop: int, *, asked_ms: int) -> None:
-        """Keep that there is no candle from `start` to `stop`, as far as that was unknown; only for who holds the lock.
-
-        What may still change before that is unknown again: all that may change must be one stretch to the end.
-        """
-        index = self.index()
-        if index.fresh is not None and index.fresh.start < start:
-            with _storing():
-                self._replace_index(index.forgotten(index.fresh.start, start))
-        absent = self.index().missing(start, stop, now_ms=asked_ms)
-        self.put(no_candles(self.symbol, self.interval), absent, asked_ms=asked_ms)
-
-    def put_first(self, first_open_ms: int) -> None:
-        """Keep when the very first candle opens; only for who holds the lock."""
+    def put_first(self, number: int) -> None:
+        """Store the number of the very first bar. Only for the holder of the lock."""
         with _storing():
             self.folder.mkdir(parents=True, exist_ok=True)
-            self._replace_index(self.index().listed(first_open_ms, self.interval))
+            self._touch(Segment(start=0, stop=number, is_first=True))
 
-    def forget(self, numbers: Iterable[int]) -> None:
-        """Drop stretches and what is known about them; only for who holds the lock."""
-        index = self.index()
-        for number in numbers:
-            left = {kept: entry for kept, entry in index.segments.items() if kept != number}
-            index = replace(
-                index.forgotten(number * SEGMENT_BARS, (number + 1) * SEGMENT_BARS),
-                segments=left,
-            )
+    def drop(self, segment: Segment) -> bool:
+        """Remove a file; whether it was there. What it said is not known any more."""
         with _storing():
-            self._replace_index(index)
+            try:
+                (self.folder / segment.name).unlink()
+            except FileNotFoundError:
+                return False
+        return True
 
-    def names(self, number: int, checksum: int) -> bool:
-        """Tell whether the index, as it is now, names this file."""
-        return self.index().segments.get(number, (None, 0))[0] == checksum
+    def drop_lost(self, lost: SegmentLost) -> None:
+        """Remove a file that cannot be used, if it is still there."""
+        if self.drop(lost.segment):
+            logger.warning("damaged file of bars will be fetched again: series=%s %s", self, lost)
 
-    def forget_damaged(self, number: int) -> None:
-        """Drop a stretch if its file is still of no use; only for who holds the lock."""
-        try:
-            self._segment(self.index(), number)
-        except SegmentLost as error:
-            logger.warning("%s: stretch %d cannot be used, %s; it will be fetched again", self, number, error.reason)
-            self.forget([number])
+    def files(self) -> list[tuple[Segment, os.stat_result]]:
+        """Return the files of the series, each with its size and the time of its last use."""
+        found = []
+        with _storing(), os.scandir(self.folder) as entries:
+            for entry in entries:
+                segment = Segment.named(entry.name)
+                if segment is not None:
+                    with contextlib.suppress(FileNotFoundError):  # removed meanwhile
+                        found.append((segment, entry.stat()))
+        return found
 
     @asynccontextmanager
     async def locked(self) -> AsyncIterator[None]:
-        """Hold this series against all other tasks and processes that would fetch or drop candles of it."""
-        # Who waits holds the place behind the lock, so that whoever comes back for it must let them in first.
-        with self._opened(self.lock_file.with_suffix(".next")) as place:
-            await _lock(place)
+        """Hold this series against all other tasks and processes that would fetch or evict bars of it."""
+        # A process that waits holds the second lock, so that one that comes back for the first lets it in.
+        with self._opened(self.lock_file.with_suffix(".next")) as waiting:
+            await _lock(waiting)
             with self._opened(self.lock_file) as lock:
                 await _lock(lock)
-                fcntl.flock(place, fcntl.LOCK_UN)
+                fcntl.flock(waiting, fcntl.LOCK_UN)
                 yield
 
     @contextmanager
     def locked_at_once(self) -> Iterator[bool]:
-        """Hold this series if nobody else does; tell whether."""
+        """Hold this series if nobody else does; yield whether."""
         with self._opened(self.lock_file) as lock:
             yield _try_lock(lock)
-
-    def file_of(self, number: int, checksum: int) -> Path:
-        return self.folder / f"{number:08d}-{checksum:08x}.bars"
 
     def __str__(self) -> str:
         return f"{self.symbol} {self.interval.name}"
 
     @contextmanager
     def _opened(self, file: Path) -> Iterator[int]:
-        """Open a file that is locked; closing it gives the lock back."""
+        """Open a file that is locked; closing it releases the lock."""
         with _storing():
             file.parent.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
@@ -187,56 +164,57 @@ class BarSeries:
         finally:
             os.close(descriptor)
 
-    def _segment(self, index: SeriesIndex, number: int) -> CheckedCandles:
-        if number not in index.segments:
-            return no_candles(self.symbol, self.interval)
-        checksum, _ = index.segments[number]
-        file = self.file_of(number, checksum)
+    def _load(self, segment: Segment) -> CheckedCandles:
+        file = self.folder / segment.name
         try:
-            content = file.read_bytes()
-            candles = segments.decode(content, symbol=self.symbol, interval=self.interval, checksum=checksum)
+            candles = decode(file.read_bytes(), segment, symbol=self.symbol, interval=self.interval)
         except FileNotFoundError as error:
-            raise SegmentLost(self, number, checksum, "its file is gone") from error
+            raise SegmentLost(self, segment, "its file is gone") from error
         except DamagedSegment as error:
-            raise SegmentLost(self, number, checksum, str(error)) from error
+            raise SegmentLost(self, segment, str(error)) from error
         except OSError as error:
             raise _unavailable(error) from error
         _mark_used(file)
         return candles
 
-    def _merge(self, index: SeriesIndex, number: int, candles: CheckedCandles, ranges: SlotRanges) -> SeriesIndex:
-        """Write the file of one stretch anew, with the new candles in place of the old ones of ranges inside it."""
-        first, last = number * SEGMENT_BARS, (number + 1) * SEGMENT_BARS
+    def _put_settled(self, candles: CheckedCandles, start: int, stop: int) -> None:
+        """Write one file of a range and of all that touches it in its period."""
+        first, last = period_of(start, self.interval)
+        coverage = self.coverage()
+        near = [
+            one.range
+            for one, _ in coverage.parts
+            if stop <= last and first <= one.start <= stop and start <= one.stop <= last and not one.is_first
+        ]
+        ((whole_start, whole_stop),) = union(near, [(start, stop)])
         try:
-            old = self._segment(index, number)
-        except SegmentLost as error:
-            logger.warning("%s: stretch %d cannot be used, %s; it will be fetched again", self, number, error.reason)
-            old, index = no_candles(self.symbol, self.interval), index.forgotten(first, last)
-        parts, cursor = [], first
-        for start, stop in ranges:
-            parts += [old.slots_between(cursor, start), candles.slots_between(start, stop)]
-            cursor = stop
-        merged = CheckedCandles.joined([*parts, old.slots_between(cursor, last)])
-        kept = dict(index.segments)
-        kept.pop(number, None)
-        if not merged.is_empty:
-            content, checksum = segments.encode(merged)
-            file = self.file_of(number, checksum)
-            write_atomically(file, content)
-            kept[number] = (checksum, len(content))
-        return replace(index, segments=kept)
+            parts = [self.read(coverage, whole_start, start), candles, self.read(coverage, stop, whole_stop)]
+        except SegmentLost as lost:
+            self.drop_lost(lost)
+            return self._put_settled(candles, start, stop)
+        return self._write(CheckedCandles.joined(parts), whole_start, whole_stop)
 
-    def _replace_index(self, index: SeriesIndex) -> None:
-        """Put an index in place, then remove the files of candles that it does not name."""
-        write_atomically(self.folder / "index", series_index.encode(index))
-        named = {self.file_of(number, checksum) for number, (checksum, _) in index.segments.items()}
-        for file in self.folder.iterdir():
-            if (
-                is_unfinished(file.name)
-                or file.suffix == _OLD_UNFINISHED
-                or (file.suffix == ".bars" and file not in named)
-            ):
-                file.unlink(missing_ok=True)
+    def _write(self, candles: CheckedCandles, start: int, stop: int, *, asked_ms: int | None = None) -> None:
+        if candles.is_empty and asked_ms is None:
+            self._touch(Segment(start=start, stop=stop))
+        else:
+            segment, content = encode(candles, start, stop, asked_ms=asked_ms)
+            write_atomically(self.folder / segment.name, content)
+
+    def _touch(self, empty: Segment) -> None:
+        (self.folder / empty.name).touch()
+
+    def _clean(self, asked_ms: int) -> None:
+        """Remove files that repeat others, tails that are too old to count, and the oldest files beyond `MAX_FILES`."""
+        coverage = self.coverage()
+        gone = {one for one, _ in coverage.tails if (one.asked_ms or 0) <= asked_ms - SETTLE_MS}
+        gone.update(coverage.repeated)
+        left = sorted((one for one in self.files() if one[0] not in gone), key=lambda one: one[1].st_mtime)
+        self._remove([*gone, *(one for one, _ in left[: max(0, len(left) - MAX_FILES)])])
+
+    def _remove(self, segments: Iterable[Segment]) -> None:
+        for segment in segments:
+            (self.folder / segment.name).unlink(missing_ok=True)
 
 
 async def _lock(descriptor: int) -> None:
@@ -252,18 +230,12 @@ def _try_lock(descriptor: int) -> bool:
     return True
 
 
-def _offset_ms(candles: CheckedCandles) -> int:
-    """Return how much later than the grid these candles open."""
-    first, interval = candles.bars.open_time_ms[:1], candles.bars.interval
-    return int(first[0] - open_times_ms(bar_numbers(first, interval), interval)[0])
-
-
 def _mark_used(file: Path) -> None:
     try:
         if time.time() - file.stat().st_mtime > _USED_AGAIN_S:
             os.utime(file)
     except OSError as error:
-        logger.debug("the time of use of %s was not kept: %s", file.name, error)
+        logger.debug("time of last use was not stored: file=%s %s", file.name, error)
 
 
 def _unavailable(error: OSError) -> StoreUnavailable:

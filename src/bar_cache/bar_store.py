@@ -1,28 +1,34 @@
-"""Candles kept on disk: one folder for each symbol and interval, shared by all processes of this machine.
+"""The bar cache on disk: one folder for each symbol and interval, shared by all processes of this machine.
 
-.bars/BTCUSDT/1m/index                      what is known about the series (see `series_index`)
-.bars/~4W7QDZM7.../1m/index                 the same for a symbol with letters beyond ASCII, as base32 of its UTF-8:
-                                            file systems differ in how they fold and compose such letters
-                 00000417-9c0de1a2.bars     its candles, one file for each stretch (see `segments`)
-.bars/.locks/5e                             held by the process that is fetching, or dropping, a series' candles
-.bars/.locks/5e.next                        held by the one that waits to be the next
+.bars/BTCUSDT/1m/       the files of a series (see `segments`)
+.bars/~4W7QDZM7.../1m/  the same for a symbol with letters beyond ASCII, as base32 of its UTF-8: file systems differ in
+                        how they fold and compose such letters
+.bars/.locks/5e         held by the process that fetches, or evicts, bars of a series
+.bars/.locks/5e.next    held by the process that waits to be the next
 """
 
 from __future__ import annotations
 
 import base64
 import logging
+import os
+import re
 import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
 from src.bar_cache.bar_series import BarSeries
+from src.bar_cache.segments import Segment
 from src.domain.market import INTERVALS, Interval, is_symbol
+from src.files.unfinished import remove_unfinished
 
 logger = logging.getLogger(__name__)
 
 _ENCODED: Final = "~"
+_OLD_FILE: Final = re.compile(r"index|[0-9]{8}-[0-9a-f]{8}\.bars|\.index\..*\.new", re.ASCII)
+"""Files of the layout before this one, whose knowledge was in a file of its own."""
+_BLOCK_BYTES: Final = 4_096
 _LOCKS: Final = 256
 """Lock files can never be removed safely, so there is a fixed number; two series may share one, and then take turns."""
 
@@ -33,9 +39,9 @@ class BarStore:
     Parameters
     ----------
     folder
-        Where they are; made when the first candle is stored.
+        Where they are; made when the first bar is stored.
     max_bytes
-        Size above which the stretches that were not used for longest are dropped.
+        Size above which the files that were not used for longest are evicted.
     """
 
     def __init__(self, folder: Path, *, max_bytes: int) -> None:
@@ -58,40 +64,50 @@ class BarStore:
 
     def stored(self) -> Iterator[BarSeries]:
         """Yield every series of which something is stored."""
-        for file in sorted(self._folder.glob("*/*/index")):
-            name = "1M" if file.parent.name == "1mo" else file.parent.name
-            symbol = _symbol_of(file.parent.parent.name)
+        for folder in sorted({file.parent for file in self._folder.glob("*/*/*") if Segment.named(file.name)}):
+            name = "1M" if folder.name == "1mo" else folder.name
+            symbol = _symbol_of(folder.parent.name)
             if name in INTERVALS and symbol is not None:
                 yield self.series(symbol, INTERVALS[name])
 
     def size_bytes(self) -> int:
-        """Return how many bytes of candles are stored."""
-        return sum(size for series in self.stored() for _, size in series.index().segments.values())
+        """Return how many bytes of bars are stored."""
+        return sum(_size_bytes(status) for series in self.stored() for _, status in series.files())
 
     def evict(self, *, keep: Iterable[BarSeries] = ()) -> int:
-        """Drop the stretches that were not used for longest until the rest is within the limit; return how many.
+        """Remove the files that were not used for longest until the rest is within the limit; return how many.
 
-        Series in `keep`, and those that somebody else is fetching, stay as they are.
+        Series in `keep`, and those that another process is fetching, stay as they are.
         """
-        found, total = [], 0
+        self.remove_leftovers()
         kept = set(keep)
-        for series in self.stored():
-            for number, (checksum, size) in series.index().segments.items():
-                total += size
-                if series not in kept:
-                    found.append((_used_at(series.file_of(number, checksum)), str(series), number, series, size))
-        dropped = 0
-        for _, _, number, series, size in sorted(found, key=lambda one: one[:3]):
+        files = [(series, segment, status) for series in self.stored() for segment, status in series.files()]
+        total = sum(_size_bytes(status) for _, _, status in files)
+        evicted = 0
+        for series, segment, status in sorted(files, key=lambda one: (one[2].st_mtime, str(one[0]), one[1].start)):
             if total <= self._max_bytes:
                 break
+            if series in kept or segment.is_empty:
+                continue
             with series.locked_at_once() as is_ours:
                 if is_ours:
-                    series.forget([number])
-                    total -= size
-                    dropped += 1
-        if dropped:
-            logger.info("dropped %d stretches of candles; %d bytes are left", dropped, total)
-        return dropped
+                    evicted += series.drop(segment)
+                    total -= _size_bytes(status)
+        if evicted:
+            logger.info("files of bars evicted: count=%d left_bytes=%d", evicted, total)
+        return evicted
+
+    def remove_leftovers(self) -> int:
+        """Remove what killed processes left unfinished, and files of the layout before this one; return how many."""
+        old = [file for file in self._folder.glob("*/*/*") if _OLD_FILE.fullmatch(file.name)]
+        for file in old:
+            file.unlink(missing_ok=True)
+        return len(old) + remove_unfinished(self._folder.rglob(".*.part"))
+
+
+def _size_bytes(status: os.stat_result) -> int:
+    """Return how much of the disk a file takes: nothing if it is empty, otherwise at least one block."""
+    return max(status.st_size, _BLOCK_BYTES) if status.st_size else 0
 
 
 def _folder_name(symbol: str) -> str:
@@ -111,10 +127,3 @@ def _symbol_of(folder_name: str) -> str | None:
         except ValueError:
             return None
     return symbol if is_symbol(symbol) and _folder_name(symbol) == folder_name else None
-
-
-def _used_at(file: Path) -> float:
-    try:
-        return file.stat().st_mtime
-    except FileNotFoundError:
-        return 0.0

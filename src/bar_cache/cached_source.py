@@ -1,4 +1,4 @@
-"""Candles that are fetched once: a source around another one, and a store between them."""
+"""Fetch bars of the exchange once: a source around another one, with the bar cache between them."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ _ROUNDS: Final = 40
 class CachedSource:
     """The `BarSource` that asks another only for what it has not seen yet.
 
-    Closed candles are kept for ever, and so is the knowledge that there is none. Candles that were fetched within a
-    minute of their close are fetched once more later. A request for which everything is stored makes no call at all.
+    Closed bars are kept, and so is the knowledge of gaps. Bars that were fetched within a minute of their close are
+    fetched once more later. A request for which everything is stored makes no call at all.
 
     Parameters
     ----------
@@ -107,7 +107,7 @@ class CachedSource:
                         view.look, asked, is_first_asked=is_first_asked, is_last_asked=is_last_asked
                     )
                 except SegmentLost as lost:
-                    await self._forget(lost)
+                    await in_thread(lost.series.drop_lost, lost)
                     continue
                 if not isinstance(found, Lacking):
                     return found
@@ -122,16 +122,5 @@ class CachedSource:
         raise StoreUnavailable("The bar cache loses bars faster than they come.")
 
     async def _fill(self, series: BarSeries, lacking: Lacking, asked: SlotRanges) -> None:
-        start, stop = lacking.start, lacking.stop
-        await self._downloads.run(
-            DownloadRange(series, start, stop),
-            lambda: self._downloader.fill(
-                series, start, stop, needs_first=lacking.needs_first, needs_last=lacking.needs_last, asked=asked
-            ),
-        )
-
-    async def _forget(self, lost: SegmentLost) -> None:
-        """Drop a stretch whose file is of no use, unless it was merely replaced while it was read."""
-        if await in_thread(lost.series.names, lost.number, lost.checksum):
-            async with lost.series.locked():
-                await in_thread(lost.series.forget_damaged, lost.number)
+        wanted = DownloadRange(series, lacking.start, lacking.stop, lacking.needs_first, lacking.needs_last)
+        await self._downloads.run(wanted, lambda: self._downloader.fill(wanted, asked=asked))

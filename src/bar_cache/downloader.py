@@ -1,8 +1,8 @@
-"""What is missing in the store is fetched, piece by piece, each stored as soon as it is there.
+"""Fetch the missing bars of a series step by step, and store each part as soon as it arrives.
 
-One fill at a time works on a series, across all processes, in steps: lock, look again at what is missing, fetch a few
-pieces at once, store them, unlock. So whoever waited finds what the other fetched, and a fill that is killed leaves
-everything that had come.
+One download at a time works on a series, across all processes, in steps: lock, look again at what is missing, fetch a
+few parts at once, store them, unlock. So a process that waited finds what the other fetched, and a download that is
+killed leaves everything that had arrived.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from src.bar_cache.bar_series import BarSeries
 from src.bar_cache.planner import PAGES_ONLY_UP_TO, Pages, plan
 from src.bar_cache.progress import ProgressBoard
 from src.bar_cache.remote import RemoteSource
-from src.bar_cache.series_index import SeriesIndex
-from src.bars.checked import CheckedCandles, check
+from src.bar_cache.shared_downloads import DownloadRange
+from src.bars.checked import CheckedCandles, check, no_candles
 from src.bars.grid import bar_number, bar_numbers, open_time_ms
 from src.bars.klines import Klines, MalformedKlines
-from src.bars.slot_ranges import SlotRange, SlotRanges, count, holes, union, without
+from src.bars.slot_ranges import SlotRanges, count, holes, union, without
 from src.binance.archive import ArchiveFile, ArchiveUnusable, BinanceArchive, build_member_name
 from src.binance.archive_rows import read_blocks
 from src.binance.paging import PAGE_ROWS
@@ -36,19 +36,26 @@ logger = logging.getLogger(__name__)
 
 PIECES_AT_ONCE: Final = 4
 _MAX_HOLES: Final = 20
-"""What an archive file lacks is asked for page by page; a block with more holes is left to the pages as a whole."""
+"""Gaps in an archive file are requested page by page; a block with more of them is left to the pages as a whole."""
 
 
 @dataclass(slots=True, kw_only=True)
 class _Course:
-    """What one fill has done so far."""
+    """What one download has done so far: `asked` are the bars of the request, `fetched` those of its own pages."""
 
     series: BarSeries
     start: int
     stop: int
-    asked: SlotRanges = ()
+    asked: SlotRanges
+    fetched: SlotRanges = ()
     tried: set[str] = field(default_factory=set)
     ways: tuple[str, ...] = ()
+
+    def missing(self, now_ms: int) -> SlotRanges:
+        """Return what is still to be fetched; blocks."""
+        asked = union(self.asked, self.fetched)
+        missing = self.series.coverage().to_fetch(self.start, self.stop, now_ms=now_ms, asked=asked)
+        return without(missing, self.fetched)
 
 
 class Downloader:
@@ -59,7 +66,7 @@ class Downloader:
     remote
         Is asked page by page.
     archive
-        Is asked for whole months and days; None where there is none.
+        Is asked for whole months and days; None if there is none.
     board
         Where progress is shown.
     """
@@ -72,69 +79,53 @@ class Downloader:
         self._clock = clock
         self._board = board
 
-    async def fill(
-        self,
-        series: BarSeries,
-        start: int,
-        stop: int,
-        *,
-        needs_first: bool = False,
-        needs_last: bool = False,
-        asked: SlotRanges = (),
-    ) -> None:
-        """Make the candles `start` ≤ number < `stop` known; those that are not closed yet stay as they are.
+    async def fill(self, wanted: DownloadRange, *, asked: SlotRanges = ()) -> None:
+        """Make a range of bars known; those that are not closed yet stay as they are.
 
-        Parameters
-        ----------
-        needs_first
-            Whether to ask first when the very first candle opened, so that nothing before it is asked for.
-        needs_last
-            Whether to ask first for the last candle before `start`, so that nothing between is asked for.
-        asked
-            Candles that were asked for a moment ago: of the newest, what has not come is not asked for again.
+        If the range needs it, the time of the very first bar is asked for before, or that of the last bar before the
+        range, so that nothing before or between is requested. `asked` are bars that were requested a moment ago: of the
+        newest, what does not exist is not requested again.
 
-        Raises
-        ------
-        SymbolNotFound, InvalidInput, ExchangeError, StoreUnavailable
-            What was fetched before is kept.
+        Raises SymbolNotFound, InvalidInput, ExchangeError or StoreUnavailable; what was fetched before is kept.
         """
-        if needs_first:
+        series = wanted.series
+        if wanted.needs_first:
             await self._learn_first(series)
-        if needs_last:
-            await self._learn_silence(series, 0, start)
-        now_ms, index = self._now_ms(), await in_thread(series.index)
-        if silent := _may_be_silent(index, start, stop, now_ms):
-            asked = union(asked, await self._learn_silence(series, *silent))
-            index = await in_thread(series.index)
-        asked = index.may_be_absent(asked, now_ms=now_ms, interval=series.interval)
-        expected = count(without(index.to_fetch(start, stop, now_ms=now_ms), asked))
+        if wanted.needs_last:
+            await self._learn_gap(series, 0, wanted.start)
+        course = _Course(series=series, start=wanted.start, stop=wanted.stop, asked=asked)
+        missing = await in_thread(course.missing, self._now_ms())
+        # All of a long range at the end may be a gap: the symbol may trade no more.
+        if missing and missing[-1][1] - missing[-1][0] > PAGES_ONLY_UP_TO * PAGE_ROWS:
+            course.asked = union(asked, await self._learn_gap(series, *missing[-1]))
+            missing = await in_thread(course.missing, self._now_ms())
+        expected = count(missing)
         with self._shown(series, expected) as shown:
-            course = _Course(series=series, start=start, stop=stop, asked=asked)
-            # What is missing is looked at without the lock too: the last look would wait for somebody else's step.
-            missing = await in_thread(self._missing, course)
+            # What is missing is looked up without the lock too: the last look would wait for the step of another.
             while missing and await self._step(course):
-                missing = await in_thread(self._missing, course)
+                missing = await in_thread(course.missing, self._now_ms())
                 progress = self._board.update(shown, done_bars=max(0, expected - count(missing)), ways=course.ways)
                 logger.info("%s: %d of %d candles", series, progress.done_bars, progress.expected_bars)
 
     async def _learn_first(self, series: BarSeries) -> None:
         async with series.locked():
-            index = await in_thread(series.index)
-            if index.first_open_ms is None:
+            coverage = await in_thread(series.coverage)
+            if coverage.first is None:
                 first_ms = await self._remote.first_open_ms(series.symbol, series.interval)
                 if first_ms is not None:
-                    await in_thread(series.put_first, first_ms)
+                    await in_thread(series.put_first, bar_number(first_ms, series.interval))
 
-    async def _learn_silence(self, series: BarSeries, start: int, stop: int) -> SlotRanges:
-        """Ask for the last candle before `stop`; keep, and return, where after it and from `start` on there is none."""
+    async def _learn_gap(self, series: BarSeries, start: int, stop: int) -> SlotRanges:
+        """Ask for the last bar before `stop`; store and return the gap after it, from `start` on."""
         async with series.locked():
             our_ms, end_ms = self._clock.now_ms(), open_time_ms(stop, series.interval) - 1
             last_ms = await self._remote.last_open_ms(series.symbol, series.interval, end_ms=end_ms)
             since = start if last_ms is None else max(start, bar_number(last_ms, series.interval) + 1)
             if since >= stop:
                 return ()
-            await in_thread(series.put_silence, since, stop, asked_ms=self._remote.skew.now_ms(our_ms))
-            return ((since, stop),)
+            gap, nothing = ((since, stop),), no_candles(series.symbol, series.interval)
+            await in_thread(series.put, nothing, gap, asked_ms=self._remote.skew.now_ms(our_ms))
+            return gap
 
     @contextmanager
     def _shown(self, series: BarSeries, expected: int) -> Iterator[int]:
@@ -158,14 +149,10 @@ class Downloader:
     def _now_ms(self) -> int:
         return self._remote.skew.now_ms(self._clock.now_ms())
 
-    def _missing(self, course: _Course) -> SlotRanges:
-        missing = course.series.index().to_fetch(course.start, course.stop, now_ms=self._now_ms())
-        return without(missing, course.asked)
-
     async def _step(self, course: _Course) -> bool:
-        """Fetch a few pieces of what is still missing; tell whether there was any."""
+        """Fetch a few parts of what is still missing; whether there was any."""
         async with course.series.locked():
-            missing = await in_thread(self._missing, course)
+            missing = await in_thread(course.missing, self._now_ms())
             pieces = plan(
                 missing,
                 course.series.interval,
@@ -173,7 +160,7 @@ class Downloader:
                 has_archive=self._archive is not None,
                 tried=course.tried,
             )
-            # Of ways that take turns, the files first: what they leave open is asked for in fewer, longer pieces.
+            # Files before pages: what the files leave missing is requested in fewer, longer parts.
             files = [piece for piece in pieces if isinstance(piece, ArchiveFile)]
             chosen: Sequence[ArchiveFile | Pages] = (files or pieces)[:PIECES_AT_ONCE]
             writing = asyncio.Lock()
@@ -184,7 +171,7 @@ class Downloader:
         if isinstance(piece, Pages) or self._archive is None:
             course.ways = (*course.ways, "REST")
             await self._pages(piece, course.series, writing)
-            course.asked = union(course.asked, [(piece.start, piece.stop)])
+            course.fetched = union(course.fetched, [(piece.start, piece.stop)])
             return
         course.ways = (*course.ways, "archive")
         course.tried.add(piece.period)
@@ -197,15 +184,15 @@ class Downloader:
         our_ms = self._clock.now_ms()
         first_ms, end_ms = self._times(piece, series)
         klines = await self._remote.candles(series.symbol, series.interval, start_ms=first_ms, end_ms=end_ms)
-        # Only the answer may have shown that our clock is ahead.
+        # Only the reply may have shown that our clock is ahead.
         asked_ms = self._remote.skew.now_ms(our_ms)
         async with writing:
             await in_thread(_store_pages, klines, piece, series, asked_ms)
 
     def _times(self, piece: Pages | ArchiveFile, series: BarSeries) -> tuple[int, int]:
-        """Return the times of the first and the last candle of a piece."""
+        """Return the first and the last time at which bars of a piece can open."""
         interval = series.interval
-        # Only three days may be counted from another day than the epoch.
+        # Only 3d bars may be counted from another day than the epoch.
         latest = (
             open_time_ms(piece.stop, interval) - 1 if interval.name == "3d" else open_time_ms(piece.stop - 1, interval)
         )
@@ -214,7 +201,7 @@ class Downloader:
     async def _file(
         self, archive: BinanceArchive, wanted: ArchiveFile, series: BarSeries, writing: asyncio.Lock
     ) -> None:
-        """Store a file's candles, block by block; its holes stay missing, so that they are asked for again."""
+        """Store the bars of a file, block by block; its gaps stay missing, so that they are requested again."""
         interval, asked_ms = series.interval, self._now_ms()
         async with archive.download(wanted, series.symbol, interval) as file:
             blocks = read_blocks(
@@ -237,16 +224,6 @@ def _store_pages(klines: Klines, piece: Pages | ArchiveFile, series: BarSeries, 
     series.put(candles, ((piece.start, piece.stop),), asked_ms=asked_ms)
 
 
-def _may_be_silent(index: SeriesIndex, start: int, stop: int, now_ms: int) -> SlotRange | None:
-    """Return the end of what is missing where it is long: of a symbol that trades no more, all of it is silence."""
-    missing = index.to_fetch(start, stop, now_ms=now_ms)
-    if not missing:
-        return None
-    was_silent = index.fresh is not None and missing[-1][0] == index.fresh.start
-    long = PAGE_ROWS * (1 if was_silent else PAGES_ONLY_UP_TO)
-    return missing[-1] if missing[-1][1] - missing[-1][0] > long else None
-
-
 def _store_block(klines: Klines, series: BarSeries, start: int, stop: int, asked_ms: int) -> int:
     """Store a block of a file that begins at `start` or later; return where the next one begins."""
     candles = check(klines, symbol=series.symbol, interval=series.interval, now_ms=asked_ms)
@@ -254,14 +231,14 @@ def _store_block(klines: Klines, series: BarSeries, start: int, stop: int, asked
     if not len(slots):
         return start
     block_stop = min(stop, int(slots[-1]) + 1)
-    # What is known already may have come page by page, to fill a hole of this very file.
-    new = without([(start, block_stop)], series.index().known)
+    # What is known already may have come page by page, to fill a gap of this very file.
+    new = without([(start, block_stop)], series.coverage().settled)
     series.put(candles, _without_holes(candles, new), asked_ms=asked_ms)
     return block_stop
 
 
 def _without_holes(candles: CheckedCandles, ranges: SlotRanges) -> SlotRanges:
-    """Return the ranges without the holes in them, nothing where these are many; rows left out are holes too."""
+    """Return the ranges without the gaps in them, nothing if there are many; rejected rows are gaps too."""
     present = bar_numbers(candles.bars.open_time_ms, candles.bars.interval)
     empty = [
         hole
@@ -272,7 +249,7 @@ def _without_holes(candles: CheckedCandles, ranges: SlotRanges) -> SlotRanges:
 
 
 async def _all_of(work: Sequence[Coroutine[Any, Any, None]]) -> None:
-    """Run all to their ends, whatever happens to one, so that what comes is kept; then raise the first error."""
+    """Run all to their ends, whatever happens to one, so that what arrives is kept; then raise the first error."""
     ends = await asyncio.gather(*work, return_exceptions=True)
     for end in ends:
         if end is not None:

@@ -5,12 +5,12 @@ Pure: a few numbers in, a list of pieces out.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from src.bars.grid import bar_number, open_time_ms
+from src.bar_cache.periods import periods_between
+from src.bars.grid import bar_number
 from src.bars.slot_ranges import SlotRanges, union, within, without
 from src.binance.archive import ArchiveFile
 from src.binance.paging import PAGE_ROWS
@@ -21,7 +21,6 @@ PAGES_ONLY_UP_TO: Final = 20
 FILE_WORTH_PAGES: Final = 5
 """A file of the archive is worth its two requests and its size where it saves more pages than this."""
 PAGES_A_PIECE: Final = 16
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _DAY_PUBLISHED_MS: Final = 2 * DAY_MS
 _MONTH_PUBLISHED_MS: Final = 4 * DAY_MS
 """Files appear some hours after their day, and days after their month; asking earlier costs a question in vain."""
@@ -56,25 +55,27 @@ def plan(
     """
     files: list[ArchiveFile] = []
     if has_archive and _pages(missing) > PAGES_ONLY_UP_TO:
-        months = _worthwhile(_months(missing, interval), missing, now_ms - _MONTH_PUBLISHED_MS, interval, tried)
+        months = _files(missing, "M", now_ms - _MONTH_PUBLISHED_MS, interval, tried)
         rest = without(missing, [(file.start, file.stop) for file in months])
-        days = _worthwhile(_days(rest, interval), rest, now_ms - _DAY_PUBLISHED_MS, interval, tried)
+        days = _files(rest, "D", now_ms - _DAY_PUBLISHED_MS, interval, tried)
         files = [*months, *days]
     rest = without(missing, union((file.start, file.stop) for file in files))
     pieces: list[ArchiveFile | Pages] = [*files, *_page_pieces(rest)]
     return sorted(pieces, key=lambda piece: piece.start)
 
 
-def _worthwhile(
-    files: Sequence[ArchiveFile], missing: SlotRanges, published_ms: int, interval: Interval, tried: Collection[str]
+def _files(
+    missing: SlotRanges, unit: str, published_ms: int, interval: Interval, tried: Collection[str]
 ) -> list[ArchiveFile]:
+    """Return the files of months or days that are published, and save enough pages of what is missing."""
     published = bar_number(published_ms, interval)
+    periods = {
+        name: range_ for start, stop in missing for name, range_ in periods_between(start, stop, interval, unit).items()
+    }
     return [
-        file
-        for file in files
-        if file.stop <= published
-        and file.period not in tried
-        and _pages(within(missing, file.start, file.stop)) > FILE_WORTH_PAGES
+        ArchiveFile(period=name, start=start, stop=stop)
+        for name, (start, stop) in sorted(periods.items())
+        if stop <= published and name not in tried and _pages(within(missing, start, stop)) > FILE_WORTH_PAGES
     ]
 
 
@@ -90,44 +91,3 @@ def _page_pieces(missing: SlotRanges) -> list[Pages]:
         for start, stop in missing
         for first in range(start, stop, span)
     ]
-
-
-def _months(missing: SlotRanges, interval: Interval) -> list[ArchiveFile]:
-    """Return the month files that touch what is missing; none where a month is a matter of a few pages."""
-    if FILE_WORTH_PAGES * PAGE_ROWS * interval.milliseconds >= 31 * DAY_MS:
-        return []
-    firsts = {
-        month
-        for start, stop in missing
-        for month in _each_month(open_time_ms(start, interval), open_time_ms(stop, interval))
-    }
-    return [
-        _file(first.strftime("%Y-%m"), first, (first + timedelta(days=32)).replace(day=1), interval)
-        for first in sorted(firsts)
-    ]
-
-
-def _days(missing: SlotRanges, interval: Interval) -> list[ArchiveFile]:
-    """Return the day files that touch what is missing; none where a day is a matter of a few pages."""
-    if FILE_WORTH_PAGES * PAGE_ROWS * interval.milliseconds >= DAY_MS:
-        return []
-    numbers = {
-        day
-        for start, stop in missing
-        for day in range(open_time_ms(start, interval) // DAY_MS, (open_time_ms(stop, interval) - 1) // DAY_MS + 1)
-    }
-    firsts = [_EPOCH + timedelta(days=day) for day in sorted(numbers)]
-    return [_file(first.strftime("%Y-%m-%d"), first, first + timedelta(days=1), interval) for first in firsts]
-
-
-def _each_month(start_ms: int, stop_ms: int) -> Iterator[datetime]:
-    month = (_EPOCH + timedelta(milliseconds=start_ms)).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-    stop = _EPOCH + timedelta(milliseconds=stop_ms)
-    while month < stop:
-        yield month
-        month = (month + timedelta(days=32)).replace(day=1)
-
-
-def _file(period: str, first: datetime, after: datetime, interval: Interval) -> ArchiveFile:
-    start, stop = (bar_number((moment - _EPOCH) // timedelta(milliseconds=1), interval) for moment in (first, after))
-    return ArchiveFile(period=period, start=start, stop=stop)

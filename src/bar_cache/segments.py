@@ -1,48 +1,115 @@
-"""The files that keep candles: one stretch of one series each, column by column, proven by a checksum when read.
+"""The files of the bar cache: what their names say, and what they hold.
 
-Plain columns rather than Parquet: a candle is six fixed-size numbers, so there is nothing for a schema or an index to
-do, and a year of minutes (527,040 rows) is read and proven in about 10 ms, where Parquet takes 50 ms uncompressed and
-100 ms with Zstandard, for half the space; nor is another library needed at run time. Numbers are kept to the last bit
-in both. Files are read, not mapped into memory: a mapped file that somebody cuts short would kill the process.
+Each file states a fact about one range of bars, START ≤ number < STOP:
 
-    8 bytes   "BARS\\0\\0\\0\\1": what this is, and the version of the layout
-    4 bytes   CRC-32 of everything after these 16 bytes, little-endian as all numbers here
-    4 bytes   length of the header
-    header    JSON: symbol, interval, rows, and when rows were left out, repeated or otherwise odd; padded with blanks
+    START-STOP-OFFSET-CHECKSUM.segment     these bars exist, and no others; that is final
+    START-STOP.gap                         no bar exists; that is final too, and the file is empty
+    0-STOP.first                           the same, and STOP is the very first bar of the series
+    START-STOP-OFFSET-CHECKSUM-ASKED.tail  the newest bars as the exchange had them at ASKED (ms); they may still change
+    START-STOP-ASKED.late                  the exchange did not have these bars at ASKED, although they were closed
+
+OFFSET is how many ms later than the grid the bars open, and is left out if the file has no bars. So a listing of the
+folder tells all that is known. No file is ever changed, and two files never contradict each other.
+
+Contents, little-endian. CHECKSUM is the CRC-32 of all of it:
+
+    8 bytes   "BARS\\0\\0\\0\\2": the kind of file, and the version of the layout
+    8 bytes   length of the header
+    header    JSON: symbol, interval, start, stop, rows, and the times of rejected, repeated or irregular rows; padded
     columns   open_time_ms int64 [rows]; open, high, low, close, volume float64 [rows] each
+
+The columns are plain rather than Parquet: a year of minutes (527,040 rows) is read and checked in about 20 ms, and
+Parquet takes 50 ms uncompressed. Files are read, not mapped into memory: truncating a mapped file kills the process.
 """
 
 from __future__ import annotations
 
+import re
 import struct
 import zlib
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 import orjson
 
 from src.bars.checked import NUMBER_COLUMNS, TRACES, CheckedCandles
+from src.bars.grid import bar_number, open_time_ms
+from src.bars.slot_ranges import SlotRange
 from src.domain.market import Bars, Interval, RejectedRow
 
-SEGMENT_BARS: Final = 65_536
-"""Candle numbers that one file spans: 45 days of minutes, 7 years of hours; at most 3 MiB."""
-
-_MAGIC: Final = b"BARS\0\0\0\1"
-_PREFIX: Final = struct.Struct("<8sII")
+_MAGIC: Final = b"BARS\0\0\0\2"
+_PREFIX: Final = struct.Struct("<8sQ")
 _ALIGNMENT: Final = 8
+_NAME: Final = re.compile(
+    r"(?P<start>\d{1,15})-(?P<stop>\d{1,15})"
+    r"(?:-(?P<offset>\d{0,15})-(?P<checksum>[0-9a-f]{8}))?(?:-(?P<asked>\d{1,15}))?\.(?P<kind>[a-z]+)",
+    re.ASCII,
+)
 
 
 class DamagedSegment(ValueError):
     """A file does not hold what was written to it."""
 
 
-def encode(candles: CheckedCandles) -> tuple[bytes, int]:
-    """Return a file's bytes, and its checksum."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Segment:
+    """One file of a series: `checksum` is None if it is empty, `asked_ms` is None if what it says is final."""
+
+    start: int
+    stop: int
+    offset_ms: int | None = None
+    checksum: int | None = None
+    asked_ms: int | None = None
+    is_first: bool = False
+
+    @property
+    def range(self) -> SlotRange:
+        return self.start, self.stop
+
+    @property
+    def is_empty(self) -> bool:
+        return self.checksum is None
+
+    @property
+    def name(self) -> str:
+        """Return the name of the file."""
+        offset = "" if self.offset_ms is None else self.offset_ms
+        has_bars = "" if self.checksum is None else f"-{offset}-{self.checksum:08x}"
+        return f"{self.start}-{self.stop}{has_bars}{'' if self.asked_ms is None else f'-{self.asked_ms}'}.{self._kind}"
+
+    @property
+    def _kind(self) -> str:
+        if self.checksum is not None:
+            return "segment" if self.asked_ms is None else "tail"
+        return "late" if self.asked_ms is not None else "first" if self.is_first else "gap"
+
+    @staticmethod
+    def named(name: str) -> Segment | None:
+        """Return the file of this name; None if the name is not one that this build writes."""
+        parts = _NAME.fullmatch(name)
+        if parts is None or int(parts["start"]) >= int(parts["stop"]):
+            return None
+        segment = Segment(
+            start=int(parts["start"]),
+            stop=int(parts["stop"]),
+            offset_ms=int(parts["offset"]) if parts["offset"] else None,
+            checksum=int(parts["checksum"], 16) if parts["checksum"] else None,
+            asked_ms=int(parts["asked"]) if parts["asked"] else None,
+            is_first=parts["kind"] == "first",
+        )
+        return segment if segment.name == name else None
+
+
+def encode(candles: CheckedCandles, start: int, stop: int, *, asked_ms: int | None = None) -> tuple[Segment, bytes]:
+    """Return the file of all bars with the numbers `start` ≤ number < `stop`, and its bytes."""
     bars = candles.bars
     header = orjson.dumps(
         {
             "symbol": bars.symbol,
             "interval": bars.interval.name,
+            "start": start,
+            "stop": stop,
             "rows": len(bars),
             "rejected": [[row.open_time_ms, row.reason] for row in candles.rejected],
             "traces": {name: getattr(candles, name) for name in TRACES},
@@ -51,39 +118,44 @@ def encode(candles: CheckedCandles) -> tuple[bytes, int]:
     header += b" " * (-len(header) % _ALIGNMENT)
     columns = [np.ascontiguousarray(bars.open_time_ms, "<i8")]
     columns += [np.ascontiguousarray(getattr(bars, name), "<f8") for name in NUMBER_COLUMNS]
-    body = b"".join([header, *(column.tobytes() for column in columns)])
-    checksum = zlib.crc32(body)
-    return _PREFIX.pack(_MAGIC, checksum, len(header)) + body, checksum
+    content = b"".join([_PREFIX.pack(_MAGIC, len(header)), header, *(column.tobytes() for column in columns)])
+    segment = Segment(
+        start=start, stop=stop, offset_ms=offset_of(bars), checksum=zlib.crc32(content), asked_ms=asked_ms
+    )  # fmt: skip
+    return segment, content
 
 
-def decode(content: bytes, *, symbol: str, interval: Interval, checksum: int) -> CheckedCandles:
-    """Read a file's bytes.
-
-    Raises
-    ------
-    DamagedSegment
-        Where the bytes are not those that were written, or those of another series.
-    """
-    if len(content) < _PREFIX.size:
-        raise DamagedSegment("it is cut short")
-    magic, kept, header_length = _PREFIX.unpack_from(content)
-    body = memoryview(content)[_PREFIX.size :]
-    if magic != _MAGIC or kept != checksum or zlib.crc32(body) != checksum:
+def decode(content: bytes, segment: Segment, *, symbol: str, interval: Interval) -> CheckedCandles:
+    """Read the bytes of a file. Raises DamagedSegment if they are not those that were written under this name."""
+    if zlib.crc32(content) != segment.checksum:
         raise DamagedSegment("its checksum is wrong")
     try:
-        return _read(body, header_length, symbol, interval)
+        return _read(memoryview(content), segment, symbol, interval)
     except DamagedSegment:
         raise
-    except (ValueError, TypeError, LookupError) as error:  # the header's length has no checksum
+    except (ValueError, TypeError, LookupError, struct.error) as error:
         raise DamagedSegment(f"its header cannot be read: {error}") from error
 
 
-def _read(body: memoryview, header_length: int, symbol: str, interval: Interval) -> CheckedCandles:
-    header = orjson.loads(body[:header_length])
-    if (header["symbol"], header["interval"]) != (symbol, interval.name):
-        raise DamagedSegment(f"it holds {header['symbol']} {header['interval']}")
+def offset_of(bars: Bars) -> int | None:
+    """Return how many ms later than the grid these bars open; None if there are none."""
+    if not len(bars):
+        return None
+    first_ms = int(bars.open_time_ms[0])
+    return first_ms - open_time_ms(bar_number(first_ms, bars.interval), bars.interval)
+
+
+def _read(content: memoryview, segment: Segment, symbol: str, interval: Interval) -> CheckedCandles:
+    magic, header_length = _PREFIX.unpack_from(content)
+    if magic != _MAGIC:
+        raise DamagedSegment("it has another layout")
+    columns_at = _PREFIX.size + header_length
+    header = orjson.loads(content[_PREFIX.size : columns_at])
+    found = header["symbol"], header["interval"], header["start"], header["stop"]
+    if found != (symbol, interval.name, *segment.range):
+        raise DamagedSegment("it holds {} {} from {} to {}".format(*found))
     return CheckedCandles(
-        bars=_bars(body[header_length:], header, symbol, interval),
+        bars=_bars(content[columns_at:], header, symbol, interval),
         rejected=tuple(RejectedRow(open_time_ms=time, reason=reason) for time, reason in header["rejected"]),
         **{name: tuple(header["traces"][name]) for name in TRACES},
     )

@@ -15,11 +15,13 @@ _MUCH_LARGER: Final = 4
 
 @dataclass(frozen=True, slots=True)
 class DownloadRange:
-    """The bars of one series with the numbers `start` ≤ number < `stop`."""
+    """The bars of one series with the numbers `start` ≤ number < `stop`; see `Downloader.fill` for what it needs."""
 
     series: BarSeries
     start: int
     stop: int
+    needs_first: bool = False
+    needs_last: bool = False
 
     def __len__(self) -> int:
         return self.stop - self.start
@@ -31,5 +33,7 @@ def serves(running: DownloadRange, wanted: DownloadRange) -> bool:
     A few pages do not wait for a much larger download, because they are fetched sooner by themselves.
     """
     is_inside = running.series == wanted.series and running.start <= wanted.start and wanted.stop <= running.stop
+    learns_first = running.needs_first or not wanted.needs_first
+    learns_last = (running.needs_last and running.start == wanted.start) or not wanted.needs_last
     is_much_later = len(wanted) <= _SMALL_BARS < len(running) and len(running) > _MUCH_LARGER * len(wanted)
-    return is_inside and not is_much_later
+    return is_inside and learns_first and learns_last and not is_much_later

@@ -12,6 +12,7 @@ import pytest
 from src.bar_cache.bar_store import BarStore
 from src.bar_cache.downloader import Downloader
 from src.bar_cache.progress import ProgressBoard
+from src.bar_cache.shared_downloads import DownloadRange
 from src.bars.grid import bar_number
 from src.bars.simulated import simulate_bars
 from src.binance.archive import BinanceArchive
@@ -238,9 +239,9 @@ async def test_fetching_much_takes_little_memory(tmp_path: Path) -> None:
         downloader = Downloader(remote, archive=archive, clock=clock, board=ProgressBoard())
         series = BarStore(tmp_path, max_bytes=10**9).series("BTCUSDT", MINUTE)
         try:
-            await downloader.fill(series, first, first + 10)  # what is made once is not counted
+            await downloader.fill(DownloadRange(series, first, first + 10))  # what is made once is not counted
             tracemalloc.start()
-            await downloader.fill(series, first, first + len(minutes))
+            await downloader.fill(DownloadRange(series, first, first + len(minutes)))
             _, peak = tracemalloc.get_traced_memory()
         finally:
             tracemalloc.stop()
@@ -248,4 +249,4 @@ async def test_fetching_much_takes_little_memory(tmp_path: Path) -> None:
             await remote.close()
         assert exchange.count_files() == 4
     assert peak < 64 * 2**20
-    assert series.read(series.index(), first, first + len(minutes)).bars == minutes
+    assert series.read(series.coverage(), first, first + len(minutes)).bars == minutes

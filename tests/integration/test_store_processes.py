@@ -40,7 +40,7 @@ def wait_for(condition: Callable[[], bool]) -> None:
 
 
 def stored(folder: Path) -> int:
-    known = BarStore(folder, max_bytes=0).series("BTCUSDT", MINUTE).index().known
+    known = BarStore(folder, max_bytes=0).series("BTCUSDT", MINUTE).coverage().settled
     return count(within(known, FIRST, FIRST + COUNT))
 
 
@@ -57,8 +57,8 @@ async def test_a_fetch_killed_half_way_leaves_a_readable_store_and_is_resumed(
             process.communicate()
         kept = stored(tmp_path)
     assert 0 < kept < COUNT
-    index = BarStore(tmp_path, max_bytes=0).series("BTCUSDT", MINUTE).index()
-    known, *_ = within(index.known, FIRST, FIRST + COUNT)
+    coverage = BarStore(tmp_path, max_bytes=0).series("BTCUSDT", MINUTE).coverage()
+    known, *_ = within(coverage.settled, FIRST, FIRST + COUNT)
     # Another exchange, as the first may still be answering questions of the dead.
     with LoopbackExchange([BARS], now_ms=NOW_MS, weight_limit=10**6) as later:
         async with caching(later, tmp_path, NOW_MS) as source:

@@ -1,22 +1,27 @@
-"""Whatever is asked in whatever order, the store gives what the exchange itself would give, and asks for it once."""
+"""Whatever is requested in whatever order, the bar cache gives what the exchange gives, and asks for it once.
+
+The oracle is the exchange itself: its rows of that moment, cut to the request, then cleaned.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import random
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from src.bar_cache.bar_store import BarStore
 from src.bar_cache.cached_source import CachedSource
-from src.bar_cache.segments import SEGMENT_BARS
-from src.bars.grid import bar_number, close_times_ms, last_closed_open_ms, open_time_ms, open_times_ms
+from src.bar_cache.coverage import SETTLE_MS
+from src.bars.grid import bar_number, bar_numbers, close_times_ms, last_closed_open_ms, open_time_ms, open_times_ms
 from src.bars.klines import Klines, clean
 from src.binance.clock_skew import ClockSkew
 from src.domain.errors import ExchangeUnavailable, InvalidInput
@@ -24,43 +29,66 @@ from src.domain.market import INTERVALS, Bars, DataQuality, Interval, Listing, M
 from tests.clocks import MovingClock
 
 LENGTH = 240
-"""Candle numbers that the exchange's series spans, about the border of two files."""
-EVERY_INTERVAL = ("1m", "1h", "1w", "1M", "3d")
+"""Bars that the exchange has, about the border of two files."""
+BORDER_MS = 1_704_067_200_000
+"""2024-01-01: a year, a month and a day begin."""
+EVERY_INTERVAL = ("1s", "1m", "1h", "1w", "1M", "3d")
+SETTLED = 5.0
+"""The volume of every bar, once it is final."""
 
 
 @dataclass(slots=True)
 class Exchange:
-    """A source of raw rows in memory: with holes, repeated rows and impossible ones."""
+    """A source of raw rows in memory: with gaps, repeated rows and impossible ones.
+
+    Bars appear `lag_ms` after their close, and their volume is one too low until `SETTLE_MS` after it. `asked_again`
+    counts how often a bar was requested that was final, and had a later one.
+    """
 
     rows: Klines
     clock: MovingClock
-    asked: Counter[int]
+    interval: Interval
+    lag_ms: int = 0
+    asked: int = 0
+    asked_again: Counter[int] = field(default_factory=Counter)
     failing: int = 0
     direct: int = 0
     origin: str = "Binance"
     skew: ClockSkew = field(default_factory=ClockSkew)
+
+    def now(self) -> Klines:
+        """Return the rows as they are now; those of bars that still form are among them."""
+        now_ms, closes = self.clock.moment_ms, self.rows.close_time_ms
+        rows = self.rows.pick(
+            (closes <= now_ms - self.lag_ms) | ((closes > now_ms) & (self.rows.open_time_ms <= now_ms))
+        )
+        is_open = rows.close_time_ms > now_ms - SETTLE_MS
+        return replace(rows, volume=np.where(is_open, SETTLED - 1, rows.volume))
 
     async def candles(self, symbol: str, interval: Interval, *, start_ms: int, end_ms: int) -> Klines:
         await asyncio.sleep(0)
         if self.failing:
             self.failing -= 1
             raise ExchangeUnavailable("The exchange has a fault of its own (HTTP 500).")
-        times = self.rows.open_time_ms
-        self.asked.update(
-            range(bar_number(start_ms, interval), bar_number(min(end_ms, self.clock.moment_ms), interval) + 1)
-        )
-        return self.rows.pick((times >= start_ms) & (times <= end_ms) & (times <= self.clock.moment_ms))
+        rows = self.now()
+        self.asked += 1
+        closed = rows.open_time_ms[rows.close_time_ms <= self.clock.moment_ms - SETTLE_MS]
+        if len(closed):
+            final = bar_numbers(closed, interval)[:-1]
+            first, last = bar_number(start_ms, interval), bar_number(end_ms, interval)
+            self.asked_again.update(set(final[(final >= first) & (final <= last)].tolist()))
+        return rows.pick((rows.open_time_ms >= start_ms) & (rows.open_time_ms <= end_ms))
 
     async def first_open_ms(self, symbol: str, interval: Interval) -> int | None:
         return int(self.rows.open_time_ms.min()) if len(self.rows) else None
 
     async def last_open_ms(self, symbol: str, interval: Interval, *, end_ms: int) -> int | None:
-        times = self.rows.open_time_ms
-        times = times[times <= min(end_ms, self.clock.moment_ms)]
+        times = self.now().open_time_ms
+        times = times[times <= end_ms]
         return int(times.max()) if len(times) else None
 
     async def fetch(self, market: MarketRequest) -> MarketSeries:
-        found = oracle(self.rows, market, self.clock.moment_ms)
+        found = oracle(self.now(), market, self.clock.moment_ms)
         if found is None:
             raise InvalidInput("The exchange has no such candles.")
         self.direct += 1
@@ -86,7 +114,7 @@ def make_rows(interval: Interval, first: int, holes: set[int], odd: set[int], of
         high=np.where(is_odd, 1.0, price + 1),
         low=price - 1,
         close=price,
-        volume=np.full(len(times), 5.0),
+        volume=np.full(len(times), SETTLED),
         close_time_ms=close_times_ms(times, interval),
     )
 
@@ -118,51 +146,108 @@ def requests(draw: st.DrawFn, interval: Interval, first: int) -> MarketRequest:
     )
 
 
-@settings(max_examples=60)
-@given(data=st.data(), name=st.sampled_from(EVERY_INTERVAL), small=st.booleans(), seed=st.integers(0, 99))
+def damage(folder: Path, chance: random.Random) -> None:
+    """Do to one file what disks, people and killed processes do."""
+    files = sorted(file for file in folder.glob("BTCUSDT/*/*") if file.is_file())
+    if not files:
+        return
+    file = chance.choice(files)
+    content = bytearray(file.read_bytes())
+    match chance.choice(["gone", "cut", "flipped", "empty", "half written", "strange"]):
+        case "gone":
+            file.unlink()
+        case "cut":
+            file.write_bytes(content[: chance.randrange(len(content) + 1)])
+        case "flipped" if content:
+            content[chance.randrange(len(content))] ^= 1 << chance.randrange(8)
+            file.write_bytes(content)
+        case "empty":
+            file.write_bytes(b"")
+        case "half written":
+            file.with_name(".99999999-1.ab.part").write_bytes(content[:100])
+        case _:
+            file.with_name("index").write_bytes(content)
+
+
+def put_back(folder: Path, before: dict[Path, bytes], chance: random.Random) -> None:
+    """Leave a file that was merged into another one, as a process does that is killed in between."""
+    removed = [file for file in before if not file.exists() and file.suffix in {".segment", ".gap"}]
+    if removed:
+        file = chance.choice(removed)
+        file.write_bytes(before[file])
+
+
+def volumes_of(bars: Bars, now_ms: int) -> NDArray[np.float64]:
+    """Return the volumes with those replaced that a bar may have shown until it became final."""
+    is_recent = close_times_ms(bars.open_time_ms, bars.interval) > now_ms - 2 * SETTLE_MS
+    return np.where(is_recent & (bars.volume == SETTLED - 1), SETTLED, bars.volume)
+
+
+def assert_same(found: MarketSeries, expected: tuple[Bars, DataQuality], now_ms: int) -> None:
+    bars = expected[0]
+    assert replace(found.bars, volume=volumes_of(found.bars, now_ms)) == replace(bars, volume=volumes_of(bars, now_ms))
+    assert found.quality == expected[1]
+
+
+@settings(max_examples=120)
+@given(
+    data=st.data(), name=st.sampled_from(EVERY_INTERVAL), is_small=st.booleans(), is_rough=st.booleans(),
+    lag_ms=st.sampled_from([0, 0, 7_000, 40_000]), seed=st.integers(0, 999),
+)  # fmt: skip
 def test_any_requests_in_any_order_get_what_the_exchange_has(
-    data: st.DataObject, name: str, small: bool, seed: int
+    data: st.DataObject, name: str, is_small: bool, is_rough: bool, lag_ms: int, seed: int
 ) -> None:
-    interval = INTERVALS[name]
-    first = 650 if name == "1M" else 2500 if name == "1w" else SEGMENT_BARS * (1 if name != "1m" else 400) - LENGTH // 2
-    if name == "3d":
-        first = 5000
+    interval, chance = INTERVALS[name], random.Random(seed)
+    first = bar_number(BORDER_MS, interval) - LENGTH // 2
     offset_ms = 86_400_000 if name == "3d" else 0
     holes = data.draw(st.sets(st.integers(1, LENGTH - 1), max_size=40), label="holes")
+    if data.draw(st.booleans(), label="trading ends"):
+        holes |= set(range(data.draw(st.integers(1, LENGTH - 1), label="last bar"), LENGTH))
     odd = data.draw(st.sets(st.integers(1, LENGTH - 1), max_size=4), label="odd")
     clock = MovingClock(open_time_ms(first + LENGTH // 2, interval) + offset_ms)
-    exchange = Exchange(make_rows(interval, first, holes, odd, offset_ms, seed), clock, Counter())
+    exchange = Exchange(make_rows(interval, first, holes, odd, offset_ms, seed), clock, interval, lag_ms)
+    is_calm = not (is_small or is_rough)
+
+    async def ask(source: CachedSource, market: MarketRequest) -> None:
+        expected = oracle(exchange.now(), market, clock.moment_ms)
+        try:
+            found = await source.fetch(market)
+        except InvalidInput:
+            assert expected is None
+        except ExchangeUnavailable:
+            assert is_rough
+        else:
+            assert expected is not None
+            assert_same(found, expected, clock.moment_ms)
 
     async def run(folder: Path) -> None:
-        source = CachedSource(exchange, store=BarStore(folder, max_bytes=3000 if small else 10**9), clock=clock)
-        for _ in range(data.draw(st.integers(1, 7), label="requests")):
-            clock.moment_ms += data.draw(
-                st.sampled_from([0, 1, 999, interval.milliseconds, 5 * interval.milliseconds]), label="time goes by"
-            )
-            market = data.draw(requests(interval, first), label="request")
-            if data.draw(st.integers(0, 9), label="fault") == 0:
-                exchange.failing = 1
-            expected = oracle(exchange.rows, market, clock.moment_ms)
-            try:
-                found = await source.fetch(market)
-            except InvalidInput:
-                assert expected is None
+        sources = [
+            CachedSource(exchange, store=BarStore(folder, max_bytes=3000 if is_small else 10**9), clock=clock)
+            for _ in range(2)
+        ]
+        for _ in range(data.draw(st.integers(1, 7), label="steps")):
+            steps = [0, 1, 999, 59_999, 60_000, 61_000, interval.milliseconds, 5 * interval.milliseconds]
+            clock.moment_ms += data.draw(st.sampled_from([*steps, 100 * interval.milliseconds]), label="time goes by")
+            before = {file: file.read_bytes() for file in folder.glob("BTCUSDT/*/*") if file.is_file()}
+            markets = [data.draw(requests(interval, first), label="request") for _ in range(chance.choice([1, 1, 3]))]
+            exchange.failing = int(is_rough and chance.random() < 0.2)
+            await asyncio.gather(*(ask(chance.choice(sources), market) for market in markets))
+            exchange.failing = 0
+            if is_rough:
+                put_back(folder, before, chance) if chance.random() < 0.5 else damage(folder, chance)
                 continue
-            except ExchangeUnavailable:
-                continue
-            finally:
-                exchange.failing = 0
-            assert expected is not None
-            assert found.bars == expected[0]
-            assert found.quality == expected[1]
-            calls = exchange.asked.total()
-            assert (await source.fetch(market)).bars == found.bars
-            # A newest candle that has not come yet is asked for until it does.
-            newest = bar_number(last_closed_open_ms(clock.moment_ms, interval) - offset_ms, interval) - first
-            assert small or newest in holes or exchange.asked.total() == calls
-        # What no store can answer goes past it; that must not be how the others are answered.
-        assert small or name == "3d" or exchange.direct == 0
-        await source.close()
+            calls = exchange.asked
+            for market in markets:
+                await ask(chance.choice(sources), market)
+            # A newest bar that does not exist yet is requested until it does.
+            newest = bar_number(last_closed_open_ms(clock.moment_ms, interval) - offset_ms, interval)
+            exists = newest in bar_numbers(exchange.now().closed(clock.moment_ms).open_time_ms, interval)
+            assert is_small or not exists or exchange.asked == calls
+        # What the cache cannot give is fetched past it; that must not be how the rest is fetched.
+        assert not is_calm or name == "3d" or exchange.direct == 0
+        assert not is_calm or max(exchange.asked_again.values(), default=0) <= 1
+        for source in sources:
+            await source.close()
 
     with tempfile.TemporaryDirectory() as folder:
         asyncio.run(run(Path(folder)))

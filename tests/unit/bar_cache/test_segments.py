@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import zlib
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from src.bar_cache.segments import DamagedSegment, decode, encode
+from src.bar_cache.segments import DamagedSegment, Segment, decode, encode
 from src.bars.checked import CheckedCandles, no_candles
 from src.bars.simulated import simulate_bars
 from src.domain.market import INTERVALS, RejectedRow
@@ -18,11 +21,14 @@ CANDLES = CheckedCandles(
     disordered_times_ms=(7,),
     irregular_times_ms=(8, 9),
 )
-CONTENT, CHECKSUM = encode(CANDLES)
+FIRST = 28_333_333
+SEGMENT, CONTENT = encode(CANDLES, FIRST, FIRST + 30)
 
 
-def read(content: bytes, *, symbol: str = "BTCUSDT", interval: str = "1m", checksum: int = CHECKSUM) -> CheckedCandles:
-    return decode(content, symbol=symbol, interval=INTERVALS[interval], checksum=checksum)
+def read(
+    content: bytes, segment: Segment = SEGMENT, *, symbol: str = "BTCUSDT", interval: str = "1m"
+) -> CheckedCandles:
+    return decode(content, segment, symbol=symbol, interval=INTERVALS[interval])
 
 
 def test_what_was_written_comes_back() -> None:
@@ -34,19 +40,46 @@ def test_what_was_written_comes_back() -> None:
     assert not found.bars.open_time_ms.flags.writeable
 
 
-def test_nothing_is_a_file_too() -> None:
-    content, checksum = encode(no_candles("BTCUSDT", MINUTE))
-    assert read(content, checksum=checksum).is_empty
+def test_tail_without_bars_is_a_file_too() -> None:
+    segment, content = encode(no_candles("BTCUSDT", MINUTE), 5, 7, asked_ms=11)
+    assert read(content, segment).is_empty
+    assert segment.offset_ms is None
+
+
+@pytest.mark.parametrize(
+    "segment",
+    [
+        SEGMENT,
+        encode(CANDLES, FIRST, FIRST + 30, asked_ms=1_700_001_200_000)[0],
+        encode(no_candles("BTCUSDT", MINUTE), 5, 7, asked_ms=11)[0],
+        Segment(start=3, stop=9),
+        Segment(start=3, stop=9, asked_ms=5),
+        Segment(start=0, stop=9, is_first=True),
+        Segment(start=3, stop=9, offset_ms=86_400_000, checksum=0),
+    ],
+    ids=lambda segment: segment.name,
+)
+def test_name_tells_all_about_a_file(segment: Segment) -> None:
+    assert Segment.named(segment.name) == segment
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "index", "00000417-9c0de1a2.bars", "00000417-12345678.bars", "3-9", "9-3.gap", "3-3.gap", "3-9.gap.part",
+        "3-9.segment", "3-9-0-9c0de1a.segment", "3-9-0-9C0DE1A2.segment", "3-9-0-9c0de1a2.tail", "\u0663-9.gap",
+        "3-9-0-9c0de1a2-5.segment", "-3-9.gap", f"3-{'9' * 16}.gap", "3-9.gap\n", "03-9.gap", "3-9-5.gap", "3-9.late",
+        "3-9-5.first", "3-9.other", ".1-2.0a.part",
+    ],
+)  # fmt: skip
+def test_other_names_are_no_files_of_the_cache(name: str) -> None:
+    assert Segment.named(name) is None
 
 
 @pytest.mark.parametrize("at", [*range(0, 24), *range(24, len(CONTENT), 37)])
 def test_no_changed_byte_goes_unnoticed(at: int) -> None:
     changed = bytearray(CONTENT)
     changed[at] ^= 0x10
-    if 12 <= at < 16:  # the header's length is not under the checksum: what it leads to must not be believed either
-        with pytest.raises(DamagedSegment, match=r"header"):
-            read(bytes(changed))
-        return
     with pytest.raises(DamagedSegment, match="checksum"):
         read(bytes(changed))
 
@@ -57,13 +90,16 @@ def test_a_file_that_is_cut_short_is_noticed(length: int) -> None:
         read(CONTENT[:length])
 
 
-def test_a_file_of_another_series_or_another_time_is_noticed() -> None:
+def test_file_of_another_series_range_or_layout_is_noticed() -> None:
     with pytest.raises(DamagedSegment, match="BTCUSDT 1m"):
         read(CONTENT, symbol="ETHUSDT")
     with pytest.raises(DamagedSegment, match="BTCUSDT 1m"):
         read(CONTENT, interval="1h")
-    with pytest.raises(DamagedSegment, match="checksum"):
-        read(CONTENT, checksum=CHECKSUM ^ 1)
+    with pytest.raises(DamagedSegment, match="BTCUSDT 1m"):
+        read(CONTENT, replace(SEGMENT, stop=FIRST + 31))
+    for content in (b"BARS\0\0\0\1" + CONTENT[8:], CONTENT[:8] + b"\xff" * 8 + CONTENT[16:], CONTENT[:9], b""):
+        with pytest.raises(DamagedSegment, match=r"layout|header"):
+            read(content, replace(SEGMENT, checksum=zlib.crc32(content)))
 
 
 def test_parts_join_to_the_whole() -> None:

@@ -70,3 +70,13 @@ def test_download_serves_no_other_series_and_nothing_outside(series: BarSeries, 
     assert not serves(running, DownloadRange(other, 10, 20))
     assert not serves(running, DownloadRange(series, 9, 20))
     assert not serves(running, DownloadRange(series, 10, 21))
+
+
+def test_download_that_does_not_ask_for_the_first_or_last_bar_serves_nobody_who_needs_it(series: BarSeries) -> None:
+    plain, first = DownloadRange(series, 10, 20), DownloadRange(series, 10, 20, needs_first=True)
+    last = DownloadRange(series, 10, 20, needs_last=True)
+    assert [serves(running, plain) for running in (plain, first, last)] == [True, True, True]
+    assert [serves(running, first) for running in (plain, first, last)] == [False, True, False]
+    assert [serves(running, last) for running in (plain, first, last)] == [False, False, True]
+    # The last bar before another start is another one.
+    assert not serves(last, DownloadRange(series, 12, 20, needs_last=True))

@@ -7,6 +7,7 @@ import dataclasses
 import io
 import struct
 import zlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -152,12 +153,10 @@ def replaced(content: bytes, old: float, new: float) -> bytes:
 def test_stored_segment_beyond_bounds_is_damaged() -> None:
     """It is dropped and fetched again, as every damaged one is."""
     bars = edges(volume=np.array([3.0, 3.5, 4.0]))
-    content, _ = encode_segment(CheckedCandles(bars=bars))
-    body = replaced(content[16:], 3.5, 1e300)
-    checksum = zlib.crc32(body)
-    forged = content[:8] + struct.pack("<I", checksum) + content[12:16] + body
+    segment, content = encode_segment(CheckedCandles(bars=bars), 0, 9)
+    forged = replaced(content, 3.5, 1e300)
     with pytest.raises(DamagedSegment, match="row 1 is not a possible candle"):
-        decode(forged, symbol="EDGE", interval=DAY, checksum=checksum)
+        decode(forged, replace(segment, checksum=zlib.crc32(forged)), symbol="EDGE", interval=DAY)
 
 
 def test_dataset_beyond_bounds_asks_for_new_upload(tmp_path: Path) -> None:
