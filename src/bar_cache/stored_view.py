@@ -104,9 +104,11 @@ class StoredView:
             first = self._first(coverage)
             is_gap = wanting == self._market.limit
             gap_since = self._gap_since(coverage, start, asked) if is_gap else start
-            needs_last = is_gap and gap_since == start and not is_last_asked
+            # A gap goes on beyond what is known of it, unless the bar before it is known.
+            before = coverage.missing(gap_since - 1, gap_since, now_ms=self._now_ms, asked=asked)
+            needs_last = is_gap and bool(before) and not is_last_asked
             if (first is None and not is_first_asked) or needs_last:
-                return Lacking(start=start, stop=stop, needs_first=first is None, needs_last=needs_last)
+                return Lacking(start=gap_since, stop=stop, needs_first=first is None, needs_last=needs_last)
             if first is None or start <= first:
                 return stretch
             floor = first

@@ -16,7 +16,7 @@ from src.bar_cache.segments import Segment
 from src.bars.grid import bar_number, open_time_ms
 from src.bars.resampling import resample
 from src.bars.simulated import simulate_bars
-from src.domain.errors import ExchangeError, SymbolNotFound
+from src.domain.errors import ExchangeError, InvalidInput, SymbolNotFound
 from src.domain.market import INTERVALS, Bars
 from tests import exchange_faults as faults
 from tests.clocks import MovingClock
@@ -220,6 +220,17 @@ async def test_what_was_traded_before_the_newest_silence_is_fetched(tmp_path: Pa
                 found = await source.fetch(wish("BTCUSDT", MINUTE, 500))
                 assert found.bars == part(LAST + 1 - silent - 500, 500)
                 assert (await source.fetch(wish("BTCUSDT", MINUTE, 5000))).bars == part(LAST + 1 - silent - 5000, 5000)
+
+
+async def test_gap_that_is_known_in_part_costs_a_few_calls(tmp_path: Path) -> None:
+    now_ms = NOW_MS + 300 * DAY.milliseconds
+    with LoopbackExchange([BARS], now_ms=now_ms) as exchange:
+        async with caching(exchange, tmp_path, now_ms) as source:
+            with pytest.raises(InvalidInput):
+                await source.fetch(wish("BTCUSDT", MINUTE, 1000, start=LAST + 100_000))
+            exchange.reset()
+            assert (await source.fetch(wish("BTCUSDT", MINUTE, 2))).bars == part(LAST - 1, 2)
+            assert exchange.count() <= 10
 
 
 async def test_what_a_wrong_clock_took_for_absent_is_found_later(tmp_path: Path) -> None:
