@@ -24,7 +24,7 @@ from src.bar_cache.periods import period_of, split
 from src.bar_cache.segments import DamagedSegment, Segment, decode, encode, offset_of
 from src.bars.checked import CheckedCandles, no_candles
 from src.bars.grid import closed_slots
-from src.bars.slot_ranges import SlotRanges, union, without
+from src.bars.slot_ranges import SlotRanges, count, union, without
 from src.domain.errors import StoreUnavailable
 from src.domain.market import Interval
 from src.files.writing import write_atomically
@@ -70,8 +70,13 @@ class BarSeries:
 
         Raises SegmentLost if a file cannot be used; it may have been replaced since the listing.
         """
-        parts = [self._load(segment).slots_between(*part) for segment, part in coverage.reading(start, stop)]
-        return CheckedCandles.joined(parts) if parts else no_candles(self.symbol, self.interval)
+        reading = coverage.reading(start, stop)
+        bars = (self._load(segment).slots_between(*part) for segment, part in reading)
+        return (
+            CheckedCandles.joined(bars, max_bars=count(part for _, part in reading))
+            if reading
+            else no_candles(self.symbol, self.interval)
+        )
 
     def put(self, candles: CheckedCandles, ranges: SlotRanges, *, asked_ms: int) -> None:
         """Store all bars of some ranges as the exchange had them at `asked_ms`. Only for the holder of the lock.
@@ -192,7 +197,8 @@ class BarSeries:
         except SegmentLost as lost:
             self.drop_lost(lost)
             return self._put_settled(candles, start, stop)
-        return self._write(CheckedCandles.joined(parts), whole_start, whole_stop)
+        whole = CheckedCandles.joined(parts, max_bars=whole_stop - whole_start)
+        return self._write(whole, whole_start, whole_stop)
 
     def _write(self, candles: CheckedCandles, start: int, stop: int, *, asked_ms: int | None = None) -> None:
         if candles.is_empty and asked_ms is None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,20 +75,31 @@ class CheckedCandles:
         )
 
     @staticmethod
-    def joined(parts: Sequence[CheckedCandles]) -> CheckedCandles:
-        """Return the bars and faults of all parts, in their order; at least one part."""
-        if len(parts) == 1:
-            return parts[0]
-        columns = {
-            name: np.concatenate([getattr(part.bars, name) for part in parts])
-            for name in ("open_time_ms", *NUMBER_COLUMNS)
-        }
-        first = parts[0].bars
+    def joined(parts: Iterable[CheckedCandles], *, max_bars: int) -> CheckedCandles:
+        """Return the bars of all parts, which follow one another: at least one part, and at most `max_bars` bars.
+
+        Each part is copied before the next one is taken, so that an iterator need not hold all of them in memory.
+        """
+        columns: dict[str, NDArray[Any]] = {name: np.empty(max_bars, np.float64) for name in NUMBER_COLUMNS}
+        columns["open_time_ms"] = np.empty(max_bars, np.int64)
+        rejected: list[RejectedRow] = []
+        traces: dict[str, list[int]] = {name: [] for name in TRACES}
+        rows = 0
+        for part in parts:
+            bars = part.bars
+            for name, column in columns.items():
+                column[rows : rows + len(bars)] = getattr(bars, name)
+            rows += len(bars)
+            rejected += part.rejected
+            for name in TRACES:
+                traces[name] += getattr(part, name)
         return CheckedCandles(
-            bars=Bars(symbol=first.symbol, interval=first.interval, **columns),
-            rejected=tuple(row for part in parts for row in part.rejected),
-            **{name: tuple(time for part in parts for time in getattr(part, name)) for name in TRACES},
-        )
+            bars=Bars(
+                symbol=bars.symbol, interval=bars.interval, **{name: column[:rows] for name, column in columns.items()}
+            ),
+            rejected=tuple(rejected),
+            **{name: tuple(times_ms) for name, times_ms in traces.items()},
+        )  # fmt: skip
 
 
 def no_candles(symbol: str, interval: Interval) -> CheckedCandles:

@@ -106,7 +106,7 @@ def test_parts_join_to_the_whole() -> None:
     bars = CANDLES.bars
     border = int(bars.open_time_ms[7])
     parts = [CANDLES.between(0, border), CANDLES.between(border, 2**62)]
-    whole = CheckedCandles.joined(parts)
+    whole = CheckedCandles.joined(iter(parts), max_bars=len(bars) + 5)
     assert whole.bars == bars
     assert whole.rejected == CANDLES.rejected
     assert np.array_equal(whole.row_times_ms(), CANDLES.row_times_ms())
