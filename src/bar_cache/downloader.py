@@ -181,22 +181,16 @@ class Downloader:
             logger.warning("%s: the archive's %s is left out, %s", course.series, piece.period, error)
 
     async def _pages(self, piece: Pages | ArchiveFile, series: BarSeries, writing: asyncio.Lock) -> None:
-        our_ms = self._clock.now_ms()
-        first_ms, end_ms = self._times(piece, series)
-        klines = await self._remote.candles(series.symbol, series.interval, start_ms=first_ms, end_ms=end_ms)
+        symbol, interval, our_ms = series.symbol, series.interval, self._clock.now_ms()
+        first_ms, end_ms = max(0, open_time_ms(piece.start, interval)), open_time_ms(piece.stop - 1, interval)
+        if interval.name == "3d":  # these may be counted from another day than the epoch
+            end_ms = open_time_ms(piece.stop, interval) - 1
+        klines = await self._remote.candles(symbol, interval, start_ms=first_ms, end_ms=end_ms)
         # Only the reply may have shown that our clock is ahead.
         asked_ms = self._remote.skew.now_ms(our_ms)
+        candles = await in_thread(check, klines, symbol=symbol, interval=interval, now_ms=asked_ms)
         async with writing:
-            await in_thread(_store_pages, klines, piece, series, asked_ms)
-
-    def _times(self, piece: Pages | ArchiveFile, series: BarSeries) -> tuple[int, int]:
-        """Return the first and the last time at which bars of a piece can open."""
-        interval = series.interval
-        # Only 3d bars may be counted from another day than the epoch.
-        latest = (
-            open_time_ms(piece.stop, interval) - 1 if interval.name == "3d" else open_time_ms(piece.stop - 1, interval)
-        )
-        return max(0, open_time_ms(piece.start, interval)), latest
+            await in_thread(series.put, candles, ((piece.start, piece.stop),), asked_ms=asked_ms)
 
     async def _file(
         self, archive: BinanceArchive, wanted: ArchiveFile, series: BarSeries, writing: asyncio.Lock
@@ -217,11 +211,6 @@ class Downloader:
                 while (klines := await in_thread(next, blocks, None)) is not None:
                     async with writing:
                         cursor = await in_thread(_store_block, klines, series, cursor, wanted.stop, asked_ms)
-
-
-def _store_pages(klines: Klines, piece: Pages | ArchiveFile, series: BarSeries, asked_ms: int) -> None:
-    candles = check(klines, symbol=series.symbol, interval=series.interval, now_ms=asked_ms)
-    series.put(candles, ((piece.start, piece.stop),), asked_ms=asked_ms)
 
 
 def _store_block(klines: Klines, series: BarSeries, start: int, stop: int, asked_ms: int) -> int:
