@@ -157,6 +157,13 @@ def test_two_parts_of_the_last_minute_are_both_known(store: BarStore, order: lis
     assert sorted(one.range for one, _ in series.files()) == [(first, first + 41), (first + 41, first + 100)]
 
 
+def test_tail_too_old_to_count_is_removed(series: BarSeries) -> None:
+    put(series, 0, 101, asked_ms=CLOSE_MS - 99 * 60_000 + 1_000)
+    assert "100-101.tail" in names(series)
+    put(series, 150, 200)
+    assert names(series) == ["0-100.segment", "150-200.segment"]
+
+
 def test_bar_that_is_late_is_not_known(series: BarSeries) -> None:
     put(series, 0, 199, asked_ms=CLOSE_MS + 1_000)
     series.put(no_candles("BTCUSDT", MINUTE), ((FIRST + 199, FIRST + 200),), asked_ms=CLOSE_MS + 1_000)
