@@ -82,7 +82,7 @@ async def test_operation_name_of_form_is_text_or_null() -> None:
     request = {"query": "no document", "variables": {}, "operationName": ["a"]}
     response = await send(client, json_part("operations", request), json_part("map", {}))
     assert response.status_code == 400
-    assert response.json()["errors"][0]["message"] == "operationName must be text or null."
+    assert response.json()["errors"][0]["message"] == "The operationName must be text or null."
 
 
 async def test_a_file_without_a_name_is_a_file_all_the_same() -> None:
