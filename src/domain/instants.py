@@ -6,6 +6,7 @@ import re
 from datetime import UTC, datetime
 from typing import Final
 
+from src.domain.error_text import quote
 from src.domain.errors import InvalidInput, bad_value
 
 _DAY_MS: Final = 86_400_000
@@ -23,6 +24,10 @@ _YEAR: Final = r"(19[7-9]\d|2[01]\d\d|2200)"
 _LEAP_YEAR: Final = r"(19(7[26]|8[048]|9[26])|2[01](0[48]|[2468][048]|[13579][26])|2000)"
 _DAY: Final = r"((0[13578]|1[02])-(0[1-9]|[12]\d|3[01])|(0[469]|11)-(0[1-9]|[12]\d|30)|02-(0[1-9]|1\d|2[0-8]))"
 _HOUR_AND_MINUTE: Final = r"([01]\d|2[0-3]):[0-5]\d"
+MIN_TIME_MS: Final = int(datetime(1, 1, 1, tzinfo=UTC).timestamp()) * 1000
+MAX_TIME_MS: Final = int(datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC).timestamp()) * 1000 + 999
+"""The times that `format_instant` can write: years of four digits."""
+
 INSTANT_PATTERN: Final = (
     rf"^({_YEAR}-{_DAY}|{_LEAP_YEAR}-02-29)"
     rf"([T ]{_HOUR_AND_MINUTE}(:[0-5]\d([.,]\d+)?)?(Z|[+-]([01]\d|2[0-3])(:?\d{{2}})?)?)?$"
@@ -51,8 +56,15 @@ def parse_instant(text: str, *, field: str, is_end: bool = False) -> int:
     return first_ms + _DAY_MS - 1 if is_end and is_bare else first_ms
 
 
+def check_times(**times_ms: int | None) -> None:
+    """Raise ValueError, which names the time, if one of these is outside the years 1 to 9999; None is no time."""
+    for name, time_ms in times_ms.items():
+        if time_ms is not None and not MIN_TIME_MS <= time_ms <= MAX_TIME_MS:
+            raise ValueError(f"{name} is {quote(time_ms)}, which is no time of the years 1 to 9999")
+
+
 def format_instant(time_ms: int) -> str:
-    """Format milliseconds since the epoch as an ISO 8601 instant in UTC: `2017-08-17T00:00:00Z`."""
+    """Format milliseconds since the epoch as an ISO 8601 instant in UTC: `2017-08-17T00:00:00Z` (see `check_times`)."""
     instant = datetime.fromtimestamp(time_ms // 1000, UTC).replace(microsecond=time_ms % 1000 * 1000)
     precision = "milliseconds" if time_ms % 1000 else "seconds"
     return instant.isoformat(timespec=precision).replace("+00:00", "Z")

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from src.domain.arrays import freeze
 from src.domain.errors import bad_pair, bad_value
-from src.domain.instants import INSTANT_PATTERN, format_instant, parse_instant
+from src.domain.instants import INSTANT_PATTERN, check_times, format_instant, parse_instant
 from src.domain.parameters import AT_LEAST_ONE, check_parameters, parameter
 
 SIMULATED: Final = "simulated"
@@ -258,6 +258,7 @@ class MarketRequest:
 
     def __post_init__(self) -> None:
         check_parameters(self)
+        check_times(start_ms=self.start_ms, end_ms=self.end_ms)
         if self.start_ms is not None and self.end_ms is not None and self.start_ms > self.end_ms:
             start, end = format_instant(self.start_ms), format_instant(self.end_ms)
             raise bad_pair("startDate", got=start, rule="at or before", other="endDate", value=end)

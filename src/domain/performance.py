@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from typing import Final, NamedTuple
 
+from src.domain.error_text import quote
+from src.domain.instants import check_times
+from src.domain.parameters import MAX_COUNT
+
 
 class MetricDefinition(NamedTuple):
     """A metric's public name (snake_case), unit and one-sentence definition."""
@@ -33,6 +37,8 @@ class Metrics:
     years of 365 days from the first open to the last close; f = (1 + riskFreeRate)^(1/A) − 1 is the risk-free rate per
     bar; deviations are sample deviations (n−1). Trades count when closed. A denominator that is within the rounding
     error of its terms counts as 0.
+
+    Raises ValueError if a time cannot be written as ISO 8601, or a count is not 0 to `MAX_COUNT`.
     """
 
     strategy_name: str = field(metadata=_metric("text", "Name of the strategy that gave the signals."))
@@ -121,6 +127,15 @@ class Metrics:
         ),
     )
 
+    def __post_init__(self) -> None:
+        check_times(start=self.start, end=self.end)
+        for name in _COUNTS:
+            count = getattr(self, name)
+            if count is not None and not 0 <= count <= MAX_COUNT:
+                raise ValueError(f"{name} is {quote(count)}, which is no count up to {MAX_COUNT}")
+
+
+_COUNTS: Final = tuple(item.name for item in fields(Metrics) if item.metadata["unit"] in (_COUNT, _BARS))
 
 METRIC_DEFINITIONS: Final = tuple(
     MetricDefinition(item.name, item.metadata["unit"], item.metadata["definition"]) for item in fields(Metrics)

@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 
 from src.domain.annualization import AnnualizationSettings
 from src.domain.arrays import freeze
-from src.domain.error_text import FieldName
+from src.domain.error_text import FieldName, quote
 from src.domain.errors import InvalidInput
+from src.domain.instants import check_times
 from src.domain.market import DataQuality, MarketRequest
 from src.domain.model_files import USER_ID_PATTERN, check_user_id
-from src.domain.parameters import parameter
+from src.domain.parameters import MAX_COUNT, parameter
 from src.domain.performance import Metrics
 from src.domain.signals import Signals
 from src.domain.strategy import StrategyParams
@@ -58,6 +59,8 @@ class BacktestRequest:
 
     def __post_init__(self) -> None:
         check_user_id(self.user_id)
+        if self.market.limit > MAX_COUNT:
+            raise ValueError(f"the limit is {quote(self.market.limit)}, which is no count up to {MAX_COUNT}")
         if self.engine is EngineName.VECTORIZED and (settings := self.rules.event_driven_settings()):
             raise InvalidInput(
                 "{settings}: known to the event-driven engine only. The vectorized engine allows market entries, LONG, "
@@ -118,6 +121,7 @@ class BacktestResult:
     cross_check: CrossCheck | None = None
 
     def __post_init__(self) -> None:
+        check_times(created_ms=self.created_ms)
         object.__setattr__(self, "time_ms", freeze(self.time_ms, np.int64))
         object.__setattr__(self, "close", freeze(self.close, np.float64))
         if not len(self.time_ms) == len(self.close) == len(self.signals) == len(self.simulation.equity):
@@ -135,6 +139,9 @@ class ResultSummary:
     origin: str
     fingerprints: Fingerprints
     warnings: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        check_times(created_ms=self.created_ms)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -14,6 +14,7 @@ from src.domain.errors import InvalidInput, both_given
 from src.domain.parameters import (
     AT_LEAST_ONE,
     FRACTION,
+    MAX_COUNT,
     POSITIVE_FRACTION,
     Bounds,
     check_parameters,
@@ -194,7 +195,7 @@ class EntryOrder:
         meaning="How long a LIMIT or STOP entry waits",
         default=1,
         unit="bars",
-        bounds=AT_LEAST_ONE,
+        bounds=Bounds(minimum=1, maximum=MAX_COUNT),
         is_event_driven_only=True,
     )
 

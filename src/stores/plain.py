@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from src.domain.market import Interval
 from src.domain.signals import ParameterValue
 from src.domain.strategy import StrategyParams
+from src.stores.pages import is_storable_text
 from src.strategies.registry import PARAMS
 
 Columns = Mapping[str, NDArray[Any]]
@@ -102,9 +103,15 @@ def _write_scalar(value: Any) -> Any:
 
 
 def _read_scalar(plain: Any, hint: Any) -> Any:
-    if type(plain) is hint:
-        return plain
-    return hint(plain) if issubclass(hint, Enum) else _read_one_of((hint,), plain)
+    """Read the value of a field, which every API can write as JSON: a strategy's own parameters may be any value."""
+    value = plain if type(plain) is hint else hint(plain) if issubclass(hint, Enum) else _read_one_of((hint,), plain)
+    if isinstance(value, int) and value not in _INT64:
+        raise ValueError("a number stands there that 64 bits cannot hold")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{value} stands where a finite number belongs")
+    if isinstance(value, str) and not is_storable_text(value):
+        raise ValueError("a text stands there that is not valid Unicode")
+    return value
 
 
 def _read_one_of(allowed: tuple[type, ...], plain: Any) -> Any:

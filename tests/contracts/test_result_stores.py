@@ -6,6 +6,7 @@ MongoDB is the server that MONGODB_TEST_URI names, else SecantusDB on loopback, 
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import sqlite3
 import uuid
@@ -127,14 +128,16 @@ async def test_an_id_is_kept_once(store: ResultStore) -> None:
     assert_identical(await store.get(result.id), result)
 
 
-def damage(store: ResultStore, result_id: str) -> None:
-    """Make a stored summary one that no build can read."""
+def damage(store: ResultStore, result_id: str, field: str | None = None, value: object = None) -> None:
+    """Make a stored summary one that no build can read: all of it, or one field (dots lead into fields)."""
     if isinstance(store, SqliteStore):
         with closing(sqlite3.connect(store._database._path)) as file, file:
-            file.execute("UPDATE results SET summary = '{}' WHERE id = ?", (result_id,))
+            changed = "'{}'" if field is None else f"json_set(summary, '$.{field}', json('{json.dumps(value)}'))"
+            file.execute(f"UPDATE results SET summary = {changed} WHERE id = ?", (result_id,))
     elif isinstance(store, MongoStore):
         with MongoClient(os.environ.get("MONGODB_TEST_URI") or backend_uri()) as client:
-            client[store._in.results.database.name]["results"].update_one({"_id": result_id}, {"$set": {"summary": {}}})
+            change = {"summary": {}} if field is None else {f"summary.{field}": value}
+            client[store._in.results.database.name]["results"].update_one({"_id": result_id}, {"$set": change})
 
 
 async def test_unreadable_result_is_skipped_in_lists_with_a_warning(store: ResultStore) -> None:
@@ -157,6 +160,24 @@ async def test_unreadable_result_is_skipped_in_lists_with_a_warning(store: Resul
         await store.get("result-2")
     with pytest.raises(UnreadableResult, match="'result-2' cannot be read"):
         await store.summaries(["result-0", "result-2"])
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("created_ms", 10**18), ("request.market.start_ms", -(10**15)), ("metrics.total_trades", 2**40)],
+)
+async def test_value_that_no_api_can_write_hides_one_result_only(store: ResultStore, field: str, value: int) -> None:
+    for name in ("good", "bad"):
+        await store.save(make_result(id=name))
+    damage(store, "bad", field, value)
+    page = await store.list(user_id="alice", symbol=None, first=5, after=None)
+    assert [summary.id for summary in page.summaries] == ["good"]
+    assert [warning[:23] for warning in page.warnings] == ["The stored result 'bad'"]
+    for read in (store.get("bad"), store.summaries(["bad"])):
+        with pytest.raises(UnreadableResult, match="'bad' cannot be read"):
+            await read
+    await store.delete("bad")
+    assert await ids_of_pages(store, first=5) == [["good"]]
 
 
 async def test_unreadable_result_has_an_owner_and_can_be_deleted(store: ResultStore) -> None:

@@ -13,7 +13,9 @@ from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 
 from src.domain.annualization import AnnualizationSettings
+from src.domain.instants import MAX_TIME_MS, MIN_TIME_MS
 from src.domain.market import INTERVALS, DataQuality, Gap, MarketRequest, RejectedRow
+from src.domain.parameters import MAX_COUNT
 from src.domain.performance import Metrics
 from src.domain.runs import BacktestRequest, BacktestResult, CrossCheck, FillDifference, Fingerprints, ResultSummary
 from src.domain.signals import OutputKind, Signals, StrategyDescription
@@ -38,9 +40,11 @@ from src.stores.documents import ResultDocument, decode, decode_summary, encode
 from src.strategies.crossover import CrossoverParams
 from tests.equality import assert_identical
 
-text = st.text(alphabet=st.characters(), max_size=8)  # lone surrogates too
+text = st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=8)
 texts = st.lists(text, max_size=3).map(tuple)
-count = st.integers(0, 2**62)
+count = st.integers(0, MAX_COUNT)
+time = st.integers(MIN_TIME_MS, MAX_TIME_MS)
+finite = st.floats(allow_nan=False, allow_infinity=False)
 any_float = st.floats(allow_nan=True, allow_infinity=True)
 rate = st.floats(min_value=1e-9, max_value=0.9)
 
@@ -55,9 +59,9 @@ markets = st.builds(
     interval=st.sampled_from(list(INTERVALS.values())),
     limit=st.integers(1, 10**9),
     start_ms=optional(st.integers(-(2**40), 0)),
-    end_ms=optional(st.integers(1, 2**50)),
+    end_ms=optional(st.integers(1, MAX_TIME_MS)),
     source=optional(text),
-    seed=optional(st.integers(-(2**100), 2**100)),
+    seed=optional(st.integers(-(2**63), 2**63 - 1)),
 )
 sizings = st.one_of(
     st.just(Sizing()), st.builds(Sizing, fixed_units=rate), st.builds(Sizing, equity_fraction=rate)
@@ -80,7 +84,7 @@ choices = st.one_of(
     st.builds(
         ModelParams,
         reference=optional(text),
-        threshold=any_float,
+        threshold=finite,
         feature_columns=optional(texts),
         output_kind=optional(st.sampled_from(OutputKind)),
         sha256=optional(text),
@@ -106,11 +110,15 @@ by_annotation = {
     "str": text,
     "int": count,
     "int | None": optional(count),
-    "float": any_float | st.integers(0, 10),  # the domain does not turn whole numbers into floats
-    "float | None": optional(any_float),
+    "float": finite | st.integers(0, 10),  # the domain does not turn whole numbers into floats
+    "float | None": optional(finite),
     "str | None": optional(text),
 }
-metrics = st.builds(Metrics, **{item.name: by_annotation[str(item.type)] for item in dataclasses.fields(Metrics)})
+metrics = st.builds(
+    Metrics,
+    **{item.name: by_annotation[str(item.type)] for item in dataclasses.fields(Metrics)}
+    | {"start": time, "end": time, "average_trade_duration": optional(count)},
+)
 parameters = st.dictionaries(
     text, st.one_of(text, st.integers(-(2**70), 2**70), any_float, st.booleans(), texts, st.none()), max_size=4
 )
@@ -127,7 +135,7 @@ checks = st.builds(
         st.builds(FillDifference, index=count, vectorized=optional(text), event_driven=optional(text)), max_size=2
     ).map(tuple),
     left_out=texts,
-    largest_equity_difference=any_float,
+    largest_equity_difference=finite,
 )
 
 
@@ -150,7 +158,7 @@ def results(draw: st.DrawFn) -> BacktestResult:
     floats = column(bars, np.float64)
     return BacktestResult(
         id=draw(text),
-        created_ms=draw(count),
+        created_ms=draw(time),
         request=draw(requests),
         time_ms=draw(column(bars, np.int64)),
         close=draw(floats),
@@ -177,7 +185,7 @@ def results(draw: st.DrawFn) -> BacktestResult:
             bars=draw(text), model=draw(optional(text)), versions=draw(st.dictionaries(text, text, max_size=3))
         ),
         warnings=draw(texts),
-        timings_ms=draw(st.dictionaries(text, any_float, max_size=3)),
+        timings_ms=draw(st.dictionaries(text, finite, max_size=3)),
         cross_check=draw(optional(checks)),
     )
 
