@@ -53,6 +53,11 @@ _ANY: Final = {
     "failed_on_some_made_up_rows": (
         "The model was tried on made-up rows and failed on some of them; it may fail on real ones."
     ),
+    "failed_on_all_columns": (
+        "The file does not say how many columns the model takes. It was tried on {rows:number} made-up rows of all "
+        "{columns:number} feature columns and failed on each kind of them. Name the columns that it takes in "
+        "{@featureColumns}."
+    ),
 }
 
 _TENSORS: Final = {

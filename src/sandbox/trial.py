@@ -2,6 +2,8 @@
 
 A good model may fail on made-up rows, for example if it looks numbers up in a list of categories. So a model is
 rejected only if it fails on plausible rows, on zeros and on ones; if it fails on some of these, a warning says so.
+If the file does not say how many columns it takes, it gets all that there are. It may need others, which a request
+names, so a failure then gives a warning as well.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from numpy.typing import NDArray
 from src.domain.errors import InvalidInput, ModelRejected
 from src.features.selection import choose_columns
 from src.model_formats.failures import refused, with_more
-from src.model_formats.sentences import Sentences, sentence
+from src.model_formats.sentences import Sentences, join, sentence
 from src.ports import Predictor
 
 _MAX_CELLS: Final = 4_000_000
@@ -30,10 +32,11 @@ def try_out(predictor: Predictor, names: Sequence[str], values: NDArray[np.float
     names, values
         The columns that a backtest offers, and plausible rows [n, k] of them.
 
-    Raises ModelRejected if the model fails on every table.
+    Raises ModelRejected if the model fails on every table, and the file says how many columns it takes.
     """
-    columns = _columns(predictor, names)
-    if columns is None or not len(values):
+    known = _columns(predictor, names)
+    columns = tuple(names) if known is None else known
+    if not len(values):
         return ()
     rows = values[: max(2, _MAX_CELLS // len(columns))]
     failures: list[ModelRejected] = []
@@ -42,11 +45,13 @@ def try_out(predictor: Predictor, names: Sequence[str], values: NDArray[np.float
         if failure is None:
             return (sentence("failed_on_some_made_up_rows"),) if failures else ()
         failures.append(failure)
+    if known is None:
+        return (_warn_of_unknown_width(failures[0], rows=len(rows), columns=len(columns)),)
     raise with_more(failures[0], sentence("fails_on_made_up_rows", rows=len(rows)))
 
 
 def _columns(predictor: Predictor, names: Sequence[str]) -> tuple[str, ...] | None:
-    """Return the columns to try: the model's own names if it needs others; None if it does not say how many."""
+    """Return the columns that the file says it needs; None if it does not say how many."""
     described = predictor.description
     try:
         return choose_columns(names, None, described.feature_names, described.n_features)
@@ -54,6 +59,11 @@ def _columns(predictor: Predictor, names: Sequence[str]) -> tuple[str, ...] | No
         if described.feature_names:
             return described.feature_names
         return None if described.n_features is None else tuple(f"column_{i}" for i in range(described.n_features))
+
+
+def _warn_of_unknown_width(failure: ModelRejected, *, rows: int, columns: int) -> Sentences:
+    tried = sentence("failed_on_all_columns", rows=rows, columns=columns)
+    return join(tried, failure.text) if isinstance(failure.text, Sentences) else tried
 
 
 def _tables(rows: NDArray[np.float64], columns: Sequence[str], names: Sequence[str]) -> Iterator[NDArray[np.float64]]:

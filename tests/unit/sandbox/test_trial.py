@@ -23,6 +23,7 @@ from src.features.made_up import made_up_features
 from src.features.names import FEATURE_NAMES
 from src.model_formats.failures import refused, wrong_kind
 from src.model_formats.registry import load_model
+from src.model_formats.sentences import from_plain, to_plain
 from src.sandbox.trial import try_out
 
 Table = NDArray[np.float64]
@@ -81,10 +82,50 @@ def test_model_of_other_columns_gets_made_up_ones(count: int | None, names: tupl
     assert given == (names or ("column_0", "column_1", "column_2"))
 
 
-def test_model_of_unknown_width_is_not_tried() -> None:
-    model = Scripted(lambda table: 1 / 0, None)
+def test_model_of_unknown_width_is_tried_on_all_columns() -> None:
+    model = Scripted(lambda table: table[:, 0], None)
     assert try_out(model, FEATURE_NAMES, ROWS) == ()
-    assert model.seen == []
+    ((table, names),) = model.seen
+    np.testing.assert_array_equal(table, ROWS)
+    assert names == FEATURE_NAMES
+
+
+@pytest.mark.parametrize(
+    ("predict", "reason"),
+    [
+        (
+            lambda _: [].missing,
+            "In the words of the file or its library: \"AttributeError: 'list' object has no attribute 'missing'\".",
+        ),
+        (lambda table: np.zeros((len(table), 14)), "The model answers 301 rows with an array of shape 301 × 14."),
+        (lambda table: np.full(len(table), np.inf), "The model's prediction for row 0 is not a finite number."),
+    ],
+)
+def test_failure_of_unknown_width_is_a_warning(predict: Callable[[Table], Any], reason: str) -> None:
+    model = Scripted(predict, None)
+    (note,) = try_out(model, FEATURE_NAMES, ROWS)
+    assert note.startswith(
+        "The file does not say how many columns the model takes. It was tried on 301 made-up rows of all 14 feature "
+        "columns and failed on each kind of them. Name the columns that it takes in featureColumns. "
+    )
+    assert note.endswith(reason)
+    assert from_plain(to_plain(note)) == note
+    assert len(model.seen) == 3
+
+
+def test_refusal_in_other_words_is_a_warning_without_them() -> None:
+    def refuse(_: Table) -> Table:
+        raise ModelRejected("free text")
+
+    (note,) = try_out(Scripted(refuse, None), FEATURE_NAMES, ROWS)
+    assert note.endswith("Name the columns that it takes in featureColumns.")
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0])
+def test_unknown_width_that_predicts_some_rows_is_warned_of(value: float) -> None:
+    model = Scripted(fails_unless(lambda table: bool((table == value).all())), None)
+    (note,) = try_out(model, FEATURE_NAMES, ROWS)
+    assert "failed on some of them" in note
 
 
 @pytest.mark.parametrize(
