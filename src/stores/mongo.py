@@ -15,10 +15,20 @@ from typing import Any, Final, NamedTuple
 from pymongo import ASCENDING, DESCENDING
 from pymongo.errors import DuplicateKeyError
 
+from src.domain.error_text import quote_all
 from src.domain.errors import Conflict, InvalidInput, StoreUnavailable, result_not_found
 from src.domain.runs import BacktestResult, ResultPage, ResultQuota, ResultSummary, StoreUsage
 from src.stores.documents import ResultDocument, UnreadableDocument, decode, decode_summary, encode
 from src.stores.mongo_connection import MongoDatabase, bound_time
+from src.stores.mongo_heads import (
+    HAS_A_PLACE,
+    HAS_NO_OWNER,
+    OWNER_FIELDS,
+    equals,
+    read_lengths,
+    read_number,
+    read_owner,
+)
 from src.stores.pages import (
     PageBuilder,
     Position,
@@ -39,6 +49,7 @@ SCHEMA_VERSION: Final = 2
 """The version of the database; a document has a version of its own."""
 
 _SIZE: Final = {"$sum": {"$map": {"input": "$parts", "in": {"$arrayElemAt": ["$$this", 1]}}}}
+_MAX_NAMED: Final = 5
 _ORPHAN_BATCH: Final = 1000
 _DELETE_BATCH: Final = 100
 _READY_TIMEOUT_S: Final = 1.5
@@ -127,7 +138,7 @@ class MongoStore:
             if head is None:
                 raise result_not_found(result_id)
             with _reading(result_id):
-                lengths = _read_lengths(head)
+                lengths = read_lengths(head)
             chunks = self._in.chunks.find({"save": head["save"]}, {"content": True, "_id": False})
             pieces = [chunk.get("content") async for chunk in chunks.sort("number", ASCENDING)]
             content = b"".join([piece for piece in pieces if isinstance(piece, bytes)])
@@ -151,36 +162,48 @@ class MongoStore:
 
     async def list(self, *, user_id: str | None, symbol: str | None, first: int, after: str | None) -> ResultPage:
         check_page_size(first)
-        query: dict[str, Any] = {}
+        wanted: dict[str, Any] = {}
+        for name, value in (("user_id", user_id), ("symbol", symbol)):
+            if value is not None:
+                if not is_storable_text(value):
+                    return ResultPage(summaries=(), next_cursor=None)
+                wanted[name] = equals(value)
+        query = {**wanted, **HAS_A_PLACE}
         if after is not None:
             position = Position.from_cursor(after)
             query["$or"] = [
                 {"created_ms": {"$lt": position.created_ms}},
                 {"created_ms": position.created_ms, "_id": {"$lt": position.id}},
             ]
-        for name, wanted in (("user_id", user_id), ("symbol", symbol)):
-            if wanted is not None:
-                if not is_storable_text(wanted):
-                    return ResultPage(summaries=(), next_cursor=None)
-                query[name] = wanted
         newest_first = [("created_ms", DESCENDING), ("_id", DESCENDING)]
         async with self._session():
             found = self._in.results.find(query, {"summary": True, "created_ms": True}).sort(newest_first)
             heads = await found.limit(first + 1).to_list(length=first + 1)
-        builder = PageBuilder(first=first, row_count=len(heads))
+            warnings = await self._misplaced(wanted) if after is None else ()
+        builder = PageBuilder(first=first, row_count=len(heads), warnings=warnings)
         for head in heads[:first]:
-            builder.add(_read_position(head), partial(_summary, head))
+            builder.add(Position(head["created_ms"], head["_id"]), partial(_summary, head))
         return builder.page()
+
+    async def _misplaced(self, wanted: Mapping[str, Any]) -> Sequence[str]:
+        """Return a warning if some of the wanted results have no place in a list."""
+        misplaced = {**wanted, "$nor": [HAS_A_PLACE]}
+        named = await self._in.results.find(misplaced, {"_id": True}).limit(_MAX_NAMED).to_list(length=_MAX_NAMED)
+        if not named:
+            return ()
+        count = await self._in.results.count_documents(misplaced)
+        ids = quote_all(head["_id"] for head in named) + (f" and {count - len(named)} more" * (count > len(named)))
+        logger.warning("results whose time or id is damaged are left out of lists: count=%d ids=%s", count, ids)
+        return (f"{count} stored result(s) cannot be placed in the list: {ids}. They can be read by id, and deleted.",)
 
     async def owner(self, result_id: str) -> str:
         check_result_id(result_id)
         async with self._session():
-            head = await self._in.results.find_one({"_id": result_id}, {"user_id": True})
+            head = await self._in.results.find_one({"_id": result_id}, OWNER_FIELDS)
         if head is None:
             raise result_not_found(result_id)
-        if "user_id" not in head:
-            raise unreadable_result(result_id, "it does not say whose it is")
-        return str(head["user_id"])
+        with _reading(result_id):
+            return read_owner(head)
 
     async def delete(self, result_id: str) -> None:
         check_result_id(result_id)
@@ -266,7 +289,16 @@ class MongoStore:
             await self._in.chunks.create_index([("save", ASCENDING), ("number", ASCENDING)], unique=True)
             await self._in.intents.create_index([("started_ms", ASCENDING)])
             await self.remove_orphans()
+            await self._report_ownerless()
             self._is_open = True
+
+    async def _report_ownerless(self) -> None:
+        """Log the results that no user's list can show."""
+        found = self._in.results.find(HAS_NO_OWNER, {"_id": True}).limit(_MAX_NAMED + 1)
+        ids = [head["_id"] for head in await found.to_list(length=_MAX_NAMED + 1)]
+        if ids:
+            shown = quote_all(ids[:_MAX_NAMED]) + " and more" * (len(ids) > _MAX_NAMED)
+            logger.warning("results without an owner are in no list (docs/operations.md, MongoDB): ids=%s", shown)
 
     async def _migrate(self) -> None:
         """Migrate the database to this build's version: version 1 had no sizes."""
@@ -288,16 +320,17 @@ class MongoStore:
         if self._quota is None:
             return
         group = {"_id": None, "results": {"$sum": 1}, "size_bytes": {"$sum": "$size_bytes"}}
-        match = {"user_id": user_id}
+        match = {"user_id": equals(user_id)}
         [total] = await self._in.results.aggregate([{"$match": match}, {"$group": group}]).to_list(length=1)
         if total["results"] <= self._quota.max_results and total["size_bytes"] <= self._quota.max_bytes:
             return
         newest_first = [("created_ms", DESCENDING), ("_id", DESCENDING)]
-        heads = await self._in.results.find(match, {"save": True, "size_bytes": True}).sort(newest_first).to_list(None)
-        heads.sort(key=lambda head: head["_id"] != saved_id)
+        fields = {"save": True, "size_bytes": True, "created_ms": True}
+        heads = await self._in.results.find(match, fields).sort(newest_first).to_list(None)
+        heads.sort(key=lambda head: (head["_id"] != saved_id, -read_number(head.get("created_ms"))))
         size_bytes = 0
         for place, head in enumerate(heads, start=1):
-            size_bytes += _read_number(head.get("size_bytes"))
+            size_bytes += read_number(head.get("size_bytes"))
             if place > self._quota.max_results or size_bytes > self._quota.max_bytes:
                 await self._delete_saved(head)
 
@@ -326,28 +359,6 @@ class MongoStore:
         content = b"".join(parts.values())
         for start in range(0, len(content), self._chunk_bytes):
             yield content[start : start + self._chunk_bytes]
-
-
-def _read_lengths(head: Mapping[str, Any]) -> Sequence[tuple[str, int]]:
-    """Return the names and lengths of a head's parts; raises UnreadableDocument if the head is damaged."""
-    try:
-        lengths = [(name, length) for name, length in head["parts"]]
-    except (KeyError, TypeError, ValueError) as error:
-        raise UnreadableDocument("it does not say what its columns are") from error
-    if not all(isinstance(name, str) and isinstance(length, int) and length >= 0 for name, length in lengths):
-        raise UnreadableDocument("it does not say what its columns are")
-    if not isinstance(head.get("save"), str):
-        raise UnreadableDocument("it does not say where its columns are")
-    return lengths
-
-
-def _read_position(head: Mapping[str, Any]) -> Position:
-    return Position(_read_number(head.get("created_ms")), str(head["_id"]))
-
-
-def _read_number(value: Any) -> int:
-    """Return a number of a head; 0 if the head is damaged, which puts it last in lists."""
-    return value if isinstance(value, int) else 0
 
 
 def _split(content: bytes, lengths: Sequence[tuple[str, int]]) -> dict[str, bytes]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 from src.domain.errors import UnreadableResult, bad_value, result_not_found
@@ -77,10 +77,10 @@ def unreadable_result(result_id: str, reason: str) -> UnreadableResult:
 class PageBuilder:
     """Builds a page of results from stored rows, newest first; one row more than `first` means that a page follows."""
 
-    def __init__(self, *, first: int, row_count: int) -> None:
+    def __init__(self, *, first: int, row_count: int, warnings: Sequence[str] = ()) -> None:
         self._has_more = row_count > first
         self._summaries: list[ResultSummary] = []
-        self._warnings: list[str] = []
+        self._warnings = list(warnings)
         self._last: Position | None = None
 
     def add(self, position: Position, read_summary: Callable[[], ResultSummary]) -> None:

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import os
 import sqlite3
 import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -211,6 +213,98 @@ async def test_head_with_a_damaged_field_is_named_and_deletable(open_store: Open
     with pytest.raises(ResultNotFound):
         await store.get("bad")
     assert (await store.get("good")).id == "good"
+
+
+@pytest.fixture
+async def heads(store: ResultStore) -> AsyncIterator[Any]:
+    """The collection of the heads that are in MongoDB."""
+    if not isinstance(store, MongoStore):
+        pytest.skip("SQLite has columns, and its own tests")
+    with MongoClient(os.environ.get("MONGODB_TEST_URI") or backend_uri()) as client:
+        yield client[store._in.results.database.name]["results"]
+
+
+def no_times() -> dict[str, Any]:
+    others: list[Any] = [1.5, 1e300, math.inf, -math.inf, math.nan, None, "2020", {"a": 1}, [], [START_MS + 3, 1], True]
+    return {
+        **{repr(value): value for value in others},
+        "a date": datetime(2021, 1, 1, tzinfo=UTC),
+        "half": START_MS + 3.5,
+    }
+
+
+@pytest.mark.parametrize("first", [1, 2, 3, 10])
+@pytest.mark.parametrize("value", no_times().values(), ids=no_times())
+async def test_head_without_a_time_hides_no_other(store: ResultStore, heads: Any, value: Any, first: int) -> None:
+    for number in range(8):
+        await store.save(make_result(id=str(number), created_ms=START_MS + number))
+    heads.update_one({"_id": "3"}, {"$set": {"created_ms": value}})
+    pages = await ids_of_pages(store, first=first, user_id="alice")
+    assert [result_id for page in pages for result_id in page] == list("7654210")
+    page = await store.list(user_id="alice", symbol="BTCUSDT", first=first, after=None)
+    assert page.warnings == (
+        "1 stored result(s) cannot be placed in the list: '3'. They can be read by id, and deleted.",
+    )
+    assert (await store.get("3")).id == "3"
+    if page.next_cursor is not None:
+        assert not (await store.list(user_id="alice", symbol=None, first=first, after=page.next_cursor)).warnings
+    for others in ({"user_id": "bob", "symbol": None}, {"user_id": "alice", "symbol": "ETHUSDT"}):
+        assert not (await store.list(**others, first=first, after=None)).warnings
+    await store.delete("3")
+    assert not (await store.list(user_id="alice", symbol=None, first=first, after=None)).warnings
+
+
+async def test_misplaced_heads_are_counted_and_some_named(
+    store: ResultStore, heads: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number in range(8):
+        await store.save(make_result(id=str(number)))
+    heads.update_many({"_id": {"$ne": "7"}}, {"$unset": {"created_ms": ""}})
+    page = await store.list(user_id=None, symbol=None, first=1, after=None)
+    [warning] = page.warnings
+    assert warning.startswith("7 stored result(s) cannot be placed in the list: '")
+    assert " and 2 more. They can be read by id, and deleted." in warning
+    assert "left out of lists: count=7" in caplog.text
+
+
+async def test_quota_deletes_heads_without_a_time_first(open_store: OpenStore) -> None:
+    store = open_store(quota(max_results=3))
+    if not isinstance(store, MongoStore):
+        pytest.skip("SQLite has columns, and its own tests")
+    for name in "abc":
+        await store.save(make_result(id=name))
+    with MongoClient(os.environ.get("MONGODB_TEST_URI") or backend_uri()) as client:
+        heads = client[store._in.results.database.name]["results"]
+        heads.update_one({"_id": "b"}, {"$set": {"created_ms": "late"}})
+        heads.insert_one({"_id": "d", "user_id": ["alice"], "created_ms": START_MS, "save": "0", "size_bytes": 0})
+    await store.save(make_result(id="e"))
+    assert await ids_of_pages(store, first=5, user_id="alice") == [["e", "c", "a"]]
+    with pytest.raises(ResultNotFound):
+        await store.owner("b")
+    with pytest.raises(UnreadableResult):
+        await store.owner("d")
+
+
+@pytest.mark.parametrize("value", [None, 17, ["alice", "bob"], {"a": "alice"}, "absent"], ids=str)
+async def test_head_without_an_owner_is_its_summarys_users(
+    open_store: OpenStore, store: ResultStore, heads: Any, value: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("bad", "good"):
+        await store.save(make_result(id=name))
+    heads.update_one({"_id": "bad"}, {"$unset": {"user_id": ""}} if value == "absent" else {"$set": {"user_id": value}})
+    assert await store.owner("bad") == "alice"
+    for user_id in ("alice", "bob"):
+        page = await store.list(user_id=user_id, symbol=None, first=5, after=None)
+        assert [summary.id for summary in page.summaries] == (["good"] if user_id == "alice" else [])
+        assert page.warnings == ()
+    assert await open_store(None).is_reachable()
+    assert "results without an owner are in no list (docs/operations.md, MongoDB): ids='bad'" in caplog.text
+    for damage in ({"$unset": {"summary.request": ""}}, {"$set": {"summary": 3}}):
+        heads.update_one({"_id": "bad"}, damage)
+        with pytest.raises(UnreadableResult, match="only the operator can delete it"):
+            await store.owner("bad")
+    heads.update_one({"_id": "bad"}, {"$set": {"user_id": "alice"}})
+    assert await store.owner("bad") == "alice"
 
 
 async def test_a_deleted_result_is_gone_and_its_id_free(store: ResultStore) -> None:
