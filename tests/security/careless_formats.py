@@ -103,7 +103,7 @@ def open_onnx(path: Path) -> None:
 
 
 def open_torch(path: Path) -> None:
-    """Read the weights of a `.pt2` as torch does, which falls back to unpickling anything; else unpickle."""
+    """Read the weights of a `.pt2` as torch does, which falls back to unpickling; run TorchScript; unpickle."""
     import torch
     from torch._export.serde.serialize import deserialize_torch_artifact
 
@@ -112,7 +112,9 @@ def open_torch(path: Path) -> None:
         if weights:
             deserialize_torch_artifact(archive.read(weights[0]))
             return
-    torch.load(path, weights_only=False)
+    loaded = torch.load(path, weights_only=False)
+    if isinstance(loaded, torch.jit.ScriptModule):
+        loaded(torch.zeros(2, 14))
 
 
 _OPENERS: Mapping[str, Callable[[Path], None]] = {

@@ -9,6 +9,7 @@ import base64
 import io
 import json
 import pickle
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -191,6 +192,25 @@ def exported_program(world: World) -> bytes:
     )
 
 
+def torchscript_reads(world: World) -> bytes:
+    """TorchScript's own `from_file` maps any file into a tensor."""
+    import torch
+
+    class Reader(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.path = str(world.secret)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x[:, 0] + torch.from_file(self.path, False, 1, dtype=torch.uint8)[0]
+
+    content = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        torch.jit.save(torch.jit.script(Reader()), content)
+    return content.getvalue()
+
+
 def onnx_location(locate: Callable[[World], str]) -> Callable[[World], bytes]:
     return lambda world: crafted.onnx_model(location=locate(world))
 
@@ -222,6 +242,7 @@ FILES: dict[str, HostileFile] = {
     "h5: module of torch": HostileFile(".h5", hdf5_torch_module, WRITES | {FORMAT}),
     "keras: dead operation": HostileFile(".keras", keras_dead_operation, READS | {FORMAT}),
     "pt2: weights that are code": HostileFile(".pt", exported_program, WRITES | {FORMAT}),
+    "torchscript: reads": HostileFile(".pt", torchscript_reads, READS),
     "onnx: data up the folders": HostileFile(
         ".onnx", onnx_location(lambda world: f"../../../../../../../..{world.secret}"), READS | {FORMAT}),
     "onnx: data through a symbolic link": HostileFile(
