@@ -13,6 +13,7 @@ from strawberry.fastapi import BaseContext
 
 from src.api.dependencies import max_bars_of, max_rows_of, services_of
 from src.domain.errors import TooLarge
+from src.domain.runs import BacktestResult
 from src.ports import DownloadBoard
 from src.service.backtests import BacktestService
 from src.service.datasets import DatasetService
@@ -25,20 +26,46 @@ TABLES_PER_ANSWER: Final = 3
 class GraphQLContext(BaseContext):
     """The services of the application that the request came to, and how many candles and rows its document asks for.
 
-    `reading` is held while a stored result is read: one by one they can be counted before there are too many.
     `warnings` are those of fields whose type has no place for them: each with its `message` and its field's `path`.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.reading = asyncio.Lock()
         self.warnings: list[dict[str, object]] = []
+        self._reading = asyncio.Lock()
+        self._results: dict[str, BacktestResult] = {}
         self._claimed_bars = 0
         self._claimed_rows = 0
 
     def warn(self, messages: Iterable[str], path: Path) -> None:
         """Add warnings about the field at `path` to the response's `extensions.warnings`."""
         self.warnings.extend({"message": message, "path": path.as_list()} for message in messages)
+
+    async def read_result(self, result_id: str) -> BacktestResult:
+        """Read a stored result, once for all fields of the document that ask for it.
+
+        Results are read one at a time, and each is claimed before its columns are decoded: a document that asks for
+        too many never holds more of them than are allowed.
+
+        Raises
+        ------
+        ResultNotFound
+            Also TooLarge as `claim_bars` does.
+        """
+        async with self._reading:
+            if result_id not in self._results:
+                await self.claim_result(result_id)
+                self._results[result_id] = await self.backtests.get(result_id)
+            return self._results[result_id]
+
+    def forget_results(self) -> None:
+        """Drop the results that were read; the response keeps the columns that it will write."""
+        self._results.clear()
+
+    async def claim_result(self, result_id: str) -> None:
+        """Count the candles of a stored result, without reading its columns; raises ResultNotFound and TooLarge."""
+        [summary] = await self.backtests.compare([result_id])
+        self.claim_bars(summary.metrics.bars)
 
     def claim_bars(self, count: int) -> None:
         """Count candles that are asked for; all fields of a document together may have as many as a single one may.

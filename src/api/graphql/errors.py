@@ -41,6 +41,24 @@ def explain(error: GraphQLError, *, is_executed: bool) -> None:
     error.extensions = {**(error.extensions or {}), "code": code}
 
 
+def drop_tracebacks(error: GraphQLError) -> None:
+    """Free what the frames that an error went through hold: a whole result may be among it.
+
+    The error and the frames refer to each other, so that otherwise only a full collection frees them, which is rare.
+    """
+    waiting: list[BaseException | None] = [error]
+    seen: set[int] = set()
+    while waiting:
+        current = waiting.pop()
+        if current is None or id(current) in seen:
+            continue
+        seen.add(id(current))
+        current.__traceback__ = None
+        waiting += [current.__cause__, current.__context__]
+        if isinstance(current, GraphQLError):
+            waiting.append(current.original_error)
+
+
 def is_request_error(data: object, errors: Sequence[GraphQLError] | None) -> bool:
     """Whether nothing was executed: the answer then has no `data` at all (GraphQL specification, 7.1.1)."""
     return data is None and bool(errors) and all(error.path is None for error in errors or ())

@@ -89,6 +89,8 @@ class BacktestRouter(GraphQLRouter[GraphQLContext, None]):
             except ServiceError as error:
                 answer = describe_error(error)
                 response = _write(request_error(graphql_message(answer), extensions_of(answer)), answer.status)
+        if isinstance(context, GraphQLContext):
+            context.forget_results()  # a client may take long to read the response
         if response.media_type == PLAIN_JSON and prefers_graphql_json(request.headers.get("accept", "")):
             response.headers["content-type"] = f"{GRAPHQL_JSON}; charset=utf-8"
             if isinstance(response, _UnexecutedResponse):

@@ -16,7 +16,7 @@ from src.api.graphql.columns import ColumnExecutor
 from src.api.graphql.context import Info
 from src.api.graphql.datasets import UploadBarsInput, UploadedBars, uploaded_bars_of
 from src.api.graphql.documents import DocumentLibrary, PreparedDocuments
-from src.api.graphql.errors import explain
+from src.api.graphql.errors import drop_tracebacks, explain
 from src.api.graphql.inputs import BacktestInput, MLBacktestInput, OHLCVFetchInput, RunBacktestInput
 from src.api.graphql.limits import DocumentLimits
 from src.api.graphql.quality import Download, MarketDataQuality, download_of, market_quality_of
@@ -118,10 +118,7 @@ class Query:
 
     @resolved("A stored result.")
     async def backtest(self, info: Info, id: ResultId) -> BacktestResult | None:
-        async with info.context.reading:
-            result = await info.context.backtests.get(id)
-            info.context.claim_bars(len(result.time_ms))
-        return result_of(result, max_rows=info.context.max_rows)
+        return result_of(await info.context.read_result(id), max_rows=info.context.max_rows)
 
     @resolved("A page of a user's stored results, newest first.")
     async def backtests(
@@ -192,9 +189,8 @@ class Mutation:
 
     @resolved("Run a stored backtest again on the candles that it had, and say what came out differently.")
     async def rerun_backtest(self, info: Info, id: ResultId) -> Rerun:
-        rerun = await info.context.backtests.rerun(id)
-        info.context.claim_bars(len(rerun.result.time_ms))
-        return rerun_of(rerun, max_rows=info.context.max_rows)
+        await info.context.claim_result(id)
+        return rerun_of(await info.context.backtests.rerun(id), max_rows=info.context.max_rows)
 
     @resolved("Delete a stored result of a user and return what it was; null if it could not be read.")
     async def delete_backtest(
@@ -271,6 +267,7 @@ class BacktestSchema(strawberry.Schema):
         is_executed = execution_context is not None and execution_context.result is not None
         for error in errors:
             explain(error, is_executed=is_executed)
+            drop_tracebacks(error)
 
 
 def build_schema(limits: DocumentLimits, *, has_introspection: bool = True, has_columns: bool = True) -> BacktestSchema:

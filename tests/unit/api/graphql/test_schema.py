@@ -465,13 +465,6 @@ async def test_all_fields_of_a_document_share_one_allowance_of_candles() -> None
         assert "Maximum: 100,000 (MAX_BARS)" in error["message"]
 
 
-async def test_stored_results_count_as_well() -> None:
-    client = GraphQLClient()
-    client.backtests.results["long"] = make_result(60_000, id="long")
-    answer = await client.post('{ a: backtest(id: "long") { id } b: backtest(id: "long") { id } }')
-    assert [error["extensions"]["code"] for error in answer["errors"]] == ["TOO_LARGE"]
-
-
 async def test_a_rerun_says_what_came_out_differently() -> None:
     client = GraphQLClient()
     client.backtests.results["old"] = make_result(id="old")
