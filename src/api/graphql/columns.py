@@ -28,6 +28,7 @@ from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 from strawberry.schema.schema_converter import GraphQLCoreConverter
 from strawberry.types.field import StrawberryField
 
+from src.api.graphql.context import GraphQLContext
 from src.api.rows.columns import Column, ColumnTable
 
 _TYPENAME: Final = "__typename"
@@ -123,18 +124,21 @@ class ColumnExecutor(StrawberryGraphQLCoreExecutionContext):
     ) -> dict[str, Column | str] | None:
         """Return each selected field's column by response name, or the text that it is in every row.
 
-        None where the ordinary way must be taken.
+        None where the ordinary way must be taken. Claims the rows of a request, whichever way they take; raises
+        TooLarge.
         """
         row_type = item_type.of_type if isinstance(item_type, GraphQLNonNull) else item_type
+        if not isinstance(row_type, GraphQLObjectType):
+            return None
+        fields = self.collect_subfields(row_type, field_details_list)
+        if isinstance(self.context_value, GraphQLContext):
+            self.context_value.claim_rows(len(rows), fields.grouped_field_set)
         if (
-            not isinstance(row_type, GraphQLObjectType)
-            or row_type.is_type_of is not None
+            row_type.is_type_of is not None
+            or fields.new_defer_usages
             or (self.middleware_manager is not None and self.middleware_manager.middlewares)
             or self.get_stream_usage(field_details_list, path) is not None
         ):
-            return None
-        fields = self.collect_subfields(row_type, field_details_list)
-        if fields.new_defer_usages:
             return None
         selected: dict[str, Column | str] = {}
         for response_name, details in fields.grouped_field_set.items():

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+import math
+from collections.abc import Collection, Iterable
 from typing import Final
 
 import strawberry
@@ -12,6 +13,7 @@ from starlette.requests import Request
 from strawberry.fastapi import BaseContext
 
 from src.api.dependencies import max_bars_of, max_rows_of, services_of
+from src.domain.error_text import Template
 from src.domain.errors import TooLarge
 from src.domain.runs import BacktestResult
 from src.ports import DownloadBoard
@@ -21,6 +23,17 @@ from src.service.models import ModelService
 
 TABLES_PER_ANSWER: Final = 3
 """Whole tables that one response holds: those of one result, its data, fills and trades."""
+
+FIELDS_PER_ROW: Final = 16
+"""Fields that count as one row: those of the widest table, and `__typename`."""
+
+LONG_NAME: Final = 32
+"""Characters of a name that count as one field: only aliases are longer, and each row repeats them."""
+
+_WIDE_ROWS: Final = (
+    ", where {rows:,} rows of {fields} fields count {weight:,} times: {full} fields with names of {long} characters "
+    "are one row"
+)
 
 
 class GraphQLContext(BaseContext):
@@ -84,21 +97,31 @@ class GraphQLContext(BaseContext):
                 most=self.max_bars,
             )
 
-    def claim_rows(self, count: int) -> None:
+    def claim_rows(self, count: int, names: Collection[str]) -> None:
         """Count rows that the response will hold; all its fields together may have the tables of one result.
+
+        Rows that are wider than any table has fields count several times, see `row_weight`.
+
+        Parameters
+        ----------
+        names
+            The fields of each row, by their names in the response.
 
         Raises
         ------
         TooLarge
             Where they would be more.
         """
-        self._claimed_rows += count
+        weight = row_weight(names)
+        self._claimed_rows += count * weight
         most = TABLES_PER_ANSWER * self.max_rows
         if self._claimed_rows > most:
+            wide = {"rows": count, "fields": len(names), "weight": weight, "full": FIELDS_PER_ROW, "long": LONG_NAME}
             raise TooLarge(
-                "The fields of this document ask for {count:,} rows or more in all. Maximum: {most:,} ({tables} × "
-                "MAX_ROWS_PER_ANSWER). Send several requests, or ask for fewer by {@first}.",
+                "The fields of this document ask for {count:,} rows or more in all{wide}. Maximum: {most:,} "
+                "({tables} × MAX_ROWS_PER_ANSWER). Send several requests, or ask for fewer by {@first}.",
                 count=self._claimed_rows,
+                wide=Template(_WIDE_ROWS, wide) if weight > 1 else "",
                 most=most,
                 tables=TABLES_PER_ANSWER,
             )
@@ -134,6 +157,12 @@ class GraphQLContext(BaseContext):
         if not isinstance(self.request, Request):
             raise TypeError("resolvers run in HTTP requests only")
         return self.request
+
+
+def row_weight(names: Collection[str]) -> int:
+    """Return how many rows a row with fields of these names counts as: 1 for any row without many or long aliases."""
+    fields = sum(max(1, math.ceil(len(name) / LONG_NAME)) for name in names)
+    return max(1, math.ceil(fields / FIELDS_PER_ROW))
 
 
 Info = strawberry.Info[GraphQLContext, None]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from graphql import (
 
 from src.api.graphql.limits import DocumentLimits
 from src.api.graphql.schema import build_schema
-from src.api.spelling import camel_case
+from src.api.spelling import camel_case, snake_case
 from src.domain.annualization import AnnualizationSettings
 from src.domain.market import DataQuality, Gap, MarketRequest, RejectedRow
 from src.domain.parameters import parameters_of
@@ -523,6 +524,45 @@ async def test_rows_of_one_response_share_an_allowance() -> None:
     aliases = " ".join(f"c{number}: {candles}" for number in range(4))
     error = await client.error(f"{{ {aliases} }}")
     assert error["extensions"]["code"] == "TOO_LARGE"
+
+
+async def test_fields_of_rows_count_as_well() -> None:
+    client = GraphQLClient()
+    client.backtests.results["long"] = make_result(257, id="long")
+    document = '{ backtest(id: "long") { data(first: 100) { %s } } }'
+    for selected in (
+        " ".join(f"x{number}: Date" for number in range(48)),
+        " ".join(f"{'y' * 62}{number:02}: Date" for number in range(24)),
+    ):
+        assert len((await client.data(document % selected))["backtest"]["data"]) == 100
+    for fields, selected in (
+        (49, " ".join(f"x{number}: Date" for number in range(49))),
+        (49, f"{' '.join(f'x{number}: close' for number in range(48))} ... on DataPoint {{ __typename }}"),
+        (1, f"{'x' * (48 * 32 + 1)}: Date"),
+    ):
+        error = await client.error(document % selected)
+        assert error["extensions"] == {"code": "TOO_LARGE"}
+        assert error["path"] == ["backtest", "data"]
+        assert error["message"] == (
+            f"The fields of this document ask for 400 rows or more in all, where 100 rows of {fields} fields count 4 "
+            "times: 16 fields with names of 32 characters are one row. Maximum: 300 (3 × MAX_ROWS_PER_ANSWER). Send "
+            "several requests, or ask for fewer by first."
+        )
+
+
+async def test_three_tables_with_every_field_are_one_answer() -> None:
+    client = GraphQLClient()
+    simulation = make_result(100).simulation
+    whole = replace(simulation, fills=np.resize(simulation.fills, 100), trades=np.resize(simulation.trades, 100))
+    client.backtests.results["long"] = make_result(100, id="long", simulation=whole)
+    for spell in (str, snake_case):
+        tables = {
+            name: " ".join(["__typename", *(name if name == "Date" else spell(name) for name in fields_of(row_type))])
+            for name, row_type in (("data", "DataPoint"), ("fills", "Fill"), ("trades", "Trade"))
+        }
+        selected = " ".join(f"{name} {{ {fields} }}" for name, fields in tables.items())
+        read = (await client.data(f'{{ backtest(id: "long") {{ {selected} }} }}'))["backtest"]
+        assert [len(read[name]) for name in tables] == [100, 100, 100]
 
 
 async def test_long_candles_are_cut_with_a_warning() -> None:
