@@ -14,6 +14,7 @@ from starlette.datastructures import UploadFile
 from starlette.requests import Request
 
 from src.api.http.multipart import FormReader
+from src.api.json_bodies import check_names
 from src.domain.errors import MalformedRequest, TooLarge
 
 OPERATIONS: Final = "operations"
@@ -82,6 +83,7 @@ def _read_object(texts: Mapping[str, bytes], name: str) -> dict[str, Any]:
         value = orjson.loads(texts[name])
     except orjson.JSONDecodeError as error:
         raise MalformedRequest("The part {name} is not JSON: {reason}.", name=name, reason=str(error)) from error
+    check_names(texts[name])
     if not isinstance(value, dict):
         raise MalformedRequest(
             "The part {name} is not a JSON object. Batches of operations are not supported.", name=name

@@ -32,6 +32,7 @@ from src.api.graphql.openapi import GRAPHQL_JSON, PLAIN_JSON, describe_routes
 from src.api.graphql.schema import BacktestSchema, build_schema
 from src.api.http.accept_headers import weights_in
 from src.api.http.multipart import receive_form
+from src.api.json_bodies import check_names
 from src.api.paths import GRAPHQL_PATH
 from src.domain.errors import MalformedRequest, ServiceError
 
@@ -104,6 +105,7 @@ class BacktestRouter(GraphQLRouter[GraphQLContext, None]):
 
     def decode_json(self, data: str | bytes) -> object:
         value = orjson.loads(data)
+        check_names(data)
         # A body comes as bytes; the JSON in a GET's parameters, which may be null, as text.
         if isinstance(data, bytes):
             if not isinstance(value, dict | list):

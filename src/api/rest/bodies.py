@@ -11,6 +11,7 @@ import orjson
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, create_model
 
 from src.api.errors import explain_validation
+from src.api.json_bodies import read_json
 from src.api.requests.backtests import merge
 from src.api.requests.uploads import FILE_FIELD, ReceivedForm
 from src.api.rest import values
@@ -157,14 +158,11 @@ def read_backtest_body(content: bytes) -> ReceivedBacktest:
     Raises
     ------
     MalformedRequest
-        If it is not a JSON object.
+        If it is not a JSON object, or an object in it has one name twice.
     InvalidInput
         If a field is unknown, missing, of the wrong type, or given twice.
     """
-    try:
-        raw = orjson.loads(content)
-    except orjson.JSONDecodeError as error:
-        raise MalformedRequest("The body is not JSON: {reason}.", reason=str(error)) from error
+    raw = read_json(content)
     if not isinstance(raw, dict):
         raise MalformedRequest("The body is not a JSON object.")
     body: dict[str, Any] = _validate(BacktestBody, raw)

@@ -165,6 +165,7 @@ MAP = json_part("map", {"0": ["variables.file"]})
         [OPERATIONS, json_part("map", {"0": ["variables.input.feature_columns.99999999999"]}), FILE],
         [OPERATIONS, json_part("map", {"0": ["variables.file", "variables.file"]}), FILE],
         [OPERATIONS, OPERATIONS, MAP, FILE],
+        [OPERATIONS, part("map", b'{"0": ["variables.file"], "0": ["variables.file"]}'), FILE],
         [OPERATIONS, MAP, FILE, FILE],
         [OPERATIONS, MAP, *(part(str(index), b"x", filename="m.pkl") for index in range(9))],
         [OPERATIONS, MAP, FILE.replace(b'name="0"; ', b"")],

@@ -115,6 +115,13 @@ async def test_what_is_not_a_json_object_is_malformed(client: httpx.AsyncClient,
     assert (answer.status_code, answer.json()["code"]) == (400, "MALFORMED_REQUEST")
 
 
+async def test_body_with_a_name_twice_is_malformed(client: httpx.AsyncClient) -> None:
+    content = b'{"user_id": "a", "symbol": "BTCUSDT", "fetch_input": {"limit": 10, "limit": 20}}'
+    answer = await client.post("/api/backtests", content=content, headers=JSON)
+    assert (answer.status_code, answer.json()["code"]) == (400, "MALFORMED_REQUEST")
+    assert answer.json()["message"] == "An object in the body has the name 'limit' twice. Allowed: once."
+
+
 @pytest.mark.parametrize(
     ("content_type", "status"),
     [
