@@ -53,10 +53,14 @@ def in_one_spelling(fields: Iterable[tuple[str, Value]]) -> dict[str, Value]:
     for name, value in fields:
         key = snake_case(name)
         if key in result:
-            raise InvalidInput(
-                "{first!r} and {second!r} are both given. Allowed: one of them.",
-                field=key, first=written[key], second=name,
-            )  # fmt: skip
+            raise same_field(key, written[key], name)
         written[key] = name
         result[key] = value
     return result
+
+
+def same_field(field: str, first: str, second: str) -> InvalidInput:
+    """Build the error for a field that was sent under two names, or twice under one."""
+    return InvalidInput(
+        "{first!r} and {second!r} are both given. Allowed: one of them.", field=field, first=first, second=second
+    )

@@ -3,11 +3,12 @@
 The schema has one spelling. A field that the client wrote as `total_return` is asked for as `totalReturn` under the
 alias `total_return`, so the answer has the names that the client wrote. Names that the schema has as they are
 (`Date`, `__typename`) and names that it has in neither spelling stay: validation then complains in the client's words.
+An argument or input field that is given in both spellings is refused in the words of REST, naming both.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -19,6 +20,7 @@ from graphql import (
     FieldNode,
     FragmentDefinitionNode,
     GraphQLArgument,
+    GraphQLError,
     GraphQLInputObjectType,
     GraphQLInputType,
     GraphQLList,
@@ -42,7 +44,7 @@ from graphql import (
     type_from_ast,
 )
 
-from src.api.spelling import camel_case
+from src.api.spelling import camel_case, same_field
 
 AnyNode = TypeVar("AnyNode", bound=Node)
 
@@ -62,13 +64,22 @@ class SpellingRewriter:
         self._directives = {directive.name: directive for directive in schema.directives}
 
     def document(self, document: DocumentNode) -> DocumentNode:
-        """Return the document in the schema's spelling; nodes that are right already are shared, not copied."""
+        """Return the document in the schema's spelling; nodes that are right already are shared, not copied.
+
+        Raises
+        ------
+        GraphQLError
+            If an argument or an input field is given in two spellings; its cause is an InvalidInput.
+        """
         return _with(document, definitions=_each(document.definitions, self._definition))
 
     def variables(self, operation: OperationDefinitionNode, values: Mapping[str, Any]) -> dict[str, Any]:
         """Return the variables' values in the schema's spelling, however deep; the variables' own names stay.
 
-        A key given in both spellings stays as it is, so that coercion refuses the one that the schema does not have.
+        Raises
+        ------
+        GraphQLError
+            If a key is given in two spellings; its cause is an InvalidInput.
         """
         rewritten = dict(values)
         for definition in operation.variable_definitions or ():
@@ -125,7 +136,7 @@ class SpellingRewriter:
             return node
         if name != written:
             node = replace(node, name=_named(node.name, name), alias=node.alias or node.name)
-        node = _with(node, arguments=_each(node.arguments, lambda argument: self._argument(argument, field.args)))
+        node = _with(node, arguments=self._arguments(node.arguments, field.args))
         if node.selection_set is None:
             return node
         return _with(node, selection_set=self._selection_set(node.selection_set, get_named_type(field.type)))
@@ -138,8 +149,14 @@ class SpellingRewriter:
         return _with(
             node,
             name=_named(node.name, name),
-            arguments=_each(node.arguments, lambda argument: self._argument(argument, directive.args)),
+            arguments=self._arguments(node.arguments, directive.args),
         )
+
+    def _arguments(
+        self, nodes: tuple[ArgumentNode, ...] | None, known: Mapping[str, GraphQLArgument]
+    ) -> tuple[ArgumentNode, ...] | None:
+        _check_spellings([node.name for node in nodes or ()], known)
+        return _each(nodes, lambda node: self._argument(node, known))
 
     def _argument(self, node: ArgumentNode, known: Mapping[str, GraphQLArgument]) -> ArgumentNode:
         name = _known_name(node.name.value, known)
@@ -157,6 +174,7 @@ class SpellingRewriter:
                 return _with(node, values=_each(node.values, lambda value: self._value(value, item)))
             return self._value(node, item)
         if isinstance(declared, GraphQLInputObjectType) and isinstance(node, ObjectValueNode):
+            _check_spellings([field.name for field in node.fields], declared.fields)
             return _with(node, fields=_each(node.fields, lambda field: self._object_field(field, declared)))
         return node
 
@@ -178,10 +196,27 @@ def _rename_keys(value: Any, declared: GraphQLInputType) -> Any:
     renamed: dict[str, Any] = {}
     for written, entry in value.items():
         name = _known_name(written, declared.fields) if isinstance(written, str) else written
-        if name != written and name in value:
-            name = written
+        if name in renamed:
+            first = next(key for key in value if _known_name(key, declared.fields) == name)
+            raise _refuse_spellings(name, first, written)
         renamed[name] = _rename_keys(entry, declared.fields[name].type) if name in declared.fields else entry
     return renamed
+
+
+def _check_spellings(written: Sequence[NameNode], known: Collection[str]) -> None:
+    """Raise GraphQLError if two names are one of the schema's, and are not both spelled as the schema spells it."""
+    first: dict[str, NameNode] = {}
+    for node in written:
+        name = _known_name(node.value, known)
+        other = first.setdefault(name, node)
+        # The same name twice in the schema's spelling is left to validation.
+        if other is not node and name in known and not name == node.value == other.value:
+            raise _refuse_spellings(name, other.value, node.value, nodes=[other, node])
+
+
+def _refuse_spellings(name: str, first: str, second: str, *, nodes: Sequence[NameNode] | None = None) -> GraphQLError:
+    cause = same_field(name, first, second)
+    return GraphQLError(cause.message, nodes, original_error=cause)
 
 
 def _named(node: NameNode, name: str) -> NameNode:

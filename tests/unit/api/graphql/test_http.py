@@ -280,3 +280,16 @@ async def test_a_body_too_large_or_too_slow_is_an_error_of_graphql_too() -> None
     assert large.json()["errors"][0]["extensions"] == {"code": "TOO_LARGE"}
     assert slow.json()["errors"][0]["extensions"] == {"code": "REQUEST_TIMEOUT"}
     assert slow.json()["errors"][0]["message"] == slow.json()["message"]
+
+
+async def test_both_spellings_are_refused_alike_in_documents_and_variables() -> None:
+    client = GraphQLClient()
+    inline = '{ fetchOhlcv(input: {symbol: "BTCUSDT", startDate: "2020-01-01", start_date: "2020-01-01"}) { Date } }'
+    document = "query ($market: OHLCVFetchInput!) { fetchOhlcv(input: $market) { Date } }"
+    market = {"symbol": "BTCUSDT", "startDate": "2020-01-01", "start_date": "2020-01-01"}
+    for body in ({"query": inline}, {"query": document, "variables": {"market": market}}):
+        answer = (await client.http.post("/graphql", json=body)).json()
+        assert "data" not in answer
+        [error] = answer["errors"]
+        assert error["message"] == "'startDate' and 'start_date' are both given. Allowed: one of them."
+        assert error["extensions"] == {"code": "INVALID_INPUT", "field": "startDate"}

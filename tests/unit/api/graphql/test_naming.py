@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from graphql import GraphQLSchema, OperationDefinitionNode, build_schema, parse, print_ast, validate
+from graphql import GraphQLError, GraphQLSchema, OperationDefinitionNode, build_schema, parse, print_ast, validate
 
 from src.api.graphql.naming import SpellingRewriter
 from src.api.spelling import camel_case
+from src.domain.errors import InvalidInput
 
 SCHEMA = build_schema("""
     directive @onlyFor(userId: String) on FIELD
@@ -144,10 +145,48 @@ VARIABLES = "query q($bar_input: BarInput, $many: [BarInput!], $text: String, $n
         ({"no": {"max_bars": 1}}, {"no": {"max_bars": 1}}),
         ({"bar_input": "text"}, {"bar_input": "text"}),
         ({"bar_input": {"not_there": 1}}, {"bar_input": {"not_there": 1}}),
-        ({"bar_input": {"max_bars": 1, "maxBars": 2}}, {"bar_input": {"max_bars": 1, "maxBars": 2}}),
     ],
 )  # fmt: skip
 def test_variables(values: dict[str, Any], expected: dict[str, Any]) -> None:
     before = repr(values)
     assert rewrite_variables(VARIABLES, values) == expected
     assert repr(values) == before, "the client's own values are left alone"
+
+
+@pytest.mark.parametrize(
+    ("document", "field", "first", "second"),
+    [
+        ('{ runIt(userId: "a", user_id: "b") { Date } }', "userId", "userId", "user_id"),
+        ('{ runIt(user_id: "a", userId: "b") { Date } }', "userId", "user_id", "userId"),
+        ('{ runIt(user_id: "a", user_id: "b") { Date } }', "userId", "user_id", "user_id"),
+        ("{ runIt(barInput: {maxBars: 1, max_bars: 1}) { Date } }", "maxBars", "maxBars", "max_bars"),
+        ("{ runIt(manyInputs: [{inner: {max_bars: 1, maxBars: 1}}]) { Date } }", "maxBars", "max_bars", "maxBars"),
+        ("{ runIt { Date @onlyFor(user_id: 1, userId: 1) } }", "userId", "user_id", "userId"),
+        ("query ($i: BarInput = {maxBars: 1, max_bars: 1}) { runIt { Date } }", "maxBars", "maxBars", "max_bars"),
+    ],
+)
+def test_field_given_in_both_spellings_is_refused_naming_both(
+    document: str, field: str, first: str, second: str
+) -> None:
+    with pytest.raises(GraphQLError) as refused:
+        rewrite(document)
+    assert refused.value.message == f"{first!r} and {second!r} are both given. Allowed: one of them."
+    assert isinstance(refused.value.original_error, InvalidInput)
+    assert refused.value.original_error.field == field
+    assert len(refused.value.locations or ()) == 2
+
+
+@pytest.mark.parametrize(
+    "keys", [("max_bars", "maxBars"), ("maxBars", "max_bars"), ("max_bars", "maxBars", "max_Bars")]
+)
+def test_variables_in_both_spellings_are_refused_likewise(keys: tuple[str, ...]) -> None:
+    for values in ({"bar_input": dict.fromkeys(keys, 1)}, {"many": [{"inner": [dict.fromkeys(keys, 1)]}]}):
+        with pytest.raises(GraphQLError) as refused:
+            rewrite_variables(VARIABLES, values)
+        assert refused.value.message == f"{keys[0]!r} and {keys[1]!r} are both given. Allowed: one of them."
+        assert isinstance(refused.value.original_error, InvalidInput)
+
+
+def test_name_twice_in_the_spelling_of_the_schema_is_left_to_validation() -> None:
+    document = SpellingRewriter(SCHEMA).document(parse('{ runIt(userId: "a", userId: "b") { Date } }'))
+    assert any("only one argument named 'userId'" in error.message for error in validate(SCHEMA, document))
