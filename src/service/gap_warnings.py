@@ -16,20 +16,33 @@ _MAX_NAMED: Final = 3
 
 
 def gap_warnings(quality: DataQuality, simulation: Simulation) -> tuple[str, ...]:
-    """Return a warning for each long gap that a trade was held through, the longest ones first."""
-    entries, exits = simulation.trades["entry_time_ms"], simulation.trades["exit_time_ms"]
-    sentences = []
-    for gap in sorted(filter(_is_long, quality.gaps), key=lambda gap: -gap.missing_bars):
-        held = int(np.count_nonzero((entries <= gap.after_ms) & (exits >= gap.next_ms)))
-        if held:
-            sentences.append(
-                f"A trade was held through the gap of {gap.missing_bars:,} bars between "
-                f"{iso_time(gap.after_ms)} and {iso_time(gap.next_ms)}: what stops and signals would have done "
-                "in it is not known."
-            )
-        if len(sentences) == _MAX_NAMED:
-            break
+    """Return a warning for each of the longest gaps that a trade was held through, and one that counts the others."""
+    held = sorted(_held_through(quality, simulation), key=lambda gap: -gap.missing_bars)
+    sentences = [
+        f"A trade was held through the gap of {gap.missing_bars:,} bars between "
+        f"{iso_time(gap.after_ms)} and {iso_time(gap.next_ms)}: what stops and signals would have done "
+        "in it is not known."
+        for gap in held[:_MAX_NAMED]
+    ]
+    more = len(held) - _MAX_NAMED
+    if more > 0:
+        gaps = "more long gap was" if more == 1 else "more long gaps were"
+        sentences.append(f"{more:,} {gaps} held through likewise, of {held[_MAX_NAMED].missing_bars:,} bars or fewer.")
     return tuple(sentences)
+
+
+def _held_through(quality: DataQuality, simulation: Simulation) -> list[Gap]:
+    long = [gap for gap in quality.gaps if _is_long(gap)]
+    if not long or not len(simulation.trades):
+        return []
+    # Trades come in the order of their entries: of those entered before a gap, the last exit decides.
+    latest_exits = np.maximum.accumulate(simulation.trades["exit_time_ms"])
+    entered = np.searchsorted(simulation.trades["entry_time_ms"], [gap.after_ms for gap in long], side="right")
+    return [
+        gap
+        for gap, count in zip(long, entered.tolist(), strict=True)
+        if count and latest_exits[count - 1] >= gap.next_ms
+    ]
 
 
 def _is_long(gap: Gap) -> bool:

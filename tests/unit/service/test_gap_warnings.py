@@ -30,7 +30,7 @@ def quality(*gaps: tuple[int, int, int]) -> DataQuality:
 
 def test_gap_held_through_is_named() -> None:
     assert gap_warnings(quality((10, 22, 11)), simulation((3, 40))) == (
-        "A trade was held through the gap of 11 candles between 1970-01-01T10:00Z and 1970-01-01T22:00Z: what stops "
+        "A trade was held through the gap of 11 bars between 1970-01-01T10:00Z and 1970-01-01T22:00Z: what stops "
         "and signals would have done in it is not known.",
     )
 
@@ -52,7 +52,23 @@ def test_short_gaps_are_ignored_unless_day_is_missing() -> None:
     assert len(gap_warnings(quality((0, 2 * day, 1)), simulation((0, 99)))) == 1
 
 
-def test_longest_of_many_gaps_are_named() -> None:
+def test_longest_of_many_gaps_are_named_and_the_others_counted() -> None:
     gaps = quality(*((100 * n, 100 * n + 20 + n, 19 + n) for n in range(6)))
-    sentences = gap_warnings(gaps, simulation((0, 999)))
-    assert [sentence.split(" candles")[0][-2:] for sentence in sentences] == ["24", "23", "22"]
+    *named, others = gap_warnings(gaps, simulation((0, 999)))
+    assert [sentence.split(" bars")[0][-2:] for sentence in named] == ["24", "23", "22"]
+    assert others == "3 more long gaps were held through likewise, of 21 bars or fewer."
+
+
+@pytest.mark.parametrize(("held_to", "others"), [(222, []), (322, []), (323, ["1 more long gap was held through"])])
+def test_only_gaps_that_were_held_through_are_counted(held_to: int, others: list[str]) -> None:
+    gaps = quality(*((100 * n, 100 * n + 20 + n, 19 + n) for n in range(6)))
+    sentences = gap_warnings(gaps, simulation((0, held_to)))
+    assert [sentence.split(" likewise")[0] for sentence in sentences[3:]] == others
+
+
+def test_a_trade_that_is_still_held_counts_though_a_later_one_is_closed() -> None:
+    assert len(gap_warnings(quality((10, 22, 11)), simulation((3, 40), (5, 6)))) == 1
+
+
+def test_run_without_trades_gives_no_warning() -> None:
+    assert gap_warnings(quality((10, 22, 11)), simulation()) == ()
