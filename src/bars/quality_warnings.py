@@ -52,8 +52,9 @@ def _gap(gap: Gap) -> str:
 
 
 def _jumps(quality: DataQuality, bars: Bars) -> Iterator[str]:
-    """Yield a warning for each of the largest price jumps across gaps."""
-    for jump in sorted(find_jumps(bars, quality.gaps), key=lambda jump: -max(jump.ratio, 1 / jump.ratio))[:_MAX_NAMED]:
+    """Yield a warning for each of the largest price jumps across gaps, and one that counts the others."""
+    jumps = sorted(find_jumps(bars, quality.gaps), key=lambda jump: -max(jump.ratio, 1 / jump.ratio))
+    for jump in jumps[:_MAX_NAMED]:
         gap = next(gap for gap in quality.gaps if gap.after_ms == jump.after_ms)
         row = np.searchsorted(bars.open_time_ms, jump.after_ms)
         move = f"{_price(bars.close[row])} to {_price(bars.open[row + 1])} ({_times(jump.ratio)})"
@@ -63,6 +64,10 @@ def _jumps(quality: DataQuality, bars: Bars) -> Iterator[str]:
             f"{bars.symbol} goes from {move} across the gap of {where}: a trade held through it makes a profit or loss "
             "that nobody could have had; this may be another coin under the same name."
         )
+    more = len(jumps) - _MAX_NAMED
+    if more > 0:
+        plural = "s" if more > 1 else ""
+        yield f"{bars.symbol} has {more:,} more such price jump{plural} across gaps, none of them larger."
 
 
 def _price(value: np.float64) -> str:

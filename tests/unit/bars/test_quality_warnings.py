@@ -56,6 +56,19 @@ def test_jump_across_gap_suggests_another_coin() -> None:
     assert "another coin" in sentence
 
 
+def test_largest_of_many_jumps_are_named_and_the_others_counted() -> None:
+    for count, others in (
+        (3, []),
+        (4, ["LUNAUSDT has 1 more such price jump across gaps, none of them larger."]),
+        (6, ["LUNAUSDT has 3 more such price jumps across gaps, none of them larger."]),
+    ):
+        prices = [float(4**number * 2 ** (number * (number + 1) // 2)) for number in range(count + 1)]
+        bars = hours([2 * number for number in range(count + 1)], prices)
+        _, *sentences = describe_quality(quality_of(bars), bars)
+        assert [f"({2 ** (count + 2 - rank):,.1f}×)" in sentences[rank] for rank in range(3)] == [True] * 3
+        assert sentences[3:] == others
+
+
 def test_only_changes_across_gaps_are_jumps() -> None:
     fallen = hours([0, 5], [9.0, 1.0])
     assert "(1/9.0)" in describe_quality(quality_of(fallen), fallen)[1]
