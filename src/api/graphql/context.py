@@ -31,7 +31,7 @@ LONG_NAME: Final = 32
 """Characters of a name that count as one field: only aliases are longer, and each row repeats them."""
 
 _WIDE_ROWS: Final = (
-    ", where {rows:,} rows of {fields} fields count {weight:,} times: {full} fields with names of {long} characters "
+    ", where {rows:,} rows of {fields} count {weight:,} times: {full} fields with names of {long} characters "
     "are one row"
 )
 
@@ -116,7 +116,8 @@ class GraphQLContext(BaseContext):
         self._claimed_rows += count * weight
         most = TABLES_PER_ANSWER * self.max_rows
         if self._claimed_rows > most:
-            wide = {"rows": count, "fields": len(names), "weight": weight, "full": FIELDS_PER_ROW, "long": LONG_NAME}
+            fields = f"{len(names)} field{'s' if len(names) > 1 else ''}"
+            wide = {"rows": count, "fields": fields, "weight": weight, "full": FIELDS_PER_ROW, "long": LONG_NAME}
             raise TooLarge(
                 "The fields of this document ask for {count:,} rows or more in all{wide}. Maximum: {most:,} "
                 "({tables} × MAX_ROWS_PER_ANSWER). Send several requests, or ask for fewer by {@first}.",
