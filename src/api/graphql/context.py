@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Collection, Iterable
-from typing import Final
+from collections.abc import Callable, Collection, Iterable
+from typing import Any, Final, TypeVar
 
 import strawberry
 from graphql.pyutils import Path
@@ -20,6 +20,8 @@ from src.ports import DownloadBoard
 from src.service.backtests import BacktestService
 from src.service.datasets import DatasetService
 from src.service.models import ModelService
+
+Dressed = TypeVar("Dressed")
 
 TABLES_PER_ANSWER: Final = 3
 """Whole tables that one response holds: those of one result, its data, fills and trades."""
@@ -46,7 +48,7 @@ class GraphQLContext(BaseContext):
         super().__init__()
         self.warnings: list[dict[str, object]] = []
         self._reading = asyncio.Lock()
-        self._results: dict[str, BacktestResult] = {}
+        self._results: dict[str, Any] = {}
         self._claimed_bars = 0
         self._claimed_rows = 0
 
@@ -54,8 +56,8 @@ class GraphQLContext(BaseContext):
         """Add warnings about the field at `path` to the response's `extensions.warnings`."""
         self.warnings.extend({"message": message, "path": path.as_list()} for message in messages)
 
-    async def read_result(self, result_id: str) -> BacktestResult:
-        """Read a stored result, once for all fields of the document that ask for it.
+    async def read_result(self, result_id: str, dress: Callable[[BacktestResult], Dressed]) -> Dressed:
+        """Read a stored result and dress it for clients, once for all fields of the document that ask for it.
 
         Results are read one at a time, and each is claimed before its columns are decoded: a document that asks for
         too many never holds more of them than are allowed.
@@ -68,8 +70,9 @@ class GraphQLContext(BaseContext):
         async with self._reading:
             if result_id not in self._results:
                 await self.claim_result(result_id)
-                self._results[result_id] = await self.backtests.get(result_id)
-            return self._results[result_id]
+                self._results[result_id] = dress(await self.backtests.get(result_id))
+            dressed: Dressed = self._results[result_id]
+            return dressed
 
     def forget_results(self) -> None:
         """Drop the results that were read; the response keeps the columns that it will write."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Annotated, Any, Final
 
 import strawberry
@@ -118,7 +119,7 @@ class Query:
 
     @resolved("A stored result.")
     async def backtest(self, info: Info, id: ResultId) -> BacktestResult | None:
-        return result_of(await info.context.read_result(id), max_rows=info.context.max_rows)
+        return await info.context.read_result(id, partial(result_of, max_rows=info.context.max_rows))
 
     @resolved("A page of a user's stored results, newest first.")
     async def backtests(

@@ -11,6 +11,8 @@ from typing import Any
 import orjson
 import pytest
 
+from src.api.graphql import results
+from src.domain import market
 from src.domain.runs import BacktestResult, Rerun, ResultSummary
 from tests.factories import make_result
 from tests.graphql_app import GraphQLClient, MemoryMarket, make_graphql_app
@@ -76,6 +78,17 @@ async def test_aliases_of_one_result_read_and_count_it_once() -> None:
     assert backtests.read == ["long"]
     await client.data('{ backtest(id: "long") { id } }')
     assert backtests.read == ["long", "long"], "another document reads it again"
+
+
+async def test_aliases_of_one_result_share_what_is_made_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[market.DataQuality] = []
+    quality_of = results.quality_of
+    monkeypatch.setattr(results, "quality_of", lambda quality: made.append(quality) or quality_of(quality))
+    client = GraphQLClient(MemoryServices(backtests=CountedReads(bars=1_000)))
+    aliases = " ".join(f'a{number}: backtest(id: "long") {{ dataQuality {{ presentBars }} }}' for number in range(5))
+    data = await client.data(f"{{ {aliases} }}")
+    assert list(data.values()) == [{"dataQuality": {"presentBars": 1_000}}] * 5
+    assert len(made) == 1
 
 
 @pytest.mark.parametrize("selection", ["id", "data(first: 1) { close }", "data(first: -1) { close }"])
