@@ -6,7 +6,9 @@ from typing import Any
 
 import strawberry
 
+from src.api.graphql.columns import RowColumns
 from src.api.graphql.types import described
+from src.api.rows.tables import gap_columns, jump_columns, rejected_columns
 from src.domain import market
 from src.domain.instants import format_instant
 
@@ -74,26 +76,19 @@ def market_quality_of(series: market.MarketSeries) -> MarketDataQuality:
 
 
 def _shared(quality: market.DataQuality) -> dict[str, Any]:
+    # Gaps may be as many as half of the bars, so the lists are columns: counted and written as tables are.
     return {
         "expected_bars": quality.expected_bars,
         "present_bars": quality.present_bars,
         "missing_bars": quality.missing_bars,
-        "gaps": [
-            DataGap(after=format_instant(gap.after_ms), next=format_instant(gap.next_ms), missing_bars=gap.missing_bars)
-            for gap in quality.gaps
-        ],
+        "gaps": RowColumns(gap_columns(quality.gaps)),
         "duplicate_rows": quality.duplicate_rows,
         "disordered_rows": quality.disordered_rows,
-        "rejected_rows": [
-            RejectedRow(date=format_instant(row.open_time_ms), reason=row.reason) for row in quality.rejected_rows
-        ],
+        "rejected_rows": RowColumns(rejected_columns(quality.rejected_rows)),
         "zero_volume_bars": quality.zero_volume_bars,
         "zero_volume_runs": quality.zero_volume_runs,
         "longest_zero_volume_run": quality.longest_zero_volume_run,
-        "jumps": [
-            PriceJump(after=format_instant(jump.after_ms), next=format_instant(jump.next_ms), ratio=jump.ratio)
-            for jump in quality.jumps
-        ],
+        "jumps": RowColumns(jump_columns(quality.jumps)),
         "irregular_close_times": quality.irregular_close_times,
         "first_open": None if quality.first_open_ms is None else format_instant(quality.first_open_ms),
         "last_close": None if quality.last_close_ms is None else format_instant(quality.last_close_ms),

@@ -1,8 +1,8 @@
-"""The domain's tables as columns, by the names of their GraphQL fields in Python: candles, equity, fills and trades."""
+"""The domain's tables as columns, by the names of their GraphQL fields in Python: bars, equity, fills, trades, gaps."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -17,7 +17,7 @@ from src.api.rows.columns import (
     time_column,
     word_column,
 )
-from src.domain.market import Bars
+from src.domain.market import Bars, Gap, Jump, RejectedRow
 from src.domain.runs import BacktestResult
 from src.domain.signals import Action
 from src.domain.trading import Direction, FillReason, Side
@@ -54,6 +54,35 @@ def equity_columns(result: BacktestResult) -> Columns:
         "position": float_column(result.simulation.position),
         "probability": null_column(len(result.time_ms)) if probability is None else float_column(probability),
     }
+
+
+def gap_columns(gaps: Sequence[Gap]) -> Columns:
+    return {
+        "after": _times(gap.after_ms for gap in gaps),
+        "next": _times(gap.next_ms for gap in gaps),
+        "missing_bars": int_column(np.fromiter((gap.missing_bars for gap in gaps), np.int64)),
+    }
+
+
+def jump_columns(jumps: Sequence[Jump]) -> Columns:
+    return {
+        "after": _times(jump.after_ms for jump in jumps),
+        "next": _times(jump.next_ms for jump in jumps),
+        "ratio": float_column(np.fromiter((jump.ratio for jump in jumps), np.float64)),
+    }
+
+
+def rejected_columns(rows: Sequence[RejectedRow]) -> Columns:
+    codes = {reason: code for code, reason in enumerate(dict.fromkeys(row.reason for row in rows))}
+    reasons = np.fromiter((codes[row.reason] for row in rows), np.int64)
+    return {
+        "date": _times(row.open_time_ms for row in rows),
+        "reason": word_column(reasons, {code: reason for reason, code in codes.items()}),
+    }
+
+
+def _times(times_ms: Iterable[int]) -> Column:
+    return time_column(np.fromiter(times_ms, np.int64))
 
 
 def fill_columns(fills: NDArray[np.void]) -> Columns:

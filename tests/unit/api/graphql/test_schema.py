@@ -22,7 +22,8 @@ from src.api.graphql.limits import DocumentLimits
 from src.api.graphql.schema import build_schema
 from src.api.spelling import camel_case, snake_case
 from src.domain.annualization import AnnualizationSettings
-from src.domain.market import DataQuality, Gap, MarketRequest, RejectedRow
+from src.domain.instants import format_instant
+from src.domain.market import DAY_MS, DataQuality, Gap, MarketRequest, RejectedRow
 from src.domain.parameters import parameters_of
 from src.domain.performance import METRIC_DEFINITIONS
 from src.domain.runs import BacktestRequest, CrossCheck, FillDifference, Fingerprints
@@ -548,6 +549,24 @@ async def test_fields_of_rows_count_as_well() -> None:
             "times: 16 fields with names of 32 characters are one row. Maximum: 300 (3 × MAX_ROWS_PER_ANSWER). Send "
             "several requests, or ask for fewer by first."
         )
+
+
+async def test_gaps_of_a_result_count_as_rows() -> None:
+    client = GraphQLClient()
+    gaps = tuple(
+        Gap(after_ms=START_MS + 2 * number * DAY_MS, next_ms=START_MS + (2 * number + 2) * DAY_MS, missing_bars=1)
+        for number in range(150)
+    )
+    quality = DataQuality(expected_bars=10, present_bars=10, gaps=gaps)
+    client.backtests.results["gaps"] = make_result(id="gaps", quality=quality)
+    alias = 'a%d: backtest(id: "gaps") { dataQuality { gaps { after next missingBars } } }'
+    data = await client.data(f"{{ {alias % 0} {alias % 1} }}")
+    rows = data["a1"]["dataQuality"]["gaps"]
+    assert [row["after"] for row in rows] == [format_instant(gap.after_ms) for gap in gaps]
+    assert [row["next"] for row in rows] == [format_instant(gap.next_ms) for gap in gaps]
+    error = await client.error(f"{{ {alias % 0} {alias % 1} {alias % 2} }}")
+    assert error["extensions"] == {"code": "TOO_LARGE"}
+    assert error["message"].startswith("The fields of this document ask for 450 rows or more in all. Maximum: 300")
 
 
 async def test_three_tables_with_every_field_are_one_answer() -> None:
