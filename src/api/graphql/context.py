@@ -26,6 +26,9 @@ Dressed = TypeVar("Dressed")
 TABLES_PER_ANSWER: Final = 3
 """Whole tables that one response holds: those of one result, its data, fills and trades."""
 
+MAX_SUMMARIES: Final = 1_000
+"""Stored results that one document lists or compares: with all fields each takes half a millisecond and 2 KB."""
+
 FIELDS_PER_ROW: Final = 16
 """Fields that count as one row: those of the widest table, and `__typename`."""
 
@@ -51,6 +54,7 @@ class GraphQLContext(BaseContext):
         self._results: dict[str, Any] = {}
         self._claimed_bars = 0
         self._claimed_rows = 0
+        self._claimed_summaries = 0
 
     def warn(self, messages: Iterable[str], path: Path) -> None:
         """Add warnings about the field at `path` to the response's `extensions.warnings`."""
@@ -98,6 +102,17 @@ class GraphQLContext(BaseContext):
                 "several requests, or ask for fewer by {@limit}.",
                 count=self._claimed_bars,
                 most=self.max_bars,
+            )
+
+    def claim_summaries(self, count: int) -> None:
+        """Count stored results that are listed or compared, over all fields of the document; raises TooLarge."""
+        self._claimed_summaries += count
+        if self._claimed_summaries > MAX_SUMMARIES:
+            raise TooLarge(
+                "The fields of this document list {count:,} stored results or more in all. Maximum: {most:,}. Send "
+                "several requests, or ask for fewer by {@first} or {@ids}.",
+                count=self._claimed_summaries,
+                most=MAX_SUMMARIES,
             )
 
     def claim_rows(self, count: int, names: Collection[str]) -> None:

@@ -131,6 +131,8 @@ class Query:
         after: Annotated[str | None, strawberry.argument(description="The endCursor of the page before.")] = None,
     ) -> BacktestConnection:
         size = DEFAULT_PAGE_SIZE if first is None else first
+        # The service says what is wrong with a page of another size.
+        info.context.claim_summaries(min(max(size, 0), MAX_COMPARED))
         page = await info.context.backtests.list(user_id=user_id, symbol=symbol, first=size, after=after)
         return connection_of(page)
 
@@ -144,6 +146,7 @@ class Query:
             raise InvalidInput(
                 "{field} has {count} entries. Allowed: 1 to {most}.", field="ids", count=len(ids), most=MAX_COMPARED
             )
+        info.context.claim_summaries(len(ids))
         return [summary_of(summary) for summary in await info.context.backtests.compare(ids)]
 
 

@@ -454,6 +454,26 @@ async def test_results_side_by_side() -> None:
         assert error["extensions"] == {"code": "INVALID_INPUT", "field": "ids"}
 
 
+async def test_all_fields_of_a_document_share_one_allowance_of_listed_results() -> None:
+    client = GraphQLClient()
+    client.backtests.results["one"] = make_result(id="one", user_id="alice")
+    pages = " ".join(f'p{number}: backtests(userId: "alice", first: 100) {{ nodes {{ id }} }}' for number in range(9))
+    ids = str(["one"] * 100).replace("'", '"')
+    compared = f"compareBacktests(ids: {ids}) {{ id }}"
+    assert len(await client.data(f"{{ {pages} {compared} }}")) == 10
+    for more in (
+        'more: compareBacktests(ids: ["one"]) { id }',
+        'more: backtests(userId: "a", first: 1) { nodes { id } }',
+    ):
+        error = await client.error(f"{{ {pages} {compared} {more} }}")
+        assert error["extensions"] == {"code": "TOO_LARGE"}
+        assert error["path"] == ["more"]
+        assert error["message"] == (
+            "The fields of this document list 1,001 stored results or more in all. Maximum: 1,000. Send several "
+            "requests, or ask for fewer by first or ids."
+        )
+
+
 async def test_all_fields_of_a_document_share_one_allowance_of_candles() -> None:
     client = GraphQLClient()
     two = (
