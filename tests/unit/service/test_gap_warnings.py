@@ -66,7 +66,7 @@ def test_only_gaps_that_were_held_through_are_counted(held_to: int, others: list
     assert [sentence.split(" likewise")[0] for sentence in sentences[3:]] == others
 
 
-def test_a_trade_that_is_still_held_counts_though_a_later_one_is_closed() -> None:
+def test_trade_that_is_still_held_counts_though_a_later_one_is_closed() -> None:
     assert len(gap_warnings(quality((10, 22, 11)), simulation((3, 40), (5, 6)))) == 1
 
 
