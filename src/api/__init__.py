@@ -1,1 +1,1 @@
-"""REST and GraphQL: requests in, answers out, errors mapped to both."""
+"""Serve REST and GraphQL: read requests, write responses, map errors for both APIs."""

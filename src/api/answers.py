@@ -1,4 +1,4 @@
-"""Answers as JSON: short ones at once, tables of many rows in a thread, very many while they are sent."""
+"""Write responses as JSON: short ones at once, long tables in a thread, very long ones while they are sent."""
 
 from __future__ import annotations
 
@@ -13,33 +13,34 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 _INLINE_ROWS: Final = 2_000
-"""Up to so many rows (a millisecond or two) writing them is cheaper than handing the work to a thread."""
+"""Up to this many rows (a millisecond or two), writing is cheaper than a hand-over to a thread."""
 
 _STREAMED_ROWS: Final = 20_000
-"""Answers with more rows than this (some megabytes) are sent while they are written."""
+"""Responses with more rows than this (some megabytes) are sent while they are written."""
 
 
 class PendingTable(ABC):
-    """A list of rows that is written when its turn comes."""
+    """A list of rows that is written only when the response is sent."""
 
     @abstractmethod
     def __len__(self) -> int: ...
 
     @abstractmethod
     def row_pieces(self) -> Iterator[bytes]:
-        """Yield the rows as JSON objects with commas between them, some thousands at a time; nothing where are none.
+        """Yield the rows as JSON objects with commas between them, some thousands at a time; nothing if there are no
+        rows.
 
-        Few enough that each piece takes only milliseconds: meanwhile no other thread may get its turn.
+        Each piece must take only milliseconds, because other threads may not run meanwhile.
         """
 
 
-class AnswerText:
-    """An answer as JSON, but for its `PendingTable`s, wherever they stand in it."""
+class JsonText:
+    """A response as JSON text, with each `PendingTable` written only when `pieces` reaches it."""
 
-    def __init__(self, answer: object) -> None:
+    def __init__(self, content: object) -> None:
         self._tables: list[PendingTable] = []
-        self._placeholder = uuid.uuid4().hex  # a text that stands nowhere else in the answer
-        text = orjson.dumps(answer, default=self._put_aside)
+        self._placeholder = uuid.uuid4().hex  # a text that occurs nowhere else in the response
+        text = orjson.dumps(content, default=self._put_aside)
         self._texts = text.split(b'"%b"' % self._placeholder.encode())
         self.pending_rows = sum(map(len, self._tables))
 
@@ -58,23 +59,23 @@ class AnswerText:
 
     def _put_aside(self, value: object) -> str:
         if not isinstance(value, PendingTable):
-            raise TypeError(f"a {type(value).__name__} cannot be written as JSON")
+            raise TypeError(f"cannot write a {type(value).__name__} as JSON")
         self._tables.append(value)
         return self._placeholder
 
 
-class JsonAnswer(Response):
+class JsonResponse(Response):
     """A response whose tables are written when it is sent, off the event loop."""
 
     media_type = "application/json"
 
     def __init__(
         self,
-        answer: object,
+        content: object,
         status_code: int = 200,
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        self._text = AnswerText(answer)
+        self._text = JsonText(content)
         self.status_code = status_code
         self.background = None
         self.init_headers(headers)

@@ -1,4 +1,4 @@
-"""The address of `http.connections` in 0.1.0, which commands of operators name after uvicorn's `--http`."""
+"""Keep the address of `http.connections` in 0.1.0, which operators give to uvicorn's `--http`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the application hands to its endpoints."""
+"""Read what the application gives to its endpoints from a request."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ def services_of(request: Request) -> Services:
 
 
 def max_rows_of(request: Request) -> int:
-    """Return the most rows of one table that a response holds (`app.state.max_rows`)."""
+    """Return the maximum number of rows of one table in a response (`app.state.max_rows`)."""
     return int(request.app.state.max_rows)
 
 
 def max_bars_of(request: Request) -> int:
-    """Return the most candles that one request may ask for (`app.state.max_bars`)."""
+    """Return the maximum number of bars that one request may ask for (`app.state.max_bars`)."""
     return int(request.app.state.max_bars)

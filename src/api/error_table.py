@@ -1,6 +1,6 @@
-"""The one table of errors: code → HTTP status, what it means, how to fix it.
+"""Hold the one table of errors: code → HTTP status, meaning, how to fix it.
 
-Responses, `GET /errors/{code}` and docs/reference/errors.md are all made from it.
+Responses, `GET /errors/{code}` and docs/reference/errors.md are made from it.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ from typing import Final, NamedTuple
 
 from src.domain import errors
 
-UNFORESEEN_CODE: Final = "INTERNAL_ERROR"
+UNEXPECTED_CODE: Final = "INTERNAL_ERROR"
 
 
 class ErrorRow(NamedTuple):
-    """`title` is what the error means, `fix` what the client (or the operator) can do."""
+    """One error: its HTTP status, `title` (what it means), and `fix` (what the client or the operator can do)."""
 
     status: int
     title: str
     fix: str
 
 
-_REPORT: Final = "Send the request again. If it fails again, report it with its time to whoever runs the service."
+_REPORT: Final = "Send the request again. If it fails again, report it with its time to the operator."
 _LATER: Final = "Send the request again after the seconds in Retry-After."
 
 ERROR_TABLE: Final[Mapping[type[errors.ServiceError], ErrorRow]] = {
@@ -37,7 +37,7 @@ ERROR_TABLE: Final[Mapping[type[errors.ServiceError], ErrorRow]] = {
     errors.MalformedRequest: ErrorRow(
         400,
         "The request cannot be read",
-        "Send an HTTP/1.1 request whose body is JSON in UTF-8, or a form where the endpoint takes files. A JSON body "
+        "Send an HTTP/1.1 request whose body is JSON in UTF-8, or a form if the endpoint takes files. A JSON body "
         "needs Content-Type application/json, a form multipart/form-data with its boundary.",
     ),
     errors.ModelRejected: ErrorRow(
@@ -66,7 +66,7 @@ ERROR_TABLE: Final[Mapping[type[errors.ServiceError], ErrorRow]] = {
     ),
     errors.SourceNotFound: ErrorRow(
         404,
-        "Unknown source of candles",
+        "Unknown source of bars",
         "Leave `source` out for the exchange's bars, or name a source that the message lists. A dataset belongs to the "
         "user who uploaded it, so send that `user_id`.",
     ),
@@ -102,7 +102,7 @@ ERROR_TABLE: Final[Mapping[type[errors.ServiceError], ErrorRow]] = {
     errors.ExchangeRefused: ErrorRow(
         502,
         "The exchange refused",
-        "Check symbol and dates. If all symbols fail, the exchange does not serve the place or address of this server: "
+        "Check symbol and dates. If all symbols fail, the exchange does not serve this server's country or address: "
         "an operator can set BINANCE_API_URL, or use uploaded or simulated bars.",
     ),
     errors.ExchangeUnavailable: ErrorRow(503, "The exchange is not available", _LATER),
@@ -113,7 +113,7 @@ ERROR_TABLE: Final[Mapping[type[errors.ServiceError], ErrorRow]] = {
         503,
         "Results cannot be stored or read now",
         "Send the request again after some seconds. An operator should look for a full or read-only disk "
-        "(STORAGE_DIR), or for MongoDB being away (MONGODB_URI).",
+        "(STORAGE_DIR), or whether MongoDB can be reached (MONGODB_URI).",
     ),
     errors.UnreadableResult: ErrorRow(
         503,
@@ -128,13 +128,13 @@ ERROR_TABLE: Final[Mapping[type[errors.ServiceError], ErrorRow]] = {
         "which names the layers of the sandbox that this machine lacks.",
     ),
 }
-"""Error class → its row; a class that is missing here is answered as its nearest parent."""
+"""Error class → its row; a class that is missing here uses the row of its nearest parent."""
 
-EDGE_TABLE: Final[Mapping[str, ErrorRow]] = {
+HTTP_ERROR_TABLE: Final[Mapping[str, ErrorRow]] = {
     "ORIGIN_NOT_ALLOWED": ErrorRow(
         403,
         "Not from this site",
-        "Send the request from a page of this service, or from a program that is no browser. An operator can allow "
+        "Send the request from a page of this service, or from a program other than a browser. An operator can allow "
         "the page's origin in CORS_ORIGINS.",
     ),
     "METHOD_NOT_ALLOWED": ErrorRow(
@@ -153,18 +153,18 @@ EDGE_TABLE: Final[Mapping[str, ErrorRow]] = {
     "HEAD_TOO_LARGE": ErrorRow(
         431,
         "The request's head is too large",
-        "Send fewer or shorter header fields and a shorter address. Long GraphQL documents belong into a POST.",
+        "Send fewer or shorter header fields and a shorter address. Send long GraphQL documents by POST.",
     ),
-    UNFORESEEN_CODE: ErrorRow(
+    UNEXPECTED_CODE: ErrorRow(
         500,
         "The service failed",
-        "Report the id in the message to whoever runs the service: the log says what happened under that id.",
+        "Report the id in the message to the operator: the log has the details under that id.",
     ),
     "NOT_READY": ErrorRow(
         503, "Not ready", "Wait until GET /ready responds with 200. The message names what is missing."
     ),
 }
-"""The same of codes that no error of the domain has."""
+"""Code → row, for codes that no error class of the domain has."""
 
 PARSE_FAILED: Final = "GRAPHQL_PARSE_FAILED"
 VALIDATION_FAILED: Final = "GRAPHQL_VALIDATION_FAILED"
@@ -174,7 +174,7 @@ GRAPHQL_TABLE: Final[Mapping[str, ErrorRow]] = {
     PARSE_FAILED: ErrorRow(
         400,
         "The document is not GraphQL",
-        "Mend the syntax at the line and column in `locations`.",
+        "Correct the syntax at the line and column in `locations`.",
     ),
     VALIDATION_FAILED: ErrorRow(
         400,
@@ -187,7 +187,7 @@ GRAPHQL_TABLE: Final[Mapping[str, ErrorRow]] = {
         "Divide the document into several requests, or nest it less.",
     ),
 }
-"""The codes of documents that are not executed; they stand in `errors[].extensions.code` only."""
+"""Codes of documents that are not executed; they occur only in `errors[].extensions.code`."""
 
 _HTTP_CODES: Final[Mapping[int, str]] = {
     HTTPStatus.NOT_FOUND: errors.NotFound.code,
@@ -199,7 +199,7 @@ _HTTP_CODES: Final[Mapping[int, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class ErrorHelp:
-    """What a page says about a code; classes that share a code share the page."""
+    """The help on one code; classes that share a code share it."""
 
     code: str
     status: int
@@ -210,7 +210,7 @@ class ErrorHelp:
 def _rows() -> Iterator[tuple[str, ErrorRow]]:
     for kind, row in ERROR_TABLE.items():
         yield kind.code, row
-    yield from EDGE_TABLE.items()
+    yield from HTTP_ERROR_TABLE.items()
     yield from GRAPHQL_TABLE.items()
 
 
@@ -225,7 +225,7 @@ def _collect_help() -> dict[str, ErrorHelp]:
 
 
 ERROR_HELP: Final[Mapping[str, ErrorHelp]] = _collect_help()
-"""Every code that a client may read, by status."""
+"""Every code that a client may receive, by status."""
 
 
 def code_of_status(status: int) -> str:
@@ -237,5 +237,5 @@ def code_of_status(status: int) -> str:
 
 
 def help_path(code: str) -> str:
-    """Return the path of the page that says how to fix an error; it is the `type` of its problem documents."""
+    """Return the path of the page that says how to fix an error; problem documents have it as `type`."""
     return f"/errors/{code}"

@@ -1,4 +1,4 @@
-"""From error to HTTP answer by the one table, for REST and GraphQL alike."""
+"""Turn errors into HTTP responses by `error_table`, for both APIs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from starlette.responses import Response
 from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from src.api.error_table import EDGE_TABLE, ERROR_HELP, ERROR_TABLE, UNFORESEEN_CODE, code_of_status, help_path
+from src.api.error_table import ERROR_HELP, ERROR_TABLE, HTTP_ERROR_TABLE, UNEXPECTED_CODE, code_of_status, help_path
 from src.api.observation import request_line
 from src.api.paths import GRAPHQL_PATH, path_in
 from src.api.spelling import as_written, camel_case, rest_name
@@ -33,10 +33,10 @@ _SHOWN_CHARACTERS: Final = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ErrorAnswer:
-    """What a client is told about an error; each API writes `text` with its own names of fields.
+class ErrorResponse:
+    """What a client receives about an error; each API writes `text` with its own field names.
 
-    `code` is stable and upper-snake; `field` the public name of the value at fault; `retry_after_s` in seconds.
+    `code` is stable and upper-snake; `field` is the public name of the value at fault; `retry_after_s` is in seconds.
     """
 
     status: int
@@ -52,14 +52,14 @@ class ErrorAnswer:
         return str(self.text)
 
 
-def describe_error(error: BaseException) -> ErrorAnswer:
-    """Return the answer for an error; one that nobody foresaw is logged with an id, and the client gets the id only."""
+def describe_error(error: BaseException) -> ErrorResponse:
+    """Return the response to an error; an unexpected one is logged with an id, and the client receives only the id."""
     if isinstance(error, errors.ServiceError):
         row = next(ERROR_TABLE[kind] for kind in type(error).__mro__ if kind in ERROR_TABLE)
         if error.__cause__ is not None and row.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            # Clients are not told what stands behind it; whoever runs the service has to know.
+            # Only the log has the cause: clients do not see it, operators need it.
             logger.warning("%s: %s (%s)", error.code, error.message, _in_one_line(error.__cause__))
-        return ErrorAnswer(
+        return ErrorResponse(
             status=row.status,
             code=error.code,
             title=row.title,
@@ -68,76 +68,79 @@ def describe_error(error: BaseException) -> ErrorAnswer:
             retry_after_s=error.retry_after_s,
         )
     error_id = uuid.uuid4().hex
-    logger.error("unforeseen error %s", error_id, exc_info=error)
-    return edge_answer(
-        UNFORESEEN_CODE, "Something went wrong on our side. If you report it, quote the id {id}.", id=error_id
+    logger.error("unexpected error: id=%s", error_id, exc_info=error)
+    return describe_http_error(
+        UNEXPECTED_CODE, "Something went wrong on our side. If you report it, quote the id {id}.", id=error_id
     )
 
 
-def edge_answer(code: str, text: str | Text, *, retry_after_s: float | None = None, **parts: object) -> ErrorAnswer:
-    """Return the answer with a code of `EDGE_TABLE`; `text` is a template for `parts`, or is made already."""
-    row = EDGE_TABLE[code]
+def describe_http_error(
+    code: str, text: str | Text, *, retry_after_s: float | None = None, **parts: object
+) -> ErrorResponse:
+    """Return the response with a code of `HTTP_ERROR_TABLE`; `text` is a template for `parts`, or already built."""
+    row = HTTP_ERROR_TABLE[code]
     text = text if isinstance(text, Text) else Template(text, parts)
-    return ErrorAnswer(status=row.status, code=code, title=row.title, text=text, retry_after_s=retry_after_s)
+    return ErrorResponse(status=row.status, code=code, title=row.title, text=text, retry_after_s=retry_after_s)
 
 
-def graphql_message(answer: ErrorAnswer) -> str:
-    """Return an answer's sentence with GraphQL's names of fields."""
-    return answer.text.render(camel_case)
+def graphql_message(failure: ErrorResponse) -> str:
+    """Return an error's sentence with GraphQL's field names."""
+    return failure.text.render(camel_case)
 
 
-def problem_response(request: Request | None, answer: ErrorAnswer, *, root_path: str = "") -> Response:
-    """Write an answer as a problem document (RFC 9457) with the service's own members beside the standard ones.
+def problem_response(request: Request | None, failure: ErrorResponse, *, root_path: str = "") -> Response:
+    """Build the problem document (RFC 9457) of an error, with the service's own members beside the standard ones.
 
-    `type` is the path of the page that says how to fix it. Without a request, `root_path` is the proxy's prefix.
+    `type` is the path of the page that says how to fix it. `request` None leaves `instance` out; `root_path` is then
+    the proxy's prefix.
 
-    Fields have REST's names, in snake_case. At GraphQL's path they keep their own, and `errors` says the same as
-    GraphQL says it, for its clients look nowhere else. `request` None leaves `instance` out.
+    Field names are REST's, in snake_case. At GraphQL's path they are GraphQL's, and `errors` repeats the error as
+    GraphQL writes it, because GraphQL clients read only that.
     """
     is_graphql = request is not None and path_in(request.scope) == GRAPHQL_PATH
-    # A client may send text that is not Unicode (lone surrogates); it comes back with replacement marks.
-    message = _encodable(graphql_message(answer) if is_graphql else answer.text.render(rest_name))
-    if answer.field is not None:
-        answer = replace(answer, field=_encodable(answer.field if is_graphql else rest_name(answer.field)))
+    # A client may send text that is not Unicode (lone surrogates); they are replaced by "?".
+    message = _encodable(graphql_message(failure) if is_graphql else failure.text.render(rest_name))
+    if failure.field is not None:
+        failure = replace(failure, field=_encodable(failure.field if is_graphql else rest_name(failure.field)))
     prefix = root_path if request is None else request.scope.get("root_path", "")
     document: dict[str, object] = {
-        "type": prefix + help_path(answer.code),
-        "title": answer.title,
-        "status": answer.status,
+        "type": prefix + help_path(failure.code),
+        "title": failure.title,
+        "status": failure.status,
         "detail": message,
         "success": False,
         "message": message,
-        "code": answer.code,
+        "code": failure.code,
     }
     if request is not None:
         document["instance"] = _encodable(request.scope["path"])  # `request.url` fails on some Host fields
-    if answer.field is not None:
-        document["field"] = answer.field
+    if failure.field is not None:
+        document["field"] = failure.field
     if is_graphql:
-        document |= request_error(message, extensions_of(answer))
+        document |= request_error(message, extensions_of(failure))
     headers = {}
-    if answer.retry_after_s is not None:
-        headers["Retry-After"] = str(max(0, math.ceil(answer.retry_after_s)))
-    return Response(orjson.dumps(document), status_code=answer.status, media_type=PROBLEM_MEDIA_TYPE, headers=headers)
+    if failure.retry_after_s is not None:
+        headers["Retry-After"] = str(max(0, math.ceil(failure.retry_after_s)))
+    return Response(orjson.dumps(document), status_code=failure.status, media_type=PROBLEM_MEDIA_TYPE, headers=headers)
 
 
-def extensions_of(answer: ErrorAnswer) -> dict[str, Any]:
-    """Return the `extensions` of a GraphQL error that is answered so."""
-    extensions: dict[str, Any] = {"code": answer.code}
-    if answer.field is not None:
-        extensions["field"] = answer.field
-    if answer.retry_after_s is not None:
-        extensions["retryAfterS"] = answer.retry_after_s
+def extensions_of(failure: ErrorResponse) -> dict[str, Any]:
+    """Return the `extensions` of a GraphQL error."""
+    extensions: dict[str, Any] = {"code": failure.code}
+    if failure.field is not None:
+        extensions["field"] = failure.field
+    if failure.retry_after_s is not None:
+        extensions["retryAfterS"] = failure.retry_after_s
     return extensions
 
 
 def request_error(message: str, extensions: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the whole answer to a request that could not even be read as GraphQL."""
+    """Return the whole response to a request that cannot be read as GraphQL."""
     return {"errors": [{"message": message, "extensions": dict(extensions)}]}
 
 
 def install_error_handlers(app: FastAPI) -> None:
-    """Answer every error of the application as a problem document."""
+    """Respond to every error of the application with a problem document."""
 
     async def on_service_error(request: Request, error: Exception) -> Response:
         return problem_response(request, describe_error(error))
@@ -149,24 +152,24 @@ def install_error_handlers(app: FastAPI) -> None:
     async def on_http_error(request: Request, error: Exception) -> Response:
         if not isinstance(error, HTTPException):
             return problem_response(request, describe_error(error))
-        response = problem_response(request, _answer_http(error))
+        response = problem_response(request, _describe_framework_error(error))
         response.headers.update(error.headers or {})
         if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-            # A router tells the methods of the first route of that path; there may be one for each method.
+            # A router lists the methods of the first route of that path only; there may be a route per method.
             response.headers["Allow"] = ", ".join(_methods_at(request))
         return response
 
     app.add_exception_handler(errors.ServiceError, on_service_error)
     app.add_exception_handler(RequestValidationError, on_invalid_request)
     app.add_exception_handler(HTTPException, on_http_error)
-    app.add_middleware(UnforeseenErrors)
+    app.add_middleware(UnexpectedErrors)
 
 
-class UnforeseenErrors:
-    """Answer what no handler knows with 500 and an id.
+class UnexpectedErrors:
+    """Respond to errors that no handler knows with 500 and an id.
 
-    Starlette's own handler for `Exception` raises the error again after answering, so that the server would log it a
-    second time, without the id.
+    Starlette's own handler for `Exception` raises the error again after it responds, and the server logs it a second
+    time, without the id.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -186,12 +189,12 @@ class UnforeseenErrors:
         try:
             await self._app(scope, receive, watch)
         except ClientDisconnect:
-            logger.info("client left during %s", request_line(scope))
+            logger.info("client disconnected: request=%s", request_line(scope))
         except Exception as error:
-            answer = describe_error(error)
+            failure = describe_error(error)
             if has_started:
-                raise  # too late for an answer: the server must break the connection
-            await problem_response(Request(scope), answer)(scope, receive, send)
+                raise  # too late for a response: the server must break the connection
+            await problem_response(Request(scope), failure)(scope, receive, send)
 
 
 def explain_validation(
@@ -202,9 +205,9 @@ def explain_validation(
     Parameters
     ----------
     found
-        As `ValidationError.errors()` gives it.
+        As `ValidationError.errors()` returns it.
     allowed
-        The known fields, listed where an unknown one was sent.
+        The known fields, listed if the client sent an unknown one.
     sent
         The fields as the client spelled them.
     """
@@ -245,11 +248,11 @@ _ALLOWED: Final[Mapping[str, str]] = {
     "less_than_equal": "a number ≤ {le}",
     "less_than": "a number < {lt}",
 }
-"""What is allowed, by the first word of pydantic's type of finding (`int_parsing`, `int_from_float`) or all of it."""
+"""What is allowed, by pydantic's type of finding (`int_parsing`, `int_from_float`) or by its first word."""
 
 
 def _allowed_by(finding: Any) -> str:
-    """Say what would have been right, in words that do not depend on how it is checked."""
+    """Return what would have been allowed, in words that do not depend on how it is checked."""
     kind = finding["type"]
     allowed = _ALLOWED.get(kind) or _ALLOWED.get(kind.partition("_")[0])
     if allowed is not None:
@@ -258,10 +261,10 @@ def _allowed_by(finding: Any) -> str:
     return str(finding["msg"]).removeprefix("Value error, ").removeprefix("Input should be ").rstrip(".")
 
 
-def _answer_http(error: HTTPException) -> ErrorAnswer:
+def _describe_framework_error(error: HTTPException) -> ErrorResponse:
     code = code_of_status(error.status_code)
     title = ERROR_HELP[code].meanings[0]
-    return ErrorAnswer(status=error.status_code, code=code, title=title, text=Written(str(error.detail)))
+    return ErrorResponse(status=error.status_code, code=code, title=title, text=Written(str(error.detail)))
 
 
 def _methods_at(request: Request) -> list[HTTPMethod]:

@@ -1,4 +1,4 @@
-"""What operators see of the requests: counts and durations by route, in Prometheus' terms."""
+"""Count and time requests by route, and write the counts in Prometheus' text format."""
 
 from __future__ import annotations
 
@@ -22,40 +22,43 @@ _BUCKETS_S: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10
 
 
 def request_line(scope: Scope) -> str:
-    """Write a request's method and path for the log: in one line, whatever the client has put into it."""
+    """Write a request's method and path for the log in one line, whatever the client sent."""
     method, path = ascii(scope["method"])[1:-1], ascii(scope["path"])[1:-1]
     return f"{method[:_SHOWN_CHARACTERS]} {path[:_SHOWN_CHARACTERS]}"
 
 
 class RequestMetrics:
-    """The counters and histograms of requests, registered once in the registry given.
+    """The counters and histograms of requests, registered once in the given registry.
 
-    Routes are labelled by their template ("/api/backtests/{result_id}"), all that match none as "unmatched": what
-    clients write must not make new time series.
+    Routes are labeled by their template ("/api/backtests/{result_id}"); paths that match no route are "unmatched", so
+    that clients cannot create time series.
     """
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.registry = registry
         self._requests = Counter(
-            "http_requests", "Requests answered.", ("method", "route", "status"), registry=registry
+            "http_requests", "Requests completed.", ("method", "route", "status"), registry=registry
         )
         self._durations = Histogram(
             "http_request_duration_seconds",
-            "Time from a request's head to the end of its answer.",
+            "Time from a request's head to the end of its response.",
             ("method", "route"),
             buckets=_BUCKETS_S,
             registry=registry,
         )
         self._in_progress = Gauge(
-            "http_requests_in_progress", "Requests not yet answered.", registry=registry, multiprocess_mode="livesum"
+            "http_requests_in_progress",
+            "Requests without a complete response.",
+            registry=registry,
+            multiprocess_mode="livesum",
         )
 
     def begin(self) -> None:
-        """Note that a request has come."""
+        """Count a request that begins."""
         self._in_progress.inc()
 
     def finish(self, scope: Scope, *, status: str, duration_s: float) -> None:
-        """Note how a request ended; `status` is the HTTP status or "disconnected"."""
+        """Count a request that ended; `status` is the HTTP status or "disconnected"."""
         method = scope["method"] if scope["method"] in _METHODS else "OTHER"
         route = getattr(scope.get("route"), "path", None) or "unmatched"
         self._in_progress.dec()
@@ -64,10 +67,10 @@ class RequestMetrics:
 
 
 def exposition(registry: CollectorRegistry) -> bytes:
-    """Write the metrics in Prometheus' text format: those of all workers together where they share a folder.
+    """Write the metrics in Prometheus' text format, of all workers together if they share a folder.
 
-    `PROMETHEUS_MULTIPROC_DIR` names it (the library's own convention): without it each worker would tell of itself,
-    and a counter would jump back and forth with whoever happens to answer.
+    `PROMETHEUS_MULTIPROC_DIR` names that folder (the library's own convention). Without it each worker writes only its
+    own counts, and a counter jumps with the worker that responds.
     """
     shared = os.environ.get(SHARED_METRICS)
     if shared is None:
@@ -82,14 +85,14 @@ def exposition(registry: CollectorRegistry) -> bytes:
 
 
 def store_exposition(usage: StoreUsage) -> bytes:
-    """Write what the result store holds in Prometheus' text format; all workers share the store, so any may tell."""
+    """Write what the result store holds in Prometheus' text format; any worker may, because all share the store."""
     registry = CollectorRegistry()
     registry.register(_StoreCollector(usage))
     return generate_latest(registry)
 
 
 class _StoreCollector(Collector):
-    """Two gauges that are known now; an ordinary gauge would count in the workers' shared folder."""
+    """Two gauges with known values; an ordinary gauge would write into the workers' shared folder."""
 
     def __init__(self, usage: StoreUsage) -> None:
         self._usage = usage

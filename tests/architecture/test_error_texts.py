@@ -15,7 +15,7 @@ from tests.architecture.test_floors import SOURCES, SRC
 NAMES = {name for name, value in vars(errors).items() if isinstance(value, type) and issubclass(value, Exception)} | {
     "BarFileRejected",
     "Template",
-    "edge_answer",
+    "describe_http_error",
 }
 NOT_PARTS = {"retry_after_s"}
 
@@ -39,7 +39,7 @@ def literals(node: ast.expr) -> Iterator[str]:
 
 
 def template_of(call: ast.Call) -> ast.expr:
-    is_edge = isinstance(call.func, ast.Name) and call.func.id == "edge_answer"
+    is_edge = isinstance(call.func, ast.Name) and call.func.id == "describe_http_error"
     return call.args[1 if is_edge else 0]
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from src.api.error_table import EDGE_TABLE
+from src.api.error_table import HTTP_ERROR_TABLE
 from src.api.paths import FORM_PATHS
 from src.api.rest import values
 from src.backtest_API import create_app
@@ -126,7 +126,7 @@ def test_every_declared_code_is_one_that_something_raises() -> None:
     declared = set[str]().union(*(codes_of(operation) for _, _, operation in operations()))
     sources = "\n".join(map(code_of, SOURCES))
     raised = {kind.code for kind in error_classes() if re.search(rf"\b{kind.__name__}\(", sources)}
-    assert declared <= raised | set(EDGE_TABLE)
+    assert declared <= raised | set(HTTP_ERROR_TABLE)
 
 
 @pytest.mark.parametrize("kind", [kind for kind in error_classes() if not kind.__subclasses__()])

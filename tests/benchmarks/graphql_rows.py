@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from src.api.answers import AnswerText
+from src.api.answers import JsonText
 from src.api.graphql.context import GraphQLContext
 from src.api.graphql.limits import DocumentLimits
 from src.api.graphql.schema import BacktestSchema, build_schema
@@ -82,4 +82,4 @@ def answer(loop: asyncio.AbstractEventLoop, schema: BacktestSchema, stored: Back
     result = loop.run_until_complete(schema.execute(DOCUMENT, context_value=OneResultContext(stored)))
     if result.errors:
         raise result.errors[0]
-    return AnswerText({"data": result.data}).whole()
+    return JsonText({"data": result.data}).whole()

@@ -1,1 +1,1 @@
-"""The GraphQL schema, in both spellings."""
+"""Define the GraphQL schema and serve it; both spellings of names are accepted."""

@@ -1,10 +1,10 @@
-"""Lists of rows that stay columns until the answer is written.
+"""Keep lists of rows as columns until the response is written.
 
-GraphQL completes a list value by value: for each row and field it builds a path, looks the resolver up, calls it and
-checks the outcome, some ten microseconds a value. A `RowColumns` carries the same rows as numpy columns, and
-`ColumnExecutor` completes it in one pass over the selected fields. What the pass does not know (a field with a
-resolver of its own, a type that differs from its column's, a null where none may be) goes the ordinary way, for which
-a `RowColumns` is a plain sequence of rows; both ways give the same answer.
+GraphQL completes a list value by value: for each row and field it builds a path, finds the resolver, calls it and
+checks the outcome, in some ten microseconds per value. A `RowColumns` holds the same rows as numpy columns, and
+`ColumnExecutor` completes it in one pass over the selected fields. If that pass does not know a case (a field with its
+own resolver, a type that differs from its column's, a null that is not allowed), GraphQL completes the list itself,
+because a `RowColumns` is also a plain sequence of rows. Both ways give the same response.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _TYPENAME: Final = "__typename"
 class RowColumns(Sequence[Any]):
     """Rows held as columns, each under the Python name of a field of the rows' GraphQL type.
 
-    As a sequence it gives one object per row, with the fields as attributes.
+    As a sequence it has one object per row, with the fields as attributes.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ class RowColumns(Sequence[Any]):
 
 
 class CompletedRows(ColumnTable, Sequence[dict[str, Any]]):
-    """A completed list: `answers.AnswerText` writes it from its columns, and as a sequence it gives plain dicts."""
+    """A completed list: `answers.JsonText` writes it from its columns, and as a sequence it has plain dicts."""
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         return iter(self._rows_as_dicts)
@@ -101,7 +101,8 @@ class CompletedRows(ColumnTable, Sequence[dict[str, Any]]):
 
 
 class ColumnExecutor(StrawberryGraphQLCoreExecutionContext):
-    """Complete `RowColumns` to `CompletedRows` in one pass over the selected fields, and everything else as ever."""
+    """Complete `RowColumns` to `CompletedRows` in one pass over the selected fields, and everything else as GraphQL
+    does."""
 
     def complete_list_value(
         self,
@@ -115,7 +116,7 @@ class ColumnExecutor(StrawberryGraphQLCoreExecutionContext):
         if isinstance(result, RowColumns):
             selected = self._select(return_type.of_type, field_details_list, path, result)
             if selected is not None:
-                # The executor only passes on what it is given here.
+                # The executor passes this value on unchanged.
                 return cast("list[Any]", CompletedRows(selected, len(result)))
         return super().complete_list_value(return_type, field_details_list, info, path, result, position_context)
 
@@ -124,8 +125,7 @@ class ColumnExecutor(StrawberryGraphQLCoreExecutionContext):
     ) -> dict[str, Column | str] | None:
         """Return each selected field's column by response name, or the text that it is in every row.
 
-        None where the ordinary way must be taken. Claims the rows of a request, whichever way they take; raises
-        TooLarge.
+        None if GraphQL must complete the list. Claims the rows of a request, whichever way they take; raises TooLarge.
         """
         row_type = item_type.of_type if isinstance(item_type, GraphQLNonNull) else item_type
         if not isinstance(row_type, GraphQLObjectType):
@@ -151,7 +151,7 @@ class ColumnExecutor(StrawberryGraphQLCoreExecutionContext):
 
 
 def _column_of(field: GraphQLField | None, rows: RowColumns) -> Column | None:
-    """Return the column that holds a field's finished values; None where a resolver or another type says otherwise."""
+    """Return the column that holds a field's finished values; None if a resolver or another type overrides it."""
     if field is None or field.args:
         return None
     definition = field.extensions.get(GraphQLCoreConverter.DEFINITION_BACKREF)

@@ -1,4 +1,4 @@
-"""What resolvers are handed with each request."""
+"""Hold what resolvers receive with each request."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from src.service.models import ModelService
 Dressed = TypeVar("Dressed")
 
 TABLES_PER_ANSWER: Final = 3
-"""Whole tables that one response holds: those of one result, its data, fills and trades."""
+"""Whole tables in one response: those of one result (data, fills and trades)."""
 
 MAX_SUMMARIES: Final = 1_000
 """Stored results that one document lists or compares: with all fields each takes half a millisecond and 2 KB."""
@@ -42,9 +42,9 @@ _WIDE_ROWS: Final = (
 
 
 class GraphQLContext(BaseContext):
-    """The services of the application that the request came to, and how many candles and rows its document asks for.
+    """The application's services, and the number of bars and rows that the document asks for.
 
-    `warnings` are those of fields whose type has no place for them: each with its `message` and its field's `path`.
+    `warnings` are those of fields whose type cannot hold them: each with its `message` and its field's `path`.
     """
 
     def __init__(self) -> None:
@@ -88,12 +88,12 @@ class GraphQLContext(BaseContext):
         self.claim_bars(summary.metrics.bars)
 
     def claim_bars(self, count: int) -> None:
-        """Count candles that are asked for; all fields of a document together may have as many as a single one may.
+        """Count requested bars; all fields of a document together may have as many as one field alone.
 
         Raises
         ------
         TooLarge
-            Where they would be more.
+            If they are more.
         """
         self._claimed_bars += count
         if self._claimed_bars > self.max_bars:
@@ -116,7 +116,7 @@ class GraphQLContext(BaseContext):
             )
 
     def claim_rows(self, count: int, names: Collection[str]) -> None:
-        """Count rows that the response will hold; all its fields together may have the tables of one result.
+        """Count rows of the response; all its fields together may have the tables of one result.
 
         Rows that are wider than any table has fields count several times, see `row_weight`.
 
@@ -128,7 +128,7 @@ class GraphQLContext(BaseContext):
         Raises
         ------
         TooLarge
-            Where they would be more.
+            If they are more.
         """
         weight = row_weight(names)
         self._claimed_rows += count * weight
@@ -163,12 +163,12 @@ class GraphQLContext(BaseContext):
 
     @property
     def max_bars(self) -> int:
-        """The most candles that one request may ask for."""
+        """The maximum number of bars that one request may ask for."""
         return max_bars_of(self._request)
 
     @property
     def max_rows(self) -> int:
-        """The most rows of one table that a response holds."""
+        """The maximum number of rows of one table in a response."""
         return max_rows_of(self._request)
 
     @property
@@ -185,4 +185,4 @@ def row_weight(names: Collection[str]) -> int:
 
 
 Info = strawberry.Info[GraphQLContext, None]
-"""What a resolver is told of its field."""
+"""The information about its field that a resolver receives."""

@@ -1,4 +1,4 @@
-"""The users' own candles as clients send and read them."""
+"""Define the users' datasets as clients upload and read them."""
 
 from __future__ import annotations
 
@@ -10,46 +10,46 @@ from src.domain.datasets import Dataset
 from src.domain.instants import format_instant
 
 
-@strawberry.input(description="What is said about a file of candles; what is not said is found in the file.")
+@strawberry.input(description="What the client declares about a file of bars; the rest is detected in the file.")
 class UploadBarsInput:
-    user_id: str = strawberry.field(description="Whose candles: 1 to 64 characters of A-Z a-z 0-9 _ . @ -.")
-    symbol: str = strawberry.field(description="Trading symbol of the candles, such as BTCUSDT.")
+    user_id: str = strawberry.field(description="Owner of the dataset: 1 to 64 characters of A-Z a-z 0-9 _ . @ -.")
+    symbol: str = strawberry.field(description="Trading symbol of the bars, such as BTCUSDT.")
     name: str | None = strawberry.field(
         default=None,
-        description="What backtests give as source, kept in lower case; the file's own name where null.",
+        description="Name that backtests give as source, stored in lower case; the file's own name if null.",
     )
-    interval: str | None = strawberry.field(default=None, description="Bar length; found from the spacing where null.")
+    interval: str | None = strawberry.field(default=None, description="Bar length; detected from the spacing if null.")
     timezone: str | None = strawberry.field(
         default=None,
-        description="Zone of times that name none: UTC, an IANA name, or an offset such as +09:00; UTC where null.",
+        description="Zone of times without one: UTC, an IANA name, or an offset such as +09:00; UTC if null.",
     )
     unit: str | None = strawberry.field(
-        default=None, description="Unit of times that are numbers: s, ms, us, ns; found by their size where null."
+        default=None, description="Unit of times that are numbers: s, ms, us, ns; detected by their size if null."
     )
     date_format: str | None = strawberry.field(
         default=None,
-        description="Order of dates such as 01/02/2024: YMD, DMY or MDY; found where null, if one date shows it.",
+        description="Order of dates such as 01/02/2024: YMD, DMY or MDY; detected if null and one date shows it.",
     )
     decimal: str | None = strawberry.field(
         default=None,
-        description='Decimal mark of the numbers, "." or ","; found where null, if one number shows it.',
+        description='Decimal mark of the numbers, "." or ","; detected if null and one number shows it.',
     )
 
 
-@strawberry.type(description="A user's own candles.")
+@strawberry.type(description="A user's dataset.")
 class UploadedBars:
-    name: str = described("What backtests of this user give as source.")
+    name: str = described("Name that backtests of this user give as source.")
     user_id: str = described("Whose they are.")
     symbol: str = described("Trading symbol.")
-    interval: str = described("Bar length, as declared or found.")
-    bars: int = described("Candles kept, a count.")
-    original_filename: str = described("Name under which the file was sent.")
+    interval: str = described("Bar length, as declared or detected.")
+    bars: int = described("Stored bars, a count.")
+    original_filename: str = described("Name of the file as the client sent it.")
     file_size: float = described("Size of the file, a count of bytes.")
     sha256: str = described("SHA-256 of the file.")
-    data_fingerprint: str = described("SHA-256 of the candles, as in results.")
+    data_fingerprint: str = described("SHA-256 of the bars, as in results.")
     uploaded_at: str = described("When (ISO 8601, UTC).")
-    quality: DataQuality = described("What was found about the rows of the file.")
-    warnings: list[str] = described("The same in full sentences.")
+    quality: DataQuality = described("Quality of the file's rows.")
+    warnings: list[str] = described("The findings in full sentences.")
 
 
 def uploaded_bars_of(dataset: Dataset) -> UploadedBars:

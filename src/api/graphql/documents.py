@@ -1,4 +1,4 @@
-"""From a document's text to what is executed: limits, parsing and spelling, each document once."""
+"""Turn a document's text into what is executed: limits, parsing and spelling, each document once."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from src.api.graphql.naming import SpellingRewriter
 
 CACHED_DOCUMENTS: Final = 256
 CACHED_TEXT_LENGTH: Final = 16_384
-"""Longer documents are not kept: together the cached ones then stay below some tens of MiB."""
+"""Longer documents are not cached: this bounds all cached ones to some tens of MiB."""
 
 
 class PreparedDocument:
-    """A document in the schema's spelling; `is_valid` once validation has found nothing against it."""
+    """A document in the schema's spelling; `is_valid` once validation has found no error."""
 
     __slots__ = ("_operations", "document", "is_valid")
 
@@ -32,14 +32,14 @@ class PreparedDocument:
         return len(self._operations)
 
     def operation(self, name: str | None) -> OperationDefinitionNode | None:
-        """Return the operation called `name`, the only one for None; None where there is no such."""
+        """Return the operation called `name`, or the only one for None; None if it does not exist."""
         if name is None:
             return self._operations[0] if len(self._operations) == 1 else None
         return next((node for node in self._operations if node.name is not None and node.name.value == name), None)
 
 
 class DocumentLibrary:
-    """Prepare documents for one schema, and remember the last ones: clients send the same few again and again.
+    """Prepare documents for one schema and cache the latest, because clients repeat the same few.
 
     Used from the event loop's thread only.
     """
@@ -50,7 +50,7 @@ class DocumentLibrary:
         self._prepared: OrderedDict[str, PreparedDocument] = OrderedDict()
 
     def prepare(self, text: str) -> PreparedDocument:
-        """Return the document ready to be validated.
+        """Return the document ready for validation.
 
         Raises
         ------
@@ -74,7 +74,7 @@ class DocumentLibrary:
 
 
 class PreparedDocuments(SchemaExtension):
-    """Hand the execution a prepared document, and skip the validation of one that is known to be valid."""
+    """Give the execution a prepared document, and skip the validation of one that is known to be valid."""
 
     def __init__(self, library: DocumentLibrary) -> None:
         self._library = library

@@ -1,4 +1,4 @@
-"""The domain's enums as GraphQL names and describes them; inputs and outputs take them from here."""
+"""Describe the domain's enums for GraphQL, for inputs and outputs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Kind = TypeVar("Kind", bound=StrEnum)
 
 
 def _declare(kind: type[Kind], description: str, meanings: Mapping[Kind, str], *, name: str | None = None) -> None:
-    """Make a type of one of the domain's enums, which knows nothing of GraphQL, with a word on each of its values."""
+    """Make a GraphQL type of a domain enum, with a description of each value."""
     strawberry.enum(kind, name=name, description=description)
     definition: StrawberryEnumDefinition = kind.__strawberry_definition__  # type: ignore[attr-defined]
     for value in definition.values:
@@ -30,7 +30,7 @@ _declare(
     "What simulates the orders.",
     {
         EngineName.VECTORIZED: "Whole arrays at once: market orders, long only.",
-        EngineName.EVENT_DRIVEN: "Bar by bar: orders that wait, gap, stop out and expire; shorts.",
+        EngineName.EVENT_DRIVEN: "Bar by bar: resting orders with gaps, stops and expiry; shorts.",
     },
     name="Engine",
 )
@@ -46,8 +46,8 @@ _declare(
     Direction,
     "Which positions are taken.",
     {
-        Direction.LONG: "Long ones: a buy signal enters, a sell signal leaves.",
-        Direction.SHORT: "Short ones: a sell signal enters, a buy signal leaves.",
+        Direction.LONG: "Long ones: a buy signal enters, a sell signal exits.",
+        Direction.SHORT: "Short ones: a sell signal enters, a buy signal exits.",
         Direction.BOTH: "Both: a sell signal turns a long into a short, and a buy signal turns it back.",
     },
 )
@@ -57,12 +57,12 @@ _declare(
     {
         EntryType.MARKET: "At the market, at once.",
         EntryType.LIMIT: "By an order that waits for a better price than the signal's close.",
-        EntryType.STOP: "By an order that waits until the price has gone on beyond the signal's close.",
+        EntryType.STOP: "By an order that waits until the price has moved on beyond the signal's close.",
     },
 )
 _declare(
     IntrabarPolicy,
-    "What is taken if a bar does not tell which of stop and target it hit, or whether it hit one after the entry.",
+    "What counts if a bar does not show which of stop and target it hit, or whether it hit one after the entry.",
     {
         IntrabarPolicy.PESSIMISTIC: "The stop; a target only if it was certainly hit after the entry.",
         IntrabarPolicy.OPTIMISTIC: "The target; a stop only if it was certainly hit after the entry.",

@@ -1,4 +1,4 @@
-"""GraphQL errors with the codes that REST has too."""
+"""Give GraphQL errors the codes that REST has."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ MAX_MESSAGE_LENGTH: Final = 500
 
 
 def explain(error: GraphQLError, *, is_executed: bool) -> None:
-    """Give an error its code in place, and hide the words of one that nobody foresaw.
+    """Give an error its code in place, and hide the text of an unexpected one.
 
     Parameters
     ----------
     is_executed
-        Whether the document was valid, so that what is wrong is a value and not the document.
+        Whether the document was valid, so that a value is wrong and not the document.
     """
     cause = _cause(error)
     if cause is not None:
@@ -60,12 +60,12 @@ def drop_tracebacks(error: GraphQLError) -> None:
 
 
 def is_request_error(data: object, errors: Sequence[GraphQLError] | None) -> bool:
-    """Whether nothing was executed: the answer then has no `data` at all (GraphQL specification, 7.1.1)."""
+    """Return whether nothing was executed: the response then has no `data` (GraphQL specification, 7.1.1)."""
     return data is None and bool(errors) and all(error.path is None for error in errors or ())
 
 
 def _cause(error: GraphQLError) -> Exception | None:
-    """Return the exception behind an error; None where GraphQL itself complains."""
+    """Return the exception that caused an error; None if GraphQL itself raised the error."""
     cause = error.original_error
     while isinstance(cause, GraphQLError):
         cause = cause.original_error

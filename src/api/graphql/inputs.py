@@ -1,4 +1,4 @@
-"""What clients send: the input types, made from the parameters that the domain declares."""
+"""Define the input types, made from the parameters that the domain declares."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _MODEL_BESIDE_FILE: Final = tuple(item for item in _MODEL if item.parameter.name
 def declare_parameters(
     parameters: Sequence[DeclaredParameter], *, required: Iterable[str] = ()
 ) -> Callable[[Input], Input]:
-    """Give a class a strawberry field for each parameter; all but the `required` ones may be null, or left out."""
+    """Give a class a strawberry field for each parameter; all but the `required` ones may be null or absent."""
 
     def declare(kind: Input) -> Input:
         annotations: dict[str, Any] = {}
@@ -50,7 +50,7 @@ def declare_parameters(
 
 
 def given(value: object, parameters: Sequence[DeclaredParameter]) -> dict[str, object]:
-    """Return what a client gave for these parameters, by public name; None stands for what it did not give."""
+    """Return what a client gave for these parameters, by public name; None means not given."""
     return {item.parameter.name: getattr(value, item.parameter.name, None) for item in parameters}
 
 
@@ -74,7 +74,7 @@ class MLModelInput:
 
 
 _RELEASED_NAMES: Final[Mapping[str, type]] = {"ma_crossover": MACrossoverParams, "model": MLModelInput}
-"""Input types that have names of their own; those of the other strategies are called `RsiParams` and so on."""
+"""Input types with released names; the names of other strategies' types are derived (`RsiParams`)."""
 
 
 def _strategy_input() -> type:
@@ -103,12 +103,12 @@ else:
 @strawberry.input
 @declare_parameters((*_RUN, *_SYMBOL), required=("user_id",))
 class RunInput:
-    """What both kinds of backtest take."""
+    """The fields of both kinds of backtest."""
 
     fetch_input: OHLCVFetchInput | None = strawberry.field(default=None, description="Which bars.")
 
     def given(self) -> dict[str, object]:
-        """Return what was given, by public names; raises InvalidInput if it contradicts itself."""
+        """Return the given values by public name; raises InvalidInput if they contradict each other."""
         nested = {} if self.fetch_input is None else self.fetch_input.given()
         return merge(given(self, (*_RUN, *_SYMBOL)), nested, inner_name="fetchInput")
 
@@ -116,7 +116,7 @@ class RunInput:
 @strawberry.input(description="A moving-average crossover backtest.")
 class BacktestInput(RunInput):
     ma_crossover_params: MACrossoverParams | None = strawberry.field(
-        default=None, description="The moving averages; their defaults if null."
+        default=None, description="Lengths of the moving averages; their defaults if null."
     )
 
     def given_params(self) -> dict[str, object]:
@@ -134,7 +134,7 @@ class MLBacktestInput(RunInput):
         return super().given() | given(self, _ENGINE)
 
     def given_params(self) -> dict[str, object]:
-        """Return what was given of the model, by public names; raises InvalidInput if it contradicts itself."""
+        """Return the model's given values by public name; raises InvalidInput if they contradict each other."""
         nested = {} if self.ml_model is None else given(self.ml_model, _MODEL)
         return merge(given(self, _MODEL_BESIDE_FILE), nested, inner_name="mlModel")
 
@@ -148,7 +148,7 @@ class RunBacktestInput(RunInput):
         return super().given() | given(self, _ENGINE)
 
     def given_strategy(self) -> tuple[str, dict[str, object]]:
-        """Return the strategy's name and what was given of its parameters."""
+        """Return the strategy's name and its given parameters."""
         [(name, value)] = [
             (name, value) for name in PARAMS if (value := getattr(self.strategy, name)) is not strawberry.UNSET
         ]

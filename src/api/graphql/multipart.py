@@ -1,7 +1,7 @@
-"""The GraphQL multipart request: an `operations` document, a `map`, and the files that go into its variables.
+"""Read the GraphQL multipart request: an `operations` document, a `map`, and the files of its variables.
 
-Specification: https://github.com/jaydenseric/graphql-multipart-request-spec. Form parsers take a part without a file
-name for text, and some clients send files so (gql when it streams); here every part but the two named ones is a file.
+Specification: https://github.com/jaydenseric/graphql-multipart-request-spec. Form parsers read a part without a file
+name as text, and some clients send files so (gql when it streams). Here every part except these two is a file.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ MAX_FILES: Final = 8
 
 
 class OperationsForm(FormReader):
-    """A multipart request as it arrives: `texts`, which stay bytes because only their JSON says what they mean."""
+    """A multipart request while it arrives; `texts` stay bytes because only their JSON defines their meaning."""
 
     what = "The multipart body"
 
@@ -58,12 +58,12 @@ class OperationsForm(FormReader):
 
 
 def place_files(texts: Mapping[str, bytes], files: Mapping[str, UploadFile]) -> dict[str, Any]:
-    """Return `operations` with each file at the places that `map` names for it.
+    """Return `operations` with each file where `map` puts it.
 
     Raises
     ------
     MalformedRequest
-        Where either is missing or is not what the specification says.
+        If either is missing or breaks the specification.
     """
     operations = _read_object(texts, OPERATIONS)
     for name, paths in _read_object(texts, MAP).items():
@@ -107,7 +107,7 @@ def _place(operations: dict[str, Any], path: str, upload: UploadFile) -> None:
 
 
 def _child(parent: Any, key: str, *, missing: Any = None) -> Any:
-    """Return what a JSON value holds under a key of a path, `missing` where there is no such place."""
+    """Return what a JSON value holds under a key of a path, `missing` if the key does not exist."""
     if isinstance(parent, dict):
         return parent.get(key, missing)
     if isinstance(parent, list) and key.isascii() and key.isdigit() and len(key) < 6 and int(key) < len(parent):

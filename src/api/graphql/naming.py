@@ -1,9 +1,9 @@
-"""Either spelling is understood: a document or variables in snake_case become the schema's camelCase.
+"""Accept both spellings: rewrite documents and variables from snake_case to the schema's camelCase.
 
-The schema has one spelling. A field that the client wrote as `total_return` is asked for as `totalReturn` under the
-alias `total_return`, so the answer has the names that the client wrote. Names that the schema has as they are
-(`Date`, `__typename`) and names that it has in neither spelling stay: validation then complains in the client's words.
-An argument or input field that is given in both spellings is refused in the words of REST, naming both.
+The schema has one spelling. A field that the client wrote as `total_return` becomes `totalReturn` with the alias
+`total_return`, so the response has the client's names. Names that the schema has unchanged (`Date`, `__typename`) stay.
+So do names that it has in neither spelling: validation then quotes them as the client wrote them. An argument or input
+field that is given in both spellings is rejected as REST rejects it, with both names.
 """
 
 from __future__ import annotations
@@ -64,22 +64,16 @@ class SpellingRewriter:
         self._directives = {directive.name: directive for directive in schema.directives}
 
     def document(self, document: DocumentNode) -> DocumentNode:
-        """Return the document in the schema's spelling; nodes that are right already are shared, not copied.
+        """Return the document in the schema's spelling; nodes that need no change are shared, not copied.
 
-        Raises
-        ------
-        GraphQLError
-            If an argument or an input field is given in two spellings; its cause is an InvalidInput.
+        Raises GraphQLError if an argument or input field is given in two spellings; its cause is an InvalidInput.
         """
         return _with(document, definitions=_each(document.definitions, self._definition))
 
     def variables(self, operation: OperationDefinitionNode, values: Mapping[str, Any]) -> dict[str, Any]:
         """Return the variables' values in the schema's spelling, however deep; the variables' own names stay.
 
-        Raises
-        ------
-        GraphQLError
-            If a key is given in two spellings; its cause is an InvalidInput.
+        Raises GraphQLError if a key is given in two spellings; its cause is an InvalidInput.
         """
         rewritten = dict(values)
         for definition in operation.variable_definitions or ():
@@ -168,7 +162,7 @@ class SpellingRewriter:
         if isinstance(declared, GraphQLNonNull):
             return self._value(node, declared.of_type)
         if isinstance(declared, GraphQLList):
-            # A single value stands for a list of one.
+            # A single value counts as a list of one.
             item = declared.of_type
             if isinstance(node, ListValueNode):
                 return _with(node, values=_each(node.values, lambda value: self._value(value, item)))
@@ -235,7 +229,7 @@ def _is_same(one: object, other: object) -> bool:
 
 
 def _with(node: AnyNode, **changes: Any) -> AnyNode:
-    """Return `node` itself where nothing changes: most of a document is right already."""
+    """Return `node` itself if nothing changes: most of a document needs no change."""
     if all(getattr(node, name) is value for name, value in changes.items()):
         return node
     return replace(node, **changes)

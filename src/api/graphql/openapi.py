@@ -1,4 +1,4 @@
-"""The GraphQL endpoint in the OpenAPI document: its bodies, its parameters and the statuses that it gives."""
+"""Describe the GraphQL endpoint in the OpenAPI document: its bodies, parameters and statuses."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, Final
 from fastapi import APIRouter
 from fastapi.routing import APIRoute
 
-from src.api.error_table import EDGE_TABLE, ERROR_TABLE
+from src.api.error_table import ERROR_TABLE, HTTP_ERROR_TABLE
 from src.api.errors import PROBLEM_MEDIA_TYPE
 from src.api.graphql.multipart import MAX_FILES
 from src.domain import errors
@@ -19,7 +19,7 @@ _OBJECT: Final = {"type": "object", "additionalProperties": True}
 _QUERY: Final = {"type": "string", "minLength": 1, "description": "The document; names in camelCase or snake_case."}
 _OPERATION_NAME: Final = {
     "type": ["string", "null"],
-    "description": "Which operation of the document to run, where it has several.",
+    "description": "Which operation of the document to run, if it has several.",
 }
 _VARIABLES: Final = {
     "anyOf": [_OBJECT, {"type": "null"}],
@@ -41,11 +41,11 @@ _FORM: Final = {
     "type": "object",
     "description": "The GraphQL multipart request: one more part for each file, under the name that `map` gives it.",
     "properties": {
-        "operations": _REQUEST | {"description": "The request, with null in the place of each file."},
+        "operations": _REQUEST | {"description": "The request, with null in place of each file."},
         "map": {
             "type": "object",
             "additionalProperties": {"type": "array", "items": {"type": "string", "pattern": r"^variables\."}},
-            "description": "By the name of each file's part: the paths of its places in operations.",
+            "description": "By the name of each file's part: the paths of its nulls in operations.",
         },
     },
     "required": ["operations", "map"],
@@ -57,23 +57,23 @@ _ERROR: Final = {
     "type": "object",
     "properties": {
         "message": {"type": "string", "description": "What is wrong: what came, what is allowed."},
-        "path": {"type": "array", "items": {}, "description": "Where in the data, once it was executed."},
-        "locations": {"type": "array", "items": _OBJECT, "description": "Where in the document: line and column."},
-        "extensions": {**_OBJECT, "description": "`code` as in REST; `field` and `retryAfterS` (seconds) where known."},
+        "path": {"type": "array", "items": {}, "description": "Path in the data, if the document was executed."},
+        "locations": {"type": "array", "items": _OBJECT, "description": "Places in the document: line and column."},
+        "extensions": {**_OBJECT, "description": "`code` as in REST; `field` and `retryAfterS` (seconds) if known."},
     },
     "required": ["message"],
 }
-_ERRORS: Final = {"type": "array", "items": _ERROR, "description": "What went wrong; absent where nothing did."}
+_ERRORS: Final = {"type": "array", "items": _ERROR, "description": "What went wrong; absent if nothing did."}
 _DATA: Final = {
     "anyOf": [_OBJECT, {"type": "null"}],
-    "description": "What was asked for; absent if nothing was run.",
+    "description": "The requested fields; absent if nothing was executed.",
 }
 _ANSWER: Final = {"type": "object", "properties": {"data": _DATA, "errors": _ERRORS}}
 _REFUSAL: Final = {"type": "object", "properties": {"errors": _ERRORS}, "required": ["errors"]}
 
 
 def describe_routes(router: APIRouter) -> None:
-    """Tell FastAPI what it cannot read from the endpoint's functions."""
+    """Give FastAPI what it cannot read from the endpoint's functions."""
     for route in router.routes:
         if isinstance(route, APIRoute):
             route.responses = {}
@@ -94,10 +94,10 @@ def _post() -> dict[str, Any]:
         "responses": {
             "200": _answered(),
             "400": _refused(ERROR_TABLE[errors.MalformedRequest].title, errors.MalformedRequest.code),
-            "408": _problem(EDGE_TABLE["REQUEST_TIMEOUT"].title, "REQUEST_TIMEOUT"),
+            "408": _problem(HTTP_ERROR_TABLE["REQUEST_TIMEOUT"].title, "REQUEST_TIMEOUT"),
             "415": _problem(ERROR_TABLE[errors.UnsupportedFormat].title, errors.UnsupportedFormat.code),
             "413": _problem(ERROR_TABLE[errors.TooLarge].title, errors.TooLarge.code),
-            "503": _refused("There is no room to receive the upload", errors.StoreUnavailable.code),
+            "503": _refused("The disk has no space to receive the upload", errors.StoreUnavailable.code),
         },
     }
 
@@ -107,11 +107,11 @@ def _get() -> dict[str, Any]:
         "query": (_QUERY["description"], _QUERY, True),
         "operationName": (_OPERATION_NAME["description"], {"type": "string"}, False),
         "variables": ("Values of the document's variables, a JSON object.", {}, False),
-        "extensions": ("A JSON object; taken and not used.", {}, False),
+        "extensions": ("A JSON object; accepted and ignored.", {}, False),
     }
     return {
         "summary": "Ask GraphQL, reading only",
-        "description": "Run a query; a browser that names none gets the page to write some.",
+        "description": "Run a query; a browser that sends none gets the GraphiQL page.",
         "parameters": [
             {"name": name, "in": "query", "required": is_required, "description": description}
             | ({"schema": schema} if schema else {"content": {PLAIN_JSON: {"schema": _VARIABLES}}})
@@ -126,7 +126,7 @@ def _get() -> dict[str, Any]:
 
 
 def _answered() -> dict[str, Any]:
-    return {"description": "The answer; what went wrong in the document is in errors.", "content": _content(_ANSWER)}
+    return {"description": "The response; errors in the document are in errors.", "content": _content(_ANSWER)}
 
 
 def _refused(words: str, code: str) -> dict[str, Any]:

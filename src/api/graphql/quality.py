@@ -1,4 +1,4 @@
-"""The report on candles as clients read it: with each result, and by itself."""
+"""Define the quality report on bars as clients read it: with each result, and alone."""
 
 from __future__ import annotations
 
@@ -13,52 +13,52 @@ from src.domain import market
 from src.domain.instants import format_instant
 
 
-@strawberry.type(description="Candles missing between two that are there.")
+@strawberry.type(description="Bars missing between two that are present.")
 class DataGap:
-    after: str = described("Open time of the candle before the gap (ISO 8601, UTC).")
-    next: str = described("Open time of the candle after the gap (ISO 8601, UTC).")
-    missing_bars: int = described("Candles missing in between, a count.")
+    after: str = described("Open time of the bar before the gap (ISO 8601, UTC).")
+    next: str = described("Open time of the bar after the gap (ISO 8601, UTC).")
+    missing_bars: int = described("Bars missing in between, a count.")
 
 
 @strawberry.type(description="A price that differs much across a gap.")
 class PriceJump:
-    after: str = described("Open time of the candle before the gap (ISO 8601, UTC).")
-    next: str = described("Open time of the candle after the gap (ISO 8601, UTC).")
+    after: str = described("Open time of the bar before the gap (ISO 8601, UTC).")
+    next: str = described("Open time of the bar after the gap (ISO 8601, UTC).")
     ratio: float = described("First open after the gap ÷ last close before it, a ratio.")
 
 
-@strawberry.type(description="A row of the source that was left out.")
+@strawberry.type(description="A row of the source that was rejected.")
 class RejectedRow:
     date: str = described("The row's open time (ISO 8601, UTC).")
     reason: str = described("What is wrong with it.")
 
 
 @strawberry.type(
-    description="What the source found wrong with its rows; they are left out, never repaired. null: not known."
+    description="Faults of the source's rows. Rejected rows are left out, never repaired. null: not known."
 )
 class DataQuality:
-    expected_bars: int = described("Candles from the first to the last at the interval's spacing, a count.")
-    present_bars: int = described("Candles that are there, a count.")
-    missing_bars: int = described("Candles missing in all gaps, a count.")
+    expected_bars: int = described("Bars from the first to the last at the interval's spacing, a count.")
+    present_bars: int = described("Bars that are present, a count.")
+    missing_bars: int = described("Bars missing in all gaps, a count.")
     gaps: list[DataGap] = described("Every gap, oldest first.")
     duplicate_rows: int = described("Rows that came twice, a count.")
     disordered_rows: int = described("Rows that came out of order, a count.")
     rejected_rows: list[RejectedRow] = described("Rows that no market can print.")
-    zero_volume_bars: int | None = described("Candles without a trade, a count.")
-    zero_volume_runs: int | None = described("Stretches of neighbouring candles without a trade, a count.")
-    longest_zero_volume_run: int | None = described("Length of the longest such stretch, in candles.")
+    zero_volume_bars: int | None = described("Bars without a trade, a count.")
+    zero_volume_runs: int | None = described("Runs of consecutive bars without a trade, a count.")
+    longest_zero_volume_run: int | None = described("Length of the longest such run, in bars.")
     jumps: list[PriceJump] = described("Gaps across which the price changes threefold or more, oldest first.")
-    irregular_close_times: int | None = described("Candles that closed at another time than their interval's, a count.")
-    first_open: str | None = described("Open time of the first candle (ISO 8601, UTC).")
-    last_close: str | None = described("Close time of the last closed candle (ISO 8601, UTC).")
+    irregular_close_times: int | None = described("Bars that closed at another time than their interval's, a count.")
+    first_open: str | None = described("Open time of the first bar (ISO 8601, UTC).")
+    last_close: str | None = described("Close time of the last closed bar (ISO 8601, UTC).")
 
 
-@strawberry.type(description="The report on the candles that a backtest would use.")
+@strawberry.type(description="The report on the bars that a backtest would use.")
 class MarketDataQuality(DataQuality):
     symbol: str = described("Trading symbol.")
     interval: str = described("Bar length.")
-    origin: str = described("Where the candles came from.")
-    warnings: list[str] = described("The same in full sentences.")
+    origin: str = described("Source of the bars.")
+    warnings: list[str] = described("The findings in full sentences.")
 
 
 def quality_of(quality: market.DataQuality) -> DataQuality:
@@ -95,14 +95,14 @@ def _shared(quality: market.DataQuality) -> dict[str, Any]:
     }
 
 
-@strawberry.type(description="A download of candles that is under way in the process that answers.")
+@strawberry.type(description="A download of bars in progress in the process that responds.")
 class Download:
     symbol: str = described("Trading symbol.")
     interval: str = described("Bar length.")
-    done_bars: int = described("Candles that are there already, a count.")
-    expected_bars: int = described("Candles that were missing when it began, a count.")
-    share: float = described("The part that is done, a fraction 0 to 1.")
-    ways: list[str] = described("How they come: REST, archive or both.")
+    done_bars: int = described("Bars downloaded so far, a count.")
+    expected_bars: int = described("Bars that were missing at the start, a count.")
+    share: float = described("Done share, a fraction 0 to 1.")
+    ways: list[str] = described("Sources of the bars: REST, archive or both.")
     started_at: str = described("When it began (ISO 8601, UTC).")
 
 

@@ -1,4 +1,4 @@
-"""The result of a backtest as clients read it, whole and in lists."""
+"""Define the result of a backtest as clients read it, whole and in lists."""
 
 from __future__ import annotations
 
@@ -30,21 +30,21 @@ from src.domain.instants import format_instant
 from src.domain.performance import HEAD_METRICS
 from src.domain.signals import StrategyDescription
 
-_FIRST = "Most rows to return, a count; null: all, up to MAX_ROWS_PER_ANSWER (100,000), which `warnings` then says."
+_FIRST = "Maximum number of rows; null: all, up to MAX_ROWS_PER_ANSWER (100,000). If rows are cut, `warnings` says so."
 _OFFSET = "Rows to skip, a count."
 
 
-@strawberry.type(description="A fill that the two engines do not share; null on the side that has none.")
+@strawberry.type(description="A fill in which the engines differ; null if that engine has none.")
 class FillDifference:
     index: int = described("Index of the fill, from 0.")
-    vectorized: str | None = described("The vectorised engine's fill, in words.")
+    vectorized: str | None = described("The vectorized engine's fill, in words.")
     event_driven: str | None = described("The event-driven engine's fill, in words.")
 
 
 @strawberry.type(description="The same request through both engines with the same fill.")
 class CrossCheck:
     differences: list[FillDifference] = described("The first fills that differ; empty when all agree.")
-    left_out: list[str] = described("Settings left out, for only the event-driven engine knows them.")
+    left_out: list[str] = described("Settings left out, because only the event-driven engine has them.")
     largest_equity_difference: float = described("Largest relative difference of equity, a ratio.")
 
 
@@ -62,7 +62,7 @@ class Timing:
 
 @strawberry.type
 class Run:
-    """What a result shows wherever it stands."""
+    """The fields of a result in lists and alone."""
 
     id: strawberry.ID = described("The result's id.")
     symbol: str = described("Trading symbol.")
@@ -71,12 +71,12 @@ class Run:
     created_at: str = described("When the backtest ran (ISO 8601, UTC).")
     user_id: str = described("Whose backtest it is.")
     engine: EngineName = described("The engine that simulated it.")
-    origin: str = described("Where the candles came from.")
+    origin: str = described("Source of the bars.")
     strategy: Strategy = described("The strategy that gave the signals.")
-    settings: Settings = described("What was asked for, with the defaults filled in.")
+    settings: Settings = described("Requested settings, with defaults filled in.")
     metrics: MetricsType = described("Every metric.")
-    warnings: list[str] = described("What to know before believing the figures, in full sentences.")
-    data_fingerprint: str = described("SHA-256 of the candles.")
+    warnings: list[str] = described("Reasons to doubt the figures, in full sentences.")
+    data_fingerprint: str = described("SHA-256 of the bars.")
     model_sha256: str | None = described("SHA-256 of the model file.")
     versions: list[Version] = described("Versions of what the numbers depend on.")
     total_return: float = described("(final equity ÷ starting cash − 1) × 100, per cent.")
@@ -90,7 +90,7 @@ class Run:
     losing_trades: int = described("Closed trades with a loss, a count.")
 
 
-@strawberry.type(description="A stored backtest as lists and comparisons show it: without its curves.")
+@strawberry.type(description="A stored backtest in lists and comparisons: without its tables.")
 class BacktestSummary(Run):
     pass
 
@@ -99,11 +99,11 @@ class BacktestSummary(Run):
 class BacktestResult(Run):
     total_fills: int = described("Orders executed, a count.")
     reduced_entries: int = described("Entries cut to what the cash allowed, a count.")
-    ambiguous_bars: int = described("Bars in which intrabar decided what was hit, a count.")
+    ambiguous_bars: int = described("Bars in which `intrabar` decided what was hit, a count.")
     is_liquidated: bool = described("Whether equity reached zero, which ended the trading.")
     timings: list[Timing] = described("How long each step took.")
-    cross_check: CrossCheck | None = described("Both engines compared; null where it was not asked for.")
-    data_quality: DataQuality = described("What was wrong with the candles.")
+    cross_check: CrossCheck | None = described("Comparison of both engines; null if it was not requested.")
+    data_quality: DataQuality = described("Quality of the bars.")
     result: strawberry.Private[runs.BacktestResult]
 
     @resolved("Equity and signal at each bar, oldest first.")
@@ -124,7 +124,7 @@ class BacktestResult(Run):
     ) -> Sequence[Fill]:
         return page_of(fill_rows(self.result), first, offset or 0, context=info.context)
 
-    @resolved("Positions in the order of their entries, one still open at the end included.")
+    @resolved("Positions in order of entry, including one still open at the end.")
     def trades(
         self,
         info: Info,
@@ -134,36 +134,36 @@ class BacktestResult(Run):
         return page_of(trade_rows(self.result), first, offset or 0, context=info.context)
 
 
-@strawberry.type(description="A stored backtest run once more on the candles that it had.")
+@strawberry.type(description="A stored backtest run again on the same bars.")
 class Rerun:
     original_id: strawberry.ID = described("The stored result's id.")
-    is_reproduced: bool = described("Whether the new result is the old one to the last bit.")
-    differences: list[str] = described("What is not the same, its causes first; empty where all is.")
-    result: BacktestResult = described("The new result, which is kept too.")
+    is_reproduced: bool = described("Whether the new result equals the old one to the last bit.")
+    differences: list[str] = described("What differs, causes first; empty if nothing differs.")
+    result: BacktestResult = described("The new result, which is stored too.")
 
 
-@strawberry.type(description="A result and its place in the list.")
+@strawberry.type(description="A result and its position in the list.")
 class BacktestEdge:
-    cursor: str | None = described("The after of the page that begins behind this result; null within a page.")
+    cursor: str | None = described("`after` for the page that begins after this result; null within a page.")
     node: BacktestSummary = described("The result.")
 
 
 @strawberry.type(description="Where a page ends.")
 class PageInfo:
     has_next_page: bool = described("Whether there are more results.")
-    end_cursor: str | None = described("The after of the next page; null on the last.")
+    end_cursor: str | None = described("`after` for the next page; null on the last page.")
 
 
 @strawberry.type(description="A page of stored results, newest first.")
 class BacktestConnection:
-    edges: list[BacktestEdge] = described("The results with their places.")
+    edges: list[BacktestEdge] = described("The results with their cursors.")
     nodes: list[BacktestSummary] = described("The results.")
     page_info: PageInfo = described("Where the page ends.")
-    warnings: list[str] = described("The results of this page that cannot be read, in sentences.")
+    warnings: list[str] = described("Results of this page that cannot be read, in full sentences.")
 
 
 def result_of(result: runs.BacktestResult, *, max_rows: int | None = None) -> BacktestResult:
-    """Dress a finished backtest for clients; its rows stay columns, and a response holds `max_rows` of a table."""
+    """Build the GraphQL type of a finished backtest; rows stay columns, and a response holds `max_rows` of a table."""
     simulation = result.simulation
     shared = _shared(result, result.signals.strategy)
     shared["warnings"] += cut_warnings(

@@ -1,8 +1,7 @@
-"""GraphQL over HTTP: requests read, answers and errors written as the specifications say.
+"""Serve GraphQL over HTTP: read requests, write responses and errors as the specifications say.
 
-GraphQL over HTTP: https://graphql.github.io/graphql-over-http/draft/. Answers are `application/json` with status 200
-whatever was wrong inside the document, unless the client prefers `application/graphql-response+json`, whose status
-tells.
+GraphQL over HTTP: https://graphql.github.io/graphql-over-http/draft/. Responses are `application/json` with status 200
+even if the document has errors. If the client prefers `application/graphql-response+json`, the status shows the error.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from strawberry.http.base import BaseRequestProtocol
 from strawberry.schema.exceptions import InvalidOperationTypeError
 from strawberry.types import ExecutionResult
 
-from src.api.answers import JsonAnswer
+from src.api.answers import JsonResponse
 from src.api.error_table import code_of_status
 from src.api.errors import describe_error, extensions_of, graphql_message, request_error
 from src.api.graphql.context import GraphQLContext
@@ -40,7 +39,7 @@ from src.domain.errors import MalformedRequest, ServiceError
 def build_graphql_router(
     *, max_depth: int, max_aliases: int, max_tokens: int, has_introspection: bool, path: str = GRAPHQL_PATH
 ) -> GraphQLRouter[GraphQLContext, None]:
-    """Build the GraphQL endpoint; it finds the services in the state of the application that it is mounted in.
+    """Build the GraphQL endpoint; it reads the services from the state of its application.
 
     Parameters
     ----------
@@ -86,7 +85,7 @@ class BacktestRouter(GraphQLRouter[GraphQLContext, None]):
             try:
                 response: Response = await super().run(request, context, root_value)
             except HTTPException as error:
-                response = _answer_unreadable(error)
+                response = _unreadable_response(error)
             except ServiceError as error:
                 answer = describe_error(error)
                 response = _write(request_error(graphql_message(answer), extensions_of(answer)), answer.status)
@@ -99,14 +98,14 @@ class BacktestRouter(GraphQLRouter[GraphQLContext, None]):
         return response
 
     def should_render_graphql_ide(self, request: BaseRequestProtocol) -> bool:
-        """Show the page to browsers only: a client that accepts anything wants an answer."""
+        """Show the page to browsers only: a client that accepts anything wants data."""
         accepted = weights_in(request.headers.get("accept", ""))
         return super().should_render_graphql_ide(request) and accepted.get("text/html", 0.0) > 0
 
     def decode_json(self, data: str | bytes) -> object:
         value = orjson.loads(data)
         check_names(data)
-        # A body comes as bytes; the JSON in a GET's parameters, which may be null, as text.
+        # A body is bytes; the JSON in a GET's parameters is text, and may be null.
         if isinstance(data, bytes):
             if not isinstance(value, dict | list):
                 raise MalformedRequest("The body is not a JSON object.")
@@ -135,34 +134,34 @@ class BacktestRouter(GraphQLRouter[GraphQLContext, None]):
         sub_response: Response,  # noqa: ARG002  (strawberry passes it by name)
     ) -> Response:
         if "data" in response_data:
-            return JsonAnswer(response_data)
+            return JsonResponse(response_data)
         return _UnexecutedResponse(self.encode_json(response_data), media_type=PLAIN_JSON)
 
 
 def prefers_graphql_json(accepted: str) -> bool:
-    """Say whether an Accept header names GraphQL's media type, and plain JSON not more."""
+    """Return whether an Accept header names GraphQL's media type, and does not prefer plain JSON."""
     weights = weights_in(accepted)
     weight = weights.get(GRAPHQL_JSON, 0.0)
     return weight > 0 and weight >= weights.get(PLAIN_JSON, 0.0)
 
 
 def _check_operation_name(operations: Mapping[str, Any]) -> None:
-    """Raise MalformedRequest if it is no text; Strawberry checks the other members."""
+    """Raise MalformedRequest if it is not text; Strawberry checks the other members."""
     if not isinstance(operations.get("operationName"), str | None):
         raise MalformedRequest("The operationName must be text or null.")
 
 
 async def _new_context() -> GraphQLContext:
-    # Asynchronous only because FastAPI would send a plain function, and so a class, to a worker thread.
+    # Asynchronous only because FastAPI runs plain functions and classes in a worker thread.
     return GraphQLContext()
 
 
 class _UnexecutedResponse(Response):
-    """The answer to a document that was not executed."""
+    """The response to a document that was not executed."""
 
 
-def _answer_unreadable(error: HTTPException) -> Response:
-    """Answer a request that could not be taken as a GraphQL request, or may not come this way."""
+def _unreadable_response(error: HTTPException) -> Response:
+    """Return the response to a request that is not GraphQL, or uses a wrong method."""
     if isinstance(error.__cause__, InvalidOperationTypeError):
         response = _write(request_error(f"{error.reason}; use POST", {"code": "METHOD_NOT_ALLOWED"}), 405)
         response.headers["Allow"] = "POST"

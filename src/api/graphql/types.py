@@ -1,4 +1,4 @@
-"""What clients read: the output types. Every field says its unit in its description."""
+"""Define the output types; every field's description has its unit."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ _INSTANTS: Final = ("start", "end")
 
 
 def resolved(description: str) -> Callable[[Resolver], Resolver]:
-    """Declare a field that the decorated function answers (strawberry's own decorator hides its types)."""
+    """Declare a field that the decorated function resolves (strawberry's own decorator hides its types)."""
     decorate: Callable[[Resolver], Resolver] = strawberry.field(description=description)
     return decorate
 
 
-@strawberry.type(name="OHLCV", description="One candle.")
+@strawberry.type(name="OHLCV", description="One bar.")
 class Candle:
     date: str = described("Open time (ISO 8601, UTC).", name="Date")
     open: float = described("First price, in the quote currency.", name="Open")
@@ -44,7 +44,7 @@ class Candle:
     volume: float = described("Traded volume, in units of the base asset.", name="Volume")
 
 
-@strawberry.type(description="Symbols that candles can be fetched for.")
+@strawberry.type(description="Symbols whose bars can be fetched.")
 class CoinList:
     coins: list[str] = described("Trading symbols, sorted.")
 
@@ -53,11 +53,11 @@ class CoinList:
 class DataPoint:
     date: str = described("The bar's open time (ISO 8601, UTC).", name="Date")
     portfolio_value: float | None = described("Equity: cash + position × close, in the quote currency.")
-    signal: str = described("The strategy's word at this bar: buy, sell or hold.")
+    signal: str = described("The strategy's signal at this bar: buy, sell or hold.")
     close: float | None = described("The bar's last price, in the quote currency.")
     cash: float | None = described("Cash, in the quote currency.")
     position: float | None = described("Units of the base asset held; negative when short.")
-    probability: float | None = described("The model's P(class 1), a fraction 0 to 1; null where it gives none.")
+    probability: float | None = described("The model's P(class 1), a fraction 0 to 1; null if it has none.")
 
 
 @strawberry.type(description="An order executed.")
@@ -87,11 +87,11 @@ class Trade:
     return_rate: float | None = described("Profit ÷ (entry price × quantity), a fraction (0.05 = 5 %).", name="return")
     bars_held: int = described("Exit bar − entry bar, in bars.")
     is_open: bool = described("Whether the position is still held at the last bar.")
-    exit_reason: str | None = described("Why it was left, as a fill's reason; null for an open trade.")
+    exit_reason: str | None = described("Reason of the exit, as a fill's reason; null for an open trade.")
 
 
 def _metrics_type() -> Any:
-    """Make the type from the one table of metrics, so that neither can lack a metric of the other."""
+    """Make the type from the domain's table of metrics, so that it has exactly the same metrics."""
     hints = get_type_hints(performance.Metrics)
     namespace: dict[str, Any] = {"__module__": __name__, "__annotations__": {}}
     for definition in performance.METRIC_DEFINITIONS:
@@ -99,7 +99,7 @@ def _metrics_type() -> Any:
         namespace["__annotations__"][definition.name] = str if is_instant else hints[definition.name]
         namespace[definition.name] = described(f"{definition.definition} Unit: {definition.unit}.")
     return strawberry.type(
-        type("Metrics", (), namespace), description="Figures that judge a backtest; null where one does not exist."
+        type("Metrics", (), namespace), description="Metrics of a backtest; null if one does not exist."
     )
 
 
@@ -122,7 +122,7 @@ class Strategy:
     threshold: float | None = described("Long while the model's number is at least this.")
     feature_columns: list[str] | None = described("Feature columns asked for, in order; null: as the model says.")
     output_kind: OutputKind | None = described("What the model's numbers were declared to mean.")
-    model_path: str | None = described("Name of the stored model; null where its file came with the request.")
+    model_path: str | None = described("Name of the stored model; null if its file came with the request.")
     model_sha256: str | None = described("SHA-256 of the model file.")
     parameters: JSON | None = described("Every parameter that the strategy ran with; null in lists.")
 
@@ -150,9 +150,7 @@ def _settings_type() -> Any:
         name = item.parameter.name
         namespace["__annotations__"][name] = item.public_kind | None if item.is_optional else item.public_kind
         namespace[name] = described(item.description)
-    return strawberry.type(
-        type("Settings", (), namespace), description="What was asked for, with the defaults filled in."
-    )
+    return strawberry.type(type("Settings", (), namespace), description="Requested settings, with defaults filled in.")
 
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Warnings of fields whose type has no place for them: they go to the response's `extensions.warnings`."""
+"""Write warnings of fields whose type cannot hold them into the response's `extensions.warnings`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from src.api.graphql.context import GraphQLContext
 
 
 class ExtensionWarnings(SchemaExtension):
-    """Write what the resolvers of a request left in its context; a response without warnings has no such entry."""
+    """Write the warnings that resolvers left in the context; a response without warnings has no such entry."""
 
     def get_results(self) -> dict[str, Any]:
         context = self.execution_context.context

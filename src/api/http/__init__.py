@@ -1,1 +1,1 @@
-"""What surrounds every endpoint over HTTP: limits, connections, cross-site rules, compression, disconnects."""
+"""Layers around every endpoint: limits, connections, cross-site rules, compression, disconnects."""

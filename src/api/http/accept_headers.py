@@ -1,4 +1,4 @@
-"""What a client accepts, and how much: the lists with weights of RFC 9110, 12.4.2."""
+"""Read Accept and Accept-Encoding headers: lists with weights (RFC 9110, 12.4.2)."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections.abc import Mapping
 def weights_in(header: str) -> Mapping[str, float]:
     """Return each item of an Accept or Accept-Encoding header, in lower case, with its weight, 0 to 1.
 
-    1 where none is given, 0 (not acceptable) where it is no number. Of an item that stands there twice the first
-    counts; parameters other than q are left out.
+    The weight is 1 if none is given, and 0 (not acceptable) if it is not a number. If an item occurs twice, the first
+    counts. Parameters other than q are ignored.
     """
     weights: dict[str, float] = {}
     for item in header.lower().split(","):

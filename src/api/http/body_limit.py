@@ -13,7 +13,7 @@ from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from src.api.errors import ErrorAnswer, describe_error, edge_answer, problem_response
+from src.api.errors import ErrorResponse, describe_error, describe_http_error, problem_response
 from src.api.observation import request_line
 from src.api.paths import FORM_PATHS, path_in
 from src.domain.errors import MalformedRequest, TooLarge, UnsupportedFormat, file_too_large
@@ -27,10 +27,10 @@ _MIB: Final = 1024 * 1024
 class BodyLimits:
     """How large and how slow a request's body may be.
 
-    `max_upload_bytes` is the largest file; a form may be `multipart_slack_bytes` larger, for its other fields, where
-    files are received (`paths.FORM_PATHS`). `idle_s` is the longest silence while a body arrives, and on average it
-    must arrive at `min_bytes_per_s` (after a first `idle_s`): otherwise one byte now and then would hold a connection
-    for ever.
+    `max_upload_bytes` is the largest file. On the paths that receive files (`paths.FORM_PATHS`) a form may be
+    `multipart_slack_bytes` larger, for its other fields. `idle_s` is the longest pause while a body arrives. After the
+    first `idle_s` the body must arrive at `min_bytes_per_s` on average; otherwise a byte now and then would hold a
+    connection without end.
     """
 
     max_upload_bytes: int
@@ -40,16 +40,16 @@ class BodyLimits:
     min_bytes_per_s: float = 1024.0
 
     def for_body(self, *, is_form: bool) -> int:
-        """Return the most bytes that a form with files, or else any other body, may have."""
+        """Return the maximum size in bytes of a form with files, or of any other body."""
         return self.max_upload_bytes + self.multipart_slack_bytes if is_form else self.max_plain_bytes
 
 
 class BodyLimit:
-    """Refuse a body that is too large (413), too slow (408) or encoded (415), at the first byte that tells.
+    """Refuse a body that is too large (413), too slow (408) or encoded (415), as early as its bytes show it.
 
-    Form parsers read a body to its end before an endpoint sees it, so the limit stands before them. The refusal is
-    sent from here; to the application it looks as if the client had gone, which makes it clean up, and whatever it
-    still says is dropped.
+    The limit is outside the form parsers, because they read a body to its end before an endpoint sees it. This layer
+    sends the refusal; the application receives http.disconnect, which makes it clean up, and whatever it still sends is
+    dropped.
     """
 
     def __init__(self, app: ASGIApp, limits: BodyLimits) -> None:
@@ -66,13 +66,13 @@ class BodyLimit:
         try:
             await self._app(scope, body.receive, body.send)
         except Exception:
-            # The application's complaint that its client has gone; anything else belongs to those outside.
+            # After a refusal the application fails because its client seems to have disconnected.
             if not body.is_refused:
                 raise
 
 
 class _Body:
-    """One request's body on its way in."""
+    """One request's body while it arrives."""
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, limits: BodyLimits) -> None:
         headers = Headers(scope=scope)
@@ -89,7 +89,7 @@ class _Body:
         self._waited_s = 0.0
         self._has_body = "transfer-encoding" in headers or self._declared not in (None, "0")
         self._is_complete = False
-        self._has_answer_begun = False
+        self._has_response_begun = False
         self.is_refused = False
 
     async def is_declared_wrong(self) -> bool:
@@ -110,7 +110,7 @@ class _Body:
         return self.is_refused
 
     async def receive(self) -> Message:
-        """Hand the next piece of the body to the application."""
+        """Pass the next piece of the body to the application."""
         if self.is_refused:
             return {"type": "http.disconnect"}
         if self._is_complete:
@@ -133,42 +133,43 @@ class _Body:
         return message
 
     async def send(self, message: Message) -> None:
-        """Pass the application's answer on, unless the refusal was sent already."""
+        """Pass the application's response on, unless the refusal was sent already."""
         if self.is_refused:
             return
-        self._has_answer_begun = True
+        self._has_response_begun = True
         await self._send(message)
 
     def _patience_s(self) -> float:
         earned_s = self._limits.idle_s + self._received_bytes / self._limits.min_bytes_per_s
         return max(0.001, min(self._limits.idle_s, earned_s - self._waited_s))
 
-    async def _refuse(self, answer: ErrorAnswer, headers: Mapping[str, str] | None = None) -> None:
+    async def _refuse(self, failure: ErrorResponse, headers: Mapping[str, str] | None = None) -> None:
         self.is_refused = True
         logger.info(
-            "%s cut off with %d after %d bytes", request_line(self._scope), answer.status, self._received_bytes
+            "body refused: request=%s status=%d received_bytes=%d",
+            request_line(self._scope), failure.status, self._received_bytes,
         )  # fmt: skip
-        if self._has_answer_begun:
+        if self._has_response_begun:
             return
-        response = problem_response(Request(self._scope), answer)
+        response = problem_response(Request(self._scope), failure)
         response.headers.update(headers or {})
         await response(self._scope, self._receive, self._send)
 
-    def _too_large(self) -> ErrorAnswer:
+    def _too_large(self) -> ErrorResponse:
         if self._is_form:
             return describe_error(file_too_large(self._limits.max_upload_bytes))
         size = f"{self._declared} bytes" if self._declared is not None else "longer"
         return describe_error(TooLarge("The body is {size}. Maximum: {most} bytes.", size=size, most=self._max_bytes))
 
-    def _encoded(self) -> ErrorAnswer:
+    def _encoded(self) -> ErrorResponse:
         return describe_error(
             UnsupportedFormat(
                 "Content-Encoding is {got!r}. Allowed: identity (send the body uncompressed).", got=self._encoding
             )
         )
 
-    def _too_slow(self) -> ErrorAnswer:
-        return edge_answer(
+    def _too_slow(self) -> ErrorResponse:
+        return describe_http_error(
             "REQUEST_TIMEOUT",
             "The body stopped arriving. Allowed: pauses of at most {idle_s:g} s, and {rate:g} bytes per second.",
             idle_s=self._limits.idle_s,

@@ -11,12 +11,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from src.api.http.accept_headers import weights_in
 
 MIN_BYTES: Final = 2_048
-"""Responses below this fit a packet or two: compressing them saves nobody any time."""
+"""Responses below this fit a packet or two: compressing them saves no time."""
 
 _MIN_THREAD_BYTES: Final = 32 * 1024
-"""Up to here (a third of a millisecond) compressing is cheaper than handing the work to a thread."""
+"""Up to here (a third of a millisecond) compressing is cheaper than a hand-over to a thread."""
 
-# Level 1 takes a third of the time of the default level 6, and tables of numbers get hardly larger by it.
+# Level 1 takes a third of the time of the default level 6; tables of numbers become hardly larger.
 _LEVEL: Final = 1
 _EXCLUDED: Final = (*DEFAULT_EXCLUDED_CONTENT_TYPES, "application/octet-stream")
 
@@ -25,7 +25,7 @@ class Compression:
     """Starlette's gzip with two rules of RFC 9110 that `GZipMiddleware` lacks.
 
     1. Accept-Encoding is read with its weights: `gzip;q=0` refuses gzip, `*` accepts it.
-    2. A strong ETag becomes weak when the body is compressed, because a strong one promises the same bytes.
+    2. A strong ETag becomes weak if the body is compressed, because a strong one promises the same bytes.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -46,7 +46,7 @@ class Compression:
 
 
 def accepts_gzip(accepted: str) -> bool:
-    """Say whether an Accept-Encoding header allows gzip (RFC 9110, 12.5.3); by name or as `*`, unless its q is 0."""
+    """Return whether an Accept-Encoding header allows gzip, by name or as `*`, unless its q is 0 (RFC 9110, 12.5.3)."""
     weights = weights_in(accepted)
     return weights.get("gzip", weights.get("x-gzip", weights.get("*", 0.0))) > 0
 

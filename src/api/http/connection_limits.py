@@ -1,4 +1,4 @@
-"""What one connection, and all connections of one process, may hold."""
+"""Limits of one connection, and of all connections of one process."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ MAX_DESCRIPTORS: Final = 65_536
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectionLimits:
-    """What one connection, and all connections of one process, may hold.
+    """Limits of one connection, and of all connections of one process.
 
-    `max_head_bytes` bounds a request's head, and also the bytes between two pieces of a body (chunk extensions,
-    trailers). `max_pipelined` requests may wait for the responses to those before them. `head_s` is the time for a
-    head, from its first byte; from the opening of the connection for the first one. `stall_s` is the time in which a
-    client must read some of a response. `max_connections` None: half of the descriptors that this process may have,
-    at most `MAX_CONNECTIONS`.
+    `max_head_bytes` bounds a request's head, and the bytes between two pieces of a body (chunk extensions, trailers).
+    `max_pipelined` requests may wait for the responses to earlier ones. `head_s` is the time for a head: from the
+    opening of the connection for the first head, from the first byte for later ones. `stall_s` is the time in which a
+    client must read some of a response. `max_connections` None means half of the descriptors that this process may
+    have, at most `MAX_CONNECTIONS`.
     """
 
     max_head_bytes: int = 64 * 1024
@@ -32,7 +32,7 @@ class ConnectionLimits:
     linger: LingerLimits = field(default_factory=LingerLimits)
 
     def open_connections(self) -> int:
-        """Return the most connections that may be open at once."""
+        """Return the maximum number of connections open at once."""
         if self.max_connections is not None:
             return self.max_connections
         return min(MAX_CONNECTIONS, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
@@ -41,7 +41,7 @@ class ConnectionLimits:
 def raise_descriptor_limit() -> None:
     """Raise this process's soft limit of descriptors to its hard limit, at most `MAX_DESCRIPTORS`.
 
-    The soft limit is 1024 on most systems, for the sake of programs that use `select`.
+    The soft limit is 1024 on most systems, because programs that use `select` need that.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = MAX_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, MAX_DESCRIPTORS)

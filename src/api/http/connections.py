@@ -1,8 +1,8 @@
 """Bound what a client can hold before the application sees a request: heads, connections, unread responses.
 
 `uvicorn` takes the class as its `http=` (on the command line `--http src.api.http.connections:BoundedHttpProtocol`).
-httptools, the parser beneath, has no limits of its own: it collects a header of any length, and copies all of it again
-with each piece that arrives.
+httptools, its parser, has no limits of its own: it collects a header of any length, and copies all of it again with
+each piece that arrives.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
-from src.api.errors import ErrorAnswer, describe_error, edge_answer, problem_response
+from src.api.errors import ErrorResponse, describe_error, describe_http_error, problem_response
 from src.api.http.connection_limits import ConnectionLimits
 from src.domain.errors import Busy, MalformedRequest
 
@@ -24,9 +24,10 @@ logger = logging.getLogger(__name__)
 
 
 class _Connections:
-    """The connections of one server that may be closed to make room, oldest first.
+    """The connections of one server that may be closed for new ones, oldest first.
 
-    `idle`: no request is under way. `lingering`: refused, and read on. `leaving`: aborted, still counted by uvicorn.
+    `idle`: no request is in progress. `lingering`: refused, and still read. `leaving`: aborted, still counted by
+    uvicorn.
     """
 
     def __init__(self) -> None:
@@ -56,12 +57,12 @@ _SERVERS: Final[WeakKeyDictionary[ServerState, _Connections]] = WeakKeyDictionar
 
 
 class BoundedHttpProtocol(HttpToolsProtocol):
-    """uvicorn's HTTP/1.1 protocol with limits; what is refused gets a problem document before the connection closes.
+    """uvicorn's HTTP/1.1 protocol with limits; a refused client receives a problem document before the connection
+    closes.
 
-    1. A head that is too large, has too many fields, or takes too long is answered with 431 or 408.
-    2. Bytes that are no HTTP are answered with 400.
-    3. If too many connections are open, the oldest that waits for a request is closed; if none does, the new one is
-       answered with 503.
+    1. A head that is too large or has too many fields gets 431; one that takes too long gets 408.
+    2. Bytes that are not HTTP get 400.
+    3. If too many connections are open, the oldest idle one is closed; if none is idle, the new one gets 503.
     4. A client that reads nothing of its response for `stall_s` is disconnected.
     """
 
@@ -70,7 +71,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._known = _SERVERS.setdefault(self.server_state, _Connections())
-        self._refusal: ErrorAnswer | None = None
+        self._refusal: ErrorResponse | None = None
         self._is_refused = False
         self._is_upgraded = False
         self._running: RequestResponseCycle
@@ -190,29 +191,29 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def _end_head(self) -> None:
         self._head_timer = None
-        if self.flow.read_paused:  # the rest may have come, but waits until the request before it is answered
+        if self.flow.read_paused:  # the rest may have come, but waits for the response to the request before it
             self._start_head_timer()
         elif self._is_in_message or self._unfinished_bytes:
             late = "The head of the request did not end in time. Maximum: {most:g} s."
-            self._refuse(edge_answer("REQUEST_TIMEOUT", late, most=self.limits.head_s))
+            self._refuse(describe_http_error("REQUEST_TIMEOUT", late, most=self.limits.head_s))
         else:
             self.transport.close()
 
-    def _refuse(self, answer: ErrorAnswer) -> None:
-        """Answer what cannot become a request, and close."""
+    def _refuse(self, failure: ErrorResponse) -> None:
+        """Send a refusal for bytes that cannot become a request, and close."""
         self._is_refused = True
         self._stop_head_timer()
         self._unset_keepalive_if_required()
         self._known.forget(self)
-        logger.info("connection refused: status=%d client=%s", answer.status, self.client)
+        logger.info("connection refused: status=%d client=%s", failure.status, self.client)
         if not self._has_to_wait():
-            self._write(answer)
+            self._write(failure)
             self._linger()
 
     def _has_to_wait(self) -> bool:
-        """Whether a refusal cannot be written, because responses to earlier requests come first, or have begun.
+        """Return whether a refusal cannot be written now: responses to earlier requests come first, or have begun.
 
-        The connection closes after them. A request whose own body is bad gets the refusal as its response.
+        The connection closes after them. If a request's own body is bad, the refusal is its response.
         """
         last = self.cycle
         if last is None or last.response_complete:
@@ -226,18 +227,18 @@ class BoundedHttpProtocol(HttpToolsProtocol):
                 return last.response_started
             self.pipeline.popleft()
             last = self.pipeline[0][0] if self.pipeline else self._running
-        last.keep_alive = False  # uvicorn closes after its response
+        last.keep_alive = False  # uvicorn closes the connection after this response
         return True
 
-    def _write(self, answer: ErrorAnswer) -> None:
-        response = problem_response(None, answer, root_path=self.root_path)
+    def _write(self, failure: ErrorResponse) -> None:
+        response = problem_response(None, failure, root_path=self.root_path)
         fields = [*self.server_state.default_headers, *response.raw_headers, (b"connection", b"close")]
         head = b"".join(b"%b: %b\r\n" % pair for pair in fields)
-        self.transport.write(b"".join((STATUS_LINE[answer.status], head, b"\r\n", bytes(response.body))))
+        self.transport.write(b"".join((STATUS_LINE[failure.status], head, b"\r\n", bytes(response.body))))
         self._watch_reading()
 
     def _linger(self) -> None:
-        """Read on after a refusal, so that the client can read it (see `linger`)."""
+        """Read on after a refusal, so that the client can read the response (see `linger`)."""
         if self.transport.can_write_eof():
             self.transport.write_eof()
         self.flow.resume_reading()
@@ -253,7 +254,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
                 self.transport.close()
 
     def _watch_reading(self) -> None:
-        """Disconnect the client if it reads nothing of what is written, from now until all of it is read."""
+        """Disconnect the client if it reads nothing for `stall_s`, until all that is written is read."""
         unread_bytes = self.transport.get_write_buffer_size()
         if self._stall_timer is None and unread_bytes:
             self._stall_timer = self.loop.call_later(self.limits.stall_s, self._end_stall, unread_bytes)
@@ -267,5 +268,5 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self.transport.abort()
 
 
-def _head_too_large(template: str, most: int) -> ErrorAnswer:
-    return edge_answer("HEAD_TOO_LARGE", template, most=most)
+def _head_too_large(template: str, most: int) -> ErrorResponse:
+    return describe_http_error("HEAD_TOO_LARGE", template, most=most)

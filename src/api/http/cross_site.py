@@ -1,8 +1,8 @@
-"""Keep web pages from using a service that they may not use: by their origin, and by the host name that they ask.
+"""Check the origin and the host name of requests, so that foreign web pages cannot use the service.
 
-The service needs no login, and listens on the machine on which its user also browses. Without these checks every page
-could send it forms (a browser asks first only for other content types), and a page whose own name is made to lead to
-127.0.0.1 (DNS rebinding) could read the responses too. Programs send none of these headers and are not concerned.
+The service needs no login, and runs on the machine whose user also browses. Without these checks every page could send
+it forms (a browser asks first only for other content types). A page whose own name resolves to 127.0.0.1 (DNS
+rebinding) could also read the responses. Programs other than browsers send none of these headers and pass.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from src.api.errors import describe_error, edge_answer, problem_response
+from src.api.errors import describe_error, describe_http_error, problem_response
 from src.domain.error_text import Template, Text
 from src.domain.errors import MalformedRequest
 
@@ -40,7 +40,7 @@ class AllowedOrigins:
         self._origins = frozenset(origin.lower() for origin in origins)
 
     def allow(self, origin: str) -> bool:
-        """Whether pages of an origin, as browsers write it, may use the service."""
+        """Return whether pages of an origin, as browsers write it, may use the service."""
         origin = origin.lower()
         if self.is_any or origin in self._origins:
             return True
@@ -51,7 +51,7 @@ class AllowedOrigins:
 
 
 class Cors(CORSMiddleware):
-    """Starlette's CORS layer, whose refused preflights say what would allow them."""
+    """Starlette's CORS layer; a refused preflight says what is allowed."""
 
     def __init__(self, app: ASGIApp, origins: AllowedOrigins) -> None:
         super().__init__(
@@ -73,12 +73,12 @@ class Cors(CORSMiddleware):
             return response
         origin, method = request_headers["origin"], request_headers["access-control-request-method"]
         if not self.is_allowed_origin(origin):
-            refusal = problem_response(None, edge_answer("ORIGIN_NOT_ALLOWED", _refused_origin(origin)))
+            refusal = problem_response(None, describe_http_error("ORIGIN_NOT_ALLOWED", _refused_origin(origin)))
         else:
             allowed = ", ".join(METHODS)
             refusal = problem_response(
                 None,
-                edge_answer(
+                describe_http_error(
                     "METHOD_NOT_ALLOWED", "The method is {got!r}. Allowed: {allowed}.", got=method, allowed=allowed
                 ),
             )
@@ -88,10 +88,10 @@ class Cors(CORSMiddleware):
 
 
 class CrossSite:
-    """Refuse what changes something (and WebSockets) if a page of a site that is not allowed sends it.
+    """Refuse requests that change something, and WebSockets, if a page of a site that is not allowed sends them.
 
-    As Go's `net/http.CrossOriginProtection`: `Sec-Fetch-Site` tells whose page it is; if a browser does not send it,
-    `Origin` is compared with the host that is asked.
+    As Go's `net/http.CrossOriginProtection`: `Sec-Fetch-Site` says whose page sends the request. If a browser does not
+    send it, `Origin` is compared with the requested host.
     """
 
     def __init__(self, app: ASGIApp, origins: AllowedOrigins) -> None:
@@ -107,7 +107,7 @@ class CrossSite:
         if refused is None:
             await self._app(scope, receive, send)
         elif is_http:
-            response = problem_response(Request(scope), edge_answer("ORIGIN_NOT_ALLOWED", refused))
+            response = problem_response(Request(scope), describe_http_error("ORIGIN_NOT_ALLOWED", refused))
             await response(scope, receive, send)
         else:
             await receive()
@@ -126,7 +126,7 @@ class CrossSite:
 
 
 class HostCheck:
-    """Answer only under the names that the service is known by, with 421 under others.
+    """Serve requests only for the service's own host names; other names get 421.
 
     `names` holds host names, `*.name` for all below one, or `*`. None: loopback names for connections to a loopback
     address, every name for others.
@@ -147,11 +147,11 @@ class HostCheck:
             await receive()
             await send({"type": "websocket.close", "code": _POLICY_VIOLATION})
         elif len(hosts) == 1:
-            answer = edge_answer(
+            failure = describe_http_error(
                 "HOST_NOT_ALLOWED", "Host is {got!r}. Allowed: {allowed}.", got=hosts[0], allowed=self._allowed()
             )
-            await problem_response(Request(scope), answer)(scope, receive, send)
-        elif not hosts and scope["http_version"] == "1.0":  # no browser speaks it
+            await problem_response(Request(scope), failure)(scope, receive, send)
+        elif not hosts and scope["http_version"] == "1.0":  # no browser uses HTTP/1.0
             await self._app(scope, receive, send)
         else:
             error = MalformedRequest("The request has {count} Host fields. Allowed: one.", count=len(hosts))
@@ -171,7 +171,7 @@ class HostCheck:
 
 
 def is_loopback(name: str) -> bool:
-    """Whether a host name or address, without a port, leads to this machine by definition (RFC 6761, 6.3)."""
+    """Return whether a host name or address, without a port, is this machine by definition (RFC 6761, 6.3)."""
     if name == "localhost" or name.endswith(".localhost"):
         return True
     try:

@@ -17,7 +17,7 @@ class CancelOnDisconnect:
     """Watch for http.disconnect once the body is read, and cancel the application if it comes before the response.
 
     The application cleans up as in any cancellation, in its `finally` blocks. While a body still arrives, the
-    application itself is told by the message that it waits for.
+    application itself receives http.disconnect.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -37,13 +37,13 @@ class CancelOnDisconnect:
         except asyncio.CancelledError:
             if not client.is_gone or client.handler.uncancel():
                 raise
-            logger.info("client left during %s", request_line(scope))
+            logger.info("client disconnected: request=%s", request_line(scope))
         finally:
-            client.leave()
+            client.stop_listening()
 
 
 class _Client:
-    """Who waits for the answer of the task that makes this."""
+    """The client of the request that the current task serves."""
 
     def __init__(self, receive: Receive, send: Send) -> None:
         task = asyncio.current_task()
@@ -53,16 +53,16 @@ class _Client:
         self.is_gone = False
         self._receive = receive
         self._send = send
-        self._is_answered = False
+        self._is_response_complete = False
         self._unread: asyncio.Queue[Message] = asyncio.Queue()
         self._listener: asyncio.Task[None] | None = None
 
     def listen(self) -> None:
-        """From now on take the messages in, and keep those that the application may still ask for."""
+        """Start to receive messages, and queue those that the application may still ask for."""
         self._listener = asyncio.create_task(self._listen())
 
     async def receive(self) -> Message:
-        """Hand the next message to the application."""
+        """Pass the next message to the application."""
         if self._listener is not None:
             return await self._unread.get()
         message = await self._receive()
@@ -71,12 +71,12 @@ class _Client:
         return message
 
     async def send(self, message: Message) -> None:
-        """Pass the application's answer on."""
+        """Pass the application's response on."""
         if message["type"] == "http.response.body" and not message.get("more_body", False):
-            self._is_answered = True
+            self._is_response_complete = True
         await self._send(message)
 
-    def leave(self) -> None:
+    def stop_listening(self) -> None:
         """Stop listening."""
         if self._listener is not None:
             self._listener.cancel()
@@ -86,8 +86,8 @@ class _Client:
             message = await self._receive()
             self._unread.put_nowait(message)
             if message["type"] == "http.disconnect":
-                # It also says that the answer is out, after which the application may still have things to put away.
-                if not self._is_answered:
+                # It also comes after a complete response, when the application may still have to clean up.
+                if not self._is_response_complete:
                     self.is_gone = True
                     self.handler.cancel()
                 return

@@ -1,4 +1,4 @@
-"""The names in a form part's Content-Disposition field."""
+"""Read the names in a form part's Content-Disposition field."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _CHARSETS: Final = frozenset({"utf-8", "iso-8859-1"})
 class PartNames(NamedTuple):
     """A part's field name and file name, as the client wrote them; None if there is none.
 
-    A part that is a file may have an empty file name, or one that cannot be decoded (which counts as empty).
+    A file's part may have an empty file name, or one that cannot be decoded (which counts as empty).
     """
 
     field: str | None
@@ -25,8 +25,8 @@ class PartNames(NamedTuple):
 def read_disposition(header: str | bytes | None) -> PartNames:
     """Read the names that the client gave.
 
-    RFC 7578 forbids `filename*` (RFC 8187: `UTF-8''m%C3%B6del.pkl`) in forms, but some clients send it, and nothing
-    else, for names beyond ASCII. It counts only if there is no `filename`, as for every parser that ignores it.
+    RFC 7578 forbids `filename*` (RFC 8187: `UTF-8''m%C3%B6del.pkl`) in forms, but some clients send only that for names
+    beyond ASCII. It counts only if there is no `filename`, so that parsers that ignore it read the same name.
     """
     _, options = parse_options_header(header)
     field, filename = options.get(b"name"), options.get(b"filename")
@@ -45,7 +45,7 @@ def _extended_filename(header: str | bytes | None) -> str | None:
 
 
 def _decode_extended(value: str) -> str:
-    """Return the text of an extended value; empty if its character set is not known, or its bytes are not of it."""
+    """Return the text of an extended value; empty if its character set is unknown or does not fit its bytes."""
     charset, first, rest = value.partition("'")
     _, second, encoded = rest.partition("'")
     if not (first and second) or charset.lower() not in _CHARSETS:

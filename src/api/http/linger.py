@@ -16,18 +16,18 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MAX_LINGERING: Final = 1024
-"""Each holds a connection and at most 64 KiB of it that are read and not yet thrown away: 64 MiB in all."""
+"""Each holds a connection and at most 64 KiB that are read and not yet discarded: 64 MiB in all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LingerLimits:
-    """How long, and how much, is read and thrown away after an early response.
+    """How long, and how much, is read and discarded after an early response.
 
-    `max_s` in all (nginx's default), `max_bytes` for one request. A client may be silent for all of that time: one that
-    begins 200 uploads at once (Node's `fetch`) sends the first byte of a body up to 20 s after its head. At most
-    `max_requests` of a process linger at once; one more ends the oldest. None: a quarter of the descriptors that this
-    process may have, at most `MAX_LINGERING`: half of its connections, so that the other half is left to those who are
-    not refused.
+    `max_s` is the whole time (nginx's default), `max_bytes` the maximum of one request. A client may send nothing in
+    all of that time: one that begins 200 uploads at once (Node's `fetch`) sends the first byte of a body up to 20 s
+    after its head. At most `max_requests` of a process linger at once; one more ends the oldest. None: a quarter of the
+    descriptors that this process may have, at most `MAX_LINGERING`. That is half of its connections, so the other half
+    stays free for requests that are not refused.
     """
 
     max_s: float = 30.0
@@ -35,18 +35,18 @@ class LingerLimits:
     max_requests: int | None = None
 
     def most_requests(self) -> int:
-        """Return the most requests that may linger at once."""
+        """Return the maximum number of requests that linger at once."""
         if self.max_requests is not None:
             return self.max_requests
         return min(MAX_LINGERING, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 4)
 
 
 class Linger:
-    """Close the connection after a response that was sent before its request's body had been read, but not at once.
+    """Delay the close of a connection whose response was sent before the request's body was read.
 
-    The response goes out whole as soon as the application sends it. Its end is announced to the server, which then
-    closes, only when the rest of the body has come or a limit is reached. Meanwhile the application has returned:
-    lingering holds no file and no slot. It stands around all other layers, so that it serves every early response.
+    The response is sent whole as soon as the application sends it. The server learns of its end, and then closes, only
+    when the rest of the body has come or a limit is reached. Meanwhile the application has returned, so lingering holds
+    no file and no slot. This is the outermost layer, so that it serves every early response.
     """
 
     def __init__(self, app: ASGIApp, limits: LingerLimits) -> None:

@@ -1,4 +1,4 @@
-"""The layers around every endpoint, in their order."""
+"""Wrap the application in its layers, in their order."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def install_middleware(
     """Wrap an application.
 
     From the inside out: errors, compression, disconnects, body limits, cross-site check, CORS, host check, headers,
-    observation, lingering. CORS stands outside the limits so that a web page may read why its upload was refused.
+    observation, lingering. CORS is outside the limits so that a web page may read why its upload was refused.
     """
     origins = AllowedOrigins(cors_origins)
     install_error_handlers(app)
@@ -52,7 +52,7 @@ def install_middleware(
 
 
 class SecurityHeaders:
-    """Add the headers that keep browsers from guessing types, framing pages and telling where they came from."""
+    """Add the headers that keep browsers from guessing types, framing pages and sending referrers."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

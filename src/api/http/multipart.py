@@ -19,14 +19,14 @@ from src.domain.errors import MalformedRequest, TooLarge
 MAX_FORM_FIELDS: Final = 200
 
 _FILE_MARK: Final = b'; filename=""'
-"""What makes a part a file for Starlette's parser, which knows `filename` only."""
+"""Marks a part as a file for Starlette's parser, which knows `filename` only."""
 
 
 class FormReader(MultiPartParser, ABC):
-    """Starlette's parser, with two more demands and better messages.
+    """Starlette's parser, with two more checks and better messages.
 
-    Starlette does not ask for the last boundary: a form that breaks off would count as whole. And it takes every part
-    without a file name for text.
+    1. Starlette does not require the last boundary: a form that breaks off would count as whole.
+    2. Starlette reads every part without a file name as text.
     """
 
     what = "The form"
@@ -37,7 +37,7 @@ class FormReader(MultiPartParser, ABC):
 
     @abstractmethod
     def admit(self, name: str | None, filename: str | None) -> bool:
-        """Say whether the part that begins is a file; raises ServiceError if there may be no such part."""
+        """Return whether the part that begins is a file; raises ServiceError if there may be no such part."""
 
     @abstractmethod
     def too_long(self, name: str) -> TooLarge:
@@ -54,7 +54,7 @@ class FormReader(MultiPartParser, ABC):
         if is_file and b"filename" not in parse_options_header(part.content_disposition)[1]:
             part.content_disposition = (part.content_disposition or b"") + _FILE_MARK
         super().on_headers_finished()
-        part.field_name = name or part.field_name  # that which was admitted, whatever charset Content-Type names
+        part.field_name = name or part.field_name  # the name that `admit` saw, whatever charset Content-Type names
         if part.file is not None and not part.file.filename:
             part.file.filename = filename or ""
 
@@ -80,16 +80,16 @@ async def receive_form(reader: FormReader) -> AsyncIterator[FormData]:
     """Read a form; its files exist for as long as the block runs.
 
     A file is spooled: up to 1 MiB in memory, beyond that in a nameless temporary file that the system frees even if
-    this process dies. How much may come at all is `BodyLimit`'s business.
+    this process dies. `BodyLimit` bounds the whole size.
 
     Raises
     ------
     MalformedRequest
         If it cannot be read as a form, or breaks off.
     TooLarge
-        If a text is.
+        If a text is too long.
     StoreUnavailable
-        If there is no room for a file.
+        If the disk has no space for a file.
     """
     try:
         with spooling():

@@ -1,4 +1,4 @@
-"""The temporary files that uploads are received into, and what a full disk means for them."""
+"""Translate errors of the disk that holds the temporary files of uploads."""
 
 from __future__ import annotations
 

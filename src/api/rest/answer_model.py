@@ -1,4 +1,4 @@
-"""The base of the answers' schemas, which also say where each field is found: a shape is declared once."""
+"""Base of the responses' schemas, which also say where each field is read from: a shape is declared once."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from src.domain.instants import format_instant
 
 
 class Answer(BaseModel):
-    """A part of an answer, described for OpenAPI; `of` makes it, without validation, from a domain value."""
+    """A part of a response, described for OpenAPI; `of` makes it, without validation, from a domain value."""
 
     model_config = ConfigDict(protected_namespaces=())
 
     @classmethod
     def of(cls, value: object) -> dict[str, object]:
-        """Return the fields of this answer as JSON-able values, read from the attributes of a value."""
+        """Return the fields of this part as JSON-able values, read from the attributes of a value."""
         return _presenter(cls)(value)
 
 
 def at(path: str, description: str) -> Any:
-    """Declare a field that is read from another attribute than that of its own name; dots lead into attributes."""
+    """Declare a field that is read from an attribute of another name; dots lead into attributes."""
     return Field(validation_alias=path, description=description)
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """How the values of a type are written, if not as they are."""
+    """The function that writes the values of a type that is not JSON-able as it is."""
 
     write: Callable[[Any], object]
 
@@ -60,7 +60,7 @@ def _presenter(cls: type[Answer]) -> Callable[[object], dict[str, object]]:
 
 
 def _writer(kind: Any, metadata: Iterable[object] = ()) -> Callable[[Any], object] | None:
-    """Return what writes the values of a type; None for those that are JSON-able as they are."""
+    """Return the function that writes the values of a type; None for those that are JSON-able as they are."""
     for item in metadata:
         if isinstance(item, Written):
             return item.write

@@ -1,4 +1,4 @@
-"""Backtests over REST, beyond the model endpoints: run one without a model, list, read, page through its tables."""
+"""Serve backtests over REST, except those with a model file: run, list, read, page through tables."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from src.api.dependencies import max_bars_of, max_rows_of, services_of
 from src.api.requests.backtests import build_request
 from src.api.rest import values
 from src.api.rest.bodies import check_json, read_backtest_body
-from src.api.rest.presenting import answer, present_rerun, present_result, present_summary
+from src.api.rest.presenting import present_rerun, present_result, present_summary, respond
 from src.api.rest.queries import NamedQueryRoute
 from src.api.rest.result_schemas import BarRow, FillRow, RerunAnswer, ResultAnswer, SummaryAnswer, SummaryPage, TradeRow
 from src.api.rest.schemas import BODY_ERRORS, MARKET_ERRORS, Envelope, Page, backtest_body, error_responses
@@ -27,7 +27,7 @@ from src.domain import errors
 router = APIRouter(prefix="/api/backtests", tags=["backtests"], route_class=NamedQueryRoute)
 
 ResultId = Annotated[str, Path(description="The result's id.")]
-First = Annotated[int, Query(ge=1, description="Most rows of a page; MAX_ROWS_PER_ANSWER or fewer.",
+First = Annotated[int, Query(ge=1, description="Maximum number of rows in a page, up to MAX_ROWS_PER_ANSWER.",
                              json_schema_extra=values.ROWS)]  # fmt: skip
 FirstResults = Annotated[int, Query(ge=1, le=100, description="Most results of a page.")]
 Offset = Annotated[int, Query(ge=0, le=2**53, description="Index of the first row.")]
@@ -54,7 +54,7 @@ async def run_backtest(request: Request) -> Response:
     wanted = build_request(*read_backtest_body(await request.body()), max_bars=max_bars_of(request))
     result = await services_of(request).backtests.run(wanted)
     presented = partial(present_result, result, max_rows=max_rows_of(request))
-    return await run_in_threadpool(lambda: answer("Backtest completed successfully", presented()))
+    return await run_in_threadpool(lambda: respond("Backtest completed successfully", presented()))
 
 
 @router.get("", response_model=Envelope[SummaryPage],
@@ -63,7 +63,7 @@ async def list_backtests(
     request: Request,
     user_id: Annotated[str, Query(description="Whose results.", json_schema_extra=values.USER_ID)],
     symbol: Annotated[
-        str | None, Query(description="Of which symbol; of all if not given.", json_schema_extra=values.SYMBOL)
+        str | None, Query(description="Only results of this symbol; of all if absent.", json_schema_extra=values.SYMBOL)
     ] = None,
     first: FirstResults = 20,
     after: Annotated[
@@ -74,23 +74,23 @@ async def list_backtests(
     page = await services_of(request).backtests.list(user_id=user_id, symbol=symbol, first=first, after=after)
     items = [present_summary(summary) for summary in page.summaries]
     found = {"items": items, "next_cursor": page.next_cursor, "warnings": page.warnings}
-    return answer(f"{len(items)} result(s)", found)
+    return respond(f"{len(items)} result(s)", found)
 
 
 @router.get(
     "/{result_id}",
     response_model=Envelope[ResultAnswer],
-    responses={304: {"description": "The client has it already (If-None-Match)."}, **_READ_ERRORS},
+    responses={304: {"description": "The client has this result already (If-None-Match)."}, **_READ_ERRORS},
 )
 async def get_backtest(request: Request, result_id: ResultId) -> Response:
-    """Read a stored result; it never changes, so it may be cached for ever."""
+    """Read a stored result; it never changes, so clients may cache it without limit."""
     tag = _entity_tag(result_id)
     headers = {"ETag": tag, "Cache-Control": "private, max-age=31536000, immutable"}
     result = await services_of(request).backtests.get(result_id)
     if _names_tag(request.headers.get("if-none-match", ""), tag):
         return Response(status_code=304, headers=headers)
     presented = partial(present_result, result, max_rows=max_rows_of(request))
-    return await run_in_threadpool(lambda: answer("Result found", presented(), headers=headers))
+    return await run_in_threadpool(lambda: respond("Result found", presented(), headers=headers))
 
 
 @router.delete("/{result_id}", response_model=Envelope[SummaryAnswer | None], responses=_READ_ERRORS)
@@ -101,7 +101,7 @@ async def delete_backtest(
 ) -> Response:
     """Delete a stored result of a user; `data` is null if the result could not be read."""
     summary = await services_of(request).backtests.delete(result_id, user_id=user_id)
-    return answer("Result deleted successfully", None if summary is None else present_summary(summary))
+    return respond("Result deleted successfully", None if summary is None else present_summary(summary))
 
 
 @router.post(
@@ -120,11 +120,11 @@ async def delete_backtest(
     ),
 )
 async def rerun_backtest(request: Request, result_id: ResultId) -> Response:
-    """Run a stored backtest again on the candles that it had, and say what came out differently."""
+    """Run a stored backtest again on the same bars, and return what differs."""
     rerun = await services_of(request).backtests.rerun(result_id)
     message = "The result has been reproduced to the last bit" if not rerun.differences else "The result differs"
     presented = partial(present_rerun, rerun, max_rows=max_rows_of(request))
-    return await run_in_threadpool(lambda: answer(message, presented()))
+    return await run_in_threadpool(lambda: respond(message, presented()))
 
 
 @router.get("/{result_id}/data", response_model=Envelope[Page[BarRow]], responses=_READ_ERRORS)
@@ -153,13 +153,13 @@ async def list_trades(request: Request, result_id: ResultId, first: First = 100,
 
 
 def _page(items: PendingTable, *, total: int, first: int, offset: int) -> Response:
-    return answer(f"{total} row(s) in all", {"items": items, "total": total, "offset": offset, "first": first})
+    return respond(f"{total} row(s) in all", {"items": items, "total": total, "offset": offset, "first": first})
 
 
 def _entity_tag(result_id: str) -> str:
     # The same result may be written differently by another version of the service.
     named = f"{__version__} {result_id}".encode("utf-8", "replace")
-    # Weak, because the answer may go out compressed or not.
+    # Weak, because the response may be compressed or not.
     return f'W/"{hashlib.sha256(named).hexdigest()[:32]}"'
 
 

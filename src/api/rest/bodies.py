@@ -1,4 +1,5 @@
-"""What requests for a backtest may say: fields, types and units, in either spelling; unknown fields are refused."""
+"""Define the bodies of requests for a backtest: fields, types and units, in either spelling; unknown fields are
+refused."""
 
 from __future__ import annotations
 
@@ -34,7 +35,7 @@ def _no_boolean(value: object) -> object:
 
 
 def _name_list(value: object) -> object:
-    """Read a list of names as JSON, comma-separated, or (as forms repeat a field) a list of either."""
+    """Read a list of names from JSON, from text with commas, or (as forms repeat a field) from a list of either."""
     texts = [value] if isinstance(value, str) else value
     if not isinstance(texts, (list, tuple)):
         raise ValueError("a list of column names")
@@ -68,7 +69,7 @@ class _Body(BaseModel):
 
 
 def _public_kind(item: DeclaredParameter) -> Any:
-    """Return the type of a parameter in JSON and forms; enums are text, so that any case is understood."""
+    """Return the type of a parameter in JSON and forms; enums are text, so that their case does not matter."""
     if get_origin(item.public_kind) is tuple:
         return NameList
     if isinstance(item.public_kind, type) and issubclass(item.public_kind, StrEnum):
@@ -84,7 +85,7 @@ def _body(
     required: Iterable[str] = (),
     others: Mapping[str, Any] = MappingProxyType({}),
 ) -> Any:
-    """Return the pydantic model of a body that takes these parameters; all but the `required` ones may be null."""
+    """Return the pydantic model of a body with these parameters; all but the `required` ones may be null."""
     fields: dict[str, Any] = {}
     for item in parameters:
         kind = _public_kind(item)
@@ -139,13 +140,13 @@ MlBacktestForm: Final = _body(
 
 
 def check_json(content_type: str) -> None:
-    """Raise UnsupportedFormat where a Content-Type header does not say that the body is JSON."""
+    """Raise UnsupportedFormat if a Content-Type header does not say that the body is JSON."""
     if content_type.partition(";")[0].strip().lower() != JSON_MEDIA_TYPE:
         raise UnsupportedFormat(CONTENT_TYPE_REFUSED, got=content_type, allowed=JSON_MEDIA_TYPE)
 
 
 class ReceivedBacktest(NamedTuple):
-    """What a client gave: all but the strategy's parameters, the strategy's name, and those parameters."""
+    """The given values except the strategy's parameters, the strategy's name, and those parameters."""
 
     given: dict[str, Any]
     strategy: str
@@ -189,12 +190,12 @@ def _only_strategy(chosen: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
 
 
 def read_ml_form(form: ReceivedForm) -> dict[str, Any]:
-    """Read the text fields of the form that a model file comes with; an empty text counts as not sent.
+    """Read the text fields of a form with a model file; an empty text counts as absent.
 
     Raises
     ------
     InvalidInput
-        Where a field is unknown, missing, of the wrong type, or sent twice though it is no list.
+        If a field is unknown, missing, of the wrong type, or sent twice though it is not a list.
     """
     raw: dict[str, object] = {}
     for name, texts in form.texts.items():
@@ -220,7 +221,7 @@ def _known(kind: type[BaseModel]) -> Sequence[str]:
 
 
 def _one_spelling(raw: Mapping[str, object]) -> dict[str, object]:
-    """Return the fields under their snake_case names; InvalidInput where one came in both spellings."""
+    """Return the fields under their snake_case names; InvalidInput if one came in both spellings."""
     return {
         name: _one_spelling(value) if isinstance(value, dict) else value
         for name, value in in_one_spelling(raw.items()).items()

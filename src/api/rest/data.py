@@ -1,4 +1,4 @@
-"""Candles over REST: the report on their quality, and the users' own ones."""
+"""Serve bars over REST: the report on their quality, and the users' datasets."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from src.api.rest.data_schemas import (
     QualityAnswer,
     upload_bars_body,
 )
-from src.api.rest.presenting import answer
+from src.api.rest.presenting import respond
 from src.api.rest.queries import NamedQueryRoute
 from src.api.rest.schemas import BODY_ERRORS, MARKET_ERRORS, Envelope, UserId, error_responses
 from src.domain import errors
@@ -30,7 +30,7 @@ from src.domain.model_files import check_user_id
 router = APIRouter(prefix="/api/data", tags=["data"], route_class=NamedQueryRoute)
 
 Name = Annotated[
-    str, Path(description="The candles' name, as the upload answered it.", json_schema_extra=values.DATASET_NAME)
+    str, Path(description="The dataset's name, as the upload returned it.", json_schema_extra=values.DATASET_NAME)
 ]
 
 _UPLOAD_FIELDS = (FILE_FIELD, "user_id", "name", "symbol", "interval", "timezone", "unit", "date_format", "decimal")
@@ -52,7 +52,7 @@ async def market_data_quality(
     limit: Annotated[
         int | None,
         Query(
-            description="Most bars; if not given, every bar between both dates, else 1000.",
+            description="Maximum number of bars; if absent, every bar between both dates, or 1000.",
             json_schema_extra=values.COUNT,
         ),
     ] = None,
@@ -62,18 +62,16 @@ async def market_data_quality(
     end_date: Annotated[
         str | None, Query(description="Last date, as in a backtest.", json_schema_extra=values.DATE)
     ] = None,
-    source: Annotated[
-        str | None, Query(description="Where the candles come from; the default where not given.")
-    ] = None,
+    source: Annotated[str | None, Query(description="Source of the bars; the default if absent.")] = None,
     seed: Annotated[
         int | None,
-        Query(ge=-(2**63), le=2**63 - 1, description="Seed of simulated candles; with the source simulated only."),
+        Query(ge=-(2**63), le=2**63 - 1, description="Seed of simulated bars; only with the source simulated."),
     ] = None,
     user_id: Annotated[
-        str | None, Query(description="Whose uploaded candles source may name.", json_schema_extra=values.USER_ID)
+        str | None, Query(description="Owner of the dataset that source may name.", json_schema_extra=values.USER_ID)
     ] = None,
 ) -> Response:
-    """Report on the candles that a backtest would use: how many, and what is missing or suspicious."""
+    """Report on the bars that a backtest would use: how many, and what is missing or suspicious."""
     given = {
         "symbol": symbol,
         "interval": interval,
@@ -92,14 +90,14 @@ async def market_data_quality(
         **dict(QualityAnswer.of(series.quality)),
         "warnings": series.warnings,
     }
-    return answer(f"{len(series.bars)} of {series.quality.expected_bars} candles are there", report)
+    return respond(f"{len(series.bars)} of {series.quality.expected_bars} bars are present", report)
 
 
 @router.get("/downloads", response_model=Envelope[list[DownloadAnswer]])
 async def list_downloads(request: Request) -> Response:
-    """Tell how far this process's downloads of candles are."""
+    """List this process's downloads of bars and their progress."""
     rows = [DownloadAnswer.of(download) for download in services_of(request).downloads.snapshot()]
-    return answer(f"{len(rows)} download(s) under way", rows)
+    return respond(f"{len(rows)} download(s) in progress", rows)
 
 
 @router.post(
@@ -119,7 +117,7 @@ async def list_downloads(request: Request) -> Response:
     ),
 )
 async def upload_bars(request: Request) -> Response:
-    """Keep a file of a user's own candles; its name is then a source for that user's backtests."""
+    """Store a file of bars as a user's dataset; its name is then a source for that user's backtests."""
     async with received_form(request) as form:
         form.refuse_unknown(_UPLOAD_FIELDS)
         user_id = check_user_id(form.required_text("user_id"), field="user_id")
@@ -139,7 +137,7 @@ async def upload_bars(request: Request) -> Response:
             declared=declared,
             chunks=chunks_of(file),
         )
-    return await run_in_threadpool(lambda: answer("Candles uploaded successfully", DatasetAnswer.of(dataset)))
+    return await run_in_threadpool(lambda: respond("Dataset uploaded successfully", DatasetAnswer.of(dataset)))
 
 
 @router.get(
@@ -148,9 +146,9 @@ async def upload_bars(request: Request) -> Response:
     responses=error_responses(errors.InvalidInput, errors.StoreUnavailable),
 )
 async def list_bars(request: Request, user_id: UserId) -> Response:
-    """List a user's own candles, newest first."""
+    """List a user's datasets, newest first."""
     datasets = await services_of(request).datasets.list(check_user_id(user_id, field="user_id"))
-    return answer(f"{len(datasets)} set(s) of candles found", [DatasetAnswer.of(dataset) for dataset in datasets])
+    return respond(f"{len(datasets)} dataset(s) found", [DatasetAnswer.of(dataset) for dataset in datasets])
 
 
 @router.delete(
@@ -159,6 +157,6 @@ async def list_bars(request: Request, user_id: UserId) -> Response:
     responses=error_responses(errors.InvalidInput, errors.SourceNotFound, errors.StoreUnavailable),
 )
 async def delete_bars(request: Request, user_id: UserId, name: Name) -> Response:
-    """Delete a user's own candles."""
+    """Delete a user's dataset."""
     dataset = await services_of(request).datasets.delete(check_user_id(user_id, field="user_id"), name)
-    return answer("Candles deleted successfully", DatasetAnswer.of(dataset))
+    return respond("Dataset deleted successfully", DatasetAnswer.of(dataset))

@@ -1,4 +1,4 @@
-"""What answers about candles look like, for OpenAPI."""
+"""Define the responses about bars, for OpenAPI."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from src.domain.datasets import DATASET_EXTENSIONS, DateFormat, DecimalMark, Tim
 
 
 class GapRow(Answer):
-    """A hole in the candles."""
+    """A gap between two bars."""
 
-    after: Instant = at("after_ms", "Open time of the candle before, ISO 8601, UTC.")
-    next: Instant = at("next_ms", "Open time of the candle after, ISO 8601, UTC.")
-    missing_bars: int = Field(description="Candles missing in between.")
+    after: Instant = at("after_ms", "Open time of the bar before, ISO 8601, UTC.")
+    next: Instant = at("next_ms", "Open time of the bar after, ISO 8601, UTC.")
+    missing_bars: int = Field(description="Bars missing in between.")
 
 
 class RejectedRowAnswer(Answer):
-    """A row that was left out."""
+    """A row that was rejected."""
 
     date: Instant = at("open_time_ms", "Its open time, ISO 8601, UTC.")
     reason: str = Field(description="What is wrong with it.")
@@ -30,80 +30,80 @@ class RejectedRowAnswer(Answer):
 class JumpRow(Answer):
     """A price that differs much across a gap."""
 
-    after: Instant = at("after_ms", "Open time of the candle before the gap, ISO 8601, UTC.")
-    next: Instant = at("next_ms", "Open time of the candle after the gap, ISO 8601, UTC.")
+    after: Instant = at("after_ms", "Open time of the bar before the gap, ISO 8601, UTC.")
+    next: Instant = at("next_ms", "Open time of the bar after the gap, ISO 8601, UTC.")
     ratio: float = Field(description="First open after the gap ÷ last close before it, a ratio.")
 
 
 class QualityAnswer(Answer):
-    """What was found about candles; rows are left out, never repaired. null: not known."""
+    """The quality of bars. Rejected rows are left out, never repaired. null: not known."""
 
-    expected_bars: int = Field(description="Candles from the first to the last at the interval's spacing.")
-    present_bars: int = Field(description="Candles that are there.")
-    missing_bars: int = Field(description="Candles missing in all gaps.")
+    expected_bars: int = Field(description="Bars from the first to the last at the interval's spacing.")
+    present_bars: int = Field(description="Bars that are present.")
+    missing_bars: int = Field(description="Bars missing in all gaps.")
     gaps: list[GapRow] = Field(description="Every gap, oldest first.")
-    duplicate_rows: int = Field(description="Rows that came more than once.")
-    disordered_rows: int = Field(description="Rows that came out of order.")
+    duplicate_rows: int = Field(description="Rows that occur more than once.")
+    disordered_rows: int = Field(description="Rows that are out of order.")
     rejected_rows: list[RejectedRowAnswer] = Field(description="Rows that no market can print.")
-    zero_volume_bars: int | None = Field(description="Candles without a trade.")
-    zero_volume_runs: int | None = Field(description="Stretches of neighbouring candles without a trade.")
-    longest_zero_volume_run: int | None = Field(description="Candles of the longest such stretch.")
+    zero_volume_bars: int | None = Field(description="Bars without a trade.")
+    zero_volume_runs: int | None = Field(description="Runs of consecutive bars without a trade.")
+    longest_zero_volume_run: int | None = Field(description="Length of the longest such run, in bars.")
     jumps: list[JumpRow] = Field(description="Gaps across which the price changes threefold or more.")
-    irregular_close_times: int | None = Field(description="Candles that closed at another time than their interval's.")
-    first_open: Instant | None = at("first_open_ms", "Open time of the first candle, ISO 8601, UTC.")
-    last_close: Instant | None = at("last_close_ms", "Close time of the last closed candle, ISO 8601, UTC.")
+    irregular_close_times: int | None = Field(description="Bars that closed at another time than their interval's.")
+    first_open: Instant | None = at("first_open_ms", "Open time of the first bar, ISO 8601, UTC.")
+    last_close: Instant | None = at("last_close_ms", "Close time of the last closed bar, ISO 8601, UTC.")
 
 
 class MarketQualityAnswer(QualityAnswer):
-    """The report on candles that a backtest would use."""
+    """The quality of the bars that a backtest would use."""
 
     symbol: str = Field(description="Trading symbol.")
     interval: str = Field(description="Kline interval.")
-    origin: str = Field(description="Where the candles came from.")
+    origin: str = Field(description="Source of the bars.")
     warnings: list[str] = Field(description="The same in sentences.")
 
 
 class DownloadAnswer(Answer):
-    """A download of candles that is under way."""
+    """A download of bars in progress."""
 
     symbol: str = Field(description="Trading symbol.")
     interval: str = Field(description="Kline interval.")
-    done_bars: int = Field(description="Candles that are there already.")
-    expected_bars: int = Field(description="Candles that were missing when it began.")
-    share: float = Field(description="The part that is done, 0 to 1.")
-    ways: list[str] = Field(description="How they come: REST, archive or both.")
+    done_bars: int = Field(description="Bars downloaded so far.")
+    expected_bars: int = Field(description="Bars that were missing at the start.")
+    share: float = Field(description="Done share, 0 to 1.")
+    ways: list[str] = Field(description="Sources of the bars: REST, archive or both.")
     started_at: Instant = at("started_ms", "When it began, ISO 8601, UTC.")
 
 
 class DatasetAnswer(Answer):
-    """A user's own candles."""
+    """A user's dataset."""
 
-    name: str = Field(description="What backtests give as source.")
+    name: str = Field(description="Name that backtests give as source.")
     user_id: str = Field(description="Whose they are.")
     symbol: str = Field(description="Trading symbol.")
-    interval: str = at("interval.name", "Kline interval, as declared or found.")
-    bars: int = Field(description="Candles kept.")
-    original_filename: str = Field(description="Name under which the file was sent.")
+    interval: str = at("interval.name", "Bar length, as declared or detected.")
+    bars: int = Field(description="Stored bars.")
+    original_filename: str = Field(description="Name of the file as the client sent it.")
     file_size: int = at("size_bytes", "The file's size, bytes.")
     sha256: str = Field(description="SHA-256 of the file, hexadecimal.")
-    data_fingerprint: str = at("fingerprint", "SHA-256 of the candles, as in results.")
+    data_fingerprint: str = at("fingerprint", "SHA-256 of the bars, as in results.")
     uploaded_at: Instant = at("uploaded_ms", "When, ISO 8601, UTC.")
-    quality: QualityAnswer = Field(description="What was found about the rows of the file.")
+    quality: QualityAnswer = Field(description="Quality of the file's rows.")
     warnings: list[str] = Field(description="The same in sentences.")
 
 
 def upload_bars_body() -> dict[str, Any]:
-    """Describe the form of an upload of candles."""
+    """Describe the form of an upload of bars."""
     texts = {
-        "user_id": "Whose candles: 1 to 64 characters of A-Z a-z 0-9 _ . @ -.",
-        "name": "What backtests give as source; the file's own name where not given. Kept in lower case.",
-        "symbol": "Trading symbol of the candles, e.g. BTCUSDT.",
-        "interval": "Kline interval, 1s to 1M; found from the spacing where not given.",
-        "timezone": "Zone of times that name none: UTC, an IANA name, or an offset such as +09:00; UTC by default.",
-        "unit": f"Unit of times that are numbers: {', '.join(TimeUnit)}; found by their size where not given.",
-        "date_format": f"Order of dates such as 01/02/2024: {', '.join(DateFormat)}; found where not given, if one "
+        "user_id": "Owner of the dataset: 1 to 64 characters of A-Z a-z 0-9 _ . @ -.",
+        "name": "Name that backtests give as source, stored in lower case; the file's own name if absent.",
+        "symbol": "Trading symbol of the bars, e.g. BTCUSDT.",
+        "interval": "Bar length, 1s to 1M; detected from the spacing if absent.",
+        "timezone": "Zone of times without one: UTC, an IANA name, or an offset such as +09:00; UTC by default.",
+        "unit": f"Unit of times that are numbers: {', '.join(TimeUnit)}; detected by their size if absent.",
+        "date_format": f"Order of dates such as 01/02/2024: {', '.join(DateFormat)}; detected if absent and one "
         "date shows it.",
-        "decimal": "Decimal mark of the numbers, a point or a comma; found where not given, if one number shows it.",
+        "decimal": "Decimal mark of the numbers, a point or a comma; detected if absent and one number shows it.",
     }
     allowed = {
         "user_id": values.USER_ID,
@@ -117,7 +117,7 @@ def upload_bars_body() -> dict[str, Any]:
         FILE_FIELD: {
             "type": "string",
             "format": "binary",
-            "description": f"The candles: {' '.join(DATASET_EXTENSIONS)}; the exchange's twelve columns with or "
+            "description": f"The bars: {' '.join(DATASET_EXTENSIONS)}; the exchange's twelve columns with or "
             "without a header, or Date, Open, High, Low, Close, Volume.",
         },
         **{

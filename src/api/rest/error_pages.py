@@ -1,4 +1,4 @@
-"""`GET /errors/{code}`: the page to which the `type` of a problem document leads."""
+"""Serve `GET /errors/{code}`: the page that the `type` of a problem document names."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Code = Annotated[str, Path(max_length=64, description="A code of an error, as `c
 
 @router.get("/errors/{code}", response_class=HTMLResponse, responses=error_responses(NotFound, InvalidInput))
 async def read_error_page(code: Code) -> HTMLResponse:
-    """Say what an error means and how to fix it."""
+    """Return the page on what an error means and how to fix it."""
     found = ERROR_HELP.get(code)
     if found is None:
         raise NotFound("Error code {got!r} does not exist. Known codes: {known}.", got=code, known=tuple(ERROR_HELP))
@@ -41,7 +41,7 @@ async def read_error_page(code: Code) -> HTMLResponse:
 
 
 def render_page(found: ErrorHelp) -> str:
-    """Return the page about a code, in HTML without scripts."""
+    """Return the page on a code, in HTML without scripts."""
     return _PAGE.format(
         code=escape(found.code),
         status=found.status,

@@ -1,4 +1,4 @@
-"""Model files over REST: upload, list, delete, path, and a backtest with the file that comes along."""
+"""Serve model files over REST: upload, list, delete, path, and a backtest with a file in the request."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from src.api.dependencies import max_bars_of, max_rows_of, services_of
 from src.api.requests.backtests import build_request
 from src.api.requests.uploads import FILE_FIELD, chunks_of, received_form, temporary_model
 from src.api.rest.bodies import read_ml_form
-from src.api.rest.presenting import answer, present_result
+from src.api.rest.presenting import present_result, respond
 from src.api.rest.result_schemas import ResultAnswer
 from src.api.rest.schemas import (
     BODY_ERRORS,
@@ -30,7 +30,7 @@ from src.domain.model_files import check_user_id
 
 router = APIRouter(prefix="/api/models", tags=["models"])
 
-Filename = Annotated[str, Path(description="The model's filename, as the upload answered it.")]
+Filename = Annotated[str, Path(description="The model's filename, as the upload returned it.")]
 
 _FILE_ERRORS = (
     errors.MalformedRequest,
@@ -53,7 +53,7 @@ _FILE_ERRORS = (
     responses=error_responses(*_FILE_ERRORS, errors.Conflict, extra=BODY_ERRORS),
 )
 async def upload_model(request: Request) -> Response:
-    """Keep a model file for a user."""
+    """Store a model file for a user."""
     async with received_form(request) as form:
         form.refuse_unknown((FILE_FIELD, "user_id", "model_name"))
         user_id = check_user_id(form.required_text("user_id"), field="user_id")
@@ -64,7 +64,7 @@ async def upload_model(request: Request) -> Response:
             model_name=form.text("model_name") or None,
             chunks=chunks_of(file),
         )
-    return answer("Model uploaded successfully", ModelFileAnswer.of(kept))
+    return respond("Model uploaded successfully", ModelFileAnswer.of(kept))
 
 
 @router.get(
@@ -75,7 +75,7 @@ async def upload_model(request: Request) -> Response:
 async def list_models(request: Request, user_id: UserId) -> Response:
     """List the model files of a user."""
     files = await services_of(request).models.list(check_user_id(user_id, field="user_id"))
-    return answer(f"{len(files)} model(s) found", [ModelFileAnswer.of(file) for file in files])
+    return respond(f"{len(files)} model(s) found", [ModelFileAnswer.of(file) for file in files])
 
 
 @router.delete(
@@ -86,7 +86,7 @@ async def list_models(request: Request, user_id: UserId) -> Response:
 async def delete_model(request: Request, user_id: UserId, filename: Filename) -> Response:
     """Delete a model file."""
     file = await services_of(request).models.delete(check_user_id(user_id, field="user_id"), filename)
-    return answer("Model deleted successfully", ModelFileAnswer.of(file))
+    return respond("Model deleted successfully", ModelFileAnswer.of(file))
 
 
 @router.get(
@@ -95,9 +95,9 @@ async def delete_model(request: Request, user_id: UserId, filename: Filename) ->
     responses=error_responses(errors.InvalidInput, errors.ModelNotFound, errors.StoreUnavailable),
 )
 async def model_path(request: Request, user_id: UserId, filename: Filename) -> Response:
-    """Tell where a model file lies on the server."""
+    """Return the path of a model file on the server."""
     file = await services_of(request).models.get(check_user_id(user_id, field="user_id"), filename)
-    return answer("Model path found", ModelFileAnswer.of(file))
+    return respond("Model path found", ModelFileAnswer.of(file))
 
 
 @router.post(
@@ -116,4 +116,4 @@ async def run_ml_backtest(request: Request) -> Response:
         async with temporary_model(services.models, file, user_id=wanted.user_id) as model_file:
             result = await services.backtests.run(wanted, model_file)
     presented = partial(present_result, result, max_rows=max_rows_of(request))
-    return await run_in_threadpool(lambda: answer("ML backtest completed successfully", presented()))
+    return await run_in_threadpool(lambda: respond("ML backtest completed successfully", presented()))

@@ -1,4 +1,4 @@
-"""What operators ask: is it alive, is it ready, how is it doing."""
+"""Serve operators: /health, /ready and /metrics."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from starlette.responses import Response
 
 from src import __version__
 from src.api.dependencies import services_of
-from src.api.errors import edge_answer, problem_response
+from src.api.errors import describe_http_error, problem_response
 from src.api.observation import exposition, store_exposition
-from src.api.rest.presenting import answer
+from src.api.rest.presenting import respond
 from src.api.rest.schemas import Envelope, HealthAnswer, ReadyAnswer, error_responses
 from src.api.spelling import snake_case
 from src.service.services import READY
@@ -23,7 +23,7 @@ def operations_router(registry: CollectorRegistry) -> APIRouter:
     router = APIRouter(tags=["operations"])
     router.get("/health", response_model=Envelope[HealthAnswer])(health)
     router.head("/health", include_in_schema=False)(health)
-    not_ready = error_responses(extra={503: "A part is not ready; the answer says which (NOT_READY)."})
+    not_ready = error_responses(extra={503: "A part is not ready; the response says which (NOT_READY)."})
     router.get("/ready", response_model=Envelope[ReadyAnswer], responses=not_ready)(ready)
     router.head("/ready", include_in_schema=False)(ready)
 
@@ -39,17 +39,17 @@ def operations_router(registry: CollectorRegistry) -> APIRouter:
 
 
 async def health() -> Response:
-    """Say that the process is alive."""
-    return answer("alive", {"status": "ok", "version": __version__})
+    """Report that the process is alive."""
+    return respond("alive", {"status": "ok", "version": __version__})
 
 
 async def ready(request: Request) -> Response:
-    """Say whether requests can be served: warm-up done, stores reachable."""
+    """Report whether requests can be served: warm-up done, stores reachable."""
     readiness = await services_of(request).readiness()
     parts = {snake_case(name): state for name, state in readiness.parts.items()}
     if readiness.is_ready:
-        return answer("ready", {"status": "ready", "parts": parts})
+        return respond("ready", {"status": "ready", "parts": parts})
     missing = ", ".join(f"{name}: {state}" for name, state in parts.items() if state != READY)
     return problem_response(
-        request, edge_answer("NOT_READY", "Not ready yet ({missing}).", retry_after_s=1.0, missing=missing)
+        request, describe_http_error("NOT_READY", "Not ready yet ({missing}).", retry_after_s=1.0, missing=missing)
     )

@@ -1,4 +1,4 @@
-"""Results as JSON: snake_case names, ISO 8601 dates, null for what does not exist."""
+"""Write results as JSON: snake_case names, ISO 8601 dates, null for what does not exist."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from starlette.responses import Response
 
-from src.api.answers import JsonAnswer
+from src.api.answers import JsonResponse
 from src.api.requests.backtests import echo_settings, echo_strategy
 from src.api.rest.result_schemas import ResultAnswer, SummaryAnswer
 from src.api.rest.tables import present_bars, present_fills, present_trades
@@ -17,14 +17,15 @@ from src.domain.performance import Metrics
 from src.domain.runs import BacktestRequest, BacktestResult, Rerun, ResultSummary
 
 
-def answer(message: str, data: object, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """Write the envelope of every successful answer."""
+def respond(message: str, data: object, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """Return a successful response: `data` in its envelope."""
     document = {"success": True, "message": message, "data": data}
-    return JsonAnswer(document, status, headers)
+    return JsonResponse(document, status, headers)
 
 
 def present_result(result: BacktestResult, *, max_rows: int | None = None) -> dict[str, object]:
-    """Return a whole backtest; of a table longer than `max_rows` its first rows, and in `more_rows` where to go on."""
+    """Return a whole backtest; of a table longer than `max_rows` only the first rows, with the next page in
+    `more_rows`."""
     simulation = result.simulation
     tables = long_tables(result, max_rows)
     more_rows = {name: f"/api/backtests/{result.id}/{name}?first={max_rows}&offset={max_rows}" for name in tables}
@@ -50,7 +51,7 @@ def present_summary(summary: ResultSummary) -> dict[str, object]:
 
 
 def present_rerun(rerun: Rerun, *, max_rows: int | None = None) -> dict[str, object]:
-    """Return a backtest that was run again, and what came out differently."""
+    """Return a backtest that was run again, and what differs."""
     return {
         "original_id": rerun.original_id,
         "is_reproduced": not rerun.differences,
@@ -60,7 +61,7 @@ def present_rerun(rerun: Rerun, *, max_rows: int | None = None) -> dict[str, obj
 
 
 def _head_of(run: BacktestResult | ResultSummary, parameters: Mapping[str, object] | None) -> dict[str, Any]:
-    """Return the run, and what `SummaryAnswer` does not find in it as it is."""
+    """Return the run, and what `SummaryAnswer` cannot read from its attributes."""
     return {
         "run": run,
         "status": "success",
@@ -74,7 +75,7 @@ def _head_of(run: BacktestResult | ResultSummary, parameters: Mapping[str, objec
 def _present_strategy(
     request: BacktestRequest, metrics: Metrics, parameters: Mapping[str, object] | None
 ) -> dict[str, object]:
-    """Return the strategy that was traded; what it does not have is null, and lists have no parameters."""
+    """Return the strategy; parameters that it does not have are null, and lists have no parameters."""
     chosen, model = echo_strategy(request.strategy), request.strategy.model
     return {
         "name": metrics.strategy_name,
@@ -90,7 +91,7 @@ def _present_strategy(
 
 
 def _present_settings(request: BacktestRequest) -> dict[str, object]:
-    """Return what was asked for, with the strategy's own parameters."""
+    """Return the requested settings, with the strategy's own parameters."""
     chosen = echo_strategy(request.strategy)
     chosen.pop("model_path", None)
     return echo_settings(request) | chosen

@@ -21,7 +21,7 @@ class BarRow(BaseModel):
     close: float = Field(description="Close, quote currency.")
     cash: float = Field(description="Cash at the close, quote currency.")
     position: float = Field(description="Units of the base asset held at the close; negative when short.")
-    probability: float | None = Field(description="The model's P(class 1), 0 to 1; null where it gives none.")
+    probability: float | None = Field(description="The model's P(class 1), 0 to 1; null if it has none.")
 
 
 class FillRow(BaseModel):
@@ -57,7 +57,7 @@ class TradeRow(BaseModel):
 
 
 def _metric_fields(names: Iterable[str], *, path: str = "") -> dict[str, Any]:
-    """Return the metrics as pydantic fields, described by the domain's own table, found at a path."""
+    """Return the metrics as pydantic fields, described by the domain's table, read from `path`."""
     found: dict[str, Any] = {}
     for metric in METRIC_DEFINITIONS:
         if metric.name not in names:
@@ -74,7 +74,7 @@ def _metric_fields(names: Iterable[str], *, path: str = "") -> dict[str, Any]:
 MetricsAnswer: Final = create_model(
     "MetricsAnswer",
     __base__=Answer,
-    __doc__="Every metric; null where it does not exist (no trades, no variance, no loss).",
+    __doc__="Every metric; null if it does not exist (no trades, no variance, no loss).",
     **_metric_fields([metric.name for metric in METRIC_DEFINITIONS]),
 )
 _HeadMetrics: Final = create_model("_HeadMetrics", __base__=Answer, **_metric_fields(HEAD_METRICS, path="run.metrics."))
@@ -84,24 +84,24 @@ class SummaryAnswer(_HeadMetrics):
     """A stored backtest without its tables."""
 
     id: str = at("run.id", "The result's id.")
-    status: str = Field(description="Always success: failures are answered as errors.")
+    status: str = Field(description="Always success: a failed backtest is an error.")
     symbol: str = at("run.request.market.symbol", "Trading symbol.")
     interval: str = at("run.request.market.interval.name", "Kline interval.")
-    created_at: Instant = at("run.created_ms", "When it was run, ISO 8601, UTC.")
+    created_at: Instant = at("run.created_ms", "Time of the run, ISO 8601, UTC.")
     user_id: str = at("run.request.user_id", "Who asked for it.")
     engine: str = at("run.request.engine", "VECTORIZED or EVENT_DRIVEN.")
-    settings: dict[str, Any] = Field(description="What was asked for, defaults filled in, under the request's names.")
+    settings: dict[str, Any] = Field(description="Requested settings, defaults filled in, under the request's names.")
     metrics: MetricsAnswer = at("run.metrics", "Every metric.")
     strategy: dict[str, Any] = Field(description="The strategy's name and its parameters (those null in lists).")
-    origin: str = at("run.origin", "Where the candles came from.")
-    warnings: list[str] = Field(description="What the reader of the numbers should know, in sentences.")
-    data_fingerprint: str = at("run.fingerprints.bars", "SHA-256 of the candles.")
+    origin: str = at("run.origin", "Source of the bars.")
+    warnings: list[str] = Field(description="Reasons to doubt the figures, in full sentences.")
+    data_fingerprint: str = at("run.fingerprints.bars", "SHA-256 of the bars.")
     model_sha256: str | None = at("run.fingerprints.model", "SHA-256 of the model file; null without one.")
     versions: list[dict[str, str]] = Field(description="Name and version of what the numbers depend on.")
 
 
 class FillDifferenceRow(Answer):
-    """A fill that the two engines do not share; null on the side that has none."""
+    """A fill in which the engines differ; null if that engine has none."""
 
     index: int = Field(description="Index of the fill.")
     vectorized: str | None = Field(description="The vectorized engine's fill, in words.")
@@ -123,29 +123,31 @@ class ResultAnswer(SummaryAnswer):
     reduced_entries: int = at("run.simulation.reduced_entries", "Entries cut to what cash allowed.")
     ambiguous_bars: int = at("run.simulation.ambiguous_bars", "Bars in which intrabar decided what was hit.")
     is_liquidated: bool = at("run.simulation.is_liquidated", "Whether losses ended the run.")
-    data_quality: QualityAnswer = at("run.quality", "Gaps, duplicates and rejected rows of the candles.")
+    data_quality: QualityAnswer = at("run.quality", "Gaps, duplicates and rejected rows of the bars.")
     timings: list[dict[str, Any]] = Field(description="Each step with its wall time in milliseconds.")
-    cross_check: CrossCheckAnswer | None = at("run.cross_check", "Where the engines differ, if both were asked.")
+    cross_check: CrossCheckAnswer | None = at(
+        "run.cross_check", "Comparison of both engines; null if it was not requested."
+    )
     more_rows: dict[str, str] = Field(
-        {}, description="Path of the next page of each table that this response does not hold whole; left out if none."
+        {}, description="Path of the next page of each table that is cut in this response; absent if none is."
     )
     data: list[BarRow] = Field(description="Equity and signal at each bar, oldest first.")
     fills: list[FillRow] = Field(description="Orders executed, in time order.")
-    trades: list[TradeRow] = Field(description="Trades in the order of entry, one still open included.")
+    trades: list[TradeRow] = Field(description="Trades in order of entry, including one still open.")
 
 
 class RerunAnswer(BaseModel):
-    """A stored backtest run once more on the candles that it had."""
+    """A stored backtest run again on the same bars."""
 
     original_id: str = Field(description="The stored result's id.")
-    is_reproduced: bool = Field(description="Whether the new result is the old one to the last bit.")
-    differences: list[str] = Field(description="What is not the same, its causes first; empty where all is.")
-    result: ResultAnswer = Field(description="The new result, which is kept too.")
+    is_reproduced: bool = Field(description="Whether the new result equals the old one to the last bit.")
+    differences: list[str] = Field(description="What differs, causes first; empty if nothing differs.")
+    result: ResultAnswer = Field(description="The new result, which is stored too.")
 
 
 class SummaryPage(BaseModel):
     """One page of results, newest first."""
 
     items: list[SummaryAnswer] = Field(description="The results of this page.")
-    next_cursor: str | None = Field(description="What to send as `after` for the next page; null on the last.")
-    warnings: list[str] = Field(description="The results of this page that cannot be read, in sentences.")
+    next_cursor: str | None = Field(description="`after` for the next page; null on the last page.")
+    warnings: list[str] = Field(description="Results of this page that cannot be read, in full sentences.")

@@ -1,4 +1,4 @@
-"""All REST endpoints, put into an application."""
+"""Add all REST endpoints to an application."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from src.api.rest.schemas import complete_openapi
 
 
 def install_rest(app: FastAPI, *, registry: CollectorRegistry) -> None:
-    """Add the endpoints; they find `app.state.services` and `app.state.max_bars` when they are asked.
+    """Add the endpoints; they read `app.state.services` and `app.state.max_bars` at each request.
 
     Parameters
     ----------
     registry
-        What /metrics shows.
+        The metrics that /metrics shows.
     """
     app.include_router(models.router)
     app.include_router(backtests.router)
     app.include_router(data.router)
     app.include_router(operations_router(registry))
     app.include_router(error_pages.router)
-    # The redirection to a path without its slash would go to whatever host the request names.
+    # A redirection to the path without its slash would use the host that the request names.
     app.router.redirect_slashes = False
     generate = app.openapi
 

@@ -1,8 +1,7 @@
-"""Rules about several fields of a body, for OpenAPI, in the words of JSON Schema.
+"""Describe rules about several fields of a body in JSON Schema, for OpenAPI.
 
-The checks themselves, and their messages, are the domain's. JSON Schema cannot compare two values: that fast is less
-than slow, that the first date is not after the last, and that a field sent in two places has one value, is said in
-descriptions only.
+The domain has the checks and their messages. JSON Schema cannot compare two values: only descriptions say that fast is
+less than slow, that the first date is not after the last, and that a field sent twice has one value.
 """
 
 from __future__ import annotations
@@ -25,12 +24,12 @@ _SIMULATED: Final[Schema] = {
 
 
 def form_rules() -> list[Schema]:
-    """Return the rules of a form, which leaves out what is not given."""
+    """Return the rules of a form, in which a field that is not given is absent."""
     return [*_trading_rules(), _any_of(_absent("seed"), _with(source=_SIMULATED))]
 
 
 def body_rules() -> list[Schema]:
-    """Return the rules of a JSON body: null stands for what is not given, and `fetch_input` may hold the market."""
+    """Return the rules of a JSON body: null means not given, and `fetch_input` may hold the market."""
     return [
         *_trading_rules(),
         _any_of(_with(symbol=_GIVEN), _with(fetch_input=_GIVEN | _with(symbol=_GIVEN))),
@@ -67,7 +66,7 @@ def _default_or_null(default: object) -> Schema:
 
 
 def _only_strategy(name: str) -> Schema:
-    """Return the schema of a `strategy` that names this one only."""
+    """Return the schema of a `strategy` that names only this one."""
     others = {other: {"enum": [None, False]} if _is_bare(other) else _NULL for other in PARAMS if other != name}
     chosen: Schema = {"const": True} if _is_bare(name) else _GIVEN
     if name == "model":
@@ -81,7 +80,7 @@ def _is_bare(strategy: str) -> bool:
 
 
 def _where(**fields: Schema) -> Schema:
-    """Return the schema of an object whose fields are so, if they are there."""
+    """Return the schema of an object whose fields, if present, fit these schemas."""
     return {"properties": fields}
 
 

@@ -1,4 +1,4 @@
-"""What answers look like, for OpenAPI: properties, units, and the errors that an endpoint really gives."""
+"""Define the responses for OpenAPI: properties, units, and the errors that each endpoint really returns."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, Generic, TypeVar
 from fastapi import Path
 from pydantic import BaseModel, ConfigDict, Field
 
-from src.api.error_table import EDGE_TABLE, ERROR_TABLE
+from src.api.error_table import ERROR_TABLE, HTTP_ERROR_TABLE
 from src.api.errors import PROBLEM_MEDIA_TYPE
 from src.api.requests.uploads import FILE_FIELD
 from src.api.rest import rules, values
@@ -20,7 +20,7 @@ from src.domain.model_files import MODEL_EXTENSIONS
 Data = TypeVar("Data")
 
 UserId = Annotated[
-    str, Path(description="Whose: 1 to 64 characters of A-Z a-z 0-9 _ . @ -.", json_schema_extra=values.USER_ID)
+    str, Path(description="Owner: 1 to 64 characters of A-Z a-z 0-9 _ . @ -.", json_schema_extra=values.USER_ID)
 ]
 
 
@@ -31,18 +31,20 @@ class Problem(BaseModel):
     title: str = Field(description="The kind of problem in words.")
     status: int = Field(description="The HTTP status.")
     detail: str = Field(description="What is wrong here: what came, what is allowed.")
-    instance: str | None = Field(None, description="The path that was asked; absent if the head was refused.")
+    instance: str | None = Field(None, description="The requested path; absent if the head was refused.")
     success: bool = Field(description="Always false.")
     message: str = Field(description="The same as detail.")
     code: str = Field(description="Stable code in upper snake case.")
-    field: str | None = Field(None, description="The field at fault, where there is one.")
-    errors: list[dict[str, Any]] | None = Field(None, description="The same as GraphQL says it; at /graphql only.")
+    field: str | None = Field(None, description="The field at fault, if there is one.")
+    errors: list[dict[str, Any]] | None = Field(
+        None, description="The same error as GraphQL writes it; at /graphql only."
+    )
 
 
 class Envelope(BaseModel, Generic[Data]):
-    """What every successful answer is wrapped in."""
+    """The envelope of every successful response."""
 
-    model_config = ConfigDict(json_schema_extra={"description": "What every successful answer is wrapped in."})
+    model_config = ConfigDict(json_schema_extra={"description": "The envelope of every successful response."})
 
     success: bool = Field(description="Always true.")
     message: str = Field(description="One sentence for people.")
@@ -50,29 +52,29 @@ class Envelope(BaseModel, Generic[Data]):
 
 
 class HealthAnswer(BaseModel):
-    """That the process is alive."""
+    """The process is alive."""
 
     status: str = Field(description="Always ok.")
     version: str = Field(description="The service's version.")
 
 
 class ReadyAnswer(BaseModel):
-    """That requests can be served."""
+    """Requests can be served."""
 
-    status: str = Field(description="Always ready: otherwise the answer is an error.")
+    status: str = Field(description="Always ready: otherwise the response is an error.")
     parts: dict[str, str] = Field(description="Each part and its state.")
 
 
 class ModelDescriptionAnswer(Answer):
-    """What the sandbox saw in a model file."""
+    """What the sandbox found in a model file."""
 
     format: str = Field(description="The file's format.")
-    library: str = Field(description="The library that it was made with.")
-    library_version: str | None = Field(description="That library's version, where the file says.")
-    n_features: int | None = Field(description="Number of columns that the model wants, where the file says.")
-    feature_names: list[str] | None = Field(description="Their names, where the file says.")
-    output_kind: str | None = Field(description="What the model puts out, where the file says.")
-    warnings: list[str] = Field(description="What the user should know.")
+    library: str = Field(description="The library that made the file.")
+    library_version: str | None = Field(description="That library's version, if the file says.")
+    n_features: int | None = Field(description="Number of columns that the model expects, if the file says.")
+    feature_names: list[str] | None = Field(description="Their names, if the file says.")
+    output_kind: str | None = Field(description="What the model predicts, if the file says.")
+    warnings: list[str] = Field(description="Warnings, in full sentences.")
     details: dict[str, str] = Field(description="What else the file says.")
 
 
@@ -80,10 +82,10 @@ PathText = Annotated[str, Written(str)]
 
 
 class ModelFileAnswer(Answer):
-    """A model file that is kept here."""
+    """A stored model file."""
 
-    filename: str = at("path.name", "Name under which it is kept: user, model name, a unique id, extension.")
-    original_filename: str = Field(description="Name under which it was sent.")
+    filename: str = at("path.name", "Name of the stored file: user, model name, a unique id, extension.")
+    original_filename: str = Field(description="Name of the file as the client sent it.")
     file_path: PathText = at("path", "Path on the server.")
     relative_path: str = Field(description="Path from the storage folder's parent.")
     file_size: int = at("size_bytes", "Size, bytes.")
@@ -91,7 +93,9 @@ class ModelFileAnswer(Answer):
     model_name: str = Field(description="The name that the user gave it.")
     file_extension: str = at("extension", "Extension, with its dot.")
     sha256: str = Field(description="SHA-256 of the content, hexadecimal.")
-    model: ModelDescriptionAnswer | None = at("description", "What it holds; null where nothing has opened it.")
+    model: ModelDescriptionAnswer | None = at(
+        "description", "Description of the model; null if the file was never opened."
+    )
 
 
 class Page(BaseModel, Generic[Data]):
@@ -102,7 +106,7 @@ class Page(BaseModel, Generic[Data]):
     items: list[Data] = Field(description="The rows of this page.")
     total: int = Field(description="Number of rows on all pages.")
     offset: int = Field(description="Index of the first row of this page.")
-    first: int = Field(description="Most rows of a page, as asked.")
+    first: int = Field(description="Maximum number of rows in a page, as requested.")
 
 
 MARKET_ERRORS: Final = (
@@ -115,7 +119,7 @@ MARKET_ERRORS: Final = (
     errors.TimedOut,
     errors.StoreUnavailable,
 )
-"""What may stop whatever needs candles."""
+"""Errors of every endpoint that fetches bars."""
 
 
 def error_responses(*kinds: type[errors.ServiceError], extra: Mapping[int, str] | None = None) -> dict[int | str, Any]:
@@ -124,7 +128,7 @@ def error_responses(*kinds: type[errors.ServiceError], extra: Mapping[int, str] 
     Parameters
     ----------
     extra
-        Statuses that do not come from an error of the domain, with a word about each.
+        Statuses that no error of the domain causes, each with its meaning.
     """
     told: dict[int, list[str]] = {}
     for kind in kinds:
@@ -145,7 +149,7 @@ BODY_ERRORS: Final = {408: "The body came too slowly (REQUEST_TIMEOUT)."}
 _FILE_SCHEMA: Final = {
     "type": "string",
     "format": "binary",
-    "description": f"The model file; its name ends in one of {' '.join(MODEL_EXTENSIONS)}. Without, its content tells.",
+    "description": f"The model file; its name ends in {' '.join(MODEL_EXTENSIONS)}. Without one, its content decides.",
 }
 
 
@@ -160,7 +164,7 @@ def upload_body() -> dict[str, Any]:
         },
         "model_name": {
             "type": "string",
-            "description": "A name for the model; the file's own where not given.",
+            "description": "A name for the model; the file's own if absent.",
             **values.MODEL_NAME,
         },
     }
@@ -191,7 +195,7 @@ def backtest_body() -> dict[str, Any]:
 
 
 def complete_openapi(document: dict[str, Any], *, max_bars: int, max_rows: int) -> dict[str, Any]:
-    """Add what FastAPI cannot know: the problem document, what is refused before an endpoint is asked, and maxima."""
+    """Add what FastAPI cannot know: the problem document, what is refused before an endpoint runs, and maxima."""
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
     schemas["Problem"] = Problem.model_json_schema()
     for path in document["paths"].values():
@@ -200,7 +204,7 @@ def complete_openapi(document: dict[str, Any], *, max_bars: int, max_rows: int) 
             if method not in {"get", "head", "options"}:
                 codes.append("ORIGIN_NOT_ALLOWED")
             for code in codes:
-                row = EDGE_TABLE[code]
+                row = HTTP_ERROR_TABLE[code]
                 operation["responses"][str(row.status)] = error_response(f"{row.title} ({code}).")
             operation["responses"] = dict(sorted(operation["responses"].items()))
     document["paths"] = values.with_maxima(document["paths"], {"MAX_BARS": max_bars, "MAX_ROWS_PER_ANSWER": max_rows})
@@ -208,7 +212,7 @@ def complete_openapi(document: dict[str, Any], *, max_bars: int, max_rows: int) 
 
 
 def _without_null(field: dict[str, Any]) -> dict[str, Any]:
-    """Return the schema of a field that a form leaves out instead of sending null."""
+    """Return the schema of a field that is absent from a form instead of null."""
     kept = {name: value for name, value in field.items() if name not in {"anyOf", "default"}}
     if "enum" in kept:
         kept["enum"] = [value for value in kept["enum"] if value is not None]
@@ -223,7 +227,7 @@ def _form(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _inline(node: Any, root: dict[str, Any]) -> Any:
-    """Put definitions in the place of references to them: inside an OpenAPI document they would point nowhere."""
+    """Replace references by their definitions: inside an OpenAPI document they would lead nowhere."""
     if isinstance(node, list):
         return [_inline(item, root) for item in node]
     if not isinstance(node, dict):

@@ -1,4 +1,4 @@
-"""Tables as JSON, under the names that this edge gives their fields."""
+"""Write tables as JSON, under REST's field names."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from src.api.rows.tables import Columns, equity_columns, fill_columns, trade_col
 from src.domain.runs import BacktestResult
 
 _NAMES: Final = {"date": "Date", "return_rate": "return"}
-"""Where a field's name here is not its name in Python."""
+"""Fields whose name in REST differs from their name in Python."""
 
 
 def present_bars(result: BacktestResult, rows: slice = slice(None)) -> PendingTable:
-    """Return one row a bar: date, signal, close and the book at that close."""
+    """Return one row per bar: date, signal, close and the portfolio at that close."""
     columns = {name: column.part(rows) for name, column in equity_columns(result).items()}
     return _table(columns, len(result.time_ms[rows]))
 
 
 def present_fills(fills: NDArray[np.void]) -> PendingTable:
-    """Return one row a fill."""
+    """Return one row per fill."""
     return _table(fill_columns(fills), len(fills))
 
 
 def present_trades(trades: NDArray[np.void]) -> PendingTable:
-    """Return one row a trade; `return` is a fraction, and an open trade has no `exit_reason`."""
+    """Return one row per trade; `return` is a fraction, and an open trade has no `exit_reason`."""
     return _table(trade_columns(trades), len(trades))
 
 

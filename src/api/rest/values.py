@@ -1,6 +1,6 @@
-"""What values may be, for OpenAPI: the rules of the domain in the words of JSON Schema.
+"""Describe the domain's rules for single values in JSON Schema, for OpenAPI.
 
-The checks themselves, and their messages, are the domain's. Rules about two fields are in `rules`.
+The domain has the checks and their messages. Rules about two fields are in `rules`.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from src.domain.parameters import Bounds, DeclaredParameter, parameters_of
 Schema = dict[str, Any]
 
 MAXIMUM_SETTING: Final = "x-maximum-setting"
-"""The name of the setting whose value is the maximum, which `with_maxima` writes beside it."""
+"""Names the setting whose value is the maximum, which `with_maxima` writes beside it."""
 
 
 def schema_of(item: DeclaredParameter) -> Schema:
-    """Return what a parameter's declaration allows."""
+    """Return the schema that a parameter's declaration allows."""
     declared = item.parameter
     schema: Schema = {} if declared.bounds is None else _schema_of_bounds(declared.bounds)
     if declared.maximum_setting:
@@ -52,17 +52,17 @@ def _schema_of_bounds(bounds: Bounds) -> Schema:
 
 
 def optional(schema: Schema) -> Schema:
-    """Return a schema that allows null as well: all but `enum` concern values of their own type only."""
+    """Return a schema that also allows null: all its rules but `enum` concern values of their own type only."""
     return {**schema, "enum": [*schema["enum"], None]} if "enum" in schema else schema
 
 
 def any_case(*members: StrEnum) -> Schema:
-    """Return the schema of members' names in capitals or small letters; the checks take them in any case."""
+    """Return the schema of members' names in upper or lower case; the checks ignore case."""
     return {"enum": [text for member in members for text in dict.fromkeys((member.value, member.value.lower()))]}
 
 
 def with_maxima(node: Any, settings: Mapping[str, int]) -> Any:
-    """Return a document in which each maximum that a setting decides is written."""
+    """Return a document with the value of each maximum that a setting decides."""
     if isinstance(node, list):
         return [with_maxima(item, settings) for item in node]
     if not isinstance(node, dict):

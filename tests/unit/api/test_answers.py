@@ -8,7 +8,7 @@ import orjson
 import pytest
 from starlette.types import Message
 
-from src.api.answers import AnswerText, JsonAnswer
+from src.api.answers import JsonResponse, JsonText
 from src.api.graphql.columns import CompletedRows
 from src.api.rows.columns import float_column, int_column, time_column
 
@@ -28,28 +28,28 @@ def pending(length: int, *, milliseconds: bool = False) -> CompletedRows:
 
 @pytest.mark.parametrize("length", [0, 1, 2047, 2048, 2049, 10_000])
 @pytest.mark.parametrize("milliseconds", [False, True])
-def test_the_text_is_that_of_the_finished_rows(length: int, milliseconds: bool) -> None:
+def test_json_text_equals_that_of_plain_rows(length: int, milliseconds: bool) -> None:
     rows = pending(length, milliseconds=milliseconds and length > 0)
     answer = {"data": {"first": {"rows": rows, "name": "x"}, "others": [pending(3), 1, None]}, "extensions": {}}
     finished = {
         "data": {"first": {"rows": list(rows), "name": "x"}, "others": [list(pending(3)), 1, None]},
         "extensions": {},
     }
-    text = AnswerText(answer)
+    text = JsonText(answer)
     assert text.pending_rows == length + 3
     assert text.whole() == orjson.dumps(finished)
 
 
 def test_rows_without_fields_and_rows_by_index() -> None:
-    assert AnswerText({"rows": CompletedRows({}, 2)}).whole() == b'{"rows":[{},{}]}'
+    assert JsonText({"rows": CompletedRows({}, 2)}).whole() == b'{"rows":[{},{}]}'
     rows = pending(5000)
     assert rows[4999]["bar"] == 4999
     assert [row["bar"] for row in rows[1:3]] == [1, 2]
 
 
-def test_what_is_no_json_is_an_error() -> None:
+def test_value_that_is_no_json_is_an_error() -> None:
     with pytest.raises(TypeError):
-        AnswerText({"data": {1, 2}})
+        JsonText({"data": {1, 2}})
 
 
 async def send_all(answer: Any) -> list[Message]:
@@ -58,14 +58,14 @@ async def send_all(answer: Any) -> list[Message]:
     async def note(message: Message) -> None:
         messages.append(message)
 
-    response = JsonAnswer(answer)
+    response = JsonResponse(answer)
     response.headers["X-Later"] = "yes"
     await response({"type": "http"}, asyncio.Event().wait, note)  # type: ignore[arg-type]
     return messages
 
 
 @pytest.mark.parametrize(("length", "is_streamed"), [(10, False), (20_000, False), (20_001, True)])
-async def test_only_very_long_answers_are_sent_in_pieces(length: int, is_streamed: bool) -> None:
+async def test_only_very_long_responses_are_streamed(length: int, is_streamed: bool) -> None:
     rows = pending(length)
     start, *bodies = await send_all({"data": rows})
     headers = dict(start["headers"])

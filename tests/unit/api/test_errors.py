@@ -51,7 +51,7 @@ def test_statuses_are_those_of_the_contract(kind: type[errors.ServiceError], sta
     assert describe_error(kind("why")).status == status
 
 
-def test_a_class_without_a_row_is_answered_as_its_parent() -> None:
+def test_class_without_a_row_uses_its_parents() -> None:
     # Made without a name in the module, so that the walk over the tree does not find it.
     answer = describe_error(type("Elsewhere", (errors.ModelNotFound,), {})("gone"))
     assert (answer.status, answer.code) == (404, "MODEL_NOT_FOUND")
@@ -62,7 +62,7 @@ def test_field_and_waiting_time_are_passed_on() -> None:
     assert describe_error(errors.ExchangeUnavailable("wait", retry_after_s=7)).retry_after_s == 7
 
 
-def test_the_unforeseen_is_logged_with_the_id_that_the_client_gets(caplog: pytest.LogCaptureFixture) -> None:
+def test_unexpected_error_is_logged_with_the_clients_id(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.ERROR):
         answer = describe_error(ZeroDivisionError("/srv/secret/path"))
     found = re.search(r"[0-9a-f]{32}", answer.message)
@@ -120,7 +120,7 @@ def test_no_findings_still_make_an_error() -> None:
     assert (no_body.message, no_body.field) == ("The body is required.", None)
 
 
-def test_what_stands_behind_a_failure_is_logged_in_one_line(caplog: pytest.LogCaptureFixture) -> None:
+def test_cause_of_a_failure_is_logged_in_one_line(caplog: pytest.LogCaptureFixture) -> None:
     try:
         raise errors.StoreUnavailable("the result store cannot be used") from OSError("disk\nfull")
     except errors.StoreUnavailable as error:
@@ -130,7 +130,7 @@ def test_what_stands_behind_a_failure_is_logged_in_one_line(caplog: pytest.LogCa
     assert record.getMessage() == "STORE_UNAVAILABLE: the result store cannot be used (OSError: disk\\nfull)"
 
 
-def test_a_clients_own_mistake_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+def test_client_mistake_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
     try:
         raise errors.InvalidInput("limit is x") from ValueError("x")
     except errors.InvalidInput as error:
@@ -167,7 +167,7 @@ def test_each_api_spells_fields_and_leaves_values_alone(
     assert (graphql_message(answer), at_graphql["errors"][0]["message"], at_graphql["detail"]) == (graphql,) * 3
 
 
-def test_at_graphqls_path_a_problem_is_an_error_of_graphql_too() -> None:
+def test_problem_at_graphql_path_has_graphql_errors() -> None:
     answer = describe_error(errors.ExchangeUnavailable("initCash \ud800", retry_after_s=7))
     problem = orjson.loads(problem_response(request_to("/graphql"), answer).body)
     assert problem["errors"] == [

@@ -16,5 +16,5 @@ from src.api.observation import request_line
         ("/" + "a" * 5000, "POST /" + "a" * 199),
     ],
 )
-def test_a_request_is_one_line_whatever_its_path(path: str, written: str) -> None:
+def test_request_line_is_one_line_for_any_path(path: str, written: str) -> None:
     assert request_line({"method": "POST", "path": path}) == written

@@ -24,5 +24,5 @@ def test_rest_name_of_other_fields(field: str, name: str) -> None:
     assert rest_name(field) == name
 
 
-def test_file_of_graphql_is_spelled_as_any_name_elsewhere() -> None:
+def test_graphql_file_name_is_spelled_normally_elsewhere() -> None:
     assert snake_case("mlModelFile") == "ml_model_file"

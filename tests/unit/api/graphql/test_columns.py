@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strawberry.extensions import SchemaExtension
 
-from src.api.answers import AnswerText
+from src.api.answers import JsonText
 from src.api.graphql.columns import ColumnExecutor, RowColumns
 from src.api.rows.columns import (
     boolean_column,
@@ -172,7 +172,7 @@ DOCUMENTS = [
 async def answers(schema: strawberry.Schema, document: str) -> bytes:
     result = await schema.execute(document)
     errors = [error.formatted for error in result.errors or ()]
-    return AnswerText({"data": result.data, "errors": errors}).whole()
+    return JsonText({"data": result.data, "errors": errors}).whole()
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
@@ -181,7 +181,7 @@ async def test_both_ways_give_the_same_bytes(document: str) -> None:
     assert await answers(FAST, document) == await answers(ORDINARY, document)
 
 
-def test_the_rows_are_what_was_put_in() -> None:
+def test_rows_equal_the_given_columns() -> None:
     data = FAST.execute_sync("{ rows(count: 4) { Date portfolioValue bar signal reason isOpen probability } }").data
     assert data is not None
     assert data["rows"][2] == {
@@ -216,7 +216,7 @@ def test_known_fields_are_completed_without_a_row(selection: str, is_in_one_pass
     assert (schema.execute_sync(f"{{ rows {{ {selection} }} }}").errors is None) is is_in_one_pass
 
 
-def test_an_extension_that_wraps_resolvers_still_sees_every_field() -> None:
+def test_extension_that_wraps_resolvers_sees_every_field() -> None:
     Watching.seen.clear()
     schema = strawberry.Schema(Query, execution_context_class=ColumnExecutor, extensions=[Watching])
     schema.execute_sync("{ rows(count: 2) { Date close } }")
@@ -257,7 +257,7 @@ def test_both_ways_agree_on_any_selection(selection: str, count: int) -> None:
     document = f"query ($yes: Boolean = true) {{ rows(count: {count}) @include(if: $yes) {{ {selection} }} }}"
     fast, ordinary = FAST.execute_sync(document), ORDINARY.execute_sync(document)
     assert fast.errors is None
-    assert AnswerText(fast.data).whole() == orjson.dumps(ordinary.data)
+    assert JsonText(fast.data).whole() == orjson.dumps(ordinary.data)
     assert fast.data is None or [*fast.data.get("rows", ())] == [*(ordinary.data or {}).get("rows", ())]
 
 
@@ -277,13 +277,13 @@ def test_columns_of_different_lengths_are_refused() -> None:
         RowColumns({"a": null_column(2), "b": null_column(3)})
 
 
-def test_instants() -> None:
+def test_instants_are_written_as_iso_8601() -> None:
     assert iso_times(np.array([0, 1_502_928_000_000])) == ["1970-01-01T00:00:00Z", "2017-08-17T00:00:00Z"]
     assert iso_times(np.array([1_500, -1_000])) == ["1970-01-01T00:00:01.500Z", "1969-12-31T23:59:59.000Z"]
     assert iso_times(np.array([], dtype=np.int64)) == []
 
 
-def test_infinity_becomes_null_and_a_long_integer_is_refused() -> None:
+def test_infinity_becomes_null_and_long_integer_is_refused() -> None:
     column = float_column(np.array([1.0, np.inf, -np.inf, np.nan]))
     assert column.write(column.array) == [1.0, None, None, None]
     with pytest.raises(OverflowError, match="Int"):

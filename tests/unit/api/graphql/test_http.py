@@ -24,13 +24,13 @@ def failing_client(failure: BaseException) -> GraphQLClient:
     return GraphQLClient(MemoryServices(backtests=MemoryMarket(failure=failure)))
 
 
-async def test_a_query_over_get() -> None:
+async def test_query_over_get_returns_data() -> None:
     response = await GraphQLClient().http.get("/graphql", params={"query": "{ health }"})
     assert (response.status_code, response.json()) == (200, {"data": {"health": "ok"}})
     assert response.headers["content-type"] == "application/json"
 
 
-async def test_a_mutation_over_get_is_refused() -> None:
+async def test_mutation_over_get_is_refused() -> None:
     client = GraphQLClient()
     response = await client.http.get("/graphql", params={"query": RUN})
     assert (response.status_code, response.headers["allow"]) == (405, "POST")
@@ -38,7 +38,7 @@ async def test_a_mutation_over_get_is_refused() -> None:
     assert client.backtests.asked == []
 
 
-async def test_a_browser_gets_the_page_and_others_an_error() -> None:
+async def test_only_browsers_get_the_page() -> None:
     client = GraphQLClient()
     page = await client.http.get("/graphql", headers={"accept": "text/html,application/xhtml+xml,*/*;q=0.8"})
     assert page.status_code == 200
@@ -76,7 +76,7 @@ async def test_a_browser_gets_the_page_and_others_an_error() -> None:
         (b"{ health }", ""),
     ],
 )
-async def test_a_body_that_is_no_request(body: bytes, content_type: str) -> None:
+async def test_body_that_is_no_request_is_malformed(body: bytes, content_type: str) -> None:
     response = await GraphQLClient().http.post("/graphql", content=body, headers={"content-type": content_type})
     assert response.status_code == 400, response.text
     (error,) = response.json()["errors"]
@@ -127,18 +127,18 @@ async def test_errors_of_the_request(document: str, variables: Any, code: str) -
         ("", "application/json"),
     ],
 )
-async def test_the_media_type_is_the_one_preferred(accepted: str, answered: str) -> None:
+async def test_response_has_the_preferred_media_type(accepted: str, answered: str) -> None:
     response = await GraphQLClient().http.post("/graphql", json={"query": "{"}, headers={"accept": accepted})
     assert response.headers["content-type"].partition(";")[0] == answered
     assert response.status_code == (400 if answered == GRAPHQL_JSON else 200)
 
 
-async def test_who_refuses_the_page_gets_no_page() -> None:
+async def test_client_that_refuses_html_gets_no_page() -> None:
     response = await GraphQLClient().http.get("/graphql", headers={"accept": "text/html;q=0, */*"})
     assert response.status_code == 400
 
 
-async def test_an_error_in_execution_keeps_status_200_in_both_media_types() -> None:
+async def test_execution_error_has_status_200_in_both_media_types() -> None:
     body = {"query": '{ health backtest(id: "none") { id } }'}
     response = await GraphQLClient().http.post("/graphql", json=body, headers={"accept": GRAPHQL_JSON})
     assert response.status_code == 200
@@ -157,7 +157,7 @@ async def test_an_error_in_execution_keeps_status_200_in_both_media_types() -> N
         (errors.TimedOut("too long"), {"code": "TIMED_OUT"}),
     ],
 )
-async def test_the_services_errors_keep_their_words_and_codes(
+async def test_service_errors_keep_their_text_and_code(
     failure: errors.ServiceError, extensions: dict[str, Any]
 ) -> None:
     error = await failing_client(failure).error(RUN)
@@ -166,17 +166,17 @@ async def test_the_services_errors_keep_their_words_and_codes(
     assert error["path"] == ["runVectorizedBacktest"]
 
 
-async def test_what_nobody_foresaw_is_masked_and_logged_with_the_same_id(caplog: pytest.LogCaptureFixture) -> None:
+async def test_unexpected_error_is_masked_and_logged_with_id(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.ERROR):
         error = await failing_client(RuntimeError("secret /srv/path")).error(RUN)
     assert error["extensions"] == {"code": "INTERNAL_ERROR"}
     assert "secret" not in json.dumps(error)
     (record,) = caplog.records
-    assert record.getMessage().split()[-1] in error["message"]
+    assert record.getMessage().split("id=")[-1] in error["message"]
     assert record.exc_info is not None
 
 
-async def test_a_clients_error_is_not_logged_as_ours(caplog: pytest.LogCaptureFixture) -> None:
+async def test_client_error_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         await GraphQLClient().error("{ healthy }")
         await failing_client(errors.SymbolNotFound("no such symbol")).error(RUN)
@@ -219,20 +219,20 @@ async def test_wrong_user_ids(user_id: str) -> None:
 @pytest.mark.parametrize(
     "value", ['"SAME_CLOSE"', "ELSEWHERE", "1"], ids=["a string literal", "an unknown name", "a number"]
 )
-async def test_an_enum_value_that_is_none(value: str) -> None:
+async def test_unknown_enum_value_is_refused(value: str) -> None:
     error = await GraphQLClient().error(
         f'mutation {{ runVectorizedBacktest(input: {{userId: "a", symbol: "BTCUSDT", fill: {value}}}) {{ id }} }}'
     )
     assert error["extensions"]["code"] == "GRAPHQL_VALIDATION_FAILED"
 
 
-async def test_a_long_value_is_not_sent_back_whole() -> None:
+async def test_long_value_is_not_returned_whole() -> None:
     document = "query ($id: ID!) { backtest(id: $id) { id } }"
     error = await GraphQLClient().error(document, {"id": ["x" * 100_000]})
     assert len(error["message"]) < 600
 
 
-async def test_the_operation_is_chosen_by_name() -> None:
+async def test_operation_is_chosen_by_name() -> None:
     document = "query one { health } query two { fetch_coin_list { coins } }"
     data = await GraphQLClient().data(document, operationName="two")
     assert data == {"fetch_coin_list": {"coins": ["BTCUSDT", "ETHUSDT"]}}
@@ -259,14 +259,14 @@ async def test_only_the_chosen_operations_variables_are_respelled() -> None:
 
 
 @pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE"])
-async def test_a_method_that_is_none_is_an_error_of_graphql_too(method: str) -> None:
+async def test_unknown_method_is_also_a_graphql_error(method: str) -> None:
     response = await GraphQLClient().http.request(method, "/graphql")
     assert (response.status_code, response.headers["content-type"]) == (405, "application/problem+json")
     assert response.headers["allow"] == "GET, POST"
     assert response.json()["errors"][0]["extensions"] == {"code": "METHOD_NOT_ALLOWED"}
 
 
-async def test_a_body_too_large_or_too_slow_is_an_error_of_graphql_too() -> None:
+async def test_refused_body_is_also_a_graphql_error() -> None:
     async def silence() -> AsyncIterator[bytes]:
         yield b"{"
         await asyncio.sleep(1)

@@ -29,7 +29,7 @@ LIMITS = DocumentLimits(max_depth=4, max_aliases=6, max_tokens=400)
         "query one { a: a b: a c: a d: a } query two { a: a b: a c: a d: a }",
     ],
 )
-def test_within(document: str) -> None:
+def test_document_within_limits_is_parsed(document: str) -> None:
     LIMITS.parse(document)
 
 
@@ -47,7 +47,7 @@ def test_within(document: str) -> None:
         ),
     ],
 )
-def test_beyond(document: str, message: str) -> None:
+def test_document_beyond_limits_is_refused(document: str, message: str) -> None:
     with pytest.raises(LimitExceeded, match=message):
         LIMITS.parse(document)
 
@@ -119,7 +119,7 @@ async def test_introspection_can_be_switched_off() -> None:
     assert page.status_code == 404
 
 
-async def test_a_document_is_validated_again_until_it_is_valid() -> None:
+async def test_document_is_validated_until_it_is_valid() -> None:
     client = GraphQLClient()
     for _ in range(2):
         error = await client.error("{ nothing_of_the_kind }")

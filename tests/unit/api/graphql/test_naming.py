@@ -54,7 +54,7 @@ def rewrite_variables(document: str, values: dict[str, Any]) -> dict[str, Any]:
         ("double__underscore", "double__underscore"),
     ],
 )
-def test_camel_case(written: str, camel: str) -> None:
+def test_snake_case_becomes_camel_case(written: str, camel: str) -> None:
     assert camel_case(written) == camel
 
 
@@ -92,7 +92,7 @@ def test_camel_case(written: str, camel: str) -> None:
         ("mutation { save_it(user_id: null) { Date } }", "mutation { save_it: saveIt(userId: null) { Date } }"),
     ],
 )  # fmt: skip
-def test_documents(written: str, expected: str) -> None:
+def test_documents_are_rewritten_to_schema_spelling(written: str, expected: str) -> None:
     assert rewrite(written) == print_ast(parse(expected))
     assert validate(SCHEMA, parse(expected)) == []
 
@@ -109,19 +109,19 @@ def test_documents(written: str, expected: str) -> None:
         ("{ runIt @unknown_directive { Date } }", "unknown_directive"),
     ],
 )
-def test_what_the_schema_has_in_neither_spelling_is_refused_in_the_clients_words(written: str, named: str) -> None:
+def test_unknown_name_is_refused_as_the_client_spelled_it(written: str, named: str) -> None:
     document = SpellingRewriter(SCHEMA).document(parse(written))
     assert any(named in error.message for error in validate(SCHEMA, document))
 
 
-def test_a_document_in_the_schemas_spelling_is_not_copied() -> None:
+def test_document_in_schema_spelling_is_not_copied() -> None:
     document = parse(
         'query q($u: String = "x") { runIt(userId: $u, barInput: {maxBars: 1}) { points { __typename } } }'
     )
     assert SpellingRewriter(SCHEMA).document(document) is document
 
 
-def test_errors_point_at_what_the_client_wrote() -> None:
+def test_errors_point_at_the_clients_own_text() -> None:
     document = SpellingRewriter(SCHEMA).document(parse("{\n  run_it {\n    no_such\n  }\n}"))
     (error,) = validate(SCHEMA, document)
     assert [(place.line, place.column) for place in error.locations or ()] == [(3, 5)]
@@ -147,7 +147,7 @@ VARIABLES = "query q($bar_input: BarInput, $many: [BarInput!], $text: String, $n
         ({"bar_input": {"not_there": 1}}, {"bar_input": {"not_there": 1}}),
     ],
 )  # fmt: skip
-def test_variables(values: dict[str, Any], expected: dict[str, Any]) -> None:
+def test_variables_are_rewritten_to_schema_spelling(values: dict[str, Any], expected: dict[str, Any]) -> None:
     before = repr(values)
     assert rewrite_variables(VARIABLES, values) == expected
     assert repr(values) == before, "the client's own values are left alone"

@@ -66,7 +66,7 @@ def test_everything_is_described() -> None:
     assert [name for name, description in things.items() if not description] == []
 
 
-def test_only_what_is_required_may_not_be_null() -> None:
+def test_only_required_fields_are_non_null() -> None:
     strict = [
         f"{declared.name}.{name}({key})"
         for declared in SCHEMA.type_map.values()
@@ -231,7 +231,7 @@ def test_strategy_input_has_every_strategy_of_the_registry() -> None:
     assert set(fields_of("StrategyInput")) == {camel_case(name) for name in PARAMS}
 
 
-async def test_the_symbol_may_stand_in_fetch_input() -> None:
+async def test_symbol_is_accepted_in_fetch_input() -> None:
     client = GraphQLClient()
     await client.data(
         'mutation { runVectorizedBacktest(input: {userId: "alice", fetchInput: {symbol: "ETHUSDT"}}) { id } }'
@@ -239,7 +239,7 @@ async def test_the_symbol_may_stand_in_fetch_input() -> None:
     assert client.backtests.asked[0].market.symbol == "ETHUSDT"
 
 
-async def test_candles() -> None:
+async def test_fetch_ohlcv_returns_bars_oldest_first() -> None:
     client = GraphQLClient()
     data = await client.data(
         '{ fetchOhlcv(input: {symbol: "BTCUSDT", interval: "1h", limit: 2, startDate: "2024-01-01", '
@@ -292,7 +292,7 @@ async def test_warnings_come_with_the_errors_of_other_fields() -> None:
     assert answer["extensions"]["warnings"] == [{"message": "There is a gap.", "path": ["fetchOhlcv"]}]
 
 
-async def test_candles_between_two_dates_are_all_asked_for() -> None:
+async def test_both_dates_request_every_bar_between_them() -> None:
     client = GraphQLClient(max_rows=3000)
     dates = 'symbol: "BTCUSDT", startDate: "2017-08-17", endDate: "2025-08-16"'
     for spelled in (dates, f"{dates}, limit: null"):
@@ -301,7 +301,7 @@ async def test_candles_between_two_dates_are_all_asked_for() -> None:
     assert all(market.is_whole_range for market in client.backtests.markets)
 
 
-async def test_candles_need_a_symbol() -> None:
+async def test_fetch_ohlcv_without_symbol_is_refused() -> None:
     error = await GraphQLClient().error("{ fetchOhlcv(input: {}) { Date } }")
     assert error["extensions"] == {"code": "INVALID_INPUT", "field": "symbol"}
 
@@ -474,7 +474,7 @@ async def test_all_fields_of_a_document_share_one_allowance_of_listed_results() 
         )
 
 
-async def test_all_fields_of_a_document_share_one_allowance_of_candles() -> None:
+async def test_fields_of_one_document_share_max_bars() -> None:
     client = GraphQLClient()
     two = (
         '{ a: fetchOhlcv(input: {symbol: "BTCUSDT", limit: 60000}, first: 1) { Date } '
@@ -496,7 +496,7 @@ async def test_a_rerun_says_what_came_out_differently() -> None:
     }  # fmt: skip
 
 
-async def test_a_user_deletes_a_result_of_his_own() -> None:
+async def test_user_deletes_own_result() -> None:
     client = GraphQLClient()
     run = 'mutation { runVectorizedBacktest(input: {userId: "alice", symbol: "BTCUSDT"}) { id } }'
     kept = (await client.data(run))["runVectorizedBacktest"]["id"]
@@ -509,7 +509,7 @@ async def test_a_user_deletes_a_result_of_his_own() -> None:
     assert error["extensions"] == {"code": "RESULT_NOT_FOUND"}
 
 
-async def test_long_result_is_cut_and_read_page_by_page() -> None:
+async def test_long_result_is_cut_and_paged() -> None:
     client = GraphQLClient()
     client.backtests.results["long"] = result = make_result(257, id="long")
     document = """query ($first: Int, $offset: Int) {
@@ -604,7 +604,7 @@ async def test_three_tables_with_every_field_are_one_answer() -> None:
         assert [len(read[name]) for name in tables] == [100, 100, 100]
 
 
-async def test_long_candles_are_cut_with_a_warning() -> None:
+async def test_long_ohlcv_is_cut_with_a_warning() -> None:
     client = GraphQLClient()
     document = """query ($first: Int, $offset: Int) {
         fetchOhlcv(input: {symbol: "BTCUSDT", interval: "1d", limit: 150}, first: $first, offset: $offset) { Close }

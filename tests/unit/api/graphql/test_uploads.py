@@ -49,7 +49,7 @@ BINARY = bytes(range(256)) * 5000
 
 @pytest.mark.parametrize("content_type", [None, "application/json"])
 @pytest.mark.parametrize("key", ["0", "1", "variables.file", "my file"])
-async def test_a_file_arrives_whole(key: str, content_type: str | None) -> None:
+async def test_uploaded_file_arrives_whole(key: str, content_type: str | None) -> None:
     client = GraphQLClient()
     response = await send(
         client,
@@ -67,7 +67,7 @@ async def test_a_file_arrives_whole(key: str, content_type: str | None) -> None:
     assert client.services.files.files == {}
 
 
-async def test_extended_file_name_alone_is_kept() -> None:
+async def test_extended_file_name_alone_is_used() -> None:
     client = GraphQLClient()
     file = part("0", BINARY, filename="x").replace(b'filename="x"', b"filename*=UTF-8''m%C3%B6del.pkl")
     response = await send(client, OPERATIONS, MAP, file)
@@ -85,7 +85,7 @@ async def test_operation_name_of_form_is_text_or_null() -> None:
     assert response.json()["errors"][0]["message"] == "The operationName must be text or null."
 
 
-async def test_a_file_without_a_name_is_a_file_all_the_same() -> None:
+async def test_file_without_a_name_is_a_file() -> None:
     client = GraphQLClient()
     response = await send(
         client,
@@ -110,7 +110,7 @@ async def test_named_texts_stay_texts_in_any_charset(charset: str) -> None:
     assert "errors" not in response.json()
 
 
-async def test_the_map_may_come_last_and_a_file_first() -> None:
+async def test_map_may_come_after_the_file() -> None:
     client = GraphQLClient()
     response = await send(
         client,
@@ -121,7 +121,7 @@ async def test_the_map_may_come_last_and_a_file_first() -> None:
     assert "errors" not in response.json()
 
 
-async def test_the_file_goes_when_the_backtest_fails() -> None:
+async def test_file_is_removed_if_the_backtest_fails() -> None:
     client = GraphQLClient(MemoryServices(backtests=MemoryMarket(failure=TimedOut("too long"))))
     response = await send(
         client,
@@ -172,7 +172,7 @@ MAP = json_part("map", {"0": ["variables.file"]})
         [OPERATIONS, MAP, FILE.replace(b"Content-Disposition", b"Content-Nothing")],
     ],
 )
-async def test_what_is_no_multipart_request(parts: list[bytes]) -> None:
+async def test_invalid_multipart_request_is_malformed(parts: list[bytes]) -> None:
     client = GraphQLClient()
     response = await send(client, *parts)
     assert response.status_code == 400, response.text
@@ -182,14 +182,14 @@ async def test_what_is_no_multipart_request(parts: list[bytes]) -> None:
 
 
 @pytest.mark.parametrize("content_type", ["multipart/form-data", f"multipart/form-data; boundary={'b' * 5000}"])
-async def test_a_boundary_that_is_none(content_type: str) -> None:
+async def test_invalid_boundary_is_malformed(content_type: str) -> None:
     response = await GraphQLClient().http.post("/graphql", content=b"x", headers={"content-type": content_type})
     assert response.status_code == 400
     assert response.json()["errors"][0]["extensions"]["code"] == "MALFORMED_REQUEST"
 
 
 @pytest.mark.parametrize("missing", range(0, 60, 7))
-async def test_a_body_cut_off(missing: int) -> None:
+async def test_truncated_body_is_malformed(missing: int) -> None:
     client = GraphQLClient()
     whole = OPERATIONS + MAP + part("0", b"x" * 100, filename="model.pkl") + f"--{BOUNDARY}".encode()
     response = await client.http.post(
@@ -209,7 +209,7 @@ async def test_operations_have_a_limit() -> None:
 
 
 @pytest.mark.parametrize("value", ["text", 5, {"a": 1}, ["x"]])
-async def test_what_is_not_a_file(value: Any) -> None:
+async def test_upload_that_is_no_file_is_refused(value: Any) -> None:
     error = await GraphQLClient().error(DOCUMENT, {"file": value, "input": INPUT})
     assert error["extensions"] == {"code": "INVALID_INPUT", "field": "mlModelFile"}
 
@@ -237,7 +237,7 @@ async def test_settings_of_the_model_that_contradict(document: str, field: str) 
     assert error["extensions"] == {"code": "INVALID_INPUT", "field": field}
 
 
-async def test_a_file_and_a_path_are_one_too_many() -> None:
+async def test_file_together_with_path_is_refused() -> None:
     both = operations(variables={"file": None, "input": INPUT | {"mlModel": {"modelPath": "m.pkl"}}})
     response = await send(GraphQLClient(), json_part("operations", both), MAP, FILE)
     assert response.json()["errors"][0]["extensions"] == {"code": "INVALID_INPUT", "field": "modelPath"}

@@ -64,7 +64,7 @@ SPELLINGS = pytest.mark.parametrize("spell", [str, CAMEL, snake, mixed], ids=["v
 
 
 @SPELLINGS
-async def test_the_vectorised_document(spell: Any) -> None:
+async def test_user_document_for_vectorized_backtest_runs(spell: Any) -> None:
     client = GraphQLClient()
     document = respell_document(VECTORIZED, spell)
     data = await client.data(document, {"input": respell_keys(VECTORIZED_INPUT, spell)})
@@ -82,7 +82,7 @@ async def test_the_vectorised_document(spell: Any) -> None:
 
 
 @SPELLINGS
-async def test_the_document_for_a_stored_model(spell: Any) -> None:
+async def test_user_document_for_stored_model_runs(spell: Any) -> None:
     client = GraphQLClient()
     document = respell_document(ML, spell)
     data = await client.data(document, {"input": respell_keys(ML_INPUT, spell)})
@@ -99,7 +99,7 @@ async def test_the_document_for_a_stored_model(spell: Any) -> None:
 
 @SPELLINGS
 @pytest.mark.parametrize("key", ["0", "1"])
-async def test_the_document_with_a_file(spell: Any, key: str) -> None:
+async def test_user_document_with_model_file_runs(spell: Any, key: str) -> None:
     client = GraphQLClient()
     document = respell_document(ML_WITH_FILE, spell)
     variables = {"file": None, "input": respell_keys(ML_WITH_FILE_INPUT, spell)}
@@ -126,7 +126,7 @@ async def test_the_document_with_a_file(spell: Any, key: str) -> None:
     assert client.services.files.files == {}, "the file that came with the request is gone when it ends"
 
 
-async def test_the_event_driven_document_with_every_setting() -> None:
+async def test_user_document_for_event_driven_backtest_runs() -> None:
     client = GraphQLClient()
     document = VECTORIZED.replace("run_vectorized_backtest", "run_event_driven_backtest")
     settings = {

@@ -16,5 +16,5 @@ from src.api.http.accept_headers import weights_in
         ("", {"": 1.0}),
     ],
 )
-def test_weights(header: str, weights: dict[str, float]) -> None:
+def test_weights_are_read_from_accept_headers(header: str, weights: dict[str, float]) -> None:
     assert weights_in(header) == weights

@@ -47,14 +47,14 @@ async def post(
 
 
 @pytest.mark.parametrize(("headers", "size"), [({}, 1_000), (FORM, 11_000)])
-async def test_a_body_at_the_limit_passes(headers: dict[str, str], size: int) -> None:
+async def test_body_at_the_limit_passes(headers: dict[str, str], size: int) -> None:
     app = Reader()
     assert (await post(app, b"x" * size, headers)).text == "read"
     assert app.seen_bytes == size
 
 
 @pytest.mark.parametrize(("headers", "size"), [({}, 1_001), (FORM, 11_001)])
-async def test_a_declared_length_beyond_the_limit_is_refused_unread(headers: dict[str, str], size: int) -> None:
+async def test_declared_length_beyond_limit_is_refused_unread(headers: dict[str, str], size: int) -> None:
     app = Reader()
     answer = await post(app, b"x" * size, headers)
     assert (answer.status_code, answer.json()["code"]) == (413, "TOO_LARGE")
@@ -71,11 +71,11 @@ async def test_a_declared_length_beyond_the_limit_is_refused_unread(headers: dic
         ("/api/models/upload", {"Content-Type": "text/plain"}),
     ],
 )
-async def test_only_forms_where_files_are_received_may_be_as_large_as_files(path: str, headers: dict[str, str]) -> None:
+async def test_only_forms_on_file_paths_may_be_large(path: str, headers: dict[str, str]) -> None:
     assert (await post(Reader(), b"x" * 1_001, headers, path)).status_code == 413
 
 
-async def test_a_proxys_prefix_does_not_hide_the_path() -> None:
+async def test_proxy_prefix_does_not_hide_the_path() -> None:
     async def prefixed(scope: Scope, receive: Receive, send: Send) -> None:
         scope |= {"root_path": "/service", "path": "/service/graphql"}
         await BodyLimit(Reader(), LIMITS)(scope, receive, send)
@@ -85,7 +85,7 @@ async def test_a_proxys_prefix_does_not_hide_the_path() -> None:
         assert (await client.post("/", content=b"x" * 11_000, headers=FORM)).text == "read"
 
 
-async def test_an_undeclared_body_is_cut_off_at_the_limit() -> None:
+async def test_undeclared_body_is_refused_at_the_limit() -> None:
     app = Reader()
     answer = await post(app, pieces(100, 500), FORM)
     assert answer.status_code == 413
@@ -93,7 +93,7 @@ async def test_an_undeclared_body_is_cut_off_at_the_limit() -> None:
     assert type(app.failure).__name__ == "ClientDisconnect"
 
 
-async def test_what_the_application_still_says_is_dropped() -> None:
+async def test_application_response_after_refusal_is_dropped() -> None:
     async def stubborn(scope: Scope, receive: Receive, send: Send) -> None:
         while (await receive())["type"] != "http.disconnect":
             pass
@@ -102,25 +102,25 @@ async def test_what_the_application_still_says_is_dropped() -> None:
     assert (await post(stubborn, pieces(100, 500))).status_code == 413
 
 
-async def test_silence_is_answered_with_408() -> None:
+async def test_body_that_stops_arriving_gets_408() -> None:
     app = Reader()
     answer = await post(app, pieces(2, 10, pause_s=0.5))
     assert (answer.status_code, answer.json()["code"]) == (408, "REQUEST_TIMEOUT")
 
 
-async def test_a_trickle_is_answered_with_408() -> None:
+async def test_slow_body_gets_408() -> None:
     app = Reader()
     answer = await post(app, pieces(100, 1, pause_s=0.01))
     assert answer.status_code == 408
     assert 0 < app.seen_bytes < 100
 
 
-async def test_a_steady_body_may_take_longer_than_the_silence_allowed() -> None:
+async def test_steady_body_may_take_longer_than_idle_limit() -> None:
     app = Reader()
     assert (await post(app, pieces(12, 80, pause_s=0.01))).text == "read"
 
 
-async def test_an_application_that_computes_before_it_reads_is_not_the_clients_fault() -> None:
+async def test_time_before_the_first_read_is_not_counted() -> None:
     async def slow(scope: Scope, receive: Receive, send: Send) -> None:
         await receive()
         await asyncio.sleep(0.2)
@@ -165,7 +165,7 @@ async def test_errors_of_the_application_pass_through() -> None:
         await post(broken, b"x")
 
 
-async def test_a_length_that_is_no_number_is_refused() -> None:
+async def test_length_that_is_no_number_is_refused() -> None:
     sent: list[Message] = []
     scope = {"type": "http", "method": "POST", "path": "/", "headers": [(b"content-length", b"-5")],
              "query_string": b"", "server": ("service", 80), "scheme": "http"}  # fmt: skip

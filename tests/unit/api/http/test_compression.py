@@ -31,7 +31,7 @@ async def fetch(
 
 
 @pytest.mark.parametrize("size", [MIN_BYTES, 30_000, 300_000, 512 * 1024, 512 * 1024 + 1, 3_000_000])
-async def test_what_arrives_unpacks_to_what_was_sent(size: int) -> None:
+async def test_compressed_body_unpacks_to_the_original(size: int) -> None:
     content = (os.urandom(size // 2).hex() + "x")[:size].encode()
     answer, body = await fetch(Response(content, media_type=JSON))
     assert answer.headers["content-encoding"] == "gzip"
@@ -66,7 +66,7 @@ async def test_streamed_pieces_leave_before_the_next_is_made() -> None:
 
 
 @pytest.mark.parametrize("size", [1_000, 3_000_000])
-async def test_a_long_body_is_compressed_off_the_event_loop(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_long_body_is_compressed_off_the_event_loop(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
     threads = set()
     compress = GZipResponder._compress_body
 
@@ -81,7 +81,7 @@ async def test_a_long_body_is_compressed_off_the_event_loop(size: int, monkeypat
 
 
 @pytest.mark.parametrize("accept", ["identity", "", "br", "gzip;q=0", "*;q=0", "gzip;q=none"])
-async def test_a_client_that_does_not_accept_it_gets_the_plain_bytes(accept: str) -> None:
+async def test_client_without_gzip_gets_plain_bytes(accept: str) -> None:
     answer, body = await fetch(Response(TEXT, media_type=JSON), accept=accept)
     assert "content-encoding" not in answer.headers
     assert answer.headers["vary"] == "Accept-Encoding"
@@ -100,13 +100,13 @@ async def test_a_client_that_does_not_accept_it_gets_the_plain_bytes(accept: str
     ],
     ids=["short", "unknown type", "events", "compressed already", "204", "304"],
 )
-async def test_what_is_left_alone(response: Response) -> None:
+async def test_short_and_excluded_bodies_stay_plain(response: Response) -> None:
     answer, body = await fetch(response)
     assert body == response.body
     assert dict(answer.headers) == dict(response.headers)
 
 
-async def test_an_answer_without_a_body_keeps_its_head() -> None:
+async def test_response_without_a_body_keeps_its_head() -> None:
     async def head(scope: Scope, receive: Receive, send: Send) -> None:
         await Response(headers={"Content-Length": "28000"}, media_type=JSON)(scope, receive, send)
 
@@ -122,13 +122,13 @@ async def test_head_has_the_headers_of_get() -> None:
 
 
 @pytest.mark.parametrize(("sent", "given"), [('"abc"', 'W/"abc"'), ('W/"abc"', 'W/"abc"')])
-async def test_a_tag_no_longer_promises_the_same_bytes(sent: str, given: str) -> None:
+async def test_strong_etag_becomes_weak_when_compressed(sent: str, given: str) -> None:
     answer, _ = await fetch(Response(TEXT, media_type=JSON, headers={"ETag": sent, "Vary": "Origin"}))
     assert answer.headers["etag"] == given
     assert answer.headers["vary"] == "Origin, Accept-Encoding"
 
 
-async def test_a_strong_tag_stays_strong_on_plain_bytes() -> None:
+async def test_strong_etag_stays_strong_on_plain_bytes() -> None:
     answer, _ = await fetch(Response(TEXT, media_type=JSON, headers={"ETag": '"abc"'}), accept="identity")
     assert answer.headers["etag"] == '"abc"'
 
@@ -147,7 +147,7 @@ async def test_a_strong_tag_stays_strong_on_plain_bytes() -> None:
         ("", False),
     ],
 )
-def test_accept_encoding(header: str, is_accepted: bool) -> None:
+def test_accept_encoding_decides_about_gzip(header: str, is_accepted: bool) -> None:
     assert accepts_gzip(header) is is_accepted
 
 

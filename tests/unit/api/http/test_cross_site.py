@@ -157,7 +157,7 @@ async def test_refused_preflight_names_the_setting() -> None:
     assert "Origin" in response.headers["vary"]
 
 
-async def test_preflight_for_an_unknown_method_names_the_known_ones() -> None:
+async def test_preflight_for_unknown_method_names_known_ones() -> None:
     async with client() as http:
         response = await http.options("/graphql", headers=preflight(PAGE, "PUT"))
     assert (response.status_code, response.json()["code"]) == (405, "METHOD_NOT_ALLOWED")
@@ -243,7 +243,7 @@ async def test_listed_hosts_are_known(listed: str, host: str, is_known: bool) ->
     assert sent[0]["status"] == (200 if is_known else 421)
 
 
-async def test_request_without_host_is_malformed_unless_http_1_0() -> None:
+async def test_request_without_host_is_malformed_except_http_1_0() -> None:
     check = HostCheck(accept, None)
     assert (await reach(check, host_scope(None)))[0]["status"] == 400
     assert (await reach(check, host_scope(None, version="1.0")))[0]["status"] == 200
@@ -270,5 +270,5 @@ async def test_websocket_under_another_host_is_closed() -> None:
 @pytest.mark.parametrize(
     ("name", "expected"), [("127.0.0.1", True), ("::1", True), ("localhost", True), ("0.0.0.0", False), ("", False)]
 )
-def test_loopback_names(name: str, expected: bool) -> None:
+def test_loopback_names_are_recognized(name: str, expected: bool) -> None:
     assert is_loopback(name) is expected

@@ -63,9 +63,7 @@ async def serve(app: Any, scope: Scope, client: Client) -> None:
 @pytest.mark.parametrize(
     ("scope", "messages"), [(GET, [body()]), (POST, [body(b"abc", more=True), body(b"def")])], ids=["GET", "POST"]
 )
-async def test_work_for_a_client_that_has_gone_is_cancelled_and_puts_its_things_away(
-    scope: Scope, messages: list[Message]
-) -> None:
+async def test_disconnect_cancels_the_work_and_cleans_up(scope: Scope, messages: list[Message]) -> None:
     app, client = Slow(), Client(*messages)
     request = asyncio.create_task(serve(app, scope, client))
     await asyncio.wait_for(app.is_working.wait(), 5)
@@ -77,7 +75,7 @@ async def test_work_for_a_client_that_has_gone_is_cancelled_and_puts_its_things_
     assert client.sent == []
 
 
-async def test_the_application_itself_hears_of_a_client_that_leaves_within_its_body() -> None:
+async def test_disconnect_within_body_reaches_the_application() -> None:
     heard: list[str] = []
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -87,7 +85,7 @@ async def test_the_application_itself_hears_of_a_client_that_leaves_within_its_b
     assert heard == ["http.request", "http.disconnect"]
 
 
-async def test_the_servers_own_cancellation_passes_through() -> None:
+async def test_cancellation_by_the_server_passes_through() -> None:
     app = Slow()
     request = asyncio.create_task(serve(app, GET, Client(body())))
     await asyncio.wait_for(app.is_working.wait(), 5)
@@ -97,7 +95,7 @@ async def test_the_servers_own_cancellation_passes_through() -> None:
     assert app.ended == ["put away"]
 
 
-async def test_what_is_put_away_after_the_answer_is_not_cut_off() -> None:
+async def test_cleanup_after_the_response_is_not_cancelled() -> None:
     client, ended = Client(body()), []
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -112,7 +110,7 @@ async def test_what_is_put_away_after_the_answer_is_not_cut_off() -> None:
     assert len(client.sent) == 2
 
 
-async def test_an_application_that_waits_for_the_farewell_hears_it() -> None:
+async def test_application_that_waits_for_disconnect_receives_it() -> None:
     client = Client(body(b"abcdef"))
     heard: list[Message] = []
 

@@ -103,7 +103,7 @@ async def test_chunked_body_is_read_on_too() -> None:
     assert connection.read_bytes == 90
 
 
-async def test_response_begun_early_ends_at_once_after_the_body() -> None:
+async def test_early_response_ends_when_the_body_ends() -> None:
     async def echo(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
         async for piece in Request(scope, receive).stream():

@@ -30,7 +30,7 @@ def full_disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("full_disk")
-async def test_over_rest() -> None:
+async def test_full_disk_over_rest_is_store_unavailable() -> None:
     transport = httpx.ASGITransport(app=make_rest_app())
     async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
         answer = await client.post("/api/models/upload", files={"file": ("m.pkl", BIG)}, data={"user_id": "u"})
@@ -39,7 +39,7 @@ async def test_over_rest() -> None:
 
 
 @pytest.mark.usefixtures("full_disk")
-async def test_over_graphql() -> None:
+async def test_full_disk_over_graphql_is_store_unavailable() -> None:
     operations: dict[str, Any] = {"query": "{ health }", "variables": {"file": None}}
     parts = [
         ("operations", (None, json.dumps(operations))),
@@ -53,14 +53,14 @@ async def test_over_graphql() -> None:
     assert "too full to receive the upload" in error["message"]
 
 
-def test_what_else_the_disk_says_names_no_path() -> None:
+def test_disk_errors_name_no_path() -> None:
     with pytest.raises(StoreUnavailable) as caught, spooling():
         raise FileNotFoundError(errno.ENOENT, "No usable temporary directory", "/srv/tmp")
     assert "/srv" not in caught.value.message
 
 
 @pytest.mark.parametrize("path", ["/graphql", "/api/models/upload"])
-async def test_files_of_a_form_are_closed_even_if_the_disk_fills(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_files_are_closed_if_the_disk_fills(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     closed = []
     close_file = SpooledTemporaryFile.close
 

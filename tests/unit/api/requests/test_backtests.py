@@ -10,14 +10,14 @@ from src.domain.market import DAY_MS, INTERVALS, LimitOrigin
 
 
 @pytest.mark.parametrize("source", [None, "binance", "my_candles"])
-def test_a_seed_needs_the_source_that_uses_it(source: str | None) -> None:
+def test_seed_without_simulated_source_is_refused(source: str | None) -> None:
     with pytest.raises(InvalidInput, match="'simulated'") as caught:
         build_market({"symbol": "BTCUSDT", "source": source, "seed": 0}, max_bars=10_000)
     assert caught.value.field == "seed"
     assert build_market({"symbol": "BTCUSDT", "source": source}, max_bars=10_000).seed is None
 
 
-def test_simulated_candles_take_a_seed() -> None:
+def test_simulated_source_accepts_a_seed() -> None:
     assert build_market({"symbol": "BTCUSDT", "source": "Simulated", "seed": 7}, max_bars=10_000).seed == 7
 
 
@@ -39,7 +39,7 @@ def test_default_limit_applies_if_the_range_is_open(dates: dict[str, str]) -> No
         ("1w", "2024-01-01", "2024-01-15", 3),
     ],
 )
-def test_both_dates_without_a_limit_ask_for_all_bars(interval: str, start: str, end: str, bars: int) -> None:
+def test_both_dates_without_limit_request_all_bars(interval: str, start: str, end: str, bars: int) -> None:
     given = {"symbol": "BTCUSDT", "interval": interval, "start_date": start, "end_date": end}
     market = build_market(given, max_bars=10_000)
     assert (market.limit, market.limit_origin) == (bars, LimitOrigin.RANGE)

@@ -12,7 +12,7 @@ import orjson
 import pytest
 from pydantic import BaseModel, Field
 
-from src.api.answers import AnswerText
+from src.api.answers import JsonText
 from src.api.rest.answer_model import Answer, Instant, at
 from src.api.rest.data_schemas import DatasetAnswer, DownloadAnswer, QualityAnswer
 from src.api.rest.presenting import present_rerun, present_result, present_summary
@@ -47,7 +47,7 @@ def leaf(last_ms: int | None = None) -> SimpleNamespace:
     return SimpleNamespace(time_ms=1_500, last_ms=last_ms, other="left out")
 
 
-def test_answer_is_read_by_the_paths_of_its_fields() -> None:
+def test_fields_are_read_by_their_paths() -> None:
     tree = SimpleNamespace(name="oak", leaf=None, trunk=SimpleNamespace(height=7, leaves=(leaf(), leaf(0))))
     written = {"time": "1970-01-01T00:00:01.500Z"}
     assert Tree.of(tree) == {
@@ -60,7 +60,7 @@ def test_answer_is_read_by_the_paths_of_its_fields() -> None:
     assert Tree.of(tree)["leaf"] == written | {"last": None}
 
 
-def test_an_attribute_that_is_missing_is_no_null() -> None:
+def test_missing_attribute_is_an_error() -> None:
     with pytest.raises(AttributeError, match="last_ms"):
         Leaf.of(SimpleNamespace(time_ms=0))
 
@@ -142,11 +142,11 @@ MODEL = make_result(request=make_request(strategy=ModelParams(threshold=1, featu
         ),
     ],
 )
-def test_answers_have_the_shape_that_openapi_declares(schema: type[BaseModel], answer: Any) -> None:
+def test_responses_have_the_declared_shape(schema: type[BaseModel], answer: Any) -> None:
     declared = schema.model_json_schema(mode="serialization")
     for part in (declared, *declared.get("$defs", {}).values()):
         part["additionalProperties"] = part.get("additionalProperties", not part.get("properties"))
-    jsonschema.validate(orjson.loads(AnswerText(answer).whole()), declared)
+    jsonschema.validate(orjson.loads(JsonText(answer).whole()), declared)
 
 
 def test_model_file_is_shown_with_its_paths() -> None:
@@ -163,6 +163,6 @@ def test_missing_bars_are_those_of_all_gaps() -> None:
     assert (shown["missing_bars"], shown["first_open"], shown["last_close"]) == (7, None, "2020-09-13T12:26:40Z")
 
 
-def test_more_rows_are_left_out_if_there_are_none() -> None:
+def test_more_rows_are_absent_if_none_exist() -> None:
     assert "more_rows" not in present_result(RESULT)
     assert present_result(RESULT, max_rows=3)["more_rows"] == {"data": "/api/backtests/result-1/data?first=3&offset=3"}

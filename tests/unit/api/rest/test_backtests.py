@@ -23,7 +23,7 @@ async def run(client: httpx.AsyncClient, **fields: Any) -> httpx.Response:
     return await client.post("/api/backtests", json=BODY | fields)
 
 
-async def test_a_crossover_runs_and_is_read_again(client: httpx.AsyncClient) -> None:
+async def test_crossover_runs_and_is_read_again(client: httpx.AsyncClient) -> None:
     ran = await run(client)
     assert ran.status_code == 200
     read = await client.get(f"/api/backtests/{ran.json()['data']['id']}")
@@ -101,16 +101,14 @@ async def test_wrong_fields_are_named(client: httpx.AsyncClient, fields: Any, fi
         ({"fetchInput": {"startDay": 5}}, "fetch_input.start_day", "fetchInput.startDay"),
     ],
 )
-async def test_unknown_field_is_quoted_as_the_client_spelled_it(
-    client: httpx.AsyncClient, fields: Any, field: str, got: str
-) -> None:
+async def test_unknown_field_is_quoted_as_sent(client: httpx.AsyncClient, fields: Any, field: str, got: str) -> None:
     problem = (await run(client, **fields)).json()
     assert problem["field"] == field
     assert problem["message"].startswith(f"Unknown field '{got}'. Known fields: ")
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"1", b"\xff\xfe", b'{"user_id": NaN}'], ids=repr)
-async def test_what_is_not_a_json_object_is_malformed(client: httpx.AsyncClient, content: bytes) -> None:
+async def test_body_that_is_no_json_object_is_malformed(client: httpx.AsyncClient, content: bytes) -> None:
     answer = await client.post("/api/backtests", content=content, headers={"Content-Type": "application/json"})
     assert (answer.status_code, answer.json()["code"]) == (400, "MALFORMED_REQUEST")
 
@@ -134,7 +132,7 @@ async def test_body_with_a_name_twice_is_malformed(client: httpx.AsyncClient) ->
         (None, 415),
     ],
 )
-async def test_the_body_must_say_that_it_is_json(
+async def test_body_without_json_content_type_is_refused(
     client: httpx.AsyncClient, content_type: str | None, status: int
 ) -> None:
     headers = {"Content-Type": content_type} if content_type else {}
@@ -156,7 +154,7 @@ async def test_deep_but_whole_json_is_refused_with_words(client: httpx.AsyncClie
     assert answer.status_code == 422
 
 
-async def test_lone_surrogates_do_not_break_the_answer(client: httpx.AsyncClient) -> None:
+async def test_lone_surrogates_do_not_break_the_response(client: httpx.AsyncClient) -> None:
     content = json.dumps(BODY | {"engine": "\ud800"}).encode()
     answer = await client.post("/api/backtests", content=content, headers=JSON)
     assert answer.status_code in (400, 422)
@@ -184,7 +182,7 @@ async def test_wrong_queries_are_named(client: httpx.AsyncClient, query: dict[st
     assert answer.headers["content-type"] == "application/problem+json"
 
 
-async def test_a_result_is_cached_for_ever(client: httpx.AsyncClient) -> None:
+async def test_result_is_immutable_for_caches(client: httpx.AsyncClient) -> None:
     path = f"/api/backtests/{(await run(client)).json()['data']['id']}"
     first = await client.get(path)
     assert "immutable" in first.headers["cache-control"]
@@ -196,7 +194,7 @@ async def test_a_result_is_cached_for_ever(client: httpx.AsyncClient) -> None:
     assert (await client.get(path, headers={"If-None-Match": '"other"'})).status_code == 200
 
 
-async def test_unknown_results(client: httpx.AsyncClient) -> None:
+async def test_unknown_result_ids_are_not_found(client: httpx.AsyncClient) -> None:
     for path in ("/api/backtests/none", "/api/backtests/none/fills", "/api/backtests/none/trades"):
         answer = await client.get(path, headers={"If-None-Match": "*"})
         assert (answer.status_code, answer.json()["code"]) == (404, "RESULT_NOT_FOUND")
@@ -220,7 +218,7 @@ async def test_small_result_says_nothing_of_pages(client: httpx.AsyncClient) -> 
     assert page == {"items": whole["data"][3:7], "total": 10, "offset": 3, "first": 4}
 
 
-async def test_long_result_is_cut_and_read_page_by_page(client: httpx.AsyncClient, services: MemoryServices) -> None:
+async def test_long_result_is_cut_and_paged(client: httpx.AsyncClient, services: MemoryServices) -> None:
     result = make_result(257, id="long")
     services.backtests.results["long"] = result
     read = (await client.get("/api/backtests/long")).json()["data"]
@@ -244,7 +242,7 @@ async def test_long_result_is_cut_and_read_page_by_page(client: httpx.AsyncClien
     assert "more_rows" not in rerun  # the memory's rerun has ten bars
 
 
-async def test_a_stored_result_is_run_again(client: httpx.AsyncClient) -> None:
+async def test_stored_result_is_run_again(client: httpx.AsyncClient) -> None:
     first = (await run(client)).json()["data"]
     again = await client.post(f"/api/backtests/{first['id']}/rerun")
     assert again.status_code == 200, again.text
@@ -282,7 +280,7 @@ async def test_null_is_not_given(client: httpx.AsyncClient, services: MemoryServ
     assert services.backtests.asked[0] == services.backtests.asked[1] == services.backtests.asked[2]
 
 
-async def test_a_user_deletes_a_result_of_his_own(client: httpx.AsyncClient) -> None:
+async def test_user_deletes_own_result(client: httpx.AsyncClient) -> None:
     path = f"/api/backtests/{(await run(client)).json()['data']['id']}"
     assert (await client.delete(path)).json()["field"] == "user_id"
     stranger = await client.delete(path, params={"user_id": "bob"})

@@ -10,8 +10,8 @@ import httpx
 import orjson
 import pytest
 
-from src.api.error_table import EDGE_TABLE, ERROR_HELP, GRAPHQL_TABLE, ErrorHelp, code_of_status
-from src.api.errors import describe_error, edge_answer, problem_response
+from src.api.error_table import ERROR_HELP, GRAPHQL_TABLE, HTTP_ERROR_TABLE, ErrorHelp, code_of_status
+from src.api.errors import describe_error, describe_http_error, problem_response
 from src.api.rest.error_pages import render_page
 from src.domain.errors import ServiceError
 from tests.rest_app import MemoryServices, make_rest_app
@@ -26,21 +26,21 @@ def tree(kind: type[ServiceError] = ServiceError) -> Iterator[type[ServiceError]
 RAISED = {kind.code for kind in tree()}
 
 
-def test_every_code_says_what_it_means_and_how_to_fix_it() -> None:
-    assert ERROR_HELP.keys() == RAISED | EDGE_TABLE.keys() | GRAPHQL_TABLE.keys()
+def test_every_code_has_meaning_and_fix() -> None:
+    assert ERROR_HELP.keys() == RAISED | HTTP_ERROR_TABLE.keys() | GRAPHQL_TABLE.keys()
     for found in ERROR_HELP.values():
         assert all(len(meaning) > 7 for meaning in found.meanings)
         assert all(len(fix) > 30 and fix.endswith(".") for fix in found.fixes)
 
 
-def test_codes_that_classes_share_have_the_fixes_of_all() -> None:
+def test_shared_code_lists_the_fixes_of_all_classes() -> None:
     shared = ERROR_HELP["STORE_UNAVAILABLE"]
     assert shared.meanings == ("Results cannot be stored or read now", "A stored result cannot be read")
     assert len(shared.fixes) == 2
 
 
 @pytest.mark.parametrize("status", [status for status in HTTPStatus if status >= 400])
-def test_errors_of_the_framework_have_codes_with_a_page(status: HTTPStatus) -> None:
+def test_framework_errors_have_codes_with_a_page(status: HTTPStatus) -> None:
     assert code_of_status(status) in ERROR_HELP
 
 
@@ -59,9 +59,9 @@ async def test_type_of_every_error_resolves_to_its_page(client: httpx.AsyncClien
     await check_page(client, problem)
 
 
-@pytest.mark.parametrize("code", EDGE_TABLE)
+@pytest.mark.parametrize("code", HTTP_ERROR_TABLE)
 async def test_type_of_every_refusal_resolves_to_its_page(client: httpx.AsyncClient, code: str) -> None:
-    await check_page(client, orjson.loads(problem_response(None, edge_answer(code, "Why.")).body))
+    await check_page(client, orjson.loads(problem_response(None, describe_http_error(code, "Why.")).body))
 
 
 @pytest.mark.parametrize(
@@ -91,12 +91,12 @@ async def check_page(client: httpx.AsyncClient, problem: dict[str, str]) -> None
     assert all(fix.replace("'", "&#x27;") in text for fix in fixes)
 
 
-async def test_unknown_code_is_not_found_with_the_known_ones(client: httpx.AsyncClient) -> None:
+async def test_unknown_code_lists_the_known_ones(client: httpx.AsyncClient) -> None:
     problem = (await client.get("/errors/<script>")).json()
     assert problem["message"].startswith("Error code '<script>' does not exist. Known codes: GRAPHQL_LIMIT_EXCEEDED, ")
 
 
-async def test_text_of_a_client_that_reads_like_a_field_stays_as_it_is(client: httpx.AsyncClient) -> None:
+async def test_client_text_that_looks_like_a_field_is_unchanged(client: httpx.AsyncClient) -> None:
     problem = (await client.get("/errors/maxBars initCash {field} {@limit}")).json()
     assert problem["message"].startswith("Error code 'maxBars initCash {field} {@limit}' does not exist.")
 
@@ -110,8 +110,8 @@ async def test_type_resolves_behind_the_prefix_of_a_proxy(services: MemoryServic
         await check_page(client, problem)
 
 
-def test_refusal_without_a_request_has_the_prefix_it_is_given() -> None:
-    answer = edge_answer("HEAD_TOO_LARGE", "Why.")
+def test_refusal_without_request_has_the_given_prefix() -> None:
+    answer = describe_http_error("HEAD_TOO_LARGE", "Why.")
     assert orjson.loads(problem_response(None, answer).body)["type"] == "/errors/HEAD_TOO_LARGE"
     prefixed = orjson.loads(problem_response(None, answer, root_path="/service").body)
     assert prefixed["type"] == "/service/errors/HEAD_TOO_LARGE"

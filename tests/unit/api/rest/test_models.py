@@ -51,7 +51,7 @@ def kept(services: MemoryServices) -> dict[str, Any]:
     return services.files.files
 
 
-async def test_upload_answers_as_documented(client: httpx.AsyncClient) -> None:
+async def test_upload_response_is_as_documented(client: httpx.AsyncClient) -> None:
     answer = await upload(client, model_name="MyModel")
     assert answer.status_code == 200
     assert answer.json() == {
@@ -73,13 +73,13 @@ async def test_upload_answers_as_documented(client: httpx.AsyncClient) -> None:
 
 
 @pytest.mark.parametrize("name", ["maxBars", "max_bars"])
-async def test_unknown_field_of_a_form_is_quoted_as_sent(client: httpx.AsyncClient, name: str) -> None:
+async def test_unknown_form_field_is_quoted_as_sent(client: httpx.AsyncClient, name: str) -> None:
     problem = (await upload(client, **{name: "1"})).json()
     assert problem["message"] == f"Unknown field '{name}'. Known fields: file, user_id, model_name."
     assert problem["field"] == "max_bars"
 
 
-async def test_the_form_of_an_upload_is_read_in_either_spelling(client: httpx.AsyncClient) -> None:
+async def test_upload_form_is_read_in_either_spelling(client: httpx.AsyncClient) -> None:
     fields = {"userId": "user123", "modelName": "MyModel"}
     answer = await client.post("/api/models/upload", files={"file": PICKLE}, data=fields)
     assert answer.status_code == 200, answer.text
@@ -88,13 +88,13 @@ async def test_the_form_of_an_upload_is_read_in_either_spelling(client: httpx.As
     assert (both.status_code, both.json()["field"]) == (422, "user_id")
 
 
-async def test_upload_tells_what_the_file_holds(client: httpx.AsyncClient, services: MemoryServices) -> None:
+async def test_upload_response_describes_the_model(client: httpx.AsyncClient, services: MemoryServices) -> None:
     services.runner = Inspector(DESCRIPTION)
     model = (await upload(client)).json()["data"]["model"]
     assert (model["library"], model["n_features"], model["output_kind"]) == ("scikit-learn", 14, "probability")
 
 
-async def test_a_rejected_file_is_not_kept(client: httpx.AsyncClient, services: MemoryServices) -> None:
+async def test_rejected_file_is_not_stored(client: httpx.AsyncClient, services: MemoryServices) -> None:
     services.runner = Inspector(ModelRejected("it is a list, not a model", field="mlModelFile"))
     answer = await upload(client)
     assert (answer.status_code, answer.json()["code"], answer.json()["field"]) == (422, "MODEL_REJECTED", "file")
@@ -154,7 +154,7 @@ async def test_other_bodies_than_forms_are_refused(client: httpx.AsyncClient) ->
     assert (answer.status_code, answer.json()["code"]) == (415, "UNSUPPORTED_FORMAT")
 
 
-async def test_a_broken_form_is_a_malformed_request(client: httpx.AsyncClient) -> None:
+async def test_broken_form_is_a_malformed_request(client: httpx.AsyncClient) -> None:
     headers = {"Content-Type": "multipart/form-data; boundary=b"}
     answer = await client.post("/api/models/upload", content=b"no boundary at all", headers=headers)
     assert (answer.status_code, answer.json()["code"]) == (400, "MALFORMED_REQUEST")
@@ -175,7 +175,7 @@ async def test_two_files_are_refused(client: httpx.AsyncClient, parts: Any, wher
 
 
 @pytest.mark.parametrize("path", ["/api/models/upload", "/api/models/backtest/ml"])
-async def test_a_text_too_large_is_named(path: str) -> None:
+async def test_oversized_text_field_is_named(path: str) -> None:
     app = make_rest_app(limits=BodyLimits(max_upload_bytes=4 * MIB))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://service") as client:
         answer = await client.post(path, files={"file": PICKLE}, data={"user_id": "u", "model_name": "x" * (MIB + 1)})
@@ -183,7 +183,7 @@ async def test_a_text_too_large_is_named(path: str) -> None:
     assert "The text in 'model_name' is too long. Maximum: 1048576 bytes." in answer.json()["message"]
 
 
-async def test_ml_backtest_answers_the_whole_result_and_keeps_no_file(
+async def test_ml_backtest_returns_whole_result_and_removes_file(
     client: httpx.AsyncClient, services: MemoryServices
 ) -> None:
     answer = await run_ml(client)
@@ -287,7 +287,7 @@ async def test_empty_fields_count_as_not_sent(client: httpx.AsyncClient, service
         ({"symbol": ""}, "symbol", "''"),
     ],
 )
-async def test_wrong_settings_are_named_before_anything_is_kept(
+async def test_wrong_settings_are_named_before_anything_is_stored(
     client: httpx.AsyncClient, services: MemoryServices, fields: Any, field: str, says: str
 ) -> None:
     answer = await run_ml(client, **fields)
@@ -308,7 +308,7 @@ async def test_wrong_settings_are_named_before_anything_is_kept(
         (RuntimeError("unforeseen"), 500, "INTERNAL_ERROR"),
     ],
 )
-async def test_the_file_goes_however_the_request_ends(
+async def test_file_is_removed_however_the_request_ends(
     client: httpx.AsyncClient, services: MemoryServices, failure: Exception, status: int, code: str
 ) -> None:
     services.backtests.failure = failure
@@ -319,7 +319,7 @@ async def test_the_file_goes_however_the_request_ends(
     assert kept(services) == {}
 
 
-async def test_the_file_goes_when_the_request_is_cancelled(client: httpx.AsyncClient, services: MemoryServices) -> None:
+async def test_file_is_removed_if_the_request_is_cancelled(client: httpx.AsyncClient, services: MemoryServices) -> None:
     services.backtests.failure = asyncio.CancelledError()
     with pytest.raises(asyncio.CancelledError):
         await run_ml(client)

@@ -10,7 +10,7 @@ from tests.rest_app import MemoryServices, make_rest_app
 from tests.unit.api.rest.conftest import declared_statuses_only
 
 
-async def test_health(client: httpx.AsyncClient) -> None:
+async def test_health_responds_with_200(client: httpx.AsyncClient) -> None:
     assert (await client.get("/health")).json()["data"]["status"] == "ok"
 
 
@@ -40,7 +40,7 @@ async def test_requests_are_counted_by_route_and_status(client: httpx.AsyncClien
     assert 'http_request_duration_seconds_count{method="GET",route="/api/backtests/{result_id}"} 3.0' in text
 
 
-async def test_metrics_tell_the_size_of_the_result_store(client: httpx.AsyncClient) -> None:
+async def test_metrics_include_size_of_result_store(client: httpx.AsyncClient) -> None:
     text = (await client.get("/metrics")).text
     assert "result_store_results 0.0" in text
     assert "result_store_bytes 12345.0" in text
@@ -55,7 +55,7 @@ async def test_unknown_paths_and_methods_are_problems(client: httpx.AsyncClient)
     assert wrong.headers["content-type"] == "application/problem+json"
 
 
-async def test_headers_of_every_answer(client: httpx.AsyncClient) -> None:
+async def test_every_response_has_security_and_cors_headers(client: httpx.AsyncClient) -> None:
     for path in ("/health", "/nothing"):
         headers = (await client.get(path, headers={"Origin": "https://pages.example"})).headers
         assert headers["x-content-type-options"] == "nosniff"
@@ -74,7 +74,7 @@ async def test_headers_of_every_answer(client: httpx.AsyncClient) -> None:
         ("BREW", "/metrics", "GET"),
     ],
 )
-async def test_allow_names_the_methods_of_all_routes_of_a_path(
+async def test_allow_lists_methods_of_all_routes_at_path(
     client: httpx.AsyncClient, method: str, path: str, allowed: str
 ) -> None:
     answer = await client.request(method, path)
@@ -89,13 +89,13 @@ async def test_probes_may_ask_for_the_head_only(client: httpx.AsyncClient, servi
 
 
 @pytest.mark.parametrize("path", ["/api/backtests/", "/health/", "/api/models/upload/"])
-async def test_a_slash_too_many_leads_to_no_other_host(client: httpx.AsyncClient, path: str) -> None:
+async def test_trailing_slash_redirects_to_no_other_host(client: httpx.AsyncClient, path: str) -> None:
     answer = await client.get(path, headers={"Host": "evil.example"})
     assert answer.status_code in {404, 405}
     assert "location" not in answer.headers
 
 
-async def test_every_endpoint_declares_that_a_store_may_be_gone(services: MemoryServices) -> None:
+async def test_every_endpoint_declares_store_unavailable(services: MemoryServices) -> None:
     gone = StoreUnavailable("gone")
 
     class Gone:

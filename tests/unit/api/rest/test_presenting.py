@@ -7,7 +7,7 @@ import numpy as np
 import orjson
 import pytest
 
-from src.api.answers import AnswerText
+from src.api.answers import JsonText
 from src.api.rest.presenting import (
     present_result,
     present_summary,
@@ -35,10 +35,10 @@ SUMMARY = ResultSummary(
 
 
 def written(data: object) -> Any:
-    return orjson.loads(AnswerText(data).whole())
+    return orjson.loads(JsonText(data).whole())
 
 
-def test_rows_hold_what_the_arrays_hold() -> None:
+def test_rows_have_the_values_of_the_arrays() -> None:
     result = make_result(bars=5)
     rows = written(present_result(result))["data"]
     assert [row["portfolio_value"] for row in rows] == result.simulation.equity.tolist()
@@ -51,7 +51,7 @@ def test_rows_hold_what_the_arrays_hold() -> None:
     assert list(rows[0]) == ["Date", "portfolio_value", "signal", "close", "cash", "position", "probability"]
 
 
-def test_long_tables_are_written_in_pieces_that_fit_together() -> None:
+def test_pieces_of_long_tables_form_valid_json() -> None:
     result = make_result(bars=40_000)
     rows = written(present_result(result))["data"]
     assert [row["portfolio_value"] for row in rows] == result.simulation.equity.tolist()
@@ -73,7 +73,7 @@ def test_every_metric_is_there_and_dates_are_text() -> None:
     assert metrics["profit_factor"] is None
 
 
-def test_the_head_repeats_what_clients_look_for_there() -> None:
+def test_head_repeats_the_main_metrics() -> None:
     presented = written(present_result(make_result()))
     for name in ("total_trades", "winning_trades", "losing_trades", "profit_factor", "win_rate"):
         assert presented[name] == presented["metrics"][name]
@@ -86,7 +86,7 @@ def test_the_head_repeats_what_clients_look_for_there() -> None:
     assert presented["metrics"]["annualisation"] == "calendar"
 
 
-def test_a_summary_is_a_result_without_tables() -> None:
+def test_summary_is_a_result_without_tables() -> None:
     presented = written(present_summary(SUMMARY))
     whole = written(present_result(make_result()))
     assert set(presented) < set(whole)
@@ -96,7 +96,7 @@ def test_a_summary_is_a_result_without_tables() -> None:
     }  # fmt: skip
 
 
-def test_a_models_settings_are_shown() -> None:
+def test_model_settings_are_shown() -> None:
     request = make_request(strategy=ModelParams(threshold=0.7, feature_columns=("Open",)))
     settings = written(present_result(make_result(request=request)))["settings"]
     assert (settings["threshold"], settings["feature_columns"], settings["output_kind"]) == (0.7, ["Open"], None)
@@ -123,7 +123,7 @@ def test_tables_without_rows_are_empty_lists() -> None:
     assert written(present_trades(np.zeros(0, dtype=TRADE_DTYPE))) == []
 
 
-def test_what_was_wrong_with_the_candles_is_told() -> None:
+def test_quality_of_the_bars_is_shown() -> None:
     quality = DataQuality(
         expected_bars=12,
         present_bars=10,
@@ -145,12 +145,12 @@ def test_what_was_wrong_with_the_candles_is_told() -> None:
     ("time_ms", "text"),
     [(0, "1970-01-01T00:00:00Z"), (1_700_000_000_123, "2023-11-14T22:13:20.123Z"), (-1, "1969-12-31T23:59:59.999Z")],
 )
-def test_instants(time_ms: int, text: str) -> None:
+def test_instants_are_written_as_iso_8601(time_ms: int, text: str) -> None:
     assert format_instant(time_ms) == text
 
 
 @pytest.mark.parametrize(
     ("camel", "snake"), [("initCash", "init_cash"), ("user_id", "user_id"), ("fastMaPeriod", "fast_ma_period")]
 )
-def test_snake_case(camel: str, snake: str) -> None:
+def test_names_are_in_snake_case(camel: str, snake: str) -> None:
     assert snake_case(camel) == snake

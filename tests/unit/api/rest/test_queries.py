@@ -36,7 +36,7 @@ def test_either_spelling_is_read(query: bytes, read: bytes) -> None:
         (b"user_id=a&userId=a", "user_id", "'user_id' and 'userId' are the same one"),
     ],
 )
-def test_what_is_unknown_or_came_twice_is_named(query: bytes, field: str, says: str) -> None:
+def test_unknown_or_repeated_parameter_is_named(query: bytes, field: str, says: str) -> None:
     with pytest.raises(InvalidInput) as caught:
         read_query(query, KNOWN)
     assert caught.value.field == field
@@ -50,7 +50,7 @@ def test_every_route_with_parameters_reads_them_so(router: object) -> None:
     assert all(isinstance(route, NamedQueryRoute) for route in routes)
 
 
-async def test_the_report_on_candles_hears_camel_case() -> None:
+async def test_quality_report_accepts_camel_case() -> None:
     market = MemoryMarket()
     transport = httpx.ASGITransport(app=make_rest_app(MemoryServices(backtests=market)))
     async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:

@@ -144,7 +144,7 @@ BASE: Final = {"user_id": "ada", "symbol": "BTCUSDT"}
         (BASE | {"fast": 1, "slow": 2}, True),
     ],
 )  # fmt: skip
-def test_rule_about_two_fields_is_told(body: Body, is_valid: bool) -> None:
+def test_rule_about_two_fields_is_declared(body: Body, is_valid: bool) -> None:
     assert BODY_VALIDATOR.is_valid(body) is is_valid
     assert accepts_body(body) is is_valid
 
