@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""One command for each job: make the environment where it is missing or out of date, then do the job in it.
+"""Run one command for each job: make the environment if it is missing or out of date, then do the job in it.
 
 Only the standard library is used here, because this file runs before anything is installed.
 """
@@ -41,10 +41,10 @@ EVERYTHING = (*DEVELOPMENT, "requirements-models.txt")
 
 
 class Command(NamedTuple):
-    """A job: one line on it, the requirement files it needs, and the arguments to Python of each of its steps.
+    """A job: its help line, the requirement files it needs, and the arguments to Python of each step.
 
-    `takes_paths`: its words are paths as seen from the user's folder; the job itself runs beside this file.
-    `on_the_whole`: arguments that come before the user's words if none of those names a file or folder of the project.
+    `takes_paths`: its words are paths relative to the user's folder; the job itself runs beside this file.
+    `on_the_whole`: arguments before the user's words if none of those names a file or folder of the project.
     """
 
     summary: str
@@ -79,7 +79,7 @@ COMMANDS = {
         "run the tests, all of them on all cores; further words go to pytest",
         EVERYTHING,
         (("-m", "pytest"),),
-        # In the order of the folders: with pytest-xdist's own, files of few tests come last, and those start services.
+        # In the order of the folders: pytest-xdist's own puts files with few tests last, and those start services.
         on_the_whole=("-n", "auto", "--dist", "loadfile", "--no-loadscope-reorder"),
     ),
     "bench": Command("measure the speed against other engines", EVERYTHING, (("-m", "tests.benchmarks"),)),
@@ -108,10 +108,10 @@ def say(text: str) -> None:
 
 
 class Environment:
-    """The folder `.venv` beside this file, and what is known to be installed in it.
+    """The folder `.venv` beside this file, and the record of what is installed in it.
 
-    `installed.json` in it holds the SHA-256 of each requirements file at its last successful installation.
-    `unfinished` stands in it while pip runs: found later, it tells that pip was killed half way.
+    `installed.json` in it holds the SHA-256 of each requirements file at its last successful installation. `unfinished`
+    exists while pip runs: if it is found later, pip was killed.
     """
 
     def __init__(self, root: Path) -> None:
@@ -123,7 +123,7 @@ class Environment:
         self._unfinished = self.folder / "unfinished"
 
     def prepare(self, requirements: Sequence[str], *, verbose: bool) -> None:
-        """Make the environment hold what the files ask for, doing nothing where it already does."""
+        """Install what the files ask for; do nothing if it is installed already."""
         with only_one_at_a_time(self.root):
             if reason := self.fault():
                 self._remake(reason, verbose=verbose)
@@ -140,7 +140,7 @@ class Environment:
         return {**os.environ, "VIRTUAL_ENV": str(self.folder), "PATH": path}
 
     def fault(self) -> str | None:
-        """Say why the environment cannot be used as it is; None where it can."""
+        """Return why the environment cannot be used as it is; None if it can."""
         if not os.path.lexists(self.folder):
             return "there is none yet"
         if self._unfinished.exists():
@@ -151,10 +151,10 @@ class Environment:
                 [self.python, "-I", "-c", probe], capture_output=True, text=True, timeout=60, check=True
             )
         except (OSError, subprocess.SubprocessError):
-            return "the one that is there is broken"
+            return "the existing one is broken"
         ours = ".".join(map(str, sys.version_info[:2]))
         theirs = answer.stdout.strip()
-        return None if theirs == ours else f"the one that is there is for Python {theirs}, this is {ours}"
+        return None if theirs == ours else f"the existing one is for Python {theirs}, this is {ours}"
 
     def _remake(self, reason: str, *, verbose: bool) -> None:
         say(f"[run] making the environment .venv: {reason}")
@@ -185,7 +185,7 @@ class Environment:
                 verbose=verbose,
             )
         except Failure:
-            # pip downloads everything before it changes anything, and undoes what it could not finish.
+            # pip downloads everything before it changes anything, and undoes an installation that fails.
             self._unfinished.unlink()
             raise
 
@@ -205,8 +205,8 @@ class Environment:
 
 @contextlib.contextmanager
 def only_one_at_a_time(root: Path) -> Iterator[None]:
-    """Hold the folder's lock; the system lets go of it however this process ends."""
-    if sys.platform == "win32":  # it has no flock: there, two first runs at once are not kept apart
+    """Hold the folder's lock; the system releases it however this process ends."""
+    if sys.platform == "win32":  # it has no flock: two first runs at once are not separated there
         yield
         return
     descriptor = os.open(root, os.O_RDONLY)
@@ -222,12 +222,12 @@ def only_one_at_a_time(root: Path) -> Iterator[None]:
 
 
 def run_with_progress(arguments: Sequence[str], what: str, *, cwd: Path, verbose: bool) -> None:
-    """Run a program to its end; show that time passes, and what it wrote only where it fails.
+    """Run a program to its end; show that time passes, and its output only if it fails.
 
     Raises
     ------
     Failure
-        With the last lines it wrote, where its exit code is not 0.
+        With the last lines of its output, if its exit code is not 0.
     """
     started = time.monotonic()
     pause_s = 0.2 if sys.stdout.isatty() else REPORT_EVERY_S
@@ -267,9 +267,10 @@ def show_elapsed(what: str, seconds: float) -> None:
 
 
 def supervise(arguments: Sequence[str], *, cwd: Path, variables: dict[str, str]) -> int:
-    """Run a program as if it stood here: signals reach it, its exit code comes back (128 + n where signal n ended it).
+    """Run a program in place of this one: signals reach it, and its exit code is returned (128 + n if signal n ended
+    it).
 
-    Ctrl-C gives 130 whatever the program makes of it.
+    Ctrl-C gives 130, whatever the program returns.
     """
     received: list[int] = []
     process: subprocess.Popen[bytes] | None = None
@@ -300,7 +301,8 @@ def supervise(arguments: Sequence[str], *, cwd: Path, variables: dict[str, str])
 
 
 def end_with_parent() -> Callable[[], object] | None:
-    """Return what a child calls before its program, to be sent SIGTERM when we end, `kill -9` included (Linux only)."""
+    """Return the function that a child calls before its program, so that it gets SIGTERM when this process ends, even
+    by `kill -9` (Linux only)."""
     if sys.platform != "linux":
         return None
     prctl, parent_death_signal = ctypes.CDLL(None).prctl, 1  # linux/prctl.h
@@ -308,7 +310,7 @@ def end_with_parent() -> Callable[[], object] | None:
 
 
 def terminal_interrupts_us() -> bool:
-    """Say whether Ctrl-C reaches our children without us: a terminal signals its whole foreground group."""
+    """Return whether Ctrl-C reaches the children without this process: a terminal signals its foreground group."""
     try:
         with Path("/dev/tty").open("rb") as terminal:
             return os.tcgetpgrp(terminal.fileno()) == os.getpgrp()
@@ -317,7 +319,7 @@ def terminal_interrupts_us() -> bool:
 
 
 def split_options(words: Sequence[str]) -> tuple[set[str], list[str]]:
-    """Take this file's own options out of the words; what stands after `--` belongs to the job."""
+    """Take this file's own options out of the words; everything after `--` belongs to the job."""
     ours = {"--no-venv", "--verbose"}
     end = list(words).index("--") if "--" in words else len(words)
     options = {word for word in words[:end] if word in ours}

@@ -1,8 +1,8 @@
-"""The application: `uvicorn src.backtest_API:app`."""
+"""Build the application; uvicorn imports it as `src.backtest_API:app`."""
 
 from __future__ import annotations
 
-import src.runtime.compile_cache  # noqa: F401  (before numba, which all of the others import)
+import src.runtime.compile_cache  # noqa: F401  (before numba, which all the others import)
 
 # isort: split
 import logging
@@ -76,18 +76,18 @@ def create_app(settings: Settings) -> FastAPI:
 
 
 def allowed_hosts(settings: Settings) -> Sequence[str] | None:
-    """Return the host names that requests may name; None: as the address that they come to demands."""
+    """Return the host names that requests may name; None: it depends on the address of the connection."""
     if settings.allowed_hosts is None and not is_loopback(settings.host):
         return (ANY,)
     return settings.allowed_hosts
 
 
 def __getattr__(name: str) -> Any:
-    """Make `app` when it is asked for, so that importing this module reads no settings and opens nothing."""
+    """Build `app` on first access, so that importing this module reads no settings and opens nothing."""
     if name != "app":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:
-        # Kept, because uvicorn asks twice, and each application has stores and threads of its own.
+        # Cached, because uvicorn reads it twice, and each application has its own stores and threads.
         application = globals()["app"] = create_app(read_settings())
         if multiprocessing.parent_process() is None:  # `runtime.serve` names them once for all workers
             for warning in find_unknown_settings(os.environ):

@@ -1,4 +1,4 @@
-"""Write simulated candles to a CSV file: `python -m src.mockDataGenerator --bars 1000 --seed 42`."""
+"""Write simulated bars to a CSV file: `python -m src.mockDataGenerator --bars 1000 --seed 42`."""
 
 from __future__ import annotations
 
@@ -43,23 +43,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     first, last = (format_instant(int(bars.open_time_ms[index])) for index in (0, -1))
     print(
-        f"Wrote {len(bars):,} simulated {interval.name} candles of {bars.symbol} (seed {chosen.seed}) "
+        f"Wrote {len(bars):,} simulated {interval.name} bars of {bars.symbol} (seed {chosen.seed}) "
         f"to {chosen.output}: {first} to {last}."
     )
     return 0
 
 
 def write_csv(bars: Bars, output: Path) -> None:
-    """Write candles as Date (ISO 8601, UTC), Open, High, Low, Close, Volume; the file is whole or not there at all.
+    """Write bars as Date (ISO 8601, UTC), Open, High, Low, Close, Volume; the file is written whole or not at all.
 
     Raises
     ------
     OSError
-        Where it cannot be written; also where something other than a file has its name, which is left as it is.
+        If it cannot be written, or if its name belongs to something other than a file, which is left unchanged.
     """
     if output.exists() and not output.is_file():
-        raise OSError(errno.EEXIST, "it is there and is no ordinary file")
-    output = output.resolve()  # a symbolic link stays one
+        raise OSError(errno.EEXIST, "it exists and is not an ordinary file")
+    output = output.resolve()  # a symbolic link stays a link
     output.parent.mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(prefix=f".{output.name}.", suffix=".part", dir=output.parent)
     unfinished = Path(name)
@@ -74,7 +74,7 @@ def write_csv(bars: Bars, output: Path) -> None:
                 writer.writerows(zip(dates, *prices, part.volume.tolist(), strict=True))
             file.flush()
             os.fsync(file.fileno())
-        # Temporary files are private to their owner; the finished one is an ordinary file.
+        # Temporary files are private to their owner; the finished file has ordinary permissions.
         unfinished.chmod(0o644)
         unfinished.replace(output)
     finally:
@@ -83,9 +83,9 @@ def write_csv(bars: Bars, output: Path) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m src.mockDataGenerator", description="Write simulated candles to a CSV file."
+        prog="python -m src.mockDataGenerator", description="Write simulated bars to a CSV file."
     )
-    parser.add_argument("--seed", type=int, default=42, help="the same seed gives the same candles (default: 42)")
+    parser.add_argument("--seed", type=int, default=42, help="the same seed gives the same bars (default: 42)")
     parser.add_argument("--bars", type=int, default=1000, help="how many (default: 1000)")
     parser.add_argument("--interval", default="1d", help=f"one of {' '.join(INTERVALS)} (default: 1d)")
     parser.add_argument("--symbol", default="BTCUSDT", help="any symbol (default: BTCUSDT)")

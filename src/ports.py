@@ -1,4 +1,4 @@
-"""What the service needs from the outside, each as one small Protocol. `wiring.py` hands the adapters in."""
+"""Declare what the service needs from outside, as Protocols; `wiring.py` passes the adapters in."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from src.domain.trials import LedgerEntry, LedgerUpdate, TrialLedgerState
 
 
 class BarSource(Protocol):
-    """Where candles come from."""
+    """A source of bars."""
 
     async def fetch(self, market: MarketRequest) -> MarketSeries:
-        """Return the closed candles asked for, oldest first; at least one.
+        """Return the requested closed bars, oldest first; at least one.
 
         Raises
         ------
@@ -32,7 +32,7 @@ class BarSource(Protocol):
         ...
 
     async def listings(self) -> Sequence[Listing]:
-        """Return the symbols that this source knows, sorted by name; those that no longer trade are among them."""
+        """Return the symbols of this source, sorted by name; those that no longer trade are among them."""
         ...
 
     async def close(self) -> None:
@@ -41,7 +41,7 @@ class BarSource(Protocol):
 
 
 class DatasetStore(Protocol):
-    """Where users' own candles are kept, each user's apart."""
+    """Stores users' datasets, separated by user."""
 
     async def receive(
         self,
@@ -52,39 +52,39 @@ class DatasetStore(Protocol):
         declared: BarFileDeclaration,
         chunks: AsyncIterator[bytes],
     ) -> Dataset:
-        """Read a file of candles and keep them; nothing stays behind where this raises, or is cancelled.
+        """Read a file of bars and store them; if this raises or is cancelled, nothing stays behind.
 
         Raises
         ------
         InvalidInput, UnsupportedFormat, TooLarge, TimedOut, Busy, StoreUnavailable
         Conflict
-            Where the user has candles of that name, or as many as allowed.
+            If the user has a dataset of that name, or as many as allowed.
         """
         ...
 
     async def list(self, user_id: str) -> Sequence[Dataset]:
-        """Return what a user keeps, newest first."""
+        """Return a user's datasets, newest first."""
         ...
 
     async def get(self, user_id: str, name: str) -> Dataset:
-        """Return what is known about a user's candles of that name; raises SourceNotFound."""
+        """Return the description of a user's dataset; raises SourceNotFound."""
         ...
 
     async def source(self, user_id: str, name: str) -> BarSource:
-        """Return a user's candles of that name as a source; raises SourceNotFound."""
+        """Return a user's dataset as a source; raises SourceNotFound."""
         ...
 
     async def delete(self, user_id: str, name: str) -> None:
-        """Remove a user's candles of that name, damaged ones too; raises SourceNotFound."""
+        """Remove a user's dataset, even a damaged one; raises SourceNotFound."""
         ...
 
     async def remove_leftovers(self) -> int:
-        """Remove what uploads that never ended left behind; return how many files."""
+        """Remove the files of unfinished uploads; return how many."""
         ...
 
 
 class DownloadBoard(Protocol):
-    """What shows the downloads of candles that are under way in this process."""
+    """Lists the downloads of bars in progress in this process."""
 
     def snapshot(self) -> Sequence[FetchProgress]:
         """Return them, oldest first."""
@@ -92,15 +92,15 @@ class DownloadBoard(Protocol):
 
 
 class Strategy(Protocol):
-    """What turns bars, and a model's predictions on them, into signals; built from its parameters."""
+    """Turns bars, and a model's predictions on them, into signals; built from its parameters."""
 
     def signals(self, inputs: StrategyInputs) -> Signals:
-        """Return the signal at each bar; the one at t reads bars and predictions ≤ t only."""
+        """Return the signal at each bar; the signal at t reads bars and predictions ≤ t only."""
         ...
 
 
 class Engine(Protocol):
-    """What turns signals into fills and equity."""
+    """Turns signals into fills and equity."""
 
     def run(self, bars: Bars, signals: Signals, rules: TradingRules) -> Simulation:
         """Simulate on one thread, without touching shared state."""
@@ -115,21 +115,21 @@ class Predictor(Protocol):
     def predict(
         self, features: NDArray[np.float64], names: tuple[str, ...], declared: OutputKind | None = None
     ) -> tuple[NDArray[np.float64], OutputKind]:
-        """Return one number a row for `features` [n, k] (no NaN), whose columns are called `names`, and its meaning.
+        """Return one number per row of `features` [n, k] (no NaN), whose columns are called `names`, and its meaning.
 
-        `declared` is what the user says the numbers mean; it comes before what the file says.
+        `declared` is what the user says the numbers mean; it overrides what the file says.
         """
         ...
 
 
 class ModelFormat(Protocol):
-    """How one library's files are opened; called in the sandbox's child only."""
+    """Opens one library's files; called in the sandbox's child only."""
 
     def load(self, file: Path) -> Predictor: ...
 
 
 class ModelRunner(Protocol):
-    """What opens model files without trusting them."""
+    """Opens model files without trusting them."""
 
     async def inspect(self, file: ModelFile) -> ModelDescription: ...
 
@@ -141,7 +141,7 @@ class ModelRunner(Protocol):
 
 
 class ModelFileStore(Protocol):
-    """Where users' model files are kept, each user in a folder that nothing can leave."""
+    """Stores users' model files, each user's in a folder that no name can escape."""
 
     async def receive(
         self,
@@ -152,14 +152,14 @@ class ModelFileStore(Protocol):
         chunks: AsyncIterator[bytes],
         is_for_keeping: bool = False,
     ) -> ModelFile:
-        """Stream an upload to disk and return it, temporary; nothing stays behind where this raises, or is cancelled.
+        """Stream an upload to disk and return it, temporary; if this raises or is cancelled, nothing stays behind.
 
         Parameters
         ----------
         is_for_keeping
-            Whether it is meant to be kept, so that a user who has no room for it hears so before it is sent.
+            Whether it will be stored, so that a user without free quota is refused before the upload.
 
-        `original_filename` is empty where the client sent none: the content then tells the format.
+        `original_filename` is empty if the client sent none; the content then decides the format.
 
         Raises
         ------
@@ -168,9 +168,9 @@ class ModelFileStore(Protocol):
         ...
 
     async def keep(self, file: ModelFile, description: ModelDescription | None = None) -> ModelFile:
-        """Give a temporary file its lasting place, with what the sandbox saw in it; nobody else sees it before that.
+        """Store a temporary file with what the sandbox found in it; before that no other request sees it.
 
-        Once this returns, it survives a crash of the machine; where it raises, or is cancelled, nothing is kept.
+        Once this returns, the file survives a crash of the machine; if it raises or is cancelled, nothing is stored.
 
         Raises
         ------
@@ -187,16 +187,16 @@ class ModelFileStore(Protocol):
         ...
 
     async def delete(self, file: ModelFile) -> None:
-        """Remove a file and what is kept about it; raises ModelNotFound, but not for a temporary one."""
+        """Remove a file and its description; raises ModelNotFound, but not for a temporary file."""
         ...
 
     async def remove_leftovers(self) -> int:
-        """Remove what uploads that never ended left behind; return how many files."""
+        """Remove the files of unfinished uploads; return how many."""
         ...
 
 
 class ResultStore(Protocol):
-    """Where finished backtests are kept."""
+    """Stores results."""
 
     async def save(self, result: BacktestResult) -> None:
         """Store a result; once this returns, it survives a crash of the process.
@@ -210,7 +210,7 @@ class ResultStore(Protocol):
         TooLarge
             If the result alone takes more than the user's quota.
         StoreUnavailable
-            From this and every other method, where the store cannot be read or written.
+            From this and every other method, if the store cannot be read or written.
         """
         ...
 
@@ -219,11 +219,11 @@ class ResultStore(Protocol):
         ...
 
     async def summaries(self, result_ids: Sequence[str]) -> Sequence[ResultSummary]:
-        """Return them in the order asked for; raises ResultNotFound naming the first that is missing."""
+        """Return them in the requested order; raises ResultNotFound naming the first that is missing."""
         ...
 
     async def list(self, *, user_id: str | None, symbol: str | None, first: int, after: str | None) -> ResultPage:
-        """Return a page, newest first; a result that cannot be read is left out, and the page warns of it.
+        """Return a page, newest first; a result that cannot be read is left out, and the page has a warning about it.
 
         `first` is 1…100 and `after` a `next_cursor`; InvalidInput on that field otherwise. Saves and deletes between
         two pages neither repeat nor skip another result.
@@ -231,15 +231,15 @@ class ResultStore(Protocol):
         ...
 
     async def owner(self, result_id: str) -> str:
-        """Return the user whose result it is, although the result itself cannot be read; raises ResultNotFound."""
+        """Return the user whose result it is, even if the result itself cannot be read; raises ResultNotFound."""
         ...
 
     async def delete(self, result_id: str) -> None:
-        """Delete a result, although it cannot be read or the disk is full; raises ResultNotFound."""
+        """Delete a result, even if it cannot be read or the disk is full; raises ResultNotFound."""
         ...
 
     async def delete_older(self, created_before_ms: int) -> int:
-        """Delete the results that were made before a time, of all users; return how many."""
+        """Delete the results of all users created before a time; return how many."""
         ...
 
     async def usage(self) -> StoreUsage: ...
@@ -250,19 +250,18 @@ class ResultStore(Protocol):
 
 
 class TrialLedger(Protocol):
-    """What counts the runs of each user on each symbol; deleting a result removes nothing from it."""
+    """Counts the runs of each user on each symbol; deleting a result removes nothing from it."""
 
     async def record(self, entry: LedgerEntry, *, user_id: str, symbol: str) -> LedgerUpdate:
-        """Count a run once, whatever else writes at the same time; once this returns, it survives a crash.
+        """Count a run once, even with concurrent writers; once this returns, it survives a crash.
 
-        An entry whose key is counted already changes nothing. The sums do not depend on the order of entries.
-
-        Raises StoreUnavailable, as `state` does.
+        An entry whose key is counted already changes nothing. The sums do not depend on the order of entries. Raises
+        StoreUnavailable, as `state` does.
         """
         ...
 
     async def state(self, *, user_id: str, symbol: str) -> TrialLedgerState:
-        """Return what is counted; nothing at all for a user or symbol that is not known."""
+        """Return what is counted; an empty state for an unknown user or symbol."""
         ...
 
 

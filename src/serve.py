@@ -1,4 +1,4 @@
-"""Serve over HTTP as the settings say: `python -m src.serve`, which `run.py dev` and `run.py prod` start."""
+"""Serve over HTTP with the settings (`python -m src.serve`); `run.py dev` and `run.py prod` start it."""
 
 from __future__ import annotations
 

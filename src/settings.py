@@ -1,4 +1,4 @@
-"""The service's settings: read once from the environment or `.env`, checked, frozen, handed down."""
+"""Read the service's settings once from the environment or `.env`, check and freeze them."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from src.domain.model_files import SandboxMode
 
 _HOST_NAME: Final = re.compile(r"\*|(\*\.)?[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?|[0-9a-f:]*:[0-9a-f:.]*")
 
-ANSWERING_S: Final = 5.0
-"""Seconds beyond REQUEST_TIMEOUT_S in which a request that took all of them is answered."""
+RESPONDING_S: Final = 5.0
+"""Seconds beyond REQUEST_TIMEOUT_S for the response to a request that took all of it."""
 
 
 class SettingsError(Exception):
-    """A setting has a value that is not allowed; the message names it and what is."""
+    """A setting has a value that is not allowed; the message names the setting and what is allowed."""
 
 
 class Settings(BaseSettings):
@@ -41,27 +41,30 @@ class Settings(BaseSettings):
     )
     binance_fallback_url: AnyHttpUrl | None = Field(
         AnyHttpUrl("https://data-api.binance.vision"),
-        description="Second base address, asked when the first does not answer; 'none' for none.",
+        description="Second base address, used if the first does not respond; 'none' for none.",
     )
     binance_archive_url: AnyHttpUrl | None = Field(
         AnyHttpUrl("https://data.binance.vision"),
-        description="Base address of the exchange's bulk archive, asked for long ranges; 'none' for none.",
+        description="Base address of the exchange's bulk archive, used for long ranges; 'none' for none.",
     )
-    binance_timeout_s: float = Field(10.0, gt=0, le=300, description="Seconds to wait for one answer of the exchange.")
+    binance_timeout_s: float = Field(10.0, gt=0, le=300, description="Seconds to wait for one page of the exchange.")
     binance_deadline_s: float = Field(
-        30.0, gt=0, le=3600, description="Seconds for the calls and retries of one piece of a download (33 pages)."
+        30.0, gt=0, le=3600, description="Seconds for the calls and retries of one step of a download (33 pages)."
     )
     binance_weight_per_minute: int = Field(
-        4800, ge=10, le=6000, description="Request weight a minute that we allow ourselves (the exchange allows 6000)."
+        4800,
+        ge=10,
+        le=6000,
+        description="Request weight per minute that the service uses at most (the exchange allows 6000).",
     )
     market_cache_mb: int = Field(
         2048,
         ge=16,
         le=1_048_576,
-        description="Most MiB of fetched candles kept under STORAGE_DIR (a year of 1m takes 25).",
+        description="Maximum MiB of fetched bars under STORAGE_DIR (a year of 1m takes 25).",
     )
     mongodb_uri: SecretStr | None = Field(
-        None, description="MongoDB connection string; empty keeps results in SQLite under STORAGE_DIR."
+        None, description="MongoDB connection string; if empty, results are in SQLite under STORAGE_DIR."
     )
     mongodb_database: str = Field(
         "backtesting", pattern=r"^[A-Za-z0-9_-]{1,63}$", description="MongoDB database for results."
@@ -77,9 +80,9 @@ class Settings(BaseSettings):
         0, ge=0, le=64, description="Model files open at once in a worker; 0 means one per core, at least two."
     )
     max_upload_mb: int = Field(100, ge=1, le=4096, description="Largest upload, in MiB.")
-    max_models_per_user: int = Field(100, ge=1, le=100_000, description="Model files that one user may keep.")
+    max_models_per_user: int = Field(100, ge=1, le=100_000, description="Model files that one user may store.")
     max_datasets_per_user: int = Field(
-        20, ge=1, le=10_000, description="Sets of own candles that one user may keep (a year of 1m takes 25 MiB)."
+        20, ge=1, le=10_000, description="Datasets that one user may store (a year of 1m takes 25 MiB)."
     )
     max_results_per_user: int = Field(
         10_000, ge=1, le=1_000_000, description="Stored results of one user; a new one replaces the oldest."
@@ -91,12 +94,14 @@ class Settings(BaseSettings):
         description="MiB of stored results of one user (3 million bars take 30 to 40); a new one replaces the oldest.",
     )
     results_keep_days: int = Field(
-        0, ge=0, le=36_500, description="Days after which stored results are deleted; 0 keeps them for ever."
+        0, ge=0, le=36_500, description="Days after which stored results are deleted; 0 never deletes them."
     )
     max_rows_per_answer: int = Field(
         100_000, ge=100, le=50_000_000, description="Rows of one table in one response; more are read page by page."
     )
-    max_bars: int = Field(3_000_000, ge=100, le=50_000_000, description="Most candles that one request may ask for.")
+    max_bars: int = Field(
+        3_000_000, ge=100, le=50_000_000, description="Maximum number of bars that one request may ask for."
+    )
     request_timeout_s: float = Field(120.0, gt=0, le=3600, description="Seconds that one backtest may take.")
     drain_s: float = Field(
         5.0,
@@ -108,20 +113,24 @@ class Settings(BaseSettings):
         0.0,
         ge=0,
         le=7200,
-        description="Seconds that requests under way then get; at least REQUEST_TIMEOUT_S, 0 means that and 5 more.",
+        description="Seconds that requests in progress then get; at least REQUEST_TIMEOUT_S; 0 means 5 more than that.",
     )
     compute_threads: int = Field(2, ge=1, le=64, description="Backtests that one process computes at a time.")
     max_waiting_backtests: int = Field(
         64,
         ge=0,
         le=10_000,
-        description="Backtests that may wait their turn in one process; "
-        "if there are more, those of the user with most are refused with 503.",
+        description="Backtests that may wait in the queue of one process; "
+        "beyond that, the user with the most waiting gets 503.",
     )
     graphql_introspection: bool = Field(True, description="Whether clients may read the GraphQL schema.")
     graphql_max_depth: int = Field(12, ge=4, le=100, description="Deepest nesting of a GraphQL document.")
-    graphql_max_aliases: int = Field(100, ge=1, le=10_000, description="Most aliases in a GraphQL document.")
-    graphql_max_tokens: int = Field(4000, ge=100, le=100_000, description="Most tokens in a GraphQL document.")
+    graphql_max_aliases: int = Field(
+        100, ge=1, le=10_000, description="Maximum number of aliases in a GraphQL document."
+    )
+    graphql_max_tokens: int = Field(
+        4000, ge=100, le=100_000, description="Maximum number of tokens in a GraphQL document."
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least severe message logged.")
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         (
@@ -193,7 +202,7 @@ class Settings(BaseSettings):
     @classmethod
     def _has_no_password(cls, url: AnyHttpUrl | None) -> AnyHttpUrl | None:
         if url is not None and (url.username or url.password):
-            # The address stands in log lines and messages.
+            # The address appears in log lines and messages.
             raise ValueError("an address without user and password")
         return url
 
@@ -209,8 +218,8 @@ class Settings(BaseSettings):
 
     @property
     def longest_stop_s(self) -> int:
-        """Seconds that requests under way get at a stop."""
-        return math.ceil(self.graceful_stop_s or self.request_timeout_s + ANSWERING_S)
+        """Seconds that requests in progress get at a stop."""
+        return math.ceil(self.graceful_stop_s or self.request_timeout_s + RESPONDING_S)
 
     @property
     def max_upload_bytes(self) -> int:
@@ -231,7 +240,7 @@ def read_settings() -> Settings:
     Raises
     ------
     SettingsError
-        With one line for each wrong setting: its name, what came, and what is allowed. Secrets are not shown.
+        With one line for each wrong setting: its name, its value, and what is allowed. Secrets are not shown.
     """
     try:
         return Settings()
@@ -243,7 +252,7 @@ def _explain(item: object) -> str:
     detail = dict(item)  # type: ignore[call-overload]
     name = str(detail["loc"][0])
     got = str(os.environ.get(name.upper(), detail.get("input")))
-    # Validators name what is allowed; of the other findings the field's declaration does.
+    # Validators say what is allowed; for other findings the field's declaration says it.
     allowed = str(detail["ctx"]["error"]) if detail["type"] == "value_error" else _allowed(name, detail["msg"])
     if "uri" in name or "@" in got:  # may hold a password
         error = InvalidInput(
@@ -255,7 +264,7 @@ def _explain(item: object) -> str:
 
 
 def _allowed(name: str, otherwise: str) -> str:
-    """Say what a setting takes, by its declaration; `otherwise` if that does not tell."""
+    """Return what a setting allows, by its declaration; `otherwise` if the declaration has no bounds."""
     declared = Settings.model_fields[name]
     ends = {type(end).__name__: getattr(end, type(end).__name__.lower(), None) for end in declared.metadata}
     kinds: dict[object, str] = {int: "a whole number", float: "a number", bool: "true or false"}

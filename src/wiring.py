@@ -1,4 +1,4 @@
-"""The only file that constructs adapters: from settings to services."""
+"""Construct every adapter from the settings; the only file that does."""
 
 from __future__ import annotations
 
@@ -43,16 +43,16 @@ RESULTS_FILE: Final = ".results/backtests.sqlite3"
 """Inside the storage folder; no user's folder begins with a dot."""
 
 RESERVE_BYTES: Final = 8 * 1024 * 1024
-"""Deleting a result of 3 million bars writes less than a mebibyte; returning its pages to the disk two at a time."""
+"""Deleting a result of 3 million bars writes less than a mebibyte; returning its pages to the disk, two at a time."""
 
 BARS_FOLDER: Final = ".bars"
-"""The exchange's candles, fetched once for all users."""
+"""The exchange's bars, fetched once for all users."""
 
 DATASETS_FOLDER: Final = ".user_bars"
-"""The users' own candles, beside their folders of models."""
+"""The users' datasets, beside their folders of models."""
 
 NUMERIC_LIBRARIES: Final = ("numpy", "numba", "vectorbt", "vectorbt-rust")
-"""The libraries whose versions the last bit of a result may depend on."""
+"""The libraries whose versions may decide the last bit of a result."""
 
 RULES: Final = ("domain/annualization.py", "engines", "features", "metrics", "strategies")
 """The files and folders of this package whose text decides the figures of a backtest."""
@@ -111,7 +111,7 @@ def build_services(settings: Settings) -> Services:
             functools.partial(asyncio.to_thread, prepare_documents),
             functools.partial(asyncio.to_thread, settle_memory),
         ],
-        # Loading the libraries of every model format takes longer than all the rest together.
+        # The libraries of all model formats take longer to load than everything else together.
         following=[runner.warm_up, Retention(store, clock, keep_days=settings.results_keep_days).run],
         closing=[*(source.close for source in sources.values()), store.close, runner.close, computing.close],
     )
@@ -123,7 +123,7 @@ def _sweep_cache(settings: Settings) -> int:
 
 
 def build_binance(settings: Settings, clock: Clock) -> CachedSource:
-    """Return the exchange's candles behind the store on disk that all workers share."""
+    """Return the exchange as a source, behind the bar cache that all workers share."""
     folder = settings.storage_dir / BARS_FOLDER
     remote = BinanceSource(
         base_urls=[str(url) for url in (settings.binance_api_url, settings.binance_fallback_url) if url],
@@ -145,7 +145,7 @@ def build_binance(settings: Settings, clock: Clock) -> CachedSource:
 
 
 def build_datasets(settings: Settings, clock: Clock) -> DatasetStore:
-    """Return the store of users' own candles, under the storage folder."""
+    """Return the store of users' datasets, under the storage folder."""
     folder = settings.storage_dir / DATASETS_FOLDER
     return DiskDatasets(
         folder,
@@ -157,10 +157,10 @@ def build_datasets(settings: Settings, clock: Clock) -> DatasetStore:
 
 
 def build_store(settings: Settings) -> ResultStore:
-    """Return MongoDB's store where the settings name one, else SQLite's under the storage folder."""
+    """Return MongoDB's store if the settings name one, else SQLite's under the storage folder."""
     quota = ResultQuota(max_results=settings.max_results_per_user, max_bytes=settings.max_result_bytes_per_user)
     if settings.mongodb_uri is not None:
-        from src.stores.mongo import MongoStore  # noqa: PLC0415  (an eighth of a second that only its users need)
+        from src.stores.mongo import MongoStore  # noqa: PLC0415  (takes 1/8 s; only its users need it)
         from src.stores.mongo_connection import MongoDatabase  # noqa: PLC0415
 
         database = MongoDatabase(settings.mongodb_uri.get_secret_value(), settings.mongodb_database)
@@ -176,7 +176,7 @@ def versions() -> dict[str, str]:
 
 
 def rules_version(package: Path) -> str:
-    """Return the first 12 hex digits of the SHA-256 of the rules' source text: it changes between releases too."""
+    """Return the first 12 hex digits of the SHA-256 of the rules' source text; it also changes between releases."""
     found = [path for name in RULES for path in (package.glob(name) if "." in name else (package / name).rglob("*.py"))]
     digest = hashlib.sha256()
     for path in sorted(found):

@@ -1,1 +1,1 @@
-"""See the service work: start it, use it over HTTP as a client would, show what came back."""
+"""Demonstrate the service: start it, use it over HTTP as a client would, show its responses."""

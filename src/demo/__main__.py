@@ -1,4 +1,4 @@
-"""`python -m src.demo`: exit code 0 only where results were shown and read back from the store."""
+"""Run the demo (`python -m src.demo`); exit code 0 only if results were shown and read back from the store."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Final
 import httpx
 
 from src.demo.client import BARS, INTERVAL, SYMBOL, Client, ServiceRefused, Shown
-from src.demo.picture import can_show_blocks, curve, number, table
+from src.demo.picture import can_show_blocks, draw_curve, draw_table, format_number
 from src.demo.server import RunningService, ServiceDidNotStart, running_service
 from src.settings import Settings, SettingsError, read_settings
 
@@ -44,19 +44,19 @@ def main(application: str = APPLICATION, example: Path = EXAMPLE) -> int:
         return 128 + signal.SIGINT
     except (SettingsError, ServiceDidNotStart, ServiceRefused, httpx.HTTPError, OSError) as error:
         _clear_line()
-        print(f"The demo could not go on: {error}", file=sys.stderr)
+        print(f"The demo cannot continue: {error}", file=sys.stderr)
         return 1
 
 
 def _leave(number_of_signal: int, _frame: FrameType | None) -> None:
-    raise SystemExit(128 + number_of_signal)  # unwinds, so that the service is stopped and its folder removed
+    raise SystemExit(128 + number_of_signal)  # unwinds the stack, which stops the service and removes its folder
 
 
 def _show(service: RunningService, settings: Settings, example: Path) -> int:
     print(f"Starting the service at {service.address}: embedded store, a temporary folder.")
-    seconds = service.wait_until_ready(_Waiting())
+    seconds = service.wait_until_ready(_ProgressIndicator())
     _clear_line()
-    print(f"Ready after {seconds:.1f} s. Running {SYMBOL} {INTERVAL}, {BARS} candles, over GraphQL.\n")
+    print(f"Ready after {seconds:.1f} s. Running {SYMBOL} {INTERVAL}, {BARS} bars, over GraphQL.\n")
     with httpx.Client(base_url=service.address, trust_env=False) as http:
         client = Client(http)
         results, refusal = run_backtests(client)
@@ -64,10 +64,10 @@ def _show(service: RunningService, settings: Settings, example: Path) -> int:
         _print_table(results)
         _print_curve(results[0])
         _print_warnings(results)
-        if not client.is_kept(results[0]):
-            print(f"The stored result {results[0].id} is not the one that was answered.", file=sys.stderr)
+        if not client.is_stored(results[0]):
+            print(f"The stored result {results[0].id} differs from the response.", file=sys.stderr)
             return 1
-        print(f"Read back from the store by its id, figure for figure the same: {results[0].id}\n")
+        print(f"Read back from the store by its id, with the same figures: {results[0].id}\n")
     if not _show_models(service.address, example):
         return 1
     _print_next_steps(settings)
@@ -75,7 +75,7 @@ def _show(service: RunningService, settings: Settings, example: Path) -> int:
 
 
 def _show_models(address: str, example: Path) -> bool:
-    """Run the example that trains a model and sends its files; true where it succeeds, or is not here to be run."""
+    """Run the example that trains a model and sends its files; True if it succeeds, or is not installed."""
     if not example.exists():
         return True
     print(f"A trained model, opened in the sandbox only ({example.name}):\n", flush=True)
@@ -85,11 +85,11 @@ def _show_models(address: str, example: Path) -> bool:
 
 
 def run_backtests(client: Client) -> tuple[list[Shown], ServiceRefused | None]:
-    """Run every crossover on every engine: on the exchange's candles, or on simulated ones where it cannot be reached.
+    """Run every crossover on every engine, on the exchange's bars, or on simulated ones if the exchange fails.
 
     Returns
     -------
-    The results, and why the exchange's candles could not be had (None: they could).
+    The results, and why the exchange's bars could not be fetched (None: they could).
     """
     engines = client.engines()
 
@@ -105,12 +105,12 @@ def run_backtests(client: Client) -> tuple[list[Shown], ServiceRefused | None]:
     except ServiceRefused as error:
         if not error.code.startswith("EXCHANGE_"):
             raise
-        # All rows anew: a table that compares strategies must be about the same candles throughout.
+        # Run all rows again: a table that compares strategies must use the same bars in each row.
         return run_all("simulated"), error
 
 
-class _Waiting:
-    """Shows that time passes: a turning sign on a terminal, a line now and then elsewhere."""
+class _ProgressIndicator:
+    """Shows that time passes: a spinner on a terminal, a line now and then elsewhere."""
 
     def __init__(self) -> None:
         self._reported = 0.0
@@ -130,9 +130,9 @@ def _clear_line() -> None:
 
 
 def _print_origin(shown: Shown, refusal: ServiceRefused | None) -> None:
-    print(f"Candles: {shown.origin}, {shown.dates[0][:10]} to {shown.dates[-1][:10]}.")
+    print(f"Bars: {shown.origin}, {shown.dates[0][:10]} to {shown.dates[-1][:10]}.")
     if refusal is not None:
-        print(f"Not Binance's own: {refusal}")
+        print(f"Binance failed: {refusal}")
     print()
 
 
@@ -141,23 +141,23 @@ def _print_table(results: Sequence[Shown]) -> None:
         (
             shown.strategy,
             shown.engine,
-            number(shown.total_return),
-            number(shown.buy_and_hold_return),
-            number(shown.sharpe_ratio),
-            number(shown.max_drawdown),
+            format_number(shown.total_return),
+            format_number(shown.buy_and_hold_return),
+            format_number(shown.sharpe_ratio),
+            format_number(shown.max_drawdown),
             str(shown.total_trades),
-            number(shown.win_rate, 1),
+            format_number(shown.win_rate, 1),
         )
         for shown in results
     ]
-    print("\n".join(table(TABLE_HEAD, rows, text_columns=2)))
+    print("\n".join(draw_table(TABLE_HEAD, rows, text_columns=2)))
 
 
 def _print_curve(shown: Shown) -> None:
     width = min(WIDEST, shutil.get_terminal_size().columns - 1)
     print(f"\nEquity of {shown.strategy}, {shown.engine} ({shown.dates[0][:10]} to {shown.dates[-1][:10]}):")
     blocks = can_show_blocks(sys.stdout.encoding)
-    print("\n".join(curve(shown.equity, width=width, height=CURVE_HEIGHT, blocks=blocks)))
+    print("\n".join(draw_curve(shown.equity, width=width, height=CURVE_HEIGHT, blocks=blocks)))
 
 
 def _print_warnings(results: Sequence[Shown]) -> None:
@@ -182,5 +182,7 @@ def _print_next_steps(settings: Settings) -> None:
 if __name__ == "__main__":
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # an ASCII terminal shows "?" for a letter it lacks, not a crash
+            stream.reconfigure(
+                errors="replace"
+            )  # an ASCII terminal shows "?" for a letter it lacks, instead of a crash
     sys.exit(main())

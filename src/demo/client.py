@@ -1,4 +1,4 @@
-"""What the demo asks the service, through GraphQL, as any client would."""
+"""Send the demo's requests through GraphQL, as any client would."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ query Stored($id: ID!) { result: backtest(id: $id) { id metrics { totalReturn to
 
 
 class ServiceRefused(Exception):
-    """The service answered with an error: its stable code, and its words for people."""
+    """The service responded with an error: its stable code, and its sentence."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(f"{code}: {message}")
@@ -45,7 +45,7 @@ class ServiceRefused(Exception):
 class Shown:
     """One backtest as the demo shows it.
 
-    Returns, drawdown and win rate are per cent; `dates` and `equity` have one entry a bar; None: does not exist.
+    Returns, drawdown and win rate are per cent; `dates` and `equity` have one entry per bar; None: does not exist.
     """
 
     id: str
@@ -76,7 +76,7 @@ class Client:
         return [engine for engine, mutation in ENGINES.items() if mutation in offered]
 
     def crossover(self, engine: str, *, fast: int, slow: int, source: str | None) -> Shown:
-        """Run a moving-average crossover (lengths in bars); `source` None means the service's own."""
+        """Run a moving-average crossover (lengths in bars); `source` None means the service's default."""
         market = {"symbol": SYMBOL, "interval": INTERVAL, "limit": BARS} | ({"source": source} if source else {})
         variables = {
             "userId": USER,
@@ -102,8 +102,8 @@ class Client:
             equity=tuple(row["portfolioValue"] for row in result["data"]),
         )
 
-    def is_kept(self, shown: Shown) -> bool:
-        """Read the result back by its id and say whether the stored figures are those of the answer."""
+    def is_stored(self, shown: Shown) -> bool:
+        """Read the result back by its id and return whether the stored figures equal those of the response."""
         stored = self._ask(STORED, {"id": shown.id})["result"]
         if stored is None:
             return False

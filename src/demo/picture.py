@@ -1,4 +1,4 @@
-"""Tables and curves in a terminal, as wide as it is, in ASCII where it can do no more."""
+"""Draw tables and curves in a terminal, at its width, in ASCII if it has no block characters."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ ASCII_BLOCKS: Final = " .:#"
 
 
 def can_show_blocks(encoding: str | None) -> bool:
-    """Say whether a stream's encoding has the block characters."""
+    """Return whether a stream's encoding has the block characters."""
     try:
         BLOCKS.encode(encoding or "ascii")
     except (UnicodeEncodeError, LookupError):
@@ -19,12 +19,12 @@ def can_show_blocks(encoding: str | None) -> bool:
     return True
 
 
-def number(value: float | None, decimals: int = 2) -> str:
-    """Write a figure, or a dash where it does not exist."""
+def format_number(value: float | None, decimals: int = 2) -> str:
+    """Format a figure, or a dash if it does not exist."""
     return "-" if value is None else f"{value:,.{decimals}f}"
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[str]], text_columns: int) -> list[str]:
+def draw_table(head: Sequence[str], rows: Sequence[Sequence[str]], text_columns: int) -> list[str]:
     """Lay out a table: the first `text_columns` columns to the left, figures to the right."""
     widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
 
@@ -37,13 +37,13 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], text_columns: int)
     return [line(head), "  ".join("-" * width for width in widths), *map(line, rows)]
 
 
-def curve(values: Sequence[float], *, width: int, height: int, blocks: bool) -> list[str]:
-    """Draw a curve as columns of blocks, its highest and lowest value written at the left.
+def draw_curve(values: Sequence[float], *, width: int, height: int, blocks: bool) -> list[str]:
+    """Draw a curve as columns of blocks, with its highest and lowest value at the left.
 
     Each column is the mean of its share of the values; the lowest column still shows one step.
     """
     low, high = min(values), max(values)
-    labels = [number(high, 0), number(low, 0)]
+    labels = [format_number(high, 0), format_number(low, 0)]
     margin = max(map(len, labels)) + 1
     columns = _resampled(values, max(1, width - margin))
     glyphs = BLOCKS if blocks else ASCII_BLOCKS

@@ -1,4 +1,4 @@
-"""The service as a process of its own, for as long as the demo needs it."""
+"""Run the service as a process of its own for the demo."""
 
 from __future__ import annotations
 
@@ -21,29 +21,29 @@ from src.settings import Settings
 
 PROJECT: Final = Path(__file__).parents[2]
 START_LIMIT_S: Final = 240.0
-"""Seconds until it must be ready; the very first start compiles, which takes most of a minute on a slow machine."""
+"""Seconds until it must be ready; the first start compiles, which takes most of a minute on a slow machine."""
 
 STOP_LIMIT_S: Final = 10.0
 EXCHANGE_DEADLINE_S: Final = 4.0
-"""Seconds for the exchange to answer, short because there are simulated candles to show instead."""
+"""Seconds for the exchange to respond, short because simulated bars can be shown instead."""
 
 SHOWN_LOG_BYTES: Final = 4000
 
 
 class ServiceDidNotStart(Exception):
-    """The service's process ended or never became ready; the message holds the end of what it wrote."""
+    """The service's process ended or never became ready; the message holds the end of its output."""
 
 
 @dataclass(slots=True, kw_only=True)
 class RunningService:
-    """A started service: where it listens, its process, and what it has written."""
+    """A started service: its address, its process, and its output."""
 
     address: str
     process: subprocess.Popen[bytes]
     log: IO[bytes]
 
     def wait_until_ready(self, on_wait: Callable[[float], None], limit_s: float = START_LIMIT_S) -> float:
-        """Ask `/ready` until it says yes; return the seconds that took.
+        """Request `/ready` until it succeeds; return the seconds that took.
 
         Parameters
         ----------
@@ -74,14 +74,14 @@ class RunningService:
 
 @contextlib.contextmanager
 def running_service(settings: Settings, application: str) -> Iterator[RunningService]:
-    """Start the service on a free port with a store of its own; stop it and remove what it kept, however this ends."""
+    """Start the service on a free port with its own store; in the end, stop it and remove that store."""
     with (
         TemporaryFolder("demo") as folder,
         tempfile.TemporaryFile() as log,
         socket.socket() as listener,
     ):
         listener.bind(("127.0.0.1", 0))
-        # The bound socket itself is handed over, so nobody can take the port in between.
+        # The service inherits the bound socket, so no other process can take the port meanwhile.
         arguments = ["--fd", str(listener.fileno()), "--app-dir", str(PROJECT), "--log-level", "warning"]
         process = subprocess.Popen(
             [sys.executable, "-m", "uvicorn", application, *arguments],

@@ -1,4 +1,4 @@
-"""The command that writes simulated candles to a file."""
+"""The command that writes simulated bars to a file."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from src.mockDataGenerator import DEFAULT_OUTPUT, main
 ROOT = Path(__file__).parents[2]
 
 
-def test_the_documented_command_writes_the_documented_file(tmp_path: Path) -> None:
+def test_documented_command_writes_the_documented_file(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "src.mockDataGenerator"],
         cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True,
         timeout=60, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith("Wrote 1,000 simulated 1d candles of BTCUSDT (seed 42) to")
+    assert done.stdout.startswith("Wrote 1,000 simulated 1d bars of BTCUSDT (seed 42) to")
     assert Path("src/data/mock_backtest_data.csv") == DEFAULT_OUTPUT
     lines = (tmp_path / DEFAULT_OUTPUT).read_text().splitlines()
     assert lines[0] == "Date,Open,High,Low,Close,Volume"
@@ -32,7 +32,7 @@ def test_the_documented_command_writes_the_documented_file(tmp_path: Path) -> No
     assert len(lines) == 1001
 
 
-def test_every_option_counts_and_the_numbers_read_back_to_the_last_bit(tmp_path: Path) -> None:
+def test_every_option_counts_and_numbers_are_exact(tmp_path: Path) -> None:
     output = tmp_path / "new" / "bars.csv"
     options = ["--seed", "7", "--bars", "300", "--interval", "4h", "--symbol", "eth/usdt"]
     assert main([*options, "--start", "2023-03-01T05:00:00+01:00", "--output", str(output)]) == 0
@@ -65,9 +65,7 @@ def test_wrong_input_is_explained_and_writes_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_file_that_cannot_be_written_leaves_the_old_one_and_no_rest(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_failed_write_leaves_the_old_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "bars.csv"
     folder.mkdir()
     assert main(["--bars", "5", "--output", str(folder)]) == 1
@@ -75,14 +73,14 @@ def test_a_file_that_cannot_be_written_leaves_the_old_one_and_no_rest(
     assert list(tmp_path.iterdir()) == [folder]
 
 
-def test_what_is_no_ordinary_file_is_left_as_it_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_output_that_is_no_file_is_unchanged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     os.mkfifo(tmp_path / "pipe")
     assert main(["--bars", "3", "--output", str(tmp_path / "pipe")]) == 1
-    assert "no ordinary file" in capsys.readouterr().err
+    assert "not an ordinary file" in capsys.readouterr().err
     assert (tmp_path / "pipe").is_fifo()
 
 
-def test_a_symbolic_link_stays_one(tmp_path: Path) -> None:
+def test_symbolic_link_stays_a_link(tmp_path: Path) -> None:
     (tmp_path / "link.csv").symlink_to(tmp_path / "real.csv")
     assert main(["--bars", "3", "--output", str(tmp_path / "link.csv")]) == 0
     assert (tmp_path / "link.csv").is_symlink()

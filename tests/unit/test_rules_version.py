@@ -40,14 +40,14 @@ def test_results_name_the_rules() -> None:
         "strategies/crossover.py",
     ],
 )
-def test_a_change_of_any_rule_shows(package: Path, changed: str) -> None:
+def test_change_of_any_rule_changes_the_version(package: Path, changed: str) -> None:
     before = rules_version(package)
     assert before == rules_version(PACKAGE)
     (package / changed).write_text((package / changed).read_text() + "# changed\n")
     assert rules_version(package) != before
 
 
-def test_a_file_that_moves_shows_and_other_files_do_not(package: Path) -> None:
+def test_moved_file_changes_the_version(package: Path) -> None:
     before = rules_version(package)
     (package / "engines" / "notes.txt").write_text("no rule")
     (package / "engines" / "__pycache__").mkdir(exist_ok=True)

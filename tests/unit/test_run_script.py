@@ -105,7 +105,7 @@ def write_package(folder: Path, name: str) -> str:
     return f"{name} @ {wheel.as_uri()}"
 
 
-def test_the_first_run_makes_the_environment_and_says_so(made: tuple[Project, str]) -> None:
+def test_first_run_makes_the_environment(made: tuple[Project, str]) -> None:
     project, output = made
     lines = output.splitlines()
     assert lines[0] == "[run] making the environment .venv: there is none yet"
@@ -113,12 +113,12 @@ def test_the_first_run_makes_the_environment_and_says_so(made: tuple[Project, st
     assert lines[-1] == f"job {project.venv} first"
 
 
-def test_a_further_run_only_does_the_job(project: Project) -> None:
+def test_further_run_only_does_the_job(project: Project) -> None:
     project.run("demo")
     assert project.run("demo", "again") == (0, f"job {project.venv} again\n")
 
 
-def test_a_changed_requirements_file_is_installed_anew(project: Project) -> None:
+def test_changed_requirements_file_is_installed_again(project: Project) -> None:
     project.run("demo")
     project.require(write_package(project.folder, "tiny_package"))
     code, output = project.run("demo", "import", "tiny_package")
@@ -126,7 +126,7 @@ def test_a_changed_requirements_file_is_installed_anew(project: Project) -> None
     assert "[run] installing requirements.txt: changed since the last time" in output
 
 
-def test_a_failed_installation_shows_why_and_is_tried_again(project: Project) -> None:
+def test_failed_installation_is_explained_and_retried(project: Project) -> None:
     project.require("./absent-1.0-py3-none-any.whl")
     code, output = project.run("demo")
     assert code == 1
@@ -140,7 +140,7 @@ def test_a_failed_installation_shows_why_and_is_tried_again(project: Project) ->
     assert "making the environment" not in output
 
 
-def test_an_installation_that_was_cut_off_is_repaired_from_the_ground(project: Project) -> None:
+def test_interrupted_installation_is_rebuilt(project: Project) -> None:
     (project.venv / "unfinished").touch()
     (project.venv / "half-written").touch()
     code, output = project.run("demo")
@@ -190,9 +190,7 @@ def _python_that_says(venv: Path, version: str) -> None:
         (_old_python, "is for Python 3.9"),
     ],
 )
-def test_an_environment_that_cannot_be_used_is_noticed(
-    script: ModuleType, tmp_path: Path, harm: object, words: str
-) -> None:
+def test_unusable_environment_is_detected(script: ModuleType, tmp_path: Path, harm: object, words: str) -> None:
     environment = script.Environment(tmp_path)
     (tmp_path / ".venv" / "bin").mkdir(parents=True)
     _python_that_says(tmp_path / ".venv", ".".join(map(str, sys.version_info[:2])))
@@ -201,7 +199,7 @@ def test_an_environment_that_cannot_be_used_is_noticed(
     assert words in environment.fault()
 
 
-def test_a_folder_of_the_users_is_left_alone(tmp_path: Path) -> None:
+def test_users_own_folder_is_left_alone(tmp_path: Path) -> None:
     project = Project(tmp_path / "project")
     project.venv.mkdir()
     (project.venv / "thesis.txt").write_text("years of work")
@@ -261,7 +259,7 @@ def test_paths_are_taken_from_the_users_own_folder(
         (("-x", "tests/unit/test_run_script.py::test_help"), False),
     ],
 )
-def test_whole_suite_runs_on_all_cores_and_a_selection_on_one(
+def test_suite_uses_all_cores_and_selection_one(
     script: ModuleType, words: tuple[str, ...], parallel: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started: list[list[str]] = []
@@ -271,13 +269,13 @@ def test_whole_suite_runs_on_all_cores_and_a_selection_on_one(
     assert started == [[sys.executable, "-m", "pytest", *options, *words]]
 
 
-def test_the_jobs_exit_code_comes_back(project: Project) -> None:
+def test_exit_code_of_the_job_is_returned(project: Project) -> None:
     assert project.run("demo", "exit", "7")[0] == 7
     assert project.run("demo", "die")[0] == 128 + signal.SIGKILL
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_reaches_the_job_and_no_trace_is_shown(project: Project, number: signal.Signals) -> None:
+def test_signal_reaches_the_job_without_traceback(project: Project, number: signal.Signals) -> None:
     with project.start("demo", "wait") as process:
         assert process.stdout is not None
         while not process.stdout.readline().startswith("job"):
@@ -297,7 +295,7 @@ def test_job_ends_when_the_script_is_killed(project: Project) -> None:
         process.communicate(timeout=60)  # until the job, which sleeps for longer, has closed its output too
 
 
-def test_an_old_python_is_told_plainly(project: Project) -> None:
+def test_old_python_is_refused_plainly(project: Project) -> None:
     pretend = (
         "import sys, runpy; sys.version_info = (3, 9, 1, 'final', 0); "
         f"sys.version = '3.9.1 (main)'; runpy.run_path({str(SCRIPT)!r}, run_name='__main__')"

@@ -30,7 +30,7 @@ from src.settings import SettingsError, read_settings
         ("STORAGE_DIR", __file__, "Allowed: a folder"),
     ],
 )
-def test_a_wrong_value_is_named_with_what_is_allowed(
+def test_wrong_value_is_named_with_allowed_values(
     name: str, value: str, reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(name, value)

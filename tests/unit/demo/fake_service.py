@@ -20,7 +20,7 @@ class FakeService:
     mutations
         The engines that its schema has.
     exchange_code
-        The error that the exchange's candles give; None: they are there.
+        The error of requests for the exchange's bars; None: they succeed.
     loses_results
         Whether a stored result reads back with other figures.
     """
@@ -64,7 +64,7 @@ class FakeService:
             "symbol": market["symbol"],
             "status": "success",
             "origin": market.get("source", "binance"),
-            "warnings": ["two candles are missing"],
+            "warnings": ["two bars are missing"],
             "metrics": {
                 "totalReturn": 39.6,
                 "buyAndHoldReturn": 12.3456,

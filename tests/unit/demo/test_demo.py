@@ -38,21 +38,21 @@ def test_results_of_both_engines_are_shown(capsys: pytest.CaptureFixture[str]) -
     assert shown.count("vectorized") == 4  # three rows and the curve
     assert shown.count("event-driven") == 3
     assert "MA 50/200  event-driven     39.60       12.35       -        4.50       7   57.1" in shown
-    assert "Candles: binance, 2024-01-01 to 2024-01-01." in shown
+    assert "Bars: binance, 2024-01-01 to 2024-01-01." in shown
     assert "13,960 " in shown
-    assert shown.count("warning (MA 20/50, MA 10/30, MA 50/200): two candles are missing") == 1
-    assert "the same: result-1" in shown
+    assert shown.count("warning (MA 20/50, MA 10/30, MA 50/200): two bars are missing") == 1
+    assert "the same figures: result-1" in shown
 
 
-def test_simulated_candles_stand_in_where_the_exchange_is_out_of_reach(capsys: pytest.CaptureFixture[str]) -> None:
+def test_simulated_bars_replace_an_unreachable_exchange(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(f"{FAKE}:offline", NO_EXAMPLE) == 0
     shown = capsys.readouterr().out
-    assert "Candles: simulated, 2024-01-01 to 2024-01-01.\nNot Binance's own: EXCHANGE_TIMEOUT: no answer\n" in shown
+    assert "Bars: simulated, 2024-01-01 to 2024-01-01.\nBinance failed: EXCHANGE_TIMEOUT: no answer\n" in shown
     assert "event-driven" not in shown
 
 
 @pytest.mark.parametrize("exit_code", [0, 3])
-def test_the_example_is_run_against_the_service(
+def test_example_is_run_against_the_service(
     exit_code: int, tmp_path_factory: pytest.TempPathFactory, capfd: pytest.CaptureFixture[str]
 ) -> None:
     example = tmp_path_factory.mktemp("examples") / "example.py"
@@ -63,7 +63,7 @@ def test_the_example_is_run_against_the_service(
 
 @pytest.mark.parametrize(
     ("application", "words"),
-    [("broken", "STORE_UNAVAILABLE: no answer"), ("forgetful", "is not the one that was answered")],
+    [("broken", "STORE_UNAVAILABLE: no answer"), ("forgetful", "differs from the response")],
 )
 def test_without_results_the_exit_code_is_not_zero(
     application: str, words: str, capsys: pytest.CaptureFixture[str]
@@ -72,14 +72,14 @@ def test_without_results_the_exit_code_is_not_zero(
     assert words in capsys.readouterr().err
 
 
-def test_a_service_that_does_not_start_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
+def test_service_that_does_not_start_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(f"{FAKE}:absent") == 1
     error = capsys.readouterr().err
     assert 'Attribute "absent" not found' in error
     assert "the service ended with exit code " in error
 
 
-def test_a_service_that_never_gets_ready_is_given_up() -> None:
+def test_service_that_never_gets_ready_is_stopped() -> None:
     with running_service(read_settings(), f"{FAKE}:online") as service:
         with pytest.raises(ServiceDidNotStart, match="not ready within 0 s"):
             service.wait_until_ready(lambda _: None, limit_s=0.0)
@@ -87,9 +87,7 @@ def test_a_service_that_never_gets_ready_is_given_up() -> None:
     assert service.process.poll() is not None
 
 
-def test_the_service_keeps_its_results_in_a_folder_that_goes(
-    temporary_folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_results_folder_is_removed_at_the_end(temporary_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MONGODB_URI", "mongodb://a-real-database/")
     with running_service(read_settings(), f"{FAKE}:online") as service:
         process = Path(f"/proc/{service.process.pid}")
@@ -102,7 +100,7 @@ def test_the_service_keeps_its_results_in_a_folder_that_goes(
         assert (process / "cwd").readlink().parent == temporary_folder
 
 
-def test_a_demo_told_to_end_takes_its_service_with_it() -> None:
+def test_terminated_demo_stops_its_service() -> None:
     script = f"from src.demo.__main__ import main; raise SystemExit(main('{FAKE}:online'))"
     with subprocess.Popen([sys.executable, "-u", "-c", script], cwd=ROOT, stdout=subprocess.PIPE, text=True) as demo:
         assert demo.stdout is not None
