@@ -1,3 +1,3 @@
-"""The backtesting service: candles and a strategy or a trained model in, an honest judgement out."""
+"""The backtesting service: turns bars and a strategy or a trained model into a result and its warnings."""
 
 __version__ = "0.1.0"

@@ -1,4 +1,4 @@
-"""Names in either spelling: REST answers in snake_case, GraphQL in camelCase, and each understands both."""
+"""Convert names between spellings: REST writes snake_case, GraphQL camelCase, and each reads both."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from src.domain.errors import InvalidInput
 Value = TypeVar("Value")
 
 _OTHER_REST_NAMES: Final = {"mlModelFile": "file"}
-"""Fields that REST's forms give another name than GraphQL's arguments."""
+"""Fields whose name in REST's forms differs from GraphQL's argument."""
 
 _SNAKE_CASE: Final = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:_[A-Za-z0-9]+)+")
 
 
 def camel_case(name: str) -> str:
-    """Return `name` with `_x` written as `X`; unchanged where it is not snake_case (`__typename`, `initCash`)."""
+    """Return `name` with `_x` written as `X`; unchanged if it is not snake_case (`__typename`, `initCash`)."""
     if not _SNAKE_CASE.fullmatch(name):
         return name
     head, *rest = name.split("_")
@@ -35,7 +35,7 @@ def rest_name(field: str) -> str:
 
 
 def as_written(place: Iterable[str], sent: object) -> str | None:
-    """Return the path to a field, given in snake_case, in the spelling of the client; None if it was not sent."""
+    """Return the path to a field, given in snake_case, in the client's spelling; None if it was not sent."""
     names = []
     for part in place:
         fields = {snake_case(name): (name, value) for name, value in sent.items()} if isinstance(sent, Mapping) else {}
@@ -47,7 +47,7 @@ def as_written(place: Iterable[str], sent: object) -> str | None:
 
 
 def in_one_spelling(fields: Iterable[tuple[str, Value]]) -> dict[str, Value]:
-    """Return fields under their snake_case names; InvalidInput where one came in both spellings."""
+    """Return fields under their snake_case names; InvalidInput if one came in both spellings."""
     result: dict[str, Value] = {}
     written: dict[str, str] = {}
     for name, value in fields:

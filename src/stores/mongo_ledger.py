@@ -67,7 +67,7 @@ class MongoTrialLedger:
     async def _replace(
         self, ledger_id: str, read: Mapping[str, Any] | None, state: TrialLedgerState, *, last: str
     ) -> bool:
-        """Store a ledger's next state; return False if another writer has stored one since it was read."""
+        """Store a ledger's next state; return False if another process has stored one since it was read."""
         fields = {
             "version": 1 if read is None else read["version"] + 1,
             "total": state.total.to_bytes(),

@@ -1,4 +1,4 @@
-"""How large a GraphQL document may be: measured after parsing, before anything is validated or run."""
+"""Limit the size of a GraphQL document, measured after parsing and before validation."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from graphql import (
 
 _INTROSPECTION: Final = ("__schema", "__type")
 _PARSER_GAVE_UP: Final = "Parsing aborted."
-"""How the parser ends its message where the text is too long or too deep for it, rather than wrong."""
+"""End of the parser's message if the text is too long or too deep for it, rather than wrong."""
 
 
 class LimitExceeded(GraphQLError):
@@ -30,11 +30,11 @@ class LimitExceeded(GraphQLError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DocumentLimits:
-    """What one document may cost.
+    """The limits of one document.
 
-    `max_depth` counts nested fields, `max_aliases` the client's aliases, both with every fragment written out where it
-    is spread: twenty aliases in a fragment that is spread twenty times make four hundred answers. What is below
-    `__schema` counts for neither: validation has its own rule for introspection.
+    `max_depth` counts nested fields, `max_aliases` the client's aliases, both with every fragment written out at each
+    of its spreads: twenty aliases in a fragment that is spread twenty times make four hundred results. Fields below
+    `__schema` do not count: validation has its own rule for introspection.
     """
 
     max_depth: int
@@ -47,7 +47,7 @@ class DocumentLimits:
         Raises
         ------
         GraphQLSyntaxError
-            Where it is not GraphQL.
+            If it is not GraphQL.
         LimitExceeded
         """
         try:
@@ -109,7 +109,8 @@ class _Outline:
         return outline
 
     def size(self, fragments: Mapping[str, _Size]) -> _Size:
-        """Return the size with the fragments written out; one that is unknown (or spreads itself) counts nothing."""
+        """Return the size with the fragments written out; an unknown fragment (or one that spreads itself) counts
+        nothing."""
         spreads = [(fragments.get(name, _Size()), depth) for name, depth in self.spreads]
         return _Size(
             depth=max([self.depth, *(depth + size.depth for size, depth in spreads)]),
@@ -118,7 +119,7 @@ class _Outline:
 
 
 def _fragment_sizes(outlines: Mapping[str, _Outline]) -> dict[str, _Size]:
-    """Measure every fragment after those that it spreads; a spread that closes a circle is left to validation."""
+    """Measure every fragment after those that it spreads; a spread that closes a cycle is left to validation."""
     sizes: dict[str, _Size] = {}
     for name in outlines:
         if name in sizes:

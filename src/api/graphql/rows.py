@@ -1,4 +1,4 @@
-"""Tables of the domain as row lists, and their pages."""
+"""Turn tables of the domain into row lists, and page them."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ def trade_rows(result: BacktestResult) -> RowColumns:
 
 
 def page_of(rows: RowColumns, first: int | None, offset: int, *, context: GraphQLContext) -> RowColumns:
-    """Return a page of rows; for `first` None all of them, but no more than a response holds of a table.
+    """Return a page of rows; `first` None means all of them, up to the maximum of a response.
 
     `ColumnExecutor` claims its rows, as it knows the fields that are selected.
 
     Raises
     ------
     InvalidInput
-        If `first` or `offset` is negative, or `first` more than a response holds.
+        If `first` or `offset` is negative, or `first` is above the maximum of a response.
     """
     if offset < 0:
         raise bad_value("offset", got=offset, allowed="a whole number ≥ 0")

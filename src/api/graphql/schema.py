@@ -1,4 +1,4 @@
-"""The GraphQL schema: what can be asked and done, and by which service."""
+"""Define the GraphQL schema: queries, mutations, and the services that run them."""
 
 from __future__ import annotations
 
@@ -280,7 +280,7 @@ def build_schema(limits: DocumentLimits, *, has_introspection: bool = True, has_
     Parameters
     ----------
     has_columns
-        False completes row lists the ordinary way: for measuring what the columns save.
+        False completes row lists without columns: for measuring what the columns save.
     """
     libraries: list[DocumentLibrary] = []
     extensions: list[Any] = [lambda: PreparedDocuments(libraries[0]), ExtensionWarnings]
@@ -292,6 +292,6 @@ def build_schema(limits: DocumentLimits, *, has_introspection: bool = True, has_
         extensions=extensions,
         execution_context_class=ColumnExecutor if has_columns else None,
     )
-    # The library reads the finished schema, and the schema's extensions read the library.
+    # The library reads the finished schema, and the extensions of the schema read the library.
     libraries.append(DocumentLibrary(schema.graphql_schema, limits))
     return schema

@@ -1,1 +1,1 @@
-"""From what a client sends, by either API, to the domain's requests."""
+"""Build the domain's requests from what a client sends by either API."""

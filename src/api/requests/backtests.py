@@ -1,7 +1,7 @@
-"""From what a client gave, by either API, to a `BacktestRequest`: the one place where defaults are filled in.
+"""Build a `BacktestRequest` from a client's values, by either API: the one place that fills in defaults.
 
-What is given is a mapping of public names in snake_case; the names are those that the domain's dataclasses declare
-(`domain.parameters`), and None stands for what is not given.
+The values are a mapping of public names in snake_case, those that the domain's dataclasses declare
+(`domain.parameters`); None means not given.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ SETTINGS: Final = tuple(
     for item in parameters_of(BacktestRequest)
     if item.parameter.name not in {"user_id", "symbol", "interval", "engine"}
 )
-"""The parameters that answers show as settings: all but those that a result shows itself."""
+"""The parameters that responses show as settings: all but those that a result shows itself."""
 
 Given = Mapping[str, object]
 
@@ -75,11 +75,11 @@ def build_request(
     Parameters
     ----------
     given
-        All but the strategy's own parameters.
+        All values but the strategy's own parameters.
     strategy, params
-        A name of the registry, and what was given of that strategy's parameters.
+        A name of the registry, and the given parameters of that strategy.
     engine
-        The engine that the operation stands for; None if `given` names it.
+        The engine that the operation means; None if `given` names it.
     has_model_file
         Whether a model file came with the request.
 
@@ -118,7 +118,7 @@ def _check_model(model: ModelParams, *, has_file: bool) -> None:
 
 
 def echo_settings(request: BacktestRequest) -> dict[str, object]:
-    """Return what was asked for, defaults filled in, by public names."""
+    """Return the requested settings, defaults filled in, by public names."""
     return {item.parameter.name: item.write(item.of(request)) for item in SETTINGS}
 
 
@@ -128,7 +128,7 @@ def echo_strategy(choice: StrategyParams) -> dict[str, Any]:
 
 
 def merge(outer: Given, inner: Given, *, inner_name: str) -> dict[str, object]:
-    """Return what stands at the top and in a nested object as one; a field that differs is an error.
+    """Return the fields of the top level and of a nested object as one; a field that differs is an error.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What a client says about a file of candles, by either edge."""
+"""Read what a client declares about a file of bars, by either API."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def build_declaration(
     date_format: str | None,
     decimal: str | None,
 ) -> BarFileDeclaration:
-    """Check what was said about a file; empty text counts as not said.
+    """Check the declaration of a file; empty text counts as absent.
 
     Raises
     ------

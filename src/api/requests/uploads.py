@@ -1,4 +1,4 @@
-"""Forms and files as they arrive: read within limits, handed on in pieces, and gone when the request ends."""
+"""Read forms and files while they arrive: within limits, in pieces, removed when the request ends."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from src.service.models import ModelService
 
 CHUNK_BYTES: Final = 256 * 1024
 FILE_FIELD: Final = "file"
-"""The field of every form that is a file, also where it comes without a file name, as some clients send it."""
+"""The file field of every form; it is a file even without a file name, because some clients send it so."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReceivedForm:
     """A multipart form: its text fields, each with all its values in the order sent, and its files by field name.
 
-    Names are in snake_case, whichever spelling they came in.
+    Names are in snake_case, in whichever spelling they came.
     """
 
     texts: Mapping[str, Sequence[str]]
@@ -42,12 +42,12 @@ class ReceivedForm:
     """The text fields under the names that the client gave them."""
 
     def text(self, name: str) -> str | None:
-        """Return a field's only value; None where it was not sent.
+        """Return a field's only value; None if it was not sent.
 
         Raises
         ------
         InvalidInput
-            Where it was sent more than once.
+            If it was sent more than once.
         """
         values = self.texts.get(name, ())
         if len(values) > 1:
@@ -55,14 +55,14 @@ class ReceivedForm:
         return values[0] if values else None
 
     def required_text(self, name: str) -> str:
-        """Return a field's only value; InvalidInput where it was not sent."""
+        """Return a field's only value; InvalidInput if it was not sent."""
         value = self.text(name)
         if value is None:
             raise missing(name)
         return value
 
     def required_file(self, name: str) -> UploadFile:
-        """Return the file of a field; InvalidInput where there is none."""
+        """Return the file of a field; InvalidInput if there is none."""
         if name not in self.files:
             raise InvalidInput("{field} is required. Send it as a file part with a file name.", field=name)
         return self.files[name]
@@ -78,21 +78,20 @@ class ReceivedForm:
 async def received_form(request: Request) -> AsyncIterator[ReceivedForm]:
     """Read a multipart form with at most one file, for as long as the block runs.
 
-    A client often sends the file before the fields that say whose it is, so it cannot go to its place in the store
-    before the form's end.
+    A client often sends the file before the fields that name its owner, so it can be stored only after the form's end.
 
     Raises
     ------
     UnsupportedFormat
-        For a body that is not a multipart form.
+        If the body is not a multipart form.
     InvalidInput
-        Where a field came in both spellings.
+        If a field came in both spellings.
     MalformedRequest
-        For one that cannot be read as such, breaks off, or has a second file.
+        If the form cannot be read, breaks off, or has a second file.
     TooLarge
-        Where a text is.
+        If a text is too long.
     StoreUnavailable
-        Where there is no room for the file.
+        If the disk has no space for the file.
     """
     content_type = request.headers.get("content-type", "")
     if not content_type.lower().startswith("multipart/form-data"):
@@ -137,7 +136,7 @@ async def chunks_of(upload: UploadFile) -> AsyncIterator[bytes]:
 def temporary_model(
     models: ModelService, upload: UploadFile, *, user_id: str, model_name: str | None = None
 ) -> AbstractAsyncContextManager[ModelFile]:
-    """Keep the file that came with a backtest for as long as the block runs; it is removed however the block ends."""
+    """Hold the file that came with a backtest for as long as the block runs; it is removed however the block ends."""
     return models.temporary(
         user_id=user_id, original_filename=upload.filename or "", model_name=model_name, chunks=chunks_of(upload)
     )

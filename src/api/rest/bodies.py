@@ -1,5 +1,4 @@
-"""Define the bodies of requests for a backtest: fields, types and units, in either spelling; unknown fields are
-refused."""
+"""Define the bodies of requests for a backtest: types and units, either spelling, no unknown fields."""
 
 from __future__ import annotations
 

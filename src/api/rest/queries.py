@@ -1,4 +1,4 @@
-"""Query parameters in either spelling, each once; one that nobody reads is refused, for ignoring it misleads."""
+"""Read query parameters in either spelling, each once; an unknown one is refused, because ignoring it misleads."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from src.domain.errors import InvalidInput
 
 
 class NamedQueryRoute(APIRoute):
-    """A route whose query parameters are all known to it."""
+    """A route that refuses query parameters that it does not know."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
@@ -36,7 +36,7 @@ def read_query(query: bytes, known: Sequence[str]) -> bytes:
     Raises
     ------
     InvalidInput
-        Where one is not known, or came twice.
+        If one is unknown, or came twice.
     """
     written: dict[str, str] = {}
     values: dict[str, str] = {}

@@ -1,1 +1,1 @@
-"""Tables of many rows: as columns, as JSON, and page by page."""
+"""Write tables of many rows: as columns, as JSON, and page by page."""

@@ -1,6 +1,6 @@
-"""Tables as columns: arrays until the moment they are written, then JSON text without an object a row on the way.
+"""Write tables as columns: arrays until they are written, then JSON text without an object per row.
 
-Both edges write their tables so. GraphQL may also want the rows themselves: `Column.write` makes plain values.
+Both APIs write their tables so. GraphQL may also need the rows themselves: `Column.write` makes plain values.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ TimeUnit = Literal["ms", "s"]
 
 _INT32: Final = np.iinfo(np.int32)
 _PIECE_ROWS: Final = 2_048
-"""Rows whose cells exist at the same time: few enough that other threads get their turn every few milliseconds."""
+"""Rows whose cells exist at the same time: few enough that other threads run every few milliseconds."""
 
 _ARRAYS: Final = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Column:
-    """One field of all rows: an array, and what its values are.
+    """One field of all rows: an array, and the meaning of its values.
 
     `scalar` is the GraphQL type of the values. `write` turns the array (or a part of it) into a list of JSON's own
-    types, as long as the array; it may hold None where `has_nulls`. `cells` gives the same list as JSON texts.
+    types, as long as the array; it may hold None if `has_nulls`. `cells` returns the same list as JSON texts.
     """
 
     array: NDArray[Any]
@@ -41,7 +41,7 @@ class Column:
     has_nulls: bool = False
 
     def part(self, rows: slice) -> Column:
-        """Return the same of some rows; shares memory."""
+        """Return the column of some rows; shares memory."""
         return Column(self.array[rows], self.scalar, self.write, self.cells, self.has_nulls)
 
 
@@ -63,7 +63,7 @@ def int_column(values: NDArray[np.integer[Any]]) -> Column:
     Raises
     ------
     OverflowError
-        Where a value does not fit the 32 bits of GraphQL's Int.
+        If a value does not fit the 32 bits of GraphQL's Int.
     """
     if values.size and not (values.min() >= _INT32.min and values.max() <= _INT32.max):
         raise OverflowError("a value does not fit GraphQL's Int")
@@ -77,7 +77,7 @@ def boolean_column(values: NDArray[np.bool_]) -> Column:
 def time_column(time_ms: NDArray[np.int64]) -> Column:
     """Build a column of instants, `2017-08-17T00:00:00Z`, from milliseconds since the epoch (UTC).
 
-    All have milliseconds where one of them has a fraction of a second.
+    All have milliseconds if one of them has a fraction of a second.
     """
     unit = cache(lambda: _time_unit(time_ms))
     return Column(
@@ -99,16 +99,16 @@ def word_column(codes: NDArray[np.integer[Any]], words: Mapping[int, str | None]
 
 
 def iso_times(time_ms: NDArray[np.int64], unit: TimeUnit | None = None) -> list[str]:
-    """Return instants as ISO 8601 text; `unit` None means milliseconds only where one has a fraction of a second."""
+    """Return instants as ISO 8601 text; `unit` None means milliseconds only if one has a fraction of a second."""
     instants: NDArray[np.datetime64] = time_ms.astype("datetime64[ms]")
     written: list[str] = np.datetime_as_string(instants, unit=unit or _time_unit(time_ms), timezone="UTC").tolist()
     return written
 
 
 class ColumnTable(PendingTable):
-    """A list of objects that is written, in pieces, when its turn comes.
+    """A list of objects that is written, in pieces, when the response is sent.
 
-    A dict for each of some hundred thousand rows would take more time than the backtest did, and memory that holds up
+    A dict for each of some hundred thousand rows would take more time than the backtest did, and memory that delays
     every other request.
 
     Parameters
@@ -158,7 +158,7 @@ def _finite_or_none(array: NDArray[Any]) -> list[Any]:
 
 
 def _number_cells(array: NDArray[Any]) -> list[bytes]:
-    # No comma stands inside a JSON number, instant or true/false, so the list can be cut at its commas.
+    # No JSON number, instant or true/false has a comma inside, so the list can be cut at its commas.
     text = orjson.dumps(np.ascontiguousarray(array), option=_ARRAYS)[1:-1]
     return text.split(b",") if text else []
 

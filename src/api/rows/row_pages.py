@@ -1,4 +1,4 @@
-"""How many rows of a table one response holds, and what is said about the rest."""
+"""Limit the rows of a table in one response, and say how to read the rest."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _TABLES = ("data", "fills", "trades")
 
 
 def check_first(first: int, *, max_rows: int) -> int:
-    """Return `first` if a page may have as many rows; raises InvalidInput on field `first`."""
+    """Return `first` if a page may have that many rows; raises InvalidInput on field `first`."""
     if not 0 <= first <= max_rows:
         allowed = f"a whole number from 0 to {max_rows} (MAX_ROWS_PER_ANSWER)"
         raise bad_value("first", got=first, allowed=allowed)
@@ -30,7 +30,7 @@ def long_tables(result: BacktestResult, max_rows: int | None) -> Mapping[str, in
 
 
 def cut_warnings(tables: Mapping[str, int], max_rows: int | None, next_page: Callable[[str], str]) -> list[str]:
-    """Return a sentence for each table that is cut; `next_page` says how to ask for its second page."""
+    """Return a sentence for each table that is cut; `next_page` says how to request its second page."""
     return [
         f"{name} has {length:,} rows, and one response holds {max_rows:,} of them at most (MAX_ROWS_PER_ANSWER): "
         f"read the rest page by page, beginning with {next_page(name)}."

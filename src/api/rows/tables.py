@@ -1,4 +1,4 @@
-"""The domain's tables as columns, by the names of their GraphQL fields in Python: bars, equity, fills, trades, gaps."""
+"""Turn the domain's tables into columns, by their GraphQL fields' Python names: bars, equity, fills, trades, gaps."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def candle_columns(bars: Bars) -> Columns:
 
 
 def equity_columns(result: BacktestResult) -> Columns:
-    """One row a bar: signal, close and the book at that close; no `probability` where the strategy has none."""
+    """Return one row per bar: signal, close, and the portfolio at it; no `probability` if the strategy has none."""
     probability = result.signals.probability
     return {
         "date": time_column(result.time_ms),
@@ -86,7 +86,7 @@ def _times(times_ms: Iterable[int]) -> Column:
 
 
 def fill_columns(fills: NDArray[np.void]) -> Columns:
-    """One row a fill; `fills` has `FILL_DTYPE`."""
+    """Return one row per fill; `fills` has `FILL_DTYPE`."""
     return {
         "bar": int_column(fills["bar"]),
         "time": time_column(fills["time_ms"]),
@@ -99,7 +99,7 @@ def fill_columns(fills: NDArray[np.void]) -> Columns:
 
 
 def trade_columns(trades: NDArray[np.void]) -> Columns:
-    """One row a trade, of which an open one has no `exit_reason`; `trades` has `TRADE_DTYPE`."""
+    """Return one row per trade (`TRADE_DTYPE`); an open one has no `exit_reason`."""
     return {
         "direction": word_column(trades["direction"], _DIRECTIONS),
         "quantity": float_column(trades["quantity"]),
