@@ -1,4 +1,4 @@
-"""The words that STYLE forbids in docstrings and comments, and the form of test names, in the rooms written by it."""
+"""Check the words in docstrings and comments, and the form of test names, in the rooms that follow STYLE."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 ROOMS = (
-    "bars", "binance", "concurrency", "datasets", "domain", "engines", "features", "files", "metrics",
+    "api", "bars", "binance", "concurrency", "datasets", "demo", "domain", "engines", "features", "files", "metrics",
     "model_formats", "runtime", "sandbox", "service", "stores", "strategies",
 )  # fmt: skip
+SUITES = ("contracts", "integration", "properties", "scenarios", "security", "unit/api", "unit/demo")
+MAX_NAME_WORDS = 9
 FORBIDDEN = re.compile(
     r"\b(candles?|farewell|hope|lest|nobody|somebody|whoever|unforeseen|nonsense|ruin(?:ed|ous)?|he|his|him)\b", re.I
 )
@@ -40,7 +42,18 @@ def forbidden_words(source: str) -> list[str]:
 
 
 def modules() -> list[str]:
-    return sorted(str(file.relative_to(ROOT)) for room in ROOMS for file in (ROOT / "src" / room).rglob("*.py"))
+    folders = [ROOT / "src" / room for room in ROOMS] + [ROOT / "tests" / suite for suite in SUITES]
+    files = [
+        ROOT / "run.py",
+        *(ROOT / "src").glob("*.py"),
+        *(file for folder in folders for file in folder.rglob("*.py")),
+    ]
+    return sorted(str(file.relative_to(ROOT)) for file in files if file.stat().st_size)
+
+
+def names_of_tests(folder: Path) -> list[str]:
+    files = sorted(folder.rglob("test_*.py"))
+    return [name for file in files for name in re.findall(r"def (test_\w+)\(", file.read_text())]
 
 
 @pytest.mark.parametrize("module", modules())
@@ -48,17 +61,22 @@ def test_docstrings_and_comments_avoid_forbidden_words(module: str) -> None:
     assert forbidden_words((ROOT / module).read_text()) == []
 
 
-@pytest.mark.parametrize("module", modules())
+@pytest.mark.parametrize("module", [module for module in modules() if not module.startswith("tests/")])
 def test_module_docstring_begins_with_one_sentence(module: str) -> None:
     docstring = ast.get_docstring(ast.parse((ROOT / module).read_text())) or ""
     assert docstring.split("\n")[0].endswith((".", ":")), f"{module}: {docstring[:80]!r}"
 
 
-@pytest.mark.parametrize("room", ROOMS)
-def test_names_of_tests_have_no_leading_article(room: str) -> None:
-    for file in sorted((ROOT / "tests" / "unit" / room).rglob("test_*.py")):
-        names = re.findall(r"def (test_(?:a|an|the|what|it)_\w+)\(", file.read_text())
-        assert not names, f"{file.relative_to(ROOT)}: {', '.join(names)}"
+@pytest.mark.parametrize("folder", [*(f"unit/{room}" for room in ROOMS), *SUITES])
+def test_names_of_tests_have_no_leading_article(folder: str) -> None:
+    found = [name for name in names_of_tests(ROOT / "tests" / folder) if re.match(r"test_(?:a|an|the|what|it)_", name)]
+    assert not found
+
+
+@pytest.mark.parametrize("suite", SUITES)
+def test_names_of_tests_are_short(suite: str) -> None:
+    found = [name for name in names_of_tests(ROOT / "tests" / suite) if len(name.split("_")) > MAX_NAME_WORDS]
+    assert not found
 
 
 def test_forbidden_words_are_found_in_texts_only() -> None:

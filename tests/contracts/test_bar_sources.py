@@ -1,4 +1,4 @@
-"""What every source of candles owes its callers, whatever it reads them from."""
+"""Check what every source of bars must do, wherever it reads them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ HOUR = INTERVALS["1h"]
 NOW_MS = 1_700_001_000_000
 """2023-11-14T22:30, in the middle of an hour."""
 OPEN_MS = 1_699_999_200_000
-"""When the candle opened that is still forming then."""
+"""The opening time of the bar that is not closed then."""
 TRADED = 2500
 
 
@@ -47,7 +47,7 @@ def exchange() -> Iterator[LoopbackExchange]:
 
 @pytest.fixture(scope="module")
 def uploaded(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same hours as a user's own candles; those not closed yet were in the file too."""
+    """Return the same hours as a dataset; the file also has those not closed yet."""
     folder = tmp_path_factory.mktemp("datasets")
     reader = BarFileReader(max_rows=10_000, timeout_s=60)
     store = DiskDatasets(
@@ -88,7 +88,7 @@ def test_every_source_is_in_the_suite() -> None:
 async def source(
     request: pytest.FixtureRequest, exchange: LoopbackExchange, uploaded: Path, tmp_path: Path
 ) -> AsyncIterator[BarSource]:
-    """One adapter after the other; each knows at least 2,500 hours of BTCUSDT until NOW_MS."""
+    """Yield one adapter after the other; each knows at least 2,500 hours of BTCUSDT until NOW_MS."""
     clock = FixedClock(NOW_MS)
 
     def binance() -> BinanceSource:
@@ -115,7 +115,7 @@ def wish(
     symbol: str = "BTCUSDT",
     origin: LimitOrigin = LimitOrigin.CLIENT,
 ) -> MarketRequest:
-    """Ask for hours; `start` and `end` count hours from the one still forming (0), backwards."""
+    """Build a request for hours; `start` and `end` count hours backwards from the unclosed one (0)."""
     return MarketRequest(
         symbol=symbol,
         interval=HOUR,
@@ -131,12 +131,12 @@ def hours_of(series: MarketSeries) -> list[int]:
 
 
 @pytest.mark.parametrize("limit", [1, 2, 999, 1000, 1001, 2345])
-async def test_without_a_start_the_newest_closed_candles_come(source: BarSource, limit: int) -> None:
+async def test_request_without_start_returns_newest_closed_bars(source: BarSource, limit: int) -> None:
     assert hours_of(await source.fetch(wish(limit))) == list(range(-limit, 0))
 
 
 @pytest.mark.parametrize("limit", [1, 1000, 1001, 2000])
-async def test_with_a_start_the_candles_from_it_come(source: BarSource, limit: int) -> None:
+async def test_request_with_start_returns_bars_from_it(source: BarSource, limit: int) -> None:
     assert hours_of(await source.fetch(wish(limit, start=-2400))) == list(range(-2400, -2400 + limit))
 
 
@@ -146,19 +146,19 @@ async def test_both_ends_are_included(source: BarSource) -> None:
     assert hours_of(await source.fetch(wish(1000, start=-1, end=-1))) == [-1]
 
 
-async def test_a_start_between_two_candles_takes_the_later(source: BarSource) -> None:
+async def test_start_between_two_bars_takes_the_later(source: BarSource) -> None:
     market = MarketRequest(symbol="BTCUSDT", interval=HOUR, limit=1, start_ms=OPEN_MS - 5 * HOUR.milliseconds + 1)
     assert hours_of(await source.fetch(market)) == [-4]
 
 
-async def test_no_candle_that_is_still_forming_comes(source: BarSource) -> None:
+async def test_unclosed_bar_is_never_returned(source: BarSource) -> None:
     for market in (wish(10), wish(10, end=0), wish(10, end=20), wish(10, start=-3), wish(10, start=-3, end=20)):
         bars = (await source.fetch(market)).bars
         assert close_times_ms(bars.open_time_ms, HOUR)[-1] <= NOW_MS
         assert bars.open_time_ms[-1] == OPEN_MS - HOUR.milliseconds
 
 
-async def test_candles_are_named_ascending_and_explained(source: BarSource) -> None:
+async def test_bars_are_ascending_and_have_a_quality_report(source: BarSource) -> None:
     series = await source.fetch(wish(1500))
     assert (series.bars.symbol, series.bars.interval) == ("BTCUSDT", HOUR)
     assert (np.diff(series.bars.open_time_ms) == HOUR.milliseconds).all()
@@ -169,13 +169,13 @@ async def test_candles_are_named_ascending_and_explained(source: BarSource) -> N
     assert len(series.warnings) == series.origin.startswith("simulated")
 
 
-async def test_every_spelling_of_a_symbol_gives_the_same_candles(source: BarSource) -> None:
+async def test_every_spelling_of_symbol_returns_same_bars(source: BarSource) -> None:
     expected: Bars = (await source.fetch(wish(50))).bars
     for spelling in ("btcusdt", "BTC/USDT", "btc-usdt"):
         assert (await source.fetch(wish(50, symbol=spelling))).bars == expected
 
 
-async def test_ways_to_ask_agree_and_do_not_disturb_each_other(source: BarSource) -> None:
+async def test_concurrent_requests_agree_on_shared_bars(source: BarSource) -> None:
     by_start, by_end, longer = await asyncio.gather(
         source.fetch(wish(1200, start=-1300)), source.fetch(wish(1200, end=-101)), source.fetch(wish(2000))
     )
@@ -219,7 +219,7 @@ async def test_whole_range_beyond_the_maximum_is_refused(source: BarSource, exch
     assert exchange.count() <= 5
 
 
-async def test_whole_range_that_begins_before_the_listing_counts_what_there_is(source: BarSource) -> None:
+async def test_range_from_before_the_listing_returns_existing_bars(source: BarSource) -> None:
     asked = wish(TRADED, start=-5000, end=-1, origin=LimitOrigin.RANGE)
     if isinstance(source, SimulatedSource):
         with pytest.raises(InvalidInput, match="has 5,000 1h bars"):
@@ -229,13 +229,13 @@ async def test_whole_range_that_begins_before_the_listing_counts_what_there_is(s
 
 
 @pytest.mark.parametrize("symbol", ["", "../../etc", "BTC USDT", "BTCUSDT&limit=1", "x" * 300])
-async def test_what_is_no_symbol_is_refused_as_such(source: BarSource, symbol: str) -> None:
+async def test_invalid_symbol_is_refused(source: BarSource, symbol: str) -> None:
     with pytest.raises(InvalidInput) as caught:
         await source.fetch(wish(10, symbol=symbol))
     assert caught.value.field == "symbol"
 
 
-async def test_a_symbol_is_simulated_or_unknown(source: BarSource) -> None:
+async def test_symbol_is_simulated_or_unknown(source: BarSource) -> None:
     if isinstance(source, SimulatedSource):
         assert len((await source.fetch(wish(10, symbol="NOSUCHCOIN"))).bars) == 10
         return
@@ -247,7 +247,7 @@ async def test_a_symbol_is_simulated_or_unknown(source: BarSource) -> None:
 @pytest.mark.parametrize(
     ("start", "end", "field"), [(0, None, "startDate"), (5, 9, "startDate"), (None, -2_000_000, "endDate")]
 )
-async def test_a_range_without_candles_is_refused_with_the_one_that_has_some(
+async def test_empty_range_is_refused_with_the_available_one(
     source: BarSource, start: int | None, end: int | None, field: str
 ) -> None:
     with pytest.raises(InvalidInput, match="2023-11-14T21:00Z") as caught:
@@ -262,12 +262,12 @@ async def test_symbols_are_sorted_names_that_can_be_fetched(source: BarSource) -
     assert "BTCUSDT" in names
 
 
-async def test_the_same_request_gives_the_same_bits(source: BarSource) -> None:
+async def test_same_request_returns_the_same_bits(source: BarSource) -> None:
     first, second = await source.fetch(wish(700)), await source.fetch(wish(700))
     assert first.bars.fingerprint() == second.bars.fingerprint()
 
 
-async def test_a_seed_of_the_request_goes_before_that_of_the_source() -> None:
+async def test_seed_of_request_overrides_seed_of_source() -> None:
     source = SimulatedSource(clock=FixedClock(NOW_MS), seed=7)
     market = MarketRequest(symbol="BTCUSDT", interval=HOUR, limit=50, seed=8)
     chosen, other = await source.fetch(market), await SimulatedSource(clock=FixedClock(NOW_MS), seed=8).fetch(wish(50))

@@ -1,4 +1,4 @@
-"""Check what every engine of the registry owes its callers, on any bars and under all rules that it knows."""
+"""Check what every engine of the registry must do, on any bars and under all rules that it knows."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def check_without_signal_nothing_is_traded(engine: Engine, market: Market, rules
 
 
 def check_fees_leave_less_in_every_trade(engine: Engine, market: Market, rules: TradingRules) -> None:
-    """The size is so small that neither cash nor ruin changes the fills."""
+    """The size is so small that neither cash nor liquidation changes the fills."""
     cheap = dataclasses.replace(rules, sizing=Sizing(fixed_units=1e-4), initial_cash=1e6, fee_rate=0.003)
     more, less = engine.run(*market, cheap), engine.run(*market, dataclasses.replace(cheap, fee_rate=0.006))
     for name in ("bar", "side", "quantity", "price", "reason"):
@@ -108,7 +108,7 @@ def check_fees_leave_less_in_every_trade(engine: Engine, market: Market, rules: 
 
 
 def check_slippage_leaves_less_in_every_trade(engine: Engine, market: Market, rules: TradingRules) -> None:
-    """Levels of stops and targets follow the entry's price, so that with them slippage changes the fills."""
+    """Levels of stops and targets follow the entry's price, so with them slippage would change the fills."""
     rules = TradingRules(fill=rules.fill, direction=rules.direction, sizing=Sizing(fixed_units=1e-4), initial_cash=1e6)
     more = engine.run(*market, dataclasses.replace(rules, slippage_rate=0.0))
     less = engine.run(*market, dataclasses.replace(rules, slippage_rate=0.01))

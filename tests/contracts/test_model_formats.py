@@ -1,4 +1,4 @@
-"""Check what every model format of the registry owes: predictions that hold, and clear refusals of other files."""
+"""Check what every model format of the registry must do: predict right, and refuse other files clearly."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Load = Callable[[Path, Path], Predictor]
 
 @dataclass(frozen=True)
 class Sample:
-    """A file of one format, and what its model knows; `rises` [n] is P(class 1) as the producing library says it."""
+    """A file of one format, and what its model knows; `rises` [n] is P(class 1) of the producing library."""
 
     name: str
     files: Mapping[str, Path]
@@ -158,7 +158,7 @@ def test_format_keeps_the_contract(name: str, check: Check, samples: Mapping[str
     ("extension", "library"),
     [(extension, library) for extension in FORMATS for library in FORMATS[extension].libraries],
 )
-def test_missing_library_is_named_with_the_command_that_installs_it(
+def test_missing_library_is_named_with_install_command(
     extension: str, library: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The import system takes None for "not installed".

@@ -1,4 +1,4 @@
-"""What every result store promises: one suite over SQLite and MongoDB.
+"""Check what every result store must do: one suite over SQLite and MongoDB.
 
 MongoDB is the server that MONGODB_TEST_URI names, else SecantusDB on loopback, which speaks its wire protocol.
 """
@@ -79,7 +79,7 @@ async def ids_of_pages(
     raise AssertionError("the pages do not end")
 
 
-async def test_a_result_comes_back_to_the_last_bit(store: ResultStore) -> None:
+async def test_result_is_read_back_to_the_bit(store: ResultStore) -> None:
     probability = np.array([np.nan, 0.25, -0.0, np.inf, 5e-324, 1.0, 0.5, 0.1 + 0.2, np.nan, 0.0])
     signals = Signals(
         action=np.zeros(10, dtype=np.int8),
@@ -93,7 +93,7 @@ async def test_a_result_comes_back_to_the_last_bit(store: ResultStore) -> None:
     assert_identical(await store.get(result.id), result)
 
 
-async def test_a_summary_is_the_result_without_its_curves(store: ResultStore) -> None:
+async def test_summary_is_the_result_without_its_tables(store: ResultStore) -> None:
     result = make_result(warnings=("one", "two"))
     await store.save(result)
     [summary] = await store.summaries([result.id])
@@ -111,7 +111,7 @@ async def test_summaries_come_in_the_order_asked_for(store: ResultStore) -> None
 
 
 @pytest.mark.parametrize("result_id", ["missing", "", "x" * 5000, "\ud800", "a\0b", "' OR 1=1 --", '{"$gt": ""}'])
-async def test_an_unknown_id_is_not_found(store: ResultStore, result_id: str) -> None:
+async def test_unknown_id_is_not_found(store: ResultStore, result_id: str) -> None:
     await store.save(make_result())
     with pytest.raises(ResultNotFound):
         await store.get(result_id)
@@ -122,7 +122,7 @@ async def test_an_unknown_id_is_not_found(store: ResultStore, result_id: str) ->
     assert await ids_of_pages(store, first=10) == [["result-1"]]
 
 
-async def test_an_id_is_kept_once(store: ResultStore) -> None:
+async def test_same_id_is_stored_only_once(store: ResultStore) -> None:
     result = make_result()
     await store.save(result)
     with pytest.raises(Conflict):
@@ -142,7 +142,7 @@ def damage(store: ResultStore, result_id: str, field: str | None = None, value: 
             client[store._in.results.database.name]["results"].update_one({"_id": result_id}, {"$set": change})
 
 
-async def test_unreadable_result_is_skipped_in_lists_with_a_warning(store: ResultStore) -> None:
+async def test_unreadable_result_is_listed_as_a_warning(store: ResultStore) -> None:
     for number in range(5):
         await store.save(make_result(id=f"result-{number}", created_ms=START_MS + number))
     for damaged in ("result-4", "result-2", "result-1"):
@@ -182,7 +182,7 @@ async def test_value_that_no_api_can_write_hides_one_result_only(store: ResultSt
     assert await ids_of_pages(store, first=5) == [["good"]]
 
 
-async def test_unreadable_result_has_an_owner_and_can_be_deleted(store: ResultStore) -> None:
+async def test_unreadable_result_has_owner_and_is_deletable(store: ResultStore) -> None:
     await store.save(make_result(user_id="bob"))
     damage(store, "result-1")
     assert await store.owner("result-1") == "bob"
@@ -195,7 +195,7 @@ async def test_unreadable_result_has_an_owner_and_can_be_deleted(store: ResultSt
 
 @pytest.mark.parametrize("field", ["summary", "parts", "save", "size_bytes", "created_ms"])
 @pytest.mark.parametrize("value", ["absent", None, 17, [[1, 2]], {"$": []}], ids=str)
-async def test_head_with_a_damaged_field_is_named_and_deletable(open_store: OpenStore, field: str, value: Any) -> None:
+async def test_damaged_head_is_named_and_deletable(open_store: OpenStore, field: str, value: Any) -> None:
     store = open_store(ResultQuota(max_results=2, max_bytes=10**9))
     if not isinstance(store, MongoStore):
         pytest.skip("SQLite has columns, and its own tests")
@@ -307,7 +307,7 @@ async def test_head_without_an_owner_is_its_summarys_users(
     assert await store.owner("bad") == "alice"
 
 
-async def test_a_deleted_result_is_gone_and_its_id_free(store: ResultStore) -> None:
+async def test_deleted_result_frees_its_id(store: ResultStore) -> None:
     await store.save(make_result())
     await store.save(make_result(id="other"))
     await store.delete("result-1")
@@ -359,7 +359,7 @@ async def test_pages_stay_right_while_results_come_and_go(store: ResultStore) ->
 
 
 @pytest.mark.parametrize("first", [0, -5, 101, 10**9])
-async def test_a_page_size_out_of_bounds_is_refused(store: ResultStore, first: int) -> None:
+async def test_page_size_out_of_bounds_is_refused(store: ResultStore, first: int) -> None:
     with pytest.raises(InvalidInput, match="1 to 100") as caught:
         await store.list(user_id=None, symbol=None, first=first, after=None)
     assert caught.value.field == "first"
@@ -370,13 +370,13 @@ async def test_a_page_size_out_of_bounds_is_refused(store: ResultStore, first: i
     ["", "x", "é", "\ud800", "WzEsMl0", "WzEsImEiLDNd", "bnVsbA", "W3RydWUsImEiXQ", "W1tbW1tb", "A" * 5000,
      "WzFlMzA5LCJhIl0", "WzEwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAsImEiXQ", "WzEsIlx1ZDgwMCJd"],
 )  # fmt: skip
-async def test_a_cursor_that_is_none_is_refused(store: ResultStore, after: str) -> None:
+async def test_invalid_cursor_is_refused(store: ResultStore, after: str) -> None:
     with pytest.raises(InvalidInput, match="earlier page") as caught:
         await store.list(user_id=None, symbol=None, first=10, after=after)
     assert caught.value.field == "after"
 
 
-async def test_a_million_bars_come_back_to_the_last_bit(store: ResultStore) -> None:
+async def test_million_bars_are_read_back_to_the_bit(store: ResultStore) -> None:
     bars = 1_000_001
     noise = np.random.default_rng(7)
     signals = Signals(
@@ -397,14 +397,14 @@ async def test_many_at_once(store: ResultStore) -> None:
     assert [result.id for result in read] == names
 
 
-async def test_a_save_whose_caller_left_is_there_whole_or_not_at_all(store: ResultStore) -> None:
+async def test_cancelled_save_is_stored_whole_or_not(store: ResultStore) -> None:
     assert await store.is_reachable()
     for number in range(10):
         task = asyncio.create_task(store.save(make_result(200, id=str(number))))
         await asyncio.sleep(number * 0.0005)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-    await store.save(make_result(id="after"))  # nothing that was cancelled stands in the way
+    await store.save(make_result(id="after"))  # nothing of the cancelled save is in the way
     [ids] = await ids_of_pages(store, first=50)
     assert "after" in ids
     for result_id in ids:
@@ -427,7 +427,7 @@ async def test_full_quota_deletes_the_users_oldest_results(open_store: OpenStore
         await store.get("result-1")
 
 
-async def test_new_result_of_a_slow_clock_is_never_deleted(open_store: OpenStore) -> None:
+async def test_new_result_with_slow_clock_is_not_deleted(open_store: OpenStore) -> None:
     store = open_store(quota(max_results=2))
     for name, created_ms in (("a", 20), ("b", 30), ("late", 10)):
         await store.save(make_result(id=name, created_ms=START_MS + created_ms))
@@ -484,7 +484,7 @@ async def test_usage_counts_results_and_bytes(store: ResultStore) -> None:
     assert used.size_bytes - empty.size_bytes > 2 * 400_000
 
 
-async def test_a_closed_store_says_so(store: ResultStore) -> None:
+async def test_closed_store_raises_store_unavailable(store: ResultStore) -> None:
     await store.save(make_result())
     assert await store.is_reachable()
     await store.close()

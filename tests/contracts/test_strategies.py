@@ -1,4 +1,4 @@
-"""What every strategy of the registry owes: it reads no later bar, and it says the same twice, on any bars."""
+"""Check what every strategy of the registry must do: read no later bar, and give the same signals twice."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def check_prefixes(signals: Callable[[StrategyInputs], Signals]) -> None:
 
 
 def check_later_bars_change_nothing(signals: Callable[[StrategyInputs], Signals]) -> None:
-    """Whatever comes after bar k, the signals up to k are the same."""
+    """The signals up to bar k are the same for any bars after k."""
     bars, other = random_bars(LENGTH, seed=3), random_bars(LENGTH, seed=4)
     for kept in (1, 40, 150, 250):
         close = np.concatenate((bars.close[:kept], other.close[kept:] * 3))
@@ -77,7 +77,7 @@ def check_same_answer_twice(signals: Callable[[StrategyInputs], Signals]) -> Non
 
 
 def check_alternation(signals: Callable[[StrategyInputs], Signals]) -> None:
-    """A buy follows a sell, and a sell a buy: signals are edges of the wanted position."""
+    """Buys and sells alternate: signals are the changes of the target position."""
     action = signals(inputs_of(random_bars(LENGTH, seed=7))).action
     edges = action[action != Action.HOLD]
     assert (edges[1:] == -edges[:-1]).all()

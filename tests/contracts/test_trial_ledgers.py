@@ -1,4 +1,4 @@
-"""What every ledger of trials promises: one suite over SQLite and MongoDB."""
+"""Check what every ledger of trials must do: one suite over SQLite and MongoDB."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ async def test_concurrent_runs_are_counted_once_each(open_ledger: OpenLedger) ->
     in_order = EMPTY_LEDGER
     for seed in range(12):
         in_order = in_order.add(entry(seed))
-    # The chain tells the order of the entries; the sums do not.
+    # The chain shows the order of the entries; the sums do not.
     assert (found.total, found.active) == (in_order.total, in_order.active)
 
 

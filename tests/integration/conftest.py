@@ -1,4 +1,4 @@
-"""The whole service against the loopback exchange, started once for all tests that only ask."""
+"""Start the whole service against the loopback exchange, once for all tests that only read."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ REAL_FILE = SHARED_DATA / "BTCUSDT-1d.csv.gz"
 
 
 def exchange_of(file: Path) -> LoopbackExchange:
-    """An exchange with BTCUSDT daily candles: the real ones where they are, random ones elsewhere."""
+    """Start an exchange with BTCUSDT daily bars: the real ones if they are there, else random ones."""
     from src.domain.market import INTERVALS
 
     day = INTERVALS["1d"]
@@ -33,7 +33,7 @@ def exchange_of(file: Path) -> LoopbackExchange:
 
 
 def service_settings(exchange_url: str, storage: Path, **overrides: Any) -> Settings:
-    """Settings for a service of a test: its own storage, its own exchange, nothing of this machine's."""
+    """Return settings for the service of a test: its own storage and exchange, nothing of this machine."""
     given: dict[str, Any] = {
         "storage_dir": storage,
         "binance_api_url": AnyHttpUrl(exchange_url),

@@ -1,4 +1,4 @@
-"""REST and GraphQL answer the same result: every field of the one under its snake_case name in the other."""
+"""Check that REST and GraphQL return the same result: each field of one, in snake_case, is in the other."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def selection(types: dict[str, Any], name: str) -> str:
 
 
 def snake_case(value: Any) -> Any:
-    """Rename the keys of GraphQL's answer; values and the candle names (`Date`, …) stay."""
+    """Rename the keys of GraphQL's response; values and the names of bars (`Date`, …) stay."""
     if isinstance(value, list):
         return [snake_case(item) for item in value]
     if isinstance(value, dict):
@@ -49,7 +49,7 @@ def snake_case(value: Any) -> Any:
 
 
 def assert_holds(rest: Any, graphql: Any, path: str = "result") -> None:
-    """REST may say more, but nothing else."""
+    """REST may have more fields, but no other values."""
     if isinstance(graphql, dict):
         for name, value in graphql.items():
             assert name in rest, f"{path}.{name} is missing in REST"
@@ -63,7 +63,7 @@ def assert_holds(rest: Any, graphql: Any, path: str = "result") -> None:
 
 
 @pytest.mark.parametrize("engine", ["VECTORIZED", "EVENT_DRIVEN"])
-def test_the_whole_result(service: str, engine: str) -> None:
+def test_both_apis_return_the_same_result(service: str, engine: str) -> None:
     types = {kind["name"]: kind for kind in post(service, INTROSPECTION)["__schema"]["types"]}
     run = httpx.post(f"{service}/api/backtests", json={**CAMEL_INPUT, "engine": engine, "crossCheck": True}, timeout=60)
     rest = run.json()["data"]

@@ -1,4 +1,4 @@
-"""Backups of a service that is running, restored elsewhere; and backups that are cut off, damaged or too new."""
+"""Check backups of a running service, restored elsewhere, and backups that are cut off, damaged or too new."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ async def stored_ids(storage: Path) -> list[str]:
             return ids
 
 
-async def test_backup_of_a_serving_service_holds_every_finished_result(tmp_path: Path) -> None:
+async def test_backup_while_serving_holds_every_finished_result(tmp_path: Path) -> None:
     settings = settings_of(tmp_path / "storage", workers=1)
     finished: list[str] = []
     stopping = threading.Event()
@@ -112,7 +112,7 @@ async def test_backup_of_a_serving_service_holds_every_finished_result(tmp_path:
         assert httpx.get(f"{service.url}/api/backtests/{before[0]}").status_code == 200
 
 
-async def test_backup_holds_what_lasts_and_nothing_else(storage: Path, tmp_path: Path) -> None:
+async def test_backup_holds_only_lasting_files(storage: Path, tmp_path: Path) -> None:
     back_up(settings_of(storage), tmp_path / "backup")
     assert sorted(read_manifest(tmp_path / "backup")["files"]) == [
         "files/.user_bars/bob/mine.bars",
@@ -128,7 +128,7 @@ async def test_backup_holds_what_lasts_and_nothing_else(storage: Path, tmp_path:
 
 
 @pytest.mark.parametrize("place", ["backup", "storage/inside"])
-def test_backup_refuses_a_folder_that_is_no_place_for_it(storage: Path, tmp_path: Path, place: str) -> None:
+def test_backup_refuses_an_unsuitable_folder(storage: Path, tmp_path: Path, place: str) -> None:
     (tmp_path / "backup").mkdir()
     (tmp_path / "backup" / "something").touch()
     with pytest.raises(BackupError, match=r"holds something already|is inside STORAGE_DIR"):
@@ -142,7 +142,7 @@ def test_restore_refuses_a_folder_that_holds_something(storage: Path, tmp_path: 
         restore(settings_of(storage), tmp_path / "backup", replace=False)
 
 
-async def test_replace_puts_aside_what_is_there(storage: Path, tmp_path: Path) -> None:
+async def test_replace_moves_existing_files_aside(storage: Path, tmp_path: Path) -> None:
     back_up(settings_of(storage), tmp_path / "backup")
     store = SqliteStore(SqliteDatabase(storage / RESULTS_FILE))
     await store.delete("b")

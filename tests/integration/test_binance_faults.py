@@ -1,4 +1,4 @@
-"""Whatever the exchange does, a request ends in time with the right candles or with the right error."""
+"""Check that a request ends in time with the right bars or the right error, whatever the exchange does."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _IDLE: list[LoopbackExchange] = []
 
 @contextmanager
 def played() -> Iterator[LoopbackExchange]:
-    """Lend an exchange that knows BARS; starting a server for each test would take most of the time."""
+    """Yield an exchange that knows BARS, shared: starting a server for each test would take most of the time."""
     exchange = _IDLE.pop() if _IDLE else LoopbackExchange([BARS], now_ms=NOW_MS).start()
     exchange.reset()
     try:
@@ -55,7 +55,7 @@ def _stop_exchanges() -> Iterator[None]:
 
 
 async def nap(seconds: float) -> None:
-    """Sleep a little at most: who must wait longer comes back and sleeps again, and retries need not be slow here."""
+    """Sleep only briefly: a longer wait is repeated by its caller, so retries are not slow here."""
     await asyncio.sleep(min(seconds, 0.02))
 
 
@@ -81,7 +81,7 @@ def wish(limit: int, start_ms: int | None = None) -> MarketRequest:
 
 
 async def fetch(source: BinanceSource, limit: int = 1000, *, start_ms: int | None = None) -> MarketSeries:
-    """Fetch and close, well within the time that a client was promised."""
+    """Fetch and close, well within the time limit of a client."""
     began = time.monotonic()
     try:
         return await source.fetch(wish(limit, start_ms))
@@ -99,7 +99,7 @@ async def failure(source: BinanceSource, kind: type[ServiceError], limit: int = 
 
 
 def closed_port() -> str:
-    """The address of a port at which nobody listens."""
+    """Return the address of a port on which no process listens."""
     return f"http://127.0.0.1:{unused_port()}"
 
 
@@ -119,7 +119,7 @@ TRANSIENT = {
 
 
 @pytest.mark.parametrize("script", TRANSIENT.values(), ids=TRANSIENT)
-async def test_what_passes_is_asked_again_and_ends_well(script: list[Fault]) -> None:
+async def test_transient_fault_is_retried_and_succeeds(script: list[Fault]) -> None:
     with played() as exchange:
         exchange.script(KLINES, script)
         found = await fetch(make_source(exchange.url))
@@ -149,7 +149,7 @@ LASTING: dict[str, tuple[Fault, type[ServiceError], str]] = {
 
 
 @pytest.mark.parametrize(("fault", "kind", "words"), LASTING.values(), ids=LASTING)
-async def test_what_lasts_ends_in_the_right_error_in_time(fault: Fault, kind: type[ServiceError], words: str) -> None:
+async def test_lasting_fault_ends_in_right_error_in_time(fault: Fault, kind: type[ServiceError], words: str) -> None:
     with played() as exchange:
         exchange.script(KLINES, [fault] * 20)
         error = await failure(make_source(exchange.url), kind)
@@ -161,7 +161,7 @@ async def test_what_lasts_ends_in_the_right_error_in_time(fault: Fault, kind: ty
 @pytest.mark.parametrize(
     "fault", [faults.restricted_location(), faults.firewall_page(), faults.refusal(-1121, "Invalid symbol.")]
 )
-async def test_a_definite_no_is_not_asked_again(fault: Fault) -> None:
+async def test_definite_refusal_is_not_retried(fault: Fault) -> None:
     with played() as exchange:
         exchange.script(KLINES, [fault])
         with pytest.raises(ServiceError):
@@ -170,7 +170,7 @@ async def test_a_definite_no_is_not_asked_again(fault: Fault) -> None:
 
 
 @pytest.mark.parametrize("fault", [faults.too_many_requests(1), faults.banned(1)], ids=["429", "418"])
-async def test_a_short_pause_is_kept_and_then_the_answer_comes(fault: Fault) -> None:
+async def test_short_ban_is_awaited_and_request_succeeds(fault: Fault) -> None:
     with played() as exchange:
         exchange.script(KLINES, [fault])
         found = await fetch(make_source(exchange.url))
@@ -190,7 +190,7 @@ async def test_a_short_pause_is_kept_and_then_the_answer_comes(fault: Fault) -> 
         (Fault(status=429, headers={"Retry-After": "-5"}), 60),
     ],
 )
-async def test_a_long_pause_is_an_error_at_once_for_everybody(fault: Fault, wait_s: int) -> None:
+async def test_long_ban_is_an_error_for_every_request(fault: Fault, wait_s: int) -> None:
     with played() as exchange:
         exchange.script(KLINES, [fault])
         source = make_source(exchange.url, exchange.url)
@@ -231,14 +231,14 @@ async def test_one_429_stops_all_requests_of_the_process() -> None:
     assert [len(answer.bars) for answer in answers] == [10, *range(10, 40)]
 
 
-async def test_the_weight_budget_is_refused_before_the_exchange_must() -> None:
+async def test_weight_budget_is_enforced_before_the_exchange() -> None:
     with played() as exchange:
         error = await failure(make_source(exchange.url, weight=6), ExchangeUnavailable, limit=4500)
         assert exchange.count() <= 3
     assert error.retry_after_s == pytest.approx(60, abs=2)
 
 
-async def test_weight_that_others_used_is_seen_in_the_answer() -> None:
+async def test_weight_used_by_others_is_read_from_responses() -> None:
     with played() as exchange:
         exchange.script(KLINES, [Fault(headers={"X-MBX-USED-WEIGHT-1M": "5999"})])
         await failure(make_source(exchange.url), ExchangeUnavailable, limit=2000)
@@ -260,7 +260,7 @@ async def test_rows_that_one_page_lost_are_found(page: int, fault: Fault) -> Non
         assert found.warnings == ()
 
 
-async def test_repeated_and_disordered_rows_do_no_harm_and_are_reported() -> None:
+async def test_repeated_and_disordered_rows_are_sorted_and_reported() -> None:
     with played() as exchange:
         exchange.script(KLINES, [faults.reversed_rows(), faults.repeated_rows(10, 5)])
         found = await fetch(make_source(exchange.url), 4500)
@@ -273,7 +273,7 @@ async def test_repeated_and_disordered_rows_do_no_harm_and_are_reported() -> Non
 @pytest.mark.parametrize(
     ("column", "value"), [(2, "0.001"), (3, "1000000"), (4, "-1"), (1, "NaN"), (5, "-3"), (4, "cheap")]
 )
-async def test_an_impossible_candle_is_left_out_and_named(column: int, value: str) -> None:
+async def test_impossible_bar_is_rejected_and_named(column: int, value: str) -> None:
     bad = faults.altered_candle(int(BARS.open_time_ms[4495]), column, value)
     with played() as exchange:
         exchange.script(KLINES, [bad] * 20)
@@ -284,7 +284,7 @@ async def test_an_impossible_candle_is_left_out_and_named(column: int, value: st
 
 
 @pytest.mark.parametrize(("column", "value"), [(2, "0.001"), (4, "cheap"), (0, 5)])
-async def test_an_impossible_candle_is_asked_for_again(column: int, value: int | str) -> None:
+async def test_impossible_bar_is_fetched_again(column: int, value: int | str) -> None:
     time_ms = int(BARS.open_time_ms[4495])
     with played() as exchange:
         exchange.script(KLINES, [faults.altered_candle(time_ms, column, time_ms + 5 if column == 0 else value)])
@@ -294,14 +294,14 @@ async def test_an_impossible_candle_is_asked_for_again(column: int, value: int |
     assert found.warnings == ()
 
 
-async def test_where_no_candle_can_be_believed_none_comes() -> None:
+async def test_page_of_impossible_bars_returns_none() -> None:
     with played() as exchange:
         exchange.script(KLINES, [faults.altered_row(0, 4, "-1")] * 20)
         error = await failure(make_source(exchange.url), ExchangeRefused, limit=1)
     assert "a price is not above 0" in error.message
 
 
-async def test_many_waiting_for_the_symbols_wait_no_longer_than_one() -> None:
+async def test_concurrent_symbol_requests_wait_as_long_as_one() -> None:
     with played() as exchange:
         exchange.script(EXCHANGE_INFO, [faults.hang(60)] * 20)
         source = make_source(exchange.url, deadline_s=1.0)
@@ -317,7 +317,7 @@ async def test_many_waiting_for_the_symbols_wait_no_longer_than_one() -> None:
     [faults.restricted_location(), faults.firewall_page(), faults.server_error(), faults.half_json(), faults.hang(60)],
     ids=["451", "403 with HTML", "500", "half a JSON", "silence"],
 )
-async def test_the_second_host_answers_where_the_first_does_not(first: Fault) -> None:
+async def test_second_host_serves_if_the_first_fails(first: Fault) -> None:
     with played() as broken, played() as sound:
         broken.script(KLINES, [first] * 50)
         found = await fetch(make_source(broken.url, sound.url), 4500)
@@ -326,13 +326,13 @@ async def test_the_second_host_answers_where_the_first_does_not(first: Fault) ->
         assert sound.count() == 5
 
 
-async def test_the_second_host_answers_where_nobody_listens_at_the_first() -> None:
+async def test_second_host_serves_if_the_first_is_unreachable() -> None:
     with played() as sound:
         found = await fetch(make_source(closed_port(), sound.url))
     assert found.bars == BARS.slice(3500, 4500)
 
 
-async def test_a_working_second_host_is_asked_again_after_its_own_slip() -> None:
+async def test_second_host_is_retried_after_its_own_fault() -> None:
     with played() as refusing, played() as slipping:
         refusing.script(KLINES, [faults.restricted_location()] * 20)
         slipping.script(KLINES, [faults.server_error(), faults.server_error()])
@@ -348,20 +348,22 @@ async def test_a_working_second_host_is_asked_again_after_its_own_slip() -> None
         ([[faults.server_error()], [faults.server_error()]], ExchangeUnavailable),
     ],
 )
-async def test_of_two_failures_the_refusal_is_told(scripts: Iterable[list[Fault]], kind: type[ExchangeError]) -> None:
+async def test_refusal_is_reported_before_other_failures(
+    scripts: Iterable[list[Fault]], kind: type[ExchangeError]
+) -> None:
     with played() as one, played() as other:
         for exchange, script in zip((one, other), scripts, strict=True):
             exchange.script(KLINES, script * 20)
         await failure(make_source(one.url, other.url), kind)
 
 
-async def test_nobody_listening_anywhere_is_said_in_time() -> None:
+async def test_unreachable_hosts_are_reported_in_time() -> None:
     error = await failure(make_source(closed_port(), closed_port()), ExchangeUnavailable)
     assert error.message == "The exchange could not be reached."
 
 
 @pytest.mark.parametrize("answer", ["[]", "{}", '{"symbols": 5}', '{"symbols": [1]}', "half"])
-async def test_a_list_of_symbols_that_is_none_is_refused(answer: str) -> None:
+async def test_invalid_list_of_symbols_is_refused(answer: str) -> None:
     with played() as exchange:
         exchange.script(EXCHANGE_INFO, [faults.not_klines(answer)] * 20)
         source = make_source(exchange.url)

@@ -1,4 +1,4 @@
-"""Real klines, served page by page over HTTP, come out as the file has them."""
+"""Check that real klines, served page by page over HTTP, equal the file."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def make_source(exchange: LoopbackExchange, now_ms: int) -> BinanceSource:
 
 
 async def fetch(series: Series, limit: int, *, start_ms: int | None = None) -> tuple[MarketSeries, int]:
-    """Fetch from an exchange that has only this series, just after its last candle: the answer, and the calls."""
+    """Fetch from an exchange that has only this series, just after its last bar; return the result and the calls."""
     now_ms = int(series.open_time_ms[-1]) + series.interval.milliseconds + 1
     with LoopbackExchange([series], now_ms=now_ms, weight_limit=100_000) as exchange:
         source = make_source(exchange, now_ms)
@@ -35,7 +35,7 @@ async def fetch(series: Series, limit: int, *, start_ms: int | None = None) -> t
 
 @pytest.mark.shared_data
 @pytest.mark.parametrize("from_start", [True, False], ids=["from the start", "the newest"])
-async def test_all_3292_real_days_equal_the_file_in_four_calls(shared_data: Path, from_start: bool) -> None:
+async def test_real_days_equal_the_file_in_four_calls(shared_data: Path, from_start: bool) -> None:
     series = read_series(shared_data / "BTCUSDT-1d.csv.gz", symbol="BTCUSDT", interval=INTERVALS["1d"])
     start_ms = int(series.open_time_ms[0]) if from_start else None
     found, calls = await fetch(series, 3292, start_ms=start_ms)
@@ -79,7 +79,7 @@ async def test_pages_in_parallel_keep_their_order() -> None:
     assert calls <= 30
 
 
-async def test_symbols_say_whether_they_trade_and_are_asked_for_once_an_hour() -> None:
+async def test_symbols_with_status_are_fetched_once_per_hour() -> None:
     series = [
         simulate_bars(name, INTERVALS["1d"], 1_700_000_000_000, 2, 7) for name in ("ZZZUSDT", "AAAUSDT", "DEADUSDT")
     ]
@@ -115,7 +115,7 @@ async def test_symbols_say_whether_they_trade_and_are_asked_for_once_an_hour() -
         (f"&startTime={900 * 3_600_000}", range(0)),
     ],
 )
-def test_the_loopback_exchange_pages_as_the_real_one(query: str, hours: range) -> None:
+def test_loopback_exchange_pages_as_the_real_one(query: str, hours: range) -> None:
     bars = simulate_bars("BTCUSDT", INTERVALS["1h"], 0, 700, 7)
     with LoopbackExchange([bars], now_ms=599 * 3_600_000 + 5) as exchange:
         answer = httpx.get(f"{exchange.url}{KLINES}?symbol=BTCUSDT&interval=1h{query}")

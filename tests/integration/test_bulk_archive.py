@@ -1,4 +1,4 @@
-"""Long ranges come from the bulk archive, and nothing of it is believed that is not proven."""
+"""Check that long ranges come from the bulk archive, and that only proven files are used."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ ALL = wish("BTCUSDT", FIVE, COUNT + 1500, start=FIRST)
 NOVEMBER = "/data/spot/monthly/klines/BTCUSDT/5m/BTCUSDT-5m-2024-11.zip"
 NOVEMBER_MS = (FIRST_MS + 31 * 86_400_000, FIRST_MS + 61 * 86_400_000)
 FIRST_QUESTIONS = 3
-"""Calls that find out when the very first candle opened, and the last one."""
+"""Calls that find the opening of the first bar, and of the last."""
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,7 @@ def _fresh(exchange: LoopbackExchange) -> None:
 
 
 async def fetch_all(exchange: LoopbackExchange, folder: Path) -> None:
-    """Fetch everything, and prove it, twice; the second time without any call."""
+    """Fetch everything twice and check it; the second time makes no call."""
     async with caching(exchange, folder, NOW_MS, with_archive=True) as source:
         found = await source.fetch(ALL)
         calls = len(exchange.asked)
@@ -63,7 +63,7 @@ async def fetch_all(exchange: LoopbackExchange, folder: Path) -> None:
     assert list((folder / ".incoming").iterdir()) == []
 
 
-async def test_whole_months_come_as_files_and_the_rest_by_pages(exchange: LoopbackExchange, tmp_path: Path) -> None:
+async def test_whole_months_use_files_and_the_rest_pages(exchange: LoopbackExchange, tmp_path: Path) -> None:
     assert NOVEMBER_MS[1] < MICROSECONDS_FROM_MS < NOW_MS
     await fetch_all(exchange, tmp_path)
     assert exchange.count_files() == 4
@@ -83,20 +83,20 @@ async def test_short_ranges_come_by_pages(exchange: LoopbackExchange, tmp_path: 
     assert exchange.count_files() == 0
 
 
-async def test_a_month_that_is_not_there_comes_by_pages(exchange: LoopbackExchange, tmp_path: Path) -> None:
+async def test_missing_month_is_fetched_by_pages(exchange: LoopbackExchange, tmp_path: Path) -> None:
     exchange.script(NOVEMBER + ".CHECKSUM", [faults.Fault(status=404)])
     await fetch_all(exchange, tmp_path)
     assert exchange.count() == FIRST_QUESTIONS + 2 + 9
 
 
-async def test_a_wrong_checksum_is_fetched_again(exchange: LoopbackExchange, tmp_path: Path) -> None:
+async def test_wrong_checksum_is_fetched_again(exchange: LoopbackExchange, tmp_path: Path) -> None:
     exchange.script(NOVEMBER + ".CHECKSUM", [faults.Fault(status=200, body=checksum_of(NOVEMBER, b"old file"))])
     await fetch_all(exchange, tmp_path)
     assert exchange.count_files() == 5
     assert exchange.count() == FIRST_QUESTIONS + 2
 
 
-async def test_a_checksum_that_stays_wrong_leads_to_pages(exchange: LoopbackExchange, tmp_path: Path) -> None:
+async def test_lasting_wrong_checksum_falls_back_to_pages(exchange: LoopbackExchange, tmp_path: Path) -> None:
     other = zip_of_rows("BTCUSDT-5m-2024-11.csv", [[*row[:1], "1", "1", "1", "1", *row[5:]] for row in november()])
     exchange.script(NOVEMBER, [faults.Fault(status=200, body=other)] * 2)
     await fetch_all(exchange, tmp_path)
@@ -109,7 +109,7 @@ async def test_a_checksum_that_stays_wrong_leads_to_pages(exchange: LoopbackExch
     [faults.server_error(503), faults.firewall_page(), faults.redirect("/elsewhere"), faults.Fault(keep_share=0.5)],
     ids=["503", "403", "302", "half"],
 )
-async def test_an_archive_that_fails_leads_to_pages(
+async def test_failing_archive_falls_back_to_pages(
     exchange: LoopbackExchange, tmp_path: Path, fault: faults.Fault
 ) -> None:
     exchange.script(NOVEMBER, [fault] * 2)
@@ -118,13 +118,13 @@ async def test_an_archive_that_fails_leads_to_pages(
 
 
 @pytest.mark.parametrize("text", [b"", b"<html>", b"x" * 5000], ids=["empty", "page", "long"])
-async def test_a_checksum_that_is_none_leads_to_pages(exchange: LoopbackExchange, tmp_path: Path, text: bytes) -> None:
+async def test_invalid_checksum_falls_back_to_pages(exchange: LoopbackExchange, tmp_path: Path, text: bytes) -> None:
     exchange.script(NOVEMBER + ".CHECKSUM", [faults.Fault(status=200, body=text)] * 2)
     await fetch_all(exchange, tmp_path)
     assert exchange.count() == FIRST_QUESTIONS + 2 + 9
 
 
-async def test_a_folder_that_cannot_be_used_leads_to_pages(exchange: LoopbackExchange, tmp_path: Path) -> None:
+async def test_unusable_folder_falls_back_to_pages(exchange: LoopbackExchange, tmp_path: Path) -> None:
     (tmp_path / ".incoming").write_text("a file where the folder should be")
     async with caching(exchange, tmp_path, NOW_MS, with_archive=True) as source:
         assert (await source.fetch(ALL)).bars == BARS.slice(0, COUNT + 1500)
@@ -155,15 +155,13 @@ def broken_files() -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("kind", list(broken_files()))
-async def test_a_file_that_is_no_month_of_candles_leads_to_pages(
-    exchange: LoopbackExchange, tmp_path: Path, kind: str
-) -> None:
+async def test_invalid_month_file_falls_back_to_pages(exchange: LoopbackExchange, tmp_path: Path, kind: str) -> None:
     exchange.archive.publish(NOVEMBER, broken_files()[kind])
     await fetch_all(exchange, tmp_path)
     assert exchange.count() == FIRST_QUESTIONS + 2 + 9
 
 
-async def test_what_a_file_lacks_is_asked_for_by_pages(exchange: LoopbackExchange, tmp_path: Path) -> None:
+async def test_gap_in_a_file_is_fetched_by_pages(exchange: LoopbackExchange, tmp_path: Path) -> None:
     rows = november()
     lacking = [*rows[10:500], *rows[503:4000], [*rows[4000][:2], "0.1", *rows[4000][3:]], *rows[4001:-30]]
     exchange.archive.publish(NOVEMBER, zip_of_rows("BTCUSDT-5m-2024-11.csv", lacking, has_header=True))
@@ -172,9 +170,7 @@ async def test_what_a_file_lacks_is_asked_for_by_pages(exchange: LoopbackExchang
     assert exchange.count() == FIRST_QUESTIONS + 2 + 4
 
 
-async def test_what_came_by_pages_into_a_file_s_hole_stays_when_the_file_comes(
-    exchange: LoopbackExchange, tmp_path: Path
-) -> None:
+async def test_bars_fetched_into_a_gap_survive_the_file(exchange: LoopbackExchange, tmp_path: Path) -> None:
     rows = november()
     lacking = [row for number, row in enumerate(rows) if number % 1000 > 1]
     exchange.archive.publish(NOVEMBER, zip_of_rows("BTCUSDT-5m-2024-11.csv", lacking))
@@ -188,14 +184,14 @@ async def test_what_came_by_pages_into_a_file_s_hole_stays_when_the_file_comes(
     assert found.bars == BARS.slice(0, COUNT + 1500)
 
 
-async def test_a_file_with_many_holes_is_left_to_the_pages(exchange: LoopbackExchange, tmp_path: Path) -> None:
+async def test_file_with_many_gaps_falls_back_to_pages(exchange: LoopbackExchange, tmp_path: Path) -> None:
     lacking = [row for number, row in enumerate(november()) if number % 200 != 77]
     exchange.archive.publish(NOVEMBER, zip_of_rows("BTCUSDT-5m-2024-11.csv", lacking))
     await fetch_all(exchange, tmp_path)
     assert exchange.count() == FIRST_QUESTIONS + 2 + 9
 
 
-async def test_repeated_and_disordered_rows_of_a_file_are_told_of(exchange: LoopbackExchange, tmp_path: Path) -> None:
+async def test_repeated_and_disordered_file_rows_are_reported(exchange: LoopbackExchange, tmp_path: Path) -> None:
     rows = november()
     exchange.archive.publish(
         NOVEMBER, zip_of_rows("BTCUSDT-5m-2024-11.csv", [*rows[:50], *rows[40:60][::-1], *rows[60:]])
@@ -208,7 +204,7 @@ async def test_repeated_and_disordered_rows_of_a_file_are_told_of(exchange: Loop
     assert found.quality.disordered_rows == 19
 
 
-async def test_true_holes_are_asked_for_once_and_then_known(tmp_path: Path) -> None:
+async def test_true_gaps_are_fetched_only_once(tmp_path: Path) -> None:
     kept = np.ones(len(BARS), dtype=bool)
     kept[5000:5020] = kept[20_000:20_001] = kept[:300] = False
     columns = {name: getattr(BARS, name)[kept] for name in ("open_time_ms", "open", "high", "low", "close", "volume")}

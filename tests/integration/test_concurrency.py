@@ -1,4 +1,4 @@
-"""Many clients of one service at once: who waits, who is refused, who leaves, and who gets whose answer."""
+"""Check many clients of one service at once: queueing, refusals, disconnects, and the right response for each."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ OwnService = Callable[..., tuple[str, LoopbackExchange]]
 
 RUN = "mutation ($input: BacktestInput!) { runVectorizedBacktest(input: $input) { id } }"
 PATIENT = {"binance_timeout_s": 60.0, "binance_deadline_s": 60.0}
-"""Settings of a service that waits for an exchange that does not answer."""
+"""Settings of a service that waits for an exchange that does not respond."""
 
 
 def crossover(**changes: Any) -> dict[str, Any]:
@@ -40,7 +40,7 @@ def run(url: str, body: dict[str, Any]) -> httpx.Response:
 
 
 def metric(url: str, line: str) -> float:
-    """The value of the Prometheus line that begins so; 0 where there is none."""
+    """Return the value of the Prometheus line with this beginning; 0 if there is none."""
     lines = httpx.get(f"{url}/metrics", timeout=10).text.splitlines()
     return sum(float(text.rsplit(" ", 1)[1]) for text in lines if text.startswith(line))
 
@@ -53,12 +53,12 @@ def wait_until(is_true: Callable[[], bool]) -> None:
 
 
 def under_way(url: str) -> float:
-    """How many requests are being answered, without the one that asks."""
+    """Return the number of requests in progress, without the one that asks."""
     return metric(url, "http_requests_in_progress") - 1
 
 
 def open_request(url: str, path: str, body: bytes, content_type: str = "application/json") -> socket.socket:
-    """Send a request and do not read the answer."""
+    """Send a request without reading the response."""
     address = urlsplit(url)
     connection = socket.create_connection((str(address.hostname), int(address.port or 0)), timeout=30)
     head = (
@@ -74,7 +74,7 @@ def open_run(url: str, body: dict[str, Any]) -> socket.socket:
 
 
 def read_result_id(connection: socket.socket) -> str:
-    """Wait for the answer to a request sent before: a result."""
+    """Return the result id in the response to an earlier request."""
     with connection, connection.makefile("rb") as answer:
         head, _, body = answer.read().partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 200 "), head
@@ -82,7 +82,7 @@ def read_result_id(connection: socket.socket) -> str:
     return result_id
 
 
-def test_what_cannot_be_served_soon_is_refused_at_once(own_service: OwnService) -> None:
+def test_request_beyond_the_queue_is_refused_at_once(own_service: OwnService) -> None:
     url, exchange = own_service(compute_threads=1, max_waiting_backtests=1, **PATIENT)
     exchange.script(KLINES, [hang(60)] * 4)
     hanging = [open_run(url, crossover(fees=fees)) for fees in (0.01, 0.02)]
@@ -107,7 +107,7 @@ def test_what_cannot_be_served_soon_is_refused_at_once(own_service: OwnService) 
     assert run(url, simulated(100)).status_code == 200
 
 
-def test_a_client_that_leaves_takes_its_model_file_along(own_service: OwnService, tmp_path: Path) -> None:
+def test_disconnect_removes_the_model_file(own_service: OwnService, tmp_path: Path) -> None:
     url, exchange = own_service(**PATIENT)
     exchange.script(KLINES, [hang(60)] * 4)
     form = httpx.Request(
@@ -143,7 +143,7 @@ def test_one_of_two_equal_callers_may_leave(own_service: OwnService) -> None:
 
 @pytest.fixture(scope="module")
 def long_result(service: str) -> str:
-    """The id of a stored result of 30,000 candles."""
+    """Return the id of a stored result of 30,000 bars."""
     answer = run(service, simulated(30_000))
     assert answer.status_code == 200, answer.text
     result_id: str = answer.json()["data"]["id"]
@@ -156,9 +156,7 @@ def raw(method: str, url: str, **options: Any) -> tuple[httpx.Response, bytes]:
 
 
 @pytest.mark.parametrize("fields", ["Date portfolioValue signal", "bar: close"])
-def test_a_long_graphql_answer_is_the_same_in_pieces_and_compressed(
-    service: str, long_result: str, fields: str
-) -> None:
+def test_long_graphql_response_is_equal_streamed_and_compressed(service: str, long_result: str, fields: str) -> None:
     document = f'{{ backtest(id: "{long_result}") {{ data {{ {fields} }} trades {{ profit }} }} }}'
     options: dict[str, Any] = {"json": {"query": document}}
     plain, plain_body = raw("POST", f"{service}/graphql", **options, headers={"Accept-Encoding": "identity"})
@@ -176,7 +174,7 @@ def test_a_long_graphql_answer_is_the_same_in_pieces_and_compressed(
     assert rows[29_500:] == page
 
 
-def test_a_stored_result_is_fetched_once_and_then_found_unchanged(service: str, long_result: str) -> None:
+def test_stored_result_is_sent_once_then_not_modified(service: str, long_result: str) -> None:
     url = f"{service}/api/backtests/{long_result}"
     first, body = raw("GET", url, headers={"Accept-Encoding": "gzip"})
     assert (first.headers["content-encoding"], first.headers["vary"]) == ("gzip", "Accept-Encoding, Origin")
@@ -185,8 +183,8 @@ def test_a_stored_result_is_fetched_once_and_then_found_unchanged(service: str, 
     assert (again.status_code, nothing) == (304, b"")
 
 
-async def test_the_loop_is_free_while_others_compute(service: str) -> None:
-    """Small requests that come later are answered before the large one that came first."""
+async def test_event_loop_is_free_during_computation(service: str) -> None:
+    """Later small requests get their responses before an earlier large one."""
     async with httpx.AsyncClient(base_url=service, timeout=60) as client:
         large = asyncio.create_task(client.post("/api/backtests", json=simulated(400_000)))
         await asyncio.sleep(0.05)

@@ -1,4 +1,4 @@
-"""What a client may hold of a real server before a request of it exists: heads, connections, unread responses."""
+"""Check what a client may hold of a real server before a request exists: heads, connections, unread responses."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ LAST = b"GET /last HTTP/1.1\r\nHost: s\r\nConnection: close\r\n\r\n"
 
 
 class Echo:
-    """An application that answers with the path and the size of the body; /slow waits for `release`, /long is long."""
+    """An application whose response is the path and the size of the body; /slow waits for `release`, /long is long."""
 
     def __init__(self) -> None:
         self.release = threading.Event()
@@ -219,7 +219,7 @@ def test_bytes_that_are_no_http_are_400(server: Server, garbage: bytes) -> None:
     assert server.is_alive()
 
 
-def test_garbage_after_a_request_does_not_take_its_response(server: Server) -> None:
+def test_garbage_after_a_request_keeps_its_response(server: Server) -> None:
     connection = server.connect(SLOW + b"\x00 garbage\r\n\r\n")
     time.sleep(0.1)
     server.application.release.set()
@@ -228,7 +228,7 @@ def test_garbage_after_a_request_does_not_take_its_response(server: Server) -> N
     assert response.endswith(b"/slow 0;")
 
 
-def test_pipelined_requests_are_answered_in_order(server: Server) -> None:
+def test_pipelined_requests_get_responses_in_order(server: Server) -> None:
     connection = server.connect(SLOW + GET * 50 + LAST)
     time.sleep(0.1)
     server.application.release.set()
@@ -269,7 +269,7 @@ def test_silent_connection_is_closed_without_a_response(start: Callable[[Connect
     assert start(LIMITS).exchange() == b""
 
 
-def test_head_that_waits_behind_a_slow_request_is_not_late(start: Callable[[ConnectionLimits], Server]) -> None:
+def test_head_queued_behind_slow_request_is_not_late(start: Callable[[ConnectionLimits], Server]) -> None:
     server = start(LIMITS)
     connection = server.connect(SLOW)
     time.sleep(0.1)
@@ -329,7 +329,7 @@ def test_half_open_heads_do_not_keep_others_out(start: Callable[[ConnectionLimit
     assert b"/ 0;" in read_all(half_open[-1])
 
 
-def test_busy_connections_are_kept_and_new_ones_get_503(start: Callable[[ConnectionLimits], Server]) -> None:
+def test_busy_connections_stay_and_new_ones_get_503(start: Callable[[ConnectionLimits], Server]) -> None:
     server = start(ConnectionLimits(max_connections=3, linger=LINGER))
     busy = [server.connect(b"GET /slow HTTP/1.1\r\nHost: s\r\nConnection: close\r\n\r\n") for _ in range(3)]
     time.sleep(0.2)

@@ -1,4 +1,4 @@
-"""Files as other programs export them, sent to the running service (issue 9, item 9)."""
+"""Check files as other programs export them, sent to the running service (issue 9, item 9)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ WHOLE_VOLUMES = {"mt5", "stooq", "utf16_excel"}
 
 
 @pytest.mark.parametrize("name", EXPORTS)
-def test_export_of_another_program_is_read_to_the_bit(service: str, shared_data: Path, name: str) -> None:
+def test_csv_export_of_another_program_is_read_exactly(service: str, shared_data: Path, name: str) -> None:
     file = shared_data.parent / "cases" / "csv_exports" / f"{name}.csv"
     if not file.exists():
         pytest.skip("no such export on this machine (../shared/cases)")

@@ -1,4 +1,4 @@
-"""A user's own candles through the running service: uploaded, traded, listed, deleted, and nobody else's."""
+"""Check a user's datasets in the running service: uploaded, traded, listed, deleted, hidden from other users."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def backtest(service: str, source: str, *, user: str = "me", **fetch: Any) -> An
     return ask(service, RUN, input={"userId": user, "symbol": market["symbol"], "fetchInput": market})
 
 
-def test_candles_go_in_by_rest_are_traded_listed_and_deleted(service: str) -> None:
+def test_rest_dataset_is_uploaded_traded_listed_and_deleted(service: str) -> None:
     user = "rester"
     sent = upload(service, gzipped(csv_of_bars(BARS)), filename="My Hours.csv.gz", user_id=user)
     assert sent.status_code == 200, sent.text
@@ -62,7 +62,7 @@ def test_candles_go_in_by_rest_are_traded_listed_and_deleted(service: str) -> No
     assert error["extensions"]["code"] == "SOURCE_NOT_FOUND"
 
 
-def test_candles_go_in_by_graphql_and_answer_there(service: str) -> None:
+def test_graphql_dataset_is_uploaded_traded_and_listed(service: str) -> None:
     operations = {
         "query": UPLOAD,
         "variables": {"file": None, "input": {"userId": "grapher", "symbol": "btc-usdt", "name": "Hours"}},
@@ -89,7 +89,7 @@ def test_candles_go_in_by_graphql_and_answer_there(service: str) -> None:
     assert ask(service, '{ uploadedBars(userId: "grapher") { name } }')["data"]["uploadedBars"] == []
 
 
-def test_another_users_candles_cannot_be_named(service: str) -> None:
+def test_dataset_of_another_user_is_not_found(service: str) -> None:
     assert upload(service, csv_of_bars(BARS), user_id="owner", name="secret").status_code == 200
     [error] = backtest(service, "secret", user="thief")["errors"]
     assert error["extensions"]["code"] == "SOURCE_NOT_FOUND"
@@ -120,7 +120,7 @@ def test_another_users_candles_cannot_be_named(service: str) -> None:
         ({}, b"PK\3\4", 415, "UNSUPPORTED_FORMAT", "zip or spreadsheet"),
     ],
 )  # fmt: skip
-def test_what_is_wrong_with_an_upload_is_named(
+def test_fault_of_an_upload_is_named(
     service: str, fields: dict[str, str], content: bytes | str, status: int, code: str, words: str
 ) -> None:
     answer = upload(service, content, **fields)
@@ -129,7 +129,7 @@ def test_what_is_wrong_with_an_upload_is_named(
     assert "Traceback" not in answer.text
 
 
-def test_a_wrong_symbol_or_interval_of_an_upload_is_told_what_there_is(service: str) -> None:
+def test_wrong_symbol_or_interval_lists_the_existing(service: str) -> None:
     assert upload(service, csv_of_bars(BARS), user_id="asker", name="hours").status_code == 200
     [error] = backtest(service, "hours", user="asker", symbol="ETHUSDT")["errors"]
     assert error["extensions"]["code"] == "SYMBOL_NOT_FOUND"
@@ -140,7 +140,7 @@ def test_a_wrong_symbol_or_interval_of_an_upload_is_told_what_there_is(service: 
     assert daily["data"]["runEventDrivenBacktest"]["metrics"]["bars"] == 100
 
 
-def test_uploads_are_kept_over_a_restart_and_the_limits_hold(own_service: Any, tmp_path: Path) -> None:
+def test_datasets_and_limits_survive_a_restart(own_service: Any, tmp_path: Path) -> None:
     url, _ = own_service(max_datasets_per_user=1, max_bars=700, max_upload_mb=1)
     assert upload(url, csv_of_bars(BARS), name="first").status_code == 200
     assert upload(url, csv_of_bars(BARS), name="first").json()["code"] == "CONFLICT"
@@ -153,7 +153,7 @@ def test_uploads_are_kept_over_a_restart_and_the_limits_hold(own_service: Any, t
     assert result["dataFingerprint"] == BARS.slice(100, 600).fingerprint()
 
 
-def test_coins_are_filtered_and_candles_paged(service: str) -> None:
+def test_coins_are_filtered_and_bars_paged(service: str) -> None:
     query = """query ($input: OHLCVFetchInput!) {
       usdt: fetchCoinList(quoteAsset: "usdt") { coins }
       eur: fetchCoinList(quoteAsset: "EUR", tradingOnly: false) { coins }
@@ -193,7 +193,7 @@ def test_real_files_are_taken_as_they_are(
 
 
 @pytest.mark.shared_data
-def test_holding_the_coin_that_came_back_is_warned_of(service: str, shared_data: Path) -> None:
+def test_relisted_coin_under_one_name_is_warned(service: str, shared_data: Path) -> None:
     content = (shared_data / "LUNAUSDT-1d-12col.csv.gz").read_bytes()
     assert upload(service, content, user_id="holder", name="luna", symbol="LUNAUSDT").status_code == 200
     market = {"symbol": "LUNAUSDT", "interval": "1d", "limit": 1000, "source": "luna", "startDate": "2022-04-01"}
@@ -257,7 +257,7 @@ def test_numbers_of_unknown_mark_need_a_declaration(service: str) -> None:
     assert answer["data"]["uploadBars"]["interval"] == "1d"
 
 
-def test_limit_that_cuts_an_uploaded_range_is_named_exactly(service: str) -> None:
+def test_limit_that_cuts_a_dataset_range_is_named(service: str) -> None:
     assert upload(service, csv_of_bars(BARS), user_id="cutter", name="hours").status_code == 200
     first = "2020-09-13"
     cut = (

@@ -1,4 +1,4 @@
-"""The whole service while it is stopped or killed: no request fails, and nothing of it stays behind."""
+"""Check the whole service while it is stopped or killed: no request fails, and nothing stays behind."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ LONG = {
 
 
 def family(pid: int) -> list[int]:
-    """A process, its children, theirs and so on."""
+    """Return a process, its children, their children and so on."""
     found = [pid]
     for folder in Path(f"/proc/{pid}").glob("task/*/children"):
         found += [one for child in folder.read_text().split() for one in family(int(child))]
@@ -93,7 +93,7 @@ def test_killed_supervisor_leaves_neither_port_nor_folders(tmp_path: Path) -> No
     assert list(temporary.iterdir()) == []
 
 
-def test_everything_killed_leaves_no_folders_after_the_next_start(tmp_path: Path) -> None:
+def test_killed_processes_leave_no_folders_after_restart(tmp_path: Path) -> None:
     with ProductionService(tmp_path / "storage", WORKERS="1", TMPDIR=str(tmp_path)) as service:
         everybody = family(service.process.pid)
         service.process.kill()

@@ -1,4 +1,4 @@
-"""The store of candles through the whole service: fetched once, shown while it lasts."""
+"""Check the bar cache through the whole service: bars are fetched once, and the download is shown meanwhile."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def run(url: str, **changes: Any) -> Any:
     return httpx.post(f"{url}/api/backtests", json={**CAMEL_INPUT, **changes}, timeout=30).json()
 
 
-def test_the_same_request_a_second_time_makes_no_call(own_service: Any) -> None:
+def test_repeated_request_makes_no_exchange_call(own_service: Any) -> None:
     url, exchange = own_service()
     first = run(url)["data"]
     calls = exchange.count(KLINES)
@@ -34,7 +34,7 @@ def test_the_same_request_a_second_time_makes_no_call(own_service: Any) -> None:
     assert exchange.count(KLINES) > calls
 
 
-def test_a_download_under_way_is_shown_by_both_edges(own_service: Any) -> None:
+def test_running_download_is_shown_by_both_apis(own_service: Any) -> None:
     url, exchange = own_service()
     assert httpx.get(f"{url}/api/data/downloads").json()["data"] == []
     exchange.script(KLINES, [hang(1.5)])

@@ -1,7 +1,7 @@
-"""The event-driven engine against other people's engines, run as installed: vectorbt, backtesting.py, backtrader.
+"""Compare the event-driven engine with other engines as installed: vectorbt, backtesting.py, backtrader.
 
-Where they describe the same thing, fills and equity agree to 1e-9. Each comparison says what the other engine does in
-its own way, and how the test steers around it.
+If both describe the same thing, fills and equity agree to 1e-9. Each comparison says what the other engine does
+differently, and how the test avoids that.
 """
 
 from __future__ import annotations
@@ -98,7 +98,9 @@ def crossings(real: Bars) -> Signals:
 @pytest.mark.parametrize("costs", COSTS, ids=str)
 @pytest.mark.parametrize("fill", FillTiming)
 @pytest.mark.parametrize("sizing", SIZINGS, ids=str)
-def test_vectorbt_on_real_candles(real: Bars, crossings: Signals, sizing: str, fill: FillTiming, costs: str) -> None:
+def test_event_engine_agrees_with_vectorbt_on_real_bars(
+    real: Bars, crossings: Signals, sizing: str, fill: FillTiming, costs: str
+) -> None:
     chosen, size = SIZINGS[sizing]
     fee_rate, slippage_rate = COSTS[costs]
     rules = TradingRules(fill=fill, fee_rate=fee_rate, slippage_rate=slippage_rate, sizing=chosen)
@@ -114,7 +116,9 @@ def test_vectorbt_on_real_candles(real: Bars, crossings: Signals, sizing: str, f
 @given(st.integers(0, 2**32 - 1), st.integers(1, 60), st.sampled_from(list(SIZINGS)), st.sampled_from(list(COSTS)))
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @pytest.mark.parametrize("fill", FillTiming)
-def test_vectorbt_on_random_gapped_candles(fill: FillTiming, seed: int, n: int, sizing: str, costs: str) -> None:
+def test_event_engine_agrees_with_vectorbt_on_gapped_bars(
+    fill: FillTiming, seed: int, n: int, sizing: str, costs: str
+) -> None:
     bars, signals = random_bars(n, seed=seed, volatility=0.05), random_signals(n, seed)
     chosen, size = SIZINGS[sizing]
     fee_rate, slippage_rate = COSTS[costs]
@@ -130,9 +134,9 @@ def test_vectorbt_on_random_gapped_candles(fill: FillTiming, seed: int, n: int, 
 @pytest.mark.parametrize("direction", [Direction.SHORT, Direction.BOTH])
 @pytest.mark.parametrize("fill", FillTiming)
 def test_vectorbt_on_shorts(fill: FillTiming, direction: Direction, seed: int, sizing: str) -> None:
-    """With `lock_cash`, vectorbt's margin is ours; it knows no liquidation, and no reversal by percentage.
+    """With `lock_cash`, vectorbt's margin equals ours; it has no liquidation, and no reversal by percentage.
 
-    It reverses in one order where we write two fills, so that only the equity can be compared then.
+    It reverses in one order and we write two fills, so only the equity can be compared then.
     """
     assume(direction is Direction.SHORT or sizing in ("all cash", "fixed"))
     bars, signals = random_bars(40, seed=seed), random_signals(40, seed)
@@ -157,10 +161,11 @@ STOPS = {
 @given(st.integers(0, 2**32 - 1), st.sampled_from(list(STOPS)), st.sampled_from([Direction.LONG, Direction.SHORT]))
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_vectorbt_on_stops(seed: int, kind: str, direction: Direction) -> None:
-    """With levels from the fill price, filled as stop orders, vectorbt's stops are ours, but for three things.
+    """With levels from the fill price, filled as stop orders, vectorbt's stops equal ours except in three points.
 
-    It tests them from the bar after the entry's on, so the entry is made at a close. It ignores the strategy in the bar
-    of a stop, so there is one entry only. And it looks at a stop before it looks at an open beyond the target.
+    1. It tests stops from the bar after the entry, so the entry is made at a close.
+    2. It ignores the strategy in the bar of a stop, so there is one entry only.
+    3. It tests a stop before an open beyond the target.
     """
     bars = random_bars(30, seed=seed, volatility=0.02)
     action = np.zeros(30, dtype=np.int8)
@@ -216,10 +221,10 @@ def series(request: pytest.FixtureRequest) -> Bars:
 CHOICE = CrossoverParams(fast=10, slow=30)
 
 
-def test_backtesting_py(series: Bars) -> None:
+def test_event_engine_agrees_with_backtesting_py(series: Bars) -> None:
     """backtesting.py trades whole units, so both trade three of them.
 
-    Its `spread` touches entries only, so there is no slippage; its last trade is left open, as ours is.
+    Its `spread` affects entries only, so there is no slippage; its last trade stays open, as ours does.
     """
 
     class MeansCross(backtesting.Strategy):  # type: ignore[misc, name-defined]
@@ -256,7 +261,7 @@ def test_backtesting_py(series: Bars) -> None:
     np.testing.assert_allclose(simulation.equity, stats["_equity_curve"]["Equity"], rtol=1e-9)
 
 
-def test_backtrader(series: Bars) -> None:
+def test_event_engine_agrees_with_backtrader(series: Bars) -> None:
     """backtrader rejects an all-cash order whose open gaps up, so both trade a fixed size that always fits.
 
     Its slippage stays inside the bar unless `slip_out`; with it, prices are ours.

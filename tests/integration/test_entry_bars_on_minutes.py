@@ -1,7 +1,7 @@
-"""What the engine calls certain in the bar of a resting entry, checked against the minutes that make the bar.
+"""Check what the engine calls certain in the bar of a resting entry against the minutes of that bar.
 
-A year of real minutes is made into hours and days. The engine sees the hours and days only; the minutes tell whether
-the exit that it fills in an entry's bar really came after the entry.
+A year of real minutes is combined into hours and days. The engine sees only these; the minutes show whether the exit
+that it fills in an entry's bar really came after the entry.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def bars_of(minutes: pd.DataFrame, interval: str) -> Bars:
 
 
 def exits_inside(bars: Bars, rules: TradingRules) -> NDArray[np.void]:
-    """Return the trades that are entered and left inside one bar, with a signal at every close."""
+    """Return the trades that enter and exit inside one bar, with a signal at every close."""
     side = 1 if rules.direction is Direction.LONG else -1
     signals = Signals(
         action=np.full(len(bars), side, dtype=np.int8), strategy=StrategyDescription(name="at every close")
@@ -77,7 +77,7 @@ def exits_inside(bars: Bars, rules: TradingRules) -> NDArray[np.void]:
 
 
 def comes_after(trade: np.void, minutes: NDArray[np.float64], kind: EntryType) -> bool:
-    """Tell whether the minutes [n, high low close] of a bar reach the exit once they have reached the entry."""
+    """Return whether the minutes [n, high low close] of a bar reach the exit after they reach the entry."""
     side, entry, leave = int(trade["direction"]), float(trade["entry_price"]), float(trade["exit_price"])
     high, low, close = minutes.T
     has_entered = low <= entry if (kind is EntryType.LIMIT) == (side > 0) else high >= entry

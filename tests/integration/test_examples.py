@@ -1,4 +1,4 @@
-"""The example that people start from, against a running service."""
+"""Check the example for newcomers against a running service."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.architecture.test_floors import ROOT
 from tests.model_factory import require_libraries
 
 
-def test_one_model_in_four_formats_gives_the_same_signals(service: str) -> None:
+def test_model_in_four_formats_gives_equal_signals(service: str) -> None:
     require_libraries()
     command = [sys.executable, "examples/train_and_backtest.py", "--url", service]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240, check=False)
@@ -17,7 +17,7 @@ def test_one_model_in_four_formats_gives_the_same_signals(service: str) -> None:
     assert done.stdout.endswith("4 formats, the same signal at every bar.\n")
 
 
-def test_without_a_service_it_says_how_to_start_one() -> None:
+def test_example_without_service_says_how_to_start() -> None:
     command = [sys.executable, "examples/train_and_backtest.py", "--url", "http://127.0.0.1:9"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 1

@@ -1,7 +1,7 @@
-"""Requests from the first moment that the service accepts connections: right, or refused with when to come back.
+"""Check requests from the first moment of accepted connections: right, or refused with Retry-After.
 
-The libraries are still being loaded then, and what is loaded or compiled at a first use is used by several threads at
-once. A worker that such a request breaks never becomes ready.
+The libraries are still loading then, and several threads use what is loaded or compiled at first use. A worker that
+such a request breaks never becomes ready.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ ASKS: dict[str, Ask] = {
 
 
 def result_of(response: httpx.Response) -> Any:
-    """What equal requests have in common; None if the service refused properly."""
+    """Return what equal requests have in common; None if the service refused properly."""
     if response.status_code == 503:
         assert float(response.headers["retry-after"]) > 0
         return None
@@ -82,7 +82,7 @@ def result_of(response: httpx.Response) -> Any:
 
 
 class Clients:
-    """Threads that ask the same again and again, each with connections of its own, and what was wrong."""
+    """Threads that repeat the same request, each with its own connections, and the faults that they saw."""
 
     def __init__(self, service: ProductionService) -> None:
         self.url = f"http://127.0.0.1:{service.port}"
@@ -121,7 +121,7 @@ def test_first_requests_are_right_or_refused_properly(start: int, tmp_path: Path
             thread.start()
         deadline = time.monotonic() + START_S
         ready = 0
-        while ready < 20:  # any worker may answer
+        while ready < 20:  # any worker may respond
             assert time.monotonic() < deadline, "the service does not become ready"
             ready = ready + 1 if service.is_ready() else 0
             time.sleep(0.05)

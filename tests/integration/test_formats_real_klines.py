@@ -1,4 +1,4 @@
-"""Every format, on every real day of BTCUSDT: the signals are those of the producing library, on features of pandas."""
+"""Check that on every real day each format's signals equal the producing library's, on features of pandas."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def frame(bars: Bars) -> pd.DataFrame:
 
 
 def words(probability: NDArray[np.float64]) -> list[int]:
-    """Say buy, sell or hold bar by bar, as a person would with a list of probabilities."""
+    """Derive buy, sell or hold bar by bar from a list of probabilities, without the service's code."""
     said, is_long = [], False
     for chance in probability:
         wish = is_long if np.isnan(chance) else bool(chance >= THRESHOLD)
@@ -51,7 +51,7 @@ def words(probability: NDArray[np.float64]) -> list[int]:
 
 
 def producing_library(file: Path, frame: pd.DataFrame) -> NDArray[np.float64]:
-    """Ask the library that trained the model, outside of everything under test."""
+    """Predict with the library that trained the model, outside of everything under test."""
     known = frame.notna().all(axis=1)
     probability = np.full(len(frame), np.nan)
     probability[known] = pickle.loads(file.read_bytes()).predict_proba(frame[known])[:, 1]
@@ -59,7 +59,7 @@ def producing_library(file: Path, frame: pd.DataFrame) -> NDArray[np.float64]:
 
 
 def service(file: Path, bars: Bars, folder: Path) -> Signals:
-    """Take the service's way from bars to signals, without the process around it."""
+    """Run the service's steps from bars to signals, without the process around them."""
     features = build_features(bars)
     predictor = load_model(prepare(file, file.suffix, folder), file.suffix)
     description = predictor.description
@@ -74,7 +74,7 @@ def service(file: Path, bars: Bars, folder: Path) -> Signals:
 
 @pytest.mark.shared_data
 @pytest.mark.parametrize("name", [*FORMATS, *BOOSTERS])
-def test_signals_on_every_real_day_are_those_of_the_producing_library(
+def test_signals_on_real_days_equal_the_producing_library(
     name: str, files: Mapping[str, Path], bars: Bars, frame: pd.DataFrame, tmp_path: Path
 ) -> None:
     expected = producing_library(files[name if name in BOOSTERS else "pkl"], frame)

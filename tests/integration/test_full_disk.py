@@ -1,4 +1,4 @@
-"""A disk that is full: saves are refused, deletions work, and the space comes back (a tmpfs of 40 MiB)."""
+"""Check a full disk: saves are refused, deletions work, and the space comes back (a tmpfs of 40 MiB)."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ def test_results_are_deleted_on_a_full_disk(tmp_path: Path, when: str) -> None:
 
 @pytest.mark.skipif(not can_mount(), reason="this machine lets nobody mount a small file system")
 @pytest.mark.parametrize("left_bytes", [0, 40_000, 200_000])
-def test_file_of_an_older_version_is_emptied_on_a_full_disk(tmp_path: Path, left_bytes: int) -> None:
+def test_old_version_file_is_emptied_on_full_disk(tmp_path: Path, left_bytes: int) -> None:
     ended = run_on_small_disk(tmp_path, OLD_FILE, str(left_bytes))
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert "refused: The result store cannot be used: the disk is full" in ended.stdout

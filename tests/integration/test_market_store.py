@@ -1,4 +1,4 @@
-"""The store around the exchange: what is asked for once is not asked for again, whoever asks, however it ends."""
+"""Check the bar cache around the exchange: nothing is fetched twice, by any caller, however a fetch ends."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def part(first: int, count: int) -> Bars:
     return BARS.slice(first - FIRST, first - FIRST + count)
 
 
-async def test_the_second_identical_request_makes_no_call(tmp_path: Path) -> None:
+async def test_repeated_request_makes_no_exchange_call(tmp_path: Path) -> None:
     wishes = [
         wish("BTCUSDT", MINUTE, 2500),
         wish("BTCUSDT", MINUTE, 2500, end=LAST - 100),
@@ -58,7 +58,7 @@ async def test_the_second_identical_request_makes_no_call(tmp_path: Path) -> Non
             assert first == again == later
 
 
-async def test_a_longer_request_fetches_only_the_difference(tmp_path: Path) -> None:
+async def test_longer_request_fetches_only_the_difference(tmp_path: Path) -> None:
     with LoopbackExchange([BARS], now_ms=NOW_MS) as exchange:
         async with caching(exchange, tmp_path, NOW_MS) as source:
             await source.fetch(wish("BTCUSDT", MINUTE, 1000, end=LAST - 2000))
@@ -84,7 +84,7 @@ async def test_every_interval_has_its_own_series(tmp_path: Path) -> None:
             assert exchange.count() == 2
 
 
-async def test_fifty_requests_for_one_new_series_make_one_download(tmp_path: Path) -> None:
+async def test_fifty_requests_for_one_series_share_a_download(tmp_path: Path) -> None:
     market = wish("BTCUSDT", MINUTE, 4000, start=FIRST + 100)
     with LoopbackExchange([BARS], now_ms=NOW_MS) as exchange:
         async with caching(exchange, tmp_path / "alone", NOW_MS) as source:
@@ -97,7 +97,7 @@ async def test_fifty_requests_for_one_new_series_make_one_download(tmp_path: Pat
     assert all(series.bars == part(FIRST + 100, 4000) for series in found)
 
 
-async def test_who_goes_away_does_not_take_the_download_along(tmp_path: Path) -> None:
+async def test_cancelled_request_does_not_cancel_the_download(tmp_path: Path) -> None:
     market = wish("BTCUSDT", MINUTE, 3000)
     with LoopbackExchange([BARS], now_ms=NOW_MS) as exchange:
         exchange.script(KLINES, [faults.hang(0.3)])
@@ -115,7 +115,7 @@ async def test_who_goes_away_does_not_take_the_download_along(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("is_same_process", [True, False])
-async def test_a_small_request_does_not_wait_for_a_large_download(tmp_path: Path, is_same_process: bool) -> None:
+async def test_small_request_does_not_wait_for_large_download(tmp_path: Path, is_same_process: bool) -> None:
     bars = simulate_bars("BTCUSDT", MINUTE, open_time_ms(FIRST, MINUTE), 300_000, 7)
     now_ms = open_time_ms(FIRST + 300_000, MINUTE)
     with LoopbackExchange([bars], now_ms=now_ms, weight_limit=10**6) as exchange:
@@ -131,7 +131,7 @@ async def test_a_small_request_does_not_wait_for_a_large_download(tmp_path: Path
             assert (await large).bars == bars
 
 
-async def test_when_all_have_gone_the_download_ends_and_the_next_one_begins_anew(tmp_path: Path) -> None:
+async def test_download_without_waiters_ends_and_restarts(tmp_path: Path) -> None:
     market = wish("BTCUSDT", MINUTE, 3000)
     with LoopbackExchange([BARS], now_ms=NOW_MS) as exchange:
         exchange.script(KLINES, [faults.hang(30)])
@@ -143,7 +143,7 @@ async def test_when_all_have_gone_the_download_ends_and_the_next_one_begins_anew
                 assert (await source.fetch(market)).bars == part(LAST - 2999, 3000)
 
 
-async def test_a_candle_fetched_right_after_its_close_is_fetched_once_more(tmp_path: Path) -> None:
+async def test_bar_fetched_at_its_close_is_fetched_again(tmp_path: Path) -> None:
     clock = MovingClock(NOW_MS + 1_000)
     changed = simulate_bars("BTCUSDT", MINUTE, open_time_ms(FIRST, MINUTE), COUNT, 8)
     market = wish("BTCUSDT", MINUTE, 100, end=LAST)
@@ -163,7 +163,7 @@ async def test_a_candle_fetched_right_after_its_close_is_fetched_once_more(tmp_p
     assert after.bars.slice(99, 100) == changed.slice(COUNT - 1, COUNT)
 
 
-async def test_candles_that_close_meanwhile_are_added(tmp_path: Path) -> None:
+async def test_bars_closed_meanwhile_are_added(tmp_path: Path) -> None:
     clock = MovingClock(open_time_ms(LAST - 50, MINUTE) + 5)
     with LoopbackExchange([BARS], now_ms=NOW_MS) as exchange:
         async with caching(exchange, tmp_path, clock) as source:
@@ -174,7 +174,7 @@ async def test_candles_that_close_meanwhile_are_added(tmp_path: Path) -> None:
             assert exchange.count() <= 2 + 8
 
 
-async def test_a_candle_that_is_late_is_asked_for_until_it_comes(tmp_path: Path) -> None:
+async def test_late_bar_is_fetched_until_it_comes(tmp_path: Path) -> None:
     late = BARS.slice(0, COUNT - 1)
     with LoopbackExchange([late], now_ms=NOW_MS) as exchange:
         async with caching(exchange, tmp_path, NOW_MS + 100) as source:
@@ -186,7 +186,7 @@ async def test_a_candle_that_is_late_is_asked_for_until_it_comes(tmp_path: Path)
 
 
 @pytest.mark.parametrize("limit", [1, 1000, 5000, 400_000])
-async def test_a_symbol_that_trades_no_more_costs_a_few_calls(tmp_path: Path, limit: int) -> None:
+async def test_delisted_symbol_costs_few_calls(tmp_path: Path, limit: int) -> None:
     clock = MovingClock(NOW_MS + 700 * DAY.milliseconds + 5_000)
     with LoopbackExchange([BARS], now_ms=clock.moment_ms) as exchange:
         async with caching(exchange, tmp_path, clock) as source:
@@ -199,9 +199,9 @@ async def test_a_symbol_that_trades_no_more_costs_a_few_calls(tmp_path: Path, li
                 clock.moment_ms += later_ms
                 exchange.now_ms = clock.moment_ms
                 assert (await source.fetch(wish("BTCUSDT", MINUTE, limit))).bars == found.bars
-                # The last minute's candle may still come.
+                # The last minute's bar may still come.
                 assert exchange.count() <= 4
-            # It is not taken for dead for ever.
+            # The symbol does not count as delisted without end.
             exchange.add(simulate_bars("BTCUSDT", MINUTE, clock.moment_ms // 60_000 * 60_000 - 120_000, 2, 7))
             clock.moment_ms += 120_000
             exchange.now_ms = clock.moment_ms
@@ -209,7 +209,7 @@ async def test_a_symbol_that_trades_no_more_costs_a_few_calls(tmp_path: Path, li
 
 
 @pytest.mark.parametrize("silent", [1, 20, 3000])
-async def test_what_was_traded_before_the_newest_silence_is_fetched(tmp_path: Path, silent: int) -> None:
+async def test_bars_before_the_newest_gap_are_fetched(tmp_path: Path, silent: int) -> None:
     clock = MovingClock(open_time_ms(FIRST + 2000, MINUTE) + 5)
     with LoopbackExchange([BARS.slice(0, COUNT - silent)], now_ms=clock.moment_ms) as exchange:
         async with caching(exchange, tmp_path, clock) as source:
@@ -233,7 +233,7 @@ async def test_gap_that_is_known_in_part_costs_a_few_calls(tmp_path: Path) -> No
             assert exchange.count() <= 10
 
 
-async def test_what_a_wrong_clock_took_for_absent_is_found_later(tmp_path: Path) -> None:
+async def test_bars_missed_by_wrong_clock_are_found_later(tmp_path: Path) -> None:
     clock = MovingClock(NOW_MS + 5 * HOUR.milliseconds)
     with LoopbackExchange([BARS.slice(0, COUNT - 100)], now_ms=NOW_MS - 100 * 60_000) as exchange:
         async with caching(exchange, tmp_path, clock) as source:
@@ -245,9 +245,7 @@ async def test_what_a_wrong_clock_took_for_absent_is_found_later(tmp_path: Path)
 
 @pytest.mark.parametrize("ahead_ms", [70_000, 120_000, 3_000_000])
 @pytest.mark.parametrize("is_stored", [True, False])
-async def test_a_clock_that_is_ahead_takes_no_candle_that_is_still_forming(
-    tmp_path: Path, ahead_ms: int, is_stored: bool
-) -> None:
+async def test_clock_ahead_stores_no_unclosed_bar(tmp_path: Path, ahead_ms: int, is_stored: bool) -> None:
     hours = resample(BARS, HOUR)
     forming = len(hours) - 1
     exchange_ms = int(hours.open_time_ms[forming]) + HOUR.milliseconds - 30_000
@@ -308,14 +306,14 @@ async def test_damaged_file_is_noticed_and_fetched_again(
             assert exchange.count() == calls
 
 
-async def test_a_store_that_cannot_be_written_costs_no_answer(tmp_path: Path) -> None:
+async def test_unwritable_cache_does_not_fail_requests(tmp_path: Path) -> None:
     (tmp_path / "bars").write_text("a file where the folder should be")
     with LoopbackExchange([BARS], now_ms=NOW_MS) as exchange:
         async with caching(exchange, tmp_path / "bars", NOW_MS) as source:
             assert (await source.fetch(wish("BTCUSDT", MINUTE, 100))).bars == part(LAST - 99, 100)
 
 
-async def test_the_store_keeps_within_its_size_and_drops_what_was_used_longest_ago(tmp_path: Path) -> None:
+async def test_full_cache_drops_least_recently_used_series(tmp_path: Path) -> None:
     symbols = ["AAAUSDT", "BBBUSDT", "CCCUSDT"]
     series = [simulate_bars(name, MINUTE, open_time_ms(FIRST, MINUTE), 1000, 7) for name in symbols]
     with LoopbackExchange(series, now_ms=NOW_MS) as exchange:
@@ -332,7 +330,7 @@ async def test_the_store_keeps_within_its_size_and_drops_what_was_used_longest_a
             assert exchange.asked
 
 
-async def test_a_store_smaller_than_one_request_still_answers(tmp_path: Path) -> None:
+async def test_cache_smaller_than_a_request_still_serves(tmp_path: Path) -> None:
     with LoopbackExchange([BARS], now_ms=NOW_MS) as exchange:
         async with caching(exchange, tmp_path, NOW_MS, max_bytes=1000) as source:
             wishes = [wish("BTCUSDT", MINUTE, 2000, end=LAST - step) for step in range(0, 5000, 700)]
@@ -361,13 +359,11 @@ async def test_a_store_smaller_than_one_request_still_answers(tmp_path: Path) ->
     ],
     ids=lambda script: f"{len(script)} answers",
 )
-async def test_no_fault_of_the_exchange_leaves_a_wrong_candle_in_the_store(
-    tmp_path: Path, script: list[faults.Fault | None]
-) -> None:
+async def test_exchange_faults_leave_no_wrong_bar_cached(tmp_path: Path, script: list[faults.Fault | None]) -> None:
     market = wish("BTCUSDT", MINUTE, 5000, start=FIRST + 50)
     with LoopbackExchange([BARS], now_ms=NOW_MS) as exchange:
         async with caching(exchange, tmp_path, NOW_MS) as source:
-            # The first two calls ask for the very first candle.
+            # The first two calls find the first bar.
             exchange.script(KLINES, [None, None, *script])
             found = await source.fetch(market)
             calls = exchange.count()
@@ -378,7 +374,7 @@ async def test_no_fault_of_the_exchange_leaves_a_wrong_candle_in_the_store(
     assert found.quality.gaps == ()
 
 
-async def test_rows_that_cannot_be_believed_are_not_stored_but_remembered(tmp_path: Path) -> None:
+async def test_invalid_rows_are_not_stored_but_recorded(tmp_path: Path) -> None:
     with LoopbackExchange([BARS], now_ms=NOW_MS) as exchange:
         spoilt = faults.altered_candle(int(BARS.open_time_ms[COUNT - 1000 + 7]), 2, "0.01")
         exchange.script(KLINES, [spoilt] * 9)
@@ -393,7 +389,7 @@ async def test_rows_that_cannot_be_believed_are_not_stored_but_remembered(tmp_pa
     assert other.quality.rejected_rows == ()
 
 
-async def test_errors_leave_what_was_fetched_before_and_nothing_else(tmp_path: Path) -> None:
+async def test_errors_leave_earlier_fetches_only(tmp_path: Path) -> None:
     market = wish("BTCUSDT", MINUTE, 2000)
     with LoopbackExchange([BARS], now_ms=NOW_MS) as exchange:
         async with caching(exchange, tmp_path, NOW_MS) as source:
@@ -409,7 +405,7 @@ async def test_errors_leave_what_was_fetched_before_and_nothing_else(tmp_path: P
     assert not (tmp_path / "NOSUCHCOIN").exists()
 
 
-async def test_coarser_candles_are_made_from_finer_ones_that_are_here(tmp_path: Path) -> None:
+async def test_coarser_bars_are_built_from_cached_finer_ones(tmp_path: Path) -> None:
     with LoopbackExchange([BARS], now_ms=NOW_MS) as exchange:
         async with caching(exchange, tmp_path, NOW_MS) as source:
             minutes = await source.fetch(wish("BTCUSDT", MINUTE, COUNT))
@@ -426,7 +422,7 @@ async def test_coarser_candles_are_made_from_finer_ones_that_are_here(tmp_path: 
 
 
 def holed(kind: str, row: int) -> Series:
-    """The minutes with one that is absent, or that no market can print."""
+    """Return the minutes with one that is absent, or impossible."""
     whole = Series.of(BARS)
     if kind == "impossible row":
         return replace(whole, high=np.where(np.arange(COUNT) == row, 0.01, whole.high))
@@ -435,7 +431,7 @@ def holed(kind: str, row: int) -> Series:
 
 
 @pytest.mark.parametrize("kind", ["outage", "impossible row"])
-async def test_coarser_candles_are_not_made_from_finer_ones_with_holes(tmp_path: Path, kind: str) -> None:
+async def test_coarser_bars_are_not_built_across_gaps(tmp_path: Path, kind: str) -> None:
     hours = resample(BARS, HOUR)
     with LoopbackExchange([holed(kind, COUNT - 3000), hours], now_ms=NOW_MS) as exchange:
         async with caching(exchange, tmp_path, NOW_MS) as source:

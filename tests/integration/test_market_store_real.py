@@ -1,4 +1,4 @@
-"""Real klines through the store equal their files, by both ways, cold and warm, with what is wrong about them."""
+"""Check that real klines through the bar cache equal their files, by both ways, cold and warm, with their faults."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.shared_data
         ("SOLUSDT-1h-listing.csv.gz", "SOLUSDT", "1h", 15887, 9, 18),
     ],
 )
-async def test_the_store_says_what_a_direct_fetch_says(
+async def test_cache_returns_the_same_as_direct_fetch(
     shared_data: Path,
     tmp_path: Path,
     file: str,
@@ -63,7 +63,7 @@ async def test_the_store_says_what_a_direct_fetch_says(
     assert any("another coin" in warning for warning in warm.warnings) == (symbol == "LUNAUSDT")
 
 
-async def test_three_months_of_real_minutes_come_as_three_files(shared_data: Path, tmp_path: Path) -> None:
+async def test_three_months_of_minutes_come_as_files(shared_data: Path, tmp_path: Path) -> None:
     series = read_series(shared_data / "BTCUSDT-1m-2021-04_2021-06.csv.gz", symbol="BTCUSDT", interval=INTERVALS["1m"])
     now_ms = int(series.close_time_ms[-1]) + 20 * 86_400_000
     first = bar_number(int(series.open_time_ms[0]), series.interval)
@@ -73,12 +73,12 @@ async def test_three_months_of_real_minutes_come_as_three_files(shared_data: Pat
         async with caching(exchange, tmp_path, now_ms, with_archive=True) as source:
             cold = await source.fetch(market)
             assert exchange.count_files() == 3
-            # The first candle, and the two outages, which no file explains.
+            # The first bar, and the two outages, which no file explains.
             assert exchange.count() <= 2 + 2 * 3
             calls = len(exchange.asked)
             warm = await source.fetch(market)
             assert len(exchange.asked) == calls
-            # Minutes are missing in the first half of the time, where the exchange knows better.
+            # Minutes are missing in the first half of the time; the exchange has them.
             first_hour = first // 60
             half = await source.fetch(
                 wish("BTCUSDT", INTERVALS["1h"], 5000, start=first_hour + 1100, end=first_hour + 2183)

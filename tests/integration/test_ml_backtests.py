@@ -1,4 +1,4 @@
-"""Model files through the whole service, sandbox included, sent as real clients send them."""
+"""Check model files through the whole service, with the sandbox, sent as real clients send them."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ LIMIT = 1000
 
 @pytest.fixture(scope="module")
 def bars() -> Bars:
-    """The candles that every request of this module is about."""
+    """Return the bars of every request of this module."""
     if REAL_FILE.exists():
         return read_klines(SHARED_DATA / REAL_FILE.name, interval="1d").slice(-LIMIT, 10**9)
     made = random_bars(LIMIT, seed=17)
@@ -58,7 +58,7 @@ def files(bars: Bars, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, 
     return make_model_files(tmp_path_factory.mktemp("models"), bars)
 
 
-def test_a_file_that_lost_its_name_is_known_again(files: Mapping[str, Path]) -> None:
+def test_file_without_a_name_is_detected_by_content(files: Mapping[str, Path]) -> None:
     for name in FORMATS:
         content = files[name].read_bytes()
         expected = {"joblib": ".pkl", "pth": ".pt"}.get(name, f".{name}")
@@ -70,7 +70,7 @@ FIVE = ["Open", "High", "Low", "Close", "Volume"]
 
 @pytest.fixture(scope="module")
 def five(bars: Bars, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model of the five columns of the user's own examples."""
+    """Return a model of the five columns of the user's own examples."""
     table = np.column_stack([bars.open, bars.high, bars.low, bars.close, bars.volume])
     rises = np.append(bars.close[1:] > bars.close[:-1], False)
     file = tmp_path_factory.mktemp("five") / "my_trading_model.pkl"
@@ -85,7 +85,7 @@ def storage(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def service(bars: Bars, storage: Path) -> Iterator[str]:
-    """The service on exactly these candles."""
+    """Start the service on exactly these bars."""
     end_ms = int(bars.open_time_ms[-1]) + INTERVALS["1d"].milliseconds + 1
     with LoopbackExchange([bars]) as exchange:
         assert end_ms < time.time() * 1000, "the last candle is closed"
@@ -95,7 +95,7 @@ def service(bars: Bars, storage: Path) -> Iterator[str]:
 
 @pytest.fixture
 def nothing_left(storage: Path) -> Iterator[None]:
-    """No temporary file may be there once the request has ended."""
+    """Check that no temporary file exists once the request has ended."""
     yield
     deadline = time.monotonic() + 10
     while any((storage / ".tmp").glob("*")) and time.monotonic() < deadline:
@@ -107,7 +107,7 @@ FORM = {"user_id": "user123", "symbol": "BTCUSDT", "interval": "1d", "limit": st
 
 
 def by_requests(url: str, file: Path, **params: str) -> Any:
-    """The user's own function."""
+    """Send a request with the user's own function."""
     with file.open("rb") as opened:
         files = {"file": opened}
         return requests.post(f"{url}/api/models/backtest/ml", files=files, data=params, timeout=120).json()
@@ -123,7 +123,7 @@ def expected_words(probability: np.ndarray) -> list[str]:
 
 
 def outside(file: Path, bars: Bars) -> np.ndarray:
-    """Ask the library that trained the model, on features that pandas made."""
+    """Predict with the library that trained the model, on features that pandas made."""
     frame: pd.DataFrame = pandas_features(bars)
     known = frame.notna().all(axis=1).to_numpy()
     probability = np.full(len(frame), np.nan)
@@ -132,7 +132,7 @@ def outside(file: Path, bars: Bars) -> np.ndarray:
 
 
 @pytest.mark.parametrize("name", [*FORMATS, *BOOSTERS])
-def test_every_format_gives_the_signals_of_its_own_library(
+def test_every_format_gives_its_librarys_signals(
     service: str, files: Mapping[str, Path], bars: Bars, name: str, nothing_left: None
 ) -> None:
     answer = by_requests(service, files[name], **FORM)
@@ -199,7 +199,9 @@ def need(program: str) -> None:
 
 
 @pytest.mark.parametrize("client", REST_CLIENTS)
-def test_the_users_rest_example(service: str, files: Mapping[str, Path], client: str, nothing_left: None) -> None:
+def test_user_document_rest_example_runs(
+    service: str, files: Mapping[str, Path], client: str, nothing_left: None
+) -> None:
     need(client)
     answer = REST_CLIENTS[client](service, files["joblib"])
     assert answer["success"] is True, answer
@@ -224,7 +226,7 @@ def graphql_by_gql(transport: Any, *, is_streaming: bool = False) -> Callable[[s
 
 
 def graphql_as_apollo(url: str, file: Path) -> Any:
-    """What apollo-upload-client sends: keys from "1", `__typename` everywhere, its own Accept header."""
+    """Send what apollo-upload-client sends: keys from "1", `__typename` everywhere, its own Accept header."""
     document = ML_WITH_FILE.replace("max_drawdown", "max_drawdown __typename").replace(
         "total_trades", "total_trades __typename"
     )
@@ -252,7 +254,9 @@ GRAPHQL_CLIENTS: Mapping[str, Callable[[str, Path], Any]] = {
 
 
 @pytest.mark.parametrize("client", GRAPHQL_CLIENTS)
-def test_the_users_graphql_example_with_a_file(service: str, five: Path, client: str, nothing_left: None) -> None:
+def test_user_document_graphql_example_with_file_runs(
+    service: str, five: Path, client: str, nothing_left: None
+) -> None:
     need(client)
     data = GRAPHQL_CLIENTS[client](service, five)
     result = data["run_ml_backtest_with_file"]
@@ -275,7 +279,7 @@ def run_stored(service: str, path: str, user: str = "user123", columns: list[str
     return httpx.post(f"{service}/graphql", json=body, timeout=60).json()
 
 
-def test_a_stored_model_by_every_name_it_has_and_by_its_owner_only(service: str, files: Mapping[str, Path]) -> None:
+def test_stored_model_is_found_by_its_owner_only(service: str, files: Mapping[str, Path]) -> None:
     kept = upload(service, files["onnx"]).json()["data"]
     assert kept["model"]["n_features"] == 14
     assert kept["model"]["format"]
@@ -301,7 +305,7 @@ def test_stops_and_shorts_with_a_model(service: str, files: Mapping[str, Path]) 
     assert "stopLoss" in refused["errors"][0]["message"]
 
 
-def test_the_users_example_of_a_stored_model(service: str, five: Path) -> None:
+def test_user_document_example_of_stored_model_runs(service: str, five: Path) -> None:
     kept = upload(service, five).json()["data"]
     result = run_stored(service, kept["file_path"], columns=FIVE)["data"]["runMlBacktest"]
     assert result["status"] == "success"
@@ -309,7 +313,7 @@ def test_the_users_example_of_a_stored_model(service: str, five: Path) -> None:
     assert len(result["data"]) == LIMIT
 
 
-def test_feature_columns_are_the_clients_the_models_or_an_error(service: str, five: Path) -> None:
+def test_feature_columns_come_from_client_or_model(service: str, five: Path) -> None:
     for columns in (",".join(FIVE), json.dumps(FIVE), ""):
         answer = by_requests(service, five, **FORM, **({"feature_columns": columns} if columns else {}))
         assert answer["data"]["strategy"]["parameters"]["featureColumns"] == FIVE
@@ -322,7 +326,7 @@ def test_feature_columns_are_the_clients_the_models_or_an_error(service: str, fi
 
 
 class Gadget:
-    """A pickle that runs a command where it is opened carelessly."""
+    """A pickle that runs a command when it is opened carelessly."""
 
     def __init__(self, mark: Path) -> None:
         self.mark = mark
@@ -331,7 +335,7 @@ class Gadget:
         return os.system, (f"touch {self.mark}",)
 
 
-def test_a_hostile_file_is_refused_kept_nowhere_and_harms_nothing(
+def test_hostile_file_is_refused_and_not_stored(
     service: str, storage: Path, files: Mapping[str, Path], tmp_path: Path, nothing_left: None
 ) -> None:
     mark = tmp_path / "owned"
@@ -347,7 +351,7 @@ def test_a_hostile_file_is_refused_kept_nowhere_and_harms_nothing(
     assert by_requests(service, files["pkl"], **FORM)["success"] is True
 
 
-def test_a_file_that_is_no_model_is_refused(service: str, tmp_path: Path, nothing_left: None) -> None:
+def test_file_that_is_no_model_is_refused(service: str, tmp_path: Path, nothing_left: None) -> None:
     file = tmp_path / "list.pkl"
     file.write_bytes(pickle.dumps([1, 2, 3]))
     answer = by_requests(service, file, **FORM)
@@ -360,9 +364,7 @@ def test_a_file_that_is_no_model_is_refused(service: str, tmp_path: Path, nothin
     assert "torch.jit" in answer["message"]
 
 
-def test_a_client_that_leaves_half_way_leaves_nothing(
-    service: str, files: Mapping[str, Path], nothing_left: None
-) -> None:
+def test_disconnect_during_upload_leaves_nothing(service: str, files: Mapping[str, Path], nothing_left: None) -> None:
     script = (
         "import sys, httpx\n"
         "try:\n"

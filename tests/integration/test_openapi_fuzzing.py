@@ -1,6 +1,6 @@
-"""A fuzzer that knows only our schemas asks a real server: what they allow is accepted, all else is refused.
+"""Send requests that fit our schemas, and others, to a real server: the former are accepted, the latter refused.
 
-`tests/openapi/schemathesis.toml` says what the OpenAPI document cannot tell. By hand, longer and with other seeds: see
+`tests/openapi/schemathesis.toml` lists what the OpenAPI document cannot express. For longer runs with other seeds see
 CONTRIBUTING.md.
 """
 
@@ -23,7 +23,7 @@ TIMEOUT_S = 240
 
 
 def fuzz(config: str, address: str, folder: Path, *options: str) -> str:
-    """Run schemathesis with a fixed seed; return what it says, with its exit code at the end."""
+    """Run schemathesis with a fixed seed; return its output, with its exit code at the end."""
     command = [
         sys.executable, "-m", "schemathesis.cli", "--config-file", str(CONFIGS / config), "run", address, "--seed", "9",
         "--no-color", "--generation-database", "none", "--continue-on-failure", *options,
@@ -36,7 +36,7 @@ def fuzz(config: str, address: str, folder: Path, *options: str) -> str:
 
 
 @pytest.mark.timeout(TIMEOUT_S + 30)
-def test_openapi_document_tells_what_is_refused(own_service: Callable[..., Any], tmp_path: Path) -> None:
+def test_openapi_document_declares_every_refusal(own_service: Callable[..., Any], tmp_path: Path) -> None:
     service, _ = own_service(max_bars=500)
     found = fuzz("schemathesis.toml", f"{service}/openapi.json", tmp_path, "--max-time", "40")
     assert found.endswith("exit code 0"), found
@@ -44,7 +44,7 @@ def test_openapi_document_tells_what_is_refused(own_service: Callable[..., Any],
 
 
 @pytest.mark.timeout(TIMEOUT_S + 30)
-def test_graphql_schema_meets_no_unforeseen_error(own_service: Callable[..., Any], tmp_path: Path) -> None:
+def test_fuzzed_graphql_meets_no_unexpected_error(own_service: Callable[..., Any], tmp_path: Path) -> None:
     service, _ = own_service(max_bars=500)
     found = fuzz("schemathesis-graphql.toml", f"{service}/graphql", tmp_path, "--max-time", "20")
     assert found.endswith("exit code 0"), found

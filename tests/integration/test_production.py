@@ -1,4 +1,4 @@
-"""The service as `run.py prod` starts it: two workers that look like one, and leave nothing behind."""
+"""Check the service as `run.py prod` starts it: two workers look like one, and leave nothing behind."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_any_worker_counts_for_all(production: ProductionService) -> None:
     assert count_of(production, "http_requests_in_progress ") == 1.0
 
 
-def test_a_result_is_read_from_any_worker(production: ProductionService) -> None:
+def test_result_is_read_from_any_worker(production: ProductionService) -> None:
     url = f"http://127.0.0.1:{production.port}/api/backtests"
     body = {"user_id": "me", "symbol": "BTCUSDT", "limit": 300, "source": "simulated"}
     ran = httpx.post(url, json=body, timeout=60).json()["data"]
@@ -50,5 +50,5 @@ def test_a_result_is_read_from_any_worker(production: ProductionService) -> None
         assert httpx.get(f"{url}/{ran['id']}", timeout=30).json()["data"] == ran
 
 
-def test_the_workers_count_in_one_folder(production: ProductionService, temporary_folder: Path) -> None:
+def test_workers_share_their_metrics(production: ProductionService, temporary_folder: Path) -> None:
     assert len(list(temporary_folder.glob(f"{PREFIX}metrics-*"))) == 1

@@ -1,4 +1,4 @@
-"""Every example of the README and of `docs/` runs as written, but for the address of the service."""
+"""Run every example of the README and of `docs/` as written, except for the address of the service."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def run(command: list[str]) -> str:
 
 
 @pytest.mark.parametrize("script", [block for block in blocks("bash") if not block.values[0].startswith(NOT_HERE)])
-def test_shell(service: str, script: str) -> None:
+def test_readme_shell_examples_run(service: str, script: str) -> None:
     if shutil.which("curl") is None:
         pytest.skip("curl is not installed")
     script = script.replace(ADDRESS, service).replace("python -c", f"{sys.executable} -c")
@@ -47,12 +47,12 @@ def test_shell(service: str, script: str) -> None:
 
 
 @pytest.mark.parametrize("script", blocks("python"))
-def test_python(service: str, script: str) -> None:
+def test_readme_python_example_runs(service: str, script: str) -> None:
     assert run([sys.executable, "-c", script.replace(ADDRESS, service)])
 
 
 @pytest.mark.parametrize("script", blocks("javascript"))
-def test_javascript(service: str, script: str) -> None:
+def test_readme_javascript_example_runs(service: str, script: str) -> None:
     if shutil.which("node") is None:
         pytest.skip("node is not installed")
     printed = json.loads(run(["node", "--input-type=module", "-e", script.replace(ADDRESS, service)]))
@@ -60,7 +60,7 @@ def test_javascript(service: str, script: str) -> None:
 
 
 @pytest.mark.parametrize("document", blocks("graphql"))
-def test_graphql(service: str, document: str) -> None:
+def test_readme_graphql_examples_run(service: str, document: str) -> None:
     answer = httpx.post(f"{service}/graphql", json={"query": document}, timeout=60).json()
     assert "errors" not in answer, answer
     assert answer["data"]

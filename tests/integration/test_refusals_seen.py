@@ -1,4 +1,4 @@
-"""Every client reads an early refusal: Node's fetch, curl, and one that writes everything before it reads."""
+"""Check that every client reads an early refusal: Node's fetch, curl, and one that writes all before it reads."""
 
 from __future__ import annotations
 
@@ -90,9 +90,7 @@ def test_node_reads_the_refusal_of_another_site(url: str, large_file: Path) -> N
 @pytest.mark.parametrize(
     ("path", "outcome"), [("/no/such/page", "404 NOT_FOUND"), ("/health", "405 METHOD_NOT_ALLOWED")]
 )
-def test_node_reads_the_response_of_an_endpoint_that_takes_no_body(
-    url: str, tmp_path: Path, path: str, outcome: str
-) -> None:
+def test_node_reads_response_of_endpoint_without_body(url: str, tmp_path: Path, path: str, outcome: str) -> None:
     file = tmp_path / "m.pkl"
     file.write_bytes(bytes(MIB - 1024))
     assert node(url + path, file, "") == {outcome: REPEATS}
@@ -117,7 +115,7 @@ def test_curl_reads_the_refusal(url: str, large_file: Path, expect: str) -> None
         assert int(sent_bytes) == 0
 
 
-def test_client_that_pauses_before_its_body_gets_the_refusal(url: str) -> None:
+def test_client_pausing_before_its_body_gets_refusal(url: str) -> None:
     address = urlsplit(url)
     head = f"POST /api/backtests HTTP/1.1\r\nHost: localhost\r\nContent-Length: {2 * MIB}\r\n\r\n"
     with socket.create_connection((address.hostname or "", address.port or 0), timeout=60) as connection:
@@ -128,7 +126,7 @@ def test_client_that_pauses_before_its_body_gets_the_refusal(url: str) -> None:
     assert response.startswith(b"HTTP/1.1 413")
 
 
-def test_client_that_writes_before_it_reads_gets_the_refusal(url: str) -> None:
+def test_client_writing_before_reading_gets_refusal(url: str) -> None:
     address = urlsplit(url)
     head = f"POST /api/models/upload HTTP/1.1\r\nHost: s\r\nContent-Length: {LARGE_BYTES}\r\n\r\n".encode()
     with socket.create_connection((address.hostname or "", address.port or 0), timeout=30) as connection:

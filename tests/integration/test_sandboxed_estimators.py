@@ -1,4 +1,4 @@
-"""Estimators that ask for more than arithmetic when they predict: all of it must be there before the sandbox closes."""
+"""Check estimators that need more than arithmetic to predict: all of it must be loaded before the sandbox closes."""
 
 from __future__ import annotations
 
@@ -49,7 +49,9 @@ async def runner() -> AsyncIterator[SandboxedModelRunner]:
     ],
     ids=lambda model: repr(model)[:40],
 )
-async def test_it_predicts_as_outside(runner: SandboxedModelRunner, tmp_path: Path, model: Any) -> None:
+async def test_sandboxed_estimator_predicts_as_outside(
+    runner: SandboxedModelRunner, tmp_path: Path, model: Any
+) -> None:
     model.fit(FRAME, RISES)
     (tmp_path / "model.pkl").write_bytes(pickle.dumps(model))
     predictions = await runner.predict(model_file(tmp_path / "model.pkl"), TABLE, None, None)

@@ -1,4 +1,4 @@
-"""SQLite under real processes: killed in mid-write, several at once, and on a disk that is full."""
+"""Check SQLite under real processes: killed while writing, several at once, and on a full disk."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def start(program: str, *arguments: object) -> subprocess.Popen[str]:
 
 
 async def read_back(path: Path, acknowledged: list[str]) -> int:
-    """Check every acknowledged result, and every other that is visible, bit by bit; return how many there are."""
+    """Check every acknowledged result, and every other visible one, to the bit; return how many there are."""
     store = SqliteStore(SqliteDatabase(path))
     visible: list[str] = []
     after = None
@@ -101,7 +101,7 @@ async def read_back(path: Path, acknowledged: list[str]) -> int:
     return len(visible)
 
 
-async def test_what_was_acknowledged_survives_a_kill_in_mid_write(tmp_path: Path) -> None:
+async def test_saved_results_survive_a_kill_while_writing(tmp_path: Path) -> None:
     path = tmp_path / "results.sqlite3"
     acknowledged: list[str] = []
     for turn in range(5):
@@ -135,7 +135,7 @@ async def test_two_processes_that_write_at_once_lose_nothing(tmp_path: Path) -> 
     assert await read_back(path, acknowledged) == 30
 
 
-async def test_a_full_disk_is_said_and_leaves_no_half_of_anything(tmp_path: Path) -> None:
+async def test_full_disk_is_reported_and_leaves_nothing_partial(tmp_path: Path) -> None:
     child = start(FILL_THE_DISK, tmp_path)
     output, errors = await asyncio.to_thread(child.communicate, timeout=60)
     assert child.returncode == 0, errors

@@ -1,4 +1,4 @@
-"""Several processes and one store: nothing is lost, nothing is fetched twice, and none trips over another's death."""
+"""Check several processes on one bar cache: nothing is lost or fetched twice, and a killed one harms no other."""
 
 from __future__ import annotations
 
@@ -44,9 +44,7 @@ def stored(folder: Path) -> int:
     return count(within(known, FIRST, FIRST + COUNT))
 
 
-async def test_a_fetch_killed_half_way_leaves_a_readable_store_and_is_resumed(
-    exchange: LoopbackExchange, tmp_path: Path
-) -> None:
+async def test_killed_fetch_leaves_readable_cache_and_resumes(exchange: LoopbackExchange, tmp_path: Path) -> None:
     kept = 0
     for _ in range(2):
         process = begin(exchange.url, tmp_path, NOW_MS, FIRST, COUNT)
@@ -88,7 +86,7 @@ def test_two_processes_fill_one_series_and_lose_nothing(exchange: LoopbackExchan
     assert len(starts) <= (third + half + 5000) // 1000 + 10
 
 
-def test_what_one_process_was_told_stops_the_others_too(exchange: LoopbackExchange, tmp_path: Path) -> None:
+def test_ban_of_one_process_stops_the_others(exchange: LoopbackExchange, tmp_path: Path) -> None:
     exchange.script(KLINES, [faults.too_many_requests(retry_after_s=300)])
     first = begin(exchange.url, tmp_path, NOW_MS, FIRST, 10)
     assert first.communicate(timeout=PATIENCE_S)[0].strip() == "stopped for 300.0"

@@ -1,4 +1,4 @@
-"""A symbol that the exchange lists in another script works wherever BTCUSDT does (issue 9, item 8)."""
+"""Check that a symbol in another script works wherever BTCUSDT does (issue 9, item 8)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def listed_days() -> Any:
     return replace(random_bars(1500, seed=17), symbol=SYMBOL)
 
 
-async def test_symbol_comes_by_archive_and_pages_and_stays_cached(tmp_path: Path) -> None:
+async def test_unicode_symbol_is_fetched_and_cached(tmp_path: Path) -> None:
     bars = simulate_bars(SYMBOL, FIVE, FIRST_MS, 288 * 100, 7)
     now_ms = FIRST_MS + 288 * 99 * FIVE.milliseconds
     asked = wish(SYMBOL, FIVE, 288 * 99, start=bar_number(FIRST_MS, FIVE))
@@ -64,7 +64,7 @@ def test_symbol_works_through_both_apis(own_service: Any) -> None:
     assert [one["symbol"] for one in listed["items"]] == [SYMBOL]
 
 
-def test_symbol_that_is_not_listed_gets_the_exchange_words(own_service: Any) -> None:
+def test_unlisted_unicode_symbol_gets_the_exchanges_error(own_service: Any) -> None:
     url, _ = own_service()
     answer = httpx.get(f"{url}/api/data/quality", params={"symbol": SYMBOL})
     assert (answer.status_code, answer.json()["code"]) == (404, "SYMBOL_NOT_FOUND")

@@ -1,4 +1,4 @@
-"""A model of Close and Returns on bars without volume: what it does not read holds nothing back, by both APIs."""
+"""Check a model of Close and Returns on bars without volume: a missing column that it does not read does not matter."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def bars() -> Bars:
 
 @pytest.fixture(scope="module")
 def market(service: str, bars: Bars) -> dict[str, str]:
-    """Return where the bars are kept."""
+    """Upload the bars as a dataset, and return the market part of a request for it."""
     fields = {"user_id": USER, "symbol": "BTCUSDT", "name": "silent", "interval": "1h"}
     sent = httpx.post(
         f"{service}/api/data/upload", data=fields, files={"file": ("b.csv", csv_of_bars(bars))}, timeout=60
@@ -40,7 +40,7 @@ def market(service: str, bars: Bars) -> dict[str, str]:
 
 
 def train(bars: Bars, columns: list[str]) -> tuple[bytes, np.ndarray]:
-    """Return a model file that reads these columns, and its own probability of each bar (NaN: not to be predicted)."""
+    """Return a model file that reads these columns, and its own probability at each bar (NaN: no prediction)."""
     table: pd.DataFrame = pandas_features(bars)[columns]
     usable = table.fillna(0.0)
     model = LogisticRegression().fit(usable, np.arange(len(usable)) % 3 == 0)
@@ -50,9 +50,7 @@ def train(bars: Bars, columns: list[str]) -> tuple[bytes, np.ndarray]:
     return file.getvalue(), probability
 
 
-def test_model_predicts_bars_that_lack_only_what_it_does_not_read(
-    service: str, bars: Bars, market: dict[str, str]
-) -> None:
+def test_missing_unread_features_do_not_stop_predictions(service: str, bars: Bars, market: dict[str, str]) -> None:
     content, expected = train(bars, COLUMNS)
     assert np.count_nonzero(np.isnan(expected)) == 1
     file = {"file": ("two.pkl", content)}
@@ -78,7 +76,7 @@ def test_model_predicts_bars_that_lack_only_what_it_does_not_read(
         assert not any("column that is missing" in warning for warning in result["warnings"])
 
 
-def test_model_of_the_missing_column_is_told_which_it_is(service: str, bars: Bars, market: dict[str, str]) -> None:
+def test_missing_column_of_the_model_is_named(service: str, bars: Bars, market: dict[str, str]) -> None:
     content, _ = train(bars, ["Close", "Volume_Ratio"])
     answer = httpx.post(
         f"{service}/api/models/backtest/ml",

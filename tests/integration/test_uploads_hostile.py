@@ -1,4 +1,4 @@
-"""What hostile or unlucky clients do to a real server: each gets its error, and nothing stays on the disk."""
+"""Check hostile or unlucky clients of a real server: each gets its error, and nothing stays on the disk."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Server(NamedTuple):
         return socket.create_connection((address.hostname or "", address.port or 0), timeout=10)
 
     def leftovers(self) -> list[Path]:
-        """Return the files on the disk, after those of requests that are just ending had time to go."""
+        """Return the files on the disk, after requests that are just ending had time to remove theirs."""
         deadline = time.monotonic() + 3
         while (found := self._files()) and time.monotonic() < deadline:
             time.sleep(0.02)
@@ -85,7 +85,7 @@ def post(server: Server, body: bytes, path: str = "/api/models/upload") -> httpx
 
 
 def read_answer(connection: socket.socket) -> bytes:
-    """Read what the server says until it closes, or resets."""
+    """Read the response until the server closes, or resets."""
     received = b""
     try:
         while piece := connection.recv(65536):
@@ -169,7 +169,7 @@ def test_odd_file_names_stay_in_the_users_folder(server: Server, filename: bytes
 @pytest.mark.parametrize(
     ("filename", "content", "status"),
     [
-        (None, b"MZ program", 415),  # a file without a name is told by its content
+        (None, b"MZ program", 415),  # a file without a name is detected by its content
         (b"", b"MZ program", 415),
         (None, b"", 422),
         (b"model", PICKLE, 415),
@@ -190,7 +190,7 @@ def test_files_that_are_no_models(server: Server, filename: bytes | None, conten
 
 
 @pytest.mark.parametrize("filename", [None, b""])
-def test_a_file_without_a_name_is_told_by_its_content(server: Server, filename: bytes | None) -> None:
+def test_file_without_a_name_is_detected_by_content(server: Server, filename: bytes | None) -> None:
     answer = post(server, form(filename=filename, content=PICKLE + bytes(MAX_BYTES - len(PICKLE))))
     assert answer.status_code == 200, answer.text
     kept = answer.json()["data"]
@@ -209,7 +209,7 @@ def test_a_file_without_a_name_is_told_by_its_content(server: Server, filename: 
         (b"utf-8''a%00%0D%0Ab.pkl", "ab.pkl"),
     ],
 )
-def test_extended_file_name_alone_is_kept(server: Server, extended: bytes, name: str) -> None:
+def test_extended_file_name_alone_is_used(server: Server, extended: bytes, name: str) -> None:
     response = post(server, form(filename=None, more=b"; filename*=" + extended))
     assert response.status_code == 200, response.text
     kept = response.json()["data"]
@@ -235,7 +235,7 @@ def test_extended_name_inside_another_parameter_is_none(server: Server) -> None:
 
 
 @pytest.mark.parametrize("path", ["/api/models/upload", "/api/models/backtest/ml"])
-def test_a_file_over_the_limit_by_little(server: Server, path: str) -> None:
+def test_file_slightly_over_the_limit_is_refused(server: Server, path: str) -> None:
     # Within the allowance for the form's other fields: here the store counts the file itself.
     fields = form(content=PICKLE + bytes(MAX_BYTES))
     if path.endswith("ml"):
@@ -246,14 +246,14 @@ def test_a_file_over_the_limit_by_little(server: Server, path: str) -> None:
     assert server.leftovers() == []
 
 
-def test_a_file_at_the_limit_is_kept(server: Server) -> None:
+def test_file_at_the_limit_is_stored(server: Server) -> None:
     answer = post(server, form(content=PICKLE + bytes(MAX_BYTES - len(PICKLE))))
     assert answer.status_code == 200
     assert answer.json()["data"]["file_size"] == MAX_BYTES
 
 
 @pytest.mark.parametrize("is_declared", [True, False])
-def test_an_upload_over_the_limit_is_cut_off(server: Server, is_declared: bool) -> None:
+def test_upload_over_the_limit_is_refused(server: Server, is_declared: bool) -> None:
     offered = 200 * MIB
     beginning = form(content=b"")[: -len(f"\r\n--{BOUNDARY}--\r\n")] + PICKLE
     piece = bytes(256 * 1024)
@@ -277,13 +277,13 @@ def test_an_upload_over_the_limit_is_cut_off(server: Server, is_declared: bool) 
 @pytest.mark.parametrize(
     "content_type", ["application/json", "multipart/x", f"multipart/form-data; boundary={BOUNDARY}"]
 )
-def test_a_large_body_where_no_file_is_received_is_cut_off_earlier(server: Server, content_type: str) -> None:
+def test_large_body_without_files_is_refused_earlier(server: Server, content_type: str) -> None:
     headers = {"Content-Type": content_type}
     answer = httpx.post(f"{server.url}/api/backtests", content=bytes(MIB + 1), headers=headers, timeout=10)
     assert (answer.status_code, answer.json()["code"]) == (413, "TOO_LARGE")
 
 
-def test_a_large_body_to_nowhere_is_not_read(server: Server) -> None:
+def test_large_body_to_unknown_path_is_not_read(server: Server) -> None:
     sent = 0
     with server.connect() as connection:
         connection.sendall(head("/no/such/page", None))
@@ -300,7 +300,7 @@ def test_a_large_body_to_nowhere_is_not_read(server: Server) -> None:
 
 @pytest.mark.parametrize("path", ["/api/models/upload", "/api/models/backtest/ml"])
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.99])
-def test_a_client_that_goes_half_way(server: Server, path: str, share: float) -> None:
+def test_client_disconnecting_half_way_leaves_nothing(server: Server, path: str, share: float) -> None:
     body = form(content=PICKLE + bytes(900 * 1024))
     with server.connect() as connection:
         connection.sendall(head(path, len(body)) + body[: int(len(body) * share)])
@@ -308,7 +308,7 @@ def test_a_client_that_goes_half_way(server: Server, path: str, share: float) ->
     assert httpx.get(f"{server.url}/health", timeout=10).status_code == 200
 
 
-def test_a_client_that_falls_silent(server: Server) -> None:
+def test_client_that_stops_sending_gets_408(server: Server) -> None:
     body = form(content=PICKLE + bytes(900 * 1024))
     with server.connect() as connection:
         connection.sendall(head("/api/models/upload", len(body)) + body[:-1000])
@@ -320,14 +320,14 @@ def test_a_client_that_falls_silent(server: Server) -> None:
     assert server.leftovers() == []
 
 
-def test_a_form_that_ends_before_its_file_does(server: Server) -> None:
+def test_form_ending_within_its_file_is_malformed(server: Server) -> None:
     body = form(content=PICKLE + bytes(2 * 1024 * 1024))[: MIB // 2]
     answer = post(server, body)
     assert answer.status_code in (400, 422)
     assert server.leftovers() == []
 
 
-def test_a_backtest_leaves_no_file(server: Server) -> None:
+def test_backtest_leaves_no_model_file(server: Server) -> None:
     files = {"file": ("m.pkl", PICKLE)}
     fields = {"user_id": "alice", "symbol": "BTCUSDT"}
     url = f"{server.url}/api/models/backtest/ml"

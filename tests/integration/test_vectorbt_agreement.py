@@ -1,4 +1,4 @@
-"""Fills, equity and metrics against vectorbt's documented path and empyrical, on real candles and on random ones."""
+"""Compare fills, equity and metrics with vectorbt's documented way and empyrical, on real and random bars."""
 
 from __future__ import annotations
 
@@ -163,7 +163,9 @@ def signals(real: Bars) -> Signals:
 @pytest.mark.parametrize("costs", COSTS, ids=str)
 @pytest.mark.parametrize("fill", FillTiming)
 @pytest.mark.parametrize("sizing", SIZINGS, ids=str)
-def test_real_candles(real: Bars, signals: Signals, sizing: str, fill: FillTiming, costs: str) -> None:
+def test_metrics_agree_with_vectorbt_on_real_bars(
+    real: Bars, signals: Signals, sizing: str, fill: FillTiming, costs: str
+) -> None:
     chosen, size = SIZINGS[sizing]
     fees, slippage = COSTS[costs]
     rules = TradingRules(fill=fill, fee_rate=fees, slippage_rate=slippage, sizing=chosen)
@@ -178,7 +180,7 @@ def test_real_candles(real: Bars, signals: Signals, sizing: str, fill: FillTimin
 
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("fill", FillTiming)
-def test_random_candles(seed: int, fill: FillTiming) -> None:
+def test_metrics_agree_with_vectorbt_on_random_bars(seed: int, fill: FillTiming) -> None:
     bars = random_bars(400, seed=seed)
     signals = Crossover(CrossoverParams(fast=5, slow=12)).signals(StrategyInputs(bars=bars))
     rules = TradingRules(fill=fill)
@@ -231,7 +233,7 @@ def test_metrics_are_empyricals_where_it_defines_them(fill: FillTiming) -> None:
 
 @pytest.mark.parametrize("rate", [0.0, 0.05, -0.01])
 @pytest.mark.parametrize("per_year", [365.0, 252.0])
-def test_risk_free_rate_enters_as_in_vectorbt_and_empyrical(rate: float, per_year: float) -> None:
+def test_risk_free_rate_agrees_with_vectorbt_and_empyrical(rate: float, per_year: float) -> None:
     bars = random_bars(900, seed=11)
     simulation = VectorizedEngine().run(
         bars,
@@ -297,7 +299,7 @@ def test_drawdowns_from_the_starting_cash_are_the_libraries() -> None:
     assert metrics.ulcer_index == pytest.approx(math.sqrt((depth**2).mean()) * 100, rel=TOLERANCE)
 
 
-def test_business_days_agree_with_empyrical_at_their_own_bars_per_year() -> None:
+def test_business_days_agree_with_empyrical() -> None:
     days = [day for day in range(4, 4 + 104 * 7) if (day - 4) % 7 < 5]
     bars = replace(random_bars(len(days), seed=2), open_time_ms=np.array(days, dtype=np.int64) * DAY_MS)
     simulation = VectorizedEngine().run(

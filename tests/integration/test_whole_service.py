@@ -1,4 +1,4 @@
-"""The user's document through real clients, against the whole service and an exchange on loopback."""
+"""Run the user's document with real clients against the whole service and an exchange on loopback."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ CLIENTS = {
 
 @pytest.mark.parametrize("example", EXAMPLES)
 @pytest.mark.parametrize("client", CLIENTS)
-def test_the_users_document_runs(service: str, client: str, example: str) -> None:
+def test_user_document_runs(service: str, client: str, example: str) -> None:
     if client in ("curl", "node") and shutil.which(client) is None:
         pytest.skip(f"{client} is not installed")
     document, input_ = EXAMPLES[example]
@@ -115,7 +115,7 @@ RUN = "mutation ($input: BacktestInput!) { runVectorizedBacktest(input: $input) 
 RUN_EVENT = RUN.replace("Vectorized", "EventDriven")
 
 
-def test_a_result_is_kept_listed_compared_and_read_again(service: str) -> None:
+def test_result_is_stored_listed_compared_and_read(service: str) -> None:
     ids = []
     for fast in (5, 10, 15):
         input_ = {**CAMEL_INPUT, "userId": "keeper", "maCrossoverParams": {"fast": fast, "slow": 30}}
@@ -142,7 +142,7 @@ def test_a_result_is_kept_listed_compared_and_read_again(service: str) -> None:
     assert other["data"]["backtests"]["nodes"] == []
 
 
-def test_candles_and_coins_are_the_exchanges_own(service: str, exchange: LoopbackExchange) -> None:
+def test_bars_and_coins_equal_the_exchanges(service: str, exchange: LoopbackExchange) -> None:
     query = "query ($input: OHLCVFetchInput!) { fetchOhlcv(input: $input) { Date Open High Low Close Volume } }"
     rows = ask(service, query, input={"symbol": "BTCUSDT", "limit": 5})["data"]["fetchOhlcv"]
     assert len(rows) == 5
@@ -194,7 +194,7 @@ def test_bad_input_is_named(service: str, change: dict[str, Any], code: str, wor
     assert "Traceback" not in json.dumps(answer)
 
 
-def test_a_number_that_is_none_is_refused(service: str) -> None:
+def test_invalid_number_is_refused(service: str) -> None:
     body = json.dumps({"query": RUN, "variables": {"input": CAMEL_INPUT}}).replace("10000.0", "NaN")
     answer = httpx.post(f"{service}/graphql", content=body, headers={"Content-Type": "application/json"})
     assert answer.status_code == 400
@@ -216,7 +216,7 @@ def test_a_number_that_is_none_is_refused(service: str) -> None:
     ],
     ids=["429", "418", "451", "403", "half a JSON", "silence", "500 twice", "429 for a second", "half a JSON once"],
 )
-def test_what_the_exchange_does_wrong_is_retried_or_told(
+def test_exchange_faults_are_retried_or_reported(
     own_service: Any, faults: list[Any], code: str | None, retry_after: bool
 ) -> None:
     url, exchange = own_service()

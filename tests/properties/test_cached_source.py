@@ -120,7 +120,7 @@ def make_rows(interval: Interval, first: int, holes: set[int], odd: set[int], of
 
 
 def oracle(rows: Klines, market: MarketRequest, now_ms: int) -> tuple[Bars, DataQuality] | None:
-    """What a direct fetch gives: the rows asked for, cut, then cleaned."""
+    """Return what a direct fetch returns: the requested rows, cut, then cleaned."""
     rows = rows.closed(now_ms)
     end_ms = now_ms if market.end_ms is None else market.end_ms
     rows = rows.pick((rows.open_time_ms >= (market.start_ms or 0)) & (rows.open_time_ms <= end_ms))

@@ -1,4 +1,4 @@
-"""Result → document → result is the identity, to the last bit; and so is the summary's way."""
+"""Check that result → document → result is the identity to the last bit, and the same for summaries."""
 
 from __future__ import annotations
 
@@ -192,7 +192,7 @@ def results(draw: st.DrawFn) -> BacktestResult:
 
 @settings(max_examples=100, deadline=None)
 @given(results())
-def test_a_result_survives_its_document(result: BacktestResult) -> None:
+def test_result_survives_its_document(result: BacktestResult) -> None:
     document = encode(result)
     # Stores keep the summary as JSON: it must survive that too.
     summary = json.loads(json.dumps(document.summary, allow_nan=False))

@@ -1,8 +1,8 @@
-"""The bar of a resting entry against every way that the price may have taken through it.
+"""Check the bar of a resting entry against every path that the price may have taken through it.
 
 A bar is four numbers, and many paths make the same four. A path is walked here tick by tick, with orders that fill when
-it crosses their level. What all paths agree on is certain; the engine must say the same. Where they differ,
-`PESSIMISTIC` is the worst of them, `OPTIMISTIC` the best, and the bar is counted.
+it crosses their level. What all paths agree on is certain, and the engine must agree. If they differ, `PESSIMISTIC` is
+the worst of them, `OPTIMISTIC` the best, and the bar is counted.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Walker:
         return CLOSE + self.side * away * self.rules.entry.offset_rate * CLOSE
 
     def walk(self, path: list[float]) -> Outcome:
-        """Return what becomes of the entry on this path; between two of its prices lie all others."""
+        """Return the outcome of the entry on this path; all prices lie between two of its prices."""
         below = (self.rules.entry.type is EntryType.LIMIT) == (self.side > 0)
         for index, price in enumerate(path):
             if price <= self.level * (1 + TOUCH) if below else price >= self.level * (1 - TOUCH):
@@ -65,7 +65,7 @@ class Walker:
         return NO_ENTRY
 
     def hold(self, start: float, path: list[float]) -> Outcome:
-        """Return what becomes of a position that is entered at the market price `start` and then meets `path`."""
+        """Return the outcome of a position that is entered at the market price `start` and then meets `path`."""
         slips = self.rules.entry.type is EntryType.STOP
         paid = start * (1 + self.side * self.rules.slippage_rate * slips)
         stop, reason = self.stop_of(paid)
@@ -90,7 +90,7 @@ class Walker:
         return max(stops, key=lambda stop: self.side * stop[0]) if stops else (None, "")
 
     def stopped(self, price: float, reason: str, paid: float) -> Outcome:
-        """Return the exit at the market price `price`; a short cannot pay more than all that it has."""
+        """Return the exit at the market price `price`; a short cannot pay more than all its cash."""
         price *= 1 - self.side * self.rules.slippage_rate
         cash = self.rules.initial_cash + paid
         if self.side < 0 and price >= cash * (1 - 1e-9):
@@ -107,7 +107,7 @@ def walkers(draw: st.DrawFn) -> Walker:
     return Walker(
         rules=TradingRules(
             fill=draw(st.sampled_from(FillTiming)),
-            # With the smaller one a short of one unit is ruined at about twice its price.
+            # With the smaller one a short of one unit is liquidated at about twice its price.
             initial_cash=draw(st.sampled_from([130.0, 100_000.0])) if direction is Direction.SHORT else 1000.0,
             fee_rate=0.0,
             slippage_rate=draw(st.sampled_from([0.0, 0.01, 0.05])),
@@ -174,7 +174,7 @@ def paths_through(open: float, high: float, low: float, close: float, level: flo
 
 @given(walkers(), PATHS)
 @EXAMPLES
-def test_certain_is_what_every_path_through_the_bar_does(walker: Walker, ticks: list[float]) -> None:
+def test_intrabar_policies_pick_worst_and_best_path(walker: Walker, ticks: list[float]) -> None:
     bar = bar_of(ticks)
     outcomes = [walker.walk(path) for path in paths_through(*bar, walker.level)]
     worst, best = (pick(outcomes, key=lambda outcome: walker.side * outcome[1]) for pick in (min, max))
@@ -208,7 +208,8 @@ def test_truth_lies_between_the_two_policies(walker: Walker, ticks: list[float])
 def test_trailing_stop_follows_no_price_before_the_entry(
     direction: Direction, entry: EntryType, before: list[float], after: list[float]
 ) -> None:
-    """The next bar goes from the close through every stop, and shows where the entry's bar left the trailing one."""
+    """The next bar goes from the close through every stop, and shows where the trailing stop stood after the entry's
+    bar."""
     rules = TradingRules(
         fill=FillTiming.NEXT_OPEN,
         initial_cash=1e6,

@@ -1,4 +1,4 @@
-"""What holds for the event-driven engine on any bars and under any rules, beside the contract of all engines."""
+"""Check the event-driven engine on any bars and under any rules, beyond the contract of all engines."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_fills_alternate_inside_their_bars(market: Market, rules: TradingRules) 
 
 @given(markets(), RULES, st.integers(-8, 8))
 @EXAMPLES
-def test_the_unit_of_money_does_not_matter(market: Market, rules: TradingRules, power: int) -> None:
+def test_unit_of_money_does_not_matter(market: Market, rules: TradingRules, power: int) -> None:
     """A power of two scales floating-point numbers without rounding, so the results are equal to the last bit."""
     bars, signals = market
     scale = 2.0**power
@@ -61,7 +61,7 @@ def test_the_unit_of_money_does_not_matter(market: Market, rules: TradingRules, 
         dataclasses.replace(rules, initial_cash=rules.initial_cash * scale),
     )
     plain = run(market, rules)
-    # Where a position has shrunk to nothing, absolute tolerances of 1e-12 decide what is nothing.
+    # If a position has shrunk to nothing, absolute tolerances of 1e-12 decide what counts as nothing.
     assume(plain.equity.min() > 1e-3)
     np.testing.assert_array_equal(scaled.equity, plain.equity * scale)
     np.testing.assert_array_equal(scaled.position, plain.position)

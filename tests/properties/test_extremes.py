@@ -1,4 +1,4 @@
-"""Bars and amounts at the ends of what is allowed: nothing overflows, and both engines still agree."""
+"""Check bars and amounts at the ends of what is allowed: nothing overflows, and both engines still agree."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Features and signals of the first k bars are the first k of all, bit for bit: nothing reads the future."""
+"""Check that features and signals of the first k bars are the first k of all, to the bit: none reads the future."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ def bars_of(rows: list[tuple[float, ...]]) -> Bars:
 
 @settings(max_examples=150, deadline=None)
 @given(rows=candles, share=st.floats(min_value=0, max_value=1))
-def test_features_of_a_prefix_are_the_prefix_of_the_features(rows: list[tuple[float, ...]], share: float) -> None:
+def test_features_of_a_prefix_are_a_prefix(rows: list[tuple[float, ...]], share: float) -> None:
     bars = bars_of(rows)
     kept = int(len(bars) * share)
     whole, prefix = build_features(bars), build_features(bars.slice(0, kept))
     assert prefix.values.tobytes() == whole.values[:kept].tobytes()
 
 
-def test_features_do_not_depend_on_how_long_the_history_is() -> None:
+def test_features_do_not_depend_on_history_length() -> None:
     bars = random_bars(5_000)
     whole = build_features(bars)
     for start in (1, 17, 4_000):
@@ -59,7 +59,7 @@ def test_features_do_not_depend_on_how_long_the_history_is() -> None:
     kept=st.integers(min_value=0, max_value=40),
     kind=st.sampled_from([OutputKind.SIGNED_LABEL, OutputKind.VALUE]),
 )
-def test_signals_of_a_prefix_are_the_prefix_of_the_signals(values: list[float], kept: int, kind: OutputKind) -> None:
+def test_signals_of_a_prefix_are_a_prefix(values: list[float], kept: int, kind: OutputKind) -> None:
     whole = signals_from_predictions(Predictions(values=np.array(values), kind=kind))
     prefix = signals_from_predictions(Predictions(values=np.array(values[:kept]), kind=kind))
     assert prefix.action.tolist() == whole.action[:kept].tolist()

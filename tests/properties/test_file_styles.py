@@ -1,4 +1,4 @@
-"""Bars written in the styles of other programs are read back to the bit, or refused; never read as something else."""
+"""Check that bars in the styles of other programs are read back exactly or refused, never misread."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ NUMBERS: Final[dict[str, Callable[[float], str]]] = {
 def write_file(
     bars: Bars, *, date: str, clock: str, number: str, delimiter: str, is_split: bool, has_unix: bool, decimals: int
 ) -> tuple[str, Bars]:
-    """Return the text, and the bars that it says, rounded to what is written."""
+    """Return the text, and its bars, rounded to what is written."""
     rounded = {name: np.round(getattr(bars, name), decimals) for name in _PRICES}
     is_split = is_split and bool(CLOCKS[clock])
     header = [*["Unix"] * has_unix, "Date", *["Time"] * is_split, "Open", "High", "Low", "Close", "Volume"]
@@ -93,7 +93,7 @@ def files(draw: st.DrawFn) -> tuple[str, Bars, str, str]:
 
 
 def assert_same_or_none(text: str, said: Bars, **declared: str) -> bool:
-    """Assert that what is read is what was written, cells that are no numbers aside; tell whether all was read."""
+    """Assert that what is read is what was written, except cells that are no numbers; return whether all was read."""
     try:
         table = read_here(text, **declared)
     except BarFileRejected:

@@ -1,4 +1,4 @@
-"""Ratios of runs that hold nothing but rounding do not exist, and the unit of money changes no ratio."""
+"""Check that ratios of runs of mere rounding do not exist, and that the unit of money changes no ratio."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def measured(
 
 
 def grown(start: float, rate: float, bars: int) -> list[float]:
-    """Return `start` grown by the same rate a bar, rounded at each, from the first bar on."""
+    """Return `start` grown by the same rate per bar, rounded at each, from the first bar on."""
     values = [start * (1 + rate)]
     while len(values) < bars:
         values.append(values[-1] * (1 + rate))
@@ -61,7 +61,7 @@ def test_even_growth_of_equity_has_no_deviation(rate: float, bars: int, start: f
 
 @settings(max_examples=100, deadline=None)
 @given(rate=rates, bars=lengths)
-def test_growth_at_the_risk_free_rate_has_no_downside(rate: float, bars: int) -> None:
+def test_growth_at_risk_free_rate_has_no_downside(rate: float, bars: int) -> None:
     # One bar a year: the rate per bar is the yearly one.
     year = AnnualizationSettings(bars_per_year=1.0, risk_free_rate=rate)
     found = measured(grown(START, rate, bars), np.linspace(1, 2, bars), START, year)
@@ -93,13 +93,13 @@ def test_percentile_between_loss_and_gain_is_no_denominator() -> None:
     assert np.isnan(tail_ratio(found))
 
 
-def test_equity_that_is_rounding_of_the_cash_has_no_turnover() -> None:
+def test_equity_within_rounding_has_no_turnover() -> None:
     assert measured([START * 1e-15] * 40, np.linspace(1, 2, 40), START).turnover is None
     assert measured([START * 1e-9] * 40, np.linspace(1, 2, 40), START).turnover == 0.0
 
 
 @pytest.mark.parametrize("start", [START, 1e6])
-def test_ratios_are_right_or_do_not_exist_however_small_the_changes(start: float) -> None:
+def test_ratios_of_tiny_changes_are_right_or_absent(start: float) -> None:
     moves = np.cumsum(np.random.default_rng(5).normal(0, 1, 200)).round(3)
     for size in np.logspace(-16, -6, 41):
         found = measured(start * (1 + size * moves), np.linspace(1, 2, 200), start)
@@ -126,8 +126,8 @@ def test_small_changes_above_rounding_are_figures() -> None:
 
 
 @pytest.mark.parametrize("quiet", [1e-3, 1e-6])
-def test_beta_of_an_accruing_market_is_not_made_of_the_first_bar(quiet: float) -> None:
-    # The market accrues 1 % a bar; its small deviations, not the 0 that stands for its first return, must give beta.
+def test_beta_of_accruing_market_ignores_first_bar(quiet: float) -> None:
+    # The market accrues 1 % a bar; its small deviations must give beta, not the 0 used as its first return.
     moves = np.random.default_rng(1).normal(0, quiet, 60)
     closes = 100 * np.cumprod(1.01 + moves)
     found = measured(START * np.cumprod(1.0 + moves), closes, START)

@@ -1,10 +1,10 @@
-"""Scenarios drawn as tables: a row per bar, the strategy's word, and the fills that must come of it.
+"""Read scenarios drawn as tables: a row per bar, the strategy's signal, and the expected fills.
 
     open high low close | signal | fills
     100  101  99  100   | buy    |
     102  103  101 102   |        | buy 1 @ 102 signal
 
-Several fills of a bar stand in their order, separated by `;`. A fill may end in `fee F`; otherwise none is expected.
+Several fills of a bar are in their order, separated by `;`. A fill may end in `fee F`; otherwise none is expected.
 A fourth column, where it is drawn, is the equity at the close. Expected numbers are worked out by hand.
 """
 
@@ -57,7 +57,7 @@ def rules(
     max_bars: int | None = None,
     intrabar: IntrabarPolicy = IntrabarPolicy.PESSIMISTIC,
 ) -> TradingRules:
-    """Trading rules in one line; without costs and with all cash unless said otherwise."""
+    """Return trading rules in one line; without costs and with all cash by default."""
     return TradingRules(
         fill=fill,
         initial_cash=cash,
@@ -73,7 +73,7 @@ def rules(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Picture:
-    """A drawn table, read: bars, signals, the fills expected, and the equity at the bars where it is drawn."""
+    """A drawn table, read: bars, signals, the expected fills, and the equity at the bars that show it."""
 
     bars: Bars
     signals: Signals
@@ -107,7 +107,7 @@ class Scenario:
 
 
 def fills_of(simulation: Simulation) -> list[ExpectedFill]:
-    """Return the fills of a run in the form in which they are drawn."""
+    """Return the fills of a run in the form of the drawings."""
     return [
         rounded(
             (

@@ -1,10 +1,10 @@
-"""The bar in which its range fills a resting entry: what it proves after the fill, and what `intrabar` decides.
+"""Check the bar whose range fills a resting entry: what it proves after the fill, and what `intrabar` decides.
 
 Each line of `COMBINATIONS` is one bar after a signal at a close of 100. Levels, worked out by hand (entry 5 % from the
-close; stop loss, trailing stop and target 10 % from the price paid; cash for one unit, so that a short is ruined at
+close; stop loss, trailing stop and target 10 % from the price paid; cash for one unit, so that a short is liquidated at
 twice its price):
 
-           entry  stop   target  ruin
+           entry  stop   target  liquidation
     LIMIT  long     95    85.5   104.5
     LIMIT  short   105   115.5    94.5   210
     STOP   long    105    94.5   115.5
@@ -274,10 +274,10 @@ CASES = [
 
 
 @pytest.mark.parametrize("scenario", TABLE, ids=lambda case: case.name)
-def test_every_combination(scenario: Scenario) -> None:
+def test_every_combination_fills_as_drawn(scenario: Scenario) -> None:
     scenario.play()
 
 
 @pytest.mark.parametrize("scenario", CASES, ids=lambda case: case.name)
-def test_entry_bars(scenario: Scenario) -> None:
+def test_entry_bars_fill_as_drawn(scenario: Scenario) -> None:
     scenario.play()

@@ -1,4 +1,4 @@
-"""Market orders: the next open or the same close, costs, and words that change nothing."""
+"""Market orders: the next open or the same close, costs, and signals that change nothing."""
 
 from __future__ import annotations
 
@@ -171,5 +171,5 @@ CASES = [
 
 
 @pytest.mark.parametrize("scenario", CASES, ids=lambda case: case.name)
-def test_market_orders(scenario: Scenario) -> None:
+def test_market_orders_fill_as_drawn(scenario: Scenario) -> None:
     scenario.play()

@@ -1,6 +1,6 @@
-"""freqtrade's published rules ("Assumptions made by backtesting" in its documentation) as pictures.
+"""Draw freqtrade's published rules ("Assumptions made by backtesting" in its documentation) as pictures.
 
-Those that are ours as well, and those that are not, with what freqtrade would do in a comment.
+Both the rules that equal ours and those that do not; a comment says what freqtrade would do.
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ OTHER = [
 
 
 @pytest.mark.parametrize("scenario", SAME, ids=lambda case: case.name)
-def test_the_same_as_freqtrade(scenario: Scenario) -> None:
+def test_fills_equal_those_of_freqtrade(scenario: Scenario) -> None:
     scenario.play()
 
 

@@ -291,5 +291,5 @@ CASES = [
 
 
 @pytest.mark.parametrize("scenario", CASES, ids=lambda case: case.name)
-def test_resting_entries(scenario: Scenario) -> None:
+def test_resting_entries_fill_as_drawn(scenario: Scenario) -> None:
     scenario.play()

@@ -215,7 +215,7 @@ CASES = [
         name="a stop loss beyond ruin comes too late",
         rules=rules(direction=SHORT, stop=0.75, fee=0.25),
         is_liquidated=True,
-        # Stop at 175, ruin at 160.
+        # Stop at 175, liquidation at 160.
         table="""
         open high low close | signal | fills                           | equity
         100  101  99  100   | sell   |                                 | 1000

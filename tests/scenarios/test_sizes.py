@@ -1,4 +1,4 @@
-"""How much an entry takes: all cash, a fixed size, a fraction; and never more than there is."""
+"""The size of an entry: all cash, a fixed size, a fraction; never more than the cash allows."""
 
 from __future__ import annotations
 
@@ -161,5 +161,5 @@ CASES = [
 
 
 @pytest.mark.parametrize("scenario", CASES, ids=lambda case: case.name)
-def test_sizes(scenario: Scenario) -> None:
+def test_position_sizes_fill_as_drawn(scenario: Scenario) -> None:
     scenario.play()

@@ -1,4 +1,4 @@
-"""The time exit: so many bars after the entry's, at the moment at which market orders fill."""
+"""The time exit: `maxBars` bars after the entry's, when market orders fill."""
 
 from __future__ import annotations
 
@@ -141,5 +141,5 @@ CASES = [
 
 
 @pytest.mark.parametrize("scenario", CASES, ids=lambda case: case.name)
-def test_time_exits(scenario: Scenario) -> None:
+def test_time_exits_fill_as_drawn(scenario: Scenario) -> None:
     scenario.play()

@@ -200,5 +200,5 @@ CASES = [
 
 
 @pytest.mark.parametrize("scenario", CASES, ids=lambda case: case.name)
-def test_trailing_stops(scenario: Scenario) -> None:
+def test_trailing_stops_fill_as_drawn(scenario: Scenario) -> None:
     scenario.play()

@@ -1,8 +1,8 @@
-"""What hostile pickles try, as Python source by name.
+"""Hold what hostile pickles try, as Python source by name.
 
-Upper-case words are filled in by the test: CANARY a path that must not come to exist, in FOLDER that anyone may write;
-VICTIM a file there that anyone may write, SECRET one that anyone may read; SERVER the server's process id; PORT and
-UNIX where the test listens. `attempt(action)` reports what came of an action (see `hostile.py`).
+The test fills in upper-case words: CANARY is a path that must not come to exist, in FOLDER, which any user may write;
+VICTIM is a file there that any user may write, SECRET one that any user may read; SERVER is the server's process id;
+the test listens on PORT and UNIX. `attempt(action)` reports the outcome of an action (see `hostile.py`).
 """
 
 from __future__ import annotations

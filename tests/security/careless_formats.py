@@ -1,7 +1,7 @@
-"""The service's registry of formats, and beside each format the same one opened as carelessly as can be.
+"""Open each registered format as carelessly as possible, beside the service's own way.
 
-What a format's own checks are worth is seen by leaving them out: under `.careless.…` a file is opened by its library
-with every safety of the library's switched off, or as older versions of it did.
+This shows what a format's own checks are worth: under `.careless.…` the library opens a file with all its safeties off,
+or as older versions did.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def open_keras(path: Path) -> None:
 
 
 def open_onnx(path: Path) -> None:
-    """Read external data from wherever the file says, as onnx did before it looked where that is."""
+    """Read external data from any path in the file, as onnx did before it checked the path."""
     onnx: Any = importlib.import_module("onnx")
     model = onnx.load_model_from_string(path.read_bytes())
     for tensor in model.graph.initializer:

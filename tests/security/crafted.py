@@ -1,4 +1,4 @@
-"""Hostile files of the formats that are not pickles, made by hand so that no library is needed to make most of them."""
+"""Build hostile files of the formats that are not pickles, mostly by hand, so that they need no library."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from typing import Any
 
 
 def deflated_zeros(start: bytes, mebibytes: int) -> bytes:
-    """Return a raw deflate stream of `start` and then so many MiB of zeros: a thousandth of the size, soon made."""
+    """Return a raw deflate stream of `start` and then `mebibytes` MiB of zeros, in a thousandth of the size."""
     packer = zlib.compressobj(9, zlib.DEFLATED, -15)
     head = packer.compress(start) + packer.flush(zlib.Z_FULL_FLUSH)
-    # After a full flush nothing refers back, so one block can stand there any number of times.
+    # After a full flush nothing refers back, so one block can be repeated any number of times.
     block = packer.compress(bytes(1 << 20)) + packer.flush(zlib.Z_FULL_FLUSH)
     return head + block * mebibytes + packer.flush(zlib.Z_FINISH)
 
 
 def joblib_bomb(gibibytes: int) -> bytes:
-    """A joblib file compressed with zlib, whose pickle holds one bytes object of so many GiB."""
+    """Return a joblib file compressed with zlib, whose pickle holds one bytes object of that many GiB."""
     size = gibibytes << 30
     start = b"\x80\x04\x8e" + struct.pack("<Q", size)
     return b"\x78\x9c" + deflated_zeros(start, gibibytes << 10) + b"\0\0\0\0"
 
 
 def zip_bomb(name: str, gibibytes: int) -> bytes:
-    """A zip with one member that unpacks to so many GiB."""
+    """Return a zip with one member that unpacks to that many GiB."""
     packed = deflated_zeros(b"", gibibytes << 10)
     size = min(gibibytes << 30, 0xFFFFFFFE)
     fixed = struct.pack("<HHHHHLLLHH", 20, 0, 8, 0, 0, 0, len(packed), size, len(name), 0)
@@ -113,7 +113,7 @@ def torch_archive(source: str) -> bytes:
 
 
 def script_archive(source: str) -> bytes:
-    """A TorchScript file whose pickles run source where an ordinary unpickler reads them."""
+    """Return a TorchScript file whose pickles run source if an ordinary unpickler reads them."""
     evil = pickle.dumps(TorchModule(source), 2)
     return zip_of({"archive/data.pkl": evil, "archive/constants.pkl": evil, "archive/version": b"3\n"})
 

@@ -1,4 +1,4 @@
-"""Building hostile model files, and trying them in children that lack a layer or none."""
+"""Build hostile model files, and open them in children without some or any layer."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def attempt(action):
 
 
 class Code:
-    """Runs Python source where it is unpickled; `report(…)` and `attempt(action)` tell what came of it."""
+    """Runs Python source when it is unpickled; `report(…)` and `attempt(action)` return the outcome."""
 
     def __init__(self, source: str) -> None:
         self._source = _PRELUDE + source
@@ -88,7 +88,7 @@ class Laboratory:
         )
 
     def run(self, source: str, *, without: frozenset[Layer] | set[Layer] = frozenset()) -> str:
-        """Return what the code reported, or how the server judged its end."""
+        """Return what the code reported, or how the server described its end."""
         model = self._folder / "hostile.pkl"
         model.write_bytes(pickle_of(source))
         layers = ALL_LAYERS - without - (set() if self.children.has_uids else {Layer.UID})

@@ -1,6 +1,6 @@
-"""Hostile files that are tried with each layer taken away, and which layers hold each of them alone.
+"""List hostile files that are tried without each layer, and the layers that hold each of them alone.
 
-`FORMAT` stands for the checks of the format: those of `src/model_formats` and the safeties that they leave on.
+`FORMAT` means the checks of the format: those of `src/model_formats` and the safeties that they leave on.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ FORMAT = "format"
 
 @dataclass(frozen=True)
 class HostileFile:
-    """`holds` names what keeps the file from having an effect when it is all that there is."""
+    """`holds` names each layer that alone keeps the file from having an effect."""
 
     extension: str
     craft: Callable[[World], bytes]
@@ -129,7 +129,7 @@ def dense_config(layer: dict[str, Any] | None = None) -> str:
 
 
 def hdf5_shape_bomb(_: World) -> bytes:
-    """An array of 6 GiB in a file of less than 500 bytes, none of which is ever written."""
+    """Return an array of 6 GiB in a file of less than 500 bytes; none of it is ever written."""
     import h5py
 
     stream = io.BytesIO()

@@ -1,4 +1,4 @@
-"""A registry of formats for tests of the sandbox alone: pickles, opened as carelessly as can be."""
+"""A registry of formats for tests of the sandbox alone: pickles, opened as carelessly as possible."""
 
 from __future__ import annotations
 

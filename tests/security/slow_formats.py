@@ -1,4 +1,4 @@
-"""A registry whose only family takes a minute to start: importing this module where a zygote does is what takes it."""
+"""A registry whose only family takes a minute to start, because importing this module in a zygote takes that long."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sending one hostile file to a real runner, and looking at everything that must have stayed as it was."""
+"""Send one hostile file to a real runner, and check everything that must not have changed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SLACK_S = 2.0
 
 @asynccontextmanager
 async def open_runner(*, deadline_s: float) -> AsyncIterator[SandboxedModelRunner]:
-    """Give a strict runner of a server that has a secret in its environment."""
+    """Yield a strict runner of a server that has a secret in its environment."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SERVER_SECRET", SECRET_WORD)
         runner = SandboxedModelRunner(max_children=2, deadline_s=deadline_s, memory_bytes=2 << 30)
@@ -42,7 +42,7 @@ def save_honest(folder: Path) -> Path:
 
 
 async def strike(runner: SandboxedModelRunner, world: World, honest: Path, content: bytes, name: str) -> ServiceError:
-    """Send a hostile file, make sure that nothing came of it, and return the error that its sender gets."""
+    """Send a hostile file, check that it had no effect, and return the error that its sender gets."""
     path = world.models / name
     path.write_bytes(content)
     descriptors = len(list(Path("/proc/self/fd").iterdir()))

@@ -1,4 +1,5 @@
-"""Hostile pickles, through the real scikit-learn format and every layer: no effect, a clear error, and life goes on."""
+"""Check hostile pickles, through the real scikit-learn format and every layer: no effect, a clear error, service goes
+on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files of candles from someone who means harm: refused within bounds, in a child that has nothing to give away."""
+"""Check hostile files of bars: refused within bounds, in a child that has nothing to give away."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def candles_parquet(rows: int, **options: Any) -> bytes:
 
 
 def bomb(piece: bytes, mebibytes: int) -> bytes:
-    """Something small that unpacks to so much; of many members, so that only one has to be compressed."""
+    """Return a small file that unpacks to that much; of many members, so that only one has to be compressed."""
     return gzip.compress(piece * (MIB // len(piece))) * mebibytes
 
 
@@ -92,9 +92,7 @@ REFUSED: list[tuple[bytes | str, type[ServiceError], str]] = [
 
 
 @pytest.mark.parametrize(("content", "kind", "words"), REFUSED, ids=[words or "gzip in gzip" for *_, words in REFUSED])
-async def test_what_a_hostile_file_gets_is_a_short_no(
-    content: bytes | str, kind: type[ServiceError], words: str
-) -> None:
+async def test_hostile_file_gets_a_short_refusal(content: bytes | str, kind: type[ServiceError], words: str) -> None:
     began = time.monotonic()
     with pytest.raises(kind) as caught:
         await read(content)
@@ -104,7 +102,7 @@ async def test_what_a_hostile_file_gets_is_a_short_no(
     assert time.monotonic() - began < 15
 
 
-async def test_formula_in_a_cell_is_text_like_any_other() -> None:
+async def test_formula_in_a_cell_is_plain_text() -> None:
     rows = days(5)
     rows[2][4] = '=HYPERLINK("http://evil")'
     found = await read(csv_of(rows).replace('=HYPERLINK("http://evil")', '"=HYPERLINK(""http://evil"")"'))
@@ -112,7 +110,7 @@ async def test_formula_in_a_cell_is_text_like_any_other() -> None:
     assert np.isnan(found.columns["close"][2])
 
 
-async def test_parquet_file_that_unpacks_to_much_is_refused_by_its_footer() -> None:
+async def test_parquet_file_that_unpacks_to_much_is_refused() -> None:
     rows = 50_000
     text = pa.array(["x" * 4000] * rows)
     table = pa.table({"time": np.arange(rows)} | dict.fromkeys(("open", "high", "low", "close", "volume"), text))
@@ -123,7 +121,7 @@ async def test_parquet_file_that_unpacks_to_much_is_refused_by_its_footer() -> N
         await read(file.getvalue(), max_rows=rows)
 
 
-async def test_parquet_file_whose_values_repeat_meets_the_bound_of_memory() -> None:
+async def test_parquet_file_of_repeated_values_meets_memory_bound() -> None:
     rows = 300_000
     text = pa.array(["x" * 4000]).take(pa.array(np.zeros(rows, dtype=np.int64)))
     table = pa.table({"time": np.arange(rows)} | dict.fromkeys(("open", "high", "low", "close", "volume"), text))
@@ -134,7 +132,7 @@ async def test_parquet_file_whose_values_repeat_meets_the_bound_of_memory() -> N
         await read(file.getvalue(), max_rows=rows, memory_bytes=1024 * MIB)
 
 
-async def test_altered_parquet_files_never_get_further_than_the_child() -> None:
+async def test_altered_parquet_files_stay_in_the_child() -> None:
     dice, content = random.Random(7), candles_parquet(500)
     for _ in range(12):
         altered = bytearray(content)
@@ -148,7 +146,7 @@ async def test_altered_parquet_files_never_get_further_than_the_child() -> None:
             assert len(rows.columns["time"]) <= 10_000
 
 
-async def test_file_that_takes_too_long_is_given_up_and_its_reader_killed() -> None:
+async def test_slow_file_is_refused_and_its_reader_killed() -> None:
     before = children()
     with pytest.raises(TimedOut, match=r"longer than 0\.05 s"):
         await read(gzipped(HEADER + "\n" + ROW * 500_000), max_rows=1_000_000, timeout_s=0.05)
@@ -169,7 +167,7 @@ async def test_request_that_goes_away_takes_its_reader_along() -> None:
     assert children() == before
 
 
-async def test_reader_is_told_nothing_of_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_reader_knows_nothing_of_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MONGODB_URI", "mongodb://secret")
     reading = asyncio.create_task(read(gzipped(HEADER + "\n" + ROW * 500_000), max_rows=1_000_000))
     environments: list[bytes] = []
@@ -191,7 +189,7 @@ async def test_reader_is_told_nothing_of_the_server(monkeypatch: pytest.MonkeyPa
 
 
 def children() -> set[int]:
-    """The child processes of this one that are not dead yet."""
+    """Return the living child processes of this one."""
     found = set()
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit():

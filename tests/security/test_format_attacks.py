@@ -1,4 +1,4 @@
-"""Hostile files of every format, opened by the format's own library: no effect, a clear error, and life goes on."""
+"""Check hostile files of every format, opened by its own library: no effect, a clear error, service goes on."""
 
 from __future__ import annotations
 
@@ -228,7 +228,7 @@ async def test_nothing_comes_of(name: str, runner: SandboxedModelRunner, world: 
 
 
 async def test_script_that_writes_writes_nothing(runner: SandboxedModelRunner, world: World) -> None:
-    """TorchScript's own `save` does not look whether it could open its file, so the model is as good as any."""
+    """TorchScript's own `save` does not check whether it could open its file, so the model still works."""
     path = world.models / "writer.pt"
     path.write_bytes(torch_script(world, "torch.save(x, 'CANARY')"))
     predictions = await runner.predict(model_file(path), TABLE, list(TABLE.names), None)

@@ -1,4 +1,4 @@
-"""Hostile files with each layer taken away in turn: none has an effect, and the table names what holds each."""
+"""Check hostile files without each layer in turn: none has an effect, and the table names what holds each."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Bench:
         )
 
     def strike(self, name: str, barriers: frozenset[str]) -> Struck:
-        """Open a file behind these barriers only; return what came of it."""
+        """Open a file behind only these barriers; return the outcome."""
         hostile = FILES[name]
         extension = hostile.extension if FORMAT in barriers else CARELESS + hostile.extension
         path = self.world.models / f"hostile{hostile.extension}"
@@ -92,7 +92,7 @@ BARRIERS: frozenset[str] = frozenset(ALL_LAYERS) | {FORMAT}
 
 @pytest.mark.parametrize("name", FILES)
 def test_file_without_any_barrier_has_its_effect(name: str, bench: Bench) -> None:
-    """What follows proves nothing of a file that does no harm where nothing stands in its way."""
+    """The other tests prove nothing about a file that has no effect without barriers."""
     struck = bench.strike(name, frozenset())
     assert struck.effects, struck.message
 
@@ -105,7 +105,7 @@ def test_table_names_each_barrier_that_holds_alone(name: str, bench: Bench) -> N
 
 @pytest.mark.parametrize("name", FILES)
 @pytest.mark.parametrize("taken", [None, *sorted(BARRIERS)])
-def test_file_has_no_effect_with_one_barrier_taken_away(name: str, taken: str | None, bench: Bench) -> None:
+def test_file_has_no_effect_without_one_barrier(name: str, taken: str | None, bench: Bench) -> None:
     holding = FILES[name].holds - {taken}
     if not holding:
         pytest.skip(f"{taken} alone holds this file: see the table in docs/sandbox.md")

@@ -1,4 +1,4 @@
-"""What surrounds a hostile model in a test: things it must not touch, and whether it did."""
+"""Build what a hostile model must not touch in a test, and check whether it did."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SECRET_WORD = "SeCrEt-WoRd-42"
 
 
 class _Watch:
-    """Notices each time that a file is opened, by whoever and through whichever of its names (Linux's inotify)."""
+    """Notices each opening of a file, by any process and any of its names (Linux's inotify)."""
 
     _IN_OPEN = 0x20
 
@@ -38,7 +38,7 @@ class _Watch:
 
 
 class World:
-    """A folder that anyone may write, a secret that anyone may read, and listeners that anyone may call."""
+    """A folder that any user may write, a secret that any user may read, and listeners that any process may call."""
 
     def __init__(self) -> None:
         # Not under pytest's own folder, which others may not enter: the sandbox alone must keep the model out.
@@ -82,7 +82,7 @@ class World:
         return source
 
     def harm(self) -> list[str]:
-        """Name what is not as it was."""
+        """Name everything that has changed."""
         found = [] if self._seen() == self._before else [f"{self._before} became {self._seen()}"]
         if self._shared_memory.exists():
             found.append("shared memory was made")
@@ -112,11 +112,11 @@ class World:
         return host, port
 
     def settle(self) -> None:
-        """Take what is there now for what should be."""
+        """Take the present state as the expected one."""
         self._before = self._seen()
 
     def restore(self) -> None:
-        """Undo what a model was let do."""
+        """Undo what a model was allowed to do."""
         for path in self.folder.iterdir():
             if path.name not in self._before["names"]:
                 path.unlink()

@@ -120,7 +120,7 @@ def test_no_findings_still_make_an_error() -> None:
     assert (no_body.message, no_body.field) == ("The body is required.", None)
 
 
-def test_cause_of_a_failure_is_logged_in_one_line(caplog: pytest.LogCaptureFixture) -> None:
+def test_cause_of_failure_is_logged_in_one_line(caplog: pytest.LogCaptureFixture) -> None:
     try:
         raise errors.StoreUnavailable("the result store cannot be used") from OSError("disk\nfull")
     except errors.StoreUnavailable as error:

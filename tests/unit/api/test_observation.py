@@ -1,4 +1,4 @@
-"""What is written to the log of what clients send."""
+"""Check how the log writes what clients send."""
 
 from __future__ import annotations
 

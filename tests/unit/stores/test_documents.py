@@ -207,7 +207,7 @@ def test_crossover_of_earlier_build_is_read() -> None:
     assert from_plain(StrategyParams, plain, {}) == CrossoverParams(fast=3, slow=8)
 
 
-def test_parameter_named_like_column_stays_text() -> None:
+def test_strategy_parameter_named_as_column_stays_text() -> None:
     signals = make_result().signals
     strategy = dataclasses.replace(signals.strategy, parameters={"column": "close"})
     result = make_result(signals=dataclasses.replace(signals, strategy=strategy))

@@ -1,4 +1,4 @@
-"""Rows completed as columns are, byte for byte, the rows completed the ordinary way."""
+"""Check that rows completed as columns equal, byte for byte, the rows that GraphQL completes."""
 
 from __future__ import annotations
 
@@ -197,7 +197,7 @@ def test_rows_equal_the_given_columns() -> None:
 
 
 class ColumnsOnly(RowColumns):
-    """Rows that break when someone walks through them."""
+    """Rows that fail if they are iterated."""
 
     def __iter__(self) -> Any:
         raise AssertionError("a row was asked for")
@@ -239,7 +239,7 @@ FIELDS = [
 
 @st.composite
 def selections(draw: st.DrawFn) -> str:
-    """A selection of aliases, fragments and directives; an alias always stands for the same field."""
+    """A selection of aliases, fragments and directives; an alias always names the same field."""
     parts = []
     for name in draw(st.lists(st.sampled_from(FIELDS), min_size=1, max_size=8)):
         alias = draw(st.sampled_from(["", f"a_{name.strip('_')}: ", f"b{name.strip('_')}: "]))

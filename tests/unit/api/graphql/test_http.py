@@ -1,4 +1,4 @@
-"""GraphQL over HTTP: methods, media types, statuses, bodies that are no request, and every error with its code."""
+"""Check GraphQL over HTTP: methods, media types, statuses, invalid bodies, and every error with its code."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ async def test_client_that_refuses_html_gets_no_page() -> None:
     assert response.status_code == 400
 
 
-async def test_execution_error_has_status_200_in_both_media_types() -> None:
+async def test_execution_error_keeps_status_200() -> None:
     body = {"query": '{ health backtest(id: "none") { id } }'}
     response = await GraphQLClient().http.post("/graphql", json=body, headers={"accept": GRAPHQL_JSON})
     assert response.status_code == 200

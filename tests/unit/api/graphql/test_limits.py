@@ -1,4 +1,4 @@
-"""Documents that cost too much end before they are validated; the honest ones pass."""
+"""Check that documents that cost too much end before validation, and that ordinary ones pass."""
 
 from __future__ import annotations
 

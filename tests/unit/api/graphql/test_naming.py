@@ -1,4 +1,4 @@
-"""Both spellings of every kind of name, and the names that must stay as they are."""
+"""Check both spellings of every kind of name, and the names that must stay."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def test_documents_are_rewritten_to_schema_spelling(written: str, expected: str)
         ("{ runIt @unknown_directive { Date } }", "unknown_directive"),
     ],
 )
-def test_unknown_name_is_refused_as_the_client_spelled_it(written: str, named: str) -> None:
+def test_unknown_name_is_quoted_as_sent(written: str, named: str) -> None:
     document = SpellingRewriter(SCHEMA).document(parse(written))
     assert any(named in error.message for error in validate(SCHEMA, document))
 

@@ -1,4 +1,4 @@
-"""The schema itself, and what each query and field answers."""
+"""Check the schema itself, and the response of each query and field."""
 
 from __future__ import annotations
 

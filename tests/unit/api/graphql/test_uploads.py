@@ -1,4 +1,4 @@
-"""Files in GraphQL requests, as real clients send them and as hostile ones do."""
+"""Check files in GraphQL requests, as real clients send them and as hostile ones do."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ async def send(client: GraphQLClient, *parts: bytes, **headers: str) -> httpx.Re
 
 
 BINARY = bytes(range(256)) * 5000
-"""More than is kept in memory, and neither UTF-8 nor Latin-1 text."""
+"""More than is buffered in memory, and neither UTF-8 nor Latin-1 text."""
 
 
 @pytest.mark.parametrize("content_type", [None, "application/json"])

@@ -1,4 +1,4 @@
-"""The documents of the user's own page, to the letter, in its spelling, in the other one, and mixed."""
+"""Run the documents of the user's own page verbatim, in its spelling, in the other one, and mixed."""
 
 from __future__ import annotations
 

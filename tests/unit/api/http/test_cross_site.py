@@ -243,7 +243,7 @@ async def test_listed_hosts_are_known(listed: str, host: str, is_known: bool) ->
     assert sent[0]["status"] == (200 if is_known else 421)
 
 
-async def test_request_without_host_is_malformed_except_http_1_0() -> None:
+async def test_only_http_1_0_may_omit_the_host() -> None:
     check = HostCheck(accept, None)
     assert (await reach(check, host_scope(None)))[0]["status"] == 400
     assert (await reach(check, host_scope(None, version="1.0")))[0]["status"] == 200

@@ -1,4 +1,4 @@
-"""A temporary disk that is full while an upload arrives: the client is told so, and to come back."""
+"""Check a temporary disk that is full while an upload arrives: the client is refused with Retry-After."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What clients write for bars, and what is refused before anything is fetched."""
+"""Check the market part of requests, and what is refused before anything is fetched."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A client of the REST edge, without a network between; it holds every answer against the OpenAPI document."""
+"""Provide a client of the REST API without a network; it checks every response against the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from tests.rest_app import MemoryServices, make_rest_app
 
 _EVERYWHERE = {405, 500}
-"""What no endpoint declares: the wrong method, and what nobody foresaw."""
+"""Statuses that no endpoint declares: a wrong method, and an unexpected error."""
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ async def client(services: MemoryServices) -> AsyncIterator[httpx.AsyncClient]:
 
 
 def declared_statuses_only(app: FastAPI) -> Callable[[httpx.Response], Awaitable[None]]:
-    """Return a hook that fails where an endpoint answers with a status that it does not declare."""
+    """Return a hook that fails if an endpoint responds with a status that it does not declare."""
     paths = app.openapi()["paths"]
 
     async def check(response: httpx.Response) -> None:

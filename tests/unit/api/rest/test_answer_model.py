@@ -1,4 +1,4 @@
-"""What is read from domain values, and that it has the shape which OpenAPI declares."""
+"""Check what is read from domain values, and that it has the shape which OpenAPI declares."""
 
 from __future__ import annotations
 

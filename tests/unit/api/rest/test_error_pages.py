@@ -1,4 +1,4 @@
-"""Each code has its page, and each `type` of a problem document leads to it on the running service."""
+"""Check that each code has its page, and that each `type` of a problem document leads to it."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ async def test_unknown_code_lists_the_known_ones(client: httpx.AsyncClient) -> N
     assert problem["message"].startswith("Error code '<script>' does not exist. Known codes: GRAPHQL_LIMIT_EXCEEDED, ")
 
 
-async def test_client_text_that_looks_like_a_field_is_unchanged(client: httpx.AsyncClient) -> None:
+async def test_client_text_like_a_field_is_unchanged(client: httpx.AsyncClient) -> None:
     problem = (await client.get("/errors/maxBars initCash {field} {@limit}")).json()
     assert problem["message"].startswith("Error code 'maxBars initCash {field} {@limit}' does not exist.")
 

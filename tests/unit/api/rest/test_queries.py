@@ -1,4 +1,4 @@
-"""Query parameters: either spelling, each once, none that nobody reads."""
+"""Check query parameters: either spelling, each once, no unknown ones."""
 
 from __future__ import annotations
 

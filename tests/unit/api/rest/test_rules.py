@@ -1,4 +1,4 @@
-"""Rules about several fields: the schemas in OpenAPI forbid what the checks refuse, and nothing else."""
+"""Check rules about several fields: the schemas in OpenAPI forbid what the checks refuse, and nothing else."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ CROSSOVER: Final = {"fast": [5], "slow": [60]}
 
 
 def some_of(pools: Mapping[str, list[Any]], *others: Any, few: bool = True) -> st.SearchStrategy[Body]:
-    """Return objects with some of these fields; most of them have few, or no rule would ever be kept."""
+    """Return objects with some of these fields; most of them have few, or no rule would ever hold."""
     fields = {name: st.sampled_from([*pool, *others]) for name, pool in pools.items()}
     names = st.lists(st.sampled_from(sorted(fields)), unique=True, max_size=3 if few else len(fields))
     return names.flatmap(lambda chosen: st.fixed_dictionaries({name: fields[name] for name in chosen}))
