@@ -19,7 +19,7 @@ from src.features.names import FEATURE_NAMES
 from src.model_formats.registry import FORMAT_NAMES, FORMATS, INSTALL_COMMAND, load_model, prepare
 from src.ports import Predictor
 from src.stores.model_content import HEAD_BYTES, check_content
-from src.stores.model_recognition import TAIL_BYTES, extension_of
+from src.stores.model_recognition import TAIL_BYTES, recognize_extension
 from tests.model_factory import BOOSTERS, make_model_files, require_libraries, train_network, training_table
 from tests.model_factory import FORMATS as NETWORKS
 
@@ -103,7 +103,7 @@ def check_rows_stay_as_they_are(load: Load, sample: Sample, folder: Path) -> Non
 def check_content_tells_the_format(_: Load, sample: Sample, __: Path) -> None:
     content = sample.file.read_bytes()
     check_content(sample.file.suffix, content[:HEAD_BYTES])
-    recognized = extension_of(content[:HEAD_BYTES], content[-TAIL_BYTES:])
+    recognized = recognize_extension(content[:HEAD_BYTES], content[-TAIL_BYTES:])
     assert FORMATS[recognized].module == FORMATS[sample.file.suffix].module
 
 
