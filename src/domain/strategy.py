@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import typing
 from dataclasses import dataclass
 
 from src.domain.market import Bars
-from src.domain.parameters import parameter
-from src.domain.signals import OutputKind, Predictions
+from src.domain.parameters import parameter, parameters_of
+from src.domain.signals import OutputKind, ParameterValue, Predictions, StrategyDescription
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,6 +18,16 @@ class StrategyParams:
     def model(self) -> ModelParams | None:
         """The model whose predictions the strategy reads; None if it reads none."""
         return None
+
+    def describe(self, name: str) -> StrategyDescription:
+        """Return a description for results: the strategy's name, and the declared parameters with their values."""
+        declared = parameters_of(type(self))
+        return StrategyDescription(
+            name=name,
+            parameters={
+                item.parameter.field: typing.cast("ParameterValue", item.write(item.of(self))) for item in declared
+            },
+        )
 
     def with_model(self, model: ModelParams) -> StrategyParams:
         """Return the same parameters with another model; raises TypeError if the strategy reads none."""

@@ -57,6 +57,7 @@ class Crossover:
             )
         return Signals(
             action=crossings(simple_moving_average(close, fast), simple_moving_average(close, slow)),
+            # These names were released before the parameters were declared; stored results have them.
             strategy=StrategyDescription(name="MA Crossover", parameters={"fastMaPeriod": fast, "slowMaPeriod": slow}),
             warnings=warnings,
         )
