@@ -168,7 +168,7 @@ async def test_unreadable_result_is_listed_as_a_warning(store: ResultStore) -> N
     ("field", "value"),
     [("created_ms", 10**18), ("request.market.start_ms", -(10**15)), ("metrics.total_trades", 2**40)],
 )
-async def test_value_that_no_api_can_write_hides_one_result_only(store: ResultStore, field: str, value: int) -> None:
+async def test_unwritable_value_hides_one_result(store: ResultStore, field: str, value: int) -> None:
     for name in ("good", "bad"):
         await store.save(make_result(id=name))
     damage(store, "bad", field, value)

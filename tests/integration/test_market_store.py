@@ -222,7 +222,7 @@ async def test_bars_before_the_newest_gap_are_fetched(tmp_path: Path, silent: in
                 assert (await source.fetch(wish("BTCUSDT", MINUTE, 5000))).bars == part(LAST + 1 - silent - 5000, 5000)
 
 
-async def test_gap_that_is_known_in_part_costs_a_few_calls(tmp_path: Path) -> None:
+async def test_partly_known_gap_costs_few_calls(tmp_path: Path) -> None:
     now_ms = NOW_MS + 300 * DAY.milliseconds
     with LoopbackExchange([BARS], now_ms=now_ms) as exchange:
         async with caching(exchange, tmp_path, now_ms) as source:

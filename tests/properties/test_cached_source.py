@@ -194,7 +194,7 @@ def assert_same(found: MarketSeries, expected: tuple[Bars, DataQuality], now_ms:
     data=st.data(), name=st.sampled_from(EVERY_INTERVAL), is_small=st.booleans(), is_rough=st.booleans(),
     lag_ms=st.sampled_from([0, 0, 7_000, 40_000]), seed=st.integers(0, 999),
 )  # fmt: skip
-def test_any_requests_in_any_order_get_what_the_exchange_has(
+def test_requests_in_any_order_match_exchange(
     data: st.DataObject, name: str, is_small: bool, is_rough: bool, lag_ms: int, seed: int
 ) -> None:
     interval, chance = INTERVALS[name], random.Random(seed)

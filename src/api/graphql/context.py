@@ -83,7 +83,7 @@ class GraphQLContext(BaseContext):
         self._results.clear()
 
     async def claim_result(self, result_id: str) -> None:
-        """Count the candles of a stored result, without reading its columns; raises ResultNotFound and TooLarge."""
+        """Count the bars of a stored result, without reading its columns; raises ResultNotFound and TooLarge."""
         [summary] = await self.backtests.compare([result_id])
         self.claim_bars(summary.metrics.bars)
 

@@ -20,7 +20,7 @@ VALUES = st.recursive(
 
 
 @given(VALUES)
-def test_value_with_each_name_once_is_read_as_orjson_reads_it(value: object) -> None:
+def test_unique_names_are_read_as_by_orjson(value: object) -> None:
     content = orjson.dumps(value)
     assert read_json(content) == orjson.loads(content)
     check_names(content.decode())
@@ -44,7 +44,7 @@ def test_name_that_comes_twice_is_named(content: bytes, name: str) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"NaN", b'{"a": 1e999}', b"\xef\xbb\xbf{}", b'"\xff"'])
-def test_what_is_not_json_is_refused(content: bytes) -> None:
+def test_invalid_json_is_refused(content: bytes) -> None:
     with pytest.raises(MalformedRequest, match=r"^The body is not JSON: "):
         read_json(content)
 

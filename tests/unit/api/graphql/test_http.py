@@ -282,7 +282,7 @@ async def test_refused_body_is_also_a_graphql_error() -> None:
     assert slow.json()["errors"][0]["message"] == slow.json()["message"]
 
 
-async def test_both_spellings_are_refused_alike_in_documents_and_variables() -> None:
+async def test_both_spellings_are_refused_in_document_and_variables() -> None:
     client = GraphQLClient()
     inline = '{ fetchOhlcv(input: {symbol: "BTCUSDT", startDate: "2020-01-01", start_date: "2020-01-01"}) { Date } }'
     document = "query ($market: OHLCVFetchInput!) { fetchOhlcv(input: $market) { Date } }"

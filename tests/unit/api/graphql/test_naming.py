@@ -165,9 +165,7 @@ def test_variables_are_rewritten_to_schema_spelling(values: dict[str, Any], expe
         ("query ($i: BarInput = {maxBars: 1, max_bars: 1}) { runIt { Date } }", "maxBars", "maxBars", "max_bars"),
     ],
 )
-def test_field_given_in_both_spellings_is_refused_naming_both(
-    document: str, field: str, first: str, second: str
-) -> None:
+def test_field_in_both_spellings_is_refused_naming_both(document: str, field: str, first: str, second: str) -> None:
     with pytest.raises(GraphQLError) as refused:
         rewrite(document)
     assert refused.value.message == f"{first!r} and {second!r} are both given. Allowed: one of them."
@@ -187,6 +185,6 @@ def test_variables_in_both_spellings_are_refused_likewise(keys: tuple[str, ...])
         assert isinstance(refused.value.original_error, InvalidInput)
 
 
-def test_name_twice_in_the_spelling_of_the_schema_is_left_to_validation() -> None:
+def test_repeated_schema_name_is_left_to_validation() -> None:
     document = SpellingRewriter(SCHEMA).document(parse('{ runIt(userId: "a", userId: "b") { Date } }'))
     assert any("only one argument named 'userId'" in error.message for error in validate(SCHEMA, document))

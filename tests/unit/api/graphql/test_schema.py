@@ -454,7 +454,7 @@ async def test_results_side_by_side() -> None:
         assert error["extensions"] == {"code": "INVALID_INPUT", "field": "ids"}
 
 
-async def test_all_fields_of_a_document_share_one_allowance_of_listed_results() -> None:
+async def test_document_fields_share_allowance_of_listed_results() -> None:
     client = GraphQLClient()
     client.backtests.results["one"] = make_result(id="one", user_id="alice")
     pages = " ".join(f'p{number}: backtests(userId: "alice", first: 100) {{ nodes {{ id }} }}' for number in range(9))
@@ -487,7 +487,7 @@ async def test_fields_of_one_document_share_max_bars() -> None:
         assert "Maximum: 100,000 (MAX_BARS)" in error["message"]
 
 
-async def test_a_rerun_says_what_came_out_differently() -> None:
+async def test_rerun_lists_differences() -> None:
     client = GraphQLClient()
     client.backtests.results["old"] = make_result(id="old")
     document = 'mutation { rerunBacktest(id: "old") { originalId isReproduced differences result { id } } }'

@@ -49,7 +49,7 @@ class CountedReads(MemoryMarket):
         return [result_id for result_id, _ in self.curves]
 
 
-async def test_a_result_that_is_too_much_is_not_read() -> None:
+async def test_result_beyond_allowance_is_not_read() -> None:
     backtests = CountedReads(bars=40_000)
     client = GraphQLClient(MemoryServices(backtests=backtests))
     aliases = " ".join(f'{name}: backtest(id: "{name}") {{ id }}' for name in "abcd")
@@ -60,7 +60,7 @@ async def test_a_result_that_is_too_much_is_not_read() -> None:
     assert backtests.most_at_once == 1
 
 
-async def test_a_rerun_that_is_too_much_is_not_done() -> None:
+async def test_rerun_beyond_allowance_is_not_run() -> None:
     backtests = CountedReads(bars=40_000)
     client = GraphQLClient(MemoryServices(backtests=backtests))
     aliases = " ".join(f'{name}: rerunBacktest(id: "{name}") {{ originalId }}' for name in "abcd")
@@ -69,7 +69,7 @@ async def test_a_rerun_that_is_too_much_is_not_done() -> None:
     assert backtests.read == ["a", "b"]
 
 
-async def test_aliases_of_one_result_read_and_count_it_once() -> None:
+async def test_aliases_read_and_count_result_once() -> None:
     backtests = CountedReads(bars=60_000)
     client = GraphQLClient(MemoryServices(backtests=backtests))
     aliases = " ".join(f'a{number}: backtest(id: "long") {{ id data(first: 2) {{ close }} }}' for number in range(5))
@@ -80,7 +80,7 @@ async def test_aliases_of_one_result_read_and_count_it_once() -> None:
     assert backtests.read == ["long", "long"], "another document reads it again"
 
 
-async def test_aliases_of_one_result_share_what_is_made_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_aliases_share_presented_result(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[market.DataQuality] = []
     quality_of = results.quality_of
     monkeypatch.setattr(results, "quality_of", lambda quality: made.append(quality) or quality_of(quality))
@@ -109,7 +109,7 @@ async def test_results_are_freed_with_the_response(selection: str) -> None:
     assert held == []
 
 
-async def test_what_is_not_selected_is_freed_before_the_response_is_sent() -> None:
+async def test_unselected_columns_are_freed_before_response() -> None:
     backtests = CountedReads(bars=1_000)
     app = make_graphql_app(MemoryServices(backtests=backtests))
     body = orjson.dumps({"query": '{ backtest(id: "one") { data(first: 3) { close } } }'})
