@@ -37,7 +37,7 @@ def run(command: list[str]) -> str:
 def test_readme_shell_examples_run(service: str, script: str) -> None:
     if shutil.which("curl") is None:
         pytest.skip("curl is not installed")
-    script = script.replace(ADDRESS, service).replace("python -c", f"{sys.executable} -c")
+    script = script.replace(ADDRESS, service).replace(".venv/bin/python -c", f"{sys.executable} -c")
     answers = run(["bash", "-euc", script])
     for answer in re.findall(r"\{.*?\}(?=\{|\s*$)", answers, re.DOTALL):
         read = json.loads(answer)
