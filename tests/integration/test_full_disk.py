@@ -72,6 +72,7 @@ import asyncio, shutil, sqlite3, sys
 from contextlib import closing
 from pathlib import Path
 from src.domain.errors import StoreUnavailable
+from src.stores.migrations import MIGRATIONS
 from src.stores.sqlite import SqliteStore
 from src.stores.sqlite_database import SqliteDatabase
 from tests.factories import make_result
@@ -117,7 +118,7 @@ async def main():
     assert [tuple(row) for row in await store._database.read("SELECT count(*) FROM result_parts")] == [(0,)]
     (folder / "filler").unlink(missing_ok=True)
     await store.save(make_result(100, id="new"))
-    assert [tuple(row) for row in await store._database.read("PRAGMA user_version")] == [(2,)]
+    assert [tuple(row) for row in await store._database.read("PRAGMA user_version")] == [(len(MIGRATIONS),)]
     assert [tuple(row) for row in await store._database.read("PRAGMA journal_mode")] == [("wal",)]
     assert [tuple(row) for row in await store._database.read("PRAGMA quick_check")] == [("ok",)]
     await store.close()
