@@ -54,10 +54,10 @@ def test_threads_share_an_engine() -> None:
 
 def test_longest_lives_do_not_overflow() -> None:
     rules = TradingRules(
-        fill=FillTiming.NEXT_OPEN, entry=EntryOrder(life_bars=2**80), exits=Exits(max_bars=2**80), fee_rate=0.0
+        fill=FillTiming.NEXT_OPEN, entry=EntryOrder(life_bars=2**31 - 1), exits=Exits(max_bars=2**80), fee_rate=0.0
     )
     plan = build_plan(rules)
-    assert (plan.entry_life_bars, plan.max_bars) == (NEVER, NEVER)
+    assert (plan.entry_life_bars, plan.max_bars) == (2**31 - 1, NEVER)
     simulation = EventDrivenEngine().run(bars_of_closes([1.0, 1.0, 1.0]), signals_of(1, 0, 0), rules)
     assert simulation.trades["is_open"].tolist() == [True]
 
