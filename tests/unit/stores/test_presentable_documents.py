@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from graphql import GraphQLObjectType, get_named_type
 
-from src.api.answers import AnswerText
+from src.api.answers import JsonText
 from src.api.graphql.limits import DocumentLimits
 from src.api.graphql.schema import build_schema
 from src.api.rest.presenting import present_summary
@@ -93,7 +93,7 @@ async def test_readable_summary_is_written_by_both_apis(value: Any) -> None:
     stored = Stored()
     stored.summaries = tuple(read_what_can_be(value))
     for summary in stored.summaries:
-        AnswerText(present_summary(summary)).whole().decode()
+        JsonText(present_summary(summary)).whole().decode()
     schema = build_schema(DocumentLimits(max_depth=12, max_aliases=100, max_tokens=4000)).graphql_schema
     kind = schema.get_type("BacktestSummary")
     assert isinstance(kind, GraphQLObjectType)
@@ -147,4 +147,4 @@ def test_value_that_no_api_can_write_is_unreadable(path: Path, value: Any, reaso
 )
 def test_value_at_the_limit_is_read(path: Path, value: Any) -> None:
     summary = decode_summary(changed(path, value))
-    AnswerText(present_summary(summary)).whole()
+    JsonText(present_summary(summary)).whole()
