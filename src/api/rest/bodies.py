@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Annotated, Any, Final, NamedTuple, get_origin
+from typing import Annotated, Any, Final, NamedTuple, TypeGuard, get_args, get_origin
 
 import orjson
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, create_model
@@ -212,11 +212,20 @@ def _validate(kind: type[BaseModel], raw: Mapping[str, object]) -> dict[str, Any
     try:
         return kind.model_validate(_one_spelling(raw)).model_dump()
     except ValidationError as error:
-        raise explain_validation(error.errors(include_url=False), allowed=_known(kind), sent=raw) from error
+        found = error.errors(include_url=False)
+        raise explain_validation(found, allowed=_known(kind, found[0]["loc"][:-1]), sent=raw) from error
 
 
-def _known(kind: type[BaseModel]) -> Sequence[str]:
+def _known(kind: type[BaseModel], path: Sequence[int | str]) -> Sequence[str]:
+    """Return the known fields of the object at a path of the body; those of the body itself for an empty path."""
+    for name in path:
+        annotation = kind.model_fields[str(name)].annotation if str(name) in kind.model_fields else None
+        kind = next((one for one in (annotation, *get_args(annotation)) if _is_model(one)), kind)
     return (*((FILE_FIELD,) if kind is MlBacktestForm else ()), *kind.model_fields)
+
+
+def _is_model(annotation: object) -> TypeGuard[type[BaseModel]]:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
 
 
 def _one_spelling(raw: Mapping[str, object]) -> dict[str, object]:

@@ -107,6 +107,18 @@ async def test_unknown_field_is_quoted_as_sent(client: httpx.AsyncClient, fields
     assert problem["message"].startswith(f"Unknown field '{got}'. Known fields: ")
 
 
+@pytest.mark.parametrize(
+    ("fields", "known"),
+    [
+        ({"strategy": {"rsi": {}}}, "ma_crossover, up_down, model."),
+        ({"strategy": {"ma_crossover": {"fasst": 3}}}, "fast, slow."),
+        ({"fetch_input": {"symbl": "x"}}, "symbol, interval, limit, start_date, end_date, source, seed."),
+    ],
+)
+async def test_unknown_nested_field_lists_its_siblings(client: httpx.AsyncClient, fields: Any, known: str) -> None:
+    assert (await run(client, **fields)).json()["message"].endswith(f"Known fields: {known}")
+
+
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"1", b"\xff\xfe", b'{"user_id": NaN}'], ids=repr)
 async def test_body_that_is_no_json_object_is_malformed(client: httpx.AsyncClient, content: bytes) -> None:
     answer = await client.post("/api/backtests", content=content, headers={"Content-Type": "application/json"})
