@@ -1,1 +1,1 @@
-"""Bars of the exchange, downloaded once and stored on disk for all users."""
+"""Download bars of the exchange once, and store them on disk for all users."""

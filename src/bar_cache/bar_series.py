@@ -1,8 +1,8 @@
-"""One series of bars on disk: its files, and the lock of the process that fetches it.
+"""Read and write the files of one series of bars, and hold the lock of the process that fetches it.
 
-No file is changed: another one is put beside it, and then those are removed whose facts it repeats. So readers need no
-lock, and a process that is killed at any moment leaves at worst two files that agree. A file that is missing or damaged
-is a range that is not known, and is fetched again.
+No file is changed: a new file is written, then the files that it repeats are removed. So readers need no lock, and a
+process that is killed at any moment leaves at worst two files that agree. If a file is missing or damaged, its range
+is not known, and is fetched again.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import Final
 from src.bar_cache.coverage import SETTLE_MS, Coverage
 from src.bar_cache.periods import period_of, split
 from src.bar_cache.segments import DamagedSegment, Segment, decode, encode, offset_of
-from src.bars.checked import CheckedCandles, no_candles
+from src.bars.checked import CheckedBars, no_checked_bars
 from src.bars.grid import closed_slots
 from src.bars.slot_ranges import SlotRanges, count, union, without
 from src.domain.errors import StoreUnavailable
@@ -35,11 +35,11 @@ MAX_FILES: Final = 4_096
 """Requests for single bars far apart leave a file each; beyond this number the oldest of a series are removed."""
 _LOCK_POLL_S: Final = 0.02
 _USED_AGAIN_S: Final = 60.0
-"""How exactly the time of last use is kept: writing it at each read would cost more than the read."""
+"""Resolution of the time of last use: writing it at each read would cost more than the read."""
 
 
 class SegmentLost(Exception):
-    """A file that was listed is gone or damaged."""
+    """A listed file is missing or damaged."""
 
     def __init__(self, series: BarSeries, segment: Segment, reason: str) -> None:
         super().__init__(reason)
@@ -63,9 +63,9 @@ class BarSeries:
         except FileNotFoundError:
             return Coverage()
         except OSError as error:
-            raise _unavailable(error) from error
+            raise _to_unavailable(error) from error
 
-    def read(self, coverage: Coverage, start: int, stop: int) -> CheckedCandles:
+    def read(self, coverage: Coverage, start: int, stop: int) -> CheckedBars:
         """Return the stored bars with the numbers `start` ≤ number < `stop`.
 
         Raises SegmentLost if a file cannot be used; it may have been replaced since the listing.
@@ -73,27 +73,27 @@ class BarSeries:
         reading = coverage.reading(start, stop)
         bars = (self._load(segment).slots_between(*part) for segment, part in reading)
         return (
-            CheckedCandles.joined(bars, max_bars=count(part for _, part in reading))
+            CheckedBars.joined(bars, max_bars=count(part for _, part in reading))
             if reading
-            else no_candles(self.symbol, self.interval)
+            else no_checked_bars(self.symbol, self.interval)
         )
 
-    def put(self, candles: CheckedCandles, ranges: SlotRanges, *, asked_ms: int) -> None:
+    def put(self, checked: CheckedBars, ranges: SlotRanges, *, asked_ms: int) -> None:
         """Store all bars of some ranges as the exchange had them at `asked_ms`. Only for the holder of the lock.
 
         What was final then is stored for good. The rest becomes the tail: bars closed within the last minute and, if
-        the newest bars are missing, the last bar and the gap after it. Trading may go on there, or a clock be wrong.
-        Bars of the last minute that are missing are late.
+        the newest bars are missing, the last bar and the gap after it: trading may resume, or a clock may be wrong.
+        Missing bars of the last minute are late.
         """
         coverage = self.coverage()
-        offset_ms = offset_of(candles.bars) if coverage.offset_ms is None else coverage.offset_ms
+        offset_ms = offset_of(checked.bars) if coverage.offset_ms is None else coverage.offset_ms
         closed, settled = (closed_slots(time, self.interval, offset_ms) for time in (asked_ms, asked_ms - SETTLE_MS))
-        with _storing():
+        with _translate_os_errors():
             self.folder.mkdir(parents=True, exist_ok=True)
             # This reply replaces earlier ones, also if the clock was set back meanwhile.
             self._remove(one for one, part in coverage.tails if not without([part], ranges))
             for start, stop in ranges:
-                part = candles.slots_between(start, stop)
+                part = checked.slots_between(start, stop)
                 numbers = part.slots()
                 last = int(numbers[-1]) if len(numbers) else start - 1
                 is_end_missing = stop >= closed > last + 1
@@ -109,13 +109,13 @@ class BarSeries:
 
     def put_first(self, number: int) -> None:
         """Store the number of the very first bar. Only for the holder of the lock."""
-        with _storing():
+        with _translate_os_errors():
             self.folder.mkdir(parents=True, exist_ok=True)
             self._touch(Segment(start=0, stop=number, is_first=True))
 
     def drop(self, segment: Segment) -> bool:
-        """Remove a file; whether it was there. What it said is not known any more."""
-        with _storing():
+        """Remove a file, so that its range is not known; return whether it was there."""
+        with _translate_os_errors():
             try:
                 (self.folder / segment.name).unlink()
             except FileNotFoundError:
@@ -125,12 +125,12 @@ class BarSeries:
     def drop_lost(self, lost: SegmentLost) -> None:
         """Remove a file that cannot be used, if it is still there."""
         if self.drop(lost.segment):
-            logger.warning("damaged file of bars will be fetched again: series=%s %s", self, lost)
+            logger.warning("damaged file of bars will be fetched again: series=%s reason=%s", self, lost)
 
     def files(self) -> list[tuple[Segment, os.stat_result]]:
         """Return the files of the series, each with its size and the time of its last use."""
         found = []
-        with _storing(), os.scandir(self.folder) as entries:
+        with _translate_os_errors(), os.scandir(self.folder) as entries:
             for entry in entries:
                 segment = Segment.named(entry.name)
                 if segment is not None:
@@ -140,28 +140,28 @@ class BarSeries:
 
     @asynccontextmanager
     async def locked(self) -> AsyncIterator[None]:
-        """Hold this series against all other tasks and processes that would fetch or evict bars of it."""
-        # A process that waits holds the second lock, so that one that comes back for the first lets it in.
-        with self._opened(self.lock_file.with_suffix(".next")) as waiting:
+        """Lock this series against all other tasks and processes that fetch or evict its bars."""
+        # The waiting process holds the second lock, so that the holder of the first cannot take it again before.
+        with self._open_locked_file(self.lock_file.with_suffix(".next")) as waiting:
             await _lock(waiting)
-            with self._opened(self.lock_file) as lock:
+            with self._open_locked_file(self.lock_file) as lock:
                 await _lock(lock)
                 fcntl.flock(waiting, fcntl.LOCK_UN)
                 yield
 
     @contextmanager
     def locked_at_once(self) -> Iterator[bool]:
-        """Hold this series if nobody else does; yield whether."""
-        with self._opened(self.lock_file) as lock:
+        """Lock this series if no other task or process holds it; yield whether it is locked."""
+        with self._open_locked_file(self.lock_file) as lock:
             yield _try_lock(lock)
 
     def __str__(self) -> str:
         return f"{self.symbol} {self.interval.name}"
 
     @contextmanager
-    def _opened(self, file: Path) -> Iterator[int]:
+    def _open_locked_file(self, file: Path) -> Iterator[int]:
         """Open a file that is locked; closing it releases the lock."""
-        with _storing():
+        with _translate_os_errors():
             file.parent.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
@@ -169,21 +169,21 @@ class BarSeries:
         finally:
             os.close(descriptor)
 
-    def _load(self, segment: Segment) -> CheckedCandles:
+    def _load(self, segment: Segment) -> CheckedBars:
         file = self.folder / segment.name
         try:
-            candles = decode(file.read_bytes(), segment, symbol=self.symbol, interval=self.interval)
+            checked = decode(file.read_bytes(), segment, symbol=self.symbol, interval=self.interval)
         except FileNotFoundError as error:
             raise SegmentLost(self, segment, "its file is gone") from error
         except DamagedSegment as error:
             raise SegmentLost(self, segment, str(error)) from error
         except OSError as error:
-            raise _unavailable(error) from error
+            raise _to_unavailable(error) from error
         _mark_used(file)
-        return candles
+        return checked
 
-    def _put_settled(self, candles: CheckedCandles, start: int, stop: int) -> None:
-        """Write one file of a range and of all that touches it in its period."""
+    def _put_settled(self, checked: CheckedBars, start: int, stop: int) -> None:
+        """Write one file of a range and of all ranges that touch it in its period."""
         first, last = period_of(start, self.interval)
         coverage = self.coverage()
         near = [
@@ -193,25 +193,25 @@ class BarSeries:
         ]
         ((whole_start, whole_stop),) = union(near, [(start, stop)])
         try:
-            parts = [self.read(coverage, whole_start, start), candles, self.read(coverage, stop, whole_stop)]
+            parts = [self.read(coverage, whole_start, start), checked, self.read(coverage, stop, whole_stop)]
         except SegmentLost as lost:
             self.drop_lost(lost)
-            return self._put_settled(candles, start, stop)
-        whole = CheckedCandles.joined(parts, max_bars=whole_stop - whole_start)
+            return self._put_settled(checked, start, stop)
+        whole = CheckedBars.joined(parts, max_bars=whole_stop - whole_start)
         return self._write(whole, whole_start, whole_stop)
 
-    def _write(self, candles: CheckedCandles, start: int, stop: int, *, asked_ms: int | None = None) -> None:
-        if candles.is_empty and asked_ms is None:
+    def _write(self, checked: CheckedBars, start: int, stop: int, *, asked_ms: int | None = None) -> None:
+        if checked.is_empty and asked_ms is None:
             self._touch(Segment(start=start, stop=stop))
         else:
-            segment, content = encode(candles, start, stop, asked_ms=asked_ms)
+            segment, content = encode(checked, start, stop, asked_ms=asked_ms)
             write_atomically(self.folder / segment.name, content)
 
     def _touch(self, empty: Segment) -> None:
         (self.folder / empty.name).touch()
 
     def _clean(self, asked_ms: int) -> None:
-        """Remove files that repeat others, tails that are too old to count, and the oldest files beyond `MAX_FILES`."""
+        """Remove files that repeat others, expired tails, and the oldest files beyond `MAX_FILES`."""
         coverage = self.coverage()
         gone = {one for one, _ in coverage.tails if (one.asked_ms or 0) <= asked_ms - SETTLE_MS}
         gone.update(coverage.repeated)
@@ -241,17 +241,17 @@ def _mark_used(file: Path) -> None:
         if time.time() - file.stat().st_mtime > _USED_AGAIN_S:
             os.utime(file)
     except OSError as error:
-        logger.debug("time of last use was not stored: file=%s %s", file.name, error)
+        logger.debug("time of last use was not stored: file=%s reason=%s", file.name, error)
 
 
-def _unavailable(error: OSError) -> StoreUnavailable:
-    logger.error("the store of candles: %s", error)
+def _to_unavailable(error: OSError) -> StoreUnavailable:
+    logger.error("bar cache failed: reason=%s", error)
     return StoreUnavailable("The bar cache cannot be read or written.")
 
 
 @contextmanager
-def _storing() -> Iterator[None]:
+def _translate_os_errors() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise _unavailable(error) from error
+        raise _to_unavailable(error) from error

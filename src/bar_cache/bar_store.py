@@ -1,4 +1,4 @@
-"""The bar cache on disk: one folder for each symbol and interval, shared by all processes of this machine.
+"""Hold the bar cache on disk: one folder for each symbol and interval, shared by all processes of a machine.
 
 .bars/BTCUSDT/1m/       the files of a series (see `segments`)
 .bars/~4W7QDZM7.../1m/  the same for a symbol with letters beyond ASCII, as base32 of its UTF-8: file systems differ in
@@ -27,21 +27,21 @@ logger = logging.getLogger(__name__)
 
 _ENCODED: Final = "~"
 _OLD_FILE: Final = re.compile(r"index|[0-9]{8}-[0-9a-f]{8}\.bars|\.index\..*\.new", re.ASCII)
-"""Files of the layout before this one, whose knowledge was in a file of its own."""
+"""Files of the previous layout, which listed its ranges in an index file."""
 _BLOCK_BYTES: Final = 4_096
 _LOCKS: Final = 256
-"""Lock files can never be removed safely, so there is a fixed number; two series may share one, and then take turns."""
+"""Lock files can never be removed safely, so their number is fixed; two series may share one."""
 
 
 class BarStore:
-    """All series under one folder, kept within a size.
+    """All series under one folder, limited in size.
 
     Parameters
     ----------
     folder
-        Where they are; made when the first bar is stored.
+        Folder of the series; created when the first bar is stored.
     max_bytes
-        Size above which the files that were not used for longest are evicted.
+        Size above which the least recently used files are evicted.
     """
 
     def __init__(self, folder: Path, *, max_bytes: int) -> None:
@@ -75,7 +75,7 @@ class BarStore:
         return sum(_size_bytes(status) for series in self.stored() for _, status in series.files())
 
     def evict(self, *, keep: Iterable[BarSeries] = ()) -> int:
-        """Remove the files that were not used for longest until the rest is within the limit; return how many.
+        """Remove the least recently used files until the rest is within the limit; return how many.
 
         Series in `keep`, and those that another process is fetching, stay as they are.
         """
@@ -98,7 +98,7 @@ class BarStore:
         return evicted
 
     def remove_leftovers(self) -> int:
-        """Remove what killed processes left unfinished, and files of the layout before this one; return how many."""
+        """Remove unfinished files of killed processes, and files of the previous layout; return how many."""
         old = [file for file in self._folder.glob("*/*/*") if _OLD_FILE.fullmatch(file.name)]
         for file in old:
             file.unlink(missing_ok=True)
@@ -106,19 +106,19 @@ class BarStore:
 
 
 def _size_bytes(status: os.stat_result) -> int:
-    """Return how much of the disk a file takes: nothing if it is empty, otherwise at least one block."""
+    """Return how many bytes of the disk a file takes: 0 if it is empty, otherwise at least one block."""
     return max(status.st_size, _BLOCK_BYTES) if status.st_size else 0
 
 
 def _folder_name(symbol: str) -> str:
-    """Return a name of at most 206 bytes that no file system mistakes for that of another symbol."""
+    """Return a name of at most 206 bytes that differs from that of any other symbol on every file system."""
     if symbol.isascii():
         return symbol
     return _ENCODED + base64.b32encode(symbol.encode()).decode().rstrip("=")
 
 
 def _symbol_of(folder_name: str) -> str | None:
-    """Return the symbol whose folder has this name; None if it is no name of ours."""
+    """Return the symbol whose folder has this name; None if this class does not write such a name."""
     symbol = folder_name
     if folder_name.startswith(_ENCODED):
         text = folder_name.removeprefix(_ENCODED)

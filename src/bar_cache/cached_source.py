@@ -1,4 +1,4 @@
-"""Fetch bars of the exchange once: a source around another one, with the bar cache between them."""
+"""Fetch each bar of the exchange once: a source that puts the bar cache before another source."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from src.bar_cache.downloader import Downloader
 from src.bar_cache.progress import ProgressBoard
 from src.bar_cache.remote import RemoteSource
 from src.bar_cache.shared_downloads import DownloadRange, serves
-from src.bar_cache.stored_view import Lacking, StoredView
+from src.bar_cache.stored_view import MissingBars, StoredView
 from src.bars.slot_ranges import SlotRanges, union
 from src.binance.archive import BinanceArchive
 from src.concurrency.single_flight import SingleFlight
@@ -27,25 +27,25 @@ from src.ports import Clock
 logger = logging.getLogger(__name__)
 
 _ROUNDS: Final = 40
-"""A search that doubles its stride has looked at all of time after fewer rounds."""
+"""A search that doubles its stride covers all possible times in fewer rounds."""
 
 
 class CachedSource:
-    """The `BarSource` that asks another only for what it has not seen yet.
+    """The `BarSource` that requests only missing bars from another source.
 
-    Closed bars are kept, and so is the knowledge of gaps. Bars that were fetched within a minute of their close are
-    fetched once more later. A request for which everything is stored makes no call at all.
+    Closed bars and gaps are stored. Bars that were fetched within a minute of their close are fetched once more later.
+    If all bars of a request are stored, no call is made.
 
     Parameters
     ----------
     remote
-        The source behind.
+        The other source.
     store
-        Where candles are kept; other processes may use the same folder.
+        Where bars are stored; other processes may use the same folder.
     archive
-        A second, faster way to long ranges; None where there is none.
+        A faster way to fetch long ranges; None if there is none.
     clock
-        Decides which candle is closed, unless it is ahead of that of the source behind.
+        Decides which bars are closed, unless it is ahead of the clock of `remote`.
     """
 
     def __init__(
@@ -61,9 +61,9 @@ class CachedSource:
         self._downloader = Downloader(remote, archive=archive, clock=clock, board=self.progress)
 
     async def fetch(self, market: MarketRequest) -> MarketSeries:
-        """Return the closed candles asked for, oldest first; at least one.
+        """Return the requested closed bars, oldest first; at least one.
 
-        A store that cannot be used costs a direct fetch each time, and a line in the log, but no answer.
+        If the bar cache cannot be used, all bars are fetched from `remote`, and a warning is logged.
 
         Raises
         ------
@@ -73,43 +73,43 @@ class CachedSource:
         try:
             found = await self._from_store(series, market)
         except StoreUnavailable as error:
-            logger.warning("%s is fetched past the store: %s", series, error)
+            logger.warning("bars fetched without bar cache: series=%s reason=%s", series, error)
             found = None
         if found is None:
-            # Where there is nothing to return, the source behind knows the words for it.
+            # If there are no bars, `remote` raises the error that says why.
             return await self._remote.fetch(market)
         return replace(found, warnings=found.warnings + self._remote.skew.warnings())
 
     async def listings(self) -> Sequence[Listing]:
-        """Return the symbols that the source behind knows, sorted by name."""
+        """Return the symbols of `remote`, sorted by name."""
         return await self._remote.listings()
 
     async def close(self) -> None:
-        """Give up downloads, and release the connections."""
+        """Cancel downloads, and close the connections."""
         await self._downloads.close()
         if self._archive is not None:
             await self._archive.close()
         await self._remote.close()
 
     async def _from_store(self, series: BarSeries, market: MarketRequest) -> MarketSeries | None:
-        """Return the answer once everything it needs is stored; None where there is not one candle."""
+        """Return the bars when all of them are stored; None if there are none."""
         our_ms = self._clock.now_ms()
         asked: SlotRanges = ()
         is_first_asked = is_last_asked = False
         self._requests[series] += 1
         try:
             for _ in range(_ROUNDS):
-                # The first answer may have shown that our clock is ahead.
+                # The first response may have shown that our clock is ahead.
                 now_ms = self._remote.skew.now_ms(our_ms)
                 view = StoredView(self._store, series, market, now_ms=now_ms, origin=self._remote.origin)
                 try:
                     found = await asyncio.to_thread(
-                        view.look, asked, is_first_asked=is_first_asked, is_last_asked=is_last_asked
+                        view.find, asked, is_first_asked=is_first_asked, is_last_asked=is_last_asked
                     )
                 except SegmentLost as lost:
                     await in_thread(lost.series.drop_lost, lost)
                     continue
-                if not isinstance(found, Lacking):
+                if not isinstance(found, MissingBars):
                     return found
                 await self._fill(series, found, asked)
                 asked = union(asked, [(found.start, found.stop)])
@@ -121,6 +121,6 @@ class CachedSource:
                 await asyncio.to_thread(self._store.evict, keep=+self._requests)
         raise StoreUnavailable("The bar cache loses bars faster than they come.")
 
-    async def _fill(self, series: BarSeries, lacking: Lacking, asked: SlotRanges) -> None:
-        wanted = DownloadRange(series, lacking.start, lacking.stop, lacking.needs_first, lacking.needs_last)
+    async def _fill(self, series: BarSeries, missing: MissingBars, asked: SlotRanges) -> None:
+        wanted = DownloadRange(series, missing.start, missing.stop, missing.needs_first, missing.needs_last)
         await self._downloads.run(wanted, lambda: self._downloader.fill(wanted, asked=asked))

@@ -1,6 +1,6 @@
-"""What the files of one series cover: which bars are known for good, which for a minute, and which are missing.
+"""Derive from file names which bars of a series are final, which are known for a minute, and which are missing.
 
-Pure: a listing of file names in, ranges of bar numbers out.
+No file is read: file names in, ranges of bar numbers out.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from src.bars.slot_ranges import SlotRange, SlotRanges, union, within, without
 from src.domain.market import Interval
 
 SETTLE_MS: Final = 60_000
-"""A bar is final if it was requested at least so long after its close: the exchange may still have been counting its
-trades, or our clock may be ahead of the exchange's."""
+"""A bar is final if it was requested at least this long after its close: before, the exchange may still count its
+trades, or our clock may be ahead."""
 
 
 Part: TypeAlias = tuple[Segment, SlotRange]
-"""A file, and the range that it is read for: what another file says as well is read from one of them."""
+"""A file, and the range that is read from it: if files overlap, each bar is read from one of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,8 +28,8 @@ class Coverage:
     """The files of one series at one moment.
 
     `settled` are the bars that are final, or are known for good not to exist. `parts` are read for them, and `tails`
-    for newer bars, which may still change. `first` is the number of the very first bar of the series; None if the
-    exchange was not asked for it. `repeated` are the files that say nothing that others do not say.
+    for newer bars, which may still change. `first` is the number of the very first bar of the series; None if it
+    was not requested. `repeated` are the files whose facts are all in other files.
     """
 
     settled: SlotRanges = ()
@@ -62,11 +62,11 @@ class Coverage:
 
     @property
     def offset_ms(self) -> int | None:
-        """Return how many ms later than the grid the bars open; None if no file with bars says so."""
+        """Return how many ms later than the grid the bars open; None if no file has bars."""
         return next((one.offset_ms for one, _ in (*self.parts, *self.tails) if one.offset_ms is not None), None)
 
     def first_open_ms(self, interval: Interval) -> int | None:
-        """Return when the very first bar opens; None if the exchange was not asked for it."""
+        """Return when the very first bar opens; None if it was not requested."""
         return None if self.first is None else open_time_ms(self.first, interval) + (self.offset_ms or 0)
 
     def closed(self, now_ms: int, interval: Interval) -> int:
@@ -84,8 +84,8 @@ class Coverage:
         Parameters
         ----------
         asked
-            Bars that were requested a moment ago for the same purpose: the answer to that counts. Otherwise a tail
-            counts for `SETTLE_MS`, and bars that were late are missing.
+            Bars that the same request has fetched already: their tails count, late bars included. Other tails count for
+            `SETTLE_MS`, and other late bars are missing.
         """
         fresh = (
             part
@@ -99,7 +99,7 @@ class Coverage:
         return without([(start, stop)], within(self.known(now_ms=now_ms, asked=asked), start, stop))
 
     def to_fetch(self, start: int, stop: int, *, now_ms: int, asked: SlotRanges = ()) -> SlotRanges:
-        """Return what to request so that `start` ≤ number < `stop` are known: with the tail before what is missing."""
+        """Return what to request so that `start` ≤ number < `stop` are known: with the tail before the missing bars."""
         missing = self.missing(start, stop, now_ms=now_ms, asked=asked)
         if not missing:
             return ()

@@ -1,8 +1,8 @@
 """Fetch the missing bars of a series step by step, and store each part as soon as it arrives.
 
-One download at a time works on a series, across all processes, in steps: lock, look again at what is missing, fetch a
-few parts at once, store them, unlock. So a process that waited finds what the other fetched, and a download that is
-killed leaves everything that had arrived.
+One download at a time works on a series, across all processes, in steps: 1. lock; 2. compute the missing ranges again;
+3. fetch a few parts at once; 4. store them; 5. unlock. So a process that waited finds the bars that the other fetched,
+and a download that is killed leaves all parts that arrived.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from src.bar_cache.planner import PAGES_ONLY_UP_TO, Pages, plan
 from src.bar_cache.progress import ProgressBoard
 from src.bar_cache.remote import RemoteSource
 from src.bar_cache.shared_downloads import DownloadRange
-from src.bars.checked import CheckedCandles, check, no_candles
+from src.bars.checked import CheckedBars, check, no_checked_bars
 from src.bars.grid import bar_number, bar_numbers, open_time_ms
 from src.bars.klines import Klines, MalformedKlines
 from src.bars.slot_ranges import SlotRanges, count, holes, union, without
@@ -34,14 +34,14 @@ from src.ports import Clock
 
 logger = logging.getLogger(__name__)
 
-PIECES_AT_ONCE: Final = 4
-_MAX_HOLES: Final = 20
-"""Gaps in an archive file are requested page by page; a block with more of them is left to the pages as a whole."""
+MAX_CONCURRENT_PARTS: Final = 4
+_MAX_GAPS: Final = 20
+"""Gaps in an archive file are requested page by page; if a block has more of them, all of it is."""
 
 
 @dataclass(slots=True, kw_only=True)
-class _Course:
-    """What one download has done so far: `asked` are the bars of the request, `fetched` those of its own pages."""
+class _DownloadState:
+    """State of one download: `asked` are bars that its request fetched before, `fetched` those of its own pages."""
 
     series: BarSeries
     start: int
@@ -52,21 +52,21 @@ class _Course:
     ways: tuple[str, ...] = ()
 
     def missing(self, now_ms: int) -> SlotRanges:
-        """Return what is still to be fetched; blocks."""
+        """Return the ranges that are still to be fetched; blocks."""
         asked = union(self.asked, self.fetched)
         missing = self.series.coverage().to_fetch(self.start, self.stop, now_ms=now_ms, asked=asked)
         return without(missing, self.fetched)
 
 
 class Downloader:
-    """Fetches what is missing from one exchange.
+    """Fetches missing bars from one exchange.
 
     Parameters
     ----------
     remote
-        Is asked page by page.
+        Source of single pages.
     archive
-        Is asked for whole months and days; None if there is none.
+        Source of whole months and days; None if there is none.
     board
         Where progress is shown.
     """
@@ -80,34 +80,36 @@ class Downloader:
         self._board = board
 
     async def fill(self, wanted: DownloadRange, *, asked: SlotRanges = ()) -> None:
-        """Make a range of bars known; those that are not closed yet stay as they are.
+        """Fetch and store the missing closed bars of a range.
 
-        If the range needs it, the time of the very first bar is asked for before, or that of the last bar before the
-        range, so that nothing before or between is requested. `asked` are bars that were requested a moment ago: of the
-        newest, what does not exist is not requested again.
+        If `wanted` needs it, the time of the very first bar is requested before, or that of the last bar before the
+        range, so that no page of the gap is requested. `asked` are bars that the same request fetched already: if the
+        newest of them do not exist, they are not requested again.
 
-        Raises SymbolNotFound, InvalidInput, ExchangeError or StoreUnavailable; what was fetched before is kept.
+        Raises SymbolNotFound, InvalidInput, ExchangeError or StoreUnavailable; parts that were stored before stay.
         """
         series = wanted.series
         if wanted.needs_first:
-            await self._learn_first(series)
+            await self._fetch_first(series)
         if wanted.needs_last:
-            await self._learn_gap(series, 0, wanted.start)
-        course = _Course(series=series, start=wanted.start, stop=wanted.stop, asked=asked)
-        missing = await in_thread(course.missing, self._now_ms())
-        # All of a long range at the end may be a gap: the symbol may trade no more.
+            await self._fetch_gap(series, 0, wanted.start)
+        state = _DownloadState(series=series, start=wanted.start, stop=wanted.stop, asked=asked)
+        missing = await in_thread(state.missing, self._now_ms())
+        # A long range at the end may be one gap: the symbol may be delisted.
         if missing and missing[-1][1] - missing[-1][0] > PAGES_ONLY_UP_TO * PAGE_ROWS:
-            course.asked = union(asked, await self._learn_gap(series, *missing[-1]))
-            missing = await in_thread(course.missing, self._now_ms())
+            state.asked = union(asked, await self._fetch_gap(series, *missing[-1]))
+            missing = await in_thread(state.missing, self._now_ms())
         expected = count(missing)
-        with self._shown(series, expected) as shown:
-            # What is missing is looked up without the lock too: the last look would wait for the step of another.
-            while missing and await self._step(course):
-                missing = await in_thread(course.missing, self._now_ms())
-                progress = self._board.update(shown, done_bars=max(0, expected - count(missing)), ways=course.ways)
-                logger.info("%s: %d of %d candles", series, progress.done_bars, progress.expected_bars)
+        with self._show_progress(series, expected) as shown:
+            # Missing bars are computed without the lock too: the last check would wait for the step of another process.
+            while missing and await self._step(state):
+                missing = await in_thread(state.missing, self._now_ms())
+                progress = self._board.update(shown, done_bars=max(0, expected - count(missing)), ways=state.ways)
+                logger.info(
+                    "bars fetched: series=%s done=%d expected=%d", series, progress.done_bars, progress.expected_bars
+                )
 
-    async def _learn_first(self, series: BarSeries) -> None:
+    async def _fetch_first(self, series: BarSeries) -> None:
         async with series.locked():
             coverage = await in_thread(series.coverage)
             if coverage.first is None:
@@ -115,22 +117,22 @@ class Downloader:
                 if first_ms is not None:
                     await in_thread(series.put_first, bar_number(first_ms, series.interval))
 
-    async def _learn_gap(self, series: BarSeries, start: int, stop: int) -> SlotRanges:
-        """Ask for the last bar before `stop`; store and return the gap after it, from `start` on."""
+    async def _fetch_gap(self, series: BarSeries, start: int, stop: int) -> SlotRanges:
+        """Fetch the time of the last bar before `stop`; store and return the gap after it, from `start` on."""
         async with series.locked():
             our_ms, end_ms = self._clock.now_ms(), open_time_ms(stop, series.interval) - 1
             last_ms = await self._remote.last_open_ms(series.symbol, series.interval, end_ms=end_ms)
             since = start if last_ms is None else max(start, bar_number(last_ms, series.interval) + 1)
             if since >= stop:
                 return ()
-            gap, nothing = ((since, stop),), no_candles(series.symbol, series.interval)
+            gap, nothing = ((since, stop),), no_checked_bars(series.symbol, series.interval)
             await in_thread(series.put, nothing, gap, asked_ms=self._remote.skew.now_ms(our_ms))
             return gap
 
     @contextmanager
-    def _shown(self, series: BarSeries, expected: int) -> Iterator[int]:
+    def _show_progress(self, series: BarSeries, expected: int) -> Iterator[int]:
         began_ms = self._clock.now_ms()
-        logger.info("%s: %d candles are missing", series, expected)
+        logger.info("download started: series=%s missing_bars=%d", series, expected)
         shown = self._board.open(
             FetchProgress(
                 symbol=series.symbol,
@@ -149,50 +151,50 @@ class Downloader:
     def _now_ms(self) -> int:
         return self._remote.skew.now_ms(self._clock.now_ms())
 
-    async def _step(self, course: _Course) -> bool:
-        """Fetch a few parts of what is still missing; whether there was any."""
-        async with course.series.locked():
-            missing = await in_thread(course.missing, self._now_ms())
-            pieces = plan(
+    async def _step(self, state: _DownloadState) -> bool:
+        """Fetch a few parts of the missing bars; return whether any were missing."""
+        async with state.series.locked():
+            missing = await in_thread(state.missing, self._now_ms())
+            parts = plan(
                 missing,
-                course.series.interval,
+                state.series.interval,
                 now_ms=self._now_ms(),
                 has_archive=self._archive is not None,
-                tried=course.tried,
+                tried=state.tried,
             )
-            # Files before pages: what the files leave missing is requested in fewer, longer parts.
-            files = [piece for piece in pieces if isinstance(piece, ArchiveFile)]
-            chosen: Sequence[ArchiveFile | Pages] = (files or pieces)[:PIECES_AT_ONCE]
+            # Files before pages: the rest then takes fewer, longer parts.
+            files = [part for part in parts if isinstance(part, ArchiveFile)]
+            chosen: Sequence[ArchiveFile | Pages] = (files or parts)[:MAX_CONCURRENT_PARTS]
             writing = asyncio.Lock()
-            await _all_of([self._piece(piece, course, writing) for piece in chosen])
+            await _run_all([self._fetch_part(part, state, writing) for part in chosen])
         return bool(chosen)
 
-    async def _piece(self, piece: ArchiveFile | Pages, course: _Course, writing: asyncio.Lock) -> None:
-        if isinstance(piece, Pages) or self._archive is None:
-            course.ways = (*course.ways, "REST")
-            await self._pages(piece, course.series, writing)
-            course.fetched = union(course.fetched, [(piece.start, piece.stop)])
+    async def _fetch_part(self, part: ArchiveFile | Pages, state: _DownloadState, writing: asyncio.Lock) -> None:
+        if isinstance(part, Pages) or self._archive is None:
+            state.ways = (*state.ways, "REST")
+            await self._fetch_pages(part, state.series, writing)
+            state.fetched = union(state.fetched, [(part.start, part.stop)])
             return
-        course.ways = (*course.ways, "archive")
-        course.tried.add(piece.period)
+        state.ways = (*state.ways, "archive")
+        state.tried.add(part.period)
         try:
-            await self._file(self._archive, piece, course.series, writing)
+            await self._fetch_file(self._archive, part, state.series, writing)
         except (ArchiveUnusable, MalformedKlines) as error:
-            logger.warning("%s: the archive's %s is left out, %s", course.series, piece.period, error)
+            logger.warning("archive file skipped: series=%s period=%s reason=%s", state.series, part.period, error)
 
-    async def _pages(self, piece: Pages | ArchiveFile, series: BarSeries, writing: asyncio.Lock) -> None:
+    async def _fetch_pages(self, part: Pages | ArchiveFile, series: BarSeries, writing: asyncio.Lock) -> None:
         symbol, interval, our_ms = series.symbol, series.interval, self._clock.now_ms()
-        first_ms, end_ms = max(0, open_time_ms(piece.start, interval)), open_time_ms(piece.stop - 1, interval)
-        if interval.name == "3d":  # these may be counted from another day than the epoch
-            end_ms = open_time_ms(piece.stop, interval) - 1
+        first_ms, end_ms = max(0, open_time_ms(part.start, interval)), open_time_ms(part.stop - 1, interval)
+        if interval.name == "3d":  # the exchange may count these from another day than the epoch
+            end_ms = open_time_ms(part.stop, interval) - 1
         klines = await self._remote.candles(symbol, interval, start_ms=first_ms, end_ms=end_ms)
         # Only the reply may have shown that our clock is ahead.
         asked_ms = self._remote.skew.now_ms(our_ms)
-        candles = await in_thread(check, klines, symbol=symbol, interval=interval, now_ms=asked_ms)
+        checked = await in_thread(check, klines, symbol=symbol, interval=interval, now_ms=asked_ms)
         async with writing:
-            await in_thread(series.put, candles, ((piece.start, piece.stop),), asked_ms=asked_ms)
+            await in_thread(series.put, checked, ((part.start, part.stop),), asked_ms=asked_ms)
 
-    async def _file(
+    async def _fetch_file(
         self, archive: BinanceArchive, wanted: ArchiveFile, series: BarSeries, writing: asyncio.Lock
     ) -> None:
         """Store the bars of a file, block by block; its gaps stay missing, so that they are requested again."""
@@ -215,30 +217,30 @@ class Downloader:
 
 def _store_block(klines: Klines, series: BarSeries, start: int, stop: int, asked_ms: int) -> int:
     """Store a block of a file that begins at `start` or later; return where the next one begins."""
-    candles = check(klines, symbol=series.symbol, interval=series.interval, now_ms=asked_ms)
-    slots = candles.slots()
+    checked = check(klines, symbol=series.symbol, interval=series.interval, now_ms=asked_ms)
+    slots = checked.slots()
     if not len(slots):
         return start
     block_stop = min(stop, int(slots[-1]) + 1)
-    # What is known already may have come page by page, to fill a gap of this very file.
+    # Known bars may have come from pages that filled a gap of this file.
     new = without([(start, block_stop)], series.coverage().settled)
-    series.put(candles, _without_holes(candles, new), asked_ms=asked_ms)
+    series.put(checked, _without_gaps(checked, new), asked_ms=asked_ms)
     return block_stop
 
 
-def _without_holes(candles: CheckedCandles, ranges: SlotRanges) -> SlotRanges:
-    """Return the ranges without the gaps in them, nothing if there are many; rejected rows are gaps too."""
-    present = bar_numbers(candles.bars.open_time_ms, candles.bars.interval)
+def _without_gaps(checked: CheckedBars, ranges: SlotRanges) -> SlotRanges:
+    """Return the ranges without their gaps, or () if there are over `_MAX_GAPS`; rejected rows are gaps too."""
+    present = bar_numbers(checked.bars.open_time_ms, checked.bars.interval)
     empty = [
-        hole
+        gap
         for start, stop in ranges
-        for hole in holes(present[np.searchsorted(present, start) : np.searchsorted(present, stop)], start, stop)
+        for gap in holes(present[np.searchsorted(present, start) : np.searchsorted(present, stop)], start, stop)
     ]
-    return without(ranges, empty) if len(empty) <= _MAX_HOLES else ()
+    return without(ranges, empty) if len(empty) <= _MAX_GAPS else ()
 
 
-async def _all_of(work: Sequence[Coroutine[Any, Any, None]]) -> None:
-    """Run all to their ends, whatever happens to one, so that what arrives is kept; then raise the first error."""
+async def _run_all(work: Sequence[Coroutine[Any, Any, None]]) -> None:
+    """Run all to their ends, so that every part that arrives is stored; then raise the first error."""
     ends = await asyncio.gather(*work, return_exceptions=True)
     for end in ends:
         if end is not None:

@@ -1,4 +1,4 @@
-"""The calendar periods (UTC) into which the bar cache divides a series: one file for each once it is complete.
+"""Divide a series into calendar periods (UTC): the bar cache has one file for each complete one.
 
 A period is a year, a month or a day: the longest that has at most `MAX_PERIOD_BARS` bars. So 1s bars are divided into
 days, 1m to 5m bars into months, as the exchange's bulk archive is, and all others into years. A bar belongs to the
@@ -18,7 +18,7 @@ from src.bars.slot_ranges import SlotRange, SlotRanges, union, within, without
 from src.domain.market import DAY_MS, Interval
 
 MAX_PERIOD_BARS: Final = 100_000
-"""A file of so many bars has 5 MB. Adding to an incomplete period writes its file again."""
+"""A file with this many bars has 5 MB. Adding to an incomplete period writes its file again."""
 _LONGEST_MS: Final = {"Y": 366 * DAY_MS, "M": 31 * DAY_MS, "D": DAY_MS}
 
 
@@ -43,8 +43,8 @@ def period_of(number: int, interval: Interval) -> SlotRange:
 def split(start: int, stop: int, present: NDArray[np.int64], interval: Interval) -> SlotRanges:
     """Divide `start` ≤ number < `stop` so that no part with a bar reaches beyond one period.
 
-    `present` [n] are the ascending numbers of the bars in the range. What lies between the periods that have any is not
-    divided, because a gap of years is one fact.
+    `present` [n] are the ascending numbers of the bars in the range. The ranges
+    between periods with bars are not divided, so that a gap of years is one file.
     """
     periods = open_times_ms(present, interval).astype("datetime64[ms]").astype(f"datetime64[{_unit(interval)}]")
     firsts = present[np.unique(periods, return_index=True)[1]].tolist()

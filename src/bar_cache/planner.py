@@ -1,6 +1,6 @@
-"""Which way each missing stretch of candles is fetched: page by page, or as a file of the bulk archive.
+"""Plan how each missing range of bars is fetched: page by page, or as a file of the bulk archive.
 
-Pure: a few numbers in, a list of pieces out.
+Nothing is fetched here: ranges in, parts out.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from src.binance.paging import PAGE_ROWS
 from src.domain.market import DAY_MS, Interval
 
 PAGES_ONLY_UP_TO: Final = 20
-"""So many pages are asked for without a thought of the archive: a few round trips, a hundredth of a minute's weight."""
+"""Up to this many pages, no archive file is requested: they take a few round trips and 1 % of a minute's weight."""
 FILE_WORTH_PAGES: Final = 5
-"""A file of the archive is worth its two requests and its size where it saves more pages than this."""
-PAGES_A_PIECE: Final = 16
+"""An archive file is worth its two requests and its size if it saves more pages than this."""
+MAX_PAGES_PER_PART: Final = 16
 _DAY_PUBLISHED_MS: Final = 2 * DAY_MS
 _MONTH_PUBLISHED_MS: Final = 4 * DAY_MS
-"""Files appear some hours after their day, and days after their month; asking earlier costs a question in vain."""
+"""Files appear some hours after their day, and days after their month; an earlier request fails."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pages:
-    """A stretch to be fetched page by page: the candles with the numbers `start` ≤ number < `stop`."""
+    """A range to fetch page by page: the bars with the numbers `start` ≤ number < `stop`."""
 
     start: int
     stop: int
@@ -42,32 +42,32 @@ def plan(
     has_archive: bool = True,
     tried: Collection[str] = (),
 ) -> Sequence[ArchiveFile | Pages]:
-    """Return pieces that cover everything missing, oldest first; a file may bring more than is missing.
+    """Return parts that cover all missing ranges, oldest first; a file may have more bars than are missing.
 
     Parameters
     ----------
     missing
-        Candle numbers that are to be fetched, as ranges.
+        Ranges of bar numbers.
     has_archive
-        Whether there is a bulk archive at all.
+        Whether there is a bulk archive.
     tried
-        Periods whose files are not to be asked for again.
+        Periods whose files were requested already, and are not requested again.
     """
     files: list[ArchiveFile] = []
-    if has_archive and _pages(missing) > PAGES_ONLY_UP_TO:
-        months = _files(missing, "M", now_ms - _MONTH_PUBLISHED_MS, interval, tried)
+    if has_archive and _count_pages(missing) > PAGES_ONLY_UP_TO:
+        months = _choose_files(missing, "M", now_ms - _MONTH_PUBLISHED_MS, interval, tried)
         rest = without(missing, [(file.start, file.stop) for file in months])
-        days = _files(rest, "D", now_ms - _DAY_PUBLISHED_MS, interval, tried)
+        days = _choose_files(rest, "D", now_ms - _DAY_PUBLISHED_MS, interval, tried)
         files = [*months, *days]
     rest = without(missing, union((file.start, file.stop) for file in files))
-    pieces: list[ArchiveFile | Pages] = [*files, *_page_pieces(rest)]
-    return sorted(pieces, key=lambda piece: piece.start)
+    parts: list[ArchiveFile | Pages] = [*files, *_split_into_pages(rest)]
+    return sorted(parts, key=lambda part: part.start)
 
 
-def _files(
+def _choose_files(
     missing: SlotRanges, unit: str, published_ms: int, interval: Interval, tried: Collection[str]
 ) -> list[ArchiveFile]:
-    """Return the files of months or days that are published, and save enough pages of what is missing."""
+    """Return the published files of months or days that save more than `FILE_WORTH_PAGES` pages."""
     published = bar_number(published_ms, interval)
     periods = {
         name: range_ for start, stop in missing for name, range_ in periods_between(start, stop, interval, unit).items()
@@ -75,17 +75,17 @@ def _files(
     return [
         ArchiveFile(period=name, start=start, stop=stop)
         for name, (start, stop) in sorted(periods.items())
-        if stop <= published and name not in tried and _pages(within(missing, start, stop)) > FILE_WORTH_PAGES
+        if stop <= published and name not in tried and _count_pages(within(missing, start, stop)) > FILE_WORTH_PAGES
     ]
 
 
-def _pages(missing: SlotRanges) -> int:
-    """Return how many pages hold these candles."""
+def _count_pages(missing: SlotRanges) -> int:
+    """Return how many pages hold these bars."""
     return sum(-(-(stop - start) // PAGE_ROWS) for start, stop in missing)
 
 
-def _page_pieces(missing: SlotRanges) -> list[Pages]:
-    span = PAGES_A_PIECE * PAGE_ROWS
+def _split_into_pages(missing: SlotRanges) -> list[Pages]:
+    span = MAX_PAGES_PER_PART * PAGE_ROWS
     return [
         Pages(start=first, stop=min(first + span, stop))
         for start, stop in missing

@@ -1,4 +1,4 @@
-"""What the store of candles needs from the exchange behind it, beyond what every source can do."""
+"""Define the calls to the exchange that the bar cache needs beyond those of every source."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from src.ports import BarSource
 
 
 class RemoteSource(BarSource, Protocol):
-    """A `BarSource` far away that can also be asked for bare ranges."""
+    """A `BarSource` that also fetches raw ranges."""
 
     @property
     def origin(self) -> str:
-        """Return its name for people."""
+        """Return its name as shown to users."""
         ...
 
     @property
     def skew(self) -> ClockSkew:
-        """Return what is known of its clock."""
+        """Return the difference between its clock and ours."""
         ...
 
     async def candles(self, symbol: str, interval: Interval, *, start_ms: int, end_ms: int) -> Klines:
-        """Return all rows of closed candles that open from `start_ms` to `end_ms`, both included; maybe none.
+        """Return all klines of closed bars that open from `start_ms` to `end_ms`, both included; there may be none.
 
         Raises
         ------
@@ -33,9 +33,9 @@ class RemoteSource(BarSource, Protocol):
         ...
 
     async def last_open_ms(self, symbol: str, interval: Interval, *, end_ms: int) -> int | None:
-        """Return when the last candle opened that opened by `end_ms`; None where there is none. Raises as `candles`."""
+        """Return when the last bar that opens by `end_ms` opens; None if there is none. Raises as `candles` does."""
         ...
 
     async def first_open_ms(self, symbol: str, interval: Interval) -> int | None:
-        """Return when the very first candle opened; None where there is none at all. Raises as `candles` does."""
+        """Return when the very first bar opens; None if there is none. Raises as `candles` does."""
         ...

@@ -1,4 +1,4 @@
-"""The files of the bar cache: what their names say, and what they hold.
+"""Encode and decode the files of the bar cache: their names and their contents.
 
 Each file states a fact about one range of bars, START ≤ number < STOP:
 
@@ -8,8 +8,8 @@ Each file states a fact about one range of bars, START ≤ number < STOP:
     START-STOP-OFFSET-CHECKSUM-ASKED.tail  the newest bars as the exchange had them at ASKED (ms); they may still change
     START-STOP-ASKED.late                  the exchange did not have these bars at ASKED, although they were closed
 
-OFFSET is how many ms later than the grid the bars open, and is left out if the file has no bars. So a listing of the
-folder tells all that is known. No file is ever changed, and two files never contradict each other.
+OFFSET is how many ms later than the grid the bars open, and is left out if the file has no bars. So the names of
+the files say which bars are known. No file is ever changed, and two files never contradict each other.
 
 Contents, little-endian. CHECKSUM is the CRC-32 of all of it:
 
@@ -33,7 +33,7 @@ from typing import Any, Final
 import numpy as np
 import orjson
 
-from src.bars.checked import NUMBER_COLUMNS, TRACES, CheckedCandles
+from src.bars.checked import NUMBER_COLUMNS, TRACES, CheckedBars
 from src.bars.grid import bar_number, open_time_ms
 from src.bars.slot_ranges import SlotRange
 from src.domain.market import Bars, Interval, RejectedRow
@@ -49,12 +49,12 @@ _NAME: Final = re.compile(
 
 
 class DamagedSegment(ValueError):
-    """A file does not hold what was written to it."""
+    """A file does not hold the bytes that were written to it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Segment:
-    """One file of a series: `checksum` is None if it is empty, `asked_ms` is None if what it says is final."""
+    """One file of a series: `checksum` is None if it is empty, `asked_ms` is None if its fact is final."""
 
     start: int
     stop: int
@@ -101,9 +101,9 @@ class Segment:
         return segment if segment.name == name else None
 
 
-def encode(candles: CheckedCandles, start: int, stop: int, *, asked_ms: int | None = None) -> tuple[Segment, bytes]:
+def encode(checked: CheckedBars, start: int, stop: int, *, asked_ms: int | None = None) -> tuple[Segment, bytes]:
     """Return the file of all bars with the numbers `start` ≤ number < `stop`, and its bytes."""
-    bars = candles.bars
+    bars = checked.bars
     header = orjson.dumps(
         {
             "symbol": bars.symbol,
@@ -111,8 +111,8 @@ def encode(candles: CheckedCandles, start: int, stop: int, *, asked_ms: int | No
             "start": start,
             "stop": stop,
             "rows": len(bars),
-            "rejected": [[row.open_time_ms, row.reason] for row in candles.rejected],
-            "traces": {name: getattr(candles, name) for name in TRACES},
+            "rejected": [[row.open_time_ms, row.reason] for row in checked.rejected],
+            "traces": {name: getattr(checked, name) for name in TRACES},
         }
     )
     header += b" " * (-len(header) % _ALIGNMENT)
@@ -125,7 +125,7 @@ def encode(candles: CheckedCandles, start: int, stop: int, *, asked_ms: int | No
     return segment, content
 
 
-def decode(content: bytes, segment: Segment, *, symbol: str, interval: Interval) -> CheckedCandles:
+def decode(content: bytes, segment: Segment, *, symbol: str, interval: Interval) -> CheckedBars:
     """Read the bytes of a file. Raises DamagedSegment if they are not those that were written under this name."""
     if zlib.crc32(content) != segment.checksum:
         raise DamagedSegment("its checksum is wrong")
@@ -145,7 +145,7 @@ def offset_of(bars: Bars) -> int | None:
     return first_ms - open_time_ms(bar_number(first_ms, bars.interval), bars.interval)
 
 
-def _read(content: memoryview, segment: Segment, symbol: str, interval: Interval) -> CheckedCandles:
+def _read(content: memoryview, segment: Segment, symbol: str, interval: Interval) -> CheckedBars:
     magic, header_length = _PREFIX.unpack_from(content)
     if magic != _MAGIC:
         raise DamagedSegment("it has another layout")
@@ -154,7 +154,7 @@ def _read(content: memoryview, segment: Segment, symbol: str, interval: Interval
     found = header["symbol"], header["interval"], header["start"], header["stop"]
     if found != (symbol, interval.name, *segment.range):
         raise DamagedSegment("it holds {} {} from {} to {}".format(*found))
-    return CheckedCandles(
+    return CheckedBars(
         bars=_bars(content[columns_at:], header, symbol, interval),
         rejected=tuple(RejectedRow(open_time_ms=time, reason=reason) for time, reason in header["rejected"]),
         **{name: tuple(header["traces"][name]) for name in TRACES},

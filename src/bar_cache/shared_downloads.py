@@ -1,4 +1,4 @@
-"""Which download of bars serves whom: the key of the cache's `SingleFlight`."""
+"""Decide which running download serves a request: the key of the bar cache's `SingleFlight`."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ class DownloadRange:
 
 
 def serves(running: DownloadRange, wanted: DownloadRange) -> bool:
-    """Whether to wait for a running download: it brings all that is wanted, in about the time of a download of its own.
+    """Return whether a running download fetches all that is wanted, in about the time of a separate download.
 
-    A few pages do not wait for a much larger download, because they are fetched sooner by themselves.
+    A few pages do not wait for a much larger download, because a separate download is faster.
     """
     is_inside = running.series == wanted.series and running.start <= wanted.start and wanted.stop <= running.stop
     learns_first = running.needs_first or not wanted.needs_first

@@ -1,4 +1,4 @@
-"""What one request sees in the store: its answer, or which candles that still lacks."""
+"""Find the bars of one request in the bar cache, or the range that is still missing."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from src.bar_cache.bar_series import BarSeries
 from src.bar_cache.bar_store import BarStore
 from src.bar_cache.coverage import Coverage
 from src.bar_cache.planner import PAGES_ONLY_UP_TO
-from src.bars.checked import CheckedCandles
+from src.bars.checked import CheckedBars
 from src.bars.grid import bar_number, open_time_ms
 from src.bars.quality import assess
 from src.bars.quality_warnings import describe_quality
@@ -20,11 +20,11 @@ from src.domain.market import Interval, MarketRequest, MarketSeries
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Lacking:
-    """Candles that must be fetched before there is an answer: `start` ≤ number < `stop`.
+class MissingBars:
+    """The range of bars to fetch before the request can be served: `start` ≤ number < `stop`.
 
-    `needs_first` tells that the time of the very first candle must be known as well, `needs_last` that the last candle
-    before `start` must be.
+    If `needs_first`, the time of the very first bar must be fetched too; if `needs_last`, that of the last bar before
+    `start`.
     """
 
     start: int
@@ -34,10 +34,10 @@ class Lacking:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Stretch:
-    """The candles of a stretch that lie in the range asked for; `made_from` is the finer interval of which, if any."""
+class _StoredRange:
+    """The bars of a range that the request covers; `made_from` is the finer interval of their source, if any."""
 
-    candles: CheckedCandles
+    checked: CheckedBars
     made_from: Interval | None = None
 
 
@@ -47,9 +47,9 @@ class StoredView:
     Parameters
     ----------
     now_ms
-        Decides which candle is closed.
+        Decides which bars are closed.
     origin
-        What the answer says about where its candles come from.
+        Name of the source of the bars, for the response.
     """
 
     def __init__(self, store: BarStore, series: BarSeries, market: MarketRequest, *, now_ms: int, origin: str) -> None:
@@ -60,18 +60,20 @@ class StoredView:
         self._now_ms = now_ms
         self._origin = origin
 
-    def look(self, asked: SlotRanges, *, is_first_asked: bool, is_last_asked: bool) -> MarketSeries | Lacking | None:
-        """Return the answer, what it lacks, or None where there is not one candle.
+    def find(
+        self, asked: SlotRanges, *, is_first_asked: bool, is_last_asked: bool
+    ) -> MarketSeries | MissingBars | None:
+        """Return the bars, the range to fetch before, or None if there are no bars.
 
         Parameters
         ----------
         asked
-            Candles that were fetched for this request already: of the newest, what is not there now is not to be had
-            yet. (Older ones that are not there have been dropped since, and are fetched again.)
+            Bars that were fetched for this request already: if the newest are not stored, the exchange does not have
+            them yet. (Older ones that are not stored were evicted since, and are fetched again.)
         is_first_asked
-            Whether the very first candle was asked for already.
+            Whether the time of the very first bar was requested already.
         is_last_asked
-            Whether the last candle before a silence was.
+            Whether the time of the last bar before a gap was.
 
         Raises
         ------
@@ -85,41 +87,41 @@ class StoredView:
             found = self._search_back(coverage, stop, asked, is_first_asked=is_first_asked, is_last_asked=is_last_asked)
         else:
             found = self._search_on(coverage, self._market.start_ms, stop, asked, is_first_asked=is_first_asked)
-        return self._answer(found, coverage) if isinstance(found, _Stretch) else found
+        return self._build_series(found, coverage) if isinstance(found, _StoredRange) else found
 
     def _search_back(
         self, coverage: Coverage, stop: int, asked: SlotRanges, *, is_first_asked: bool, is_last_asked: bool
-    ) -> _Stretch | Lacking | None:
-        """Look at longer and longer stretches before `stop` until one holds enough candles, or there are no more."""
+    ) -> _StoredRange | MissingBars | None:
+        """Read longer and longer ranges before `stop` until one has enough bars, or there are no more."""
         start, stride, floor = stop - self._market.limit, PAGE_ROWS, 0
         while (start := max(start, floor)) < stop:
-            stretch = self._stretch(coverage, start, stop, asked)
-            if stretch is None:
+            found_range = self._read_range(coverage, start, stop, asked)
+            if found_range is None:
                 is_long = stop - start > PAGES_ONLY_UP_TO * PAGE_ROWS
-                needs_first = is_long and not is_first_asked and self._first(coverage) is None
-                return Lacking(start=start, stop=stop, needs_first=needs_first)
-            wanting = self._wanting(stretch)
-            if wanting <= 0 or start == floor:
-                return stretch
-            first = self._first(coverage)
-            is_gap = wanting == self._market.limit
-            gap_since = self._gap_since(coverage, start, asked) if is_gap else start
-            # A gap goes on beyond what is known of it, unless the bar before it is known.
-            before = coverage.missing(gap_since - 1, gap_since, now_ms=self._now_ms, asked=asked)
+                needs_first = is_long and not is_first_asked and self._find_first(coverage) is None
+                return MissingBars(start=start, stop=stop, needs_first=needs_first)
+            missing = self._count_missing(found_range)
+            if missing <= 0 or start == floor:
+                return found_range
+            first = self._find_first(coverage)
+            is_gap = missing == self._market.limit
+            gap_start = self._find_gap_start(coverage, start, asked) if is_gap else start
+            # The gap may begin earlier than is known, unless the bar before it is known.
+            before = coverage.missing(gap_start - 1, gap_start, now_ms=self._now_ms, asked=asked)
             needs_last = is_gap and bool(before) and not is_last_asked
             if (first is None and not is_first_asked) or needs_last:
-                return Lacking(start=gap_since, stop=stop, needs_first=first is None, needs_last=needs_last)
+                return MissingBars(start=gap_start, stop=stop, needs_first=first is None, needs_last=needs_last)
             if first is None or start <= first:
-                return stretch
+                return found_range
             floor = first
-            if gap_since < start:
-                start = gap_since - wanting
+            if gap_start < start:
+                start = gap_start - missing
             else:
-                start -= max(wanting, stride)
+                start -= max(missing, stride)
                 stride *= 2
         return None
 
-    def _gap_since(self, coverage: Coverage, stop: int, asked: SlotRanges) -> int:
+    def _find_gap_start(self, coverage: Coverage, stop: int, asked: SlotRanges) -> int:
         """Return the first number of the gap before `stop`, as far as it is known; `stop` if there is none."""
         known = coverage.known(now_ms=self._now_ms, asked=asked)
         since = next((first for first, last in known if first < stop <= last), stop)
@@ -131,40 +133,40 @@ class StoredView:
 
     def _search_on(
         self, coverage: Coverage, start_ms: int, stop: int, asked: SlotRanges, *, is_first_asked: bool
-    ) -> _Stretch | Lacking | None:
-        """Look at longer and longer stretches from the start on until one holds enough candles, or `stop` comes.
+    ) -> _StoredRange | MissingBars | None:
+        """Read longer and longer ranges from the start until one has enough bars, or reaches `stop`.
 
-        Raises InvalidInput if all candles of a range are wanted that is too long."""
-        start = max(0, self._first_slot_from(start_ms, coverage))
-        first = self._first(coverage)
+        Raises InvalidInput if all bars of a range are requested and the range is too long."""
+        start = max(0, self._find_first_number(start_ms, coverage))
+        first = self._find_first(coverage)
         if first is not None:
             start = max(start, first)
         if self._market.is_whole_range and stop - start > self._market.limit:
             if first is None and not is_first_asked:
-                # The series may begin so late that the range is short enough after all.
-                return Lacking(start=start, stop=start + 1, needs_first=True)
+                # The range is short enough if the series begins late in it.
+                return MissingBars(start=start, stop=start + 1, needs_first=True)
             check_whole_range(self._market, stop - start, is_exact=False)
         end, stride = start + self._market.limit, PAGE_ROWS
         while start < stop:
             end = min(end, stop)
-            stretch = self._stretch(coverage, start, end, asked)
-            if stretch is None:
-                return Lacking(start=start, stop=end, needs_first=first is None and not is_first_asked)
-            wanting = self._wanting(stretch)
-            if wanting <= 0 or end == stop:
-                return stretch
-            end += max(wanting, stride)
+            found_range = self._read_range(coverage, start, end, asked)
+            if found_range is None:
+                return MissingBars(start=start, stop=end, needs_first=first is None and not is_first_asked)
+            missing = self._count_missing(found_range)
+            if missing <= 0 or end == stop:
+                return found_range
+            end += max(missing, stride)
             stride *= 2
         return None
 
-    def _first_slot_from(self, start_ms: int, coverage: Coverage) -> int:
-        """Return the number of the first candle that can open at `start_ms` or later."""
+    def _find_first_number(self, start_ms: int, coverage: Coverage) -> int:
+        """Return the number of the first bar that can open at `start_ms` or later."""
         if coverage.offset_ms is None and self._interval.name == "3d":
             return bar_number(start_ms, self._interval)
         return bar_number(start_ms - 1 - (coverage.offset_ms or 0), self._interval) + 1
 
-    def _first(self, coverage: Coverage) -> int | None:
-        """Return the number of the very first candle, which a finer series tells as well; None where nobody asked."""
+    def _find_first(self, coverage: Coverage) -> int | None:
+        """Return the number of the very first bar, also from a finer series; None if it was not requested."""
         if coverage.first is not None:
             return coverage.first
         for finer in finer_intervals(self._interval):
@@ -173,10 +175,10 @@ class StoredView:
                 return bar_number(open_time_ms(first, finer), self._interval)
         return None
 
-    def _stretch(self, coverage: Coverage, start: int, stop: int, asked: SlotRanges) -> _Stretch | None:
-        """Return the candles `start` ≤ number < `stop`, if they are all known, or can be made from finer ones."""
+    def _read_range(self, coverage: Coverage, start: int, stop: int, asked: SlotRanges) -> _StoredRange | None:
+        """Return the bars `start` ≤ number < `stop` if all are known or can be made from finer ones, otherwise None."""
         if not coverage.missing(start, stop, now_ms=self._now_ms, asked=asked):
-            return _Stretch(candles=self._in_range(self._series.read(coverage, start, stop)))
+            return _StoredRange(checked=self._cut_to_request(self._series.read(coverage, start, stop)))
         start_ms, stop_ms = open_time_ms(start, self._interval), open_time_ms(stop, self._interval)
         for finer in finer_intervals(self._interval):
             series = self._store.series(self._series.symbol, finer)
@@ -184,50 +186,50 @@ class StoredView:
             borders = bar_number(start_ms, finer), bar_number(stop_ms, finer)
             if not known.parts or known.missing(*borders, now_ms=self._now_ms):
                 continue
-            candles = series.read(known, *borders)
-            # The exchange made its own candle also from what is absent here, or could not be believed.
-            if candles.rejected or len(candles.bars) < borders[1] - _first_within(borders, known):
+            checked = series.read(known, *borders)
+            # The exchange made its own bar also from trades of bars that are missing or rejected here.
+            if checked.rejected or len(checked.bars) < borders[1] - _first_within(borders, known):
                 continue
-            bars = resample(candles.bars, self._interval, start_ms=start_ms, stop_ms=stop_ms)
-            return _Stretch(candles=self._in_range(CheckedCandles(bars=bars)), made_from=finer)
+            bars = resample(checked.bars, self._interval, start_ms=start_ms, stop_ms=stop_ms)
+            return _StoredRange(checked=self._cut_to_request(CheckedBars(bars=bars)), made_from=finer)
         return None
 
-    def _wanting(self, stretch: _Stretch) -> int:
-        """Return how many candles fewer than `limit` there are in the range asked for."""
-        return self._market.limit - len(stretch.candles.row_times_ms())
+    def _count_missing(self, found_range: _StoredRange) -> int:
+        """Return how many bars fewer than `limit` there are."""
+        return self._market.limit - len(found_range.checked.row_times_ms())
 
-    def _in_range(self, candles: CheckedCandles) -> CheckedCandles:
+    def _cut_to_request(self, checked: CheckedBars) -> CheckedBars:
         market = self._market
         stop_ms = self._now_ms if market.end_ms is None else market.end_ms
-        return candles.between(market.start_ms or 0, stop_ms + 1)
+        return checked.between(market.start_ms or 0, stop_ms + 1)
 
-    def _answer(self, stretch: _Stretch, coverage: Coverage) -> MarketSeries | None:
-        market, candles = self._market, stretch.candles
-        times_ms = candles.row_times_ms()
+    def _build_series(self, found_range: _StoredRange, coverage: Coverage) -> MarketSeries | None:
+        market, checked = self._market, found_range.checked
+        times_ms = checked.row_times_ms()
         if len(times_ms) > market.limit:
             if market.start_ms is None:
-                candles = candles.between(int(times_ms[-market.limit]), int(times_ms[-1]) + 1)
+                checked = checked.between(int(times_ms[-market.limit]), int(times_ms[-1]) + 1)
             else:
-                candles = candles.between(int(times_ms[0]), int(times_ms[market.limit]))
-        bars, origin = candles.bars, self._origin
+                checked = checked.between(int(times_ms[0]), int(times_ms[market.limit]))
+        bars, origin = checked.bars, self._origin
         if not len(bars):
             return None
-        quality = candles.quality()
-        if stretch.made_from is not None:
+        quality = checked.quality()
+        if found_range.made_from is not None:
             quality = assess(bars)
-            origin = f"{origin} ({bars.interval.name} candles made from its {stretch.made_from.name} candles)"
+            origin = f"{origin} ({bars.interval.name} candles made from its {found_range.made_from.name} candles)"
         warnings = describe_quality(quality, bars)
         warnings += describe_range(
             market,
             bars,
             self._now_ms,
-            left_out=len(candles.rejected),
+            left_out=len(checked.rejected),
             first_open_ms=coverage.first_open_ms(market.interval),
         )
         return MarketSeries(bars=bars, quality=quality, origin=origin, warnings=warnings)
 
 
 def _first_within(borders: tuple[int, int], coverage: Coverage) -> int:
-    """Return the first candle number within borders that can have a candle: nothing is before the very first one."""
+    """Return the first number within borders that can have a bar: none is before the very first one."""
     start, stop = borders
     return start if coverage.first is None else min(max(start, coverage.first), stop)

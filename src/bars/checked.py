@@ -19,7 +19,7 @@ TRACES: Final = ("duplicate_times_ms", "disordered_times_ms", "irregular_times_m
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class CheckedCandles:
+class CheckedBars:
     """Valid bars, and the times of rows that were rejected, repeated or out of order.
 
     `duplicate_times_ms` has an entry for each repeated row, `disordered_times_ms` one for each row that came after a
@@ -43,19 +43,19 @@ class CheckedCandles:
             return self.bars.open_time_ms
         return np.union1d(self.bars.open_time_ms, np.array([row.open_time_ms for row in self.rejected], dtype=np.int64))
 
-    def between(self, start_ms: int, stop_ms: int) -> CheckedCandles:
+    def between(self, start_ms: int, stop_ms: int) -> CheckedBars:
         """Return the bars and faults that open at `start_ms` ≤ time < `stop_ms`."""
         times_ms = self.row_times_ms()
         if len(times_ms) and start_ms <= times_ms[0] and times_ms[-1] < stop_ms:
             return self
         first, last = np.searchsorted(self.bars.open_time_ms, [start_ms, stop_ms])
-        return CheckedCandles(
+        return CheckedBars(
             bars=self.bars.slice(int(first), int(last)),
             rejected=tuple(row for row in self.rejected if start_ms <= row.open_time_ms < stop_ms),
             **{name: _between(getattr(self, name), start_ms, stop_ms) for name in TRACES},
         )
 
-    def slots_between(self, start: int, stop: int) -> CheckedCandles:
+    def slots_between(self, start: int, stop: int) -> CheckedBars:
         """Return the bars and faults with the bar numbers `start` ≤ number < `stop`."""
         interval = self.bars.interval
         return self.between(open_time_ms(start, interval), open_time_ms(stop, interval))
@@ -75,7 +75,7 @@ class CheckedCandles:
         )
 
     @staticmethod
-    def joined(parts: Iterable[CheckedCandles], *, max_bars: int) -> CheckedCandles:
+    def joined(parts: Iterable[CheckedBars], *, max_bars: int) -> CheckedBars:
         """Return the bars of all parts, which follow one another: at least one part, and at most `max_bars` bars.
 
         Each part is copied before the next one is taken, so that an iterator need not hold all of them in memory.
@@ -93,7 +93,7 @@ class CheckedCandles:
             rejected += part.rejected
             for name in TRACES:
                 traces[name] += getattr(part, name)
-        return CheckedCandles(
+        return CheckedBars(
             bars=Bars(
                 symbol=bars.symbol, interval=bars.interval, **{name: column[:rows] for name, column in columns.items()}
             ),
@@ -102,10 +102,10 @@ class CheckedCandles:
         )  # fmt: skip
 
 
-def no_candles(symbol: str, interval: Interval) -> CheckedCandles:
+def no_checked_bars(symbol: str, interval: Interval) -> CheckedBars:
     """Return a series without bars."""
     times, numbers = np.empty(0, np.int64), np.empty(0, np.float64)
-    return CheckedCandles(
+    return CheckedBars(
         bars=Bars(
             symbol=symbol, interval=interval, open_time_ms=times,
             open=numbers, high=numbers, low=numbers, close=numbers, volume=numbers,
@@ -113,13 +113,13 @@ def no_candles(symbol: str, interval: Interval) -> CheckedCandles:
     )  # fmt: skip
 
 
-def check(klines: Klines, *, symbol: str, interval: Interval, now_ms: int) -> CheckedCandles:
+def check(klines: Klines, *, symbol: str, interval: Interval, now_ms: int) -> CheckedBars:
     """Return the valid closed bars, and the times of the faulty rows."""
     klines = klines.closed(now_ms)
     bars, quality = clean(klines, symbol=symbol, interval=interval, now_ms=now_ms)
     duplicates = _duplicate_times_ms(klines) if quality.duplicate_rows else ()
     backwards = np.flatnonzero(np.diff(klines.open_time_ms) < 0) + 1
-    return CheckedCandles(
+    return CheckedBars(
         bars=bars,
         rejected=quality.rejected_rows,
         duplicate_times_ms=duplicates,

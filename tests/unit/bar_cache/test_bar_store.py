@@ -1,4 +1,4 @@
-"""What is stored comes back, and what is stored no more is not known."""
+"""Stored bars are read back, and removed bars are not known."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from src.bar_cache import bar_series
 from src.bar_cache.bar_series import BarSeries, SegmentLost
 from src.bar_cache.bar_store import BarStore
-from src.bars.checked import CheckedCandles, no_candles
+from src.bars.checked import CheckedBars, no_checked_bars
 from src.bars.grid import bar_number, open_time_ms
 from src.bars.simulated import simulate_bars
 from src.domain.market import INTERVALS
@@ -40,15 +40,15 @@ def series(store: BarStore) -> BarSeries:
 
 
 def put(series: BarSeries, first: int = 0, stop: int = 200, *, asked_ms: int = LATER_MS, other: bool = False) -> None:
-    candles = CheckedCandles(bars=(OTHER if other else BARS).slice(first, stop))
+    candles = CheckedBars(bars=(OTHER if other else BARS).slice(first, stop))
     series.put(candles, ((FIRST + first, FIRST + stop),), asked_ms=asked_ms)
 
 
 def put_gap(series: BarSeries, first: int, stop: int, *, asked_ms: int = LATER_MS) -> None:
-    series.put(no_candles("BTCUSDT", MINUTE), ((FIRST + first, FIRST + stop),), asked_ms=asked_ms)
+    series.put(no_checked_bars("BTCUSDT", MINUTE), ((FIRST + first, FIRST + stop),), asked_ms=asked_ms)
 
 
-def read(series: BarSeries, first: int = 0, stop: int = 200) -> CheckedCandles:
+def read(series: BarSeries, first: int = 0, stop: int = 200) -> CheckedBars:
     return series.read(series.coverage(), FIRST + first, FIRST + stop)
 
 
@@ -69,7 +69,7 @@ def test_new_series_has_no_bars_and_no_folder(series: BarSeries) -> None:
     assert not series.folder.exists()
 
 
-def test_bars_of_two_months_come_back_from_two_files(series: BarSeries) -> None:
+def test_bars_of_two_months_use_two_files(series: BarSeries) -> None:
     put(series)
     assert names(series) == ["0-100.segment", "100-200.segment"]
     assert read(series).bars == BARS
@@ -77,7 +77,7 @@ def test_bars_of_two_months_come_back_from_two_files(series: BarSeries) -> None:
     assert missing(series, -5, 205) == [(-5, 0), (200, 205)]
 
 
-def test_ranges_that_touch_become_one_file_of_their_month(series: BarSeries) -> None:
+def test_touching_ranges_become_one_file_per_month(series: BarSeries) -> None:
     put(series, 0, 20)
     put(series, 40, 60)
     assert names(series) == ["0-20.segment", "40-60.segment"]
@@ -102,7 +102,7 @@ def test_file_that_repeats_others_replaces_them(series: BarSeries) -> None:
     assert names(series) == ["-100-0.gap"]
 
 
-def test_part_left_beside_the_whole_is_harmless(series: BarSeries) -> None:
+def test_part_beside_its_whole_changes_no_bars(series: BarSeries) -> None:
     put(series, 0, 50)
     (part,) = series.folder.iterdir()
     content = part.read_bytes()
@@ -141,19 +141,19 @@ def test_new_tail_replaces_the_old_one(series: BarSeries) -> None:
 
 
 @pytest.mark.parametrize("order", [[(0, 70), (80, 100)], [(80, 100), (0, 70)]], ids=["old first", "new first"])
-def test_two_parts_of_the_last_minute_are_both_known(store: BarStore, order: list[tuple[int, int]]) -> None:
+def test_two_tails_of_last_minute_are_both_known(store: BarStore, order: list[tuple[int, int]]) -> None:
     second = INTERVALS["1s"]
     series, bars = store.series("BTCUSDT", second), simulate_bars("BTCUSDT", second, 1_711_929_600_000, 100, 7)
     first, asked_ms = bar_number(1_711_929_600_000, second), 1_711_929_700_000
     for start, stop in order:
-        candles = CheckedCandles(bars=bars.slice(start, stop))
+        candles = CheckedBars(bars=bars.slice(start, stop))
         series.put(candles, ((first + start, first + stop),), asked_ms=asked_ms)
     coverage = series.coverage()
     assert coverage.settled == ((first, first + 40),)
     assert coverage.known(now_ms=asked_ms) == ((first, first + 70), (first + 80, first + 100))
     assert series.read(coverage, first, first + 70).bars == bars.slice(0, 70)
     assert series.read(coverage, first + 80, first + 100).bars == bars.slice(80, 100)
-    series.put(CheckedCandles(bars=bars.slice(30, 100)), ((first + 30, first + 100),), asked_ms=asked_ms + 1_000)
+    series.put(CheckedBars(bars=bars.slice(30, 100)), ((first + 30, first + 100),), asked_ms=asked_ms + 1_000)
     assert sorted(one.range for one, _ in series.files()) == [(first, first + 41), (first + 41, first + 100)]
 
 
@@ -166,7 +166,7 @@ def test_tail_too_old_to_count_is_removed(series: BarSeries) -> None:
 
 def test_bar_that_is_late_is_not_known(series: BarSeries) -> None:
     put(series, 0, 199, asked_ms=CLOSE_MS + 1_000)
-    series.put(no_candles("BTCUSDT", MINUTE), ((FIRST + 199, FIRST + 200),), asked_ms=CLOSE_MS + 1_000)
+    series.put(no_checked_bars("BTCUSDT", MINUTE), ((FIRST + 199, FIRST + 200),), asked_ms=CLOSE_MS + 1_000)
     assert missing(series, now_ms=CLOSE_MS + 2_000) == [(199, 200)]
     asked = ((FIRST + 199, FIRST + 200),)
     coverage = series.coverage()
@@ -174,17 +174,17 @@ def test_bar_that_is_late_is_not_known(series: BarSeries) -> None:
 
 
 @pytest.mark.parametrize("later_ms", [0, 500, -500], ids=["same time", "later", "clock set back"])
-def test_late_bar_replaces_what_was_said_before(series: BarSeries, later_ms: int) -> None:
+def test_late_bar_replaces_earlier_reply(series: BarSeries, later_ms: int) -> None:
     asked = ((FIRST + 190, FIRST + 200),)
     for stop, asked_ms in ((199, CLOSE_MS + 1_000), (200, CLOSE_MS + 1_000 + later_ms)):
-        series.put(CheckedCandles(bars=BARS.slice(190, stop)), asked, asked_ms=asked_ms)
+        series.put(CheckedBars(bars=BARS.slice(190, stop)), asked, asked_ms=asked_ms)
         coverage = series.coverage()
         assert coverage.missing(FIRST + 190, FIRST + 200, now_ms=CLOSE_MS + 1_000, asked=asked) == ()
         assert series.read(coverage, FIRST + 190, FIRST + 200).bars == BARS.slice(190, stop)
 
 
 def test_gap_at_the_end_stays_open(series: BarSeries) -> None:
-    candles = CheckedCandles(bars=BARS.slice(0, 150))
+    candles = CheckedBars(bars=BARS.slice(0, 150))
     series.put(candles, ((FIRST, FIRST + 200),), asked_ms=CLOSE_MS + 1_000)
     # The last bar may still have been forming, if the clock is wrong; those before it are final.
     assert names(series) == ["0-100.segment", "100-149.segment", "149-199.tail", "199-200.late"]
@@ -196,7 +196,7 @@ def test_gap_at_the_end_stays_open(series: BarSeries) -> None:
 
 
 def test_gap_before_the_end_is_final(series: BarSeries) -> None:
-    candles = CheckedCandles(bars=BARS.slice(0, 150))
+    candles = CheckedBars(bars=BARS.slice(0, 150))
     series.put(candles, ((FIRST, FIRST + 190),), asked_ms=CLOSE_MS + 1_000)
     assert missing(series, stop=190) == []
 
@@ -211,13 +211,13 @@ def test_very_first_bar_is_remembered(series: BarSeries) -> None:
     assert missing(series, -FIRST, 200) == []
 
 
-def test_bars_that_open_later_than_the_grid_say_so(store: BarStore) -> None:
+def test_bars_opening_after_grid_store_their_offset(store: BarStore) -> None:
     three_days = INTERVALS["3d"]
     series, day_ms = store.series("BTCUSDT", three_days), 86_400_000
     bars = simulate_bars("BTCUSDT", three_days, open_time_ms(5_000, three_days), 10, 7)
     bars = replace(bars, open_time_ms=bars.open_time_ms + day_ms)
     assert series.coverage().offset_ms is None
-    series.put(CheckedCandles(bars=bars), ((5_000, 5_010),), asked_ms=open_time_ms(5_020, three_days))
+    series.put(CheckedBars(bars=bars), ((5_000, 5_010),), asked_ms=open_time_ms(5_020, three_days))
     series.put_first(5_000)
     coverage = series.coverage()
     assert coverage.offset_ms == day_ms
@@ -226,7 +226,7 @@ def test_bars_that_open_later_than_the_grid_say_so(store: BarStore) -> None:
     assert coverage.closed(int(bars.open_time_ms[-1]) + 3 * day_ms - 2, three_days) == 5_009
 
 
-def test_reader_with_an_old_listing_loses_nothing(series: BarSeries) -> None:
+def test_reader_with_old_listing_raises_segment_lost(series: BarSeries) -> None:
     put(series, 0, 50)
     old = series.coverage()
     put(series, 50, 100)
@@ -246,7 +246,7 @@ def test_damaged_file_is_dropped_instead_of_merged(series: BarSeries, kind: str,
     assert read(series, 149).bars == BARS.slice(149, 200)
 
 
-def test_only_so_many_files_are_kept(series: BarSeries, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_oldest_files_over_limit_are_removed(series: BarSeries, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bar_series, "MAX_FILES", 5)
     for first in range(0, 100, 10):
         put(series, first, first + 1)
@@ -255,12 +255,12 @@ def test_only_so_many_files_are_kept(series: BarSeries, monkeypatch: pytest.Monk
     assert names(series) == [f"{first}-{first + 1}.segment" for first in range(50, 100, 10)]
 
 
-def test_a_month_is_no_minute_where_files_know_no_case(store: BarStore) -> None:
+def test_month_and_minute_have_different_folders(store: BarStore) -> None:
     folders = {store.series("BTCUSDT", interval).folder.name.lower() for interval in INTERVALS.values()}
     assert len(folders) == len(INTERVALS)
 
 
-def test_what_is_stored_is_listed_and_strange_folders_are_not(store: BarStore, series: BarSeries) -> None:
+def test_stored_series_are_listed_without_unknown_folders(store: BarStore, series: BarSeries) -> None:
     months = store.series("ETHUSDT", INTERVALS["1M"])
     months.put_first(600)
     put(series)
@@ -300,7 +300,7 @@ def test_leftovers_of_killed_processes_are_removed(store: BarStore, series: BarS
     assert len(list(series.folder.iterdir())) == 2
 
 
-async def test_a_series_that_somebody_fetches_is_not_dropped(tmp_path: Path) -> None:
+async def test_series_being_fetched_is_not_evicted(tmp_path: Path) -> None:
     store = BarStore(tmp_path, max_bytes=0)
     series = store.series("BTCUSDT", MINUTE)
     put(series)
@@ -312,7 +312,7 @@ async def test_a_series_that_somebody_fetches_is_not_dropped(tmp_path: Path) -> 
     assert series.coverage().settled == ()
 
 
-async def test_who_waits_for_the_lock_gets_it_before_who_comes_back(series: BarSeries) -> None:
+async def test_waiting_task_gets_lock_before_returning_task(series: BarSeries) -> None:
     turns: list[str] = []
 
     async def take(name: str, times: int) -> None:
@@ -328,7 +328,7 @@ async def test_who_waits_for_the_lock_gets_it_before_who_comes_back(series: BarS
     await first
 
 
-async def test_one_at_a_time_holds_a_series(store: BarStore, series: BarSeries) -> None:
+async def test_series_lock_admits_one_task(store: BarStore, series: BarSeries) -> None:
     inside = 0
 
     async def work() -> None:
@@ -345,7 +345,7 @@ async def test_one_at_a_time_holds_a_series(store: BarStore, series: BarSeries) 
 
 
 @pytest.mark.parametrize("symbol", ["币安人生USDT", "ÉUSDT", "éUSDT", "𐐷" * 32, "BTCUSDT"])
-def test_symbols_of_any_script_have_a_folder_of_their_own(store: BarStore, symbol: str) -> None:
+def test_symbols_of_any_script_have_own_folders(store: BarStore, symbol: str) -> None:
     series = store.series(symbol, MINUTE)
     series.put_first(600)
     assert list(store.stored()) == [series]
@@ -355,12 +355,12 @@ def test_symbols_of_any_script_have_a_folder_of_their_own(store: BarStore, symbo
     assert name == symbol or name.upper() == name
 
 
-def test_letters_that_differ_in_case_only_do_not_share_a_folder(store: BarStore) -> None:
+def test_symbols_differing_in_case_have_different_folders(store: BarStore) -> None:
     names = {store.series(symbol, MINUTE).folder.parent.name.lower() for symbol in ("ÉUSDT", "éUSDT")}
     assert len(names) == 2
 
 
-def test_folders_that_are_not_ours_are_passed_over(store: BarStore) -> None:
+def test_unknown_symbol_folders_are_ignored(store: BarStore) -> None:
     for name in ("~", "~1", "~A", "~MFRGG", "~MFRGG=", "~777Q", "a b"):
         folder = store.folder / name / "1m"
         folder.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""What is known follows from the names of the files alone."""
+"""The names of the files alone say which bars are known."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_each_bar_is_read_from_one_file() -> None:
     assert sorted(one.name for one in coverage.repeated) == ["5-7-0-00000002.segment", "9-10.gap"]
 
 
-def test_first_bar_is_known_beside_a_gap_of_the_same_range() -> None:
+def test_first_bar_is_known_beside_equal_gap() -> None:
     for names in (["0-9.gap", "0-9.first"], ["0-9.first", "0-9.gap"]):
         coverage = Coverage.of(names)
         assert (coverage.first, coverage.settled) == (9, ((0, 9),))
@@ -49,26 +49,26 @@ def test_tail_counts_for_a_minute(later_ms: int, is_known: bool) -> None:
     assert ranges(coverage, now_ms=ASKED_MS + later_ms, asked=((11, 20),)) == ((0, 12),)
 
 
-def test_late_bars_are_missing_but_for_the_request_that_asked() -> None:
+def test_late_bars_are_missing_for_other_requests() -> None:
     coverage = Coverage.of(["0-9.gap", f"9-12-{ASKED_MS}.late"])
     assert coverage.missing(0, 12, now_ms=ASKED_MS) == ((9, 12),)
     assert coverage.missing(0, 12, now_ms=ASKED_MS, asked=((0, 12),)) == ()
 
 
-def test_bars_are_missing_if_their_tail_was_evicted_meanwhile() -> None:
-    """They exist, though the request asked for them just now: an answer without them would be wrong."""
+def test_bars_of_evicted_tail_are_missing_again() -> None:
+    """They exist, although the request fetched them just now: a response without them would be wrong."""
     coverage = Coverage.of(["0-9.gap"])
     assert coverage.missing(0, 12, now_ms=ASKED_MS, asked=((0, 12),)) == ((9, 12),)
 
 
-def test_newest_reply_counts() -> None:
+def test_newest_of_overlapping_tails_counts() -> None:
     names = [f"5-9-{ASKED_MS}.late", f"3-7-0-00000001-{ASKED_MS}.tail", f"6-8-0-00000002-{ASKED_MS + 1}.tail"]
     coverage = Coverage.of(names)
     assert [(one.checksum, part) for one, part in coverage.reading(0, 99)] == [(1, (3, 6)), (2, (6, 8))]
     assert coverage.missing(3, 9, now_ms=ASKED_MS) == ((8, 9),)
 
 
-def test_tail_is_fetched_with_what_follows_it_and_not_without() -> None:
+def test_tail_is_fetched_only_with_missing_successors() -> None:
     coverage = Coverage.of(["0-10.gap", f"10-12-0-00000001-{ASKED_MS}.tail"])
     now_ms = ASKED_MS + 10
     assert coverage.to_fetch(0, 12, now_ms=now_ms) == ()

@@ -1,4 +1,4 @@
-"""A series is divided into calendar periods, in which every bar has its place."""
+"""A series is divided into calendar periods, and each bar belongs to one."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_period_is_the_longest_with_few_enough_bars(name: str, first: tuple[int,
     assert found[1] - found[0] <= MAX_PERIOD_BARS
 
 
-def test_week_belongs_to_the_year_in_which_it_opens() -> None:
+def test_week_belongs_to_year_of_its_open() -> None:
     week = INTERVALS["1w"]
     number = bar_number(moment_ms(2025, 1, 1), week)
     assert open_time_ms(number, week) == moment_ms(2024, 12, 30)
@@ -58,9 +58,7 @@ def test_months_are_named_as_the_archive_names_them() -> None:
     st.sampled_from(list(INTERVALS)), st.integers(0, 3_000_000), st.integers(0, 400_000),
     st.sets(st.integers(0, 399_999), max_size=5),
 )  # fmt: skip
-def test_split_covers_the_range_once_and_bars_keep_to_one_period(
-    name: str, start: int, length: int, present: set[int]
-) -> None:
+def test_split_covers_range_once_by_periods(name: str, start: int, length: int, present: set[int]) -> None:
     interval = INTERVALS[name]
     start += 20_000 if not interval.is_calendar_month else 0
     length = min(length, 2_000) if interval.milliseconds >= 86_400_000 else length

@@ -1,4 +1,4 @@
-"""Downloads under way are shown while they last."""
+"""The progress board shows downloads while they run."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from src.bar_cache.progress import ProgressBoard
 from src.domain.market import FetchProgress
 
 
-def test_each_download_is_shown_with_how_far_it_is() -> None:
+def test_progress_board_shows_each_running_download() -> None:
     board = ProgressBoard()
     begun = FetchProgress(
         symbol="BTCUSDT", interval="1m", done_bars=0, expected_bars=200, ways=(), started_ms=1_700_000_000_000
@@ -23,6 +23,6 @@ def test_each_download_is_shown_with_how_far_it_is() -> None:
     assert board.snapshot() == ()
 
 
-def test_nothing_to_do_is_all_done() -> None:
+def test_download_without_bars_has_full_share() -> None:
     done = FetchProgress(symbol="BTCUSDT", interval="1m", done_bars=0, expected_bars=0, ways=(), started_ms=0)
     assert done.share == 1

@@ -1,4 +1,4 @@
-"""A file of candles gives back what was written, or says that it does not."""
+"""A file of bars is read as it was written, or is reported as damaged."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from src.bar_cache.segments import DamagedSegment, Segment, decode, encode
-from src.bars.checked import CheckedCandles, no_candles
+from src.bars.checked import CheckedBars, no_checked_bars
 from src.bars.simulated import simulate_bars
 from src.domain.market import INTERVALS, RejectedRow
 
 MINUTE = INTERVALS["1m"]
-CANDLES = CheckedCandles(
+CANDLES = CheckedBars(
     bars=simulate_bars("BTCUSDT", MINUTE, 1_700_000_000_000, 20, 7),
     rejected=(RejectedRow(open_time_ms=1_700_000_000_001, reason="a price is not above 0"),),
     duplicate_times_ms=(5, 5),
@@ -25,13 +25,11 @@ FIRST = 28_333_333
 SEGMENT, CONTENT = encode(CANDLES, FIRST, FIRST + 30)
 
 
-def read(
-    content: bytes, segment: Segment = SEGMENT, *, symbol: str = "BTCUSDT", interval: str = "1m"
-) -> CheckedCandles:
+def read(content: bytes, segment: Segment = SEGMENT, *, symbol: str = "BTCUSDT", interval: str = "1m") -> CheckedBars:
     return decode(content, segment, symbol=symbol, interval=INTERVALS[interval])
 
 
-def test_what_was_written_comes_back() -> None:
+def test_decoded_file_equals_encoded_bars() -> None:
     found = read(CONTENT)
     assert found.bars == CANDLES.bars
     assert found.rejected == CANDLES.rejected
@@ -40,8 +38,8 @@ def test_what_was_written_comes_back() -> None:
     assert not found.bars.open_time_ms.flags.writeable
 
 
-def test_tail_without_bars_is_a_file_too() -> None:
-    segment, content = encode(no_candles("BTCUSDT", MINUTE), 5, 7, asked_ms=11)
+def test_tail_without_bars_is_encoded() -> None:
+    segment, content = encode(no_checked_bars("BTCUSDT", MINUTE), 5, 7, asked_ms=11)
     assert read(content, segment).is_empty
     assert segment.offset_ms is None
 
@@ -51,7 +49,7 @@ def test_tail_without_bars_is_a_file_too() -> None:
     [
         SEGMENT,
         encode(CANDLES, FIRST, FIRST + 30, asked_ms=1_700_001_200_000)[0],
-        encode(no_candles("BTCUSDT", MINUTE), 5, 7, asked_ms=11)[0],
+        encode(no_checked_bars("BTCUSDT", MINUTE), 5, 7, asked_ms=11)[0],
         Segment(start=3, stop=9),
         Segment(start=3, stop=9, asked_ms=5),
         Segment(start=0, stop=9, is_first=True),
@@ -59,7 +57,7 @@ def test_tail_without_bars_is_a_file_too() -> None:
     ],
     ids=lambda segment: segment.name,
 )
-def test_name_tells_all_about_a_file(segment: Segment) -> None:
+def test_segment_is_parsed_from_its_name(segment: Segment) -> None:
     assert Segment.named(segment.name) == segment
 
 
@@ -72,12 +70,12 @@ def test_name_tells_all_about_a_file(segment: Segment) -> None:
         "3-9-5.first", "3-9.other", ".1-2.0a.part",
     ],
 )  # fmt: skip
-def test_other_names_are_no_files_of_the_cache(name: str) -> None:
+def test_unknown_file_names_are_no_segments(name: str) -> None:
     assert Segment.named(name) is None
 
 
 @pytest.mark.parametrize("at", [*range(0, 24), *range(24, len(CONTENT), 37)])
-def test_no_changed_byte_goes_unnoticed(at: int) -> None:
+def test_changed_byte_fails_checksum(at: int) -> None:
     changed = bytearray(CONTENT)
     changed[at] ^= 0x10
     with pytest.raises(DamagedSegment, match="checksum"):
@@ -85,12 +83,12 @@ def test_no_changed_byte_goes_unnoticed(at: int) -> None:
 
 
 @pytest.mark.parametrize("length", [0, 3, 15, 16, 100, len(CONTENT) - 1])
-def test_a_file_that_is_cut_short_is_noticed(length: int) -> None:
+def test_truncated_file_is_damaged(length: int) -> None:
     with pytest.raises(DamagedSegment):
         read(CONTENT[:length])
 
 
-def test_file_of_another_series_range_or_layout_is_noticed() -> None:
+def test_file_of_other_series_or_layout_is_damaged() -> None:
     with pytest.raises(DamagedSegment, match="BTCUSDT 1m"):
         read(CONTENT, symbol="ETHUSDT")
     with pytest.raises(DamagedSegment, match="BTCUSDT 1m"):
@@ -102,11 +100,11 @@ def test_file_of_another_series_range_or_layout_is_noticed() -> None:
             read(content, replace(SEGMENT, checksum=zlib.crc32(content)))
 
 
-def test_parts_join_to_the_whole() -> None:
+def test_joined_parts_equal_whole_series() -> None:
     bars = CANDLES.bars
     border = int(bars.open_time_ms[7])
     parts = [CANDLES.between(0, border), CANDLES.between(border, 2**62)]
-    whole = CheckedCandles.joined(iter(parts), max_bars=len(bars) + 5)
+    whole = CheckedBars.joined(iter(parts), max_bars=len(bars) + 5)
     assert whole.bars == bars
     assert whole.rejected == CANDLES.rejected
     assert np.array_equal(whole.row_times_ms(), CANDLES.row_times_ms())

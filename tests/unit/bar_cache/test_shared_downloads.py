@@ -1,4 +1,4 @@
-"""Which requests wait for a download that another request began."""
+"""Requests wait for a download of another request if it fetches their bars."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ async def test_request_inside_a_download_joins_it(series: BarSeries) -> None:
     await asyncio.gather(*waiting, more)
 
 
-async def test_few_pages_do_not_wait_for_a_whole_download(series: BarSeries) -> None:
+async def test_few_pages_do_not_join_large_download(series: BarSeries) -> None:
     downloads, long, short, same = Downloads(serves), Download(), Download(), Download()
     waiting = [await begin(downloads, DownloadRange(series, 0, 400_000), long)]
     waiting += [await begin(downloads, DownloadRange(series, 380_000, 400_000), short) for _ in range(3)]
@@ -72,7 +72,7 @@ def test_download_serves_no_other_series_and_nothing_outside(series: BarSeries, 
     assert not serves(running, DownloadRange(series, 10, 21))
 
 
-def test_download_that_does_not_ask_for_the_first_or_last_bar_serves_nobody_who_needs_it(series: BarSeries) -> None:
+def test_request_for_first_bar_needs_download_fetching_it(series: BarSeries) -> None:
     plain, first = DownloadRange(series, 10, 20), DownloadRange(series, 10, 20, needs_first=True)
     last = DownloadRange(series, 10, 20, needs_last=True)
     assert [serves(running, plain) for running in (plain, first, last)] == [True, True, True]

@@ -17,7 +17,7 @@ import pytest
 
 from src.bar_cache.segments import DamagedSegment, decode
 from src.bar_cache.segments import encode as encode_segment
-from src.bars.checked import CheckedCandles
+from src.bars.checked import CheckedBars
 from src.bars.klines import Klines, clean, parse_rows
 from src.bars.quality import assess
 from src.bars.resampling import resample
@@ -153,7 +153,7 @@ def replaced(content: bytes, old: float, new: float) -> bytes:
 def test_stored_segment_beyond_bounds_is_damaged() -> None:
     """It is dropped and fetched again, as every damaged one is."""
     bars = edges(volume=np.array([3.0, 3.5, 4.0]))
-    segment, content = encode_segment(CheckedCandles(bars=bars), 0, 9)
+    segment, content = encode_segment(CheckedBars(bars=bars), 0, 9)
     forged = replaced(content, 3.5, 1e300)
     with pytest.raises(DamagedSegment, match="row 1 is not a possible candle"):
         decode(forged, replace(segment, checksum=zlib.crc32(forged)), symbol="EDGE", interval=DAY)
