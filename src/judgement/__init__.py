@@ -1,1 +1,1 @@
-"""Whether a result is to be believed."""
+"""Measure how reliable the result of a backtest is."""

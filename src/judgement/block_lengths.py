@@ -1,4 +1,4 @@
-"""How many bars make a block of a bootstrap, so that blocks keep most of the returns' dependence."""
+"""Choose how many bars a bootstrap block has, so that blocks keep most of the returns' dependence."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def choose_block_length(returns: Floats) -> int:
 def optimal_block_length(returns: Floats) -> float:
     """Return the optimal circular block length of Politis & White (2004), as corrected by Patton et al. (2009).
 
-    Lags are looked at until a run of max(5, ⌊log₁₀ n⌋) autocorrelations is below 2√(log₁₀ n ÷ n). 1 without variance.
+    Lags are examined until a run of max(5, ⌊log₁₀ n⌋) autocorrelations is below 2√(log₁₀ n ÷ n). 1 without variance.
     The same as `b_cb` of arch's `optimal_block_length`, which computes all lags.
     """
     n = returns.size

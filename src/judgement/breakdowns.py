@@ -1,4 +1,4 @@
-"""Where the result of a run comes from: fees, years, kinds of market, single trades, and the last peak."""
+"""Break the result of a run down by fees, years, market trend, single trades and the last peak."""
 
 from __future__ import annotations
 
@@ -57,9 +57,9 @@ def break_even_fee(growth: float, fee_rate: float, *, entries: int, exits: int) 
     """Return the fee rate at which a run that is long with all cash would end with the cash that it started with.
 
     `growth` is final ÷ starting equity at `fee_rate`. An entry with all cash divides equity by 1 + fee, an exit
-    multiplies it by 1 − fee, so nothing needs to be run again: with as many exits as entries m, the fee follows from
+    multiplies it by 1 − fee, so no second run is needed: with as many exits as entries m, the fee follows from
     (1 + fee) ÷ (1 − fee) = (1 + f₀) ÷ (1 − f₀) × growth^(1/m). It is negative if the run loses without fees as well.
-    None without an entry or if nothing was left.
+    None without an entry or if no equity is left.
     """
     if entries == 0 or not growth > 0:
         return None

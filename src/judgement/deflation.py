@@ -1,4 +1,4 @@
-"""How sure a Sharpe ratio is, after all the trials that were made: PSR, minimum track record, DSR.
+"""Measure how certain a Sharpe ratio is after all trials: PSR, minimum track record, DSR.
 
 Sharpe ratios are per bar here, kurtosis is the excess over 3, and probabilities are 0 to 1. Sources: Bailey & López de
 Prado, "The Sharpe Ratio Efficient Frontier" (2012) and "The Deflated Sharpe Ratio" (2014).
@@ -19,7 +19,7 @@ from src.metrics.returns import moments
 
 LEVEL: Final = 0.95
 MIN_BARS: Final = 4
-"""A kurtosis needs them."""
+"""The kurtosis is not defined for fewer."""
 MIN_TRIAL_VARIANCE: Final = 0.25
 """Least variance of the trials' t that the hurdle is made of. Many near-duplicates would dilute it: 19–21 % of the best
 without an edge passed, with this floor 5–7 %."""
@@ -31,7 +31,7 @@ LEDGER_SCOPE: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deflation:
-    """What is left of a Sharpe ratio after the trials.
+    """A Sharpe ratio and its probabilities, corrected for the number of trials.
 
     `trials` and `trials_effective` count runs that moved; `average_correlation` is None under two of them.
     `trial_sharpe_variance` is that of the trials' t = SR √n, as used (at least 0.25), None under two. `sharpe_hurdle`
@@ -125,7 +125,7 @@ def expected_maximum(trials: float) -> float:
     if trials < 2:
         return max(trials - 1, 0.0) * expected_maximum(2)
     gamma = float(np.euler_gamma)
-    # Φ⁻¹(1 − q) = −Φ⁻¹(q), which keeps its digits where q is small.
+    # Φ⁻¹(1 − q) = −Φ⁻¹(q), which keeps its digits if q is small.
     return float(-(1 - gamma) * ndtri(1 / trials) - gamma * ndtri(1 / (trials * math.e)))
 
 

@@ -1,4 +1,4 @@
-"""How far the figures of a result may be off: intervals from resampled blocks of bars, and from trades.
+"""Compute intervals of the figures of a result, from resampled blocks of bars and from trades.
 
 Coverage in simulations (`tests/benchmarks/judgement_coverage.py`): about 92–96 % for the Sharpe ratio, under
 autocorrelation and clustered volatility too. The range of the next path is no confidence interval: it says where
@@ -51,7 +51,7 @@ class DrawdownRange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RangeOfNextPath:
-    """Where the next path of as many bars would be in 95 of 100 cases, in per cent.
+    """Ranges that hold the next path of as many bars in 95 of 100 cases, in per cent.
 
     In simulations the ranges held the next path in 90–96 % of cases, and in 86–93 % for strategies that are out of the
     market for long (250 and 1,000 bars; `tests/benchmarks/judgement_coverage.py`). None if a figure overflows; `cagr`
@@ -111,7 +111,7 @@ def measure_confidence(
     Parameters
     ----------
     returns
-        Returns of equity per bar [n], fractions; −1 or less is ruin.
+        Returns of equity per bar [n], fractions; −1 or less uses up all equity.
     profits
         Of closed trades after fees [m], quote currency, oldest first; those within rounding are 0.
     elapsed_years
@@ -138,7 +138,7 @@ def measure_confidence(
 
 
 def resample(returns: Floats, risk_free_per_bar: float, seed: int) -> Resampled | None:
-    """Resample the bars' returns [n]; None where `Confidence` says that there is no interval."""
+    """Resample the bars' returns [n]; None if there is no interval (see `Confidence`)."""
     n = returns.size
     if n < MIN_BARS or not np.isfinite(returns).all():
         return None

@@ -1,11 +1,11 @@
-"""What shows that a model saw the bars that it is tested on: the pure parts of the leak audit.
+"""Find signs that a model saw the bars that it is tested on: the pure parts of the leak audit.
 
-1. Row independence: a model that is a function of one row predicts the same whatever rows stand around it. Both halves
+1. Row independence: a model that is a function of one row predicts the same among any other rows. Both halves
    of the rows, each shuffled, are predicted again and compared. One half alone would miss a model that divides by the
    largest row in half of the cases.
-2. Prefixes, where that fails: predictions of the first rows alone must not change with later rows.
-3. Overlap signs: what trades look like inside of the bars that a model was trained on. They are never proof that it was
-   not: linear and weakly fitted models stay invisible.
+2. Prefixes, if that fails: predictions of the first rows alone must not change with later rows.
+3. Overlap signs: what trades look like inside of the bars that a model was trained on. Without a sign the model
+   may still have been trained on them: linear and weakly fitted models show none.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class RowComparison:
     """How outputs differ from those that were predicted among other rows.
 
     `differing` counts rows out of `rows`, `first` is the first of them, and `largest` is the largest difference in
-    units of the tolerance (over 1 means another value; infinite where only one is a number).
+    units of the tolerance (over 1 means another value; infinite if only one is a number).
     """
 
     rows: int

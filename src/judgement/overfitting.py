@@ -1,4 +1,4 @@
-"""How often the best row of a sweep is below the median on other bars: the probability of backtest overfitting.
+"""Measure how often the best row of a sweep is below the median on other bars: the probability of overfitting.
 
 By combinatorially symmetric cross-validation (Bailey, Borwein, López de Prado & Zhu 2017): the bars are cut into S
 blocks, each half of the blocks is once the bars on which the best row is chosen, and the other half ranks it.
@@ -44,7 +44,7 @@ class Splits(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overfitting:
-    """What choosing the best of the rows is worth on other bars.
+    """How the chosen row does on bars on which it was not chosen.
 
     `pbo` is the share of splits in which the chosen row ranks at or below the median (logit of ω ≤ 0); without any
     edge it lies in `pbo_noise_range`, which depends on the rows, in 90 of 100 sweeps. `probability_of_loss` is the

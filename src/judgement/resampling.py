@@ -1,4 +1,4 @@
-"""Block resamples of returns: their seed, and the compiled loops that draw paths.
+"""Draw block resamples of returns: their seed, and the compiled loops that draw paths.
 
 Blocks are circular and of fixed length (Politis & Romano 1992), so a block is known by its start, and the figures of a
 path follow from those of its blocks: a table holds them for every start, and a resample costs n ÷ L steps. A last block
@@ -80,7 +80,7 @@ def tabulate_blocks(deviations: Floats, returns: Floats, length: int) -> Floats:
     """Return the figures [n, 6] of the circular block of `length` < n bars from each start.
 
     Columns: see `SUM` and those after it, d being `deviations`. Built by doubling: log₂(length) passes. A return of −1
-    or less is ruin: its growth is −∞, and so is that of every path that it is on.
+    or less uses up all equity: its growth is −∞, and so is that of every path that it is on.
     """
     n = returns.size
     power = np.empty((n, 6))

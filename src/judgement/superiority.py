@@ -1,4 +1,4 @@
-"""Whether the best of many rows beats buy-and-hold by more than chance: Hansen's test of superior predictive ability.
+"""Test whether the best of many rows beats buy-and-hold by more than chance, after Hansen.
 
 Differences to buy-and-hold are resampled in circular blocks, the same bars for all rows (Hansen 2005, "A Test for
 Superior Predictive Ability"). The same resamples give the set of rows that each beat it (Romano & Wolf 2005, "Stepwise
@@ -30,7 +30,7 @@ COLUMNS_AT_ONCE: Final = 64
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Superiority:
-    """What the rows are beside buy-and-hold.
+    """How the rows compare with buy-and-hold.
 
     `p_value` is Hansen's consistent one; `lower` and `upper` are its bounds. `best` is the row with the largest
     studentized difference, `superior_rows` are those that beat buy-and-hold, with 5 % for one or more wrong ones.
@@ -101,7 +101,7 @@ def find_p_values(means: Floats, resampled: Floats, deviations: Floats, n: int) 
 
 
 def find_superior(means: Floats, resampled: Floats, deviations: Floats) -> NDArray[np.int64]:
-    """Return the rows that beat 0, in steps: what a step finds is left out of the maximum of the next one."""
+    """Return the rows that beat 0, in steps: the rows that a step finds are left out of the maximum of the next one."""
     studentized = (resampled - means) / deviations
     own = means / deviations
     superior = np.zeros(means.size, np.bool_)

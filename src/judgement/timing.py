@@ -1,8 +1,8 @@
-"""Whether entries and exits were timed, or any other time would have done as well: the test of circular shifts.
+"""Test whether the timing of entries and exits matters, by circular shifts of the exposure.
 
 The exposure of a run is moved along the bars by every possible number of bars, around the end; number and length of
-its trades stay as they are. If many of the moved runs earn as much from the market, gross, the run's timing shows
-nothing. No random numbers are drawn.
+its trades stay as they are. If many of the moved runs earn as much from the market, gross, the timing of the run is
+no better than chance. No random numbers are drawn.
 
 Shifts by less than twice the mean holding time are not counted: they hold nearly the same bars as the run itself, and
 with them a slow rule without an edge is rejected in 0–3 % of cases instead of 5 %.
@@ -37,7 +37,7 @@ _POWER_DEVIATIONS: Final = float(ndtri(POWER))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimingTest:
-    """What the shifts of one run show.
+    """The result of comparing one run with its shifts.
 
     `p_value` is (1 + #{shifts that earn at least as much}) ÷ (1 + #shifts). `edge` is what the run earned above the
     mean of the shifts, and `smallest_visible_edge` what it would have had to earn for the test to find it (5 %) with
@@ -54,7 +54,7 @@ class TimingTest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JointTimingTest:
-    """What the shifts of many runs together show about the best of them.
+    """The result of comparing the best of many runs with the best at every shift.
 
     `p_value` compares the best run with the best run at every shift, earnings counted in deviations of each run's own
     shifts. `best` is its row, and `row_p_values` holds each row's p-value against the best at every shift, None for

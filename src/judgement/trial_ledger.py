@@ -1,4 +1,4 @@
-"""What a run adds to the ledger of its user's trials, and the key by which equal runs are counted once."""
+"""Build what a run adds to its user's ledger of trials, and the key that counts equal runs once."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from src.domain.trials import UNIT, Trial
 Floats = NDArray[np.float64]
 
 UNITS: Final = ((86_400_000, 0), (3_600_000, 1), (60_000, 2), (1_000, 3))
-"""Days, hours, minutes and seconds in milliseconds, and the level that tells their slots apart."""
+"""Days, hours, minutes and seconds in ms, and the level that tells their slots apart."""
 LEVELS: Final = 4
 MIN_UNITS: Final = 30
 FLAT: Final = 1e-24
@@ -24,7 +24,7 @@ FLAT: Final = 1e-24
 
 
 def build_trial(open_time_ms: NDArray[np.int64], returns: Floats) -> Trial | None:
-    """Return what a run adds, from its returns per bar [n] and the bars' open times; None if it did not move.
+    """Return the trial of a run, from its returns per bar [n] and the bars' open times; None if it did not move.
 
     Returns of the bars that open in one UTC day are compounded, so that runs of all intervals are compared. A run over
     less than 30 days is counted by hours, one over less than 30 hours by minutes, and so on. None also under two such

@@ -42,7 +42,7 @@ def test_engine_breaks_even_at_the_fee(seed: int) -> None:
         assert run_crossover(fee, seed=seed, bars=200 + seed)[0] == pytest.approx(1.0, abs=1e-9)
 
 
-def test_runs_beside_the_engine_break_even_with_and_without_open_trade() -> None:
+def test_sampled_runs_include_open_and_closed_trades() -> None:
     runs = [run_crossover(0.001, seed=seed, bars=200 + seed) for seed in range(12)]
     fees = [break_even_fee(growth, 0.001, entries=entries, exits=exits) or 0.0 for growth, entries, exits in runs]
     positive = {entries - exits for (_, entries, exits), fee in zip(runs, fees, strict=True) if fee > 0}
@@ -57,7 +57,7 @@ def test_break_even_fee_undoes_the_growth(entries: int, exits: int, fee: float) 
     assert break_even_fee(growth, 0.001, entries=entries, exits=exits) == pytest.approx(fee, abs=1e-12)
 
 
-def test_open_trade_alone_may_cost_more_than_it_is_worth() -> None:
+def test_open_trade_break_even_fee_exceeds_one() -> None:
     assert break_even_fee(10.0, 0.001, entries=1, exits=0) == pytest.approx(9.01)
 
 
@@ -105,7 +105,7 @@ def test_short_market_has_no_trend(n: int) -> None:
     assert [(part.bars, part.total_return, part.sharpe_ratio) for part in parts] == [(0, 0.0, None)] * 2
 
 
-def test_best_trades_by_hand() -> None:
+def test_best_trades_equal_hand_computation() -> None:
     # 100 → 150 → 120 → 180 → 170 → 190 → 200; the open trade makes it 220.
     profits = np.array([50.0, -30, 60, -10, 20, 10])
     found = measure_best_trades(profits, initial_cash=100.0, final_equity=220.0)
@@ -148,5 +148,5 @@ def test_used_up_equity_has_no_return_without_trades() -> None:
         ([101.0, 101.0 * (1 - 1e-15)], 0),
     ],
 )
-def test_bars_below_last_peak_by_hand(equity: list[float], bars: int) -> None:
+def test_bars_below_last_peak_equal_hand_computation(equity: list[float], bars: int) -> None:
     assert bars_below_last_peak(np.array(equity), 100.0) == bars

@@ -45,14 +45,14 @@ def psr(sharpe: float, hurdle: float, *, skew: float, kurtosis: float, n: int) -
     return deflation.probability_above(sharpe, hurdle, error)
 
 
-def test_psr_as_printed() -> None:
+def test_psr_equals_published_values() -> None:
     # Bailey & López de Prado 2012: 24 months with a ratio of 0.458 a month, normal and as the fund's returns were.
     assert psr(0.458, 0.0, skew=0.0, kurtosis=3.0, n=24) == pytest.approx(0.982, abs=5e-4)
     assert psr(0.458, 0.0, skew=-2.448, kurtosis=10.164, n=24) == pytest.approx(0.913, abs=5e-4)
 
 
 @pytest.mark.parametrize(("per_year", "years"), [(252, 2.73), (52, 2.83), (12, 3.24)])
-def test_min_track_record_as_printed(per_year: int, years: float) -> None:
+def test_min_track_record_equals_published_values(per_year: int, years: float) -> None:
     # Ibidem: a yearly ratio of 2 against 1, normal returns, 95 %.
     sharpe, hurdle = 2 / math.sqrt(per_year), 1 / math.sqrt(per_year)
     error = deflation.standard_error(sharpe, skew=0.0, excess_kurtosis=0.0, n=1000)
@@ -63,7 +63,7 @@ def test_min_track_record_as_printed(per_year: int, years: float) -> None:
 
 
 @pytest.mark.parametrize(("trials", "probability"), [(100, 0.9004), (46, 0.9505)])
-def test_dsr_as_printed(trials: int, probability: float) -> None:
+def test_dsr_equals_published_values(trials: int, probability: float) -> None:
     # Bailey & López de Prado 2014: 1,250 days, a yearly ratio of 2.5, variance of the trials' yearly ratios 1/2.
     hurdle = math.sqrt(0.5 / 250) * deflation.expected_maximum(trials)
     assert trials != 100 or hurdle == pytest.approx(0.1132, abs=5e-5)
@@ -83,7 +83,7 @@ def test_expected_maximum_is_straight_below_two_trials() -> None:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_psr_equals_skfolio(seed: int) -> None:
+def test_psr_equals_value_of_skfolio(seed: int) -> None:
     returns = fat_tailed(300, seed)
     sharpe = float(returns.mean() / returns.std(ddof=1))
     ours = psr(sharpe, 0.02, skew=float(skew(returns)), kurtosis=float(kurtosis(returns)), n=300)
@@ -130,7 +130,7 @@ def test_near_duplicates_keep_a_variance() -> None:
 
 
 @pytest.mark.parametrize("sums", [NO_TRIALS, ledger(1, t_values=np.array([3.0]))])
-def test_single_trial_has_no_hurdle(sums: TrialSums) -> None:
+def test_single_trial_has_no_sharpe_hurdle(sums: TrialSums) -> None:
     found = found_of(fat_tailed(300), sums, block_error=0.06)
     assert (found.sharpe_hurdle, found.trial_sharpe_variance, found.average_correlation) == (0.0, None, None)
     assert found.trials_effective == sums.trials
@@ -148,7 +148,7 @@ def test_dependent_probabilities_take_the_error_of_blocks() -> None:
     assert found_of(returns).psr_dependent is None
 
 
-def test_track_record_of_a_result_reaches_95_per_cent() -> None:
+def test_min_track_record_reaches_95_per_cent() -> None:
     returns = fat_tailed(300)
     found = found_of(returns)
     values = pd.Series(returns)
@@ -182,7 +182,7 @@ def test_equivalent_trials_have_bounds() -> None:
     assert deflation.equivalent_trials(2.0, 500) is None
 
 
-def test_min_backtest_length_as_printed() -> None:
+def test_min_backtest_length_equals_published_values() -> None:
     # Bailey et al. 2014: after 45 trials, five years of data are expected to show a yearly ratio of 1.
     found = deflation.min_backtest_bars(1.0, 45, 252)
     assert found is not None

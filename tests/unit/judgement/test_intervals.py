@@ -74,14 +74,14 @@ def test_returns_without_variance_have_no_interval(returns: Floats) -> None:
 
 
 @pytest.mark.parametrize(("moves", "has_interval"), [(1, False), (2, False), (5, True)])
-def test_over_5_per_cent_of_flat_resamples_leave_no_interval(moves: int, has_interval: bool) -> None:
+def test_too_many_flat_resamples_leave_no_interval(moves: int, has_interval: bool) -> None:
     # One move is missing in 1 ÷ e of the resamples, two in 1 ÷ e², five in 1 ÷ 148.
     returns = np.zeros(300)
     returns[:: 300 // moves] = np.linspace(0.01, 0.02, len(returns[:: 300 // moves]))
     assert (confidence(returns).sharpe_ratio is not None) == has_interval
 
 
-def test_ruin_is_in_the_range_of_next_path() -> None:
+def test_used_up_equity_is_in_next_path_range() -> None:
     returns = noise(200)
     returns[100] = -1.2
     found = confidence(returns).range_of_next_path
@@ -151,7 +151,7 @@ def trades(n: int, seed: int = 1) -> Floats:
     return np.where(rng.random(n) < 0.45, rng.gamma(2.0, 30.0, n), -rng.gamma(2.0, 20.0, n))
 
 
-def test_profit_factor_interval_by_hand() -> None:
+def test_profit_factor_interval_equals_hand_computation() -> None:
     profits = trades(60)
     gain, loss = np.maximum(profits, 0), np.maximum(-profits, 0)
     covariance = np.cov(gain, loss)
@@ -212,6 +212,6 @@ def test_equal_profits_have_no_autocorrelation() -> None:
     assert intervals.autocorrelate(np.full(20, 0.1)) is None
 
 
-def test_result_is_frozen() -> None:
+def test_confidence_refuses_assigned_fields() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         confidence(noise(100)).level = 0.9  # type: ignore[misc]

@@ -97,7 +97,7 @@ def test_classes_are_compared_as_numbers() -> None:
     assert (found.differing, found.first) == (1, 1)
 
 
-def test_no_rows_are_equal_and_other_shapes_are_refused() -> None:
+def test_empty_rows_are_equal_other_shapes_rejected() -> None:
     assert compare_rows(np.empty(0), np.empty(0)).are_equal
     with pytest.raises(ValueError, match="shape"):
         compare_rows(np.zeros(3), np.zeros((3, 2)))
@@ -109,7 +109,7 @@ def predict_scaled(rows: Floats) -> Floats:
     return scaled
 
 
-def test_both_halves_find_a_scaling_by_the_largest_row() -> None:
+def test_both_halves_find_scaling_by_largest_row() -> None:
     rows, found_by_one = np.random.default_rng(2).standard_normal(300), 0
     outputs = predict_scaled(rows)
     for seed in range(40):
@@ -177,7 +177,7 @@ def test_hit_rate_needs_200_bars(bars: int, is_measured: bool) -> None:
 
 
 @pytest.mark.parametrize(("hits", "is_seen"), [(570, False), (571, True)])
-def test_hit_rate_over_57_per_cent_is_a_sign(hits: int, is_seen: bool) -> None:
+def test_hit_rate_over_57_per_cent_is_sign(hits: int, is_seen: bool) -> None:
     rng = np.random.default_rng(3)
     found = of_hits(rng.permutation(np.arange(1000) < hits).tolist())
     assert found.has_high_hit_rate == found.is_any_seen == is_seen
@@ -189,7 +189,7 @@ def test_bars_without_position_or_move_are_no_hits() -> None:
     assert measure_overlap(position, market).hit_bars == 2
 
 
-def test_kuiper_range_by_hand() -> None:
+def test_kuiper_range_equals_hand_computation() -> None:
     hits = np.array([True] * 100 + [False] * 100)
     # The sum rises to 50 and returns to 0; √(200 × ¼) = 7.07.
     assert leaks.measure_kuiper_range(hits) == pytest.approx(50 / math.sqrt(50))
@@ -224,7 +224,7 @@ def test_sign_is_over_its_limit(name: str, limit: float, monkeypatch: pytest.Mon
         assert (getattr(found, name), found.is_any_seen) == (value, is_seen)
 
 
-def test_lag_z_by_hand() -> None:
+def test_lag_z_equals_hand_computation() -> None:
     rng = np.random.default_rng(2)
     returns, lagged = rng.standard_normal(400) * 0.01 + 0.003, rng.standard_normal(400) * 0.01
     differences = returns - lagged

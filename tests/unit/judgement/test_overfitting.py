@@ -41,7 +41,7 @@ def loop_over_splits(returns: Floats, blocks: int) -> list[tuple[float, float]]:
 
 
 @pytest.mark.parametrize(("n", "rows", "blocks"), [(320, 20, 8), (205, 3, 4), (100, 7, 2), (330, 6, 6)])
-def test_pbo_equals_ffn(n: int, rows: int, blocks: int) -> None:
+def test_pbo_equals_value_of_ffn(n: int, rows: int, blocks: int) -> None:
     returns = noise(n, rows, seed=n)
     theirs = ffn.core.calc_prob_backtest_overfitting(pd.DataFrame(returns), n_blocks=blocks, full_output=True)
     ours = overfitting.split_symmetrically(returns, blocks)
@@ -117,7 +117,7 @@ def test_flat_and_duplicate_rows_are_left_out() -> None:
     assert found_of(padded) == found_of(returns)
 
 
-def test_rows_equal_but_for_the_sign_of_zero_are_duplicates() -> None:
+def test_rows_with_zeros_of_other_sign_are_duplicates() -> None:
     row = noise(100, 1)[:, 0]
     row[5] = 0.0
     other = row.copy()

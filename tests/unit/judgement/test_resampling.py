@@ -38,7 +38,7 @@ def test_table_holds_figures_of_every_block(length: int) -> None:
 
 
 @pytest.mark.parametrize("ruin", [-1.0, -1.5])
-def test_ruin_ends_every_path_that_it_is_on(ruin: float) -> None:
+def test_used_up_equity_ends_every_path(ruin: float) -> None:
     returns = np.array([0.1, 0.1, ruin, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1])
     table = resampling.tabulate_blocks(returns, returns, 3)
     starts = np.array([[0, 3, 6], [3, 3, 6]], np.int32)
@@ -122,7 +122,7 @@ def test_error_of_sharpe_comes_from_all_circular_blocks() -> None:
     assert error == pytest.approx(math.sqrt(float((sums**2).mean()) / length / n), rel=1e-10)
 
 
-def test_resamples_of_arch_have_the_same_sharpe() -> None:
+def test_resampled_sharpe_ratios_agree_with_arch() -> None:
     n, length, returns = 120, 8, autoregressive(120, 0.2)
     theirs = CircularBlockBootstrap(length, returns, seed=1)
     sharpes, starts = [], []
@@ -140,7 +140,7 @@ def test_resamples_of_arch_have_the_same_sharpe() -> None:
         assert statistics[b] * error + mean / deviation == pytest.approx(theirs_sharpe, rel=1e-9)
 
 
-def test_all_resamples_follow_each_other() -> None:
+def test_all_resamples_continue_one_random_sequence() -> None:
     n, length, returns = 130, 8, autoregressive(130, 0.2)
     mean, deviation = float(returns.mean()), float(returns.std(ddof=1))
     table = resampling.tabulate_blocks(returns - mean, returns, length)
@@ -165,7 +165,7 @@ def test_resample_without_variance_has_no_statistic() -> None:
     assert np.isnan(found).tolist() == [True, False]
 
 
-def test_seed_is_of_the_numbers_not_of_their_memory() -> None:
+def test_seed_depends_on_numbers_not_memory_layout() -> None:
     returns = autoregressive(120, 0.0)
     seed = resampling.seed_of(returns)
     assert seed == resampling.seed_of(np.repeat(returns, 2)[::2])

@@ -41,7 +41,7 @@ def test_resampled_means_equal_those_of_bars(n: int, length: int) -> None:
 
 
 def loop_over_resamples(differences: Floats, resampled: Floats) -> tuple[float, float, float]:
-    """Hansen's three p-values as his formulas stand, resample by resample."""
+    """Hansen's three p-values as in the paper, resample by resample."""
     n, rows = differences.shape
     means, omega = differences.mean(axis=0), math.sqrt(n) * resampled.std(axis=0)
     observed = max(0.0, *(math.sqrt(n) * means[k] / omega[k] for k in range(rows)))

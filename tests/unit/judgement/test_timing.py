@@ -75,7 +75,7 @@ def test_perfect_timing_is_found() -> None:
     assert found.edge > found.smallest_visible_edge > 0
 
 
-def test_bars_needed_bring_smallest_edge_down_to_the_measured() -> None:
+def test_bars_needed_lower_smallest_edge_to_measured() -> None:
     exposure, returns = at_random(1000, 4, 6, 2), market(1000, 2)
     found = time_of(exposure, returns + 0.0005 * exposure)
     assert found.bars_needed is not None
@@ -110,7 +110,7 @@ def test_market_that_stands_still_has_no_timing() -> None:
     assert measure_timing(in_turns(300, 5, 5), np.zeros(300), bars_per_year=365.0) is None
 
 
-def test_holding_by_hand() -> None:
+def test_holding_equals_hand_computation() -> None:
     sides = np.array([0.0, 1, 1, 0.5, 0, -1, 1, 1, 0, 0, -2])
     assert timing.measure_holding(sides) == Holding(4, 7 / 4)
     assert timing.measure_holding(np.array([1.0, 0, 1])) == Holding(2, 1.0)
@@ -140,7 +140,7 @@ def test_joint_p_values_equal_rolling_of_all_rows(seed: int) -> None:
     assert found.p_value == min(expected) == expected[found.best]
 
 
-def test_joint_test_leaves_out_rows_that_cannot_be_tested() -> None:
+def test_joint_test_skips_rows_without_timing() -> None:
     returns, row = market(400), at_random(400, 4, 6, 1)
     found = measure_joint_timing([np.ones(400), row, np.zeros(400)], returns)
     assert found is not None
@@ -152,7 +152,7 @@ def test_joint_test_leaves_out_rows_that_cannot_be_tested() -> None:
     assert measure_joint_timing([row], np.zeros(400)) is None
 
 
-def test_best_of_many_without_an_edge_is_found_in_5_per_cent() -> None:
+def test_best_run_without_edge_is_rejected_rarely() -> None:
     plain = joint = 0
     for seed in range(200):
         returns = market(400, 1000 + seed)
@@ -167,7 +167,7 @@ def test_best_of_many_without_an_edge_is_found_in_5_per_cent() -> None:
 
 
 @pytest.mark.parametrize("held", [4, 12])
-def test_single_rule_without_an_edge_is_found_in_5_per_cent(held: int) -> None:
+def test_single_rule_without_edge_is_rejected_rarely(held: int) -> None:
     rejected = sum(
         time_of(at_random(500, held, held, seed), market(500, 900 + seed)).p_value <= 0.05 for seed in range(400)
     )

@@ -83,7 +83,7 @@ def test_unequal_windows_share_only_their_common_days() -> None:
     assert found.slots.tolist() == (4 * days(400)).tolist()
 
 
-def test_equal_trials_count_as_one_and_anticorrelated_as_two() -> None:
+def test_equal_trials_count_once_anticorrelated_ones_twice() -> None:
     once = trial(walk())
     assert sums(once, once, once).statistics.effective_trials == pytest.approx(1.0, abs=1e-9)
     opposed = sums(once, trial(-walk()))
@@ -166,13 +166,13 @@ def test_flatness_has_its_limit(level: float) -> None:
     assert build_trial(days(50), level + signs * 2e-12) is not None
 
 
-def test_one_return_that_is_no_number_leaves_no_trial() -> None:
+def test_return_without_number_leaves_no_trial() -> None:
     returns = walk()
     returns[7] = np.inf
     assert build_trial(days(300), returns) is None
 
 
-def test_direction_and_t_by_hand() -> None:
+def test_direction_and_t_equal_hand_computation() -> None:
     returns = np.array([0.03, 0.01] * 20)
     found = trial(returns)
     assert found.slots.tolist() == (4 * days(40)).tolist()
@@ -192,7 +192,7 @@ def test_bars_of_a_day_are_compounded() -> None:
     np.testing.assert_allclose(values, expected, rtol=1e-12)
 
 
-def test_intervals_share_days() -> None:
+def test_trials_of_all_intervals_share_days() -> None:
     returns = walk(40)
     hourly = np.repeat((1 + returns) ** (1 / 24) - 1, 24)
     by_hour = trial(hourly, np.arange(40 * 24, dtype=np.int64) * HOUR_MS)
@@ -207,7 +207,7 @@ def test_short_run_is_counted_by_finer_units(unit_ms: int, level: int) -> None:
     assert values.size == 31
 
 
-def test_30_days_are_counted_by_days_and_29_by_hours() -> None:
+def test_runs_under_30_days_are_counted_by_hours() -> None:
     hours = np.arange(29 * 24, dtype=np.int64) * HOUR_MS
     assert trial_ledger.group_by_unit(hours, walk(hours.size))[0].size == hours.size
     longer = np.arange(29 * 24 + 1, dtype=np.int64) * HOUR_MS
@@ -221,7 +221,7 @@ def test_short_runs_of_all_intervals_share_slots() -> None:
     assert sums(by_hour, by_minute).statistics.effective_trials == pytest.approx(1.0, abs=1e-9)
 
 
-def test_full_ledger_counts_run_on_new_days_as_uncorrelated(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_full_ledger_counts_new_days_as_uncorrelated(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trials, "MAX_SLOTS", 50)
     old, new = trial(walk(40), days(40)), trial(walk(40), days(40, first=100))
     found = sums(old, new)
