@@ -13,10 +13,13 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 ROOMS = (
-    "api", "bars", "binance", "concurrency", "datasets", "demo", "domain", "engines", "features", "files", "metrics",
-    "model_formats", "runtime", "sandbox", "service", "stores", "strategies",
+    "api", "bar_cache", "bars", "binance", "concurrency", "datasets", "demo", "domain", "engines", "features", "files",
+    "judgement", "metrics", "model_formats", "runtime", "sandbox", "service", "stores", "strategies",
 )  # fmt: skip
-SUITES = ("contracts", "integration", "properties", "scenarios", "security", "unit/api", "unit/demo")
+SUITES = (
+    "contracts", "integration", "properties", "scenarios", "security", "unit/api", "unit/bar_cache", "unit/demo",
+    "unit/judgement",
+)  # fmt: skip
 MAX_NAME_WORDS = 9
 FORBIDDEN = re.compile(
     r"\b(candles?|farewell|hope|lest|nobody|somebody|whoever|unforeseen|nonsense|ruin(?:ed|ous)?|he|his|him)\b", re.I
