@@ -93,7 +93,7 @@ class VectorizedEngine:
         InvalidInput if the equity grows beyond `MAX_EQUITY`.
         """
         if unknown := rules.event_driven_settings():
-            raise ValueError(f"the vectorised engine does not know {', '.join(unknown)}")
+            raise ValueError(f"the vectorized engine does not know {', '.join(unknown)}")
         if len(signals) != len(bars):
             raise ValueError(f"{len(signals)} signals for {len(bars)} bars")
         order_bars, actions, prices = _orders(bars, signals, rules.fill)

@@ -66,9 +66,9 @@ _TENSORS: Final = {
         "row of features a bar. Export a model of that shape; windows of bars can be given as features."
     ),
     "columns_given": "The model takes {count:number} columns and was given {given:number}.",
-    "output_type": "The model puts out {type:word} and not numbers; export one with a single numeric output.",
+    "output_type": "The model returns {type:word} and not numbers; export one with a single numeric output.",
     "output_shape": (
-        "The model puts out an array of shape {shape:shape} for {rows:number} rows; supported are one number a row, or "
+        "The model returns an array of shape {shape:shape} for {rows:number} rows; supported are one number a row, or "
         "two or three class scores. Export a model with a single such output."
     ),
     "undeclared_1": (
@@ -76,11 +76,11 @@ _TENSORS: Final = {
         f"{_DECLARE} (probability, binary_label, signed_label or value) to say it."
     ),
     "undeclared_2": (
-        "The model puts out two numbers a bar and the file does not say what they mean: the larger one decides, the "
+        "The model predicts two numbers a bar and the file does not say what they mean: the larger one decides, the "
         f"second standing for long. {_DECLARE} probability if the second is P(class 1)."
     ),
     "undeclared_3": (
-        "The model puts out three numbers a bar and the file does not say what they mean. "
+        "The model predicts three numbers a bar and the file does not say what they mean. "
         f"{_DECLARE} signed_label if they score sell, keep and buy, in that order."
     ),
     "neither_kind": (
@@ -194,7 +194,7 @@ _PYTORCH: Final = {
         "bars can be given as features."
     ),
     "torch_fails": "The model fails to predict on rows of features.",
-    "torch_outputs": "The model puts out several things; export one that returns a single tensor.",
+    "torch_outputs": "The model returns several things; export one that returns a single tensor.",
     "torch_damaged": f"The file is damaged; export it again: {_TORCH}.",
     "torch_pickled": (
         "The file holds a pickled module, which needs your own classes and can run any code. Where those are, export "

@@ -19,7 +19,7 @@ _HDF5: Final = b"\x89HDF\r\n\x1a\n"
 _HDF5_OFFSETS: Final = (0, 512, 1024, 2048)  # a user block may precede the signature
 
 _BINARY_PICKLE: Final = re.compile(rb"\x80[\x02-\x05]")
-# Protocols 0 and 1 have no signature: they begin with a class, a mark, or an empty dict or list that is then memoised.
+# Protocols 0 and 1 have no signature: they begin with a class, a mark, or an empty dict or list that is then memoized.
 _TEXT_PICKLE: Final = re.compile(rb"c[A-Za-z_][\w.]*\n[A-Za-z_]|\([dlcitS]|[}\]]q")
 _COMPRESSED: Final = re.compile(
     rb"\x78[\x01\x5e\x9c\xda]"  # zlib

@@ -32,7 +32,7 @@ def recognize_extension(head: bytes, tail: bytes) -> str:
     found = [extension for extension in (".h5", ".pkl", ".onnx", ".pb") if is_plausible(extension, head)]
     if len(found) != 1:
         what = f"may be {' or '.join(found)}" if found else "is not a model"
-        raise _unrecognised(f"its content {what}")
+        raise _build_unrecognized_error(f"its content {what}")
     return found[0]
 
 
@@ -44,7 +44,7 @@ def _archive_extension(tail: bytes) -> str:
         return ".keras"
     if names & _TORCH_MEMBERS:
         return ".pt"
-    raise _unrecognised("its content is a ZIP archive of no known kind")
+    raise _build_unrecognized_error("its content is a ZIP archive of no known kind")
 
 
 def _member_names(tail: bytes) -> set[str]:
@@ -59,7 +59,7 @@ def _member_names(tail: bytes) -> set[str]:
     return names
 
 
-def _unrecognised(why: str) -> UnsupportedFormat:
+def _build_unrecognized_error(why: str) -> UnsupportedFormat:
     return UnsupportedFormat(
         "The file came without a name, and {why}. Send a file name that ends in one of: {allowed}.",
         why=why,

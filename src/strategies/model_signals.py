@@ -129,7 +129,7 @@ def _warnings(predicted: NDArray[np.float64], kind: OutputKind, threshold: float
     """Return the warnings about the predictions."""
     warnings = _one_sided_warnings(predicted, kind, threshold)
     if kind in _LABELS and threshold != DEFAULT_THRESHOLD:
-        warnings.append(f"threshold {threshold:g} was not used: the model puts out labels, not probabilities.")
+        warnings.append(f"threshold {threshold:g} was not used: the model predicts labels, not probabilities.")
     return warnings
 
 

@@ -1,4 +1,4 @@
-"""The vectorised engine against vectorbt as its documentation shows it, and against its bare core."""
+"""The vectorized engine against vectorbt as its documentation shows it, and against its bare core."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def _against_the_documented_path(n: int) -> list[Measurement]:
 
     return [
         Measurement(
-            name="vectorised engine + all metrics",
+            name="vectorized engine + all metrics",
             seconds=best_of(ours, repeats=50),
             units=f"{n:,} bars",
             peer_name="vectorbt documented: from_signals + 5 metrics",
@@ -74,7 +74,7 @@ def _against_the_documented_path(n: int) -> list[Measurement]:
             target="≥ 20× faster",
         ),
         Measurement(
-            name="crossover + vectorised engine + all metrics",
+            name="crossover + vectorized engine + all metrics",
             seconds=best_of(ours_with_averages, repeats=50),
             units=f"{n:,} bars",
             peer_name="vectorbt documented: MA, crosses, from_signals + 5 metrics",
@@ -116,7 +116,7 @@ def _against_the_core(n: int) -> Measurement:
         )
 
     return Measurement(
-        name="vectorised engine (fills, cash, position, equity, trades)",
+        name="vectorized engine (fills, cash, position, equity, trades)",
         seconds=best_of(lambda: engine.run(bars, signals, RULES), repeats=5),
         units=f"{n:,} bars",
         peer_name="vectorbt core: order records only",

@@ -1,4 +1,4 @@
-"""What the vectorised engine must get right beside agreeing with vectorbt."""
+"""What the vectorized engine must get right beside agreeing with vectorbt."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ def predictor(run: Run, activation: Activation = UNKNOWN, layout: TensorInput | 
 
 
 def columns(count: int, dtype: type = float) -> Run:
-    """A model that puts out the first `count` of its inputs."""
+    """A model that returns the first `count` of its inputs."""
     return lambda rows: rows[:, :count].astype(dtype)
 
 
@@ -144,7 +144,7 @@ def test_impossible_declared_kind_is_rejected(count: int, declared: OutputKind |
     ],
 )
 def test_other_outputs_are_rejected_at_opening(run: Run) -> None:
-    with pytest.raises(ModelRejected, match="The model puts out"):
+    with pytest.raises(ModelRejected, match="The model returns"):
         predictor(run)
 
 

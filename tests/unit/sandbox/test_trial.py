@@ -175,7 +175,7 @@ def test_rejection_by_format_keeps_its_text() -> None:
     def refuse(_: Table) -> Table:
         raise refused("torch_outputs")
 
-    with pytest.raises(ModelRejected, match="puts out several things") as caught:
+    with pytest.raises(ModelRejected, match="returns several things") as caught:
         try_out(Scripted(refuse), FEATURE_NAMES, ROWS)
     assert isinstance(caught.value, InvalidInput)
 

@@ -100,7 +100,7 @@ def test_prediction_outside_its_kind_is_rejected_with_bar(kind: OutputKind, valu
 
 def test_threshold_of_labels_is_not_used() -> None:
     assert run([1.0, 0.0], BINARY, 0.7).warnings == (
-        "threshold 0.7 was not used: the model puts out labels, not probabilities.",
+        "threshold 0.7 was not used: the model predicts labels, not probabilities.",
     )
     assert run([1.0, 0.0], BINARY).warnings == ()
 
