@@ -45,8 +45,8 @@ _REASONS: Final = (
     "the open lies outside low and high",
     "the close lies outside low and high",
     "it closes before it opens",
-    "it does not open where candles of this interval open",
-    "two different candles came for the same time",
+    "it does not open where bars of this interval open",
+    "two different bars came for the same time",
 )
 
 

@@ -43,7 +43,7 @@ def _gaps(quality: DataQuality, name: str) -> str:
     longest = sorted(quality.gaps, key=lambda gap: -gap.missing_bars)[:_MAX_NAMED]
     named = "; ".join(_gap(gap) for gap in sorted(longest, key=lambda gap: gap.after_ms))
     count = len(quality.gaps)
-    head = f"{name} has {count:,} gap{'s' if count > 1 else ''}: {missing:,} of {quality.expected_bars:,} candles"
+    head = f"{name} has {count:,} gap{'s' if count > 1 else ''}: {missing:,} of {quality.expected_bars:,} bars"
     return f"{head} are missing and were not filled. {'The longest' if count > _MAX_NAMED else 'They are'}: {named}."
 
 
@@ -58,7 +58,7 @@ def _jumps(quality: DataQuality, bars: Bars) -> Iterator[str]:
         gap = next(gap for gap in quality.gaps if gap.after_ms == jump.after_ms)
         row = np.searchsorted(bars.open_time_ms, jump.after_ms)
         move = f"{_price(bars.close[row])} to {_price(bars.open[row + 1])} ({_times(jump.ratio)})"
-        where = f"{gap.missing_bars:,} {bars.interval.name} candles between {iso_time(gap.after_ms)} and "
+        where = f"{gap.missing_bars:,} {bars.interval.name} bars between {iso_time(gap.after_ms)} and "
         where += iso_time(gap.next_ms)
         yield (
             f"{bars.symbol} goes from {move} across the gap of {where}: a trade held through it makes a profit or loss "
@@ -88,7 +88,7 @@ def _rejected(quality: DataQuality, name: str) -> str:
         reasons = Counter(row.reason for row in rows).most_common()
         named = f"{'; '.join(f'{count:,} because {reason}' for reason, count in reasons)}; the first at "
         named += iso_time(rows[0].open_time_ms)
-    return f"{len(rows):,} {name} candle{'s' if len(rows) > 1 else ''} left out as impossible: {named}."
+    return f"{len(rows):,} {name} bar{'s' if len(rows) > 1 else ''} left out as impossible: {named}."
 
 
 def _duplicates(quality: DataQuality, name: str) -> str:
@@ -108,7 +108,7 @@ def _irregular_closes(quality: DataQuality, name: str) -> str:
     if not count:
         return ""
     return (
-        f"{count:,} {name} candle{'s' if count > 1 else ''} closed at another time than the interval says, as the "
+        f"{count:,} {name} bar{'s' if count > 1 else ''} closed at another time than the interval says, as the "
         "exchange does where trading stops or starts again."
     )
 
@@ -118,6 +118,6 @@ def _silence(quality: DataQuality, name: str) -> str:
     if not count or count < _SILENT_SHARE * quality.present_bars:
         return ""
     return (
-        f"{count:,} of {quality.present_bars:,} {name} candles have no trade at all, up to "
+        f"{count:,} of {quality.present_bars:,} {name} bars have no trade at all, up to "
         f"{quality.longest_zero_volume_run:,} in a row: fills there would have found nobody to trade with."
     )

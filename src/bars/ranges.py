@@ -136,7 +136,7 @@ def _ends(market: MarketRequest, bars: Bars, now_ms: int) -> tuple[int, int, int
 
 def _too_few(market: MarketRequest, bars: Bars) -> str:
     return (
-        f"{market.limit:,} {bars.interval.name} candles of {bars.symbol} were asked for; {len(bars):,} were found, "
+        f"{market.limit:,} {bars.interval.name} bars of {bars.symbol} were asked for; {len(bars):,} were found, "
         f"the first at {iso_time(int(bars.open_time_ms[0]))}."
     )
 
@@ -150,7 +150,7 @@ def _late_start(start_ms: int, bars: Bars) -> tuple[str, ...]:
     if missing <= 0:
         return ()
     return (
-        f"{bars.symbol} has no {bars.interval.name} candles from {iso_time(start_ms)} until {iso_time(first)}: about "
+        f"{bars.symbol} has no {bars.interval.name} bars from {iso_time(start_ms)} until {iso_time(first)}: about "
         f"{missing:,} of those asked for do not exist.",
     )
 
@@ -165,6 +165,6 @@ def _early_end(market: MarketRequest, bars: Bars, now_ms: int) -> tuple[str, ...
         return ()
     until = "now" if market.end_ms is None or market.end_ms > now_ms else iso_time(market.end_ms)
     return (
-        f"{bars.symbol} has no {interval.name} candles after that of {iso_time(last)} until {until}: trading has "
-        f"ended, or stood still for about {missing:,} candles.",
+        f"{bars.symbol} has no {interval.name} bars after that of {iso_time(last)} until {until}: trading has "
+        f"ended, or stood still for about {missing:,} bars.",
     )

@@ -33,7 +33,7 @@ def resample(bars: Bars, to: Interval, *, start_ms: int | None = None, stop_ms: 
     the volume of a coarser bar exceeds the maximum.
     """
     if bars.interval not in finer_intervals(to):
-        raise ValueError(f"{to.name} candles cannot be made from {bars.interval.name} candles")
+        raise ValueError(f"{to.name} bars cannot be made from {bars.interval.name} bars")
     if not len(bars):
         return _build(bars, to, np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.int64))
     if start_ms is None:

@@ -31,7 +31,7 @@ SYMBOLS: Final = (
     "TRXUSDT", "XRPUSDT",
 )  # fmt: skip
 _QUOTE: Final = "USDT"
-_NO_MARKET: Final = "The candles are simulated: no market ever printed these prices."
+_NO_MARKET: Final = "The bars are simulated: no market ever printed these prices."
 FIRST_MS: Final = 1_262_304_000_000
 """When simulated markets open: 2010-01-01."""
 END_OF_TIME_MS: Final = 253_402_300_800_000
@@ -151,7 +151,7 @@ class _Simulation:
         size = _block_size(deviation)
         block, blocks = first // size, (first + count - 1) // size - first // size + 1
         borders = self._levels(1, block, blocks + 1, deviation * math.sqrt(size))
-        open, high, low, close, volume = _draw_candles(
+        open, high, low, close, volume = _draw_bars(
             lambda index: self._generator(0, block + index), borders, size, deviation
         )
         rows = slice(first - block * size, first - block * size + count)
@@ -208,7 +208,7 @@ def _bridges(steps: Floats, borders: Floats) -> Floats:
     return bridges
 
 
-def _draw_candles(
+def _draw_bars(
     generator: Callable[[int], np.random.Generator], borders: Floats, size: int, deviation: float
 ) -> tuple[Floats, Floats, Floats, Floats, Floats]:
     """Draw log open, high, low, close and the volume, each [blocks, size], for `len(borders) − 1` blocks.

@@ -63,11 +63,11 @@ def read_blocks(
             rows += len(block)
             times = block.open_time_ms
             if times.min() <= latest_ms or times.max() >= stop_ms:
-                raise MalformedKlines("it holds candles of another time than its name says, or out of order")
+                raise MalformedKlines("it holds bars of another time than its name says, or out of order")
             if 2 * np.count_nonzero(block.close_time_ms == close_times_ms(times, interval)) < len(block):
-                raise MalformedKlines(f"most of its candles do not last {interval.name}")
+                raise MalformedKlines(f"most of its bars do not last {interval.name}")
             if rows > candles + BLOCK_ROWS:
-                raise MalformedKlines("it holds more rows than its period has candles")
+                raise MalformedKlines("it holds more rows than its period has bars")
             latest_ms = int(times.max())
             yield block
 

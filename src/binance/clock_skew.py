@@ -57,12 +57,12 @@ class ClockSkew:
         seconds = f"{abs(self._ahead_ms) / 1000:,.0f} s"
         if self._ahead_ms >= _MIN_WARNED_MS:
             return (
-                f"This machine's clock is {seconds} ahead of the exchange's; the exchange's decided which candles are "
+                f"This machine's clock is {seconds} ahead of the exchange's; the exchange's decided which bars are "
                 "closed. Set the machine's clock.",
             )
         if self._ahead_ms <= -_MIN_WARNED_MS:
             return (
-                f"This machine's clock is {seconds} behind the exchange's, so the newest candles may be missing. Set "
+                f"This machine's clock is {seconds} behind the exchange's, so the newest bars may be missing. Set "
                 "the machine's clock.",
             )
         return ()

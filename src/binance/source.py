@@ -87,7 +87,7 @@ class BinanceSource:
         """
         symbol = normalise_symbol(market.symbol)
         now_ms = self.skew.now_ms(self._clock.now_ms())
-        async with self._deadline(f"the {market.interval.name} candles of {symbol}") as until:
+        async with self._deadline(f"the {market.interval.name} bars of {symbol}") as until:
             klines, now_ms = await self._collect(symbol, market, now_ms, until)
         bars, quality = await asyncio.to_thread(clean, klines, symbol=symbol, interval=market.interval, now_ms=now_ms)
         warnings = describe_quality(quality, bars)
@@ -109,7 +109,7 @@ class BinanceSource:
 
         Raises SymbolNotFound, InvalidInput, ExchangeRefused, ExchangeUnavailable, ExchangeTimeout.
         """
-        async with self._deadline(f"the {interval.name} candles of {symbol}") as until:
+        async with self._deadline(f"the {interval.name} bars of {symbol}") as until:
             ask = _PageRequests(self._api, symbol, interval, until)
             found = await collect_oldest(ask, interval=interval, start_ms=start_ms, end_ms=end_ms, limit=_ALL)
             return found.closed(ask.now_ms)
@@ -117,14 +117,14 @@ class BinanceSource:
     async def first_open_ms(self, symbol: str, interval: Interval) -> int | None:
         """Return when the very first bar opened; None if there is none yet. Raises as `candles` does."""
         end_ms = self._clock.now_ms()
-        async with self._deadline(f"the first {interval.name} candle of {symbol}") as until:
+        async with self._deadline(f"the first {interval.name} bar of {symbol}") as until:
             ask = _PageRequests(self._api, symbol, interval, until)
             found = await collect_oldest(ask, interval=interval, start_ms=0, end_ms=end_ms, limit=1)
         return int(found.open_time_ms.min()) if len(found) else None
 
     async def last_open_ms(self, symbol: str, interval: Interval, *, end_ms: int) -> int | None:
         """Return when the last bar up to `end_ms` opened; None if there is none. Raises as `candles` does."""
-        async with self._deadline(f"the last {interval.name} candle of {symbol}") as until:
+        async with self._deadline(f"the last {interval.name} bar of {symbol}") as until:
             ask = _PageRequests(self._api, symbol, interval, until)
             found = await collect_newest(ask, interval=interval, end_ms=end_ms, limit=1)
         return int(found.open_time_ms.max()) if len(found) else None
@@ -198,7 +198,7 @@ class _PageRequests:
         def read(rows: object) -> Klines:
             page = parse_rows(rows)
             if len(page) and (page.open_time_ms.min() < (start_ms or 0) or page.open_time_ms.max() > end_ms):
-                raise MalformedKlines("it holds candles outside the range asked for")
+                raise MalformedKlines("it holds bars outside the range asked for")
             return page
 
         page = await self._api.get(

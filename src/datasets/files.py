@@ -60,7 +60,7 @@ def read_bars(path: Path) -> tuple[Dataset, Bars]:
     try:
         return dataset, Bars(symbol=dataset.symbol, interval=dataset.interval, open_time_ms=times, **columns)
     except ValueError as error:  # written by an earlier version with other limits of prices or volumes
-        raise DamagedDataset(f"its columns are no candles: {error}") from error
+        raise DamagedDataset(f"its columns are not valid bars: {error}") from error
 
 
 def _read_head(file: BinaryIO) -> tuple[Dataset, str]:

@@ -70,7 +70,7 @@ class DatasetSource:
         return MarketSeries(
             bars=chosen,
             quality=quality,
-            origin=f"own candles {dataset.name!r}",
+            origin=f"dataset {dataset.name!r}",
             warnings=tuple(dict.fromkeys(warnings)),
         )
 

@@ -297,7 +297,7 @@ class Bars:
             raise ValueError("open_time_ms is not strictly ascending")
         impossible = impossible_rows(self.open, self.high, self.low, self.close, self.volume)
         if impossible.any():
-            raise ValueError(f"row {int(np.argmax(impossible))} is not a possible candle")
+            raise ValueError(f"row {int(np.argmax(impossible))} is not a possible bar")
 
     def __len__(self) -> int:
         return len(self.open_time_ms)

@@ -59,7 +59,7 @@ def period_warnings(period: str | None, interval: Interval) -> tuple[str, ...]:
     """Return a warning if `period` contradicts the interval of the bars."""
     if period is None or parse_period_ms(period) == interval.milliseconds:
         return ()
-    return (f"period {period!r} contradicts the candles, which are {interval.name}: the candles' spacing is used.",)
+    return (f"period {period!r} contradicts the bars, which are {interval.name}: the bars' spacing is used.",)
 
 
 def elapsed_time_warnings(bars: Bars) -> tuple[str, ...]:

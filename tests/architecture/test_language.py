@@ -25,6 +25,8 @@ FORBIDDEN = re.compile(
     r"\b(candles?|farewell|hope|lest|nobody|somebody|whoever|unforeseen|nonsense|ruin(?:ed|ous)?|he|his|him)\b", re.I
 )
 """Words of the glossary's right-hand column that have no other meaning here, and persons where there are none."""
+REPLACED = re.compile(r"\bcandles?\b|\bputs? out\b|\w*ectorised\b", re.I)
+"""Words of the glossary's right-hand column, and British spellings, that messages once had."""
 CODE = re.compile(r"`[^`]*`|^ *[a-z_, ]+$", re.M)
 """Names in code, and the lines of parameter names in docstrings."""
 
@@ -44,6 +46,16 @@ def forbidden_words(source: str) -> list[str]:
     return [found[0] for text in texts_of(source) for found in FORBIDDEN.finditer(CODE.sub("", text))]
 
 
+def sentences_of(source: str) -> Iterator[str]:
+    """Yield every string of more than one word except docstrings, and the parts of f-strings; names in code are cut."""
+    nodes = list(ast.walk(ast.parse(source)))
+    docstrings = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
+    strings = [node for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+    for text in (str(node.value) for node in strings if id(node) not in docstrings):
+        if " " in text:
+            yield re.sub(r"`[^`]*`", "", text)
+
+
 def modules() -> list[str]:
     folders = [ROOT / "src" / room for room in ROOMS] + [ROOT / "tests" / suite for suite in SUITES]
     files = [
@@ -57,6 +69,19 @@ def modules() -> list[str]:
 def names_of_tests(folder: Path) -> list[str]:
     files = sorted(folder.rglob("test_*.py"))
     return [name for file in files for name in re.findall(r"def (test_\w+)\(", file.read_text())]
+
+
+@pytest.mark.parametrize("module", [module for module in modules() if module.startswith("src/")])
+def test_messages_avoid_words_the_glossary_replaces(module: str) -> None:
+    sentences = sentences_of((ROOT / module).read_text())
+    assert [sentence for sentence in sentences if REPLACED.search(sentence)] == []
+
+
+def test_message_check_reads_parts_of_f_strings() -> None:
+    source = (
+        'a = f"{n:,} candle{s} missing"\nb = "candles"\nc = "The model puts out labels"\nd = "see `candles` there"\n'
+    )
+    assert [bool(REPLACED.search(sentence)) for sentence in sentences_of(source)] == [True, False, True, False]
 
 
 @pytest.mark.parametrize("module", modules())

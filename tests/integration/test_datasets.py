@@ -41,7 +41,7 @@ def test_rest_dataset_is_uploaded_traded_listed_and_deleted(service: str) -> Non
     assert (kept["name"], kept["symbol"], kept["interval"], kept["bars"]) == ("my_hours", "BTCUSDT", "1h", 600)
     assert kept["data_fingerprint"] == BARS.fingerprint()
     result = backtest(service, "My_Hours", user=user)["data"]["runEventDrivenBacktest"]
-    assert result["origin"] == "own candles 'my_hours'"
+    assert result["origin"] == "dataset 'my_hours'"
     assert result["dataFingerprint"] == BARS.slice(100, 600).fingerprint()
     assert result["settings"]["source"] == "my_hours"
     by_rest = httpx.post(

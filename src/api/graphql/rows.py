@@ -11,7 +11,7 @@ from src.domain.market import Bars
 from src.domain.runs import BacktestResult
 
 
-def candle_rows(bars: Bars) -> RowColumns:
+def bar_rows(bars: Bars) -> RowColumns:
     return RowColumns(candle_columns(bars))
 
 

@@ -31,7 +31,7 @@ from src.api.graphql.results import (
     result_of,
     summary_of,
 )
-from src.api.graphql.rows import candle_rows, page_of
+from src.api.graphql.rows import bar_rows, page_of
 from src.api.graphql.types import Candle, CoinList, resolved
 from src.api.graphql.warned import ExtensionWarnings
 from src.api.requests.backtests import build_market, build_request
@@ -45,59 +45,58 @@ from src.domain.trading import EngineName
 
 DEFAULT_PAGE_SIZE: Final = 20
 MAX_COMPARED: Final = 100
-_FIRST_CANDLES: Final = (
-    "Most candles to return, a count; null: all, up to MAX_ROWS_PER_ANSWER (100,000), which extensions.warnings then "
-    "says."
+_FIRST_BARS: Final = (
+    "Most bars to return, a count; null: all, up to MAX_ROWS_PER_ANSWER (100,000), which extensions.warnings then says."
 )
-_WHOSE_SOURCE: Final = "Whose uploaded candles input.source may name."
+_WHOSE_SOURCE: Final = "Whose datasets input.source may name."
 
 ResultId = Annotated[strawberry.ID, strawberry.argument(description="The stored result's id.")]
 CrossoverArgument = Annotated[BacktestInput, strawberry.argument(description="The backtest: whose, what, how.")]
 ModelArgument = Annotated[MLBacktestInput, strawberry.argument(description="The backtest: whose, what, how.")]
 
 
-@strawberry.type(description="What can be asked: candles, and stored results.")
+@strawberry.type(description="What can be asked: bars, and stored results.")
 class Query:
     @resolved("ok while the service answers.")
     def health(self) -> str | None:
         return "ok"
 
-    @resolved("How far this process's downloads of candles are, oldest first.")
+    @resolved("How far this process's downloads of bars are, oldest first.")
     def downloads(self, info: Info) -> list[Download]:
         return [download_of(progress) for progress in info.context.downloads.snapshot()]
 
     @resolved(
-        "The candles that a backtest of this market would use, oldest first. What to know about them stands in the "
+        "The bars that a backtest of this market would use, oldest first. What to know about them stands in the "
         "response's extensions.warnings, each entry with its message and the path of this field."
     )
     async def fetch_ohlcv(
         self,
         info: Info,
-        input: Annotated[OHLCVFetchInput, strawberry.argument(description="Which candles.")],
+        input: Annotated[OHLCVFetchInput, strawberry.argument(description="Which bars.")],
         user_id: Annotated[str | None, strawberry.argument(description=_WHOSE_SOURCE)] = None,
-        first: Annotated[int | None, strawberry.argument(description=_FIRST_CANDLES)] = None,
-        offset: Annotated[int | None, strawberry.argument(description="Candles to skip, a count.")] = 0,
+        first: Annotated[int | None, strawberry.argument(description=_FIRST_BARS)] = None,
+        offset: Annotated[int | None, strawberry.argument(description="Bars to skip, a count.")] = 0,
     ) -> Sequence[Candle]:
         market = build_market(input.given(), max_bars=info.context.max_bars)
         info.context.claim_bars(market.limit)
         series = await info.context.backtests.candles(market, user_id=user_id)
         info.context.warn(series.warnings, info.path)
         if first is None:
-            info.context.warn(_cut_candles(series.bars, info.context.max_rows), info.path)
-        return page_of(candle_rows(series.bars), first, offset or 0, context=info.context)
+            info.context.warn(_cut_bars(series.bars, info.context.max_rows), info.path)
+        return page_of(bar_rows(series.bars), first, offset or 0, context=info.context)
 
-    @resolved("What is missing or suspicious in the candles that a backtest of this market would use.")
+    @resolved("What is missing or suspicious in the bars that a backtest of this market would use.")
     async def market_data_quality(
         self,
         info: Info,
-        input: Annotated[OHLCVFetchInput, strawberry.argument(description="Which candles.")],
+        input: Annotated[OHLCVFetchInput, strawberry.argument(description="Which bars.")],
         user_id: Annotated[str | None, strawberry.argument(description=_WHOSE_SOURCE)] = None,
     ) -> MarketDataQuality:
         market = build_market(input.given(), max_bars=info.context.max_bars)
         info.context.claim_bars(market.limit)
         return market_quality_of(await info.context.backtests.candles(market, user_id=user_id))
 
-    @resolved("Symbols that candles can be fetched for.")
+    @resolved("Symbols that bars can be fetched for.")
     async def fetch_coin_list(
         self,
         info: Info,
@@ -111,9 +110,9 @@ class Query:
         coins = await info.context.backtests.coins(quote_asset=quote_asset, is_trading_only=trading_only is not False)
         return CoinList(coins=list(coins))
 
-    @resolved("A user's own candles, newest first.")
+    @resolved("A user's datasets, newest first.")
     async def uploaded_bars(
-        self, info: Info, user_id: Annotated[str, strawberry.argument(description="Whose candles.")]
+        self, info: Info, user_id: Annotated[str, strawberry.argument(description="Whose bars.")]
     ) -> list[UploadedBars]:
         return [uploaded_bars_of(dataset) for dataset in await info.context.datasets.list(user_id)]
 
@@ -191,7 +190,7 @@ class Mutation:
             result = await info.context.backtests.run(request, model_file)
             return result_of(result, max_rows=info.context.max_rows)
 
-    @resolved("Run a stored backtest again on the candles that it had, and say what came out differently.")
+    @resolved("Run a stored backtest again on the bars that it had, and say what came out differently.")
     async def rerun_backtest(self, info: Info, id: ResultId) -> Rerun:
         await info.context.claim_result(id)
         return rerun_of(await info.context.backtests.rerun(id), max_rows=info.context.max_rows)
@@ -206,11 +205,11 @@ class Mutation:
         summary = await info.context.backtests.delete(id, user_id=user_id)
         return None if summary is None else summary_of(summary)
 
-    @resolved("Keep a file of a user's own candles; its name is then a source for that user's backtests.")
+    @resolved("Store a file of bars as a user's dataset; its name is then a source for that user's backtests.")
     async def upload_bars(
         self,
         info: Info,
-        file: Annotated[Upload, strawberry.argument(description="The file of candles, a part of the request.")],
+        file: Annotated[Upload, strawberry.argument(description="The file of bars, a part of the request.")],
         input: Annotated[UploadBarsInput, strawberry.argument(description="What is said about the file.")],
     ) -> UploadedBars:
         upload: object = file
@@ -233,17 +232,17 @@ class Mutation:
         )
         return uploaded_bars_of(dataset)
 
-    @resolved("Delete a user's own candles.")
+    @resolved("Delete a user's dataset.")
     async def delete_bars(
         self,
         info: Info,
-        user_id: Annotated[str, strawberry.argument(description="Whose candles.")],
+        user_id: Annotated[str, strawberry.argument(description="Whose bars.")],
         name: Annotated[str, strawberry.argument(description="Their name.")],
     ) -> UploadedBars:
         return uploaded_bars_of(await info.context.datasets.delete(user_id, name))
 
 
-def _cut_candles(bars: Bars, max_rows: int) -> list[str]:
+def _cut_bars(bars: Bars, max_rows: int) -> list[str]:
     tables = {"fetchOhlcv": len(bars)} if len(bars) > max_rows else {}
     return cut_warnings(tables, max_rows, lambda name: f"{name}(first: {max_rows}, offset: {max_rows})")
 

@@ -117,7 +117,7 @@ def _describe_reading(rows: BarFileRows, symbol: str, forming: int) -> Iterator[
         named = "; ".join(rows.unreadable)
         yield f"{rows.unreadable_cells:,} cells are no numbers, and their rows were left out: {named}."
     if forming:
-        yield f"{forming:,} rows were left out because their candles are not closed yet."
+        yield f"{forming:,} rows were left out because their bars are not closed yet."
 
 
 def _refuse_misread(quality: DataQuality, warnings: tuple[str, ...], *, rows: int, last_ms: int) -> None:

@@ -140,7 +140,7 @@ def test_bars_at_bounds_are_accepted() -> None:
     [("low", BELOW_PRICE), ("high", ABOVE_PRICE), ("volume", MIN_VOLUME / 2), ("volume", MAX_VOLUME * 2)],
 )
 def test_bars_beyond_bounds_are_rejected(name: str, value: float) -> None:
-    with pytest.raises(ValueError, match="row 1 is not a possible candle"):
+    with pytest.raises(ValueError, match="row 1 is not a possible bar"):
         edges(**{name: np.array([1.0, value, 1.0])})
 
 
@@ -155,7 +155,7 @@ def test_stored_segment_beyond_bounds_is_damaged() -> None:
     bars = edges(volume=np.array([3.0, 3.5, 4.0]))
     segment, content = encode_segment(CheckedBars(bars=bars), 0, 9)
     forged = replaced(content, 3.5, 1e300)
-    with pytest.raises(DamagedSegment, match="row 1 is not a possible candle"):
+    with pytest.raises(DamagedSegment, match="row 1 is not a possible bar"):
         decode(forged, replace(segment, checksum=zlib.crc32(forged)), symbol="EDGE", interval=DAY)
 
 

@@ -1,4 +1,4 @@
-"""Rows of the exchange become candles; what cannot be believed is left out, counted and named."""
+"""Rows of the exchange become bars; what cannot be believed is left out, counted and named."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def test_row_off_grid_of_others_is_rejected() -> None:
     bars, quality = clean_rows([*minutes(0, 1), row(MINUTE + 7000), *minutes(2, 3)])
     assert bars.open_time_ms.tolist() == [0, MINUTE, 2 * MINUTE, 3 * MINUTE]
     assert quality.rejected_rows == (
-        RejectedRow(open_time_ms=MINUTE + 7000, reason="it does not open where candles of this interval open"),
+        RejectedRow(open_time_ms=MINUTE + 7000, reason="it does not open where bars of this interval open"),
     )
 
 
@@ -134,7 +134,7 @@ def test_contradicting_rows_of_one_time_are_rejected() -> None:
     bars, quality = clean_rows([*minutes(0, 1), row(MINUTE, close="9.5"), *minutes(2)])
     assert bars.open_time_ms.tolist() == [0, 2 * MINUTE]
     assert quality.rejected_rows == (
-        RejectedRow(open_time_ms=MINUTE, reason="two different candles came for the same time"),
+        RejectedRow(open_time_ms=MINUTE, reason="two different bars came for the same time"),
     )
     assert quality.duplicate_rows == 0
 

@@ -1,4 +1,4 @@
-"""The report on candles: counted by hand on small series, and as documented on the real files."""
+"""The report on bars: counted by hand on small series, and as documented on the real files."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_threefold_price_change_across_gap_is_jump() -> None:
 def test_many_bars_without_trades_are_warned_of() -> None:
     silent = hours(list(range(10)), volumes=[0.0] * 2 + [1.0] * 8)
     (sentence,) = describe_quality(assess(silent), silent)
-    assert sentence.startswith("2 of 10 LUNAUSDT 1h candles have no trade at all, up to 2 in a row")
+    assert sentence.startswith("2 of 10 LUNAUSDT 1h bars have no trade at all, up to 2 in a row")
     lively = hours(list(range(100)), volumes=[0.0] + [1.0] * 99)
     assert describe_quality(assess(lively), lively) == ()
 
@@ -84,7 +84,7 @@ def test_many_bars_without_trades_are_warned_of() -> None:
 def test_irregular_closing_times_are_warned_of() -> None:
     bars = hours([0, 1])
     (sentence,) = describe_quality(assess(bars, irregular_close_times=1), bars)
-    assert sentence.startswith("1 LUNAUSDT 1h candle closed at another time")
+    assert sentence.startswith("1 LUNAUSDT 1h bar closed at another time")
 
 
 def real(folder: Path, name: str) -> tuple[Bars, DataQuality]:
@@ -134,7 +134,7 @@ def test_outage_in_real_file_is_named(shared_data: Path) -> None:
     assert max(gap.missing_bars for gap in report.gaps) == 2011
     assert [sentence.split(":")[0] for sentence in describe_quality(report, bars)] == [
         "BTCUSDT 1m has 3 gaps",
-        "2 BTCUSDT 1m candles closed at another time than the interval says, as the exchange does where trading stops "
+        "2 BTCUSDT 1m bars closed at another time than the interval says, as the exchange does where trading stops "
         "or starts again.",
     ]
     assert "2,011 between 2018-02-08T00:28Z and 2018-02-09T10:00Z" in describe_quality(report, bars)[0]

@@ -1,4 +1,4 @@
-"""What is wrong with candles is said in sentences that name when and how much."""
+"""What is wrong with bars is said in sentences that name when and how much."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_complete_bars_give_no_warning() -> None:
 def test_few_gaps_are_named_each() -> None:
     bars = hours([0, 2, 3, 30])
     assert describe_quality(quality_of(bars), bars) == (
-        "LUNAUSDT 1h has 2 gaps: 27 of 31 candles are missing and were not filled. They are: 1 between 2022-05-13 and "
+        "LUNAUSDT 1h has 2 gaps: 27 of 31 bars are missing and were not filled. They are: 1 between 2022-05-13 and "
         "2022-05-13T02:00Z; 26 between 2022-05-13T03:00Z and 2022-05-14T06:00Z.",
     )
 
@@ -43,7 +43,7 @@ def test_few_gaps_are_named_each() -> None:
 def test_longest_of_many_gaps_are_named_and_all_counted() -> None:
     bars = hours([0, 2, 4, 9, 11, 20, 40])
     (sentence,) = describe_quality(quality_of(bars), bars)
-    assert "has 6 gaps: 34 of 41 candles" in sentence
+    assert "has 6 gaps: 34 of 41 bars" in sentence
     assert "The longest: 4 between" in sentence
     assert "19 between 2022-05-13T20:00Z and 2022-05-14T16:00Z" in sentence
     assert "1 between" not in sentence
@@ -52,7 +52,7 @@ def test_longest_of_many_gaps_are_named_and_all_counted() -> None:
 def test_jump_across_gap_suggests_another_coin() -> None:
     bars = hours([0, 438, 439], [0.00005, 1.0, 9.0])
     _, sentence = describe_quality(quality_of(bars), bars)
-    assert sentence.startswith("LUNAUSDT goes from 0.00005 to 1 (20,000.0×) across the gap of 437 1h candles")
+    assert sentence.startswith("LUNAUSDT goes from 0.00005 to 1 (20,000.0×) across the gap of 437 1h bars")
     assert "another coin" in sentence
 
 
@@ -80,10 +80,10 @@ def test_rejected_rows_are_named_or_counted_by_reason() -> None:
     bars = hours([0, 1, 2])
     one = RejectedRow(open_time_ms=START + 5 * HOUR, reason="high is below low")
     (sentence,) = describe_quality(replace(COMPLETE, rejected_rows=(one,)), bars)
-    assert sentence == "1 LUNAUSDT 1h candle left out as impossible: 2022-05-13T05:00Z, high is below low."
+    assert sentence == "1 LUNAUSDT 1h bar left out as impossible: 2022-05-13T05:00Z, high is below low."
     other = RejectedRow(open_time_ms=START, reason="a price is not above 0")
     (sentence,) = describe_quality(replace(COMPLETE, rejected_rows=(one,) * 7 + (other,)), bars)
-    assert "8 LUNAUSDT 1h candles left out" in sentence
+    assert "8 LUNAUSDT 1h bars left out" in sentence
     assert "7 because high is below low; 1 because a price is not above 0" in sentence
 
 

@@ -20,7 +20,7 @@ def market(limit: int, start_ms: int | None = None, end_ms: int | None = None) -
 def test_fewer_bars_than_limit_are_warned_of() -> None:
     bars = hours([0, 1, 2])
     (sentence,) = describe_range(market(10), bars, START + 3 * HOUR)
-    assert sentence == "10 1h candles of LUNAUSDT were asked for; 3 were found, the first at 2022-05-13."
+    assert sentence == "10 1h bars of LUNAUSDT were asked for; 3 were found, the first at 2022-05-13."
     assert describe_range(market(3), bars, START + 3 * HOUR) == ()
     assert describe_range(market(10, START, START + 2 * HOUR), bars, START + 3 * HOUR) == ()
 
@@ -91,7 +91,7 @@ def test_whole_range_beyond_maximum_is_rejected() -> None:
 def test_bars_beginning_late_are_warned_of() -> None:
     bars, now = hours([5, 6, 7]), START + 8 * HOUR
     (sentence,) = describe_range(market(3, START), bars, now)
-    assert sentence.startswith("LUNAUSDT has no 1h candles from 2022-05-13 until 2022-05-13T05:00Z: about 5 of those")
+    assert sentence.startswith("LUNAUSDT has no 1h bars from 2022-05-13 until 2022-05-13T05:00Z: about 5 of those")
     for start in (START + 5 * HOUR, START + 4 * HOUR + 1):
         assert describe_range(market(3, start), bars, now) == ()
 
@@ -110,8 +110,8 @@ def test_bars_ending_early_are_warned_of(asked: MarketRequest) -> None:
     bars, now = hours([0, 1, 2]), START + 100 * HOUR
     *_, sentence = describe_range(asked, bars, now)
     until = "now" if asked.end_ms is None else "2022-05-15T02:00Z"
-    assert sentence.startswith(f"LUNAUSDT has no 1h candles after that of 2022-05-13T02:00Z until {until}: trading")
-    assert f"about {48 if asked.end_ms else 97} candles" in sentence
+    assert sentence.startswith(f"LUNAUSDT has no 1h bars after that of 2022-05-13T02:00Z until {until}: trading")
+    assert f"about {48 if asked.end_ms else 97} bars" in sentence
 
 
 def test_late_newest_bar_gives_no_warning() -> None:
@@ -141,4 +141,4 @@ def test_bars_off_grid_are_warned_of_equally(offset_ms: int) -> None:
     (late,) = describe_range(replace(ask, start_ms=opened - days.milliseconds), bars, now)
     assert "about 1 of those" in late
     (early,) = describe_range(replace(ask, limit=9, end_ms=opened + 2 * days.milliseconds), bars, now)
-    assert "about 1 candles" in early
+    assert "about 1 bars" in early

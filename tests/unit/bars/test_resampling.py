@@ -1,4 +1,4 @@
-"""Coarser candles made from finer ones are the exchange's own."""
+"""Coarser bars made from finer ones are the exchange's own."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MIDNIGHT_MS = 1_704_067_200_000
 
 
 def candles(*rows: tuple[int, float, float, float, float, float], interval: str = "1m") -> Bars:
-    """Bars from rows of (candle number after midnight, open, high, low, close, volume)."""
+    """Bars from rows of (bar number after midnight, open, high, low, close, volume)."""
     columns = np.array(rows, dtype=np.float64).T
     length = INTERVALS[interval].milliseconds
     return Bars(
@@ -100,7 +100,7 @@ def test_only_dividing_intervals_are_finer() -> None:
     assert [finer.name for finer in finer_intervals(INTERVALS["1M"])][:3] == ["1d", "12h", "8h"]
     assert list(finer_intervals(INTERVALS["3d"])) == []
     assert list(finer_intervals(INTERVALS["1s"])) == []
-    with pytest.raises(ValueError, match="1h candles cannot be made from 1d"):
+    with pytest.raises(ValueError, match="1h bars cannot be made from 1d"):
         resample(candles((0, 1, 1, 1, 1, 1), interval="1d"), HOUR)
 
 

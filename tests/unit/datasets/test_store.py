@@ -1,4 +1,4 @@
-"""Users' own candles on the disk: kept whole, found by their own user only, and damage is noticed."""
+"""Users' datasets on the disk: kept whole, found by their own user only, and damage is noticed."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ async def test_dataset_round_trip_is_exact(tmp_path: Path) -> None:
     series = await fetch(store)
     assert series.bars == BARS
     assert series.quality == dataset.quality
-    assert series.origin == "own candles 'mine'"
+    assert series.origin == "dataset 'mine'"
     assert files(tmp_path) == ["bars/me/mine.bars"]
 
 
@@ -255,7 +255,7 @@ async def test_faulty_rows_are_reported_for_their_own_interval(tmp_path: Path) -
     )
     series = await fetch(store, interval=INTERVALS["4h"])
     assert (series.quality.rejected_rows, series.quality.duplicate_rows) == ((), 0)
-    assert any("1 BTCUSDT 1h candle left out" in warning for warning in series.warnings)
+    assert any("1 BTCUSDT 1h bar left out" in warning for warning in series.warnings)
     assert any("1 BTCUSDT 1h row came more than once" in warning for warning in series.warnings)
     assert not any("BTCUSDT 4h" in warning for warning in series.warnings)
 

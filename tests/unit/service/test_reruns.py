@@ -1,4 +1,4 @@
-"""A stored backtest run again: on its own candles, and what is said where it comes out differently."""
+"""A stored backtest run again: on its own bars, and what is said where it comes out differently."""
 
 from __future__ import annotations
 

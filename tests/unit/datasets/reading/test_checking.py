@@ -1,4 +1,4 @@
-"""Rows of a file become candles: the interval found, bad rows left out and named, misread files refused."""
+"""Rows of a file become bars: the interval found, bad rows left out and named, misread files refused."""
 
 from __future__ import annotations
 
@@ -86,16 +86,16 @@ def test_bad_rows_are_rejected_counted_and_named() -> None:
     rows[7][1] = "abc"
     rows[11][5] = -4
     rows.append(rows[20])  # twice
-    rows.append([rows[30][0], 1, 1, 1, 1, 1])  # another candle for a time that is taken
+    rows.append([rows[30][0], 1, 1, 1, 1, 1])  # another bar for a time that is taken
     bars, quality, warnings = check(csv_of(rows))
     assert len(bars) == 56
     assert [row.reason for row in quality.rejected_rows] == [
         "high is below low", "a number is missing or not finite", "the volume is negative",
-        "two different candles came for the same time",
+        "two different bars came for the same time",
     ]  # fmt: skip
     assert (quality.duplicate_rows, quality.disordered_rows) == (1, 1)
     told = " ".join(warnings)
-    assert "4 BTCUSDT 1d candles left out as impossible" in told
+    assert "4 BTCUSDT 1d bars left out as impossible" in told
     assert "1 cells are no numbers, and their rows were left out: line 9: Open is 'abc'." in told
     assert "name no zone and were taken for UTC" in told
 
@@ -103,7 +103,7 @@ def test_bad_rows_are_rejected_counted_and_named() -> None:
 def test_forming_bars_are_left_out() -> None:
     bars, _, warnings = check(spaced(HOUR_MS, first_ms=NOW_MS // HOUR_MS * HOUR_MS - 20 * HOUR_MS))
     assert len(bars) == 20
-    assert warnings == ("10 rows were left out because their candles are not closed yet.",)
+    assert warnings == ("10 rows were left out because their bars are not closed yet.",)
 
 
 @pytest.mark.parametrize("column", ["Symbol", "<TICKER>"])
