@@ -217,7 +217,7 @@ class StoredView:
         quality = checked.quality()
         if found_range.made_from is not None:
             quality = assess(bars)
-            origin = f"{origin} ({bars.interval.name} candles made from its {found_range.made_from.name} candles)"
+            origin = f"{origin} ({bars.interval.name} bars made from its {found_range.made_from.name} bars)"
         warnings = describe_quality(quality, bars)
         warnings += describe_range(
             market,

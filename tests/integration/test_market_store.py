@@ -415,7 +415,7 @@ async def test_coarser_bars_are_built_from_cached_finer_ones(tmp_path: Path) -> 
             assert exchange.count() == calls
     assert len(hours.bars) == 100
     assert int(hours.bars.open_time_ms[0]) == open_time_ms(first_hour, HOUR)
-    assert hours.origin == "Binance (1h candles made from its 1m candles)"
+    assert hours.origin == "Binance (1h bars made from its 1m bars)"
     last_hour = minutes.bars.open_time_ms >= hours.bars.open_time_ms[-1]
     last_hour &= minutes.bars.open_time_ms < hours.bars.open_time_ms[-1] + HOUR.milliseconds
     assert hours.bars.high[-1] == minutes.bars.high[last_hour].max()

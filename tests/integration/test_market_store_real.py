@@ -94,7 +94,7 @@ async def test_three_months_of_minutes_come_as_files(shared_data: Path, tmp_path
     real = real.slice(at, at + len(hours.bars))
     assert hours.bars == real
     assert len(half.bars) == 1084
-    assert half.origin == "Binance (1h candles made from its 1m candles)"
+    assert half.origin == "Binance (1h bars made from its 1m bars)"
     for name in ("open_time_ms", "open", "high", "low", "close"):
         assert (getattr(half.bars, name) == getattr(real, name)[-1084:]).all(), name
     assert len(hours.bars) == 2184 - 2 - 3
