@@ -10,8 +10,11 @@ import sys
 import time
 from pathlib import Path
 
+from src.domain.trials import EMPTY_LEDGER
 from src.stores.sqlite import SqliteStore
 from src.stores.sqlite_database import SqliteDatabase
+from src.stores.sqlite_ledger import SqliteTrialLedger
+from tests.contracts.test_trial_ledgers import entry
 from tests.equality import assert_identical
 from tests.factories import make_result
 
@@ -149,3 +152,47 @@ async def test_full_disk_is_reported_and_leaves_nothing_partial(tmp_path: Path) 
     assert_identical(await store.get("after"), make_result(300_000, id="after"))
     assert [summary.id for summary in await store.summaries(["before"])] == ["before"]
     await store.close()
+
+
+COUNT_IN_A_LOOP = """
+import asyncio, sys
+from pathlib import Path
+from src.stores.sqlite_database import SqliteDatabase
+from src.stores.sqlite_ledger import SqliteTrialLedger
+from tests.contracts.test_trial_ledgers import entry
+
+async def main(path, first):
+    ledger = SqliteTrialLedger(SqliteDatabase(Path(path)))
+    for seed in range(int(first), int(first) + 100_000):
+        await ledger.record(entry(seed), user_id="ann", symbol="BTCUSDT")
+        print(seed, flush=True)
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+async def test_counted_trials_survive_a_kill_while_counting(tmp_path: Path) -> None:
+    path = tmp_path / "results.sqlite3"
+    first, expected = 0, EMPTY_LEDGER
+    for turn in range(4):
+        child = start(COUNT_IN_A_LOOP, path, first)
+        assert child.stdout is not None
+        assert child.stderr is not None
+        for _ in range(3):
+            child.stdout.readline()
+        time.sleep(turn * 0.0013)
+        child.send_signal(signal.SIGKILL)
+        rest = child.stdout.read()
+        acknowledged = first + 3 + len(rest[: rest.rfind("\n") + 1].split())
+        assert child.wait() == -signal.SIGKILL, child.stderr.read()
+        child.stdout.close()
+        child.stderr.close()
+        database = SqliteDatabase(path)
+        found = await SqliteTrialLedger(database).state(user_id="ann", symbol="BTCUSDT")
+        await database.close()
+        # The one that was being counted may be there, whole; the key and the sums agree.
+        assert found.total.trials in (acknowledged, acknowledged + 1)
+        for seed in range(first, found.total.trials):
+            expected = expected.add(entry(seed))
+        assert found == expected
+        first = found.total.trials
