@@ -61,8 +61,8 @@ def _jumps(quality: DataQuality, bars: Bars) -> Iterator[str]:
         where = f"{gap.missing_bars:,} {bars.interval.name} bars between {iso_time(gap.after_ms)} and "
         where += iso_time(gap.next_ms)
         yield (
-            f"{bars.symbol} goes from {move} across the gap of {where}: a trade held through it makes a profit or loss "
-            "that nobody could have had; this may be another coin under the same name."
+            f"{bars.symbol} goes from {move} across the gap of {where}: a trade held through it has a profit or loss "
+            "that was not possible. The symbol may stand for another coin after the gap."
         )
     more = len(jumps) - _MAX_NAMED
     if more > 0:
@@ -119,5 +119,5 @@ def _silence(quality: DataQuality, name: str) -> str:
         return ""
     return (
         f"{count:,} of {quality.present_bars:,} {name} bars have no trade at all, up to "
-        f"{quality.longest_zero_volume_run:,} in a row: fills there would have found nobody to trade with."
+        f"{quality.longest_zero_volume_run:,} in a row. Orders there could not have been filled."
     )

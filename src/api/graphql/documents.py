@@ -83,7 +83,7 @@ class PreparedDocuments(SchemaExtension):
     def on_parse(self) -> Iterator[None]:
         context = self.execution_context
         if context.query:
-            # As long as there is no document, this is the name in the request; afterwards that of the first operation.
+            # Before the document is parsed, this is the name in the request; then it is that of the first operation.
             requested_name = context.operation_name
             self._prepared = prepared = self._library.prepare(context.query)
             if requested_name is None and prepared.operation_count > 1:

@@ -149,7 +149,7 @@ class Query:
         return [summary_of(summary) for summary in await info.context.backtests.compare(ids)]
 
 
-_NOT_A_FILE: Final = "{field} is no file. Send it as a part of a multipart request."
+_NOT_A_FILE: Final = "{field} is not a file. Send it as a part of a multipart request."
 
 
 @strawberry.type(description="What can be done: run backtests, keep and delete what is a user's own.")

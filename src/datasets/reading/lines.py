@@ -37,7 +37,7 @@ def read_lines(file: BinaryIO, bounds: Bounds) -> Iterator[str]:
         number += 1
         read += len(line)
         if "\0" in line:
-            raise BarFileRejected("Line {line} has a NUL byte: this is no text file.", line=number)
+            raise BarFileRejected("Line {line} has a NUL byte: this is not a text file.", line=number)
         if len(line) > MAX_LINE_LENGTH:
             raise BarFileRejected(
                 "Line {line} is too long. Maximum: {most} characters.", line=number, most=MAX_LINE_LENGTH

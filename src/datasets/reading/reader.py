@@ -149,7 +149,7 @@ def _read_answer(answer: IO[bytes], max_rows: int) -> BarFileRows:
         raise _rejection(list(head["rejected"]), str(head["fault"]), str(head["field"]))
     rows, kinds = int(head["rows"]), dict(head["columns"])
     if not 0 < rows <= max_rows or not {"time", *NUMBER_ROLES} <= set(kinds) <= {"time", "close_time", *NUMBER_ROLES}:
-        raise ValueError("the reader's answer is no table of bars")
+        raise ValueError("the reader's reply is not a table of bars")
     columns = {}
     for role in kinds:
         dtype = np.dtype("<f8" if role in NUMBER_ROLES else "<i8")

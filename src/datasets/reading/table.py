@@ -92,7 +92,7 @@ class Findings:
     other_symbol: str | None = None
 
     def note_unreadable(self, where: str) -> None:
-        """Count a cell that is no number, and keep the descriptions of the first few."""
+        """Count a cell that is not a number, and keep the descriptions of the first few."""
         self.unreadable_cells += 1
         if len(self.unreadable) < _MAX_NAMED:
             self.unreadable.append(where)

@@ -28,7 +28,7 @@ def read_text(file: BinaryIO, *, declared: Declared, bounds: Bounds) -> BarTable
     try:
         return _TextReader(read_lines(file, bounds), declared=declared, bounds=bounds).read()
     except csv.Error as error:
-        raise BarFileRejected("The file is no CSV: {reason}.", reason=str(error)) from error
+        raise BarFileRejected("The file is not CSV: {reason}.", reason=str(error)) from error
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise BarFileRejected("The gzip file is damaged or cut off.") from error
 
