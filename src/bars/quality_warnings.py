@@ -62,7 +62,7 @@ def _jumps(quality: DataQuality, bars: Bars) -> Iterator[str]:
         where += iso_time(gap.next_ms)
         yield (
             f"{bars.symbol} goes from {move} across the gap of {where}: a trade held through it has a profit or loss "
-            "that was not possible. The symbol may stand for another coin after the gap."
+            "that was not possible; this may be another coin under the same name."
         )
     more = len(jumps) - _MAX_NAMED
     if more > 0:
