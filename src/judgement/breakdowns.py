@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from src.domain.judgement import BestTrades, PartResult
 from src.metrics.returns import ROUNDING, moments, ratio
 
 Floats = NDArray[np.float64]
@@ -21,36 +21,6 @@ RISING: Final = "rising"
 FALLING: Final = "falling"
 FEW_TRADES: Final = 5
 """The best trades whose share is given, beside that of the best one."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PartResult:
-    """What a run did in some of its bars, `name` being a year (UTC) or `rising` or `falling`.
-
-    `total_return` is compounded over these bars, in per cent. `sharpe_ratio` is a year's, None without variance or
-    under two bars. `trades` counts those that were entered in these bars.
-    """
-
-    name: str
-    total_return: float
-    sharpe_ratio: float | None
-    bars: int
-    trades: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BestTrades:
-    """What the closed trades of largest profit made, the best one and the best five, in per cent.
-
-    Shares are of the profit of all closed trades (over 100 if the others lost together), None if that is not over 0.
-    The returns are of the whole run if these trades had not been made and the others had grown the equity by the same
-    factors; None if there are fewer closed trades, or if equity was used up.
-    """
-
-    share_of_best: float | None
-    share_of_best5: float | None
-    return_without_best: float | None
-    return_without_best5: float | None
 
 
 def break_even_fee(growth: float, fee_rate: float, *, entries: int, exits: int) -> float | None:

@@ -7,13 +7,13 @@ Prado, "The Sharpe Ratio Efficient Frontier" (2012) and "The Deflated Sharpe Rat
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
+from src.domain.judgement import Deflation
 from src.domain.trials import TrialStatistics
 from src.metrics.returns import moments
 
@@ -27,35 +27,6 @@ without an edge passed, with this floor 5–7 %."""
 LEDGER_SCOPE: Final = (
     "Trials that this service has seen of this user on this symbol. Searches made elsewhere are not counted."
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Deflation:
-    """A Sharpe ratio and its probabilities, corrected for the number of trials.
-
-    `trials` and `trials_effective` count runs that moved; `average_correlation` is None under two of them.
-    `trial_sharpe_variance` is that of the trials' t = SR √n, as used (at least 0.25), None under two. `sharpe_hurdle`
-    is the Sharpe ratio per year that the best of so many trials without an edge is expected to have.
-
-    `psr` and `dsr` are the probabilities that the true ratio is over 0 and that it is over the hurdle, by the closed
-    form (independent returns); `psr_dependent` and `dsr_dependent` are the same with the standard error of blocks,
-    which knows autocorrelation. The smaller of both counts. None without variance, under 4 bars, and if the closed
-    form has no positive variance; those of blocks are None if there is no such error.
-
-    `min_track_record_bars` is the number of bars from which `psr` would be 0.95; None if the ratio is not over 0.
-    """
-
-    trials: int
-    trials_effective: float
-    average_correlation: float | None
-    trial_sharpe_variance: float | None
-    sharpe_hurdle: float
-    psr: float | None
-    psr_dependent: float | None
-    dsr: float | None
-    dsr_dependent: float | None
-    min_track_record_bars: int | None
-    ledger_scope: str
 
 
 def deflate(
@@ -91,6 +62,8 @@ def deflate(
         dsr=probability_above(sharpe, hurdle, error),
         dsr_dependent=probability_above(sharpe, hurdle, block_error),
         min_track_record_bars=min_track_record(sharpe, error=error, n=n),
+        luck_equivalent_trials=equivalent_trials(sharpe, n) if sharpe > 0 else None,
+        min_backtest_bars=min_backtest_bars(sharpe * math.sqrt(bars_per_year), effective, bars_per_year),
         ledger_scope=LEDGER_SCOPE,
     )
 

@@ -8,13 +8,13 @@ another path of as many bars of the same strategy would end.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
+from src.domain.judgement import Confidence, DrawdownRange, Interval, RangeOfNextPath
 from src.judgement import resampling
 from src.judgement.block_lengths import choose_block_length
 from src.judgement.resampling import RESAMPLES, PathResamples, SharpeResamples
@@ -31,63 +31,6 @@ MAX_FLAT_SHARE: Final = 0.05
 METHOD: Final = "circular block bootstrap: studentized and symmetric for the Sharpe ratio, in two stages for paths"
 
 _HALF_WIDTH: Final = float(ndtri((1 + LEVEL) / 2))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Interval:
-    """Both ends, in the unit of the figure that they belong to."""
-
-    low: float
-    high: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DrawdownRange:
-    """Median and 95th percentile of the maximum drawdown, in per cent ≥ 0."""
-
-    median: float
-    high95: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RangeOfNextPath:
-    """Ranges that hold the next path of as many bars in 95 of 100 cases, in per cent.
-
-    In simulations the ranges held the next path in 90–96 % of cases, and in 86–93 % for strategies that are out of the
-    market for long (250 and 1,000 bars; `tests/benchmarks/judgement_coverage.py`). None if a figure overflows; `cagr`
-    also if the time is too short for one.
-    """
-
-    total_return: Interval | None
-    cagr: Interval | None
-    max_drawdown: DrawdownRange
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Confidence:
-    """Intervals of a result at `level`.
-
-    `sharpe_ratio` is a year's, as the metric is; `win_rate` is in per cent; `profit_factor` is a ratio. The Sharpe
-    interval, its error and the range are None under 100 bars, without variance, if over 5 % of the resamples have none,
-    and if a return is no number; the figures of trades are None under 10 closed trades. `block_length` counts bars.
-    `seed` is the first 8 bytes of the SHA-256 of the returns, in hexadecimal: equal returns give equal intervals.
-    `sharpe_error` is the standard error of the Sharpe ratio per bar, from blocks. `trade_autocorrelation` is that of
-    neighboring trades' profits.
-    """
-
-    level: float
-    method: str
-    block_length: int | None
-    resamples: int
-    seed: str
-    sharpe_ratio: Interval | None
-    sharpe_error: float | None
-    win_rate: Interval | None
-    profit_factor: Interval | None
-    range_of_next_path: RangeOfNextPath | None
-    trade_autocorrelation: float | None
-    are_trades_autocorrelated: bool
-    """Whether |ρ₁| > 2 ÷ √trades: the intervals of win rate and profit factor then cover less than `level`."""
 
 
 class Resampled(NamedTuple):

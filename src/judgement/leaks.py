@@ -17,6 +17,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from src.domain.judgement import OverlapSigns
 from src.judgement.resampling import shuffle_rows
 
 Floats = NDArray[np.float64]
@@ -56,7 +57,7 @@ class RowComparison:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SignalChanges:
+class PrefixComparison:
     """How many of `compared` signals changed, and the first bar that did."""
 
     compared: int
@@ -67,29 +68,6 @@ class SignalChanges:
     def looks_ahead(self) -> bool:
         """Whether over 1 % changed; a change of the net return's sign, known to the caller, is the other ground."""
         return self.changed > MAX_CHANGED_SIGNALS * self.compared
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OverlapSigns:
-    """Signs that a model knew the bars, each with its limit above.
-
-    `hit_rate` is the share of bars with a position and a move whose move went the position's way, `kuiper_range` is
-    the range of the hits' centered, scaled sum, None of both under 200 such bars; the range is None too if all or none
-    hit. `lag_z` is the mean loss per bar by signals that come one bar later, in its standard errors; None without
-    variance or without such a run.
-    """
-
-    hit_bars: int
-    hit_rate: float | None
-    kuiper_range: float | None
-    lag_z: float | None
-    has_high_hit_rate: bool
-    has_wide_kuiper_range: bool
-    has_high_lag_z: bool
-
-    @property
-    def is_any_seen(self) -> bool:
-        return self.has_high_hit_rate or self.has_wide_kuiper_range or self.has_high_lag_z
 
 
 class Halves(NamedTuple):
@@ -156,10 +134,10 @@ def choose_prefixes(first_row: int, signals: NDArray[np.int8], seed: int) -> tup
     return tuple(sorted({int(bar) + 1 for bar in last_bars if first_row <= bar < n - 1}))
 
 
-def compare_signals(signals: NDArray[np.int8], others: NDArray[np.int8], *, first_bar: int = 0) -> SignalChanges:
+def compare_signals(signals: NDArray[np.int8], others: NDArray[np.int8], *, first_bar: int = 0) -> PrefixComparison:
     """Compare signals [n] with those of the first bars alone [k ≤ n], from `first_bar` on."""
     changed = np.flatnonzero(signals[first_bar : others.size] != others[first_bar:])
-    return SignalChanges(
+    return PrefixComparison(
         compared=max(others.size - first_bar, 0),
         changed=int(changed.size),
         first_bar=int(changed[0]) + first_bar if changed.size else None,

@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 from scipy import fft
 from scipy.special import ndtri
 
+from src.domain.judgement import TimingTest
+
 Floats = NDArray[np.float64]
 
 MIN_TRADES: Final = 10
@@ -33,23 +35,6 @@ ROUNDING: Final = 1e-12
 """Part of ‖exposure‖ ‖market‖ below which two earnings are the same: the Fourier transform rounds by 1e-15 of it."""
 
 _POWER_DEVIATIONS: Final = float(ndtri(POWER))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TimingTest:
-    """The result of comparing one run with its shifts.
-
-    `p_value` is (1 + #{shifts that earn at least as much}) ÷ (1 + #shifts). `edge` is what the run earned above the
-    mean of the shifts, and `smallest_visible_edge` what it would have had to earn for the test to find it (5 %) with
-    80 % power: q95 − mean + 0.84 deviations of the shifts; both gross, simple, in per cent a year. `bars_needed` is
-    the number of bars on which the edge that was measured would be the smallest visible one; None if it is not over 0.
-    """
-
-    p_value: float
-    shifts: int
-    edge: float
-    smallest_visible_edge: float
-    bars_needed: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

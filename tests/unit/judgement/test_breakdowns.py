@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from src.domain.judgement import BestTrades
 from src.domain.strategy import StrategyInputs
 from src.domain.trading import FillTiming, TradingRules
 from src.engines.vectorized import VectorizedEngine
 from src.judgement import breakdowns
-from src.judgement.breakdowns import BestTrades, bars_below_last_peak, break_even_fee, measure_best_trades
+from src.judgement.breakdowns import bars_below_last_peak, break_even_fee, measure_best_trades
 from src.strategies.crossover import Crossover, CrossoverParams
 from tests.market import random_bars
 

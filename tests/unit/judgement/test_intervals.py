@@ -10,9 +10,10 @@ import pytest
 from numpy.typing import NDArray
 from statsmodels.stats.proportion import proportion_confint
 
+from src.domain.judgement import Confidence, Interval
 from src.judgement import intervals, resampling
 from src.judgement.block_lengths import choose_block_length
-from src.judgement.intervals import Confidence, Interval, measure_confidence
+from src.judgement.intervals import measure_confidence
 from src.judgement.resampling import PathResamples, SharpeResamples
 from tests.judgement_paths import KINDS
 

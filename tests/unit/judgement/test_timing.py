@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from src.domain.judgement import TimingTest
 from src.judgement import timing
-from src.judgement.timing import Holding, TimingTest, measure_joint_timing, measure_timing
+from src.judgement.timing import Holding, measure_joint_timing, measure_timing
 
 Floats = NDArray[np.float64]
 

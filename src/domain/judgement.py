@@ -1,0 +1,388 @@
+"""The judgement of a result: each figure of the report with its unit and its meaning, in the order that clients see.
+
+None stands for what is undefined, or was not checked; `Verdict.not_checked` then says why.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from src.domain.performance import Metrics
+from src.domain.reported import INSTANT, reported
+from src.domain.trials import TrialStatistics
+
+_PERCENT: Final = "per cent"
+_PERCENT_A_YEAR: Final = "per cent a year"
+_RATIO: Final = "ratio"
+_FRACTION: Final = "fraction"
+_PROBABILITY: Final = "probability, 0 to 1"
+_COUNT: Final = "count"
+_BARS: Final = "bars"
+_ROWS: Final = "rows"
+
+
+class VerdictLevel(StrEnum):
+    """What the reasons add up to: the first of these that any reason gives."""
+
+    DISPROVED = "DISPROVED"
+    """The figures are wrong by construction: the model knew what it could not know, or cannot repeat itself."""
+    TOO_LITTLE_DATA = "TOO_LITTLE_DATA"
+    """Too few trades or bars for any statement."""
+    UNDERPOWERED = "UNDERPOWERED"
+    """No edge was found, but one of the size that was measured could not have been found on so few bars."""
+    DOUBTFUL = "DOUBTFUL"
+    """At least one check objects."""
+    NO_OBJECTION = "NO_OBJECTION"
+    """No check objects; the notes say what was not checked."""
+
+
+class ReasonCode(StrEnum):
+    """The stable name of a reason."""
+
+    LOOKS_AHEAD = "LOOKS_AHEAD"
+    NOT_REPEATABLE = "NOT_REPEATABLE"
+    TRAINED_ON_THIS_WINDOW = "TRAINED_ON_THIS_WINDOW"
+    FEW_TRADES = "FEW_TRADES"
+    FEW_BARS = "FEW_BARS"
+    UNDERPOWERED = "UNDERPOWERED"
+    TRAINED_ON_PART_OF_THIS_WINDOW = "TRAINED_ON_PART_OF_THIS_WINDOW"
+    HIGH_HIT_RATE = "HIGH_HIT_RATE"
+    UNEVEN_HIT_RATE = "UNEVEN_HIT_RATE"
+    LOSES_WHEN_DELAYED = "LOSES_WHEN_DELAYED"
+    DEPENDS_ON_OTHER_ROWS = "DEPENDS_ON_OTHER_ROWS"
+    LOW_DEFLATED_SHARPE = "LOW_DEFLATED_SHARPE"
+    TIMING_NOT_FOUND = "TIMING_NOT_FOUND"
+    TIMING_NOT_TESTABLE = "TIMING_NOT_TESTABLE"
+    LIKELY_OVERFIT = "LIKELY_OVERFIT"
+    NOT_SUPERIOR = "NOT_SUPERIOR"
+    THIN_COST_MARGIN = "THIN_COST_MARGIN"
+    FILL_BAND_CHANGES_SIGN = "FILL_BAND_CHANGES_SIGN"
+    GAPS_TRADED_ACROSS = "GAPS_TRADED_ACROSS"
+    ENGINES_DIFFER = "ENGINES_DIFFER"
+    SIMULATED_PRICES = "SIMULATED_PRICES"
+    SHARPE_MAY_BE_ZERO = "SHARPE_MAY_BE_ZERO"
+    PROFIT_NEEDS_BEST_TRADE = "PROFIT_NEEDS_BEST_TRADE"
+    TRAINING_WINDOW_UNKNOWN = "TRAINING_WINDOW_UNKNOWN"
+    ONLY_TRIAL_SEEN = "ONLY_TRIAL_SEEN"
+    TRADES_AUTOCORRELATED = "TRADES_AUTOCORRELATED"
+    ENTRIES_REDUCED = "ENTRIES_REDUCED"
+    AMBIGUOUS_BARS = "AMBIGUOUS_BARS"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reason:
+    """One objection or note, as a sentence and as data."""
+
+    code: ReasonCode = reported("Stable name of the reason.")
+    level: VerdictLevel | None = reported("The level that it gives the verdict; null for a note, which gives none.")
+    value: float | None = reported("The figure that was found, in the reason's unit; null if there is none.")
+    threshold: float | None = reported("The limit that it is compared with, in the same unit; null if there is none.")
+    unit: str = reported("Unit of value and threshold; empty without a value.")
+    text: str = reported("The reason as a sentence, with its figure and limit.")
+    false_alarm_rate: float | None = reported(
+        "How often this reason objects to a strategy with a true edge, or to an honest model; null if not measured.",
+        _FRACTION,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotChecked:
+    """A check that was not made."""
+
+    code: str = reported("Stable name of the check.")
+    why: str = reported("Why it was not made, as a sentence.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """Whether to believe the result: no score, but what each check objects."""
+
+    level: VerdictLevel = reported("DISPROVED, TOO_LITTLE_DATA, UNDERPOWERED, DOUBTFUL or NO_OBJECTION.")
+    reasons: tuple[Reason, ...] = reported("Objections, the gravest first, then notes; also first in `warnings`.")
+    not_checked: tuple[NotChecked, ...] = reported("Checks that were not made, and why.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interval:
+    """Both ends, in the unit of the figure that they belong to."""
+
+    low: float = reported("Lower end, in the figure's unit.")
+    high: float = reported("Upper end, in the figure's unit.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrawdownRange:
+    """The maximum drawdown of the next path."""
+
+    median: float = reported("Half of the paths fall further.", _PERCENT)
+    high95: float = reported("5 of 100 paths fall further.", _PERCENT)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RangeOfNextPath:
+    """Where another path of as many bars of the same strategy ends in 95 of 100 cases.
+
+    In simulations the ranges held the next path in 90–96 % of cases, and in 86–93 % for strategies that are out of the
+    market for long (250 and 1,000 bars; `tests/benchmarks/judgement_coverage.py`).
+    """
+
+    total_return: Interval | None = reported("Range of the total return; null if it overflows.", _PERCENT)
+    cagr: Interval | None = reported("Range of the cagr; null if it overflows, and under 30 days.", _PERCENT)
+    max_drawdown: DrawdownRange = reported("Range of the maximum drawdown.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Confidence:
+    """Intervals of the result's figures, from resampled blocks of bars and from its trades.
+
+    Those from bars are null under 100 bars, without variance, and if a return is no number; those from trades under 10
+    closed trades.
+    """
+
+    level: float = reported("Nominal coverage of the intervals; in simulations 0.92 to 0.96.", _FRACTION)
+    method: str = reported("How the bars are resampled.")
+    block_length: int | None = reported("Length of the blocks, so that dependence is kept.", _BARS)
+    resamples: int = reported("Number of resamples.", _COUNT)
+    seed: str = reported(
+        "First 8 bytes of the SHA-256 of the returns: equal returns give equal intervals.", "hexadecimal"
+    )
+    sharpe_ratio: Interval | None = reported("Interval of the Sharpe ratio.", _RATIO)
+    sharpe_error: float | None = reported("Standard error of the Sharpe ratio per bar, from blocks.", _RATIO)
+    win_rate: Interval | None = reported("Interval of the win rate (Wilson 1927).", _PERCENT)
+    profit_factor: Interval | None = reported("Interval of the profit factor.", _RATIO)
+    range_of_next_path: RangeOfNextPath | None = reported(
+        "Where another path of as many bars would end; no confidence interval."
+    )
+    trade_autocorrelation: float | None = reported("Autocorrelation of neighboring trades' profits.", _RATIO)
+    are_trades_autocorrelated: bool = reported(
+        "Whether it exceeds 2 ÷ √trades: win rate and profit factor then vary more than their intervals say."
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deflation:
+    """The Sharpe ratio's probabilities, corrected for the number of trials.
+
+    Those of blocks know autocorrelation, those of the closed form do not; the smaller of both counts. Null without
+    variance, under 4 bars, and without a standard error.
+    """
+
+    trials: int = reported("Different runs of this user on this market that moved, this one included.", _COUNT)
+    trials_effective: float = reported("To how many independent trials they amount.", _COUNT)
+    average_correlation: float | None = reported("Mean correlation of all pairs of trials; null under two.", _RATIO)
+    trial_sharpe_variance: float | None = reported("Variance of the trials' t = SR √n, at least 0.25; null under two.")
+    sharpe_hurdle: float = reported(
+        "Sharpe ratio that the best of so many trials without an edge is expected to have.", _RATIO
+    )
+    psr: float | None = reported("Probability that the true Sharpe ratio is over 0, closed form.", _PROBABILITY)
+    psr_dependent: float | None = reported("The same with the standard error of blocks.", _PROBABILITY)
+    dsr: float | None = reported(
+        "Probability that the true Sharpe ratio is over the hurdle, closed form.", _PROBABILITY
+    )
+    dsr_dependent: float | None = reported("The same with the standard error of blocks.", _PROBABILITY)
+    min_track_record_bars: int | None = reported(
+        "Bars from which psr would be 0.95; null if the ratio is not over 0.", _BARS
+    )
+    luck_equivalent_trials: float | None = reported(
+        "The best of so many coin flippers is expected to look as good; null if no number is enough.", _COUNT
+    )
+    min_backtest_bars: int | None = reported(
+        "Under so many bars the best of the effective trials is expected to look as good without an edge.", _BARS
+    )
+    ledger_scope: str = reported("Which trials were counted.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignalChanges:
+    """How the signals change if the model sees the first bars only, over several prefixes of the bars."""
+
+    prefixes: int = reported("Prefixes that were predicted.", _COUNT)
+    compared: int = reported("Signals compared, of all prefixes.", _COUNT)
+    changed: int = reported("Signals that differ although only later bars were left out.", _COUNT)
+    first_bar: int | None = reported("Index of the first bar whose signal differs; null if none does.")
+    changes_sign: bool = reported("Whether the net return has another sign without the later bars.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowAudit:
+    """Whether the model is a function of one row: the same rows were predicted again, shuffled, in two halves."""
+
+    rows: int = reported("Rows compared.", _ROWS)
+    differing: int = reported("Rows whose prediction differs by more than the tolerance.", _ROWS)
+    largest_difference: float | None = reported(
+        "Largest difference in units of the tolerance, 1e-5 × (|prediction| + deviation); null if it is not finite."
+    )
+    is_repeatable: bool | None = reported(
+        "Whether the same rows in the same order give the same predictions; null if that was not needed."
+    )
+    signals: SignalChanges | None = reported("What changes without the later bars; null if that was not needed.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OverlapSigns:
+    """Signs that a model knew the bars. Without a sign it may still have been trained on them."""
+
+    hit_bars: int = reported("Bars with a position and a move.", _BARS)
+    hit_rate: float | None = reported("Share of them whose move went the position's way; null under 200.", _FRACTION)
+    kuiper_range: float | None = reported(
+        "Range of the hits' centered, scaled sum: how unevenly they fall; null under 200."
+    )
+    lag_z: float | None = reported("Mean loss per bar if signals come one bar later, in its standard errors.")
+    has_high_hit_rate: bool = reported("Whether the hit rate is over 0.57.")
+    has_wide_kuiper_range: bool = reported("Whether the range is over 2.0.")
+    has_high_lag_z: bool = reported("Whether the loss is over 3.0 standard errors.")
+
+    @property
+    def is_any_seen(self) -> bool:
+        return self.has_high_hit_rate or self.has_wide_kuiper_range or self.has_high_lag_z
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingOverlap:
+    """How the declared training window lies in the bars of the backtest."""
+
+    trained_from_ms: int | None = reported("First instant of the training window; null if not declared.", INSTANT)
+    trained_to_ms: int = reported("Last instant of the training window.", INSTANT)
+    label_horizon: int = reported("Bars that a label looks ahead; so many bars after the window are left out.", _BARS)
+    bars_seen: int = reported("Bars of the backtest up to the window's end and the label horizon.", _BARS)
+    share_seen: float = reported("Their share of all bars.", _FRACTION)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leaks:
+    """Whether a model knew what it could not have known."""
+
+    rows: RowAudit | None = reported("Comparison of predictions among other rows; null if it was not made.")
+    overlap: OverlapSigns | None = reported(
+        "Signs of training on the tested bars; null for strategies without a model."
+    )
+    training: TrainingOverlap | None = reported("The declared training window; null if none was declared.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuyAndHold:
+    """One entry at the first bar with the result's costs and sizing, held to the end."""
+
+    total_return: float = reported("Return after costs.", _PERCENT)
+    sharpe_ratio: float | None = reported("Sharpe ratio; null without variance.", _RATIO)
+    max_drawdown: float = reported("Largest fall from a peak, positive.", _PERCENT)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimingTest:
+    """The timing of entries and exits against the same trades moved along the bars, before costs."""
+
+    p_value: float = reported("Share of the moved runs that earn at least as much.", _PROBABILITY)
+    shifts: int = reported("Moved runs.", _COUNT)
+    edge: float = reported("What the run earned above the mean of the moved ones.", _PERCENT_A_YEAR)
+    smallest_visible_edge: float = reported(
+        "Edge that this test finds on these bars in 80 of 100 cases.", _PERCENT_A_YEAR
+    )
+    bars_needed: int | None = reported(
+        "Bars on which the measured edge would be found so; null if it is not over 0.", _BARS
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CostCase:
+    """The run again with other costs, or with each signal one bar later."""
+
+    cost_factor: float = reported("Multiple of fees and slippage.", _RATIO)
+    delay_bars: int = reported("Bars by which each signal comes later.", _BARS)
+    total_return: float = reported("Return.", _PERCENT)
+    sharpe_ratio: float | None = reported("Sharpe ratio; null without variance.", _RATIO)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartResult:
+    """What the run did in a part of its bars."""
+
+    name: str = reported("The year (UTC), or rising or falling by the market's return of the 100 bars before.")
+    total_return: float = reported("Compounded over these bars.", _PERCENT)
+    sharpe_ratio: float | None = reported("Sharpe ratio; null without variance and under two bars.", _RATIO)
+    bars: int = reported("Bars of the part.", _BARS)
+    trades: int = reported("Trades entered in it.", _COUNT)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BestTrades:
+    """How much of the profit hangs on the best trades."""
+
+    share_of_best: float | None = reported(
+        "Best trade's share of the closed trades' profit; null without profit.", _PERCENT
+    )
+    share_of_best5: float | None = reported("Best five trades' share.", _PERCENT)
+    return_without_best: float | None = reported("Return of the run without its best trade.", _PERCENT)
+    return_without_best5: float | None = reported("Return of the run without its best five trades.", _PERCENT)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Benchmarks:
+    """What the result must beat, and where it came from."""
+
+    buy_and_hold: BuyAndHold | None = reported("The market itself; null if the run cannot hold it.")
+    timing: TimingTest | None = reported("Timing test; null under 10 trades, under 100 shifts, always in or never in.")
+    timing_deflated: float | None = reported("Its p-value for the best of the effective active trials.", _PROBABILITY)
+    active_trials_effective: float = reported(
+        "To how many independent trials the runs amount without the market.", _COUNT
+    )
+    break_even_fee: float | None = reported("Fee per side at which the return is 0; null without trades.", _FRACTION)
+    cost_cases: tuple[CostCase, ...] = reported("The run with other costs, and one bar late.")
+    years: tuple[PartResult, ...] = reported("The run by UTC year.")
+    trends: tuple[PartResult, ...] = reported("The run in a rising and in a falling market.")
+    best_trades: BestTrades = reported("The best trades' part in the profit.")
+    bars_below_peak: int = reported("Bars since equity was last at its peak.", _BARS)
+    missing_crises: tuple[str, ...] = reported("Crises of the market that these bars do not contain.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FillBand:
+    """Total returns under both answers to what a bar hit first.
+
+    The optimistic one is no upper bound: an early target can miss a later, larger gain.
+    """
+
+    pessimistic_return: float = reported("Total return if the stop comes first.", _PERCENT)
+    optimistic_return: float = reported("Total return if the target comes first.", _PERCENT)
+    ambiguous_bars: int = reported("Bars that do not tell.", _BARS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """Whether to believe a result, and why."""
+
+    verdict: Verdict = reported("What the checks add up to.")
+    confidence: Confidence = reported("How certain the figures are.")
+    deflation: Deflation = reported("How certain they are after all trials.")
+    leaks: Leaks | None = reported("Whether the model knew the future; null for strategies without a model.")
+    benchmarks: Benchmarks = reported("What the result must beat.")
+    fill_band: FillBand | None = reported("What the bars cannot tell; null if no bar was ambiguous.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SampleResult:
+    """The metrics of a part of the bars: those that the model was trained on, or those after them.
+
+    The part after the training window is a fresh run: flat, with the initial cash, on features that know the bars
+    before. So both parts do not multiply to the whole.
+    """
+
+    metrics: Metrics = reported("Every metric of this part.")
+    judgement: Judgement | None = reported("The judgement of the part after the training; null for the part before.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerSnapshot:
+    """The trials that a result was deflated with, before and after it was counted; enough to judge it again alike.
+
+    `head_before` and `head_after` are the heads of the ledger's chain.
+    """
+
+    total: TrialStatistics
+    active: TrialStatistics
+    total_before: TrialStatistics
+    active_before: TrialStatistics
+    head_before: str
+    head_after: str
