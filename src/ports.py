@@ -134,8 +134,33 @@ class ModelRunner(Protocol):
     async def inspect(self, file: ModelFile) -> ModelDescription: ...
 
     async def predict(
-        self, file: ModelFile, features: Features, feature_columns: Sequence[str] | None, kind: OutputKind | None
-    ) -> Predictions: ...
+        self,
+        file: ModelFile,
+        features: Features,
+        feature_columns: Sequence[str] | None,
+        kind: OutputKind | None,
+        *,
+        audit_seed: int | None = None,
+    ) -> Predictions:
+        """Predict every row that has all columns the model reads.
+
+        With `audit_seed` (0 to 2⁶⁴ − 1) the same child then predicts these rows once more, in two complementary halves
+        in seeded random order: `Predictions.among_others`. A model that fails or hangs there still gives its
+        predictions.
+        """
+        ...
+
+    async def predict_prefixes(
+        self,
+        file: ModelFile,
+        features: Features,
+        feature_columns: Sequence[str] | None,
+        kind: OutputKind | None,
+        *,
+        lengths: Sequence[int],
+    ) -> Sequence[Predictions]:
+        """Predict the first rows alone, once for each of these lengths, in one child."""
+        ...
 
     async def close(self) -> None: ...
 

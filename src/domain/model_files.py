@@ -11,6 +11,7 @@ from typing import Final
 
 from src.domain.errors import bad_value
 from src.domain.signals import OutputKind
+from src.domain.training import NO_TRAINING_WINDOW, TrainingWindow
 
 MODEL_EXTENSIONS: Final = (".pkl", ".joblib", ".onnx", ".h5", ".keras", ".pb", ".zip", ".pt", ".pth")
 
@@ -56,7 +57,8 @@ class ModelFile:
     """A model file on this machine's disk, which is untrusted and opened in the sandbox only.
 
     `model_name` is the name that the user gave, else the file's own. `description` is None if the file was not
-    inspected. A temporary file exists for one request and is in no list.
+    inspected. `training` is what the user declared at the upload. A temporary file exists for one request and is in no
+    list.
     """
 
     path: Path
@@ -67,6 +69,7 @@ class ModelFile:
     size_bytes: int
     sha256: str
     description: ModelDescription | None = None
+    training: TrainingWindow = NO_TRAINING_WINDOW
     is_temporary: bool = False
 
     @property

@@ -13,6 +13,7 @@ from src.domain.arrays import freeze
 from src.domain.error_text import FieldName, quote
 from src.domain.errors import InvalidInput
 from src.domain.instants import check_times
+from src.domain.judgement import Judgement, LedgerSnapshot, SampleResult, VerdictLevel
 from src.domain.market import DataQuality, MarketRequest
 from src.domain.model_files import USER_ID_PATTERN, check_user_id
 from src.domain.parameters import MAX_COUNT, parameter
@@ -102,7 +103,8 @@ class BacktestResult:
     """One finished backtest.
 
     `time_ms` and `close` [n] are the bars' open times and closes; `created_ms` the service's clock (UTC); `timings_ms`
-    the wall time of each step.
+    the wall time of each step. `in_sample` and `out_of_sample` exist if a training window was declared and bars are left
+    for them; results of earlier versions have no judgement.
     """
 
     id: str
@@ -119,6 +121,11 @@ class BacktestResult:
     warnings: tuple[str, ...] = ()
     timings_ms: Mapping[str, float] = field(default_factory=dict)
     cross_check: CrossCheck | None = None
+    verdict_level: VerdictLevel | None = None
+    judgement: Judgement | None = None
+    in_sample: SampleResult | None = None
+    out_of_sample: SampleResult | None = None
+    ledger: LedgerSnapshot | None = None
 
     def __post_init__(self) -> None:
         check_times(created_ms=self.created_ms)
@@ -139,6 +146,7 @@ class ResultSummary:
     origin: str
     fingerprints: Fingerprints
     warnings: tuple[str, ...] = ()
+    verdict_level: VerdictLevel | None = None
 
     def __post_init__(self) -> None:
         check_times(created_ms=self.created_ms)
@@ -149,7 +157,7 @@ class Rerun:
     """A stored backtest run once more on the bars that it had.
 
     `differences` names the parts that are not equal to the last bit: causes first (bars, model, a library's version),
-    then effects (signals, fills, equity, metrics). Empty: the result was reproduced.
+    then effects (signals, fills, equity, metrics, judgement). Empty: all was reproduced.
     """
 
     original_id: str

@@ -61,16 +61,22 @@ class Features:
 class Predictions:
     """A model's predictions: `values` [n] float64, NaN for bars that were not predicted.
 
-    `feature_columns` are the columns that the model was given, in their order.
+    `feature_columns` are the columns that the model was given, in their order. `among_others` [n] are the same rows,
+    predicted again in two complementary halves, each shuffled; None if that was not asked for, or failed, and
+    `audit_failure` then says why, as a sentence.
     """
 
     values: NDArray[np.float64]
     kind: OutputKind
     feature_columns: tuple[str, ...] | None = None
     warnings: tuple[str, ...] = ()
+    among_others: NDArray[np.float64] | None = None
+    audit_failure: str | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "values", freeze(self.values, np.float64))
+        if self.among_others is not None:
+            object.__setattr__(self, "among_others", freeze(self.among_others, np.float64))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

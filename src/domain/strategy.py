@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import typing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from src.domain.market import Bars
 from src.domain.parameters import parameter, parameters_of
 from src.domain.signals import OutputKind, ParameterValue, Predictions, StrategyDescription
+from src.domain.training import TrainingWindow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +66,7 @@ class ModelParams(StrategyParams):
         default=None,
         default_meaning="as the model file says",
     )
+    training: TrainingWindow = field(default_factory=TrainingWindow)
     sha256: str | None = None
 
     @property
