@@ -156,8 +156,8 @@ class ResultSummary:
 class Rerun:
     """A stored backtest run once more on the bars that it had.
 
-    `differences` names the parts that are not equal to the last bit: causes first (bars, model, a library's version),
-    then effects (signals, fills, equity, metrics, judgement). Empty: all was reproduced.
+    `differences` names the parts that are not equal to the last bit, and is empty if nothing differs: causes first
+    (bars, model, a library's version), then effects (signals, fills, equity, metrics, judgement).
     """
 
     original_id: str
