@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from src.domain.judgement import OverlapSigns
-from src.judgement.resampling import shuffle_rows
+from src.judgement.row_order import shuffle_rows
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
@@ -70,27 +70,6 @@ class PrefixComparison:
         return self.changed > MAX_CHANGED_SIGNALS * self.compared
 
 
-class Halves(NamedTuple):
-    """Numbers of rows: both halves together are every row once, each in shuffled order."""
-
-    first: Rows
-    second: Rows
-
-
-def draw_halves(n: int, seed: int) -> Halves:
-    """Return two complementary random halves of n rows, both shuffled; the first has the odd row."""
-    order = shuffle_rows(n, np.uint64(seed))
-    return Halves(order[: (n + 1) // 2], order[(n + 1) // 2 :])
-
-
-def join_halves(halves: Halves, first: NDArray[Any], second: NDArray[Any]) -> NDArray[Any]:
-    """Return the outputs [n] or [n, k] of both halves in the rows' own order."""
-    joined = np.empty((halves.first.size + halves.second.size, *first.shape[1:]), np.result_type(first, second))
-    joined[halves.first] = first
-    joined[halves.second] = second
-    return joined
-
-
 def compare_rows(outputs: NDArray[Any], others: NDArray[Any]) -> RowComparison:
     """Compare two predictions [n] or [n, k] of the same rows: equal means |Δ| ≤ 1e-5 × (|v| + deviation of outputs).
 
@@ -129,7 +108,7 @@ def choose_prefixes(first_row: int, signals: NDArray[np.int8], seed: int) -> tup
     turns = np.flatnonzero(np.diff(signals)) + 1
     fixed = np.concatenate(([first_row], turns[-TURNING_PREFIXES:], [n - 2]))
     others = np.setdiff1d(np.arange(first_row, n - 1), fixed)
-    seeded = others[shuffle_rows(others.size, np.uint64(seed))[:SEEDED_PREFIXES]]
+    seeded = others[shuffle_rows(others.size, seed)[:SEEDED_PREFIXES]]
     last_bars = np.concatenate((fixed, seeded))
     return tuple(sorted({int(bar) + 1 for bar in last_bars if first_row <= bar < n - 1}))
 

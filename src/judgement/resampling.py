@@ -150,17 +150,6 @@ def draw_two_stages(n: int, blocks: int, resamples: int, state: np.uint64) -> tu
 
 
 @njit(cache=True, nogil=True)
-def shuffle_rows(n: int, seed: np.uint64) -> NDArray[np.int64]:
-    """Return the numbers 0 to n − 1 in an order drawn from all (Fisher & Yates)."""
-    order = np.arange(n)
-    state = seed
-    for last in range(n - 1, 0, -1):
-        state, other = _draw(state, np.uint64(last + 1))
-        order[last], order[other] = order[other], order[last]
-    return order
-
-
-@njit(cache=True, nogil=True)
 def _influence(mean: float, deviation: float, sharpe: float) -> tuple[float, float, float]:
     """Return what Σd, Σd² and the number of bars of a block are multiplied with, to give its sum of ψ.
 

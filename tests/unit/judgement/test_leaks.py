@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from src.judgement import leaks
+from src.judgement import leaks, row_order
 from src.judgement.leaks import compare_rows, compare_signals, measure_overlap
 
 Floats = NDArray[np.float64]
@@ -17,15 +17,15 @@ Floats = NDArray[np.float64]
 
 @pytest.mark.parametrize("n", [1, 2, 7, 1000])
 def test_halves_are_every_row_once(n: int) -> None:
-    halves = leaks.draw_halves(n, 5)
+    halves = row_order.draw_halves(n, 5)
     assert (halves.first.size, halves.second.size) == ((n + 1) // 2, n // 2)
     assert sorted([*halves.first.tolist(), *halves.second.tolist()]) == list(range(n))
 
 
 def test_halves_are_shuffled_and_from_their_seed() -> None:
-    halves = leaks.draw_halves(1000, 5)
-    assert np.array_equal(halves.first, leaks.draw_halves(1000, 5).first)
-    assert not np.array_equal(halves.first, leaks.draw_halves(1000, 6).first)
+    halves = row_order.draw_halves(1000, 5)
+    assert np.array_equal(halves.first, row_order.draw_halves(1000, 5).first)
+    assert not np.array_equal(halves.first, row_order.draw_halves(1000, 6).first)
     for half in halves:
         rising = np.count_nonzero(np.diff(half) > 0) / (half.size - 1)
         assert rising == pytest.approx(0.5, abs=0.1)
@@ -36,7 +36,7 @@ def test_halves_are_shuffled_and_from_their_seed() -> None:
 def test_every_order_of_rows_is_as_likely() -> None:
     counts: dict[tuple[int, ...], int] = {}
     for seed in range(2400):
-        halves = leaks.draw_halves(4, seed)
+        halves = row_order.draw_halves(4, seed)
         order = (*halves.first.tolist(), *halves.second.tolist())
         counts[order] = counts.get(order, 0) + 1
     assert len(counts) == 24
@@ -46,8 +46,8 @@ def test_every_order_of_rows_is_as_likely() -> None:
 
 @pytest.mark.parametrize("shape", [(11,), (11, 3)])
 def test_joined_halves_stand_in_the_order_of_rows(shape: tuple[int, ...]) -> None:
-    outputs, halves = np.random.default_rng(1).standard_normal(shape), leaks.draw_halves(11, 3)
-    joined = leaks.join_halves(halves, outputs[halves.first], outputs[halves.second])
+    outputs, halves = np.random.default_rng(1).standard_normal(shape), row_order.draw_halves(11, 3)
+    joined = row_order.join_halves(halves, outputs[halves.first], outputs[halves.second])
     np.testing.assert_array_equal(joined, outputs)
 
 
@@ -113,9 +113,9 @@ def test_both_halves_find_scaling_by_largest_row() -> None:
     rows, found_by_one = np.random.default_rng(2).standard_normal(300), 0
     outputs = predict_scaled(rows)
     for seed in range(40):
-        halves = leaks.draw_halves(300, seed)
+        halves = row_order.draw_halves(300, seed)
         first, second = predict_scaled(rows[halves.first]), predict_scaled(rows[halves.second])
-        assert not compare_rows(outputs, leaks.join_halves(halves, first, second)).are_equal
+        assert not compare_rows(outputs, row_order.join_halves(halves, first, second)).are_equal
         found_by_one += not compare_rows(outputs[halves.first], first).are_equal
     # One half alone holds the largest row in half of the cases, and then shows nothing.
     assert 8 <= found_by_one <= 32

@@ -1,0 +1,35 @@
+"""Compute what the order of prices inside the bars can do to a result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from src.domain.judgement import FillBand
+from src.domain.market import Bars
+from src.domain.signals import Signals
+from src.domain.trading import IntrabarPolicy, Simulation, TradingRules
+
+Simulate = Callable[[Bars, Signals, TradingRules], Simulation]
+
+
+def measure_fill_band(
+    bars: Bars, signals: Signals, rules: TradingRules, simulation: Simulation, simulate: Simulate
+) -> FillBand | None:
+    """Return the total returns under both policies; None if no bar of the run was ambiguous."""
+    if not simulation.ambiguous_bars:
+        return None
+    [other] = [policy for policy in IntrabarPolicy if policy is not rules.intrabar]
+    returns = {
+        rules.intrabar: _total_return(simulation, rules),
+        other: _total_return(simulate(bars, signals, replace(rules, intrabar=other)), rules),
+    }
+    return FillBand(
+        pessimistic_return=returns[IntrabarPolicy.PESSIMISTIC],
+        optimistic_return=returns[IntrabarPolicy.OPTIMISTIC],
+        ambiguous_bars=simulation.ambiguous_bars,
+    )
+
+
+def _total_return(simulation: Simulation, rules: TradingRules) -> float:
+    return (float(simulation.equity[-1]) / rules.initial_cash - 1) * 100
