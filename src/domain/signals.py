@@ -56,6 +56,10 @@ class Features:
         if self.values.ndim != 2 or self.values.shape[1] != len(self.names):
             raise ValueError(f"values has shape {self.values.shape}, expected (n, {len(self.names)})")
 
+    def head(self, length: int) -> Features:
+        """Return the features of the first bars."""
+        return Features(names=self.names, values=self.values[:length])
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Predictions:

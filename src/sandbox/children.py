@@ -103,10 +103,12 @@ class Children:
             opened.append(create_sealed_file() if task.model is None else create_sealed_copy(task.model, task.sha256))
             child_task = self._child_task(task, slot)
             opened.append(write_task(child_task, task.values))
-            size = get_reply_size(child_task.reply_rows)
+            is_audited = task.audit_seed is not None
+            size = get_reply_size(child_task.reply_rows, is_audited=is_audited)
             opened.append(create_reply_file(size))
             wait_status = self._run_child(task.family, tuple(opened), switch)
-            reply = b"" if wait_status is None else read_reply(opened[-1], size)
+            # A child that is audited may have replied before it was killed.
+            reply = b"" if wait_status is None and not is_audited else read_reply(opened[-1], size)
             return Outcome(wait_status=wait_status, reply=reply)
         finally:
             for descriptor in opened:
@@ -189,6 +191,7 @@ class Children:
             names=task.names,
             requested=task.requested,
             ranges=task.ranges,
+            audit_seed=task.audit_seed,
             declared=task.declared,
             folder=None if task.folder is None else str(task.folder),
             server_files=task.server_files,

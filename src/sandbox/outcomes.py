@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
@@ -22,7 +23,7 @@ from src.model_formats.sentences import NoSentence, Sentences, from_plain, word
 from src.model_formats.undeclared import asks_for_kind
 from src.sandbox.layers import Layer
 from src.sandbox.tasks import Outcome, Task
-from src.sandbox.wire import MalformedReply, Reply, Status, parse_reply
+from src.sandbox.wire import MalformedReply, Reply, Status, parse_audit, parse_reply
 
 logger = logging.getLogger(__name__)
 
@@ -58,6 +59,9 @@ def to_reply(outcome: Outcome, task: Task, *, deadline_s: float, registry: str) 
     Raises TimedOut if the child was killed at its deadline; LayersFailed if it reports that its layers do not hold;
     ModelRejected, MissingLibrary or InvalidInput if it reports an error or died.
     """
+    audited = _read_audited(outcome, task) if task.audit_seed is not None else None
+    if audited is not None:
+        return audited
     if outcome.wait_status is None:
         raise TimedOut("The model took too long. Maximum: {most:g} s (MODEL_TIMEOUT_S).", most=deadline_s)
     try:
@@ -71,6 +75,23 @@ def to_reply(outcome: Outcome, task: Task, *, deadline_s: float, registry: str) 
     if reply.status is not Status.DONE:
         raise build_client_error(reply, task, registry)
     return reply
+
+
+def _read_audited(outcome: Outcome, task: Task) -> Reply | None:
+    """Return the reply of a child that predicted and was then audited, however the audit ended; None if it did not
+    predict.
+    """
+    try:
+        reply = parse_reply(outcome.reply, task.rows)
+    except MalformedReply:
+        return None
+    if reply is None or reply.status is not Status.DONE:
+        return None
+    audit = parse_audit(outcome.reply, task.rows) if outcome.wait_status == 0 else None
+    if audit is not None:
+        return replace(reply, audit=audit)
+    end = "failed" if outcome.wait_status == 0 else "took too long" if outcome.wait_status is None else "crashed"
+    return replace(reply, audit_failure=f"The model {end} when the same rows were predicted once more.")
 
 
 def build_malformed_error(error: Exception) -> ModelRejected:

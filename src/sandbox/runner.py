@@ -17,6 +17,7 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -153,7 +154,13 @@ class SandboxedModelRunner:
         return outcomes.read_description(reply.text, self._children.registry)
 
     async def predict(
-        self, file: ModelFile, features: Features, feature_columns: Sequence[str] | None, kind: OutputKind | None
+        self,
+        file: ModelFile,
+        features: Features,
+        feature_columns: Sequence[str] | None,
+        kind: OutputKind | None,
+        *,
+        audit_seed: int | None = None,
     ) -> Predictions:
         """Predict every row of `features` that has all columns the model reads; the other rows get NaN.
 
@@ -163,23 +170,37 @@ class SandboxedModelRunner:
             The columns that the model receives, in its order; None leaves the choice to the model file.
         kind
             The declared meaning of the predictions; None leaves it to the model file.
+        audit_seed
+            The order in which the same child then predicts the rows again; None for no audit (see `ModelRunner`).
 
         Raises InvalidInput if `featureColumns` or `outputKind` does not fit the model; ModelRejected, MissingLibrary,
         UnsupportedFormat, ModelNotFound, Conflict, TimedOut, Busy, SandboxUnavailable.
         """
-        rows = len(features.values)
-        task = partial(
-            Task,
-            kind="predict",
-            names=features.names,
-            requested=tuple(feature_columns) if feature_columns else None,
-            values=features.values,
-            ranges=((0, rows),) if rows else (),
-            declared=kind,
-        )
-        reply = await self._run_queued(file, task)
+        task = _prediction_task(features, feature_columns, kind, (len(features.values),))
+        reply = await self._run_queued(file, partial(task, audit_seed=audit_seed if len(features.values) else None))
         # In a thread: reading the rows of a million bars would block the event loop.
         return await asyncio.to_thread(_read_predictions, reply, features, is_declared=kind is not None)
+
+    async def predict_prefixes(
+        self,
+        file: ModelFile,
+        features: Features,
+        feature_columns: Sequence[str] | None,
+        kind: OutputKind | None,
+        *,
+        lengths: Sequence[int],
+    ) -> Sequence[Predictions]:
+        """Predict the first rows alone, once for each of these lengths (≥ 1), in one child; see `predict`."""
+        reply = await self._run_queued(file, _prediction_task(features, feature_columns, kind, lengths))
+
+        def read() -> Sequence[Predictions]:
+            parts = np.split(reply.values, np.cumsum(lengths)[:-1])
+            return [
+                _read_predictions(replace(reply, values=part), features.head(len(part)), is_declared=kind is not None)
+                for part in parts
+            ]
+
+        return await asyncio.to_thread(read)
 
     async def close(self) -> None:
         """End every zygote and child; calls that still run fail."""
@@ -258,6 +279,21 @@ class SandboxedModelRunner:
             logger.error("zygote failed to start: family=%s error=%s", family, error)
 
 
+def _prediction_task(
+    features: Features, feature_columns: Sequence[str] | None, kind: OutputKind | None, lengths: Sequence[int]
+) -> Callable[..., Task]:
+    """Return what a child is to predict: the first rows alone, for each of these lengths."""
+    return partial(
+        Task,
+        kind="predict",
+        names=features.names,
+        requested=tuple(feature_columns) if feature_columns else None,
+        values=features.values,
+        ranges=tuple((0, length) for length in lengths if length),
+        declared=kind,
+    )
+
+
 def _read_predictions(reply: Reply, features: Features, *, is_declared: bool) -> Predictions:
     """Read the predictions in a child's reply; raises ModelRejected if they are invalid."""
     meaning = outcomes.read_output_kind(reply.text)
@@ -270,4 +306,6 @@ def _read_predictions(reply: Reply, features: Features, *, is_declared: bool) ->
         kind=meaning,
         feature_columns=columns,
         warnings=outcomes.read_warnings(reply.text, is_declared=is_declared),
+        among_others=None if reply.audit is None else np.where(is_asked, reply.audit, np.nan),
+        audit_failure=reply.audit_failure,
     )

@@ -28,6 +28,8 @@ class Task:
     requested: tuple[str, ...] | None = None
     values: NDArray[np.float64] | None = None
     ranges: tuple[tuple[int, int], ...] = ()
+    audit_seed: int | None = None
+    """Whether, and in which order, the one range is then predicted again."""
     declared: OutputKind | None = None
     folder: Path | None = None
     """The private folder of the child."""

@@ -1,7 +1,9 @@
 """Write and read the task (server → child) and the reply (child → server), two plain layouts in memory files.
 
 ChildTask, read-only: magic, length of the JSON, JSON, padding to 64, float64 values row by row.
-Reply, fixed size: magic, status, length of the JSON, rows; float64 values; JSON of at most 64 KiB.
+Reply, fixed size: magic, status, length of the JSON, rows; float64 values; JSON of at most 64 KiB. If the task asks for
+an audit, it follows behind that: magic, padding to 64, as many float64 values. It is written after the reply, which is
+valid without it.
 
 The child may be hostile, so a reply is data and never code: no pickle, and every size is checked against the task.
 """
@@ -27,6 +29,7 @@ from src.sandbox.memory_files import create_sealed_file
 _ALIGNMENT: Final = 64
 _TASK_MAGIC: Final = b"BTjob\x00\x00\x01"
 _TASK_HEADER: Final = struct.Struct("<8sQ")
+_AUDIT_MAGIC: Final = b"BTaud\x00\x00\x01"
 _REPLY_MAGIC: Final = b"BTans\x00\x00\x01"
 _REPLY_HEADER: Final = struct.Struct("<8sIIQ")
 MAX_TEXT_BYTES: Final = 64 * 1024
@@ -63,7 +66,8 @@ class ChildTask:
     """What one child is to do.
 
     The model predicts each of the row `ranges` by itself. Rows without a column that the model reads are left out; the
-    reply holds 0 for them. For `inspect` the rows are made up. `declared` is what the user says the predictions mean.
+    reply holds 0 for them. With `audit_seed` the one range is then predicted again, in shuffled halves (`row_order`).
+    For `inspect` the rows are made up. `declared` is what the user says the predictions mean.
     An archive is unpacked into `folder`. `server_files` are files that only the server may read (for the canaries).
     """
 
@@ -79,6 +83,7 @@ class ChildTask:
     names: tuple[str, ...] = ()
     requested: tuple[str, ...] | None = None
     ranges: tuple[tuple[int, int], ...] = ()
+    audit_seed: int | None = None
     declared: OutputKind | None = None
     folder: str | None = None
     server_files: tuple[str, ...] = ()
@@ -90,16 +95,21 @@ class ChildTask:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Reply:
-    """What a child wrote: `values` [rows] float64, finite; `text` is not checked yet."""
+    """What a child wrote: `values` [rows] float64, finite; `text` is not checked yet.
+
+    `audit` [rows] are the values of the audit; None if it was not asked for, or failed as `audit_failure` says.
+    """
 
     status: Status
     values: NDArray[np.float64]
     text: Mapping[str, Any] = field(default_factory=dict)
+    audit: NDArray[np.float64] | None = None
+    audit_failure: str | None = None
 
 
-def get_reply_size(rows: int) -> int:
+def get_reply_size(rows: int, *, is_audited: bool = False) -> int:
     """Return the size in bytes of a reply's file for `rows` values."""
-    return _ALIGNMENT + 8 * rows + MAX_TEXT_BYTES
+    return _ALIGNMENT + 8 * rows + MAX_TEXT_BYTES + (_ALIGNMENT + 8 * rows if is_audited else 0)
 
 
 def write_task(task: ChildTask, values: NDArray[np.float64] | None = None) -> int:
@@ -159,6 +169,25 @@ def write_reply(
         at += len(packed)
     memory[at : at + len(encoded)] = encoded
     memory[: _REPLY_HEADER.size] = _REPLY_HEADER.pack(_REPLY_MAGIC, status, len(encoded), rows)
+
+
+def write_audit(memory: mmap.mmap, values: NDArray[np.float64]) -> None:
+    """Write the values of an audit behind the reply; raises ValueError if they do not fit."""
+    at = get_reply_size(len(values))
+    if get_reply_size(len(values), is_audited=True) != len(memory):
+        raise ValueError(f"{len(values)} values of an audit do not fit the reply")
+    packed = np.ascontiguousarray(values, dtype="<f8").tobytes()
+    memory[at + _ALIGNMENT : at + _ALIGNMENT + len(packed)] = packed
+    memory[at : at + len(_AUDIT_MAGIC)] = _AUDIT_MAGIC
+
+
+def parse_audit(content: bytes, expected_rows: int) -> NDArray[np.float64] | None:
+    """Read the audit that a hostile child may have written; return None if it wrote none, or one that is not finite."""
+    at = get_reply_size(expected_rows)
+    if content[at : at + len(_AUDIT_MAGIC)] != _AUDIT_MAGIC:
+        return None
+    values = np.frombuffer(content, dtype="<f8", count=expected_rows, offset=at + _ALIGNMENT)
+    return values if np.isfinite(values).all() else None
 
 
 def parse_reply(content: bytes, expected_rows: int) -> Reply | None:

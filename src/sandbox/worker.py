@@ -9,9 +9,10 @@ import dataclasses
 import importlib
 import mmap
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,7 @@ from src.domain.model_files import ModelDescription
 from src.domain.signals import OutputKind
 from src.features.rows import complete_rows
 from src.features.selection import choose_columns
+from src.judgement.row_order import draw_halves, join_halves
 from src.model_formats.failures import refused
 from src.model_formats.sentences import Sentences, sentence, to_plain
 from src.ports import Predictor
@@ -28,7 +30,7 @@ from src.sandbox import canaries, identity, landlock, limits, seccomp
 from src.sandbox.layers import Layer, LayerMissing
 from src.sandbox.memory_files import REPLY_DESCRIPTOR, TASK_DESCRIPTOR
 from src.sandbox.trial import try_out
-from src.sandbox.wire import MAX_TEXT_BYTES, ChildTask, Status, TextTooLong, read_task, write_reply
+from src.sandbox.wire import MAX_TEXT_BYTES, ChildTask, Status, TextTooLong, read_task, write_audit, write_reply
 
 _SAID_CHARACTERS: Final = 2000
 
@@ -96,9 +98,10 @@ def apply_layers(task: ChildTask, zygote_pid: int) -> dict[Layer, str]:
 
 def _run_task(memory: mmap.mmap, task: ChildTask, values: NDArray[np.float64]) -> None:
     described: dict[str, Any] = {}
+    computed = _Computed()
     try:
-        parts = _compute(task, values, described)
-        write_reply(memory, Status.DONE, described, parts)
+        computed = _compute(task, values, described)
+        write_reply(memory, Status.DONE, described, computed.parts)
     except _WrongColumns:
         write_reply(memory, Status.WRONG_COLUMNS, described)
     except MissingLibrary as error:
@@ -112,25 +115,37 @@ def _run_task(memory: mmap.mmap, task: ChildTask, values: NDArray[np.float64]) -
             _refuse(memory, error.text)
         else:
             _refuse(memory, sentence("failed", said=f"{type(error).__name__}: {error}"[:_SAID_CHARACTERS]))
+    if task.audit_seed is not None and computed.ask_again is not None:
+        # The reply stands already. Whatever a model's code raises here, the server sees that the audit is missing.
+        with suppress(BaseException):
+            write_audit(memory, computed.ask_again(task.audit_seed))
 
 
 def _refuse(memory: mmap.mmap, message: Sentences) -> None:
     write_reply(memory, Status.REJECTED, {"sentences": to_plain(message)})
 
 
-def _compute(task: ChildTask, values: NDArray[np.float64], described: dict[str, Any]) -> list[NDArray[np.float64]]:
+class _Computed(NamedTuple):
+    """The predictions of each range, and a function of a seed that predicts the rows of the last one again, shuffled
+    in two halves; None if none was predicted."""
+
+    parts: Sequence[NDArray[np.float64]] = ()
+    ask_again: Callable[[int], NDArray[np.float64]] | None = None
+
+
+def _compute(task: ChildTask, values: NDArray[np.float64], described: dict[str, Any]) -> _Computed:
     """Do the task; fill `described`, the JSON of the reply, and return the predictions."""
     registry = importlib.import_module(task.registry)
     if task.kind == "unpack":
         registry.prepare(Path(task.model_path), task.extension, Path(str(task.folder)))
-        return []
+        return _Computed()
     predictor: Predictor = registry.load_model(Path(task.model_path), task.extension)
     description = predictor.description
     described["description"] = _plain(description)
     if task.kind == "inspect":
         notes = try_out(predictor, task.names, values)
         described["description"]["warnings"] += [to_plain(note) for note in notes]
-        return []
+        return _Computed()
     try:
         columns = choose_columns(task.names, task.requested, description.feature_names, description.n_features)
     except InvalidInput as error:
@@ -139,16 +154,28 @@ def _compute(task: ChildTask, values: NDArray[np.float64], described: dict[str, 
     is_complete = complete_rows(values, task.names, columns)
     parts: list[NDArray[np.float64]] = []
     kind = task.declared or description.output_kind or OutputKind.VALUE
+
+    def predict(asked: NDArray[np.int64]) -> NDArray[np.float64]:
+        nonlocal kind
+        if not len(asked):
+            return np.zeros(0)
+        # Contiguous rows for any choice of columns: the last bits of a matrix product depend on the layout.
+        predicted, kind = predictor.predict(np.ascontiguousarray(chosen[asked]), columns, task.declared)
+        return _checked(np.asarray(predicted, dtype=np.float64), asked)
+
+    def ask_again(seed: int) -> NDArray[np.float64]:
+        halves = draw_halves(len(asked), seed)
+        again = np.zeros(stop - start)
+        again[asked - start] = join_halves(halves, predict(asked[halves.first]), predict(asked[halves.second]))
+        return again
+
     for start, stop in task.ranges:
         asked = start + np.flatnonzero(is_complete[start:stop])
         part = np.zeros(stop - start)
-        if len(asked):
-            # Contiguous rows for any choice of columns: the last bits of a matrix product depend on the layout.
-            predicted, kind = predictor.predict(np.ascontiguousarray(chosen[asked]), columns, task.declared)
-            part[asked - start] = _checked(np.asarray(predicted, dtype=np.float64), asked)
+        part[asked - start] = predict(asked)
         parts.append(part)
     described |= {"kind": kind, "columns": columns}
-    return parts
+    return _Computed(parts, ask_again if task.ranges else None)
 
 
 def _checked(predicted: NDArray[np.float64], rows: NDArray[np.int64]) -> NDArray[np.float64]:
