@@ -23,7 +23,7 @@ from src.datasets.store import DiskDatasets
 from src.domain.market import SIMULATED
 from src.domain.runs import ResultQuota
 from src.engines.registry import ENGINES
-from src.ports import BarSource, Clock, DatasetStore, ResultStore
+from src.ports import BarSource, Clock, DatasetStore, ResultStore, TrialLedger
 from src.sandbox.runner import SandboxedModelRunner
 from src.service.backtests import BacktestService
 from src.service.computing import ComputeQueue
@@ -38,6 +38,7 @@ from src.stores.documents import prepare_documents
 from src.stores.model_files import TEMPORARY_FOLDER, DiskModelFiles
 from src.stores.sqlite import SqliteStore
 from src.stores.sqlite_database import SqliteDatabase
+from src.stores.sqlite_ledger import SqliteTrialLedger
 
 RESULTS_FILE: Final = ".results/backtests.sqlite3"
 """Inside the storage folder; no user's folder begins with a dot."""
@@ -54,7 +55,7 @@ DATASETS_FOLDER: Final = ".user_bars"
 NUMERIC_LIBRARIES: Final = ("numpy", "numba", "vectorbt", "vectorbt-rust")
 """The libraries whose versions may decide the last bit of a result."""
 
-RULES: Final = ("domain/annualization.py", "engines", "features", "metrics", "strategies")
+RULES: Final = ("domain/annualization.py", "engines", "features", "judgement", "metrics", "strategies")
 """The files and folders of this package whose text decides the figures of a backtest."""
 
 
@@ -64,7 +65,7 @@ def build_services(settings: Settings) -> Services:
     binance = build_binance(settings, clock)
     sources: dict[str, BarSource] = {"binance": binance, SIMULATED: SimulatedSource(clock=clock)}
     datasets = build_datasets(settings, clock)
-    store = build_store(settings)
+    store, ledger = build_stores(settings)
     files = DiskModelFiles(
         settings.storage_dir,
         max_bytes=settings.max_upload_bytes,
@@ -87,6 +88,7 @@ def build_services(settings: Settings) -> Services:
         sources=SourceCatalogue(sources=sources, datasets=datasets),
         engines=ENGINES,
         store=store,
+        ledger=ledger,
         models=models,
         runner=runner,
         clock=clock,
@@ -156,16 +158,18 @@ def build_datasets(settings: Settings, clock: Clock) -> DatasetStore:
     )
 
 
-def build_store(settings: Settings) -> ResultStore:
-    """Return MongoDB's store if the settings name one, else SQLite's under the storage folder."""
+def build_stores(settings: Settings) -> tuple[ResultStore, TrialLedger]:
+    """Return where results and trials are kept: MongoDB if the settings name one, else SQLite in the storage folder."""
     quota = ResultQuota(max_results=settings.max_results_per_user, max_bytes=settings.max_result_bytes_per_user)
     if settings.mongodb_uri is not None:
         from src.stores.mongo import MongoStore  # noqa: PLC0415  (takes 1/8 s; only its users need it)
         from src.stores.mongo_connection import MongoDatabase  # noqa: PLC0415
+        from src.stores.mongo_ledger import MongoTrialLedger  # noqa: PLC0415
 
-        database = MongoDatabase(settings.mongodb_uri.get_secret_value(), settings.mongodb_database)
-        return MongoStore(database, quota=quota)
-    return SqliteStore(SqliteDatabase(settings.storage_dir / RESULTS_FILE, reserve_bytes=RESERVE_BYTES), quota=quota)
+        mongo = MongoDatabase(settings.mongodb_uri.get_secret_value(), settings.mongodb_database)
+        return MongoStore(mongo, quota=quota), MongoTrialLedger(mongo)
+    sqlite = SqliteDatabase(settings.storage_dir / RESULTS_FILE, reserve_bytes=RESERVE_BYTES)
+    return SqliteStore(sqlite, quota=quota), SqliteTrialLedger(sqlite)
 
 
 def versions() -> dict[str, str]:

@@ -31,7 +31,6 @@ SYMBOLS: Final = (
     "TRXUSDT", "XRPUSDT",
 )  # fmt: skip
 _QUOTE: Final = "USDT"
-_NO_MARKET: Final = "The bars are simulated: no market ever printed these prices."
 FIRST_MS: Final = 1_262_304_000_000
 """When simulated markets open: 2010-01-01."""
 END_OF_TIME_MS: Final = 253_402_300_800_000
@@ -103,7 +102,7 @@ class SimulatedSource:
             bars=bars,
             quality=assess(bars, irregular_close_times=0),
             origin=f"simulated (seed {seed})",
-            warnings=(_NO_MARKET, *describe_range(market, bars, now_ms, whole=whole)),
+            warnings=describe_range(market, bars, now_ms, whole=whole),
         )
 
     async def listings(self) -> Sequence[Listing]:

@@ -103,8 +103,8 @@ class BacktestResult:
     """One finished backtest.
 
     `time_ms` and `close` [n] are the bars' open times and closes; `created_ms` the service's clock (UTC); `timings_ms`
-    the wall time of each step. `in_sample` and `out_of_sample` exist if a training window was declared and bars are left
-    for them; results of earlier versions have no judgement.
+    the wall time of each step. `in_sample` and `out_of_sample` exist if a training window was declared and lies in the
+    bars; results of earlier versions have no judgement.
     """
 
     id: str

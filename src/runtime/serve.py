@@ -49,9 +49,9 @@ def available_cores(limit: Path = CGROUP_CPU_LIMIT) -> int:
 def check_store(settings: Settings) -> None:
     """Raise StoreUnavailable if the settings name a result store that no worker could use; nothing is opened."""
     if settings.mongodb_uri is not None:
-        from src.wiring import build_store  # noqa: PLC0415  (a second of imports that only its users need)
+        from src.wiring import build_stores  # noqa: PLC0415  (a second of imports that only its users need)
 
-        build_store(settings)
+        build_stores(settings)
 
 
 @contextmanager

@@ -7,10 +7,12 @@ import uuid
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 from src.concurrency.single_flight import SingleFlight
 from src.domain.errors import TimedOut, UnreadableResult, bad_value, result_not_found
-from src.domain.market import MAX_SYMBOL_LENGTH, Bars, MarketRequest, MarketSeries, is_symbol, normalise_symbol
+from src.domain.judgement import LedgerSnapshot
+from src.domain.market import MAX_SYMBOL_LENGTH, SIMULATED, MarketRequest, MarketSeries, is_symbol, normalise_symbol
 from src.domain.model_files import ModelFile, check_user_id
 from src.domain.runs import (
     BacktestRequest,
@@ -20,19 +22,35 @@ from src.domain.runs import (
     ResultPage,
     ResultSummary,
 )
-from src.domain.signals import Predictions
+from src.domain.signals import Features, Predictions
+from src.domain.strategy import ModelParams
 from src.domain.trading import EngineName
 from src.features.ohlcv import build_features
-from src.ports import Clock, Engine, ModelRunner, ResultStore
+from src.ports import Clock, Engine, ModelRunner, ResultStore, TrialLedger
 from src.service.computing import ComputeQueue
 from src.service.feature_warnings import feature_warnings
-from src.service.gap_warnings import gap_warnings
+from src.service.judging import ExaminedRun, Judged, conclude, examine_run, take_snapshot
+from src.service.leak_audit import AuditedModel, LeakAudit, audit_leaks
 from src.service.models import ModelService
 from src.service.periods import period_warnings
 from src.service.pipeline import Computation, compute
 from src.service.reruns import build_pinned_request, differences
 from src.service.sources import SourceCatalogue
 from src.service.timing import Stopwatch
+
+AUDIT_RESERVE: Final = 0.1
+"""Share of a run's time that an audit of its model must leave."""
+
+SIMULATED_WARNING: Final = "The bars are simulated: no market ever printed these prices."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Prediction:
+    """What a model predicted, and from what."""
+
+    model_file: ModelFile
+    features: Features
+    predictions: Predictions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,17 +64,24 @@ class BacktestService:
     sources: SourceCatalogue
     engines: Mapping[EngineName, Engine]
     store: ResultStore
+    ledger: TrialLedger
     models: ModelService
     runner: ModelRunner
     clock: Clock
     versions: Mapping[str, str]
     computing: ComputeQueue
     timeout_s: float
-    _runs: SingleFlight[tuple[BacktestRequest, str | None], BacktestResult] = field(
+    _runs: SingleFlight[tuple[BacktestRequest, str | None, LedgerSnapshot | None], BacktestResult] = field(
         default_factory=SingleFlight, init=False
     )
 
-    async def run(self, request: BacktestRequest, model_file: ModelFile | None = None) -> BacktestResult:
+    async def run(
+        self,
+        request: BacktestRequest,
+        model_file: ModelFile | None = None,
+        *,
+        judged_among: LedgerSnapshot | None = None,
+    ) -> BacktestResult:
         """Run a backtest and store its result; equal requests at the same time share one run and its result.
 
         Cancellation ends the run, unless another caller waits for it.
@@ -65,6 +90,8 @@ class BacktestService:
         ----------
         model_file
             The model that came with the request; None if `request.strategy` names a stored one, or needs none.
+        judged_among
+            The trials of another run, to judge this one alike; None counts it in its user's ledger.
 
         Raises any ServiceError: Busy if too many runs are queued, TimedOut after `timeout_s`.
         """
@@ -72,25 +99,32 @@ class BacktestService:
         if model is not None:
             if model_file is None:
                 model_file = await self.models.get(request.user_id, model.reference or "")
-            strategy = request.strategy.with_model(replace(model, sha256=model_file.sha256))
-            request = replace(request, strategy=strategy)
+            request = replace(request, strategy=request.strategy.with_model(_complete(model, model_file)))
         # The extension decides which library opens the file, so equal bytes with another extension are another model.
         return await self._runs.run(
-            (request, None if model_file is None else model_file.extension),
-            lambda: self._run_in_time(request, model_file),
+            (request, None if model_file is None else model_file.extension, judged_among),
+            lambda: self._run_in_time(request, model_file, judged_among),
             needs_starter=model_file is not None and model_file.is_temporary,
         )
 
-    async def _run_in_time(self, request: BacktestRequest, model_file: ModelFile | None) -> BacktestResult:
+    async def _run_in_time(
+        self, request: BacktestRequest, model_file: ModelFile | None, judged_among: LedgerSnapshot | None
+    ) -> BacktestResult:
         deadline_s = self._deadline_s()
         async with self.computing.slot(request.user_id):
-            return await self._run(request, model_file, deadline_s)
+            return await self._run(request, model_file, judged_among, deadline_s)
 
     def _deadline_s(self) -> float:
         """Return when work that begins now must be done, by the event loop's clock."""
         return asyncio.get_running_loop().time() + self.timeout_s
 
-    async def _run(self, request: BacktestRequest, model_file: ModelFile | None, deadline_s: float) -> BacktestResult:
+    async def _run(
+        self,
+        request: BacktestRequest,
+        model_file: ModelFile | None,
+        judged_among: LedgerSnapshot | None,
+        deadline_s: float,
+    ) -> BacktestResult:
         stopwatch = Stopwatch()
         bar_warnings = period_warnings(request.period, request.market.interval)
         too_much = TimedOut(
@@ -105,65 +139,128 @@ class BacktestService:
             most=self.timeout_s,
         )
         async with _until(deadline_s, no_predictions):
-            predictions = await self._predict(request, series, model_file, stopwatch)
+            prediction = await self._predict(request, series, model_file, stopwatch)
         async with _until(deadline_s, too_much):
-            computed, bars_fingerprint = await self.computing.run(
-                self._compute, request, series.bars, predictions, stopwatch
+            predictions = None if prediction is None else prediction.predictions
+            computed, examined, fingerprint = await self.computing.run(
+                self._compute, request, series, predictions, stopwatch
             )
-            result = self._result(request, series, computed, bars_fingerprint, bar_warnings, stopwatch)
+            audit = await self._audit(request, series, computed, prediction, deadline_s)
+            with stopwatch.step("judgement"):
+                judged = await self._judge(request, series, examined, audit, judged_among)
+            result = self._result(request, series, computed, judged, fingerprint, bar_warnings, stopwatch)
             await self.store.save(result)
         return result
 
     def _compute(
-        self, request: BacktestRequest, bars: Bars, predictions: Predictions | None, stopwatch: Stopwatch
-    ) -> tuple[Computation, str]:
-        return compute(request, bars, predictions, self.engines, stopwatch), bars.fingerprint()
+        self, request: BacktestRequest, series: MarketSeries, predictions: Predictions | None, stopwatch: Stopwatch
+    ) -> tuple[Computation, ExaminedRun, str]:
+        computed = compute(request, series.bars, predictions, self.engines, stopwatch)
+        fingerprint = series.bars.fingerprint()
+        with stopwatch.step("judgement"):
+            examined = examine_run(request, series, predictions, computed, self.engines, fingerprint)
+        return computed, examined, fingerprint
 
     async def _predict(
         self, request: BacktestRequest, series: MarketSeries, model_file: ModelFile | None, stopwatch: Stopwatch
-    ) -> Predictions | None:
+    ) -> _Prediction | None:
         model = request.strategy.model
         if model is None or model_file is None:
             return None
         with stopwatch.step("features"):
             features = await self.computing.run(build_features, series.bars)
         with stopwatch.step("model"):
-            predictions = await self.runner.predict(model_file, features, model.feature_columns, model.output_kind)
+            predictions = await self.runner.predict(
+                model_file, features, model.feature_columns, model.output_kind, audit_seed=_seed_of(model_file)
+            )
         found = await self.computing.run(feature_warnings, features, predictions)
-        return replace(predictions, warnings=(*predictions.warnings, *found))
+        return _Prediction(
+            model_file=model_file,
+            features=features,
+            predictions=replace(predictions, warnings=(*predictions.warnings, *found)),
+        )
+
+    async def _audit(
+        self,
+        request: BacktestRequest,
+        series: MarketSeries,
+        computed: Computation,
+        prediction: _Prediction | None,
+        deadline_s: float,
+    ) -> LeakAudit:
+        model = request.strategy.model
+        if prediction is None or model is None:
+            return LeakAudit()
+
+        async def predict_prefixes(lengths: Sequence[int]) -> Sequence[Predictions]:
+            return await self.runner.predict_prefixes(
+                prediction.model_file, prediction.features, model.feature_columns, model.output_kind, lengths=lengths
+            )
+
+        audited = AuditedModel(
+            request=request,
+            bars=series.bars,
+            predictions=prediction.predictions,
+            signals=computed.outcome.signals,
+            predict_prefixes=predict_prefixes,
+            simulate=self.engines[request.engine].run,
+            seed=_seed_of(prediction.model_file),
+        )
+        # What remains is for judging and storing, so that a slow audit does not cost the run its result.
+        return await audit_leaks(audited, self.computing, deadline_s=deadline_s - AUDIT_RESERVE * self.timeout_s)
+
+    async def _judge(
+        self,
+        request: BacktestRequest,
+        series: MarketSeries,
+        examined: ExaminedRun,
+        audit: LeakAudit,
+        judged_among: LedgerSnapshot | None,
+    ) -> Judged:
+        if judged_among is None:
+            market = f"{series.bars.symbol} ({series.origin})"
+            update = await self.ledger.record(examined.entry, user_id=request.user_id, symbol=market)
+            judged_among = await self.computing.run(take_snapshot, update)
+        return conclude(examined, judged_among, rows=audit.rows, not_checked=audit.not_checked)
 
     def _result(
         self,
         request: BacktestRequest,
         series: MarketSeries,
         computed: Computation,
+        judged: Judged,
         bars_fingerprint: str,
         bar_warnings: tuple[str, ...],
         stopwatch: Stopwatch,
     ) -> BacktestResult:
-        model = request.strategy.model
+        model, outcome, verdict = request.strategy.model, computed.outcome, judged.judgement.verdict
         return BacktestResult(
             id=str(uuid.uuid4()),
             created_ms=self.clock.now_ms(),
             request=request,
             time_ms=series.bars.open_time_ms,
             close=series.bars.close,
-            signals=computed.signals,
-            simulation=computed.simulation,
-            metrics=computed.metrics,
+            signals=outcome.signals,
+            simulation=outcome.simulation,
+            metrics=outcome.metrics,
             quality=series.quality,
             origin=series.origin,
             fingerprints=Fingerprints(
                 bars=bars_fingerprint, model=None if model is None else model.sha256, versions=self.versions
             ),
             warnings=(
+                *(reason.text for reason in verdict.reasons),
                 *series.warnings,
-                *gap_warnings(series.quality, computed.simulation),
                 *bar_warnings,
                 *computed.warnings,
             ),
             timings_ms=stopwatch.elapsed_ms,
             cross_check=computed.cross_check,
+            verdict_level=verdict.level,
+            judgement=judged.judgement,
+            in_sample=judged.in_sample,
+            out_of_sample=judged.out_of_sample,
+            ledger=judged.ledger,
         )
 
     async def rerun(self, result_id: str) -> Rerun:
@@ -172,7 +269,7 @@ class BacktestService:
         Raises ResultNotFound or ModelNotFound if the result, or its model, is not stored; ServiceError as `run` does.
         """
         original = await self.store.get(result_id)
-        result = await self.run(build_pinned_request(original))
+        result = await self.run(build_pinned_request(original), judged_among=original.ledger)
         found = await self.computing.run(lambda: tuple(differences(original, result)))
         return Rerun(original_id=original.id, result=result, differences=found)
 
@@ -215,7 +312,11 @@ class BacktestService:
         )
         deadline_s = self._deadline_s()
         async with self.computing.slot(user_id or ""), _until(deadline_s, too_much):
-            return await source.fetch(market)
+            series = await source.fetch(market)
+        # A result says so in its verdict; bars alone have none.
+        if market.source == SIMULATED:
+            series = replace(series, warnings=(SIMULATED_WARNING, *series.warnings))
+        return series
 
     async def coins(self, *, quote_asset: str | None = None, is_trading_only: bool = True) -> Sequence[str]:
         """Return the symbols of the default source, sorted.
@@ -233,6 +334,15 @@ class BacktestService:
             for listing in await self.sources.default.listings()
             if (listing.is_trading or not is_trading_only) and quote in (None, listing.quote)
         ]
+
+
+def _complete(model: ModelParams, file: ModelFile) -> ModelParams:
+    """Return the parameters with what is known of the file: its hash, and the training window of its upload."""
+    return replace(model, sha256=file.sha256, training=model.training.completed_by(file.training))
+
+
+def _seed_of(file: ModelFile) -> int:
+    return int(file.sha256[:16], 16)
 
 
 @asynccontextmanager

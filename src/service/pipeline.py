@@ -21,12 +21,19 @@ from src.strategies.up_down import UpDown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Computation:
-    """The arrays and figures of a result."""
+class Outcome:
+    """What a strategy did on some bars."""
 
     signals: Signals
     simulation: Simulation
     metrics: Metrics
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Computation:
+    """The arrays and figures of a result."""
+
+    outcome: Outcome
     cross_check: CrossCheck | None
     warnings: tuple[str, ...]
 
@@ -39,6 +46,31 @@ def compute(
     stopwatch: Stopwatch,
 ) -> Computation:
     """Compute signals, fills, equity and metrics from bars and, if there is a model, its predictions."""
+    outcome = compute_outcome(request, bars, predictions, engines, stopwatch)
+    checked = None
+    if request.cross_check:
+        with stopwatch.step("crossCheck"):
+            checked = cross_check(bars, outcome.signals, request.rules, engines)
+    return Computation(
+        outcome=outcome,
+        cross_check=checked,
+        warnings=(
+            *outcome.signals.warnings,
+            *elapsed_time_warnings(bars),
+            *simulation_warnings(request, outcome.simulation),
+        ),
+    )
+
+
+def compute_outcome(
+    request: BacktestRequest,
+    bars: Bars,
+    predictions: Predictions | None,
+    engines: Mapping[EngineName, Engine],
+    stopwatch: Stopwatch | None = None,
+) -> Outcome:
+    """Compute what a request does on these bars, whichever of its bars they are."""
+    stopwatch = stopwatch or Stopwatch()
     with stopwatch.step("signals"):
         signals = decide(request, bars, predictions)
     with stopwatch.step("engine"):
@@ -51,21 +83,7 @@ def compute(
             strategy_name=signals.strategy.name,
             settings=request.annualization,
         )
-    checked = None
-    if request.cross_check:
-        with stopwatch.step("crossCheck"):
-            checked = cross_check(bars, signals, request.rules, engines)
-    return Computation(
-        signals=signals,
-        simulation=simulation,
-        metrics=metrics,
-        cross_check=checked,
-        warnings=(
-            *signals.warnings,
-            *elapsed_time_warnings(bars),
-            *simulation_warnings(request, simulation, metrics),
-        ),
-    )
+    return Outcome(signals=signals, simulation=simulation, metrics=metrics)
 
 
 def decide(request: BacktestRequest, bars: Bars, predictions: Predictions | None) -> Signals:
@@ -90,35 +108,12 @@ USUAL_COST_RATE = 0.01
 """The spot fees of large exchanges are 0.02 % to about 1 % of the value; a larger fraction is probably meant as per
 cent (0.1 for 0.1 %)."""
 
-FEW_TRADES = 30
-"""With fewer closed trades a mean says little: the usual rule of thumb for the central limit theorem."""
 
-AMBIGUOUS_BARS = 5
-AMBIGUOUS_SHARE = 0.01
-"""Minimum number of bars decided by `intrabar`, or minimum share of the closed trades, for a warning."""
-
-
-def simulation_warnings(request: BacktestRequest, simulation: Simulation, metrics: Metrics) -> tuple[str, ...]:
-    """Return the warnings about a simulation and its metrics."""
+def simulation_warnings(request: BacktestRequest, simulation: Simulation) -> tuple[str, ...]:
+    """Return the warnings about a simulation that are no reason of its verdict."""
     found = [*simulation.warnings, *_cost_warnings(request.rules)]
-    if simulation.reduced_entries:
-        found.append(
-            f"Entries cut to what the cash allowed: {simulation.reduced_entries}; fixedSize "
-            f"{request.rules.sizing.fixed_units:g} costs more than there was."
-        )
     if simulation.is_liquidated:
         found.append("Equity reached zero: the position was liquidated and trading stopped there.")
-    ambiguous = simulation.ambiguous_bars
-    if ambiguous and (ambiguous >= AMBIGUOUS_BARS or ambiguous >= AMBIGUOUS_SHARE * metrics.total_trades):
-        found.append(
-            f"{ambiguous} {'bar does' if ambiguous == 1 else 'bars do'} not tell what was hit (intrabar "
-            f"{request.rules.intrabar.value}): run again with the other policy to see how much depends on it."
-        )
-    if metrics.total_trades < FEW_TRADES:
-        found.append(
-            f"Too few closed trades to tell skill from luck: {metrics.total_trades}, where at least {FEW_TRADES} are "
-            "usual. Read the ratios with care."
-        )
     return tuple(found)
 
 

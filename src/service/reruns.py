@@ -44,6 +44,9 @@ def differences(original: BacktestResult, again: BacktestResult) -> Iterator[str
         yield "equity"
     if original.metrics != again.metrics:
         yield "metrics"
+    # A result of an earlier version has none.
+    if original.judgement is not None and _judged(original) != _judged(again):
+        yield "judgement"
 
 
 def _changed_inputs(original: Fingerprints, again: Fingerprints) -> Iterator[str]:
@@ -55,6 +58,10 @@ def _changed_inputs(original: Fingerprints, again: Fingerprints) -> Iterator[str
         before, after = original.versions.get(name), again.versions.get(name)
         if before != after:
             yield f"{name} {before or 'absent'} → {after or 'absent'}"
+
+
+def _judged(result: BacktestResult) -> tuple[object, ...]:
+    return result.judgement, result.in_sample, result.out_of_sample
 
 
 def _is_same(before: NDArray[np.generic], after: NDArray[np.generic]) -> bool:

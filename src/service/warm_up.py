@@ -8,13 +8,15 @@ from dataclasses import replace
 
 import numpy as np
 
-from src.domain.market import INTERVALS, Bars, MarketRequest
+from src.domain.market import INTERVALS, Bars, DataQuality, MarketRequest, MarketSeries
 from src.domain.runs import BacktestRequest
 from src.domain.signals import OutputKind, Predictions
 from src.domain.strategy import StrategyInputs
 from src.domain.trading import EngineName, Exits, FillTiming, TradingRules
+from src.domain.trials import EMPTY_LEDGER, LedgerUpdate
 from src.features.ohlcv import build_features
 from src.ports import Engine
+from src.service.judging import conclude, examine_run, take_snapshot
 from src.service.pipeline import compute
 from src.service.timing import Stopwatch
 from src.strategies.crossover import CrossoverParams
@@ -36,11 +38,21 @@ def warm_up(engines: Mapping[EngineName, Engine]) -> None:
         engine=EngineName.VECTORIZED,
     )
     for engine in engines:
-        compute(replace(request, engine=engine), bars, None, engines, Stopwatch())
+        _run(replace(request, engine=engine), bars, engines)
     if EngineName.EVENT_DRIVEN in engines:
         exits = Exits(stop_loss_rate=0.02, take_profit_rate=0.04, trailing_stop_rate=0.03)
         rules = replace(request.rules, exits=exits)
-        compute(replace(request, engine=EngineName.EVENT_DRIVEN, rules=rules), bars, None, engines, Stopwatch())
+        _run(replace(request, engine=EngineName.EVENT_DRIVEN, rules=rules), bars, engines)
+
+
+def _run(request: BacktestRequest, bars: Bars, engines: Mapping[EngineName, Engine]) -> None:
+    """Compute and judge a backtest."""
+    quality = DataQuality(expected_bars=len(bars), present_bars=len(bars))
+    series = MarketSeries(bars=bars, quality=quality, origin="warm-up")
+    computed = compute(request, bars, None, engines, Stopwatch())
+    examined = examine_run(request, series, None, computed, engines, bars.fingerprint())
+    update = LedgerUpdate(before=EMPTY_LEDGER, after=EMPTY_LEDGER.add(examined.entry))
+    conclude(examined, take_snapshot(update), rows=None, not_checked=())
 
 
 def settle_memory() -> None:

@@ -181,7 +181,7 @@ def check_setting() -> None:
     given: dict[str, Any] = {}
     wiring.SqliteDatabase = lambda *_, **options: given.update(options)
     wiring.SqliteStore = lambda *_, **_options: None
-    wiring.build_store(Settings(_env_file=None, result_reserve_mb=3))
+    wiring.build_stores(Settings(_env_file=None, result_reserve_mb=3))
     assert given["reserve_bytes"] == 3 * 1024 * 1024
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RESULT_RESERVE_MB", "0")

@@ -34,6 +34,7 @@ from src.service.models import ModelService
 from src.service.sources import SourceCatalogue
 from src.strategies.crossover import CrossoverParams
 from src.wiring import versions
+from tests.ledgers import MemoryLedger
 
 NOW_MS: Final = 1_700_000_000_000
 START_MS: Final = 1_600_041_600_000
@@ -78,10 +79,21 @@ class AlternatingModel:
     """A `ModelRunner` whose model predicts a rise for three bars, then a fall for three."""
 
     async def predict(
-        self, file: ModelFile, features: Features, feature_columns: Sequence[str] | None, kind: OutputKind | None
+        self,
+        file: ModelFile,
+        features: Features,
+        feature_columns: Sequence[str] | None,
+        kind: OutputKind | None,
+        *,
+        audit_seed: int | None = None,
     ) -> Predictions:
         values = np.where(np.arange(len(features.values)) // 3 % 2 == 0, 0.75, 0.25)
-        return Predictions(values=values, kind=OutputKind.PROBABILITY, feature_columns=tuple(feature_columns or ()))
+        return Predictions(
+            values=values,
+            kind=OutputKind.PROBABILITY,
+            feature_columns=tuple(feature_columns or ()),
+            among_others=None if audit_seed is None else values,
+        )
 
 
 class OneModel:
@@ -110,6 +122,7 @@ def golden_service(store: ResultStore | None = None) -> BacktestService:
         sources=SourceCatalogue(sources={SIMULATED: SimulatedSource(clock=clock)}),
         engines={EngineName.VECTORIZED: VectorizedEngine(), EngineName.EVENT_DRIVEN: EventDrivenEngine()},
         store=store or cast("ResultStore", _NoStore()),
+        ledger=MemoryLedger(),
         models=cast("ModelService", OneModel()),
         runner=cast("Any", AlternatingModel()),
         clock=clock,

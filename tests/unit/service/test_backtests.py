@@ -33,6 +33,7 @@ from src.service.models import ModelService
 from src.service.sources import SourceCatalogue
 from src.strategies.crossover import CrossoverParams
 from tests.factories import make_request
+from tests.ledgers import MemoryLedger
 from tests.market import bars_of_closes, random_bars
 from tests.rest_app import summary_of
 
@@ -99,6 +100,7 @@ def make_service(source: KnownBars, *, timeout_s: float = 30.0, engines: Any = N
         sources=SourceCatalogue(sources={"known": source}),
         engines=engines or {EngineName.VECTORIZED: VectorizedEngine(), EngineName.EVENT_DRIVEN: EventDrivenEngine()},
         store=MemoryStore(),
+        ledger=MemoryLedger(),
         models=ModelService(files=None),  # type: ignore[arg-type]
         runner=None,  # type: ignore[arg-type]
         clock=FixedClock(),
@@ -132,8 +134,8 @@ async def test_result_is_stored_with_its_origin() -> None:
     assert result.created_ms == FixedClock().now_ms()
     assert result.origin == "made by hand"
     assert result.fingerprints.bars == bars.fingerprint()
-    assert result.warnings[0] == "a hole"
-    assert set(result.timings_ms) == {"marketData", "signals", "engine", "metrics"}
+    assert "a hole" in result.warnings
+    assert set(result.timings_ms) == {"marketData", "signals", "engine", "metrics", "judgement"}
     assert result.metrics.total_trades == len(result.simulation.trades) - result.metrics.open_trades
 
 
@@ -256,12 +258,16 @@ async def test_invalid_period_is_rejected(period: str) -> None:
     assert caught.value.field == "period"
 
 
-async def test_reduced_entries_and_few_trades_are_warned_of() -> None:
-    service = make_service(KnownBars(random_bars(300, seed=4)))
+async def test_sentences_of_verdict_come_first_in_warnings() -> None:
+    service = make_service(KnownBars(random_bars(300, seed=4), warnings=("a hole",)))
     rules = TradingRules(fill=FillTiming.SAME_CLOSE, sizing=Sizing(fixed_units=1e6))
     result = await service.run(crossover_request(rules=rules))
-    assert any("Entries cut to what the cash allowed" in warning for warning in result.warnings)
-    assert any("Too few closed trades to tell skill from luck" in warning for warning in result.warnings)
+    assert result.judgement is not None
+    verdict = result.judgement.verdict
+    assert result.verdict_level == verdict.level
+    assert {"FEW_TRADES", "ENTRIES_REDUCED"} < {reason.code for reason in verdict.reasons}
+    texts = [reason.text for reason in verdict.reasons]
+    assert result.warnings == (*texts, "a hole")
 
 
 async def test_unknown_source_lists_known_ones() -> None:
@@ -279,7 +285,7 @@ async def test_slow_source_times_out() -> None:
 
 async def test_equal_bytes_with_other_extension_are_another_model() -> None:
     class Named:
-        async def predict(self, file: ModelFile, features: Features, *_: object) -> Predictions:
+        async def predict(self, file: ModelFile, features: Features, *_: object, **__: object) -> Predictions:
             await asyncio.sleep(0.02)
             columns = ("Open",) if file.extension == ".pkl" else ("Close",)
             return Predictions(values=features.values[:, 0], kind=OutputKind.VALUE, feature_columns=columns)
@@ -299,7 +305,7 @@ async def test_equal_bytes_with_other_extension_are_another_model() -> None:
 
 async def test_model_without_slot_times_out_with_retry_advice() -> None:
     class Crowded:
-        async def predict(self, *_: object) -> None:
+        async def predict(self, *_: object, **__: object) -> None:
             await asyncio.sleep(30)
 
     service = make_service(KnownBars(random_bars(60)), timeout_s=0.05)
@@ -381,7 +387,7 @@ async def test_unusual_costs_are_warned_of(costs: dict[str, float], words: str |
 
 async def test_column_without_values_is_warned_of_in_result() -> None:
     class Volumes:
-        async def predict(self, file: ModelFile, features: Features, *_: object) -> Predictions:
+        async def predict(self, file: ModelFile, features: Features, *_: object, **__: object) -> Predictions:
             column = features.names.index("Volume_Ratio")
             return Predictions(
                 values=features.values[:, column], kind=OutputKind.VALUE, feature_columns=("Volume_Ratio",)

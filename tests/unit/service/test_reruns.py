@@ -52,7 +52,9 @@ async def test_changed_bars_are_the_first_difference() -> None:
     source.bars = changed(source.bars, 7)
     assert (await service.rerun(original.id)).differences == ("candles",)
     source.bars = random_bars(300, seed=5)
-    assert (await service.rerun(original.id)).differences == ("candles", "signals", "fills", "equity", "metrics")
+    assert (await service.rerun(original.id)).differences == (
+        "candles", "signals", "fills", "equity", "metrics", "judgement",
+    )  # fmt: skip
 
 
 async def test_rerun_of_unknown_result_is_not_found() -> None:

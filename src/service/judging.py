@@ -1,0 +1,206 @@
+"""Judge a backtest: the whole run, and the part after a model's training window, among all trials of its user."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from src.domain.annualization import annualize
+from src.domain.judgement import Judgement, LedgerSnapshot, NotChecked, RowAudit, SampleResult, TrainingOverlap
+from src.domain.market import SIMULATED, Bars, MarketSeries
+from src.domain.parameters import parameters_of
+from src.domain.performance import Metrics
+from src.domain.runs import BacktestRequest
+from src.domain.signals import Predictions
+from src.domain.trading import EngineName, TradingRules
+from src.domain.training import DEFAULT_LABEL_HORIZON, NO_TRAINING_WINDOW
+from src.domain.trials import LedgerEntry, LedgerUpdate
+from src.judgement.report import Examination, JudgedRun, Simulate, examine, judge
+from src.judgement.trial_ledger import trial_key
+from src.ports import Engine
+from src.service.pipeline import Computation, Outcome, compute_outcome
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ExaminedRun:
+    """A backtest's examinations, and what it adds to the ledger of its user.
+
+    `out_of_sample` is the run on the bars after the training window; None if none was declared or no bars are left.
+    `in_sample` are the metrics up to the window's end; None without a window in these bars.
+    """
+
+    whole: Examination
+    out_of_sample: Examination | None
+    in_sample: Metrics | None
+    training: TrainingOverlap | None
+    entry: LedgerEntry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """The judgement of a backtest and of its parts, and the trials that they were deflated with."""
+
+    judgement: Judgement
+    in_sample: SampleResult | None
+    out_of_sample: SampleResult | None
+    ledger: LedgerSnapshot
+
+
+def examine_run(
+    request: BacktestRequest,
+    series: MarketSeries,
+    predictions: Predictions | None,
+    computed: Computation,
+    engines: Mapping[EngineName, Engine],
+    bars_fingerprint: str,
+) -> ExaminedRun:
+    """Examine a run, and its part after the training window if one was declared."""
+    bars = series.bars
+    simulate = engines.get(EngineName.EVENT_DRIVEN, engines[request.engine]).run
+    differing = None if computed.cross_check is None else len(computed.cross_check.differences)
+    whole = _examine(request, series, bars, computed.outcome, simulate, differing_fills=differing)
+    training = find_training_overlap(request, bars)
+    in_sample = after = None
+    if training is not None and training.bars_seen:
+        seen = _count_trained(request, bars)
+        in_sample = (
+            computed.outcome.metrics
+            if seen == len(bars)
+            else _compute_part(request, bars, predictions, engines, 0, seen).metrics
+        )
+        if training.bars_seen < len(bars):
+            outcome = _compute_part(request, bars, predictions, engines, training.bars_seen, len(bars))
+            part = bars.slice(training.bars_seen, len(bars))
+            after = _examine(request, series, part, outcome, simulate, differing_fills=None)
+    counted = whole if after is None else after
+    return ExaminedRun(
+        whole=whole,
+        out_of_sample=after,
+        in_sample=in_sample,
+        training=training,
+        # What the model did on bars that it knew is no trial: it would raise every later hurdle.
+        entry=LedgerEntry(
+            key=_key_of(request, counted.run, bars_fingerprint), total=counted.total, active=counted.active
+        ),
+    )
+
+
+def conclude(
+    examined: ExaminedRun, ledger: LedgerSnapshot, *, rows: RowAudit | None, not_checked: tuple[NotChecked, ...]
+) -> Judged:
+    """Judge an examined run and its part after the training window among the trials of a ledger."""
+    training, after = examined.training, examined.out_of_sample
+    out_of_sample = None
+    if after is not None and training is not None:
+        clean = replace(training, bars_seen=0, share_seen=0.0)
+        judgement = judge(after, ledger, rows=rows, training=clean, not_checked=not_checked)
+        out_of_sample = SampleResult(metrics=after.run.metrics, judgement=judgement)
+    in_sample = None if examined.in_sample is None else SampleResult(metrics=examined.in_sample, judgement=None)
+    return Judged(
+        judgement=judge(examined.whole, ledger, rows=rows, training=training, not_checked=not_checked),
+        in_sample=in_sample,
+        out_of_sample=out_of_sample,
+        ledger=ledger,
+    )
+
+
+def take_snapshot(update: LedgerUpdate) -> LedgerSnapshot:
+    """Return what a result keeps of its user's ledger: enough to deflate it again alike."""
+    before, after = update.before, update.after
+    return LedgerSnapshot(
+        total=after.total.statistics,
+        active=after.active.statistics,
+        total_before=before.total.statistics,
+        active_before=before.active.statistics,
+        head_before=before.head,
+        head_after=after.head,
+    )
+
+
+def find_training_overlap(request: BacktestRequest, bars: Bars) -> TrainingOverlap | None:
+    """Return how the declared training window lies in the bars; None if none was declared."""
+    model = request.strategy.model
+    window = NO_TRAINING_WINDOW if model is None else model.training
+    if window.trained_to_ms is None:
+        return None
+    horizon = DEFAULT_LABEL_HORIZON if window.label_horizon is None else window.label_horizon
+    trained = _count_trained(request, bars)
+    seen = min(trained + horizon, len(bars)) if trained else 0
+    return TrainingOverlap(
+        trained_from_ms=window.trained_from_ms,
+        trained_to_ms=window.trained_to_ms,
+        label_horizon=horizon,
+        bars_seen=seen,
+        share_seen=seen / len(bars),
+    )
+
+
+def _count_trained(request: BacktestRequest, bars: Bars) -> int:
+    """Return how many bars open up to the end of the training window."""
+    model = request.strategy.model
+    last_ms = None if model is None else model.training.trained_to_ms
+    return 0 if last_ms is None else int(np.searchsorted(bars.open_time_ms, last_ms, side="right"))
+
+
+def _compute_part(
+    request: BacktestRequest,
+    bars: Bars,
+    predictions: Predictions | None,
+    engines: Mapping[EngineName, Engine],
+    start: int,
+    stop: int,
+) -> Outcome:
+    """Run some of the bars afresh: flat, with the initial cash, on predictions from features of all bars before."""
+    part = (
+        None
+        if predictions is None
+        else replace(predictions, values=predictions.values[start:stop], among_others=None, warnings=())
+    )
+    return compute_outcome(request, bars.slice(start, stop), part, engines)
+
+
+def _examine(
+    request: BacktestRequest,
+    series: MarketSeries,
+    bars: Bars,
+    outcome: Outcome,
+    simulate: Simulate,
+    *,
+    differing_fills: int | None,
+) -> Examination:
+    run = JudgedRun(
+        bars=bars,
+        quality=series.quality,
+        signals=outcome.signals,
+        rules=request.rules,
+        simulation=outcome.simulation,
+        metrics=outcome.metrics,
+        annualization=annualize(bars, request.annualization),
+        has_model=request.strategy.model is not None,
+        is_simulated=request.market.source == SIMULATED,
+        differing_fills=differing_fills,
+    )
+    return examine(run, simulate)
+
+
+def _key_of(request: BacktestRequest, run: JudgedRun, bars_fingerprint: str) -> str:
+    """Return the key that equal runs share: the engine is not part of it, as both give the same fills."""
+    times, model = run.bars.open_time_ms, request.strategy.model
+    # Only what differs from the default, so that a rule that is added later does not change the keys of older runs.
+    rules = {
+        item.parameter.name: item.write(item.of(run.rules))
+        for item in parameters_of(TradingRules)
+        if item.of(run.rules) != item.default
+    }
+    return trial_key(
+        strategy=run.signals.strategy.name,
+        parameters=run.signals.strategy.parameters,
+        model_sha256=None if model is None else model.sha256,
+        rules=rules,
+        symbol=run.bars.symbol,
+        interval=run.bars.interval.name,
+        window_ms=(int(times[0]), int(times[-1])),
+        bars_fingerprint=bars_fingerprint,
+    )

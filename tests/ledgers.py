@@ -1,0 +1,24 @@
+"""A ledger of trials in memory, for tests of what uses one."""
+
+from __future__ import annotations
+
+from src.domain.trials import EMPTY_LEDGER, LedgerEntry, LedgerUpdate, TrialLedgerState
+
+
+class MemoryLedger:
+    """A `TrialLedger` that forgets."""
+
+    def __init__(self) -> None:
+        self.states: dict[tuple[str, str], TrialLedgerState] = {}
+        self.keys: set[tuple[str, str, str]] = set()
+
+    async def record(self, entry: LedgerEntry, *, user_id: str, symbol: str) -> LedgerUpdate:
+        before = await self.state(user_id=user_id, symbol=symbol)
+        if (user_id, symbol, entry.key) in self.keys:
+            return LedgerUpdate(before=before, after=before)
+        self.keys.add((user_id, symbol, entry.key))
+        self.states[user_id, symbol] = after = before.add(entry)
+        return LedgerUpdate(before=before, after=after)
+
+    async def state(self, *, user_id: str, symbol: str) -> TrialLedgerState:
+        return self.states.get((user_id, symbol), EMPTY_LEDGER)
