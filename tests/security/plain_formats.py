@@ -68,6 +68,33 @@ class LinearModel:
         return features @ np.asarray(self.weights)
 
 
+class ScalingModel:
+    """Answers each row with the number of rows that it is asked with."""
+
+    weights, names = (1.0, 1.0), ("column_0", "column_1")
+
+    def predict(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.full(len(features), float(len(features)))
+
+
+class FickleModel:
+    """Runs some statements in place of predicting, from its second call on."""
+
+    weights, names = (1.0, 1.0), ("column_0", "column_1")
+
+    def __init__(self, statements: str, *, from_call: int = 2) -> None:
+        self.statements, self.from_call, self.calls = statements, from_call, 0
+
+    def predict(self, features: NDArray[np.float64]) -> Any:
+        self.calls += 1
+        if self.calls < self.from_call:
+            return np.zeros(len(features))
+        names: dict[str, Any] = {}
+        body = "\n    ".join(self.statements.split("\n"))
+        exec(f"import numpy\ndef predict(features):\n    {body}", names)
+        return names["predict"](features)
+
+
 class _Predictor:
     def __init__(self, model: Any) -> None:
         self._model = model

@@ -143,3 +143,40 @@ def test_oversized_reply_is_not_written() -> None:
         build_reply(wire.Status.DONE, {}, [np.zeros(9000)], 1)
     with pytest.raises(ValueError, match="bytes; 65536 are allowed"):
         build_reply(wire.Status.DONE, {"long": "x" * 70_000}, [], 1)
+
+
+def build_audited(audit: np.ndarray, rows: int) -> bytes:
+    size = wire.get_reply_size(rows, is_audited=True)
+    memory = create_reply_file(size)
+    try:
+        with mmap.mmap(memory, size) as mapped:
+            wire.write_reply(mapped, wire.Status.DONE, {"kind": "value"}, [np.ones(rows)])
+            if audit.size:
+                wire.write_audit(mapped, audit)
+        return read_reply(memory, size)
+    finally:
+        os.close(memory)
+
+
+def test_audit_round_trip_leaves_reply_as_it_is() -> None:
+    content = build_audited(np.array([1.5, -2.0, 3.0]), 3)
+    np.testing.assert_array_equal(wire.parse_audit(content, 3), [1.5, -2.0, 3.0])
+    reply = wire.parse_reply(content, 3)
+    assert reply is not None
+    np.testing.assert_array_equal(reply.values, np.ones(3))
+
+
+def test_reply_without_audit_is_whole() -> None:
+    content = build_audited(np.zeros(0), 3)
+    assert wire.parse_audit(content, 3) is None
+    assert wire.parse_reply(content, 3) is not None
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_audit_that_is_not_finite_counts_as_none(value: float) -> None:
+    assert wire.parse_audit(build_audited(np.array([0.0, value, 0.0]), 3), 3) is None
+
+
+def test_audit_of_other_rows_does_not_fit() -> None:
+    with pytest.raises(ValueError, match="do not fit"):
+        build_audited(np.zeros(2), 3)

@@ -1,0 +1,149 @@
+"""The questions to a model whose predictions depend on other rows, and what its runs are then told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from src.domain.errors import ModelRejected
+from src.domain.judgement import RowAudit, SignalChanges
+from src.domain.model_files import ModelFile
+from src.domain.runs import BacktestResult
+from src.domain.signals import Features, OutputKind, Predictions
+from src.domain.strategy import ModelParams
+from tests.factories import make_request
+from tests.market import random_bars
+from tests.unit.service.test_backtests import KnownBars, make_service, sent_model
+
+Model = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+BARS = random_bars(300, seed=4)
+
+
+class AskedModel:
+    """A `ModelRunner` of one function of the returns, which counts how often it is asked for prefixes."""
+
+    def __init__(self, model: Model, *, failure: Exception | str | None = None) -> None:
+        self.model, self.failure = model, failure
+        self.asked: list[tuple[int, ...]] = []
+
+    def _predict(self, features: Features, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        column = features.values[:, features.names.index("Returns")]
+        known = rows[~np.isnan(column[rows])]
+        values = np.full(len(column), np.nan)
+        values[known] = self.model(column[known])
+        return values
+
+    async def predict(self, file: ModelFile, features: Features, *_: object, audit_seed: int) -> Predictions:
+        rows = np.arange(len(features.values))
+        halves = [self._predict(features, rows[rows % 2 == odd][::-1]) for odd in (0, 1)]
+        values = self._predict(features, rows)
+        again = np.where(rows % 2 == 0, *halves)
+        if isinstance(self.failure, str):
+            return Predictions(values=values, kind=OutputKind.VALUE, audit_failure=self.failure)
+        return Predictions(values=values, kind=OutputKind.VALUE, among_others=again)
+
+    async def predict_prefixes(
+        self, file: ModelFile, features: Features, *_: object, lengths: Sequence[int]
+    ) -> Sequence[Predictions]:
+        self.asked.append(tuple(lengths))
+        if isinstance(self.failure, Exception):
+            raise self.failure
+        parts = (features.head(length) for length in lengths)
+        return [
+            Predictions(values=self._predict(part, np.arange(len(part.values))), kind=OutputKind.VALUE)
+            for part in parts
+        ]
+
+
+async def run(model: AskedModel) -> tuple[BacktestResult, RowAudit | None]:
+    service = replace(make_service(KnownBars(BARS)), runner=model)  # type: ignore[arg-type]
+    request = make_request(strategy=ModelParams(threshold=0.0))
+    result = await service.run(request, sent_model("m.pkl"))
+    assert result.judgement is not None
+    assert result.judgement.leaks is not None
+    return result, result.judgement.leaks.rows
+
+
+def codes(result: BacktestResult) -> list[str]:
+    assert result.judgement is not None
+    return [reason.code for reason in result.judgement.verdict.reasons]
+
+
+def not_checked(result: BacktestResult) -> dict[str, str]:
+    assert result.judgement is not None
+    return {item.code: item.why for item in result.judgement.verdict.not_checked}
+
+
+async def test_model_of_one_row_is_asked_no_more() -> None:
+    model = AskedModel(lambda returns: returns * 2)
+    result, rows = await run(model)
+    assert rows == RowAudit(rows=299, differing=0, largest_difference=0.0, is_repeatable=None, signals=None)
+    assert model.asked == []
+    assert "TRAINING_WINDOW_UNKNOWN" in codes(result)
+    assert "ROW_AUDIT" not in not_checked(result)
+
+
+async def test_model_that_scales_by_later_bars_looks_ahead() -> None:
+    model = AskedModel(lambda returns: returns - returns.mean() - returns.max() / 9)
+    result, rows = await run(model)
+    assert rows is not None
+    assert rows.is_repeatable is True
+    assert rows.signals is not None
+    assert rows.signals.changed > 0.01 * rows.signals.compared
+    assert result.verdict_level == "DISPROVED"
+    assert codes(result)[0] == "LOOKS_AHEAD"
+    [lengths] = model.asked
+    assert lengths[0] == 300
+    assert rows.signals.prefixes == len(lengths) - 1
+    assert sorted(lengths[1:]) == list(lengths[1:])
+    assert lengths[-1] == 299
+
+
+async def test_model_with_memory_is_not_repeatable() -> None:
+    calls = iter(range(99))
+    result, rows = await run(AskedModel(lambda returns: returns + next(calls)))
+    assert rows is not None
+    assert (rows.is_repeatable, rows.signals) == (False, None)
+    assert codes(result)[0] == "NOT_REPEATABLE"
+
+
+async def test_model_with_same_signals_only_depends_on_rows() -> None:
+    result, rows = await run(AskedModel(lambda returns: returns * (1 + len(returns) / 1e4)))
+    assert rows is not None
+    assert rows.differing > 200
+    assert rows.signals == replace(rows.signals or SignalChanges(), changed=0, first_bar=None, changes_sign=False)
+    assert "DEPENDS_ON_OTHER_ROWS" in codes(result)
+
+
+async def test_prefix_that_turns_the_net_return_looks_ahead() -> None:
+    """Two signals of a prefix change, but they decide whether the run gains or loses."""
+
+    def last_bar_decides(returns: NDArray[np.float64]) -> NDArray[np.float64]:
+        values = np.full(len(returns), -1.0)
+        start = int(np.argmax(BARS.close[:-2])) if len(returns) == 299 else int(np.argmin(BARS.close[:-2]))
+        values[start:] = 1.0
+        return values
+
+    _, rows = await run(AskedModel(last_bar_decides))
+    assert rows is not None
+    assert rows.signals is not None
+    assert rows.signals.changes_sign
+
+
+@pytest.mark.parametrize("error", [ModelRejected("The model file was stopped: it crashed."), TimeoutError()])
+async def test_failing_prefixes_leave_result_and_say_so(error: Exception) -> None:
+    result, rows = await run(AskedModel(lambda returns: returns - returns.max() / 9, failure=error))
+    assert rows is not None
+    assert (rows.is_repeatable, rows.signals) == (None, None)
+    assert "asking for the first rows alone failed" in not_checked(result)["PREFIX_AUDIT"]
+    assert "DEPENDS_ON_OTHER_ROWS" in codes(result)
+
+
+async def test_failed_audit_is_not_checked() -> None:
+    result, rows = await run(AskedModel(lambda returns: returns, failure="The model took too long."))
+    assert rows is None
+    assert not_checked(result)["ROW_AUDIT"] == "The model took too long."
