@@ -193,7 +193,9 @@ class ModelFileStore(Protocol):
         ...
 
     async def keep(self, file: ModelFile, description: ModelDescription | None = None) -> ModelFile:
-        """Store a temporary file with what the sandbox found in it; before that no other request sees it.
+        """Store a temporary file with its training window and what the sandbox found in it.
+
+        No other request sees it before that.
 
         Once this returns, the file survives a crash of the machine; if it raises or is cancelled, nothing is stored.
 

@@ -6,9 +6,11 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 from src.domain.errors import ServiceError
 from src.domain.model_files import ModelFile, check_user_id
+from src.domain.training import NO_TRAINING_WINDOW, TrainingWindow
 from src.ports import ModelFileStore, ModelRunner
 
 logger = logging.getLogger(__name__)
@@ -22,9 +24,16 @@ class ModelService:
         self._runner = runner
 
     async def upload(
-        self, *, user_id: str, original_filename: str, model_name: str | None, chunks: AsyncIterator[bytes]
+        self,
+        *,
+        user_id: str,
+        original_filename: str,
+        model_name: str | None,
+        chunks: AsyncIterator[bytes],
+        training: TrainingWindow = NO_TRAINING_WINDOW,
     ) -> ModelFile:
-        """Inspect a file in the sandbox and store it with its description; a rejected file is not stored.
+        """Inspect a file in the sandbox and store it with its description and training window; a rejected file is not
+        stored.
 
         Raises InvalidInput, ModelRejected, UnsupportedFormat, MissingLibrary, TooLarge, Conflict, TimedOut, Busy,
         SandboxUnavailable.
@@ -39,7 +48,7 @@ class ModelService:
         )
         try:
             description = None if self._runner is None else await self._runner.inspect(file)
-            return await self._files.keep(file, description)
+            return await self._files.keep(replace(file, training=training), description)
         except BaseException:
             await self._remove(file)
             raise

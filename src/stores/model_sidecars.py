@@ -9,7 +9,9 @@ import stat
 from pathlib import Path
 from typing import Any, Final
 
+from src.domain.errors import InvalidInput
 from src.domain.model_files import ModelDescription, ModelFile
+from src.domain.training import NO_TRAINING_WINDOW, TrainingWindow
 from src.stores.model_names import read_model_name
 from src.stores.plain import from_plain, to_plain
 
@@ -31,6 +33,7 @@ def build_sidecar(file: ModelFile) -> bytes:
         "size_bytes": file.size_bytes,
         "sha256": file.sha256,
         "description": to_plain(file.description, {}),
+        "training": to_plain(file.training, {}),
     }
     return json.dumps(kept, indent=1).encode()
 
@@ -54,6 +57,7 @@ def read_model_file(path: Path, user_id: str) -> ModelFile | None:
             size_bytes=status.st_size,
             sha256=str(kept["sha256"]) if "sha256" in kept else _hash(path),
             description=_read_description(kept.get("description")),
+            training=_read_training(kept.get("training")),
         )
     except FileNotFoundError:
         return None
@@ -85,3 +89,12 @@ def _read_description(plain: Any) -> ModelDescription | None:
 def _hash(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _read_training(plain: Any) -> TrainingWindow:
+    """Return the stored training window; that of a sidecar without one, or with a damaged one, is not declared."""
+    try:
+        window: TrainingWindow = from_plain(TrainingWindow, plain, {})
+    except (TypeError, ValueError, InvalidInput):
+        return NO_TRAINING_WINDOW
+    return window

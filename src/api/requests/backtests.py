@@ -12,11 +12,13 @@ from typing import Any, Final
 
 from src.domain.error_text import FieldName, quote
 from src.domain.errors import InvalidInput, bad_value
+from src.domain.instants import format_instant
 from src.domain.market import SIMULATED, LimitOrigin, MarketRequest
 from src.domain.parameters import build, member_of, parameters_of
 from src.domain.runs import BacktestRequest
 from src.domain.strategy import ModelParams, StrategyParams
 from src.domain.trading import EngineName, FillTiming, TradingRules
+from src.domain.training import TrainingWindow
 from src.strategies.registry import PARAMS
 
 DEFAULT_FILL: Final = {
@@ -101,6 +103,7 @@ def build_request(
     )
     if request.strategy.model is not None:
         _check_model(request.strategy.model, has_file=has_model_file)
+        _check_training(request.strategy.model.training, request.market)
     return request
 
 
@@ -115,6 +118,16 @@ def _check_model(model: ModelParams, *, has_file: bool) -> None:
         raise InvalidInput("{field} is required if no file is sent.", field="modelPath")
     if model.reference is not None and has_file:
         raise InvalidInput("{field} and a file are both given. Allowed: one of them.", field="modelPath")
+
+
+def _check_training(window: TrainingWindow, market: MarketRequest) -> None:
+    """Raise InvalidInput if a window that is declared for a range ends after it."""
+    if window.trained_to_ms is not None and market.end_ms is not None and window.trained_to_ms > market.end_ms:
+        raise InvalidInput(
+            "{field} ({got}) must not be after {@endDate} ({other}): on every bar up to it the model would know what "
+            "comes.",
+            field="trainedTo", got=format_instant(window.trained_to_ms), other=format_instant(market.end_ms),
+        )  # fmt: skip
 
 
 def echo_settings(request: BacktestRequest) -> dict[str, object]:

@@ -18,9 +18,10 @@ from src.api.rest import values
 from src.api.spelling import in_one_spelling
 from src.domain.errors import CONTENT_TYPE_REFUSED, InvalidInput, MalformedRequest, UnsupportedFormat, both_given
 from src.domain.market import MarketRequest
-from src.domain.parameters import DeclaredParameter, parameters_of
+from src.domain.parameters import DeclaredParameter, build, parameters_of
 from src.domain.runs import BacktestRequest
 from src.domain.strategy import ModelParams
+from src.domain.training import TrainingWindow
 from src.strategies.registry import PARAMS, summary_of
 
 JSON_MEDIA_TYPE: Final = "application/json"
@@ -137,6 +138,8 @@ MlBacktestForm: Final = _body(
     required=("user_id", "symbol"),
 )
 
+TrainingForm: Final = _body("TrainingForm", "What a model was trained on.", parameters_of(TrainingWindow))
+
 
 def check_json(content_type: str) -> None:
     """Raise UnsupportedFormat if a Content-Type header does not say that the body is JSON."""
@@ -206,6 +209,18 @@ def read_ml_form(form: ReceivedForm) -> dict[str, Any]:
         if name != FILE_FIELD:
             raw[name] = "a file"
     return _validate(MlBacktestForm, raw)
+
+
+def read_training_form(form: ReceivedForm) -> TrainingWindow:
+    """Read the training window in the text fields of a form; an empty text counts as absent.
+
+    Raises
+    ------
+    InvalidInput
+        If a field is of the wrong type, not allowed, or sent twice.
+    """
+    raw = {name: text for name in TrainingForm.model_fields if (text := form.text(name))}
+    return build(TrainingWindow, _validate(TrainingForm, raw))
 
 
 def _validate(kind: type[BaseModel], raw: Mapping[str, object]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from src.api.dependencies import max_bars_of, max_rows_of, services_of
 from src.api.requests.backtests import build_request
 from src.api.requests.uploads import FILE_FIELD, chunks_of, received_form, temporary_model
-from src.api.rest.bodies import read_ml_form
+from src.api.rest.bodies import TrainingForm, read_ml_form, read_training_form
 from src.api.rest.presenting import present_result, respond
 from src.api.rest.result_schemas import ResultAnswer
 from src.api.rest.schemas import (
@@ -55,14 +55,16 @@ _FILE_ERRORS = (
 async def upload_model(request: Request) -> Response:
     """Store a model file for a user."""
     async with received_form(request) as form:
-        form.refuse_unknown((FILE_FIELD, "user_id", "model_name"))
+        form.refuse_unknown((FILE_FIELD, "user_id", "model_name", *TrainingForm.model_fields))
         user_id = check_user_id(form.required_text("user_id"), field="user_id")
+        training = read_training_form(form)
         file = form.required_file(FILE_FIELD)
         kept = await services_of(request).models.upload(
             user_id=user_id,
             original_filename=file.filename or "",
             model_name=form.text("model_name") or None,
             chunks=chunks_of(file),
+            training=training,
         )
     return respond("Model uploaded successfully", ModelFileAnswer.of(kept))
 

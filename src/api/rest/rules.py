@@ -1,7 +1,7 @@
 """Describe rules about several fields of a body in JSON Schema, for OpenAPI.
 
 The domain has the checks and their messages. JSON Schema cannot compare two values: only descriptions say that fast is
-less than slow, that the first date is not after the last, and that a field sent twice has one value.
+less than slow, that first dates are not after last ones, and that a field sent twice has one value.
 """
 
 from __future__ import annotations
@@ -25,7 +25,12 @@ _SIMULATED: Final[Schema] = {
 
 def form_rules() -> list[Schema]:
     """Return the rules of a form, in which a field that is not given is absent."""
-    return [*_trading_rules(), _any_of(_absent("seed"), _with(source=_SIMULATED))]
+    return [*_trading_rules(), training_rule(), _any_of(_absent("seed"), _with(source=_SIMULATED))]
+
+
+def training_rule() -> Schema:
+    """Return the rule of a training window: one that has a beginning has an end."""
+    return _any_of(_absent("trained_from"), _with(trained_to=_GIVEN))
 
 
 def body_rules() -> list[Schema]:
@@ -70,7 +75,7 @@ def _only_strategy(name: str) -> Schema:
     others = {other: {"enum": [None, False]} if _is_bare(other) else _NULL for other in PARAMS if other != name}
     chosen: Schema = {"const": True} if _is_bare(name) else _GIVEN
     if name == "model":
-        chosen = _GIVEN | _with(model_path={"type": "string", "minLength": 1})
+        chosen = _GIVEN | _with(model_path={"type": "string", "minLength": 1}) | {"allOf": [training_rule()]}
     return _with(**{name: chosen}) | _where(**{name: chosen}, **others)
 
 

@@ -67,6 +67,9 @@ async def test_upload_response_is_as_documented(client: httpx.AsyncClient) -> No
             "model_name": "MyModel",
             "file_extension": ".pkl",
             "sha256": hashlib.sha256(PICKLE[1]).hexdigest(),
+            "trained_from": None,
+            "trained_to": None,
+            "label_horizon": None,
             "model": None,
         },
     }
@@ -75,7 +78,8 @@ async def test_upload_response_is_as_documented(client: httpx.AsyncClient) -> No
 @pytest.mark.parametrize("name", ["maxBars", "max_bars"])
 async def test_unknown_form_field_is_quoted_as_sent(client: httpx.AsyncClient, name: str) -> None:
     problem = (await upload(client, **{name: "1"})).json()
-    assert problem["message"] == f"Unknown field '{name}'. Known fields: file, user_id, model_name."
+    known = "file, user_id, model_name, trained_from, trained_to, label_horizon"
+    assert problem["message"] == f"Unknown field '{name}'. Known fields: {known}."
     assert problem["field"] == "max_bars"
 
 
