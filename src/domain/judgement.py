@@ -20,55 +20,68 @@ _FRACTION: Final = "fraction"
 _PROBABILITY: Final = "probability, 0 to 1"
 _COUNT: Final = "count"
 _BARS: Final = "bars"
-_ROWS: Final = "rows"
+_ROWS: Final = "count of rows"
 
 
-class VerdictLevel(StrEnum):
+class _Described(StrEnum):
+    """A name that clients see, with its meaning."""
+
+    meaning: str
+
+    def __new__(cls, value: str, meaning: str) -> _Described:
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.meaning = meaning
+        return member
+
+
+class VerdictLevel(_Described):
     """What the reasons add up to: the first of these that any reason gives."""
 
-    DISPROVED = "DISPROVED"
-    """The figures are wrong by construction: the model knew what it could not know, or cannot repeat itself."""
-    TOO_LITTLE_DATA = "TOO_LITTLE_DATA"
-    """Too few trades or bars for any statement."""
-    UNDERPOWERED = "UNDERPOWERED"
-    """No edge was found, but one of the size that was measured could not have been found on so few bars."""
-    DOUBTFUL = "DOUBTFUL"
-    """At least one check objects."""
-    NO_OBJECTION = "NO_OBJECTION"
-    """No check objects; the notes say what was not checked."""
+    DISPROVED = "DISPROVED", "Wrong by construction: the model knew what it could not know, or cannot repeat itself."
+    TOO_LITTLE_DATA = "TOO_LITTLE_DATA", "Too few trades or bars for any statement."
+    UNDERPOWERED = (
+        "UNDERPOWERED",
+        "An edge was measured, but one of that size cannot be told from luck on so few bars.",
+    )
+    DOUBTFUL = "DOUBTFUL", "At least one check objects."
+    NO_OBJECTION = "NO_OBJECTION", "No check objects, which is no praise: the verdict lists what was not checked."
 
 
-class ReasonCode(StrEnum):
-    """The stable name of a reason."""
+class ReasonCode(_Described):
+    """The stable name of a reason, the gravest first."""
 
-    LOOKS_AHEAD = "LOOKS_AHEAD"
-    NOT_REPEATABLE = "NOT_REPEATABLE"
-    TRAINED_ON_THIS_WINDOW = "TRAINED_ON_THIS_WINDOW"
-    FEW_TRADES = "FEW_TRADES"
-    FEW_BARS = "FEW_BARS"
-    UNDERPOWERED = "UNDERPOWERED"
-    TRAINED_ON_PART_OF_THIS_WINDOW = "TRAINED_ON_PART_OF_THIS_WINDOW"
-    HIGH_HIT_RATE = "HIGH_HIT_RATE"
-    UNEVEN_HIT_RATE = "UNEVEN_HIT_RATE"
-    LOSES_WHEN_DELAYED = "LOSES_WHEN_DELAYED"
-    DEPENDS_ON_OTHER_ROWS = "DEPENDS_ON_OTHER_ROWS"
-    LOW_DEFLATED_SHARPE = "LOW_DEFLATED_SHARPE"
-    TIMING_NOT_FOUND = "TIMING_NOT_FOUND"
-    TIMING_NOT_TESTABLE = "TIMING_NOT_TESTABLE"
-    LIKELY_OVERFIT = "LIKELY_OVERFIT"
-    NOT_SUPERIOR = "NOT_SUPERIOR"
-    THIN_COST_MARGIN = "THIN_COST_MARGIN"
-    FILL_BAND_CHANGES_SIGN = "FILL_BAND_CHANGES_SIGN"
-    GAPS_TRADED_ACROSS = "GAPS_TRADED_ACROSS"
-    ENGINES_DIFFER = "ENGINES_DIFFER"
-    SIMULATED_PRICES = "SIMULATED_PRICES"
-    SHARPE_MAY_BE_ZERO = "SHARPE_MAY_BE_ZERO"
-    PROFIT_NEEDS_BEST_TRADE = "PROFIT_NEEDS_BEST_TRADE"
-    TRAINING_WINDOW_UNKNOWN = "TRAINING_WINDOW_UNKNOWN"
-    ONLY_TRIAL_SEEN = "ONLY_TRIAL_SEEN"
-    TRADES_AUTOCORRELATED = "TRADES_AUTOCORRELATED"
-    ENTRIES_REDUCED = "ENTRIES_REDUCED"
-    AMBIGUOUS_BARS = "AMBIGUOUS_BARS"
+    LOOKS_AHEAD = "LOOKS_AHEAD", "The model's signals change if later bars are left out."
+    NOT_REPEATABLE = "NOT_REPEATABLE", "The model predicts something else for the same rows."
+    TRAINED_ON_THIS_WINDOW = "TRAINED_ON_THIS_WINDOW", "The model was trained on all bars of the backtest."
+    FEW_TRADES = "FEW_TRADES", "Under 20 closed trades."
+    FEW_BARS = "FEW_BARS", "Under 250 bars."
+    UNDERPOWERED = "UNDERPOWERED", "The measured edge is smaller than the smallest that these bars can show."
+    TRAINED_ON_PART_OF_THIS_WINDOW = (
+        "TRAINED_ON_PART_OF_THIS_WINDOW",
+        "The model was trained on some of the bars: the out-of-sample part counts.",
+    )
+    HIGH_HIT_RATE = "HIGH_HIT_RATE", "The position is right about the next bar too often to be true."
+    UNEVEN_HIT_RATE = "UNEVEN_HIT_RATE", "The position is right much more often in a part of the bars."
+    LOSES_WHEN_DELAYED = "LOSES_WHEN_DELAYED", "The run loses too much if its signals come one bar later."
+    DEPENDS_ON_OTHER_ROWS = "DEPENDS_ON_OTHER_ROWS", "A prediction depends on the rows predicted beside it."
+    LOW_DEFLATED_SHARPE = "LOW_DEFLATED_SHARPE", "The Sharpe ratio may be the luck of the best of all trials."
+    TIMING_NOT_FOUND = "TIMING_NOT_FOUND", "The same trades at other times earn as much."
+    TIMING_NOT_TESTABLE = "TIMING_NOT_TESTABLE", "The timing test needs more trades, or times without a position."
+    LIKELY_OVERFIT = "LIKELY_OVERFIT", "The best row of a sweep is below the median on other bars."
+    NOT_SUPERIOR = "NOT_SUPERIOR", "The best row of a sweep beats buying and holding by luck only."
+    THIN_COST_MARGIN = "THIN_COST_MARGIN", "Twice the fees would take the profit."
+    FILL_BAND_CHANGES_SIGN = "FILL_BAND_CHANGES_SIGN", "Gain or loss depends on what ambiguous bars hit first."
+    GAPS_TRADED_ACROSS = "GAPS_TRADED_ACROSS", "Trades were held through long gaps in the bars."
+    ENGINES_DIFFER = "ENGINES_DIFFER", "Both engines fill the same orders differently."
+    SIMULATED_PRICES = "SIMULATED_PRICES", "The bars are simulated."
+    SHARPE_MAY_BE_ZERO = "SHARPE_MAY_BE_ZERO", "The interval of the Sharpe ratio holds 0."
+    PROFIT_NEEDS_BEST_TRADE = "PROFIT_NEEDS_BEST_TRADE", "Without its best trade the run earns nothing."
+    TRAINING_WINDOW_UNKNOWN = "TRAINING_WINDOW_UNKNOWN", "No training window was declared."
+    ONLY_TRIAL_SEEN = "ONLY_TRIAL_SEEN", "The user has no other trial on this market."
+    TRADES_AUTOCORRELATED = "TRADES_AUTOCORRELATED", "Profits of neighboring trades are related."
+    ENTRIES_REDUCED = "ENTRIES_REDUCED", "Entries were cut to what the cash allowed."
+    AMBIGUOUS_BARS = "AMBIGUOUS_BARS", "Some bars do not tell what was hit first; the sign does not depend on them."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,7 +185,9 @@ class Deflation:
     trials: int = reported("Different runs of this user on this market that moved, this one included.", _COUNT)
     trials_effective: float = reported("To how many independent trials they amount.", _COUNT)
     average_correlation: float | None = reported("Mean correlation of all pairs of trials; null under two.", _RATIO)
-    trial_sharpe_variance: float | None = reported("Variance of the trials' t = SR √n, at least 0.25; null under two.")
+    trial_sharpe_variance: float | None = reported(
+        "Variance of the trials' t = SR √n, at least 0.25; null under two.", _RATIO
+    )
     sharpe_hurdle: float = reported(
         "Sharpe ratio that the best of so many trials without an edge is expected to have.", _RATIO
     )
@@ -212,7 +227,8 @@ class RowAudit:
     rows: int = reported("Rows compared.", _ROWS)
     differing: int = reported("Rows whose prediction differs by more than the tolerance.", _ROWS)
     largest_difference: float | None = reported(
-        "Largest difference in units of the tolerance, 1e-5 × (|prediction| + deviation); null if it is not finite."
+        "Largest difference in units of the tolerance, 1e-5 × (|prediction| + deviation); null if it is not finite.",
+        _RATIO,
     )
     is_repeatable: bool | None = reported(
         "Whether the same rows in the same order give the same predictions; null if that was not needed."
@@ -227,9 +243,10 @@ class OverlapSigns:
     hit_bars: int = reported("Bars with a position and a move.", _BARS)
     hit_rate: float | None = reported("Share of them whose move went the position's way; null under 200.", _FRACTION)
     kuiper_range: float | None = reported(
-        "Range of the hits' centered, scaled sum: how unevenly they fall; null under 200."
+        "Range of the hits' centered, scaled sum: how unevenly they fall; null under 200.",
+        _RATIO,
     )
-    lag_z: float | None = reported("Mean loss per bar if signals come one bar later, in its standard errors.")
+    lag_z: float | None = reported("Mean loss per bar if signals come one bar later, in its standard errors.", _RATIO)
     has_high_hit_rate: bool = reported("Whether the hit rate is over 0.57.")
     has_wide_kuiper_range: bool = reported("Whether the range is over 2.0.")
     has_high_lag_z: bool = reported("Whether the loss is over 3.0 standard errors.")

@@ -166,7 +166,7 @@ def judge(
             leaks=leaks,
             benchmarks=benchmarks,
             fill_band=found.fill_band,
-            gaps_traded=find_traded_gaps(run.quality, run.simulation.trades),
+            gaps_traded=find_traded_gaps(run.quality.gaps, run.simulation.trades),
             engines_differ=run.differing_fills,
             is_simulated=run.is_simulated,
             reduced_entries=run.simulation.reduced_entries,

@@ -23,10 +23,10 @@ from src.domain.runs import BacktestRequest
 from src.domain.signals import Predictions, Signals
 from src.judgement.leaks import RowComparison, choose_prefixes, compare_rows, compare_signals
 from src.judgement.report import Simulate
+from src.judgement.verdict import LEAK_AUDIT
 from src.service.computing import ComputeQueue
 from src.service.pipeline import decide
 
-ROW_AUDIT: Final = "ROW_AUDIT"
 PREFIX_AUDIT: Final = "PREFIX_AUDIT"
 
 PredictPrefixes = Callable[[Sequence[int]], Awaitable[Sequence[Predictions]]]
@@ -58,7 +58,7 @@ async def audit_leaks(model: AuditedModel, computing: ComputeQueue, *, deadline_
     predictions = model.predictions
     if predictions.among_others is None:
         why = predictions.audit_failure or "The model's rows were predicted once only."
-        return LeakAudit(not_checked=(NotChecked(code=ROW_AUDIT, why=why),))
+        return LeakAudit(not_checked=(NotChecked(code=LEAK_AUDIT, why=why),))
     comparison = await computing.run(_compare, predictions.values, predictions.among_others)
     if comparison.are_equal:
         return LeakAudit(rows=_report(comparison))

@@ -84,7 +84,7 @@ async def test_model_of_one_row_is_asked_no_more() -> None:
     assert rows == RowAudit(rows=299, differing=0, largest_difference=0.0, is_repeatable=None, signals=None)
     assert model.asked == []
     assert "TRAINING_WINDOW_UNKNOWN" in codes(result)
-    assert "ROW_AUDIT" not in not_checked(result)
+    assert "LEAK_AUDIT" not in not_checked(result)
 
 
 async def test_model_that_scales_by_later_bars_looks_ahead() -> None:
@@ -146,4 +146,4 @@ async def test_failing_prefixes_leave_result_and_say_so(error: Exception) -> Non
 async def test_failed_audit_is_not_checked() -> None:
     result, rows = await run(AskedModel(lambda returns: returns, failure="The model took too long."))
     assert rows is None
-    assert not_checked(result)["ROW_AUDIT"] == "The model took too long."
+    assert not_checked(result)["LEAK_AUDIT"] == "The model took too long."

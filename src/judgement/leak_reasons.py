@@ -1,0 +1,136 @@
+"""What a model's leaks object to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from src.domain.judgement import OverlapSigns, Reason, ReasonCode, RowAudit, TrainingOverlap, VerdictLevel
+from src.judgement.evidence import Evidence, count_noun, format_figure, make_objection
+from src.judgement.leaks import MAX_CHANGED_SIGNALS, MAX_HIT_RATE, MAX_KUIPER_RANGE, MAX_LAG_Z
+
+ROW_AUDIT_FALSE_ALARMS: Final = 0.0
+"""Of 100 honest models none differed in the comparison of rows, so none was called unrepeatable or looking ahead."""
+
+OVERLAP_FALSE_ALARMS: Final = 0.0
+"""Of 100 honest models none had any of the three signs."""
+
+
+def leak_objections(evidence: Evidence) -> Iterator[Reason]:
+    """Yield the objections to a model; none for strategies without a model."""
+    leaks = evidence.leaks
+    if leaks is None:
+        return
+    if leaks.rows is not None:
+        yield from _row_objections(leaks.rows)
+    if leaks.training is not None:
+        yield from _training_objections(leaks.training, evidence.metrics.bars)
+    if leaks.overlap is not None and (leaks.training is None or leaks.training.bars_seen == 0):
+        yield from _overlap_objections(leaks.overlap)
+
+
+def _row_objections(rows: RowAudit) -> Iterator[Reason]:
+    if rows.is_repeatable is False:
+        yield make_objection(
+            VerdictLevel.DISPROVED,
+            ReasonCode.NOT_REPEATABLE,
+            "The model predicts something else when it is asked for the same rows again, so this result cannot be "
+            "repeated.",
+            false_alarm_rate=ROW_AUDIT_FALSE_ALARMS,
+        )
+        return
+    signals = rows.signals
+    share = signals.changed / signals.compared if signals is not None and signals.compared else 0.0
+    if signals is not None and (share > MAX_CHANGED_SIGNALS or signals.changes_sign):
+        limit = MAX_CHANGED_SIGNALS * 100
+        sign = " The net return has another sign without the later bars." if signals.changes_sign else ""
+        first = "" if signals.first_bar is None else f", the first at bar {signals.first_bar:,}"
+        yield make_objection(
+            VerdictLevel.DISPROVED,
+            ReasonCode.LOOKS_AHEAD,
+            f"The model looks ahead: without the later bars {signals.changed:,} of "
+            f"{count_noun(signals.compared, 'signal')} change ({format_figure(share * 100, limit)} %; at most "
+            f"{limit:g} % are allowed){first}.{sign}",
+            value=share * 100,
+            threshold=limit,
+            unit="per cent",
+            false_alarm_rate=ROW_AUDIT_FALSE_ALARMS,
+        )
+    elif rows.differing > 0:
+        yield make_objection(
+            VerdictLevel.DOUBTFUL,
+            ReasonCode.DEPENDS_ON_OTHER_ROWS,
+            f"The prediction of a bar depends on the bars that are predicted with it: {rows.differing:,} of "
+            f"{count_noun(rows.rows, 'row')} differ among other rows, where 0 should. In live trading its signals may "
+            "differ.",
+            value=float(rows.differing),
+            threshold=0.0,
+            unit="rows",
+        )
+
+
+def _training_objections(training: TrainingOverlap, bars: int) -> Iterator[Reason]:
+    seen = training.bars_seen
+    if seen <= 0:
+        return
+    if seen >= bars:
+        yield make_objection(
+            VerdictLevel.DISPROVED,
+            ReasonCode.TRAINED_ON_THIS_WINDOW,
+            f"The model was trained on all of these bars ({seen:,} of {bars:,}): it knew how they end, and no bar is "
+            "left to test it on.",
+            value=float(seen),
+            threshold=0.0,
+            unit="bars",
+        )
+        return
+    yield make_objection(
+        VerdictLevel.DOUBTFUL,
+        ReasonCode.TRAINED_ON_PART_OF_THIS_WINDOW,
+        f"The model was trained on {seen:,} of these {bars:,} bars, where 0 should be: read the out-of-sample part "
+        "instead, which trades only the bars after the training.",
+        value=float(seen),
+        threshold=0.0,
+        unit="bars",
+    )
+
+
+def _overlap_objections(overlap: OverlapSigns) -> Iterator[Reason]:
+    if overlap.has_high_hit_rate and overlap.hit_rate is not None:
+        limit, rate = MAX_HIT_RATE * 100, overlap.hit_rate * 100
+        yield _overlap_objection(
+            ReasonCode.HIGH_HIT_RATE,
+            f"The next bar went the position's way in {format_figure(rate, limit)} % of "
+            f"{count_noun(overlap.hit_bars, 'bar')}; over {format_figure(limit)} % is rarely seen on bars that a model "
+            "was not trained on.",
+            (rate, limit, "per cent"),
+        )
+    if overlap.has_wide_kuiper_range and overlap.kuiper_range is not None:
+        found = overlap.kuiper_range
+        yield _overlap_objection(
+            ReasonCode.UNEVEN_HIT_RATE,
+            "The model is right far more often in one part of the bars than in the rest, as if it was trained on that "
+            f"part: the hits' unevenness is {format_figure(found, MAX_KUIPER_RANGE)}, the limit {MAX_KUIPER_RANGE:g}.",
+            (found, MAX_KUIPER_RANGE, "deviations"),
+        )
+    if overlap.has_high_lag_z and overlap.lag_z is not None:
+        found = overlap.lag_z
+        yield _overlap_objection(
+            ReasonCode.LOSES_WHEN_DELAYED,
+            "The profit depends on acting at the very bar of the signal, as if the model knew the next one: one bar "
+            f"later the loss is {format_figure(found, MAX_LAG_Z)} standard errors, the limit {MAX_LAG_Z:g}.",
+            (found, MAX_LAG_Z, "standard errors"),
+        )
+
+
+def _overlap_objection(code: ReasonCode, text: str, figure: tuple[float, float, str]) -> Reason:
+    value, threshold, unit = figure
+    return make_objection(
+        VerdictLevel.DOUBTFUL,
+        code,
+        text,
+        value=value,
+        threshold=threshold,
+        unit=unit,
+        false_alarm_rate=OVERLAP_FALSE_ALARMS,
+    )

@@ -1,0 +1,105 @@
+"""What a reader should know of a result without holding it against it: reasons without a level."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from src.domain.judgement import Reason, ReasonCode
+from src.judgement.evidence import Evidence, count_noun, format_figure, make_note
+
+MIN_AMBIGUOUS_BARS: Final = 5
+MIN_AMBIGUOUS_SHARE: Final = 0.01
+"""Number of ambiguous bars, or their share of the closed trades, from which they are worth a note."""
+
+
+def list_notes(evidence: Evidence) -> Iterator[Reason]:
+    """Yield the notes."""
+    yield from _notes_on_prices(evidence)
+    yield from _notes_on_figures(evidence)
+    yield from _notes_on_trials(evidence)
+
+
+def _notes_on_prices(evidence: Evidence) -> Iterator[Reason]:
+    if evidence.is_simulated:
+        yield make_note(
+            ReasonCode.SIMULATED_PRICES,
+            "The prices are simulated: these figures tell nothing about a real market.",
+        )
+    entries, units = evidence.reduced_entries, evidence.rules.sizing.fixed_units
+    if entries:
+        size = "the size asked for" if units is None else f"the fixed size of {units:g}"
+        yield make_note(
+            ReasonCode.ENTRIES_REDUCED,
+            f"{'1 entry was' if entries == 1 else f'{entries:,} entries were'} cut to what the cash allowed: {size} "
+            "costs more than there was.",
+            value=float(entries),
+            threshold=0.0,
+            unit="entries",
+        )
+    band = evidence.fill_band
+    # A band that changes the sign is an objection, which names the bars already.
+    if band is not None and not band_changes_sign(band.pessimistic_return, band.optimistic_return):
+        ambiguous, trades = band.ambiguous_bars, evidence.metrics.total_trades
+        if ambiguous and (ambiguous >= MIN_AMBIGUOUS_BARS or ambiguous >= MIN_AMBIGUOUS_SHARE * trades):
+            yield make_note(
+                ReasonCode.AMBIGUOUS_BARS,
+                f"{count_noun(ambiguous, 'bar')} {'does' if ambiguous == 1 else 'do'} not tell what was hit first: the "
+                f"total return is {format_figure(band.pessimistic_return)} % if it was the stop, "
+                f"{format_figure(band.optimistic_return)} % if it was the target.",
+                value=float(ambiguous),
+                unit="bars",
+            )
+
+
+def _notes_on_figures(evidence: Evidence) -> Iterator[Reason]:
+    interval = evidence.confidence.sharpe_ratio
+    if interval is not None and interval.low <= 0 <= interval.high:
+        yield make_note(
+            ReasonCode.SHARPE_MAY_BE_ZERO,
+            f"The true Sharpe ratio may be 0: with a certainty of {evidence.confidence.level * 100:g} % it lies "
+            f"between {format_figure(interval.low)} and {format_figure(interval.high)}.",
+            value=interval.low,
+            threshold=0.0,
+            unit="ratio",
+        )
+    total, without = evidence.metrics.total_return, evidence.benchmarks.best_trades.return_without_best
+    if total > 0 and without is not None and without <= 0:
+        yield make_note(
+            ReasonCode.PROFIT_NEEDS_BEST_TRADE,
+            f"The profit comes from one trade: without the best one the total return is {format_figure(without)} % "
+            f"instead of {format_figure(total)} %, which is not over 0.",
+            value=without,
+            threshold=0.0,
+            unit="per cent",
+        )
+    autocorrelation = evidence.confidence.trade_autocorrelation
+    if evidence.confidence.are_trades_autocorrelated and autocorrelation is not None:
+        yield make_note(
+            ReasonCode.TRADES_AUTOCORRELATED,
+            "Profits of neighboring trades are related (autocorrelation "
+            f"{format_figure(autocorrelation)}): win rate and profit factor are less certain than their intervals say.",
+            value=autocorrelation,
+            unit="ratio",
+        )
+
+
+def _notes_on_trials(evidence: Evidence) -> Iterator[Reason]:
+    if evidence.has_model and (evidence.leaks is None or evidence.leaks.training is None):
+        yield make_note(
+            ReasonCode.TRAINING_WINDOW_UNKNOWN,
+            "It is not known which bars the model was trained on. If these are among them, the result proves nothing. "
+            "Declare the training window, and the bars after it are tested on their own.",
+        )
+    trials = evidence.deflation.trials
+    if trials <= 1:
+        yield make_note(
+            ReasonCode.ONLY_TRIAL_SEEN,
+            "The service has seen no other trial of yours on this market. If you tried others elsewhere and chose this "
+            "one, its figures look better than they are.",
+        )
+
+
+def band_changes_sign(pessimistic: float, optimistic: float) -> bool:
+    """Return whether one of two returns is over 0, and the other is not."""
+    return (pessimistic > 0) != (optimistic > 0)

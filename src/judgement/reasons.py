@@ -1,0 +1,236 @@
+"""What the figures of a run object to: the amount of data, luck, timing, costs and fills."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from src.domain.instants import iso_time
+from src.domain.judgement import Deflation, Reason, ReasonCode, VerdictLevel
+from src.domain.market import Gap
+from src.domain.trading import Direction
+from src.judgement.deflation import LEVEL
+from src.judgement.evidence import Evidence, count_noun, format_figure, make_objection
+from src.judgement.notes import band_changes_sign
+from src.judgement.timing import MIN_SHIFTS, MIN_TRADES
+
+MIN_CLOSED_TRADES: Final = 20
+MIN_BARS: Final = 250
+"""Under either, no level below TOO_LITTLE_DATA is given. Chosen on simulated paths (JUDGEMENT.md, section 7), on which
+strategies without an edge then pass in at most 5 % of cases."""
+
+MIN_DEFLATED_SHARPE: Final = LEVEL
+"""Of 90 moving averages without an edge, the best was over it in 5.0 % (long) and 2.0 % (long and short)."""
+
+MAX_TIMING_P_VALUE: Final = 0.05
+"""By construction 5 % of the runs without any timing are under it."""
+
+MAX_OVERFITTING_PROBABILITY: Final = 0.7
+"""Pure noise gives 0.50 ± 0.15 with 12 blocks."""
+
+MAX_SUPERIORITY_P_VALUE: Final = 0.05
+
+MIN_COST_MARGIN: Final = 2.0
+"""Times the fee that a run must be able to pay: real costs are often higher than assumed."""
+
+MAX_NAMED_GAPS: Final = 3
+
+
+def data_objections(evidence: Evidence) -> Iterator[Reason]:
+    """Yield the objections to the amount of data."""
+    trades, bars = evidence.metrics.total_trades, evidence.metrics.bars
+    if trades < MIN_CLOSED_TRADES:
+        yield make_objection(
+            VerdictLevel.TOO_LITTLE_DATA,
+            ReasonCode.FEW_TRADES,
+            f"Too few trades to tell skill from luck: {trades:,} closed, where {MIN_CLOSED_TRADES} are needed.",
+            value=float(trades),
+            threshold=float(MIN_CLOSED_TRADES),
+            unit="trades",
+        )
+    if bars < MIN_BARS:
+        yield make_objection(
+            VerdictLevel.TOO_LITTLE_DATA,
+            ReasonCode.FEW_BARS,
+            f"Too short to tell skill from luck: {count_noun(bars, 'bar')}, where {MIN_BARS} are needed.",
+            value=float(bars),
+            threshold=float(MIN_BARS),
+            unit="bars",
+        )
+
+
+def luck_objections(evidence: Evidence) -> Iterator[Reason]:
+    """Yield the objections that luck may explain the result."""
+    probability = deflated_sharpe(evidence.deflation)
+    if probability is not None and probability < MIN_DEFLATED_SHARPE:
+        yield _low_deflated_sharpe(evidence.deflation, probability)
+    yield from _timing_objections(evidence, probability is not None and probability >= MIN_DEFLATED_SHARPE)
+    yield from _sweep_objections(evidence)
+
+
+def deflated_sharpe(deflation: Deflation) -> float | None:
+    """Return the smallest probability that the true Sharpe ratio is over the hurdle; None if there is none.
+
+    With one trial the hurdle is 0, so that the probabilities against 0 count too.
+    """
+    found = [deflation.dsr, deflation.dsr_dependent]
+    if deflation.trials <= 1:
+        found += [deflation.psr, deflation.psr_dependent]
+    return min((probability for probability in found if probability is not None), default=None)
+
+
+def _low_deflated_sharpe(deflation: Deflation, probability: float) -> Reason:
+    hurdle = "0" if deflation.trials <= 1 else f"what luck alone gives the best of {deflation.trials:,} trials"
+    return make_objection(
+        VerdictLevel.DOUBTFUL,
+        ReasonCode.LOW_DEFLATED_SHARPE,
+        f"Luck may explain the Sharpe ratio: the probability that the true one is over {hurdle} is "
+        f"{format_figure(probability, MIN_DEFLATED_SHARPE)}, where at least {MIN_DEFLATED_SHARPE:g} is needed.",
+        value=probability,
+        threshold=MIN_DEFLATED_SHARPE,
+        unit="probability",
+    )
+
+
+def _timing_objections(evidence: Evidence, has_high_sharpe: bool) -> Iterator[Reason]:
+    p_value = evidence.benchmarks.timing_deflated
+    if evidence.benchmarks.timing is None or p_value is None:
+        yield make_objection(
+            VerdictLevel.DOUBTFUL,
+            ReasonCode.TIMING_NOT_TESTABLE,
+            "It cannot be tested whether it matters when the strategy is in the market. The test needs at least "
+            f"{MIN_TRADES} positions one after another, times without a position, and enough bars to move them by "
+            f"{MIN_SHIFTS} different distances.",
+        )
+    elif p_value > MAX_TIMING_P_VALUE:
+        effective = evidence.benchmarks.active_trials_effective
+        among = f" if {format_figure(effective)} independent trials are counted" if effective > 1 else ""
+        meaning = f" The Sharpe ratio is high enough even so: {_explain_profit(evidence)}" if has_high_sharpe else ""
+        yield make_objection(
+            VerdictLevel.DOUBTFUL,
+            ReasonCode.TIMING_NOT_FOUND,
+            "The same trades at other times would earn as much with a probability of "
+            f"{format_figure(p_value, MAX_TIMING_P_VALUE)}{among}; at most {MAX_TIMING_P_VALUE:g} is allowed.{meaning}",
+            value=p_value,
+            threshold=MAX_TIMING_P_VALUE,
+            unit="probability",
+        )
+
+
+def _explain_profit(evidence: Evidence) -> str:
+    """Return the sentence's end that says what a high Sharpe ratio without timing comes from."""
+    market = evidence.metrics.buy_and_hold_return or 0.0
+    direction = evidence.rules.direction
+    if direction is Direction.LONG and market > 0:
+        return "it earned because the market rose, not because of when it bought."
+    if direction is Direction.SHORT and market < 0:
+        return "it earned because the market fell, not because of when it sold."
+    return "it earned because it held positions at all, not because of when it bought and sold."
+
+
+def _sweep_objections(evidence: Evidence) -> Iterator[Reason]:
+    probability, p_value = evidence.overfitting_probability, evidence.superiority_p_value
+    if probability is not None and probability > MAX_OVERFITTING_PROBABILITY:
+        limit = MAX_OVERFITTING_PROBABILITY
+        yield make_objection(
+            VerdictLevel.DOUBTFUL,
+            ReasonCode.LIKELY_OVERFIT,
+            "Parameters that are best on one half of the bars are below the median on the other with a probability of "
+            f"{format_figure(probability, limit)}; at most {limit:g} is allowed.",
+            value=probability,
+            threshold=limit,
+            unit="probability",
+        )
+    if p_value is not None and p_value > MAX_SUPERIORITY_P_VALUE:
+        limit = MAX_SUPERIORITY_P_VALUE
+        yield make_objection(
+            VerdictLevel.DOUBTFUL,
+            ReasonCode.NOT_SUPERIOR,
+            "The best parameters may beat buying and holding by luck only: with a probability of "
+            f"{format_figure(p_value, limit)} luck gives as much, where at most {limit:g} is allowed.",
+            value=p_value,
+            threshold=limit,
+            unit="probability",
+        )
+
+
+def execution_objections(evidence: Evidence) -> Iterator[Reason]:
+    """Yield the objections to costs and fills."""
+    yield from _cost_objections(evidence)
+    band = evidence.fill_band
+    if band is not None and band_changes_sign(band.pessimistic_return, band.optimistic_return):
+        lower = min(band.pessimistic_return, band.optimistic_return)
+        ambiguous = band.ambiguous_bars
+        yield make_objection(
+            VerdictLevel.DOUBTFUL,
+            ReasonCode.FILL_BAND_CHANGES_SIGN,
+            f"Whether this earns depends on {count_noun(ambiguous, 'bar')} that {'does' if ambiguous == 1 else 'do'} "
+            "not tell what was hit first: the total return is "
+            f"{format_figure(band.pessimistic_return, 0.0)} % if it was the stop, "
+            f"{format_figure(band.optimistic_return, 0.0)} % if it was the target, one over 0 and the other not.",
+            value=lower,
+            threshold=0.0,
+            unit="per cent",
+        )
+    if evidence.gaps_traded:
+        yield _gaps_objection(evidence.gaps_traded)
+    if evidence.engines_differ:
+        count = evidence.engines_differ
+        yield make_objection(
+            VerdictLevel.DOUBTFUL,
+            ReasonCode.ENGINES_DIFFER,
+            f"The two engines differ in {count_noun(count, 'fill')}, where 0 should: one of them fills orders wrongly.",
+            value=float(count),
+            threshold=0.0,
+            unit="fills",
+        )
+
+
+def _cost_objections(evidence: Evidence) -> Iterator[Reason]:
+    """Yield the objection to a thin margin; without fees there is one only if the run earns nothing before costs."""
+    break_even, fee = evidence.benchmarks.break_even_fee, evidence.rules.fee_rate
+    if break_even is None:
+        return
+    found, limit = break_even * 100, MIN_COST_MARGIN * fee * 100
+    if break_even <= 0:
+        needed = f"at least {format_figure(limit)} %" if limit > 0 else "over 0 %"
+        yield _thin_cost_margin(
+            f"It earns nothing even without fees: the return is 0 at a fee of {format_figure(found)} % a side, where "
+            f"{needed} is needed.",
+            found,
+            limit,
+        )
+    elif break_even < MIN_COST_MARGIN * fee:
+        meaning = "It loses at the fee charged" if break_even < fee else "Slightly higher costs take the profit"
+        yield _thin_cost_margin(
+            f"{meaning}: the return is 0 at a fee of {format_figure(found, limit)} % a side, where at least "
+            f"{format_figure(limit)} % is needed ({MIN_COST_MARGIN:g} times the fee charged).",
+            found,
+            limit,
+        )
+
+
+def _thin_cost_margin(text: str, value: float, threshold: float) -> Reason:
+    return make_objection(
+        VerdictLevel.DOUBTFUL, ReasonCode.THIN_COST_MARGIN, text, value=value, threshold=threshold, unit="per cent"
+    )
+
+
+def _gaps_objection(gaps: tuple[Gap, ...]) -> Reason:
+    longest = sorted(gaps, key=lambda gap: -gap.missing_bars)
+    named = ", ".join(
+        f"{count_noun(gap.missing_bars, 'bar')} between {iso_time(gap.after_ms)} and {iso_time(gap.next_ms)}"
+        for gap in longest[:MAX_NAMED_GAPS]
+    )
+    which = "" if len(gaps) == 1 else "; the longest: " if len(gaps) > MAX_NAMED_GAPS else ": "
+    count = count_noun(len(gaps), "long gap")
+    held = f"{count} of {named}" if len(gaps) == 1 else f"{count}{which}{named}"
+    return make_objection(
+        VerdictLevel.DOUBTFUL,
+        ReasonCode.GAPS_TRADED_ACROSS,
+        f"Trades were held through {held}. What stops and signals would have done there is not known; 0 such gaps are "
+        "allowed.",
+        value=float(len(gaps)),
+        threshold=0.0,
+        unit="gaps",
+    )
