@@ -25,6 +25,11 @@ class ReportedField(NamedTuple):
     meaning: str
 
     @property
+    def public_name(self) -> str:
+        """The name that clients see, in snake_case: that of a time does not name the domain's unit."""
+        return self.name.removesuffix("_ms") if self.unit == INSTANT else self.name
+
+    @property
     def description(self) -> str:
         """The meaning with the unit."""
         return f"{self.meaning} Unit: {self.unit}." if self.unit else self.meaning

@@ -164,9 +164,7 @@ async def test_bars_are_ascending_and_have_a_quality_report(source: BarSource) -
     assert (np.diff(series.bars.open_time_ms) == HOUR.milliseconds).all()
     assert (series.quality.expected_bars, series.quality.present_bars) == (1500, 1500)
     assert series.origin
-    told = [warning for warning in series.warnings if "no market ever printed" not in warning]
-    assert told == []
-    assert len(series.warnings) == series.origin.startswith("simulated")
+    assert series.warnings == ()
 
 
 async def test_every_spelling_of_symbol_returns_same_bars(source: BarSource) -> None:

@@ -10,6 +10,7 @@ import strawberry
 from src.api.graphql.context import Info
 from src.api.graphql.enums import EngineName
 from src.api.graphql.quality import DataQuality, quality_of
+from src.api.graphql.reports import JudgementType, SampleType, VerdictLevelType
 from src.api.graphql.rows import equity_rows, fill_rows, page_of, trade_rows
 from src.api.graphql.types import (
     DataPoint,
@@ -79,6 +80,9 @@ class Run:
     data_fingerprint: str = described("SHA-256 of the bars.")
     model_sha256: str | None = described("SHA-256 of the model file.")
     versions: list[Version] = described("Versions of what the numbers depend on.")
+    verdict_level: VerdictLevelType | None = described(
+        "Whether to believe it: the level of the judgement's verdict; null for results of earlier versions."
+    )
     total_return: float = described("(final equity ÷ starting cash − 1) × 100, per cent.")
     sharpe_ratio: float | None = described("Mean return per bar above the risk-free rate ÷ deviation × √A, a ratio.")
     max_drawdown: float = described("Largest fall of equity from its peak, per cent, positive.")
@@ -104,6 +108,15 @@ class BacktestResult(Run):
     timings: list[Timing] = described("How long each step took.")
     cross_check: CrossCheck | None = described("Comparison of both engines; null if it was not requested.")
     data_quality: DataQuality = described("Quality of the bars.")
+    judgement: JudgementType | None = described(
+        "Whether to believe the result, and why; null for results of earlier versions."
+    )
+    in_sample: SampleType | None = described(
+        "The bars up to the end of the model's training window; null if none was declared, or it ends before them."
+    )
+    out_of_sample: SampleType | None = described(
+        "A fresh run on the bars after the training window; null without a window, and if no bars are left."
+    )
     result: strawberry.Private[runs.BacktestResult]
 
     @resolved("Equity and signal at each bar, oldest first.")
@@ -178,6 +191,9 @@ def result_of(result: runs.BacktestResult, *, max_rows: int | None = None) -> Ba
         timings=[Timing(step=step, milliseconds=elapsed) for step, elapsed in result.timings_ms.items()],
         cross_check=None if result.cross_check is None else _cross_check_of(result.cross_check),
         data_quality=quality_of(result.quality),
+        judgement=result.judgement,
+        in_sample=result.in_sample,
+        out_of_sample=result.out_of_sample,
         result=result,
     )
 
@@ -225,6 +241,7 @@ def _shared(run: runs.BacktestResult | runs.ResultSummary, description: Strategy
         "metrics": metrics_of(metrics),
         "warnings": list(run.warnings),
         "data_fingerprint": prints.bars,
+        "verdict_level": run.verdict_level,
         "model_sha256": prints.model,
         "versions": [Version(name=name, version=version) for name, version in prints.versions.items()],
         **{name: getattr(metrics, name) for name in HEAD_METRICS},

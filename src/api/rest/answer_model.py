@@ -10,9 +10,10 @@ from functools import cache
 from operator import attrgetter
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from src.domain.instants import format_instant
+from src.domain.reported import INSTANT, ReportedField, reported_fields
 
 
 class Answer(BaseModel):
@@ -36,6 +37,31 @@ class Written:
     """The function that writes the values of a type that is not JSON-able as it is."""
 
     write: Callable[[Any], object]
+
+
+def answer_for(kind: type[Any], **others: type[Answer]) -> type[Answer]:
+    """Return the response part of a report of the domain, with the same fields; it has the report's name + Answer.
+
+    `others` are the parts of its fields that are no reports.
+    """
+    return _answer_for(typing.cast("typing.Hashable", kind), tuple(others.items()))
+
+
+@cache
+def _answer_for(kind: Any, others: tuple[tuple[str, type[Answer]], ...]) -> type[Answer]:
+    found: dict[str, Any] = {}
+    for item in reported_fields(kind):
+        shown: Any = dict(others).get(item.name) or _shown_kind(item, others)
+        shown = list[shown] if item.is_list else shown
+        found[item.public_name] = (shown | None if item.is_optional else shown, at(item.name, item.description))
+    paragraph = " ".join((kind.__doc__ or "").split("\n\n", 1)[0].split())
+    return create_model(f"{kind.__name__}Answer", __base__=Answer, __doc__=paragraph, **found)
+
+
+def _shown_kind(item: ReportedField, others: tuple[tuple[str, type[Answer]], ...]) -> Any:
+    if item.unit == INSTANT:
+        return Instant
+    return _answer_for(item.kind, others) if item.is_report else item.kind
 
 
 Instant = Annotated[str, Written(format_instant)]

@@ -18,7 +18,16 @@ from src.api.rest import values
 from src.api.rest.bodies import check_json, read_backtest_body
 from src.api.rest.presenting import present_rerun, present_result, present_summary, respond
 from src.api.rest.queries import NamedQueryRoute
-from src.api.rest.result_schemas import BarRow, FillRow, RerunAnswer, ResultAnswer, SummaryAnswer, SummaryPage, TradeRow
+from src.api.rest.result_schemas import (
+    BarRow,
+    FillRow,
+    JudgementAnswer,
+    RerunAnswer,
+    ResultAnswer,
+    SummaryAnswer,
+    SummaryPage,
+    TradeRow,
+)
 from src.api.rest.schemas import BODY_ERRORS, MARKET_ERRORS, Envelope, Page, backtest_body, error_responses
 from src.api.rest.tables import present_bars, present_fills, present_trades
 from src.api.rows.row_pages import check_first
@@ -91,6 +100,14 @@ async def get_backtest(request: Request, result_id: ResultId) -> Response:
         return Response(status_code=304, headers=headers)
     presented = partial(present_result, result, max_rows=max_rows_of(request))
     return await run_in_threadpool(lambda: respond("Result found", presented(), headers=headers))
+
+
+@router.get("/{result_id}/judgement", response_model=Envelope[JudgementAnswer | None], responses=_READ_ERRORS)
+async def get_judgement(request: Request, result_id: ResultId) -> Response:
+    """Read whether to believe a stored result, and why; `data` is null for a result of an earlier version."""
+    judgement = (await services_of(request).backtests.get(result_id)).judgement
+    message = "Judgement found" if judgement else "The result was stored by a version that did not judge"
+    return respond(message, None if judgement is None else JudgementAnswer.of(judgement))
 
 
 @router.delete("/{result_id}", response_model=Envelope[SummaryAnswer | None], responses=_READ_ERRORS)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import BaseModel, Field, create_model
 
-from src.api.rest.answer_model import Answer, Instant, at
+from src.api.rest.answer_model import Answer, Instant, answer_for, at
 from src.api.rest.data_schemas import QualityAnswer
+from src.domain.judgement import Judgement, SampleResult, VerdictLevel
 from src.domain.performance import HEAD_METRICS, METRIC_DEFINITIONS, Metrics
 
 
@@ -80,6 +81,14 @@ MetricsAnswer: Final = create_model(
 _HeadMetrics: Final = create_model("_HeadMetrics", __base__=Answer, **_metric_fields(HEAD_METRICS, path="run.metrics."))
 
 
+if TYPE_CHECKING:
+    JudgementAnswer = Answer
+    SampleAnswer = Answer
+else:
+    JudgementAnswer = answer_for(Judgement)
+    SampleAnswer = answer_for(SampleResult, metrics=MetricsAnswer)
+
+
 class SummaryAnswer(_HeadMetrics):
     """A stored backtest without its tables."""
 
@@ -94,6 +103,9 @@ class SummaryAnswer(_HeadMetrics):
     metrics: MetricsAnswer = at("run.metrics", "Every metric.")
     strategy: dict[str, Any] = Field(description="The strategy's name and its parameters (those null in lists).")
     origin: str = at("run.origin", "Source of the bars.")
+    verdict_level: VerdictLevel | None = at(
+        "run.verdict_level", "The level of the judgement's verdict; null for results of earlier versions."
+    )
     warnings: list[str] = Field(description="Reasons to doubt the figures, in full sentences.")
     data_fingerprint: str = at("run.fingerprints.bars", "SHA-256 of the bars.")
     model_sha256: str | None = at("run.fingerprints.model", "SHA-256 of the model file; null without one.")
@@ -127,6 +139,15 @@ class ResultAnswer(SummaryAnswer):
     timings: list[dict[str, Any]] = Field(description="Each step with its wall time in milliseconds.")
     cross_check: CrossCheckAnswer | None = at(
         "run.cross_check", "Comparison of both engines; null if it was not requested."
+    )
+    judgement: JudgementAnswer | None = at(
+        "run.judgement", "Whether to believe the result, and why; null for results of earlier versions."
+    )
+    in_sample: SampleAnswer | None = at(
+        "run.in_sample", "The bars up to the end of the model's training window; null without one in them."
+    )
+    out_of_sample: SampleAnswer | None = at(
+        "run.out_of_sample", "A fresh run on the bars after the training window; null if none are left."
     )
     more_rows: dict[str, str] = Field(
         {}, description="Path of the next page of each table that is cut in this response; absent if none is."

@@ -12,8 +12,8 @@ from src.api.error_table import ERROR_TABLE, HTTP_ERROR_TABLE
 from src.api.errors import PROBLEM_MEDIA_TYPE
 from src.api.requests.uploads import FILE_FIELD
 from src.api.rest import rules, values
-from src.api.rest.answer_model import Answer, Written, at
-from src.api.rest.bodies import BacktestBody, MlBacktestForm
+from src.api.rest.answer_model import Answer, Instant, Written, at
+from src.api.rest.bodies import BacktestBody, MlBacktestForm, TrainingForm
 from src.domain import errors
 from src.domain.model_files import MODEL_EXTENSIONS
 
@@ -93,6 +93,13 @@ class ModelFileAnswer(Answer):
     model_name: str = Field(description="The name that the user gave it.")
     file_extension: str = at("extension", "Extension, with its dot.")
     sha256: str = Field(description="SHA-256 of the content, hexadecimal.")
+    trained_from: Instant | None = at(
+        "training.trained_from_ms", "First instant of the declared training window, ISO 8601, UTC; null if not known."
+    )
+    trained_to: Instant | None = at(
+        "training.trained_to_ms", "Last instant of the declared training window, ISO 8601, UTC; null if not known."
+    )
+    label_horizon: int | None = at("training.label_horizon", "Bars that a label looks ahead; null if not declared.")
     model: ModelDescriptionAnswer | None = at(
         "description", "Description of the model; null if the file was never opened."
     )
@@ -155,8 +162,10 @@ _FILE_SCHEMA: Final = {
 
 def upload_body() -> dict[str, Any]:
     """Describe the form of an upload."""
+    training = TrainingForm.model_json_schema()["properties"]
     properties = {
         FILE_FIELD: _FILE_SCHEMA,
+        **{name: _without_null(field) for name, field in training.items()},
         "user_id": {
             "type": "string",
             "description": MlBacktestForm.model_fields["user_id"].description,
@@ -174,6 +183,7 @@ def upload_body() -> dict[str, Any]:
             "properties": properties,
             "required": [FILE_FIELD, "user_id"],
             "additionalProperties": False,
+            "allOf": [rules.training_rule()],
         }
     )
 

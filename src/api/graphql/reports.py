@@ -1,0 +1,76 @@
+"""Make GraphQL types of the domain's reports: what is declared there is what clients see.
+
+The fields read the domain's own objects, so that no request copies a report.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import StrEnum
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import strawberry
+from strawberry.types.enum import StrawberryEnumDefinition
+
+from src.api.graphql.types import MetricsType, described, metrics_of
+from src.domain import judgement
+from src.domain.instants import format_instant
+from src.domain.performance import Metrics
+from src.domain.reported import INSTANT, ReportedField, reported_fields
+
+
+@cache
+def report_type(kind: type[Any]) -> Any:
+    """Return the GraphQL type of a report, made with those of the reports in it; it has the report's name."""
+    namespace: dict[str, Any] = {"__module__": __name__, "__annotations__": {}}
+    for item in reported_fields(kind):
+        shown: Any = _shown_kind(item)
+        shown = list[shown] if item.is_list else shown
+        namespace["__annotations__"][item.public_name] = shown | None if item.is_optional else shown
+        namespace[item.public_name] = described(item.description, resolver=_resolver(item, shown))
+    paragraph = (kind.__doc__ or "").split("\n\n", 1)[0]
+    return strawberry.type(type(kind.__name__, (), namespace), description=" ".join(paragraph.split()))
+
+
+def _shown_kind(item: ReportedField) -> Any:
+    if item.kind is Metrics:
+        return MetricsType
+    if item.unit == INSTANT:
+        return str
+    if item.is_report:
+        return report_type(item.kind)
+    return _described_enum(item.kind) if issubclass(item.kind, StrEnum) else item.kind
+
+
+def _resolver(item: ReportedField, shown: Any) -> Callable[..., Any] | None:
+    """Return a resolver for a value that is written in another form; None to read the attribute."""
+    write = metrics_of if item.kind is Metrics else format_instant if item.unit == INSTANT else None
+    if write is None:
+        return None
+
+    def resolve(root: Any) -> Any:
+        value = getattr(root, item.name)
+        return None if value is None else write(value)
+
+    resolve.__annotations__ = {"return": shown | None if item.is_optional else shown}
+    return resolve
+
+
+@cache
+def _described_enum(kind: type[StrEnum]) -> Any:
+    declared = strawberry.enum(kind, description=(kind.__doc__ or "").split("\n", 1)[0])
+    definition: StrawberryEnumDefinition = kind.__strawberry_definition__  # type: ignore[attr-defined]
+    for value in definition.values:
+        value.description = kind(value.value).meaning  # type: ignore[attr-defined]
+    return declared
+
+
+if TYPE_CHECKING:
+    JudgementType = judgement.Judgement
+    SampleType = judgement.SampleResult
+    VerdictLevelType = judgement.VerdictLevel
+else:
+    JudgementType = report_type(judgement.Judgement)
+    SampleType = report_type(judgement.SampleResult)
+    VerdictLevelType = _described_enum(judgement.VerdictLevel)
