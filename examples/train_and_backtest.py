@@ -1,5 +1,7 @@
 """Train a small classifier on simulated candles, save it in four formats, backtest each over HTTP: the same signals.
 
+The model is trained on the first half only, and says so: what counts is the return after its training.
+
     python run.py dev                                  # in another terminal
     python examples/train_and_backtest.py              # --url http://localhost:5050
 
@@ -118,9 +120,10 @@ FORMATS: dict[str, Callable[[Pipeline, Path], Path]] = {
 }
 
 
-def backtest(client: httpx.Client, path: Path) -> dict[str, Any]:
-    """Send the model file with its request, as a front end would."""
+def backtest(client: httpx.Client, path: Path, trained_to: str) -> dict[str, Any]:
+    """Send the model file with its request, as a front end would, and say until when it was trained."""
     form = {"user_id": USER, **{name: str(value) for name, value in MARKET.items()}, "threshold": "0.5"}
+    form["trained_to"] = trained_to
     with path.open("rb") as file:
         answer = client.post("/api/models/backtest/ml", data=form, files={"file": (path.name, file)}).json()
     if not answer.get("success"):
@@ -139,21 +142,24 @@ def main() -> int:
         except httpx.HTTPError as error:
             sys.exit(f"No service answers at {url} ({error}); start one with: python run.py dev")
         model = train(candles)
-        print(f"Trained on the first half of {len(candles)} simulated candles.\n")
-        print(f"{'format':<12} {'return %':>9} {'buy&hold %':>11} {'Sharpe':>7} {'trades':>7} {'buys':>5} {'sells':>6}")
+        trained_to = candles["Date"][int(TRAINING_SHARE * len(candles)) - 1]
+        print(f"Trained on the first half of {len(candles)} simulated candles, until {trained_to}.\n")
+        print(
+            f"{'format':<12} {'return %':>9} {'after training %':>17} {'trades':>7} {'buys':>5} {'sells':>6}  verdict"
+        )
         for name, save in FORMATS.items():
             try:
                 path = save(model, Path(folder))
             except ImportError as error:
                 print(f"{name:<12} left out: {error.name} is not installed (pip install {error.name})")
                 continue
-            result = backtest(client, path)
+            result = backtest(client, path, trained_to)
             signals[name] = [row["signal"] for row in result["data"]]
-            metrics = result["metrics"]
-            sharpe = "-" if metrics["sharpe_ratio"] is None else f"{metrics['sharpe_ratio']:.2f}"
+            metrics, after = result["metrics"], result["out_of_sample"]
             print(
-                f"{name:<12} {metrics['total_return']:>9.2f} {metrics['buy_and_hold_return']:>11.2f} {sharpe:>7} "
-                f"{metrics['total_trades']:>7} {signals[name].count('buy'):>5} {signals[name].count('sell'):>6}"
+                f"{name:<12} {metrics['total_return']:>9.2f} {after['metrics']['total_return']:>17.2f} "
+                f"{metrics['total_trades']:>7} {signals[name].count('buy'):>5} {signals[name].count('sell'):>6}  "
+                f"{after['judgement']['verdict']['level']}"
             )
     is_same = len({tuple(words) for words in signals.values()}) == 1
     print(f"\n{len(signals)} formats, {'the same signal at every bar' if is_same else 'and signals that differ'}.")

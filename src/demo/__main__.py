@@ -29,7 +29,7 @@ EXAMPLE_TIMEOUT_S: Final = 300.0
 REPORT_EVERY_S: Final = 15.0
 CURVE_HEIGHT: Final = 8
 WIDEST: Final = 110
-TABLE_HEAD: Final = ("strategy", "engine", "return %", "buy&hold %", "Sharpe", "drawdown %", "trades", "win %")
+TABLE_HEAD: Final = ("strategy", "engine", "return %", "Sharpe", "drawdown %", "trades", "verdict")
 """Short enough for a table of 80 columns."""
 
 
@@ -131,6 +131,7 @@ def _clear_line() -> None:
 
 def _print_origin(shown: Shown, refusal: ServiceRefused | None) -> None:
     print(f"Bars: {shown.origin}, {shown.dates[0][:10]} to {shown.dates[-1][:10]}.")
+    print(f"Buying and holding returned {format_number(shown.buy_and_hold_return)} %.")
     if refusal is not None:
         print(f"Binance failed: {refusal}")
     print()
@@ -142,11 +143,10 @@ def _print_table(results: Sequence[Shown]) -> None:
             shown.strategy,
             shown.engine,
             format_number(shown.total_return),
-            format_number(shown.buy_and_hold_return),
             format_number(shown.sharpe_ratio),
             format_number(shown.max_drawdown),
             str(shown.total_trades),
-            format_number(shown.win_rate, 1),
+            shown.verdict,
         )
         for shown in results
     ]
@@ -161,13 +161,14 @@ def _print_curve(shown: Shown) -> None:
 
 
 def _print_warnings(results: Sequence[Shown]) -> None:
+    """Print why the verdicts are as they are, and the other warnings: each sentence once."""
     strategies: dict[str, dict[str, None]] = {}
     for shown in results:
         for warning in shown.warnings:
             strategies.setdefault(warning, {})[shown.strategy] = None
-    print()
+    print("\nWhether to believe it:")
     for warning, concerned in strategies.items():
-        print(f"warning ({', '.join(concerned)}): {warning}")
+        print(f"{', '.join(concerned)}: {warning}")
     print()
 
 

@@ -21,8 +21,8 @@ MUTATION_NAMES: Final = "{ __schema { mutationType { fields { name } } } }"
 BACKTEST: Final = """
 mutation Demo($input: BacktestInput!) {
   result: %s(input: $input) {
-    id symbol status origin warnings
-    metrics { totalReturn buyAndHoldReturn sharpeRatio maxDrawdown winRate totalTrades }
+    id symbol status origin warnings verdictLevel
+    metrics { totalReturn buyAndHoldReturn sharpeRatio maxDrawdown totalTrades }
     data { Date portfolioValue signal }
   }
 }
@@ -45,7 +45,7 @@ class ServiceRefused(Exception):
 class Shown:
     """One backtest as the demo shows it.
 
-    Returns, drawdown and win rate are per cent; `dates` and `equity` have one entry per bar; None: does not exist.
+    Returns and drawdown are per cent; `dates` and `equity` have one entry per bar; None: does not exist.
     """
 
     id: str
@@ -53,11 +53,11 @@ class Shown:
     engine: str
     origin: str
     warnings: tuple[str, ...]
+    verdict: str
     total_return: float
     buy_and_hold_return: float | None
     sharpe_ratio: float | None
     max_drawdown: float
-    win_rate: float | None
     total_trades: int
     dates: tuple[str, ...]
     equity: tuple[float, ...]
@@ -92,11 +92,11 @@ class Client:
             engine=engine,
             origin=result["origin"],
             warnings=tuple(result["warnings"]),
+            verdict=result["verdictLevel"],
             total_return=metrics["totalReturn"],
             buy_and_hold_return=metrics["buyAndHoldReturn"],
             sharpe_ratio=metrics["sharpeRatio"],
             max_drawdown=metrics["maxDrawdown"],
-            win_rate=metrics["winRate"],
             total_trades=metrics["totalTrades"],
             dates=tuple(row["Date"] for row in result["data"]),
             equity=tuple(row["portfolioValue"] for row in result["data"]),

@@ -65,12 +65,12 @@ class FakeService:
             "status": "success",
             "origin": market.get("source", "binance"),
             "warnings": ["two bars are missing"],
+            "verdictLevel": "TOO_LITTLE_DATA",
             "metrics": {
                 "totalReturn": 39.6,
                 "buyAndHoldReturn": 12.3456,
                 "sharpeRatio": None,
                 "maxDrawdown": 4.5,
-                "winRate": 57.14,
                 "totalTrades": 7,
             },
             "data": [
