@@ -15,12 +15,13 @@ import os
 import time
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from src.bar_cache.coverage import SETTLE_MS, Coverage
 from src.bar_cache.periods import period_of, split
+from src.bar_cache.segment_memory import SegmentMemory
 from src.bar_cache.segments import DamagedSegment, Segment, decode, encode, offset_of
 from src.bars.checked import CheckedBars, no_checked_bars
 from src.bars.grid import closed_slots
@@ -55,6 +56,7 @@ class BarSeries:
     lock_file: Path
     symbol: str
     interval: Interval
+    memory: SegmentMemory = field(default_factory=SegmentMemory, compare=False, repr=False)
 
     def coverage(self) -> Coverage:
         """Return what is known now."""
@@ -172,14 +174,18 @@ class BarSeries:
     def _load(self, segment: Segment) -> CheckedBars:
         file = self.folder / segment.name
         try:
-            checked = decode(file.read_bytes(), segment, symbol=self.symbol, interval=self.interval)
+            status = file.stat()
+            checked = self.memory.get(file, status)
+            if checked is None:
+                checked = decode(file.read_bytes(), segment, symbol=self.symbol, interval=self.interval)
+                self.memory.keep(file, status, checked)
         except FileNotFoundError as error:
             raise SegmentLost(self, segment, "its file is gone") from error
         except DamagedSegment as error:
             raise SegmentLost(self, segment, str(error)) from error
         except OSError as error:
             raise _to_unavailable(error) from error
-        _mark_used(file)
+        _mark_used(file, status)
         return checked
 
     def _put_settled(self, checked: CheckedBars, start: int, stop: int) -> None:
@@ -236,9 +242,9 @@ def _try_lock(descriptor: int) -> bool:
     return True
 
 
-def _mark_used(file: Path) -> None:
+def _mark_used(file: Path, status: os.stat_result) -> None:
     try:
-        if time.time() - file.stat().st_mtime > _USED_AGAIN_S:
+        if time.time() - status.st_mtime > _USED_AGAIN_S:
             os.utime(file)
     except OSError as error:
         logger.debug("time of last use was not stored: file=%s reason=%s", file.name, error)

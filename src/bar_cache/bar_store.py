@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from src.bar_cache.bar_series import BarSeries
+from src.bar_cache.segment_memory import SegmentMemory
 from src.bar_cache.segments import Segment
 from src.domain.market import INTERVALS, Interval, is_symbol
 from src.files.unfinished import remove_unfinished
@@ -47,6 +48,7 @@ class BarStore:
     def __init__(self, folder: Path, *, max_bytes: int) -> None:
         self._folder = folder
         self._max_bytes = max_bytes
+        self._memory = SegmentMemory()
 
     @property
     def folder(self) -> Path:
@@ -59,7 +61,11 @@ class BarStore:
         folder = self._folder / _folder_name(symbol) / name
         lock = zlib.crc32(f"{symbol}/{name}".encode()) % _LOCKS
         return BarSeries(
-            folder=folder, lock_file=self._folder / ".locks" / f"{lock:02x}", symbol=symbol, interval=interval
+            folder=folder,
+            lock_file=self._folder / ".locks" / f"{lock:02x}",
+            symbol=symbol,
+            interval=interval,
+            memory=self._memory,
         )
 
     def stored(self) -> Iterator[BarSeries]:
