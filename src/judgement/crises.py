@@ -30,9 +30,10 @@ CRISES: Final = (
 
 def find_missing_crises(bars: Bars) -> tuple[str, ...]:
     """Return the crises that the time of the bars does not contain whole, as text, oldest first."""
-    first, last = (np.datetime64(int(time), "ms") for time in bars.open_time_ms[[0, -1]])
+    first_ms, last_ms = int(bars.open_time_ms[0]), int(bars.open_time_ms[-1])
+    start, end = (np.datetime64(time, "ms") for time in (first_ms, bars.interval.next_open_ms(last_ms)))
     return tuple(
         f"{crisis.name} ({crisis.first_day} to {crisis.last_day})"
         for crisis in CRISES
-        if not (first <= np.datetime64(crisis.first_day) and np.datetime64(crisis.last_day) <= last)
+        if not (start <= np.datetime64(crisis.first_day) and np.datetime64(crisis.last_day) + 1 <= end)
     )
