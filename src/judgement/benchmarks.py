@@ -12,12 +12,13 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import brentq
 
 from src.domain.annualization import Annualization
 from src.domain.judgement import BuyAndHold, CostCase
 from src.domain.market import Bars
 from src.domain.signals import Action, Signals, StrategyDescription
-from src.domain.trading import Direction, EntryOrder, Exits, Simulation, Sizing, TradingRules
+from src.domain.trading import Direction, EntryOrder, Exits, Simulation, TradingRules
 from src.judgement.breakdowns import break_even_fee
 from src.metrics.drawdowns import measure_drawdowns
 from src.metrics.returns import moments, sharpe_ratio, simple_returns
@@ -30,6 +31,8 @@ MAX_RATE: Final = float(np.nextafter(1.0, 0.0))
 """The largest rate that trading rules allow."""
 MAX_FEE_RUNS: Final = 20
 FEE_TOLERANCE: Final = 1e-5
+FIRST_FEE: Final = 0.002
+"""The first fee that is tried above a fee of 0."""
 _HOLD: Final = StrategyDescription(name="Buy and Hold")
 
 
@@ -94,16 +97,21 @@ def delay(signals: Signals) -> Signals:
 def find_break_even_fee(
     bars: Bars, signals: Signals, rules: TradingRules, simulation: Simulation, simulate: Simulate
 ) -> float | None:
-    """Return the fee rate at which a run would end with the cash that it started with; negative if it loses without.
+    """Return the fee rate at which a run would end with the cash that it started with.
 
-    If every entry is long with all cash, by a formula (see `break_even_fee`). Else by bisection to 1e-5 in up to 20
-    runs, for fees from 0 on: the return need not fall steadily with the fee, so it is one such fee, not always the
-    only one. None without fills, if equity is used up, and for other sizes if the run loses without fees or gains at
-    every fee.
+    If every entry is long with all cash, the fills do not depend on the fee, and a formula gives it (see
+    `break_even_fee`): it is negative if the run loses without fees too, and may be over 1 if the last trade is open.
+
+    Else it is searched (Brent 1973), to 1e-5 and in up to 20 runs, for fees from 0 on. A higher fee can raise the
+    return, because cash and liquidation then change the fills: so it is one such fee, not always the only one, and at a
+    fee where the fills change the return may jump over 0. None if the run loses without fees, or gains at every fee.
+
+    None without fills, and if the formula finds no equity left.
     """
     if not len(simulation.fills):
         return None
-    if rules.direction is Direction.LONG and rules.sizing == Sizing() and not simulation.is_liquidated:
+    is_all_cash = rules.sizing.fixed_units is None and rules.sizing.equity_fraction in (None, 1.0)
+    if rules.direction is Direction.LONG and is_all_cash:
         entries = int(np.count_nonzero(simulation.fills["side"] > 0))
         return break_even_fee(
             float(simulation.equity[-1]) / rules.initial_cash,
@@ -111,25 +119,35 @@ def find_break_even_fee(
             entries=entries,
             exits=len(simulation.fills) - entries,
         )
-    return _bisect_fee(lambda fee: _gain(simulate(bars, signals, replace(rules, fee_rate=fee)), rules))
+    return _search_fee(
+        lambda fee: _gain(simulate(bars, signals, replace(rules, fee_rate=fee)), rules),
+        rules.fee_rate,
+        _gain(simulation, rules),
+    )
 
 
-def _bisect_fee(gain: Callable[[float], float]) -> float | None:
-    """Return a fee at which `gain` changes from ≥ 0 to < 0; None if it is < 0 at 0, or ≥ 0 at the highest fee."""
-    runs = 2
-    low, high = 0.0, 0.002
-    if gain(low) < 0:
-        return None
-    while gain(high) >= 0:
-        if high >= MAX_RATE:
+def _search_fee(gain: Callable[[float], float], known_fee: float, known_gain: float) -> float | None:
+    """Return a fee at which `gain` changes between ≥ 0 and < 0; None if it is < 0 at 0, or ≥ 0 at the highest fee."""
+    gains = {known_fee: known_gain}
+
+    def gain_at(fee: float) -> float:
+        if fee not in gains:
+            gains[fee] = gain(fee)
+        return gains[fee]
+
+    low, high = known_fee, known_fee
+    if known_gain < 0:
+        low = 0.0
+        if gain_at(low) < 0:
             return None
-        low, high = high, min(8 * high, MAX_RATE)
-        runs += 1
-    while runs < MAX_FEE_RUNS and high - low > FEE_TOLERANCE:
-        middle = (low + high) / 2
-        low, high = (middle, high) if gain(middle) >= 0 else (low, middle)
-        runs += 1
-    return (low + high) / 2
+    else:
+        while gain_at(high) >= 0:
+            if high >= MAX_RATE:
+                return None
+            low, high = high, min(max(4 * high, FIRST_FEE), MAX_RATE)
+    steps = MAX_FEE_RUNS + 1 - len(gains)
+    found, _ = brentq(gain_at, low, high, xtol=FEE_TOLERANCE, maxiter=steps, full_output=True, disp=False)
+    return float(found)
 
 
 def _gain(simulation: Simulation, rules: TradingRules) -> float:

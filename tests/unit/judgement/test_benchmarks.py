@@ -1,0 +1,218 @@
+"""Buy-and-hold beside vectorbt, other costs beside whole runs, and break-even fees run again."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import vectorbt as vbt
+from hypothesis import given
+from hypothesis import strategies as st
+
+from src.domain.annualization import Annualization, AnnualizationSettings, annualize
+from src.domain.market import Bars
+from src.domain.signals import Signals, StrategyDescription
+from src.domain.trading import Direction, EntryOrder, EntryType, Exits, FillTiming, Simulation, Sizing, TradingRules
+from src.engines.event_driven import EventDrivenEngine
+from src.judgement import benchmarks
+from src.judgement.benchmarks import delay, find_break_even_fee, hold_market, measure_costs
+from tests.market import bars_of_closes, random_bars
+from tests.simulations import RULES, Market, markets, random_market
+
+run = EventDrivenEngine().run
+NEXT_OPEN = TradingRules(fill=FillTiming.NEXT_OPEN)
+SETTINGS = AnnualizationSettings(risk_free_rate=0.03)
+FIXED = Sizing(fixed_units=1.0)
+
+
+def year_of(bars: Bars) -> Annualization:
+    return annualize(bars, SETTINGS)
+
+
+def signals_of(*action: int) -> Signals:
+    return Signals(action=np.array(action, np.int8), strategy=StrategyDescription(name="hand-made"))
+
+
+class CountedRun:
+    """The engine's `run`, which keeps the rules that it was called with."""
+
+    def __init__(self) -> None:
+        self.rules: list[TradingRules] = []
+
+    def __call__(self, bars: Bars, signals: Signals, rules: TradingRules) -> Simulation:
+        self.rules.append(rules)
+        return run(bars, signals, rules)
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("sizing", [Sizing(), Sizing(equity_fraction=0.3), Sizing(fixed_units=20.0)])
+def test_holding_the_market_equals_vectorbt(seed: int, sizing: Sizing) -> None:
+    bars = random_bars(300, seed=seed)
+    rules = TradingRules(fill=FillTiming.SAME_CLOSE, fee_rate=0.002, slippage_rate=0.003, sizing=sizing)
+    size, kind = (sizing.fixed_units or np.inf), "amount"
+    if sizing.equity_fraction is not None:
+        size, kind = sizing.equity_fraction, "percent"
+    entries = np.arange(300) == 0
+    portfolio = vbt.Portfolio.from_signals(
+        bars.close, entries, np.zeros(300, bool), size=size, size_type=kind, fees=0.002, slippage=0.003, init_cash=1e4,
+        freq="1D",
+    )  # fmt: skip
+    held = hold_market(bars, rules, year_of(bars), run)
+    assert held is not None
+    assert held.total_return == pytest.approx(portfolio.total_return() * 100, rel=1e-9)
+    assert held.max_drawdown == pytest.approx(-portfolio.max_drawdown() * 100, rel=1e-9)
+    returns = portfolio.value() / np.concatenate(([1e4], portfolio.value()[:-1])) - 1
+    excess = returns.mean() - (1.03 ** (1 / 365) - 1)
+    assert held.sharpe_ratio == pytest.approx(float(excess / returns.std(ddof=1) * np.sqrt(365)), rel=1e-9)
+
+
+def test_holding_the_market_ignores_the_orders() -> None:
+    bars = random_bars(200, seed=3, volatility=0.05)
+    orders = replace(
+        NEXT_OPEN,
+        direction=Direction.SHORT,
+        entry=EntryOrder(type=EntryType.LIMIT, offset_rate=0.5),
+        exits=Exits(stop_loss_rate=0.01, take_profit_rate=0.01, trailing_stop_rate=0.01, max_bars=1),
+    )
+    held = hold_market(bars, orders, year_of(bars), run)
+    assert held == hold_market(bars, NEXT_OPEN, year_of(bars), run)
+    # By hand: bought at the second open, never sold.
+    units = 10_000 / 1.001 / (bars.open[1] * 1.001)
+    assert held is not None
+    assert held.total_return == pytest.approx((units * bars.close[-1] / 10_000 - 1) * 100, rel=1e-9)
+
+
+def test_market_that_cannot_be_bought_is_not_held() -> None:
+    bars = bars_of_closes([100.0])
+    assert hold_market(bars, NEXT_OPEN, year_of(bars), run) is None
+    held = hold_market(bars, replace(NEXT_OPEN, fill=FillTiming.SAME_CLOSE), year_of(bars), run)
+    assert held is not None
+    assert held.sharpe_ratio is None
+
+
+@given(market=markets(), rules=RULES)
+def test_cost_cases_equal_whole_runs(market: Market, rules: TradingRules) -> None:
+    bars, signals = market
+    own, counted = run(bars, signals, rules), CountedRun()
+    study = measure_costs(bars, signals, rules, own, year_of(bars), counted)
+    assert [(case.delay_bars, case.cost_factor) for case in study.cases] == [
+        (0, 0.5), (0, 1.0), (0, 2.0), (0, 4.0), (1, 1.0),
+    ]  # fmt: skip
+    assert len(counted.rules) == 4, "the run itself is not run again"
+    late = Signals(action=np.concatenate(([0], signals.action[:-1])).astype(np.int8), strategy=signals.strategy)
+    for case in study.cases:
+        costs = replace(
+            rules, fee_rate=rules.fee_rate * case.cost_factor, slippage_rate=rules.slippage_rate * case.cost_factor
+        )
+        whole = run(bars, late if case.delay_bars else signals, costs)
+        assert case.total_return == (whole.equity[-1] / rules.initial_cash - 1) * 100
+    equity = run(bars, late, rules).equity
+    before = np.concatenate(([rules.initial_cash], equity[:-1]))
+    expected = np.divide(equity - before, before, out=np.zeros(len(bars)), where=before > 0)
+    np.testing.assert_allclose(study.delayed_returns, expected, atol=1e-12)
+
+
+def test_costs_stay_below_the_whole_price() -> None:
+    bars, signals = random_market(50, 4)
+    rules = replace(NEXT_OPEN, fee_rate=0.3, slippage_rate=0.4)
+    counted = CountedRun()
+    measure_costs(bars, signals, rules, run(bars, signals, rules), year_of(bars), counted)
+    fees = [item.fee_rate for item in counted.rules]
+    assert fees == [0.15, 0.6, benchmarks.MAX_RATE, 0.3]
+    assert [item.slippage_rate for item in counted.rules] == [0.2, 0.8, benchmarks.MAX_RATE, 0.4]
+
+
+def test_last_signal_is_lost_one_bar_late() -> None:
+    assert delay(signals_of(1, 0, -1, 1)).action.tolist() == [0, 1, 0, -1]
+    assert delay(signals_of(1)).action.tolist() == [0]
+
+
+@given(market=markets(), rules=RULES, is_named=st.booleans())
+def test_all_cash_run_breaks_even_at_the_fee(market: Market, rules: TradingRules, is_named: bool) -> None:
+    bars, signals = market
+    sizing = Sizing(equity_fraction=1.0) if is_named else Sizing()
+    rules = replace(rules, direction=Direction.LONG, sizing=sizing)
+    own, counted = run(bars, signals, rules), CountedRun()
+    fee = find_break_even_fee(bars, signals, rules, own, counted)
+    assert not counted.rules, "the formula needs no run"
+    if not len(own.fills):
+        assert fee is None
+        return
+    assert fee is not None
+    if fee < -1e-9:
+        assert run(bars, signals, replace(rules, fee_rate=0.0)).equity[-1] < rules.initial_cash
+    elif fee < 1:
+        again = run(bars, signals, replace(rules, fee_rate=max(fee, 0.0)))
+        assert again.equity[-1] / rules.initial_cash == pytest.approx(1.0, abs=1e-9)
+
+
+def bisect(bars: Bars, signals: Signals, rules: TradingRules) -> float:
+    low, high = 0.0, 0.99
+    for _ in range(60):
+        middle = (low + high) / 2
+        gains = run(bars, signals, replace(rules, fee_rate=middle)).equity[-1] >= rules.initial_cash
+        low, high = (middle, high) if gains else (low, middle)
+    return low
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"exits": Exits(stop_loss_rate=0.03, take_profit_rate=0.05)},
+        {"exits": Exits(trailing_stop_rate=0.04, max_bars=9), "entry": EntryOrder(type=EntryType.STOP)},
+        {"sizing": Sizing(equity_fraction=0.4)},
+        {"sizing": FIXED},
+        {"sizing": FIXED, "direction": Direction.SHORT},
+        {"sizing": Sizing(equity_fraction=0.1), "direction": Direction.BOTH},
+    ],
+)
+def test_fee_equals_bisection(changes: dict[str, Any]) -> None:
+    found = 0
+    for seed in range(12):
+        bars, signals = random_market(120, seed, share=0.1)
+        rules = replace(NEXT_OPEN, slippage_rate=0.0, **changes)
+        fee = find_break_even_fee(bars, signals, rules, run(bars, signals, rules), run)
+        if fee is None or fee < 0:
+            assert run(bars, signals, replace(rules, fee_rate=0.0)).equity[-1] < rules.initial_cash
+        else:
+            assert fee == pytest.approx(bisect(bars, signals, rules), abs=2e-5)
+            found += 1
+    assert found >= 3
+
+
+@given(market=markets(), rules=RULES)
+def test_fee_takes_few_runs(market: Market, rules: TradingRules) -> None:
+    bars, signals = market
+    counted = CountedRun()
+    find_break_even_fee(bars, signals, rules, run(bars, signals, rules), counted)
+    assert len(counted.rules) <= benchmarks.MAX_FEE_RUNS
+
+
+def test_search_ends_where_the_gain_jumps_over_zero() -> None:
+    asked = []
+
+    def gain(fee: float) -> float:
+        asked.append(fee)
+        return 1.0 if fee < 0.7123 else -1e9
+
+    fee = benchmarks._search_fee(gain, 0.0, 1.0)
+    assert fee == pytest.approx(0.7123, abs=1e-3)
+    assert len(asked) <= benchmarks.MAX_FEE_RUNS
+
+
+@pytest.mark.parametrize("fee_rate", [0.0, 0.5])
+def test_no_fee_breaks_even(fee_rate: float) -> None:
+    rules = replace(NEXT_OPEN, sizing=FIXED, fee_rate=fee_rate, slippage_rate=0.0)
+
+    def find(signals: Signals, *closes: float) -> float | None:
+        bars = bars_of_closes(closes)
+        return find_break_even_fee(bars, signals, rules, run(bars, signals, rules), run)
+
+    assert find(signals_of(0, 0), 100.0, 100.0) is None, "without fills"
+    assert find(signals_of(1, -1, 0), 100.0, 100.0, 90.0) is None, "loses without fees"
+    assert find(signals_of(1, 0, 0), 100.0, 100.0, 1000.0) is None, "gains at every fee"
+    # 200 − 100 = fee × 300
+    assert find(signals_of(1, -1, 0), 100.0, 100.0, 200.0) == pytest.approx(1 / 3, abs=1e-5)
