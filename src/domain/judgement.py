@@ -355,6 +355,38 @@ class Benchmarks:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NeighborValue:
+    """A parameter's value in a neighbor."""
+
+    name: str = reported("The parameter's public name.")
+    value: float = reported("Its value, in the parameter's unit.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NeighborRow:
+    """The run with nearby parameters."""
+
+    values: tuple[NeighborValue, ...] = reported("The values of all numeric parameters.")
+    is_chosen: bool = reported("Whether these are the run's own values.")
+    total_return: float = reported("Return.", _PERCENT)
+    sharpe_ratio: float | None = reported("Sharpe ratio; null without variance.", _RATIO)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Neighbors:
+    """Whether nearby parameters do as well: each number × 0.8, 0.9, 1, 1.1 and 1.2, whole numbers rounded.
+
+    All combinations of up to two parameters; of more, one is changed at a time. Combinations that are not allowed and
+    repeated ones are left out. The chosen values are among the rows.
+    """
+
+    rows: tuple[NeighborRow, ...] = reported("The runs, in the order of their values.")
+    median_sharpe: float | None = reported("Median of the Sharpe ratios; null if no run has one.", _RATIO)
+    share_positive: float = reported("Share of the runs whose return is over 0.", _FRACTION)
+    rank: int = reported("Place of the chosen values by Sharpe ratio; 1 is the highest, equal ones share a place.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FillBand:
     """Total returns under both answers to what a bar hit first.
 

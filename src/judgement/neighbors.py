@@ -1,0 +1,116 @@
+"""Run a strategy again with parameters near the chosen ones: an edge that only one combination has is an accident."""
+
+from __future__ import annotations
+
+import dataclasses
+import statistics
+from collections.abc import Callable, Iterator, Sequence
+from itertools import product
+from typing import Any, Final, NamedTuple
+
+from src.domain.errors import InvalidInput
+from src.domain.judgement import NeighborRow, Neighbors, NeighborValue
+from src.domain.parameters import DeclaredParameter, parameters_of
+from src.domain.strategy import StrategyParams
+
+FACTORS: Final = (0.8, 0.9, 1.0, 1.1, 1.2)
+MAX_GRID_PARAMETERS: Final = 2
+"""Parameters that are combined with each other: 5² = 25 runs. Of more, one is changed at a time."""
+
+
+class RunFigures(NamedTuple):
+    """The figures of one run: total return in per cent, Sharpe ratio of a year or None without variance."""
+
+    total_return: float
+    sharpe_ratio: float | None
+
+
+def measure_neighbors(params: StrategyParams, evaluate: Callable[[StrategyParams], RunFigures]) -> Neighbors | None:
+    """Return the runs with parameters near `params`, and the place of `params` among them.
+
+    `evaluate` runs the strategy with the given parameters; what it raises is not caught. None for a strategy that reads
+    a model, or that has no numeric parameter.
+    """
+    numbers = [] if params.model is not None else _find_numbers(params)
+    if not numbers:
+        return None
+    chosen = tuple(item.of(params) for item in numbers)
+    found: dict[tuple[float, ...], RunFigures] = {}
+    for values in sorted({chosen, *_nearby(numbers, chosen)}):
+        neighbor = params if values == chosen else _with_values(params, numbers, values)
+        if neighbor is not None:
+            found[values] = evaluate(neighbor)
+    ratios = [figures.sharpe_ratio for figures in found.values() if figures.sharpe_ratio is not None]
+    own = found[chosen].sharpe_ratio
+    return Neighbors(
+        rows=tuple(
+            NeighborRow(
+                values=tuple(
+                    NeighborValue(name=item.parameter.field, value=float(value))
+                    for item, value in zip(numbers, values, strict=True)
+                ),
+                is_chosen=values == chosen,
+                total_return=figures.total_return,
+                sharpe_ratio=figures.sharpe_ratio,
+            )
+            for values, figures in found.items()
+        ),
+        median_sharpe=statistics.median(ratios) if ratios else None,
+        share_positive=sum(figures.total_return > 0 for figures in found.values()) / len(found),
+        # Without a Sharpe ratio it is behind all that have one.
+        rank=1 + sum(own is None or ratio > own for ratio in ratios),
+    )
+
+
+def _find_numbers(params: StrategyParams) -> list[DeclaredParameter]:
+    """Return the parameters that are numbers and have a value."""
+    return [item for item in parameters_of(type(params)) if item.kind in (int, float) and item.of(params) is not None]
+
+
+def _nearby(numbers: Sequence[DeclaredParameter], chosen: tuple[float, ...]) -> Iterator[tuple[float, ...]]:
+    """Yield the combinations of values near the chosen ones; some may be equal."""
+    choices = [
+        [_scaled(item, value, factor) for factor in FACTORS] for item, value in zip(numbers, chosen, strict=True)
+    ]
+    if len(numbers) <= MAX_GRID_PARAMETERS:
+        yield from product(*choices)
+        return
+    for place, values in enumerate(choices):
+        for value in values:
+            yield (*chosen[:place], value, *chosen[place + 1 :])
+
+
+def _scaled(item: DeclaredParameter, value: float, factor: float) -> float:
+    """Return the value times the factor; whole numbers are rounded, halves up."""
+    if item.kind is not int:
+        return value * factor
+    # In whole tenths, because 1.1 × 5 as float64 is over 5.5.
+    return (value * round(10 * factor) + 5) // 10
+
+
+def _with_values(
+    params: StrategyParams, numbers: Sequence[DeclaredParameter], values: tuple[float, ...]
+) -> StrategyParams | None:
+    """Return the parameters with other values; None if they are not allowed."""
+    changes: dict[str, Any] = {}
+    for item, value in zip(numbers, values, strict=True):
+        inner = changes
+        for name in item.path[:-1]:
+            inner = inner.setdefault(name, {})
+        inner[item.path[-1]] = value
+    try:
+        neighbor: StrategyParams = _replaced(params, changes)
+    except InvalidInput:
+        return None
+    return neighbor
+
+
+def _replaced(root: Any, changes: dict[str, Any]) -> Any:
+    """Return a dataclass with these fields changed, and with those of the dataclasses in it that are given as dicts."""
+    return dataclasses.replace(
+        root,
+        **{
+            name: _replaced(getattr(root, name), value) if isinstance(value, dict) else value
+            for name, value in changes.items()
+        },
+    )
