@@ -42,7 +42,7 @@ Consequences:
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -80,6 +80,7 @@ Prices = NDArray[np.float64]
 
 @compiled
 def simulate(
+    part: tuple[int, int],
     open: Prices,
     high: Prices,
     low: Prices,
@@ -92,12 +93,12 @@ def simulate(
     position: Prices,
     equity: Prices,
 ) -> None:
-    """Run the only book of `books` through the bars; write its `fills`, and its balances at each close.
+    """Run the only book of `books` through the bars from `part[0]` to before `part[1]`; write `fills` and balances.
 
     A cheap check precedes each event, because passing on the array `fills` costs more than the check.
     """
     book = books[0]
-    for bar in range(len(close)):
+    for bar in range(part[0], part[1]):
         prices = BarPrices(open[bar], high[bar], low[bar], close[bar])
         if not plan.is_filled_at_close and has_market_order(book, bar, plan):
             fill_market_orders(book, fills, bar, prices.open, plan)
@@ -146,15 +147,27 @@ class EventDrivenEngine:
 
         Raises ValueError if there is not one signal per bar; InvalidInput if the equity grows beyond `MAX_EQUITY`.
         """
+        return self.run_settled(bars, signals, rules, ())
+
+    def run_settled(
+        self, bars: Bars, signals: Signals, rules: TradingRules, other_policy_bars: Sequence[int]
+    ) -> Simulation:
+        """Do the same as `run`, with the other `IntrabarPolicy` in these bars, which are ascending."""
         if len(signals) != len(bars):
             raise ValueError(f"{len(signals)} signals for {len(bars)} bars")
         plan = build_plan(rules)
+        other_plan = plan._replace(is_optimistic=not plan.is_optimistic)
         books = create_book(rules.initial_cash)
         fills = _allocate_fills(signals.action, plan.allowed_side)
         cash, position, equity = np.empty((3, len(bars)))
-        _simulate(
-            bars.open, bars.high, bars.low, bars.close, signals.action, plan, books, fills, cash, position, equity
-        )
+        arrays = (bars.open, bars.high, bars.low, bars.close, signals.action)
+        written = (books, fills, cash, position, equity)
+        first = 0
+        for bar in other_policy_bars:
+            _simulate((first, bar), *arrays, plan, *written)
+            _simulate((bar, bar + 1), *arrays, other_plan, *written)
+            first = bar + 1
+        _simulate((first, len(bars)), *arrays, plan, *written)
         check_growth(equity)
         ended = books[0]
         fills = fills[: ended["fill_count"]].copy()

@@ -3,19 +3,24 @@ from __future__ import annotations
 import subprocess
 import sys
 import types
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from src.domain.signals import Signals, StrategyDescription
-from src.domain.trading import EntryOrder, Exits, FillTiming, TradingRules
+from src.domain.trading import EntryOrder, Exits, FillTiming, IntrabarPolicy, TradingRules
 from src.engines.account import bankruptcy_price, liquidation_level, purchase_for, purchase_of, subtract
 from src.engines.compiled import fingerprint
 from src.engines.event_driven import EventDrivenEngine
 from src.engines.orders import LIMIT_ENTRY, STOP_ENTRY, BarPrices, level_from, proven_after_entry
 from src.engines.plan import NEVER, build_plan
+from tests import simulations
 from tests.market import bars_of_closes, random_bars
 
 RULES = TradingRules(fill=FillTiming.NEXT_OPEN)
@@ -123,3 +128,24 @@ def test_levels_of_round_prices_are_touched(price: float, direction: int, rate: 
 )
 def test_entry_level_extreme_and_close_are_proven(level: float, side: int, kind: int, proven: BarPrices) -> None:
     assert proven_after_entry(BarPrices(100.0, 120.0, 85.0, 90.0), level, side, kind) == proven
+
+
+@given(market=simulations.markets(), rules=simulations.RULES, data=st.data())
+def test_bars_of_the_other_policy_decide_otherwise(
+    market: simulations.Market, rules: TradingRules, data: st.DataObject
+) -> None:
+    bars, signals = market
+    engine, n = EventDrivenEngine(), len(bars)
+    [policy] = [policy for policy in IntrabarPolicy if policy is not rules.intrabar]
+    other = replace(rules, intrabar=policy)
+
+    def equity(rules: TradingRules, changed: Sequence[int]) -> list[float]:
+        return list(engine.run_settled(bars, signals, rules, changed).equity)
+
+    assert equity(rules, ()) == list(engine.run(bars, signals, rules).equity)
+    assert equity(rules, range(n)) == list(engine.run(bars, signals, other).equity)
+    changed = sorted(data.draw(st.sets(st.integers(0, n - 1))))
+    assert equity(rules, changed) == equity(other, sorted(set(range(n)) - set(changed)))
+    # The first bar that decides otherwise changes nothing before it.
+    first = data.draw(st.integers(0, n - 1))
+    assert equity(rules, range(first, n))[:first] == list(engine.run(bars, signals, rules).equity)[:first]
