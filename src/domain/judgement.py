@@ -399,6 +399,15 @@ class FillBand:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ResolvedFills:
+    """The run again, each ambiguous bar settled by the finer bars inside it where they tell."""
+
+    total_return: float = reported("Total return; bars that stay ambiguous follow the run's `intrabar`.", _PERCENT)
+    resolved_bars: int = reported("Ambiguous bars that the finer bars settled.", _BARS)
+    unresolved_bars: int = reported("Ambiguous bars that they did not settle, or that have none.", _BARS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
     """Whether to believe a result, and why."""
 
