@@ -110,7 +110,7 @@ class Signals:
         object.__setattr__(self, "action", freeze(self.action, np.int8))
         if self.action.ndim != 1:
             raise ValueError(f"action has shape {self.action.shape}, expected (n,)")
-        if self.action.size and not np.isin(self.action, (-1, 0, 1)).all():
+        if self.action.size and not -1 <= self.action.min() <= self.action.max() <= 1:
             raise ValueError("action holds a value other than -1, 0, 1")
         if self.probability is not None:
             object.__setattr__(self, "probability", freeze(self.probability, np.float64))

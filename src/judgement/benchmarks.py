@@ -18,7 +18,7 @@ from src.domain.annualization import Annualization
 from src.domain.judgement import BuyAndHold, CostCase
 from src.domain.market import Bars
 from src.domain.signals import Action, Signals, StrategyDescription
-from src.domain.trading import Direction, EntryOrder, Exits, Simulation, TradingRules
+from src.domain.trading import Direction, EntryOrder, EntryType, Exits, Simulation, Sizing, TradingRules
 from src.judgement.breakdowns import break_even_fee
 from src.metrics.drawdowns import measure_drawdowns
 from src.metrics.returns import moments, sharpe_ratio, simple_returns
@@ -52,7 +52,7 @@ def hold_market(bars: Bars, rules: TradingRules, annualization: Annualization, s
     held = simulate(bars, Signals(action=action, strategy=_HOLD), market_order)
     if not len(held.fills):
         return None
-    total_return, sharpe = _summarize(held, rules.initial_cash, annualization)
+    total_return, sharpe = _summarize(held.equity, rules.initial_cash, annualization)
     deepest = measure_drawdowns(held.equity, rules.initial_cash).deepest
     return BuyAndHold(total_return=total_return, sharpe_ratio=sharpe, max_drawdown=deepest * 100)
 
@@ -67,24 +67,55 @@ def measure_costs(
 ) -> CostStudy:
     """Run the signals at 1/2, 2 and 4 times the fees and slippage, and once with every signal one bar later."""
 
-    def describe(run: Simulation, factor: float, delay: int) -> CostCase:
-        total_return, sharpe = _summarize(run, rules.initial_cash, annualization)
+    def describe(equity: Floats, factor: float, delay: int) -> CostCase:
+        total_return, sharpe = _summarize(equity, rules.initial_cash, annualization)
         return CostCase(cost_factor=factor, delay_bars=delay, total_return=total_return, sharpe_ratio=sharpe)
 
-    cases = [describe(simulation, 1.0, 0)]
+    cases = [describe(simulation.equity, 1.0, 0)]
     for factor in COST_FACTORS:
         costs = replace(
             rules,
             fee_rate=min(rules.fee_rate * factor, MAX_RATE),
             slippage_rate=min(rules.slippage_rate * factor, MAX_RATE),
         )
-        cases.append(describe(simulate(bars, signals, costs), factor, 0))
-    late = simulate(bars, delay(signals), rules)
+        is_scaled = has_fills_apart_from_costs(rules) and not simulation.is_liquidated
+        equity = scale_equity(simulation, rules, costs) if is_scaled else simulate(bars, signals, costs).equity
+        cases.append(describe(equity, factor, 0))
+    late = simulate(bars, delay(signals), rules).equity
     cases.append(describe(late, 1.0, 1))
     return CostStudy(
         cases=tuple(sorted(cases, key=lambda case: (case.delay_bars, case.cost_factor))),
-        delayed_returns=simple_returns(late.equity, rules.initial_cash),
+        delayed_returns=simple_returns(late, rules.initial_cash),
     )
+
+
+def has_fills_apart_from_costs(rules: TradingRules) -> bool:
+    """Return whether the bars of the fills do not depend on fees and slippage, and every entry takes all cash."""
+    return (
+        rules.direction is Direction.LONG
+        and rules.sizing == Sizing()
+        and rules.entry.type is EntryType.MARKET
+        and rules.exits == Exits()
+    )
+
+
+def scale_equity(simulation: Simulation, rules: TradingRules, costs: TradingRules) -> Floats:
+    """Return the equity [n] of a run at other costs, if these change only how much each fill costs.
+
+    A fill multiplies equity: an entry by 1 ÷ ((1 + slippage) (1 + fee)), an exit by (1 − slippage) (1 − fee). A run of
+    its own takes four times as long at 1,000 bars.
+    """
+    side, bar = simulation.fills["side"], simulation.fills["bar"]
+    entry, exit_ = (np.divide(*pair) for pair in zip(_fill_factors(costs), _fill_factors(rules), strict=True))
+    growth = np.ones(len(simulation.equity))
+    np.multiply.at(growth, bar, np.where(side > 0, entry, exit_))
+    scaled: Floats = simulation.equity * np.cumprod(growth)
+    return scaled
+
+
+def _fill_factors(rules: TradingRules) -> tuple[float, float]:
+    fee, slippage = rules.fee_rate, rules.slippage_rate
+    return 1 / ((1 + slippage) * (1 + fee)), (1 - slippage) * (1 - fee)
 
 
 def delay(signals: Signals) -> Signals:
@@ -154,8 +185,8 @@ def _gain(simulation: Simulation, rules: TradingRules) -> float:
     return float(simulation.equity[-1]) - rules.initial_cash
 
 
-def _summarize(simulation: Simulation, initial_cash: float, year: Annualization) -> tuple[float, float | None]:
+def _summarize(equity: Floats, initial_cash: float, year: Annualization) -> tuple[float, float | None]:
     """Return the total return in per cent, and the Sharpe ratio."""
-    found = moments(simple_returns(simulation.equity, initial_cash), year.risk_free_per_bar)
+    found = moments(simple_returns(equity, initial_cash), year.risk_free_per_bar)
     sharpe = sharpe_ratio(found, year.bars_per_year)
-    return (float(simulation.equity[-1]) / initial_cash - 1) * 100, sharpe if math.isfinite(sharpe) else None
+    return (float(equity[-1]) / initial_cash - 1) * 100, sharpe if math.isfinite(sharpe) else None
