@@ -175,3 +175,12 @@ def test_nothing_ambiguous_and_too_much_have_no_answer(monkeypatch: pytest.Monke
     assert settle(100, 90, bars=one_bar(high=101)) is None
     monkeypatch.setattr(fill_resolution, "MAX_AMBIGUOUS_BARS", 0)
     assert settle(100, 90, 110) is None
+
+
+def test_one_minute_with_entry_and_level() -> None:
+    rules = replace(HAND, entry=EntryOrder(type=EntryType.LIMIT, offset_rate=0.02, life_bars=5))
+    bars, signals = one_bar(), signals_of(np.array([1, 0, 0, 0]))
+    still = bars_of_closes([100.0, 97.0, 90.0], interval="1m")
+    minutes = replace(still, high=np.array([100.0, 110, 90]))
+    run = ENGINE.run(bars, signals, rules)
+    assert figures(resolve_fills(bars, signals, rules, run, ENGINE.run_settled, lambda _: minutes)) == (-5.0, 0, 1)
