@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq
 
 from src.domain.annualization import Annualization
+from src.domain.errors import InvalidInput
 from src.domain.judgement import BuyAndHold, CostCase
 from src.domain.market import Bars
 from src.domain.signals import Action, Signals, StrategyDescription
@@ -38,10 +39,13 @@ _HOLD: Final = StrategyDescription(name="Buy and Hold")
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class CostStudy:
-    """A run at other costs and one bar late; `delayed_returns` [n] of equity per bar are those of the late run."""
+    """A run at other costs and one bar late, without runs whose equity grows beyond what numbers hold.
+
+    `delayed_returns` [n] of equity per bar are those of the late run.
+    """
 
     cases: tuple[CostCase, ...]
-    delayed_returns: Floats
+    delayed_returns: Floats | None
 
 
 def hold_market(bars: Bars, rules: TradingRules, annualization: Annualization, simulate: Simulate) -> BuyAndHold | None:
@@ -49,8 +53,8 @@ def hold_market(bars: Bars, rules: TradingRules, annualization: Annualization, s
     action = np.zeros(len(bars), np.int8)
     action[0] = Action.BUY
     market_order = replace(rules, direction=Direction.LONG, entry=EntryOrder(), exits=Exits())
-    held = simulate(bars, Signals(action=action, strategy=_HOLD), market_order)
-    if not len(held.fills):
+    held = try_run(simulate, bars, Signals(action=action, strategy=_HOLD), market_order)
+    if held is None or not len(held.fills):
         return None
     total_return, sharpe = _summarize(held.equity, rules.initial_cash, annualization)
     deepest = measure_drawdowns(held.equity, rules.initial_cash).deepest
@@ -79,14 +83,25 @@ def measure_costs(
             slippage_rate=min(rules.slippage_rate * factor, MAX_RATE),
         )
         is_scaled = has_fills_apart_from_costs(rules) and not simulation.is_liquidated
-        equity = scale_equity(simulation, rules, costs) if is_scaled else simulate(bars, signals, costs).equity
-        cases.append(describe(equity, factor, 0))
-    late = simulate(bars, delay(signals), rules).equity
-    cases.append(describe(late, 1.0, 1))
+        if is_scaled:
+            cases.append(describe(scale_equity(simulation, rules, costs), factor, 0))
+        elif (other := try_run(simulate, bars, signals, costs)) is not None:
+            cases.append(describe(other.equity, factor, 0))
+    late = try_run(simulate, bars, delay(signals), rules)
+    if late is not None:
+        cases.append(describe(late.equity, 1.0, 1))
     return CostStudy(
         cases=tuple(sorted(cases, key=lambda case: (case.delay_bars, case.cost_factor))),
-        delayed_returns=simple_returns(late, rules.initial_cash),
+        delayed_returns=None if late is None else simple_returns(late.equity, rules.initial_cash),
     )
+
+
+def try_run(simulate: Simulate, bars: Bars, signals: Signals, rules: TradingRules) -> Simulation | None:
+    """Return another run than the one that was asked for; None if its equity grows beyond what numbers hold."""
+    try:
+        return simulate(bars, signals, rules)
+    except InvalidInput:
+        return None
 
 
 def has_fills_apart_from_costs(rules: TradingRules) -> bool:
@@ -150,11 +165,14 @@ def find_break_even_fee(
             entries=entries,
             exits=len(simulation.fills) - entries,
         )
-    return _search_fee(
-        lambda fee: _gain(simulate(bars, signals, replace(rules, fee_rate=fee)), rules),
-        rules.fee_rate,
-        _gain(simulation, rules),
-    )
+    try:
+        return _search_fee(
+            lambda fee: _gain(simulate(bars, signals, replace(rules, fee_rate=fee)), rules),
+            rules.fee_rate,
+            _gain(simulation, rules),
+        )
+    except InvalidInput:  # a fee at which equity grows beyond what numbers hold
+        return None
 
 
 def _search_fee(gain: Callable[[float], float], known_fee: float, known_gain: float) -> float | None:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 from src.domain.judgement import FillBand
 from src.domain.market import Bars
 from src.domain.signals import Signals
 from src.domain.trading import IntrabarPolicy, Simulation, TradingRules
-
-Simulate = Callable[[Bars, Signals, TradingRules], Simulation]
+from src.judgement.benchmarks import Simulate, try_run
 
 
 def measure_fill_band(
@@ -20,10 +18,10 @@ def measure_fill_band(
     if not simulation.ambiguous_bars:
         return None
     [other] = [policy for policy in IntrabarPolicy if policy is not rules.intrabar]
-    returns = {
-        rules.intrabar: _total_return(simulation, rules),
-        other: _total_return(simulate(bars, signals, replace(rules, intrabar=other)), rules),
-    }
+    run = try_run(simulate, bars, signals, replace(rules, intrabar=other))
+    if run is None:
+        return None
+    returns = {rules.intrabar: _total_return(simulation, rules), other: _total_return(run, rules)}
     return FillBand(
         pessimistic_return=returns[IntrabarPolicy.PESSIMISTIC],
         optimistic_return=returns[IntrabarPolicy.OPTIMISTIC],

@@ -6,7 +6,6 @@ to the ledger, and `judge` needs the ledger's sums with this run in them.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -30,7 +29,7 @@ from src.domain.signals import Signals
 from src.domain.trading import FillTiming, Simulation, TradingRules
 from src.domain.trials import Trial
 from src.judgement import breakdowns, timing, trial_ledger
-from src.judgement.benchmarks import find_break_even_fee, hold_market, measure_costs
+from src.judgement.benchmarks import Simulate, find_break_even_fee, hold_market, measure_costs
 from src.judgement.crises import find_missing_crises
 from src.judgement.deflation import deflate
 from src.judgement.fill_band import measure_fill_band
@@ -39,8 +38,6 @@ from src.judgement.intervals import measure_confidence
 from src.judgement.leaks import measure_overlap
 from src.judgement.verdict import Evidence, reach_verdict
 from src.metrics.returns import simple_returns
-
-Simulate = Callable[[Bars, Signals, TradingRules], Simulation]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -17,7 +17,8 @@ from src.domain.signals import Predictions
 from src.domain.trading import EngineName, TradingRules
 from src.domain.training import DEFAULT_LABEL_HORIZON, NO_TRAINING_WINDOW
 from src.domain.trials import LedgerEntry, LedgerUpdate
-from src.judgement.report import Examination, JudgedRun, Simulate, examine, judge
+from src.judgement.benchmarks import Simulate
+from src.judgement.report import Examination, JudgedRun, examine, judge
 from src.judgement.trial_ledger import trial_key
 from src.ports import Engine
 from src.service.pipeline import Computation, Outcome, compute_outcome

@@ -21,8 +21,8 @@ from src.domain.judgement import NotChecked, RowAudit, SignalChanges
 from src.domain.market import Bars
 from src.domain.runs import BacktestRequest
 from src.domain.signals import Predictions, Signals
+from src.judgement.benchmarks import Simulate
 from src.judgement.leaks import RowComparison, choose_prefixes, compare_rows, compare_signals
-from src.judgement.report import Simulate
 from src.judgement.verdict import LEAK_AUDIT
 from src.service.computing import ComputeQueue
 from src.service.pipeline import decide

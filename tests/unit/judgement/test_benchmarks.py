@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from src.domain.annualization import Annualization, AnnualizationSettings, annualize
+from src.domain.errors import InvalidInput
 from src.domain.market import Bars
 from src.domain.signals import Signals, StrategyDescription
 from src.domain.trading import Direction, EntryOrder, EntryType, Exits, FillTiming, Simulation, Sizing, TradingRules
@@ -100,14 +101,14 @@ def test_cost_cases_equal_whole_runs(market: Market, rules: TradingRules) -> Non
     assert [(case.delay_bars, case.cost_factor) for case in study.cases] == [
         (0, 0.5), (0, 1.0), (0, 2.0), (0, 4.0), (1, 1.0),
     ]  # fmt: skip
-    assert len(counted.rules) == 4, "the run itself is not run again"
+    assert len(counted.rules) == (1 if benchmarks.has_fills_apart_from_costs(rules) else 4)
     late = Signals(action=np.concatenate(([0], signals.action[:-1])).astype(np.int8), strategy=signals.strategy)
     for case in study.cases:
         costs = replace(
             rules, fee_rate=rules.fee_rate * case.cost_factor, slippage_rate=rules.slippage_rate * case.cost_factor
         )
         whole = run(bars, late if case.delay_bars else signals, costs)
-        assert case.total_return == (whole.equity[-1] / rules.initial_cash - 1) * 100
+        assert case.total_return == pytest.approx((whole.equity[-1] / rules.initial_cash - 1) * 100, rel=1e-9, abs=1e-9)
     equity = run(bars, late, rules).equity
     before = np.concatenate(([rules.initial_cash], equity[:-1]))
     expected = np.divide(equity - before, before, out=np.zeros(len(bars)), where=before > 0)
@@ -116,12 +117,50 @@ def test_cost_cases_equal_whole_runs(market: Market, rules: TradingRules) -> Non
 
 def test_costs_stay_below_the_whole_price() -> None:
     bars, signals = random_market(50, 4)
-    rules = replace(NEXT_OPEN, fee_rate=0.3, slippage_rate=0.4)
+    rules = replace(NEXT_OPEN, fee_rate=0.3, slippage_rate=0.4, sizing=FIXED)
     counted = CountedRun()
     measure_costs(bars, signals, rules, run(bars, signals, rules), year_of(bars), counted)
     fees = [item.fee_rate for item in counted.rules]
     assert fees == [0.15, 0.6, benchmarks.MAX_RATE, 0.3]
     assert [item.slippage_rate for item in counted.rules] == [0.2, 0.8, benchmarks.MAX_RATE, 0.4]
+
+
+@pytest.mark.parametrize("fill", FillTiming)
+def test_scaled_equity_equals_whole_run(fill: FillTiming) -> None:
+    bars, signals = random_market(400, 4)
+    rules = TradingRules(fill=fill, fee_rate=0.002, slippage_rate=0.003)
+    costs = replace(rules, fee_rate=0.05, slippage_rate=0.01)
+    assert benchmarks.has_fills_apart_from_costs(rules)
+    scaled = benchmarks.scale_equity(run(bars, signals, rules), rules, costs)
+    np.testing.assert_allclose(scaled, run(bars, signals, costs).equity, rtol=1e-11)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"sizing": FIXED}, {"direction": Direction.BOTH}, {"exits": Exits(stop_loss_rate=0.1)},
+        {"entry": EntryOrder(type=EntryType.STOP, offset_rate=0.01)},
+    ],
+)  # fmt: skip
+def test_fills_depend_on_costs_with_levels_and_sizes(changes: dict[str, Any]) -> None:
+    assert not benchmarks.has_fills_apart_from_costs(replace(NEXT_OPEN, **changes))
+
+
+def test_run_that_outgrows_numbers_is_left_out_of_costs() -> None:
+    def outgrown(bars: Bars, signals: Signals, rules: TradingRules) -> Simulation:
+        if rules.fee_rate < 0.01 or signals is not given:
+            raise InvalidInput("The equity grows beyond what numbers hold.")
+        return run(bars, signals, rules)
+
+    bars, given = random_market(50, 4)
+    rules = replace(NEXT_OPEN, fee_rate=0.01, sizing=FIXED)
+    study = measure_costs(bars, given, rules, run(bars, given, rules), year_of(bars), outgrown)
+    assert [case.cost_factor for case in study.cases] == [1.0, 2.0, 4.0]
+    assert study.delayed_returns is None
+    assert hold_market(bars, replace(rules, fee_rate=0.001), year_of(bars), outgrown) is None
+    # The search begins with the fee of the run, and goes down if it loses at that.
+    loses = replace(rules, fee_rate=0.05)
+    assert find_break_even_fee(bars, given, loses, run(bars, given, loses), outgrown) is None
 
 
 def test_last_signal_is_lost_one_bar_late() -> None:
