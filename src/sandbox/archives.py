@@ -46,7 +46,7 @@ def lay_out_model(children: Children, task: Task, slot: int, switch: KillSwitch)
             yield replace(task, model=None, folder=folder, opened_path=copy)
     elif model is not None and _is_archive(children.registry, model, task.extension):
         with children.staging.private(uid) as folder:
-            order = replace(task, kind="unpack", values=None, ranges=(), folder=folder)
+            order = replace(task, kind="unpack", values=None, ranges=(), audit_seed=None, folder=folder)
             outcome = children.run(order, slot, switch)
             outcomes.to_reply(outcome, order, deadline_s=children.deadline_s, registry=children.registry)
             found = list(folder.iterdir())

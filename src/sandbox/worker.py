@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -98,10 +98,9 @@ def apply_layers(task: ChildTask, zygote_pid: int) -> dict[Layer, str]:
 
 def _run_task(memory: mmap.mmap, task: ChildTask, values: NDArray[np.float64]) -> None:
     described: dict[str, Any] = {}
-    computed = _Computed()
     try:
-        computed = _compute(task, values, described)
-        write_reply(memory, Status.DONE, described, computed.parts)
+        rows = _open(task, values, described)
+        write_reply(memory, Status.DONE, described, [] if rows is None else _predict_ranges(rows, task, described))
     except _WrongColumns:
         write_reply(memory, Status.WRONG_COLUMNS, described)
     except MissingLibrary as error:
@@ -115,67 +114,89 @@ def _run_task(memory: mmap.mmap, task: ChildTask, values: NDArray[np.float64]) -
             _refuse(memory, error.text)
         else:
             _refuse(memory, sentence("failed", said=f"{type(error).__name__}: {error}"[:_SAID_CHARACTERS]))
-    if task.audit_seed is not None and computed.ask_again is not None:
-        # The reply stands already. Whatever a model's code raises here, the server sees that the audit is missing.
-        with suppress(BaseException):
-            write_audit(memory, computed.ask_again(task.audit_seed))
+    else:
+        if rows is not None and task.audit_seed is not None:
+            # The reply stands already. Whatever a model's code raises here, the server sees that the audit is missing.
+            with suppress(BaseException):
+                write_audit(memory, rows.predict_in_halves(task.ranges[0], task.audit_seed))
 
 
 def _refuse(memory: mmap.mmap, message: Sentences) -> None:
     write_reply(memory, Status.REJECTED, {"sentences": to_plain(message)})
 
 
-class _Computed(NamedTuple):
-    """The predictions of each range, and a function of a seed that predicts the rows of the last one again, shuffled
-    in two halves; None if none was predicted."""
+class _Rows:
+    """Predicts ranges of a task's rows; a row without a column that the model reads gets 0."""
 
-    parts: Sequence[NDArray[np.float64]] = ()
-    ask_again: Callable[[int], NDArray[np.float64]] | None = None
+    def __init__(
+        self, predictor: Predictor, task: ChildTask, columns: tuple[str, ...], values: NDArray[np.float64]
+    ) -> None:
+        self.columns = columns
+        self.kind = task.declared or predictor.description.output_kind or OutputKind.VALUE
+        self._predictor = predictor
+        self._declared = task.declared
+        self._chosen = values[:, [task.names.index(name) for name in columns]]
+        self._is_complete = complete_rows(values, task.names, columns)
+
+    def predict(self, span: tuple[int, int]) -> NDArray[np.float64]:
+        """Return the predictions of a range (start, stop) of rows."""
+        asked = self._list_complete(span)
+        return self._spread(span, asked, self._ask(asked))
+
+    def predict_in_halves(self, span: tuple[int, int], seed: int) -> NDArray[np.float64]:
+        """Return the predictions of a range (start, stop) of rows, asked for in two shuffled halves."""
+        asked = self._list_complete(span)
+        halves = draw_halves(len(asked), seed)
+        joined = join_halves(halves, self._ask(asked[halves.first]), self._ask(asked[halves.second]))
+        return self._spread(span, asked, joined)
+
+    def _list_complete(self, span: tuple[int, int]) -> NDArray[np.int64]:
+        start, stop = span
+        return start + np.flatnonzero(self._is_complete[start:stop])
+
+    def _ask(self, asked: NDArray[np.int64]) -> NDArray[np.float64]:
+        if not len(asked):
+            return np.zeros(0)
+        # Contiguous rows for any choice of columns: the last bits of a matrix product depend on the layout.
+        rows = np.ascontiguousarray(self._chosen[asked])
+        predicted, self.kind = self._predictor.predict(rows, self.columns, self._declared)
+        return _checked(np.asarray(predicted, dtype=np.float64), asked)
+
+    @staticmethod
+    def _spread(span: tuple[int, int], asked: NDArray[np.int64], predicted: NDArray[np.float64]) -> NDArray[np.float64]:
+        start, stop = span
+        part = np.zeros(stop - start)
+        part[asked - start] = predicted
+        return part
 
 
-def _compute(task: ChildTask, values: NDArray[np.float64], described: dict[str, Any]) -> _Computed:
-    """Do the task; fill `described`, the JSON of the reply, and return the predictions."""
+def _open(task: ChildTask, values: NDArray[np.float64], described: dict[str, Any]) -> _Rows | None:
+    """Open the model, describe it in `described`, the JSON of the reply, and return its rows.
+
+    None if none are to be predicted: the task, which is done then, was to unpack or to inspect.
+    """
     registry = importlib.import_module(task.registry)
     if task.kind == "unpack":
         registry.prepare(Path(task.model_path), task.extension, Path(str(task.folder)))
-        return _Computed()
+        return None
     predictor: Predictor = registry.load_model(Path(task.model_path), task.extension)
     description = predictor.description
     described["description"] = _plain(description)
     if task.kind == "inspect":
         notes = try_out(predictor, task.names, values)
         described["description"]["warnings"] += [to_plain(note) for note in notes]
-        return _Computed()
+        return None
     try:
         columns = choose_columns(task.names, task.requested, description.feature_names, description.n_features)
     except InvalidInput as error:
         raise _WrongColumns from error
-    chosen = values[:, [task.names.index(name) for name in columns]]
-    is_complete = complete_rows(values, task.names, columns)
-    parts: list[NDArray[np.float64]] = []
-    kind = task.declared or description.output_kind or OutputKind.VALUE
+    return _Rows(predictor, task, columns, values)
 
-    def predict(asked: NDArray[np.int64]) -> NDArray[np.float64]:
-        nonlocal kind
-        if not len(asked):
-            return np.zeros(0)
-        # Contiguous rows for any choice of columns: the last bits of a matrix product depend on the layout.
-        predicted, kind = predictor.predict(np.ascontiguousarray(chosen[asked]), columns, task.declared)
-        return _checked(np.asarray(predicted, dtype=np.float64), asked)
 
-    def ask_again(seed: int) -> NDArray[np.float64]:
-        halves = draw_halves(len(asked), seed)
-        again = np.zeros(stop - start)
-        again[asked - start] = join_halves(halves, predict(asked[halves.first]), predict(asked[halves.second]))
-        return again
-
-    for start, stop in task.ranges:
-        asked = start + np.flatnonzero(is_complete[start:stop])
-        part = np.zeros(stop - start)
-        part[asked - start] = predict(asked)
-        parts.append(part)
-    described |= {"kind": kind, "columns": columns}
-    return _Computed(parts, ask_again if task.ranges else None)
+def _predict_ranges(rows: _Rows, task: ChildTask, described: dict[str, Any]) -> Sequence[NDArray[np.float64]]:
+    parts = [rows.predict(span) for span in task.ranges]
+    described |= {"kind": rows.kind, "columns": rows.columns}
+    return parts
 
 
 def _checked(predicted: NDArray[np.float64], rows: NDArray[np.int64]) -> NDArray[np.float64]:
