@@ -19,6 +19,8 @@ from tests.security.world import SECRET_WORD, World
 
 TABLE = features(rows=60, columns=2)
 SLACK_S = 2.0
+AUDIT_SEED = 11
+"""Every run of a model is audited, so hostile files are too."""
 
 
 @asynccontextmanager
@@ -48,7 +50,7 @@ async def strike(runner: SandboxedModelRunner, world: World, honest: Path, conte
     descriptors = len(list(Path("/proc/self/fd").iterdir()))
     started = time.monotonic()
     with pytest.raises(ServiceError) as caught:
-        await runner.predict(model_file(path), TABLE, list(TABLE.names), None)
+        await runner.predict(model_file(path), TABLE, list(TABLE.names), None, audit_seed=AUDIT_SEED)
     assert time.monotonic() - started < runner._children.deadline_s + SLACK_S
     path.unlink()
     assert world.harm() == []
@@ -60,7 +62,8 @@ async def strike(runner: SandboxedModelRunner, world: World, honest: Path, conte
     assert len(message) < 1500
     assert await comes_about(lambda: not children_of(runner))
     assert len(list(Path("/proc/self/fd").iterdir())) == descriptors
-    predictions = await runner.predict(model_file(honest), TABLE, list(TABLE.names), None)
+    predictions = await runner.predict(model_file(honest), TABLE, list(TABLE.names), None, audit_seed=AUDIT_SEED)
+    assert predictions.audit_failure is None
     assert ((predictions.values > 0.5) == (TABLE.values.sum(axis=1) > 0)).mean() > 0.9
     return caught.value
 

@@ -18,7 +18,7 @@ from src.sandbox.tasks import Task
 from tests.security.careless_formats import CARELESS, family_of
 from tests.security.hostile import ROOT
 from tests.security.layered_files import FILES, FORMAT
-from tests.security.strikes import TABLE
+from tests.security.strikes import AUDIT_SEED, TABLE
 from tests.security.world import SECRET_WORD, World
 
 REGISTRY = "tests.security.careless_formats"
@@ -58,6 +58,7 @@ class Bench:
         task = Task(
             kind="predict", family=family_of(extension), extension=extension, layers=layers, model=path,
             names=TABLE.names, requested=TABLE.names, values=TABLE.values, ranges=((0, len(TABLE.values)),),
+            audit_seed=AUDIT_SEED,
         )  # fmt: skip
         message = "accepted"
         switch = KillSwitch()
