@@ -190,15 +190,27 @@ class SandboxedModelRunner:
         *,
         lengths: Sequence[int],
     ) -> Sequence[Predictions]:
-        """Predict the first rows alone, once for each of these lengths (≥ 1), in one child; see `predict`."""
-        reply = await self._run_queued(file, _prediction_task(features, feature_columns, kind, lengths))
+        """Predict the first rows alone, once for each of these lengths (1 to n), in one child.
+
+        The shorter ones are predicted first. Every child starts with the same random numbers, so a model that draws
+        some would else answer all n rows as it did in `predict`, and seem repeatable.
+
+        Raises ValueError if a length is another, or if there is none; what `predict` raises.
+        """
+        if not lengths or not all(1 <= length <= len(features.values) for length in lengths):
+            raise ValueError(f"lengths {tuple(lengths)}; each must be from 1 to {len(features.values)}")
+        rising = sorted(set(lengths))
+        reply = await self._run_queued(file, _prediction_task(features, feature_columns, kind, rising))
 
         def read() -> Sequence[Predictions]:
-            parts = np.split(reply.values, np.cumsum(lengths)[:-1])
-            return [
-                _read_predictions(replace(reply, values=part), features.head(len(part)), is_declared=kind is not None)
+            parts = np.split(reply.values, np.cumsum(rising)[:-1])
+            found = {
+                len(part): _read_predictions(
+                    replace(reply, values=part), features.head(len(part)), is_declared=kind is not None
+                )
                 for part in parts
-            ]
+            }
+            return [found[length] for length in lengths]
 
         return await asyncio.to_thread(read)
 
