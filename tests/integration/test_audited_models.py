@@ -61,7 +61,7 @@ def compared(predictions: Predictions) -> RowComparison:
 
 
 @pytest.mark.parametrize("name", [*FORMATS, *BOOSTERS])
-async def test_rows_of_every_format_are_the_same_among_others(
+async def test_rows_of_every_format_stay_the_same(
     name: str, files: Mapping[str, Path], runner: SandboxedModelRunner, table: Features
 ) -> None:
     found = compared(await predict(runner, files[name], table))
@@ -70,7 +70,7 @@ async def test_rows_of_every_format_are_the_same_among_others(
 
 
 @pytest.mark.parametrize("name", [*FORMATS, *BOOSTERS])
-async def test_prefixes_of_every_format_are_those_of_the_whole(
+async def test_prefixes_of_every_format_stay_the_same(
     name: str, files: Mapping[str, Path], runner: SandboxedModelRunner, table: Features
 ) -> None:
     whole = await predict(runner, files[name], table)
@@ -118,7 +118,7 @@ async def test_network_with_dropout_on_differs(runner: SandboxedModelRunner, tab
     assert (repeated.values != whole.values)[~np.isnan(whole.values)].any()
 
 
-async def test_shorter_prefixes_are_asked_for_first_and_come_back_as_named(
+async def test_shorter_prefixes_are_asked_for_first(
     runner: SandboxedModelRunner, table: Features, tmp_path: Path
 ) -> None:
     counts = "calls = 0\ndef predict(table):\n    global calls\n    calls += 1\n    return table[:, 0] * 0 + calls"

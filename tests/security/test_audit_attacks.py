@@ -129,7 +129,7 @@ async def test_predictions_stand_when_the_audited_model(name: str, runner: Sandb
 
 
 @pytest.mark.parametrize("name", REWRITTEN)
-async def test_reply_rewritten_during_audit_is_checked_as_any_other(
+async def test_reply_rewritten_during_audit_is_checked(
     name: str, runner: SandboxedModelRunner, world: World, honest: Path
 ) -> None:
     line, kind, words = REWRITTEN[name]
