@@ -22,12 +22,14 @@ from src.datasets.reading.reader import BarFileReader
 from src.datasets.store import DiskDatasets
 from src.domain.market import SIMULATED
 from src.domain.runs import ResultQuota
+from src.engines.event_driven import EventDrivenEngine
 from src.engines.registry import ENGINES
 from src.ports import BarSource, Clock, DatasetStore, ResultStore, TrialLedger
 from src.sandbox.runner import SandboxedModelRunner
 from src.service.backtests import BacktestService
 from src.service.computing import ComputeQueue
 from src.service.datasets import DatasetService
+from src.service.later_checks import LaterChecks
 from src.service.models import ModelService
 from src.service.retention import Retention
 from src.service.services import Services
@@ -84,8 +86,18 @@ def build_services(settings: Settings) -> Services:
         max_waiting=settings.max_waiting_backtests,
         max_wait_s=settings.request_timeout_s,
     )
+    catalogue = SourceCatalogue(sources=sources, datasets=datasets)
+    later_checks = LaterChecks(
+        store=store,
+        sources=catalogue,
+        engines=ENGINES,
+        settling_engine=EventDrivenEngine(),
+        ledger=ledger,
+        computing=computing,
+        timeout_s=settings.request_timeout_s,
+    )
     backtests = BacktestService(
-        sources=SourceCatalogue(sources=sources, datasets=datasets),
+        sources=catalogue,
         engines=ENGINES,
         store=store,
         ledger=ledger,
@@ -98,6 +110,7 @@ def build_services(settings: Settings) -> Services:
     )
     return Services(
         backtests=backtests,
+        later_checks=later_checks,
         models=models,
         datasets=DatasetService(datasets, reserved_names=tuple(sources)),
         downloads=binance.progress,

@@ -29,7 +29,7 @@ from src.features.ohlcv import build_features
 from src.ports import Clock, Engine, ModelRunner, ResultStore, TrialLedger
 from src.service.computing import ComputeQueue
 from src.service.feature_warnings import feature_warnings
-from src.service.judging import ExaminedRun, Judged, conclude, examine_run, take_snapshot
+from src.service.judging import ExaminedRun, Judged, conclude, examine_run, ledger_market, take_snapshot
 from src.service.leak_audit import AuditedModel, LeakAudit, audit_leaks
 from src.service.models import ModelService
 from src.service.periods import period_warnings
@@ -218,7 +218,7 @@ class BacktestService:
         judged_among: LedgerSnapshot | None,
     ) -> Judged:
         if judged_among is None:
-            market = f"{series.bars.symbol} ({series.origin})"
+            market = ledger_market(series.bars.symbol, series.origin)
             update = await self.ledger.record(examined.entry, user_id=request.user_id, symbol=market)
             judged_among = await self.computing.run(take_snapshot, update)
         return conclude(examined, judged_among, rows=audit.rows, not_checked=audit.not_checked)

@@ -120,6 +120,11 @@ def take_snapshot(update: LedgerUpdate) -> LedgerSnapshot:
     )
 
 
+def ledger_market(symbol: str, origin: str) -> str:
+    """Return the market of a ledger: trials on another source's bars, or on simulated ones, are counted apart."""
+    return f"{symbol} ({origin})"
+
+
 def find_training_overlap(request: BacktestRequest, bars: Bars) -> TrainingOverlap | None:
     """Return how the declared training window lies in the bars; None if none was declared."""
     model = request.strategy.model

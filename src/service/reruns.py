@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from src.domain.errors import ModelNotFound
-from src.domain.market import LimitOrigin
+from src.domain.market import LimitOrigin, MarketRequest
 from src.domain.runs import BacktestRequest, BacktestResult, Fingerprints
 
 
@@ -25,11 +25,16 @@ def build_pinned_request(original: BacktestResult) -> BacktestRequest:
             "The model of backtest {id!r} came with its request and was not stored. Send it again with the file.",
             id=original.id,
         )
+    return replace(request, market=pin_market(original))
+
+
+def pin_market(original: BacktestResult) -> MarketRequest:
+    """Return the request for exactly the bars of a result."""
+    market = original.request.market
     first_ms, last_ms = int(original.time_ms[0]), int(original.time_ms[-1])
     # More than the result has, because invalid bars that were left out count in a limit too.
-    most = request.market.interval.most_bars(first_ms, last_ms)
-    market = replace(request.market, start_ms=first_ms, end_ms=last_ms, limit=most, limit_origin=LimitOrigin.RANGE)
-    return replace(request, market=market)
+    most = market.interval.most_bars(first_ms, last_ms)
+    return replace(market, start_ms=first_ms, end_ms=last_ms, limit=most, limit_origin=LimitOrigin.RANGE)
 
 
 def differences(original: BacktestResult, again: BacktestResult) -> Iterator[str]:

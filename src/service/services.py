@@ -13,6 +13,7 @@ from src.domain.runs import StoreUsage
 from src.ports import DownloadBoard, ResultStore
 from src.service.backtests import BacktestService
 from src.service.datasets import DatasetService
+from src.service.later_checks import LaterChecks
 from src.service.models import ModelService
 
 logger = logging.getLogger(__name__)
@@ -51,6 +52,7 @@ class Services:
         self,
         *,
         backtests: BacktestService,
+        later_checks: LaterChecks,
         models: ModelService,
         datasets: DatasetService,
         downloads: DownloadBoard,
@@ -61,6 +63,7 @@ class Services:
         closing: Sequence[Callable[[], Awaitable[object]]] = (),
     ) -> None:
         self.backtests = backtests
+        self.later_checks = later_checks
         self.models = models
         self.datasets = datasets
         self.downloads = downloads

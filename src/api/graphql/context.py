@@ -19,6 +19,7 @@ from src.domain.runs import BacktestResult
 from src.ports import DownloadBoard
 from src.service.backtests import BacktestService
 from src.service.datasets import DatasetService
+from src.service.later_checks import LaterChecks
 from src.service.models import ModelService
 
 Dressed = TypeVar("Dressed")
@@ -148,6 +149,10 @@ class GraphQLContext(BaseContext):
     @property
     def backtests(self) -> BacktestService:
         return services_of(self._request).backtests
+
+    @property
+    def later_checks(self) -> LaterChecks:
+        return services_of(self._request).later_checks
 
     @property
     def models(self) -> ModelService:

@@ -69,8 +69,14 @@ def _described_enum(kind: type[StrEnum]) -> Any:
 if TYPE_CHECKING:
     JudgementType = judgement.Judgement
     SampleType = judgement.SampleResult
+    DeflationType = judgement.Deflation
+    NeighborsType = judgement.Neighbors
+    ResolvedFillsType = judgement.ResolvedFills
     VerdictLevelType = judgement.VerdictLevel
 else:
     JudgementType = report_type(judgement.Judgement)
     SampleType = report_type(judgement.SampleResult)
+    DeflationType = report_type(judgement.Deflation)
+    NeighborsType = report_type(judgement.Neighbors)
+    ResolvedFillsType = report_type(judgement.ResolvedFills)
     VerdictLevelType = _described_enum(judgement.VerdictLevel)

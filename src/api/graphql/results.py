@@ -10,7 +10,14 @@ import strawberry
 from src.api.graphql.context import Info
 from src.api.graphql.enums import EngineName
 from src.api.graphql.quality import DataQuality, quality_of
-from src.api.graphql.reports import JudgementType, SampleType, VerdictLevelType
+from src.api.graphql.reports import (
+    DeflationType,
+    JudgementType,
+    NeighborsType,
+    ResolvedFillsType,
+    SampleType,
+    VerdictLevelType,
+)
 from src.api.graphql.rows import equity_rows, fill_rows, page_of, trade_rows
 from src.api.graphql.types import (
     DataPoint,
@@ -118,6 +125,24 @@ class BacktestResult(Run):
         "A fresh run on the bars after the training window; null without a window, and if no bars are left."
     )
     result: strawberry.Private[runs.BacktestResult]
+
+    @resolved(
+        "The run with nearby parameters, computed when asked; null for models and for strategies without numbers."
+    )
+    async def neighbors(self, info: Info) -> NeighborsType | None:
+        info.context.claim_bars(len(self.result.time_ms))
+        return await info.context.later_checks.neighbors(self.id)
+
+    @resolved("Ambiguous bars settled by the minutes inside them, when asked; null without any, and over 50.")
+    async def resolved_fills(self, info: Info) -> ResolvedFillsType | None:
+        info.context.claim_bars(len(self.result.time_ms))
+        return await info.context.later_checks.resolved_fills(self.id)
+
+    @resolved(
+        "The judgement's deflation with all trials that are counted by now; null for results of earlier versions."
+    )
+    async def deflation_now(self, info: Info) -> DeflationType | None:
+        return await info.context.later_checks.deflation_now(self.id)
 
     @resolved("Equity and signal at each bar, oldest first.")
     def data(

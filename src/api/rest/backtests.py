@@ -15,14 +15,18 @@ from src.api.answers import PendingTable
 from src.api.dependencies import max_bars_of, max_rows_of, services_of
 from src.api.requests.backtests import build_request
 from src.api.rest import values
+from src.api.rest.answer_model import Answer
 from src.api.rest.bodies import check_json, read_backtest_body
 from src.api.rest.presenting import present_rerun, present_result, present_summary, respond
 from src.api.rest.queries import NamedQueryRoute
 from src.api.rest.result_schemas import (
     BarRow,
+    DeflationAnswer,
     FillRow,
     JudgementAnswer,
+    NeighborsAnswer,
     RerunAnswer,
+    ResolvedFillsAnswer,
     ResultAnswer,
     SummaryAnswer,
     SummaryPage,
@@ -42,6 +46,7 @@ FirstResults = Annotated[int, Query(ge=1, le=100, description="Most results of a
 Offset = Annotated[int, Query(ge=0, le=2**53, description="Index of the first row.")]
 
 _READ_ERRORS = error_responses(errors.InvalidInput, errors.ResultNotFound, errors.StoreUnavailable)
+_CHECK_ERRORS = error_responses(errors.InvalidInput, errors.ResultNotFound, errors.Conflict, *MARKET_ERRORS)
 
 
 @router.post(
@@ -110,6 +115,27 @@ async def get_judgement(request: Request, result_id: ResultId) -> Response:
     return respond(message, None if judgement is None else JudgementAnswer.of(judgement))
 
 
+@router.get("/{result_id}/deflation", response_model=Envelope[DeflationAnswer | None], responses=_READ_ERRORS)
+async def get_deflation(request: Request, result_id: ResultId) -> Response:
+    """Deflate a stored result with all trials that are counted by now, not with those of its time."""
+    deflation = await services_of(request).later_checks.deflation_now(result_id)
+    return _optional("Deflated with all trials by now", deflation, DeflationAnswer)
+
+
+@router.get("/{result_id}/neighbors", response_model=Envelope[NeighborsAnswer | None], responses=_CHECK_ERRORS)
+async def get_neighbors(request: Request, result_id: ResultId) -> Response:
+    """Run a result's strategy with nearby parameters; `data` is null for models and strategies without numbers."""
+    neighbors = await services_of(request).later_checks.neighbors(result_id)
+    return _optional("Nearby parameters run", neighbors, NeighborsAnswer)
+
+
+@router.get("/{result_id}/resolved-fills", response_model=Envelope[ResolvedFillsAnswer | None], responses=_CHECK_ERRORS)
+async def get_resolved_fills(request: Request, result_id: ResultId) -> Response:
+    """Settle a result's ambiguous bars by the minutes inside them; `data` is null without any, and over 50."""
+    fills = await services_of(request).later_checks.resolved_fills(result_id)
+    return _optional("Ambiguous bars settled", fills, ResolvedFillsAnswer)
+
+
 @router.delete("/{result_id}", response_model=Envelope[SummaryAnswer | None], responses=_READ_ERRORS)
 async def delete_backtest(
     request: Request,
@@ -167,6 +193,10 @@ async def list_trades(request: Request, result_id: ResultId, first: First = 100,
     check_first(first, max_rows=max_rows_of(request))
     trades = (await services_of(request).backtests.get(result_id)).simulation.trades
     return _page(present_trades(trades[offset : offset + first]), total=len(trades), first=first, offset=offset)
+
+
+def _optional(message: str, report: object | None, shape: type[Answer]) -> Response:
+    return respond(message if report is not None else "Nothing to report", None if report is None else shape.of(report))
 
 
 def _page(items: PendingTable, *, total: int, first: int, offset: int) -> Response:

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field, create_model
 
 from src.api.rest.answer_model import Answer, Instant, answer_for, at
 from src.api.rest.data_schemas import QualityAnswer
-from src.domain.judgement import Judgement, SampleResult, VerdictLevel
+from src.domain.judgement import Deflation, Judgement, Neighbors, ResolvedFills, SampleResult, VerdictLevel
 from src.domain.performance import HEAD_METRICS, METRIC_DEFINITIONS, Metrics
 
 
@@ -84,9 +84,15 @@ _HeadMetrics: Final = create_model("_HeadMetrics", __base__=Answer, **_metric_fi
 if TYPE_CHECKING:
     JudgementAnswer = Answer
     SampleAnswer = Answer
+    DeflationAnswer = Answer
+    NeighborsAnswer = Answer
+    ResolvedFillsAnswer = Answer
 else:
     JudgementAnswer = answer_for(Judgement)
     SampleAnswer = answer_for(SampleResult, metrics=MetricsAnswer)
+    DeflationAnswer = answer_for(Deflation)
+    NeighborsAnswer = answer_for(Neighbors)
+    ResolvedFillsAnswer = answer_for(ResolvedFills)
 
 
 class SummaryAnswer(_HeadMetrics):

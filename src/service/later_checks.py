@@ -1,0 +1,170 @@
+"""Check stored results further, when asked: what would cost too much for every run."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import OrderedDict
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, Protocol
+
+from src.concurrency.single_flight import SingleFlight
+from src.domain.errors import Conflict, ServiceError, TimedOut
+from src.domain.judgement import Deflation, Neighbors, ResolvedFills
+from src.domain.market import INTERVALS, Bars, LimitOrigin, MarketRequest
+from src.domain.runs import BacktestResult
+from src.domain.signals import Signals
+from src.domain.strategy import StrategyParams
+from src.domain.trading import EngineName, Simulation, TradingRules
+from src.judgement.deflation import deflate
+from src.judgement.fill_resolution import resolve_fills
+from src.judgement.neighbors import RunFigures, measure_neighbors
+from src.metrics.returns import simple_returns
+from src.ports import Engine, ResultStore, TrialLedger
+from src.service.computing import ComputeQueue
+from src.service.judging import ledger_market
+from src.service.pipeline import compute_outcome
+from src.service.reruns import pin_market
+from src.service.sources import SourceCatalogue
+
+MAX_KEPT: Final = 256
+FINER: Final = INTERVALS["1m"]
+
+
+class SettlingEngine(Protocol):
+    """An engine that can take the other intrabar policy in single bars."""
+
+    def run_settled(
+        self, bars: Bars, signals: Signals, rules: TradingRules, other_policy_bars: Sequence[int]
+    ) -> Simulation: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaterChecks:
+    """Further checks of stored results; the last ones are kept in memory, as a stored result never changes.
+
+    Each raises ResultNotFound; those that need the bars raise any ServiceError of their source, and Conflict if the
+    bars have changed since.
+    """
+
+    store: ResultStore
+    sources: SourceCatalogue
+    engines: Mapping[EngineName, Engine]
+    settling_engine: SettlingEngine
+    ledger: TrialLedger
+    computing: ComputeQueue
+    timeout_s: float
+    _kept: OrderedDict[tuple[str, str], Any] = field(default_factory=OrderedDict, init=False)
+    _runs: SingleFlight[tuple[str, str], Any] = field(default_factory=SingleFlight, init=False)
+
+    async def neighbors(self, result_id: str) -> Neighbors | None:
+        """Run a result's strategy with nearby parameters; None if it reads a model, or has no numbers."""
+        found: Neighbors | None = await self._keep(("neighbors", result_id), lambda: self._neighbors(result_id))
+        return found
+
+    async def resolved_fills(self, result_id: str) -> ResolvedFills | None:
+        """Settle a result's ambiguous bars by minutes; None if there are none, or over 50."""
+        key = ("resolved_fills", result_id)
+        found: ResolvedFills | None = await self._keep(key, lambda: self._resolved_fills(result_id))
+        return found
+
+    async def deflation_now(self, result_id: str) -> Deflation | None:
+        """Deflate a result with all trials that are counted by now; None if it was stored without a judgement."""
+        result = await self.store.get(result_id)
+        if result.judgement is None:
+            return None
+        market = ledger_market(result.request.market.symbol, result.origin)
+        state = await self.ledger.state(user_id=result.request.user_id, symbol=market)
+        settings, confidence, metrics = result.request.annualization, result.judgement.confidence, result.metrics
+        risk_free_per_bar = math.expm1(math.log1p(settings.risk_free_rate) / metrics.bars_per_year)
+        return await self.computing.run(
+            lambda: deflate(
+                simple_returns(result.simulation.equity, result.request.rules.initial_cash),
+                state.total.statistics,
+                risk_free_per_bar=risk_free_per_bar,
+                bars_per_year=metrics.bars_per_year,
+                block_error=confidence.sharpe_error,
+            )
+        )
+
+    async def _neighbors(self, result_id: str) -> Neighbors | None:
+        result = await self.store.get(result_id)
+        request = result.request
+        if request.strategy.model is not None:
+            return None
+        async with self.computing.slot(request.user_id):
+            bars = await self._fetch(result)
+
+            def evaluate(params: StrategyParams) -> RunFigures:
+                metrics = compute_outcome(replace(request, strategy=params), bars, None, self.engines).metrics
+                return RunFigures(total_return=metrics.total_return, sharpe_ratio=metrics.sharpe_ratio)
+
+            return await self.computing.run(measure_neighbors, request.strategy, evaluate)
+
+    async def _resolved_fills(self, result_id: str) -> ResolvedFills | None:
+        result = await self.store.get(result_id)
+        if not result.simulation.ambiguous_bars or result.request.market.interval.milliseconds <= FINER.milliseconds:
+            return None
+        loop = asyncio.get_running_loop()
+        async with self.computing.slot(result.request.user_id):
+            bars = await self._fetch(result)
+
+            def finer_bars(bar: int) -> Bars | None:
+                return asyncio.run_coroutine_threadsafe(self._fetch_minutes(result, bars, bar), loop).result()
+
+            # Not on a thread of `computing`: it waits for the exchange in between.
+            return await asyncio.to_thread(
+                resolve_fills,
+                bars,
+                result.signals,
+                result.request.rules,
+                result.simulation,
+                self.settling_engine.run_settled,
+                finer_bars,
+            )
+
+    async def _fetch(self, result: BacktestResult) -> Bars:
+        """Return the bars of a result; raises Conflict if they are not the same any more."""
+        request = result.request
+        source = await self.sources.find(request.market.source, user_id=request.user_id)
+        bars = (await source.fetch(pin_market(result))).bars
+        if await self.computing.run(bars.fingerprint) != result.fingerprints.bars:
+            raise Conflict("The bars of backtest {id!r} have changed since it ran. Run it again.", id=result.id)
+        return bars
+
+    async def _fetch_minutes(self, result: BacktestResult, bars: Bars, bar: int) -> Bars | None:
+        """Return the minutes inside a bar; None if the source has none."""
+        first_ms = int(bars.open_time_ms[bar])
+        last_ms = bars.interval.next_open_ms(first_ms) - 1
+        market = MarketRequest(
+            symbol=bars.symbol,
+            interval=FINER,
+            limit=FINER.most_bars(first_ms, last_ms),
+            start_ms=first_ms,
+            end_ms=last_ms,
+            source=result.request.market.source,
+            seed=result.request.market.seed,
+            limit_origin=LimitOrigin.RANGE,
+        )
+        try:
+            source = await self.sources.find(market.source, user_id=result.request.user_id)
+            return (await source.fetch(market)).bars
+        except ServiceError:
+            return None  # counted as unresolved
+
+    async def _keep(self, key: tuple[str, str], compute: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+        if key in self._kept:
+            self._kept.move_to_end(key)
+            # It may have been deleted since.
+            await self.store.owner(key[1])
+            return self._kept[key]
+        try:
+            async with asyncio.timeout(self.timeout_s):
+                found = await self._runs.run(key, compute)
+        except TimeoutError:
+            raise TimedOut("The check took longer than the limit of {most:g} s.", most=self.timeout_s) from None
+        self._kept[key] = found
+        while len(self._kept) > MAX_KEPT:
+            self._kept.popitem(last=False)
+        return found
