@@ -12,8 +12,10 @@ from enum import Enum
 from pathlib import Path
 
 from src.api.error_table import ERROR_HELP
+from src.domain.judgement import Judgement, ReasonCode, VerdictLevel
 from src.domain.parameters import DeclaredParameter, parameters_of
-from src.domain.performance import METRIC_DEFINITIONS
+from src.domain.performance import METRIC_DEFINITIONS, Metrics
+from src.domain.reported import reported_fields
 from src.domain.runs import BacktestRequest
 from src.settings import Settings
 from src.strategies.registry import PARAMS, summary_of
@@ -105,8 +107,30 @@ def _allowed(item: DeclaredParameter) -> str:
     return "" if item.parameter.bounds is None else str(item.parameter.bounds)
 
 
+def judgement_tables() -> str:
+    """The levels, the reasons, and one table of fields for each report in a judgement."""
+    levels = table(("level", "meaning"), ((f"`{level}`", level.meaning) for level in VerdictLevel))
+    reasons = table(("code", "meaning"), ((f"`{code}`", code.meaning) for code in ReasonCode))
+    parts = ["## Levels", levels, "## Reasons", reasons]
+    for kind in _reports_in(Judgement):
+        summary = " ".join((kind.__doc__ or "").split("\n\n", 1)[0].split())
+        rows = ((f"`{item.public_name}`", item.unit, item.meaning) for item in reported_fields(kind))
+        parts += [f"## `{kind.__name__}`", summary, table(("field", "unit", "meaning"), rows)]
+    return "\n\n".join(parts)
+
+
+def _reports_in(kind: type, known: tuple[type, ...] = ()) -> tuple[type, ...]:
+    """Return a report and those in it, each once, in the order of their fields; metrics have their own page."""
+    found = (*known, kind)
+    for item in reported_fields(kind):
+        if item.is_report and item.kind not in (*found, Metrics):
+            found = _reports_in(item.kind, found)
+    return found
+
+
 TABLES: Mapping[str, Callable[[], str]] = {
     "metrics": metrics_table,
+    "judgement": judgement_tables,
     "settings": settings_table,
     "endpoints": endpoints_table,
     "errors": errors_table,
