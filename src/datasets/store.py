@@ -23,7 +23,7 @@ from src.domain.errors import Conflict, InvalidInput, SourceNotFound, StoreUnava
 from src.domain.market import Bars, normalise_symbol
 from src.domain.model_files import check_user_id
 from src.files.unfinished import open_in_folder, remove_if_empty, remove_unfinished, unfinished_name
-from src.files.writing import sync_folder
+from src.files.writing import sync, write_synced
 from src.ports import Clock
 
 logger = logging.getLogger(__name__)
@@ -154,16 +154,14 @@ class DiskDatasets:
         descriptor = open_in_folder(hidden)
         try:
             with os.fdopen(descriptor, "wb") as file:
-                file.write(encode(dataset, bars))
-                file.flush()
-                os.fsync(file.fileno())
+                write_synced(file, encode(dataset, bars))
             with self._counting:
                 self._check_room(path)
                 try:
                     path.hardlink_to(hidden)  # unlike a rename it never replaces
                 except FileExistsError as error:
                     raise Conflict("Source {name!r} exists already.", name=path.stem) from error
-            sync_folder(path.parent)
+            sync(path.parent)
         finally:
             hidden.unlink(missing_ok=True)
             remove_if_empty(path.parent)

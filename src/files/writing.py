@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import IO
 
 from src.files.unfinished import unfinished_name
 
@@ -13,19 +14,27 @@ def write_atomically(file: Path, content: bytes) -> None:
     temporary = file.with_name(unfinished_name())
     try:
         with temporary.open("wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
+            write_synced(stream, content)
         temporary.replace(file)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    sync_folder(file.parent)
+    sync(file.parent)
 
 
-def sync_folder(folder: Path) -> None:
-    """Make renames in a folder survive a crash of the machine."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+def write_synced(stream: IO[bytes], content: bytes) -> None:
+    """Write to a file, and wait until its content is on the disk."""
+    stream.write(content)
+    stream.flush()
+    os.fsync(stream.fileno())
+
+
+def sync(path: Path, *, follows_link: bool = True) -> None:
+    """Wait until a file's content, or a folder's list of names, is on the disk.
+
+    Raises OSError, also if the path is a symbolic link and `follows_link` is False.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | (0 if follows_link else os.O_NOFOLLOW))
     try:
         os.fsync(descriptor)
     finally:

@@ -24,6 +24,7 @@ from typing import Any, Final
 
 from src import __version__
 from src.domain.instants import format_instant
+from src.files.writing import sync, write_synced
 from src.settings import Settings, SettingsError, read_settings
 from src.stores.documents import SCHEMA_VERSION
 from src.stores.migrations import MIGRATIONS
@@ -80,7 +81,7 @@ def back_up(settings: Settings, target: Path) -> Path:
     except BaseException:
         shutil.rmtree(draft, ignore_errors=True)
         raise
-    _sync(target.parent)
+    sync(target.parent)
     return target
 
 
@@ -120,8 +121,8 @@ def restore(settings: Settings, source: Path, *, replace: bool) -> None:
             results = storage / RESULTS_FILE
             results.parent.mkdir(mode=0o700, exist_ok=True)
             (draft / _RESULTS).rename(results)
-            _sync(results.parent)
-        _sync(storage)
+            sync(results.parent)
+        sync(storage)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
         with contextlib.suppress(OSError):  # they are empty only if the backup was rejected
@@ -203,11 +204,9 @@ def _write_manifest(draft: Path, *, has_results: bool) -> None:
         "has_results": has_results,
         "files": files,
     }
-    with (draft / MANIFEST).open("w") as file:
-        json.dump(manifest, file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
-    _sync(draft)
+    with (draft / MANIFEST).open("wb") as file:
+        write_synced(file, json.dumps(manifest, indent=1).encode())
+    sync(draft)
 
 
 def _copy_checked(source: Path, files: dict[str, Any], draft: Path) -> None:
@@ -234,14 +233,6 @@ def _copy_checked(source: Path, files: dict[str, Any], draft: Path) -> None:
         if digest.hexdigest() != said["sha256"]:
             raise BackupError(f"{source} is damaged: {name} does not have the checksum that {MANIFEST} names.")
         progress.show(number, len(files), "files")
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _say(text: str) -> None:

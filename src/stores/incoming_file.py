@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from src.files.unfinished import open_in_folder, remove_if_empty, unfinished_name
+from src.files.writing import sync, write_synced
 
 
 class IncomingFile:
@@ -88,12 +89,12 @@ class LastingMove:
         with self._lock:
             if self._is_undone:
                 return
-            sync(self._source)
+            sync(self._source, follows_link=False)
             write_whole(self._companion, self._companion_content)
             self._made.append(self._companion)
             self._source.rename(self._target)
             self._made.append(self._target)
-            sync(self._target.parent)
+            sync(self._target.parent, follows_link=False)
 
     def undo(self) -> None:
         """Remove the files that `run` created or moved."""
@@ -113,19 +114,8 @@ def write_whole(path: Path, content: bytes) -> None:
     descriptor = open_in_folder(hidden)
     try:
         with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+            write_synced(file, content)
         hidden.rename(path)
     except BaseException:
         hidden.unlink(missing_ok=True)
         raise
-
-
-def sync(path: Path) -> None:
-    """Wait until a file's content, or a folder's list of names, is on the disk."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

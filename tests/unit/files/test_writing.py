@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from src.files.writing import write_atomically
+from src.files.writing import sync, write_atomically
 
 
 def test_file_is_replaced_completely(tmp_path: Path) -> None:
@@ -22,3 +22,10 @@ def test_failed_write_leaves_no_file(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="folder"):
         write_atomically(tmp_path / "folder", b"content")
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+
+
+def test_folder_behind_a_link_is_synced_only_if_links_are_followed(tmp_path: Path) -> None:
+    (link := tmp_path / "link").symlink_to(tmp_path, target_is_directory=True)
+    sync(link)
+    with pytest.raises(OSError, match="symbolic link"):
+        sync(link, follows_link=False)
