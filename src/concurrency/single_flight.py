@@ -13,6 +13,8 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+from src.concurrency.outcomes import mark_as_seen
+
 Key = TypeVar("Key")
 Result = TypeVar("Result")
 
@@ -83,5 +85,4 @@ class SingleFlight(Generic[Key, Result]):
 
     def _end(self, run: _Run[Key, Result], task: asyncio.Task[Result]) -> None:
         self._runs.remove(run)
-        if not task.cancelled():
-            task.exception()  # read, so that asyncio does not report it if every caller was cancelled
+        mark_as_seen(task)

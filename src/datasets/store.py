@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-import errno
 import hashlib
 import logging
 import os
 import tempfile
 import threading
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
-from typing import IO, Final, ParamSpec, TypeVar
+from typing import IO, Final
 
 from src.datasets.files import DamagedDataset, encode, read_head
 from src.datasets.reading.checking import check_rows
@@ -22,6 +20,7 @@ from src.domain.datasets import BarFileDeclaration, Dataset, check_dataset_name
 from src.domain.errors import Conflict, InvalidInput, SourceNotFound, StoreUnavailable, file_too_large
 from src.domain.market import Bars, normalise_symbol
 from src.domain.model_files import check_user_id
+from src.files.disk_work import DiskWork
 from src.files.unfinished import open_in_folder, remove_if_empty, remove_unfinished, unfinished_name
 from src.files.writing import sync, write_synced
 from src.ports import Clock
@@ -29,9 +28,7 @@ from src.ports import Clock
 logger = logging.getLogger(__name__)
 
 _SUFFIX: Final = ".bars"
-
-Arguments = ParamSpec("Arguments")
-Answer = TypeVar("Answer")
+_on_disk: Final = DiskWork("datasets", raised=(FileNotFoundError,)).run
 
 
 class DiskDatasets:
@@ -231,15 +228,3 @@ def _names_in(folder: Path) -> Sequence[str]:
 
 def _not_found(name: str) -> SourceNotFound:
     return SourceNotFound("Dataset {got!r} does not exist or belongs to another user.", got=name)
-
-
-async def _on_disk(work: Callable[Arguments, Answer], *args: Arguments.args, **kwargs: Arguments.kwargs) -> Answer:
-    """Do blocking work on a worker thread, and translate OSErrors to the service's own errors."""
-    try:
-        return await asyncio.to_thread(work, *args, **kwargs)
-    except FileNotFoundError:
-        raise
-    except OSError as error:
-        is_full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-        reason = "the disk is full" if is_full else "its folder cannot be read or written"
-        raise StoreUnavailable("The store of datasets cannot be used: {reason}.", reason=reason) from error

@@ -5,18 +5,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-import errno
 import functools
 import logging
 import os
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
-from typing import Final, ParamSpec, TypeVar
+from typing import Final
 
-from src.domain.errors import Conflict, InvalidInput, ModelNotFound, StoreUnavailable, file_too_large
+from src.domain.errors import Conflict, InvalidInput, ModelNotFound, file_too_large
 from src.domain.model_files import ModelDescription, ModelFile, check_user_id
+from src.files.disk_work import DiskWork
 from src.files.unfinished import is_left_over, is_unfinished, owner_mark, remove_if_empty, unfinished_name
 from src.stores.incoming_file import IncomingFile, LastingMove
 from src.stores.model_content import HEAD_BYTES, check_content
@@ -31,8 +31,7 @@ _API_FOLDER: Final = "storage"  # the root of relative paths in the APIs, for an
 _WRITE_BYTES: Final = 1024 * 1024
 _MIN_SIDECAR_AGE_S: Final = 86_400.0
 
-Parameters = ParamSpec("Parameters")
-Outcome = TypeVar("Outcome")
+_on_disk: Final = DiskWork("model files").run
 
 logger = logging.getLogger(__name__)
 
@@ -276,13 +275,3 @@ def _model_not_found(user_id: str, reference: str) -> ModelNotFound:
     return ModelNotFound(
         "Model {got!r} does not exist or belongs to another user than {user!r}.", got=reference, user=user_id
     )
-
-
-async def _on_disk(work: Callable[Parameters, Outcome], *args: Parameters.args, **kwargs: Parameters.kwargs) -> Outcome:
-    """Do blocking work on a worker thread, and translate OSErrors to the service's own errors."""
-    try:
-        return await asyncio.to_thread(work, *args, **kwargs)
-    except OSError as error:
-        is_full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-        reason = "the disk is full" if is_full else "its folder cannot be read or written"
-        raise StoreUnavailable("The store of model files cannot be used: {reason}.", reason=reason) from error

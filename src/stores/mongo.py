@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple
 from pymongo import ASCENDING, DESCENDING
 from pymongo.errors import DuplicateKeyError
 
+from src.concurrency.outcomes import mark_as_seen
 from src.domain.error_text import quote_all
 from src.domain.errors import Conflict, InvalidInput, StoreUnavailable, result_not_found
 from src.domain.runs import BacktestResult, ResultPage, ResultQuota, ResultSummary, StoreUsage
@@ -273,7 +274,7 @@ class MongoStore:
         # One shared attempt: with one for each call, calls would wait for all attempts before their own.
         if self._opening is None or self._opening.done():
             self._opening = asyncio.create_task(self._prepare())
-            self._opening.add_done_callback(_mark_as_seen)
+            self._opening.add_done_callback(mark_as_seen)
         await asyncio.shield(self._opening)
 
     async def _prepare(self) -> None:
@@ -368,12 +369,6 @@ def _split(content: bytes, lengths: Sequence[tuple[str, int]]) -> dict[str, byte
         parts[name] = content[start : start + length]
         start += length
     return parts
-
-
-def _mark_as_seen(opening: asyncio.Task[None]) -> None:
-    """Read the exception, so that asyncio does not report it if every caller was cancelled."""
-    if not opening.cancelled():
-        opening.exception()
 
 
 def _now_ms() -> int:

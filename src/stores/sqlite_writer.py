@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+from src.concurrency.outcomes import mark_as_seen
 from src.stores.disk_reserve import DiskReserve
 from src.stores.sqlite_opening import (
     move_journal_to_memory,
@@ -84,7 +85,7 @@ class GroupWriter:
         nothing that it did is kept.
         """
         outcome: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        outcome.add_done_callback(_mark_as_seen)
+        outcome.add_done_callback(mark_as_seen)
         self._waiting.append(_Write(work, outcome, frees_space))
         if self._committing is None:
             self._committing = asyncio.create_task(self._commit_all())
@@ -249,9 +250,3 @@ def _empty_log(connection: sqlite3.Connection, busy_timeout_s: float, *, to_the_
         connection.execute(f"PRAGMA wal_checkpoint({'TRUNCATE' if to_the_end else 'PASSIVE'})").fetchall()
     finally:
         connection.execute(f"PRAGMA busy_timeout = {round(busy_timeout_s * 1000)}")
-
-
-def _mark_as_seen(outcome: asyncio.Future[Any]) -> None:
-    """Read the exception, so that asyncio does not report it if the caller was cancelled."""
-    if not outcome.cancelled() and (error := outcome.exception()) is not None:
-        logger.debug("write failed: error=%s", error)
