@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import logging
 import operator
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from src.concurrency.outcomes import mark_as_seen
+logger = logging.getLogger(__name__)
 
 Key = TypeVar("Key")
 Result = TypeVar("Result")
@@ -86,3 +87,9 @@ class SingleFlight(Generic[Key, Result]):
     def _end(self, run: _Run[Key, Result], task: asyncio.Task[Result]) -> None:
         self._runs.remove(run)
         mark_as_seen(task)
+
+
+def mark_as_seen(outcome: asyncio.Future[Any]) -> None:
+    """Read the exception, so that asyncio does not report it if every caller was cancelled."""
+    if not outcome.cancelled() and (error := outcome.exception()) is not None:
+        logger.debug("shared work failed: error=%s", error)

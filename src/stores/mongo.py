@@ -8,14 +8,13 @@ import logging
 import time
 import uuid
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
-from functools import partial
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Final, NamedTuple
 
 from pymongo import ASCENDING, DESCENDING
 from pymongo.errors import DuplicateKeyError
 
-from src.concurrency.outcomes import mark_as_seen
+from src.concurrency.single_flight import mark_as_seen
 from src.domain.error_text import quote_all
 from src.domain.errors import Conflict, InvalidInput, StoreUnavailable, result_not_found
 from src.domain.runs import BacktestResult, ResultPage, ResultQuota, ResultSummary, StoreUsage
@@ -30,15 +29,9 @@ from src.stores.mongo_heads import (
     read_number,
     read_owner,
 )
-from src.stores.pages import (
-    PageBuilder,
-    Position,
-    check_page_size,
-    check_result_id,
-    is_storable_text,
-    unreadable_result,
-)
+from src.stores.pages import Position, check_page_size, check_result_id, is_storable_text
 from src.stores.quotas import check_result_size
+from src.stores.result_rows import build_page, in_order, reading
 
 CHUNK_BYTES: Final = 8 * 1024 * 1024
 """Half of MongoDB's limit for a document, so that the other fields of a chunk fit too."""
@@ -138,7 +131,7 @@ class MongoStore:
             head = await self._in.results.find_one({"_id": result_id})
             if head is None:
                 raise result_not_found(result_id)
-            with _reading(result_id):
+            with reading(result_id):
                 lengths = read_lengths(head)
             chunks = self._in.chunks.find({"save": head["save"]}, {"content": True, "_id": False})
             pieces = [chunk.get("content") async for chunk in chunks.sort("number", ASCENDING)]
@@ -146,8 +139,9 @@ class MongoStore:
             if len(content) != sum(length for _, length in lengths):
                 if await self._in.results.find_one({"_id": result_id}, {"_id": True}) is None:
                     raise result_not_found(result_id)  # deleted while its chunks were read
-                raise unreadable_result(result_id, "its columns are not whole")
-        with _reading(result_id):
+                with reading(result_id):
+                    raise UnreadableDocument("its columns are not whole")
+        with reading(result_id):
             document = ResultDocument(summary=head.get("summary"), parts=_split(content, lengths))
             return await asyncio.to_thread(decode, document)
 
@@ -155,11 +149,8 @@ class MongoStore:
         wanted = list(dict.fromkeys(check_result_id(result_id) for result_id in result_ids))
         async with self._session():
             heads = self._in.results.find({"_id": {"$in": wanted}}, {"summary": True})
-            found = {head["_id"]: _summary(head) async for head in heads}
-        for result_id in result_ids:
-            if result_id not in found:
-                raise result_not_found(result_id)
-        return [found[result_id] for result_id in result_ids]
+            found = {head["_id"]: _read(head["_id"], head.get("summary")) async for head in heads}
+        return in_order(result_ids, found)
 
     async def list(self, *, user_id: str | None, symbol: str | None, first: int, after: str | None) -> ResultPage:
         check_page_size(first)
@@ -181,10 +172,8 @@ class MongoStore:
             found = self._in.results.find(query, {"summary": True, "created_ms": True}).sort(newest_first)
             heads = await found.limit(first + 1).to_list(length=first + 1)
             warnings = await self._misplaced(wanted) if after is None else ()
-        builder = PageBuilder(first=first, row_count=len(heads), warnings=warnings)
-        for head in heads[:first]:
-            builder.add(Position(head["created_ms"], head["_id"]), partial(_summary, head))
-        return builder.page()
+        rows = [(head["created_ms"], head["_id"], head.get("summary")) for head in heads]
+        return build_page(rows, _read, first=first, warnings=warnings)
 
     async def _misplaced(self, wanted: Mapping[str, Any]) -> Sequence[str]:
         """Return a warning if some of the wanted results have no place in a list."""
@@ -203,7 +192,7 @@ class MongoStore:
             head = await self._in.results.find_one({"_id": result_id}, OWNER_FIELDS)
         if head is None:
             raise result_not_found(result_id)
-        with _reading(result_id):
+        with reading(result_id):
             return read_owner(head)
 
     async def delete(self, result_id: str) -> None:
@@ -375,14 +364,6 @@ def _now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-@contextmanager
-def _reading(result_id: str) -> Iterator[None]:
-    try:
-        yield
-    except UnreadableDocument as error:
-        raise unreadable_result(result_id, str(error)) from error
-
-
-def _summary(head: Mapping[str, Any]) -> ResultSummary:
-    with _reading(str(head["_id"])):
-        return decode_summary(head.get("summary"))
+def _read(result_id: str, summary: Any) -> ResultSummary:
+    with reading(result_id):
+        return decode_summary(summary)

@@ -1,15 +1,13 @@
-"""Build pages of results, newest first; check page sizes, result ids and the cursors that continue a list."""
+"""Check page sizes, result ids and the cursors that continue a list."""
 
 from __future__ import annotations
 
 import base64
 import binascii
 import json
-from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
-from src.domain.errors import UnreadableResult, bad_value, result_not_found
-from src.domain.runs import ResultPage, ResultSummary
+from src.domain.errors import bad_value, result_not_found
 
 MAX_PAGE_SIZE: Final = 100
 
@@ -68,29 +66,3 @@ def check_result_id(result_id: str) -> str:
     if not result_id or len(result_id) > _MAX_ID_LENGTH or not is_storable_text(result_id):
         raise result_not_found(result_id)
     return result_id
-
-
-def unreadable_result(result_id: str, reason: str) -> UnreadableResult:
-    return UnreadableResult("The stored result {id!r} cannot be read: {reason}.", id=result_id, reason=reason)
-
-
-class PageBuilder:
-    """Builds a page of results from stored rows, newest first; one row more than `first` means that a page follows."""
-
-    def __init__(self, *, first: int, row_count: int, warnings: Sequence[str] = ()) -> None:
-        self._has_more = row_count > first
-        self._summaries: list[ResultSummary] = []
-        self._warnings = list(warnings)
-        self._last: Position | None = None
-
-    def add(self, position: Position, read_summary: Callable[[], ResultSummary]) -> None:
-        """Add the next row of the page; if `read_summary` raises UnreadableResult, the page warns of it instead."""
-        self._last = position
-        try:
-            self._summaries.append(read_summary())
-        except UnreadableResult as error:
-            self._warnings.append(f"{error.message} It is left out here, and can be deleted.")
-
-    def page(self) -> ResultPage:
-        cursor = self._last.to_cursor() if self._last is not None and self._has_more else None
-        return ResultPage(summaries=tuple(self._summaries), next_cursor=cursor, warnings=tuple(self._warnings))

@@ -6,23 +6,15 @@ import asyncio
 import json
 import logging
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from functools import partial
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from src.domain.errors import Conflict, StoreUnavailable, result_not_found
 from src.domain.runs import BacktestResult, ResultPage, ResultQuota, ResultSummary, StoreUsage
-from src.stores.documents import ResultDocument, UnreadableDocument, decode, decode_summary, encode, read_summary
-from src.stores.pages import (
-    PageBuilder,
-    Position,
-    check_page_size,
-    check_result_id,
-    is_storable_text,
-    unreadable_result,
-)
+from src.stores.documents import ResultDocument, decode, decode_summary, encode, read_summary
+from src.stores.pages import Position, check_page_size, check_result_id, is_storable_text
 from src.stores.quotas import check_result_size
+from src.stores.result_rows import build_page, in_order, reading
 from src.stores.sqlite_database import SqliteDatabase
 from src.stores.sqlite_writer import Statement
 
@@ -97,7 +89,7 @@ class SqliteStore:
         summaries = [content for name, content in rows if not name]
         if not summaries:
             raise result_not_found(result_id)
-        with _reading(result_id):
+        with reading(result_id):
             summary = read_summary(summaries[0])
             return await asyncio.to_thread(decode, ResultDocument(summary=summary, parts=parts))
 
@@ -108,11 +100,8 @@ class SqliteStore:
             some = wanted[start : start + _IDS_PER_QUERY]
             marks = ", ".join("?" * len(some))
             rows = await self._database.read(f"SELECT id, {_SUMMARY} FROM results WHERE id IN ({marks})", some)  # noqa: S608
-            found |= {row[0]: _summary(row) for row in rows}
-        for result_id in result_ids:
-            if result_id not in found:
-                raise result_not_found(result_id)
-        return [found[result_id] for result_id in result_ids]
+            found |= {result_id: _read(result_id, summary) for result_id, summary in rows}
+        return in_order(result_ids, found)
 
     async def list(self, *, user_id: str | None, symbol: str | None, first: int, after: str | None) -> ResultPage:
         check_page_size(first)
@@ -130,10 +119,7 @@ class SqliteStore:
             f"{where} ORDER BY created_ms DESC, id DESC LIMIT ?",
             [*(value for values in conditions.values() for value in values), first + 1],
         )
-        builder = PageBuilder(first=first, row_count=len(rows))
-        for created_ms, result_id, summary in rows[:first]:
-            builder.add(Position(created_ms, result_id), partial(_summary, (result_id, summary)))
-        return builder.page()
+        return build_page(rows, _read, first=first)
 
     async def owner(self, result_id: str) -> str:
         rows = await self._database.read("SELECT user_id FROM results WHERE id = ?", [check_result_id(result_id)])
@@ -190,15 +176,6 @@ def _build_rows(result: BacktestResult) -> tuple[Mapping[str, Any], Sequence[Seq
     return row, [(result.id, name, content) for name, content in document.parts.items()]
 
 
-@contextmanager
-def _reading(result_id: str) -> Iterator[None]:
-    try:
-        yield
-    except UnreadableDocument as error:
-        raise unreadable_result(result_id, str(error)) from error
-
-
-def _summary(row: Any) -> ResultSummary:
-    result_id, summary = row
-    with _reading(result_id):
+def _read(result_id: str, summary: bytes) -> ResultSummary:
+    with reading(result_id):
         return decode_summary(read_summary(summary))

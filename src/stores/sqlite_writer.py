@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from src.concurrency.outcomes import mark_as_seen
+from src.concurrency.single_flight import mark_as_seen
 from src.stores.disk_reserve import DiskReserve
 from src.stores.sqlite_opening import (
     move_journal_to_memory,

@@ -6,7 +6,7 @@ import asyncio
 import gc
 from typing import Any
 
-from src.concurrency.outcomes import mark_as_seen
+from src.concurrency.single_flight import mark_as_seen
 
 
 async def test_error_without_a_waiting_caller_is_not_reported_by_asyncio() -> None:
