@@ -71,6 +71,26 @@ def test_return_equal_to_the_risk_free_rate_is_no_downside() -> None:
     assert figures.moments(np.array([0.01, 0.008]), 0.01).downside_deviation == pytest.approx(math.sqrt(4e-6 / 2))
 
 
+@pytest.mark.parametrize(
+    ("value", "excess", "downside"),
+    [(0.0, -1.5e-14, 1.5e-14), (-0.5, -1.2e-14, 0.0), (-0.5, -1.8e-14, 1.8e-14)],
+)
+def test_return_below_the_risk_free_rate_is_downside_beyond_its_rounding(
+    value: float, excess: float, downside: float
+) -> None:
+    found = figures.moments(np.array([value]), value - excess)
+    # Near 0.5 the rate itself is rounded to 6e-17.
+    assert found.downside_deviation == pytest.approx(downside, rel=0.01)
+
+
+@pytest.mark.parametrize(("distance", "deviation"), [(4e-13, 0.0), (4e-12, math.sqrt(2) * 4e-12)])
+def test_deviation_of_small_returns_is_known_beyond_the_rounding_of_their_quotients(
+    distance: float, deviation: float
+) -> None:
+    found = figures.moments(np.array([1e-3 - distance, 1e-3 + distance]))
+    assert found.deviation == pytest.approx(deviation, rel=1e-4)
+
+
 def test_ratios_agree_with_empyrical() -> None:
     values = fat_tailed(300, seed=2)
     found = figures.moments(values, RISK_FREE)
