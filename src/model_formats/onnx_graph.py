@@ -1,17 +1,18 @@
 """Read from an ONNX file's protobuf what onnxruntime does not report: producer, classes, activations, external data.
 
-Field numbers are those of https://github.com/onnx/onnx/blob/main/onnx/onnx.proto; encoding as in
-https://protobuf.dev/programming-guides/encoding/. Only names are copied, so a large file needs no extra memory.
+Field numbers are those of https://github.com/onnx/onnx/blob/main/onnx/onnx.proto. Only names are copied, so a large
+file needs no extra memory.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
 
+from src.model_formats.protobuf import read_fields, to_integers, to_message, to_text
 from src.model_formats.tensors import Activation
 
 _EXTERNAL: Final = 1
@@ -47,22 +48,22 @@ class _Node:
 def read_graph(content: bytes) -> OnnxGraph:
     """Read the bytes of a `.onnx` file; raises ValueError if they are no protobuf message."""
     producer, version, graph = "", "", memoryview(b"")
-    for number, value in _fields(memoryview(content)):
+    for number, value in read_fields(memoryview(content)):
         if isinstance(value, memoryview):
-            producer = _text(value) if number == 2 else producer
-            version = _text(value) if number == 3 else version
+            producer = to_text(value) if number == 2 else producer
+            version = to_text(value) if number == 3 else version
             graph = value if number == 7 else graph
     nodes: list[_Node] = []
     outputs: list[str] = []
     constants: dict[str, memoryview] = {}
-    for number, value in _fields(graph):
+    for number, value in read_fields(graph):
         if number == 1:
-            nodes.append(_node(_message(value)))
+            nodes.append(_node(to_message(value)))
         elif number == 5:
-            tensor = _message(value)
-            constants[next((_text(_message(name)) for inner, name in _fields(tensor) if inner == 8), "")] = tensor
+            tensor = to_message(value)
+            constants[next((to_text(name) for inner, name in read_fields(tensor) if inner == 8), "")] = tensor
         elif number == 12:
-            outputs += [_text(_message(name)) for inner, name in _fields(_message(value)) if inner == 1]
+            outputs += [to_text(name) for inner, name in read_fields(to_message(value)) if inner == 1]
     is_external = any(_is_external(tensor) for tensor in constants.values())
     made_by = {name: node for node in nodes for name in node.outputs}
     return OnnxGraph(
@@ -76,36 +77,36 @@ def read_graph(content: bytes) -> OnnxGraph:
 
 def _node(message: memoryview) -> _Node:
     node = _Node()
-    for number, value in _fields(message):
+    for number, value in read_fields(message):
         if number == 1:
-            node.inputs.append(_text(_message(value)))
+            node.inputs.append(to_text(value))
         elif number == 2:
-            node.outputs.append(_text(_message(value)))
+            node.outputs.append(to_text(value))
         elif number == 4:
-            node.operator = _text(_message(value))
+            node.operator = to_text(value)
         elif number == 5:
-            _read_attribute(node, _message(value))
+            _read_attribute(node, to_message(value))
     return node
 
 
 def _read_attribute(node: _Node, message: memoryview) -> None:
     name = ""
     values: list[int | str] = []
-    for number, value in _fields(message):
+    for number, value in read_fields(message):
         if number == 1:
-            name = _text(_message(value))
+            name = to_text(value)
         elif number == 5:
-            node.has_external_data |= _is_external(_message(value))
+            node.has_external_data |= _is_external(to_message(value))
         elif number == 8:
-            values += [_signed(value)] if isinstance(value, int) else [_signed(item) for item in _varints(value)]
+            values += to_integers(value)
         elif number == 9:
-            values.append(_text(_message(value)))
+            values.append(to_text(value))
     if name.startswith("classlabels_") or name == "class_labels":
         node.labels += values
 
 
 def _is_external(tensor: memoryview) -> bool:
-    return any(number == 13 or (number == 14 and value == _EXTERNAL) for number, value in _fields(tensor))
+    return any(number == 13 or (number == 14 and value == _EXTERNAL) for number, value in read_fields(tensor))
 
 
 def _source(made_by: Mapping[str, _Node], output: str) -> _Node | None:
@@ -142,73 +143,17 @@ def _values(tensor: memoryview) -> list[int | float | str]:
     """Return the values of a short constant; exporters store them as raw bytes or in the field of their type."""
     data_type, raw = 0, b""
     values: list[int | float | str] = []
-    for number, value in _fields(tensor):
+    for number, value in read_fields(tensor):
         if number == 2 and isinstance(value, int):
             data_type = value
         elif number == 6:
-            values.append(_text(_message(value)))
+            values.append(to_text(value))
         elif number == 9:
-            raw = bytes(_message(value)[: 8 * _MAX_CLASSES])
+            raw = bytes(to_message(value)[: 8 * _MAX_CLASSES])
         elif number in (5, 7):
-            values += [_signed(value)] if isinstance(value, int) else [_signed(item) for item in _varints(value)]
+            values += to_integers(value)
         elif number == 4:
-            values += np.frombuffer(_message(value), dtype="<f4").tolist()
+            values += np.frombuffer(to_message(value), dtype="<f4").tolist()
     if raw and data_type in _NUMBER_TYPES:
         values = np.frombuffer(raw, dtype=_NUMBER_TYPES[data_type]).tolist()
     return values[:_MAX_CLASSES]
-
-
-def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
-    """Yield the number and value of each field: an int for a varint, the bytes for anything else."""
-    position = 0
-    while position < len(message):
-        key, position = _varint(message, position)
-        kind = key & 7
-        if kind == 0:
-            number, position = _varint(message, position)
-            yield key >> 3, number
-            continue
-        if kind == 2:
-            length, position = _varint(message, position)
-        elif kind in (1, 5):
-            length = 8 if kind == 1 else 4
-        else:
-            raise ValueError(f"protobuf wire type {kind}")
-        if length > len(message) - position:
-            raise ValueError("protobuf field is cut off")
-        yield key >> 3, message[position : position + length]
-        position += length
-
-
-def _varint(message: memoryview, position: int) -> tuple[int, int]:
-    number = 0
-    for shift in range(0, 70, 7):
-        if position >= len(message):
-            break
-        byte = message[position]
-        position += 1
-        number |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return number, position
-    raise ValueError("protobuf number is cut off")
-
-
-def _varints(packed: memoryview) -> Iterator[int]:
-    position = 0
-    while position < len(packed):
-        number, position = _varint(packed, position)
-        yield number
-
-
-def _signed(number: int) -> int:
-    return number - (1 << 64) if number >= 1 << 63 else number
-
-
-def _message(value: int | memoryview) -> memoryview:
-    if isinstance(value, int):
-        raise ValueError("protobuf field holds a number where a message was expected")
-    return value
-
-
-def _text(value: memoryview) -> str:
-    return bytes(value[:1000]).decode(errors="replace")

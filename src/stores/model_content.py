@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from src.domain.errors import UnsupportedFormat
+from src.model_formats.protobuf import CutOff, read_varint
 
 HEAD_BYTES: Final = 4096
 """How many of a file's first bytes the check reads."""
@@ -118,32 +119,17 @@ _FORMATS: Final[Mapping[str, tuple[str, Callable[[bytes], bool]]]] = {
 def _is_message(head: bytes, fields: Mapping[int, tuple[int, ...]]) -> bool:
     """Return whether the bytes begin a protobuf message with these fields."""
     at = 0
-    while at < len(head):
-        tag, at = _varint(head, at)
-        if tag & 7 not in fields.get(tag >> 3, ()):
-            return False
-        if at >= len(head):
-            return len(head) >= HEAD_BYTES
-        length, at = _varint(head, at)
-        if length < 0:
-            return False
-        if tag & 7 == _BYTES:
-            at += length
+    try:
+        while at < len(head):
+            tag, at = read_varint(head, at)
+            if tag & 7 not in fields.get(tag >> 3, ()):
+                return False
+            length, at = read_varint(head, at)
+            if tag & 7 == _BYTES:
+                at += length
+    except CutOff:
+        return len(head) >= HEAD_BYTES
+    except ValueError:
+        return False
     # A field may reach beyond the head, but not beyond the end of a file that is all head.
     return at == len(head) or len(head) >= HEAD_BYTES
-
-
-def _varint(content: bytes, at: int) -> tuple[int, int]:
-    """Read a protobuf varint; return its value (−1 if it is longer than 64 bits allow) and the position of its end."""
-    value = 0
-    for shift in range(0, 70, 7):
-        if at >= len(content):
-            break
-        byte = content[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, at
-    else:
-        return -1, at
-    return value, at

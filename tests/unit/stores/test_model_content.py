@@ -77,6 +77,8 @@ def test_pickles_of_every_protocol_and_compression_pass(extension: str, content:
     [
         (".onnx", ONNX),
         (".onnx", ONNX[:200] + ONNX[9000:]),
+        # The tag of field 25 has two bytes, of which the head holds one.
+        (".onnx", field(2, b"p" * (HEAD_BYTES - 5)) + b"\xca\x01\x64" + b"f" * 100),
         (".pb", FROZEN_GRAPH),
         (".pb", SAVED_MODEL),
         (".pb", ZIP),
@@ -111,6 +113,7 @@ def test_unknown_content_is_rejected_under_every_extension(extension: str, stran
         (".onnx", ONNX[:3000], "an ONNX model"),
         (".onnx", b"\x08" + b"\xff" * 20, "an ONNX model"),
         (".onnx", b"\x08", "an ONNX model"),
+        (".onnx", b"\x08\x80", "an ONNX model"),
         (".pb", HDF5, "looks like an HDF5 file"),
         (".pb", b'node {\n  name: "x"\n}\n', "a TensorFlow graph"),
         (".pkl", ZIP, "a pickle.*looks like a ZIP archive"),
