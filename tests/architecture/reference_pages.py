@@ -1,10 +1,12 @@
 """The tables of `docs/reference/` that are made from the code: `python -m tests.architecture.draw` writes them.
 
-A page holds prose and one table between two comments, `<!-- name -->` and `<!-- /name -->`; the page has that name.
+A page holds prose and one table (or the engine's docstring) between two comments, `<!-- name -->` and `<!-- /name -->`;
+the page has that name.
 """
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import MISSING
@@ -128,6 +130,12 @@ def _reports_in(kind: type, known: tuple[type, ...] = ()) -> tuple[type, ...]:
     return found
 
 
+def order_of_events() -> str:
+    """The docstring of the engine, which says what happens inside a bar."""
+    source = (ROOT / "src" / "engines" / "event_driven.py").read_text()
+    return (ast.get_docstring(ast.parse(source)) or "").partition("\n\n")[2]
+
+
 TABLES: Mapping[str, Callable[[], str]] = {
     "metrics": metrics_table,
     "judgement": judgement_tables,
@@ -135,6 +143,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "endpoints": endpoints_table,
     "errors": errors_table,
     "parameters": parameters_table,
+    "inside_a_bar": order_of_events,
 }
 
 
