@@ -152,7 +152,16 @@ def test_beta_of_three_bars_by_hand() -> None:
 
 
 @pytest.mark.parametrize(
-    "market", [[0.0], [0.0, 0.1], [0.0, 0.1, 0.1, 0.1], [0.0, 0.1, 0.3], [0.0, 1e3, np.nextafter(1e3, 2e3)]], ids=str
+    "market",
+    [
+        [0.0],
+        [0.0, 0.1],
+        [0.0, 0.1, 0.1, 0.1],
+        [0.0, 0.1, 0.3],
+        [0.0, 1e3, np.nextafter(1e3, 2e3)],
+        [0.0, 5e-15, -5e-15],
+    ],
+    ids=str,
 )
 def test_beta_to_a_market_that_grows_evenly_does_not_exist(market: list[float]) -> None:
     assert math.isnan(figures.beta(np.arange(len(market), dtype=float), np.array(market)))
