@@ -37,7 +37,7 @@ PARAMS: Final[Mapping[str, type[StrategyParams]]] = MappingProxyType(
 
 def summary_of(name: str) -> str:
     """Return one sentence on a strategy: the first line of its docstring."""
-    return (STRATEGIES[name].__doc__ or "").split("\n", 1)[0]
+    return (STRATEGIES[name].__doc__ or "").partition("\n")[0]
 
 
 _BY_PARAMS: Final = {params_of(strategy): strategy for strategy in STRATEGIES.values()}

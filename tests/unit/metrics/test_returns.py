@@ -151,6 +151,11 @@ def test_beta_of_three_bars_by_hand() -> None:
     assert found == pytest.approx(float(Fraction(3, 26)))
 
 
+def test_beta_exists_where_the_first_bar_contributes_a_little_less_than_the_others() -> None:
+    values, market = np.array([0.0, 0.1, 0.3, 0.2]), np.array([0.0, 0.1, 0.1, 0.28])
+    assert figures.beta(values, market) == pytest.approx(empyrical.beta(values, market))
+
+
 @pytest.mark.parametrize(
     "market",
     [
