@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tests.architecture.test_floors import ROOT
@@ -65,10 +65,27 @@ def _apply_hunk(hunk: str, text: str, name: str) -> str:
     counts = re.match(r"@@ -\d+(?:,(\d+))? \+\d+(?:,(\d+))? @@", header)
     if counts is None or (int(counts[1] or 1), int(counts[2] or 1)) != (len(before), len(after)):
         raise DiffError(f"{name}: {header} counts other lines than {len(before)} and {len(after)}")
-    old, new = ("".join(f"{line}\n" for line in part) for part in (before, after))
-    if not old:
-        return new
-    places = [found.start() for found in re.finditer(f"^(?={re.escape(old)})", text, re.MULTILINE)]
-    if len(places) != 1:
-        raise DiffError(f"{name}: these lines stand there {len(places)} times, not once:\n{old}")
-    return text[: places[0]] + new + text[places[0] + len(old) :]
+    if not before:
+        return "".join(f"{line}\n" for line in after)
+    for first, last in _context_dropped(lines):
+        kept = lines[first : len(lines) - last]
+        old, new = ("".join(f"{line[1:]}\n" for line in kept if not line.startswith(mark)) for mark in ("+", "-"))
+        places = [found.start() for found in re.finditer(f"^(?={re.escape(old)})", text, re.MULTILINE)]
+        if len(places) == 1:
+            return text[: places[0]] + new + text[places[0] + len(old) :]
+    raise DiffError(f"{name}: these lines, or enough of them, do not stand there once:\n" + "\n".join(before))
+
+
+def _context_dropped(lines: Sequence[str]) -> Sequence[tuple[int, int]]:
+    """Return how many lines of context to drop at the start and at the end of a hunk: fewest first.
+
+    Only a hunk that adds lines without removing any may lose context, down to two lines, so that what others add beside
+    it does not matter; `patch` does the same.
+    """
+    if any(line.startswith("-") for line in lines):
+        return [(0, 0)]
+    added = [index for index, line in enumerate(lines) if line.startswith("+")]
+    leading, trailing = added[0], len(lines) - 1 - added[-1]
+    context = len(lines) - len(added)
+    pairs = [(first, last) for first in range(leading + 1) for last in range(trailing + 1)]
+    return sorted((pair for pair in pairs if sum(pair) <= max(0, context - 2)), key=lambda pair: (sum(pair), pair))

@@ -48,6 +48,29 @@ def test_hunk_moved_by_other_lines_applies(tmp_path: Path) -> None:
     assert (tmp_path / "f.py").read_text() == "new\na\nc\nend\n"
 
 
+ADDITION = "--- a/f.py\n+++ b/f.py\n@@ -1,4 +1,5 @@\n a\n b\n+new\n c\n d\n"
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("a\nb\nc\nother\nd\n", "a\nb\nnew\nc\nother\nd\n"),
+        ("a\nb\nother\nc\nd\n", "a\nb\nnew\nother\nc\nd\n"),
+        ("a\nother\nb\nc\nd\n", "a\nother\nb\nnew\nc\nd\n"),
+    ],
+)
+def test_addition_applies_although_a_line_was_added_beside_it(tmp_path: Path, before: str, after: str) -> None:
+    (tmp_path / "f.py").write_text(before)
+    apply_diff(ADDITION, tmp_path)
+    assert (tmp_path / "f.py").read_text() == after
+
+
+def test_addition_whose_context_is_gone_is_rejected(tmp_path: Path) -> None:
+    (tmp_path / "f.py").write_text("w\nx\ny\nz\n")
+    with pytest.raises(DiffError, match=r"f\.py"):
+        apply_diff(ADDITION, tmp_path)
+
+
 @pytest.mark.parametrize("text", ["a\nx\n", "a\nb\na\nb\n", "xa\nb\n"], ids=["missing", "twice", "part-of-a-line"])
 def test_hunk_without_one_clear_place_is_rejected(text: str, tmp_path: Path) -> None:
     (tmp_path / "f.py").write_text(text)
