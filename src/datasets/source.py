@@ -114,10 +114,8 @@ def _at_interval(bars: Bars, market: MarketRequest, dataset: Dataset) -> Bars:
 
 def _in_range(bars: Bars, market: MarketRequest) -> Bars:
     """Return the bars between the request's dates, without regard to its limit."""
-    times = bars.open_time_ms
-    start = 0 if market.start_ms is None else int(np.searchsorted(times, market.start_ms))
-    stop = len(times) if market.end_ms is None else int(np.searchsorted(times, market.end_ms, side="right"))
-    return bars.slice(start, max(start, stop))
+    stop_ms = int(np.iinfo(np.int64).max) if market.end_ms is None else market.end_ms + 1
+    return _between(bars, market.start_ms or 0, stop_ms)
 
 
 def _whole(bars: Bars) -> WholeRange:
@@ -125,9 +123,10 @@ def _whole(bars: Bars) -> WholeRange:
     return WholeRange(bars=len(bars), first_open_ms=first, last_open_ms=last)
 
 
-def _between(bars: Bars, first_ms: int, last_ms: int) -> Bars:
-    start, stop = np.searchsorted(bars.open_time_ms, [first_ms, last_ms])
-    return bars.slice(int(start), int(stop))
+def _between(bars: Bars, start_ms: int, stop_ms: int) -> Bars:
+    """Return the bars that open at `start_ms` or later and before `stop_ms`."""
+    start, stop = (int(row) for row in np.searchsorted(bars.open_time_ms, [start_ms, stop_ms]))
+    return bars.slice(start, max(start, stop))
 
 
 def _quality(bars: Bars, dataset: Dataset) -> DataQuality:

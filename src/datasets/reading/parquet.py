@@ -19,7 +19,6 @@ from src.datasets.reading.times import TimeReader
 from src.domain.datasets import TimeUnit
 from src.domain.error_text import quote
 
-PARQUET_MAGIC: Final = b"PAR1"
 _MAX_COLUMNS: Final = 200
 _MAX_GROUPS: Final = 100_000
 _BATCH_ROWS: Final = 65_536

@@ -14,7 +14,6 @@ from src.domain.datasets import DateFormat, DecimalMark, TimeUnit
 from src.domain.error_text import FieldName, Template
 
 NUMBER_ROLES = ("open", "high", "low", "close", "volume")
-TIME_ROLES = ("time", "close_time")
 _MAX_NAMED = 3
 
 Columns: TypeAlias = dict[str, NDArray[np.int64] | NDArray[np.float64]]
