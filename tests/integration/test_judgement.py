@@ -98,7 +98,7 @@ def test_model_that_scales_by_later_bars_is_disproved(service: str, bars: Bars) 
     assert result["warnings"][0] == reason["text"]
 
 
-def test_model_trained_on_all_bars_has_no_out_of_sample_figure(service: str, bars: Bars) -> None:
+def test_model_trained_on_all_bars_has_one_part(service: str, bars: Bars) -> None:
     forest = train(RandomForestClassifier(40, random_state=1, n_jobs=1), bars)
     result = run_model(service, forest, market_of(bars), trained_to=day_of(bars, -1))
     assert result["verdict_level"] == "DISPROVED"
@@ -115,7 +115,7 @@ def test_undeclared_forest_shows_that_it_knew_the_bars(service: str, bars: Bars)
     assert result["verdict_level"] == "DOUBTFUL"
 
 
-def test_out_of_sample_equals_run_on_its_own_bars(service: str, bars: Bars) -> None:
+def test_out_of_sample_equals_run_of_its_own(service: str, bars: Bars) -> None:
     half = LIMIT // 2
     model = train(LogisticRegression(), bars, until=half)
     # The model reads features of up to 6 bars, which the run of its own must fetch before its first decision.
@@ -197,7 +197,7 @@ def test_wrong_training_window_is_refused_by_name(
     assert words in sent.json()["detail"]
 
 
-def test_trials_of_one_user_are_counted_once_and_for_ever(service: str) -> None:
+def test_trials_of_user_are_counted_once(service: str) -> None:
     pairs = [(fast, slow) for fast, slow in itertools.product(range(5, 50, 5), range(20, 120, 10)) if fast < slow]
     pairs = [*pairs, *((fast, fast + 1) for fast in range(51, 51 + 90 - len(pairs)))]
 
@@ -232,7 +232,7 @@ def test_trials_of_one_user_are_counted_once_and_for_ever(service: str) -> None:
     assert event_driven["judgement"]["deflation"]["trials"] == 90
 
 
-def test_judgement_is_the_same_in_both_apis_and_when_read_again(service: str) -> None:
+def test_both_apis_and_the_store_agree_on_judgement(service: str) -> None:
     result = crossover(service, "both", maCrossoverParams={"fast": 20, "slow": 50})
     stored = httpx.get(f"{service}/api/backtests/{result['id']}").json()["data"]
     verdict = stored["judgement"]["verdict"]
@@ -249,7 +249,7 @@ def test_judgement_is_the_same_in_both_apis_and_when_read_again(service: str) ->
     assert rerun["result"]["judgement"] == stored["judgement"]
 
 
-def test_rerun_is_judged_among_the_trials_of_its_time(service: str) -> None:
+def test_rerun_is_judged_among_earlier_trials(service: str) -> None:
     first = crossover(service, "later", maCrossoverParams={"fast": 10, "slow": 30})
     for slow in range(40, 70, 10):
         crossover(service, "later", maCrossoverParams={"fast": 10, "slow": slow})
@@ -262,7 +262,7 @@ def test_rerun_is_judged_among_the_trials_of_its_time(service: str) -> None:
 
 
 @pytest.mark.shared_data
-def test_moving_averages_on_bitcoin_have_luck_but_no_timing(service: str) -> None:
+def test_moving_averages_on_bitcoin_have_no_timing(service: str) -> None:
     options = {"fetchInput": {"interval": "1d", "startDate": "2017-08-17", "endDate": "2026-08-21"}}
     result = crossover(service, "sma", maCrossoverParams={"fast": 20, "slow": 50}, **options)
     assert result["judgement"]["deflation"]["dsr"] > 0.95

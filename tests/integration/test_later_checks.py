@@ -97,7 +97,7 @@ def test_deflation_now_counts_later_trials(service: str) -> None:
 
 
 @pytest.mark.parametrize("check", ["neighbors", "resolved-fills", "deflation", "judgement"])
-def test_checks_of_unknown_or_deleted_results_are_not_found(service: str, check: str) -> None:
+def test_checks_of_missing_results_are_not_found(service: str, check: str) -> None:
     assert httpx.get(f"{service}/api/backtests/unknown/{check}").status_code == 404
     result = run(service, fast=4, slow=9)
     ask(service, result, check)

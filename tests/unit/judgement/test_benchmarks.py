@@ -146,7 +146,7 @@ def test_fills_depend_on_costs_with_levels_and_sizes(changes: dict[str, Any]) ->
     assert not benchmarks.has_fills_apart_from_costs(replace(NEXT_OPEN, **changes))
 
 
-def test_run_that_outgrows_numbers_is_left_out_of_costs() -> None:
+def test_run_that_outgrows_numbers_is_left_out() -> None:
     def outgrown(bars: Bars, signals: Signals, rules: TradingRules) -> Simulation:
         if rules.fee_rate < 0.01 or signals is not given:
             raise InvalidInput("The equity grows beyond what numbers hold.")
