@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -289,6 +289,24 @@ class TrialLedger(Protocol):
 
     async def state(self, *, user_id: str, symbol: str) -> TrialLedgerState:
         """Return what is counted; an empty state for an unknown user or symbol."""
+        ...
+
+
+class Signer(Protocol):
+    """Signs with the service's Ed25519 key, which all workers share and a restart keeps."""
+
+    @property
+    def key_id(self) -> str:
+        """The id of the present key; raises StoreUnavailable before the key is open, as the others do."""
+        ...
+
+    @property
+    def public_keys(self) -> Sequence[Mapping[str, str]]:
+        """The public keys as JWKs: the present one first, then the retired ones."""
+        ...
+
+    def sign(self, content: bytes) -> str:
+        """Return the signature, base64url without padding."""
         ...
 
 

@@ -38,6 +38,7 @@ from src.service.warm_up import settle_memory, warm_up
 from src.settings import Settings
 from src.stores.documents import prepare_documents
 from src.stores.model_files import TEMPORARY_FOLDER, DiskModelFiles
+from src.stores.signing_key import KEYS_FOLDER, FileSigner
 from src.stores.sqlite import SqliteStore
 from src.stores.sqlite_database import SqliteDatabase
 from src.stores.sqlite_ledger import SqliteTrialLedger
@@ -81,6 +82,7 @@ def build_services(settings: Settings) -> Services:
         storage=settings.storage_dir / TEMPORARY_FOLDER,
     )
     models = ModelService(files, runner)
+    signer = FileSigner(settings.storage_dir / KEYS_FOLDER)
     computing = ComputeQueue(
         threads=settings.compute_threads,
         max_waiting=settings.max_waiting_backtests,
@@ -115,8 +117,10 @@ def build_services(settings: Settings) -> Services:
         datasets=DatasetService(datasets, reserved_names=tuple(sources)),
         downloads=binance.progress,
         store=store,
+        signer=signer,
         opening=[
             files.open,
+            functools.partial(asyncio.to_thread, signer.open),
             files.remove_leftovers,
             datasets.remove_leftovers,
             functools.partial(asyncio.to_thread, _sweep_cache, settings),

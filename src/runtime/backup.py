@@ -1,8 +1,8 @@
 """Back up what the service stores, while it serves, and restore it: `run.py backup DIR`, `run.py restore DIR`.
 
 A backup is a folder: `results.sqlite3` (one consistent state, copied by SQLite's backup API), `files/` (users' models
-and datasets as they lie in STORAGE_DIR) and, written last, `manifest.json` with the versions and the SHA-256 of each
-file. It is written beside DIR under a hidden name and renamed when complete. Results come first: a model that a result
+and datasets and the keys of receipts, as they lie in STORAGE_DIR) and, written last, `manifest.json` with the versions
+and the SHA-256 of each file. It is written beside DIR under a hidden name and renamed when complete. Results come first: a model that a result
 names is stored before the result, so it is in the backup unless its user deleted it meanwhile. The bar cache is left
 out, because it can be fetched again. Results in MongoDB are left out too: use `mongodump`.
 """
@@ -28,6 +28,7 @@ from src.files.writing import sync, write_synced
 from src.settings import Settings, SettingsError, read_settings
 from src.stores.documents import SCHEMA_VERSION
 from src.stores.migrations import MIGRATIONS
+from src.stores.signing_key import KEYS_FOLDER
 from src.stores.sqlite_files import copy_database, is_in_use
 from src.wiring import DATASETS_FOLDER, RESULTS_FILE
 
@@ -174,10 +175,12 @@ def _copy_files(storage: Path, target: Path) -> None:
 
 
 def _lasting_files(storage: Path) -> Iterator[Path]:
-    """Yield users' models with their descriptions, and users' datasets; nothing hidden, linked or unfinished."""
+    """Yield users' models with their descriptions, users' datasets and the keys of receipts; nothing hidden, linked or
+    unfinished."""
     folders = [path for path in storage.iterdir() if not path.name.startswith(".")]
     if (storage / DATASETS_FOLDER).is_dir():
         folders += (storage / DATASETS_FOLDER).iterdir()
+    folders.append(storage / KEYS_FOLDER)
     for folder in sorted(folders):
         if folder.is_symlink() or not folder.is_dir():
             continue

@@ -54,6 +54,13 @@ def check_store(settings: Settings) -> None:
         build_stores(settings)
 
 
+def check_key(settings: Settings) -> None:
+    """Create the key that signs receipts if there is none; raise StoreUnavailable if it cannot be used."""
+    from src.stores.signing_key import KEYS_FOLDER, FileSigner  # noqa: PLC0415  (only a start needs it)
+
+    FileSigner(settings.storage_dir / KEYS_FOLDER).open()
+
+
 @contextmanager
 def shared_metrics(variables: MutableMapping[str, str]) -> Iterator[None]:
     """Give the workers a folder in which they count together, unless the operator has named one."""
@@ -96,6 +103,7 @@ def main(words: Sequence[str]) -> int:
     try:
         settings = read_settings()
         check_store(settings)
+        check_key(settings)
     except (SettingsError, ServiceError) as error:
         # Checked here, because workers that fail at start would be restarted again and again.
         print(f"The service cannot start:\n{error}", file=sys.stderr)

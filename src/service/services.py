@@ -10,7 +10,7 @@ from typing import Final
 
 from src.domain.errors import ServiceError
 from src.domain.runs import StoreUsage
-from src.ports import DownloadBoard, ResultStore
+from src.ports import DownloadBoard, ResultStore, Signer
 from src.service.backtests import BacktestService
 from src.service.datasets import DatasetService
 from src.service.later_checks import LaterChecks
@@ -57,6 +57,7 @@ class Services:
         datasets: DatasetService,
         downloads: DownloadBoard,
         store: ResultStore,
+        signer: Signer,
         opening: Sequence[Callable[[], Awaitable[object]]] = (),
         warming: Sequence[Callable[[], Awaitable[object]]] = (),
         following: Sequence[Callable[[], Awaitable[object]]] = (),
@@ -67,6 +68,7 @@ class Services:
         self.models = models
         self.datasets = datasets
         self.downloads = downloads
+        self.signer = signer
         self._store = store
         self._opening, self._warming, self._following, self._closing = opening, warming, following, closing
         self._is_draining = False

@@ -80,6 +80,7 @@ VENDOR_ROOMS = {
     "torch": {"model_formats/pytorch.py"},
     "sklearn": {"model_formats/sklearn.py", "model_formats/sklearn_versions.py"},
     "joblib": {"model_formats/pickles.py"},
+    "cryptography": {"stores/signing_key.py"},
     "pyarrow": {"datasets/reading/parquet.py"},
 }
 

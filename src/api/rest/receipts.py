@@ -1,0 +1,110 @@
+"""Serve receipts: what a stored result was computed from and what came out, signed, for checks without the service."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from fastapi import APIRouter, Request
+from pydantic import BaseModel, Field
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response
+
+from src.api.canonical_json import canonical_json
+from src.api.dependencies import services_of
+from src.api.rest.backtests import ResultId
+from src.api.rest.presenting import present_summary
+from src.api.rest.queries import NamedQueryRoute
+from src.api.rest.result_schemas import JudgementAnswer
+from src.api.rest.schemas import error_responses
+from src.domain import errors
+from src.domain.judgement import LedgerSnapshot
+from src.domain.runs import BacktestResult, ResultSummary
+from src.ports import Signer
+
+KEYS_PATH: Final = "/.well-known/backtesting-receipt-keys.json"
+ALGORITHM: Final = "Ed25519"
+RECEIPT_FORMAT: Final = 1
+STATEMENT: Final = (
+    "This receipt says what was computed from what: these figures, by this version, from the bars and the model with "
+    "these fingerprints. It does not say that the market will do it again."
+)
+
+router = APIRouter(tags=["backtests"], route_class=NamedQueryRoute)
+
+
+class ReceiptAnswer(BaseModel):
+    """A signed receipt, in the canonical JSON of RFC 8785."""
+
+    payload: dict[str, Any] = Field(description="What was computed from what; the signature is of its canonical bytes.")
+    signature: str = Field(description="The signature of the payload, base64url without padding.")
+    key_id: str = Field(description="`kid` of the key in the key set.")
+    algorithm: str = Field(description="Always Ed25519.")
+
+
+class KeySetAnswer(BaseModel):
+    """Public keys of receipts as a JWK set (RFC 7517, RFC 8037): the present one first, then retired ones."""
+
+    keys: list[dict[str, str]] = Field(description="Public keys; `kid` is the thumbprint of RFC 7638.")
+
+
+@router.get(
+    "/api/backtests/{result_id}/receipt",
+    response_model=ReceiptAnswer,
+    responses=error_responses(errors.InvalidInput, errors.ResultNotFound, errors.StoreUnavailable),
+)
+async def get_receipt(request: Request, result_id: ResultId) -> Response:
+    """Read a signed receipt of a stored result, to be checked without the service by `tools/verify_receipt.py`."""
+    services = services_of(request)
+    result = await services.backtests.get(result_id)
+    content = await run_in_threadpool(lambda: write_receipt(result, services.signer))
+    return Response(content, media_type="application/json")
+
+
+@router.get(KEYS_PATH, response_model=KeySetAnswer)
+async def list_receipt_keys(request: Request) -> Response:
+    """Read the public keys that receipts are checked with."""
+    keys = [dict(key) for key in services_of(request).signer.public_keys]
+    return Response(canonical_json({"keys": keys}), media_type="application/json")
+
+
+def write_receipt(result: BacktestResult, signer: Signer) -> bytes:
+    """Return the signed receipt of a result, as canonical JSON."""
+    payload = build_payload(result)
+    signature = signer.sign(canonical_json(payload))
+    return canonical_json({"payload": payload, "signature": signature, "key_id": signer.key_id, "algorithm": ALGORITHM})
+
+
+def build_payload(result: BacktestResult) -> dict[str, object]:
+    """Return what the signature covers: figures and texts as the REST API shows them, without the tables."""
+    shown = present_summary(_summarize(result))
+    return {
+        "format": RECEIPT_FORMAT,
+        "statement": STATEMENT,
+        "id": result.id,
+        "created_at": shown["created_at"],
+        "request": {name: shown[name] for name in ("user_id", "symbol", "interval", "engine", "settings", "strategy")},
+        "fingerprints": {name: shown[name] for name in ("data_fingerprint", "model_sha256", "versions", "origin")},
+        "metrics": shown["metrics"],
+        "judgement": None if result.judgement is None else JudgementAnswer.of(result.judgement),
+        "ledger": _present_ledger(result.ledger),
+        "warnings": shown["warnings"],
+    }
+
+
+def _present_ledger(ledger: LedgerSnapshot | None) -> dict[str, str] | None:
+    if ledger is None:
+        return None
+    return {"head_before": ledger.head_before, "head_after": ledger.head_after}
+
+
+def _summarize(result: BacktestResult) -> ResultSummary:
+    return ResultSummary(
+        id=result.id,
+        created_ms=result.created_ms,
+        request=result.request,
+        metrics=result.metrics,
+        origin=result.origin,
+        fingerprints=result.fingerprints,
+        warnings=result.warnings,
+        verdict_level=result.verdict_level,
+    )
