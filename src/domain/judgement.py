@@ -198,13 +198,15 @@ class Deflation:
     )
     dsr_dependent: float | None = reported("The same with the standard error of blocks.", _PROBABILITY)
     min_track_record_bars: int | None = reported(
-        "Bars from which psr would be 0.95; null if the ratio is not over 0.", _BARS
+        "Bars from which psr would be 0.95; null if the ratio is not over 0, and over 2³¹ − 1.", _BARS
     )
     luck_equivalent_trials: float | None = reported(
         "The best of so many coin flippers is expected to look as good; null if no number is enough.", _COUNT
     )
     min_backtest_bars: int | None = reported(
-        "Under so many bars the best of the effective trials is expected to look as good without an edge.", _BARS
+        "Under so many bars the best of the effective trials is expected to look as good without an edge; null if the "
+        "ratio is not over 0, and over 2³¹ − 1.",
+        _BARS,
     )
     ledger_scope: str = reported("Which trials were counted.")
 
@@ -298,7 +300,7 @@ class TimingTest:
         "Edge that this test finds on these bars in 80 of 100 cases.", _PERCENT_A_YEAR
     )
     bars_needed: int | None = reported(
-        "Bars on which the measured edge would be found so; null if it is not over 0.", _BARS
+        "Bars on which the measured edge would be found so; null if it is not over 0, and over 2³¹ − 1.", _BARS
     )
 
 

@@ -15,6 +15,7 @@ from scipy.special import ndtr, ndtri
 
 from src.domain.judgement import Deflation
 from src.domain.trials import TrialStatistics
+from src.judgement.lengths import whole_bars
 from src.metrics.returns import moments
 
 LEVEL: Final = 0.95
@@ -82,11 +83,14 @@ def probability_above(sharpe: float, hurdle: float, error: float | None) -> floa
 
 
 def min_track_record(sharpe: float, *, error: float | None, n: int, hurdle: float = 0.0) -> int | None:
-    """Return the bars from which PSR is 0.95: 1 + (n − 1) error² (z ÷ (SR − hurdle))², z = Φ⁻¹(0.95), rounded up."""
+    """Return the bars from which PSR is 0.95: 1 + (n − 1) error² (z ÷ (SR − hurdle))², z = Φ⁻¹(0.95), rounded up.
+
+    None if the ratio is not over the hurdle, and for more bars than clients can read.
+    """
     if error is None or not sharpe > hurdle:
         return None
     bars = 1 + (n - 1) * (error * float(ndtri(LEVEL)) / (sharpe - hurdle)) ** 2
-    return math.ceil(bars) if math.isfinite(bars) else None
+    return whole_bars(bars)
 
 
 def expected_maximum(trials: float) -> float:
@@ -121,9 +125,9 @@ def min_backtest_bars(yearly_sharpe: float, trials: float, bars_per_year: float)
     """Return the bars under which the best of `trials` is expected to have this ratio without an edge.
 
     (E(N) ÷ SR)² years (Bailey, Borwein, López de Prado & Zhu, "Pseudo-Mathematics and Financial Charlatanism", 2014).
-    None if the ratio is not over 0.
+    None if the ratio is not over 0, and for more bars than clients can read.
     """
     if not yearly_sharpe > 0:
         return None
     bars = (expected_maximum(trials) / yearly_sharpe) ** 2 * bars_per_year
-    return math.ceil(bars) if math.isfinite(bars) else None
+    return whole_bars(bars)

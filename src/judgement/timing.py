@@ -21,6 +21,7 @@ from scipy import fft
 from scipy.special import ndtri
 
 from src.domain.judgement import TimingTest
+from src.judgement.lengths import whole_bars
 
 Floats = NDArray[np.float64]
 
@@ -92,7 +93,7 @@ def measure_timing(exposure: Floats, market: Floats, *, bars_per_year: float) ->
         edge=edge * per_cent_a_year,
         smallest_visible_edge=smallest * per_cent_a_year,
         # The spread of a mean over n bars falls with √n.
-        bars_needed=_whole(n * (smallest / edge) ** 2) if edge > rounding else None,
+        bars_needed=whole_bars(n * (smallest / edge) ** 2) if edge > rounding else None,
     )
 
 
@@ -173,7 +174,3 @@ def deflate_p_value(p_value: float, effective_trials: float) -> float:
 
 def _norm(values: Floats) -> float:
     return math.sqrt(float((values * values).sum()))
-
-
-def _whole(bars: float) -> int | None:
-    return math.ceil(bars) if math.isfinite(bars) else None

@@ -160,6 +160,15 @@ def test_min_track_record_reaches_95_per_cent() -> None:
     assert found_of(-returns).min_track_record_bars is None
 
 
+def test_lengths_that_clients_cannot_read_are_none() -> None:
+    noise = fat_tailed(1000) - fat_tailed(1000).mean()
+    found = found_of(noise + 1e-8, ledger(9, t_values=np.array([1.0, -1.0])))
+    assert found.psr == pytest.approx(0.5, abs=1e-3)
+    assert (found.min_track_record_bars, found.min_backtest_bars) == (None, None)
+    found = found_of(noise + 1e-6, ledger(9, t_values=np.array([1.0, -1.0])))
+    assert 10**8 < (found.min_track_record_bars or 0) < 2**31
+
+
 @pytest.mark.parametrize("returns", [np.zeros(50), np.full(50, 0.001), fat_tailed(3)])
 def test_probabilities_need_variance_and_bars(returns: Floats) -> None:
     found = found_of(returns, block_error=0.1)

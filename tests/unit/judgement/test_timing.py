@@ -84,6 +84,15 @@ def test_bars_needed_lower_smallest_edge_to_measured() -> None:
     assert time_of(exposure, returns - 0.02 * exposure).bars_needed is None
 
 
+def test_bars_needed_that_clients_cannot_read_are_none() -> None:
+    exposure, returns = at_random(1000, 4, 6, 2), market(1000, 2)
+    edge = time_of(exposure, returns).edge
+    slope = (time_of(exposure, returns + 0.001 * exposure).edge - edge) / 0.001
+    found = time_of(exposure, returns + (1e-6 - edge / slope) * exposure)
+    assert 0 < found.edge < 1e-3 * found.smallest_visible_edge
+    assert found.bars_needed is None
+
+
 @pytest.mark.parametrize(
     "exposure", [np.ones(500), np.zeros(500), np.full(500, -0.5)], ids=["always in", "never in", "always short"]
 )
