@@ -86,6 +86,7 @@ def summary_of(result: BacktestResult) -> ResultSummary:
         metrics=result.metrics,
         origin=result.origin,
         fingerprints=result.fingerprints,
+        verdict_level=result.verdict_level,
     )
 
 
