@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Final, TypeVar, get_type_hints
 
@@ -13,8 +13,10 @@ import src.api.graphql.enums  # noqa: F401  (describes the domain's enums)
 from src.api.requests.backtests import SETTINGS, echo_settings, echo_strategy
 from src.domain import performance, runs
 from src.domain.instants import format_instant
+from src.domain.parameters import DeclaredParameter, parameters_of
 from src.domain.signals import OutputKind, StrategyDescription
 from src.domain.strategy import StrategyParams
+from src.domain.training import TrainingWindow
 
 Resolver = TypeVar("Resolver", bound=Callable[..., Any])
 
@@ -114,8 +116,28 @@ def metrics_of(metrics: performance.Metrics) -> Any:
     return MetricsType(**{**values, **{name: format_instant(values[name]) for name in _INSTANTS}})
 
 
+def _echo_type(name: str, items: Sequence[DeclaredParameter], description: str) -> Any:
+    """Make a type whose fields are those that parameters declare."""
+    namespace: dict[str, Any] = {"__module__": __name__, "__annotations__": {}}
+    for item in items:
+        kind = item.public_kind
+        namespace["__annotations__"][item.parameter.name] = kind | None if item.is_optional else kind
+        namespace[item.parameter.name] = described(item.description)
+    return strawberry.type(type(name, (), namespace), description=description)
+
+
+_TRAINING: Final = parameters_of(TrainingWindow)
+
+if TYPE_CHECKING:
+
+    class _TrainingEcho:
+        pass
+else:
+    _TrainingEcho = _echo_type("TrainingEcho", _TRAINING, "The training window of a model.")
+
+
 @strawberry.type(description="The strategy that gave the signals.")
-class Strategy:
+class Strategy(_TrainingEcho):
     name: str = described("Name of the strategy.")
     fast_ma_period: int | None = described("Length of the fast moving average, in bars.")
     slow_ma_period: int | None = described("Length of the slow moving average, in bars.")
@@ -140,23 +162,14 @@ def strategy_of(params: StrategyParams, name: str, description: StrategyDescript
         model_path=chosen.get("model_path"),
         model_sha256=None if params.model is None else params.model.sha256,
         parameters=None if description is None else JSON(dict(description.parameters)),
+        **{item.parameter.name: chosen.get(item.parameter.name) for item in _TRAINING},
     )
-
-
-def _settings_type() -> Any:
-    """Make the type from the declarations of the parameters."""
-    namespace: dict[str, Any] = {"__module__": __name__, "__annotations__": {}}
-    for item in SETTINGS:
-        name = item.parameter.name
-        namespace["__annotations__"][name] = item.public_kind | None if item.is_optional else item.public_kind
-        namespace[name] = described(item.description)
-    return strawberry.type(type("Settings", (), namespace), description="Requested settings, with defaults filled in.")
 
 
 if TYPE_CHECKING:
     Settings = Any
 else:
-    Settings = _settings_type()
+    Settings = _echo_type("Settings", SETTINGS, "Requested settings, with defaults filled in.")
 
 
 def settings_of(request: runs.BacktestRequest) -> Any:

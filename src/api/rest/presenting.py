@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Final
 
 from starlette.responses import Response
 
@@ -13,8 +13,12 @@ from src.api.requests.backtests import echo_settings, echo_strategy
 from src.api.rest.result_schemas import ResultAnswer, SummaryAnswer
 from src.api.rest.tables import present_bars, present_fills, present_trades
 from src.api.rows.row_pages import cut_warnings, long_tables
+from src.domain.parameters import parameters_of
 from src.domain.performance import Metrics
 from src.domain.runs import BacktestRequest, BacktestResult, Rerun, ResultSummary
+from src.domain.training import TrainingWindow
+
+_TRAINING: Final = tuple(item.parameter.name for item in parameters_of(TrainingWindow))
 
 
 def respond(message: str, data: object, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
@@ -85,6 +89,7 @@ def _present_strategy(
         "feature_columns": chosen.get("feature_columns"),
         "output_kind": chosen.get("output_kind"),
         "model_path": chosen.get("model_path"),
+        **{name: chosen.get(name) for name in _TRAINING},
         "model_sha256": None if model is None else model.sha256,
         "parameters": parameters,
     }
