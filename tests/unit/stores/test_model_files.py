@@ -15,6 +15,7 @@ import threading
 import time
 import zipfile
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ import pytest
 from src.domain.errors import Conflict, InvalidInput, ModelNotFound, StoreUnavailable, TooLarge, UnsupportedFormat
 from src.domain.model_files import MODEL_EXTENSIONS, ModelDescription, ModelFile
 from src.domain.signals import OutputKind
+from src.domain.training import NO_TRAINING_WINDOW, TrainingWindow
 from src.files.unfinished import owner_mark
 from src.stores.incoming_file import IncomingFile
 from src.stores.model_files import DiskModelFiles
@@ -419,6 +421,42 @@ async def test_unreadable_description_is_none(files: DiskModelFiles) -> None:
     path.write_text(json.dumps(kept))
     found = await files.get("alice", file.path.name)
     assert (found.description, found.sha256) == (None, file.sha256)
+
+
+WINDOW = TrainingWindow(trained_from_ms=1_546_300_800_000, trained_to_ms=1_577_836_799_999, label_horizon=3)
+
+
+async def test_training_window_is_stored(files: DiskModelFiles) -> None:
+    file = await files.keep(replace(await receive(files, is_temporary=True), training=WINDOW), DESCRIPTION)
+    assert file.training == WINDOW
+    assert await files.get("alice", file.path.name) == file
+    assert await files.list("alice") == [file]
+
+
+@pytest.mark.parametrize(
+    "training",
+    [
+        "absent",
+        None,
+        [],
+        "2019",
+        {"trained_to_ms": "2019-12-31"},
+        {"trained_to_ms": 10**30},
+        {"trained_to_ms": float("inf")},
+        {"trained_to_ms": 1.5},
+        {"trained_from_ms": 2, "trained_to_ms": 1},
+        {"trained_to_ms": 1, "label_horizon": -1},
+        {"trained_to_ms": 1, "label_horizon": 10**30},
+    ],
+)
+async def test_sidecar_without_readable_window_declares_none(files: DiskModelFiles, training: Any) -> None:
+    file = await files.keep(replace(await receive(files, is_temporary=True), training=WINDOW), DESCRIPTION)
+    path = file.path.with_name(f"{file.path.name}.json")
+    kept = json.loads(path.read_text())
+    del kept["training"]
+    path.write_text(json.dumps(kept if training == "absent" else kept | {"training": training}))
+    found = await files.get("alice", file.path.name)
+    assert (found.training, found.description) == (NO_TRAINING_WINDOW, DESCRIPTION)
 
 
 async def test_temporary_file_is_unlisted_and_deletable_twice(files: DiskModelFiles, root: Path) -> None:
