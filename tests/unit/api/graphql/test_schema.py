@@ -106,7 +106,7 @@ def test_every_number_says_its_unit() -> None:
     units = (
         "per cent", "fraction", "ratio", "count", "bars", "quote currency", "base asset", "Index", "milliseconds",
         "Length", "at least this", "Seed", "same seed", "Fraction", "Bars", "As mlModel",
-        "probability", "figure's unit", "reason's unit", "same unit",
+        "probability", "figure's unit", "reason's unit", "parameter's unit", "same unit",
     )  # fmt: skip
     silent = [
         f"{declared.name}.{name}: {field.description}"
