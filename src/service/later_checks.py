@@ -71,6 +71,12 @@ class LaterChecks:
 
     async def deflation_now(self, result_id: str) -> Deflation | None:
         """Deflate a result with all trials that are counted by now; None if it was stored without a judgement."""
+        # Aliases of one document ask for it at the same time, and each would decode the result's curves.
+        key = ("deflation_now", result_id)
+        found: Deflation | None = await self._runs.run(key, lambda: self._deflation_now(result_id))
+        return found
+
+    async def _deflation_now(self, result_id: str) -> Deflation | None:
         result = await self.store.get(result_id)
         if result.judgement is None:
             return None

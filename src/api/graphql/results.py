@@ -126,16 +126,15 @@ class BacktestResult(Run):
     )
     result: strawberry.Private[runs.BacktestResult]
 
+    # The bars of a result count when it is read or run, and the aliases of a document share each check.
     @resolved(
         "The run with nearby parameters, computed when asked; null for models and for strategies without numbers."
     )
     async def neighbors(self, info: Info) -> NeighborsType | None:
-        info.context.claim_bars(len(self.result.time_ms))
         return await info.context.later_checks.neighbors(self.id)
 
     @resolved("Ambiguous bars settled by the minutes inside them, when asked; null without any, and over 50.")
     async def resolved_fills(self, info: Info) -> ResolvedFillsType | None:
-        info.context.claim_bars(len(self.result.time_ms))
         return await info.context.later_checks.resolved_fills(self.id)
 
     @resolved(

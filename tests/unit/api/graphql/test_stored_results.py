@@ -80,6 +80,31 @@ async def test_aliases_read_and_count_result_once() -> None:
     assert backtests.read == ["long", "long"], "another document reads it again"
 
 
+class LongChecks(MemoryServices):
+    """Answers every further check of a stored result with nothing, and counts them."""
+
+    def __init__(self, bars: int) -> None:
+        super().__init__(backtests=CountedReads(bars))
+        self.checked: list[str] = []
+
+    @property
+    def later_checks(self) -> LongChecks:
+        return self
+
+    async def neighbors(self, result_id: str) -> None:
+        self.checked.append(result_id)
+
+    resolved_fills = deflation_now = neighbors
+
+
+async def test_checks_of_long_result_are_not_counted_again() -> None:
+    services = LongChecks(bars=60_000)
+    fields = "neighbors { rank } resolvedFills { totalReturn } deflationNow { trials }"
+    data = await GraphQLClient(services).data(f'{{ backtest(id: "long") {{ {fields} }} }}')
+    assert data["backtest"] == {"neighbors": None, "resolvedFills": None, "deflationNow": None}
+    assert services.checked == ["long"] * 3
+
+
 async def test_aliases_share_presented_result(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[market.DataQuality] = []
     quality_of = results.quality_of
