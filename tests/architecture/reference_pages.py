@@ -14,7 +14,7 @@ from enum import Enum
 from pathlib import Path
 
 from src.api.error_table import ERROR_HELP
-from src.domain.judgement import Judgement, ReasonCode, VerdictLevel
+from src.domain.judgement import Judgement, Neighbors, ReasonCode, ResolvedFills, SampleResult, VerdictLevel
 from src.domain.parameters import DeclaredParameter, parameters_of
 from src.domain.performance import METRIC_DEFINITIONS, Metrics
 from src.domain.reported import reported_fields
@@ -110,11 +110,12 @@ def _allowed(item: DeclaredParameter) -> str:
 
 
 def judgement_tables() -> str:
-    """The levels, the reasons, and one table of fields for each report in a judgement."""
+    """The levels, the reasons, and one table of fields for each report that a result has or is asked for."""
     levels = table(("level", "meaning"), ((f"`{level}`", level.meaning) for level in VerdictLevel))
     reasons = table(("code", "meaning"), ((f"`{code}`", code.meaning) for code in ReasonCode))
     parts = ["## Levels", levels, "## Reasons", reasons]
-    for kind in _reports_in(Judgement):
+    roots = (Judgement, SampleResult, Neighbors, ResolvedFills)
+    for kind in dict.fromkeys(kind for root in roots for kind in _reports_in(root)):
         summary = " ".join((kind.__doc__ or "").split("\n\n", 1)[0].split())
         rows = ((f"`{item.public_name}`", item.unit, item.meaning) for item in reported_fields(kind))
         parts += [f"## `{kind.__name__}`", summary, table(("field", "unit", "meaning"), rows)]

@@ -20,7 +20,16 @@ from src.api.rest.answer_model import answer_for
 from src.api.rest.result_schemas import SampleAnswer
 from src.api.spelling import camel_case
 from src.domain.instants import format_instant
-from src.domain.judgement import Confidence, Judgement, LedgerSnapshot, ReasonCode, SampleResult, VerdictLevel
+from src.domain.judgement import (
+    Confidence,
+    Judgement,
+    LedgerSnapshot,
+    Neighbors,
+    ReasonCode,
+    ResolvedFills,
+    SampleResult,
+    VerdictLevel,
+)
 from src.domain.performance import Metrics
 from src.domain.reported import INSTANT, reported, reported_fields
 from src.domain.runs import BacktestResult
@@ -84,7 +93,7 @@ def reports_in(kind: type) -> Iterator[type]:
             yield from reports_in(item.kind)
 
 
-REPORTS = tuple(dict.fromkeys((*reports_in(Judgement), SampleResult)))
+REPORTS = tuple(dict.fromkeys((*reports_in(Judgement), SampleResult, *reports_in(Neighbors), ResolvedFills)))
 
 
 async def test_graphql_shows_everything_that_was_judged() -> None:
