@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from src.domain.errors import StoreUnavailable
 from src.files.unfinished import open_in_folder, remove_unfinished, unfinished_name
-from src.files.writing import sync_folder
+from src.files.writing import sync, write_synced
 
 KEYS_FOLDER: Final = ".keys"
 """Inside the storage folder; no user's folder begins with a dot."""
@@ -82,9 +82,7 @@ def _create_key(path: Path) -> None:
     draft = path.with_name(unfinished_name())
     try:
         with os.fdopen(open_in_folder(draft), "wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
+            write_synced(stream, content)
         try:
             # Unlike a rename, a link never replaces the key of a process that was faster.
             os.link(draft, path)
@@ -92,8 +90,8 @@ def _create_key(path: Path) -> None:
             return
     finally:
         draft.unlink(missing_ok=True)
-    sync_folder(path.parent)
-    sync_folder(path.parent.parent)
+    sync(path.parent)
+    sync(path.parent.parent)
 
 
 def _read_private_key(path: Path) -> Ed25519PrivateKey:
