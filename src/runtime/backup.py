@@ -2,9 +2,10 @@
 
 A backup is a folder: `results.sqlite3` (one consistent state, copied by SQLite's backup API), `files/` (users' models
 and datasets and the keys of receipts, as they lie in STORAGE_DIR) and, written last, `manifest.json` with the versions
-and the SHA-256 of each file. It is written beside DIR under a hidden name and renamed when complete. Results come first: a model that a result
-names is stored before the result, so it is in the backup unless its user deleted it meanwhile. The bar cache is left
-out, because it can be fetched again. Results in MongoDB are left out too: use `mongodump`.
+and the SHA-256 of each file. It is written beside DIR under a hidden name and renamed when complete. Results come
+first: a model that a result names is stored before the result, so it is in the backup unless its user deleted it
+meanwhile. The bar cache is left out, because it can be fetched again. Results in MongoDB are left out too: use
+`mongodump`.
 """
 
 from __future__ import annotations
