@@ -14,6 +14,7 @@ import pytest
 from src.api.error_table import HTTP_ERROR_TABLE
 from src.api.paths import FORM_PATHS
 from src.api.rest import values
+from src.api.rest.receipts import KEYS_PATH
 from src.backtest_API import create_app
 from src.domain.datasets import check_dataset_name
 from src.domain.errors import InvalidInput, ServiceError
@@ -111,7 +112,7 @@ def test_whoever_takes_a_body_may_refuse_it() -> None:
 
 def test_whoever_reads_a_store_may_find_it_gone() -> None:
     # The others read nothing that may be away: this process's own state, or the store's own answer (/ready).
-    stateless = {"/health", "/ready", "/metrics", "/errors/{code}", "/api/data/downloads"}
+    stateless = {"/health", "/ready", "/metrics", "/errors/{code}", "/api/data/downloads", KEYS_PATH}
     for method, path, operation in operations():
         if path not in stateless and (method, path) != ("get", "/graphql"):
             assert "STORE_UNAVAILABLE" in codes_of(operation), f"{method} {path}"

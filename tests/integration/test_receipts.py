@@ -67,7 +67,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Receipts]:
         yield Receipts(service.url, storage)
 
 
-def test_verifier_accepts_a_receipt_and_says_what_it_holds(served: Receipts, tmp_path: Path) -> None:
+def test_verifier_says_what_a_receipt_holds(served: Receipts, tmp_path: Path) -> None:
     receipt, keys = tmp_path / "receipt.json", tmp_path / "keys.json"
     receipt.write_bytes(served.receipt)
     keys.write_bytes(served.keys)
@@ -170,14 +170,14 @@ def test_unknown_result_has_no_receipt(served: Receipts) -> None:
     assert (answer.status_code, answer.json()["code"]) == (404, "RESULT_NOT_FOUND")
 
 
-def test_another_start_uses_the_same_key_and_signs_alike(served: Receipts) -> None:
+def test_another_start_signs_alike(served: Receipts) -> None:
     path = f"/api/backtests/{served.result['id']}/receipt"
     with RunningService(settings_of(served.storage)) as service:
         assert httpx.get(f"{service.url}{KEYS_PATH}").content == served.keys
         assert httpx.get(f"{service.url}{path}").content == served.receipt
 
 
-def test_restored_service_still_verifies_and_keeps_the_key_private(served: Receipts, tmp_path: Path) -> None:
+def test_restored_key_verifies_and_is_private(served: Receipts, tmp_path: Path) -> None:
     back_up(settings_of(served.storage), tmp_path / "backup")
     restored = settings_of(tmp_path / "elsewhere")
     restore(restored, tmp_path / "backup", replace=False)
@@ -189,7 +189,7 @@ def test_restored_service_still_verifies_and_keeps_the_key_private(served: Recei
     assert verify(served.receipt, json.dumps({"keys": signer.public_keys}).encode())["id"] == served.result["id"]
 
 
-def test_damaged_key_stops_the_start_with_its_name(tmp_path: Path) -> None:
+def test_damaged_key_stops_the_start(tmp_path: Path) -> None:
     path = tmp_path / KEYS_FOLDER / KEY_FILE
     path.parent.mkdir()
     path.write_text("damaged")

@@ -49,7 +49,7 @@ def test_key_id_is_the_thumbprint_of_rfc_8037(tmp_path: Path) -> None:
     assert opened(tmp_path).key_id == "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k"
 
 
-def test_of_several_that_start_at_once_one_creates_the_key(tmp_path: Path) -> None:
+def test_one_of_several_creates_the_key(tmp_path: Path) -> None:
     for attempt in range(10):
         barrier = threading.Barrier(8)
 
@@ -65,7 +65,7 @@ def test_of_several_that_start_at_once_one_creates_the_key(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     "content", [b"", b"SECRET", b"-----BEGIN PRIVATE KEY-----\nSECRET\n-----END PRIVATE KEY-----\n"]
 )
-def test_damaged_key_is_refused_by_name_and_not_replaced(tmp_path: Path, content: bytes) -> None:
+def test_damaged_key_is_refused_and_kept(tmp_path: Path, content: bytes) -> None:
     (tmp_path / KEY_FILE).write_bytes(content)
     with pytest.raises(StoreUnavailable) as caught:
         opened(tmp_path)
