@@ -37,17 +37,19 @@ def test_results_of_both_engines_are_shown(capsys: pytest.CaptureFixture[str]) -
     shown = capsys.readouterr().out
     assert shown.count("vectorized") == 4  # three rows and the curve
     assert shown.count("event-driven") == 3
-    assert "MA 50/200  event-driven     39.60       12.35       -        4.50       7   57.1" in shown
+    assert "MA 50/200  event-driven     39.60       -        4.50       7  TOO_LITTLE_DATA" in shown
+    assert "Buying and holding returned 12.35 %." in shown
     assert "Bars: binance, 2024-01-01 to 2024-01-01." in shown
     assert "13,960 " in shown
-    assert shown.count("warning (MA 20/50, MA 10/30, MA 50/200): two bars are missing") == 1
+    assert shown.count("MA 20/50, MA 10/30, MA 50/200: two bars are missing") == 1
     assert "the same figures: result-1" in shown
 
 
 def test_simulated_bars_replace_an_unreachable_exchange(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(f"{FAKE}:offline", NO_EXAMPLE) == 0
     shown = capsys.readouterr().out
-    assert "Bars: simulated, 2024-01-01 to 2024-01-01.\nBinance failed: EXCHANGE_TIMEOUT: no answer\n" in shown
+    assert "Bars: simulated, 2024-01-01 to 2024-01-01.\n" in shown
+    assert "\nBinance failed: EXCHANGE_TIMEOUT: no answer\n" in shown
     assert "event-driven" not in shown
 
 
