@@ -1,4 +1,4 @@
-"""What the judgement of a run costs: all of it that needs no second run, beside the run itself.
+"""What the judgement of a run costs, its runs for comparison included, beside the run itself.
 
 Also its kernels beside numpy's way: all shifts by rolling, all splits of a sweep by slicing.
 """
@@ -12,15 +12,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from src.domain.annualization import DEFAULT_ANNUALIZATION, annualize
-from src.domain.market import Bars
+from src.domain.judgement import Judgement, LedgerSnapshot
+from src.domain.market import Bars, DataQuality
 from src.domain.signals import Signals
 from src.domain.strategy import StrategyInputs
-from src.domain.trading import FillTiming, Simulation, TradingRules
-from src.domain.trials import NO_TRIALS, TrialSums
+from src.domain.trading import FillTiming, TradingRules
+from src.domain.trials import EMPTY_LEDGER, LedgerEntry, LedgerUpdate
 from src.engines.event_driven import EventDrivenEngine
-from src.judgement import breakdowns, deflation, intervals, leaks, overfitting, superiority, timing, trial_ledger
-from src.metrics.returns import simple_returns
+from src.judgement import overfitting, superiority, timing, trial_ledger
+from src.judgement.report import JudgedRun, examine, judge
 from src.metrics.summary import measure as measure_metrics
+from src.service.judging import take_snapshot
 from src.strategies.crossover import Crossover, CrossoverParams
 from tests.benchmarks.measurement import Measurement, best_of
 from tests.market import random_bars
@@ -32,45 +34,12 @@ SHIFTED_BARS = 10_000
 SWEEP_BARS, SWEEP_ROWS = 1_000, 2_000
 NUMPY_SPLITS = 20
 RULES = TradingRules(fill=FillTiming.NEXT_OPEN)
+ENGINE = EventDrivenEngine()
 
 
-def judge(bars: Bars, simulation: Simulation, ledger: TrialSums) -> tuple[object, ...]:
-    """Return all figures of one run's judgement that come from its own bars and trades."""
-    year = annualize(bars, DEFAULT_ANNUALIZATION)
-    per_year, risk_free = year.bars_per_year, year.risk_free_per_bar
-    returns = simple_returns(simulation.equity, RULES.initial_cash)
-    market = simple_returns(bars.close, float(bars.close[0]))
-    exposure = timing.hold_exposure(simulation.position, bars.close, simulation.equity, is_filled_at_close=False)
-    closed = simulation.trades[~simulation.trades["is_open"]]
-    entry_bars, profits = simulation.trades["entry_bar"], np.ascontiguousarray(closed["profit"])
-    confidence = intervals.measure_confidence(
-        returns, profits, risk_free_per_bar=risk_free, bars_per_year=per_year, elapsed_years=year.elapsed_years
-    )
-    active = trial_ledger.active_returns(returns, market, exposure)
-    for trial in (trial_ledger.build_trial(bars.open_time_ms, values) for values in (returns, active)):
-        ledger = ledger if trial is None else ledger.add(trial)
-    fills = simulation.fills["side"]
-    entries = int(np.count_nonzero(fills > 0))
-    growth = float(simulation.equity[-1]) / RULES.initial_cash
-    return (
-        confidence,
-        deflation.deflate(
-            returns,
-            ledger.statistics,
-            risk_free_per_bar=risk_free,
-            bars_per_year=per_year,
-            block_error=confidence.sharpe_error,
-        ),
-        timing.measure_timing(exposure, market, bars_per_year=per_year),
-        leaks.measure_overlap(simulation.position, market),
-        breakdowns.break_even_fee(growth, RULES.fee_rate, entries=entries, exits=fills.size - entries),
-        breakdowns.split_by_year(bars.open_time_ms, returns, entry_bars, bars_per_year=per_year),
-        breakdowns.split_by_trend(bars.close, returns, entry_bars, bars_per_year=per_year),
-        breakdowns.measure_best_trades(
-            profits, initial_cash=RULES.initial_cash, final_equity=float(simulation.equity[-1])
-        ),
-        breakdowns.bars_below_last_peak(simulation.equity, RULES.initial_cash),
-    )
+def judge_run(run: JudgedRun, ledger: LedgerSnapshot) -> Judgement:
+    """Return the whole judgement of a run, with the runs that it makes for comparison."""
+    return judge(examine(run, ENGINE.run), ledger, rows=None, training=None)
 
 
 def measure(*, quick: bool) -> list[Measurement]:
@@ -82,11 +51,23 @@ def measure(*, quick: bool) -> list[Measurement]:
 def _measure_run(n: int, target: str) -> Measurement:
     bars = random_bars(n, seed=3, interval="1h", volatility=0.004)
     signals = Crossover(CrossoverParams()).signals(StrategyInputs(bars=bars))
-    simulation = EventDrivenEngine().run(bars, signals, RULES)
+    simulation = ENGINE.run(bars, signals, RULES)
+    run = JudgedRun(
+        bars=bars,
+        quality=DataQuality(expected_bars=n, present_bars=n),
+        signals=signals,
+        rules=RULES,
+        simulation=simulation,
+        metrics=measure_metrics(simulation, bars, initial_cash=RULES.initial_cash, strategy_name="crossover"),
+        annualization=annualize(bars, DEFAULT_ANNUALIZATION),
+        has_model=False,
+        is_simulated=False,
+        differing_fills=None,
+    )
     ledger = _ledger_of_days(bars)
     return Measurement(
         name="judgement of a run",
-        seconds=best_of(lambda: judge(bars, simulation, ledger), repeats=10),
+        seconds=best_of(lambda: judge_run(run, ledger), repeats=20),
         units=f"{n:,} bars, {len(simulation.trades):,} trades",
         peer_name="the run: event-driven engine and metrics",
         peer_seconds=best_of(lambda: _run(bars, signals), repeats=10),
@@ -95,17 +76,17 @@ def _measure_run(n: int, target: str) -> Measurement:
 
 
 def _run(bars: Bars, signals: Signals) -> None:
-    simulation = EventDrivenEngine().run(bars, signals, RULES)
+    simulation = ENGINE.run(bars, signals, RULES)
     measure_metrics(simulation, bars, initial_cash=RULES.initial_cash, strategy_name="crossover")
 
 
-def _ledger_of_days(bars: Bars) -> TrialSums:
+def _ledger_of_days(bars: Bars) -> LedgerSnapshot:
     """A ledger of 90 trials on all days of the bars."""
-    rng, ledger = np.random.default_rng(1), NO_TRIALS
-    for _ in range(90):
+    rng, ledger = np.random.default_rng(1), EMPTY_LEDGER
+    for number in range(90):
         trial = trial_ledger.build_trial(bars.open_time_ms, rng.standard_normal(len(bars)) * 0.01)
-        ledger = ledger if trial is None else ledger.add(trial)
-    return ledger
+        ledger = ledger.add(LedgerEntry(key=str(number), total=trial, active=trial))
+    return take_snapshot(LedgerUpdate(before=ledger, after=ledger))
 
 
 def _measure_timing() -> Measurement:

@@ -14,7 +14,7 @@ from src.api.dependencies import services_of
 from src.api.rest.backtests import ResultId
 from src.api.rest.presenting import present_summary
 from src.api.rest.queries import NamedQueryRoute
-from src.api.rest.result_schemas import JudgementAnswer
+from src.api.rest.result_schemas import JudgementAnswer, SampleAnswer
 from src.api.rest.schemas import error_responses
 from src.domain import errors
 from src.domain.judgement import LedgerSnapshot
@@ -86,6 +86,8 @@ def build_payload(result: BacktestResult) -> dict[str, object]:
         "fingerprints": {name: shown[name] for name in ("data_fingerprint", "model_sha256", "versions", "origin")},
         "metrics": shown["metrics"],
         "judgement": None if result.judgement is None else JudgementAnswer.of(result.judgement),
+        "in_sample": None if result.in_sample is None else SampleAnswer.of(result.in_sample),
+        "out_of_sample": None if result.out_of_sample is None else SampleAnswer.of(result.out_of_sample),
         "ledger": _present_ledger(result.ledger),
         "warnings": shown["warnings"],
     }
