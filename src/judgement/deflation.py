@@ -26,7 +26,7 @@ MIN_TRIAL_VARIANCE: Final = 0.25
 without an edge passed, with this floor 5–7 %."""
 
 LEDGER_SCOPE: Final = (
-    "Trials that this service has seen of this user on this symbol. Searches made elsewhere are not counted."
+    "Trials that this service has seen of this user on this market. Searches made elsewhere are not counted."
 )
 
 
