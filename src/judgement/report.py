@@ -94,6 +94,9 @@ def examine(run: JudgedRun, simulate: Simulate) -> Examination:
     costs = measure_costs(bars, run.signals, rules, simulation, run.annualization, simulate)
     scale = {"bars_per_year": per_year, "risk_free": risk_free}
     test = timing.measure_timing(exposure, market, bars_per_year=per_year)
+    total, active = trial_ledger.build_trials(
+        bars.open_time_ms, returns, trial_ledger.active_returns(returns, market, exposure)
+    )
     return Examination(
         run=run,
         confidence=measure_confidence(
@@ -120,8 +123,8 @@ def examine(run: JudgedRun, simulate: Simulate) -> Examination:
             missing_crises=find_missing_crises(bars),
         ),
         fill_band=measure_fill_band(bars, run.signals, rules, simulation, simulate),
-        total=trial_ledger.build_trial(bars.open_time_ms, returns),
-        active=trial_ledger.build_trial(bars.open_time_ms, trial_ledger.active_returns(returns, market, exposure)),
+        total=total,
+        active=active,
     )
 
 

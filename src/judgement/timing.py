@@ -84,7 +84,7 @@ def measure_timing(exposure: Floats, market: Floats, *, bars_per_year: float) ->
     if not deviation > rounding:
         return None
     reached = int(np.count_nonzero(others >= earnings[0] - rounding))
-    smallest = float(np.quantile(others, LEVEL)) - mean + _POWER_DEVIATIONS * deviation
+    smallest = _upper_quantile(others) - mean + _POWER_DEVIATIONS * deviation
     edge, n = float(earnings[0]) - mean, exposure.size
     per_cent_a_year = 100 * bars_per_year / n
     return TimingTest(
@@ -170,6 +170,15 @@ def deflate_p_value(p_value: float, effective_trials: float) -> float:
     if p_value >= 1:
         return 1.0
     return -math.expm1(max(effective_trials, 1.0) * math.log1p(-p_value))
+
+
+def _upper_quantile(values: Floats) -> float:
+    """Return the quantile at `LEVEL`, as `np.quantile` does, which takes a quarter of the whole test's time."""
+    place = LEVEL * (values.size - 1)
+    low = int(place)
+    ordered = np.partition(values, (low, min(low + 1, values.size - 1)))
+    below, above = float(ordered[low]), float(ordered[min(low + 1, values.size - 1)])
+    return below + (above - below) * (place - low)
 
 
 def _norm(values: Floats) -> float:

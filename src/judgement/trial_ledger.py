@@ -24,13 +24,26 @@ FLAT: Final = 1e-24
 
 
 def build_trial(open_time_ms: NDArray[np.int64], returns: Floats) -> Trial | None:
-    """Return the trial of a run, from its returns per bar [n] and the bars' open times; None if it did not move.
+    """Return the trial of a run, from its returns per bar [n] and the bars' open times; see `build_trials`."""
+    [trial] = build_trials(open_time_ms, returns)
+    return trial
+
+
+def build_trials(open_time_ms: NDArray[np.int64], *runs: Floats) -> tuple[Trial | None, ...]:
+    """Return the trial of each run on some bars, from its returns per bar [n]; None for one that did not move.
 
     Returns of the bars that open in one UTC day are compounded, so that runs of all intervals are compared. A run over
     less than 30 days is counted by hours, one over less than 30 hours by minutes, and so on. None also under two such
     slots, and if a return is no number.
     """
-    slots, values = group_by_unit(open_time_ms, returns)
+    slots, firsts = find_slots(open_time_ms)
+    return tuple(_build_trial(slots, firsts, returns) for returns in runs)
+
+
+def _build_trial(slots: NDArray[np.int64], firsts: NDArray[np.int64], returns: Floats) -> Trial | None:
+    if not slots.size:
+        return None
+    values = np.multiply.reduceat(1 + returns, firsts) - 1
     n = values.size
     if n < 2 or not np.isfinite(values).all():
         return None
@@ -52,14 +65,14 @@ def active_returns(returns: Floats, market: Floats, exposure: Floats) -> Floats:
     return returns - float(exposure.mean()) * market
 
 
-def group_by_unit(open_time_ms: NDArray[np.int64], returns: Floats) -> tuple[NDArray[np.int64], Floats]:
-    """Return the slots [k] and the compounded returns in them; see `Trial` and `build_trial`. Open times rise."""
+def find_slots(open_time_ms: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the slots [k] and the number of the first bar in each; see `Trial` and `build_trials`. Open times rise."""
     for unit_ms, level in UNITS:
         units = open_time_ms // unit_ms
         if units.size and (units[-1] - units[0] + 1 >= MIN_UNITS or level == UNITS[-1][1]):
-            firsts = np.flatnonzero(np.diff(units, prepend=units[0] - 1))
-            return LEVELS * units[firsts] * unit_ms + level, np.multiply.reduceat(1 + returns, firsts) - 1
-    return np.empty(0, np.int64), np.empty(0)
+            firsts = np.concatenate(([0], np.flatnonzero(units[1:] != units[:-1]) + 1))
+            return LEVELS * units[firsts] * unit_ms + level, firsts
+    return np.empty(0, np.int64), np.empty(0, np.int64)
 
 
 def trial_key(

@@ -131,7 +131,7 @@ def test_scaled_equity_equals_whole_run(fill: FillTiming) -> None:
     rules = TradingRules(fill=fill, fee_rate=0.002, slippage_rate=0.003)
     costs = replace(rules, fee_rate=0.05, slippage_rate=0.01)
     assert benchmarks.has_fills_apart_from_costs(rules)
-    scaled = benchmarks.scale_equity(run(bars, signals, rules), rules, costs)
+    scaled = benchmarks.scale_equity(run(bars, signals, rules), rules, costs.fee_rate, costs.slippage_rate)
     np.testing.assert_allclose(scaled, run(bars, signals, costs).equity, rtol=1e-11)
 
 

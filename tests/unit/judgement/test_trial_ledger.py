@@ -186,7 +186,8 @@ def test_bars_of_a_day_are_compounded() -> None:
     # 30 days of 8 bars; the first day has 3 bars only.
     times = np.arange(5, 240, dtype=np.int64) * 3 * HOUR_MS
     returns = walk(times.size)
-    slots, values = trial_ledger.group_by_unit(times, returns)
+    slots, firsts = trial_ledger.find_slots(times)
+    values = np.multiply.reduceat(1 + returns, firsts) - 1
     assert slots.tolist() == (4 * days(30)).tolist()
     expected = [np.prod(1 + returns[times // DAY_MS == day]) - 1 for day in range(30)]
     np.testing.assert_allclose(values, expected, rtol=1e-12)
@@ -202,16 +203,17 @@ def test_trials_of_all_intervals_share_days() -> None:
 @pytest.mark.parametrize(("unit_ms", "level"), [(HOUR_MS, 1), (60_000, 2), (1_000, 3)])
 def test_short_run_is_counted_by_finer_units(unit_ms: int, level: int) -> None:
     times = np.arange(31, dtype=np.int64) * unit_ms
-    slots, values = trial_ledger.group_by_unit(times, walk(times.size))
+    slots, firsts = trial_ledger.find_slots(times)
+    values = np.multiply.reduceat(1 + walk(times.size), firsts) - 1
     assert slots.tolist() == (4 * times + level).tolist()
     assert values.size == 31
 
 
 def test_runs_under_30_days_are_counted_by_hours() -> None:
     hours = np.arange(29 * 24, dtype=np.int64) * HOUR_MS
-    assert trial_ledger.group_by_unit(hours, walk(hours.size))[0].size == hours.size
+    assert trial_ledger.find_slots(hours)[0].size == hours.size
     longer = np.arange(29 * 24 + 1, dtype=np.int64) * HOUR_MS
-    assert trial_ledger.group_by_unit(longer, walk(longer.size))[0].size == 30
+    assert trial_ledger.find_slots(longer)[0].size == 30
 
 
 def test_short_runs_of_all_intervals_share_slots() -> None:
