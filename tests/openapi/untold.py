@@ -56,10 +56,19 @@ def is_fast_not_less_than_slow(given: Given) -> bool:
 
 
 def is_end_before_start(given: Given) -> bool:
-    """`start_date` is not after `end_date`: no schema compares two values (here days, and not hours of one day)."""
-    merged = next(_objects(given))
-    start, end = merged.get("start_date"), merged.get("end_date")
-    return isinstance(start, str) and isinstance(end, str) and start[:10] >= end[:10] and start != end
+    """`start_date` is not after `end_date`, nor `trained_from` after `trained_to`, nor that after `end_date`.
+
+    No schema compares two values (here days, and not hours of one day).
+    """
+    merged, *strategies = _objects(given)
+    pairs = [(merged.get("start_date"), merged.get("end_date"))]
+    for params in (merged, *strategies):
+        trained_to = params.get("trained_to")
+        pairs += [(params.get("trained_from"), trained_to), (trained_to, merged.get("end_date"))]
+    return any(
+        isinstance(start, str) and isinstance(end, str) and start[:10] >= end[:10] and start != end
+        for start, end in pairs
+    )
 
 
 def is_no_period(given: Given) -> bool:

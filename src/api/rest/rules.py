@@ -25,12 +25,12 @@ _SIMULATED: Final[Schema] = {
 
 def form_rules() -> list[Schema]:
     """Return the rules of a form, in which a field that is not given is absent."""
-    return [*_trading_rules(), training_rule(), _any_of(_absent("seed"), _with(source=_SIMULATED))]
+    return [*_trading_rules(), form_training_rule(), _any_of(_absent("seed"), _with(source=_SIMULATED))]
 
 
-def training_rule() -> Schema:
-    """Return the rule of a training window: one that has a beginning has an end."""
-    return _any_of(_absent("trained_from"), _with(trained_to=_GIVEN))
+def form_training_rule() -> Schema:
+    """Return the rule of a training window in a form: one that has a beginning has an end."""
+    return {"dependentRequired": {"trained_from": ["trained_to"]}}
 
 
 def body_rules() -> list[Schema]:
@@ -75,7 +75,8 @@ def _only_strategy(name: str) -> Schema:
     others = {other: {"enum": [None, False]} if _is_bare(other) else _NULL for other in PARAMS if other != name}
     chosen: Schema = {"const": True} if _is_bare(name) else _GIVEN
     if name == "model":
-        chosen = _GIVEN | _with(model_path={"type": "string", "minLength": 1}) | {"allOf": [training_rule()]}
+        chosen = _GIVEN | _with(model_path={"type": "string", "minLength": 1})
+        chosen |= {"allOf": [_any_of(_absent("trained_from"), _with(trained_to=_GIVEN))]}
     return _with(**{name: chosen}) | _where(**{name: chosen}, **others)
 
 

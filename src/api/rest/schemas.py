@@ -183,8 +183,7 @@ def upload_body() -> dict[str, Any]:
             "properties": properties,
             "required": [FILE_FIELD, "user_id"],
             "additionalProperties": False,
-            # As in `training_rule`, which schemathesis cannot apply to a form of a file alone.
-            "dependentRequired": {"trained_from": ["trained_to"]},
+            **rules.form_training_rule(),
         }
     )
 

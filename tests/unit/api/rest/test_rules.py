@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from src.api.requests.backtests import build_request
 from src.api.requests.uploads import ReceivedForm
-from src.api.rest.bodies import read_backtest_body, read_ml_form
-from src.api.rest.schemas import backtest_body, ml_backtest_body
+from src.api.rest.bodies import read_backtest_body, read_ml_form, read_training_form
+from src.api.rest.schemas import backtest_body, ml_backtest_body, upload_body
 from src.domain.errors import InvalidInput
 
 Body = dict[str, Any]
@@ -23,6 +23,9 @@ BODY: Final = backtest_body()["requestBody"]["content"]["application/json"]["sch
 FORM: Final = ml_backtest_body()["requestBody"]["content"]["multipart/form-data"]["schema"]
 BODY_VALIDATOR: Final = jsonschema_rs.validator_for(BODY)
 FORM_VALIDATOR: Final = jsonschema_rs.validator_for(FORM)
+UPLOAD_VALIDATOR: Final = jsonschema_rs.validator_for(
+    upload_body()["requestBody"]["content"]["multipart/form-data"]["schema"]
+)
 
 
 def is_accepted(read: Callable[[], object]) -> bool:
@@ -56,6 +59,7 @@ TRADING: Final[Mapping[str, list[object]]] = {
     "max_bars": [3], "intrabar": ["PESSIMISTIC", "optimistic"],
 }  # fmt: skip
 CROSSOVER: Final = {"fast": [5], "slow": [60]}
+TRAINING: Final = {"trained_from": ["2020-01-01"], "trained_to": ["2020-02-01T12:00Z"], "label_horizon": [3]}
 
 
 def some_of(pools: Mapping[str, list[Any]], *others: Any, few: bool = True) -> st.SearchStrategy[Body]:
@@ -70,7 +74,7 @@ strategies_named = st.none() | st.fixed_dictionaries(
     optional={
         "ma_crossover": st.none() | some_of(CROSSOVER, None),
         "up_down": st.sampled_from([True, False, None]),
-        "model": st.none() | some_of({"model_path": ["m.onnx", ""], "threshold": [0.4]}, None),
+        "model": st.none() | some_of({"model_path": ["m.onnx", ""], **TRAINING}, None),
     },
 )
 bodies = st.builds(
@@ -101,10 +105,18 @@ def test_body_schema_agrees_with_checks(body: Body) -> None:
 
 
 @settings(max_examples=300, deadline=None)
-@given(some_of(TRADING, few=False) | some_of({**SOURCES, **TRADING}))
+@given(some_of(TRADING, few=False) | some_of({**SOURCES, **TRADING}) | some_of(TRAINING))
 def test_form_schema_agrees_with_checks(body: Body) -> None:
     form = {"user_id": "ada", "symbol": "BTCUSDT", **body}
     assert FORM_VALIDATOR.is_valid({"file": "", **form}) is accepts_form(form), form
+
+
+@settings(max_examples=50, deadline=None)
+@given(some_of(TRAINING))
+def test_upload_schema_agrees_with_checks(body: Body) -> None:
+    form = ReceivedForm(texts={name: [str(value)] for name, value in body.items()}, files={})
+    is_valid = UPLOAD_VALIDATOR.is_valid({"file": "", "user_id": "ada", **body})
+    assert is_valid is is_accepted(lambda: read_training_form(form)), body
 
 
 BASE: Final = {"user_id": "ada", "symbol": "BTCUSDT"}
@@ -140,6 +152,8 @@ BASE: Final = {"user_id": "ada", "symbol": "BTCUSDT"}
         (BASE | {"strategy": None, "fast": 5, "ma_crossover_params": {"slow": 60}}, True),
         (BASE | {"strategy": {"model": {}}}, False),
         (BASE | {"strategy": {"model": {"model_path": "m.onnx"}}}, True),
+        (BASE | {"strategy": {"model": {"model_path": "m.onnx", "trained_from": "2020-01-01"}}}, False),
+        (BASE | {"strategy": {"model": {"model_path": "m.onnx", "trained_to": "2020-01-01"}}}, True),
         (BASE | {"slow": 1, "fast": 1}, False),
         (BASE | {"fast": 1, "slow": 2}, True),
     ],
