@@ -22,15 +22,18 @@ import pytest
 from pymongo import MongoClient
 
 from src.domain.errors import Conflict, InvalidInput, ResultNotFound, StoreUnavailable, TooLarge, UnreadableResult
+from src.domain.judgement import LedgerSnapshot, SampleResult, VerdictLevel
 from src.domain.runs import BacktestResult, ResultQuota
 from src.domain.signals import Signals, StrategyDescription
+from src.domain.trials import TrialStatistics
 from src.ports import ResultStore
 from src.stores.mongo import MongoStore
 from src.stores.mongo_connection import MongoDatabase
 from src.stores.sqlite import SqliteStore
 from src.stores.sqlite_database import SqliteDatabase
 from tests.equality import assert_identical
-from tests.factories import START_MS, make_result
+from tests.factories import START_MS, make_metrics, make_result
+from tests.judgements import make_judgement
 from tests.mongo_server import backend_uri
 
 
@@ -91,6 +94,25 @@ async def test_result_is_read_back_to_the_bit(store: ResultStore) -> None:
     result = make_result(signals=signals, warnings=("price gap €",), created_ms=START_MS + 2**40)
     await store.save(result)
     assert_identical(await store.get(result.id), result)
+
+
+async def test_judged_result_is_read_back_whole(store: ResultStore) -> None:
+    judgement = make_judgement()
+    statistics = TrialStatistics(trials=3, average_correlation=0.1 + 0.2, t_variance=5e-324)
+    result = make_result(
+        verdict_level=judgement.verdict.level,
+        judgement=judgement,
+        in_sample=SampleResult(metrics=make_metrics(), judgement=None),
+        out_of_sample=SampleResult(metrics=make_metrics(bars=9), judgement=judgement),
+        ledger=LedgerSnapshot(
+            total=statistics, active=statistics, total_before=statistics, active_before=statistics,
+            head_before="", head_after="ab" * 32,
+        ),
+    )  # fmt: skip
+    await store.save(result)
+    assert_identical(await store.get(result.id), result)
+    [summary] = await store.summaries([result.id])
+    assert summary.verdict_level is VerdictLevel.DISPROVED
 
 
 async def test_summary_is_the_result_without_its_tables(store: ResultStore) -> None:
