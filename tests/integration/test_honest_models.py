@@ -25,9 +25,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, PolynomialFeatures, StandardScaler
 
 from src.domain.market import Bars
-from tests.conftest import SHARED_DATA
 from tests.integration.conftest import REAL_FILE
-from tests.market import random_bars, read_klines
+from tests.market import read_klines
 from tests.pandas_features import pandas_features
 
 LIMIT, HALF = 800, 400
@@ -63,12 +62,12 @@ ESTIMATORS: dict[str, Any] = {
 }
 
 
+pytestmark = pytest.mark.shared_data
+
+
 @pytest.fixture(scope="module")
-def bars() -> Bars:
-    if REAL_FILE.exists():
-        return read_klines(SHARED_DATA / REAL_FILE.name, interval="1d").slice(-LIMIT, 10**9)
-    made = random_bars(1500, seed=17).slice(1500 - LIMIT, 1500)
-    return Bars(**{name: getattr(made, name) for name in made.__slots__} | {"symbol": "BTCUSDT"})
+def bars(shared_data: Path) -> Bars:
+    return read_klines(shared_data / REAL_FILE.name, interval="1d").slice(-LIMIT, 10**9)
 
 
 def train(name: str, bars: Bars) -> Any:

@@ -6,6 +6,7 @@ import concurrent.futures
 import itertools
 import pickle
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -21,7 +22,6 @@ from tests.integration.conftest import REAL_FILE
 from tests.market import random_bars, read_klines
 from tests.pandas_features import pandas_features
 
-LEAKING_FILE = SHARED_DATA.parent / "cases" / "leak_scale.pkl"
 COLUMNS = ["Returns", "Returns_5", "Volatility_5"]
 LIMIT = 1000
 
@@ -88,8 +88,9 @@ def crossover(service: str, user: str, **options: Any) -> dict[str, Any]:
 
 
 @pytest.mark.shared_data
-def test_model_that_scales_by_later_bars_is_disproved(service: str, bars: Bars) -> None:
-    result = run_model(service, LEAKING_FILE.read_bytes(), market_of(bars))
+def test_model_that_scales_by_later_bars_is_disproved(service: str, bars: Bars, shared_data: Path) -> None:
+    leaking = shared_data.parent / "cases" / "leak_scale.pkl"
+    result = run_model(service, leaking.read_bytes(), market_of(bars))
     assert result["verdict_level"] == "DISPROVED"
     [reason] = [one for one in result["judgement"]["verdict"]["reasons"] if one["code"] == "LOOKS_AHEAD"]
     signals = result["judgement"]["leaks"]["rows"]["signals"]
@@ -262,6 +263,7 @@ def test_rerun_is_judged_among_earlier_trials(service: str) -> None:
 
 
 @pytest.mark.shared_data
+@pytest.mark.usefixtures("shared_data")
 def test_moving_averages_on_bitcoin_have_no_timing(service: str) -> None:
     options = {"fetchInput": {"interval": "1d", "startDate": "2017-08-17", "endDate": "2026-08-21"}}
     result = crossover(service, "sma", maCrossoverParams={"fast": 20, "slow": 50}, **options)
