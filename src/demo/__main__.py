@@ -63,7 +63,7 @@ def _show(service: RunningService, settings: Settings, example: Path) -> int:
         _print_origin(results[0], refusal)
         _print_table(results)
         _print_curve(results[0])
-        _print_warnings(results)
+        _print_warnings(results[0])
         if not client.is_stored(results[0]):
             print(f"The stored result {results[0].id} differs from the response.", file=sys.stderr)
             return 1
@@ -160,15 +160,11 @@ def _print_curve(shown: Shown) -> None:
     print("\n".join(draw_curve(shown.equity, width=width, height=CURVE_HEIGHT, blocks=blocks)))
 
 
-def _print_warnings(results: Sequence[Shown]) -> None:
-    """Print why the verdicts are as they are, and the other warnings: each sentence once."""
-    strategies: dict[str, dict[str, None]] = {}
-    for shown in results:
-        for warning in shown.warnings:
-            strategies.setdefault(warning, {})[shown.strategy] = None
-    print("\nWhether to believe it:")
-    for warning, concerned in strategies.items():
-        print(f"{', '.join(concerned)}: {warning}")
+def _print_warnings(shown: Shown) -> None:
+    """Print why a verdict is as it is, and the other warnings."""
+    print(f"\nWhether to believe {shown.strategy}, {shown.engine}: {shown.verdict}")
+    for warning in shown.warnings:
+        print(f"- {warning}")
     print()
 
 

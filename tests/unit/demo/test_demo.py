@@ -35,13 +35,13 @@ def temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
 def test_results_of_both_engines_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(f"{FAKE}:online", NO_EXAMPLE) == 0
     shown = capsys.readouterr().out
-    assert shown.count("vectorized") == 4  # three rows and the curve
+    assert shown.count("vectorized") == 5  # three rows, the curve and the verdict
     assert shown.count("event-driven") == 3
     assert "MA 50/200  event-driven     39.60       -        4.50       7  TOO_LITTLE_DATA" in shown
     assert "Buying and holding returned 12.35 %." in shown
     assert "Bars: binance, 2024-01-01 to 2024-01-01." in shown
     assert "13,960 " in shown
-    assert shown.count("MA 20/50, MA 10/30, MA 50/200: two bars are missing") == 1
+    assert "Whether to believe MA 20/50, vectorized: TOO_LITTLE_DATA\n- two bars are missing\n" in shown
     assert "the same figures: result-1" in shown
 
 
