@@ -165,6 +165,13 @@ def test_another_service_has_another_key(served: Receipts, tmp_path: Path) -> No
         verify(served.receipt, json.dumps(forged).encode())
 
 
+def test_numbers_beyond_doubles_are_signed_as_text(served: Receipts) -> None:
+    made = httpx.post(f"{served.url}/api/backtests", json=BACKTEST | {"seed": 2**62 + 1}, timeout=120).json()["data"]
+    answer = httpx.get(f"{served.url}/api/backtests/{made['id']}/receipt", timeout=60)
+    assert answer.status_code == 200, answer.text
+    assert verify(answer.content, served.keys)["request"]["settings"]["seed"] == str(2**62 + 1)
+
+
 def test_unknown_result_has_no_receipt(served: Receipts) -> None:
     answer = httpx.get(f"{served.url}/api/backtests/no-such-result/receipt")
     assert (answer.status_code, answer.json()["code"]) == (404, "RESULT_NOT_FOUND")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from fastapi import APIRouter, Request
@@ -9,7 +10,7 @@ from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from src.api.canonical_json import canonical_json
+from src.api.canonical_json import MAX_WHOLE_NUMBER, canonical_json
 from src.api.dependencies import services_of
 from src.api.rest.backtests import ResultId
 from src.api.rest.presenting import present_summary
@@ -75,9 +76,12 @@ def write_receipt(result: BacktestResult, signer: Signer) -> bytes:
 
 
 def build_payload(result: BacktestResult) -> dict[str, object]:
-    """Return what the signature covers: figures and texts as the REST API shows them, without the tables."""
+    """Return what the signature covers: figures and texts as the REST API shows them, without the tables.
+
+    A whole number that a double cannot hold, such as the seed of simulated bars, is written as text.
+    """
     shown = present_summary(_summarize(result))
-    return {
+    payload = {
         "format": RECEIPT_FORMAT,
         "statement": STATEMENT,
         "id": result.id,
@@ -91,6 +95,15 @@ def build_payload(result: BacktestResult) -> dict[str, object]:
         "ledger": _present_ledger(result.ledger),
         "warnings": shown["warnings"],
     }
+    return {name: _with_exact_numbers(value) for name, value in payload.items()}
+
+
+def _with_exact_numbers(value: object) -> object:
+    if isinstance(value, Mapping):
+        return {name: _with_exact_numbers(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_with_exact_numbers(item) for item in value]
+    return str(value) if isinstance(value, int) and abs(value) > MAX_WHOLE_NUMBER else value
 
 
 def _present_ledger(ledger: LedgerSnapshot | None) -> dict[str, str] | None:
