@@ -21,12 +21,11 @@ from numba import njit
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
-Starts = NDArray[np.int32]
+Starts = NDArray[np.uint32]
+"""Unsigned, so that compiled code reads tables without asking whether an index counts from the end: 15 to 30 % of a
+resample's time."""
 
 RESAMPLES: Final = 1000
-_PARTS: Final = (100,) * 10
-"""Resamples drawn at once: the starts of all would be new pages of memory at each call, a quarter of its time."""
-
 SQUARES_ROUNDING: Final = 1e-12
 """Part of a sum of squares that its rounding may make up. A path that stands still has deviations of −mean each, and
 what is left of their squares is rounding: without this limit its Sharpe ratio would be 10⁸."""
@@ -108,45 +107,35 @@ def tabulate_blocks(deviations: Floats, returns: Floats, length: int) -> Floats:
 
 
 @njit(cache=True, nogil=True)
-def _draw(state: np.uint64, bound: np.uint64) -> tuple[np.uint64, np.int64]:
-    """Return the next state of splitmix64 and a whole number from 0 to `bound` − 1 (bound < 2³²)."""
-    state = state + np.uint64(0x9E3779B97F4A7C15)
-    mixed = state
-    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    mixed = mixed ^ (mixed >> np.uint64(31))
-    return state, np.int64(((mixed >> np.uint64(32)) * bound) >> np.uint64(32))
+def _draw(state: np.uint64, bound: np.uint64, drawn: Starts) -> np.uint64:
+    """Fill `drawn` with whole numbers from 0 to `bound` − 1 (bound < 2³²); return the next state of splitmix64."""
+    for q in range(drawn.shape[0]):
+        state = state + np.uint64(0x9E3779B97F4A7C15)
+        mixed = state
+        mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        mixed = mixed ^ (mixed >> np.uint64(31))
+        drawn[q] = ((mixed >> np.uint64(32)) * bound) >> np.uint64(32)
+    return state
 
 
 @njit(cache=True, nogil=True)
-def draw_starts(n: int, blocks: int, resamples: int, state: np.uint64) -> tuple[Starts, np.uint64]:
-    """Return the starts [resamples, blocks] of circular blocks on n bars, and the state to go on from.
-
-    The first state is the seed.
-    """
-    starts = np.empty((resamples, blocks), np.int32)
-    bound = np.uint64(n)
+def draw_starts(n: int, blocks: int, resamples: int, seed: np.uint64) -> Starts:
+    """Return the starts [resamples, blocks] of circular blocks on n bars."""
+    starts, state = np.empty((resamples, blocks), np.uint32), seed
     for b in range(resamples):
-        for q in range(blocks):
-            state, start = _draw(state, bound)
-            starts[b, q] = start
-    return starts, state
+        state = _draw(state, np.uint64(n), starts[b])
+    return starts
 
 
 @njit(cache=True, nogil=True)
-def draw_two_stages(n: int, blocks: int, resamples: int, state: np.uint64) -> tuple[Starts, np.uint64]:
-    """Return the same, each start drawn from `blocks` starts that were drawn for its resample."""
-    starts = np.empty((resamples, blocks), np.int32)
-    population = np.empty(blocks, np.int32)
-    bound, choices = np.uint64(n), np.uint64(blocks)
-    for b in range(resamples):
-        for q in range(blocks):
-            state, start = _draw(state, bound)
-            population[q] = start
-        for q in range(blocks):
-            state, chosen = _draw(state, choices)
-            starts[b, q] = population[chosen]
-    return starts, state
+def draw_two_stages(n: int, state: np.uint64, population: Starts, starts: Starts) -> np.uint64:
+    """Draw as many starts as `population` has, then fill `starts` with draws from those; return the next state."""
+    state = _draw(state, np.uint64(n), population)
+    state = _draw(state, np.uint64(population.shape[0]), starts)
+    for q in range(starts.shape[0]):
+        starts[q] = population[np.uint64(starts[q])]
+    return state
 
 
 @njit(cache=True, nogil=True)
@@ -178,59 +167,47 @@ def block_error(table: Floats, length: int, mean: float, deviation: float) -> fl
 
 @njit(cache=True, nogil=True)
 def studentize_sharpe(
-    table: Floats, last: Floats, starts: Starts, length: int, mean: float, deviation: float, least: float
-) -> Floats:
-    """Return t* = (SR* − SR) ÷ error* [B] of the resamples (Ledoit & Wolf 2008), NaN for those without variance.
+    table: Floats, last: Floats, starts: Starts, length: int, mean: float, deviation: float, least: float, own: Floats
+) -> float:
+    """Return t* = (SR* − SR) ÷ error* of one resample (Ledoit & Wolf 2008), NaN if it has no variance.
 
-    `table` and `last` hold the blocks of `length` bars and the cut last ones (the same if n is a multiple). A resample
-    whose deviation is not over `least`, or is rounding, has no variance. Its error is that of its own blocks' sums.
+    `table` and `last` hold the blocks of `length` bars and the cut last ones (the same if n is a multiple); `own`
+    [blocks, 2] is filled with the sums of the blocks that `starts` names. A resample whose deviation is not over
+    `least`, or is rounding, has no variance. Its error is that of its own blocks' sums.
     """
-    n, blocks = table.shape[0], starts.shape[1]
+    n, blocks = table.shape[0], starts.shape[0]
     whole = n // length
-    rest = n - whole * length
-    sharpe = mean / deviation
-    statistics, sums, sums_of_squares = np.empty(starts.shape[0]), np.empty(blocks), np.empty(blocks)
-    for b in range(starts.shape[0]):
-        total, squares = 0.0, 0.0
-        for q in range(blocks):
-            start = starts[b, q]
-            if q < whole:
-                sums[q], sums_of_squares[q] = table[start, SUM], table[start, SQUARES]
-            else:
-                sums[q], sums_of_squares[q] = last[start, SUM], last[start, SQUARES]
-            total += sums[q]
-            squares += sums_of_squares[q]
-        shift = total / n
-        residue = squares - total * shift
-        spread = math.sqrt(max(residue, 0.0) / (n - 1))
-        if spread <= least or residue <= SQUARES_ROUNDING * squares:
-            statistics[b] = np.nan
-            continue
-        found = (mean + shift) / spread
-        by_sum, by_square, by_bar = _influence(shift, spread, found)
-        squared = 0.0
-        for q in range(blocks):
-            bars = length if q < whole else rest
-            squared += (by_sum * sums[q] + by_square * sums_of_squares[q] + by_bar * bars) ** 2
-        statistics[b] = (found - sharpe) / (math.sqrt(squared) / n) if squared > 0.0 else np.nan
-    return statistics
+    total, squares = 0.0, 0.0
+    for q in range(blocks):
+        block = table[np.uint64(starts[q])] if q < whole else last[np.uint64(starts[q])]
+        own[q, 0], own[q, 1] = block[SUM], block[SQUARES]
+        total += own[q, 0]
+        squares += own[q, 1]
+    shift = total / n
+    residue = squares - total * shift
+    spread = math.sqrt(max(residue, 0.0) / (n - 1))
+    if spread <= least or residue <= SQUARES_ROUNDING * squares:
+        return np.nan
+    found = (mean + shift) / spread
+    by_sum, by_square, by_bar = _influence(shift, spread, found)
+    squared = 0.0
+    for q in range(blocks):
+        bars = length if q < whole else n - whole * length
+        squared += (by_sum * own[q, 0] + by_square * own[q, 1] + by_bar * bars) ** 2
+    return (found - mean / deviation) / (math.sqrt(squared) / n) if squared > 0.0 else np.nan
 
 
 @njit(cache=True, nogil=True)
-def compose_paths(table: Floats, last: Floats, starts: Starts, length: int) -> tuple[Floats, Floats]:
-    """Return the growth and the deepest fall of the paths of n bars that the starts [B, blocks] make."""
+def compose_path(table: Floats, last: Floats, starts: Starts, length: int) -> tuple[float, float]:
+    """Return the growth and the deepest fall of the path of n bars that the starts [blocks] make."""
     whole = table.shape[0] // length
-    growths, falls = np.empty(starts.shape[0]), np.empty(starts.shape[0])
-    for b in range(starts.shape[0]):
-        growth, peak, fall = 0.0, 0.0, 0.0
-        for q in range(starts.shape[1]):
-            block = table[starts[b, q]] if q < whole else last[starts[b, q]]
-            fall = max(fall, block[FALL], peak - (growth + block[LOWEST]))
-            peak = max(peak, growth + block[HIGHEST])
-            growth += block[GROWTH]
-        growths[b] = growth
-        falls[b] = fall
-    return growths, falls
+    growth, peak, fall = 0.0, 0.0, 0.0
+    for q in range(starts.shape[0]):
+        block = table[np.uint64(starts[q])] if q < whole else last[np.uint64(starts[q])]
+        fall = max(fall, block[FALL], peak - (growth + block[LOWEST]))
+        peak = max(peak, growth + block[HIGHEST])
+        growth += block[GROWTH]
+    return growth, fall
 
 
 def count_blocks(n: int, length: int) -> int:
@@ -242,21 +219,37 @@ def resample_sharpe(
     table: Floats, last: Floats, *, length: int, mean: float, deviation: float, least: float, seed: int
 ) -> SharpeResamples:
     """Draw the resamples of the Sharpe ratio; see `studentize_sharpe`."""
-    n, state = table.shape[0], seed
-    parts = []
-    for count in _PARTS:
-        starts, state = draw_starts(n, count_blocks(n, length), count, np.uint64(state))
-        parts.append(studentize_sharpe(table, last, starts, length, mean, deviation, least))
-    error = block_error(table, length, mean, deviation)
-    return SharpeResamples(mean / deviation, error, np.concatenate(parts))
+    statistics = _draw_sharpes(table, last, length, mean, deviation, least, np.uint64(seed))
+    return SharpeResamples(mean / deviation, block_error(table, length, mean, deviation), statistics)
+
+
+@njit(cache=True, nogil=True)
+def _draw_sharpes(
+    table: Floats, last: Floats, length: int, mean: float, deviation: float, least: float, state: np.uint64
+) -> Floats:
+    # One resample at a time: the starts of all would be new pages of memory at each call, a quarter of its time.
+    n = table.shape[0]
+    starts = np.empty(-(-n // length), np.uint32)
+    own = np.empty((starts.shape[0], 2))
+    statistics = np.empty(RESAMPLES)
+    for b in range(RESAMPLES):
+        state = _draw(state, np.uint64(n), starts)
+        statistics[b] = studentize_sharpe(table, last, starts, length, mean, deviation, least, own)
+    return statistics
 
 
 def resample_paths(table: Floats, last: Floats, *, length: int, seed: int) -> PathResamples:
     """Draw the paths, in two stages."""
-    n, state = table.shape[0], seed
-    parts = []
-    for count in _PARTS:
-        starts, state = draw_two_stages(n, count_blocks(n, length), count, np.uint64(state))
-        parts.append(compose_paths(table, last, starts, length))
-    growth, falls = zip(*parts, strict=True)
-    return PathResamples(np.concatenate(growth), np.concatenate(falls))
+    return PathResamples(*_draw_paths(table, last, length, np.uint64(seed)))
+
+
+@njit(cache=True, nogil=True)
+def _draw_paths(table: Floats, last: Floats, length: int, state: np.uint64) -> tuple[Floats, Floats]:
+    n = table.shape[0]
+    starts = np.empty(-(-n // length), np.uint32)
+    population = np.empty_like(starts)
+    growths, falls = np.empty(RESAMPLES), np.empty(RESAMPLES)
+    for b in range(RESAMPLES):
+        state = draw_two_stages(n, state, population, starts)
+        growths[b], falls[b] = compose_path(table, last, starts, length)
+    return growths, falls

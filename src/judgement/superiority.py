@@ -68,7 +68,7 @@ def measure_superiority(returns: Floats, market: Floats) -> Superiority | None:
     differences = np.ascontiguousarray(differences[:, kept])
     length = choose_block_length(differences.mean(axis=1))
     seed = resampling.seed_of(differences.ravel())
-    starts, _ = resampling.draw_starts(n, resampling.count_blocks(n, length), RESAMPLES, np.uint64(seed))
+    starts = resampling.draw_starts(n, resampling.count_blocks(n, length), RESAMPLES, np.uint64(seed))
     means = differences.mean(axis=0)
     resampled = resample_means(differences, starts, length)
     deviations = resampled.std(axis=0)
@@ -114,7 +114,7 @@ def find_superior(means: Floats, resampled: Floats, deviations: Floats) -> NDArr
     return np.flatnonzero(superior)
 
 
-def resample_means(differences: Floats, starts: NDArray[np.int32], length: int) -> Floats:
+def resample_means(differences: Floats, starts: resampling.Starts, length: int) -> Floats:
     """Return the mean [B, rows] of each resample of blocks, whose last one is cut so that all have n bars."""
     n, rows = differences.shape
     rest = n % length
@@ -154,15 +154,15 @@ def _sum_blocks(values: Floats, length: int) -> Floats:
 
 
 @njit(cache=True, nogil=True)
-def _average_blocks(table: Floats, last: Floats, starts: NDArray[np.int32], whole: int) -> Floats:
+def _average_blocks(table: Floats, last: Floats, starts: resampling.Starts, whole: int) -> Floats:
     """Return the mean over n bars [B, rows] of each resample: `whole` blocks, and a cut one if there are more."""
     n, rows = table.shape
     found = np.zeros((starts.shape[0], rows))
     for b in range(starts.shape[0]):
         own = found[b]
         for q in range(whole):
-            own += table[starts[b, q]]
+            own += table[np.uint64(starts[b, q])]
         for q in range(whole, starts.shape[1]):
-            own += last[starts[b, q]]
+            own += last[np.uint64(starts[b, q])]
         own /= n
     return found

@@ -15,6 +15,22 @@ from tests.judgement_paths import fat_tailed_autoregressive as autoregressive
 Floats = NDArray[np.float64]
 
 
+def studentize(table: Floats, last: Floats, starts: resampling.Starts, *others: float) -> Floats:
+    own = np.empty((starts.shape[1], 2))
+    return np.array([resampling.studentize_sharpe(table, last, row, *others, own) for row in starts])
+
+
+def compose(table: Floats, last: Floats, starts: resampling.Starts, length: int) -> Floats:
+    return np.transpose([resampling.compose_path(table, last, row, length) for row in starts])
+
+
+def draw_stages(n: int, blocks: int, resamples: int, seed: int) -> resampling.Starts:
+    starts, state = np.empty((resamples, blocks), np.uint32), np.uint64(seed)
+    for row in starts:
+        state = np.uint64(resampling.draw_two_stages(n, state, np.empty(blocks, np.uint32), row))
+    return starts
+
+
 def figures_of_block(deviations: Floats, returns: Floats, start: int, length: int) -> list[float]:
     """The row of the table, bar by bar."""
     total = squares = growth = highest = lowest = fall = 0.0
@@ -41,8 +57,8 @@ def test_table_holds_figures_of_every_block(length: int) -> None:
 def test_used_up_equity_ends_every_path(ruin: float) -> None:
     returns = np.array([0.1, 0.1, ruin, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1])
     table = resampling.tabulate_blocks(returns, returns, 3)
-    starts = np.array([[0, 3, 6], [3, 3, 6]], np.int32)
-    growth, falls = resampling.compose_paths(table, table, starts, 3)
+    starts = np.array([[0, 3, 6], [3, 3, 6]], np.uint32)
+    growth, falls = compose(table, table, starts, 3)
     assert growth[0] == -np.inf
     assert falls[0] == np.inf
     assert growth[1] == pytest.approx(9 * math.log(1.1))
@@ -56,27 +72,24 @@ SPLITMIX_1234567 = [6457827717110365317, 3203168211198807973, 981749193219837042
 def test_starts_come_from_published_generator() -> None:
     n = 1_000_003
     expected = [[(number >> 32) * n >> 32 for number in row] for row in (SPLITMIX_1234567[:2], SPLITMIX_1234567[2:])]
-    assert resampling.draw_starts(n, 2, 2, np.uint64(1234567))[0].tolist() == expected
-    first, state = resampling.draw_starts(n, 2, 1, np.uint64(1234567))
-    second, _ = resampling.draw_starts(n, 2, 1, np.uint64(state))
-    assert [*first.tolist(), *second.tolist()] == expected
+    assert resampling.draw_starts(n, 2, 2, np.uint64(1234567)).tolist() == expected
 
 
 def test_second_stage_draws_from_the_first() -> None:
     n = 1_000_003
-    found, _ = resampling.draw_two_stages(n, 2, 1, np.uint64(1234567))
+    found = draw_stages(n, 2, 1, 1234567)
     population = [(number >> 32) * n >> 32 for number in SPLITMIX_1234567[:2]]
     assert found.tolist() == [[population[(number >> 32) * 2 >> 32] for number in SPLITMIX_1234567[2:]]]
 
 
 def test_starts_are_spread_over_all_bars() -> None:
-    counts = np.bincount(resampling.draw_starts(50, 10, 1000, np.uint64(9))[0].ravel(), minlength=50)
+    counts = np.bincount(resampling.draw_starts(50, 10, 1000, np.uint64(9)).ravel(), minlength=50)
     assert counts.size == 50
     # Chi-square of 49 degrees: above 85.35 once in a thousand.
     assert float(((counts - 200) ** 2 / 200).sum()) < 85.35
 
 
-def bars_of(starts: NDArray[np.int32], n: int, length: int) -> NDArray[np.int64]:
+def bars_of(starts: NDArray[np.uint32], n: int, length: int) -> NDArray[np.int64]:
     """The bars of one resample."""
     return np.concatenate([np.arange(start, start + length) % n for start in starts])[:n]
 
@@ -88,9 +101,9 @@ def test_resamples_equal_paths_bar_by_bar(n: int) -> None:
     table = resampling.tabulate_blocks(returns - mean, returns, length)
     rest = n % length
     last = resampling.tabulate_blocks(returns - mean, returns, rest) if rest else table
-    starts, _ = resampling.draw_starts(n, resampling.count_blocks(n, length), 20, np.uint64(5))
-    statistics = resampling.studentize_sharpe(table, last, starts, length, mean, deviation, 1e-12)
-    growth, falls = resampling.compose_paths(table, last, starts, length)
+    starts = resampling.draw_starts(n, resampling.count_blocks(n, length), 20, np.uint64(5))
+    statistics = studentize(table, last, starts, length, mean, deviation, 1e-12)
+    growth, falls = compose(table, last, starts, length)
     for b in range(20):
         path = returns[bars_of(starts[b], n, length)]
         statistic = studentized(path, length, mean / deviation)
@@ -131,8 +144,8 @@ def test_resampled_sharpe_ratios_agree_with_arch() -> None:
         sharpes.append(float(data[0].mean() / data[0].std(ddof=1)))
     mean, deviation = float(returns.mean()), float(returns.std(ddof=1))
     table = resampling.tabulate_blocks(returns - mean, returns, length)
-    given = np.array(starts, np.int32)
-    statistics = resampling.studentize_sharpe(table, table, given, length, mean, deviation, 1e-12)
+    given = np.array(starts, np.uint32)
+    statistics = studentize(table, table, given, length, mean, deviation, 1e-12)
     for b, theirs_sharpe in enumerate(sharpes):
         path = returns[bars_of(given[b], n, length)]
         sums = influence(path).reshape(-1, length).sum(axis=1)
@@ -145,23 +158,23 @@ def test_all_resamples_continue_one_random_sequence() -> None:
     mean, deviation = float(returns.mean()), float(returns.std(ddof=1))
     table = resampling.tabulate_blocks(returns - mean, returns, length)
     last = resampling.tabulate_blocks(returns - mean, returns, n % length)
-    starts, _ = resampling.draw_starts(n, 17, 1000, np.uint64(77))
+    starts = resampling.draw_starts(n, 17, 1000, np.uint64(77))
     found = resampling.resample_sharpe(table, last, length=length, mean=mean, deviation=deviation, least=1e-12, seed=77)
-    at_once = resampling.studentize_sharpe(table, last, starts, length, mean, deviation, 1e-12)
+    at_once = studentize(table, last, starts, length, mean, deviation, 1e-12)
     np.testing.assert_array_equal(found.statistics, at_once)
     assert found.sharpe == mean / deviation
     assert found.error == resampling.block_error(table, length, mean, deviation)
-    stages, _ = resampling.draw_two_stages(n, 17, 1000, np.uint64(77))
+    stages = draw_stages(n, 17, 1000, 77)
     paths = resampling.resample_paths(table, last, length=length, seed=77)
-    np.testing.assert_array_equal(paths, resampling.compose_paths(table, last, stages, length))
+    np.testing.assert_array_equal(paths, compose(table, last, stages, length))
 
 
 def test_resample_without_variance_has_no_statistic() -> None:
     returns = np.array([0.0] * 90 + [0.01, -0.02, 0.03, 0.01, 0.02, -0.01, 0.01, 0.02, 0.01, 0.02])
     mean, deviation = float(returns.mean()), float(returns.std(ddof=1))
     table = resampling.tabulate_blocks(returns - mean, returns, 10)
-    starts = np.array([[0] * 10, [90] * 10], np.int32)
-    found = resampling.studentize_sharpe(table, table, starts, 10, mean, deviation, 1e-12)
+    starts = np.array([[0] * 10, [90] * 10], np.uint32)
+    found = studentize(table, table, starts, 10, mean, deviation, 1e-12)
     assert np.isnan(found).tolist() == [True, False]
 
 

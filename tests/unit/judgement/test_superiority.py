@@ -33,7 +33,7 @@ def found_of(differences: Floats) -> Superiority:
 @pytest.mark.parametrize(("n", "length"), [(120, 10), (125, 8)])
 def test_resampled_means_equal_those_of_bars(n: int, length: int) -> None:
     differences = noise(n, 70)
-    starts, _ = resampling.draw_starts(n, resampling.count_blocks(n, length), 15, np.uint64(3))
+    starts = resampling.draw_starts(n, resampling.count_blocks(n, length), 15, np.uint64(3))
     found = superiority.resample_means(differences, starts, length)
     for b in range(15):
         bars = np.concatenate([np.arange(start, start + length) % n for start in starts[b]])[:n]
@@ -61,7 +61,7 @@ def loop_over_resamples(differences: Floats, resampled: Floats) -> tuple[float, 
 def test_p_values_equal_those_of_a_loop(edge: float) -> None:
     differences = noise(200, 6, seed=4) + edge
     differences[:, 5] -= 0.01  # far below: the consistent p-value leaves it at 0
-    resampled = superiority.resample_means(differences, resampling.draw_starts(200, 25, 300, np.uint64(8))[0], 8)
+    resampled = superiority.resample_means(differences, resampling.draw_starts(200, 25, 300, np.uint64(8)), 8)
     found = superiority.find_p_values(differences.mean(axis=0), resampled, resampled.std(axis=0), 200)
     assert tuple(found) == loop_over_resamples(differences, resampled)
     assert found.lower <= found.consistent <= found.upper
@@ -76,7 +76,7 @@ def test_p_values_agree_with_arch(edge: float) -> None:
     found = found_of(differences)
     # arch does not divide by the deviations, so that its rows must have equal ones.
     length = found.block_length
-    starts, _ = resampling.draw_starts(n, resampling.count_blocks(n, length), 1000, np.uint64(1))
+    starts = resampling.draw_starts(n, resampling.count_blocks(n, length), 1000, np.uint64(1))
     deviations = superiority.resample_means(differences, starts, length).std(axis=0)
     scaled = differences / deviations
     theirs = SPA(np.zeros(n), -scaled, block_size=length, reps=4000, bootstrap="circular", seed=5)
