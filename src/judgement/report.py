@@ -1,14 +1,16 @@
 """Judge one run: examine it on its own, then judge it among all trials of its user.
 
-The two steps are apart because the ledger of trials lies between them: what `examine` finds includes what the run adds
-to the ledger, and `judge` needs the ledger's sums with this run in them.
+The steps are apart because of the ledger of trials: `trials_of` is what the run adds to it, and `judge` needs its sums
+with this run in them. `examine`, which takes longest, needs no ledger, so that a run can be counted meanwhile.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from src.domain.annualization import Annualization
 from src.domain.judgement import (
@@ -39,6 +41,8 @@ from src.judgement.leaks import measure_overlap
 from src.judgement.verdict import Evidence, reach_verdict
 from src.metrics.returns import simple_returns
 
+Floats = NDArray[np.float64]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class JudgedRun:
@@ -61,19 +65,33 @@ class JudgedRun:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Examination:
-    """What a run shows on its own, and what it adds to the ledger: trials of its returns, in total and without the
-    market (None if it did not move).
-
-    `benchmarks` counts itself as the only trial until it is judged.
-    """
+    """What a run shows on its own; `benchmarks` counts it as the only trial until it is judged."""
 
     run: JudgedRun
     confidence: Confidence
     overlap: OverlapSigns | None
     benchmarks: Benchmarks
     fill_band: FillBand | None
-    total: Trial | None
-    active: Trial | None
+
+
+class _Returns(NamedTuple):
+    """Returns per bar [n] of a run's equity and of its market, and the fraction of equity that was held over each."""
+
+    equity: Floats
+    market: Floats
+    exposure: Floats
+
+
+def trials_of(run: JudgedRun) -> tuple[Trial | None, Trial | None]:
+    """Return what a run adds to the ledger: trials of its returns, in total and without the market that it held.
+
+    Each is None if it did not move.
+    """
+    returns, market, exposure = _returns_of(run)
+    total, active = trial_ledger.build_trials(
+        run.bars.open_time_ms, returns, trial_ledger.active_returns(returns, market, exposure)
+    )
+    return total, active
 
 
 def examine(run: JudgedRun, simulate: Simulate) -> Examination:
@@ -83,20 +101,13 @@ def examine(run: JudgedRun, simulate: Simulate) -> Examination:
     """
     bars, simulation, rules = run.bars, run.simulation, run.rules
     per_year, risk_free = run.annualization.bars_per_year, run.annualization.risk_free_per_bar
-    returns = simple_returns(simulation.equity, rules.initial_cash)
-    market = simple_returns(bars.close, float(bars.close[0]))
-    exposure = timing.hold_exposure(
-        simulation.position, bars.close, simulation.equity, is_filled_at_close=rules.fill is FillTiming.SAME_CLOSE
-    )
+    returns, market, exposure = _returns_of(run)
     is_closed = ~simulation.trades["is_open"]
     profits = np.ascontiguousarray(simulation.trades["profit"][is_closed])
     entry_bars = simulation.trades["entry_bar"]
     costs = measure_costs(bars, run.signals, rules, simulation, run.annualization, simulate)
     scale = {"bars_per_year": per_year, "risk_free": risk_free}
     test = timing.measure_timing(exposure, market, bars_per_year=per_year)
-    total, active = trial_ledger.build_trials(
-        bars.open_time_ms, returns, trial_ledger.active_returns(returns, market, exposure)
-    )
     return Examination(
         run=run,
         confidence=measure_confidence(
@@ -123,8 +134,6 @@ def examine(run: JudgedRun, simulate: Simulate) -> Examination:
             missing_crises=find_missing_crises(bars),
         ),
         fill_band=measure_fill_band(bars, run.signals, rules, simulation, simulate),
-        total=total,
-        active=active,
     )
 
 
@@ -182,6 +191,15 @@ def judge(
         benchmarks=benchmarks,
         fill_band=found.fill_band,
     )
+
+
+def _returns_of(run: JudgedRun) -> _Returns:
+    bars, simulation = run.bars, run.simulation
+    exposure = timing.hold_exposure(
+        simulation.position, bars.close, simulation.equity, is_filled_at_close=run.rules.fill is FillTiming.SAME_CLOSE
+    )
+    returns = simple_returns(simulation.equity, run.rules.initial_cash)
+    return _Returns(returns, simple_returns(bars.close, float(bars.close[0])), exposure)
 
 
 def _count_trials(benchmarks: Benchmarks, effective_trials: float) -> Benchmarks:

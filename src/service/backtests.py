@@ -29,7 +29,16 @@ from src.features.ohlcv import build_features
 from src.ports import Clock, Engine, ModelRunner, ResultStore, TrialLedger
 from src.service.computing import ComputeQueue
 from src.service.feature_warnings import feature_warnings
-from src.service.judging import ExaminedRun, Judged, conclude, examine_run, ledger_market, take_snapshot
+from src.service.judging import (
+    ExaminedRun,
+    Judged,
+    RunParts,
+    conclude,
+    examine_parts,
+    ledger_market,
+    split_run,
+    take_snapshot,
+)
 from src.service.leak_audit import AuditedModel, LeakAudit, audit_leaks
 from src.service.models import ModelService
 from src.service.periods import period_warnings
@@ -142,24 +151,26 @@ class BacktestService:
             prediction = await self._predict(request, series, model_file, stopwatch)
         async with _until(deadline_s, too_much):
             predictions = None if prediction is None else prediction.predictions
-            computed, examined, fingerprint = await self.computing.run(
+            computed, parts, fingerprint = await self.computing.run(
                 self._compute, request, series, predictions, stopwatch
             )
+            with stopwatch.step("judgement"):
+                examined, ledger = await self._examine(request, series, parts, judged_among)
             audit = await self._audit(request, series, computed, prediction, deadline_s)
             with stopwatch.step("judgement"):
-                judged = await self._judge(request, series, examined, audit, judged_among)
+                judged = conclude(examined, ledger, rows=audit.rows, not_checked=audit.not_checked)
             result = self._result(request, series, computed, judged, fingerprint, bar_warnings, stopwatch)
             await self.store.save(result)
         return result
 
     def _compute(
         self, request: BacktestRequest, series: MarketSeries, predictions: Predictions | None, stopwatch: Stopwatch
-    ) -> tuple[Computation, ExaminedRun, str]:
+    ) -> tuple[Computation, RunParts, str]:
         computed = compute(request, series.bars, predictions, self.engines, stopwatch)
         fingerprint = series.bars.fingerprint()
         with stopwatch.step("judgement"):
-            examined = examine_run(request, series, predictions, computed, self.engines, fingerprint)
-        return computed, examined, fingerprint
+            parts = split_run(request, series, predictions, computed, self.engines, fingerprint)
+        return computed, parts, fingerprint
 
     async def _predict(
         self, request: BacktestRequest, series: MarketSeries, model_file: ModelFile | None, stopwatch: Stopwatch
@@ -209,19 +220,19 @@ class BacktestService:
         # What remains is for judging and storing, so that a slow audit does not cost the run its result.
         return await audit_leaks(audited, self.computing, deadline_s=deadline_s - AUDIT_RESERVE * self.timeout_s)
 
-    async def _judge(
-        self,
-        request: BacktestRequest,
-        series: MarketSeries,
-        examined: ExaminedRun,
-        audit: LeakAudit,
-        judged_among: LedgerSnapshot | None,
-    ) -> Judged:
-        if judged_among is None:
+    async def _examine(
+        self, request: BacktestRequest, series: MarketSeries, parts: RunParts, judged_among: LedgerSnapshot | None
+    ) -> tuple[ExaminedRun, LedgerSnapshot]:
+        """Examine a run, and count it in its user's ledger meanwhile, unless it is judged among other trials."""
+
+        async def count() -> LedgerSnapshot:
+            if judged_among is not None:
+                return judged_among
             market = ledger_market(series.bars.symbol, series.origin)
-            update = await self.ledger.record(examined.entry, user_id=request.user_id, symbol=market)
-            judged_among = await self.computing.run(take_snapshot, update)
-        return conclude(examined, judged_among, rows=audit.rows, not_checked=audit.not_checked)
+            update = await self.ledger.record(parts.entry, user_id=request.user_id, symbol=market)
+            return await self.computing.run(take_snapshot, update)
+
+        return await asyncio.gather(self.computing.run(examine_parts, parts, request, self.engines), count())
 
     def _result(
         self,

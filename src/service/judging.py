@@ -17,26 +17,34 @@ from src.domain.signals import Predictions
 from src.domain.trading import EngineName, TradingRules
 from src.domain.training import DEFAULT_LABEL_HORIZON, NO_TRAINING_WINDOW
 from src.domain.trials import LedgerEntry, LedgerUpdate
-from src.judgement.benchmarks import Simulate
-from src.judgement.report import Examination, JudgedRun, examine, judge
+from src.judgement.report import Examination, JudgedRun, examine, judge, trials_of
 from src.judgement.trial_ledger import trial_key
 from src.ports import Engine
 from src.service.pipeline import Computation, Outcome, compute_outcome
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class ExaminedRun:
-    """A backtest's examinations, and what it adds to the ledger of its user.
+class RunParts:
+    """What is judged of a backtest, and what it adds to the ledger of its user.
 
     `out_of_sample` is the run on the bars after the training window; None if none was declared or no bars are left.
     `in_sample` are the metrics up to the window's end; None without a window in these bars.
     """
 
-    whole: Examination
-    out_of_sample: Examination | None
+    whole: JudgedRun
+    out_of_sample: JudgedRun | None
     in_sample: Metrics | None
     training: TrainingOverlap | None
     entry: LedgerEntry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ExaminedRun:
+    """The examinations of a backtest's parts."""
+
+    parts: RunParts
+    whole: Examination
+    out_of_sample: Examination | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,19 +57,18 @@ class Judged:
     ledger: LedgerSnapshot
 
 
-def examine_run(
+def split_run(
     request: BacktestRequest,
     series: MarketSeries,
     predictions: Predictions | None,
     computed: Computation,
     engines: Mapping[EngineName, Engine],
     bars_fingerprint: str,
-) -> ExaminedRun:
-    """Examine a run, and its part after the training window if one was declared."""
+) -> RunParts:
+    """Return what is judged of a run: itself, and its part after the training window if one was declared."""
     bars = series.bars
-    simulate = engines.get(EngineName.EVENT_DRIVEN, engines[request.engine]).run
     differing = None if computed.cross_check is None else len(computed.cross_check.differences)
-    whole = _examine(request, series, bars, computed.outcome, simulate, differing_fills=differing)
+    whole = _to_judge(request, series, bars, computed.outcome, differing_fills=differing)
     training = find_training_overlap(request, bars)
     in_sample = after = None
     if training is not None and training.bars_seen:
@@ -74,17 +81,21 @@ def examine_run(
         if training.bars_seen < len(bars):
             outcome = _compute_part(request, bars, predictions, engines, training.bars_seen, len(bars))
             part = bars.slice(training.bars_seen, len(bars))
-            after = _examine(request, series, part, outcome, simulate, differing_fills=None)
-    counted = whole if after is None else after
+            after = _to_judge(request, series, part, outcome, differing_fills=None)
+    # What the model did on bars that it knew is no trial: it would raise every later hurdle.
+    counted = after or whole
+    total, active = trials_of(counted)
+    entry = LedgerEntry(key=_key_of(request, counted, bars_fingerprint), total=total, active=active)
+    return RunParts(whole=whole, out_of_sample=after, in_sample=in_sample, training=training, entry=entry)
+
+
+def examine_parts(parts: RunParts, request: BacktestRequest, engines: Mapping[EngineName, Engine]) -> ExaminedRun:
+    """Examine each part on its own."""
+    simulate, after = engines.get(EngineName.EVENT_DRIVEN, engines[request.engine]).run, parts.out_of_sample
     return ExaminedRun(
-        whole=whole,
-        out_of_sample=after,
-        in_sample=in_sample,
-        training=training,
-        # What the model did on bars that it knew is no trial: it would raise every later hurdle.
-        entry=LedgerEntry(
-            key=_key_of(request, counted.run, bars_fingerprint), total=counted.total, active=counted.active
-        ),
+        parts=parts,
+        whole=examine(parts.whole, simulate),
+        out_of_sample=None if after is None else examine(after, simulate),
     )
 
 
@@ -92,13 +103,14 @@ def conclude(
     examined: ExaminedRun, ledger: LedgerSnapshot, *, rows: RowAudit | None, not_checked: tuple[NotChecked, ...]
 ) -> Judged:
     """Judge an examined run and its part after the training window among the trials of a ledger."""
-    training, after = examined.training, examined.out_of_sample
+    parts, after = examined.parts, examined.out_of_sample
+    training = parts.training
     out_of_sample = None
     if after is not None and training is not None:
         clean = replace(training, bars_seen=0, share_seen=0.0)
         judgement = judge(after, ledger, rows=rows, training=clean, not_checked=not_checked)
         out_of_sample = SampleResult(metrics=after.run.metrics, judgement=judgement)
-    in_sample = None if examined.in_sample is None else SampleResult(metrics=examined.in_sample, judgement=None)
+    in_sample = None if parts.in_sample is None else SampleResult(metrics=parts.in_sample, judgement=None)
     return Judged(
         judgement=judge(examined.whole, ledger, rows=rows, training=training, not_checked=not_checked),
         in_sample=in_sample,
@@ -167,16 +179,15 @@ def _compute_part(
     return compute_outcome(request, bars.slice(start, stop), part, engines)
 
 
-def _examine(
+def _to_judge(
     request: BacktestRequest,
     series: MarketSeries,
     bars: Bars,
     outcome: Outcome,
-    simulate: Simulate,
     *,
     differing_fills: int | None,
-) -> Examination:
-    run = JudgedRun(
+) -> JudgedRun:
+    return JudgedRun(
         bars=bars,
         quality=series.quality,
         signals=outcome.signals,
@@ -188,7 +199,6 @@ def _examine(
         is_simulated=request.market.source == SIMULATED,
         differing_fills=differing_fills,
     )
-    return examine(run, simulate)
 
 
 def _key_of(request: BacktestRequest, run: JudgedRun, bars_fingerprint: str) -> str:

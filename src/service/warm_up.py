@@ -16,7 +16,7 @@ from src.domain.trading import EngineName, Exits, FillTiming, TradingRules
 from src.domain.trials import EMPTY_LEDGER, LedgerUpdate
 from src.features.ohlcv import build_features
 from src.ports import Engine
-from src.service.judging import conclude, examine_run, take_snapshot
+from src.service.judging import conclude, examine_parts, split_run, take_snapshot
 from src.service.pipeline import compute
 from src.service.timing import Stopwatch
 from src.strategies.crossover import CrossoverParams
@@ -50,9 +50,9 @@ def _run(request: BacktestRequest, bars: Bars, engines: Mapping[EngineName, Engi
     quality = DataQuality(expected_bars=len(bars), present_bars=len(bars))
     series = MarketSeries(bars=bars, quality=quality, origin="warm-up")
     computed = compute(request, bars, None, engines, Stopwatch())
-    examined = examine_run(request, series, None, computed, engines, bars.fingerprint())
-    update = LedgerUpdate(before=EMPTY_LEDGER, after=EMPTY_LEDGER.add(examined.entry))
-    conclude(examined, take_snapshot(update), rows=None, not_checked=())
+    parts = split_run(request, series, None, computed, engines, bars.fingerprint())
+    update = LedgerUpdate(before=EMPTY_LEDGER, after=EMPTY_LEDGER.add(parts.entry))
+    conclude(examine_parts(parts, request, engines), take_snapshot(update), rows=None, not_checked=())
 
 
 def settle_memory() -> None:
