@@ -6,6 +6,7 @@ import math
 from typing import Final
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from src.domain.judgement import BestTrades, PartResult
@@ -130,8 +131,17 @@ def _part(name: str, returns: Floats, trades: int, bars_per_year: float, risk_fr
         sharpe = ratio(found.mean_excess, found.deviation) * math.sqrt(bars_per_year)
     return PartResult(
         name=name,
-        total_return=(float(np.prod(1 + returns)) - 1) * 100,
+        total_return=(_compound(returns) - 1) * 100,
         sharpe_ratio=sharpe if math.isfinite(sharpe) else None,
         bars=int(returns.size),
         trades=trades,
     )
+
+
+@njit(cache=True, nogil=True)
+def _compound(returns: Floats) -> float:
+    """Return Π(1 + r); numpy takes 8 µs for each part of a run."""
+    growth = 1.0
+    for value in returns:
+        growth *= 1.0 + value
+    return growth

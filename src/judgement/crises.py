@@ -28,12 +28,18 @@ CRISES: Final = (
 """Falls of BTCUSDT by 25 % to 81 %, from the close before the first day to that of the last (daily, Binance)."""
 
 
+_SPANS_MS: Final = tuple(
+    tuple(int(day.astype("datetime64[ms]").astype(np.int64)) for day in (np.datetime64(first), np.datetime64(last) + 1))
+    for _, first, last in CRISES
+)
+"""The first millisecond of each crisis, and the first after it."""
+
+
 def find_missing_crises(bars: Bars) -> tuple[str, ...]:
     """Return the crises that the time of the bars does not contain whole, as text, oldest first."""
-    first_ms, last_ms = int(bars.open_time_ms[0]), int(bars.open_time_ms[-1])
-    start, end = (np.datetime64(time, "ms") for time in (first_ms, bars.interval.next_open_ms(last_ms)))
+    start, end = int(bars.open_time_ms[0]), bars.interval.next_open_ms(int(bars.open_time_ms[-1]))
     return tuple(
         f"{crisis.name} ({crisis.first_day} to {crisis.last_day})"
-        for crisis in CRISES
-        if not (start <= np.datetime64(crisis.first_day) and np.datetime64(crisis.last_day) + 1 <= end)
+        for crisis, (first, after) in zip(CRISES, _SPANS_MS, strict=True)
+        if not (start <= first and after <= end)
     )

@@ -147,12 +147,14 @@ def profit_factor_interval(profits: Floats) -> Interval | None:
     The variance is that of g ÷ mean(g) − l ÷ mean(l) over the trades, divided by their number; g and l are a trade's
     gain and loss, one of them 0. None under 10 trades, or without a gain or without a loss.
     """
-    gains, losses = np.maximum(profits, 0.0), np.maximum(-profits, 0.0)
-    if profits.size < MIN_TRADES or not (gains.any() and losses.any()):
+    trades = profits.size
+    gains, losses = float(profits[profits > 0].sum()), -float(profits[profits < 0].sum())
+    if trades < MIN_TRADES or not (gains > 0 and losses > 0):
         return None
-    difference = gains / gains.mean() - losses / losses.mean()
-    reach = _HALF_WIDTH * float(difference.std(ddof=1)) / math.sqrt(profits.size)
-    center = math.log(float(gains.sum()) / float(losses.sum()))
+    # g ÷ mean(g) and l ÷ mean(l) have a mean of 1 each, so the mean of their difference is 0.
+    difference = profits * np.where(profits > 0, trades / gains, trades / losses)
+    reach = _HALF_WIDTH * math.sqrt(float((difference * difference).sum()) / (trades - 1) / trades)
+    center = math.log(gains / losses)
     return Interval(low=_exponential(center - reach), high=_exponential(center + reach))
 
 

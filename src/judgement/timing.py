@@ -141,9 +141,11 @@ def earn_shifted(exposure: Floats, transformed_market: NDArray[np.complex128], n
 def measure_holding(exposure: Floats) -> Holding:
     """Return how many runs of one side an exposure [n] has, and how many bars they last on average."""
     side = np.sign(exposure)
-    is_start = (side != 0) & (np.diff(side, prepend=0.0) != 0)
+    is_start = side != 0
+    held = np.count_nonzero(is_start)
+    is_start[1:] &= side[1:] != side[:-1]
     trades = int(np.count_nonzero(is_start))
-    return Holding(trades, np.count_nonzero(side) / trades if trades else math.nan)
+    return Holding(trades, held / trades if trades else math.nan)
 
 
 def count_shifts(n: int, holding: Holding) -> NDArray[np.int64] | None:
