@@ -79,11 +79,11 @@ class SqliteDatabase:
         with _translate_errors():
             return await writer.write(*statements, frees_space=frees_space)
 
-    async def transact(self, work: Callable[[sqlite3.Connection], Outcome]) -> Outcome:
+    async def transact(self, work: Callable[[sqlite3.Connection], Outcome], *, is_durable: bool = True) -> Outcome:
         """Run a function on the writing connection in one transaction, in its thread; see `GroupWriter.transact`."""
         writer = await self.open()
         with _translate_errors():
-            return await writer.transact(work)
+            return await writer.transact(work, is_durable=is_durable)
 
     def check_room(self, size_bytes: int) -> None:
         """Raise StoreUnavailable unless the disk has space for a row twice: in the log, and then in the file.

@@ -18,7 +18,8 @@ _STORE: Final = "INSERT OR REPLACE INTO trial_ledgers (user_id, symbol, total, a
 class SqliteTrialLedger:
     """A TrialLedger in a SQLite file.
 
-    An entry's key and the sums that it changes are stored in one transaction: a crash keeps both or neither.
+    An entry's key and the sums that it changes are stored in one transaction: a crash keeps both or neither. It does
+    not wait for the disk: the result of the run is stored after it, and that write brings both to the disk.
     """
 
     def __init__(self, database: SqliteDatabase) -> None:
@@ -34,7 +35,7 @@ class SqliteTrialLedger:
             connection.execute(_STORE, (user_id, symbol, *sums))
             return LedgerUpdate(before=before, after=after)
 
-        return await self._database.transact(count)
+        return await self._database.transact(count, is_durable=False)
 
     async def state(self, *, user_id: str, symbol: str) -> TrialLedgerState:
         return _read_state(await self._database.read(_SELECT, (user_id, symbol)))

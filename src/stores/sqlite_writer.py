@@ -46,14 +46,15 @@ class _Write:
     work: Callable[[sqlite3.Connection], Any]
     outcome: asyncio.Future[Any]
     frees_space: bool
+    is_durable: bool
 
 
 class GroupWriter:
     """The one writing connection of a process, in a thread of its own.
 
-    Every write is on the disk before it is acknowledged (`synchronous=FULL`). Waiting for the disk is the main cost, so
-    writes that arrive during one wait share the next one; each succeeds or fails by itself. When no write waits, free
-    pages are returned to the disk. Every method raises sqlite3.Error.
+    Every durable write is on the disk before it is acknowledged (`synchronous=FULL`), and all writes before it are too.
+    Waiting for the disk is the main cost, so writes that arrive during one wait share the next one; each succeeds or
+    fails by itself. When no write waits, free pages are returned to the disk. Every method raises sqlite3.Error.
     """
 
     def __init__(self, path: Path, *, busy_timeout_s: float, reserve_bytes: int = 0) -> None:
@@ -62,6 +63,7 @@ class GroupWriter:
         self._busy_timeout_s = busy_timeout_s
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite-writer")
         self._connection: sqlite3.Connection | None = None
+        self._is_waiting_for_disk = True
         self._lack: sqlite3.Error | None = None
         self._waiting: list[_Write] = []
         self._committing: asyncio.Task[None] | None = None
@@ -78,15 +80,18 @@ class GroupWriter:
         """
         return await self.transact(partial(_execute_all, statements), frees_space=frees_space)
 
-    async def transact(self, work: Callable[[sqlite3.Connection], Outcome], *, frees_space: bool = False) -> Outcome:
+    async def transact(
+        self, work: Callable[[sqlite3.Connection], Outcome], *, frees_space: bool = False, is_durable: bool = True
+    ) -> Outcome:
         """Run a function in one transaction, in the writer's thread; return what it returns.
 
         It runs again if another write of its group fails, so it must depend on the connection only. If it raises,
-        nothing that it did is kept.
+        nothing that it did is kept. One that is not durable outlives the process, and a loss of power from the next
+        durable write on.
         """
         outcome: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         outcome.add_done_callback(mark_as_seen)
-        self._waiting.append(_Write(work, outcome, frees_space))
+        self._waiting.append(_Write(work, outcome, frees_space, is_durable))
         if self._committing is None:
             self._committing = asyncio.create_task(self._commit_all())
         result: Outcome = await asyncio.shield(outcome)
@@ -126,6 +131,7 @@ class GroupWriter:
 
     def _connect(self) -> None:
         """Open the file. On a full disk without a reserve, open it for deletions only and keep the error in `_lack`."""
+        self._is_waiting_for_disk = True
         try:
             self._connection = open_database(self._path, self._busy_timeout_s)
             self._lack = None
@@ -168,6 +174,7 @@ class GroupWriter:
         try:
             if not all(write.frees_space for write in writes):
                 self._connect_in_full()
+            self._wait_for_disk(any(write.is_durable for write in writes))
             with transaction(self._required_connection()) as connection:
                 is_begun = True
                 outcomes = [self._execute(connection, write) for write in writes]
@@ -180,6 +187,13 @@ class GroupWriter:
                 return self._commit(writes)
             return [error] * len(writes)
         return outcomes
+
+    def _wait_for_disk(self, waits: bool) -> None:
+        """Let the next commit wait until the log is on the disk, or not."""
+        connection = self._required_connection()
+        if waits is not self._is_waiting_for_disk:
+            connection.execute(f"PRAGMA synchronous = {'FULL' if waits else 'NORMAL'}")
+            self._is_waiting_for_disk = waits
 
     def _execute(self, connection: sqlite3.Connection, write: _Write) -> Any:
         if self._lack is not None and not write.frees_space:

@@ -8,15 +8,18 @@ import sqlite3
 import zlib
 from collections.abc import AsyncIterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from src.domain.errors import ResultNotFound, StoreUnavailable, UnreadableResult
+from src.domain.trials import LedgerEntry
 from src.stores.migrations import MIGRATIONS
 from src.stores.sqlite import SqliteStore
 from src.stores.sqlite_database import SqliteDatabase
+from src.stores.sqlite_ledger import SqliteTrialLedger
 from src.stores.sqlite_writer import GroupWriter
 from tests.equality import assert_identical
 from tests.factories import make_result
@@ -55,14 +58,33 @@ async def test_file_has_write_ahead_log_and_full_sync(store: SqliteStore, path: 
         next(sqlite3.connect(path).execute(f"PRAGMA {name}")) for name in ("journal_mode", "user_version")
     ]
     assert (journal, version) == ("wal", len(MIGRATIONS))
+    assert await waits_for_disk(store)
+
+
+async def waits_for_disk(store: SqliteStore) -> bool:
+    """Whether the last write waited: SQLite's `synchronous` is 2 (FULL), not 1 (NORMAL)."""
     writer = store._database._writer
     assert writer is not None
 
-    def synchronous() -> list[tuple[int]]:
+    def synchronous() -> int:
         assert writer._connection is not None
-        return writer._connection.execute("PRAGMA synchronous").fetchall()
+        [[level]] = writer._connection.execute("PRAGMA synchronous").fetchall()
+        return int(level)
 
-    assert await asyncio.get_running_loop().run_in_executor(writer._thread, synchronous) == [(2,)]
+    level = await asyncio.get_running_loop().run_in_executor(writer._thread, synchronous)
+    assert level in (1, 2)
+    return level == 2
+
+
+async def test_trial_waits_for_the_disk_with_its_result(store: SqliteStore) -> None:
+    entry = LedgerEntry(key="key", total=None, active=None)
+    await SqliteTrialLedger(store._database).record(entry, user_id="user", symbol="BTCUSDT")
+    assert not await waits_for_disk(store)
+    await store.save(make_result())
+    assert await waits_for_disk(store)
+    trial = SqliteTrialLedger(store._database).record(replace(entry, key="other"), user_id="user", symbol="BTCUSDT")
+    await asyncio.gather(trial, store.save(replace(make_result(), id="result-2")))
+    assert await waits_for_disk(store), "a group waits if one of its writes does"
 
 
 async def test_lists_read_index_only(store: SqliteStore, path: Path) -> None:
