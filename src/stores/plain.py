@@ -9,6 +9,7 @@ separately under their path ("simulation.equity"), and the plain value is `{"col
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import types
 import typing
@@ -37,6 +38,7 @@ _RENAMED_KINDS: Final = {"crossover": "ma_crossover"}
 """Names that strategies had in documents of earlier builds."""
 
 _INT64: Final = range(-(2**63), 2**63)
+_UNIONS: Final = (typing.Union, types.UnionType)
 _SCALARS: Final = (str, int, float, bool)
 
 
@@ -48,7 +50,10 @@ def to_plain(value: object, columns: dict[str, NDArray[Any]]) -> Any:
     TypeError
         If the value is of a kind that has no plain form.
     """
-    return _without_columns(_CONVERTER.unstructure(value), columns)
+    plain = _CONVERTER.unstructure(value)
+    for path in _array_paths(typing.cast("typing.Hashable", type(value))):
+        _take_column(plain, path, columns)
+    return plain
 
 
 def from_plain(hint: Any, plain: object, columns: Columns) -> Any:
@@ -73,13 +78,28 @@ def prepare(hint: Any) -> None:
     _CONVERTER.get_structure_hook(hint)
 
 
-def _without_columns(plain: Any, columns: dict[str, NDArray[Any]], path: str = "") -> Any:
-    if isinstance(plain, np.ndarray):
-        columns[path] = plain
-        return {"column": path}
-    if not isinstance(plain, dict):
-        return plain
-    return {name: _without_columns(item, columns, f"{path}.{name}".lstrip(".")) for name, item in plain.items()}
+@functools.cache
+def _array_paths(kind: Any) -> tuple[tuple[str, ...], ...]:
+    """Return the path of each array field of a dataclass and of the dataclasses in it."""
+    found: list[tuple[str, ...]] = []
+    for name, hint in typing.get_type_hints(kind).items():
+        for inner in typing.get_args(hint) if typing.get_origin(hint) in _UNIONS else (hint,):
+            if typing.get_origin(inner) is np.ndarray:
+                found.append((name,))
+            elif dataclasses.is_dataclass(inner):
+                found += [(name, *path) for path in _array_paths(typing.cast("typing.Hashable", inner))]
+    return tuple(found)
+
+
+def _take_column(plain: dict[str, Any], path: tuple[str, ...], columns: dict[str, NDArray[Any]]) -> None:
+    *parents, name = path
+    holder: Any = plain
+    for parent in parents:
+        holder = None if holder is None else holder[parent]
+    if holder is not None and isinstance(holder[name], np.ndarray):
+        dotted = ".".join(path)
+        columns[dotted] = holder[name]
+        holder[name] = {"column": dotted}
 
 
 def _with_column(plain: Any, names: list[str], path: str, column: NDArray[Any]) -> Any:
