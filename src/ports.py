@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from src.domain.datasets import BarFileDeclaration, Dataset
-from src.domain.market import Bars, FetchProgress, Listing, MarketRequest, MarketSeries
+from src.domain.market import Bars, CachedMarket, FetchProgress, Interval, Listing, MarketRequest, MarketSeries
 from src.domain.model_files import ModelDescription, ModelFile
 from src.domain.runs import BacktestResult, ResultPage, ResultSummary, StoreUsage
 from src.domain.signals import Features, OutputKind, Predictions, Signals
@@ -37,6 +37,18 @@ class BarSource(Protocol):
 
     async def close(self) -> None:
         """Release connections and files."""
+        ...
+
+
+class CachedMarkets(Protocol):
+    """Names and reads the bars that are stored already; nothing is downloaded."""
+
+    async def cached_markets(self, interval: Interval, start_ms: int, end_ms: int) -> Sequence[CachedMarket]:
+        """Return what is stored of each symbol's bars that open at `start_ms` ≤ time ≤ `end_ms`, sorted by symbol."""
+        ...
+
+    async def cached_bars(self, market: CachedMarket) -> Bars | None:
+        """Return these bars; None if they are no longer stored."""
         ...
 
 

@@ -97,6 +97,7 @@ def build_services(settings: Settings) -> Services:
         ledger=ledger,
         computing=computing,
         timeout_s=settings.request_timeout_s,
+        cached_markets=binance,
     )
     backtests = BacktestService(
         sources=catalogue,

@@ -56,8 +56,7 @@ class BarStore:
 
     def series(self, symbol: str, interval: Interval) -> BarSeries:
         """Return a series, whether anything is stored of it or not."""
-        # Some file systems cannot tell 1m from 1M.
-        name = "1mo" if interval.is_calendar_month else interval.name
+        name = _interval_folder(interval)
         folder = self._folder / _folder_name(symbol) / name
         lock = zlib.crc32(f"{symbol}/{name}".encode()) % _LOCKS
         return BarSeries(
@@ -75,6 +74,13 @@ class BarStore:
             symbol = _symbol_of(folder.parent.name)
             if name in INTERVALS and symbol is not None:
                 yield self.series(symbol, INTERVALS[name])
+
+    def stored_of(self, interval: Interval) -> Iterator[BarSeries]:
+        """Yield the series of one interval that have a folder, sorted by folder; lists folders only."""
+        for folder in sorted(self._folder.glob(f"*/{_interval_folder(interval)}")):
+            symbol = _symbol_of(folder.parent.name)
+            if symbol is not None:
+                yield self.series(symbol, interval)
 
     def size_bytes(self) -> int:
         """Return how many bytes of bars are stored."""
@@ -114,6 +120,11 @@ class BarStore:
 def _size_bytes(status: os.stat_result) -> int:
     """Return how many bytes of the disk a file takes: 0 if it is empty, otherwise at least one block."""
     return max(status.st_size, _BLOCK_BYTES) if status.st_size else 0
+
+
+def _interval_folder(interval: Interval) -> str:
+    # Some file systems cannot tell 1m from 1M.
+    return "1mo" if interval.is_calendar_month else interval.name
 
 
 def _folder_name(symbol: str) -> str:

@@ -15,13 +15,14 @@ from src.bar_cache.downloader import Downloader
 from src.bar_cache.progress import ProgressBoard
 from src.bar_cache.remote import RemoteSource
 from src.bar_cache.shared_downloads import DownloadRange, serves
+from src.bar_cache.stored_markets import find_markets, read_market
 from src.bar_cache.stored_view import MissingBars, StoredView
 from src.bars.slot_ranges import SlotRanges, union
 from src.binance.archive import BinanceArchive
 from src.concurrency.single_flight import SingleFlight
 from src.concurrency.threads import in_thread
 from src.domain.errors import StoreUnavailable
-from src.domain.market import Listing, MarketRequest, MarketSeries, normalise_symbol
+from src.domain.market import Bars, CachedMarket, Interval, Listing, MarketRequest, MarketSeries, normalise_symbol
 from src.ports import Clock
 
 logger = logging.getLogger(__name__)
@@ -83,6 +84,14 @@ class CachedSource:
     async def listings(self) -> Sequence[Listing]:
         """Return the symbols of `remote`, sorted by name."""
         return await self._remote.listings()
+
+    async def cached_markets(self, interval: Interval, start_ms: int, end_ms: int) -> Sequence[CachedMarket]:
+        """Return what is stored of each symbol in a window, sorted by symbol. Raises StoreUnavailable."""
+        return await asyncio.to_thread(find_markets, self._store, interval, start_ms, end_ms)
+
+    async def cached_bars(self, market: CachedMarket) -> Bars | None:
+        """Return these bars; None if they are no longer stored. Raises StoreUnavailable."""
+        return await asyncio.to_thread(read_market, self._store, market)
 
     async def close(self) -> None:
         """Cancel downloads, and close the connections."""

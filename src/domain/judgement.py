@@ -389,6 +389,34 @@ class Neighbors:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OtherMarket:
+    """The run of the same strategy and rules on another market."""
+
+    symbol: str = reported("The market's symbol.")
+    bars: int = reported("Bars of the run; fewer than the result's if fewer were stored.", _BARS)
+    start_ms: int = reported("Open time of the first bar.", INSTANT)
+    end_ms: int = reported("Open time of the last bar.", INSTANT)
+    total_return: float = reported("Return.", _PERCENT)
+    sharpe_ratio: float | None = reported("Sharpe ratio; null without variance.", _RATIO)
+    buy_and_hold_return: float | None = reported("Return of buying and holding that market.", _PERCENT)
+    total_trades: int = reported("Closed trades.", _COUNT)
+    max_drawdown: float = reported("Deepest drawdown.", _PERCENT)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OtherMarkets:
+    """Whether the same rule works on up to 3 other markets whose bars are in the bar cache: nothing is downloaded.
+
+    Those with the most bars of the result's window, at least half of it; of equal ones the first by name.
+    """
+
+    markets: tuple[OtherMarket, ...] = reported("The runs, those with the most stored bars first.")
+    positive_sharpe: int = reported("Markets on which the Sharpe ratio is over 0.", _COUNT)
+    beats_buy_and_hold: int = reported("Markets on which the return is over that of buying and holding.", _COUNT)
+    summary: str = reported("The two counts as a sentence.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FillBand:
     """Total returns under both answers to what a bar hit first.
 

@@ -266,6 +266,20 @@ class MarketRequest:
             raise ValueError("a whole range has both dates")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CachedMarket:
+    """The longest stored stretch of a window: `start` ≤ bar number < `stop`, with up to `bars` bars.
+
+    Known gaps of the exchange do not end a stretch; bars that were never requested do.
+    """
+
+    symbol: str
+    interval: Interval
+    start: int
+    stop: int
+    bars: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Bars:
     """OHLCV bars of one symbol, oldest first.

@@ -11,8 +11,8 @@ from typing import Any, Final, Protocol
 
 from src.concurrency.single_flight import SingleFlight
 from src.domain.errors import Conflict, ServiceError, TimedOut
-from src.domain.judgement import Deflation, Neighbors, ResolvedFills
-from src.domain.market import INTERVALS, Bars, LimitOrigin, MarketRequest
+from src.domain.judgement import Deflation, Neighbors, OtherMarket, OtherMarkets, ResolvedFills
+from src.domain.market import INTERVALS, Bars, LimitOrigin, MarketRequest, normalise_symbol
 from src.domain.runs import BacktestResult
 from src.domain.signals import Signals
 from src.domain.strategy import StrategyParams
@@ -20,8 +20,15 @@ from src.domain.trading import EngineName, Simulation, TradingRules
 from src.judgement.deflation import deflate
 from src.judgement.fill_resolution import resolve_fills
 from src.judgement.neighbors import RunFigures, measure_neighbors
+from src.judgement.other_markets import (
+    MAX_MARKETS,
+    describe_market,
+    has_enough,
+    rank_markets,
+    summarize_markets,
+)
 from src.metrics.returns import simple_returns
-from src.ports import Engine, ResultStore, TrialLedger
+from src.ports import CachedMarkets, Engine, ResultStore, TrialLedger
 from src.service.computing import ComputeQueue
 from src.service.judging import ledger_market
 from src.service.pipeline import compute_outcome
@@ -55,6 +62,7 @@ class LaterChecks:
     ledger: TrialLedger
     computing: ComputeQueue
     timeout_s: float
+    cached_markets: CachedMarkets | None = None
     _kept: OrderedDict[tuple[str, str], Any] = field(default_factory=OrderedDict, init=False)
     _runs: SingleFlight[tuple[str, str], Any] = field(default_factory=SingleFlight, init=False)
 
@@ -67,6 +75,16 @@ class LaterChecks:
         """Settle a result's ambiguous bars by minutes; None if there are none, or over 50."""
         key = ("resolved_fills", result_id)
         found: ResolvedFills | None = await self._keep(key, lambda: self._resolved_fills(result_id))
+        return found
+
+    async def other_markets(self, result_id: str) -> OtherMarkets | None:
+        """Run a result's strategy on up to 3 other cached markets; None for models, and if no market is cached."""
+        found: OtherMarkets | None = await self._keep(
+            ("other_markets", result_id),
+            lambda: self._other_markets(result_id),
+            # More markets may be stored later.
+            is_final=lambda found: found is not None and len(found.markets) == MAX_MARKETS,
+        )
         return found
 
     async def deflation_now(self, result_id: str) -> Deflation | None:
@@ -107,6 +125,29 @@ class LaterChecks:
                 return RunFigures(total_return=metrics.total_return, sharpe_ratio=metrics.sharpe_ratio)
 
             return await self.computing.run(measure_neighbors, request.strategy, evaluate)
+
+    async def _other_markets(self, result_id: str) -> OtherMarkets | None:
+        result = await self.store.get(result_id)
+        request = result.request
+        cached = self.cached_markets
+        source = await self.sources.find(request.market.source, user_id=request.user_id)
+        cached_source: object = cached
+        if cached is None or source is not cached_source or request.strategy.model is not None:
+            return None
+        own_bars = len(result.time_ms)
+        stored = await cached.cached_markets(request.market.interval, int(result.time_ms[0]), int(result.time_ms[-1]))
+        found: list[OtherMarket] = []
+        async with self.computing.slot(request.user_id):
+            for market in rank_markets(stored, normalise_symbol(request.market.symbol), own_bars):
+                bars = await cached.cached_bars(market)
+                # It may have been evicted since, and bars that the exchange does not have are counted by no file name.
+                if bars is None or not has_enough(len(bars), own_bars):
+                    continue
+                outcome = await self.computing.run(compute_outcome, request, bars, None, self.engines)
+                found.append(describe_market(market.symbol, outcome.metrics))
+                if len(found) == MAX_MARKETS:
+                    break
+        return summarize_markets(found)
 
     async def _resolved_fills(self, result_id: str) -> ResolvedFills | None:
         result = await self.store.get(result_id)
@@ -159,7 +200,13 @@ class LaterChecks:
         except ServiceError:
             return None  # counted as unresolved
 
-    async def _keep(self, key: tuple[str, str], compute: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+    async def _keep(
+        self,
+        key: tuple[str, str],
+        compute: Callable[[], Coroutine[Any, Any, Any]],
+        *,
+        is_final: Callable[[Any], bool] | None = None,
+    ) -> Any:
         if key in self._kept:
             self._kept.move_to_end(key)
             # It may have been deleted since.
@@ -170,6 +217,8 @@ class LaterChecks:
                 found = await self._runs.run(key, compute)
         except TimeoutError:
             raise TimedOut("The check took longer than the limit of {most:g} s.", most=self.timeout_s) from None
+        if is_final is not None and not is_final(found):
+            return found
         self._kept[key] = found
         while len(self._kept) > MAX_KEPT:
             self._kept.popitem(last=False)

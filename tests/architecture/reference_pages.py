@@ -14,7 +14,15 @@ from enum import Enum
 from pathlib import Path
 
 from src.api.error_table import ERROR_HELP
-from src.domain.judgement import Judgement, Neighbors, ReasonCode, ResolvedFills, SampleResult, VerdictLevel
+from src.domain.judgement import (
+    Judgement,
+    Neighbors,
+    OtherMarkets,
+    ReasonCode,
+    ResolvedFills,
+    SampleResult,
+    VerdictLevel,
+)
 from src.domain.parameters import DeclaredParameter, parameters_of
 from src.domain.performance import METRIC_DEFINITIONS, Metrics
 from src.domain.reported import reported_fields
@@ -114,7 +122,7 @@ def judgement_tables() -> str:
     levels = table(("level", "meaning"), ((f"`{level}`", level.meaning) for level in VerdictLevel))
     reasons = table(("code", "meaning"), ((f"`{code}`", code.meaning) for code in ReasonCode))
     parts = ["## Levels", levels, "## Reasons", reasons]
-    roots = (Judgement, SampleResult, Neighbors, ResolvedFills)
+    roots = (Judgement, SampleResult, Neighbors, OtherMarkets, ResolvedFills)
     for kind in dict.fromkeys(kind for root in roots for kind in _reports_in(root)):
         summary = " ".join((kind.__doc__ or "").split("\n\n", 1)[0].split())
         rows = ((f"`{item.public_name}`", item.unit, item.meaning) for item in reported_fields(kind))

@@ -15,7 +15,12 @@ INTROSPECTION = """
 fragment Kind on __Type { kind name ofType { kind name ofType { kind name ofType { kind name } } } }
 """
 
-LATER_CHECKS = {"neighbors": "neighbors", "resolved_fills": "resolved-fills", "deflation_now": "deflation"}
+LATER_CHECKS = {
+    "neighbors": "neighbors",
+    "other_markets": "other-markets",
+    "resolved_fills": "resolved-fills",
+    "deflation_now": "deflation",
+}
 """Fields that GraphQL computes when asked, and the REST endpoints that do."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -103,3 +104,31 @@ def test_checks_of_missing_results_are_not_found(service: str, check: str) -> No
     ask(service, result, check)
     httpx.delete(f"{service}/api/backtests/{result['id']}", params={"user_id": "checks"})
     assert httpx.get(f"{service}/api/backtests/{result['id']}/{check}").status_code == 404
+
+
+OTHERS = ("AAAUSDT", "BBBUSDT", "CCCUSDT", "DDDUSDT", "SHORTUSDT")
+
+
+def test_other_markets_are_runs_of_their_own(tmp_path: Path) -> None:
+    def named(symbol: str, seed: int) -> Bars:
+        made = random_bars(400, seed=seed, interval="1h", volatility=0.01)
+        return Bars(**{name: getattr(made, name) for name in made.__slots__} | {"symbol": symbol})
+
+    series = [named(symbol, seed) for seed, symbol in enumerate(("BTCUSDT", *OTHERS))]
+    own = {"fast": 5, "slow": 12, "limit": 300, "engine": "VECTORIZED"}
+    with (
+        LoopbackExchange(series) as exchange,
+        RunningService(service_settings(exchange.url, tmp_path)) as running,
+    ):
+        result = run(running.url, **own)
+        assert ask(running.url, result, "other-markets") is None
+        run(running.url, **own | {"limit": 100}, symbol="SHORTUSDT")
+        alone = {symbol: run(running.url, **own, symbol=symbol) for symbol in reversed(OTHERS[:4])}
+        calls = len(exchange.asked)
+        found = ask(running.url, result, "other-markets")
+        assert len(exchange.asked) == calls, "nothing is downloaded"
+    assert [row["symbol"] for row in found["markets"]] == list(OTHERS[:3])
+    for row in found["markets"]:
+        metrics = alone[row.pop("symbol")]["metrics"]
+        assert row == {name: metrics[name] for name in row}
+    assert found["positive_sharpe"] == sum(row["sharpe_ratio"] > 0 for row in found["markets"])

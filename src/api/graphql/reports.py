@@ -71,6 +71,7 @@ if TYPE_CHECKING:
     SampleType = judgement.SampleResult
     DeflationType = judgement.Deflation
     NeighborsType = judgement.Neighbors
+    OtherMarketsType = judgement.OtherMarkets
     ResolvedFillsType = judgement.ResolvedFills
     VerdictLevelType = judgement.VerdictLevel
 else:
@@ -78,5 +79,6 @@ else:
     SampleType = report_type(judgement.SampleResult)
     DeflationType = report_type(judgement.Deflation)
     NeighborsType = report_type(judgement.Neighbors)
+    OtherMarketsType = report_type(judgement.OtherMarkets)
     ResolvedFillsType = report_type(judgement.ResolvedFills)
     VerdictLevelType = _described_enum(judgement.VerdictLevel)

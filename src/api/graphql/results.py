@@ -14,6 +14,7 @@ from src.api.graphql.reports import (
     DeflationType,
     JudgementType,
     NeighborsType,
+    OtherMarketsType,
     ResolvedFillsType,
     SampleType,
     VerdictLevelType,
@@ -132,6 +133,12 @@ class BacktestResult(Run):
     )
     async def neighbors(self, info: Info) -> NeighborsType | None:
         return await info.context.later_checks.neighbors(self.id)
+
+    @resolved(
+        "The run on up to 3 other markets that are cached, when asked; null for models, and without such markets."
+    )
+    async def other_markets(self, info: Info) -> OtherMarketsType | None:
+        return await info.context.later_checks.other_markets(self.id)
 
     @resolved("Ambiguous bars settled by the minutes inside them, when asked; null without any, and over 50.")
     async def resolved_fills(self, info: Info) -> ResolvedFillsType | None:

@@ -25,6 +25,7 @@ from src.api.rest.result_schemas import (
     FillRow,
     JudgementAnswer,
     NeighborsAnswer,
+    OtherMarketsAnswer,
     RerunAnswer,
     ResolvedFillsAnswer,
     ResultAnswer,
@@ -127,6 +128,13 @@ async def get_neighbors(request: Request, result_id: ResultId) -> Response:
     """Run a result's strategy with nearby parameters; `data` is null for models and strategies without numbers."""
     neighbors = await services_of(request).later_checks.neighbors(result_id)
     return _optional("Nearby parameters run", neighbors, NeighborsAnswer)
+
+
+@router.get("/{result_id}/other-markets", response_model=Envelope[OtherMarketsAnswer | None], responses=_CHECK_ERRORS)
+async def get_other_markets(request: Request, result_id: ResultId) -> Response:
+    """Run a result's strategy on up to 3 other cached markets; `data` is null for models, and without such markets."""
+    markets = await services_of(request).later_checks.other_markets(result_id)
+    return _optional("Other markets run", markets, OtherMarketsAnswer)
 
 
 @router.get("/{result_id}/resolved-fills", response_model=Envelope[ResolvedFillsAnswer | None], responses=_CHECK_ERRORS)

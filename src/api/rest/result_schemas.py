@@ -9,7 +9,15 @@ from pydantic import BaseModel, Field, create_model
 
 from src.api.rest.answer_model import Answer, Instant, answer_for, at
 from src.api.rest.data_schemas import QualityAnswer
-from src.domain.judgement import Deflation, Judgement, Neighbors, ResolvedFills, SampleResult, VerdictLevel
+from src.domain.judgement import (
+    Deflation,
+    Judgement,
+    Neighbors,
+    OtherMarkets,
+    ResolvedFills,
+    SampleResult,
+    VerdictLevel,
+)
 from src.domain.performance import HEAD_METRICS, METRIC_DEFINITIONS, Metrics
 
 
@@ -86,12 +94,14 @@ if TYPE_CHECKING:
     SampleAnswer = Answer
     DeflationAnswer = Answer
     NeighborsAnswer = Answer
+    OtherMarketsAnswer = Answer
     ResolvedFillsAnswer = Answer
 else:
     JudgementAnswer = answer_for(Judgement)
     SampleAnswer = answer_for(SampleResult, metrics=MetricsAnswer)
     DeflationAnswer = answer_for(Deflation)
     NeighborsAnswer = answer_for(Neighbors)
+    OtherMarketsAnswer = answer_for(OtherMarkets)
     ResolvedFillsAnswer = answer_for(ResolvedFills)
 
 

@@ -25,6 +25,7 @@ from src.domain.judgement import (
     Judgement,
     LedgerSnapshot,
     Neighbors,
+    OtherMarkets,
     ReasonCode,
     ResolvedFills,
     SampleResult,
@@ -93,7 +94,11 @@ def reports_in(kind: type) -> Iterator[type]:
             yield from reports_in(item.kind)
 
 
-REPORTS = tuple(dict.fromkeys((*reports_in(Judgement), SampleResult, *reports_in(Neighbors), ResolvedFills)))
+REPORTS = tuple(
+    dict.fromkeys(
+        (*reports_in(Judgement), SampleResult, *reports_in(Neighbors), *reports_in(OtherMarkets), ResolvedFills)
+    )
+)
 
 
 async def test_graphql_shows_everything_that_was_judged() -> None:

@@ -1,0 +1,55 @@
+"""Run the same rule on other markets: a rule that works on one market only may fit its past by accident."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from src.domain.judgement import OtherMarket, OtherMarkets
+from src.domain.market import CachedMarket
+from src.domain.performance import Metrics
+
+MAX_MARKETS: Final = 3
+MIN_SHARE: Final = 0.5
+"""Part of the result's bars that a market must have."""
+
+
+def rank_markets(stored: Iterable[CachedMarket], own_symbol: str, own_bars: int) -> list[CachedMarket]:
+    """Return the markets that may be run, best first: most bars, then by symbol."""
+    fit = (one for one in stored if one.symbol != own_symbol and has_enough(one.bars, own_bars))
+    return sorted(fit, key=lambda one: (-one.bars, one.symbol))
+
+
+def has_enough(bars: int, own_bars: int) -> bool:
+    """Return whether this many bars are enough beside those of the result."""
+    return bars >= MIN_SHARE * own_bars
+
+
+def describe_market(symbol: str, metrics: Metrics) -> OtherMarket:
+    """Return the figures of a run on another market."""
+    return OtherMarket(
+        symbol=symbol,
+        bars=metrics.bars,
+        start_ms=metrics.start,
+        end_ms=metrics.end,
+        total_return=metrics.total_return,
+        sharpe_ratio=metrics.sharpe_ratio,
+        buy_and_hold_return=metrics.buy_and_hold_return,
+        total_trades=metrics.total_trades,
+        max_drawdown=metrics.max_drawdown,
+    )
+
+
+def summarize_markets(markets: Sequence[OtherMarket]) -> OtherMarkets | None:
+    """Count the markets on which the rule works; None without any."""
+    if not markets:
+        return None
+    positive = sum(one.sharpe_ratio is not None and one.sharpe_ratio > 0 for one in markets)
+    better = sum(one.buy_and_hold_return is not None and one.total_return > one.buy_and_hold_return for one in markets)
+    return OtherMarkets(
+        markets=tuple(markets),
+        positive_sharpe=positive,
+        beats_buy_and_hold=better,
+        summary=f"Of {len(markets)} other market(s), the Sharpe ratio is over 0 on {positive}, and the return is over "
+        f"that of buying and holding on {better}.",
+    )
