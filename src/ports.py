@@ -44,11 +44,11 @@ class CachedMarkets(Protocol):
     """Names and reads the bars that are stored already; nothing is downloaded."""
 
     async def cached_markets(self, interval: Interval, start_ms: int, end_ms: int) -> Sequence[CachedMarket]:
-        """Return what is stored of each symbol's bars that open at `start_ms` ≤ time ≤ `end_ms`, sorted by symbol."""
+        """Return the longest stored range of each symbol between two open times, both included, sorted by symbol."""
         ...
 
     async def cached_bars(self, market: CachedMarket) -> Bars | None:
-        """Return these bars; None if they are no longer stored."""
+        """Return these bars; None if they are no longer stored. Raises StoreUnavailable."""
         ...
 
 

@@ -30,6 +30,7 @@ from src.service.backtests import BacktestService
 from src.service.computing import ComputeQueue
 from src.service.datasets import DatasetService
 from src.service.later_checks import LaterChecks
+from src.service.market_runs import MarketRuns
 from src.service.models import ModelService
 from src.service.retention import Retention
 from src.service.services import Services
@@ -88,7 +89,7 @@ def build_services(settings: Settings) -> Services:
         max_waiting=settings.max_waiting_backtests,
         max_wait_s=settings.request_timeout_s,
     )
-    catalogue = SourceCatalogue(sources=sources, datasets=datasets)
+    catalogue = SourceCatalogue(sources=sources, datasets=datasets, cached={"binance": binance})
     later_checks = LaterChecks(
         store=store,
         sources=catalogue,
@@ -97,7 +98,7 @@ def build_services(settings: Settings) -> Services:
         ledger=ledger,
         computing=computing,
         timeout_s=settings.request_timeout_s,
-        cached_markets=binance,
+        market_runs=MarketRuns(sources=catalogue, engines=ENGINES, computing=computing),
     )
     backtests = BacktestService(
         sources=catalogue,

@@ -86,7 +86,7 @@ class CachedSource:
         return await self._remote.listings()
 
     async def cached_markets(self, interval: Interval, start_ms: int, end_ms: int) -> Sequence[CachedMarket]:
-        """Return what is stored of each symbol in a window, sorted by symbol. Raises StoreUnavailable."""
+        """Return the longest stored range of each symbol in a window, sorted by symbol."""
         return await asyncio.to_thread(find_markets, self._store, interval, start_ms, end_ms)
 
     async def cached_bars(self, market: CachedMarket) -> Bars | None:

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import logging
+
 from src.bar_cache.bar_series import BarSeries, SegmentLost
 from src.bar_cache.bar_store import BarStore
 from src.bars.grid import bar_number
 from src.bars.slot_ranges import within
+from src.domain.errors import StoreUnavailable
 from src.domain.market import Bars, CachedMarket, Interval
+
+logger = logging.getLogger(__name__)
 
 
 def find_markets(store: BarStore, interval: Interval, start_ms: int, end_ms: int) -> list[CachedMarket]:
-    """Return the stored stretch of each symbol, sorted by symbol; reads file names only. Raises StoreUnavailable."""
+    """Return the longest stored range of each symbol, sorted by symbol; reads file names only.
+
+    A series whose folder cannot be read is left out, with a warning in the log.
+    """
     window = bar_number(start_ms, interval), bar_number(end_ms, interval) + 1
-    found = (_find_stretch(series, window) for series in store.stored_of(interval))
+    found = (_find_range(series, window) for series in store.stored_of(interval))
     return sorted((one for one in found if one is not None), key=lambda one: one.symbol)
 
 
 def read_market(store: BarStore, market: CachedMarket) -> Bars | None:
-    """Return the bars of a stretch; None if there are none any more. Raises StoreUnavailable."""
+    """Return the bars of a range; None if there are none any more. Raises StoreUnavailable."""
     series = store.series(market.symbol, market.interval)
     coverage = series.coverage()
     if within(coverage.settled, market.start, market.stop) != ((market.start, market.stop),):
@@ -29,9 +37,13 @@ def read_market(store: BarStore, market: CachedMarket) -> Bars | None:
     return bars if len(bars) else None
 
 
-def _find_stretch(series: BarSeries, window: tuple[int, int]) -> CachedMarket | None:
-    coverage = series.coverage()
-    stretches = [
+def _find_range(series: BarSeries, window: tuple[int, int]) -> CachedMarket | None:
+    try:
+        coverage = series.coverage()
+    except StoreUnavailable as error:
+        logger.warning("stored bars not listed: series=%s reason=%s", series, error)
+        return None
+    ranges = [
         CachedMarket(
             symbol=series.symbol,
             interval=series.interval,
@@ -41,5 +53,5 @@ def _find_stretch(series: BarSeries, window: tuple[int, int]) -> CachedMarket | 
         )
         for start, stop in within(coverage.settled, *window)
     ]
-    longest = max(stretches, key=lambda one: one.bars, default=None)
+    longest = max(ranges, key=lambda one: one.bars, default=None)
     return longest if longest is not None and longest.bars else None

@@ -404,6 +404,14 @@ class OtherMarket:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SkippedMarket:
+    """A market that could not be run; the next one took its place."""
+
+    symbol: str = reported("The market's symbol.")
+    why: str = reported("Why it could not be run, as a sentence.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OtherMarkets:
     """Whether the same rule works on up to 3 other markets whose bars are in the bar cache: nothing is downloaded.
 
@@ -414,6 +422,7 @@ class OtherMarkets:
     positive_sharpe: int = reported("Markets on which the Sharpe ratio is over 0.", _COUNT)
     beats_buy_and_hold: int = reported("Markets on which the return is over that of buying and holding.", _COUNT)
     summary: str = reported("The two counts as a sentence.")
+    skipped: tuple[SkippedMarket, ...] = reported("Markets that could not be run, and why; after 3 no more are tried.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

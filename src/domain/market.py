@@ -268,9 +268,9 @@ class MarketRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CachedMarket:
-    """The longest stored stretch of a window: `start` ≤ bar number < `stop`, with up to `bars` bars.
+    """The longest stored range of a window: `start` ≤ bar number < `stop`, with up to `bars` bars.
 
-    Known gaps of the exchange do not end a stretch; bars that were never requested do.
+    Known gaps of the exchange do not end a range; bars that were never requested do.
     """
 
     symbol: str

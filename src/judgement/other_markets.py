@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from src.domain.judgement import OtherMarket, OtherMarkets
+from src.domain.judgement import OtherMarket, OtherMarkets, SkippedMarket
 from src.domain.market import CachedMarket
 from src.domain.performance import Metrics
 
 MAX_MARKETS: Final = 3
+MAX_SKIPPED: Final = 3
+"""Markets that may fail before no more are tried: what fails on three is hardly about the market."""
 MIN_SHARE: Final = 0.5
 """Part of the result's bars that a market must have."""
 
@@ -40,10 +42,8 @@ def describe_market(symbol: str, metrics: Metrics) -> OtherMarket:
     )
 
 
-def summarize_markets(markets: Sequence[OtherMarket]) -> OtherMarkets | None:
-    """Count the markets on which the rule works; None without any."""
-    if not markets:
-        return None
+def summarize_markets(markets: Sequence[OtherMarket], skipped: Sequence[SkippedMarket]) -> OtherMarkets:
+    """Count the markets on which the rule works."""
     positive = sum(one.sharpe_ratio is not None and one.sharpe_ratio > 0 for one in markets)
     better = sum(one.buy_and_hold_return is not None and one.total_return > one.buy_and_hold_return for one in markets)
     return OtherMarkets(
@@ -52,4 +52,5 @@ def summarize_markets(markets: Sequence[OtherMarket]) -> OtherMarkets | None:
         beats_buy_and_hold=better,
         summary=f"Of {len(markets)} other market(s), the Sharpe ratio is over 0 on {positive}, and the return is over "
         f"that of buying and holding on {better}.",
+        skipped=tuple(skipped),
     )

@@ -11,8 +11,8 @@ from typing import Any, Final, Protocol
 
 from src.concurrency.single_flight import SingleFlight
 from src.domain.errors import Conflict, ServiceError, TimedOut
-from src.domain.judgement import Deflation, Neighbors, OtherMarket, OtherMarkets, ResolvedFills
-from src.domain.market import INTERVALS, Bars, LimitOrigin, MarketRequest, normalise_symbol
+from src.domain.judgement import Deflation, Neighbors, OtherMarkets, ResolvedFills
+from src.domain.market import INTERVALS, Bars, LimitOrigin, MarketRequest
 from src.domain.runs import BacktestResult
 from src.domain.signals import Signals
 from src.domain.strategy import StrategyParams
@@ -20,17 +20,12 @@ from src.domain.trading import EngineName, Simulation, TradingRules
 from src.judgement.deflation import deflate
 from src.judgement.fill_resolution import resolve_fills
 from src.judgement.neighbors import RunFigures, measure_neighbors
-from src.judgement.other_markets import (
-    MAX_MARKETS,
-    describe_market,
-    has_enough,
-    rank_markets,
-    summarize_markets,
-)
+from src.judgement.other_markets import MAX_MARKETS
 from src.metrics.returns import simple_returns
-from src.ports import CachedMarkets, Engine, ResultStore, TrialLedger
+from src.ports import Engine, ResultStore, TrialLedger
 from src.service.computing import ComputeQueue
 from src.service.judging import ledger_market
+from src.service.market_runs import MarketRuns
 from src.service.pipeline import compute_outcome
 from src.service.reruns import pin_market
 from src.service.sources import SourceCatalogue
@@ -62,7 +57,7 @@ class LaterChecks:
     ledger: TrialLedger
     computing: ComputeQueue
     timeout_s: float
-    cached_markets: CachedMarkets | None = None
+    market_runs: MarketRuns
     _kept: OrderedDict[tuple[str, str], Any] = field(default_factory=OrderedDict, init=False)
     _runs: SingleFlight[tuple[str, str], Any] = field(default_factory=SingleFlight, init=False)
 
@@ -91,7 +86,7 @@ class LaterChecks:
         """Deflate a result with all trials that are counted by now; None if it was stored without a judgement."""
         # Aliases of one document ask for it at the same time, and each would decode the result's curves.
         key = ("deflation_now", result_id)
-        found: Deflation | None = await self._runs.run(key, lambda: self._deflation_now(result_id))
+        found: Deflation | None = await self._run_in_time(key, lambda: self._deflation_now(result_id))
         return found
 
     async def _deflation_now(self, result_id: str) -> Deflation | None:
@@ -127,27 +122,7 @@ class LaterChecks:
             return await self.computing.run(measure_neighbors, request.strategy, evaluate)
 
     async def _other_markets(self, result_id: str) -> OtherMarkets | None:
-        result = await self.store.get(result_id)
-        request = result.request
-        cached = self.cached_markets
-        source = await self.sources.find(request.market.source, user_id=request.user_id)
-        cached_source: object = cached
-        if cached is None or source is not cached_source or request.strategy.model is not None:
-            return None
-        own_bars = len(result.time_ms)
-        stored = await cached.cached_markets(request.market.interval, int(result.time_ms[0]), int(result.time_ms[-1]))
-        found: list[OtherMarket] = []
-        async with self.computing.slot(request.user_id):
-            for market in rank_markets(stored, normalise_symbol(request.market.symbol), own_bars):
-                bars = await cached.cached_bars(market)
-                # It may have been evicted since, and bars that the exchange does not have are counted by no file name.
-                if bars is None or not has_enough(len(bars), own_bars):
-                    continue
-                outcome = await self.computing.run(compute_outcome, request, bars, None, self.engines)
-                found.append(describe_market(market.symbol, outcome.metrics))
-                if len(found) == MAX_MARKETS:
-                    break
-        return summarize_markets(found)
+        return await self.market_runs.run(await self.store.get(result_id))
 
     async def _resolved_fills(self, result_id: str) -> ResolvedFills | None:
         result = await self.store.get(result_id)
@@ -212,14 +187,18 @@ class LaterChecks:
             # It may have been deleted since.
             await self.store.owner(key[1])
             return self._kept[key]
-        try:
-            async with asyncio.timeout(self.timeout_s):
-                found = await self._runs.run(key, compute)
-        except TimeoutError:
-            raise TimedOut("The check took longer than the limit of {most:g} s.", most=self.timeout_s) from None
+        found = await self._run_in_time(key, compute)
         if is_final is not None and not is_final(found):
             return found
         self._kept[key] = found
         while len(self._kept) > MAX_KEPT:
             self._kept.popitem(last=False)
         return found
+
+    async def _run_in_time(self, key: tuple[str, str], compute: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+        """Run a check, waiting and reading included; several callers share it. Raises TimedOut after `timeout_s`."""
+        try:
+            async with asyncio.timeout(self.timeout_s):
+                return await self._runs.run(key, compute)
+        except TimeoutError:
+            raise TimedOut("The check took longer than the limit of {most:g} s.", most=self.timeout_s) from None

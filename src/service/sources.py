@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from src.domain.errors import SourceNotFound
-from src.ports import BarSource, DatasetStore
+from src.ports import BarSource, CachedMarkets, DatasetStore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,11 +14,13 @@ class SourceCatalogue:
     """Finds the source that a request names.
 
     `sources`, by name, are open to all users; the first one is the default. `datasets` are the users' uploads, if the
-    service allows them; a dataset cannot have the name of one of `sources`.
+    service allows them; a dataset cannot have the name of one of `sources`. `cached` names what is stored already of
+    those sources that have a bar cache.
     """
 
     sources: Mapping[str, BarSource]
     datasets: DatasetStore | None = None
+    cached: Mapping[str, CachedMarkets] = field(default_factory=dict)
 
     @property
     def default(self) -> BarSource:
@@ -27,6 +29,10 @@ class SourceCatalogue:
     @property
     def names(self) -> Sequence[str]:
         return tuple(self.sources)
+
+    def find_cached(self, name: str | None) -> CachedMarkets | None:
+        """Return what is stored of the source of that name, or of the default one for None; None without a cache."""
+        return self.cached.get(next(iter(self.sources), "") if name is None else name)
 
     async def find(self, name: str | None, *, user_id: str | None) -> BarSource:
         """Return the source of that name, or the default one for None; with `user_id` also that user's datasets.

@@ -1,10 +1,12 @@
-"""The stored stretch of each symbol in a window is found by file names, and read back."""
+"""The longest stored range of each symbol in a window is found by file names, and read back."""
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from src.bar_cache.bar_store import BarStore
 from src.bar_cache.stored_markets import find_markets, read_market
@@ -19,7 +21,7 @@ BARS = simulate_bars("BTCUSDT", MINUTE, open_time_ms(FIRST, MINUTE), 200, 7)
 LATER_MS = open_time_ms(FIRST + 10_000, MINUTE)
 
 
-def test_longest_stretch_of_window_is_found_and_read(tmp_path: Path) -> None:
+def test_longest_range_of_window_is_found_and_read(tmp_path: Path) -> None:
     store = BarStore(tmp_path, max_bytes=10**9)
     series = store.series("BTCUSDT", MINUTE)
     # Bars 80 to 99 were never requested.
@@ -36,3 +38,16 @@ def test_longest_stretch_of_window_is_found_and_read(tmp_path: Path) -> None:
         file.unlink()
     assert read_market(store, found) is None
     assert find_markets(store, MINUTE, *window) == []
+
+
+def test_unreadable_series_is_left_out_of_the_list(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    store = BarStore(tmp_path, max_bytes=10**9)
+    for symbol in ("BTCUSDT", "ETHUSDT"):
+        series = store.series(symbol, MINUTE)
+        series.put(CheckedBars(bars=BARS), ((FIRST, FIRST + 200),), asked_ms=LATER_MS)
+    broken = store.series("BTCUSDT", MINUTE).folder
+    shutil.rmtree(broken)
+    broken.write_text("no folder")
+    window = open_time_ms(FIRST, MINUTE), open_time_ms(FIRST + 199, MINUTE)
+    assert [one.symbol for one in find_markets(store, MINUTE, *window)] == ["ETHUSDT"]
+    assert "series=BTCUSDT 1m" in caplog.text

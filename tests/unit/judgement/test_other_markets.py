@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from src.domain.judgement import OtherMarket
+from src.domain.judgement import OtherMarket, SkippedMarket
 from src.domain.market import INTERVALS, CachedMarket
 from src.judgement.other_markets import rank_markets, summarize_markets
 
@@ -35,11 +35,8 @@ def figures(total_return: float, sharpe: float | None, held: float | None) -> Ot
 
 
 def test_counts_are_over_zero_and_over_holding() -> None:
-    found = summarize_markets([figures(1.0, 0.0, 1.0), figures(2.0, 0.1, 1.0), figures(3.0, None, None)])
-    assert found is not None
+    failed = SkippedMarket(symbol="B", why="It failed.")
+    found = summarize_markets([figures(1.0, 0.0, 1.0), figures(2.0, 0.1, 1.0), figures(3.0, None, None)], [failed])
+    assert found.skipped == (failed,)
     assert (found.positive_sharpe, found.beats_buy_and_hold) == (1, 1)
     assert found.summary.startswith("Of 3 other market(s), the Sharpe ratio is over 0 on 1, ")
-
-
-def test_no_market_has_no_summary() -> None:
-    assert summarize_markets([]) is None
