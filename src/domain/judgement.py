@@ -84,6 +84,33 @@ class ReasonCode(_Described):
     AMBIGUOUS_BARS = "AMBIGUOUS_BARS", "Some bars do not tell what was hit first; the sign does not depend on them."
 
 
+class UncheckedCode(_Described):
+    """The stable name of what stands against a check that was asked for."""
+
+    READS_MODEL = "READS_MODEL", "The strategy reads a model, whose parameters are in its file."
+    NO_NUMERIC_PARAMETER = "NO_NUMERIC_PARAMETER", "The strategy has no parameter that is a number."
+    NO_BAR_CACHE = "NO_BAR_CACHE", "The bars are simulated or a dataset: only bars of the exchange have a cache."
+    NO_OTHER_MARKET = "NO_OTHER_MARKET", "The cache has no other market with half of the result's bars."
+    ALL_MARKETS_FAILED = "ALL_MARKETS_FAILED", "Each market that was tried failed."
+    NO_AMBIGUOUS_BARS = "NO_AMBIGUOUS_BARS", "Every bar tells what it hit first."
+    TOO_MANY_AMBIGUOUS_BARS = "TOO_MANY_AMBIGUOUS_BARS", "Over 50 bars do not tell what they hit first."
+    NO_FINER_BARS = "NO_FINER_BARS", "No bars are finer than those of the result."
+    NOT_JUDGED = "NOT_JUDGED", "The result was stored by a version that did not judge."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unchecked:
+    """Why a check that was asked for has no result."""
+
+    code: UncheckedCode = reported("Stable name of the cause.")
+    why: str = reported("The cause as a sentence.")
+
+    @classmethod
+    def because(cls, code: UncheckedCode, why: str | None = None) -> Unchecked:
+        """Return the cause with its meaning, or with what it means here."""
+        return cls(code=code, why=code.meaning if why is None else why)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reason:
     """One objection or note, as a sentence and as data."""

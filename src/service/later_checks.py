@@ -11,7 +11,7 @@ from typing import Any, Final, Protocol
 
 from src.concurrency.single_flight import SingleFlight
 from src.domain.errors import Conflict, ServiceError, TimedOut
-from src.domain.judgement import Deflation, Neighbors, OtherMarkets, ResolvedFills
+from src.domain.judgement import Deflation, Neighbors, OtherMarkets, ResolvedFills, Unchecked, UncheckedCode
 from src.domain.market import INTERVALS, Bars, LimitOrigin, MarketRequest
 from src.domain.runs import BacktestResult
 from src.domain.signals import Signals
@@ -46,8 +46,9 @@ class SettlingEngine(Protocol):
 class LaterChecks:
     """Further checks of stored results; the last ones are kept in memory, as a stored result never changes.
 
-    Each raises ResultNotFound; those that need the bars raise any ServiceError of their source, and Conflict if the
-    bars have changed since.
+    A check that cannot be made says why in place of its report. Each raises ResultNotFound, and TimedOut after
+    `timeout_s`; those that need the bars raise any ServiceError of their source, and Conflict if the bars have changed
+    since.
     """
 
     store: ResultStore
@@ -61,38 +62,38 @@ class LaterChecks:
     _kept: OrderedDict[tuple[str, str], Any] = field(default_factory=OrderedDict, init=False)
     _runs: SingleFlight[tuple[str, str], Any] = field(default_factory=SingleFlight, init=False)
 
-    async def neighbors(self, result_id: str) -> Neighbors | None:
-        """Run a result's strategy with nearby parameters; None if it reads a model, or has no numbers."""
-        found: Neighbors | None = await self._keep(("neighbors", result_id), lambda: self._neighbors(result_id))
+    async def neighbors(self, result_id: str) -> Neighbors | Unchecked:
+        """Run a result's strategy with nearby parameters, unless it reads a model or has no numbers."""
+        found: Neighbors | Unchecked = await self._keep(("neighbors", result_id), lambda: self._neighbors(result_id))
         return found
 
-    async def resolved_fills(self, result_id: str) -> ResolvedFills | None:
-        """Settle a result's ambiguous bars by minutes; None if there are none, or over 50."""
+    async def resolved_fills(self, result_id: str) -> ResolvedFills | Unchecked:
+        """Settle a result's ambiguous bars by minutes, unless there are none or over 50."""
         key = ("resolved_fills", result_id)
-        found: ResolvedFills | None = await self._keep(key, lambda: self._resolved_fills(result_id))
+        found: ResolvedFills | Unchecked = await self._keep(key, lambda: self._resolved_fills(result_id))
         return found
 
-    async def other_markets(self, result_id: str) -> OtherMarkets | None:
-        """Run a result's strategy on up to 3 other cached markets; None for models, and if no market is cached."""
-        found: OtherMarkets | None = await self._keep(
+    async def other_markets(self, result_id: str) -> OtherMarkets | Unchecked:
+        """Run a result's strategy on up to 3 other cached markets, if there are any."""
+        found: OtherMarkets | Unchecked = await self._keep(
             ("other_markets", result_id),
             lambda: self._other_markets(result_id),
             # More markets may be stored later.
-            is_final=lambda found: found is not None and len(found.markets) == MAX_MARKETS,
+            is_final=lambda found: isinstance(found, OtherMarkets) and len(found.markets) == MAX_MARKETS,
         )
         return found
 
-    async def deflation_now(self, result_id: str) -> Deflation | None:
-        """Deflate a result with all trials that are counted by now; None if it was stored without a judgement."""
+    async def deflation_now(self, result_id: str) -> Deflation | Unchecked:
+        """Deflate a result with all trials that are counted by now, unless it was stored without a judgement."""
         # Aliases of one document ask for it at the same time, and each would decode the result's curves.
         key = ("deflation_now", result_id)
-        found: Deflation | None = await self._run_in_time(key, lambda: self._deflation_now(result_id))
+        found: Deflation | Unchecked = await self._run_in_time(key, lambda: self._deflation_now(result_id))
         return found
 
-    async def _deflation_now(self, result_id: str) -> Deflation | None:
+    async def _deflation_now(self, result_id: str) -> Deflation | Unchecked:
         result = await self.store.get(result_id)
         if result.judgement is None:
-            return None
+            return Unchecked.because(UncheckedCode.NOT_JUDGED)
         market = ledger_market(result.request.market.symbol, result.origin)
         state = await self.ledger.state(user_id=result.request.user_id, symbol=market)
         settings, confidence, metrics = result.request.annualization, result.judgement.confidence, result.metrics
@@ -107,11 +108,11 @@ class LaterChecks:
             )
         )
 
-    async def _neighbors(self, result_id: str) -> Neighbors | None:
+    async def _neighbors(self, result_id: str) -> Neighbors | Unchecked:
         result = await self.store.get(result_id)
         request = result.request
         if request.strategy.model is not None:
-            return None
+            return Unchecked.because(UncheckedCode.READS_MODEL)
         async with self.computing.slot(request.user_id):
             bars = await self._fetch(result)
 
@@ -119,15 +120,18 @@ class LaterChecks:
                 metrics = compute_outcome(replace(request, strategy=params), bars, None, self.engines).metrics
                 return RunFigures(total_return=metrics.total_return, sharpe_ratio=metrics.sharpe_ratio)
 
-            return await self.computing.run(measure_neighbors, request.strategy, evaluate)
+            found = await self.computing.run(measure_neighbors, request.strategy, evaluate)
+        return found or Unchecked.because(UncheckedCode.NO_NUMERIC_PARAMETER)
 
-    async def _other_markets(self, result_id: str) -> OtherMarkets | None:
+    async def _other_markets(self, result_id: str) -> OtherMarkets | Unchecked:
         return await self.market_runs.run(await self.store.get(result_id))
 
-    async def _resolved_fills(self, result_id: str) -> ResolvedFills | None:
+    async def _resolved_fills(self, result_id: str) -> ResolvedFills | Unchecked:
         result = await self.store.get(result_id)
-        if not result.simulation.ambiguous_bars or result.request.market.interval.milliseconds <= FINER.milliseconds:
-            return None
+        if not result.simulation.ambiguous_bars:
+            return Unchecked.because(UncheckedCode.NO_AMBIGUOUS_BARS)
+        if result.request.market.interval.milliseconds <= FINER.milliseconds:
+            return Unchecked.because(UncheckedCode.NO_FINER_BARS)
         loop = asyncio.get_running_loop()
         async with self.computing.slot(result.request.user_id):
             bars = await self._fetch(result)
@@ -136,7 +140,7 @@ class LaterChecks:
                 return asyncio.run_coroutine_threadsafe(self._fetch_minutes(result, bars, bar), loop).result()
 
             # Not on a thread of `computing`: it waits for the exchange in between.
-            return await asyncio.to_thread(
+            found = await asyncio.to_thread(
                 resolve_fills,
                 bars,
                 result.signals,
@@ -145,6 +149,7 @@ class LaterChecks:
                 self.settling_engine.run_settled,
                 finer_bars,
             )
+        return found or Unchecked.because(UncheckedCode.TOO_MANY_AMBIGUOUS_BARS)
 
     async def _fetch(self, result: BacktestResult) -> Bars:
         """Return the bars of a result; raises Conflict if they are not the same any more."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from src.domain.errors import Busy, ServiceError
-from src.domain.judgement import OtherMarket, OtherMarkets, SkippedMarket
+from src.domain.judgement import OtherMarket, OtherMarkets, SkippedMarket, Unchecked, UncheckedCode
 from src.domain.market import Bars, CachedMarket, normalise_symbol
 from src.domain.runs import BacktestRequest, BacktestResult
 from src.domain.trading import EngineName
@@ -38,22 +38,28 @@ class MarketRuns:
     engines: Mapping[EngineName, Engine]
     computing: ComputeQueue
 
-    async def run(self, result: BacktestResult) -> OtherMarkets | None:
+    async def run(self, result: BacktestResult) -> OtherMarkets | Unchecked:
         """Run a result's strategy and rules on up to 3 other markets, one after the other.
 
-        A market that fails is skipped. None for a model, for bars that are not of a source with a cache, and if no
-        market could be run. Raises Busy if too much work is queued.
+        A market that fails is skipped. Raises Busy if too much work is queued.
         """
         request = result.request
         cached = self.sources.find_cached(request.market.source)
-        if cached is None or request.strategy.model is not None:
-            return None
+        if cached is None:
+            return Unchecked.because(UncheckedCode.NO_BAR_CACHE)
+        if request.strategy.model is not None:
+            return Unchecked.because(UncheckedCode.READS_MODEL)
         first_ms, last_ms = int(result.time_ms[0]), int(result.time_ms[-1])
         stored = await cached.cached_markets(request.market.interval, first_ms, last_ms)
         ranked = rank_markets(stored, normalise_symbol(request.market.symbol), len(result.time_ms))
         async with self.computing.slot(request.user_id):
             found, skipped = await self._run_each(result, ranked, cached)
-        return summarize_markets(found, skipped) if found else None
+        if found:
+            return summarize_markets(found, skipped)
+        if skipped:
+            names = "; ".join(f"{one.symbol}: {one.why}" for one in skipped)
+            return Unchecked.because(UncheckedCode.ALL_MARKETS_FAILED, f"Each market that was tried failed. {names}")
+        return Unchecked.because(UncheckedCode.NO_OTHER_MARKET)
 
     async def _run_each(
         self, result: BacktestResult, ranked: Sequence[CachedMarket], cached: CachedMarkets

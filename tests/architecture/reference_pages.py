@@ -21,6 +21,8 @@ from src.domain.judgement import (
     ReasonCode,
     ResolvedFills,
     SampleResult,
+    Unchecked,
+    UncheckedCode,
     VerdictLevel,
 )
 from src.domain.parameters import DeclaredParameter, parameters_of
@@ -122,12 +124,13 @@ def judgement_tables() -> str:
     levels = table(("level", "meaning"), ((f"`{level}`", level.meaning) for level in VerdictLevel))
     reasons = table(("code", "meaning"), ((f"`{code}`", code.meaning) for code in ReasonCode))
     parts = ["## Levels", levels, "## Reasons", reasons]
-    roots = (Judgement, SampleResult, Neighbors, OtherMarkets, ResolvedFills)
+    roots = (Judgement, SampleResult, Neighbors, OtherMarkets, ResolvedFills, Unchecked)
     for kind in dict.fromkeys(kind for root in roots for kind in _reports_in(root)):
         summary = " ".join((kind.__doc__ or "").split("\n\n", 1)[0].split())
         rows = ((f"`{item.public_name}`", item.unit, item.meaning) for item in reported_fields(kind))
         parts += [f"## `{kind.__name__}`", summary, table(("field", "unit", "meaning"), rows)]
-    return "\n\n".join(parts)
+    causes = table(("code", "meaning"), ((f"`{code}`", code.meaning) for code in UncheckedCode))
+    return "\n\n".join((*parts, "## Why a check was not made", causes))
 
 
 def _reports_in(kind: type, known: tuple[type, ...] = ()) -> tuple[type, ...]:

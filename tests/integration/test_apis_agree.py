@@ -78,10 +78,12 @@ def test_both_apis_return_the_same_result(service: str, engine: str) -> None:
     assert rest["cross_check"]["differences"] == []
     stored = httpx.get(f"{service}/api/backtests/{rest['id']}").json()["data"]
     assert stored == rest
-    later = {
-        name: httpx.get(f"{service}/api/backtests/{rest['id']}/{path}", timeout=60).json()["data"]
-        for name, path in LATER_CHECKS.items()
-    }
+    later = {}
+    for name, path in LATER_CHECKS.items():
+        answer = httpx.get(f"{service}/api/backtests/{rest['id']}/{path}", timeout=60).json()
+        later |= {name: answer["data"], f"{name}_unchecked": answer["unchecked"]}
+        assert (answer["data"] is None) == (answer["unchecked"] is not None)
+    assert {later[name] is None for name in LATER_CHECKS} == {True, False}
     everything = post(service, f'{{ backtest(id: "{rest["id"]}") {selection(types, "BacktestResult")} }}')["backtest"]
     assert_holds(rest | later, snake_case(everything))
     listed = httpx.get(f"{service}/api/backtests", params={"user_id": CAMEL_INPUT["userId"]}).json()["data"]["items"]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 
 from src.bars.resampling import resample
@@ -17,6 +18,10 @@ from tests.market import random_bars
 from tests.server import RunningService
 
 DAYS = 40
+CSV = "date,open,high,low,close,volume\n" + "".join(
+    f"{np.datetime64('2024-01-01') + day},{10 + day % 7},{20 + day % 7},{5 + day % 7},{11 + day % 5},1\n"
+    for day in range(40)
+)
 
 
 @pytest.fixture(scope="module")
@@ -106,29 +111,113 @@ def test_checks_of_missing_results_are_not_found(service: str, check: str) -> No
     assert httpx.get(f"{service}/api/backtests/{result['id']}/{check}").status_code == 404
 
 
+def cause_of(service: str, result: dict[str, Any], check: str) -> str:
+    """Return the code of why a check was not made, which is also its message."""
+    answer = httpx.get(f"{service}/api/backtests/{result['id']}/{check}", timeout=60).json()
+    assert answer["data"] is None
+    assert answer["unchecked"]["why"] == answer["message"]
+    code: str = answer["unchecked"]["code"]
+    return code
+
+
+def test_checks_that_are_not_made_say_why(service: str) -> None:
+    up_down = run(service, strategy={"up_down": True})
+    assert cause_of(service, up_down, "neighbors") == "NO_NUMERIC_PARAMETER"
+    assert cause_of(service, up_down, "resolved-fills") == "NO_AMBIGUOUS_BARS"
+    simulated = run(service, source="simulated", seed=3)
+    assert cause_of(service, simulated, "other-markets") == "NO_BAR_CACHE"
+    httpx.post(
+        f"{service}/api/data/upload",
+        files={"file": ("mine.csv", CSV)},
+        data={"user_id": "checks", "name": "mine", "symbol": "MINE", "interval": "1d"},
+    ).raise_for_status()
+    own = run(service, source="mine", symbol="MINE", interval="1d", limit=40, fast=2, slow=3)
+    assert cause_of(service, own, "other-markets") == "NO_BAR_CACHE"
+
+
 OTHERS = ("AAAUSDT", "BBBUSDT", "CCCUSDT", "DDDUSDT", "SHORTUSDT")
+OWN = {"fast": 5, "slow": 12, "limit": 300, "engine": "VECTORIZED"}
+
+
+def named(symbol: str, seed: int) -> Bars:
+    made = random_bars(400, seed=seed, interval="1h", volatility=0.01)
+    return Bars(**{name: getattr(made, name) for name in made.__slots__} | {"symbol": symbol})
+
+
+def ask_by_graphql(service: str, result: dict[str, Any]) -> Any:
+    query = """query ($id: ID!) { backtest(id: $id) { otherMarketsUnchecked { code }
+      otherMarkets { positiveSharpe beatsBuyAndHold summary skipped { symbol } markets { symbol totalReturn } } } }"""
+    answer = httpx.post(f"{service}/graphql", json={"query": query, "variables": {"id": result["id"]}}, timeout=60)
+    return answer.json()["data"]["backtest"]
 
 
 def test_other_markets_are_runs_of_their_own(tmp_path: Path) -> None:
-    def named(symbol: str, seed: int) -> Bars:
-        made = random_bars(400, seed=seed, interval="1h", volatility=0.01)
-        return Bars(**{name: getattr(made, name) for name in made.__slots__} | {"symbol": symbol})
-
     series = [named(symbol, seed) for seed, symbol in enumerate(("BTCUSDT", *OTHERS))]
-    own = {"fast": 5, "slow": 12, "limit": 300, "engine": "VECTORIZED"}
     with (
         LoopbackExchange(series) as exchange,
         RunningService(service_settings(exchange.url, tmp_path)) as running,
     ):
-        result = run(running.url, **own)
-        assert ask(running.url, result, "other-markets") is None
-        run(running.url, **own | {"limit": 100}, symbol="SHORTUSDT")
-        alone = {symbol: run(running.url, **own, symbol=symbol) for symbol in reversed(OTHERS[:4])}
+        result, later = run(running.url, **OWN), run(running.url, **OWN | {"slow": 13})
+        assert cause_of(running.url, result, "other-markets") == "NO_OTHER_MARKET"
+        run(running.url, **OWN | {"limit": 100}, symbol="SHORTUSDT")
+        alone = {"DDDUSDT": run(running.url, **OWN, symbol="DDDUSDT")}
+        # Fewer than three are asked for anew when more are stored.
+        assert [row["symbol"] for row in ask(running.url, result, "other-markets")["markets"]] == ["DDDUSDT"]
+        alone |= {symbol: run(running.url, **OWN, symbol=symbol) for symbol in reversed(OTHERS[:3])}
         calls = len(exchange.asked)
         found = ask(running.url, result, "other-markets")
         assert len(exchange.asked) == calls, "nothing is downloaded"
-    assert [row["symbol"] for row in found["markets"]] == list(OTHERS[:3])
-    for row in found["markets"]:
-        metrics = alone[row.pop("symbol")]["metrics"]
-        assert row == {name: metrics[name] for name in row}
-    assert found["positive_sharpe"] == sum(row["sharpe_ratio"] > 0 for row in found["markets"])
+        shown = ask_by_graphql(running.url, result)
+        exchange.stop()
+        offline = ask(running.url, later, "other-markets")
+    markets = found["markets"]
+    assert [row["symbol"] for row in markets] == [row["symbol"] for row in offline["markets"]] == list(OTHERS[:3])
+    for row in markets:
+        metrics = alone[row["symbol"]]["metrics"]
+        assert row == {name: metrics[name] for name in row.keys() - {"symbol"}} | {"symbol": row["symbol"]}
+    assert found["positive_sharpe"] == sum(row["sharpe_ratio"] > 0 for row in markets)
+    better = [row["total_return"] > row["buy_and_hold_return"] for row in markets]
+    assert found["beats_buy_and_hold"] == sum(better)
+    assert set(better) == {True, False}, "else the count could be another figure"
+    assert found["skipped"] == []
+    assert shown["otherMarketsUnchecked"] is None
+    assert shown["otherMarkets"] == {
+        "positiveSharpe": found["positive_sharpe"],
+        "beatsBuyAndHold": found["beats_buy_and_hold"],
+        "summary": found["summary"],
+        "skipped": [],
+        "markets": [{"symbol": row["symbol"], "totalReturn": row["total_return"]} for row in markets],
+    }
+
+
+def test_market_that_fails_is_skipped(tmp_path: Path) -> None:
+    """A market on which the equity grows without end is no reason to say nothing about the others."""
+    # Each time the price rises from 1e-6 to 1e10, stays, and falls at once.
+    rise = np.concatenate((np.linspace(-6, 10, 20), [9.9, 9.8, 9.7]))
+    made = named("AAAUSDT", 1)
+    close = np.resize(10.0**rise, len(made))
+    endless = Bars(
+        symbol="AAAUSDT",
+        interval=made.interval,
+        open_time_ms=made.open_time_ms,
+        open=close,
+        high=close,
+        low=close,
+        close=close,
+        volume=made.volume,
+    )
+    up_down = {"limit": 400, "engine": "VECTORIZED", "strategy": {"up_down": True}}
+    with (
+        LoopbackExchange([named("BTCUSDT", 0), endless, named("BBBUSDT", 2)]) as exchange,
+        RunningService(service_settings(exchange.url, tmp_path)) as running,
+    ):
+        result = run(running.url, **up_down)
+        run(running.url, **up_down, symbol="BBBUSDT")
+        body = {"user_id": "checks", "symbol": "AAAUSDT", "interval": "1h", **up_down}
+        refused = httpx.post(f"{running.url}/api/backtests", json=body, timeout=60)
+        assert "grows beyond" in refused.json()["detail"]
+        found = ask(running.url, result, "other-markets")
+    assert [row["symbol"] for row in found["markets"]] == ["BBBUSDT"]
+    [skipped] = found["skipped"]
+    assert skipped["symbol"] == "AAAUSDT"
+    assert "grows beyond" in skipped["why"]

@@ -73,6 +73,7 @@ if TYPE_CHECKING:
     NeighborsType = judgement.Neighbors
     OtherMarketsType = judgement.OtherMarkets
     ResolvedFillsType = judgement.ResolvedFills
+    UncheckedType = judgement.Unchecked
     VerdictLevelType = judgement.VerdictLevel
 else:
     JudgementType = report_type(judgement.Judgement)
@@ -81,4 +82,5 @@ else:
     NeighborsType = report_type(judgement.Neighbors)
     OtherMarketsType = report_type(judgement.OtherMarkets)
     ResolvedFillsType = report_type(judgement.ResolvedFills)
+    UncheckedType = report_type(judgement.Unchecked)
     VerdictLevelType = _described_enum(judgement.VerdictLevel)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import strawberry
 
@@ -17,6 +17,7 @@ from src.api.graphql.reports import (
     OtherMarketsType,
     ResolvedFillsType,
     SampleType,
+    UncheckedType,
     VerdictLevelType,
 )
 from src.api.graphql.rows import equity_rows, fill_rows, page_of, trade_rows
@@ -36,8 +37,11 @@ from src.api.graphql.types import (
 from src.api.rows.row_pages import cut_warnings, long_tables
 from src.domain import runs
 from src.domain.instants import format_instant
+from src.domain.judgement import Unchecked
 from src.domain.performance import HEAD_METRICS
 from src.domain.signals import StrategyDescription
+
+Checked = TypeVar("Checked")
 
 _FIRST = "Maximum number of rows; null: all, up to MAX_ROWS_PER_ANSWER (100,000). If rows are cut, `warnings` says so."
 _OFFSET = "Rows to skip, a count."
@@ -128,27 +132,41 @@ class BacktestResult(Run):
     result: strawberry.Private[runs.BacktestResult]
 
     # The bars of a result count when it is read or run, and the aliases of a document share each check.
-    @resolved(
-        "The run with nearby parameters, computed when asked; null for models and for strategies without numbers."
-    )
+    @resolved("The run with nearby parameters, computed when asked; null if `neighborsUnchecked` says why not.")
     async def neighbors(self, info: Info) -> NeighborsType | None:
-        return await info.context.later_checks.neighbors(self.id)
+        return _found(await info.context.later_checks.neighbors(self.id))
+
+    @resolved("Why `neighbors` is null; null if it is not. Asking for both makes the check once.")
+    async def neighbors_unchecked(self, info: Info) -> UncheckedType | None:
+        return _cause(await info.context.later_checks.neighbors(self.id))
 
     @resolved(
-        "The run on up to 3 other markets that are cached, when asked; null for models, and without such markets."
+        "The run on up to 3 other markets that are cached, when asked; null if `otherMarketsUnchecked` says why not."
     )
     async def other_markets(self, info: Info) -> OtherMarketsType | None:
-        return await info.context.later_checks.other_markets(self.id)
+        return _found(await info.context.later_checks.other_markets(self.id))
 
-    @resolved("Ambiguous bars settled by the minutes inside them, when asked; null without any, and over 50.")
-    async def resolved_fills(self, info: Info) -> ResolvedFillsType | None:
-        return await info.context.later_checks.resolved_fills(self.id)
+    @resolved("Why `otherMarkets` is null; null if it is not. Asking for both makes the check once.")
+    async def other_markets_unchecked(self, info: Info) -> UncheckedType | None:
+        return _cause(await info.context.later_checks.other_markets(self.id))
 
     @resolved(
-        "The judgement's deflation with all trials that are counted by now; null for results of earlier versions."
+        "Ambiguous bars settled by the minutes inside them, when asked; null if `resolvedFillsUnchecked` says why not."
     )
+    async def resolved_fills(self, info: Info) -> ResolvedFillsType | None:
+        return _found(await info.context.later_checks.resolved_fills(self.id))
+
+    @resolved("Why `resolvedFills` is null; null if it is not. Asking for both makes the check once.")
+    async def resolved_fills_unchecked(self, info: Info) -> UncheckedType | None:
+        return _cause(await info.context.later_checks.resolved_fills(self.id))
+
+    @resolved("The judgement's deflation with all trials counted by now; null if `deflationNowUnchecked` says why not.")
     async def deflation_now(self, info: Info) -> DeflationType | None:
-        return await info.context.later_checks.deflation_now(self.id)
+        return _found(await info.context.later_checks.deflation_now(self.id))
+
+    @resolved("Why `deflationNow` is null; null if it is not. Asking for both makes the check once.")
+    async def deflation_now_unchecked(self, info: Info) -> UncheckedType | None:
+        return _cause(await info.context.later_checks.deflation_now(self.id))
 
     @resolved("Equity and signal at each bar, oldest first.")
     def data(
@@ -254,6 +272,14 @@ def connection_of(page: runs.ResultPage) -> BacktestConnection:
         page_info=PageInfo(has_next_page=page.next_cursor is not None, end_cursor=page.next_cursor),
         warnings=list(page.warnings),
     )
+
+
+def _found(checked: Checked | Unchecked) -> Checked | None:
+    return None if isinstance(checked, Unchecked) else checked
+
+
+def _cause(checked: object) -> Unchecked | None:
+    return checked if isinstance(checked, Unchecked) else None
 
 
 def _shared(run: runs.BacktestResult | runs.ResultSummary, description: StrategyDescription | None) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from src.api.rest.presenting import present_rerun, present_result, present_summa
 from src.api.rest.queries import NamedQueryRoute
 from src.api.rest.result_schemas import (
     BarRow,
+    CheckEnvelope,
     DeflationAnswer,
     FillRow,
     JudgementAnswer,
@@ -32,11 +33,13 @@ from src.api.rest.result_schemas import (
     SummaryAnswer,
     SummaryPage,
     TradeRow,
+    UncheckedAnswer,
 )
 from src.api.rest.schemas import BODY_ERRORS, MARKET_ERRORS, Envelope, Page, backtest_body, error_responses
 from src.api.rest.tables import present_bars, present_fills, present_trades
 from src.api.rows.row_pages import check_first
 from src.domain import errors
+from src.domain.judgement import Unchecked
 
 router = APIRouter(prefix="/api/backtests", tags=["backtests"], route_class=NamedQueryRoute)
 
@@ -116,32 +119,36 @@ async def get_judgement(request: Request, result_id: ResultId) -> Response:
     return respond(message, None if judgement is None else JudgementAnswer.of(judgement))
 
 
-@router.get("/{result_id}/deflation", response_model=Envelope[DeflationAnswer | None], responses=_READ_ERRORS)
+@router.get("/{result_id}/deflation", response_model=CheckEnvelope[DeflationAnswer | None], responses=_READ_ERRORS)
 async def get_deflation(request: Request, result_id: ResultId) -> Response:
     """Deflate a stored result with all trials that are counted by now, not with those of its time."""
     deflation = await services_of(request).later_checks.deflation_now(result_id)
-    return _optional("Deflated with all trials by now", deflation, DeflationAnswer)
+    return _respond_check("Deflated with all trials by now", deflation, DeflationAnswer)
 
 
-@router.get("/{result_id}/neighbors", response_model=Envelope[NeighborsAnswer | None], responses=_CHECK_ERRORS)
+@router.get("/{result_id}/neighbors", response_model=CheckEnvelope[NeighborsAnswer | None], responses=_CHECK_ERRORS)
 async def get_neighbors(request: Request, result_id: ResultId) -> Response:
-    """Run a result's strategy with nearby parameters; `data` is null for models and strategies without numbers."""
+    """Run a result's strategy with nearby parameters; if `data` is null, `unchecked` says why."""
     neighbors = await services_of(request).later_checks.neighbors(result_id)
-    return _optional("Nearby parameters run", neighbors, NeighborsAnswer)
+    return _respond_check("Nearby parameters run", neighbors, NeighborsAnswer)
 
 
-@router.get("/{result_id}/other-markets", response_model=Envelope[OtherMarketsAnswer | None], responses=_CHECK_ERRORS)
+@router.get(
+    "/{result_id}/other-markets", response_model=CheckEnvelope[OtherMarketsAnswer | None], responses=_CHECK_ERRORS
+)
 async def get_other_markets(request: Request, result_id: ResultId) -> Response:
-    """Run a result's strategy on up to 3 other cached markets; `data` is null for models, and without such markets."""
+    """Run a result's strategy on up to 3 other cached markets; if `data` is null, `unchecked` says why."""
     markets = await services_of(request).later_checks.other_markets(result_id)
-    return _optional("Other markets run", markets, OtherMarketsAnswer)
+    return _respond_check("Other markets run", markets, OtherMarketsAnswer)
 
 
-@router.get("/{result_id}/resolved-fills", response_model=Envelope[ResolvedFillsAnswer | None], responses=_CHECK_ERRORS)
+@router.get(
+    "/{result_id}/resolved-fills", response_model=CheckEnvelope[ResolvedFillsAnswer | None], responses=_CHECK_ERRORS
+)
 async def get_resolved_fills(request: Request, result_id: ResultId) -> Response:
-    """Settle a result's ambiguous bars by the minutes inside them; `data` is null without any, and over 50."""
+    """Settle a result's ambiguous bars by the minutes inside them; if `data` is null, `unchecked` says why."""
     fills = await services_of(request).later_checks.resolved_fills(result_id)
-    return _optional("Ambiguous bars settled", fills, ResolvedFillsAnswer)
+    return _respond_check("Ambiguous bars settled", fills, ResolvedFillsAnswer)
 
 
 @router.delete("/{result_id}", response_model=Envelope[SummaryAnswer | None], responses=_READ_ERRORS)
@@ -203,8 +210,10 @@ async def list_trades(request: Request, result_id: ResultId, first: First = 100,
     return _page(present_trades(trades[offset : offset + first]), total=len(trades), first=first, offset=offset)
 
 
-def _optional(message: str, report: object | None, shape: type[Answer]) -> Response:
-    return respond(message if report is not None else "Nothing to report", None if report is None else shape.of(report))
+def _respond_check(message: str, checked: object, shape: type[Answer]) -> Response:
+    if isinstance(checked, Unchecked):
+        return respond(checked.why, None, beside={"unchecked": UncheckedAnswer.of(checked)})
+    return respond(message, shape.of(checked), beside={"unchecked": None})
 
 
 def _page(items: PendingTable, *, total: int, first: int, offset: int) -> Response:

@@ -21,9 +21,16 @@ from src.domain.training import TrainingWindow
 _TRAINING: Final = tuple(item.parameter.name for item in parameters_of(TrainingWindow))
 
 
-def respond(message: str, data: object, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """Return a successful response: `data` in its envelope."""
-    document = {"success": True, "message": message, "data": data}
+def respond(
+    message: str,
+    data: object,
+    *,
+    status: int = 200,
+    headers: Mapping[str, str] | None = None,
+    beside: Mapping[str, object] | None = None,
+) -> Response:
+    """Return a successful response: `data` in its envelope, and what else the envelope has."""
+    document = {"success": True, "message": message, "data": data, **(beside or {})}
     return JsonResponse(document, status, headers)
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
 
-from pydantic import BaseModel, Field, create_model
+from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from src.api.rest.answer_model import Answer, Instant, answer_for, at
 from src.api.rest.data_schemas import QualityAnswer
+from src.api.rest.schemas import Data, Envelope
 from src.domain.judgement import (
     Deflation,
     Judgement,
@@ -16,6 +17,7 @@ from src.domain.judgement import (
     OtherMarkets,
     ResolvedFills,
     SampleResult,
+    Unchecked,
     VerdictLevel,
 )
 from src.domain.performance import HEAD_METRICS, METRIC_DEFINITIONS, Metrics
@@ -96,6 +98,7 @@ if TYPE_CHECKING:
     NeighborsAnswer = Answer
     OtherMarketsAnswer = Answer
     ResolvedFillsAnswer = Answer
+    UncheckedAnswer = Answer
 else:
     JudgementAnswer = answer_for(Judgement)
     SampleAnswer = answer_for(SampleResult, metrics=MetricsAnswer)
@@ -103,6 +106,15 @@ else:
     NeighborsAnswer = answer_for(Neighbors)
     OtherMarketsAnswer = answer_for(OtherMarkets)
     ResolvedFillsAnswer = answer_for(ResolvedFills)
+    UncheckedAnswer = answer_for(Unchecked)
+
+
+class CheckEnvelope(Envelope[Data]):
+    """The envelope of a check that was asked for."""
+
+    model_config = ConfigDict(json_schema_extra={"description": "The envelope of a check that was asked for."})
+
+    unchecked: UncheckedAnswer | None = Field(description="Why `data` is null; null if it is not.")
 
 
 class SummaryAnswer(_HeadMetrics):

@@ -29,6 +29,8 @@ from src.domain.judgement import (
     ReasonCode,
     ResolvedFills,
     SampleResult,
+    Unchecked,
+    UncheckedCode,
     VerdictLevel,
 )
 from src.domain.performance import Metrics
@@ -96,7 +98,14 @@ def reports_in(kind: type) -> Iterator[type]:
 
 REPORTS = tuple(
     dict.fromkeys(
-        (*reports_in(Judgement), SampleResult, *reports_in(Neighbors), *reports_in(OtherMarkets), ResolvedFills)
+        (
+            *reports_in(Judgement),
+            SampleResult,
+            *reports_in(Neighbors),
+            *reports_in(OtherMarkets),
+            ResolvedFills,
+            Unchecked,
+        )
     )
 )
 
@@ -202,8 +211,8 @@ def test_nothing_of_a_report_is_left_undeclared(kind: type) -> None:
     assert {item.name for item in reported_fields(kind)} == {field.name for field in dataclasses.fields(kind)}
 
 
-@pytest.mark.parametrize("kind", [VerdictLevel, ReasonCode])
-def test_codes_are_described_in_schema(kind: type[VerdictLevel | ReasonCode]) -> None:
+@pytest.mark.parametrize("kind", [VerdictLevel, ReasonCode, UncheckedCode])
+def test_codes_are_described_in_schema(kind: type[VerdictLevel | ReasonCode | UncheckedCode]) -> None:
     shown = SCHEMA.type_map[kind.__name__]
     assert isinstance(shown, GraphQLEnumType)
     assert {name: value.description for name, value in shown.values.items()} == {

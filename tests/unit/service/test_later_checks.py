@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
 
 import pytest
 
 from src.domain.errors import ResultNotFound, TimedOut
-from src.domain.judgement import OtherMarkets
-from src.domain.runs import BacktestResult
+from src.domain.judgement import Deflation, OtherMarkets, Unchecked, UncheckedCode
+from src.domain.market import INTERVALS, Bars, DataQuality, MarketRequest, MarketSeries
+from src.domain.runs import BacktestResult, Fingerprints
+from src.domain.strategy import ModelParams
+from src.domain.trading import Simulation
+from src.engines.event_driven import EventDrivenEngine
 from src.judgement.other_markets import describe_market, summarize_markets
 from src.service.computing import ComputeQueue
 from src.service.later_checks import LaterChecks
 from src.service.sources import SourceCatalogue
-from tests.factories import make_metrics, make_result
+from src.strategies.up_down import UpDownParams
+from tests.factories import make_market, make_metrics, make_request, make_result
+from tests.graphql_app import GraphQLClient, MemoryMarket
 from tests.judgements import make_judgement
 from tests.ledgers import MemoryLedger
+from tests.market import random_bars
+from tests.rest_app import MemoryServices
 
 
 class CountingStore:
@@ -43,20 +54,44 @@ class CountingRuns:
         self.markets = markets
         self.runs = 0
 
-    async def run(self, result: BacktestResult) -> OtherMarkets | None:
+    async def run(self, result: BacktestResult) -> OtherMarkets | Unchecked:
         self.runs += 1
         if not self.markets:
-            return None
+            return Unchecked.because(UncheckedCode.NO_OTHER_MARKET)
         one = describe_market("ETHUSDT", make_metrics(buy_and_hold_return=1.0))
         return summarize_markets([one] * self.markets, [])
 
 
-def make_checks(store: CountingStore, runs: CountingRuns | None = None, *, timeout_s: float = 30.0) -> LaterChecks:
+MINUTES = make_market(interval=INTERVALS["1m"])
+
+
+def ambiguous(bars: int) -> Simulation:
+    return dataclasses.replace(make_result().simulation, ambiguous_bars=bars)
+
+
+class KnownBars:
+    """A source of bars made beforehand."""
+
+    def __init__(self, bars: Bars) -> None:
+        self.bars = bars
+
+    async def fetch(self, market: MarketRequest) -> MarketSeries:
+        quality = DataQuality(expected_bars=len(self.bars), present_bars=len(self.bars))
+        return MarketSeries(bars=self.bars, quality=quality, origin="made by hand")
+
+
+def make_checks(
+    store: CountingStore,
+    runs: CountingRuns | None = None,
+    *,
+    timeout_s: float = 30.0,
+    sources: Mapping[str, Any] | None = None,
+) -> LaterChecks:
     return LaterChecks(
         store=store,  # type: ignore[arg-type]
-        sources=SourceCatalogue(sources={}),
+        sources=SourceCatalogue(sources=sources or {}),
         engines={},
-        settling_engine=None,  # type: ignore[arg-type]
+        settling_engine=EventDrivenEngine(),
         ledger=MemoryLedger(),
         computing=ComputeQueue(threads=1, max_waiting=8),
         timeout_s=timeout_s,
@@ -68,7 +103,7 @@ async def test_simultaneous_deflations_read_result_once() -> None:
     store = CountingStore(make_result(bars=300, judgement=make_judgement()))
     checks = make_checks(store)
     first, *others = await asyncio.gather(*(checks.deflation_now("result-1") for _ in range(9)))
-    assert first is not None
+    assert isinstance(first, Deflation)
     assert others == [first] * 8
     assert store.reads == 1
     assert await checks.deflation_now("result-1") == first
@@ -76,7 +111,8 @@ async def test_simultaneous_deflations_read_result_once() -> None:
 
 
 async def test_result_without_judgement_is_not_deflated() -> None:
-    assert await make_checks(CountingStore(make_result())).deflation_now("result-1") is None
+    found = await make_checks(CountingStore(make_result())).deflation_now("result-1")
+    assert found == Unchecked.because(UncheckedCode.NOT_JUDGED)
 
 
 @pytest.mark.parametrize(("markets", "runs"), [(0, 2), (2, 2), (3, 1)])
@@ -86,6 +122,38 @@ async def test_only_full_number_of_markets_is_kept(markets: int, runs: int) -> N
     first = await checks.other_markets("result-1")
     assert await checks.other_markets("result-1") == first
     assert counting.runs == runs, "more markets may be stored later, unless there are 3 already"
+
+
+@pytest.mark.parametrize(
+    ("check", "changes", "code"),
+    [
+        ("neighbors", {"request": make_request(strategy=ModelParams(reference="m.pkl"))}, UncheckedCode.READS_MODEL),
+        ("neighbors", {"request": make_request(strategy=UpDownParams())}, UncheckedCode.NO_NUMERIC_PARAMETER),
+        ("resolved_fills", {}, UncheckedCode.NO_AMBIGUOUS_BARS),
+        ("resolved_fills", {"simulation": ambiguous(1), "request": make_request(market=MINUTES)},
+         UncheckedCode.NO_FINER_BARS),
+        ("resolved_fills", {"simulation": ambiguous(51)}, UncheckedCode.TOO_MANY_AMBIGUOUS_BARS),
+    ],
+)  # fmt: skip
+async def test_check_that_is_not_made_says_why(check: str, changes: dict[str, Any], code: UncheckedCode) -> None:
+    bars = random_bars(10)
+    result = make_result(**changes, fingerprints=Fingerprints(bars=bars.fingerprint(), model=None, versions={}))
+    checks = make_checks(CountingStore(result), sources={"binance": KnownBars(bars)})
+    assert await getattr(checks, check)("result-1") == Unchecked(code=code, why=code.meaning)
+
+
+async def test_graphql_asks_for_report_and_cause_at_once() -> None:
+    counting = CountingRuns(0)
+    services = MemoryServices(backtests=MemoryMarket())
+    services.backtests.results["result-1"] = make_result()
+    services.later_checks = make_checks(CountingStore(make_result()), counting)  # type: ignore[attr-defined]
+    query = '{ backtest(id: "result-1") { otherMarkets { summary } otherMarketsUnchecked { code why } } }'
+    cause = {"code": "NO_OTHER_MARKET", "why": UncheckedCode.NO_OTHER_MARKET.meaning}
+    assert (await GraphQLClient(services).data(query))["backtest"] == {
+        "otherMarkets": None,
+        "otherMarketsUnchecked": cause,
+    }
+    assert counting.runs == 1
 
 
 class SlowStore(CountingStore):

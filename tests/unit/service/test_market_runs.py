@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from src.domain.errors import Busy, InvalidInput, ServiceError, StoreUnavailable
-from src.domain.judgement import OtherMarkets
+from src.domain.judgement import OtherMarkets, Unchecked, UncheckedCode
 from src.domain.market import SIMULATED, Bars, CachedMarket, Interval
 from src.domain.runs import BacktestResult
 from src.domain.signals import Signals
@@ -80,12 +80,12 @@ def make_runs(cache: MemoryCache, failures: Mapping[str, Exception] | None = Non
 
 async def run(
     cache: MemoryCache, failures: Mapping[str, Exception] | None = None, result: BacktestResult | None = None
-) -> OtherMarkets | None:
+) -> OtherMarkets | Unchecked:
     return await make_runs(cache, failures).run(result or stored_result())
 
 
-def symbols(found: OtherMarkets | None) -> list[str]:
-    assert found is not None
+def symbols(found: OtherMarkets | Unchecked) -> list[str]:
+    assert isinstance(found, OtherMarkets)
     return [one.symbol for one in found.markets]
 
 
@@ -93,7 +93,7 @@ async def test_three_markets_are_run_as_backtests_of_their_own() -> None:
     cache = MemoryCache({symbol: bars_of(symbol) for symbol in ("A", "B", "BTCUSDT", "C", "D")})
     found = await run(cache)
     assert symbols(found) == ["A", "B", "C"] == cache.read
-    assert found is not None
+    assert isinstance(found, OtherMarkets)
     assert found.skipped == ()
     engines = {EngineName.VECTORIZED: VectorizedEngine()}
     for one in found.markets:
@@ -112,7 +112,7 @@ async def test_failed_market_is_named_and_next_is_run(caplog: pytest.LogCaptureF
     found = await run(cache, {"A": InvalidInput("The equity grows too much."), "D": RuntimeError("secret")}, None)
     # The third failure ends the check.
     assert symbols(found) == ["B"]
-    assert found is not None
+    assert isinstance(found, OtherMarkets)
     assert [(one.symbol, one.why) for one in found.skipped] == [
         ("A", "The equity grows too much."),
         ("C", "The disk failed."),
@@ -128,6 +128,19 @@ async def test_two_failures_leave_three_markets() -> None:
     assert symbols(found) == ["A", "C", "E"]
 
 
+async def test_only_failed_markets_are_a_cause() -> None:
+    cache = MemoryCache({symbol: bars_of(symbol) for symbol in "AB"})
+    found = await run(cache, dict.fromkeys("AB", InvalidInput("No.")))
+    assert found == Unchecked(
+        code=UncheckedCode.ALL_MARKETS_FAILED, why="Each market that was tried failed. A: No.; B: No."
+    )
+
+
+async def test_no_market_that_fits_is_a_cause() -> None:
+    found = await run(MemoryCache({"A": None, "BTCUSDT": bars_of("BTCUSDT")}))
+    assert found == Unchecked.because(UncheckedCode.NO_OTHER_MARKET)
+
+
 async def test_error_of_every_market_fails_the_check() -> None:
     cache = MemoryCache({symbol: bars_of(symbol) for symbol in "AB"})
     with pytest.raises(Busy):
@@ -138,7 +151,7 @@ async def test_evicted_and_short_markets_give_way_to_next() -> None:
     half, less = bars_of("B", BARS // 2), bars_of("C", BARS // 2 - 1)
     found = await run(MemoryCache({"A": None, "B": half, "C": less, "D": bars_of("D")}))
     assert symbols(found) == ["B", "D"]
-    assert found is not None
+    assert isinstance(found, OtherMarkets)
     assert found.skipped == ()
     assert [one.bars for one in found.markets] == [BARS // 2, BARS]
 
@@ -147,7 +160,8 @@ async def test_evicted_and_short_markets_give_way_to_next() -> None:
 async def test_bars_without_cache_have_no_other_markets(source: str) -> None:
     cache = MemoryCache({"A": bars_of("A")})
     seed = {"seed": 7} if source == SIMULATED else {}
-    assert await run(cache, result=stored_result(source=source, **seed)) is None
+    found = await run(cache, result=stored_result(source=source, **seed))
+    assert found == Unchecked.because(UncheckedCode.NO_BAR_CACHE)
     assert cache.read == []
 
 
