@@ -98,7 +98,7 @@ def build_services(settings: Settings) -> Services:
         ledger=ledger,
         computing=computing,
         timeout_s=settings.request_timeout_s,
-        market_runs=MarketRuns(sources=catalogue, engines=ENGINES, computing=computing),
+        market_runs=MarketRuns(sources=catalogue, engines=ENGINES, computing=computing, models=models, runner=runner),
     )
     backtests = BacktestService(
         sources=catalogue,

@@ -88,6 +88,10 @@ class UncheckedCode(_Described):
     """The stable name of what stands against a check that was asked for."""
 
     READS_MODEL = "READS_MODEL", "The strategy reads a model, whose parameters are in its file."
+    MODEL_NOT_STORED = (
+        "MODEL_NOT_STORED",
+        "The model came with the request, or its file was deleted or replaced since.",
+    )
     NO_NUMERIC_PARAMETER = "NO_NUMERIC_PARAMETER", "The strategy has no parameter that is a number."
     NO_BAR_CACHE = "NO_BAR_CACHE", "The bars are simulated or a dataset: only bars of the exchange have a cache."
     NO_OTHER_MARKET = "NO_OTHER_MARKET", "The cache has no other market with half of the result's bars."

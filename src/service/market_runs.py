@@ -5,12 +5,24 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
-from src.domain.errors import Busy, ServiceError
+from src.domain.errors import (
+    Busy,
+    Conflict,
+    MissingLibrary,
+    ModelNotFound,
+    SandboxUnavailable,
+    ServiceError,
+    UnsupportedFormat,
+)
 from src.domain.judgement import OtherMarket, OtherMarkets, SkippedMarket, Unchecked, UncheckedCode
 from src.domain.market import Bars, CachedMarket, normalise_symbol
+from src.domain.model_files import ModelFile
 from src.domain.runs import BacktestRequest, BacktestResult
+from src.domain.signals import Predictions
 from src.domain.trading import EngineName
+from src.features.ohlcv import build_features
 from src.judgement.other_markets import (
     MAX_MARKETS,
     MAX_SKIPPED,
@@ -19,14 +31,15 @@ from src.judgement.other_markets import (
     rank_markets,
     summarize_markets,
 )
-from src.ports import CachedMarkets, Engine
+from src.ports import CachedMarkets, Engine, ModelRunner
 from src.service.computing import ComputeQueue
+from src.service.models import ModelService
 from src.service.pipeline import compute_outcome
 from src.service.sources import SourceCatalogue
 
 logger = logging.getLogger(__name__)
 
-_NOT_OF_A_MARKET = (Busy,)
+_NOT_OF_A_MARKET: Final = (Busy, Conflict, MissingLibrary, ModelNotFound, SandboxUnavailable, UnsupportedFormat)
 """Errors that every market would give: the check fails with them."""
 
 
@@ -37,23 +50,31 @@ class MarketRuns:
     sources: SourceCatalogue
     engines: Mapping[EngineName, Engine]
     computing: ComputeQueue
+    models: ModelService
+    runner: ModelRunner
 
     async def run(self, result: BacktestResult) -> OtherMarkets | Unchecked:
         """Run a result's strategy and rules on up to 3 other markets, one after the other.
 
-        A market that fails is skipped. Raises Busy if too much work is queued.
+        A model predicts each market in the sandbox. A market that fails is skipped. Raises Busy if too much work is
+        queued; MissingLibrary, UnsupportedFormat, Conflict or SandboxUnavailable if the model cannot be opened at all.
         """
-        request = result.request
-        cached = self.sources.find_cached(request.market.source)
+        cached = self.sources.find_cached(result.request.market.source)
         if cached is None:
             return Unchecked.because(UncheckedCode.NO_BAR_CACHE)
-        if request.strategy.model is not None:
-            return Unchecked.because(UncheckedCode.READS_MODEL)
+        try:
+            return await self._run(result, cached)
+        except ModelNotFound:
+            return Unchecked.because(UncheckedCode.MODEL_NOT_STORED)
+
+    async def _run(self, result: BacktestResult, cached: CachedMarkets) -> OtherMarkets | Unchecked:
+        request = result.request
+        model_file = await self._find_model(result)
         first_ms, last_ms = int(result.time_ms[0]), int(result.time_ms[-1])
         stored = await cached.cached_markets(request.market.interval, first_ms, last_ms)
         ranked = rank_markets(stored, normalise_symbol(request.market.symbol), len(result.time_ms))
         async with self.computing.slot(request.user_id):
-            found, skipped = await self._run_each(result, ranked, cached)
+            found, skipped = await self._run_each(result, ranked, cached, model_file)
         if found:
             return summarize_markets(found, skipped)
         if skipped:
@@ -62,7 +83,11 @@ class MarketRuns:
         return Unchecked.because(UncheckedCode.NO_OTHER_MARKET)
 
     async def _run_each(
-        self, result: BacktestResult, ranked: Sequence[CachedMarket], cached: CachedMarkets
+        self,
+        result: BacktestResult,
+        ranked: Sequence[CachedMarket],
+        cached: CachedMarkets,
+        model_file: ModelFile | None,
     ) -> tuple[list[OtherMarket], list[SkippedMarket]]:
         found: list[OtherMarket] = []
         skipped: list[SkippedMarket] = []
@@ -71,7 +96,7 @@ class MarketRuns:
                 bars = await cached.cached_bars(market)
                 # They may be evicted since, and bars that the exchange does not have are counted by no file name.
                 if bars is not None and has_enough(len(bars), len(result.time_ms)):
-                    found.append(await self._run_one(result.request, market.symbol, bars))
+                    found.append(await self._run_one(result.request, bars, model_file))
             except _NOT_OF_A_MARKET:
                 raise
             except ServiceError as error:
@@ -83,6 +108,26 @@ class MarketRuns:
                 break
         return found, skipped
 
-    async def _run_one(self, request: BacktestRequest, symbol: str, bars: Bars) -> OtherMarket:
-        outcome = await self.computing.run(compute_outcome, request, bars, None, self.engines)
-        return describe_market(symbol, outcome.metrics)
+    async def _run_one(self, request: BacktestRequest, bars: Bars, model_file: ModelFile | None) -> OtherMarket:
+        predictions = await self._predict(request, bars, model_file)
+        outcome = await self.computing.run(compute_outcome, request, bars, predictions, self.engines)
+        return describe_market(bars.symbol, outcome.metrics)
+
+    async def _find_model(self, result: BacktestResult) -> ModelFile | None:
+        """Return the file that a result was computed with, None without a model; raises ModelNotFound."""
+        model = result.request.strategy.model
+        if model is None:
+            return None
+        if model.reference is None:
+            raise ModelNotFound("The model came with the request and was not stored.")
+        file = await self.models.get(result.request.user_id, model.reference)
+        if file.sha256 != result.fingerprints.model:
+            raise ModelNotFound("Another file has the model's name now.")
+        return file
+
+    async def _predict(self, request: BacktestRequest, bars: Bars, model_file: ModelFile | None) -> Predictions | None:
+        model = request.strategy.model
+        if model is None or model_file is None:
+            return None
+        features = await self.computing.run(build_features, bars)
+        return await self.runner.predict(model_file, features, model.feature_columns, model.output_kind)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+from sklearn.tree import DecisionTreeClassifier
 
 from src.bars.resampling import resample
 from src.domain.market import INTERVALS, Bars
@@ -221,3 +223,34 @@ def test_market_that_fails_is_skipped(tmp_path: Path) -> None:
     [skipped] = found["skipped"]
     assert skipped["symbol"] == "AAAUSDT"
     assert "grows beyond" in skipped["why"]
+
+
+def test_model_is_run_on_other_markets(tmp_path: Path) -> None:
+    own, other = named("BTCUSDT", 0), named("BBBUSDT", 2)
+    table = np.column_stack([own.open, own.high, own.low, own.close, own.volume])
+    rises = np.append(own.close[1:] > own.close[:-1], False)
+    content = pickle.dumps(DecisionTreeClassifier(max_depth=5, random_state=1).fit(table, rises))
+    with (
+        LoopbackExchange([own, other]) as exchange,
+        RunningService(service_settings(exchange.url, tmp_path)) as running,
+    ):
+        form = {"user_id": "checks", "model_name": "tree"}
+        file = {"file": ("model.pkl", content)}
+        sent = httpx.post(f"{running.url}/api/models/upload", data=form, files=file, timeout=60).json()["data"]
+        columns = ["Open", "High", "Low", "Close", "Volume"]
+        strategy = {"model": {"model_path": sent["filename"], "feature_columns": columns, "threshold": 0.5}}
+        given: dict[str, Any] = {"limit": 300, "engine": "VECTORIZED", "strategy": strategy}
+        result, alone = run(running.url, **given), run(running.url, **given, symbol="BBBUSDT")
+        assert cause_of(running.url, result, "neighbors") == "READS_MODEL"
+        found = ask(running.url, result, "other-markets")
+        market = {"symbol": "BTCUSDT", "interval": "1h", "limit": "300", "feature_columns": ",".join(columns)}
+        sent_along = httpx.post(
+            f"{running.url}/api/models/backtest/ml", data={"user_id": "checks", **market}, files=file, timeout=60
+        ).json()["data"]
+        assert cause_of(running.url, sent_along, "other-markets") == "MODEL_NOT_STORED"
+        httpx.delete(f"{running.url}/api/models/user/checks/model/{sent['filename']}").raise_for_status()
+        assert cause_of(running.url, result, "other-markets") == "MODEL_NOT_STORED"
+    [row] = found["markets"]
+    assert row.pop("symbol") == "BBBUSDT"
+    assert row["total_trades"] > 0
+    assert row == {name: alone["metrics"][name] for name in row}

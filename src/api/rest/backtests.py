@@ -51,6 +51,15 @@ Offset = Annotated[int, Query(ge=0, le=2**53, description="Index of the first ro
 
 _READ_ERRORS = error_responses(errors.InvalidInput, errors.ResultNotFound, errors.StoreUnavailable)
 _CHECK_ERRORS = error_responses(errors.InvalidInput, errors.ResultNotFound, errors.Conflict, *MARKET_ERRORS)
+_MODEL_CHECK_ERRORS = error_responses(
+    errors.InvalidInput,
+    errors.ResultNotFound,
+    errors.Conflict,
+    errors.MissingLibrary,
+    errors.UnsupportedFormat,
+    errors.SandboxUnavailable,
+    *MARKET_ERRORS,
+)
 
 
 @router.post(
@@ -134,7 +143,7 @@ async def get_neighbors(request: Request, result_id: ResultId) -> Response:
 
 
 @router.get(
-    "/{result_id}/other-markets", response_model=CheckEnvelope[OtherMarketsAnswer | None], responses=_CHECK_ERRORS
+    "/{result_id}/other-markets", response_model=CheckEnvelope[OtherMarketsAnswer | None], responses=_MODEL_CHECK_ERRORS
 )
 async def get_other_markets(request: Request, result_id: ResultId) -> Response:
     """Run a result's strategy on up to 3 other cached markets; if `data` is null, `unchecked` says why."""

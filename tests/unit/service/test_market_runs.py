@@ -5,17 +5,35 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from src.domain.errors import Busy, InvalidInput, ServiceError, StoreUnavailable
-from src.domain.judgement import OtherMarkets, Unchecked, UncheckedCode
+from src.domain.errors import (
+    Busy,
+    Conflict,
+    InvalidInput,
+    MissingLibrary,
+    ModelNotFound,
+    ModelRejected,
+    SandboxUnavailable,
+    ServiceError,
+    StoreUnavailable,
+    TimedOut,
+    UnsupportedFormat,
+)
+from src.domain.judgement import OtherMarkets, SkippedMarket, Unchecked, UncheckedCode
 from src.domain.market import SIMULATED, Bars, CachedMarket, Interval
-from src.domain.runs import BacktestResult
-from src.domain.signals import Signals
+from src.domain.model_files import ModelFile
+from src.domain.runs import BacktestResult, Fingerprints
+from src.domain.signals import Features, OutputKind, Predictions, Signals
+from src.domain.strategy import ModelParams
 from src.domain.trading import EngineName, Simulation, TradingRules
 from src.engines.vectorized import VectorizedEngine
+from src.features.ohlcv import build_features
 from src.service.computing import ComputeQueue
 from src.service.market_runs import MarketRuns
 from src.service.pipeline import compute_outcome
@@ -25,6 +43,7 @@ from tests.factories import make_market, make_request, make_result
 from tests.market import random_bars
 
 BARS = 200
+SHA256 = "a" * 64
 
 
 def bars_of(symbol: str, bars: int = BARS) -> Bars:
@@ -70,11 +89,54 @@ def stored_result(**market: Any) -> BacktestResult:
     return make_result(BARS, request=make_request(market=make_market(**market), strategy=strategy))
 
 
-def make_runs(cache: MemoryCache, failures: Mapping[str, Exception] | None = None) -> MarketRuns:
+class OneModel:
+    """A `ModelService` that knows one model file of one user."""
+
+    def __init__(self, sha256: str = SHA256) -> None:
+        self.sha256 = sha256
+
+    async def get(self, user_id: str, reference: str) -> ModelFile:
+        if (user_id, reference) != ("alice", "model.pkl"):
+            raise ModelNotFound("There is no such model.")
+        return ModelFile(
+            path=Path(reference), user_id=user_id, original_filename=reference, model_name="model",
+            extension=".pkl", size_bytes=1, sha256=self.sha256,
+        )  # fmt: skip
+
+
+class PriceModel:
+    """A `ModelRunner` whose model predicts a rise at an open over 100; the calls are remembered, or fail in order."""
+
+    def __init__(self, *failures: Exception | None) -> None:
+        self.failures = list(failures)
+        self.calls: list[tuple[Any, ...]] = []
+
+    async def predict(
+        self, file: ModelFile, features: Features, feature_columns: Sequence[str] | None, kind: OutputKind | None
+    ) -> Predictions:
+        self.calls.append((file.path.name, feature_columns, kind))
+        failure = self.failures.pop(0) if self.failures else None
+        if failure is not None:
+            raise failure
+        return Predictions(values=predict_rise(features), kind=OutputKind.PROBABILITY)
+
+
+def predict_rise(features: Features) -> NDArray[np.float64]:
+    return np.where(features.values[:, features.names.index("Open")] > 100, 0.75, 0.25)
+
+
+def make_runs(
+    cache: MemoryCache,
+    failures: Mapping[str, Exception] | None = None,
+    models: OneModel | None = None,
+    runner: PriceModel | None = None,
+) -> MarketRuns:
     return MarketRuns(
         sources=SourceCatalogue(sources={"binance": None, SIMULATED: None}, cached={"binance": cache}),  # type: ignore[dict-item]
         engines={EngineName.VECTORIZED: FailingEngine(failures or {})},
         computing=ComputeQueue(threads=1, max_waiting=8),
+        models=models or OneModel(),  # type: ignore[arg-type]
+        runner=runner or PriceModel(),  # type: ignore[arg-type]
     )
 
 
@@ -184,3 +246,62 @@ async def test_hanging_read_gives_its_slot_back() -> None:
         async with asyncio.timeout(0.05):
             await runs.run(stored_result())
     assert runs.computing.runs_under_way == 0
+
+
+def model_result(**changes: Any) -> BacktestResult:
+    model = ModelParams(reference="model.pkl", feature_columns=("Open",), output_kind=OutputKind.PROBABILITY)
+    return make_result(
+        BARS,
+        request=make_request(strategy=dataclasses.replace(model, **changes)),
+        fingerprints=Fingerprints(bars="0" * 64, model=SHA256, versions={}),
+    )
+
+
+async def test_model_predicts_each_market_by_its_own_features() -> None:
+    runner = PriceModel()
+    runs = make_runs(MemoryCache({symbol: bars_of(symbol) for symbol in "AB"}), runner=runner)
+    found = await runs.run(model_result())
+    assert symbols(found) == ["A", "B"]
+    assert runner.calls == [("model.pkl", ("Open",), OutputKind.PROBABILITY)] * 2
+    assert isinstance(found, OtherMarkets)
+    for one in found.markets:
+        bars = bars_of(one.symbol)
+        predictions = Predictions(values=predict_rise(build_features(bars)), kind=OutputKind.PROBABILITY)
+        engines = {EngineName.VECTORIZED: VectorizedEngine()}
+        metrics = compute_outcome(model_result().request, bars, predictions, engines).metrics
+        assert metrics.total_trades > 0
+        assert (one.total_return, one.sharpe_ratio) == (metrics.total_return, metrics.sharpe_ratio)
+
+
+@pytest.mark.parametrize("failure", [ModelRejected("NaN."), TimedOut("Too slow.")])
+async def test_market_that_the_model_cannot_predict_is_skipped(failure: ServiceError) -> None:
+    cache = MemoryCache({symbol: bars_of(symbol) for symbol in "AB"})
+    found = await make_runs(cache, runner=PriceModel(failure)).run(model_result())
+    assert symbols(found) == ["B"]
+    assert isinstance(found, OtherMarkets)
+    assert found.skipped == (SkippedMarket(symbol="A", why=failure.message),)
+
+
+@pytest.mark.parametrize(
+    "failure", [SandboxUnavailable("x"), MissingLibrary("x"), UnsupportedFormat("x"), Conflict("x"), Busy("x")]
+)
+async def test_model_that_cannot_be_opened_fails_the_check(failure: ServiceError) -> None:
+    cache = MemoryCache({symbol: bars_of(symbol) for symbol in "AB"})
+    with pytest.raises(type(failure)):
+        await make_runs(cache, runner=PriceModel(failure)).run(model_result())
+
+
+@pytest.mark.parametrize(
+    ("changes", "models", "failure"),
+    [
+        ({"reference": None}, OneModel(), None),  # it came with the request
+        ({"reference": "deleted.pkl"}, OneModel(), None),
+        ({}, OneModel(sha256="b" * 64), None),  # another file has its name
+        ({}, OneModel(), ModelNotFound("Deleted.")),  # since it was found
+    ],
+)
+async def test_model_that_is_not_stored_is_a_cause(
+    changes: Mapping[str, Any], models: OneModel, failure: Exception | None
+) -> None:
+    runs = make_runs(MemoryCache({"A": bars_of("A")}), models=models, runner=PriceModel(failure))
+    assert await runs.run(model_result(**changes)) == Unchecked.because(UncheckedCode.MODEL_NOT_STORED)
