@@ -8,8 +8,8 @@ from typing import Any, Final, cast
 
 import numpy as np
 
-from src.bars.simulated import SimulatedSource
-from src.domain.market import SIMULATED, Interval, MarketRequest
+from src.bars.simulated import SimulatedSource, simulate_bars
+from src.domain.market import SIMULATED, Bars, CachedMarket, Interval, MarketRequest
 from src.domain.model_files import ModelFile
 from src.domain.runs import BacktestRequest, BacktestResult
 from src.domain.signals import Features, OutputKind, Predictions
@@ -27,9 +27,11 @@ from src.domain.trading import (
 )
 from src.engines.event_driven import EventDrivenEngine
 from src.engines.vectorized import VectorizedEngine
-from src.ports import ResultStore
+from src.ports import CachedMarkets, ResultStore
 from src.service.backtests import BacktestService
 from src.service.computing import ComputeQueue
+from src.service.later_checks import LaterChecks
+from src.service.market_runs import MarketRuns
 from src.service.models import ModelService
 from src.service.sources import SourceCatalogue
 from src.strategies.crossover import CrossoverParams
@@ -129,4 +131,38 @@ def golden_service(store: ResultStore | None = None) -> BacktestService:
         versions=versions(),
         computing=ComputeQueue(threads=1, max_waiting=8),
         timeout_s=120.0,
+    )
+
+
+class KnownMarkets:
+    """A cache that holds one other market: simulated bars, of the same days as the golden ones."""
+
+    async def cached_markets(self, interval: Interval, start_ms: int, end_ms: int) -> Sequence[CachedMarket]:
+        return [CachedMarket(symbol="ETHUSDT", interval=interval, start=0, stop=BARS, bars=BARS)]
+
+    async def cached_bars(self, market: CachedMarket) -> Bars | None:
+        return simulate_bars(market.symbol, market.interval, START_MS, BARS, 8)
+
+
+def golden_checks(store: ResultStore, *, has_cache: bool) -> LaterChecks:
+    """Return what checks them further; with a cache, as if their bars had come from the exchange."""
+    service = golden_service(store)
+    cached: dict[str, CachedMarkets] = {SIMULATED: KnownMarkets()} if has_cache else {}
+    sources = SourceCatalogue(sources=service.sources.sources, cached=cached)
+    runs = MarketRuns(
+        sources=sources,
+        engines=service.engines,
+        computing=service.computing,
+        models=service.models,
+        runner=service.runner,
+    )
+    return LaterChecks(
+        store=store,
+        sources=sources,
+        engines=service.engines,
+        settling_engine=EventDrivenEngine(),
+        ledger=service.ledger,
+        computing=service.computing,
+        timeout_s=120.0,
+        market_runs=runs,
     )

@@ -15,6 +15,7 @@ import pytest
 from src.api.graphql.results import result_of, summary_of
 from src.api.rest.presenting import present_result, present_summary
 from src.domain.errors import ResultNotFound
+from src.domain.judgement import Neighbors, OtherMarkets, Unchecked, UncheckedCode
 from src.domain.performance import Metrics
 from src.domain.runs import BacktestResult
 from src.stores.documents import ResultDocument, decode, decode_summary
@@ -22,7 +23,7 @@ from src.stores.migrations import MIGRATIONS
 from src.stores.sqlite import SqliteStore
 from src.stores.sqlite_database import SqliteDatabase
 from src.wiring import versions
-from tests.golden.runs import golden_requests, golden_service
+from tests.golden.runs import BARS, golden_checks, golden_requests, golden_service
 
 RELEASES = sorted(path for path in Path(__file__).parent.iterdir() if (path / "results.sqlite3").exists())
 DOCUMENTS = sorted(path for release in RELEASES for path in release.glob("*.json"))
@@ -124,3 +125,21 @@ async def test_released_result_reruns_on_the_same_bars_and_signals(store: Sqlite
     assert not {"candles", "model", "signals"} & set(rerun.differences)
     assert f"rules absent → {versions()['rules']}" in rerun.differences
     assert (await store.get(rerun.result.id)).request == rerun.result.request
+
+
+@pytest.mark.parametrize("result_id", IDS)
+async def test_released_result_is_checked_further(store: SqliteStore, result_id: str) -> None:
+    is_model = result_id == "golden-model"
+    checks, uncached = golden_checks(store, has_cache=True), golden_checks(store, has_cache=False)
+    neighbors, others = await checks.neighbors(result_id), await checks.other_markets(result_id)
+    fills, deflation = await checks.resolved_fills(result_id), await checks.deflation_now(result_id)
+    without = await uncached.other_markets(result_id)
+    for one in (checks, uncached):
+        await one.computing.close()
+    assert (neighbors == Unchecked.because(UncheckedCode.READS_MODEL)) == is_model
+    assert is_model or isinstance(neighbors, Neighbors)
+    assert isinstance(others, OtherMarkets)
+    assert [(one.symbol, one.bars) for one in others.markets] == [("ETHUSDT", BARS)]
+    assert fills == Unchecked.because(UncheckedCode.NO_AMBIGUOUS_BARS)
+    assert deflation == Unchecked.because(UncheckedCode.NOT_JUDGED)
+    assert without == Unchecked.because(UncheckedCode.NO_BAR_CACHE)
