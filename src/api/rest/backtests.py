@@ -56,7 +56,6 @@ _MODEL_CHECK_ERRORS = error_responses(
     errors.ResultNotFound,
     errors.Conflict,
     errors.MissingLibrary,
-    errors.UnsupportedFormat,
     errors.SandboxUnavailable,
     *MARKET_ERRORS,
 )
