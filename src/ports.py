@@ -16,7 +16,7 @@ from src.domain.runs import BacktestResult, ResultPage, ResultSummary, StoreUsag
 from src.domain.signals import Features, OutputKind, Predictions, Signals
 from src.domain.strategy import StrategyInputs
 from src.domain.trading import Simulation, TradingRules
-from src.domain.trials import LedgerEntry, LedgerUpdate, TrialLedgerState
+from src.domain.trials import ChainLink, LedgerEntry, LedgerUpdate, TrialLedgerState
 
 
 class BarSource(Protocol):
@@ -301,6 +301,10 @@ class TrialLedger(Protocol):
 
     async def state(self, *, user_id: str, symbol: str) -> TrialLedgerState:
         """Return what is counted; an empty state for an unknown user or symbol."""
+        ...
+
+    async def links(self, *, user_id: str, symbol: str, after: int, limit: int) -> Sequence[ChainLink]:
+        """Return at most `limit` links with numbers over `after`, in rising order; none after the last."""
         ...
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from src.domain.trials import EMPTY_LEDGER, LedgerEntry, LedgerUpdate, TrialLedgerState
+from collections.abc import Sequence
+
+from src.domain.trials import EMPTY_LEDGER, ChainLink, LedgerEntry, LedgerUpdate, TrialLedgerState
 
 
 class MemoryLedger:
@@ -10,6 +12,7 @@ class MemoryLedger:
 
     def __init__(self) -> None:
         self.states: dict[tuple[str, str], TrialLedgerState] = {}
+        self.chains: dict[tuple[str, str], list[ChainLink]] = {}
         self.keys: set[tuple[str, str, str]] = set()
 
     async def record(self, entry: LedgerEntry, *, user_id: str, symbol: str) -> LedgerUpdate:
@@ -17,8 +20,13 @@ class MemoryLedger:
         if (user_id, symbol, entry.key) in self.keys:
             return LedgerUpdate(before=before, after=before)
         self.keys.add((user_id, symbol, entry.key))
-        self.states[user_id, symbol] = after = before.add(entry)
+        after, link = before.count(entry)
+        self.states[user_id, symbol] = after
+        self.chains.setdefault((user_id, symbol), []).append(link)
         return LedgerUpdate(before=before, after=after)
 
     async def state(self, *, user_id: str, symbol: str) -> TrialLedgerState:
         return self.states.get((user_id, symbol), EMPTY_LEDGER)
+
+    async def links(self, *, user_id: str, symbol: str, after: int, limit: int) -> Sequence[ChainLink]:
+        return [link for link in self.chains.get((user_id, symbol), []) if link.number > after][:limit]

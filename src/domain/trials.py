@@ -172,27 +172,62 @@ class LedgerEntry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ChainLink:
+    """One counted run in the chain of a ledger.
+
+    `number` is 1 for the ledger's first run. `entry` is the SHA-256 of the key and of both trials' bytes, `sums` that
+    of the ledger's sums after the run, and `head` that of the head before and of all the others; in hexadecimal.
+    """
+
+    number: int
+    key: str
+    entry: str
+    sums: str
+    head: str
+
+    def head_after(self, before: str) -> str:
+        """Return the head that this link must have if it follows the head `before`."""
+        text = f"{before}\n{self.number}\n{self.key}\n{self.entry}\n{self.sums}\n"
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TrialLedgerState:
     """The trials of a user on a symbol, of total and of active returns, and the head of the chain of their entries.
 
-    The chain's head is the SHA-256 of the head before and of the entry, in hexadecimal; empty before the first. An
-    entry that is removed or changed afterwards does not fit the heads that follow.
+    `runs` is the number of runs counted, and `head` the head of the last one's link; empty before the first. The first
+    `unlinked_runs` were counted before links were kept; links go on from `first_head`.
     """
 
     total: TrialSums
     active: TrialSums
     head: str
+    runs: int = 0
+    unlinked_runs: int = 0
+    first_head: str = ""
+
+    def count(self, entry: LedgerEntry) -> tuple[TrialLedgerState, ChainLink]:
+        """Return the state with one more run, and the run's link."""
+        digest = hashlib.sha256(f"{entry.key}\n".encode())
+        for trial in (entry.total, entry.active):
+            digest.update(b"flat\n" if trial is None else NO_TRIALS.add(trial).to_bytes())
+        after = replace(
+            self,
+            total=self.total if entry.total is None else self.total.add(entry.total),
+            active=self.active if entry.active is None else self.active.add(entry.active),
+            runs=self.runs + 1,
+        )
+        link = ChainLink(number=after.runs, key=entry.key, entry=digest.hexdigest(), sums=after.sums_digest(), head="")
+        link = replace(link, head=link.head_after(self.head))
+        return replace(after, head=link.head), link
 
     def add(self, entry: LedgerEntry) -> TrialLedgerState:
         """Return the state with one more run."""
-        link = hashlib.sha256(f"{self.head}\n{entry.key}\n".encode())
-        for trial in (entry.total, entry.active):
-            link.update(b"flat\n" if trial is None else NO_TRIALS.add(trial).to_bytes())
-        return TrialLedgerState(
-            total=self.total if entry.total is None else self.total.add(entry.total),
-            active=self.active if entry.active is None else self.active.add(entry.active),
-            head=link.hexdigest(),
-        )
+        return self.count(entry)[0]
+
+    def sums_digest(self) -> str:
+        """Return the SHA-256 of the sums, in hexadecimal."""
+        return hashlib.sha256(self.total.to_bytes() + self.active.to_bytes()).hexdigest()
 
 
 EMPTY_LEDGER: Final = TrialLedgerState(total=NO_TRIALS, active=NO_TRIALS, head="")

@@ -57,5 +57,21 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
                PRIMARY KEY (user_id, symbol, key)
            ) WITHOUT ROWID""",
     ),
+    (
+        # Earlier trials have no links: the chain goes on from the head that is stored.
+        "ALTER TABLE trial_ledgers ADD COLUMN runs INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE trial_ledgers ADD COLUMN unlinked_runs INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE trial_ledgers ADD COLUMN first_head TEXT NOT NULL DEFAULT ''",
+        """UPDATE trial_ledgers SET first_head = head, runs = (
+               SELECT count(*) FROM trials
+               WHERE trials.user_id = trial_ledgers.user_id AND trials.symbol = trial_ledgers.symbol
+           )""",
+        "UPDATE trial_ledgers SET unlinked_runs = runs",
+        "ALTER TABLE trials ADD COLUMN number INTEGER",
+        "ALTER TABLE trials ADD COLUMN entry TEXT",
+        "ALTER TABLE trials ADD COLUMN sums TEXT",
+        "ALTER TABLE trials ADD COLUMN head TEXT",
+        "CREATE UNIQUE INDEX trials_in_order ON trials (user_id, symbol, number) WHERE number IS NOT NULL",
+    ),
 )
 """Statements that lead from each `PRAGMA user_version` to the next; once released, they are never changed."""

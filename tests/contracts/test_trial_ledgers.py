@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from src.domain.trials import EMPTY_LEDGER, LedgerEntry, LedgerUpdate, Trial, TrialLedgerState
+from src.domain.trial_chain import find_fault
+from src.domain.trials import EMPTY_LEDGER, ChainLink, LedgerEntry, LedgerUpdate, Trial, TrialLedgerState
 from src.judgement.trial_ledger import build_trial
 from src.ports import TrialLedger
 from src.stores.mongo_connection import MongoDatabase
@@ -72,6 +73,15 @@ async def state(ledger: TrialLedger, *, user: str = "ann", symbol: str = "BTCUSD
     return await ledger.state(user_id=user, symbol=symbol)
 
 
+async def chain(ledger: TrialLedger, page: int = 5) -> list[ChainLink]:
+    found: list[ChainLink] = []
+    while some := await ledger.links(
+        user_id="ann", symbol="BTCUSDT", after=found[-1].number if found else 0, limit=page
+    ):
+        found += some
+    return found
+
+
 async def test_unknown_ledger_is_empty(ledger: TrialLedger) -> None:
     assert await state(ledger) == EMPTY_LEDGER
 
@@ -126,6 +136,9 @@ async def test_concurrent_runs_are_counted_once_each(open_ledger: OpenLedger) ->
     in_order = EMPTY_LEDGER
     for seed in range(12):
         in_order = in_order.add(entry(seed))
+    links = await chain(ledgers[1])
+    assert sorted(link.key for link in links) == sorted(f"key-{seed}" for seed in range(12))
+    assert find_fault(links, found) is None
     # The chain shows the order of the entries; the sums do not.
     assert (found.total, found.active) == (in_order.total, in_order.active)
 
@@ -139,3 +152,15 @@ async def test_caller_that_leaves_does_not_break_the_chain(ledger: TrialLedger) 
     for seed in range(6):
         await record(ledger, seed)
     assert (await state(ledger)).total.trials == 6
+    assert find_fault(await chain(ledger), await state(ledger)) is None
+
+
+async def test_both_stores_keep_the_same_links(ledger: TrialLedger) -> None:
+    expected, now = [], EMPTY_LEDGER
+    for seed in range(7):
+        await record(ledger, seed)
+        await record(ledger, seed)
+        now, link = now.count(entry(seed))
+        expected.append(link)
+    assert await chain(ledger, page=3) == expected
+    assert await state(ledger) == now
