@@ -10,7 +10,7 @@ from src.domain.trials import ChainLink, TrialLedgerState
 def find_fault(links: Iterable[ChainLink], state: TrialLedgerState) -> str | None:
     """Return the first fault of a ledger's links, in rising order of their numbers; None if there is none.
 
-    Whoever can write to the store can also compute all heads anew: that is seen by a head of an earlier receipt only.
+    A writer to the store can compute all heads again; only a head of an earlier receipt shows that.
     """
     number, head, sums = state.unlinked_runs, state.first_head, None
     for link in links:
