@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+from src.domain.trial_chain import find_fault
 from src.domain.trials import EMPTY_LEDGER
 from src.stores.sqlite import SqliteStore
 from src.stores.sqlite_database import SqliteDatabase
@@ -189,10 +190,12 @@ async def test_counted_trials_survive_a_kill_while_counting(tmp_path: Path) -> N
         child.stderr.close()
         database = SqliteDatabase(path)
         found = await SqliteTrialLedger(database).state(user_id="ann", symbol="BTCUSDT")
+        links = await SqliteTrialLedger(database).links(user_id="ann", symbol="BTCUSDT", after=0, limit=100_000)
         await database.close()
         # The one that was being counted may be there, whole; the key and the sums agree.
         assert found.total.trials in (acknowledged, acknowledged + 1)
         for seed in range(first, found.total.trials):
             expected = expected.add(entry(seed))
         assert found == expected
+        assert find_fault(links, found) is None
         first = found.total.trials
