@@ -206,6 +206,15 @@ class TrialLedgerState:
     unlinked_runs: int = 0
     first_head: str = ""
 
+    @property
+    def is_unnumbered(self) -> bool:
+        """Return whether a version of the service that keeps no links wrote this state last."""
+        return bool(self.head) and not self.runs
+
+    def start_chain(self, runs: int) -> TrialLedgerState:
+        """Return the state from which links go on after `runs` runs without links."""
+        return replace(self, runs=runs, unlinked_runs=runs, first_head=self.head)
+
     def count(self, entry: LedgerEntry) -> tuple[TrialLedgerState, ChainLink]:
         """Return the state with one more run, and the run's link."""
         digest = hashlib.sha256(f"{entry.key}\n".encode())
@@ -229,6 +238,9 @@ class TrialLedgerState:
         """Return the SHA-256 of the sums, in hexadecimal."""
         return hashlib.sha256(self.total.to_bytes() + self.active.to_bytes()).hexdigest()
 
+
+LOWEST_NUMBER: Final = -(2**63)
+"""Under any number of a link, also of one that was added by hand."""
 
 EMPTY_LEDGER: Final = TrialLedgerState(total=NO_TRIALS, active=NO_TRIALS, head="")
 

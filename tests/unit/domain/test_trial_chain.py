@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,11 +28,76 @@ def test_untouched_chain_has_no_fault() -> None:
     assert find_fault([], EMPTY_LEDGER) is None
 
 
-@pytest.mark.parametrize("change", [{"key": "x"}, {"entry": "0" * 64}, {"sums": "0" * 64}, {"head": "0" * 64}])
-def test_changed_link_is_named(change: dict[str, str]) -> None:
+@pytest.mark.parametrize(
+    ("number", "change", "named"),
+    [
+        (3, {"key": "x"}, "its key, trial or sums were changed"),
+        (3, {"entry": "0" * 64}, "its key, trial or sums were changed"),
+        (3, {"sums": "0" * 64}, "its key, trial or sums were changed"),
+        (3, {"head": "0" * 64}, "its head was changed"),
+        (3, {"head": "0" * 64, "key": "x"}, "its key, trial, sums or head were changed"),
+        (1, {"key": "x"}, "its key, trial or sums, or the ledger's first head, were changed"),
+        (5, {"entry": "0" * 64}, "its key, trial or sums were changed"),
+        (5, {"sums": "0" * 64}, "its sums were changed"),
+        (5, {"head": "0" * 64}, "its head was changed"),
+    ],
+)
+def test_changed_link_is_named(number: int, change: dict[str, str], named: str) -> None:
     links, state = make(5)
-    links[2] = replace(links[2], **change)  # type: ignore[arg-type]
-    assert "link 3 does not follow" in str(find_fault(links, state))
+    links[number - 1] = replace(links[number - 1], **change)  # type: ignore[arg-type]
+    assert find_fault(links, state) == f"link {number} does not follow the head before it: {named}"
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"number": None}, "a link has the number None"),
+        ({"number": "3"}, "a link has the number '3'"),
+        ({"number": 3.0}, "a link has the number 3.0"),
+        ({"number": True}, "a link has the number True"),
+        ({"key": None}, "link 3 has None as key"),
+        ({"key": b"key-2"}, "link 3 has b'key-2' as key"),
+        ({"entry": None}, "link 3 has None as digest of its trial"),
+        ({"sums": "A" * 64}, f"link 3 has '{'A' * 64}' as digest of its sums"),
+        ({"head": ["x" * 900]}, "link 3 has ['" + "x" * 78 + "… as head"),
+    ],
+)
+def test_damaged_field_is_named(change: dict[str, Any], named: str) -> None:
+    links, state = make(5)
+    links[2] = replace(links[2], **change)
+    assert find_fault(links, state) == named
+
+
+def test_swapped_trials_are_named_at_the_first() -> None:
+    links, state = make(5)
+    links[1], links[2] = replace(links[2], number=2), replace(links[1], number=3)
+    assert "link 2 does not follow" in str(find_fault(links, state))
+
+
+def test_added_link_is_named() -> None:
+    links, state = make(5)
+    assert find_fault([*links[:3], replace(links[2], key="x"), *links[3:]], state) == "two links have the number 3"
+    assert find_fault([replace(links[0], number=-7), *links], state) == (
+        "link -7 stands before the first one, 1: an older version of the service has counted a trial since, or the "
+        "link was added"
+    )
+
+
+def test_older_version_that_dropped_the_chain_is_named() -> None:
+    links, state = make(5)
+    dropped = replace(state, runs=0, unlinked_runs=0, first_head="")
+    assert dropped.is_unnumbered
+    assert find_fault([], dropped) is None
+    assert "there is a link 1, but the ledger has no number of runs: an older" in str(find_fault(links, dropped))
+    more, after = make(2, dropped.start_chain(6))
+    assert [link.number for link in more] == [7, 8]
+    assert find_fault(more, after) is None
+    assert "link 1 stands before the first one, 7: an older version" in str(find_fault([*links, *more], after))
+
+
+def test_impossible_numbers_of_runs_are_named() -> None:
+    links, state = make(5)
+    assert find_fault(links, replace(state, unlinked_runs=9)) == "the ledger has 5 runs, of which 9 are without links"
 
 
 @pytest.mark.parametrize("number", [1, 3, 5])
