@@ -304,7 +304,22 @@ class TrialLedger(Protocol):
         ...
 
     async def links(self, *, user_id: str, symbol: str, after: int, limit: int) -> Sequence[ChainLink]:
-        """Return at most `limit` links with numbers over `after`, in rising order; none after the last."""
+        """Return at most `limit` links with numbers over `after`, in rising order; none after the last.
+
+        A link that was damaged in the store has fields of other types than declared, None if they are missing.
+        """
+        ...
+
+    async def count_unlinked(self, *, user_id: str, symbol: str) -> int:
+        """Return how many counted trials `links` never returns: those from before links were kept, or added by hand."""
+        ...
+
+    async def next_ledger(self, after: tuple[str, str] | None, *, user_id: str | None) -> tuple[str, str] | None:
+        """Return the user and symbol of the next ledger, None after the last.
+
+        `after` is the one before, None for the first; with `user_id` only that user's are returned. A ledger of which
+        only trials are stored is returned too.
+        """
         ...
 
 

@@ -29,6 +29,7 @@ from src.stores.mongo_heads import (
     read_number,
     read_owner,
 )
+from src.stores.mongo_ledger import TRIALS, TRIALS_IN_ORDER
 from src.stores.pages import Position, check_page_size, check_result_id, is_storable_text
 from src.stores.quotas import check_result_size
 from src.stores.result_rows import build_page, in_order, reading
@@ -39,8 +40,8 @@ CHUNK_BYTES: Final = 8 * 1024 * 1024
 ORPHAN_AGE_S: Final = 3600.0
 """After this time, a save that has not ended is taken for one of a process that died."""
 
-SCHEMA_VERSION: Final = 2
-"""The version of the database; a document has a version of its own."""
+SCHEMA_VERSION: Final = 3
+"""The version of the database; a document has a version of its own. Builds of version 2 drop the links of trials."""
 
 _SIZE: Final = {"$sum": {"$map": {"input": "$parts", "in": {"$arrayElemAt": ["$$this", 1]}}}}
 _MAX_NAMED: Final = 5
@@ -278,6 +279,7 @@ class MongoStore:
             await self._in.results.create_index([("save", ASCENDING)], unique=True)
             await self._in.chunks.create_index([("save", ASCENDING), ("number", ASCENDING)], unique=True)
             await self._in.intents.create_index([("started_ms", ASCENDING)])
+            await self._database.collection(TRIALS).create_index(TRIALS_IN_ORDER)
             await self.remove_orphans()
             await self._report_ownerless()
             self._is_open = True
@@ -291,7 +293,7 @@ class MongoStore:
             logger.warning("results without an owner are in no list (docs/operations.md, MongoDB): ids=%s", shown)
 
     async def _migrate(self) -> None:
-        """Migrate the database to this build's version: version 1 had no sizes."""
+        """Migrate the database to this build's version: version 1 had no sizes; 2 had trials without links."""
         marker = await self._in.schema.find_one({"_id": "results"}) or {"version": 1}
         if marker["version"] > SCHEMA_VERSION:
             raise StoreUnavailable(

@@ -4,21 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, replace
-from typing import Any
+from typing import Any, Final
 
 from pymongo.errors import DuplicateKeyError
 
-from src.domain.errors import StoreUnavailable
-from src.domain.trials import EMPTY_LEDGER, ChainLink, LedgerEntry, LedgerUpdate, TrialLedgerState, TrialSums
+from src.domain.trials import (
+    EMPTY_LEDGER,
+    LOWEST_NUMBER,
+    ChainLink,
+    LedgerEntry,
+    LedgerUpdate,
+    TrialLedgerState,
+)
+from src.stores.ledger_fields import read_state, unreadable
 from src.stores.mongo_connection import MongoDatabase
+
+TRIALS: Final = "trials"
+TRIALS_IN_ORDER: Final = [("ledger", 1), ("link.number", 1)]
+"""The index of the collection `TRIALS` that `links` reads."""
 
 
 class MongoTrialLedger:
     """A TrialLedger in a MongoDB database.
 
     `trials` holds a document for each key, which is pending until the ledger has it; `trial_ledgers` holds the sums, a
-    version, and the key that was added last with its link. An entry is counted in this order:
+    version, and the key that was added last with its link. A key stands in its document's `_id` only, as the link's
+    other fields are of no use under another key. An entry is counted in this order:
 
     1. Insert its trial as pending, unless the key exists.
     2. Read the ledger, then the trial. End if the trial is not pending, or if the ledger says that it was added last.
@@ -33,7 +44,7 @@ class MongoTrialLedger:
     def __init__(self, database: MongoDatabase) -> None:
         self._database = database
         self._ledgers = database.collection("trial_ledgers")
-        self._trials = database.collection("trials")
+        self._trials = database.collection(TRIALS)
 
     async def record(self, entry: LedgerEntry, *, user_id: str, symbol: str) -> LedgerUpdate:
         ledger_id, trial_id = _ledger_id(user_id, symbol), f"{_ledger_id(user_id, symbol)}\n{entry.key}"
@@ -44,16 +55,18 @@ class MongoTrialLedger:
             while True:
                 document = await self._ledgers.find_one({"_id": ledger_id})
                 state = _read_state(document)
-                last = document["last"] if document else None
+                last, last_link = (document["last"], document.get("link")) if document else (None, None)
                 if last == trial_id or not await self._is_pending(trial_id):
                     return LedgerUpdate(before=state, after=state)
                 if last is not None:
-                    await self._mark_as_counted(last, ledger_id, document.get("link"))
-                if document is not None and "runs" not in document:
-                    state = await self._number(ledger_id, state)
+                    await self._mark_as_counted(last, ledger_id, last_link)
+                if state.is_unnumbered:
+                    counted = {"_id": _ids_below(ledger_id), "is_pending": False}
+                    state = state.start_chain(await self._trials.count_documents(counted))
                 after, link = state.count(entry)
-                if await self._replace(ledger_id, document, after, last=trial_id, link=asdict(link)):
-                    await self._mark_as_counted(trial_id, ledger_id, asdict(link))
+                fields = {"number": link.number, "entry": link.entry, "sums": link.sums, "head": link.head}
+                if await self._replace(ledger_id, document, after, last=trial_id, link=fields):
+                    await self._mark_as_counted(trial_id, ledger_id, fields)
                     return LedgerUpdate(before=state, after=after)
 
     async def state(self, *, user_id: str, symbol: str) -> TrialLedgerState:
@@ -62,32 +75,47 @@ class MongoTrialLedger:
 
     async def links(self, *, user_id: str, symbol: str, after: int, limit: int) -> Sequence[ChainLink]:
         ledger_id = _ledger_id(user_id, symbol)
+        query = {"ledger": ledger_id, "link.number": {"$gt": after}, "is_pending": False}
         async with self._database.session():
-            await self._trials.create_index([("ledger", 1), ("link.number", 1)])
-            query = {"ledger": ledger_id, "link.number": {"$gt": after}}
-            found = await self._trials.find(query).sort("link.number", 1).limit(limit).to_list(None)
-            links = [document["link"] for document in found]
-            if not links:
-                # A crash after step 4 leaves the last link in the ledger only.
-                ledger = await self._ledgers.find_one({"_id": ledger_id}) or {}
-                link = ledger.get("link")
-                if link is not None and link["number"] > after and await self._is_pending(ledger["last"]):
-                    links = [link]
-        try:
-            return [ChainLink(**link) for link in links]
-        except TypeError as error:
-            raise StoreUnavailable("The ledger of trials cannot be read: {reason}", reason=str(error)) from error
+            # First: if the last trial is marked meanwhile, it is among the marked ones.
+            unmarked = await self._unmarked_link(ledger_id)
+            found = self._trials.find(query, {"link": True}).sort([("link.number", 1), ("_id", 1)]).limit(limit)
+            links = [_read_link(ledger_id, trial["_id"], trial["link"]) for trial in await found.to_list(None)]
+        if unmarked is None or unmarked.number <= after or unmarked in links or len(links) == limit:
+            return links
+        return [*links, unmarked]
 
-    async def _number(self, ledger_id: str, state: TrialLedgerState) -> TrialLedgerState:
-        """Return the state of a ledger from before links were kept, with the number of its runs."""
-        # The next character after the line break ends the range of the ids of this ledger's trials.
-        ids = {"$gt": f"{ledger_id}\n", "$lt": f"{ledger_id}\v"}
-        runs = await self._trials.count_documents({"_id": ids, "is_pending": False})
-        return replace(state, runs=runs, unlinked_runs=runs, first_head=state.head)
+    async def count_unlinked(self, *, user_id: str, symbol: str) -> int:
+        ledger_id = _ledger_id(user_id, symbol)
+        async with self._database.session():
+            ledger = await self._ledgers.find_one({"_id": ledger_id}, {"last": True, "link": True}) or {}
+            counted: list[dict[str, Any]] = [{"is_pending": {"$ne": True}}]
+            if ledger.get("link") is None:  # an earlier version counted it, and may have been stopped after step 4
+                counted.append({"_id": ledger.get("last")})
+            unlinked = {"link.number": {"$not": {"$gt": LOWEST_NUMBER}}}
+            return int(await self._trials.count_documents({"_id": _ids_below(ledger_id), "$or": counted, **unlinked}))
 
-    async def _is_pending(self, trial_id: str) -> bool:
+    async def next_ledger(self, after: tuple[str, str] | None, *, user_id: str | None) -> tuple[str, str] | None:
+        # The next character after the line break ends the range of the ids of one user, or of one ledger's trials.
+        ids = {"$gt": ""} if user_id is None else dict(_ids_below(user_id))
+        found: list[list[str]] = []
+        async with self._database.session():
+            for collection, end in ((self._ledgers, ""), (self._trials, "\v")):
+                above = ids if after is None else {**ids, "$gt": _ledger_id(*after) + end}
+                first = await collection.find({"_id": above}, {"_id": True}).sort("_id", 1).limit(1).to_list(1)
+                found += [f"{document['_id']}\n\n".split("\n") for document in first]
+        return (min(found)[0], min(found)[1]) if found else None
+
+    async def _unmarked_link(self, ledger_id: str) -> ChainLink | None:
+        """Return the link of the trial that was added last, if its writer has not come to step 5."""
+        ledger = await self._ledgers.find_one({"_id": ledger_id}, {"last": True, "link": True}) or {}
+        link = _read_link(ledger_id, ledger.get("last"), ledger.get("link"))
+        is_whole = isinstance(link.number, int)
+        return link if is_whole and await self._is_pending(ledger.get("last")) else None
+
+    async def _is_pending(self, trial_id: object) -> bool:
         trial = await self._trials.find_one({"_id": trial_id})
-        return trial is not None and bool(trial["is_pending"])
+        return trial is not None and bool(trial.get("is_pending"))
 
     async def _mark_as_counted(self, trial_id: str, ledger_id: str, link: Mapping[str, Any] | None) -> None:
         chained = {} if link is None else {"ledger": ledger_id, "link": link}
@@ -124,22 +152,32 @@ class MongoTrialLedger:
         return bool(replaced.matched_count)
 
 
+def _ids_below(prefix: str) -> Mapping[str, str]:
+    """Return the query for ids of the form prefix, line break, anything."""
+    return {"$gt": f"{prefix}\n", "$lt": f"{prefix}\v"}
+
+
 def _ledger_id(user_id: str, symbol: str) -> str:
     # Neither holds a line break, so two ledgers never share an id.
     return f"{user_id}\n{symbol}"
 
 
+def _read_link(ledger_id: str, trial_id: Any, fields: Any) -> ChainLink:
+    fields = fields if isinstance(fields, dict) else {}
+    named = {name: fields.get(name) for name in ("number", "entry", "sums", "head")}
+    return ChainLink(key=str(trial_id).removeprefix(f"{ledger_id}\n"), **named)
+
+
 def _read_state(document: Mapping[str, Any] | None) -> TrialLedgerState:
     if document is None:
         return EMPTY_LEDGER
-    try:
-        return TrialLedgerState(
-            total=TrialSums.from_bytes(document["total"]),
-            active=TrialSums.from_bytes(document["active"]),
-            head=document["head"],
-            runs=document.get("runs", 0),
-            unlinked_runs=document.get("unlinked_runs", 0),
-            first_head=document.get("first_head", document["head"]),
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise StoreUnavailable("The ledger of trials cannot be read: {reason}", reason=str(error)) from error
+    if not isinstance(document.get("last"), str) or not isinstance(document.get("version"), int):
+        raise unreadable("it has no key of the last trial, or no version.")
+    return read_state(
+        total=document.get("total"),
+        active=document.get("active"),
+        head=document.get("head"),
+        runs=document.get("runs", 0),
+        unlinked_runs=document.get("unlinked_runs", 0),
+        first_head=document.get("first_head", document.get("head")),
+    )

@@ -6,8 +6,15 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any, Final
 
-from src.domain.errors import StoreUnavailable
-from src.domain.trials import EMPTY_LEDGER, ChainLink, LedgerEntry, LedgerUpdate, TrialLedgerState, TrialSums
+from src.domain.trials import (
+    EMPTY_LEDGER,
+    LOWEST_NUMBER,
+    ChainLink,
+    LedgerEntry,
+    LedgerUpdate,
+    TrialLedgerState,
+)
+from src.stores.ledger_fields import read_state
 from src.stores.sqlite_database import SqliteDatabase
 
 _SELECT: Final = (
@@ -21,7 +28,16 @@ _STORE: Final = (
 )
 _LINKS: Final = (
     "SELECT number, key, entry, sums, head FROM trials WHERE user_id = ? AND symbol = ? AND number > ? "
-    "ORDER BY number LIMIT ?"
+    "ORDER BY number, key LIMIT ?"
+)
+_COUNT_RUNS: Final = "SELECT count(*) FROM trials WHERE user_id = ? AND symbol = ?"
+_COUNT_UNLINKED: Final = f"{_COUNT_RUNS} AND (number IS NULL OR number <= ?)"
+_IS_TEXT: Final = "typeof(user_id) = 'text' AND typeof(symbol) = 'text'"
+"""The service reads no other rows; another type would have another place in the order than its text."""
+_NEXT: Final = (
+    "SELECT * FROM (SELECT user_id, symbol FROM trial_ledgers WHERE {where} ORDER BY user_id, symbol LIMIT 1) UNION "
+    "SELECT * FROM (SELECT user_id, symbol FROM trials WHERE {where} ORDER BY user_id, symbol LIMIT 1) "
+    "ORDER BY user_id, symbol LIMIT 1"
 )
 
 
@@ -40,6 +56,9 @@ class SqliteTrialLedger:
             before = _read_state(connection.execute(_SELECT, (user_id, symbol)).fetchall())
             if connection.execute(_IS_COUNTED, (user_id, symbol, entry.key)).fetchall():
                 return LedgerUpdate(before=before, after=before)
+            if before.is_unnumbered:
+                [[runs]] = connection.execute(_COUNT_RUNS, (user_id, symbol)).fetchall()
+                before = before.start_chain(runs)
             after, link = before.count(entry)
             content = (link.key, link.number, link.entry, link.sums, link.head)
             connection.execute(_COUNT, (user_id, symbol, *content))
@@ -56,23 +75,28 @@ class SqliteTrialLedger:
     async def links(self, *, user_id: str, symbol: str, after: int, limit: int) -> Sequence[ChainLink]:
         rows = await self._database.read(_LINKS, (user_id, symbol, after, limit))
         return [
-            ChainLink(number=number, key=key, entry=str(entry), sums=str(sums), head=str(head))
+            ChainLink(number=number, key=key, entry=entry, sums=sums, head=head)
             for number, key, entry, sums, head in rows
         ]
+
+    async def count_unlinked(self, *, user_id: str, symbol: str) -> int:
+        [[count]] = await self._database.read(_COUNT_UNLINKED, (user_id, symbol, LOWEST_NUMBER))
+        return int(count)
+
+    async def next_ledger(self, after: tuple[str, str] | None, *, user_id: str | None) -> tuple[str, str] | None:
+        conditions = {"(user_id, symbol) > (?, ?)": after or (), "user_id = ?": () if user_id is None else (user_id,)}
+        wanted = {condition: values for condition, values in conditions.items() if values}
+        parameters = [value for values in wanted.values() for value in values]
+        query = _NEXT.format(where=" AND ".join((_IS_TEXT, *wanted)))
+        for user, symbol in await self._database.read(query, parameters * 2):
+            return str(user), str(symbol)
+        return None
 
 
 def _read_state(rows: Sequence[Any]) -> TrialLedgerState:
     if not rows:
         return EMPTY_LEDGER
     [[total, active, head, runs, unlinked_runs, first_head]] = rows
-    try:
-        return TrialLedgerState(
-            total=TrialSums.from_bytes(total),
-            active=TrialSums.from_bytes(active),
-            head=head,
-            runs=runs,
-            unlinked_runs=unlinked_runs,
-            first_head=first_head,
-        )
-    except (TypeError, ValueError) as error:
-        raise StoreUnavailable("The ledger of trials cannot be read: {reason}", reason=str(error)) from error
+    return read_state(
+        total=total, active=active, head=head, runs=runs, unlinked_runs=unlinked_runs, first_head=first_head
+    )

@@ -15,6 +15,7 @@ from src.domain.trial_chain import find_fault
 from src.domain.trials import EMPTY_LEDGER, ChainLink, LedgerEntry, LedgerUpdate, Trial, TrialLedgerState
 from src.judgement.trial_ledger import build_trial
 from src.ports import TrialLedger
+from src.service import ledger_check
 from src.stores.mongo_connection import MongoDatabase
 from src.stores.mongo_ledger import MongoTrialLedger
 from src.stores.sqlite_database import SqliteDatabase
@@ -164,3 +165,57 @@ async def test_both_stores_keep_the_same_links(ledger: TrialLedger) -> None:
         expected.append(link)
     assert await chain(ledger, page=3) == expected
     assert await state(ledger) == now
+
+
+async def test_ledgers_are_listed_one_after_another(ledger: TrialLedger) -> None:
+    names = [("ann", "BTCUSDT"), ("ann", "BTCUSDT (x)"), ("ann", "ETHUSDT"), ("ann2", "A"), ("é", "ÀB"), ("𝄞", "B")]
+    for user, symbol in reversed(names):
+        await record(ledger, 1, user=user, symbol=symbol)
+
+    async def listed(user_id: str | None) -> list[tuple[str, str]]:
+        found: list[tuple[str, str]] = []
+        while name := await ledger.next_ledger(found[-1] if found else None, user_id=user_id):
+            found.append(name)
+        return found
+
+    assert await listed(None) == names
+    assert await listed("ann") == names[:3]
+    assert await listed("an") == []
+
+
+async def test_counted_trials_all_have_links(ledger: TrialLedger) -> None:
+    for seed in range(5):
+        await record(ledger, seed)
+    assert await ledger.count_unlinked(user_id="ann", symbol="BTCUSDT") == 0
+    assert await ledger.count_unlinked(user_id="bob", symbol="BTCUSDT") == 0
+
+
+async def test_chain_has_no_fault_while_others_count(open_ledger: OpenLedger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ledger_check, "PAGE_LINKS", 3)
+    monkeypatch.setattr(ledger_check, "MAX_WALKS", 1)
+    counting, walking = open_ledger(), open_ledger()
+    await record(counting, 0)
+    writer = asyncio.create_task(count_all(counting, range(1, 60)))
+    walks = 0
+    while not writer.done():
+        found = await ledger_check.check_ledger(walking, user_id="ann", symbol="BTCUSDT")
+        assert found.fault is None
+        walks += 1
+    await writer
+    assert walks > 1
+    assert (await ledger_check.check_ledger(walking, user_id="ann", symbol="BTCUSDT")).runs == 60
+
+
+async def count_all(ledger: TrialLedger, seeds: range) -> None:
+    for seed in seeds:
+        await record(ledger, seed)
+
+
+async def test_head_is_found_after_its_run(ledger: TrialLedger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ledger_check, "PAGE_LINKS", 2)
+    heads = [(await record(ledger, seed)).after.head for seed in range(7)]
+    for runs, head in enumerate(heads, start=1):
+        found = await ledger_check.check_ledger(ledger, user_id="ann", symbol="BTCUSDT", head=head)
+        assert (found.fault, found.runs, found.head_after) == (None, 7, runs)
+    missing = await ledger_check.check_ledger(ledger, user_id="ann", symbol="BTCUSDT", head="0" * 64)
+    assert missing.head_after is None

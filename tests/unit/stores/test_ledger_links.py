@@ -5,23 +5,30 @@ from __future__ import annotations
 import os
 import sqlite3
 import uuid
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from src.domain.trial_chain import find_fault
+from src.domain.errors import StoreUnavailable
 from src.domain.trials import EMPTY_LEDGER, LedgerEntry, Trial
 from src.ports import TrialLedger
+from src.service import ledger_check
+from src.service.ledger_check import check_ledger
 from src.stores.migrations import MIGRATIONS
+from src.stores.mongo import MongoStore
 from src.stores.mongo_connection import MongoDatabase
 from src.stores.mongo_ledger import MongoTrialLedger
 from src.stores.sqlite_database import SqliteDatabase
 from src.stores.sqlite_ledger import SqliteTrialLedger
-from tests.mongo_server import backend_uri
+from tests.mongo_server import OF_THE_DRIVER, MongoServer, backend_uri, running_mongo_server
 
 OLD_SCHEMA = 3
 """The released version of the file that counted trials without links."""
+NAME = "ann\nBTCUSDT"
+ZEROS = "0" * 64
 
 
 def entry(number: int) -> LedgerEntry:
@@ -35,38 +42,121 @@ async def count(ledger: TrialLedger, *numbers: int) -> None:
 
 
 async def fault_of(ledger: TrialLedger) -> str | None:
-    links = await ledger.links(user_id="ann", symbol="BTCUSDT", after=0, limit=100)
-    return find_fault(links, await ledger.state(user_id="ann", symbol="BTCUSDT"))
+    return (await check_ledger(ledger, user_id="ann", symbol="BTCUSDT")).fault
+
+
+@pytest.fixture(autouse=True)
+def short_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ledger_check, "PAGE_LINKS", 3)
+
+
+# SQLite
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "results.sqlite3"
+
+
+@pytest.fixture
+async def sqlite_ledger(path: Path) -> AsyncIterator[SqliteTrialLedger]:
+    """A ledger of five trials."""
+    database = SqliteDatabase(path)
+    ledger = SqliteTrialLedger(database)
+    await count(ledger, 1, 2, 3, 4, 5)
+    assert await fault_of(ledger) is None
+    yield ledger
+    await database.close()
+
+
+def edit_file(path: Path, *statements: str) -> None:
+    editor = sqlite3.connect(path)
+    with editor:
+        for statement in statements:
+            editor.execute(statement)
+    editor.close()
+
+
+ROW = "INSERT INTO trials VALUES ('ann', 'BTCUSDT', 'x', {number}, '{zeros}', '{zeros}', '{zeros}')"
+SWAP = """UPDATE trials SET {field} = (
+    SELECT other.{field} FROM trials AS other WHERE other.number = 6 - trials.number
+) WHERE number IN (2, 4)"""
 
 
 @pytest.mark.parametrize(
     ("edit", "named"),
     [
-        ("UPDATE trials SET key = 'x' WHERE number = 2", "link 2 does not follow"),
+        ("UPDATE trials SET key = 'x' WHERE number = 2", "link 2 does not follow the head before it: its key"),
+        ("UPDATE trials SET entry = sums WHERE number = 5", "link 5 does not follow the head before it: its key"),
+        ("UPDATE trials SET sums = entry WHERE number = 5", "link 5 does not follow the head before it: its sums"),
+        ("UPDATE trials SET head = sums WHERE number = 3", "link 3 does not follow the head before it: its head was"),
+        (SWAP.format(field="head"), "link 2 does not follow the head before it: its head was changed"),
+        (SWAP.format(field="entry"), "link 2 does not follow the head before it: its key, trial or sums"),
+        ("UPDATE trials SET sums = NULL WHERE number = 3", "link 3 has None as digest of its sums"),
+        ("UPDATE trials SET entry = x'00' WHERE number = 3", r"link 3 has b'\x00' as digest of its trial"),
         ("DELETE FROM trials WHERE number = 3", "link 3 is missing"),
         ("DELETE FROM trials WHERE number = 5", "link 5 is missing"),
         ("UPDATE trials SET number = 9 WHERE number = 2", "link 2 is missing"),
-        ("INSERT INTO trials VALUES ('ann', 'BTCUSDT', 'x', 6, 'a', 'b', 'c')", "link 6 comes after"),
+        ("UPDATE trials SET number = 'x' WHERE number = 2", "link 2 is missing"),
+        ("UPDATE trials SET number = 'x' WHERE number = 5", "a link has the number 'x'"),
+        ("UPDATE trials SET number = NULL WHERE number = 5", "link 5 is missing"),
+        ("UPDATE trials SET number = number + 1 WHERE number = 5", "link 5 is missing"),
+        ("UPDATE trials SET user_id = 'bob' WHERE number = 4", "link 4 is missing"),
+        (ROW.format(number=6, zeros=ZEROS), "link 6 comes after the ledger's last run, 5"),
+        (ROW.format(number=-4, zeros=ZEROS), "link -4 stands before the first one, 1"),
+        (ROW.format(number=2.5, zeros=ZEROS), "a link has the number 2.5"),
+        ("INSERT INTO trials (user_id, symbol, key) VALUES ('ann', 'BTCUSDT', 'x')", "1 trials have no link, but 0"),
         ("UPDATE trial_ledgers SET total = active", "sums are not those of link 5"),
         ("UPDATE trial_ledgers SET head = 'x'", "head is not the head after link 5"),
+        ("UPDATE trial_ledgers SET runs = 4", "link 5 comes after the ledger's last run, 4"),
+        ("UPDATE trial_ledgers SET runs = 0", "the ledger has no number of runs: an older version"),
+        ("UPDATE trial_ledgers SET unlinked_runs = 2", "link 1 stands before the first one, 3"),
+        ("UPDATE trial_ledgers SET first_head = 'x'", "or the ledger's first head, were changed"),
+        ("DELETE FROM trial_ledgers", "link 1 comes after the ledger's last run, 0"),
     ],
 )
-async def test_edited_row_is_named(tmp_path: Path, edit: str, named: str) -> None:
-    path = tmp_path / "results.sqlite3"
-    database = SqliteDatabase(path)
-    ledger = SqliteTrialLedger(database)
-    await count(ledger, 1, 2, 3, 4, 5)
-    assert await fault_of(ledger) is None
-    editor = sqlite3.connect(path)
-    with editor:
-        editor.execute(edit)
-    editor.close()
-    assert named in str(await fault_of(ledger))
-    await database.close()
+async def test_edited_row_is_named(sqlite_ledger: SqliteTrialLedger, path: Path, edit: str, named: str) -> None:
+    edit_file(path, edit)
+    assert named in str(await fault_of(sqlite_ledger))
+    assert await sqlite_ledger.next_ledger(None, user_id="ann") == ("ann", "BTCUSDT")
 
 
-async def test_file_of_the_released_version_goes_on(tmp_path: Path) -> None:
-    path = tmp_path / "results.sqlite3"
+@pytest.mark.parametrize(
+    ("edit", "named"),
+    [
+        ("UPDATE trial_ledgers SET runs = 'many'", "runs is of the type str"),
+        ("UPDATE trial_ledgers SET head = x'00'", "head is of the type bytes"),
+        ("UPDATE trial_ledgers SET total = 'x'", "total is of the type str"),
+        ("UPDATE trial_ledgers SET active = x'00'", "no sums of trials"),
+    ],
+)
+async def test_unreadable_row_is_named(sqlite_ledger: SqliteTrialLedger, path: Path, edit: str, named: str) -> None:
+    edit_file(path, edit)
+    with pytest.raises(StoreUnavailable, match=named):
+        await fault_of(sqlite_ledger)
+
+
+async def test_rows_of_nobody_are_not_listed(sqlite_ledger: SqliteTrialLedger, path: Path) -> None:
+    edit_file(path, "INSERT INTO trials (user_id, symbol, key) VALUES (x'00', 'A', 'x')")
+    assert await sqlite_ledger.next_ledger(("ann", "BTCUSDT"), user_id=None) is None
+
+
+async def test_chain_goes_on_after_an_older_version(sqlite_ledger: SqliteTrialLedger, path: Path) -> None:
+    # A process of the released version that was still running: it knows neither links nor numbers.
+    edit_file(
+        path,
+        "INSERT INTO trials (user_id, symbol, key) VALUES ('ann', 'BTCUSDT', 'old')",
+        "INSERT OR REPLACE INTO trial_ledgers (user_id, symbol, total, active, head) "
+        "SELECT user_id, symbol, total, active, 'old head' FROM trial_ledgers",
+    )
+    assert "an older version of the service has counted a trial since" in str(await fault_of(sqlite_ledger))
+    await count(sqlite_ledger, 6, 7)
+    state = await sqlite_ledger.state(user_id="ann", symbol="BTCUSDT")
+    assert (state.runs, state.unlinked_runs, state.first_head) == (8, 6, "old head")
+    assert "link 1 stands before the first one, 7: an older version" in str(await fault_of(sqlite_ledger))
+
+
+async def test_file_of_the_released_version_goes_on(path: Path) -> None:
     sums = EMPTY_LEDGER.add(entry(1)).add(entry(2))
     old = sqlite3.connect(path)
     with old:
@@ -82,30 +172,192 @@ async def test_file_of_the_released_version_goes_on(tmp_path: Path) -> None:
     await count(ledger, 1, 3)
     state = await ledger.state(user_id="ann", symbol="BTCUSDT")
     assert (state.runs, state.unlinked_runs, state.first_head, state.total.trials) == (3, 2, "old head", 3)
-    assert await fault_of(ledger) is None
+    found = await check_ledger(ledger, user_id="ann", symbol="BTCUSDT", head="old head")
+    assert (found.fault, found.runs, found.unlinked_runs, found.head_after) == (None, 3, 2, 2)
+    edit_file(path, "DELETE FROM trials WHERE key = 'key-2'")
+    assert "1 trials have no link, but 2 were counted before" in str(await fault_of(ledger))
     await database.close()
 
 
-async def test_documents_of_the_released_version_go_on() -> None:
+# MongoDB
+
+
+@pytest.fixture
+async def mongo() -> AsyncIterator[MongoDatabase]:
     database = MongoDatabase(os.environ.get("MONGODB_TEST_URI") or backend_uri(), f"test_{uuid.uuid4().hex}")
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+async def mongo_ledger(mongo: MongoDatabase) -> MongoTrialLedger:
+    """A ledger of five trials."""
+    ledger = MongoTrialLedger(mongo)
+    await count(ledger, 1, 2, 3, 4, 5)
+    assert await fault_of(ledger) is None
+    return ledger
+
+
+async def set_in(collection: Any, key: dict[str, Any], **fields: Any) -> None:
+    changed = await collection.update_one(key, {"$set": {name.replace("__", "."): it for name, it in fields.items()}})
+    assert changed.modified_count == 1
+
+
+async def swap(trials: Any, field: str) -> None:
+    two, four = [await trials.find_one({"link.number": number}) for number in (2, 4)]
+    await trials.update_one({"_id": two["_id"]}, {"$set": {f"link.{field}": four["link"][field]}})
+    await trials.update_one({"_id": four["_id"]}, {"$set": {f"link.{field}": two["link"][field]}})
+
+
+async def copy(trials: Any, number: int, **fields: Any) -> None:
+    document = await trials.find_one({"link.number": number})
+    await trials.insert_one({**document, "_id": f"{NAME}\nx", **fields})
+
+
+async def rename(trials: Any, number: int) -> None:
+    await copy(trials, number)
+    await trials.delete_one({"_id": f"{NAME}\nkey-{number}"})
+
+
+Edit = Callable[[Any, Any], Any]
+
+EDITS: list[tuple[Edit, str]] = [
+    (lambda t, s: rename(t, 2), "link 2 does not follow the head before it: its key"),
+    (lambda t, s: set_in(t, {"link.number": 5}, link__entry=ZEROS), "link 5 does not follow the head before it: its k"),
+    (lambda t, s: set_in(t, {"link.number": 5}, link__sums=ZEROS), "link 5 does not follow the head before it: its su"),
+    (lambda t, s: set_in(t, {"link.number": 3}, link__head=ZEROS), "link 3 does not follow the head before it: its he"),
+    (lambda t, s: swap(t, "head"), "link 2 does not follow the head before it: its head was changed"),
+    (lambda t, s: swap(t, "number"), "link 2 does not follow the head before it: its key, trial, sums or head"),
+    (lambda t, s: set_in(t, {"link.number": 3}, link__sums=None), "link 3 has None as digest of its sums"),
+    (lambda t, s: set_in(t, {"link.number": 3}, link__head=7), "link 3 has 7 as head"),
+    (lambda t, s: set_in(t, {"link.number": 3}, link={"number": 3}), "link 3 has None as digest of its trial"),
+    (lambda t, s: set_in(t, {"link.number": 3}, link=[{"number": 3}]), "a link has the number None"),
+    (lambda t, s: set_in(t, {"link.number": 3}, link="x"), "link 3 is missing"),
+    (lambda t, s: set_in(t, {"link.number": 3}, link__number="3"), "link 3 is missing"),
+    (lambda t, s: set_in(t, {"link.number": 3}, link__number=3.5), "a link has the number 3.5"),
+    (lambda t, s: set_in(t, {"link.number": 3}, ledger="x"), "link 3 is missing"),
+    (lambda t, s: set_in(t, {"link.number": 3}, is_pending=True), "link 3 is missing"),
+    (lambda t, s: t.delete_one({"link.number": 3}), "link 3 is missing"),
+    (lambda t, s: t.delete_one({"link.number": 5}), "link 5 is missing"),
+    (lambda t, s: copy(t, 2), "two links have the number 2"),
+    (lambda t, s: copy(t, 3), "two links have the number 3"),  # at the end of the first page
+    (lambda t, s: copy(t, 5), "two links have the number 5"),
+    (lambda t, s: copy(t, 5, link={"number": 6}), "link 6 comes after the ledger's last run, 5"),
+    (lambda t, s: copy(t, 5, link={"number": -6}), "link -6 stands before the first one, 1"),
+    (lambda t, s: copy(t, 5, link=None), "1 trials have no link, but 0"),
+    (lambda t, s: copy(t, 5, link={"number": "6"}), "1 trials have no link, but 0"),
+    (lambda t, s: t.insert_one({"_id": f"{NAME}\nx", "is_pending": False}), "1 trials have no link, but 0"),
+    (lambda t, s: t.insert_one({"_id": f"{NAME}\nx"}), "1 trials have no link, but 0"),
+    (lambda t, s: set_in(s, {}, total=EMPTY_LEDGER.total.to_bytes()), "sums are not those of link 5"),
+    (lambda t, s: set_in(s, {}, head=ZEROS), "head is not the head after link 5"),
+    (lambda t, s: set_in(s, {}, runs=4), "link 5 comes after the ledger's last run, 4"),
+    (lambda t, s: set_in(s, {}, first_head=ZEROS), "or the ledger's first head, were changed"),
+    (lambda t, s: s.delete_one({}), "link 1 comes after the ledger's last run, 0"),
+]
+
+
+@pytest.mark.parametrize(("edit", "named"), EDITS, ids=range(len(EDITS)))
+async def test_edited_document_is_named(
+    mongo_ledger: MongoTrialLedger, mongo: MongoDatabase, edit: Edit, named: str
+) -> None:
+    await edit(mongo.collection("trials"), mongo.collection("trial_ledgers"))
+    assert named in str(await fault_of(mongo_ledger))
+    assert await mongo_ledger.next_ledger(None, user_id="ann") == ("ann", "BTCUSDT")
+
+
+@pytest.mark.parametrize(
+    ("fields", "named"),
+    [
+        ({"runs": "5"}, "runs is of the type str"),
+        ({"unlinked_runs": None}, "unlinked_runs is of the type NoneType"),
+        ({"runs": True}, "runs is of the type bool"),
+        ({"head": 7}, "head is of the type int"),
+        ({"total": "x"}, "total is of the type str"),
+        ({"version": "x"}, "no version"),
+        ({"last": 7}, "no key of the last trial"),
+    ],
+)
+async def test_unreadable_document_is_named(
+    mongo_ledger: MongoTrialLedger, mongo: MongoDatabase, fields: dict[str, Any], named: str
+) -> None:
+    await set_in(mongo.collection("trial_ledgers"), {}, **fields)
+    with pytest.raises(StoreUnavailable, match=named):
+        await fault_of(mongo_ledger)
+    with pytest.raises(StoreUnavailable, match=named):
+        await count(mongo_ledger, 6)
+
+
+async def test_documents_of_the_released_version_go_on(mongo: MongoDatabase) -> None:
     sums = EMPTY_LEDGER.add(entry(1)).add(entry(2))
-    name = "ann\nBTCUSDT"
-    trials, ledgers = database.collection("trials"), database.collection("trial_ledgers")
-    await trials.insert_many(
-        [
-            {"_id": f"{name}\nkey-1", "is_pending": False},
-            {"_id": f"{name}\nkey-2", "is_pending": True},
-        ]
-    )
+    trials, ledgers = mongo.collection("trials"), mongo.collection("trial_ledgers")
+    await trials.insert_many([
+        {"_id": f"{NAME}\nkey-1", "is_pending": False},
+        {"_id": f"{NAME}\nkey-2", "is_pending": True},
+    ])  # fmt: skip
     await ledgers.insert_one({
-        "_id": name, "version": 2, "total": sums.total.to_bytes(), "active": sums.active.to_bytes(),
-        "head": "old head", "last": f"{name}\nkey-2",
+        "_id": NAME, "version": 2, "total": sums.total.to_bytes(), "active": sums.active.to_bytes(),
+        "head": ZEROS, "last": f"{NAME}\nkey-2",
     })  # fmt: skip
-    ledger = MongoTrialLedger(database)
+    ledger = MongoTrialLedger(mongo)
+    found = await check_ledger(ledger, user_id="ann", symbol="BTCUSDT", head=ZEROS)
+    assert (found.fault, found.runs, found.unlinked_runs, found.head_after) == (None, 2, 2, 2)
     await count(ledger, 2, 1, 3, 4)
     state = await ledger.state(user_id="ann", symbol="BTCUSDT")
-    assert (state.runs, state.unlinked_runs, state.first_head, state.total.trials) == (4, 2, "old head", 4)
+    assert (state.runs, state.unlinked_runs, state.first_head, state.total.trials) == (4, 2, ZEROS, 4)
     assert await fault_of(ledger) is None
-    await trials.update_one({"link.number": 3}, {"$set": {"link.key": "x"}})
-    assert "link 3 does not follow" in str(await fault_of(ledger))
+    await trials.delete_one({"_id": f"{NAME}\nkey-1"})
+    assert "1 trials have no link, but 2 were counted before" in str(await fault_of(ledger))
+
+
+async def test_documents_go_on_after_an_older_version(mongo_ledger: MongoTrialLedger, mongo: MongoDatabase) -> None:
+    # A process of the released version that was still running replaces the whole document.
+    trials, ledgers = mongo.collection("trials"), mongo.collection("trial_ledgers")
+    await trials.insert_one({"_id": f"{NAME}\nold", "is_pending": False})
+    dropped = {"link": "", "runs": "", "unlinked_runs": "", "first_head": ""}
+    await ledgers.update_one({}, {"$set": {"head": ZEROS, "last": f"{NAME}\nold"}, "$unset": dropped})
+    assert "an older version of the service has counted a trial since" in str(await fault_of(mongo_ledger))
+    await count(mongo_ledger, 6, 7)
+    state = await mongo_ledger.state(user_id="ann", symbol="BTCUSDT")
+    assert (state.runs, state.unlinked_runs, state.first_head) == (8, 6, ZEROS)
+    assert "link 1 stands before the first one, 7: an older version" in str(await fault_of(mongo_ledger))
+
+
+@pytest.fixture
+def server() -> Any:
+    with running_mongo_server("results") as running:
+        yield running
+
+
+COMMANDS = {0: 5, 2: 6}
+"""Commands of a record after so many others: insert the trial; read the ledger and the trial; mark the last trial, if
+there is one; store the ledger; mark the trial."""
+
+
+@pytest.mark.parametrize(
+    ("counted_before", "survived"), [(before, done) for before, steps in COMMANDS.items() for done in range(steps + 1)]
+)
+async def test_crash_between_two_steps_breaks_no_chain(server: MongoServer, survived: int, counted_before: int) -> None:
+    steps = COMMANDS[counted_before]
+    database = MongoDatabase(server.uri, "results")
+    ledger = MongoTrialLedger(database)
+    await count(ledger, *range(counted_before))
+    server.commands.clear()
+    server.hang_up_before = lambda name, body: name not in OF_THE_DRIVER and len(server.commands) >= survived
+    if survived < steps:
+        with pytest.raises(StoreUnavailable):
+            await count(ledger, 7)
+    else:
+        await count(ledger, 7)
+        assert len(server.commands) == steps
+    server.hang_up_before = lambda name, body: False
+    assert await fault_of(ledger) is None
+    await count(ledger, 8, 7, 8)
+    found = await check_ledger(ledger, user_id="ann", symbol="BTCUSDT")
+    assert (found.fault, found.runs) == (None, counted_before + 2)
     await database.close()
+
+
+async def test_index_of_links_is_made_at_start_up(mongo: MongoDatabase) -> None:
+    assert await MongoStore(mongo).is_reachable()
+    indexes = await mongo.collection("trials").index_information()
+    assert [("ledger", 1), ("link.number", 1)] in [index["key"] for index in indexes.values()]

@@ -1,0 +1,36 @@
+"""Read the fields of a stored ledger, which may have been damaged in the store."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from src.domain.errors import StoreUnavailable
+from src.domain.trials import TrialLedgerState, TrialSums
+
+
+def read_state(
+    *, total: Any, active: Any, head: Any, runs: Any, unlinked_runs: Any, first_head: Any
+) -> TrialLedgerState:
+    """Return a ledger's state; raises StoreUnavailable, which names the field, if it is damaged."""
+    for name, value, kind in (
+        ("total", total, bytes),
+        ("active", active, bytes),
+        ("head", head, str),
+        ("runs", runs, int),
+        ("unlinked_runs", unlinked_runs, int),
+        ("first_head", first_head, str),
+    ):
+        if not isinstance(value, kind) or isinstance(value, bool):
+            raise unreadable(f"{name} is of the type {type(value).__name__}.")
+    try:
+        sums = (TrialSums.from_bytes(total), TrialSums.from_bytes(active))
+    except ValueError as error:
+        raise unreadable(str(error)) from error
+    return TrialLedgerState(
+        total=sums[0], active=sums[1], head=head, runs=runs, unlinked_runs=unlinked_runs, first_head=first_head
+    )
+
+
+def unreadable(reason: str) -> StoreUnavailable:
+    """Build the error for a ledger that cannot be read."""
+    return StoreUnavailable("The ledger of trials cannot be read: {reason}", reason=reason)
