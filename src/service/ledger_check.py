@@ -113,6 +113,6 @@ def _find_fault_of_count(unlinked: int, state: TrialLedgerState) -> str | None:
     if unlinked == state.unlinked_runs or state.is_unnumbered:
         return None
     return (
-        f"{unlinked} trials have no link, but {state.unlinked_runs} were counted before links were kept: trials were "
+        f"trials without a link: {unlinked}, not {state.unlinked_runs} as counted before links were kept; trials were "
         "added or removed, or have lost their links"
     )

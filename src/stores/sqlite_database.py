@@ -13,6 +13,7 @@ from typing import Any, Final, TypeVar
 import aiosqlite
 
 from src.domain.errors import StoreUnavailable
+from src.stores.sqlite_opening import check_schema
 from src.stores.sqlite_writer import GroupWriter, Statement
 
 Outcome = TypeVar("Outcome")
@@ -43,14 +44,24 @@ class SqliteDatabase:
     ----------
     reserve_bytes
         Disk space that is reserved for deletions on a full disk.
+    is_read_only
+        Neither create nor migrate the file, and change nothing in it.
 
     Every method raises StoreUnavailable if the file is locked, damaged or not accessible, or the disk is full.
     """
 
     def __init__(
-        self, path: Path, *, busy_timeout_s: float = 10.0, reader_count: int = 3, reserve_bytes: int = 0
+        self,
+        path: Path,
+        *,
+        busy_timeout_s: float = 10.0,
+        reader_count: int = 3,
+        reserve_bytes: int = 0,
+        is_read_only: bool = False,
     ) -> None:
         self._path = path
+        self._is_read_only = is_read_only
+        self._is_open = False
         self._reserve_bytes = reserve_bytes
         self._busy_timeout_s = busy_timeout_s
         self._reader_count = reader_count
@@ -75,13 +86,13 @@ class SqliteDatabase:
 
         Raises sqlite3.IntegrityError if a primary key exists already.
         """
-        writer = await self.open()
+        writer = await self._open_writer()
         with _translate_errors():
             return await writer.write(*statements, frees_space=frees_space)
 
     async def transact(self, work: Callable[[sqlite3.Connection], Outcome], *, is_durable: bool = True) -> Outcome:
         """Run a function on the writing connection in one transaction, in its thread; see `GroupWriter.transact`."""
-        writer = await self.open()
+        writer = await self._open_writer()
         with _translate_errors():
             return await writer.transact(work, is_durable=is_durable)
 
@@ -101,49 +112,66 @@ class SqliteDatabase:
         """Finish the writes that were begun, then close the file; calling it again does nothing."""
         self._is_closed = True
         async with self._opening:
-            if self._writer is None:
+            if not self._is_open:
                 return
             readers = [await self._readers.get() for _ in range(self._reader_count)]
             with _translate_errors():
-                await self._writer.close()
+                if self._writer is not None:
+                    await self._writer.close()
                 for reader in readers:
                     await reader.close()
-            self._writer = None
+            self._writer, self._is_open = None, False
             for reader in readers:  # calls that wait for a reader then find the store closed
                 self._readers.put_nowait(reader)
 
-    async def open(self) -> GroupWriter:
+    async def open(self) -> None:
         """Open the file, once, and migrate its tables."""
         self._check_open()
-        if self._writer is not None:
-            return self._writer
+        if self._is_open:
+            return
         async with self._opening:
             self._check_open()
-            if self._writer is None:
-                self._writer = await self._open_connections()
-            return self._writer
+            if not self._is_open:
+                await self._open_connections()
+                self._is_open = True
+
+    async def _open_writer(self) -> GroupWriter:
+        await self.open()
+        if self._writer is None:
+            raise StoreUnavailable(_UNUSABLE, reason="it was opened for reading only")
+        return self._writer
 
     def _check_open(self) -> None:
         if self._is_closed:
             raise StoreUnavailable("The result store is closed.")
 
-    async def _open_connections(self) -> GroupWriter:
-        writer = GroupWriter(self._path, busy_timeout_s=self._busy_timeout_s, reserve_bytes=self._reserve_bytes)
+    async def _open_connections(self) -> None:
+        writer = None
         readers: list[aiosqlite.Connection] = []
         try:
             with _translate_errors():
-                await writer.open()
+                if not self._is_read_only:
+                    writer = GroupWriter(
+                        self._path, busy_timeout_s=self._busy_timeout_s, reserve_bytes=self._reserve_bytes
+                    )
+                    await writer.open()
+                # Mode rw creates no file; a log that another process left can be read only if it may be written to.
+                address = f"{self._path.absolute().as_uri()}?mode=rw"
                 for _ in range(self._reader_count):
-                    readers.append(await aiosqlite.connect(self._path, timeout=self._busy_timeout_s))
+                    readers.append(await aiosqlite.connect(address, uri=True, timeout=self._busy_timeout_s))
                     await readers[-1].execute("PRAGMA query_only = ON")
+                if self._is_read_only:
+                    [[version]] = await readers[0].execute_fetchall("PRAGMA user_version")
+                    check_schema(version, is_migrated=True)
         except BaseException:
-            await writer.close()
+            if writer is not None:
+                await writer.close()
             for reader in readers:
                 await reader.close()
             raise
+        self._writer = writer
         for reader in readers:
             self._readers.put_nowait(reader)
-        return writer
 
 
 def _size_on_disk(path: Path) -> int:

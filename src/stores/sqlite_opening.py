@@ -107,8 +107,8 @@ def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
         raise
 
 
-def _migrate(connection: sqlite3.Connection) -> None:
-    [[version]] = connection.execute("PRAGMA user_version").fetchall()
+def check_schema(version: int, *, is_migrated: bool) -> None:
+    """Raise StoreUnavailable if the tables are of a newer version, or of an older one that should be migrated."""
     if version > len(MIGRATIONS):
         raise StoreUnavailable(
             "The result store was written by a newer version of this service (schema {version}; this build knows up "
@@ -116,6 +116,18 @@ def _migrate(connection: sqlite3.Connection) -> None:
             version=version,
             known=len(MIGRATIONS),
         )
+    if is_migrated and version < len(MIGRATIONS):
+        raise StoreUnavailable(
+            "The result store was written by an older version of this service (schema {version}; this build needs "
+            "{known}). Start this version of the service once, which migrates it.",
+            version=version,
+            known=len(MIGRATIONS),
+        )
+
+
+def _migrate(connection: sqlite3.Connection) -> None:
+    version = read_pragma(connection, "user_version")
+    check_schema(version, is_migrated=False)
     for statements in MIGRATIONS[version:]:
         for statement in statements:
             connection.execute(statement)

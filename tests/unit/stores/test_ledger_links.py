@@ -105,7 +105,7 @@ SWAP = """UPDATE trials SET {field} = (
         (ROW.format(number=6, zeros=ZEROS), "link 6 comes after the ledger's last run, 5"),
         (ROW.format(number=-4, zeros=ZEROS), "link -4 stands before the first one, 1"),
         (ROW.format(number=2.5, zeros=ZEROS), "a link has the number 2.5"),
-        ("INSERT INTO trials (user_id, symbol, key) VALUES ('ann', 'BTCUSDT', 'x')", "1 trials have no link, but 0"),
+        ("INSERT INTO trials (user_id, symbol, key) VALUES ('ann', 'BTCUSDT', 'x')", "trials without a link: 1, not 0"),
         ("UPDATE trial_ledgers SET total = active", "sums are not those of link 5"),
         ("UPDATE trial_ledgers SET head = 'x'", "head is not the head after link 5"),
         ("UPDATE trial_ledgers SET runs = 4", "link 5 comes after the ledger's last run, 4"),
@@ -175,8 +175,24 @@ async def test_file_of_the_released_version_goes_on(path: Path) -> None:
     found = await check_ledger(ledger, user_id="ann", symbol="BTCUSDT", head="old head")
     assert (found.fault, found.runs, found.unlinked_runs, found.head_after) == (None, 3, 2, 2)
     edit_file(path, "DELETE FROM trials WHERE key = 'key-2'")
-    assert "1 trials have no link, but 2 were counted before" in str(await fault_of(ledger))
+    assert "trials without a link: 1, not 2" in str(await fault_of(ledger))
     await database.close()
+
+
+async def test_file_for_reading_is_not_written(sqlite_ledger: SqliteTrialLedger, path: Path) -> None:
+    database = SqliteDatabase(path, is_read_only=True)
+    reader = SqliteTrialLedger(database)
+    assert await reader.state(user_id="ann", symbol="BTCUSDT") == await sqlite_ledger.state(
+        user_id="ann", symbol="BTCUSDT"
+    )
+    with pytest.raises(StoreUnavailable, match="opened for reading only"):
+        await count(reader, 6)
+    await database.close()
+    absent = SqliteDatabase(path.with_name("absent"), is_read_only=True)
+    with pytest.raises(StoreUnavailable, match="cannot be opened"):
+        await SqliteTrialLedger(absent).state(user_id="ann", symbol="BTCUSDT")
+    assert not path.with_name("absent").exists()
+    await absent.close()
 
 
 # MongoDB
@@ -244,10 +260,10 @@ EDITS: list[tuple[Edit, str]] = [
     (lambda t, s: copy(t, 5), "two links have the number 5"),
     (lambda t, s: copy(t, 5, link={"number": 6}), "link 6 comes after the ledger's last run, 5"),
     (lambda t, s: copy(t, 5, link={"number": -6}), "link -6 stands before the first one, 1"),
-    (lambda t, s: copy(t, 5, link=None), "1 trials have no link, but 0"),
-    (lambda t, s: copy(t, 5, link={"number": "6"}), "1 trials have no link, but 0"),
-    (lambda t, s: t.insert_one({"_id": f"{NAME}\nx", "is_pending": False}), "1 trials have no link, but 0"),
-    (lambda t, s: t.insert_one({"_id": f"{NAME}\nx"}), "1 trials have no link, but 0"),
+    (lambda t, s: copy(t, 5, link=None), "trials without a link: 1, not 0"),
+    (lambda t, s: copy(t, 5, link={"number": "6"}), "trials without a link: 1, not 0"),
+    (lambda t, s: t.insert_one({"_id": f"{NAME}\nx", "is_pending": False}), "trials without a link: 1, not 0"),
+    (lambda t, s: t.insert_one({"_id": f"{NAME}\nx"}), "trials without a link: 1, not 0"),
     (lambda t, s: set_in(s, {}, total=EMPTY_LEDGER.total.to_bytes()), "sums are not those of link 5"),
     (lambda t, s: set_in(s, {}, head=ZEROS), "head is not the head after link 5"),
     (lambda t, s: set_in(s, {}, runs=4), "link 5 comes after the ledger's last run, 4"),
@@ -306,7 +322,7 @@ async def test_documents_of_the_released_version_go_on(mongo: MongoDatabase) -> 
     assert (state.runs, state.unlinked_runs, state.first_head, state.total.trials) == (4, 2, ZEROS, 4)
     assert await fault_of(ledger) is None
     await trials.delete_one({"_id": f"{NAME}\nkey-1"})
-    assert "1 trials have no link, but 2 were counted before" in str(await fault_of(ledger))
+    assert "trials without a link: 1, not 2" in str(await fault_of(ledger))
 
 
 async def test_documents_go_on_after_an_older_version(mongo_ledger: MongoTrialLedger, mongo: MongoDatabase) -> None:
@@ -357,7 +373,9 @@ async def test_crash_between_two_steps_breaks_no_chain(server: MongoServer, surv
     await database.close()
 
 
-async def test_index_of_links_is_made_at_start_up(mongo: MongoDatabase) -> None:
+async def test_start_up_prepares_the_database_for_links(mongo: MongoDatabase) -> None:
     assert await MongoStore(mongo).is_reachable()
+    # Builds that drop the links know versions up to 2.
+    assert (await mongo.collection("result_schema").find_one({}))["version"] == 3
     indexes = await mongo.collection("trials").index_information()
     assert [("ledger", 1), ("link.number", 1)] in [index["key"] for index in indexes.values()]
