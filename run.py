@@ -75,6 +75,11 @@ COMMANDS = {
         (("-m", "src.runtime.backup", "restore"),),
         takes_paths=True,
     ),
+    "ledger": Command(
+        "check the chains of the ledgers of trials, while serving; --user ID, --head HEX",
+        SERVICE,
+        (("-m", "src.runtime.ledger"),),
+    ),
     "test": Command(
         "run the tests, all of them on all cores; further words go to pytest",
         EVERYTHING,

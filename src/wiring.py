@@ -6,6 +6,7 @@ import asyncio
 import functools
 import hashlib
 import platform
+from collections.abc import Awaitable, Callable
 from importlib import metadata
 from pathlib import Path
 from typing import Final
@@ -189,6 +190,15 @@ def build_stores(settings: Settings) -> tuple[ResultStore, TrialLedger]:
         return MongoStore(mongo, quota=quota), MongoTrialLedger(mongo)
     sqlite = SqliteDatabase(settings.storage_dir / RESULTS_FILE, reserve_bytes=RESERVE_BYTES)
     return SqliteStore(sqlite, quota=quota), SqliteTrialLedger(sqlite)
+
+
+def build_ledger_reader(settings: Settings) -> tuple[TrialLedger, Callable[[], Awaitable[None]]]:
+    """Return the ledger of trials for reading beside a running service, and what closes it."""
+    if settings.mongodb_uri is not None:
+        store, ledger = build_stores(settings)
+        return ledger, store.close
+    sqlite = SqliteDatabase(settings.storage_dir / RESULTS_FILE, reader_count=1, is_read_only=True)
+    return SqliteTrialLedger(sqlite), sqlite.close
 
 
 def versions() -> dict[str, str]:

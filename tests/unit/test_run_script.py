@@ -16,7 +16,7 @@ from types import ModuleType
 import pytest
 
 SCRIPT = Path(__file__).parents[2] / "run.py"
-COMMANDS = ("demo", "dev", "prod", "backup", "restore", "test", "bench", "mutate", "lint", "setup")
+COMMANDS = ("demo", "dev", "prod", "backup", "restore", "ledger", "test", "bench", "mutate", "lint", "setup")
 
 JOB = """
 import os, signal, sys, time
