@@ -38,6 +38,10 @@ class Trial:
     directions: NDArray[np.int64]
     t: int
 
+    def to_bytes(self) -> bytes:
+        """Return the same bytes for the same trial, on every machine."""
+        return f"{self.t}\n".encode() + self.slots.astype("<i8").tobytes() + self.directions.astype("<i8").tobytes()
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialStatistics:
@@ -219,7 +223,7 @@ class TrialLedgerState:
         """Return the state with one more run, and the run's link."""
         digest = hashlib.sha256(f"{entry.key}\n".encode())
         for trial in (entry.total, entry.active):
-            digest.update(b"flat\n" if trial is None else NO_TRIALS.add(trial).to_bytes())
+            digest.update(b"flat\n" if trial is None else trial.to_bytes())
         after = replace(
             self,
             total=self.total if entry.total is None else self.total.add(entry.total),
