@@ -36,8 +36,8 @@ VOLATILITY: Final = 0.03
 DRIFT: Final = 0.001
 """Per day, about that of BTCUSDT since 2017."""
 HOLDING_BARS: Final = 5
-PAIRS: Final = tuple((fast, slow) for fast in range(3, 30, 3) for slow in range(20, 120, 10) if fast < slow)
-"""87 moving averages."""
+PAIRS: Final = tuple((fast, slow) for fast in range(2, 22, 2) for slow in range(25, 115, 10))
+"""90 moving averages."""
 LONG: Final = TradingRules(fill=FillTiming.SAME_CLOSE, fee_rate=0.0, slippage_rate=0.0)
 BOTH: Final = replace(LONG, direction=Direction.BOTH)
 EXITS: Final = replace(LONG, exits=Exits(stop_loss_rate=0.05, take_profit_rate=0.08))
@@ -163,7 +163,7 @@ def enter_at_random(count: int) -> Search:
 
 
 def average_prices(_: np.random.Generator, bars: Bars) -> Sequence[Signals]:
-    """Search among 87 moving-average crossovers."""
+    """Search among 90 moving-average crossovers."""
     inputs = StrategyInputs(bars=bars)
     return [Crossover(CrossoverParams(fast=fast, slow=slow)).signals(inputs) for fast, slow in PAIRS]
 
@@ -195,15 +195,20 @@ def cells(real_returns: Floats | None = None) -> tuple[Cell, ...]:
         Cell(name="best of 30 random", market=rising, search=enter_at_random(30)),
         Cell(name="best of 30 random, long and short", market=rising, search=enter_at_random(30), rules=BOTH),
         Cell(name="best of 30 random, stops and targets", market=rising, search=enter_at_random(30), rules=EXITS),
-        Cell(name="best of 87 averages", market=rising, search=average_prices),
-        Cell(name="best of 87 averages, long and short", market=rising, search=average_prices, rules=BOTH),
+        Cell(name="best of 90 averages", market=rising, search=average_prices),
+        Cell(name="best of 90 averages, long and short", market=rising, search=average_prices, rules=BOTH),
     ]
     if real_returns is not None:
         real = resampled(real_returns)
         found += [
-            Cell(name="best of 87 averages, blocks of BTCUSDT", market=real, search=average_prices),
             Cell(
-                name="best of 87 averages, blocks of BTCUSDT, trials not counted",
+                name="best of 90 averages, shuffled days of BTCUSDT",
+                market=resampled(real_returns, 1),
+                search=average_prices,
+            ),
+            Cell(name="best of 90 averages, blocks of BTCUSDT", market=real, search=average_prices),
+            Cell(
+                name="best of 90 averages, blocks of BTCUSDT, trials not counted",
                 market=real,
                 search=average_prices,
                 is_counted=False,
