@@ -66,7 +66,9 @@ DEFLATION = Deflation(
     ledger_scope="Trials that this service has seen.",
 )
 ROWS = RowAudit(rows=980, differing=0, largest_difference=0.01, is_repeatable=None, signals=None)
-CHANGES = SignalChanges(prefixes=8, compared=1_000, changed=10, first_bar=77, changes_sign=False)
+CHANGES = SignalChanges(
+    prefixes=8, compared=1_000, changed=10, first_bar=77, changes_sign=False, differs_at_end_only=False
+)
 OVERLAP = OverlapSigns(
     hit_bars=500,
     hit_rate=0.52,

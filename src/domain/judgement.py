@@ -251,6 +251,9 @@ class SignalChanges:
     changed: int = reported("Signals that differ although only later bars were left out.", _COUNT)
     first_bar: int | None = reported("Index of the first bar whose signal differs; null if none does.")
     changes_sign: bool = reported("Whether the net return has another sign without the later bars.")
+    differs_at_end_only: bool | None = reported(
+        "Whether predictions differ near the prefixes' ends and nowhere else; null for results of earlier versions."
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

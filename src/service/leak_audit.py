@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -22,10 +23,12 @@ from src.domain.market import Bars
 from src.domain.runs import BacktestRequest
 from src.domain.signals import Predictions, Signals
 from src.judgement.benchmarks import Simulate
-from src.judgement.leaks import RowComparison, choose_prefixes, compare_rows, compare_signals
+from src.judgement.leaks import RowComparison, choose_prefixes, compare_rows, compare_signals, differ_at_end_only
 from src.judgement.verdict import LEAK_AUDIT
 from src.service.computing import ComputeQueue
 from src.service.pipeline import decide
+
+logger = logging.getLogger(__name__)
 
 PREFIX_AUDIT: Final = "PREFIX_AUDIT"
 
@@ -62,15 +65,49 @@ async def audit_leaks(model: AuditedModel, computing: ComputeQueue, *, deadline_
     comparison = await computing.run(_compare, predictions.values, predictions.among_others)
     if comparison.are_equal:
         return LeakAudit(rows=_report(comparison))
-    lengths = await computing.run(_choose_lengths, model)
     try:
         async with asyncio.timeout_at(deadline_s):
-            repeated, *prefixes = await model.predict_prefixes((len(model.bars), *lengths))
+            [repeated] = await model.predict_prefixes((len(model.bars),))
+            if not (await computing.run(_compare, predictions.values, repeated.values)).are_equal:
+                return LeakAudit(rows=_report(comparison, is_repeatable=False))
+            lengths = await computing.run(_choose_lengths, model)
+            prefixes, failure = await _predict_each(model, lengths)
     except (ServiceError, TimeoutError) as error:
-        reason = error.message if isinstance(error, ServiceError) else "It took too long."
-        why = f"The model's predictions depend on other rows, but asking for the first rows alone failed. {reason}"
-        return LeakAudit(rows=_report(comparison), not_checked=(NotChecked(code=PREFIX_AUDIT, why=why),))
-    return LeakAudit(rows=await computing.run(_explain, model, comparison, repeated, prefixes))
+        return LeakAudit(rows=_report(comparison), not_checked=_not_asked(_describe(error)))
+    return LeakAudit(
+        rows=await computing.run(_explain, model, comparison, prefixes),
+        not_checked=()
+        if failure is None
+        else _not_asked(f"{len(lengths) - len(prefixes)} of {len(lengths)}: {failure}"),
+    )
+
+
+async def _predict_each(model: AuditedModel, lengths: Sequence[int]) -> tuple[Sequence[Predictions], str | None]:
+    """Predict all prefixes at once; if that fails, one by one, and return those that succeed and the last failure.
+
+    A model that divides by the deviation of its rows fails on one row only.
+    """
+    try:
+        return await model.predict_prefixes(lengths), None
+    except ServiceError:
+        logger.debug("prefixes are predicted one by one", exc_info=True)
+    found: list[Predictions] = []
+    failure: ServiceError | None = None
+    for length in lengths:
+        try:
+            found += await model.predict_prefixes((length,))
+        except ServiceError as error:
+            failure = error
+    return found, None if failure is None else _describe(failure)
+
+
+def _not_asked(reason: str) -> tuple[NotChecked, ...]:
+    why = f"The model's predictions depend on other rows, but asking for the first rows alone failed. {reason}"
+    return (NotChecked(code=PREFIX_AUDIT, why=why),)
+
+
+def _describe(error: Exception) -> str:
+    return error.message if isinstance(error, ServiceError) else "It took too long."
 
 
 def _compare(values: NDArray[np.float64], others: NDArray[np.float64]) -> RowComparison:
@@ -86,14 +123,11 @@ def _first_row(model: AuditedModel) -> int:
     return int(np.argmin(np.isnan(model.predictions.values)))
 
 
-def _explain(
-    model: AuditedModel, comparison: RowComparison, repeated: Predictions, prefixes: Sequence[Predictions]
-) -> RowAudit:
-    if not _compare(model.predictions.values, repeated.values).are_equal:
-        return _report(comparison, is_repeatable=False)
+def _explain(model: AuditedModel, comparison: RowComparison, prefixes: Sequence[Predictions]) -> RowAudit:
     signals = [decide(model.request, model.bars.slice(0, len(prefix.values)), prefix) for prefix in prefixes]
     changes = [compare_signals(model.signals.action, prefix.action, first_bar=_first_row(model)) for prefix in signals]
     firsts = [change.first_bar for change in changes if change.first_bar is not None]
+    rows = [_compare(model.predictions.values[: len(prefix.values)], prefix.values) for prefix in prefixes]
     return _report(
         comparison,
         is_repeatable=True,
@@ -103,6 +137,7 @@ def _explain(
             changed=sum(change.changed for change in changes),
             first_bar=min(firsts, default=None),
             changes_sign=bool(signals) and _changes_sign(model, signals[-1]),
+            differs_at_end_only=differ_at_end_only(rows),
         ),
     )
 

@@ -96,16 +96,64 @@ async def test_model_that_scales_by_later_bars_looks_ahead() -> None:
     assert rows.signals.changed > 0.01 * rows.signals.compared
     assert result.verdict_level == "DISPROVED"
     assert codes(result)[0] == "LOOKS_AHEAD"
-    [lengths] = model.asked
-    assert lengths[0] == 300
-    assert rows.signals.prefixes == len(lengths) - 1
-    assert sorted(lengths[1:]) == list(lengths[1:])
+    repeated, lengths = model.asked
+    assert repeated == (300,)
+    assert rows.signals.prefixes == len(lengths)
+    assert sorted(lengths) == list(lengths)
     assert lengths[-1] == 299
+
+
+def next_return(returns: NDArray[np.float64], bars: int = 1) -> NDArray[np.float64]:
+    """Predict the return of some bars later, and the last one where there is none."""
+    return np.concatenate((returns[bars:], np.repeat(returns[-1:], min(bars, returns.size))))[: returns.size]
+
+
+def centered_mean(returns: NDArray[np.float64]) -> NDArray[np.float64]:
+    padded = np.pad(returns, 1, mode="edge")
+    return (padded[:-2] + padded[1:-1] + padded[2:]) / 3
+
+
+def only_long_histories(returns: NDArray[np.float64]) -> NDArray[np.float64]:
+    if returns.size < 100:
+        raise ModelRejected("The model raised ValueError.")
+    return next_return(returns)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [next_return, lambda returns: next_return(returns, 5), centered_mean, only_long_histories],
+    ids=["next bar", "fifth next bar", "centered mean", "fails on few rows"],
+)
+async def test_model_that_reads_the_next_bars_looks_ahead(model: Model) -> None:
+    """Few signals change, under 1 % of all: those at the ends."""
+    result, rows = await run(AskedModel(model))
+    assert rows is not None
+    assert rows.signals is not None
+    assert rows.signals.differs_at_end_only
+    assert codes(result)[0] == "LOOKS_AHEAD"
+    assert result.verdict_level == "DISPROVED"
+    has_failed = model is only_long_histories
+    assert ("PREFIX_AUDIT" in not_checked(result)) == has_failed
+    assert not has_failed or "tries failed, one so: The model raised ValueError." in not_checked(result)["PREFIX_AUDIT"]
+
+
+async def test_batch_statistics_that_fail_on_one_row_are_audited() -> None:
+    def scale(returns: NDArray[np.float64]) -> NDArray[np.float64]:
+        if returns.size < 2:
+            raise ModelRejected("The prediction for row 0 is not a finite number.")
+        return (returns - returns.mean()) / returns.std(ddof=1) - returns.max()
+
+    _, rows = await run(AskedModel(scale))
+    assert rows is not None
+    assert rows.signals is not None
+    assert not rows.signals.differs_at_end_only
 
 
 async def test_model_with_memory_is_not_repeatable() -> None:
     calls = iter(range(99))
-    result, rows = await run(AskedModel(lambda returns: returns + next(calls)))
+    model = AskedModel(lambda returns: returns + next(calls))
+    result, rows = await run(model)
+    assert model.asked == [(300,)]
     assert rows is not None
     assert (rows.is_repeatable, rows.signals) == (False, None)
     assert codes(result)[0] == "NOT_REPEATABLE"
