@@ -63,7 +63,7 @@ def luck_objections(evidence: Evidence) -> Iterator[Reason]:
     """Yield the objections that luck may explain the result."""
     probability = deflated_sharpe(evidence.deflation)
     if probability is not None and probability < MIN_DEFLATED_SHARPE:
-        yield _low_deflated_sharpe(evidence.deflation, probability)
+        yield _low_deflated_sharpe(evidence, probability)
     yield from _timing_objections(evidence, probability is not None and probability >= MIN_DEFLATED_SHARPE)
     yield from _sweep_objections(evidence)
 
@@ -79,12 +79,15 @@ def deflated_sharpe(deflation: Deflation) -> float | None:
     return min((probability for probability in found if probability is not None), default=None)
 
 
-def _low_deflated_sharpe(deflation: Deflation, probability: float) -> Reason:
+def _low_deflated_sharpe(evidence: Evidence, probability: float) -> Reason:
+    deflation, sharpe = evidence.deflation, evidence.metrics.sharpe_ratio
+    is_negative = sharpe is not None and sharpe < 0
+    meaning = "The Sharpe ratio is negative" if is_negative else "Luck may explain the Sharpe ratio"
     hurdle = "0" if deflation.trials <= 1 else f"what luck alone gives the best of {deflation.trials:,} trials"
     return make_objection(
         VerdictLevel.DOUBTFUL,
         ReasonCode.LOW_DEFLATED_SHARPE,
-        f"Luck may explain the Sharpe ratio: the probability that the true one is over {hurdle} is "
+        f"{meaning}: the probability that the true one is over {hurdle} is "
         f"{format_figure(probability, MIN_DEFLATED_SHARPE)}, where at least {MIN_DEFLATED_SHARPE:g} is needed.",
         value=probability,
         threshold=MIN_DEFLATED_SHARPE,
@@ -104,7 +107,8 @@ def _timing_objections(evidence: Evidence, has_high_sharpe: bool) -> Iterator[Re
         )
     elif p_value > MAX_TIMING_P_VALUE:
         effective = evidence.benchmarks.active_trials_effective
-        among = f" if {format_figure(effective)} independent trials are counted" if effective > 1 else ""
+        shown = format_figure(effective)
+        among = f" if {shown} independent trials are counted" if effective > 1 and shown != "1" else ""
         meaning = f" The Sharpe ratio is high enough even so: {_explain_profit(evidence)}" if has_high_sharpe else ""
         yield make_objection(
             VerdictLevel.DOUBTFUL,
@@ -122,10 +126,10 @@ def _explain_profit(evidence: Evidence) -> str:
     market = evidence.metrics.buy_and_hold_return or 0.0
     direction = evidence.rules.direction
     if direction is Direction.LONG and market > 0:
-        return "it earned because the market rose, not because of when it bought."
+        return "holding while the market rose can explain it, and that it matters when it bought is not shown."
     if direction is Direction.SHORT and market < 0:
-        return "it earned because the market fell, not because of when it sold."
-    return "it earned because it held positions at all, not because of when it bought and sold."
+        return "being short while the market fell can explain it, and that it matters when it sold is not shown."
+    return "holding positions at all can explain it, and that it matters when it bought and sold is not shown."
 
 
 def _sweep_objections(evidence: Evidence) -> Iterator[Reason]:
@@ -190,6 +194,12 @@ def _cost_objections(evidence: Evidence) -> Iterator[Reason]:
     """Yield the objection to a thin margin; without fees there is one only if the run earns nothing before costs."""
     break_even, fee = evidence.benchmarks.break_even_fee, evidence.rules.fee_rate
     if break_even is None:
+        if evidence.metrics.total_return < 0:
+            yield make_objection(
+                VerdictLevel.DOUBTFUL,
+                ReasonCode.THIN_COST_MARGIN,
+                "It loses, and no fee of 0 or more was found at which it would not.",
+            )
         return
     found, limit = break_even * 100, MIN_COST_MARGIN * fee * 100
     if break_even <= 0:

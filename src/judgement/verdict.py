@@ -53,11 +53,11 @@ def _rank(reason: Reason) -> tuple[int, int]:
 
 
 def _power_objections(evidence: Evidence, objections: Sequence[Reason]) -> Iterator[Reason]:
-    """Yield the reason that luck could not have been told from the edge, if nothing but luck objects."""
+    """Yield the reason that luck could not have been told from the edge, if the run gains and only luck objects."""
     timing = evidence.benchmarks.timing
     if timing is None or not objections or any(reason.code not in _LUCK for reason in objections):
         return
-    if not 0 < timing.edge < timing.smallest_visible_edge:
+    if not 0 < timing.edge < timing.smallest_visible_edge or evidence.metrics.total_return <= 0:
         return
     needed = (
         f" About {timing.bars_needed:,} bars would do." if timing.bars_needed is not None else " More bars are needed."
@@ -88,7 +88,7 @@ def _missing_checks(evidence: Evidence) -> Iterator[tuple[str, str]]:
         yield LEAK_AUDIT, "The model's predictions were not compared among other rows, so it may look ahead."
     if deflated_sharpe(evidence.deflation) is None:
         yield "DEFLATED_SHARPE", "The returns have no variance, or are too few for a standard error."
-    if evidence.benchmarks.break_even_fee is None:
+    if evidence.benchmarks.break_even_fee is None and evidence.metrics.total_return >= 0:
         yield "COST_MARGIN", "The fee at which the return is 0 could not be found."
     if evidence.engines_differ is None:
         yield "OTHER_ENGINE", "The other engine did not run: ask for the cross-check to compare every fill."

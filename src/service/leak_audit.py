@@ -74,12 +74,11 @@ async def audit_leaks(model: AuditedModel, computing: ComputeQueue, *, deadline_
             prefixes, failure = await _predict_each(model, lengths)
     except (ServiceError, TimeoutError) as error:
         return LeakAudit(rows=_report(comparison), not_checked=_not_asked(_describe(error)))
-    return LeakAudit(
-        rows=await computing.run(_explain, model, comparison, prefixes),
-        not_checked=()
-        if failure is None
-        else _not_asked(f"{len(lengths) - len(prefixes)} of {len(lengths)}: {failure}"),
-    )
+    rows = await computing.run(_explain, model, comparison, prefixes)
+    if failure is None:
+        return LeakAudit(rows=rows)
+    failed = len(lengths) - len(prefixes)
+    return LeakAudit(rows=rows, not_checked=_not_asked(f"{failed} of {len(lengths)} tries failed, one so: {failure}"))
 
 
 async def _predict_each(model: AuditedModel, lengths: Sequence[int]) -> tuple[Sequence[Predictions], str | None]:
