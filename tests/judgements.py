@@ -79,7 +79,13 @@ OVERLAP = OverlapSigns(
     has_high_lag_z=False,
 )
 TRAINING = TrainingOverlap(
-    trained_from_ms=1_546_300_800_000, trained_to_ms=TRAINED_TO_MS, label_horizon=1, bars_seen=0, share_seen=0.0
+    trained_from_ms=1_546_300_800_000,
+    trained_to_ms=TRAINED_TO_MS,
+    label_horizon=1,
+    bars_seen=0,
+    share_seen=0.0,
+    bars_before=0,
+    bars_after=500,
 )
 LEAKS = Leaks(rows=ROWS, overlap=OVERLAP, training=TRAINING)
 TIMING = TimingTest(p_value=0.01, shifts=900, edge=20.0, smallest_visible_edge=15.0, bars_needed=800)

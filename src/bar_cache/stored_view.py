@@ -16,7 +16,7 @@ from src.bars.ranges import check_whole_range, describe_range
 from src.bars.resampling import finer_intervals, resample
 from src.bars.slot_ranges import SlotRanges
 from src.binance.paging import PAGE_ROWS
-from src.domain.market import Interval, MarketRequest, MarketSeries
+from src.domain.market import Interval, MarketRequest, MarketSeries, origin_of_made
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -217,7 +217,7 @@ class StoredView:
         quality = checked.quality()
         if found_range.made_from is not None:
             quality = assess(bars)
-            origin = f"{origin} ({bars.interval.name} bars made from its {found_range.made_from.name} bars)"
+            origin = origin_of_made(origin, bars.interval, found_range.made_from)
         warnings = describe_quality(quality, bars)
         warnings += describe_range(
             market,

@@ -217,7 +217,7 @@ class Deflation:
     trials_effective: float = reported("To how many independent trials they amount.", _COUNT)
     average_correlation: float | None = reported("Mean correlation of all pairs of trials; null under two.", _RATIO)
     trial_sharpe_variance: float | None = reported(
-        "Variance of the trials' t = SR √n, at least 0.25; null under two.", _RATIO
+        "Variance of the trials' t = SR √n, at least 0.25 and at most 1; null under two.", _RATIO
     )
     sharpe_hurdle: float = reported(
         "Sharpe ratio that the best of so many trials without an edge is expected to have.", _RATIO
@@ -299,8 +299,14 @@ class TrainingOverlap:
     trained_from_ms: int | None = reported("First instant of the training window; null if not declared.", INSTANT)
     trained_to_ms: int = reported("Last instant of the training window.", INSTANT)
     label_horizon: int = reported("Bars that a label looks ahead; so many bars after the window are left out.", _BARS)
-    bars_seen: int = reported("Bars of the backtest up to the window's end and the label horizon.", _BARS)
+    bars_seen: int = reported("Bars of the backtest inside the training window.", _BARS)
     share_seen: float = reported("Their share of all bars.", _FRACTION)
+    bars_before: int | None = reported(
+        "Bars of the backtest before the training window; null for results of earlier versions.", _BARS
+    )
+    bars_after: int | None = reported(
+        "Bars left after the window and the label horizon; null for results of earlier versions.", _BARS
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -440,6 +440,19 @@ class Listing:
     is_trading: bool = True
 
 
+_MADE_BARS: Final = re.compile(r" \(\w+ bars made from its \w+ bars\)$")
+
+
+def origin_of_made(origin: str, interval: Interval, finer: Interval) -> str:
+    """Return the origin of bars that were made from finer ones of a source."""
+    return f"{origin} ({interval.name} bars made from its {finer.name} bars)"
+
+
+def source_of(origin: str) -> str:
+    """Return the source of bars, whether it sent them or they were made from its finer ones."""
+    return _MADE_BARS.sub("", origin)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MarketSeries:
     """The bars of a source, with the report on their quality.

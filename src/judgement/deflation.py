@@ -24,6 +24,9 @@ MIN_BARS: Final = 4
 MIN_TRIAL_VARIANCE: Final = 0.25
 """Least variance of the trials' t that the hurdle is made of. Many near-duplicates would dilute it: 19–21 % of the best
 without an edge passed, with this floor 5–7 %."""
+MAX_TRIAL_VARIANCE: Final = 1.0
+"""The variance of t without any edge. More of it comes from trials that truly lose or truly know, not from luck: one
+trial of a Sharpe ratio of −8.7 beside an honest run took that run's DSR from .999 to .346."""
 
 LEDGER_SCOPE: Final = (
     "Trials that this service has seen of this user on this market. Searches made elsewhere are not counted."
@@ -45,7 +48,7 @@ def deflate(
     n = returns.size
     effective = ledger.effective_trials
     variance = ledger.t_variance
-    used = None if variance is None else max(variance, MIN_TRIAL_VARIANCE)
+    used = None if variance is None else min(max(variance, MIN_TRIAL_VARIANCE), MAX_TRIAL_VARIANCE)
     # A ratio t ÷ √n is that of n bars as well as that of the trials' days: t hardly depends on the interval.
     hurdle = 0.0 if used is None else math.sqrt(used) * expected_maximum(effective) / math.sqrt(n)
     found = moments(returns, risk_free_per_bar)

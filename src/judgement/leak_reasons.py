@@ -88,22 +88,26 @@ def _training_objections(training: TrainingOverlap, bars: int) -> Iterator[Reaso
     seen = training.bars_seen
     if seen <= 0:
         return
-    if seen >= bars:
+    if seen >= bars or (training.bars_before == 0 and training.bars_after == 0):
         yield make_objection(
             VerdictLevel.DISPROVED,
             ReasonCode.TRAINED_ON_THIS_WINDOW,
-            f"The model was trained on all of these bars ({seen:,} of {bars:,}): it knew how they end, and no bar is "
-            "left to test it on.",
+            f"The model was trained on {'all of ' if seen >= bars else ''}these bars ({seen:,} of {bars:,}): it knew "
+            "how they end, and no bar is left to test it on.",
             value=float(seen),
             threshold=0.0,
             unit="bars",
         )
         return
+    advice = (
+        "no bar is left after them. Those before it has not seen: test it on them alone"
+        if training.bars_after == 0
+        else "read the out-of-sample part instead, which trades only the bars after the training"
+    )
     yield make_objection(
         VerdictLevel.DOUBTFUL,
         ReasonCode.TRAINED_ON_PART_OF_THIS_WINDOW,
-        f"The model was trained on {seen:,} of these {bars:,} bars, where 0 should be: read the out-of-sample part "
-        "instead, which trades only the bars after the training.",
+        f"The model was trained on {seen:,} of these {bars:,} bars, where 0 should be: {advice}.",
         value=float(seen),
         threshold=0.0,
         unit="bars",

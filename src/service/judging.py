@@ -9,7 +9,7 @@ import numpy as np
 
 from src.domain.annualization import annualize
 from src.domain.judgement import Judgement, LedgerSnapshot, NotChecked, RowAudit, SampleResult, TrainingOverlap
-from src.domain.market import SIMULATED, Bars, MarketSeries
+from src.domain.market import SIMULATED, Bars, MarketSeries, source_of
 from src.domain.parameters import parameters_of
 from src.domain.performance import Metrics
 from src.domain.runs import BacktestRequest
@@ -72,19 +72,20 @@ def split_run(
     training = find_training_overlap(request, bars)
     in_sample = after = None
     if training is not None and training.bars_seen:
-        seen = _count_trained(request, bars)
+        first, after_window = _find_trained(request, bars)
         in_sample = (
             computed.outcome.metrics
-            if seen == len(bars)
-            else _compute_part(request, bars, predictions, engines, 0, seen).metrics
+            if training.bars_seen == len(bars)
+            else _compute_part(request, bars, predictions, engines, first, after_window).metrics
         )
-        if training.bars_seen < len(bars):
-            outcome = _compute_part(request, bars, predictions, engines, training.bars_seen, len(bars))
-            part = bars.slice(training.bars_seen, len(bars))
-            after = _to_judge(request, series, part, outcome, differing_fills=None)
-    # What the model did on bars that it knew is no trial: it would raise every later hurdle.
+        if training.bars_after:
+            start = len(bars) - training.bars_after
+            outcome = _compute_part(request, bars, predictions, engines, start, len(bars))
+            after = _to_judge(request, series, bars.slice(start, len(bars)), outcome, differing_fills=None)
     counted = after or whole
-    total, active = trials_of(counted)
+    # What the model did on bars that it knew is no trial: it would raise every later hurdle.
+    is_known = training is not None and training.bars_seen > 0 and after is None
+    total, active = (None, None) if is_known else trials_of(counted)
     entry = LedgerEntry(key=_key_of(request, counted, bars_fingerprint), total=total, active=active)
     return RunParts(whole=whole, out_of_sample=after, in_sample=in_sample, training=training, entry=entry)
 
@@ -107,7 +108,7 @@ def conclude(
     training = parts.training
     out_of_sample = None
     if after is not None and training is not None:
-        clean = replace(training, bars_seen=0, share_seen=0.0)
+        clean = replace(training, bars_seen=0, share_seen=0.0, bars_before=0, bars_after=len(after.run.bars))
         judgement = judge(after, ledger, rows=rows, training=clean, not_checked=not_checked)
         out_of_sample = SampleResult(metrics=after.run.metrics, judgement=judgement)
     in_sample = None if parts.in_sample is None else SampleResult(metrics=parts.in_sample, judgement=None)
@@ -133,8 +134,11 @@ def take_snapshot(update: LedgerUpdate) -> LedgerSnapshot:
 
 
 def ledger_market(symbol: str, origin: str) -> str:
-    """Return the market of a ledger: trials on another source's bars, or on simulated ones, are counted apart."""
-    return f"{symbol} ({origin})"
+    """Return the market of a ledger: trials on another source's bars, or on simulated ones, are counted apart.
+
+    Bars that were made from finer ones of the source count as the source's: which they are depends on the cache.
+    """
+    return f"{symbol} ({source_of(origin)})"
 
 
 def find_training_overlap(request: BacktestRequest, bars: Bars) -> TrainingOverlap | None:
@@ -144,22 +148,28 @@ def find_training_overlap(request: BacktestRequest, bars: Bars) -> TrainingOverl
     if window.trained_to_ms is None:
         return None
     horizon = DEFAULT_LABEL_HORIZON if window.label_horizon is None else window.label_horizon
-    trained = _count_trained(request, bars)
-    seen = min(trained + horizon, len(bars)) if trained else 0
+    first, after = _find_trained(request, bars)
+    seen = after - first
     return TrainingOverlap(
         trained_from_ms=window.trained_from_ms,
         trained_to_ms=window.trained_to_ms,
         label_horizon=horizon,
         bars_seen=seen,
         share_seen=seen / len(bars),
+        bars_before=first,
+        bars_after=max(len(bars) - after - (horizon if seen else 0), 0),
     )
 
 
-def _count_trained(request: BacktestRequest, bars: Bars) -> int:
-    """Return how many bars open up to the end of the training window."""
+def _find_trained(request: BacktestRequest, bars: Bars) -> tuple[int, int]:
+    """Return the first bar that opens inside the training window, and the first after it."""
     model = request.strategy.model
-    last_ms = None if model is None else model.training.trained_to_ms
-    return 0 if last_ms is None else int(np.searchsorted(bars.open_time_ms, last_ms, side="right"))
+    window = NO_TRAINING_WINDOW if model is None else model.training
+    if window.trained_to_ms is None:
+        return 0, 0
+    after = int(np.searchsorted(bars.open_time_ms, window.trained_to_ms, side="right"))
+    first = 0 if window.trained_from_ms is None else int(np.searchsorted(bars.open_time_ms, window.trained_from_ms))
+    return min(first, after), after
 
 
 def _compute_part(

@@ -109,6 +109,19 @@ def test_model_trained_on_all_bars_has_one_part(service: str, bars: Bars) -> Non
     assert result["settings"]["trained_to"] == f"{day_of(bars, -1)}T23:59:59.999Z"
 
 
+def test_trained_from_tells_which_bars_were_seen(service: str, bars: Bars) -> None:
+    model = train(LogisticRegression(), bars, until=LIMIT // 2)
+    window = {"trained_from": day_of(bars, 100), "trained_to": day_of(bars, 199), "label_horizon": "3"}
+    result = run_model(service, model, market_of(bars), **window)
+    training = result["judgement"]["leaks"]["training"]
+    assert (training["bars_before"], training["bars_seen"], training["bars_after"]) == (100, 100, LIMIT - 203)
+    assert result["in_sample"]["metrics"]["bars"] == 100
+    assert result["out_of_sample"]["metrics"]["bars"] == LIMIT - 203
+    late = run_model(service, model, market_of(bars), trained_from=day_of(bars, -50), trained_to=day_of(bars, -1))
+    assert (late["out_of_sample"], late["verdict_level"] == "DISPROVED") == (None, False)
+    assert "was trained on 50 of these" in next(text for text in late["warnings"] if "trained on" in text)
+
+
 def test_undeclared_forest_shows_that_it_knew_the_bars(service: str, bars: Bars) -> None:
     forest = train(RandomForestClassifier(40, random_state=1, n_jobs=1), bars)
     result = run_model(service, forest, market_of(bars))
@@ -167,7 +180,7 @@ def test_upload_keeps_training_window_for_later_runs(service: str, bars: Bars) -
     given = {"userId": "judge", "symbol": "BTCUSDT", "fetchInput": fetch, "mlModel": {"modelPath": sent["filename"]}}
     answer = httpx.post(f"{service}/graphql", json={"query": query, "variables": {"input": given}}, timeout=120).json()
     result = answer["data"]["runMlBacktest"]
-    assert result["judgement"]["leaks"]["training"]["barsSeen"] == LIMIT // 2 + 1 + 2
+    assert result["judgement"]["leaks"]["training"]["barsSeen"] == LIMIT // 2 + 1
     assert result["outOfSample"]["metrics"]["bars"] == LIMIT - (LIMIT // 2 + 3)
     assert result["outOfSample"]["metrics"]["start"].startswith(day_of(bars, LIMIT // 2 + 3))
     listed = httpx.get(f"{service}/api/models/user/judge").json()["data"]

@@ -93,7 +93,7 @@ def test_psr_equals_value_of_skfolio(seed: int) -> None:
 @pytest.mark.parametrize("seed", range(5))
 def test_psr_and_dsr_equal_ffn(seed: int) -> None:
     rng, returns = np.random.default_rng(seed), fat_tailed(300, seed)
-    t_values = rng.standard_normal(25) * 1.3
+    t_values = rng.standard_normal(25) * 0.7
     found = found_of(returns, ledger(25, t_values=t_values))
     series = pd.Series(returns)
     single = ffn.core.calc_deflated_sharpe_ratio(series, [0.1], nperiods=1, annualized_trials=False)
@@ -112,13 +112,20 @@ def test_excess_over_risk_free_rate_counts() -> None:
 
 
 def test_hurdle_counts_effective_trials() -> None:
-    t_values = np.array([2.0, -2.0] * 10)
+    t_values = np.array([0.9, -0.9] * 10)
     found = found_of(fat_tailed(400), ledger(20, t_values=t_values, correlation=0.5))
     effective = 0.5 + 0.5 * 20
     assert (found.trials, found.trials_effective) == (20, pytest.approx(effective))
     assert found.average_correlation == pytest.approx(0.5)
     hurdle = math.sqrt(float(t_values.var(ddof=1))) * deflation.expected_maximum(effective) / math.sqrt(400)
     assert found.sharpe_hurdle == pytest.approx(hurdle * math.sqrt(365))
+
+
+def test_losing_trials_do_not_raise_the_hurdle_of_luck() -> None:
+    honest, ruinous = found_of(fat_tailed(400), ledger(2, t_values=np.array([2.0, -26.0]))), np.array([1.0, -1.0])
+    luck = found_of(fat_tailed(400), ledger(2, t_values=ruinous / math.sqrt(2)))
+    assert honest.trial_sharpe_variance == 1.0
+    assert honest.dsr == pytest.approx(luck.dsr)
 
 
 def test_near_duplicates_keep_a_variance() -> None:

@@ -47,7 +47,9 @@ SEEN = OverlapSigns(
     hit_bars=800, hit_rate=0.613, kuiper_range=2.41, lag_z=3.7,
     has_high_hit_rate=True, has_wide_kuiper_range=True, has_high_lag_z=True,
 )  # fmt: skip
-TRAINING = TrainingOverlap(trained_from_ms=None, trained_to_ms=0, label_horizon=1, bars_seen=0, share_seen=0.0)
+TRAINING = TrainingOverlap(
+    trained_from_ms=None, trained_to_ms=0, label_horizon=1, bars_seen=0, share_seen=0.0, bars_before=0, bars_after=1_000
+)
 LEAKS = Leaks(rows=ROWS, overlap=OVERLAP, training=TRAINING)
 GAP = Gap(after_ms=0, next_ms=2 * DAY_MS, missing_bars=47)
 
@@ -105,7 +107,7 @@ def rows(**changes: Any) -> dict[str, Any]:
 
 
 def trained(bars_seen: int) -> TrainingOverlap:
-    return replace(TRAINING, bars_seen=bars_seen, share_seen=bars_seen / 1_000)
+    return replace(TRAINING, bars_seen=bars_seen, share_seen=bars_seen / 1_000, bars_after=1_000 - bars_seen)
 
 
 def signals(**changes: Any) -> SignalChanges:
