@@ -121,7 +121,7 @@ def test_hurdle_counts_effective_trials() -> None:
     assert found.sharpe_hurdle == pytest.approx(hurdle * math.sqrt(365))
 
 
-def test_losing_trials_do_not_raise_the_hurdle_of_luck() -> None:
+def test_losing_trials_leave_the_hurdle_of_luck() -> None:
     honest, ruinous = found_of(fat_tailed(400), ledger(2, t_values=np.array([2.0, -26.0]))), np.array([1.0, -1.0])
     luck = found_of(fat_tailed(400), ledger(2, t_values=ruinous / math.sqrt(2)))
     assert honest.trial_sharpe_variance == 1.0
