@@ -42,10 +42,13 @@ class VerdictLevel(_Described):
     TOO_LITTLE_DATA = "TOO_LITTLE_DATA", "Too few trades or bars for any statement."
     UNDERPOWERED = (
         "UNDERPOWERED",
-        "An edge was measured, but one of that size cannot be told from luck on so few bars.",
+        "It gained, but an edge of that size cannot be told from luck on so few bars.",
     )
     DOUBTFUL = "DOUBTFUL", "At least one check objects."
-    NO_OBJECTION = "NO_OBJECTION", "No check objects, which is no praise: the verdict lists what was not checked."
+    NO_OBJECTION = (
+        "NO_OBJECTION",
+        "No check objects, which does not mean that the result is good: the verdict lists what was not checked.",
+    )
 
 
 class ReasonCode(_Described):
@@ -181,8 +184,8 @@ class RangeOfNextPath:
 class Confidence:
     """Intervals of the result's figures, from resampled blocks of bars and from its trades.
 
-    Those from bars are null under 100 bars, without variance, and if a return is no number; those from trades under 10
-    closed trades.
+    Those from bars are null under 100 bars, without variance, and if a return is not a number; those from trades under
+    10 closed trades.
     """
 
     level: float = reported("Nominal coverage of the intervals; in simulations 0.92 to 0.96.", _FRACTION)
@@ -469,7 +472,7 @@ class OtherMarkets:
 class FillBand:
     """Total returns under both answers to what a bar hit first.
 
-    The optimistic one is no upper bound: an early target can miss a later, larger gain.
+    The optimistic one is not an upper bound: an early target can miss a later, larger gain.
     """
 
     pessimistic_return: float = reported("Total return if the stop comes first.", _PERCENT)

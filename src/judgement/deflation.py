@@ -73,7 +73,7 @@ def deflate(
 
 
 def standard_error(sharpe: float, *, skew: float, excess_kurtosis: float, n: int) -> float | None:
-    """Return √((1 − γ₃ SR + (γ₄ − 1)/4 SR²) ÷ (n − 1)), γ₄ = excess kurtosis + 3; None if it is no positive number."""
+    """Return √((1 − γ₃ SR + (γ₄ − 1)/4 SR²) ÷ (n − 1)), γ₄ = excess kurtosis + 3; None if that is not positive."""
     variance = (1 - skew * sharpe + (excess_kurtosis + 2) / 4 * sharpe**2) / (n - 1)
     return math.sqrt(variance) if math.isfinite(variance) and variance > 0 else None
 

@@ -1,7 +1,7 @@
 """Compute intervals of the figures of a result, from resampled blocks of bars and from trades.
 
 Coverage in simulations (`tests/benchmarks/judgement_coverage.py`): about 92–96 % for the Sharpe ratio, under
-autocorrelation and clustered volatility too. The range of the next path is no confidence interval: it says where
+autocorrelation and clustered volatility too. The range of the next path is not a confidence interval: it says where
 another path of as many bars of the same strategy would end.
 """
 
@@ -26,7 +26,7 @@ LEVEL: Final = 0.95
 MIN_BARS: Final = 100
 MIN_TRADES: Final = 10
 MAX_FLAT_SHARE: Final = 0.05
-"""Share of the resamples that may be without variance; more, and there is no interval."""
+"""Largest share of resamples without variance at which an interval is given."""
 
 METHOD: Final = "circular block bootstrap: studentized and symmetric for the Sharpe ratio, in two stages for paths"
 
@@ -81,7 +81,7 @@ def measure_confidence(
 
 
 def resample(returns: Floats, risk_free_per_bar: float, seed: int) -> Resampled | None:
-    """Resample the bars' returns [n]; None if there is no interval (see `Confidence`)."""
+    """Resample the bars' returns [n]; None if an interval cannot be given (see `Confidence`)."""
     n = returns.size
     if n < MIN_BARS or not np.isfinite(returns).all():
         return None
@@ -175,5 +175,5 @@ def _exponential(value: float) -> float:
 
 
 def _interval(low: float, high: float) -> Interval | None:
-    """Return both ends as an interval, or None if one is no number."""
+    """Return both ends as an interval, or None if one is not a number."""
     return Interval(low=low, high=high) if math.isfinite(low) and math.isfinite(high) else None

@@ -71,11 +71,6 @@ class PrefixComparison:
     changed: int
     first_bar: int | None
 
-    @property
-    def looks_ahead(self) -> bool:
-        """Whether over 1 % changed; a change of the net return's sign, known to the caller, is the other ground."""
-        return self.changed > MAX_CHANGED_SIGNALS * self.compared
-
 
 def compare_rows(outputs: NDArray[Any], others: NDArray[Any]) -> RowComparison:
     """Compare two predictions [n] or [n, k] of the same rows: equal means |Δ| ≤ 1e-5 × (|v| + deviation of outputs).

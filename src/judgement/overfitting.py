@@ -66,7 +66,7 @@ def measure_overfitting(returns: Floats, *, blocks: int = DEFAULT_BLOCKS) -> Ove
     """Return how much the choice among the rows [n, rows], returns per bar, is overfitted.
 
     `blocks` is even, 2 to 16; bars over a multiple of it are left out at the end. Rows that do not move and all but
-    the first of equal rows are left out too. None under 100 bars, under two rows, and if a return is no number.
+    the first of equal rows are left out too. None under 100 bars, under two rows, and if a return is not a number.
     """
     if blocks % 2 or not 2 <= blocks <= MAX_BLOCKS:
         raise ValueError(f"blocks is {blocks}. Allowed: an even number from 2 to {MAX_BLOCKS}.")

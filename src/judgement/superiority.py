@@ -56,7 +56,7 @@ def measure_superiority(returns: Floats, market: Floats) -> Superiority | None:
     """Test whether one of the rows [n, rows], returns per bar, beats buy-and-hold, `market` [n].
 
     Rows that differ from buy-and-hold by the same in each bar, and all but the first of equal rows, are left out.
-    None under 100 bars, without a row, and if a return is no number.
+    None under 100 bars, without a row, and if a return is not a number.
     """
     differences = returns - market[:, None]
     n = differences.shape[0]

@@ -20,7 +20,7 @@ UNITS: Final = ((86_400_000, 0), (3_600_000, 1), (60_000, 2), (1_000, 3))
 LEVELS: Final = 4
 MIN_UNITS: Final = 30
 FLAT: Final = 1e-24
-"""‖x − x̄‖² of at most this × n × max x² is rounding: such a run did not move, and is no trial."""
+"""‖x − x̄‖² of at most this × n × max x² is rounding: such a run did not move, and is not a trial."""
 
 
 def build_trial(open_time_ms: NDArray[np.int64], returns: Floats) -> Trial | None:
@@ -34,7 +34,7 @@ def build_trials(open_time_ms: NDArray[np.int64], *runs: Floats) -> tuple[Trial 
 
     Returns of the bars that open in one UTC day are compounded, so that runs of all intervals are compared. A run over
     less than 30 days is counted by hours, one over less than 30 hours by minutes, and so on. None also under two such
-    slots, and if a return is no number.
+    slots, and if a return is not a number.
     """
     slots, firsts = find_slots(open_time_ms)
     return tuple(_build_trial(slots, firsts, returns) for returns in runs)

@@ -1,8 +1,9 @@
 """Reach the verdict on a result.
 
 1. Each check objects with a reason that has a level, or adds a note that has none.
-2. If only luck objects and the bars are too few to find an edge of the measured size, a reason says so.
-3. The level is the gravest of the reasons; without an objection it is NO_OBJECTION, which is no praise.
+2. If the run gains, only luck objects, and the bars are too few to find an edge of the measured size, a reason says so.
+3. The level is the gravest of the reasons. Without an objection it is NO_OBJECTION, which does not mean that the
+   result is good.
 4. What was not checked is listed, so that it is not taken for passed.
 
 Nothing is added up: the checks share their data, so their p-values cannot be combined.

@@ -146,15 +146,8 @@ def test_changed_signals_are_counted_from_the_first_bar() -> None:
     found = compare_signals(signals, np.array([0, 1, 1, 1, 1], np.int8), first_bar=1)
     assert (found.compared, found.changed, found.first_bar) == (4, 2, 2)
     same = compare_signals(signals, signals[:4], first_bar=1)
-    assert (same.compared, same.changed, same.first_bar, same.looks_ahead) == (3, 0, None, False)
+    assert (same.compared, same.changed, same.first_bar) == (3, 0, None)
     assert compare_signals(signals, signals[:1], first_bar=2).compared == 0
-
-
-@pytest.mark.parametrize(("changes", "looks_ahead"), [(2, False), (3, True)])
-def test_over_one_per_cent_of_signals_looks_ahead(changes: int, looks_ahead: bool) -> None:
-    others = np.zeros(200, np.int8)
-    others[:changes] = 1
-    assert compare_signals(np.zeros(200, np.int8), others).looks_ahead == looks_ahead
 
 
 def of_hits(hits: list[bool], side: float = 1.0) -> Any:

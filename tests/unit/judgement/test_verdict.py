@@ -387,6 +387,11 @@ TEXTS: list[tuple[dict[str, Any], str]] = [
         "among other rows, where 0 should. In live trading its signals may differ.",
     ),
     (
+        rows(signals=signals(changed=3, differs_at_end_only=True)),
+        "The model looks ahead: wherever the bars were cut off, its predictions for the last bars before the cut "
+        "changed, and no others did. 3 signals of 8 such tries changed, the first at bar 70; 0 are allowed.",
+    ),
+    (
         rows(signals=signals(changed=11)),
         "The model looks ahead: without the later bars 11 of 1,000 signals change (1.1 %; at most 1 % are"
         " allowed), the first at bar 70.",
