@@ -15,6 +15,8 @@ from src.domain.strategy import StrategyInputs
 from src.domain.trading import EngineName, Exits, FillTiming, TradingRules
 from src.domain.trials import EMPTY_LEDGER, LedgerUpdate
 from src.features.ohlcv import build_features
+from src.indicators.indicator import read_columns
+from src.indicators.registry import INDICATORS
 from src.ports import Engine
 from src.service.judging import conclude, examine_parts, split_run, take_snapshot
 from src.service.pipeline import compute
@@ -25,9 +27,14 @@ from src.strategies.up_down import UpDown
 
 
 def warm_up(engines: Mapping[EngineName, Engine]) -> None:
-    """Run every engine, strategy and feature once on a few bars (blocking; seconds with an empty compile cache)."""
+    """Run every engine, strategy, feature and indicator once on a few bars.
+
+    Blocking; takes seconds if the compile cache is empty.
+    """
     bars = _wave(200)
     build_features(bars)
+    for indicator in INDICATORS.values():
+        indicator.compute(read_columns(bars, indicator.columns))
     UpDown().signals(StrategyInputs(bars=bars))
     signals_from_predictions(Predictions(values=np.tile([0.0, 1.0], 100), kind=OutputKind.PROBABILITY))
     request = BacktestRequest(

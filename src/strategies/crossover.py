@@ -12,7 +12,7 @@ from src.domain.errors import bad_pair
 from src.domain.parameters import AT_LEAST_ONE, Bounds, check_parameters, parameter
 from src.domain.signals import Action, Signals, StrategyDescription
 from src.domain.strategy import StrategyInputs, StrategyParams
-from src.strategies.moving_average import simple_moving_average
+from src.indicators.moving_average import simple_moving_average
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

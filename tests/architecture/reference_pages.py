@@ -29,6 +29,8 @@ from src.domain.parameters import DeclaredParameter, parameters_of
 from src.domain.performance import METRIC_DEFINITIONS, Metrics
 from src.domain.reported import reported_fields
 from src.domain.runs import BacktestRequest
+from src.indicators.indicator import Indicator
+from src.indicators.registry import INDICATORS
 from src.settings import Settings
 from src.strategies.registry import PARAMS, summary_of
 from tests.architecture.test_floors import ROOT
@@ -142,6 +144,45 @@ def _reports_in(kind: type, known: tuple[type, ...] = ()) -> tuple[type, ...]:
     return found
 
 
+def indicators_table() -> str:
+    """One row for each indicator of the registry, with the bars before its first value at the defaults."""
+    rows = (
+        (
+            f"`{_call(item)}`",
+            item.meaning,
+            item.unit,
+            item.formula,
+            "any series; " * item.takes_series + ", ".join(item.columns),
+            str(item.lookback()),
+            _memory(item),
+            item.source,
+        )
+        for item in INDICATORS.values()
+    )
+    head = ("indicator", "meaning", "unit", "formula", "reads", "lookback", "memory", "source")
+    return "\n\n".join((table(head, rows), "## Bounds of the numbers", _argument_bounds()))
+
+
+def _argument_bounds() -> str:
+    rows = (
+        (f"`{item.name}`", f"`{argument.parameter.name}`", argument.parameter.meaning, argument.parameter.unit,
+         f"{'whole, ' * argument.is_whole}{argument.parameter.bounds}", f"`{argument.default:g}`")
+        for item in INDICATORS.values()
+        for argument in item.arguments
+    )  # fmt: skip
+    return table(("indicator", "number", "meaning", "unit", "allowed", "default"), rows)
+
+
+def _call(item: Indicator) -> str:
+    return f"{item.name}({', '.join(f'{a.parameter.name}={a.default:g}' for a in item.arguments)})"
+
+
+def _memory(item: Indicator) -> str:
+    if item.memory_ms:
+        return f"{item.memory_ms // 3_600_000} hours"
+    return "never ends" if item.memory() is None else str(item.memory())
+
+
 def order_of_events() -> str:
     """The docstring of the engine, which says what happens inside a bar."""
     source = (ROOT / "src" / "engines" / "event_driven.py").read_text()
@@ -156,6 +197,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "errors": errors_table,
     "parameters": parameters_table,
     "inside_a_bar": order_of_events,
+    "indicators": indicators_table,
 }
 
 

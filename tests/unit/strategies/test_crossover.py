@@ -12,8 +12,8 @@ from numpy.typing import ArrayLike
 
 from src.domain.errors import InvalidInput
 from src.domain.strategy import StrategyInputs
+from src.indicators.moving_average import simple_moving_average
 from src.strategies.crossover import ROUNDING, Crossover, CrossoverParams, crossings
-from src.strategies.moving_average import simple_moving_average
 from src.strategies.registry import strategy_for, summary_of
 from src.strategies.up_down import UpDown
 from tests.market import bars_of_closes

@@ -12,7 +12,7 @@ _SPLITTER = 134_217_729.0
 
 @njit(cache=True, nogil=True)
 def simple_moving_average(values: NDArray[np.float64], window: int) -> NDArray[np.float64]:
-    """Return the mean [n] of the last `window` values, NaN for the first window − 1.
+    """Return the mean [n] of the last `window` values, NaN for the first window − 1 and while a NaN is in the window.
 
     Reads values ≤ t; O(n). The running sum is kept in double-double arithmetic (Knuth's two-sum), so the mean does not
     drift with the length of the history, and the mean of equal values is that value: otherwise two averages of a flat
@@ -21,11 +21,16 @@ def simple_moving_average(values: NDArray[np.float64], window: int) -> NDArray[n
     n = values.size
     mean = np.full(n, np.nan)
     high, low = 0.0, 0.0
+    present = 0  # values since the last NaN
     for t in range(n):
+        if np.isnan(values[t]):
+            high, low, present = 0.0, 0.0, 0
+            continue
         high, low = _add(high, low, values[t])
-        if t >= window:
+        present += 1
+        if present > window:
             high, low = _add(high, low, -values[t - window])
-        if t >= window - 1:
+        if present >= window:
             mean[t] = _divide(high, low, float(window))
     return mean
 

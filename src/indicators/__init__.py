@@ -1,0 +1,1 @@
+"""Compute technical indicators: pure functions on arrays, found by name in a registry."""

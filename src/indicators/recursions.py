@@ -1,0 +1,112 @@
+"""Compute indicators whose value carries something over from bar to bar; each starts again after a missing value."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from src.domain.market import DAY_MS
+
+Series = NDArray[np.float64]
+
+_DAY_MS = float(DAY_MS)
+
+
+@njit(cache=True, nogil=True)
+def exponential_moving_average(values: Series, window: int) -> Series:
+    """Return the average [n] that moves by 2 ÷ (window + 1) of the way to each value, from the mean of the first ones.
+
+    The average of equal values is that value, bit for bit.
+    """
+    n = values.size
+    result = np.full(n, np.nan)
+    weight = 2.0 / (window + 1.0)
+    first, total, mean = 0.0, 0.0, 0.0
+    present = 0
+    for t in range(n):
+        value = values[t]
+        if np.isnan(value):
+            present = 0
+            continue
+        present += 1
+        if present == 1:
+            first, total = value, 0.0
+        if present <= window:
+            total += value - first
+            mean = first + total / window
+        else:
+            mean += weight * (value - mean) if window > 1 else value - mean
+        if window == 1:
+            mean = value  # the line above may round
+        if present >= window:
+            result[t] = mean
+    return result
+
+
+@njit(cache=True, nogil=True)
+def mean_price_of_day(price: Series, volume: Series, time_ms: Series) -> Series:
+    """Return Σ price × volume ÷ Σ volume [n] since 00:00 UTC of each bar's day; NaN if nothing was traded since."""
+    n = price.size
+    result = np.full(n, np.nan)
+    day, turnover, units, low, high = np.nan, 0.0, 0.0, 0.0, 0.0
+    for t in range(n):
+        if np.isnan(price[t]):  # so is the volume
+            day = np.nan
+            continue
+        today = np.floor(time_ms[t] / _DAY_MS)
+        if today != day:
+            day, turnover, units, low, high = today, 0.0, 0.0, price[t], price[t]
+        turnover += price[t] * volume[t]
+        units += volume[t]
+        low, high = min(low, price[t]), max(high, price[t])
+        if units > 0.0:
+            # Rounding may leave the mean of equal prices beside them.
+            result[t] = min(max(turnover / units, low), high)
+    return result
+
+
+@njit(cache=True, nogil=True)
+def follow_trend(high: Series, low: Series, close: Series, true_range: Series, multiplier: float) -> Series:
+    """Return the supertrend line [n]: the lower band in a rise, the upper band in a fall.
+
+    A band stays where it is until the middle price takes it on, or a close has passed it. The first bar counts as a
+    fall, as in TradingView's `ta.supertrend`.
+    """
+    n = close.size
+    result = np.full(n, np.nan)
+    upper, lower, before = 0.0, 0.0, 0.0
+    is_rise, has_begun = False, False
+    for t in range(n):
+        middle = low[t] + (high[t] - low[t]) / 2.0
+        distance = multiplier * true_range[t]
+        if np.isnan(distance):  # the range is missing if a price is
+            has_begun = False
+            continue
+        if not has_begun:
+            upper, lower = middle + distance, middle - distance
+            is_rise, has_begun = False, True
+        else:
+            if middle + distance < upper or before > upper:
+                upper = middle + distance
+            if middle - distance > lower or before < lower:
+                lower = middle - distance
+            is_rise = close[t] >= lower if is_rise else close[t] > upper
+        result[t] = lower if is_rise else upper
+        before = close[t]
+    return result
+
+
+@njit(cache=True, nogil=True)
+def remove_idle(result: Series, activity: Series, horizon: int) -> None:
+    """Set `result` [n] to NaN if none of the last `horizon` activities is > 0; one that is NaN begins a new history."""
+    idle_bars = horizon
+    for t in range(result.size):
+        if activity[t] > 0.0:
+            idle_bars = 0
+        elif np.isnan(activity[t]):
+            idle_bars = horizon
+        else:
+            idle_bars += 1
+        if idle_bars >= horizon:
+            result[t] = np.nan
