@@ -33,6 +33,7 @@ ROOMS: Final = {
         "--deselect=tests/unit/engines/test_vectorized.py::test_vectorbt_without_compiled_half_simulates_equally",
     ),
     "features": ("tests/unit/features",),
+    "indicators": ("tests/unit/indicators", "tests/contracts/test_indicators.py"),
     "judgement": ("tests/unit/judgement", "--ignore=tests/unit/judgement/test_coverage.py"),
     "metrics": ("tests/unit/metrics",),
     "strategies": ("tests/unit/strategies", "tests/contracts/test_strategies.py"),

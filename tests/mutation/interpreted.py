@@ -13,9 +13,9 @@ from typing import Any, Final
 import numba
 import numpy as np
 
-COMPILED: Final = "src.judgement."
-"""Modules that stay compiled: their tests draw a thousand resamples each. Only a mutant of a file with compiled loops
-is compiled anew; for all others the workspace has them in its cache."""
+COMPILED: Final = ("src.judgement.", "src.indicators.")
+"""Modules that stay compiled: their tests draw a thousand resamples each, or read a million bars. Only a mutant of a
+file with compiled loops is compiled anew; for all others the workspace has them in its cache."""
 
 _numba_njit = numba.njit
 

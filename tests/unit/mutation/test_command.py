@@ -46,7 +46,7 @@ def test_words_name_rooms_and_modules() -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["dancing"], "Unknown room 'dancing'. Known rooms: engines, features, judgement, metrics, strategies."),
+        (["dancing"], f"Unknown room 'dancing'. Known rooms: {', '.join(ROOMS)}."),
         (["metrics/dancing"], "metrics/dancing has no source file to mutate."),
         (["--sample", "0"], "must be at least 1."),
         (["--processes", "0"], "must be at least 1."),
