@@ -48,8 +48,8 @@ def forget_keltner(length: int, multiplier: float, atr_length: int) -> int:
 def forget_supertrend(length: int, multiplier: float) -> int | None:
     """Count the bars of the average range and those of two reversals, which make both bands forget their start.
 
-    No number of bars is certain to have them: on 120 random walks and on BTCUSDT they took less than 5 multiplier²
-    bars. Beyond a multiplier of 20 reversals are too rare to wait for.
+    No number of bars is certain to have them: 25 multiplier² were enough on 60 random walks and on BTCUSDT, by hours
+    and by days. Beyond a multiplier of 20 reversals are too rare to wait for.
     """
     return None if multiplier > 20 else forget_wilder(length) + int(np.ceil(25 * multiplier**2))
 
