@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import typing
 from dataclasses import dataclass, field
+from typing import Final
 
-from src.domain.market import Bars
+from src.domain.market import Bars, Interval
 from src.domain.parameters import parameter, parameters_of
 from src.domain.signals import OutputKind, ParameterValue, Predictions, StrategyDescription
 from src.domain.training import TrainingWindow
+
+MAX_WARM_UP_BARS: Final = 5_000
+"""The most bars before the range that a strategy asks for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,6 +23,18 @@ class StrategyParams:
     def model(self) -> ModelParams | None:
         """The model whose predictions the strategy reads; None if it reads none."""
         return None
+
+    @property
+    def lookback_bars(self) -> int | None:
+        """The number of bars that the strategy needs before the first signal; None if that is not known."""
+        return None
+
+    def warm_up_bars(self, interval: Interval) -> int:  # noqa: ARG002  (some strategies read whole days)
+        """Return how many bars before the range the strategy reads, at most `MAX_WARM_UP_BARS`.
+
+        With so many, signals do not depend on how far back the history goes.
+        """
+        return 0
 
     def describe(self, name: str) -> StrategyDescription:
         """Return a description for results: the strategy's name, and the declared parameters with their values."""
@@ -79,10 +95,15 @@ class ModelParams(StrategyParams):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class StrategyInputs:
-    """The inputs of a strategy: bars [n], and a model's predictions [n] if its parameters name a model."""
+    """The inputs of a strategy: bars [n], and a model's predictions if its parameters name a model.
+
+    The first `warm_up` of the bars are before the range that was asked for: signals and predictions are those of the
+    range, [n - warm_up].
+    """
 
     bars: Bars
     predictions: Predictions | None = None
+    warm_up: int = 0
 
     def required_predictions(self) -> Predictions:
         """Return the predictions; raises ValueError if there are none, which is a bug."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import ClassVar, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,10 +39,16 @@ class CrossoverParams(StrategyParams):
         if self.fast >= self.slow:
             raise bad_pair("fast", got=self.fast, rule="less than", other="slow", value=self.slow)
 
+    @property
+    def lookback_bars(self) -> int:
+        return self.slow
+
 
 @dataclass(frozen=True, slots=True)
 class Crossover:
     """Moving-average crossover: buy if the fast mean crosses from ≤ to > the slow one, sell if from ≥ to <."""
+
+    label: ClassVar[str] = "MA Crossover"
 
     params: CrossoverParams
 
@@ -55,10 +61,11 @@ class Crossover:
                 f"{len(close)} bars are too few for a mean of {slow}: the strategy gives no signal. "
                 "Ask for more bars (limit) or a shorter slow mean.",
             )
+        action = crossings(simple_moving_average(close, fast), simple_moving_average(close, slow))
         return Signals(
-            action=crossings(simple_moving_average(close, fast), simple_moving_average(close, slow)),
+            action=action[inputs.warm_up :],
             # These names were released before the parameters were declared; stored results have them.
-            strategy=StrategyDescription(name="MA Crossover", parameters={"fastMaPeriod": fast, "slowMaPeriod": slow}),
+            strategy=StrategyDescription(name=self.label, parameters={"fastMaPeriod": fast, "slowMaPeriod": slow}),
             warnings=warnings,
         )
 

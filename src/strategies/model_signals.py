@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import ClassVar, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,8 @@ _ROUNDING: Final = 1e-6
 @dataclass(frozen=True, slots=True)
 class ModelStrategy:
     """A model's predictions: long while the prediction is at least the threshold, or while the label is 1."""
+
+    label: ClassVar[str] = STRATEGY_NAME
 
     params: ModelParams
 

@@ -9,13 +9,27 @@ from typing import Any, Final
 
 from src.domain.strategy import StrategyParams
 from src.ports import Strategy
+from src.strategies.bollinger import Bollinger
+from src.strategies.buy_and_hold import BuyAndHold
 from src.strategies.crossover import Crossover
+from src.strategies.donchian import Donchian
+from src.strategies.ema_crossover import EmaCrossover
+from src.strategies.macd import Macd
 from src.strategies.model_signals import ModelStrategy
+from src.strategies.rsi import Rsi
+from src.strategies.supertrend import Supertrend
 from src.strategies.up_down import UpDown
 
 STRATEGIES: Final[Mapping[str, type[Any]]] = MappingProxyType(
     {
         "ma_crossover": Crossover,
+        "ema_crossover": EmaCrossover,
+        "rsi": Rsi,
+        "macd": Macd,
+        "bollinger": Bollinger,
+        "donchian": Donchian,
+        "supertrend": Supertrend,
+        "buy_and_hold": BuyAndHold,
         "up_down": UpDown,
         "model": ModelStrategy,
     }
@@ -38,6 +52,12 @@ PARAMS: Final[Mapping[str, type[StrategyParams]]] = MappingProxyType(
 def summary_of(name: str) -> str:
     """Return one sentence on a strategy: the first line of its docstring."""
     return (STRATEGIES[name].__doc__ or "").partition("\n")[0]
+
+
+def label_of(name: str) -> str:
+    """Return the name that people read in results."""
+    label: str = STRATEGIES[name].label
+    return label
 
 
 _BY_PARAMS: Final = {params_of(strategy): strategy for strategy in STRATEGIES.values()}

@@ -4,18 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from typing import Any
 
 import numpy as np
 import pytest
 
-from src.domain.market import Bars
+from src.domain.market import INTERVALS, Bars
 from src.domain.parameters import parameters_of
 from src.domain.runs import BacktestRequest
 from src.domain.signals import Action, OutputKind, Predictions, Signals, StrategyDescription
-from src.domain.strategy import ModelParams, StrategyInputs, StrategyParams
+from src.domain.strategy import MAX_WARM_UP_BARS, ModelParams, StrategyInputs, StrategyParams
+from src.strategies.bollinger import BollingerParams
+from src.strategies.buy_and_hold import BuyAndHoldParams
 from src.strategies.crossover import CrossoverParams
-from src.strategies.registry import PARAMS, STRATEGIES, strategy_for
+from src.strategies.donchian import DonchianParams
+from src.strategies.ema_crossover import EmaCrossoverParams
+from src.strategies.macd import MacdParams
+from src.strategies.registry import PARAMS, STRATEGIES, label_of, strategy_for
+from src.strategies.rsi import RsiParams
+from src.strategies.supertrend import SupertrendParams
 from src.strategies.up_down import UpDownParams
 from tests.market import bars_of_closes, random_bars
 
@@ -23,22 +31,37 @@ LENGTH = 300
 
 SMALL: dict[str, StrategyParams] = {
     "ma_crossover": CrossoverParams(fast=3, slow=7),
+    "ema_crossover": EmaCrossoverParams(fast=3, slow=7),
+    "rsi": RsiParams(length=3, low=30.0, high=70.0),
+    "macd": MacdParams(fast=2, slow=5, signal=3),
+    "bollinger": BollingerParams(length=5, multiplier=1.2),
+    "donchian": DonchianParams(entry_length=4, exit_length=3),
+    "supertrend": SupertrendParams(length=3, multiplier=1.0),
+    "buy_and_hold": BuyAndHoldParams(),
     "up_down": UpDownParams(),
     "model": ModelParams(threshold=0.001),
 }
 """Parameters whose lookback is short, so that short series have signals too."""
 
+UNCONDITIONAL = {"buy_and_hold"}
+"""Strategies that trade whatever the price does."""
+
 RELEASED = {"ma_crossover", "model"}
 """Strategies that describe their parameters by names from before parameters were declared: stored results have them."""
+
+NO_WARM_UP = {"ma_crossover"}
+"""Strategies that read bars before this one, but none before the range: stored results depend on it."""
 
 Check = Callable[[Callable[[StrategyInputs], Signals]], None]
 
 
-def inputs_of(bars: Bars) -> StrategyInputs:
-    """Bars, with predictions that a causal model makes of them: the last return."""
-    values = np.full(len(bars), np.nan)
-    values[1:] = np.diff(bars.close) / bars.close[:-1]
-    return StrategyInputs(bars=bars, predictions=Predictions(values=values, kind=OutputKind.VALUE))
+def inputs_of(bars: Bars, *, warm_up: int = 0) -> StrategyInputs:
+    """Bars, with predictions that a causal model makes of those of the range: the last return."""
+    traded = bars.close[warm_up:]
+    values = np.full(len(traded), np.nan)
+    values[1:] = np.diff(traded) / traded[:-1]
+    predictions = Predictions(values=values, kind=OutputKind.VALUE)
+    return StrategyInputs(bars=bars, predictions=predictions, warm_up=warm_up)
 
 
 def check_prefixes(signals: Callable[[StrategyInputs], Signals]) -> None:
@@ -87,6 +110,26 @@ def check_alternation(signals: Callable[[StrategyInputs], Signals]) -> None:
     assert (edges[1:] == -edges[:-1]).all()
 
 
+def check_one_signal_for_each_bar_of_the_range(signals: Callable[[StrategyInputs], Signals]) -> None:
+    """History gives no signals of its own, even if it is all that there is."""
+    bars = random_bars(40, seed=10)
+    for warm_up in (0, 1, 20, 39, 40):
+        assert len(signals(inputs_of(bars, warm_up=warm_up))) == 40 - warm_up
+
+
+def check_longer_history(signals: Callable[[StrategyInputs], Signals], warm_up: int) -> None:
+    """The signals of a range with as much history as the strategy asks for are those with any longer one."""
+    start = 2 * warm_up + 37
+    for seed in range(11, 15):
+        bars = random_bars(start + LENGTH, seed=seed)
+        found = [
+            signals(inputs_of(bars.slice(start - history, len(bars)), warm_up=history)).action
+            for history in (warm_up, warm_up + 1, start)
+        ]
+        np.testing.assert_array_equal(found[0], found[2])
+        np.testing.assert_array_equal(found[1], found[2])
+
+
 CHECKS: tuple[Check, ...] = (
     check_prefixes,
     check_later_bars_change_nothing,
@@ -94,6 +137,7 @@ CHECKS: tuple[Check, ...] = (
     check_few_bars,
     check_same_answer_twice,
     check_alternation,
+    check_one_signal_for_each_bar_of_the_range,
 )
 
 
@@ -107,10 +151,21 @@ def scale_bars(params: StrategyParams, factor: int) -> StrategyParams:
     return replace(params, **bars)
 
 
+def choose_others(params: StrategyParams) -> StrategyParams:
+    """Return parameters with another member of each enum."""
+    others = {
+        item.path[0]: next(member for member in item.kind if member is not item.of(params))
+        for item in parameters_of(type(params))
+        if isinstance(item.of(params), StrEnum)
+    }
+    return replace(params, **others)
+
+
 VARIANTS: dict[str, Callable[[str], StrategyParams]] = {
     "small": lambda name: SMALL[name],
     "twice": lambda name: scale_bars(SMALL[name], 2),
     "five times": lambda name: scale_bars(SMALL[name], 5),
+    "other choices": lambda name: choose_others(SMALL[name]),
     "default": lambda name: PARAMS[name](),
 }
 """A fault may need a long lookback, or a value that only the defaults have."""
@@ -120,7 +175,36 @@ VARIANTS: dict[str, Callable[[str], StrategyParams]] = {
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_strategy_keeps_the_contract(name: str, variant: str, check: Check) -> None:
-    check(strategy_for(VARIANTS[variant](name)).signals)
+    signals = strategy_for(VARIANTS[variant](name)).signals
+    if check is check_flat_price and name in UNCONDITIONAL:
+        with pytest.raises(AssertionError):
+            check(signals)
+        return
+    check(signals)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("name", sorted(set(STRATEGIES) - NO_WARM_UP))
+def test_signals_do_not_depend_on_longer_history(name: str, variant: str) -> None:
+    params = VARIANTS[variant](name)
+    warm_up = params.warm_up_bars(INTERVALS["1d"])
+    assert 0 <= warm_up <= MAX_WARM_UP_BARS
+    check_longer_history(strategy_for(params).signals, warm_up)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_bars_of_the_lookback_have_no_signal(name: str, variant: str) -> None:
+    params = VARIANTS[variant](name)
+    if params.lookback_bars is None:
+        assert params.model is not None
+        return
+    firsts = [
+        np.flatnonzero(strategy_for(params).signals(inputs_of(random_bars(2000, seed=seed))).action)[:1].tolist()
+        for seed in range(20)
+    ]
+    shortest = min(params.lookback_bars, getattr(params, "exit_length", params.lookback_bars))
+    assert min(first for [first] in firsts) >= shortest
 
 
 @pytest.mark.parametrize("name", STRATEGIES)
@@ -138,6 +222,16 @@ def test_parameter_has_no_name_of_the_request(name: str) -> None:
     own = {item.parameter.name for item in parameters_of(PARAMS[name])}
     request = {item.parameter.name for item in parameters_of(BacktestRequest)}
     assert not own & request, "responses show both as settings"
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_description_has_the_label_of_the_registry(name: str) -> None:
+    described = strategy_for(SMALL[name]).signals(inputs_of(random_bars(LENGTH, seed=8))).strategy
+    assert described.name == label_of(name)
+
+
+def test_labels_are_unique() -> None:
+    assert len({label_of(name) for name in STRATEGIES}) == len(STRATEGIES)
 
 
 @pytest.mark.parametrize("name", set(STRATEGIES) - RELEASED)
@@ -187,6 +281,26 @@ def test_look_ahead_of_long_lookbacks_fails_the_contract() -> None:
     for variant in ("twice", "default"):
         with pytest.raises(AssertionError):
             check_prefixes(signals(VARIANTS[variant]("ma_crossover")))
+
+
+def test_planted_position_of_the_history_fails_the_contract() -> None:
+    honest = strategy_for(SMALL["donchian"])
+
+    def signals(inputs: StrategyInputs) -> Signals:
+        """Carry the target of the history into the range, where a strategy begins with none."""
+        whole = honest.signals(replace(inputs, warm_up=0))
+        return replace(whole, action=whole.action[inputs.warm_up :])
+
+    warm_up = SMALL["donchian"].warm_up_bars(INTERVALS["1d"])
+    check_longer_history(honest.signals, warm_up)
+    with pytest.raises(AssertionError):
+        check_longer_history(signals, warm_up)
+
+
+def test_planted_short_warm_up_fails_the_contract() -> None:
+    params = SMALL["macd"]
+    with pytest.raises(AssertionError):
+        check_longer_history(strategy_for(params).signals, params.warm_up_bars(INTERVALS["1d"]) // 20)
 
 
 def test_planted_memory_fails_the_contract() -> None:

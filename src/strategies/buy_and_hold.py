@@ -1,0 +1,35 @@
+"""The buy-and-hold strategy: what any other one is measured against."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import numpy as np
+
+from src.domain.signals import Action, Signals
+from src.domain.strategy import StrategyInputs, StrategyParams
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuyAndHoldParams(StrategyParams):
+    """The strategy has no parameters."""
+
+    @property
+    def lookback_bars(self) -> int:
+        return 0
+
+
+@dataclass(frozen=True, slots=True)
+class BuyAndHold:
+    """Buy at the first bar of the range, and never sell."""
+
+    label: ClassVar[str] = "Buy and Hold"
+
+    params: BuyAndHoldParams = field(default_factory=BuyAndHoldParams)
+
+    def signals(self, inputs: StrategyInputs) -> Signals:
+        """Return one buy, at the first bar."""
+        action = np.zeros(len(inputs.bars) - inputs.warm_up, dtype=np.int8)
+        action[:1] = Action.BUY
+        return Signals(action=action, strategy=self.params.describe(self.label))
