@@ -105,6 +105,10 @@ class StrategyInputs:
     predictions: Predictions | None = None
     warm_up: int = 0
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.warm_up <= len(self.bars):
+            raise ValueError(f"warm_up is {self.warm_up}, expected 0 to {len(self.bars)}")
+
     def required_predictions(self) -> Predictions:
         """Return the predictions; raises ValueError if there are none, which is a bug."""
         if self.predictions is None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import strawberry
 from strawberry.types.enum import StrawberryEnumDefinition
 
+from src.domain.parameters import parameters_of
 from src.domain.signals import OutputKind
 from src.domain.trading import Direction, EngineName, EntryType, FillTiming, IntrabarPolicy
+from src.strategies.registry import PARAMS
 
 __all__ = ["Direction", "EngineName", "EntryType", "FillTiming", "IntrabarPolicy", "OutputKind"]
 
@@ -78,3 +80,16 @@ _declare(
         OutputKind.VALUE: "A regression's number: long while it is at least the threshold.",
     },
 )
+
+
+def _declare_choices() -> None:
+    """Declare the enums that are types of strategies' own parameters; their members say what they mean."""
+    for params in PARAMS.values():
+        for item in parameters_of(params):
+            kind = item.kind
+            if isinstance(kind, type) and issubclass(kind, StrEnum) and not hasattr(kind, "__strawberry_definition__"):
+                members: list[Any] = list(kind)
+                _declare(kind, (kind.__doc__ or "").split("\n", 1)[0], {one: one.meaning for one in members})
+
+
+_declare_choices()

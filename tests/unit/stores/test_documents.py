@@ -260,5 +260,5 @@ def test_value_without_plain_form_is_rejected() -> None:
 def test_unknown_kind_is_named_in_error() -> None:
     summary = encode(make_result()).summary
     summary["request"]["strategy"]["kind"] = "oracle"
-    with pytest.raises(UnreadableDocument, match="'oracle'; known: ma_crossover, up_down, model"):
+    with pytest.raises(UnreadableDocument, match=f"'oracle'; known: {', '.join(PARAMS)}"):
         decode_summary(summary)

@@ -30,8 +30,12 @@ from src.domain.runs import BacktestRequest, CrossCheck, FillDifference, Fingerp
 from src.domain.signals import Action, OutputKind, Signals, StrategyDescription
 from src.domain.strategy import ModelParams, StrategyParams
 from src.domain.trading import EngineName
+from src.strategies.bollinger import BollingerMode, BollingerParams
+from src.strategies.buy_and_hold import BuyAndHoldParams
 from src.strategies.crossover import CrossoverParams
+from src.strategies.donchian import DonchianParams
 from src.strategies.registry import PARAMS
+from src.strategies.rsi import RsiParams
 from src.strategies.up_down import UpDownParams
 from tests.factories import START_MS, make_metrics, make_request, make_result
 from tests.graphql_app import GraphQLClient
@@ -107,6 +111,7 @@ def test_every_number_says_its_unit() -> None:
         "per cent", "fraction", "ratio", "count", "bars", "quote currency", "base asset", "Index", "milliseconds",
         "Length", "at least this", "Seed", "same seed", "Fraction", "Bars", "As mlModel",
         "probability", "figure's unit", "reason's unit", "parameter's unit", "same unit",
+        "0…100", "standard deviations", "average true ranges",
     )  # fmt: skip
     silent = [
         f"{declared.name}.{name}: {field.description}"
@@ -200,6 +205,10 @@ async def test_annualization_is_taken_in_either_spelling(mutation: str, names: t
         ("{maCrossover: {fast: 5}}", CrossoverParams(fast=5)),
         ("{ma_crossover: {}}", CrossoverParams()),
         ("{upDown: true}", UpDownParams()),
+        ("{buy_and_hold: true}", BuyAndHoldParams()),
+        ("{rsi: {low: 25}}", RsiParams(low=25.0)),
+        ("{bollinger: {mode: BREAKOUT}}", BollingerParams(mode=BollingerMode.BREAKOUT)),
+        ("{donchian: {entryLength: 55, exit_length: 20}}", DonchianParams(entry_length=55, exit_length=20)),
         ('{model: {modelPath: "m.pkl", threshold: 0.4}}', ModelParams(reference="m.pkl", threshold=0.4)),
     ],
 )
@@ -218,6 +227,10 @@ async def test_run_backtest_takes_any_strategy_on_either_engine(strategy: str, p
         ("{}", "exactly one key"),
         ("{upDown: true, maCrossover: {}}", "exactly one key"),
         ("{upDown: false}", "upDown is false. Allowed: true"),
+        ("{rsi: {low: 80}}", "low (80.0) must be less than high (70.0)."),
+        ("{macd: {fast: 26}}", "fast (26) must be less than slow (26)."),
+        ("{emaCrossover: {slow: 5001}}", "slow is 5001. Allowed: 2 ≤ x ≤ 5000 (bars)."),
+        ("{supertrend: {multiplier: 0}}", "multiplier is 0.0. Allowed: 0 < x ≤ 100 (average true ranges)."),
         ("{model: {threshold: 0.4}}", "modelPath is required"),
         ("{magic: {}}", "magic"),
     ],

@@ -10,7 +10,12 @@ import pytest
 from src.api.rest.bodies import BacktestBody, FetchBody
 from src.domain.strategy import ModelParams, StrategyParams
 from src.domain.trading import EngineName
+from src.strategies.bollinger import BollingerMode, BollingerParams
+from src.strategies.buy_and_hold import BuyAndHoldParams
 from src.strategies.crossover import CrossoverParams
+from src.strategies.donchian import DonchianParams
+from src.strategies.registry import PARAMS
+from src.strategies.rsi import RsiParams
 from src.strategies.up_down import UpDownParams
 from tests.factories import make_result
 from tests.rest_app import MemoryServices
@@ -83,6 +88,9 @@ async def test_engine_is_chosen_in_any_case(client: httpx.AsyncClient, services:
         ({"strategy": {"ma_crossover": {"fastest": 1}}}, "strategy.ma_crossover.fastest"),
         ({"strategy": {"ma_crossover": {"fast": 60}}}, "fast"),
         ({"strategy": {"up_down": True}, "slow": 9}, "slow"),
+        ({"strategy": {"rsi": {"low": 80}}}, "low"),
+        ({"strategy": {"macd": {"signal": 1}}}, "signal"),
+        ({"strategy": {"bollinger": {"mode": "sideways"}}}, "mode"),
         ({"strategy": {"model": {"threshold": 0.4}}}, "model_path"),
         ({"init_cash": 1, "initCash": 1}, "init_cash"),
     ],
@@ -110,7 +118,7 @@ async def test_unknown_field_is_quoted_as_sent(client: httpx.AsyncClient, fields
 @pytest.mark.parametrize(
     ("fields", "known"),
     [
-        ({"strategy": {"rsi": {}}}, "ma_crossover, up_down, model."),
+        ({"strategy": {"tarot": {}}}, f"{', '.join(PARAMS)}."),
         ({"strategy": {"ma_crossover": {"fasst": 3}}}, "fast, slow."),
         ({"fetch_input": {"symbl": "x"}}, "symbol, interval, limit, start_date, end_date, source, seed."),
     ],
@@ -270,6 +278,10 @@ async def test_stored_result_is_run_again(client: httpx.AsyncClient) -> None:
         ({"ma_crossover": {"fast": 5}}, CrossoverParams(fast=5)),
         ({"maCrossover": {}}, CrossoverParams()),
         ({"up_down": True, "ma_crossover": None}, UpDownParams()),
+        ({"buyAndHold": True}, BuyAndHoldParams()),
+        ({"rsi": {"low": 25}}, RsiParams(low=25.0)),
+        ({"bollinger": {"mode": "breakout"}}, BollingerParams(mode=BollingerMode.BREAKOUT)),
+        ({"donchian": {"entryLength": 55, "exit_length": 20}}, DonchianParams(entry_length=55, exit_length=20)),
         ({"model": {"modelPath": "m.pkl", "threshold": 0.4}}, ModelParams(reference="m.pkl", threshold=0.4)),
     ],
 )
