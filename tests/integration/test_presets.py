@@ -1,0 +1,162 @@
+"""Compare each preset with its rule written once more, on pandas and TA-Lib, and with itself on the other engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import talib
+
+from src.domain.market import Bars
+from src.domain.strategy import StrategyInputs, StrategyParams
+from src.domain.trading import FillTiming, TradingRules
+from src.engines.event_driven import EventDrivenEngine
+from src.engines.vectorized import VectorizedEngine
+from src.strategies.bollinger import BollingerMode, BollingerParams
+from src.strategies.buy_and_hold import BuyAndHoldParams
+from src.strategies.donchian import DonchianParams
+from src.strategies.ema_crossover import EmaCrossoverParams
+from src.strategies.macd import MacdParams
+from src.strategies.registry import PARAMS, strategy_for
+from src.strategies.rsi import RsiParams
+from src.strategies.supertrend import SupertrendParams
+from tests.market import random_bars, read_klines
+from tests.unit.indicators.oracles import ema, frame_of, supertrend
+
+Events = tuple[pd.Series, pd.Series]
+"""At which bars the rule says buy and sell."""
+
+
+def crossings(a: Any, b: Any) -> Events:
+    """Pine's crossover and crossunder."""
+    a, b = pd.Series(a), pd.Series(b)
+    return (a > b) & (a.shift() <= b.shift()), (a < b) & (a.shift() >= b.shift())
+
+
+def of_ema(f: pd.DataFrame, fast: int, slow: int) -> Events:
+    return crossings(ema(f.close, fast), ema(f.close, slow))
+
+
+def of_rsi(f: pd.DataFrame, length: int, low: float, high: float) -> Events:
+    strength = pd.Series(talib.RSI(f.close.to_numpy(), length))
+    return crossings(strength, low + 0 * strength)[0], crossings(strength, high + 0 * strength)[1]
+
+
+def of_macd(f: pd.DataFrame, fast: int, slow: int, signal: int) -> Events:
+    line = ema(f.close, fast) - ema(f.close, slow)
+    return crossings(line, ema(line, signal))
+
+
+def of_bollinger(f: pd.DataFrame, length: int, multiplier: float, mode: str) -> Events:
+    middle, reach = f.close.rolling(length).mean(), multiplier * f.close.rolling(length).std(ddof=0)
+    of_lower, of_upper = crossings(f.close, middle - reach), crossings(f.close, middle + reach)
+    return (of_upper[0], of_lower[1]) if mode == "BREAKOUT" else (of_lower[0], of_upper[1])
+
+
+def of_donchian(f: pd.DataFrame, entry_length: int, exit_length: int) -> Events:
+    return (
+        f.close > f.high.rolling(entry_length).max().shift(),
+        f.close < f.low.rolling(exit_length).min().shift(),
+    )
+
+
+def of_supertrend(f: pd.DataFrame, length: int, multiplier: float) -> Events:
+    line = supertrend(f, length, multiplier)
+    # The side of the close, which a close on the line keeps.
+    side = pd.Series(np.sign(f.close.to_numpy() - line)).replace(0, np.nan).ffill()
+    return (side.diff() > 0), (side.diff() < 0)
+
+
+def of_buy_and_hold(f: pd.DataFrame) -> Events:
+    return pd.Series(np.arange(len(f)) == 0), pd.Series(np.zeros(len(f), dtype=bool))
+
+
+RULES: dict[type[StrategyParams], Callable[..., Events]] = {
+    EmaCrossoverParams: of_ema,
+    RsiParams: of_rsi,
+    MacdParams: of_macd,
+    BollingerParams: of_bollinger,
+    DonchianParams: of_donchian,
+    SupertrendParams: of_supertrend,
+    BuyAndHoldParams: of_buy_and_hold,
+}
+
+CHOICES: tuple[StrategyParams, ...] = (
+    *(params() for params in RULES),
+    BollingerParams(mode=BollingerMode.BREAKOUT),
+    EmaCrossoverParams(fast=1, slow=2),
+    RsiParams(length=2, low=10.0, high=50.0),
+    MacdParams(fast=3, slow=10, signal=16),
+    BollingerParams(length=10, multiplier=1.5),
+    DonchianParams(entry_length=5, exit_length=55),
+    SupertrendParams(length=7, multiplier=1.5),
+)
+
+
+def expected_action(frame: pd.DataFrame, params: StrategyParams) -> list[int]:
+    """Return the rule's signals: the first event, then each event that is not a repetition of the last one."""
+    buys, sells = RULES[type(params)](frame.reset_index(drop=True), **asdict(params))
+    action, last = [0] * len(frame), 0
+    for bar, (buy, sell) in enumerate(zip(buys, sells, strict=True)):
+        meant = int(buy) - int(sell)
+        if meant and meant != last:
+            action[bar] = last = meant
+    return action
+
+
+def assert_same_signals(bars: Bars, params: StrategyParams) -> None:
+    frame = frame_of(bars)
+    expected = expected_action(frame, params)
+    assert strategy_for(params).signals(StrategyInputs(bars=bars)).action.tolist() == expected
+    history = params.warm_up_bars(bars.interval)
+    if 0 < history < len(bars) // 2:
+        # The same rule from the second half on, where the last bars of the first half are history.
+        start = len(bars) // 2
+        warmed = StrategyInputs(bars=bars.slice(start - history, len(bars)), warm_up=history)
+        buys, sells = RULES[type(params)](frame.reset_index(drop=True), **asdict(params))
+        events = (buys.astype(int) - sells.astype(int))[start:].to_numpy()
+        turns = events[events != 0]
+        kept = turns[np.concatenate(([True], turns[1:] != turns[:-1]))] if turns.size else turns
+        found = strategy_for(params).signals(warmed).action
+        assert found[found != 0].tolist() == kept.tolist()
+
+
+def assert_same_fills(bars: Bars, params: StrategyParams) -> None:
+    signals = strategy_for(params).signals(StrategyInputs(bars=bars))
+    for fill in FillTiming:
+        rules = TradingRules(fill=fill, fee_rate=0.001, slippage_rate=0.0005)
+        vectorized, event_driven = (
+            engine.run(bars, signals, rules) for engine in (VectorizedEngine(), EventDrivenEngine())
+        )
+        assert len(vectorized.fills) > 0
+        for name in ("bar", "side"):
+            np.testing.assert_array_equal(vectorized.fills[name], event_driven.fills[name])
+        for name in ("quantity", "price", "fee"):
+            np.testing.assert_allclose(vectorized.fills[name], event_driven.fills[name], rtol=1e-9)
+        np.testing.assert_allclose(vectorized.equity, event_driven.equity, rtol=1e-9)
+
+
+def test_every_preset_is_compared() -> None:
+    assert set(RULES) == set(PARAMS.values()) - {PARAMS[name] for name in ("ma_crossover", "up_down", "model")}
+
+
+@pytest.mark.parametrize("params", CHOICES, ids=str)
+def test_preset_on_random_bars_agrees_with_its_rule(params: StrategyParams) -> None:
+    for seed in range(6):
+        bars = random_bars(1500, seed=seed)
+        assert_same_signals(bars, params)
+        assert_same_fills(bars, params)
+
+
+@pytest.mark.shared_data
+@pytest.mark.parametrize("interval", ["1d", "1h"])
+@pytest.mark.parametrize("params", CHOICES, ids=str)
+def test_preset_on_real_bars_agrees_with_its_rule(params: StrategyParams, interval: str, shared_data: Path) -> None:
+    bars = read_klines(shared_data / f"BTCUSDT-{interval}.csv.gz", interval=interval, rows=20_000)
+    assert_same_signals(bars, params)
+    assert_same_fills(bars, params)
