@@ -40,7 +40,7 @@ class MacdParams(PresetParams):
     )
     signal: int = parameter(
         name="signal",
-        meaning="Length of the signal line, the exponential average of fast less slow; 1 never differs from it",
+        meaning="Length of the signal line, the exponential average of fast less slow",
         default=9,
         unit="bars",
         bounds=LENGTH_OF_TWO,

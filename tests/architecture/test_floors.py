@@ -60,7 +60,7 @@ HIDDEN_FROM = {
 }
 """Rooms that may not be seen although they are below: adapters are handed in by wiring."""
 
-SHOWN_TO = {"api": {"src.strategies.registry"}}
+SHOWN_TO = {"api": {"src.strategies.catalog", "src.strategies.registry"}}
 """Modules of hidden rooms that may be seen: the parameters of all strategies are declared there."""
 
 VENDOR_ROOMS = {

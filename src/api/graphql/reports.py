@@ -11,10 +11,12 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import strawberry
+from strawberry.scalars import JSON
 from strawberry.types.enum import StrawberryEnumDefinition
 
 from src.api.graphql.types import MetricsType, described, metrics_of
 from src.domain import judgement
+from src.domain.catalog import StrategyCatalog
 from src.domain.instants import format_instant
 from src.domain.performance import Metrics
 from src.domain.reported import INSTANT, ReportedField, reported_fields
@@ -36,6 +38,8 @@ def report_type(kind: type[Any]) -> Any:
 def _shown_kind(item: ReportedField) -> Any:
     if item.kind is Metrics:
         return MetricsType
+    if item.kind is Any:
+        return JSON
     if item.unit == INSTANT:
         return str
     if item.is_report:
@@ -75,6 +79,7 @@ if TYPE_CHECKING:
     ResolvedFillsType = judgement.ResolvedFills
     UncheckedType = judgement.Unchecked
     VerdictLevelType = judgement.VerdictLevel
+    StrategyCatalogType = StrategyCatalog
 else:
     JudgementType = report_type(judgement.Judgement)
     SampleType = report_type(judgement.SampleResult)
@@ -84,3 +89,4 @@ else:
     ResolvedFillsType = report_type(judgement.ResolvedFills)
     UncheckedType = report_type(judgement.Unchecked)
     VerdictLevelType = _described_enum(judgement.VerdictLevel)
+    StrategyCatalogType = report_type(StrategyCatalog)

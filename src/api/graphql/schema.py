@@ -21,6 +21,7 @@ from src.api.graphql.errors import drop_tracebacks, explain
 from src.api.graphql.inputs import BacktestInput, MLBacktestInput, OHLCVFetchInput, RunBacktestInput
 from src.api.graphql.limits import DocumentLimits
 from src.api.graphql.quality import Download, MarketDataQuality, download_of, market_quality_of
+from src.api.graphql.reports import StrategyCatalogType
 from src.api.graphql.results import (
     BacktestConnection,
     BacktestResult,
@@ -42,6 +43,7 @@ from src.domain.errors import InvalidInput
 from src.domain.market import Bars
 from src.domain.runs import BacktestRequest
 from src.domain.trading import EngineName
+from src.strategies.catalog import build_catalog
 
 DEFAULT_PAGE_SIZE: Final = 20
 MAX_COMPARED: Final = 100
@@ -109,6 +111,10 @@ class Query:
     ) -> CoinList:
         coins = await info.context.backtests.coins(quote_asset=quote_asset, is_trading_only=trading_only is not False)
         return CoinList(coins=list(coins))
+
+    @resolved("What requests can name, with parameters, units, bounds and defaults: a form can be made of it.")
+    def strategies(self) -> StrategyCatalogType:
+        return build_catalog()
 
     @resolved("A user's datasets, newest first.")
     async def uploaded_bars(

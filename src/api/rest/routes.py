@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
-from src.api.rest import backtests, data, error_pages, models, receipts
+from src.api.rest import backtests, data, error_pages, models, receipts, strategies
 from src.api.rest.operations import operations_router
 from src.api.rest.schemas import complete_openapi
 
@@ -23,6 +23,7 @@ def install_rest(app: FastAPI, *, registry: CollectorRegistry) -> None:
     app.include_router(models.router)
     app.include_router(backtests.router)
     app.include_router(receipts.router)
+    app.include_router(strategies.router)
     app.include_router(data.router)
     app.include_router(operations_router(registry))
     app.include_router(error_pages.router)
