@@ -57,10 +57,10 @@ BARS_FOLDER: Final = ".bars"
 DATASETS_FOLDER: Final = ".user_bars"
 """The users' datasets, beside their folders of models."""
 
-NUMERIC_LIBRARIES: Final = ("numpy", "numba", "vectorbt", "vectorbt-rust")
+NUMERIC_LIBRARIES: Final = ("numpy", "numba", "ta-lib", "vectorbt", "vectorbt-rust")
 """The libraries whose versions may decide the last bit of a result."""
 
-RULES: Final = ("domain/annualization.py", "engines", "features", "judgement", "metrics", "strategies")
+RULES: Final = ("domain/annualization.py", "engines", "features", "indicators", "judgement", "metrics", "strategies")
 """The files and folders of this package whose text decides the figures of a backtest."""
 
 

@@ -55,6 +55,7 @@ def stored_and_read(value: Any, *, without: str = "") -> Any:
 
 def check_strategy() -> None:
     from src.api.requests.backtests import echo_strategy
+    from src.strategies.catalog import build_catalog
 
     assert pytest.main(["-q", "-p", "no:cacheprovider", "tests/contracts/test_strategies.py", "-k", "momentum"]) == 0
     graphql, openapi = schemas()
@@ -62,6 +63,7 @@ def check_strategy() -> None:
     assert "input MomentumParams" in graphql
     assert "How far back the earlier close lies" in openapi
     assert "## Strategy `momentum`" in reference("parameters")
+    assert "momentum" in {item.name for item in build_catalog().strategies}
     request = request_of({"momentum": {"lookback": 12}})
     assert echo_strategy(request.strategy) == {"lookback": 12}
     assert stored_and_read(request) == request

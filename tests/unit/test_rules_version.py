@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import talib
 
 import src
 from src.wiring import RULES, rules_version, versions
@@ -36,6 +37,7 @@ def test_results_name_the_rules() -> None:
         "domain/annualization.py",
         "engines/book.py",
         "features/ohlcv.py",
+        "indicators/moving_average.py",
         "metrics/returns.py",
         "strategies/crossover.py",
     ],
@@ -45,6 +47,10 @@ def test_change_of_any_rule_changes_the_version(package: Path, changed: str) -> 
     assert before == rules_version(PACKAGE)
     (package / changed).write_text((package / changed).read_text() + "# changed\n")
     assert rules_version(package) != before
+
+
+def test_results_name_the_library_of_indicators() -> None:
+    assert versions()["ta-lib"] == talib.__version__
 
 
 def test_moved_file_changes_the_version(package: Path) -> None:
