@@ -28,7 +28,7 @@ The tree (code in brackets); none of these classes knows HTTP, `api/error_table.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar, Final
 
 from src.domain.error_text import FieldName, Template, Text
@@ -216,6 +216,14 @@ def both_given(field: str, other: str) -> InvalidInput:
     return InvalidInput(
         "{field} and {other} are both given. Allowed: one of them.", field=field, other=FieldName(other)
     )
+
+
+def not_exactly_one(field: str, *, named: Sequence[str], allowed: Sequence[str]) -> InvalidInput:
+    """Build the error for an object that must name one of several things."""
+    return InvalidInput(
+        "{field} names {named}. Allowed: exactly one of {allowed}.",
+        field=field, named=tuple(named) or "none", allowed=tuple(allowed),
+    )  # fmt: skip
 
 
 def bad_pair(field: str, *, got: object, rule: str, other: str, value: object) -> InvalidInput:

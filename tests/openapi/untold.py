@@ -24,6 +24,15 @@ _NESTED: Final = {
 }
 
 
+_DEFAULT_PAIRS: Final[Mapping[str, tuple[str, str, float, float]]] = {
+    "ma_crossover": ("fast", "slow", 20, 50),
+    "ema_crossover": ("fast", "slow", 20, 50),
+    "macd": ("fast", "slow", 12, 26),
+    "rsi": ("low", "high", 30, 70),
+}
+"""Of each strategy, the parameter that is less than another one, that one, and their defaults."""
+
+
 def _objects(given: Given) -> Iterator[dict[str, Any]]:
     """Yield a body as the service reads it, and the parameters of the strategies in it."""
     merged: dict[str, Any] = {}
@@ -46,11 +55,17 @@ def differs_in_two_places(given: Given) -> bool:
     return False
 
 
-def is_fast_not_less_than_slow(given: Given) -> bool:
-    """`fast` (20 if not given) is less than `slow` (50 if not given): no schema compares two values."""
-    for params in _objects(given):
-        fast, slow = params.get("fast", 20), params.get("slow", 50)
-        if _is_number(fast) and _is_number(slow) and float(fast) >= float(slow):
+def is_pair_not_ascending(given: Given) -> bool:
+    """`fast` is less than `slow`, and `low` less than `high`: no schema compares two values."""
+    chosen = given.get("strategy")
+    named = [("ma_crossover", next(_objects(given))), *(chosen.items() if isinstance(chosen, Mapping) else ())]
+    for strategy, params in named:
+        if strategy not in _DEFAULT_PAIRS or not isinstance(params, Mapping):
+            continue
+        name, other, default, other_default = _DEFAULT_PAIRS[strategy]
+        first = default if params.get(name) is None else params[name]
+        second = other_default if params.get(other) is None else params[other]
+        if _is_number(first) and _is_number(second) and float(first) >= float(second):
             return True
     return False
 
@@ -111,7 +126,7 @@ def has_unassigned_mark(given: Given) -> bool:
 
 UNTOLD: Final[tuple[Callable[[Given], bool], ...]] = (
     differs_in_two_places,
-    is_fast_not_less_than_slow,
+    is_pair_not_ascending,
     is_end_before_start,
     is_no_period,
     has_no_bars,

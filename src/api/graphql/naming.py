@@ -3,7 +3,8 @@
 The schema has one spelling. A field that the client wrote as `total_return` becomes `totalReturn` with the alias
 `total_return`, so the response has the client's names. Names that the schema has unchanged (`Date`, `__typename`) stay.
 So do names that it has in neither spelling: validation then quotes them as the client wrote them. An argument or input
-field that is given in both spellings is rejected as REST rejects it, with both names.
+field that is given in both spellings is rejected as REST rejects it, with both names. So is a OneOf input with none of
+its fields or several: GraphQL's own sentence does not say which ones were given, and which there are.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from graphql import (
     ListValueNode,
     NameNode,
     Node,
+    NullValueNode,
     ObjectFieldNode,
     ObjectValueNode,
     OperationDefinitionNode,
@@ -45,6 +47,7 @@ from graphql import (
 )
 
 from src.api.spelling import camel_case, same_field
+from src.domain.errors import not_exactly_one
 
 AnyNode = TypeVar("AnyNode", bound=Node)
 
@@ -66,21 +69,22 @@ class SpellingRewriter:
     def document(self, document: DocumentNode) -> DocumentNode:
         """Return the document in the schema's spelling; nodes that need no change are shared, not copied.
 
-        Raises GraphQLError if an argument or input field is given in two spellings; its cause is an InvalidInput.
+        Raises GraphQLError if an argument or input field is given in two spellings, or not exactly one field of a OneOf
+        input; its cause is an InvalidInput.
         """
         return _with(document, definitions=_each(document.definitions, self._definition))
 
     def variables(self, operation: OperationDefinitionNode, values: Mapping[str, Any]) -> dict[str, Any]:
         """Return the variables' values in the schema's spelling, however deep; the variables' own names stay.
 
-        Raises GraphQLError if a key is given in two spellings; its cause is an InvalidInput.
+        Raises GraphQLError as `document` does.
         """
         rewritten = dict(values)
         for definition in operation.variable_definitions or ():
             name = definition.variable.name.value
             declared = type_from_ast(self._schema, definition.type)
             if name in rewritten and is_input_type(declared):
-                rewritten[name] = _rename_keys(rewritten[name], declared)
+                rewritten[name] = _rename_keys(rewritten[name], declared, name)
         return rewritten
 
     def _definition(self, node: DefinitionNode) -> DefinitionNode:
@@ -102,7 +106,7 @@ class SpellingRewriter:
         declared = type_from_ast(self._schema, node.type)
         if node.default_value is None or not is_input_type(declared):
             return node
-        return _with(node, default_value=self._value(node.default_value, declared))
+        return _with(node, default_value=self._value(node.default_value, declared, node.variable.name.value))
 
     def _selection_set(self, node: SelectionSetNode, parent: GraphQLNamedType | None) -> SelectionSetNode:
         return _with(node, selections=_each(node.selections, lambda selection: self._selection(selection, parent)))
@@ -156,35 +160,40 @@ class SpellingRewriter:
         name = _known_name(node.name.value, known)
         if name not in known:
             return node
-        return _with(node, name=_named(node.name, name), value=self._value(node.value, known[name].type))
+        return _with(node, name=_named(node.name, name), value=self._value(node.value, known[name].type, name))
 
-    def _value(self, node: ValueNode, declared: GraphQLInputType) -> ValueNode:
+    def _value(self, node: ValueNode, declared: GraphQLInputType, field: str) -> ValueNode:
         if isinstance(declared, GraphQLNonNull):
-            return self._value(node, declared.of_type)
+            return self._value(node, declared.of_type, field)
         if isinstance(declared, GraphQLList):
             # A single value counts as a list of one.
             item = declared.of_type
             if isinstance(node, ListValueNode):
-                return _with(node, values=_each(node.values, lambda value: self._value(value, item)))
-            return self._value(node, item)
+                return _with(node, values=_each(node.values, lambda value: self._value(value, item, field)))
+            return self._value(node, item, field)
         if isinstance(declared, GraphQLInputObjectType) and isinstance(node, ObjectValueNode):
-            _check_spellings([field.name for field in node.fields], declared.fields)
-            return _with(node, fields=_each(node.fields, lambda field: self._object_field(field, declared)))
+            _check_spellings([inner.name for inner in node.fields], declared.fields)
+            nulls = {inner.name.value: isinstance(inner.value, NullValueNode) for inner in node.fields}
+            _check_one_of(nulls, declared, field, nodes=[node])
+            return _with(node, fields=_each(node.fields, lambda inner: self._object_field(inner, declared)))
         return node
 
     def _object_field(self, node: ObjectFieldNode, declared: GraphQLInputObjectType) -> ObjectFieldNode:
         name = _known_name(node.name.value, declared.fields)
         if name not in declared.fields:
             return node
-        return _with(node, name=_named(node.name, name), value=self._value(node.value, declared.fields[name].type))
+        value = self._value(node.value, declared.fields[name].type, name)
+        return _with(node, name=_named(node.name, name), value=value)
 
 
-def _rename_keys(value: Any, declared: GraphQLInputType) -> Any:
+def _rename_keys(value: Any, declared: GraphQLInputType, field: str) -> Any:
     if isinstance(declared, GraphQLNonNull):
-        return _rename_keys(value, declared.of_type)
+        return _rename_keys(value, declared.of_type, field)
     if isinstance(declared, GraphQLList):
         item = declared.of_type
-        return [_rename_keys(entry, item) for entry in value] if isinstance(value, list) else _rename_keys(value, item)
+        if isinstance(value, list):
+            return [_rename_keys(entry, item, field) for entry in value]
+        return _rename_keys(value, item, field)
     if not isinstance(declared, GraphQLInputObjectType) or not isinstance(value, dict):
         return value
     renamed: dict[str, Any] = {}
@@ -193,8 +202,27 @@ def _rename_keys(value: Any, declared: GraphQLInputType) -> Any:
         if name in renamed:
             first = next(key for key in value if _known_name(key, declared.fields) == name)
             raise _refuse_spellings(name, first, written)
-        renamed[name] = _rename_keys(entry, declared.fields[name].type) if name in declared.fields else entry
+        renamed[name] = _rename_keys(entry, declared.fields[name].type, name) if name in declared.fields else entry
+    _check_one_of({name: entry is None for name, entry in renamed.items()}, declared, field)
     return renamed
+
+
+def _check_one_of(
+    nulls: Mapping[str, bool], declared: GraphQLInputObjectType, field: str, *, nodes: Sequence[Node] | None = None
+) -> None:
+    """Raise GraphQLError if not exactly one field of a OneOf input is given, or it is null.
+
+    `nulls` are the given names and whether each is null. A name that the schema lacks is left to validation.
+    """
+    definition = declared.extensions.get("strawberry-definition")
+    if not (declared.is_one_of or (definition is not None and definition.is_one_of)):
+        return
+    if any(_known_name(name, declared.fields) not in declared.fields for name in nulls):
+        return
+    if len(nulls) != 1 or any(nulls.values()):
+        named = [f"{name} (null)" if is_null else name for name, is_null in nulls.items()]
+        cause = not_exactly_one(field, named=named, allowed=list(declared.fields))
+        raise GraphQLError(cause.message, nodes, original_error=cause)
 
 
 def _check_spellings(written: Sequence[NameNode], known: Collection[str]) -> None:

@@ -16,7 +16,7 @@ from src.api.requests.backtests import merge
 from src.api.requests.uploads import FILE_FIELD, ReceivedForm
 from src.api.rest import values
 from src.api.spelling import in_one_spelling
-from src.domain.errors import CONTENT_TYPE_REFUSED, InvalidInput, MalformedRequest, UnsupportedFormat, both_given
+from src.domain.errors import CONTENT_TYPE_REFUSED, MalformedRequest, UnsupportedFormat, both_given, not_exactly_one
 from src.domain.market import MarketRequest
 from src.domain.parameters import DeclaredParameter, build, parameters_of
 from src.domain.runs import BacktestRequest
@@ -183,10 +183,7 @@ def read_backtest_body(content: bytes) -> ReceivedBacktest:
 def _only_strategy(chosen: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     named = [name for name, params in chosen.items() if params is not None and params is not False]
     if len(named) != 1:
-        raise InvalidInput(
-            "{field} names {named}. Allowed: exactly one of {allowed}.",
-            field="strategy", named=named or "none", allowed=tuple(PARAMS),
-        )  # fmt: skip
+        raise not_exactly_one("strategy", named=named, allowed=tuple(PARAMS))
     params = chosen[named[0]]
     return named[0], params if isinstance(params, dict) else {}
 

@@ -224,8 +224,9 @@ async def test_run_backtest_takes_any_strategy_on_either_engine(strategy: str, p
 @pytest.mark.parametrize(
     ("strategy", "message"),
     [
-        ("{}", "exactly one key"),
-        ("{upDown: true, maCrossover: {}}", "exactly one key"),
+        ("{}", "strategy names none. Allowed: exactly one of maCrossover, emaCrossover, rsi, "),
+        ("{up_down: true, maCrossover: {}}", "strategy names up_down, maCrossover. Allowed: exactly one of "),
+        ("{rsi: null}", "strategy names rsi (null). Allowed: exactly one of "),
         ("{upDown: false}", "upDown is false. Allowed: true"),
         ("{rsi: {low: 80}}", "low (80.0) must be less than high (70.0)."),
         ("{macd: {fast: 26}}", "fast (26) must be less than slow (26)."),
@@ -239,6 +240,23 @@ async def test_run_backtest_names_a_wrong_strategy(strategy: str, message: str) 
     given = f'userId: "alice", symbol: "BTCUSDT", strategy: {strategy}'
     error = await GraphQLClient().error(f"mutation {{ runBacktest(input: {{{given}}}) {{ id }} }}")
     assert message in error["message"]
+
+
+@pytest.mark.parametrize(
+    ("strategy", "named"), [({}, "none"), ({"rsi": {}, "up_down": True}, "rsi, upDown"), ({"rsi": None}, "rsi (null)")]
+)
+@pytest.mark.parametrize("declared", ["RunBacktestInput", "StrategyInput"])
+async def test_variable_must_name_exactly_one_strategy(declared: str, strategy: Any, named: str) -> None:
+    client = GraphQLClient()
+    if declared == "StrategyInput":
+        given, value = '{userId: "alice", symbol: "BTCUSDT", strategy: $strategy}', strategy
+    else:
+        given, value = "$strategy", {"userId": "alice", "symbol": "BTCUSDT", "strategy": strategy}
+    document = f"mutation ($strategy: {declared}!) {{ runBacktest(input: {given}) {{ id }} }}"
+    error = await client.error(document, {"strategy": value})
+    assert error["message"].startswith(f"strategy names {named}. Allowed: exactly one of maCrossover, ")
+    assert (error["extensions"]["code"], error["extensions"]["field"]) == ("INVALID_INPUT", "strategy")
+    assert client.backtests.asked == []
 
 
 def test_strategy_input_has_every_strategy_of_the_registry() -> None:

@@ -74,6 +74,9 @@ strategies_named = st.none() | st.fixed_dictionaries(
     optional={
         "ma_crossover": st.none() | some_of(CROSSOVER, None),
         "up_down": st.sampled_from([True, False, None]),
+        "buy_and_hold": st.sampled_from([True, False, None]),
+        "rsi": st.none() | some_of({"length": [2, 14], "low": [20.5], "high": [80]}, None),
+        "bollinger": st.none() | some_of({"mode": ["breakout", "REVERSION"], "multiplier": [1.5]}, None),
         "model": st.none() | some_of({"model_path": ["m.onnx", ""], **TRAINING}, None),
     },
 )
@@ -150,6 +153,12 @@ BASE: Final = {"user_id": "ada", "symbol": "BTCUSDT"}
         (BASE | {"strategy": {"up_down": True}, "fast": 5}, False),
         (BASE | {"strategy": {"up_down": True}, "ma_crossover_params": {"slow": 60}}, False),
         (BASE | {"strategy": None, "fast": 5, "ma_crossover_params": {"slow": 60}}, True),
+        (BASE | {"strategy": {"buy_and_hold": True, "up_down": True}}, False),
+        (BASE | {"strategy": {"rsi": {"length": 1}}}, False),
+        (BASE | {"strategy": {"rsi": {"high": 100.5}}}, False),
+        (BASE | {"strategy": {"supertrend": {"multiplier": 0}}}, False),
+        (BASE | {"strategy": {"bollinger": {"mode": "sideways"}}}, False),
+        (BASE | {"strategy": {"bollinger": {"mode": "breakout"}}}, True),
         (BASE | {"strategy": {"model": {}}}, False),
         (BASE | {"strategy": {"model": {"model_path": "m.onnx"}}}, True),
         (BASE | {"strategy": {"model": {"model_path": "m.onnx", "trained_from": "2020-01-01"}}}, False),
