@@ -5,6 +5,7 @@ The tree (code in brackets); none of these classes knows HTTP, `api/error_table.
     ServiceError
     ├── InvalidInput                [INVALID_INPUT]         a field is wrong: which, what came, what is allowed
     │   ├── MalformedRequest        [MALFORMED_REQUEST]     the body itself cannot be read
+    │   ├── InvalidRule             [INVALID_INPUT]         a strategy's rule is wrong: where in its text
     │   └── ModelRejected           [MODEL_REJECTED]        the model file cannot be used, and why
     ├── NotFound
     │   ├── SymbolNotFound          [SYMBOL_NOT_FOUND]
@@ -79,6 +80,21 @@ class InvalidInput(ServiceError):
 
 class MalformedRequest(InvalidInput):
     code = "MALFORMED_REQUEST"
+
+
+class InvalidRule(InvalidInput):
+    """A rule that cannot be read or computed.
+
+    Parameters
+    ----------
+    line, column
+        The place of the fault in the rule's text, both from 1, in characters; they fill gaps of the template.
+    """
+
+    def __init__(self, text: str | Text, *, field: str, line: int, column: int, **parts: Any) -> None:
+        super().__init__(text, field=field, line=line, column=column, **parts)
+        self.line = line
+        self.column = column
 
 
 class ModelRejected(InvalidInput):

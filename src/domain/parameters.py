@@ -148,11 +148,15 @@ class DeclaredParameter(NamedTuple):
         return f"{parameter.meaning.rstrip('.')}. {facts[:1].upper()}{facts[1:]}." if facts else parameter.meaning
 
     def of(self, root: object) -> Any:
-        """Return the value that a root dataclass holds."""
+        """Return the value that a root dataclass holds; None if the dataclass that declares it is absent."""
         value = root
         for name in self.path:
-            value = getattr(value, name)
+            value = None if value is None else getattr(value, name)
         return value
+
+    def is_declared_in(self, root: object) -> bool:
+        """Return whether the dataclass that declares it is there: a root may have None in its place."""
+        return self._replace(path=self.path[:-1]).of(root) is not None
 
     def write(self, value: object) -> object:
         """Return a value as clients write it."""
@@ -214,15 +218,18 @@ def check_parameters(value: object) -> None:
 def build(kind: type[Declared], given: Mapping[str, object], **others: object) -> Declared:
     """Build a dataclass from a client's values by public names; None or a missing value gives the default.
 
-    Empty text counts as missing, unless the parameter is required. `others` are fields that are built already, by their
-    own names. Raises InvalidInput if a required parameter is missing, or a value is not allowed.
+    Empty text counts as missing, unless the parameter is required. A dataclass in it that may be None is None unless a
+    value of its own is given. `others` are fields that are built already, by their own names. Raises InvalidInput if a
+    required parameter is missing, or a value is not allowed.
     """
     values = dict(others)
     for item in _fields_of(typing.cast("Hashable", kind)):
         if item.name in values:
             continue
         if item.holds_parameters:
-            values[item.name] = build(item.kind, given)
+            own = {inner.parameter.name for inner in parameters_of(item.kind)}
+            if not item.is_optional or any(given.get(name) not in (None, "") for name in own):
+                values[item.name] = build(item.kind, given)
         elif item.parameter is not None:
             value = given.get(item.parameter.name)
             is_given = value != "" or item.default is dataclasses.MISSING

@@ -20,7 +20,7 @@ from src.domain.parameters import MAX_COUNT, parameter
 from src.domain.performance import Metrics
 from src.domain.signals import Signals
 from src.domain.strategy import StrategyParams
-from src.domain.trading import EngineName, Simulation, TradingRules
+from src.domain.trading import Direction, EngineName, Simulation, TradingRules
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +68,13 @@ class BacktestRequest:
                 "and exits by signal.",
                 field=settings[0],
                 settings=tuple(map(FieldName, settings)),
+            )
+        if self.strategy.can_short and self.rules.direction is Direction.LONG:
+            raise InvalidInput(
+                "{field} is {got}, and the strategy enters shorts. Allowed: {allowed}, with the event-driven engine.",
+                field="direction",
+                got=self.rules.direction.value,
+                allowed=(Direction.SHORT.value, Direction.BOTH.value),
             )
 
 

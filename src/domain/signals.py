@@ -12,20 +12,26 @@ from numpy.typing import NDArray
 
 from src.domain.arrays import freeze
 
-ParameterValue = str | int | float | bool | tuple[str, ...] | None
+ParameterValue = str | int | float | bool | tuple[str, ...] | Mapping[str, float] | None
 
 
 class Action(IntEnum):
-    """A signal at one bar."""
+    """A signal at one bar; its sign is the side of the order that it gives."""
 
+    CLOSE_LONG = -2
+    """Sell what is long, and enter nothing."""
     SELL = -1
+    """Close a long, and enter a short if the direction allows one."""
     HOLD = 0
     BUY = 1
+    """Close a short, and enter a long if the direction allows one."""
+    CLOSE_SHORT = 2
+    """Buy back what is short, and enter nothing."""
 
     @property
     def word(self) -> str:
         """The name that clients read: `buy`, `sell` or `hold`."""
-        return self.name.lower()
+        return ("sell", "hold", "buy")[(self > 0) - (self < 0) + 1]
 
 
 class OutputKind(StrEnum):
@@ -110,8 +116,8 @@ class Signals:
         object.__setattr__(self, "action", freeze(self.action, np.int8))
         if self.action.ndim != 1:
             raise ValueError(f"action has shape {self.action.shape}, expected (n,)")
-        if self.action.size and not -1 <= self.action.min() <= self.action.max() <= 1:
-            raise ValueError("action holds a value other than -1, 0, 1")
+        if self.action.size and not min(Action) <= self.action.min() <= self.action.max() <= max(Action):
+            raise ValueError("action holds a value other than -2, -1, 0, 1, 2")
         if self.probability is not None:
             object.__setattr__(self, "probability", freeze(self.probability, np.float64))
             if self.probability.shape != self.action.shape:

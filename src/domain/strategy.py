@@ -25,6 +25,11 @@ class StrategyParams:
         return None
 
     @property
+    def can_short(self) -> bool:
+        """Whether the strategy's signals enter shorts on purpose, so that the direction must allow them."""
+        return False
+
+    @property
     def lookback_bars(self) -> int | None:
         """The number of bars that the strategy needs before the first signal; None if that is not known."""
         return None
@@ -42,7 +47,9 @@ class StrategyParams:
         return StrategyDescription(
             name=name,
             parameters={
-                item.parameter.field: typing.cast("ParameterValue", item.write(item.of(self))) for item in declared
+                item.parameter.field: typing.cast("ParameterValue", item.write(item.of(self)))
+                for item in declared
+                if item.is_declared_in(self)
             },
         )
 

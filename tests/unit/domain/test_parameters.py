@@ -132,3 +132,24 @@ def test_bounds_contain_and_format_their_numbers(
 ) -> None:
     assert [value in bounds for value in (*inside, *outside)] == [True] * len(inside) + [False] * len(outside)
     assert str(bounds) == text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    name: str = parameter(name="name", meaning="A name")
+    inner: Inner | None = None
+
+
+@pytest.mark.parametrize("given", [{}, {"count": None}, {"inner_rate": None, "count": ""}])
+def test_optional_dataclass_without_given_value_is_none(given: dict[str, object]) -> None:
+    choice = build(Choice, {"name": "a", **given})
+    assert choice == Choice(name="a", inner=None)
+    assert [item.of(choice) for item in parameters_of(Choice)] == ["a", None, None]
+    assert [item.is_declared_in(choice) for item in parameters_of(Choice)] == [True, False, False]
+
+
+@pytest.mark.parametrize(("given", "inner"), [({"count": 4}, Inner(count=4)), ({"inner_rate": 0.0}, Inner(rate=0.0))])
+def test_optional_dataclass_with_one_given_value_is_built(given: dict[str, object], inner: Inner) -> None:
+    choice = build(Choice, {"name": "a", **given})
+    assert choice == Choice(name="a", inner=inner)
+    assert all(item.is_declared_in(choice) for item in parameters_of(Choice))
