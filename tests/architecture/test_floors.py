@@ -84,6 +84,7 @@ VENDOR_ROOMS = {
     "joblib": {"model_formats/pickles.py"},
     "cryptography": {"stores/signing_key.py"},
     "talib": {"indicators/talib_functions.py"},
+    "lark": {"strategies/rules/grammar.py"},
     "pyarrow": {"datasets/reading/parquet.py"},
 }
 

@@ -1,0 +1,166 @@
+"""The grammar of rules, and the parser that lark makes of it (LALR).
+
+`parsing` imports this module when the first rule comes: lark takes 0.1 s to import, the parser as long to build.
+The lexer does not depend on the context, so that `and`, `or` and `not` are never names.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Final
+
+from lark import Lark, Token, Transformer, UnexpectedCharacters, UnexpectedToken
+
+from src.domain.errors import InvalidRule
+from src.strategies.rules.faults import Source
+from src.strategies.rules.tree import (
+    Arithmetic,
+    Call,
+    Column,
+    Comparison,
+    Earlier,
+    Logic,
+    Negative,
+    Node,
+    Not,
+    Number,
+    Parameter,
+)
+
+GRAMMAR: Final = r"""
+rule: conjunction (_OR conjunction)*
+conjunction: negation (_AND negation)*
+?negation: NOT negation | comparison
+?comparison: sum | sum COMPARED sum
+?sum: product | sum (PLUS | MINUS) product -> arithmetic
+?product: signed | product MULTIPLIED signed -> arithmetic
+?signed: MINUS signed -> negative | value
+?value: NUMBER -> number
+    | NAME -> column
+    | NAME "(" [rule ("," rule)*] ")" -> call
+    | LBRACE NAME "}" -> parameter
+    | "(" rule ")"
+    | value "[" rule "]" -> earlier
+
+COMPARED: "<=" | ">=" | "==" | "!=" | "<" | ">"
+PLUS: "+"
+MINUS: "-"
+MULTIPLIED: "*" | "/" | "%"
+LBRACE: "{"
+NUMBER: /([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?/
+NAME: /(?!(and|or|not)\b)[A-Za-z_][A-Za-z0-9_]*/
+_AND: /and\b/
+_OR: /or\b/
+NOT: /not\b/
+%ignore /[ \t\r\n]+/
+"""
+"""From weak to strong: or, and, not, comparisons (which do not chain), + and -, * / and %, the sign, x[n]. Operators of
+one level are read from left to right."""
+
+_OPERATORS: Final = {
+    "PLUS": "+", "MINUS": "-", "MULTIPLIED": "* / %", "COMPARED": "< <= > >= == !=", "_AND": "and", "_OR": "or",
+    "LSQB": "[n]", "LPAR": "(", "COMMA": ",", "RPAR": ")", "RSQB": "]", "RBRACE": "}", "$END": "the end",
+    "NAME": "a name",
+}  # fmt: skip
+"""How the terminals are called in messages, in this order."""
+
+
+def parse_tree(source: Source) -> Node:
+    """Return the tree of a text; raises InvalidRule if it does not fit the grammar, or a number is too large."""
+    try:
+        tree: Any = _PARSER.parse(source.text)
+    except UnexpectedCharacters as error:
+        raise _refuse_character(source, error.pos_in_stream or 0) from error
+    except UnexpectedToken as error:
+        raise _explain(source, error) from error
+    except _TooLarge as error:
+        raise source.fault(error.at, "The number is too large. Maximum: 1.8e308.") from error
+    return tree  # type: ignore[no-any-return]
+
+
+class _TooLarge(ValueError):
+    """A number beyond float64; `at` is its place."""
+
+    def __init__(self, at: int) -> None:
+        super().__init__(at)
+        self.at = at
+
+
+def _refuse_character(source: Source, at: int) -> InvalidRule:
+    char = source.text[at]
+    if char == "=":
+        return source.fault(at, "'=' has no meaning. Write == to compare.")
+    if char == "!":
+        return source.fault(at, "'!' has no meaning alone. Write not, or != to compare.")
+    return source.fault(at, "{got!r} has no meaning here.", got=char)
+
+
+def _explain(source: Source, error: UnexpectedToken) -> InvalidRule:
+    token = error.token
+    is_end = token.type == "$END"
+    at = len(source.text) if is_end else token.start_pos or 0
+    found = "the end" if is_end else repr(str(token)[:40])
+    expected = error.accepts or error.expected
+    if "NUMBER" in expected:
+        problem = (
+            "Found {found}, expected a value: a number, a column such as close, a function such as rsi(14), "
+            "a parameter such as {example}, ( or -."
+        )
+        if source.text[max(0, at - 1) : at + 1] == "**":
+            problem = "Found {found}: rules have no powers. Write x * x."
+        return source.fault(at, problem, found=found, example="{n}")
+    names = [name for terminal, name in _OPERATORS.items() if terminal in expected]
+    problem = "Found {found}, expected one of: {expected}."
+    if token.type == "COMPARED":
+        problem += " Comparisons do not chain: write a < b and b < c."
+    return source.fault(at, problem, found=found, expected=" ".join(names))
+
+
+class _Builder(Transformer[Token, Node]):
+    """Builds the tree while lark parses; each method has a grammar rule's name."""
+
+    def rule(self, items: list[Node]) -> Node:
+        return _join("or", items)
+
+    def conjunction(self, items: list[Node]) -> Node:
+        return _join("and", items)
+
+    def negation(self, items: list[Any]) -> Node:
+        return Not(items[1], at=items[0].start_pos)
+
+    def comparison(self, items: list[Any]) -> Node:
+        return Comparison(str(items[1]), items[0], items[2], at=items[0].at)
+
+    def arithmetic(self, items: list[Any]) -> Node:
+        return Arithmetic(str(items[1]), items[0], items[2], at=items[0].at)
+
+    def negative(self, items: list[Any]) -> Node:
+        return Negative(items[1], at=items[0].start_pos)
+
+    def earlier(self, items: list[Node]) -> Node:
+        return Earlier(items[0], items[1], at=items[0].at)
+
+    def number(self, items: list[Token]) -> Node:
+        value = float(items[0])
+        if not math.isfinite(value):
+            raise _TooLarge(items[0].start_pos or 0)
+        return Number(value, at=items[0].start_pos or 0)
+
+    def column(self, items: list[Token]) -> Node:
+        return Column(str(items[0]), at=items[0].start_pos or 0)
+
+    def call(self, items: list[Any]) -> Node:
+        arguments = tuple(item for item in items[1:] if item is not None)
+        return Call(str(items[0]), arguments, at=items[0].start_pos)
+
+    def parameter(self, items: list[Token]) -> Node:
+        return Parameter(str(items[1]), at=items[0].start_pos or 0)
+
+
+def _join(operator: str, items: list[Node]) -> Node:
+    return items[0] if len(items) == 1 else Logic(operator, tuple(items), at=items[0].at)
+
+
+_PARSER: Final = Lark(
+    GRAMMAR, start="rule", parser="lalr", lexer="basic", transformer=_Builder(), propagate_positions=False
+)
