@@ -1,0 +1,152 @@
+"""Run a program on bars: each step once, on whole arrays, which are freed after their last use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial, reduce
+from types import MappingProxyType
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from src.domain.arrays import freeze
+from src.domain.market import Bars
+from src.indicators.indicator import BAR_COLUMNS, read_columns
+from src.indicators.registry import INDICATORS
+from src.strategies.rules import kernels
+from src.strategies.rules.kernels import EQUAL, GREATER, LESS, Conditions, Numbers
+from src.strategies.rules.program import Program, Step
+
+Values = NDArray[Any]
+_HOUR_MS: Final = 3_600_000
+_THURSDAY: Final = 3
+"""1970-01-01 was a Thursday, three days after a Monday."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class RuleInputs:
+    """What rules read: bars [n], and a model's predictions [n] if a rule calls model()."""
+
+    bars: Bars
+    predictions: Numbers | None = None
+
+    def column(self, name: str) -> Numbers:
+        """Return a column of `vocabulary.COLUMNS`, the time in milliseconds, or the predictions, [n]."""
+        if name in BAR_COLUMNS:
+            return read_columns(self.bars, (name,))[0]
+        hours = self.bars.open_time_ms // _HOUR_MS
+        if name == "hour":
+            return (hours % 24).astype(np.float64)
+        if name == "weekday":
+            return ((hours // 24 + _THURSDAY) % 7 + 1).astype(np.float64)
+        if name == "model" and self.predictions is not None:
+            return self.predictions
+        raise ValueError(f"the inputs have no {name}")
+
+
+def evaluate(program: Program, inputs: RuleInputs) -> dict[str, Conditions]:
+    """Return whether each rule is true at each bar [n], by the rules' fields; the arrays are read-only."""
+    values: list[Values | None] = [None] * len(program.steps)
+    for number, step in enumerate(program.steps):
+        read = [value for source in step.inputs if (value := values[source]) is not None]
+        values[number] = run_step(step, read, inputs)
+        for source in program.last_reads[number]:
+            values[source] = None
+    return {field: value for field, step in program.outputs.items() if (value := values[step]) is not None}
+
+
+def run_step(step: Step, read: Sequence[Values], inputs: RuleInputs) -> Values:
+    """Return the value of one step [n] ([1] for a constant number), given the values of the steps that it reads."""
+    n = len(inputs.bars)
+    if step.constant is not None:
+        result: Values = np.array([step.constant])
+    elif step.operation in OPERATIONS:
+        result = OPERATIONS[step.operation](read, step.numbers, n)
+    elif step.operation in INDICATORS:
+        result = INDICATORS[step.operation].compute(read, *step.numbers)
+    else:
+        result = inputs.column(step.operation)
+    # Compiled functions exist for read-only arrays only; see `indicators.indicator`.
+    return freeze(result, result.dtype)
+
+
+def fold(operation: str, constants: Sequence[float]) -> float:
+    """Return the result of an operation on numbers that are the same at each bar; NaN if it has none."""
+    if operation not in CALCULATIONS:
+        return -constants[0] if operation == "negative" else abs(constants[0])
+    # Not compiled: an error about a rule must not wait for the compiler.
+    calculate: Callable[..., Numbers] = kernels.calculate.py_func
+    left, right = (np.array([value]) for value in constants)
+    with np.errstate(all="ignore"):
+        return float(calculate(left, right, CALCULATIONS[operation], 1)[0])
+
+
+Operation = Callable[[Sequence[Values], tuple[float, ...], int], Values]
+
+
+def _calculate(code: int, read: Sequence[Values], _: tuple[float, ...], n: int) -> Numbers:
+    result: Numbers = kernels.calculate(read[0], read[1], code, n)
+    return result
+
+
+def _compare(accepted: int, read: Sequence[Values], _: tuple[float, ...], n: int) -> Conditions:
+    result: Conditions = kernels.compare(read[0], read[1], accepted, n)
+    return result
+
+
+def _cross_above(read: Sequence[Values], _: tuple[float, ...], n: int) -> Conditions:
+    result: Conditions = kernels.cross_above(read[0], read[1], n)
+    return result
+
+
+def _cross_below(read: Sequence[Values], numbers: tuple[float, ...], n: int) -> Conditions:
+    return _cross_above((read[1], read[0]), numbers, n)
+
+
+def _shift(read: Sequence[Values], numbers: tuple[float, ...], n: int) -> Values:
+    """Return the values some bars before; before the first bar a number is missing and a condition false."""
+    values, bars = read[0], min(int(numbers[0]), n)
+    result = np.empty_like(values)
+    result[:bars] = False if values.dtype == np.bool_ else np.nan
+    result[bars:] = values[: n - bars]
+    return result
+
+
+def _join(function: Callable[..., Conditions], read: Sequence[Values], *_: object) -> Conditions:
+    return reduce(function, read)
+
+
+CALCULATIONS: Final[Mapping[str, int]] = MappingProxyType(
+    {
+        "+": kernels.ADD,
+        "-": kernels.SUBTRACT,
+        "*": kernels.MULTIPLY,
+        "/": kernels.DIVIDE,
+        "%": kernels.REMAINDER,
+        "min": kernels.MINIMUM,
+        "max": kernels.MAXIMUM,
+    }
+)
+
+OPERATIONS: Final[Mapping[str, Operation]] = MappingProxyType(
+    {
+        **{name: partial(_calculate, code) for name, code in CALCULATIONS.items()},
+        "negative": lambda read, *_: np.negative(read[0]),
+        "abs": lambda read, *_: np.abs(read[0]),
+        "<": partial(_compare, LESS),
+        "<=": partial(_compare, LESS + EQUAL),
+        ">": partial(_compare, GREATER),
+        ">=": partial(_compare, GREATER + EQUAL),
+        "==": partial(_compare, EQUAL),
+        "!=": partial(_compare, LESS + GREATER),
+        "crosses_above": _cross_above,
+        "crosses_below": _cross_below,
+        "and": partial(_join, np.logical_and),
+        "or": partial(_join, np.logical_or),
+        "not": lambda read, *_: np.logical_not(read[0]),
+        "earlier": _shift,
+    }
+)
+"""Steps on earlier steps, by the names that `compiling` gives them."""

@@ -1,0 +1,123 @@
+"""All rules of a request as one list of steps, in which each distinct part is computed once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Final
+
+from src.domain.market import Interval
+from src.domain.strategy import MAX_WARM_UP_BARS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """A number or condition at each bar, computed from earlier steps.
+
+    Parameters
+    ----------
+    operation, numbers, inputs
+        What is done, a name of `evaluation.OPERATIONS` or an indicator; with which constant numbers; on which steps.
+    constant
+        The value, if it is a number that is the same at each bar.
+    lookback
+        Bars before the first value.
+    history, history_ms
+        Bars, and further time, that must be known before a bar so that its value does not depend on where the history
+        begins; None if the history never stops to count.
+    """
+
+    operation: str
+    numbers: tuple[float, ...] = ()
+    inputs: tuple[int, ...] = ()
+    is_condition: bool = False
+    constant: float | None = None
+    lookback: int = 0
+    history: int | None = 0
+    history_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Program:
+    """The steps of some rules.
+
+    `outputs` are the steps of the rules by their fields, `last_reads` for each step those that nothing reads after it.
+    `indicators` and `parameters` are the names that the rules use, in the order of the text.
+    """
+
+    steps: tuple[Step, ...]
+    outputs: Mapping[str, int]
+    last_reads: tuple[tuple[int, ...], ...]
+    indicators: tuple[str, ...]
+    parameters: tuple[str, ...]
+    reads_model: bool
+
+    @property
+    def lookback_bars(self) -> int:
+        """The bars before the first at which each rule has all its values, if no bar is missing."""
+        return max((self.steps[step].lookback for step in self.outputs.values()), default=0)
+
+    def warm_up_bars(self, interval: Interval) -> int:
+        """Return how many bars before the range make the rules independent of where the history begins.
+
+        At most `MAX_WARM_UP_BARS`, also if no number of bars does (obv).
+        """
+        return max((self._warm_up(self.steps[step], interval) for step in self.outputs.values()), default=0)
+
+    def _warm_up(self, step: Step, interval: Interval) -> int:
+        if step.history is None:
+            return MAX_WARM_UP_BARS
+        return min(MAX_WARM_UP_BARS, step.history + math.ceil(step.history_ms / interval.milliseconds))
+
+
+class StepTable:
+    """Steps under construction, each distinct one once."""
+
+    def __init__(self) -> None:
+        self._steps: Final[list[Step]] = []
+        self._known: Final[dict[tuple[str, tuple[float, ...], tuple[int, ...]], int]] = {}
+
+    def __getitem__(self, number: int) -> Step:
+        return self._steps[number]
+
+    def add(self, step: Step) -> int:
+        """Return the number of a step that computes the same; the bars of what it reads are added to its own."""
+        key = step.operation, step.numbers, step.inputs
+        if key not in self._known:
+            read = [self._steps[number] for number in step.inputs]
+            histories = [one.history for one in read]
+            own = None if step.history is None else step.lookback + step.history
+            self._known[key] = len(self._steps)
+            self._steps.append(
+                replace(
+                    step,
+                    lookback=step.lookback + max((one.lookback for one in read), default=0),
+                    history=None if own is None else _add_longest(own, histories),
+                    history_ms=step.history_ms + max((one.history_ms for one in read), default=0),
+                )
+            )
+        return self._known[key]
+
+    def steps(self) -> tuple[Step, ...]:
+        """Return all steps."""
+        return tuple(self._steps)
+
+
+def _add_longest(own: int, read: Iterable[int | None]) -> int | None:
+    longest = 0
+    for history in read:
+        if history is None:
+            return None
+        longest = max(longest, history)
+    return own + longest
+
+
+def find_last_reads(steps: tuple[Step, ...], outputs: Iterable[int]) -> tuple[tuple[int, ...], ...]:
+    """Return for each step the steps that it is the last to read, except the outputs."""
+    last = {source: number for number, step in enumerate(steps) for source in step.inputs}
+    kept = set(outputs)
+    return tuple(
+        tuple(source for source in dict.fromkeys(step.inputs) if last[source] == number and source not in kept)
+        for number, step in enumerate(steps)
+    )
