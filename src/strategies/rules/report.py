@@ -1,0 +1,58 @@
+"""Describe rules without trading them, for a form that checks them while a client types."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+
+from src.domain.errors import InvalidInput
+from src.domain.market import Interval
+from src.domain.rules import RuleFault, RuleReport, RuleText
+from src.strategies.rules.checking import (
+    RULE_FIELDS,
+    Rules,
+    check_all_are_used,
+    check_named_parameters,
+    check_sides,
+)
+from src.strategies.rules.compiling import Compiler
+from src.strategies.rules.printing import print_rule
+
+
+def describe_rules(rules: Rules, parameters: Mapping[str, float], interval: Interval) -> RuleReport:
+    """Return what rules read, and the first fault of each; never raises InvalidInput.
+
+    Whether a model is given is not checked: a form knows from `reads_model` that it must ask for one.
+    """
+    faults: list[RuleFault] = []
+    printed: list[RuleText] = []
+    _collect(faults, lambda: check_named_parameters(parameters))
+    compiler = Compiler({} if faults else parameters)
+    for field in RULE_FIELDS:
+        text = rules.get(field)
+        if text is not None:
+            _collect(faults, partial(_describe, compiler, field, text, printed))
+    program = compiler.build()
+    _collect(faults, lambda: check_sides(rules))
+    if not faults:
+        _collect(faults, lambda: check_all_are_used(parameters, program.parameters))
+    return RuleReport(
+        rules=tuple(printed),
+        lookback_bars=program.lookback_bars,
+        warm_up_bars=program.warm_up_bars(interval),
+        parameters=program.parameters,
+        indicators=program.indicators,
+        reads_model=program.reads_model,
+        faults=tuple(faults),
+    )
+
+
+def _describe(compiler: Compiler, field: str, text: str, printed: list[RuleText]) -> None:
+    printed.append(RuleText(field=field, text=print_rule(compiler.add_rule(text, field))))
+
+
+def _collect(faults: list[RuleFault], check: Callable[[], object]) -> None:
+    try:
+        check()
+    except InvalidInput as error:
+        faults.append(RuleFault.of(error))

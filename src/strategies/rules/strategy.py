@@ -1,0 +1,119 @@
+"""The rules strategy: trade conditions that a client writes as text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from src.domain.market import Interval
+from src.domain.named_numbers import NamedNumbers
+from src.domain.parameters import parameter
+from src.domain.signals import Predictions, Signals
+from src.domain.strategy import ModelParams, StrategyInputs, StrategyParams
+from src.strategies.rules.checking import (
+    RULE_FIELDS,
+    check_all_are_used,
+    check_model,
+    check_named_parameters,
+    check_sides,
+    compile_rules,
+)
+from src.strategies.rules.evaluation import RuleInputs, evaluate
+from src.strategies.rules.program import Program
+from src.strategies.rules.scanning import MAX_CHARACTERS
+from src.strategies.rules.targets import find_edges
+
+
+def _rule(name: str, meaning: str, example: str) -> str | None:
+    declared = parameter(
+        name=name, meaning=meaning, default=None, default_meaning="never", max_length=MAX_CHARACTERS, example=example
+    )
+    return cast("str | None", declared)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RulesParams(StrategyParams):
+    """Conditions as text, at least `buy` or `short`; docs/rules.md describes the language.
+
+    `model` is given exactly if a rule calls model(). Raises InvalidInput, which is an InvalidRule with line and column
+    if a rule itself is wrong.
+    """
+
+    buy: str | None = _rule("buy", "Condition to be long from", "rsi(14) < 30 and close > sma(200)")
+    sell: str | None = _rule("sell", "Condition to be long until", "crosses_above(rsi(14), 70)")
+    short: str | None = _rule("short", "Condition to be short from", "rsi(14) > 70 and close < sma(200)")
+    cover: str | None = _rule("cover", "Condition to be short until", "crosses_below(rsi(14), 30)")
+    parameters: Mapping[str, float] = parameter(
+        name="parameters",
+        meaning="The numbers of the names in braces, as n in rsi({n}); each must be used by a rule",
+        default=NamedNumbers(),
+        default_meaning="none",
+        example={"n": 14},
+        write=dict,
+    )
+    model: ModelParams | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "parameters", NamedNumbers(self.parameters))
+        check_named_parameters(self.parameters)
+        check_sides({field: getattr(self, field) for field in RULE_FIELDS})
+        program = self.program
+        check_all_are_used(self.parameters, program.parameters)
+        check_model(is_given=self.model is not None, is_read=program.reads_model)
+
+    @property
+    def program(self) -> Program:
+        """The compiled rules."""
+        rules = tuple((field, text) for field in RULE_FIELDS if (text := getattr(self, field)) is not None)
+        return compile_rules(rules, tuple(self.parameters.items()))
+
+    @property
+    def can_short(self) -> bool:
+        return self.short is not None
+
+    def warm_up_bars(self, interval: Interval) -> int:
+        return self.program.warm_up_bars(interval)
+
+    def with_model(self, model: ModelParams) -> RulesParams:
+        return replace(self, model=model)
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """Rules as text: long from the bar at which `buy` is true until `sell` is, short from `short` until `cover`."""
+
+    params: RulesParams
+
+    def signals(self, inputs: StrategyInputs) -> Signals:
+        """Return the edges of the target position, which is flat before the first bar of the range."""
+        program = self.params.program
+        predictions = None if not program.reads_model else _extend(inputs.required_predictions(), inputs.warm_up)
+        is_true = evaluate(program, RuleInputs(bars=inputs.bars, predictions=predictions))
+        in_range = {field: condition[inputs.warm_up :] for field, condition in is_true.items()}
+        never = np.zeros(len(inputs.bars) - inputs.warm_up, dtype=np.bool_)
+        never.flags.writeable = False  # as the others: one compiled version
+        action = find_edges(*(in_range.get(field, never) for field in RULE_FIELDS), self.params.can_short)
+        return Signals(
+            action=action,
+            strategy=self.params.describe("Rules"),
+            warnings=_warn(program, in_range, len(inputs.bars)),
+        )
+
+
+def _extend(predictions: Predictions, warm_up: int) -> NDArray[np.float64]:
+    """Return a model's predictions for the bars before the range too: it was not asked, so they are missing."""
+    return np.concatenate((np.full(warm_up, np.nan), predictions.values))
+
+
+def _warn(program: Program, is_true: Mapping[str, NDArray[np.bool_]], bars: int) -> tuple[str, ...]:
+    """Return warnings about rules that were never true."""
+    if bars <= program.lookback_bars:
+        return (
+            f"{bars} bars are too few for rules that look back {program.lookback_bars}. Ask for more bars (limit) or "
+            "write shorter lengths.",
+        )
+    return tuple(f"The rule {field} is true at no bar." for field, condition in is_true.items() if not condition.any())
