@@ -23,6 +23,9 @@ APPLICATION: Final = "src.backtest_API:app"
 CROSSOVERS: Final = ((20, 50), (10, 30), (50, 200))
 """Lengths of the fast and the slow moving average, in bars."""
 
+PRESETS: Final = {"rsi": {"low": 30, "high": 70}, "macd": {}, "supertrend": {}, "buyAndHold": True}
+"""Strategies of the service with their parameters; true for one that has none."""
+
 EXAMPLE: Final = Path(__file__).parents[2] / "examples" / "train_and_backtest.py"
 EXAMPLE_TIMEOUT_S: Final = 300.0
 
@@ -85,20 +88,24 @@ def _show_models(address: str, example: Path) -> bool:
 
 
 def run_backtests(client: Client) -> tuple[list[Shown], ServiceRefused | None]:
-    """Run every crossover on every engine, on the exchange's bars, or on simulated ones if the exchange fails.
+    """Run every crossover on every engine, and the presets on one.
+
+    They run on the exchange's bars, or on simulated ones if the exchange fails.
 
     Returns
     -------
     The results, and why the exchange's bars could not be fetched (None: they could).
     """
     engines = client.engines()
+    presets = PRESETS if client.has_presets() else {}
 
     def run_all(source: str | None) -> list[Shown]:
-        return [
+        crossovers = [
             client.crossover(engine, fast=fast, slow=slow, source=source)
             for fast, slow in CROSSOVERS
             for engine in engines
         ]
+        return crossovers + [client.preset(name, params, source=source) for name, params in presets.items()]
 
     try:
         return run_all(None), None

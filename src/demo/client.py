@@ -17,11 +17,15 @@ REQUEST_LIMIT_S: Final = 150.0
 ENGINES: Final = {"vectorized": "runVectorizedBacktest", "event-driven": "runEventDrivenBacktest"}
 """Each engine's name and its mutation."""
 
+ANY_STRATEGY: Final = "runBacktest"
+PRESET_ENGINE: Final = "event-driven"
+
 MUTATION_NAMES: Final = "{ __schema { mutationType { fields { name } } } }"
 BACKTEST: Final = """
-mutation Demo($input: BacktestInput!) {
+mutation Demo($input: %s!) {
   result: %s(input: $input) {
     id symbol status origin warnings verdictLevel
+    strategy { name }
     metrics { totalReturn buyAndHoldReturn sharpeRatio maxDrawdown totalTrades }
     data { Date portfolioValue signal }
   }
@@ -71,24 +75,41 @@ class Client:
 
     def engines(self) -> list[str]:
         """Return the engines that this build of the service offers."""
-        schema = self._ask(MUTATION_NAMES, {})["__schema"]
-        offered = {field["name"] for field in schema["mutationType"]["fields"]}
+        offered = self._mutations()
         return [engine for engine, mutation in ENGINES.items() if mutation in offered]
+
+    def has_presets(self) -> bool:
+        """Return whether this build of the service runs any strategy by its name."""
+        return ANY_STRATEGY in self._mutations()
 
     def crossover(self, engine: str, *, fast: int, slow: int, source: str | None) -> Shown:
         """Run a moving-average crossover (lengths in bars); `source` None means the service's default."""
+        document = BACKTEST % ("BacktestInput", ENGINES[engine])
+        averages = {"fast": fast, "slow": slow}
+        return self._run(document, source, engine, f"MA {fast}/{slow}", {"maCrossoverParams": averages})
+
+    def preset(self, name: str, parameters: object, *, source: str | None) -> Shown:
+        """Run a strategy of the service by its name on the event-driven engine; the rest as in `crossover`."""
+        document = BACKTEST % ("RunBacktestInput", ANY_STRATEGY)
+        return self._run(
+            document, source, PRESET_ENGINE, None, {"engine": "EVENT_DRIVEN", "strategy": {name: parameters}}
+        )
+
+    def _mutations(self) -> set[str]:
+        schema = self._ask(MUTATION_NAMES, {})["__schema"]
+        return {field["name"] for field in schema["mutationType"]["fields"]}
+
+    def _run(
+        self, document: str, source: str | None, engine: str, label: str | None, fields: Mapping[str, object]
+    ) -> Shown:
+        """Run a backtest; without a label, the strategy has the name that the service gives it."""
         market = {"symbol": SYMBOL, "interval": INTERVAL, "limit": BARS} | ({"source": source} if source else {})
-        variables = {
-            "userId": USER,
-            "symbol": SYMBOL,
-            "fetchInput": market,
-            "maCrossoverParams": {"fast": fast, "slow": slow},
-        }
-        result = self._ask(BACKTEST % ENGINES[engine], {"input": variables})["result"]
+        given = {"userId": USER, "symbol": SYMBOL, "fetchInput": market, **fields}
+        result = self._ask(document, {"input": given})["result"]
         metrics = result["metrics"]
         return Shown(
             id=result["id"],
-            strategy=f"MA {fast}/{slow}",
+            strategy=label or result["strategy"]["name"],
             engine=engine,
             origin=result["origin"],
             warnings=tuple(result["warnings"]),

@@ -56,7 +56,8 @@ class FakeService:
         market = variables["input"]["fetchInput"]
         if self.exchange_code and market.get("source") != "simulated":
             return {"data": None, "errors": [{"message": "no answer", "extensions": {"code": self.exchange_code}}]}
-        return {"data": {"result": self._result(market)}}
+        strategy = next(iter(variables["input"].get("strategy", {"maCrossover": {}})))
+        return {"data": {"result": self._result(market) | {"strategy": {"name": strategy.upper()}}}}
 
     def _result(self, market: dict[str, Any]) -> dict[str, Any]:
         return {
@@ -87,7 +88,7 @@ class FakeService:
 
 BOTH_ENGINES = ("runVectorizedBacktest", "runEventDrivenBacktest")
 
-online = FakeService(mutations=BOTH_ENGINES)
+online = FakeService(mutations=(*BOTH_ENGINES, "runBacktest"))
 offline = FakeService(mutations=BOTH_ENGINES[:1], exchange_code="EXCHANGE_TIMEOUT")
 broken = FakeService(mutations=BOTH_ENGINES, exchange_code="STORE_UNAVAILABLE")
 forgetful = FakeService(mutations=BOTH_ENGINES, loses_results=True)
