@@ -15,7 +15,7 @@ from enum import StrEnum
 from functools import cache
 from typing import Any, Final, NamedTuple, TypeVar
 
-from src.domain.errors import bad_value, missing
+from src.domain.errors import InvalidInput, bad_value, missing
 
 _KEY: Final = "parameter"
 
@@ -253,7 +253,21 @@ def _read(declared: Parameter, kind: Any, value: object) -> object:
         return declared.read(str(value), declared.field)
     if isinstance(kind, type) and issubclass(kind, StrEnum):
         return member_of(kind, str(value), field=declared.field)
+    if typing.get_origin(kind) is Mapping:
+        return _read_numbers(declared, value)
     return tuple(value) if isinstance(value, list) else value
+
+
+def _read_numbers(declared: Parameter, value: object) -> Mapping[str, float]:
+    """Return numbers by name; the names are the client's own, and are spelled as they came."""
+    if not isinstance(value, Mapping):
+        raise bad_value(declared.field, got=value, allowed="an object whose values are numbers")
+    for name, number in value.items():
+        if not isinstance(number, (int, float)) or isinstance(number, bool):
+            raise InvalidInput(
+                "{field} has {got!r} for {name!r}. Allowed: numbers.", field=declared.field, got=number, name=name
+            )
+    return dict(value)
 
 
 def _without_none(hint: Any) -> tuple[Any, bool]:

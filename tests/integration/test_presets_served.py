@@ -11,7 +11,9 @@ from src.api.spelling import camel_case
 from src.domain.parameters import parameters_of
 from src.strategies.registry import PARAMS, label_of
 
-NAMES = sorted(set(PARAMS) - {"model"})
+NAMES = sorted(set(PARAMS) - {"model", "rules"})
+"""Strategies whose defaults are complete."""
+
 ENGINES = ("VECTORIZED", "EVENT_DRIVEN")
 
 

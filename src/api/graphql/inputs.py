@@ -8,6 +8,7 @@ from inspect import get_annotations
 from typing import TYPE_CHECKING, Any, Final, TypeVar, get_origin
 
 import strawberry
+from strawberry.scalars import JSON
 
 import src.api.graphql.enums  # noqa: F401  (describes the domain's enums, which are types of parameters)
 from src.api.requests.backtests import merge
@@ -38,8 +39,7 @@ def declare_parameters(
     def declare(kind: Input) -> Input:
         annotations: dict[str, Any] = {}
         for item in parameters:
-            name = item.parameter.name
-            public = list[str] if get_origin(item.public_kind) is tuple else item.public_kind
+            name, public = item.parameter.name, _input_kind(item.public_kind)
             annotations[name] = public if name in required else public | None
             default = MISSING if name in required else item.public_default
             setattr(kind, name, strawberry.field(default=default, description=item.description))
@@ -47,6 +47,12 @@ def declare_parameters(
         return kind
 
     return declare
+
+
+def _input_kind(kind: Any) -> Any:
+    """Return the type of an input field; the names in a mapping are the client's own, so that no input has them."""
+    origin = get_origin(kind)
+    return list[str] if origin is tuple else JSON if origin is Mapping else kind
 
 
 def given(value: object, parameters: Sequence[DeclaredParameter]) -> dict[str, object]:

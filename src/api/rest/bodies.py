@@ -72,6 +72,8 @@ def _public_kind(item: DeclaredParameter) -> Any:
     """Return the type of a parameter in JSON and forms; enums are text, so that their case does not matter."""
     if get_origin(item.public_kind) is tuple:
         return NameList
+    if get_origin(item.public_kind) is Mapping:
+        return dict[str, Number]
     if isinstance(item.public_kind, type) and issubclass(item.public_kind, StrEnum):
         return str
     return {float: Number, int: Whole}.get(item.public_kind, item.public_kind)
@@ -240,9 +242,18 @@ def _is_model(annotation: object) -> TypeGuard[type[BaseModel]]:
     return isinstance(annotation, type) and issubclass(annotation, BaseModel)
 
 
+_OWN_NAMES: Final = frozenset(
+    item.parameter.name
+    for params in PARAMS.values()
+    for item in parameters_of(params)
+    if get_origin(item.public_kind) is Mapping
+)
+"""Fields whose objects have names of the client's own, which stay as they are spelled."""
+
+
 def _one_spelling(raw: Mapping[str, object]) -> dict[str, object]:
     """Return the fields under their snake_case names; InvalidInput if one came in both spellings."""
     return {
-        name: _one_spelling(value) if isinstance(value, dict) else value
+        name: _one_spelling(value) if isinstance(value, dict) and name not in _OWN_NAMES else value
         for name, value in in_one_spelling(raw.items()).items()
     }

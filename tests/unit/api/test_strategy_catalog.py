@@ -17,6 +17,9 @@ from src.strategies.registry import PARAMS, label_of
 from tests.graphql_app import GraphQLClient
 from tests.rest_app import MemoryServices, make_rest_app
 
+REQUIRED = {"model": {"model_path": "m.pkl"}, "rules": {"buy": "close > sma(20)"}}
+"""What a form must have of strategies whose defaults are not complete."""
+
 PARAMETER = " ".join(item.name for item in reported_fields(ParameterInfo))
 
 
@@ -86,9 +89,7 @@ async def test_parameter_says_all_that_a_form_needs() -> None:
 def filled_form(strategy: Mapping[str, Any]) -> Any:
     """Return what a form sends with its defaults unchanged; true for a strategy without parameters."""
     given = {item["name"]: item["default"] for item in strategy["parameters"]}
-    if "model_path" in given:
-        given["model_path"] = "m.pkl"
-    return given or True
+    return given | REQUIRED.get(strategy["name"], {}) or True
 
 
 @pytest.mark.parametrize("name", PARAMS)

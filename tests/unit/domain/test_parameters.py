@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field
 from enum import StrEnum
 
@@ -110,6 +111,34 @@ def test_build_rejects_value_with_field_and_allowed(given: dict[str, object], fi
     with pytest.raises(InvalidInput) as caught:
         build(Outer, given)
     assert (caught.value.field, caught.value.message) == (field_name, message)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Named:
+    numbers: Mapping[str, float] | None = parameter(name="my_numbers", meaning="Numbers by name", default=None)
+
+
+def test_numbers_by_name_keep_their_names() -> None:
+    assert build(Named, {"my_numbers": {"fastLength": 3, "slow_length": 0.5}}).numbers == {
+        "fastLength": 3, "slow_length": 0.5,
+    }  # fmt: skip
+    assert build(Named, {}).numbers is None
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ([1], "myNumbers is [1]. Allowed: an object whose values are numbers."),
+        ("n", "myNumbers is 'n'. Allowed: an object whose values are numbers."),
+        ({"n": "1"}, "myNumbers has '1' for 'n'. Allowed: numbers."),
+        ({"n": True}, "myNumbers has True for 'n'. Allowed: numbers."),
+        ({"n": {}}, "myNumbers has {} for 'n'. Allowed: numbers."),
+    ],
+)
+def test_numbers_by_name_are_checked(value: object, message: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        build(Named, {"my_numbers": value})
+    assert (caught.value.field, caught.value.message) == ("myNumbers", message)
 
 
 def test_required_empty_text_is_left_to_its_reader() -> None:
