@@ -67,16 +67,19 @@ def markets(draw: st.DrawFn) -> Market:
     """Bars that gap, from calm to ones in which a short is ruined, with a signal at some of them."""
     seed = draw(st.integers(0, 2**32 - 1))
     volatility = draw(st.sampled_from([0.005, 0.03, 0.3]))
-    return random_market(draw(st.integers(1, 80)), seed, volatility, share=draw(st.sampled_from([0.1, 0.4, 0.9])))
+    share, closing = draw(st.sampled_from([0.1, 0.4, 0.9])), draw(st.sampled_from([0.0, 0.5]))
+    return random_market(draw(st.integers(1, 80)), seed, volatility, share=share, closing=closing)
 
 
-def random_market(n: int, seed: int, volatility: float = 0.03, *, share: float = 0.4) -> Market:
-    """Return `n` random bars with a signal at `share` of them, buy or sell alike."""
-    return random_bars(n, seed=seed, volatility=volatility), random_signals(n, seed, share)
+def random_market(n: int, seed: int, volatility: float = 0.03, *, share: float = 0.4, closing: float = 0.0) -> Market:
+    """Return `n` random bars with a signal at `share` of them, buy or sell alike; `closing` of the signals only close."""
+    return random_bars(n, seed=seed, volatility=volatility), random_signals(n, seed, share, closing=closing)
 
 
-def random_signals(n: int, seed: int, share: float = 0.3) -> Signals:
-    """Return a signal at `share` of the bars, buy or sell alike."""
+def random_signals(n: int, seed: int, share: float = 0.3, *, closing: float = 0.0) -> Signals:
+    """Return a signal at `share` of the bars, buy or sell alike; `closing` of the signals only close."""
     random = np.random.default_rng(seed)
     action = random.choice(np.array([-1, 0, 1], dtype=np.int8), n, p=[share / 2, 1 - share, share / 2])
+    if closing:
+        action[random.random(n) < closing] *= 2
     return Signals(action=action, strategy=StrategyDescription(name="random"))

@@ -12,6 +12,7 @@ from typing import Final, get_type_hints
 import numpy as np
 from numpy.typing import NDArray
 
+from src.domain.signals import Action
 from src.domain.trading import FillReason
 from src.engines.account import (
     ABSOLUTE_TOLERANCE,
@@ -40,6 +41,9 @@ from src.engines.orders import (
     worst_of,
 )
 from src.engines.plan import NEVER, Plan
+
+CLOSE_LONG: Final = int(Action.CLOSE_LONG)
+CLOSE_SHORT: Final = int(Action.CLOSE_SHORT)
 
 SIGNAL: Final = int(FillReason.SIGNAL)
 STOP_LOSS: Final = int(FillReason.STOP_LOSS)
@@ -292,12 +296,25 @@ def move_trailing_stop(book: Book, prices: BarPrices, plan: Plan) -> None:
 
 
 @compiled
+def close_direction(book: Book, direction: int) -> None:
+    """Close a position of this direction at the market, or cancel the entry that would open one."""
+    if direction * book.position > 0.0:
+        book.exit_waits = 1
+    if book.entry_side == direction:
+        book.entry_side = 0
+
+
+@compiled
 def place_orders(book: Book, bar: int, close: float, signal: int, plan: Plan) -> None:
-    """Place orders for the strategy's signal at the close (+1 buy, −1 sell, 0 hold).
+    """Place orders for the strategy's signal at the close (an `Action`).
 
     A signal in the position's own direction changes nothing. An opposite one closes the position at the market. Both
-    buy and sell signals replace or cancel an entry that still waits.
+    buy and sell signals replace or cancel an entry that still waits; a signal that only closes cancels an entry of the
+    direction that it closes.
     """
+    if signal in (CLOSE_LONG, CLOSE_SHORT):
+        close_direction(book, 1 if signal == CLOSE_LONG else -1)
+        return
     if signal == 0 or signal * book.position > 0.0:
         return
     if book.position != 0.0:

@@ -36,6 +36,9 @@ Consequences:
   same signal replaces it by one at the new close.
 - Exits that a signal gives are market orders, whatever the entry's type; a reversal that enters by limit or stop is
   flat until that order fills.
+- A signal that only closes (`CLOSE_LONG`, `CLOSE_SHORT`) concerns one direction: it closes a position of that direction
+  at the market and cancels a waiting entry of that direction. A position or a waiting entry of the other direction
+  stays, with its orders.
 - Volume is ignored: a bar without trades fills orders at its prices.
 """
 
@@ -49,6 +52,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from src.domain import signals as actions
 from src.domain import trading
 from src.domain.market import Bars
 from src.domain.signals import Signals
@@ -132,7 +136,7 @@ def _cached_on_disk(rules_fingerprint: str) -> Callable[..., None]:
     return cached_simulate  # type: ignore[no-any-return]
 
 
-_simulate = _cached_on_disk(fingerprint(money_rules, matching_rules, book_steps, plan_layout, trading))
+_simulate = _cached_on_disk(fingerprint(money_rules, matching_rules, book_steps, plan_layout, trading, actions))
 
 
 class EventDrivenEngine:
@@ -185,6 +189,6 @@ class EventDrivenEngine:
 
 
 def _allocate_fills(action: NDArray[np.int8], allowed_side: int) -> NDArray[np.void]:
-    """Return an array for all possible fills: a signal gives at most one entry, an entry one exit."""
-    entries = np.count_nonzero(action if allowed_side == 0 else action == allowed_side)
+    """Return an array for all possible fills: a buy or sell gives at most one entry, an entry one exit."""
+    entries = np.count_nonzero(np.abs(action) == 1 if allowed_side == 0 else action == allowed_side)
     return np.empty(2 * entries, dtype=FILL_DTYPE)

@@ -120,7 +120,8 @@ def _orders(
     bars: Bars, signals: Signals, timing: FillTiming
 ) -> tuple[NDArray[np.int64], NDArray[np.int8], NDArray[np.float64]]:
     """Return the bars [m] at which orders are executed, their actions [m] and prices [m] before slippage."""
-    signal_bars = np.flatnonzero(signals.action)
+    # There is never a short to close.
+    signal_bars = np.flatnonzero((signals.action != Action.HOLD) & (signals.action != Action.CLOSE_SHORT))
     if timing is FillTiming.SAME_CLOSE:
         return signal_bars, signals.action[signal_bars], bars.close[signal_bars]
     # A signal at the last bar has no next open.
@@ -142,7 +143,7 @@ def _simulate(actions: NDArray[np.int8], prices: NDArray[np.float64], rules: Tra
             np.array([rules.initial_cash], dtype=np.float64),
             np.zeros(column.shape, dtype=np.int64),
             entries=np.ascontiguousarray((actions == Action.BUY)[:, np.newaxis]),
-            exits=np.ascontiguousarray((actions == Action.SELL)[:, np.newaxis]),
+            exits=np.ascontiguousarray((actions < Action.HOLD)[:, np.newaxis]),
             direction=np.asarray(_LONG_ONLY),
             size=np.asarray(size, dtype=np.float64),
             size_type=np.asarray(size_type),

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from src.domain.market import Bars
-from src.domain.signals import Signals, StrategyDescription
+from src.domain.signals import Action, Signals, StrategyDescription
 from src.domain.strategy import StrategyInputs
 from src.domain.trading import Direction, Exits, FillReason, FillTiming, Side, Simulation, Sizing, TradingRules
 from src.engines.event_driven import EventDrivenEngine
@@ -148,6 +148,42 @@ def test_vectorbt_on_shorts(fill: FillTiming, direction: Direction, seed: int, s
     assert_same_equity(simulation, portfolio)
     if direction is Direction.SHORT:
         assert_same_fills(simulation, portfolio)
+
+
+def shifted(is_marked: Any, fill: FillTiming) -> Any:
+    marks = pd.Series(is_marked)
+    return marks.shift(1, fill_value=False) if fill is FillTiming.NEXT_OPEN else marks
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from(["all cash", "fixed"]))
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@pytest.mark.parametrize("fill", FillTiming)
+def test_vectorbt_on_signals_that_only_close(fill: FillTiming, seed: int, sizing: str) -> None:
+    """vectorbt takes entries and exits of both sides apart; it reverses in one order, and we write two fills."""
+    bars, signals = random_bars(40, seed=seed), random_signals(40, seed, share=0.5, closing=0.5)
+    chosen, size = SIZINGS[sizing]
+    rules = TradingRules(fill=fill, fee_rate=0.001, slippage_rate=0.0005, sizing=chosen, direction=Direction.BOTH)
+    simulation = EventDrivenEngine().run(bars, signals, rules)
+    assume(not simulation.is_liquidated)
+    action = signals.action
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        portfolio = vbt.Portfolio.from_signals(
+            pd.Series(bars.close),
+            entries=shifted(action == Action.BUY, fill),
+            exits=shifted(action == Action.CLOSE_LONG, fill),
+            short_entries=shifted(action == Action.SELL, fill),
+            short_exits=shifted(action == Action.CLOSE_SHORT, fill),
+            price=pd.Series(bars.open if fill is FillTiming.NEXT_OPEN else bars.close),
+            init_cash=rules.initial_cash,
+            fees=rules.fee_rate,
+            slippage=rules.slippage_rate,
+            upon_opposite_entry="reverse",
+            lock_cash=True,
+            freq="1D",
+            **size,
+        )
+    assert_same_equity(simulation, portfolio)
 
 
 STOPS = {
@@ -302,4 +338,45 @@ def test_event_engine_agrees_with_backtrader(series: Bars) -> None:
         cerebro.run()
     simulation = EventDrivenEngine().run(series, Crossover(CHOICE).signals(StrategyInputs(bars=series)), rules)
     assert len(simulation.trades) > 15
+    np.testing.assert_allclose(simulation.equity, values, rtol=1e-9)
+
+
+def test_backtrader_on_signals_that_only_close(series: Bars) -> None:
+    """backtrader reverses in one order of twice the size; without cash limits the equity is the same."""
+    action = random_signals(len(series), 7, share=0.4, closing=0.5).action
+    values: list[float] = []
+
+    class FollowSignals(backtrader.Strategy):  # type: ignore[misc, name-defined]
+        def next(self) -> None:
+            values.append(self.broker.getvalue())
+            signal = action[len(self) - 1]
+            if abs(signal) == 1:
+                self.order_target_size(target=0.25 * int(signal))
+            elif signal * self.position.size < 0:
+                self.close()
+
+    rules = TradingRules(
+        fill=FillTiming.NEXT_OPEN,
+        initial_cash=1e6,
+        fee_rate=0.001,
+        slippage_rate=0.002,
+        sizing=Sizing(fixed_units=0.25),
+        direction=Direction.BOTH,
+    )
+    cerebro = backtrader.Cerebro(stdstats=False)
+    cerebro.broker.setcash(rules.initial_cash)
+    cerebro.broker.setcommission(commission=rules.fee_rate)
+    cerebro.broker.set_slippage_perc(rules.slippage_rate, slip_open=True, slip_match=True, slip_out=True)
+    cerebro.adddata(backtrader.feeds.PandasData(dataname=frame_of(series)))
+    cerebro.addstrategy(FollowSignals)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        cerebro.run()
+    simulation = EventDrivenEngine().run(
+        series, Signals(action=action, strategy=StrategyDescription(name="random")), rules
+    )
+    trades = simulation.trades
+    assert {1, -1} == set(trades["direction"].tolist())
+    is_flat = simulation.position == 0
+    assert 0.1 < is_flat.mean() < 0.9
     np.testing.assert_allclose(simulation.equity, values, rtol=1e-9)

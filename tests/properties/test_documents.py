@@ -163,7 +163,7 @@ def results(draw: st.DrawFn) -> BacktestResult:
         time_ms=draw(column(bars, np.int64)),
         close=draw(floats),
         signals=Signals(
-            action=draw(arrays.arrays(np.int8, bars, elements=st.sampled_from([-1, 0, 1]))),
+            action=draw(arrays.arrays(np.int8, bars, elements=st.sampled_from([-2, -1, 0, 1, 2]))),
             strategy=StrategyDescription(name=draw(text), parameters=draw(parameters)),
             probability=draw(optional(floats)),
             warnings=draw(texts),

@@ -33,7 +33,7 @@ from src.domain.trading import (
 )
 from src.engines.event_driven import EventDrivenEngine
 
-WORDS = {action.word: action for action in Action} | {"": Action.HOLD}
+WORDS = {action.name.lower().replace("_", " "): action for action in Action} | {"": Action.HOLD}
 
 ExpectedFill = tuple[int, str, float, float, float, str]
 """Bar, side, quantity, price, fee, reason."""

@@ -50,6 +50,18 @@ def test_signal_at_last_bar_has_no_fill() -> None:
     assert first.fills["time_ms"][0] == bars.open_time_ms[1]
 
 
+def test_close_of_longs_sells_and_close_of_shorts_does_nothing() -> None:
+    bars = bars_of_closes([100, 110, 121, 121, 121])
+    rules = TradingRules(fill=FillTiming.SAME_CLOSE)
+    simulation, released = (
+        VectorizedEngine().run(bars, signals_of(action), rules) for action in ([1, 2, -2, 2, -2], [1, 0, -1, 0, 0])
+    )
+    assert simulation.equity.tobytes() == released.equity.tobytes()
+    assert simulation.fills["bar"].tolist() == [0, 2]
+    assert simulation.fills["side"].tolist() == [Side.BUY, Side.SELL]
+    assert not len(VectorizedEngine().run(bars, signals_of([2, 2, -2, 2, -2]), rules).fills)
+
+
 def test_open_trade_is_marked_at_last_close() -> None:
     bars = bars_of_closes([100, 150])
     rules = TradingRules(fill=FillTiming.SAME_CLOSE, initial_cash=1000.0, fee_rate=0, slippage_rate=0)

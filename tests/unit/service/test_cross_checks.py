@@ -7,7 +7,7 @@ import pytest
 
 from src.domain.market import MAX_PRICE
 from src.domain.signals import Signals, StrategyDescription
-from src.domain.trading import EngineName, FillTiming, Simulation, Sizing, TradingRules
+from src.domain.trading import Direction, EngineName, FillTiming, Simulation, Sizing, TradingRules
 from src.engines.event_driven import EventDrivenEngine
 from src.engines.vectorized import VectorizedEngine
 from src.service.cross_checks import cross_check
@@ -40,6 +40,17 @@ class Changed:
 def test_both_engines_agree_on_the_smallest_prices() -> None:
     engines = {EngineName.VECTORIZED: VectorizedEngine(), EngineName.EVENT_DRIVEN: EventDrivenEngine()}
     assert cross_check(BARS, SIGNALS, RULES, engines).differences == ()
+
+
+def test_signals_that_only_close_agree() -> None:
+    """The settings that both engines support are longs only, so a close of longs sells in both."""
+    engines = {EngineName.VECTORIZED: VectorizedEngine(), EngineName.EVENT_DRIVEN: EventDrivenEngine()}
+    signals = Signals(action=np.array([1, 2, -2, 2], dtype=np.int8), strategy=SIGNALS.strategy)
+    rules = TradingRules(fill=FillTiming.SAME_CLOSE, direction=Direction.BOTH)
+    found = cross_check(BARS, signals, rules, engines)
+    assert (found.differences, found.left_out) == ((), ("direction",))
+    simulations = [engine.run(BARS, signals, RULES) for engine in engines.values()]
+    assert [simulation.fills["bar"].tolist() for simulation in simulations] == [[0, 2]] * 2
 
 
 @pytest.mark.parametrize("column", ["price", "quantity", "fee"])

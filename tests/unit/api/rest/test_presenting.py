@@ -51,6 +51,13 @@ def test_rows_have_the_values_of_the_arrays() -> None:
     assert list(rows[0]) == ["Date", "portfolio_value", "signal", "close", "cash", "position", "probability"]
 
 
+def test_signals_that_only_close_read_as_their_side() -> None:
+    result = make_result(bars=5)
+    signals = replace(result.signals, action=np.array([1, -2, -1, 2, 0], dtype=np.int8))
+    rows = written(present_result(replace(result, signals=signals)))["data"]
+    assert [row["signal"] for row in rows] == ["buy", "sell", "sell", "buy", "hold"]
+
+
 def test_pieces_of_long_tables_form_valid_json() -> None:
     result = make_result(bars=40_000)
     rows = written(present_result(result))["data"]
