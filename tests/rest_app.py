@@ -87,6 +87,7 @@ def summary_of(result: BacktestResult) -> ResultSummary:
         origin=result.origin,
         fingerprints=result.fingerprints,
         verdict_level=result.verdict_level,
+        warm_up_bars=result.warm_up_bars,
     )
 
 

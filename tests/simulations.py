@@ -72,7 +72,7 @@ def markets(draw: st.DrawFn) -> Market:
 
 
 def random_market(n: int, seed: int, volatility: float = 0.03, *, share: float = 0.4, closing: float = 0.0) -> Market:
-    """Return `n` random bars with a signal at `share` of them, buy or sell alike; `closing` of the signals only close."""
+    """Return `n` random bars with a signal at `share` of them, buy or sell alike; `closing` of them only close."""
     return random_bars(n, seed=seed, volatility=volatility), random_signals(n, seed, share, closing=closing)
 
 

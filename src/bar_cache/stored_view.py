@@ -16,6 +16,8 @@ from src.bars.ranges import check_whole_range, describe_range
 from src.bars.resampling import finer_intervals, resample
 from src.bars.slot_ranges import SlotRanges
 from src.binance.paging import PAGE_ROWS
+from src.domain.errors import InvalidInput
+from src.domain.instants import iso_time
 from src.domain.market import Interval, MarketRequest, MarketSeries, origin_of_made
 
 
@@ -92,7 +94,10 @@ class StoredView:
     def _search_back(
         self, coverage: Coverage, stop: int, asked: SlotRanges, *, is_first_asked: bool, is_last_asked: bool
     ) -> _StoredRange | MissingBars | None:
-        """Read longer and longer ranges before `stop` until one has enough bars, or there are no more."""
+        """Read longer and longer ranges before `stop` until one has enough bars, or there are no more.
+
+        Raises InvalidInput if the series is known to begin later."""
+        self._check_start(coverage, stop)
         start, stride, floor = stop - self._market.limit, PAGE_ROWS, 0
         while (start := max(start, floor)) < stop:
             found_range = self._read_range(coverage, start, stop, asked)
@@ -120,6 +125,18 @@ class StoredView:
                 start -= max(missing, stride)
                 stride *= 2
         return None
+
+    def _check_start(self, coverage: Coverage, stop: int) -> None:
+        """Raise InvalidInput if all bars of the request are before the very first one, without asking the exchange."""
+        first, interval = self._find_first(coverage), self._interval
+        if self._market.end_ms is not None and first is not None and stop <= first:
+            raise InvalidInput(
+                "The exchange has no closed {name} up to {asked}. The first one is that of {first}.",
+                field="endDate",
+                name=f"{interval.name} bars of {self._series.symbol}",
+                asked=iso_time(self._market.end_ms),
+                first=iso_time(open_time_ms(first, interval) + (coverage.offset_ms or 0)),
+            )
 
     def _find_gap_start(self, coverage: Coverage, stop: int, asked: SlotRanges) -> int:
         """Return the first number of the gap before `stop`, as far as it is known; `stop` if there is none."""

@@ -339,6 +339,17 @@ class Bars:
             volume=self.volume[start:stop],
         )
 
+    def after(self, earlier: Bars) -> Bars:
+        """Return the earlier bars and these as one series; raises ValueError if they do not follow each other."""
+        if (earlier.symbol, earlier.interval) != (self.symbol, self.interval):
+            raise ValueError(f"{earlier.symbol} {earlier.interval.name} does not continue as {self.symbol}")
+        columns = ("open_time_ms", *PRICE_COLUMNS, "volume")
+        return Bars(
+            symbol=self.symbol,
+            interval=self.interval,
+            **{name: np.concatenate((getattr(earlier, name), getattr(self, name))) for name in columns},
+        )
+
     def fingerprint(self) -> str:
         """Return the SHA-256 of symbol, interval and every number (little-endian): equal for equal bars only."""
         digest = hashlib.sha256(f"{self.symbol}\n{self.interval.name}\n{len(self)}\n".encode())
@@ -457,13 +468,33 @@ def source_of(origin: str) -> str:
 class MarketSeries:
     """The bars of a source, with the report on their quality.
 
-    `origin` is the source's name for people ("Binance", "simulated (seed 7)"); `warnings` are full sentences.
+    `origin` is the source's name for people ("Binance", "simulated (seed 7)"); `warnings` are full sentences. `history`
+    are bars before these that a strategy reads and that are not traded; the report and the warnings are not about them.
     """
 
     bars: Bars
     quality: DataQuality
     origin: str
     warnings: tuple[str, ...] = ()
+    history: Bars | None = None
+
+    @property
+    def history_bars(self) -> int:
+        """Return how many bars of history there are."""
+        return 0 if self.history is None else len(self.history)
+
+    def history_before(self, start: int, most: int) -> Bars | None:
+        """Return the last `most` bars before bar number `start`, those of the history included; None for none."""
+        if self.history is None or start >= most:
+            earlier = self.bars.slice(max(0, start - most), start)
+        else:
+            first = max(0, self.history_bars + start - most)
+            earlier = self.bars.slice(0, start).after(self.history.slice(first, self.history_bars))
+        return earlier if len(earlier) else None
+
+    def fingerprint(self) -> str:
+        """Return the fingerprint of all bars, those of the history included."""
+        return (self.bars if self.history is None else self.bars.after(self.history)).fingerprint()
 
 
 def bar_spacing_ms(open_time_ms: NDArray[np.int64]) -> float | None:

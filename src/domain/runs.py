@@ -19,7 +19,7 @@ from src.domain.model_files import USER_ID_PATTERN, check_user_id
 from src.domain.parameters import MAX_COUNT, parameter
 from src.domain.performance import Metrics
 from src.domain.signals import Signals
-from src.domain.strategy import StrategyParams
+from src.domain.strategy import MAX_WARM_UP_BARS, StrategyParams
 from src.domain.trading import Direction, EngineName, Simulation, TradingRules
 
 
@@ -57,9 +57,18 @@ class BacktestRequest:
         meaning="Whether both engines run, with the same fill, and the first fills that differ are listed",
         default=False,
     )
+    pinned_warm_up_bars: int | None = None
+    """How many bars before the range are read, in a rerun; None: as many as the strategy asks for."""
+
+    @property
+    def warm_up_bars(self) -> int:
+        """How many bars before the range to fetch for the strategy."""
+        pinned = self.pinned_warm_up_bars
+        return self.strategy.warm_up_bars(self.market.interval) if pinned is None else pinned
 
     def __post_init__(self) -> None:
         check_user_id(self.user_id)
+        _check_warm_up(self.pinned_warm_up_bars)
         if self.market.limit > MAX_COUNT:
             raise ValueError(f"the limit is {quote(self.market.limit)}, which is no count up to {MAX_COUNT}")
         if self.engine is EngineName.VECTORIZED and (settings := self.rules.event_driven_settings()):
@@ -111,7 +120,8 @@ class BacktestResult:
 
     `time_ms` and `close` [n] are the bars' open times and closes; `created_ms` the service's clock (UTC); `timings_ms`
     the wall time of each step. `in_sample` and `out_of_sample` exist if a training window was declared and lies in the
-    bars; results of earlier versions have no judgement.
+    bars; results of earlier versions have no judgement. `warm_up_bars` counts the bars before the first one that the
+    strategy read.
     """
 
     id: str
@@ -133,9 +143,11 @@ class BacktestResult:
     in_sample: SampleResult | None = None
     out_of_sample: SampleResult | None = None
     ledger: LedgerSnapshot | None = None
+    warm_up_bars: int = 0
 
     def __post_init__(self) -> None:
         check_times(created_ms=self.created_ms)
+        _check_warm_up(self.warm_up_bars)
         object.__setattr__(self, "time_ms", freeze(self.time_ms, np.int64))
         object.__setattr__(self, "close", freeze(self.close, np.float64))
         if not len(self.time_ms) == len(self.close) == len(self.signals) == len(self.simulation.equity):
@@ -154,9 +166,11 @@ class ResultSummary:
     fingerprints: Fingerprints
     warnings: tuple[str, ...] = ()
     verdict_level: VerdictLevel | None = None
+    warm_up_bars: int = 0
 
     def __post_init__(self) -> None:
         check_times(created_ms=self.created_ms)
+        _check_warm_up(self.warm_up_bars)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -198,3 +212,9 @@ class ResultPage:
     summaries: tuple[ResultSummary, ...]
     next_cursor: str | None
     warnings: tuple[str, ...] = ()
+
+
+def _check_warm_up(bars: int | None) -> None:
+    """Raise ValueError if this is no number of bars before a range."""
+    if bars is not None and not 0 <= bars <= MAX_WARM_UP_BARS:
+        raise ValueError(f"{quote(bars)} warm-up bars, expected 0 to {MAX_WARM_UP_BARS}")

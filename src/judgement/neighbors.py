@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import statistics
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import product
 from typing import Any, Final, NamedTuple
 
@@ -31,15 +31,12 @@ def measure_neighbors(params: StrategyParams, evaluate: Callable[[StrategyParams
     `evaluate` runs the strategy with the given parameters; what it raises is not caught. None for a strategy that reads
     a model, or that has no numeric parameter.
     """
-    numbers = [] if params.model is not None else _find_numbers(params)
-    if not numbers:
+    neighbors = find_neighbors(params)
+    if not neighbors:
         return None
+    numbers = _find_numbers(params)
     chosen = tuple(item.of(params) for item in numbers)
-    found: dict[tuple[float, ...], RunFigures] = {}
-    for values in sorted({chosen, *_nearby(numbers, chosen)}):
-        neighbor = params if values == chosen else _with_values(params, numbers, values)
-        if neighbor is not None:
-            found[values] = evaluate(neighbor)
+    found = {values: evaluate(neighbor) for values, neighbor in neighbors.items()}
     ratios = [figures.sharpe_ratio for figures in found.values() if figures.sharpe_ratio is not None]
     own = found[chosen].sharpe_ratio
     return Neighbors(
@@ -60,6 +57,20 @@ def measure_neighbors(params: StrategyParams, evaluate: Callable[[StrategyParams
         # Without a Sharpe ratio it is behind all that have one.
         rank=1 + sum(own is None or ratio > own for ratio in ratios),
     )
+
+
+def find_neighbors(params: StrategyParams) -> Mapping[tuple[float, ...], StrategyParams]:
+    """Return `params` and those near them, by their numbers; none for a strategy that `measure_neighbors` skips."""
+    numbers = [] if params.model is not None else _find_numbers(params)
+    if not numbers:
+        return {}
+    chosen = tuple(item.of(params) for item in numbers)
+    found = {}
+    for values in sorted({chosen, *_nearby(numbers, chosen)}):
+        neighbor = params if values == chosen else _with_values(params, numbers, values)
+        if neighbor is not None:
+            found[values] = neighbor
+    return found
 
 
 def _find_numbers(params: StrategyParams) -> list[DeclaredParameter]:

@@ -29,6 +29,7 @@ from src.features.ohlcv import build_features
 from src.ports import Clock, Engine, ModelRunner, ResultStore, TrialLedger
 from src.service.computing import ComputeQueue
 from src.service.feature_warnings import feature_warnings
+from src.service.history import fetch_with_history
 from src.service.judging import (
     ExaminedRun,
     Judged,
@@ -142,7 +143,7 @@ class BacktestService:
         async with _until(deadline_s, too_much):
             source = await self.sources.find(request.market.source, user_id=request.user_id)
             with stopwatch.step("marketData"):
-                series = await source.fetch(request.market)
+                series = await fetch_with_history(source, request.market, request.warm_up_bars)
         no_predictions = TimedOut(
             "After the limit of {most:g} s the model had not predicted, or was still queued. Try again later.",
             most=self.timeout_s,
@@ -166,8 +167,8 @@ class BacktestService:
     def _compute(
         self, request: BacktestRequest, series: MarketSeries, predictions: Predictions | None, stopwatch: Stopwatch
     ) -> tuple[Computation, RunParts, str]:
-        computed = compute(request, series.bars, predictions, self.engines, stopwatch)
-        fingerprint = series.bars.fingerprint()
+        computed = compute(request, series.bars, predictions, self.engines, stopwatch, series.history)
+        fingerprint = series.fingerprint()
         with stopwatch.step("judgement"):
             parts = split_run(request, series, predictions, computed, self.engines, fingerprint)
         return computed, parts, fingerprint
@@ -216,6 +217,7 @@ class BacktestService:
             predict_prefixes=predict_prefixes,
             simulate=self.engines[request.engine].run,
             seed=_seed_of(prediction.model_file),
+            history=series.history,
         )
         # What remains is for judging and storing, so that a slow audit does not cost the run its result.
         return await audit_leaks(audited, self.computing, deadline_s=deadline_s - AUDIT_RESERVE * self.timeout_s)
@@ -272,6 +274,7 @@ class BacktestService:
             in_sample=judged.in_sample,
             out_of_sample=judged.out_of_sample,
             ledger=judged.ledger,
+            warm_up_bars=series.history_bars,
         )
 
     async def rerun(self, result_id: str) -> Rerun:

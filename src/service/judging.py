@@ -76,11 +76,11 @@ def split_run(
         in_sample = (
             computed.outcome.metrics
             if training.bars_seen == len(bars)
-            else _compute_part(request, bars, predictions, engines, first, after_window).metrics
+            else _compute_part(request, series, predictions, engines, first, after_window).metrics
         )
         if training.bars_after:
             start = len(bars) - training.bars_after
-            outcome = _compute_part(request, bars, predictions, engines, start, len(bars))
+            outcome = _compute_part(request, series, predictions, engines, start, len(bars))
             after = _to_judge(request, series, bars.slice(start, len(bars)), outcome, differing_fills=None)
     counted = after or whole
     # What the model did on bars that it knew is no trial: it would raise every later hurdle.
@@ -174,19 +174,24 @@ def _find_trained(request: BacktestRequest, bars: Bars) -> tuple[int, int]:
 
 def _compute_part(
     request: BacktestRequest,
-    bars: Bars,
+    series: MarketSeries,
     predictions: Predictions | None,
     engines: Mapping[EngineName, Engine],
     start: int,
     stop: int,
 ) -> Outcome:
-    """Run some of the bars afresh: flat, with the initial cash, on predictions from features of all bars before."""
+    """Run some of the bars afresh: flat, with the initial cash, on predictions from features of all bars before.
+
+    The strategy warms up on the bars before the part.
+    """
     part = (
         None
         if predictions is None
         else replace(predictions, values=predictions.values[start:stop], among_others=None, warnings=())
     )
-    return compute_outcome(request, bars.slice(start, stop), part, engines)
+    bars = series.bars
+    history = series.history_before(start, request.strategy.warm_up_bars(bars.interval))
+    return compute_outcome(request, bars.slice(start, stop), part, engines, history=history)
 
 
 def _to_judge(

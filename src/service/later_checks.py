@@ -12,18 +12,19 @@ from typing import Any, Final, Protocol
 from src.concurrency.single_flight import SingleFlight
 from src.domain.errors import Conflict, ServiceError, TimedOut
 from src.domain.judgement import Deflation, Neighbors, OtherMarkets, ResolvedFills, Unchecked, UncheckedCode
-from src.domain.market import INTERVALS, Bars, LimitOrigin, MarketRequest
+from src.domain.market import INTERVALS, Bars, LimitOrigin, MarketRequest, MarketSeries
 from src.domain.runs import BacktestResult
 from src.domain.signals import Signals
 from src.domain.strategy import StrategyParams
 from src.domain.trading import EngineName, Simulation, TradingRules
 from src.judgement.deflation import deflate
 from src.judgement.fill_resolution import resolve_fills
-from src.judgement.neighbors import RunFigures, measure_neighbors
+from src.judgement.neighbors import RunFigures, find_neighbors, measure_neighbors
 from src.judgement.other_markets import MAX_MARKETS
 from src.metrics.returns import simple_returns
 from src.ports import Engine, ResultStore, TrialLedger
 from src.service.computing import ComputeQueue
+from src.service.history import fetch_with_history
 from src.service.judging import ledger_market
 from src.service.market_runs import MarketRuns
 from src.service.pipeline import compute_outcome
@@ -110,14 +111,18 @@ class LaterChecks:
 
     async def _neighbors(self, result_id: str) -> Neighbors | Unchecked:
         result = await self.store.get(result_id)
-        request = result.request
+        request, interval = result.request, result.request.market.interval
         if request.strategy.model is not None:
             return Unchecked.because(UncheckedCode.READS_MODEL)
         async with self.computing.slot(request.user_id):
-            bars = await self._fetch(result)
+            needed = [params.warm_up_bars(interval) for params in find_neighbors(request.strategy).values()]
+            series = await self._fetch(result, max(needed, default=0))
 
             def evaluate(params: StrategyParams) -> RunFigures:
-                metrics = compute_outcome(replace(request, strategy=params), bars, None, self.engines).metrics
+                asked = replace(request, strategy=params)
+                is_chosen = params == request.strategy
+                history = series.history_before(0, result.warm_up_bars if is_chosen else params.warm_up_bars(interval))
+                metrics = compute_outcome(asked, series.bars, None, self.engines, history=history).metrics
                 return RunFigures(total_return=metrics.total_return, sharpe_ratio=metrics.sharpe_ratio)
 
             found = await self.computing.run(measure_neighbors, request.strategy, evaluate)
@@ -134,7 +139,7 @@ class LaterChecks:
             return Unchecked.because(UncheckedCode.NO_FINER_BARS)
         loop = asyncio.get_running_loop()
         async with self.computing.slot(result.request.user_id):
-            bars = await self._fetch(result)
+            bars = (await self._fetch(result)).bars
 
             def finer_bars(bar: int) -> Bars | None:
                 return asyncio.run_coroutine_threadsafe(self._fetch_minutes(result, bars, bar), loop).result()
@@ -151,14 +156,16 @@ class LaterChecks:
             )
         return found or Unchecked.because(UncheckedCode.TOO_MANY_AMBIGUOUS_BARS)
 
-    async def _fetch(self, result: BacktestResult) -> Bars:
-        """Return the bars of a result; raises Conflict if they are not the same any more."""
-        request = result.request
+    async def _fetch(self, result: BacktestResult, warm_up_bars: int = 0) -> MarketSeries:
+        """Return the bars of a result, with a longer history if asked; raises Conflict if they are not the same any
+        more."""
+        request, own = result.request, result.warm_up_bars
         source = await self.sources.find(request.market.source, user_id=request.user_id)
-        bars = (await source.fetch(pin_market(result))).bars
-        if await self.computing.run(bars.fingerprint) != result.fingerprints.bars:
+        series = await fetch_with_history(source, pin_market(result), max(own, warm_up_bars))
+        same = replace(series, history=series.history_before(0, own))
+        if await self.computing.run(same.fingerprint) != result.fingerprints.bars:
             raise Conflict("The bars of backtest {id!r} have changed since it ran. Run it again.", id=result.id)
-        return bars
+        return series
 
     async def _fetch_minutes(self, result: BacktestResult, bars: Bars, bar: int) -> Bars | None:
         """Return the minutes inside a bar; None if the source has none."""

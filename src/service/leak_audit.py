@@ -54,6 +54,7 @@ class AuditedModel:
     predict_prefixes: PredictPrefixes
     simulate: Simulate
     seed: int
+    history: Bars | None = None
 
 
 async def audit_leaks(model: AuditedModel, computing: ComputeQueue, *, deadline_s: float) -> LeakAudit:
@@ -123,7 +124,9 @@ def _first_row(model: AuditedModel) -> int:
 
 
 def _explain(model: AuditedModel, comparison: RowComparison, prefixes: Sequence[Predictions]) -> RowAudit:
-    signals = [decide(model.request, model.bars.slice(0, len(prefix.values)), prefix) for prefix in prefixes]
+    signals = [
+        decide(model.request, model.bars.slice(0, len(prefix.values)), prefix, model.history) for prefix in prefixes
+    ]
     changes = [compare_signals(model.signals.action, prefix.action, first_bar=_first_row(model)) for prefix in signals]
     firsts = [change.first_bar for change in changes if change.first_bar is not None]
     rows = [_compare(model.predictions.values[: len(prefix.values)], prefix.values) for prefix in prefixes]

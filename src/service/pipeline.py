@@ -44,9 +44,13 @@ def compute(
     predictions: Predictions | None,
     engines: Mapping[EngineName, Engine],
     stopwatch: Stopwatch,
+    history: Bars | None = None,
 ) -> Computation:
-    """Compute signals, fills, equity and metrics from bars and, if there is a model, its predictions."""
-    outcome = compute_outcome(request, bars, predictions, engines, stopwatch)
+    """Compute signals, fills, equity and metrics from bars and, if there is a model, its predictions.
+
+    `history` are bars before these: the strategy reads them, and nothing else does.
+    """
+    outcome = compute_outcome(request, bars, predictions, engines, stopwatch, history=history)
     checked = None
     if request.cross_check:
         with stopwatch.step("crossCheck"):
@@ -68,11 +72,13 @@ def compute_outcome(
     predictions: Predictions | None,
     engines: Mapping[EngineName, Engine],
     stopwatch: Stopwatch | None = None,
+    *,
+    history: Bars | None = None,
 ) -> Outcome:
     """Compute what a request does on these bars, whichever of its bars they are."""
     stopwatch = stopwatch or Stopwatch()
     with stopwatch.step("signals"):
-        signals = decide(request, bars, predictions)
+        signals = decide(request, bars, predictions, history)
     with stopwatch.step("engine"):
         simulation = engines[request.engine].run(bars, signals, request.rules)
     with stopwatch.step("metrics"):
@@ -86,13 +92,18 @@ def compute_outcome(
     return Outcome(signals=signals, simulation=simulation, metrics=metrics)
 
 
-def decide(request: BacktestRequest, bars: Bars, predictions: Predictions | None) -> Signals:
+def decide(
+    request: BacktestRequest, bars: Bars, predictions: Predictions | None, history: Bars | None = None
+) -> Signals:
     """Return the strategy's signals; if there are none and the request allows it, those of the up/down-day rule."""
-    inputs = StrategyInputs(bars=bars, predictions=predictions)
+    if history is None:
+        inputs = StrategyInputs(bars=bars, predictions=predictions)
+    else:
+        inputs = StrategyInputs(bars=bars.after(history), predictions=predictions, warm_up=len(history))
     signals = strategy_for(request.strategy).signals(inputs)
     if signals.action.any() or not request.use_fallback:
         return signals
-    fallback = UpDown().signals(inputs)
+    fallback = UpDown().signals(StrategyInputs(bars=bars))
     return Signals(
         action=fallback.action,
         strategy=fallback.strategy,

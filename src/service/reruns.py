@@ -25,11 +25,11 @@ def build_pinned_request(original: BacktestResult) -> BacktestRequest:
             "The model of backtest {id!r} came with its request and was not stored. Send it again with the file.",
             id=original.id,
         )
-    return replace(request, market=pin_market(original))
+    return replace(request, market=pin_market(original), pinned_warm_up_bars=original.warm_up_bars)
 
 
 def pin_market(original: BacktestResult) -> MarketRequest:
-    """Return the request for exactly the bars of a result."""
+    """Return the request for exactly the bars of a result, without those that its strategy read before them."""
     market = original.request.market
     first_ms, last_ms = int(original.time_ms[0]), int(original.time_ms[-1])
     # More than the result has, because invalid bars that were left out count in a limit too.

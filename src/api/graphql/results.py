@@ -89,7 +89,7 @@ class Run:
     settings: Settings = described("Requested settings, with defaults filled in.")
     metrics: MetricsType = described("Every metric.")
     warnings: list[str] = described("Reasons to doubt the figures, in full sentences.")
-    data_fingerprint: str = described("SHA-256 of the bars.")
+    data_fingerprint: str = described("SHA-256 of the bars, warm-up included.")
     model_sha256: str | None = described("SHA-256 of the model file.")
     versions: list[Version] = described("Versions of what the numbers depend on.")
     verdict_level: VerdictLevelType | None = described(
@@ -293,7 +293,7 @@ def _shared(run: runs.BacktestResult | runs.ResultSummary, description: Strategy
         "user_id": request.user_id,
         "engine": request.engine,
         "origin": run.origin,
-        "strategy": strategy_of(request.strategy, metrics.strategy_name, description),
+        "strategy": strategy_of(request.strategy, metrics.strategy_name, description, warm_up_bars=run.warm_up_bars),
         "settings": settings_of(request),
         "metrics": metrics_of(metrics),
         "warnings": list(run.warnings),

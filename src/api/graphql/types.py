@@ -147,9 +147,13 @@ class Strategy(_TrainingEcho):
     model_path: str | None = described("Name of the stored model; null if its file came with the request.")
     model_sha256: str | None = described("SHA-256 of the model file.")
     parameters: JSON | None = described("Every parameter that the strategy ran with; null in lists.")
+    lookback_bars: int | None = described("Bars that it needs before its first signal, a count; null if not known.")
+    warm_up_bars: int = described("Bars before the range that it read and nothing traded, a count.")
 
 
-def strategy_of(params: StrategyParams, name: str, description: StrategyDescription | None = None) -> Strategy:
+def strategy_of(
+    params: StrategyParams, name: str, description: StrategyDescription | None = None, *, warm_up_bars: int = 0
+) -> Strategy:
     chosen: dict[str, Any] = echo_strategy(params)
     columns = chosen.get("feature_columns")
     return Strategy(
@@ -162,6 +166,8 @@ def strategy_of(params: StrategyParams, name: str, description: StrategyDescript
         model_path=chosen.get("model_path"),
         model_sha256=None if params.model is None else params.model.sha256,
         parameters=None if description is None else JSON(dict(description.parameters)),
+        lookback_bars=params.lookback_bars,
+        warm_up_bars=warm_up_bars,
         **{item.parameter.name: chosen.get(item.parameter.name) for item in _TRAINING},
     )
 

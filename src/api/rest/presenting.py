@@ -14,7 +14,6 @@ from src.api.rest.result_schemas import ResultAnswer, SummaryAnswer
 from src.api.rest.tables import present_bars, present_fills, present_trades
 from src.api.rows.row_pages import cut_warnings, long_tables
 from src.domain.parameters import parameters_of
-from src.domain.performance import Metrics
 from src.domain.runs import BacktestRequest, BacktestResult, Rerun, ResultSummary
 from src.domain.training import TrainingWindow
 
@@ -77,19 +76,20 @@ def _head_of(run: BacktestResult | ResultSummary, parameters: Mapping[str, objec
         "run": run,
         "status": "success",
         "settings": _present_settings(run.request),
-        "strategy": _present_strategy(run.request, run.metrics, parameters),
+        "strategy": _present_strategy(run, parameters),
         "warnings": run.warnings,
         "versions": [{"name": name, "version": version} for name, version in run.fingerprints.versions.items()],
     }
 
 
 def _present_strategy(
-    request: BacktestRequest, metrics: Metrics, parameters: Mapping[str, object] | None
+    run: BacktestResult | ResultSummary, parameters: Mapping[str, object] | None
 ) -> dict[str, object]:
     """Return the strategy; parameters that it does not have are null, and lists have no parameters."""
-    chosen, model = echo_strategy(request.strategy), request.strategy.model
+    params = run.request.strategy
+    chosen, model = echo_strategy(params), params.model
     return {
-        "name": metrics.strategy_name,
+        "name": run.metrics.strategy_name,
         "fast_ma_period": chosen.get("fast"),
         "slow_ma_period": chosen.get("slow"),
         "threshold": chosen.get("threshold"),
@@ -99,6 +99,8 @@ def _present_strategy(
         **{name: chosen.get(name) for name in _TRAINING},
         "model_sha256": None if model is None else model.sha256,
         "parameters": parameters,
+        "lookback_bars": params.lookback_bars,
+        "warm_up_bars": run.warm_up_bars,
     }
 
 

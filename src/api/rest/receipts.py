@@ -122,4 +122,5 @@ def _summarize(result: BacktestResult) -> ResultSummary:
         fingerprints=result.fingerprints,
         warnings=result.warnings,
         verdict_level=result.verdict_level,
+        warm_up_bars=result.warm_up_bars,
     )

@@ -135,7 +135,7 @@ class SummaryAnswer(_HeadMetrics):
         "run.verdict_level", "The level of the judgement's verdict; null for results of earlier versions."
     )
     warnings: list[str] = Field(description="Reasons to doubt the figures, in full sentences.")
-    data_fingerprint: str = at("run.fingerprints.bars", "SHA-256 of the bars.")
+    data_fingerprint: str = at("run.fingerprints.bars", "SHA-256 of the bars, warm-up included.")
     model_sha256: str | None = at("run.fingerprints.model", "SHA-256 of the model file; null without one.")
     versions: list[dict[str, str]] = Field(description="Name and version of what the numbers depend on.")
 

@@ -1,0 +1,38 @@
+"""Fetch the bars of a run, and those before them that its strategy reads to warm up."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from src.domain.errors import InvalidInput
+from src.domain.market import Bars, LimitOrigin, MarketRequest, MarketSeries
+from src.ports import BarSource
+
+
+async def fetch_with_history(source: BarSource, market: MarketRequest, warm_up_bars: int) -> MarketSeries:
+    """Return the requested bars, and as their history up to `warm_up_bars` valid ones before them.
+
+    The history is a request of its own: it changes neither the range nor the report and the warnings about it, and it
+    does not count in the limit. It is shorter if the source has no earlier bars. Raises what `source.fetch` raises.
+    """
+    series = await source.fetch(market)
+    history = await _fetch_before(source, market, int(series.bars.open_time_ms[0]), warm_up_bars)
+    return series if history is None else replace(series, history=history)
+
+
+async def _fetch_before(source: BarSource, market: MarketRequest, first_ms: int, bars: int) -> Bars | None:
+    """Return the last valid bars that open before a time, at most `bars`; None if there are none."""
+    limit = bars
+    while limit:
+        before = replace(market, start_ms=None, end_ms=first_ms - 1, limit=limit, limit_origin=LimitOrigin.CLIENT)
+        try:
+            found = await source.fetch(before)
+        except InvalidInput:
+            # The request is that of the range with another end, so only the bars can be missing.
+            return None
+        count = len(found.bars)
+        # Invalid rows count in a limit.
+        if count >= bars or count + len(found.quality.rejected_rows) < limit:
+            return found.bars.slice(max(0, count - bars), count)
+        limit *= 2
+    return None
