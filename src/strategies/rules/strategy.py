@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import cast
+from typing import ClassVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,6 +75,10 @@ class RulesParams(StrategyParams):
     def can_short(self) -> bool:
         return self.short is not None
 
+    @property
+    def lookback_bars(self) -> int:
+        return self.program.lookback_bars
+
     def warm_up_bars(self, interval: Interval) -> int:
         return self.program.warm_up_bars(interval)
 
@@ -85,6 +89,8 @@ class RulesParams(StrategyParams):
 @dataclass(frozen=True, slots=True)
 class Rules:
     """Rules as text: long from the bar at which `buy` is true until `sell` is, short from `short` until `cover`."""
+
+    label: ClassVar[str] = "Rules"
 
     params: RulesParams
 
@@ -99,7 +105,7 @@ class Rules:
         action = find_edges(*(in_range.get(field, never) for field in RULE_FIELDS), self.params.can_short)
         return Signals(
             action=action,
-            strategy=self.params.describe("Rules"),
+            strategy=self.params.describe(self.label),
             warnings=_warn(program, in_range, len(inputs.bars)),
         )
 
