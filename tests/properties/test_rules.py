@@ -139,7 +139,7 @@ def test_lookback_and_warm_up_of_random_rules_are_counts(tree: Node) -> None:
 
 @settings(max_examples=200, deadline=None)
 @given(st.text(max_size=60) | st.text(alphabet="ab1.5(){}[]<>=!+-*/%, andornot\n", max_size=60))
-def test_any_text_is_a_rule_or_an_error_with_its_place(text: str) -> None:
+def test_any_text_is_a_rule_or_an_error(text: str) -> None:
     try:
         Compiler({}).add_rule(text, "buy")
     except InvalidRule as error:
