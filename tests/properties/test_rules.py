@@ -132,7 +132,7 @@ def test_first_bars_do_not_depend_on_later_ones(tree: Node, stops: list[int]) ->
 
 @slowly
 @given(rules)
-def test_lookback_and_warm_up_of_random_rules_are_counts(tree: Node) -> None:
+def test_lookback_and_warm_up_are_counts(tree: Node) -> None:
     program = compiled(tree)
     assert 0 <= program.lookback_bars <= program.warm_up_bars(BARS.interval) <= 5000
 
