@@ -148,9 +148,16 @@ def _read_one_of(allowed: tuple[type, ...], plain: Any) -> Any:
     return int(plain) if isinstance(plain, int) and not isinstance(plain, bool) else plain
 
 
+def _is_mapping(plain: Any) -> bool:
+    """Return whether this is a mapping of names, and not a number that JSON or BSON lack (see `_write_scalar`)."""
+    return isinstance(plain, dict) and not any(isinstance(value, str) for value in plain.values())
+
+
 def _read_parameter(plain: Any, _: Any) -> Any:
     if isinstance(plain, (list, tuple)):
         return _CONVERTER.structure(plain, tuple[str, ...])
+    if _is_mapping(plain):
+        return {name: _read_one_of((int, float), value) for name, value in plain.items()}
     return None if plain is None else _read_one_of(_SCALARS, plain)
 
 

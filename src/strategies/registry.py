@@ -17,6 +17,7 @@ from src.strategies.ema_crossover import EmaCrossover
 from src.strategies.macd import Macd
 from src.strategies.model_signals import ModelStrategy
 from src.strategies.rsi import Rsi
+from src.strategies.rules.strategy import Rules
 from src.strategies.supertrend import Supertrend
 from src.strategies.up_down import UpDown
 
@@ -32,6 +33,7 @@ STRATEGIES: Final[Mapping[str, type[Any]]] = MappingProxyType(
         "buy_and_hold": BuyAndHold,
         "up_down": UpDown,
         "model": ModelStrategy,
+        "rules": Rules,
     }
 )
 """Never change a released name: stored results contain it."""

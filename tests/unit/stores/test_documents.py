@@ -15,13 +15,14 @@ import numpy as np
 import pytest
 from cattrs.errors import StructureHandlerNotFoundError
 
-from src.domain.strategy import StrategyParams
+from src.domain.strategy import ModelParams, StrategyParams
 from src.domain.trading import FILL_DTYPE
 from src.stores import documents, plain
 from src.stores.documents import DETAILS, ResultDocument, UnreadableDocument, decode, decode_summary, encode
 from src.stores.plain import from_plain, to_plain
 from src.strategies.crossover import CrossoverParams
 from src.strategies.registry import PARAMS
+from src.strategies.rules.strategy import RulesParams
 from tests.equality import assert_identical
 from tests.factories import make_result
 
@@ -194,9 +195,41 @@ def test_noncontiguous_arrays_are_stored_correctly() -> None:
     assert decode(encode(result)).close.tolist() == wide[:, 1].tolist()
 
 
+RULES = RulesParams(
+    buy="rsi({n}) < 30 and model() > {int}",
+    sell="close > {n}",
+    parameters={"n": 14, "int": 0.5},
+    model=ModelParams(sha256="a"),
+)
+
+
+def params_of_kind(name: str) -> StrategyParams:
+    return RULES if name == "rules" else PARAMS[name]()
+
+
+def test_rules_and_their_numbers_are_stored() -> None:
+    signals = make_result().signals
+    result = make_result(
+        request=dataclasses.replace(make_result().request, strategy=RULES),
+        signals=dataclasses.replace(signals, strategy=RULES.describe("Rules")),
+    )
+    read = decode(encode(result))
+    assert_identical(read, result)
+    assert read.request.strategy == RULES
+    assert read.signals.strategy.parameters["parameters"] == {"n": 14, "int": 0.5}
+
+
+@pytest.mark.parametrize("numbers", [{}, {"int": 5}, {"float": 0.5}, {"a": 1, "int": 2}])
+def test_numbers_by_name_are_not_taken_for_a_large_number(numbers: dict[str, float]) -> None:
+    signals = make_result().signals
+    strategy = dataclasses.replace(signals.strategy, parameters={"parameters": numbers})
+    read = decode(encode(make_result(signals=dataclasses.replace(signals, strategy=strategy))))
+    assert read.signals.strategy.parameters == {"parameters": numbers}
+
+
 @pytest.mark.parametrize("name", PARAMS)
 def test_parameters_of_every_strategy_round_trip(name: str) -> None:
-    params = PARAMS[name]()
+    params = params_of_kind(name)
     plain = to_plain(params, {})
     assert plain["kind"] == name
     assert from_plain(StrategyParams, plain, {}) == params
@@ -238,8 +271,8 @@ def test_prepared_documents_need_no_further_code(monkeypatch: pytest.MonkeyPatch
     for module in (plain, cattrs.converters):
         for name in ("make_dict_structure_fn", "make_dict_unstructure_fn"):
             monkeypatch.setattr(module, name, refuse)
-    for params in PARAMS.values():
-        result = make_result(request=dataclasses.replace(make_result().request, strategy=params()))
+    for name in PARAMS:
+        result = make_result(request=dataclasses.replace(make_result().request, strategy=params_of_kind(name)))
         document = encode(result)
         assert_identical(decode(document), result)
         assert decode_summary(document.summary).request == result.request
