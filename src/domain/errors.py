@@ -91,7 +91,9 @@ class InvalidRule(InvalidInput):
         The place of the fault in the rule's text, both from 1, in characters; they fill gaps of the template.
     """
 
-    def __init__(self, text: str | Text, *, field: str, line: int, column: int, **parts: Any) -> None:
+    def __init__(
+        self, text: str | Text, *, field: str | None = None, line: int = 1, column: int = 1, **parts: Any
+    ) -> None:
         super().__init__(text, field=field, line=line, column=column, **parts)
         self.line = line
         self.column = column
