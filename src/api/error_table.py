@@ -40,6 +40,12 @@ ERROR_TABLE: Final[Mapping[type[errors.ServiceError], ErrorRow]] = {
         "Send an HTTP/1.1 request whose body is JSON in UTF-8, or a form if the endpoint takes files. A JSON body "
         "needs Content-Type application/json, a form multipart/form-data with its boundary.",
     ),
+    errors.InvalidRule: ErrorRow(
+        422,
+        "A rule of the strategy is wrong",
+        "Correct the rule's text at `line` and `column`, under the caret of the message. The page of the rule language "
+        "(docs/rules.md) has all names and operators, and POST /api/strategies/check checks rules without a backtest.",
+    ),
     errors.ModelRejected: ErrorRow(
         422,
         "The model file cannot be used",

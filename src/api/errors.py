@@ -36,7 +36,8 @@ _SHOWN_CHARACTERS: Final = 500
 class ErrorResponse:
     """What a client receives about an error; each API writes `text` with its own field names.
 
-    `code` is stable and upper-snake; `field` is the public name of the value at fault; `retry_after_s` is in seconds.
+    `code` is stable and upper-snake; `field` is the public name of the value at fault; `place` is line and column
+    in its text, both from 1; `retry_after_s` is in seconds.
     """
 
     status: int
@@ -44,6 +45,7 @@ class ErrorResponse:
     title: str
     text: Text
     field: str | None = None
+    place: tuple[int, int] | None = None
     retry_after_s: float | None = None
 
     @property
@@ -65,6 +67,7 @@ def describe_error(error: BaseException) -> ErrorResponse:
             title=row.title,
             text=error.text,
             field=error.field if isinstance(error, errors.InvalidInput) else None,
+            place=(error.line, error.column) if isinstance(error, errors.InvalidRule) else None,
             retry_after_s=error.retry_after_s,
         )
     error_id = uuid.uuid4().hex
@@ -116,6 +119,7 @@ def problem_response(request: Request | None, failure: ErrorResponse, *, root_pa
         document["instance"] = _encodable(request.scope["path"])  # `request.url` fails on some Host fields
     if failure.field is not None:
         document["field"] = failure.field
+    document |= _place_members(failure)
     if is_graphql:
         document |= request_error(message, extensions_of(failure))
     headers = {}
@@ -124,9 +128,13 @@ def problem_response(request: Request | None, failure: ErrorResponse, *, root_pa
     return Response(orjson.dumps(document), status_code=failure.status, media_type=PROBLEM_MEDIA_TYPE, headers=headers)
 
 
+def _place_members(failure: ErrorResponse) -> dict[str, int]:
+    return {} if failure.place is None else dict(zip(("line", "column"), failure.place, strict=True))
+
+
 def extensions_of(failure: ErrorResponse) -> dict[str, Any]:
     """Return the `extensions` of a GraphQL error."""
-    extensions: dict[str, Any] = {"code": failure.code}
+    extensions: dict[str, Any] = {"code": failure.code, **_place_members(failure)}
     if failure.field is not None:
         extensions["field"] = failure.field
     if failure.retry_after_s is not None:

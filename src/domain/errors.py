@@ -5,7 +5,7 @@ The tree (code in brackets); none of these classes knows HTTP, `api/error_table.
     ServiceError
     ├── InvalidInput                [INVALID_INPUT]         a field is wrong: which, what came, what is allowed
     │   ├── MalformedRequest        [MALFORMED_REQUEST]     the body itself cannot be read
-    │   ├── InvalidRule             [INVALID_INPUT]         a strategy's rule is wrong: where in its text
+    │   ├── InvalidRule             [INVALID_RULE]          a strategy's rule is wrong: where in its text
     │   └── ModelRejected           [MODEL_REJECTED]        the model file cannot be used, and why
     ├── NotFound
     │   ├── SymbolNotFound          [SYMBOL_NOT_FOUND]
@@ -90,6 +90,8 @@ class InvalidRule(InvalidInput):
     line, column
         The place of the fault in the rule's text, both from 1, in characters; they fill gaps of the template.
     """
+
+    code = "INVALID_RULE"
 
     def __init__(
         self, text: str | Text, *, field: str | None = None, line: int = 1, column: int = 1, **parts: Any

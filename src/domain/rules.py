@@ -22,8 +22,12 @@ class RuleFault:
 
     field: str | None = reported("The field at fault; null if no single field is.")
     message: str = reported("What is wrong, what is allowed, and a caret under the place.")
-    line: int | None = reported("Line of the fault in the rule's text, from 1; null if it is in no rule.")
-    column: int | None = reported("Column of the fault in that line, in characters from 1; null if it is in no rule.")
+    line: int | None = reported(
+        "Line of the fault in the rule's text, from 1; null if it is in no rule.", "count of lines"
+    )
+    column: int | None = reported(
+        "Column of the fault in that line, from 1; null if it is in no rule.", "count of characters"
+    )
 
     @staticmethod
     def of(error: InvalidInput) -> RuleFault:

@@ -60,8 +60,8 @@ HIDDEN_FROM = {
 }
 """Rooms that may not be seen although they are below: adapters are handed in by wiring."""
 
-SHOWN_TO = {"api": {"src.strategies.catalog", "src.strategies.registry"}}
-"""Modules of hidden rooms that may be seen: the parameters of all strategies are declared there."""
+SHOWN_TO = {"api": {"src.strategies.catalog", "src.strategies.registry", "src.strategies.rules.report"}}
+"""Modules of hidden rooms that may be seen: they declare the parameters of all strategies, and describe rules."""
 
 VENDOR_ROOMS = {
     "vectorbt": {"engines/vectorized.py"},

@@ -112,7 +112,10 @@ def test_whoever_takes_a_body_may_refuse_it() -> None:
 
 def test_whoever_reads_a_store_may_find_it_gone() -> None:
     # The others read nothing that may be away: this process's own state, or the store's own answer (/ready).
-    stateless = {"/health", "/ready", "/metrics", "/errors/{code}", "/api/data/downloads", "/api/strategies", KEYS_PATH}
+    stateless = {
+        "/health", "/ready", "/metrics", "/errors/{code}", "/api/data/downloads",
+        "/api/strategies", "/api/strategies/check", KEYS_PATH,
+    }  # fmt: skip
     for method, path, operation in operations():
         if path not in stateless and (method, path) != ("get", "/graphql"):
             assert "STORE_UNAVAILABLE" in codes_of(operation), f"{method} {path}"

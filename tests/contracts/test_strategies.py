@@ -169,7 +169,7 @@ def default_of(name: str) -> StrategyParams:
     """Return the defaults of a strategy; rules have none, so usual ones that read a model."""
     if name == "rules":
         return RulesParams(
-            buy="rsi(14) < 40 and model() < 0.05", sell="crosses_above(rsi(14), 60)", model=ModelParams()
+            buy="crosses_below(rsi(14), 40) and model() < 0.05", sell="crosses_above(rsi(14), 60)", model=ModelParams()
         )
     return PARAMS[name]()
 

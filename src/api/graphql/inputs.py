@@ -12,6 +12,7 @@ from strawberry.scalars import JSON
 
 import src.api.graphql.enums  # noqa: F401  (describes the domain's enums, which are types of parameters)
 from src.api.requests.backtests import merge
+from src.api.requests.rules import CHECKED
 from src.domain.error_text import FieldName
 from src.domain.errors import InvalidInput
 from src.domain.market import MarketRequest
@@ -104,6 +105,13 @@ if TYPE_CHECKING:
     StrategyInput = Any
 else:
     StrategyInput = _strategy_input()
+
+
+@strawberry.input(description="Rules to check without a backtest.")
+@declare_parameters(CHECKED)
+class RulesCheckInput:
+    def given(self) -> dict[str, object]:
+        return given(self, CHECKED)
 
 
 @strawberry.input

@@ -20,6 +20,7 @@ from src.domain.catalog import StrategyCatalog
 from src.domain.instants import format_instant
 from src.domain.performance import Metrics
 from src.domain.reported import INSTANT, ReportedField, reported_fields
+from src.domain.rules import RuleReport
 
 
 @cache
@@ -80,6 +81,7 @@ if TYPE_CHECKING:
     UncheckedType = judgement.Unchecked
     VerdictLevelType = judgement.VerdictLevel
     StrategyCatalogType = StrategyCatalog
+    RuleReportType = RuleReport
 else:
     JudgementType = report_type(judgement.Judgement)
     SampleType = report_type(judgement.SampleResult)
@@ -90,3 +92,4 @@ else:
     UncheckedType = report_type(judgement.Unchecked)
     VerdictLevelType = _described_enum(judgement.VerdictLevel)
     StrategyCatalogType = report_type(StrategyCatalog)
+    RuleReportType = report_type(RuleReport)

@@ -18,10 +18,10 @@ from src.api.graphql.context import Info
 from src.api.graphql.datasets import UploadBarsInput, UploadedBars, uploaded_bars_of
 from src.api.graphql.documents import DocumentLibrary, PreparedDocuments
 from src.api.graphql.errors import drop_tracebacks, explain
-from src.api.graphql.inputs import BacktestInput, MLBacktestInput, OHLCVFetchInput, RunBacktestInput
+from src.api.graphql.inputs import BacktestInput, MLBacktestInput, OHLCVFetchInput, RulesCheckInput, RunBacktestInput
 from src.api.graphql.limits import DocumentLimits
 from src.api.graphql.quality import Download, MarketDataQuality, download_of, market_quality_of
-from src.api.graphql.reports import StrategyCatalogType
+from src.api.graphql.reports import RuleReportType, StrategyCatalogType
 from src.api.graphql.results import (
     BacktestConnection,
     BacktestResult,
@@ -37,6 +37,7 @@ from src.api.graphql.types import Candle, CoinList, resolved
 from src.api.graphql.warned import ExtensionWarnings
 from src.api.requests.backtests import build_market, build_request
 from src.api.requests.datasets import build_declaration
+from src.api.requests.rules import check_rules
 from src.api.requests.uploads import chunks_of, temporary_model
 from src.api.rows.row_pages import cut_warnings
 from src.domain.errors import InvalidInput
@@ -115,6 +116,12 @@ class Query:
     @resolved("What requests can name, with parameters, units, bounds and defaults: a form can be made of it.")
     def strategies(self) -> StrategyCatalogType:
         return build_catalog()
+
+    @resolved("What rules read, how far they look back, and what is wrong with each: to check while a client types.")
+    def describe_rules(
+        self, input: Annotated[RulesCheckInput, strawberry.argument(description="The rules, and their interval.")]
+    ) -> RuleReportType:
+        return check_rules(input.given())
 
     @resolved("A user's datasets, newest first.")
     async def uploaded_bars(

@@ -13,6 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from src.api.errors import explain_validation
 from src.api.json_bodies import read_json
 from src.api.requests.backtests import merge
+from src.api.requests.rules import CHECKED
 from src.api.requests.uploads import FILE_FIELD, ReceivedForm
 from src.api.rest import values
 from src.api.spelling import in_one_spelling
@@ -140,6 +141,8 @@ MlBacktestForm: Final = _body(
     required=("user_id", "symbol"),
 )
 
+RulesCheckBody: Final = _body("RulesCheckBody", "Rules to check without a backtest.", CHECKED)
+
 TrainingForm: Final = _body("TrainingForm", "What a model was trained on.", parameters_of(TrainingWindow))
 
 
@@ -167,10 +170,7 @@ def read_backtest_body(content: bytes) -> ReceivedBacktest:
     InvalidInput
         If a field is unknown, missing, of the wrong type, or given twice.
     """
-    raw = read_json(content)
-    if not isinstance(raw, dict):
-        raise MalformedRequest("The body is not a JSON object.")
-    body: dict[str, Any] = _validate(BacktestBody, raw)
+    body = _read_object(content, BacktestBody)
     fetch_input, chosen, averages = (body.pop(name) for name in ("fetch_input", "strategy", "ma_crossover_params"))
     body = merge(body, fetch_input or {}, inner_name="fetch_input")
     crossover: dict[str, Any] = {item.parameter.name: body.pop(item.parameter.name) for item in _CROSSOVER}
@@ -180,6 +180,18 @@ def read_backtest_body(content: bytes) -> ReceivedBacktest:
     if given_twice := [name for name, value in crossover.items() if value is not None]:
         raise both_given(given_twice[0], "strategy")
     return ReceivedBacktest(body, *_only_strategy(chosen))
+
+
+def read_rules_body(content: bytes) -> dict[str, Any]:
+    """Read the JSON body of a check of rules; errors as of `read_backtest_body`."""
+    return _read_object(content, RulesCheckBody)
+
+
+def _read_object(content: bytes, kind: type[BaseModel]) -> dict[str, Any]:
+    raw = read_json(content)
+    if not isinstance(raw, dict):
+        raise MalformedRequest("The body is not a JSON object.")
+    return _validate(kind, raw)
 
 
 def _only_strategy(chosen: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:

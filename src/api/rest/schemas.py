@@ -13,7 +13,7 @@ from src.api.errors import PROBLEM_MEDIA_TYPE
 from src.api.requests.uploads import FILE_FIELD
 from src.api.rest import rules, values
 from src.api.rest.answer_model import Answer, Instant, Written, at
-from src.api.rest.bodies import BacktestBody, MlBacktestForm, TrainingForm
+from src.api.rest.bodies import BacktestBody, MlBacktestForm, RulesCheckBody, TrainingForm
 from src.domain import errors
 from src.domain.model_files import MODEL_EXTENSIONS
 
@@ -36,6 +36,8 @@ class Problem(BaseModel):
     message: str = Field(description="The same as detail.")
     code: str = Field(description="Stable code in upper snake case.")
     field: str | None = Field(None, description="The field at fault, if there is one.")
+    line: int | None = Field(None, description="Line of the fault in a rule, from 1; in INVALID_RULE only.")
+    column: int | None = Field(None, description="Column of the fault in that line, from 1; in INVALID_RULE only.")
     errors: list[dict[str, Any]] | None = Field(
         None, description="The same error as GraphQL writes it; at /graphql only."
     )
@@ -200,7 +202,15 @@ def ml_backtest_body() -> dict[str, Any]:
 
 def backtest_body() -> dict[str, Any]:
     """Describe the JSON body of a backtest."""
-    schema = BacktestBody.model_json_schema() | {"allOf": rules.body_rules()}
+    return _json_body(BacktestBody.model_json_schema() | {"allOf": rules.body_rules()})
+
+
+def rules_body() -> dict[str, Any]:
+    """Describe the JSON body of a check of rules."""
+    return _json_body(RulesCheckBody.model_json_schema())
+
+
+def _json_body(schema: dict[str, Any]) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": _inline(schema, schema)}}}}
 
 

@@ -1,17 +1,21 @@
-"""Serve what a client can choose from: strategies and indicators with their parameters."""
+"""Serve what a client can choose from, strategies and indicators with their parameters, and check rules."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from src.api.requests.rules import check_rules
 from src.api.rest.answer_model import Answer, answer_for
+from src.api.rest.bodies import check_json, read_rules_body
 from src.api.rest.presenting import respond
 from src.api.rest.queries import NamedQueryRoute
-from src.api.rest.schemas import Envelope
+from src.api.rest.schemas import BODY_ERRORS, Envelope, error_responses, rules_body
+from src.domain import errors
 from src.domain.catalog import StrategyCatalog
+from src.domain.rules import RuleReport
 from src.strategies.catalog import build_catalog
 
 router = APIRouter(prefix="/api/strategies", tags=["strategies"], route_class=NamedQueryRoute)
@@ -20,8 +24,12 @@ if TYPE_CHECKING:
 
     class CatalogAnswer(Answer):
         pass
+
+    class RuleReportAnswer(Answer):
+        pass
 else:
     CatalogAnswer = answer_for(StrategyCatalog)
+    RuleReportAnswer = answer_for(RuleReport)
 
 
 @router.get("", response_model=Envelope[CatalogAnswer])
@@ -30,3 +38,20 @@ async def list_strategies() -> Response:
     catalog = build_catalog()
     count = len(catalog.strategies)
     return respond(f"{count} strategies, {len(catalog.indicators)} indicators", CatalogAnswer.of(catalog))
+
+
+@router.post(
+    "/check",
+    response_model=Envelope[RuleReportAnswer],
+    openapi_extra=rules_body(),
+    responses=error_responses(
+        errors.MalformedRequest, errors.InvalidInput, errors.TooLarge, errors.UnsupportedFormat, extra=BODY_ERRORS
+    ),
+)
+async def describe_rules(request: Request) -> Response:
+    """Describe rules without trading them: what they read, how far they look back, and what is wrong with each."""
+    check_json(request.headers.get("content-type", ""))
+    report = check_rules(read_rules_body(await request.body()))
+    count = len(report.faults)
+    message = f"{count} fault(s)" if count else "The rules can be traded"
+    return respond(message, RuleReportAnswer.of(report))

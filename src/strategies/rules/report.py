@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from typing import Final
 
 from src.domain.errors import InvalidInput
 from src.domain.market import Interval
+from src.domain.parameters import parameters_of
 from src.domain.rules import RuleFault, RuleReport, RuleText
 from src.strategies.rules.checking import (
     RULE_FIELDS,
@@ -17,6 +19,10 @@ from src.strategies.rules.checking import (
 )
 from src.strategies.rules.compiling import Compiler
 from src.strategies.rules.printing import print_rule
+from src.strategies.rules.strategy import RulesParams
+
+RULE_PARAMETERS: Final = tuple(item for item in parameters_of(RulesParams) if item.path[0] != "model")
+"""The declared rules and their named parameters, without those of a model that rules may read."""
 
 
 def describe_rules(rules: Rules, parameters: Mapping[str, float], interval: Interval) -> RuleReport:
