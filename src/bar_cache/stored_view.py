@@ -96,7 +96,8 @@ class StoredView:
     ) -> _StoredRange | MissingBars | None:
         """Read longer and longer ranges before `stop` until one has enough bars, or there are no more.
 
-        Raises InvalidInput if the series is known to begin later."""
+        Raises InvalidInput if the series is known to begin later.
+        """
         self._check_start(coverage, stop)
         start, stride, floor = stop - self._market.limit, PAGE_ROWS, 0
         while (start := max(start, floor)) < stop:
@@ -127,8 +128,11 @@ class StoredView:
         return None
 
     def _check_start(self, coverage: Coverage, stop: int) -> None:
-        """Raise InvalidInput if all bars of the request are before the very first one, without asking the exchange."""
-        first, interval = self._find_first(coverage), self._interval
+        """Raise InvalidInput if all bars of the request are before the very first one, without asking the exchange.
+
+        Only the series' own first bar counts: shorter bars of the symbol may begin later.
+        """
+        first, interval = coverage.first, self._interval
         if self._market.end_ms is not None and first is not None and stop <= first:
             raise InvalidInput(
                 "The exchange has no closed {name} up to {asked}. The first one is that of {first}.",

@@ -16,6 +16,10 @@ import pandas as pd
 import schemathesis
 from schemathesis.generation import GenerationMode
 
+from src.api.requests.rules import check_rules
+
+_SIDES: Final = ("buy", "sell", "short", "cover")
+
 Given = Mapping[str, Any]
 
 _NESTED: Final = {
@@ -104,6 +108,18 @@ def has_no_bars(given: Given) -> bool:
     return is_listed and (merged.get("interval", "1d") != "1d" or not {"start_date", "end_date"}.isdisjoint(merged))
 
 
+def is_no_rule(given: Given) -> bool:
+    """A rule is a language of its own, and its named numbers are those that the texts use: no pattern tells either."""
+    chosen = given.get("strategy")
+    rules = chosen.get("rules") if isinstance(chosen, Mapping) else None
+    if not isinstance(rules, Mapping):
+        return False
+    numbers = rules.get("parameters")
+    if not isinstance(numbers, Mapping | None) or not all(isinstance(rules.get(name), str | None) for name in _SIDES):
+        return False
+    return bool(check_rules({**rules, "interval": None}).faults)
+
+
 def is_cursor(given: Given) -> bool:
     """`after` is what an earlier page gave: clients do not make one."""
     return bool(given.get("after"))
@@ -130,6 +146,7 @@ UNTOLD: Final[tuple[Callable[[Given], bool], ...]] = (
     is_end_before_start,
     is_no_period,
     has_no_bars,
+    is_no_rule,
     is_cursor,
     maps_files,
     has_unassigned_mark,

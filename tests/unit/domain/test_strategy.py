@@ -81,5 +81,5 @@ def test_signals_hold_actions_only() -> None:
 
 def test_invalid_rule_knows_its_place() -> None:
     error = InvalidRule("{field}: line {line}, column {column}.", field="buy", line=2, column=7)
-    assert (error.field, error.line, error.column, error.code) == ("buy", 2, 7, "INVALID_INPUT")
+    assert (error.field, error.line, error.column, error.code) == ("buy", 2, 7, "INVALID_RULE")
     assert error.message == "buy: line 2, column 7."

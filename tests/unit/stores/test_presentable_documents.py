@@ -31,9 +31,9 @@ HOSTILE: dict[str, Any] = {
     "surrogate": "\ud800", "zero": 0, "true": True, "null": None, "text": "x", "list": [], "object": {},
 }  # fmt: skip
 
-REST_ONLY = {"seed", "slow", "slowMaPeriod"}
-"""Numbers of the request that REST takes with 64 bits; GraphQL gives null for one that Int cannot hold, with an error
-for this field alone."""
+REST_ONLY = {"seed", "slow", "slowMaPeriod", "lookbackBars", "warmUpBars"}
+"""Numbers of the request, or made from them, that REST takes with 64 bits; GraphQL gives null for one that Int cannot
+hold, with an error for this field alone."""
 
 
 def stored_summary() -> dict[str, Any]:
