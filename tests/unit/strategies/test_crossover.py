@@ -35,6 +35,15 @@ def test_mean_is_correctly_rounded(prices: list[float], window: int) -> None:
         assert means[t] == pytest.approx(float(exact), rel=3e-16, abs=0)
 
 
+def test_mean_is_correctly_rounded_after_a_long_time_of_large_prices() -> None:
+    random = np.random.default_rng(5)
+    prices = np.concatenate((1e9 * (1 + random.random(100_000)), 1e-6 * (1 + random.random(300))))
+    means = simple_moving_average(prices, 20)
+    for t in range(100_020, prices.size, 3):
+        exact = sum(map(Fraction, prices[t - 19 : t + 1])) / 20
+        assert means[t] == pytest.approx(float(exact), rel=3e-16, abs=0)
+
+
 @given(PRICES, st.integers(1, 20), st.data())
 def test_mean_reads_no_later_value(prices: list[float], window: int, data: st.DataObject) -> None:
     stop = data.draw(st.integers(0, len(prices)))
