@@ -16,7 +16,7 @@ from src.indicators.windows import (
     rolling_max,
     rolling_mean_deviation,
     rolling_min,
-    rolling_sums,
+    rolling_sum,
     shift,
 )
 
@@ -72,12 +72,6 @@ def plus_di(high: Series, low: Series, close: Series, length: int) -> Series:
 
 def minus_di(high: Series, low: Series, close: Series, length: int) -> Series:
     return talib_functions.minus_di(high, low, close, length, length + forget_wilder(length))
-
-
-def wma(x: Series, length: int) -> Series:
-    weighted = rolling_sums(x, length)[1] / (length * (length + 1) / 2)
-    # A mean lies between its values; rounding may leave that of equal ones beside them.
-    return np.clip(weighted, rolling_min(x, length), rolling_max(x, length))
 
 
 def macd(x: Series, fast: int, slow: int) -> Series:
@@ -137,8 +131,8 @@ def mfi(high: Series, low: Series, close: Series, volume: Series, length: int) -
     change = np.diff(typical, prepend=np.nan)
     flow = typical * volume
     # change × 0 is NaN if the price before is missing, so that the first bar of a run has no flow.
-    rises = rolling_sums(np.where(change > 0, flow, change * 0), length)[0]
-    falls = rolling_sums(np.where(change < 0, flow, change * 0), length)[0]
+    rises = rolling_sum(np.where(change > 0, flow, change * 0), length)
+    falls = rolling_sum(np.where(change < 0, flow, change * 0), length)
     return 100 * rises / (rises + falls)
 
 
@@ -156,8 +150,8 @@ def vwap(high: Series, low: Series, close: Series, volume: Series, time_ms: Seri
 
 def rolling_vwap(high: Series, low: Series, close: Series, volume: Series, length: int) -> Series:
     typical = _typical(high, low, close)
-    mean = rolling_sums(typical * volume, length)[0] / rolling_sums(volume, length)[0]
-    # As in `wma`.
+    mean = rolling_sum(typical * volume, length) / rolling_sum(volume, length)
+    # A mean lies between its values; rounding may leave that of equal ones beside them.
     return np.clip(mean, rolling_min(typical, length), rolling_max(typical, length))
 
 

@@ -100,7 +100,7 @@ _ALL: Final = (
         source="Robert Brown, Smoothing, Forecasting and Prediction (1963); the start as in TA-Lib",
     ),
     _indicator(
-        "wma", ("close",), formulas.wma, _length(default=20), takes_series=True,
+        "wma", ("close",), windows.rolling_weighted_mean, _length(default=20), takes_series=True,
         meaning="Linearly weighted moving average: the last value counts n times, the first of the window once",
         formula="(n x + (n − 1) x[1] + … + x[n − 1]) ÷ (n (n + 1) ÷ 2)",
         source="Perry Kaufman, Trading Systems and Methods (2013)",

@@ -15,27 +15,36 @@ from numpy.typing import NDArray
 Series = NDArray[np.float64]
 
 
-@njit(cache=True, nogil=True)
 def rolling_max(values: Series, window: int) -> Series:
-    """Return the highest [n] of the last `window` values; NaN if one is missing (van Herk 1992)."""
+    """Return the highest [n] of the last `window` values; NaN if one is missing."""
+    highest: Series = _rolling_extreme(values, window, 1.0)
+    return highest
+
+
+def rolling_min(values: Series, window: int) -> Series:
+    """Return the lowest [n] of the last `window` values; NaN if one is missing."""
+    lowest: Series = _rolling_extreme(values, window, -1.0)
+    return lowest
+
+
+@njit(cache=True, nogil=True)
+def _rolling_extreme(values: Series, window: int, sign: float) -> Series:
+    """Return the highest [n] if `sign` is 1, the lowest if it is −1 (van Herk 1992)."""
     n = values.size
-    result = np.full(n, np.nan)
-    ends = np.empty(window)
+    result = np.empty(n)
+    # The first block has nothing before it, so that only its last bar has a value.
+    ends = np.full(window + 1, np.nan)
+    ends[window] = -np.inf
     for start in range(0, n, window):
-        stop = min(start + window, n)
-        high = values[start]
-        for t in range(start, stop):
-            high = _greater(high, values[t])
-            k = t - start + 1
-            if k == window:
-                result[t] = high
-            elif start > 0:
-                result[t] = _greater(high, ends[k])
-        if stop - start == window:
-            high = values[stop - 1]
-            for k in range(window - 1, -1, -1):
-                high = _greater(high, values[start + k])
-                ends[k] = high
+        if start > 0:
+            highest = -np.inf
+            for k in range(window - 1, 0, -1):
+                highest = _greater(highest, sign * values[start - window + k])
+                ends[k] = highest
+        highest = -np.inf
+        for t in range(start, min(start + window, n)):
+            highest = _greater(highest, sign * values[t])
+            result[t] = sign * _greater(highest, ends[t - start + 1])
     return result
 
 
@@ -45,38 +54,54 @@ def _greater(a: float, b: float) -> float:
     return b if b > a or b != b else a  # noqa: PLR0124  NaN differs from itself
 
 
-def rolling_min(values: Series, window: int) -> Series:
-    """Return the lowest [n] of the last `window` values; NaN if one is missing."""
-    lowest: Series = -rolling_max(-values, window)
-    return lowest
+@njit(cache=True, nogil=True)
+def rolling_sum(values: Series, window: int) -> Series:
+    """Return the sum [n] of the last `window` values."""
+    n = values.size
+    result = np.empty(n)
+    ends = np.full(window + 1, np.nan)  # as in `_rolling_extreme`
+    ends[window] = 0.0
+    for start in range(0, n, window):
+        if start > 0:
+            total = 0.0
+            for k in range(window - 1, 0, -1):
+                total += values[start - window + k]
+                ends[k] = total
+        total = 0.0
+        for t in range(start, min(start + window, n)):
+            total += values[t]
+            result[t] = ends[t - start + 1] + total
+    return result
 
 
 @njit(cache=True, nogil=True)
-def rolling_sums(values: Series, window: int) -> tuple[Series, Series]:
-    """Return two sums [n] over the last `window` values: of the values, and of each times its place 1…window."""
+def rolling_weighted_mean(values: Series, window: int) -> Series:
+    """Return the mean [n] of the last `window` values, which count 1…window times; of equal ones, exactly that value.
+
+    As in `rolling_deviations`, it is the mean of deviations from the first value of the newer block.
+    """
     n = values.size
-    plain, weighted = np.full(n, np.nan), np.full(n, np.nan)
-    ends, weighted_ends = np.empty(window), np.empty(window)
+    result = np.empty(n)
+    ends = np.full(window + 1, np.nan)  # as in `_rolling_extreme`
+    ends[window] = 0.0
+    weights = window * (window + 1) / 2.0
     for start in range(0, n, window):
-        stop = min(start + window, n)
-        total, ramp = 0.0, 0.0
-        for t in range(start, stop):
+        anchor = values[start]
+        if start > 0:
+            total, weighted = 0.0, 0.0
+            for k in range(window - 1, 0, -1):
+                total += values[start - window + k] - anchor
+                weighted += total  # the weights of all later values rise by one
+                ends[k] = weighted
+        total, weighted = 0.0, 0.0
+        for t in range(start, min(start + window, n)):
             k = t - start + 1
-            total += values[t]
-            ramp += k * values[t]
-            if k == window:
-                plain[t], weighted[t] = total, ramp
-            elif start > 0:
-                # window − k values of the block before come first, so that places here begin after them.
-                plain[t] = ends[k] + total
-                weighted[t] = weighted_ends[k] + ramp + (window - k) * total
-        if stop - start == window:
-            total, ramp = 0.0, 0.0
-            for k in range(window - 1, -1, -1):
-                total += values[start + k]
-                ramp += total  # all later places rise by one
-                ends[k], weighted_ends[k] = total, ramp
-    return plain, weighted
+            deviation = values[t] - anchor
+            total += deviation
+            weighted += k * deviation
+            # window − k values of the block before come first, so that weights here begin after theirs.
+            result[t] = anchor + (ends[k] + weighted + (window - k) * total) / weights
+    return result
 
 
 @njit(cache=True, nogil=True)
