@@ -121,7 +121,9 @@ class Indicator:
             raise ValueError(f"{self.name} reads {len(self.columns)} columns of one length, got shapes {shapes}")
         with np.errstate(all="ignore"):
             result = self.function(*_only_complete_rows(inputs), *complete)
-        result[~np.isfinite(result)] = np.nan
+        is_infinite = np.isinf(result)
+        if is_infinite.any():
+            result[is_infinite] = np.nan
         return result
 
     def _complete(self, values: Sequence[float]) -> list[float]:
@@ -161,11 +163,17 @@ def _only_complete_rows(columns: list[Series]) -> list[Series]:
 
     numba compiles a function anew for arrays that can be written to, so the warm-up would miss half of them.
     """
-    # NaN fails the comparison too.
-    is_present = np.logical_and.reduce([np.abs(column) <= MAX_MAGNITUDE for column in columns])
-    if not is_present.all():
+    if not all(map(_is_complete, columns)):
+        is_present = np.logical_and.reduce([np.abs(column) <= MAX_MAGNITUDE for column in columns])
         columns = [np.where(is_present, column, np.nan) for column in columns]
     return [freeze(column, np.float64) for column in columns]
+
+
+def _is_complete(column: Series) -> bool:
+    """Return whether no value is missing: two passes without a copy, several times as fast as marking each bar."""
+    # The least and the greatest are NaN if one value is, which fails the comparison.
+    least, greatest = np.minimum.reduce(column, initial=0.0), np.maximum.reduce(column, initial=0.0)
+    return bool(least >= -MAX_MAGNITUDE and greatest <= MAX_MAGNITUDE)
 
 
 def bars_to_forget(weight: float) -> int:

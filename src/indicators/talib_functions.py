@@ -80,10 +80,14 @@ def _directional(
 
 
 def _by_runs(function: Callable[..., Series], columns: tuple[Series, ...], least: int) -> Series:
-    """Compute each run of at least `least` bars without a missing value on its own."""
-    is_present = np.logical_and.reduce([~np.isnan(column) for column in columns])
-    if is_present.size >= least and is_present.all():
+    """Compute each run of at least `least` bars without a missing value on its own.
+
+    A bar that is missing in one column must be missing in all, as `Indicator.compute` makes them.
+    """
+    first = columns[0]
+    if first.size >= least and not np.isnan(np.minimum.reduce(first)):
         return function(*columns)
+    is_present = ~np.isnan(first)
     result = np.full(is_present.size, np.nan)
     edges = np.flatnonzero(np.diff(is_present, prepend=False, append=False))
     starts, stops = edges[::2], edges[1::2]
