@@ -44,9 +44,17 @@ def best_of(work: Callable[[], object], *, repeats: int) -> float:
     The shortest is the one that other programs on the machine disturbed least; the first may compile or load.
     """
     work()
-    seconds = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        work()
-        seconds.append(time.perf_counter() - start)
-    return min(seconds)
+    return min(time_once(work) for _ in range(repeats))
+
+
+def best_of_both(work: Callable[[], object], peer: Callable[[], object], *, repeats: int) -> tuple[float, float]:
+    """Return the seconds of the shortest run of each, taken in turns: what slows the machine meets both."""
+    pairs = [(time_once(work), time_once(peer)) for _ in range(repeats + 1)][1:]
+    return min(ours for ours, _ in pairs), min(theirs for _, theirs in pairs)
+
+
+def time_once(work: Callable[[], object]) -> float:
+    """Return the seconds of one run."""
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.benchmarks import __main__ as bench
-from tests.benchmarks.measurement import Measurement, best_of
+from tests.benchmarks.measurement import Measurement, best_of, best_of_both
 
 FAST = Measurement(
     name="engine", seconds=0.002, units="1,000 bars", peer_name="other", peer_seconds=0.05, target="≥ 20×"
@@ -67,3 +67,10 @@ def test_the_best_of_several_runs_leaves_the_first_out() -> None:
     runs = []
     assert best_of(lambda: runs.append(1), repeats=3) >= 0
     assert len(runs) == 4
+
+
+def test_both_run_in_turns_and_the_first_of_each_is_left_out() -> None:
+    runs: list[str] = []
+    ours, peer = best_of_both(lambda: runs.append("ours"), lambda: runs.append("peer"), repeats=2)
+    assert min(ours, peer) >= 0
+    assert runs == ["ours", "peer"] * 3
