@@ -91,12 +91,34 @@ class Indicator:
     memory_ms: int = 0
 
     def check(self, values: Sequence[float]) -> None:
-        """Raise InvalidInput if there are too many values, or one is not allowed; missing ones have their defaults."""
-        self._complete(values)
+        """Raise InvalidInput as `complete`."""
+        self.complete(values)
+
+    def complete(self, values: Sequence[float]) -> tuple[float, ...]:
+        """Return all arguments, whole ones as ints, missing ones with their defaults.
+
+        Raises InvalidInput if there are too many values, or one is not allowed.
+        """
+        if len(values) > len(self.arguments):
+            text = "{name} takes at most {most} numbers, {got} are given."
+            raise InvalidInput(text, name=self.name, most=len(self.arguments), got=len(values))
+        given = (*values, *(argument.default for argument in self.arguments[len(values) :]))
+        for argument, value in zip(self.arguments, given, strict=True):
+            argument.check(value)
+        complete = tuple(
+            int(value) if argument.is_whole else float(value)
+            for argument, value in zip(self.arguments, given, strict=True)
+        )
+        if self.ascending is not None:
+            by_name = {a.parameter.name: v for a, v in zip(self.arguments, complete, strict=True)}
+            low, high = self.ascending
+            if by_name[low] >= by_name[high]:
+                raise bad_pair(low, got=by_name[low], rule="less than", other=high, value=by_name[high])
+        return complete
 
     def lookback(self, *values: float) -> int:
         """Return the number of bars before the first value, if no input is missing."""
-        return self.count_lookback(*self._complete(values))
+        return self.count_lookback(*self.complete(values))
 
     def memory(self, *values: float) -> int | None:
         """Return after how many further bars the start of the history changes values by less than 1e-10 of them.
@@ -104,7 +126,7 @@ class Indicator:
         0 if only the last `lookback` + 1 bars count, None if the start never stops to count. A value near 0 that is
         the difference of two averages (macd) is compared with the averages.
         """
-        return self.count_memory(*self._complete(values))
+        return self.count_memory(*self.complete(values))
 
     def compute(self, columns: Sequence[NDArray[np.float64]], *values: float) -> Series:
         """Return the indicator [n], NaN if missing: never infinite; the columns [n] are not changed.
@@ -114,7 +136,7 @@ class Indicator:
 
         Raises InvalidInput as `check`; ValueError if the columns are not as many as `self.columns` or differ in length.
         """
-        complete = self._complete(values)
+        complete = self.complete(values)
         inputs = [_to_series(column) for column in columns]
         if len(inputs) != len(self.columns) or any(item.shape != inputs[0].shape for item in inputs):
             shapes = [item.shape for item in inputs]
@@ -125,22 +147,6 @@ class Indicator:
         if is_infinite.any():
             result[is_infinite] = np.nan
         return result
-
-    def _complete(self, values: Sequence[float]) -> list[float]:
-        """Return all arguments, checked; whole ones are ints."""
-        if len(values) > len(self.arguments):
-            text = "{name} takes at most {most} numbers, {got} are given."
-            raise InvalidInput(text, name=self.name, most=len(self.arguments), got=len(values))
-        given = [*values, *(argument.default for argument in self.arguments[len(values) :])]
-        for argument, value in zip(self.arguments, given, strict=True):
-            argument.check(value)
-        complete = [int(v) if a.is_whole else float(v) for a, v in zip(self.arguments, given, strict=True)]
-        if self.ascending is not None:
-            by_name = {a.parameter.name: v for a, v in zip(self.arguments, complete, strict=True)}
-            low, high = self.ascending
-            if by_name[low] >= by_name[high]:
-                raise bad_pair(low, got=by_name[low], rule="less than", other=high, value=by_name[high])
-        return complete
 
 
 def read_columns(bars: Bars, names: Sequence[str]) -> list[Series]:

@@ -197,14 +197,15 @@ class _Reading:
         numbers = self._arguments(node, indicator, arguments, [self._steps[step].constant for step in steps])
         inputs = series or tuple(self._add(node, column) for column in indicator.columns)
         return self._add(
-            node, indicator.name, numbers=numbers, inputs=inputs, lookback=indicator.lookback(*numbers),
-            history=indicator.memory(*numbers), history_ms=indicator.memory_ms,
+            node, indicator.name, numbers=tuple(map(float, numbers)), inputs=inputs,
+            lookback=indicator.count_lookback(*numbers), history=indicator.count_memory(*numbers),
+            history_ms=indicator.memory_ms,
         )  # fmt: skip
 
     def _arguments(
         self, node: Node, indicator: Indicator, nodes: Sequence[Node], values: Sequence[float | None]
     ) -> tuple[float, ...]:
-        """Return all numbers of an indicator, its defaults included."""
+        """Return all numbers of an indicator, its defaults included, checked."""
         if len(values) > len(indicator.arguments):
             problem = "{name} has too many arguments. Write {signature}."
             at = nodes[len(indicator.arguments)].at
@@ -220,13 +221,10 @@ class _Reading:
                 argument.check(int(value) if value.is_integer() else value)
             except InvalidInput as error:
                 raise self._source.fault(part.at, "{name}: {why}", name=indicator.name, why=error.text) from error
-        given = [value for value in values if value is not None]
-        numbers = (*given, *(argument.default for argument in indicator.arguments[len(given) :]))
         try:
-            indicator.check(numbers)
+            return indicator.complete([value for value in values if value is not None])
         except InvalidInput as error:
             raise self._source.fault(node.at, "{name}: {why}", name=indicator.name, why=error.text) from error
-        return tuple(float(number) for number in numbers)
 
     def _constant(self, node: Node, value: float) -> int:
         return self._add(node, "constant", numbers=(value,), constant=value)

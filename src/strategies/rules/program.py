@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from src.domain.market import Interval
@@ -84,33 +84,41 @@ class StepTable:
     def add(self, step: Step) -> int:
         """Return the number of a step that computes the same; the bars of what it reads are added to its own."""
         key = step.operation, step.numbers, step.inputs
-        if key not in self._known:
-            read = [self._steps[number] for number in step.inputs]
-            histories = [one.history for one in read]
-            own = None if step.history is None else step.lookback + step.history
-            self._known[key] = len(self._steps)
-            self._steps.append(
-                replace(
-                    step,
-                    lookback=step.lookback + max((one.lookback for one in read), default=0),
-                    history=None if own is None else _add_longest(own, histories),
-                    history_ms=step.history_ms + max((one.history_ms for one in read), default=0),
-                )
-            )
-        return self._known[key]
+        number = self._known.get(key)
+        if number is None:
+            number = self._known[key] = len(self._steps)
+            self._steps.append(self._extend(step) if step.inputs else step)
+        return number
+
+    def _extend(self, step: Step) -> Step:
+        read = [self._steps[number] for number in step.inputs]
+        # Not by `replace`, which takes four times as long: a rule has dozens of steps, and each request compiles some.
+        return Step(
+            operation=step.operation,
+            numbers=step.numbers,
+            inputs=step.inputs,
+            is_condition=step.is_condition,
+            constant=step.constant,
+            lookback=step.lookback + max(one.lookback for one in read),
+            history=_add_longest(step, read),
+            history_ms=step.history_ms + max(one.history_ms for one in read),
+        )
 
     def steps(self) -> tuple[Step, ...]:
         """Return all steps."""
         return tuple(self._steps)
 
 
-def _add_longest(own: int, read: Iterable[int | None]) -> int | None:
+def _add_longest(step: Step, read: Sequence[Step]) -> int | None:
+    """Return the bars that a step needs to forget where the history begins, those of what it reads included."""
+    if step.history is None:
+        return None
     longest = 0
-    for history in read:
-        if history is None:
+    for one in read:
+        if one.history is None:
             return None
-        longest = max(longest, history)
-    return own + longest
+        longest = max(longest, one.history)
+    return step.lookback + step.history + longest
 
 
 def find_last_reads(steps: tuple[Step, ...], outputs: Iterable[int]) -> tuple[tuple[int, ...], ...]:
