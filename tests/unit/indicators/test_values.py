@@ -11,7 +11,7 @@ import pytest
 import talib
 
 from src.domain.market import Bars
-from src.indicators.indicator import Series, read_columns
+from src.indicators.indicator import MAX_MAGNITUDE, Series, read_columns
 from src.indicators.registry import INDICATORS
 from tests.market import random_bars, read_klines
 from tests.unit.indicators.oracles import ORACLES, frame_of
@@ -224,6 +224,22 @@ def test_vwap_begins_anew_at_midnight_utc() -> None:
     np.testing.assert_allclose(found, [10.0, 17.5, 30.0, 35.0], rtol=1e-15)
     before_epoch = INDICATORS["vwap"].compute([price, price, price, volume, times - 48 * hour])
     np.testing.assert_array_equal(before_epoch, found)
+
+
+@pytest.mark.parametrize("value", [np.inf, -np.inf, 1.001 * MAX_MAGNITUDE, -1.001 * MAX_MAGNITUDE])
+@pytest.mark.parametrize("name", ["atr", "wma", "rolling_vwap"])
+def test_number_beyond_the_bound_counts_as_missing_in_any_column(name: str, value: float) -> None:
+    complete = read_columns(random_bars(120, seed=31), INDICATORS[name].columns)
+    for column in range(len(complete)):
+        found, expected = ([item.copy() for item in complete] for _ in range(2))
+        found[column][60], expected[column][60] = value, np.nan
+        np.testing.assert_array_equal(INDICATORS[name].compute(found), INDICATORS[name].compute(expected))
+
+
+def test_numbers_at_the_bound_count() -> None:
+    x = [MAX_MAGNITUDE, -MAX_MAGNITUDE, 1.0]
+    np.testing.assert_array_equal(series("highest", x, 2), [np.nan, MAX_MAGNITUDE, 1.0])
+    np.testing.assert_array_equal(series("lowest", x, 2), [np.nan, -MAX_MAGNITUDE, -MAX_MAGNITUDE])
 
 
 def test_nested_indicator_is_missing_while_its_window_holds_a_missing_value() -> None:
