@@ -7,10 +7,16 @@ from __future__ import annotations
 
 import numpy as np
 
+from src.domain.arrays import freeze
 from src.indicators import talib_functions
 from src.indicators.indicator import Series, bars_to_forget
 from src.indicators.moving_average import simple_moving_average
-from src.indicators.recursions import exponential_moving_average, follow_trend, mean_price_of_day
+from src.indicators.recursions import (
+    difference_of_averages,
+    exponential_moving_average,
+    follow_trend,
+    mean_price_of_day,
+)
 from src.indicators.windows import (
     rolling_deviations,
     rolling_max,
@@ -74,17 +80,18 @@ def minus_di(high: Series, low: Series, close: Series, length: int) -> Series:
     return talib_functions.minus_di(high, low, close, length, length + forget_wilder(length))
 
 
-def macd(x: Series, fast: int, slow: int) -> Series:
-    return exponential_moving_average(x, fast) - exponential_moving_average(x, slow)
-
-
 def macd_signal(x: Series, fast: int, slow: int, signal: int) -> Series:
-    return exponential_moving_average(macd(x, fast, slow), signal)
+    return exponential_moving_average(_macd(x, fast, slow), signal)
 
 
 def macd_hist(x: Series, fast: int, slow: int, signal: int) -> Series:
-    line = macd(x, fast, slow)
+    line = _macd(x, fast, slow)
     return line - exponential_moving_average(line, signal)
+
+
+def _macd(x: Series, fast: int, slow: int) -> Series:
+    # Read-only, as the bars: one compiled version of the averages.
+    return freeze(difference_of_averages(x, fast, slow), np.float64)
 
 
 def stdev(x: Series, length: int) -> Series:

@@ -11,7 +11,7 @@ from src.domain.parameters import Bounds, Parameter
 from src.indicators import formulas, talib_functions, windows
 from src.indicators.indicator import Argument, Indicator, Series
 from src.indicators.moving_average import simple_moving_average
-from src.indicators.recursions import exponential_moving_average
+from src.indicators.recursions import difference_of_averages, exponential_moving_average
 
 MAX_LENGTH: Final = 5_000
 MAX_MULTIPLIER: Final = 100
@@ -114,7 +114,7 @@ _ALL: Final = (
         source=_WILDER,
     ),
     _indicator(
-        "macd", ("close",), formulas.macd, *_macd_lengths(), takes_series=True, ascending=("fast", "slow"),
+        "macd", ("close",), difference_of_averages, *_macd_lengths(), takes_series=True, ascending=("fast", "slow"),
         lookback=lambda _, slow: slow - 1, memory=lambda _, slow: formulas.forget_exponential(slow),
         meaning="Fast less slow exponential average, each from the first bar (TA-Lib starts both at bar slow)",
         formula="ema(x, fast) − ema(x, slow)",

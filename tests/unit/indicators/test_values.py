@@ -175,6 +175,13 @@ def test_average_does_not_drift_over_a_million_bars() -> None:
     assert set(series("sma", np.full(1_000_000, 0.1), 20)[19:].tolist()) == {0.1}
 
 
+@pytest.mark.parametrize(("fast", "slow"), [(1, 2), (12, 26), (3, 200)])
+def test_macd_is_the_difference_of_two_ema_to_the_bit(fast: int, slow: int) -> None:
+    x = random_bars(900, seed=32).close.copy()
+    x[[0, 300, 301, 500]] = np.nan
+    np.testing.assert_array_equal(series("macd", x, fast, slow), series("ema", x, fast) - series("ema", x, slow))
+
+
 def test_price_that_stopped_long_ago_has_no_rsi() -> None:
     rng = np.random.default_rng(27)
     x = np.concatenate((100 + rng.standard_normal(200), np.full(3_000, 100.0)))
