@@ -14,11 +14,9 @@ import talib
 
 from src.domain.market import Bars
 from src.domain.strategy import StrategyInputs, StrategyParams
-from src.domain.trading import FillTiming, TradingRules
-from src.engines.event_driven import EventDrivenEngine
-from src.engines.vectorized import VectorizedEngine
 from src.strategies.bollinger import BollingerMode, BollingerParams
 from src.strategies.buy_and_hold import BuyAndHoldParams
+from src.strategies.crossover import CrossoverParams
 from src.strategies.donchian import DonchianParams
 from src.strategies.ema_crossover import EmaCrossoverParams
 from src.strategies.macd import MacdParams
@@ -26,6 +24,8 @@ from src.strategies.presets import PresetParams
 from src.strategies.registry import PARAMS, strategy_for
 from src.strategies.rsi import RsiParams
 from src.strategies.supertrend import SupertrendParams
+from src.strategies.up_down import UpDownParams
+from tests.engine_agreement import assert_engines_agree
 from tests.market import random_bars, read_klines
 from tests.unit.indicators.oracles import ema, frame_of, supertrend
 
@@ -37,6 +37,11 @@ def crossings(a: Any, b: Any) -> Events:
     """Pine's crossover and crossunder."""
     a, b = pd.Series(a), pd.Series(b)
     return (a > b) & (a.shift() <= b.shift()), (a < b) & (a.shift() >= b.shift())
+
+
+def of_sma(f: pd.DataFrame, fast: int, slow: int) -> Events:
+    close = f.close.to_numpy()
+    return crossings(talib.SMA(close, fast), talib.SMA(close, slow))
 
 
 def of_ema(f: pd.DataFrame, fast: int, slow: int) -> Events:
@@ -77,7 +82,14 @@ def of_buy_and_hold(f: pd.DataFrame) -> Events:
     return pd.Series(np.arange(len(f)) == 0), pd.Series(np.zeros(len(f), dtype=bool))
 
 
+def of_up_down(f: pd.DataFrame) -> Events:
+    rises, falls = f.close.diff() > 0, f.close.diff() < 0
+    return rises, falls & rises.cummax()
+
+
 RULES: dict[type[StrategyParams], Callable[..., Events]] = {
+    CrossoverParams: of_sma,
+    UpDownParams: of_up_down,
     EmaCrossoverParams: of_ema,
     RsiParams: of_rsi,
     MacdParams: of_macd,
@@ -128,22 +140,12 @@ def assert_same_signals(bars: Bars, params: StrategyParams) -> None:
 
 
 def assert_same_fills(bars: Bars, params: StrategyParams) -> None:
-    signals = strategy_for(params).signals(StrategyInputs(bars=bars))
-    for fill in FillTiming:
-        rules = TradingRules(fill=fill, fee_rate=0.001, slippage_rate=0.0005)
-        vectorized, event_driven = (
-            engine.run(bars, signals, rules) for engine in (VectorizedEngine(), EventDrivenEngine())
-        )
-        assert len(vectorized.fills) > 0
-        for name in ("bar", "side"):
-            np.testing.assert_array_equal(vectorized.fills[name], event_driven.fills[name])
-        for name in ("quantity", "price", "fee"):
-            np.testing.assert_allclose(vectorized.fills[name], event_driven.fills[name], rtol=1e-9)
-        np.testing.assert_allclose(vectorized.equity, event_driven.equity, rtol=1e-9)
+    assert_engines_agree(bars, strategy_for(params).signals(StrategyInputs(bars=bars)))
 
 
 def test_every_preset_is_compared() -> None:
-    assert set(RULES) - {BuyAndHoldParams} == {kind for kind in PARAMS.values() if issubclass(kind, PresetParams)}
+    presets = {kind for kind in PARAMS.values() if issubclass(kind, PresetParams)}
+    assert set(RULES) == presets | {CrossoverParams, UpDownParams, BuyAndHoldParams}
 
 
 @pytest.mark.parametrize("params", CHOICES, ids=str)
