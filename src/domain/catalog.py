@@ -41,7 +41,9 @@ _MEANINGS = {
 class ParameterInfo:
     """A parameter of a strategy or an indicator."""
 
-    name: str = reported("Its name in requests; GraphQL takes it in camelCase too.")
+    name: str = reported(
+        "Its name in requests; GraphQL takes it in camelCase too. a.b is the field b of an optional object a."
+    )
     meaning: str = reported("What it does.")
     type: ParameterType = reported("What a client sends for it.")
     unit: str | None = reported("Its unit; null if it has none.")

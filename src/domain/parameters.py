@@ -112,7 +112,8 @@ class DeclaredParameter(NamedTuple):
     """A parameter and the field that holds it.
 
     `path` are the names of the fields from the root dataclass to it; `kind` is the field's type without None; `default`
-    is `dataclasses.MISSING` if it must be given.
+    is `dataclasses.MISSING` if it must be given. `group` is the object of the request that has it, empty if that is the
+    root's own; see `groups_of`.
     """
 
     parameter: Parameter
@@ -120,6 +121,12 @@ class DeclaredParameter(NamedTuple):
     kind: Any
     is_optional: bool
     default: object
+    group: str = ""
+
+    @property
+    def request_name(self) -> str:
+        """Its public name, after that of its group and a dot if it is in one."""
+        return f"{self.group}.{self.parameter.name}" if self.group else self.parameter.name
 
     @property
     def public_kind(self) -> Any:
@@ -153,10 +160,6 @@ class DeclaredParameter(NamedTuple):
         for name in self.path:
             value = None if value is None else getattr(value, name)
         return value
-
-    def is_declared_in(self, root: object) -> bool:
-        """Return whether the dataclass that declares it is there: a root may have None in its place."""
-        return self._replace(path=self.path[:-1]).of(root) is not None
 
     def write(self, value: object) -> object:
         """Return a value as clients write it."""
@@ -204,8 +207,26 @@ def _parameters_of(kind: Hashable) -> tuple[DeclaredParameter, ...]:
         if item.parameter is not None:
             found.append(DeclaredParameter(item.parameter, (item.name,), item.kind, item.is_optional, item.default))
         elif item.holds_parameters:
-            found += [inner._replace(path=(item.name, *inner.path)) for inner in parameters_of(item.kind)]
+            group = item.name if item.is_optional else ""
+            found += [inner._replace(path=(item.name, *inner.path), group=group) for inner in parameters_of(item.kind)]
     return tuple(found)
+
+
+def own_parameters_of(kind: type) -> tuple[DeclaredParameter, ...]:
+    """Return the parameters of a dataclass that are in no group."""
+    return tuple(item for item in parameters_of(kind) if not item.group)
+
+
+def groups_of(kind: type) -> Mapping[str, type]:
+    """Return the groups of a dataclass, by name: the dataclasses in it that may be None.
+
+    A request gives each as an object of its own, without which it is None.
+    """
+    return {
+        item.name: item.kind
+        for item in _fields_of(typing.cast("Hashable", kind))
+        if item.holds_parameters and item.is_optional
+    }
 
 
 def check_parameters(value: object) -> None:
@@ -218,8 +239,8 @@ def check_parameters(value: object) -> None:
 def build(kind: type[Declared], given: Mapping[str, object], **others: object) -> Declared:
     """Build a dataclass from a client's values by public names; None or a missing value gives the default.
 
-    Empty text counts as missing, unless the parameter is required. A dataclass in it that may be None is None unless a
-    value of its own is given. `others` are fields that are built already, by their own names. Raises InvalidInput if a
+    Empty text counts as missing, unless the parameter is required. A group (`groups_of`) is None unless `given` has a
+    mapping with a value in it. `others` are fields that are built already, by their own names. Raises InvalidInput if a
     required parameter is missing, or a value is not allowed.
     """
     values = dict(others)
@@ -227,9 +248,9 @@ def build(kind: type[Declared], given: Mapping[str, object], **others: object) -
         if item.name in values:
             continue
         if item.holds_parameters:
-            own = {inner.parameter.name for inner in parameters_of(item.kind)}
-            if not item.is_optional or any(given.get(name) not in (None, "") for name in own):
-                values[item.name] = build(item.kind, given)
+            group = given.get(item.name) if item.is_optional else given
+            if isinstance(group, Mapping) and not (item.is_optional and _is_empty(group)):
+                values[item.name] = build(item.kind, group)
         elif item.parameter is not None:
             value = given.get(item.parameter.name)
             is_given = value != "" or item.default is dataclasses.MISSING
@@ -238,6 +259,10 @@ def build(kind: type[Declared], given: Mapping[str, object], **others: object) -
             elif item.default is dataclasses.MISSING:
                 raise missing(item.parameter.field)
     return kind(**values)
+
+
+def _is_empty(group: Mapping[str, object]) -> bool:
+    return all(value is None or value == "" for value in group.values())
 
 
 def member_of(kind: type[StrEnum], text: str, *, field: str) -> StrEnum:

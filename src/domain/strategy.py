@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import typing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from typing import Final
 
 from src.domain.market import Bars, Interval
-from src.domain.parameters import parameter, parameters_of
+from src.domain.parameters import own_parameters_of, parameter
 from src.domain.signals import OutputKind, ParameterValue, Predictions, StrategyDescription
 from src.domain.training import TrainingWindow
 
@@ -20,7 +20,7 @@ class StrategyParams:
     """The base class of the parameters of each strategy."""
 
     @property
-    def model(self) -> ModelParams | None:
+    def model(self) -> ModelChoice | None:
         """The model whose predictions the strategy reads; None if it reads none."""
         return None
 
@@ -42,25 +42,29 @@ class StrategyParams:
         return 0
 
     def describe(self, name: str) -> StrategyDescription:
-        """Return a description for results: the strategy's name, and the declared parameters with their values."""
-        declared = parameters_of(type(self))
+        """Return a description for results: the strategy's name, and the declared parameters with their values.
+
+        A group is left out: of a model, a strategy says how it was read, and the result has the hash of its file.
+        """
         return StrategyDescription(
             name=name,
             parameters={
                 item.parameter.field: typing.cast("ParameterValue", item.write(item.of(self)))
-                for item in declared
-                if item.is_declared_in(self)
+                for item in own_parameters_of(type(self))
             },
         )
 
-    def with_model(self, model: ModelParams) -> StrategyParams:
+    def with_model(self, model: ModelChoice) -> StrategyParams:
         """Return the same parameters with another model; raises TypeError if the strategy reads none."""
         raise TypeError(f"{type(self).__name__} reads no model's predictions ({model.reference})")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ModelParams(StrategyParams):
-    """Trade a model's predictions; `sha256` is that of the file that was used."""
+class ModelChoice:
+    """A stored model, and how to read it.
+
+    `sha256` is that of the file that was used.
+    """
 
     reference: str | None = parameter(
         name="model_path",
@@ -69,13 +73,6 @@ class ModelParams(StrategyParams):
         default_meaning="the file that comes with the request",
         # Clients must not see the path on the server.
         write=lambda reference: reference.rsplit("/", 1)[-1],
-    )
-    threshold: float = parameter(
-        name="threshold",
-        meaning="Long while the model's number is at least this",
-        default=0.5,
-        unit="the unit of the model's numbers",
-        default_meaning="0.5",
     )
     feature_columns: tuple[str, ...] | None = parameter(
         name="feature_columns",
@@ -92,12 +89,25 @@ class ModelParams(StrategyParams):
     training: TrainingWindow = field(default_factory=TrainingWindow)
     sha256: str | None = None
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelParams(ModelChoice, StrategyParams):
+    """Trade a model's predictions."""
+
+    threshold: float = parameter(
+        name="threshold",
+        meaning="Long while the model's number is at least this",
+        default=0.5,
+        unit="the unit of the model's numbers",
+        default_meaning="0.5",
+    )
+
     @property
     def model(self) -> ModelParams:
         return self
 
-    def with_model(self, model: ModelParams) -> ModelParams:
-        return model
+    def with_model(self, model: ModelChoice) -> ModelParams:
+        return replace(self, **{item.name: getattr(model, item.name) for item in fields(ModelChoice)})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

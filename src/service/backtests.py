@@ -23,7 +23,7 @@ from src.domain.runs import (
     ResultSummary,
 )
 from src.domain.signals import Features, Predictions
-from src.domain.strategy import ModelParams
+from src.domain.strategy import ModelChoice
 from src.domain.trading import EngineName
 from src.features.ohlcv import build_features
 from src.ports import Clock, Engine, ModelRunner, ResultStore, TrialLedger
@@ -350,7 +350,7 @@ class BacktestService:
         ]
 
 
-def _complete(model: ModelParams, file: ModelFile) -> ModelParams:
+def _complete(model: ModelChoice, file: ModelFile) -> ModelChoice:
     """Return the parameters with what is known of the file: its hash, and the training window of its upload."""
     return replace(model, sha256=file.sha256, training=model.training.completed_by(file.training))
 

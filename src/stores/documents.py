@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from src.domain.errors import InvalidInput
+from src.domain.parameters import groups_of
 from src.domain.runs import BacktestResult, ResultSummary
 from src.domain.trading import FILL_DTYPE, TRADE_DTYPE
 from src.stores.plain import KINDS, from_plain, prepare, to_plain
@@ -55,7 +56,9 @@ class ResultDocument:
 
 def prepare_documents() -> None:
     """Generate the functions that read and write results: 80 ms that the first client would wait for."""
-    for kind in (BacktestResult, ResultSummary, *KINDS):
+    # cattrs generates the functions of a field that may be None when it first has a value.
+    groups = [group for kind in KINDS for group in groups_of(kind).values()]
+    for kind in (BacktestResult, ResultSummary, *KINDS, *groups):
         prepare(kind)
 
 

@@ -54,6 +54,7 @@ def _describe_parameter(item: DeclaredParameter) -> ParameterInfo:
     return _describe(
         item.parameter,
         shape,
+        name=item.request_name,
         choices=choices,
         is_required=item.default is MISSING,
         default=_to_plain(item.public_default),
@@ -81,13 +82,14 @@ def _describe_indicator(indicator: Indicator) -> IndicatorInfo:
 
 def _describe_argument(argument: Argument) -> ParameterInfo:
     shape = ParameterType.INTEGER if argument.is_whole else ParameterType.NUMBER
-    return _describe(argument.parameter, shape, default=argument.default)
+    return _describe(argument.parameter, shape, name=argument.parameter.name, default=argument.default)
 
 
 def _describe(
     declared: Parameter,
     shape: ParameterType,
     *,
+    name: str,
     choices: tuple[str, ...] = (),
     is_required: bool = False,
     default: object,
@@ -95,7 +97,7 @@ def _describe(
 ) -> ParameterInfo:
     bounds = declared.bounds
     return ParameterInfo(
-        name=declared.name,
+        name=name,
         meaning=f"{declared.meaning.rstrip('.')}.",
         type=shape,
         unit=declared.unit or None,

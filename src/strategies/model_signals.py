@@ -61,7 +61,7 @@ def signals_from_predictions(
     check_threshold(threshold, predictions.kind)
     values = predictions.values
     is_known = ~np.isnan(values)
-    _check_values(values, is_known, predictions.kind)
+    check_values(predictions)
     return Signals(
         action=_find_edges(_find_targets(values, is_known, predictions.kind, threshold)),
         strategy=StrategyDescription(
@@ -72,7 +72,7 @@ def signals_from_predictions(
                 "outputKind": predictions.kind.value,
             },
         ),
-        probability=np.clip(values, 0.0, 1.0) if predictions.kind is OutputKind.PROBABILITY else None,
+        probability=find_probability(predictions),
         warnings=(*predictions.warnings, *_warnings(values[is_known], predictions.kind, threshold)),
     )
 
@@ -85,7 +85,14 @@ def check_threshold(threshold: float, kind: OutputKind | None) -> None:
         raise bad_value("threshold", got=threshold, allowed="0 ≤ x ≤ 1, as the model predicts probabilities")
 
 
-def _check_values(values: NDArray[np.float64], is_known: NDArray[np.bool_], kind: OutputKind) -> None:
+def find_probability(predictions: Predictions) -> NDArray[np.float64] | None:
+    """Return the probabilities [n] that a model predicted; None if its numbers mean something else."""
+    return np.clip(predictions.values, 0.0, 1.0) if predictions.kind is OutputKind.PROBABILITY else None
+
+
+def check_values(predictions: Predictions) -> None:
+    """Raise InvalidInput on `outputKind` if a prediction is not of its kind."""
+    values, kind = predictions.values, predictions.kind
     if kind is OutputKind.VALUE:
         return
     if kind is OutputKind.PROBABILITY:
@@ -94,7 +101,7 @@ def _check_values(values: NDArray[np.float64], is_known: NDArray[np.bool_], kind
     else:
         is_allowed = np.isin(values, _LABELS[kind])
         allowed = "one of the labels " + ", ".join(f"{label:g}" for label in _LABELS[kind])
-    wrong = np.flatnonzero(is_known & ~is_allowed)
+    wrong = np.flatnonzero(~np.isnan(values) & ~is_allowed)
     if wrong.size:
         raise InvalidInput(
             "The model predicted {got:g} at bar {bar}. {field} {kind} allows {allowed}. Declare the {field} that the "

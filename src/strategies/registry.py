@@ -52,8 +52,13 @@ PARAMS: Final[Mapping[str, type[StrategyParams]]] = MappingProxyType(
 
 
 def summary_of(name: str) -> str:
-    """Return one sentence on a strategy: the first line of its docstring."""
-    return (STRATEGIES[name].__doc__ or "").partition("\n")[0]
+    """Return one sentence on a strategy."""
+    return first_line(STRATEGIES[name])
+
+
+def first_line(kind: type[Any]) -> str:
+    """Return the first line of a class's docstring, which clients read."""
+    return (kind.__doc__ or "").partition("\n")[0]
 
 
 def label_of(name: str) -> str:

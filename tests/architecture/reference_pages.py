@@ -91,7 +91,7 @@ def _parameters(items: Sequence[DeclaredParameter]) -> str:
     if not items:
         return "It has no parameters."
     rows = (
-        (f"`{item.parameter.name}`", item.parameter.unit, _allowed(item), _default(item), _meaning(item))
+        (f"`{item.request_name}`", item.parameter.unit, _allowed(item), _default(item), _meaning(item))
         for item in items
     )
     return table(("parameter", "unit", "allowed", "default", "meaning"), rows)

@@ -16,10 +16,10 @@ from src.api.requests.rules import CHECKED
 from src.domain.error_text import FieldName
 from src.domain.errors import InvalidInput
 from src.domain.market import MarketRequest
-from src.domain.parameters import DeclaredParameter, parameters_of
+from src.domain.parameters import DeclaredParameter, groups_of, own_parameters_of, parameters_of
 from src.domain.runs import BacktestRequest
 from src.domain.strategy import ModelParams
-from src.strategies.registry import PARAMS, summary_of
+from src.strategies.registry import PARAMS, first_line, summary_of
 
 Input = TypeVar("Input", bound=type)
 
@@ -84,6 +84,26 @@ _RELEASED_NAMES: Final[Mapping[str, type]] = {"ma_crossover": MACrossoverParams,
 """Input types with released names; the names of other strategies' types are derived (`RsiParams`)."""
 
 
+def _params_input(params: type, meaning: str) -> Any:
+    """Make the input of a strategy's parameters, or of a group of them."""
+    annotations: dict[str, Any] = {}
+    fields: dict[str, Any] = {}
+    for name, kind in groups_of(params).items():
+        annotations[name] = _params_input(kind, first_line(kind)) | None
+        fields[name] = strawberry.field(default=None, description=first_line(kind))
+    body = type(params.__name__, (), {"__module__": __name__, "__annotations__": annotations, **fields})
+    return strawberry.input(declare_parameters(own_parameters_of(params))(body), description=meaning)
+
+
+def _given_params(value: object, params: type) -> dict[str, object]:
+    """Return the given parameters of a strategy by public name, those of its groups as mappings."""
+    groups = {
+        name: None if (group := getattr(value, name, None)) is None else _given_params(group, kind)
+        for name, kind in groups_of(params).items()
+    }
+    return given(value, own_parameters_of(params)) | groups
+
+
 def _strategy_input() -> type:
     """Make the input that names one strategy of the registry and gives its parameters; true if it has none."""
     annotations: dict[str, Any] = {}
@@ -93,8 +113,7 @@ def _strategy_input() -> type:
         if name in _RELEASED_NAMES:
             kind = _RELEASED_NAMES[name]
         elif parameters_of(params):
-            body = declare_parameters(parameters_of(params))(type(params.__name__, (), {"__module__": __name__}))
-            kind = strawberry.input(body, description=summary_of(name))
+            kind = _params_input(params, summary_of(name))
         annotations[name] = kind | None
         fields[name] = strawberry.field(default=strawberry.UNSET, description=summary_of(name))
     body = type("StrategyInput", (), {"__module__": __name__, "__annotations__": annotations, **fields})
@@ -170,4 +189,4 @@ class RunBacktestInput(RunInput):
             raise InvalidInput(
                 "{chosen} is false. Allowed: true, or another strategy.", field="strategy", chosen=FieldName(name)
             )
-        return name, given(value, parameters_of(PARAMS[name]))
+        return name, _given_params(value, PARAMS[name])

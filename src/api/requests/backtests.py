@@ -16,7 +16,7 @@ from src.domain.instants import format_instant
 from src.domain.market import SIMULATED, LimitOrigin, MarketRequest
 from src.domain.parameters import build, member_of, parameters_of
 from src.domain.runs import BacktestRequest
-from src.domain.strategy import ModelParams, StrategyParams
+from src.domain.strategy import ModelChoice, StrategyParams
 from src.domain.trading import EngineName, FillTiming, TradingRules
 from src.domain.training import TrainingWindow
 from src.strategies.registry import PARAMS
@@ -107,7 +107,7 @@ def build_request(
     return request
 
 
-def _check_model(model: ModelParams, *, has_file: bool) -> None:
+def _check_model(model: ModelChoice, *, has_file: bool) -> None:
     columns = model.feature_columns or ()
     if len(columns) > MAX_FEATURE_COLUMNS:
         raise InvalidInput(

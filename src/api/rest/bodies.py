@@ -19,11 +19,11 @@ from src.api.rest import values
 from src.api.spelling import in_one_spelling
 from src.domain.errors import CONTENT_TYPE_REFUSED, MalformedRequest, UnsupportedFormat, both_given, not_exactly_one
 from src.domain.market import MarketRequest
-from src.domain.parameters import DeclaredParameter, build, parameters_of
+from src.domain.parameters import DeclaredParameter, build, groups_of, own_parameters_of, parameters_of
 from src.domain.runs import BacktestRequest
 from src.domain.strategy import ModelParams
 from src.domain.training import TrainingWindow
-from src.strategies.registry import PARAMS, summary_of
+from src.strategies.registry import PARAMS, first_line, summary_of
 
 JSON_MEDIA_TYPE: Final = "application/json"
 
@@ -111,9 +111,20 @@ _CROSSOVER: Final = parameters_of(PARAMS["ma_crossover"])
 _MODEL: Final = tuple(item for item in parameters_of(ModelParams) if item.parameter.name != "model_path")
 
 FetchBody: Final = _body("FetchBody", "Which bars.", _MARKET)
+
+
+def _params_body(params: type, meaning: str) -> Any:
+    """Return the body of a strategy's parameters, or of a group of them."""
+    groups = {
+        name: (_params_body(kind, summary) | None, Field(None, description=summary))
+        for name, kind in groups_of(params).items()
+        for summary in [first_line(kind)]
+    }
+    return _body(params.__name__, meaning, own_parameters_of(params), others=groups)
+
+
 _STRATEGIES: Final[Mapping[str, Any]] = {
-    name: _body(params.__name__, summary_of(name), parameters_of(params)) if parameters_of(params) else bool
-    for name, params in PARAMS.items()
+    name: _params_body(params, summary_of(name)) if parameters_of(params) else bool for name, params in PARAMS.items()
 }
 StrategyBody: Final = _body(
     "StrategyBody",

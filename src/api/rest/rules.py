@@ -10,7 +10,7 @@ from typing import Final
 
 from src.api.rest.values import Schema, any_case
 from src.domain.market import SIMULATED
-from src.domain.parameters import parameters_of
+from src.domain.parameters import groups_of, parameters_of
 from src.domain.trading import EngineName, EntryType, TradingRules
 from src.strategies.registry import PARAMS
 
@@ -75,9 +75,15 @@ def _only_strategy(name: str) -> Schema:
     others = {other: {"enum": [None, False]} if _is_bare(other) else _NULL for other in PARAMS if other != name}
     chosen: Schema = {"const": True} if _is_bare(name) else _GIVEN
     if name == "model":
-        chosen = _GIVEN | _with(model_path={"type": "string", "minLength": 1})
-        chosen |= {"allOf": [_any_of(_absent("trained_from"), _with(trained_to=_GIVEN))]}
+        chosen = _stored_model()
+    elif groups := groups_of(PARAMS[name]):
+        chosen = _GIVEN | _where(**dict.fromkeys(groups, _any_of(_NULL, _stored_model())))
     return _with(**{name: chosen}) | _where(**{name: chosen}, **others)
+
+
+def _stored_model() -> Schema:
+    named = _GIVEN | _with(model_path={"type": "string", "minLength": 1})
+    return named | {"allOf": [_any_of(_absent("trained_from"), _with(trained_to=_GIVEN))]}
 
 
 def _is_bare(strategy: str) -> bool:

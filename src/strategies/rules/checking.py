@@ -75,7 +75,9 @@ def check_all_are_used(parameters: Iterable[str], used: Iterable[str]) -> None:
 def check_model(*, is_given: bool, is_read: bool) -> None:
     """Raise InvalidInput if a model is given exactly when no rule reads it."""
     if is_read and not is_given:
-        raise InvalidInput("{field} is required if a rule calls model().", field="model")
+        raise InvalidInput(
+            "{field} is required if a rule calls model(). Name a stored model in it by {@modelPath}.", field="model"
+        )
     if is_given and not is_read:
         raise InvalidInput("{field} is given, but no rule calls model().", field="model")
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from src.domain.errors import InvalidInput
 from src.domain.market import Interval
-from src.domain.parameters import parameters_of
+from src.domain.parameters import own_parameters_of
 from src.domain.rules import RuleFault, RuleReport, RuleText
 from src.strategies.rules.checking import (
     RULE_FIELDS,
@@ -21,7 +21,7 @@ from src.strategies.rules.compiling import Compiler
 from src.strategies.rules.printing import print_rule
 from src.strategies.rules.strategy import RulesParams
 
-RULE_PARAMETERS: Final = tuple(item for item in parameters_of(RulesParams) if item.path[0] != "model")
+RULE_PARAMETERS: Final = own_parameters_of(RulesParams)
 """The declared rules and their named parameters, without those of a model that rules may read."""
 
 

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from src.domain.market import Interval
 from src.domain.named_numbers import NamedNumbers
 from src.domain.parameters import parameter
-from src.domain.signals import Predictions, Signals
-from src.domain.strategy import ModelParams, StrategyInputs, StrategyParams
+from src.domain.signals import Predictions, Signals, StrategyDescription
+from src.domain.strategy import ModelChoice, StrategyInputs, StrategyParams
+from src.strategies.model_signals import check_values, find_probability
 from src.strategies.rules.checking import (
     RULE_FIELDS,
     check_all_are_used,
@@ -55,7 +56,7 @@ class RulesParams(StrategyParams):
         example={"n": 14},
         write=dict,
     )
-    model: ModelParams | None = None
+    model: ModelChoice | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "parameters", NamedNumbers(self.parameters))
@@ -82,7 +83,7 @@ class RulesParams(StrategyParams):
     def warm_up_bars(self, interval: Interval) -> int:
         return self.program.warm_up_bars(interval)
 
-    def with_model(self, model: ModelParams) -> RulesParams:
+    def with_model(self, model: ModelChoice) -> RulesParams:
         return replace(self, model=model)
 
 
@@ -97,21 +98,38 @@ class Rules:
     def signals(self, inputs: StrategyInputs) -> Signals:
         """Return the edges of the target position, which is flat before the first bar of the range."""
         program = self.params.program
-        predictions = None if not program.reads_model else _extend(inputs.required_predictions(), inputs.warm_up)
-        is_true = evaluate(program, RuleInputs(bars=inputs.bars, predictions=predictions))
+        predictions = inputs.required_predictions() if program.reads_model else None
+        values = None if predictions is None else _read_model(predictions, inputs.warm_up)
+        is_true = evaluate(program, RuleInputs(bars=inputs.bars, predictions=values))
         in_range = {field: condition[inputs.warm_up :] for field, condition in is_true.items()}
         never = np.zeros(len(inputs.bars) - inputs.warm_up, dtype=np.bool_)
         never.flags.writeable = False  # as the others: one compiled version
         action = find_edges(*(in_range.get(field, never) for field in RULE_FIELDS), self.params.can_short)
         return Signals(
             action=action,
-            strategy=self.params.describe(self.label),
-            warnings=_warn(program, in_range, len(inputs.bars)),
+            strategy=self._describe(predictions),
+            probability=None if predictions is None else find_probability(predictions),
+            warnings=(
+                *(() if predictions is None else predictions.warnings),
+                *_warn(program, in_range, len(inputs.bars)),
+            ),
         )
 
+    def _describe(self, predictions: Predictions | None) -> StrategyDescription:
+        """Return the rules and their numbers, and how the model was read; its name says nothing of what it is."""
+        described = self.params.describe(self.label)
+        if predictions is None:
+            return described
+        read = {"featureColumns": predictions.feature_columns, "outputKind": predictions.kind.value}
+        return replace(described, parameters={**described.parameters, **read})
 
-def _extend(predictions: Predictions, warm_up: int) -> NDArray[np.float64]:
-    """Return a model's predictions for the bars before the range too: it was not asked, so they are missing."""
+
+def _read_model(predictions: Predictions, warm_up: int) -> NDArray[np.float64]:
+    """Return a model's predictions for the bars before the range too: it was not asked, so they are missing.
+
+    Raises InvalidInput if a prediction is not of the kind that they are said to be.
+    """
+    check_values(predictions)
     return np.concatenate((np.full(warm_up, np.nan), predictions.values))
 
 

@@ -88,8 +88,15 @@ async def test_parameter_says_all_that_a_form_needs() -> None:
 
 def filled_form(strategy: Mapping[str, Any]) -> Any:
     """Return what a form sends with its defaults unchanged; true for a strategy without parameters."""
-    given = {item["name"]: item["default"] for item in strategy["parameters"]}
+    given: dict[str, Any] = {}
+    for item in strategy["parameters"]:
+        group, _, name = item["name"].rpartition(".")
+        (given.setdefault(group, {}) if group else given)[name] = item["default"]
     return given | REQUIRED.get(strategy["name"], {}) or True
+
+
+def in_camel_case(form: Any) -> Any:
+    return {camel_case(key): in_camel_case(value) for key, value in form.items()} if isinstance(form, dict) else form
 
 
 @pytest.mark.parametrize("name", PARAMS)
@@ -102,8 +109,7 @@ async def test_form_of_defaults_is_accepted_by_both(name: str) -> None:
     assert answer.status_code == 200, answer.text
     graphql = GraphQLClient()
     document = "mutation ($input: RunBacktestInput!) { runBacktest(input: $input) { id } }"
-    in_camel_case = form if form is True else {camel_case(key): value for key, value in form.items()}
-    given = {"userId": "alice", "symbol": "BTCUSDT", "strategy": {camel_case(name): in_camel_case}}
+    given = {"userId": "alice", "symbol": "BTCUSDT", "strategy": {camel_case(name): in_camel_case(form)}}
     await graphql.data(document, {"input": given})
     assert services.backtests.asked[0].strategy == graphql.backtests.asked[0].strategy
     assert type(graphql.backtests.asked[0].strategy) is PARAMS[name]

@@ -17,6 +17,8 @@ from src.domain.parameters import (
     Bounds,
     build,
     check_parameters,
+    groups_of,
+    own_parameters_of,
     parameter,
     parameters_of,
 )
@@ -169,16 +171,22 @@ class Choice:
     inner: Inner | None = None
 
 
-@pytest.mark.parametrize("given", [{}, {"count": None}, {"inner_rate": None, "count": ""}])
-def test_optional_dataclass_without_given_value_is_none(given: dict[str, object]) -> None:
-    choice = build(Choice, {"name": "a", **given})
+@pytest.mark.parametrize("inner", [None, {}, {"count": None}, {"inner_rate": None, "count": ""}])
+def test_group_without_given_value_is_none(inner: dict[str, object] | None) -> None:
+    choice = build(Choice, {"name": "a", "count": 4, "inner": inner})
     assert choice == Choice(name="a", inner=None)
     assert [item.of(choice) for item in parameters_of(Choice)] == ["a", None, None]
-    assert [item.is_declared_in(choice) for item in parameters_of(Choice)] == [True, False, False]
 
 
 @pytest.mark.parametrize(("given", "inner"), [({"count": 4}, Inner(count=4)), ({"inner_rate": 0.0}, Inner(rate=0.0))])
-def test_optional_dataclass_with_one_given_value_is_built(given: dict[str, object], inner: Inner) -> None:
-    choice = build(Choice, {"name": "a", **given})
+def test_group_with_one_given_value_is_built(given: dict[str, object], inner: Inner) -> None:
+    choice = build(Choice, {"name": "a", "inner": given})
     assert choice == Choice(name="a", inner=inner)
-    assert all(item.is_declared_in(choice) for item in parameters_of(Choice))
+
+
+def test_group_has_parameters_of_its_own_in_requests() -> None:
+    assert groups_of(Choice) == {"inner": Inner}
+    assert groups_of(Outer) == {}
+    assert [item.request_name for item in parameters_of(Choice)] == ["name", "inner.inner_rate", "inner.count"]
+    assert [item.request_name for item in own_parameters_of(Choice)] == ["name"]
+    assert own_parameters_of(Outer) == parameters_of(Outer)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from src.domain.errors import InvalidInput, InvalidRule
 from src.domain.market import INTERVALS, MarketRequest
 from src.domain.runs import BacktestRequest
 from src.domain.signals import Action, Signals, StrategyDescription
-from src.domain.strategy import ModelParams, StrategyInputs, StrategyParams
+from src.domain.strategy import ModelChoice, ModelParams, StrategyInputs, StrategyParams
 from src.domain.trading import Direction, EngineName, FillTiming, TradingRules
 from tests.market import random_bars
 
@@ -25,7 +25,7 @@ class ShortingParams(StrategyParams):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PerhapsModelParams(StrategyParams):
-    model: ModelParams | None = None
+    model: ModelChoice | None = None
 
 
 def request_of(strategy: StrategyParams, direction: Direction) -> BacktestRequest:
@@ -63,10 +63,14 @@ def test_shorting_strategy_with_other_directions_is_allowed(direction: Direction
     assert request_of(ShortingParams(), direction).rules.direction is direction
 
 
-def test_description_leaves_an_absent_model_out() -> None:
+def test_description_leaves_the_model_out() -> None:
     assert PerhapsModelParams().describe("x").parameters == {}
-    described = PerhapsModelParams(model=ModelParams(reference="a/b.pkl")).describe("x").parameters
-    assert described["modelPath"] == "b.pkl"
+    assert PerhapsModelParams(model=ModelChoice(reference="a/b.pkl")).describe("x").parameters == {}
+
+
+def test_model_is_replaced_without_its_threshold() -> None:
+    params = ModelParams(reference="a.pkl", threshold=0.7)
+    assert params.with_model(replace(params.model, sha256="abc")) == replace(params, sha256="abc")
 
 
 def test_signals_hold_actions_only() -> None:

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from cattrs.errors import StructureHandlerNotFoundError
 
-from src.domain.strategy import ModelParams, StrategyParams
+from src.domain.strategy import ModelChoice, StrategyParams
 from src.domain.trading import FILL_DTYPE
 from src.stores import documents, plain
 from src.stores.documents import DETAILS, ResultDocument, UnreadableDocument, decode, decode_summary, encode
@@ -199,7 +199,7 @@ RULES = RulesParams(
     buy="rsi({n}) < 30 and model() > {int}",
     sell="close > {n}",
     parameters={"n": 14, "int": 0.5},
-    model=ModelParams(sha256="a"),
+    model=ModelChoice(sha256="a"),
 )
 
 

@@ -78,6 +78,9 @@ strategies_named = st.none() | st.fixed_dictionaries(
         "rsi": st.none() | some_of({"length": [2, 14], "low": [20.5], "high": [80]}, None),
         "bollinger": st.none() | some_of({"mode": ["breakout", "REVERSION"], "multiplier": [1.5]}, None),
         "model": st.none() | some_of({"model_path": ["m.onnx", ""], **TRAINING}, None),
+        "rules": st.fixed_dictionaries(
+            {"buy": st.just("model() > 0.6"), "model": some_of({"model_path": ["m.onnx", ""], **TRAINING}, None)}
+        ),
     },
 )
 bodies = st.builds(

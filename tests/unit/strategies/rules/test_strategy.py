@@ -12,7 +12,7 @@ import pytest
 from src.domain.errors import InvalidInput, InvalidRule
 from src.domain.market import INTERVALS, Bars
 from src.domain.signals import OutputKind, Predictions
-from src.domain.strategy import ModelParams, StrategyInputs
+from src.domain.strategy import ModelChoice, StrategyInputs
 from src.strategies.rules.checking import MAX_PARAMETERS
 from src.strategies.rules.strategy import Rules, RulesParams
 from src.strategies.rules.targets import find_edges
@@ -60,7 +60,7 @@ def fault_of(**known: Any) -> InvalidInput:
         ({"buy": "1 < 2", "parameters": {f"n{i}": 1 for i in range(MAX_PARAMETERS + 1)}}, "parameters",
          "parameters has 51 names. Maximum: 50."),
         ({"buy": "model() > 0.6"}, "model", "model is required if a rule calls model()."),
-        ({"buy": "close > 1", "model": ModelParams(reference="m.onnx")}, "model",
+        ({"buy": "close > 1", "model": ModelChoice(reference="m.onnx")}, "model",
          "model is given, but no rule calls model()."),
     ],
 )  # fmt: skip
@@ -93,7 +93,7 @@ def test_description_has_rules_and_numbers() -> None:
 
 
 def test_model_is_replaced_by_the_one_that_was_used() -> None:
-    params = RulesParams(buy="model() > 0.6", model=ModelParams(reference="m.onnx"))
+    params = RulesParams(buy="model() > 0.6", model=ModelChoice(reference="m.onnx"))
     used = replace(params.model, sha256="abc")
     assert params.with_model(used).model == used
     assert params.with_model(used).buy == params.buy
@@ -192,7 +192,7 @@ def test_first_signals_do_not_depend_on_further_history() -> None:
 
 def test_model_predicts_the_range_only() -> None:
     predictions = Predictions(values=np.array([0.7, 0.2, np.nan, 0.9]), kind=OutputKind.PROBABILITY)
-    known = {"buy": "model() > 0.6 and close > close[1]", "sell": "model() < 0.5", "model": ModelParams()}
+    known = {"buy": "model() > 0.6 and close > close[1]", "sell": "model() < 0.5", "model": ModelChoice()}
     bars = bars_of_closes([1.0, 2.0, 3.0, 4.0, 5.0, 6.0])
     assert actions_of(bars, warm_up=2, predictions=predictions, **known) == [1, -1, 0, 1]
     with pytest.raises(ValueError, match="needs its predictions"):
@@ -207,3 +207,33 @@ def test_warnings_tell_why_nothing_was_traded() -> None:
     assert warning.startswith("50 bars are too few for rules that look back 199.")
     assert warnings_of(random_bars(50), buy="close > 0", sell="close < 0") == ("The rule sell is true at no bar.",)
     assert warnings_of(random_bars(50), buy="close > 0") == ()
+
+
+BARS = bars_of_closes([1.0, 2.0, 3.0, 4.0])
+BY_MODEL = RulesParams(buy="model() > 0.6", sell="model() < 0.5", model=ModelChoice(reference="me/m.onnx"))
+
+
+def predictions_of(*values: float, kind: OutputKind = OutputKind.PROBABILITY) -> Predictions:
+    return Predictions(values=np.array(values), kind=kind, feature_columns=("Close",), warnings=("Scaled.",))
+
+
+def test_signals_say_how_the_model_was_read() -> None:
+    predictions = predictions_of(np.nan, 0.7, 1.0000001, 0.2)
+    signals = Rules(BY_MODEL).signals(StrategyInputs(bars=BARS, predictions=predictions))
+    assert signals.warnings == ("Scaled.",)
+    assert signals.probability is not None
+    np.testing.assert_array_equal(signals.probability, [np.nan, 0.7, 1.0, 0.2])
+    described = dict(signals.strategy.parameters)
+    assert (described.pop("featureColumns"), described.pop("outputKind")) == (("Close",), "probability")
+    assert described == BY_MODEL.describe("Rules").parameters
+
+
+def test_numbers_that_are_no_probabilities_are_not_shown_as_such() -> None:
+    predictions = predictions_of(0.1, 0.7, 3.0, 0.2, kind=OutputKind.VALUE)
+    assert Rules(BY_MODEL).signals(StrategyInputs(bars=BARS, predictions=predictions)).probability is None
+
+
+def test_prediction_of_another_kind_is_refused() -> None:
+    with pytest.raises(InvalidInput, match=r"predicted 1\.5 at bar 2") as caught:
+        Rules(BY_MODEL).signals(StrategyInputs(bars=BARS, predictions=predictions_of(0.1, 0.2, 1.5, 0.3)))
+    assert caught.value.field == "outputKind"
