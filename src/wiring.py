@@ -36,7 +36,7 @@ from src.service.models import ModelService
 from src.service.retention import Retention
 from src.service.services import Services
 from src.service.sources import SourceCatalogue
-from src.service.warm_up import settle_memory, warm_up
+from src.service.warm_up import settle_memory, warm_up, warm_up_rules
 from src.settings import Settings
 from src.stores.documents import prepare_documents
 from src.stores.model_files import TEMPORARY_FOLDER, DiskModelFiles
@@ -134,7 +134,11 @@ def build_services(settings: Settings) -> Services:
             functools.partial(asyncio.to_thread, settle_memory),
         ],
         # The libraries of all model formats take longer to load than everything else together.
-        following=[runner.warm_up, Retention(store, clock, keep_days=settings.results_keep_days).run],
+        following=[
+            functools.partial(asyncio.to_thread, warm_up_rules),
+            runner.warm_up,
+            Retention(store, clock, keep_days=settings.results_keep_days).run,
+        ],
         closing=[*(source.close for source in sources.values()), store.close, runner.close, computing.close],
     )
 

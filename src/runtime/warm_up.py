@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 
 from src.engines.registry import ENGINES
-from src.service.warm_up import warm_up
+from src.service.warm_up import warm_up, warm_up_rules
 
 
 def main() -> None:
     """Compile everything and keep it in numba's cache (the folder that NUMBA_CACHE_DIR names)."""
     started = time.perf_counter()
     warm_up(ENGINES)
+    warm_up_rules()
     print(f"Compile cache filled in {time.perf_counter() - started:.1f} s")

@@ -23,6 +23,7 @@ from src.service.pipeline import compute
 from src.service.timing import Stopwatch
 from src.strategies.crossover import CrossoverParams
 from src.strategies.model_signals import signals_from_predictions
+from src.strategies.rules.strategy import Rules, RulesParams
 from src.strategies.up_down import UpDown
 
 
@@ -50,6 +51,16 @@ def warm_up(engines: Mapping[EngineName, Engine]) -> None:
         exits = Exits(stop_loss_rate=0.02, take_profit_rate=0.04, trailing_stop_rate=0.03)
         rules = replace(request.rules, exits=exits)
         _run(replace(request, engine=EngineName.EVENT_DRIVEN, rules=rules), bars, engines)
+
+
+def warm_up_rules() -> None:
+    """Build the parser of rules and load what computes them, for the first client that sends a rule.
+
+    Blocking; 0.1 s, seconds if the compile cache is empty. Not in `warm_up`, because few clients send rules, and all
+    wait for it.
+    """
+    params = RulesParams(buy="crosses_above(close, sma(5)) and close > 1 + open / 2", short="close < sma(9)")
+    Rules(params).signals(StrategyInputs(bars=_wave(200)))
 
 
 def _run(request: BacktestRequest, bars: Bars, engines: Mapping[EngineName, Engine]) -> None:
