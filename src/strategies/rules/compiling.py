@@ -10,7 +10,7 @@ from src.domain.errors import InvalidInput, InvalidRule
 from src.domain.strategy import MAX_WARM_UP_BARS
 from src.indicators.indicator import Indicator
 from src.indicators.registry import INDICATORS
-from src.strategies.rules.evaluation import fold
+from src.strategies.rules.evaluation import FUNCTIONS_OF_ONE, fold
 from src.strategies.rules.faults import Source, similar_name
 from src.strategies.rules.parsing import parse
 from src.strategies.rules.printing import print_rule
@@ -33,6 +33,15 @@ from src.strategies.rules.vocabulary import COLUMNS, FUNCTIONS, known_names, sig
 
 MAX_LOOKBACK: Final = MAX_WARM_UP_BARS
 """Bars, of `x[n]` and of a whole rule: a longer one would have no value on the first bars of a range."""
+
+
+_ARGUMENTS: Final[Mapping[str, tuple[int, int | None]]] = {
+    **dict.fromkeys(FUNCTIONS_OF_ONE, (1, 1)),
+    "model": (0, 0),
+    "min": (2, None),
+    "max": (2, None),
+}
+"""The least and the most arguments of a function, None if there is no most; of others (2, 2)."""
 
 
 class Compiler:
@@ -176,7 +185,7 @@ class _Reading:
             raise self._source.fault(node.at, problem, name=name)
         if name not in FUNCTIONS:
             raise self._unknown(node, name)
-        least, most = {"abs": (1, 1), "model": (0, 0), "min": (2, None), "max": (2, None)}.get(name, (2, 2))
+        least, most = _ARGUMENTS.get(name, (2, 2))
         if len(arguments) < least or (most is not None and len(arguments) > most):
             problem = "{name} has {got} arguments. Write {signature}."
             raise self._source.fault(node.at, problem, name=name, got=len(arguments), signature=signature_of(name))

@@ -74,8 +74,8 @@ def run_step(step: Step, read: Sequence[Values], inputs: RuleInputs) -> Values:
 
 def fold(operation: str, constants: Sequence[float]) -> float:
     """Return the result of an operation on numbers that are the same at each bar; NaN if it has none."""
-    if operation not in CALCULATIONS:
-        return -constants[0] if operation == "negative" else abs(constants[0])
+    if operation in FUNCTIONS_OF_ONE:
+        return float(FUNCTIONS_OF_ONE[operation](np.array(constants))[0])
     # Not compiled: an error about a rule must not wait for the compiler.
     calculate: Callable[..., Numbers] = kernels.calculate.py_func
     left, right = (np.array([value]) for value in constants)
@@ -114,6 +114,10 @@ def _shift(read: Sequence[Values], numbers: tuple[float, ...], n: int) -> Values
     return result
 
 
+def _apply(function: Callable[[Numbers], Numbers], read: Sequence[Values], *_: object) -> Numbers:
+    return function(read[0])
+
+
 def _join(function: Callable[..., Conditions], read: Sequence[Values], *_: object) -> Conditions:
     return reduce(function, read)
 
@@ -130,11 +134,18 @@ CALCULATIONS: Final[Mapping[str, int]] = MappingProxyType(
     }
 )
 
+FUNCTIONS_OF_ONE: Final[Mapping[str, Callable[[Numbers], Numbers]]] = MappingProxyType(
+    {
+        "negative": np.negative,
+        "abs": np.abs,
+    }
+)
+"""From a number at each bar [n] to another, NaN if it is missing, and never infinite; "negative" is written -x."""
+
 OPERATIONS: Final[Mapping[str, Operation]] = MappingProxyType(
     {
         **{name: partial(_calculate, code) for name, code in CALCULATIONS.items()},
-        "negative": lambda read, *_: np.negative(read[0]),
-        "abs": lambda read, *_: np.abs(read[0]),
+        **{name: partial(_apply, function) for name, function in FUNCTIONS_OF_ONE.items()},
         "<": partial(_compare, LESS),
         "<=": partial(_compare, LESS + EQUAL),
         ">": partial(_compare, GREATER),
