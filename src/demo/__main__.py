@@ -23,7 +23,13 @@ APPLICATION: Final = "src.backtest_API:app"
 CROSSOVERS: Final = ((20, 50), (10, 30), (50, 200))
 """Lengths of the fast and the slow moving average, in bars."""
 
-PRESETS: Final = {"rsi": {"low": 30, "high": 70}, "macd": {}, "supertrend": {}, "buyAndHold": True}
+PRESETS: Final = {
+    "rsi": {"low": 30, "high": 70},
+    "macd": {},
+    "supertrend": {},
+    "buyAndHold": True,
+    "rules": {"buy": "rsi(2) < 10 and close > sma(200)", "sell": "close > sma(5)"},
+}
 """Strategies of the service with their parameters; true for one that has none."""
 
 EXAMPLE: Final = Path(__file__).parents[2] / "examples" / "train_and_backtest.py"

@@ -36,7 +36,7 @@ def test_results_of_both_engines_are_shown(capsys: pytest.CaptureFixture[str]) -
     assert main(f"{FAKE}:online", NO_EXAMPLE) == 0
     shown = capsys.readouterr().out
     assert shown.count("vectorized") == 5  # three rows, the curve and the verdict
-    assert shown.count("event-driven") == 3 + 4  # of each crossover, and of each preset
+    assert shown.count("event-driven") == 3 + 5  # of each crossover, and of each preset
     assert "SUPERTREND  event-driven     39.60 " in shown
     assert "MA 50/200   event-driven     39.60       -        4.50       7  TOO_LITTLE_DATA" in shown
     assert "Buying and holding returned 12.35 %." in shown
