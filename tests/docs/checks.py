@@ -69,6 +69,43 @@ def check_strategy() -> None:
     assert stored_and_read(request) == request
 
 
+def check_indicator() -> None:
+    from src.domain.strategy import StrategyInputs
+    from src.strategies.catalog import build_catalog
+    from src.strategies.rules.strategy import Rules, RulesParams
+    from tests.market import random_bars
+
+    suites = ("tests/contracts/test_indicators.py", "tests/unit/indicators", "tests/docs/test_rules_page.py")
+    chosen = "midpoint or registry or every"
+    assert pytest.main(["-q", "-p", "no:cacheprovider", *suites, "-k", chosen]) == 0
+    assert "midpoint" in {item.name for item in build_catalog().indicators}
+    assert "`midpoint`" in reference("indicators")
+    params = RulesParams(buy="close > midpoint(20)", sell="midpoint(rsi(14), 20) < 50")
+    assert params.lookback_bars == 33
+    assert Rules(params).signals(StrategyInputs(bars=random_bars(300, seed=2))).action.any()
+
+
+def check_function() -> None:
+    from src.domain.errors import InvalidRule
+    from src.strategies.rules.compiling import Compiler
+    from src.strategies.rules.evaluation import RuleInputs, evaluate
+    from src.strategies.rules.parsing import parse
+    from tests.market import random_bars
+    from tests.unit.strategies.rules.reference import Reference
+
+    page = "tests/docs/test_rules_page.py::test_page_lists_every_column_function_and_indicator"
+    assert pytest.main(["-q", "-p", "no:cacheprovider", page]) == 0
+    bars = random_bars(300, seed=3)
+    for text in ("sign(close - open) > 0", "sign(close - close[1]) == sign(-2)"):
+        compiler = Compiler({})
+        compiler.add_rule(text, "buy")
+        found = evaluate(compiler.build(), RuleInputs(bars=bars))["buy"].tolist()
+        assert found == Reference(bars).condition(parse(text, "buy"))
+        assert any(found)
+    with pytest.raises(InvalidRule, match=r"sign has 2 arguments\. Write sign\(x\)\."):
+        Compiler({}).add_rule("sign(close, open) > 0", "buy")
+
+
 def check_metric() -> None:
     from src.domain.signals import Signals, StrategyDescription
     from src.domain.trading import FillTiming, TradingRules
@@ -193,6 +230,8 @@ def check_setting() -> None:
 
 CHECKS: Mapping[str, Callable[[], None]] = {
     "a-strategy": check_strategy,
+    "an-indicator": check_indicator,
+    "a-function-of-rules": check_function,
     "a-metric": check_metric,
     "a-trading-rule": check_trading_rule,
     "a-model-format": check_model_format,
