@@ -65,6 +65,18 @@ _OPERATORS: Final = {
 """How the terminals are called in messages, in this order."""
 
 
+_CROSSES: Final = " Write crosses_above(a, b) or crosses_below(a, b)."
+
+_HINTS: Final = {
+    **dict.fromkeys(("and", "or", "not"), " Write and, or, not in small letters."),
+    **dict.fromkeys(("cross", "crosses", "crossed", "crossing"), _CROSSES),
+    "above": " Write >.",
+    "below": " Write <.",
+    "is": " Write ==.",
+}
+"""What to write instead of a word that traders use, by the word."""
+
+
 def parse_tree(source: Source) -> Node:
     """Return the tree of a text; raises InvalidRule if it does not fit the grammar, or a number is too large."""
     try:
@@ -109,10 +121,15 @@ def _explain(source: Source, error: UnexpectedToken) -> InvalidRule:
         if source.text[max(0, at - 1) : at + 1] == "**":
             problem = "Found {found}: rules have no powers. Write x * x."
         return source.fault(at, problem, found=found, example="{n}")
+    if token.type == "COMMA":
+        # After a whole rule the parser expects nothing at all: the comma of a call would be in brackets.
+        problem = "Found {found}: a comma stands between arguments only. Decimals have a point, as in 1.02."
+        return source.fault(at, problem, found=found)
     names = [name for terminal, name in _OPERATORS.items() if terminal in expected]
     problem = "Found {found}, expected one of: {expected}."
     if token.type == "COMPARED":
         problem += " Comparisons do not chain: write a < b and b < c."
+    problem += _HINTS.get(str(token).lower(), "")
     return source.fault(at, problem, found=found, expected=" ".join(names))
 
 
