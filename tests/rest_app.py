@@ -87,6 +87,7 @@ def summary_of(result: BacktestResult) -> ResultSummary:
         origin=result.origin,
         fingerprints=result.fingerprints,
         verdict_level=result.verdict_level,
+        out_of_sample_level=result.out_of_sample_level,
         warm_up_bars=result.warm_up_bars,
     )
 

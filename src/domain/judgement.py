@@ -147,7 +147,9 @@ class Verdict:
     """Whether to believe the result: no score, but what each check objects."""
 
     level: VerdictLevel = reported("DISPROVED, TOO_LITTLE_DATA, UNDERPOWERED, DOUBTFUL or NO_OBJECTION.")
-    reasons: tuple[Reason, ...] = reported("Objections, the gravest first, then notes; also first in `warnings`.")
+    reasons: tuple[Reason, ...] = reported(
+        "Objections, the gravest first, then notes; also first in `warnings`, after those of an out-of-sample part."
+    )
     not_checked: tuple[NotChecked, ...] = reported("Checks that were not made, and why.")
 
 

@@ -120,8 +120,9 @@ class BacktestResult:
 
     `time_ms` and `close` [n] are the bars' open times and closes; `created_ms` the service's clock (UTC); `timings_ms`
     the wall time of each step. `in_sample` and `out_of_sample` exist if a training window was declared and lies in the
-    bars; results of earlier versions have no judgement. `warm_up_bars` counts the bars before the first one that the
-    strategy read.
+    bars; results of earlier versions have no judgement. `verdict_level` is that of the whole run, and
+    `out_of_sample_level` that of the part after the training window: lists show both. `warm_up_bars` counts the bars
+    before the first one that the strategy read.
     """
 
     id: str
@@ -139,6 +140,7 @@ class BacktestResult:
     timings_ms: Mapping[str, float] = field(default_factory=dict)
     cross_check: CrossCheck | None = None
     verdict_level: VerdictLevel | None = None
+    out_of_sample_level: VerdictLevel | None = None
     judgement: Judgement | None = None
     in_sample: SampleResult | None = None
     out_of_sample: SampleResult | None = None
@@ -166,6 +168,7 @@ class ResultSummary:
     fingerprints: Fingerprints
     warnings: tuple[str, ...] = ()
     verdict_level: VerdictLevel | None = None
+    out_of_sample_level: VerdictLevel | None = None
     warm_up_bars: int = 0
 
     def __post_init__(self) -> None:

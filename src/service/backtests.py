@@ -39,6 +39,7 @@ from src.service.judging import (
     ledger_market,
     split_run,
     take_snapshot,
+    verdict_sentences,
 )
 from src.service.leak_audit import AuditedModel, LeakAudit, audit_leaks
 from src.service.models import ModelService
@@ -246,7 +247,7 @@ class BacktestService:
         bar_warnings: tuple[str, ...],
         stopwatch: Stopwatch,
     ) -> BacktestResult:
-        model, outcome, verdict = request.strategy.model, computed.outcome, judged.judgement.verdict
+        model, outcome = request.strategy.model, computed.outcome
         return BacktestResult(
             id=str(uuid.uuid4()),
             created_ms=self.clock.now_ms(),
@@ -262,14 +263,15 @@ class BacktestService:
                 bars=bars_fingerprint, model=None if model is None else model.sha256, versions=self.versions
             ),
             warnings=(
-                *(reason.text for reason in verdict.reasons),
+                *verdict_sentences(judged),
                 *series.warnings,
                 *bar_warnings,
                 *computed.warnings,
             ),
             timings_ms=stopwatch.elapsed_ms,
             cross_check=computed.cross_check,
-            verdict_level=verdict.level,
+            verdict_level=judged.judgement.verdict.level,
+            out_of_sample_level=judged.out_of_sample_level,
             judgement=judged.judgement,
             in_sample=judged.in_sample,
             out_of_sample=judged.out_of_sample,

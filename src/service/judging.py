@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
 
 from src.domain.annualization import annualize
-from src.domain.judgement import Judgement, LedgerSnapshot, NotChecked, RowAudit, SampleResult, TrainingOverlap
+from src.domain.judgement import (
+    Judgement,
+    LedgerSnapshot,
+    NotChecked,
+    RowAudit,
+    SampleResult,
+    TrainingOverlap,
+    VerdictLevel,
+)
 from src.domain.market import SIMULATED, Bars, MarketSeries, source_of
 from src.domain.parameters import parameters_of
 from src.domain.performance import Metrics
@@ -21,6 +30,9 @@ from src.judgement.report import Examination, JudgedRun, examine, judge, trials_
 from src.judgement.trial_ledger import trial_key
 from src.ports import Engine
 from src.service.pipeline import Computation, Outcome, compute_outcome
+
+OUT_OF_SAMPLE: Final = "Out of sample"
+"""What sentences about the part after the training window begin with."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -55,6 +67,12 @@ class Judged:
     in_sample: SampleResult | None
     out_of_sample: SampleResult | None
     ledger: LedgerSnapshot
+
+    @property
+    def out_of_sample_level(self) -> VerdictLevel | None:
+        """Return the level of the part after the training window; None without one."""
+        after = self.out_of_sample
+        return None if after is None or after.judgement is None else after.judgement.verdict.level
 
 
 def split_run(
@@ -117,6 +135,20 @@ def conclude(
         in_sample=in_sample,
         out_of_sample=out_of_sample,
         ledger=ledger,
+    )
+
+
+def verdict_sentences(judged: Judged) -> tuple[str, ...]:
+    """Return the sentences of both verdicts, first those of the part after the training window, which say so.
+
+    A note that both parts have is said once, for the whole.
+    """
+    whole, after = judged.judgement.verdict.reasons, judged.out_of_sample
+    own = () if after is None or after.judgement is None else after.judgement.verdict.reasons
+    known = {reason.text for reason in whole if reason.level is None}
+    return (
+        *(f"{OUT_OF_SAMPLE}: {reason.text}" for reason in own if reason.text not in known),
+        *(reason.text for reason in whole),
     )
 
 

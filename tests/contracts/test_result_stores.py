@@ -101,6 +101,7 @@ async def test_judged_result_is_read_back_whole(store: ResultStore) -> None:
     statistics = TrialStatistics(trials=3, average_correlation=0.1 + 0.2, t_variance=5e-324)
     result = make_result(
         verdict_level=judgement.verdict.level,
+        out_of_sample_level=VerdictLevel.DOUBTFUL,
         judgement=judgement,
         in_sample=SampleResult(metrics=make_metrics(), judgement=None),
         out_of_sample=SampleResult(metrics=make_metrics(bars=9), judgement=judgement),
@@ -112,7 +113,7 @@ async def test_judged_result_is_read_back_whole(store: ResultStore) -> None:
     await store.save(result)
     assert_identical(await store.get(result.id), result)
     [summary] = await store.summaries([result.id])
-    assert summary.verdict_level is VerdictLevel.DISPROVED
+    assert (summary.verdict_level, summary.out_of_sample_level) == (VerdictLevel.DISPROVED, VerdictLevel.DOUBTFUL)
 
 
 async def test_summary_is_the_result_without_its_tables(store: ResultStore) -> None:

@@ -54,6 +54,7 @@ def check_values(result: BacktestResult, values: dict[str, Any]) -> None:
     assert [list(trade)[: len(values["trades"][0])] for trade in simulation.trades.tolist()] == values["trades"]
     assert list(result.warnings) == values["warnings"]
     assert (result.cross_check is not None) == values["cross_checked"]
+    assert result.out_of_sample_level is None
 
 
 def check_metrics(metrics: Metrics, stored: dict[str, Any]) -> None:

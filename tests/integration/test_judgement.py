@@ -140,6 +140,13 @@ def test_out_of_sample_equals_run_of_its_own(service: str, bars: Bars) -> None:
     assert split["judgement"]["leaks"]["training"]["bars_seen"] == half
     assert (after["metrics"]["bars"], split["in_sample"]["metrics"]["bars"]) == (LIMIT - half, half)
     assert split["in_sample"]["judgement"] is None
+    texts = [reason["text"] for part in (after, split) for reason in part["judgement"]["verdict"]["reasons"]]
+    assert split["warnings"][0] == f"Out of sample: {texts[0]}"
+    assert {text.removeprefix("Out of sample: ") for text in split["warnings"]} >= set(texts)
+    listed = httpx.get(f"{service}/api/backtests", params={"user_id": "judge"}).json()["data"]["items"]
+    [found] = [one for one in listed if one["id"] == split["id"]]
+    levels = split["judgement"]["verdict"]["level"], after["judgement"]["verdict"]["level"]
+    assert (found["verdict_level"], found["out_of_sample_level"]) == levels
     alone = train_alone(service, model, bars, half)
     assert after["metrics"] == alone
 

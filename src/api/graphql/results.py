@@ -95,6 +95,10 @@ class Run:
     verdict_level: VerdictLevelType | None = described(
         "Whether to believe it: the level of the judgement's verdict; null for results of earlier versions."
     )
+    out_of_sample_level: VerdictLevelType | None = described(
+        "The level of the part after the model's training window; null without such a part, and for results of earlier "
+        "versions."
+    )
     total_return: float = described("(final equity ÷ starting cash − 1) × 100, per cent.")
     sharpe_ratio: float | None = described("Mean return per bar above the risk-free rate ÷ deviation × √A, a ratio.")
     max_drawdown: float = described("Largest fall of equity from its peak, per cent, positive.")
@@ -299,6 +303,7 @@ def _shared(run: runs.BacktestResult | runs.ResultSummary, description: Strategy
         "warnings": list(run.warnings),
         "data_fingerprint": prints.bars,
         "verdict_level": run.verdict_level,
+        "out_of_sample_level": run.out_of_sample_level,
         "model_sha256": prints.model,
         "versions": [Version(name=name, version=version) for name, version in prints.versions.items()],
         **{name: getattr(metrics, name) for name in HEAD_METRICS},

@@ -55,9 +55,9 @@ def present_result(result: BacktestResult, *, max_rows: int | None = None) -> di
     return answered
 
 
-def present_summary(summary: ResultSummary) -> dict[str, object]:
+def present_summary(run: BacktestResult | ResultSummary) -> dict[str, object]:
     """Return a stored backtest without its tables."""
-    return SummaryAnswer.of(SimpleNamespace(**_head_of(summary, None)))
+    return SummaryAnswer.of(SimpleNamespace(**_head_of(run, None)))
 
 
 def present_rerun(rerun: Rerun, *, max_rows: int | None = None) -> dict[str, object]:

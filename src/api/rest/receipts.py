@@ -19,7 +19,7 @@ from src.api.rest.result_schemas import JudgementAnswer, SampleAnswer
 from src.api.rest.schemas import error_responses
 from src.domain import errors
 from src.domain.judgement import LedgerSnapshot
-from src.domain.runs import BacktestResult, ResultSummary
+from src.domain.runs import BacktestResult
 from src.ports import Signer
 
 KEYS_PATH: Final = "/.well-known/backtesting-receipt-keys.json"
@@ -80,7 +80,7 @@ def build_payload(result: BacktestResult) -> dict[str, object]:
 
     A whole number that a double cannot hold, such as the seed of simulated bars, is written as text.
     """
-    shown = present_summary(_summarize(result))
+    shown = present_summary(result)
     payload = {
         "format": RECEIPT_FORMAT,
         "statement": STATEMENT,
@@ -110,17 +110,3 @@ def _present_ledger(ledger: LedgerSnapshot | None) -> dict[str, str] | None:
     if ledger is None:
         return None
     return {"head_before": ledger.head_before, "head_after": ledger.head_after}
-
-
-def _summarize(result: BacktestResult) -> ResultSummary:
-    return ResultSummary(
-        id=result.id,
-        created_ms=result.created_ms,
-        request=result.request,
-        metrics=result.metrics,
-        origin=result.origin,
-        fingerprints=result.fingerprints,
-        warnings=result.warnings,
-        verdict_level=result.verdict_level,
-        warm_up_bars=result.warm_up_bars,
-    )

@@ -134,6 +134,11 @@ class SummaryAnswer(_HeadMetrics):
     verdict_level: VerdictLevel | None = at(
         "run.verdict_level", "The level of the judgement's verdict; null for results of earlier versions."
     )
+    out_of_sample_level: VerdictLevel | None = at(
+        "run.out_of_sample_level",
+        "The level of the part after the model's training window; null without such a part, and for results of earlier "
+        "versions.",
+    )
     warnings: list[str] = Field(description="Reasons to doubt the figures, in full sentences.")
     data_fingerprint: str = at("run.fingerprints.bars", "SHA-256 of the bars, warm-up included.")
     model_sha256: str | None = at("run.fingerprints.model", "SHA-256 of the model file; null without one.")

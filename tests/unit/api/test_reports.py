@@ -44,6 +44,7 @@ from tests.rest_app import MemoryServices, make_rest_app
 
 SCHEMA: GraphQLSchema = build_schema(DocumentLimits(max_depth=12, max_aliases=100, max_tokens=4000)).graphql_schema
 JUDGEMENT = make_judgement()
+AFTER = make_judgement(leaks=None, has_model=False)
 METRICS = make_metrics(bars=7)
 
 
@@ -51,9 +52,10 @@ def judged_result() -> BacktestResult:
     return make_result(
         id="judged",
         verdict_level=JUDGEMENT.verdict.level,
+        out_of_sample_level=AFTER.verdict.level,
         judgement=JUDGEMENT,
         in_sample=SampleResult(metrics=METRICS, judgement=None),
-        out_of_sample=SampleResult(metrics=METRICS, judgement=JUDGEMENT),
+        out_of_sample=SampleResult(metrics=METRICS, judgement=AFTER),
     )
 
 
@@ -115,14 +117,16 @@ async def test_graphql_shows_everything_that_was_judged() -> None:
     client.backtests.results["judged"] = judged_result()
     sample = selection(object_type("SampleResult"))
     query = f"""{{ backtest(id: "judged") {{
-      verdictLevel judgement {selection(object_type("Judgement"))} inSample {sample} outOfSample {sample} }} }}"""
+      verdictLevel outOfSampleLevel
+      judgement {selection(object_type("Judgement"))} inSample {sample} outOfSample {sample} }} }}"""
     shown = (await client.data(query))["backtest"]
     judged = plain(JUDGEMENT, in_camel_case=True)
     metrics = plain(METRICS, in_camel_case=True)
     assert shown["verdictLevel"] == JUDGEMENT.verdict.level.value
     assert shown["judgement"] == judged
     assert shown["inSample"] == {"metrics": metrics, "judgement": None}
-    assert shown["outOfSample"] == {"metrics": metrics, "judgement": judged}
+    assert shown["outOfSample"] == {"metrics": metrics, "judgement": plain(AFTER, in_camel_case=True)}
+    assert shown["outOfSampleLevel"] == AFTER.verdict.level.value
     assert judged["leaks"]["training"]["trainedTo"] == "2020-01-01T23:59:59.999Z"
 
 
@@ -139,7 +143,8 @@ async def test_rest_shows_everything_that_was_judged() -> None:
     assert shown["verdict_level"] == JUDGEMENT.verdict.level.value
     assert shown["judgement"] == alone == judged
     assert shown["in_sample"] == {"metrics": metrics, "judgement": None}
-    assert shown["out_of_sample"] == {"metrics": metrics, "judgement": judged}
+    assert shown["out_of_sample"] == {"metrics": metrics, "judgement": plain(AFTER, in_camel_case=False)}
+    assert shown["out_of_sample_level"] == AFTER.verdict.level.value
 
 
 def test_made_judgement_fills_every_part() -> None:
@@ -170,28 +175,31 @@ async def test_earlier_result_has_no_judgement() -> None:
         shown = (await rest.get("/api/backtests/early")).json()["data"]
         alone = await rest.get("/api/backtests/early/judgement")
         missing = await rest.get("/api/backtests/nothing/judgement")
-    names = ("verdict_level", "judgement", "in_sample", "out_of_sample")
-    assert [shown[name] for name in names] == [None] * 4
+    names = ("verdict_level", "out_of_sample_level", "judgement", "in_sample", "out_of_sample")
+    assert [shown[name] for name in names] == [None] * 5
     assert (alone.status_code, alone.json()["data"]) == (200, None)
     assert missing.status_code == 404
 
 
-async def test_lists_show_only_the_level() -> None:
+async def test_lists_show_only_both_levels() -> None:
     client = GraphQLClient()
     client.backtests.results["judged"] = judged_result()
-    level = JUDGEMENT.verdict.level.value
-    query = (
-        '{ backtests(userId: "alice") { nodes { verdictLevel } } compareBacktests(ids: ["judged"]) { verdictLevel } }'
-    )
+    levels = JUDGEMENT.verdict.level.value, AFTER.verdict.level.value
+    assert len(set(levels)) == 2
+    shown = "verdictLevel outOfSampleLevel"
+    query = f"""{{
+      backtests(userId: "alice") {{ nodes {{ {shown} }} }}
+      compareBacktests(ids: ["judged"]) {{ {shown} }}
+    }}"""
     data = await client.data(query)
-    assert data["backtests"]["nodes"] == data["compareBacktests"] == [{"verdictLevel": level}]
+    assert data["backtests"]["nodes"] == data["compareBacktests"] == [dict(zip(shown.split(), levels, strict=True))]
     assert not {"judgement", "inSample", "outOfSample"} & set(object_type("BacktestSummary").fields)
     services = MemoryServices(backtests=client.backtests)
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(app=make_rest_app(services)), base_url="http://service"
     ) as rest:
         [listed] = (await rest.get("/api/backtests", params={"user_id": "alice"})).json()["data"]["items"]
-    assert listed["verdict_level"] == level
+    assert (listed["verdict_level"], listed["out_of_sample_level"]) == levels
     assert not {"judgement", "in_sample", "out_of_sample"} & set(listed)
 
 
