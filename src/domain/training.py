@@ -14,7 +14,10 @@ DEFAULT_LABEL_HORIZON: Final = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingWindow:
-    """The bars that a model was trained on, both ends included; without `trained_to_ms` nothing is declared."""
+    """The bars that a model was trained on, both ends included; without `trained_to_ms` nothing is declared.
+
+    A request may give a label horizon alone, if the model's upload declared the window.
+    """
 
     trained_from_ms: int | None = parameter(
         name="trained_from",
@@ -62,9 +65,20 @@ class TrainingWindow:
     def is_declared(self) -> bool:
         return self.trained_to_ms is not None
 
+    def check_complete(self) -> None:
+        """Raise InvalidInput if a label horizon is given without the window that it belongs to."""
+        if self.label_horizon is not None and not self.is_declared:
+            raise InvalidInput("{field} is required if {@labelHorizon} is given.", field="trainedTo")
+
     def completed_by(self, uploaded: TrainingWindow) -> TrainingWindow:
-        """Return this window if one is declared, else the uploaded one; a label horizon that is given stays."""
+        """Return this window if one is declared, else the uploaded one; a label horizon that is given stays.
+
+        Raises InvalidInput if a label horizon is given and neither declares a window.
+        """
         window = self if self.is_declared else uploaded
+        if not window.is_declared:
+            self.check_complete()
+            return NO_TRAINING_WINDOW
         horizon = uploaded.label_horizon if self.label_horizon is None else self.label_horizon
         return TrainingWindow(
             trained_from_ms=window.trained_from_ms, trained_to_ms=window.trained_to_ms, label_horizon=horizon

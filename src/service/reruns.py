@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from src.domain.errors import ModelNotFound
 from src.domain.market import LimitOrigin, MarketRequest
 from src.domain.runs import BacktestRequest, BacktestResult, Fingerprints
+from src.domain.training import NO_TRAINING_WINDOW
 
 
 def build_pinned_request(original: BacktestResult) -> BacktestRequest:
@@ -25,7 +26,11 @@ def build_pinned_request(original: BacktestResult) -> BacktestRequest:
             "The model of backtest {id!r} came with its request and was not stored. Send it again with the file.",
             id=original.id,
         )
-    return replace(request, market=pin_market(original), pinned_warm_up_bars=original.warm_up_bars)
+    strategy = request.strategy
+    if model is not None and not model.training.is_declared:
+        # Earlier versions took a label horizon without a window, and did not use it.
+        strategy = strategy.with_model(replace(model, training=NO_TRAINING_WINDOW))
+    return replace(request, strategy=strategy, market=pin_market(original), pinned_warm_up_bars=original.warm_up_bars)
 
 
 def pin_market(original: BacktestResult) -> MarketRequest:

@@ -202,6 +202,7 @@ def test_upload_keeps_training_window_for_later_runs(service: str, bars: Bars) -
         ({"trained_to": "last week"}, "trained_to", "trained_to is 'last week'. Allowed: YYYY-MM-DD"),
         ({"trained_from": "2021-01-02"}, "trained_to", "trained_to is required if trained_from is given."),
         ({"trained_to": "2018-01-01", "label_horizon": "-1"}, "label_horizon", "label_horizon is -1"),
+        ({"label_horizon": "3"}, "trained_to", "trained_to is required if label_horizon is given."),
     ],
 )
 def test_wrong_training_window_is_refused_by_name(
@@ -216,6 +217,25 @@ def test_wrong_training_window_is_refused_by_name(
     assert sent.status_code == 422, sent.text
     assert sent.json()["field"] == field
     assert words in sent.json()["detail"]
+
+
+def test_stored_model_without_window_takes_no_horizon_alone(service: str, bars: Bars) -> None:
+    sent = httpx.post(
+        f"{service}/api/models/upload",
+        data={"user_id": "judge"},
+        files={"file": ("bare.pkl", train(LogisticRegression(), bars))},
+        timeout=120,
+    ).json()["data"]
+    model = {"model_path": sent["filename"], "label_horizon": 3}
+    body = {"user_id": "judge", **market_of(bars), "strategy": {"model": model}}
+    refused = httpx.post(f"{service}/api/backtests", json=body, timeout=60)
+    assert (refused.status_code, refused.json()["field"]) == (422, "trained_to")
+    query = "mutation ($input: MLBacktestInput!) { runMlBacktest(input: $input) { id } }"
+    given = {"userId": "judge", "symbol": "BTCUSDT", "mlModel": {"modelPath": sent["filename"], "labelHorizon": 3}}
+    answer = httpx.post(f"{service}/graphql", json={"query": query, "variables": {"input": given}}, timeout=60).json()
+    [error] = answer["errors"]
+    assert error["message"] == "trainedTo is required if labelHorizon is given."
+    assert error["extensions"]["field"] == "trainedTo"
 
 
 def test_trials_of_user_are_counted_once(service: str) -> None:

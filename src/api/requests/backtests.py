@@ -103,7 +103,7 @@ def build_request(
     )
     if request.strategy.model is not None:
         _check_model(request.strategy.model, has_file=has_model_file)
-        _check_training(request.strategy.model.training, request.market)
+        _check_training(request.strategy.model.training, request.market, has_file=has_model_file)
     return request
 
 
@@ -120,8 +120,13 @@ def _check_model(model: ModelChoice, *, has_file: bool) -> None:
         raise InvalidInput("{field} and a file are both given. Allowed: one of them.", field="modelPath")
 
 
-def _check_training(window: TrainingWindow, market: MarketRequest) -> None:
-    """Raise InvalidInput if a window that is declared for a range ends after it."""
+def _check_training(window: TrainingWindow, market: MarketRequest, *, has_file: bool) -> None:
+    """Raise InvalidInput if a window that is declared for a range ends after it, or is not whole.
+
+    A label horizon alone may complete the window of a stored model, which is not known here.
+    """
+    if has_file:
+        window.check_complete()
     if window.trained_to_ms is not None and market.end_ms is not None and window.trained_to_ms > market.end_ms:
         raise InvalidInput(
             "{field} ({got}) must not be after {@endDate} ({other}): on every bar up to it the model would know what "

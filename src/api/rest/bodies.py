@@ -239,10 +239,12 @@ def read_training_form(form: ReceivedForm) -> TrainingWindow:
     Raises
     ------
     InvalidInput
-        If a field is of the wrong type, not allowed, or sent twice.
+        If a field is of the wrong type, not allowed, sent twice, or a label horizon without a window.
     """
     raw = {name: text for name in TrainingForm.model_fields if (text := form.text(name))}
-    return build(TrainingWindow, _validate(TrainingForm, raw))
+    window = build(TrainingWindow, _validate(TrainingForm, raw))
+    window.check_complete()
+    return window
 
 
 def _validate(kind: type[BaseModel], raw: Mapping[str, object]) -> dict[str, Any]:

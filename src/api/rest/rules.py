@@ -29,8 +29,8 @@ def form_rules() -> list[Schema]:
 
 
 def form_training_rule() -> Schema:
-    """Return the rule of a training window in a form: one that has a beginning has an end."""
-    return {"dependentRequired": {"trained_from": ["trained_to"]}}
+    """Return the rule of a training window in a form: one that has a beginning or a label horizon has an end."""
+    return {"dependentRequired": {"trained_from": ["trained_to"], "label_horizon": ["trained_to"]}}
 
 
 def body_rules() -> list[Schema]:

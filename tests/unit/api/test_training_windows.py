@@ -120,6 +120,7 @@ async def test_graphql_names_field_of_wrong_window(window: dict[str, object], fi
     [
         ({"trained_from": "2020-01-02", "trained_to": "2020-01-01"}, "trained_to", "must not be before trained_from"),
         ({"trainedFrom": "2020-01-02"}, "trained_to", "is required if"),
+        ({"label_horizon": "3"}, "trained_to", "trained_to is required if label_horizon is given."),
         ({"trained_to": "last week"}, "trained_to", "trained_to is 'last week'. Allowed: YYYY-MM-DD"),
         ({"trained_to": "2020-01-01", "label_horizon": "1.5"}, "label_horizon", "label_horizon is '1.5'"),
         ({"trained_to": ["2020-01-01", "2020-01-01"]}, "trained_to", "trained_to was sent 2 times"),
@@ -134,6 +135,15 @@ async def test_upload_with_wrong_window_stores_nothing(
     assert response.status_code == 422, response.text
     assert response.json()["field"] == field
     assert words in response.json()["message"]
+    assert stored_in(services) == {}
+
+
+async def test_form_with_horizon_alone_names_missing_end(rest: httpx.AsyncClient, services: MemoryServices) -> None:
+    data = {"user_id": "alice", "symbol": "BTCUSDT", "label_horizon": "3"}
+    response = await rest.post("/api/models/backtest/ml", data=data, files={"file": ("m.pkl", b"x")})
+    assert (response.status_code, response.json()["field"]) == (422, "trained_to")
+    assert response.json()["detail"] == "trained_to is required if label_horizon is given."
+    assert services.backtests.asked == []
     assert stored_in(services) == {}
 
 

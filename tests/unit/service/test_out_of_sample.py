@@ -7,6 +7,7 @@ from typing import cast
 
 import pytest
 
+from src.domain.errors import InvalidInput
 from src.domain.judgement import LedgerSnapshot, SampleResult
 from src.domain.runs import BacktestResult
 from src.domain.strategy import ModelParams
@@ -56,6 +57,15 @@ def test_objection_of_both_parts_is_said_of_each() -> None:
     objections = [f"Out of sample: {reason.text}" for reason in reasons if reason.level is not None]
     assert 0 < len(objections) < len(reasons)
     assert verdict_sentences(judged) == (*objections, *(reason.text for reason in reasons))
+
+
+async def test_horizon_is_used_with_window_and_refused_alone() -> None:
+    result = await run(replace(window_until(399), label_horizon=50))
+    assert result.out_of_sample is not None
+    assert result.out_of_sample.metrics.bars == 150
+    with pytest.raises(InvalidInput, match="is required if") as caught:
+        await run(TrainingWindow(label_horizon=50))
+    assert caught.value.field == "trainedTo"
 
 
 @pytest.mark.parametrize("window", [NO_TRAINING_WINDOW, window_until(599), window_until(598)])

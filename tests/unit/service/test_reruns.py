@@ -12,6 +12,7 @@ from src.domain.errors import ModelNotFound, ResultNotFound
 from src.domain.market import DAY_MS, Bars
 from src.domain.runs import BacktestResult
 from src.domain.strategy import ModelParams
+from src.domain.training import NO_TRAINING_WINDOW, TrainingWindow
 from src.service.reruns import build_pinned_request, differences
 from tests.factories import make_request, make_result
 from tests.market import random_bars
@@ -76,6 +77,16 @@ def test_pinned_request_limit_includes_rejected_bars() -> None:
     market = build_pinned_request(replace(original, time_ms=times)).market
     assert market.limit == 22
     assert market.is_whole_range
+
+
+def test_horizon_without_window_of_earlier_version_is_left_out() -> None:
+    """It was taken, and not used: a rerun that repeated it would be refused."""
+    window = TrainingWindow(trained_to_ms=1, label_horizon=3)
+    for training, expected in ((TrainingWindow(label_horizon=3), NO_TRAINING_WINDOW), (window, window)):
+        strategy = ModelParams(reference="m.pkl", training=training)
+        original = make_result(request=make_request(strategy=strategy))
+        again = build_pinned_request(original).strategy
+        assert again == replace(strategy, training=expected)
 
 
 def test_rerun_without_stored_model_is_not_found() -> None:
