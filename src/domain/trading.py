@@ -130,6 +130,8 @@ MIN_SIZE: Final = 1e-9
 MIN_CASH: Final = 1e-6
 """Smaller amounts come near the engines' absolute tolerance of 1e-12; no market trades so little."""
 
+DEFAULT_CASH: Final = 10_000.0
+
 MAX_AMOUNT: Final = 1e15
 """Larger float64 amounts cannot represent cents."""
 
@@ -260,7 +262,7 @@ class TradingRules:
     initial_cash: float = parameter(
         name="init_cash",
         meaning="Starting cash",
-        default=10_000.0,
+        default=DEFAULT_CASH,
         unit="quote currency",
         bounds=Bounds(minimum=MIN_CASH, maximum=MAX_AMOUNT),
     )

@@ -6,11 +6,24 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from src.domain.trading import (
+    DEFAULT_CASH,
+    MAX_AMOUNT,
+    MIN_CASH,
+    MIN_SIZE,
+    Direction,
+    EntryOrder,
+    EntryType,
+    IntrabarPolicy,
+    Sizing,
+    TradingRules,
+)
 from src.domain.trials import UNIT, Trial
 
 Floats = NDArray[np.float64]
@@ -73,6 +86,48 @@ def find_slots(open_time_ms: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDAr
             firsts = np.concatenate(([0], np.flatnonzero(units[1:] != units[:-1]) + 1))
             return LEVELS * units[firsts] * unit_ms + level, firsts
     return np.empty(0, np.int64), np.empty(0, np.int64)
+
+
+def decisive_rules(rules: TradingRules, *, smallest_growth: float, highest_price: float) -> TradingRules:
+    """Return the rules that give the same returns as these, the same for all rules that do.
+
+    1. A size of all equity is that of no size: all cash.
+    2. Returns do not depend on the amount of cash: the initial cash is the default one, and fixed units keep their
+       share of it. But entries that come near the engines' tolerances do depend on it: then the cash stays.
+    3. How long an entry waits is that of the default if it does not wait, and how a bar is read if it has only one
+       reading: long without a stop or a target.
+
+    Parameters
+    ----------
+    smallest_growth, highest_price
+        The lowest equity over 0 in units of the initial cash, and the highest price: they bound the smallest entry.
+    """
+    entry, exits, intrabar = rules.entry, rules.exits, rules.intrabar
+    has_levels = not (exits.stop_loss_rate is exits.take_profit_rate is exits.trailing_stop_rate is None)
+    if rules.direction is Direction.LONG and not has_levels:
+        intrabar = IntrabarPolicy.PESSIMISTIC
+    return replace(
+        _scale_to_default_cash(rules, smallest_growth, highest_price),
+        entry=EntryOrder() if entry.type is EntryType.MARKET else entry,
+        intrabar=intrabar,
+    )
+
+
+def _scale_to_default_cash(rules: TradingRules, smallest_growth: float, highest_price: float) -> TradingRules:
+    cash, units, fraction = rules.initial_cash, rules.sizing.fixed_units, rules.sizing.equity_fraction
+    if fraction == 1.0:
+        rules = replace(rules, sizing=Sizing())
+    lowest_equity = smallest_growth * min(cash, DEFAULT_CASH)
+    smallest_entry = lowest_equity * (fraction or 1.0) / highest_price
+    if cash == DEFAULT_CASH or lowest_equity < MIN_CASH or smallest_entry < MIN_SIZE:
+        return rules
+    if units is None:
+        return replace(rules, initial_cash=DEFAULT_CASH)
+    # 12 digits: 0.3 units of 30,000 are written as the 0.1 of 10,000 are.
+    scaled = float(f"{units * (DEFAULT_CASH / cash):.12g}")
+    if not MIN_SIZE <= scaled <= MAX_AMOUNT:
+        return rules
+    return replace(rules, initial_cash=DEFAULT_CASH, sizing=Sizing(fixed_units=scaled))
 
 
 def trial_key(

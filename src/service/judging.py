@@ -27,7 +27,7 @@ from src.domain.trading import EngineName, TradingRules
 from src.domain.training import DEFAULT_LABEL_HORIZON, NO_TRAINING_WINDOW
 from src.domain.trials import LedgerEntry, LedgerUpdate
 from src.judgement.report import Examination, JudgedRun, examine, judge, trials_of
-from src.judgement.trial_ledger import trial_key
+from src.judgement.trial_ledger import decisive_rules, trial_key
 from src.ports import Engine
 from src.service.pipeline import Computation, Outcome, compute_outcome
 
@@ -249,13 +249,20 @@ def _to_judge(
 
 
 def _key_of(request: BacktestRequest, run: JudgedRun, bars_fingerprint: str) -> str:
-    """Return the key that equal runs share: the engine is not part of it, as both give the same fills."""
+    """Return the key that runs with equal returns share; neither the engine nor the amount of cash is part of it."""
     times, model = run.bars.open_time_ms, request.strategy.model
+    equity = run.simulation.equity
+    decisive = decisive_rules(
+        run.rules,
+        smallest_growth=float(np.min(equity, where=equity > 0, initial=run.rules.initial_cash))
+        / run.rules.initial_cash,
+        highest_price=float(run.bars.high.max()),
+    )
     # Only what differs from the default, so that a rule that is added later does not change the keys of older runs.
     rules = {
-        item.parameter.name: item.write(item.of(run.rules))
+        item.parameter.name: item.write(item.of(decisive))
         for item in parameters_of(TradingRules)
-        if item.of(run.rules) != item.default
+        if item.of(decisive) != item.default
     }
     return trial_key(
         strategy=run.signals.strategy.name,
