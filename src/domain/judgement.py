@@ -78,6 +78,7 @@ class ReasonCode(_Described):
     GAPS_TRADED_ACROSS = "GAPS_TRADED_ACROSS", "Trades were held through long gaps in the bars."
     ENGINES_DIFFER = "ENGINES_DIFFER", "Both engines fill the same orders differently."
     SIMULATED_PRICES = "SIMULATED_PRICES", "The bars are simulated."
+    BELOW_BUY_AND_HOLD = "BELOW_BUY_AND_HOLD", "Buying and holding returned more over the same bars."
     SHARPE_MAY_BE_ZERO = "SHARPE_MAY_BE_ZERO", "The interval of the Sharpe ratio holds 0."
     PROFIT_NEEDS_BEST_TRADE = "PROFIT_NEEDS_BEST_TRADE", "Without its best trade the run earns nothing."
     TRAINING_WINDOW_UNKNOWN = "TRAINING_WINDOW_UNKNOWN", "No training window was declared."

@@ -6,7 +6,11 @@ from collections.abc import Iterator
 from typing import Final
 
 from src.domain.judgement import Reason, ReasonCode
+from src.domain.trading import Direction
 from src.judgement.evidence import Evidence, count_noun, format_figure, make_note
+
+EQUAL_RETURNS: Final = 1e-9
+"""Part of the growth by which both engines may round the same run."""
 
 MIN_AMBIGUOUS_BARS: Final = 5
 MIN_AMBIGUOUS_SHARE: Final = 0.01
@@ -53,6 +57,7 @@ def _notes_on_prices(evidence: Evidence) -> Iterator[Reason]:
 
 
 def _notes_on_figures(evidence: Evidence) -> Iterator[Reason]:
+    yield from _note_on_market(evidence)
     interval = evidence.confidence.sharpe_ratio
     if interval is not None and interval.low <= 0 <= interval.high:
         yield make_note(
@@ -82,6 +87,25 @@ def _notes_on_figures(evidence: Evidence) -> Iterator[Reason]:
             value=autocorrelation,
             unit="ratio",
         )
+
+
+def _note_on_market(evidence: Evidence) -> Iterator[Reason]:
+    """Yield a note if the market itself returned more, for every direction: who is short could have been long."""
+    if evidence.benchmarks.buy_and_hold is None:
+        return
+    total, held = evidence.metrics.total_return, evidence.benchmarks.buy_and_hold.total_return
+    if total >= held - EQUAL_RETURNS * (100 + abs(held)):
+        return
+    is_short = evidence.rules.direction is Direction.SHORT and held > 0
+    yield make_note(
+        ReasonCode.BELOW_BUY_AND_HOLD,
+        f"Buying and holding returned more over the same bars: {format_figure(held, total)} % after costs, the run "
+        f"{format_figure(total, held)} %."
+        + (" A run that is only short has to expect that in a rising market." if is_short else ""),
+        value=total,
+        threshold=held,
+        unit="per cent",
+    )
 
 
 def _notes_on_trials(evidence: Evidence) -> Iterator[Reason]:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from src.domain.judgement import (
     Benchmarks,
     BestTrades,
+    BuyAndHold,
     Confidence,
     Deflation,
     FillBand,
@@ -34,6 +35,7 @@ from src.judgement.verdict import LEAK_AUDIT, Evidence, reach_verdict
 from tests.factories import make_metrics
 
 RULES = TradingRules(fill=FillTiming.NEXT_OPEN, fee_rate=0.001)
+SHORT = replace(RULES, direction=Direction.SHORT)
 TIMING = TimingTest(p_value=0.01, shifts=900, edge=50.0, smallest_visible_edge=40.0, bars_needed=640)
 ROWS = RowAudit(rows=1_000, differing=0, largest_difference=0.1, is_repeatable=None, signals=None)
 CHANGES = SignalChanges(
@@ -112,6 +114,10 @@ def trained(bars_seen: int) -> TrainingOverlap:
 
 def signals(**changes: Any) -> SignalChanges:
     return replace(CHANGES, **changes)
+
+
+def held(total_return: float) -> BuyAndHold:
+    return BuyAndHold(total_return=total_return, sharpe_ratio=None, max_drawdown=20.0)
 
 
 def band(pessimistic: float, optimistic: float, bars: int = 1) -> FillBand:
@@ -232,6 +238,15 @@ TABLE: list[tuple[dict[str, Any], str, str]] = [
     ({"best_trades": without_best(None)}, "NO_OBJECTION", ""),
     ({"best_trades": without_best(-5.0), "total_return": 0.0}, "NO_OBJECTION", ""),
     ({"are_trades_autocorrelated": True}, "NO_OBJECTION", "TRADES_AUTOCORRELATED"),
+    ({"buy_and_hold": held(30.1)}, "NO_OBJECTION", "BELOW_BUY_AND_HOLD"),
+    ({"buy_and_hold": held(30.0)}, "NO_OBJECTION", ""),
+    # Both engines round the same run apart.
+    ({"buy_and_hold": held(30.0 + 1e-8)}, "NO_OBJECTION", ""),
+    ({"buy_and_hold": held(29.9)}, "NO_OBJECTION", ""),
+    ({"buy_and_hold": held(-50.0)}, "NO_OBJECTION", ""),
+    ({"buy_and_hold": held(-5.0), "total_return": -10.0}, "NO_OBJECTION", "BELOW_BUY_AND_HOLD"),
+    ({"buy_and_hold": held(40.0), "rules": SHORT}, "NO_OBJECTION", "BELOW_BUY_AND_HOLD"),
+    ({"buy_and_hold": held(-60.0), "rules": SHORT}, "NO_OBJECTION", ""),
     # the gravest first
     (
         {**rows(signals=signals(changed=11)), "dsr": 0.9, "bars": 249, "is_simulated": True},
@@ -280,6 +295,7 @@ evidences = st.fixed_dictionaries(
         "gaps_traded": st.lists(st.just(GAP), max_size=5).map(tuple),
         "engines_differ": st.none() | st.integers(0, 3_000),
         "reduced_entries": st.integers(0, 3),
+        "buy_and_hold": st.none() | st.floats(-100, 1e6).map(held),
         "best_trades": st.none().map(without_best) | st.floats(-100, 1e6).map(without_best),
         "leaks": st.none()
         | st.builds(
@@ -585,6 +601,23 @@ TEXTS: list[tuple[dict[str, Any], str]] = [
         {"best_trades": without_best(-3.2)},
         "The profit comes from one trade: without the best one the total return is -3.2 % instead of 30 "
         "%, which is not over 0.",
+    ),
+    (
+        {"buy_and_hold": held(812.44)},
+        "Buying and holding returned more over the same bars: 812 % after costs, the run 30 %.",
+    ),
+    (
+        {"buy_and_hold": held(30.01)},
+        "Buying and holding returned more over the same bars: 30.01 % after costs, the run 30 %.",
+    ),
+    (
+        {"buy_and_hold": held(-5.0), "total_return": -12.5, "rules": SHORT},
+        "Buying and holding returned more over the same bars: -5 % after costs, the run -12.5 %.",
+    ),
+    (
+        {"buy_and_hold": held(31.0), "rules": SHORT},
+        "Buying and holding returned more over the same bars: 31 % after costs, the run 30 %. A run that is only short "
+        "has to expect that in a rising market.",
     ),
     (
         {"are_trades_autocorrelated": True},
