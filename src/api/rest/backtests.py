@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Annotated
 
@@ -40,6 +41,7 @@ from src.api.rest.tables import present_bars, present_fills, present_trades
 from src.api.rows.row_pages import check_first
 from src.domain import errors
 from src.domain.judgement import Unchecked
+from src.domain.runs import BacktestResult
 
 router = APIRouter(prefix="/api/backtests", tags=["backtests"], route_class=NamedQueryRoute)
 
@@ -110,21 +112,27 @@ async def list_backtests(
 )
 async def get_backtest(request: Request, result_id: ResultId) -> Response:
     """Read a stored result; it never changes, so clients may cache it without limit."""
-    tag = _entity_tag(result_id)
-    headers = {"ETag": tag, "Cache-Control": "private, max-age=31536000, immutable"}
-    result = await services_of(request).backtests.get(result_id)
-    if _names_tag(request.headers.get("if-none-match", ""), tag):
-        return Response(status_code=304, headers=headers)
-    presented = partial(present_result, result, max_rows=max_rows_of(request))
-    return await run_in_threadpool(lambda: respond("Result found", presented(), headers=headers))
+
+    def write(result: BacktestResult, headers: Mapping[str, str]) -> Response:
+        return respond("Result found", present_result(result, max_rows=max_rows_of(request)), headers=headers)
+
+    return await _respond_unless_cached(request, result_id, write)
 
 
-@router.get("/{result_id}/judgement", response_model=Envelope[JudgementAnswer | None], responses=_READ_ERRORS)
+@router.get(
+    "/{result_id}/judgement",
+    response_model=Envelope[JudgementAnswer | None],
+    responses={304: {"description": "The client has this judgement already (If-None-Match)."}, **_READ_ERRORS},
+)
 async def get_judgement(request: Request, result_id: ResultId) -> Response:
     """Read whether to believe a stored result, and why; `data` is null for a result of an earlier version."""
-    judgement = (await services_of(request).backtests.get(result_id)).judgement
-    message = "Judgement found" if judgement else "The result was stored by a version that did not judge"
-    return respond(message, None if judgement is None else JudgementAnswer.of(judgement))
+
+    def write(result: BacktestResult, headers: Mapping[str, str]) -> Response:
+        if result.judgement is None:
+            return respond("The result was stored by a version that did not judge", None, headers=headers)
+        return respond("Judgement found", JudgementAnswer.of(result.judgement), headers=headers)
+
+    return await _respond_unless_cached(request, result_id, write)
 
 
 @router.get("/{result_id}/deflation", response_model=CheckEnvelope[DeflationAnswer | None], responses=_READ_ERRORS)
@@ -216,6 +224,18 @@ async def list_trades(request: Request, result_id: ResultId, first: First = 100,
     check_first(first, max_rows=max_rows_of(request))
     trades = (await services_of(request).backtests.get(result_id)).simulation.trades
     return _page(present_trades(trades[offset : offset + first]), total=len(trades), first=first, offset=offset)
+
+
+async def _respond_unless_cached(
+    request: Request, result_id: str, write: Callable[[BacktestResult, Mapping[str, str]], Response]
+) -> Response:
+    """Respond with what `write` makes of a stored result and of headers; 304 if the client has it already."""
+    tag = _entity_tag(result_id)
+    headers = {"ETag": tag, "Cache-Control": "private, max-age=31536000, immutable"}
+    result = await services_of(request).backtests.get(result_id)
+    if _names_tag(request.headers.get("if-none-match", ""), tag):
+        return Response(status_code=304, headers=headers)
+    return await run_in_threadpool(write, result, headers)
 
 
 def _respond_check(message: str, checked: object, shape: type[Answer]) -> Response:

@@ -202,8 +202,9 @@ async def test_wrong_queries_are_named(client: httpx.AsyncClient, query: dict[st
     assert answer.headers["content-type"] == "application/problem+json"
 
 
-async def test_result_is_immutable_for_caches(client: httpx.AsyncClient) -> None:
-    path = f"/api/backtests/{(await run(client)).json()['data']['id']}"
+@pytest.mark.parametrize("part", ["", "/judgement"])
+async def test_result_is_immutable_for_caches(client: httpx.AsyncClient, part: str) -> None:
+    path = f"/api/backtests/{(await run(client)).json()['data']['id']}{part}"
     first = await client.get(path)
     assert "immutable" in first.headers["cache-control"]
     assert first.headers["etag"].startswith("W/")
@@ -211,11 +212,13 @@ async def test_result_is_immutable_for_caches(client: httpx.AsyncClient) -> None
     for condition in (first.headers["etag"], f'"other", {first.headers["etag"]}', strong, "*"):
         again = await client.get(path, headers={"If-None-Match": condition})
         assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", first.headers["etag"])
-    assert (await client.get(path, headers={"If-None-Match": '"other"'})).status_code == 200
+    other = await client.get(path, headers={"If-None-Match": '"other"'})
+    assert (other.status_code, other.content, other.headers["etag"]) == (200, first.content, first.headers["etag"])
 
 
 async def test_unknown_result_ids_are_not_found(client: httpx.AsyncClient) -> None:
-    for path in ("/api/backtests/none", "/api/backtests/none/fills", "/api/backtests/none/trades"):
+    for part in ("", "/judgement", "/fills", "/trades"):
+        path = f"/api/backtests/none{part}"
         answer = await client.get(path, headers={"If-None-Match": "*"})
         assert (answer.status_code, answer.json()["code"]) == (404, "RESULT_NOT_FOUND")
 
