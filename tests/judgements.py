@@ -90,6 +90,7 @@ TRAINING = TrainingOverlap(
 LEAKS = Leaks(rows=ROWS, overlap=OVERLAP, training=TRAINING)
 TIMING = TimingTest(p_value=0.01, shifts=900, edge=20.0, smallest_visible_edge=15.0, bars_needed=800)
 BENCHMARKS = Benchmarks(
+    jumps_left_out=1,
     buy_and_hold=BuyAndHold(total_return=50.0, sharpe_ratio=0.8, max_drawdown=40.0),
     timing=TIMING,
     timing_deflated=0.04,

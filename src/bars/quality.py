@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from src.bars.grid import bar_numbers, close_times_ms
-from src.domain.market import Bars, DataQuality, Gap, Interval, Jump, RejectedRow
-
-JUMP_RATIO: Final = 3.0
-"""A price change across a gap by this factor means a halt, a split or another coin under the same name."""
+from src.domain.market import JUMP_RATIO, Bars, DataQuality, Gap, Interval, Jump, RejectedRow
 
 
 def assess(

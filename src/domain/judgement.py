@@ -387,6 +387,11 @@ class BestTrades:
 class Benchmarks:
     """What the result must beat, and where it came from."""
 
+    jumps_left_out: int | None = reported(
+        "Price jumps across gaps that the market's returns are without, here and in trends: no position could be held "
+        "through them, and `dataQuality` names them. Null for results of earlier versions.",
+        _COUNT,
+    )
     buy_and_hold: BuyAndHold | None = reported("The market itself; null if the run cannot hold it.")
     timing: TimingTest | None = reported("Timing test; null under 10 trades, under 100 shifts, always in or never in.")
     timing_deflated: float | None = reported("Its p-value for the best of the effective active trials.", _PROBABILITY)
@@ -444,7 +449,9 @@ class OtherMarket:
     end_ms: int = reported("Open time of the last bar.", INSTANT)
     total_return: float = reported("Return.", _PERCENT)
     sharpe_ratio: float | None = reported("Sharpe ratio; null without variance.", _RATIO)
-    buy_and_hold_return: float | None = reported("Return of buying and holding that market.", _PERCENT)
+    buy_and_hold_return: float | None = reported(
+        "Return of buying and holding that market, without price jumps across gaps.", _PERCENT
+    )
     total_trades: int = reported("Closed trades.", _COUNT)
     max_drawdown: float = reported("Deepest drawdown.", _PERCENT)
 

@@ -403,6 +403,10 @@ class RejectedRow:
     reason: str
 
 
+JUMP_RATIO: Final = 3.0
+"""A price change across a gap by this factor means a halt, a split or another coin under the same name."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Jump:
     """A large change of price across a gap: `ratio` is the first open after it ÷ the last close before it."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Final
 
 from src.domain.judgement import OtherMarket, OtherMarkets, SkippedMarket
-from src.domain.market import CachedMarket
+from src.domain.market import Bars, CachedMarket
 from src.domain.performance import Metrics
+from src.judgement.jumps import find_jump_rows, join_closes
 
 MAX_MARKETS: Final = 3
 MAX_SKIPPED: Final = 3
@@ -27,16 +29,18 @@ def has_enough(bars: int, own_bars: int) -> bool:
     return bars >= MIN_SHARE * own_bars
 
 
-def describe_market(symbol: str, metrics: Metrics) -> OtherMarket:
-    """Return the figures of a run on another market."""
+def describe_market(bars: Bars, metrics: Metrics) -> OtherMarket:
+    """Return the figures of a run on the bars of another market."""
+    closes = join_closes(bars, find_jump_rows(bars))
+    held = (float(closes[-1] / closes[0]) - 1) * 100
     return OtherMarket(
-        symbol=symbol,
+        symbol=bars.symbol,
         bars=metrics.bars,
         start_ms=metrics.start,
         end_ms=metrics.end,
         total_return=metrics.total_return,
         sharpe_ratio=metrics.sharpe_ratio,
-        buy_and_hold_return=metrics.buy_and_hold_return,
+        buy_and_hold_return=held if math.isfinite(held) else None,
         total_trades=metrics.total_trades,
         max_drawdown=metrics.max_drawdown,
     )

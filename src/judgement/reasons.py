@@ -123,7 +123,8 @@ def _timing_objections(evidence: Evidence, has_high_sharpe: bool) -> Iterator[Re
 
 def _explain_profit(evidence: Evidence) -> str:
     """Return the sentence's end that says what a high Sharpe ratio without timing comes from."""
-    market = evidence.metrics.buy_and_hold_return or 0.0
+    held = evidence.benchmarks.buy_and_hold
+    market = (evidence.metrics.buy_and_hold_return or 0.0) if held is None else held.total_return
     direction = evidence.rules.direction
     if direction is Direction.LONG and market > 0:
         return "holding while the market rose can explain it, and that it matters when it bought is not shown."

@@ -37,6 +37,7 @@ from src.judgement.deflation import deflate
 from src.judgement.fill_band import measure_fill_band
 from src.judgement.gap_trades import find_traded_gaps
 from src.judgement.intervals import measure_confidence
+from src.judgement.jumps import find_jump_rows, join_closes, join_prices
 from src.judgement.leaks import measure_overlap
 from src.judgement.verdict import Evidence, reach_verdict
 from src.metrics.returns import simple_returns
@@ -75,11 +76,16 @@ class Examination:
 
 
 class _Returns(NamedTuple):
-    """Returns per bar [n] of a run's equity and of its market, and the fraction of equity that was held over each."""
+    """Returns per bar [n] of a run's equity and of its market, and the fraction of equity that was held over each.
+
+    The market's closes [n] and returns are without price jumps across gaps; `jump_rows` are the bars after them.
+    """
 
     equity: Floats
     market: Floats
     exposure: Floats
+    closes: Floats
+    jump_rows: tuple[int, ...]
 
 
 def trials_of(run: JudgedRun) -> tuple[Trial | None, Trial | None]:
@@ -87,7 +93,7 @@ def trials_of(run: JudgedRun) -> tuple[Trial | None, Trial | None]:
 
     Each is None if it did not move.
     """
-    returns, market, exposure = _returns_of(run)
+    returns, market, exposure, *_ = _returns_of(run)
     total, active = trial_ledger.build_trials(
         run.bars.open_time_ms, returns, trial_ledger.active_returns(returns, market, exposure)
     )
@@ -101,7 +107,8 @@ def examine(run: JudgedRun, simulate: Simulate) -> Examination:
     """
     bars, simulation, rules = run.bars, run.simulation, run.rules
     per_year, risk_free = run.annualization.bars_per_year, run.annualization.risk_free_per_bar
-    returns, market, exposure = _returns_of(run)
+    returns, market, exposure, closes, jump_rows = _returns_of(run)
+    joined = join_prices(bars, jump_rows)
     is_closed = ~simulation.trades["is_open"]
     profits = np.ascontiguousarray(simulation.trades["profit"][is_closed])
     entry_bars = simulation.trades["entry_bar"]
@@ -119,14 +126,15 @@ def examine(run: JudgedRun, simulate: Simulate) -> Examination:
         ),
         overlap=measure_overlap(simulation.position, market, returns, costs.delayed_returns) if run.has_model else None,
         benchmarks=Benchmarks(
-            buy_and_hold=hold_market(bars, rules, run.annualization, simulate),
+            jumps_left_out=len(jump_rows),
+            buy_and_hold=None if joined is None else hold_market(joined, rules, run.annualization, simulate),
             timing=test,
             timing_deflated=None if test is None else test.p_value,
             active_trials_effective=1.0,
             break_even_fee=find_break_even_fee(bars, run.signals, rules, simulation, simulate),
             cost_cases=costs.cases,
             years=breakdowns.split_by_year(bars.open_time_ms, returns, entry_bars, **scale),
-            trends=breakdowns.split_by_trend(bars.close, returns, entry_bars, **scale),
+            trends=breakdowns.split_by_trend(closes, returns, entry_bars, **scale),
             best_trades=breakdowns.measure_best_trades(
                 profits, initial_cash=rules.initial_cash, final_equity=float(simulation.equity[-1])
             ),
@@ -195,11 +203,13 @@ def judge(
 
 def _returns_of(run: JudgedRun) -> _Returns:
     bars, simulation = run.bars, run.simulation
+    jump_rows = find_jump_rows(bars)
+    closes = join_closes(bars, jump_rows)
     exposure = timing.hold_exposure(
         simulation.position, bars.close, simulation.equity, is_filled_at_close=run.rules.fill is FillTiming.SAME_CLOSE
     )
     returns = simple_returns(simulation.equity, run.rules.initial_cash)
-    return _Returns(returns, simple_returns(bars.close, float(bars.close[0])), exposure)
+    return _Returns(returns, simple_returns(closes, float(closes[0])), exposure, closes, jump_rows)
 
 
 def _count_trials(benchmarks: Benchmarks, effective_trials: float) -> Benchmarks:

@@ -111,7 +111,7 @@ class MarketRuns:
     async def _run_one(self, request: BacktestRequest, bars: Bars, model_file: ModelFile | None) -> OtherMarket:
         predictions = await self._predict(request, bars, model_file)
         outcome = await self.computing.run(compute_outcome, request, bars, predictions, self.engines)
-        return describe_market(bars.symbol, outcome.metrics)
+        return await self.computing.run(describe_market, bars, outcome.metrics)
 
     async def _find_model(self, result: BacktestResult) -> ModelFile | None:
         """Return the file that a result was computed with, None without a model; raises ModelNotFound."""

@@ -203,8 +203,14 @@ def test_relisted_coin_under_one_name_is_warned(service: str, shared_data: Path)
         "fetchInput": market,
         "maCrossoverParams": {"fast": 2, "slow": 3},
     }
-    warnings = ask(service, RUN, input=input_)["data"]["runEventDrivenBacktest"]["warnings"]
-    assert any("another coin under the same name" in warning for warning in warnings)
+    query = """mutation ($input: BacktestInput!) { runEventDrivenBacktest(input: $input) {
+      warnings metrics { totalReturn buyAndHoldReturn } dataQuality { jumps { ratio } }
+      judgement { benchmarks { jumpsLeftOut buyAndHold { totalReturn } } } } }"""
+    result = ask(service, query, input=input_)["data"]["runEventDrivenBacktest"]
+    assert any("another coin under the same name" in warning for warning in result["warnings"])
+    benchmarks = result["judgement"]["benchmarks"]
+    assert benchmarks["jumpsLeftOut"] == len(result["dataQuality"]["jumps"]) == 1
+    assert benchmarks["buyAndHold"]["totalReturn"] < -99.9 < result["metrics"]["buyAndHoldReturn"]
 
 
 DATES = [f"{day:02d}/02/2024" for day in range(1, 11)]

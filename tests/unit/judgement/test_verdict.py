@@ -74,7 +74,8 @@ def make_evidence(**changes: Any) -> Evidence:
             min_backtest_bars=200, ledger_scope="all",
         ),
         "benchmarks": Benchmarks(
-            buy_and_hold=None, timing=TIMING, timing_deflated=0.05, active_trials_effective=1.5, break_even_fee=0.002,
+            jumps_left_out=0, buy_and_hold=None,
+            timing=TIMING, timing_deflated=0.05, active_trials_effective=1.5, break_even_fee=0.002,
             cost_cases=(), years=(), trends=(), bars_below_peak=0, missing_crises=(),
             best_trades=BestTrades(
                 share_of_best=10.0, share_of_best5=40.0, return_without_best=20.0, return_without_best5=5.0
@@ -661,6 +662,13 @@ def test_hurdle_of_only_trial_is_zero_in_sentence() -> None:
 def test_short_run_on_flat_market_names_no_fall() -> None:
     short = replace(RULES, direction=Direction.SHORT)
     assert "while the market fell" not in first_text(timing_deflated=0.3, buy_and_hold_return=0.0, rules=short)
+
+
+def test_profit_is_not_explained_by_jump_of_market() -> None:
+    """The metric has the jump of a relisted symbol, and buying and holding has not."""
+    with_jump = {"timing_deflated": 0.3, "buy_and_hold_return": 2e6}
+    assert "while the market rose" in first_text(**with_jump)
+    assert "while the market rose" not in first_text(**with_jump, buy_and_hold=held(-99.0))
 
 
 @pytest.mark.parametrize(("gaps", "is_cut"), [(3, False), (4, True)])
