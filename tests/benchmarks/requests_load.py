@@ -44,13 +44,13 @@ _numbers = count(1)
 
 
 def crossover(first_ms: int) -> bytes:
-    """A request that no other is equal to: the same arithmetic on other money."""
+    """A request that no other is equal to, and another trial of its user: the same arithmetic at another fee."""
     return graphql(
         DOCUMENT,
         {
             "input": {
                 "userId": "bench",
-                "initCash": 10_000 + next(_numbers),
+                "fees": 0.001 + 1e-9 * next(_numbers),
                 "fetchInput": {
                     "symbol": "BTCUSDT",
                     "interval": "1d",
@@ -65,7 +65,9 @@ def crossover(first_ms: int) -> bytes:
 
 def large_backtest() -> bytes:
     market = {"symbol": "BTCUSDT", "interval": "1m", "limit": LARGE_BARS, "source": "simulated", "seed": 1}
-    return graphql(SIZE_ONLY, {"input": {"userId": "bench", "initCash": next(_numbers), "fetchInput": market}})
+    return graphql(
+        SIZE_ONLY, {"input": {"userId": "bench", "fees": 0.001 + 1e-9 * next(_numbers), "fetchInput": market}}
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

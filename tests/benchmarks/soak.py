@@ -35,7 +35,7 @@ def mixed_requests(stored_id: str, seed: int = 1) -> Iterator[bytes]:
         number += 1
         bars = 100_000 if number % 50 == 0 else chosen.choice([200, 1_000, 1_000, 5_000])
         market = {"symbol": "BTCUSDT", "interval": "1m", "limit": bars, "source": "simulated", "seed": number % 30}
-        run = {"userId": f"user{number % 9}", "initCash": 1_000 + number, "fetchInput": market}
+        run = {"userId": f"user{number % 9}", "fees": 0.001 + 1e-9 * number, "fetchInput": market}
         kind = chosen.randrange(10) if bars < 100_000 else number // 50 % 3
         if kind in (0, 3, 4):
             yield graphql(VECTORIZED, {"input": run})
