@@ -109,7 +109,7 @@ def has_no_bars(given: Given) -> bool:
 
 
 def is_no_rule(given: Given) -> bool:
-    """A rule is a language of its own, and its named numbers are those that the texts use: no pattern tells either."""
+    """A rule is a language of its own; the texts decide which named numbers are used, and whether a model is read."""
     chosen = given.get("strategy")
     rules = chosen.get("rules") if isinstance(chosen, Mapping) else None
     if not isinstance(rules, Mapping):
@@ -117,7 +117,8 @@ def is_no_rule(given: Given) -> bool:
     numbers = rules.get("parameters")
     if not isinstance(numbers, Mapping | None) or not all(isinstance(rules.get(name), str | None) for name in _SIDES):
         return False
-    return bool(check_rules({**rules, "interval": None}).faults)
+    report = check_rules({**rules, "interval": None})
+    return bool(report.faults) or report.reads_model != (rules.get("model") is not None)
 
 
 def is_cursor(given: Given) -> bool:

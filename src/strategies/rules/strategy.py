@@ -29,7 +29,7 @@ from src.strategies.rules.scanning import MAX_CHARACTERS
 from src.strategies.rules.targets import find_edges
 
 
-def _rule(name: str, meaning: str, example: str) -> str | None:
+def _rule(name: str, meaning: str, example: str | None = None) -> str | None:
     declared = parameter(
         name=name, meaning=meaning, default=None, default_meaning="never", max_length=MAX_CHARACTERS, example=example
     )
@@ -44,10 +44,11 @@ class RulesParams(StrategyParams):
     if a rule itself is wrong.
     """
 
-    buy: str | None = _rule("buy", "Condition to be long from", "rsi(14) < 30 and close > sma(200)")
-    sell: str | None = _rule("sell", "Condition to be long until", "crosses_above(rsi(14), 70)")
-    short: str | None = _rule("short", "Condition to be short from", "rsi(14) > 70 and close < sma(200)")
-    cover: str | None = _rule("cover", "Condition to be short until", "crosses_below(rsi(14), 30)")
+    buy: str | None = _rule("buy", "Condition to be long from", "rsi({n}) < 30 and close > sma(200)")
+    sell: str | None = _rule("sell", "Condition to be long until", "crosses_above(rsi({n}), 70)")
+    # Without examples: tools send all examples of a schema at once, and a long position is all that a default allows.
+    short: str | None = _rule("short", "Condition to be short from")
+    cover: str | None = _rule("cover", "Condition to be short until")
     parameters: Mapping[str, float] = parameter(
         name="parameters",
         meaning="The numbers of the names in braces, as n in rsi({n}); each must be used by a rule",
