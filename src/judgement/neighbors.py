@@ -10,12 +10,21 @@ from typing import Any, Final, NamedTuple
 
 from src.domain.errors import InvalidInput
 from src.domain.judgement import NeighborRow, Neighbors, NeighborValue
-from src.domain.parameters import DeclaredParameter, parameters_of
+from src.domain.parameters import parameters_of
 from src.domain.strategy import StrategyParams
 
 FACTORS: Final = (0.8, 0.9, 1.0, 1.1, 1.2)
 MAX_GRID_PARAMETERS: Final = 2
 """Parameters that are combined with each other: 5² = 25 runs. Of more, one is changed at a time."""
+
+
+class _Number(NamedTuple):
+    """A number of a strategy: its public name, the names of the fields that lead to it, whether it must be whole."""
+
+    name: str
+    path: tuple[str, ...]
+    value: float
+    is_whole: bool
 
 
 class RunFigures(NamedTuple):
@@ -34,8 +43,8 @@ def measure_neighbors(params: StrategyParams, evaluate: Callable[[StrategyParams
     neighbors = find_neighbors(params)
     if not neighbors:
         return None
-    numbers = _find_numbers(params)
-    chosen = tuple(item.of(params) for item in numbers)
+    numbers = list(_find_numbers(params))
+    chosen = tuple(number.value for number in numbers)
     found = {values: evaluate(neighbor) for values, neighbor in neighbors.items()}
     ratios = [figures.sharpe_ratio for figures in found.values() if figures.sharpe_ratio is not None]
     own = found[chosen].sharpe_ratio
@@ -43,8 +52,8 @@ def measure_neighbors(params: StrategyParams, evaluate: Callable[[StrategyParams
         rows=tuple(
             NeighborRow(
                 values=tuple(
-                    NeighborValue(name=item.parameter.field, value=float(value))
-                    for item, value in zip(numbers, values, strict=True)
+                    NeighborValue(name=number.name, value=float(value))
+                    for number, value in zip(numbers, values, strict=True)
                 ),
                 is_chosen=values == chosen,
                 total_return=figures.total_return,
@@ -61,10 +70,10 @@ def measure_neighbors(params: StrategyParams, evaluate: Callable[[StrategyParams
 
 def find_neighbors(params: StrategyParams) -> Mapping[tuple[float, ...], StrategyParams]:
     """Return `params` and those near them, by their numbers; none for a strategy that `measure_neighbors` skips."""
-    numbers = [] if params.model is not None else _find_numbers(params)
+    numbers = [] if params.model is not None else list(_find_numbers(params))
     if not numbers:
         return {}
-    chosen = tuple(item.of(params) for item in numbers)
+    chosen = tuple(number.value for number in numbers)
     found = {}
     for values in sorted({chosen, *_nearby(numbers, chosen)}):
         neighbor = params if values == chosen else _with_values(params, numbers, values)
@@ -73,16 +82,23 @@ def find_neighbors(params: StrategyParams) -> Mapping[tuple[float, ...], Strateg
     return found
 
 
-def _find_numbers(params: StrategyParams) -> list[DeclaredParameter]:
-    """Return the parameters that are numbers and have a value."""
-    return [item for item in parameters_of(type(params)) if item.kind in (int, float) and item.of(params) is not None]
+def _find_numbers(params: StrategyParams) -> Iterator[_Number]:
+    """Yield the parameters that are numbers and have a value, and the numbers that the client named.
+
+    A named number that is whole stays whole, because it may be a length.
+    """
+    for item in parameters_of(type(params)):
+        value = item.of(params)
+        if isinstance(value, Mapping):
+            for name, number in value.items():
+                yield _Number(name, (*item.path, name), number, float(number).is_integer())
+        elif item.kind in (int, float) and value is not None:
+            yield _Number(item.parameter.field, item.path, value, item.kind is int)
 
 
-def _nearby(numbers: Sequence[DeclaredParameter], chosen: tuple[float, ...]) -> Iterator[tuple[float, ...]]:
+def _nearby(numbers: Sequence[_Number], chosen: tuple[float, ...]) -> Iterator[tuple[float, ...]]:
     """Yield the combinations of values near the chosen ones; some may be equal."""
-    choices = [
-        [_scaled(item, value, factor) for factor in FACTORS] for item, value in zip(numbers, chosen, strict=True)
-    ]
+    choices = [[_scaled(number, factor) for factor in FACTORS] for number in numbers]
     if len(numbers) <= MAX_GRID_PARAMETERS:
         yield from product(*choices)
         return
@@ -91,24 +107,24 @@ def _nearby(numbers: Sequence[DeclaredParameter], chosen: tuple[float, ...]) -> 
             yield (*chosen[:place], value, *chosen[place + 1 :])
 
 
-def _scaled(item: DeclaredParameter, value: float, factor: float) -> float:
+def _scaled(number: _Number, factor: float) -> float:
     """Return the value times the factor; whole numbers are rounded, halves up."""
-    if item.kind is not int:
-        return value * factor
+    if not number.is_whole:
+        return number.value * factor
     # In whole tenths, because 1.1 × 5 as float64 is over 5.5.
-    return (value * round(10 * factor) + 5) // 10
+    return (number.value * round(10 * factor) + 5) // 10
 
 
 def _with_values(
-    params: StrategyParams, numbers: Sequence[DeclaredParameter], values: tuple[float, ...]
+    params: StrategyParams, numbers: Sequence[_Number], values: tuple[float, ...]
 ) -> StrategyParams | None:
     """Return the parameters with other values; None if they are not allowed."""
     changes: dict[str, Any] = {}
-    for item, value in zip(numbers, values, strict=True):
+    for number, value in zip(numbers, values, strict=True):
         inner = changes
-        for name in item.path[:-1]:
+        for name in number.path[:-1]:
             inner = inner.setdefault(name, {})
-        inner[item.path[-1]] = value
+        inner[number.path[-1]] = value
     try:
         neighbor: StrategyParams = _replaced(params, changes)
     except InvalidInput:
@@ -117,7 +133,9 @@ def _with_values(
 
 
 def _replaced(root: Any, changes: dict[str, Any]) -> Any:
-    """Return a dataclass with these fields changed, and with those of the dataclasses in it that are given as dicts."""
+    """Return a dataclass or a mapping with these items changed, and with those in it that are given as dicts."""
+    if isinstance(root, Mapping):
+        return {**root, **changes}
     return dataclasses.replace(
         root,
         **{

@@ -14,6 +14,7 @@ from src.domain.trading import FillTiming, TradingRules
 from src.engines.event_driven import EventDrivenEngine
 from src.judgement.neighbors import RunFigures, measure_neighbors
 from src.strategies.crossover import Crossover, CrossoverParams
+from src.strategies.rules.strategy import RulesParams
 from tests.market import random_bars
 
 
@@ -162,3 +163,29 @@ def test_errors_of_a_run_are_not_hidden() -> None:
 
     with pytest.raises(InvalidInput, match="too much"):
         measure_neighbors(OneNumber(), grow)
+
+
+def test_named_numbers_of_rules_are_varied() -> None:
+    rules = RulesParams(buy="rsi({n}) < {low}", sell="rsi({n}) > 70", parameters={"n": 10, "low": 30.5})
+    asked: list[dict[str, float]] = []
+
+    def evaluate(params: StrategyParams) -> RunFigures:
+        assert isinstance(params, RulesParams)
+        asked.append(dict(params.parameters))
+        return RunFigures(1.0, params.parameters["n"])
+
+    found = measure_neighbors(rules, evaluate)
+    assert found is not None
+    assert len(found.rows) == len(asked) == 25
+    assert {item.name for row in found.rows for item in row.values} == {"n", "low"}
+    assert {numbers["n"] for numbers in asked} == {8, 9, 10, 11, 12}
+    assert sorted({numbers["low"] for numbers in asked}) == pytest.approx([24.4, 27.45, 30.5, 33.55, 36.6])
+    [chosen] = [row for row in found.rows if row.is_chosen]
+    assert values_of(chosen) == (10, 30.5)
+
+
+def test_neighbors_that_a_rule_refuses_are_left_out() -> None:
+    rules = RulesParams(buy="close > sma({n})", parameters={"n": 5000})
+    found = measure_neighbors(rules, lambda _: RunFigures(1.0, 1.0))
+    assert found is not None
+    assert [values_of(row)[0] for row in found.rows] == [4000, 4500, 5000]
