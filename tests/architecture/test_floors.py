@@ -24,6 +24,7 @@ FLOORS = {
     "model_formats": 2,
     "metrics": 2,
     "judgement": 2,
+    "tearsheet": 2,
     "bars": 3,
     "binance": 3,
     "bar_cache": 3,
@@ -48,6 +49,7 @@ NEIGHBORS = {
     "bar_cache": {"bars", "binance"},
     "datasets": {"bars"},
     "judgement": {"metrics"},
+    "tearsheet": {"metrics"},
     "strategies": {"indicators"},
 }
 """Rooms of the same floor that a room may import from: one way only, as `test_rooms_import_in_no_circle` checks."""
@@ -56,7 +58,7 @@ ADAPTERS = {"bars", "binance", "bar_cache", "datasets", "sandbox", "stores"}
 
 HIDDEN_FROM = {
     "service": ADAPTERS,
-    "api": ADAPTERS | {"engines", "strategies", "indicators", "features", "metrics", "model_formats"},
+    "api": ADAPTERS | {"engines", "strategies", "indicators", "features", "metrics", "model_formats", "tearsheet"},
 }
 """Rooms that may not be seen although they are below: adapters are handed in by wiring."""
 

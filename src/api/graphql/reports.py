@@ -45,7 +45,8 @@ def _shown_kind(item: ReportedField) -> Any:
         return str
     if item.is_report:
         return report_type(item.kind)
-    return _described_enum(item.kind) if issubclass(item.kind, StrEnum) else item.kind
+    is_enum = isinstance(item.kind, type) and issubclass(item.kind, StrEnum)
+    return _described_enum(item.kind) if is_enum else item.kind
 
 
 def _resolver(item: ReportedField, shown: Any) -> Callable[..., Any] | None:

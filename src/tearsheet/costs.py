@@ -1,0 +1,39 @@
+"""Break the profit of a run down into gross profit, slippage and fees."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from src.domain.tearsheet import CostBreakdown
+from src.domain.trading import FillReason, Simulation, TradingRules
+
+SLIPPED: Final = (
+    FillReason.SIGNAL,
+    FillReason.STOP_LOSS,
+    FillReason.TRAILING_STOP,
+    FillReason.TIME,
+    FillReason.STOP,
+)
+"""The fills that pay slippage: market orders and stops. A limit and a target fill at their level, and a liquidation at
+the bankruptcy price."""
+
+
+def break_down_costs(simulation: Simulation, rules: TradingRules) -> CostBreakdown:
+    """Return what a run gained before and after its costs, in the quote currency."""
+    fees = float(simulation.fills["fee"].sum())
+    slippage = slippage_paid(simulation.fills, rules.slippage_rate)
+    net_profit = float(simulation.equity[-1]) - rules.initial_cash
+    return CostBreakdown(gross_profit=net_profit + fees + slippage, slippage=slippage, fees=fees, net_profit=net_profit)
+
+
+def slippage_paid(fills: NDArray[np.void], slippage_rate: float) -> float:
+    """Return what the fills (`FILL_DTYPE`) paid beyond their price before slippage.
+
+    A price after slippage is p × (1 + side × s), so the difference is that price × s ÷ (1 + side × s).
+    """
+    slipped = fills[np.isin(fills["reason"], SLIPPED)]
+    value = slipped["quantity"] * slipped["price"]
+    return float((value * slippage_rate / (1 + slipped["side"] * slippage_rate)).sum())

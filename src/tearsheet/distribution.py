@@ -1,0 +1,79 @@
+"""Describe the distribution of the returns of equity per bar."""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from src.domain.tearsheet import ReturnBin, ReturnDistribution
+from src.metrics.returns import moments, simple_returns, tails
+
+Floats = NDArray[np.float64]
+
+TARGET_BINS: Final = 40
+"""About as many bins as the middle 99 % of the returns have."""
+
+MIDDLE: Final = (0.005, 0.995)
+LEAST_SPREAD: Final = 1e-9
+ROUND_STEPS: Final = (1.0, 2.0, 5.0, 10.0)
+
+
+def describe_returns(equity: Floats, initial_cash: float) -> ReturnDistribution:
+    """Return the histogram and the figures of the returns of equity [n], the first against the starting cash."""
+    returns = simple_returns(equity, initial_cash)
+    found, ends = moments(returns), tails(returns)
+    return ReturnDistribution(
+        bins=count_bins(returns * 100),
+        bars=len(returns),
+        mean=found.mean * 100,
+        median=float(np.median(returns)) * 100,
+        deviation=found.deviation * 100 if math.isfinite(found.deviation) else None,
+        worst=float(returns.min()) * 100,
+        best=float(returns.max()) * 100,
+        gaining_bars=int(np.count_nonzero(returns > 0)),
+        losing_bars=int(np.count_nonzero(returns < 0)),
+        value_at_risk_95=ends.fifth_percentile * 100,
+        expected_shortfall_95=ends.mean_of_worst * 100,
+    )
+
+
+def count_bins(values: Floats) -> tuple[ReturnBin, ...]:
+    """Return a histogram of the values [n]; its limits are multiples of 1, 2 or 5 times a power of ten, so 0 is one.
+
+    The bins cover the middle 99 % of the values, because a few extreme ones would leave all others in a single bin; the
+    outer bins reach to the extremes.
+    """
+    lowest, highest = float(values.min()), float(values.max())
+    low, high = (float(value) for value in np.quantile(values, MIDDLE))
+    if not _is_spread(low, high):
+        low, high = lowest, highest
+    if not _is_spread(low, high):
+        return (ReturnBin(low=lowest, high=highest, count=len(values)),)
+    limits = _round_limits(low, high)
+    counts = np.bincount(np.searchsorted(limits[1:-1], values, side="right"), minlength=len(limits) - 1)
+    limits[0], limits[-1] = min(limits[0], lowest), max(limits[-1], highest)
+    return tuple(
+        ReturnBin(low=float(start), high=float(stop), count=int(count))
+        for start, stop, count in zip(limits[:-1], limits[1:], counts, strict=True)
+    )
+
+
+def _is_spread(low: float, high: float) -> bool:
+    """Return whether the two differ by more than rounding, so that bins between them have distinct limits."""
+    return high - low > LEAST_SPREAD * max(abs(low), abs(high))
+
+
+def _round_limits(low: float, high: float) -> Floats:
+    """Return the multiples of a round width from at most `low` to at least `high`, `TARGET_BINS` or fewer apart."""
+    width = (high - low) / TARGET_BINS
+    exponent = math.floor(math.log10(width))
+    step = next(step for step in ROUND_STEPS if step * 10.0**exponent >= width or step == ROUND_STEPS[-1])
+    # A division by a power of ten is rounded once, so that limits have few digits: 0.3 and not 0.30000000000000004.
+    scale = 10.0 ** abs(exponent)
+    width = step * scale if exponent >= 0 else step / scale
+    multiples = np.arange(math.floor(low / width), math.ceil(high / width) + 1) * step
+    limits = multiples * scale if exponent >= 0 else multiples / scale
+    return limits.astype(np.float64)
