@@ -36,7 +36,8 @@ from src.service.models import ModelService
 from src.service.retention import Retention
 from src.service.services import Services
 from src.service.sources import SourceCatalogue
-from src.service.warm_up import settle_memory, warm_up, warm_up_rules
+from src.service.tearsheets import TearSheets
+from src.service.warm_up import settle_memory, warm_up
 from src.settings import Settings
 from src.stores.documents import prepare_documents
 from src.stores.model_files import TEMPORARY_FOLDER, DiskModelFiles
@@ -113,9 +114,13 @@ def build_services(settings: Settings) -> Services:
         computing=computing,
         timeout_s=settings.request_timeout_s,
     )
+    tearsheets = TearSheets(
+        store=store, sources=catalogue, engines=ENGINES, computing=computing, timeout_s=settings.request_timeout_s
+    )
     return Services(
         backtests=backtests,
         later_checks=later_checks,
+        tearsheets=tearsheets,
         models=models,
         datasets=DatasetService(datasets, reserved_names=tuple(sources)),
         downloads=binance.progress,

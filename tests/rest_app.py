@@ -19,9 +19,13 @@ from src.api.rest.routes import install_rest
 from src.domain.errors import ModelNotFound, UnsupportedFormat, result_not_found
 from src.domain.model_files import ModelDescription, ModelFile
 from src.domain.runs import BacktestRequest, BacktestResult, Rerun, ResultPage, ResultSummary, StoreUsage
-from src.ports import ModelFileStore
+from src.engines.registry import ENGINES
+from src.ports import ModelFileStore, ResultStore
+from src.service.computing import ComputeQueue
 from src.service.models import ModelService
 from src.service.services import READY, Readiness, Services
+from src.service.sources import SourceCatalogue
+from src.service.tearsheets import TearSheets
 from tests.factories import make_result
 
 MIB = 1024 * 1024
@@ -146,10 +150,21 @@ class MemoryServices:
     backtests: MemoryBacktests = field(default_factory=MemoryBacktests)
     runner: Any = None
     parts: dict[str, str] = field(default_factory=lambda: {"warmUp": READY, "store": READY})
+    sources: dict[str, Any] = field(default_factory=dict)
 
     @property
     def models(self) -> ModelService:
         return ModelService(self.files, self.runner)
+
+    @property
+    def tearsheets(self) -> TearSheets:
+        return TearSheets(
+            store=cast("ResultStore", self.backtests),
+            sources=SourceCatalogue(sources=self.sources),
+            engines=ENGINES,
+            computing=ComputeQueue(threads=1, max_waiting=8),
+            timeout_s=30.0,
+        )
 
     async def store_usage(self) -> StoreUsage | None:
         return StoreUsage(results=len(self.backtests.results), size_bytes=12_345)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,9 +95,65 @@ class CostBreakdown:
     net_profit: float = reported("Final equity − starting cash.", _QUOTE)
 
 
+class SeriesColumn(NamedTuple):
+    """A column of a result's rows: its meaning as a sentence, its unit, and whether it is read from the bars."""
+
+    meaning: str
+    unit: str
+    needs_bars: bool = False
+
+
+SERIES_COLUMNS: Final[Mapping[str, SeriesColumn]] = MappingProxyType(
+    {
+        "date": SeriesColumn("Open time of the bar, of a point's first one.", "ISO 8601, UTC"),
+        "open": SeriesColumn("First price.", _QUOTE, needs_bars=True),
+        "high": SeriesColumn("Highest price.", _QUOTE, needs_bars=True),
+        "low": SeriesColumn("Lowest price.", _QUOTE, needs_bars=True),
+        "close": SeriesColumn("Last price.", _QUOTE),
+        "volume": SeriesColumn("Traded volume, in a point the sum.", "base asset", needs_bars=True),
+        "equity": SeriesColumn("Cash + position × close, in a point the last.", _QUOTE),
+        "cash": SeriesColumn("Cash at the close, in a point the last.", _QUOTE),
+        "position": SeriesColumn("Units held at the close, negative when short, in a point the last.", "base asset"),
+        "drawdown": SeriesColumn("(equity ÷ its running peak − 1) × 100, ≤ 0, in a point the lowest.", _PERCENT),
+        "buy_and_hold": SeriesColumn(
+            "Equity of buying at the first bar with the run's cash, size, costs and fill, and holding; in a point the "
+            "last. Null if nothing could be bought.",
+            _QUOTE,
+            needs_bars=True,
+        ),
+        "signal": SeriesColumn("buy, sell or hold, decided at the close. Null in points: fills have them.", "text"),
+        "probability": SeriesColumn("The model's P(class 1), in a point the last. Null if it has none.", "0 to 1"),
+    }
+)
+"""The columns of a result's rows, in their order."""
+
+RANGED_COLUMNS: Final = ("close", "equity", "buy_and_hold")
+"""Columns whose lowest and highest value in each point are columns too, `<name>_low` and `<name>_high`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeriesRequest:
+    """Which rows of a result: columns by name (None: all), bars that open from `start_ms` to `end_ms` (both included),
+    reduced to at most `points` rows (None: one for each bar), of which there may be `max_rows`.
+
+    `allows_nulls` says whether columns that need the bars may be null if the bars are not to be had.
+    """
+
+    columns: tuple[str, ...] | None = None
+    start_ms: int | None = None
+    end_ms: int | None = None
+    points: int | None = None
+    max_rows: int
+    allows_nulls: bool = True
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(SERIES_COLUMNS) if self.columns is None else self.columns
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ResultSeries:
-    """Columns of a result's rows, oldest first, all of one length.
+    """Columns of a result's rows, oldest first, all of `length` rows.
 
     `columns` are by name; `date` holds milliseconds since the epoch (UTC), `signal` `Action` values; NaN is no number,
     and a column None has no values at all. `total` counts the bars of the chosen range, `bars_per_point` those of each
@@ -103,6 +161,7 @@ class ResultSeries:
     """
 
     columns: Mapping[str, NDArray[np.generic] | None]
+    length: int
     total: int
     bars_per_point: int = 1
-    warnings: tuple[str, ...] = field(default=())
+    warnings: tuple[str, ...] = ()

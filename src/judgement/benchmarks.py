@@ -50,16 +50,22 @@ class CostStudy:
 
 
 def hold_market(bars: Bars, rules: TradingRules, annualization: Annualization, simulate: Simulate) -> BuyAndHold | None:
+    """Measure buying at the first bar and holding to the end; None if nothing could be bought."""
+    held = simulate_hold(bars, rules, simulate)
+    if held is None:
+        return None
+    total_return, sharpe = _summarize(held.equity, rules.initial_cash, annualization)
+    deepest = measure_drawdowns(held.equity, rules.initial_cash).deepest
+    return BuyAndHold(total_return=total_return, sharpe_ratio=sharpe, max_drawdown=deepest * 100)
+
+
+def simulate_hold(bars: Bars, rules: TradingRules, simulate: Simulate) -> Simulation | None:
     """Buy at the first bar with a run's costs, size and fill, and hold to the end; None if nothing could be bought."""
     action = np.zeros(len(bars), np.int8)
     action[0] = Action.BUY
     market_order = replace(rules, direction=Direction.LONG, entry=EntryOrder(), exits=Exits())
     held = try_run(simulate, bars, Signals(action=action, strategy=_HOLD), market_order)
-    if held is None or not len(held.fills):
-        return None
-    total_return, sharpe = _summarize(held.equity, rules.initial_cash, annualization)
-    deepest = measure_drawdowns(held.equity, rules.initial_cash).deepest
-    return BuyAndHold(total_return=total_return, sharpe_ratio=sharpe, max_drawdown=deepest * 100)
+    return held if held is not None and len(held.fills) else None
 
 
 def measure_costs(

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final, Protocol
 
 from src.concurrency.single_flight import SingleFlight
-from src.domain.errors import Conflict, ServiceError, TimedOut
+from src.domain.errors import ServiceError, TimedOut
 from src.domain.judgement import Deflation, Neighbors, OtherMarkets, ResolvedFills, Unchecked, UncheckedCode
 from src.domain.market import INTERVALS, Bars, LimitOrigin, MarketRequest, MarketSeries
 from src.domain.runs import BacktestResult
@@ -24,11 +24,10 @@ from src.judgement.other_markets import MAX_MARKETS
 from src.metrics.returns import simple_returns
 from src.ports import Engine, ResultStore, TrialLedger
 from src.service.computing import ComputeQueue
-from src.service.history import fetch_with_history
 from src.service.judging import ledger_market
 from src.service.market_runs import MarketRuns
+from src.service.pinned_bars import fetch_pinned_bars
 from src.service.pipeline import compute_outcome
-from src.service.reruns import pin_market
 from src.service.sources import SourceCatalogue
 
 MAX_KEPT: Final = 256
@@ -159,13 +158,7 @@ class LaterChecks:
     async def _fetch(self, result: BacktestResult, warm_up_bars: int = 0) -> MarketSeries:
         """Return the bars of a result, with a longer history if asked; raises Conflict if they are not the same any
         more."""
-        request, own = result.request, result.warm_up_bars
-        source = await self.sources.find(request.market.source, user_id=request.user_id)
-        series = await fetch_with_history(source, pin_market(result), max(own, warm_up_bars))
-        same = replace(series, history=series.history_before(0, own))
-        if await self.computing.run(same.fingerprint) != result.fingerprints.bars:
-            raise Conflict("The bars of backtest {id!r} have changed since it ran. Run it again.", id=result.id)
-        return series
+        return await fetch_pinned_bars(self.sources, self.computing, result, warm_up_bars)
 
     async def _fetch_minutes(self, result: BacktestResult, bars: Bars, bar: int) -> Bars | None:
         """Return the minutes inside a bar; None if the source has none."""

@@ -15,6 +15,7 @@ from src.service.backtests import BacktestService
 from src.service.datasets import DatasetService
 from src.service.later_checks import LaterChecks
 from src.service.models import ModelService
+from src.service.tearsheets import TearSheets
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +54,7 @@ class Services:
         *,
         backtests: BacktestService,
         later_checks: LaterChecks,
+        tearsheets: TearSheets,
         models: ModelService,
         datasets: DatasetService,
         downloads: DownloadBoard,
@@ -65,6 +67,7 @@ class Services:
     ) -> None:
         self.backtests = backtests
         self.later_checks = later_checks
+        self.tearsheets = tearsheets
         self.models = models
         self.datasets = datasets
         self.downloads = downloads

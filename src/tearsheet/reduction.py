@@ -8,6 +8,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from src.domain.tearsheet import RANGED_COLUMNS
+
 Values = NDArray[Any]
 
 
@@ -54,9 +56,6 @@ _RULES: Final[Mapping[str, Callable[[Values, NDArray[np.int64]], Values]]] = {
 }
 """How the bars of a point become one value. Signals are not here: fills show what became of them."""
 
-RANGED: Final = ("equity", "close", "buy_and_hold")
-"""Columns whose lowest and highest value in each point are columns too, `<name>_low` and `<name>_high`."""
-
 
 def reduce_columns(columns: Mapping[str, Values | None], bars_per_point: int) -> dict[str, Values | None]:
     """Return one row for each `bars_per_point` bars, the last row for those that are left; None stays None.
@@ -69,7 +68,7 @@ def reduce_columns(columns: Mapping[str, Values | None], bars_per_point: int) ->
     reduced: dict[str, Values | None] = {}
     for name, values in columns.items():
         reduced[name] = _reduce(values, _RULES.get(name), bars_per_point)
-        if name in RANGED:
+        if name in RANGED_COLUMNS:
             reduced[f"{name}_low"] = _reduce(values, _lowest, bars_per_point)
             reduced[f"{name}_high"] = _reduce(values, _highest, bars_per_point)
     return reduced

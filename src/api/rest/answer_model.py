@@ -71,12 +71,12 @@ Instant = Annotated[str, Written(format_instant)]
 @cache
 def _presenter(cls: type[Answer]) -> Callable[[object], dict[str, object]]:
     fields = cls.model_fields
-    read = attrgetter(*(str(field.validation_alias or name) for name, field in fields.items()))
+    readers = [attrgetter(str(field.validation_alias or name)) for name, field in fields.items()]
     found = ((name, _writer(field.annotation, field.metadata)) for name, field in fields.items())
     writers = [(name, write) for name, write in found if write is not None]
 
     def present(value: object) -> dict[str, object]:
-        shown = dict(zip(fields, read(value), strict=True))
+        shown = {name: read(value) for name, read in zip(fields, readers, strict=True)}
         for name, write in writers:
             if shown[name] is not None:
                 shown[name] = write(shown[name])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Annotated
 
@@ -11,13 +9,13 @@ from fastapi import APIRouter, Path, Query, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from src import __version__
 from src.api.answers import PendingTable
 from src.api.dependencies import max_bars_of, max_rows_of, services_of
 from src.api.requests.backtests import build_request
 from src.api.rest import values
 from src.api.rest.answer_model import Answer
 from src.api.rest.bodies import check_json, read_backtest_body
+from src.api.rest.caching import NOT_MODIFIED, has_already, immutable_headers
 from src.api.rest.presenting import present_rerun, present_result, present_summary, respond
 from src.api.rest.queries import NamedQueryRoute
 from src.api.rest.result_schemas import (
@@ -105,18 +103,19 @@ async def list_backtests(
     return respond(f"{len(items)} result(s)", found)
 
 
-@router.get(
-    "/{result_id}",
-    response_model=Envelope[ResultAnswer],
-    responses={304: {"description": "The client has this result already (If-None-Match)."}, **_READ_ERRORS},
-)
-async def get_backtest(request: Request, result_id: ResultId) -> Response:
+@router.get("/{result_id}", response_model=Envelope[ResultAnswer], responses={**NOT_MODIFIED, **_READ_ERRORS})
+async def get_backtest(
+    request: Request,
+    result_id: ResultId,
+    rows: Annotated[bool, Query(description="Whether the response has data, fills and trades.")] = True,
+) -> Response:
     """Read a stored result; it never changes, so clients may cache it without limit."""
-
-    def write(result: BacktestResult, headers: Mapping[str, str]) -> Response:
-        return respond("Result found", present_result(result, max_rows=max_rows_of(request)), headers=headers)
-
-    return await _respond_unless_cached(request, result_id, write)
+    headers = immutable_headers(result_id, *(() if rows else ("without rows",)))
+    result = await services_of(request).backtests.get(result_id)
+    if has_already(request, headers):
+        return Response(status_code=304, headers=headers)
+    presented = partial(present_result, result, max_rows=max_rows_of(request), has_rows=rows)
+    return await run_in_threadpool(lambda: respond("Result found", presented(), headers=headers))
 
 
 @router.get(
@@ -246,15 +245,3 @@ def _respond_check(message: str, checked: object, shape: type[Answer]) -> Respon
 
 def _page(items: PendingTable, *, total: int, first: int, offset: int) -> Response:
     return respond(f"{total} row(s) in all", {"items": items, "total": total, "offset": offset, "first": first})
-
-
-def _entity_tag(result_id: str) -> str:
-    # The same result may be written differently by another version of the service.
-    named = f"{__version__} {result_id}".encode("utf-8", "replace")
-    # Weak, because the response may be compressed or not.
-    return f'W/"{hashlib.sha256(named).hexdigest()[:32]}"'
-
-
-def _names_tag(condition: str, tag: str) -> bool:
-    named = {part.strip().removeprefix("W/") for part in condition.split(",")}
-    return tag.removeprefix("W/") in named or condition.strip() == "*"

@@ -12,7 +12,7 @@ from src.api.answers import JsonResponse
 from src.api.requests.backtests import echo_settings, echo_strategy
 from src.api.rest.result_schemas import ResultAnswer, SummaryAnswer
 from src.api.rest.tables import present_bars, present_fills, present_trades
-from src.api.rows.row_pages import cut_warnings, long_tables
+from src.api.rows.row_pages import TABLES, cut_warnings, long_tables
 from src.domain.parameters import parameters_of
 from src.domain.runs import BacktestRequest, BacktestResult, Rerun, ResultSummary
 from src.domain.training import TrainingWindow
@@ -33,11 +33,13 @@ def respond(
     return JsonResponse(document, status, headers)
 
 
-def present_result(result: BacktestResult, *, max_rows: int | None = None) -> dict[str, object]:
-    """Return a whole backtest; of a table longer than `max_rows` only the first rows, with the next page in
-    `more_rows`."""
+def present_result(result: BacktestResult, *, max_rows: int | None = None, has_rows: bool = True) -> dict[str, object]:
+    """Return a backtest, with its tables if it `has_rows`.
+
+    Of a table longer than `max_rows` only the first rows, with the next page in `more_rows`.
+    """
     simulation = result.simulation
-    tables = long_tables(result, max_rows)
+    tables = long_tables(result, max_rows) if has_rows else {}
     more_rows = {name: f"/api/backtests/{result.id}/{name}?first={max_rows}&offset={max_rows}" for name in tables}
     shown = SimpleNamespace(
         **_head_of(result, dict(result.signals.strategy.parameters)),
@@ -50,8 +52,8 @@ def present_result(result: BacktestResult, *, max_rows: int | None = None) -> di
     )
     shown.warnings = (*result.warnings, *cut_warnings(tables, max_rows, more_rows.__getitem__))
     answered = ResultAnswer.of(shown)
-    if not more_rows:
-        del answered["more_rows"]
+    for name in (*(() if more_rows else ("more_rows",)), *(() if has_rows else TABLES)):
+        del answered[name]
     return answered
 
 

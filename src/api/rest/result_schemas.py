@@ -161,6 +161,9 @@ class CrossCheckAnswer(Answer):
     largest_equity_difference: float = Field(description="Largest relative difference of equity, a ratio.")
 
 
+_ABSENT: Final = "; absent if the result is read with rows=false."
+
+
 class ResultAnswer(SummaryAnswer):
     """A finished backtest."""
 
@@ -185,9 +188,9 @@ class ResultAnswer(SummaryAnswer):
     more_rows: dict[str, str] = Field(
         {}, description="Path of the next page of each table that is cut in this response; absent if none is."
     )
-    data: list[BarRow] = Field(description="Equity and signal at each bar, oldest first.")
-    fills: list[FillRow] = Field(description="Orders executed, in time order.")
-    trades: list[TradeRow] = Field(description="Trades in order of entry, including one still open.")
+    data: list[BarRow] = Field([], description=f"Equity and signal at each bar, oldest first{_ABSENT}")
+    fills: list[FillRow] = Field([], description=f"Orders executed, in time order{_ABSENT}")
+    trades: list[TradeRow] = Field([], description=f"Trades in order of entry, including one still open{_ABSENT}")
 
 
 class RerunAnswer(BaseModel):

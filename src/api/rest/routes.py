@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
-from src.api.rest import backtests, data, error_pages, models, receipts, strategies
+from src.api.rest import backtests, data, error_pages, models, receipts, strategies, tearsheets
 from src.api.rest.operations import operations_router
 from src.api.rest.schemas import complete_openapi
 
@@ -22,6 +22,7 @@ def install_rest(app: FastAPI, *, registry: CollectorRegistry) -> None:
     """
     app.include_router(models.router)
     app.include_router(backtests.router)
+    app.include_router(tearsheets.router)
     app.include_router(receipts.router)
     app.include_router(strategies.router)
     app.include_router(data.router)

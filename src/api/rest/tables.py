@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from src.api.answers import PendingTable
-from src.api.rows.columns import ColumnTable
-from src.api.rows.tables import Columns, equity_columns, fill_columns, trade_columns
+from src.api.rows.columns import ColumnList, ColumnTable
+from src.api.rows.tables import Columns, equity_columns, fill_columns, series_columns, trade_columns
 from src.domain.runs import BacktestResult
+from src.domain.tearsheet import ResultSeries
 
 _NAMES: Final = {"date": "Date", "return_rate": "return"}
 """Fields whose name in REST differs from their name in Python."""
@@ -30,6 +31,17 @@ def present_fills(fills: NDArray[np.void]) -> PendingTable:
 def present_trades(trades: NDArray[np.void]) -> PendingTable:
     """Return one row per trade; `return` is a fraction, and an open trade has no `exit_reason`."""
     return _table(trade_columns(trades), len(trades))
+
+
+def present_series(series: ResultSeries) -> dict[str, object]:
+    """Return rows column by column."""
+    columns = series_columns(series)
+    return {
+        "columns": {name: None if column is None else ColumnList(column) for name, column in columns.items()},
+        "total": series.total,
+        "bars_per_point": series.bars_per_point,
+        "warnings": series.warnings,
+    }
 
 
 def _table(columns: Columns, length: int) -> PendingTable:

@@ -23,6 +23,8 @@ _INT32: Final = np.iinfo(np.int32)
 _PIECE_ROWS: Final = 2_048
 """Rows whose cells exist at the same time: few enough that other threads run every few milliseconds."""
 
+_PIECE_CELLS: Final = 16_384
+
 _ARRAYS: Final = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z
 
 
@@ -139,6 +141,21 @@ class ColumnTable(PendingTable):
             for field in self.fields.values()
         )
         return map(self._template.__mod__, zip(*cells, strict=True))
+
+
+class ColumnList(PendingTable):
+    """A list with one column's values, written when the response is sent."""
+
+    def __init__(self, column: Column) -> None:
+        self._column = column
+
+    def __len__(self) -> int:
+        return len(self._column.array)
+
+    def row_pieces(self) -> Iterator[bytes]:
+        array = self._column.array
+        for start in range(0, len(array), _PIECE_CELLS):
+            yield b",".join(self._column.cells(array[start : start + _PIECE_CELLS]))
 
 
 def _time_unit(time_ms: NDArray[np.int64]) -> TimeUnit:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from src.domain.errors import bad_value
 from src.domain.runs import BacktestResult
 
-_TABLES = ("data", "fills", "trades")
+TABLES = ("data", "fills", "trades")
 
 
 def check_first(first: int, *, max_rows: int) -> int:
@@ -23,9 +23,7 @@ def long_tables(result: BacktestResult, max_rows: int | None) -> Mapping[str, in
     simulation = result.simulation
     lengths = (len(result.time_ms), len(simulation.fills), len(simulation.trades))
     return {
-        name: length
-        for name, length in zip(_TABLES, lengths, strict=True)
-        if max_rows is not None and length > max_rows
+        name: length for name, length in zip(TABLES, lengths, strict=True) if max_rows is not None and length > max_rows
     }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ from src.api.rows.columns import (
 from src.domain.market import Bars, Gap, Jump, RejectedRow
 from src.domain.runs import BacktestResult
 from src.domain.signals import Action
+from src.domain.tearsheet import ResultSeries
 from src.domain.trading import Direction, FillReason, Side
 
 Columns = Mapping[str, Column]
@@ -54,6 +55,17 @@ def equity_columns(result: BacktestResult) -> Columns:
         "position": float_column(result.simulation.position),
         "probability": null_column(len(result.time_ms)) if probability is None else float_column(probability),
     }
+
+
+def series_columns(series: ResultSeries) -> dict[str, Column | None]:
+    """Return the columns of a result's rows; None if one has no values."""
+    return {name: None if values is None else _series_column(name, values) for name, values in series.columns.items()}
+
+
+def _series_column(name: str, values: NDArray[Any]) -> Column:
+    if name == "date":
+        return time_column(values)
+    return word_column(values, _ACTIONS) if name == "signal" else float_column(values)
 
 
 def gap_columns(gaps: Sequence[Gap]) -> Columns:

@@ -60,6 +60,15 @@ def test_fields_are_read_by_their_paths() -> None:
     assert Tree.of(tree)["leaf"] == written | {"last": None}
 
 
+def test_part_with_one_field_is_read_alike() -> None:
+    class Twig(Answer):
+        """A twig."""
+
+        length: int = Field(description="Its length.")
+
+    assert Twig.of(SimpleNamespace(length=7)) == {"length": 7}
+
+
 def test_missing_attribute_is_an_error() -> None:
     with pytest.raises(AttributeError, match="last_ms"):
         Leaf.of(SimpleNamespace(time_ms=0))

@@ -1,0 +1,31 @@
+"""Let clients cache what never changes: responses about a stored result."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any, Final
+
+from starlette.requests import Request
+
+from src import __version__
+
+NOT_MODIFIED: Final[Mapping[int | str, Any]] = {
+    304: {"description": "The client has this response already (If-None-Match)."}
+}
+
+
+def immutable_headers(*names: str) -> dict[str, str]:
+    """Return the headers of a response that never changes; `names` tell it from all others."""
+    # The same result may be written differently by another version of the service.
+    named = "\0".join((__version__, *names)).encode("utf-8", "replace")
+    # Weak, because the response may be compressed or not.
+    tag = f'W/"{hashlib.sha256(named).hexdigest()[:32]}"'
+    return {"ETag": tag, "Cache-Control": "private, max-age=31536000, immutable"}
+
+
+def has_already(request: Request, headers: Mapping[str, str]) -> bool:
+    """Return whether the client has the response with these headers."""
+    condition = request.headers.get("if-none-match", "")
+    named = {part.strip().removeprefix("W/") for part in condition.split(",")}
+    return headers["ETag"].removeprefix("W/") in named or condition.strip() == "*"

@@ -1,0 +1,64 @@
+"""Define the responses about rows and tear sheets, for OpenAPI."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Final
+
+from pydantic import BaseModel, Field, create_model
+
+from src.api.rest.answer_model import Answer, answer_for
+from src.domain.tearsheet import (
+    RANGED_COLUMNS,
+    SERIES_COLUMNS,
+    CostBreakdown,
+    DrawdownPeriod,
+    MonthlyReturns,
+    ReturnDistribution,
+)
+
+_KINDS: Final[dict[str, Any]] = {"date": list[str], "signal": list[str]}
+
+
+def _series_fields() -> Iterator[tuple[str, Any]]:
+    for name, column in SERIES_COLUMNS.items():
+        kind = _KINDS.get(name, list[float | None])
+        yield name, (kind | None, Field(None, description=f"{column.meaning} Unit: {column.unit}."))
+        if name in RANGED_COLUMNS:
+            for end in ("lowest", "highest"):
+                text = f"The {end} {name} in each point; only with `points`. Unit: {column.unit}."
+                yield f"{name}_{end.removesuffix('est')}", (list[float | None] | None, Field(None, description=text))
+
+
+if TYPE_CHECKING:
+    MonthlyReturnsAnswer = Answer
+    DrawdownAnswer = Answer
+    ReturnDistributionAnswer = Answer
+    CostBreakdownAnswer = Answer
+    SeriesColumnsAnswer = BaseModel
+else:
+    MonthlyReturnsAnswer = answer_for(MonthlyReturns)
+    DrawdownAnswer = answer_for(DrawdownPeriod)
+    ReturnDistributionAnswer = answer_for(ReturnDistribution)
+    CostBreakdownAnswer = answer_for(CostBreakdown)
+    SeriesColumnsAnswer = create_model(
+        "SeriesColumnsAnswer",
+        __base__=BaseModel,
+        __doc__="The columns that were asked for, oldest row first; null if one has no values.",
+        **dict(_series_fields()),
+    )
+
+
+class SeriesAnswer(BaseModel):
+    """Rows of a result, column by column."""
+
+    columns: SeriesColumnsAnswer = Field(description="The columns that were asked for, all of one length.")
+    total: int = Field(description="Bars of the range.")
+    bars_per_point: int = Field(description="Bars of each row; the last row may have fewer.")
+    warnings: list[str] = Field(description="Why columns are null although they should have values, in sentences.")
+
+
+class DrawdownsAnswer(BaseModel):
+    """The deepest drawdowns of equity."""
+
+    items: list[DrawdownAnswer] = Field(description="The drawdowns, the deepest first.")

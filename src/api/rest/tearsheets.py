@@ -1,0 +1,122 @@
+"""Serve tear sheets of stored results over REST: rows as columns, months, drawdowns, returns, costs."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query, Request
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response
+
+from src.api.dependencies import max_rows_of, services_of
+from src.api.requests.series import build_series_request
+from src.api.rest import values
+from src.api.rest.caching import NOT_MODIFIED, has_already, immutable_headers
+from src.api.rest.presenting import respond
+from src.api.rest.queries import NamedQueryRoute
+from src.api.rest.schemas import MARKET_ERRORS, Envelope, error_responses
+from src.api.rest.tables import present_series
+from src.api.rest.tearsheet_schemas import (
+    CostBreakdownAnswer,
+    DrawdownAnswer,
+    DrawdownsAnswer,
+    MonthlyReturnsAnswer,
+    ReturnDistributionAnswer,
+    SeriesAnswer,
+)
+from src.domain import errors
+from src.domain.tearsheet import SERIES_COLUMNS
+
+router = APIRouter(prefix="/api/backtests", tags=["backtests"], route_class=NamedQueryRoute)
+
+ResultId = Annotated[str, Path(description="The result's id.")]
+Columns = Annotated[
+    str | None,
+    Query(
+        description=f"Names with commas between them; all if absent: {', '.join(SERIES_COLUMNS)}.",
+        json_schema_extra={"examples": ["date,equity,drawdown"]},
+    ),
+]
+Points = Annotated[
+    int | None,
+    Query(
+        ge=1,
+        description="Maximum number of rows: each then stands for as many bars. If absent, a row for each bar.",
+        json_schema_extra=values.ROWS,
+    ),
+]
+Start = Annotated[
+    str | None,
+    Query(description="First open time, included: a date or an instant, UTC.", json_schema_extra=values.DATE),
+]
+End = Annotated[
+    str | None, Query(description="Last open time, included: a date or an instant, UTC.", json_schema_extra=values.DATE)
+]
+FirstDrawdowns = Annotated[int, Query(ge=1, le=1000, description="Maximum number of drawdowns.")]
+
+_ERRORS = error_responses(errors.InvalidInput, errors.ResultNotFound, errors.StoreUnavailable, errors.TimedOut)
+_BAR_ERRORS = error_responses(errors.InvalidInput, errors.ResultNotFound, errors.Conflict, *MARKET_ERRORS)
+
+
+@router.get("/{result_id}/series", response_model=Envelope[SeriesAnswer], responses={**NOT_MODIFIED, **_BAR_ERRORS})
+async def get_series(
+    request: Request,
+    result_id: ResultId,
+    columns: Columns = None,
+    points: Points = None,
+    start: Start = None,
+    end: End = None,
+) -> Response:
+    """Read rows of a result as columns, reduced to points if asked.
+
+    The bars of the run are fetched again if a column needs them. If they have changed or are gone, such a column is
+    null and `warnings` says why; the response is an error if no other column but `date` is asked for.
+    """
+    asked = build_series_request(columns=columns, points=points, start=start, end=end, max_rows=max_rows_of(request))
+    series = await services_of(request).tearsheets.series(result_id, asked)
+    if series.warnings:
+        return await run_in_threadpool(lambda: respond(f"{series.length} row(s)", present_series(series)))
+    headers = immutable_headers(result_id, "series", *map(str, (columns, points, start, end)))
+    if has_already(request, headers):
+        return Response(status_code=304, headers=headers)
+    return respond(f"{series.length} row(s)", present_series(series), headers=headers)
+
+
+@router.get("/{result_id}/months", response_model=Envelope[MonthlyReturnsAnswer], responses={**NOT_MODIFIED, **_ERRORS})
+async def get_months(request: Request, result_id: ResultId) -> Response:
+    """Read the returns of a result by calendar month and year (UTC)."""
+    found = await services_of(request).tearsheets.months(result_id)
+    return _respond(request, "Months found", MonthlyReturnsAnswer.of(found), result_id, "months")
+
+
+@router.get("/{result_id}/drawdowns", response_model=Envelope[DrawdownsAnswer], responses={**NOT_MODIFIED, **_ERRORS})
+async def get_drawdowns(request: Request, result_id: ResultId, first: FirstDrawdowns = 10) -> Response:
+    """Read the deepest drawdowns of a result, the deepest first."""
+    found = await services_of(request).tearsheets.drawdowns(result_id, first=first)
+    items = [DrawdownAnswer.of(period) for period in found]
+    return _respond(request, f"{len(items)} drawdown(s)", {"items": items}, result_id, "drawdowns", str(first))
+
+
+@router.get(
+    "/{result_id}/distribution",
+    response_model=Envelope[ReturnDistributionAnswer],
+    responses={**NOT_MODIFIED, **_ERRORS},
+)
+async def get_distribution(request: Request, result_id: ResultId) -> Response:
+    """Read the distribution of a result's returns per bar, with value at risk and expected shortfall."""
+    found = await services_of(request).tearsheets.distribution(result_id)
+    return _respond(request, "Distribution found", ReturnDistributionAnswer.of(found), result_id, "distribution")
+
+
+@router.get("/{result_id}/costs", response_model=Envelope[CostBreakdownAnswer], responses={**NOT_MODIFIED, **_ERRORS})
+async def get_costs(request: Request, result_id: ResultId) -> Response:
+    """Read what a result gained before costs, and what slippage and fees took."""
+    found = await services_of(request).tearsheets.costs(result_id)
+    return _respond(request, "Costs found", CostBreakdownAnswer.of(found), result_id, "costs")
+
+
+def _respond(request: Request, message: str, data: object, *names: str) -> Response:
+    headers = immutable_headers(*names)
+    if has_already(request, headers):
+        return Response(status_code=304, headers=headers)
+    return respond(message, data, headers=headers)

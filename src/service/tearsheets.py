@@ -1,0 +1,210 @@
+"""Give what a tear sheet shows of a stored result: its rows, months, drawdowns, returns and costs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from src.concurrency.single_flight import SingleFlight
+from src.domain.errors import Busy, InvalidInput, ServiceError, TimedOut, bad_value
+from src.domain.market import Bars
+from src.domain.runs import BacktestResult
+from src.domain.tearsheet import (
+    SERIES_COLUMNS,
+    CostBreakdown,
+    DrawdownPeriod,
+    MonthlyReturns,
+    ResultSeries,
+    ReturnDistribution,
+    SeriesRequest,
+)
+from src.domain.trading import EngineName
+from src.judgement.benchmarks import simulate_hold
+from src.ports import Engine, ResultStore
+from src.service.computing import ComputeQueue
+from src.service.pinned_bars import fetch_pinned_bars
+from src.service.sources import SourceCatalogue
+from src.tearsheet.costs import break_down_costs
+from src.tearsheet.distribution import describe_returns
+from src.tearsheet.drawdowns import drawdown_curve, find_drawdowns
+from src.tearsheet.months import monthly_returns
+from src.tearsheet.reduction import count_bars_per_point, reduce_columns
+
+Column = NDArray[Any]
+
+_NEEDS_BARS: Final = frozenset(name for name, column in SERIES_COLUMNS.items() if column.needs_bars)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TearSheets:
+    """Computes tear sheets of stored results, on compute threads.
+
+    Each method raises ResultNotFound, StoreUnavailable, and TimedOut after `timeout_s`.
+    """
+
+    store: ResultStore
+    sources: SourceCatalogue
+    engines: Mapping[EngineName, Engine]
+    computing: ComputeQueue
+    timeout_s: float
+    _fetches: SingleFlight[str, Bars] = field(default_factory=SingleFlight, init=False)
+
+    async def months(self, result_id: str) -> MonthlyReturns:
+        """Return the returns by calendar month."""
+        async with self._in_time():
+            result = await self.store.get(result_id)
+            cash = result.request.rules.initial_cash
+            return await self.computing.run(monthly_returns, result.time_ms, result.simulation.equity, cash)
+
+    async def drawdowns(self, result_id: str, *, first: int) -> tuple[DrawdownPeriod, ...]:
+        """Return the deepest drawdowns, at most `first`, the deepest first."""
+        async with self._in_time():
+            result = await self.store.get(result_id)
+            equity, cash = result.simulation.equity, result.request.rules.initial_cash
+            return await self.computing.run(lambda: find_drawdowns(result.time_ms, equity, cash, first=first))
+
+    async def distribution(self, result_id: str) -> ReturnDistribution:
+        """Return the distribution of the returns per bar."""
+        async with self._in_time():
+            result = await self.store.get(result_id)
+            cash = result.request.rules.initial_cash
+            return await self.computing.run(describe_returns, result.simulation.equity, cash)
+
+    async def costs(self, result_id: str) -> CostBreakdown:
+        """Return the profit before and after costs."""
+        async with self._in_time():
+            result = await self.store.get(result_id)
+            return await self.computing.run(break_down_costs, result.simulation, result.request.rules)
+
+    async def series(self, result_id: str, request: SeriesRequest) -> ResultSeries:
+        """Return rows of a result, reduced to points if asked.
+
+        The bars are fetched again if a column needs them. If they are not to be had, such a column is None and a
+        warning says why, unless all columns but `date` need them or the request allows no nulls.
+
+        Raises InvalidInput for a range with more rows than allowed; Conflict if the bars have changed since the run,
+        and any ServiceError of their source.
+        """
+        async with self._in_time():
+            result = await self.store.get(result_id)
+            rows = _rows_between(result.time_ms, request.start_ms, request.end_ms)
+            total = rows.stop - rows.start
+            bars_per_point = _bars_per_point(total, request)
+            bars, hold, warnings = await self._market(result, request)
+            return await self.computing.run(
+                lambda: _build_series(
+                    _columns_of(result, request.names, bars, hold), rows, bars_per_point, warnings, request
+                )
+            )
+
+    async def _market(
+        self, result: BacktestResult, request: SeriesRequest
+    ) -> tuple[Bars | None, Column | None, tuple[str, ...]]:
+        """Return the bars, the equity of buying and holding, and why they are missing; None if not needed."""
+        wanted = _NEEDS_BARS.intersection(request.names)
+        if not wanted:
+            return None, None, ()
+        try:
+            bars = await self._fetches.run(result.id, lambda: self._fetch(result))
+        except (Busy, TimedOut):
+            raise
+        except ServiceError as error:
+            if not request.allows_nulls or wanted.issuperset(set(request.names) - {"date"}):
+                raise
+            names = ", ".join(name for name in request.names if name in wanted)
+            return (
+                None,
+                None,
+                (f"The bars of this backtest cannot be read again, so {names} are null. {error.message}",),
+            )
+        if "buy_and_hold" not in wanted:
+            return bars, None, ()
+        rules, simulate = result.request.rules, self.engines[result.request.engine].run
+        held = await self.computing.run(simulate_hold, bars, rules, simulate)
+        return bars, None if held is None else held.equity, ()
+
+    async def _fetch(self, result: BacktestResult) -> Bars:
+        async with self.computing.slot(result.request.user_id):
+            return (await fetch_pinned_bars(self.sources, self.computing, result)).bars
+
+    @asynccontextmanager
+    async def _in_time(self) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(self.timeout_s):
+                yield
+        except TimeoutError:
+            raise TimedOut("The rows took longer than the limit of {most:g} s.", most=self.timeout_s) from None
+
+
+def _rows_between(time_ms: NDArray[np.int64], start_ms: int | None, end_ms: int | None) -> slice:
+    """Return the rows of the bars that open from the first time to the second, both included."""
+    start = 0 if start_ms is None else int(np.searchsorted(time_ms, start_ms, side="left"))
+    stop = len(time_ms) if end_ms is None else int(np.searchsorted(time_ms, end_ms, side="right"))
+    return slice(start, max(start, stop))
+
+
+def _bars_per_point(total: int, request: SeriesRequest) -> int:
+    most = request.max_rows
+    if request.points is not None and not 1 <= request.points <= most:
+        raise bad_value("points", got=request.points, allowed=f"a whole number from 1 to {most} (MAX_ROWS_PER_ANSWER)")
+    if request.points is None and total > most:
+        raise InvalidInput(
+            "{field} is required for {total} bars: one response holds {most} rows at most (MAX_ROWS_PER_ANSWER). Give "
+            "points, or a shorter range with start and end.",
+            field="points",
+            total=total,
+            most=most,
+        )
+    return count_bars_per_point(total, request.points)
+
+
+def _columns_of(
+    result: BacktestResult, names: tuple[str, ...], bars: Bars | None, hold: Column | None
+) -> dict[str, Column | None]:
+    """Return the columns of all bars by name; None if one has no values."""
+    simulation, found = result.simulation, dict[str, Column | None]()
+    for name in names:
+        match name:
+            case "date":
+                found[name] = result.time_ms
+            case "close":
+                found[name] = result.close
+            case "equity" | "cash" | "position":
+                found[name] = getattr(simulation, name)
+            case "drawdown":
+                found[name] = drawdown_curve(simulation.equity, result.request.rules.initial_cash)
+            case "buy_and_hold":
+                found[name] = hold
+            case "signal":
+                found[name] = result.signals.action
+            case "probability":
+                found[name] = result.signals.probability
+            case _:
+                found[name] = None if bars is None else getattr(bars, name)
+    return found
+
+
+def _build_series(
+    columns: Mapping[str, Column | None],
+    rows: slice,
+    bars_per_point: int,
+    warnings: tuple[str, ...],
+    request: SeriesRequest,
+) -> ResultSeries:
+    total = rows.stop - rows.start
+    found = {name: None if values is None else values[rows] for name, values in columns.items()}
+    if request.points is not None and total:
+        found = reduce_columns(found, bars_per_point)
+    return ResultSeries(
+        columns=found,
+        length=-(-total // bars_per_point),
+        total=total,
+        bars_per_point=bars_per_point,
+        warnings=warnings,
+    )

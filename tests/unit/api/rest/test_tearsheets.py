@@ -1,0 +1,136 @@
+"""Tear sheets over REST: rows as columns, and the figures beside them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+
+from src.domain.tearsheet import SERIES_COLUMNS
+from tests.rest_app import MemoryServices
+from tests.unit.service.test_tearsheets import BARS, OneSource, make_stored
+
+SHEETS = ("series?columns=date,equity&points=10", "months", "drawdowns", "distribution", "costs")
+
+
+@pytest.fixture(autouse=True)
+def stored(services: MemoryServices) -> None:
+    services.backtests.results["result-1"] = make_stored()
+    services.sources["binance"] = OneSource()
+
+
+async def get(client: httpx.AsyncClient, path: str) -> Any:
+    response = await client.get(f"/api/backtests/result-1/{path}")
+    assert response.status_code == 200, response.text
+    return response.json()["data"]
+
+
+async def test_series_are_columns_of_points(client: httpx.AsyncClient) -> None:
+    data = await get(client, "series?points=100")
+    assert (data["total"], data["bars_per_point"], data["warnings"]) == (300, 3, [])
+    columns = data["columns"]
+    assert set(columns) == {*SERIES_COLUMNS} | {
+        f"{name}_{end}" for name in ("close", "equity", "buy_and_hold") for end in ("low", "high")
+    }
+    assert {len(values) for values in columns.values() if values is not None} == {100}
+    assert [name for name, values in columns.items() if values is None] == ["signal", "probability"]
+    assert columns["date"][:2] == ["2020-09-13T00:00:00Z", "2020-09-16T00:00:00Z"]
+    assert columns["open"][1] == BARS.open[3]
+    assert columns["high"][1] == BARS.high[3:6].max()
+
+
+async def test_series_hold_columns_in_order_asked_for(client: httpx.AsyncClient) -> None:
+    data = await get(client, "series?columns=equity,%20buyAndHold,date,equity,signal&start=2020-09-23&end=2020-09-24")
+    assert list(data["columns"]) == ["equity", "buy_and_hold", "date", "signal"]
+    assert data["columns"]["signal"] == ["buy", "hold"]
+    assert data["columns"]["date"] == ["2020-09-23T00:00:00Z", "2020-09-24T00:00:00Z"]
+    assert data["total"] == 2
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("", "points"),  # 300 bars, and a response holds 100 rows
+        ("points=101", "points"),
+        ("points=0", "points"),
+        ("points=many", "points"),
+        ("points=10&columns=date,<script>", "columns"),
+        ("points=10&columns=", "columns"),
+        ("points=10&start=yesterday", "start"),
+        ("points=10&end=2020-13-01", "end"),
+        ("points=10&start=2021-01-02&end=2021-01-01", "start"),
+        ("points=10&first=5", "first"),
+    ],
+)
+async def test_wrong_request_for_rows_names_field(client: httpx.AsyncClient, query: str, field: str) -> None:
+    response = await client.get(f"/api/backtests/result-1/series?{query}")
+    assert (response.status_code, response.json()["field"]) == (422, field)
+
+
+async def test_missing_bars_are_warned_of_and_not_cached(client: httpx.AsyncClient, services: MemoryServices) -> None:
+    services.sources.clear()
+    services.sources["other"] = OneSource(bars=BARS.slice(0, 299))
+    path = "/api/backtests/result-1/series?points=10&columns=date,equity,open"
+    response = await client.get(path)
+    assert response.json()["data"]["columns"]["open"] is None
+    assert "have changed" in response.json()["data"]["warnings"][0]
+    assert "etag" not in response.headers
+    alone = await client.get("/api/backtests/result-1/series?points=10&columns=date,open")
+    assert (alone.status_code, alone.json()["code"]) == (409, "CONFLICT")
+
+
+async def test_months_drawdowns_distribution_and_costs(client: httpx.AsyncClient) -> None:
+    months = await get(client, "months")
+    assert [year["year"] for year in months["years"]] == [2020, 2021]
+    assert [len(year["months"]) for year in months["years"]] == [12, 12]
+    assert months["years"][0]["months"][:8] == [None] * 8
+    drawdowns = await get(client, "drawdowns?first=3")
+    assert len(drawdowns["items"]) == 3
+    assert set(drawdowns["items"][0]) == {"start", "bottom", "end", "depth", "bars"}
+    depths = [item["depth"] for item in drawdowns["items"]]
+    assert depths == sorted(depths, reverse=True) and depths[-1] > 0
+    assert drawdowns["items"][0]["start"].endswith("T00:00:00Z")
+    distribution = await get(client, "distribution")
+    assert sum(item["count"] for item in distribution["bins"]) == distribution["bars"] == 300
+    assert distribution["expected_shortfall_95"] <= distribution["value_at_risk_95"] < 0
+    costs = await get(client, "costs")
+    assert costs["gross_profit"] - costs["slippage"] - costs["fees"] == pytest.approx(costs["net_profit"])
+
+
+@pytest.mark.parametrize("first", ["0", "1001", "-1", "x"])
+async def test_number_of_drawdowns_is_bounded(client: httpx.AsyncClient, first: str) -> None:
+    response = await client.get(f"/api/backtests/result-1/drawdowns?first={first}")
+    assert (response.status_code, response.json()["field"]) == (422, "first")
+
+
+@pytest.mark.parametrize("sheet", SHEETS)
+async def test_sheets_are_cached_until_result_is_gone(
+    client: httpx.AsyncClient, services: MemoryServices, sheet: str
+) -> None:
+    path = f"/api/backtests/result-1/{sheet}"
+    first = await client.get(path)
+    assert "immutable" in first.headers["cache-control"]
+    condition = {"If-None-Match": first.headers["etag"]}
+    assert (await client.get(path, headers=condition)).status_code == 304
+    services.backtests.results.clear()
+    gone = await client.get(path, headers=condition)
+    assert (gone.status_code, gone.json()["code"]) == (404, "RESULT_NOT_FOUND")
+
+
+async def test_every_sheet_has_its_own_tag(client: httpx.AsyncClient) -> None:
+    paths = [f"/{sheet}" for sheet in SHEETS] + [
+        "", "?rows=false", "/drawdowns?first=2", "/series?columns=date,equity&points=11",
+        "/series?columns=date,equity&points=10&end=2021-01-01", "/series?columns=date,cash&points=10",
+    ]  # fmt: skip
+    tags = [(await client.get(f"/api/backtests/result-1{path}")).headers["etag"] for path in paths]
+    assert len(set(tags)) == len(tags)
+
+
+async def test_result_without_rows_has_all_else(client: httpx.AsyncClient) -> None:
+    whole = (await client.get("/api/backtests/result-1")).json()["data"]
+    bare = (await client.get("/api/backtests/result-1?rows=false")).json()["data"]
+    tables = {"data", "fills", "trades", "more_rows"}
+    assert set(whole) - set(bare) == tables, "the table is longer than a response holds"
+    whole["warnings"] = [text for text in whole["warnings"] if "MAX_ROWS_PER_ANSWER" not in text]
+    assert bare == {name: value for name, value in whole.items() if name not in tables}

@@ -1,0 +1,262 @@
+"""Rows of stored results: their own bars again, ranges, points, and what happens if the bars are gone."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from src.domain.annualization import DEFAULT_ANNUALIZATION, annualize
+from src.domain.errors import (
+    Busy,
+    Conflict,
+    ExchangeUnavailable,
+    InvalidInput,
+    ResultNotFound,
+    SourceNotFound,
+    TimedOut,
+    result_not_found,
+)
+from src.domain.market import Bars, DataQuality, MarketRequest, MarketSeries
+from src.domain.runs import BacktestResult, Fingerprints
+from src.domain.signals import Action, Signals, StrategyDescription
+from src.domain.tearsheet import SERIES_COLUMNS, SeriesRequest
+from src.domain.trading import EngineName
+from src.engines.registry import ENGINES
+from src.judgement.benchmarks import hold_market
+from src.service.computing import ComputeQueue
+from src.service.sources import SourceCatalogue
+from src.service.tearsheets import TearSheets
+from tests.factories import make_request, make_result
+from tests.market import random_bars
+
+BARS = random_bars(300, seed=9)
+
+
+def make_stored(bars: Bars = BARS, **changes: Any) -> BacktestResult:
+    """Return a stored result of a run on these bars."""
+    request = make_request()
+    action = np.zeros(len(bars), np.int8)
+    action[[10, 200]] = Action.BUY, Action.SELL
+    signals = Signals(action=action, strategy=StrategyDescription(name="by hand"))
+    given: dict[str, Any] = {
+        "request": request,
+        "time_ms": bars.open_time_ms,
+        "close": bars.close,
+        "signals": signals,
+        "simulation": ENGINES[request.engine].run(bars, signals, request.rules),
+        "quality": DataQuality(expected_bars=len(bars), present_bars=len(bars)),
+        "fingerprints": Fingerprints(bars=bars.fingerprint(), model=None, versions={}),
+    }
+    return make_result(**(given | changes))
+
+
+class OneResult:
+    """A store with one result."""
+
+    def __init__(self, result: BacktestResult) -> None:
+        self.result = result
+
+    async def get(self, result_id: str) -> BacktestResult:
+        if result_id != self.result.id:
+            raise result_not_found(result_id)
+        return self.result
+
+
+class OneSource:
+    """A source of bars made beforehand, or of an error; it counts how often it is asked."""
+
+    def __init__(self, bars: Bars = BARS, error: Exception | None = None) -> None:
+        self.bars = bars
+        self.error = error
+        self.asked: list[MarketRequest] = []
+
+    async def fetch(self, market: MarketRequest) -> MarketSeries:
+        self.asked.append(market)
+        await asyncio.sleep(0)
+        if self.error is not None:
+            raise self.error
+        quality = DataQuality(expected_bars=len(self.bars), present_bars=len(self.bars))
+        return MarketSeries(bars=self.bars, quality=quality, origin="made by hand")
+
+
+def make_sheets(
+    result: BacktestResult | None = None, sources: Mapping[str, Any] | None = None, *, timeout_s: float = 30.0
+) -> TearSheets:
+    return TearSheets(
+        store=OneResult(result or make_stored()),  # type: ignore[arg-type]
+        sources=SourceCatalogue(sources={"binance": OneSource()} if sources is None else sources),
+        engines=ENGINES,
+        computing=ComputeQueue(threads=1, max_waiting=8),
+        timeout_s=timeout_s,
+    )
+
+
+def asked(*columns: str, **changes: Any) -> SeriesRequest:
+    return SeriesRequest(**({"columns": columns or None, "max_rows": 1000} | changes))
+
+
+async def test_all_columns_are_those_of_run_and_its_bars() -> None:
+    result = make_stored()
+    found = await make_sheets(result).series("result-1", asked())
+    assert tuple(found.columns) == tuple(SERIES_COLUMNS)
+    assert (found.total, found.length, found.bars_per_point, found.warnings) == (300, 300, 1, ())
+    for name in ("open", "high", "low", "close", "volume"):
+        assert np.array_equal(found.columns[name], getattr(BARS, name)), name  # type: ignore[arg-type]
+    for name in ("equity", "cash", "position"):
+        assert np.array_equal(found.columns[name], getattr(result.simulation, name)), name  # type: ignore[arg-type]
+    assert np.array_equal(found.columns["date"], BARS.open_time_ms)  # type: ignore[arg-type]
+    assert np.array_equal(found.columns["signal"], result.signals.action)  # type: ignore[arg-type]
+    assert found.columns["probability"] is None
+
+
+@pytest.mark.parametrize("engine", list(EngineName))
+async def test_buy_and_hold_ends_as_judgement_says(engine: EngineName) -> None:
+    result = make_stored(request=make_request(engine=engine))
+    found = await make_sheets(result).series("result-1", asked("buy_and_hold"))
+    rules, year = result.request.rules, annualize(BARS, DEFAULT_ANNUALIZATION)
+    judged = hold_market(BARS, rules, year, ENGINES[engine].run)
+    curve: Any = found.columns["buy_and_hold"]
+    assert judged is not None
+    assert (curve[-1] / rules.initial_cash - 1) * 100 == judged.total_return
+    # Bought with all cash at the first close: ten thousand ÷ 1.001 for the fee ÷ 1.001 for the slippage.
+    assert curve[0] == pytest.approx(10_000 / 1.001 / 1.001)
+
+
+async def test_stored_columns_need_no_bars() -> None:
+    source = OneSource()
+    columns = ("date", "close", "equity", "cash", "position", "drawdown", "signal", "probability")
+    await make_sheets(sources={"binance": source}).series("result-1", asked(*columns))
+    assert source.asked == []
+
+
+async def test_simultaneous_readers_share_fetch_of_bars() -> None:
+    source = OneSource()
+    sheets = make_sheets(sources={"binance": source})
+    found = await asyncio.gather(*(sheets.series("result-1", asked("open")) for _ in range(5)))
+    assert len(source.asked) == 1
+    assert all(np.array_equal(one.columns["open"], BARS.open) for one in found)  # type: ignore[arg-type]
+
+
+async def test_range_includes_both_ends() -> None:
+    times = BARS.open_time_ms
+    found = await make_sheets().series("result-1", asked("date", "open", start_ms=int(times[5]), end_ms=int(times[7])))
+    assert np.array_equal(found.columns["date"], times[5:8])  # type: ignore[arg-type]
+    assert np.array_equal(found.columns["open"], BARS.open[5:8])  # type: ignore[arg-type]
+    between = await make_sheets().series(
+        "result-1", asked("date", start_ms=int(times[5]) + 1, end_ms=int(times[7]) - 1)
+    )
+    assert np.array_equal(between.columns["date"], times[6:7])  # type: ignore[arg-type]
+    assert (between.total, between.length) == (1, 1)
+
+
+@pytest.mark.parametrize("points", [None, 10])
+async def test_range_without_bars_has_no_rows(points: int | None) -> None:
+    after = int(BARS.open_time_ms[-1]) + 1
+    found = await make_sheets().series("result-1", asked("date", "equity", start_ms=after, points=points))
+    assert (found.total, found.length) == (0, 0)
+    assert all(len(values) == 0 for values in found.columns.values() if values is not None)
+
+
+async def test_points_count_bars_of_range() -> None:
+    start = int(BARS.open_time_ms[99])
+    found = await make_sheets().series("result-1", asked("date", "close", "signal", start_ms=start, points=100))
+    assert (found.total, found.length, found.bars_per_point) == (201, 67, 3)
+    assert np.array_equal(found.columns["date"], BARS.open_time_ms[99::3])  # type: ignore[arg-type]
+    assert found.columns["close_high"][0] == BARS.close[99:102].max()  # type: ignore[index]
+    assert found.columns["signal"] is None
+
+
+async def test_drawdown_of_range_knows_peak_before_it() -> None:
+    result = make_stored()
+    whole = await make_sheets(result).series("result-1", asked("drawdown"))
+    start = int(BARS.open_time_ms[150])
+    part = await make_sheets(result).series("result-1", asked("drawdown", start_ms=start))
+    assert np.array_equal(part.columns["drawdown"], whole.columns["drawdown"][150:])  # type: ignore[arg-type, index]
+    assert whole.columns["drawdown"].min() < 0  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    "error", [Conflict("changed"), SourceNotFound("no dataset"), ExchangeUnavailable("the exchange is down")]
+)
+async def test_missing_bars_leave_other_columns(error: Exception) -> None:
+    sheets = make_sheets(sources={"binance": OneSource(error=error)})
+    found = await sheets.series("result-1", asked("date", "open", "equity", "buy_and_hold", points=100))
+    assert found.columns["open"] is found.columns["buy_and_hold"] is found.columns["buy_and_hold_low"] is None
+    assert len(found.columns["equity"]) == 100  # type: ignore[arg-type]
+    [warning] = found.warnings
+    assert "open, buy_and_hold are null" in warning and str(error) in warning
+    for request in (asked("date", "open"), asked("open", "high"), asked("open", "equity", allows_nulls=False)):
+        with pytest.raises(type(error)):
+            await sheets.series("result-1", request)
+
+
+async def test_changed_bars_are_not_shown() -> None:
+    close = BARS.close.copy()
+    close[7] = BARS.low[7]
+    sheets = make_sheets(sources={"binance": OneSource(replace(BARS, close=close))})
+    with pytest.raises(Conflict, match="have changed"):
+        await sheets.series("result-1", asked("open"))
+
+
+async def test_busy_service_is_no_reason_for_nulls() -> None:
+    sheets = make_sheets(sources={"binance": OneSource(error=Busy("full"))})
+    with pytest.raises(Busy):
+        await sheets.series("result-1", asked("open", "equity"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"max_rows": 299}, "points is required for 300 bars: one response holds 299 rows"),
+        ({"points": 1001}, "points is 1001. Allowed: a whole number from 1 to 1000"),
+        ({"points": 0}, "points is 0"),
+    ],
+)
+async def test_too_many_rows_are_refused(changes: dict[str, int], message: str) -> None:
+    with pytest.raises(InvalidInput, match=message) as caught:
+        await make_sheets().series("result-1", asked("date", **changes))
+    assert caught.value.field == "points"
+
+
+async def test_range_counts_in_limit_of_rows() -> None:
+    found = await make_sheets().series("result-1", asked("date", end_ms=int(BARS.open_time_ms[99]), max_rows=100))
+    assert found.length == 100
+
+
+async def test_figures_are_those_of_stored_curve() -> None:
+    result = make_stored()
+    sheets = make_sheets(result)
+    equity = result.simulation.equity
+    months = await sheets.months("result-1")
+    growth = np.prod([1 + year.total / 100 for year in months.years if year.total is not None])
+    assert growth == pytest.approx(equity[-1] / 10_000)
+    [deepest] = await sheets.drawdowns("result-1", first=1)
+    peak = np.maximum.accumulate(np.maximum(equity, 10_000))
+    assert deepest.depth == pytest.approx(float(((peak - equity) / peak).max() * 100))
+    distribution = await sheets.distribution("result-1")
+    assert distribution.worst == pytest.approx(np.diff(equity / equity[0]).min() * 100, rel=0.5)
+    assert distribution.bars == 300
+    costs = await sheets.costs("result-1")
+    assert costs.net_profit == equity[-1] - 10_000
+    assert costs.fees == pytest.approx(result.simulation.fills["fee"].sum())
+
+
+@pytest.mark.parametrize("name", ["months", "distribution", "costs"])
+async def test_unknown_result_is_not_found(name: str) -> None:
+    with pytest.raises(ResultNotFound):
+        await getattr(make_sheets(), name)("other")
+
+
+async def test_slow_source_ends_with_timeout() -> None:
+    class SlowSource(OneSource):
+        async def fetch(self, market: MarketRequest) -> MarketSeries:
+            await asyncio.sleep(60)
+            return await super().fetch(market)
+
+    with pytest.raises(TimedOut, match=r"limit of 0\.05 s"):
+        await make_sheets(sources={"binance": SlowSource()}, timeout_s=0.05).series("result-1", asked("open", "equity"))
