@@ -148,6 +148,11 @@ HTTP_ERROR_TABLE: Final[Mapping[str, ErrorRow]] = {
         "Method Not Allowed",
         "Use one of the methods in the header Allow. GraphQL mutations need POST.",
     ),
+    "NOT_ACCEPTABLE": ErrorRow(
+        406,
+        "No format that the client accepts",
+        "Name a media type of the message in the header Accept, or give the parameter `format`.",
+    ),
     "REQUEST_TIMEOUT": ErrorRow(
         408, "The request came too slowly", "Send the request again over a faster connection, without long pauses."
     ),
@@ -198,6 +203,7 @@ GRAPHQL_TABLE: Final[Mapping[str, ErrorRow]] = {
 _HTTP_CODES: Final[Mapping[int, str]] = {
     HTTPStatus.NOT_FOUND: errors.NotFound.code,
     HTTPStatus.METHOD_NOT_ALLOWED: "METHOD_NOT_ALLOWED",
+    HTTPStatus.NOT_ACCEPTABLE: "NOT_ACCEPTABLE",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: errors.TooLarge.code,
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: errors.UnsupportedFormat.code,
 }

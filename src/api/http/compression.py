@@ -18,7 +18,13 @@ _MIN_THREAD_BYTES: Final = 32 * 1024
 
 # Level 1 takes a third of the time of the default level 6; tables of numbers become hardly larger.
 _LEVEL: Final = 1
-_EXCLUDED: Final = (*DEFAULT_EXCLUDED_CONTENT_TYPES, "application/octet-stream")
+# Parquet is compressed already, and who asks for Arrow wants no work between the wire and memory.
+_EXCLUDED: Final = (
+    *DEFAULT_EXCLUDED_CONTENT_TYPES,
+    "application/octet-stream",
+    "application/vnd.apache.parquet",
+    "application/vnd.apache.arrow.file",
+)
 
 
 class Compression:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Annotated
 
@@ -16,6 +17,7 @@ from src.api.rest import values
 from src.api.rest.answer_model import Answer
 from src.api.rest.bodies import check_json, read_backtest_body
 from src.api.rest.caching import NOT_MODIFIED, has_already, immutable_headers
+from src.api.rest.formats import FORMAT_RESPONSES, Format, FormatParameter, choose_format, respond_file
 from src.api.rest.presenting import present_rerun, present_result, present_summary, respond
 from src.api.rest.queries import NamedQueryRoute
 from src.api.rest.result_schemas import (
@@ -35,17 +37,26 @@ from src.api.rest.result_schemas import (
     UncheckedAnswer,
 )
 from src.api.rest.schemas import BODY_ERRORS, MARKET_ERRORS, Envelope, Page, backtest_body, error_responses
-from src.api.rest.tables import present_bars, present_fills, present_trades
-from src.api.rows.row_pages import check_first
+from src.api.rest.tables import present_bars, rest_columns
+from src.api.rows.columns import ColumnTable
+from src.api.rows.row_pages import check_first, check_whole
+from src.api.rows.tables import Columns, fill_columns, trade_columns
 from src.domain import errors
 from src.domain.judgement import Unchecked
 from src.domain.runs import BacktestResult
 
+PAGE_ROWS = 100
+"""Rows of a page if the client names no number."""
+
 router = APIRouter(prefix="/api/backtests", tags=["backtests"], route_class=NamedQueryRoute)
 
 ResultId = Annotated[str, Path(description="The result's id.")]
-First = Annotated[int, Query(ge=1, description="Maximum number of rows in a page, up to MAX_ROWS_PER_ANSWER.",
-                             json_schema_extra=values.ROWS)]  # fmt: skip
+_ROWS_TEXT = "Maximum number of rows in a page, up to MAX_ROWS_PER_ANSWER."
+First = Annotated[int, Query(ge=1, description=_ROWS_TEXT, json_schema_extra=values.ROWS)]
+FirstInFormat = Annotated[
+    int | None,
+    Query(ge=1, description=f"{_ROWS_TEXT} If absent, {PAGE_ROWS}; in a file all.", json_schema_extra=values.ROWS),
+]
 FirstResults = Annotated[int, Query(ge=1, le=100, description="Most results of a page.")]
 Offset = Annotated[int, Query(ge=0, le=2**53, description="Index of the first row.")]
 
@@ -201,7 +212,7 @@ async def rerun_backtest(request: Request, result_id: ResultId) -> Response:
 
 
 @router.get("/{result_id}/data", response_model=Envelope[Page[BarRow]], responses=_READ_ERRORS)
-async def list_rows(request: Request, result_id: ResultId, first: First = 100, offset: Offset = 0) -> Response:
+async def list_rows(request: Request, result_id: ResultId, first: First = PAGE_ROWS, offset: Offset = 0) -> Response:
     """Page through the rows of a result: equity and signal at each bar, oldest first."""
     check_first(first, max_rows=max_rows_of(request))
     result = await services_of(request).backtests.get(result_id)
@@ -209,20 +220,52 @@ async def list_rows(request: Request, result_id: ResultId, first: First = 100, o
     return _page(items, total=len(result.time_ms), first=first, offset=offset)
 
 
-@router.get("/{result_id}/fills", response_model=Envelope[Page[FillRow]], responses=_READ_ERRORS)
-async def list_fills(request: Request, result_id: ResultId, first: First = 100, offset: Offset = 0) -> Response:
-    """Page through the executed orders of a result, in time order."""
-    check_first(first, max_rows=max_rows_of(request))
+@router.get(
+    "/{result_id}/fills", response_model=Envelope[Page[FillRow]], responses={**FORMAT_RESPONSES, **_READ_ERRORS}
+)
+async def list_fills(
+    request: Request,
+    result_id: ResultId,
+    first: FirstInFormat = None,
+    offset: Offset = 0,
+    format: FormatParameter = None,
+) -> Response:
+    """Page through the executed orders of a result, in time order, or read them as a file."""
+    chosen = choose_format(request, format)
     fills = (await services_of(request).backtests.get(result_id)).simulation.fills
-    return _page(present_fills(fills[offset : offset + first]), total=len(fills), first=first, offset=offset)
+    return await _rows(request, "fills", fill_columns(fills), len(fills), first, offset, chosen)
 
 
-@router.get("/{result_id}/trades", response_model=Envelope[Page[TradeRow]], responses=_READ_ERRORS)
-async def list_trades(request: Request, result_id: ResultId, first: First = 100, offset: Offset = 0) -> Response:
-    """Page through the trades of a result, in the order of entry."""
-    check_first(first, max_rows=max_rows_of(request))
+@router.get(
+    "/{result_id}/trades", response_model=Envelope[Page[TradeRow]], responses={**FORMAT_RESPONSES, **_READ_ERRORS}
+)
+async def list_trades(
+    request: Request,
+    result_id: ResultId,
+    first: FirstInFormat = None,
+    offset: Offset = 0,
+    format: FormatParameter = None,
+) -> Response:
+    """Page through the trades of a result, in the order of entry, or read them as a file."""
+    chosen = choose_format(request, format)
     trades = (await services_of(request).backtests.get(result_id)).simulation.trades
-    return _page(present_trades(trades[offset : offset + first]), total=len(trades), first=first, offset=offset)
+    return await _rows(request, "trades", trade_columns(trades), len(trades), first, offset, chosen)
+
+
+async def _rows(
+    request: Request, name: str, columns: Columns, total: int, first: int | None, offset: int, chosen: Format
+) -> Response:
+    """Return a page of a table; in a file, all rows from `offset` on if `first` is None."""
+    most = max_rows_of(request)
+    left = max(0, total - offset)
+    if first is None:
+        first = min(PAGE_ROWS, most) if chosen is Format.JSON else check_whole(left, max_rows=most)
+    size = check_first(first, max_rows=most)
+    page = rest_columns({field: column.part(slice(offset, offset + size)) for field, column in columns.items()})
+    length = min(size, left)
+    if chosen is not Format.JSON:
+        return await respond_file(name, page, length, chosen)
+    return _page(ColumnTable(page, length), total=total, first=size, offset=offset, headers={"Vary": "Accept"})
 
 
 async def _respond_unless_cached(
@@ -243,5 +286,8 @@ def _respond_check(message: str, checked: object, shape: type[Answer]) -> Respon
     return respond(message, shape.of(checked), beside={"unchecked": None})
 
 
-def _page(items: PendingTable, *, total: int, first: int, offset: int) -> Response:
-    return respond(f"{total} row(s) in all", {"items": items, "total": total, "offset": offset, "first": first})
+def _page(
+    items: PendingTable, *, total: int, first: int, offset: int, headers: Mapping[str, str] | None = None
+) -> Response:
+    page = {"items": items, "total": total, "offset": offset, "first": first}
+    return respond(f"{total} row(s) in all", page, headers=headers)

@@ -25,7 +25,9 @@ def immutable_headers(*names: str) -> dict[str, str]:
 
 
 def has_already(request: Request, headers: Mapping[str, str]) -> bool:
-    """Return whether the client has the response with these headers."""
+    """Return whether the client has the response with these headers; False if they have no tag."""
+    if "ETag" not in headers:
+        return False
     condition = request.headers.get("if-none-match", "")
     named = {part.strip().removeprefix("W/") for part in condition.split(",")}
     return headers["ETag"].removeprefix("W/") in named or condition.strip() == "*"

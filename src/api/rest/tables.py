@@ -44,5 +44,10 @@ def present_series(series: ResultSeries) -> dict[str, object]:
     }
 
 
+def rest_columns(columns: Columns) -> Columns:
+    """Return columns under REST's names."""
+    return {_NAMES.get(name, name): column for name, column in columns.items()}
+
+
 def _table(columns: Columns, length: int) -> PendingTable:
-    return ColumnTable({_NAMES.get(name, name): column for name, column in columns.items()}, length)
+    return ColumnTable(rest_columns(columns), length)

@@ -12,6 +12,7 @@ from src.api.dependencies import max_rows_of, services_of
 from src.api.requests.series import build_series_request
 from src.api.rest import values
 from src.api.rest.caching import NOT_MODIFIED, has_already, immutable_headers
+from src.api.rest.formats import FORMAT_RESPONSES, Format, FormatParameter, choose_format, respond_file
 from src.api.rest.presenting import respond
 from src.api.rest.queries import NamedQueryRoute
 from src.api.rest.schemas import MARKET_ERRORS, Envelope, error_responses
@@ -24,6 +25,7 @@ from src.api.rest.tearsheet_schemas import (
     ReturnDistributionAnswer,
     SeriesAnswer,
 )
+from src.api.rows.tables import series_columns
 from src.domain import errors
 from src.domain.tearsheet import SERIES_COLUMNS
 
@@ -58,7 +60,11 @@ _ERRORS = error_responses(errors.InvalidInput, errors.ResultNotFound, errors.Sto
 _BAR_ERRORS = error_responses(errors.InvalidInput, errors.ResultNotFound, errors.Conflict, *MARKET_ERRORS)
 
 
-@router.get("/{result_id}/series", response_model=Envelope[SeriesAnswer], responses={**NOT_MODIFIED, **_BAR_ERRORS})
+@router.get(
+    "/{result_id}/series",
+    response_model=Envelope[SeriesAnswer],
+    responses={**FORMAT_RESPONSES, **NOT_MODIFIED, **_BAR_ERRORS},
+)
 async def get_series(
     request: Request,
     result_id: ResultId,
@@ -66,20 +72,31 @@ async def get_series(
     points: Points = None,
     start: Start = None,
     end: End = None,
+    format: FormatParameter = None,
 ) -> Response:
     """Read rows of a result as columns, reduced to points if asked.
 
     The bars of the run are fetched again if a column needs them. If they have changed or are gone, such a column is
-    null and `warnings` says why; the response is an error if no other column but `date` is asked for.
+    null and `warnings` says why; the response is an error if no other column but `date` is asked for, and in files,
+    which have no place for a warning.
     """
-    asked = build_series_request(columns=columns, points=points, start=start, end=end, max_rows=max_rows_of(request))
+    chosen = choose_format(request, format)
+    asked = build_series_request(
+        columns=columns,
+        points=points,
+        start=start,
+        end=end,
+        max_rows=max_rows_of(request),
+        allows_nulls=chosen is Format.JSON,
+    )
     series = await services_of(request).tearsheets.series(result_id, asked)
-    if series.warnings:
-        return await run_in_threadpool(lambda: respond(f"{series.length} row(s)", present_series(series)))
-    headers = immutable_headers(result_id, "series", *map(str, (columns, points, start, end)))
+    names = (result_id, "series", chosen, *map(str, (columns, points, start, end)))
+    headers = {"Vary": "Accept", **({} if series.warnings else immutable_headers(*names))}
     if has_already(request, headers):
         return Response(status_code=304, headers=headers)
-    return respond(f"{series.length} row(s)", present_series(series), headers=headers)
+    if chosen is not Format.JSON:
+        return await respond_file("series", series_columns(series), series.length, chosen, headers)
+    return await run_in_threadpool(lambda: respond(f"{series.length} row(s)", present_series(series), headers=headers))
 
 
 @router.get("/{result_id}/months", response_model=Envelope[MonthlyReturnsAnswer], responses={**NOT_MODIFIED, **_ERRORS})

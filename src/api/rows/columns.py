@@ -6,7 +6,7 @@ Both APIs write their tables so. GraphQL may also need the rows themselves: `Col
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, Final, Literal
 
@@ -33,7 +33,8 @@ class Column:
     """One field of all rows: an array, and the meaning of its values.
 
     `scalar` is the GraphQL type of the values. `write` turns the array (or a part of it) into a list of JSON's own
-    types, as long as the array; it may hold None if `has_nulls`. `cells` returns the same list as JSON texts.
+    types, as long as the array; it may hold None if `has_nulls`. `cells` returns the same list as JSON texts. The array
+    has milliseconds since the epoch if `is_time`, and codes if there are `words` for them.
     """
 
     array: NDArray[Any]
@@ -41,10 +42,12 @@ class Column:
     write: Callable[[NDArray[Any]], list[Any]]
     cells: Callable[[NDArray[Any]], list[bytes]]
     has_nulls: bool = False
+    is_time: bool = False
+    words: Mapping[int, str | None] | None = None
 
     def part(self, rows: slice) -> Column:
         """Return the column of some rows; shares memory."""
-        return Column(self.array[rows], self.scalar, self.write, self.cells, self.has_nulls)
+        return replace(self, array=self.array[rows])
 
 
 def float_column(values: NDArray[np.float64]) -> Column:
@@ -83,7 +86,8 @@ def time_column(time_ms: NDArray[np.int64]) -> Column:
     """
     unit = cache(lambda: _time_unit(time_ms))
     return Column(
-        time_ms, "String", lambda some: iso_times(some, unit()), lambda some: _time_cells(some, unit())
+        time_ms, "String", lambda some: iso_times(some, unit()), lambda some: _time_cells(some, unit()),
+        is_time=True,
     )  # fmt: skip
 
 
@@ -97,7 +101,7 @@ def word_column(codes: NDArray[np.integer[Any]], words: Mapping[int, str | None]
     def cells(array: NDArray[Any]) -> list[bytes]:
         return list(map(texts.__getitem__, array.tolist()))
 
-    return Column(codes, "String", write, cells, has_nulls=None in words.values())
+    return Column(codes, "String", write, cells, has_nulls=None in words.values(), words=words)
 
 
 def iso_times(time_ms: NDArray[np.int64], unit: TimeUnit | None = None) -> list[str]:

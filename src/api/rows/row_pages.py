@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from src.domain.errors import bad_value
+from src.domain.errors import InvalidInput, bad_value
 from src.domain.runs import BacktestResult
 
 TABLES = ("data", "fills", "trades")
@@ -16,6 +16,19 @@ def check_first(first: int, *, max_rows: int) -> int:
         allowed = f"a whole number from 0 to {max_rows} (MAX_ROWS_PER_ANSWER)"
         raise bad_value("first", got=first, allowed=allowed)
     return first
+
+
+def check_whole(length: int, *, max_rows: int) -> int:
+    """Return the length of a table if one response may hold it; raises InvalidInput on field `first`."""
+    if length > max_rows:
+        raise InvalidInput(
+            "{field} is required for {length} rows: one response holds {most} at most (MAX_ROWS_PER_ANSWER). Read page "
+            "by page with first and offset.",
+            field="first",
+            length=length,
+            most=max_rows,
+        )
+    return length
 
 
 def long_tables(result: BacktestResult, max_rows: int | None) -> Mapping[str, int]:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import io
+from dataclasses import replace
 from typing import Any
 
 import httpx
+import numpy as np
+import pandas as pd
 import pytest
 
 from src.domain.tearsheet import SERIES_COLUMNS
@@ -134,3 +138,109 @@ async def test_result_without_rows_has_all_else(client: httpx.AsyncClient) -> No
     assert set(whole) - set(bare) == tables, "the table is longer than a response holds"
     whole["warnings"] = [text for text in whole["warnings"] if "MAX_ROWS_PER_ANSWER" not in text]
     assert bare == {name: value for name, value in whole.items() if name not in tables}
+
+
+READERS = {
+    "csv": (pd.read_csv, "text/csv; charset=utf-8"),
+    "parquet": (pd.read_parquet, "application/vnd.apache.parquet"),
+    "arrow": (pd.read_feather, "application/vnd.apache.arrow.file"),
+}
+
+
+@pytest.mark.parametrize("kind", READERS)
+async def test_files_hold_what_json_holds(client: httpx.AsyncClient, kind: str) -> None:
+    read, media_type = READERS[kind]
+    for path in ("series?points=50", "fills?offset=1", "trades?first=1"):
+        url = f"/api/backtests/result-1/{path}"
+        data = (await client.get(url)).json()["data"]
+        response = await client.get(f"{url}&format={kind}")
+        assert response.status_code == 200, response.text
+        assert response.headers["content-type"] == media_type
+        name = path.partition("?")[0]
+        assert response.headers["content-disposition"] == f'attachment; filename="{name}.{kind}"'
+        assert "Accept" in response.headers["vary"]
+        frame = read(io.BytesIO(response.content))  # type: ignore[operator]
+        if name == "series":
+            expected = pd.DataFrame({key: values or [None] * 50 for key, values in data["columns"].items()})
+        else:
+            expected = pd.DataFrame(data["items"])
+        assert list(frame.columns) == list(expected.columns)
+        assert len(frame) == len(expected) > 0
+        for column in frame.columns:
+            if expected[column].isna().all():
+                assert frame[column].isna().all()
+            elif column == "date" or column.endswith("time"):
+                assert (pd.to_datetime(frame[column]) == pd.to_datetime(expected[column])).all()
+            else:
+                assert frame[column].tolist() == pytest.approx(expected[column].tolist()), column
+
+
+@pytest.mark.parametrize(
+    ("accept", "expected"),
+    [
+        (None, "application/json"),
+        ("*/*", "application/json"),
+        ("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", "application/json"),
+        ("text/csv", "text/csv; charset=utf-8"),
+        ("text/*", "text/csv; charset=utf-8"),
+        ("application/json;q=0.5, application/vnd.apache.arrow.file", "application/vnd.apache.arrow.file"),
+        ("application/vnd.apache.parquet, */*;q=0.1", "application/vnd.apache.parquet"),
+        ("application/json;q=0, */*", "text/csv; charset=utf-8"),
+    ],
+)
+async def test_accept_chooses_format(client: httpx.AsyncClient, accept: str | None, expected: str) -> None:
+    headers = {} if accept is None else {"Accept": accept}
+    for path in ("series?points=10", "fills", "trades"):
+        response = await client.get(f"/api/backtests/result-1/{path}", headers=headers)
+        assert response.headers["content-type"] == expected
+        assert "Accept" in response.headers["vary"].replace("Accept-Encoding", "")
+
+
+async def test_format_goes_before_accept(client: httpx.AsyncClient) -> None:
+    response = await client.get("/api/backtests/result-1/fills?format=csv", headers={"Accept": "image/png"})
+    assert response.headers["content-type"].startswith("text/csv")
+
+
+@pytest.mark.parametrize("accept", ["text/html", "image/*, application/xml", "*/*;q=0"])
+async def test_unknown_media_type_is_not_acceptable(client: httpx.AsyncClient, accept: str) -> None:
+    response = await client.get("/api/backtests/result-1/fills", headers={"Accept": accept})
+    assert (response.status_code, response.json()["code"]) == (406, "NOT_ACCEPTABLE")
+    assert "application/vnd.apache.parquet" in response.json()["detail"]
+
+
+async def test_unknown_format_names_known_ones(client: httpx.AsyncClient) -> None:
+    response = await client.get("/api/backtests/result-1/series?points=5&format=xlsx")
+    assert (response.status_code, response.json()["field"]) == (422, "format")
+    assert "'parquet'" in response.json()["detail"]
+
+
+async def test_file_without_bars_is_an_error(client: httpx.AsyncClient, services: MemoryServices) -> None:
+    services.sources["binance"] = OneSource(bars=BARS.slice(0, 299))
+    path = "/api/backtests/result-1/series?points=10&columns=date,equity,open&format=csv"
+    response = await client.get(path)
+    assert (response.status_code, response.json()["code"]) == (409, "CONFLICT")
+
+
+async def test_file_is_not_cut_silently(client: httpx.AsyncClient, services: MemoryServices) -> None:
+    result = make_stored()
+    fills = np.resize(result.simulation.fills, 101)
+    services.backtests.results["result-1"] = make_stored(simulation=replace(result.simulation, fills=fills))
+    path = "/api/backtests/result-1/fills?format=csv"
+    response = await client.get(path)
+    assert (response.status_code, response.json()["field"]) == (422, "first")
+    assert "101 rows: one response holds 100" in response.json()["detail"]
+    assert (await client.get(f"{path}&offset=1")).text.count("\r\n") == 101
+    assert (await client.get(f"{path}&first=3")).text.count("\r\n") == 4
+
+
+async def test_json_page_has_100_rows_by_default(client: httpx.AsyncClient) -> None:
+    data = (await client.get("/api/backtests/result-1/fills")).json()["data"]
+    assert (data["first"], data["offset"], data["total"], len(data["items"])) == (100, 0, 2, 2)
+
+
+async def test_binary_files_are_not_compressed_again(client: httpx.AsyncClient) -> None:
+    for kind, is_compressed in (("csv", True), ("parquet", False), ("arrow", False)):
+        response = await client.get(
+            f"/api/backtests/result-1/series?points=100&format={kind}", headers={"Accept-Encoding": "gzip"}
+        )
+        assert (response.headers.get("content-encoding") == "gzip") is is_compressed

@@ -1,0 +1,93 @@
+"""Choose the format of rows, JSON or a file, by a parameter or the header Accept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from enum import StrEnum
+from typing import Annotated, Any, Final
+
+from fastapi import Query
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from src.api.error_table import HTTP_ERROR_TABLE
+from src.api.http.accept_headers import weights_in
+from src.api.rest.schemas import error_response
+from src.api.rows.files import FileColumns, write_arrow, write_csv, write_parquet
+
+
+class Format(StrEnum):
+    JSON = "json"
+    CSV = "csv"
+    PARQUET = "parquet"
+    ARROW = "arrow"
+
+
+MEDIA_TYPES: Final[Mapping[Format, str]] = {
+    Format.JSON: "application/json",
+    Format.CSV: "text/csv",
+    Format.PARQUET: "application/vnd.apache.parquet",
+    Format.ARROW: "application/vnd.apache.arrow.file",
+}
+_WRITERS: Final[Mapping[Format, Callable[[FileColumns, int], bytes]]] = {
+    Format.CSV: write_csv,
+    Format.PARQUET: write_parquet,
+    Format.ARROW: write_arrow,
+}
+
+FormatParameter = Annotated[
+    Format | None,
+    Query(description="json, csv, parquet or arrow (an IPC file, as Feather). If absent, as the header Accept says."),
+]
+
+_NOT_ACCEPTABLE: Final = f"{HTTP_ERROR_TABLE['NOT_ACCEPTABLE'].title} (NOT_ACCEPTABLE)."
+
+FORMAT_RESPONSES: Final[Mapping[int | str, Any]] = {
+    200: {
+        "content": {
+            MEDIA_TYPES[Format.CSV]: {"schema": {"type": "string"}},
+            MEDIA_TYPES[Format.PARQUET]: {"schema": {"type": "string", "format": "binary"}},
+            MEDIA_TYPES[Format.ARROW]: {"schema": {"type": "string", "format": "binary"}},
+        }
+    },
+    406: error_response(_NOT_ACCEPTABLE),
+}
+"""What an endpoint of rows responds beside JSON."""
+
+
+def choose_format(request: Request, given: Format | None) -> Format:
+    """Return the format that the parameter names, or the best one for the header Accept.
+
+    Raises HTTPException with status 406 if Accept allows none.
+    """
+    if given is not None:
+        return given
+    accepted = weights_in(request.headers.get("accept", "") or "*/*")
+    weights = {known: _weight_of(media_type, accepted) for known, media_type in MEDIA_TYPES.items()}
+    best = max(weights, key=weights.__getitem__)
+    if not weights[best] > 0:
+        raise HTTPException(
+            406, f"Accept allows no format of this table. Known formats: {', '.join(MEDIA_TYPES.values())}."
+        )
+    return best
+
+
+def _weight_of(media_type: str, accepted: Mapping[str, float]) -> float:
+    """Return the weight of the narrowest range that holds a media type (RFC 9110, 12.5.1)."""
+    names = (media_type, f"{media_type.partition('/')[0]}/*", "*/*")
+    return next((accepted[name] for name in names if name in accepted), 0.0)
+
+
+async def respond_file(
+    name: str,
+    columns: FileColumns,
+    length: int,
+    chosen: Format,
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """Return rows as a file of this name, which is written in a thread."""
+    content = await run_in_threadpool(_WRITERS[chosen], columns, length)
+    disposition = {"Content-Disposition": f'attachment; filename="{name}.{chosen}"', "Vary": "Accept"}
+    return Response(content, headers={**(headers or {}), **disposition}, media_type=MEDIA_TYPES[chosen])
