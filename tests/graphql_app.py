@@ -14,6 +14,8 @@ from src.api.errors import install_error_handlers
 from src.api.graphql.router import build_graphql_router
 from src.domain.market import DAY_MS, Bars, DataQuality, MarketRequest, MarketSeries
 from src.domain.runs import ResultSummary
+from src.domain.signals import Features
+from src.features.ohlcv import build_features
 from src.service.services import Services
 from tests.factories import START_MS
 from tests.rest_app import MemoryBacktests, MemoryServices, summary_of
@@ -45,6 +47,10 @@ class MemoryMarket(MemoryBacktests):
             origin="memory",
             warnings=self.candle_warnings,
         )
+
+    async def features(self, market: MarketRequest, *, user_id: str | None = None) -> tuple[MarketSeries, Features]:
+        series = await self.candles(market, user_id=user_id)
+        return series, build_features(series.bars)
 
     async def coins(self, *, quote_asset: str | None = None, is_trading_only: bool = True) -> Sequence[str]:
         return ["BTCUSDT", "ETHUSDT"]

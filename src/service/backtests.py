@@ -334,6 +334,11 @@ class BacktestService:
             series = replace(series, warnings=(SIMULATED_WARNING, *series.warnings))
         return series
 
+    async def features(self, market: MarketRequest, *, user_id: str | None = None) -> tuple[MarketSeries, Features]:
+        """Return the bars of `candles` and the features that a model would receive for them, to the bit."""
+        series = await self.candles(market, user_id=user_id)
+        return series, await self.computing.run(build_features, series.bars)
+
     async def coins(self, *, quote_asset: str | None = None, is_trading_only: bool = True) -> Sequence[str]:
         """Return the symbols of the default source, sorted.
 

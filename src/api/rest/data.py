@@ -1,30 +1,36 @@
-"""Serve bars over REST: the report on their quality, and the users' datasets."""
+"""Serve bars over REST: the bars, their features, the report on their quality, and the users' datasets."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import APIRouter, Depends, Path, Query, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from src.api.dependencies import max_bars_of, services_of
+from src.api.dependencies import max_bars_of, max_rows_of, services_of
 from src.api.requests.backtests import build_market
 from src.api.requests.datasets import build_declaration
 from src.api.requests.uploads import FILE_FIELD, chunks_of, received_form
 from src.api.rest import values
 from src.api.rest.data_schemas import (
+    BarColumnsAnswer,
     DatasetAnswer,
     DownloadAnswer,
+    FeatureColumnsAnswer,
     MarketQualityAnswer,
     QualityAnswer,
     upload_bars_body,
 )
+from src.api.rest.formats import FORMAT_RESPONSES, Format, FormatParameter, choose_format, respond_file
 from src.api.rest.presenting import respond
 from src.api.rest.queries import NamedQueryRoute
 from src.api.rest.schemas import BODY_ERRORS, MARKET_ERRORS, Envelope, UserId, error_responses
+from src.api.rows.columns import ColumnList
+from src.api.rows.row_pages import check_first, check_whole
+from src.api.rows.tables import Columns, candle_columns, feature_columns
 from src.domain import errors
-from src.domain.market import DEFAULT_INTERVAL
+from src.domain.market import DEFAULT_INTERVAL, MarketRequest, MarketSeries
 from src.domain.model_files import check_user_id
 
 router = APIRouter(prefix="/api/data", tags=["data"], route_class=NamedQueryRoute)
@@ -36,12 +42,14 @@ Name = Annotated[
 _UPLOAD_FIELDS = (FILE_FIELD, "user_id", "name", "symbol", "interval", "timezone", "unit", "date_format", "decimal")
 
 
-@router.get(
-    "/quality",
-    response_model=Envelope[MarketQualityAnswer],
-    responses=error_responses(errors.InvalidInput, *MARKET_ERRORS),
-)
-async def market_data_quality(
+class MarketQuery(NamedTuple):
+    """The bars that a query asks for, and whose datasets it may name."""
+
+    market: MarketRequest
+    user_id: str | None
+
+
+async def read_market(
     request: Request,
     symbol: Annotated[
         str, Query(description="Trading symbol, e.g. BTCUSDT or BTC/USDT.", json_schema_extra=values.SYMBOL)
@@ -70,8 +78,8 @@ async def market_data_quality(
     user_id: Annotated[
         str | None, Query(description="Owner of the dataset that source may name.", json_schema_extra=values.USER_ID)
     ] = None,
-) -> Response:
-    """Report on the bars that a backtest would use: how many, and what is missing or suspicious."""
+) -> MarketQuery:
+    """Read the query parameters that name bars."""
     given = {
         "symbol": symbol,
         "interval": interval,
@@ -81,8 +89,29 @@ async def market_data_quality(
         "source": source,
         "seed": seed,
     }
-    market = build_market(given, max_bars=max_bars_of(request))
-    series = await services_of(request).backtests.candles(market, user_id=user_id or None)
+    return MarketQuery(market=build_market(given, max_bars=max_bars_of(request)), user_id=user_id or None)
+
+
+Market = Annotated[MarketQuery, Depends(read_market)]
+First = Annotated[
+    int | None,
+    Query(
+        ge=1,
+        description="Maximum number of rows; all if absent. A response holds MAX_ROWS_PER_ANSWER rows at most.",
+        json_schema_extra=values.ROWS,
+    ),
+]
+Offset = Annotated[int, Query(ge=0, le=2**53, description="Index of the first row.")]
+
+
+@router.get(
+    "/quality",
+    response_model=Envelope[MarketQualityAnswer],
+    responses=error_responses(errors.InvalidInput, *MARKET_ERRORS),
+)
+async def market_data_quality(request: Request, query: Market) -> Response:
+    """Report on the bars that a backtest would use: how many, and what is missing or suspicious."""
+    series = await services_of(request).backtests.candles(query.market, user_id=query.user_id)
     report = {
         "symbol": series.bars.symbol,
         "interval": series.bars.interval.name,
@@ -91,6 +120,63 @@ async def market_data_quality(
         "warnings": series.warnings,
     }
     return respond(f"{len(series.bars)} of {series.quality.expected_bars} bars are present", report)
+
+
+@router.get(
+    "/ohlcv",
+    response_model=Envelope[BarColumnsAnswer],
+    responses={**FORMAT_RESPONSES, **error_responses(errors.InvalidInput, *MARKET_ERRORS)},
+)
+async def list_ohlcv(
+    request: Request, query: Market, first: First = None, offset: Offset = 0, format: FormatParameter = None
+) -> Response:
+    """Read the bars that a backtest would use, column by column."""
+    chosen = choose_format(request, format)
+    series = await services_of(request).backtests.candles(query.market, user_id=query.user_id)
+    return await _columns(request, "ohlcv", series, candle_columns(series.bars), first, offset, chosen)
+
+
+@router.get(
+    "/features",
+    response_model=Envelope[FeatureColumnsAnswer],
+    responses={**FORMAT_RESPONSES, **error_responses(errors.InvalidInput, *MARKET_ERRORS)},
+)
+async def list_features(
+    request: Request, query: Market, first: First = None, offset: Offset = 0, format: FormatParameter = None
+) -> Response:
+    """Read the features that a model would receive for these bars, to the bit; null with too few bars before."""
+    chosen = choose_format(request, format)
+    series, features = await services_of(request).backtests.features(query.market, user_id=query.user_id)
+    columns = await run_in_threadpool(feature_columns, series.bars, features)
+    return await _columns(request, "features", series, columns, first, offset, chosen)
+
+
+async def _columns(
+    request: Request,
+    name: str,
+    series: MarketSeries,
+    columns: Columns,
+    first: int | None,
+    offset: int,
+    chosen: Format,
+) -> Response:
+    total, most = len(series.bars), max_rows_of(request)
+    left = max(0, total - offset)
+    size = check_whole(left, max_rows=most) if first is None else check_first(first, max_rows=most)
+    page = {field: column.part(slice(offset, offset + size)) for field, column in columns.items()}
+    length = min(size, left)
+    if chosen is not Format.JSON:
+        return await respond_file(name, page, length, chosen)
+    shown = {
+        "symbol": series.bars.symbol,
+        "interval": series.bars.interval.name,
+        "origin": series.origin,
+        "columns": {field: ColumnList(column) for field, column in page.items()},
+        "total": total,
+        "offset": offset,
+        "warnings": series.warnings,
+    }
+    return respond(f"{length} of {total} bar(s)", shown, headers={"Vary": "Accept"})
 
 
 @router.get("/downloads", response_model=Envelope[list[DownloadAnswer]])

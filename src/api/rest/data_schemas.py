@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from src.api.requests.uploads import FILE_FIELD
 from src.api.rest import values
@@ -61,6 +61,40 @@ class MarketQualityAnswer(QualityAnswer):
     interval: str = Field(description="Kline interval.")
     origin: str = Field(description="Source of the bars.")
     warnings: list[str] = Field(description="The same in sentences.")
+
+
+class BarColumns(BaseModel):
+    """Bars, column by column, oldest first."""
+
+    date: list[str] = Field(description="Open times, ISO 8601, UTC.")
+    open: list[float] = Field(description="First prices, quote currency.")
+    high: list[float] = Field(description="Highest prices, quote currency.")
+    low: list[float] = Field(description="Lowest prices, quote currency.")
+    close: list[float] = Field(description="Last prices, quote currency.")
+    volume: list[float] = Field(description="Traded volumes, base asset.")
+
+
+class _MarketColumns(BaseModel):
+    symbol: str = Field(description="Trading symbol.")
+    interval: str = Field(description="Kline interval.")
+    origin: str = Field(description="Source of the bars.")
+    total: int = Field(description="Number of bars on all pages.")
+    offset: int = Field(description="Index of the first row.")
+    warnings: list[str] = Field(description="What is missing or suspicious, in sentences.")
+
+
+class BarColumnsAnswer(_MarketColumns):
+    """The bars that a backtest would use."""
+
+    columns: BarColumns = Field(description="The bars.")
+
+
+class FeatureColumnsAnswer(_MarketColumns):
+    """The features that a model would receive."""
+
+    columns: dict[str, list[str] | list[float | None]] = Field(
+        description="`date`, and each feature under its name; null with too few bars before it."
+    )
 
 
 class DownloadAnswer(Answer):

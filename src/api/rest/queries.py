@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
+from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 from starlette.datastructures import QueryParams
 from starlette.requests import Request
@@ -20,7 +21,7 @@ class NamedQueryRoute(APIRoute):
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
-        known = [field.alias for field in self.dependant.query_params]
+        known = list(_query_names(self.dependant))
 
         async def handle_named(request: Request) -> Response:
             if known and request.scope["query_string"]:
@@ -28,6 +29,13 @@ class NamedQueryRoute(APIRoute):
             return await handle(request)
 
         return handle_named
+
+
+def _query_names(dependant: Dependant) -> Iterator[str]:
+    """Yield the names of the query parameters of an endpoint and of what it depends on."""
+    yield from (field.alias for field in dependant.query_params)
+    for part in dependant.dependencies:
+        yield from _query_names(part)
 
 
 def read_query(query: bytes, known: Sequence[str]) -> bytes:

@@ -19,7 +19,7 @@ from src.api.rows.columns import (
 )
 from src.domain.market import Bars, Gap, Jump, RejectedRow
 from src.domain.runs import BacktestResult
-from src.domain.signals import Action
+from src.domain.signals import Action, Features
 from src.domain.tearsheet import ResultSeries
 from src.domain.trading import Direction, FillReason, Side
 
@@ -41,6 +41,12 @@ def candle_columns(bars: Bars) -> Columns:
         "close": float_column(bars.close),
         "volume": float_column(bars.volume),
     }
+
+
+def feature_columns(bars: Bars, features: Features) -> Columns:
+    """Return the table that a model receives, with the bars' times; a value that is missing is null."""
+    columns = {name: float_column(features.values[:, place]) for place, name in enumerate(features.names)}
+    return {"date": time_column(bars.open_time_ms), **columns}
 
 
 def equity_columns(result: BacktestResult) -> Columns:

@@ -27,12 +27,13 @@ from src.domain.strategy import ModelParams
 from src.domain.trading import EngineName, Exits, FillTiming, Simulation, Sizing, TradingRules
 from src.engines.event_driven import EventDrivenEngine
 from src.engines.vectorized import VectorizedEngine
+from src.features.ohlcv import build_features
 from src.service.backtests import BacktestService
 from src.service.computing import ComputeQueue
 from src.service.models import ModelService
 from src.service.sources import SourceCatalogue
 from src.strategies.crossover import CrossoverParams
-from tests.factories import make_request
+from tests.factories import make_market, make_request
 from tests.ledgers import MemoryLedger
 from tests.market import bars_of_closes, random_bars
 from tests.rest_app import summary_of
@@ -412,3 +413,10 @@ async def test_unreadable_result_is_deleted_by_its_owner_only() -> None:
     assert await service.delete(kept.id, user_id=kept.request.user_id) is None
     with pytest.raises(ResultNotFound):
         await service.get(kept.id)
+
+
+async def test_features_are_those_of_fetched_bars() -> None:
+    bars = random_bars(40)
+    series, features = await make_service(KnownBars(bars)).features(make_market())
+    assert series.bars == bars
+    assert np.array_equal(features.values, build_features(bars).values, equal_nan=True)
