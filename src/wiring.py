@@ -115,7 +115,7 @@ def build_services(settings: Settings) -> Services:
         timeout_s=settings.request_timeout_s,
     )
     tearsheets = TearSheets(
-        store=store, sources=catalogue, engines=ENGINES, computing=computing, timeout_s=settings.request_timeout_s
+        sources=catalogue, engines=ENGINES, computing=computing, timeout_s=settings.request_timeout_s
     )
     return Services(
         backtests=backtests,

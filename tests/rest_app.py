@@ -16,11 +16,12 @@ from src.api.http.linger import LingerLimits
 from src.api.http.middleware import install_middleware
 from src.api.observation import RequestMetrics
 from src.api.rest.routes import install_rest
-from src.domain.errors import ModelNotFound, UnsupportedFormat, result_not_found
+from src.domain.errors import ModelNotFound, SymbolNotFound, UnsupportedFormat, result_not_found
+from src.domain.market import MarketRequest, MarketSeries
 from src.domain.model_files import ModelDescription, ModelFile
 from src.domain.runs import BacktestRequest, BacktestResult, Rerun, ResultPage, ResultSummary, StoreUsage
 from src.engines.registry import ENGINES
-from src.ports import ModelFileStore, ResultStore
+from src.ports import ModelFileStore
 from src.service.computing import ComputeQueue
 from src.service.models import ModelService
 from src.service.services import READY, Readiness, Services
@@ -142,6 +143,13 @@ class MemoryBacktests:
         )
 
 
+class NoBars:
+    """A source without bars."""
+
+    async def fetch(self, market: MarketRequest) -> MarketSeries:
+        raise SymbolNotFound(f"no bars of {market.symbol}")
+
+
 @dataclass
 class MemoryServices:
     """What endpoints ask for."""
@@ -150,7 +158,7 @@ class MemoryServices:
     backtests: MemoryBacktests = field(default_factory=MemoryBacktests)
     runner: Any = None
     parts: dict[str, str] = field(default_factory=lambda: {"warmUp": READY, "store": READY})
-    sources: dict[str, Any] = field(default_factory=dict)
+    sources: dict[str, Any] = field(default_factory=lambda: {"binance": NoBars()})
 
     @property
     def models(self) -> ModelService:
@@ -159,7 +167,6 @@ class MemoryServices:
     @property
     def tearsheets(self) -> TearSheets:
         return TearSheets(
-            store=cast("ResultStore", self.backtests),
             sources=SourceCatalogue(sources=self.sources),
             engines=ENGINES,
             computing=ComputeQueue(threads=1, max_waiting=8),

@@ -16,6 +16,9 @@ _BARS = "bars"
 _PERCENT = "per cent"
 _QUOTE = "quote currency"
 
+DEFAULT_DRAWDOWNS: Final = 10
+MAX_DRAWDOWNS: Final = 1000
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class YearOfMonths:
@@ -122,7 +125,7 @@ SERIES_COLUMNS: Final[Mapping[str, SeriesColumn]] = MappingProxyType(
             needs_bars=True,
         ),
         "signal": SeriesColumn("buy, sell or hold, decided at the close. Null in points: fills have them.", "text"),
-        "probability": SeriesColumn("The model's P(class 1), in a point the last. Null if it has none.", "0 to 1"),
+        "probability": SeriesColumn("The model's P(class 1), in a point the last. Null if it has none.", "fraction"),
     }
 )
 """The columns of a result's rows, in their order."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from src.domain.errors import Busy, InvalidInput, ServiceError, TimedOut, bad_va
 from src.domain.market import Bars
 from src.domain.runs import BacktestResult
 from src.domain.tearsheet import (
+    MAX_DRAWDOWNS,
     SERIES_COLUMNS,
     CostBreakdown,
     DrawdownPeriod,
@@ -26,7 +27,7 @@ from src.domain.tearsheet import (
 )
 from src.domain.trading import EngineName
 from src.judgement.benchmarks import simulate_hold
-from src.ports import Engine, ResultStore
+from src.ports import Engine
 from src.service.computing import ComputeQueue
 from src.service.pinned_bars import fetch_pinned_bars
 from src.service.sources import SourceCatalogue
@@ -37,6 +38,7 @@ from src.tearsheet.months import monthly_returns
 from src.tearsheet.reduction import count_bars_per_point, reduce_columns
 
 Column = NDArray[Any]
+Found = TypeVar("Found")
 
 _NEEDS_BARS: Final = frozenset(name for name, column in SERIES_COLUMNS.items() if column.needs_bars)
 
@@ -45,44 +47,42 @@ _NEEDS_BARS: Final = frozenset(name for name, column in SERIES_COLUMNS.items() i
 class TearSheets:
     """Computes tear sheets of stored results, on compute threads.
 
-    Each method raises ResultNotFound, StoreUnavailable, and TimedOut after `timeout_s`.
+    Each method raises TimedOut after `timeout_s`.
     """
 
-    store: ResultStore
     sources: SourceCatalogue
     engines: Mapping[EngineName, Engine]
     computing: ComputeQueue
     timeout_s: float
-    _fetches: SingleFlight[str, Bars] = field(default_factory=SingleFlight, init=False)
+    _runs: SingleFlight[tuple[str, str], Any] = field(default_factory=SingleFlight, init=False)
 
-    async def months(self, result_id: str) -> MonthlyReturns:
+    async def months(self, result: BacktestResult) -> MonthlyReturns:
         """Return the returns by calendar month."""
-        async with self._in_time():
-            result = await self.store.get(result_id)
-            cash = result.request.rules.initial_cash
-            return await self.computing.run(monthly_returns, result.time_ms, result.simulation.equity, cash)
+        equity, cash = result.simulation.equity, result.request.rules.initial_cash
+        return await self._share(("months", result.id), lambda: monthly_returns(result.time_ms, equity, cash))
 
-    async def drawdowns(self, result_id: str, *, first: int) -> tuple[DrawdownPeriod, ...]:
-        """Return the deepest drawdowns, at most `first`, the deepest first."""
-        async with self._in_time():
-            result = await self.store.get(result_id)
-            equity, cash = result.simulation.equity, result.request.rules.initial_cash
-            return await self.computing.run(lambda: find_drawdowns(result.time_ms, equity, cash, first=first))
+    async def drawdowns(self, result: BacktestResult, *, first: int) -> tuple[DrawdownPeriod, ...]:
+        """Return the deepest drawdowns, at most `first`, the deepest first; raises InvalidInput on `first`."""
+        if not 1 <= first <= MAX_DRAWDOWNS:
+            raise bad_value("first", got=first, allowed=f"a whole number from 1 to {MAX_DRAWDOWNS}")
+        time_ms, equity, cash = result.time_ms, result.simulation.equity, result.request.rules.initial_cash
+        found = await self._share(
+            ("drawdowns", result.id), lambda: find_drawdowns(time_ms, equity, cash, first=MAX_DRAWDOWNS)
+        )
+        return found[:first]
 
-    async def distribution(self, result_id: str) -> ReturnDistribution:
+    async def distribution(self, result: BacktestResult) -> ReturnDistribution:
         """Return the distribution of the returns per bar."""
-        async with self._in_time():
-            result = await self.store.get(result_id)
-            cash = result.request.rules.initial_cash
-            return await self.computing.run(describe_returns, result.simulation.equity, cash)
+        equity, cash = result.simulation.equity, result.request.rules.initial_cash
+        return await self._share(("distribution", result.id), lambda: describe_returns(equity, cash))
 
-    async def costs(self, result_id: str) -> CostBreakdown:
+    async def costs(self, result: BacktestResult) -> CostBreakdown:
         """Return the profit before and after costs."""
-        async with self._in_time():
-            result = await self.store.get(result_id)
-            return await self.computing.run(break_down_costs, result.simulation, result.request.rules)
+        return await self._share(
+            ("costs", result.id), lambda: break_down_costs(result.simulation, result.request.rules)
+        )
 
-    async def series(self, result_id: str, request: SeriesRequest) -> ResultSeries:
+    async def series(self, result: BacktestResult, request: SeriesRequest) -> ResultSeries:
         """Return rows of a result, reduced to points if asked.
 
         The bars are fetched again if a column needs them. If they are not to be had, such a column is None and a
@@ -91,17 +91,21 @@ class TearSheets:
         Raises InvalidInput for a range with more rows than allowed; Conflict if the bars have changed since the run,
         and any ServiceError of their source.
         """
+        rows = _rows_between(result.time_ms, request.start_ms, request.end_ms)
+        bars_per_point = _bars_per_point(rows.stop - rows.start, request)
         async with self._in_time():
-            result = await self.store.get(result_id)
-            rows = _rows_between(result.time_ms, request.start_ms, request.end_ms)
-            total = rows.stop - rows.start
-            bars_per_point = _bars_per_point(total, request)
             bars, hold, warnings = await self._market(result, request)
             return await self.computing.run(
                 lambda: _build_series(
                     _columns_of(result, request.names, bars, hold), rows, bars_per_point, warnings, request
                 )
             )
+
+    async def _share(self, key: tuple[str, str], compute: Callable[[], Found]) -> Found:
+        """Compute on a thread, once for all who ask at the same time: aliases of a document do."""
+        async with self._in_time():
+            found: Found = await self._runs.run(key, lambda: self.computing.run(compute))
+            return found
 
     async def _market(
         self, result: BacktestResult, request: SeriesRequest
@@ -111,7 +115,7 @@ class TearSheets:
         if not wanted:
             return None, None, ()
         try:
-            bars = await self._fetches.run(result.id, lambda: self._fetch(result))
+            bars = await self._runs.run(("bars", result.id), lambda: self._fetch(result))
         except (Busy, TimedOut):
             raise
         except ServiceError as error:
@@ -126,7 +130,7 @@ class TearSheets:
         if "buy_and_hold" not in wanted:
             return bars, None, ()
         rules, simulate = result.request.rules, self.engines[result.request.engine].run
-        held = await self.computing.run(simulate_hold, bars, rules, simulate)
+        held = await self._share(("hold", result.id), lambda: simulate_hold(bars, rules, simulate))
         return bars, None if held is None else held.equity, ()
 
     async def _fetch(self, result: BacktestResult) -> Bars:

@@ -9,6 +9,7 @@ because a `RowColumns` is also a plain sequence of rows. Both ways give the same
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from types import SimpleNamespace
@@ -28,8 +29,8 @@ from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 from strawberry.schema.schema_converter import GraphQLCoreConverter
 from strawberry.types.field import StrawberryField
 
-from src.api.graphql.context import GraphQLContext
-from src.api.rows.columns import Column, ColumnTable
+from src.api.graphql.context import FIELDS_PER_ROW, GraphQLContext
+from src.api.rows.columns import Column, ColumnList, ColumnTable
 
 _TYPENAME: Final = "__typename"
 
@@ -100,6 +101,24 @@ class CompletedRows(ColumnTable, Sequence[dict[str, Any]]):
         return [dict(zip(self.fields, row, strict=True)) for row in rows]
 
 
+class ListedColumn(ColumnList, Sequence[Any]):
+    """One column as a list of values: `answers.JsonText` writes it, and as a sequence it has plain values."""
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._values)
+
+    @overload
+    def __getitem__(self, index: int) -> Any: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Any]: ...
+    def __getitem__(self, index: int | slice) -> Any:
+        return self._values[index]
+
+    @cached_property
+    def _values(self) -> list[Any]:
+        return self.column.write(self.column.array)
+
+
 class ColumnExecutor(StrawberryGraphQLCoreExecutionContext):
     """Complete `RowColumns` to `CompletedRows` in one pass over the selected fields, and everything else as GraphQL
     does."""
@@ -113,6 +132,10 @@ class ColumnExecutor(StrawberryGraphQLCoreExecutionContext):
         result: Any,
         position_context: Any,
     ) -> AwaitableOrValue[list[Any]]:
+        if isinstance(result, ListedColumn) and _is_written_as(return_type.of_type, result.column):
+            if isinstance(self.context_value, GraphQLContext):
+                self.context_value.claim_rows(math.ceil(len(result) / FIELDS_PER_ROW), (str(path.key),))
+            return cast("list[Any]", result)
         if isinstance(result, RowColumns):
             selected = self._select(return_type.of_type, field_details_list, path, result)
             if selected is not None:
@@ -160,7 +183,11 @@ def _column_of(field: GraphQLField | None, rows: RowColumns) -> Column | None:
     column = rows.columns.get(definition.python_name)
     if column is None:
         return None
-    is_required = isinstance(field.type, GraphQLNonNull)
-    leaf = field.type.of_type if isinstance(field.type, GraphQLNonNull) else field.type
-    is_known = leaf is specified_scalar_types[column.scalar] and not (is_required and column.has_nulls)
-    return column if is_known else None
+    return column if _is_written_as(field.type, column) else None
+
+
+def _is_written_as(kind: GraphQLOutputType, column: Column) -> bool:
+    """Return whether the values of a column are finished values of a type."""
+    is_required = isinstance(kind, GraphQLNonNull)
+    leaf = kind.of_type if isinstance(kind, GraphQLNonNull) else kind
+    return leaf is specified_scalar_types[column.scalar] and not (is_required and column.has_nulls)

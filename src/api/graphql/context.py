@@ -21,6 +21,7 @@ from src.service.backtests import BacktestService
 from src.service.datasets import DatasetService
 from src.service.later_checks import LaterChecks
 from src.service.models import ModelService
+from src.service.tearsheets import TearSheets
 
 Dressed = TypeVar("Dressed")
 
@@ -153,6 +154,10 @@ class GraphQLContext(BaseContext):
     @property
     def later_checks(self) -> LaterChecks:
         return services_of(self._request).later_checks
+
+    @property
+    def tearsheets(self) -> TearSheets:
+        return services_of(self._request).tearsheets
 
     @property
     def models(self) -> ModelService:

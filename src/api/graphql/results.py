@@ -21,6 +21,15 @@ from src.api.graphql.reports import (
     VerdictLevelType,
 )
 from src.api.graphql.rows import equity_rows, fill_rows, page_of, trade_rows
+from src.api.graphql.tearsheets import (
+    CostBreakdownType,
+    DrawdownType,
+    MonthlyReturnsType,
+    ResultSeriesType,
+    ReturnDistributionType,
+    read_series,
+    with_bar_columns,
+)
 from src.api.graphql.types import (
     DataPoint,
     Fill,
@@ -40,10 +49,12 @@ from src.domain.instants import format_instant
 from src.domain.judgement import Unchecked
 from src.domain.performance import HEAD_METRICS
 from src.domain.signals import StrategyDescription
+from src.domain.tearsheet import DEFAULT_DRAWDOWNS, MAX_DRAWDOWNS
 
 Checked = TypeVar("Checked")
 
 _FIRST = "Maximum number of rows; null: all, up to MAX_ROWS_PER_ANSWER (100,000). If rows are cut, `warnings` says so."
+_POINTS = "Maximum number of rows: each then stands for as many bars; null: a row for each bar."
 _OFFSET = "Rows to skip, a count."
 
 
@@ -173,13 +184,14 @@ class BacktestResult(Run):
         return _cause(await info.context.later_checks.deflation_now(self.id))
 
     @resolved("Equity and signal at each bar, oldest first.")
-    def data(
+    async def data(
         self,
         info: Info,
         first: Annotated[int | None, strawberry.argument(description=_FIRST)] = None,
         offset: Annotated[int | None, strawberry.argument(description=_OFFSET)] = 0,
     ) -> Sequence[DataPoint]:
-        return page_of(equity_rows(self.result), first, offset or 0, context=info.context)
+        page = page_of(equity_rows(self.result), first, offset or 0, context=info.context)
+        return await with_bar_columns(info, self.result, page, offset or 0)
 
     @resolved("Orders executed, oldest first.")
     def fills(
@@ -198,6 +210,43 @@ class BacktestResult(Run):
         offset: Annotated[int | None, strawberry.argument(description=_OFFSET)] = 0,
     ) -> Sequence[Trade]:
         return page_of(trade_rows(self.result), first, offset or 0, context=info.context)
+
+    @resolved("Rows as columns, reduced to points if asked; only the columns that are selected are read.")
+    async def series(
+        self,
+        info: Info,
+        points: Annotated[int | None, strawberry.argument(description=_POINTS)] = None,
+        start: Annotated[
+            str | None, strawberry.argument(description="First open time, included: a date or an instant, UTC.")
+        ] = None,
+        end: Annotated[
+            str | None, strawberry.argument(description="Last open time, included: a date or an instant, UTC.")
+        ] = None,
+    ) -> ResultSeriesType:
+        return await read_series(info, self.result, points=points, start=start, end=end)
+
+    @resolved("Returns by calendar month and year (UTC).")
+    async def months(self, info: Info) -> MonthlyReturnsType:
+        return await info.context.tearsheets.months(self.result)
+
+    @resolved("The deepest drawdowns of equity, the deepest first.")
+    async def drawdowns(
+        self,
+        info: Info,
+        first: Annotated[
+            int | None, strawberry.argument(description=f"Most drawdowns, a count up to {MAX_DRAWDOWNS}.")
+        ] = DEFAULT_DRAWDOWNS,
+    ) -> list[DrawdownType]:
+        most = DEFAULT_DRAWDOWNS if first is None else first
+        return list(await info.context.tearsheets.drawdowns(self.result, first=most))
+
+    @resolved("The distribution of the returns per bar.")
+    async def distribution(self, info: Info) -> ReturnDistributionType:
+        return await info.context.tearsheets.distribution(self.result)
+
+    @resolved("The profit before and after costs.")
+    async def costs(self, info: Info) -> CostBreakdownType:
+        return await info.context.tearsheets.costs(self.result)
 
 
 @strawberry.type(description="A stored backtest run again on the same bars.")

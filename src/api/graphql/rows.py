@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from src.api.graphql.columns import RowColumns
+from typing import cast
+
+from src.api.graphql.columns import ListedColumn, RowColumns
 from src.api.graphql.context import GraphQLContext
+from src.api.graphql.types import FeatureColumn, FeatureTable
 from src.api.rows.row_pages import check_first
-from src.api.rows.tables import candle_columns, equity_columns, fill_columns, trade_columns
+from src.api.rows.tables import candle_columns, equity_columns, feature_columns, fill_columns, trade_columns
 from src.domain.errors import bad_value
 from src.domain.market import Bars
 from src.domain.runs import BacktestResult
+from src.domain.signals import Features
 
 
 def bar_rows(bars: Bars) -> RowColumns:
@@ -25,6 +29,19 @@ def fill_rows(result: BacktestResult) -> RowColumns:
 
 def trade_rows(result: BacktestResult) -> RowColumns:
     return RowColumns(trade_columns(result.simulation.trades))
+
+
+def feature_table_of(
+    bars: Bars, features: Features, first: int | None, offset: int, *, context: GraphQLContext
+) -> FeatureTable:
+    """Return a page of the features; see `page_of`."""
+    page = page_of(RowColumns(feature_columns(bars, features)), first, offset, context=context)
+    dates, *columns = ((name, ListedColumn(column)) for name, column in page.columns.items())
+    return FeatureTable(
+        dates=cast("list[str]", dates[1]),
+        columns=[FeatureColumn(name=name, values=cast("list[float | None]", values)) for name, values in columns],
+        total=len(bars),
+    )
 
 
 def page_of(rows: RowColumns, first: int | None, offset: int, *, context: GraphQLContext) -> RowColumns:

@@ -20,6 +20,7 @@ from src.api.graphql.documents import DocumentLibrary, PreparedDocuments
 from src.api.graphql.errors import drop_tracebacks, explain
 from src.api.graphql.inputs import BacktestInput, MLBacktestInput, OHLCVFetchInput, RulesCheckInput, RunBacktestInput
 from src.api.graphql.limits import DocumentLimits
+from src.api.graphql.models import ModelFile, UploadModelInput, model_file_of
 from src.api.graphql.quality import Download, MarketDataQuality, download_of, market_quality_of
 from src.api.graphql.reports import RuleReportType, StrategyCatalogType
 from src.api.graphql.results import (
@@ -32,8 +33,8 @@ from src.api.graphql.results import (
     result_of,
     summary_of,
 )
-from src.api.graphql.rows import bar_rows, page_of
-from src.api.graphql.types import Candle, CoinList, resolved
+from src.api.graphql.rows import bar_rows, feature_table_of, page_of
+from src.api.graphql.types import Candle, CoinList, FeatureTable, resolved
 from src.api.graphql.warned import ExtensionWarnings
 from src.api.requests.backtests import build_market, build_request
 from src.api.requests.datasets import build_declaration
@@ -85,7 +86,7 @@ class Query:
         series = await info.context.backtests.candles(market, user_id=user_id)
         info.context.warn(series.warnings, info.path)
         if first is None:
-            info.context.warn(_cut_bars(series.bars, info.context.max_rows), info.path)
+            info.context.warn(_cut_bars("fetchOhlcv", series.bars, info.context.max_rows), info.path)
         return page_of(bar_rows(series.bars), first, offset or 0, context=info.context)
 
     @resolved("What is missing or suspicious in the bars that a backtest of this market would use.")
@@ -128,6 +129,32 @@ class Query:
         self, info: Info, user_id: Annotated[str, strawberry.argument(description="Whose bars.")]
     ) -> list[UploadedBars]:
         return [uploaded_bars_of(dataset) for dataset in await info.context.datasets.list(user_id)]
+
+    @resolved(
+        "The features that a model would receive for these bars, to the bit. What to know about the bars stands in the "
+        "response's extensions.warnings."
+    )
+    async def fetch_features(
+        self,
+        info: Info,
+        input: Annotated[OHLCVFetchInput, strawberry.argument(description="Which bars.")],
+        user_id: Annotated[str | None, strawberry.argument(description=_WHOSE_SOURCE)] = None,
+        first: Annotated[int | None, strawberry.argument(description=_FIRST_BARS)] = None,
+        offset: Annotated[int | None, strawberry.argument(description="Bars to skip, a count.")] = 0,
+    ) -> FeatureTable:
+        market = build_market(input.given(), max_bars=info.context.max_bars)
+        info.context.claim_bars(market.limit)
+        series, features = await info.context.backtests.features(market, user_id=user_id)
+        info.context.warn(series.warnings, info.path)
+        if first is None:
+            info.context.warn(_cut_bars("fetchFeatures", series.bars, info.context.max_rows), info.path)
+        return feature_table_of(series.bars, features, first, offset or 0, context=info.context)
+
+    @resolved("A user's model files.")
+    async def models(
+        self, info: Info, user_id: Annotated[str, strawberry.argument(description="Whose models.")]
+    ) -> list[ModelFile]:
+        return [model_file_of(file) for file in await info.context.models.list(user_id)]
 
     @resolved("A stored result.")
     async def backtest(self, info: Info, id: ResultId) -> BacktestResult | None:
@@ -218,6 +245,34 @@ class Mutation:
         summary = await info.context.backtests.delete(id, user_id=user_id)
         return None if summary is None else summary_of(summary)
 
+    @resolved("Store a model file of a user, after the sandbox has opened it.")
+    async def upload_model(
+        self,
+        info: Info,
+        file: Annotated[Upload, strawberry.argument(description="The model file, a part of the request.")],
+        input: Annotated[UploadModelInput, strawberry.argument(description="What is said about the file.")],
+    ) -> ModelFile:
+        upload: object = file
+        if not isinstance(upload, UploadFile):
+            raise InvalidInput(_NOT_A_FILE, field="file")
+        stored = await info.context.models.upload(
+            user_id=input.user_id,
+            original_filename=upload.filename or "",
+            model_name=input.model_name or None,
+            chunks=chunks_of(upload),
+            training=input.training(),
+        )
+        return model_file_of(stored)
+
+    @resolved("Delete a user's model file.")
+    async def delete_model(
+        self,
+        info: Info,
+        user_id: Annotated[str, strawberry.argument(description="Whose model.")],
+        filename: Annotated[str, strawberry.argument(description="Its filename, as the upload returned it.")],
+    ) -> ModelFile:
+        return model_file_of(await info.context.models.delete(user_id, filename))
+
     @resolved("Store a file of bars as a user's dataset; its name is then a source for that user's backtests.")
     async def upload_bars(
         self,
@@ -255,8 +310,8 @@ class Mutation:
         return uploaded_bars_of(await info.context.datasets.delete(user_id, name))
 
 
-def _cut_bars(bars: Bars, max_rows: int) -> list[str]:
-    tables = {"fetchOhlcv": len(bars)} if len(bars) > max_rows else {}
+def _cut_bars(name: str, bars: Bars, max_rows: int) -> list[str]:
+    tables = {name: len(bars)} if len(bars) > max_rows else {}
     return cut_warnings(tables, max_rows, lambda name: f"{name}(first: {max_rows}, offset: {max_rows})")
 
 

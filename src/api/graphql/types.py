@@ -46,9 +46,28 @@ class Candle:
     volume: float = described("Traded volume, in units of the base asset.", name="Volume")
 
 
+@strawberry.type(description="One feature of all bars.")
+class FeatureColumn:
+    name: str = described("Name of the feature.")
+    values: list[float | None] = described(
+        "Its value at each bar, null with too few bars before; prices in the quote currency, volumes in units of the "
+        "base asset, the rest fractions."
+    )
+
+
+@strawberry.type(description="The features that a model would receive, column by column, oldest bar first.")
+class FeatureTable:
+    dates: list[str] = described("Open time of each bar (ISO 8601, UTC).")
+    columns: list[FeatureColumn] = described("The features, in the order in which a model receives them.")
+    total: int = described("Bars on all pages, a count.")
+
+
 @strawberry.type(description="Symbols whose bars can be fetched.")
 class CoinList:
     coins: list[str] = described("Trading symbols, sorted.")
+
+
+_IF_READABLE: Final = "null if the run's bars cannot be read again, which extensions.warnings then says."
 
 
 @strawberry.type(description="The simulation at one bar's close.")
@@ -60,6 +79,14 @@ class DataPoint:
     cash: float | None = described("Cash, in the quote currency.")
     position: float | None = described("Units of the base asset held; negative when short.")
     probability: float | None = described("The model's P(class 1), a fraction 0 to 1; null if it has none.")
+    open: float | None = described(f"The bar's first price, in the quote currency; {_IF_READABLE}")
+    high: float | None = described(f"The bar's highest price, in the quote currency; {_IF_READABLE}")
+    low: float | None = described(f"The bar's lowest price, in the quote currency; {_IF_READABLE}")
+    volume: float | None = described(f"Traded volume, in units of the base asset; {_IF_READABLE}")
+    drawdown: float | None = described("(equity ÷ its running peak − 1) × 100, per cent, ≤ 0.")
+    buy_and_hold: float | None = described(
+        f"Equity of buying at the first bar and holding, at the run's costs, in the quote currency; {_IF_READABLE}"
+    )
 
 
 @strawberry.type(description="An order executed.")
@@ -101,7 +128,9 @@ def _metrics_type() -> Any:
         namespace["__annotations__"][definition.name] = str if is_instant else hints[definition.name]
         namespace[definition.name] = described(f"{definition.definition} Unit: {definition.unit}.")
     return strawberry.type(
-        type("Metrics", (), namespace), description="Metrics of a backtest; null if one does not exist."
+        type("Metrics", (), namespace),
+        description="Metrics of a backtest; null if one does not exist. They have no id: if documents with different "
+        "metrics meet in Apollo Client's cache, set typePolicies to { Metrics: { merge: true } }.",
     )
 
 

@@ -27,7 +27,7 @@ from src.api.rest.tearsheet_schemas import (
 )
 from src.api.rows.tables import series_columns
 from src.domain import errors
-from src.domain.tearsheet import SERIES_COLUMNS
+from src.domain.tearsheet import DEFAULT_DRAWDOWNS, MAX_DRAWDOWNS, SERIES_COLUMNS
 
 router = APIRouter(prefix="/api/backtests", tags=["backtests"], route_class=NamedQueryRoute)
 
@@ -54,7 +54,7 @@ Start = Annotated[
 End = Annotated[
     str | None, Query(description="Last open time, included: a date or an instant, UTC.", json_schema_extra=values.DATE)
 ]
-FirstDrawdowns = Annotated[int, Query(ge=1, le=1000, description="Maximum number of drawdowns.")]
+FirstDrawdowns = Annotated[int, Query(ge=1, le=MAX_DRAWDOWNS, description="Maximum number of drawdowns.")]
 
 _ERRORS = error_responses(errors.InvalidInput, errors.ResultNotFound, errors.StoreUnavailable, errors.TimedOut)
 _BAR_ERRORS = error_responses(errors.InvalidInput, errors.ResultNotFound, errors.Conflict, *MARKET_ERRORS)
@@ -89,7 +89,8 @@ async def get_series(
         max_rows=max_rows_of(request),
         allows_nulls=chosen is Format.JSON,
     )
-    series = await services_of(request).tearsheets.series(result_id, asked)
+    services = services_of(request)
+    series = await services.tearsheets.series(await services.backtests.get(result_id), asked)
     names = (result_id, "series", chosen, *map(str, (columns, points, start, end)))
     headers = {"Vary": "Accept", **({} if series.warnings else immutable_headers(*names))}
     if has_already(request, headers):
@@ -102,14 +103,16 @@ async def get_series(
 @router.get("/{result_id}/months", response_model=Envelope[MonthlyReturnsAnswer], responses={**NOT_MODIFIED, **_ERRORS})
 async def get_months(request: Request, result_id: ResultId) -> Response:
     """Read the returns of a result by calendar month and year (UTC)."""
-    found = await services_of(request).tearsheets.months(result_id)
+    services = services_of(request)
+    found = await services.tearsheets.months(await services.backtests.get(result_id))
     return _respond(request, "Months found", MonthlyReturnsAnswer.of(found), result_id, "months")
 
 
 @router.get("/{result_id}/drawdowns", response_model=Envelope[DrawdownsAnswer], responses={**NOT_MODIFIED, **_ERRORS})
-async def get_drawdowns(request: Request, result_id: ResultId, first: FirstDrawdowns = 10) -> Response:
+async def get_drawdowns(request: Request, result_id: ResultId, first: FirstDrawdowns = DEFAULT_DRAWDOWNS) -> Response:
     """Read the deepest drawdowns of a result, the deepest first."""
-    found = await services_of(request).tearsheets.drawdowns(result_id, first=first)
+    services = services_of(request)
+    found = await services.tearsheets.drawdowns(await services.backtests.get(result_id), first=first)
     items = [DrawdownAnswer.of(period) for period in found]
     return _respond(request, f"{len(items)} drawdown(s)", {"items": items}, result_id, "drawdowns", str(first))
 
@@ -121,14 +124,16 @@ async def get_drawdowns(request: Request, result_id: ResultId, first: FirstDrawd
 )
 async def get_distribution(request: Request, result_id: ResultId) -> Response:
     """Read the distribution of a result's returns per bar, with value at risk and expected shortfall."""
-    found = await services_of(request).tearsheets.distribution(result_id)
+    services = services_of(request)
+    found = await services.tearsheets.distribution(await services.backtests.get(result_id))
     return _respond(request, "Distribution found", ReturnDistributionAnswer.of(found), result_id, "distribution")
 
 
 @router.get("/{result_id}/costs", response_model=Envelope[CostBreakdownAnswer], responses={**NOT_MODIFIED, **_ERRORS})
 async def get_costs(request: Request, result_id: ResultId) -> Response:
     """Read what a result gained before costs, and what slippage and fees took."""
-    found = await services_of(request).tearsheets.costs(result_id)
+    services = services_of(request)
+    found = await services.tearsheets.costs(await services.backtests.get(result_id))
     return _respond(request, "Costs found", CostBreakdownAnswer.of(found), result_id, "costs")
 
 

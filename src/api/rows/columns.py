@@ -151,15 +151,15 @@ class ColumnList(PendingTable):
     """A list with one column's values, written when the response is sent."""
 
     def __init__(self, column: Column) -> None:
-        self._column = column
+        self.column = column
 
     def __len__(self) -> int:
-        return len(self._column.array)
+        return len(self.column.array)
 
     def row_pieces(self) -> Iterator[bytes]:
-        array = self._column.array
+        array = self.column.array
         for start in range(0, len(array), _PIECE_CELLS):
-            yield b",".join(self._column.cells(array[start : start + _PIECE_CELLS]))
+            yield b",".join(self.column.cells(array[start : start + _PIECE_CELLS]))
 
 
 def _time_unit(time_ms: NDArray[np.int64]) -> TimeUnit:

@@ -16,10 +16,8 @@ from src.domain.errors import (
     Conflict,
     ExchangeUnavailable,
     InvalidInput,
-    ResultNotFound,
     SourceNotFound,
     TimedOut,
-    result_not_found,
 )
 from src.domain.market import Bars, DataQuality, MarketRequest, MarketSeries
 from src.domain.runs import BacktestResult, Fingerprints
@@ -55,18 +53,6 @@ def make_stored(bars: Bars = BARS, **changes: Any) -> BacktestResult:
     return make_result(**(given | changes))
 
 
-class OneResult:
-    """A store with one result."""
-
-    def __init__(self, result: BacktestResult) -> None:
-        self.result = result
-
-    async def get(self, result_id: str) -> BacktestResult:
-        if result_id != self.result.id:
-            raise result_not_found(result_id)
-        return self.result
-
-
 class OneSource:
     """A source of bars made beforehand, or of an error; it counts how often it is asked."""
 
@@ -84,11 +70,8 @@ class OneSource:
         return MarketSeries(bars=self.bars, quality=quality, origin="made by hand")
 
 
-def make_sheets(
-    result: BacktestResult | None = None, sources: Mapping[str, Any] | None = None, *, timeout_s: float = 30.0
-) -> TearSheets:
+def make_sheets(sources: Mapping[str, Any] | None = None, *, timeout_s: float = 30.0) -> TearSheets:
     return TearSheets(
-        store=OneResult(result or make_stored()),  # type: ignore[arg-type]
         sources=SourceCatalogue(sources={"binance": OneSource()} if sources is None else sources),
         engines=ENGINES,
         computing=ComputeQueue(threads=1, max_waiting=8),
@@ -102,7 +85,7 @@ def asked(*columns: str, **changes: Any) -> SeriesRequest:
 
 async def test_all_columns_are_those_of_run_and_its_bars() -> None:
     result = make_stored()
-    found = await make_sheets(result).series("result-1", asked())
+    found = await make_sheets().series(result, asked())
     assert tuple(found.columns) == tuple(SERIES_COLUMNS)
     assert (found.total, found.length, found.bars_per_point, found.warnings) == (300, 300, 1, ())
     for name in ("open", "high", "low", "close", "volume"):
@@ -117,7 +100,7 @@ async def test_all_columns_are_those_of_run_and_its_bars() -> None:
 @pytest.mark.parametrize("engine", list(EngineName))
 async def test_buy_and_hold_ends_as_judgement_says(engine: EngineName) -> None:
     result = make_stored(request=make_request(engine=engine))
-    found = await make_sheets(result).series("result-1", asked("buy_and_hold"))
+    found = await make_sheets().series(result, asked("buy_and_hold"))
     rules, year = result.request.rules, annualize(BARS, DEFAULT_ANNUALIZATION)
     judged = hold_market(BARS, rules, year, ENGINES[engine].run)
     curve: Any = found.columns["buy_and_hold"]
@@ -130,25 +113,27 @@ async def test_buy_and_hold_ends_as_judgement_says(engine: EngineName) -> None:
 async def test_stored_columns_need_no_bars() -> None:
     source = OneSource()
     columns = ("date", "close", "equity", "cash", "position", "drawdown", "signal", "probability")
-    await make_sheets(sources={"binance": source}).series("result-1", asked(*columns))
+    await make_sheets(sources={"binance": source}).series(make_stored(), asked(*columns))
     assert source.asked == []
 
 
 async def test_simultaneous_readers_share_fetch_of_bars() -> None:
     source = OneSource()
     sheets = make_sheets(sources={"binance": source})
-    found = await asyncio.gather(*(sheets.series("result-1", asked("open")) for _ in range(5)))
+    found = await asyncio.gather(*(sheets.series(make_stored(), asked("open")) for _ in range(5)))
     assert len(source.asked) == 1
     assert all(np.array_equal(one.columns["open"], BARS.open) for one in found)  # type: ignore[arg-type]
 
 
 async def test_range_includes_both_ends() -> None:
     times = BARS.open_time_ms
-    found = await make_sheets().series("result-1", asked("date", "open", start_ms=int(times[5]), end_ms=int(times[7])))
+    found = await make_sheets().series(
+        make_stored(), asked("date", "open", start_ms=int(times[5]), end_ms=int(times[7]))
+    )
     assert np.array_equal(found.columns["date"], times[5:8])  # type: ignore[arg-type]
     assert np.array_equal(found.columns["open"], BARS.open[5:8])  # type: ignore[arg-type]
     between = await make_sheets().series(
-        "result-1", asked("date", start_ms=int(times[5]) + 1, end_ms=int(times[7]) - 1)
+        make_stored(), asked("date", start_ms=int(times[5]) + 1, end_ms=int(times[7]) - 1)
     )
     assert np.array_equal(between.columns["date"], times[6:7])  # type: ignore[arg-type]
     assert (between.total, between.length) == (1, 1)
@@ -157,14 +142,14 @@ async def test_range_includes_both_ends() -> None:
 @pytest.mark.parametrize("points", [None, 10])
 async def test_range_without_bars_has_no_rows(points: int | None) -> None:
     after = int(BARS.open_time_ms[-1]) + 1
-    found = await make_sheets().series("result-1", asked("date", "equity", start_ms=after, points=points))
+    found = await make_sheets().series(make_stored(), asked("date", "equity", start_ms=after, points=points))
     assert (found.total, found.length) == (0, 0)
     assert all(len(values) == 0 for values in found.columns.values() if values is not None)
 
 
 async def test_points_count_bars_of_range() -> None:
     start = int(BARS.open_time_ms[99])
-    found = await make_sheets().series("result-1", asked("date", "close", "signal", start_ms=start, points=100))
+    found = await make_sheets().series(make_stored(), asked("date", "close", "signal", start_ms=start, points=100))
     assert (found.total, found.length, found.bars_per_point) == (201, 67, 3)
     assert np.array_equal(found.columns["date"], BARS.open_time_ms[99::3])  # type: ignore[arg-type]
     assert found.columns["close_high"][0] == BARS.close[99:102].max()  # type: ignore[index]
@@ -173,9 +158,9 @@ async def test_points_count_bars_of_range() -> None:
 
 async def test_drawdown_of_range_knows_peak_before_it() -> None:
     result = make_stored()
-    whole = await make_sheets(result).series("result-1", asked("drawdown"))
+    whole = await make_sheets().series(result, asked("drawdown"))
     start = int(BARS.open_time_ms[150])
-    part = await make_sheets(result).series("result-1", asked("drawdown", start_ms=start))
+    part = await make_sheets().series(result, asked("drawdown", start_ms=start))
     assert np.array_equal(part.columns["drawdown"], whole.columns["drawdown"][150:])  # type: ignore[arg-type, index]
     assert whole.columns["drawdown"].min() < 0  # type: ignore[union-attr]
 
@@ -185,14 +170,14 @@ async def test_drawdown_of_range_knows_peak_before_it() -> None:
 )
 async def test_missing_bars_leave_other_columns(error: Exception) -> None:
     sheets = make_sheets(sources={"binance": OneSource(error=error)})
-    found = await sheets.series("result-1", asked("date", "open", "equity", "buy_and_hold", points=100))
+    found = await sheets.series(make_stored(), asked("date", "open", "equity", "buy_and_hold", points=100))
     assert found.columns["open"] is found.columns["buy_and_hold"] is found.columns["buy_and_hold_low"] is None
     assert len(found.columns["equity"]) == 100  # type: ignore[arg-type]
     [warning] = found.warnings
     assert "open, buy_and_hold are null" in warning and str(error) in warning
     for request in (asked("date", "open"), asked("open", "high"), asked("open", "equity", allows_nulls=False)):
         with pytest.raises(type(error)):
-            await sheets.series("result-1", request)
+            await sheets.series(make_stored(), request)
 
 
 async def test_changed_bars_are_not_shown() -> None:
@@ -200,13 +185,13 @@ async def test_changed_bars_are_not_shown() -> None:
     close[7] = BARS.low[7]
     sheets = make_sheets(sources={"binance": OneSource(replace(BARS, close=close))})
     with pytest.raises(Conflict, match="have changed"):
-        await sheets.series("result-1", asked("open"))
+        await sheets.series(make_stored(), asked("open"))
 
 
 async def test_busy_service_is_no_reason_for_nulls() -> None:
     sheets = make_sheets(sources={"binance": OneSource(error=Busy("full"))})
     with pytest.raises(Busy):
-        await sheets.series("result-1", asked("open", "equity"))
+        await sheets.series(make_stored(), asked("open", "equity"))
 
 
 @pytest.mark.parametrize(
@@ -219,37 +204,37 @@ async def test_busy_service_is_no_reason_for_nulls() -> None:
 )
 async def test_too_many_rows_are_refused(changes: dict[str, int], message: str) -> None:
     with pytest.raises(InvalidInput, match=message) as caught:
-        await make_sheets().series("result-1", asked("date", **changes))
+        await make_sheets().series(make_stored(), asked("date", **changes))
     assert caught.value.field == "points"
 
 
 async def test_range_counts_in_limit_of_rows() -> None:
-    found = await make_sheets().series("result-1", asked("date", end_ms=int(BARS.open_time_ms[99]), max_rows=100))
+    found = await make_sheets().series(make_stored(), asked("date", end_ms=int(BARS.open_time_ms[99]), max_rows=100))
     assert found.length == 100
 
 
 async def test_figures_are_those_of_stored_curve() -> None:
     result = make_stored()
-    sheets = make_sheets(result)
+    sheets = make_sheets()
     equity = result.simulation.equity
-    months = await sheets.months("result-1")
+    months = await sheets.months(result)
     growth = np.prod([1 + year.total / 100 for year in months.years if year.total is not None])
     assert growth == pytest.approx(equity[-1] / 10_000)
-    [deepest] = await sheets.drawdowns("result-1", first=1)
+    [deepest] = await sheets.drawdowns(result, first=1)
     peak = np.maximum.accumulate(np.maximum(equity, 10_000))
     assert deepest.depth == pytest.approx(float(((peak - equity) / peak).max() * 100))
-    distribution = await sheets.distribution("result-1")
+    distribution = await sheets.distribution(result)
     assert distribution.worst == pytest.approx(np.diff(equity / equity[0]).min() * 100, rel=0.5)
     assert distribution.bars == 300
-    costs = await sheets.costs("result-1")
+    costs = await sheets.costs(result)
     assert costs.net_profit == equity[-1] - 10_000
     assert costs.fees == pytest.approx(result.simulation.fills["fee"].sum())
 
 
-@pytest.mark.parametrize("name", ["months", "distribution", "costs"])
-async def test_unknown_result_is_not_found(name: str) -> None:
-    with pytest.raises(ResultNotFound):
-        await getattr(make_sheets(), name)("other")
+@pytest.mark.parametrize("first", [0, 1001])
+async def test_number_of_drawdowns_is_bounded(first: int) -> None:
+    with pytest.raises(InvalidInput, match="from 1 to 1000"):
+        await make_sheets().drawdowns(make_stored(), first=first)
 
 
 async def test_slow_source_ends_with_timeout() -> None:
@@ -259,4 +244,6 @@ async def test_slow_source_ends_with_timeout() -> None:
             return await super().fetch(market)
 
     with pytest.raises(TimedOut, match=r"limit of 0\.05 s"):
-        await make_sheets(sources={"binance": SlowSource()}, timeout_s=0.05).series("result-1", asked("open", "equity"))
+        await make_sheets(sources={"binance": SlowSource()}, timeout_s=0.05).series(
+            make_stored(), asked("open", "equity")
+        )
