@@ -231,3 +231,27 @@ def test_form_fields_are_never_null() -> None:
                 name for name, field in fields.items() if "null" in str(field) or None in field.get("enum", ())
             ] == []
             assert form["schema"]["additionalProperties"] is False
+
+
+VERBS = ("check", "delete", "describe", "get", "list", "query", "rerun", "run", "upload")
+
+
+def test_operation_ids_are_short_unique_verbs() -> None:
+    ids = [operation["operationId"] for _, _, operation in operations()]
+    assert len(ids) == len(set(ids))
+    assert [name for name in ids if not re.fullmatch(rf"({'|'.join(VERBS)})[A-Z][a-zA-Z]{{1,20}}", name)] == []
+
+
+def test_operation_ids_of_released_endpoints_stay() -> None:
+    ids = {(method, path): operation["operationId"] for method, path, operation in operations()}
+    assert {
+        ("post", "/api/backtests"): "runBacktest",
+        ("post", "/api/models/backtest/ml"): "runModelBacktest",
+        ("get", "/api/backtests"): "listBacktests",
+        ("get", "/api/backtests/{result_id}"): "getBacktest",
+        ("get", "/api/backtests/{result_id}/series"): "getSeries",
+        ("get", "/api/data/ohlcv"): "getOhlcv",
+        ("get", "/api/data/features"): "getFeatures",
+        ("post", "/api/models/upload"): "uploadModel",
+        ("post", "/graphql"): "runGraphql",
+    }.items() <= ids.items()

@@ -16,6 +16,7 @@ from types import SimpleNamespace
 from typing import Any, Final, cast, overload
 
 from graphql import (
+    GraphQLEnumType,
     GraphQLField,
     GraphQLList,
     GraphQLNonNull,
@@ -190,4 +191,9 @@ def _is_written_as(kind: GraphQLOutputType, column: Column) -> bool:
     """Return whether the values of a column are finished values of a type."""
     is_required = isinstance(kind, GraphQLNonNull)
     leaf = kind.of_type if isinstance(kind, GraphQLNonNull) else kind
-    return leaf is specified_scalar_types[column.scalar] and not (is_required and column.has_nulls)
+    if isinstance(leaf, GraphQLEnumType):
+        # The names of our enums of words are the words.
+        is_known = column.words is not None and leaf.values.keys() >= {word for word in column.words.values() if word}
+    else:
+        is_known = leaf is specified_scalar_types[column.scalar]
+    return is_known and not (is_required and column.has_nulls)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import strawberry
 from strawberry.types.enum import StrawberryEnumDefinition
@@ -14,7 +14,19 @@ from src.domain.signals import OutputKind
 from src.domain.trading import Direction, EngineName, EntryType, FillTiming, IntrabarPolicy
 from src.strategies.registry import PARAMS
 
-__all__ = ["Direction", "EngineName", "EntryType", "FillTiming", "IntrabarPolicy", "OutputKind"]
+__all__ = [
+    "Direction",
+    "EngineName",
+    "EntryType",
+    "FillReason",
+    "FillTiming",
+    "IntrabarPolicy",
+    "OutputKind",
+    "RunStatus",
+    "Side",
+    "Signal",
+    "TradeDirection",
+]
 
 Kind = TypeVar("Kind", bound=StrEnum)
 
@@ -80,6 +92,53 @@ _declare(
         OutputKind.VALUE: "A regression's number: long while it is at least the threshold.",
     },
 )
+
+
+def _declare_words(name: str, description: str, meanings: Mapping[str, str]) -> Any:
+    """Make a GraphQL enum whose names are words that responses have always had as text."""
+    make: Any = StrEnum  # mypy knows only calls with the name as a literal
+    kind = make(name, {word: word for word in meanings})
+    _declare(kind, description, {kind(word): meaning for word, meaning in meanings.items()})
+    return kind
+
+
+if TYPE_CHECKING:
+    Signal = str
+    Side = str
+    FillReason = str
+    TradeDirection = str
+    RunStatus = str
+else:
+    Signal = _declare_words(
+        "Signal",
+        "What a strategy says at a bar's close.",
+        {
+            "buy": "Close a short; enter a long if the direction allows one.",
+            "sell": "Close a long; enter a short if the direction allows one.",
+            "hold": "Nothing.",
+        },
+    )
+    Side = _declare_words(
+        "Side", "The side of an executed order.", {"buy": "Units were bought.", "sell": "Units were sold."}
+    )
+    FillReason = _declare_words(
+        "FillReason",
+        "Why an order was filled.",
+        {
+            "signal": "A signal, at the market.",
+            "stop_loss": "The stop loss was hit.",
+            "take_profit": "The target was hit.",
+            "trailing_stop": "The trailing stop was hit.",
+            "time": "The position had been held for maxBars.",
+            "limit": "A limit entry was hit.",
+            "stop": "A stop entry was hit.",
+            "liquidation": "Losses had used up the cash behind a short.",
+        },
+    )
+    TradeDirection = _declare_words(
+        "TradeDirection", "The direction of a trade.", {"long": "Bought first.", "short": "Sold first."}
+    )
+    RunStatus = _declare_words("RunStatus", "How a run ended.", {"success": "It has a result."})
 
 
 def _declare_choices() -> None:

@@ -82,6 +82,7 @@ def describe_routes(router: APIRouter) -> None:
 
 def _post() -> dict[str, Any]:
     return {
+        "operationId": "runGraphql",
         "summary": "Ask GraphQL",
         "description": "Run a document of queries or mutations; files come as a multipart form.",
         "requestBody": {
@@ -110,6 +111,7 @@ def _get() -> dict[str, Any]:
         "extensions": ("A JSON object; accepted and ignored.", {}, False),
     }
     return {
+        "operationId": "queryGraphql",
         "summary": "Ask GraphQL, reading only",
         "description": "Run a query; a browser that sends none gets the GraphiQL page.",
         "parameters": [

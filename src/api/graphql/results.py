@@ -8,7 +8,7 @@ from typing import Annotated, Any, TypeVar
 import strawberry
 
 from src.api.graphql.context import Info
-from src.api.graphql.enums import EngineName
+from src.api.graphql.enums import EngineName, RunStatus
 from src.api.graphql.quality import DataQuality, quality_of
 from src.api.graphql.reports import (
     DeflationType,
@@ -90,8 +90,8 @@ class Run:
 
     id: strawberry.ID = described("The result's id.")
     symbol: str = described("Trading symbol.")
-    interval: str = described("Bar length.")
-    status: str = described("success: a backtest that fails is an error and has no result.")
+    interval: str = described("Bar length, such as 1d: no GraphQL enum, because their names begin with a letter.")
+    status: RunStatus = described("Always success: a backtest that fails is an error and has no result.")
     created_at: str = described("When the backtest ran (ISO 8601, UTC).")
     user_id: str = described("Whose backtest it is.")
     engine: EngineName = described("The engine that simulated it.")

@@ -11,6 +11,7 @@ from strawberry.types.nodes import SelectedField, Selection
 
 from src.api.graphql.columns import ListedColumn, RowColumns
 from src.api.graphql.context import Info
+from src.api.graphql.enums import Signal
 from src.api.graphql.reports import report_type
 from src.api.graphql.types import described
 from src.api.requests.series import build_series_request
@@ -24,6 +25,7 @@ from src.domain.tearsheet import RANGED_COLUMNS, SERIES_COLUMNS, ResultSeries, S
 BAR_COLUMNS: Final = ("open", "high", "low", "volume", "drawdown", "buy_and_hold")
 """Columns of `data` that are computed only if they are selected."""
 
+_LISTS: Final[dict[str, Any]] = {"date": list[str], "signal": list[Signal]}
 _RANGED: Final = {f"{name}_{end}": name for name in RANGED_COLUMNS for end in ("low", "high")}
 
 
@@ -31,9 +33,7 @@ def _series_type() -> Any:
     """Make the type whose fields are the columns that the domain declares."""
     namespace: dict[str, Any] = {"__module__": __name__, "__annotations__": {}}
     for name, column in SERIES_COLUMNS.items():
-        namespace["__annotations__"][name] = (
-            list[str] | None if name in {"date", "signal"} else list[float | None] | None
-        )
+        namespace["__annotations__"][name] = _LISTS.get(name, list[float | None]) | None
         namespace[name] = described(f"{column.meaning} Unit: {column.unit}.")
     for name, base in _RANGED.items():
         end = "lowest" if name.endswith("_low") else "highest"

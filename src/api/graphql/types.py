@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, get_type_hints
 import strawberry
 from strawberry.scalars import JSON
 
-import src.api.graphql.enums  # noqa: F401  (describes the domain's enums)
+from src.api.graphql.enums import FillReason, Side, Signal, TradeDirection
 from src.api.requests.backtests import SETTINGS, echo_settings, echo_strategy
 from src.domain import performance, runs
 from src.domain.instants import format_instant
@@ -74,7 +74,7 @@ _IF_READABLE: Final = "null if the run's bars cannot be read again, which extens
 class DataPoint:
     date: str = described("The bar's open time (ISO 8601, UTC).", name="Date")
     portfolio_value: float | None = described("Equity: cash + position × close, in the quote currency.")
-    signal: str = described("The strategy's signal at this bar: buy, sell or hold.")
+    signal: Signal = described("The strategy's signal at this bar: buy, sell or hold.")
     close: float | None = described("The bar's last price, in the quote currency.")
     cash: float | None = described("Cash, in the quote currency.")
     position: float | None = described("Units of the base asset held; negative when short.")
@@ -93,16 +93,16 @@ class DataPoint:
 class Fill:
     bar: int = described("Index of the bar, from 0.")
     time: str = described("That bar's open time (ISO 8601, UTC).")
-    side: str = described("buy or sell.")
+    side: Side = described("buy or sell.")
     quantity: float = described("Units of the base asset, > 0.")
     price: float = described("Price after slippage, in the quote currency.")
     fee: float = described("Fee, in the quote currency.")
-    reason: str = described("signal, stop_loss, take_profit, trailing_stop, time, limit, stop or liquidation.")
+    reason: FillReason = described("Why the order was filled.")
 
 
 @strawberry.type(description="A position from first entry to full exit; an open one is marked at the last close.")
 class Trade:
-    direction: str = described("long or short.")
+    direction: TradeDirection = described("long or short.")
     quantity: float = described("Units of the base asset, > 0.")
     entry_bar: int = described("Index of the entry's bar, from 0.")
     entry_time: str = described("That bar's open time (ISO 8601, UTC).")
@@ -113,10 +113,10 @@ class Trade:
     exit_price: float = described("Price of the exit, in the quote currency; the last close for an open trade.")
     exit_fee: float = described("Fee of the exit, in the quote currency; 0 for an open trade.")
     profit: float = described("Profit after both fees, in the quote currency.")
-    return_rate: float | None = described("Profit ÷ (entry price × quantity), a fraction (0.05 = 5 %).", name="return")
+    return_rate: float | None = described("Profit ÷ (entry price × quantity) × 100, per cent.", name="return")
     bars_held: int = described("Exit bar − entry bar, in bars.")
     is_open: bool = described("Whether the position is still held at the last bar.")
-    exit_reason: str | None = described("Reason of the exit, as a fill's reason; null for an open trade.")
+    exit_reason: FillReason | None = described("Reason of the exit, as a fill's reason; null for an open trade.")
 
 
 def _metrics_type() -> Any:

@@ -109,7 +109,7 @@ Offset = Annotated[int, Query(ge=0, le=2**53, description="Index of the first ro
     response_model=Envelope[MarketQualityAnswer],
     responses=error_responses(errors.InvalidInput, *MARKET_ERRORS),
 )
-async def market_data_quality(request: Request, query: Market) -> Response:
+async def get_data_quality(request: Request, query: Market) -> Response:
     """Report on the bars that a backtest would use: how many, and what is missing or suspicious."""
     series = await services_of(request).backtests.candles(query.market, user_id=query.user_id)
     report = {
@@ -127,7 +127,7 @@ async def market_data_quality(request: Request, query: Market) -> Response:
     response_model=Envelope[BarColumnsAnswer],
     responses={**FORMAT_RESPONSES, **error_responses(errors.InvalidInput, *MARKET_ERRORS)},
 )
-async def list_ohlcv(
+async def get_ohlcv(
     request: Request, query: Market, first: First = None, offset: Offset = 0, format: FormatParameter = None
 ) -> Response:
     """Read the bars that a backtest would use, column by column."""
@@ -141,7 +141,7 @@ async def list_ohlcv(
     response_model=Envelope[FeatureColumnsAnswer],
     responses={**FORMAT_RESPONSES, **error_responses(errors.InvalidInput, *MARKET_ERRORS)},
 )
-async def list_features(
+async def get_features(
     request: Request, query: Market, first: First = None, offset: Offset = 0, format: FormatParameter = None
 ) -> Response:
     """Read the features that a model would receive for these bars, to the bit; null with too few bars before."""

@@ -32,7 +32,7 @@ Code = Annotated[str, Path(max_length=64, description="A code of an error, as `c
 
 
 @router.get("/errors/{code}", response_class=HTMLResponse, responses=error_responses(NotFound, InvalidInput))
-async def read_error_page(code: Code) -> HTMLResponse:
+async def get_error_page(code: Code) -> HTMLResponse:
     """Return the page on what an error means and how to fix it."""
     found = ERROR_HELP.get(code)
     if found is None:

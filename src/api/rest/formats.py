@@ -19,6 +19,8 @@ from src.api.rows.files import FileColumns, write_arrow, write_csv, write_parque
 
 
 class Format(StrEnum):
+    """A format of rows."""
+
     JSON = "json"
     CSV = "csv"
     PARQUET = "parquet"

@@ -96,7 +96,7 @@ async def delete_model(request: Request, user_id: UserId, filename: Filename) ->
     response_model=Envelope[ModelFileAnswer],
     responses=error_responses(errors.InvalidInput, errors.ModelNotFound, errors.StoreUnavailable),
 )
-async def model_path(request: Request, user_id: UserId, filename: Filename) -> Response:
+async def get_model_path(request: Request, user_id: UserId, filename: Filename) -> Response:
     """Return the path of a model file on the server."""
     file = await services_of(request).models.get(check_user_id(user_id, field="user_id"), filename)
     return respond("Model path found", ModelFileAnswer.of(file))
@@ -108,7 +108,7 @@ async def model_path(request: Request, user_id: UserId, filename: Filename) -> R
     openapi_extra=ml_backtest_body(),
     responses=error_responses(*dict.fromkeys((*_FILE_ERRORS, *MARKET_ERRORS)), extra=BODY_ERRORS),
 )
-async def run_ml_backtest(request: Request) -> Response:
+async def run_model_backtest(request: Request) -> Response:
     """Backtest the model file in the form; the file is removed when the request ends."""
     services = services_of(request)
     async with received_form(request) as form:

@@ -21,14 +21,14 @@ from src.service.services import READY
 def operations_router(registry: CollectorRegistry) -> APIRouter:
     """Return /health, /ready and /metrics; the last shows what `registry` holds."""
     router = APIRouter(tags=["operations"])
-    router.get("/health", response_model=Envelope[HealthAnswer])(health)
-    router.head("/health", include_in_schema=False)(health)
+    router.get("/health", response_model=Envelope[HealthAnswer])(get_health)
+    router.head("/health", include_in_schema=False)(get_health)
     not_ready = error_responses(extra={503: "A part is not ready; the response says which (NOT_READY)."})
-    router.get("/ready", response_model=Envelope[ReadyAnswer], responses=not_ready)(ready)
-    router.head("/ready", include_in_schema=False)(ready)
+    router.get("/ready", response_model=Envelope[ReadyAnswer], responses=not_ready)(get_readiness)
+    router.head("/ready", include_in_schema=False)(get_readiness)
 
     @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
-    async def metrics(request: Request) -> Response:
+    async def get_metrics(request: Request) -> Response:
         """Show counts and durations of all workers, and the result store's size, in Prometheus' text format."""
         shown = await run_in_threadpool(exposition, registry)
         if usage := await services_of(request).store_usage():
@@ -38,12 +38,12 @@ def operations_router(registry: CollectorRegistry) -> APIRouter:
     return router
 
 
-async def health() -> Response:
+async def get_health() -> Response:
     """Report that the process is alive."""
     return respond("alive", {"status": "ok", "version": __version__})
 
 
-async def ready(request: Request) -> Response:
+async def get_readiness(request: Request) -> Response:
     """Report whether requests can be served: warm-up done, stores reachable."""
     readiness = await services_of(request).readiness()
     parts = {snake_case(name): state for name, state in readiness.parts.items()}

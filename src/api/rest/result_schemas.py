@@ -62,7 +62,7 @@ class TradeRow(BaseModel):
     exit_fee: float = Field(description="Quote currency; 0 while open.")
     exit_reason: str | None = Field(description="As a fill's reason; null while open.")
     profit: float = Field(description="After both fees, quote currency.")
-    return_: float = Field(alias="return", description="Profit ÷ (entry price × quantity), a fraction.")
+    return_: float = Field(alias="return", description="Profit ÷ (entry price × quantity) × 100, per cent.")
     bars_held: int = Field(description="Bars from entry to exit.")
     is_open: bool = Field(description="Whether it was still open at the last bar.")
 

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from fastapi import FastAPI
+from fastapi.routing import APIRoute
 from prometheus_client import CollectorRegistry
 
 from src.api.rest import backtests, data, error_pages, models, receipts, strategies, tearsheets
 from src.api.rest.operations import operations_router
 from src.api.rest.schemas import complete_openapi
+from src.api.spelling import camel_case
+
+
+def name_operation(route: APIRoute) -> str:
+    """Return the `operationId`, after which generated clients name their functions: the endpoint's in camelCase."""
+    return camel_case(route.name)
 
 
 def install_rest(app: FastAPI, *, registry: CollectorRegistry) -> None:
@@ -20,14 +28,15 @@ def install_rest(app: FastAPI, *, registry: CollectorRegistry) -> None:
     registry
         The metrics that /metrics shows.
     """
-    app.include_router(models.router)
-    app.include_router(backtests.router)
-    app.include_router(tearsheets.router)
-    app.include_router(receipts.router)
-    app.include_router(strategies.router)
-    app.include_router(data.router)
-    app.include_router(operations_router(registry))
-    app.include_router(error_pages.router)
+    include = partial(app.include_router, generate_unique_id_function=name_operation)
+    include(models.router)
+    include(backtests.router)
+    include(tearsheets.router)
+    include(receipts.router)
+    include(strategies.router)
+    include(data.router)
+    include(operations_router(registry))
+    include(error_pages.router)
     # A redirection to the path without its slash would use the host that the request names.
     app.router.redirect_slashes = False
     generate = app.openapi

@@ -29,7 +29,7 @@ def present_fills(fills: NDArray[np.void]) -> PendingTable:
 
 
 def present_trades(trades: NDArray[np.void]) -> PendingTable:
-    """Return one row per trade; `return` is a fraction, and an open trade has no `exit_reason`."""
+    """Return one row per trade; `return` is in per cent, and an open trade has no `exit_reason`."""
     return _table(trade_columns(trades), len(trades))
 
 

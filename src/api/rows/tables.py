@@ -117,7 +117,7 @@ def fill_columns(fills: NDArray[np.void]) -> Columns:
 
 
 def trade_columns(trades: NDArray[np.void]) -> Columns:
-    """Return one row per trade (`TRADE_DTYPE`); an open one has no `exit_reason`."""
+    """Return one row per trade (`TRADE_DTYPE`); its return in per cent, and no `exit_reason` while it is open."""
     return {
         "direction": word_column(trades["direction"], _DIRECTIONS),
         "quantity": float_column(trades["quantity"]),
@@ -130,7 +130,7 @@ def trade_columns(trades: NDArray[np.void]) -> Columns:
         "exit_price": float_column(trades["exit_price"]),
         "exit_fee": float_column(trades["exit_fee"]),
         "profit": float_column(trades["profit"]),
-        "return_rate": float_column(trades["return"]),
+        "return_rate": float_column(trades["return"] * 100),
         "bars_held": int_column(trades["bars_held"]),
         "is_open": boolean_column(trades["is_open"]),
         "exit_reason": word_column(trades["exit_reason"], _EXIT_REASONS),

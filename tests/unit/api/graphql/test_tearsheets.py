@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from src.domain.tearsheet import SERIES_COLUMNS
+from src.domain.trading import FillReason
 from src.features.ohlcv import FEATURE_NAMES, build_features
 from tests.graphql_app import GraphQLClient, MemoryMarket
 from tests.rest_app import MemoryServices, make_rest_app
@@ -189,3 +190,28 @@ async def test_model_file_is_a_part_of_the_request(client: GraphQLClient) -> Non
     document = 'mutation ($file: Upload!) { uploadModel(file: $file, input: {userId: "alice"}) { filename } }'
     error = await client.error(document, {"file": "text"})
     assert error["extensions"]["field"] == "file"
+
+
+async def test_return_of_trade_is_in_per_cent_as_its_metrics(client: GraphQLClient, services: MemoryServices) -> None:
+    [trade] = (await ask(client, "trades { profit quantity entryPrice return direction exit_reason }"))["trades"]
+    assert trade["return"] == pytest.approx(trade["profit"] / trade["quantity"] / trade["entryPrice"] * 100)
+    stored = services.backtests.results["result-1"].simulation.trades
+    assert trade["return"] == stored["return"][0] * 100
+    assert (await rest(services, "trades"))["items"][0]["return"] == trade["return"]
+    assert (trade["direction"], trade["exit_reason"]) == ("long", "signal")
+
+
+async def test_words_are_enums_with_the_same_text(client: GraphQLClient) -> None:
+    document = """{ __type(name: "%s") { kind enumValues { name } } }"""
+    words = {
+        "Signal": {"buy", "sell", "hold"}, "Side": {"buy", "sell"}, "TradeDirection": {"long", "short"},
+        "FillReason": {reason.word for reason in FillReason}, "RunStatus": {"success"},
+    }  # fmt: skip
+    for name, expected in words.items():
+        found = (await client.data(document % name))["__type"]
+        assert found["kind"] == "ENUM"
+        assert {value["name"] for value in found["enumValues"]} == expected
+    found = await ask(client, "status data(first: 11) { signal } fills { side reason }")
+    assert found["status"] == "success"
+    assert [row["signal"] for row in found["data"]] == [*["hold"] * 10, "buy"]
+    assert found["fills"] == [{"side": "buy", "reason": "signal"}, {"side": "sell", "reason": "signal"}]
