@@ -43,7 +43,7 @@ def test_costs_of_one_trade_by_hand(engine: EngineName) -> None:
     assert found.net_profit == pytest.approx(20 - found.slippage - found.fees)
 
 
-def test_gross_profit_is_that_of_same_units_without_costs() -> None:
+def test_gross_profit_is_that_without_costs() -> None:
     bars, rng = random_bars(400, seed=4), np.random.default_rng(4)
     random = signals(*rng.choice([Action.BUY, Action.HOLD, Action.SELL], 400))
     rules = replace(RULES, initial_cash=1e6, direction=Direction.BOTH)

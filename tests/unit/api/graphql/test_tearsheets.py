@@ -192,7 +192,7 @@ async def test_model_file_is_a_part_of_the_request(client: GraphQLClient) -> Non
     assert error["extensions"]["field"] == "file"
 
 
-async def test_return_of_trade_is_in_per_cent_as_its_metrics(client: GraphQLClient, services: MemoryServices) -> None:
+async def test_return_of_trade_is_in_per_cent(client: GraphQLClient, services: MemoryServices) -> None:
     [trade] = (await ask(client, "trades { profit quantity entryPrice return direction exit_reason }"))["trades"]
     assert trade["return"] == pytest.approx(trade["profit"] / trade["quantity"] / trade["entryPrice"] * 100)
     stored = services.backtests.results["result-1"].simulation.trades
