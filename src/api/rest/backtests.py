@@ -132,17 +132,16 @@ async def get_backtest(
 @router.get(
     "/{result_id}/judgement",
     response_model=Envelope[JudgementAnswer | None],
-    responses={304: {"description": "The client has this judgement already (If-None-Match)."}, **_READ_ERRORS},
+    responses={**NOT_MODIFIED, **_READ_ERRORS},
 )
 async def get_judgement(request: Request, result_id: ResultId) -> Response:
     """Read whether to believe a stored result, and why; `data` is null for a result of an earlier version."""
-
-    def write(result: BacktestResult, headers: Mapping[str, str]) -> Response:
-        if result.judgement is None:
-            return respond("The result was stored by a version that did not judge", None, headers=headers)
-        return respond("Judgement found", JudgementAnswer.of(result.judgement), headers=headers)
-
-    return await _respond_unless_cached(request, result_id, write)
+    headers = immutable_headers(result_id, "judgement")
+    judgement = (await services_of(request).backtests.get(result_id)).judgement
+    if has_already(request, headers):
+        return Response(status_code=304, headers=headers)
+    message = "Judgement found" if judgement else "The result was stored by a version that did not judge"
+    return respond(message, None if judgement is None else JudgementAnswer.of(judgement), headers=headers)
 
 
 @router.get("/{result_id}/deflation", response_model=CheckEnvelope[DeflationAnswer | None], responses=_READ_ERRORS)

@@ -15,7 +15,7 @@ from src.domain.tearsheet import SERIES_COLUMNS
 from tests.rest_app import MemoryServices
 from tests.unit.service.test_tearsheets import BARS, OneSource, make_stored
 
-SHEETS = ("series?columns=date,equity&points=10", "months", "drawdowns", "distribution", "costs")
+SHEETS = ("series?columns=date,equity&points=10", "months", "drawdowns", "distribution", "costs", "judgement")
 
 
 @pytest.fixture(autouse=True)
