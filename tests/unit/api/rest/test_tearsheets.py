@@ -7,12 +7,13 @@ from dataclasses import replace
 from typing import Any
 
 import httpx
+import jsonschema
 import numpy as np
 import pandas as pd
 import pytest
 
 from src.domain.tearsheet import SERIES_COLUMNS
-from tests.rest_app import MemoryServices
+from tests.rest_app import MemoryServices, make_rest_app
 from tests.unit.service.test_tearsheets import BARS, OneSource, make_stored
 
 SHEETS = ("series?columns=date,equity&points=10", "months", "drawdowns", "distribution", "costs", "judgement")
@@ -244,3 +245,13 @@ async def test_binary_files_are_not_compressed_again(client: httpx.AsyncClient) 
             f"/api/backtests/result-1/series?points=100&format={kind}", headers={"Accept-Encoding": "gzip"}
         )
         assert (response.headers.get("content-encoding") == "gzip") is is_compressed
+
+
+async def test_responses_have_declared_shape(client: httpx.AsyncClient) -> None:
+    document = make_rest_app().openapi()
+    for path in (*SHEETS, "series?points=20", "fills", "trades"):
+        response = await client.get(f"/api/backtests/result-1/{path}")
+        name = path.partition("?")[0]
+        operation = document["paths"][f"/api/backtests/{{result_id}}/{name}"]["get"]
+        schema = operation["responses"]["200"]["content"]["application/json"]["schema"]
+        jsonschema.validate(response.json(), schema | {"components": document["components"]})
