@@ -37,7 +37,7 @@ from src.service.retention import Retention
 from src.service.services import Services
 from src.service.sources import SourceCatalogue
 from src.service.tearsheets import TearSheets
-from src.service.warm_up import settle_memory, warm_up
+from src.service.warm_up import settle_memory, warm_up, warm_up_rules
 from src.settings import Settings
 from src.stores.documents import prepare_documents
 from src.stores.model_files import TEMPORARY_FOLDER, DiskModelFiles

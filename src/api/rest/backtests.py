@@ -43,7 +43,6 @@ from src.api.rows.row_pages import check_first, check_whole
 from src.api.rows.tables import Columns, fill_columns, trade_columns
 from src.domain import errors
 from src.domain.judgement import Unchecked
-from src.domain.runs import BacktestResult
 
 PAGE_ROWS = 100
 """Rows of a page if the client names no number."""
@@ -265,18 +264,6 @@ async def _rows(
     if chosen is not Format.JSON:
         return await respond_file(name, page, length, chosen)
     return _page(ColumnTable(page, length), total=total, first=size, offset=offset, headers={"Vary": "Accept"})
-
-
-async def _respond_unless_cached(
-    request: Request, result_id: str, write: Callable[[BacktestResult, Mapping[str, str]], Response]
-) -> Response:
-    """Respond with what `write` makes of a stored result and of headers; 304 if the client has it already."""
-    tag = _entity_tag(result_id)
-    headers = {"ETag": tag, "Cache-Control": "private, max-age=31536000, immutable"}
-    result = await services_of(request).backtests.get(result_id)
-    if _names_tag(request.headers.get("if-none-match", ""), tag):
-        return Response(status_code=304, headers=headers)
-    return await run_in_threadpool(write, result, headers)
 
 
 def _respond_check(message: str, checked: object, shape: type[Answer]) -> Response:
