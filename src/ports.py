@@ -156,7 +156,7 @@ class ModelRunner(Protocol):
     ) -> Predictions:
         """Predict every row that has all columns the model reads.
 
-        With `audit_seed` (0 to 2⁶⁴ − 1) the same child then predicts these rows once more, in two complementary halves
+        With `audit_seed` (0 to 2⁶⁴ − 1) the same child then predicts these rows once more, in four complementary parts
         in seeded random order: `Predictions.among_others`. A model that fails or hangs there still gives its
         predictions.
         """

@@ -72,7 +72,7 @@ class Predictions:
     """A model's predictions: `values` [n] float64, NaN for bars that were not predicted.
 
     `feature_columns` are the columns that the model was given, in their order. `among_others` [n] are the same rows,
-    predicted again in two complementary halves, each shuffled; None if that was not asked for, or failed, and
+    predicted again in four complementary parts, each shuffled; None if that was not asked for, or failed, and
     `audit_failure` then says why, as a sentence.
     """
 

@@ -66,7 +66,7 @@ class ChildTask:
     """What one child is to do.
 
     The model predicts each of the row `ranges` by itself. Rows without a column that the model reads are left out; the
-    reply holds 0 for them. With `audit_seed` the one range is then predicted again, in shuffled halves (`row_order`).
+    reply holds 0 for them. With `audit_seed` the one range is then predicted again, in shuffled parts (`row_order`).
     For `inspect` the rows are made up. `declared` is what the user says the predictions mean.
     An archive is unpacked into `folder`. `server_files` are files that only the server may read (for the canaries).
     """

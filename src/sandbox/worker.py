@@ -22,7 +22,7 @@ from src.domain.model_files import ModelDescription
 from src.domain.signals import OutputKind
 from src.features.rows import complete_rows
 from src.features.selection import choose_columns
-from src.judgement.row_order import draw_halves, join_halves
+from src.judgement.row_order import draw_parts, join_parts
 from src.model_formats.failures import refused
 from src.model_formats.sentences import Sentences, sentence, to_plain
 from src.ports import Predictor
@@ -100,7 +100,8 @@ def _run_task(memory: mmap.mmap, task: ChildTask, values: NDArray[np.float64]) -
     described: dict[str, Any] = {}
     try:
         rows = _open(task, values, described)
-        write_reply(memory, Status.DONE, described, [] if rows is None else _predict_ranges(rows, task, described))
+        predicted = [] if rows is None else _predict_ranges(rows, task, described)
+        write_reply(memory, Status.DONE, described, predicted)
     except _WrongColumns:
         write_reply(memory, Status.WRONG_COLUMNS, described)
     except MissingLibrary as error:
@@ -118,7 +119,7 @@ def _run_task(memory: mmap.mmap, task: ChildTask, values: NDArray[np.float64]) -
         if rows is not None and task.audit_seed is not None:
             # The reply stands already. Whatever a model's code raises here, the server sees that the audit is missing.
             with suppress(BaseException):
-                write_audit(memory, rows.predict_in_halves(task.ranges[0], task.audit_seed))
+                write_audit(memory, rows.predict_in_parts(task.ranges[0], predicted[0], task.audit_seed))
 
 
 def _refuse(memory: mmap.mmap, message: Sentences) -> None:
@@ -143,12 +144,11 @@ class _Rows:
         asked = self._list_complete(span)
         return self._spread(span, asked, self._ask(asked))
 
-    def predict_in_halves(self, span: tuple[int, int], seed: int) -> NDArray[np.float64]:
-        """Return the predictions of a range (start, stop) of rows, asked for in two shuffled halves."""
+    def predict_in_parts(self, span: tuple[int, int], predicted: NDArray[np.float64], seed: int) -> NDArray[np.float64]:
+        """Return the predictions of a range (start, stop) of rows that were predicted before, in shuffled parts."""
         asked = self._list_complete(span)
-        halves = draw_halves(len(asked), seed)
-        joined = join_halves(halves, self._ask(asked[halves.first]), self._ask(asked[halves.second]))
-        return self._spread(span, asked, joined)
+        parts = draw_parts(predicted[asked - span[0]], seed)
+        return self._spread(span, asked, join_parts(parts, [self._ask(asked[part]) for part in parts]))
 
     def _list_complete(self, span: tuple[int, int]) -> NDArray[np.int64]:
         start, stop = span

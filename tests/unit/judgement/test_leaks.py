@@ -15,29 +15,42 @@ from src.judgement.leaks import compare_rows, compare_signals, measure_overlap
 Floats = NDArray[np.float64]
 
 
-@pytest.mark.parametrize("n", [1, 2, 7, 1000])
-def test_halves_are_every_row_once(n: int) -> None:
-    halves = row_order.draw_halves(n, 5)
-    assert (halves.first.size, halves.second.size) == ((n + 1) // 2, n // 2)
-    assert sorted([*halves.first.tolist(), *halves.second.tolist()]) == list(range(n))
+@pytest.mark.parametrize("n", [0, 1, 2, 3, 7, 1000])
+def test_parts_are_every_row_once(n: int) -> None:
+    parts = row_order.draw_parts(np.random.default_rng(n).standard_normal(n), 5)
+    sizes = [part.size for part in parts]
+    assert len(parts) == 4
+    assert max(sizes) - min(sizes) <= 1
+    assert sorted(np.concatenate(parts).tolist()) == list(range(n))
 
 
-def test_halves_are_shuffled_and_from_their_seed() -> None:
-    halves = row_order.draw_halves(1000, 5)
-    assert np.array_equal(halves.first, row_order.draw_halves(1000, 5).first)
-    assert not np.array_equal(halves.first, row_order.draw_halves(1000, 6).first)
-    for half in halves:
-        rising = np.count_nonzero(np.diff(half) > 0) / (half.size - 1)
+def test_parts_are_earlier_and_later_lower_and_higher() -> None:
+    outputs = np.random.default_rng(3).standard_normal(1000)
+    parts = row_order.draw_parts(outputs, 5)
+    assert [(part.min() // 500, part.max() // 500) for part in parts] == [(0, 0), (0, 0), (1, 1), (1, 1)]
+    for lower, higher in (parts[:2], parts[2:]):
+        assert outputs[lower].max() < outputs[higher].min()
+
+
+def test_parts_are_shuffled_and_from_their_seed() -> None:
+    outputs = np.random.default_rng(4).integers(0, 2, 1000).astype(float)
+    parts = row_order.draw_parts(outputs, 5)
+    assert all(map(np.array_equal, parts, row_order.draw_parts(outputs, 5)))
+    assert not np.array_equal(parts[0], row_order.draw_parts(outputs, 6)[0])
+    for part in parts:
+        rising = np.count_nonzero(np.diff(part) > 0) / (part.size - 1)
         assert rising == pytest.approx(0.5, abs=0.1)
-        # Half of each half comes from the older rows.
-        assert np.count_nonzero(half < 500) / half.size == pytest.approx(0.5, abs=0.1)
+
+
+def test_equal_outputs_fall_into_parts_by_chance() -> None:
+    lower = row_order.draw_parts(np.ones(2000), 5)[0]
+    assert np.count_nonzero(lower < 500) / lower.size == pytest.approx(0.5, abs=0.1)
 
 
 def test_every_order_of_rows_is_as_likely() -> None:
     counts: dict[tuple[int, ...], int] = {}
     for seed in range(2400):
-        halves = row_order.draw_halves(4, seed)
-        order = (*halves.first.tolist(), *halves.second.tolist())
+        order = tuple(row_order.shuffle_rows(4, seed).tolist())
         counts[order] = counts.get(order, 0) + 1
     assert len(counts) == 24
     # Chi-square of 23 degrees: above 49.7 once in a thousand.
@@ -45,10 +58,10 @@ def test_every_order_of_rows_is_as_likely() -> None:
 
 
 @pytest.mark.parametrize("shape", [(11,), (11, 3)])
-def test_joined_halves_stand_in_the_order_of_rows(shape: tuple[int, ...]) -> None:
-    outputs, halves = np.random.default_rng(1).standard_normal(shape), row_order.draw_halves(11, 3)
-    joined = row_order.join_halves(halves, outputs[halves.first], outputs[halves.second])
-    np.testing.assert_array_equal(joined, outputs)
+def test_joined_parts_stand_in_the_order_of_rows(shape: tuple[int, ...]) -> None:
+    outputs = np.random.default_rng(1).standard_normal(shape)
+    parts = row_order.draw_parts(outputs.reshape(11, -1)[:, 0], 3)
+    np.testing.assert_array_equal(row_order.join_parts(parts, [outputs[part] for part in parts]), outputs)
 
 
 @pytest.mark.parametrize("factor", [0.99, 1.01])
@@ -109,16 +122,34 @@ def predict_scaled(rows: Floats) -> Floats:
     return scaled
 
 
-def test_both_halves_find_scaling_by_largest_row() -> None:
+def test_parts_find_scaling_by_largest_row() -> None:
     rows, found_by_one = np.random.default_rng(2).standard_normal(300), 0
     outputs = predict_scaled(rows)
     for seed in range(40):
-        halves = row_order.draw_halves(300, seed)
-        first, second = predict_scaled(rows[halves.first]), predict_scaled(rows[halves.second])
-        assert not compare_rows(outputs, row_order.join_halves(halves, first, second)).are_equal
-        found_by_one += not compare_rows(outputs[halves.first], first).are_equal
-    # One half alone holds the largest row in half of the cases, and then shows nothing.
-    assert 8 <= found_by_one <= 32
+        parts = row_order.draw_parts(outputs, seed)
+        predicted = [predict_scaled(rows[part]) for part in parts]
+        assert not compare_rows(outputs, row_order.join_parts(parts, predicted)).are_equal
+        found_by_one += sum(not compare_rows(outputs[parts[k]], predicted[k]).are_equal for k in range(4))
+    # The part that holds the largest row shows nothing.
+    assert found_by_one == 3 * 40
+
+
+def test_parts_find_statistic_that_random_halves_keep() -> None:
+    """A rule that is on if the mean of all rows is over 0: random halves have about the same mean."""
+    rows = np.random.default_rng(5).standard_normal(1000) + 0.2
+
+    def predict(chosen: Floats) -> Floats:
+        on: Floats = np.where(chosen.mean() > 0, chosen, -1.0)
+        return on
+
+    outputs = predict(rows)
+    for seed in range(20):
+        order = row_order.shuffle_rows(1000, seed)
+        halves = (order[:500], order[500:])
+        assert compare_rows(outputs, row_order.join_parts(halves, [predict(rows[half]) for half in halves])).are_equal
+        parts = row_order.draw_parts(outputs, seed)
+        joined = row_order.join_parts(parts, [predict(rows[part]) for part in parts])
+        assert not compare_rows(outputs, joined).are_equal
 
 
 def test_prefixes_end_where_the_audit_looks() -> None:
