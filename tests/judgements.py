@@ -67,7 +67,14 @@ DEFLATION = Deflation(
 )
 ROWS = RowAudit(rows=980, differing=0, largest_difference=0.01, is_repeatable=None, signals=None)
 CHANGES = SignalChanges(
-    prefixes=8, compared=1_000, changed=10, first_bar=77, changes_sign=False, differs_at_end_only=False
+    prefixes=8,
+    compared=1_000,
+    changed=10,
+    first_bar=77,
+    changes_sign=False,
+    differs_at_end_only=False,
+    differing=30,
+    failed=1,
 )
 OVERLAP = OverlapSigns(
     hit_bars=500,

@@ -54,7 +54,7 @@ class VerdictLevel(_Described):
 class ReasonCode(_Described):
     """The stable name of a reason, the gravest first."""
 
-    LOOKS_AHEAD = "LOOKS_AHEAD", "The model's signals change if later bars are left out."
+    LOOKS_AHEAD = "LOOKS_AHEAD", "The model's predictions change if later bars are left out."
     NOT_REPEATABLE = "NOT_REPEATABLE", "The model predicts something else for the same rows."
     TRAINED_ON_THIS_WINDOW = "TRAINED_ON_THIS_WINDOW", "The model was trained on all bars of the backtest."
     FEW_TRADES = "FEW_TRADES", "Under 20 closed trades."
@@ -82,6 +82,7 @@ class ReasonCode(_Described):
     SHARPE_MAY_BE_ZERO = "SHARPE_MAY_BE_ZERO", "The interval of the Sharpe ratio holds 0."
     PROFIT_NEEDS_BEST_TRADE = "PROFIT_NEEDS_BEST_TRADE", "Without its best trade the run earns nothing."
     TRAINING_WINDOW_UNKNOWN = "TRAINING_WINDOW_UNKNOWN", "No training window was declared."
+    READS_EARLIER_ROWS = "READS_EARLIER_ROWS", "A prediction depends on the rows before it, and on no later one."
     ONLY_TRIAL_SEEN = "ONLY_TRIAL_SEEN", "The user has no other trial on this market."
     TRADES_AUTOCORRELATED = "TRADES_AUTOCORRELATED", "Profits of neighboring trades are related."
     ENTRIES_REDUCED = "ENTRIES_REDUCED", "Entries were cut to what the cash allowed."
@@ -250,26 +251,36 @@ class Deflation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignalChanges:
-    """How the signals change if the model sees the first bars only, over several prefixes of the bars."""
+    """How the signals change if the model sees the first bars only, over several prefixes of the bars.
 
-    prefixes: int = reported("Prefixes that were predicted.", _COUNT)
+    If nothing changes, the first half is also predicted with other bars after it.
+    """
+
+    prefixes: int = reported("Prefixes that were predicted, those before other bars included.", _COUNT)
     compared: int = reported("Signals compared, of all prefixes.", _COUNT)
-    changed: int = reported("Signals that differ although only later bars were left out.", _COUNT)
+    changed: int = reported("Signals that differ although only later bars do.", _COUNT)
     first_bar: int | None = reported("Index of the first bar whose signal differs; null if none does.")
     changes_sign: bool = reported("Whether the net return has another sign without the later bars.")
     differs_at_end_only: bool | None = reported(
         "Whether predictions differ near the prefixes' ends and nowhere else; null for results of earlier versions."
     )
+    differing: int | None = reported(
+        "Predictions that differ although only later bars do; null for results of earlier versions.", _COUNT
+    )
+    failed: int | None = reported(
+        "Prefixes that the model failed to predict; null for results of earlier versions.", _COUNT
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowAudit:
-    """Whether the model is a function of one row: the same rows were predicted again, shuffled, in two halves."""
+    """Whether the model is a function of one row: the same rows were predicted again, shuffled, in four parts."""
 
     rows: int = reported("Rows compared.", _ROWS)
-    differing: int = reported("Rows whose prediction differs by more than the tolerance.", _ROWS)
+    differing: int = reported("Rows whose prediction differs by more than is allowed.", _ROWS)
     largest_difference: float | None = reported(
-        "Largest difference in units of the tolerance, 1e-5 × (|prediction| + deviation); null if it is not finite.",
+        "Largest difference in units of what is allowed: 1e-5 × |prediction| + 1e-4 × deviation, or rounding if the "
+        "signal turns; null if it is not finite.",
         _RATIO,
     )
     is_repeatable: bool | None = reported(

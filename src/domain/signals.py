@@ -66,6 +66,10 @@ class Features:
         """Return the features of the first bars."""
         return Features(names=self.names, values=self.values[:length])
 
+    def take(self, bars: NDArray[np.int64]) -> Features:
+        """Return the features of these bars, in this order."""
+        return Features(names=self.names, values=self.values[bars])
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Predictions:

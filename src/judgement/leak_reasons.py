@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from src.domain.judgement import OverlapSigns, Reason, ReasonCode, RowAudit, TrainingOverlap, VerdictLevel
+from src.domain.judgement import (
+    OverlapSigns,
+    Reason,
+    ReasonCode,
+    RowAudit,
+    SignalChanges,
+    TrainingOverlap,
+    VerdictLevel,
+)
 from src.judgement.evidence import Evidence, count_noun, format_figure, make_objection
 from src.judgement.leaks import MAX_CHANGED_SIGNALS, MAX_HIT_RATE, MAX_KUIPER_RANGE, MAX_LAG_Z
 
@@ -42,36 +50,15 @@ def _row_objections(rows: RowAudit) -> Iterator[Reason]:
         )
         return
     signals = rows.signals
-    share = signals.changed / signals.compared if signals is not None and signals.compared else 0.0
-    if signals is not None and signals.changed and signals.differs_at_end_only:
-        first = "" if signals.first_bar is None else f", the first at bar {signals.first_bar:,}"
-        yield make_objection(
-            VerdictLevel.DISPROVED,
-            ReasonCode.LOOKS_AHEAD,
-            "The model looks ahead: wherever the bars were cut off, its predictions for the last bars before the cut "
-            f"changed, and no others did. {count_noun(signals.changed, 'signal')} of {signals.prefixes:,} such tries "
-            f"changed{first}; 0 are allowed.",
-            value=float(signals.changed),
-            threshold=0.0,
-            unit="signals",
-            false_alarm_rate=ROW_AUDIT_FALSE_ALARMS,
-        )
-    elif signals is not None and (share > MAX_CHANGED_SIGNALS or signals.changes_sign):
-        limit = MAX_CHANGED_SIGNALS * 100
-        sign = " The net return has another sign without the later bars." if signals.changes_sign else ""
-        first = "" if signals.first_bar is None else f", the first at bar {signals.first_bar:,}"
-        yield make_objection(
-            VerdictLevel.DISPROVED,
-            ReasonCode.LOOKS_AHEAD,
-            f"The model looks ahead: without the later bars {signals.changed:,} of "
-            f"{count_noun(signals.compared, 'signal')} change ({format_figure(share * 100, limit)} %; at most "
-            f"{limit:g} % are allowed){first}.{sign}",
-            value=share * 100,
-            threshold=limit,
-            unit="per cent",
-            false_alarm_rate=ROW_AUDIT_FALSE_ALARMS,
-        )
-    elif rows.differing > 0:
+    if rows.differing == 0 or signals is None:
+        found = None
+    elif signals.differs_at_end_only:
+        found = _describe_end(signals)
+    else:
+        found = _describe_share(signals)
+    if found is not None:
+        yield found
+    elif rows.differing > 0 and not reads_earlier_rows_only(rows):
         yield make_objection(
             VerdictLevel.DOUBTFUL,
             ReasonCode.DEPENDS_ON_OTHER_ROWS,
@@ -82,6 +69,59 @@ def _row_objections(rows: RowAudit) -> Iterator[Reason]:
             threshold=0.0,
             unit="rows",
         )
+
+
+def reads_earlier_rows_only(rows: RowAudit) -> bool:
+    """Return whether predictions depend on other rows, and no prefix of those tried shows that a later one is read."""
+    signals = rows.signals
+    if rows.differing == 0 or signals is None:
+        return False
+    return signals.prefixes > 0 and (signals.differing, signals.failed) == (0, 0)
+
+
+def _describe_end(signals: SignalChanges) -> Reason:
+    """Return the objection to a model that reads the next bars."""
+    differing = signals.differing or 0
+    if signals.changed:
+        first = "" if signals.first_bar is None else f", the first at bar {signals.first_bar:,}"
+        meaning = f"{count_noun(signals.changed, 'signal')} changed with them{first}."
+    else:
+        meaning = (
+            "No signal changed in these tries, but each prediction of the backtest was made with bars that do not "
+            "exist yet in live trading."
+        )
+    return make_objection(
+        VerdictLevel.DISPROVED,
+        ReasonCode.LOOKS_AHEAD,
+        "The model looks ahead: if the bars are cut off, its predictions for the last bars before the cut change, and "
+        f"no others do. In {signals.prefixes:,} such tries {count_noun(differing, 'prediction')} changed, where 0 "
+        f"should. {meaning}",
+        value=float(differing),
+        threshold=0.0,
+        unit="predictions",
+        false_alarm_rate=ROW_AUDIT_FALSE_ALARMS,
+    )
+
+
+def _describe_share(signals: SignalChanges) -> Reason | None:
+    """Return the objection to a model whose signals change all over without the later bars; None if too few do."""
+    share = signals.changed / signals.compared if signals.compared else 0.0
+    if share <= MAX_CHANGED_SIGNALS and not signals.changes_sign:
+        return None
+    limit = MAX_CHANGED_SIGNALS * 100
+    sign = " The net return has another sign without the later bars." if signals.changes_sign else ""
+    first = "" if signals.first_bar is None else f", the first at bar {signals.first_bar:,}"
+    return make_objection(
+        VerdictLevel.DISPROVED,
+        ReasonCode.LOOKS_AHEAD,
+        f"The model looks ahead: without the later bars {signals.changed:,} of "
+        f"{count_noun(signals.compared, 'signal')} change ({format_figure(share * 100, limit)} %; at most "
+        f"{limit:g} % are allowed){first}.{sign}",
+        value=share * 100,
+        threshold=limit,
+        unit="per cent",
+        false_alarm_rate=ROW_AUDIT_FALSE_ALARMS,
+    )
 
 
 def _training_objections(training: TrainingOverlap, bars: int) -> Iterator[Reason]:

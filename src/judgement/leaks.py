@@ -1,11 +1,12 @@
 """Find signs that a model saw the bars that it is tested on: the pure parts of the leak audit.
 
-1. Row independence: a model that is a function of one row predicts the same among any other rows. Both halves
-   of the rows, each shuffled, are predicted again and compared. One half alone would miss a model that divides by the
-   largest row in half of the cases.
+1. Row independence: a model that is a function of one row predicts the same among any other rows. All rows are
+   predicted again in four shuffled parts (`row_order`) and compared. One part alone would miss a model that divides by
+   the largest row, if it holds that row.
 2. Prefixes, if that fails: predictions of the first rows alone must not change with later rows. A model that reads the
    next k rows changes the last k rows of a prefix only, which are few among all: where the difference lies says more
-   than how large its share is.
+   than how large its share is. One that reads them only where it matters shows nothing at most bars, so half of the
+   prefixes end at rows that differed in 1.
 3. Overlap signs: what trades look like inside of the bars that a model was trained on. Without a sign the model
    may still have been trained on them: linear and weakly fitted models show none.
 """
@@ -15,7 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,8 +27,15 @@ from src.judgement.row_order import shuffle_rows
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
 
-RELATIVE_TOLERANCE: Final = 1e-5
-"""Of the value and the outputs' deviation together. 59 real files of all formats differed by 3.4e-6 at most."""
+VALUE_TOLERANCE: Final = 1e-5
+DEVIATION_TOLERANCE: Final = 1e-4
+"""Parts of the prediction and of the outputs' deviation that may differ, added. Networks in float32 on prices and
+volumes as they are differed by 1.3e-5 of the deviation."""
+
+TURNING_DEVIATION: Final = 1e-5
+MAX_ROUNDING_STEPS: Final = 8
+"""What a difference must exceed if it turns the signal: this part of the deviation, and so many steps of the outputs'
+own precision. Sums of equal terms in another order differ by such steps; a forest's tie at a threshold of 0.5 turns."""
 
 MAX_CHANGED_SIGNALS: Final = 0.01
 """Share of signals over which a model that depends on other rows looks ahead. Dynamically quantized networks depend on
@@ -43,20 +51,32 @@ MAX_KUIPER_RANGE: Final = 2.0
 MAX_LAG_Z: Final = 3.0
 SEEDED_PREFIXES: Final = 3
 TURNING_PREFIXES: Final = 3
+DIFFERING_PREFIXES: Final = 4
+"""Prefixes that end at rows which differed, for each direction of the difference."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class RowComparison:
     """How outputs differ from those that were predicted among other rows.
 
-    `differing` counts rows out of `rows`, `first` is the first of them, and `largest` is the largest difference in
-    units of the tolerance (over 1 means another value; infinite if only one is a number).
+    `lower` and `higher` are the numbers, rising, of the differing rows whose output is lower than among the others, or
+    higher (also if one of both is not a number), out of `rows`. `largest` is the largest difference in units of what is
+    allowed (over 1 means another value; infinite if only one is a number).
     """
 
     rows: int
-    differing: int
-    first: int | None
+    lower: Rows
+    higher: Rows
     largest: float
+
+    @property
+    def differing(self) -> int:
+        return self.lower.size + self.higher.size
+
+    @property
+    def first(self) -> int | None:
+        firsts = [int(side[0]) for side in (self.lower, self.higher) if side.size]
+        return min(firsts, default=None)
 
     @property
     def are_equal(self) -> bool:
@@ -72,32 +92,39 @@ class PrefixComparison:
     first_bar: int | None
 
 
-def compare_rows(outputs: NDArray[Any], others: NDArray[Any]) -> RowComparison:
-    """Compare two predictions [n] or [n, k] of the same rows: equal means |Δ| ≤ 1e-5 × (|v| + deviation of outputs).
+def compare_rows(outputs: Floats, others: Floats, *, has_turned: NDArray[np.bool_] | None = None) -> RowComparison:
+    """Compare two predictions [n] of the same rows: equal means |Δ| ≤ 1e-5 × |v| + 1e-4 × deviation of the outputs.
 
-    The deviation is that of each column's finite outputs. Two values that are no numbers are equal if they are the
-    same (NaN, ∞ or −∞).
+    The deviation is that of the finite outputs. Two values that are no numbers are equal if they are the same (NaN, ∞
+    or −∞). Rows whose signal `has_turned` [n] may differ by rounding only: outputs that lie close to a threshold
+    decide by differences which are small against their value.
     """
     if outputs.shape != others.shape:
         raise ValueError(f"Outputs of the shape {others.shape} are compared with {outputs.shape}.")
-    table = (len(outputs), math.prod(outputs.shape[1:]))
-    ours, theirs = np.asarray(outputs, np.float64).reshape(table), np.asarray(others, np.float64).reshape(table)
-    excess = np.zeros(ours.shape)
-    is_known = np.isfinite(ours) & np.isfinite(theirs)
-    spread = np.array([_deviation(column[np.isfinite(column)]) for column in ours.T])
-    allowed = RELATIVE_TOLERANCE * (np.abs(ours) + spread)
-    difference = np.abs(np.subtract(ours, theirs, out=np.zeros(ours.shape), where=is_known))
-    np.divide(difference, allowed, out=excess, where=is_known & (allowed > 0))
+    is_known = np.isfinite(outputs) & np.isfinite(others)
+    finite = outputs[np.isfinite(outputs)]
+    deviation = float(finite.std()) if finite.size else 0.0
+    allowed = VALUE_TOLERANCE * np.abs(outputs) + DEVIATION_TOLERANCE * deviation
+    if has_turned is not None:
+        rounding = MAX_ROUNDING_STEPS * _get_precision(finite, others[np.isfinite(others)]) * np.abs(outputs)
+        allowed = np.where(has_turned, np.minimum(allowed, rounding + TURNING_DEVIATION * deviation), allowed)
+    difference = np.abs(np.subtract(outputs, others, out=np.zeros(outputs.shape), where=is_known))
+    excess = np.divide(difference, allowed, out=np.zeros(outputs.shape), where=is_known & (allowed > 0))
     excess[is_known & (allowed == 0) & (difference > 0)] = np.inf
-    excess[~is_known & (ours != theirs) & ~(np.isnan(ours) & np.isnan(theirs))] = np.inf
-    worst = excess.max(axis=1, initial=0.0)
-    differing = np.flatnonzero(worst > 1)
+    excess[~is_known & (outputs != others) & ~(np.isnan(outputs) & np.isnan(others))] = np.inf
+    is_lower = outputs < others
     return RowComparison(
-        rows=len(ours),
-        differing=int(differing.size),
-        first=int(differing[0]) if differing.size else None,
-        largest=float(worst.max(initial=0.0)),
+        rows=len(outputs),
+        lower=np.flatnonzero((excess > 1) & is_lower),
+        higher=np.flatnonzero((excess > 1) & ~is_lower),
+        largest=float(excess.max(initial=0.0)),
     )
+
+
+def find_sides(action: NDArray[np.int8]) -> NDArray[np.int8]:
+    """Return the last signal that is not `hold` up to each bar [n]; 0 before the first one."""
+    last = np.maximum.accumulate(np.where(action != 0, np.arange(action.size), 0)) if action.size else np.zeros(0, int)
+    return action[last]
 
 
 def choose_prefixes(first_row: int, signals: NDArray[np.int8], seed: int) -> tuple[int, ...]:
@@ -115,6 +142,20 @@ def choose_prefixes(first_row: int, signals: NDArray[np.int8], seed: int) -> tup
     return tuple(sorted({int(bar) + 1 for bar in last_bars if first_row <= bar < n - 1}))
 
 
+def choose_differing_prefixes(bars: Rows, comparison: RowComparison, seed: int) -> tuple[int, ...]:
+    """Return the lengths of the prefixes that end at rows which differed, rising: up to eight of them.
+
+    `bars` are the numbers of the bars of the compared rows. Four rows are chosen whose output is lower than among other
+    rows, and four whose output is higher, each from another quarter of such rows. If a model reads later rows only
+    where it matters, one direction is where they mattered.
+    """
+    chosen: set[int] = set()
+    for side in (comparison.lower, comparison.higher):
+        for quarter in np.array_split(side[side < comparison.rows - 1], DIFFERING_PREFIXES):
+            chosen |= {int(bars[quarter[place]]) + 1 for place in shuffle_rows(quarter.size, seed)[:1]}
+    return tuple(sorted(chosen))
+
+
 def compare_signals(signals: NDArray[np.int8], others: NDArray[np.int8], *, first_bar: int = 0) -> PrefixComparison:
     """Compare signals [n] with those of the first bars alone [k ≤ n], from `first_bar` on."""
     changed = np.flatnonzero(signals[first_bar : others.size] != others[first_bar:])
@@ -129,10 +170,28 @@ def differ_at_end_only(prefixes: Iterable[RowComparison]) -> bool:
     """Return whether prefixes differ near their ends and nowhere else: the model reads the rows that come next.
 
     What is computed from all rows together, as the range of a dynamically quantized network, changes first rows too.
-    True if at least two prefixes differ, each in its second half only; prefixes of under 20 rows do not count.
+    True if all differences lie in the last k rows of their prefixes, and at least two prefixes that differ have 2 k
+    rows or more; prefixes of under 20 rows do not count.
     """
-    differing = [one.first / one.rows for one in prefixes if one.rows >= MIN_END_ROWS and one.first is not None]
-    return len(differing) >= MIN_END_PREFIXES and min(differing) >= 0.5
+    differing = [
+        (one.rows, one.rows - one.first) for one in prefixes if one.rows >= MIN_END_ROWS and one.first is not None
+    ]
+    reach = max((back for _, back in differing), default=0)
+    return sum(rows >= 2 * reach for rows, _ in differing) >= MIN_END_PREFIXES
+
+
+def invent_futures(bars: Rows, outputs: Floats) -> tuple[int, tuple[Rows, ...]]:
+    """Return a bar, and orders of bars that keep all before it and repeat one bar from it on.
+
+    A model that reads earlier rows only predicts the same before that bar in each of them. The repeated bar is the
+    first, the last, that of the lowest output or that of the highest, so that statistics over all rows change a lot.
+
+    `bars` [n] are the numbers of the bars that were predicted, rising, with their `outputs`.
+    """
+    kept = np.arange(bars[bars.size // 2])
+    repeated = (0, -1, np.argmin(outputs), np.argmax(outputs))
+    later = int(bars[-1]) + 1 - kept.size
+    return kept.size, tuple(np.concatenate((kept, np.full(later, bars[row]))) for row in repeated)
 
 
 def measure_overlap(
@@ -192,5 +251,8 @@ def measure_lag_z(net_returns: Floats, lagged_net_returns: Floats) -> float | No
     return float(differences.mean()) / deviation * math.sqrt(differences.size)
 
 
-def _deviation(values: Floats) -> float:
-    return float(values.std()) if values.size else 0.0
+def _get_precision(*outputs: Floats) -> float:
+    """Return the relative step of float32 if all outputs are such numbers, else that of float64."""
+    with np.errstate(over="ignore"):
+        is_single = all(np.array_equal(values, values.astype(np.float32)) for values in outputs)
+    return float(np.finfo(np.float32 if is_single else np.float64).eps)

@@ -8,6 +8,7 @@ from typing import Final
 from src.domain.judgement import Reason, ReasonCode
 from src.domain.trading import Direction
 from src.judgement.evidence import Evidence, count_noun, format_figure, make_note
+from src.judgement.leak_reasons import reads_earlier_rows_only
 
 EQUAL_RETURNS: Final = 1e-9
 """Part of the growth by which both engines may round the same run."""
@@ -21,6 +22,7 @@ def list_notes(evidence: Evidence) -> Iterator[Reason]:
     """Yield the notes."""
     yield from _notes_on_prices(evidence)
     yield from _notes_on_figures(evidence)
+    yield from _note_on_rows(evidence)
     yield from _notes_on_trials(evidence)
 
 
@@ -105,6 +107,22 @@ def _note_on_market(evidence: Evidence) -> Iterator[Reason]:
         value=total,
         threshold=held,
         unit="per cent",
+    )
+
+
+def _note_on_rows(evidence: Evidence) -> Iterator[Reason]:
+    """Yield a note if a model reads earlier rows, as an average over time does: it looks at nothing later."""
+    rows = None if evidence.leaks is None else evidence.leaks.rows
+    if rows is None or rows.signals is None or not reads_earlier_rows_only(rows):
+        return
+    yield make_note(
+        ReasonCode.READS_EARLIER_ROWS,
+        "The prediction of a bar depends on the bars before it, or on how many they are. It did not change in any of "
+        f"{rows.signals.prefixes:,} tries without the later bars, or with others in their place, so no later bar was "
+        "read there. In live trading give the model the same earlier bars, from the same first one on.",
+        value=float(rows.differing),
+        threshold=0.0,
+        unit="rows",
     )
 
 

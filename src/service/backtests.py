@@ -26,6 +26,7 @@ from src.domain.signals import Features, Predictions
 from src.domain.strategy import ModelChoice
 from src.domain.trading import EngineName
 from src.features.ohlcv import build_features
+from src.judgement.row_order import Rows
 from src.ports import Clock, Engine, ModelRunner, ResultStore, TrialLedger
 from src.service.computing import ComputeQueue
 from src.service.feature_warnings import feature_warnings
@@ -210,12 +211,17 @@ class BacktestService:
                 prediction.model_file, prediction.features, model.feature_columns, model.output_kind, lengths=lengths
             )
 
+        async def predict_order(bars: Rows) -> Predictions:
+            features = prediction.features.take(bars)
+            return await self.runner.predict(prediction.model_file, features, model.feature_columns, model.output_kind)
+
         audited = AuditedModel(
             request=request,
             bars=series.bars,
             predictions=prediction.predictions,
             signals=computed.outcome.signals,
             predict_prefixes=predict_prefixes,
+            predict_order=predict_order,
             simulate=self.engines[request.engine].run,
             seed=_seed_of(prediction.model_file),
             history=series.history,

@@ -2,7 +2,7 @@
 
 1. Do the same rows get the same predictions among other rows? The sandbox asks this with every prediction.
 2. If not: do they get the same predictions at all, when they are asked for once more?
-3. If so: which signals change if the later bars are left out?
+3. If so: which signals change if the later bars are left out? If none does: and if other bars are in their place?
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import asyncio
 import logging
 import math
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
@@ -23,7 +23,17 @@ from src.domain.market import Bars
 from src.domain.runs import BacktestRequest
 from src.domain.signals import Predictions, Signals
 from src.judgement.benchmarks import Simulate
-from src.judgement.leaks import RowComparison, choose_prefixes, compare_rows, compare_signals, differ_at_end_only
+from src.judgement.leaks import (
+    RowComparison,
+    choose_differing_prefixes,
+    choose_prefixes,
+    compare_rows,
+    compare_signals,
+    differ_at_end_only,
+    find_sides,
+    invent_futures,
+)
+from src.judgement.row_order import Rows
 from src.judgement.verdict import LEAK_AUDIT
 from src.service.computing import ComputeQueue
 from src.service.pipeline import decide
@@ -33,6 +43,8 @@ logger = logging.getLogger(__name__)
 PREFIX_AUDIT: Final = "PREFIX_AUDIT"
 
 PredictPrefixes = Callable[[Sequence[int]], Awaitable[Sequence[Predictions]]]
+PredictOrder = Callable[[Rows], Awaitable[Predictions]]
+"""Predicts the rows of these bars, in this order."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +64,7 @@ class AuditedModel:
     predictions: Predictions
     signals: Signals
     predict_prefixes: PredictPrefixes
+    predict_order: PredictOrder
     simulate: Simulate
     seed: int
     history: Bars | None = None
@@ -63,42 +76,73 @@ async def audit_leaks(model: AuditedModel, computing: ComputeQueue, *, deadline_
     if predictions.among_others is None:
         why = predictions.audit_failure or "The model's rows were predicted once only."
         return LeakAudit(not_checked=(NotChecked(code=LEAK_AUDIT, why=why),))
-    comparison = await computing.run(_compare, predictions.values, predictions.among_others)
+    comparison = await computing.run(_compare_all, model, predictions.among_others)
     if comparison.are_equal:
         return LeakAudit(rows=_report(comparison))
     try:
         async with asyncio.timeout_at(deadline_s):
             [repeated] = await model.predict_prefixes((len(model.bars),))
-            if not (await computing.run(_compare, predictions.values, repeated.values)).are_equal:
-                return LeakAudit(rows=_report(comparison, is_repeatable=False))
-            lengths = await computing.run(_choose_lengths, model)
-            prefixes, failure = await _predict_each(model, lengths)
     except (ServiceError, TimeoutError) as error:
         return LeakAudit(rows=_report(comparison), not_checked=_not_asked(_describe(error)))
-    rows = await computing.run(_explain, model, comparison, prefixes)
-    if failure is None:
-        return LeakAudit(rows=rows)
-    failed = len(lengths) - len(prefixes)
-    return LeakAudit(rows=rows, not_checked=_not_asked(f"{failed} of {len(lengths)} tries failed, one so: {failure}"))
+    if not (await computing.run(_compare_all, model, repeated.values)).are_equal:
+        return LeakAudit(rows=_report(comparison, is_repeatable=False))
+    tries = _Tries()
+    for lengths in await computing.run(_choose_lengths, model, comparison):
+        await tries.predict(model, lengths, deadline_s)
+    if tries.failure is None and await computing.run(_are_equal, model, tries.found):
+        await tries.predict_futures(model, deadline_s)
+    rows = await computing.run(_explain, model, comparison, tries)
+    return LeakAudit(rows=rows, not_checked=() if tries.failure is None else _not_asked(tries.describe()))
 
 
-async def _predict_each(model: AuditedModel, lengths: Sequence[int]) -> tuple[Sequence[Predictions], str | None]:
-    """Predict all prefixes at once; if that fails, one by one, and return those that succeed and the last failure.
+@dataclass(slots=True)
+class _Tries:
+    """Predictions of the first bars without the later ones, or with others in their place.
 
-    A model that divides by the deviation of its rows fails on one row only.
+    `failed` are the tries that gave none, and `failure` is why the last of them did not.
     """
-    try:
-        return await model.predict_prefixes(lengths), None
-    except ServiceError:
-        logger.debug("prefixes are predicted one by one", exc_info=True)
-    found: list[Predictions] = []
-    failure: ServiceError | None = None
-    for length in lengths:
+
+    found: list[Predictions] = field(default_factory=list)
+    failed: int = 0
+    failure: ServiceError | TimeoutError | None = None
+
+    async def predict(self, model: AuditedModel, lengths: Sequence[int], deadline_s: float) -> None:
+        """Predict prefixes at once; if that fails, one by one: dividing by the deviation fails on one row only."""
+        known = len(self.found)
         try:
-            found += await model.predict_prefixes((length,))
-        except ServiceError as error:
-            failure = error
-    return found, None if failure is None else _describe(failure)
+            async with asyncio.timeout_at(deadline_s):
+                try:
+                    self.found += await model.predict_prefixes(lengths) if lengths else ()
+                except ServiceError:
+                    logger.debug("prefixes are predicted one by one", exc_info=True)
+                    await self._predict_singly(model, lengths)
+        except TimeoutError as error:
+            self.failure = error
+        self.failed += known + len(lengths) - len(self.found)
+
+    async def _predict_singly(self, model: AuditedModel, lengths: Sequence[int]) -> None:
+        for length in lengths:
+            try:
+                self.found += await model.predict_prefixes((length,))
+            except ServiceError as error:
+                self.failure = error
+
+    async def predict_futures(self, model: AuditedModel, deadline_s: float) -> None:
+        """Predict the first half of the bars with other bars after it."""
+        known = np.flatnonzero(~np.isnan(model.predictions.values))
+        kept, futures = invent_futures(known, model.predictions.values[known])
+        for done, bars in enumerate(futures):
+            try:
+                async with asyncio.timeout_at(deadline_s):
+                    found = await model.predict_order(bars)
+            except (ServiceError, TimeoutError) as error:
+                self.failed, self.failure = self.failed + len(futures) - done, error
+                return
+            self.found.append(replace(found, values=found.values[:kept]))
+
+    def describe(self) -> str:
+        said = "" if self.failure is None else _describe(self.failure)
+        return f"{self.failed} of {self.failed + len(self.found)} tries failed, one so: {said}"
 
 
 def _not_asked(reason: str) -> tuple[NotChecked, ...]:
@@ -110,26 +154,50 @@ def _describe(error: Exception) -> str:
     return error.message if isinstance(error, ServiceError) else "It took too long."
 
 
-def _compare(values: NDArray[np.float64], others: NDArray[np.float64]) -> RowComparison:
+def _compare_all(model: AuditedModel, others: NDArray[np.float64]) -> RowComparison:
+    """Compare the model's predictions with others of all bars, and their signals too if they are not the same."""
+    values, has_turned = model.predictions.values, None
+    if not np.array_equal(values, others, equal_nan=True):
+        try:
+            signals = decide(model.request, model.bars, replace(model.predictions, values=others), model.history)
+        except ServiceError:
+            # Others that the strategy refuses, as a probability over 1, are compared as numbers only.
+            logger.debug("predictions among other rows give no signals", exc_info=True)
+        else:
+            has_turned = find_sides(signals.action) != find_sides(model.signals.action)
+    return _compare(values, others, has_turned)
+
+
+def _compare(
+    values: NDArray[np.float64], others: NDArray[np.float64], has_turned: NDArray[np.bool_] | None
+) -> RowComparison:
     is_known = ~np.isnan(values)
-    return compare_rows(values[is_known], others[is_known])
+    return compare_rows(
+        values[is_known], others[is_known], has_turned=None if has_turned is None else has_turned[is_known]
+    )
 
 
-def _choose_lengths(model: AuditedModel) -> tuple[int, ...]:
-    return choose_prefixes(_first_row(model), model.signals.action, model.seed)
+def _are_equal(model: AuditedModel, prefixes: Sequence[Predictions]) -> bool:
+    return all(_compare_prefix(model, prefix, _decide_prefix(model, prefix)).are_equal for prefix in prefixes)
+
+
+def _choose_lengths(model: AuditedModel, comparison: RowComparison) -> tuple[Sequence[int], Sequence[int]]:
+    """Return the lengths of the prefixes that end at differing rows, and of further ones."""
+    differing = choose_differing_prefixes(np.flatnonzero(~np.isnan(model.predictions.values)), comparison, model.seed)
+    others = choose_prefixes(_first_row(model), model.signals.action, model.seed)
+    return differing, sorted(set(others) - set(differing))
 
 
 def _first_row(model: AuditedModel) -> int:
     return int(np.argmin(np.isnan(model.predictions.values)))
 
 
-def _explain(model: AuditedModel, comparison: RowComparison, prefixes: Sequence[Predictions]) -> RowAudit:
-    signals = [
-        decide(model.request, model.bars.slice(0, len(prefix.values)), prefix, model.history) for prefix in prefixes
-    ]
+def _explain(model: AuditedModel, comparison: RowComparison, tries: _Tries) -> RowAudit:
+    prefixes = sorted(tries.found, key=lambda prefix: len(prefix.values))
+    signals = [_decide_prefix(model, prefix) for prefix in prefixes]
     changes = [compare_signals(model.signals.action, prefix.action, first_bar=_first_row(model)) for prefix in signals]
     firsts = [change.first_bar for change in changes if change.first_bar is not None]
-    rows = [_compare(model.predictions.values[: len(prefix.values)], prefix.values) for prefix in prefixes]
+    rows = [_compare_prefix(model, *prefix) for prefix in zip(prefixes, signals, strict=True)]
     return _report(
         comparison,
         is_repeatable=True,
@@ -140,8 +208,20 @@ def _explain(model: AuditedModel, comparison: RowComparison, prefixes: Sequence[
             first_bar=min(firsts, default=None),
             changes_sign=bool(signals) and _changes_sign(model, signals[-1]),
             differs_at_end_only=differ_at_end_only(rows),
+            differing=sum(one.differing for one in rows),
+            failed=tries.failed,
         ),
     )
+
+
+def _decide_prefix(model: AuditedModel, prefix: Predictions) -> Signals:
+    return decide(model.request, model.bars.slice(0, len(prefix.values)), prefix, model.history)
+
+
+def _compare_prefix(model: AuditedModel, prefix: Predictions, signals: Signals) -> RowComparison:
+    bars = len(prefix.values)
+    has_turned = find_sides(signals.action) != find_sides(model.signals.action[:bars])
+    return _compare(model.predictions.values[:bars], prefix.values, has_turned)
 
 
 def _changes_sign(model: AuditedModel, prefix: Signals) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from src.judgement import leaks, row_order
-from src.judgement.leaks import compare_rows, compare_signals, measure_overlap
+from src.judgement.leaks import RowComparison, compare_rows, compare_signals, measure_overlap
 
 Floats = NDArray[np.float64]
 
@@ -69,23 +70,50 @@ def test_rows_are_equal_within_value_and_deviation(factor: float) -> None:
     outputs = np.array([4.0, -2.0, 0.0, 1.0, 2.0])
     for row in range(5):
         others = outputs.copy()
-        others[row] -= factor * 1e-5 * (abs(outputs[row]) + outputs.std())
+        others[row] -= factor * (1e-5 * abs(outputs[row]) + 1e-4 * outputs.std())
         found = compare_rows(outputs, others)
         assert found.largest == pytest.approx(factor, rel=1e-6)
         assert (found.differing, found.first, found.are_equal) == ((1, row, False) if factor > 1 else (0, None, True))
         assert found.rows == 5
 
 
+def test_direction_of_differences_is_told() -> None:
+    found = compare_rows(np.array([1.0, 2.0, 3.0, math.nan]), np.array([2.0, 2.0, 1.0, 1.0]))
+    assert (found.lower.tolist(), found.higher.tolist(), found.first, found.differing) == ([0], [2, 3], 0, 3)
+
+
+def compare_turned(step: float, *, spread: float = 0.0, has_turned: bool = True, dtype: type = np.float64) -> bool:
+    """Return whether a signal counts as turned if its output moves by so many steps of its precision."""
+    outputs = np.array([0.5, 0.5 + spread, 0.5 - spread], dtype).astype(np.float64)
+    others = outputs.copy()
+    others[0] += step * 0.5 * float(np.finfo(dtype).eps)
+    return not compare_rows(outputs, others, has_turned=np.array([has_turned, False, False])).are_equal
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_turned_signal_may_differ_by_rounding_only(dtype: type) -> None:
+    assert not compare_turned(8, dtype=dtype)
+    assert compare_turned(10, dtype=dtype)
+    assert not compare_turned(10, dtype=dtype, has_turned=False)
+    # Under 1e-5 of the deviation, as sums of prices and volumes in float32 do.
+    assert not compare_turned(10, spread=0.25, dtype=dtype)
+
+
+def test_turned_signal_keeps_the_tolerance_of_large_differences() -> None:
+    outputs = np.array([0.0, 2.0])
+    assert not compare_rows(outputs, outputs + 2e-5, has_turned=np.array([True, False])).are_equal
+    assert compare_rows(outputs, outputs + 2e-5, has_turned=np.array([False, False])).are_equal
+
+
+def test_sides_keep_the_last_signal() -> None:
+    action = np.array([0, 1, 0, -1, 0, 1], np.int8)
+    assert leaks.find_sides(action).tolist() == [0, 1, 1, -1, -1, 1]
+    assert leaks.find_sides(action[:0]).size == 0
+
+
 def test_difference_of_the_whole_tolerance_is_none() -> None:
     # Deviation 1, value 0.
-    assert compare_rows(np.array([0.0, 2.0]), np.array([1e-5, 2.0])).are_equal
-
-
-def test_columns_have_deviations_of_their_own() -> None:
-    outputs = np.array([[100.0, 0.0], [-100.0, 1e-3]])
-    others = outputs + np.array([[0.0, 1e-7], [0.0, 0.0]])
-    assert compare_rows(outputs, others).first == 0
-    assert compare_rows(outputs, outputs + np.array([[1e-7, 0.0], [0.0, 0.0]])).are_equal
+    assert compare_rows(np.array([0.0, 2.0]), np.array([1e-4, 2.0])).are_equal
 
 
 def test_constant_outputs_are_compared_by_value() -> None:
@@ -106,7 +134,7 @@ def test_values_that_are_no_numbers_equal_themselves_only(same: float) -> None:
 
 
 def test_classes_are_compared_as_numbers() -> None:
-    found = compare_rows(np.array([0, 1, 2], np.int64), np.array([0, 2, 2], np.int64))
+    found = compare_rows(np.array([0.0, 1.0, 2.0]), np.array([0.0, 2.0, 2.0]))
     assert (found.differing, found.first) == (1, 1)
 
 
@@ -170,6 +198,53 @@ def test_prefixes_are_shorter_than_all_bars(n: int) -> None:
         found = leaks.choose_prefixes(first_row, signals, 1)
         assert all(first_row < length < n for length in found)
         assert found == tuple(range(first_row + 1, n))
+
+
+def differing(rows: int, lower: Iterable[int] = (), higher: Iterable[int] = ()) -> RowComparison:
+    return RowComparison(
+        rows=rows, lower=np.array([*lower], np.int64), higher=np.array([*higher], np.int64), largest=2.0
+    )
+
+
+def test_prefixes_end_at_rows_that_differed_either_way() -> None:
+    bars = np.arange(19, 119)
+    found = leaks.choose_differing_prefixes(bars, differing(100, range(0, 80, 2), [81, 83, 99]), 7)
+    ends = [length - 1 - 19 for length in found]
+    assert ends == sorted(set(ends))
+    # One of each quarter of 40 rows, which rise by 2, and those above but the last row, whose prefix is all bars.
+    assert [end // 20 for end in ends] == [0, 1, 2, 3, 4, 4]
+    assert ends[-2:] == [81, 83]
+    assert all(end % 2 == 0 for end in ends[:4])
+    again = leaks.choose_differing_prefixes(bars, differing(100, range(0, 80, 2), [81, 83, 99]), 8)
+    assert found != again
+    assert leaks.choose_differing_prefixes(bars, differing(100), 7) == ()
+
+
+@pytest.mark.parametrize(
+    ("prefixes", "is_end"),
+    [
+        ([differing(100, [99]), differing(50, [48])], True),
+        ([differing(100, [99]), differing(50)], False),
+        ([differing(100, [99]), differing(50, [0])], False),
+        ([differing(100, [50]), differing(400, [350])], True),
+        # 51 rows back, of 100.
+        ([differing(100, [49]), differing(400, [380])], False),
+        # A model that reads 60 bars ahead: all of a short prefix changes.
+        ([differing(40, [0]), differing(200, [140]), differing(300, [240])], True),
+        ([differing(19, [0]), differing(200, [199]), differing(300, [299])], True),
+        ([differing(19, [18]), differing(200, [199])], False),
+        ([], False),
+    ],
+)
+def test_end_is_told_from_all_rows(prefixes: list[RowComparison], is_end: bool) -> None:
+    assert leaks.differ_at_end_only(prefixes) == is_end
+
+
+def test_invented_futures_repeat_one_bar() -> None:
+    bars, outputs = np.arange(3, 10), np.array([5.0, 1.0, 2.0, 9.0, 4.0, 3.0, 2.0])
+    kept, futures = leaks.invent_futures(bars, outputs)
+    assert kept == 6
+    assert [order.tolist() for order in futures] == [[0, 1, 2, 3, 4, 5] + [bar] * 4 for bar in (3, 9, 4, 6)]
 
 
 def test_changed_signals_are_counted_from_the_first_bar() -> None:

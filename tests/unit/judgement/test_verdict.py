@@ -39,7 +39,14 @@ SHORT = replace(RULES, direction=Direction.SHORT)
 TIMING = TimingTest(p_value=0.01, shifts=900, edge=50.0, smallest_visible_edge=40.0, bars_needed=640)
 ROWS = RowAudit(rows=1_000, differing=0, largest_difference=0.1, is_repeatable=None, signals=None)
 CHANGES = SignalChanges(
-    prefixes=8, compared=1_000, changed=10, first_bar=70, changes_sign=False, differs_at_end_only=False
+    prefixes=8,
+    compared=1_000,
+    changed=10,
+    first_bar=70,
+    changes_sign=False,
+    differs_at_end_only=False,
+    differing=30,
+    failed=0,
 )
 OVERLAP = OverlapSigns(
     hit_bars=800, hit_rate=0.57, kuiper_range=2.0, lag_z=3.0,
@@ -145,6 +152,12 @@ TABLE: list[tuple[dict[str, Any], str, str]] = [
     (rows(signals=signals(changed=11)), "DISPROVED", "LOOKS_AHEAD"),
     (rows(signals=signals(changed=0, compared=0)), "DOUBTFUL", "DEPENDS_ON_OTHER_ROWS"),
     (rows(signals=signals(changed=1, changes_sign=True)), "DISPROVED", "LOOKS_AHEAD"),
+    (rows(signals=signals(changed=0, differs_at_end_only=True)), "DISPROVED", "LOOKS_AHEAD"),
+    (rows(signals=signals(changed=0, differing=0)), "NO_OBJECTION", "READS_EARLIER_ROWS"),
+    (rows(signals=signals(changed=0, differing=1)), "DOUBTFUL", "DEPENDS_ON_OTHER_ROWS"),
+    (rows(signals=signals(changed=0, differing=0, failed=1)), "DOUBTFUL", "DEPENDS_ON_OTHER_ROWS"),
+    (rows(signals=signals(changed=0, differing=0, prefixes=0)), "DOUBTFUL", "DEPENDS_ON_OTHER_ROWS"),
+    (rows(signals=signals(changed=0, differing=None, failed=None)), "DOUBTFUL", "DEPENDS_ON_OTHER_ROWS"),
     (model(rows=replace(ROWS, differing=7, is_repeatable=False)), "DISPROVED", "NOT_REPEATABLE"),
     (model(training=trained(1)), "DOUBTFUL", "TRAINED_ON_PART_OF_THIS_WINDOW"),
     (model(training=trained(999)), "DOUBTFUL", "TRAINED_ON_PART_OF_THIS_WINDOW"),
@@ -405,8 +418,21 @@ TEXTS: list[tuple[dict[str, Any], str]] = [
     ),
     (
         rows(signals=signals(changed=3, differs_at_end_only=True)),
-        "The model looks ahead: wherever the bars were cut off, its predictions for the last bars before the cut "
-        "changed, and no others did. 3 signals of 8 such tries changed, the first at bar 70; 0 are allowed.",
+        "The model looks ahead: if the bars are cut off, its predictions for the last bars before the cut change, and "
+        "no others do. In 8 such tries 30 predictions changed, where 0 should. 3 signals changed with them, the first "
+        "at bar 70.",
+    ),
+    (
+        rows(signals=signals(changed=0, differing=2, differs_at_end_only=True)),
+        "The model looks ahead: if the bars are cut off, its predictions for the last bars before the cut change, and "
+        "no others do. In 8 such tries 2 predictions changed, where 0 should. No signal changed in these tries, but "
+        "each prediction of the backtest was made with bars that do not exist yet in live trading.",
+    ),
+    (
+        rows(signals=signals(changed=0, differing=0, prefixes=20)),
+        "The prediction of a bar depends on the bars before it, or on how many they are. It did not change in any of "
+        "20 tries without the later bars, or with others in their place, so no later bar was read there. In live "
+        "trading give the model the same earlier bars, from the same first one on.",
     ),
     (
         rows(signals=signals(changed=11)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +16,8 @@ from src.domain.model_files import ModelFile
 from src.domain.runs import BacktestResult
 from src.domain.signals import Features, OutputKind, Predictions
 from src.domain.strategy import ModelParams
+from src.features.ohlcv import build_features
+from src.judgement.row_order import draw_parts
 from tests.factories import make_request
 from tests.market import random_bars
 from tests.unit.service.test_backtests import KnownBars, make_service, sent_model
@@ -29,19 +32,27 @@ class AskedModel:
     def __init__(self, model: Model, *, failure: Exception | str | None = None) -> None:
         self.model, self.failure = model, failure
         self.asked: list[tuple[int, ...]] = []
+        self.futures: list[Features] = []
 
     def _predict(self, features: Features, rows: NDArray[np.int64]) -> NDArray[np.float64]:
         column = features.values[:, features.names.index("Returns")]
         known = rows[~np.isnan(column[rows])]
         values = np.full(len(column), np.nan)
-        values[known] = self.model(column[known])
+        if known.size:
+            values[known] = self.model(column[known])
         return values
 
-    async def predict(self, file: ModelFile, features: Features, *_: object, audit_seed: int) -> Predictions:
-        rows = np.arange(len(features.values))
-        halves = [self._predict(features, rows[rows % 2 == odd][::-1]) for odd in (0, 1)]
-        values = self._predict(features, rows)
-        again = np.where(rows % 2 == 0, *halves)
+    async def predict(
+        self, file: ModelFile, features: Features, *_: object, audit_seed: int | None = None
+    ) -> Predictions:
+        values = self._predict(features, np.arange(len(features.values)))
+        if audit_seed is None:
+            self.futures.append(features)
+            return Predictions(values=values, kind=OutputKind.VALUE)
+        known = np.flatnonzero(~np.isnan(values))
+        again = np.full(len(values), np.nan)
+        for part in draw_parts(values[known], audit_seed):
+            again[known[part]] = self._predict(features, known[part])[known[part]]
         if isinstance(self.failure, str):
             return Predictions(values=values, kind=OutputKind.VALUE, audit_failure=self.failure)
         return Predictions(values=values, kind=OutputKind.VALUE, among_others=again)
@@ -59,10 +70,13 @@ class AskedModel:
         ]
 
 
-async def run(model: AskedModel) -> tuple[BacktestResult, RowAudit | None]:
+async def run(
+    model: AskedModel, *, threshold: float = 0.0, sha256: str | None = None
+) -> tuple[BacktestResult, RowAudit | None]:
     service = replace(make_service(KnownBars(BARS)), runner=model)  # type: ignore[arg-type]
-    request = make_request(strategy=ModelParams(threshold=0.0))
-    result = await service.run(request, sent_model("m.pkl"))
+    request = make_request(strategy=ModelParams(threshold=threshold))
+    file = sent_model("m.pkl")
+    result = await service.run(request, file if sha256 is None else replace(file, sha256=sha256))
     assert result.judgement is not None
     assert result.judgement.leaks is not None
     return result, result.judgement.leaks.rows
@@ -96,11 +110,13 @@ async def test_model_that_scales_by_later_bars_looks_ahead() -> None:
     assert rows.signals.changed > 0.01 * rows.signals.compared
     assert result.verdict_level == "DISPROVED"
     assert codes(result)[0] == "LOOKS_AHEAD"
-    repeated, lengths = model.asked
+    repeated, ending_at_differing, others = model.asked
     assert repeated == (300,)
-    assert rows.signals.prefixes == len(lengths)
-    assert sorted(lengths) == list(lengths)
-    assert lengths[-1] == 299
+    assert rows.signals.prefixes == len(ending_at_differing) + len(others) <= 16
+    assert len(ending_at_differing) == 8
+    assert not {*ending_at_differing} & {*others}
+    assert others[-1] == 299
+    assert model.futures == []
 
 
 def next_return(returns: NDArray[np.float64], bars: int = 1) -> NDArray[np.float64]:
@@ -114,7 +130,7 @@ def centered_mean(returns: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def only_long_histories(returns: NDArray[np.float64]) -> NDArray[np.float64]:
-    if returns.size < 100:
+    if returns.size < 60:
         raise ModelRejected("The model raised ValueError.")
     return next_return(returns)
 
@@ -135,6 +151,118 @@ async def test_model_that_reads_the_next_bars_looks_ahead(model: Model) -> None:
     has_failed = model is only_long_histories
     assert ("PREFIX_AUDIT" in not_checked(result)) == has_failed
     assert not has_failed or "tries failed, one so: The model raised ValueError." in not_checked(result)["PREFIX_AUDIT"]
+
+
+def avoid_falls(returns: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Long unless the next return is among the worst: almost no bar shows that the next one is read."""
+    return np.where(np.append(returns[1:], 0.0) < WORST[1], -1.0, 1.0)
+
+
+def catch_rises(returns: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.where(np.append(returns[1:], 0.0) > BEST[1], 1.0, -1.0)
+
+
+def mix_in(returns: NDArray[np.float64]) -> NDArray[np.float64]:
+    """A hundredth of the next return, which turns hardly a signal."""
+    return returns + 0.01 * np.append(returns[1:], 0.0)
+
+
+def hug_threshold(returns: NDArray[np.float64]) -> NDArray[np.float64]:
+    """A threshold of 0.5 decides by what is a millionth of the outputs."""
+    return 0.5 + 1e-6 * np.append(returns[1:], 0.0)
+
+
+RETURNS = np.sort(BARS.close[1:] / BARS.close[:-1] - 1)
+WORST, BEST = (RETURNS[4], RETURNS[5]), (RETURNS[-6], RETURNS[-5] * 0.999)
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize(
+    ("model", "threshold"), [(avoid_falls, 0.0), (catch_rises, 0.0), (mix_in, 0.0), (hug_threshold, 0.5)]
+)
+async def test_model_that_seldom_needs_the_next_bar_looks_ahead(model: Model, threshold: float, seed: int) -> None:
+    result, rows = await run(AskedModel(model), threshold=threshold, sha256=f"{seed:064x}")
+    assert rows is not None
+    assert rows.signals is not None
+    assert rows.signals.differs_at_end_only
+    assert codes(result)[0] == "LOOKS_AHEAD"
+    assert result.verdict_level == "DISPROVED"
+
+
+async def test_first_prefixes_end_at_rows_that_differ() -> None:
+    model = AskedModel(avoid_falls)
+    _, rows = await run(model)
+    assert rows is not None
+    ends = [length - 1 for length in model.asked[1]]
+    returns = BARS.close[1:] / BARS.close[:-1] - 1
+    # returns[t] is that of bar t + 1, the one after bar t.
+    assert np.count_nonzero(returns[ends] < WORST[1]) == min(4, np.count_nonzero(returns < WORST[1]))
+
+
+def smooth(returns: NDArray[np.float64]) -> NDArray[np.float64]:
+    weights = 0.9 ** np.arange(returns.size)
+    return np.convolve(returns, weights)[: returns.size]
+
+
+async def test_model_of_earlier_rows_has_a_note() -> None:
+    model = AskedModel(smooth)
+    result, rows = await run(model)
+    assert rows is not None
+    assert rows.differing > 100
+    assert rows.signals is not None
+    assert (rows.signals.differing, rows.signals.failed) == (0, 0)
+    assert "READS_EARLIER_ROWS" in codes(result)
+    assert {"DEPENDS_ON_OTHER_ROWS", "LOOKS_AHEAD"}.isdisjoint(codes(result))
+    assert rows.signals.prefixes == len(model.asked[1]) + len(model.asked[2]) + 4
+    middle = (1 + 300) // 2
+    for features in model.futures:
+        assert len(features.values) == 300
+        np.testing.assert_array_equal(features.values[:middle], build_features(BARS).values[:middle])
+        assert len(np.unique(features.values[middle:, features.names.index("Returns")])) == 1
+
+
+async def test_rule_that_prefixes_keep_on_is_no_model_of_earlier_rows() -> None:
+    """Every prefix contains the first rows, so the rule is on in each; with other later bars it is not."""
+
+    def only_calm(returns: NDArray[np.float64]) -> NDArray[np.float64]:
+        return returns if returns.mean() < 0.004 else np.full(returns.size, -1.0)
+
+    result, rows = await run(AskedModel(only_calm))
+    assert rows is not None
+    assert rows.signals is not None
+    assert rows.signals.differing
+    assert "READS_EARLIER_ROWS" not in codes(result)
+
+
+async def test_failing_future_leaves_the_doubt() -> None:
+    class Refusing(AskedModel):
+        async def predict(self, file: ModelFile, features: Features, *args: object, **options: Any) -> Predictions:
+            if options.get("audit_seed") is None and len(self.futures) == 1:
+                raise ModelRejected("The model raised ValueError.")
+            return await super().predict(file, features, *args, **options)
+
+    result, rows = await run(Refusing(smooth))
+    assert rows is not None
+    assert rows.signals is not None
+    assert (rows.signals.differing, rows.signals.failed) == (0, 3)
+    assert "DEPENDS_ON_OTHER_ROWS" in codes(result)
+    assert "3 of " in not_checked(result)["PREFIX_AUDIT"]
+
+
+async def test_prefixes_until_the_deadline_are_compared() -> None:
+    class Slow(AskedModel):
+        async def predict_prefixes(self, *args: Any, lengths: Sequence[int], **options: Any) -> Sequence[Predictions]:
+            if len(self.asked) == 2:
+                raise TimeoutError
+            return await super().predict_prefixes(*args, lengths=lengths, **options)
+
+    result, rows = await run(Slow(next_return))
+    assert rows is not None
+    assert rows.signals is not None
+    assert rows.signals.prefixes == 8
+    assert rows.signals.failed == int(not_checked(result)["PREFIX_AUDIT"].split(" of ")[0].split()[-1])
+    assert not_checked(result)["PREFIX_AUDIT"].endswith("tries failed, one so: It took too long.")
+    assert codes(result)[0] == "LOOKS_AHEAD"
 
 
 async def test_batch_statistics_that_fail_on_one_row_are_audited() -> None:
