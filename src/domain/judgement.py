@@ -279,8 +279,8 @@ class RowAudit:
     rows: int = reported("Rows compared.", _ROWS)
     differing: int = reported("Rows whose prediction differs by more than is allowed.", _ROWS)
     largest_difference: float | None = reported(
-        "Largest difference in units of what is allowed: 1e-5 × |prediction| + 1e-4 × deviation, or rounding if the "
-        "signal turns; null if it is not finite.",
+        "Largest difference in units of what is allowed: 1e-5 × |prediction| + 1e-3 × deviation, with rounding in "
+        "place of 1e-5 if the signal turns; null if it is not finite.",
         _RATIO,
     )
     is_repeatable: bool | None = reported(

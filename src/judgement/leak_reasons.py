@@ -18,8 +18,8 @@ from src.judgement.evidence import Evidence, count_noun, format_figure, make_obj
 from src.judgement.leaks import MAX_CHANGED_SIGNALS, MAX_HIT_RATE, MAX_KUIPER_RANGE, MAX_LAG_Z
 
 ROW_AUDIT_FALSE_ALARMS: Final = 0.03
-"""Of 100 honest models none differed in the comparison of rows, so none was called unrepeatable or looking ahead. A
-rate of 3 % would give no alarm in 5 % of such samples: it is at most that."""
+"""Of 109 honest models in 8 formats none differed in the comparison of rows, so none was called unrepeatable or
+looking ahead. A rate of 3 % would give no alarm in 4 % of such samples: it is at most about that."""
 
 OVERLAP_FALSE_ALARMS: Final = 0.03
 """Of 100 honest models none had any of the three signs: at most 3 %, likewise. Of 27 others 1 had an uneven hit
