@@ -257,7 +257,10 @@ class SignalChanges:
     """
 
     prefixes: int = reported("Prefixes that were predicted, those before other bars included.", _COUNT)
-    compared: int = reported("Signals compared, of all prefixes.", _COUNT)
+    compared: int = reported(
+        "Signals compared, of all prefixes; without those chosen for their difference, unless only their ends differ.",
+        _COUNT,
+    )
     changed: int = reported("Signals that differ although only later bars do.", _COUNT)
     first_bar: int | None = reported("Index of the first bar whose signal differs; null if none does.")
     changes_sign: bool = reported("Whether the net return has another sign without the later bars.")

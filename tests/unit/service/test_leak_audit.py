@@ -116,6 +116,8 @@ async def test_model_that_scales_by_later_bars_looks_ahead() -> None:
     assert len(ending_at_differing) == 8
     assert not {*ending_at_differing} & {*others}
     assert others[-1] == 299
+    # The limit of changed signals is for prefixes that were not chosen for their difference.
+    assert rows.signals.compared == sum(length - 1 for length in others)
     assert model.futures == []
 
 
