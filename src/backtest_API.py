@@ -29,6 +29,7 @@ from src.runtime.allocator import return_freed_memory
 from src.runtime.server import ON_DRAIN
 from src.runtime.setting_names import find_unknown_settings
 from src.settings import Settings, SettingsError, read_settings
+from src.ui.routes import graphql_page, install_pages
 from src.wiring import build_services
 
 
@@ -52,6 +53,8 @@ def create_app(settings: Settings) -> FastAPI:
         version=__version__,
         summary="Send a trained model or a trading rule, get back whether to believe it.",
         lifespan=lifespan,
+        docs_url=None,  # FastAPI's own pages load from another host; src.ui has one that does not
+        redoc_url=None,
     )
     app.state.services = services
     app.state.max_bars = settings.max_bars
@@ -63,8 +66,10 @@ def create_app(settings: Settings) -> FastAPI:
         max_depth=settings.graphql_max_depth,
         max_aliases=settings.graphql_max_aliases,
         max_tokens=settings.graphql_max_tokens,
+        page=graphql_page,
     )
     app.include_router(graphql)
+    install_pages(app)
     install_middleware(
         app,
         limits=BodyLimits(max_upload_bytes=settings.max_upload_bytes),

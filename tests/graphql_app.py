@@ -9,6 +9,8 @@ from typing import Any, cast
 import httpx
 import numpy as np
 from fastapi import FastAPI
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
 
 from src.api.errors import install_error_handlers
 from src.api.graphql.router import build_graphql_router
@@ -59,9 +61,13 @@ class MemoryMarket(MemoryBacktests):
         return [summary_of(await self.get(result_id)) for result_id in result_ids]
 
 
+def _show_page(_: Request) -> Response:
+    return HTMLResponse("<html></html>")
+
+
 def make_graphql_app(services: MemoryServices, **limits: Any) -> FastAPI:
     """Build an application with nothing but the GraphQL endpoint."""
-    given = {"max_depth": 12, "max_aliases": 100, "max_tokens": 4000, "has_introspection": True}
+    given = {"max_depth": 12, "max_aliases": 100, "max_tokens": 4000, "has_introspection": True, "page": _show_page}
     max_rows = limits.pop("max_rows", 100)
     app = FastAPI()
     install_error_handlers(app)

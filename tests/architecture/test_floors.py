@@ -33,6 +33,7 @@ FLOORS = {
     "stores": 3,
     "service": 4,
     "api": 5,
+    "ui": 5,
     "backtest_API": 6,
     "wiring": 6,
     "warmup": 6,
@@ -59,8 +60,9 @@ ADAPTERS = {"bars", "binance", "bar_cache", "datasets", "sandbox", "stores"}
 HIDDEN_FROM = {
     "service": ADAPTERS,
     "api": ADAPTERS | {"engines", "strategies", "indicators", "features", "metrics", "model_formats", "tearsheet"},
+    "ui": FLOORS.keys() - {"ui"},
 }
-"""Rooms that may not be seen although they are below: adapters are handed in by wiring."""
+"""Rooms that may not be seen although they are below: adapters are handed in by wiring, and pages ask the REST API."""
 
 SHOWN_TO = {"api": {"src.strategies.catalog", "src.strategies.registry", "src.strategies.rules.report"}}
 """Modules of hidden rooms that may be seen: they declare the parameters of all strategies, and describe rules."""

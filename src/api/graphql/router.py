@@ -6,7 +6,7 @@ even if the document has errors. If the client prefers `application/graphql-resp
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -37,7 +37,13 @@ from src.domain.errors import MalformedRequest, ServiceError
 
 
 def build_graphql_router(
-    *, max_depth: int, max_aliases: int, max_tokens: int, has_introspection: bool, path: str = GRAPHQL_PATH
+    *,
+    max_depth: int,
+    max_aliases: int,
+    max_tokens: int,
+    has_introspection: bool,
+    path: str = GRAPHQL_PATH,
+    page: Page | None = None,
 ) -> GraphQLRouter[GraphQLContext, None]:
     """Build the GraphQL endpoint; it reads the services from the state of its application.
 
@@ -46,10 +52,17 @@ def build_graphql_router(
     max_depth, max_aliases, max_tokens
         Limits of one document: nested fields, aliases, lexical tokens (counts).
     has_introspection
-        Whether clients may read the schema; the GraphiQL page needs it.
+        Whether clients may read the schema; the page needs it.
+    page
+        What a browser is shown that opens the path without a query; None shows it an error, as other clients.
     """
     limits = DocumentLimits(max_depth=max_depth, max_aliases=max_aliases, max_tokens=max_tokens)
-    return BacktestRouter(build_schema(limits, has_introspection=has_introspection), path, has_page=has_introspection)
+    schema = build_schema(limits, has_introspection=has_introspection)
+    return BacktestRouter(schema, path, page=page if has_introspection else None)
+
+
+Page = Callable[[Request], Response]
+"""Returns the page for a browser's request."""
 
 
 class MultipartAdapter(StarletteRequestAdapter):
@@ -66,16 +79,17 @@ class BacktestRouter(GraphQLRouter[GraphQLContext, None]):
 
     request_adapter_class = MultipartAdapter
 
-    def __init__(self, schema: BacktestSchema, path: str, *, has_page: bool = True) -> None:
+    def __init__(self, schema: BacktestSchema, path: str, *, page: Page | None = None) -> None:
         super().__init__(
             schema,
             path,
-            graphql_ide="graphiql" if has_page else None,
+            graphql_ide=None if page is None else "graphiql",
             context_getter=_new_context,
             subscription_protocols=(),
             multipart_uploads_enabled=True,
             tags=["GraphQL"],
         )
+        self._page = page
         describe_routes(self)
 
     async def run(self, request: Any, context: Any = None, root_value: Any = None) -> Any:
@@ -101,6 +115,13 @@ class BacktestRouter(GraphQLRouter[GraphQLContext, None]):
         """Show the page to browsers only: a client that accepts anything wants data."""
         accepted = weights_in(request.headers.get("accept", ""))
         return super().should_render_graphql_ide(request) and accepted.get("text/html", 0.0) > 0
+
+    async def render_graphql_ide(self, request: Request) -> Response:  # type: ignore[override]  # any response will do
+        if self._page is None:
+            raise RuntimeError("there is no page")
+        response = self._page(request)
+        response.headers["Vary"] = "Accept"
+        return response
 
     def decode_json(self, data: str | bytes) -> object:
         value = orjson.loads(data)

@@ -1,0 +1,146 @@
+"""Render the HTML shell of each page: head, navigation, and an empty main part that the page's script fills.
+
+A page is a row of `PAGES` and a module `static/js/pages/<name>.js`. A shell holds no data: scripts ask the REST API.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Final
+
+from src.ui.static_files import static_files
+
+STATIC_PATH: Final = "/static"
+
+CHART_STYLE_HASH: Final = "sha256-3pRED1tOXas1FXFoPb9TGCjmYe9XQsmO9OV23khV2nY="
+"""Of the style that lightweight-charts inserts for its attribution logo."""
+
+_STYLES: Final = f"'self' '{CHART_STYLE_HASH}'"
+_ANY_STYLES: Final = "'self' 'unsafe-inline'"
+"""Swagger UI and GraphiQL write style elements and attributes of their own; scripts stay as strict as elsewhere."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """A page: its route's path, its module's name, its title, and the entry of the navigation that it belongs to.
+
+    `scripts` and `styles` are static files that load before its module, beside those of all pages. A page with
+    `is_vendor` is drawn by a vendor's script, and may have inline styles and fonts of its own.
+    """
+
+    path: str
+    name: str
+    title: str
+    nav: str = ""
+    scripts: Sequence[str] = ()
+    styles: Sequence[str] = ()
+    is_vendor: bool = False
+
+
+PAGES: Final = (
+    Page(path="/", name="runs", title="Runs", nav="/"),
+    Page(path="/new", name="new", title="New run", nav="/new"),
+    Page(path="/data", name="data", title="Data", nav="/data"),
+    Page(
+        path="/docs",
+        name="docs",
+        title="REST API",
+        nav="/docs",
+        scripts=("vendor/swagger-ui.js",),
+        styles=("vendor/swagger-ui.css", "css/docs.css"),
+        is_vendor=True,
+    ),
+)
+"""Every page that is a route of its own."""
+
+GRAPHQL_PAGE: Final = Page(
+    path="/graphql",
+    name="graphql",
+    title="GraphQL API",
+    nav="/graphql",
+    scripts=("vendor/react.js", "vendor/react-dom.js", "vendor/graphiql.js"),
+    styles=("vendor/graphiql.css", "css/graphql.css"),
+    is_vendor=True,
+)
+"""What the GraphQL endpoint shows to a browser."""
+
+NAVIGATION: Final = (
+    ("/", "Runs"),
+    ("/new", "New run"),
+    ("/data", "Data"),
+    ("/docs", "REST"),
+    ("/graphql", "GraphQL"),
+)
+
+_SHELL: Final = """<!doctype html>
+<html lang="en" data-root="{root}" data-page="{name}">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>{title} · Backtesting</title>
+<link rel="icon" href="{static}/icon.svg" type="image/svg+xml">
+<script src="{static}/js/theme.js"></script>
+{styles}
+{scripts}
+<script type="module" src="{static}/js/pages/{name}.js"></script>
+</head>
+<body>
+<a class="skip-link" href="#main">Skip to content</a>
+<header class="topbar">
+<a class="brand" href="{root}/"><img src="{static}/icon.svg" alt="" width="20" height="20"><span>Backtesting</span></a>
+<nav class="topnav" aria-label="Main">
+{links}
+</nav>
+<div class="topbar-tools" id="tools"></div>
+</header>
+<main id="main" tabindex="-1"><noscript><p class="notice">These pages need JavaScript. \
+The <a href="{root}/openapi.json">REST API</a> does not.</p></noscript></main>
+<div id="announcements" class="visually-hidden" aria-live="polite"></div>
+</body>
+</html>
+"""
+
+
+def render_page(page: Page, *, root: str) -> str:
+    """Return the HTML of a page.
+
+    Parameters
+    ----------
+    root
+        The prefix of all paths that a proxy adds; empty without one.
+    """
+    root = escape(root)
+    static = f"{root}{STATIC_PATH}/{static_files().version}"
+    return _SHELL.format(
+        root=root,
+        static=static,
+        name=page.name,
+        title=page.title,
+        styles="\n".join(f'<link rel="stylesheet" href="{static}/{name}">' for name in ("css/app.css", *page.styles)),
+        scripts="\n".join(f'<script defer src="{static}/{name}"></script>' for name in page.scripts),
+        links="\n".join(_link(root, path, label, is_current=path == page.nav) for path, label in NAVIGATION),
+    )
+
+
+def _link(root: str, path: str, label: str, *, is_current: bool) -> str:
+    current = ' aria-current="page"' if is_current else ""
+    return f'<a href="{root}{path}"{current}>{label}</a>'
+
+
+def content_policy(page: Page) -> str:
+    """Return the Content-Security-Policy of a page: scripts from here only, and nothing from or to another host."""
+    rules = {
+        "default-src": "'self'",
+        "script-src": "'self'",
+        "style-src": _ANY_STYLES if page.is_vendor else _STYLES,
+        "img-src": "'self' data:",
+        "font-src": "'self' data:" if page.is_vendor else "'self'",
+        "object-src": "'none'",
+        "base-uri": "'none'",
+        "form-action": "'self'",
+        "frame-ancestors": "'none'",
+    }
+    return "; ".join(f"{name} {value}" for name, value in rules.items())

@@ -1,0 +1,58 @@
+"""Serve the pages and their static files."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Final
+
+from fastapi import FastAPI
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
+
+from src.ui.pages import GRAPHQL_PAGE, PAGES, STATIC_PATH, Page, content_policy, render_page
+from src.ui.static_files import static_files
+
+_IMMUTABLE: Final = "public, max-age=31536000, immutable"
+_CHECK_EACH_TIME: Final = "no-cache"
+
+
+def install_pages(app: FastAPI) -> None:
+    """Add the pages and the static files; none of them is part of the REST API's description."""
+    for page in PAGES:
+        app.add_route(page.path, _page_endpoint(page), methods=["GET"], include_in_schema=False)
+    app.add_route(f"{STATIC_PATH}/{{version}}/{{name:path}}", read_static, methods=["GET"], include_in_schema=False)
+
+
+def _page_endpoint(page: Page) -> Callable[[Request], Awaitable[Response]]:
+    async def show(request: Request) -> Response:
+        return page_response(page, request)
+
+    return show
+
+
+def page_response(page: Page, request: Request) -> Response:
+    """Return a page's shell with its headers; a browser asks for it again each time, because it names the files."""
+    headers = {"Content-Security-Policy": content_policy(page), "Cache-Control": _CHECK_EACH_TIME}
+    return HTMLResponse(render_page(page, root=request.scope.get("root_path", "")), headers=headers)
+
+
+graphql_page = partial(page_response, GRAPHQL_PAGE)
+"""Return the page that the GraphQL endpoint shows to a browser."""
+
+
+async def read_static(request: Request) -> Response:
+    """Return a static file.
+
+    A path of another version, which a page of the process before may name, gives the file of this version, to be asked
+    for again the next time.
+    """
+    own = static_files()
+    file = own.files.get(request.path_params["name"])
+    if file is None:
+        return PlainTextResponse("There is no such file.", status_code=404)
+    is_own_version = request.path_params["version"] == own.version
+    headers = {"ETag": file.tag, "Cache-Control": _IMMUTABLE if is_own_version else _CHECK_EACH_TIME}
+    if file.tag in request.headers.get("if-none-match", ""):
+        return Response(status_code=304, headers=headers)
+    return Response(file.content, headers=headers | {"Content-Type": file.media_type})

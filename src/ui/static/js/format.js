@@ -1,0 +1,81 @@
+// Writes numbers, signs and dates. It computes no figure: every number is as the service returned it.
+
+const NOTHING = "–";
+const MINUS = "−";
+const LARGE = 1e9;
+const formats = new Map();
+
+function formatWith(digits, isFixed) {
+  const key = `${digits} ${isFixed}`;
+  if (!formats.has(key)) {
+    formats.set(
+      key,
+      new Intl.NumberFormat("en-US", { maximumFractionDigits: digits, minimumFractionDigits: isFixed ? digits : 0 }),
+    );
+  }
+  return formats.get(key);
+}
+
+/** A number with a true minus sign and grouped thousands; null is a dash. */
+export function formatNumber(value, digits = 2, isFixed = true) {
+  if (value === null || value === undefined || !Number.isFinite(value)) return NOTHING;
+  const text =
+    Math.abs(value) >= LARGE ? value.toExponential(2).replace("e+", "e") : formatWith(digits, isFixed).format(value);
+  return /[1-9]/.test(text) ? text.replaceAll("-", MINUS) : text.replace("-", "");
+}
+
+/** As `formatNumber`, with the sign always printed: colors are never the only sign of gain or loss. */
+export function formatSigned(value, digits = 2) {
+  const text = formatNumber(value, digits);
+  return value > 0 && /[1-9]/.test(text) ? `+${text}` : text;
+}
+
+/** A value that already is in per cent. */
+export function formatPercent(value, digits = 2) {
+  const text = formatNumber(value, digits);
+  return text === NOTHING ? text : `${text} %`;
+}
+
+export function formatSignedPercent(value, digits = 2) {
+  const text = formatSigned(value, digits);
+  return text === NOTHING ? text : `${text} %`;
+}
+
+export function formatCount(value) {
+  return formatNumber(value, 0);
+}
+
+/** A count with its noun: "1 bar", "1,000 bars". */
+export function formatCounted(value, noun, plural = `${noun}s`) {
+  return `${formatCount(value)} ${value === 1 ? noun : plural}`;
+}
+
+export function formatBytes(value) {
+  const units = ["B", "kB", "MB", "GB"];
+  let size = value;
+  let unit = 0;
+  for (; size >= 1000 && unit < units.length - 1; unit += 1) size /= 1000;
+  return `${formatNumber(size, size < 10 && unit ? 1 : 0, false)} ${units[unit]}`;
+}
+
+/** "2024-03-04": the UTC day of an ISO 8601 instant. */
+export function formatDay(iso) {
+  return typeof iso === "string" ? iso.slice(0, 10) : NOTHING;
+}
+
+/** "2024-03-04 12:30": an ISO 8601 instant of UTC, to the minute. */
+export function formatInstant(iso) {
+  return typeof iso === "string" ? iso.slice(0, 16).replace("T", " ") : NOTHING;
+}
+
+/** "gain", "loss" or "": the class of a figure by its sign. */
+export function signClass(value) {
+  if (typeof value !== "number" || value === 0) return "";
+  return value > 0 ? "gain" : "loss";
+}
+
+/** "max_drawdown" → "Max drawdown". */
+export function formatName(name) {
+  const words = String(name).replaceAll("_", " ").trim();
+  return words.charAt(0).toUpperCase() + words.slice(1);
+}

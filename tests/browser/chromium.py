@@ -1,0 +1,105 @@
+"""Open pages in Debian's Chromium, and note what they must not do: leave the host, fail, or break the policy."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, Route, sync_playwright
+
+AXE = Path(__file__).parent / "vendor" / "axe.min.js"
+ARGUMENTS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+SERIOUS = {"serious", "critical"}
+
+
+def chromium_path() -> str | None:
+    """Return where Chromium is, None if there is none."""
+    return shutil.which("chromium") or shutil.which("chromium-browser")
+
+
+@contextmanager
+def running_chromium(path: str) -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, headless=True, args=list(ARGUMENTS))
+        yield browser
+        browser.close()
+
+
+@dataclass
+class Visit:
+    """A browser window on a service, for one user with nothing stored, and what its pages did."""
+
+    page: Page
+    url: str
+    foreign: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+    def open(self, path: str) -> Page:
+        self.page.goto(f"{self.url}{path}")
+        return self.page
+
+    def violations(self) -> list[str]:
+        """Return what axe-core finds on the page that is serious or critical."""
+        # Evaluated by the debugger, which no policy of the page stops.
+        self.page.evaluate(AXE.read_text())
+        found: dict[str, Any] = self.page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+        return [
+            f"{one['id']}: {node['html'][:200]} {node['failureSummary']}"
+            for one in found["violations"]
+            if one["impact"] in SERIOUS
+            for node in one["nodes"]
+        ]
+
+    def answer(self, path: str, data: object, *, status: int = 200) -> None:
+        """Respond to requests of a path (a glob) in the service's place."""
+        is_error = status >= 400
+        document = data if is_error else {"success": True, "message": "", "data": data}
+        self.page.route(
+            f"{self.url}{path}",
+            lambda route: route.fulfill(status=status, content_type="application/json", body=json.dumps(document)),
+        )
+
+
+@contextmanager
+def visiting(browser: Browser, url: str, **options: Any) -> Iterator[Visit]:
+    """Open a window; when the block ends, fail if its pages asked another host, or wrote errors to the console."""
+    context: BrowserContext = browser.new_context(**options)
+    context.set_default_timeout(20_000)
+    visit = Visit(page=context.new_page(), url=url)
+    host = urlsplit(url).netloc
+
+    def stay_here(route: Route, request: Request) -> None:
+        if urlsplit(request.url).netloc in {host, ""}:
+            route.fallback()
+        else:
+            visit.foreign.append(request.url)
+            route.abort()
+
+    def note(message: ConsoleMessage) -> None:
+        # A response that a test wants to be an error is written to the console too.
+        if message.type == "error" and not message.text.startswith("Failed to load resource"):
+            visit.problems.append(message.text)
+
+    context.route("**/*", stay_here)
+    context.on("console", note)
+    context.on("weberror", lambda error: visit.problems.append(str(error.error)))
+    try:
+        yield visit
+        assert visit.foreign == [], "pages asked another host"
+        assert visit.problems == [], "pages failed, or broke their policy"
+    finally:
+        context.close()

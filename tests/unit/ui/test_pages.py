@@ -1,0 +1,73 @@
+"""The shells of pages: their policy, their prefix, and no data in them."""
+
+from __future__ import annotations
+
+import pytest
+from fastapi import FastAPI
+from httpx import ASGITransport, AsyncClient
+
+from src.ui.pages import GRAPHQL_PAGE, NAVIGATION, PAGES, Page, content_policy, render_page
+from src.ui.routes import install_pages
+from src.ui.static_files import static_files
+
+ALL = (*PAGES, GRAPHQL_PAGE)
+
+
+def client_at(root_path: str = "") -> AsyncClient:
+    app = FastAPI(docs_url=None)
+    install_pages(app)
+    return AsyncClient(transport=ASGITransport(app, root_path=root_path), base_url="http://service")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+async def test_page_has_its_policy_and_is_asked_for_again(page: Page) -> None:
+    response = await client_at().get(page.path.replace("{id}", "x"))
+    assert response.status_code == 200
+    assert response.headers["content-type"] == "text/html; charset=utf-8"
+    assert response.headers["content-security-policy"] == content_policy(page)
+    assert response.headers["cache-control"] == "no-cache"
+    assert f"<title>{page.title} · Backtesting</title>" in response.text
+
+
+@pytest.mark.parametrize("page", ALL, ids=lambda page: page.name)
+def test_policy_allows_scripts_of_the_service_only(page: Page) -> None:
+    rules = dict(rule.split(" ", 1) for rule in content_policy(page).split("; "))
+    assert rules["script-src"] == "'self'"
+    assert rules["default-src"] == "'self'"
+    assert rules["object-src"] == rules["base-uri"] == rules["frame-ancestors"] == "'none'"
+
+
+@pytest.mark.parametrize("page", ALL, ids=lambda page: page.name)
+def test_shell_has_no_inline_script_or_style(page: Page) -> None:
+    text = render_page(page, root="")
+    assert "<style" not in text
+    assert " style=" not in text
+    assert " on" not in text.replace(" only", "")
+    assert text.count("<script") == text.count('src="/static/') - text.count("<img")
+
+
+def test_only_vendors_pages_may_have_inline_styles() -> None:
+    loose = {page.path for page in ALL if "'unsafe-inline'" in content_policy(page)}
+    assert loose == {"/docs", "/graphql"}
+
+
+async def test_prefix_of_a_proxy_is_in_every_address() -> None:
+    text = (await client_at("/tools/bt").get("/tools/bt/new")).text
+    assert 'data-root="/tools/bt"' in text
+    assert f'src="/tools/bt/static/{static_files().version}/js/pages/new.js"' in text
+    assert all(f'href="/tools/bt{path}"' in text for path, _ in NAVIGATION)
+
+
+def test_prefix_is_escaped() -> None:
+    assert '"><script>' not in render_page(PAGES[0], root='"><script>')
+
+
+async def test_head_request_gets_headers_only() -> None:
+    response = await client_at().head("/")
+    assert (response.status_code, response.content) == (200, b"")
+
+
+def test_pages_are_not_in_the_description_of_the_api() -> None:
+    app = FastAPI(docs_url=None)
+    install_pages(app)
+    assert app.openapi()["paths"] == {}
