@@ -40,9 +40,9 @@ class Page:
 
 
 PAGES: Final = (
-    Page(path="/", name="runs", title="Runs", nav="/"),
-    Page(path="/new", name="new", title="New run", nav="/new"),
-    Page(path="/data", name="data", title="Data", nav="/data"),
+    Page(path="/", name="runs", title="Runs", nav="/", styles=("css/runs.css",)),
+    Page(path="/new", name="new", title="New run", nav="/new", styles=("css/new.css",)),
+    Page(path="/data", name="data", title="Data", nav="/data", styles=("css/data.css",)),
     Page(
         path="/docs",
         name="docs",

@@ -1,0 +1,138 @@
+// Forms made from what the service says about its parameters: name, type, unit, bounds, choices, default, meaning.
+// The service checks every value; a page only turns text into what JSON needs.
+
+import { html } from "../vendor/preact-htm.mjs";
+import { Field } from "./components.js";
+import { formatName } from "./format.js";
+
+/** What to send for the text of a control; undefined if it is empty, so that the default applies. */
+export function toValue(parameter, text) {
+  if (typeof text === "boolean") return text || undefined;
+  const trimmed = String(text ?? "").trim();
+  if (trimmed === "") return undefined;
+  switch (parameter.type) {
+    case "INTEGER":
+    case "NUMBER":
+      return toNumber(trimmed);
+    case "TEXTS":
+      return trimmed
+        .split(/[,\n]/)
+        .map((name) => name.trim())
+        .filter(Boolean);
+    case "NUMBERS_BY_NAME":
+      return toNumbersByName(trimmed);
+    default:
+      return trimmed;
+  }
+}
+
+// Text that is no number goes to the service as it is: its message says what is allowed.
+function toNumber(text) {
+  const value = Number(text);
+  return Number.isFinite(value) ? value : text;
+}
+
+function toNumbersByName(text) {
+  const found = {};
+  for (const part of text.split(/[,\n]/).filter((one) => one.trim())) {
+    const [name, value = ""] = part.split(/[=:]/);
+    found[name.trim()] = toNumber(value.trim());
+  }
+  return found;
+}
+
+/** The text of a control for a value of the service. */
+export function toText(value) {
+  if (value === null || value === undefined) return "";
+  if (Array.isArray(value)) return value.join(", ");
+  if (typeof value === "object") {
+    return Object.entries(value)
+      .map(([name, one]) => `${name} = ${one}`)
+      .join(", ");
+  }
+  return typeof value === "boolean" ? value : String(value);
+}
+
+function placeholderOf(parameter) {
+  if (parameter.default !== null && parameter.default !== undefined) return toText(parameter.default);
+  return parameter.default_meaning ?? "";
+}
+
+function Control({ id, parameter, value, onChange, isInvalid, describedBy }) {
+  const common = { id, "aria-invalid": isInvalid ? "true" : undefined, "aria-describedby": describedBy };
+  const onInput = (event) => onChange(event.currentTarget.value);
+  if (parameter.type === "CHOICE") {
+    const fallback = placeholderOf(parameter);
+    return html`<select ...${common} value=${value ?? ""} onChange=${onInput}>
+      <option value="">${fallback ? `default: ${fallback}` : "not set"}</option>
+      ${parameter.choices.map((choice) => html`<option key=${choice} value=${choice}>${choice}</option>`)}
+    </select>`;
+  }
+  if (parameter.type === "BOOLEAN") {
+    return html`<input
+      ...${common}
+      type="checkbox"
+      checked=${value === true}
+      onChange=${(event) => onChange(event.currentTarget.checked)}
+    />`;
+  }
+  const isNumber = parameter.type === "INTEGER" || parameter.type === "NUMBER";
+  return html`<input
+    ...${common}
+    type=${parameter.isDate ? "date" : "text"}
+    inputmode=${isNumber ? "decimal" : undefined}
+    value=${value ?? ""}
+    placeholder=${placeholderOf(parameter)}
+    autocomplete="off"
+    spellcheck=${false}
+    onInput=${onInput}
+  />`;
+}
+
+/** A parameter as a labeled control; `error` is the service's message about it. */
+export function ParameterField({ prefix, parameter, value, onChange, error, label }) {
+  const id = `${prefix}-${parameter.name}`;
+  const describedBy = [error && `${id}-error`, parameter.meaning && `${id}-help`].filter(Boolean).join(" ") || undefined;
+  return html`<${Field}
+    id=${id}
+    label=${label ?? formatName(parameter.name)}
+    unit=${parameter.unit}
+    help=${parameter.meaning}
+    error=${error}
+  >
+    <${Control}
+      id=${id}
+      parameter=${parameter}
+      value=${value}
+      onChange=${onChange}
+      isInvalid=${Boolean(error)}
+      describedBy=${describedBy}
+    />
+  <//>`;
+}
+
+const TYPES = { integer: "INTEGER", number: "NUMBER", boolean: "BOOLEAN" };
+
+/** The parameters of a JSON Schema's object, as the catalog of strategies describes its own. */
+export function parametersOf(schema) {
+  return Object.entries(schema.properties).map(([name, property]) => {
+    const kinds = [property, ...(property.anyOf ?? [])].map((one) => one.type);
+    const choices = choicesOf(property);
+    return {
+      name,
+      meaning: property.description ?? "",
+      type: choices.length ? "CHOICE" : (kinds.map((kind) => TYPES[kind]).find(Boolean) ?? "TEXT"),
+      unit: null,
+      choices,
+      default: null,
+      default_meaning: /[Dd]efault ([^.]+(?:\.\d+)?)\.?$/.exec(property.description ?? "")?.[1] ?? null,
+      isDate: name.endsWith("_date"),
+    };
+  });
+}
+
+// The description lists each enum in both cases, as the service takes both; but intervals differ by case (1m, 1M).
+function choicesOf(property) {
+  const all = (property.enum ?? []).filter((choice) => choice !== null);
+  return all.filter((choice) => choice.length < 4 || choice === choice.toUpperCase() || !all.includes(choice.toUpperCase()));
+}
