@@ -43,9 +43,7 @@ async def test_file_of_another_version_is_asked_for_again(client: AsyncClient) -
     assert (again.status_code, again.content) == (304, b"")
 
 
-@pytest.mark.parametrize(
-    "name", ["%2e%2e/routes.py", "js/%2e%2e/%2e%2e/routes.py", "js", "no.css", "%2fetc/passwd"]
-)
+@pytest.mark.parametrize("name", ["%2e%2e/routes.py", "js/%2e%2e/%2e%2e/routes.py", "js", "no.css", "%2fetc/passwd"])
 async def test_path_outside_the_files_is_not_found(client: AsyncClient, name: str) -> None:
     assert (await client.get(f"/static/{static_files().version}/{name}")).status_code == 404
 
