@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,15 @@ def test_list_names_the_versions_of_the_command() -> None:
     rows = [row for folder in (vendor.PAGES, vendor.TESTS) for row in json.loads((folder / "vendor.json").read_text())]
     assert [(row["name"], row["version"]) for row in rows] == [(one.name, one.version) for one in vendor.PACKAGES]
     assert all(row["license"] and row["source"] == f"npm:{row['name']}@{row['version']}" for row in rows)
+
+
+def test_package_and_image_contain_every_file() -> None:
+    project = tomllib.loads((vendor.ROOT / "pyproject.toml").read_text())
+    patterns = project["tool"]["setuptools"]["package-data"]["src.ui"]
+    packed = {path for pattern in patterns for path in STATIC_FOLDER.parent.glob(pattern) if path.is_file()}
+    assert packed == {path for path in STATIC_FOLDER.rglob("*") if path.is_file()}
+    left_out = [line for line in (vendor.ROOT / ".dockerignore").read_text().splitlines() if line[:1] not in {"#", "!"}]
+    assert left_out == ["*", "src/data", "**/__pycache__", "**/*.py[cod]"]
 
 
 def test_policy_allows_the_style_of_the_charts_logo() -> None:
