@@ -184,6 +184,36 @@ def test_earlier_run_fills_in_the_form(visit: Visit, service: str) -> None:
     assert result["metrics"]["start"] == earlier["metrics"]["start"]
 
 
+@pytest.mark.parametrize(
+    ("start", "end", "kind"),
+    [("2024-01-01", "2024-06-30", "date"), ("2024-01-01T06:00:00Z", "2024-06-30T06:00:00Z", "text")],
+)
+def test_earlier_range_is_kept_to_the_instant(visit: Visit, service: str, start: str, end: str, kind: str) -> None:
+    body = {"user_id": "me", "symbol": "BTCUSDT", "source": "simulated", "seed": 5, "interval": "6h"}
+    body |= {"start_date": start, "end_date": end, "strategy": {"rsi": {}}}
+    earlier = httpx.post(f"{service}/api/backtests", json=body, timeout=120).json()["data"]
+    page = visit.open(f"/new?from={earlier['id']}")
+    for label, value in (("Start date", start), ("End date", end)):
+        expect(page.get_by_label(label)).to_have_value(value)
+        expect(page.get_by_label(label)).to_have_attribute("type", kind)
+    assert run_and_read(page, service)["data_fingerprint"] == earlier["data_fingerprint"]
+
+
+def test_rules_that_call_a_model_ask_for_it(visit: Visit, service: str, model_file: Path) -> None:
+    with model_file.open("rb") as file:
+        form = {"user_id": "me", "model_name": "second", "trained_to": "2023-12-31"}
+        upload = httpx.post(f"{service}/api/models/upload", data=form, files={"file": file}, timeout=60)
+    filename = upload.json()["data"]["filename"]
+    page = visit.open("/new")
+    page.get_by_role("tab", name="Rules").click()
+    expect(page.locator("#rule-model_path")).to_have_count(0)
+    page.locator("#rule-buy").fill("model() >= 0.5")
+    page.locator("#rule-sell").fill("model() < 0.5")
+    page.locator("#rule-model_path").select_option(filename)
+    simulate(page)
+    assert run_and_read(page, service)["strategy"]["model_path"].endswith(filename)
+
+
 def test_tabs_are_moved_by_arrows(visit: Visit) -> None:
     page = visit.open("/new")
     page.get_by_role("tab", name="Strategy").focus()

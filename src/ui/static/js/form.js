@@ -77,9 +77,11 @@ function Control({ id, parameter, value, onChange, isInvalid, describedBy }) {
     />`;
   }
   const isNumber = parameter.type === "INTEGER" || parameter.type === "NUMBER";
+  // A date control cannot show an instant, which an earlier run may have.
+  const isDay = parameter.isDate && /^(\d{4}-\d\d-\d\d)?$/.test(value ?? "");
   return html`<input
     ...${common}
-    type=${parameter.isDate ? "date" : "text"}
+    type=${isDay ? "date" : "text"}
     inputmode=${isNumber ? "decimal" : undefined}
     value=${value ?? ""}
     placeholder=${placeholderOf(parameter)}

@@ -1,8 +1,8 @@
 // Rules as text, checked by the service while one types.
 
 import { html, useEffect, useState } from "../vendor/preact-htm.mjs";
-import { checkRules } from "./api.js";
-import { ErrorNotice, Field } from "./components.js";
+import { checkRules, listModels } from "./api.js";
+import { ErrorNotice, Field, Skeleton, useLoad } from "./components.js";
 import { ParameterField, toValue } from "./form.js";
 import { formatCounted } from "./format.js";
 
@@ -111,7 +111,32 @@ function Indicators({ indicators }) {
   </details>`;
 }
 
-export function RulesForm({ values, onChange, strategy, indicators, errors }) {
+/** The stored model that model() reads in the rules; shown once a rule calls it. */
+function RulesModel({ user, values, onChange, parameters, errors }) {
+  const [stored, reload] = useLoad((signal) => listModels(user, signal), [user]);
+  if (stored.error) return html`<${ErrorNotice} error=${stored.error} onRetry=${reload} title="Your models cannot be shown" />`;
+  if (!stored.data) return html`<${Skeleton} lines=${2} label="Loading your models" />`;
+  const shown = parameters.filter(({ name }) => ["model_path", "threshold", "output_kind"].includes(name));
+  const filenames = stored.data.map(({ filename }) => filename);
+  const asShown = (one) =>
+    one.name === "model_path" ? { ...one, type: "CHOICE", choices: filenames, default_meaning: null } : one;
+  return html`<div class="form-grid">
+    ${shown.map(
+      (one) =>
+        html`<${ParameterField}
+          key=${one.name}
+          prefix="rule"
+          parameter=${asShown(one)}
+          label=${one.name === "model_path" ? "Model" : null}
+          value=${values[one.name]}
+          onChange=${(text) => onChange(one.name, text)}
+          error=${errors[one.name]}
+        />`,
+    )}
+  </div>`;
+}
+
+export function RulesForm({ user, values, onChange, strategy, indicators, errors }) {
   const find = (name) => strategy.parameters.find((one) => one.name === name);
   const state = useReport(values, strategy.parameters);
   const faultOf = (name) => {
@@ -154,6 +179,8 @@ export function RulesForm({ values, onChange, strategy, indicators, errors }) {
       onChange=${(text) => onChange("parameters", text)}
       error=${errors.parameters}
     />
+    ${state.report?.reads_model &&
+    html`<${RulesModel} user=${user} values=${values} onChange=${onChange} parameters=${strategy.parameters} errors=${errors} />`}
     <div aria-live="polite"><${Report} state=${state} /></div>
     <${Indicators} indicators=${indicators} />
   </div>`;

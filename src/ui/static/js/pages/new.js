@@ -58,7 +58,9 @@ function firstValues({ strategies, earlier, datasets }, query) {
 function marketOf(settings) {
   const market = { source: settings.source ?? "" };
   for (const name of MARKET) market[name] = toText(settings[name]);
-  for (const name of ["start_date", "end_date"]) market[name] = market[name].slice(0, 10);
+  // The service names the first and the last instant of a day that was given as a date.
+  market.start_date = market.start_date.replace(/T00:00:00Z$/, "");
+  market.end_date = market.end_date.replace(/T23:59:59\.999Z$/, "");
   // A range has its own number of bars.
   if (market.start_date && market.end_date) market.limit = "";
   return market;
@@ -268,6 +270,7 @@ function NewRunForm({ loaded, user }) {
           html`<${RulesForm}
             values=${values}
             onChange=${changeParam}
+            user=${user}
             strategy=${strategy}
             indicators=${loaded.indicators}
             errors=${errors}
