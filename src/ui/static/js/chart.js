@@ -31,7 +31,7 @@ export function toTime(iso) {
   return Date.parse(iso) / 1000;
 }
 
-/** Points {time, value} of two columns of the API; where the value is null, the line has a gap. */
+/** Points {time, value} of two columns of the API; a null keeps its time on the axis, and has no point. */
 export function toPoints(dates, values) {
   return dates.map((date, index) =>
     values[index] === null ? { time: toTime(date) } : { time: toTime(date), value: values[index] },
