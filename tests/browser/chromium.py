@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, Route, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, Route, expect, sync_playwright
 
 AXE = Path(__file__).parent / "vendor" / "axe.min.js"
 ARGUMENTS = (
@@ -24,6 +24,8 @@ ARGUMENTS = (
     "--disable-sync",
 )
 SERIOUS = {"serious", "critical"}
+
+expect.set_options(timeout=20_000)  # several test processes share the cores
 
 
 def chromium_path() -> str | None:
