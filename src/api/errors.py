@@ -36,13 +36,14 @@ _SHOWN_CHARACTERS: Final = 500
 class ErrorResponse:
     """What a client receives about an error; each API writes `text` with its own field names.
 
-    `code` is stable and upper-snake; `field` is the public name of the value at fault; `place` is line and column
-    in its text, both from 1; `retry_after_s` is in seconds.
+    `code` is stable and upper-snake; `hint` says what to do about it; `field` is the public name of the value at fault;
+    `place` is line and column in its text, both from 1; `retry_after_s` is in seconds.
     """
 
     status: int
     code: str
     title: str
+    hint: str
     text: Text
     field: str | None = None
     place: tuple[int, int] | None = None
@@ -65,6 +66,7 @@ def describe_error(error: BaseException) -> ErrorResponse:
             status=row.status,
             code=error.code,
             title=row.title,
+            hint=row.fix,
             text=error.text,
             field=error.field if isinstance(error, errors.InvalidInput) else None,
             place=(error.line, error.column) if isinstance(error, errors.InvalidRule) else None,
@@ -83,7 +85,9 @@ def describe_http_error(
     """Return the response with a code of `HTTP_ERROR_TABLE`; `text` is a template for `parts`, or already built."""
     row = HTTP_ERROR_TABLE[code]
     text = text if isinstance(text, Text) else Template(text, parts)
-    return ErrorResponse(status=row.status, code=code, title=row.title, text=text, retry_after_s=retry_after_s)
+    return ErrorResponse(
+        status=row.status, code=code, title=row.title, hint=row.fix, text=text, retry_after_s=retry_after_s
+    )
 
 
 def graphql_message(failure: ErrorResponse) -> str:
@@ -114,6 +118,7 @@ def problem_response(request: Request | None, failure: ErrorResponse, *, root_pa
         "success": False,
         "message": message,
         "code": failure.code,
+        "hint": failure.hint,
     }
     if request is not None:
         document["instance"] = _encodable(request.scope["path"])  # `request.url` fails on some Host fields
@@ -271,8 +276,14 @@ def _allowed_by(finding: Any) -> str:
 
 def _describe_framework_error(error: HTTPException) -> ErrorResponse:
     code = code_of_status(error.status_code)
-    title = ERROR_HELP[code].meanings[0]
-    return ErrorResponse(status=error.status_code, code=code, title=title, text=Written(str(error.detail)))
+    help_ = ERROR_HELP[code]
+    return ErrorResponse(
+        status=error.status_code,
+        code=code,
+        title=help_.meanings[0],
+        hint=help_.fixes[0],
+        text=Written(str(error.detail)),
+    )
 
 
 def _methods_at(request: Request) -> list[HTTPMethod]:

@@ -35,6 +35,7 @@ class Problem(BaseModel):
     success: bool = Field(description="Always false.")
     message: str = Field(description="The same as detail.")
     code: str = Field(description="Stable code in upper snake case.")
+    hint: str = Field(description="What to do about it; the page at `type` says the same.")
     field: str | None = Field(None, description="The field at fault, if there is one.")
     line: int | None = Field(None, description="Line of the fault in a rule, from 1; in INVALID_RULE only.")
     column: int | None = Field(None, description="Column of the fault in that line, from 1; in INVALID_RULE only.")

@@ -9,7 +9,7 @@ import pytest
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.requests import Request
 
-from src.api.error_table import ERROR_TABLE
+from src.api.error_table import ERROR_TABLE, HTTP_ERROR_TABLE
 from src.api.errors import describe_error, explain_validation, graphql_message, problem_response
 from src.domain import errors
 
@@ -174,6 +174,13 @@ def test_problem_at_graphql_path_has_graphql_errors() -> None:
         {"message": "initCash ?", "extensions": {"code": "EXCHANGE_UNAVAILABLE", "retryAfterS": 7}}
     ]
     assert (problem["status"], problem["message"]) == (503, "initCash ?")
+
+
+@pytest.mark.parametrize("error", [errors.Busy("Full."), errors.ResultNotFound("Gone."), ZeroDivisionError("secret")])
+def test_problem_has_the_hint_of_its_row(error: Exception) -> None:
+    problem = orjson.loads(problem_response(request_to("/api/backtests"), describe_error(error)).body)
+    row = ERROR_TABLE.get(type(error), HTTP_ERROR_TABLE["INTERNAL_ERROR"])  # type: ignore[call-overload]
+    assert problem["hint"] == row.fix
 
 
 def request_to(path: str) -> Request:
