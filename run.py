@@ -97,7 +97,7 @@ COMMANDS = {
         (
             ("-m", "ruff", "check", "."),
             ("-m", "ruff", "format", "--check", "."),
-            ("-m", "mypy", "src", "run.py"),
+            ("-m", "mypy", "src", "backtesting_client", "run.py"),
         ),
     ),
     "setup": Command("make the environment with everything in it, and stop there", EVERYTHING, ()),

@@ -1,0 +1,29 @@
+"""Backtest models, strategies and rules on a backtesting service, and see whether to believe the results."""
+
+from backtesting_client.client import Client
+from backtesting_client.errors import (
+    ClientError,
+    InvalidRequest,
+    NotFound,
+    ServiceError,
+    ServiceUnreachable,
+    Unavailable,
+)
+from backtesting_client.models import StoredModel
+from backtesting_client.run import Run, Sample
+from backtesting_client.verdict import Reason, Verdict
+
+__all__ = [
+    "Client",
+    "ClientError",
+    "InvalidRequest",
+    "NotFound",
+    "Reason",
+    "Run",
+    "Sample",
+    "ServiceError",
+    "ServiceUnreachable",
+    "StoredModel",
+    "Unavailable",
+    "Verdict",
+]

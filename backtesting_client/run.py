@@ -1,0 +1,127 @@
+"""A stored result: its verdict, figures and tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+from urllib.parse import quote
+
+import pandas as pd
+
+from backtesting_client.html import tear_sheet
+from backtesting_client.transport import Transport
+from backtesting_client.verdict import Verdict
+
+
+def metrics_of(result: Mapping[str, Any], name: str | None = None) -> pd.Series[float]:
+    """Return the metrics that are numbers, in the service's units (per cent is 0 to 100); NaN if one does not exist."""
+    numbers = {key: value for key, value in result["metrics"].items() if not isinstance(value, str)}
+    return pd.Series(numbers, dtype=float, name=name)
+
+
+def indexed_by(frame: pd.DataFrame, column: str) -> pd.DataFrame:
+    """Return a table with instants of a column as its index, in UTC."""
+    if frame.empty:
+        return frame
+    frame[column] = pd.to_datetime(frame[column], utc=True)
+    return frame.set_index(column).rename_axis("date")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sample:
+    """A part of the bars: those that the model was trained on, or those after them (a run of its own)."""
+
+    metrics: pd.Series[float]
+    verdict: Verdict
+
+
+class Run:
+    """One stored result.
+
+    Attributes
+    ----------
+    id
+        The result's id, for `Client.get`.
+    result
+        The service's response without its tables.
+    """
+
+    def __init__(self, transport: Transport, result: Mapping[str, Any]) -> None:
+        self._transport = transport
+        self.result = {name: value for name, value in result.items() if name not in {"data", "fills", "trades"}}
+        self.id = str(result["id"])
+        self._path = f"/api/backtests/{quote(self.id, safe='')}"
+
+    @property
+    def verdict(self) -> Verdict:
+        """Whether to believe the result, with the reasons."""
+        return Verdict.of(self.judgement)
+
+    @property
+    def judgement(self) -> dict[str, Any] | None:
+        """The whole judgement: intervals, deflation, leaks, benchmarks; None if the service did not judge."""
+        judgement: dict[str, Any] | None = self.result["judgement"]
+        return judgement
+
+    @property
+    def metrics(self) -> pd.Series[float]:
+        """Every metric that is a number; shares are in per cent, NaN stands for one that does not exist."""
+        return metrics_of(self.result, self.id)
+
+    @property
+    def in_sample(self) -> Sample | None:
+        """The bars up to the end of the model's training; None if none are."""
+        return self._sample("in_sample")
+
+    @property
+    def out_of_sample(self) -> Sample | None:
+        """A run of its own on the bars after the model's training; None without `trained_to`."""
+        return self._sample("out_of_sample")
+
+    @property
+    def warnings(self) -> list[str]:
+        """Reasons to doubt the figures, as sentences."""
+        return list(self.result["warnings"])
+
+    @cached_property
+    def equity(self) -> pd.DataFrame:
+        """Equity, cash, position, close, signal and probability at each bar; the index is the bars' open time."""
+        return indexed_by(self._transport.rows(f"{self._path}/data"), "Date").rename(
+            columns={"portfolio_value": "equity"}
+        )
+
+    @cached_property
+    def fills(self) -> pd.DataFrame:
+        """The executed orders, in time order."""
+        return indexed_by(self._transport.rows(f"{self._path}/fills"), "time")
+
+    @cached_property
+    def trades(self) -> pd.DataFrame:
+        """The trades in order of entry, including one still open."""
+        return indexed_by(self._transport.rows(f"{self._path}/trades"), "entry_time")
+
+    def rerun(self) -> Run:
+        """Run the same backtest again on the same bars; `result["differences"]` of the new run says what differs."""
+        again = self._transport.data("POST", f"{self._path}/rerun")
+        return Run(self._transport, {**again["result"], "differences": again["differences"]})
+
+    def _sample(self, name: str) -> Sample | None:
+        part = self.result[name]
+        return None if part is None else Sample(metrics_of(part, name), Verdict.of(part["judgement"]))
+
+    def __repr__(self) -> str:
+        shown = self.metrics
+        head = f"{self.result['strategy']['name']} on {self.result['symbol']} {self.result['interval']} ({self.id})"
+        figures = (
+            f"return {shown['total_return']:+.2f} % (buy and hold {shown['buy_and_hold_return']:+.2f} %), "
+            f"Sharpe {shown['sharpe_ratio']:.2f}, drawdown {shown['max_drawdown']:.2f} %, "
+            f"{shown['total_trades']:.0f} trades"
+        )
+        later = self.out_of_sample
+        after = [] if later is None else [f"after training: {later.verdict.level}"]
+        return "\n".join([head, str(self.verdict), *after, figures])
+
+    def _repr_html_(self) -> str:
+        return tear_sheet(self)
