@@ -36,7 +36,7 @@ from src.api.rest.result_schemas import (
     TradeRow,
     UncheckedAnswer,
 )
-from src.api.rest.schemas import BODY_ERRORS, MARKET_ERRORS, Envelope, Page, backtest_body, error_responses
+from src.api.rest.schemas import BODY_ERRORS, MARKET_ERRORS, Envelope, HasRows, Page, backtest_body, error_responses
 from src.api.rest.tables import present_bars, rest_columns
 from src.api.rows.columns import ColumnTable
 from src.api.rows.row_pages import check_first, check_whole
@@ -84,12 +84,12 @@ _MODEL_CHECK_ERRORS = error_responses(
         extra=BODY_ERRORS,
     ),
 )
-async def run_backtest(request: Request) -> Response:
+async def run_backtest(request: Request, rows: HasRows = True) -> Response:
     """Backtest a strategy on either engine: the moving-average crossover, or the one that `strategy` names."""
     check_json(request.headers.get("content-type", ""))
     wanted = build_request(*read_backtest_body(await request.body()), max_bars=max_bars_of(request))
     result = await services_of(request).backtests.run(wanted)
-    presented = partial(present_result, result, max_rows=max_rows_of(request))
+    presented = partial(present_result, result, max_rows=max_rows_of(request), has_rows=rows)
     return await run_in_threadpool(lambda: respond("Backtest completed successfully", presented()))
 
 
@@ -117,7 +117,7 @@ async def list_backtests(
 async def get_backtest(
     request: Request,
     result_id: ResultId,
-    rows: Annotated[bool, Query(description="Whether the response has data, fills and trades.")] = True,
+    rows: HasRows = True,
 ) -> Response:
     """Read a stored result; it never changes, so clients may cache it without limit."""
     headers = immutable_headers(result_id, *(() if rows else ("without rows",)))

@@ -19,6 +19,7 @@ from src.api.rest.schemas import (
     BODY_ERRORS,
     MARKET_ERRORS,
     Envelope,
+    HasRows,
     ModelFileAnswer,
     UserId,
     error_responses,
@@ -108,7 +109,7 @@ async def get_model_path(request: Request, user_id: UserId, filename: Filename) 
     openapi_extra=ml_backtest_body(),
     responses=error_responses(*dict.fromkeys((*_FILE_ERRORS, *MARKET_ERRORS)), extra=BODY_ERRORS),
 )
-async def run_model_backtest(request: Request) -> Response:
+async def run_model_backtest(request: Request, rows: HasRows = True) -> Response:
     """Backtest the model file in the form; the file is removed when the request ends."""
     services = services_of(request)
     async with received_form(request) as form:
@@ -117,5 +118,5 @@ async def run_model_backtest(request: Request) -> Response:
         file = form.required_file(FILE_FIELD)
         async with temporary_model(services.models, file, user_id=wanted.user_id) as model_file:
             result = await services.backtests.run(wanted, model_file)
-    presented = partial(present_result, result, max_rows=max_rows_of(request))
+    presented = partial(present_result, result, max_rows=max_rows_of(request), has_rows=rows)
     return await run_in_threadpool(lambda: respond("ML backtest completed successfully", presented()))

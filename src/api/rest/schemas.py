@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Generic, TypeVar
 
-from fastapi import Path
+from fastapi import Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from src.api.error_table import ERROR_TABLE, HTTP_ERROR_TABLE
@@ -22,6 +22,9 @@ Data = TypeVar("Data")
 UserId = Annotated[
     str, Path(description="Owner: 1 to 64 characters of A-Z a-z 0-9 _ . @ -.", json_schema_extra=values.USER_ID)
 ]
+
+
+HasRows = Annotated[bool, Query(description="Whether the response has data, fills and trades.")]
 
 
 class Problem(BaseModel):

@@ -28,6 +28,13 @@ async def run(client: httpx.AsyncClient, **fields: Any) -> httpx.Response:
     return await client.post("/api/backtests", json=BODY | fields)
 
 
+async def test_result_comes_without_tables_if_asked(client: httpx.AsyncClient) -> None:
+    bare = (await client.post("/api/backtests?rows=false", json=BODY)).json()["data"]
+    whole = (await client.post("/api/backtests", json=BODY)).json()["data"]
+    assert set(whole) - set(bare) == {"data", "fills", "trades"}
+    assert bare["metrics"] == whole["metrics"]
+
+
 async def test_crossover_runs_and_is_read_again(client: httpx.AsyncClient) -> None:
     ran = await run(client)
     assert ran.status_code == 200
