@@ -5,33 +5,25 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Iterable, Mapping
-from datetime import date
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, TypeAlias
-from urllib.parse import quote
+from typing import Any, Final
 
 import pandas as pd
 
 from backtesting_client.models import StoredModel, read_model
 from backtesting_client.progress import download_progress
-from backtesting_client.run import Run, indexed_by, metrics_of
+from backtesting_client.run import Run, metrics_of
 from backtesting_client.transport import Transport
-from backtesting_client.values import json_values, text_values
+from backtesting_client.values import Instant, json_values, path_part, text_values
 
 DEFAULT_URL: Final = "http://localhost:5050"
 URL_VARIABLE: Final = "BACKTESTING_URL"
 DEFAULT_TIMEOUT_S: Final = 150.0
 DEFAULT_RETRY_S: Final = 60.0
 _PAGE_RESULTS: Final = 100
-_CANDLES: Final = (
-    "query ($input: OHLCVFetchInput!, $user: String) "
-    "{ fetchOhlcv(input: $input, userId: $user) { Date Open High Low Close Volume } }"
-)
-
-Instant: TypeAlias = str | date | None
-"""A text (YYYY-MM-DD or ISO 8601), a date, a datetime or a pandas Timestamp; UTC if it has no zone."""
+_WITHOUT_ROWS: Final = {"rows": "false"}
 
 
 class Client:
@@ -103,18 +95,29 @@ class Client:
     def candles(
         self, symbol: str, interval: str = "1d", *, start: Instant = None, end: Instant = None, **settings: Any
     ) -> pd.DataFrame:
-        """Return bars: Open, High, Low, Close, Volume, by open time in UTC."""
-        market = json_values({"symbol": symbol, "interval": interval, "start": start, "end": end, **settings})
-        body = {"query": _CANDLES, "variables": {"input": market, "user": self.user}}
+        """Return bars: open, high, low, close, volume, by open time in UTC."""
+        query = self._market(symbol, interval, start=start, end=end, **settings)
         with download_progress(self._transport, is_shown=self._progress):
-            found = self._transport.data("POST", "/graphql", json=body)
-        return indexed_by(pd.DataFrame(found["fetchOhlcv"]), "Date")
+            return self._transport.all_rows("/api/data/ohlcv", "date", **query)
+
+    def features(
+        self, symbol: str, interval: str = "1d", *, start: Instant = None, end: Instant = None, **settings: Any
+    ) -> pd.DataFrame:
+        """Return the fourteen features that a model receives for these bars, to the bit, by open time in UTC.
+
+        A feature that reads more bars than there are before is NaN.
+        """
+        query = self._market(symbol, interval, start=start, end=end, **settings)
+        with download_progress(self._transport, is_shown=self._progress):
+            return self._transport.all_rows("/api/data/features", "date", **query)
 
     def quality(
         self, symbol: str, interval: str = "1d", *, start: Instant = None, end: Instant = None, **settings: Any
     ) -> dict[str, Any]:
         """Return the report on bars: how many, gaps, jumps, rejected rows, warnings."""
-        return dict(self._market("/api/data/quality", symbol, interval, start=start, end=end, **settings))
+        query = self._market(symbol, interval, start=start, end=end, **settings)
+        with download_progress(self._transport, is_shown=self._progress):
+            return dict(self._transport.data("GET", "/api/data/quality", params=query))
 
     # Backtests
 
@@ -194,7 +197,10 @@ class Client:
 
     def get(self, run_id: str) -> Run:
         """Return a stored result."""
-        return Run(self._transport, self._transport.data("GET", f"/api/backtests/{quote(run_id, safe='')}"))
+        return Run(
+            self._transport,
+            self._transport.data("GET", f"/api/backtests/{path_part(run_id)}", params=_WITHOUT_ROWS),
+        )
 
     def runs(self, symbol: str | None = None, *, most: int = 100) -> pd.DataFrame:
         """Return the user's newest results, at most `most`: what was run, the verdict's level, and the metrics."""
@@ -216,7 +222,7 @@ class Client:
 
     def delete(self, run: Run | str) -> None:
         """Delete a stored result of the user."""
-        run_id = quote(run.id if isinstance(run, Run) else run, safe="")
+        run_id = path_part(run.id if isinstance(run, Run) else run)
         self._transport.data("DELETE", f"/api/backtests/{run_id}", params={"user_id": self.user})
 
     # Models and datasets
@@ -241,13 +247,13 @@ class Client:
 
     def models(self) -> list[StoredModel]:
         """Return the user's stored models."""
-        found = self._transport.data("GET", f"/api/models/user/{quote(self.user, safe='')}")
+        found = self._transport.data("GET", f"/api/models/user/{path_part(self.user)}")
         return [StoredModel(info["filename"], info) for info in found]
 
     def delete_model(self, model: StoredModel | str) -> None:
         """Delete a stored model by itself or by its filename."""
-        filename = quote(model.filename if isinstance(model, StoredModel) else model, safe="")
-        self._transport.data("DELETE", f"/api/models/user/{quote(self.user, safe='')}/model/{filename}")
+        filename = path_part(model.filename if isinstance(model, StoredModel) else model)
+        self._transport.data("DELETE", f"/api/models/user/{path_part(self.user)}/model/{filename}")
 
     def upload_data(
         self, bars: pd.DataFrame | str | os.PathLike[str], symbol: str, name: str | None = None, **declared: Any
@@ -270,20 +276,18 @@ class Client:
 
     def datasets(self) -> pd.DataFrame:
         """Return the user's datasets, newest first."""
-        return pd.DataFrame(self._transport.data("GET", f"/api/data/user/{quote(self.user, safe='')}"))
+        return pd.DataFrame(self._transport.data("GET", f"/api/data/user/{path_part(self.user)}"))
 
     def delete_dataset(self, name: str) -> None:
         """Delete a dataset."""
-        self._transport.data("DELETE", f"/api/data/user/{quote(self.user, safe='')}/{quote(name, safe='')}")
+        self._transport.data("DELETE", f"/api/data/user/{path_part(self.user)}/{path_part(name)}")
 
     def _backtest(self, path: str, **content: Any) -> Run:
         with download_progress(self._transport, is_shown=self._progress):
-            return Run(self._transport, self._transport.data("POST", path, **content))
+            return Run(self._transport, self._transport.data("POST", path, params=_WITHOUT_ROWS, **content))
 
-    def _market(self, path: str, symbol: str, interval: str, **given: Any) -> Any:
-        query = text_values({"symbol": symbol, "interval": interval, "user_id": self.user, **given})
-        with download_progress(self._transport, is_shown=self._progress):
-            return self._transport.data("GET", path, params=query)
+    def _market(self, symbol: str, interval: str, **given: Any) -> dict[str, str]:
+        return text_values({"symbol": symbol, "interval": interval, "user_id": self.user, **given})
 
     @cached_property
     def _strategy_parameters(self) -> dict[str, tuple[str, ...]]:

@@ -24,6 +24,7 @@ _SHOWN: Final = {
     "total_trades": ("trades", ""),
     "total_fees": ("fees", ""),
 }
+_FRAME: Final = "width: 100%; height: 800px; border: 0"
 _SIGNED: Final = {"total_return", "buy_and_hold_return", "cagr"}
 
 
@@ -43,6 +44,11 @@ def tear_sheet(run: Run) -> str:
         f"<div><h4>{escape(title)}</h4>{''.join(verdicts)}{_figures(parts)}"
         f"<p><small>{escape(period)}<br>{escape(run.id)}</small></p></div>"
     )
+
+
+def framed(report: str) -> str:
+    """Return a report in a frame of its own: its scripts run, but cannot reach the notebook."""
+    return f'<iframe sandbox="allow-scripts" style="{_FRAME}" srcdoc="{escape(report)}"></iframe>'
 
 
 def _verdict(prefix: str, verdict: Verdict) -> str:

@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
-from urllib.parse import quote
 
 import pandas as pd
 
-from backtesting_client.html import tear_sheet
+from backtesting_client.errors import ClientError, InvalidRequest
+from backtesting_client.html import framed, tear_sheet
 from backtesting_client.transport import Transport
+from backtesting_client.values import Instant, json_value, path_part
 from backtesting_client.verdict import Verdict
+
+_STORED = ("close", "equity", "cash", "position", "drawdown", "signal", "probability")
+"""Columns that need no bars, which may be gone since."""
 
 
 def metrics_of(result: Mapping[str, Any], name: str | None = None) -> pd.Series[float]:
     """Return the metrics that are numbers, in the service's units (per cent is 0 to 100); NaN if one does not exist."""
     numbers = {key: value for key, value in result["metrics"].items() if not isinstance(value, str)}
     return pd.Series(numbers, dtype=float, name=name)
-
-
-def indexed_by(frame: pd.DataFrame, column: str) -> pd.DataFrame:
-    """Return a table with instants of a column as its index, in UTC."""
-    if frame.empty:
-        return frame
-    frame[column] = pd.to_datetime(frame[column], utc=True)
-    return frame.set_index(column).rename_axis("date")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,7 +48,7 @@ class Run:
         self._transport = transport
         self.result = {name: value for name, value in result.items() if name not in {"data", "fills", "trades"}}
         self.id = str(result["id"])
-        self._path = f"/api/backtests/{quote(self.id, safe='')}"
+        self._path = f"/api/backtests/{path_part(self.id)}"
 
     @property
     def verdict(self) -> Verdict:
@@ -87,20 +83,54 @@ class Run:
 
     @cached_property
     def equity(self) -> pd.DataFrame:
-        """Equity, cash, position, close, signal and probability at each bar; the index is the bars' open time."""
-        return indexed_by(self._transport.rows(f"{self._path}/data"), "Date").rename(
-            columns={"portfolio_value": "equity"}
-        )
+        """Close, equity, cash, position, drawdown (per cent), signal and probability; the index is the open time."""
+        return self.series(_STORED)
 
     @cached_property
     def fills(self) -> pd.DataFrame:
         """The executed orders, in time order."""
-        return indexed_by(self._transport.rows(f"{self._path}/fills"), "time")
+        return self._transport.all_rows(f"{self._path}/fills", "time")
 
     @cached_property
     def trades(self) -> pd.DataFrame:
         """The trades in order of entry, including one still open."""
-        return indexed_by(self._transport.rows(f"{self._path}/trades"), "entry_time")
+        return self._transport.all_rows(f"{self._path}/trades", "entry_time")
+
+    def series(
+        self,
+        columns: Iterable[str] = ("open", "high", "low", "close", "volume", "equity", "buy_and_hold"),
+        *,
+        points: int | None = None,
+        start: Instant = None,
+        end: Instant = None,
+    ) -> pd.DataFrame:
+        """Return columns of the run by the bars' open time; docs/results.md of the service lists them.
+
+        The run's bars are fetched again for open, high, low, volume and buy_and_hold.
+
+        Parameters
+        ----------
+        points
+            Most rows: each then stands for as many bars, with the lowest and highest close, equity and buy_and_hold.
+        """
+        names = ",".join(["date", *columns])
+        if points is not None:
+            return self._rows_between(start, end, columns=names, points=str(points))
+        return self._rows_between(start, end, columns=names)
+
+    def _rows_between(self, start: Instant, end: Instant, **query: str) -> pd.DataFrame:
+        """Return rows of a range, which is halved if one response cannot hold it."""
+        bounds = {name: str(json_value(at)) for name, at in (("start", start), ("end", end)) if at is not None}
+        try:
+            return self._transport.rows(f"{self._path}/series", "date", **query, **bounds)
+        except InvalidRequest as error:
+            if error.field != "points" or "points" in query:
+                raise
+        first = pd.Timestamp(bounds.get("start", self.result["metrics"]["start"]))
+        last = pd.Timestamp(bounds.get("end", self.result["metrics"]["end"]))
+        middle = (first + (last - first) / 2).floor("ms")
+        halves = [(first, middle), (middle + pd.Timedelta(milliseconds=1), last)]
+        return pd.concat([self._rows_between(*half, **query) for half in halves])
 
     def rerun(self) -> Run:
         """Run the same backtest again on the same bars; `result["differences"]` of the new run says what differs."""
@@ -124,4 +154,10 @@ class Run:
         return "\n".join([head, str(self.verdict), *after, figures])
 
     def _repr_html_(self) -> str:
-        return tear_sheet(self)
+        """Return the service's report, or a compact tear sheet if the service has none."""
+        try:
+            report = self._transport.send("GET", f"{self._path}/report.html")
+        except ClientError:
+            return tear_sheet(self)
+        is_report = report.headers.get("content-type", "").startswith("text/html")
+        return framed(report.text) if is_report else tear_sheet(self)

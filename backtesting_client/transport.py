@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import json
+import weakref
 from collections.abc import Mapping
 from time import monotonic, sleep
 from typing import Any, Final
 
 import httpx
 import pandas as pd
+import pyarrow as pa
+import pyarrow.ipc
 
-from backtesting_client.errors import ClientError, ServiceError, ServiceUnreachable, error_of
+from backtesting_client.errors import ClientError, InvalidRequest, ServiceError, ServiceUnreachable, error_of
 
 CONNECT_TIMEOUT_S: Final = 5.0
 DEFAULT_WAIT_S: Final = 1.0
-_PAGE_ROWS: Final = 1000
+_PAGE_ROWS: Final = (100_000, 10_000, 1000)
+"""The service's setting MAX_ROWS_PER_ANSWER bounds a page; its smallest value is 100."""
+_MIN_PAGE_ROWS: Final = 100
+
 _UNAVAILABLE: Final = 503
 
 
@@ -29,6 +35,8 @@ class Transport:
         self.retry_s = retry_s
         timeout = httpx.Timeout(timeout_s, connect=min(CONNECT_TIMEOUT_S, timeout_s))
         self._http = httpx.Client(base_url=url, timeout=timeout, headers=dict(headers))
+        # Nobody closes a client in a notebook.
+        weakref.finalize(self, self._http.close)
 
     @property
     def url(self) -> str:
@@ -45,16 +53,35 @@ class Transport:
         try:
             return response.json()["data"]
         except (json.JSONDecodeError, UnicodeDecodeError, TypeError, KeyError) as error:
-            raise ClientError(f"{response.request.url} did not respond as the service does") from error
+            raise _another_server(response) from error
 
-    def rows(self, path: str) -> pd.DataFrame:
-        """Return all rows of a table of a result."""
-        items: list[dict[str, Any]] = []
-        while True:
-            page = self.data("GET", path, params={"first": _PAGE_ROWS, "offset": len(items)})
-            items += page["items"]
-            if not page["items"] or len(items) >= page["total"]:
-                return pd.DataFrame(items)
+    def rows(self, path: str, index: str, **query: str) -> pd.DataFrame:
+        """Return a table by one of its columns; `query` is what the service's address is asked with."""
+        response = self.send("GET", path, params={**query, "format": "arrow"})
+        try:
+            with pa.ipc.open_file(response.content) as file:
+                frame: pd.DataFrame = file.read_pandas()
+        except pa.ArrowInvalid as error:
+            raise _another_server(response) from error
+        return frame.set_index(index).rename_axis("date")
+
+    def all_rows(self, path: str, index: str, **query: str) -> pd.DataFrame:
+        """Return a table by one of its columns, page by page if one response cannot hold it."""
+        for size in (None, *_PAGE_ROWS):
+            try:
+                return self._pages(path, index, query, size)
+            except InvalidRequest as error:
+                if error.field != "first":
+                    raise
+        return self._pages(path, index, query, _MIN_PAGE_ROWS)
+
+    def _pages(self, path: str, index: str, query: Mapping[str, str], size: int | None) -> pd.DataFrame:
+        if size is None:
+            return self.rows(path, index, **query)
+        pages: list[pd.DataFrame] = []
+        while not pages or len(pages[-1]) == size:
+            pages.append(self.rows(path, index, **query, first=str(size), offset=str(size * len(pages))))
+        return pd.concat(pages)
 
     def send(self, method: str, path: str, **content: Any) -> httpx.Response:
         """Return a successful response.
@@ -84,6 +111,10 @@ class Transport:
             raise ServiceUnreachable(f"{self.url} gave no response in time to {method} {path}") from error
         except httpx.HTTPError as error:
             raise ServiceUnreachable(f"No service responds at {self.url}: {error}") from error
+
+
+def _another_server(response: httpx.Response) -> ClientError:
+    return ClientError(f"{response.request.url} did not respond as the service does")
 
 
 def _may_repeat(method: str, error: ServiceError) -> bool:

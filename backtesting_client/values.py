@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
+from urllib.parse import quote
 
 import numpy as np
 import pandas as pd
+
+Instant: TypeAlias = str | date | None
+"""A text (YYYY-MM-DD or ISO 8601), a date, a datetime or a pandas Timestamp; UTC if it has no zone."""
 
 _SHORT_NAMES: Final = {"start": "start_date", "end": "end_date"}
 
@@ -20,6 +24,13 @@ def json_values(given: Mapping[str, object]) -> dict[str, Any]:
 def text_values(given: Mapping[str, object]) -> dict[str, str]:
     """Return what is given under the service's names, as texts of a form or a query."""
     return {name: _text(value) for name, value in json_values(given).items()}
+
+
+def path_part(text: str) -> str:
+    """Return a text as one part of a path; ValueError if it has a slash, because the service would see two parts."""
+    if "/" in text:
+        raise ValueError(f"{text[:100]!r} has a slash. Allowed: a name or an id.")
+    return quote(text, safe="")
 
 
 def json_value(value: object) -> Any:

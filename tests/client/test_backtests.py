@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
 
@@ -29,7 +30,8 @@ def model() -> LogisticRegression:
 
 def raw(bt: Client, run: Run, table: str) -> list[dict[str, object]]:
     answer = httpx.get(f"{bt.url}/api/backtests/{run.id}/{table}", params={"first": 100_000}).json()
-    return answer["data"]["items"]
+    rows: list[dict[str, object]] = answer["data"]["items"]
+    return rows
 
 
 def test_strategy_parameters_and_settings_reach_the_service(rsi_run: Run) -> None:
@@ -53,6 +55,50 @@ def test_tables_equal_those_of_the_service(bt: Client, rsi_run: Run) -> None:
         assert rsi_run.fills[name].tolist() == [row[name] for row in fills]
     assert rsi_run.trades["profit"].tolist() == [row["profit"] for row in trades]
     assert rsi_run.trades["return"].tolist() == [row["return"] for row in trades]
+
+
+def test_series_has_the_columns_that_are_asked_for(rsi_run: Run) -> None:
+    series = rsi_run.series()
+    assert list(series.columns) == ["open", "high", "low", "close", "volume", "equity", "buy_and_hold"]
+    pd.testing.assert_series_equal(series["equity"], rsi_run.equity["equity"])
+    assert (series["low"] <= series["close"]).all()
+    reduced = rsi_run.series(["equity"], points=10)
+    assert len(reduced) == 10
+    assert reduced["equity"].iloc[-1] == rsi_run.equity["equity"].iloc[-1]
+    assert reduced["equity_low"].min() == rsi_run.equity["equity"].min()
+    begin, end = rsi_run.equity.index[[3, 7]]
+    pd.testing.assert_frame_equal(rsi_run.series(["cash"], start=begin, end=end), rsi_run.equity[["cash"]][3:8])
+
+
+def test_result_is_sent_without_its_tables(
+    rsi_run: Run, bt: Client, model: LogisticRegression, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    received: list[set[str]] = []
+    build = Run.__init__
+    monkeypatch.setattr(
+        Run, "__init__", lambda run, on, result: [received.append(set(result)), build(run, on, result)][1]
+    )
+    bt.get(rsi_run.id)
+    bt.run("buy_and_hold", "BTCUSDT", **MARKET)
+    bt.backtest(model, "BTCUSDT", "1h", **MARKET)
+    assert len(received) == 3
+    assert all(names.isdisjoint({"data", "fills", "trades"}) for names in received)
+
+
+def test_tables_longer_than_a_response_are_read_in_parts(own_service: Callable[..., tuple[str, object]]) -> None:
+    with Client(own_service(max_rows_per_answer=100)[0], progress=False) as bt:
+        run = bt.run("rsi", "BTCUSDT", "1h", length=2, low=45, high=55, **MARKET)
+        assert len(run.fills) > 100
+        assert run.fills.index.is_monotonic_increasing
+        assert len(run.fills) == run.result["total_fills"]
+        assert len(run.equity) == 800
+        assert run.equity.index.is_monotonic_increasing
+        assert run.equity.index.is_unique
+        assert len(run.equity.loc[run.equity.index[150] :]) == 650
+        assert len(run.series(["cash"], start=run.equity.index[150])) == 650
+        bars = bt.candles("BTCUSDT", "1h", **MARKET)
+        pd.testing.assert_series_equal(bars["close"], run.equity["close"])
+        assert len(bt.features("BTCUSDT", "1h", **MARKET)) == 800
 
 
 def test_equity_has_every_bar_and_figures_agree(rsi_run: Run) -> None:
@@ -196,9 +242,12 @@ def test_more_results_than_a_page_are_listed(bt: Client, rsi_run: Run, monkeypat
 
 
 def test_hostile_id_stays_one_part_of_the_path(bt: Client) -> None:
-    for hostile in ("../../health", "a/data", "x?rows=false", "%2e%2e"):
+    for hostile in ("x?rows=false", "%2e%2e", "..", "x%2Fdata", "#"):
         with pytest.raises(NotFound):
             bt.get(hostile)
+    for divided in ("../../health", "a/data"):
+        with pytest.raises(ValueError, match="has a slash"):
+            bt.delete(divided)
 
 
 def test_values_are_written_as_the_service_reads_them() -> None:

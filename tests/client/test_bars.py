@@ -6,6 +6,7 @@ import threading
 from pathlib import Path
 from typing import ClassVar
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -14,7 +15,7 @@ from backtesting_client.progress import download_progress
 from tests.client.conftest import MARKET
 from tests.exchange import LoopbackExchange
 
-COLUMNS = ["Open", "High", "Low", "Close", "Volume"]
+COLUMNS = ["open", "high", "low", "close", "volume"]
 
 
 def test_bars_have_utc_times_and_five_columns(bt: Client) -> None:
@@ -23,7 +24,20 @@ def test_bars_have_utc_times_and_five_columns(bt: Client) -> None:
     assert len(bars) == 800
     assert str(bars.index.tz) == "UTC"
     assert bars.index.is_monotonic_increasing
-    assert (bars["High"] >= bars["Low"]).all()
+    assert (bars["high"] >= bars["low"]).all()
+
+
+def test_features_are_those_of_the_service(bt: Client) -> None:
+    features = bt.features("BTCUSDT", "1h", **MARKET)
+    bars = bt.candles("BTCUSDT", "1h", **MARKET)
+    assert list(features.columns) == [
+        "Open", "High", "Low", "Close", "Volume", "SMA_5", "SMA_10", "SMA_20", "Returns", "Returns_5", "Volatility_5",
+        "Volatility_10", "Volume_SMA_5", "Volume_Ratio",
+    ]  # fmt: skip
+    assert features.index.equals(bars.index)
+    assert features["SMA_20"].isna().sum() == 19
+    np.testing.assert_allclose(features["SMA_20"], bars["close"].rolling(20).mean(), rtol=1e-12)
+    assert features.dtypes.eq(float).all()
 
 
 def test_quality_reports_on_the_same_bars(bt: Client) -> None:

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from html.parser import HTMLParser
 
-from backtesting_client import Run, Verdict
-from backtesting_client.html import tear_sheet
+import pytest
+from starlette.responses import Response
 
-ATTACK = "<script>alert(1)</script><img src=x onerror=alert(1)>"
+from backtesting_client import Client, Run, Verdict
+from backtesting_client.html import tear_sheet
+from tests.client.test_transport import Scripted, refusal
+from tests.server import serving
+
+ATTACK = "<img src=x onerror=alert(1)><script>alert(1)"
 
 
 class Elements(HTMLParser):
@@ -17,10 +22,13 @@ class Elements(HTMLParser):
         super().__init__()
         self.names: set[str] = set()
         self.text = ""
+        self.frame: dict[str, str | None] = {}
         self.feed(html)
 
-    def handle_starttag(self, tag: str, attrs: object) -> None:
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.names.add(tag)
+        if tag == "iframe":
+            self.frame = dict(attrs)
 
     def handle_data(self, data: str) -> None:
         self.text += data
@@ -50,6 +58,27 @@ def test_texts_of_strangers_are_escaped(rsi_run: Run) -> None:
     shown = Elements(tear_sheet(run))
     assert shown.names.isdisjoint({"script", "img"})
     assert ATTACK in shown.text
+
+
+@pytest.mark.parametrize("kind", ["text/html; charset=utf-8", "application/json"])
+def test_report_of_the_service_is_shown_in_a_frame(rsi_run: Run, kind: str) -> None:
+    report = '<p id="x">Report "&amp;</p></iframe><script>alert(1)</script>'
+    service = Scripted(Response(report, media_type=kind))
+    with serving(service.app) as url, Client(url) as bt:
+        shown = Elements(Run(bt._transport, rsi_run.result)._repr_html_())
+    assert service.requests == [("GET", f"/api/backtests/{rsi_run.id}/report.html")]
+    if kind == "application/json":
+        assert "iframe" not in shown.names
+        return
+    assert shown.names == {"iframe"}
+    assert shown.frame["srcdoc"] == report
+    assert shown.frame["sandbox"] == "allow-scripts"
+
+
+def test_service_without_a_report_leaves_the_table(rsi_run: Run) -> None:
+    service = Scripted(refusal("NOT_FOUND", 404))
+    with serving(service.app) as url, Client(url) as bt:
+        assert Run(bt._transport, rsi_run.result)._repr_html_() == tear_sheet(rsi_run)
 
 
 def test_result_that_was_not_judged_says_so(rsi_run: Run) -> None:
