@@ -10,7 +10,8 @@ import multiprocessing
 import os
 import sys
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
+from importlib import import_module
 from typing import Any
 
 from fastapi import FastAPI
@@ -28,9 +29,13 @@ from src.domain.errors import ServiceError
 from src.runtime.allocator import return_freed_memory
 from src.runtime.server import ON_DRAIN
 from src.runtime.setting_names import find_unknown_settings
+from src.service.services import Services
 from src.settings import Settings, SettingsError, read_settings
 from src.ui.routes import graphql_page, install_pages
 from src.wiring import build_services
+
+MCP_PACKAGE = "'mcp>=2.3,<3'"
+"""As the extra `mcp` in pyproject.toml asks for it."""
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -39,12 +44,14 @@ def create_app(settings: Settings) -> FastAPI:
     raise_descriptor_limit()
     logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     services = build_services(settings)
+    mcp = _build_mcp(services, settings) if settings.mcp else None
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
         await services.start()
         try:
-            yield {ON_DRAIN: services.start_draining}
+            async with nullcontext() if mcp is None else mcp.run():
+                yield {ON_DRAIN: services.start_draining}
         finally:
             await services.stop()
 
@@ -69,6 +76,8 @@ def create_app(settings: Settings) -> FastAPI:
         page=graphql_page,
     )
     app.include_router(graphql)
+    if mcp is not None:
+        mcp.install(app)
     install_pages(app)
     install_middleware(
         app,
@@ -78,6 +87,20 @@ def create_app(settings: Settings) -> FastAPI:
         metrics=RequestMetrics(registry),
     )
     return app
+
+
+def _build_mcp(services: Services, settings: Settings) -> Any:
+    """Return the endpoint for agents; raises SettingsError if its package is not installed."""
+    try:
+        endpoint = import_module("src.api.mcp.endpoint")
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in {"mcp", "mcp_types"}:
+            raise
+        raise SettingsError(
+            "MCP is true, but the package mcp is not installed. "
+            f"Install it (pip install {MCP_PACKAGE}), or set MCP=false."
+        ) from error
+    return endpoint.McpEndpoint(services, max_bars=settings.max_bars)
 
 
 def allowed_hosts(settings: Settings) -> Sequence[str] | None:

@@ -149,6 +149,9 @@ class Settings(BaseSettings):
         description="Host names that requests may name, comma-separated, '*.name' for all below one, '*' for all; "
         "by default loopback names while HOST is a loopback address, else all.",
     )
+    mcp: bool = Field(
+        False, description="Whether agents are served at /mcp (Model Context Protocol); needs the extra `mcp`."
+    )
     workers: int = Field(0, ge=0, le=64, description="Worker processes of `run.py prod`; 0 means one per core.")
 
     @field_validator("cors_origins", "allowed_hosts", mode="before")

@@ -89,6 +89,8 @@ VENDOR_ROOMS = {
     "cryptography": {"stores/signing_key.py"},
     "talib": {"indicators/talib_functions.py"},
     "lark": {"strategies/rules/grammar.py"},
+    "mcp": {"api/mcp/endpoint.py"},
+    "mcp_types": {"api/mcp/endpoint.py"},
     "pyarrow": {"api/rows/files.py", "datasets/reading/parquet.py"},
 }
 

@@ -198,6 +198,11 @@ def read_rules_body(content: bytes) -> dict[str, Any]:
     return _read_object(content, RulesCheckBody)
 
 
+def read_market(raw: Mapping[str, object]) -> dict[str, Any]:
+    """Read the fields that say which bars are meant; raises InvalidInput as `read_backtest_body` does."""
+    return _validate(FetchBody, raw)
+
+
 def _read_object(content: bytes, kind: type[BaseModel]) -> dict[str, Any]:
     raw = read_json(content)
     if not isinstance(raw, dict):

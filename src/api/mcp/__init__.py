@@ -1,0 +1,1 @@
+"""Serve five tools to agents over the Model Context Protocol."""

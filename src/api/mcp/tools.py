@@ -1,0 +1,155 @@
+"""Run the tools: read their arguments as REST reads a body, call the services, describe what they return."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final, TypeAlias
+
+import orjson
+from starlette.concurrency import run_in_threadpool
+
+from src.api.errors import describe_error
+from src.api.mcp import definitions
+from src.api.mcp.definitions import DEFAULT_ROWS, DEFAULT_USER, MAX_COMPARED, MAX_ROWS, ROW_TABLES, ToolDefinition
+from src.api.mcp.texts import describe_comparison, describe_quality, describe_result, describe_rows
+from src.api.requests.backtests import build_market, build_request
+from src.api.rest.bodies import read_backtest_body, read_market
+from src.api.rest.tables import present_bars, present_fills, present_trades
+from src.api.spelling import rest_name
+from src.domain.errors import InvalidInput, bad_value, missing, unknown_field
+from src.domain.parameters import parameters_of
+from src.domain.runs import BacktestResult
+from src.service.services import Services
+from src.strategies.registry import PARAMS
+
+Arguments: TypeAlias = Mapping[str, Any]
+Tool: TypeAlias = Callable[[Arguments], Awaitable[str]]
+
+_BARE: Final = frozenset(name for name, params in PARAMS.items() if not parameters_of(params))
+"""Strategies without parameters."""
+
+
+class Tools:
+    """The tools of one process; each takes unchecked arguments, and returns a text.
+
+    Raises ServiceError as REST does.
+    """
+
+    def __init__(self, services: Services, *, max_bars: int) -> None:
+        self._services = services
+        self._max_bars = max_bars
+        self._tools: Mapping[str, tuple[ToolDefinition, Tool]] = {
+            definitions.BACKTEST_STRATEGY.name: (definitions.BACKTEST_STRATEGY, self._backtest_strategy),
+            definitions.BACKTEST_MODEL.name: (definitions.BACKTEST_MODEL, self._backtest_model),
+            definitions.GET_RUN.name: (definitions.GET_RUN, self._get_run),
+            definitions.COMPARE.name: (definitions.COMPARE, self._compare),
+            definitions.DATA_QUALITY.name: (definitions.DATA_QUALITY, self._data_quality),
+        }
+
+    async def call(self, name: str, arguments: Arguments) -> str:
+        """Run a tool; raises InvalidInput if there is none of that name, or an argument is unknown or missing."""
+        if name not in self._tools:
+            raise bad_value("tool", got=name, allowed=self._tools)
+        definition, tool = self._tools[name]
+        for given in arguments:
+            if given not in definition.properties:
+                raise unknown_field(given, known=definition.properties)
+        for required in definition.required:
+            if arguments.get(required) is None:
+                raise missing(required)
+        return await tool(arguments)
+
+    async def _backtest_strategy(self, arguments: Arguments) -> str:
+        strategy = arguments["strategy"]
+        if not isinstance(strategy, dict):
+            raise bad_value("strategy", got=strategy, allowed='an object such as {"rsi": {"length": 14}}')
+        # A strategy without parameters is named with true; {} is what agents write.
+        chosen = {name: True if params == {} and name in _BARE else params for name, params in strategy.items()}
+        return await self._run(arguments, chosen)
+
+    async def _backtest_model(self, arguments: Arguments) -> str:
+        params = {name: arguments.get(name) for name in ("trained_to", "threshold")}
+        return await self._run(arguments, {"model": {"model_path": arguments["model"], **params}})
+
+    async def _run(self, arguments: Arguments, strategy: Mapping[str, object]) -> str:
+        settings = arguments.get("settings") or {}
+        if not isinstance(settings, dict):
+            raise bad_value("settings", got=settings, allowed='an object such as {"fees": 0.001}')
+        for name in settings:
+            if name in definitions.BACKTEST_STRATEGY.properties:
+                raise InvalidInput("{field} belongs beside settings, not into them.", field=name)
+        body = {**settings, **_market(arguments), "user_id": _user(arguments), "strategy": strategy}
+        wanted = build_request(*read_backtest_body(orjson.dumps(body)), max_bars=self._max_bars)
+        result = await self._services.backtests.run(wanted)
+        return await run_in_threadpool(describe_result, result)
+
+    async def _get_run(self, arguments: Arguments) -> str:
+        name = arguments.get("rows") or ROW_TABLES[0]
+        if name not in ROW_TABLES:
+            raise bad_value("rows", got=name, allowed=ROW_TABLES)
+        first = _count(arguments, "first", default=DEFAULT_ROWS, least=1, most=MAX_ROWS)
+        offset = _count(arguments, "offset", default=0, least=0, most=2**53)
+        result = await self._services.backtests.get(_text("run_id", arguments["run_id"]))
+        text = await run_in_threadpool(describe_result, result)
+        return text if name == ROW_TABLES[0] else f"{text}\n\n{_rows_of(result, name, offset, first)}"
+
+    async def _compare(self, arguments: Arguments) -> str:
+        ids = arguments["run_ids"]
+        if not isinstance(ids, list) or not 1 <= len(ids) <= MAX_COMPARED:
+            raise bad_value("run_ids", got=ids, allowed=f"a list of 1 to {MAX_COMPARED} ids")
+        texts = [_text("run_ids", item) for item in ids]
+        return describe_comparison(await self._services.backtests.compare(texts))
+
+    async def _data_quality(self, arguments: Arguments) -> str:
+        market = build_market(read_market(_market(arguments)), max_bars=self._max_bars)
+        return describe_quality(await self._services.backtests.candles(market, user_id=_user(arguments)))
+
+
+def describe_failure(error: Exception) -> str:
+    """Return what is wrong: code, message, field, place and hint; of an unexpected error only its id."""
+    failure = describe_error(error)
+    lines = [f"{failure.code}: {failure.text.render(rest_name)}"]
+    if failure.field is not None:
+        lines.append(f"Field: {rest_name(failure.field)}")
+    if failure.place is not None:
+        lines.append("Line {}, column {}".format(*failure.place))
+    if failure.retry_after_s is not None:
+        lines.append(f"Retry after: {failure.retry_after_s:g} s")
+    return "\n".join([*lines, f"Hint: {failure.hint}"])
+
+
+def _market(arguments: Arguments) -> dict[str, Any]:
+    return {
+        name: arguments[name] for name in definitions.DATA_QUALITY.properties if name in arguments and name != "user_id"
+    }
+
+
+def _user(arguments: Arguments) -> Any:
+    return arguments.get("user_id") or DEFAULT_USER
+
+
+def _text(field: str, value: object) -> str:
+    if not isinstance(value, str):
+        raise bad_value(field, got=value, allowed="text")
+    return value
+
+
+def _count(arguments: Arguments, field: str, *, default: int, least: int, most: int) -> int:
+    value = arguments.get(field)
+    if value is None:
+        return default
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        raise bad_value(field, got=value, allowed=f"a whole number from {least} to {most}")
+    return value
+
+
+def _rows_of(result: BacktestResult, name: str, offset: int, first: int) -> str:
+    rows = slice(offset, offset + first)
+    fills, trades = result.simulation.fills, result.simulation.trades
+    total = {"fills": len(fills), "trades": len(trades), "bars": len(result.time_ms)}[name]
+    table = {
+        "fills": lambda: present_fills(fills[rows]),
+        "trades": lambda: present_trades(trades[rows]),
+        "bars": lambda: present_bars(result, rows),
+    }[name]()
+    return describe_rows(name, table, offset=offset, total=total)
