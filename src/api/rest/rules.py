@@ -72,7 +72,9 @@ def _default_or_null(default: object) -> Schema:
 
 def _only_strategy(name: str) -> Schema:
     """Return the schema of a `strategy` that names only this one."""
-    others = {other: {"enum": [None, False]} if _is_bare(other) else _NULL for other in PARAMS if other != name}
+    # Generators of typed clients have no enum of null and a boolean, and left the whole operation out.
+    not_named = _any_of(_NULL, {"const": False})
+    others = {other: not_named if _is_bare(other) else _NULL for other in PARAMS if other != name}
     chosen: Schema = {"const": True} if _is_bare(name) else _GIVEN
     if name == "model":
         chosen = _stored_model()
