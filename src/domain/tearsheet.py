@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
@@ -98,6 +99,14 @@ class CostBreakdown:
     net_profit: float = reported("Final equity − starting cash.", _QUOTE)
 
 
+class TradeOrder(StrEnum):
+    """The order in which trades are listed; equal profits stay in the order of entry."""
+
+    ENTRY = "entry"
+    WORST = "worst"
+    BEST = "best"
+
+
 class SeriesColumn(NamedTuple):
     """A column of a result's rows: its meaning as a sentence, its unit, and whether it is read from the bars."""
 
@@ -123,6 +132,9 @@ SERIES_COLUMNS: Final[Mapping[str, SeriesColumn]] = MappingProxyType(
             "last. Null if nothing could be bought.",
             _QUOTE,
             needs_bars=True,
+        ),
+        "rebased": SeriesColumn(
+            "Equity ÷ starting cash × 100, in a point the last, to compare runs of different cash.", "100 at the start"
         ),
         "signal": SeriesColumn("buy, sell or hold, decided at the close. Null in points: fills have them.", "text"),
         "probability": SeriesColumn("The model's P(class 1), in a point the last. Null if it has none.", "fraction"),

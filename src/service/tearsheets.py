@@ -24,6 +24,7 @@ from src.domain.tearsheet import (
     ResultSeries,
     ReturnDistribution,
     SeriesRequest,
+    TradeOrder,
 )
 from src.domain.trading import EngineName
 from src.judgement.benchmarks import simulate_hold
@@ -146,6 +147,21 @@ class TearSheets:
             raise TimedOut("The rows took longer than the limit of {most:g} s.", most=self.timeout_s) from None
 
 
+def fills_between(result: BacktestResult, start_ms: int | None, end_ms: int | None) -> NDArray[np.void]:
+    """Return the fills (`FILL_DTYPE`) of bars that open from the first time to the second, both included."""
+    fills = result.simulation.fills
+    return fills[_rows_between(fills["time_ms"], start_ms, end_ms)]
+
+
+def order_trades(result: BacktestResult, order: TradeOrder) -> NDArray[np.void]:
+    """Return the trades (`TRADE_DTYPE`) in an order."""
+    trades = result.simulation.trades
+    if order is TradeOrder.ENTRY:
+        return trades
+    profit = trades["profit"]
+    return trades[np.argsort(profit if order is TradeOrder.WORST else -profit, kind="stable")]
+
+
 def _rows_between(time_ms: NDArray[np.int64], start_ms: int | None, end_ms: int | None) -> slice:
     """Return the rows of the bars that open from the first time to the second, both included."""
     start = 0 if start_ms is None else int(np.searchsorted(time_ms, start_ms, side="left"))
@@ -183,6 +199,8 @@ def _columns_of(
                 found[name] = getattr(simulation, name)
             case "drawdown":
                 found[name] = drawdown_curve(simulation.equity, result.request.rules.initial_cash)
+            case "rebased":
+                found[name] = simulation.equity / result.request.rules.initial_cash * 100
             case "buy_and_hold":
                 found[name] = hold
             case "signal":

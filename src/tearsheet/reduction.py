@@ -52,6 +52,7 @@ _RULES: Final[Mapping[str, Callable[[Values, NDArray[np.int64]], Values]]] = {
     "position": _last,
     "drawdown": _lowest,
     "buy_and_hold": _last,
+    "rebased": _last,
     "probability": _last,
 }
 """How the bars of a point become one value. Signals are not here: fills show what became of them."""

@@ -18,12 +18,7 @@ def build_series_request(
     allows_nulls: bool = True,
 ) -> SeriesRequest:
     """Check and complete a request for rows; raises InvalidInput."""
-    start_ms = None if start is None else parse_instant(start, field="start")
-    end_ms = None if end is None else parse_instant(end, field="end", is_end=True)
-    if start_ms is not None and end_ms is not None and start_ms > end_ms:
-        raise bad_pair(
-            "start", got=format_instant(start_ms), rule="at or before", other="end", value=format_instant(end_ms)
-        )
+    start_ms, end_ms = read_range(start, end)
     return SeriesRequest(
         columns=None if columns is None else read_columns(columns),
         start_ms=start_ms,
@@ -32,6 +27,17 @@ def build_series_request(
         max_rows=max_rows,
         allows_nulls=allows_nulls,
     )
+
+
+def read_range(start: str | None, end: str | None) -> tuple[int | None, int | None]:
+    """Return the first and the last open time of a range of bars; raises InvalidInput."""
+    start_ms = None if start is None else parse_instant(start, field="start")
+    end_ms = None if end is None else parse_instant(end, field="end", is_end=True)
+    if start_ms is not None and end_ms is not None and start_ms > end_ms:
+        raise bad_pair(
+            "start", got=format_instant(start_ms), rule="at or before", other="end", value=format_instant(end_ms)
+        )
+    return start_ms, end_ms
 
 
 def read_columns(text: str) -> tuple[str, ...]:

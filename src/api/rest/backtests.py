@@ -13,6 +13,7 @@ from starlette.responses import Response
 from src.api.answers import PendingTable
 from src.api.dependencies import max_bars_of, max_rows_of, services_of
 from src.api.requests.backtests import build_request
+from src.api.requests.series import read_range
 from src.api.rest import values
 from src.api.rest.answer_model import Answer
 from src.api.rest.bodies import check_json, read_backtest_body
@@ -43,6 +44,8 @@ from src.api.rows.row_pages import check_first, check_whole
 from src.api.rows.tables import Columns, fill_columns, trade_columns
 from src.domain import errors
 from src.domain.judgement import Unchecked
+from src.domain.tearsheet import TradeOrder
+from src.service.tearsheets import fills_between, order_trades
 
 PAGE_ROWS = 100
 """Rows of a page if the client names no number."""
@@ -58,6 +61,17 @@ FirstInFormat = Annotated[
 ]
 FirstResults = Annotated[int, Query(ge=1, le=100, description="Most results of a page.")]
 Offset = Annotated[int, Query(ge=0, le=2**53, description="Index of the first row.")]
+
+Start = Annotated[
+    str | None,
+    Query(description="First open time, included: a date or an instant, UTC.", json_schema_extra=values.DATE),
+]
+End = Annotated[
+    str | None, Query(description="Last open time, included: a date or an instant, UTC.", json_schema_extra=values.DATE)
+]
+Order = Annotated[
+    TradeOrder, Query(description="entry: in the order of entry; worst or best: by profit, that one first.")
+]
 
 _READ_ERRORS = error_responses(errors.InvalidInput, errors.ResultNotFound, errors.StoreUnavailable)
 _CHECK_ERRORS = error_responses(errors.InvalidInput, errors.ResultNotFound, errors.Conflict, *MARKET_ERRORS)
@@ -226,11 +240,17 @@ async def list_fills(
     result_id: ResultId,
     first: FirstInFormat = None,
     offset: Offset = 0,
+    start: Start = None,
+    end: End = None,
     format: FormatParameter = None,
 ) -> Response:
-    """Page through the executed orders of a result, in time order, or read them as a file."""
+    """Page through the executed orders of a result, in time order, or read them as a file.
+
+    With `start` or `end` only those of the bars that open between them, both included; `total` counts these.
+    """
     chosen = choose_format(request, format)
-    fills = (await services_of(request).backtests.get(result_id)).simulation.fills
+    start_ms, end_ms = read_range(start, end)
+    fills = fills_between(await services_of(request).backtests.get(result_id), start_ms, end_ms)
     return await _rows(request, "fills", fill_columns(fills), len(fills), first, offset, chosen)
 
 
@@ -242,11 +262,12 @@ async def list_trades(
     result_id: ResultId,
     first: FirstInFormat = None,
     offset: Offset = 0,
+    order: Order = TradeOrder.ENTRY,
     format: FormatParameter = None,
 ) -> Response:
-    """Page through the trades of a result, in the order of entry, or read them as a file."""
+    """Page through the trades of a result, or read them as a file."""
     chosen = choose_format(request, format)
-    trades = (await services_of(request).backtests.get(result_id)).simulation.trades
+    trades = order_trades(await services_of(request).backtests.get(result_id), order)
     return await _rows(request, "trades", trade_columns(trades), len(trades), first, offset, chosen)
 
 

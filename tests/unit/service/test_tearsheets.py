@@ -22,13 +22,13 @@ from src.domain.errors import (
 from src.domain.market import Bars, DataQuality, MarketRequest, MarketSeries
 from src.domain.runs import BacktestResult, Fingerprints
 from src.domain.signals import Action, Signals, StrategyDescription
-from src.domain.tearsheet import SERIES_COLUMNS, SeriesRequest
+from src.domain.tearsheet import SERIES_COLUMNS, SeriesRequest, TradeOrder
 from src.domain.trading import EngineName
 from src.engines.registry import ENGINES
 from src.judgement.benchmarks import hold_market
 from src.service.computing import ComputeQueue
 from src.service.sources import SourceCatalogue
-from src.service.tearsheets import TearSheets
+from src.service.tearsheets import TearSheets, fills_between, order_trades
 from tests.factories import make_request, make_result
 from tests.market import random_bars
 
@@ -108,6 +108,37 @@ async def test_buy_and_hold_ends_as_judgement_says(engine: EngineName) -> None:
     assert (curve[-1] / rules.initial_cash - 1) * 100 == judged.total_return
     # Bought with all cash at the first close: ten thousand ÷ 1.001 for the fee ÷ 1.001 for the slippage.
     assert curve[0] == pytest.approx(10_000 / 1.001 / 1.001)
+
+
+async def test_rebased_equity_is_per_hundred_of_starting_cash() -> None:
+    result = make_stored()
+    found = await make_sheets(result).series(result, asked("rebased", "equity"))
+    rebased: Any = found.columns["rebased"]
+    assert rebased[0] == 100.0
+    assert rebased[-1] == pytest.approx(100 + (result.simulation.equity[-1] / 10_000 - 1) * 100)
+    reduced = await make_sheets(result).series(result, asked("rebased", points=30))
+    last_of_first_point: Any = reduced.columns["rebased"]
+    assert last_of_first_point[0] == rebased[9]
+
+
+def test_fills_between_include_both_ends() -> None:
+    result = make_stored()
+    first, second = (int(time_ms) for time_ms in result.simulation.fills["time_ms"])
+    assert list(fills_between(result, first, second)["time_ms"]) == [first, second]
+    assert list(fills_between(result, first + 1, None)["time_ms"]) == [second]
+    assert list(fills_between(result, None, second - 1)["time_ms"]) == [first]
+    assert len(fills_between(result, first + 1, second - 1)) == 0
+
+
+def test_trades_in_order_of_profit_keep_equal_ones_as_entered() -> None:
+    result = make_stored()
+    trades = np.repeat(result.simulation.trades, 4)
+    trades["profit"] = [5.0, -2.0, 7.0, -2.0]
+    trades["entry_bar"] = [0, 1, 2, 3]
+    stored = replace(result, simulation=replace(result.simulation, trades=trades))
+    assert list(order_trades(stored, TradeOrder.WORST)["entry_bar"]) == [1, 3, 0, 2]
+    assert list(order_trades(stored, TradeOrder.BEST)["entry_bar"]) == [2, 0, 1, 3]
+    assert list(order_trades(stored, TradeOrder.ENTRY)["entry_bar"]) == [0, 1, 2, 3]
 
 
 async def test_stored_columns_need_no_bars() -> None:

@@ -247,6 +247,21 @@ async def test_binary_files_are_not_compressed_again(client: httpx.AsyncClient) 
         assert (response.headers.get("content-encoding") == "gzip") is is_compressed
 
 
+async def test_fills_of_range_are_counted_and_paged(client: httpx.AsyncClient) -> None:
+    everything = await get(client, "fills")
+    later = everything["items"][1]["time"]
+    part = await get(client, f"fills?start={later}")
+    assert (everything["total"], part["total"]) == (2, 1)
+    assert part["items"] == everything["items"][1:]
+
+
+async def test_trades_are_listed_in_order_asked_for(client: httpx.AsyncClient) -> None:
+    assert (await get(client, "trades?order=worst"))["total"] == 1
+    response = await client.get("/api/backtests/result-1/trades?order=largest")
+    assert response.status_code == 422
+    assert response.json()["field"] == "order"
+
+
 async def test_responses_have_declared_shape(client: httpx.AsyncClient) -> None:
     document = make_rest_app().openapi()
     for path in (*SHEETS, "series?points=20", "fills", "trades"):
