@@ -41,6 +41,8 @@ class Page:
 
 PAGES: Final = (
     Page(path="/", name="runs", title="Runs", nav="/", styles=("css/runs.css",)),
+    Page(path="/runs/{id}", name="run", title="Run", nav="/", styles=("css/tearsheet.css",)),
+    Page(path="/compare", name="compare", title="Compare runs", nav="/", styles=("css/tearsheet.css",)),
     Page(path="/new", name="new", title="New run", nav="/new", styles=("css/new.css",)),
     Page(path="/data", name="data", title="Data", nav="/data", styles=("css/data.css",)),
     Page(

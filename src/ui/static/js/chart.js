@@ -2,6 +2,7 @@
 
 import {
   AreaSeries,
+  BaselineSeries,
   CandlestickSeries,
   CrosshairMode,
   HistogramSeries,
@@ -10,8 +11,15 @@ import {
   createChart,
   createSeriesMarkers,
 } from "../vendor/lightweight-charts.mjs";
+import { Glyphs, Shading } from "./chart_layers.js";
 
-const KINDS = { line: LineSeries, area: AreaSeries, candles: CandlestickSeries, histogram: HistogramSeries };
+const KINDS = {
+  line: LineSeries,
+  area: AreaSeries,
+  baseline: BaselineSeries,
+  candles: CandlestickSeries,
+  histogram: HistogramSeries,
+};
 
 let probe = null;
 
@@ -29,6 +37,11 @@ export function themeColor(name) {
 /** Seconds since 1970 of an ISO 8601 instant, which is how the library names times. */
 export function toTime(iso) {
   return Date.parse(iso) / 1000;
+}
+
+/** The ISO 8601 instant of a time of the library. */
+export function toIso(time) {
+  return new Date(time * 1000).toISOString().replace(".000Z", "Z");
 }
 
 /** Points {time, value} of two columns of the API; a null keeps its time on the axis, and has no point. */
@@ -53,13 +66,19 @@ function withColors(options) {
 export class TimeChart {
   #chart;
   #series = new Map();
+  #shading = [];
+  #container;
   #onTheme;
+  #onWheel;
 
   constructor(container, { label, formatValue } = {}) {
-    container.setAttribute("role", "img");
+    // Not an image: the library's logo in it is a link, and the element may take keys.
+    container.setAttribute("role", "group");
     if (label) container.setAttribute("aria-label", label);
     this.#chart = createChart(container, {
       autoSize: true,
+      handleScroll: { mouseWheel: false, vertTouchDrag: false },
+      handleScale: { mouseWheel: false },
       crosshair: { mode: CrosshairMode.Normal },
       localization: { locale: "en-US", ...(formatValue ? { priceFormatter: formatValue } : {}) },
       timeScale: { timeVisible: true, secondsVisible: false, borderVisible: false, minBarSpacing: 0.001 },
@@ -68,7 +87,11 @@ export class TimeChart {
     this.#onTheme = () => this.#applyTheme();
     document.documentElement.addEventListener("themechange", this.#onTheme);
     this.#applyTheme();
+    // A wheel alone scrolls the page; with Ctrl or by pinching it zooms the chart.
+    this.#onWheel = (event) => this.#chart.applyOptions({ handleScale: { mouseWheel: event.ctrlKey || event.metaKey } });
+    container.addEventListener("wheel", this.#onWheel, { capture: true, passive: true });
     container.timeChart = this;
+    this.#container = container;
   }
 
   #applyTheme() {
@@ -83,10 +106,13 @@ export class TimeChart {
       },
       grid: { vertLines: grid, horzLines: grid },
     });
-    for (const { series, options, marks, markers } of this.#series.values()) {
+    for (const { series, options, marks, markers, glyphs, levels } of this.#series.values()) {
       series.applyOptions(withColors(options));
+      for (const level of levels ?? []) level.line.applyOptions(withColors(level.options));
       if (markers) markers.setMarkers(marks.map(withColors));
+      if (glyphs) glyphs.set(marks.map(withColors), themeColor("surface"));
     }
+    for (const { primitive, spans } of this.#shading) primitive.set(spans.map(withColors));
   }
 
   /** Add a series to a pane (0 is the first; the next number makes a new one). kind: line, area, candles, histogram. */
@@ -120,9 +146,38 @@ export class TimeChart {
     else known.markers = createSeriesMarkers(known.series, marks.map(withColors));
   }
 
+  /** Shapes at times and values of a series: {time, value, shape: a name of SHAPES, color: "--gain"}. */
+  setGlyphs(name, marks) {
+    const known = this.#series.get(name);
+    known.marks = marks;
+    if (!known.glyphs) {
+      known.glyphs = new Glyphs();
+      known.series.attachPrimitive(known.glyphs);
+    }
+    known.glyphs.set(marks.map(withColors), themeColor("surface"));
+  }
+
+  /** Shade spans of time through all panes that there are: {from, to, color: "--in-sample"}. */
+  shade(spans) {
+    for (const { pane, primitive } of this.#shading) pane.detachPrimitive(primitive);
+    this.#shading = this.#chart.panes().map((pane) => {
+      const primitive = new Shading();
+      pane.attachPrimitive(primitive);
+      primitive.set(spans.map(withColors));
+      return { pane, primitive, spans };
+    });
+  }
+
   setLogScale(name, isLog) {
     const mode = isLog ? PriceScaleMode.Logarithmic : PriceScaleMode.Normal;
     this.#series.get(name).series.priceScale().applyOptions({ mode });
+  }
+
+  /** A horizontal line at a value of a series. */
+  addLevel(name, value, color, title) {
+    const known = this.#series.get(name);
+    const options = { price: value, color, title, lineWidth: 1, axisLabelVisible: true };
+    known.levels = [...(known.levels ?? []), { line: known.series.createPriceLine(withColors(options)), options }];
   }
 
   /** Heights of the panes relative to one another, the first pane first. */
@@ -148,6 +203,40 @@ export class TimeChart {
     this.#chart.timeScale().subscribeVisibleTimeRangeChange(callback);
   }
 
+  onLogicalRangeChange(callback) {
+    this.#chart.timeScale().subscribeVisibleLogicalRangeChange(callback);
+  }
+
+  /** The indices of the first and the last point in view, as {from, to} with fractions; null without points. */
+  visibleLogicalRange() {
+    return this.#chart.timeScale().getVisibleLogicalRange();
+  }
+
+  showLogicalRange(range) {
+    this.#chart.timeScale().setVisibleLogicalRange(range);
+  }
+
+  /** The times at both ends of the view; null without points. */
+  visibleRange() {
+    return this.#chart.timeScale().getVisibleRange();
+  }
+
+  /** Top and height in px of each pane inside the container. */
+  paneBoxes() {
+    const { top } = this.#container.getBoundingClientRect();
+    return this.#chart.panes().map((pane) => {
+      const box = pane.getHTMLElement()?.getBoundingClientRect();
+      return box ? { top: box.top - top, height: box.height } : { top: 0, height: 0 };
+    });
+  }
+
+  /** Show the crosshair at a time, as if the pointer were there; null hides it. */
+  setCrosshair(time, name) {
+    const known = this.#series.get(name);
+    if (time === null) this.#chart.clearCrosshairPosition();
+    else this.#chart.setCrosshairPosition(Number.NaN, time, known.series);
+  }
+
   showRange(fromTime, toTimeIncluded) {
     this.#chart.timeScale().setVisibleRange({ from: fromTime, to: toTimeIncluded });
   }
@@ -159,15 +248,40 @@ export class TimeChart {
   /** What is drawn: {name: {points, pane, isLog}}; for tests, and for the table beside the chart. */
   drawn() {
     const found = {};
-    for (const [name, { series, pane, marks }] of this.#series) {
+    for (const [name, { series, pane, marks, glyphs, levels }] of this.#series) {
       const isLog = series.priceScale().options().mode === PriceScaleMode.Logarithmic;
-      found[name] = { points: series.data(), pane, isLog, marks: marks ?? [] };
+      const isVisible = series.options().visible;
+      found[name] = {
+        points: series.data(),
+        pane,
+        isLog,
+        isVisible,
+        marks: marks ?? [],
+        glyphs: glyphs?.drawn ?? [],
+        levels: (levels ?? []).map((level) => level.options.price),
+      };
     }
     return found;
   }
 
+  /** The color in which a series is drawn. */
+  colorOf(name) {
+    return this.#series.get(name).series.options().color;
+  }
+
+  /** Where a value of a series is drawn, in px from the top of its pane. */
+  yOf(name, value) {
+    return this.#series.get(name).series.priceToCoordinate(value);
+  }
+
+  /** The spans that were drawn shaded in the first pane: [{left, right}] in px. */
+  shaded() {
+    return this.#shading[0]?.primitive.drawn ?? [];
+  }
+
   destroy() {
     document.documentElement.removeEventListener("themechange", this.#onTheme);
+    this.#container.removeEventListener("wheel", this.#onWheel, { capture: true });
     this.#chart.remove();
   }
 }

@@ -24,6 +24,14 @@ export function formatNumber(value, digits = 2, isFixed = true) {
   return /[1-9]/.test(text) ? text.replaceAll("-", MINUS) : text.replace("-", "");
 }
 
+/** A price or an amount of any size: more digits the smaller it is. */
+export function formatAdaptive(value) {
+  const size = Math.abs(value);
+  if (size >= 10_000) return formatNumber(value, 0);
+  if (size >= 10 || size === 0) return formatNumber(value, 2);
+  return formatNumber(value, size >= 0.1 ? 4 : 8, false);
+}
+
 /** As `formatNumber`, with the sign always printed: colors are never the only sign of gain or loss. */
 export function formatSigned(value, digits = 2) {
   const text = formatNumber(value, digits);
@@ -74,8 +82,11 @@ export function signClass(value) {
   return value > 0 ? "gain" : "loss";
 }
 
-/** "max_drawdown" → "Max drawdown". */
+/** "max_drawdown" or "maxDrawdown" → "Max drawdown". */
 export function formatName(name) {
-  const words = String(name).replaceAll("_", " ").trim();
+  const words = String(name)
+    .replace(/([a-z])([A-Z])/g, (_, one, other) => `${one} ${other.toLowerCase()}`)
+    .replaceAll("_", " ")
+    .trim();
   return words.charAt(0).toUpperCase() + words.slice(1);
 }

@@ -1,0 +1,230 @@
+// Runs side by side: their curves from 100, and their figures.
+
+import { html, useEffect, useRef, useState } from "../../vendor/preact-htm.mjs";
+import { getBacktest, getSeries, listBacktests } from "../api.js";
+import { TimeChart, toPoints } from "../chart.js";
+import { Empty, ErrorNotice, Skeleton, Verdict, useLoad } from "../components.js";
+import {
+  formatAdaptive,
+  formatCount,
+  formatDay,
+  formatInstant,
+  formatName,
+  formatNumber,
+  formatPercent,
+  formatSigned,
+  formatSignedPercent,
+} from "../format.js";
+import { announce, mount, pageUrl, replaceQuery, useUser } from "../shell.js";
+import { rowOf } from "../tearsheet/rows.js";
+import { titleOf } from "../tearsheet/sheet.js";
+
+const MOST_RUNS = 6;
+const POINTS = 1000;
+const TABLE_ROWS = 100;
+const SMALL = new Set(["FEW_TRADES", "FEW_BARS"]);
+
+const percent = (value) => formatSignedPercent(value, 2);
+const plain = (value) => formatPercent(value, 2);
+const ratio = (value) => formatSigned(value, 2);
+const range = (interval) => (interval ? `${ratio(interval.low)} to ${ratio(interval.high)}` : "–");
+const confidence = (run) => run.judgement?.confidence;
+const held = (run) => run.judgement?.benchmarks.buy_and_hold;
+
+/** Rows of the table: [label, value of a run, format, 1 if more is better, −1 if less is, 0 if neither]. */
+const FIGURES = [
+  ["Total return", (run) => run.metrics.total_return, percent, 1],
+  ["Buy and hold", (run) => held(run)?.total_return ?? null, percent, 0],
+  ["Return a year", (run) => run.metrics.cagr, percent, 1],
+  ["Sharpe ratio", (run) => run.metrics.sharpe_ratio, ratio, 1],
+  ["Its interval, 95 %", (run) => confidence(run)?.sharpe_ratio ?? null, range, 0],
+  ["Sortino ratio", (run) => run.metrics.sortino_ratio, ratio, 1],
+  ["Max drawdown", (run) => run.metrics.max_drawdown, plain, -1],
+  ["Volatility a year", (run) => run.metrics.annual_volatility, plain, 0],
+  ["Win rate", (run) => run.metrics.win_rate, plain, 0],
+  ["Profit factor", (run) => run.metrics.profit_factor, (value) => formatNumber(value, 2), 1],
+  ["Closed trades", (run) => run.metrics.total_trades, formatCount, 0],
+  ["In the market", (run) => run.metrics.exposure, plain, 0],
+  ["Fees", (run) => run.metrics.total_fees, (value) => formatNumber(value, 2), 0],
+  ["Bars", (run) => run.metrics.bars, formatCount, 0],
+  ["First bar", (run) => run.metrics.start, formatDay, 0],
+  ["Last bar", (run) => run.metrics.end, formatDay, 0],
+];
+
+/** Whether a run has too few trades or bars for any statement. */
+function isSmall(run) {
+  return (run.judgement?.verdict.reasons ?? []).some((reason) => SMALL.has(reason.code));
+}
+
+/** Why no figure is marked as the best; null if they may be. */
+function whyNoBest(runs) {
+  if (runs.length < 2) return "One run alone is never marked as best.";
+  if (runs.some((run) => !run.judgement)) return "No figure is marked as best: a run was stored without a judgement.";
+  if (runs.some(isSmall)) return "No figure is marked as best: a run has too few trades or bars for any statement.";
+  if (runs.some((run) => run.verdict_level === "DISPROVED")) return "No figure is marked as best: a run is disproved.";
+  return null;
+}
+
+function bestOf(values, direction) {
+  if (!direction || values.some((value) => value === null)) return -1;
+  const sorted = [...values].sort((one, other) => (other - one) * direction);
+  return sorted[0] === sorted[1] ? -1 : values.indexOf(sorted[0]);
+}
+
+async function loadRuns(ids, signal) {
+  return Promise.all(
+    ids.map(async (id) => {
+      const [run, curve] = await Promise.all([
+        getBacktest(id, signal),
+        getSeries(id, { columns: "date,rebased", points: POINTS }, signal),
+      ]);
+      return { run, curve };
+    }),
+  );
+}
+
+function Curves({ found }) {
+  const place = useRef(null);
+  useEffect(() => {
+    const chart = new TimeChart(place.current, { label: "Equity of each run, 100 at its start", formatValue: formatAdaptive });
+    found.forEach(({ run, curve }, index) => {
+      const points = toPoints(curve.columns.date, curve.columns.rebased);
+      chart.add(run.id, "line", points, { color: `--series-${index + 1}`, lineStyle: index % 3 });
+    });
+    chart.showAll();
+    return () => chart.destroy();
+  }, [found]);
+  return html`<div class="chart chart-compare" ref=${place}></div>`;
+}
+
+function Key({ index }) {
+  return html`<svg class="curve-key" width="22" height="10" aria-hidden="true"><line class=${`curve-${index + 1} dash-${index % 3}`} x1="0" x2="22" y1="5" y2="5" /></svg>`;
+}
+
+function CurvesTable({ found }) {
+  const dates = found[0].curve.columns.date;
+  const step = Math.max(1, Math.ceil(dates.length / TABLE_ROWS));
+  const rows = dates.filter((_, index) => index % step === 0 || index === dates.length - 1);
+  function at({ columns }, date) {
+    const isInside = date >= columns.date[0] && date <= columns.date.at(-1);
+    return isInside ? formatNumber(columns.rebased[rowOf(columns.date, date)], 2) : "–";
+  }
+  return html`<details class="twin">
+    <summary>Curves as a table</summary>
+    <div class="table-wrap table-tall" tabindex="0" role="region" aria-label="Curves">
+      <table class="table">
+        <thead><tr><th scope="col">Bar (UTC)</th>${found.map(({ run }, index) => html`<th key=${run.id} scope="col" class="number">${index + 1}. ${run.strategy.name}</th>`)}</tr></thead>
+        <tbody>${rows.map((date) => html`<tr key=${date}><th scope="row">${formatDay(date)}</th>${found.map(({ run, curve }) => html`<td key=${run.id} class="number">${at(curve, date)}</td>`)}</tr>`)}</tbody>
+      </table>
+    </div>
+  </details>`;
+}
+
+const formatIfInstant = (text) => (/^\d{4}-\d\d-\d\dT/.test(text) ? formatInstant(text) : text);
+
+/** The settings in which the runs differ: [name, [text of each run]]. */
+function differences(runs) {
+  const all = runs.map((run) => ({
+    symbol: run.symbol,
+    interval: run.interval,
+    engine: run.engine,
+    ...run.settings,
+  }));
+  const names = [...new Set(all.flatMap(Object.keys))];
+  const text = (value) => (value === null || value === undefined ? "–" : typeof value === "object" ? JSON.stringify(value) : formatIfInstant(String(value)));
+  return names
+    .map((name) => [name, all.map((values) => text(values[name]))])
+    .filter(([, texts]) => new Set(texts).size > 1);
+}
+
+function Figures({ runs, onRemove }) {
+  const why = whyNoBest(runs);
+  return html`<section class="panel" aria-labelledby="figures-title">
+    <div class="panel-head">
+      <h2 id="figures-title">Side by side</h2>
+      <span class="muted small">${why ?? "★ marks the best of a row; whether it can be told from luck, the intervals say."}</span>
+    </div>
+    <div class="table-wrap" tabindex="0" role="region" aria-labelledby="figures-title">
+      <table class="table compare">
+        <thead>
+          <tr>
+            <th scope="col">Figure</th>
+            ${runs.map(
+              (run, index) => html`<th key=${run.id} scope="col" class="number">
+                <${Key} index=${index} /> ${index + 1}. <a href=${pageUrl(`/runs/${encodeURIComponent(run.id)}`)}>${titleOf(run)}</a>
+                <button type="button" class="link-button remove" aria-label=${`Remove run ${index + 1}`} onClick=${() => onRemove(run.id)}>remove</button>
+              </th>`,
+            )}
+          </tr>
+        </thead>
+        <tbody>
+          <tr><th scope="row">Verdict</th>${runs.map((run) => html`<td key=${run.id} class="number"><${Verdict} level=${run.verdict_level} /></td>`)}</tr>
+          ${FIGURES.map(([label, read, format, direction]) => {
+            const values = runs.map(read);
+            const best = why === null ? bestOf(values, direction) : -1;
+            return html`<tr key=${label}>
+              <th scope="row">${label}</th>
+              ${runs.map((run, index) => html`<td key=${run.id} class=${`number ${index === best ? "best" : ""}`}>${index === best && html`<span class="star" title="Best of these runs">★<span class="visually-hidden"> best: </span></span> `}${format(values[index])}</td>`)}
+            </tr>`;
+          })}
+        </tbody>
+        <tbody>
+          ${differences(runs).map(([name, texts]) => html`<tr key=${name} class="differs"><th scope="row">${formatName(name)}</th>${texts.map((text, index) => html`<td key=${runs[index].id} class="number">${text}</td>`)}</tr>`)}
+        </tbody>
+      </table>
+    </div>
+  </section>`;
+}
+
+function AddRun({ ids, onAdd }) {
+  const user = useUser();
+  const [{ data }] = useLoad((signal) => listBacktests({ user_id: user, first: 100 }, signal), [user]);
+  const others = (data?.items ?? []).filter((run) => !ids.includes(run.id));
+  if (ids.length >= MOST_RUNS) return html`<span class="muted small">At most ${MOST_RUNS} runs.</span>`;
+  return html`<label class="add-run">
+    <span>Add a run</span>
+    <select disabled=${others.length === 0} value="" onChange=${(event) => event.currentTarget.value && onAdd(event.currentTarget.value)}>
+      <option value="">${others.length ? "Choose …" : "No other runs"}</option>
+      ${others.map((run) => html`<option key=${run.id} value=${run.id}>${titleOf(run)} · ${percent(run.total_return)} · ${formatDay(run.created_at)} · ${run.id.slice(0, 8)}</option>`)}
+    </select>
+  </label>`;
+}
+
+function readIds() {
+  const ids = (new URLSearchParams(location.search).get("ids") ?? "").split(",").map((id) => id.trim());
+  return [...new Set(ids.filter(Boolean))].slice(0, MOST_RUNS);
+}
+
+function Compare() {
+  const [ids, setIds] = useState(readIds);
+  const [{ data, error }, reload] = useLoad((signal) => loadRuns(ids, signal), [ids.join()]);
+  useEffect(() => replaceQuery({ ids: ids.join() }), [ids]);
+  const change = (next, text) => {
+    setIds(next);
+    announce(text);
+  };
+  const head = html`<div class="page-head">
+    <h1>Compare runs</h1>
+    <${AddRun} ids=${ids} onAdd=${(id) => change([...ids, id], "Run added")} />
+  </div>`;
+  if (ids.length === 0) {
+    return html`${head}<${Empty} title="Nothing to compare yet"><p>Choose runs above, or from the list of runs.</p><div class="row"><a class="button" href=${pageUrl("/")}>All runs</a></div><//>`;
+  }
+  if (error) {
+    return html`${head}<${ErrorNotice} error=${error} title="These runs cannot be compared" onRetry=${reload} />
+      <div class="row panel-note">${ids.map((id) => html`<button type="button" key=${id} class="button button-small" onClick=${() => change(ids.filter((other) => other !== id), "Run removed")}>Leave out ${id.slice(0, 12)}</button>`)}</div>`;
+  }
+  if (!data) return html`${head}<${Skeleton} lines=${12} label="Loading runs" />`;
+  return html`${head}
+    <section class="panel" aria-labelledby="curves-title">
+      <div class="panel-head"><h2 id="curves-title">Equity, 100 at the start</h2></div>
+      <${Curves} found=${data} />
+      <ul class="chart-legend panel-foot">
+        ${data.map(({ run }, index) => html`<li key=${run.id}><${Key} index=${index} /> ${index + 1}. ${titleOf(run)}</li>`)}
+      </ul>
+      <${CurvesTable} found=${data} />
+    </section>
+    <${Figures} runs=${data.map(({ run }) => run)} onRemove=${(id) => change(ids.filter((other) => other !== id), "Run removed")} />`;
+}
+
+mount(Compare);

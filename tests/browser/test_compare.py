@@ -1,0 +1,129 @@
+"""Runs side by side: curves from the server, and no "best" where the samples are small."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.chromium import Visit
+from tests.browser.sheets import SIMULATED, api, drawn, expected, run_backtest, values, wait_until
+from tests.browser.states import HOSTILE, PHONE, assert_fits
+
+Opening = Callable[..., AbstractContextManager[Visit]]
+CHART = ".chart-compare"
+
+
+@pytest.fixture(scope="module")
+def runs(service: str) -> list[str]:
+    """Two runs of other cash and fees with more than 20 trades, and one with too few."""
+    cross = {"maCrossover": {"fast": 5, "slow": 15}}
+    return [
+        run_backtest(service, **SIMULATED, limit=1200, strategy=cross, init_cash=1000),
+        run_backtest(service, **SIMULATED, limit=1200, strategy=cross, init_cash=50_000, fees=0.004),
+        run_backtest(service, **SIMULATED, limit=120, strategy=cross),
+    ]
+
+
+def open_comparison(visit: Visit, ids: list[str]) -> Page:
+    page = visit.open(f"/compare?ids={','.join(ids)}")
+    wait_until(page, f"Boolean(document.querySelector({CHART!r})?.timeChart?.visibleRange())")
+    return page
+
+
+def test_curves_are_those_of_server_from_100(visit: Visit, service: str, runs: list[str]) -> None:
+    shown = drawn(open_comparison(visit, runs[:2]), CHART)
+    assert list(shown) == runs[:2]
+    for run in runs[:2]:
+        columns = api(service, f"{run}/series?columns=date,rebased,equity&points=1000")["columns"]
+        cash = api(service, f"{run}?rows=false")["settings"]["init_cash"]
+        assert values(shown[run]["points"]) == expected(columns, "rebased")
+        assert columns["rebased"][-1] == pytest.approx(columns["equity"][-1] / cash * 100)
+
+
+def row(page: Page, label: str) -> list[str]:
+    found: list[str] = page.locator(f".compare tr:has(th:text-is({label!r})) td").all_inner_texts()
+    return found
+
+
+def test_metrics_stand_side_by_side_and_best_is_marked(visit: Visit, service: str, runs: list[str]) -> None:
+    page = open_comparison(visit, runs[:2])
+    results = [api(service, f"{run}?rows=false") for run in runs[:2]]
+    returns = [result["metrics"]["total_return"] for result in results]
+    assert returns[0] > returns[1]
+    texts = row(page, "Total return")
+    assert "★" in texts[0]
+    assert "★" not in texts[1]
+    for text, value in zip(texts, returns, strict=True):
+        assert f"{value:+.2f}".replace("-", "−") in text.replace(",", "")
+    # Of drawdowns the smaller one is better.
+    drawdowns = [result["metrics"]["max_drawdown"] for result in results]
+    assert ["★" in text for text in row(page, "Max drawdown")] == [value == min(drawdowns) for value in drawdowns]
+    assert "★" not in "".join(row(page, "Closed trades"))
+
+
+def test_best_is_not_marked_where_a_sample_is_small(visit: Visit, runs: list[str]) -> None:
+    page = open_comparison(visit, [runs[0], runs[2]])
+    expect(page.get_by_text("a run has too few trades or bars for any statement")).to_be_visible()
+    assert page.locator(".star").count() == 0
+
+
+def test_settings_that_differ_are_listed(visit: Visit, runs: list[str]) -> None:
+    page = open_comparison(visit, runs[:2])
+    names = page.locator(".differs th").all_inner_texts()
+    assert names == ["Init cash", "Fees"]
+
+
+def test_runs_are_added_and_removed(visit: Visit, runs: list[str]) -> None:
+    page = open_comparison(visit, runs[:1])
+    page.get_by_label("Add a run").select_option(runs[1])
+    wait_until(
+        page,
+        "new URL(location).searchParams.get('ids').split(',').length === 2",
+    )
+    expect(page.get_by_role("button", name="Remove run 2")).to_be_visible()
+    page.get_by_role("button", name="Remove run 1").click()
+    expect(page.get_by_role("button", name="Remove run 2")).to_have_count(0)
+    assert page.url.endswith(f"ids={runs[1]}")
+
+
+def test_without_runs_page_says_what_to_do(visit: Visit) -> None:
+    page = visit.open("/compare")
+    expect(page.get_by_role("heading", name="Nothing to compare yet")).to_be_visible()
+    assert visit.violations() == []
+
+
+def test_unknown_run_can_be_left_out(visit: Visit, runs: list[str]) -> None:
+    page = visit.open(f"/compare?ids={runs[0]},no-such-run")
+    expect(page.get_by_role("alert")).to_contain_text("no-such-run")
+    page.get_by_role("button", name="Leave out no-such-run").click()
+    expect(page.get_by_role("link", name="MA Crossover · BTCUSDT · 1d")).to_be_visible()
+
+
+def test_curves_stand_in_a_table(visit: Visit, service: str, runs: list[str]) -> None:
+    page = open_comparison(visit, runs[:2])
+    page.get_by_text("Curves as a table").click()
+    cells = page.locator(".twin tbody tr").last.locator("th, td").all_inner_texts()
+    last: list[Any] = [api(service, f"{run}/series?columns=date,rebased&points=1000")["columns"] for run in runs[:2]]
+    assert cells[0] == last[0]["date"][-1][:10]
+    for text, columns in zip(cells[1:], last, strict=True):
+        assert float(text.replace(",", "")) == pytest.approx(columns["rebased"][-1], abs=0.00501)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_comparison_fits_a_phone_and_shows_names_as_text(
+    visit_with: Opening, service: str, runs: list[str], scheme: str
+) -> None:
+    result = api(service, f"{runs[0]}?rows=false")
+    result["strategy"]["name"] = HOSTILE
+    with visit_with(color_scheme=scheme, viewport=PHONE) as visit:
+        visit.answer(f"/api/backtests/{runs[0]}?*", result)
+        page = open_comparison(visit, runs)
+        assert visit.violations() == []
+        assert_fits(page)
+        assert HOSTILE in page.locator("#main").inner_text()
+        assert page.evaluate("window.ran") is None
+        assert page.locator("#main img, #main script").count() == 0
