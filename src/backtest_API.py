@@ -31,6 +31,7 @@ from src.runtime.server import ON_DRAIN
 from src.runtime.setting_names import find_unknown_settings
 from src.service.services import Services
 from src.settings import Settings, SettingsError, read_settings
+from src.ui.report import ReportFiles
 from src.ui.routes import graphql_page, install_pages
 from src.wiring import build_services
 
@@ -66,6 +67,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.services = services
     app.state.max_bars = settings.max_bars
     app.state.max_rows = settings.max_rows_per_answer
+    app.state.report_writer = ReportFiles()
     registry = CollectorRegistry()
     install_rest(app, registry=registry)
     graphql = build_graphql_router(

@@ -27,6 +27,7 @@ from src.service.models import ModelService
 from src.service.services import READY, Readiness, Services
 from src.service.sources import SourceCatalogue
 from src.service.tearsheets import TearSheets
+from src.ui.report import ReportFiles
 from tests.factories import make_result
 
 MIB = 1024 * 1024
@@ -201,6 +202,7 @@ def make_rest_app(
     )
     install_rest(app, registry=metrics.registry)
     app.state.services = cast("Services", services or MemoryServices())
+    app.state.report_writer = ReportFiles()
     app.state.max_bars = 100_000
     app.state.max_rows = 100
     return app

@@ -2,9 +2,27 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from starlette.requests import Request
 
 from src.service.services import Services
+
+
+class ReportWriter(Protocol):
+    """Writes tear sheets as files; the pages' package has one."""
+
+    def render(self, data: bytes, title: str) -> bytes:
+        """Return the file of a run, whose data are JSON."""
+
+    def policy(self) -> str:
+        """Return its Content-Security-Policy."""
+
+
+def report_writer_of(request: Request) -> ReportWriter:
+    """Return what writes tear sheets as files (`app.state.report_writer`)."""
+    writer: ReportWriter = request.app.state.report_writer
+    return writer
 
 
 def services_of(request: Request) -> Services:

@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from prometheus_client import CollectorRegistry
 
-from src.api.rest import backtests, data, error_pages, models, receipts, strategies, tearsheets
+from src.api.rest import backtests, data, error_pages, models, receipts, reports, strategies, tearsheets
 from src.api.rest.operations import operations_router
 from src.api.rest.schemas import complete_openapi
 from src.api.spelling import camel_case
@@ -21,7 +21,7 @@ def name_operation(route: APIRoute) -> str:
 
 
 def install_rest(app: FastAPI, *, registry: CollectorRegistry) -> None:
-    """Add the endpoints; they read `app.state.services` and `app.state.max_bars` at each request.
+    """Add the endpoints; they read `app.state` at each request: services, limits, and the writer of reports.
 
     Parameters
     ----------
@@ -32,6 +32,7 @@ def install_rest(app: FastAPI, *, registry: CollectorRegistry) -> None:
     include(models.router)
     include(backtests.router)
     include(tearsheets.router)
+    include(reports.router)
     include(receipts.router)
     include(strategies.router)
     include(data.router)
