@@ -31,6 +31,13 @@ def bundle(sources: Mapping[str, str], entry: str) -> str:
     ValueError
         If a module is missing, imports in a circle, or has an import or export of another form.
     """
+    numbers = {name: number for number, name in enumerate(module_graph(sources, entry))}
+    parts = [_wrap(name, sources[name], numbers) for name in numbers]
+    return '"use strict";\n' + "".join(parts)
+
+
+def module_graph(sources: Mapping[str, str], entry: str) -> Iterator[str]:
+    """Return the paths of a module and of all that it needs, each after those that it imports; raises ValueError."""
     graph: dict[str, list[str]] = {}
     waiting = [entry]
     while waiting:
@@ -41,9 +48,7 @@ def bundle(sources: Mapping[str, str], entry: str) -> str:
             raise ValueError(f"{name} is imported, but is no module here")
         graph[name] = [_resolve(name, match[2]) for match in _IMPORT.finditer(sources[name])]
         waiting += graph[name]
-    numbers = {name: number for number, name in enumerate(TopologicalSorter(graph).static_order())}
-    parts = [_wrap(name, sources[name], numbers) for name in numbers]
-    return '"use strict";\n' + "".join(parts)
+    return iter(tuple(TopologicalSorter(graph).static_order()))
 
 
 def _resolve(importer: str, path: str) -> str:

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from html import escape
 from typing import Final
 
+from src.ui.bundle import module_graph
 from src.ui.static_files import static_files
 
 STATIC_PATH: Final = "/static"
@@ -42,7 +44,9 @@ class Page:
 PAGES: Final = (
     Page(path="/", name="runs", title="Runs", nav="/", styles=("css/runs.css",)),
     Page(path="/runs/{id}", name="run", title="Run", nav="/", styles=("css/tearsheet.css",)),
-    Page(path="/compare", name="compare", title="Compare runs", nav="/", styles=("css/tearsheet.css",)),
+    Page(
+        path="/compare", name="compare", title="Compare runs", nav="/", styles=("css/tearsheet.css", "css/compare.css")
+    ),
     Page(path="/new", name="new", title="New run", nav="/new", styles=("css/new.css",)),
     Page(path="/data", name="data", title="Data", nav="/data", styles=("css/data.css",)),
     Page(
@@ -87,6 +91,7 @@ _SHELL: Final = """<!doctype html>
 <script src="{static}/js/theme.js"></script>
 {styles}
 {scripts}
+{preloads}
 <script type="module" src="{static}/js/pages/{name}.js"></script>
 </head>
 <body>
@@ -122,9 +127,17 @@ def render_page(page: Page, *, root: str) -> str:
         name=page.name,
         title=page.title,
         styles="\n".join(f'<link rel="stylesheet" href="{static}/{name}">' for name in ("css/app.css", *page.styles)),
+        preloads="\n".join(f'<link rel="modulepreload" href="{static}/{module}">' for module in _modules_of(page)),
         scripts="\n".join(f'<script defer src="{static}/{name}"></script>' for name in page.scripts),
         links="\n".join(_link(root, path, label, is_current=path == page.nav) for path, label in NAVIGATION),
     )
+
+
+@cache
+def _modules_of(page: Page) -> tuple[str, ...]:
+    """Return the modules that a page's own one needs, so that a browser asks for all of them at once."""
+    sources = {name: file.content.decode() for name, file in static_files().files.items()}
+    return tuple(module_graph(sources, f"js/pages/{page.name}.js"))[:-1]
 
 
 def _link(root: str, path: str, label: str, *, is_current: bool) -> str:

@@ -14,6 +14,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
+from src.ui.compact import compact_script, compact_styles
+
 STATIC_FOLDER: Final = Path(__file__).parent / "static"
 
 MEDIA_TYPES: Final[Mapping[str, str]] = MappingProxyType(
@@ -27,6 +29,9 @@ MEDIA_TYPES: Final[Mapping[str, str]] = MappingProxyType(
     }
 )
 """The kinds of files that are served; a file of another kind in the folder is an error."""
+
+VERBATIM: Final = frozenset({"js/pages/graphql.js"})
+"""Scripts that hold a text whose indentation is shown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,11 +65,20 @@ def read_static_files(folder: Path) -> StaticFiles:
         name = path.relative_to(folder).as_posix()
         if path.suffix not in MEDIA_TYPES:
             raise ValueError(f"{name} is of no kind that is served: {', '.join(MEDIA_TYPES)}")
-        content = path.read_bytes()
+        content = _read(path, name)
         own = hashlib.sha256(content).hexdigest()
         digest.update(f"{name}\n{own}\n".encode())
         files[name] = StaticFile(content=content, media_type=MEDIA_TYPES[path.suffix], tag=f'"{own[:32]}"')
     return StaticFiles(version=digest.hexdigest()[:12], files=MappingProxyType(files))
+
+
+def _read(path: Path, name: str) -> bytes:
+    """Return a file's content; own scripts and style sheets come without comments and indentation."""
+    if name.startswith("css/"):
+        return compact_styles(path.read_text()).encode()
+    if name.startswith("js/") and name not in VERBATIM:
+        return compact_script(path.read_text()).encode()
+    return path.read_bytes()
 
 
 @cache

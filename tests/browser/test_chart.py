@@ -28,7 +28,7 @@ async ([dates, equity, drawdown]) => {
   chart.add('equity', 'line', toPoints(dates, equity), { isLog: true, color: '--gain' });
   chart.add('drawdown', 'area', toPoints(dates, drawdown), { pane: 1, lineColor: '--loss' });
   const first = Date.parse(dates[0]) / 1000;
-  chart.setMarks('equity', [{ time: first, position: 'belowBar', shape: 'arrowUp', color: '--gain' }]);
+  chart.setGlyphs('equity', [{ time: first, value: equity[0], shape: 'up', color: '--gain' }]);
   chart.showAll();
 }
 """
@@ -54,7 +54,8 @@ def test_drawn_values_are_those_given(chart: Page) -> None:
     ]
     assert [point["value"] for point in found["drawdown"]["points"]] == DRAWDOWN
     assert [point["time"] for point in found["drawdown"]["points"]] == [FIRST_S + DAY_S * day for day in range(4)]
-    assert len(found["equity"]["marks"]) == 1
+    glyphs = [(glyph["time"], glyph["value"], glyph["shape"]) for glyph in found["equity"]["glyphs"]]
+    assert glyphs == [(FIRST_S, EQUITY[0], "up")]
 
 
 def test_pane_does_not_inherit_a_log_scale(chart: Page) -> None:

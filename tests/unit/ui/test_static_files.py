@@ -13,6 +13,7 @@ import pytest
 from fastapi import FastAPI
 from httpx import ASGITransport, AsyncClient
 
+from src.ui.compact import compact_styles
 from src.ui.pages import CHART_STYLE_HASH, GRAPHQL_PAGE, PAGES
 from src.ui.routes import install_pages
 from src.ui.static_files import STATIC_FOLDER, read_static_files, static_files
@@ -33,7 +34,7 @@ async def test_file_of_this_version_is_kept_without_limit(client: AsyncClient) -
     assert response.status_code == 200
     assert response.headers["cache-control"] == "public, max-age=31536000, immutable"
     assert response.headers["content-type"] == "text/css; charset=utf-8"
-    assert response.content == (STATIC_FOLDER / "css" / "app.css").read_bytes()
+    assert response.text == compact_styles((STATIC_FOLDER / "css" / "app.css").read_text())
 
 
 async def test_file_of_another_version_is_asked_for_again(client: AsyncClient) -> None:

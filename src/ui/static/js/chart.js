@@ -9,7 +9,6 @@ import {
   LineSeries,
   PriceScaleMode,
   createChart,
-  createSeriesMarkers,
 } from "../vendor/lightweight-charts.mjs";
 import { Glyphs, Shading } from "./chart_layers.js";
 
@@ -106,10 +105,9 @@ export class TimeChart {
       },
       grid: { vertLines: grid, horzLines: grid },
     });
-    for (const { series, options, marks, markers, glyphs, levels } of this.#series.values()) {
+    for (const { series, options, marks, glyphs, levels } of this.#series.values()) {
       series.applyOptions(withColors(options));
       for (const level of levels ?? []) level.line.applyOptions(withColors(level.options));
-      if (markers) markers.setMarkers(marks.map(withColors));
       if (glyphs) glyphs.set(marks.map(withColors), themeColor("surface"));
     }
     for (const { primitive, spans } of this.#shading) primitive.set(spans.map(withColors));
@@ -136,14 +134,6 @@ export class TimeChart {
   remove(name) {
     this.#chart.removeSeries(this.#series.get(name).series);
     this.#series.delete(name);
-  }
-
-  /** Marks on a series: {time, position, shape, color: "--gain", text}. */
-  setMarks(name, marks) {
-    const known = this.#series.get(name);
-    known.marks = marks;
-    if (known.markers) known.markers.setMarkers(marks.map(withColors));
-    else known.markers = createSeriesMarkers(known.series, marks.map(withColors));
   }
 
   /** Shapes at times and values of a series: {time, value, shape: a name of SHAPES, color: "--gain"}. */
@@ -248,7 +238,7 @@ export class TimeChart {
   /** What is drawn: {name: {points, pane, isLog}}; for tests, and for the table beside the chart. */
   drawn() {
     const found = {};
-    for (const [name, { series, pane, marks, glyphs, levels }] of this.#series) {
+    for (const [name, { series, pane, glyphs, levels }] of this.#series) {
       const isLog = series.priceScale().options().mode === PriceScaleMode.Logarithmic;
       const isVisible = series.options().visible;
       found[name] = {
@@ -256,7 +246,6 @@ export class TimeChart {
         pane,
         isLog,
         isVisible,
-        marks: marks ?? [],
         glyphs: glyphs?.drawn ?? [],
         levels: (levels ?? []).map((level) => level.options.price),
       };
