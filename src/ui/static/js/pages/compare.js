@@ -22,6 +22,8 @@ import { titleOf } from "../tearsheet/sheet.js";
 const MOST_RUNS = 6;
 const POINTS = 1000;
 const TABLE_ROWS = 100;
+const LABEL_PX = 112;
+const RUN_PX = 168;
 const SMALL = new Set(["FEW_TRADES", "FEW_BARS"]);
 
 const percent = (value) => formatSignedPercent(value, 2);
@@ -145,7 +147,7 @@ function Figures({ runs, onRemove }) {
       <span class="muted small">${why ?? "★ marks the best of a row; whether it can be told from luck, the intervals say."}</span>
     </div>
     <div class="table-wrap" tabindex="0" role="region" aria-labelledby="figures-title">
-      <table class="table compare">
+      <table class="table compare" style=${{ minWidth: `${LABEL_PX + runs.length * RUN_PX}px` }}>
         <thead>
           <tr>
             <th scope="col">Figure</th>
