@@ -220,8 +220,8 @@ class Deflation:
     variance, under 4 bars, and without a standard error.
     """
 
-    trials: int = reported("Different runs of this user on this market that moved, this one included.", _COUNT)
-    trials_effective: float = reported("To how many independent trials they amount.", _COUNT)
+    trials: int = reported("Different runs of this user on this market, this one included.", _COUNT)
+    trials_effective: float = reported("To how many independent trials those that moved amount, at least 1.", _COUNT)
     average_correlation: float | None = reported("Mean correlation of all pairs of trials; null under two.", _RATIO)
     trial_sharpe_variance: float | None = reported(
         "Variance of the trials' t = SR √n, at least 0.25 and at most 1; null under two.", _RATIO
@@ -242,8 +242,8 @@ class Deflation:
         "The best of so many coin flippers is expected to look as good; null if no number is enough.", _COUNT
     )
     min_backtest_bars: int | None = reported(
-        "Under so many bars the best of the effective trials is expected to look as good without an edge; null if the "
-        "ratio is not over 0, and over 2³¹ − 1.",
+        "Under so many bars the best of the effective trials is expected to look as good without an edge; null for one "
+        "trial, if the ratio is not over 0, and over 2³¹ − 1.",
         _BARS,
     )
     ledger_scope: str = reported("Which trials were counted.")
@@ -541,7 +541,8 @@ class SampleResult:
 class LedgerSnapshot:
     """The trials that a result was deflated with, before and after it was counted; enough to judge it again alike.
 
-    `head_before` and `head_after` are the heads of the ledger's chain.
+    `head_before` and `head_after` are the heads of the ledger's chain. `runs` counts all runs of the ledger, those that
+    did not move too; None for results of earlier versions, which counted those that moved.
     """
 
     total: TrialStatistics
@@ -550,3 +551,4 @@ class LedgerSnapshot:
     active_before: TrialStatistics
     head_before: str
     head_after: str
+    runs: int | None = None

@@ -40,13 +40,15 @@ def deflate(
     risk_free_per_bar: float,
     bars_per_year: float,
     block_error: float | None,
+    runs: int | None = None,
 ) -> Deflation:
     """Deflate the Sharpe ratio of returns per bar [n], which the ledger has counted already.
 
-    `block_error` is the standard error of the ratio per bar (`Confidence.sharpe_error`).
+    `block_error` is the standard error of the ratio per bar (`Confidence.sharpe_error`). `runs` are all runs that were
+    counted, None if only the number of those that moved is known: the others are shown, but luck gives them nothing.
     """
     n = returns.size
-    effective = ledger.effective_trials
+    effective = max(ledger.effective_trials, 1.0)
     variance = ledger.t_variance
     used = None if variance is None else min(max(variance, MIN_TRIAL_VARIANCE), MAX_TRIAL_VARIANCE)
     # A ratio t ÷ √n is that of n bars as well as that of the trials' days: t hardly depends on the interval.
@@ -56,7 +58,7 @@ def deflate(
     sharpe = found.mean_excess / found.deviation if is_known else math.nan
     error = standard_error(sharpe, skew=found.skew, excess_kurtosis=found.excess_kurtosis, n=n) if is_known else None
     return Deflation(
-        trials=ledger.trials,
+        trials=ledger.trials if runs is None else runs,
         trials_effective=effective,
         average_correlation=ledger.average_correlation,
         trial_sharpe_variance=used,
@@ -128,9 +130,9 @@ def min_backtest_bars(yearly_sharpe: float, trials: float, bars_per_year: float)
     """Return the bars under which the best of `trials` is expected to have this ratio without an edge.
 
     (E(N) ÷ SR)² years (Bailey, Borwein, López de Prado & Zhu, "Pseudo-Mathematics and Financial Charlatanism", 2014).
-    None if the ratio is not over 0, and for more bars than clients can read.
+    None if the ratio is not over 0, for one trial, of which no best is chosen, and for more bars than clients can read.
     """
-    if not yearly_sharpe > 0:
+    if not yearly_sharpe > 0 or trials <= 1:
         return None
     bars = (expected_maximum(trials) / yearly_sharpe) ** 2 * bars_per_year
     return whole_bars(bars)

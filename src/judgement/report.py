@@ -171,6 +171,7 @@ def judge(
         risk_free_per_bar=run.annualization.risk_free_per_bar,
         bars_per_year=run.annualization.bars_per_year,
         block_error=found.confidence.sharpe_error,
+        runs=ledger.runs,
     )
     leaks = Leaks(rows=rows, overlap=found.overlap, training=training) if run.has_model else None
     benchmarks = _count_trials(found.benchmarks, ledger.active.effective_trials)

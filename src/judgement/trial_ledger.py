@@ -140,18 +140,22 @@ def trial_key(
     interval: str,
     window_ms: tuple[int, int],
     bars_fingerprint: str,
+    training: Mapping[str, Any] | None = None,
 ) -> str:
     """Return the SHA-256, in hexadecimal, that two requests share if they are the same trial.
 
-    `window_ms` are the open times of the first and the last bar. Parameters and rules are text, numbers, booleans,
-    None, or lists and mappings of such; 1 and 1.0 are the same number.
+    `window_ms` are the open times of the first and the last bar. `training` says which of the bars the model declares
+    to have seen, None if none: what the run adds to the ledger depends on it. Parameters, rules and training are text,
+    numbers, booleans, None, or lists and mappings of such; 1 and 1.0 are the same number.
 
     Raises TypeError if a value is anything else, ValueError if a number is infinite or NaN.
     """
-    parts = {
+    parts: dict[str, Any] = {
         "strategy": strategy, "parameters": parameters, "model": model_sha256, "rules": rules, "symbol": symbol,
         "interval": interval, "window": list(window_ms), "bars": bars_fingerprint,
     }  # fmt: skip
+    if training is not None:  # so that runs that declare nothing keep the keys that ledgers hold already
+        parts["training"] = training
     text = json.dumps(_canonical(parts), sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
 

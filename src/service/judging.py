@@ -25,7 +25,7 @@ from src.domain.runs import BacktestRequest
 from src.domain.signals import Predictions
 from src.domain.trading import EngineName, TradingRules
 from src.domain.training import DEFAULT_LABEL_HORIZON, NO_TRAINING_WINDOW
-from src.domain.trials import LedgerEntry, LedgerUpdate
+from src.domain.trials import LedgerEntry, LedgerUpdate, Trial, TrialLedgerState
 from src.judgement.report import Examination, JudgedRun, examine, judge, trials_of
 from src.judgement.trial_ledger import decisive_rules, trial_key
 from src.ports import Engine
@@ -33,6 +33,10 @@ from src.service.pipeline import Computation, Outcome, compute_outcome
 
 OUT_OF_SAMPLE: Final = "Out of sample"
 """What sentences about the part after the training window begin with."""
+
+MIN_COUNTED_BARS: Final = 30
+"""Bars after the training window from which they are the trial. The t of fewer returns says hardly anything, and the
+ledger would count them in finer slots than days, apart from all runs that they resemble."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -100,11 +104,9 @@ def split_run(
             start = len(bars) - training.bars_after
             outcome = _compute_part(request, series, predictions, engines, start, len(bars))
             after = _to_judge(request, series, bars.slice(start, len(bars)), outcome, differing_fills=None)
-    counted = after or whole
-    # What the model did on bars that it knew is no trial: it would raise every later hurdle.
-    is_known = training is not None and training.bars_seen > 0 and after is None
-    total, active = (None, None) if is_known else trials_of(counted)
-    entry = LedgerEntry(key=_key_of(request, counted, bars_fingerprint), total=total, active=active)
+    total, active = _find_trials(whole, after, training)
+    key = _key_of(request, whole, after, training, bars_fingerprint)
+    entry = LedgerEntry(key=key, total=total, active=active)
     return RunParts(whole=whole, out_of_sample=after, in_sample=in_sample, training=training, entry=entry)
 
 
@@ -162,7 +164,16 @@ def take_snapshot(update: LedgerUpdate) -> LedgerSnapshot:
         active_before=before.active.statistics,
         head_before=before.head,
         head_after=after.head,
+        runs=count_runs(after),
     )
+
+
+def count_runs(state: TrialLedgerState) -> int:
+    """Return how many runs a ledger has counted, those that did not move too: as many as `run.py ledger` says.
+
+    Versions that kept no links did not store that number; it is then that of the runs that moved.
+    """
+    return max(state.runs, state.total.trials)
 
 
 def ledger_market(symbol: str, origin: str) -> str:
@@ -248,16 +259,47 @@ def _to_judge(
     )
 
 
-def _key_of(request: BacktestRequest, run: JudgedRun, bars_fingerprint: str) -> str:
-    """Return the key that runs with equal returns share; neither the engine nor the amount of cash is part of it."""
+def _find_trials(
+    whole: JudgedRun, after: JudgedRun | None, training: TrainingOverlap | None
+) -> tuple[Trial | None, Trial | None]:
+    """Return what a run adds to the ledger: every run adds something, or a search could be hidden from the ledger.
+
+    That is the part after the training window. If there is none, if it is too short or if it did not move, the returns
+    of the whole run are counted with t = 0. They say how many different trials were made. Their t is that of a model on
+    bars that it knows: counted, one such run would raise V, and with it the hurdle of every later run. 0 is what luck
+    gives on average.
+    """
+    if training is None or not training.bars_seen:
+        return trials_of(whole)
+    if after is not None and len(after.bars) >= MIN_COUNTED_BARS:
+        total, active = trials_of(after)
+        if total is not None:
+            return total, active
+    known_total, known_active = (trial and replace(trial, t=0) for trial in trials_of(whole))
+    return known_total, known_active
+
+
+def _key_of(
+    request: BacktestRequest,
+    run: JudgedRun,
+    after: JudgedRun | None,
+    training: TrainingOverlap | None,
+    bars_fingerprint: str,
+) -> str:
+    """Return the key that runs with equal returns share; neither the engine nor the amount of cash is part of it.
+
+    A declaration that holds some of the bars is part of it: another one counts other returns, or another t.
+    """
     times, model = run.bars.open_time_ms, request.strategy.model
-    equity = run.simulation.equity
     decisive = decisive_rules(
         run.rules,
-        smallest_growth=float(np.min(equity, where=equity > 0, initial=run.rules.initial_cash))
-        / run.rules.initial_cash,
+        smallest_growth=min(_smallest_growth(part) for part in (run, after) if part is not None),
         highest_price=float(run.bars.high.max()),
     )
+    declared = None
+    if training is not None and training.bars_seen:
+        seen = times[training.bars_before or 0 :][: training.bars_seen]
+        declared = {"from": int(seen[0]), "to": int(seen[-1]), "labelHorizon": training.label_horizon}
     # Only what differs from the default, so that a rule that is added later does not change the keys of older runs.
     rules = {
         item.parameter.name: item.write(item.of(decisive))
@@ -273,4 +315,11 @@ def _key_of(request: BacktestRequest, run: JudgedRun, bars_fingerprint: str) -> 
         interval=run.bars.interval.name,
         window_ms=(int(times[0]), int(times[-1])),
         bars_fingerprint=bars_fingerprint,
+        training=declared,
     )
+
+
+def _smallest_growth(run: JudgedRun) -> float:
+    """Return the lowest equity over 0 in units of the initial cash."""
+    equity, cash = run.simulation.equity, run.rules.initial_cash
+    return float(np.min(equity, where=equity > 0, initial=cash)) / cash

@@ -140,7 +140,7 @@ def test_near_duplicates_keep_a_variance() -> None:
 def test_single_trial_has_no_sharpe_hurdle(sums: TrialSums) -> None:
     found = found_of(fat_tailed(300), sums, block_error=0.06)
     assert (found.sharpe_hurdle, found.trial_sharpe_variance, found.average_correlation) == (0.0, None, None)
-    assert found.trials_effective == sums.trials
+    assert (found.trials, found.trials_effective, found.min_backtest_bars) == (sums.trials, 1.0, None)
     assert (found.dsr, found.dsr_dependent) == (found.psr, found.psr_dependent)
 
 
@@ -204,3 +204,5 @@ def test_min_backtest_length_equals_published_values() -> None:
     assert found is not None
     assert found / 252 == pytest.approx(5, abs=0.1)
     assert deflation.min_backtest_bars(0.0, 45, 252) is None
+    assert deflation.min_backtest_bars(1.0, 1.0, 252) is None
+    assert deflation.min_backtest_bars(1.0, 1.5, 252) is not None

@@ -278,6 +278,7 @@ def test_equal_requests_share_their_key(same: dict[str, Any]) -> None:
         {"window_ms": (0, 6 * DAY_MS)},
         {"window_ms": (DAY_MS, 5 * DAY_MS)},
         {"bars_fingerprint": "ac" * 32},
+        {"training": {"from": 0, "to": 0, "labelHorizon": 1}},
     ],
 )
 def test_every_part_changes_the_key(other: dict[str, Any]) -> None:

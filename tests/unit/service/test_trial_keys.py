@@ -111,7 +111,7 @@ async def test_cash_too_small_to_trade_hides_no_later_trial(service: BacktestSer
     bars = random_bars(400, seed=4)
     prices = {name: getattr(bars, name) * 1e6 for name in ("open", "high", "low", "close")}
     service = replace(service, sources=SourceCatalogue(sources={"known": KnownBars(replace(bars, **prices))}))
-    for cash, trials in ((1e-6, 0), (10_000.0, 1), (1e-6, 1), (500.0, 1)):
+    for cash, trials in ((1e-6, 1), (10_000.0, 2), (1e-6, 2), (500.0, 2)):
         found = await run(service, initial_cash=cash)
         assert found.judgement is not None
         assert found.judgement.deflation.trials == trials
