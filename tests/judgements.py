@@ -63,6 +63,8 @@ DEFLATION = Deflation(
     min_track_record_bars=400,
     luck_equivalent_trials=250.0,
     min_backtest_bars=300,
+    active_trials_effective=4.5,
+    timing_deflated=0.04,
     ledger_scope="Trials that this service has seen.",
 )
 ROWS = RowAudit(rows=980, differing=0, largest_difference=0.01, is_repeatable=None, signals=None)
@@ -95,13 +97,15 @@ TRAINING = TrainingOverlap(
     bars_after=500,
 )
 LEAKS = Leaks(rows=ROWS, overlap=OVERLAP, training=TRAINING)
-TIMING = TimingTest(p_value=0.01, shifts=900, edge=20.0, smallest_visible_edge=15.0, bars_needed=800)
+TIMING = TimingTest(p_value=0.01, shifts=900, edge=20.0, smallest_visible_edge=15.0, bars_needed=800, deviation=6.0)
 BENCHMARKS = Benchmarks(
     jumps_left_out=1,
     buy_and_hold=BuyAndHold(total_return=50.0, sharpe_ratio=0.8, max_drawdown=40.0),
     timing=TIMING,
     timing_deflated=0.04,
     active_trials_effective=4.5,
+    smallest_visible_edge_deflated=18.5,
+    bars_needed_deflated=860,
     break_even_fee=0.01,
     cost_cases=(CostCase(cost_factor=1.0, delay_bars=0, total_return=30.0, sharpe_ratio=1.2),),
     years=(PartResult(name="2020", total_return=30.0, sharpe_ratio=1.2, bars=BARS, trades=40),),

@@ -246,6 +246,16 @@ class Deflation:
         "trial, if the ratio is not over 0, and over 2³¹ − 1.",
         _BARS,
     )
+    active_trials_effective: float | None = reported(
+        "To how many independent trials the runs amount without the market, at least 1; null for results of earlier "
+        "versions.",
+        _COUNT,
+    )
+    timing_deflated: float | None = reported(
+        "The timing test's p-value for the best of so many; null without the test, and for results of earlier "
+        "versions.",
+        _PROBABILITY,
+    )
     ledger_scope: str = reported("Which trials were counted.")
 
 
@@ -362,6 +372,9 @@ class TimingTest:
     bars_needed: int | None = reported(
         "Bars on which the measured edge would be found so; null if it is not over 0, and over 2³¹ − 1.", _BARS
     )
+    deviation: float | None = reported(
+        "Deviation of what the moved runs earned; null for results of earlier versions.", _PERCENT_A_YEAR
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -410,7 +423,15 @@ class Benchmarks:
     timing: TimingTest | None = reported("Timing test; null under 10 trades, under 100 shifts, always in or never in.")
     timing_deflated: float | None = reported("Its p-value for the best of the effective active trials.", _PROBABILITY)
     active_trials_effective: float = reported(
-        "To how many independent trials the runs amount without the market.", _COUNT
+        "To how many independent trials the runs amount without the market, at least 1.", _COUNT
+    )
+    smallest_visible_edge_deflated: float | None = reported(
+        "Edge that is found on these bars in 80 of 100 cases among so many trials, if the earnings of the moved runs "
+        "are normal beyond their 95 % quantile; null if these bars are too few for any edge.",
+        _PERCENT_A_YEAR,
+    )
+    bars_needed_deflated: int | None = reported(
+        "Bars on which the measured edge would be found among so many trials; null as `bars_needed` is.", _BARS
     )
     break_even_fee: float | None = reported("Fee per side at which the return is 0; null without trades.", _FRACTION)
     cost_cases: tuple[CostCase, ...] = reported("The run with other costs, and one bar late.")

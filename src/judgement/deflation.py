@@ -16,6 +16,7 @@ from scipy.special import ndtr, ndtri
 from src.domain.judgement import Deflation
 from src.domain.trials import TrialStatistics
 from src.judgement.lengths import whole_bars
+from src.judgement.timing import deflate_p_value
 from src.metrics.returns import moments
 
 LEVEL: Final = 0.95
@@ -41,11 +42,14 @@ def deflate(
     bars_per_year: float,
     block_error: float | None,
     runs: int | None = None,
+    active_trials: float = 1.0,
+    timing_p_value: float | None = None,
 ) -> Deflation:
     """Deflate the Sharpe ratio of returns per bar [n], which the ledger has counted already.
 
     `block_error` is the standard error of the ratio per bar (`Confidence.sharpe_error`). `runs` are all runs that were
     counted, None if only the number of those that moved is known: the others are shown, but luck gives them nothing.
+    `timing_p_value` is deflated with the effective trials of the active returns.
     """
     n = returns.size
     effective = max(ledger.effective_trials, 1.0)
@@ -70,6 +74,8 @@ def deflate(
         min_track_record_bars=min_track_record(sharpe, error=error, n=n),
         luck_equivalent_trials=equivalent_trials(sharpe, n) if sharpe > 0 else None,
         min_backtest_bars=min_backtest_bars(sharpe * math.sqrt(bars_per_year), effective, bars_per_year),
+        active_trials_effective=max(active_trials, 1.0),
+        timing_deflated=None if timing_p_value is None else deflate_p_value(timing_p_value, active_trials),
         ledger_scope=LEDGER_SCOPE,
     )
 

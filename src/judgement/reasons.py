@@ -34,6 +34,8 @@ MIN_COST_MARGIN: Final = 2.0
 """Times the fee that a run must be able to pay: real costs are often higher than assumed."""
 
 MAX_NAMED_GAPS: Final = 3
+MIN_ROUNDED_TRIALS: Final = 10
+"""Effective trials from which sentences say a whole number."""
 
 
 def data_objections(evidence: Evidence) -> Iterator[Reason]:
@@ -106,19 +108,28 @@ def _timing_objections(evidence: Evidence, has_high_sharpe: bool) -> Iterator[Re
             f"{MIN_SHIFTS} different distances.",
         )
     elif p_value > MAX_TIMING_P_VALUE:
-        effective = evidence.benchmarks.active_trials_effective
-        shown = format_figure(effective)
-        among = f" if {shown} independent trials are counted" if effective > 1 and shown != "1" else ""
+        trials, shown = describe_trials(evidence), format_figure(p_value, MAX_TIMING_P_VALUE)
+        chance = (
+            f"The same trades at other times would earn as much with a probability of {shown}"
+            if trials is None
+            else f"The chance that the best of {trials} such runs, traded at other times, would earn as much is {shown}"
+        )
         meaning = f" The Sharpe ratio is high enough even so: {_explain_profit(evidence)}" if has_high_sharpe else ""
         yield make_objection(
             VerdictLevel.DOUBTFUL,
             ReasonCode.TIMING_NOT_FOUND,
-            "The same trades at other times would earn as much with a probability of "
-            f"{format_figure(p_value, MAX_TIMING_P_VALUE)}{among}; at most {MAX_TIMING_P_VALUE:g} is allowed.{meaning}",
+            f"{chance}; at most {MAX_TIMING_P_VALUE:g} is allowed.{meaning}",
             value=p_value,
             threshold=MAX_TIMING_P_VALUE,
             unit="probability",
         )
+
+
+def describe_trials(evidence: Evidence) -> str | None:
+    """Return how many independent trials the timing is deflated with, as sentences say it; None if it is one."""
+    trials = evidence.benchmarks.active_trials_effective
+    shown = format_figure(trials) if trials < MIN_ROUNDED_TRIALS else f"{trials:,.0f}"
+    return None if trials <= 1 or shown == "1" else f"about {shown}"
 
 
 def _explain_profit(evidence: Evidence) -> str:

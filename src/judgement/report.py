@@ -16,6 +16,7 @@ from src.domain.annualization import Annualization
 from src.domain.judgement import (
     Benchmarks,
     Confidence,
+    Deflation,
     FillBand,
     Judgement,
     Leaks,
@@ -131,6 +132,8 @@ def examine(run: JudgedRun, simulate: Simulate) -> Examination:
             timing=test,
             timing_deflated=None if test is None else test.p_value,
             active_trials_effective=1.0,
+            smallest_visible_edge_deflated=None if test is None else test.smallest_visible_edge,
+            bars_needed_deflated=None if test is None else test.bars_needed,
             break_even_fee=find_break_even_fee(bars, run.signals, rules, simulation, simulate),
             cost_cases=costs.cases,
             years=breakdowns.split_by_year(bars.open_time_ms, returns, entry_bars, **scale),
@@ -164,7 +167,7 @@ def judge(
     not_checked
         Checks that failed, and why.
     """
-    run = found.run
+    run, test = found.run, found.benchmarks.timing
     deflation = deflate(
         simple_returns(run.simulation.equity, run.rules.initial_cash),
         ledger.total,
@@ -172,9 +175,11 @@ def judge(
         bars_per_year=run.annualization.bars_per_year,
         block_error=found.confidence.sharpe_error,
         runs=ledger.runs,
+        active_trials=ledger.active.effective_trials,
+        timing_p_value=None if test is None else test.p_value,
     )
     leaks = Leaks(rows=rows, overlap=found.overlap, training=training) if run.has_model else None
-    benchmarks = _count_trials(found.benchmarks, ledger.active.effective_trials)
+    benchmarks = _count_trials(found.benchmarks, deflation, len(run.bars))
     verdict = reach_verdict(
         Evidence(
             metrics=run.metrics,
@@ -213,10 +218,13 @@ def _returns_of(run: JudgedRun) -> _Returns:
     return _Returns(returns, simple_returns(closes, float(closes[0])), exposure, closes, jump_rows)
 
 
-def _count_trials(benchmarks: Benchmarks, effective_trials: float) -> Benchmarks:
-    test = benchmarks.timing
+def _count_trials(benchmarks: Benchmarks, deflation: Deflation, bars: int) -> Benchmarks:
+    test, trials = benchmarks.timing, deflation.active_trials_effective or 1.0
+    power = None if test is None else timing.deflate_power(test, bars, trials)
     return replace(
         benchmarks,
-        timing_deflated=None if test is None else timing.deflate_p_value(test.p_value, effective_trials),
-        active_trials_effective=effective_trials,
+        timing_deflated=deflation.timing_deflated,
+        active_trials_effective=trials,
+        smallest_visible_edge_deflated=None if power is None else power.smallest_edge,
+        bars_needed_deflated=None if power is None else power.bars_needed,
     )

@@ -60,6 +60,13 @@ class Holding(NamedTuple):
     mean_bars: float
 
 
+class DeflatedPower(NamedTuple):
+    """The smallest edge that is found in 80 of 100 cases, in per cent a year, and the bars for the measured one."""
+
+    smallest_edge: float | None
+    bars_needed: int | None
+
+
 def measure_timing(exposure: Floats, market: Floats, *, bars_per_year: float) -> TimingTest | None:
     """Test the timing of one run.
 
@@ -94,6 +101,7 @@ def measure_timing(exposure: Floats, market: Floats, *, bars_per_year: float) ->
         smallest_visible_edge=smallest * per_cent_a_year,
         # The spread of a mean over n bars falls with √n.
         bars_needed=whole_bars(n * (smallest / edge) ** 2) if edge > rounding else None,
+        deviation=deviation * per_cent_a_year,
     )
 
 
@@ -172,6 +180,33 @@ def deflate_p_value(p_value: float, effective_trials: float) -> float:
     if p_value >= 1:
         return 1.0
     return -math.expm1(max(effective_trials, 1.0) * math.log1p(-p_value))
+
+
+def deflate_power(test: TimingTest, bars: int, effective_trials: float) -> DeflatedPower:
+    """Return what the test can see on its `bars` bars if its p-value counts as that of the best of N trials.
+
+    N is at least 1. Each test is then made at the level α = 1 − 0.95^(1/N), of which the p-value, in steps of
+    1 ÷ (1 + shifts), can only use whole ones: if one is over α, no edge is found. The quantile of the shifts there is
+    often beyond all of them, so their earnings are taken as normal beyond their 95 % quantile.
+    """
+    trials, deviation = max(effective_trials, 1.0), test.deviation
+    if trials == 1 or deviation is None:
+        return DeflatedPower(test.smallest_visible_edge, test.bars_needed)
+    level = -math.expm1(math.log(LEVEL) / trials)
+    steps, least_steps = 1 + test.shifts, math.ceil(1 / level)
+
+    def find_smallest(steps: int) -> float:
+        used = max(math.floor(level * steps), 1) / steps
+        return test.smallest_visible_edge - (float(ndtri(used)) + float(ndtri(LEVEL))) * deviation
+
+    # A bar more is a step more, as the zone keeps its length.
+    needed = None if test.bars_needed is None else bars + least_steps - steps
+    while needed is not None:
+        wanted = bars * (find_smallest(steps + needed - bars) / test.edge) ** 2
+        if wanted <= needed:
+            break
+        needed = whole_bars(wanted)
+    return DeflatedPower(find_smallest(steps) if steps >= least_steps else None, needed)
 
 
 def _upper_quantile(values: Floats) -> float:

@@ -19,7 +19,13 @@ from src.domain.trading import Direction
 from src.judgement.evidence import Evidence, format_figure, make_objection
 from src.judgement.leak_reasons import leak_objections
 from src.judgement.notes import list_notes
-from src.judgement.reasons import data_objections, deflated_sharpe, execution_objections, luck_objections
+from src.judgement.reasons import (
+    data_objections,
+    deflated_sharpe,
+    describe_trials,
+    execution_objections,
+    luck_objections,
+)
 
 __all__ = ["LEAK_AUDIT", "Evidence", "reach_verdict"]
 
@@ -55,22 +61,25 @@ def _rank(reason: Reason) -> tuple[int, int]:
 
 def _power_objections(evidence: Evidence, objections: Sequence[Reason]) -> Iterator[Reason]:
     """Yield the reason that luck could not have been told from the edge, if the run gains and only luck objects."""
-    timing = evidence.benchmarks.timing
+    timing, smallest = evidence.benchmarks.timing, evidence.benchmarks.smallest_visible_edge_deflated
     if timing is None or not objections or any(reason.code not in _LUCK for reason in objections):
         return
-    if not 0 < timing.edge < timing.smallest_visible_edge or evidence.metrics.total_return <= 0:
+    if timing.edge <= 0 or evidence.metrics.total_return <= 0 or (smallest is not None and timing.edge >= smallest):
         return
-    needed = (
-        f" About {timing.bars_needed:,} bars would do." if timing.bars_needed is not None else " More bars are needed."
+    trials, needed = describe_trials(evidence), evidence.benchmarks.bars_needed_deflated
+    among = "" if trials is None else f" among {trials} independent trials"
+    seen = (
+        f"no edge can be found on them{among}"
+        if smallest is None
+        else f"the smallest edge that can be found on them{among} is {format_figure(smallest)} % a year"
     )
     yield make_objection(
         VerdictLevel.UNDERPOWERED,
         ReasonCode.UNDERPOWERED,
-        "These bars are too few to tell: the timing earned "
-        f"{format_figure(timing.edge, timing.smallest_visible_edge)} % a year, but the smallest edge that can be found "
-        f"on them is {format_figure(timing.smallest_visible_edge)} % a year.{needed}",
+        f"These bars are too few to tell: the timing earned {format_figure(timing.edge, smallest)} % a year, but "
+        f"{seen}. {'More bars are needed.' if needed is None else f'About {needed:,} bars would do.'}",
         value=timing.edge,
-        threshold=timing.smallest_visible_edge,
+        threshold=smallest,
         unit="per cent a year",
     )
 

@@ -24,7 +24,7 @@ from src.judgement.other_markets import MAX_MARKETS
 from src.metrics.returns import simple_returns
 from src.ports import Engine, ResultStore, TrialLedger
 from src.service.computing import ComputeQueue
-from src.service.judging import ledger_market
+from src.service.judging import count_runs, ledger_market
 from src.service.market_runs import MarketRuns
 from src.service.pinned_bars import fetch_pinned_bars
 from src.service.pipeline import compute_outcome
@@ -97,6 +97,7 @@ class LaterChecks:
         market = ledger_market(result.request.market.symbol, result.origin)
         state = await self.ledger.state(user_id=result.request.user_id, symbol=market)
         settings, confidence, metrics = result.request.annualization, result.judgement.confidence, result.metrics
+        test = result.judgement.benchmarks.timing
         risk_free_per_bar = math.expm1(math.log1p(settings.risk_free_rate) / metrics.bars_per_year)
         return await self.computing.run(
             lambda: deflate(
@@ -105,6 +106,9 @@ class LaterChecks:
                 risk_free_per_bar=risk_free_per_bar,
                 bars_per_year=metrics.bars_per_year,
                 block_error=confidence.sharpe_error,
+                runs=count_runs(state),
+                active_trials=state.active.statistics.effective_trials,
+                timing_p_value=None if test is None else test.p_value,
             )
         )
 

@@ -88,17 +88,25 @@ def test_minutes_settle_what_hours_do_not_tell(service: str) -> None:
 
 
 def test_deflation_now_counts_later_trials(service: str) -> None:
-    result = run(service, fast=20, slow=40, user_id="now")
+    result = run(service, fast=3, slow=8, user_id="now")
     assert ask(service, result, "deflation") == result["judgement"]["deflation"]
     run(service, fast=5, slow=40, user_id="now")
     now = ask(service, result, "deflation")
     assert now["trials"] == 2
     assert result["judgement"]["deflation"]["trials"] == 1
-    query = """query ($id: ID!) { backtest(id: $id) { deflationNow { trials dsr } neighbors { rank sharePositive }
+    benchmarks = result["judgement"]["benchmarks"]
+    p_value, effective = benchmarks["timing"]["p_value"], now["active_trials_effective"]
+    assert result["judgement"]["deflation"]["timing_deflated"] == benchmarks["timing_deflated"] == p_value
+    assert 1 < effective <= 2
+    assert now["timing_deflated"] == pytest.approx(1 - (1 - p_value) ** effective)
+    query = """query ($id: ID!) { backtest(id: $id) {
+      deflationNow { trials dsr activeTrialsEffective timingDeflated } neighbors { rank sharePositive }
       resolvedFills { resolvedBars } judgement { deflation { trials } } } }"""
     answer = httpx.post(f"{service}/graphql", json={"query": query, "variables": {"id": result["id"]}}, timeout=60)
     found = answer.json()["data"]["backtest"]
-    assert found["deflationNow"] == {"trials": 2, "dsr": now["dsr"]}
+    assert found["deflationNow"] == {
+        "trials": 2, "dsr": now["dsr"], "activeTrialsEffective": effective, "timingDeflated": now["timing_deflated"],
+    }  # fmt: skip
     assert found["neighbors"]["rank"] >= 1
     assert found["resolvedFills"] is None
     assert found["judgement"]["deflation"]["trials"] == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -191,6 +192,78 @@ def test_single_rule_without_edge_is_rejected_rarely(held: int) -> None:
 def test_deflated_p_value_is_that_of_the_best(trials: float, expected: float) -> None:
     assert timing.deflate_p_value(0.01, trials) == pytest.approx(expected, rel=1e-12)
     assert timing.deflate_p_value(1.0, trials) == 1.0
+
+
+def planted(n: int, seed: int, edge: float) -> TimingTest:
+    """The test of a rule that earns `edge` a bar in the market more than out of it, in a market of 2 % noise."""
+    exposure = at_random(n, 3, 4, seed)
+    return time_of(exposure, market(n, 5000 + seed) + edge * (exposure - exposure.mean()))
+
+
+def plan(n: int, edge: float, trials: float) -> tuple[float, float]:
+    """The mean smallest edge, and the mean bars for the true one: in per cent a year, the edge × p̄ (1 − p̄) × bars."""
+    found, true = [planted(n, seed, 0.0) for seed in range(40)], 36_500 * edge * 3 / 7 * 4 / 7
+    powers = [timing.deflate_power(replace(one, edge=true, bars_needed=1), n, trials) for one in found]
+    return (
+        float(np.mean([power.smallest_edge or math.nan for power in powers])),
+        float(np.mean([power.bars_needed or math.nan for power in powers])),
+    )
+
+
+def share_found(n: int, edge: float, trials: float) -> float:
+    p_values = [planted(n, 100 + seed, edge).p_value for seed in range(400)]
+    return float(np.mean([timing.deflate_p_value(p_value, trials) <= 0.05 for p_value in p_values]))
+
+
+@pytest.mark.parametrize("trials", [5.0, 30.0])
+def test_edge_is_found_on_stated_bars(trials: float) -> None:
+    # 400 paths: 80 % are found ± 2 %, and the normal approximation is off by some more.
+    _, needed = plan(800, 0.0045, trials)
+    assert needed > 800
+    assert 0.73 <= share_found(round(needed), 0.0045, trials) <= 0.87
+    # The bars of the single test, which does not know the trials.
+    _, single = plan(800, 0.0045, 1.0)
+    assert single == 1.0
+
+
+@pytest.mark.parametrize("trials", [5.0, 30.0])
+def test_smallest_edge_is_found_in_80_per_cent(trials: float) -> None:
+    smallest, _ = plan(1200, 0.0045, trials)
+    assert 0.73 <= share_found(1200, smallest / (36_500 * 3 / 7 * 4 / 7), trials) <= 0.87
+
+
+@pytest.mark.parametrize("trials", [0.0, 1.0])
+def test_power_of_one_trial_is_unchanged(trials: float) -> None:
+    found = planted(800, 1, 0.001)
+    assert timing.deflate_power(found, 800, trials) == (found.smallest_visible_edge, found.bars_needed)
+    old = replace(found, deviation=None)
+    assert timing.deflate_power(old, 800, 30.0) == (found.smallest_visible_edge, found.bars_needed)
+
+
+@pytest.mark.parametrize(("trials", "is_possible"), [(29.9, True), (30.1, False)])
+def test_no_edge_is_found_on_few_bars(trials: float, is_possible: bool) -> None:
+    """With 584 shifts the smallest p-value is 1 ÷ 585, and 1 − 0.95^(1/30) is nearly that."""
+    found = replace(planted(800, 1, 0.0), shifts=584, edge=1e6, bars_needed=1)
+    assert (timing.deflate_p_value(1 / 585, trials) <= 0.05) == is_possible
+    power = timing.deflate_power(found, 606, trials)
+    assert (power.smallest_edge is not None) == is_possible
+    # An edge so large is found once any is.
+    steps = next(steps for steps in range(1, 999) if timing.deflate_p_value(1 / steps, trials) <= 0.05)
+    assert power.bars_needed == 606 + steps - 585
+    assert timing.deflate_power(replace(found, bars_needed=None), 606, trials).bars_needed is None
+
+
+def test_deflated_bars_that_are_too_many_are_none() -> None:
+    found = planted(800, 1, 0.0)
+    tiny = replace(found, edge=found.smallest_visible_edge / 1500, bars_needed=800 * 1500**2)
+    assert timing.deflate_power(tiny, 800, 1.0).bars_needed == 1_800_000_000
+    assert timing.deflate_power(tiny, 800, 30.0).bars_needed is None
+
+
+def test_bars_needed_grow_with_the_trials() -> None:
+    found = replace(planted(800, 1, 0.0), edge=30.0, bars_needed=800)
+    needed = [timing.deflate_power(found, 800, trials).bars_needed or 0 for trials in (1.0, 2.0, 5.0, 30.0, 90.0, 1e6)]
+    assert needed == sorted(set(needed))
 
 
 def test_exposure_is_held_from_the_bar_that_fills() -> None:

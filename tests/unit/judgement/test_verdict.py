@@ -36,7 +36,7 @@ from tests.factories import make_metrics
 
 RULES = TradingRules(fill=FillTiming.NEXT_OPEN, fee_rate=0.001)
 SHORT = replace(RULES, direction=Direction.SHORT)
-TIMING = TimingTest(p_value=0.01, shifts=900, edge=50.0, smallest_visible_edge=40.0, bars_needed=640)
+TIMING = TimingTest(p_value=0.01, shifts=900, edge=50.0, smallest_visible_edge=40.0, bars_needed=640, deviation=16.0)
 ROWS = RowAudit(rows=1_000, differing=0, largest_difference=0.1, is_repeatable=None, signals=None)
 CHANGES = SignalChanges(
     prefixes=8,
@@ -78,11 +78,12 @@ def make_evidence(**changes: Any) -> Evidence:
             trials=2, trials_effective=1.5, average_correlation=0.5, trial_sharpe_variance=1.0, sharpe_hurdle=0.1,
             psr=0.99, psr_dependent=0.99, dsr=0.95, dsr_dependent=0.95, min_track_record_bars=300,
             luck_equivalent_trials=30.0,
-            min_backtest_bars=200, ledger_scope="all",
+            min_backtest_bars=200, active_trials_effective=1.5, timing_deflated=0.05, ledger_scope="all",
         ),
         "benchmarks": Benchmarks(
             jumps_left_out=0, buy_and_hold=None,
             timing=TIMING, timing_deflated=0.05, active_trials_effective=1.5, break_even_fee=0.002,
+            smallest_visible_edge_deflated=45.0, bars_needed_deflated=810,
             cost_cases=(), years=(), trends=(), bars_below_peak=0, missing_crises=(),
             best_trades=BestTrades(
                 share_of_best=10.0, share_of_best5=40.0, return_without_best=20.0, return_without_best5=5.0
@@ -94,13 +95,13 @@ def make_evidence(**changes: Any) -> Evidence:
         "reduced_entries": 0, "has_model": False, "not_checked": (),
     }  # fmt: skip
     for name, value in changes.items():
-        owner = next((key for key, part in parts.items() if name in part.__dataclass_fields__), None)
+        owners = [key for key, part in parts.items() if name in part.__dataclass_fields__]
         if name in parts:
             parts[name] = value
-        elif owner is not None:
-            parts[owner] = replace(parts[owner], **{name: value})
-        else:
+        elif not owners:
             whole[name] = value
+        else:
+            parts |= {owner: replace(parts[owner], **{name: value}) for owner in owners}
     return Evidence(**parts, **whole)
 
 
@@ -136,8 +137,10 @@ def without_best(value: float | None) -> BestTrades:
     return BestTrades(share_of_best=None, share_of_best5=None, return_without_best=value, return_without_best5=None)
 
 
-def power(edge: float, smallest: float, bars_needed: int | None = 2_560) -> TimingTest:
-    return replace(TIMING, edge=edge, smallest_visible_edge=smallest, bars_needed=bars_needed)
+def power(edge: float, smallest: float | None, bars_needed: int | None = 2_560) -> dict[str, Any]:
+    """The figures of the single test would object to nothing: those among all trials decide."""
+    timing = replace(TIMING, edge=edge, smallest_visible_edge=1e-9, bars_needed=1)
+    return {"timing": timing, "smallest_visible_edge_deflated": smallest, "bars_needed_deflated": bars_needed}
 
 
 FREE = replace(RULES, fee_rate=0.0)
@@ -198,22 +201,24 @@ TABLE: list[tuple[dict[str, Any], str, str]] = [
     ({"overfitting_probability": 0.7001}, "DOUBTFUL", "LIKELY_OVERFIT"),
     ({"superiority_p_value": 0.0501}, "DOUBTFUL", "NOT_SUPERIOR"),
     # power
-    ({"dsr": 0.9, "timing": power(20, 40)}, "UNDERPOWERED", "UNDERPOWERED LOW_DEFLATED_SHARPE"),
-    ({"timing_deflated": 0.2, "timing": power(20, 40)}, "UNDERPOWERED", "UNDERPOWERED TIMING_NOT_FOUND"),
+    ({"dsr": 0.9, **power(20, 40)}, "UNDERPOWERED", "UNDERPOWERED LOW_DEFLATED_SHARPE"),
+    ({"timing_deflated": 0.2, **power(20, 40)}, "UNDERPOWERED", "UNDERPOWERED TIMING_NOT_FOUND"),
     (
-        {"dsr": 0.9, "timing_deflated": 0.2, "timing": power(39.99, 40)},
+        {"dsr": 0.9, "timing_deflated": 0.2, **power(39.99, 40)},
         "UNDERPOWERED",
         "UNDERPOWERED LOW_DEFLATED_SHARPE TIMING_NOT_FOUND",
     ),
-    ({"dsr": 0.9, "timing": power(40, 40)}, "DOUBTFUL", "LOW_DEFLATED_SHARPE"),
-    ({"dsr": 0.9, "timing": power(0, 40)}, "DOUBTFUL", "LOW_DEFLATED_SHARPE"),
-    ({"dsr": 0.9, "timing": power(-1, 40)}, "DOUBTFUL", "LOW_DEFLATED_SHARPE"),
+    ({"dsr": 0.9, **power(40, 40)}, "DOUBTFUL", "LOW_DEFLATED_SHARPE"),
+    ({"dsr": 0.9, **power(40, None)}, "UNDERPOWERED", "UNDERPOWERED LOW_DEFLATED_SHARPE"),
+    ({"dsr": 0.9, **power(-1, None)}, "DOUBTFUL", "LOW_DEFLATED_SHARPE"),
+    ({"dsr": 0.9, **power(0, 40)}, "DOUBTFUL", "LOW_DEFLATED_SHARPE"),
+    ({"dsr": 0.9, **power(-1, 40)}, "DOUBTFUL", "LOW_DEFLATED_SHARPE"),
     ({"dsr": 0.9, "timing": None}, "DOUBTFUL", "LOW_DEFLATED_SHARPE TIMING_NOT_TESTABLE"),
-    ({"timing": power(20, 40)}, "NO_OBJECTION", ""),
-    ({"dsr": 0.9, "engines_differ": 1, "timing": power(20, 40)}, "DOUBTFUL", "LOW_DEFLATED_SHARPE ENGINES_DIFFER"),
-    ({"dsr": 0.9, "bars": 249, "timing": power(20, 40)}, "TOO_LITTLE_DATA", "FEW_BARS LOW_DEFLATED_SHARPE"),
+    ({**power(20, 40)}, "NO_OBJECTION", ""),
+    ({"dsr": 0.9, "engines_differ": 1, **power(20, 40)}, "DOUBTFUL", "LOW_DEFLATED_SHARPE ENGINES_DIFFER"),
+    ({"dsr": 0.9, "bars": 249, **power(20, 40)}, "TOO_LITTLE_DATA", "FEW_BARS LOW_DEFLATED_SHARPE"),
     (
-        {"dsr": 0.9, "is_simulated": True, "timing": power(20, 40)},
+        {"dsr": 0.9, "is_simulated": True, **power(20, 40)},
         "UNDERPOWERED",
         "UNDERPOWERED LOW_DEFLATED_SHARPE SIMULATED_PRICES",
     ),
@@ -222,11 +227,11 @@ TABLE: list[tuple[dict[str, Any], str, str]] = [
     ({"break_even_fee": None}, "NO_OBJECTION", ""),
     ({"break_even_fee": None, "total_return": -5.0}, "DOUBTFUL", "THIN_COST_MARGIN"),
     (
-        {"break_even_fee": None, "total_return": -5.0, "dsr": 0.9, "timing": power(20, 40)},
+        {"break_even_fee": None, "total_return": -5.0, "dsr": 0.9, **power(20, 40)},
         "DOUBTFUL",
         "LOW_DEFLATED_SHARPE THIN_COST_MARGIN",
     ),
-    ({"total_return": 0.0, "dsr": 0.9, "timing": power(20, 40)}, "DOUBTFUL", "LOW_DEFLATED_SHARPE"),
+    ({"total_return": 0.0, "dsr": 0.9, **power(20, 40)}, "DOUBTFUL", "LOW_DEFLATED_SHARPE"),
     ({"rules": FREE, "break_even_fee": 0.00001}, "NO_OBJECTION", ""),
     ({"rules": FREE, "break_even_fee": 0.0}, "DOUBTFUL", "THIN_COST_MARGIN"),
     ({"break_even_fee": -0.001}, "DOUBTFUL", "THIN_COST_MARGIN"),
@@ -302,7 +307,9 @@ evidences = st.fixed_dictionaries(
         "dsr": st.none() | st.floats(0, 1),
         "psr": st.none() | st.floats(0, 1),
         "trials": st.integers(0, 200),
-        "timing": st.none() | st.builds(power, st.floats(-1e3, 1e3), st.floats(1e-3, 1e3), st.none() | st.integers(1)),
+        "timing": st.none() | st.builds(replace, st.just(TIMING), edge=st.floats(-1e3, 1e3)),
+        "smallest_visible_edge_deflated": st.none() | st.floats(1e-3, 1e3),
+        "bars_needed_deflated": st.none() | st.integers(1),
         "timing_deflated": st.none() | st.floats(0, 1),
         "break_even_fee": st.none() | st.floats(-1, 1),
         "fill_band": st.none() | st.builds(band, st.floats(-100, 1e6), st.floats(-100, 1e6), st.integers(1, 50)),
@@ -494,9 +501,9 @@ TEXTS: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {"timing_deflated": 0.2618, "active_trials_effective": 24.31},
-        "The same trades at other times would earn as much with a probability of 0.262 if 24.3 "
-        "independent trials are counted; at most 0.05 is allowed. The Sharpe ratio is high enough even "
-        "so: holding while the market rose can explain it, and that it matters when it bought is not shown.",
+        "The chance that the best of about 24 such runs, traded at other times, would earn as much is 0.262; at "
+        "most 0.05 is allowed. The Sharpe ratio is high enough even so: "
+        "holding while the market rose can explain it, and that it matters when it bought is not shown.",
     ),
     (
         {"timing_deflated": 0.2618, "active_trials_effective": 1.0, "dsr": None, "dsr_dependent": None},
@@ -504,32 +511,32 @@ TEXTS: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {"timing_deflated": 0.3, "buy_and_hold_return": -5.0},
-        "The same trades at other times would earn as much with a probability of 0.3 if 1.5 independent "
-        "trials are counted; at most 0.05 is allowed. The Sharpe ratio is high enough even so: holding "
+        "The chance that the best of about 1.5 such runs, traded at other times, would earn as much is 0.3; "
+        "at most 0.05 is allowed. The Sharpe ratio is high enough even so: holding "
         "positions at all can explain it, and that it matters when it bought and sold is not shown.",
     ),
     (
         {"timing_deflated": 0.3, "buy_and_hold_return": None},
-        "The same trades at other times would earn as much with a probability of 0.3 if 1.5 independent "
-        "trials are counted; at most 0.05 is allowed. The Sharpe ratio is high enough even so: holding "
+        "The chance that the best of about 1.5 such runs, traded at other times, would earn as much is 0.3; "
+        "at most 0.05 is allowed. The Sharpe ratio is high enough even so: holding "
         "positions at all can explain it, and that it matters when it bought and sold is not shown.",
     ),
     (
         {"timing_deflated": 0.3, "buy_and_hold_return": -5.0, "rules": replace(RULES, direction=Direction.SHORT)},
-        "The same trades at other times would earn as much with a probability of 0.3 if 1.5 independent "
-        "trials are counted; at most 0.05 is allowed. The Sharpe ratio is high enough even so: being "
+        "The chance that the best of about 1.5 such runs, traded at other times, would earn as much is 0.3; "
+        "at most 0.05 is allowed. The Sharpe ratio is high enough even so: being "
         "short while the market fell can explain it, and that it matters when it sold is not shown.",
     ),
     (
         {"timing_deflated": 0.3, "buy_and_hold_return": 5.0, "rules": replace(RULES, direction=Direction.SHORT)},
-        "The same trades at other times would earn as much with a probability of 0.3 if 1.5 independent "
-        "trials are counted; at most 0.05 is allowed. The Sharpe ratio is high enough even so: holding "
+        "The chance that the best of about 1.5 such runs, traded at other times, would earn as much is 0.3; "
+        "at most 0.05 is allowed. The Sharpe ratio is high enough even so: holding "
         "positions at all can explain it, and that it matters when it bought and sold is not shown.",
     ),
     (
         {"timing_deflated": 0.3, "rules": replace(RULES, direction=Direction.BOTH)},
-        "The same trades at other times would earn as much with a probability of 0.3 if 1.5 independent "
-        "trials are counted; at most 0.05 is allowed. The Sharpe ratio is high enough even so: holding "
+        "The chance that the best of about 1.5 such runs, traded at other times, would earn as much is 0.3; "
+        "at most 0.05 is allowed. The Sharpe ratio is high enough even so: holding "
         "positions at all can explain it, and that it matters when it bought and sold is not shown.",
     ),
     (
@@ -669,12 +676,21 @@ def test_reason_is_said_in_sentence(changes: dict[str, Any], text: str) -> None:
 
 
 @pytest.mark.parametrize(("bars", "end"), [(1_234, "About 1,234 bars would do."), (None, "More bars are needed.")])
-def test_underpowered_reason_says_how_many_bars_would_do(bars: int | None, end: str) -> None:
-    found = reach_verdict(make_evidence(dsr=0.9, timing=power(20.34, 41.72, bars))).reasons[0]
-    assert found.text == (
-        "These bars are too few to tell: the timing earned 20.3 % a year, but the smallest edge that can be found on "
-        f"them is 41.7 % a year. {end}"
-    )
+@pytest.mark.parametrize(
+    ("smallest", "trials", "seen"),
+    [
+        (41.72, 1.0, "the smallest edge that can be found on them is 41.7 % a year"),
+        (41.72, 29.6, "the smallest edge that can be found on them among about 30 independent trials is 41.7 % a year"),
+        (None, 29.6, "no edge can be found on them among about 30 independent trials"),
+    ],
+)
+def test_underpowered_reason_says_how_many_bars_would_do(
+    bars: int | None, end: str, smallest: float | None, trials: float, seen: str
+) -> None:
+    changes = power(20.34, smallest, bars) | {"active_trials_effective": trials}
+    found = reach_verdict(make_evidence(dsr=0.9, **changes)).reasons[0]
+    assert found.text == f"These bars are too few to tell: the timing earned 20.3 % a year, but {seen}. {end}"
+    assert (found.value, found.threshold) == (20.34, smallest)
 
 
 def first_text(**changes: Any) -> str:

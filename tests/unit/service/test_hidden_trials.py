@@ -54,9 +54,7 @@ def ledger_of(service: BacktestService) -> MemoryLedger:
 @pytest.mark.parametrize(
     "window", [until(LAST), until(LAST - 2), until(LAST, since=300)], ids=["all", "all but 2", "end"]
 )
-async def test_search_on_known_bars_counts_for_runs_that_declare_nothing(
-    service: BacktestService, window: TrainingWindow
-) -> None:
+async def test_search_on_known_bars_counts_for_later_runs(service: BacktestService, window: TrainingWindow) -> None:
     hidden = [deflation_of(await run(service, window, threshold)) for threshold in THRESHOLDS]
     assert [found.trials for found in hidden] == [1, 2, 3, 4, 5, 6, 7]
     assert hidden[-1].trials_effective > 1.5
@@ -68,9 +66,7 @@ async def test_search_on_known_bars_counts_for_runs_that_declare_nothing(
 
 
 @pytest.mark.parametrize(("bars_after", "is_counted_alone"), [(MIN_COUNTED_BARS - 1, False), (MIN_COUNTED_BARS, True)])
-async def test_part_after_the_window_is_the_trial_from_30_bars_on(
-    service: BacktestService, bars_after: int, is_counted_alone: bool
-) -> None:
+async def test_part_of_30_bars_is_the_trial(service: BacktestService, bars_after: int, is_counted_alone: bool) -> None:
     assert MIN_COUNTED_BARS == 30
     result = await run(service, until(LAST - 1 - bars_after))
     assert result.out_of_sample is not None
@@ -82,7 +78,7 @@ async def test_part_after_the_window_is_the_trial_from_30_bars_on(
     assert bool(state.total.sum_t) == is_counted_alone
 
 
-async def test_part_that_does_not_move_is_counted_by_the_whole_run(service: BacktestService) -> None:
+async def test_part_without_moves_is_counted_by_whole_run(service: BacktestService) -> None:
     """Else a search is hidden by a window after which the chosen thresholds do not trade."""
     returns = abs(BARS.close[1:] / BARS.close[:-1] - 1)
     flat = float(returns[-101:].max()) * 2 + 1e-6
@@ -109,7 +105,7 @@ async def test_each_declaration_is_a_trial_and_each_equal_one_none(service: Back
     assert len(ledger_of(service).keys) == 7
 
 
-async def test_declaration_that_holds_no_bar_is_no_trial_of_its_own(service: BacktestService) -> None:
+async def test_declaration_without_bars_is_no_other_trial(service: BacktestService) -> None:
     """The returns and what is counted of them are those of the run that declares nothing."""
     before = TrainingWindow(trained_to_ms=int(BARS.open_time_ms[0]) - 1)
     for window in (NO_TRAINING_WINDOW, before):
