@@ -314,6 +314,10 @@ class TrialLedger(Protocol):
         """Return how many counted trials `links` never returns: those from before links were kept, or added by hand."""
         ...
 
+    async def keeps_all_links(self) -> bool:
+        """Return whether the store has kept a link of every trial from its first one on; False if it cannot tell."""
+        ...
+
     async def next_ledger(self, after: tuple[str, str] | None, *, user_id: str | None) -> tuple[str, str] | None:
         """Return the user and symbol of the next ledger, None after the last.
 

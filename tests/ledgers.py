@@ -34,6 +34,9 @@ class MemoryLedger:
     async def count_unlinked(self, *, user_id: str, symbol: str) -> int:
         return 0
 
+    async def keeps_all_links(self) -> bool:
+        return True
+
     async def next_ledger(self, after: tuple[str, str] | None, *, user_id: str | None) -> tuple[str, str] | None:
         names = [name for name in self.states if after is None or name > after]
         return min((name for name in names if user_id in (None, name[0])), default=None)

@@ -46,7 +46,7 @@ class LedgerCommand:
         self.totals = Totals()
 
     async def run(self) -> int:
-        """Walk all ledgers; return 0 if none has a fault and the head was found, if one is wanted; else 1.
+        """Walk all ledgers; return 0 if none has a fault, and the user and the head that are wanted were found; else 1.
 
         Raises StoreUnavailable if the store does not respond.
         """
@@ -56,10 +56,13 @@ class LedgerCommand:
         totals = self.totals
         counts = (_count(totals.ledgers, "ledger"), _count(totals.trials, "trial"))
         print(f"{', '.join(counts)}, {totals.faults:,} with a fault")
+        is_missing = self._user_id is not None and not totals.ledgers
+        if is_missing:
+            print(f"{quote(self._user_id or '')} has no ledger: no trial of this user was counted, or all were removed")
         if self._head is not None and not totals.heads:
             rest = "; a ledger with a fault may lack links" if totals.faults else ""
             print(f"head {self._head}: in none of these ledgers{rest}")
-        return int(totals.faults > 0 or (self._head is not None and not totals.heads))
+        return int(totals.faults > 0 or is_missing or (self._head is not None and not totals.heads))
 
     async def _check(self, user_id: str, symbol: str) -> None:
         title = f"{quote(user_id)} on {quote(symbol)}"

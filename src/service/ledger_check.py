@@ -88,6 +88,11 @@ class _Walk:
                 break
         unlinked = await self._ledger.count_unlinked(user_id=self._user_id, symbol=self._symbol)
         fault = check.finish() or _find_fault_of_count(unlinked, state)
+        if fault is None and unlinked and await self._ledger.keeps_all_links():
+            fault = (
+                f"trials without a link: {unlinked}, although this store has kept links from its first trial on; they "
+                "have lost their links, or were added"
+            )
         runs, before = (unlinked, unlinked) if state.is_unnumbered else (state.runs, state.unlinked_runs)
         if head_after is None and state.head and state.head == self._wanted:
             head_after = runs

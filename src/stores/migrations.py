@@ -73,5 +73,10 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         "ALTER TABLE trials ADD COLUMN head TEXT",
         "CREATE UNIQUE INDEX trials_in_order ON trials (user_id, symbol, number) WHERE number IS NOT NULL",
     ),
+    (
+        # Whether the file had trials without links: if not, a trial that has none later has lost it.
+        "CREATE TABLE trial_links (are_complete INTEGER NOT NULL)",
+        "INSERT INTO trial_links SELECT NOT EXISTS (SELECT 1 FROM trials WHERE number IS NULL)",
+    ),
 )
 """Statements that lead from each `PRAGMA user_version` to the next; once released, they are never changed."""

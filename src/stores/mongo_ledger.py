@@ -95,6 +95,10 @@ class MongoTrialLedger:
             unlinked = {"link.number": {"$not": {"$gt": LOWEST_NUMBER}}}
             return int(await self._trials.count_documents({"_id": _ids_below(ledger_id), "$or": counted, **unlinked}))
 
+    async def keeps_all_links(self) -> bool:
+        # Documents are not migrated, so that no step could tell a database of an earlier version from a new one.
+        return False
+
     async def next_ledger(self, after: tuple[str, str] | None, *, user_id: str | None) -> tuple[str, str] | None:
         # The next character after the line break ends the range of the ids of one user, or of one ledger's trials.
         ids = {"$gt": ""} if user_id is None else dict(_ids_below(user_id))

@@ -32,6 +32,7 @@ _LINKS: Final = (
 )
 _COUNT_RUNS: Final = "SELECT count(*) FROM trials WHERE user_id = ? AND symbol = ?"
 _COUNT_UNLINKED: Final = f"{_COUNT_RUNS} AND (number IS NULL OR number <= ?)"
+_ARE_COMPLETE: Final = "SELECT count(*) FROM trial_links WHERE are_complete"
 _IS_TEXT: Final = "typeof(user_id) = 'text' AND typeof(symbol) = 'text'"
 """The service reads no other rows; another type would have another place in the order than its text."""
 _NEXT: Final = (
@@ -82,6 +83,10 @@ class SqliteTrialLedger:
     async def count_unlinked(self, *, user_id: str, symbol: str) -> int:
         [[count]] = await self._database.read(_COUNT_UNLINKED, (user_id, symbol, LOWEST_NUMBER))
         return int(count)
+
+    async def keeps_all_links(self) -> bool:
+        [[rows]] = await self._database.read(_ARE_COMPLETE, ())
+        return bool(rows)
 
     async def next_ledger(self, after: tuple[str, str] | None, *, user_id: str | None) -> tuple[str, str] | None:
         conditions = {"(user_id, symbol) > (?, ?)": after or (), "user_id = ?": () if user_id is None else (user_id,)}

@@ -188,6 +188,7 @@ async def test_counted_trials_all_have_links(ledger: TrialLedger) -> None:
         await record(ledger, seed)
     assert await ledger.count_unlinked(user_id="ann", symbol="BTCUSDT") == 0
     assert await ledger.count_unlinked(user_id="bob", symbol="BTCUSDT") == 0
+    assert await ledger.keeps_all_links() == isinstance(ledger, SqliteTrialLedger), "MongoDB cannot tell"
 
 
 async def test_chain_has_no_fault_while_others_count(open_ledger: OpenLedger, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -80,6 +80,18 @@ def test_unreadable_ledger_is_a_fault_of_that_one(tmp_path: Path, run: Run) -> N
     ]
 
 
+@pytest.mark.parametrize("user", ["nobody", "", "a"])
+def test_user_without_a_ledger_is_named(tmp_path: Path, run: Run, user: str) -> None:
+    asyncio.run(make_file(tmp_path, 1))
+    found = run("--user", user)
+    assert found.code == 1
+    assert found.out.splitlines() == [
+        "0 ledgers, 0 trials, 0 with a fault",
+        f"'{user}' has no ledger: no trial of this user was counted, or all were removed",
+    ]
+    assert run("--user", "a\nb").code == run().code == 0
+
+
 def test_file_is_neither_created_nor_migrated(tmp_path: Path, run: Run) -> None:
     missing = run()
     assert missing.code == 2

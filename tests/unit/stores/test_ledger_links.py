@@ -73,10 +73,12 @@ def edit_file(path: Path, *statements: str) -> None:
     editor = sqlite3.connect(path)
     with editor:
         for statement in statements:
-            editor.execute(statement)
+            editor.executescript(statement)
     editor.close()
 
 
+UNLINK = "UPDATE trials SET number = NULL, entry = NULL, sums = NULL, head = NULL"
+FORGET = "UPDATE trial_ledgers SET runs = {runs}, unlinked_runs = {unlinked}, first_head = head"
 ROW = "INSERT INTO trials VALUES ('ann', 'BTCUSDT', 'x', {number}, '{zeros}', '{zeros}', '{zeros}')"
 SWAP = """UPDATE trials SET {field} = (
     SELECT other.{field} FROM trials AS other WHERE other.number = 6 - trials.number
@@ -113,6 +115,12 @@ SWAP = """UPDATE trials SET {field} = (
         ("UPDATE trial_ledgers SET unlinked_runs = 2", "link 1 stands before the first one, 3"),
         ("UPDATE trial_ledgers SET first_head = 'x'", "or the ledger's first head, were changed"),
         ("DELETE FROM trial_ledgers", "link 1 comes after the ledger's last run, 0"),
+        (f"{UNLINK}; {FORGET.format(runs=5, unlinked=5)}", "trials without a link: 5, although"),
+        (f"{UNLINK}; {FORGET.format(runs=0, unlinked=0)}", "trials without a link: 5, although"),
+        (
+            f"DELETE FROM trials WHERE number > 1; {UNLINK}; {FORGET.format(runs=1, unlinked=1)}",
+            "trials without a link: 1, although",
+        ),
     ],
 )
 async def test_edited_row_is_named(sqlite_ledger: SqliteTrialLedger, path: Path, edit: str, named: str) -> None:
@@ -134,6 +142,44 @@ async def test_unreadable_row_is_named(sqlite_ledger: SqliteTrialLedger, path: P
     edit_file(path, edit)
     with pytest.raises(StoreUnavailable, match=named):
         await fault_of(sqlite_ledger)
+
+
+@pytest.mark.parametrize("version", [OLD_SCHEMA, OLD_SCHEMA + 1])
+async def test_file_that_had_no_links_may_lack_some(path: Path, version: int) -> None:
+    """The first version with links numbered them in its migration; both are taken on by this one."""
+    sums = EMPTY_LEDGER.add(entry(1))
+    old = sqlite3.connect(path)
+    with old:
+        for migration in MIGRATIONS[:OLD_SCHEMA]:
+            for statement in migration:
+                old.execute(statement)
+        old.execute("INSERT INTO trials VALUES ('ann', 'BTCUSDT', 'key-1')")
+        row = ("ann", "BTCUSDT", sums.total.to_bytes(), sums.active.to_bytes(), "old head")
+        old.execute("INSERT INTO trial_ledgers VALUES (?, ?, ?, ?, ?)", row)
+        for statement in (one for migration in MIGRATIONS[OLD_SCHEMA:version] for one in migration):
+            old.execute(statement)
+        old.execute(f"PRAGMA user_version = {version}")
+    old.close()
+    database = SqliteDatabase(path)
+    ledger = SqliteTrialLedger(database)
+    await count(ledger, 2)
+    assert not await ledger.keeps_all_links()
+    found = await check_ledger(ledger, user_id="ann", symbol="BTCUSDT")
+    assert (found.fault, found.runs, found.unlinked_runs) == (None, 2, 1)
+    await database.close()
+
+
+async def test_file_that_had_all_links_keeps_all(path: Path) -> None:
+    database = SqliteDatabase(path)
+    await count(SqliteTrialLedger(database), 1, 2)
+    await database.close()
+    edit_file(path, "DROP TABLE trial_links", f"PRAGMA user_version = {OLD_SCHEMA + 1}")
+    database = SqliteDatabase(path)
+    ledger = SqliteTrialLedger(database)
+    await count(ledger, 3)
+    assert await ledger.keeps_all_links()
+    assert await fault_of(ledger) is None
+    await database.close()
 
 
 async def test_rows_of_nobody_are_not_listed(sqlite_ledger: SqliteTrialLedger, path: Path) -> None:
