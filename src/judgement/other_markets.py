@@ -9,6 +9,7 @@ from typing import Final
 from src.domain.judgement import OtherMarket, OtherMarkets, SkippedMarket
 from src.domain.market import Bars, CachedMarket
 from src.domain.performance import Metrics
+from src.judgement.evidence import count_noun
 from src.judgement.jumps import find_jump_rows, join_closes
 
 MAX_MARKETS: Final = 3
@@ -54,7 +55,7 @@ def summarize_markets(markets: Sequence[OtherMarket], skipped: Sequence[SkippedM
         markets=tuple(markets),
         positive_sharpe=positive,
         beats_buy_and_hold=better,
-        summary=f"Of {len(markets)} other market(s), the Sharpe ratio is over 0 on {positive}, and the return is over "
-        f"that of buying and holding on {better}.",
+        summary=f"Of {count_noun(len(markets), 'other market')}, the Sharpe ratio is over 0 on {positive}, and the "
+        f"return is over that of buying and holding on {better}.",
         skipped=tuple(skipped),
     )

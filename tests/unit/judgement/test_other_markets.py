@@ -39,4 +39,5 @@ def test_counts_are_over_zero_and_over_holding() -> None:
     found = summarize_markets([figures(1.0, 0.0, 1.0), figures(2.0, 0.1, 1.0), figures(3.0, None, None)], [failed])
     assert found.skipped == (failed,)
     assert (found.positive_sharpe, found.beats_buy_and_hold) == (1, 1)
-    assert found.summary.startswith("Of 3 other market(s), the Sharpe ratio is over 0 on 1, ")
+    assert found.summary.startswith("Of 3 other markets, the Sharpe ratio is over 0 on 1, ")
+    assert summarize_markets([figures(1.0, 0.0, 1.0)], []).summary.startswith("Of 1 other market, the Sharpe ratio")
