@@ -134,7 +134,7 @@ SERIES_COLUMNS: Final[Mapping[str, SeriesColumn]] = MappingProxyType(
             needs_bars=True,
         ),
         "rebased": SeriesColumn(
-            "Equity ÷ starting cash × 100, in a point the last, to compare runs of different cash.", "100 at the start"
+            "Equity ÷ starting cash × 100, in a point the last, to compare runs of different cash.", _PERCENT
         ),
         "signal": SeriesColumn("buy, sell or hold, decided at the close. Null in points: fills have them.", "text"),
         "probability": SeriesColumn("The model's P(class 1), in a point the last. Null if it has none.", "fraction"),
