@@ -52,13 +52,15 @@ def describe_result(result: BacktestResult) -> str:
 def describe_comparison(runs: Sequence[ResultSummary]) -> str:
     """Return the verdict's level of each run, then a table of figures, one line for each run."""
     lines = ["VERDICTS"]
-    lines += [
-        f"- {run.id}: {run.verdict_level or NOT_JUDGED} ({run.metrics.strategy_name}, {_market_of(run)})"
-        for run in runs
-    ]
+    lines += [f"- {run.id}: {_levels_of(run)} ({run.metrics.strategy_name}, {_market_of(run)})" for run in runs]
     lines += ["", "FIGURES (per cent where not a count, ratio or money)", ",".join(("id", *_COMPARED))]
     lines += [",".join((run.id, *(_number(getattr(run.metrics, name)) for name in _COMPARED))) for run in runs]
     return "\n".join(lines)
+
+
+def _levels_of(run: ResultSummary) -> str:
+    later = run.out_of_sample_level
+    return f"{run.verdict_level or NOT_JUDGED}{'' if later is None else f', out of sample {later}'}"
 
 
 def describe_quality(series: MarketSeries) -> str:

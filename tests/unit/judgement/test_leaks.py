@@ -99,7 +99,7 @@ def test_turned_signal_may_differ_by_rounding_only(dtype: type) -> None:
     assert not compare_turned(10, spread=0.25, dtype=dtype)
 
 
-def test_turned_signal_far_from_zero_is_compared_by_deviation() -> None:
+def test_turned_signal_far_from_zero_needs_deviation() -> None:
     outputs = np.array([1000.0, 1002.0])
     assert not compare_rows(outputs, outputs + 2e-3, has_turned=np.array([True, False])).are_equal
     assert compare_rows(outputs, outputs + 2e-3, has_turned=np.array([False, False])).are_equal
