@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from src.domain.errors import InvalidInput, InvalidRule
 from src.domain.reported import reported
@@ -14,6 +15,10 @@ class RuleText:
 
     field: str = reported("The field that holds the rule: buy, sell, short or cover.")
     text: str = reported("The rule as it was understood: with only the brackets that it needs.")
+    tree: Any = reported(
+        "Its tree: an object with kind (number, parameter, column, call, earlier, negative, arithmetic, comparison, "
+        "not, logic), value (the number, name or operator; null if none) and children (objects of the same form)."
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

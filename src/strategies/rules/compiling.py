@@ -29,7 +29,7 @@ from src.strategies.rules.tree import (
     Parameter,
     walk,
 )
-from src.strategies.rules.vocabulary import COLUMNS, FUNCTIONS, known_names, signature_of
+from src.strategies.rules.vocabulary import COLUMN_RANGES, COLUMNS, FUNCTIONS, known_names, signature_of
 
 MAX_LOOKBACK: Final = MAX_WARM_UP_BARS
 """Bars, of `x[n]` and of a whole rule: a longer one would have no value on the first bars of a range."""
@@ -117,7 +117,7 @@ class _Reading:
             case Arithmetic(operator, left, right):
                 step = self._arithmetic(node, operator, left, right)
             case Comparison(operator, left, right):
-                step = self._add(node, operator, inputs=self._numbers(operator, (left, right)), is_condition=True)
+                step = self._comparison(node, operator, left, right)
             case Not(value):
                 joined = self.condition(value, "not takes a condition")
                 step = self._add(node, "not", inputs=(joined,), is_condition=True)
@@ -127,6 +127,18 @@ class _Reading:
             case _:
                 raise TypeError(f"{type(node).__name__} is no part of a rule")
         return step
+
+    def _comparison(self, node: Node, operator: str, left: Node, right: Node) -> int:
+        inputs = self._numbers(operator, (left, right))
+        for column, step, other in ((left, inputs[1], right), (right, inputs[0], left)):
+            bounds = COLUMN_RANGES.get(column.name) if isinstance(column, Column) else None
+            value = self._steps[step].constant
+            if bounds is not None and value is not None and not bounds[0] <= value <= bounds[1]:
+                problem = "{name} is compared with {got}, which it never is. Allowed: {least} to {most}."
+                raise self._source.fault(
+                    other.at, problem, name=print_rule(column), got=f"{value:.15g}", least=bounds[0], most=bounds[1]
+                )
+        return self._add(node, operator, inputs=inputs, is_condition=True)
 
     def _numbers(self, operator: str, nodes: Sequence[Node]) -> tuple[int, ...]:
         return tuple(self.number(node, f"{operator} takes numbers") for node in nodes)
@@ -146,8 +158,11 @@ class _Reading:
         if name in FUNCTIONS or name in INDICATORS:
             problem = "{name} is a function. Write it with brackets: {signature}."
             raise self._source.fault(node.at, problem, name=name, signature=signature_of(name))
-        hint = f" Did you mean {{{name}}}, the parameter?" if name in self._parameters else ""
-        raise self._unknown(node, name, hint)
+        if name in self._parameters:
+            raise self._unknown(node, name, f" Did you mean {{{name}}}, the parameter?")
+        # One letter resembles a known name by chance only.
+        is_own = name[0] != "_" and (len(name) == 1 or similar_name(name, known_names()) is None)
+        raise self._unknown(node, name, f" A number of your own is written {{{name}}}." if is_own else "")
 
     def _unknown(self, node: Node, name: str, hint: str = "") -> InvalidRule:
         return self._source.fault(
@@ -187,8 +202,9 @@ class _Reading:
             raise self._unknown(node, name)
         least, most = _ARGUMENTS.get(name, (2, 2))
         if len(arguments) < least or (most is not None and len(arguments) > most):
-            problem = "{name} has {got} arguments. Write {signature}."
-            raise self._source.fault(node.at, problem, name=name, got=len(arguments), signature=signature_of(name))
+            got = f"{len(arguments) or 'no'} argument{'' if len(arguments) == 1 else 's'}"
+            problem = "{name} has {got}. Write {signature}."
+            raise self._source.fault(node.at, problem, name=name, got=got, signature=signature_of(name))
         inputs = self._numbers(name, arguments)
         if name in ("min", "max"):
             first, *others = inputs
@@ -216,9 +232,11 @@ class _Reading:
     ) -> tuple[float, ...]:
         """Return all numbers of an indicator, its defaults included, checked."""
         if len(values) > len(indicator.arguments):
+            others = [signature_of(name) for name in INDICATORS if name.endswith(f"_{indicator.name}")]
             problem = "{name} has too many arguments. Write {signature}."
             at = nodes[len(indicator.arguments)].at
-            raise self._source.fault(at, problem, name=indicator.name, signature=signature_of(indicator.name))
+            signature = " or ".join((signature_of(indicator.name), *others))
+            raise self._source.fault(at, problem, name=indicator.name, signature=signature)
         for part, value, argument in zip(nodes, values, indicator.arguments, strict=False):
             if value is None:
                 problem = "{name} of {function} is {got!r}, which may change from bar to bar. Write {signature}."

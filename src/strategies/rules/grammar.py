@@ -126,7 +126,7 @@ def _explain(source: Source, error: UnexpectedToken) -> InvalidRule:
         problem = "Found {found}: a comma stands between arguments only. Decimals have a point, as in 1.02."
         return source.fault(at, problem, found=found)
     names = [name for terminal, name in _OPERATORS.items() if terminal in expected]
-    problem = "Found {found}, expected one of: {expected}."
+    problem = "Found {found}, expected one of: {expected}." if len(names) > 1 else "Found {found}, expected {expected}."
     if token.type == "COMPARED":
         problem += " Comparisons do not chain: write a < b and b < c."
     problem += _HINTS.get(str(token).lower(), "")

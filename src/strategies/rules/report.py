@@ -20,6 +20,7 @@ from src.strategies.rules.checking import (
 from src.strategies.rules.compiling import Compiler
 from src.strategies.rules.printing import print_rule
 from src.strategies.rules.strategy import RulesParams
+from src.strategies.rules.tree import to_plain
 
 RULE_PARAMETERS: Final = own_parameters_of(RulesParams)
 """The declared rules and their named parameters, without those of a model that rules may read."""
@@ -54,7 +55,8 @@ def describe_rules(rules: Rules, parameters: Mapping[str, float], interval: Inte
 
 
 def _describe(compiler: Compiler, field: str, text: str, printed: list[RuleText]) -> None:
-    printed.append(RuleText(field=field, text=print_rule(compiler.add_rule(text, field))))
+    tree = compiler.add_rule(text, field)
+    printed.append(RuleText(field=field, text=print_rule(tree), tree=to_plain(tree)))
 
 
 def _collect(faults: list[RuleFault], check: Callable[[], object]) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,6 +20,13 @@ class Node:
     def children(self) -> tuple[Node, ...]:
         """The parts that it is made of, in the order of the text."""
         return ()
+
+    @property
+    def label(self) -> float | str | None:
+        """The number, the name or the operator of this part alone; None if its kind says all."""
+        own = ("value", "name", "operator")
+        found = (getattr(self, name, None) for name in own)
+        return next((value for value in found if isinstance(value, float | int | str)), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,3 +141,12 @@ def walk(tree: Node) -> Iterator[tuple[Node, int]]:
         node, depth = waiting.pop()
         yield node, depth
         waiting += [(child, depth + 1) for child in reversed(node.children)]
+
+
+def to_plain(node: Node) -> dict[str, Any]:
+    """Return a tree as JSON's own types; it is as deep as rules may be."""
+    return {
+        "kind": type(node).__name__.lower(),
+        "value": node.label,
+        "children": [to_plain(child) for child in node.children],
+    }

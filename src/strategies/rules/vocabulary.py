@@ -20,6 +20,9 @@ COLUMNS: Final[Mapping[str, str]] = MappingProxyType(
     }
 )
 
+COLUMN_RANGES: Final[Mapping[str, tuple[int, int]]] = MappingProxyType({"hour": (0, 23), "weekday": (1, 7)})
+"""The least and the greatest value of the columns that have both."""
+
 FUNCTIONS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
     {
         "crosses_above": ("crosses_above(a, b)", "Condition: a ≤ b at the bar before, and a > b at this bar"),

@@ -56,10 +56,16 @@ async def test_both_apis_give_the_same_report(name: str) -> None:
 async def test_report_describes_rules_that_can_be_traded() -> None:
     answer = (await check_over_rest(BODIES["fine"])).json()
     assert answer["message"] == "The rules can be traded"
+    assert answer["data"]["rules"][1]["tree"] == {
+        "kind": "comparison", "value": ">", "children": [
+            {"kind": "call", "value": "rsi", "children": [{"kind": "parameter", "value": "n", "children": []}]},
+            {"kind": "number", "value": 70, "children": []},
+        ],
+    }  # fmt: skip
     assert answer["data"] == {
         "rules": [
-            {"field": "buy", "text": "rsi({n}) < 30 and close > sma(200)"},
-            {"field": "sell", "text": "rsi({n}) > 70"},
+            {"field": "buy", "text": "rsi({n}) < 30 and close > sma(200)", "tree": answer["data"]["rules"][0]["tree"]},
+            {"field": "sell", "text": "rsi({n}) > 70", "tree": answer["data"]["rules"][1]["tree"]},
         ],
         "lookback_bars": 199, "warm_up_bars": answer["data"]["warm_up_bars"], "parameters": ["n"],
         "indicators": ["rsi", "sma"], "reads_model": False, "faults": [],

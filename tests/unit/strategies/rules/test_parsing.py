@@ -121,7 +121,7 @@ def fault_of(text: str) -> InvalidRule:
         ("a ** b", (1, 4), "Found '*': rules have no powers. Write x * x."),
         ("a < 1e999", (1, 5), "The number is too large. Maximum: 1.8e308."),
         ("1.5.2 < a", (1, 4), "Found '.2', expected one of:"),
-        ("{and} < a", (1, 2), "Found 'and', expected one of: a name."),
+        ("{and} < a", (1, 2), "Found 'and', expected a name."),
         ("f(a b)", (1, 5), "Found 'b', expected one of: + - * / % < <= > >= == != and or [n] ( , )."),
         ("f(,)", (1, 3), "Found ',', expected a value:"),
         ("a > 1,02", (1, 6), "Found ',': a comma stands between arguments only. Decimals have a point, as in 1.02."),
