@@ -75,6 +75,7 @@ CHANGES = SignalChanges(
     first_bar=77,
     changes_sign=False,
     differs_at_end_only=False,
+    differs_like_rounding=False,
     differing=30,
     failed=1,
 )

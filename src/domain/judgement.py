@@ -277,6 +277,10 @@ class SignalChanges:
     differs_at_end_only: bool | None = reported(
         "Whether predictions differ near the prefixes' ends and nowhere else; null for results of earlier versions."
     )
+    differs_like_rounding: bool | None = reported(
+        "Whether predictions differ as by rounding: each its own way, by a part of their deviation, as those of "
+        "dynamically quantized networks do; null for results of earlier versions."
+    )
     differing: int | None = reported(
         "Predictions that differ although only later bars do; null for results of earlier versions.", _COUNT
     )

@@ -30,6 +30,7 @@ from src.judgement.leaks import (
     compare_rows,
     compare_signals,
     differ_at_end_only,
+    differ_like_rounding,
     find_sides,
     invent_futures,
 )
@@ -199,17 +200,15 @@ def _first_row(model: AuditedModel) -> int:
 def _explain(model: AuditedModel, comparison: RowComparison, tries: _Tries) -> RowAudit:
     prefixes = sorted(tries.found, key=lambda prefix: len(prefix.values))
     signals = [_decide_prefix(model, prefix) for prefix in prefixes]
-    changes = [compare_signals(model.signals.action, prefix.action, first_bar=_first_row(model)) for prefix in signals]
     rows = [_compare_prefix(model, *prefix) for prefix in zip(prefixes, signals, strict=True)]
     is_at_end = differ_at_end_only(rows)
-    if not is_at_end:
-        # The limit of changed signals is that of prefixes chosen whatever differs: at others, honest quantized networks
-        # pass it three times as often.
-        changes = [
-            change
-            for change, prefix in zip(changes, prefixes, strict=True)
-            if len(prefix.values) not in tries.at_differing
-        ]
+    # The limits of changed signals and of rounding are those of prefixes chosen whatever differs: at others, honest
+    # quantized networks pass that of signals three times as often.
+    counted = [
+        place for place, prefix in enumerate(prefixes) if is_at_end or len(prefix.values) not in tries.at_differing
+    ]
+    first_row = _first_row(model)
+    changes = [compare_signals(model.signals.action, signals[place].action, first_bar=first_row) for place in counted]
     firsts = [change.first_bar for change in changes if change.first_bar is not None]
     return _report(
         comparison,
@@ -221,6 +220,9 @@ def _explain(model: AuditedModel, comparison: RowComparison, tries: _Tries) -> R
             first_bar=min(firsts, default=None),
             changes_sign=bool(signals) and _changes_sign(model, signals[-1]),
             differs_at_end_only=is_at_end,
+            differs_like_rounding=differ_like_rounding(
+                model.predictions.values, [prefixes[place].values for place in counted]
+            ),
             differing=sum(one.differing for one in rows),
             failed=tries.failed,
         ),

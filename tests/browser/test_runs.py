@@ -125,6 +125,7 @@ def test_chosen_run_is_deleted_after_a_question(visit: Visit, service: str) -> N
     page = visit.open("/")
     page.get_by_role("checkbox").check()
     page.get_by_role("button", name="Delete").click()
+    expect(page.locator("dialog")).to_be_visible()
     page.keyboard.press("Escape")
     expect(page.locator("dialog")).to_have_count(0)
     page.get_by_role("button", name="Delete").click()

@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from src.judgement import leaks, row_order
-from src.judgement.leaks import RowComparison, compare_rows, compare_signals, measure_overlap
+from src.judgement.leaks import RowComparison, compare_rows, compare_signals, differ_like_rounding, measure_overlap
 
 Floats = NDArray[np.float64]
 
@@ -99,7 +99,7 @@ def test_turned_signal_may_differ_by_rounding_only(dtype: type) -> None:
     assert not compare_turned(10, spread=0.25, dtype=dtype)
 
 
-def test_turned_signal_far_from_zero_needs_deviation() -> None:
+def test_turned_signal_is_compared_by_deviation() -> None:
     outputs = np.array([1000.0, 1002.0])
     assert not compare_rows(outputs, outputs + 2e-3, has_turned=np.array([True, False])).are_equal
     assert compare_rows(outputs, outputs + 2e-3, has_turned=np.array([False, False])).are_equal
@@ -239,6 +239,63 @@ def test_prefixes_end_at_rows_that_differed_either_way() -> None:
 )
 def test_end_is_told_from_all_rows(prefixes: list[RowComparison], is_end: bool) -> None:
     assert leaks.differ_at_end_only(prefixes) == is_end
+
+
+OUTPUTS = np.random.default_rng(8).standard_normal(1000)
+NOISE = np.random.default_rng(9).standard_normal(1000)
+
+
+@pytest.mark.parametrize(
+    ("differences", "is_rounding"),
+    [
+        (0.2 * NOISE, True),
+        (0.2 * np.abs(NOISE), False),
+        (0.2 * OUTPUTS, False),
+        (np.full(1000, 1e-6), False),
+        # What all rows share: an autocorrelation of 0.5, and of 0.69.
+        (0.2 * (NOISE + 1.0), True),
+        (0.2 * (NOISE + 1.5), False),
+        (0.7 * np.sign(NOISE), True),
+        (0.8 * np.sign(NOISE), False),
+        # Few rows change, and those by a lot: a forest's or a label's.
+        (np.where(np.arange(1000) % 50, 0.0, 1.0 * np.sign(NOISE)), False),
+        (np.where(np.arange(1000) % 50, 0.0, 0.6 * np.sign(NOISE)), True),
+        (np.zeros(1000), False),
+    ],
+)
+def test_rounding_is_told_from_statistics(differences: Floats, is_rounding: bool) -> None:
+    assert differ_like_rounding(OUTPUTS, [OUTPUTS + differences]) == is_rounding
+
+
+def test_smooth_differences_are_no_rounding() -> None:
+    waves = 0.2 * np.sin(np.arange(1000) / 20)
+    assert not differ_like_rounding(OUTPUTS, [OUTPUTS + waves])
+    assert not differ_like_rounding(OUTPUTS, [OUTPUTS + 0.2 * np.sin(5 * OUTPUTS)])
+    assert differ_like_rounding(OUTPUTS, [OUTPUTS + np.random.default_rng(1).permutation(waves)])
+
+
+def test_agreement_is_the_mean_of_prefixes_by_rows() -> None:
+    rough, smooth = OUTPUTS + 0.2 * NOISE, OUTPUTS + 1e-9
+    assert differ_like_rounding(OUTPUTS, [rough, smooth[:900]])
+    assert not differ_like_rounding(OUTPUTS, [rough[:400], smooth])
+    # Large differences in one prefix suffice.
+    assert not differ_like_rounding(OUTPUTS, [rough, rough, OUTPUTS[:50] + np.sign(NOISE[:50])])
+
+
+def test_short_prefixes_do_not_tell_rounding() -> None:
+    rough = OUTPUTS + 0.2 * NOISE
+    assert not differ_like_rounding(OUTPUTS, [])
+    assert not differ_like_rounding(OUTPUTS, [rough[:19]])
+    assert differ_like_rounding(OUTPUTS, [rough[:100], OUTPUTS[:19] + 5.0])
+    rough[[3, 70]] = np.nan, np.inf
+    assert differ_like_rounding(OUTPUTS, [rough])
+    assert not differ_like_rounding(np.full(50, np.nan), [rough[:50]])
+
+
+def test_labels_are_never_rounded() -> None:
+    labels = (OUTPUTS > 0).astype(float)
+    other = np.where(np.abs(OUTPUTS) < 0.05, 1 - labels, labels)
+    assert not differ_like_rounding(labels, [other])
 
 
 def test_invented_futures_repeat_one_bar() -> None:

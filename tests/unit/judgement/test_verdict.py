@@ -45,6 +45,7 @@ CHANGES = SignalChanges(
     first_bar=70,
     changes_sign=False,
     differs_at_end_only=False,
+    differs_like_rounding=False,
     differing=30,
     failed=0,
 )
@@ -156,6 +157,13 @@ TABLE: list[tuple[dict[str, Any], str, str]] = [
     (rows(signals=signals(changed=0, compared=0)), "DOUBTFUL", "DEPENDS_ON_OTHER_ROWS"),
     (rows(signals=signals(changed=1, changes_sign=True)), "DISPROVED", "LOOKS_AHEAD"),
     (rows(signals=signals(changed=0, differs_at_end_only=True)), "DISPROVED", "LOOKS_AHEAD"),
+    (
+        rows(signals=signals(changed=500, changes_sign=True, differs_like_rounding=True)),
+        "DOUBTFUL",
+        "DEPENDS_ON_OTHER_ROWS",
+    ),
+    (rows(signals=signals(differs_at_end_only=True, differs_like_rounding=True)), "DISPROVED", "LOOKS_AHEAD"),
+    (rows(signals=signals(changed=11, differs_like_rounding=None)), "DISPROVED", "LOOKS_AHEAD"),
     (rows(signals=signals(changed=0, differing=0)), "NO_OBJECTION", "READS_EARLIER_ROWS"),
     (rows(signals=signals(changed=0, differing=1)), "DOUBTFUL", "DEPENDS_ON_OTHER_ROWS"),
     (rows(signals=signals(changed=0, differing=0, failed=1)), "DOUBTFUL", "DEPENDS_ON_OTHER_ROWS"),
@@ -422,6 +430,12 @@ TEXTS: list[tuple[dict[str, Any], str]] = [
         rows(),
         "The prediction of a bar depends on the bars that are predicted with it: 7 of 1,000 rows differ "
         "among other rows, where 0 should. In live trading its signals may differ.",
+    ),
+    (
+        rows(signals=signals(changed=11, differs_like_rounding=True)),
+        "The prediction of a bar depends on the bars that are predicted with it: 7 of 1,000 rows differ "
+        "among other rows, where 0 should. The differences look like rounding, small and without pattern, as in "
+        "a dynamically quantized network. In live trading its signals may differ.",
     ),
     (
         rows(signals=signals(changed=3, differs_at_end_only=True)),

@@ -108,6 +108,7 @@ async def test_model_that_scales_by_later_bars_looks_ahead() -> None:
     assert rows.is_repeatable is True
     assert rows.signals is not None
     assert rows.signals.changed > 0.01 * rows.signals.compared
+    assert rows.signals.differs_like_rounding is False
     assert result.verdict_level == "DISPROVED"
     assert codes(result)[0] == "LOOKS_AHEAD"
     repeated, ending_at_differing, others = model.asked
@@ -119,6 +120,36 @@ async def test_model_that_scales_by_later_bars_looks_ahead() -> None:
     # The limit of changed signals is for prefixes that were not chosen for their difference.
     assert rows.signals.compared == sum(length - 1 for length in others)
     assert model.futures == []
+
+
+async def test_model_that_differs_like_rounding_depends_on_rows() -> None:
+    """Each row moves its own way by other rows, as in a quantized network: no limit of changed signals holds."""
+
+    def jitter(returns: NDArray[np.float64]) -> NDArray[np.float64]:
+        return returns + 0.3 * RETURNS.std() * np.sin(1e6 * returns * returns.size)
+
+    result, rows = await run(AskedModel(jitter))
+    assert rows is not None
+    assert rows.signals is not None
+    assert rows.signals.changed > 0.05 * rows.signals.compared
+    assert rows.signals.differs_like_rounding is True
+    assert "DEPENDS_ON_OTHER_ROWS" in codes(result)
+    assert "LOOKS_AHEAD" not in codes(result)
+
+
+async def test_rounding_is_judged_where_signals_are_counted() -> None:
+    """Prefixes that were chosen for their difference do not decide: here they alone differ by much."""
+    model = AskedModel(lambda returns: returns)
+
+    def leap(returns: NDArray[np.float64]) -> NDArray[np.float64]:
+        is_chosen = len(model.asked) == 2
+        return returns + (9.0 if is_chosen else 0.3) * RETURNS.std() * np.sin(1e6 * returns * returns.size)
+
+    model.model = leap
+    _, rows = await run(model)
+    assert rows is not None
+    assert rows.signals is not None
+    assert rows.signals.differs_like_rounding is True
 
 
 def next_return(returns: NDArray[np.float64], bars: int = 1) -> NDArray[np.float64]:

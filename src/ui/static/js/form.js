@@ -26,6 +26,24 @@ export function toValue(parameter, text) {
   }
 }
 
+/** The name of a parameter without the object that holds it: model_path of model.model_path. */
+export function ownName({ name }) {
+  return name.split(".").at(-1);
+}
+
+/** What to send for the texts of controls by own name; parameters with a dot stand in objects of their own. */
+export function valuesToSend(parameters, values) {
+  const found = {};
+  for (const parameter of parameters) {
+    const value = toValue(parameter, values[ownName(parameter)]);
+    if (value === undefined) continue;
+    const [name, inner] = parameter.name.split(".");
+    if (inner === undefined) found[name] = value;
+    else found[name] = { ...found[name], [inner]: value };
+  }
+  return found;
+}
+
 // Text that is no number goes to the service as it is: its message says what is allowed.
 function toNumber(text) {
   const value = Number(text);

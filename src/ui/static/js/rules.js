@@ -3,7 +3,7 @@
 import { html, useEffect, useState } from "../vendor/preact-htm.mjs";
 import { checkRules, listModels } from "./api.js";
 import { ErrorNotice, Field, Skeleton, useLoad } from "./components.js";
-import { ParameterField, toValue } from "./form.js";
+import { ownName, ParameterField, toValue } from "./form.js";
 import { formatCounted } from "./format.js";
 
 const TYPING_MS = 350;
@@ -116,7 +116,9 @@ function RulesModel({ user, values, onChange, parameters, errors }) {
   const [stored, reload] = useLoad((signal) => listModels(user, signal), [user]);
   if (stored.error) return html`<${ErrorNotice} error=${stored.error} onRetry=${reload} title="Your models cannot be shown" />`;
   if (!stored.data) return html`<${Skeleton} lines=${2} label="Loading your models" />`;
-  const shown = parameters.filter(({ name }) => ["model_path", "threshold", "output_kind"].includes(name));
+  const shown = parameters
+    .map((one) => ({ ...one, name: ownName(one) }))
+    .filter(({ name }) => ["model_path", "output_kind"].includes(name));
   const filenames = stored.data.map(({ filename }) => filename);
   const asShown = (one) =>
     one.name === "model_path" ? { ...one, type: "CHOICE", choices: filenames, default_meaning: null } : one;

@@ -4,7 +4,7 @@ import { html, useEffect, useMemo, useState } from "../../vendor/preact-htm.mjs"
 import { getBacktest, getOpenApi, listDatasets, listStrategies, runBacktest } from "../api.js";
 import { ErrorNotice, Field, Skeleton, Tabs, useLoad } from "../components.js";
 import { DownloadList, useDownloads } from "../downloads.js";
-import { ParameterField, parametersOf, toText, toValue } from "../form.js";
+import { ownName, ParameterField, parametersOf, toText, toValue, valuesToSend } from "../form.js";
 import { formatCount, formatCounted } from "../format.js";
 import { ModelForm } from "../model.js";
 import { RulesForm } from "../rules.js";
@@ -45,7 +45,7 @@ function firstValues({ strategies, earlier, datasets }, query) {
   const settings = { ...earlier.strategy, ...earlier.settings, symbol: earlier.symbol, interval: earlier.interval };
   settings.engine = earlier.engine;
   const params = {};
-  for (const { name } of strategy.parameters) params[name] = toText(settings[name]);
+  for (const name of strategy.parameters.map(ownName)) params[name] = toText(settings[name]);
   return {
     kind,
     preset: kind === "preset" ? strategy.name : strategies[0].name,
@@ -148,15 +148,6 @@ function TradingForm({ parameters, values, onChange, errors }) {
       ${fields(others)}
     </details>
   </div>`;
-}
-
-function valuesToSend(parameters, values) {
-  const found = {};
-  for (const parameter of parameters) {
-    const value = toValue(parameter, values[parameter.name]);
-    if (value !== undefined) found[parameter.name] = value;
-  }
-  return found;
 }
 
 function bodyOf(form, { strategies, parameters }, user) {
