@@ -1,7 +1,11 @@
-"""Run the demo (`python -m src.demo`); exit code 0 only if results were shown and read back from the store."""
+"""Run the demo (`python -m src.demo`); exit code 0 only if results were shown and read back from the store.
+
+With `--serve` the service then stays up, so that a browser can show the tear sheets, until a signal ends it.
+"""
 
 from __future__ import annotations
 
+import argparse
 import io
 import shutil
 import signal
@@ -16,7 +20,7 @@ import httpx
 
 from src.demo.client import BARS, INTERVAL, SYMBOL, Client, ServiceRefused, Shown
 from src.demo.picture import can_show_blocks, draw_curve, draw_table, format_number
-from src.demo.server import RunningService, ServiceDidNotStart, running_service
+from src.demo.server import RunningService, ServiceFailed, running_service
 from src.settings import Settings, SettingsError, read_settings
 
 APPLICATION: Final = "src.backtest_API:app"
@@ -42,16 +46,19 @@ TABLE_HEAD: Final = ("strategy", "engine", "return %", "Sharpe", "drawdown %", "
 """Short enough for a table of 80 columns."""
 
 
-def main(application: str = APPLICATION, example: Path = EXAMPLE) -> int:
-    """Start the service, run the backtests and the example with a model, show them, stop the service."""
+def main(application: str = APPLICATION, example: Path = EXAMPLE, *, stays_up: bool = False) -> int:
+    """Start the service, run the backtests and the example with a model, show them, stop the service.
+
+    With `stays_up` the service is stopped by Ctrl-C or SIGTERM only; the exit code is 1 if it ends by itself.
+    """
     signal.signal(signal.SIGTERM, _leave)
     try:
         settings = read_settings()
         with running_service(settings, application) as service:
-            return _show(service, settings, example)
+            return _show(service, settings, example, stays_up=stays_up)
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
-    except (SettingsError, ServiceDidNotStart, ServiceRefused, httpx.HTTPError, OSError) as error:
+    except (SettingsError, ServiceFailed, ServiceRefused, httpx.HTTPError, OSError) as error:
         _clear_line()
         print(f"The demo cannot continue: {error}", file=sys.stderr)
         return 1
@@ -61,7 +68,7 @@ def _leave(number_of_signal: int, _frame: FrameType | None) -> None:
     raise SystemExit(128 + number_of_signal)  # unwinds the stack, which stops the service and removes its folder
 
 
-def _show(service: RunningService, settings: Settings, example: Path) -> int:
+def _show(service: RunningService, settings: Settings, example: Path, *, stays_up: bool) -> int:
     print(f"Starting the service at {service.address}: embedded store, a temporary folder.")
     seconds = service.wait_until_ready(_ProgressIndicator())
     _clear_line()
@@ -79,6 +86,9 @@ def _show(service: RunningService, settings: Settings, example: Path) -> int:
         print(f"Read back from the store by its id, with the same figures: {results[0].id}\n")
     if not _show_models(service.address, example):
         return 1
+    if stays_up:
+        _print_pages(service.address, results[0])
+        service.wait_until_it_ends()
     _print_next_steps(settings)
     return 0
 
@@ -181,12 +191,19 @@ def _print_warnings(shown: Shown) -> None:
     print()
 
 
+def _print_pages(address: str, shown: Shown) -> None:
+    print(f"Tear sheet of {shown.strategy}, {shown.engine}: {address}/runs/{shown.id}")
+    print(f"All runs: {address}/")
+    print("Ctrl-C stops the service and removes its folder.", flush=True)
+
+
 def _print_next_steps(settings: Settings) -> None:
     address = f"http://127.0.0.1:{settings.port}"
     print("Next:")
-    print(f"  python run.py dev    then {address}/docs (REST) and {address}/graphql")
-    print("  python run.py test   everything the service promises, tested")
-    print("  python run.py        all commands")
+    print("  python run.py demo --serve    the same, then the tear sheets in your browser until Ctrl-C")
+    print(f"  python run.py prod            then {address} (pages), {address}/docs (REST), {address}/graphql")
+    print("  python run.py test            everything the service promises, tested")
+    print("  python run.py                 all commands")
 
 
 if __name__ == "__main__":
@@ -195,4 +212,6 @@ if __name__ == "__main__":
             stream.reconfigure(
                 errors="replace"
             )  # an ASCII terminal shows "?" for a letter it lacks, instead of a crash
-    sys.exit(main())
+    parser = argparse.ArgumentParser(prog="python run.py demo", description="Run backtests and show their results.")
+    parser.add_argument("--serve", action="store_true", help="then keep the service for a browser until Ctrl-C")
+    sys.exit(main(stays_up=parser.parse_args().serve))

@@ -8,7 +8,9 @@ from typing import Any, Final
 
 import httpx
 
-USER: Final = "demo"
+USER: Final = "me"
+"""Whom the pages show unless a browser has kept another name."""
+
 SYMBOL: Final = "BTCUSDT"
 INTERVAL: Final = "1d"
 BARS: Final = 1000

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Final, NoReturn
 
 import httpx
 
@@ -30,7 +30,7 @@ EXCHANGE_DEADLINE_S: Final = 4.0
 SHOWN_LOG_BYTES: Final = 4000
 
 
-class ServiceDidNotStart(Exception):
+class ServiceFailed(Exception):
     """The service's process ended or never became ready; the message holds the end of its output."""
 
 
@@ -52,19 +52,27 @@ class RunningService:
 
         Raises
         ------
-        ServiceDidNotStart
+        ServiceFailed
         """
         started = time.monotonic()
         with httpx.Client(base_url=self.address, trust_env=False, timeout=5.0) as client:
             while (elapsed := time.monotonic() - started) < limit_s:
                 if (code := self.process.poll()) is not None:
-                    raise ServiceDidNotStart(f"{self._last_words()}\nthe service ended with exit code {code}")
+                    raise ServiceFailed(f"{self._last_words()}\nthe service ended with exit code {code}")
                 with contextlib.suppress(httpx.TransportError):  # not listening yet
                     if client.get("/ready").is_success:
                         return elapsed
                 on_wait(elapsed)
                 time.sleep(0.2)
-        raise ServiceDidNotStart(f"{self._last_words()}\nthe service was not ready within {limit_s:.0f} s")
+        raise ServiceFailed(f"{self._last_words()}\nthe service was not ready within {limit_s:.0f} s")
+
+    def wait_until_it_ends(self) -> NoReturn:
+        """Wait for the service's process, which ends by itself only if it fails.
+
+        Raises ServiceFailed when it has ended.
+        """
+        code = self.process.wait()
+        raise ServiceFailed(f"{self._last_words()}\nthe service ended with exit code {code}")
 
     def _last_words(self) -> str:
         self.log.seek(0, os.SEEK_END)

@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from src.demo.__main__ import main
-from src.demo.server import ServiceDidNotStart, running_service
+from src.demo.server import RunningService, ServiceFailed, running_service
 from src.settings import read_settings
 
 ROOT = Path(__file__).parents[3]
@@ -44,6 +44,7 @@ def test_results_of_both_engines_are_shown(capsys: pytest.CaptureFixture[str]) -
     assert "13,960 " in shown
     assert "Whether to believe MA 20/50, vectorized: TOO_LITTLE_DATA\n- two bars are missing\n" in shown
     assert "the same figures: result-1" in shown
+    assert "python run.py demo --serve " in shown
 
 
 def test_simulated_bars_replace_an_unreachable_exchange(capsys: pytest.CaptureFixture[str]) -> None:
@@ -84,7 +85,7 @@ def test_service_that_does_not_start_is_explained(capsys: pytest.CaptureFixture[
 
 def test_service_that_never_gets_ready_is_stopped() -> None:
     with running_service(read_settings(), f"{FAKE}:online") as service:
-        with pytest.raises(ServiceDidNotStart, match="not ready within 0 s"):
+        with pytest.raises(ServiceFailed, match="not ready within 0 s"):
             service.wait_until_ready(lambda _: None, limit_s=0.0)
         assert service.process.poll() is None
     assert service.process.poll() is not None
@@ -103,14 +104,56 @@ def test_results_folder_is_removed_at_the_end(temporary_folder: Path, monkeypatc
         assert (process / "cwd").readlink().parent == temporary_folder
 
 
-def test_terminated_demo_stops_its_service() -> None:
-    script = f"from src.demo.__main__ import main; raise SystemExit(main('{FAKE}:online'))"
-    with subprocess.Popen([sys.executable, "-u", "-c", script], cwd=ROOT, stdout=subprocess.PIPE, text=True) as demo:
-        assert demo.stdout is not None
-        address = demo.stdout.readline().split()[4].rstrip(":")
-        demo.send_signal(signal.SIGTERM)
-        assert demo.wait(timeout=30) == 128 + signal.SIGTERM
+def started_demo(call: str) -> subprocess.Popen[str]:
+    script = f"from pathlib import Path; from src.demo.__main__ import main; raise SystemExit({call})"
+    return subprocess.Popen(
+        [sys.executable, "-u", "-c", script], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def wait_until_unreachable(address: str) -> None:
     deadline = time.monotonic() + 60
     with pytest.raises(httpx.ConnectError):
         while time.monotonic() < deadline:
             httpx.get(f"{address}/ready", trust_env=False, timeout=1.0)
+
+
+def test_terminated_demo_stops_its_service() -> None:
+    with started_demo(f"main('{FAKE}:online')") as demo:
+        assert demo.stdout is not None
+        address = demo.stdout.readline().split()[4].rstrip(":")
+        demo.send_signal(signal.SIGTERM)
+        assert demo.wait(timeout=30) == 128 + signal.SIGTERM
+    wait_until_unreachable(address)
+
+
+def test_serving_demo_stays_up_until_interrupted() -> None:
+    with started_demo(f"main('{FAKE}:online', Path('{NO_EXAMPLE}'), stays_up=True)") as demo:
+        assert demo.stdout is not None
+        lines = [demo.stdout.readline()]
+        while not lines[-1].startswith("Ctrl-C stops"):
+            assert lines[-1], demo.communicate()
+            lines.append(demo.stdout.readline())
+        [sheet] = [line.split()[-1] for line in lines if line.startswith("Tear sheet of MA 20/50, vectorized: ")]
+        address, _, run = sheet.rpartition("/runs/")
+        assert run == "result-1"
+        assert httpx.get(f"{address}/ready", trust_env=False).is_success
+        assert demo.poll() is None
+        demo.send_signal(signal.SIGINT)
+        assert demo.wait(timeout=30) == 128 + signal.SIGINT
+        assert demo.stdout.read() == ""
+    wait_until_unreachable(address)
+
+
+def test_serving_demo_reports_a_service_that_ends(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wait = RunningService.wait_until_it_ends
+
+    def end_and_wait(service: RunningService) -> None:
+        service.process.kill()
+        wait(service)
+
+    monkeypatch.setattr(RunningService, "wait_until_it_ends", end_and_wait)
+    assert main(f"{FAKE}:online", NO_EXAMPLE, stays_up=True) == 1
+    assert "the service ended with exit code -9" in capsys.readouterr().err
