@@ -91,6 +91,9 @@ COMMANDS = {
     "mutate": Command(
         "plant faults in the rooms named and show which their tests miss", DEVELOPMENT, (("-m", "tests.mutation"),)
     ),
+    "pictures": Command(
+        "make the pictures of the README anew, with Chromium", DEVELOPMENT, (("-m", "tests.browser.pictures"),)
+    ),
     "lint": Command(
         "check style, format and types",
         DEVELOPMENT,

@@ -17,6 +17,9 @@ README = ROOT / "README.md"
 CONTRIBUTING = ROOT / "CONTRIBUTING.md"
 PAGES = (README, CONTRIBUTING, *sorted((ROOT / "docs").rglob("*.md")))
 MAX_CONTRIBUTING_LINES = 80
+MAX_README_LINES = 180
+MAX_CLIENT_LINES = 8
+"""Of the example that goes from bars to a verdict."""
 
 
 def anchors(page: Path) -> set[str]:
@@ -44,10 +47,17 @@ def test_documented_commands_are_those_of_run_py() -> None:
     assert named == known
 
 
-def test_first_screen_says_how_to_see_it_and_how_to_test_it() -> None:
-    first_screen = "\n".join(README.read_text().splitlines()[:30])
-    assert "python run.py demo" in first_screen
-    assert "python run.py test" in first_screen
+def test_first_screen_shows_a_tear_sheet_and_three_commands() -> None:
+    first_screen = "\n".join(README.read_text().splitlines()[:20])
+    assert re.findall(r"^!\[.+\]\((.+)\)$", first_screen, re.MULTILINE) == ["docs/pictures/tear_sheet.png"]
+    assert re.findall(r"^python run\.py (\w+)", first_screen, re.MULTILINE) == ["demo", "prod", "test"]
+
+
+def test_readme_stays_short() -> None:
+    text = README.read_text()
+    assert len(text.splitlines()) <= MAX_README_LINES
+    [client] = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    assert len(client.strip().splitlines()) <= MAX_CLIENT_LINES
 
 
 def test_contributing_guide_stays_short() -> None:

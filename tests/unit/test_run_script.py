@@ -16,7 +16,9 @@ from types import ModuleType
 import pytest
 
 SCRIPT = Path(__file__).parents[2] / "run.py"
-COMMANDS = ("demo", "dev", "prod", "backup", "restore", "ledger", "test", "bench", "mutate", "lint", "setup")
+COMMANDS = (
+    "demo", "dev", "prod", "backup", "restore", "ledger", "test", "bench", "mutate", "pictures", "lint", "setup"
+)  # fmt: skip
 
 JOB = """
 import os, signal, sys, time
