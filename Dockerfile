@@ -18,6 +18,8 @@ COPY src ./src
 RUN find /opt/venv /app -name '*.py' -exec touch --date=@1700000000 {} + \
     && python -m compileall -q -j 0 /opt/venv/lib /app/src \
     && python -m src.warmup
+COPY README.md ./
+COPY docs ./docs
 
 FROM python:3.11-slim-bookworm
 

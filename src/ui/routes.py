@@ -1,4 +1,4 @@
-"""Serve the pages and their static files."""
+"""Serve the pages, their static files, and the documentation as Markdown."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 
+from src.ui.markdown import markdown_files
 from src.ui.pages import GRAPHQL_PAGE, PAGES, STATIC_PATH, Page, content_policy, render_page
-from src.ui.static_files import static_files
+from src.ui.static_files import StaticFile, static_files
 
 _IMMUTABLE: Final = "public, max-age=31536000, immutable"
 _CHECK_EACH_TIME: Final = "no-cache"
@@ -22,6 +23,8 @@ def install_pages(app: FastAPI) -> None:
     for page in PAGES:
         app.add_route(page.path, _page_endpoint(page), methods=["GET"], include_in_schema=False)
     app.add_route(f"{STATIC_PATH}/{{version}}/{{name:path}}", read_static, methods=["GET"], include_in_schema=False)
+    for name, file in markdown_files().items():
+        app.add_route(f"/{name}", _file_endpoint(file), methods=["GET"], include_in_schema=False)
 
 
 def _page_endpoint(page: Page) -> Callable[[Request], Awaitable[Response]]:
@@ -52,7 +55,19 @@ async def read_static(request: Request) -> Response:
     if file is None:
         return PlainTextResponse("There is no such file.", status_code=404)
     is_own_version = request.path_params["version"] == own.version
-    headers = {"ETag": file.tag, "Cache-Control": _IMMUTABLE if is_own_version else _CHECK_EACH_TIME}
+    return _file_response(file, request, _IMMUTABLE if is_own_version else _CHECK_EACH_TIME)
+
+
+def _file_endpoint(file: StaticFile) -> Callable[[Request], Awaitable[Response]]:
+    async def show(request: Request) -> Response:
+        return _file_response(file, request, _CHECK_EACH_TIME)
+
+    return show
+
+
+def _file_response(file: StaticFile, request: Request, cache_control: str) -> Response:
+    """Return a file, or 304 if the client has it."""
+    headers = {"ETag": file.tag, "Cache-Control": cache_control}
     if file.tag in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)
     return Response(file.content, headers=headers | {"Content-Type": file.media_type})

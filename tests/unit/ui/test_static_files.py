@@ -87,7 +87,7 @@ def test_package_and_image_contain_every_file() -> None:
     packed = {path for pattern in patterns for path in STATIC_FOLDER.parent.glob(pattern) if path.is_file()}
     assert packed == {path for path in STATIC_FOLDER.rglob("*") if path.is_file()}
     left_out = [line for line in (vendor.ROOT / ".dockerignore").read_text().splitlines() if line[:1] not in {"#", "!"}]
-    assert left_out == ["*", "src/data", "**/__pycache__", "**/*.py[cod]"]
+    assert left_out == ["*", "docs/pictures", "src/data", "**/__pycache__", "**/*.py[cod]"]
 
 
 def test_policy_allows_the_style_of_the_charts_logo() -> None:
