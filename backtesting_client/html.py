@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _SHOWN: Final = {
     "total_return": ("return", "%"),
-    "buy_and_hold_return": ("buy and hold", "%"),
+    "buy_and_hold_return": ("buy and hold, no costs", "%"),
     "cagr": ("return a year", "%"),
     "sharpe_ratio": ("Sharpe ratio", ""),
     "max_drawdown": ("maximum drawdown", "%"),

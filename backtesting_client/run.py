@@ -145,7 +145,7 @@ class Run:
         shown = self.metrics
         head = f"{self.result['strategy']['name']} on {self.result['symbol']} {self.result['interval']} ({self.id})"
         figures = (
-            f"return {shown['total_return']:+.2f} % (buy and hold {shown['buy_and_hold_return']:+.2f} %), "
+            f"return {shown['total_return']:+.2f} % (buy and hold, no costs: {shown['buy_and_hold_return']:+.2f} %), "
             f"Sharpe {shown['sharpe_ratio']:.2f}, drawdown {shown['max_drawdown']:.2f} %, "
             f"{shown['total_trades']:.0f} trades"
         )

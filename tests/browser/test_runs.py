@@ -64,7 +64,8 @@ def test_rows_show_the_figures_of_the_api(visit: Visit, runs: list[dict[str, Any
     for index, stored in enumerate(runs):
         row, metrics = rows.nth(index), stored["metrics"]
         expect(row.locator("td[data-label=Return]")).to_have_text(signed(stored["total_return"]))
-        expect(row.locator("td[data-label='Buy & hold']")).to_have_text(signed(metrics["buy_and_hold_return"]))
+        held = row.locator("td[data-label='Buy and hold, no costs']")
+        expect(held).to_have_text(signed(metrics["buy_and_hold_return"]))
         expect(row.locator("td[data-label=Sharpe]")).to_have_text(f"{stored['sharpe_ratio']:.2f}".replace("-", "−"))
         expect(row.locator("td[data-label=Drawdown]")).to_have_text(f"{stored['max_drawdown']:.1f} %")
         expect(row.locator("td[data-label=Trades]")).to_have_text(str(stored["total_trades"]))
@@ -203,6 +204,22 @@ def test_list_is_whole_without_its_curves(visit: Visit, runs: list[dict[str, Any
     page = visit.open("/")
     expect(page.locator("tbody tr")).to_have_count(len(runs))
     expect(page.locator(".spark svg")).to_have_count(0)
+
+
+@pytest.mark.parametrize("width", [1161, 1280])
+def test_all_columns_are_inside_the_card_on_a_desktop(
+    visit_with: Opening, runs: list[dict[str, Any]], width: int
+) -> None:
+    first = runs[0] | {"origin": LONG, "symbol": "1000SATSUSDT", "total_return": 123_456.78, "total_trades": 12_345}
+    first["metrics"] = first["metrics"] | {"buy_and_hold_return": 123_456.78, "bars": 2_000_000}
+    second = runs[1] | {"strategy": runs[1]["strategy"] | {"name": LONG}}
+    with visit_with(viewport={"width": width, "height": 900}) as visit:
+        visit.answer("/api/backtests?*", {"items": [first, second], "next_cursor": None, "warnings": []})
+        page = visit.open("/")
+        expect(page.locator("tbody tr")).to_have_count(2)
+        expect(page.locator("thead")).to_be_visible()
+        inner, outer = page.locator(".table-wrap").evaluate("(wrap) => [wrap.scrollWidth, wrap.clientWidth]")
+        assert inner <= outer
 
 
 def test_hostile_texts_are_shown_as_text(visit: Visit, runs: list[dict[str, Any]]) -> None:

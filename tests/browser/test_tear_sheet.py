@@ -152,6 +152,25 @@ def test_key_figures_stand_beside_buy_and_hold_and_interval(visit: Visit, servic
         assert f"{value:+.2f}" in text
 
 
+def test_buying_and_holding_has_one_figure_by_each_name(visit: Visit, service: str, run: str) -> None:
+    """The list shows the metric, which has no costs; the key figures and the curve have those of the run."""
+    result = api(service, f"{run}?rows=false")
+    benchmark, metric = result["judgement"]["benchmarks"]["buy_and_hold"], result["metrics"]["buy_and_hold_return"]
+    assert f"{benchmark['total_return']:.2f}" != f"{metric:.2f}"
+    page = open_sheet(visit, run)
+    line = page.locator("[data-figure=total_return] .kpi-line").first
+    expect(line).to_contain_text("Buy and hold, after costs")
+    expect(line).to_contain_text(f"{benchmark['total_return']:+,.1f} %".replace("-", "−"))
+    expect(page.locator(".readout").nth(1)).to_contain_text("Buy and hold, after costs")
+    page.get_by_text(re.compile(r"^All \d+ metrics$")).click()
+    fact = page.locator("div:has(> dt:text-is('Buy and hold, no costs'))")
+    assert float(fact.locator("dd").inner_text().replace("−", "-").replace(",", "")) == pytest.approx(metric, rel=1e-3)
+    visit.open("/")
+    cell = visit.page.locator("td[data-label='Buy and hold, no costs']").first
+    expect(cell).to_be_visible()
+    expect(visit.page.get_by_role("columnheader", name="Buy and hold, no costs")).to_be_visible()
+
+
 def test_doubts_come_first_and_cannot_be_collapsed(visit: Visit, service: str, run: str) -> None:
     page = open_sheet(visit, run)
     verdict = api(service, f"{run}?rows=false")["judgement"]["verdict"]

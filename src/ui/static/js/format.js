@@ -1,5 +1,9 @@
 // Writes numbers, signs and dates. It computes no figure: every number is as the service returned it.
 
+/** The two figures of buying and holding, never one name for both: the metric has no costs, the benchmark has the run's. */
+export const HELD_WITHOUT_COSTS = "Buy and hold, no costs";
+export const HELD_AFTER_COSTS = "Buy and hold, after costs";
+
 const NOTHING = "–";
 const MINUS = "−";
 const LARGE = 1e9;
@@ -84,6 +88,7 @@ export function signClass(value) {
 
 /** "max_drawdown" or "maxDrawdown" → "Max drawdown". */
 export function formatName(name) {
+  if (name === "buy_and_hold_return") return HELD_WITHOUT_COSTS;
   const words = String(name)
     .replace(/([a-z])([A-Z])/g, (_, one, other) => `${one} ${other.toLowerCase()}`)
     .replaceAll("_", " ")

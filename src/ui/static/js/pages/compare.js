@@ -5,6 +5,7 @@ import { getBacktest, getSeries, listBacktests } from "../api.js";
 import { TimeChart, toPoints } from "../chart.js";
 import { Empty, ErrorNotice, Skeleton, Verdict, useLoad } from "../components.js";
 import {
+  HELD_AFTER_COSTS,
   formatAdaptive,
   formatCount,
   formatDay,
@@ -36,7 +37,7 @@ const held = (run) => run.judgement?.benchmarks.buy_and_hold;
 /** Rows of the table: [label, value of a run, format, 1 if more is better, −1 if less is, 0 if neither]. */
 const FIGURES = [
   ["Total return", (run) => run.metrics.total_return, percent, 1],
-  ["Buy and hold", (run) => held(run)?.total_return ?? null, percent, 0],
+  [HELD_AFTER_COSTS, (run) => held(run)?.total_return ?? null, percent, 0],
   ["Return a year", (run) => run.metrics.cagr, percent, 1],
   ["Sharpe ratio", (run) => run.metrics.sharpe_ratio, ratio, 1],
   ["Its interval, 95 %", (run) => confidence(run)?.sharpe_ratio ?? null, range, 0],

@@ -5,6 +5,7 @@ import { deleteBacktest, listBacktests, listStrategies } from "../api.js";
 import { Dialog, Empty, ErrorNotice, Skeleton, Verdict, useLoad, verdictWords } from "../components.js";
 import { RunExample } from "../example.js";
 import {
+  HELD_WITHOUT_COSTS,
   formatCount,
   formatCounted,
   formatDay,
@@ -75,7 +76,6 @@ function describeValue(value) {
 function Row({ run, strategies, isChosen, onChoose }) {
   const { metrics } = run;
   const parameters = describeParameters(run, strategies);
-  const market = `${formatDay(metrics.start)} – ${formatDay(metrics.end)} · ${formatCounted(metrics.bars, "bar")}`;
   return html`<tr>
     <td class="cell-choose">
       <input
@@ -94,15 +94,15 @@ function Row({ run, strategies, isChosen, onChoose }) {
       ${parameters && html`<span class="sub clip" title=${parameters}>${parameters}</span>`}
     </td>
     <td class="cell-market">
-      <span>${run.symbol} <span class="muted">${run.interval}</span></span>
-      <span class="sub">${market}</span>
+      <span>${run.symbol} <span class="muted">${run.interval} · ${formatCounted(metrics.bars, "bar")}</span></span>
+      <span class="sub nowrap">${formatDay(metrics.start)} – ${formatDay(metrics.end)}</span>
       <span class="sub clip" title=${run.origin}>${run.origin}</span>
     </td>
     <td class="cell-curve"><${Sparkline} id=${run.id} bars=${metrics.bars} start=${run.settings.init_cash} /></td>
     <td class=${`number strong ${signClass(run.total_return)}`} data-label="Return">
       ${formatSignedPercent(run.total_return)}
     </td>
-    <td class="number muted" data-label="Buy & hold">${formatSignedPercent(metrics.buy_and_hold_return)}</td>
+    <td class="number muted" data-label=${HELD_WITHOUT_COSTS}>${formatSignedPercent(metrics.buy_and_hold_return)}</td>
     <td class="number" data-label="Sharpe">${formatNumber(run.sharpe_ratio)}</td>
     <td class="number" data-label="Drawdown">${formatPercent(run.max_drawdown, 1)}</td>
     <td class="number" data-label="Trades">${formatCount(run.total_trades)}</td>
@@ -123,7 +123,7 @@ function Table({ items, strategies, chosen, onChoose }) {
           <th scope="col">Market</th>
           <th scope="col">Equity</th>
           <th scope="col" class="number">Return</th>
-          <th scope="col" class="number">Buy & hold</th>
+          <th scope="col" class="number cell-held">${HELD_WITHOUT_COSTS}</th>
           <th scope="col" class="number">Sharpe</th>
           <th scope="col" class="number">Drawdown</th>
           <th scope="col" class="number">Trades</th>

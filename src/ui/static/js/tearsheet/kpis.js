@@ -1,7 +1,16 @@
 // The strip of key figures: each beside buy and hold, and with its interval.
 
 import { html } from "../../vendor/preact-htm.mjs";
-import { formatCount, formatNumber, formatPercent, formatSigned, formatSignedPercent, signClass } from "../format.js";
+import {
+  HELD_AFTER_COSTS,
+  HELD_WITHOUT_COSTS,
+  formatCount,
+  formatNumber,
+  formatPercent,
+  formatSigned,
+  formatSignedPercent,
+  signClass,
+} from "../format.js";
 
 const percent = (value) => formatSignedPercent(value, 1);
 const ratio = (value) => formatSigned(value, 2);
@@ -46,7 +55,7 @@ function Figure({ figure }) {
     <dt>${label}</dt>
     <dd class=${`kpi-value ${isSigned ? signClass(value) : ""}`}>${format(value)}</dd>
     ${held !== undefined &&
-    html`<dd class="kpi-line"><span>Buy and hold</span><b>${format(held)}</b></dd>`}
+    html`<dd class="kpi-line"><span>${HELD_AFTER_COSTS}</span><b>${format(held)}</b></dd>`}
     ${range && html`<dd class="kpi-line"><span>${rangeLabel}</span><b>${range}</b></dd>`}
     ${!range && held !== undefined && html`<dd class="kpi-line"><span>Interval</span><b>not enough data</b></dd>`}
   </div>`;
@@ -64,7 +73,7 @@ const SAMPLE_ROWS = [
   ["total_return", "Total return", percent],
   ["sharpe_ratio", "Sharpe ratio", ratio],
   ["max_drawdown", "Max drawdown", plainPercent],
-  ["buy_and_hold_return", "Close, first to last", percent],
+  ["buy_and_hold_return", HELD_WITHOUT_COSTS, percent],
   ["total_trades", "Closed trades", formatCount],
   ["bars", "Bars", formatCount],
 ];

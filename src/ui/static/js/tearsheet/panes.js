@@ -3,6 +3,7 @@
 import { html, useEffect, useRef, useState } from "../../vendor/preact-htm.mjs";
 import { TimeChart, toIso, toPoints, toTime } from "../chart.js";
 import {
+  HELD_AFTER_COSTS,
   formatAdaptive,
   formatCount,
   formatCounted,
@@ -62,7 +63,7 @@ function readouts(columns, at) {
   const price = columns.open
     ? [["O", "open"], ["H", "high"], ["L", "low"], ["C", "close"]].map(([label, name]) => [label, formatAdaptive(value(name))])
     : [["Close", formatAdaptive(value("close"))]]; // prettier-ignore
-  const held = columns.buy_and_hold ? [["Buy and hold", formatAdaptive(value("buy_and_hold")), "swatch-held"]] : [];
+  const held = columns.buy_and_hold ? [[HELD_AFTER_COSTS, formatAdaptive(value("buy_and_hold")), "swatch-held"]] : [];
   return [
     ["Price", price],
     ["Equity", [["Strategy", formatAdaptive(value("equity")), "swatch-equity"], ...held]],
@@ -114,7 +115,7 @@ const COLUMN_TITLES = [
   ["low", "Low", formatAdaptive],
   ["close", "Close", formatAdaptive],
   ["equity", "Equity", formatAdaptive],
-  ["buy_and_hold", "Buy and hold", formatAdaptive],
+  ["buy_and_hold", HELD_AFTER_COSTS, formatAdaptive],
   ["drawdown", "Drawdown", (value) => formatPercent(value)],
   ["probability", "Probability", (value) => formatNumber(value, 3)],
 ];
