@@ -56,7 +56,10 @@ class DrawdownPeriod:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReturnBin:
-    """The returns from `low` to below `high`; the last bin has its `high` too."""
+    """The returns from `low` to below `high`; the last bin has its `high` too.
+
+    Returns of exactly 0 are in a bin whose `low` and `high` are 0, and in no other.
+    """
 
     low: float = reported("Lowest return of the bin.", _PERCENT)
     high: float = reported("Upper end of the bin.", _PERCENT)
@@ -69,7 +72,7 @@ class ReturnDistribution:
 
     bins: tuple[ReturnBin, ...] = reported(
         "A histogram in equal bins with 0 as one of the limits; the first and the last bin reach to the worst and the "
-        "best return."
+        "best return. If bars returned exactly 0, a bin from 0 to 0 counts them, and no other does."
     )
     bars: int = reported("Number of returns.", "count")
     mean: float = reported("Mean.", _PERCENT)

@@ -41,10 +41,10 @@ def describe_returns(equity: Floats, initial_cash: float) -> ReturnDistribution:
 
 
 def count_bins(values: Floats) -> tuple[ReturnBin, ...]:
-    """Return a histogram of the values [n]; its limits are multiples of 1, 2 or 5 times a power of ten, so 0 is one.
+    """Return a histogram of the values [n]; its limits are multiples of 1, 2 or 5 times a power of ten, and 0.
 
     The bins cover the middle 99 % of the values, because a few extreme ones would leave all others in a single bin; the
-    outer bins reach to the extremes.
+    outer bins reach to the extremes. Values of exactly 0 are neither gains nor losses, and have a bin of their own.
     """
     lowest, highest = float(values.min()), float(values.max())
     low, high = (float(value) for value in np.quantile(values, MIDDLE))
@@ -53,12 +53,18 @@ def count_bins(values: Floats) -> tuple[ReturnBin, ...]:
     if not _is_spread(low, high):
         return (ReturnBin(low=lowest, high=highest, count=len(values)),)
     limits = _round_limits(low, high)
-    counts = np.bincount(np.searchsorted(limits[1:-1], values, side="right"), minlength=len(limits) - 1)
     limits[0], limits[-1] = min(limits[0], lowest), max(limits[-1], highest)
-    return tuple(
+    if limits[0] < 0 < limits[-1]:
+        limits = np.union1d(limits, 0.0)
+    moving = values[values != 0]
+    counts = np.bincount(np.searchsorted(limits[1:-1], moving, side="right"), minlength=len(limits) - 1)
+    bins = [
         ReturnBin(low=float(start), high=float(stop), count=int(count))
         for start, stop, count in zip(limits[:-1], limits[1:], counts, strict=True)
-    )
+    ]
+    if len(moving) < len(values):
+        bins.insert(sum(item.high <= 0 for item in bins), ReturnBin(low=0.0, high=0.0, count=len(values) - len(moving)))
+    return tuple(bins)
 
 
 def _is_spread(low: float, high: float) -> bool:

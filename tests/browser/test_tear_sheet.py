@@ -135,6 +135,14 @@ def test_tables_and_histogram_show_what_api_gives(visit: Visit, service: str, ru
     bins = api(service, f"{run}/distribution")["bins"]
     counts = page.locator(".histogram .bin").evaluate_all("all => all.map((bin) => Number(bin.dataset.count))")
     assert counts == [one["count"] for one in bins]
+    distribution = api(service, f"{run}/distribution")
+    drawn_as = page.locator(".histogram .bin").evaluate_all(
+        "all => all.map((bin) => [bin.classList[1], Number(bin.dataset.count)])"
+    )
+    sums = {name: sum(n for kind, n in drawn_as if kind == name) for name in ("bin-gain", "bin-loss", "bin-even")}
+    up, down = distribution["gaining_bars"], distribution["losing_bars"]
+    flat = distribution["bars"] - up - down
+    assert flat > 0 and sums == {"bin-gain": up, "bin-loss": down, "bin-even": flat}
     costs = api(service, f"{run}/costs")
     net = page.locator(".costs tr.total td.number").inner_text()
     assert float(net.replace("−", "-").replace(",", "").replace("+", "")) == pytest.approx(

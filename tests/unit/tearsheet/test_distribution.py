@@ -53,8 +53,11 @@ def test_equal_values_make_one_bin() -> None:
 
 def test_value_at_limit_counts_in_upper_bin() -> None:
     found = count_bins(np.array([-1.0, 0.0, 1.0]))
-    [at_zero] = [item for item in found if item.low == 0.0]
-    assert at_zero.count == 1
+    [at_zero] = [item for item in found if item.low == item.high]
+    assert (at_zero.high, at_zero.count) == (0.0, 1)
+    at_limit = count_bins(np.array([-1.0, 0.5, 1.0]))
+    [upper] = [item for item in at_limit if item.low == 0.5]
+    assert upper.count == 1
     assert found[-1].count == 1, "the last bin has its upper end too"
 
 
@@ -64,12 +67,38 @@ def test_one_bar_has_no_deviation() -> None:
     assert found.mean == found.median == found.value_at_risk_95 == pytest.approx(10.0)
 
 
+@pytest.mark.parametrize(
+    "moving",
+    [
+        np.random.default_rng(4).normal(0, 1, 280),
+        np.random.default_rng(5).uniform(0.4, 3, 280),
+        -np.random.default_rng(6).uniform(0.4, 3, 280),
+        np.concatenate((np.random.default_rng(7).uniform(1, 2, 10_000), [-9.0])),
+    ],
+    ids=["both ways", "gains", "losses", "0 inside an outer bin"],
+)
+def test_bars_that_return_0_are_counted_alone(moving: np.ndarray) -> None:
+    values = np.concatenate((moving, np.zeros(40), [-0.0]))
+    found = count_bins(values)
+    [flat] = [item for item in found if item.low <= 0 <= item.high and item.low == item.high]
+    assert (flat.low, flat.high, flat.count) == (0.0, 0.0, 41)
+    assert sum(item.count for item in found if item.high > 0) == (moving > 0).sum(), "what is drawn as gains"
+    assert sum(item.count for item in found if item.low < 0) == (moving < 0).sum(), "what is drawn as losses"
+    assert [item.low for item in found] == sorted(item.low for item in found)
+    assert all(one.high == other.low for one, other in itertools.pairwise(found))
+
+
 @given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=200))
 def test_every_value_is_in_one_bin(numbers: list[float]) -> None:
     values = np.array(numbers)
     found = count_bins(values)
     assert sum(item.count for item in found) == len(values)
-    assert len(found) <= TARGET_BINS + 2
+    assert len(found) <= TARGET_BINS + 4, "two outer ones, one for 0, and one if 0 divides an outer one"
+    if len(found) > 1:
+        flat = np.count_nonzero(values == 0)
+        assert [item.count for item in found if item.low == item.high] == ([flat] if flat else [])
+        assert sum(item.count for item in found if item.low < 0) == np.count_nonzero(values < 0)
+        assert sum(item.count for item in found if item.high > 0) == np.count_nonzero(values > 0)
     assert all(one.high == other.low for one, other in itertools.pairwise(found))
     assert found[0].low <= values.min() and found[-1].high >= values.max()
     assert all(math.isfinite(item.low) and item.low <= item.high for item in found)

@@ -23,6 +23,15 @@ function limitText(bins, index) {
   return `${formatSigned(index < bins.length ? bins[index].low : bins.at(-1).high, 2)}`;
 }
 
+/** The bin of the bars that returned exactly 0, which the service counts apart. */
+function isFlat({ low, high }) {
+  return low === high;
+}
+
+function rangeText({ low, high }) {
+  return low === high ? `Exactly ${formatSignedPercent(low)}` : `${formatSignedPercent(low)} to ${formatSignedPercent(high)}`;
+}
+
 function Histogram({ bins, risk }) {
   // Bars without a position all return 0: that bin would leave nothing of the others, so it is cut and says its count.
   const [tallest, second = 0] = bins.map((bin) => bin.count).sort((one, other) => other - one);
@@ -34,9 +43,9 @@ function Histogram({ bins, risk }) {
   return html`<svg class="histogram" viewBox=${`0 0 ${WIDTH} ${HEIGHT}`} role="img" aria-label="Histogram of returns per bar; the table below has its numbers">
     ${bins.map((bin, index) => {
       const height = Math.min(1, bin.count / most) * (BASE - TOP);
-      const side = bin.high <= 0 ? "loss" : bin.low >= 0 ? "gain" : "even";
+      const side = isFlat(bin) ? "even" : bin.high <= 0 ? "loss" : bin.low >= 0 ? "gain" : "even";
       return html`<rect key=${index} class=${`bin bin-${side}`} data-count=${bin.count} x=${index * wide + 0.75} y=${BASE - height} width=${Math.max(1, wide - 1.5)} height=${height}>
-        <title>${formatSignedPercent(bin.low)} to ${formatSignedPercent(bin.high)}: ${formatCount(bin.count)}</title>
+        <title>${rangeText(bin)}: ${formatCount(bin.count)}</title>
       </rect>`;
     })}
     <line class="axis" x1="0" x2=${WIDTH} y1=${BASE} y2=${BASE} />
@@ -64,7 +73,7 @@ export function Distribution({ distribution }) {
   return html`<section class="panel" aria-labelledby="distribution-title">
     <div class="panel-head">
       <h2 id="distribution-title">Returns per bar</h2>
-      <span class="muted small">The outer bins reach to the worst and the best bar</span>
+      <span class="muted small">The outer bins reach to the worst and the best bar${bins.length > 1 && bins.some(isFlat) && "; the gray one has the bars that returned 0"}</span>
     </div>
     <div class="panel-body">
       ${bins.length > 1
@@ -82,7 +91,7 @@ export function Distribution({ distribution }) {
         <table class="table">
           <thead><tr><th scope="col" class="number">From, %</th><th scope="col" class="number">To, %</th><th scope="col" class="number">Bars</th></tr></thead>
           <tbody>
-            ${bins.map((bin) => html`<tr key=${bin.low}><td class="number">${formatSigned(bin.low)}</td><td class="number">${formatSigned(bin.high)}</td><td class="number">${formatNumber(bin.count, 0)}</td></tr>`)}
+            ${bins.map((bin, index) => html`<tr key=${index}><td class="number">${formatSigned(bin.low)}</td><td class="number">${formatSigned(bin.high)}</td><td class="number">${formatNumber(bin.count, 0)}</td></tr>`)}
           </tbody>
         </table>
       </div>
