@@ -236,6 +236,31 @@ def test_chart_moves_and_zooms_by_keyboard(visit: Visit, run: str) -> None:
     wait_until(page, f"Math.abs({width} - ({before})) < 1")
 
 
+def test_labels_at_both_ends_of_the_time_axis_have_room(visit: Visit, run: str) -> None:
+    page = open_sheet(visit, run)
+    chart = "document.querySelector('.chart-sheet')"
+    view = page.evaluate(f"{chart}.timeChart.visibleLogicalRange()")
+    rows = len(drawn(page)["equity"]["points"])
+    pixels_per_row = (page.evaluate(f"{chart}.clientWidth") - 90) / (view["to"] - view["from"])
+    assert -view["from"] * pixels_per_row > 14, "half of a label such as 2024"
+    assert (view["to"] - (rows - 1)) * pixels_per_row > 14
+
+
+def test_settings_are_words_and_empty_ones_are_left_out(visit: Visit, service: str) -> None:
+    rules = {"buy": "rsi({n}) < 30", "sell": "rsi(14) > 60", "parameters": {"n": 14}}
+    bare = {"buy": "rsi(14) < 30", "sell": "rsi(14) > 60"}
+    for strategy, shown in ((rules, "n = 14"), (bare, None)):
+        page = open_sheet(visit, run_backtest(service, **SIMULATED, limit=300, strategy={"rules": strategy}))
+        section = page.locator("section:has(#settings-title)")
+        expect(section).to_contain_text("rsi(14) > 60")
+        assert "{}" not in section.inner_text() and '{"' not in section.inner_text()
+        parameters = section.locator("div:has(> dt:text-is('Parameters')) dd")
+        if shown is None:
+            expect(parameters).to_have_count(0)
+        else:
+            expect(parameters).to_have_text(shown)
+
+
 def test_rows_in_view_stand_in_a_table(visit: Visit, service: str, run: str) -> None:
     page = open_sheet(visit, run)
     page.get_by_text("Rows in view as a table").click()

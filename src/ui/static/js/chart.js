@@ -20,6 +20,9 @@ const KINDS = {
   histogram: HistogramSeries,
 };
 
+const EDGE_PX = 20;
+const AXIS_PX = 64;
+
 let probe = null;
 
 /** The color of a CSS variable in the theme of now, as the canvas understands it. */
@@ -81,7 +84,7 @@ export class TimeChart {
       crosshair: { mode: CrosshairMode.Normal },
       localization: { locale: "en-US", ...(formatValue ? { priceFormatter: formatValue } : {}) },
       timeScale: { timeVisible: true, secondsVisible: false, borderVisible: false, minBarSpacing: 0.001 },
-      rightPriceScale: { borderVisible: false },
+      rightPriceScale: { borderVisible: false, entireTextOnly: true },
     });
     this.#onTheme = () => this.#applyTheme();
     document.documentElement.addEventListener("themechange", this.#onTheme);
@@ -231,8 +234,16 @@ export class TimeChart {
     this.#chart.timeScale().setVisibleRange({ from: fromTime, to: toTimeIncluded });
   }
 
+  /** Show all points, with room at both ends for half a label of the time axis, which would else be cut. */
   showAll() {
-    this.#chart.timeScale().fitContent();
+    const scale = this.#chart.timeScale();
+    const times = [...this.#series.values()].flatMap(({ series }) => series.data().at(-1)?.time ?? []);
+    if (!times.length) return;
+    const last = scale.timeToIndex(Math.max(...times), true);
+    // Not as the library fits it: that is done in a later frame, and the scale has no width before the first one.
+    const width = Math.max(this.#container.clientWidth - AXIS_PX, 4 * EDGE_PX);
+    const margin = ((last + 1) * EDGE_PX) / (width - 2 * EDGE_PX);
+    scale.setVisibleLogicalRange({ from: -0.5 - margin, to: last + 0.5 + margin });
   }
 
   /** What is drawn: {name: {points, pane, isLog}}; for tests, and for the table beside the chart. */

@@ -80,6 +80,22 @@ export function formatInstant(iso) {
   return typeof iso === "string" ? iso.slice(0, 16).replace("T", " ") : NOTHING;
 }
 
+/** Whether a value says nothing: null, an empty text, an empty list or object. */
+export function isNothing(value) {
+  if (value === null || value === undefined || value === "") return true;
+  return typeof value === "object" && Object.keys(value).length === 0;
+}
+
+/** A setting as words, "n = 14, m = 3" if it has parts; `formatOne` writes a value without parts. */
+export function formatSetting(value, formatOne = String) {
+  if (isNothing(value)) return NOTHING;
+  if (Array.isArray(value)) return value.map((one) => formatSetting(one, formatOne)).join(", ");
+  if (typeof value !== "object") return formatOne(value);
+  return Object.entries(value)
+    .map(([name, one]) => `${name} = ${formatSetting(one, formatOne)}`)
+    .join(", ");
+}
+
 /** "gain", "loss" or "": the class of a figure by its sign. */
 export function signClass(value) {
   if (typeof value !== "number" || value === 0) return "";

@@ -13,6 +13,7 @@ import {
   formatName,
   formatNumber,
   formatPercent,
+  formatSetting,
   formatSigned,
   formatSignedPercent,
 } from "../format.js";
@@ -134,7 +135,7 @@ function differences(runs) {
     ...run.settings,
   }));
   const names = [...new Set(all.flatMap(Object.keys))];
-  const text = (value) => (value === null || value === undefined ? "–" : typeof value === "object" ? JSON.stringify(value) : formatIfInstant(String(value)));
+  const text = (value) => formatSetting(value, (one) => formatIfInstant(String(one)));
   return names
     .map((name) => [name, all.map((values) => text(values[name]))])
     .filter(([, texts]) => new Set(texts).size > 1);

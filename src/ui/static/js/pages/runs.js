@@ -13,7 +13,9 @@ import {
   formatName,
   formatNumber,
   formatPercent,
+  formatSetting,
   formatSignedPercent,
+  isNothing,
   signClass,
 } from "../format.js";
 import { announce, mount, pageUrl, replaceQuery, useUser } from "../shell.js";
@@ -60,17 +62,9 @@ function describeParameters(run, strategies) {
   const values = { ...run.strategy, ...run.settings };
   return strategy.parameters
     .map(({ name }) => [name, values[name]])
-    .filter(([, value]) => value !== null && value !== undefined && String(value) !== "")
-    .map(([name, value]) => `${formatName(name).toLowerCase()} ${describeValue(value)}`)
+    .filter(([, value]) => !isNothing(value))
+    .map(([name, value]) => `${formatName(name).toLowerCase()} ${formatSetting(value)}`)
     .join(" · ");
-}
-
-function describeValue(value) {
-  if (Array.isArray(value)) return value.join(", ");
-  if (typeof value !== "object") return String(value);
-  return Object.entries(value)
-    .map(([name, one]) => `${name} = ${one}`)
-    .join(", ");
 }
 
 function Row({ run, strategies, isChosen, onChoose }) {

@@ -2,12 +2,18 @@
 
 import { html, useState } from "../../vendor/preact-htm.mjs";
 import { ErrorNotice } from "../components.js";
-import { formatAdaptive, formatCount, formatCounted, formatInstant, formatName, formatNumber } from "../format.js";
+import {
+  formatAdaptive,
+  formatCount,
+  formatCounted,
+  formatInstant,
+  formatName,
+  formatNumber,
+  formatSetting,
+  isNothing,
+} from "../format.js";
 
-function textOf(value) {
-  if (value === null || value === undefined) return "–";
-  if (Array.isArray(value)) return value.map(textOf).join(", ");
-  if (typeof value === "object") return JSON.stringify(value);
+function wordOf(value) {
   if (typeof value === "boolean") return value ? "yes" : "no";
   if (typeof value === "number") return Number.isInteger(value) ? String(value) : formatNumber(value, 10, false);
   return /^\d{4}-\d\d-\d\dT/.test(value) ? formatInstant(value) : String(value);
@@ -15,7 +21,7 @@ function textOf(value) {
 
 function Facts({ entries }) {
   return html`<dl class="facts">
-    ${entries.map(([name, value, isMono]) => html`<div key=${name} class=${isMono ? "fact-wide" : ""}><dt>${formatName(name)}</dt><dd class=${isMono ? "mono" : ""}>${textOf(value)}</dd></div>`)}
+    ${entries.map(([name, value, isMono]) => html`<div key=${name} class=${isMono ? "fact-wide" : ""}><dt>${formatName(name)}</dt><dd class=${isMono ? "mono" : ""}>${formatSetting(value, wordOf)}</dd></div>`)}
   </dl>`;
 }
 
@@ -64,7 +70,7 @@ function Metrics({ metrics }) {
 
 export function Settings({ run, actions }) {
   const { strategy } = run;
-  const parameters = Object.entries(strategy.parameters ?? {}).filter(([, value]) => value !== null);
+  const parameters = Object.entries(strategy.parameters ?? {}).filter(([, value]) => !isNothing(value));
   const own = new Set(parameters.map(([name]) => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)));
   const settings = Object.entries(run.settings).filter(
     ([name, value]) => value !== null && typeof value !== "object" && !own.has(name),
