@@ -1,4 +1,4 @@
-"""Let clients cache what never changes: responses about a stored result."""
+"""Let clients cache responses about a stored result: data, which never changes, for good; pages with a check."""
 
 from __future__ import annotations
 
@@ -17,11 +17,22 @@ NOT_MODIFIED: Final[Mapping[int | str, Any]] = {
 
 def immutable_headers(*names: str) -> dict[str, str]:
     """Return the headers of a response that never changes; `names` tell it from all others."""
+    return {"ETag": _tag_of(names), "Cache-Control": "private, max-age=31536000, immutable"}
+
+
+def checked_headers(*names: str) -> dict[str, str]:
+    """Return the headers of a response that a browser keeps, but asks for each time: for what people open.
+
+    They would else see a page of a deleted result, or one that a newer version of the service draws correctly.
+    """
+    return {"ETag": _tag_of(names), "Cache-Control": "private, no-cache"}
+
+
+def _tag_of(names: tuple[str, ...]) -> str:
     # The same result may be written differently by another version of the service.
     named = "\0".join((__version__, *names)).encode("utf-8", "replace")
     # Weak, because the response may be compressed or not.
-    tag = f'W/"{hashlib.sha256(named).hexdigest()[:32]}"'
-    return {"ETag": tag, "Cache-Control": "private, max-age=31536000, immutable"}
+    return f'W/"{hashlib.sha256(named).hexdigest()[:32]}"'
 
 
 def has_already(request: Request, headers: Mapping[str, str]) -> bool:

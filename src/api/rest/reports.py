@@ -12,7 +12,7 @@ from starlette.responses import HTMLResponse, Response
 
 from src.api.answers import JsonText
 from src.api.dependencies import max_rows_of, report_writer_of, services_of
-from src.api.rest.caching import NOT_MODIFIED, has_already, immutable_headers
+from src.api.rest.caching import NOT_MODIFIED, checked_headers, has_already
 from src.api.rest.presenting import present_result
 from src.api.rest.queries import NamedQueryRoute
 from src.api.rest.schemas import MARKET_ERRORS, error_responses
@@ -54,7 +54,9 @@ async def get_report(request: Request, result_id: ResultId) -> Response:
     result = await services.backtests.get(result_id)
     asked = SeriesRequest(columns=COLUMNS, points=min(POINTS, max_rows_of(request)), max_rows=max_rows_of(request))
     series = await services.tearsheets.series(result, asked)
-    headers = {} if series.warnings else immutable_headers(result_id, "report", writer.policy())
+    headers = (
+        {"Cache-Control": "no-store"} if series.warnings else checked_headers(result_id, "report", writer.policy())
+    )
     if has_already(request, headers):
         return Response(status_code=304, headers=headers)
     data = await _collect(services.tearsheets, result, series)

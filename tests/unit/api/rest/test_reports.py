@@ -8,9 +8,9 @@ import httpx
 import orjson
 import pytest
 
-from src.api.rest import reports
+from src.api.rest import caching, reports
 from tests.rest_app import MemoryServices
-from tests.unit.service.test_tearsheets import OneSource, make_stored
+from tests.unit.service.test_tearsheets import BARS, OneSource, make_stored
 
 PATH = "/api/backtests/result-1/report.html"
 
@@ -48,6 +48,32 @@ async def test_report_holds_what_endpoints_give(client: httpx.AsyncClient) -> No
 async def test_report_is_not_sent_twice(client: httpx.AsyncClient) -> None:
     tag = (await client.get(PATH)).headers["etag"]
     assert (await client.get(PATH, headers={"If-None-Match": tag})).status_code == 304
+
+
+async def test_report_is_asked_for_each_time_by_version_and_result(
+    client: httpx.AsyncClient, services: MemoryServices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = await client.get(PATH)
+    assert first.headers["cache-control"] == "private, no-cache"
+    condition = {"If-None-Match": first.headers["etag"]}
+    assert (await client.get(PATH, headers=condition)).headers["cache-control"] == "private, no-cache"
+    services.backtests.results["result-2"] = make_stored()
+    other = await client.get("/api/backtests/result-2/report.html", headers=condition)
+    assert (other.status_code, other.headers["etag"] == first.headers["etag"]) == (200, False)
+    monkeypatch.setattr(caching, "__version__", "99.0.0")
+    assert (await client.get(PATH, headers=condition)).status_code == 200
+    monkeypatch.undo()
+    services.backtests.results.clear()
+    gone = await client.get(PATH, headers=condition)
+    assert (gone.status_code, gone.json()["code"]) == (404, "RESULT_NOT_FOUND")
+
+
+async def test_report_without_its_bars_is_not_kept(client: httpx.AsyncClient, services: MemoryServices) -> None:
+    services.sources.clear()
+    services.sources["other"] = OneSource(bars=BARS.slice(0, 299))
+    response = await client.get(PATH)
+    assert data_of(response)["overview"]["warnings"]
+    assert (response.headers["cache-control"], "etag" in response.headers) == ("no-store", False)
 
 
 async def test_report_draws_all_fills_or_none(client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
