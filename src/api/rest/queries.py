@@ -24,7 +24,7 @@ class NamedQueryRoute(APIRoute):
         known = list(_query_names(self.dependant))
 
         async def handle_named(request: Request) -> Response:
-            if known and request.scope["query_string"]:
+            if request.scope["query_string"]:
                 request.scope["query_string"] = read_query(request.scope["query_string"], known)
             return await handle(request)
 
@@ -51,6 +51,8 @@ def read_query(query: bytes, known: Sequence[str]) -> bytes:
     for name, value in QueryParams(query).multi_items():
         key = snake_case(name)
         if key not in known:
+            if not known:
+                raise InvalidInput("Unknown parameter {got!r}. Allowed: none.", field=key[:60], got=name)
             raise InvalidInput(
                 "Unknown parameter {got!r}. Known parameters: {known}.", field=key[:60], got=name, known=tuple(known)
             )

@@ -25,14 +25,14 @@ from src.api.rest.tearsheet_schemas import (
     ReturnDistributionAnswer,
     SeriesAnswer,
 )
-from src.api.rows.tables import series_columns
+from src.api.rows.tables import Columns, drawdown_columns, month_columns, series_columns
 from src.domain import errors
 from src.domain.tearsheet import DEFAULT_DRAWDOWNS, MAX_DRAWDOWNS, SERIES_COLUMNS
 
 router = APIRouter(prefix="/api/backtests", tags=["backtests"], route_class=NamedQueryRoute)
 
 ResultId = Annotated[str, Path(description="The result's id.")]
-Columns = Annotated[
+ColumnNames = Annotated[
     str | None,
     Query(
         description=f"Names with commas between them; all if absent: {', '.join(SERIES_COLUMNS)}.",
@@ -68,7 +68,7 @@ _BAR_ERRORS = error_responses(errors.InvalidInput, errors.ResultNotFound, errors
 async def get_series(
     request: Request,
     result_id: ResultId,
-    columns: Columns = None,
+    columns: ColumnNames = None,
     points: Points = None,
     start: Start = None,
     end: End = None,
@@ -100,21 +100,45 @@ async def get_series(
     return await run_in_threadpool(lambda: respond(f"{series.length} row(s)", present_series(series), headers=headers))
 
 
-@router.get("/{result_id}/months", response_model=Envelope[MonthlyReturnsAnswer], responses={**NOT_MODIFIED, **_ERRORS})
-async def get_months(request: Request, result_id: ResultId) -> Response:
-    """Read the returns of a result by calendar month and year (UTC)."""
+@router.get(
+    "/{result_id}/months",
+    response_model=Envelope[MonthlyReturnsAnswer],
+    responses={**FORMAT_RESPONSES, **NOT_MODIFIED, **_ERRORS},
+)
+async def get_months(request: Request, result_id: ResultId, format: FormatParameter = None) -> Response:
+    """Read the returns of a result by calendar month and year (UTC).
+
+    A file has a row per year: `year`, `january` to `december`, `total`.
+    """
+    chosen = choose_format(request, format)
     services = services_of(request)
     found = await services.tearsheets.months(await services.backtests.get(result_id))
-    return _respond(request, "Months found", MonthlyReturnsAnswer.of(found), result_id, "months")
+    names = (result_id, "months", chosen)
+    if chosen is not Format.JSON:
+        return await _respond_file(request, month_columns(found), len(found.years), chosen, *names)
+    return _respond(request, "Months found", MonthlyReturnsAnswer.of(found), *names)
 
 
-@router.get("/{result_id}/drawdowns", response_model=Envelope[DrawdownsAnswer], responses={**NOT_MODIFIED, **_ERRORS})
-async def get_drawdowns(request: Request, result_id: ResultId, first: FirstDrawdowns = DEFAULT_DRAWDOWNS) -> Response:
+@router.get(
+    "/{result_id}/drawdowns",
+    response_model=Envelope[DrawdownsAnswer],
+    responses={**FORMAT_RESPONSES, **NOT_MODIFIED, **_ERRORS},
+)
+async def get_drawdowns(
+    request: Request,
+    result_id: ResultId,
+    first: FirstDrawdowns = DEFAULT_DRAWDOWNS,
+    format: FormatParameter = None,
+) -> Response:
     """Read the deepest drawdowns of a result, the deepest first."""
+    chosen = choose_format(request, format)
     services = services_of(request)
     found = await services.tearsheets.drawdowns(await services.backtests.get(result_id), first=first)
+    names = (result_id, "drawdowns", str(first), chosen)
+    if chosen is not Format.JSON:
+        return await _respond_file(request, drawdown_columns(found), len(found), chosen, *names)
     items = [DrawdownAnswer.of(period) for period in found]
-    return _respond(request, f"{len(items)} drawdown(s)", {"items": items}, result_id, "drawdowns", str(first))
+    return _respond(request, f"{len(items)} drawdown(s)", {"items": items}, *names)
 
 
 @router.get(
@@ -137,8 +161,16 @@ async def get_costs(request: Request, result_id: ResultId) -> Response:
     return _respond(request, "Costs found", CostBreakdownAnswer.of(found), result_id, "costs")
 
 
+async def _respond_file(request: Request, columns: Columns, length: int, chosen: Format, *names: str) -> Response:
+    """Return a table as a file that is named after its path."""
+    headers = {"Vary": "Accept", **immutable_headers(*names)}
+    if has_already(request, headers):
+        return Response(status_code=304, headers=headers)
+    return await respond_file(names[1], columns, length, chosen, headers)
+
+
 def _respond(request: Request, message: str, data: object, *names: str) -> Response:
-    headers = immutable_headers(*names)
+    headers = {"Vary": "Accept", **immutable_headers(*names)}
     if has_already(request, headers):
         return Response(status_code=304, headers=headers)
     return respond(message, data, headers=headers)

@@ -5,7 +5,7 @@ Both APIs write their tables so. GraphQL may also need the rows themselves: `Col
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, Final, Literal
@@ -18,6 +18,9 @@ from src.api.answers import PendingTable
 
 ScalarName = Literal["Float", "Int", "Boolean", "String"]
 TimeUnit = Literal["ms", "s"]
+
+NO_TIME: Final = np.iinfo(np.int64).min
+"""What a column of instants holds in place of a null; numpy's NaT."""
 
 _INT32: Final = np.iinfo(np.int32)
 _PIECE_ROWS: Final = 2_048
@@ -89,6 +92,21 @@ def time_column(time_ms: NDArray[np.int64]) -> Column:
         time_ms, "String", lambda some: iso_times(some, unit()), lambda some: _time_cells(some, unit()),
         is_time=True,
     )  # fmt: skip
+
+
+def optional_time_column(times_ms: Sequence[int | None]) -> Column:
+    """Build a column of instants, as `time_column`, some of which are null: `NO_TIME` in the array."""
+    array = np.array([NO_TIME if time_ms is None else time_ms for time_ms in times_ms], dtype=np.int64)
+    unit = _time_unit(array[array != NO_TIME])
+
+    def write(some: NDArray[Any]) -> list[Any]:
+        texts = iso_times(some, unit)
+        return [None if is_null else text for text, is_null in zip(texts, some == NO_TIME, strict=True)]
+
+    def cells(some: NDArray[Any]) -> list[bytes]:
+        return [orjson.dumps(text) for text in write(some)]
+
+    return Column(array, "String", write, cells, has_nulls=bool((array == NO_TIME).any()), is_time=True)
 
 
 def word_column(codes: NDArray[np.integer[Any]], words: Mapping[int, str | None]) -> Column:

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from src.api.rows.columns import Column
+from src.api.rows.columns import NO_TIME, Column
 
 _PIECE_ROWS: Final = 8_192
 _FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r")
@@ -69,7 +69,7 @@ def _csv_cells(column: Column, values: NDArray[Any]) -> list[bytes]:
         return list(map(texts.__getitem__, values.tolist()))
     cells = column.cells(values)
     if column.is_time:
-        return [cell[1:-1] for cell in cells]
+        return [b"" if cell == b"null" else cell[1:-1] for cell in cells]
     return [b"" if cell == b"null" else cell for cell in cells] if column.has_nulls else cells
 
 
@@ -81,7 +81,8 @@ def _arrow_array(column: Column | None, length: int) -> Any:
     if column is None:
         return pa.nulls(length, pa.float64())
     if column.is_time:
-        return pa.array(column.array, pa.int64()).cast(pa.timestamp("ms", tz="UTC"))
+        nulls = column.array == NO_TIME if column.has_nulls else None
+        return pa.array(column.array, pa.int64(), mask=nulls).cast(pa.timestamp("ms", tz="UTC"))
     if column.words is not None:
         return _word_array(column.array, column.words)
     if column.has_nulls:

@@ -14,16 +14,22 @@ from src.api.rows.columns import (
     float_column,
     int_column,
     null_column,
+    optional_time_column,
     time_column,
     word_column,
 )
 from src.domain.market import Bars, Gap, Jump, RejectedRow
 from src.domain.runs import BacktestResult
 from src.domain.signals import Action, Features
-from src.domain.tearsheet import ResultSeries
+from src.domain.tearsheet import DrawdownPeriod, MonthlyReturns, ResultSeries
 from src.domain.trading import Direction, FillReason, Side
 
 Columns = Mapping[str, Column]
+
+MONTHS: Final = (
+    "january", "february", "march", "april", "may", "june",
+    "july", "august", "september", "october", "november", "december",
+)  # fmt: skip
 
 _ACTIONS: Final[Mapping[int, str | None]] = {action.value: action.word for action in Action}
 _SIDES: Final[Mapping[int, str | None]] = {side.value: side.word for side in Side}
@@ -72,6 +78,28 @@ def _series_column(name: str, values: NDArray[Any]) -> Column:
     if name == "date":
         return time_column(values)
     return word_column(values, _ACTIONS) if name == "signal" else float_column(values)
+
+
+def month_columns(months: MonthlyReturns) -> Columns:
+    """Return one row per year: the return of each month under its English name, and `total`; per cent."""
+    returns = np.array([year.months for year in months.years], dtype=np.float64).reshape(len(months.years), 12)
+    totals = np.array([year.total for year in months.years], dtype=np.float64)
+    return {
+        "year": int_column(np.array([year.year for year in months.years], dtype=np.int64)),
+        **{name: float_column(returns[:, place]) for place, name in enumerate(MONTHS)},
+        "total": float_column(totals),
+    }
+
+
+def drawdown_columns(periods: Sequence[DrawdownPeriod]) -> Columns:
+    """Return one row per drawdown; `end` is null if it lasts to the last bar."""
+    return {
+        "start": _times(period.start_ms for period in periods),
+        "bottom": _times(period.bottom_ms for period in periods),
+        "end": optional_time_column([period.end_ms for period in periods]),
+        "depth": float_column(np.array([period.depth for period in periods], dtype=np.float64)),
+        "bars": int_column(np.array([period.bars for period in periods], dtype=np.int64)),
+    }
 
 
 def gap_columns(gaps: Sequence[Gap]) -> Columns:

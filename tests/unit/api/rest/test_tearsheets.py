@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import calendar
 import io
 from dataclasses import replace
 from typing import Any
@@ -151,7 +152,7 @@ READERS = {
 @pytest.mark.parametrize("kind", READERS)
 async def test_files_hold_what_json_holds(client: httpx.AsyncClient, kind: str) -> None:
     read, media_type = READERS[kind]
-    for path in ("series?points=50", "fills?offset=1", "trades?first=1"):
+    for path in ("series?points=50", "fills?offset=1", "trades?first=1", "drawdowns?first=9", "months?"):
         url = f"/api/backtests/result-1/{path}"
         data = (await client.get(url)).json()["data"]
         response = await client.get(f"{url}&format={kind}")
@@ -163,6 +164,10 @@ async def test_files_hold_what_json_holds(client: httpx.AsyncClient, kind: str) 
         frame = read(io.BytesIO(response.content))  # type: ignore[operator]
         if name == "series":
             expected = pd.DataFrame({key: values or [None] * 50 for key, values in data["columns"].items()})
+        elif name == "months":
+            rows = [[year["year"], *year["months"], year["total"]] for year in data["years"]]
+            names = [month.lower() for month in calendar.month_name[1:]]
+            expected = pd.DataFrame(rows, columns=["year", *names, "total"], dtype="float64")
         else:
             expected = pd.DataFrame(data["items"])
         assert list(frame.columns) == list(expected.columns)
@@ -170,10 +175,12 @@ async def test_files_hold_what_json_holds(client: httpx.AsyncClient, kind: str) 
         for column in frame.columns:
             if expected[column].isna().all():
                 assert frame[column].isna().all()
-            elif column == "date" or column.endswith("time"):
-                assert (pd.to_datetime(frame[column]) == pd.to_datetime(expected[column])).all()
+            elif column in {"date", "start", "bottom", "end"} or column.endswith("time"):
+                assert kind == "csv" or frame[column].dtype.kind == "M"
+                shown, wanted = (pd.to_datetime(table[column]) for table in (frame, expected))
+                assert ((shown == wanted) | (shown.isna() & wanted.isna())).all(), column
             else:
-                assert frame[column].tolist() == pytest.approx(expected[column].tolist()), column
+                assert frame[column].tolist() == pytest.approx(expected[column].tolist(), nan_ok=True), column
 
 
 @pytest.mark.parametrize(
@@ -191,7 +198,7 @@ async def test_files_hold_what_json_holds(client: httpx.AsyncClient, kind: str) 
 )
 async def test_accept_chooses_format(client: httpx.AsyncClient, accept: str | None, expected: str) -> None:
     headers = {} if accept is None else {"Accept": accept}
-    for path in ("series?points=10", "fills", "trades"):
+    for path in ("series?points=10", "fills", "trades", "months", "drawdowns"):
         response = await client.get(f"/api/backtests/result-1/{path}", headers=headers)
         assert response.headers["content-type"] == expected
         assert "Accept" in response.headers["vary"].replace("Accept-Encoding", "")
@@ -207,6 +214,27 @@ async def test_unknown_media_type_is_not_acceptable(client: httpx.AsyncClient, a
     response = await client.get("/api/backtests/result-1/fills", headers={"Accept": accept})
     assert (response.status_code, response.json()["code"]) == (406, "NOT_ACCEPTABLE")
     assert "application/vnd.apache.parquet" in response.json()["detail"]
+
+
+async def test_drawdown_that_lasts_has_no_end_in_files(client: httpx.AsyncClient) -> None:
+    items = (await get(client, "drawdowns?first=1000"))["items"]
+    lasting = [item["end"] is None for item in items]
+    assert sum(lasting) == 1
+    for kind, (read, _) in READERS.items():
+        response = await client.get(f"/api/backtests/result-1/drawdowns?first=1000&format={kind}")
+        frame = read(io.BytesIO(response.content))  # type: ignore[operator]
+        assert frame["end"].isna().tolist() == lasting
+
+
+@pytest.mark.parametrize(
+    "path", ["months?pionts=10", "distribution?format=csv", "costs?format=csv", "report.html?first=1"]
+)
+async def test_unknown_parameter_is_named(client: httpx.AsyncClient, path: str) -> None:
+    response = await client.get(f"/api/backtests/result-1/{path}")
+    name = path.partition("?")[2].partition("=")[0]
+    assert (response.status_code, response.json()["field"]) == (422, name)
+    allowed = "Known parameters: format." if path.startswith("months") else "Allowed: none."
+    assert response.json()["detail"] == f"Unknown parameter '{name}'. {allowed}"
 
 
 async def test_unknown_format_names_known_ones(client: httpx.AsyncClient) -> None:
