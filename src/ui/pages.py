@@ -72,6 +72,9 @@ GRAPHQL_PAGE: Final = Page(
 )
 """What the GraphQL endpoint shows to a browser."""
 
+MISSING_PAGE: Final = Page(path="", name="missing", title="No such page")
+"""What a browser is shown at an address that is none."""
+
 NAVIGATION: Final = (
     ("/", "Runs"),
     ("/new", "New run"),

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from functools import partial
+from http import HTTPStatus
 from typing import Final
 
 from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from src.ui.markdown import markdown_files
-from src.ui.pages import GRAPHQL_PAGE, PAGES, STATIC_PATH, Page, content_policy, render_page
+from src.ui.pages import GRAPHQL_PAGE, MISSING_PAGE, PAGES, STATIC_PATH, Page, content_policy, render_page
 from src.ui.static_files import StaticFile, static_files
 
 _IMMUTABLE: Final = "public, max-age=31536000, immutable"
@@ -19,9 +21,14 @@ _CHECK_EACH_TIME: Final = "no-cache"
 
 
 def install_pages(app: FastAPI) -> None:
-    """Add the pages and the static files; none of them is part of the REST API's description."""
+    """Add the pages and the static files; none of them is part of the REST API's description.
+
+    A page's path holds ids that nobody looks up: its shell is the same for every id, even one without a result, and its
+    script shows what the REST API says about the id.
+    """
     for page in PAGES:
         app.add_route(page.path, _page_endpoint(page), methods=["GET"], include_in_schema=False)
+    app.router.default = MissingPage(app.router.default)
     app.add_route(f"{STATIC_PATH}/{{version}}/{{name:path}}", read_static, methods=["GET"], include_in_schema=False)
     for name, file in markdown_files().items():
         app.add_route(f"/{name}", _file_endpoint(file), methods=["GET"], include_in_schema=False)
@@ -32,6 +39,26 @@ def _page_endpoint(page: Page) -> Callable[[Request], Awaitable[Response]]:
         return page_response(page, request)
 
     return show
+
+
+class MissingPage:
+    """Respond to browsers at an address that no route has with a page; others are left to `otherwise`."""
+
+    def __init__(self, otherwise: ASGIApp) -> None:
+        self._otherwise = otherwise
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["method"] in {"GET", "HEAD"} and _is_browser(Request(scope)):
+            response = page_response(MISSING_PAGE, Request(scope))
+            response.status_code = HTTPStatus.NOT_FOUND
+            await response(scope, receive, send)
+        else:
+            await self._otherwise(scope, receive, send)
+
+
+def _is_browser(request: Request) -> bool:
+    """Return whether the client names HTML: only browsers do, and HTTP libraries accept anything."""
+    return "text/html" in request.headers.get("accept", "").lower()
 
 
 def page_response(page: Page, request: Request) -> Response:

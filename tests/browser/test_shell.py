@@ -79,6 +79,15 @@ def test_skip_link_is_the_first_stop_of_the_keyboard(visit: Visit, path: str) ->
     assert page.evaluate("document.activeElement.id") == "main"
 
 
+def test_unknown_address_shows_a_page_with_the_navigation(visit: Visit) -> None:
+    page = visit.open("/runs/a%2Fb")
+    expect(page.get_by_role("heading", name="No such page")).to_be_visible()
+    expect(page.get_by_text("/runs/a%2Fb")).to_be_visible()
+    assert visit.violations() == []
+    page.get_by_role("navigation").get_by_role("link", name="Runs").click()
+    expect(page.get_by_role("heading", name="Runs")).to_be_visible()
+
+
 def test_inline_script_does_not_run(visit: Visit) -> None:
     page = visit.open("/")
     page.evaluate(

@@ -6,11 +6,11 @@ import pytest
 from fastapi import FastAPI
 from httpx import ASGITransport, AsyncClient
 
-from src.ui.pages import GRAPHQL_PAGE, NAVIGATION, PAGES, Page, content_policy, render_page
+from src.ui.pages import GRAPHQL_PAGE, MISSING_PAGE, NAVIGATION, PAGES, Page, content_policy, render_page
 from src.ui.routes import install_pages
 from src.ui.static_files import static_files
 
-ALL = (*PAGES, GRAPHQL_PAGE)
+ALL = (*PAGES, GRAPHQL_PAGE, MISSING_PAGE)
 
 
 def client_at(root_path: str = "") -> AsyncClient:
@@ -65,6 +65,31 @@ def test_prefix_is_escaped() -> None:
 async def test_head_request_gets_headers_only() -> None:
     response = await client_at().head("/")
     assert (response.status_code, response.content) == (200, b"")
+
+
+BROWSER = {"accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
+
+
+@pytest.mark.parametrize("path", ["/nope", "/runs/", "/runs/a%2Fb", "/new/x"])
+async def test_browser_is_shown_a_page_at_an_unknown_address(path: str) -> None:
+    response = await client_at("/tools/bt").get(f"/tools/bt{path}", headers=BROWSER)
+    assert response.status_code == 404
+    assert response.headers["content-type"] == "text/html; charset=utf-8"
+    assert response.headers["content-security-policy"] == content_policy(MISSING_PAGE)
+    assert all(f'href="/tools/bt{link}"' in response.text for link, _ in NAVIGATION)
+    assert f"/tools/bt/static/{static_files().version}/js/pages/missing.js" in response.text
+
+
+@pytest.mark.parametrize("accept", ["*/*", "application/json", ""])
+async def test_other_clients_get_the_apis_word_at_an_unknown_address(accept: str) -> None:
+    response = await client_at().get("/nope", headers={"accept": accept})
+    assert (response.status_code, response.json()) == (404, {"detail": "Not Found"})
+
+
+async def test_wrong_method_is_not_a_missing_page() -> None:
+    client = client_at()
+    assert (await client.post("/nope", headers=BROWSER)).headers["content-type"] == "application/json"
+    assert (await client.post("/new", headers=BROWSER)).status_code == 405
 
 
 def test_pages_are_not_in_the_description_of_the_api() -> None:
