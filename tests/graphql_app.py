@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
+from src.api.error_table import ERROR_HELP
 from src.api.errors import install_error_handlers
 from src.api.graphql.router import build_graphql_router
 from src.domain.market import DAY_MS, Bars, DataQuality, MarketRequest, MarketSeries
@@ -59,6 +60,13 @@ class MemoryMarket(MemoryBacktests):
 
     async def compare(self, result_ids: Sequence[str]) -> Sequence[ResultSummary]:
         return [summary_of(await self.get(result_id)) for result_id in result_ids]
+
+
+def without_hint(extensions: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the `extensions` of an error without its hint, which is one that its code has."""
+    rest = dict(extensions)
+    assert rest.pop("hint") in ERROR_HELP[rest["code"]].fixes
+    return rest
 
 
 def _show_page(_: Request) -> Response:

@@ -139,12 +139,17 @@ def _place_members(failure: ErrorResponse) -> dict[str, int]:
 
 def extensions_of(failure: ErrorResponse) -> dict[str, Any]:
     """Return the `extensions` of a GraphQL error."""
-    extensions: dict[str, Any] = {"code": failure.code, **_place_members(failure)}
+    extensions: dict[str, Any] = {"code": failure.code, "hint": failure.hint, **_place_members(failure)}
     if failure.field is not None:
         extensions["field"] = failure.field
     if failure.retry_after_s is not None:
         extensions["retryAfterS"] = failure.retry_after_s
     return extensions
+
+
+def extensions_of_code(code: str) -> dict[str, Any]:
+    """Return the `extensions` of a GraphQL error of which only the code is known."""
+    return {"code": code, "hint": ERROR_HELP[code].fixes[0]}
 
 
 def request_error(message: str, extensions: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Final
 from graphql import GraphQLError, GraphQLSyntaxError
 
 from src.api.error_table import LIMIT_EXCEEDED, PARSE_FAILED, VALIDATION_FAILED
-from src.api.errors import describe_error, extensions_of, graphql_message
+from src.api.errors import describe_error, extensions_of, extensions_of_code, graphql_message
 from src.api.graphql.limits import LimitExceeded
 from src.domain.errors import InvalidInput
 
@@ -38,7 +38,7 @@ def explain(error: GraphQLError, *, is_executed: bool) -> None:
         code = LIMIT_EXCEEDED
     else:
         code = InvalidInput.code if is_executed else VALIDATION_FAILED
-    error.extensions = {**(error.extensions or {}), "code": code}
+    error.extensions = {**(error.extensions or {}), **extensions_of_code(code)}
 
 
 def drop_tracebacks(error: GraphQLError) -> None:

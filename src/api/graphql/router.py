@@ -22,7 +22,7 @@ from strawberry.types import ExecutionResult
 
 from src.api.answers import JsonResponse
 from src.api.error_table import code_of_status
-from src.api.errors import describe_error, extensions_of, graphql_message, request_error
+from src.api.errors import describe_error, extensions_of, extensions_of_code, graphql_message, request_error
 from src.api.graphql.context import GraphQLContext
 from src.api.graphql.errors import is_request_error
 from src.api.graphql.limits import DocumentLimits
@@ -184,10 +184,10 @@ class _UnexecutedResponse(Response):
 def _unreadable_response(error: HTTPException) -> Response:
     """Return the response to a request that is not GraphQL, or uses a wrong method."""
     if isinstance(error.__cause__, InvalidOperationTypeError):
-        response = _write(request_error(f"{error.reason}; use POST", {"code": "METHOD_NOT_ALLOWED"}), 405)
+        response = _write(request_error(f"{error.reason}; use POST", extensions_of_code("METHOD_NOT_ALLOWED")), 405)
         response.headers["Allow"] = "POST"
         return response
-    return _write(request_error(error.reason, {"code": code_of_status(error.status_code)}), error.status_code)
+    return _write(request_error(error.reason, extensions_of_code(code_of_status(error.status_code))), error.status_code)
 
 
 def _write(answer: dict[str, Any], status: int) -> Response:

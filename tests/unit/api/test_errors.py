@@ -171,7 +171,10 @@ def test_problem_at_graphql_path_has_graphql_errors() -> None:
     answer = describe_error(errors.ExchangeUnavailable("initCash \ud800", retry_after_s=7))
     problem = orjson.loads(problem_response(request_to("/graphql"), answer).body)
     assert problem["errors"] == [
-        {"message": "initCash ?", "extensions": {"code": "EXCHANGE_UNAVAILABLE", "retryAfterS": 7}}
+        {
+            "message": "initCash ?",
+            "extensions": {"code": "EXCHANGE_UNAVAILABLE", "hint": answer.hint, "retryAfterS": 7},
+        }
     ]
     assert (problem["status"], problem["message"]) == (503, "initCash ?")
 

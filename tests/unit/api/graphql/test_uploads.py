@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from src.domain.errors import TimedOut
-from tests.graphql_app import GraphQLClient, MemoryMarket
+from tests.graphql_app import GraphQLClient, MemoryMarket, without_hint
 from tests.rest_app import MemoryServices
 
 DOCUMENT = """
@@ -211,7 +211,7 @@ async def test_operations_have_a_limit() -> None:
 @pytest.mark.parametrize("value", ["text", 5, {"a": 1}, ["x"]])
 async def test_upload_that_is_no_file_is_refused(value: Any) -> None:
     error = await GraphQLClient().error(DOCUMENT, {"file": value, "input": INPUT})
-    assert error["extensions"] == {"code": "INVALID_INPUT", "field": "mlModelFile"}
+    assert without_hint(error["extensions"]) == {"code": "INVALID_INPUT", "field": "mlModelFile"}
 
 
 async def test_no_file_at_all() -> None:
@@ -234,10 +234,10 @@ async def test_no_file_at_all() -> None:
 )
 async def test_settings_of_the_model_that_contradict(document: str, field: str) -> None:
     error = await GraphQLClient().error(f"mutation {{ {document} {{ id }} }}")
-    assert error["extensions"] == {"code": "INVALID_INPUT", "field": field}
+    assert without_hint(error["extensions"]) == {"code": "INVALID_INPUT", "field": field}
 
 
 async def test_file_together_with_path_is_refused() -> None:
     both = operations(variables={"file": None, "input": INPUT | {"mlModel": {"modelPath": "m.pkl"}}})
     response = await send(GraphQLClient(), json_part("operations", both), MAP, FILE)
-    assert response.json()["errors"][0]["extensions"] == {"code": "INVALID_INPUT", "field": "modelPath"}
+    assert without_hint(response.json()["errors"][0]["extensions"]) == {"code": "INVALID_INPUT", "field": "modelPath"}
