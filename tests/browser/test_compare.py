@@ -71,6 +71,25 @@ def test_best_is_not_marked_where_a_sample_is_small(visit: Visit, runs: list[str
     assert page.locator(".star").count() == 0
 
 
+def test_best_is_not_marked_if_a_model_saw_bars_of_its_run(visit: Visit, service: str, runs: list[str]) -> None:
+    result = api(service, f"{runs[0]}?rows=false")
+    training = {"trained_from": None, "trained_to": result["metrics"]["end"], "bars_seen": 700}
+    result["judgement"]["leaks"] = (result["judgement"]["leaks"] or {}) | {"training": training}
+    visit.answer(f"/api/backtests/{runs[0]}?rows=false", result)
+    page = open_comparison(visit, runs[:2])
+    expect(page.get_by_text("a run's model was trained on bars of that run")).to_be_visible()
+    assert page.locator(".star").count() == 0
+
+
+def test_legend_tells_runs_of_one_name_apart(visit: Visit, runs: list[str]) -> None:
+    page = open_comparison(visit, runs[:2])
+    title = "MA Crossover · BTCUSDT · 1d"
+    assert [text.strip() for text in page.locator(".chart-legend li").all_inner_texts()] == [
+        f"1. {title} · init cash 1000 · fees 0.001",
+        f"2. {title} · init cash 50000 · fees 0.004",
+    ]
+
+
 def test_settings_that_differ_are_listed(visit: Visit, runs: list[str]) -> None:
     page = open_comparison(visit, runs[:2])
     names = page.locator(".differs th").all_inner_texts()

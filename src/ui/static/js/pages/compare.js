@@ -24,6 +24,7 @@ import { titleOf } from "../tearsheet/sheet.js";
 const MOST_RUNS = 6;
 const POINTS = 1000;
 const TABLE_ROWS = 100;
+const NAMED_SETTINGS = 3;
 const LABEL_PX = 112;
 const RUN_PX = 168;
 const SMALL = new Set(["FEW_TRADES", "FEW_BARS"]);
@@ -60,11 +61,17 @@ function isSmall(run) {
   return (run.judgement?.verdict.reasons ?? []).some((reason) => SMALL.has(reason.code));
 }
 
+/** Whether the model of a run was trained on bars of the run: its figures are no forecast. */
+function isTrainedOnBars(run) {
+  return (run.judgement?.leaks?.training?.bars_seen ?? 0) > 0;
+}
+
 /** Why no figure is marked as the best; null if they may be. */
 function whyNoBest(runs) {
   if (runs.length < 2) return "One run alone is never marked as best.";
   if (runs.some((run) => !run.judgement)) return "No figure is marked as best: a run was stored without a judgement.";
   if (runs.some(isSmall)) return "No figure is marked as best: a run has too few trades or bars for any statement.";
+  if (runs.some(isTrainedOnBars)) return "No figure is marked as best: a run's model was trained on bars of that run.";
   if (runs.some((run) => run.verdict_level === "DISPROVED")) return "No figure is marked as best: a run is disproved.";
   return null;
 }
@@ -139,6 +146,17 @@ function differences(runs) {
   return names
     .map((name) => [name, all.map((values) => text(values[name]))])
     .filter(([, texts]) => new Set(texts).size > 1);
+}
+
+/** The name of each run, with the settings in which it differs if others have the same name. */
+function namesOf(runs) {
+  const titles = runs.map(titleOf);
+  const differing = differences(runs).slice(0, NAMED_SETTINGS);
+  return titles.map((title, index) => {
+    if (titles.filter((other) => other === title).length < 2) return title;
+    const own = differing.map(([name, texts]) => `${formatName(name).toLowerCase()} ${texts[index]}`);
+    return [title, ...(own.length ? own : [runs[index].id.slice(0, 8)])].join(" · ");
+  });
 }
 
 function Figures({ runs, onRemove }) {
@@ -219,12 +237,13 @@ function Compare() {
       <div class="row panel-note">${ids.map((id) => html`<button type="button" key=${id} class="button button-small" onClick=${() => change(ids.filter((other) => other !== id), "Run removed")}>Leave out ${id.slice(0, 12)}</button>`)}</div>`;
   }
   if (!data) return html`${head}<${Skeleton} lines=${12} label="Loading runs" />`;
+  const names = namesOf(data.map(({ run }) => run));
   return html`${head}
     <section class="panel" aria-labelledby="curves-title">
       <div class="panel-head"><h2 id="curves-title">Equity, 100 at the start</h2></div>
       <${Curves} found=${data} />
       <ul class="chart-legend panel-foot">
-        ${data.map(({ run }, index) => html`<li key=${run.id}><${Key} index=${index} /> ${index + 1}. ${titleOf(run)}</li>`)}
+        ${data.map(({ run }, index) => html`<li key=${run.id}><${Key} index=${index} /> ${index + 1}. ${names[index]}</li>`)}
       </ul>
       <${CurvesTable} found=${data} />
     </section>
