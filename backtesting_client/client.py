@@ -95,10 +95,7 @@ class Client:
     def candles(
         self, symbol: str, interval: str = "1d", *, start: Instant = None, end: Instant = None, **settings: Any
     ) -> pd.DataFrame:
-        """Return bars: open, high, low, close, volume, by open time in UTC.
-
-        Warns with the service's sentences, for example if the limit of 1,000 bars cut a range without an end.
-        """
+        """Return bars: open, high, low, close, volume, by open time in UTC."""
         query = self._market(symbol, interval, start=start, end=end, **settings)
         with download_progress(self._transport, is_shown=self._progress):
             return self._transport.all_rows("/api/data/ohlcv", "date", **query)
@@ -108,7 +105,7 @@ class Client:
     ) -> pd.DataFrame:
         """Return the fourteen features that a model receives for these bars, to the bit, by open time in UTC.
 
-        A feature that reads more bars than there are before is NaN. Warns as `candles` does.
+        A feature that reads more bars than there are before is NaN.
         """
         query = self._market(symbol, interval, start=start, end=end, **settings)
         with download_progress(self._transport, is_shown=self._progress):

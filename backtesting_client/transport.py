@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import warnings
 import weakref
 from collections.abc import Mapping
 from time import monotonic, sleep
@@ -21,9 +20,6 @@ DEFAULT_WAIT_S: Final = 1.0
 _PAGE_ROWS: Final = (100_000, 10_000, 1000)
 """The service's setting MAX_ROWS_PER_ANSWER bounds a page; its smallest value is 100."""
 _MIN_PAGE_ROWS: Final = 100
-
-_WARNINGS_HEADER: Final = "X-Warnings"
-"""What a file of rows leaves out, a JSON list of sentences."""
 
 _UNAVAILABLE: Final = 503
 
@@ -67,9 +63,6 @@ class Transport:
                 frame: pd.DataFrame = file.read_pandas()
         except pa.ArrowInvalid as error:
             raise _another_server(response) from error
-        for text in json.loads(response.headers.get(_WARNINGS_HEADER, "[]")):
-            # Shown where the caller of `Client` stands; a text that pages repeat is shown once.
-            warnings.warn(str(text), UserWarning, stacklevel=5)
         return frame.set_index(index).rename_axis("date")
 
     def all_rows(self, path: str, index: str, **query: str) -> pd.DataFrame:

@@ -40,20 +40,11 @@ def test_features_are_those_of_the_service(bt: Client) -> None:
     assert features.dtypes.eq(float).all()
 
 
-@pytest.mark.parametrize("table", ["candles", "features"])
-def test_cut_range_is_warned_of_where_it_is_asked_for(bt: Client, table: str) -> None:
-    with pytest.warns(UserWarning, match="cut the range") as caught:
-        rows = getattr(bt, table)("BTCUSDT", "1h", start="2020-01-01", source="simulated", seed=7)
-    assert len(rows) == 1000
-    assert caught[0].filename == __file__
-
-
 def test_quality_reports_on_the_same_bars(bt: Client) -> None:
     report = bt.quality("BTCUSDT", "1h", **MARKET)
     assert (report["present_bars"], report["missing_bars"]) == (800, 0)
 
 
-@pytest.mark.filterwarnings("ignore:BTCUSDT has no 1d bars after:UserWarning")
 def test_bars_come_from_the_exchange(bt: Client, exchange: LoopbackExchange) -> None:
     assert len(bt.candles("BTCUSDT", limit=50)) == 50
 

@@ -22,7 +22,7 @@ from src.api.rest.data_schemas import (
     QualityAnswer,
     upload_bars_body,
 )
-from src.api.rest.formats import FORMAT_RESPONSES, Format, FormatParameter, choose_format, respond_file, warnings_header
+from src.api.rest.formats import FORMAT_RESPONSES, Format, FormatParameter, choose_format, respond_file
 from src.api.rest.presenting import respond
 from src.api.rest.queries import NamedQueryRoute
 from src.api.rest.schemas import BODY_ERRORS, MARKET_ERRORS, Envelope, UserId, error_responses
@@ -166,7 +166,7 @@ async def _columns(
     page = {field: column.part(slice(offset, offset + size)) for field, column in columns.items()}
     length = min(size, left)
     if chosen is not Format.JSON:
-        return await respond_file(name, page, length, chosen, warnings_header(series.warnings))
+        return await respond_file(name, page, length, chosen)
     shown = {
         "symbol": series.bars.symbol,
         "interval": series.bars.interval.name,

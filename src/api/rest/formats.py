@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import Annotated, Any, Final
 
@@ -39,10 +38,6 @@ _WRITERS: Final[Mapping[Format, Callable[[FileColumns, int], bytes]]] = {
     Format.PARQUET: write_parquet,
     Format.ARROW: write_arrow,
 }
-
-WARNINGS_HEADER: Final = "X-Warnings"
-MAX_WARNINGS_HEADER: Final = 4000
-"""In characters; servers and proxies refuse headers of some 8 kB."""
 
 FormatParameter = Annotated[
     Format | None,
@@ -85,21 +80,6 @@ def _weight_of(media_type: str, accepted: Mapping[str, float]) -> float:
     """Return the weight of the narrowest range that holds a media type (RFC 9110, 12.5.1)."""
     names = (media_type, f"{media_type.partition('/')[0]}/*", "*/*")
     return next((accepted[name] for name in names if name in accepted), 0.0)
-
-
-def warnings_header(warnings: Sequence[str]) -> dict[str, str]:
-    """Return the header with the warnings about a file's rows, a JSON list in ASCII; none without warnings.
-
-    A file has no place for them that all readers show. The list ends where it would grow too long for a header.
-    """
-    shown: list[str] = []
-    for text in warnings:
-        if len(json.dumps([*shown, text])) > MAX_WARNINGS_HEADER:
-            break
-        shown.append(text)
-    if len(shown) < len(warnings):
-        shown.append(f"{len(warnings) - len(shown)} more: see warnings in the response as JSON.")
-    return {WARNINGS_HEADER: json.dumps(shown)} if shown else {}
 
 
 async def respond_file(

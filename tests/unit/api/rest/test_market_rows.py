@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -12,7 +11,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from src.api.rest.formats import warnings_header
 from src.domain.market import Bars, MarketRequest, MarketSeries
 from src.features.ohlcv import FEATURE_NAMES, build_features
 from tests.graphql_app import MemoryMarket
@@ -85,23 +83,6 @@ async def test_files_hold_what_json_holds(client: httpx.AsyncClient, kind: str, 
         expected = pd.DataFrame(data["columns"])
         assert (pd.to_datetime(frame.pop("date")) == pd.to_datetime(expected.pop("date"))).all()
         pd.testing.assert_frame_equal(frame, expected, check_exact=kind != "csv")
-
-
-@pytest.mark.parametrize("kind", ["csv", "parquet", "arrow"])
-async def test_files_carry_warnings_in_a_header(client: httpx.AsyncClient, kind: str) -> None:
-    for name in ("ohlcv", "features"):
-        response = await client.get(f"/api/data/{name}?symbol=BTCUSDT&limit=90&format={kind}")
-        assert json.loads(response.headers["x-warnings"]) == ["One bar is missing."]
-
-
-def test_header_of_warnings_is_bounded_and_ascii() -> None:
-    assert warnings_header(()) == {}
-    [text] = warnings_header(("\u540d\r\nSet-Cookie: a",)).values()
-    assert text.isascii() and text.isprintable()
-    assert json.loads(text) == ["\u540d\r\nSet-Cookie: a"]
-    [text] = warnings_header(["w" * 1000] * 50).values()
-    assert len(text) < 4100
-    assert json.loads(text) == [*["w" * 1000] * 3, "47 more: see warnings in the response as JSON."]
 
 
 async def test_pages_of_features_are_parts_of_the_whole(client: httpx.AsyncClient) -> None:
