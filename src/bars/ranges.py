@@ -1,7 +1,8 @@
 """Write warnings about bars that a request's range or limit leaves out, and reject ranges that are too long.
 
 Warnings: 1. the bars begin later or end earlier than requested; 2. there are fewer bars than a limit without a start
-allows; 3. the limit cut the range. A request with a limit and without dates has no range.
+allows, unless it is the service's maximum; 3. the limit cut the range. A request with a limit and without dates has no
+range.
 """
 
 from __future__ import annotations
@@ -74,7 +75,8 @@ def describe_range(
     is_full = len(bars) + left_out >= market.limit
     if market.start_ms is None:
         if not is_full:
-            return (_too_few(market, bars), *early_end)
+            few = () if market.limit_origin is LimitOrigin.MAXIMUM else (_too_few(market, bars),)
+            return (*few, *early_end)
         is_range = market.end_ms is not None or market.limit_origin is LimitOrigin.DEFAULT
         return (*(_cut_before(market, bars, whole, first_open_ms) if is_range else ()), *early_end)
     late_start = _late_start(market.start_ms, bars)

@@ -174,9 +174,13 @@ def _is_mark(char: str) -> bool:
 
 
 class LimitOrigin(StrEnum):
-    """Who set the `limit` of a request: the client, the service's default, or the range between two dates."""
+    """Who set the `limit` of a request: the client, the service's default, or the range between two dates.
+
+    MAXIMUM: the client asks for as many bars as the service allows, which means all that there are.
+    """
 
     CLIENT = "client"
+    MAXIMUM = "maximum"
     DEFAULT = "default"
     RANGE = "range"
 

@@ -60,7 +60,7 @@ class Cors(CORSMiddleware):
             allow_methods=METHODS,
             allow_headers=[ANY],
             allow_private_network=True,
-            expose_headers=["ETag", "Retry-After"],
+            expose_headers=["ETag", "Retry-After", "X-Warnings"],
         )
         self._origins = origins
 

@@ -283,7 +283,7 @@ async def _rows(
     page = rest_columns({field: column.part(slice(offset, offset + size)) for field, column in columns.items()})
     length = min(size, left)
     if chosen is not Format.JSON:
-        return await respond_file(name, page, length, chosen)
+        return await respond_file(name, page, length, chosen, warnings=())
     return _page(ColumnTable(page, length), total=total, first=size, offset=offset, headers={"Vary": "Accept"})
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, NamedTuple
 
 from fastapi import APIRouter, Depends, Path, Query, Request
@@ -30,7 +31,7 @@ from src.api.rows.columns import ColumnList
 from src.api.rows.row_pages import check_first, check_whole
 from src.api.rows.tables import Columns, candle_columns, feature_columns
 from src.domain import errors
-from src.domain.market import DEFAULT_INTERVAL, MarketRequest, MarketSeries
+from src.domain.market import DEFAULT_INTERVAL, LimitOrigin, MarketRequest, MarketSeries
 from src.domain.model_files import check_user_id
 
 router = APIRouter(prefix="/api/data", tags=["data"], route_class=NamedQueryRoute)
@@ -60,7 +61,8 @@ async def read_market(
     limit: Annotated[
         int | None,
         Query(
-            description="Maximum number of bars; if absent, every bar between both dates, or 1000.",
+            description="Maximum number of bars; if absent, every bar between both dates, or 1000. MAX_BARS: all that "
+            "there are, up to that many.",
             json_schema_extra=values.COUNT,
         ),
     ] = None,
@@ -89,7 +91,11 @@ async def read_market(
         "source": source,
         "seed": seed,
     }
-    return MarketQuery(market=build_market(given, max_bars=max_bars_of(request)), user_id=user_id or None)
+    max_bars = max_bars_of(request)
+    market = build_market(given, max_bars=max_bars)
+    if limit == max_bars:
+        market = replace(market, limit_origin=LimitOrigin.MAXIMUM)
+    return MarketQuery(market=market, user_id=user_id or None)
 
 
 Market = Annotated[MarketQuery, Depends(read_market)]
@@ -166,7 +172,7 @@ async def _columns(
     page = {field: column.part(slice(offset, offset + size)) for field, column in columns.items()}
     length = min(size, left)
     if chosen is not Format.JSON:
-        return await respond_file(name, page, length, chosen)
+        return await respond_file(name, page, length, chosen, warnings=series.warnings)
     shown = {
         "symbol": series.bars.symbol,
         "interval": series.bars.interval.name,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Annotated, Any, Final
 
@@ -33,11 +34,9 @@ MEDIA_TYPES: Final[Mapping[Format, str]] = {
     Format.PARQUET: "application/vnd.apache.parquet",
     Format.ARROW: "application/vnd.apache.arrow.file",
 }
-_WRITERS: Final[Mapping[Format, Callable[[FileColumns, int], bytes]]] = {
-    Format.CSV: write_csv,
-    Format.PARQUET: write_parquet,
-    Format.ARROW: write_arrow,
-}
+WARNINGS_HEADER: Final = "X-Warnings"
+MAX_WARNINGS_BYTES: Final = 2048
+"""Proxies allow 4 KiB for all headers of a response and more (nginx's smallest buffer)."""
 
 FormatParameter = Annotated[
     Format | None,
@@ -52,7 +51,16 @@ FORMAT_RESPONSES: Final[Mapping[int | str, Any]] = {
             MEDIA_TYPES[Format.CSV]: {"schema": {"type": "string"}},
             MEDIA_TYPES[Format.PARQUET]: {"schema": {"type": "string", "format": "binary"}},
             MEDIA_TYPES[Format.ARROW]: {"schema": {"type": "string", "format": "binary"}},
-        }
+        },
+        "headers": {
+            WARNINGS_HEADER: {
+                "description": "Only with a file that has warnings: what `warnings` of the JSON response says, a JSON "
+                f"list of sentences in ASCII, cut after {MAX_WARNINGS_BYTES} bytes. Arrow and Parquet have all of them "
+                "in the schema's metadata, under `warnings`.",
+                "required": False,
+                "schema": {"type": "string", "maxLength": MAX_WARNINGS_BYTES},
+            }
+        },
     },
     406: error_response(_NOT_ACCEPTABLE),
 }
@@ -88,8 +96,36 @@ async def respond_file(
     length: int,
     chosen: Format,
     headers: Mapping[str, str] | None = None,
+    *,
+    warnings: Sequence[str],
 ) -> Response:
-    """Return rows as a file of this name, which is written in a thread."""
-    content = await run_in_threadpool(_WRITERS[chosen], columns, length)
-    disposition = {"Content-Disposition": f'attachment; filename="{name}.{chosen}"', "Vary": "Accept"}
-    return Response(content, headers={**(headers or {}), **disposition}, media_type=MEDIA_TYPES[chosen])
+    """Return rows as a file of this name, which is written in a thread.
+
+    `warnings` are those of the same rows as JSON: a header has them, and so has the file if its format can.
+    """
+    content = await run_in_threadpool(_write, chosen, columns, length, warnings)
+    own = {"Content-Disposition": f'attachment; filename="{name}.{chosen}"', "Vary": "Accept"}
+    if warnings:
+        own[WARNINGS_HEADER] = warnings_header(warnings)
+    return Response(content, headers={**(headers or {}), **own}, media_type=MEDIA_TYPES[chosen])
+
+
+def _write(chosen: Format, columns: FileColumns, length: int, warnings: Sequence[str]) -> bytes:
+    if chosen is Format.CSV:
+        return write_csv(columns, length)
+    write = write_parquet if chosen is Format.PARQUET else write_arrow
+    return write(columns, length, warnings)
+
+
+def warnings_header(warnings: Sequence[str]) -> str:
+    """Return sentences as a JSON list in ASCII of at most `MAX_WARNINGS_BYTES`.
+
+    If they do not fit, only the first ones, and as the last sentence how many were left out.
+    """
+    for kept in range(len(warnings), -1, -1):
+        left = len(warnings) - kept
+        rest = [f"{left} more: see `warnings` of the JSON response."] if left else []
+        text = json.dumps([*warnings[:kept], *rest])
+        if len(text) <= MAX_WARNINGS_BYTES:
+            break
+    return text

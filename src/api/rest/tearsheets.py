@@ -78,7 +78,7 @@ async def get_series(
 
     The bars of the run are fetched again if a column needs them. If they have changed or are gone, such a column is
     null and `warnings` says why; the response is an error if no other column but `date` is asked for, and in files,
-    which have no place for a warning.
+    whose readers expect the columns that they asked for.
     """
     chosen = choose_format(request, format)
     asked = build_series_request(
@@ -96,7 +96,8 @@ async def get_series(
     if has_already(request, headers):
         return Response(status_code=304, headers=headers)
     if chosen is not Format.JSON:
-        return await respond_file("series", series_columns(series), series.length, chosen, headers)
+        columns_of_file = series_columns(series)
+        return await respond_file("series", columns_of_file, series.length, chosen, headers, warnings=series.warnings)
     return await run_in_threadpool(lambda: respond(f"{series.length} row(s)", present_series(series), headers=headers))
 
 

@@ -1,12 +1,14 @@
 """Write tables as files: CSV, Parquet and Arrow, with the names and the values that JSON has.
 
-Times are timestamps in UTC, words are text, and what JSON writes as null is a missing value.
+Times are timestamps in UTC, words are text, and what JSON writes as null is a missing value. The metadata of an Arrow
+or Parquet file's schema has its warnings; CSV has no place for them.
 """
 
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Mapping
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -18,6 +20,9 @@ from src.api.rows.columns import NO_TIME, Column
 
 _PIECE_ROWS: Final = 8_192
 _FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r")
+
+WARNINGS_KEY: Final = b"warnings"
+"""The key in the metadata of a schema: a JSON list of sentences; absent if there are none."""
 
 FileColumns = Mapping[str, Column | None]
 """Columns by name, all of one length; None for one without values."""
@@ -38,16 +43,16 @@ def csv_text(text: str) -> str:
     return '"' + safe.replace('"', '""') + '"' if any(mark in safe for mark in ',"\r\n') else safe
 
 
-def write_parquet(columns: FileColumns, length: int) -> bytes:
+def write_parquet(columns: FileColumns, length: int, warnings: Sequence[str] = ()) -> bytes:
     """Return a table as a Parquet file."""
     target = io.BytesIO()
-    pq.write_table(_arrow_table(columns, length), target)
+    pq.write_table(_arrow_table(columns, length, warnings), target)
     return target.getvalue()
 
 
-def write_arrow(columns: FileColumns, length: int) -> bytes:
+def write_arrow(columns: FileColumns, length: int, warnings: Sequence[str] = ()) -> bytes:
     """Return a table as an Arrow IPC file (Feather version 2), not compressed."""
-    table = _arrow_table(columns, length)
+    table = _arrow_table(columns, length, warnings)
     target = io.BytesIO()
     with pa.ipc.new_file(target, table.schema) as writer:
         writer.write_table(table)
@@ -73,8 +78,9 @@ def _csv_cells(column: Column, values: NDArray[Any]) -> list[bytes]:
     return [b"" if cell == b"null" else cell for cell in cells] if column.has_nulls else cells
 
 
-def _arrow_table(columns: FileColumns, length: int) -> Any:
-    return pa.table({name: _arrow_array(column, length) for name, column in columns.items()})
+def _arrow_table(columns: FileColumns, length: int, warnings: Sequence[str]) -> Any:
+    metadata = {WARNINGS_KEY: json.dumps(warnings, ensure_ascii=False).encode()} if warnings else None
+    return pa.table({name: _arrow_array(column, length) for name, column in columns.items()}, metadata=metadata)
 
 
 def _arrow_array(column: Column | None, length: int) -> Any:

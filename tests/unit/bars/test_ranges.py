@@ -61,6 +61,15 @@ def test_limit_cutting_open_start_is_warned_of_for_ranges() -> None:
     assert describe_range(market(3), bars, now, first_open_ms=START) == ()
 
 
+def test_fewer_bars_than_the_service_allows_are_no_warning() -> None:
+    bars, now = hours([7, 8, 9]), START + 10 * HOUR
+    few = market(4, None, START + 9 * HOUR)
+    assert describe_range(few, bars, now) != ()
+    assert describe_range(replace(few, limit_origin=LimitOrigin.MAXIMUM), bars, now) == ()
+    (cut,) = describe_range(replace(few, limit=3, limit_origin=LimitOrigin.MAXIMUM), bars, now)
+    assert cut.startswith("limit 3 cut the range")
+
+
 def test_range_counted_by_source_is_exact() -> None:
     bars, now = hours([0, 1, 2]), START + 100 * HOUR
     whole = WholeRange(bars=5, first_open_ms=START, last_open_ms=START + 20 * HOUR)

@@ -8,6 +8,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import Message, Scope
 
 from src.api.http.cross_site import AllowedOrigins, CrossSite, HostCheck, is_loopback
+from src.api.rest.formats import WARNINGS_HEADER
 from src.settings import Settings
 from tests.rest_app import make_rest_app
 
@@ -130,6 +131,13 @@ async def test_page_of_an_allowed_origin_reads_refusals() -> None:
         response = await http.post(POST, headers={"Origin": PAGE})
     assert response.status_code == 415
     assert response.headers["access-control-allow-origin"] == PAGE
+
+
+async def test_page_of_an_allowed_origin_reads_headers_of_files() -> None:
+    async with client() as http:
+        response = await http.get("/health", headers={"Origin": PAGE})
+    exposed = response.headers["access-control-expose-headers"].split(", ")
+    assert exposed == ["ETag", "Retry-After", WARNINGS_HEADER]
 
 
 def preflight(origin: str, method: str = "POST") -> dict[str, str]:

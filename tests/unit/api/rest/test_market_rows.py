@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from src.domain.market import Bars, MarketRequest, MarketSeries
+from src.api.rest.formats import MAX_WARNINGS_BYTES, WARNINGS_HEADER, warnings_header
+from src.domain.market import Bars, LimitOrigin, MarketRequest, MarketSeries
 from src.features.ohlcv import FEATURE_NAMES, build_features
 from tests.graphql_app import MemoryMarket
 from tests.market import random_bars
@@ -21,10 +25,12 @@ BARS = random_bars(90, seed=6)
 
 
 class RandomMarket(MemoryMarket):
+    warnings: tuple[str, ...] = ("One bar is missing.",)
+
     async def candles(self, market: MarketRequest, *, user_id: str | None = None) -> MarketSeries:
         series = await super().candles(market, user_id=user_id)
         bars = random_bars(market.limit, seed=6)
-        return MarketSeries(bars=bars, quality=series.quality, origin="memory", warnings=("One bar is missing.",))
+        return MarketSeries(bars=bars, quality=series.quality, origin="memory", warnings=self.warnings)
 
 
 @pytest.fixture
@@ -83,6 +89,71 @@ async def test_files_hold_what_json_holds(client: httpx.AsyncClient, kind: str, 
         expected = pd.DataFrame(data["columns"])
         assert (pd.to_datetime(frame.pop("date")) == pd.to_datetime(expected.pop("date"))).all()
         pd.testing.assert_frame_equal(frame, expected, check_exact=kind != "csv")
+
+
+def metadata_of(kind: str, content: bytes) -> dict[bytes, bytes]:
+    schema = pq.read_schema(io.BytesIO(content)) if kind == "parquet" else pa.ipc.open_file(content).schema
+    return schema.metadata or {}
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet", "arrow"])
+async def test_files_carry_warnings_of_json(client: httpx.AsyncClient, market: RandomMarket, kind: str) -> None:
+    market.warnings = ("limit 90 cut the range of 币安人生USDT.", 'One "bar" is\nmissing.')
+    for name in ("ohlcv", "features"):
+        for page in ("", "&first=2&offset=88"):
+            path = f"{name}?symbol=BTCUSDT&limit=90{page}"
+            expected = (await get(client, path))["warnings"]
+            response = await client.get(f"/api/data/{path}&format={kind}")
+            assert response.headers[WARNINGS_HEADER].isascii()
+            assert json.loads(response.headers[WARNINGS_HEADER]) == expected == list(market.warnings)
+            if kind != "csv":
+                assert json.loads(metadata_of(kind, response.content)[b"warnings"]) == expected
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet", "arrow"])
+async def test_files_without_warnings_have_no_header(
+    client: httpx.AsyncClient, market: RandomMarket, kind: str
+) -> None:
+    market.warnings = ()
+    response = await client.get(f"/api/data/ohlcv?symbol=BTCUSDT&limit=90&format={kind}")
+    assert WARNINGS_HEADER not in response.headers
+    assert kind == "csv" or b"warnings" not in metadata_of(kind, response.content)
+
+
+async def test_long_warnings_are_cut_in_header_only(client: httpx.AsyncClient, market: RandomMarket) -> None:
+    market.warnings = tuple(f"Bar {number} is missing." for number in range(1000))
+    response = await client.get("/api/data/ohlcv?symbol=BTCUSDT&limit=90&format=arrow")
+    header = response.headers[WARNINGS_HEADER]
+    *shown, rest = json.loads(header)
+    assert MAX_WARNINGS_BYTES - 30 < len(header) <= MAX_WARNINGS_BYTES
+    assert shown == list(market.warnings[: len(shown)])
+    assert rest == f"{1000 - len(shown)} more: see `warnings` of the JSON response."
+    assert json.loads(metadata_of("arrow", response.content)[b"warnings"]) == list(market.warnings)
+
+
+@pytest.mark.parametrize("length", [MAX_WARNINGS_BYTES - 4, MAX_WARNINGS_BYTES - 3])
+def test_sentence_fits_header_or_is_counted(length: int) -> None:
+    text = "x" * length
+    fits = length + len('[""]') <= MAX_WARNINGS_BYTES
+    expected = text if fits else "1 more: see `warnings` of the JSON response."
+    assert json.loads(warnings_header([text])) == [expected]
+
+
+async def test_openapi_names_header_of_warnings(client: httpx.AsyncClient) -> None:
+    paths = (await client.get("/openapi.json")).json()["paths"]
+    for name in ("ohlcv", "features"):
+        success = paths[f"/api/data/{name}"]["get"]["responses"]["200"]
+        assert WARNINGS_HEADER in success["headers"]
+
+
+async def test_limit_of_maximum_means_all(client: httpx.AsyncClient, market: RandomMarket) -> None:
+    maximum = 100_000
+    for limit in (maximum, 90):
+        await client.get(f"/api/data/ohlcv?symbol=BTCUSDT&limit={limit}&end_date=2024-01-01&first=1")
+    assert [(asked.limit, asked.limit_origin) for asked in market.markets] == [
+        (maximum, LimitOrigin.MAXIMUM),
+        (90, LimitOrigin.CLIENT),
+    ]
 
 
 async def test_pages_of_features_are_parts_of_the_whole(client: httpx.AsyncClient) -> None:
