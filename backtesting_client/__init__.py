@@ -12,8 +12,10 @@ from backtesting_client.errors import (
 from backtesting_client.models import StoredModel
 from backtesting_client.run import Run, Sample
 from backtesting_client.verdict import Reason, Verdict
+from backtesting_client.warned import BacktestingWarning
 
 __all__ = [
+    "BacktestingWarning",
     "Client",
     "ClientError",
     "InvalidRequest",

@@ -95,21 +95,22 @@ class Client:
     def candles(
         self, symbol: str, interval: str = "1d", *, start: Instant = None, end: Instant = None, **settings: Any
     ) -> pd.DataFrame:
-        """Return bars: open, high, low, close, volume, by open time in UTC."""
-        query = self._market(symbol, interval, start=start, end=end, **settings)
-        with download_progress(self._transport, is_shown=self._progress):
-            return self._transport.all_rows("/api/data/ohlcv", "date", **query)
+        """Return bars: open, high, low, close, volume, by open time in UTC.
+
+        Without `limit`: every bar from `start` to `end`, of which one may be missing, up to the service's MAX_BARS;
+        without both the last 1,000. What the service warns of, such as missing bars or a cut range, are
+        BacktestingWarnings.
+        """
+        return self._bars("/api/data/ohlcv", symbol, interval, start=start, end=end, **settings)
 
     def features(
         self, symbol: str, interval: str = "1d", *, start: Instant = None, end: Instant = None, **settings: Any
     ) -> pd.DataFrame:
         """Return the fourteen features that a model receives for these bars, to the bit, by open time in UTC.
 
-        A feature that reads more bars than there are before is NaN.
+        A feature that reads more bars than there are before is NaN. Range and warnings are those of `candles`.
         """
-        query = self._market(symbol, interval, start=start, end=end, **settings)
-        with download_progress(self._transport, is_shown=self._progress):
-            return self._transport.all_rows("/api/data/features", "date", **query)
+        return self._bars("/api/data/features", symbol, interval, start=start, end=end, **settings)
 
     def quality(
         self, symbol: str, interval: str = "1d", *, start: Instant = None, end: Instant = None, **settings: Any
@@ -285,6 +286,18 @@ class Client:
     def _backtest(self, path: str, **content: Any) -> Run:
         with download_progress(self._transport, is_shown=self._progress):
             return Run(self._transport, self._transport.data("POST", path, params=_WITHOUT_ROWS, **content))
+
+    def _bars(self, path: str, symbol: str, interval: str, **given: Any) -> pd.DataFrame:
+        query = self._market(symbol, interval, **given)
+        if "limit" not in query and ("start_date" in query) != ("end_date" in query):
+            # With one date the service means 1,000 bars; with both dates every bar.
+            query["limit"] = str(self._max_bars)
+        with download_progress(self._transport, is_shown=self._progress):
+            return self._transport.all_rows(path, "date", **query)
+
+    @cached_property
+    def _max_bars(self) -> int:
+        return self._transport.maximum_of("/api/data/ohlcv", "limit")
 
     def _market(self, symbol: str, interval: str, **given: Any) -> dict[str, str]:
         return text_values({"symbol": symbol, "interval": interval, "user_id": self.user, **given})

@@ -14,12 +14,16 @@ import pyarrow as pa
 import pyarrow.ipc
 
 from backtesting_client.errors import ClientError, InvalidRequest, ServiceError, ServiceUnreachable, error_of
+from backtesting_client.warned import warn
 
 CONNECT_TIMEOUT_S: Final = 5.0
 DEFAULT_WAIT_S: Final = 1.0
 _PAGE_ROWS: Final = (100_000, 10_000, 1000)
 """The service's setting MAX_ROWS_PER_ANSWER bounds a page; its smallest value is 100."""
 _MIN_PAGE_ROWS: Final = 100
+
+_OPENAPI: Final = "/openapi.json"
+_WARNINGS: Final = b"warnings"
 
 _UNAVAILABLE: Final = 503
 
@@ -56,17 +60,16 @@ class Transport:
             raise _another_server(response) from error
 
     def rows(self, path: str, index: str, **query: str) -> pd.DataFrame:
-        """Return a table by one of its columns; `query` is what the service's address is asked with."""
-        response = self.send("GET", path, params={**query, "format": "arrow"})
-        try:
-            with pa.ipc.open_file(response.content) as file:
-                frame: pd.DataFrame = file.read_pandas()
-        except pa.ArrowInvalid as error:
-            raise _another_server(response) from error
-        return frame.set_index(index).rename_axis("date")
+        """Return a table by one of its columns; `query` is what the service's address is asked with.
+
+        Warnings of the service are BacktestingWarnings.
+        """
+        frame, sentences = self._read(path, index, query)
+        warn(sentences)
+        return frame
 
     def all_rows(self, path: str, index: str, **query: str) -> pd.DataFrame:
-        """Return a table by one of its columns, page by page if one response cannot hold it."""
+        """Return a table as `rows` does, page by page if one response cannot hold it."""
         for size in (None, *_PAGE_ROWS):
             try:
                 return self._pages(path, index, query, size)
@@ -79,9 +82,34 @@ class Transport:
         if size is None:
             return self.rows(path, index, **query)
         pages: list[pd.DataFrame] = []
+        sentences: list[str] = []
         while not pages or len(pages[-1]) == size:
-            pages.append(self.rows(path, index, **query, first=str(size), offset=str(size * len(pages))))
+            part = {"first": str(size), "offset": str(size * len(pages))}
+            page, said = self._read(path, index, {**query, **part})
+            pages.append(page)
+            sentences += said
+        warn(sentences)
         return pd.concat(pages)
+
+    def _read(self, path: str, index: str, query: Mapping[str, str]) -> tuple[pd.DataFrame, list[str]]:
+        """Return a table and the service's warnings about it."""
+        response = self.send("GET", path, params={**query, "format": "arrow"})
+        try:
+            with pa.ipc.open_file(response.content) as file:
+                sentences = json.loads((file.schema.metadata or {}).get(_WARNINGS, b"[]"))
+                frame: pd.DataFrame = file.read_pandas()
+        except (pa.ArrowInvalid, json.JSONDecodeError, UnicodeDecodeError) as error:
+            raise _another_server(response) from error
+        return frame.set_index(index).rename_axis("date"), sentences
+
+    def maximum_of(self, path: str, parameter: str) -> int:
+        """Return the largest value that the service allows for a parameter of a GET request: its own setting."""
+        response = self.send("GET", _OPENAPI)
+        try:
+            parameters = response.json()["paths"][path]["get"]["parameters"]
+            return next(int(item["schema"]["maximum"]) for item in parameters if item["name"] == parameter)
+        except (json.JSONDecodeError, UnicodeDecodeError, TypeError, KeyError, StopIteration) as error:
+            raise _another_server(response) from error
 
     def send(self, method: str, path: str, **content: Any) -> httpx.Response:
         """Return a successful response.

@@ -85,6 +85,7 @@ def test_result_is_sent_without_its_tables(
     assert all(names.isdisjoint({"data", "fills", "trades"}) for names in received)
 
 
+@pytest.mark.filterwarnings("ignore:The bars are simulated:backtesting_client.BacktestingWarning")
 def test_tables_longer_than_a_response_are_read_in_parts(own_service: Callable[..., tuple[str, object]]) -> None:
     with Client(own_service(max_rows_per_answer=100)[0], progress=False) as bt:
         run = bt.run("rsi", "BTCUSDT", "1h", length=2, low=45, high=55, **MARKET)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar
 
@@ -10,10 +12,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from backtesting_client import Client, InvalidRequest
+from backtesting_client import BacktestingWarning, Client, InvalidRequest
 from backtesting_client.progress import download_progress
 from tests.client.conftest import MARKET
 from tests.exchange import LoopbackExchange
+
+pytestmark = pytest.mark.filterwarnings("ignore:The bars are simulated:backtesting_client.BacktestingWarning")
 
 COLUMNS = ["open", "high", "low", "close", "volume"]
 
@@ -45,8 +49,54 @@ def test_quality_reports_on_the_same_bars(bt: Client) -> None:
     assert (report["present_bars"], report["missing_bars"]) == (800, 0)
 
 
+@pytest.mark.filterwarnings("ignore:BTCUSDT has no 1d bars after:backtesting_client.BacktestingWarning")
 def test_bars_come_from_the_exchange(bt: Client, exchange: LoopbackExchange) -> None:
     assert len(bt.candles("BTCUSDT", limit=50)) == 50
+
+
+def test_end_alone_gives_all_bars_before_it_without_warning(bt: Client, exchange: LoopbackExchange) -> None:
+    bars = bt.candles("BTCUSDT", end="2022-01-01")
+    assert bars.index[-1] == pd.Timestamp("2022-01-01", tz="UTC")
+    assert bars.index[0] < pd.Timestamp("2020-10-01", tz="UTC")
+    assert len(bars) == (bars.index[-1] - bars.index[0]).days + 1
+
+
+SIMULATED = {"source": "simulated", "seed": 7}
+EARLIER = "2010-01-01"
+"""When simulated markets open."""
+
+
+@pytest.mark.parametrize("name", ["candles", "features"])
+@pytest.mark.parametrize("given", [{"start": EARLIER}, {"end": "2019-12-31"}, {"start": EARLIER, "end": "2019-12-31"}])
+def test_range_is_whole_without_limit(bt: Client, name: str, given: dict[str, str]) -> None:
+    frame = getattr(bt, name)("BTCUSDT", "1d", **SIMULATED, **given)
+    assert frame.index[0] == pd.Timestamp(EARLIER, tz="UTC")
+    newest = pd.Timestamp.now("UTC") - pd.Timedelta(days=2)
+    last = pd.Timestamp(given["end"], tz="UTC") if "end" in given else newest
+    assert frame.index[-1] >= last.floor("D")
+    assert len(frame) == (frame.index[-1] - frame.index[0]).days + 1 > 3650
+
+
+@pytest.mark.parametrize("name", ["candles", "features"])
+def test_cut_range_is_a_warning_at_the_line_that_asked(bt: Client, name: str) -> None:
+    with pytest.warns(BacktestingWarning, match=r"limit 800 cut the range: 800 bars from 2020-01-01 ") as told:
+        frame = getattr(bt, name)("BTCUSDT", "1d", start="2020-01-01", **MARKET)
+    assert len(frame) == 800
+    assert {one.filename for one in told} == {__file__}
+
+
+def test_warning_is_given_once_for_all_pages(own_service: Callable[..., tuple[str, LoopbackExchange]]) -> None:
+    url, _ = own_service(max_rows_per_answer=300, max_bars=2000)
+    with Client(url, progress=False) as client:
+        whole = client.candles("BTCUSDT", "1d", end="2012-01-01", **SIMULATED)
+        assert len(whole) == 731
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            cut = client.candles("BTCUSDT", "1d", start=EARLIER, **SIMULATED)
+    assert len(cut) == 2000
+    simulated, one = told
+    assert str(simulated.message).startswith("The bars are simulated")
+    assert str(one.message).startswith("limit 2,000 cut the range: 2,000 bars from 2010-01-01 to 2015-06-23 of ")
 
 
 @pytest.mark.parametrize("form", ["frame", "csv"])

@@ -14,6 +14,8 @@ from backtesting_client import Run
 from backtesting_client.client import URL_VARIABLE
 from backtesting_client.html import tear_sheet
 
+pytestmark = pytest.mark.filterwarnings("ignore:The bars are simulated:backtesting_client.BacktestingWarning")
+
 NOTEBOOK = Path(__file__).parents[2] / "examples" / "model_to_verdict.ipynb"
 MAX_LINES = 8
 

@@ -131,6 +131,14 @@ def test_another_server_is_recognized(reply: Response) -> None:
         bt.runs()
 
 
+@pytest.mark.parametrize("reply", [PlainTextResponse("hello"), JSONResponse([]), JSONResponse({"paths": {}})])
+def test_another_servers_bounds_are_recognized(reply: Response) -> None:
+    service = Scripted(reply)
+    with serving(service.app) as url, Client(url) as bt, pytest.raises(ClientError, match="did not respond as"):
+        bt.candles("BTCUSDT", start="2020-01-01")
+    assert service.requests == [("GET", "/openapi.json")]
+
+
 def test_redirection_is_not_followed() -> None:
     moved = Response(status_code=307, headers={"Location": "http://192.0.2.1/"})
     with serving(Scripted(moved).app) as url, Client(url) as bt, pytest.raises(ServiceError, match="HTTP_307"):
