@@ -133,7 +133,7 @@ async def test_page_of_an_allowed_origin_reads_refusals() -> None:
     assert response.headers["access-control-allow-origin"] == PAGE
 
 
-async def test_page_of_an_allowed_origin_reads_headers_of_files() -> None:
+async def test_allowed_page_reads_headers_of_files() -> None:
     async with client() as http:
         response = await http.get("/health", headers={"Origin": PAGE})
     exposed = response.headers["access-control-expose-headers"].split(", ")
