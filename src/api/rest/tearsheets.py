@@ -167,7 +167,7 @@ async def _respond_file(request: Request, columns: Columns, length: int, chosen:
     headers = {"Vary": "Accept", **immutable_headers(*names)}
     if has_already(request, headers):
         return Response(status_code=304, headers=headers)
-    return await respond_file(names[1], columns, length, chosen, headers)
+    return await respond_file(names[1], columns, length, chosen, headers, warnings=())
 
 
 def _respond(request: Request, message: str, data: object, *names: str) -> Response:

@@ -50,7 +50,7 @@ async def test_report_is_not_sent_twice(client: httpx.AsyncClient) -> None:
     assert (await client.get(PATH, headers={"If-None-Match": tag})).status_code == 304
 
 
-async def test_report_is_asked_for_each_time_by_version_and_result(
+async def test_report_is_asked_for_each_time(
     client: httpx.AsyncClient, services: MemoryServices, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = await client.get(PATH)
