@@ -75,12 +75,14 @@ def is_pair_not_ascending(given: Given) -> bool:
 
 
 def is_end_before_start(given: Given) -> bool:
-    """`start_date` is not after `end_date`, nor `trained_from` after `trained_to`, nor that after `end_date`.
+    """`start_date` is not after `end_date`, nor `start` after `end`, nor `trained_from` after `trained_to`.
+
+    Nor is that one after `end_date`.
 
     No schema compares two values (here days, and not hours of one day).
     """
     merged, *strategies = _objects(given)
-    pairs = [(merged.get("start_date"), merged.get("end_date"))]
+    pairs = [(merged.get(start), merged.get(end)) for start, end in (("start_date", "end_date"), ("start", "end"))]
     for params in (merged, *strategies):
         trained_to = params.get("trained_to")
         pairs += [(params.get("trained_from"), trained_to), (trained_to, merged.get("end_date"))]

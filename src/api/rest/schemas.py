@@ -210,8 +210,23 @@ def backtest_body() -> dict[str, Any]:
 
 
 def rules_body() -> dict[str, Any]:
-    """Describe the JSON body of a check of rules."""
-    return _json_body(RulesCheckBody.model_json_schema())
+    """Describe the JSON body of a check of rules: one that is too long is a fault of the report, not of the request."""
+    schema = RulesCheckBody.model_json_schema()
+    schema["properties"] = {name: _without_length(field) for name, field in schema["properties"].items()}
+    return _json_body(schema)
+
+
+def _without_length(field: Any) -> Any:
+    """Return the schema of a field without a greatest length, also in its alternatives."""
+    if isinstance(field, list):
+        return [_without_length(one) for one in field]
+    if not isinstance(field, dict):
+        return field
+    return {
+        name: value if name == "examples" else _without_length(value)
+        for name, value in field.items()
+        if name != "maxLength"
+    }
 
 
 def _json_body(schema: dict[str, Any]) -> dict[str, Any]:

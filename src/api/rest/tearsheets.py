@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Path, Query, Request
 from starlette.concurrency import run_in_threadpool
@@ -26,17 +26,22 @@ from src.api.rest.tearsheet_schemas import (
     SeriesAnswer,
 )
 from src.api.rows.tables import Columns, drawdown_columns, month_columns, series_columns
+from src.api.spelling import camel_case
 from src.domain import errors
 from src.domain.tearsheet import DEFAULT_DRAWDOWNS, MAX_DRAWDOWNS, SERIES_COLUMNS
 
 router = APIRouter(prefix="/api/backtests", tags=["backtests"], route_class=NamedQueryRoute)
 
 ResultId = Annotated[str, Path(description="The result's id.")]
+_COLUMN: Final = "|".join(dict.fromkeys(text for name in SERIES_COLUMNS for text in (name, camel_case(name))))
 ColumnNames = Annotated[
     str | None,
     Query(
         description=f"Names with commas between them; all if absent: {', '.join(SERIES_COLUMNS)}.",
-        json_schema_extra={"examples": ["date,equity,drawdown"]},
+        json_schema_extra={
+            "pattern": rf"^({_COLUMN})(\s*,\s*({_COLUMN}))*$",
+            "examples": ["date,equity,drawdown"],
+        },
     ),
 ]
 Points = Annotated[
