@@ -39,7 +39,7 @@ class Transport:
         self.retry_s = retry_s
         timeout = httpx.Timeout(timeout_s, connect=min(CONNECT_TIMEOUT_S, timeout_s))
         self._http = httpx.Client(base_url=url, timeout=timeout, headers=dict(headers))
-        # Nobody closes a client in a notebook.
+        # Notebooks do not close their clients: the connections close with the last reference.
         weakref.finalize(self, self._http.close)
 
     @property

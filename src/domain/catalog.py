@@ -51,7 +51,7 @@ class ParameterInfo:
     maximum: float | None = reported("The largest number that is allowed; null if there is none.", "parameter's unit")
     excludes_minimum: bool = reported("Whether the number must be larger than the minimum.")
     excludes_maximum: bool = reported("Whether the number must be smaller than the maximum.")
-    choices: tuple[str, ...] = reported("The values to choose from; empty if it is no choice.")
+    choices: tuple[str, ...] = reported("The allowed values; empty if any value of the type is allowed.")
     is_required: bool = reported("Whether a request must give it.")
     default: Any | None = reported("The value if it is not given; null if only words can say it, or if there is none.")
     default_meaning: str | None = reported("What applies if it is not given, in words; null if the default says it.")

@@ -218,6 +218,6 @@ class ResultPage:
 
 
 def _check_warm_up(bars: int | None) -> None:
-    """Raise ValueError if this is no number of bars before a range."""
+    """Raise ValueError if a number of warm-up bars is negative or too large; None is allowed."""
     if bars is not None and not 0 <= bars <= MAX_WARM_UP_BARS:
         raise ValueError(f"{quote(bars)} warm-up bars, expected 0 to {MAX_WARM_UP_BARS}")

@@ -173,9 +173,9 @@ class SeriesRequest:
 class ResultSeries:
     """Columns of a result's rows, oldest first, all of `length` rows.
 
-    `columns` are by name; `date` holds milliseconds since the epoch (UTC), `signal` `Action` values; NaN is no number,
-    and a column None has no values at all. `total` counts the bars of the chosen range, `bars_per_point` those of each
-    row. `warnings` says, in sentences, why a column has no values.
+    `columns` are by name; `date` holds milliseconds since the epoch (UTC), `signal` `Action` values. NaN is a missing
+    value, and a column that is None has no values. `total` counts the bars of the chosen range, `bars_per_point` those
+    of each row. `warnings` says, in sentences, why a column has no values.
     """
 
     columns: Mapping[str, NDArray[np.generic] | None]

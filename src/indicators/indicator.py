@@ -37,7 +37,7 @@ class Argument:
     is_whole: bool
 
     def check(self, value: float) -> None:
-        """Raise InvalidInput if the value is no number, out of bounds, or not whole though it must be."""
+        """Raise InvalidInput if the value is not a number, is out of bounds, or is not whole where it must be."""
         bounds = self.parameter.bounds
         is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
         is_allowed = is_number and (bounds is None or value in bounds)

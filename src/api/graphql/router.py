@@ -118,7 +118,7 @@ class BacktestRouter(GraphQLRouter[GraphQLContext, None]):
 
     async def render_graphql_ide(self, request: Request) -> Response:  # type: ignore[override]  # any response will do
         if self._page is None:
-            raise RuntimeError("there is no page")
+            raise RuntimeError("the router was built without a page for browsers")
         response = self._page(request)
         response.headers["Vary"] = "Accept"
         return response

@@ -97,7 +97,7 @@ def _arrow_array(column: Column | None, length: int) -> Any:
 
 
 def _word_array(codes: NDArray[Any], words: Mapping[int, str | None]) -> Any:
-    """Return the word of each code as text."""
+    """Return the text that each code stands for, such as buy for 1."""
     order = {code: place for place, code in enumerate(words)}
     known = np.fromiter(order, np.int64)
     sorter = np.argsort(known)
