@@ -10,13 +10,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from src.domain.datasets import BarFileDeclaration, Dataset
+from src.domain.jobs import (
+    ChunkSpan,
+    Idempotency,
+    Job,
+    JobConclusion,
+    JobFailure,
+    JobPage,
+    JobProgress,
+    JobQuota,
+    JobRequest,
+    JobState,
+    Lease,
+)
 from src.domain.market import Bars, CachedMarket, FetchProgress, Interval, Listing, MarketRequest, MarketSeries
 from src.domain.model_files import ModelDescription, ModelFile
 from src.domain.runs import BacktestResult, ResultPage, ResultSummary, StoreUsage
 from src.domain.signals import Features, OutputKind, Predictions, Signals
 from src.domain.strategy import StrategyInputs
 from src.domain.trading import Simulation, TradingRules
-from src.domain.trials import ChainLink, LedgerEntry, LedgerUpdate, TrialLedgerState
+from src.domain.trials import ChainLink, LedgerEntry, LedgerUpdate, TrialBatch, TrialLedgerState
 
 
 class BarSource(Protocol):
@@ -299,6 +312,14 @@ class TrialLedger(Protocol):
         """
         ...
 
+    async def record_batch(self, batch: TrialBatch, *, user_id: str, symbol: str) -> LedgerUpdate:
+        """Count many runs in one transaction, each once: the sums are those of `record` for each of them.
+
+        Runs that are counted already change nothing; the new ones share one link of the chain. Once this returns, it
+        survives a crash.
+        """
+        ...
+
     async def state(self, *, user_id: str, symbol: str) -> TrialLedgerState:
         """Return what is counted; an empty state for an unknown user or symbol."""
         ...
@@ -324,6 +345,116 @@ class TrialLedger(Protocol):
         `after` is the one before, None for the first; with `user_id` only that user's are returned. A ledger of which
         only trials are stored is returned too.
         """
+        ...
+
+
+class LeaseLost(Exception):
+    """The lease has expired and another process has the job, or the job was deleted: stop working on it."""
+
+
+class JobStore(Protocol):
+    """Stores jobs, their requests, what was computed of them chunk by chunk, and what they made.
+
+    Every write outlives a crash of the process once it returns. Every method raises StoreUnavailable.
+    """
+
+    async def submit(self, job: Job, request: JobRequest, *, idempotency: Idempotency | None, quota: JobQuota) -> Job:
+        """Store a new job and return it; the earlier job if its user gave the same idempotency key and digest before.
+
+        If the user would have more than `max_jobs`, or `max_bytes`, the oldest that have ended are deleted for it.
+
+        Raises
+        ------
+        Conflict
+            If the key was given with another digest.
+        Busy
+            If the user has `max_unfinished` jobs that have not ended.
+        """
+        ...
+
+    async def get(self, job_id: str) -> Job:
+        """Raises JobNotFound."""
+        ...
+
+    async def list(self, *, user_id: str, first: int, after: str | None, state: JobState | None = None) -> JobPage:
+        """Return a page of a user's jobs, newest first; `first` is 1…100, InvalidInput otherwise."""
+        ...
+
+    async def read_request(self, job_id: str) -> JobRequest:
+        """Return what was asked for; raises JobNotFound, UnreadableResult."""
+        ...
+
+    async def lease(self, *, holder: str, now_ms: int, duration_ms: int) -> Lease | None:
+        """Return the next job to work on, with a lease, and set it RUNNING; None if there is none.
+
+        First, jobs whose lease has expired become INTERRUPTED, or FAILED after `MAX_ATTEMPTS`, or CANCELLED if they
+        were CANCELLING. Then the oldest QUEUED or INTERRUPTED job of the user who has the fewest RUNNING ones is taken,
+        among equals of the user whose last lease was longest ago.
+        """
+        ...
+
+    async def renew(self, lease: Lease, *, now_ms: int, duration_ms: int) -> tuple[Lease, JobState]:
+        """Return the lease with a later end, and the job's state: CANCELLING asks its holder to stop.
+
+        Raises LeaseLost.
+        """
+        ...
+
+    async def commit(
+        self, lease: Lease, span: ChunkSpan, content: bytes, progress: JobProgress, *, now_ms: int, duration_ms: int
+    ) -> tuple[Lease, JobState]:
+        """Store a chunk and the progress in one transaction, and renew the lease; a chunk that is there is kept.
+
+        Raises LeaseLost.
+        """
+        ...
+
+    async def spans(self, job_id: str) -> Sequence[ChunkSpan]:
+        """Return the stored chunks, by their first units in rising order; empty for an unknown job."""
+        ...
+
+    def chunks(self, job_id: str) -> AsyncIterator[bytes]:
+        """Yield the contents of the stored chunks, by their first units in rising order, a few in memory at once."""
+        ...
+
+    async def end(
+        self,
+        lease: Lease,
+        state: JobState,
+        *,
+        now_ms: int,
+        result_id: str | None = None,
+        failure: JobFailure | None = None,
+        conclusion: JobConclusion | None = None,
+        warnings: Sequence[str] = (),
+    ) -> Job:
+        """End a job: SUCCEEDED, FAILED or CANCELLED; QUEUED gives it back to be continued. Raises LeaseLost."""
+        ...
+
+    async def read_conclusion(self, job_id: str) -> JobConclusion | None:
+        """Return what the job found; None while it has not succeeded, or made a result only. Raises JobNotFound."""
+        ...
+
+    async def cancel(self, job_id: str, *, now_ms: int) -> Job:
+        """Cancel a job: at once if no process works on it, else it becomes CANCELLING; one that has ended stays as it is.
+
+        Raises JobNotFound.
+        """
+        ...
+
+    async def resume(self, job_id: str, *, now_ms: int) -> Job:
+        """Queue a CANCELLED, FAILED or INTERRUPTED job again, with its chunks and new attempts.
+
+        Raises JobNotFound; Conflict in any other state.
+        """
+        ...
+
+    async def delete(self, job_id: str) -> None:
+        """Delete a job with its chunks; raises JobNotFound, Conflict if a process works on it."""
+        ...
+
+    async def delete_older(self, ended_before_ms: int) -> int:
+        """Delete the jobs of all users that ended before a time; return how many."""
         ...
 
 

@@ -76,6 +76,12 @@ ERROR_TABLE: Final[Mapping[type[errors.ServiceError], ErrorRow]] = {
         "Leave `source` out for the exchange's bars, or name a source that the message lists. A dataset belongs to the "
         "user who uploaded it, so send that `user_id`.",
     ),
+    errors.JobNotFound: ErrorRow(
+        404,
+        "Unknown job",
+        "Use an id that starting a job, or the list of your jobs, returned. Jobs can have been deleted, by their user "
+        "or by the limits of stored jobs.",
+    ),
     errors.Conflict: ErrorRow(
         409,
         "Conflict",

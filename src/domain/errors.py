@@ -11,7 +11,8 @@ The tree (code in brackets); none of these classes knows HTTP, `api/error_table.
     │   ├── SymbolNotFound          [SYMBOL_NOT_FOUND]
     │   ├── ModelNotFound           [MODEL_NOT_FOUND]
     │   ├── ResultNotFound          [RESULT_NOT_FOUND]
-    │   └── SourceNotFound          [SOURCE_NOT_FOUND]
+    │   ├── SourceNotFound          [SOURCE_NOT_FOUND]
+    │   └── JobNotFound             [JOB_NOT_FOUND]
     ├── Conflict                    [CONFLICT]
     ├── TooLarge                    [TOO_LARGE]
     ├── UnsupportedFormat           [UNSUPPORTED_FORMAT]
@@ -125,6 +126,10 @@ class SourceNotFound(NotFound):
     code = "SOURCE_NOT_FOUND"
 
 
+class JobNotFound(NotFound):
+    code = "JOB_NOT_FOUND"
+
+
 class Conflict(ServiceError):
     code = "CONFLICT"
 
@@ -195,6 +200,11 @@ CONTENT_TYPE_REFUSED: Final = "Content-Type is {got!r}. Allowed: {allowed}."
 def result_not_found(result_id: str) -> ResultNotFound:
     """Build the error for an id that no stored result of the user has."""
     return ResultNotFound("Backtest {id!r} does not exist or belongs to another user.", id=result_id)
+
+
+def job_not_found(job_id: str) -> JobNotFound:
+    """Build the error for an id that no job of the user has."""
+    return JobNotFound("Job {id!r} does not exist or belongs to another user.", id=job_id)
 
 
 def file_too_large(max_bytes: int) -> TooLarge:

@@ -175,6 +175,42 @@ class LedgerEntry:
     active: Trial | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class TrialTable:
+    """What many runs on the same bars add: `directions` [k, d] over the slots, `t` [k], both in units of 2⁻⁴⁰.
+
+    A row of `moves` [k] is False if the run did not move, and adds nothing.
+    """
+
+    directions: NDArray[np.int64]
+    t: NDArray[np.int64]
+    moves: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class TrialBatch:
+    """Many runs of a user on the same bars of a symbol: the rows of a sweep.
+
+    `keys` [k] are those of `LedgerEntry`; `slots` [d] those of `Trial`, in rising order, the same for all.
+    """
+
+    keys: tuple[str, ...]
+    slots: NDArray[np.int64]
+    total: TrialTable
+    active: TrialTable
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def entry(self, row: int) -> LedgerEntry:
+        """Return one of the runs as an entry of its own."""
+        total, active = (
+            Trial(slots=self.slots, directions=table.directions[row], t=int(table.t[row])) if table.moves[row] else None
+            for table in (self.total, self.active)
+        )
+        return LedgerEntry(key=self.keys[row], total=total, active=active)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChainLink:
     """One counted run in the chain of a ledger.

@@ -25,12 +25,14 @@ FLOORS = {
     "metrics": 2,
     "judgement": 2,
     "tearsheet": 2,
+    "sweeps": 2,
     "bars": 3,
     "binance": 3,
     "bar_cache": 3,
     "datasets": 3,
     "sandbox": 3,
     "stores": 3,
+    "jobs": 3,
     "service": 4,
     "api": 5,
     "ui": 5,
@@ -52,14 +54,16 @@ NEIGHBORS = {
     "judgement": {"metrics"},
     "tearsheet": {"metrics"},
     "strategies": {"indicators"},
+    "sweeps": {"engines", "indicators", "judgement", "metrics", "strategies"},
 }
 """Rooms of the same floor that a room may import from: one way only, as `test_rooms_import_in_no_circle` checks."""
 
-ADAPTERS = {"bars", "binance", "bar_cache", "datasets", "sandbox", "stores"}
+ADAPTERS = {"bars", "binance", "bar_cache", "datasets", "sandbox", "stores", "jobs"}
 
 HIDDEN_FROM = {
     "service": ADAPTERS,
-    "api": ADAPTERS | {"engines", "strategies", "indicators", "features", "metrics", "model_formats", "tearsheet"},
+    "api": ADAPTERS
+    | {"engines", "strategies", "indicators", "features", "metrics", "model_formats", "tearsheet", "sweeps"},
     "ui": FLOORS.keys() - {"ui"},
 }
 """Rooms that may not be seen although they are below: adapters are handed in by wiring, and pages ask the REST API."""

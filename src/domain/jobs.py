@@ -1,0 +1,155 @@
+"""A job: work that outlives the request that asked for it, and is continued after a crash."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final, TypeAlias
+
+from src.domain.errors import InvalidInput
+from src.domain.instants import check_times
+from src.domain.reported import INSTANT, reported
+from src.domain.runs import BacktestRequest
+from src.domain.sweeps import SweepConclusion, SweepRequest
+from src.domain.walk_forward import WalkForwardConclusion, WalkForwardRequest
+
+MAX_ATTEMPTS: Final = 3
+"""Times that a job whose process died is begun again."""
+MAX_IDEMPOTENCY_KEY_LENGTH: Final = 128
+
+JobRequest: TypeAlias = SweepRequest | WalkForwardRequest | BacktestRequest
+JobConclusion: TypeAlias = SweepConclusion | WalkForwardConclusion
+
+
+class JobKind(StrEnum):
+    SWEEP = "SWEEP"
+    WALK_FORWARD = "WALK_FORWARD"
+    BACKTEST = "BACKTEST"
+
+
+KIND_OF: Final = {
+    SweepRequest: JobKind.SWEEP,
+    WalkForwardRequest: JobKind.WALK_FORWARD,
+    BacktestRequest: JobKind.BACKTEST,
+}
+
+
+class JobState(StrEnum):
+    QUEUED = "QUEUED"
+    RUNNING = "RUNNING"
+    CANCELLING = "CANCELLING"
+    """Its user has cancelled it, and its process has not seen it yet."""
+    CANCELLED = "CANCELLED"
+    """It keeps what was computed, and can be resumed."""
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+    INTERRUPTED = "INTERRUPTED"
+    """Its process died; it waits to be continued, unless that has happened too often."""
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing more happens to it by itself."""
+        return self in (JobState.CANCELLED, JobState.SUCCEEDED, JobState.FAILED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobFailure:
+    """Why a job failed."""
+
+    code: str = reported("The error's code, as of a request that fails.")
+    message: str = reported("What went wrong.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A job as clients see it."""
+
+    id: str = reported("Its id.")
+    user_id: str = reported("Whose it is.")
+    kind: JobKind = reported("What it does.")
+    state: JobState = reported("How far it is.")
+    created_ms: int = reported("When it was asked for.", INSTANT)
+    started_ms: int | None = reported("When it was first begun; null before.", INSTANT, default=None)
+    ended_ms: int | None = reported("When it ended; null before.", INSTANT, default=None)
+    done: int = reported(
+        "Units of work that are done and stored: rows of a sweep, folds of a walk-forward.", "count", default=0
+    )
+    total: int | None = reported("Units of work in all; null while that is not known.", "count", default=None)
+    rate: float | None = reported("Units per second lately; null if it is not running.", "1/s", default=None)
+    best_so_far: float | None = reported("The best objective so far; null without any.", default=None)
+    attempt: int = reported("How often it has been begun.", "count", default=0)
+    failure: JobFailure | None = reported("Why it failed; null if it did not.", default=None)
+    warnings: tuple[str, ...] = reported("Warnings, in full sentences.", default=())
+    result_id: str | None = reported(
+        "The id of what it made: of the sweep, of the walk-forward or of the backtest's result; null before.",
+        default=None,
+    )
+
+    def __post_init__(self) -> None:
+        check_times(created_ms=self.created_ms, started_ms=self.started_ms, ended_ms=self.ended_ms)
+
+    @property
+    def eta_seconds(self) -> float | None:
+        """Seconds until it is done at its present rate; None if that is not known."""
+        if not self.rate or self.total is None or self.state is not JobState.RUNNING:
+            return None
+        return max(0.0, (self.total - self.done) / self.rate)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Idempotency:
+    """A client's key for a request, and the SHA-256 of the request in hexadecimal: equal ones are the same job."""
+
+    key: str
+    digest: str
+
+    def __post_init__(self) -> None:
+        if not 1 <= len(self.key) <= MAX_IDEMPOTENCY_KEY_LENGTH or not self.key.isprintable():
+            raise InvalidInput(
+                "{field} is {got!r}. Allowed: 1 to {most} printable characters.",
+                field="idempotencyKey", got=self.key[:80], most=MAX_IDEMPOTENCY_KEY_LENGTH,
+            )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobQuota:
+    """What one user may have: jobs that have not ended, jobs in all, and bytes of their stored chunks."""
+
+    max_unfinished: int
+    max_jobs: int
+    max_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """The right to work on a job until a time; `token` changes with every lease, so that an old holder is told."""
+
+    job: Job
+    token: str
+    expires_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChunkSpan:
+    """A stored chunk: `count` units from unit `first` on."""
+
+    first: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobProgress:
+    """What a commit changes in the job besides the chunk: see `Job`."""
+
+    total: int | None
+    rate: float | None
+    best_so_far: float | None
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobPage:
+    """One page of a user's jobs, newest first; `next_cursor` None on the last."""
+
+    jobs: tuple[Job, ...]
+    next_cursor: str | None
