@@ -436,7 +436,7 @@ class JobStore(Protocol):
         ...
 
     async def cancel(self, job_id: str, *, now_ms: int) -> Job:
-        """Cancel a job: at once if no process works on it, else it becomes CANCELLING; one that has ended stays as it is.
+        """Cancel a job: at once if no process works on it, else it becomes CANCELLING; an ended one stays as it is.
 
         Raises JobNotFound.
         """
