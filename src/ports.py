@@ -28,6 +28,8 @@ from src.domain.model_files import ModelDescription, ModelFile
 from src.domain.runs import BacktestResult, ResultPage, ResultSummary, StoreUsage
 from src.domain.signals import Features, OutputKind, Predictions, Signals
 from src.domain.strategy import StrategyInputs
+from src.domain.sweep_rows import EvaluatedRows, SweepInputs
+from src.domain.sweeps import SweepSuperiority
 from src.domain.trading import Simulation, TradingRules
 from src.domain.trials import ChainLink, LedgerEntry, LedgerUpdate, TrialBatch, TrialLedgerState
 
@@ -456,6 +458,33 @@ class JobStore(Protocol):
     async def delete_older(self, ended_before_ms: int) -> int:
         """Delete the jobs of all users that ended before a time; return how many."""
         ...
+
+
+class ChunkExecutor(Protocol):
+    """Computes rows of sweeps, in threads of this process or on a cluster."""
+
+    @property
+    def width(self) -> int:
+        """How many chunks it computes at once."""
+        ...
+
+    async def prepare(self, inputs: SweepInputs) -> None:
+        """Take the bars of a sweep to where its rows are computed."""
+        ...
+
+    async def evaluate(
+        self, inputs: SweepInputs, values: NDArray[np.float64], *, first: int, total: int
+    ) -> EvaluatedRows:
+        """Compute the rows of `values` [k, p], of which the first is row `first` of `total`."""
+        ...
+
+    async def superiority(
+        self, inputs: SweepInputs, values: NDArray[np.float64], market: NDArray[np.float64]
+    ) -> SweepSuperiority | None:
+        """Test rows against buying and holding, whose returns per bar are `market` [n], in a thread of this process."""
+        ...
+
+    async def close(self) -> None: ...
 
 
 class Signer(Protocol):

@@ -350,7 +350,7 @@ class KeptRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SweepConclusion:
-    """What is known once all rows are computed."""
+    """What is known once all rows are computed; `trials` are those that the ledger of its user has counted by then."""
 
     bars_fingerprint: str
     bars: int
@@ -359,8 +359,7 @@ class SweepConclusion:
     overfitting: SweepOverfitting | None
     superiority: SweepSuperiority | None
     stability: ParameterStability | None
-    trials_before: int
-    trials_after: int
+    trials: int
     warnings: tuple[str, ...] = ()
 
 

@@ -133,8 +133,8 @@ class WalkForwardConclusion:
     """
 
     bars_fingerprint: str
-    folds: tuple[Fold, ...]
-    result_id: str | None
+    folds: int
+    result_id: str
     efficiency: float | None
     profitable_folds: int
     distinct_choices: int

@@ -83,7 +83,7 @@ class BacktestService:
     versions: Mapping[str, str]
     computing: ComputeQueue
     timeout_s: float
-    _runs: SingleFlight[tuple[BacktestRequest, str | None, LedgerSnapshot | None], BacktestResult] = field(
+    _runs: SingleFlight[tuple[BacktestRequest, str | None, LedgerSnapshot | None, str | None], BacktestResult] = field(
         default_factory=SingleFlight, init=False
     )
 
@@ -93,6 +93,7 @@ class BacktestService:
         model_file: ModelFile | None = None,
         *,
         judged_among: LedgerSnapshot | None = None,
+        result_id: str | None = None,
     ) -> BacktestResult:
         """Run a backtest and store its result; equal requests at the same time share one run and its result.
 
@@ -104,27 +105,53 @@ class BacktestService:
             The model that came with the request; None if `request.strategy` names a stored one, or needs none.
         judged_among
             The trials of another run, to judge this one alike; None counts it in its user's ledger.
+        result_id
+            The id of the result, so that a job that runs twice stores one; None makes a new id.
 
         Raises any ServiceError: Busy if too many runs are queued, TimedOut after `timeout_s`.
         """
-        model = request.strategy.model
-        if model is not None:
-            if model_file is None:
-                model_file = await self.models.get(request.user_id, model.reference or "")
-            request = replace(request, strategy=request.strategy.with_model(_complete(model, model_file)))
+        request, model_file = await self._complete_model(request, model_file)
         # The extension decides which library opens the file, so equal bytes with another extension are another model.
         return await self._runs.run(
-            (request, None if model_file is None else model_file.extension, judged_among),
-            lambda: self._run_in_time(request, model_file, judged_among),
+            (request, None if model_file is None else model_file.extension, judged_among, result_id),
+            lambda: self._run_in_time(request, model_file, judged_among, result_id),
             needs_starter=model_file is not None and model_file.is_temporary,
         )
 
+    async def prepare(
+        self, request: BacktestRequest, *, warm_up_bars: int
+    ) -> tuple[BacktestRequest, MarketSeries, Predictions | None]:
+        """Return what many runs of a request share: itself with its stored model, bars with their history, predictions.
+
+        Raises what `run` raises.
+        """
+        request, model_file = await self._complete_model(request, None)
+        source = await self.sources.find(request.market.source, user_id=request.user_id)
+        series = await fetch_with_history(source, request.market, warm_up_bars)
+        prediction = await self._predict(request, series, model_file, Stopwatch())
+        return request, series, None if prediction is None else prediction.predictions
+
+    async def _complete_model(
+        self, request: BacktestRequest, model_file: ModelFile | None
+    ) -> tuple[BacktestRequest, ModelFile | None]:
+        """Return the request with what is known of its model's file, and that file; a stored one is looked up."""
+        model = request.strategy.model
+        if model is None:
+            return request, model_file
+        if model_file is None:
+            model_file = await self.models.get(request.user_id, model.reference or "")
+        return replace(request, strategy=request.strategy.with_model(_complete(model, model_file))), model_file
+
     async def _run_in_time(
-        self, request: BacktestRequest, model_file: ModelFile | None, judged_among: LedgerSnapshot | None
+        self,
+        request: BacktestRequest,
+        model_file: ModelFile | None,
+        judged_among: LedgerSnapshot | None,
+        result_id: str | None,
     ) -> BacktestResult:
         deadline_s = self._deadline_s()
         async with self.computing.slot(request.user_id):
-            return await self._run(request, model_file, judged_among, deadline_s)
+            return await self._run(request, model_file, judged_among, deadline_s, result_id)
 
     def _deadline_s(self) -> float:
         """Return when work that begins now must be done, by the event loop's clock."""
@@ -136,6 +163,7 @@ class BacktestService:
         model_file: ModelFile | None,
         judged_among: LedgerSnapshot | None,
         deadline_s: float,
+        result_id: str | None,
     ) -> BacktestResult:
         stopwatch = Stopwatch()
         bar_warnings = period_warnings(request.period, request.market.interval)
@@ -162,7 +190,7 @@ class BacktestService:
             audit = await self._audit(request, series, computed, prediction, deadline_s)
             with stopwatch.step("judgement"):
                 judged = conclude(examined, ledger, rows=audit.rows, not_checked=audit.not_checked)
-            result = self._result(request, series, computed, judged, fingerprint, bar_warnings, stopwatch)
+            result = self._result(request, series, computed, judged, fingerprint, bar_warnings, stopwatch, result_id)
             await self.store.save(result)
         return result
 
@@ -252,10 +280,11 @@ class BacktestService:
         bars_fingerprint: str,
         bar_warnings: tuple[str, ...],
         stopwatch: Stopwatch,
+        result_id: str | None,
     ) -> BacktestResult:
         model, outcome = request.strategy.model, computed.outcome
         return BacktestResult(
-            id=str(uuid.uuid4()),
+            id=result_id or str(uuid.uuid4()),
             created_ms=self.clock.now_ms(),
             request=request,
             time_ms=series.bars.open_time_ms,

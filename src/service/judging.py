@@ -98,11 +98,11 @@ def split_run(
         in_sample = (
             computed.outcome.metrics
             if training.bars_seen == len(bars)
-            else _compute_part(request, series, predictions, engines, first, after_window).metrics
+            else compute_part(request, series, predictions, engines, first, after_window).metrics
         )
         if training.bars_after:
             start = len(bars) - training.bars_after
-            outcome = _compute_part(request, series, predictions, engines, start, len(bars))
+            outcome = compute_part(request, series, predictions, engines, start, len(bars))
             after = _to_judge(request, series, bars.slice(start, len(bars)), outcome, differing_fills=None)
     total, active = _find_trials(whole, after, training)
     key = _key_of(request, whole, after, training, bars_fingerprint)
@@ -215,7 +215,7 @@ def _find_trained(request: BacktestRequest, bars: Bars) -> tuple[int, int]:
     return min(first, after), after
 
 
-def _compute_part(
+def compute_part(
     request: BacktestRequest,
     series: MarketSeries,
     predictions: Predictions | None,

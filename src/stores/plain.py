@@ -27,11 +27,11 @@ from src.domain.market import Interval
 from src.domain.signals import ParameterValue
 from src.domain.strategy import StrategyParams
 from src.stores.pages import is_storable_text
-from src.strategies.registry import PARAMS
+from src.strategies.registry import STORED_PARAMS
 
 Columns = Mapping[str, NDArray[Any]]
 
-KINDS: Final[Mapping[type, str]] = {params: name for name, params in PARAMS.items()}
+KINDS: Final[Mapping[type, str]] = {params: name for name, params in STORED_PARAMS.items()}
 """The strategy's name identifies the type of its parameters in a document."""
 
 _RENAMED_KINDS: Final = {"crossover": "ma_crossover"}
@@ -189,9 +189,9 @@ def _params_writer(cls: Any) -> Callable[[Any], dict[str, Any]]:
 
 def _read_params(plain: Any, _: Any) -> Any:
     kind = _RENAMED_KINDS.get(plain["kind"], plain["kind"])
-    if kind not in PARAMS:
-        raise ValueError(f"its kind is {kind!r}; known: {', '.join(PARAMS)}")
-    return _CONVERTER.structure(plain, PARAMS[kind])
+    if kind not in STORED_PARAMS:
+        raise ValueError(f"its kind is {kind!r}; known: {', '.join(STORED_PARAMS)}")
+    return _CONVERTER.structure(plain, STORED_PARAMS[kind])
 
 
 def _is(origin: type) -> Callable[[Any], bool]:

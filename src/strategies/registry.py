@@ -18,6 +18,7 @@ from src.strategies.macd import Macd
 from src.strategies.model_signals import ModelStrategy
 from src.strategies.rsi import Rsi
 from src.strategies.rules.strategy import Rules
+from src.strategies.schedule import Schedule, ScheduleParams
 from src.strategies.supertrend import Supertrend
 from src.strategies.up_down import UpDown
 
@@ -67,10 +68,15 @@ def label_of(name: str) -> str:
     return label
 
 
+STORED_PARAMS: Final[Mapping[str, type[StrategyParams]]] = MappingProxyType({**PARAMS, "walk_forward": ScheduleParams})
+"""All classes of parameters that stored results can have, by name: jobs also make one that requests cannot name."""
+
 _BY_PARAMS: Final = {params_of(strategy): strategy for strategy in STRATEGIES.values()}
 
 
 def strategy_for(params: StrategyParams) -> Strategy:
     """Build the strategy that has these parameters; raises KeyError if none is registered, which is a bug."""
+    if isinstance(params, ScheduleParams):
+        return Schedule(params, strategy_for)
     strategy: Strategy = _BY_PARAMS[type(params)](params)
     return strategy

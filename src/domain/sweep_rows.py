@@ -1,0 +1,49 @@
+"""What computing the rows of a sweep takes and gives, wherever it happens."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from src.domain.arrays import freeze
+from src.domain.market import Bars
+from src.domain.signals import Predictions, StrategyDescription
+from src.domain.sweeps import SweepRequest, SweepRows
+from src.domain.trials import TrialTable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SweepInputs:
+    """The request of a sweep and the bars that all its rows share.
+
+    `history` are bars before these, as many as the row reads that reads most; `predictions` [n] those of a model, if
+    the strategy reads one.
+    """
+
+    request: SweepRequest
+    bars: Bars
+    history: Bars | None = None
+    predictions: Predictions | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class EvaluatedRows:
+    """Rows, and what each is in the ledger of trials.
+
+    `slots` [d], `total` and `active` are those of `TrialBatch`; `lowest_growth` [k] is the lowest equity over 0 in
+    units of the initial cash; `descriptions` [k] are the strategy's name and parameters of each row.
+    """
+
+    rows: SweepRows
+    slots: NDArray[np.int64]
+    total: TrialTable
+    active: TrialTable
+    lowest_growth: NDArray[np.float64]
+    descriptions: Sequence[StrategyDescription]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "slots", freeze(self.slots, np.int64))
+        object.__setattr__(self, "lowest_growth", freeze(self.lowest_growth, np.float64))

@@ -1,0 +1,293 @@
+"""Compute a sweep as a job: chunk by chunk, each row counted as a trial, then what the best of them is worth."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import ClassVar, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from src.domain.errors import Conflict
+from src.domain.jobs import ChunkSpan, JobKind, JobProgress
+from src.domain.market import MarketSeries
+from src.domain.sweeps import (
+    ROW_METRICS,
+    Goal,
+    KeptRow,
+    SearchKind,
+    SweepConclusion,
+    SweepOverfitting,
+    SweepRequest,
+    SweepRows,
+    SweepSuperiority,
+)
+from src.domain.trials import TrialBatch
+from src.metrics.returns import simple_returns
+from src.ports import ChunkExecutor, JobHandle, JobOutcome, TrialLedger
+from src.service.backtests import BacktestService
+from src.service.judging import count_runs, ledger_market, sweep_keys
+from src.service.sweep_tables import SweepTable, build_table
+from src.sweeps.combinations import apply_values, build_combinations, plain_of, warm_up_bars_of
+from src.sweeps.evaluation import EvaluatedRows, SweepInputs
+from src.sweeps.overfitting import overfitting_of
+from src.sweeps.ranking import rank_rows
+from src.sweeps.row_bytes import from_bytes, to_bytes
+from src.sweeps.stability import parameter_stability
+from src.sweeps.tpe import TpeSearch
+
+logger = logging.getLogger(__name__)
+
+CHUNK_SECONDS: Final = 1.0
+"""What a chunk takes: a cancelled job stops after the present one, and a killed one loses no more."""
+FIRST_CHUNK: Final = 64
+MAX_CHUNK: Final = 20_000
+
+MAX_TESTED: Final = 2_000
+"""Rows that are tested against buying and holding: the best ones, and a seeded sample of the others."""
+
+
+@dataclass(slots=True)
+class _Pace:
+    """How many rows a chunk has, so that it takes about a second, and how fast rows are done."""
+
+    rows: int = FIRST_CHUNK
+    started: float = field(default_factory=time.monotonic)
+    done: int = 0
+
+    def learn(self, count: int, seconds: float) -> None:
+        self.done += count
+        wanted = round(count * CHUNK_SECONDS / max(seconds, 1e-3))
+        # At most four times as many as the last chunk, which may have been an easy one.
+        self.rows = max(1, min(wanted, 4 * count, MAX_CHUNK))
+
+    @property
+    def rate(self) -> float:
+        return self.done / max(time.monotonic() - self.started, 1e-3)
+
+
+@dataclass(slots=True)
+class _Progress:
+    """What clients see while the job runs."""
+
+    total: int
+    pace: _Pace = field(default_factory=_Pace)
+    best: float | None = None
+
+    def see(self, rows: SweepRows, request: SweepRequest) -> None:
+        """Keep the best objective of these rows if it is better."""
+        ranked = rank_rows(rows.values, rows.figures, request)
+        if not len(ranked):
+            return
+        found = objective_of(rows.figures, request)[ranked[0]]
+        if self.best is None or is_better(float(found), self.best, request):
+            self.best = float(found)
+
+    def to_store(self) -> JobProgress:
+        return JobProgress(total=self.total, rate=self.pace.rate, best_so_far=self.best)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Sweep:
+    """A sweep that is under way: its request with the model that was found, its bars, and who is asked to compute."""
+
+    request: SweepRequest
+    series: MarketSeries
+    inputs: SweepInputs
+    handle: JobHandle
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweepTask:
+    """The `JobTask` of sweeps.
+
+    `executor` computes rows, in threads of this process or on a cluster.
+    """
+
+    kind: ClassVar = JobKind.SWEEP
+
+    backtests: BacktestService
+    ledger: TrialLedger
+    executor: ChunkExecutor
+    max_combinations: int
+
+    async def run(self, handle: JobHandle) -> JobOutcome:
+        """Compute the rows that are missing, then conclude; raises any ServiceError."""
+        request = handle.request
+        if not isinstance(request, SweepRequest):
+            raise TypeError(f"{type(request).__name__} is no sweep")
+        sweep = await self._prepare(request, handle)
+        if request.search.kind is SearchKind.TPE:
+            await self._search(sweep)
+        else:
+            await self._compute_all(sweep)
+        conclusion = await self._conclude(sweep)
+        return JobOutcome(result_id=handle.job.id, conclusion=conclusion, warnings=conclusion.warnings)
+
+    async def _prepare(self, request: SweepRequest, handle: JobHandle) -> _Sweep:
+        warm_up = await asyncio.to_thread(warm_up_bars_of, request)
+        backtest, series, predictions = await self.backtests.prepare(request.backtest, warm_up_bars=warm_up)
+        request = replace(request, backtest=backtest)
+        inputs = SweepInputs(request=request, bars=series.bars, history=series.history, predictions=predictions)
+        await self.executor.prepare(inputs)
+        return _Sweep(request=request, series=series, inputs=inputs, handle=handle)
+
+    async def _compute_all(self, sweep: _Sweep) -> None:
+        combinations = await asyncio.to_thread(
+            build_combinations, sweep.request, max_combinations=self.max_combinations
+        )
+        progress = _Progress(len(combinations))
+        spans = _missing_spans(await sweep.handle.spans(), len(combinations), progress.pace)
+
+        async def work() -> None:
+            for span in spans:
+                values = combinations.values[span.first : span.first + span.count]
+                await self._compute(sweep, span, values, progress)
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(self.executor.width):
+                group.create_task(work())
+
+    async def _search(self, sweep: _Sweep) -> None:
+        """Let TPE draw batch after batch; batches of an earlier attempt are told to it in their order."""
+        request = sweep.request
+        search = await asyncio.to_thread(TpeSearch, request)
+        async for content in sweep.handle.chunks():
+            rows = from_bytes(content)
+            await asyncio.to_thread(search.tell, rows.values, objective_of(rows.figures, request))
+        total = request.search.draws or 0
+        progress, first = _Progress(total), sum(span.count for span in await sweep.handle.spans())
+        while first < total:
+            values = await asyncio.to_thread(search.ask, min(request.search.batch_size, total - first))
+            span = ChunkSpan(first=first, count=len(values))
+            rows = await self._compute(sweep, span, values, progress)
+            await asyncio.to_thread(search.tell, rows.values, objective_of(rows.figures, request))
+            first += len(values)
+
+    async def _compute(
+        self, sweep: _Sweep, span: ChunkSpan, values: NDArray[np.float64], progress: _Progress
+    ) -> SweepRows:
+        """Compute, count and store the rows of one chunk."""
+        started = time.monotonic()
+        found = await self.executor.evaluate(sweep.inputs, values, first=span.first, total=progress.total)
+        progress.pace.learn(span.count, time.monotonic() - started)
+        await self._count(sweep, values, found)
+        progress.see(found.rows, sweep.request)
+        content = await asyncio.to_thread(to_bytes, found.rows)
+        await sweep.handle.commit(span, content, progress.to_store())
+        return found.rows
+
+    async def _count(self, sweep: _Sweep, values: NDArray[np.float64], found: EvaluatedRows) -> None:
+        """Count the rows in the ledger before they are stored: what is stored is counted, and nothing twice."""
+        keys = await asyncio.to_thread(sweep_keys, sweep.request, sweep.series, values, found)
+        batch = TrialBatch(keys=keys, slots=found.slots, total=found.total, active=found.active)
+        market = ledger_market(sweep.series.bars.symbol, sweep.series.origin)
+        await self.ledger.record_batch(batch, user_id=sweep.request.user_id, symbol=market)
+
+    async def _conclude(self, sweep: _Sweep) -> SweepConclusion:
+        parts = [from_bytes(content) async for content in sweep.handle.chunks()]
+        table = await asyncio.to_thread(build_table, parts, len(sweep.request.parameters))
+        ranked = await asyncio.to_thread(rank_rows, table.values, table.figures, sweep.request)
+        best = [await self._keep(sweep, table, int(place)) for place in ranked[: sweep.request.keep_best]]
+        tested = _choose_tested(ranked, len(table), sweep.request.search.seed)
+        overfitting = await asyncio.to_thread(_measure_overfitting, parts, len(sweep.series.bars))
+        superiority = await self._test_superiority(sweep, table, tested)
+        stability = await asyncio.to_thread(parameter_stability, table.values, table.figures, sweep.request)
+        market = ledger_market(sweep.series.bars.symbol, sweep.series.origin)
+        ledger = await self.ledger.state(user_id=sweep.request.user_id, symbol=market)
+        return SweepConclusion(
+            bars_fingerprint=sweep.series.fingerprint(),
+            bars=len(sweep.series.bars),
+            combinations=len(table),
+            best=tuple(best),
+            overfitting=overfitting,
+            superiority=superiority,
+            stability=stability,
+            trials=count_runs(ledger),
+            warnings=tuple(_warn(sweep, table, ranked, tested)),
+        )
+
+    async def _keep(self, sweep: _Sweep, table: SweepTable, place: int) -> KeptRow:
+        """Run one of the best rows by the ordinary pipeline and store its result; a second attempt finds it there."""
+        number = int(table.numbers[place])
+        values = plain_of(sweep.request, table.values[place])
+        result_id = str(uuid.uuid5(uuid.UUID(sweep.handle.job.id), str(number)))
+        request = apply_values(sweep.request.backtest, values)
+        try:
+            await self.backtests.run(request, result_id=result_id)
+        except Conflict:
+            logger.debug("best row is stored already: result=%s", result_id)
+        objective = objective_of(table.figures, sweep.request)[place]
+        return KeptRow(row=number, values=values, objective=float(objective), result_id=result_id)
+
+    async def _test_superiority(
+        self, sweep: _Sweep, table: SweepTable, tested: NDArray[np.int64]
+    ) -> SweepSuperiority | None:
+        close = sweep.series.bars.close
+        market = simple_returns(close, float(close[0]))
+        return await self.executor.superiority(sweep.inputs, table.values[tested], market)
+
+
+def objective_of(figures: NDArray[np.float64], request: SweepRequest) -> NDArray[np.float64]:
+    """Return the objective of some rows [k]; NaN where it does not exist."""
+    column: NDArray[np.float64] = figures[:, ROW_METRICS.index(request.objective.metric)]
+    return column
+
+
+def is_better(one: float, other: float, request: SweepRequest) -> bool:
+    """Return whether an objective is better than another one."""
+    return one > other if request.objective.goal is Goal.MAXIMIZE else one < other
+
+
+def _missing_spans(stored: Sequence[ChunkSpan], total: int, pace: _Pace) -> Iterator[ChunkSpan]:
+    """Yield what is not stored yet, in pieces as long as the pace says when they are asked for."""
+    first = 0
+    for span in (*stored, ChunkSpan(first=total, count=0)):
+        while first < span.first:
+            count = min(pace.rows, span.first - first)
+            yield ChunkSpan(first=first, count=count)
+            first += count
+        first = span.first + span.count
+
+
+def _choose_tested(ranked: NDArray[np.int64], rows: int, seed: int) -> NDArray[np.int64]:
+    """Return the places of the rows that are tested: all, or the best half and a sample of the others."""
+    if rows <= MAX_TESTED:
+        return np.arange(rows)
+    best = ranked[: MAX_TESTED // 2]
+    others = np.setdiff1d(np.arange(rows), best)
+    drawn = np.random.Generator(np.random.Philox(seed)).choice(others, MAX_TESTED - len(best), replace=False)
+    return np.sort(np.concatenate((best, drawn)))
+
+
+def _measure_overfitting(parts: Sequence[SweepRows], bars: int) -> SweepOverfitting | None:
+    sums = np.concatenate([part.block_sums for part in parts])
+    squares = np.concatenate([part.block_squares for part in parts])
+    return overfitting_of(sums, squares, bars)
+
+
+def _warn(sweep: _Sweep, table: SweepTable, ranked: NDArray[np.int64], tested: NDArray[np.int64]) -> Iterator[str]:
+    """Yield what is to be known about the sweep itself; what is to be known about a result stands with it."""
+    request = sweep.request
+    yield from sweep.series.warnings
+    if not len(ranked):
+        yield (
+            f"No row can be the best: none has {request.objective.metric} and at least "
+            f"{request.objective.min_trades} closed trades and meets the constraints on metrics."
+        )
+    failed = int(np.count_nonzero(np.isnan(table.figure("final_equity"))))
+    if failed:
+        yield f"{failed} of {len(table)} rows have no figures, because their equity grew beyond what can be counted."
+    if len(tested) < len(table):
+        yield (
+            f"The test against buying and holding took {len(tested)} of {len(table)} rows: the best ones, and a sample "
+            "of the others."
+        )
+    model = request.backtest.strategy.model
+    if model is not None and not model.training.is_declared:
+        yield "The model's training window is not declared: rows may be chosen on bars that it was trained on."

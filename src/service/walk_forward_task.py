@@ -1,0 +1,213 @@
+"""Compute a walk-forward as a job: fold by fold, then the tests one after another as an ordinary result."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from src.domain.errors import Conflict
+from src.domain.jobs import ChunkSpan, JobKind, JobProgress
+from src.domain.market import LimitOrigin, MarketSeries
+from src.domain.performance import Metrics
+from src.domain.runs import BacktestRequest
+from src.domain.signals import ParameterValue
+from src.domain.sweep_rows import SweepInputs
+from src.domain.sweeps import ROW_METRICS
+from src.domain.walk_forward import Fold, FoldBars, WalkForwardConclusion, WalkForwardRequest
+from src.ports import ChunkExecutor, JobHandle, JobOutcome
+from src.service.backtests import BacktestService
+from src.service.judging import compute_part
+from src.service.walk_forward_folds import fold_from_bytes, fold_to_bytes
+from src.strategies.schedule import ScheduledPart, ScheduleParams
+from src.sweeps.combinations import Combinations, apply_values, build_combinations, warm_up_bars_of
+from src.sweeps.folds import plan_folds, walk_forward_efficiency
+from src.sweeps.ranking import objective_of, rank_rows
+
+logger = logging.getLogger(__name__)
+
+ROWS_AT_ONCE: Final = 2_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Walk:
+    """A walk-forward that is under way."""
+
+    request: WalkForwardRequest
+    series: MarketSeries
+    inputs: SweepInputs
+    warm_up_bars: int
+    combinations: Combinations
+    handle: JobHandle
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WalkForwardTask:
+    """The `JobTask` of walk-forwards; a chunk is a fold."""
+
+    kind: ClassVar = JobKind.WALK_FORWARD
+
+    backtests: BacktestService
+    executor: ChunkExecutor
+    max_combinations: int
+
+    async def run(self, handle: JobHandle) -> JobOutcome:
+        """Compute the folds that are missing, then conclude; raises any ServiceError."""
+        request = handle.request
+        if not isinstance(request, WalkForwardRequest):
+            raise TypeError(f"{type(request).__name__} is no walk-forward")
+        walk = await self._prepare(request, handle)
+        plans = plan_folds(request, len(walk.series.bars))
+        done = {span.first for span in await handle.spans()}
+        started, computed = time.monotonic(), 0
+        for number, plan in enumerate(plans):
+            if number in done:
+                continue
+            fold = await self._compute(walk, number, plan)
+            computed += 1
+            rate = computed / max(time.monotonic() - started, 1e-3)
+            progress = JobProgress(total=len(plans), rate=rate, best_so_far=None)
+            await handle.commit(ChunkSpan(first=number, count=1), fold_to_bytes(fold), progress)
+        conclusion = await self._conclude(walk, plans, [fold_from_bytes(content) async for content in handle.chunks()])
+        return JobOutcome(result_id=conclusion.result_id, conclusion=conclusion, warnings=conclusion.warnings)
+
+    async def _prepare(self, request: WalkForwardRequest, handle: JobHandle) -> _Walk:
+        sweep = request.sweep
+        warm_up = await asyncio.to_thread(warm_up_bars_of, sweep)
+        backtest, series, predictions = await self.backtests.prepare(sweep.backtest, warm_up_bars=warm_up)
+        sweep = replace(sweep, backtest=backtest)
+        combinations = await asyncio.to_thread(build_combinations, sweep, max_combinations=self.max_combinations)
+        return _Walk(
+            request=replace(request, sweep=sweep),
+            series=series,
+            inputs=SweepInputs(request=sweep, bars=series.bars, history=series.history, predictions=predictions),
+            warm_up_bars=warm_up,
+            combinations=combinations,
+            handle=handle,
+        )
+
+    async def _compute(self, walk: _Walk, number: int, plan: FoldBars) -> Fold:
+        """Choose on the training window, whose bars alone are passed on, and run the choice on the test."""
+        request = walk.request.sweep
+        figures = await self._choose(walk, plan)
+        ranked = rank_rows(walk.combinations.values, figures, request)
+        times = walk.series.bars.open_time_ms
+        when = {
+            "train_start_ms": int(times[plan.train_start]),
+            "train_end_ms": int(times[plan.train_end - 1]),
+            "test_start_ms": int(times[plan.test_start]),
+            "test_end_ms": int(times[plan.test_end - 1]),
+        }
+        if not len(ranked):
+            return Fold(
+                number=number, **when, row=None, values={}, objective_in_sample=None, objective_out_of_sample=None,
+                return_in_sample=None, return_out_of_sample=0.0, trades_out_of_sample=0,
+            )  # fmt: skip
+        row = int(ranked[0])
+        values = walk.combinations.plain(row)
+        tested = await self.executor.call(self._test, walk, plan, values)
+        return Fold(
+            number=number,
+            **when,
+            row=row,
+            values=values,
+            objective_in_sample=float(objective_of(figures, request)[row]),
+            objective_out_of_sample=getattr(tested, request.objective.metric),
+            return_in_sample=float(figures[row, ROW_METRICS.index("total_return")]),
+            return_out_of_sample=tested.total_return,
+            trades_out_of_sample=tested.total_trades,
+        )
+
+    async def _choose(self, walk: _Walk, plan: FoldBars) -> NDArray[np.float64]:
+        """Return the figures of all combinations on the training window; no later bar is passed on."""
+        series = walk.series
+        bars = series.bars.slice(plan.train_start, plan.train_end)
+        history = series.history_before(plan.train_start, walk.warm_up_bars)
+        predictions = walk.inputs.predictions
+        if predictions is not None:
+            known = predictions.values[plan.train_start : plan.train_end]
+            predictions = replace(predictions, values=known, among_others=None, warnings=())
+        inputs = replace(walk.inputs, bars=bars, history=history, predictions=predictions)
+        await self.executor.prepare(inputs)
+        values = walk.combinations.values
+        firsts = range(0, len(values), ROWS_AT_ONCE)
+        parts = await asyncio.gather(
+            *(
+                self.executor.evaluate(inputs, values[first : first + ROWS_AT_ONCE], first=first, total=len(values))
+                for first in firsts
+            )
+        )
+        return np.concatenate([part.rows.figures for part in parts])
+
+    def _test(self, walk: _Walk, plan: FoldBars, values: Mapping[str, ParameterValue]) -> Metrics:
+        """Run the chosen values on the test alone, from flat to flat, as the stitched run does."""
+        request = self._schedule(walk, [(plan, values)])
+        outcome = compute_part(
+            request, walk.series, walk.inputs.predictions, self.backtests.engines, plan.test_start, plan.test_end
+        )
+        return outcome.metrics
+
+    def _schedule(
+        self, walk: _Walk, chosen: Sequence[tuple[FoldBars, Mapping[str, ParameterValue] | None]]
+    ) -> BacktestRequest:
+        """Return the request that trades each test with what was chosen for it."""
+        base, times = walk.request.sweep.backtest, walk.series.bars.open_time_ms
+        parts = tuple(
+            ScheduledPart(
+                start_ms=int(times[plan.test_start]),
+                end_ms=int(times[plan.test_end - 1]),
+                strategy=None if values is None else apply_values(base, values).strategy,
+            )
+            for plan, values in chosen
+        )
+        market = replace(
+            base.market,
+            start_ms=parts[0].start_ms,
+            end_ms=parts[-1].end_ms,
+            limit=base.market.interval.most_bars(parts[0].start_ms, parts[-1].end_ms),
+            limit_origin=LimitOrigin.RANGE,
+        )
+        return replace(base, strategy=ScheduleParams(parts=parts), market=market)
+
+    async def _conclude(self, walk: _Walk, plans: Sequence[FoldBars], folds: Sequence[Fold]) -> WalkForwardConclusion:
+        """Run all tests one after another and store that as a result; a second attempt finds it there."""
+        chosen = [(plan, None if fold.row is None else fold.values) for plan, fold in zip(plans, folds, strict=True)]
+        result_id = str(uuid.uuid5(uuid.UUID(walk.handle.job.id), "result"))
+        try:
+            await self.backtests.run(self._schedule(walk, chosen), result_id=result_id)
+        except Conflict:
+            logger.debug("result is stored already: result=%s", result_id)
+        traded = [fold for fold in folds if fold.row is not None]
+        return WalkForwardConclusion(
+            bars_fingerprint=walk.series.fingerprint(),
+            folds=len(folds),
+            result_id=result_id,
+            efficiency=walk_forward_efficiency(plans, folds),
+            profitable_folds=sum((fold.return_out_of_sample or 0.0) > 0 for fold in folds),
+            distinct_choices=len({tuple(fold.values.items()) for fold in traded}),
+            warnings=tuple(_warn(walk, folds)),
+        )
+
+
+def _warn(walk: _Walk, folds: Sequence[Fold]) -> Iterator[str]:
+    """Yield what is to be known about the walk-forward itself; what is to be known about its result stands with it."""
+    request = walk.request
+    yield from walk.series.warnings
+    flat = sum(fold.row is None for fold in folds)
+    if flat:
+        yield f"In {flat} of {len(folds)} folds no row qualified: their tests stay flat."
+    model = request.sweep.backtest.strategy.model
+    if model is not None:
+        yield (
+            "The model itself was trained once, not in each fold: only what is swept is chosen anew. Declare its "
+            "training window, so that the result says which tests it knew."
+        )
+        if not request.purge_bars:
+            yield "purgeBars is 0: if the model's labels look ahead, the last training bars know the test's first ones."
