@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import Final
+from typing import TypeVar
 
-from src.domain.errors import InvalidInput, bad_value
-from src.domain.jobs import Idempotency, Job
+from src.domain.errors import InvalidInput, UnreadableResult, bad_value, job_not_found
+from src.domain.jobs import KIND_OF, Idempotency, Job
 from src.domain.sweeps import (
     HeatMap,
     HeatReduction,
@@ -22,13 +22,12 @@ from src.service.computing import ComputeQueue
 from src.service.jobs import JobService
 from src.service.sweep_tables import SweepTable, read_table, sort_rows
 from src.service.walk_forward_folds import fold_from_bytes
+from src.sweeps.combinations import sweepable
 from src.sweeps.estimating import estimate_sweep
 from src.sweeps.heat_map import heat_map
 
 Request = TypeVar("Request", SweepRequest, WalkForwardRequest)
 Conclusion = TypeVar("Conclusion", SweepConclusion, WalkForwardConclusion)
-
-MAX_PAGE_ROWS: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,5 +146,6 @@ def _check_walk_forward(request: WalkForwardRequest) -> None:
         if found is not None and not found.is_strategy:
             raise InvalidInput(
                 "{field} has {got!r}, a trading rule. A walk-forward allows parameters of the strategy only: {known}.",
-                field="parameters", got=item.name, known=tuple(name for name, each in known.items() if each.is_strategy),
+                field="parameters", got=item.name,
+                known=tuple(name for name, each in known.items() if each.is_strategy),
             )  # fmt: skip

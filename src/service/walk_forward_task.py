@@ -112,7 +112,7 @@ class WalkForwardTask:
             )  # fmt: skip
         row = int(ranked[0])
         values = walk.combinations.plain(row)
-        tested = await self.executor.call(self._test, walk, plan, values)
+        tested = await self.backtests.computing.run(self._test, walk, plan, values)
         return Fold(
             number=number,
             **when,
