@@ -1,0 +1,138 @@
+"""Build the requests for sweeps and walk-forwards from a client's values, by either API.
+
+The values are mappings of public names in snake_case, as in `requests.backtests`; None means not given.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from src.api.requests.backtests import build_request
+from src.domain.errors import InvalidInput, bad_value, missing, not_exactly_one
+from src.domain.jobs import Idempotency
+from src.domain.parameters import build
+from src.domain.signals import ParameterValue
+from src.domain.sweeps import (
+    MAX_CONSTRAINTS,
+    MAX_PARAMETERS,
+    MAX_VALUES,
+    MetricConstraint,
+    Objective,
+    ParameterConstraint,
+    Search,
+    SweepRequest,
+    SweptParameter,
+    ValueRange,
+)
+from src.domain.walk_forward import WalkForwardRequest
+
+Given = Mapping[str, object]
+
+
+class GivenBacktest(NamedTuple):
+    """What a client gave of the backtest that is swept: all but the strategy's parameters, its name, and those."""
+
+    given: Given
+    strategy: str
+    params: Given
+
+
+def build_sweep(backtest: GivenBacktest, given: Given, *, max_bars: int) -> SweepRequest:
+    """Check and complete a request for a sweep.
+
+    `given` has parameters, search, constraints, objective and keep_best, the lists and objects as plain values. Raises
+    InvalidInput, which names the field, what came, and what is allowed.
+    """
+    request = build_request(backtest.given, backtest.strategy, backtest.params, max_bars=max_bars)
+    parameters = _list_of(given.get("parameters"), "parameters", most=MAX_PARAMETERS)
+    if not parameters:
+        raise missing("parameters")
+    constraints = _list_of(given.get("constraints"), "constraints", most=MAX_CONSTRAINTS)
+    return build(
+        SweepRequest,
+        given,
+        backtest=request,
+        parameters=tuple(map(_build_parameter, parameters)),
+        search=build(Search, _object_of(given.get("search"), "search")),
+        constraints=tuple(_build_constraint(each) for each in constraints if each.get("metric") is None),
+        metric_constraints=tuple(
+            build(MetricConstraint, each) for each in constraints if each.get("metric") is not None
+        ),
+        objective=build(Objective, _object_of(given.get("objective"), "objective")),
+    )
+
+
+def build_walk_forward(sweep: SweepRequest, given: Given) -> WalkForwardRequest:
+    """Check and complete a request for a walk-forward of a sweep; raises InvalidInput."""
+    return build(WalkForwardRequest, given, sweep=sweep)
+
+
+def only_backtest(given: Given) -> str:
+    """Return which of `backtest` and `ml_backtest` is given; raises InvalidInput unless it is one of them."""
+    named = [name for name in ("backtest", "ml_backtest") if given.get(name) is not None]
+    if len(named) != 1:
+        raise not_exactly_one("backtest", named=named, allowed=("backtest", "mlBacktest"))
+    return named[0]
+
+
+def build_idempotency(key: str | None, content: object) -> Idempotency | None:
+    """Return a client's key with the digest of what it asks for; None without a key. Raises InvalidInput."""
+    if key is None:
+        return None
+    text = json.dumps(content, sort_keys=True, default=str)
+    return Idempotency(key=key, digest=hashlib.sha256(text.encode()).hexdigest())
+
+
+def _build_parameter(given: Given) -> SweptParameter:
+    values, span = given.get("values"), given.get("range")
+    name = str(given.get("name") or "")
+    if not name:
+        raise missing("name")
+    return SweptParameter(
+        name=name,
+        values=None if values is None else _values_of(values),
+        range=None if span is None else build(ValueRange, _object_of(span, "range")),
+    )
+
+
+def _values_of(values: object) -> tuple[ParameterValue, ...]:
+    if not isinstance(values, Sequence) or isinstance(values, str) or len(values) > MAX_VALUES:
+        raise bad_value("values", got=_shorten(values), allowed=f"a list of 1 to {MAX_VALUES} numbers or texts")
+    for value in values:
+        if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+            raise bad_value("values", got=_shorten(value), allowed="numbers or texts")
+    return tuple(values)
+
+
+def _build_constraint(given: Given) -> ParameterConstraint:
+    """Return a constraint whose right side is a name, or a number in either field."""
+    right = given.get("right")
+    if isinstance(right, (int, float)) and not isinstance(right, bool) and given.get("value") is None:
+        given = {**given, "right": None, "value": right}
+    return build(ParameterConstraint, given)
+
+
+def _list_of(value: object, field: str, *, most: int) -> Sequence[Given]:
+    if value is None:
+        return ()
+    if not isinstance(value, Sequence) or isinstance(value, str):
+        raise bad_value(field, got=_shorten(value), allowed="a list of objects")
+    if len(value) > most:
+        raise InvalidInput("{field} has {count} items. Maximum: {most}.", field=field, count=len(value), most=most)
+    return [_object_of(each, field) for each in value]
+
+
+def _object_of(value: object, field: str) -> Given:
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise bad_value(field, got=_shorten(value), allowed="an object")
+    return value
+
+
+def _shorten(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= 80 else f"{text[:79]}…"
