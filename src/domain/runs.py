@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -72,12 +72,7 @@ class BacktestRequest:
         if self.market.limit > MAX_COUNT:
             raise ValueError(f"the limit is {quote(self.market.limit)}, which is no count up to {MAX_COUNT}")
         if self.engine is EngineName.VECTORIZED and (settings := self.rules.event_driven_settings()):
-            raise InvalidInput(
-                "{settings}: known to the event-driven engine only. The vectorized engine allows market entries, LONG, "
-                "and exits by signal.",
-                field=settings[0],
-                settings=tuple(map(FieldName, settings)),
-            )
+            raise event_driven_only(settings)
         if self.strategy.can_short and self.rules.direction is Direction.LONG:
             raise InvalidInput(
                 "{field} is {got}, and the strategy enters shorts. Allowed: {allowed}, with the event-driven engine.",
@@ -215,6 +210,16 @@ class ResultPage:
     summaries: tuple[ResultSummary, ...]
     next_cursor: str | None
     warnings: tuple[str, ...] = ()
+
+
+def event_driven_only(settings: Sequence[str]) -> InvalidInput:
+    """Return the error of settings (camelCase) that the vectorized engine does not know."""
+    return InvalidInput(
+        "{settings}: known to the event-driven engine only. The vectorized engine allows market entries, LONG, and "
+        "exits by signal.",
+        field=settings[0],
+        settings=tuple(map(FieldName, settings)),
+    )
 
 
 def _check_warm_up(bars: int | None) -> None:

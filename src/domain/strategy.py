@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import typing
 from dataclasses import dataclass, field, fields, replace
-from typing import Final
+from typing import ClassVar, Final
 
+from src.domain.errors import bad_pair
 from src.domain.market import Bars, Interval
-from src.domain.parameters import own_parameters_of, parameter
+from src.domain.parameters import check_parameters, own_parameters_of, parameter
 from src.domain.signals import OutputKind, ParameterValue, Predictions, StrategyDescription
 from src.domain.training import TrainingWindow
 
@@ -18,6 +19,19 @@ MAX_WARM_UP_BARS: Final = 5_000
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StrategyParams:
     """The base class of the parameters of each strategy."""
+
+    ordered_pairs: ClassVar[tuple[tuple[str, str], ...]] = ()
+    """Fields of which the first must be less than the second; a sweep leaves out combinations in which it is not."""
+
+    def check_values(self) -> None:
+        """Raise InvalidInput if a parameter is outside its bounds, or a pair is not in its order."""
+        check_parameters(self)
+        for low, high in self.ordered_pairs:
+            if getattr(self, low) >= getattr(self, high):
+                fields = {item.path[-1]: item.parameter.field for item in own_parameters_of(type(self))}
+                raise bad_pair(
+                    fields[low], got=getattr(self, low), rule="less than", other=fields[high], value=getattr(self, high)
+                )
 
     @property
     def model(self) -> ModelChoice | None:

@@ -75,16 +75,50 @@ def measure_overfitting(returns: Floats, *, blocks: int = DEFAULT_BLOCKS) -> Ove
     kept = np.ascontiguousarray(returns[:, select_rows(returns)])
     if kept.shape[1] < MIN_ROWS:
         return None
-    found = split_symmetrically(kept, blocks)
+    return _measure(*_sum_blocks(kept, blocks), kept.shape[0] // blocks)
+
+
+def measure_block_overfitting(sums: Floats, squares: Floats, length: int) -> Overfitting | None:
+    """Do the same from the sums of returns and of their squares over blocks of `length` bars, [rows, S] each.
+
+    Rows whose returns are all the same up to rounding, and all but the first of rows with equal sums, are left out.
+    None also if the number of blocks is odd or over the maximum.
+    """
+    blocks = sums.shape[1]
+    if blocks % 2 or not 2 <= blocks <= MAX_BLOCKS or blocks * length < MIN_BARS:
+        return None
+    if not (np.isfinite(sums).all() and np.isfinite(squares).all()):
+        return None
+    kept = _select_moving(sums, squares, blocks * length)
+    if kept.size < MIN_ROWS:
+        return None
+    return _measure(np.ascontiguousarray(sums[kept].T), np.ascontiguousarray(squares[kept].T), length)
+
+
+def _measure(sums: Floats, squares: Floats, length: int) -> Overfitting:
+    """Return how much the choice among rows is overfitted, from the sums [S, rows] of their blocks."""
+    blocks, rows = sums.shape
+    found = _split_blocks(sums, squares, length)
     return Overfitting(
         pbo=float(np.count_nonzero(found.ranks <= 0.5)) / found.ranks.size,
-        pbo_noise_range=noise_range(kept.shape[1]),
+        pbo_noise_range=noise_range(rows),
         probability_of_loss=float(np.count_nonzero(found.outside < 0)) / found.ranks.size,
         degradation_slope=_slope(found.inside, found.outside),
-        rows=kept.shape[1],
+        rows=rows,
         blocks=blocks,
         splits=found.ranks.size,
     )
+
+
+def _select_moving(sums: Floats, squares: Floats, n: int) -> NDArray[np.int64]:
+    """Return the numbers of the rows [rows, S] that vary about their mean and have not the sums of an earlier one."""
+    totals, all_squares = sums.sum(axis=1), squares.sum(axis=1)
+    moves = all_squares - totals * totals / n > FLAT * all_squares
+    both = np.ascontiguousarray(np.column_stack((sums, squares))) + 0.0
+    firsts: dict[bytes, int] = {}
+    for row in np.flatnonzero(moves).tolist():
+        firsts.setdefault(both[row].tobytes(), row)
+    return np.array(list(firsts.values()), np.int64)
 
 
 def noise_range(rows: int) -> tuple[float, float]:
@@ -114,10 +148,20 @@ def split_symmetrically(returns: Floats, blocks: int) -> Splits:
     A half in which a row has no variance counts as the ratio 0 there; equal ratios share their mean rank, and of
     equal best ratios the first row is chosen.
     """
+    return _split_blocks(*_sum_blocks(returns, blocks), returns.shape[0] // blocks)
+
+
+def _sum_blocks(returns: Floats, blocks: int) -> tuple[Floats, Floats]:
+    """Return the sums of returns and of their squares over each block, [S, rows] both."""
     length = returns.shape[0] // blocks
     cut = returns[: length * blocks].reshape(blocks, length, returns.shape[1])
+    return cut.sum(axis=1), (cut * cut).sum(axis=1)
+
+
+def _split_blocks(sums: Floats, squares: Floats, length: int) -> Splits:
+    blocks = sums.shape[0]
     halves = np.array([(0, *rest) for rest in itertools.combinations(range(1, blocks), blocks // 2 - 1)], np.int64)
-    return Splits(*_rank_splits(cut.sum(axis=1), (cut * cut).sum(axis=1), halves, length))
+    return Splits(*_rank_splits(sums, squares, halves, length))
 
 
 @njit(cache=True, nogil=True)

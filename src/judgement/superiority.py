@@ -7,7 +7,9 @@ Multiple Testing as Formalized Data Snooping").
 
 from __future__ import annotations
 
+import hashlib
 import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -20,6 +22,7 @@ from src.judgement.block_lengths import choose_block_length
 from src.judgement.overfitting import select_rows
 
 Floats = NDArray[np.float64]
+Numbers = NDArray[np.int64]
 
 RESAMPLES: Final = 1000
 MIN_BARS: Final = 100
@@ -69,13 +72,89 @@ def measure_superiority(returns: Floats, market: Floats) -> Superiority | None:
     length = choose_block_length(differences.mean(axis=1))
     seed = resampling.seed_of(differences.ravel())
     starts = resampling.draw_starts(n, resampling.count_blocks(n, length), RESAMPLES, np.uint64(seed))
-    means = differences.mean(axis=0)
-    resampled = resample_means(differences, starts, length)
+    return _compare(kept, differences.mean(axis=0), resample_means(differences, starts, length), n, length)
+
+
+def measure_streamed_superiority(
+    returns_of: Callable[[Numbers], Floats], rows: Numbers, market: Floats, *, seed: int | None = None
+) -> Superiority | None:
+    """Do the same for rows whose returns are computed as they are needed: at most 64 rows are in memory at once.
+
+    Parameters
+    ----------
+    returns_of
+        Returns the returns per bar [n, j] of up to 64 rows; it is called twice for each row.
+    rows
+        The numbers of the rows; `best` and `superior_rows` are among them.
+    seed
+        Of the resamples; if not given, that of the rows' differences one row after the other.
+    """
+    n = market.size
+    survey = _survey(returns_of, rows, market) if n >= MIN_BARS else None
+    if survey is None:
+        return None
+    length = choose_block_length(survey.mean)
+    seed = survey.seed if seed is None else seed
+    starts = resampling.draw_starts(n, resampling.count_blocks(n, length), RESAMPLES, np.uint64(seed))
+    means, resampled = np.empty(survey.kept.size), np.empty((RESAMPLES, survey.kept.size))
+    for some in _cut(survey.kept.size):
+        differences = np.ascontiguousarray(returns_of(survey.kept[some]) - market[:, None])
+        means[some] = _mean_of_columns(differences)
+        resampled[:, some] = resample_means(differences, starts, length)
+    return _compare(survey.kept, means, resampled, n, length)
+
+
+class _Survey(NamedTuple):
+    """The rows that are tested, the mean of their differences at each bar [n], and the seed that follows from them."""
+
+    kept: Numbers
+    mean: Floats
+    seed: int
+
+
+def _survey(returns_of: Callable[[Numbers], Floats], rows: Numbers, market: Floats) -> _Survey | None:
+    """Look at all rows once; None if a return is not a number, or no row is left."""
+    kept: list[int] = []
+    total, digest, seen = np.zeros(market.size), hashlib.sha256(), set[bytes]()
+    for some in _cut(rows.size):
+        differences = returns_of(rows[some]) - market[:, None]
+        if not np.isfinite(differences).all():
+            return None
+        for column in select_rows(differences).tolist():
+            # −0 as 0, so that equal numbers have equal bytes.
+            own = np.ascontiguousarray(differences[:, column], "<f8") + 0.0
+            key = hashlib.sha256(own.tobytes()).digest()
+            if key in seen:
+                continue
+            seen.add(key)
+            digest.update(own.tobytes())
+            total += own
+            kept.append(int(rows[some][column]))
+    if not kept:
+        return None
+    return _Survey(np.array(kept, np.int64), total / len(kept), int.from_bytes(digest.digest()[:8], "big"))
+
+
+def _mean_of_columns(values: Floats) -> Floats:
+    """Return the mean of each column, summed in the order of bars whatever the number of columns."""
+    # numpy adds pairwise if there is one column only, which differs in the last bit.
+    wide = np.column_stack((values, values)) if values.shape[1] == 1 else values
+    means: Floats = wide.mean(axis=0)[: values.shape[1]]
+    return means
+
+
+def _cut(count: int) -> Iterator[slice]:
+    return (slice(first, first + COLUMNS_AT_ONCE) for first in range(0, count, COLUMNS_AT_ONCE))
+
+
+def _compare(kept: Numbers, means: Floats, resampled: Floats, n: int, length: int) -> Superiority | None:
+    """Return the test's result from the means [rows] and resampled means [B, rows] of the rows `kept`."""
     deviations = resampled.std(axis=0)
     moving = deviations > 0
     if not moving.any():
         return None
-    kept, means, resampled, deviations = kept[moving], means[moving], resampled[:, moving], deviations[moving]
+    if not moving.all():
+        kept, means, resampled, deviations = kept[moving], means[moving], resampled[:, moving], deviations[moving]
     found = find_p_values(means, resampled, deviations, n)
     return Superiority(
         p_value=found.consistent,
@@ -102,11 +181,10 @@ def find_p_values(means: Floats, resampled: Floats, deviations: Floats, n: int) 
 
 def find_superior(means: Floats, resampled: Floats, deviations: Floats) -> NDArray[np.int64]:
     """Return the rows that beat 0, in steps: the rows that a step finds are left out of the maximum of the next one."""
-    studentized = (resampled - means) / deviations
     own = means / deviations
     superior = np.zeros(means.size, np.bool_)
     while not superior.all():
-        critical = float(np.quantile(np.maximum(studentized[:, ~superior].max(axis=1), 0.0), 1 - LEVEL))
+        critical = float(np.quantile(_largest(resampled, means, deviations, ~superior), 1 - LEVEL))
         found = ~superior & (own > critical)
         if not found.any():
             break
@@ -128,8 +206,19 @@ def resample_means(differences: Floats, starts: resampling.Starts, length: int) 
 
 
 def _exceeded(resampled: Floats, center: Floats, deviations: Floats, statistic: float) -> float:
-    largest: Floats = np.maximum(((resampled - center) / deviations).max(axis=1), 0.0)
+    largest = _largest(resampled, center, deviations, np.ones(center.size, np.bool_))
     return int(np.count_nonzero(largest > statistic)) / largest.size
+
+
+def _largest(resampled: Floats, center: Floats, deviations: Floats, counted: NDArray[np.bool_]) -> Floats:
+    """Return max(0, max (resampled − center) ÷ deviation) [B] over the counted rows, some rows at a time."""
+    largest = np.zeros(resampled.shape[0])
+    rows = np.flatnonzero(counted)
+    for some in _cut(rows.size):
+        columns = rows[some]
+        studentized = (resampled[:, columns] - center[columns]) / deviations[columns]
+        np.maximum(largest, studentized.max(axis=1), out=largest)
+    return largest
 
 
 @njit(cache=True, nogil=True)

@@ -8,8 +8,7 @@ from typing import ClassVar, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from src.domain.errors import bad_pair
-from src.domain.parameters import AT_LEAST_ONE, Bounds, check_parameters, parameter
+from src.domain.parameters import AT_LEAST_ONE, Bounds, parameter
 from src.domain.signals import Action, Signals, StrategyDescription
 from src.domain.strategy import StrategyInputs, StrategyParams
 from src.indicators.moving_average import simple_moving_average
@@ -18,6 +17,8 @@ from src.indicators.moving_average import simple_moving_average
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CrossoverParams(StrategyParams):
     """Buy if the fast moving average of closes crosses above the slow one, sell if it crosses below."""
+
+    ordered_pairs: ClassVar = (("fast", "slow"),)
 
     fast: int = parameter(
         name="fast",
@@ -35,9 +36,7 @@ class CrossoverParams(StrategyParams):
     )
 
     def __post_init__(self) -> None:
-        check_parameters(self)
-        if self.fast >= self.slow:
-            raise bad_pair("fast", got=self.fast, rule="less than", other="slow", value=self.slow)
+        self.check_values()
 
     @property
     def lookback_bars(self) -> int:

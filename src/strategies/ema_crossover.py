@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from src.domain.errors import bad_pair
 from src.domain.parameters import parameter
 from src.domain.signals import Signals
 from src.domain.strategy import StrategyInputs
@@ -24,6 +23,8 @@ from src.strategies.presets import (
 class EmaCrossoverParams(PresetParams):
     """Buy if the fast exponential average of closes crosses above the slow one, sell if it crosses below."""
 
+    ordered_pairs: ClassVar = (("fast", "slow"),)
+
     fast: int = parameter(
         name="fast",
         meaning="Length of the fast exponential average of the close; less than slow",
@@ -38,11 +39,6 @@ class EmaCrossoverParams(PresetParams):
         unit="bars",
         bounds=LENGTH_OF_TWO,
     )
-
-    def __post_init__(self) -> None:
-        PresetParams.__post_init__(self)
-        if self.fast >= self.slow:
-            raise bad_pair("fast", got=self.fast, rule="less than", other="slow", value=self.slow)
 
     @property
     def readings(self) -> tuple[Reading, ...]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from src.domain.errors import bad_pair
 from src.domain.parameters import parameter
 from src.domain.signals import Signals
 from src.domain.strategy import StrategyInputs
@@ -23,6 +22,8 @@ from src.strategies.presets import (
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MacdParams(PresetParams):
     """Buy if MACD crosses above its signal line, sell if it crosses below."""
+
+    ordered_pairs: ClassVar = (("fast", "slow"),)
 
     fast: int = parameter(
         name="fast",
@@ -45,11 +46,6 @@ class MacdParams(PresetParams):
         unit="bars",
         bounds=LENGTH_OF_TWO,
     )
-
-    def __post_init__(self) -> None:
-        PresetParams.__post_init__(self)
-        if self.fast >= self.slow:
-            raise bad_pair("fast", got=self.fast, rule="less than", other="slow", value=self.slow)
 
     @property
     def readings(self) -> tuple[Reading, ...]:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from src.domain.market import Bars, Interval
-from src.domain.parameters import Bounds, check_parameters
+from src.domain.parameters import Bounds
 from src.domain.signals import Signals
 from src.domain.strategy import MAX_WARM_UP_BARS, StrategyInputs, StrategyParams
 from src.indicators.indicator import Series, read_columns
@@ -61,7 +61,7 @@ class PresetParams(StrategyParams):
     """How many bars before this one the strategy compares: 1 for crossings."""
 
     def __post_init__(self) -> None:
-        check_parameters(self)
+        self.check_values()
 
     @property
     @abstractmethod

@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from src.domain.errors import bad_pair
 from src.domain.parameters import Bounds, parameter
 from src.domain.signals import Signals
 from src.domain.strategy import StrategyInputs
@@ -21,6 +20,8 @@ _LEVEL = Bounds(minimum=0, maximum=100)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RsiParams(PresetParams):
     """Buy if the RSI rises above the low level again, sell if it falls below the high level again."""
+
+    ordered_pairs: ClassVar = (("low", "high"),)
 
     length: int = parameter(
         name="length",
@@ -43,11 +44,6 @@ class RsiParams(PresetParams):
         unit="0…100",
         bounds=_LEVEL,
     )
-
-    def __post_init__(self) -> None:
-        PresetParams.__post_init__(self)
-        if self.low >= self.high:
-            raise bad_pair("low", got=self.low, rule="less than", other="high", value=self.high)
 
     @property
     def readings(self) -> tuple[Reading, ...]:

@@ -1,0 +1,159 @@
+"""Build the combinations of a sweep: a grid, values side by side, or seeded draws."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from src.domain.arrays import freeze
+from src.domain.errors import InvalidInput
+from src.domain.signals import ParameterValue
+from src.domain.sweeps import SearchKind, SweepRequest
+from src.sweeps.draws import draw_words
+from src.sweeps.exclusions import Exclusions
+from src.sweeps.parameters import Sweepable, apply_values, sweepable
+from src.sweeps.space import SearchSpace, build_space
+
+__all__ = ["Combinations", "Sweepable", "apply_values", "build_combinations", "count_combinations", "sweepable"]
+
+Floats = NDArray[np.float64]
+
+MAX_ATTEMPTS: Final = 1_000
+"""How often a row is drawn again if its values are excluded. If one of 100 draws is allowed, 1 of 23,000 rows fails."""
+
+ROWS_AT_ONCE: Final = 65_536
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Combinations:
+    """The rows of a sweep: `values` [k, p] of the parameters of `space`, that of a closed list its place in it.
+
+    `excluded` counts the combinations that a constraint, the strategy or the trading rules left out.
+    """
+
+    space: SearchSpace
+    values: Floats
+    excluded: int
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "values", freeze(self.values, np.float64))
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The public names of the parameters, in snake_case and the order of the request."""
+        return self.space.names
+
+    def plain(self, row: int) -> dict[str, ParameterValue]:
+        """Return the values of a row as clients write them, by name."""
+        return self.space.plain_of(self.values[row])
+
+    def plain_of(self, values: Floats) -> dict[str, ParameterValue]:
+        """Return other values [p] of these parameters as clients write them, by name."""
+        return self.space.plain_of(values)
+
+
+def build_combinations(request: SweepRequest, *, max_combinations: int) -> Combinations:
+    """Return the combinations of a sweep by GRID, LIST or RANDOM, without those that are excluded.
+
+    Raises InvalidInput if the request is wrong, asks for more than `max_combinations`, or leaves none; ValueError if
+    the search is TPE, which draws batch by batch.
+    """
+    if request.search.kind is SearchKind.TPE:
+        raise ValueError("TPE draws batch by batch, after it saw the rows before: see sweeps.tpe")
+    space = build_space(request)
+    count = _check_count(request, space, max_combinations)
+    exclusions = Exclusions(space)
+    if request.search.kind is SearchKind.RANDOM:
+        values = draw_rows(space, exclusions, request.search.seed, np.arange(count))
+    else:
+        values = _build_grid(space, count) if request.search.kind is SearchKind.GRID else _build_list(space)
+        allowed = exclusions.allow(values)
+        values = values if allowed.all() else values[allowed]
+    if not len(values):
+        raise exclusions.nothing_left(count)
+    return Combinations(space=space, values=values, excluded=count - len(values))
+
+
+def count_combinations(request: SweepRequest, *, max_combinations: int) -> int:
+    """Return how many combinations a sweep has before any is excluded; none of them is built.
+
+    Raises InvalidInput as `build_combinations`.
+    """
+    return _check_count(request, build_space(request), max_combinations)
+
+
+def draw_rows(space: SearchSpace, exclusions: Exclusions, seed: int, rows: NDArray[np.int64]) -> Floats:
+    """Return the draws [k, p] of these rows; each follows from the seed and its number alone.
+
+    An excluded draw is drawn again; a row that is excluded `MAX_ATTEMPTS` times is left out.
+    """
+    parts = [
+        _draw_some(space, exclusions, seed, rows[first : first + ROWS_AT_ONCE])
+        for first in range(0, rows.size, ROWS_AT_ONCE)
+    ]
+    return np.concatenate(parts)
+
+
+def _draw_some(space: SearchSpace, exclusions: Exclusions, seed: int, rows: NDArray[np.int64]) -> Floats:
+    values = np.empty((rows.size, len(space.columns)))
+    pending = np.arange(rows.size)
+    for attempt in range(MAX_ATTEMPTS):
+        words = np.empty((pending.size, len(space.columns)), np.uint64)
+        draw_words(np.uint64(seed), rows[pending], np.uint64(attempt), words)
+        drawn = np.column_stack([column.draw(words[:, place]) for place, column in enumerate(space.columns)])
+        allowed = exclusions.allow(drawn)
+        values[pending] = drawn
+        pending = pending[~allowed]
+        if not pending.size:
+            return values
+    return np.delete(values, pending, axis=0)
+
+
+def _check_count(request: SweepRequest, space: SearchSpace, max_combinations: int) -> int:
+    """Return the number of combinations; raises InvalidInput if it is over a maximum, or lists differ in length."""
+    search, sizes = request.search, [0 if column.values is None else column.values.size for column in space.columns]
+    if search.draws is not None:
+        count, field = search.draws, "maxTrials"
+    elif search.kind is SearchKind.GRID:
+        count, field = math.prod(sizes), "parameters"
+    else:
+        count, field = sizes[0], "parameters"
+        if len(set(sizes)) > 1:
+            lengths = tuple(f"{name} {size}" for name, size in zip(space.names, sizes, strict=True))
+            raise InvalidInput(
+                "{field} differ in their number of values, and LIST takes them side by side: {lengths}.",
+                field=field, lengths=lengths,
+            )  # fmt: skip
+    if search.draws is None and search.max_trials is not None and count > search.max_trials:
+        raise InvalidInput(
+            "{field} give {count:,} combinations. Maximum: {most:,} ({@maxTrials}).",
+            field=field, count=count, most=search.max_trials,
+        )  # fmt: skip
+    if count > max_combinations:
+        raise InvalidInput(
+            "{field}: {count:,} combinations are too many. Maximum: {most:,}.",
+            field=field, count=count, most=max_combinations,
+        )  # fmt: skip
+    return count
+
+
+def _build_grid(space: SearchSpace, count: int) -> Floats:
+    """Return all combinations; the last parameter changes fastest."""
+    shape = tuple(column.listed.size for column in space.columns)
+    values = np.empty((count, len(shape)))
+    for place, column in enumerate(space.columns):
+        across = [1] * len(shape)
+        across[place] = -1
+        values[:, place].reshape(shape)[...] = column.listed.reshape(across)
+    return values
+
+
+def _build_list(space: SearchSpace) -> Floats:
+    return np.column_stack([column.listed for column in space.columns])

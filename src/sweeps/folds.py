@@ -1,0 +1,171 @@
+"""Plan the folds of a walk-forward, cut what each may see, and trade their tests one after the other."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from src.domain.errors import InvalidInput
+from src.domain.market import PRICE_COLUMNS, Bars
+from src.domain.signals import Predictions, Signals
+from src.domain.trading import Simulation, TradingRules
+from src.domain.walk_forward import MAX_FOLDS, Fold, FoldBars, WalkForwardRequest, WindowKind
+from src.engines.event_driven import EventDrivenEngine, Part
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class WindowInputs:
+    """All that may be known of a window: its bars, those before it, and the predictions of its bars.
+
+    The arrays are copies, so that no later bar can be reached through them.
+    """
+
+    bars: Bars
+    history: Bars | None
+    predictions: Predictions | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class FoldTest:
+    """What a fold trades in its test: the signals of its bars, and the rules."""
+
+    signals: Signals
+    rules: TradingRules
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Stitched:
+    """The tests of all folds as one run, from the first bar of the first test to the last of the last one.
+
+    `signals` are those that were traded, with the action that closes each test.
+    """
+
+    bars: Bars
+    signals: Signals
+    simulation: Simulation
+
+
+def plan_folds(request: WalkForwardRequest, bars: int) -> tuple[FoldBars, ...]:
+    """Return the folds that fit into so many bars, each with a whole test; what is left at the end is not used.
+
+    Raises InvalidInput if not one fits, or there are more than `MAX_FOLDS`.
+    """
+    before = request.train_bars + request.embargo_bars
+    needed = before + request.test_bars
+    if bars < needed:
+        raise InvalidInput(
+            "{field}: there are {bars:,} bars, and one fold needs {needed:,}: {train:,} to train ({@trainBars}), "
+            "{embargo:,} between ({@embargoBars}) and {test:,} to test ({@testBars}).",
+            field="trainBars", bars=bars, needed=needed, train=request.train_bars, embargo=request.embargo_bars,
+            test=request.test_bars,
+        )  # fmt: skip
+    count = (bars - needed) // request.step + 1
+    if count > MAX_FOLDS:
+        raise InvalidInput(
+            "{field}: {bars:,} bars give {count:,} folds. Maximum: {most:,}, with a step of {least:,} bars or more.",
+            field="stepBars", bars=bars, count=count, most=MAX_FOLDS, least=(bars - needed) // MAX_FOLDS + 1,
+        )  # fmt: skip
+    return tuple(_plan_fold(request, number * request.step, before) for number in range(count))
+
+
+def _plan_fold(request: WalkForwardRequest, first: int, before: int) -> FoldBars:
+    test_start = first + before
+    return FoldBars(
+        train_start=0 if request.window is WindowKind.ANCHORED else first,
+        train_end=first + request.train_bars - request.purge_bars,
+        test_start=test_start,
+        test_end=test_start + request.test_bars,
+    )
+
+
+def cut_window(
+    bars: Bars,
+    start: int,
+    end: int,
+    *,
+    warm_up: int,
+    history: Bars | None = None,
+    predictions: Predictions | None = None,
+) -> WindowInputs:
+    """Return what may be known of the bars from `start` to before `end`.
+
+    Parameters
+    ----------
+    warm_up
+        How many bars before the window to include, if there are as many.
+    history
+        Bars before the first one of `bars`.
+    predictions
+        Of `bars`, each from bars up to its own.
+    """
+    earlier = _copy(bars, max(0, start - warm_up), start)
+    missing = warm_up - len(earlier)
+    if history is not None and missing > 0:
+        before = _copy(history, max(0, len(history) - missing), len(history))
+        earlier = earlier.after(before) if len(earlier) else before
+    return WindowInputs(
+        bars=_copy(bars, start, end),
+        history=earlier if len(earlier) else None,
+        predictions=None
+        if predictions is None
+        else replace(predictions, values=predictions.values[start:end].copy(), among_others=None),
+    )
+
+
+def stitch(bars: Bars, folds: Sequence[FoldBars], tests: Sequence[FoldTest | None]) -> Stitched:
+    """Trade the tests one after the other, event-driven; each begins flat, with the cash that the one before left.
+
+    None of `tests` stays flat. Between two tests, and in these, nothing is held.
+
+    Raises ValueError if no fold has a test, or signals are not as many as its bars.
+    """
+    traded = [(fold, test) for fold, test in zip(folds, tests, strict=True) if test is not None]
+    if not traded:
+        raise ValueError("no fold has a test to trade")
+    start, end = folds[0].test_start, folds[-1].test_end
+    action = np.zeros(end - start, np.int8)
+    for fold, test in traded:
+        if len(test.signals) != fold.test_end - fold.test_start:
+            raise ValueError(f"{len(test.signals)} signals for {fold.test_end - fold.test_start} bars of a test")
+        action[fold.test_start - start : fold.test_end - start] = test.signals.action
+    parts = [Part(first=fold.test_start - start, stop=fold.test_end - start, rules=test.rules) for fold, test in traded]
+    part_of_bars, signals = bars.slice(start, end), replace(traded[0][1].signals, action=action, probability=None)
+    run = EventDrivenEngine().run_parts(part_of_bars, signals, parts)
+    return Stitched(bars=part_of_bars, signals=replace(signals, action=run.action), simulation=run.simulation)
+
+
+def efficiency(folds: Sequence[Fold], spans: Sequence[FoldBars]) -> float | None:
+    """Return the tests' compound growth per bar ÷ that of the training windows; None unless these gained.
+
+    Pardo, The Evaluation and Optimization of Trading Strategies, 2008, compares annualized returns; growth per bar
+    compounds. Folds that chose no row count in neither.
+    """
+    chosen = [(fold, span) for fold, span in zip(folds, spans, strict=True) if fold.row is not None]
+    inside = _growth_per_bar(
+        [fold.return_in_sample for fold, _ in chosen], sum(span.train_end - span.train_start for _, span in chosen)
+    )
+    outside = _growth_per_bar(
+        [fold.return_out_of_sample for fold, _ in chosen], sum(span.test_end - span.test_start for _, span in chosen)
+    )
+    return None if inside is None or outside is None or inside <= 0 else outside / inside
+
+
+def _growth_per_bar(returns_pct: Sequence[float | None], bars: int) -> float | None:
+    """Return (Π (1 + r))^(1 ÷ bars) − 1; None without bars, or if a return is not known."""
+    known = [value for value in returns_pct if value is not None]
+    if not bars or len(known) < len(returns_pct):
+        return None
+    if min(known) <= -100:
+        return -1.0
+    return math.expm1(math.fsum(math.log1p(value / 100) for value in known) / bars)
+
+
+def _copy(bars: Bars, start: int, end: int) -> Bars:
+    columns: dict[str, NDArray[np.float64]] = {
+        name: getattr(bars, name)[start:end].copy() for name in ("open_time_ms", *PRICE_COLUMNS, "volume")
+    }
+    return Bars(symbol=bars.symbol, interval=bars.interval, **columns)  # type: ignore[arg-type]

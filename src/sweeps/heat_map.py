@@ -1,0 +1,121 @@
+"""Show a metric over two parameters of a sweep, reduced over all the others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from src.domain.errors import bad_value
+from src.domain.sweeps import Goal, SearchKind, check_metric
+from src.sweeps.ranking import column_of
+
+Floats = NDArray[np.float64]
+Numbers = NDArray[np.int64]
+
+MAX_BINS: Final = 50
+"""Bins of an axis whose values were drawn: each of them may be there once only."""
+
+
+class Reduce(StrEnum):
+    """How the rows of a cell become one number."""
+
+    BEST = "BEST"
+    MEAN = "MEAN"
+    MEDIAN = "MEDIAN"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class HeatMap:
+    """A metric over the values of two parameters.
+
+    `x` [i] and `y` [j] are the distinct values in rising order (of a closed list the places in it), or the middles of
+    equal bins. `cells` [j, i] is NaN if no row of the cell has the metric; `counts` are the rows that have it, and
+    `best_rows` their best one, −1 if there is none.
+    """
+
+    x: Floats
+    y: Floats
+    cells: Floats
+    counts: Numbers
+    best_rows: Numbers
+
+
+def heat_map(
+    values: Floats,
+    figures: Floats,
+    x: str,
+    y: str,
+    metric: str,
+    reduce: Reduce,
+    names: Sequence[str],
+    *,
+    goal: Goal = Goal.MAXIMIZE,
+    search: SearchKind = SearchKind.GRID,
+) -> HeatMap:
+    """Return a metric of the rows over the parameters `x` and `y`.
+
+    Parameters
+    ----------
+    values, figures
+        Of all rows, [k, p] and [k, m]; `names` are those of the p parameters.
+    goal
+        Whether more or less of the metric is better.
+    search
+        Axes of RANDOM and TPE are binned if they have over 50 distinct values.
+
+    Raises InvalidInput on `x`, `y` or `metric` if there is none of that name, or x and y are the same.
+    """
+    check_metric(metric, field="metric")
+    for field, name, others in (("x", x, names), ("y", y, [name for name in names if name != x])):
+        if name not in others:
+            raise bad_value(field, got=name, allowed=tuple(others) or "none, with one swept parameter")
+    is_binned = search in (SearchKind.RANDOM, SearchKind.TPE)
+    x_axis, x_places = _cut_axis(values[:, names.index(x)], is_binned=is_binned)
+    y_axis, y_places = _cut_axis(values[:, names.index(y)], is_binned=is_binned)
+    own = column_of(figures, metric)
+    known = np.flatnonzero(~np.isnan(own))
+    order = own[known] if goal is Goal.MINIMIZE else -own[known]
+    cell_of = (y_places * x_axis.size + x_places)[known]
+    # By cell, in it the best first, of equal ones the lower row.
+    sorting = np.lexsort((known, order, cell_of))
+    rows, cell_of = known[sorting], cell_of[sorting]
+    counts = np.bincount(cell_of, minlength=x_axis.size * y_axis.size)
+    cells, best_rows = np.full(counts.size, np.nan), np.full(counts.size, -1)
+    filled = np.flatnonzero(counts)
+    firsts = (np.cumsum(counts) - counts)[filled]
+    best_rows[filled] = rows[firsts]
+    cells[filled] = _reduce(own[rows], firsts, counts[filled], reduce)
+    shape = (y_axis.size, x_axis.size)
+    return HeatMap(
+        x=x_axis,
+        y=y_axis,
+        cells=cells.reshape(shape),
+        counts=counts.reshape(shape),
+        best_rows=best_rows.reshape(shape),
+    )
+
+
+def _reduce(sorted_values: Floats, firsts: Numbers, counts: Numbers, reduce: Reduce) -> Floats:
+    """Return one number for each run of values that begins at `firsts`; they are sorted in it."""
+    if reduce is Reduce.BEST:
+        reduced: Floats = sorted_values[firsts]
+    elif reduce is Reduce.MEAN:
+        reduced = np.add.reduceat(sorted_values, firsts) / counts if firsts.size else np.empty(0)
+    else:
+        lower, upper = firsts + (counts - 1) // 2, firsts + counts // 2
+        reduced = (sorted_values[lower] + sorted_values[upper]) / 2
+    return reduced
+
+
+def _cut_axis(column: Floats, *, is_binned: bool) -> tuple[Floats, Numbers]:
+    """Return the values of an axis, and each row's place on it."""
+    distinct, places = np.unique(column, return_inverse=True)
+    if not is_binned or distinct.size <= MAX_BINS:
+        return distinct, places
+    edges = np.linspace(distinct[0], distinct[-1], MAX_BINS + 1)
+    return (edges[:-1] + edges[1:]) / 2, np.searchsorted(edges[1:-1], column, side="right")
