@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
+import time
 import uuid
 from pathlib import Path
 from typing import Any
 
-from src.domain.jobs import ChunkSpan, Idempotency, Job, JobKind, JobProgress, JobQuota, JobState, Lease
+from src.domain.jobs import ChunkSpan, Idempotency, Job, JobKind, JobOutcome, JobProgress, JobQuota, JobState, Lease
 from src.domain.sweeps import SweepRequest, SweptParameter
-from src.ports import JobStore
+from src.ports import JobHandle, JobStore
 from src.stores.mongo_connection import MongoDatabase
 from src.stores.mongo_jobs import MongoJobs
 from src.stores.sqlite_database import SqliteDatabase
@@ -50,11 +53,17 @@ def make_job(**overrides: Any) -> Job:
 
 
 async def submit(
-    store: JobStore, *, key: str | None = None, digest: str = "0", quota: JobQuota = ENOUGH, **overrides: Any
+    store: JobStore,
+    *,
+    rows: int = 4,
+    key: str | None = None,
+    digest: str = "0",
+    quota: JobQuota = ENOUGH,
+    **overrides: Any,
 ) -> Job:
     job = make_job(**overrides)
     given = None if key is None else Idempotency(key=key, digest=digest)
-    return await store.submit(job, make_sweep(user_id=job.user_id), idempotency=given, quota=quota)
+    return await store.submit(job, make_sweep(rows, user_id=job.user_id), idempotency=given, quota=quota)
 
 
 async def lease(store: JobStore, now_ms: int = START_MS, *, holder: str = "here") -> Lease:
@@ -72,3 +81,52 @@ async def commit(
 
 async def contents(store: JobStore, job_id: str) -> list[bytes]:
     return [content async for content in store.chunks(job_id)]
+
+
+def row_bytes(unit: int) -> bytes:
+    """What the task of these tests computes of a unit: it depends on the unit alone."""
+    return hashlib.sha256(b"%d" % unit).digest()
+
+
+def undisturbed(rows: int) -> bytes:
+    return b"".join(map(row_bytes, range(rows)))
+
+
+class ChunkTask:
+    """Computes the rows of `make_sweep` chunk by chunk in the runner's threads, from where others have ended.
+
+    `pause_s` is what a chunk takes; `begun` is set when the first one does.
+    """
+
+    kind = JobKind.SWEEP
+
+    def __init__(self, *, chunk_rows: int = 2, pause_s: float = 0.0) -> None:
+        self.chunk_rows = chunk_rows
+        self.pause_s = pause_s
+        self.begun = asyncio.Event()
+        self.users: list[str] = []
+
+    async def run(self, handle: JobHandle) -> JobOutcome:
+        self.users.append(handle.job.user_id)
+        request = handle.request
+        assert isinstance(request, SweepRequest)
+        rows = len(request.parameters[0].values or ())
+        done = {unit for span in await handle.spans() for unit in range(span.first, span.first + span.count)}
+        first = 0
+        while first < rows:
+            if first in done:
+                first += 1
+                continue
+            end = first
+            while end < min(rows, first + self.chunk_rows) and end not in done:
+                end += 1
+            self.begun.set()
+            content = await handle.compute(self._compute, first, end)
+            progress = JobProgress(total=rows, rate=1.0, best_so_far=float(end))
+            await handle.commit(ChunkSpan(first=first, count=end - first), content, progress)
+            first = end
+        return JobOutcome(result_id=hashlib.sha256(b"".join([part async for part in handle.chunks()])).hexdigest())
+
+    def _compute(self, first: int, end: int) -> bytes:
+        time.sleep(self.pause_s)
+        return b"".join(map(row_bytes, range(first, end)))
