@@ -6,7 +6,6 @@ import asyncio
 import os
 import random
 import signal
-import subprocess
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -18,18 +17,16 @@ from src.bars.clock import SystemClock
 from src.domain.jobs import Job, JobState
 from src.ports import JobStore
 from tests.factories import START_MS
-from tests.job_worker import start_worker
+from tests.job_worker import JobWorkers, running_workers
 from tests.jobs import contents, lease, open_job_store, submit, undisturbed
 from tests.mongo_server import backend_uri
 
 KILLS = 20
 KILLS_PER_JOB = 3
-ROWS = 60
-CHUNK_S = 0.02
+ROWS = 100
+CHUNK_S = 0.05
 LEASE_MS = 400
 PATIENCE_S = 120.0
-
-StartWorker = Callable[..., subprocess.Popen[str]]
 
 
 @pytest.fixture(params=["sqlite", "mongo"])
@@ -47,26 +44,9 @@ async def store(place: str) -> AsyncIterator[JobStore]:
 
 
 @pytest.fixture
-def worker(place: str) -> Iterator[StartWorker]:
-    """Start processes that wait to be sent to work; all are killed after the test."""
-    started: list[subprocess.Popen[str]] = []
-
-    def start(*, lease_ms: int = LEASE_MS, pause_s: float = CHUNK_S) -> subprocess.Popen[str]:
-        started.append(start_worker(place, lease_ms=lease_ms, pause_s=pause_s))
-        return started[-1]
-
-    yield start
-    for process in started:
-        process.kill()
-        process.communicate()
-
-
-async def send_to_work(process: subprocess.Popen[str]) -> None:
-    assert process.stdin is not None
-    assert process.stdout is not None
-    assert await asyncio.to_thread(process.stdout.readline) == "ready\n"
-    process.stdin.write("go\n")
-    process.stdin.flush()
+def workers(place: str, tmp_path: Path) -> Iterator[JobWorkers]:
+    with running_workers(place, tmp_path) as running:
+        yield running
 
 
 async def until(store: JobStore, job_id: str, condition: Callable[[Job], bool]) -> Job:
@@ -83,59 +63,53 @@ async def check_whole(store: JobStore, job: Job) -> None:
     assert b"".join(await contents(store, job.id)) == undisturbed(ROWS)
 
 
-async def test_killed_jobs_end_as_if_undisturbed(store: JobStore, worker: StartWorker) -> None:
+async def test_killed_jobs_end_as_if_undisturbed(store: JobStore, workers: JobWorkers) -> None:
     moments = random.Random(14)
-    standby = worker()
     kills = 0
     results = set()
     while kills < KILLS:
         job = await submit(store, rows=ROWS)
         of_this_job = min(KILLS_PER_JOB, KILLS - kills)
         for attempt in range(1, of_this_job + 1):
-            process, standby = standby, worker()
-            await send_to_work(process)
-            seen = await until(store, job.id, lambda job, attempt=attempt: job.attempt == attempt)
+            pid = workers.start(lease_ms=LEASE_MS, pause_s=CHUNK_S)
+            await until(store, job.id, lambda job, attempt=attempt: job.attempt == attempt)
             await asyncio.sleep(moments.random() * 3 * CHUNK_S)
-            process.send_signal(signal.SIGKILL)
-            assert process.wait() == -signal.SIGKILL
-            assert seen.state is JobState.RUNNING
+            workers.kill(pid)
+            assert (await store.get(job.id)).state is JobState.RUNNING
         kills += of_this_job
-        process, standby = standby, worker()
-        await send_to_work(process)
+        pid = workers.start(lease_ms=LEASE_MS, pause_s=CHUNK_S)
         done = await until(store, job.id, lambda job: job.state.is_final)
-        process.kill()
+        workers.kill(pid)
         assert done.attempt == of_this_job + 1
         await check_whole(store, done)
         results.add(done.result_id)
     undisturbed_job = await submit(store, rows=ROWS)
-    await send_to_work(standby)
+    workers.start(lease_ms=60_000, pause_s=0.0)
     done = await until(store, undisturbed_job.id, lambda job: job.state.is_final)
     assert done.attempt == 1
     assert results == {done.result_id}
 
 
-async def test_frozen_process_wakes_and_writes_nothing(store: JobStore, worker: StartWorker) -> None:
+async def test_frozen_process_wakes_and_writes_nothing(store: JobStore, workers: JobWorkers) -> None:
     job = await submit(store, rows=ROWS)
-    frozen, other = worker(lease_ms=1000), worker(lease_ms=60_000, pause_s=0.05)
-    await send_to_work(frozen)
+    frozen = workers.start(lease_ms=1000, pause_s=CHUNK_S)
     await until(store, job.id, lambda job: job.done > 4)
-    frozen.send_signal(signal.SIGSTOP)
-    await send_to_work(other)
+    os.kill(frozen, signal.SIGSTOP)
+    workers.start(lease_ms=60_000, pause_s=0.2)
     before = await until(store, job.id, lambda job: job.attempt == 2)
-    frozen.send_signal(signal.SIGCONT)
-    assert frozen.stderr is not None
-    while "job lost to another process" not in (line := await asyncio.to_thread(frozen.stderr.readline)):
-        assert line, "the frozen process has ended"
+    os.kill(frozen, signal.SIGCONT)
+    async with asyncio.timeout(PATIENCE_S):
+        while "job lost to another process" not in workers.log(frozen):
+            await asyncio.sleep(0.005)
     during = await store.get(job.id)
     assert (during.state, during.attempt) == (JobState.RUNNING, 2)
     assert during.done >= before.done
     await check_whole(store, await until(store, job.id, lambda job: job.state.is_final))
 
 
-async def test_cancelled_job_stops_and_keeps_rows(store: JobStore, worker: StartWorker) -> None:
+async def test_cancelled_job_stops_and_keeps_rows(store: JobStore, workers: JobWorkers) -> None:
     job = await submit(store, rows=ROWS)
-    process = worker(lease_ms=60_000, pause_s=0.5)
-    await send_to_work(process)
+    workers.start(lease_ms=60_000, pause_s=0.5)
     seen = await until(store, job.id, lambda job: job.done >= 2)
     asked_s = time.monotonic()
     assert (await store.cancel(job.id, now_ms=SystemClock().now_ms())).state is JobState.CANCELLING
@@ -146,19 +120,14 @@ async def test_cancelled_job_stops_and_keeps_rows(store: JobStore, worker: Start
     assert b"".join(await contents(store, job.id)) == undisturbed(cancelled.done)
 
 
-async def test_two_processes_share_jobs_without_repeating_any(store: JobStore, worker: StartWorker) -> None:
+async def test_two_processes_share_jobs_without_repeating_any(store: JobStore, workers: JobWorkers) -> None:
     jobs = [await submit(store, rows=6, created_ms=START_MS + number) for number in range(30)]
-    processes = [worker(lease_ms=60_000, pause_s=0.01) for _ in range(2)]
-    for process in processes:
-        await send_to_work(process)
+    pids = [workers.start(lease_ms=60_000, pause_s=0.01) for _ in range(2)]
     for job in jobs:
         done = await until(store, job.id, lambda job: job.state.is_final)
         assert (done.state, done.attempt, done.done) == (JobState.SUCCEEDED, 1, 6)
-    begun = []
-    for process in processes:
-        process.kill()
-        lines = process.communicate()[1].splitlines()
-        begun += [line.partition("id=")[2].partition(" ")[0] for line in lines if "job begun" in line]
+    lines = [line for pid in pids for line in workers.log(pid).splitlines() if "job begun" in line]
+    begun = [line.partition("id=")[2].partition(" ")[0] for line in lines]
     assert sorted(begun) == sorted(job.id for job in jobs)
 
 
