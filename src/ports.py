@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar, TypeVarTuple, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,8 @@ from src.domain.jobs import (
     Job,
     JobConclusion,
     JobFailure,
+    JobKind,
+    JobOutcome,
     JobPage,
     JobProgress,
     JobQuota,
@@ -32,6 +34,9 @@ from src.domain.sweep_rows import EvaluatedRows, SweepInputs
 from src.domain.sweeps import SweepSuperiority
 from src.domain.trading import Simulation, TradingRules
 from src.domain.trials import ChainLink, LedgerEntry, LedgerUpdate, TrialBatch, TrialLedgerState
+
+Outcome = TypeVar("Outcome")
+Arguments = TypeVarTuple("Arguments")
 
 
 class BarSource(Protocol):
@@ -375,7 +380,15 @@ class JobStore(Protocol):
         ...
 
     async def get(self, job_id: str) -> Job:
-        """Raises JobNotFound."""
+        """Raises JobNotFound, UnreadableResult."""
+        ...
+
+    async def get_many(self, job_ids: Sequence[str]) -> Mapping[str, Job]:
+        """Return those of these jobs that exist and can be read, by id."""
+        ...
+
+    async def owner(self, job_id: str) -> str:
+        """Return the user whose job it is, even if the job itself cannot be read; raises JobNotFound."""
         ...
 
     async def list(self, *, user_id: str, first: int, after: str | None, state: JobState | None = None) -> JobPage:
@@ -416,7 +429,10 @@ class JobStore(Protocol):
         ...
 
     def chunks(self, job_id: str) -> AsyncIterator[bytes]:
-        """Yield the contents of the stored chunks, by their first units in rising order, a few in memory at once."""
+        """Yield the contents of the stored chunks, by their first units in rising order, a few in memory at once.
+
+        Raises JobNotFound if the job does not exist, or is deleted meanwhile.
+        """
         ...
 
     async def end(
@@ -430,7 +446,11 @@ class JobStore(Protocol):
         conclusion: JobConclusion | None = None,
         warnings: Sequence[str] = (),
     ) -> Job:
-        """End a job: SUCCEEDED, FAILED or CANCELLED; QUEUED gives it back to be continued. Raises LeaseLost."""
+        """End a job: SUCCEEDED, FAILED (with `failure`) or CANCELLED; QUEUED gives it back to be continued.
+
+        A job that was given back is not counted as begun; one that is CANCELLING becomes CANCELLED. `warnings` replace
+        those of the commits, unless there are none. Raises LeaseLost.
+        """
         ...
 
     async def read_conclusion(self, job_id: str) -> JobConclusion | None:
@@ -444,19 +464,89 @@ class JobStore(Protocol):
         """
         ...
 
-    async def resume(self, job_id: str, *, now_ms: int) -> Job:
+    async def resume(self, job_id: str, *, quota: JobQuota) -> Job:
         """Queue a CANCELLED, FAILED or INTERRUPTED job again, with its chunks and new attempts.
 
-        Raises JobNotFound; Conflict in any other state.
+        Raises JobNotFound; Conflict in any other state; Busy as `submit` does.
         """
         ...
 
     async def delete(self, job_id: str) -> None:
-        """Delete a job with its chunks; raises JobNotFound, Conflict if a process works on it."""
+        """Delete a job with its chunks, even if it cannot be read; raises JobNotFound, Conflict if a process has it."""
         ...
 
-    async def delete_older(self, ended_before_ms: int) -> int:
+    async def delete_older(self, before_ms: int) -> int:
         """Delete the jobs of all users that ended before a time; return how many."""
+        ...
+
+    async def remove_leftovers(self) -> int:
+        """Remove chunks of jobs whose deletion a crash has interrupted; return of how many jobs."""
+        ...
+
+
+class JobHandle(Protocol):
+    """A job that runs: what its task may do with it. Each method raises LeaseLost if another process has the job."""
+
+    @property
+    def job(self) -> Job:
+        """The job as it was when it was begun."""
+        ...
+
+    @property
+    def request(self) -> JobRequest: ...
+
+    @property
+    def threads(self) -> int:
+        """How many functions `compute` runs at the same time."""
+        ...
+
+    async def compute(self, function: Callable[[Unpack[Arguments]], Outcome], *arguments: *Arguments) -> Outcome:
+        """Call a function in a thread of low priority, which responds to no request.
+
+        A thread cannot be stopped: a function should take about a second.
+        """
+        ...
+
+    async def spans(self) -> Sequence[ChunkSpan]:
+        """Return the chunks that are stored already, by their first units in rising order."""
+        ...
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        """Yield the contents of the stored chunks, by their first units in rising order."""
+        ...
+
+    async def commit(self, span: ChunkSpan, content: bytes, progress: JobProgress) -> None:
+        """Store a chunk with the progress; the task is cancelled here if its user has cancelled the job."""
+        ...
+
+
+class JobTask(Protocol):
+    """What is done for the jobs of one kind."""
+
+    @property
+    def kind(self) -> JobKind: ...
+
+    async def run(self, handle: JobHandle) -> JobOutcome:
+        """Do the job, from the chunks that are stored already; it is cancelled if the job is, or the service stops.
+
+        A ServiceError fails the job with its code and message.
+        """
+        ...
+
+
+class JobWorkers(Protocol):
+    """The running jobs of this process."""
+
+    def wake(self) -> None:
+        """Look for a job now: one was queued."""
+        ...
+
+    def cancel(self, job_id: str) -> None:
+        """Stop working on a job that was cancelled in the store, if this process does."""
+        ...
+
+    def on_change(self, listener: Callable[[str], None]) -> None:
+        """Call a function with the id of a job whenever this process has changed it."""
         ...
 
 

@@ -123,6 +123,31 @@ class Settings(BaseSettings):
         description="Backtests that may wait in the queue of one process; "
         "beyond that, the user with the most waiting gets 503.",
     )
+    job_workers: int = Field(
+        1, ge=0, le=16, description="Jobs that one process runs at a time; 0 for a process that only serves."
+    )
+    job_threads: int = Field(
+        0, ge=0, le=256, description="Threads of low priority that the jobs of one process use; 0 means one per core."
+    )
+    max_sweep_combinations: int = Field(
+        1_000_000, ge=1, le=100_000_000, description="Maximum number of combinations of one sweep."
+    )
+    max_unfinished_jobs_per_user: int = Field(
+        100, ge=1, le=100_000, description="Jobs of one user that wait or run; beyond that, the user gets 503."
+    )
+    max_jobs_per_user: int = Field(
+        1000, ge=1, le=1_000_000, description="Stored jobs of one user; a new one replaces the oldest that has ended."
+    )
+    max_job_mb_per_user: int = Field(
+        2048,
+        ge=1,
+        le=1_048_576,
+        description="MiB of stored jobs of one user (a million rows of a sweep take some 200); a new one replaces the "
+        "oldest that have ended.",
+    )
+    jobs_keep_days: int = Field(
+        30, ge=0, le=36_500, description="Days after which ended jobs are deleted; 0 never deletes them."
+    )
     graphql_introspection: bool = Field(True, description="Whether clients may read the GraphQL schema.")
     graphql_max_depth: int = Field(12, ge=4, le=100, description="Deepest nesting of a GraphQL document.")
     graphql_max_aliases: int = Field(
@@ -231,6 +256,10 @@ class Settings(BaseSettings):
     @property
     def max_result_bytes_per_user(self) -> int:
         return self.max_result_mb_per_user * 1024 * 1024
+
+    @property
+    def max_job_bytes_per_user(self) -> int:
+        return self.max_job_mb_per_user * 1024 * 1024
 
     @property
     def market_cache_bytes(self) -> int:

@@ -19,17 +19,22 @@ from src.bars.simulated import SimulatedSource
 from src.binance.archive import BinanceArchive
 from src.binance.exchange_ban import ExchangeBan
 from src.binance.source import BinanceSource
+from src.concurrency.cores import available_cores
 from src.datasets.reading.reader import BarFileReader
 from src.datasets.store import DiskDatasets
+from src.domain.jobs import JobKind, JobQuota
 from src.domain.market import SIMULATED
 from src.domain.runs import ResultQuota
 from src.engines.event_driven import EventDrivenEngine
 from src.engines.registry import ENGINES
-from src.ports import BarSource, Clock, DatasetStore, ResultStore, TrialLedger
+from src.jobs.runner import JobRunner
+from src.ports import BarSource, Clock, DatasetStore, JobStore, JobTask, ResultStore, TrialLedger
 from src.sandbox.runner import SandboxedModelRunner
 from src.service.backtests import BacktestService
 from src.service.computing import ComputeQueue
 from src.service.datasets import DatasetService
+from src.service.job_watch import JobWatch
+from src.service.jobs import JobService
 from src.service.later_checks import LaterChecks
 from src.service.market_runs import MarketRuns
 from src.service.models import ModelService
@@ -44,6 +49,7 @@ from src.stores.model_files import TEMPORARY_FOLDER, DiskModelFiles
 from src.stores.signing_key import KEYS_FOLDER, FileSigner
 from src.stores.sqlite import SqliteStore
 from src.stores.sqlite_database import SqliteDatabase
+from src.stores.sqlite_jobs import SqliteJobs
 from src.stores.sqlite_ledger import SqliteTrialLedger
 
 RESULTS_FILE: Final = ".results/backtests.sqlite3"
@@ -71,7 +77,7 @@ def build_services(settings: Settings) -> Services:
     binance = build_binance(settings, clock)
     sources: dict[str, BarSource] = {"binance": binance, SIMULATED: SimulatedSource(clock=clock)}
     datasets = build_datasets(settings, clock)
-    store, ledger = build_stores(settings)
+    store, ledger, job_store = build_stores(settings)
     files = DiskModelFiles(
         settings.storage_dir,
         max_bytes=settings.max_upload_bytes,
@@ -117,12 +123,20 @@ def build_services(settings: Settings) -> Services:
     tearsheets = TearSheets(
         sources=catalogue, engines=ENGINES, computing=computing, timeout_s=settings.request_timeout_s
     )
+    tasks: dict[JobKind, JobTask] = {}
+    job_runner = JobRunner(
+        job_store, clock, tasks, workers=settings.job_workers, threads=settings.job_threads or available_cores()
+    )
+    job_watch = JobWatch(job_store)
     return Services(
         backtests=backtests,
         later_checks=later_checks,
         tearsheets=tearsheets,
         models=models,
         datasets=DatasetService(datasets, reserved_names=tuple(sources)),
+        jobs=JobService(
+            store=job_store, workers=job_runner, watch=job_watch, clock=clock, quota=build_job_quota(settings)
+        ),
         downloads=binance.progress,
         store=store,
         signer=signer,
@@ -142,10 +156,30 @@ def build_services(settings: Settings) -> Services:
         following=[
             functools.partial(asyncio.to_thread, warm_up_rules),
             runner.warm_up,
-            Retention(store, clock, keep_days=settings.results_keep_days).run,
+            job_runner.start,
+            job_store.remove_leftovers,
+            functools.partial(
+                _run_together,
+                Retention(store, clock, keep_days=settings.results_keep_days).run,
+                Retention(job_store, clock, keep_days=settings.jobs_keep_days, kept="jobs").run,
+            ),
         ],
-        closing=[*(source.close for source in sources.values()), store.close, runner.close, computing.close],
+        draining=[job_runner.start_draining],
+        # Jobs are given back before the store closes.
+        closing=[
+            job_runner.close,
+            job_watch.close,
+            *(source.close for source in sources.values()),
+            store.close,
+            runner.close,
+            computing.close,
+        ],
     )
+
+
+async def _run_together(*parts: Callable[[], Awaitable[None]]) -> None:
+    """Run parts that end only when they are cancelled."""
+    await asyncio.gather(*(part() for part in parts))
 
 
 def _sweep_cache(settings: Settings) -> int:
@@ -187,24 +221,37 @@ def build_datasets(settings: Settings, clock: Clock) -> DatasetStore:
     )
 
 
-def build_stores(settings: Settings) -> tuple[ResultStore, TrialLedger]:
-    """Return where results and trials are kept: MongoDB if the settings name one, else SQLite in the storage folder."""
+def build_stores(settings: Settings) -> tuple[ResultStore, TrialLedger, JobStore]:
+    """Return where results, trials and jobs are kept: in MongoDB if the settings name one, else in SQLite.
+
+    All three share a connection, which the result store closes.
+    """
     quota = ResultQuota(max_results=settings.max_results_per_user, max_bytes=settings.max_result_bytes_per_user)
     if settings.mongodb_uri is not None:
         from src.stores.mongo import MongoStore  # noqa: PLC0415  (takes 1/8 s; only its users need it)
         from src.stores.mongo_connection import MongoDatabase  # noqa: PLC0415
+        from src.stores.mongo_jobs import MongoJobs  # noqa: PLC0415
         from src.stores.mongo_ledger import MongoTrialLedger  # noqa: PLC0415
 
         mongo = MongoDatabase(settings.mongodb_uri.get_secret_value(), settings.mongodb_database)
-        return MongoStore(mongo, quota=quota), MongoTrialLedger(mongo)
+        return MongoStore(mongo, quota=quota), MongoTrialLedger(mongo), MongoJobs(mongo)
     sqlite = SqliteDatabase(settings.storage_dir / RESULTS_FILE, reserve_bytes=RESERVE_BYTES)
-    return SqliteStore(sqlite, quota=quota), SqliteTrialLedger(sqlite)
+    return SqliteStore(sqlite, quota=quota), SqliteTrialLedger(sqlite), SqliteJobs(sqlite)
+
+
+def build_job_quota(settings: Settings) -> JobQuota:
+    """Return what one user's jobs may be."""
+    return JobQuota(
+        max_unfinished=settings.max_unfinished_jobs_per_user,
+        max_jobs=settings.max_jobs_per_user,
+        max_bytes=settings.max_job_bytes_per_user,
+    )
 
 
 def build_ledger_reader(settings: Settings) -> tuple[TrialLedger, Callable[[], Awaitable[None]]]:
     """Return the ledger of trials for reading beside a running service, and what closes it."""
     if settings.mongodb_uri is not None:
-        store, ledger = build_stores(settings)
+        store, ledger, _ = build_stores(settings)
         return ledger, store.close
     sqlite = SqliteDatabase(settings.storage_dir / RESULTS_FILE, reader_count=1, is_read_only=True)
     return SqliteTrialLedger(sqlite), sqlite.close

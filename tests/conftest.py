@@ -17,7 +17,7 @@ MAX_TEST_PROCESSES = 8
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
     """Return how many processes `-n auto` starts: the cores that this process may use, hyper-threads included."""
-    from src.runtime.serve import available_cores
+    from src.concurrency.cores import available_cores
 
     return min(available_cores(), MAX_TEST_PROCESSES)
 

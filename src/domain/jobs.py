@@ -14,7 +14,7 @@ from src.domain.sweeps import SweepConclusion, SweepRequest
 from src.domain.walk_forward import WalkForwardConclusion, WalkForwardRequest
 
 MAX_ATTEMPTS: Final = 3
-"""Times that a job whose process died is begun again."""
+"""Times that a job whose process died is begun again, before it fails."""
 MAX_IDEMPOTENCY_KEY_LENGTH: Final = 128
 
 JobRequest: TypeAlias = SweepRequest | WalkForwardRequest | BacktestRequest
@@ -49,7 +49,14 @@ class JobState(StrEnum):
     @property
     def is_final(self) -> bool:
         """Whether nothing more happens to it by itself."""
-        return self in (JobState.CANCELLED, JobState.SUCCEEDED, JobState.FAILED)
+        return self in FINAL_STATES
+
+
+FINAL_STATES: Final = (JobState.CANCELLED, JobState.SUCCEEDED, JobState.FAILED)
+WAITING_STATES: Final = (JobState.QUEUED, JobState.INTERRUPTED)
+"""A process may take it."""
+HELD_STATES: Final = (JobState.RUNNING, JobState.CANCELLING)
+"""A process has a lease of it, which may have expired."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +84,11 @@ class Job:
     total: int | None = reported("Units of work in all; null while that is not known.", "count", default=None)
     rate: float | None = reported("Units per second lately; null if it is not running.", "1/s", default=None)
     best_so_far: float | None = reported("The best objective so far; null without any.", default=None)
-    attempt: int = reported("How often it has been begun.", "count", default=0)
+    attempt: int = reported(
+        "How often it has been begun since it was last queued by its user; a stop of the service does not count.",
+        "count",
+        default=0,
+    )
     failure: JobFailure | None = reported("Why it failed; null if it did not.", default=None)
     warnings: tuple[str, ...] = reported("Warnings, in full sentences.", default=())
     result_id: str | None = reported(
@@ -149,7 +160,20 @@ class JobProgress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobPage:
-    """One page of a user's jobs, newest first; `next_cursor` None on the last."""
+    """One page of a user's jobs, newest first; `next_cursor` None on the last.
+
+    `warnings` names, in full sentences, the jobs that belong on the page and cannot be read.
+    """
 
     jobs: tuple[Job, ...]
     next_cursor: str | None
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobOutcome:
+    """What a task has made when it ends; its warnings replace those of its commits, unless there are none."""
+
+    result_id: str | None = None
+    conclusion: JobConclusion | None = None
+    warnings: tuple[str, ...] = ()

@@ -16,6 +16,7 @@ import uvicorn
 from uvicorn.supervisors import ChangeReload
 
 import src.runtime.compile_cache  # noqa: F401  (one cache for all the workers that this process starts)
+from src.concurrency.cores import available_cores
 from src.domain.errors import ServiceError
 from src.files.temporary_folders import TemporaryFolder, remove_abandoned_folders
 from src.runtime.server import run_reloaded
@@ -32,18 +33,6 @@ even through `api.observation`."""
 
 RELOAD_STOP_S: Final = 5
 """Seconds that running requests get before the server reloads a changed source file, while the developer waits."""
-
-CGROUP_CPU_LIMIT: Final = Path("/sys/fs/cgroup/cpu.max")
-
-
-def available_cores(limit: Path = CGROUP_CPU_LIMIT) -> int:
-    """Count the cores that this process may use, a container's CPU quota included; at least 1."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
-        quota, period = limit.read_text().split()
-        return max(1, min(cores, int(quota) // int(period)))
-    except (OSError, ValueError):  # no cgroup v2, or "max": no quota
-        return cores
 
 
 def check_store(settings: Settings) -> None:

@@ -1,24 +1,38 @@
-"""Delete stored results that are older than the operator keeps them."""
+"""Delete stored results and jobs that are older than the operator keeps them."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Final
+from typing import Final, Protocol
 
 from src.domain.errors import ServiceError
 from src.domain.market import DAY_MS
-from src.ports import Clock, ResultStore
+from src.ports import Clock
 
 _PAUSE_S: Final = 3600.0
 
 logger = logging.getLogger(__name__)
 
 
-class Retention:
-    """Deletes results older than `keep_days`, at the start and every hour; never any if it is 0."""
+class AgingStore(Protocol):
+    """A ResultStore or a JobStore."""
 
-    def __init__(self, store: ResultStore, clock: Clock, *, keep_days: int, pause_s: float = _PAUSE_S) -> None:
+    async def delete_older(self, before_ms: int, /) -> int:
+        """Delete what is older than a time; return how many."""
+        ...
+
+
+class Retention:
+    """Deletes what is older than `keep_days`, at the start and every hour; never anything if it is 0.
+
+    `kept` names in the log what the store holds.
+    """
+
+    def __init__(
+        self, store: AgingStore, clock: Clock, *, keep_days: int, kept: str = "results", pause_s: float = _PAUSE_S
+    ) -> None:
+        self._kept = kept
         self._store = store
         self._clock = clock
         self._keep_days = keep_days
@@ -30,8 +44,8 @@ class Retention:
             try:
                 deleted = await self._store.delete_older(self._clock.now_ms() - self._keep_days * DAY_MS)
             except ServiceError as error:
-                logger.warning("old results not deleted: error=%s", error.message)
+                logger.warning("old %s not deleted: error=%s", self._kept, error.message)
             else:
                 if deleted:
-                    logger.info("old results deleted: count=%d keep_days=%d", deleted, self._keep_days)
+                    logger.info("old %s deleted: count=%d keep_days=%d", self._kept, deleted, self._keep_days)
             await asyncio.sleep(self._pause_s)

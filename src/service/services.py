@@ -13,6 +13,7 @@ from src.domain.runs import StoreUsage
 from src.ports import DownloadBoard, ResultStore, Signer
 from src.service.backtests import BacktestService
 from src.service.datasets import DatasetService
+from src.service.jobs import JobService
 from src.service.later_checks import LaterChecks
 from src.service.models import ModelService
 from src.service.tearsheets import TearSheets
@@ -45,6 +46,8 @@ class Services:
         Run in the background after that; `/ready` waits for them.
     following
         Run in the background after the warm-up; nothing waits for them, and a failure is retried when needed.
+    draining
+        Called when a stop begins, while requests are still served.
     closing
         Called in order at stop, even if one before failed.
     """
@@ -57,12 +60,14 @@ class Services:
         tearsheets: TearSheets,
         models: ModelService,
         datasets: DatasetService,
+        jobs: JobService,
         downloads: DownloadBoard,
         store: ResultStore,
         signer: Signer,
         opening: Sequence[Callable[[], Awaitable[object]]] = (),
         warming: Sequence[Callable[[], Awaitable[object]]] = (),
         following: Sequence[Callable[[], Awaitable[object]]] = (),
+        draining: Sequence[Callable[[], object]] = (),
         closing: Sequence[Callable[[], Awaitable[object]]] = (),
     ) -> None:
         self.backtests = backtests
@@ -70,10 +75,12 @@ class Services:
         self.tearsheets = tearsheets
         self.models = models
         self.datasets = datasets
+        self.jobs = jobs
         self.downloads = downloads
         self.signer = signer
         self._store = store
-        self._opening, self._warming, self._following, self._closing = opening, warming, following, closing
+        self._opening, self._warming, self._following = opening, warming, following
+        self._draining, self._closing = draining, closing
         self._is_draining = False
         self._warm_up: asyncio.Task[None] | None = None
         self._follow_up: asyncio.Task[None] | None = None
@@ -110,6 +117,8 @@ class Services:
     def start_draining(self) -> None:
         """Report not ready from now on, so that no more requests are sent here; those that come are served."""
         self._is_draining = True
+        for drain_part in self._draining:
+            drain_part()
 
     async def readiness(self) -> Readiness:
         """Return whether each part can serve requests."""

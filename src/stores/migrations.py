@@ -78,5 +78,54 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         "CREATE TABLE trial_links (are_complete INTEGER NOT NULL)",
         "INSERT INTO trial_links SELECT NOT EXISTS (SELECT 1 FROM trials WHERE number IS NULL)",
     ),
+    (
+        """CREATE TABLE jobs (
+               id TEXT PRIMARY KEY NOT NULL,
+               user_id TEXT NOT NULL,
+               kind TEXT NOT NULL,
+               state TEXT NOT NULL,
+               created_ms INTEGER NOT NULL,
+               started_ms INTEGER,
+               ended_ms INTEGER,
+               done INTEGER NOT NULL,
+               total INTEGER,
+               rate REAL,
+               best_so_far REAL,
+               attempt INTEGER NOT NULL,
+               failure TEXT,
+               warnings TEXT NOT NULL,
+               result_id TEXT,
+               size_bytes INTEGER NOT NULL,
+               lease_token TEXT,
+               lease_holder TEXT,
+               lease_expires_ms INTEGER,
+               idempotency_key TEXT,
+               idempotency_digest TEXT
+           )""",
+        "CREATE INDEX jobs_of_user ON jobs (user_id, created_ms, id, state, size_bytes)",
+        "CREATE UNIQUE INDEX jobs_by_key ON jobs (user_id, idempotency_key) WHERE idempotency_key IS NOT NULL",
+        "CREATE INDEX jobs_waiting ON jobs (user_id, created_ms, id) WHERE state IN ('QUEUED', 'INTERRUPTED')",
+        "CREATE INDEX jobs_held ON jobs (user_id, lease_expires_ms) WHERE state IN ('RUNNING', 'CANCELLING')",
+        "CREATE INDEX jobs_ended ON jobs (ended_ms) WHERE ended_ms IS NOT NULL",
+        # Apart from the job, whose row changes with every chunk.
+        """CREATE TABLE job_documents (
+               job_id TEXT NOT NULL,
+               name TEXT NOT NULL,
+               content BLOB NOT NULL,
+               PRIMARY KEY (job_id, name)
+           )""",
+        """CREATE TABLE job_chunks (
+               job_id TEXT NOT NULL,
+               first INTEGER NOT NULL,
+               count INTEGER NOT NULL,
+               content BLOB NOT NULL,
+               PRIMARY KEY (job_id, first)
+           )""",
+        """CREATE TRIGGER job_deleted AFTER DELETE ON jobs BEGIN
+               DELETE FROM job_documents WHERE job_id = OLD.id;
+           END""",
+        # Which user was served when: users take turns.
+        "CREATE TABLE job_turns (user_id TEXT PRIMARY KEY NOT NULL, turn INTEGER NOT NULL)",
+    ),
 )
 """Statements that lead from each `PRAGMA user_version` to the next; once released, they are never changed."""

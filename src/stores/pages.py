@@ -12,7 +12,7 @@ from src.domain.errors import bad_value, result_not_found
 MAX_PAGE_SIZE: Final = 100
 
 _MAX_CURSOR_LENGTH: Final = 1024
-_MAX_ID_LENGTH: Final = 200
+MAX_ID_LENGTH: Final = 200
 
 
 class Position(NamedTuple):
@@ -63,6 +63,6 @@ def is_storable_text(text: str) -> bool:
 
 def check_result_id(result_id: str) -> str:
     """Return an id that a store can search for; raises ResultNotFound if no result can have it."""
-    if not result_id or len(result_id) > _MAX_ID_LENGTH or not is_storable_text(result_id):
+    if not result_id or len(result_id) > MAX_ID_LENGTH or not is_storable_text(result_id):
         raise result_not_found(result_id)
     return result_id

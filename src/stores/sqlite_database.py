@@ -90,11 +90,13 @@ class SqliteDatabase:
         with _translate_errors():
             return await writer.write(*statements, frees_space=frees_space)
 
-    async def transact(self, work: Callable[[sqlite3.Connection], Outcome], *, is_durable: bool = True) -> Outcome:
+    async def transact(
+        self, work: Callable[[sqlite3.Connection], Outcome], *, frees_space: bool = False, is_durable: bool = True
+    ) -> Outcome:
         """Run a function on the writing connection in one transaction, in its thread; see `GroupWriter.transact`."""
         writer = await self._open_writer()
         with _translate_errors():
-            return await writer.transact(work, is_durable=is_durable)
+            return await writer.transact(work, frees_space=frees_space, is_durable=is_durable)
 
     def check_room(self, size_bytes: int) -> None:
         """Raise StoreUnavailable unless the disk has space for a row twice: in the log, and then in the file.

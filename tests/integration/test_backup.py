@@ -21,7 +21,8 @@ from src.settings import Settings
 from src.stores.sqlite import SqliteStore
 from src.stores.sqlite_database import SqliteDatabase
 from src.wiring import RESULTS_FILE
-from tests.factories import make_result
+from tests.factories import START_MS, make_result
+from tests.jobs import LEASE_MS, commit, contents, lease, make_sweep, open_job_store, submit
 from tests.server import RunningService
 
 ROOT = Path(__file__).parents[2]
@@ -110,6 +111,21 @@ async def test_backup_while_serving_holds_every_finished_result(tmp_path: Path) 
         listed = httpx.get(f"{service.url}/api/backtests", params={"user_id": "me", "first": 100}).json()["data"]
         assert {item["id"] for item in listed["items"]} <= restored
         assert httpx.get(f"{service.url}/api/backtests/{before[0]}").status_code == 200
+
+
+async def test_job_in_a_backup_is_continued_after_restoring(storage: Path, tmp_path: Path) -> None:
+    jobs, database = open_job_store(str(storage / RESULTS_FILE))
+    job = await submit(jobs, rows=6)
+    await commit(jobs, await lease(jobs), 0, b"kept", count=2)
+    back_up(settings_of(storage), tmp_path / "backup")
+    await database.close()
+    restore(settings_of(tmp_path / "restored"), tmp_path / "backup", replace=False)
+    jobs, database = open_job_store(str(tmp_path / "restored" / RESULTS_FILE))
+    held = await lease(jobs, START_MS + LEASE_MS)
+    assert (held.job.id, held.job.attempt, held.job.done) == (job.id, 2, 2)
+    assert await jobs.read_request(job.id) == make_sweep(6)
+    assert await contents(jobs, job.id) == [b"kept"]
+    await database.close()
 
 
 async def test_backup_holds_only_lasting_files(storage: Path, tmp_path: Path) -> None:

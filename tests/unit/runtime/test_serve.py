@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from src.runtime.serve import available_cores, main
+from src.concurrency.cores import available_cores
+from src.runtime.serve import main
 
 
 @pytest.mark.parametrize(("text", "cores"), [("150000 100000", 1), ("50000 100000", 1), ("100000 100000", 1)])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from inspect import signature
 from typing import Any
 
@@ -20,7 +20,7 @@ class Reachable:
         return True
 
 
-def make_services(**parts: list[Callable[[], Awaitable[object]]]) -> Services:
+def make_services(**parts: Sequence[Callable[[], object]]) -> Services:
     """Services of which nothing but their start and stop is asked."""
     required = {item.name: None for item in signature(Services).parameters.values() if item.default is item.empty}
     given: dict[str, Any] = {**required, "store": Reachable(), **parts}
@@ -101,11 +101,13 @@ def test_settled_memory_is_excluded_from_collections() -> None:
 
 
 async def test_draining_services_are_not_ready() -> None:
-    services = make_services()
+    seen: list[str] = []
+    services = make_services(draining=[lambda: seen.append("drained")])
     await services.start()
     await until_ready(services)
     services.start_draining()
     readiness = await services.readiness()
     assert not readiness.is_ready
     assert readiness.parts == {"warmUp": "ready", "store": "ready", "process": "stopping"}
+    assert seen == ["drained"]
     await services.stop()

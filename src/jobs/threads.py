@@ -1,0 +1,41 @@
+"""Compute jobs in threads of their own, which give way to the threads that respond to requests."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final, TypeVar, TypeVarTuple, Unpack
+
+Outcome = TypeVar("Outcome")
+Arguments = TypeVarTuple("Arguments")
+
+NICENESS: Final = 10
+"""On a full machine such a thread gets a tenth of a normal one's time."""
+
+
+class JobThreads:
+    """Threads for the jobs of one process; they are started when first needed.
+
+    On Linux the priority belongs to a thread; elsewhere it would be that of the whole process, and is left alone.
+    """
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self._executor = ThreadPoolExecutor(count, thread_name_prefix="job", initializer=_lower_priority)
+
+    async def run(self, function: Callable[[Unpack[Arguments]], Outcome], *arguments: *Arguments) -> Outcome:
+        """Call a function in a thread, first come first served; a call that has not begun can be cancelled."""
+        return await asyncio.get_running_loop().run_in_executor(self._executor, function, *arguments)
+
+    def close(self) -> None:
+        """Start no more functions; those that run continue to their end."""
+        self._executor.shutdown(wait=False, cancel_futures=True)
+
+
+def _lower_priority() -> None:
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)

@@ -1,0 +1,142 @@
+"""Submit, list, follow, cancel, resume and delete jobs."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import uuid
+from collections.abc import AsyncIterator, Mapping
+from contextlib import aclosing
+
+from src.domain.errors import job_not_found
+from src.domain.jobs import (
+    KIND_OF,
+    Idempotency,
+    Job,
+    JobConclusion,
+    JobPage,
+    JobQuota,
+    JobRequest,
+    JobState,
+)
+from src.domain.model_files import check_user_id
+from src.ports import Clock, JobStore, JobWorkers
+from src.service.job_watch import JobWatch
+
+
+class JobService:
+    """The jobs of all users; a job can be read by its id, and changed by its user.
+
+    `workers` are the running jobs of this process, which need not be the one that runs a job. Every method raises
+    StoreUnavailable.
+    """
+
+    def __init__(self, *, store: JobStore, workers: JobWorkers, watch: JobWatch, clock: Clock, quota: JobQuota) -> None:
+        self._store = store
+        self._workers = workers
+        self._watch = watch
+        self._clock = clock
+        self._quota = quota
+        workers.on_change(watch.note_change)
+
+    async def submit(self, request: JobRequest, *, idempotency_key: str | None = None) -> Job:
+        """Queue a request and return its job; an earlier one of the user if key and request are the same.
+
+        Raises InvalidInput if the key is not one; Conflict if it came with another request before; Busy if the user
+        has too many jobs that have not ended.
+        """
+        key = None
+        if idempotency_key is not None:
+            key = Idempotency(key=idempotency_key, digest=digest_request(request))
+        job = Job(
+            id=str(uuid.uuid4()),
+            user_id=check_user_id(request.user_id),
+            kind=KIND_OF[type(request)],
+            state=JobState.QUEUED,
+            created_ms=self._clock.now_ms(),
+        )
+        stored = await self._store.submit(job, request, idempotency=key, quota=self._quota)
+        self._workers.wake()
+        return stored
+
+    async def get(self, job_id: str) -> Job:
+        """Raises JobNotFound, UnreadableResult."""
+        return await self._store.get(job_id)
+
+    async def read_request(self, job_id: str) -> JobRequest:
+        """Return what was asked for; raises JobNotFound, UnreadableResult."""
+        return await self._store.read_request(job_id)
+
+    async def read_conclusion(self, job_id: str) -> JobConclusion | None:
+        """Return what the job found; None while it has not succeeded. Raises JobNotFound, UnreadableResult."""
+        return await self._store.read_conclusion(job_id)
+
+    def chunks(self, job_id: str) -> AsyncIterator[bytes]:
+        """Yield the contents of the chunks that are stored so far, in order; raises JobNotFound."""
+        return self._store.chunks(job_id)
+
+    async def list(
+        self, *, user_id: str, first: int, after: str | None = None, state: JobState | None = None
+    ) -> JobPage:
+        """Return a page of a user's jobs, newest first."""
+        return await self._store.list(user_id=check_user_id(user_id), first=first, after=after, state=state)
+
+    async def watch(self, job_id: str) -> AsyncIterator[Job]:
+        """Yield the job as it is, and then each change of it, until it has ended; raises JobNotFound."""
+        async with aclosing(self._watch.watch(await self._store.get(job_id))) as changes:
+            async for job in changes:
+                yield job
+
+    async def cancel(self, job_id: str, *, user_id: str) -> Job:
+        """Cancel a job, which keeps what was computed; one that has ended stays as it is.
+
+        It is CANCELLING until its process, which may be another one, has stopped. Raises JobNotFound if there is none,
+        or it belongs to another user.
+        """
+        await self._check_owner(job_id, user_id)
+        job = await self._store.cancel(job_id, now_ms=self._clock.now_ms())
+        self._workers.cancel(job_id)
+        self._watch.note_change(job_id)
+        return job
+
+    async def resume(self, job_id: str, *, user_id: str) -> Job:
+        """Queue a cancelled, failed or interrupted job again; it is continued where it ended.
+
+        Raises JobNotFound if there is none, or it belongs to another user; Conflict in any other state; Busy as
+        `submit` does.
+        """
+        await self._check_owner(job_id, user_id)
+        job = await self._store.resume(job_id, quota=self._quota)
+        self._workers.wake()
+        return job
+
+    async def delete(self, job_id: str, *, user_id: str) -> None:
+        """Delete a job with what was computed, even if it cannot be read.
+
+        Raises JobNotFound if there is none, or it belongs to another user; Conflict if a process works on it.
+        """
+        await self._check_owner(job_id, user_id)
+        await self._store.delete(job_id)
+        self._watch.note_change(job_id)
+
+    async def _check_owner(self, job_id: str, user_id: str) -> None:
+        check_user_id(user_id)
+        if await self._store.owner(job_id) != user_id:
+            raise job_not_found(job_id)
+
+
+def digest_request(request: JobRequest) -> str:
+    """Return the SHA-256 of a request in hexadecimal: equal requests have equal ones, in every process."""
+    return hashlib.sha256(json.dumps(_canonical(request), sort_keys=True).encode()).hexdigest()
+
+
+def _canonical(value: object) -> object:
+    if dataclasses.is_dataclass(value):
+        fields = {item.name: _canonical(getattr(value, item.name)) for item in dataclasses.fields(value)}
+        return {type(value).__name__: fields}
+    if isinstance(value, Mapping):
+        return {str(name): _canonical(item) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_canonical(item) for item in value]
+    return value

@@ -1,0 +1,423 @@
+"""Store jobs and their chunks in MongoDB, whose documents change one by one."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+from pymongo import ReturnDocument
+from pymongo.errors import DuplicateKeyError
+
+from src.domain.errors import UnreadableResult
+from src.domain.jobs import (
+    ChunkSpan,
+    Idempotency,
+    Job,
+    JobConclusion,
+    JobFailure,
+    JobPage,
+    JobProgress,
+    JobQuota,
+    JobRequest,
+    JobState,
+    Lease,
+)
+from src.ports import LeaseLost
+from src.stores import job_changes as changes
+from src.stores.job_documents import (
+    JOB_FIELDS,
+    build_job_page,
+    check_job_id,
+    decode_conclusion,
+    decode_request,
+    encode_document,
+    read_job,
+    read_readable,
+    required,
+    to_fields,
+)
+from src.stores.mongo_blobs import PIECE_BYTES, MongoBlobs
+from src.stores.mongo_blobs import now_ms as machine_time_ms
+from src.stores.mongo_connection import MongoDatabase
+from src.stores.mongo_heads import HAS_A_PLACE, equals
+from src.stores.pages import Position, check_page_size, is_storable_text
+
+ORPHAN_AGE_S: Final = 3600.0
+"""After this time, a blob that no job names is taken for one of a process that died."""
+
+_LEASE: Final = ("lease_token", "lease_holder", "lease_expires_ms")
+_FIELDS: Final = {name: True for name in (*JOB_FIELDS, "size_bytes", *_LEASE) if name != "id"}
+"""What is read of a job: not its spans, of which a long job has thousands."""
+_NEWEST_FIRST: Final = [("created_ms", -1), ("_id", -1)]
+_DELETE_BATCH: Final = 100
+
+Row = Mapping[str, Any]
+
+
+class MongoJobs:
+    """A JobStore in a MongoDB database.
+
+    `jobs` holds a document for each job, with the list of its chunks; `job_blobs` holds their bytes, the request and
+    what was found. A blob is written before the document that names it, so one update of one document is the
+    transaction: a chunk counts once its job names it. A change of state happens only if neither the state nor the lease
+    has changed since it was decided.
+
+    `job_turns` has one document, the newest lease. To lease, in order: 1. finish the newest lease, if its process has
+    stopped before it could; 2. choose a job; 3. note it as the newest lease, unless another process has done so since
+    step 1, else go back to 1; 4. set the job RUNNING. So users take turns as exactly as in one process.
+
+    Jobs of one user that are submitted at the same moment may exceed the quota by their number.
+    """
+
+    def __init__(
+        self, database: MongoDatabase, *, piece_bytes: int = PIECE_BYTES, orphan_age_s: float = ORPHAN_AGE_S
+    ) -> None:
+        self._database = database
+        self._jobs = database.collection("jobs")
+        self._turns = database.collection("job_turns")
+        self._users = database.collection("job_users")
+        self._blobs = MongoBlobs(database, piece_bytes=piece_bytes)
+        self._orphan_age_s = orphan_age_s
+        self._opening = asyncio.Lock()
+        self._is_open = False
+
+    async def submit(self, job: Job, request: JobRequest, *, idempotency: Idempotency | None, quota: JobQuota) -> Job:
+        content = await asyncio.to_thread(encode_document, request)
+        async with self._session():
+            if idempotency is not None and (earlier := await self._find_by_key(job.user_id, idempotency)):
+                return read_job(earlier)
+            fields = {"created_ms": True, "state": True, "size_bytes": True}
+            mine = [_to_row(head) async for head in self._jobs.find({"user_id": equals(job.user_id)}, fields)]
+            changes.check_unfinished(sum(row["state"] not in changes.FINAL for row in mine), quota)
+            row = {**to_fields(job), "size_bytes": len(content), **dict.fromkeys(_LEASE)}
+            blob = await self._blobs.write(job.id, content)
+            head = {name: value for name, value in row.items() if name != "id"}
+            head |= {"_id": job.id, "request": blob, "spans": [], **_key_of(job.user_id, idempotency)}
+            try:
+                await self._jobs.insert_one(head)
+            except DuplicateKeyError:
+                await self._blobs.delete(blob)
+                if idempotency is None or (earlier := await self._find_by_key(job.user_id, idempotency)) is None:
+                    raise
+                return read_job(earlier)
+            for old in changes.surplus([*mine, row], quota):
+                await self._delete(old)
+        return await self.get(job.id)
+
+    async def get(self, job_id: str) -> Job:
+        return read_job(await self._read(job_id))
+
+    async def get_many(self, job_ids: Sequence[str]) -> Mapping[str, Job]:
+        wanted = [job_id for job_id in dict.fromkeys(job_ids) if is_storable_text(job_id)]
+        async with self._session():
+            found = self._jobs.find({"_id": {"$in": wanted}}, _FIELDS)
+            return read_readable([_to_row(head) async for head in found])
+
+    async def owner(self, job_id: str) -> str:
+        return str((await self._read(job_id)).get("user_id"))
+
+    async def list(self, *, user_id: str, first: int, after: str | None, state: JobState | None = None) -> JobPage:
+        check_page_size(first)
+        query: dict[str, Any] = {"user_id": equals(user_id), **HAS_A_PLACE}
+        if after is not None:
+            position = Position.from_cursor(after)
+            query["$or"] = [
+                {"created_ms": {"$lt": position.created_ms}},
+                {"created_ms": position.created_ms, "_id": {"$lt": position.id}},
+            ]
+        if state is not None:
+            query["state"] = str(state)
+        if not is_storable_text(user_id):
+            return JobPage(jobs=(), next_cursor=None)
+        async with self._session():
+            heads = await self._jobs.find(query, _FIELDS).sort(_NEWEST_FIRST).limit(first + 1).to_list(None)
+        return build_job_page([_to_row(head) for head in heads], first=first)
+
+    async def read_request(self, job_id: str) -> JobRequest:
+        return await asyncio.to_thread(decode_request, job_id, await self._read_document(job_id, "request"))
+
+    async def read_conclusion(self, job_id: str) -> JobConclusion | None:
+        content = await self._read_document(job_id, "conclusion")
+        return None if content is None else await asyncio.to_thread(decode_conclusion, job_id, content)
+
+    async def lease(self, *, holder: str, now_ms: int, duration_ms: int) -> Lease | None:
+        async with self._session():
+            expired = {"state": {"$in": changes.HELD}, "lease_expires_ms": {"$lte": now_ms}}
+            for head in await self._jobs.find(expired, _FIELDS).to_list(None):
+                row = _to_row(head)
+                await self._change_if_same(row, changes.expire(row, now_ms))
+            while True:
+                newest = await self._turns.find_one({"_id": "newest"}) or {"turn": 0}
+                await self._take(newest)
+                chosen = await self._choose()
+                if chosen is None:
+                    return None
+                token = uuid.uuid4().hex
+                begun = changes.begin(chosen, token=token, holder=holder, now_ms=now_ms, duration_ms=duration_ms)
+                taken = {"turn": newest["turn"] + 1, "job_id": chosen["id"], "user_id": chosen["user_id"], "set": begun}
+                if not await self._note_turn(newest["turn"], taken):
+                    continue
+                await self._take(taken)
+                row = _to_row(required(await self._jobs.find_one({"_id": chosen["id"]}, _FIELDS), chosen["id"]))
+                if not changes.has_lease(row, token):  # cancelled since it was chosen
+                    continue
+                try:
+                    return _to_lease(row)
+                except UnreadableResult as error:
+                    # It would be taken again and again, before all other jobs of its user.
+                    failure = JobFailure(code=error.code, message=error.message)
+                    await self._change_if_same(row, changes.fail(failure, now_ms))
+
+    async def renew(self, lease: Lease, *, now_ms: int, duration_ms: int) -> tuple[Lease, JobState]:
+        row = await self._change_held(lease, {"$set": {"lease_expires_ms": now_ms + duration_ms}})
+        if row is None:
+            raise LeaseLost(lease.job.id)
+        return _to_lease(row), JobState(row["state"])
+
+    async def commit(
+        self, lease: Lease, span: ChunkSpan, content: bytes, progress: JobProgress, *, now_ms: int, duration_ms: int
+    ) -> tuple[Lease, JobState]:
+        made = changes.progress(progress, now_ms=now_ms, duration_ms=duration_ms)
+        stored = _overlap(await self.spans(lease.job.id), span)
+        if changes.is_new_chunk(span, stored):
+            async with self._session():
+                blob = await self._blobs.write(lease.job.id, content)
+            named = {"first": span.first, "count": span.count, "blob": blob}
+            update = {"$set": made, "$push": {"spans": named}, "$inc": {"done": span.count, "size_bytes": len(content)}}
+            # Only the holder of the lease adds chunks, so the list is still the one that was read.
+            row = await self._change_held(lease, update, {"spans.first": {"$ne": span.first}})
+            if row is None:
+                async with self._session():
+                    await self._blobs.delete(blob)
+        else:
+            row = await self._change_held(lease, {"$set": made})
+        if row is None:
+            raise LeaseLost(lease.job.id)
+        return _to_lease(row), JobState(row["state"])
+
+    async def spans(self, job_id: str) -> Sequence[ChunkSpan]:
+        return [ChunkSpan(first=span["first"], count=span["count"]) for span in await self._named_spans(job_id)]
+
+    async def chunks(self, job_id: str) -> AsyncIterator[bytes]:
+        for span in await self._named_spans(job_id):
+            async with self._session():
+                content = await self._blobs.read(span["blob"])
+            if content is None:
+                await self.owner(job_id)  # raises JobNotFound if the job was deleted meanwhile
+                raise UnreadableResult(
+                    "The stored job {id!r} cannot be read: {reason}.", id=job_id, reason="a chunk is missing"
+                )
+            yield content
+        await self.owner(job_id)
+
+    async def end(
+        self,
+        lease: Lease,
+        state: JobState,
+        *,
+        now_ms: int,
+        result_id: str | None = None,
+        failure: JobFailure | None = None,
+        conclusion: JobConclusion | None = None,
+        warnings: Sequence[str] = (),
+    ) -> Job:
+        named: dict[str, Any] = {}
+        job_id = lease.job.id
+        if conclusion is not None:
+            content = await asyncio.to_thread(encode_document, conclusion)
+            async with self._session():
+                named = {"conclusion": await self._blobs.write(job_id, content)}
+        while True:
+            row = await self._read(job_id) if await self._exists(job_id) else None
+            if row is None or not changes.has_lease(row, lease.token):
+                raise LeaseLost(job_id)
+            made = changes.end(row, state, now_ms=now_ms, result_id=result_id, failure=failure, warnings=warnings)
+            size = {"size_bytes": row["size_bytes"] + len(content)} if named else {}
+            async with self._session():
+                if changed := await self._change_if_same(row, {**made, **named, **size}):
+                    return read_job(changed)
+
+    async def cancel(self, job_id: str, *, now_ms: int) -> Job:
+        return await self._decide(job_id, lambda row: changes.cancel(row, now_ms))
+
+    async def resume(self, job_id: str, *, quota: JobQuota) -> Job:
+        row = await self._read(job_id)
+        resumed = changes.resume(row)
+        unfinished = {"user_id": equals(row["user_id"]), "state": {"$nin": changes.FINAL}, "_id": {"$ne": job_id}}
+        async with self._session():
+            changes.check_unfinished(await self._jobs.count_documents(unfinished), quota)
+            changed = await self._change_if_same(row, resumed)
+        return await self.get(job_id) if changed is None else read_job(changed)
+
+    async def delete(self, job_id: str) -> None:
+        while True:
+            row = await self._read(job_id)
+            changes.check_deletable(row)
+            async with self._session():
+                deleted = await self._jobs.delete_one(_same(row))
+                if deleted.deleted_count:
+                    await self._blobs.delete_all(job_id)
+                    return
+
+    async def delete_older(self, before_ms: int) -> int:
+        deleted = 0
+        is_older = {"ended_ms": {"$lt": before_ms}, "state": {"$in": changes.FINAL}}
+        while True:
+            async with self._session():
+                heads = await self._jobs.find(is_older, {"_id": True}).limit(_DELETE_BATCH).to_list(None)
+                deleted += sum([await self._delete(head["_id"], is_older) for head in heads])
+            if len(heads) < _DELETE_BATCH:
+                return deleted
+
+    async def remove_leftovers(self) -> int:
+        removed = 0
+        async with self._session():
+            for job_id in await self._blobs.owners(machine_time_ms() - round(self._orphan_age_s * 1000)):
+                if await self._jobs.find_one({"_id": job_id}, {"_id": True}) is None:
+                    await self._blobs.delete_all(job_id)
+                    removed += 1
+        return removed
+
+    @asynccontextmanager
+    async def _session(self) -> AsyncIterator[None]:
+        """Create the indexes once, and bound the time of the calls inside."""
+        async with self._database.session():
+            if not self._is_open:
+                async with self._opening:
+                    if not self._is_open:
+                        await self._prepare()
+                        self._is_open = True
+            yield
+
+    async def _prepare(self) -> None:
+        await self._blobs.prepare()
+        await self._jobs.create_index([("user_id", 1), *_NEWEST_FIRST])
+        await self._jobs.create_index([("state", 1), ("user_id", 1), ("created_ms", 1)])
+        await self._jobs.create_index([("ended_ms", 1)])
+        # Only jobs that came with a key have this field.
+        await self._jobs.create_index([("idempotency_key", 1)], unique=True, sparse=True)
+
+    async def _exists(self, job_id: str) -> bool:
+        async with self._session():
+            return await self._jobs.find_one({"_id": job_id}, {"_id": True}) is not None
+
+    async def _read(self, job_id: str) -> Row:
+        async with self._session():
+            head = await self._jobs.find_one({"_id": check_job_id(job_id)}, _FIELDS)
+        return _to_row(required(head, job_id))
+
+    async def _read_document(self, job_id: str, name: str) -> bytes | None:
+        async with self._session():
+            head = required(await self._jobs.find_one({"_id": check_job_id(job_id)}, {name: True}), job_id)
+            return await self._blobs.read(head[name]) if name in head else None
+
+    async def _named_spans(self, job_id: str) -> Sequence[Row]:
+        async with self._session():
+            head = await self._jobs.find_one({"_id": check_job_id(job_id)}, {"spans": True})
+        return sorted((head or {}).get("spans", ()), key=lambda span: span["first"])
+
+    async def _find_by_key(self, user_id: str, given: Idempotency) -> Row | None:
+        """Return the job that came with this key; raises Conflict if its request was another one."""
+        key = _key_of(user_id, given)["idempotency_key"]
+        head = await self._jobs.find_one({"idempotency_key": key}, {**_FIELDS, "idempotency_digest": True})
+        if head is None:
+            return None
+        changes.check_same_request(head.get("idempotency_digest"), given)
+        return _to_row(head)
+
+    async def _choose(self) -> Row | None:
+        """Return the job whose turn it is."""
+        held = {"$cond": [{"$in": ["$state", list(changes.HELD)]}, 1, 0]}
+        users = await self._jobs.aggregate(
+            [
+                {"$match": {"state": {"$in": [*changes.WAITING, *changes.HELD]}}},
+                {"$group": {"_id": "$user_id", "held": {"$sum": held}, "all": {"$sum": 1}}},
+            ]
+        ).to_list(None)
+        waiting = [user for user in users if user["all"] > user["held"]]
+        known = self._users.find({"_id": {"$in": [user["_id"] for user in waiting]}})
+        turns = {user["_id"]: user["turn"] async for user in known}
+        for user in sorted(waiting, key=lambda user: (user["held"], turns.get(user["_id"], 0), str(user["_id"]))):
+            query = {"user_id": user["_id"], "state": {"$in": changes.WAITING}}
+            oldest = await self._jobs.find(query, _FIELDS).sort([("created_ms", 1), ("_id", 1)]).limit(1).to_list(1)
+            if oldest:
+                return _to_row(oldest[0])
+        return None
+
+    async def _note_turn(self, seen: int, taken: Row) -> bool:
+        """Note the newest lease; return False if another process has noted one since `seen`."""
+        try:
+            noted = await self._turns.replace_one(
+                {"_id": "newest", "turn": seen}, {"_id": "newest", **taken}, upsert=seen == 0
+            )
+        except DuplicateKeyError:
+            return False
+        return bool(noted.matched_count or noted.upserted_id)
+
+    async def _take(self, taken: Row) -> None:
+        """Set the job of a noted lease RUNNING, unless that was done; its `turn` says so for good."""
+        if not taken["turn"]:
+            return
+        waits = {"_id": taken["job_id"], "state": {"$in": changes.WAITING}, "turn": {"$not": {"$gte": taken["turn"]}}}
+        await self._jobs.update_one(waits, {"$set": {**taken["set"], "turn": taken["turn"]}})
+        await self._users.update_one({"_id": taken["user_id"]}, {"$max": {"turn": taken["turn"]}}, upsert=True)
+
+    async def _decide(self, job_id: str, decide: Callable[[Row], Row]) -> Job:
+        while True:
+            row = await self._read(job_id)
+            async with self._session():
+                if changed := await self._change_if_same(row, decide(row)):
+                    return read_job(changed)
+
+    async def _change_if_same(self, row: Row, changed: Row) -> Row | None:
+        """Store changed fields of a job; None if its state or its lease has changed since it was read."""
+        if not changed:
+            return row
+        head = await self._jobs.find_one_and_update(
+            _same(row), {"$set": changed}, _FIELDS, return_document=ReturnDocument.AFTER
+        )
+        return None if head is None else _to_row(head)
+
+    async def _change_held(self, lease: Lease, update: Row, condition: Row | None = None) -> Row | None:
+        """Change a job if the lease still holds; return None if not."""
+        held = {"_id": lease.job.id, "lease_token": lease.token, "state": {"$in": changes.HELD}, **(condition or {})}
+        async with self._session():
+            head = await self._jobs.find_one_and_update(held, update, _FIELDS, return_document=ReturnDocument.AFTER)
+        return None if head is None else _to_row(head)
+
+    async def _delete(self, job_id: str, condition: Row | None = None) -> int:
+        """Delete a job that has ended, and its blobs; return how many were deleted."""
+        ended = {"_id": job_id, "state": {"$in": changes.FINAL}, **(condition or {})}
+        deleted = await self._jobs.delete_one(ended)
+        if deleted.deleted_count:
+            await self._blobs.delete_all(job_id)
+        return int(deleted.deleted_count)
+
+
+def _same(row: Row) -> Row:
+    return {"_id": row["id"], "state": row["state"], "lease_token": row["lease_token"]}
+
+
+def _key_of(user_id: str, given: Idempotency | None) -> Row:
+    fields = changes.key_of(given)
+    # Neither holds a line break, so keys of two users never meet.
+    return {**fields, "idempotency_key": f"{user_id}\n{fields['idempotency_key']}"} if fields else {}
+
+
+def _overlap(spans: Sequence[ChunkSpan], span: ChunkSpan) -> ChunkSpan | None:
+    """Return a stored chunk that has units of this one."""
+    found = (old for old in spans if old.first < span.first + span.count and span.first < old.first + old.count)
+    return next(found, None)
+
+
+def _to_row(head: Row) -> Row:
+    """Return the fields of a job; a damaged document may lack those that decide how it changes."""
+    given = {"state": None, "started_ms": None, "attempt": 0, "size_bytes": 0, **dict.fromkeys(_LEASE)}
+    return {**given, **head, "id": head["_id"]}
+
+
+def _to_lease(row: Row) -> Lease:
+    return Lease(job=read_job(row), token=row["lease_token"], expires_ms=row["lease_expires_ms"])
