@@ -78,5 +78,9 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         "CREATE TABLE trial_links (are_complete INTEGER NOT NULL)",
         "INSERT INTO trial_links SELECT NOT EXISTS (SELECT 1 FROM trials WHERE number IS NULL)",
     ),
+    (
+        # How many runs a link counts: each had one of its own before batches; 0 for those that share another's.
+        "ALTER TABLE trials ADD COLUMN runs INTEGER NOT NULL DEFAULT 1",
+    ),
 )
 """Statements that lead from each `PRAGMA user_version` to the next; once released, they are never changed."""
