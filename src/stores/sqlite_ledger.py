@@ -20,6 +20,9 @@ _ARE_COUNTED: Final = "SELECT key FROM trials WHERE user_id = ? AND symbol = ? A
 _COUNT: Final = (
     "INSERT INTO trials (user_id, symbol, key, number, entry, sums, head, runs) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 )
+_COUNT_WITH_BATCH: Final = (
+    "INSERT INTO trials (user_id, symbol, key, number, entry, sums, head, runs) VALUES (?, ?, ?, ?, '', '', '', 0)"
+)
 _STORE: Final = (
     "INSERT OR REPLACE INTO trial_ledgers (user_id, symbol, total, active, head, runs, unlinked_runs, first_head) "
     "VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
@@ -128,11 +131,12 @@ def _count(connection: sqlite3.Connection, user_id: str, symbol: str, count_runs
     if before.is_unnumbered:
         [[runs]] = connection.execute(_COUNT_RUNS, (user_id, symbol)).fetchall()
         before = before.start_chain(runs)
-    after, links = count_runs(before)
-    connection.executemany(
-        _COUNT,
-        ((user_id, symbol, link.key, link.number, link.entry, link.sums, link.head, link.runs) for link in links),
-    )
+    after, [first, *others] = count_runs(before)
+    content = (first.key, first.number, first.entry, first.sums, first.head, first.runs)
+    connection.execute(_COUNT, (user_id, symbol, *content))
+    # In the order of the table, so that each of its pages is looked up once.
+    rows = sorted((user_id, symbol, link.key, link.number) for link in others)
+    connection.executemany(_COUNT_WITH_BATCH, rows)
     sums = (after.total.to_bytes(), after.active.to_bytes(), after.head)
     chain = (after.runs, after.unlinked_runs, after.first_head)
     connection.execute(_STORE, (user_id, symbol, *sums, *chain))
