@@ -9,6 +9,7 @@ from typing import Protocol, TypeVar, TypeVarTuple, Unpack
 import numpy as np
 from numpy.typing import NDArray
 
+from src.domain.chain_links import ChainLink
 from src.domain.datasets import BarFileDeclaration, Dataset
 from src.domain.jobs import (
     ChunkSpan,
@@ -33,7 +34,8 @@ from src.domain.strategy import StrategyInputs
 from src.domain.sweep_rows import EvaluatedRows, SweepInputs
 from src.domain.sweeps import SweepSuperiority
 from src.domain.trading import Simulation, TradingRules
-from src.domain.trials import ChainLink, LedgerEntry, LedgerUpdate, TrialBatch, TrialLedgerState
+from src.domain.trial_states import LedgerUpdate, TrialLedgerState
+from src.domain.trials import LedgerEntry, TrialBatch
 
 Outcome = TypeVar("Outcome")
 Arguments = TypeVarTuple("Arguments")
@@ -320,10 +322,10 @@ class TrialLedger(Protocol):
         ...
 
     async def record_batch(self, batch: TrialBatch, *, user_id: str, symbol: str) -> LedgerUpdate:
-        """Count many runs in one transaction, each once: the sums are those of `record` for each of them.
+        """Count many runs at once, each once: the sums are those of `record` for each of them, in any order.
 
-        Runs that are counted already change nothing; the new ones share one link of the chain. Once this returns, it
-        survives a crash.
+        Runs that are counted already change nothing, and of equal keys in the batch the first is counted. The new runs
+        share one link of the chain; a crash counts all of them or none. Once this returns, it survives a crash.
         """
         ...
 
@@ -334,7 +336,8 @@ class TrialLedger(Protocol):
     async def links(self, *, user_id: str, symbol: str, after: int, limit: int) -> Sequence[ChainLink]:
         """Return at most `limit` links with numbers over `after`, in rising order; none after the last.
 
-        A link that was damaged in the store has fields of other types than declared, None if they are missing.
+        Each run has one, those that share the link of their batch too (`ChainLink.runs`). A link that was damaged in
+        the store has fields of other types than declared, None if they are missing.
         """
         ...
 

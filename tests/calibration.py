@@ -18,7 +18,8 @@ from src.domain.market import DAY_MS, Bars, DataQuality, Interval
 from src.domain.signals import Signals, StrategyDescription
 from src.domain.strategy import StrategyInputs
 from src.domain.trading import Direction, Exits, FillTiming, Simulation, TradingRules
-from src.domain.trials import EMPTY_LEDGER, LedgerEntry, LedgerUpdate, TrialLedgerState
+from src.domain.trial_states import EMPTY_LEDGER, LedgerUpdate, TrialLedgerState
+from src.domain.trials import LedgerEntry
 from src.engines.event_driven import EventDrivenEngine
 from src.judgement import timing, trial_ledger
 from src.judgement.report import JudgedRun, examine, judge

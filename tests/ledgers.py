@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from src.domain.trials import EMPTY_LEDGER, ChainLink, LedgerEntry, LedgerUpdate, TrialLedgerState
+from src.domain.chain_links import ChainLink
+from src.domain.trial_states import EMPTY_LEDGER, LedgerUpdate, TrialLedgerState
+from src.domain.trials import LedgerEntry, TrialBatch
 
 
 class MemoryLedger:
@@ -23,6 +25,15 @@ class MemoryLedger:
         after, link = before.count(entry)
         self.states[user_id, symbol] = after
         self.chains.setdefault((user_id, symbol), []).append(link)
+        return LedgerUpdate(before=before, after=after)
+
+    async def record_batch(self, batch: TrialBatch, *, user_id: str, symbol: str) -> LedgerUpdate:
+        before = await self.state(user_id=user_id, symbol=symbol)
+        new = batch.without({key for user, name, key in self.keys if (user, name) == (user_id, symbol)})
+        self.keys.update((user_id, symbol, key) for key in new.keys)
+        after, links = before.count_batch(new)
+        self.states[user_id, symbol] = after
+        self.chains.setdefault((user_id, symbol), []).extend(links)
         return LedgerUpdate(before=before, after=after)
 
     async def state(self, *, user_id: str, symbol: str) -> TrialLedgerState:

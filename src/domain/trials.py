@@ -8,11 +8,15 @@ ledgers are equal to the bit in whatever order trials were added.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+
+from src.domain.arrays import freeze
+from src.domain.chain_links import digest_keys
 
 UNIT: Final = 2.0**40
 """Steps per 1. The sum of u holds 8 million trials that all move in the same one day, before int64 overflows."""
@@ -24,6 +28,9 @@ LIMBS_AT_ONCE: Final = 2**20
 MAX_SLOTS: Final = 200_000
 """Slots of a ledger, 16 bytes each: 500 years of days, or 111 runs over 30 other hours each. A document of MongoDB has
 room for 16 MiB."""
+
+MAX_BATCH_RUNS: Final = 50_000
+"""Runs that are counted at once: their keys and `MAX_SLOTS` slots have room in one document of MongoDB."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -76,30 +83,45 @@ class TrialSums:
     sum_t_squared: int
 
     def add(self, trial: Trial) -> TrialSums:
-        """Return the sums with one more trial.
+        """Return the sums with one more trial; see `merge`."""
+        return self.merge(
+            TrialSums(
+                trials=1,
+                slots=trial.slots,
+                directions=trial.directions,
+                sum_t=trial.t,
+                sum_t_squared=trial.t * trial.t,
+            )
+        )
 
-        If there would be over `MAX_SLOTS` slots, only those that exist are added to: the trial then counts as less
-        correlated with the others than it is, so that the trials count as more, not as fewer.
+    def merge(self, other: TrialSums) -> TrialSums:
+        """Return the sums with some more trials, which all have the slots of `other`.
+
+        If there would be over `MAX_SLOTS` slots, only those that exist are added to: the trials then count as less
+        correlated with the others than they are, so that the trials count as more, not as fewer.
         """
-        if np.array_equal(self.slots, trial.slots):  # the usual case, and a tenth of the time
-            return self._count(trial, self.slots, self.directions + trial.directions)
-        places = np.searchsorted(self.slots, trial.slots)
-        is_new = np.append(self.slots, -1)[places] != trial.slots
+        if not other.trials:
+            return self
+        if np.array_equal(self.slots, other.slots):  # the usual case, and a tenth of the time
+            return self._count(other, self.slots, self.directions + other.directions)
+        added, directions = other.slots, other.directions
+        places = np.searchsorted(self.slots, added)
+        is_new = np.append(self.slots, -1)[places] != added
         if self.slots.size + np.count_nonzero(is_new) > MAX_SLOTS:
-            trial = replace(trial, slots=trial.slots[~is_new], directions=trial.directions[~is_new])
-            places, is_new = places[~is_new], is_new[~is_new]
-        places, missing = places[is_new], trial.slots[is_new]
-        slots, directions = np.insert(self.slots, places, missing), np.insert(self.directions, places, 0)
-        directions[np.searchsorted(slots, trial.slots)] += trial.directions
-        return self._count(trial, slots, directions)
+            added, directions, places = added[~is_new], directions[~is_new], places[~is_new]
+            is_new = is_new[~is_new]
+        places, missing = places[is_new], added[is_new]
+        slots, sums = np.insert(self.slots, places, missing), np.insert(self.directions, places, 0)
+        sums[np.searchsorted(slots, added)] += directions
+        return self._count(other, slots, sums)
 
-    def _count(self, trial: Trial, slots: NDArray[np.int64], directions: NDArray[np.int64]) -> TrialSums:
+    def _count(self, other: TrialSums, slots: NDArray[np.int64], directions: NDArray[np.int64]) -> TrialSums:
         return TrialSums(
-            trials=self.trials + 1,
+            trials=self.trials + other.trials,
             slots=slots,
             directions=directions,
-            sum_t=self.sum_t + trial.t,
-            sum_t_squared=self.sum_t_squared + trial.t * trial.t,
+            sum_t=self.sum_t + other.sum_t,
+            sum_t_squared=self.sum_t_squared + other.sum_t_squared,
         )
 
     def __eq__(self, other: object) -> bool:
@@ -177,19 +199,50 @@ class LedgerEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class TrialTable:
-    """What many runs on the same bars add: `directions` [k, d] over the slots, `t` [k], both in units of 2⁻⁴⁰.
+    """What many runs on the same bars add: `directions` [k, d] int64 over the slots, `t` [k], both in units of 2⁻⁴⁰.
 
-    A row of `moves` [k] is False if the run did not move, and adds nothing.
+    `t` are whole numbers as float64, which holds each of them exactly: that of a steady rise can be over 2⁶³. A row of
+    `moves` [k] is False if the run did not move, and adds nothing.
     """
 
     directions: NDArray[np.int64]
-    t: NDArray[np.int64]
+    t: NDArray[np.float64]
     moves: NDArray[np.bool_]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "directions", freeze(self.directions, np.int64))
+        object.__setattr__(self, "t", freeze(self.t, np.float64))
+        object.__setattr__(self, "moves", freeze(self.moves, np.bool_))
+        if self.directions.ndim != 2 or not len(self.directions) == len(self.t) == len(self.moves):
+            raise ValueError("directions, t and moves differ in length")
+
+    def take(self, rows: Sequence[int]) -> TrialTable:
+        """Return the table of some rows."""
+        some = list(rows)
+        return TrialTable(directions=self.directions[some], t=self.t[some], moves=self.moves[some])
+
+    def trial(self, row: int, slots: NDArray[np.int64]) -> Trial | None:
+        """Return what one run adds; None if it did not move."""
+        if not self.moves[row]:
+            return None
+        return Trial(slots=slots, directions=self.directions[row], t=int(self.t[row]))
+
+    def sums(self, slots: NDArray[np.int64]) -> TrialSums:
+        """Return the sums of all runs that moved."""
+        directions = self.directions if self.moves.all() else self.directions[self.moves]
+        all_t = [int(t) for t in self.t[self.moves].tolist()]
+        return TrialSums(
+            trials=len(all_t),
+            slots=slots,
+            directions=directions.sum(axis=0, dtype=np.int64),
+            sum_t=sum(all_t),
+            sum_t_squared=sum(t * t for t in all_t),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class TrialBatch:
-    """Many runs of a user on the same bars of a symbol: the rows of a sweep.
+    """Many runs of a user on the same bars of a symbol: the rows of a sweep, at most `MAX_BATCH_RUNS`.
 
     `keys` [k] are those of `LedgerEntry`; `slots` [d] those of `Trial`, in rising order, the same for all.
     """
@@ -199,98 +252,46 @@ class TrialBatch:
     total: TrialTable
     active: TrialTable
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "slots", freeze(self.slots, np.int64))
+        if len(self.keys) > MAX_BATCH_RUNS:
+            raise ValueError(f"a batch of {len(self.keys)} runs; at most {MAX_BATCH_RUNS} are counted at once")
+        for table in (self.total, self.active):
+            if table.directions.shape != (len(self.keys), len(self.slots)):
+                raise ValueError(f"directions are {table.directions.shape}, not {(len(self.keys), len(self.slots))}")
+
     def __len__(self) -> int:
         return len(self.keys)
 
     def entry(self, row: int) -> LedgerEntry:
         """Return one of the runs as an entry of its own."""
-        total, active = (
-            Trial(slots=self.slots, directions=table.directions[row], t=int(table.t[row])) if table.moves[row] else None
-            for table in (self.total, self.active)
+        return LedgerEntry(
+            key=self.keys[row], total=self.total.trial(row, self.slots), active=self.active.trial(row, self.slots)
         )
-        return LedgerEntry(key=self.keys[row], total=total, active=active)
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChainLink:
-    """One counted run in the chain of a ledger.
-
-    `number` is 1 for the ledger's first run. `entry` is the SHA-256 of the key and of both trials' bytes, `sums` that
-    of the ledger's sums after the run, and `head` that of the head before and of all the others; in hexadecimal.
-    """
-
-    number: int
-    key: str
-    entry: str
-    sums: str
-    head: str
-
-    def head_after(self, before: str) -> str:
-        """Return the head that this link must have if it follows the head `before`."""
-        text = f"{before}\n{self.number}\n{self.key}\n{self.entry}\n{self.sums}\n"
-        return hashlib.sha256(text.encode()).hexdigest()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrialLedgerState:
-    """The trials of a user on a symbol, of total and of active returns, and the head of the chain of their entries.
-
-    `runs` is the number of runs counted, and `head` the head of the last one's link; empty before the first. The first
-    `unlinked_runs` were counted before links were kept; links go on from `first_head`.
-    """
-
-    total: TrialSums
-    active: TrialSums
-    head: str
-    runs: int = 0
-    unlinked_runs: int = 0
-    first_head: str = ""
-
-    @property
-    def is_unnumbered(self) -> bool:
-        """Return whether a version of the service that keeps no links wrote this state last."""
-        return bool(self.head) and not self.runs
-
-    def start_chain(self, runs: int) -> TrialLedgerState:
-        """Return the state from which links go on after `runs` runs without links."""
-        return replace(self, runs=runs, unlinked_runs=runs, first_head=self.head)
-
-    def count(self, entry: LedgerEntry) -> tuple[TrialLedgerState, ChainLink]:
-        """Return the state with one more run, and the run's link."""
-        digest = hashlib.sha256(f"{entry.key}\n".encode())
-        for trial in (entry.total, entry.active):
-            digest.update(b"flat\n" if trial is None else trial.to_bytes())
-        after = replace(
-            self,
-            total=self.total if entry.total is None else self.total.add(entry.total),
-            active=self.active if entry.active is None else self.active.add(entry.active),
-            runs=self.runs + 1,
+    def without(self, counted: Collection[str]) -> TrialBatch:
+        """Return the runs whose keys are not among those that are counted, of equal keys the first."""
+        first_rows: dict[str, int] = {}
+        for row, key in enumerate(self.keys):
+            if key not in counted:
+                first_rows.setdefault(key, row)
+        if len(first_rows) == len(self.keys):
+            return self
+        rows = list(first_rows.values())
+        return TrialBatch(
+            keys=tuple(first_rows), slots=self.slots, total=self.total.take(rows), active=self.active.take(rows)
         )
-        link = ChainLink(number=after.runs, key=entry.key, entry=digest.hexdigest(), sums=after.sums_digest(), head="")
-        link = replace(link, head=link.head_after(self.head))
-        return replace(after, head=link.head), link
 
-    def add(self, entry: LedgerEntry) -> TrialLedgerState:
-        """Return the state with one more run."""
-        return self.count(entry)[0]
+    def digest(self, total: TrialSums, active: TrialSums) -> str:
+        """Return the SHA-256 of the keys, of which runs moved, of their t and of their sums; in hexadecimal.
 
-    def sums_digest(self) -> str:
-        """Return the SHA-256 of the sums, in hexadecimal."""
-        return hashlib.sha256(self.total.to_bytes() + self.active.to_bytes()).hexdigest()
-
-
-LOWEST_NUMBER: Final = -(2**63)
-"""Under any number of a link, also of one that was added by hand."""
-
-EMPTY_LEDGER: Final = TrialLedgerState(total=NO_TRIALS, active=NO_TRIALS, head="")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LedgerUpdate:
-    """A ledger before and after a run was counted; the same twice if it had been counted before."""
-
-    before: TrialLedgerState
-    after: TrialLedgerState
+        Single directions are not part of it: hashing them would take ten times as long as adding them.
+        """
+        digest = hashlib.sha256(f"{digest_keys(self.keys)}\n".encode())
+        for table, sums in ((self.total, total), (self.active, active)):
+            digest.update(table.moves.tobytes() + np.where(table.moves, table.t, 0.0).astype("<f8").tobytes())
+            digest.update(sums.to_bytes())
+        return digest.hexdigest()
 
 
 def _sum_squares(values: NDArray[np.int64]) -> int:

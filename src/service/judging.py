@@ -25,7 +25,8 @@ from src.domain.runs import BacktestRequest
 from src.domain.signals import Predictions
 from src.domain.trading import EngineName, TradingRules
 from src.domain.training import DEFAULT_LABEL_HORIZON, NO_TRAINING_WINDOW
-from src.domain.trials import LedgerEntry, LedgerUpdate, Trial, TrialLedgerState
+from src.domain.trial_states import LedgerUpdate, TrialLedgerState
+from src.domain.trials import LedgerEntry, Trial
 from src.judgement.report import Examination, JudgedRun, examine, judge, trials_of
 from src.judgement.trial_ledger import decisive_rules, trial_key
 from src.ports import Engine

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from src.domain.chain_links import LOWEST_NUMBER, ChainLink
 from src.domain.trial_chain import ChainCheck
-from src.domain.trials import LOWEST_NUMBER, ChainLink, TrialLedgerState
+from src.domain.trial_states import TrialLedgerState
 from src.ports import TrialLedger
 
 PAGE_LINKS: Final = 1000
@@ -78,7 +79,7 @@ class _Walk:
             within = [link for link in page if not _is_over(link, state.runs)]
             for link in within:
                 check.add(link)
-                head_after = link.number if link.head == self._wanted else head_after
+                head_after = _last_run(link) if link.head == self._wanted else head_after
             last, done = page[-1], done + len(within)
             self._report(done, state.runs)
             if len(within) < len(page):
@@ -112,6 +113,11 @@ class _Walk:
 
 def _is_over(link: ChainLink, runs: int) -> bool:
     return isinstance(link.number, int) and link.number > runs
+
+
+def _last_run(link: ChainLink) -> int:
+    """Return the number of the last run that a link counts; a damaged one has other types than declared."""
+    return link.number + link.runs - 1 if isinstance(link.runs, int) and link.runs > 1 else link.number
 
 
 def _find_fault_of_count(unlinked: int, state: TrialLedgerState) -> str | None:

@@ -13,7 +13,7 @@ from src.domain.runs import BacktestRequest
 from src.domain.signals import OutputKind, Predictions
 from src.domain.strategy import StrategyInputs
 from src.domain.trading import EngineName, Exits, FillTiming, TradingRules
-from src.domain.trials import EMPTY_LEDGER, LedgerUpdate
+from src.domain.trial_states import EMPTY_LEDGER, LedgerUpdate
 from src.features.ohlcv import build_features
 from src.indicators.indicator import read_columns
 from src.indicators.registry import INDICATORS

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from src.domain.errors import StoreUnavailable
-from src.domain.trials import TrialLedgerState, TrialSums
+from src.domain.trial_states import TrialLedgerState
+from src.domain.trials import TrialSums
 
 
 def read_state(

@@ -79,6 +79,10 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         "INSERT INTO trial_links SELECT NOT EXISTS (SELECT 1 FROM trials WHERE number IS NULL)",
     ),
     (
+        # How many runs a link counts: each had one of its own before batches; 0 for those that share another's.
+        "ALTER TABLE trials ADD COLUMN runs INTEGER NOT NULL DEFAULT 1",
+    ),
+    (
         """CREATE TABLE jobs (
                id TEXT PRIMARY KEY NOT NULL,
                user_id TEXT NOT NULL,

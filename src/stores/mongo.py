@@ -40,8 +40,9 @@ CHUNK_BYTES: Final = 8 * 1024 * 1024
 ORPHAN_AGE_S: Final = 3600.0
 """After this time, a save that has not ended is taken for one of a process that died."""
 
-SCHEMA_VERSION: Final = 3
-"""The version of the database; a document has a version of its own. Builds of version 2 drop the links of trials."""
+SCHEMA_VERSION: Final = 4
+"""The version of the database; a document has a version of its own. Builds of version 2 drop the links of trials, those
+of version 3 the keys of a batch that was counted last."""
 
 _SIZE: Final = {"$sum": {"$map": {"input": "$parts", "in": {"$arrayElemAt": ["$$this", 1]}}}}
 _MAX_NAMED: Final = 5
@@ -293,7 +294,7 @@ class MongoStore:
             logger.warning("results without an owner are in no list (docs/operations.md, MongoDB): ids=%s", shown)
 
     async def _migrate(self) -> None:
-        """Migrate the database to this build's version: version 1 had no sizes; 2 had trials without links."""
+        """Migrate the database to this build's version: 1 had no sizes, 2 no links, 3 no batches."""
         marker = await self._in.schema.find_one({"_id": "results"}) or {"version": 1}
         if marker["version"] > SCHEMA_VERSION:
             raise StoreUnavailable(

@@ -17,6 +17,9 @@ from src.stores.migrations import DELETE_PARTS_TOO, MIGRATIONS, SCHEMA_WITH_TRIG
 _WAL_LIMIT_BYTES: Final = 64 * 1024 * 1024
 _INCREMENTAL: Final = 2
 """SQLite's number for `auto_vacuum = INCREMENTAL`."""
+_CACHE_KIB: Final = 16 * 1024
+"""The keys of trials lie at random places of their table: with the default of 2 MiB, counting 100,000 of a sweep reads
+most of its pages again for each batch and takes a third longer."""
 _PAGES_IN_MEMORY: Final = 512
 """Two mebibytes: a file up to this size is rewritten with its journal in memory, which takes milliseconds."""
 
@@ -34,6 +37,7 @@ def open_database(path: Path, busy_timeout_s: float) -> sqlite3.Connection:
         connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
         _switch_to_write_ahead_log(connection, busy_timeout_s)
         connection.execute("PRAGMA synchronous = FULL")
+        connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
         # Some builds of SQLite overwrite deleted content by default: then a deletion needs as much space as a save.
         connection.execute("PRAGMA secure_delete = OFF")
         connection.execute(f"PRAGMA journal_size_limit = {_WAL_LIMIT_BYTES}")

@@ -17,7 +17,8 @@ from src.domain.market import Bars, DataQuality
 from src.domain.signals import Signals
 from src.domain.strategy import StrategyInputs
 from src.domain.trading import FillTiming, TradingRules
-from src.domain.trials import EMPTY_LEDGER, LedgerEntry, LedgerUpdate
+from src.domain.trial_states import EMPTY_LEDGER, LedgerUpdate
+from src.domain.trials import LedgerEntry
 from src.engines.event_driven import EventDrivenEngine
 from src.judgement import overfitting, superiority, timing, trial_ledger
 from src.judgement.report import JudgedRun, examine, judge

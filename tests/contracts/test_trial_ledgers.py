@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import os
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from src.domain.chain_links import ChainLink
 from src.domain.trial_chain import find_fault
-from src.domain.trials import EMPTY_LEDGER, ChainLink, LedgerEntry, LedgerUpdate, Trial, TrialLedgerState
+from src.domain.trial_states import EMPTY_LEDGER, LedgerUpdate, TrialLedgerState
+from src.domain.trials import LedgerEntry, Trial
 from src.judgement.trial_ledger import build_trial
 from src.ports import TrialLedger
 from src.service import ledger_check
@@ -21,6 +23,7 @@ from src.stores.mongo_ledger import MongoTrialLedger
 from src.stores.sqlite_database import SqliteDatabase
 from src.stores.sqlite_ledger import SqliteTrialLedger
 from tests.mongo_server import backend_uri
+from tests.trial_batches import make_batch
 
 DAY_MS = 86_400_000
 
@@ -220,3 +223,122 @@ async def test_head_is_found_after_its_run(ledger: TrialLedger, monkeypatch: pyt
         assert (found.fault, found.runs, found.head_after) == (None, 7, runs)
     missing = await ledger_check.check_ledger(ledger, user_id="ann", symbol="BTCUSDT", head="0" * 64)
     assert missing.head_after is None
+
+
+async def record_batch(ledger: TrialLedger, seeds: Sequence[int], *, first_day: int = 0) -> LedgerUpdate:
+    return await ledger.record_batch(make_batch(seeds, first_day=first_day), user_id="ann", symbol="BTCUSDT")
+
+
+async def record_alone(ledger: TrialLedger, seed: int) -> LedgerUpdate:
+    return await ledger.record(make_batch([seed]).entry(0), user_id="ann", symbol="BTCUSDT")
+
+
+async def check(ledger: TrialLedger, head: str | None = None) -> ledger_check.LedgerFinding:
+    return await ledger_check.check_ledger(ledger, user_id="ann", symbol="BTCUSDT", head=head)
+
+
+def count_in_order(*counted: Sequence[int]) -> tuple[TrialLedgerState, list[ChainLink]]:
+    """Return the state and the links after these batches of new runs."""
+    now, links = EMPTY_LEDGER, []
+    for seeds in counted:
+        now, some = now.count_batch(make_batch(seeds))
+        links += some
+    return now, links
+
+
+async def test_batches_are_counted_and_read_back(open_ledger: OpenLedger) -> None:
+    expected, links = count_in_order([1, 2, 3, 4], [8], range(10, 17))
+    first = await record_batch(open_ledger(), [1, 2, 3, 4])
+    assert (first.before, first.after) == (EMPTY_LEDGER, count_in_order([1, 2, 3, 4])[0])
+    second = await record_batch(open_ledger(), [8])
+    assert second.before == first.after
+    assert (await record_batch(open_ledger(), range(10, 17))).after == expected
+    assert await state(open_ledger()) == expected
+    assert await chain(open_ledger(), page=3) == links
+    assert await open_ledger().count_unlinked(user_id="ann", symbol="BTCUSDT") == 0
+
+
+async def test_sums_of_batches_are_those_of_runs(open_ledger: OpenLedger) -> None:
+    ledger = open_ledger()
+    await record_alone(ledger, 2)
+    await record_batch(ledger, [1, 2, 3, 3, 4])
+    await record_batch(ledger, [5, 4, 6, 1])
+    await record_alone(ledger, 7)
+    expected = EMPTY_LEDGER
+    for seed in range(7, 0, -1):
+        expected = expected.add(make_batch([seed]).entry(0))
+    found = await state(ledger)
+    assert (found.total, found.active, found.runs) == (expected.total, expected.active, 7)
+    assert (await check(ledger)).fault is None
+
+
+async def test_run_of_a_batch_was_counted_before(ledger: TrialLedger) -> None:
+    known = (await record_batch(ledger, [1, 2, 3])).after
+    for seed in (1, 3, 2):
+        again = await record_alone(ledger, seed)
+        assert (again.before, again.after) == (known, known)
+    for seeds in ([1, 2, 3], [2], []):
+        again = await record_batch(ledger, seeds)
+        assert (again.before, again.after) == (known, known)
+    assert await state(ledger) == known
+    assert (await check(ledger)).fault is None
+
+
+async def test_concurrent_batches_and_runs_count_once(open_ledger: OpenLedger) -> None:
+    ledgers = [open_ledger(), open_ledger()]
+    batches = [range(0, 9), range(5, 14), range(3, 20), range(0, 9), range(16, 24)]
+    tasks = [record_batch(ledgers[number % 2], seeds) for number, seeds in enumerate(batches)]
+    tasks += [record_alone(ledgers[number % 2], seed) for number, seed in enumerate((4, 4, 30, 17, 30))]
+    updates = await asyncio.gather(*tasks)
+    expected = EMPTY_LEDGER
+    for seed in (*range(24), 30):
+        expected = expected.add(make_batch([seed]).entry(0))
+    found = await state(ledgers[0])
+    assert (found.total, found.active, found.runs) == (expected.total, expected.active, 25)
+    assert sum(update.after.runs - update.before.runs for update in updates) == 25
+    assert (await check(ledgers[1])).fault is None
+    assert sorted(link.key for link in await chain(ledgers[0])) == sorted(f"run-{seed}" for seed in (*range(24), 30))
+
+
+async def test_head_of_batch_is_found_after_its_last_run(ledger: TrialLedger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ledger_check, "PAGE_LINKS", 2)
+    heads = {(await record_alone(ledger, 90)).after.head: 1}
+    heads[(await record_batch(ledger, range(5))).after.head] = 6
+    heads[(await record_batch(ledger, range(5, 9))).after.head] = 10
+    heads[(await record_alone(ledger, 91)).after.head] = 11
+    for head, runs in heads.items():
+        found = await check(ledger, head)
+        assert (found.fault, found.runs, found.head_after) == (None, 11, runs)
+
+
+async def test_chain_has_no_fault_while_batches_count(open_ledger: OpenLedger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ledger_check, "PAGE_LINKS", 3)
+    monkeypatch.setattr(ledger_check, "MAX_WALKS", 1)
+    counting, walking = open_ledger(), open_ledger()
+    await record_batch(counting, range(7))
+
+    async def count_batches() -> None:
+        for first in range(7, 140, 7):
+            await record_batch(counting, range(first, first + 7))
+            await record_alone(counting, first + 1000)
+
+    writer = asyncio.create_task(count_batches())
+    walks = 0
+    while not writer.done():
+        assert (await check(walking)).fault is None
+        walks += 1
+    await writer
+    assert walks > 1
+    assert (await check(walking)).runs == 140 + 19
+
+
+async def test_caller_that_leaves_a_batch_breaks_no_chain(ledger: TrialLedger) -> None:
+    for number in range(6):
+        task = asyncio.create_task(record_batch(ledger, range(number, number + 5)))
+        await asyncio.sleep(0.002 * number)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        assert (await check(ledger)).fault is None
+    await record_batch(ledger, range(10))
+    assert (await state(ledger)).runs == 10
+    assert (await check(ledger)).fault is None

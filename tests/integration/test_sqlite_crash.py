@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from src.domain.trial_chain import find_fault
-from src.domain.trials import EMPTY_LEDGER
+from src.domain.trial_states import EMPTY_LEDGER
 from src.stores.sqlite import SqliteStore
 from src.stores.sqlite_database import SqliteDatabase
 from src.stores.sqlite_ledger import SqliteTrialLedger

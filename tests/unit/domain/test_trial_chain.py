@@ -8,8 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from src.domain.chain_links import ChainLink
 from src.domain.trial_chain import find_fault
-from src.domain.trials import EMPTY_LEDGER, ChainLink, LedgerEntry, Trial, TrialLedgerState
+from src.domain.trial_states import EMPTY_LEDGER, TrialLedgerState
+from src.domain.trials import LedgerEntry, Trial
+from tests.trial_batches import make_batch
 
 
 def make(runs: int, start: TrialLedgerState = EMPTY_LEDGER) -> tuple[list[ChainLink], TrialLedgerState]:
@@ -130,3 +133,91 @@ def test_chain_goes_on_from_trials_without_links() -> None:
     assert [link.number for link in links] == [5, 6, 7]
     assert find_fault(links, state) is None
     assert "link 5 does not follow" in str(find_fault(links, replace(state, first_head="0" * 64)))
+
+
+def make_with_batch() -> tuple[list[ChainLink], TrialLedgerState]:
+    """Return the links of two runs alone, of a batch of three, and of one more run."""
+    links, state = make(2)
+    state, some = state.count_batch(make_batch([1, 2, 3]))
+    state, last = state.count(LedgerEntry(key="last", total=None, active=None))
+    return [*links, *some, last], state
+
+
+def test_untouched_batch_has_no_fault() -> None:
+    links, state = make_with_batch()
+    assert [link.number for link in links] == [1, 2, 3, 4, 5, 6]
+    assert find_fault(links, state) is None
+
+
+BATCH = "link 3 (runs 3 to 5) does not follow the head before it: "
+
+
+@pytest.mark.parametrize(
+    ("number", "change", "named"),
+    [
+        (3, {"key": "x"}, BATCH + "its keys, trials or sums were changed"),
+        (4, {"key": "x"}, BATCH + "its keys, trials or sums were changed"),
+        (5, {"key": "run-2"}, BATCH + "its keys, trials or sums were changed"),
+        (3, {"entry": "0" * 64}, BATCH + "its keys, trials or sums were changed"),
+        (3, {"head": "0" * 64}, BATCH + "its head was changed"),
+        (3, {"head": "0" * 64, "sums": "0" * 64}, BATCH + "its keys, trials, sums or head were changed"),
+        (
+            3,
+            {"runs": 2},
+            "link 3 (runs 3 to 4) does not follow the head before it: its keys, trials, sums or head were changed",
+        ),
+        (3, {"runs": 1}, "link 3 does not follow the head before it: its key, trial, sums or head were changed"),
+        (2, {"runs": 0, "entry": "", "sums": "", "head": ""}, "link 2 belongs to a batch, but no batch is there"),
+        (3, {"runs": 4}, "link 6 stands alone inside link 3 (runs 3 to 6)"),
+        (3, {"runs": 9}, "link 3 (runs 3 to 11) ends after the ledger's last run, 6"),
+        (3, {"runs": -3}, "link 3 has -3 as number of its runs"),
+        (3, {"runs": "3"}, "link 3 has '3' as number of its runs"),
+        (3, {"runs": True}, "link 3 has True as number of its runs"),
+        (4, {"runs": None}, "link 4 has None as number of its runs"),
+        (4, {"runs": 1}, "link 4 has '' as digest of its trial"),
+        (4, {"entry": "0" * 64}, f"link 4 has '{'0' * 64}' as digest of its trial"),
+        (4, {"head": None}, "link 4 has None as head"),
+        (2, {"runs": 0}, f"link 2 has '{make(2)[0][1].entry}' as digest of its trial"),
+        (6, {"runs": 2}, "link 6 (runs 6 to 7) ends after the ledger's last run, 6"),
+    ],
+)
+def test_changed_batch_is_named(number: int, change: dict[str, Any], named: str) -> None:
+    links, state = make_with_batch()
+    links[number - 1] = replace(links[number - 1], **change)
+    assert find_fault(links, state) == named
+
+
+def test_swapped_keys_of_batch_are_named() -> None:
+    links, state = make_with_batch()
+    links[3], links[4] = replace(links[4], number=4), replace(links[3], number=5)
+    assert find_fault(links, state) == BATCH + "its keys, trials or sums were changed"
+
+
+@pytest.mark.parametrize("number", [3, 4, 5])
+def test_run_removed_from_batch_is_named(number: int) -> None:
+    links, state = make_with_batch()
+    del links[number - 1]
+    assert f"link {number} is missing" in str(find_fault(links, state))
+
+
+def test_run_added_to_batch_is_named() -> None:
+    links, state = make_with_batch()
+    assert find_fault([*links, replace(links[4], number=7)], state) == "link 7 comes after the ledger's last run, 6"
+    assert find_fault([*links[:4], replace(links[3], key="x"), *links[4:]], state) == "two links have the number 4"
+
+
+def test_wrong_batch_at_the_end_is_explained() -> None:
+    state, some = EMPTY_LEDGER.count_batch(make_batch([1, 2, 3]))
+    assert "its sums were changed" in str(find_fault([replace(some[0], sums="0" * 64), *some[1:]], state))
+    assert "link 3 is missing: the ledger has 3 runs" in str(find_fault(some[:2], state))
+    named = "its keys, trials or sums, or the ledger's first head, were changed"
+    assert named in str(find_fault([replace(some[0], entry="0" * 64), *some[1:]], state))
+
+
+def test_wrong_link_before_batch_is_named_first() -> None:
+    links, state = make_with_batch()
+    changed = [links[0], replace(links[1], entry="0" * 64), *links[2:]]
+    named = "link 2 does not follow the head before it: its key, trial"
+    assert find_fault(changed, state) == f"{named} or sums were changed"
+    damaged = [*changed[:3], replace(changed[3], key=b""), *changed[4:]]  # type: ignore[arg-type]
+    assert find_fault(damaged, state) == f"{named}, sums or head were changed"

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from src.domain.errors import StoreUnavailable
-from src.domain.trials import EMPTY_LEDGER, LedgerEntry, Trial
+from src.domain.trial_states import EMPTY_LEDGER
+from src.domain.trials import LedgerEntry, Trial
 from src.ports import TrialLedger
 from src.service import ledger_check
 from src.service.ledger_check import check_ledger
@@ -79,7 +80,8 @@ def edit_file(path: Path, *statements: str) -> None:
 
 UNLINK = "UPDATE trials SET number = NULL, entry = NULL, sums = NULL, head = NULL"
 FORGET = "UPDATE trial_ledgers SET runs = {runs}, unlinked_runs = {unlinked}, first_head = head"
-ROW = "INSERT INTO trials VALUES ('ann', 'BTCUSDT', 'x', {number}, '{zeros}', '{zeros}', '{zeros}')"
+ROW = """INSERT INTO trials (user_id, symbol, key, number, entry, sums, head)
+    VALUES ('ann', 'BTCUSDT', 'x', {number}, '{zeros}', '{zeros}', '{zeros}')"""
 SWAP = """UPDATE trials SET {field} = (
     SELECT other.{field} FROM trials AS other WHERE other.number = 6 - trials.number
 ) WHERE number IN (2, 4)"""
@@ -173,7 +175,8 @@ async def test_file_that_had_all_links_keeps_all(path: Path) -> None:
     database = SqliteDatabase(path)
     await count(SqliteTrialLedger(database), 1, 2)
     await database.close()
-    edit_file(path, "DROP TABLE trial_links", f"PRAGMA user_version = {OLD_SCHEMA + 1}")
+    later = ("DROP TABLE trial_links", "ALTER TABLE trials DROP COLUMN runs")
+    edit_file(path, *later, f"PRAGMA user_version = {OLD_SCHEMA + 1}")
     database = SqliteDatabase(path)
     ledger = SqliteTrialLedger(database)
     await count(ledger, 3)
@@ -421,7 +424,7 @@ async def test_crash_between_two_steps_breaks_no_chain(server: MongoServer, surv
 
 async def test_start_up_prepares_the_database_for_links(mongo: MongoDatabase) -> None:
     assert await MongoStore(mongo).is_reachable()
-    # Builds that drop the links know versions up to 2.
-    assert (await mongo.collection("result_schema").find_one({}))["version"] == 3
+    # Builds that drop the links know versions up to 2, those that drop a batch's keys up to 3.
+    assert (await mongo.collection("result_schema").find_one({}))["version"] == 4
     indexes = await mongo.collection("trials").index_information()
     assert [("ledger", 1), ("link.number", 1)] in [index["key"] for index in indexes.values()]

@@ -1,0 +1,58 @@
+"""The links of a ledger's chain: one for each run that was counted alone, one for each batch of runs."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+LOWEST_NUMBER: Final = -(2**63)
+"""Under any number of a link, also of one that was added by hand."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChainLink:
+    """One counted run in the chain of a ledger.
+
+    `number` is 1 for the ledger's first run. `entry` is the SHA-256 of the key and of both trials' bytes, `sums` that
+    of the ledger's sums after the run, and `head` that of the head before and of all the others; in hexadecimal.
+
+    Runs that were counted in one batch share the link of the first of them: `runs` is how many they are, `entry` is
+    `TrialBatch.digest`, and the head is made from `digest_keys` of all of them in place of the key. Each of the others
+    has 0 `runs`, a number and a key, and is empty otherwise.
+    """
+
+    number: int
+    key: str
+    entry: str
+    sums: str
+    head: str
+    runs: int = 1
+
+    def head_after(self, before: str) -> str:
+        """Return the head that this link must have if it follows the head `before`; see `join` for a batch's."""
+        text = f"{before}\n{self.number}\n{self.key}\n{self.entry}\n{self.sums}\n"
+        if self.runs != 1:
+            text += f"{self.runs}\n"
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def join(self, keys: Iterable[str]) -> ChainLink:
+        """Return a batch's link with the digest of all its keys as key, from which its head is made."""
+        return replace(self, key=digest_keys(keys))
+
+    def spread(self, keys: Sequence[str]) -> tuple[ChainLink, ...]:
+        """Return the links of a batch as they are stored: this one with the first key, and the others' own."""
+        others = (
+            ChainLink(number=number, key=key, entry="", sums="", head="", runs=0)
+            for number, key in enumerate(keys[1:], start=self.number + 1)
+        )
+        return replace(self, key=keys[0]), *others
+
+
+def digest_keys(keys: Iterable[str]) -> str:
+    """Return the SHA-256 of keys, which hold no line breaks, in this order; in hexadecimal."""
+    digest = hashlib.sha256()
+    for key in keys:
+        digest.update(f"{key}\n".encode())
+    return digest.hexdigest()

@@ -1,0 +1,91 @@
+"""The state of a ledger of trials, and how runs that are counted change it."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from typing import Final
+
+from src.domain.chain_links import ChainLink, digest_keys
+from src.domain.trials import NO_TRIALS, LedgerEntry, TrialBatch, TrialSums
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialLedgerState:
+    """The trials of a user on a symbol, of total and of active returns, and the head of the chain of their entries.
+
+    `runs` is the number of runs counted, and `head` the head of the last one's link; empty before the first. The first
+    `unlinked_runs` were counted before links were kept; links go on from `first_head`.
+    """
+
+    total: TrialSums
+    active: TrialSums
+    head: str
+    runs: int = 0
+    unlinked_runs: int = 0
+    first_head: str = ""
+
+    @property
+    def is_unnumbered(self) -> bool:
+        """Return whether a version of the service that keeps no links wrote this state last."""
+        return bool(self.head) and not self.runs
+
+    def start_chain(self, runs: int) -> TrialLedgerState:
+        """Return the state from which links go on after `runs` runs without links."""
+        return replace(self, runs=runs, unlinked_runs=runs, first_head=self.head)
+
+    def count(self, entry: LedgerEntry) -> tuple[TrialLedgerState, ChainLink]:
+        """Return the state with one more run, and the run's link."""
+        digest = hashlib.sha256(f"{entry.key}\n".encode())
+        for trial in (entry.total, entry.active):
+            digest.update(b"flat\n" if trial is None else trial.to_bytes())
+        after = replace(
+            self,
+            total=self.total if entry.total is None else self.total.add(entry.total),
+            active=self.active if entry.active is None else self.active.add(entry.active),
+            runs=self.runs + 1,
+        )
+        return self._link(after, key=entry.key, entry=digest.hexdigest())
+
+    def count_batch(self, batch: TrialBatch) -> tuple[TrialLedgerState, tuple[ChainLink, ...]]:
+        """Return the state with the runs of a batch, and their links; no key is there twice, or counted before.
+
+        One run has the link that it would have alone; more share one.
+        """
+        if len(batch) == 0:
+            return self, ()
+        if len(batch) == 1:
+            after, link = self.count(batch.entry(0))
+            return after, (link,)
+        total, active = batch.total.sums(batch.slots), batch.active.sums(batch.slots)
+        after = replace(
+            self, total=self.total.merge(total), active=self.active.merge(active), runs=self.runs + len(batch)
+        )
+        after, link = self._link(after, key=digest_keys(batch.keys), entry=batch.digest(total, active))
+        return after, link.spread(batch.keys)
+
+    def add(self, entry: LedgerEntry) -> TrialLedgerState:
+        """Return the state with one more run."""
+        return self.count(entry)[0]
+
+    def sums_digest(self) -> str:
+        """Return the SHA-256 of the sums, in hexadecimal."""
+        return hashlib.sha256(self.total.to_bytes() + self.active.to_bytes()).hexdigest()
+
+    def _link(self, after: TrialLedgerState, *, key: str, entry: str) -> tuple[TrialLedgerState, ChainLink]:
+        """Return the state after this one with its head, and the link that leads to it."""
+        runs = after.runs - self.runs
+        link = ChainLink(number=self.runs + 1, key=key, entry=entry, sums=after.sums_digest(), head="", runs=runs)
+        link = replace(link, head=link.head_after(self.head))
+        return replace(after, head=link.head), link
+
+
+EMPTY_LEDGER: Final = TrialLedgerState(total=NO_TRIALS, active=NO_TRIALS, head="")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerUpdate:
+    """A ledger before and after runs were counted; the same twice if all of them had been counted before."""
+
+    before: TrialLedgerState
+    after: TrialLedgerState
