@@ -1,4 +1,4 @@
-"""Prepare what all rows of a sweep share of the bars, once: prices, sums of the close's returns, and slots of trials."""
+"""Prepare what all rows of a sweep share of the bars: prices, sums of the close's returns, and slots of trials."""
 
 from __future__ import annotations
 

@@ -19,9 +19,7 @@ Floats = NDArray[np.float64]
 
 
 @compiled_arithmetic
-def write_returns(
-    close: Floats, initial_cash: float, balances: NDArray[np.void], count: int, returns: Floats
-) -> bool:
+def write_returns(close: Floats, initial_cash: float, balances: NDArray[np.void], count: int, returns: Floats) -> bool:
     """Write the return of each bar [n]; return whether all positions are long and without cash beside them."""
     n = close.size
     returns[:] = 0.0

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numba import njit
@@ -24,6 +23,7 @@ from src.sweeps import market_arrays, path_sums, row_plans, row_returns, trading
 from src.sweeps.crossings import Events
 from src.sweeps.market_arrays import MarketArrays
 from src.sweeps.path_sums import PATH_SUMS_DTYPE, measure_path, measure_returns
+from src.sweeps.row_plans import RowPlan
 from src.sweeps.row_returns import (
     average_exposure,
     write_blocks,
@@ -31,138 +31,171 @@ from src.sweeps.row_returns import (
     write_returns,
     write_slot_returns,
 )
-from src.sweeps.trading import BALANCE_DTYPE, TRADE_SUMS_DTYPE, clear_trades, trade_at_market, trade_by_orders
+from src.sweeps.trading import (
+    BALANCE_DTYPE,
+    TRADE_SUMS_DTYPE,
+    TradeSums,
+    clear_trades,
+    trade_at_market,
+    trade_by_orders,
+)
 
 Floats = NDArray[np.float64]
 Whole = NDArray[np.int64]
 
-NO_RETURNS: Final = np.empty((0, 0))
 
+class RowInputs(NamedTuple):
+    """Rows [k] to run: row i does the events of its group `groups[i]` under the rules `plans[i]` (`ROW_PLAN_DTYPE`).
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class RowResults:
-    """What compiled code writes about rows [k], over d slots of trials and S blocks of bars.
-
-    `path` and `trades` are records (`PATH_SUMS_DTYPE`, `TRADE_SUMS_DTYPE`); `directions` [2, k, d], `t` and `moves`
-    [2, k] are of total and of active returns; `block_sums` and `block_squares` [k, S] are 0 unless they are wanted.
+    `actions` [g, n] are those of the groups, bar by bar; rows that need no orders do not read it, and it may be empty.
     """
 
-    path: NDArray[np.void]
+    events: Events
+    actions: NDArray[np.int8]
+    groups: Whole
+    plans: NDArray[np.void]
+
+
+class RowResults(NamedTuple):
+    """What is known of rows [k], over d slots of trials and S blocks of bars.
+
+    `paths` and `trades` are records (`PATH_SUMS_DTYPE`, `TRADE_SUMS_DTYPE`); `directions` [2, k, d], `t` and `moves`
+    [2, k] are of total and of active returns; `block_sums` and `block_squares` [k, S] are 0 unless they are wanted.
+    `returns` [k, n] are per bar. An array without elements is not wanted.
+    """
+
+    paths: NDArray[np.void]
     trades: NDArray[np.void]
     directions: Whole
     t: Whole
     moves: NDArray[np.bool_]
     block_sums: Floats
     block_squares: Floats
+    returns: Floats
 
 
-def run_rows(
-    market: MarketArrays,
-    events: Events,
-    actions: NDArray[np.int8],
-    groups: Whole,
-    plans: NDArray[np.void],
-    wants_blocks: NDArray[np.bool_],
-    *,
-    has_trials: bool = True,
-) -> RowResults:
-    """Run each row: the events of its group `groups` [k] under its rules `plans` [k] (`ROW_PLAN_DTYPE`).
+class _Scratch(NamedTuple):
+    """Arrays that each row overwrites: the book, what happens in it, and its returns per bar and per slot."""
 
-    `actions` [g, n] are those of the groups, bar by bar; a row that needs no orders does not read it, and it may have
-    no rows then. Without `has_trials` neither trials nor blocks are computed.
-    """
-    rows, slots = len(plans), market.firsts.size - 1 if has_trials else 0
-    found = RowResults(
-        path=np.zeros(rows, PATH_SUMS_DTYPE),
+    books: NDArray[np.void]
+    fills: NDArray[np.void]
+    balances: NDArray[np.void]
+    curves: Floats
+    returns: Floats
+    held: Floats
+    slots: Floats
+
+
+def run_rows(market: MarketArrays, given: RowInputs, wants_blocks: NDArray[np.bool_]) -> RowResults:
+    """Run each row, with its trials, and the blocks of those that want them [k]."""
+    found = _allocate(len(given.plans), slots=market.firsts.size - 1)
+    _run(market, given, wants_blocks, create_book(1.0), found)
+    return found
+
+
+def measure_rows(market: MarketArrays, given: RowInputs) -> RowResults:
+    """Run each row, and compute its figures only."""
+    found = _allocate(len(given.plans))
+    _run(market, given, np.zeros(len(given.plans), np.bool_), create_book(1.0), found)
+    return found
+
+
+def compute_returns(market: MarketArrays, given: RowInputs) -> Floats:
+    """Return the returns of each row bar by bar [k, n]; 0 for one whose equity grows without bound."""
+    found = _allocate(len(given.plans), bars=market.close.size)
+    _run(market, given, np.zeros(len(given.plans), np.bool_), create_book(1.0), found)
+    return found.returns
+
+
+def _allocate(rows: int, *, slots: int = 0, bars: int = 0) -> RowResults:
+    return RowResults(
+        paths=np.zeros(rows, PATH_SUMS_DTYPE),
         trades=np.zeros(rows, TRADE_SUMS_DTYPE),
         directions=np.zeros((2, rows, slots), np.int64),
         t=np.zeros((2, rows), np.int64),
         moves=np.zeros((2, rows), np.bool_),
         block_sums=np.zeros((rows, DEFAULT_BLOCKS)),
         block_squares=np.zeros((rows, DEFAULT_BLOCKS)),
+        returns=np.zeros((rows, bars)),
     )
-    given = (market, events, actions, groups, plans, wants_blocks, has_trials, create_book(1.0))
-    written = (found.path, found.trades, found.directions, found.t, found.moves, found.block_sums)
-    _run(*given, *written, found.block_squares, NO_RETURNS)
-    return found
 
 
-def compute_returns(
-    market: MarketArrays, events: Events, actions: NDArray[np.int8], groups: Whole, plans: NDArray[np.void]
-) -> Floats:
-    """Return the returns of each row bar by bar [k, n]; see `run_rows`."""
-    rows = len(plans)
-    returns = np.zeros((rows, market.close.size))
-    trials = (np.zeros((2, rows, 0), np.int64), np.zeros((2, rows), np.int64), np.zeros((2, rows), np.bool_))
-    blocks = (np.zeros((rows, 0)), np.zeros((rows, 0)))
-    given = (market, events, actions, groups, plans, np.zeros(rows, np.bool_), False, create_book(1.0))
-    _run(*given, np.zeros(rows, PATH_SUMS_DTYPE), np.zeros(rows, TRADE_SUMS_DTYPE), *trials, *blocks, returns)
-    return returns
+@compiled
+def _trade(market: MarketArrays, given: RowInputs, row: int, scratch: _Scratch, sums: TradeSums) -> int:
+    """Trade a row; write its balances and return how many."""
+    rules, group, events = given.plans[row], given.groups[row], given.events
+    first, stop = events.offsets[group], events.offsets[group + 1]
+    bars, actions = events.bars[first:stop], events.actions[first:stop]
+    clear_trades(sums)
+    if rules.by_orders == 0:
+        return trade_at_market(market, bars, actions, rules, scratch.balances, sums)
+    return trade_by_orders(
+        market, bars, given.actions[group], rules, scratch.books, scratch.fills, scratch.curves, scratch.balances, sums
+    )
+
+
+@compiled
+def _count_trials(
+    market: MarketArrays, rules: RowPlan, count: int, is_plain: bool, row: int, scratch: _Scratch, found: RowResults
+) -> None:
+    """Write the trials of a row's total and active returns."""
+    at_close, exposed = rules.is_filled_at_close != 0, found.paths[row].exposed_bars
+    exposure = average_exposure(market.close, scratch.balances, count, at_close, is_plain, exposed, scratch.held)
+    write_slot_returns(market, scratch.returns, exposure, scratch.slots[0], scratch.slots[1])
+    for kind in range(2):
+        moves, t = measure_direction(scratch.slots[kind], found.directions[kind, row])
+        found.moves[kind, row], found.t[kind, row] = moves, t
+
+
+@compiled
+def _cut_blocks(
+    market: MarketArrays, rules: RowPlan, count: int, is_plain: bool, row: int, scratch: _Scratch, found: RowResults
+) -> None:
+    """Write the block sums of a row."""
+    sums, squares = found.block_sums[row], found.block_squares[row]
+    if is_plain and found.paths[row].is_exact != 0:
+        write_plain_blocks(market, rules.initial_cash, scratch.balances, count, sums, squares)
+    else:
+        write_blocks(scratch.returns, market.block_bars, sums, squares)
 
 
 @compiled
 def _run_all(
     market: MarketArrays,
-    events: Events,
-    actions: NDArray[np.int8],
-    groups: Whole,
-    plans: NDArray[np.void],
+    given: RowInputs,
     wants_blocks: NDArray[np.bool_],
-    has_trials: bool,
     books: NDArray[np.void],
-    paths: NDArray[np.void],
-    trades: NDArray[np.void],
-    directions: Whole,
-    t: Whole,
-    moves: NDArray[np.bool_],
-    block_sums: Floats,
-    block_squares: Floats,
-    all_returns: Floats,
+    found: RowResults,
 ) -> None:
-    n, slots = market.close.size, directions.shape[2]
-    most = 0
-    for group in range(events.offsets.size - 1):
-        most = max(most, events.offsets[group + 1] - events.offsets[group])
-    balances, fills = np.empty(2 * most, BALANCE_DTYPE), np.empty(2 * most, FILL_DTYPE)
-    curves = np.empty((3, n if actions.size else 0))
-    returns, held = np.empty(n), np.empty(n)
-    values = np.empty((2, slots))
-    for row in range(plans.size):
-        rules, group, path = plans[row], groups[row], paths[row]
-        first, stop = events.offsets[group], events.offsets[group + 1]
-        clear_trades(trades[row])
-        if rules.by_orders != 0:
-            count = trade_by_orders(
-                market, events.bars[first:stop], actions[group], rules, books, fills, curves, balances, trades[row]
-            )
-        else:
-            count = trade_at_market(
-                market, events.bars[first:stop], events.actions[first:stop], rules, balances, trades[row]
-            )
-        measure_path(market, rules.initial_cash, balances, count, path)
+    n, slots, most = market.close.size, found.directions.shape[2], 0
+    offsets = given.events.offsets
+    for group in range(offsets.size - 1):
+        most = max(most, offsets[group + 1] - offsets[group])
+    scratch = _Scratch(
+        books,
+        np.empty(2 * most, FILL_DTYPE),
+        np.empty(2 * most, BALANCE_DTYPE),
+        np.empty((3, n if given.actions.size else 0)),
+        np.empty(n),
+        np.empty(n),
+        np.empty((2, slots)),
+    )
+    for row in range(given.plans.size):
+        rules, path = given.plans[row], found.paths[row]
+        count = _trade(market, given, row, scratch, found.trades[row])
+        measure_path(market, rules.initial_cash, scratch.balances, count, path)
         if path.is_bounded == 0:
             continue
-        if all_returns.size:
-            write_returns(market.close, rules.initial_cash, balances, count, all_returns[row])
-        if path.is_exact != 0 and not has_trials:
-            continue
-        is_plain = write_returns(market.close, rules.initial_cash, balances, count, returns)
-        if path.is_exact == 0:
-            measure_returns(returns, market.risk_free, path)
-        if not has_trials:
-            continue
-        exposure = average_exposure(
-            market.close, balances, count, rules.is_filled_at_close != 0, is_plain, path.exposed_bars, held
-        )
-        write_slot_returns(market, returns, exposure, values[0], values[1])
-        for kind in range(2):
-            moves[kind, row], t[kind, row] = measure_direction(values[kind], directions[kind, row])
-        if not wants_blocks[row] or market.block_bars == 0:
-            continue
-        if is_plain and path.is_exact != 0:
-            write_plain_blocks(market, rules.initial_cash, balances, count, block_sums[row], block_squares[row])
-        else:
-            write_blocks(returns, market.block_bars, block_sums[row], block_squares[row])
+        if found.returns.size:
+            write_returns(market.close, rules.initial_cash, scratch.balances, count, found.returns[row])
+        if slots or path.is_exact == 0:
+            is_plain = write_returns(market.close, rules.initial_cash, scratch.balances, count, scratch.returns)
+            if slots:
+                _count_trials(market, rules, count, is_plain, row, scratch, found)
+            if wants_blocks[row] and market.block_bars:
+                _cut_blocks(market, rules, count, is_plain, row, scratch, found)
+            if path.is_exact == 0:
+                measure_returns(scratch.returns, market.risk_free, path)
 
 
 def _cached_on_disk(rules_fingerprint: str) -> Callable[..., None]:
