@@ -29,7 +29,7 @@ from src.domain.jobs import (
 from src.domain.market import Bars, CachedMarket, FetchProgress, Interval, Listing, MarketRequest, MarketSeries
 from src.domain.model_files import ModelDescription, ModelFile
 from src.domain.runs import BacktestResult, ResultPage, ResultSummary, StoreUsage
-from src.domain.signals import Features, OutputKind, Predictions, Signals
+from src.domain.signals import Features, OutputKind, Predictions, Signals, StrategyDescription
 from src.domain.strategy import StrategyInputs
 from src.domain.sweep_rows import EvaluatedRows, SweepInputs
 from src.domain.sweeps import SweepSuperiority
@@ -127,6 +127,10 @@ class DownloadBoard(Protocol):
 
 class Strategy(Protocol):
     """Turns bars, and a model's predictions on them, into signals; built from its parameters."""
+
+    def describe(self, predictions: Predictions | None = None) -> StrategyDescription:
+        """Return the name and parameters that its signals carry; `predictions` if it reads a model's."""
+        ...
 
     def signals(self, inputs: StrategyInputs) -> Signals:
         """Return the signal at each bar; the signal at t reads bars and predictions ≤ t only."""

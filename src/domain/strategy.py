@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import typing
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field, fields, replace
-from typing import ClassVar, Final
+from typing import ClassVar, Final, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from src.domain.errors import bad_pair
 from src.domain.market import Bars, Interval
@@ -124,21 +128,35 @@ class ModelParams(ModelChoice, StrategyParams):
         return replace(self, **{item.name: getattr(model, item.name) for item in fields(ModelChoice)})
 
 
+class SeriesMemory(Protocol):
+    """Keeps series that were computed from the same bars, by what determines them."""
+
+    def recall(self, key: Hashable, compute: Callable[[], NDArray[np.float64]]) -> NDArray[np.float64]:
+        """Return the series of this key, computed now if it is not kept."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class StrategyInputs:
     """The inputs of a strategy: bars [n], and a model's predictions if its parameters name a model.
 
     The first `warm_up` of the bars are before the range that was asked for: signals and predictions are those of the
-    range, [n - warm_up].
+    range, [n - warm_up]. `memory` keeps series of these bars, and of these predictions, for other strategies that read
+    the same.
     """
 
     bars: Bars
     predictions: Predictions | None = None
     warm_up: int = 0
+    memory: SeriesMemory | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.warm_up <= len(self.bars):
             raise ValueError(f"warm_up is {self.warm_up}, expected 0 to {len(self.bars)}")
+
+    def recall(self, key: Hashable, compute: Callable[[], NDArray[np.float64]]) -> NDArray[np.float64]:
+        """Return the series [n] of the bars that `compute` returns, which `key` alone must determine."""
+        return compute() if self.memory is None else self.memory.recall(key, compute)
 
     def required_predictions(self) -> Predictions:
         """Return the predictions; raises ValueError if there are none, which is a bug."""

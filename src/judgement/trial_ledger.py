@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
@@ -24,7 +23,8 @@ from src.domain.trading import (
     Sizing,
     TradingRules,
 )
-from src.domain.trials import UNIT, Trial
+from src.domain.trials import Trial
+from src.judgement.trial_directions import measure_direction
 
 Floats = NDArray[np.float64]
 
@@ -32,8 +32,6 @@ UNITS: Final = ((86_400_000, 0), (3_600_000, 1), (60_000, 2), (1_000, 3))
 """Days, hours, minutes and seconds in ms, and the level that tells their slots apart."""
 LEVELS: Final = 4
 MIN_UNITS: Final = 30
-FLAT: Final = 1e-24
-"""‖x − x̄‖² of at most this × n × max x² is rounding: such a run did not move, and is not a trial."""
 
 
 def build_trial(open_time_ms: NDArray[np.int64], returns: Floats) -> Trial | None:
@@ -57,17 +55,9 @@ def _build_trial(slots: NDArray[np.int64], firsts: NDArray[np.int64], returns: F
     if not slots.size:
         return None
     values = np.multiply.reduceat(1 + returns, firsts) - 1
-    n = values.size
-    if n < 2 or not np.isfinite(values).all():
-        return None
-    mean = float(values.mean())
-    deviations = values - mean
-    squares = float((deviations * deviations).sum())
-    if squares <= FLAT * n * float(np.abs(values).max()) ** 2:
-        return None
-    directions = np.rint(deviations / math.sqrt(squares) * UNIT).astype(np.int64)
-    t = mean / math.sqrt(squares / (n - 1)) * math.sqrt(n)
-    return Trial(slots=slots, directions=directions, t=round(t * UNIT))
+    directions = np.empty(values.size, np.int64)
+    moves, t = measure_direction(values, directions)
+    return Trial(slots=slots, directions=directions, t=t) if moves else None
 
 
 def active_returns(returns: Floats, market: Floats, exposure: Floats) -> Floats:

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import ClassVar
 
 from src.domain.parameters import parameter
-from src.domain.signals import Signals
+from src.domain.signals import Predictions, Signals, StrategyDescription
 from src.domain.strategy import StrategyInputs
 from src.strategies.presets import (
     LENGTH_OF_TWO,
@@ -81,11 +81,15 @@ class Bollinger:
 
     params: BollingerParams
 
+    def describe(self, predictions: Predictions | None = None) -> StrategyDescription:  # noqa: ARG002
+        """Return the name and the declared parameters; see `ports.Strategy`."""
+        return self.params.describe(self.label)
+
     def signals(self, inputs: StrategyInputs) -> Signals:
         """Return the crossings in the range that change the side."""
-        lower, upper = (reading.compute(inputs.bars) for reading in self.params.readings)
+        lower, upper = (reading.read(inputs) for reading in self.params.readings)
         is_breakout = self.params.mode is BollingerMode.BREAKOUT
         close = inputs.bars.close
         buys = crosses_above(close, upper if is_breakout else lower)
         sells = crosses_below(close, lower if is_breakout else upper)
-        return to_signals(inputs, self.params, self.label, buys=buys, sells=sells)
+        return to_signals(inputs, self, buys=buys, sells=sells)

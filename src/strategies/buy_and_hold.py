@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from src.domain.signals import Action, Signals
+from src.domain.signals import Action, Predictions, Signals, StrategyDescription
 from src.domain.strategy import StrategyInputs, StrategyParams
 
 
@@ -28,8 +28,12 @@ class BuyAndHold:
 
     params: BuyAndHoldParams = field(default_factory=BuyAndHoldParams)
 
+    def describe(self, predictions: Predictions | None = None) -> StrategyDescription:  # noqa: ARG002
+        """Return the name and the declared parameters; see `ports.Strategy`."""
+        return self.params.describe(self.label)
+
     def signals(self, inputs: StrategyInputs) -> Signals:
         """Return one buy, at the first bar."""
         action = np.zeros(len(inputs.bars) - inputs.warm_up, dtype=np.int8)
         action[:1] = Action.BUY
-        return Signals(action=action, strategy=self.params.describe(self.label))
+        return Signals(action=action, strategy=self.describe())

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from src.domain.parameters import AT_LEAST_ONE, Bounds, parameter
-from src.domain.signals import Action, Signals, StrategyDescription
+from src.domain.signals import Action, Predictions, Signals, StrategyDescription
 from src.domain.strategy import StrategyInputs, StrategyParams
 from src.indicators.moving_average import simple_moving_average
 
@@ -51,6 +51,10 @@ class Crossover:
 
     params: CrossoverParams
 
+    def describe(self, predictions: Predictions | None = None) -> StrategyDescription:  # noqa: ARG002
+        """Return the name and the lengths; see `ports.Strategy`."""
+        return describe_crossover(self.params.fast, self.params.slow)
+
     def signals(self, inputs: StrategyInputs) -> Signals:
         """Return the crossings; the first `slow` bars give none, as both means must exist at this bar and before."""
         close, fast, slow = inputs.bars.close, self.params.fast, self.params.slow
@@ -60,13 +64,24 @@ class Crossover:
                 f"{len(close)} bars are too few for a mean of {slow}: the strategy gives no signal. "
                 "Ask for more bars (limit) or a shorter slow mean.",
             )
-        action = crossings(simple_moving_average(close, fast), simple_moving_average(close, slow))
+        action = crossings(*(_read_mean(inputs, length) for length in (fast, slow)))
         return Signals(
             action=action[inputs.warm_up :],
-            # These names were released before the parameters were declared; stored results have them.
-            strategy=StrategyDescription(name=self.label, parameters={"fastMaPeriod": fast, "slowMaPeriod": slow}),
+            strategy=self.describe(),
             warnings=warnings,
         )
+
+
+def describe_crossover(fast: int, slow: int) -> StrategyDescription:
+    """Return the description of a crossover of means of these lengths.
+
+    These names were released before the parameters were declared; stored results have them.
+    """
+    return StrategyDescription(name=Crossover.label, parameters={"fastMaPeriod": fast, "slowMaPeriod": slow})
+
+
+def _read_mean(inputs: StrategyInputs, length: int) -> NDArray[np.float64]:
+    return inputs.recall(("mean of the close", length), lambda: simple_moving_average(inputs.bars.close, length))
 
 
 ROUNDING: Final = 1e-14

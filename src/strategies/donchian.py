@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from src.domain.parameters import parameter
-from src.domain.signals import Signals
+from src.domain.signals import Predictions, Signals, StrategyDescription
 from src.domain.strategy import StrategyInputs
 from src.strategies.presets import LENGTH, PresetParams, Reading, is_above, to_signals
 
@@ -49,8 +49,12 @@ class Donchian:
 
     params: DonchianParams
 
+    def describe(self, predictions: Predictions | None = None) -> StrategyDescription:  # noqa: ARG002
+        """Return the name and the declared parameters; see `ports.Strategy`."""
+        return self.params.describe(self.label)
+
     def signals(self, inputs: StrategyInputs) -> Signals:
         """Return the breakouts in the range that change the side."""
-        highest, lowest = (reading.compute(inputs.bars) for reading in self.params.readings)
+        highest, lowest = (reading.read(inputs) for reading in self.params.readings)
         close = inputs.bars.close
-        return to_signals(inputs, self.params, self.label, buys=is_above(close, highest), sells=is_above(lowest, close))
+        return to_signals(inputs, self, buys=is_above(close, highest), sells=is_above(lowest, close))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from src.domain.parameters import parameter
-from src.domain.signals import Signals
+from src.domain.signals import Predictions, Signals, StrategyDescription
 from src.domain.strategy import StrategyInputs
 from src.strategies.presets import (
     LENGTH,
@@ -53,9 +53,11 @@ class EmaCrossover:
 
     params: EmaCrossoverParams
 
+    def describe(self, predictions: Predictions | None = None) -> StrategyDescription:  # noqa: ARG002
+        """Return the name and the declared parameters; see `ports.Strategy`."""
+        return self.params.describe(self.label)
+
     def signals(self, inputs: StrategyInputs) -> Signals:
         """Return the crossings in the range."""
-        fast, slow = (reading.compute(inputs.bars) for reading in self.params.readings)
-        return to_signals(
-            inputs, self.params, self.label, buys=crosses_above(fast, slow), sells=crosses_below(fast, slow)
-        )
+        fast, slow = (reading.read(inputs) for reading in self.params.readings)
+        return to_signals(inputs, self, buys=crosses_above(fast, slow), sells=crosses_below(fast, slow))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from src.domain.parameters import parameter
-from src.domain.signals import Signals
+from src.domain.signals import Predictions, Signals, StrategyDescription
 from src.domain.strategy import StrategyInputs
 from src.strategies.presets import (
     LENGTH,
@@ -60,10 +60,14 @@ class Macd:
 
     params: MacdParams
 
+    def describe(self, predictions: Predictions | None = None) -> StrategyDescription:  # noqa: ARG002
+        """Return the name and the declared parameters; see `ports.Strategy`."""
+        return self.params.describe(self.label)
+
     def signals(self, inputs: StrategyInputs) -> Signals:
         """Return the crossings in the range."""
-        line, signal = (reading.compute(inputs.bars) for reading in self.params.readings)
+        line, signal = (reading.read(inputs) for reading in self.params.readings)
         # Both are differences of averages of the close, and near 0 if it hardly moves.
         close = inputs.bars.close
         buys, sells = crosses_above(line, signal, scale=close), crosses_below(line, signal, scale=close)
-        return to_signals(inputs, self.params, self.label, buys=buys, sells=sells)
+        return to_signals(inputs, self, buys=buys, sells=sells)

@@ -30,6 +30,12 @@ class ModelStrategy:
 
     params: ModelParams
 
+    def describe(self, predictions: Predictions | None = None) -> StrategyDescription:
+        """Return the threshold, and how the predictions were made and read; see `ports.Strategy`."""
+        if predictions is None:
+            raise ValueError("a model's strategy is described with its predictions")
+        return describe_model(self.params.threshold, predictions.kind, predictions.feature_columns)
+
     def signals(self, inputs: StrategyInputs) -> Signals:
         """Return the edges of the target position that the predictions give; raises InvalidInput."""
         predictions = inputs.required_predictions()
@@ -64,16 +70,21 @@ def signals_from_predictions(
     check_values(predictions)
     return Signals(
         action=_find_edges(_find_targets(values, is_known, predictions.kind, threshold)),
-        strategy=StrategyDescription(
-            name=STRATEGY_NAME,
-            parameters={
-                "threshold": threshold,
-                "featureColumns": None if feature_columns is None else tuple(feature_columns),
-                "outputKind": predictions.kind.value,
-            },
-        ),
+        strategy=describe_model(threshold, predictions.kind, feature_columns),
         probability=find_probability(predictions),
         warnings=(*predictions.warnings, *_warnings(values[is_known], predictions.kind, threshold)),
+    )
+
+
+def describe_model(threshold: float, kind: OutputKind, feature_columns: Sequence[str] | None) -> StrategyDescription:
+    """Return the description of signals from predictions; the columns are those that the model received."""
+    return StrategyDescription(
+        name=STRATEGY_NAME,
+        parameters={
+            "threshold": threshold,
+            "featureColumns": None if feature_columns is None else tuple(feature_columns),
+            "outputKind": kind.value,
+        },
     )
 
 

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar, Final, NamedTuple
+from typing import ClassVar, Final, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from src.domain.market import Bars, Interval
 from src.domain.parameters import Bounds
-from src.domain.signals import Signals
+from src.domain.signals import Predictions, Signals, StrategyDescription
 from src.domain.strategy import MAX_WARM_UP_BARS, StrategyInputs, StrategyParams
 from src.indicators.indicator import Series, read_columns
 from src.indicators.registry import INDICATORS, MAX_LENGTH, MAX_MULTIPLIER
@@ -51,6 +51,10 @@ class Reading(NamedTuple):
         """Return the indicator [n] of these bars, NaN where it is missing."""
         indicator = INDICATORS[self.name]
         return indicator.compute(read_columns(bars, indicator.columns), *self.numbers)
+
+    def read(self, inputs: StrategyInputs) -> Series:
+        """Return the indicator [n] of the inputs' bars; computed once if the inputs are shared."""
+        return inputs.recall(self, lambda: self.compute(inputs.bars))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,12 +107,24 @@ def crosses_below(a: Series, b: Series | float, *, scale: Series | float = 0.0) 
     return crosses_above(-a, -b, scale=scale)
 
 
-def to_signals(inputs: StrategyInputs, params: StrategyParams, label: str, *, buys: Flags, sells: Flags) -> Signals:
+class Preset(Protocol):
+    """A strategy with declared parameters, and the name that people read."""
+
+    @property
+    def label(self) -> str: ...
+
+    @property
+    def params(self) -> StrategyParams: ...
+
+    def describe(self, predictions: Predictions | None = None) -> StrategyDescription: ...
+
+
+def to_signals(inputs: StrategyInputs, preset: Preset, *, buys: Flags, sells: Flags) -> Signals:
     """Return the signals of the range from the bars [n] that mean buy and sell, history included."""
     return Signals(
         action=_find_turns(buys[inputs.warm_up :], sells[inputs.warm_up :]),
-        strategy=params.describe(label),
-        warnings=_few_bars_warnings(len(inputs.bars), params.lookback_bars or 0, label),
+        strategy=preset.describe(),
+        warnings=_few_bars_warnings(len(inputs.bars), preset.params.lookback_bars or 0, preset.label),
     )
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from src.domain.parameters import Bounds, parameter
-from src.domain.signals import Signals
+from src.domain.signals import Predictions, Signals, StrategyDescription
 from src.domain.strategy import StrategyInputs
 from src.strategies.presets import LENGTH_OF_TWO, PresetParams, Reading, crosses_above, crosses_below, to_signals
 
@@ -58,9 +58,13 @@ class Rsi:
 
     params: RsiParams
 
+    def describe(self, predictions: Predictions | None = None) -> StrategyDescription:  # noqa: ARG002
+        """Return the name and the declared parameters; see `ports.Strategy`."""
+        return self.params.describe(self.label)
+
     def signals(self, inputs: StrategyInputs) -> Signals:
         """Return the crossings in the range that change the side."""
-        [strength] = (reading.compute(inputs.bars) for reading in self.params.readings)
+        [strength] = (reading.read(inputs) for reading in self.params.readings)
         buys = crosses_above(strength, self.params.low)
         sells = crosses_below(strength, self.params.high)
-        return to_signals(inputs, self.params, self.label, buys=buys, sells=sells)
+        return to_signals(inputs, self, buys=buys, sells=sells)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from src.domain.parameters import parameter
-from src.domain.signals import Signals
+from src.domain.signals import Predictions, Signals, StrategyDescription
 from src.domain.strategy import StrategyInputs
 from src.strategies.presets import LENGTH, MULTIPLIER, PresetParams, Reading, crosses_above, crosses_below, to_signals
 
@@ -39,10 +39,12 @@ class Supertrend:
 
     params: SupertrendParams
 
+    def describe(self, predictions: Predictions | None = None) -> StrategyDescription:  # noqa: ARG002
+        """Return the name and the declared parameters; see `ports.Strategy`."""
+        return self.params.describe(self.label)
+
     def signals(self, inputs: StrategyInputs) -> Signals:
         """Return the crossings in the range; the line changes its side at the same bars."""
-        [line] = (reading.compute(inputs.bars) for reading in self.params.readings)
+        [line] = (reading.read(inputs) for reading in self.params.readings)
         close = inputs.bars.close
-        return to_signals(
-            inputs, self.params, self.label, buys=crosses_above(close, line), sells=crosses_below(close, line)
-        )
+        return to_signals(inputs, self, buys=crosses_above(close, line), sells=crosses_below(close, line))

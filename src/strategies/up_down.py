@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from src.domain.signals import Action, Signals, StrategyDescription
+from src.domain.signals import Action, Predictions, Signals, StrategyDescription
 from src.domain.strategy import StrategyInputs, StrategyParams
 
 
@@ -28,6 +28,10 @@ class UpDown:
 
     params: UpDownParams = field(default_factory=UpDownParams)
 
+    def describe(self, predictions: Predictions | None = None) -> StrategyDescription:  # noqa: ARG002
+        """Return the name; see `ports.Strategy`."""
+        return StrategyDescription(name=self.label)
+
     def signals(self, inputs: StrategyInputs) -> Signals:
         """Return the edges of the target position, decided at each close; bars before the range are not read."""
         close = inputs.bars.close[inputs.warm_up :]
@@ -39,4 +43,4 @@ class UpDown:
         edges = directions != previous
         action = np.zeros(len(close), dtype=np.int8)
         action[moves[edges] + 1] = directions[edges]
-        return Signals(action=action, strategy=StrategyDescription(name=self.label))
+        return Signals(action=action, strategy=self.describe())

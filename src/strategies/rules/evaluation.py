@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from src.domain.arrays import freeze
 from src.domain.market import Bars
+from src.domain.strategy import SeriesMemory
 from src.indicators.indicator import BAR_COLUMNS, read_columns
 from src.indicators.registry import INDICATORS
 from src.strategies.rules import kernels
@@ -27,10 +28,14 @@ _THURSDAY: Final = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class RuleInputs:
-    """What rules read: bars [n], and a model's predictions [n] if a rule calls model()."""
+    """What rules read: bars [n], and a model's predictions [n] if a rule calls model().
+
+    `memory` keeps indicators for other rules that read the same bars and predictions.
+    """
 
     bars: Bars
     predictions: Numbers | None = None
+    memory: SeriesMemory | None = None
 
     def column(self, name: str) -> Numbers:
         """Return a column of `vocabulary.COLUMNS`, the time in milliseconds, or the predictions, [n]."""
@@ -49,9 +54,13 @@ class RuleInputs:
 def evaluate(program: Program, inputs: RuleInputs) -> dict[str, Conditions]:
     """Return whether each rule is true at each bar [n], by the rules' fields; the arrays are read-only."""
     values: list[Values | None] = [None] * len(program.steps)
+    keys = None if inputs.memory is None else program.keys
     for number, step in enumerate(program.steps):
         read = [value for source in step.inputs if (value := values[source]) is not None]
-        values[number] = run_step(step, read, inputs)
+        if inputs.memory is not None and keys is not None and step.operation in INDICATORS:
+            values[number] = inputs.memory.recall(keys[number], partial(run_step, step, read, inputs))
+        else:
+            values[number] = run_step(step, read, inputs)
         for source in program.last_reads[number]:
             values[source] = None
     return {field: value for field, step in program.outputs.items() if (value := values[step]) is not None}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from src.domain.market import Interval
 from src.domain.strategy import MAX_WARM_UP_BARS
@@ -38,6 +38,10 @@ class Step:
     history_ms: int = 0
 
 
+StepKey = tuple[str, tuple[float, ...], float | None, tuple[Any, ...]]
+"""Operation, numbers and constant of a step, and the keys of those that it reads."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Program:
     """The steps of some rules.
@@ -57,6 +61,14 @@ class Program:
     def lookback_bars(self) -> int:
         """The bars before the first at which each rule has all its values, if no bar is missing."""
         return max((self.steps[step].lookback for step in self.outputs.values()), default=0)
+
+    @property
+    def keys(self) -> tuple[StepKey, ...]:
+        """What each step computes, equal for steps of other programs that compute the same."""
+        keys: list[StepKey] = []
+        for step in self.steps:
+            keys.append((step.operation, step.numbers, step.constant, tuple(keys[source] for source in step.inputs)))
+        return tuple(keys)
 
     def warm_up_bars(self, interval: Interval) -> int:
         """Return how many bars before the range make the rules independent of where the history begins.

@@ -96,33 +96,33 @@ class Rules:
 
     params: RulesParams
 
+    def describe(self, predictions: Predictions | None = None) -> StrategyDescription:
+        """Return the rules and their numbers, and how the model was read; its name says nothing of what it is."""
+        described = self.params.describe(self.label)
+        if predictions is None or not self.params.program.reads_model:
+            return described
+        read = {"featureColumns": predictions.feature_columns, "outputKind": predictions.kind.value}
+        return replace(described, parameters={**described.parameters, **read})
+
     def signals(self, inputs: StrategyInputs) -> Signals:
         """Return the edges of the target position, which is flat before the first bar of the range."""
         program = self.params.program
         predictions = inputs.required_predictions() if program.reads_model else None
         values = None if predictions is None else _read_model(predictions, inputs.warm_up)
-        is_true = evaluate(program, RuleInputs(bars=inputs.bars, predictions=values))
+        is_true = evaluate(program, RuleInputs(bars=inputs.bars, predictions=values, memory=inputs.memory))
         in_range = {field: condition[inputs.warm_up :] for field, condition in is_true.items()}
         never = np.zeros(len(inputs.bars) - inputs.warm_up, dtype=np.bool_)
         never.flags.writeable = False  # as the others: one compiled version
         action = find_edges(*(in_range.get(field, never) for field in RULE_FIELDS), self.params.can_short)
         return Signals(
             action=action,
-            strategy=self._describe(predictions),
+            strategy=self.describe(predictions),
             probability=None if predictions is None else find_probability(predictions),
             warnings=(
                 *(() if predictions is None else predictions.warnings),
                 *_warn(program, in_range, len(inputs.bars)),
             ),
         )
-
-    def _describe(self, predictions: Predictions | None) -> StrategyDescription:
-        """Return the rules and their numbers, and how the model was read; its name says nothing of what it is."""
-        described = self.params.describe(self.label)
-        if predictions is None:
-            return described
-        read = {"featureColumns": predictions.feature_columns, "outputKind": predictions.kind.value}
-        return replace(described, parameters={**described.parameters, **read})
 
 
 def _read_model(predictions: Predictions, warm_up: int) -> NDArray[np.float64]:

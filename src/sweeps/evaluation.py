@@ -1,0 +1,333 @@
+"""Evaluate rows of a sweep: each row is a function of the bars, the request and its values alone.
+
+A row has the figures and the trial that a run of its own has, with any split of the rows into chunks and on any number
+of threads: an `Evaluator` shares what does not depend on the row, and nothing that a row changes.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from src.domain.annualization import annualize
+from src.domain.market import Bars
+from src.domain.parameters import parameters_of
+from src.domain.signals import Predictions, StrategyDescription
+from src.domain.strategy import StrategyParams
+from src.domain.sweeps import ROW_METRICS, SweepRequest, SweepRows
+from src.domain.trading import TradingRules
+from src.domain.trials import TrialTable
+from src.engines.ledger import unbounded_growth
+from src.judgement.overfitting import DEFAULT_BLOCKS
+from src.strategies.crossover import CrossoverParams, describe_crossover
+from src.sweeps.crossings import Events, add_closes, find_crossings
+from src.sweeps.market_arrays import build_market_arrays
+from src.sweeps.row_plans import ROW_PLAN_DTYPE, trades_at_market, write_plan
+from src.sweeps.row_signals import NO_ACTIONS, SignalSource
+from src.sweeps.rows import build_figures, sampled_rows
+from src.sweeps.running import RowInputs, RowResults, compute_returns, run_rows
+from src.sweeps.variants import RowReader
+
+Floats = NDArray[np.float64]
+Whole = NDArray[np.int64]
+
+GROUP_BYTES: Final = 2**25
+"""Bytes of the signals that are computed before rows are run on them."""
+
+PAIRS_AT_ONCE: Final = 2048
+EVENTS_AT_ONCE: Final = 2**21
+"""Pairs of means whose crossings are looked for together, and the crossings that there is room for: 16 MiB."""
+
+CHUNK_BYTES: Final = 2**25
+"""Bytes of the trials of a chunk of rows; see `Evaluator.chunk_rows`."""
+
+MAX_CHUNK_ROWS: Final = 4096
+
+
+_ORDER_RULES: Final = frozenset(
+    item.parameter.name for item in parameters_of(TradingRules) if item.parameter.is_event_driven_only
+)
+"""Swept rules for which some rows need the event-driven engine's loop."""
+
+
+class Kernel(StrEnum):
+    """What computes the rows, the cheapest first."""
+
+    MEANS = "MEANS"
+    """Crossings of many pairs of means in one pass; long positions by market orders."""
+    MARKET_ORDERS = "MARKET_ORDERS"
+    """Signals of any strategy; long positions by market orders, so that only bars with a signal are visited."""
+    ORDERS = "ORDERS"
+    """The event-driven engine's own loop, for stops, targets, resting entries and shorts."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SweepInputs:
+    """What a sweep reads: the request, its bars, and as many bars before them as any of its rows asks for.
+
+    `predictions` are those of the request's model on the bars; None if it reads none.
+    """
+
+    request: SweepRequest
+    bars: Bars
+    history: Bars | None = None
+    predictions: Predictions | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class EvaluatedRows:
+    """Rows, and what each adds to the ledger of trials.
+
+    `slots` [d] are those of the trials; `lowest_growth` [k] is the lowest equity over 0 in units of the initial cash,
+    NaN for a row that failed. `descriptions` [k] are the strategies, with the fallback's where it was traded.
+    `failures` counts the rows without figures by the error that a run of their own gives.
+    """
+
+    rows: SweepRows
+    slots: Whole
+    total: TrialTable
+    active: TrialTable
+    lowest_growth: Floats
+    descriptions: Sequence[StrategyDescription]
+    failures: Mapping[str, int] = field(default_factory=dict)
+
+
+class RowDescriptions(Sequence[StrategyDescription]):
+    """The strategies of rows, described when they are asked for: most rows are only counted."""
+
+    def __init__(self, count: int, describe: Callable[[int], StrategyDescription]) -> None:
+        self._count = count
+        self._describe = describe
+
+    def __len__(self) -> int:
+        return self._count
+
+    @overload
+    def __getitem__(self, row: int) -> StrategyDescription: ...
+    @overload
+    def __getitem__(self, row: slice) -> Sequence[StrategyDescription]: ...
+    def __getitem__(self, row: int | slice) -> StrategyDescription | Sequence[StrategyDescription]:
+        if isinstance(row, slice):
+            return [self._describe(one) for one in range(*row.indices(self._count))]
+        return self._describe(range(self._count)[row])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Batch:
+    """Rows that are run together: their places, and what runs them."""
+
+    rows: Whole
+    given: RowInputs
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class _Prepared:
+    """Rows before they are run: their plans, and errors and descriptions as they become known."""
+
+    plans: NDArray[np.void]
+    errors: dict[int, str]
+    describe: Callable[[int], StrategyDescription]
+
+
+class Evaluator:
+    """Evaluates rows of one sweep; safe to share between threads.
+
+    Raises InvalidInput if a parameter cannot be swept, or no row is possible.
+    """
+
+    def __init__(self, inputs: SweepInputs) -> None:
+        backtest, bars = inputs.request.backtest, inputs.bars
+        self._request = inputs.request
+        self._bars = len(bars)
+        self._annualization = annualize(bars, backtest.annualization)
+        self._market, self.slots = build_market_arrays(bars, backtest.annualization)
+        self._reader = RowReader(inputs.request)
+        self._signals = SignalSource(backtest, bars, inputs.history, inputs.predictions)
+        self.kernel: Final = self._choose_kernel()
+        if self.kernel is Kernel.MEANS:
+            closes = bars.close
+            pinned = backtest.pinned_warm_up_bars or 0
+            if inputs.history is not None and pinned:
+                closes = np.concatenate((inputs.history.close[-pinned:], closes))
+            self._warm_up = len(closes) - len(bars)
+            self._closes = add_closes(np.ascontiguousarray(closes))
+
+    @property
+    def chunk_rows(self) -> int:
+        """The number of rows that are best evaluated at once: enough to share means, with few bytes of trials."""
+        return int(np.clip(CHUNK_BYTES // (16 * max(self.slots.size, 1)), 64, MAX_CHUNK_ROWS))
+
+    def evaluate(self, values: Floats, *, first: int, total: int) -> EvaluatedRows:
+        """Return the rows [k] from the number `first` on of a sweep of `total`, given their values [k, p]."""
+        values = np.ascontiguousarray(values, np.float64)
+        rows = len(values)
+        sampled = sampled_rows(self._request.search.seed, total)
+        sampled = sampled[np.searchsorted(sampled, first) : np.searchsorted(sampled, first + rows)]
+        wants_blocks = np.zeros(rows, np.bool_)
+        wants_blocks[sampled - first] = True
+        prepared = self._prepare(values)
+        figures = np.full((rows, len(ROW_METRICS)), np.nan)
+        lowest = np.full(rows, np.nan)
+        directions = np.zeros((2, rows, self.slots.size), np.int64)
+        t, moves = np.zeros((2, rows), np.int64), np.zeros((2, rows), np.bool_)
+        blocks = np.zeros((2, rows, DEFAULT_BLOCKS))
+        for batch in self._batches(values, prepared):
+            found = run_rows(self._market, batch.given, wants_blocks[batch.rows])
+            cash = batch.given.plans["initial_cash"]
+            figures[batch.rows] = build_figures(found, cash, self._annualization, self._bars)
+            lowest[batch.rows] = found.paths["lowest"] / cash
+            directions[:, batch.rows], t[:, batch.rows] = found.directions, found.t
+            moves[:, batch.rows] = found.moves
+            blocks[0, batch.rows], blocks[1, batch.rows] = found.block_sums, found.block_squares
+            _note_growth(prepared, batch.rows, found)
+        failed = np.fromiter(prepared.errors, np.int64, len(prepared.errors))
+        figures[failed], lowest[failed] = np.nan, np.nan
+        moves[:, failed] = False
+        return EvaluatedRows(
+            rows=SweepRows(
+                first=first,
+                values=values,
+                figures=figures,
+                blocks_of=sampled,
+                block_sums=blocks[0, sampled - first],
+                block_squares=blocks[1, sampled - first],
+            ),
+            slots=self.slots,
+            total=TrialTable(directions=directions[0], t=t[0], moves=moves[0]),
+            active=TrialTable(directions=directions[1], t=t[1], moves=moves[1]),
+            lowest_growth=lowest,
+            descriptions=RowDescriptions(rows, prepared.describe),
+            failures=dict(Counter(prepared.errors.values())),
+        )
+
+    def returns(self, values: Floats) -> Floats:
+        """Return the returns per bar [n, j] of rows with these values [j, p]; 0 for a row that failed."""
+        values = np.ascontiguousarray(values, np.float64)
+        prepared = self._prepare(values)
+        returns = np.zeros((len(values), self._bars))
+        for batch in self._batches(values, prepared):
+            returns[batch.rows] = compute_returns(self._market, batch.given)
+        returns[list(prepared.errors)] = 0.0
+        return np.ascontiguousarray(returns.T)
+
+    def _choose_kernel(self) -> Kernel:
+        backtest, names = self._request.backtest, {item.name for item in self._reader.items}
+        if not trades_at_market(backtest.rules) or names & _ORDER_RULES:
+            return Kernel.ORDERS
+        if isinstance(backtest.strategy, CrossoverParams) and not backtest.use_fallback:
+            return Kernel.MEANS
+        return Kernel.MARKET_ORDERS
+
+    def _prepare(self, values: Floats) -> _Prepared:
+        """Return the plans of rows, with the errors of those whose rules are impossible."""
+        found = self._reader.find_rules(values)
+        plans = np.zeros(max(len(found.parts), 1), ROW_PLAN_DTYPE)
+        plans["initial_cash"] = 1.0
+        wrong: dict[int, str] = {}
+        for place, part in enumerate(found.parts):
+            if isinstance(part.rules, TradingRules):
+                write_plan(plans[place], part.rules, self._request.backtest.engine)
+            else:
+                wrong[place] = part.error
+        errors = {row: wrong[part] for row, part in enumerate(found.of_row.tolist()) if part in wrong} if wrong else {}
+        return _Prepared(plans=plans[found.of_row], errors=errors, describe=_describe_nothing)
+
+    def _batches(self, values: Floats, prepared: _Prepared) -> Iterator[_Batch]:
+        return self._cross_means(values, prepared) if self.kernel is Kernel.MEANS else self._decide(values, prepared)
+
+    def _cross_means(self, values: Floats, prepared: _Prepared) -> Iterator[_Batch]:
+        """Yield the rows of a crossover, with the crossings of their pairs of means."""
+        fast, slow = self._lengths_of(values)
+        prepared.describe = lambda row: describe_crossover(int(fast[row]), int(slow[row]))
+        is_possible = (fast >= 1) & (slow > fast) & (slow < 2**31) & (fast % 1 == 0) & (slow % 1 == 0)
+        for row in np.flatnonzero(~is_possible).tolist():
+            prepared.errors.setdefault(row, self._reader.explain(values[row]))
+        possible = np.flatnonzero(is_possible)
+        if not possible.size:
+            return
+        codes = fast[possible].astype(np.int64) << 32 | slow[possible].astype(np.int64)
+        pairs, pair_of = np.unique(codes, return_inverse=True)
+        order = np.argsort(pair_of, kind="stable")
+        edges = np.searchsorted(pair_of[order], np.arange(pairs.size + 1))
+        for start in range(0, pairs.size, PAIRS_AT_ONCE):
+            stop = min(pairs.size, start + PAIRS_AT_ONCE)
+            for first, last, events in self._find_crossings(pairs, start, stop):
+                places = order[edges[first] : edges[last]]
+                rows = possible[places]
+                given = RowInputs(events, NO_ACTIONS, pair_of[places] - first, prepared.plans[rows])
+                yield _Batch(rows=rows, given=given)
+
+    def _find_crossings(self, pairs: Whole, first: int, last: int) -> Iterator[tuple[int, int, Events]]:
+        """Yield the crossings of pairs from `first` to before `last`, in parts for whose crossings there is room."""
+        room = EVENTS_AT_ONCE if last - first > 1 else max(EVENTS_AT_ONCE, self._bars)
+        codes = pairs[first:last]
+        events = find_crossings(self._closes, codes >> 32, codes & (2**32 - 1), warm_up=self._warm_up, max_events=room)
+        if events is not None:
+            yield first, last, events
+            return
+        middle = (first + last) // 2
+        yield from self._find_crossings(pairs, first, middle)
+        yield from self._find_crossings(pairs, middle, last)
+
+    def _lengths_of(self, values: Floats) -> tuple[Floats, Floats]:
+        strategy = self._request.backtest.strategy
+        lengths = []
+        for name in ("fast", "slow"):
+            column = self._reader.column_of(name)
+            fixed = float(getattr(strategy, name))
+            lengths.append(np.full(len(values), fixed) if column is None else values[:, column])
+        return lengths[0], lengths[1]
+
+    def _decide(self, values: Floats, prepared: _Prepared) -> Iterator[_Batch]:
+        """Yield the rows of any strategy, some distinct strategies at a time, with their signals."""
+        found = self._reader.find_strategies(values)
+        order = np.argsort(found.of_row, kind="stable")
+        edges = np.searchsorted(found.of_row[order], np.arange(len(found.parts) + 1))
+        described: dict[int, StrategyDescription] = {}
+        of_row = found.of_row
+        prepared.describe = lambda row: described.get(int(of_row[row]), _NOT_BUILT)
+        step = max(1, GROUP_BYTES // self._bars)
+        for start in range(0, len(found.parts), step):
+            stop = min(len(found.parts), start + step)
+            strategies: list[StrategyParams] = []
+            places: list[int] = []
+            for place in range(start, stop):
+                part = found.parts[place]
+                if isinstance(part.strategy, StrategyParams):
+                    strategies.append(part.strategy)
+                    places.append(place)
+                else:
+                    prepared.errors.update(dict.fromkeys(order[edges[place] : edges[place + 1]].tolist(), part.error))
+            if not strategies:
+                continue
+            rows = np.concatenate([order[edges[place] : edges[place + 1]] for place in places])
+            needs_actions = bool(prepared.plans["by_orders"][rows].any())
+            events, actions, names, errors = self._signals.find_events(strategies, needs_actions=needs_actions)
+            described.update(zip(places, names, strict=True))
+            groups = np.searchsorted(np.array(places), of_row[rows])
+            for group, error in errors.items():
+                prepared.errors.update(dict.fromkeys(rows[groups == group].tolist(), error))
+            yield _Batch(rows=rows, given=RowInputs(events, actions, groups, prepared.plans[rows]))
+
+
+def _note_growth(prepared: _Prepared, rows: Whole, found: RowResults) -> None:
+    """Note the rows whose equity grew without bound."""
+    grown = rows[found.paths["is_bounded"] == 0].tolist()
+    if grown:
+        text = str(unbounded_growth())
+        for row in grown:
+            prepared.errors.setdefault(row, text)
+
+
+_NOT_BUILT: Final = StrategyDescription(name="")
+"""The description of a row whose strategy is impossible, and which is no trial."""
+
+
+def _describe_nothing(_: int) -> StrategyDescription:
+    return _NOT_BUILT

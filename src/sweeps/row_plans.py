@@ -1,0 +1,81 @@
+"""Lay the trading rules of rows out as numbers, one record a row, for compiled code."""
+
+from __future__ import annotations
+
+from typing import Final, get_type_hints
+
+import numpy as np
+from numpy.typing import NDArray
+
+from src.domain.trading import Direction, EngineName, EntryType, Exits, TradingRules
+from src.engines.account import Costs
+from src.engines.compiled import compiled
+from src.engines.plan import Plan, build_plan
+
+
+class RowPlan:
+    """A `Plan` and the initial cash; the layout of `ROW_PLAN_DTYPE`."""
+
+    initial_cash: float
+    fee_rate: float
+    slippage_rate: float
+    fixed_units: float
+    equity_fraction: float
+    entry_offset_rate: float
+    stop_loss_rate: float
+    take_profit_rate: float
+    trailing_stop_rate: float
+    allowed_side: int
+    is_filled_at_close: int
+    entry_kind: int
+    entry_life_bars: int
+    max_bars: int
+    is_optimistic: int
+    by_orders: int
+    """0 if the rules are those of long positions by market orders alone."""
+    spends_budgets: int
+    """1 if the cash that sizes are taken from loses the budget of an entry, as in vectorbt, and not what it cost."""
+
+
+ROW_PLAN_DTYPE: Final = np.dtype(
+    [(name, np.float64 if kind is float else np.int64) for name, kind in get_type_hints(RowPlan).items()]
+)
+_COSTS: Final = ("fee_rate", "slippage_rate")
+
+
+def trades_at_market(rules: TradingRules) -> bool:
+    """Return whether all positions are long, and opened and closed by market orders that signals give."""
+    return rules.direction is Direction.LONG and rules.entry.type is EntryType.MARKET and rules.exits == Exits()
+
+
+def write_plan(record: NDArray[np.void], rules: TradingRules, engine: EngineName) -> None:
+    """Write the rules of a row into its record, an array [1] or a view of one."""
+    plan = build_plan(rules)
+    record["initial_cash"] = rules.initial_cash
+    record["by_orders"] = not trades_at_market(rules)
+    record["spends_budgets"] = engine is EngineName.VECTORIZED
+    for name in _COSTS:
+        record[name] = getattr(plan.costs, name)
+    for name in Plan._fields:
+        if name != "costs":
+            record[name] = getattr(plan, name)
+
+
+@compiled
+def read_plan(row: RowPlan) -> Plan:
+    """Return the plan of a record."""
+    return Plan(
+        Costs(row.fee_rate, row.slippage_rate),
+        row.fixed_units,
+        row.equity_fraction,
+        row.allowed_side,
+        row.is_filled_at_close != 0,
+        row.entry_kind,
+        row.entry_offset_rate,
+        row.entry_life_bars,
+        row.stop_loss_rate,
+        row.take_profit_rate,
+        row.trailing_stop_rate,
+        row.max_bars,
+        row.is_optimistic != 0,
+    )

@@ -1,0 +1,202 @@
+"""Trade the signals of one row, and keep what changes: the balances after each bar with a fill, and sums of trades.
+
+Two ways to the same fills: `trade_at_market` visits only the bars with a signal, for long positions by market orders;
+`trade_by_orders` runs the event-driven engine's own loop at each bar at which an order may be placed or filled, and
+skips the others. Sizes, costs and cash are the engines' own functions.
+"""
+
+from __future__ import annotations
+
+from typing import Final, get_type_hints
+
+import numpy as np
+from numpy.typing import NDArray
+
+from src.domain.signals import Action
+from src.engines.account import (
+    ABSOLUTE_TOLERANCE,
+    SMALLEST_ORDER,
+    cash_after_fill,
+    size_entry,
+    slipped_price,
+    subtract,
+)
+from src.engines.book import has_reached_exit, move_trailing_stop
+from src.engines.compiled import compiled
+from src.engines.event_driven import simulate
+from src.engines.orders import BarPrices
+from src.engines.plan import NEVER
+from src.metrics.returns import ROUNDING
+from src.sweeps.market_arrays import MarketArrays
+from src.sweeps.row_plans import RowPlan, read_plan
+
+Floats = NDArray[np.float64]
+
+BUY: Final = int(Action.BUY)
+
+BALANCE_DTYPE: Final = np.dtype([("bar", np.int64), ("cash", np.float64), ("position", np.float64)])
+"""What a row holds from the close of a bar until the next record's bar."""
+
+
+class TradeSums:
+    """Figures of a row's trades; the layout of `TRADE_SUMS_DTYPE`. The entry is that of the last trade."""
+
+    trades: int
+    wins: int
+    losses: int
+    is_open: int
+    gained: float
+    lost: float
+    profit: float
+    fees: float
+    entry_side: int
+    entry_quantity: float
+    entry_price: float
+    entry_fee: float
+
+
+TRADE_SUMS_DTYPE: Final = np.dtype(
+    [(name, np.float64 if kind is float else np.int64) for name, kind in get_type_hints(TradeSums).items()]
+)
+
+
+@compiled
+def clear_trades(sums: TradeSums) -> None:
+    """Set the figures to those of no trade."""
+    sums.trades, sums.wins, sums.losses, sums.is_open = 0, 0, 0, 0
+    sums.gained, sums.lost, sums.profit, sums.fees = 0.0, 0.0, 0.0, 0.0
+
+
+@compiled
+def count_fill(sums: TradeSums, side: int, quantity: float, price: float, fee: float) -> None:
+    """Count a fill: entries and exits alternate; see `engines.ledger.pair_trades` and `metrics.trades`."""
+    sums.fees += fee
+    if sums.is_open == 0:
+        sums.is_open, sums.entry_side = 1, side
+        sums.entry_quantity, sums.entry_price, sums.entry_fee = quantity, price, fee
+        return
+    quantity = sums.entry_quantity
+    entry_value, exit_value = sums.entry_price * quantity, price * quantity
+    profit = (exit_value - entry_value) * sums.entry_side - (sums.entry_fee + fee)
+    sums.is_open = 0
+    sums.trades += 1
+    if abs(profit) > ROUNDING * (quantity * (sums.entry_price + price)):
+        sums.profit += profit
+        if profit > 0.0:
+            sums.wins += 1
+            sums.gained += profit
+        else:
+            sums.losses += 1
+            sums.lost -= profit
+
+
+@compiled
+def trade_at_market(
+    market: MarketArrays,
+    event_bars: NDArray[np.int32],
+    event_actions: NDArray[np.int8],
+    row: RowPlan,
+    balances: NDArray[np.void],
+    sums: TradeSums,
+) -> int:
+    """Trade the events [m] of a row, long only, by market orders; write `balances` and return how many.
+
+    `balances` has room for m records. Raises nothing: growth without bound shows in the balances.
+    """
+    n = market.close.size
+    delay = 0 if row.is_filled_at_close != 0 else 1
+    cash, sizing_cash, position = row.initial_cash, row.initial_cash, 0.0
+    count = 0
+    for number in range(event_bars.size):
+        action = event_actions[number]
+        is_entry = action == BUY
+        if is_entry == (position != 0.0) or action > BUY:
+            continue  # a buy when long, a sale when flat, and what closes shorts
+        bar = event_bars[number] + delay
+        if bar >= n:
+            break
+        price = market.open[bar] if delay else market.close[bar]
+        if is_entry:
+            price = slipped_price(price, 1, row.slippage_rate)
+            bought = size_entry(sizing_cash, price, row.fixed_units, row.equity_fraction, row.fee_rate)
+            if sizing_cash <= ABSOLUTE_TOLERANCE or bought.quantity <= SMALLEST_ORDER:
+                continue
+            position = bought.quantity
+            cash = cash_after_fill(cash, 1, position * price, bought.fee)
+            if row.spends_budgets != 0 and np.isnan(row.fixed_units):
+                sizing_cash = subtract(sizing_cash, min(sizing_cash, row.equity_fraction * sizing_cash))
+            else:
+                sizing_cash = cash
+            count_fill(sums, 1, position, price, bought.fee)
+        else:
+            price = slipped_price(price, -1, row.slippage_rate)
+            fee = position * price * row.fee_rate
+            cash = cash_after_fill(cash, -1, position * price, fee)
+            sizing_cash = cash_after_fill(sizing_cash, -1, position * price, fee) if row.spends_budgets != 0 else cash
+            count_fill(sums, -1, position, price, fee)
+            position = 0.0
+        balance = balances[count]
+        balance.bar, balance.cash, balance.position = bar, cash, position
+        count += 1
+    return count
+
+
+@compiled
+def trade_by_orders(
+    market: MarketArrays,
+    event_bars: NDArray[np.int32],
+    action: NDArray[np.int8],
+    row: RowPlan,
+    books: NDArray[np.void],
+    fills: NDArray[np.void],
+    curves: Floats,
+    balances: NDArray[np.void],
+    sums: TradeSums,
+) -> int:
+    """Trade the events [m] of a row by the event-driven engine's rules; write `balances` and return how many.
+
+    `action` [n] has the events' actions, `fills` and `balances` room for 2 × m records, and `curves` [3, n] is scratch.
+
+    Skipped bars change nothing: 1. without a position and without a waiting order only a signal does; 2. with a
+    position and without a waiting order only a signal, the time exit, or a price that reaches a stop or a target does,
+    and else the trailing stop follows. The open is inside the bar's range, so it passes no level that this does not.
+    """
+    n = market.close.size
+    plan = read_plan(row)
+    book = books[0]
+    book.cash, book.position = row.initial_cash, 0.0
+    book.stop_level, book.target_level = np.nan, np.nan
+    book.time_exit_bar = NEVER
+    book.exit_waits, book.entry_side, book.fill_count, book.is_liquidated = 0, 0, 0, 0
+    count, event, bar, known_fills = 0, 0, 0, 0
+    while bar < n:
+        while event < event_bars.size and event_bars[event] < bar:
+            event += 1
+        next_event = event_bars[event] if event < event_bars.size else n
+        if book.entry_side == 0 and book.exit_waits == 0:
+            if book.position == 0.0:
+                bar = next_event
+            else:
+                stop = min(next_event, book.time_exit_bar)
+                while bar < stop:
+                    prices = BarPrices(market.open[bar], market.high[bar], market.low[bar], market.close[bar])
+                    if has_reached_exit(book, prices):
+                        break
+                    move_trailing_stop(book, prices, plan)
+                    bar += 1
+            if bar >= n:
+                break
+        simulate(
+            (bar, bar + 1), market.open, market.high, market.low, market.close, action, plan, books, fills,
+            curves[0], curves[1], curves[2],
+        )  # fmt: skip
+        if book.fill_count > known_fills:
+            for number in range(known_fills, book.fill_count):
+                fill = fills[number]
+                count_fill(sums, fill.side, fill.quantity, fill.price, fill.fee)
+            known_fills = book.fill_count
+            balance = balances[count]
+            balance.bar, balance.cash, balance.position = bar, book.cash, book.position
+            count += 1
+        bar += 1
+    return count

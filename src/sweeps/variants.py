@@ -1,0 +1,101 @@
+"""Split the rows of a sweep into the strategies and the rules that they share, each built and checked once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from src.domain.errors import InvalidInput, bad_value
+from src.domain.runs import BacktestRequest
+from src.domain.signals import ParameterValue
+from src.domain.strategy import StrategyParams
+from src.domain.sweeps import SweepRequest
+from src.domain.trading import TradingRules
+from src.sweeps.parameters import Sweepable, ValueKind, apply_values, find_sweepable, sweepable
+
+Floats = NDArray[np.float64]
+Whole = NDArray[np.int64]
+Part = TypeVar("Part", StrategyParams, TradingRules)
+
+STRATEGY: Final = "strategy"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Variant:
+    """The part of a request that some rows share; None with the error's text if there can be no such request."""
+
+    strategy: StrategyParams | None
+    rules: TradingRules | None
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Variants:
+    """Distinct parts of rows [k]: row i has `parts[of_row[i]]`."""
+
+    parts: Sequence[Variant]
+    of_row: Whole
+
+
+class RowReader:
+    """Reads the values of rows: which columns are the strategy's, and which are trading rules."""
+
+    def __init__(self, request: SweepRequest) -> None:
+        self.backtest: Final = request.backtest
+        known = sweepable(request.backtest)
+        self.items: Final[tuple[Sweepable, ...]] = tuple(
+            find_sweepable(known, swept.name, field=f"parameters[{place}].name")
+            for place, swept in enumerate(request.parameters)
+        )
+        is_strategy = [item.path[0] == STRATEGY for item in self.items]
+        self.strategy_columns: Final = np.flatnonzero(is_strategy)
+        self.rule_columns: Final = np.flatnonzero(np.logical_not(is_strategy))
+
+    def column_of(self, name: str) -> int | None:
+        """Return the column of a parameter of the strategy; None if it is not swept."""
+        for column in self.strategy_columns.tolist():
+            if self.items[column].name == name:
+                return int(column)
+        return None
+
+    def find_strategies(self, values: Floats) -> Variants:
+        """Return the distinct strategies of rows [k, p]."""
+        return self._find(values, self.strategy_columns)
+
+    def find_rules(self, values: Floats) -> Variants:
+        """Return the distinct trading rules of rows [k, p]."""
+        return self._find(values, self.rule_columns)
+
+    def explain(self, row: Floats) -> str:
+        """Return why a row [p] is no possible request; empty if it is one."""
+        return self._build(row, np.arange(len(self.items))).error
+
+    def _find(self, values: Floats, columns: NDArray[np.intp]) -> Variants:
+        if not columns.size:
+            return Variants(parts=(self._build(np.empty(0), columns),), of_row=np.zeros(len(values), np.int64))
+        distinct, of_row = np.unique(values[:, columns], axis=0, return_inverse=True)
+        parts = tuple(self._build(row, columns) for row in distinct)
+        return Variants(parts=parts, of_row=of_row.reshape(-1).astype(np.int64))
+
+    def _build(self, row: Floats, columns: NDArray[np.intp]) -> Variant:
+        """Return the request with the values of some columns."""
+        chosen = [self.items[column] for column in columns.tolist()]
+        try:
+            plain = {item.name: _read(item, float(value)) for item, value in zip(chosen, row, strict=True)}
+            request: BacktestRequest = apply_values(self.backtest, plain) if chosen else self.backtest
+        except InvalidInput as error:
+            return Variant(strategy=None, rules=None, error=str(error))
+        return Variant(strategy=request.strategy, rules=request.rules)
+
+
+def _read(item: Sweepable, value: float) -> ParameterValue:
+    """Return a value as clients write it; raises InvalidInput if the parameter does not take it."""
+    if item.kind is not ValueKind.CHOICE:
+        item.number(value, field=item.field)
+    elif value not in range(len(item.choices)):
+        raise bad_value(item.field, got=value, allowed=f"a place in the list, 0 to {len(item.choices) - 1}")
+    return item.plain(value)
