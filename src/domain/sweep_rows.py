@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,7 +34,9 @@ class EvaluatedRows:
     """Rows, and what each is in the ledger of trials.
 
     `slots` [d], `total` and `active` are those of `TrialBatch`; `lowest_growth` [k] is the lowest equity over 0 in
-    units of the initial cash; `descriptions` [k] are the strategy's name and parameters of each row.
+    units of the initial cash, NaN for a row that failed. `descriptions` [k] are the strategies with their parameters,
+    with the fallback's if it was traded. `failures` counts the rows without figures by the error that a run of their
+    own gives.
     """
 
     rows: SweepRows
@@ -43,6 +45,7 @@ class EvaluatedRows:
     active: TrialTable
     lowest_growth: NDArray[np.float64]
     descriptions: Sequence[StrategyDescription]
+    failures: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "slots", freeze(self.slots, np.int64))

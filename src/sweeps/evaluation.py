@@ -7,8 +7,8 @@ of threads: an `Evaluator` shares what does not depend on the row, and nothing t
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, overload
 
@@ -16,11 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from src.domain.annualization import annualize
-from src.domain.market import Bars
 from src.domain.parameters import parameters_of
-from src.domain.signals import Predictions, StrategyDescription
+from src.domain.signals import StrategyDescription
 from src.domain.strategy import StrategyParams
-from src.domain.sweeps import ROW_METRICS, SweepRequest, SweepRows
+from src.domain.sweep_rows import EvaluatedRows, SweepInputs
+from src.domain.sweeps import ROW_METRICS, SweepRows
 from src.domain.trading import TradingRules
 from src.domain.trials import TrialTable
 from src.engines.ledger import unbounded_growth
@@ -65,37 +65,6 @@ class Kernel(StrEnum):
     """Signals of any strategy; long positions by market orders, so that only bars with a signal are visited."""
     ORDERS = "ORDERS"
     """The event-driven engine's own loop, for stops, targets, resting entries and shorts."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class SweepInputs:
-    """What a sweep reads: the request, its bars, and as many bars before them as any of its rows asks for.
-
-    `predictions` are those of the request's model on the bars; None if it reads none.
-    """
-
-    request: SweepRequest
-    bars: Bars
-    history: Bars | None = None
-    predictions: Predictions | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class EvaluatedRows:
-    """Rows, and what each adds to the ledger of trials.
-
-    `slots` [d] are those of the trials; `lowest_growth` [k] is the lowest equity over 0 in units of the initial cash,
-    NaN for a row that failed. `descriptions` [k] are the strategies, with the fallback's where it was traded.
-    `failures` counts the rows without figures by the error that a run of their own gives.
-    """
-
-    rows: SweepRows
-    slots: Whole
-    total: TrialTable
-    active: TrialTable
-    lowest_growth: Floats
-    descriptions: Sequence[StrategyDescription]
-    failures: Mapping[str, int] = field(default_factory=dict)
 
 
 class RowDescriptions(Sequence[StrategyDescription]):
