@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -19,16 +19,16 @@ from src.domain.judgement import (
     VerdictLevel,
 )
 from src.domain.market import SIMULATED, Bars, MarketSeries, source_of
-from src.domain.parameters import parameters_of
 from src.domain.performance import Metrics
 from src.domain.runs import BacktestRequest
-from src.domain.signals import Predictions
+from src.domain.signals import Predictions, StrategyDescription
 from src.domain.trading import EngineName, TradingRules
 from src.domain.training import DEFAULT_LABEL_HORIZON, NO_TRAINING_WINDOW
 from src.domain.trial_states import LedgerUpdate, TrialLedgerState
 from src.domain.trials import LedgerEntry, Trial
 from src.judgement.report import Examination, JudgedRun, examine, judge, trials_of
-from src.judgement.trial_ledger import decisive_rules, trial_key
+from src.judgement.row_keys import row_keys
+from src.judgement.trial_keys import RunSetting, run_key
 from src.ports import Engine
 from src.service.pipeline import Computation, Outcome, compute_outcome
 
@@ -106,7 +106,9 @@ def split_run(
             outcome = compute_part(request, series, predictions, engines, start, len(bars))
             after = _to_judge(request, series, bars.slice(start, len(bars)), outcome, differing_fills=None)
     total, active = _find_trials(whole, after, training)
-    key = _key_of(request, whole, after, training, bars_fingerprint)
+    growth = min(_smallest_growth(part) for part in (whole, after) if part is not None)
+    setting = run_setting(request, bars, training, bars_fingerprint)
+    key = run_key(setting, whole.signals.strategy, request.rules, smallest_growth=growth)
     entry = LedgerEntry(key=key, total=total, active=active)
     return RunParts(whole=whole, out_of_sample=after, in_sample=in_sample, training=training, entry=entry)
 
@@ -280,44 +282,50 @@ def _find_trials(
     return known_total, known_active
 
 
-def _key_of(
-    request: BacktestRequest,
-    run: JudgedRun,
-    after: JudgedRun | None,
-    training: TrainingOverlap | None,
-    bars_fingerprint: str,
-) -> str:
-    """Return the key that runs with equal returns share; neither the engine nor the amount of cash is part of it.
+def run_setting(
+    request: BacktestRequest, bars: Bars, training: TrainingOverlap | None, bars_fingerprint: str
+) -> RunSetting:
+    """Return what the keys of all runs of a request on some bars have in common, whatever its parameters are.
 
     A declaration that holds some of the bars is part of it: another one counts other returns, or another t.
     """
-    times, model = run.bars.open_time_ms, request.strategy.model
-    decisive = decisive_rules(
-        run.rules,
-        smallest_growth=min(_smallest_growth(part) for part in (run, after) if part is not None),
-        highest_price=float(run.bars.high.max()),
-    )
+    times, model = bars.open_time_ms, request.strategy.model
     declared = None
     if training is not None and training.bars_seen:
         seen = times[training.bars_before or 0 :][: training.bars_seen]
         declared = {"from": int(seen[0]), "to": int(seen[-1]), "labelHorizon": training.label_horizon}
-    # Only what differs from the default, so that a rule that is added later does not change the keys of older runs.
-    rules = {
-        item.parameter.name: item.write(item.of(decisive))
-        for item in parameters_of(TradingRules)
-        if item.of(decisive) != item.default
-    }
-    return trial_key(
-        strategy=run.signals.strategy.name,
-        parameters=run.signals.strategy.parameters,
-        model_sha256=None if model is None else model.sha256,
-        rules=rules,
-        symbol=run.bars.symbol,
-        interval=run.bars.interval.name,
+    return RunSetting(
+        symbol=bars.symbol,
+        interval=bars.interval.name,
         window_ms=(int(times[0]), int(times[-1])),
         bars_fingerprint=bars_fingerprint,
+        highest_price=float(bars.high.max()),
+        model_sha256=None if model is None else model.sha256,
         training=declared,
     )
+
+
+def sweep_keys(
+    request: BacktestRequest,
+    series: MarketSeries,
+    strategies: Sequence[StrategyDescription],
+    rules: TradingRules | Sequence[TradingRules],
+    lowest_growth: Sequence[float],
+) -> tuple[str, ...]:
+    """Return the keys of the rows of a sweep: each is the one that its run alone would have.
+
+    Parameters
+    ----------
+    request
+        The backtest that is swept, with the model that was found.
+    strategies, rules
+        What each row runs; one object of rules for all, or one each.
+    lowest_growth
+        The lowest equity over 0 of each row, in units of its initial cash.
+    """
+    training = find_training_overlap(request, series.bars)
+    setting = run_setting(request, series.bars, training, series.fingerprint())
+    return row_keys(setting, strategies, rules, lowest_growth)
 
 
 def _smallest_growth(run: JudgedRun) -> float:

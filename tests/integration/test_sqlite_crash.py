@@ -18,6 +18,7 @@ from src.stores.sqlite_ledger import SqliteTrialLedger
 from tests.contracts.test_trial_ledgers import entry
 from tests.equality import assert_identical
 from tests.factories import make_result
+from tests.trial_batches import make_batch
 
 ROOT = Path(__file__).parents[2]
 BARS = 20_000
@@ -199,3 +200,51 @@ async def test_counted_trials_survive_a_kill_while_counting(tmp_path: Path) -> N
         assert found == expected
         assert find_fault(links, found) is None
         first = found.total.trials
+
+
+BATCH_RUNS = 40
+COUNT_BATCHES_IN_A_LOOP = f"""
+import asyncio, sys
+from pathlib import Path
+from src.stores.sqlite_database import SqliteDatabase
+from src.stores.sqlite_ledger import SqliteTrialLedger
+from tests.trial_batches import make_batch
+
+async def main(path, first):
+    ledger = SqliteTrialLedger(SqliteDatabase(Path(path)))
+    for number in range(int(first), int(first) + 100_000):
+        batch = make_batch(range({BATCH_RUNS} * number, {BATCH_RUNS} * (number + 1)))
+        await ledger.record_batch(batch, user_id="ann", symbol="BTCUSDT")
+        print(number, flush=True)
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+async def test_counted_batches_survive_a_kill_whole(tmp_path: Path) -> None:
+    path = tmp_path / "results.sqlite3"
+    first, expected = 0, EMPTY_LEDGER
+    for turn in range(4):
+        child = start(COUNT_BATCHES_IN_A_LOOP, path, first)
+        assert child.stdout is not None
+        assert child.stderr is not None
+        for _ in range(3):
+            child.stdout.readline()
+        time.sleep(turn * 0.0023)
+        child.send_signal(signal.SIGKILL)
+        rest = child.stdout.read()
+        acknowledged = first + 3 + len(rest[: rest.rfind("\n") + 1].split())
+        assert child.wait() == -signal.SIGKILL, child.stderr.read()
+        child.stdout.close()
+        child.stderr.close()
+        database = SqliteDatabase(path)
+        found = await SqliteTrialLedger(database).state(user_id="ann", symbol="BTCUSDT")
+        links = await SqliteTrialLedger(database).links(user_id="ann", symbol="BTCUSDT", after=0, limit=100_000)
+        await database.close()
+        # The batch that was being counted may be there, whole.
+        assert found.runs in (BATCH_RUNS * acknowledged, BATCH_RUNS * (acknowledged + 1))
+        for number in range(first, found.runs // BATCH_RUNS):
+            expected, _ = expected.count_batch(make_batch(range(BATCH_RUNS * number, BATCH_RUNS * (number + 1))))
+        assert found == expected
+        assert find_fault(links, found) is None
+        first = found.runs // BATCH_RUNS

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from src.domain import trials
 from src.domain.trials import NO_TRIALS, Trial, TrialSums
 from src.judgement import trial_ledger
-from src.judgement.trial_ledger import build_trial, trial_key
+from src.judgement.trial_keys import trial_key
+from src.judgement.trial_ledger import build_trial
 
 Floats = NDArray[np.float64]
 Times = NDArray[np.int64]

@@ -20,7 +20,7 @@ from src.domain.trading import (
     Sizing,
     TradingRules,
 )
-from src.judgement.trial_ledger import trial_key
+from src.judgement.trial_keys import trial_key
 from src.metrics.returns import simple_returns
 from src.service.backtests import BacktestService
 from src.service.sources import SourceCatalogue

@@ -25,6 +25,7 @@ from src.stores.mongo_ledger import MongoTrialLedger
 from src.stores.sqlite_database import SqliteDatabase
 from src.stores.sqlite_ledger import SqliteTrialLedger
 from tests.mongo_server import OF_THE_DRIVER, MongoServer, backend_uri, running_mongo_server
+from tests.trial_batches import make_batch
 
 OLD_SCHEMA = 3
 """The released version of the file that counted trials without links."""
@@ -40,6 +41,12 @@ def entry(number: int) -> LedgerEntry:
 async def count(ledger: TrialLedger, *numbers: int) -> None:
     for number in numbers:
         await ledger.record(entry(number), user_id="ann", symbol="BTCUSDT")
+
+
+async def count_batch(ledger: TrialLedger) -> None:
+    """Count a batch of four runs, and one more run."""
+    await ledger.record_batch(make_batch(range(4)), user_id="ann", symbol="BTCUSDT")
+    await count(ledger, 99)
 
 
 async def fault_of(ledger: TrialLedger) -> str | None:
@@ -182,6 +189,55 @@ async def test_file_that_had_all_links_keeps_all(path: Path) -> None:
     await count(ledger, 3)
     assert await ledger.keeps_all_links()
     assert await fault_of(ledger) is None
+    await database.close()
+
+
+BATCH = "link 6 (runs 6 to 9) does not follow the head before it: "
+SWAP_KEYS = """
+    UPDATE trials SET key = 'x' WHERE number = 7;
+    UPDATE trials SET key = 'run-1' WHERE number = 9;
+    UPDATE trials SET key = 'run-3' WHERE number = 7"""
+STRAY = "INSERT INTO trials SELECT user_id, symbol, 'x', {number}, '', '', '', 0 FROM trials LIMIT 1"
+
+
+@pytest.mark.parametrize(
+    ("edit", "named"),
+    [
+        ("UPDATE trials SET key = 'x' WHERE number = 8", BATCH + "its keys, trials or sums were changed"),
+        ("UPDATE trials SET entry = sums WHERE number = 6", BATCH + "its keys, trials or sums were changed"),
+        ("UPDATE trials SET head = sums WHERE number = 6", BATCH + "its head was changed"),
+        (SWAP_KEYS, BATCH + "its keys, trials or sums were changed"),
+        ("DELETE FROM trials WHERE number = 6", "link 6 is missing"),
+        ("DELETE FROM trials WHERE number = 8", "link 8 is missing"),
+        ("DELETE FROM trials WHERE number > 6 AND number < 10", "link 7 is missing"),
+        ("UPDATE trials SET number = NULL WHERE number = 8", "link 8 is missing"),
+        ("UPDATE trials SET runs = 1 WHERE number = 8", "link 8 has '' as digest of its trial"),
+        ("UPDATE trials SET runs = 'x' WHERE number = 8", "link 8 has 'x' as number of its runs"),
+        ("UPDATE trials SET runs = 99 WHERE number = 6", "ends after the ledger's last run, 10"),
+        ("UPDATE trials SET runs = 0, entry = '', sums = '', head = '' WHERE number = 3", "belongs to a batch, but no"),
+        (STRAY.format(number=11), "link 11 comes after the ledger's last run, 10"),
+        (STRAY.format(number="NULL"), "trials without a link: 1, not 0"),
+        ("UPDATE trial_ledgers SET runs = 9", "link 10 comes after the ledger's last run, 9"),
+        ("UPDATE trial_ledgers SET runs = 8", "link 6 (runs 6 to 9) ends after the ledger's last run, 8"),
+    ],
+)
+async def test_edited_batch_is_named(sqlite_ledger: SqliteTrialLedger, path: Path, edit: str, named: str) -> None:
+    await count_batch(sqlite_ledger)
+    edit_file(path, edit)
+    assert named in str(await fault_of(sqlite_ledger))
+
+
+async def test_file_without_batches_goes_on(path: Path) -> None:
+    database = SqliteDatabase(path)
+    await count(SqliteTrialLedger(database), 1, 2)
+    await database.close()
+    edit_file(path, "ALTER TABLE trials DROP COLUMN runs", f"PRAGMA user_version = {OLD_SCHEMA + 2}")
+    database = SqliteDatabase(path)
+    ledger = SqliteTrialLedger(database)
+    assert await fault_of(ledger) is None
+    await count_batch(ledger)
+    found = await check_ledger(ledger, user_id="ann", symbol="BTCUSDT")
+    assert (found.fault, found.runs) == (None, 7)
     await database.close()
 
 
@@ -330,6 +386,59 @@ async def test_edited_document_is_named(
     assert await mongo_ledger.next_ledger(None, user_id="ann") == ("ann", "BTCUSDT")
 
 
+BATCH_EDITS: list[tuple[Edit, str]] = [
+    (lambda t, s: set_in(t, {"link.number": 6}, link__entry=ZEROS), BATCH + "its keys, trials or sums"),
+    (lambda t, s: set_in(t, {"link.number": 6}, link__head=ZEROS), BATCH + "its head was changed"),
+    (lambda t, s: rename_run(t, 2), BATCH + "its keys, trials or sums"),
+    (lambda t, s: t.delete_one({"link.number": 8}), "link 8 is missing"),
+    (lambda t, s: t.delete_one({"link.number": 6}), "link 6 is missing"),
+    (lambda t, s: set_in(t, {"link.number": 8}, is_pending=True), "link 8 is missing"),
+    (lambda t, s: copy(t, 8), "two links have the number 8"),
+    (lambda t, s: copy(t, 8, link={"number": 11, "runs": 0}), "link 11 comes after the ledger's last run, 10"),
+    (lambda t, s: set_in(t, {"link.number": 8}, link__runs=1), "link 8 has None as digest of its trial"),
+    (lambda t, s: set_in(t, {"link.number": 8}, link__runs="0"), "link 8 has '0' as number of its runs"),
+    (lambda t, s: set_in(t, {"link.number": 8}, link__runs=None), "link 8 has None as number of its runs"),
+    (lambda t, s: set_in(t, {"link.number": 8}, link__head=ZEROS), f"link 8 has '{ZEROS}' as head"),
+]
+
+
+@pytest.mark.parametrize(("edit", "named"), BATCH_EDITS, ids=range(len(BATCH_EDITS)))
+async def test_edited_batch_of_documents_is_named(
+    mongo_ledger: MongoTrialLedger, mongo: MongoDatabase, edit: Edit, named: str
+) -> None:
+    await count_batch(mongo_ledger)
+    assert await fault_of(mongo_ledger) is None
+    await edit(mongo.collection("trials"), mongo.collection("trial_ledgers"))
+    assert named in str(await fault_of(mongo_ledger))
+
+
+async def rename_run(trials: Any, seed: int) -> None:
+    document = await trials.find_one({"_id": f"{NAME}\nrun-{seed}"})
+    await trials.delete_one({"_id": document["_id"]})
+    await trials.insert_one({**document, "_id": f"{NAME}\nx"})
+
+
+@pytest.mark.parametrize(
+    ("fields", "named"),
+    [
+        ({"batch": "x"}, "its batch is no list of keys"),
+        ({"batch": []}, "its batch is no list of keys"),
+        ({"batch": ["x", 7]}, "its batch is no list of keys"),
+        ({"batch": ["x"], "link": None}, "its batch has no number"),
+    ],
+)
+async def test_unreadable_batch_is_named(
+    mongo_ledger: MongoTrialLedger, mongo: MongoDatabase, fields: dict[str, Any], named: str
+) -> None:
+    await set_in(mongo.collection("trial_ledgers"), {}, **fields)
+    with pytest.raises(StoreUnavailable, match=named):
+        await fault_of(mongo_ledger)
+    with pytest.raises(StoreUnavailable, match=named):
+        await count(mongo_ledger, 6)
+    with pytest.raises(StoreUnavailable, match=named):
+        await count_batch(mongo_ledger)
+
+
 @pytest.mark.parametrize(
     ("fields", "named"),
     [
@@ -420,6 +529,58 @@ async def test_crash_between_two_steps_breaks_no_chain(server: MongoServer, surv
     found = await check_ledger(ledger, user_id="ann", symbol="BTCUSDT")
     assert (found.fault, found.runs) == (None, counted_before + 2)
     await database.close()
+
+
+BATCH_COMMANDS = {0: 5, 2: 6}
+"""Commands of a batch after so many runs: read the ledger; mark the last trial, if there is one; find the keys; store
+the ledger; insert the trials; remove the keys from the ledger."""
+
+
+@pytest.mark.parametrize("next_is_batch", [False, True])
+@pytest.mark.parametrize(
+    ("counted_before", "survived"),
+    [(before, done) for before, steps in BATCH_COMMANDS.items() for done in range(steps + 1)],
+)
+async def test_crash_inside_a_batch_breaks_no_chain(
+    server: MongoServer, survived: int, counted_before: int, next_is_batch: bool
+) -> None:
+    steps = BATCH_COMMANDS[counted_before]
+    database = MongoDatabase(server.uri, "results")
+    ledger = MongoTrialLedger(database)
+    await count(ledger, *range(counted_before))
+    batch = make_batch(range(4))
+    server.commands.clear()
+    server.hang_up_before = lambda name, body: name not in OF_THE_DRIVER and len(server.commands) >= survived
+    if survived < steps:
+        with pytest.raises(StoreUnavailable):
+            await ledger.record_batch(batch, user_id="ann", symbol="BTCUSDT")
+    else:
+        await ledger.record_batch(batch, user_id="ann", symbol="BTCUSDT")
+        assert len(server.commands) == steps
+    server.hang_up_before = lambda name, body: False
+    assert await fault_of(ledger) is None
+    if not next_is_batch:
+        await ledger.record(batch.entry(2), user_id="ann", symbol="BTCUSDT")
+        assert await fault_of(ledger) is None
+    await ledger.record_batch(make_batch(range(6)), user_id="ann", symbol="BTCUSDT")
+    found = await check_ledger(ledger, user_id="ann", symbol="BTCUSDT")
+    assert (found.fault, found.runs) == (None, counted_before + 6)
+    expected = EMPTY_LEDGER
+    for one in (*map(entry, range(counted_before)), *map(make_batch(range(6)).entry, range(6))):
+        expected = expected.add(one)
+    state = await ledger.state(user_id="ann", symbol="BTCUSDT")
+    assert (state.total, state.active) == (expected.total, expected.active)
+    await database.close()
+
+
+async def test_pending_trial_in_batch_is_counted_once(mongo_ledger: MongoTrialLedger, mongo: MongoDatabase) -> None:
+    """Its writer was stopped after it had inserted the trial."""
+    await mongo.collection("trials").insert_one({"_id": f"{NAME}\nrun-2", "is_pending": True})
+    await count_batch(mongo_ledger)
+    again = await mongo_ledger.record(make_batch([2]).entry(0), user_id="ann", symbol="BTCUSDT")
+    assert again.before == again.after
+    assert (await check_ledger(mongo_ledger, user_id="ann", symbol="BTCUSDT")).runs == 10
+    assert await fault_of(mongo_ledger) is None
 
 
 async def test_start_up_prepares_the_database_for_links(mongo: MongoDatabase) -> None:

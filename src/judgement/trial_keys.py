@@ -1,0 +1,165 @@
+"""Build the key that equal runs share in a ledger of trials; see `row_keys` for the rows of a sweep."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from src.domain.parameters import parameters_of
+from src.domain.signals import StrategyDescription
+from src.domain.trading import (
+    DEFAULT_CASH,
+    MAX_AMOUNT,
+    MIN_CASH,
+    MIN_SIZE,
+    Direction,
+    EntryOrder,
+    EntryType,
+    IntrabarPolicy,
+    Sizing,
+    TradingRules,
+)
+
+_ENCODER: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
+_DEFAULT_ENTRY: Final = EntryOrder()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSetting:
+    """What the keys of all runs on some bars with some model have in common.
+
+    `window_ms` are the open times of the first and the last bar, `highest_price` the highest of all bars. `training`
+    says which of the bars the model declares to have seen, None if none: what the run adds to the ledger depends on it.
+    """
+
+    symbol: str
+    interval: str
+    window_ms: tuple[int, int]
+    bars_fingerprint: str
+    highest_price: float
+    model_sha256: str | None = None
+    training: Mapping[str, Any] | None = None
+
+
+def run_key(setting: RunSetting, strategy: StrategyDescription, rules: TradingRules, *, smallest_growth: float) -> str:
+    """Return the key of one run; see `keeps_cash` for `smallest_growth`."""
+    is_kept = keeps_cash(rules, smallest_growth=smallest_growth, highest_price=setting.highest_price)
+    return trial_key(
+        strategy=strategy.name,
+        parameters=strategy.parameters,
+        model_sha256=setting.model_sha256,
+        rules=written_rules(decisive_rules(rules, is_cash_kept=is_kept)),
+        symbol=setting.symbol,
+        interval=setting.interval,
+        window_ms=setting.window_ms,
+        bars_fingerprint=setting.bars_fingerprint,
+        training=setting.training,
+    )
+
+
+def decisive_rules(rules: TradingRules, *, is_cash_kept: bool) -> TradingRules:
+    """Return the rules that give the same returns as these, the same for all rules that do.
+
+    1. A size of all equity is that of no size: all cash.
+    2. Returns do not depend on the amount of cash: the initial cash is the default one, and fixed units keep their
+       share of it, unless `is_cash_kept`; see `keeps_cash`.
+    3. How long an entry waits is that of the default if it does not wait, and how a bar is read if it has only one
+       reading: long without a stop or a target.
+    """
+    exits = rules.exits
+    changes: dict[str, Any] = {}
+    if rules.entry.type is EntryType.MARKET and rules.entry != _DEFAULT_ENTRY:
+        changes["entry"] = _DEFAULT_ENTRY
+    has_levels = not (exits.stop_loss_rate is exits.take_profit_rate is exits.trailing_stop_rate is None)
+    if rules.direction is Direction.LONG and not has_levels and rules.intrabar is not IntrabarPolicy.PESSIMISTIC:
+        changes["intrabar"] = IntrabarPolicy.PESSIMISTIC
+    if rules.sizing.equity_fraction == 1.0:
+        changes["sizing"] = Sizing()
+    if not is_cash_kept:
+        changes |= _scale_to_default_cash(rules)
+    return replace(rules, **changes) if changes else rules
+
+
+def keeps_cash(rules: TradingRules, *, smallest_growth: float, highest_price: float) -> bool:
+    """Return whether the cash is part of the trial: it is the default one, or entries come near a tolerance of engines.
+
+    Parameters
+    ----------
+    smallest_growth, highest_price
+        The lowest equity over 0 in units of the initial cash, and the highest price: they bound the smallest entry.
+    """
+    cash = rules.initial_cash
+    if cash == DEFAULT_CASH:
+        return True
+    lowest_equity = smallest_growth * min(cash, DEFAULT_CASH)
+    return lowest_equity < MIN_CASH or lowest_equity * (rules.sizing.equity_fraction or 1.0) / highest_price < MIN_SIZE
+
+
+def written_rules(rules: TradingRules) -> dict[str, object]:
+    """Return the rules that differ from the defaults, so that one that is added later does not change older keys."""
+    return {
+        item.parameter.name: item.write(item.of(rules))
+        for item in parameters_of(TradingRules)
+        if item.of(rules) != item.default
+    }
+
+
+def _scale_to_default_cash(rules: TradingRules) -> dict[str, Any]:
+    """Return the fields that change with the cash; none if the units would be out of bounds."""
+    units = rules.sizing.fixed_units
+    if units is None:
+        return {"initial_cash": DEFAULT_CASH}
+    # 12 digits: 0.3 units of 30,000 are written as the 0.1 of 10,000 are.
+    scaled = float(f"{units * (DEFAULT_CASH / rules.initial_cash):.12g}")
+    if not MIN_SIZE <= scaled <= MAX_AMOUNT:
+        return {}
+    return {"initial_cash": DEFAULT_CASH, "sizing": Sizing(fixed_units=scaled)}
+
+
+def trial_key(
+    *,
+    strategy: str,
+    parameters: Mapping[str, Any],
+    model_sha256: str | None,
+    rules: Mapping[str, Any],
+    symbol: str,
+    interval: str,
+    window_ms: tuple[int, int],
+    bars_fingerprint: str,
+    training: Mapping[str, Any] | None = None,
+) -> str:
+    """Return the SHA-256, in hexadecimal, that two requests share if they are the same trial.
+
+    `window_ms` are the open times of the first and the last bar. `training` says which of the bars the model declares
+    to have seen, None if none: what the run adds to the ledger depends on it. Parameters, rules and training are text,
+    numbers, booleans, None, or lists and mappings of such; 1 and 1.0 are the same number.
+
+    Raises TypeError if a value is anything else, ValueError if a number is infinite or NaN.
+    """
+    parts: dict[str, Any] = {
+        "strategy": strategy, "parameters": parameters, "model": model_sha256, "rules": rules, "symbol": symbol,
+        "interval": interval, "window": list(window_ms), "bars": bars_fingerprint,
+    }  # fmt: skip
+    if training is not None:  # so that runs that declare nothing keep the keys that ledgers hold already
+        parts["training"] = training
+    return hashlib.sha256(to_canonical_json(parts).encode()).hexdigest()
+
+
+def to_canonical_json(value: Any) -> str:
+    """Return the one text of equal values; raises TypeError or ValueError as `trial_key` does."""
+    return _ENCODER.encode(_canonical(value))
+
+
+def _canonical(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        if not all(isinstance(name, str) for name in value):
+            raise TypeError("Names of a trial's parts must be text.")
+        return {name: _canonical(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_canonical(item) for item in value]
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value
