@@ -1,0 +1,108 @@
+"""Each row of a sweep is what a run of its own is: figures, trial, returns, for random bars, rules and strategies."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from src.domain.market import Bars
+from src.domain.signals import OutputKind, Predictions
+from src.domain.strategy import ModelParams
+from src.domain.trading import EngineName, FillTiming, TradingRules
+from src.strategies.crossover import CrossoverParams
+from src.strategies.registry import PARAMS
+from src.strategies.rules.strategy import RulesParams
+from tests.factories import make_request
+from tests.market import random_bars
+from tests.simulations import RULES, SHARED_RULES
+from tests.sweep_agreement import assert_rows_agree, build_sweep
+
+HISTORY = 120
+
+SWEPT: dict[str, dict[str, list[Any]]] = {
+    "ma_crossover": {"fast": [2, 3, 7], "slow": [5, 11, 40]},
+    "ema_crossover": {"fast": [2, 3, 7], "slow": [5, 11, 40]},
+    "rsi": {"length": [3, 5, 9], "low": [30.0, 40.0, 45.0], "high": [60.0, 55.0, 55.0]},
+    "macd": {"fast": [3, 5, 5], "slow": [9, 9, 20], "signal": [3, 4, 4]},
+    "bollinger": {"length": [5, 9, 9], "multiplier": [1.0, 1.5, 2.0], "mode": ["REVERSION", "BREAKOUT", "BREAKOUT"]},
+    "donchian": {"entry_length": [3, 8, 8], "exit_length": [2, 2, 5]},
+    "supertrend": {"length": [3, 5, 5], "multiplier": [1.0, 1.0, 2.0]},
+}
+BOTH_WAYS = RulesParams(
+    buy="close > ema({n})", sell="rsi(5) > 70", short="close < ema({n}) and rsi(5) < 50", cover="close > open",
+    parameters={"n": 5},
+)  # fmt: skip
+
+engine_rules = st.one_of(
+    st.tuples(st.just(EngineName.VECTORIZED), SHARED_RULES), st.tuples(st.just(EngineName.EVENT_DRIVEN), RULES)
+)
+market_bars = st.builds(
+    random_bars,
+    st.integers(2, 200),
+    seed=st.integers(0, 2**32 - 1),
+    interval=st.sampled_from(["1h", "1d"]),
+    volatility=st.sampled_from([0.0, 0.004, 0.03, 0.3]),
+)
+
+
+def history_of(bars: Bars) -> Bars:
+    """Bars right before these."""
+    step, first = bars.interval.milliseconds, int(bars.open_time_ms[0])
+    times = first + step * np.arange(-HISTORY, 0, dtype=np.int64)
+    return replace(random_bars(HISTORY, seed=8, interval=bars.interval.name), open_time_ms=times)
+
+
+@given(st.sampled_from(sorted(SWEPT)), engine_rules, market_bars, st.booleans(), st.booleans())
+def test_rows_of_presets_equal_single_runs(
+    name: str, chosen: tuple[EngineName, TradingRules], bars: Bars, has_history: bool, use_fallback: bool
+) -> None:
+    engine, rules = chosen
+    backtest = make_request(engine=engine, rules=rules, strategy=PARAMS[name](), use_fallback=use_fallback)
+    request, values = build_sweep(backtest, SWEPT[name])
+    assert_rows_agree(request, values, bars, history=history_of(bars) if has_history else None)
+
+
+@given(RULES, market_bars)
+def test_rows_of_swept_exits_equal_single_runs(rules: TradingRules, bars: Bars) -> None:
+    backtest = make_request(engine=EngineName.EVENT_DRIVEN, rules=rules, strategy=CrossoverParams(fast=2, slow=5))
+    swept: dict[str, list[Any]] = {
+        "stop_loss": [0.01, 0.01, 0.2, 0.05],
+        "take_profit": [0.01, 0.03, 0.5, 0.02],
+        "trailing_stop": [0.01, 0.02, 0.4, 0.9],
+        "max_bars": [2, 9, 100, 5],
+        "direction": ["LONG", "BOTH", "SHORT", "BOTH"],
+        "intrabar": ["PESSIMISTIC", "OPTIMISTIC", "PESSIMISTIC", "PESSIMISTIC"],
+        "fees": [0.0, 0.001, 0.01, 0.3],
+        "fill": ["SAME_CLOSE", "NEXT_OPEN", "SAME_CLOSE", "NEXT_OPEN"],
+    }
+    request, values = build_sweep(backtest, swept)
+    assert_rows_agree(request, values, bars)
+
+
+@given(st.sampled_from(FillTiming), st.sampled_from(["SHORT", "BOTH"]), market_bars)
+def test_rows_of_rules_equal_single_runs(fill: FillTiming, direction: str, bars: Bars) -> None:
+    rules = TradingRules(fill=fill, direction=direction)  # type: ignore[arg-type]
+    backtest = make_request(engine=EngineName.EVENT_DRIVEN, rules=rules, strategy=BOTH_WAYS)
+    request, values = build_sweep(backtest, {"n": [2, 5, 30], "slippage": [0.0, 0.001, 0.02]})
+    assert_rows_agree(request, values, bars, history=history_of(bars))
+
+
+@given(
+    st.sampled_from([OutputKind.PROBABILITY, OutputKind.VALUE]), engine_rules, market_bars, st.integers(0, 2**32 - 1)
+)
+def test_rows_of_thresholds_equal_single_runs(
+    kind: OutputKind, chosen: tuple[EngineName, TradingRules], bars: Bars, seed: int
+) -> None:
+    engine, rules = chosen
+    random = np.random.default_rng(seed)
+    values = np.where(random.random(len(bars)) < 0.2, np.nan, random.random(len(bars)).round(2))
+    predictions = Predictions(values=values, kind=kind, feature_columns=("Close",))
+    request, table = build_sweep(
+        make_request(engine=engine, rules=rules, strategy=ModelParams(reference="m.onnx")),
+        {"threshold": [0.0, 0.25, 0.5, 0.51, 1.0]},
+    )
+    assert_rows_agree(request, table, bars, predictions=predictions)
