@@ -143,7 +143,7 @@ class UnsupportedFormat(ServiceError):
 
 
 class MissingLibrary(ServiceError):
-    """A model format whose library is not installed.
+    """A model format, or a search, whose library is not installed.
 
     Parameters
     ----------

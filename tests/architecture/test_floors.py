@@ -96,6 +96,7 @@ VENDOR_ROOMS = {
     "lark": {"strategies/rules/grammar.py"},
     "mcp": {"api/mcp/endpoint.py"},
     "mcp_types": {"api/mcp/endpoint.py"},
+    "optuna": {"sweeps/tpe.py"},
     "pyarrow": {"api/rows/files.py", "datasets/reading/parquet.py"},
 }
 
