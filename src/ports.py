@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Protocol, TypeVar, TypeVarTuple, Unpack
 
@@ -32,7 +33,6 @@ from src.domain.runs import BacktestResult, ResultPage, ResultSummary, StoreUsag
 from src.domain.signals import Features, OutputKind, Predictions, Signals, StrategyDescription
 from src.domain.strategy import StrategyInputs
 from src.domain.sweep_rows import EvaluatedRows, SweepInputs
-from src.domain.sweeps import SweepSuperiority
 from src.domain.trading import Simulation, TradingRules
 from src.domain.trial_states import LedgerUpdate, TrialLedgerState
 from src.domain.trials import LedgerEntry, TrialBatch
@@ -557,31 +557,25 @@ class JobWorkers(Protocol):
         ...
 
 
-class ChunkExecutor(Protocol):
-    """Computes rows of sweeps, in threads of this process or on a cluster."""
+class OpenSweep(Protocol):
+    """Where the rows of one sweep are computed."""
 
     @property
     def width(self) -> int:
-        """How many chunks it computes at once."""
+        """How many chunks are computed at once."""
         ...
 
-    async def prepare(self, inputs: SweepInputs) -> None:
-        """Take the bars of a sweep to where its rows are computed."""
-        ...
-
-    async def evaluate(
-        self, inputs: SweepInputs, values: NDArray[np.float64], *, first: int, total: int
-    ) -> EvaluatedRows:
+    async def evaluate(self, values: NDArray[np.float64], *, first: int, total: int) -> EvaluatedRows:
         """Compute the rows of `values` [k, p], of which the first is row `first` of `total`."""
         ...
 
-    async def superiority(
-        self, inputs: SweepInputs, values: NDArray[np.float64], market: NDArray[np.float64]
-    ) -> SweepSuperiority | None:
-        """Test rows against buying and holding, whose returns per bar are `market` [n], in a thread of this process."""
-        ...
 
-    async def close(self) -> None: ...
+class RowExecutor(Protocol):
+    """Computes rows of sweeps, in threads of this process or on a cluster."""
+
+    def open(self, inputs: SweepInputs, handle: JobHandle) -> AbstractAsyncContextManager[OpenSweep]:
+        """Take the bars of a sweep to where its rows are computed, and release them at the end."""
+        ...
 
 
 class Signer(Protocol):

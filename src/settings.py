@@ -129,6 +129,12 @@ class Settings(BaseSettings):
     job_threads: int = Field(
         0, ge=0, le=256, description="Threads of low priority that the jobs of one process use; 0 means one per core."
     )
+    job_run_timeout_s: float = Field(
+        default=3600,
+        gt=0,
+        description="Longest time of one backtest inside a job, its bars' download included",
+        json_schema_extra={"unit": "seconds"},
+    )
     max_sweep_combinations: int = Field(
         1_000_000, ge=1, le=100_000_000, description="Maximum number of combinations of one sweep."
     )

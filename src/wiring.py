@@ -7,6 +7,7 @@ import functools
 import hashlib
 import platform
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import Final
@@ -30,6 +31,7 @@ from src.engines.registry import ENGINES
 from src.jobs.runner import JobRunner
 from src.ports import BarSource, Clock, DatasetStore, JobStore, JobTask, ResultStore, TrialLedger
 from src.sandbox.runner import SandboxedModelRunner
+from src.service.backtest_task import BacktestTask
 from src.service.backtests import BacktestService
 from src.service.computing import ComputeQueue
 from src.service.datasets import DatasetService
@@ -41,7 +43,11 @@ from src.service.models import ModelService
 from src.service.retention import Retention
 from src.service.services import Services
 from src.service.sources import SourceCatalogue
+from src.service.sweep_task import SweepTask
+from src.service.sweep_threads import ThreadExecutor
+from src.service.sweeps import SweepService
 from src.service.tearsheets import TearSheets
+from src.service.walk_forward_task import WalkForwardTask
 from src.service.warm_up import settle_memory, warm_up, warm_up_rules
 from src.settings import Settings
 from src.stores.documents import prepare_documents
@@ -123,20 +129,22 @@ def build_services(settings: Settings) -> Services:
     tearsheets = TearSheets(
         sources=catalogue, engines=ENGINES, computing=computing, timeout_s=settings.request_timeout_s
     )
-    tasks: dict[JobKind, JobTask] = {}
+    tasks = build_tasks(settings, backtests, ledger)
     job_runner = JobRunner(
         job_store, clock, tasks, workers=settings.job_workers, threads=settings.job_threads or available_cores()
     )
     job_watch = JobWatch(job_store)
+    jobs = JobService(
+        store=job_store, workers=job_runner, watch=job_watch, clock=clock, quota=build_job_quota(settings)
+    )
     return Services(
         backtests=backtests,
         later_checks=later_checks,
         tearsheets=tearsheets,
         models=models,
         datasets=DatasetService(datasets, reserved_names=tuple(sources)),
-        jobs=JobService(
-            store=job_store, workers=job_runner, watch=job_watch, clock=clock, quota=build_job_quota(settings)
-        ),
+        jobs=jobs,
+        sweeps=SweepService(jobs=jobs, computing=computing, max_combinations=settings.max_sweep_combinations),
         downloads=binance.progress,
         store=store,
         signer=signer,
@@ -237,6 +245,18 @@ def build_stores(settings: Settings) -> tuple[ResultStore, TrialLedger, JobStore
         return MongoStore(mongo, quota=quota), MongoTrialLedger(mongo), MongoJobs(mongo)
     sqlite = SqliteDatabase(settings.storage_dir / RESULTS_FILE, reserve_bytes=RESERVE_BYTES)
     return SqliteStore(sqlite, quota=quota), SqliteTrialLedger(sqlite), SqliteJobs(sqlite)
+
+
+def build_tasks(settings: Settings, backtests: BacktestService, ledger: TrialLedger) -> dict[JobKind, JobTask]:
+    """Return what is done for jobs, by kind; one run inside a job may take longer than a request."""
+    patient = replace(backtests, timeout_s=settings.job_run_timeout_s)
+    executor, most = ThreadExecutor(), settings.max_sweep_combinations
+    tasks: tuple[JobTask, ...] = (
+        SweepTask(backtests=patient, ledger=ledger, executor=executor, max_combinations=most),
+        WalkForwardTask(backtests=patient, executor=executor, max_combinations=most),
+        BacktestTask(backtests=patient),
+    )
+    return {task.kind: task for task in tasks}
 
 
 def build_job_quota(settings: Settings) -> JobQuota:

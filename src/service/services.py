@@ -16,6 +16,7 @@ from src.service.datasets import DatasetService
 from src.service.jobs import JobService
 from src.service.later_checks import LaterChecks
 from src.service.models import ModelService
+from src.service.sweeps import SweepService
 from src.service.tearsheets import TearSheets
 
 logger = logging.getLogger(__name__)
@@ -61,6 +62,7 @@ class Services:
         models: ModelService,
         datasets: DatasetService,
         jobs: JobService,
+        sweeps: SweepService,
         downloads: DownloadBoard,
         store: ResultStore,
         signer: Signer,
@@ -76,6 +78,7 @@ class Services:
         self.models = models
         self.datasets = datasets
         self.jobs = jobs
+        self.sweeps = sweeps
         self.downloads = downloads
         self.signer = signer
         self._store = store

@@ -66,7 +66,7 @@ def sort_rows(table: SweepTable, request: SweepRequest, *, by: str, descending: 
     rows are returned that can be the best. Raises InvalidInput for any other name.
     """
     if by == RANK:
-        ranked = rank_rows(table.values, table.figures, request)
+        ranked = rank_rows(table.figures, request)
         return ranked[::-1] if descending else ranked
     keys = table.numbers.astype(np.float64) if by == ROW else _column(table, request, by)
     places = np.argsort(-keys if descending else keys, kind="stable")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import time
 import uuid
@@ -14,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from src.domain.errors import Conflict
-from src.domain.jobs import ChunkSpan, JobKind, JobProgress
+from src.domain.jobs import ChunkSpan, JobKind, JobOutcome, JobProgress
 from src.domain.market import MarketSeries
+from src.domain.sweep_rows import SweepInputs
 from src.domain.sweeps import (
-    ROW_METRICS,
     Goal,
     KeptRow,
     SearchKind,
@@ -27,19 +28,22 @@ from src.domain.sweeps import (
     SweepRows,
     SweepSuperiority,
 )
-from src.domain.trials import TrialBatch
+from src.judgement.overfitting import DEFAULT_BLOCKS
 from src.metrics.returns import simple_returns
-from src.ports import ChunkExecutor, JobHandle, JobOutcome, TrialLedger
+from src.ports import JobHandle, OpenSweep, RowExecutor, TrialLedger
 from src.service.backtests import BacktestService
-from src.service.judging import count_runs, ledger_market, sweep_keys
+from src.service.judging import count_runs, ledger_market
 from src.service.sweep_tables import SweepTable, build_table
-from src.sweeps.combinations import apply_values, build_combinations, plain_of, warm_up_bars_of
-from src.sweeps.evaluation import EvaluatedRows, SweepInputs
-from src.sweeps.overfitting import overfitting_of
-from src.sweeps.ranking import rank_rows
+from src.service.sweep_trials import SweepTrials
+from src.sweeps.combinations import apply_values, build_combinations
+from src.sweeps.evaluation import Evaluator
+from src.sweeps.overfitting import overfitting_of, superiority_of
+from src.sweeps.ranking import column_of, rank_rows
 from src.sweeps.row_bytes import from_bytes, to_bytes
+from src.sweeps.space import build_space
 from src.sweeps.stability import parameter_stability
 from src.sweeps.tpe import TpeSearch
+from src.sweeps.warm_up import warm_up_bars_of
 
 logger = logging.getLogger(__name__)
 
@@ -81,10 +85,10 @@ class _Progress:
 
     def see(self, rows: SweepRows, request: SweepRequest) -> None:
         """Keep the best objective of these rows if it is better."""
-        ranked = rank_rows(rows.values, rows.figures, request)
+        ranked = rank_rows(rows.figures, request)
         if not len(ranked):
             return
-        found = objective_of(rows.figures, request)[ranked[0]]
+        found = column_of(rows.figures, request.objective.metric)[ranked[0]]
         if self.best is None or is_better(float(found), self.best, request):
             self.best = float(found)
 
@@ -94,26 +98,30 @@ class _Progress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Sweep:
-    """A sweep that is under way: its request with the model that was found, its bars, and who is asked to compute."""
+    """A sweep that is under way: its request with the model that was found, its bars, and where rows are computed."""
 
     request: SweepRequest
     series: MarketSeries
     inputs: SweepInputs
+    trials: SweepTrials
+    rows: OpenSweep
     handle: JobHandle
+
+    @property
+    def market(self) -> str:
+        """The market of the ledger."""
+        return ledger_market(self.series.bars.symbol, self.series.origin)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SweepTask:
-    """The `JobTask` of sweeps.
-
-    `executor` computes rows, in threads of this process or on a cluster.
-    """
+    """The `JobTask` of sweeps; `executor` computes rows, in threads of this process or on a cluster."""
 
     kind: ClassVar = JobKind.SWEEP
 
     backtests: BacktestService
     ledger: TrialLedger
-    executor: ChunkExecutor
+    executor: RowExecutor
     max_combinations: int
 
     async def run(self, handle: JobHandle) -> JobOutcome:
@@ -121,26 +129,29 @@ class SweepTask:
         request = handle.request
         if not isinstance(request, SweepRequest):
             raise TypeError(f"{type(request).__name__} is no sweep")
-        sweep = await self._prepare(request, handle)
-        if request.search.kind is SearchKind.TPE:
-            await self._search(sweep)
-        else:
-            await self._compute_all(sweep)
-        conclusion = await self._conclude(sweep)
-        return JobOutcome(result_id=handle.job.id, conclusion=conclusion, warnings=conclusion.warnings)
-
-    async def _prepare(self, request: SweepRequest, handle: JobHandle) -> _Sweep:
-        warm_up = await asyncio.to_thread(warm_up_bars_of, request)
+        warm_up = await handle.compute(warm_up_bars_of, request)
         backtest, series, predictions = await self.backtests.prepare(request.backtest, warm_up_bars=warm_up)
         request = replace(request, backtest=backtest)
         inputs = SweepInputs(request=request, bars=series.bars, history=series.history, predictions=predictions)
-        await self.executor.prepare(inputs)
-        return _Sweep(request=request, series=series, inputs=inputs, handle=handle)
+        async with self.executor.open(inputs, handle) as rows:
+            sweep = _Sweep(
+                request=request,
+                series=series,
+                inputs=inputs,
+                trials=await handle.compute(SweepTrials, request, series, inputs),
+                rows=rows,
+                handle=handle,
+            )
+            if request.search.kind is SearchKind.TPE:
+                await self._search(sweep)
+            else:
+                await self._compute_all(sweep)
+        conclusion = await self._conclude(sweep)
+        return JobOutcome(result_id=handle.job.id, conclusion=conclusion, warnings=conclusion.warnings)
 
     async def _compute_all(self, sweep: _Sweep) -> None:
-        combinations = await asyncio.to_thread(
-            build_combinations, sweep.request, max_combinations=self.max_combinations
-        )
+        build = functools.partial(build_combinations, max_combinations=self.max_combinations)
+        combinations = await sweep.handle.compute(build, sweep.request)
         progress = _Progress(len(combinations))
         spans = _missing_spans(await sweep.handle.spans(), len(combinations), progress.pace)
 
@@ -150,64 +161,56 @@ class SweepTask:
                 await self._compute(sweep, span, values, progress)
 
         async with asyncio.TaskGroup() as group:
-            for _ in range(self.executor.width):
+            for _ in range(sweep.rows.width):
                 group.create_task(work())
 
     async def _search(self, sweep: _Sweep) -> None:
         """Let TPE draw batch after batch; batches of an earlier attempt are told to it in their order."""
-        request = sweep.request
-        search = await asyncio.to_thread(TpeSearch, request)
-        async for content in sweep.handle.chunks():
+        request, handle = sweep.request, sweep.handle
+        search = await handle.compute(TpeSearch, request)
+        async for content in handle.chunks():
             rows = from_bytes(content)
-            await asyncio.to_thread(search.tell, rows.values, objective_of(rows.figures, request))
+            await handle.compute(search.tell, rows.values, column_of(rows.figures, request.objective.metric))
         total = request.search.draws or 0
-        progress, first = _Progress(total), sum(span.count for span in await sweep.handle.spans())
+        progress, first = _Progress(total), sum(span.count for span in await handle.spans())
         while first < total:
-            values = await asyncio.to_thread(search.ask, min(request.search.batch_size, total - first))
-            span = ChunkSpan(first=first, count=len(values))
-            rows = await self._compute(sweep, span, values, progress)
-            await asyncio.to_thread(search.tell, rows.values, objective_of(rows.figures, request))
+            values = await handle.compute(search.ask, min(request.search.batch_size, total - first))
+            rows = await self._compute(sweep, ChunkSpan(first=first, count=len(values)), values, progress)
+            await handle.compute(search.tell, rows.values, column_of(rows.figures, request.objective.metric))
             first += len(values)
 
     async def _compute(
         self, sweep: _Sweep, span: ChunkSpan, values: NDArray[np.float64], progress: _Progress
     ) -> SweepRows:
-        """Compute, count and store the rows of one chunk."""
+        """Compute, count and store the rows of one chunk; what is stored is counted, and nothing twice."""
         started = time.monotonic()
-        found = await self.executor.evaluate(sweep.inputs, values, first=span.first, total=progress.total)
+        found = await sweep.rows.evaluate(values, first=span.first, total=progress.total)
+        build = functools.partial(sweep.trials.build, total=progress.total)
+        for batch in await sweep.handle.compute(lambda: list(build(values, found))):
+            await self.ledger.record_batch(batch, user_id=sweep.request.user_id, symbol=sweep.market)
         progress.pace.learn(span.count, time.monotonic() - started)
-        await self._count(sweep, values, found)
         progress.see(found.rows, sweep.request)
-        content = await asyncio.to_thread(to_bytes, found.rows)
+        content = await sweep.handle.compute(to_bytes, found.rows)
         await sweep.handle.commit(span, content, progress.to_store())
         return found.rows
 
-    async def _count(self, sweep: _Sweep, values: NDArray[np.float64], found: EvaluatedRows) -> None:
-        """Count the rows in the ledger before they are stored: what is stored is counted, and nothing twice."""
-        keys = await asyncio.to_thread(sweep_keys, sweep.request, sweep.series, values, found)
-        batch = TrialBatch(keys=keys, slots=found.slots, total=found.total, active=found.active)
-        market = ledger_market(sweep.series.bars.symbol, sweep.series.origin)
-        await self.ledger.record_batch(batch, user_id=sweep.request.user_id, symbol=market)
-
     async def _conclude(self, sweep: _Sweep) -> SweepConclusion:
-        parts = [from_bytes(content) async for content in sweep.handle.chunks()]
-        table = await asyncio.to_thread(build_table, parts, len(sweep.request.parameters))
-        ranked = await asyncio.to_thread(rank_rows, table.values, table.figures, sweep.request)
-        best = [await self._keep(sweep, table, int(place)) for place in ranked[: sweep.request.keep_best]]
-        tested = _choose_tested(ranked, len(table), sweep.request.search.seed)
-        overfitting = await asyncio.to_thread(_measure_overfitting, parts, len(sweep.series.bars))
-        superiority = await self._test_superiority(sweep, table, tested)
-        stability = await asyncio.to_thread(parameter_stability, table.values, table.figures, sweep.request)
-        market = ledger_market(sweep.series.bars.symbol, sweep.series.origin)
-        ledger = await self.ledger.state(user_id=sweep.request.user_id, symbol=market)
+        request, handle = sweep.request, sweep.handle
+        parts = [from_bytes(content) async for content in handle.chunks()]
+        table = await handle.compute(build_table, parts, len(request.parameters))
+        ranked = await handle.compute(rank_rows, table.figures, request)
+        best = [await self._keep(sweep, table, int(place)) for place in ranked[: request.keep_best]]
+        tested = _choose_tested(ranked, len(table), request.search.seed)
+        ledger = await self.ledger.state(user_id=request.user_id, symbol=sweep.market)
+        place = int(ranked[0]) if len(ranked) else None
         return SweepConclusion(
             bars_fingerprint=sweep.series.fingerprint(),
             bars=len(sweep.series.bars),
             combinations=len(table),
             best=tuple(best),
-            overfitting=overfitting,
-            superiority=superiority,
-            stability=stability,
+            overfitting=await handle.compute(_measure_overfitting, parts, len(sweep.series.bars)),
+            superiority=await handle.compute(_test_superiority, sweep.inputs, table.values[tested]),
+            stability=await handle.compute(parameter_stability, table.values, table.figures, place, request),
             trials=count_runs(ledger),
             warnings=tuple(_warn(sweep, table, ranked, tested)),
         )
@@ -215,28 +218,23 @@ class SweepTask:
     async def _keep(self, sweep: _Sweep, table: SweepTable, place: int) -> KeptRow:
         """Run one of the best rows by the ordinary pipeline and store its result; a second attempt finds it there."""
         number = int(table.numbers[place])
-        values = plain_of(sweep.request, table.values[place])
+        values = build_space(sweep.request).plain_of(table.values[place])
         result_id = str(uuid.uuid5(uuid.UUID(sweep.handle.job.id), str(number)))
         request = apply_values(sweep.request.backtest, values)
         try:
             await self.backtests.run(request, result_id=result_id)
         except Conflict:
             logger.debug("best row is stored already: result=%s", result_id)
-        objective = objective_of(table.figures, sweep.request)[place]
+        objective = column_of(table.figures, sweep.request.objective.metric)[place]
         return KeptRow(row=number, values=values, objective=float(objective), result_id=result_id)
 
-    async def _test_superiority(
-        self, sweep: _Sweep, table: SweepTable, tested: NDArray[np.int64]
-    ) -> SweepSuperiority | None:
-        close = sweep.series.bars.close
-        market = simple_returns(close, float(close[0]))
-        return await self.executor.superiority(sweep.inputs, table.values[tested], market)
 
-
-def objective_of(figures: NDArray[np.float64], request: SweepRequest) -> NDArray[np.float64]:
-    """Return the objective of some rows [k]; NaN where it does not exist."""
-    column: NDArray[np.float64] = figures[:, ROW_METRICS.index(request.objective.metric)]
-    return column
+def _test_superiority(inputs: SweepInputs, values: NDArray[np.float64]) -> SweepSuperiority | None:
+    """Test rows with these values [j, p] against buying and holding."""
+    evaluator, close = Evaluator(inputs), inputs.bars.close
+    return superiority_of(
+        lambda rows: evaluator.returns(values[rows]), np.arange(len(values)), simple_returns(close, float(close[0]))
+    )
 
 
 def is_better(one: float, other: float, request: SweepRequest) -> bool:
@@ -268,7 +266,7 @@ def _choose_tested(ranked: NDArray[np.int64], rows: int, seed: int) -> NDArray[n
 def _measure_overfitting(parts: Sequence[SweepRows], bars: int) -> SweepOverfitting | None:
     sums = np.concatenate([part.block_sums for part in parts])
     squares = np.concatenate([part.block_squares for part in parts])
-    return overfitting_of(sums, squares, bars)
+    return overfitting_of(sums, squares, bars // DEFAULT_BLOCKS)
 
 
 def _warn(sweep: _Sweep, table: SweepTable, ranked: NDArray[np.int64], tested: NDArray[np.int64]) -> Iterator[str]:

@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from dataclasses import dataclass
 from typing import TypeVar
 
 from src.domain.errors import InvalidInput, UnreadableResult, bad_value, job_not_found
-from src.domain.jobs import KIND_OF, Idempotency, Job
+from src.domain.jobs import KIND_OF, Job
 from src.domain.sweeps import (
-    HeatMap,
-    HeatReduction,
+    SearchKind,
     SweepConclusion,
     SweepEstimate,
     SweepRequest,
-    check_metric,
 )
 from src.domain.walk_forward import Fold, WalkForwardConclusion, WalkForwardRequest
-from src.ports import JobStore
 from src.service.computing import ComputeQueue
 from src.service.jobs import JobService
 from src.service.sweep_tables import SweepTable, read_table, sort_rows
 from src.service.walk_forward_folds import fold_from_bytes
 from src.sweeps.combinations import sweepable
 from src.sweeps.estimating import estimate_sweep
-from src.sweeps.heat_map import heat_map
+from src.sweeps.heat_map import HeatMap, Reduce, heat_map
 
 Request = TypeVar("Request", SweepRequest, WalkForwardRequest)
 Conclusion = TypeVar("Conclusion", SweepConclusion, WalkForwardConclusion)
@@ -64,7 +62,6 @@ class SweepService:
     """The use cases of sweeps and walk-forwards; an id is that of the job."""
 
     jobs: JobService
-    store: JobStore
     computing: ComputeQueue
     max_combinations: int
 
@@ -73,18 +70,18 @@ class SweepService:
         async with self.computing.slot(request.user_id):
             return await self.computing.run(estimate_sweep, request, self.max_combinations)
 
-    async def start(self, request: SweepRequest, idempotency: Idempotency | None = None) -> Job:
+    async def start(self, request: SweepRequest, idempotency_key: str | None = None) -> Job:
         """Queue a sweep; raises InvalidInput, Conflict (an idempotency key of another request), Busy."""
         async with self.computing.slot(request.user_id):
-            estimate = await self.computing.run(estimate_sweep, request, self.max_combinations)
-        return await self.jobs.submit(request, total=estimate.combinations, idempotency=idempotency)
+            await self.computing.run(estimate_sweep, request, self.max_combinations)
+        return await self.jobs.submit(request, idempotency_key=idempotency_key)
 
-    async def start_walk_forward(self, request: WalkForwardRequest, idempotency: Idempotency | None = None) -> Job:
+    async def start_walk_forward(self, request: WalkForwardRequest, idempotency_key: str | None = None) -> Job:
         """Queue a walk-forward; raises what `start` raises. Its folds are known once its bars are there."""
         _check_walk_forward(request)
         async with self.computing.slot(request.user_id):
             await self.computing.run(estimate_sweep, request.sweep, self.max_combinations)
-        return await self.jobs.submit(request, total=None, idempotency=idempotency)
+        return await self.jobs.submit(request, idempotency_key=idempotency_key)
 
     async def get(self, sweep_id: str) -> Sweep:
         """Return a sweep; raises JobNotFound if there is none of that id."""
@@ -94,7 +91,7 @@ class SweepService:
     async def get_walk_forward(self, job_id: str) -> WalkForward:
         """Return a walk-forward; raises JobNotFound if there is none of that id."""
         job, request, conclusion = await self._read(job_id, WalkForwardRequest, WalkForwardConclusion)
-        folds = tuple([fold_from_bytes(content) async for content in self.store.chunks(job_id)])
+        folds = tuple([fold_from_bytes(content) async for content in self.jobs.chunks(job_id)])
         return WalkForward(job=job, request=request, folds=folds, conclusion=conclusion)
 
     async def rows(self, sweep_id: str, *, sort_by: str, descending: bool, first: int | None, offset: int) -> SweepPage:
@@ -107,45 +104,43 @@ class SweepService:
         some = places[offset:] if first is None else places[offset : offset + first]
         return SweepPage(request=request, rows=table.take(some), total=len(places), offset=offset)
 
-    async def heat_map(self, sweep_id: str, *, x: str, y: str, metric: str | None, reduction: HeatReduction) -> HeatMap:
+    async def heat_map(self, sweep_id: str, *, x: str, y: str, metric: str | None, reduce: Reduce) -> HeatMap:
         """Return a metric over two swept parameters, reduced over the others; None is the objective's metric."""
         request, table = await self._table(sweep_id)
+        chosen = request.objective.metric if metric is None else metric
         names = [item.name for item in request.parameters]
-        for field, name in (("x", x), ("y", y)):
-            if name not in names:
-                raise bad_value(field, got=name, allowed=names)
-        if x == y:
-            raise InvalidInput("{field} and {@x} are both {got!r}. Allowed: two parameters.", field="y", got=y)
-        metric = request.objective.metric if metric is None else metric
-        check_metric(metric, field="metric")
-        return await asyncio.to_thread(heat_map, table.values, table.figures, request, x, y, metric, reduction)
+        build = functools.partial(heat_map, goal=request.objective.goal, search=request.search.kind)
+        return await asyncio.to_thread(build, table.values, table.figures, x, y, chosen, reduce, names)
 
     async def _table(self, sweep_id: str) -> tuple[SweepRequest, SweepTable]:
         _, request, _ = await self._read(sweep_id, SweepRequest, SweepConclusion)
-        return request, await read_table(self.store.chunks(sweep_id), len(request.parameters))
+        return request, await read_table(self.jobs.chunks(sweep_id), len(request.parameters))
 
     async def _read(
         self, job_id: str, request_kind: type[Request], conclusion_kind: type[Conclusion]
     ) -> tuple[Job, Request, Conclusion | None]:
         """Return a job of one kind, its request and its conclusion; raises JobNotFound."""
-        job = await self.store.get(job_id)
+        job = await self.jobs.get(job_id)
         if KIND_OF[request_kind] is not job.kind:
             raise job_not_found(job_id)
-        request, conclusion = await self.store.read_request(job_id), await self.store.read_conclusion(job_id)
+        request, conclusion = await self.jobs.read_request(job_id), await self.jobs.read_conclusion(job_id)
         if not isinstance(request, request_kind) or not isinstance(conclusion, conclusion_kind | None):
             raise UnreadableResult("Job {id!r} cannot be read: it is not what it says it is.", id=job_id)
         return job, request, conclusion
 
 
 def _check_walk_forward(request: WalkForwardRequest) -> None:
-    """Raise InvalidInput if a trading rule is swept: the tests share one account, and so their rules."""
+    """Raise InvalidInput if a trading rule is swept (the tests share one account, and so their rules), or for TPE."""
+    if request.sweep.search.kind is SearchKind.TPE:
+        allowed = (SearchKind.GRID, SearchKind.LIST, SearchKind.RANDOM)
+        raise bad_value("kind", got=SearchKind.TPE.value, allowed=(kind.value for kind in allowed))
     base = request.sweep.backtest
     known = sweepable(base)
     for item in request.sweep.parameters:
         found = known.get(item.name)
-        if found is not None and not found.is_strategy:
+        if found is not None and found.path[0] != "strategy":
             raise InvalidInput(
                 "{field} has {got!r}, a trading rule. A walk-forward allows parameters of the strategy only: {known}.",
                 field="parameters", got=item.name,
-                known=tuple(name for name, each in known.items() if each.is_strategy),
+                known=tuple(name for name, each in known.items() if each.path[0] == "strategy"),
             )  # fmt: skip

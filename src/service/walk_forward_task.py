@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import time
 import uuid
@@ -14,26 +15,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from src.domain.errors import Conflict
-from src.domain.jobs import ChunkSpan, JobKind, JobProgress
+from src.domain.jobs import ChunkSpan, JobKind, JobOutcome, JobProgress
 from src.domain.market import LimitOrigin, MarketSeries
 from src.domain.performance import Metrics
 from src.domain.runs import BacktestRequest
 from src.domain.signals import ParameterValue
 from src.domain.sweep_rows import SweepInputs
-from src.domain.sweeps import ROW_METRICS
 from src.domain.walk_forward import Fold, FoldBars, WalkForwardConclusion, WalkForwardRequest
-from src.ports import ChunkExecutor, JobHandle, JobOutcome
+from src.ports import JobHandle, RowExecutor
 from src.service.backtests import BacktestService
 from src.service.judging import compute_part
 from src.service.walk_forward_folds import fold_from_bytes, fold_to_bytes
 from src.strategies.schedule import ScheduledPart, ScheduleParams
-from src.sweeps.combinations import Combinations, apply_values, build_combinations, warm_up_bars_of
-from src.sweeps.folds import plan_folds, walk_forward_efficiency
-from src.sweeps.ranking import objective_of, rank_rows
+from src.sweeps.combinations import Combinations, apply_values, build_combinations
+from src.sweeps.folds import cut_window, efficiency, plan_folds
+from src.sweeps.ranking import column_of, rank_rows
+from src.sweeps.warm_up import warm_up_bars_of
 
 logger = logging.getLogger(__name__)
 
-ROWS_AT_ONCE: Final = 2_000
+MAX_ROWS_AT_ONCE: Final = 2_000
+"""Rows of a chunk: a cancelled job stops after the present ones."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +57,7 @@ class WalkForwardTask:
     kind: ClassVar = JobKind.WALK_FORWARD
 
     backtests: BacktestService
-    executor: ChunkExecutor
+    executor: RowExecutor
     max_combinations: int
 
     async def run(self, handle: JobHandle) -> JobOutcome:
@@ -80,10 +82,11 @@ class WalkForwardTask:
 
     async def _prepare(self, request: WalkForwardRequest, handle: JobHandle) -> _Walk:
         sweep = request.sweep
-        warm_up = await asyncio.to_thread(warm_up_bars_of, sweep)
+        warm_up = await handle.compute(warm_up_bars_of, sweep)
         backtest, series, predictions = await self.backtests.prepare(sweep.backtest, warm_up_bars=warm_up)
         sweep = replace(sweep, backtest=backtest)
-        combinations = await asyncio.to_thread(build_combinations, sweep, max_combinations=self.max_combinations)
+        build = functools.partial(build_combinations, max_combinations=self.max_combinations)
+        combinations = await handle.compute(build, sweep)
         return _Walk(
             request=replace(request, sweep=sweep),
             series=series,
@@ -97,7 +100,7 @@ class WalkForwardTask:
         """Choose on the training window, whose bars alone are passed on, and run the choice on the test."""
         request = walk.request.sweep
         figures = await self._choose(walk, plan)
-        ranked = rank_rows(walk.combinations.values, figures, request)
+        ranked = rank_rows(figures, request)
         times = walk.series.bars.open_time_ms
         when = {
             "train_start_ms": int(times[plan.train_start]),
@@ -112,38 +115,38 @@ class WalkForwardTask:
             )  # fmt: skip
         row = int(ranked[0])
         values = walk.combinations.plain(row)
-        tested = await self.backtests.computing.run(self._test, walk, plan, values)
+        tested = await walk.handle.compute(self._test, walk, plan, values)
         return Fold(
             number=number,
             **when,
             row=row,
             values=values,
-            objective_in_sample=float(objective_of(figures, request)[row]),
+            objective_in_sample=float(column_of(figures, request.objective.metric)[row]),
             objective_out_of_sample=getattr(tested, request.objective.metric),
-            return_in_sample=float(figures[row, ROW_METRICS.index("total_return")]),
+            return_in_sample=float(column_of(figures, "total_return")[row]),
             return_out_of_sample=tested.total_return,
             trades_out_of_sample=tested.total_trades,
         )
 
     async def _choose(self, walk: _Walk, plan: FoldBars) -> NDArray[np.float64]:
         """Return the figures of all combinations on the training window; no later bar is passed on."""
-        series = walk.series
-        bars = series.bars.slice(plan.train_start, plan.train_end)
-        history = series.history_before(plan.train_start, walk.warm_up_bars)
-        predictions = walk.inputs.predictions
-        if predictions is not None:
-            known = predictions.values[plan.train_start : plan.train_end]
-            predictions = replace(predictions, values=known, among_others=None, warnings=())
-        inputs = replace(walk.inputs, bars=bars, history=history, predictions=predictions)
-        await self.executor.prepare(inputs)
-        values = walk.combinations.values
-        firsts = range(0, len(values), ROWS_AT_ONCE)
-        parts = await asyncio.gather(
-            *(
-                self.executor.evaluate(inputs, values[first : first + ROWS_AT_ONCE], first=first, total=len(values))
-                for first in firsts
-            )
+        known = cut_window(
+            walk.series.bars,
+            plan.train_start,
+            plan.train_end,
+            warm_up=walk.warm_up_bars,
+            history=walk.series.history,
+            predictions=walk.inputs.predictions,
         )
+        inputs = replace(walk.inputs, bars=known.bars, history=known.history, predictions=known.predictions)
+        values, width = walk.combinations.values, MAX_ROWS_AT_ONCE
+        async with self.executor.open(inputs, walk.handle) as rows:
+            parts = await asyncio.gather(
+                *(
+                    rows.evaluate(values[first : first + width], first=first, total=len(values))
+                    for first in range(0, len(values), width)
+                )
+            )
         return np.concatenate([part.rows.figures for part in parts])
 
     def _test(self, walk: _Walk, plan: FoldBars, values: Mapping[str, ParameterValue]) -> Metrics:
@@ -189,7 +192,7 @@ class WalkForwardTask:
             bars_fingerprint=walk.series.fingerprint(),
             folds=len(folds),
             result_id=result_id,
-            efficiency=walk_forward_efficiency(plans, folds),
+            efficiency=efficiency(folds, plans),
             profitable_folds=sum((fold.return_out_of_sample or 0.0) > 0 for fold in folds),
             distinct_choices=len({tuple(fold.values.items()) for fold in traded}),
             warnings=tuple(_warn(walk, folds)),

@@ -96,11 +96,11 @@ class Schedule:
     params: ScheduleParams
     build: Callable[[StrategyParams], Strategy]
 
-    @property
-    def description(self) -> StrategyDescription:
-        """The parts as text: when each begins, and its parameters."""
+    def describe(self, predictions: Predictions | None = None) -> StrategyDescription:
+        """Return the parts as text: when each begins, and its parameters."""
         return StrategyDescription(
-            name=self.label, parameters={"schedule": tuple(self._describe(part) for part in self.params.parts)}
+            name=self.label,
+            parameters={"schedule": tuple(self._describe(part, predictions) for part in self.params.parts)},
         )
 
     def signals(self, inputs: StrategyInputs) -> Signals:
@@ -116,14 +116,14 @@ class Schedule:
             found = self.build(part.strategy).signals(_inputs_of(inputs, first, end))
             action[first - warm_up : end - warm_up] = end_flat(found.action)
             warnings |= dict.fromkeys(found.warnings)
-        return Signals(action=action, strategy=self.description, warnings=tuple(warnings))
+        return Signals(action=action, strategy=self.describe(inputs.predictions), warnings=tuple(warnings))
 
-    def _describe(self, part: ScheduledPart) -> str:
+    def _describe(self, part: ScheduledPart, predictions: Predictions | None) -> str:
         if part.strategy is None:
             return f"{format_instant(part.start_ms)}: no trades"
-        built = self.build(part.strategy)
-        values = ", ".join(f"{name} {value}" for name, value in part.strategy.describe("").parameters.items())
-        return f"{format_instant(part.start_ms)}: {getattr(built, 'label', '')} ({values})"
+        described = self.build(part.strategy).describe(predictions)
+        values = ", ".join(f"{name} {value}" for name, value in described.parameters.items())
+        return f"{format_instant(part.start_ms)}: {described.name} ({values})"
 
 
 def _inputs_of(inputs: StrategyInputs, first: int, end: int) -> StrategyInputs:

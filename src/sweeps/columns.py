@@ -39,6 +39,13 @@ class Column:
     def is_whole(self) -> bool:
         return self.item.kind is ValueKind.WHOLE
 
+    @property
+    def ends(self) -> tuple[float, float]:
+        """The smallest and the largest value."""
+        if self.range is not None:
+            return self.range.start, self.range.end
+        return float(self.listed.min()), float(self.listed.max())
+
     def draw(self, words: Words) -> Floats:
         """Return a value for each 64 random bits: uniform over the list or the range, or over its logarithm."""
         if self.range is None:

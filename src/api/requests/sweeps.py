@@ -5,14 +5,11 @@ The values are mappings of public names in snake_case, as in `requests.backtests
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from src.api.requests.backtests import build_request
 from src.domain.errors import InvalidInput, bad_value, missing, not_exactly_one
-from src.domain.jobs import Idempotency
 from src.domain.parameters import build
 from src.domain.signals import ParameterValue
 from src.domain.sweeps import (
@@ -76,14 +73,6 @@ def only_backtest(given: Given) -> str:
     if len(named) != 1:
         raise not_exactly_one("backtest", named=named, allowed=("backtest", "mlBacktest"))
     return named[0]
-
-
-def build_idempotency(key: str | None, content: object) -> Idempotency | None:
-    """Return a client's key with the digest of what it asks for; None without a key. Raises InvalidInput."""
-    if key is None:
-        return None
-    text = json.dumps(content, sort_keys=True, default=str)
-    return Idempotency(key=key, digest=hashlib.sha256(text.encode()).hexdigest())
 
 
 def _build_parameter(given: Given) -> SweptParameter:

@@ -1,0 +1,39 @@
+"""Run a long backtest as a job."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from typing import ClassVar
+
+from src.domain.errors import Conflict
+from src.domain.jobs import JobKind, JobOutcome
+from src.domain.runs import BacktestRequest
+from src.ports import JobHandle
+from src.service.backtests import BacktestService
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BacktestTask:
+    """The `JobTask` of backtests, whose time limit is that of `backtests`."""
+
+    kind: ClassVar = JobKind.BACKTEST
+
+    backtests: BacktestService
+
+    async def run(self, handle: JobHandle) -> JobOutcome:
+        """Run it and store its result; a second attempt finds that there. Raises any ServiceError."""
+        request = handle.request
+        if not isinstance(request, BacktestRequest):
+            raise TypeError(f"{type(request).__name__} is no backtest")
+        result_id = str(uuid.uuid5(uuid.UUID(handle.job.id), "result"))
+        try:
+            await self.backtests.run(request, result_id=result_id)
+        except Conflict as error:
+            # Equal requests at the same time share a run, and the other one's result has another id.
+            if not await self._is_stored(result_id):
+                raise error
+        return JobOutcome(result_id=result_id)
+
+    async def _is_stored(self, result_id: str) -> bool:
+        return bool(await self.backtests.compare([result_id]))
