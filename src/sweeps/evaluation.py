@@ -214,13 +214,17 @@ class Evaluator:
         """Yield the rows of a crossover, with the crossings of their pairs of means."""
         fast, slow = self._lengths_of(values)
         prepared.describe = lambda row: describe_crossover(int(fast[row]), int(slow[row]))
-        is_possible = (fast >= 1) & (slow > fast) & (slow < 2**31) & (fast % 1 == 0) & (slow % 1 == 0)
+        with np.errstate(invalid="ignore"):
+            is_possible = (fast >= 1) & (slow > fast) & (fast % 1 == 0) & (slow % 1 == 0)
         for row in np.flatnonzero(~is_possible).tolist():
             prepared.errors.setdefault(row, self._reader.explain(values[row]))
         possible = np.flatnonzero(is_possible)
         if not possible.size:
             return
-        codes = fast[possible].astype(np.int64) << 32 | slow[possible].astype(np.int64)
+        # All means that are longer than the bars are alike: none has a value.
+        longest = self._bars + self._warm_up + 1
+        short, long = (np.minimum(some[possible], longest).astype(np.int64) for some in (fast, slow))
+        codes = short << 32 | long
         pairs, pair_of = np.unique(codes, return_inverse=True)
         order = np.argsort(pair_of, kind="stable")
         edges = np.searchsorted(pair_of[order], np.arange(pairs.size + 1))
