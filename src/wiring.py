@@ -162,9 +162,9 @@ def build_services(settings: Settings) -> Services:
         ],
         # The libraries of all model formats take longer to load than everything else together.
         following=[
+            job_runner.start,
             functools.partial(asyncio.to_thread, warm_up_rules),
             runner.warm_up,
-            job_runner.start,
             job_store.remove_leftovers,
             functools.partial(
                 _run_together,

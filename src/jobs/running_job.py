@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, TypeVar, TypeVarTuple, Unpack
 
-from src.domain.errors import ServiceError, StoreUnavailable
+from src.domain.errors import ServiceError, StoreUnavailable, UnreadableResult
 from src.domain.jobs import ChunkSpan, Job, JobFailure, JobOutcome, JobProgress, JobRequest, JobState, Lease
 from src.jobs.threads import JobThreads
 from src.ports import Clock, JobStore, JobTask, LeaseLost
@@ -197,6 +197,8 @@ class RunningJob:
         while True:
             try:
                 return await write()
+            except UnreadableResult:  # damaged: it stays so
+                raise
             except StoreUnavailable as error:
                 if time.monotonic() > deadline_s:
                     raise

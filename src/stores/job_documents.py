@@ -71,7 +71,7 @@ def read_job(stored: Mapping[str, Any]) -> Job:
     try:
         job: Job = from_plain(Job, {name: stored[name] for name in JOB_FIELDS if name in stored}, {})
     except _FAULTS as error:
-        raise _unreadable(str(stored.get("id")), str(error)) from error
+        raise unreadable_job(str(stored.get("id")), str(error)) from error
     return job
 
 
@@ -128,8 +128,9 @@ def _decode(job_id: str, name: str, content: object, known: Mapping[str, type]) 
             )
         return from_plain(known[document["kind"]], document["value"], {})
     except (*_FAULTS, zlib.error) as error:
-        raise _unreadable(job_id, str(error)) from error
+        raise unreadable_job(job_id, str(error)) from error
 
 
-def _unreadable(job_id: str, reason: str) -> UnreadableResult:
+def unreadable_job(job_id: str, reason: str) -> UnreadableResult:
+    """Build the error for a stored job that is damaged, or of another version."""
     return UnreadableResult("The stored job {id!r} cannot be read: {reason}.", id=job_id, reason=reason)

@@ -38,6 +38,7 @@ from src.stores.job_documents import (
     read_readable,
     required,
     to_fields,
+    unreadable_job,
 )
 from src.stores.mongo_blobs import PIECE_BYTES, MongoBlobs
 from src.stores.mongo_blobs import now_ms as machine_time_ms
@@ -207,9 +208,7 @@ class MongoJobs:
                 content = await self._blobs.read(span["blob"])
             if content is None:
                 await self.owner(job_id)  # raises JobNotFound if the job was deleted meanwhile
-                raise UnreadableResult(
-                    "The stored job {id!r} cannot be read: {reason}.", id=job_id, reason="a chunk is missing"
-                )
+                raise unreadable_job(job_id, "a chunk is missing")
             yield content
         await self.owner(job_id)
 
@@ -317,7 +316,10 @@ class MongoJobs:
     async def _named_spans(self, job_id: str) -> Sequence[Row]:
         async with self._session():
             head = await self._jobs.find_one({"_id": check_job_id(job_id)}, {"spans": True})
-        return sorted((head or {}).get("spans", ()), key=lambda span: span["first"])
+        spans = (head or {}).get("spans", [])
+        if not isinstance(spans, list) or not all(map(_is_span, spans)):
+            raise unreadable_job(job_id, "its list of chunks is damaged")
+        return sorted(spans, key=lambda span: span["first"])
 
     async def _find_by_key(self, user_id: str, given: Idempotency) -> Row | None:
         """Return the job that came with this key; raises Conflict if its request was another one."""
@@ -411,6 +413,12 @@ def _overlap(spans: Sequence[ChunkSpan], span: ChunkSpan) -> ChunkSpan | None:
     """Return a stored chunk that has units of this one."""
     found = (old for old in spans if old.first < span.first + span.count and span.first < old.first + old.count)
     return next(found, None)
+
+
+def _is_span(span: Any) -> bool:
+    return isinstance(span, Mapping) and all(
+        isinstance(span.get(name), kind) for name, kind in (("first", int), ("count", int), ("blob", str))
+    )
 
 
 def _to_row(head: Row) -> Row:

@@ -14,11 +14,12 @@ import pytest
 ROOT = Path(__file__).parents[2]
 ROOMS = (
     "api", "bar_cache", "bars", "binance", "concurrency", "datasets", "demo", "domain", "engines", "features", "files",
-    "judgement", "metrics", "model_formats", "runtime", "sandbox", "service", "stores", "strategies", "tearsheet",
+    "jobs", "judgement", "metrics", "model_formats", "runtime", "sandbox", "service", "stores", "strategies",
+    "tearsheet",
 )  # fmt: skip
 SUITES = (
     "contracts", "integration", "properties", "scenarios", "security", "unit/api", "unit/bar_cache", "unit/demo",
-    "unit/judgement", "unit/tearsheet",
+    "unit/jobs", "unit/judgement", "unit/tearsheet",
 )  # fmt: skip
 MAX_NAME_WORDS = 9
 FORBIDDEN = re.compile(
