@@ -300,7 +300,7 @@ async def test_concurrent_batches_and_runs_count_once(open_ledger: OpenLedger) -
     assert sorted(link.key for link in await chain(ledgers[0])) == sorted(f"run-{seed}" for seed in (*range(24), 30))
 
 
-async def test_head_of_batch_is_found_after_its_last_run(ledger: TrialLedger, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_batch_head_is_found_after_last_run(ledger: TrialLedger, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ledger_check, "PAGE_LINKS", 2)
     heads = {(await record_alone(ledger, 90)).after.head: 1}
     heads[(await record_batch(ledger, range(5))).after.head] = 6

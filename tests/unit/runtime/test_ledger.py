@@ -18,6 +18,7 @@ from src.stores.migrations import MIGRATIONS
 from src.stores.sqlite_database import SqliteDatabase
 from src.stores.sqlite_ledger import SqliteTrialLedger
 from src.wiring import RESULTS_FILE
+from tests.trial_batches import make_batch
 
 
 class Finished(NamedTuple):
@@ -43,7 +44,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     return run_command
 
 
-async def make_file(storage: Path, trials: int) -> None:
+async def make_file(storage: Path, trials: int, *, batch: int = 0) -> None:
     database = SqliteDatabase(storage / RESULTS_FILE)
     ledger = SqliteTrialLedger(database)
     for number in range(trials):
@@ -51,6 +52,7 @@ async def make_file(storage: Path, trials: int) -> None:
         await ledger.record(
             LedgerEntry(key=f"key-{number}", total=trial, active=None), user_id="a\nb", symbol="\x1b[2J"
         )
+    await ledger.record_batch(make_batch(range(batch)), user_id="a\nb", symbol="\x1b[2J")
     await database.close()
 
 
@@ -77,6 +79,23 @@ def test_unreadable_ledger_is_a_fault_of_that_one(tmp_path: Path, run: Run) -> N
         r"'z' on '\x1b[2J': 2 trials, 2 trials before links were kept: FAULT: trials without a link: 0, not 2 as "
         "counted before links were kept; trials were added or removed, or have lost their links",
         "2 ledgers, 2 trials, 2 with a fault",
+    ]
+
+
+def test_damaged_batch_is_named_with_its_runs(tmp_path: Path, run: Run) -> None:
+    asyncio.run(make_file(tmp_path, 2, batch=3))
+    found = run()
+    assert (found.code, found.out.splitlines()[0]) == (0, r"'a\nb' on '\x1b[2J': 5 trials: no fault")
+    editor = sqlite3.connect(tmp_path / RESULTS_FILE)
+    with editor:
+        editor.execute("UPDATE trials SET key = 'x' WHERE number = 4")
+    editor.close()
+    found = run()
+    assert found.code == 1
+    assert found.out.splitlines() == [
+        r"'a\nb' on '\x1b[2J': 5 trials: FAULT: link 3 (runs 3 to 5) does not follow the head before it: its keys, "
+        "trials or sums were changed",
+        "1 ledger, 5 trials, 1 with a fault",
     ]
 
 

@@ -23,6 +23,7 @@ from src.domain.trading import (
 from src.judgement.trial_keys import trial_key
 from src.metrics.returns import simple_returns
 from src.service.backtests import BacktestService
+from src.service.judging import sweep_keys
 from src.service.sources import SourceCatalogue
 from tests.ledgers import MemoryLedger
 from tests.market import random_bars
@@ -145,3 +146,20 @@ async def test_key_of_earlier_versions_still_counts(
             bars_fingerprint=result.fingerprints.bars,
         )
     ]
+
+
+@pytest.mark.parametrize(
+    "rules", [{}, {"initial_cash": 1e-6}, {"direction": BOTH, "exits": STOP, "initial_cash": 77.0}]
+)
+async def test_row_of_sweep_has_key_of_its_run(service: BacktestService, rules: dict[str, Any]) -> None:
+    result = await run(service, **rules)
+    series = await KnownBars(random_bars(400, seed=4)).fetch(result.request.market)
+    equity, cash = result.simulation.equity, result.request.rules.initial_cash
+    keys = sweep_keys(
+        result.request,
+        series,
+        [result.signals.strategy],
+        result.request.rules,
+        [float(equity[equity > 0].min()) / cash],
+    )
+    assert list(keys) == keys_of(service)
