@@ -13,7 +13,7 @@ from src.domain.arrays import freeze
 from src.domain.error_text import FieldName, quote
 from src.domain.errors import InvalidInput
 from src.domain.instants import check_times
-from src.domain.judgement import Judgement, LedgerSnapshot, SampleResult, VerdictLevel
+from src.domain.judgement import Judgement, LedgerSnapshot, SampleResult
 from src.domain.market import DataQuality, MarketRequest
 from src.domain.model_files import USER_ID_PATTERN, check_user_id
 from src.domain.parameters import MAX_COUNT, parameter
@@ -21,6 +21,7 @@ from src.domain.performance import Metrics
 from src.domain.signals import Signals
 from src.domain.strategy import MAX_WARM_UP_BARS, StrategyParams
 from src.domain.trading import Direction, EngineName, Simulation, TradingRules
+from src.domain.verdict import VerdictLevel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from src.domain.judgement import OtherMarket, OtherMarkets, SkippedMarket
+from src.domain.later_checks import OtherMarket, OtherMarkets, SkippedMarket
 from src.domain.market import Bars, CachedMarket
 from src.domain.performance import Metrics
 from src.judgement.evidence import count_noun

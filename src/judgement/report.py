@@ -13,24 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from src.domain.annualization import Annualization
-from src.domain.judgement import (
-    Benchmarks,
-    Confidence,
-    Deflation,
-    FillBand,
-    Judgement,
-    Leaks,
-    LedgerSnapshot,
-    NotChecked,
-    OverlapSigns,
-    RowAudit,
-    TrainingOverlap,
-)
+from src.domain.benchmarks import Benchmarks
+from src.domain.confidence import Confidence, Deflation
+from src.domain.judgement import FillBand, Judgement, LedgerSnapshot
+from src.domain.leaks import Leaks, OverlapSigns, RowAudit, TrainingOverlap
 from src.domain.market import Bars, DataQuality
 from src.domain.performance import Metrics
 from src.domain.signals import Signals
 from src.domain.trading import FillTiming, Simulation, TradingRules
 from src.domain.trials import Trial
+from src.domain.verdict import NotChecked
 from src.judgement import breakdowns, timing, trial_ledger
 from src.judgement.benchmarks import Simulate, find_break_even_fee, hold_market, measure_costs
 from src.judgement.crises import find_missing_crises

@@ -9,15 +9,8 @@ from typing import Final
 import numpy as np
 
 from src.domain.annualization import annualize
-from src.domain.judgement import (
-    Judgement,
-    LedgerSnapshot,
-    NotChecked,
-    RowAudit,
-    SampleResult,
-    TrainingOverlap,
-    VerdictLevel,
-)
+from src.domain.judgement import Judgement, LedgerSnapshot, SampleResult
+from src.domain.leaks import RowAudit, TrainingOverlap
 from src.domain.market import SIMULATED, Bars, MarketSeries, source_of
 from src.domain.parameters import parameters_of
 from src.domain.performance import Metrics
@@ -26,6 +19,7 @@ from src.domain.signals import Predictions
 from src.domain.trading import EngineName, TradingRules
 from src.domain.training import DEFAULT_LABEL_HORIZON, NO_TRAINING_WINDOW
 from src.domain.trials import LedgerEntry, LedgerUpdate, Trial, TrialLedgerState
+from src.domain.verdict import NotChecked, VerdictLevel
 from src.judgement.report import Examination, JudgedRun, examine, judge, trials_of
 from src.judgement.trial_ledger import decisive_rules, trial_key
 from src.ports import Engine

@@ -16,12 +16,13 @@ from src.domain.errors import (
     ServiceError,
     UnsupportedFormat,
 )
-from src.domain.judgement import OtherMarket, OtherMarkets, SkippedMarket, Unchecked, UncheckedCode
+from src.domain.later_checks import OtherMarket, OtherMarkets, SkippedMarket
 from src.domain.market import Bars, CachedMarket, normalise_symbol
 from src.domain.model_files import ModelFile
 from src.domain.runs import BacktestRequest, BacktestResult
 from src.domain.signals import Predictions
 from src.domain.trading import EngineName
+from src.domain.verdict import Unchecked, UncheckedCode
 from src.features.ohlcv import build_features
 from src.judgement.other_markets import (
     MAX_MARKETS,

@@ -22,10 +22,11 @@ import pytest
 from pymongo import MongoClient
 
 from src.domain.errors import Conflict, InvalidInput, ResultNotFound, StoreUnavailable, TooLarge, UnreadableResult
-from src.domain.judgement import LedgerSnapshot, SampleResult, VerdictLevel
+from src.domain.judgement import LedgerSnapshot, SampleResult
 from src.domain.runs import BacktestResult, ResultQuota
 from src.domain.signals import Signals, StrategyDescription
 from src.domain.trials import TrialStatistics
+from src.domain.verdict import VerdictLevel
 from src.ports import ResultStore
 from src.stores.mongo import MongoStore
 from src.stores.mongo_connection import MongoDatabase

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from src.domain.judgement import ResolvedFills
+from src.domain.later_checks import ResolvedFills
 from src.domain.market import INTERVALS, Bars
 from src.domain.signals import Signals, StrategyDescription
 from src.domain.strategy import StrategyInputs

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from src.bars.quality import assess
 from src.domain.annualization import AnnualizationSettings, annualize
-from src.domain.judgement import Benchmarks
+from src.domain.benchmarks import Benchmarks
 from src.domain.market import INTERVALS, MAX_PRICE, PRICE_COLUMNS, Bars
 from src.domain.signals import Signals, StrategyDescription
 from src.domain.trading import FillTiming, TradingRules

@@ -9,27 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from src.domain.judgement import (
-    Benchmarks,
-    BestTrades,
-    BuyAndHold,
-    Confidence,
-    Deflation,
-    FillBand,
-    Interval,
-    Leaks,
-    NotChecked,
-    OverlapSigns,
-    ReasonCode,
-    RowAudit,
-    SignalChanges,
-    TimingTest,
-    TrainingOverlap,
-    Verdict,
-    VerdictLevel,
-)
+from src.domain.benchmarks import Benchmarks, BestTrades, BuyAndHold, TimingTest
+from src.domain.confidence import Confidence, Deflation, Interval
+from src.domain.judgement import FillBand
+from src.domain.leaks import Leaks, OverlapSigns, RowAudit, SignalChanges, TrainingOverlap
 from src.domain.market import DAY_MS, Gap
 from src.domain.trading import Direction, FillTiming, Sizing, TradingRules
+from src.domain.verdict import NotChecked, ReasonCode, Verdict, VerdictLevel
 from src.judgement.evidence import format_figure
 from src.judgement.verdict import LEAK_AUDIT, Evidence, reach_verdict
 from tests.factories import make_metrics

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from src.domain.judgement import Deflation
+from src.domain.confidence import Deflation
 from src.domain.runs import BacktestResult
 from src.domain.strategy import ModelParams
 from src.domain.training import NO_TRAINING_WINDOW, TrainingWindow

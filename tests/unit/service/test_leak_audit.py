@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from src.domain.errors import ModelRejected
-from src.domain.judgement import RowAudit, SignalChanges
+from src.domain.leaks import RowAudit, SignalChanges
 from src.domain.model_files import ModelFile
 from src.domain.runs import BacktestResult
 from src.domain.signals import Features, OutputKind, Predictions
