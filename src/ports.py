@@ -9,8 +9,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from src.domain.bars import Bars
 from src.domain.datasets import BarFileDeclaration, Dataset
-from src.domain.market import Bars, CachedMarket, FetchProgress, Interval, Listing, MarketRequest, MarketSeries
+from src.domain.intervals import Interval
+from src.domain.market import CachedMarket, FetchProgress, Listing, MarketRequest, MarketSeries
 from src.domain.model_files import ModelDescription, ModelFile
 from src.domain.runs import BacktestResult, ResultPage, ResultSummary, StoreUsage
 from src.domain.signals import Features, OutputKind, Predictions, Signals

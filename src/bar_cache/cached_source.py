@@ -21,8 +21,11 @@ from src.bars.slot_ranges import SlotRanges, union
 from src.binance.archive import BinanceArchive
 from src.concurrency.single_flight import SingleFlight
 from src.concurrency.threads import in_thread
+from src.domain.bars import Bars
 from src.domain.errors import StoreUnavailable
-from src.domain.market import Bars, CachedMarket, Interval, Listing, MarketRequest, MarketSeries, normalise_symbol
+from src.domain.intervals import Interval
+from src.domain.market import CachedMarket, Listing, MarketRequest, MarketSeries
+from src.domain.symbols import normalise_symbol
 from src.ports import Clock
 
 logger = logging.getLogger(__name__)

@@ -18,7 +18,8 @@ from src.bars.slot_ranges import SlotRanges
 from src.binance.paging import PAGE_ROWS
 from src.domain.errors import InvalidInput
 from src.domain.instants import iso_time
-from src.domain.market import Interval, MarketRequest, MarketSeries, origin_of_made
+from src.domain.intervals import Interval
+from src.domain.market import MarketRequest, MarketSeries, origin_of_made
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 
 from src.domain.annualization import AnnualizationSettings
 from src.domain.arrays import freeze
+from src.domain.bar_quality import DataQuality
 from src.domain.error_text import FieldName, quote
 from src.domain.errors import InvalidInput
 from src.domain.instants import check_times
 from src.domain.judgement import Judgement, LedgerSnapshot, SampleResult
-from src.domain.market import DataQuality, MarketRequest
+from src.domain.market import MarketRequest
 from src.domain.model_files import USER_ID_PATTERN, check_user_id
 from src.domain.parameters import MAX_COUNT, parameter
 from src.domain.performance import Metrics

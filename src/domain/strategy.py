@@ -6,7 +6,8 @@ import typing
 from dataclasses import dataclass, field, fields, replace
 from typing import Final
 
-from src.domain.market import Bars, Interval
+from src.domain.bars import Bars
+from src.domain.intervals import Interval
 from src.domain.parameters import own_parameters_of, parameter
 from src.domain.signals import OutputKind, ParameterValue, Predictions, StrategyDescription
 from src.domain.training import TrainingWindow

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from src.domain.bar_quality import Gap
 from src.domain.confidence import Deflation
 from src.domain.instants import iso_time
-from src.domain.market import Gap
 from src.domain.trading import Direction
 from src.domain.verdict import Reason, ReasonCode, VerdictLevel
 from src.judgement.deflation import LEVEL

@@ -13,11 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from src.domain.annualization import Annualization
+from src.domain.bar_quality import DataQuality
+from src.domain.bars import Bars
 from src.domain.benchmarks import Benchmarks
 from src.domain.confidence import Confidence, Deflation
 from src.domain.judgement import FillBand, Judgement, LedgerSnapshot
 from src.domain.leaks import Leaks, OverlapSigns, RowAudit, TrainingOverlap
-from src.domain.market import Bars, DataQuality
 from src.domain.performance import Metrics
 from src.domain.signals import Signals
 from src.domain.trading import FillTiming, Simulation, TradingRules

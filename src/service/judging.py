@@ -9,9 +9,10 @@ from typing import Final
 import numpy as np
 
 from src.domain.annualization import annualize
+from src.domain.bars import Bars
 from src.domain.judgement import Judgement, LedgerSnapshot, SampleResult
 from src.domain.leaks import RowAudit, TrainingOverlap
-from src.domain.market import SIMULATED, Bars, MarketSeries, source_of
+from src.domain.market import SIMULATED, MarketSeries, source_of
 from src.domain.parameters import parameters_of
 from src.domain.performance import Metrics
 from src.domain.runs import BacktestRequest

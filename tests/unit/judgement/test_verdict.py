@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from src.domain.bar_quality import Gap
 from src.domain.benchmarks import Benchmarks, BestTrades, BuyAndHold, TimingTest
 from src.domain.confidence import Confidence, Deflation, Interval
+from src.domain.intervals import DAY_MS
 from src.domain.judgement import FillBand
 from src.domain.leaks import Leaks, OverlapSigns, RowAudit, SignalChanges, TrainingOverlap
-from src.domain.market import DAY_MS, Gap
 from src.domain.trading import Direction, FillTiming, Sizing, TradingRules
 from src.domain.verdict import NotChecked, ReasonCode, Verdict, VerdictLevel
 from src.judgement.evidence import format_figure

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from src.domain.bar_quality import DataQuality
+from src.domain.bars import Bars
 from src.domain.errors import (
     Busy,
     InvalidInput,
@@ -19,7 +21,7 @@ from src.domain.errors import (
     TimedOut,
     UnreadableResult,
 )
-from src.domain.market import Bars, DataQuality, Listing, MarketRequest, MarketSeries
+from src.domain.market import Listing, MarketRequest, MarketSeries
 from src.domain.model_files import ModelFile
 from src.domain.runs import BacktestRequest, BacktestResult, ResultPage, ResultSummary
 from src.domain.signals import Features, OutputKind, Predictions, Signals

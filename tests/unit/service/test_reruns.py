@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from src.domain.annualization import AnnualizationSettings
+from src.domain.bars import Bars
 from src.domain.errors import ModelNotFound, ResultNotFound
-from src.domain.market import DAY_MS, Bars
+from src.domain.intervals import DAY_MS
 from src.domain.runs import BacktestResult
 from src.domain.strategy import ModelParams
 from src.domain.training import NO_TRAINING_WINDOW, TrainingWindow

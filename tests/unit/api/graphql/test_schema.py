@@ -22,8 +22,10 @@ from src.api.graphql.limits import DocumentLimits
 from src.api.graphql.schema import build_schema
 from src.api.spelling import camel_case, snake_case
 from src.domain.annualization import AnnualizationSettings
+from src.domain.bar_quality import DataQuality, Gap, RejectedRow
 from src.domain.instants import format_instant
-from src.domain.market import DAY_MS, DataQuality, Gap, MarketRequest, RejectedRow
+from src.domain.intervals import DAY_MS
+from src.domain.market import MarketRequest
 from src.domain.parameters import parameters_of
 from src.domain.performance import METRIC_DEFINITIONS
 from src.domain.runs import BacktestRequest, CrossCheck, FillDifference, Fingerprints
