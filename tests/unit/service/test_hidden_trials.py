@@ -15,7 +15,7 @@ from src.service.judging import MIN_COUNTED_BARS
 from tests.factories import make_request
 from tests.ledgers import MemoryLedger
 from tests.market import random_bars
-from tests.unit.service.test_backtests import KnownBars, make_service, sent_model
+from tests.unit.service.known_bars import KnownBars, make_service, sent_model
 from tests.unit.service.test_leak_audit import AskedModel
 
 BARS = random_bars(600, seed=4)

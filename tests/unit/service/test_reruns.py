@@ -17,7 +17,7 @@ from src.domain.training import NO_TRAINING_WINDOW, TrainingWindow
 from src.service.reruns import build_pinned_request, differences
 from tests.factories import make_request, make_result
 from tests.market import random_bars
-from tests.unit.service.test_backtests import KnownBars, crossover_request, make_service
+from tests.unit.service.known_bars import KnownBars, crossover_request, make_service
 
 
 def changed(bars: Bars, index: int) -> Bars:
