@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import Final
 
 from src.bars.simulated import simulate_bars
+from src.domain.bars import Bars
 from src.domain.errors import InvalidInput, bad_value
 from src.domain.instants import format_instant
-from src.domain.market import INTERVALS, Bars, Interval, normalise_symbol
+from src.domain.intervals import INTERVALS, Interval
+from src.domain.symbols import normalise_symbol
 
 DEFAULT_OUTPUT: Final = Path("src/data/mock_backtest_data.csv")
 COLUMNS: Final = ("Date", "Open", "High", "Low", "Close", "Volume")

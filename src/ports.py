@@ -10,8 +10,10 @@ from typing import Protocol, TypeVar, TypeVarTuple, Unpack
 import numpy as np
 from numpy.typing import NDArray
 
+from src.domain.bars import Bars
 from src.domain.chain_links import ChainLink
 from src.domain.datasets import BarFileDeclaration, Dataset
+from src.domain.intervals import Interval
 from src.domain.jobs import (
     ChunkSpan,
     Idempotency,
@@ -27,7 +29,7 @@ from src.domain.jobs import (
     JobState,
     Lease,
 )
-from src.domain.market import Bars, CachedMarket, FetchProgress, Interval, Listing, MarketRequest, MarketSeries
+from src.domain.market import CachedMarket, FetchProgress, Listing, MarketRequest, MarketSeries
 from src.domain.model_files import ModelDescription, ModelFile
 from src.domain.runs import BacktestResult, ResultPage, ResultSummary, StoreUsage
 from src.domain.signals import Features, OutputKind, Predictions, Signals, StrategyDescription

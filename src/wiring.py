@@ -6,8 +6,8 @@ import asyncio
 import functools
 import hashlib
 import platform
-from collections.abc import Awaitable, Callable
-from dataclasses import replace
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Final
@@ -77,99 +77,78 @@ RULES: Final = ("domain/annualization.py", "engines", "features", "indicators", 
 """The files and folders of this package whose text decides the figures of a backtest."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Adapters:
+    """What the services of one process share."""
+
+    clock: Clock
+    binance: CachedSource
+    sources: Mapping[str, BarSource]
+    datasets: DatasetStore
+    store: ResultStore
+    ledger: TrialLedger
+    job_store: JobStore
+    files: DiskModelFiles
+    runner: SandboxedModelRunner
+    signer: FileSigner
+    computing: ComputeQueue
+
+
 def build_services(settings: Settings) -> Services:
     """Construct every adapter and service of one process; nothing is opened yet."""
-    clock = SystemClock()
-    binance = build_binance(settings, clock)
-    sources: dict[str, BarSource] = {"binance": binance, SIMULATED: SimulatedSource(clock=clock)}
-    datasets = build_datasets(settings, clock)
-    store, ledger, job_store = build_stores(settings)
-    files = DiskModelFiles(
-        settings.storage_dir,
-        max_bytes=settings.max_upload_bytes,
-        max_models_per_user=settings.max_models_per_user,
-    )
-    runner = SandboxedModelRunner(
-        mode=settings.model_sandbox,
-        max_children=settings.model_processes or None,
-        deadline_s=settings.model_timeout_s,
-        memory_bytes=settings.model_memory_mb * 1024 * 1024,
-        storage=settings.storage_dir / TEMPORARY_FOLDER,
-    )
-    models = ModelService(files, runner)
-    signer = FileSigner(settings.storage_dir / KEYS_FOLDER)
-    computing = ComputeQueue(
-        threads=settings.compute_threads,
-        max_waiting=settings.max_waiting_backtests,
-        max_wait_s=settings.request_timeout_s,
-    )
-    catalogue = SourceCatalogue(sources=sources, datasets=datasets, cached={"binance": binance})
-    later_checks = LaterChecks(
-        store=store,
-        sources=catalogue,
-        engines=ENGINES,
-        settling_engine=EventDrivenEngine(),
-        ledger=ledger,
-        computing=computing,
-        timeout_s=settings.request_timeout_s,
-        market_runs=MarketRuns(sources=catalogue, engines=ENGINES, computing=computing, models=models, runner=runner),
+    adapters = _build_adapters(settings)
+    models = ModelService(adapters.files, adapters.runner)
+    catalogue = SourceCatalogue(
+        sources=adapters.sources, datasets=adapters.datasets, cached={"binance": adapters.binance}
     )
     backtests = BacktestService(
         sources=catalogue,
         engines=ENGINES,
-        store=store,
-        ledger=ledger,
+        store=adapters.store,
+        ledger=adapters.ledger,
         models=models,
-        runner=runner,
-        clock=clock,
+        runner=adapters.runner,
+        clock=adapters.clock,
         versions=versions(),
-        computing=computing,
+        computing=adapters.computing,
         timeout_s=settings.request_timeout_s,
     )
-    tearsheets = TearSheets(
-        sources=catalogue, engines=ENGINES, computing=computing, timeout_s=settings.request_timeout_s
-    )
-    tasks = build_tasks(settings, backtests, ledger)
-    job_runner = JobRunner(
-        job_store, clock, tasks, workers=settings.job_workers, threads=settings.job_threads or available_cores()
-    )
-    job_watch = JobWatch(job_store)
+    job_runner, job_watch = _build_runner(settings, adapters, backtests), JobWatch(adapters.job_store)
     jobs = JobService(
-        store=job_store, workers=job_runner, watch=job_watch, clock=clock, quota=build_job_quota(settings)
+        store=adapters.job_store,
+        workers=job_runner,
+        watch=job_watch,
+        clock=adapters.clock,
+        quota=build_job_quota(settings),
     )
     return Services(
         backtests=backtests,
-        later_checks=later_checks,
-        tearsheets=tearsheets,
-        models=models,
-        datasets=DatasetService(datasets, reserved_names=tuple(sources)),
         jobs=jobs,
-        sweeps=SweepService(jobs=jobs, computing=computing, max_combinations=settings.max_sweep_combinations),
-        downloads=binance.progress,
-        store=store,
-        signer=signer,
-        opening=[
-            files.open,
-            functools.partial(asyncio.to_thread, signer.open),
-            files.remove_leftovers,
-            datasets.remove_leftovers,
-            functools.partial(asyncio.to_thread, _sweep_cache, settings),
-        ],
-        warming=[
-            functools.partial(asyncio.to_thread, warm_up, ENGINES),
-            functools.partial(asyncio.to_thread, prepare_documents),
-            functools.partial(asyncio.to_thread, settle_memory),
-        ],
+        sweeps=SweepService(jobs=jobs, computing=adapters.computing, max_combinations=settings.max_sweep_combinations),
+        later_checks=_build_later_checks(settings, adapters, catalogue, models),
+        tearsheets=TearSheets(
+            sources=catalogue,
+            engines=ENGINES,
+            computing=adapters.computing,
+            timeout_s=settings.request_timeout_s,
+        ),
+        models=models,
+        datasets=DatasetService(adapters.datasets, reserved_names=tuple(adapters.sources)),
+        downloads=adapters.binance.progress,
+        store=adapters.store,
+        signer=adapters.signer,
+        opening=_opening_steps(settings, adapters),
+        warming=[_on_thread(warm_up, ENGINES), _on_thread(prepare_documents), _on_thread(settle_memory)],
         # The libraries of all model formats take longer to load than everything else together.
         following=[
+            _on_thread(warm_up_rules),
+            adapters.runner.warm_up,
             job_runner.start,
-            functools.partial(asyncio.to_thread, warm_up_rules),
-            runner.warm_up,
-            job_store.remove_leftovers,
+            adapters.job_store.remove_leftovers,
             functools.partial(
                 _run_together,
-                Retention(store, clock, keep_days=settings.results_keep_days).run,
-                Retention(job_store, clock, keep_days=settings.jobs_keep_days, kept="jobs").run,
+                Retention(adapters.store, adapters.clock, keep_days=settings.results_keep_days).run,
+                Retention(adapters.job_store, adapters.clock, keep_days=settings.jobs_keep_days, kept="jobs").run,
             ),
         ],
         draining=[job_runner.start_draining],
@@ -177,22 +156,98 @@ def build_services(settings: Settings) -> Services:
         closing=[
             job_runner.close,
             job_watch.close,
-            *(source.close for source in sources.values()),
-            store.close,
-            runner.close,
-            computing.close,
+            *(source.close for source in adapters.sources.values()),
+            adapters.store.close,
+            adapters.runner.close,
+            adapters.computing.close,
         ],
     )
+
+
+def _build_adapters(settings: Settings) -> _Adapters:
+    clock = SystemClock()
+    binance = build_binance(settings, clock)
+    store, ledger, job_store = build_stores(settings)
+    return _Adapters(
+        clock=clock,
+        binance=binance,
+        sources={"binance": binance, SIMULATED: SimulatedSource(clock=clock)},
+        datasets=build_datasets(settings, clock),
+        store=store,
+        ledger=ledger,
+        job_store=job_store,
+        files=DiskModelFiles(
+            settings.storage_dir,
+            max_bytes=settings.max_upload_bytes,
+            max_models_per_user=settings.max_models_per_user,
+        ),
+        runner=SandboxedModelRunner(
+            mode=settings.model_sandbox,
+            max_children=settings.model_processes or None,
+            deadline_s=settings.model_timeout_s,
+            memory_bytes=settings.model_memory_mb * 1024 * 1024,
+            storage=settings.storage_dir / TEMPORARY_FOLDER,
+        ),
+        signer=FileSigner(settings.storage_dir / KEYS_FOLDER),
+        computing=ComputeQueue(
+            threads=settings.compute_threads,
+            max_waiting=settings.max_waiting_backtests,
+            max_wait_s=settings.request_timeout_s,
+        ),
+    )
+
+
+def _build_later_checks(
+    settings: Settings, adapters: _Adapters, catalogue: SourceCatalogue, models: ModelService
+) -> LaterChecks:
+    return LaterChecks(
+        store=adapters.store,
+        sources=catalogue,
+        engines=ENGINES,
+        settling_engine=EventDrivenEngine(),
+        ledger=adapters.ledger,
+        computing=adapters.computing,
+        timeout_s=settings.request_timeout_s,
+        market_runs=MarketRuns(
+            sources=catalogue,
+            engines=ENGINES,
+            computing=adapters.computing,
+            models=models,
+            runner=adapters.runner,
+        ),
+    )
+
+
+def _build_runner(settings: Settings, adapters: _Adapters, backtests: BacktestService) -> JobRunner:
+    return JobRunner(
+        adapters.job_store,
+        adapters.clock,
+        build_tasks(settings, backtests, adapters.ledger),
+        workers=settings.job_workers,
+        threads=settings.job_threads or available_cores(),
+    )
+
+
+def _opening_steps(settings: Settings, adapters: _Adapters) -> Sequence[Callable[[], Awaitable[object]]]:
+    """Return what opens the files, and removes what killed processes and earlier builds left."""
+    bars = BarStore(settings.storage_dir / BARS_FOLDER, max_bytes=settings.market_cache_bytes)
+    return [
+        adapters.files.open,
+        _on_thread(adapters.signer.open),
+        adapters.files.remove_leftovers,
+        adapters.datasets.remove_leftovers,
+        _on_thread(bars.remove_leftovers),
+    ]
+
+
+def _on_thread(function: Callable[..., object], *arguments: object) -> Callable[[], Awaitable[object]]:
+    """Return a step that calls a blocking function on a worker thread."""
+    return functools.partial(asyncio.to_thread, function, *arguments)
 
 
 async def _run_together(*parts: Callable[[], Awaitable[None]]) -> None:
     """Run parts that end only when they are cancelled."""
     await asyncio.gather(*(part() for part in parts))
-
-
-def _sweep_cache(settings: Settings) -> int:
-    """Remove what killed processes and earlier builds left in the bar cache."""
-    return BarStore(settings.storage_dir / BARS_FOLDER, max_bytes=settings.market_cache_bytes).remove_leftovers()
 
 
 def build_binance(settings: Settings, clock: Clock) -> CachedSource:

@@ -9,7 +9,8 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from src.bars.simulated import simulate_bars
 from src.datasets.reading.table import BarTable
 from src.datasets.reading.worker import Task, read
-from src.domain.market import INTERVALS, Bars
+from src.domain.bars import Bars
+from src.domain.intervals import INTERVALS
 
 HEADER = "Date,Open,High,Low,Close,Volume"
 DAY_MS = 86_400_000

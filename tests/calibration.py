@@ -14,7 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from src.domain.annualization import DEFAULT_ANNUALIZATION, annualize
-from src.domain.market import DAY_MS, Bars, DataQuality, Interval
+from src.domain.bar_quality import DataQuality
+from src.domain.bars import Bars
+from src.domain.intervals import DAY_MS, Interval
 from src.domain.signals import Signals, StrategyDescription
 from src.domain.strategy import StrategyInputs
 from src.domain.trading import Direction, Exits, FillTiming, Simulation, TradingRules

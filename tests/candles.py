@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from src.domain.market import INTERVALS, Bars
+from src.domain.bars import Bars
+from src.domain.intervals import INTERVALS
 
 
 def random_bars(count: int, *, seed: int = 7, silent_share: float = 0.0) -> Bars:

@@ -16,7 +16,7 @@ from src.bar_cache.cached_source import CachedSource
 from src.binance.exchange_ban import ExchangeBan
 from src.binance.source import BinanceSource
 from src.domain.errors import ExchangeUnavailable
-from src.domain.market import INTERVALS
+from src.domain.intervals import INTERVALS
 from tests.clocks import FixedClock
 from tests.market_store import wish
 

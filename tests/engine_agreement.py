@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from src.domain.market import Bars
+from src.domain.bars import Bars
 from src.domain.signals import Signals
 from src.domain.trading import FillTiming, TradingRules
 from src.engines.event_driven import EventDrivenEngine

@@ -31,7 +31,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from src.domain.market import INTERVALS, Bars, Interval
+from src.domain.bars import Bars
+from src.domain.intervals import INTERVALS, Interval
 from tests.archive_files import ARCHIVE, ArchiveFiles
 from tests.exchange_faults import Fault, Row, tamper
 from tests.exchange_series import Series, read_series

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from src.domain.market import Bars, Interval
+from src.domain.bars import Bars
+from src.domain.intervals import Interval
 from tests.exchange_faults import Row
 
 _COLUMNS = ("open_time", "open", "high", "low", "close", "volume", "close_time", "quote_volume", "trades",

@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from src.domain.market import DAY_MS, DataQuality, Interval, MarketRequest
+from src.domain.bar_quality import DataQuality
+from src.domain.intervals import DAY_MS, Interval
+from src.domain.market import MarketRequest
 from src.domain.performance import Metrics
 from src.domain.runs import BacktestRequest, BacktestResult, Fingerprints
 from src.domain.signals import Action, Signals, StrategyDescription

@@ -15,7 +15,10 @@ from starlette.responses import HTMLResponse, Response
 from src.api.error_table import ERROR_HELP
 from src.api.errors import install_error_handlers
 from src.api.graphql.router import build_graphql_router
-from src.domain.market import DAY_MS, Bars, DataQuality, MarketRequest, MarketSeries
+from src.domain.bar_quality import DataQuality
+from src.domain.bars import Bars
+from src.domain.intervals import DAY_MS
+from src.domain.market import MarketRequest, MarketSeries
 from src.domain.runs import ResultSummary
 from src.domain.signals import Features
 from src.features.ohlcv import build_features

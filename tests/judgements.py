@@ -5,28 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from src.domain.judgement import (
-    Benchmarks,
-    BestTrades,
-    BuyAndHold,
-    Confidence,
-    CostCase,
-    Deflation,
-    DrawdownRange,
-    FillBand,
-    Interval,
-    Judgement,
-    Leaks,
-    OverlapSigns,
-    PartResult,
-    RangeOfNextPath,
-    RowAudit,
-    SignalChanges,
-    TimingTest,
-    TrainingOverlap,
-)
+from src.domain.benchmarks import Benchmarks, BestTrades, BuyAndHold, CostCase, PartResult, TimingTest
+from src.domain.confidence import Confidence, Deflation, DrawdownRange, Interval, RangeOfNextPath
+from src.domain.judgement import FillBand, Judgement
+from src.domain.leaks import Leaks, OverlapSigns, RowAudit, SignalChanges, TrainingOverlap
 from src.domain.trading import FillTiming, TradingRules
-from src.judgement.verdict import Evidence, reach_verdict
+from src.judgement.evidence import Evidence
+from src.judgement.verdict import reach_verdict
 from tests.factories import make_metrics
 
 BARS = 1_000

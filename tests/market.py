@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from src.domain.market import INTERVALS, Bars
+from src.domain.bars import Bars
+from src.domain.intervals import INTERVALS
 
 
 def random_bars(n: int, *, seed: int = 0, interval: str = "1d", volatility: float = 0.02) -> Bars:

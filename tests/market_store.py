@@ -12,7 +12,8 @@ from src.bar_cache.cached_source import CachedSource
 from src.bars.grid import open_time_ms
 from src.binance.archive import BinanceArchive
 from src.binance.source import BinanceSource
-from src.domain.market import Interval, MarketRequest
+from src.domain.intervals import Interval
+from src.domain.market import MarketRequest
 from src.ports import Clock
 from tests.clocks import FixedClock
 from tests.exchange import LoopbackExchange

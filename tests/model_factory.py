@@ -18,7 +18,7 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from src.domain.market import Bars
+from src.domain.bars import Bars
 from tests.candles import random_bars
 from tests.pandas_features import pandas_features
 from tests.tensorflow_files import Weights, frozen_graph, write_saved_model, zip_folder

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from src.domain.market import Bars
+from src.domain.bars import Bars
 
 
 def pandas_features(bars: Bars) -> pd.DataFrame:

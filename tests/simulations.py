@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import strategies as st
 
-from src.domain.market import Bars
+from src.domain.bars import Bars
 from src.domain.signals import Signals, StrategyDescription
 from src.domain.trading import (
     Direction,

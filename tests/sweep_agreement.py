@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from src.domain.market import Bars
+from src.domain.bars import Bars
 from src.domain.runs import BacktestRequest
 from src.domain.signals import ParameterValue, Predictions
 from src.domain.sweeps import ROW_METRICS, SweepRequest, SweptParameter

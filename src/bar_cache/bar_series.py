@@ -27,7 +27,7 @@ from src.bars.checked import CheckedBars, no_checked_bars
 from src.bars.grid import closed_slots
 from src.bars.slot_ranges import SlotRanges, count, union, without
 from src.domain.errors import StoreUnavailable
-from src.domain.market import Interval
+from src.domain.intervals import Interval
 from src.files.writing import write_atomically
 
 logger = logging.getLogger(__name__)

@@ -21,7 +21,8 @@ from typing import Final
 from src.bar_cache.bar_series import BarSeries
 from src.bar_cache.segment_memory import SegmentMemory
 from src.bar_cache.segments import Segment
-from src.domain.market import INTERVALS, Interval, is_symbol
+from src.domain.intervals import INTERVALS, Interval
+from src.domain.symbols import is_symbol
 from src.files.unfinished import remove_unfinished
 
 logger = logging.getLogger(__name__)

@@ -16,13 +16,16 @@ from src.bar_cache.progress import ProgressBoard
 from src.bar_cache.remote import RemoteSource
 from src.bar_cache.shared_downloads import DownloadRange, serves
 from src.bar_cache.stored_markets import find_markets, read_market
-from src.bar_cache.stored_view import MissingBars, StoredView
-from src.bars.slot_ranges import SlotRanges, union
+from src.bar_cache.stored_view import Fetched, MissingBars, find_bars
+from src.bars.slot_ranges import SlotRanges
 from src.binance.archive import BinanceArchive
 from src.concurrency.single_flight import SingleFlight
 from src.concurrency.threads import in_thread
+from src.domain.bars import Bars
 from src.domain.errors import StoreUnavailable
-from src.domain.market import Bars, CachedMarket, Interval, Listing, MarketRequest, MarketSeries, normalise_symbol
+from src.domain.intervals import Interval
+from src.domain.market import CachedMarket, Listing, MarketRequest, MarketSeries
+from src.domain.symbols import normalise_symbol
 from src.ports import Clock
 
 logger = logging.getLogger(__name__)
@@ -103,30 +106,27 @@ class CachedSource:
     async def _from_store(self, series: BarSeries, market: MarketRequest) -> MarketSeries | None:
         """Return the bars when all of them are stored; None if there are none."""
         our_ms = self._clock.now_ms()
-        asked: SlotRanges = ()
-        is_first_asked = is_last_asked = False
+        fetched = Fetched()
         self._requests[series] += 1
         try:
             for _ in range(_ROUNDS):
                 # The first response may have shown that our clock is ahead.
                 now_ms = self._remote.skew.now_ms(our_ms)
-                view = StoredView(self._store, series, market, now_ms=now_ms, origin=self._remote.origin)
+                origin = self._remote.origin
                 try:
                     found = await asyncio.to_thread(
-                        view.find, asked, is_first_asked=is_first_asked, is_last_asked=is_last_asked
+                        find_bars, self._store, series, market, now_ms=now_ms, origin=origin, fetched=fetched
                     )
                 except SegmentLost as lost:
                     await in_thread(lost.series.drop_lost, lost)
                     continue
                 if not isinstance(found, MissingBars):
                     return found
-                await self._fill(series, found, asked)
-                asked = union(asked, [(found.start, found.stop)])
-                is_first_asked |= found.needs_first
-                is_last_asked |= found.needs_last
+                await self._fill(series, found, fetched.bars)
+                fetched = fetched.with_range(found)
         finally:
             self._requests[series] -= 1
-            if asked:
+            if fetched.bars:
                 await asyncio.to_thread(self._store.evict, keep=+self._requests)
         raise StoreUnavailable("The bar cache loses bars faster than they come.")
 

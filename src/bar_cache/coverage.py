@@ -12,7 +12,7 @@ from typing import Final, TypeAlias
 from src.bar_cache.segments import Segment
 from src.bars.grid import closed_slots, open_time_ms
 from src.bars.slot_ranges import SlotRange, SlotRanges, union, within, without
-from src.domain.market import Interval
+from src.domain.intervals import Interval
 
 SETTLE_MS: Final = 60_000
 """A bar is final if it was requested at least this long after its close: before, the exchange may still count its

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from src.bars.grid import bar_numbers, open_time_ms, open_times_ms
 from src.bars.slot_ranges import SlotRange, SlotRanges, union, within, without
-from src.domain.market import DAY_MS, Interval
+from src.domain.intervals import DAY_MS, Interval
 
 MAX_PERIOD_BARS: Final = 100_000
 """A file with this many bars has 5 MB. Adding to an incomplete period writes its file again."""

@@ -14,7 +14,7 @@ from src.bars.grid import bar_number
 from src.bars.slot_ranges import SlotRanges, union, within, without
 from src.binance.archive import ArchiveFile
 from src.binance.paging import PAGE_ROWS
-from src.domain.market import DAY_MS, Interval
+from src.domain.intervals import DAY_MS, Interval
 
 PAGES_ONLY_UP_TO: Final = 20
 """Up to this many pages, no archive file is requested: they take a few round trips and 1 % of a minute's weight."""

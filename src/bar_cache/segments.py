@@ -36,7 +36,9 @@ import orjson
 from src.bars.checked import NUMBER_COLUMNS, TRACES, CheckedBars
 from src.bars.grid import bar_number, open_time_ms
 from src.bars.slot_ranges import SlotRange
-from src.domain.market import Bars, Interval, RejectedRow
+from src.domain.bar_quality import RejectedRow
+from src.domain.bars import Bars
+from src.domain.intervals import Interval
 
 _MAGIC: Final = b"BARS\0\0\0\2"
 _PREFIX: Final = struct.Struct("<8sQ")

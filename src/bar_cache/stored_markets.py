@@ -8,8 +8,10 @@ from src.bar_cache.bar_series import BarSeries, SegmentLost
 from src.bar_cache.bar_store import BarStore
 from src.bars.grid import bar_number
 from src.bars.slot_ranges import within
+from src.domain.bars import Bars
 from src.domain.errors import StoreUnavailable
-from src.domain.market import Bars, CachedMarket, Interval
+from src.domain.intervals import Interval
+from src.domain.market import CachedMarket
 
 logger = logging.getLogger(__name__)
 

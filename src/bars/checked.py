@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from src.bars.grid import bar_numbers, close_times_ms, open_time_ms
 from src.bars.klines import Klines, clean
 from src.bars.quality import assess
-from src.domain.market import PRICE_COLUMNS, Bars, DataQuality, Interval, RejectedRow
+from src.domain.bar_quality import DataQuality, RejectedRow
+from src.domain.bars import PRICE_COLUMNS, Bars
+from src.domain.intervals import Interval
 
 NUMBER_COLUMNS: Final = (*PRICE_COLUMNS, "volume")
 TRACES: Final = ("duplicate_times_ms", "disordered_times_ms", "irregular_times_ms")

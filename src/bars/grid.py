@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from src.domain.market import DAY_MS, Interval
+from src.domain.intervals import DAY_MS, Interval
 
 _FIRST_MONDAY_MS: Final = 4 * DAY_MS
 _MIN_MONTH_MS: Final = 28 * DAY_MS

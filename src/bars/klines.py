@@ -15,18 +15,9 @@ from numpy.typing import NDArray
 
 from src.bars.grid import bar_numbers, close_times_ms, open_times_ms
 from src.bars.quality import assess
-from src.domain.market import (
-    MAX_PRICE,
-    MAX_VOLUME,
-    MIN_PRICE,
-    MIN_VOLUME,
-    Bars,
-    DataQuality,
-    Interval,
-    RejectedRow,
-    impossible_rows,
-    is_possible_volume,
-)
+from src.domain.bar_quality import DataQuality, RejectedRow
+from src.domain.bars import MAX_PRICE, MAX_VOLUME, MIN_PRICE, MIN_VOLUME, Bars, impossible_rows, is_possible_volume
+from src.domain.intervals import Interval
 
 _Column: TypeAlias = Sequence[object] | NDArray[np.int64] | NDArray[np.float64]
 _COLUMNS_READ: Final = 7

@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from src.bars.grid import bar_numbers, close_times_ms
-from src.domain.market import JUMP_RATIO, Bars, DataQuality, Gap, Interval, Jump, RejectedRow
+from src.domain.bar_quality import JUMP_RATIO, DataQuality, Gap, Jump, RejectedRow
+from src.domain.bars import Bars
+from src.domain.intervals import Interval
 
 
 def assess(

@@ -9,8 +9,9 @@ from typing import Final
 import numpy as np
 
 from src.bars.quality import find_jumps
+from src.domain.bar_quality import DataQuality, Gap
+from src.domain.bars import Bars
 from src.domain.instants import iso_time
-from src.domain.market import Bars, DataQuality, Gap
 
 _MAX_NAMED: Final = 3
 """Most gaps or rows that a warning names one by one."""

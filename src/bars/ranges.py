@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from src.bars.grid import bar_number, open_time_ms
+from src.domain.bars import Bars
 from src.domain.errors import InvalidInput
 from src.domain.instants import iso_time
-from src.domain.market import Bars, LimitOrigin, MarketRequest
+from src.domain.market import LimitOrigin, MarketRequest
 
 _LATE_BARS: Final = 1
 _ADVICE: Final = "Ask for a larger limit, or give both dates and no limit."

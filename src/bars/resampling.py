@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from src.bars.grid import bar_numbers, close_times_ms, open_times_ms
+from src.domain.bars import MAX_VOLUME, Bars
 from src.domain.errors import InvalidInput
-from src.domain.market import DAY_MS, INTERVALS, MAX_VOLUME, Bars, Interval
+from src.domain.intervals import DAY_MS, INTERVALS, Interval
 
 _VOLUME_DECIMALS: Final = 8
 """The exchange's own precision; the rounding error of a sum of doubles is less than half of that."""

@@ -21,9 +21,12 @@ from numpy.typing import NDArray
 from src.bars.grid import bar_number, last_closed_open_ms, open_time_ms, open_times_ms
 from src.bars.quality import assess
 from src.bars.ranges import WholeRange, check_whole_range, describe_range
+from src.domain.bars import Bars
 from src.domain.errors import InvalidInput, bad_value
 from src.domain.instants import iso_time
-from src.domain.market import Bars, Interval, Listing, MarketRequest, MarketSeries, normalise_symbol
+from src.domain.intervals import Interval
+from src.domain.market import Listing, MarketRequest, MarketSeries
+from src.domain.symbols import normalise_symbol
 from src.ports import Clock
 
 SYMBOLS: Final = (

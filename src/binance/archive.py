@@ -19,7 +19,7 @@ from urllib.parse import quote
 import httpx
 
 from src.binance.archive_rows import max_csv_bytes
-from src.domain.market import Interval
+from src.domain.intervals import Interval
 
 logger = logging.getLogger(__name__)
 

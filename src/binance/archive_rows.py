@@ -19,7 +19,7 @@ import pandas as pd
 
 from src.bars.grid import close_times_ms
 from src.bars.klines import Klines, MalformedKlines, klines_of
-from src.domain.market import Interval
+from src.domain.intervals import Interval
 
 BLOCK_ROWS: Final = 65_536
 MAX_ROW_BYTES: Final = 256

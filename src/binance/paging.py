@@ -13,7 +13,7 @@ from src.bars.grid import bar_number, bar_numbers, open_time_ms, page_span_ms
 from src.bars.klines import Klines, believable
 from src.bars.slot_ranges import SlotRange, SlotRanges, holes
 from src.domain.errors import ExchangeRefused
-from src.domain.market import Interval
+from src.domain.intervals import Interval
 
 PAGE_ROWS: Final = 1000
 """Most rows in one page of the exchange."""

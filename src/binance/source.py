@@ -20,7 +20,9 @@ from src.binance.paging import FetchPage, collect_newest, collect_oldest
 from src.domain.error_text import FieldName, Written
 from src.domain.errors import ExchangeRefused, ExchangeTimeout, InvalidInput
 from src.domain.instants import iso_time
-from src.domain.market import Interval, Listing, MarketRequest, MarketSeries, normalise_symbol
+from src.domain.intervals import Interval
+from src.domain.market import Listing, MarketRequest, MarketSeries
+from src.domain.symbols import normalise_symbol
 from src.ports import Clock
 
 _KLINES_WEIGHT: Final = 2

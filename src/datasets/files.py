@@ -16,8 +16,10 @@ from typing import Any, BinaryIO, Final
 
 import numpy as np
 
+from src.domain.bar_quality import DataQuality, Gap, Jump, RejectedRow
+from src.domain.bars import PRICE_COLUMNS, Bars
 from src.domain.datasets import Dataset
-from src.domain.market import PRICE_COLUMNS, Bars, DataQuality, Gap, Interval, Jump, RejectedRow
+from src.domain.intervals import Interval
 
 _MAGIC: Final = b"bars-1"
 _MAX_LINE_BYTES: Final = 64 * 1024 * 1024

@@ -13,10 +13,14 @@ from src.bars.quality_warnings import describe_quality
 from src.bars.ranges import WholeRange, check_whole_range, describe_range
 from src.bars.resampling import finer_intervals, resample
 from src.datasets.files import DamagedDataset, read_bars, read_head
+from src.domain.bar_quality import DataQuality
+from src.domain.bars import Bars
 from src.domain.datasets import Dataset
 from src.domain.errors import InvalidInput, SourceNotFound, StoreUnavailable, SymbolNotFound
 from src.domain.instants import iso_time
-from src.domain.market import INTERVALS, Bars, DataQuality, Listing, MarketRequest, MarketSeries, normalise_symbol
+from src.domain.intervals import INTERVALS
+from src.domain.market import Listing, MarketRequest, MarketSeries
+from src.domain.symbols import normalise_symbol
 
 
 class DatasetSource:

@@ -16,10 +16,11 @@ from src.datasets.reading.checking import check_rows
 from src.datasets.reading.reader import BarFileReader, BarFileRows
 from src.datasets.reading.times import parse_zone
 from src.datasets.source import DatasetSource
+from src.domain.bars import Bars
 from src.domain.datasets import BarFileDeclaration, Dataset, check_dataset_name
 from src.domain.errors import Conflict, InvalidInput, SourceNotFound, StoreUnavailable, file_too_large
-from src.domain.market import Bars, normalise_symbol
 from src.domain.model_files import check_user_id
+from src.domain.symbols import normalise_symbol
 from src.files.disk_work import DiskWork
 from src.files.unfinished import open_in_folder, remove_if_empty, remove_unfinished, unfinished_name
 from src.files.writing import sync, write_synced

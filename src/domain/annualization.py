@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from src.domain.market import DAY_MS, YEAR_MS, Bars
+from src.domain.bars import Bars
+from src.domain.intervals import DAY_MS, YEAR_MS
 from src.domain.parameters import Bounds, check_parameters, parameter
 
 MIN_BARS_PER_YEAR: Final = 1.0

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from src.domain.bar_quality import DataQuality
 from src.domain.errors import InvalidInput, bad_value
-from src.domain.market import DataQuality, Interval
+from src.domain.intervals import Interval
 
 DATASET_EXTENSIONS: Final = (".csv", ".csv.gz", ".parquet")
 

@@ -44,7 +44,6 @@ class Bounds:
 
 FRACTION: Final = Bounds(minimum=0, maximum=1, is_maximum_open=True)
 POSITIVE_FRACTION: Final = Bounds(minimum=0, maximum=1, is_minimum_open=True, is_maximum_open=True)
-POSITIVE: Final = Bounds(minimum=0, is_minimum_open=True)
 AT_LEAST_ONE: Final = Bounds(minimum=1)
 
 MAX_COUNT: Final = 2**31 - 1

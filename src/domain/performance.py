@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 from src.domain.error_text import quote
 from src.domain.instants import check_times
 from src.domain.parameters import MAX_COUNT
+from src.domain.units import BARS, COUNT, PERCENT, QUOTE, RATIO
 
 
 class MetricDefinition(NamedTuple):
@@ -20,13 +21,6 @@ class MetricDefinition(NamedTuple):
 
 def _metric(unit: str, definition: str) -> dict[str, str]:
     return {"unit": unit, "definition": definition}
-
-
-_PERCENT = "per cent"
-_RATIO = "ratio"
-_COUNT = "count"
-_BARS = "bars"
-_QUOTE = "quote currency"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,79 +38,79 @@ class Metrics:
     strategy_name: str = field(metadata=_metric("text", "Name of the strategy that gave the signals."))
     start: int = field(metadata=_metric("ISO 8601, UTC", "Open time of the first bar."))
     end: int = field(metadata=_metric("ISO 8601, UTC", "Open time of the last bar."))
-    bars: int = field(metadata=_metric(_COUNT, "Number of bars n."))
-    final_equity: float = field(metadata=_metric(_QUOTE, "Equity at the last close."))
-    total_return: float = field(metadata=_metric(_PERCENT, "(final equity ÷ starting cash − 1) × 100."))
+    bars: int = field(metadata=_metric(COUNT, "Number of bars n."))
+    final_equity: float = field(metadata=_metric(QUOTE, "Equity at the last close."))
+    total_return: float = field(metadata=_metric(PERCENT, "(final equity ÷ starting cash − 1) × 100."))
     buy_and_hold_return: float | None = field(
-        metadata=_metric(_PERCENT, "(last close ÷ first close − 1) × 100, without costs.")
+        metadata=_metric(PERCENT, "(last close ÷ first close − 1) × 100, without costs.")
     )
     cagr: float | None = field(
-        metadata=_metric(_PERCENT, "((final equity ÷ starting cash)^(1/Y) − 1) × 100; null under 30 days.")
+        metadata=_metric(PERCENT, "((final equity ÷ starting cash)^(1/Y) − 1) × 100; null under 30 days.")
     )
-    annual_volatility: float | None = field(metadata=_metric(_PERCENT, "Deviation of r × √A × 100."))
-    sharpe_ratio: float | None = field(metadata=_metric(_RATIO, "Mean of (r − f) ÷ deviation of r × √A."))
-    sortino_ratio: float | None = field(metadata=_metric(_RATIO, "Mean of (r − f) ÷ √(mean of min(r − f, 0)²) × √A."))
-    calmar_ratio: float | None = field(metadata=_metric(_RATIO, "cagr ÷ max_drawdown; null under 30 days."))
-    omega_ratio: float | None = field(metadata=_metric(_RATIO, "Sum of positive r ÷ |sum of negative r|."))
+    annual_volatility: float | None = field(metadata=_metric(PERCENT, "Deviation of r × √A × 100."))
+    sharpe_ratio: float | None = field(metadata=_metric(RATIO, "Mean of (r − f) ÷ deviation of r × √A."))
+    sortino_ratio: float | None = field(metadata=_metric(RATIO, "Mean of (r − f) ÷ √(mean of min(r − f, 0)²) × √A."))
+    calmar_ratio: float | None = field(metadata=_metric(RATIO, "cagr ÷ max_drawdown; null under 30 days."))
+    omega_ratio: float | None = field(metadata=_metric(RATIO, "Sum of positive r ÷ |sum of negative r|."))
     max_drawdown: float = field(
         metadata=_metric(
-            _PERCENT,
+            PERCENT,
             "Largest fall of equity from its running peak (at first the starting cash) ÷ that peak × 100, positive.",
         )
     )
     max_drawdown_duration: int | None = field(
         metadata=_metric(
-            _BARS, "Most bars in a row below a peak of equity, up to the bar that recovers it (or the last bar)."
+            BARS, "Most bars in a row below a peak of equity, up to the bar that recovers it (or the last bar)."
         )
     )
-    average_drawdown: float | None = field(metadata=_metric(_PERCENT, "Mean depth of all drawdowns × 100, positive."))
-    ulcer_index: float | None = field(metadata=_metric(_PERCENT, "√(mean of squared drawdown per bar) × 100."))
-    value_at_risk: float | None = field(metadata=_metric(_PERCENT, "5th percentile of r × 100 (negative: a loss)."))
+    average_drawdown: float | None = field(metadata=_metric(PERCENT, "Mean depth of all drawdowns × 100, positive."))
+    ulcer_index: float | None = field(metadata=_metric(PERCENT, "√(mean of squared drawdown per bar) × 100."))
+    value_at_risk: float | None = field(metadata=_metric(PERCENT, "5th percentile of r × 100 (negative: a loss)."))
     cvar: float | None = field(
-        metadata=_metric(_PERCENT, "Mean of the worst ⌊0.05 (n−1)⌋ + 1 values of r × 100 (negative: a loss).")
+        metadata=_metric(PERCENT, "Mean of the worst ⌊0.05 (n−1)⌋ + 1 values of r × 100 (negative: a loss).")
     )
-    skew: float | None = field(metadata=_metric(_RATIO, "Sample skewness of r, bias-corrected (as pandas)."))
-    kurtosis: float | None = field(metadata=_metric(_RATIO, "Sample excess kurtosis of r, bias-corrected (as pandas)."))
-    tail_ratio: float | None = field(metadata=_metric(_RATIO, "|95th percentile of r| ÷ |5th percentile of r|."))
+    skew: float | None = field(metadata=_metric(RATIO, "Sample skewness of r, bias-corrected (as pandas)."))
+    kurtosis: float | None = field(metadata=_metric(RATIO, "Sample excess kurtosis of r, bias-corrected (as pandas)."))
+    tail_ratio: float | None = field(metadata=_metric(RATIO, "|95th percentile of r| ÷ |5th percentile of r|."))
     alpha: float | None = field(
         metadata=_metric(
-            _PERCENT,
+            PERCENT,
             "((1 + mean of (r − f − beta × (b − f)))^A − 1) × 100, b the returns of the close per bar (0 at the "
             "first); null under 30 days.",
         )
     )
     beta: float | None = field(
-        metadata=_metric(_RATIO, "Covariance of r and b ÷ variance of b; null where the close grows evenly.")
+        metadata=_metric(RATIO, "Covariance of r and b ÷ variance of b; null where the close grows evenly.")
     )
-    exposure: float = field(metadata=_metric(_PERCENT, "Share of bars that end with a position × 100."))
-    turnover: float | None = field(metadata=_metric(_RATIO, "Traded value of all fills ÷ mean equity."))
-    total_fees: float = field(metadata=_metric(_QUOTE, "Sum of the fees of all fills."))
-    total_trades: int = field(metadata=_metric(_COUNT, "Closed trades."))
-    open_trades: int = field(metadata=_metric(_COUNT, "Trades still open at the last bar (0 or 1)."))
-    winning_trades: int = field(metadata=_metric(_COUNT, "Closed trades with profit > 0 after fees."))
-    losing_trades: int = field(metadata=_metric(_COUNT, "Closed trades with profit < 0 after fees."))
-    win_rate: float | None = field(metadata=_metric(_PERCENT, "Winning ÷ closed trades × 100."))
+    exposure: float = field(metadata=_metric(PERCENT, "Share of bars that end with a position × 100."))
+    turnover: float | None = field(metadata=_metric(RATIO, "Traded value of all fills ÷ mean equity."))
+    total_fees: float = field(metadata=_metric(QUOTE, "Sum of the fees of all fills."))
+    total_trades: int = field(metadata=_metric(COUNT, "Closed trades."))
+    open_trades: int = field(metadata=_metric(COUNT, "Trades still open at the last bar (0 or 1)."))
+    winning_trades: int = field(metadata=_metric(COUNT, "Closed trades with profit > 0 after fees."))
+    losing_trades: int = field(metadata=_metric(COUNT, "Closed trades with profit < 0 after fees."))
+    win_rate: float | None = field(metadata=_metric(PERCENT, "Winning ÷ closed trades × 100."))
     profit_factor: float | None = field(
-        metadata=_metric(_RATIO, "Sum of profits ÷ |sum of losses| of closed trades; null without a loss.")
+        metadata=_metric(RATIO, "Sum of profits ÷ |sum of losses| of closed trades; null without a loss.")
     )
-    expectancy: float | None = field(metadata=_metric(_QUOTE, "Mean profit of a closed trade."))
-    average_win: float | None = field(metadata=_metric(_PERCENT, "Mean return of winning trades × 100."))
-    average_loss: float | None = field(metadata=_metric(_PERCENT, "Mean return of losing trades × 100 (negative)."))
-    best_trade: float | None = field(metadata=_metric(_PERCENT, "Largest return of a closed trade × 100."))
-    worst_trade: float | None = field(metadata=_metric(_PERCENT, "Smallest return of a closed trade × 100."))
+    expectancy: float | None = field(metadata=_metric(QUOTE, "Mean profit of a closed trade."))
+    average_win: float | None = field(metadata=_metric(PERCENT, "Mean return of winning trades × 100."))
+    average_loss: float | None = field(metadata=_metric(PERCENT, "Mean return of losing trades × 100 (negative)."))
+    best_trade: float | None = field(metadata=_metric(PERCENT, "Largest return of a closed trade × 100."))
+    worst_trade: float | None = field(metadata=_metric(PERCENT, "Smallest return of a closed trade × 100."))
     average_trade_duration: float | None = field(
-        metadata=_metric(_BARS, "Mean of exit bar − entry bar of closed trades.")
+        metadata=_metric(BARS, "Mean of exit bar − entry bar of closed trades.")
     )
-    max_consecutive_wins: int = field(metadata=_metric(_COUNT, "Longest run of winning trades."))
-    max_consecutive_losses: int = field(metadata=_metric(_COUNT, "Longest run of losing trades."))
+    max_consecutive_wins: int = field(metadata=_metric(COUNT, "Longest run of winning trades."))
+    max_consecutive_losses: int = field(metadata=_metric(COUNT, "Longest run of losing trades."))
     sqn: float | None = field(
-        metadata=_metric(_RATIO, "System quality number: √trades × mean profit ÷ deviation of profit.")
+        metadata=_metric(RATIO, "System quality number: √trades × mean profit ÷ deviation of profit.")
     )
     kelly: float | None = field(
-        metadata=_metric(_RATIO, "Kelly fraction: W − (1 − W) ÷ (mean win ÷ |mean loss|), W the share of wins.")
+        metadata=_metric(RATIO, "Kelly fraction: W − (1 − W) ÷ (mean win ÷ |mean loss|), W the share of wins.")
     )
     bars_per_year: float = field(
-        metadata=_metric(_RATIO, "A, the number of bars in a year; annualisation says where from.")
+        metadata=_metric(RATIO, "A, the number of bars in a year; annualisation says where from.")
     )
     annualisation: str | None = field(
         default=None,
@@ -135,7 +129,7 @@ class Metrics:
                 raise ValueError(f"{name} is {quote(count)}, which is no count up to {MAX_COUNT}")
 
 
-_COUNTS: Final = tuple(item.name for item in fields(Metrics) if item.metadata["unit"] in (_COUNT, _BARS))
+_COUNTS: Final = tuple(item.name for item in fields(Metrics) if item.metadata["unit"] in (COUNT, BARS))
 
 METRIC_DEFINITIONS: Final = tuple(
     MetricDefinition(item.name, item.metadata["unit"], item.metadata["definition"]) for item in fields(Metrics)

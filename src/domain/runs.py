@@ -10,17 +10,19 @@ from numpy.typing import NDArray
 
 from src.domain.annualization import AnnualizationSettings
 from src.domain.arrays import freeze
+from src.domain.bar_quality import DataQuality
 from src.domain.error_text import FieldName, quote
 from src.domain.errors import InvalidInput
 from src.domain.instants import check_times
-from src.domain.judgement import Judgement, LedgerSnapshot, SampleResult, VerdictLevel
-from src.domain.market import DataQuality, MarketRequest
+from src.domain.judgement import Judgement, LedgerSnapshot, SampleResult
+from src.domain.market import MarketRequest
 from src.domain.model_files import USER_ID_PATTERN, check_user_id
 from src.domain.parameters import MAX_COUNT, parameter
 from src.domain.performance import Metrics
 from src.domain.signals import Signals
 from src.domain.strategy import MAX_WARM_UP_BARS, StrategyParams
 from src.domain.trading import Direction, EngineName, Simulation, TradingRules
+from src.domain.verdict import VerdictLevel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

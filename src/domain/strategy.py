@@ -10,8 +10,9 @@ from typing import ClassVar, Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from src.domain.bars import Bars
 from src.domain.errors import bad_pair
-from src.domain.market import Bars, Interval
+from src.domain.intervals import Interval
 from src.domain.parameters import check_parameters, own_parameters_of, parameter
 from src.domain.signals import OutputKind, ParameterValue, Predictions, StrategyDescription
 from src.domain.training import TrainingWindow

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from src.domain.arrays import freeze
-from src.domain.market import Bars
+from src.domain.bars import Bars
 from src.domain.signals import Predictions, StrategyDescription
 from src.domain.sweeps import SweepRequest, SweepRows
 from src.domain.trials import TrialTable

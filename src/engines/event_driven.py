@@ -56,7 +56,7 @@ from numpy.typing import NDArray
 from src.domain import signals as actions
 from src.domain import trading
 from src.domain.arrays import freeze
-from src.domain.market import Bars
+from src.domain.bars import Bars
 from src.domain.signals import Signals
 from src.domain.trading import FILL_DTYPE, FillTiming, Simulation, TradingRules
 from src.engines import account as money_rules

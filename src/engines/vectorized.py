@@ -17,7 +17,7 @@ from typing import Any, Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from src.domain.market import Bars
+from src.domain.bars import Bars
 from src.domain.signals import Action, Signals
 from src.domain.trading import FILL_DTYPE, FillReason, FillTiming, Side, Simulation, Sizing, TradingRules
 from src.engines.ledger import carry_forward, cash_after_fills, check_growth, pair_trades, unbounded_growth

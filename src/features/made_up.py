@@ -7,7 +7,8 @@ from typing import Final
 
 import numpy as np
 
-from src.domain.market import INTERVALS, Bars
+from src.domain.bars import Bars
+from src.domain.intervals import INTERVALS
 from src.domain.signals import Features
 from src.features.ohlcv import build_features
 

@@ -6,7 +6,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from src.domain.market import Bars
+from src.domain.bars import Bars
 from src.domain.signals import Features
 from src.features.names import FEATURE_NAMES
 

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from src.domain.arrays import freeze
+from src.domain.bars import Bars
 from src.domain.errors import InvalidInput, bad_pair, bad_value
-from src.domain.market import Bars
 from src.domain.parameters import Parameter
 
 Series = NDArray[np.float64]

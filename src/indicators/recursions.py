@@ -6,7 +6,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from src.domain.market import DAY_MS
+from src.domain.intervals import DAY_MS
 
 Series = NDArray[np.float64]
 

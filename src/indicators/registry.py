@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
-from src.domain.market import DAY_MS
+from src.domain.intervals import DAY_MS
 from src.domain.parameters import Bounds, Parameter
 from src.indicators import formulas, talib_functions, windows
 from src.indicators.indicator import Argument, Indicator, Series

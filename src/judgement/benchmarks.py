@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq
 
 from src.domain.annualization import Annualization
+from src.domain.bars import Bars
+from src.domain.benchmarks import BuyAndHold, CostCase
 from src.domain.errors import InvalidInput
-from src.domain.judgement import BuyAndHold, CostCase
-from src.domain.market import Bars
 from src.domain.signals import Action, Signals, StrategyDescription
 from src.domain.trading import Direction, EntryOrder, EntryType, Exits, Simulation, Sizing, TradingRules
 from src.judgement.breakdowns import break_even_fee

@@ -9,7 +9,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from src.domain.judgement import BestTrades, PartResult
+from src.domain.benchmarks import BestTrades, PartResult
 from src.metrics.returns import ROUNDING, moments, ratio
 
 Floats = NDArray[np.float64]

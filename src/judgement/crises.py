@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from src.domain.market import Bars
+from src.domain.bars import Bars
 
 
 class Crisis(NamedTuple):

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
-from src.domain.judgement import Deflation
+from src.domain.confidence import Deflation
 from src.domain.trials import TrialStatistics
 from src.judgement.lengths import whole_bars
 from src.judgement.timing import deflate_p_value

@@ -5,20 +5,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from src.domain.judgement import (
-    Benchmarks,
-    Confidence,
-    Deflation,
-    FillBand,
-    Leaks,
-    NotChecked,
-    Reason,
-    ReasonCode,
-    VerdictLevel,
-)
-from src.domain.market import Gap
+from src.domain.bar_quality import Gap
+from src.domain.benchmarks import Benchmarks
+from src.domain.confidence import Confidence, Deflation
+from src.domain.judgement import FillBand
+from src.domain.leaks import Leaks
 from src.domain.performance import Metrics
 from src.domain.trading import TradingRules
+from src.domain.verdict import NotChecked, Reason, ReasonCode, VerdictLevel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

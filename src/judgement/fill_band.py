@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from src.domain.bars import Bars
 from src.domain.judgement import FillBand
-from src.domain.market import Bars
 from src.domain.signals import Signals
 from src.domain.trading import IntrabarPolicy, Simulation, TradingRules
 from src.judgement.benchmarks import Simulate, try_run

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import Any, Final
 
-from src.domain.judgement import ResolvedFills
-from src.domain.market import Bars
+from src.domain.bars import Bars
+from src.domain.later_checks import ResolvedFills
 from src.domain.signals import Signals
 from src.domain.trading import FillReason, Simulation, TradingRules
 

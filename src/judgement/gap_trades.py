@@ -7,7 +7,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from src.domain.market import DAY_MS, Gap
+from src.domain.bar_quality import Gap
+from src.domain.intervals import DAY_MS
 
 MIN_LONG_GAP_BARS: Final = 10
 """A gap of so many bars, or over a whole day, is long: a stop might have acted inside it."""

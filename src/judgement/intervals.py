@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from src.domain.judgement import Confidence, DrawdownRange, Interval, RangeOfNextPath
+from src.domain.confidence import Confidence, DrawdownRange, Interval, RangeOfNextPath
 from src.judgement import resampling
 from src.judgement.block_lengths import choose_block_length
 from src.judgement.resampling import RESAMPLES, PathResamples, SharpeResamples

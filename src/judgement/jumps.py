@@ -12,7 +12,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from src.domain.market import JUMP_RATIO, PRICE_COLUMNS, Bars
+from src.domain.bar_quality import JUMP_RATIO
+from src.domain.bars import PRICE_COLUMNS, Bars
 
 Floats = NDArray[np.float64]
 

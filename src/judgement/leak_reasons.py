@@ -5,15 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from src.domain.judgement import (
-    OverlapSigns,
-    Reason,
-    ReasonCode,
-    RowAudit,
-    SignalChanges,
-    TrainingOverlap,
-    VerdictLevel,
-)
+from src.domain.leaks import OverlapSigns, RowAudit, SignalChanges, TrainingOverlap
+from src.domain.verdict import Reason, ReasonCode, VerdictLevel
 from src.judgement.evidence import Evidence, count_noun, format_figure, make_objection
 from src.judgement.leaks import MAX_CHANGED_SIGNALS, MAX_HIT_RATE, MAX_KUIPER_RANGE, MAX_LAG_Z
 

@@ -22,7 +22,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from src.domain.judgement import OverlapSigns
+from src.domain.leaks import OverlapSigns
 from src.judgement.row_order import shuffle_rows
 
 Floats = NDArray[np.float64]

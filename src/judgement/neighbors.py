@@ -9,7 +9,7 @@ from itertools import product
 from typing import Any, Final, NamedTuple
 
 from src.domain.errors import InvalidInput
-from src.domain.judgement import NeighborRow, Neighbors, NeighborValue
+from src.domain.later_checks import NeighborRow, Neighbors, NeighborValue
 from src.domain.parameters import parameters_of
 from src.domain.strategy import StrategyParams
 

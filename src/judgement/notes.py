@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from src.domain.judgement import Reason, ReasonCode
 from src.domain.trading import Direction
+from src.domain.verdict import Reason, ReasonCode
 from src.judgement.evidence import Evidence, count_noun, format_figure, make_note
 from src.judgement.leak_reasons import reads_earlier_rows_only
 

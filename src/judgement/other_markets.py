@@ -6,8 +6,9 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from src.domain.judgement import OtherMarket, OtherMarkets, SkippedMarket
-from src.domain.market import Bars, CachedMarket
+from src.domain.bars import Bars
+from src.domain.later_checks import OtherMarket, OtherMarkets, SkippedMarket
+from src.domain.market import CachedMarket
 from src.domain.performance import Metrics
 from src.judgement.evidence import count_noun
 from src.judgement.jumps import find_jump_rows, join_closes

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from src.domain.bar_quality import Gap
+from src.domain.confidence import Deflation
 from src.domain.instants import iso_time
-from src.domain.judgement import Deflation, Reason, ReasonCode, VerdictLevel
-from src.domain.market import Gap
 from src.domain.trading import Direction
+from src.domain.verdict import Reason, ReasonCode, VerdictLevel
 from src.judgement.deflation import LEVEL
 from src.judgement.evidence import Evidence, count_noun, format_figure, make_objection
 from src.judgement.notes import band_changes_sign

@@ -13,34 +13,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from src.domain.annualization import Annualization
-from src.domain.judgement import (
-    Benchmarks,
-    Confidence,
-    Deflation,
-    FillBand,
-    Judgement,
-    Leaks,
-    LedgerSnapshot,
-    NotChecked,
-    OverlapSigns,
-    RowAudit,
-    TrainingOverlap,
-)
-from src.domain.market import Bars, DataQuality
+from src.domain.bar_quality import DataQuality
+from src.domain.bars import Bars
+from src.domain.benchmarks import Benchmarks
+from src.domain.confidence import Confidence, Deflation
+from src.domain.judgement import FillBand, Judgement, LedgerSnapshot
+from src.domain.leaks import Leaks, OverlapSigns, RowAudit, TrainingOverlap
 from src.domain.performance import Metrics
 from src.domain.signals import Signals
 from src.domain.trading import FillTiming, Simulation, TradingRules
 from src.domain.trials import Trial
+from src.domain.verdict import NotChecked
 from src.judgement import breakdowns, timing, trial_ledger
 from src.judgement.benchmarks import Simulate, find_break_even_fee, hold_market, measure_costs
 from src.judgement.crises import find_missing_crises
 from src.judgement.deflation import deflate
+from src.judgement.evidence import Evidence
 from src.judgement.fill_band import measure_fill_band
 from src.judgement.gap_trades import find_traded_gaps
 from src.judgement.intervals import measure_confidence
 from src.judgement.jumps import find_jump_rows, join_closes, join_prices
 from src.judgement.leaks import measure_overlap
-from src.judgement.verdict import Evidence, reach_verdict
+from src.judgement.verdict import reach_verdict
 from src.metrics.returns import simple_returns
 
 Floats = NDArray[np.float64]

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from scipy import fft
 from scipy.special import ndtri
 
-from src.domain.judgement import TimingTest
+from src.domain.benchmarks import TimingTest
 from src.judgement.lengths import whole_bars
 
 Floats = NDArray[np.float64]

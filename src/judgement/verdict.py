@@ -14,8 +14,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from src.domain.judgement import NotChecked, Reason, ReasonCode, Verdict, VerdictLevel
 from src.domain.trading import Direction
+from src.domain.verdict import NotChecked, Reason, ReasonCode, Verdict, VerdictLevel
 from src.judgement.evidence import Evidence, format_figure, make_objection
 from src.judgement.leak_reasons import leak_objections
 from src.judgement.notes import list_notes

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from src.domain.annualization import DEFAULT_ANNUALIZATION, AnnualizationSettings, annualize
-from src.domain.market import Bars
+from src.domain.bars import Bars
 from src.domain.performance import Metrics
 from src.domain.trading import Simulation
 from src.metrics import returns as of_returns

@@ -12,7 +12,7 @@ from typing import Final
 from src.concurrency.single_flight import SingleFlight
 from src.domain.errors import TimedOut, UnreadableResult, bad_value, result_not_found
 from src.domain.judgement import LedgerSnapshot
-from src.domain.market import MAX_SYMBOL_LENGTH, SIMULATED, MarketRequest, MarketSeries, is_symbol, normalise_symbol
+from src.domain.market import SIMULATED, MarketRequest, MarketSeries
 from src.domain.model_files import ModelFile, check_user_id
 from src.domain.runs import (
     BacktestRequest,
@@ -24,6 +24,7 @@ from src.domain.runs import (
 )
 from src.domain.signals import Features, Predictions
 from src.domain.strategy import ModelChoice
+from src.domain.symbols import MAX_SYMBOL_LENGTH, is_symbol, normalise_symbol
 from src.domain.trading import EngineName
 from src.features.ohlcv import build_features
 from src.judgement.row_order import Rows

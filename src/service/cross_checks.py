@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from src.domain.market import Bars
+from src.domain.bars import Bars
 from src.domain.runs import CrossCheck, FillDifference
 from src.domain.signals import Signals
 from src.domain.trading import EngineName, Side, Simulation, TradingRules

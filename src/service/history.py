@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from src.domain.bars import Bars
 from src.domain.errors import InvalidInput
-from src.domain.market import Bars, LimitOrigin, MarketRequest, MarketSeries
+from src.domain.market import LimitOrigin, MarketRequest, MarketSeries
 from src.ports import BarSource
 
 

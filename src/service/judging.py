@@ -9,16 +9,10 @@ from typing import Final
 import numpy as np
 
 from src.domain.annualization import annualize
-from src.domain.judgement import (
-    Judgement,
-    LedgerSnapshot,
-    NotChecked,
-    RowAudit,
-    SampleResult,
-    TrainingOverlap,
-    VerdictLevel,
-)
-from src.domain.market import SIMULATED, Bars, MarketSeries, source_of
+from src.domain.bars import Bars
+from src.domain.judgement import Judgement, LedgerSnapshot, SampleResult
+from src.domain.leaks import RowAudit, TrainingOverlap
+from src.domain.market import SIMULATED, MarketSeries, source_of
 from src.domain.performance import Metrics
 from src.domain.runs import BacktestRequest
 from src.domain.signals import Predictions, StrategyDescription
@@ -26,6 +20,7 @@ from src.domain.trading import EngineName, TradingRules
 from src.domain.training import DEFAULT_LABEL_HORIZON, NO_TRAINING_WINDOW
 from src.domain.trial_states import LedgerUpdate, TrialLedgerState
 from src.domain.trials import LedgerEntry, Trial
+from src.domain.verdict import NotChecked, VerdictLevel
 from src.judgement.report import Examination, JudgedRun, examine, judge, trials_of
 from src.judgement.row_keys import row_keys
 from src.judgement.trial_keys import RunSetting, run_key

@@ -10,13 +10,17 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final, Protocol
 
 from src.concurrency.single_flight import SingleFlight
+from src.domain.bars import Bars
+from src.domain.confidence import Deflation
 from src.domain.errors import ServiceError, TimedOut
-from src.domain.judgement import Deflation, Neighbors, OtherMarkets, ResolvedFills, Unchecked, UncheckedCode
-from src.domain.market import INTERVALS, Bars, LimitOrigin, MarketRequest, MarketSeries
+from src.domain.intervals import INTERVALS
+from src.domain.later_checks import Neighbors, OtherMarkets, ResolvedFills
+from src.domain.market import LimitOrigin, MarketRequest, MarketSeries
 from src.domain.runs import BacktestResult
 from src.domain.signals import Signals
 from src.domain.strategy import StrategyParams
 from src.domain.trading import EngineName, Simulation, TradingRules
+from src.domain.verdict import Unchecked, UncheckedCode
 from src.judgement.deflation import deflate
 from src.judgement.fill_resolution import resolve_fills
 from src.judgement.neighbors import RunFigures, find_neighbors, measure_neighbors

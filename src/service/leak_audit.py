@@ -17,11 +17,12 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from src.domain.bars import Bars
 from src.domain.errors import ServiceError
-from src.domain.judgement import NotChecked, RowAudit, SignalChanges
-from src.domain.market import Bars
+from src.domain.leaks import RowAudit, SignalChanges
 from src.domain.runs import BacktestRequest
 from src.domain.signals import Predictions, Signals
+from src.domain.verdict import NotChecked
 from src.judgement.benchmarks import Simulate
 from src.judgement.leaks import (
     RowComparison,

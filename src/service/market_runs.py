@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from src.domain.bars import Bars
 from src.domain.errors import (
     Busy,
     Conflict,
@@ -16,12 +17,14 @@ from src.domain.errors import (
     ServiceError,
     UnsupportedFormat,
 )
-from src.domain.judgement import OtherMarket, OtherMarkets, SkippedMarket, Unchecked, UncheckedCode
-from src.domain.market import Bars, CachedMarket, normalise_symbol
+from src.domain.later_checks import OtherMarket, OtherMarkets, SkippedMarket
+from src.domain.market import CachedMarket
 from src.domain.model_files import ModelFile
 from src.domain.runs import BacktestRequest, BacktestResult
 from src.domain.signals import Predictions
+from src.domain.symbols import normalise_symbol
 from src.domain.trading import EngineName
+from src.domain.verdict import Unchecked, UncheckedCode
 from src.features.ohlcv import build_features
 from src.judgement.other_markets import (
     MAX_MARKETS,

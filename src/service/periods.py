@@ -7,8 +7,9 @@ import warnings
 from typing import cast
 
 from src.domain.annualization import MIN_ELAPSED_MS
+from src.domain.bars import Bars
 from src.domain.errors import bad_value
-from src.domain.market import DAY_MS, INTERVALS, YEAR_MS, Bars, Interval
+from src.domain.intervals import DAY_MS, INTERVALS, YEAR_MS, Interval
 
 _ALLOWED = 'a pandas offset such as "1min", "4h", "1D", "1W", or an interval of the exchange'
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from src.domain.market import Bars
+from src.domain.bars import Bars
 from src.domain.performance import Metrics
 from src.domain.runs import BacktestRequest, CrossCheck
 from src.domain.signals import Predictions, Signals

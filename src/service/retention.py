@@ -7,7 +7,7 @@ import logging
 from typing import Final, Protocol
 
 from src.domain.errors import ServiceError
-from src.domain.market import DAY_MS
+from src.domain.intervals import DAY_MS
 from src.ports import Clock
 
 _PAUSE_S: Final = 3600.0

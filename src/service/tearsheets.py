@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from src.concurrency.single_flight import SingleFlight
+from src.domain.bars import Bars
 from src.domain.errors import Busy, InvalidInput, ServiceError, TimedOut, bad_value
-from src.domain.market import Bars
 from src.domain.runs import BacktestResult
 from src.domain.tearsheet import (
     MAX_DRAWDOWNS,

@@ -8,7 +8,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from src.domain.market import INTERVALS, Bars, DataQuality, MarketRequest, MarketSeries
+from src.domain.bar_quality import DataQuality
+from src.domain.bars import Bars
+from src.domain.intervals import INTERVALS
+from src.domain.market import MarketRequest, MarketSeries
 from src.domain.runs import BacktestRequest
 from src.domain.signals import OutputKind, Predictions
 from src.domain.strategy import StrategyInputs

@@ -23,7 +23,7 @@ from cattrs.errors import BaseValidationError
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn
 from numpy.typing import NDArray
 
-from src.domain.market import Interval
+from src.domain.intervals import Interval
 from src.domain.signals import ParameterValue
 from src.domain.strategy import StrategyParams
 from src.stores.pages import is_storable_text

@@ -13,7 +13,8 @@ from typing import ClassVar, Final, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from src.domain.market import Bars, Interval
+from src.domain.bars import Bars
+from src.domain.intervals import Interval
 from src.domain.parameters import Bounds
 from src.domain.signals import Predictions, Signals, StrategyDescription
 from src.domain.strategy import MAX_WARM_UP_BARS, StrategyInputs, StrategyParams

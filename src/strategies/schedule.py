@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from src.domain.instants import format_instant
-from src.domain.market import Interval
+from src.domain.intervals import Interval
 from src.domain.signals import Action, Predictions, Signals, StrategyDescription
 from src.domain.strategy import ModelChoice, StrategyInputs, StrategyParams
 from src.ports import Strategy

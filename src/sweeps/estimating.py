@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from src.domain.market import Bars
+from src.domain.bars import Bars
 from src.domain.signals import OutputKind, Predictions
 from src.domain.sweep_rows import SweepInputs
 from src.domain.sweeps import ROW_METRICS, SearchKind, SweepEstimate, SweepRequest

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from src.domain.bars import PRICE_COLUMNS, Bars
 from src.domain.errors import InvalidInput
-from src.domain.market import PRICE_COLUMNS, Bars
 from src.domain.signals import Predictions, Signals
 from src.domain.trading import Simulation, TradingRules
 from src.domain.walk_forward import MAX_FOLDS, Fold, FoldBars, WalkForwardRequest, WindowKind

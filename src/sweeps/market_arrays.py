@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from src.domain.annualization import AnnualizationSettings, annualize
 from src.domain.arrays import freeze
-from src.domain.market import Bars
+from src.domain.bars import Bars
 from src.judgement.jumps import find_jump_rows, join_closes
 from src.judgement.overfitting import DEFAULT_BLOCKS
 from src.judgement.trial_ledger import find_slots

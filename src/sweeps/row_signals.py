@@ -10,8 +10,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from src.domain.bars import Bars
 from src.domain.errors import InvalidInput
-from src.domain.market import Bars
 from src.domain.runs import BacktestRequest
 from src.domain.signals import OutputKind, Predictions, StrategyDescription
 from src.domain.strategy import ModelParams, StrategyInputs, StrategyParams

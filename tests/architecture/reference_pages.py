@@ -14,21 +14,13 @@ from enum import Enum
 from pathlib import Path
 
 from src.api.error_table import ERROR_HELP
-from src.domain.judgement import (
-    Judgement,
-    Neighbors,
-    OtherMarkets,
-    ReasonCode,
-    ResolvedFills,
-    SampleResult,
-    Unchecked,
-    UncheckedCode,
-    VerdictLevel,
-)
+from src.domain.judgement import Judgement, SampleResult
+from src.domain.later_checks import Neighbors, OtherMarkets, ResolvedFills
 from src.domain.parameters import DeclaredParameter, parameters_of
 from src.domain.performance import METRIC_DEFINITIONS, Metrics
 from src.domain.reported import reported_fields
 from src.domain.runs import BacktestRequest
+from src.domain.verdict import ReasonCode, Unchecked, UncheckedCode, VerdictLevel
 from src.indicators.indicator import Indicator
 from src.indicators.registry import INDICATORS
 from src.settings import Settings

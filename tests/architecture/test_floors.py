@@ -75,7 +75,10 @@ VENDOR_ROOMS = {
     "vectorbt": {"engines/vectorized.py"},
     "vectorbt_rust": {"engines/vectorized.py"},
     "motor": {"stores/mongo_connection.py"},
-    "pymongo": {"stores/mongo.py", "stores/mongo_connection.py", "stores/mongo_jobs.py", "stores/mongo_ledger.py"},
+    "pymongo": {
+        f"stores/{name}.py"
+        for name in ("mongo", "mongo_connection", "mongo_jobs", "mongo_ledger", "mongo_opening", "mongo_saves")
+    },
     "aiosqlite": {"stores/sqlite_database.py"},
     "sqlite3": {
         "stores/sqlite.py",

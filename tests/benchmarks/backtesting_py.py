@@ -9,7 +9,7 @@ from contextlib import redirect_stderr
 
 import pandas as pd
 
-from src.domain.market import Bars
+from src.domain.bars import Bars
 from src.domain.strategy import StrategyInputs
 from src.domain.trading import FillTiming, TradingRules
 from src.engines.event_driven import EventDrivenEngine

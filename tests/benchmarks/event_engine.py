@@ -16,7 +16,7 @@ import pandas as pd
 from numba import njit
 from numpy.typing import NDArray
 
-from src.domain.market import Bars
+from src.domain.bars import Bars
 from src.domain.signals import Signals
 from src.domain.strategy import StrategyInputs
 from src.domain.trading import Exits, FillTiming, TradingRules

@@ -6,7 +6,7 @@ import warnings
 
 import pandas as pd
 
-from src.domain.market import Bars
+from src.domain.bars import Bars
 from src.domain.strategy import StrategyInputs
 from src.domain.trading import FillTiming, TradingRules
 from src.engines.vectorized import VectorizedEngine

@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from src.domain.annualization import DEFAULT_ANNUALIZATION, annualize
+from src.domain.bar_quality import DataQuality
+from src.domain.bars import Bars
 from src.domain.judgement import Judgement, LedgerSnapshot
-from src.domain.market import Bars, DataQuality
 from src.domain.signals import Signals
 from src.domain.strategy import StrategyInputs
 from src.domain.trading import FillTiming, TradingRules

@@ -18,7 +18,8 @@ from src.bar_cache.cached_source import CachedSource
 from src.bars.simulated import simulate_bars
 from src.binance.archive import BinanceArchive
 from src.binance.source import BinanceSource
-from src.domain.market import INTERVALS, MarketRequest, MarketSeries
+from src.domain.intervals import INTERVALS
+from src.domain.market import MarketRequest, MarketSeries
 from tests.benchmarks.measurement import Measurement
 from tests.clocks import FixedClock
 from tests.conftest import SHARED_DATA

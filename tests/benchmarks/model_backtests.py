@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import numpy as np
 
-from src.domain.market import Bars
+from src.domain.bars import Bars
 from src.domain.model_files import ModelFile
 from src.features.ohlcv import build_features
 from src.features.rows import complete_rows

@@ -17,7 +17,8 @@ import numpy as np
 import pandas as pd
 from sklearn.ensemble import RandomForestClassifier
 
-from src.domain.market import DAY_MS, Bars
+from src.domain.bars import Bars
+from src.domain.intervals import DAY_MS
 from tests.benchmarks.measurement import Measurement, Memory, best_of
 from tests.exchange import LoopbackExchange
 from tests.load import ROOT, Load, ProductionService, form, get, graphql, put_under_load

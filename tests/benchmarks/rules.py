@@ -14,7 +14,7 @@ import numpy as np
 import talib
 from numpy.typing import NDArray
 
-from src.domain.market import Bars
+from src.domain.bars import Bars
 from src.domain.strategy import StrategyInputs
 from src.indicators.indicator import read_columns
 from src.indicators.registry import INDICATORS

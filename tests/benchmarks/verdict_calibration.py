@@ -20,7 +20,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from src.domain.judgement import VerdictLevel
+from src.domain.verdict import VerdictLevel
 from tests.benchmarks.measurement import Measurement
 from tests.calibration import Cell, cells, judge_path, simulate_path
 from tests.conftest import SHARED_DATA

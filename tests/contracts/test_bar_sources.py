@@ -20,9 +20,11 @@ from src.binance.source import BinanceSource
 from src.datasets.reading.reader import BarFileReader
 from src.datasets.source import DatasetSource
 from src.datasets.store import DiskDatasets
+from src.domain.bars import Bars
 from src.domain.datasets import BarFileDeclaration
 from src.domain.errors import InvalidInput, SymbolNotFound
-from src.domain.market import INTERVALS, Bars, LimitOrigin, MarketRequest, MarketSeries
+from src.domain.intervals import INTERVALS
+from src.domain.market import LimitOrigin, MarketRequest, MarketSeries
 from src.ports import BarSource
 from tests.bar_files import csv_of_bars, in_chunks
 from tests.clocks import FixedClock

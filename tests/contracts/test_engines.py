@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from src.domain.market import Bars
+from src.domain.bars import Bars
 from src.domain.signals import Signals
 from src.domain.strategy import StrategyInputs
 from src.domain.trading import EngineName, EntryType, FillTiming, Simulation, Sizing, TradingRules

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from numba.core.dispatcher import Dispatcher
 
+from src.domain.bars import MAX_PRICE, MAX_VOLUME, MIN_PRICE, MIN_VOLUME, Bars
 from src.domain.errors import InvalidInput
-from src.domain.market import MAX_PRICE, MAX_VOLUME, MIN_PRICE, MIN_VOLUME, Bars
 from src.indicators import moving_average, recursions, windows
 from src.indicators.indicator import Indicator, Series, read_columns
 from src.indicators.registry import INDICATORS, MAX_LENGTH

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from src.domain.market import INTERVALS, Bars
+from src.domain.bars import Bars
+from src.domain.intervals import INTERVALS
 from src.domain.parameters import parameters_of
 from src.domain.runs import BacktestRequest
 from src.domain.signals import Action, OutputKind, Predictions, Signals, StrategyDescription

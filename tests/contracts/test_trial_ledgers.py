@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
@@ -22,17 +21,11 @@ from src.stores.mongo_connection import MongoDatabase
 from src.stores.mongo_ledger import MongoTrialLedger
 from src.stores.sqlite_database import SqliteDatabase
 from src.stores.sqlite_ledger import SqliteTrialLedger
-from tests.mongo_server import backend_uri
 from tests.trial_batches import make_batch
 
 DAY_MS = 86_400_000
 
 OpenLedger = Callable[[], TrialLedger]
-
-
-@pytest.fixture(scope="module")
-def mongo_uri() -> str:
-    return os.environ.get("MONGODB_TEST_URI") or backend_uri()
 
 
 @pytest.fixture(params=["sqlite", "mongo"])

@@ -187,7 +187,8 @@ def check_model_format() -> None:
 
 def check_source() -> None:
     from src import wiring
-    from src.domain.market import INTERVALS, MarketRequest
+    from src.domain.intervals import INTERVALS
+    from src.domain.market import MarketRequest
     from src.settings import Settings
     from tests.clocks import FixedClock
 

@@ -9,7 +9,9 @@ from typing import Any, Final, cast
 import numpy as np
 
 from src.bars.simulated import SimulatedSource, simulate_bars
-from src.domain.market import SIMULATED, Bars, CachedMarket, Interval, MarketRequest
+from src.domain.bars import Bars
+from src.domain.intervals import Interval
+from src.domain.market import SIMULATED, CachedMarket, MarketRequest
 from src.domain.model_files import ModelFile
 from src.domain.runs import BacktestRequest, BacktestResult
 from src.domain.signals import Features, OutputKind, Predictions

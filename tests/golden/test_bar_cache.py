@@ -14,7 +14,7 @@ import pytest
 from src.bar_cache.bar_store import BarStore
 from src.bars.grid import bar_number, open_time_ms
 from src.bars.simulated import simulate_bars
-from src.domain.market import INTERVALS
+from src.domain.intervals import INTERVALS
 from src.settings import Settings
 from src.wiring import BARS_FOLDER, _sweep_cache
 from tests.exchange import LoopbackExchange

@@ -15,9 +15,10 @@ import pytest
 from src.api.graphql.results import result_of, summary_of
 from src.api.rest.presenting import present_result, present_summary
 from src.domain.errors import ResultNotFound
-from src.domain.judgement import Neighbors, OtherMarkets, Unchecked, UncheckedCode
+from src.domain.later_checks import Neighbors, OtherMarkets
 from src.domain.performance import Metrics
 from src.domain.runs import BacktestResult
+from src.domain.verdict import Unchecked, UncheckedCode
 from src.stores.documents import ResultDocument, decode, decode_summary
 from src.stores.migrations import MIGRATIONS
 from src.stores.sqlite import SqliteStore

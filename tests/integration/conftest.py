@@ -21,7 +21,7 @@ REAL_FILE = SHARED_DATA / "BTCUSDT-1d.csv.gz"
 
 def exchange_of(file: Path) -> LoopbackExchange:
     """Start an exchange with BTCUSDT daily bars: the real ones if they are there, else random ones."""
-    from src.domain.market import INTERVALS
+    from src.domain.intervals import INTERVALS
 
     day = INTERVALS["1d"]
     if file.exists():

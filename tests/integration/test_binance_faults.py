@@ -11,6 +11,7 @@ import pytest
 
 from src.bars.simulated import simulate_bars
 from src.binance.source import BinanceSource
+from src.domain.bars import Bars
 from src.domain.errors import (
     ExchangeError,
     ExchangeRefused,
@@ -20,7 +21,8 @@ from src.domain.errors import (
     ServiceError,
     SymbolNotFound,
 )
-from src.domain.market import INTERVALS, Bars, MarketRequest, MarketSeries
+from src.domain.intervals import INTERVALS
+from src.domain.market import MarketRequest, MarketSeries
 from tests import exchange_faults as faults
 from tests.clocks import FixedClock
 from tests.exchange import EXCHANGE_INFO, KLINES, LoopbackExchange

@@ -9,7 +9,8 @@ import pytest
 
 from src.bars.simulated import simulate_bars
 from src.binance.source import BinanceSource
-from src.domain.market import INTERVALS, MarketRequest, MarketSeries
+from src.domain.intervals import INTERVALS
+from src.domain.market import MarketRequest, MarketSeries
 from tests.clocks import FixedClock
 from tests.exchange import EXCHANGE_INFO, KLINES, LoopbackExchange
 from tests.exchange_series import Series, read_series

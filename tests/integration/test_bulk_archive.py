@@ -17,7 +17,8 @@ from src.bars.grid import bar_number
 from src.bars.simulated import simulate_bars
 from src.binance.archive import BinanceArchive
 from src.binance.source import BinanceSource
-from src.domain.market import INTERVALS, Bars
+from src.domain.bars import Bars
+from src.domain.intervals import INTERVALS
 from tests import exchange_faults as faults
 from tests.archive_files import MICROSECONDS_FROM_MS, checksum_of, rows_of_period, zip_of_rows, zip_of_text
 from tests.clocks import FixedClock

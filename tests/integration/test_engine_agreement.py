@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from src.domain.market import Bars
+from src.domain.bars import Bars
 from src.domain.signals import Action, Signals, StrategyDescription
 from src.domain.strategy import StrategyInputs
 from src.domain.trading import Direction, Exits, FillReason, FillTiming, Side, Simulation, Sizing, TradingRules

@@ -13,7 +13,8 @@ import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
-from src.domain.market import INTERVALS, Bars
+from src.domain.bars import Bars
+from src.domain.intervals import INTERVALS
 from src.domain.signals import Signals, StrategyDescription
 from src.domain.trading import (
     Direction,

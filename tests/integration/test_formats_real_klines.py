@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
-from src.domain.market import Bars
+from src.domain.bars import Bars
 from src.domain.signals import OutputKind, Predictions, Signals
 from src.features.ohlcv import build_features
 from src.features.selection import choose_columns

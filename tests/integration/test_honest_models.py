@@ -24,7 +24,7 @@ from sklearn import (
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, PolynomialFeatures, StandardScaler
 
-from src.domain.market import Bars
+from src.domain.bars import Bars
 from tests.integration.conftest import REAL_FILE
 from tests.market import read_klines
 from tests.pandas_features import pandas_features

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 
-from src.domain.market import Bars
+from src.domain.bars import Bars
 from tests.conftest import SHARED_DATA
 from tests.integration.conftest import REAL_FILE
 from tests.market import random_bars, read_klines

@@ -13,7 +13,8 @@ import pytest
 from sklearn.tree import DecisionTreeClassifier
 
 from src.bars.resampling import resample
-from src.domain.market import INTERVALS, Bars
+from src.domain.bars import Bars
+from src.domain.intervals import INTERVALS
 from tests.exchange import LoopbackExchange
 from tests.integration.conftest import service_settings
 from tests.market import random_bars

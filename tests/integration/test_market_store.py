@@ -16,8 +16,9 @@ from src.bar_cache.segments import Segment
 from src.bars.grid import bar_number, open_time_ms
 from src.bars.resampling import resample
 from src.bars.simulated import simulate_bars
+from src.domain.bars import Bars
 from src.domain.errors import ExchangeError, InvalidInput, SymbolNotFound
-from src.domain.market import INTERVALS, Bars
+from src.domain.intervals import INTERVALS
 from tests import exchange_faults as faults
 from tests.clocks import MovingClock
 from tests.exchange import KLINES, LoopbackExchange

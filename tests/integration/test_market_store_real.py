@@ -8,7 +8,7 @@ import pytest
 
 from src.bars.grid import bar_number
 from src.binance.source import BinanceSource
-from src.domain.market import INTERVALS
+from src.domain.intervals import INTERVALS
 from tests.clocks import FixedClock
 from tests.exchange import LoopbackExchange
 from tests.exchange_series import read_series

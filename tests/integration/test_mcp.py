@@ -20,7 +20,7 @@ from sklearn.linear_model import LogisticRegression
 
 from src.api.mcp.definitions import DEFINITIONS, MAX_COMPARED, MAX_ROWS
 from src.backtest_API import MCP_PACKAGE, create_app
-from src.domain.judgement import VerdictLevel
+from src.domain.verdict import VerdictLevel
 from src.settings import SettingsError
 from tests.exchange import LoopbackExchange
 from tests.integration.conftest import service_settings

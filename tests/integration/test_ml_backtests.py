@@ -27,7 +27,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
-from src.domain.market import INTERVALS, Bars
+from src.domain.bars import Bars
+from src.domain.intervals import INTERVALS
 from src.stores.model_content import HEAD_BYTES
 from src.stores.model_recognition import TAIL_BYTES, recognize_extension
 from tests.conftest import SHARED_DATA

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 import talib
 
-from src.domain.market import Bars
+from src.domain.bars import Bars
 from src.domain.strategy import StrategyInputs, StrategyParams
 from src.strategies.bollinger import BollingerMode, BollingerParams
 from src.strategies.buy_and_hold import BuyAndHoldParams

@@ -13,7 +13,7 @@ from src.bars.grid import open_time_ms
 from src.bars.simulated import simulate_bars
 from src.bars.slot_ranges import count, within
 from src.binance.exchange_ban import ExchangeBan
-from src.domain.market import INTERVALS
+from src.domain.intervals import INTERVALS
 from tests import exchange_faults as faults
 from tests.download_process import begin
 from tests.exchange import KLINES, LoopbackExchange

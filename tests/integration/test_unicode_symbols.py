@@ -11,7 +11,7 @@ import httpx
 from src.bar_cache.bar_store import BarStore
 from src.bars.grid import bar_number
 from src.bars.simulated import simulate_bars
-from src.domain.market import INTERVALS
+from src.domain.intervals import INTERVALS
 from tests.exchange import KLINES, LoopbackExchange
 from tests.market import random_bars
 from tests.market_store import caching, wish

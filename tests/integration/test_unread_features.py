@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from src.domain.market import Bars
+from src.domain.bars import Bars
 from tests.bar_files import csv_of_bars, simulated
 from tests.pandas_features import pandas_features
 

@@ -13,7 +13,8 @@ import pandas as pd
 import pytest
 
 from src.domain.annualization import AnnualizationSettings, annualize
-from src.domain.market import DAY_MS, Bars
+from src.domain.bars import Bars
+from src.domain.intervals import DAY_MS
 from src.domain.performance import Metrics
 from src.domain.signals import Signals, StrategyDescription
 from src.domain.strategy import StrategyInputs

@@ -18,7 +18,8 @@ from sklearn.linear_model import LogisticRegression
 
 from src.bars.resampling import resample
 from src.bars.simulated import simulate_bars
-from src.domain.market import INTERVALS, Bars
+from src.domain.bars import Bars
+from src.domain.intervals import INTERVALS
 from src.domain.signals import Signals, StrategyDescription
 from src.domain.strategy import ModelParams, StrategyInputs
 from src.domain.trading import FillTiming, TradingRules

@@ -24,8 +24,11 @@ from src.bar_cache.coverage import SETTLE_MS
 from src.bars.grid import bar_number, bar_numbers, close_times_ms, last_closed_open_ms, open_time_ms, open_times_ms
 from src.bars.klines import Klines, clean
 from src.binance.clock_skew import ClockSkew
+from src.domain.bar_quality import DataQuality
+from src.domain.bars import Bars
 from src.domain.errors import ExchangeUnavailable, InvalidInput
-from src.domain.market import INTERVALS, Bars, DataQuality, Interval, Listing, MarketRequest, MarketSeries
+from src.domain.intervals import INTERVALS, Interval
+from src.domain.market import Listing, MarketRequest, MarketSeries
 from tests.clocks import MovingClock
 
 LENGTH = 240

@@ -13,8 +13,10 @@ from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 
 from src.domain.annualization import AnnualizationSettings
+from src.domain.bar_quality import DataQuality, Gap, RejectedRow
 from src.domain.instants import MAX_TIME_MS, MIN_TIME_MS
-from src.domain.market import INTERVALS, DataQuality, Gap, MarketRequest, RejectedRow
+from src.domain.intervals import INTERVALS
+from src.domain.market import MarketRequest
 from src.domain.parameters import MAX_COUNT
 from src.domain.performance import Metrics
 from src.domain.runs import BacktestRequest, BacktestResult, CrossCheck, FillDifference, Fingerprints, ResultSummary

@@ -14,7 +14,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from src.domain.market import DAY_MS, INTERVALS, Bars
+from src.domain.bars import Bars
+from src.domain.intervals import DAY_MS, INTERVALS
 from src.domain.signals import Signals, StrategyDescription
 from src.domain.trading import (
     Direction,

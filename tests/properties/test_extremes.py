@@ -9,8 +9,9 @@ import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from src.domain.bars import MAX_PRICE, MAX_VOLUME, MIN_PRICE, MIN_VOLUME, Bars
 from src.domain.errors import InvalidInput
-from src.domain.market import DAY_MS, INTERVALS, MAX_PRICE, MAX_VOLUME, MIN_PRICE, MIN_VOLUME, Bars
+from src.domain.intervals import DAY_MS, INTERVALS
 from src.domain.performance import Metrics
 from src.domain.signals import Signals, StrategyDescription
 from src.domain.trading import (

@@ -6,7 +6,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from src.domain.market import INTERVALS, MAX_PRICE, MAX_VOLUME, MIN_PRICE, MIN_VOLUME, Bars
+from src.domain.bars import MAX_PRICE, MAX_VOLUME, MIN_PRICE, MIN_VOLUME, Bars
+from src.domain.intervals import INTERVALS
 from src.domain.signals import OutputKind, Predictions
 from src.features.ohlcv import build_features
 from src.strategies.model_signals import signals_from_predictions

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from src.bars.simulated import simulate_bars
 from src.datasets.reading.table import BarFileRejected
-from src.domain.market import INTERVALS, Bars
+from src.domain.bars import Bars
+from src.domain.intervals import INTERVALS
 from tests.bar_files import read_here
 
 _DAY_MS: Final = 86_400_000

@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from src.domain.market import Bars
+from src.domain.bars import Bars
 from src.domain.signals import OutputKind, Predictions
 from src.domain.strategy import ModelParams
 from src.domain.trading import EngineName, FillTiming, TradingRules

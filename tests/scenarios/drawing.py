@@ -16,7 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from src.domain.market import DAY_MS, Bars, Interval
+from src.domain.bars import Bars
+from src.domain.intervals import DAY_MS, Interval
 from src.domain.signals import Action, Signals, StrategyDescription
 from src.domain.trading import (
     Direction,

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from src.bars.simulated import simulate_bars
-from src.domain.market import INTERVALS
+from src.domain.intervals import INTERVALS
 from src.mockDataGenerator import DEFAULT_OUTPUT, main
 
 ROOT = Path(__file__).parents[2]

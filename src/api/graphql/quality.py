@@ -9,7 +9,7 @@ import strawberry
 from src.api.graphql.columns import RowColumns
 from src.api.graphql.types import described
 from src.api.rows.tables import gap_columns, jump_columns, rejected_columns
-from src.domain import market
+from src.domain import bar_quality, market
 from src.domain.instants import format_instant
 
 
@@ -61,7 +61,7 @@ class MarketDataQuality(DataQuality):
     warnings: list[str] = described("The findings in full sentences.")
 
 
-def quality_of(quality: market.DataQuality) -> DataQuality:
+def quality_of(quality: bar_quality.DataQuality) -> DataQuality:
     return DataQuality(**_shared(quality))
 
 
@@ -75,7 +75,7 @@ def market_quality_of(series: market.MarketSeries) -> MarketDataQuality:
     )
 
 
-def _shared(quality: market.DataQuality) -> dict[str, Any]:
+def _shared(quality: bar_quality.DataQuality) -> dict[str, Any]:
     # Gaps may be as many as half of the bars, so the lists are columns: counted and written as tables are.
     return {
         "expected_bars": quality.expected_bars,

@@ -15,12 +15,15 @@ from strawberry.scalars import JSON
 from strawberry.types.enum import StrawberryEnumDefinition
 
 from src.api.graphql.types import MetricsType, described, metrics_of
-from src.domain import judgement
 from src.domain.catalog import StrategyCatalog
+from src.domain.confidence import Deflation
 from src.domain.instants import format_instant
+from src.domain.judgement import Judgement, SampleResult
+from src.domain.later_checks import Neighbors, OtherMarkets, ResolvedFills
 from src.domain.performance import Metrics
 from src.domain.reported import INSTANT, ReportedField, reported_fields
 from src.domain.rules import RuleReport
+from src.domain.verdict import Unchecked, VerdictLevel
 
 
 @cache
@@ -73,24 +76,24 @@ def _described_enum(kind: type[StrEnum]) -> Any:
 
 
 if TYPE_CHECKING:
-    JudgementType = judgement.Judgement
-    SampleType = judgement.SampleResult
-    DeflationType = judgement.Deflation
-    NeighborsType = judgement.Neighbors
-    OtherMarketsType = judgement.OtherMarkets
-    ResolvedFillsType = judgement.ResolvedFills
-    UncheckedType = judgement.Unchecked
-    VerdictLevelType = judgement.VerdictLevel
+    JudgementType = Judgement
+    SampleType = SampleResult
+    DeflationType = Deflation
+    NeighborsType = Neighbors
+    OtherMarketsType = OtherMarkets
+    ResolvedFillsType = ResolvedFills
+    UncheckedType = Unchecked
+    VerdictLevelType = VerdictLevel
     StrategyCatalogType = StrategyCatalog
     RuleReportType = RuleReport
 else:
-    JudgementType = report_type(judgement.Judgement)
-    SampleType = report_type(judgement.SampleResult)
-    DeflationType = report_type(judgement.Deflation)
-    NeighborsType = report_type(judgement.Neighbors)
-    OtherMarketsType = report_type(judgement.OtherMarkets)
-    ResolvedFillsType = report_type(judgement.ResolvedFills)
-    UncheckedType = report_type(judgement.Unchecked)
-    VerdictLevelType = _described_enum(judgement.VerdictLevel)
+    JudgementType = report_type(Judgement)
+    SampleType = report_type(SampleResult)
+    DeflationType = report_type(Deflation)
+    NeighborsType = report_type(Neighbors)
+    OtherMarketsType = report_type(OtherMarkets)
+    ResolvedFillsType = report_type(ResolvedFills)
+    UncheckedType = report_type(Unchecked)
+    VerdictLevelType = _described_enum(VerdictLevel)
     StrategyCatalogType = report_type(StrategyCatalog)
     RuleReportType = report_type(RuleReport)

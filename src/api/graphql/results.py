@@ -46,10 +46,10 @@ from src.api.graphql.types import (
 from src.api.rows.row_pages import cut_warnings, long_tables
 from src.domain import runs
 from src.domain.instants import format_instant
-from src.domain.judgement import Unchecked
 from src.domain.performance import HEAD_METRICS
 from src.domain.signals import StrategyDescription
 from src.domain.tearsheet import DEFAULT_DRAWDOWNS, MAX_DRAWDOWNS
+from src.domain.verdict import Unchecked
 
 Checked = TypeVar("Checked")
 

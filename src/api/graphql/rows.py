@@ -9,8 +9,8 @@ from src.api.graphql.context import GraphQLContext
 from src.api.graphql.types import FeatureColumn, FeatureTable
 from src.api.rows.row_pages import check_first
 from src.api.rows.tables import candle_columns, equity_columns, feature_columns, fill_columns, trade_columns
+from src.domain.bars import Bars
 from src.domain.errors import bad_value
-from src.domain.market import Bars
 from src.domain.runs import BacktestResult
 from src.domain.signals import Features
 

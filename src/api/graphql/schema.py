@@ -41,8 +41,8 @@ from src.api.requests.datasets import build_declaration
 from src.api.requests.rules import check_rules
 from src.api.requests.uploads import chunks_of, temporary_model
 from src.api.rows.row_pages import cut_warnings
+from src.domain.bars import Bars
 from src.domain.errors import InvalidInput
-from src.domain.market import Bars
 from src.domain.runs import BacktestRequest
 from src.domain.trading import EngineName
 from src.strategies.catalog import build_catalog

@@ -11,9 +11,10 @@ import orjson
 
 from src.api.answers import JsonText, PendingTable
 from src.api.requests.backtests import echo_strategy
+from src.domain.bar_quality import DataQuality
 from src.domain.instants import format_instant
 from src.domain.judgement import Judgement
-from src.domain.market import DataQuality, MarketSeries
+from src.domain.market import MarketSeries
 from src.domain.performance import Metrics
 from src.domain.runs import BacktestResult, ResultSummary
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from src.domain.datasets import BarFileDeclaration, DateFormat, DecimalMark, TimeUnit
 from src.domain.errors import missing
-from src.domain.market import Interval, normalise_symbol
+from src.domain.intervals import Interval
+from src.domain.symbols import normalise_symbol
 
 
 def build_declaration(

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from src.domain.market import DEFAULT_INTERVAL, Interval, MarketRequest
+from src.domain.intervals import DEFAULT_INTERVAL, Interval
+from src.domain.market import MarketRequest
 from src.domain.parameters import parameters_of
 from src.domain.rules import RuleReport
 from src.strategies.rules.report import RULE_PARAMETERS, describe_rules

@@ -43,8 +43,8 @@ from src.api.rows.columns import ColumnTable
 from src.api.rows.row_pages import check_first, check_whole
 from src.api.rows.tables import Columns, fill_columns, trade_columns
 from src.domain import errors
-from src.domain.judgement import Unchecked
 from src.domain.tearsheet import TradeOrder
+from src.domain.verdict import Unchecked
 from src.service.tearsheets import fills_between, order_trades
 
 PAGE_ROWS = 100

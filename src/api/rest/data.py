@@ -31,7 +31,8 @@ from src.api.rows.columns import ColumnList
 from src.api.rows.row_pages import check_first, check_whole
 from src.api.rows.tables import Columns, candle_columns, feature_columns
 from src.domain import errors
-from src.domain.market import DEFAULT_INTERVAL, LimitOrigin, MarketRequest, MarketSeries
+from src.domain.intervals import DEFAULT_INTERVAL
+from src.domain.market import LimitOrigin, MarketRequest, MarketSeries
 from src.domain.model_files import check_user_id
 
 router = APIRouter(prefix="/api/data", tags=["data"], route_class=NamedQueryRoute)

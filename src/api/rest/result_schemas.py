@@ -10,17 +10,11 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 from src.api.rest.answer_model import Answer, Instant, answer_for, at
 from src.api.rest.data_schemas import QualityAnswer
 from src.api.rest.schemas import Data, Envelope
-from src.domain.judgement import (
-    Deflation,
-    Judgement,
-    Neighbors,
-    OtherMarkets,
-    ResolvedFills,
-    SampleResult,
-    Unchecked,
-    VerdictLevel,
-)
+from src.domain.confidence import Deflation
+from src.domain.judgement import Judgement, SampleResult
+from src.domain.later_checks import Neighbors, OtherMarkets, ResolvedFills
 from src.domain.performance import HEAD_METRICS, METRIC_DEFINITIONS, Metrics
+from src.domain.verdict import Unchecked, VerdictLevel
 
 
 class BarRow(BaseModel):

@@ -18,7 +18,8 @@ from src.api.rows.columns import (
     time_column,
     word_column,
 )
-from src.domain.market import Bars, Gap, Jump, RejectedRow
+from src.domain.bar_quality import Gap, Jump, RejectedRow
+from src.domain.bars import Bars
 from src.domain.runs import BacktestResult
 from src.domain.signals import Action, Features
 from src.domain.tearsheet import DrawdownPeriod, MonthlyReturns, ResultSeries

@@ -17,7 +17,7 @@ from src.datasets.reading.table import BarFileRejected, BarTable, Columns, Decla
 from src.datasets.reading.times import TimeReader
 from src.domain.error_text import Template, quote, quote_all
 from src.domain.instants import iso_time
-from src.domain.market import DAY_MS
+from src.domain.intervals import DAY_MS
 
 _SECOND_MS: Final = 1000
 _QUARTER_HOUR_MS: Final = 900_000

@@ -13,10 +13,12 @@ from src.bars.grid import bar_numbers, close_times_ms, open_times_ms
 from src.bars.klines import Klines, clean
 from src.bars.quality_warnings import describe_quality
 from src.datasets.reading.reader import BarFileRows
+from src.domain.bar_quality import DataQuality
+from src.domain.bars import Bars, bar_spacing_ms
 from src.domain.datasets import BarFileDeclaration
 from src.domain.errors import InvalidInput
 from src.domain.instants import iso_time
-from src.domain.market import DAY_MS, INTERVALS, Bars, DataQuality, Interval, bar_spacing_ms
+from src.domain.intervals import DAY_MS, INTERVALS, Interval
 
 _FEW_BAD_ROWS: Final = 10
 _BAD_SHARE: Final = 0.1

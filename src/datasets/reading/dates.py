@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from src.datasets.reading.table import BarFileRejected
 from src.domain.datasets import DateFormat
 from src.domain.error_text import Template
-from src.domain.market import DAY_MS
+from src.domain.intervals import DAY_MS
 
 FIRST_YEAR: Final = 1970
 LAST_YEAR: Final = 2199

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from src.domain.arrays import freeze
-from src.domain.market import Bars
+from src.domain.bars import Bars
 from src.domain.strategy import SeriesMemory
 from src.indicators.indicator import BAR_COLUMNS, read_columns
 from src.indicators.registry import INDICATORS

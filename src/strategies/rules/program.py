@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from src.domain.market import Interval
+from src.domain.intervals import Interval
 from src.domain.strategy import MAX_WARM_UP_BARS
 
 

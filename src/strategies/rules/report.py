@@ -7,7 +7,7 @@ from functools import partial
 from typing import Final
 
 from src.domain.errors import InvalidInput
-from src.domain.market import Interval
+from src.domain.intervals import Interval
 from src.domain.parameters import own_parameters_of
 from src.domain.rules import RuleFault, RuleReport, RuleText
 from src.strategies.rules.checking import (

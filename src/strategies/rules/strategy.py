@@ -9,7 +9,7 @@ from typing import ClassVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from src.domain.market import Interval
+from src.domain.intervals import Interval
 from src.domain.named_numbers import NamedNumbers
 from src.domain.parameters import parameter
 from src.domain.signals import Predictions, Signals, StrategyDescription

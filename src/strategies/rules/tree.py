@@ -75,51 +75,47 @@ class Earlier(Node):
 
 
 @dataclass(frozen=True, slots=True)
-class Negative(Node):
+class OneSided(Node):
+    """The base of nodes with an operator before one value or condition."""
+
+    value: Node
+
+    @property
+    def children(self) -> tuple[Node, ...]:
+        return (self.value,)
+
+
+@dataclass(frozen=True, slots=True)
+class Negative(OneSided):
     """A number with its sign changed, as in `-close`."""
 
-    value: Node
+
+@dataclass(frozen=True, slots=True)
+class TwoSided(Node):
+    """The base of nodes with an operator between two numbers."""
+
+    operator: str
+    left: Node
+    right: Node
 
     @property
     def children(self) -> tuple[Node, ...]:
-        return (self.value,)
+        return self.left, self.right
 
 
 @dataclass(frozen=True, slots=True)
-class Arithmetic(Node):
+class Arithmetic(TwoSided):
     """Two numbers and one of `+ - * / %`."""
 
-    operator: str
-    left: Node
-    right: Node
-
-    @property
-    def children(self) -> tuple[Node, ...]:
-        return self.left, self.right
-
 
 @dataclass(frozen=True, slots=True)
-class Comparison(Node):
+class Comparison(TwoSided):
     """Two numbers and one of `< <= > >= == !=`."""
 
-    operator: str
-    left: Node
-    right: Node
-
-    @property
-    def children(self) -> tuple[Node, ...]:
-        return self.left, self.right
-
 
 @dataclass(frozen=True, slots=True)
-class Not(Node):
+class Not(OneSided):
     """The opposite of a condition."""
-
-    value: Node
-
-    @property
-    def children(self) -> tuple[Node, ...]:
-        return (self.value,)
 
 
 @dataclass(frozen=True, slots=True)

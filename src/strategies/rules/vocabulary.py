@@ -35,8 +35,6 @@ FUNCTIONS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
 )
 """How each function is written, and what it means."""
 
-KEYWORDS: Final = ("and", "or", "not")
-
 
 def known_names() -> tuple[str, ...]:
     """Return all names that a rule may hold."""

@@ -19,23 +19,14 @@ from src.api.graphql.schema import build_schema
 from src.api.rest.answer_model import answer_for
 from src.api.rest.result_schemas import SampleAnswer
 from src.api.spelling import camel_case
+from src.domain.confidence import Confidence
 from src.domain.instants import format_instant
-from src.domain.judgement import (
-    Confidence,
-    Judgement,
-    LedgerSnapshot,
-    Neighbors,
-    OtherMarkets,
-    ReasonCode,
-    ResolvedFills,
-    SampleResult,
-    Unchecked,
-    UncheckedCode,
-    VerdictLevel,
-)
+from src.domain.judgement import Judgement, LedgerSnapshot, SampleResult
+from src.domain.later_checks import Neighbors, OtherMarkets, ResolvedFills
 from src.domain.performance import Metrics
 from src.domain.reported import INSTANT, reported, reported_fields
 from src.domain.runs import BacktestResult
+from src.domain.verdict import ReasonCode, Unchecked, UncheckedCode, VerdictLevel
 from src.settings import Settings
 from tests.factories import make_metrics, make_result
 from tests.graphql_app import GraphQLClient

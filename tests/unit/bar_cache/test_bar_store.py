@@ -15,7 +15,7 @@ from src.bar_cache.bar_store import BarStore
 from src.bars.checked import CheckedBars, no_checked_bars
 from src.bars.grid import bar_number, open_time_ms
 from src.bars.simulated import simulate_bars
-from src.domain.market import INTERVALS
+from src.domain.intervals import INTERVALS
 from src.files.unfinished import owner_mark
 
 MINUTE = INTERVALS["1m"]

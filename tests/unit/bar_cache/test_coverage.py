@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from src.bar_cache.coverage import SETTLE_MS, Coverage
-from src.domain.market import INTERVALS
+from src.domain.intervals import INTERVALS
 
 ASKED_MS = 1_700_000_000_000
 

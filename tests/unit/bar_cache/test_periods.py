@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from src.bar_cache.periods import MAX_PERIOD_BARS, period_of, periods_between, split
 from src.bars.grid import bar_number, open_time_ms
 from src.bars.slot_ranges import count, union, without
-from src.domain.market import INTERVALS
+from src.domain.intervals import INTERVALS
 
 
 def moment_ms(*parts: int) -> int:

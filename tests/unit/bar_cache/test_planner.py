@@ -10,7 +10,7 @@ from src.bar_cache.planner import MAX_PAGES_PER_PART, Pages, plan
 from src.bars.grid import bar_number
 from src.bars.slot_ranges import union, without
 from src.binance.archive import ArchiveFile
-from src.domain.market import INTERVALS
+from src.domain.intervals import INTERVALS
 
 DAY_MS = 86_400_000
 START_MS = 1_577_836_800_000

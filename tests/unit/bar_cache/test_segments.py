@@ -11,7 +11,8 @@ import pytest
 from src.bar_cache.segments import DamagedSegment, Segment, decode, encode
 from src.bars.checked import CheckedBars, no_checked_bars
 from src.bars.simulated import simulate_bars
-from src.domain.market import INTERVALS, RejectedRow
+from src.domain.bar_quality import RejectedRow
+from src.domain.intervals import INTERVALS
 
 MINUTE = INTERVALS["1m"]
 CANDLES = CheckedBars(

@@ -11,7 +11,7 @@ from src.bar_cache.bar_series import BarSeries
 from src.bar_cache.bar_store import BarStore
 from src.bar_cache.shared_downloads import DownloadRange, serves
 from src.concurrency.single_flight import SingleFlight
-from src.domain.market import INTERVALS
+from src.domain.intervals import INTERVALS
 
 
 class Download:

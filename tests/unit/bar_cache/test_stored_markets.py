@@ -13,7 +13,7 @@ from src.bar_cache.stored_markets import find_markets, read_market
 from src.bars.checked import CheckedBars
 from src.bars.grid import bar_number, open_time_ms
 from src.bars.simulated import simulate_bars
-from src.domain.market import INTERVALS
+from src.domain.intervals import INTERVALS
 
 MINUTE = INTERVALS["1m"]
 FIRST = bar_number(1_711_929_600_000, MINUTE)

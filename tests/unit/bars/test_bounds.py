@@ -26,19 +26,12 @@ from src.datasets.files import encode as encode_dataset
 from src.datasets.reading.checking import check_rows
 from src.datasets.reading.reader import BarFileRows
 from src.datasets.source import DatasetSource
+from src.domain.bar_quality import DataQuality
+from src.domain.bars import MAX_PRICE, MAX_VOLUME, MIN_PRICE, MIN_VOLUME, Bars
 from src.domain.datasets import BarFileDeclaration, Dataset
 from src.domain.errors import InvalidInput, StoreUnavailable
-from src.domain.market import (
-    DAY_MS,
-    INTERVALS,
-    MAX_PRICE,
-    MAX_VOLUME,
-    MIN_PRICE,
-    MIN_VOLUME,
-    Bars,
-    DataQuality,
-    MarketRequest,
-)
+from src.domain.intervals import DAY_MS, INTERVALS
+from src.domain.market import MarketRequest
 from tests.archive_files import zip_of_text
 from tests.bar_files import read_here
 from tests.market import random_bars

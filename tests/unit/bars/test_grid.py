@@ -16,7 +16,7 @@ from src.bars.grid import (
     open_times_ms,
     page_span_ms,
 )
-from src.domain.market import INTERVALS
+from src.domain.intervals import INTERVALS
 
 
 def ms(text: str) -> int:

@@ -9,7 +9,9 @@ import pytest
 
 from src.bars.klines import Klines, MalformedKlines, clean, parse_rows
 from src.bars.quality import assess
-from src.domain.market import INTERVALS, Bars, DataQuality, Gap, RejectedRow
+from src.domain.bar_quality import DataQuality, Gap, RejectedRow
+from src.domain.bars import Bars
+from src.domain.intervals import INTERVALS
 from tests.counting import counted_calls
 
 MINUTE = 60_000

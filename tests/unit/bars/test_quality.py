@@ -11,7 +11,9 @@ import pytest
 from src.bars.klines import Klines, clean
 from src.bars.quality import assess
 from src.bars.quality_warnings import describe_quality
-from src.domain.market import INTERVALS, Bars, DataQuality, Gap, Jump
+from src.domain.bar_quality import DataQuality, Gap, Jump
+from src.domain.bars import Bars
+from src.domain.intervals import INTERVALS
 from tests.exchange_series import read_series
 
 HOUR = 3_600_000

@@ -8,7 +8,9 @@ import numpy as np
 
 from src.bars.quality import assess
 from src.bars.quality_warnings import describe_quality
-from src.domain.market import INTERVALS, Bars, DataQuality, RejectedRow
+from src.domain.bar_quality import DataQuality, RejectedRow
+from src.domain.bars import Bars
+from src.domain.intervals import INTERVALS
 
 HOUR = 3_600_000
 START = 1_652_400_000_000  # 2022-05-13

@@ -9,7 +9,8 @@ import pytest
 
 from src.bars.ranges import WholeRange, check_whole_range, describe_range
 from src.domain.errors import InvalidInput
-from src.domain.market import INTERVALS, LimitOrigin, MarketRequest
+from src.domain.intervals import INTERVALS
+from src.domain.market import LimitOrigin, MarketRequest
 from tests.unit.bars.test_quality_warnings import HOUR, START, hours
 
 

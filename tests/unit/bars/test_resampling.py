@@ -10,7 +10,8 @@ import pytest
 
 from src.bars.grid import open_time_ms
 from src.bars.resampling import finer_intervals, resample
-from src.domain.market import INTERVALS, Bars
+from src.domain.bars import Bars
+from src.domain.intervals import INTERVALS
 from tests.exchange_series import read_series
 
 MINUTE, HOUR, DAY = INTERVALS["1m"], INTERVALS["1h"], INTERVALS["1d"]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from src.bars.grid import bar_numbers
 from src.bars.simulated import FIRST_MS, simulate_bars
 from src.domain.errors import InvalidInput
-from src.domain.market import INTERVALS
+from src.domain.intervals import INTERVALS
 from tests.counting import counted_calls
 
 START = 1_700_000_000_000

@@ -13,7 +13,7 @@ from src.bars.klines import Klines, MalformedKlines
 from src.bars.resampling import resample
 from src.bars.simulated import simulate_bars
 from src.binance.archive_rows import BLOCK_ROWS, max_csv_bytes, read_blocks
-from src.domain.market import INTERVALS
+from src.domain.intervals import INTERVALS
 from tests.archive_files import zip_of_rows, zip_of_text
 from tests.exchange_faults import Row
 from tests.exchange_series import Series

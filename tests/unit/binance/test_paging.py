@@ -9,7 +9,7 @@ from src.bars.grid import open_times_ms
 from src.bars.klines import Klines
 from src.binance.paging import collect_newest, collect_oldest
 from src.domain.errors import ExchangeRefused
-from src.domain.market import INTERVALS, Interval
+from src.domain.intervals import INTERVALS, Interval
 
 MINUTE = INTERVALS["1m"]
 MONTH = INTERVALS["1M"]

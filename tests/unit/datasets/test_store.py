@@ -13,9 +13,11 @@ import pytest
 from src.datasets.files import DamagedDataset, encode, read_bars, read_head
 from src.datasets.reading.reader import BarFileReader
 from src.datasets.store import DiskDatasets
+from src.domain.bars import Bars
 from src.domain.datasets import BarFileDeclaration, Dataset, check_dataset_name, dataset_name_of
 from src.domain.errors import Conflict, InvalidInput, ServiceError, SourceNotFound, StoreUnavailable, TooLarge
-from src.domain.market import INTERVALS, Bars, MarketRequest, MarketSeries
+from src.domain.intervals import INTERVALS
+from src.domain.market import MarketRequest, MarketSeries
 from src.files.unfinished import unfinished_name
 from tests.bar_files import csv_of_bars, gzipped, in_chunks, simulated
 from tests.clocks import FixedClock

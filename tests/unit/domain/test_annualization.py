@@ -16,7 +16,7 @@ from src.domain.annualization import (
     annualize,
 )
 from src.domain.errors import InvalidInput
-from src.domain.market import DAY_MS, INTERVALS
+from src.domain.intervals import DAY_MS, INTERVALS
 from tests.market import bars_at
 
 NONE_ASKED = AnnualizationSettings()

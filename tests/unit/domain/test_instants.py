@@ -8,7 +8,7 @@ import pytest
 
 from src.domain.errors import InvalidInput
 from src.domain.instants import format_instant, iso_time, parse_instant
-from src.domain.market import DAY_MS
+from src.domain.intervals import DAY_MS
 
 DAY = datetime(2020, 1, 10, tzinfo=UTC)
 

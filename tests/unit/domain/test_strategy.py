@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from src.domain.errors import InvalidInput, InvalidRule
-from src.domain.market import INTERVALS, MarketRequest
+from src.domain.intervals import INTERVALS
+from src.domain.market import MarketRequest
 from src.domain.runs import BacktestRequest
 from src.domain.signals import Action, Signals, StrategyDescription
 from src.domain.strategy import ModelChoice, ModelParams, StrategyInputs, StrategyParams

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pydantic import Field, TypeAdapter, ValidationError
 
 from src.domain.errors import InvalidInput
-from src.domain.market import (
+from src.domain.symbols import (
     MAX_SYMBOL_TEXT_LENGTH,
     NOT_IN_SYMBOLS_PATTERN,
     SYMBOL_PATTERN,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from src.domain.bars import Bars
 from src.domain.errors import InvalidInput
-from src.domain.market import Bars
 from src.domain.signals import Signals, StrategyDescription
 from src.domain.trading import MAX_EQUITY, MAX_TAKE_PROFIT, Exits, FillTiming, Simulation, Sizing, TradingRules
 from src.engines.account import cash_after_fill, purchase_for

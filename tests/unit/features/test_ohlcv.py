@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from src.domain.market import INTERVALS, MAX_PRICE, MIN_PRICE, Bars
+from src.domain.bars import MAX_PRICE, MIN_PRICE, Bars
+from src.domain.intervals import INTERVALS
 from src.features.names import FEATURE_NAMES, FEATURE_WINDOWS
 from src.features.ohlcv import build_features
 from src.features.rows import complete_rows

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from src.domain.market import Bars
+from src.domain.bars import Bars
 
 Series = NDArray[np.float64]
 

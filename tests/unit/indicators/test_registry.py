@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from src.domain.market import DAY_MS
+from src.domain.intervals import DAY_MS
 from src.indicators.indicator import Indicator, bars_to_forget
 from src.indicators.registry import INDICATORS, MAX_LENGTH, MAX_MULTIPLIER
 

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import talib
 
-from src.domain.market import Bars
+from src.domain.bars import Bars
 from src.indicators.indicator import MAX_MAGNITUDE, Series, read_columns
 from src.indicators.registry import INDICATORS
 from tests.market import random_bars, read_klines

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from src.domain.annualization import Annualization, AnnualizationSettings, annualize
+from src.domain.bars import Bars
 from src.domain.errors import InvalidInput
-from src.domain.market import Bars
 from src.domain.signals import Signals, StrategyDescription
 from src.domain.trading import Direction, EntryOrder, EntryType, Exits, FillTiming, Simulation, Sizing, TradingRules
 from src.engines.event_driven import EventDrivenEngine

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from src.domain.judgement import BestTrades
+from src.domain.benchmarks import BestTrades
 from src.domain.strategy import StrategyInputs
 from src.domain.trading import FillTiming, TradingRules
 from src.engines.vectorized import VectorizedEngine

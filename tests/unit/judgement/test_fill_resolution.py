@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from src.domain.judgement import ResolvedFills
-from src.domain.market import INTERVALS, Bars
+from src.domain.bars import Bars
+from src.domain.intervals import INTERVALS
+from src.domain.later_checks import ResolvedFills
 from src.domain.signals import Signals, StrategyDescription
 from src.domain.strategy import StrategyInputs
 from src.domain.trading import (

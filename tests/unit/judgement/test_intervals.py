@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from statsmodels.stats.proportion import proportion_confint
 
-from src.domain.judgement import Confidence, Interval
+from src.domain.confidence import Confidence, Interval
 from src.judgement import intervals, resampling
 from src.judgement.block_lengths import choose_block_length
 from src.judgement.intervals import measure_confidence

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from src.bars.quality import assess
 from src.domain.annualization import AnnualizationSettings, annualize
-from src.domain.judgement import Benchmarks
-from src.domain.market import INTERVALS, MAX_PRICE, PRICE_COLUMNS, Bars
+from src.domain.bars import MAX_PRICE, PRICE_COLUMNS, Bars
+from src.domain.benchmarks import Benchmarks
+from src.domain.intervals import INTERVALS
 from src.domain.signals import Signals, StrategyDescription
 from src.domain.trading import FillTiming, TradingRules
 from src.engines.event_driven import EventDrivenEngine

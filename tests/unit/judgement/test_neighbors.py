@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from src.domain.errors import InvalidInput
-from src.domain.judgement import NeighborRow
+from src.domain.later_checks import NeighborRow
 from src.domain.parameters import Bounds, check_parameters, parameter
 from src.domain.strategy import ModelParams, StrategyInputs, StrategyParams
 from src.domain.trading import FillTiming, TradingRules

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from src.domain.judgement import OtherMarket, SkippedMarket
-from src.domain.market import INTERVALS, CachedMarket
+from src.domain.intervals import INTERVALS
+from src.domain.later_checks import OtherMarket, SkippedMarket
+from src.domain.market import CachedMarket
 from src.judgement.other_markets import rank_markets, summarize_markets
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from src.domain.judgement import TimingTest
+from src.domain.benchmarks import TimingTest
 from src.judgement import timing
 from src.judgement.timing import Holding, measure_joint_timing, measure_timing
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from src.domain.market import DAY_MS, Gap
+from src.domain.bar_quality import Gap
+from src.domain.intervals import DAY_MS
 from src.domain.trading import TRADE_DTYPE
 from src.judgement.gap_trades import find_traded_gaps
 

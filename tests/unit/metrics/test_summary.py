@@ -13,7 +13,8 @@ import pytest
 from numpy.typing import NDArray
 
 from src.domain.annualization import DEFAULT_ANNUALIZATION, AnnualizationSettings
-from src.domain.market import DAY_MS, Bars
+from src.domain.bars import Bars
+from src.domain.intervals import DAY_MS
 from src.domain.performance import METRIC_DEFINITIONS, Metrics
 from src.domain.signals import Signals, StrategyDescription
 from src.domain.trading import TRADE_DTYPE, FillTiming, Sizing, TradingRules

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from src.domain.market import MAX_PRICE
+from src.domain.bars import MAX_PRICE
 from src.domain.signals import Signals, StrategyDescription
 from src.domain.trading import Direction, EngineName, FillTiming, Simulation, Sizing, TradingRules
 from src.engines.event_driven import EventDrivenEngine

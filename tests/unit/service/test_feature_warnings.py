@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from src.domain.market import Bars
+from src.domain.bars import Bars
 from src.domain.signals import OutputKind, Predictions
 from src.features.names import FEATURE_NAMES
 from src.features.ohlcv import build_features

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from src.domain.judgement import Deflation
+from src.domain.confidence import Deflation
 from src.domain.runs import BacktestResult
 from src.domain.strategy import ModelParams
 from src.domain.training import NO_TRAINING_WINDOW, TrainingWindow
@@ -15,7 +15,7 @@ from src.service.judging import MIN_COUNTED_BARS
 from tests.factories import make_request
 from tests.ledgers import MemoryLedger
 from tests.market import random_bars
-from tests.unit.service.test_backtests import KnownBars, make_service, sent_model
+from tests.unit.service.known_bars import KnownBars, make_service, sent_model
 from tests.unit.service.test_leak_audit import AskedModel
 
 BARS = random_bars(600, seed=4)

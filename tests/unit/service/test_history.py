@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 
 from src.bars.quality import assess
+from src.domain.bar_quality import RejectedRow
+from src.domain.bars import Bars
 from src.domain.errors import ExchangeUnavailable, InvalidInput
-from src.domain.market import Bars, LimitOrigin, Listing, MarketRequest, MarketSeries, RejectedRow
+from src.domain.market import LimitOrigin, Listing, MarketRequest, MarketSeries
 from src.service.history import fetch_with_history
 from tests.market import bars_of_closes, random_bars
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from src.domain.market import INTERVALS, origin_of_made
+from src.domain.intervals import INTERVALS
+from src.domain.market import origin_of_made
 from src.service.judging import ledger_market
 
 

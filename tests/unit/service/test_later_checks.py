@@ -9,12 +9,17 @@ from typing import Any
 
 import pytest
 
+from src.domain.bar_quality import DataQuality
+from src.domain.bars import Bars
+from src.domain.confidence import Deflation
 from src.domain.errors import ResultNotFound, TimedOut
-from src.domain.judgement import Deflation, OtherMarkets, Unchecked, UncheckedCode
-from src.domain.market import INTERVALS, Bars, DataQuality, MarketRequest, MarketSeries
+from src.domain.intervals import INTERVALS
+from src.domain.later_checks import OtherMarkets
+from src.domain.market import MarketRequest, MarketSeries
 from src.domain.runs import BacktestResult, Fingerprints
 from src.domain.strategy import ModelParams
 from src.domain.trading import Simulation
+from src.domain.verdict import Unchecked, UncheckedCode
 from src.engines.event_driven import EventDrivenEngine
 from src.judgement.other_markets import describe_market, summarize_markets
 from src.service.computing import ComputeQueue

@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from src.domain.errors import ModelRejected
-from src.domain.judgement import RowAudit, SignalChanges
+from src.domain.leaks import RowAudit, SignalChanges
 from src.domain.model_files import ModelFile
 from src.domain.runs import BacktestResult
 from src.domain.signals import Features, OutputKind, Predictions
@@ -20,7 +20,7 @@ from src.features.ohlcv import build_features
 from src.judgement.row_order import draw_parts
 from tests.factories import make_request
 from tests.market import random_bars
-from tests.unit.service.test_backtests import KnownBars, make_service, sent_model
+from tests.unit.service.known_bars import KnownBars, make_service, sent_model
 
 Model = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 BARS = random_bars(300, seed=4)

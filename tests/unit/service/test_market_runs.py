@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from src.domain.bars import Bars
 from src.domain.errors import (
     Busy,
     Conflict,
@@ -25,13 +26,15 @@ from src.domain.errors import (
     TimedOut,
     UnsupportedFormat,
 )
-from src.domain.judgement import OtherMarkets, SkippedMarket, Unchecked, UncheckedCode
-from src.domain.market import SIMULATED, Bars, CachedMarket, Interval
+from src.domain.intervals import Interval
+from src.domain.later_checks import OtherMarkets, SkippedMarket
+from src.domain.market import SIMULATED, CachedMarket
 from src.domain.model_files import ModelFile
 from src.domain.runs import BacktestResult, Fingerprints
 from src.domain.signals import Features, OutputKind, Predictions, Signals
 from src.domain.strategy import ModelParams
 from src.domain.trading import EngineName, Simulation, TradingRules
+from src.domain.verdict import Unchecked, UncheckedCode
 from src.engines.vectorized import VectorizedEngine
 from src.features.ohlcv import build_features
 from src.service.computing import ComputeQueue

@@ -16,7 +16,7 @@ from src.service.judging import Judged, verdict_sentences
 from tests.factories import make_metrics, make_request
 from tests.judgements import make_judgement
 from tests.market import random_bars
-from tests.unit.service.test_backtests import KnownBars, make_service, sent_model
+from tests.unit.service.known_bars import KnownBars, make_service, sent_model
 from tests.unit.service.test_leak_audit import AskedModel
 
 BARS = random_bars(600, seed=4)

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from src.domain.errors import InvalidInput
-from src.domain.market import DAY_MS, INTERVALS, YEAR_MS
+from src.domain.intervals import DAY_MS, INTERVALS, YEAR_MS
 from src.service.periods import elapsed_time_warnings, parse_period_ms
 from tests.market import bars_at
 

@@ -8,15 +8,16 @@ import numpy as np
 import pytest
 
 from src.domain.annualization import AnnualizationSettings
+from src.domain.bars import Bars
 from src.domain.errors import ModelNotFound, ResultNotFound
-from src.domain.market import DAY_MS, Bars
+from src.domain.intervals import DAY_MS
 from src.domain.runs import BacktestResult
 from src.domain.strategy import ModelParams
 from src.domain.training import NO_TRAINING_WINDOW, TrainingWindow
 from src.service.reruns import build_pinned_request, differences
 from tests.factories import make_request, make_result
 from tests.market import random_bars
-from tests.unit.service.test_backtests import KnownBars, crossover_request, make_service
+from tests.unit.service.known_bars import KnownBars, crossover_request, make_service
 
 
 def changed(bars: Bars, index: int) -> Bars:

@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 
 from src.domain.errors import StoreUnavailable
-from src.domain.market import DAY_MS
+from src.domain.intervals import DAY_MS
 from src.service.retention import Retention
 from tests.clocks import MovingClock
 

@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 
 from src.domain.annualization import DEFAULT_ANNUALIZATION, annualize
+from src.domain.bar_quality import DataQuality
+from src.domain.bars import Bars
 from src.domain.errors import (
     Busy,
     Conflict,
@@ -19,7 +21,7 @@ from src.domain.errors import (
     SourceNotFound,
     TimedOut,
 )
-from src.domain.market import Bars, DataQuality, MarketRequest, MarketSeries
+from src.domain.market import MarketRequest, MarketSeries
 from src.domain.runs import BacktestResult, Fingerprints
 from src.domain.signals import Action, Signals, StrategyDescription
 from src.domain.tearsheet import SERIES_COLUMNS, SeriesRequest, TradeOrder

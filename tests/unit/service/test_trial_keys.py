@@ -27,7 +27,7 @@ from src.service.judging import sweep_keys
 from src.service.sources import SourceCatalogue
 from tests.ledgers import MemoryLedger
 from tests.market import random_bars
-from tests.unit.service.test_backtests import KnownBars, crossover_request, make_service
+from tests.unit.service.known_bars import KnownBars, crossover_request, make_service
 
 HALF, ALL, FIXED = Sizing(equity_fraction=0.5), Sizing(equity_fraction=1.0), Sizing(fixed_units=0.1)
 STOP = Exits(stop_loss_rate=0.02, take_profit_rate=0.02)

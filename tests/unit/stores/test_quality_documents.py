@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from src.domain.market import DataQuality, Gap, Jump, RejectedRow
+from src.domain.bar_quality import DataQuality, Gap, Jump, RejectedRow
 from src.stores.plain import from_plain, to_plain
 
 WHOLE = DataQuality(

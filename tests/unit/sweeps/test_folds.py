@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from src.domain.bars import Bars
 from src.domain.errors import InvalidInput
-from src.domain.market import Bars
 from src.domain.signals import OutputKind, Predictions, Signals, StrategyDescription
 from src.domain.strategy import StrategyInputs
 from src.domain.trading import FillTiming, TradingRules

@@ -12,7 +12,7 @@ import orjson
 import pytest
 
 from src.api.graphql import results
-from src.domain import market
+from src.domain.bar_quality import DataQuality
 from src.domain.runs import BacktestResult, Rerun, ResultSummary
 from tests.factories import make_result
 from tests.graphql_app import GraphQLClient, MemoryMarket, make_graphql_app
@@ -106,7 +106,7 @@ async def test_checks_of_long_result_are_not_counted_again() -> None:
 
 
 async def test_aliases_share_presented_result(monkeypatch: pytest.MonkeyPatch) -> None:
-    made: list[market.DataQuality] = []
+    made: list[DataQuality] = []
     quality_of = results.quality_of
     monkeypatch.setattr(results, "quality_of", lambda quality: made.append(quality) or quality_of(quality))
     client = GraphQLClient(MemoryServices(backtests=CountedReads(bars=1_000)))

@@ -6,7 +6,8 @@ import pytest
 
 from src.api.requests.backtests import build_market
 from src.domain.errors import InvalidInput
-from src.domain.market import DAY_MS, INTERVALS, LimitOrigin
+from src.domain.intervals import DAY_MS, INTERVALS
+from src.domain.market import LimitOrigin
 
 
 @pytest.mark.parametrize("source", [None, "binance", "my_candles"])

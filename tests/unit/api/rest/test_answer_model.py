@@ -18,8 +18,10 @@ from src.api.rest.data_schemas import DatasetAnswer, DownloadAnswer, QualityAnsw
 from src.api.rest.presenting import present_rerun, present_result, present_summary
 from src.api.rest.result_schemas import RerunAnswer, ResultAnswer, SummaryAnswer
 from src.api.rest.schemas import ModelFileAnswer
+from src.domain.bar_quality import DataQuality, Gap, Jump, RejectedRow
 from src.domain.datasets import Dataset
-from src.domain.market import INTERVALS, DataQuality, FetchProgress, Gap, Jump, RejectedRow
+from src.domain.intervals import INTERVALS
+from src.domain.market import FetchProgress
 from src.domain.model_files import ModelDescription, ModelFile
 from src.domain.runs import CrossCheck, FillDifference, Rerun
 from src.domain.signals import OutputKind

@@ -15,7 +15,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from src.api.rest.formats import MAX_WARNINGS_BYTES, WARNINGS_HEADER, warnings_header
-from src.domain.market import Bars, LimitOrigin, MarketRequest, MarketSeries
+from src.domain.bars import Bars
+from src.domain.market import LimitOrigin, MarketRequest, MarketSeries
 from src.features.ohlcv import FEATURE_NAMES, build_features
 from tests.graphql_app import MemoryMarket
 from tests.market import random_bars

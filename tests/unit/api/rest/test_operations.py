@@ -7,7 +7,7 @@ import pytest
 
 from src.domain.errors import StoreUnavailable
 from tests.rest_app import MemoryServices, make_rest_app
-from tests.unit.api.rest.conftest import declared_statuses_only
+from tests.unit.api.rest.conftest import check_status_is_declared
 
 
 async def test_health_responds_with_200(client: httpx.AsyncClient) -> None:
@@ -108,7 +108,6 @@ async def test_every_endpoint_declares_store_unavailable(services: MemoryService
     services.backtests = Gone()  # type: ignore[assignment]
     services.files = Gone()  # type: ignore[assignment]
     app = make_rest_app(services)
-    check = declared_statuses_only(app)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://service") as client:
         for method, path in [
             ("GET", "/api/models/user/u"), ("DELETE", "/api/models/user/u/model/m.pkl"),
@@ -119,4 +118,4 @@ async def test_every_endpoint_declares_store_unavailable(services: MemoryService
         ]:  # fmt: skip
             answer = await client.request(method, path)
             assert (answer.status_code, answer.json()["code"]) == (503, "STORE_UNAVAILABLE"), path
-            await check(answer)
+            await check_status_is_declared(answer)

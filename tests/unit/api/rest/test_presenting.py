@@ -14,8 +14,9 @@ from src.api.rest.presenting import (
 )
 from src.api.rest.tables import present_fills, present_trades
 from src.api.spelling import snake_case
+from src.domain.bar_quality import DataQuality, Gap, RejectedRow
 from src.domain.instants import format_instant
-from src.domain.market import DAY_MS, DataQuality, Gap, RejectedRow
+from src.domain.intervals import DAY_MS
 from src.domain.performance import METRIC_DEFINITIONS
 from src.domain.runs import CrossCheck, FillDifference, ResultSummary
 from src.domain.signals import Signals

@@ -9,9 +9,11 @@ import pytest
 
 from src.datasets.reading.checking import check_rows
 from src.datasets.reading.reader import BarFileRows
+from src.domain.bar_quality import DataQuality
+from src.domain.bars import Bars
 from src.domain.datasets import BarFileDeclaration
 from src.domain.errors import InvalidInput
-from src.domain.market import INTERVALS, Bars, DataQuality
+from src.domain.intervals import INTERVALS
 from tests.bar_files import csv_of, days, read_here
 
 NOW_MS = 1_700_000_000_000

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from src.domain.market import Bars
+from src.domain.bars import Bars
 from src.indicators.indicator import read_columns
 from src.indicators.registry import INDICATORS
 from src.strategies.rules.tree import (

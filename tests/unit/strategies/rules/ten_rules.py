@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from src.domain.market import Bars
+from src.domain.bars import Bars
 
 
 class KnownRule(NamedTuple):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from src.domain.errors import InvalidRule
-from src.domain.market import INTERVALS
+from src.domain.intervals import INTERVALS
 from src.domain.strategy import MAX_WARM_UP_BARS
 from src.indicators.registry import INDICATORS
 from src.strategies.rules.compiling import Compiler

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from src.domain.market import Bars
+from src.domain.bars import Bars
 from src.strategies.rules import evaluation, kernels
 from src.strategies.rules.compiling import Compiler
 from src.strategies.rules.evaluation import RuleInputs, evaluate

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from src.domain.market import INTERVALS
+from src.domain.intervals import INTERVALS
 from src.strategies.rules.report import describe_rules
 from src.strategies.rules.strategy import RulesParams
 

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from src.domain.bars import Bars
 from src.domain.errors import InvalidInput, InvalidRule
-from src.domain.market import INTERVALS, Bars
+from src.domain.intervals import INTERVALS
 from src.domain.signals import OutputKind, Predictions
 from src.domain.strategy import ModelChoice, StrategyInputs
 from src.strategies.rules.checking import MAX_PARAMETERS

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from src.domain.market import Bars
+from src.domain.bars import Bars
 from src.domain.strategy import StrategyInputs
 from src.strategies.rules.evaluation import RuleInputs, evaluate
 from src.strategies.rules.strategy import Rules, RulesParams
