@@ -63,6 +63,7 @@ from src.engines import orders as matching_rules
 from src.engines import plan as plan_layout
 from src.engines.account import mark_to_market
 from src.engines.book import (
+    Book,
     create_book,
     fill_exits,
     fill_market_orders,
@@ -83,6 +84,40 @@ Prices = NDArray[np.float64]
 
 
 @compiled
+def has_event(book: Book, bar: int, prices: BarPrices, signal: int) -> bool:
+    """Return whether the bar may do more than move the trailing stop: a signal, a waiting order or a level reached.
+
+    The open is inside the bar's range, so it passes no level of a position that the range does not reach.
+    """
+    return (
+        signal != 0
+        or book.entry_side != 0
+        or book.exit_waits != 0
+        or (book.position != 0.0 and (bar >= book.time_exit_bar or has_reached_exit(book, prices)))
+    )
+
+
+@compiled
+def step(book: Book, fills: NDArray[np.void], bar: int, prices: BarPrices, signal: int, plan: Plan) -> None:
+    """Take the book through one bar, up to its close and the orders for `signal`.
+
+    A cheap check precedes each event, because passing on the array `fills` costs more than the check.
+    """
+    if not plan.is_filled_at_close and has_market_order(book, bar, plan):
+        fill_market_orders(book, fills, bar, prices.open, plan)
+    if has_passed_order(book, prices.open, plan):
+        fill_passed_orders(book, fills, bar, prices, plan)
+    if has_reached_exit(book, prices):
+        fill_exits(book, fills, bar, prices, prices, plan)
+    move_trailing_stop(book, prices, plan)
+    if book.entry_side != 0:
+        fill_resting_entry(book, fills, bar, prices, plan)
+    place_orders(book, bar, prices.close, signal, plan)
+    if plan.is_filled_at_close and has_market_order(book, bar, plan):
+        fill_market_orders(book, fills, bar, prices.close, plan)
+
+
+@compiled
 def simulate(
     part: tuple[int, int],
     open: Prices,
@@ -97,25 +132,14 @@ def simulate(
     position: Prices,
     equity: Prices,
 ) -> None:
-    """Run the only book of `books` through the bars from `part[0]` to before `part[1]`; write `fills` and balances.
-
-    A cheap check precedes each event, because passing on the array `fills` costs more than the check.
-    """
+    """Run the only book of `books` through the bars from `part[0]` to before `part[1]`; write `fills` and balances."""
     book = books[0]
     for bar in range(part[0], part[1]):
         prices = BarPrices(open[bar], high[bar], low[bar], close[bar])
-        if not plan.is_filled_at_close and has_market_order(book, bar, plan):
-            fill_market_orders(book, fills, bar, prices.open, plan)
-        if has_passed_order(book, prices.open, plan):
-            fill_passed_orders(book, fills, bar, prices, plan)
-        if has_reached_exit(book, prices):
-            fill_exits(book, fills, bar, prices, prices, plan)
-        move_trailing_stop(book, prices, plan)
-        if book.entry_side != 0:
-            fill_resting_entry(book, fills, bar, prices, plan)
-        place_orders(book, bar, prices.close, action[bar], plan)
-        if plan.is_filled_at_close and has_market_order(book, bar, plan):
-            fill_market_orders(book, fills, bar, prices.close, plan)
+        if has_event(book, bar, prices, action[bar]):
+            step(book, fills, bar, prices, action[bar], plan)
+        else:
+            move_trailing_stop(book, prices, plan)
         cash[bar] = book.cash
         position[bar] = book.position
         equity[bar] = mark_to_market(book.cash, book.position, prices.close)

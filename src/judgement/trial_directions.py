@@ -91,20 +91,20 @@ def measure_direction(values: Floats, directions: NDArray[np.int64]) -> tuple[bo
     n = values.size
     if n < 2:
         return False, 0
-    largest, blemish = 0.0, 0.0
-    for t in range(n):
-        largest = max(largest, abs(values[t]))
-        blemish += values[t] * 0.0  # NaN if one is no finite number
-    if blemish != 0.0:
-        return False, 0
     mean = sum_pairwise(values) / n
     scratch = np.empty(n)
     for t in range(n):
         deviation = values[t] - mean
         scratch[t] = deviation * deviation
     squares = sum_pairwise(scratch)
-    if squares <= FLAT * n * (largest * largest):
+    if not squares < math.inf:  # a return, and so the mean, is no finite number
         return False, 0
+    # No |x| is more than |x̄| + ‖x − x̄‖, so that the largest is looked for in few runs.
+    most = abs(mean) + math.sqrt(squares)
+    if squares <= FLAT * n * (most * most):
+        largest = np.abs(values).max()
+        if squares <= FLAT * n * (largest * largest):
+            return False, 0
     norm = math.sqrt(squares)
     for t in range(n):
         directions[t] = np.int64(np.rint((values[t] - mean) / norm * UNIT))
