@@ -31,24 +31,27 @@ def make_function(seed: int) -> Function:
     return function
 
 
+class Recorded:
+    """A function, and where it was called."""
+
+    def __init__(self, function: Function) -> None:
+        self.function = function
+        self.calls: list[float] = []
+
+    def __call__(self, x: float) -> float:
+        self.calls.append(x)
+        return self.function(x)
+
+
 @pytest.mark.parametrize("max_steps", [1, 5, 20, 200])
 @pytest.mark.parametrize("tolerance", [1e-5, 1e-12])
 def test_root_equals_that_of_brentq(tolerance: float, max_steps: int) -> None:
-    compared = 0
-    for seed in range(400):
-        function, ours, theirs = make_function(seed), list[float](), list[float]()
-        if not function(0.0) >= 0 > function(1.0):
-            continue
-        found = find_root(
-            lambda x: (ours.append(x), function(x))[1], 0.0, 1.0, tolerance=tolerance, max_steps=max_steps
-        )
-        expected, _ = brentq(
-            lambda x: (theirs.append(x), function(x))[1],
-            0.0, 1.0, xtol=tolerance, maxiter=max_steps, full_output=True, disp=False,
-        )  # fmt: skip
-        assert (found, ours) == (expected, theirs)
-        compared += 1
-    assert compared > 300
+    functions = [function for function in map(make_function, range(400)) if function(0.0) >= 0 > function(1.0)]
+    assert len(functions) > 300
+    for ours, theirs in zip(map(Recorded, functions), map(Recorded, functions), strict=True):
+        found = find_root(ours, 0.0, 1.0, tolerance=tolerance, max_steps=max_steps)
+        expected, _ = brentq(theirs, 0.0, 1.0, xtol=tolerance, maxiter=max_steps, full_output=True, disp=False)
+        assert (found, ours.calls) == (expected, theirs.calls)
 
 
 def test_root_at_an_end_is_returned() -> None:
