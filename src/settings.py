@@ -14,7 +14,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from src.domain.error_text import quote
 from src.domain.errors import InvalidInput, bad_value
-from src.domain.model_files import SandboxMode
+from src.domain.sandbox_mode import SandboxMode
 
 _HOST_NAME: Final = re.compile(r"\*|(\*\.)?[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?|[0-9a-f:]*:[0-9a-f:.]*")
 

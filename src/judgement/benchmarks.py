@@ -13,7 +13,6 @@ from typing import Final
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
-from scipy.optimize import brentq
 
 from src.domain.annualization import Annualization
 from src.domain.bars import Bars
@@ -22,6 +21,7 @@ from src.domain.errors import InvalidInput
 from src.domain.signals import Action, Signals, StrategyDescription
 from src.domain.trading import Direction, EntryOrder, EntryType, Exits, Simulation, Sizing, TradingRules
 from src.judgement.breakdowns import break_even_fee
+from src.judgement.roots import find_root
 from src.metrics.drawdowns import measure_drawdowns
 from src.metrics.returns import moments, sharpe_ratio, simple_returns
 
@@ -208,8 +208,7 @@ def _search_fee(gain: Callable[[float], float], known_fee: float, known_gain: fl
                 return None
             low, high = high, min(max(4 * high, FIRST_FEE), MAX_RATE)
     steps = MAX_FEE_RUNS + 1 - len(gains)
-    found, _ = brentq(gain_at, low, high, xtol=FEE_TOLERANCE, maxiter=steps, full_output=True, disp=False)
-    return float(found)
+    return find_root(gain_at, low, high, tolerance=FEE_TOLERANCE, max_steps=steps)
 
 
 def _gain(simulation: Simulation, rules: TradingRules) -> float:

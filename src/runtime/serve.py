@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Final
 
 import uvicorn
-from uvicorn.supervisors import ChangeReload
 
 import src.runtime.compile_cache  # noqa: F401  (one cache for all the workers that this process starts)
 from src.concurrency.cores import available_cores
@@ -79,6 +78,8 @@ def serve(settings: Settings, *, is_reloading: bool) -> int:
         http=HTTP_PROTOCOL,
     )
     if is_reloading:
+        from uvicorn.supervisors import ChangeReload  # noqa: PLC0415  (only the developer's server needs it)
+
         ChangeReload(config, functools.partial(run_reloaded, config), [config.bind_socket()]).run()
         return 0
     return Supervisor(config, drain_s=settings.drain_s, graceful_stop_s=settings.longest_stop_s).run()
