@@ -10,8 +10,8 @@ from fastapi.routing import APIRoute
 from prometheus_client import CollectorRegistry
 
 from src.api.rest import backtests, data, error_pages, models, receipts, reports, strategies, tearsheets
+from src.api.rest.openapi import complete_openapi
 from src.api.rest.operations import operations_router
-from src.api.rest.schemas import complete_openapi
 from src.api.spelling import camel_case
 
 
