@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from src.domain.market import Bars
+from src.domain.bars import Bars
 from src.domain.runs import BacktestRequest
 from src.domain.signals import OutputKind, ParameterValue, Predictions
 from src.domain.strategy import ModelParams

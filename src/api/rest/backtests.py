@@ -87,6 +87,7 @@ _MODEL_CHECK_ERRORS = error_responses(
 
 @router.post(
     "",
+    summary="Backtest a strategy",
     response_model=Envelope[ResultAnswer],
     openapi_extra=backtest_body(),
     responses=error_responses(
@@ -107,7 +108,7 @@ async def run_backtest(request: Request, rows: HasRows = True) -> Response:
     return await run_in_threadpool(lambda: respond("Backtest completed successfully", presented()))
 
 
-@router.get("", response_model=Envelope[SummaryPage],
+@router.get("", summary="List stored results", response_model=Envelope[SummaryPage],
             responses=error_responses(errors.InvalidInput, errors.StoreUnavailable))  # fmt: skip
 async def list_backtests(
     request: Request,
@@ -127,7 +128,12 @@ async def list_backtests(
     return respond(f"{len(items)} result(s)", found)
 
 
-@router.get("/{result_id}", response_model=Envelope[ResultAnswer], responses={**NOT_MODIFIED, **_READ_ERRORS})
+@router.get(
+    "/{result_id}",
+    summary="Read a stored result",
+    response_model=Envelope[ResultAnswer],
+    responses={**NOT_MODIFIED, **_READ_ERRORS},
+)
 async def get_backtest(
     request: Request,
     result_id: ResultId,
@@ -144,6 +150,7 @@ async def get_backtest(
 
 @router.get(
     "/{result_id}/judgement",
+    summary="Read whether to believe a result",
     response_model=Envelope[JudgementAnswer | None],
     responses={**NOT_MODIFIED, **_READ_ERRORS},
 )
@@ -157,14 +164,24 @@ async def get_judgement(request: Request, result_id: ResultId) -> Response:
     return respond(message, None if judgement is None else JudgementAnswer.of(judgement), headers=headers)
 
 
-@router.get("/{result_id}/deflation", response_model=CheckEnvelope[DeflationAnswer | None], responses=_READ_ERRORS)
+@router.get(
+    "/{result_id}/deflation",
+    summary="Deflate a result with all trials so far",
+    response_model=CheckEnvelope[DeflationAnswer | None],
+    responses=_READ_ERRORS,
+)
 async def get_deflation(request: Request, result_id: ResultId) -> Response:
     """Deflate a stored result with all trials that are counted by now, not with those of its time."""
     deflation = await services_of(request).later_checks.deflation_now(result_id)
     return _respond_check("Deflated with all trials by now", deflation, DeflationAnswer)
 
 
-@router.get("/{result_id}/neighbors", response_model=CheckEnvelope[NeighborsAnswer | None], responses=_CHECK_ERRORS)
+@router.get(
+    "/{result_id}/neighbors",
+    summary="Run nearby parameters",
+    response_model=CheckEnvelope[NeighborsAnswer | None],
+    responses=_CHECK_ERRORS,
+)
 async def get_neighbors(request: Request, result_id: ResultId) -> Response:
     """Run a result's strategy with nearby parameters; if `data` is null, `unchecked` says why."""
     neighbors = await services_of(request).later_checks.neighbors(result_id)
@@ -172,7 +189,10 @@ async def get_neighbors(request: Request, result_id: ResultId) -> Response:
 
 
 @router.get(
-    "/{result_id}/other-markets", response_model=CheckEnvelope[OtherMarketsAnswer | None], responses=_MODEL_CHECK_ERRORS
+    "/{result_id}/other-markets",
+    summary="Run other markets",
+    response_model=CheckEnvelope[OtherMarketsAnswer | None],
+    responses=_MODEL_CHECK_ERRORS,
 )
 async def get_other_markets(request: Request, result_id: ResultId) -> Response:
     """Run a result's strategy on up to 3 other cached markets; if `data` is null, `unchecked` says why."""
@@ -181,7 +201,10 @@ async def get_other_markets(request: Request, result_id: ResultId) -> Response:
 
 
 @router.get(
-    "/{result_id}/resolved-fills", response_model=CheckEnvelope[ResolvedFillsAnswer | None], responses=_CHECK_ERRORS
+    "/{result_id}/resolved-fills",
+    summary="Settle ambiguous bars",
+    response_model=CheckEnvelope[ResolvedFillsAnswer | None],
+    responses=_CHECK_ERRORS,
 )
 async def get_resolved_fills(request: Request, result_id: ResultId) -> Response:
     """Settle a result's ambiguous bars by the minutes inside them; if `data` is null, `unchecked` says why."""
@@ -189,7 +212,12 @@ async def get_resolved_fills(request: Request, result_id: ResultId) -> Response:
     return _respond_check("Ambiguous bars settled", fills, ResolvedFillsAnswer)
 
 
-@router.delete("/{result_id}", response_model=Envelope[SummaryAnswer | None], responses=_READ_ERRORS)
+@router.delete(
+    "/{result_id}",
+    summary="Delete a stored result",
+    response_model=Envelope[SummaryAnswer | None],
+    responses=_READ_ERRORS,
+)
 async def delete_backtest(
     request: Request,
     result_id: ResultId,
@@ -202,6 +230,7 @@ async def delete_backtest(
 
 @router.post(
     "/{result_id}/rerun",
+    summary="Run a stored backtest again",
     response_model=Envelope[RerunAnswer],
     responses=error_responses(
         errors.InvalidInput,
@@ -223,7 +252,12 @@ async def rerun_backtest(request: Request, result_id: ResultId) -> Response:
     return await run_in_threadpool(lambda: respond(message, presented()))
 
 
-@router.get("/{result_id}/data", response_model=Envelope[Page[BarRow]], responses=_READ_ERRORS)
+@router.get(
+    "/{result_id}/data",
+    summary="Page through a result's bars",
+    response_model=Envelope[Page[BarRow]],
+    responses=_READ_ERRORS,
+)
 async def list_rows(request: Request, result_id: ResultId, first: First = PAGE_ROWS, offset: Offset = 0) -> Response:
     """Page through the rows of a result: equity and signal at each bar, oldest first."""
     check_first(first, max_rows=max_rows_of(request))
@@ -233,7 +267,10 @@ async def list_rows(request: Request, result_id: ResultId, first: First = PAGE_R
 
 
 @router.get(
-    "/{result_id}/fills", response_model=Envelope[Page[FillRow]], responses={**FORMAT_RESPONSES, **_READ_ERRORS}
+    "/{result_id}/fills",
+    summary="Page through a result's fills",
+    response_model=Envelope[Page[FillRow]],
+    responses={**FORMAT_RESPONSES, **_READ_ERRORS},
 )
 async def list_fills(
     request: Request,
@@ -255,7 +292,10 @@ async def list_fills(
 
 
 @router.get(
-    "/{result_id}/trades", response_model=Envelope[Page[TradeRow]], responses={**FORMAT_RESPONSES, **_READ_ERRORS}
+    "/{result_id}/trades",
+    summary="Page through a result's trades",
+    response_model=Envelope[Page[TradeRow]],
+    responses={**FORMAT_RESPONSES, **_READ_ERRORS},
 )
 async def list_trades(
     request: Request,

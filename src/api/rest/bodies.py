@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from enum import StrEnum
 from types import MappingProxyType
 from typing import Annotated, Any, Final, NamedTuple, TypeGuard, get_args, get_origin
 
 import orjson
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, create_model
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema, create_model
 
+from src.api.components import component
 from src.api.errors import explain_validation
 from src.api.json_bodies import read_json
 from src.api.requests.backtests import merge
@@ -65,18 +65,24 @@ Whole = Annotated[int, Field(ge=-(2**63), le=2**63 - 1), BeforeValidator(_no_boo
 NameList = Annotated[list[str], BeforeValidator(_name_list)]
 
 
+_NUMBERS_BY_NAME: Final = component(
+    "NumbersByName",
+    {"type": "object", "additionalProperties": {"type": "number"}, "description": "Numbers by the client's own names."},
+)
+
+
 class _Body(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 
 
 def _public_kind(item: DeclaredParameter) -> Any:
     """Return the type of a parameter in JSON and forms; enums are text, so that their case does not matter."""
+    if (enum := values.enum_schema_of(item)) is not None:
+        return Annotated[str, WithJsonSchema(enum)]
     if get_origin(item.public_kind) is tuple:
         return NameList
     if get_origin(item.public_kind) is Mapping:
-        return dict[str, Number]
-    if isinstance(item.public_kind, type) and issubclass(item.public_kind, StrEnum):
-        return str
+        return Annotated[dict[str, Number], WithJsonSchema(_NUMBERS_BY_NAME)]
     return {float: Number, int: Whole}.get(item.public_kind, item.public_kind)
 
 
@@ -93,13 +99,12 @@ def _body(
     for item in parameters:
         kind = _public_kind(item)
         is_required = item.parameter.name in required
-        schema = values.schema_of(item)
         fields[item.parameter.name] = (
             kind if is_required else kind | None,
             Field(
                 ... if is_required else None,
                 description=item.description,
-                json_schema_extra=schema if is_required else values.optional(schema),
+                json_schema_extra=values.schema_of(item),
             ),
         )
     return create_model(name, __base__=_Body, __doc__=meaning, **fields, **others)
@@ -110,7 +115,7 @@ _RUN: Final = parameters_of(BacktestRequest)
 _CROSSOVER: Final = parameters_of(PARAMS["ma_crossover"])
 _MODEL: Final = tuple(item for item in parameters_of(ModelParams) if item.parameter.name != "model_path")
 
-FetchBody: Final = _body("FetchBody", "Which bars.", _MARKET)
+FetchBody: Final = _body("FetchInput", "Which bars.", _MARKET)
 
 
 def _params_body(params: type, meaning: str) -> Any:
@@ -123,16 +128,36 @@ def _params_body(params: type, meaning: str) -> Any:
     return _body(params.__name__, meaning, own_parameters_of(params), others=groups)
 
 
+def _read_bare(value: object) -> object:
+    """Read the place of a strategy without parameters: an object of no fields names it, as true does."""
+    if isinstance(value, bool):
+        return value
+    if value == {}:
+        return True
+    raise ValueError("true, or an object without fields")
+
+
+_NO_PARAMETERS: Final = component(
+    "NoParameters",
+    {
+        "type": "object",
+        "properties": {},
+        "additionalProperties": False,
+        "description": "The parameters of a strategy that has none.",
+    },
+)
+_Bare = Annotated[bool, BeforeValidator(_read_bare), WithJsonSchema({"anyOf": [{"type": "boolean"}, _NO_PARAMETERS]})]
+
 _STRATEGIES: Final[Mapping[str, Any]] = {
-    name: _params_body(params, summary_of(name)) if parameters_of(params) else bool for name, params in PARAMS.items()
+    name: _params_body(params, summary_of(name)) if parameters_of(params) else _Bare for name, params in PARAMS.items()
 }
 StrategyBody: Final = _body(
-    "StrategyBody",
-    "One strategy with its parameters; true for one that has none.",
+    "StrategyChoice",
+    "One strategy with its parameters; true, or an empty object, for one that has none.",
     others={name: (kind | None, Field(None, description=summary_of(name))) for name, kind in _STRATEGIES.items()},
 )
 BacktestBody: Final = _body(
-    "BacktestBody",
+    "BacktestRequest",
     "A backtest of any strategy; of the moving-average crossover if none is named.",
     (*_RUN, *_CROSSOVER),
     required=("user_id",),
@@ -146,13 +171,13 @@ BacktestBody: Final = _body(
     },
 )
 MlBacktestForm: Final = _body(
-    "MlBacktestForm",
+    "ModelBacktestForm",
     "A backtest of the model file that comes with the form.",
     (*_RUN, *_MODEL),
     required=("user_id", "symbol"),
 )
 
-RulesCheckBody: Final = _body("RulesCheckBody", "Rules to check without a backtest.", CHECKED)
+RulesCheckBody: Final = _body("RulesCheckRequest", "Rules to check without a backtest.", CHECKED)
 
 TrainingForm: Final = _body("TrainingForm", "What a model was trained on.", parameters_of(TrainingWindow))
 

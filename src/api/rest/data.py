@@ -113,6 +113,7 @@ Offset = Annotated[int, Query(ge=0, le=2**53, description="Index of the first ro
 
 @router.get(
     "/quality",
+    summary="Report on the quality of bars",
     response_model=Envelope[MarketQualityAnswer],
     responses=error_responses(errors.InvalidInput, *MARKET_ERRORS),
 )
@@ -131,6 +132,7 @@ async def get_data_quality(request: Request, query: Market) -> Response:
 
 @router.get(
     "/ohlcv",
+    summary="Read bars",
     response_model=Envelope[BarColumnsAnswer],
     responses={**FORMAT_RESPONSES, **error_responses(errors.InvalidInput, *MARKET_ERRORS)},
 )
@@ -145,6 +147,7 @@ async def get_ohlcv(
 
 @router.get(
     "/features",
+    summary="Read the features of bars",
     response_model=Envelope[FeatureColumnsAnswer],
     responses={**FORMAT_RESPONSES, **error_responses(errors.InvalidInput, *MARKET_ERRORS)},
 )
@@ -186,7 +189,7 @@ async def _columns(
     return respond(f"{length} of {total} bar(s)", shown, headers={"Vary": "Accept"})
 
 
-@router.get("/downloads", response_model=Envelope[list[DownloadAnswer]])
+@router.get("/downloads", summary="List downloads in progress", response_model=Envelope[list[DownloadAnswer]])
 async def list_downloads(request: Request) -> Response:
     """List this process's downloads of bars and their progress."""
     rows = [DownloadAnswer.of(download) for download in services_of(request).downloads.snapshot()]
@@ -195,6 +198,7 @@ async def list_downloads(request: Request) -> Response:
 
 @router.post(
     "/upload",
+    summary="Store a file of bars as a dataset",
     response_model=Envelope[DatasetAnswer],
     openapi_extra=upload_bars_body(),
     responses=error_responses(
@@ -235,6 +239,7 @@ async def upload_bars(request: Request) -> Response:
 
 @router.get(
     "/user/{user_id}",
+    summary="List a user's datasets",
     response_model=Envelope[list[DatasetAnswer]],
     responses=error_responses(errors.InvalidInput, errors.StoreUnavailable),
 )
@@ -246,6 +251,7 @@ async def list_bars(request: Request, user_id: UserId) -> Response:
 
 @router.delete(
     "/user/{user_id}/{name}",
+    summary="Delete a user's dataset",
     response_model=Envelope[DatasetAnswer],
     responses=error_responses(errors.InvalidInput, errors.SourceNotFound, errors.StoreUnavailable),
 )

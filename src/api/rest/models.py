@@ -49,6 +49,7 @@ _FILE_ERRORS = (
 
 @router.post(
     "/upload",
+    summary="Store a model file",
     response_model=Envelope[ModelFileAnswer],
     openapi_extra=upload_body(),
     responses=error_responses(*_FILE_ERRORS, errors.Conflict, extra=BODY_ERRORS),
@@ -72,6 +73,7 @@ async def upload_model(request: Request) -> Response:
 
 @router.get(
     "/user/{user_id}",
+    summary="List a user's model files",
     response_model=Envelope[list[ModelFileAnswer]],
     responses=error_responses(errors.InvalidInput, errors.StoreUnavailable),
 )
@@ -83,6 +85,7 @@ async def list_models(request: Request, user_id: UserId) -> Response:
 
 @router.delete(
     "/user/{user_id}/model/{filename}",
+    summary="Delete a model file",
     response_model=Envelope[ModelFileAnswer],
     responses=error_responses(errors.InvalidInput, errors.ModelNotFound, errors.StoreUnavailable),
 )
@@ -94,6 +97,7 @@ async def delete_model(request: Request, user_id: UserId, filename: Filename) ->
 
 @router.get(
     "/user/{user_id}/model/{filename}/path",
+    summary="Find a model file",
     response_model=Envelope[ModelFileAnswer],
     responses=error_responses(errors.InvalidInput, errors.ModelNotFound, errors.StoreUnavailable),
 )
@@ -105,6 +109,7 @@ async def get_model_path(request: Request, user_id: UserId, filename: Filename) 
 
 @router.post(
     "/backtest/ml",
+    summary="Backtest a model file",
     response_model=Envelope[ResultAnswer],
     openapi_extra=ml_backtest_body(),
     responses=error_responses(*dict.fromkeys((*_FILE_ERRORS, *MARKET_ERRORS)), extra=BODY_ERRORS),

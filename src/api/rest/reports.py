@@ -44,7 +44,12 @@ _HTML: Final[Mapping[int | str, Any]] = {
 _ERRORS = error_responses(errors.InvalidInput, errors.ResultNotFound, errors.Conflict, *MARKET_ERRORS)
 
 
-@router.get("/{result_id}/report.html", response_class=HTMLResponse, responses={**_HTML, **NOT_MODIFIED, **_ERRORS})
+@router.get(
+    "/{result_id}/report.html",
+    summary="Read the tear sheet as one HTML file",
+    response_class=HTMLResponse,
+    responses={**_HTML, **NOT_MODIFIED, **_ERRORS},
+)
 async def get_report(request: Request, result_id: ResultId) -> Response:
     """Read the tear sheet of a result as one HTML file of at most 1 MB: scripts, styles and data are in it.
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final, Generic, TypeVar
 
 from fastapi import Path, Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
-from src.api.error_table import ERROR_TABLE, HTTP_ERROR_TABLE
+from src.api.components import GRAPHQL_ERROR, component, name_of_kind
+from src.api.error_table import ERROR_TABLE
 from src.api.errors import PROBLEM_MEDIA_TYPE
 from src.api.requests.uploads import FILE_FIELD
 from src.api.rest import rules, values
@@ -42,7 +43,7 @@ class Problem(BaseModel):
     field: str | None = Field(None, description="The field at fault, if there is one.")
     line: int | None = Field(None, description="Line of the fault in a rule, from 1; in INVALID_RULE only.")
     column: int | None = Field(None, description="Column of the fault in that line, from 1; in INVALID_RULE only.")
-    errors: list[dict[str, Any]] | None = Field(
+    errors: list[Annotated[dict[str, Any], WithJsonSchema(GRAPHQL_ERROR)]] | None = Field(
         None, description="The same error as GraphQL writes it; at /graphql only."
     )
 
@@ -55,6 +56,10 @@ class Envelope(BaseModel, Generic[Data]):
     success: bool = Field(description="Always true.")
     message: str = Field(description="One sentence for people.")
     data: Data = Field(description="What was asked for.")
+
+    @classmethod
+    def model_parametrized_name(cls, params: tuple[Any, ...]) -> str:
+        return f"{name_of_kind(params[0])}Response"
 
 
 class HealthAnswer(BaseModel):
@@ -121,6 +126,10 @@ class Page(BaseModel, Generic[Data]):
     offset: int = Field(description="Index of the first row of this page.")
     first: int = Field(description="Maximum number of rows in a page, as requested.")
 
+    @classmethod
+    def model_parametrized_name(cls, params: tuple[Any, ...]) -> str:
+        return f"{name_of_kind(params[0])}Page"
+
 
 MARKET_ERRORS: Final = (
     errors.SymbolNotFound,
@@ -183,15 +192,14 @@ def upload_body() -> dict[str, Any]:
             **values.MODEL_NAME,
         },
     }
-    return _form(
-        {
-            "type": "object",
-            "properties": properties,
-            "required": [FILE_FIELD, "user_id"],
-            "additionalProperties": False,
-            **rules.form_training_rule(),
-        }
-    )
+    form = {
+        "type": "object",
+        "description": "A model file, and what is known about it.",
+        "properties": properties,
+        "required": [FILE_FIELD, "user_id"],
+        "additionalProperties": False,
+    }
+    return form_body("ModelUploadForm", form, [rules.form_training_rule()])
 
 
 def ml_backtest_body() -> dict[str, Any]:
@@ -200,20 +208,33 @@ def ml_backtest_body() -> dict[str, Any]:
     fields = {name: _without_null(field) for name, field in schema["properties"].items()}
     schema["properties"] = {FILE_FIELD: _FILE_SCHEMA, **fields}
     schema["required"] = [FILE_FIELD, *schema["required"]]
-    schema["allOf"] = rules.form_rules()
-    return _form(schema)
+    return form_body(schema["title"], schema, rules.form_rules())
 
 
 def backtest_body() -> dict[str, Any]:
     """Describe the JSON body of a backtest."""
-    return _json_body(BacktestBody.model_json_schema() | {"allOf": rules.body_rules()})
+    schema = BacktestBody.model_json_schema()
+    return _body("application/json", schema["title"], schema, rules.body_rules())
 
 
 def rules_body() -> dict[str, Any]:
     """Describe the JSON body of a check of rules: one that is too long is a fault of the report, not of the request."""
     schema = RulesCheckBody.model_json_schema()
     schema["properties"] = {name: _without_length(field) for name, field in schema["properties"].items()}
-    return _json_body(schema)
+    return _body("application/json", schema["title"], schema)
+
+
+def form_body(name: str, schema: dict[str, Any], rules_of_fields: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:
+    """Describe a multipart form, and the rules about several of its fields."""
+    return _body("multipart/form-data", name, schema, rules_of_fields)
+
+
+def _body(
+    media_type: str, name: str, schema: dict[str, Any], rules_of_fields: Sequence[dict[str, Any]] = ()
+) -> dict[str, Any]:
+    # The rules stand beside the reference: generators would make nameless types of them in the component.
+    beside = {"allOf": list(rules_of_fields)} if rules_of_fields else {}
+    return {"requestBody": {"required": True, "content": {media_type: {"schema": component(name, schema) | beside}}}}
 
 
 def _without_length(field: Any) -> Any:
@@ -229,48 +250,10 @@ def _without_length(field: Any) -> Any:
     }
 
 
-def _json_body(schema: dict[str, Any]) -> dict[str, Any]:
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": _inline(schema, schema)}}}}
-
-
-def complete_openapi(document: dict[str, Any], *, max_bars: int, max_rows: int) -> dict[str, Any]:
-    """Add what FastAPI cannot know: the problem document, what is refused before an endpoint runs, and maxima."""
-    schemas = document.setdefault("components", {}).setdefault("schemas", {})
-    schemas["Problem"] = Problem.model_json_schema()
-    for path in document["paths"].values():
-        for method, operation in path.items():
-            codes = ["HOST_NOT_ALLOWED", "HEAD_TOO_LARGE"]
-            if method not in {"get", "head", "options"}:
-                codes.append("ORIGIN_NOT_ALLOWED")
-            for code in codes:
-                row = HTTP_ERROR_TABLE[code]
-                operation["responses"][str(row.status)] = error_response(f"{row.title} ({code}).")
-            operation["responses"] = dict(sorted(operation["responses"].items()))
-    document["paths"] = values.with_maxima(document["paths"], {"MAX_BARS": max_bars, "MAX_ROWS_PER_ANSWER": max_rows})
-    return document
-
-
 def _without_null(field: dict[str, Any]) -> dict[str, Any]:
     """Return the schema of a field that is absent from a form instead of null."""
     kept = {name: value for name, value in field.items() if name not in {"anyOf", "default"}}
-    if "enum" in kept:
-        kept["enum"] = [value for value in kept["enum"] if value is not None]
     for choice in field.get("anyOf", ()):
         if choice != {"type": "null"}:
             kept = choice | kept
     return kept
-
-
-def _form(schema: dict[str, Any]) -> dict[str, Any]:
-    return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema}}}}
-
-
-def _inline(node: Any, root: dict[str, Any]) -> Any:
-    """Replace references by their definitions: inside an OpenAPI document they would lead nowhere."""
-    if isinstance(node, list):
-        return [_inline(item, root) for item in node]
-    if not isinstance(node, dict):
-        return node
-    if "$ref" in node:
-        return _inline(root["$defs"][node["$ref"].rsplit("/", 1)[1]], root)
-    return {name: _inline(item, root) for name, item in node.items() if name != "$defs"}

@@ -32,7 +32,7 @@ else:
     RuleReportAnswer = answer_for(RuleReport)
 
 
-@router.get("", response_model=Envelope[CatalogAnswer])
+@router.get("", summary="List strategies and indicators", response_model=Envelope[CatalogAnswer])
 async def list_strategies() -> Response:
     """List the strategies and the indicators with their parameters: a form can be made of it."""
     catalog = build_catalog()
@@ -42,6 +42,7 @@ async def list_strategies() -> Response:
 
 @router.post(
     "/check",
+    summary="Check rules without a backtest",
     response_model=Envelope[RuleReportAnswer],
     openapi_extra=rules_body(),
     responses=error_responses(

@@ -67,6 +67,7 @@ _BAR_ERRORS = error_responses(errors.InvalidInput, errors.ResultNotFound, errors
 
 @router.get(
     "/{result_id}/series",
+    summary="Read rows of a result as columns",
     response_model=Envelope[SeriesAnswer],
     responses={**FORMAT_RESPONSES, **NOT_MODIFIED, **_BAR_ERRORS},
 )
@@ -108,6 +109,7 @@ async def get_series(
 
 @router.get(
     "/{result_id}/months",
+    summary="Read monthly returns",
     response_model=Envelope[MonthlyReturnsAnswer],
     responses={**FORMAT_RESPONSES, **NOT_MODIFIED, **_ERRORS},
 )
@@ -127,6 +129,7 @@ async def get_months(request: Request, result_id: ResultId, format: FormatParame
 
 @router.get(
     "/{result_id}/drawdowns",
+    summary="Read the deepest drawdowns",
     response_model=Envelope[DrawdownsAnswer],
     responses={**FORMAT_RESPONSES, **NOT_MODIFIED, **_ERRORS},
 )
@@ -149,6 +152,7 @@ async def get_drawdowns(
 
 @router.get(
     "/{result_id}/distribution",
+    summary="Read the distribution of returns",
     response_model=Envelope[ReturnDistributionAnswer],
     responses={**NOT_MODIFIED, **_ERRORS},
 )
@@ -159,7 +163,12 @@ async def get_distribution(request: Request, result_id: ResultId) -> Response:
     return _respond(request, "Distribution found", ReturnDistributionAnswer.of(found), result_id, "distribution")
 
 
-@router.get("/{result_id}/costs", response_model=Envelope[CostBreakdownAnswer], responses={**NOT_MODIFIED, **_ERRORS})
+@router.get(
+    "/{result_id}/costs",
+    summary="Read what costs took",
+    response_model=Envelope[CostBreakdownAnswer],
+    responses={**NOT_MODIFIED, **_ERRORS},
+)
 async def get_costs(request: Request, result_id: ResultId) -> Response:
     """Read what a result gained before costs, and what slippage and fees took."""
     services = services_of(request)

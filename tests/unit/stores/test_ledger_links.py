@@ -144,7 +144,7 @@ async def test_edited_row_is_named(sqlite_ledger: SqliteTrialLedger, path: Path,
         ("UPDATE trial_ledgers SET runs = 'many'", "runs is of the type str"),
         ("UPDATE trial_ledgers SET head = x'00'", "head is of the type bytes"),
         ("UPDATE trial_ledgers SET total = 'x'", "total is of the type str"),
-        ("UPDATE trial_ledgers SET active = x'00'", "no sums of trials"),
+        ("UPDATE trial_ledgers SET active = x'00'", "not sums of trials"),
     ],
 )
 async def test_unreadable_row_is_named(sqlite_ledger: SqliteTrialLedger, path: Path, edit: str, named: str) -> None:
