@@ -28,6 +28,8 @@ from src.strategies.crossover import CrossoverParams
 from src.strategies.model_signals import signals_from_predictions
 from src.strategies.rules.strategy import Rules, RulesParams
 from src.strategies.up_down import UpDown
+from src.tearsheet.distribution import describe_returns
+from src.tearsheet.drawdowns import find_drawdowns
 
 
 def warm_up(engines: Mapping[EngineName, Engine]) -> None:
@@ -40,6 +42,8 @@ def warm_up(engines: Mapping[EngineName, Engine]) -> None:
     for indicator in INDICATORS.values():
         indicator.compute(read_columns(bars, indicator.columns))
     UpDown().signals(StrategyInputs(bars=bars))
+    find_drawdowns(bars.open_time_ms, bars.close, 100.0, first=1)
+    describe_returns(bars.close, 100.0)
     signals_from_predictions(Predictions(values=np.tile([0.0, 1.0], 100), kind=OutputKind.PROBABILITY))
     request = BacktestRequest(
         user_id="warm-up",
