@@ -17,7 +17,7 @@ from src.api.requests.series import read_range
 from src.api.rest import values
 from src.api.rest.answer_model import Answer
 from src.api.rest.bodies import check_json, read_backtest_body
-from src.api.rest.caching import NOT_MODIFIED, has_already, immutable_headers
+from src.api.rest.caching import NOT_MODIFIED, checked_headers, is_unchanged
 from src.api.rest.formats import FORMAT_RESPONSES, Format, FormatParameter, choose_format, respond_file
 from src.api.rest.presenting import present_rerun, present_result, present_summary, respond
 from src.api.rest.queries import NamedQueryRoute
@@ -139,11 +139,11 @@ async def get_backtest(
     result_id: ResultId,
     rows: HasRows = True,
 ) -> Response:
-    """Read a stored result; it never changes, so clients may cache it without limit."""
-    headers = immutable_headers(result_id, *(() if rows else ("without rows",)))
-    result = await services_of(request).backtests.get(result_id)
-    if has_already(request, headers):
+    """Read a stored result; clients may keep it, and ask with its tag whether it still exists."""
+    headers = checked_headers(result_id, *(() if rows else ("without rows",)))
+    if await is_unchanged(request, headers, result_id):
         return Response(status_code=304, headers=headers)
+    result = await services_of(request).backtests.get(result_id)
     presented = partial(present_result, result, max_rows=max_rows_of(request), has_rows=rows)
     return await run_in_threadpool(lambda: respond("Result found", presented(), headers=headers))
 
@@ -156,10 +156,10 @@ async def get_backtest(
 )
 async def get_judgement(request: Request, result_id: ResultId) -> Response:
     """Read whether to believe a stored result, and why; `data` is null for a result of an earlier version."""
-    headers = immutable_headers(result_id, "judgement")
-    judgement = (await services_of(request).backtests.get(result_id)).judgement
-    if has_already(request, headers):
+    headers = checked_headers(result_id, "judgement")
+    if await is_unchanged(request, headers, result_id):
         return Response(status_code=304, headers=headers)
+    judgement = (await services_of(request).backtests.get(result_id)).judgement
     message = "Judgement found" if judgement else "The result was stored by a version that did not judge"
     return respond(message, None if judgement is None else JudgementAnswer.of(judgement), headers=headers)
 

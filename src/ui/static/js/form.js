@@ -71,6 +71,15 @@ export function toText(value) {
   return typeof value === "boolean" ? value : String(value);
 }
 
+/** A message of the service with the labels of the controls in place of its names of fields. */
+export function withLabels(message, names) {
+  const known = [...names].sort((one, other) => other.length - one.length);
+  if (!known.length) return message;
+  // A name of one word may be a word of the sentence, so that it counts only where messages begin with their field.
+  const pattern = new RegExp(`(?<![\\w.'])(?:${known.map((name) => (name.includes("_") ? name : `(?<=^)${name}`)).join("|")})(?![\\w.'])`, "g");
+  return message.replace(pattern, (name) => formatName(name));
+}
+
 function placeholderOf(parameter) {
   if (parameter.default !== null && parameter.default !== undefined) return toText(parameter.default);
   return parameter.default_meaning ?? "";
