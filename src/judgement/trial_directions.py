@@ -48,7 +48,7 @@ def _sum_block(values: Floats, first: int, size: int) -> float:
         f += values[t + 5]
         g += values[t + 6]
         h += values[t + 7]
-    total = ((a + b) + (c + d)) + ((e + f) + (g + h))
+    total: float = ((a + b) + (c + d)) + ((e + f) + (g + h))
     for t in range(first + whole, first + size):
         total += values[t]
     return total
@@ -59,7 +59,8 @@ def sum_pairwise(values: Floats) -> float:
     """Return the sum of the values [n] in numpy's order, without recursion."""
     firsts, sizes = np.empty(_DEEPEST, np.int64), np.empty(_DEEPEST, np.int64)
     sums, are_left = np.empty(_DEEPEST), np.zeros(_DEEPEST, np.bool_)
-    depth, total = 0, 0.0
+    depth = 0
+    total: float = 0.0
     firsts[0], sizes[0] = 0, values.size
     while True:
         while sizes[depth] > _BLOCK:
@@ -109,4 +110,4 @@ def measure_direction(values: Floats, directions: NDArray[np.int64]) -> tuple[bo
     for t in range(n):
         directions[t] = np.int64(np.rint((values[t] - mean) / norm * UNIT))
     ratio = mean / math.sqrt(squares / (n - 1)) * math.sqrt(n)
-    return True, np.int64(np.rint(max(-MAX_T, min(MAX_T, ratio)) * UNIT))
+    return True, int(np.rint(max(-MAX_T, min(MAX_T, ratio)) * UNIT))

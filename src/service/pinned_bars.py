@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from src.domain.bars import Bars
 from src.domain.errors import Conflict
-from src.domain.market import Bars, MarketSeries
+from src.domain.market import MarketSeries
 from src.domain.runs import BacktestResult
 from src.service.computing import ComputeQueue
 from src.service.history import fetch_with_history

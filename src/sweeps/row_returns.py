@@ -78,7 +78,8 @@ def average_exposure(
             value = balance.position * close[t]
             equity = balance.cash + value
             held[t + shift] = value / equity if equity > 0.0 else 0.0
-    return sum_pairwise(held) / n
+    mean: float = sum_pairwise(held) / n
+    return mean
 
 
 @compiled_arithmetic
