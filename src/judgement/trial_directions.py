@@ -32,10 +32,10 @@ _DEEPEST: Final = 64
 def _sum_block(values: Floats, first: int, size: int) -> float:
     """Return the sum of at most `_BLOCK` values: one by one under 8 of them, else in eight interleaved sums."""
     if size < 8:
-        total = -0.0
+        few = -0.0
         for t in range(first, first + size):
-            total += values[t]
-        return total
+            few += float(values[t])
+        return few
     a, b, c, d = values[first], values[first + 1], values[first + 2], values[first + 3]
     e, f, g, h = values[first + 4], values[first + 5], values[first + 6], values[first + 7]
     whole = size - size % 8
@@ -73,7 +73,7 @@ def sum_pairwise(values: Floats) -> float:
         # A finished right half completes the sum above it; a left one is kept until its right half is known.
         while depth > 0 and not are_left[depth]:
             depth -= 1
-            total = sums[depth] + total
+            total = float(sums[depth]) + total
         if depth == 0:
             return 0.0 + total
         sums[depth - 1] = total
