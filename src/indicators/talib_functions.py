@@ -13,9 +13,8 @@ from typing import Final
 
 import numpy as np
 
-from src.indicators.recursions import remove_idle
+from src.indicators.recursions import remove_rangeless, remove_undirected, remove_unmoved
 from src.indicators.talib_library import Series, TalibFunction
-from src.indicators.windows import shift
 
 _RSI: Final = TalibFunction("RSI", 1)
 _ATR: Final = TalibFunction("ATR", 3)
@@ -30,7 +29,7 @@ _ROC: Final = TalibFunction("ROC", 1)
 def rsi(x: Series, length: int, horizon: int) -> Series:
     """Wilder's RSI; missing if x has not moved in the last `horizon` bars (0 ÷ 0)."""
     result = _by_runs(_RSI, (x,), length + 1, length)
-    remove_idle(result, np.abs(x - shift(x, 1)), horizon)
+    remove_unmoved(result, x, horizon)
     return result
 
 
@@ -42,8 +41,7 @@ def atr(high: Series, low: Series, close: Series, length: int) -> Series:
 def adx(high: Series, low: Series, close: Series, length: int, horizon: int) -> Series:
     """Wilder's ADX; missing if no bar of the last `horizon` moved in a direction (0 ÷ 0)."""
     result = _by_runs(_ADX, (high, low, close), 2 * length, length)
-    up, down = high - shift(high, 1), shift(low, 1) - low
-    remove_idle(result, np.where(up == down, 0.0, np.maximum(up, down)), horizon)
+    remove_undirected(result, high, low, horizon)
     return result
 
 
@@ -77,8 +75,7 @@ def roc(x: Series, length: int) -> Series:
 def _directional(function: TalibFunction, columns: tuple[Series, Series, Series], length: int, horizon: int) -> Series:
     result = _by_runs(function, columns, length + 1, length)
     high, low, close = columns
-    before = shift(close, 1)
-    remove_idle(result, np.maximum(high, before) - np.minimum(low, before), horizon)
+    remove_rangeless(result, high, low, close, horizon)
     return result
 
 

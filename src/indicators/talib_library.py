@@ -52,18 +52,24 @@ class TalibFunction:
         `columns` are of one length n ≥ 1 and hold no NaN. Raises ValueError if TA-Lib refuses `options`.
         """
         n = columns[0].size
-        columns = [np.ascontiguousarray(column, dtype=np.float64) for column in columns]
+        inputs = [np.ascontiguousarray(column, dtype=np.float64) for column in columns]
         result = np.empty(n)
         before = min(n, max(0, self._lookback(*options)))
         result[:before] = np.nan
         begun, written = ctypes.c_int(), ctypes.c_int()
         code = self._compute(
-            0, n - 1, *[column.ctypes.data for column in columns], *options,
-            ctypes.addressof(begun), ctypes.addressof(written), result.ctypes.data + before * result.itemsize,
+            0, n - 1, *map(_address_of, inputs), *options,
+            ctypes.addressof(begun), ctypes.addressof(written), _address_of(result) + before * result.itemsize,
         )  # fmt: skip
         if code != _SUCCESS:
             raise ValueError(f"TA-Lib refuses {self._name}{options}: return code {code}")
         return result
+
+
+def _address_of(array: Series) -> int:
+    # `array.ctypes.data` takes twice as long.
+    address: int = array.__array_interface__["data"][0]
+    return address
 
 
 def _load_library() -> ctypes.CDLL:

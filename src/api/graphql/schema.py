@@ -15,6 +15,7 @@ from strawberry.types import ExecutionContext
 
 from src.api.graphql.columns import ColumnExecutor
 from src.api.graphql.context import Info
+from src.api.graphql.conversion import prepare_inputs
 from src.api.graphql.datasets import UploadBarsInput, UploadedBars, uploaded_bars_of
 from src.api.graphql.documents import DocumentLibrary, PreparedDocuments
 from src.api.graphql.errors import drop_tracebacks, explain
@@ -359,6 +360,7 @@ def build_schema(limits: DocumentLimits, *, has_introspection: bool = True, has_
         extensions=extensions,
         execution_context_class=ColumnExecutor if has_columns else None,
     )
+    prepare_inputs(schema)
     # The library reads the finished schema, and the extensions of the schema read the library.
     libraries.append(DocumentLibrary(schema.graphql_schema, limits))
     return schema
