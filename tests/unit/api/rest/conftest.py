@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from functools import cache
+from typing import Any
 
 import httpx
 import pytest
-from fastapi import FastAPI
 
 from tests.rest_app import MemoryServices, make_rest_app
 
@@ -26,14 +27,21 @@ async def client(services: MemoryServices) -> AsyncIterator[httpx.AsyncClient]:
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(app=app),
         base_url="http://service",
-        event_hooks={"response": [declared_statuses_only(app)]},
+        event_hooks={"response": [declared_statuses_only()]},
     ) as client:
         yield client
 
 
-def declared_statuses_only(app: FastAPI) -> Callable[[httpx.Response], Awaitable[None]]:
+@cache
+def declared_paths() -> Mapping[str, Any]:
+    """Return the paths of the OpenAPI document: to make it takes longer than most tests."""
+    paths: Mapping[str, Any] = make_rest_app(MemoryServices()).openapi()["paths"]
+    return paths
+
+
+def declared_statuses_only() -> Callable[[httpx.Response], Awaitable[None]]:
     """Return a hook that fails if an endpoint responds with a status that it does not declare."""
-    paths = app.openapi()["paths"]
+    paths = declared_paths()
 
     async def check(response: httpx.Response) -> None:
         method, path = response.request.method.lower(), response.request.url.path

@@ -108,7 +108,7 @@ async def test_every_endpoint_declares_store_unavailable(services: MemoryService
     services.backtests = Gone()  # type: ignore[assignment]
     services.files = Gone()  # type: ignore[assignment]
     app = make_rest_app(services)
-    check = declared_statuses_only(app)
+    check = declared_statuses_only()
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://service") as client:
         for method, path in [
             ("GET", "/api/models/user/u"), ("DELETE", "/api/models/user/u/model/m.pkl"),
