@@ -62,7 +62,7 @@ class Compiler:
         reading = _Reading(Source(text, field), self._parameters, self._steps)
         self._outputs[field] = reading.condition(tree, "A rule is a condition")
         self._trees.append(tree)
-        self._warnings += reading.warnings
+        self._warnings.extend(reading.warnings)
         return tree
 
     def build(self) -> Program:
