@@ -231,7 +231,7 @@ class Mutation:
             result = await info.context.backtests.run(request, model_file)
             return result_of(result, max_rows=info.context.max_rows)
 
-    @resolved("Run a stored backtest again on the bars that it had, and say what came out differently.")
+    @resolved("Run a stored backtest again on the bars that it had, and say what differs.")
     async def rerun_backtest(self, info: Info, id: ResultId) -> Rerun:
         await info.context.claim_result(id)
         return rerun_of(await info.context.backtests.rerun(id), max_rows=info.context.max_rows)

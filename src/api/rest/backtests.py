@@ -59,7 +59,7 @@ FirstInFormat = Annotated[
     int | None,
     Query(ge=1, description=f"{_ROWS_TEXT} If absent, {PAGE_ROWS}; in a file all.", json_schema_extra=values.ROWS),
 ]
-FirstResults = Annotated[int, Query(ge=1, le=100, description="Most results of a page.")]
+FirstResults = Annotated[int, Query(ge=1, le=100, description="Maximum number of results in a page.")]
 Offset = Annotated[int, Query(ge=0, le=2**53, description="Index of the first row.")]
 
 Start = Annotated[
@@ -70,7 +70,7 @@ End = Annotated[
     str | None, Query(description="Last open time, included: a date or an instant, UTC.", json_schema_extra=values.DATE)
 ]
 Order = Annotated[
-    TradeOrder, Query(description="entry: in the order of entry; worst or best: by profit, that one first.")
+    TradeOrder, Query(description="entry: in order of entry. worst or best: by profit, the worst or the best first.")
 ]
 
 _READ_ERRORS = error_responses(errors.InvalidInput, errors.ResultNotFound, errors.StoreUnavailable)
@@ -114,7 +114,8 @@ async def list_backtests(
     request: Request,
     user_id: Annotated[str, Query(description="Whose results.", json_schema_extra=values.USER_ID)],
     symbol: Annotated[
-        str | None, Query(description="Only results of this symbol; of all if absent.", json_schema_extra=values.SYMBOL)
+        str | None,
+        Query(description="Only results of this symbol; if absent, of all.", json_schema_extra=values.SYMBOL),
     ] = None,
     first: FirstResults = 20,
     after: Annotated[
@@ -171,7 +172,7 @@ async def get_judgement(request: Request, result_id: ResultId) -> Response:
     responses=_READ_ERRORS,
 )
 async def get_deflation(request: Request, result_id: ResultId) -> Response:
-    """Deflate a stored result with all trials that are counted by now, not with those of its time."""
+    """Deflate a stored result with all trials counted so far, not only with those counted when it ran."""
     deflation = await services_of(request).later_checks.deflation_now(result_id)
     return _respond_check("Deflated with all trials by now", deflation, DeflationAnswer)
 
@@ -283,7 +284,7 @@ async def list_fills(
 ) -> Response:
     """Page through the executed orders of a result, in time order, or read them as a file.
 
-    With `start` or `end` only those of the bars that open between them, both included; `total` counts these.
+    If `start` or `end` is given, only fills of bars that open between them, both included; `total` counts these.
     """
     chosen = choose_format(request, format)
     start_ms, end_ms = read_range(start, end)

@@ -57,13 +57,13 @@ async def read_market(
         str, Query(description="Trading symbol, e.g. BTCUSDT or BTC/USDT.", json_schema_extra=values.SYMBOL)
     ],
     interval: Annotated[
-        str, Query(description="Kline interval, 1s to 1M.", json_schema_extra=values.INTERVAL)
+        str, Query(description="Bar length, 1s to 1M.", json_schema_extra=values.INTERVAL)
     ] = DEFAULT_INTERVAL,
     limit: Annotated[
         int | None,
         Query(
-            description="Maximum number of bars; if absent, every bar between both dates, or 1000. MAX_BARS: all that "
-            "there are, up to that many.",
+            description="Maximum number of bars; if absent, every bar between both dates, or 1000. MAX_BARS "
+            "asks for every bar there is.",
             json_schema_extra=values.COUNT,
         ),
     ] = None,

@@ -36,7 +36,7 @@ _ERRORS = error_responses(errors.InvalidInput, errors.ResultNotFound, errors.Con
 async def get_report(request: Request, result_id: ResultId) -> Response:
     """Read the tear sheet of a result as one HTML file of at most 1 MB: scripts, styles and data are in it.
 
-    It opens from a disk and asks nothing of any host. Charts have up to 2,000 points, each for as many bars as needed.
+    It opens from disk and contacts no host. Charts have up to 2,000 points, each of as many bars as needed.
     """
     services, writer = services_of(request), report_writer_of(request)
     headers = checked_headers(result_id, "report", writer.policy())

@@ -25,7 +25,7 @@ UserId = Annotated[
 ]
 
 
-HasRows = Annotated[bool, Query(description="Whether the response has data, fills and trades.")]
+HasRows = Annotated[bool, Query(description="Whether the response includes data, fills and trades.")]
 
 
 class Problem(BaseModel):
@@ -34,7 +34,7 @@ class Problem(BaseModel):
     type: str = Field(description="Path of the page that says how to fix this kind of problem (a relative URI).")
     title: str = Field(description="The kind of problem in words.")
     status: int = Field(description="The HTTP status.")
-    detail: str = Field(description="What is wrong here: what came, what is allowed.")
+    detail: str = Field(description="What is wrong here: what was sent, what is allowed.")
     instance: str | None = Field(None, description="The requested path; absent if the head was refused.")
     success: bool = Field(description="Always false.")
     message: str = Field(description="The same as detail.")

@@ -34,7 +34,7 @@ else:
 
 @router.get("", summary="List strategies and indicators", response_model=Envelope[CatalogAnswer])
 async def list_strategies() -> Response:
-    """List the strategies and the indicators with their parameters: a form can be made of it."""
+    """List the strategies and the indicators with their parameters, from which a form can be built."""
     catalog = build_catalog()
     count = len(catalog.strategies)
     return respond(f"{count} strategies, {len(catalog.indicators)} indicators", CatalogAnswer.of(catalog))
