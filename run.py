@@ -91,6 +91,9 @@ COMMANDS = {
     "mutate": Command(
         "plant faults in the rooms named and show which their tests miss", DEVELOPMENT, (("-m", "tests.mutation"),)
     ),
+    "bounds": Command(
+        "run the engines' contracts with every index of compiled code checked", DEVELOPMENT, (("-m", "tests.bounds"),)
+    ),
     "pictures": Command(
         "make the pictures of the README anew, with Chromium", DEVELOPMENT, (("-m", "tests.browser.pictures"),)
     ),

@@ -171,7 +171,10 @@ def _build_adapters(settings: Settings) -> _Adapters:
     return _Adapters(
         clock=clock,
         binance=binance,
-        sources={"binance": binance, SIMULATED: SimulatedSource(clock=clock)},
+        sources={
+            "binance": binance,
+            SIMULATED: SimulatedSource(clock=clock),
+        },
         datasets=build_datasets(settings, clock),
         store=store,
         ledger=ledger,
