@@ -62,7 +62,17 @@ _OLDEST: Final = f"SELECT {_READ} FROM jobs WHERE user_id = ? AND {_WAITING} ORD
 _TAKE_TURN: Final = (
     "INSERT OR REPLACE INTO job_turns (user_id, turn) SELECT ?, 1 + (SELECT coalesce(max(turn), 0) FROM job_turns)"
 )
-_DELETE_CHUNKS: Final = "DELETE FROM job_chunks WHERE rowid IN (SELECT rowid FROM job_chunks WHERE job_id = ? LIMIT 16)"
+_DELETE_CHUNKS: Final = """
+    DELETE FROM job_chunks WHERE rowid IN (
+        SELECT id FROM (
+            SELECT id, sum(size) OVER (ORDER BY first ROWS UNBOUNDED PRECEDING) - size AS before FROM (
+                SELECT rowid AS id, first, length(content) AS size FROM job_chunks
+                WHERE job_id = ? ORDER BY first LIMIT 256
+            )
+        ) WHERE before < 16777216
+    )"""
+"""Delete some chunks of a job: at most 256, and at most one beyond 16 MiB, so that other writes wait only briefly."""
+
 _DELETE_OLDER: Final = (
     f"DELETE FROM jobs WHERE id IN (SELECT id FROM jobs WHERE ended_ms < ? AND {_ENDED} LIMIT 100) RETURNING id"  # noqa: S608
 )

@@ -95,8 +95,8 @@ async def test_deletion_frees_space_in_small_transactions(
 ) -> None:
     job = await submit(jobs)
     held = await lease(jobs)
-    for first in range(40):
-        held, _ = await commit(jobs, held, first, os.urandom(100_000))
+    for first in range(20):
+        held, _ = await commit(jobs, held, first, os.urandom(2_000_000))
     await jobs.end(held, JobState.SUCCEEDED, now_ms=START_MS)
     full = await database.size_bytes()
     deleted: list[int] = []
@@ -109,9 +109,9 @@ async def test_deletion_frees_space_in_small_transactions(
 
     monkeypatch.setattr(database, "write", watched)
     await jobs.delete(job.id)
-    assert deleted == [16, 16, 8, 0]
+    assert deleted == [9, 9, 2, 0]
     async with asyncio.timeout(60):
-        while await database.size_bytes() > full - 3_000_000:
+        while await database.size_bytes() > full - 30_000_000:
             await asyncio.sleep(0.01)
     with closing(sqlite3.connect(path)) as file:
         assert file.execute("SELECT count(*) FROM job_documents").fetchall() == [(0,)]
