@@ -12,6 +12,7 @@ from src.domain.jobs import Lease
 from src.stores import job_changes as changes
 from src.stores.job_documents import JOB_FIELDS, read_job
 from src.stores.mongo_connection import MongoDatabase
+from src.stores.mongo_heads import read_number
 
 LEASE_FIELDS: Final = ("lease_token", "lease_holder", "lease_expires_ms")
 FIELDS: Final = {name: True for name in (*JOB_FIELDS, "size_bytes", *LEASE_FIELDS) if name != "id"}
@@ -56,16 +57,23 @@ class MongoTurns:
     async def _choose(self) -> Row | None:
         """Return the job whose turn it is."""
         held = {"$cond": [{"$in": ["$state", list(changes.HELD)]}, 1, 0]}
+        waits = {"$cond": [{"$in": ["$state", list(changes.WAITING)]}, "$created_ms", None]}
+        first = {"$min": waits}  # which ignores null
         users = await self._jobs.aggregate(
             [
                 {"$match": {"state": {"$in": [*changes.WAITING, *changes.HELD]}}},
-                {"$group": {"_id": "$user_id", "held": {"$sum": held}, "all": {"$sum": 1}}},
+                {"$group": {"_id": "$user_id", "held": {"$sum": held}, "all": {"$sum": 1}, "first_ms": first}},
             ]
         ).to_list(None)
         waiting = [user for user in users if user["all"] > user["held"]]
         known = self._users.find({"_id": {"$in": [user["_id"] for user in waiting]}})
         turns = {user["_id"]: user["turn"] async for user in known}
-        for user in sorted(waiting, key=lambda user: (user["held"], turns.get(user["_id"], 0), str(user["_id"]))):
+
+        def order(user: Row) -> tuple[int, int, int, str]:
+            last_turn = read_number(turns.get(user["_id"]))
+            return user["held"], last_turn, read_number(user["first_ms"]), str(user["_id"])
+
+        for user in sorted(waiting, key=order):
             query = {"user_id": user["_id"], "state": {"$in": changes.WAITING}}
             oldest = await self._jobs.find(query, FIELDS).sort([("created_ms", 1), ("_id", 1)]).limit(1).to_list(1)
             if oldest:
