@@ -32,7 +32,7 @@ _DEEPEST: Final = 64
 def _sum_block(values: Floats, first: int, size: int) -> float:
     """Return the sum of at most `_BLOCK` values: one by one under 8 of them, else in eight interleaved sums."""
     if size < 8:
-        few = -0.0
+        few: float = -0.0
         for t in range(first, first + size):
             few += float(values[t])
         return few

@@ -84,6 +84,7 @@ VENDOR_ROOMS = {
         "stores/sqlite.py",
         "stores/sqlite_database.py",
         "stores/sqlite_files.py",
+        "stores/sqlite_job_rows.py",
         "stores/sqlite_jobs.py",
         "stores/sqlite_ledger.py",
         "stores/sqlite_opening.py",

@@ -424,6 +424,12 @@ async def test_users_take_turns(store: JobStore) -> None:
         assert mine == sorted(mine)
 
 
+async def test_first_of_new_users_is_served_first(store: JobStore) -> None:
+    for user, created_ms in (("ann", 3), ("zoe", 1), ("bob", 2)):
+        await submit(store, user_id=user, created_ms=START_MS + created_ms)
+    assert [(await lease(store)).job.user_id for _ in range(3)] == ["zoe", "bob", "ann"]
+
+
 async def test_user_with_fewest_running_jobs_is_next(open_store: OpenStore) -> None:
     stores = [open_store(), open_store()]
     for number in range(4):
