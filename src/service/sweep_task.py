@@ -50,7 +50,8 @@ logger = logging.getLogger(__name__)
 CHUNK_SECONDS: Final = 1.0
 """What a chunk takes: a cancelled job stops after the present one, and a killed one loses no more."""
 FIRST_CHUNK: Final = 64
-MAX_CHUNK: Final = 20_000
+MAX_CHUNK: Final = 2_000
+"""Rows of a chunk: their trials are in memory at once, and one transaction of the ledger counts them."""
 
 MAX_TESTED: Final = 2_000
 """Rows that are tested against buying and holding: the best ones, and a seeded sample of the others."""

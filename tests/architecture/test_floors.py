@@ -77,7 +77,15 @@ VENDOR_ROOMS = {
     "motor": {"stores/mongo_connection.py"},
     "pymongo": {
         f"stores/{name}.py"
-        for name in ("mongo", "mongo_connection", "mongo_jobs", "mongo_ledger", "mongo_opening", "mongo_saves")
+        for name in (
+            "mongo",
+            "mongo_connection",
+            "mongo_jobs",
+            "mongo_ledger",
+            "mongo_opening",
+            "mongo_saves",
+            "mongo_turns",
+        )
     },
     "aiosqlite": {"stores/sqlite_database.py"},
     "sqlite3": {
