@@ -142,15 +142,21 @@ export function ParameterField({ prefix, parameter, value, onChange, error, labe
 
 const TYPES = { integer: "INTEGER", number: "NUMBER", boolean: "BOOLEAN" };
 
+/** A JSON Schema, or the component of the OpenAPI document that it refers to; what stands beside a reference wins. */
+function resolve(schema, components) {
+  if (!schema.$ref) return schema;
+  return { ...components.schemas[schema.$ref.split("/").at(-1)], ...schema };
+}
+
 /** The parameters of a JSON Schema's object, as the catalog of strategies describes its own. */
-export function parametersOf(schema) {
-  return Object.entries(schema.properties).map(([name, property]) => {
-    const kinds = [property, ...(property.anyOf ?? [])].map((one) => one.type);
-    const choices = choicesOf(property);
+export function parametersOf(schema, components) {
+  return Object.entries(resolve(schema, components).properties).map(([name, property]) => {
+    const kinds = [property, ...(property.anyOf ?? [])].map((one) => resolve(one, components));
+    const choices = kinds.find((kind) => kind.enum)?.enum ?? [];
     return {
       name,
       meaning: property.description ?? "",
-      type: choices.length ? "CHOICE" : (kinds.map((kind) => TYPES[kind]).find(Boolean) ?? "TEXT"),
+      type: choices.length ? "CHOICE" : (kinds.map((kind) => TYPES[kind.type]).find(Boolean) ?? "TEXT"),
       unit: null,
       choices,
       default: null,
@@ -158,10 +164,4 @@ export function parametersOf(schema) {
       isDate: name.endsWith("_date"),
     };
   });
-}
-
-// The description lists each enum in both cases, as the service takes both; but intervals differ by case (1m, 1M).
-function choicesOf(property) {
-  const all = (property.enum ?? []).filter((choice) => choice !== null);
-  return all.filter((choice) => choice.length < 4 || choice === choice.toUpperCase() || !all.includes(choice.toUpperCase()));
 }

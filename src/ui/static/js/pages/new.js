@@ -29,7 +29,7 @@ async function loadAll(user, from, signal) {
     from ? getBacktest(from, signal) : null,
   ]);
   const schema = description.paths["/api/backtests"].post.requestBody.content["application/json"].schema;
-  return { ...catalog, parameters: parametersOf(schema), datasets, earlier };
+  return { ...catalog, parameters: parametersOf(schema, description.components), datasets, earlier };
 }
 
 /** The form as it is first shown: of an earlier run if the address names one. */
