@@ -180,7 +180,7 @@ def trade_by_orders(
                 event += 1
             if event == event_bars.size:
                 break
-            bar = np.int64(event_bars[event])
+            bar = int(event_bars[event])
         if bar >= n:
             break
         prices = BarPrices(open_[bar], high[bar], low[bar], close[bar])
