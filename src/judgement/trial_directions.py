@@ -75,7 +75,7 @@ def sum_pairwise(values: Floats) -> float:
             depth -= 1
             total = float(sums[depth]) + total
         if depth == 0:
-            return 0.0 + total
+            return float(0.0 + total)
         sums[depth - 1] = total
         above = depth - 1
         firsts[depth], sizes[depth] = firsts[above] + sizes[depth], sizes[above] - sizes[depth]

@@ -64,8 +64,7 @@ def to_return(value: float, before: float) -> float:
 def square_below(value: float, risk_free: float) -> float:
     """Return the square of what a return is below the risk-free rate."""
     excess = without_rounding(value - risk_free, 1.0 + abs(value))
-    square: float = min(excess, 0.0) ** 2
-    return square
+    return float(min(excess, 0.0) ** 2)
 
 
 @compiled_arithmetic

@@ -78,8 +78,7 @@ def average_exposure(
             value = balance.position * close[t]
             equity = balance.cash + value
             held[t + shift] = value / equity if equity > 0.0 else 0.0
-    mean: float = sum_pairwise(held) / n
-    return mean
+    return float(sum_pairwise(held) / n)
 
 
 @compiled_arithmetic
