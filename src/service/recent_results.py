@@ -21,7 +21,7 @@ IDLE_S: Final = 60.0
 
 @dataclass(slots=True, eq=False)
 class RecentResults:
-    """Results by id, at most `max_bytes` together, each until nobody has read it for `idle_s`.
+    """Results by id, at most `max_bytes` together, each for `idle_s` after it was last read.
 
     A result never changes, and an id is given once. Whether it still exists is asked each time.
     """

@@ -19,10 +19,10 @@ from src.service.tearsheets import TearSheets, order_trades
 
 POINTS: Final = 2_000
 COLUMNS: Final = ("date", "open", "high", "low", "close", "equity", "buy_and_hold", "drawdown", "probability")
-CANDLE_COLUMNS: Final = frozenset({"open", "high", "low"})
-MAX_CANDLE_BARS: Final = 100_000
-"""Bars of a result whose points are drawn as candles: of more, 50 or more bars would be one candle, and all bars of the
-run would have to be fetched for that."""
+RANGE_COLUMNS: Final = frozenset({"open", "high", "low"})
+MAX_RANGED_BARS: Final = 100_000
+"""Bars of a result whose points have opens, highs and lows: of more, a point would stand for 50 bars and more, and all
+bars of the run would have to be fetched for that."""
 MAX_FILLS: Final = 1_500
 """More are not drawn: some of them would look like all."""
 WORST_TRADES: Final = 10
@@ -31,9 +31,9 @@ WORST_DRAWDOWNS: Final = 10
 
 def sheet_columns(result: BacktestResult) -> tuple[str, ...]:
     """Return the columns of the charts, without those that need all bars if these are too many."""
-    if len(result.time_ms) <= MAX_CANDLE_BARS:
+    if len(result.time_ms) <= MAX_RANGED_BARS:
         return COLUMNS
-    return tuple(name for name in COLUMNS if name not in CANDLE_COLUMNS)
+    return tuple(name for name in COLUMNS if name not in RANGE_COLUMNS)
 
 
 async def collect_sheet(

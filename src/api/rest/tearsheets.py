@@ -197,8 +197,8 @@ async def get_tear_sheet(request: Request, result_id: ResultId, points: Points =
     """Read at once all that the page of a result shows first: the result is read a single time.
 
     Rows are reduced to 2,000 points if `points` is absent. Fills are all or none: more than 1,500 cannot be drawn.
-    `open`, `high` and `low` are left out if the result has more than 100,000 bars, whose points stand for too many bars
-    to be candles; ranges of `series` have them.
+    `open`, `high` and `low` are left out if the result has more than 100,000 bars: all of them would be fetched for
+    points of 50 bars and more. Ranges of `series` have them.
     """
     most = max_rows_of(request)
     headers = checked_headers(result_id, "tearsheet", str(points))

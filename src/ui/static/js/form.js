@@ -71,13 +71,15 @@ export function toText(value) {
   return typeof value === "boolean" ? value : String(value);
 }
 
-/** A message of the service with the labels of the controls in place of its names of fields. */
+/** A message of the service with the labels of the controls in place of its names of fields, and of their paths. */
 export function withLabels(message, names) {
   const known = [...names].sort((one, other) => other.length - one.length);
-  if (!known.length) return message;
   // A name of one word may be a word of the sentence, so that it counts only where messages begin with their field.
-  const pattern = new RegExp(`(?<![\\w.'])(?:${known.map((name) => (name.includes("_") ? name : `(?<=^)${name}`)).join("|")})(?![\\w.'])`, "g");
-  return message.replace(pattern, (name) => formatName(name));
+  const anywhere = known.filter((name) => name.includes("_"));
+  const pattern = (some, before) => new RegExp(`${before}(?:\\w+\\.)*(${some.join("|")})(?![\\w.'])`, "g");
+  const replace = (text, some, before) =>
+    some.length ? text.replace(pattern(some, before), (_, name) => formatName(name)) : text;
+  return replace(replace(message, known, "^"), anywhere, "(?<![\\w.'])");
 }
 
 function placeholderOf(parameter) {

@@ -130,7 +130,7 @@ async def test_tear_sheet_holds_what_its_parts_give(client: httpx.AsyncClient) -
 async def test_tear_sheet_of_many_bars_fetches_few(
     client: httpx.AsyncClient, services: MemoryServices, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sheet_parts, "MAX_CANDLE_BARS", 299)
+    monkeypatch.setattr(sheet_parts, "MAX_RANGED_BARS", 299)
     monkeypatch.setattr(sheet_parts, "MAX_FILLS", 1)
     data = await get(client, "tearsheet")
     assert data["overview"]["columns"].keys() == set(COLUMNS) - {"open", "high", "low"}
@@ -140,9 +140,7 @@ async def test_tear_sheet_of_many_bars_fetches_few(
     assert data["fills"] == {"items": [], "total": 2}
 
 
-async def test_tear_sheet_without_bars_warns_and_is_not_cached(
-    client: httpx.AsyncClient, services: MemoryServices
-) -> None:
+async def test_tear_sheet_without_bars_is_not_cached(client: httpx.AsyncClient, services: MemoryServices) -> None:
     services.sources.clear()
     services.sources["other"] = OneSource(bars=BARS.slice(0, 299))
     response = await client.get("/api/backtests/result-1/tearsheet")
