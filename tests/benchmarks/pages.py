@@ -1,4 +1,7 @@
-"""The tear sheet in Chromium, nothing cached: until it reacts and until it is drawn, beside the limits for both."""
+"""The tear sheet in Chromium, nothing cached: until it reacts and until it is drawn, beside the limits for both.
+
+The times include whatever else runs on the machine; the processor times of the page and of the service do not.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from playwright.sync_api import Browser
 
@@ -40,17 +44,22 @@ def measure(*, quick: bool = False) -> list[Measurement]:
     with _service() as url, running_chromium(path) as browser:
         strategy = {"maCrossover": {"fast": 20, "slow": 50}}
         run = run_backtest(url, **SIMULATED, limit=BARS, strategy=strategy)
-        interactive, drawn, _ = _best(browser, url, run)
+        visits = [_visit(browser, url, run) for _ in range(REPEATS)]
         found = [
-            _measurement("tear sheet: interactive", interactive, BARS, INTERACTIVE_S),
-            _measurement("tear sheet: drawn", drawn, BARS, DRAWN_S),
+            _measurement("tear sheet: interactive", min(one.interactive_s for one in visits), BARS, INTERACTIVE_S),
+            _measurement("tear sheet: drawn", min(one.drawn_s for one in visits), BARS, DRAWN_S),
+            _measurement("tear sheet: the page's processor time", min(one.page_s for one in visits), BARS, DRAWN_S),
         ]
         if not quick:
             run = run_backtest(url, **SIMULATED | {"interval": "1m"}, limit=MANY_BARS, strategy=strategy)
-            _, drawn, processor_s = _best(browser, url, run)
+            visits = [_visit(browser, url, run) for _ in range(REPEATS)]
+            # The first visit: later ones find the result read already.
+            first = visits[0]
             found += [
-                _measurement("tear sheet: drawn", drawn, MANY_BARS, MANY_DRAWN_S),
-                _measurement("tear sheet: the service's processor time", processor_s, MANY_BARS, MANY_DRAWN_S),
+                _measurement("tear sheet: drawn first", first.drawn_s, MANY_BARS, MANY_DRAWN_S),
+                _measurement("tear sheet: drawn", min(one.drawn_s for one in visits), MANY_BARS, MANY_DRAWN_S),
+                _measurement("tear sheet: the page's processor time", first.page_s, MANY_BARS, MANY_DRAWN_S),
+                _measurement("tear sheet: the service's processor time", first.service_s, MANY_BARS, MANY_DRAWN_S),
             ]
     return found
 
@@ -59,32 +68,35 @@ def measure(*, quick: bool = False) -> list[Measurement]:
 def _service() -> Iterator[str]:
     folder = tempfile.mkdtemp()
     try:
-        with RunningService(service_settings("http://127.0.0.1:9", Path(folder))) as running:
+        with RunningService(service_settings("http://127.0.0.1:9", Path(folder), request_timeout_s=600)) as running:
             yield running.url
     finally:
         shutil.rmtree(folder)
 
 
-def _best(browser: Browser, url: str, run: str) -> tuple[float, float, float]:
-    """Return the shortest times until interactive and drawn, and the longest processor time of the service.
+class _Visit(NamedTuple):
+    """Seconds until the page reacts and until it is drawn, and processor time of its main thread and of the service."""
 
-    The longest is that of the first visit: later ones find a large result read already.
-    """
-    visits = [_visit(browser, url, run) for _ in range(REPEATS)]
-    return min(one[0] for one in visits), min(one[1] for one in visits), max(one[2] for one in visits)
+    interactive_s: float
+    drawn_s: float
+    page_s: float
+    service_s: float
 
 
-def _visit(browser: Browser, url: str, run: str) -> tuple[float, float, float]:
+def _visit(browser: Browser, url: str, run: str) -> _Visit:
     with visiting(browser, url, viewport={"width": 1280, "height": 900}) as visit:
+        debugger = visit.page.context.new_cdp_session(visit.page)
+        debugger.send("Performance.enable", {"timeDomain": "threadTicks"})
         visit.page.add_init_script(_NOTE_WHEN_DRAWN)
         before = time.process_time()
         page = visit.open(f"/runs/{run}")
         page.wait_for_selector(".chart-sheet canvas")
         while (drawn_ms := page.evaluate("window.drawnMs")) is None:
             page.wait_for_timeout(20)
-        spent = time.process_time() - before
+        service_s = time.process_time() - before
+        figures = {one["name"]: one["value"] for one in debugger.send("Performance.getMetrics")["metrics"]}
         ready_ms = page.evaluate("performance.getEntriesByType('navigation')[0].domContentLoadedEventEnd")
-        return ready_ms / 1000, drawn_ms / 1000, spent
+        return _Visit(ready_ms / 1000, drawn_ms / 1000, figures["TaskDuration"], service_s)
 
 
 def _measurement(name: str, seconds: float, bars: int, limit_s: float) -> Measurement:
