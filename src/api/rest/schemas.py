@@ -13,7 +13,7 @@ from src.api.errors import PROBLEM_MEDIA_TYPE
 from src.api.requests.uploads import FILE_FIELD
 from src.api.rest import rules, values
 from src.api.rest.answer_model import Answer, Instant, Written, at
-from src.api.rest.bodies import BacktestBody, MlBacktestForm, RulesCheckBody, TrainingForm
+from src.api.rest.bodies import MlBacktestForm, RulesCheckBody, RunBody, TrainingForm
 from src.domain import errors
 from src.domain.model_files import MODEL_EXTENSIONS
 
@@ -206,14 +206,14 @@ def ml_backtest_body() -> dict[str, Any]:
 
 def backtest_body() -> dict[str, Any]:
     """Describe the JSON body of a backtest."""
-    return _json_body(BacktestBody.model_json_schema() | {"allOf": rules.body_rules()})
+    return json_body(RunBody.model_json_schema() | {"allOf": rules.body_rules()})
 
 
 def rules_body() -> dict[str, Any]:
     """Describe the JSON body of a check of rules: one that is too long is a fault of the report, not of the request."""
     schema = RulesCheckBody.model_json_schema()
     schema["properties"] = {name: _without_length(field) for name, field in schema["properties"].items()}
-    return _json_body(schema)
+    return json_body(schema)
 
 
 def _without_length(field: Any) -> Any:
@@ -229,7 +229,8 @@ def _without_length(field: Any) -> Any:
     }
 
 
-def _json_body(schema: dict[str, Any]) -> dict[str, Any]:
+def json_body(schema: dict[str, Any]) -> dict[str, Any]:
+    """Describe a JSON body with this schema, whose definitions are written out."""
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": _inline(schema, schema)}}}}
 
 
