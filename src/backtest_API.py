@@ -23,6 +23,7 @@ from src.api.http.body_limit import BodyLimits
 from src.api.http.connection_limits import raise_descriptor_limit
 from src.api.http.cross_site import ANY, is_loopback
 from src.api.http.middleware import install_middleware
+from src.api.job_streams import JobStreams
 from src.api.observation import RequestMetrics
 from src.api.rest.routes import install_rest
 from src.domain.errors import ServiceError
@@ -45,15 +46,21 @@ def create_app(settings: Settings) -> FastAPI:
     raise_descriptor_limit()
     logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     services = build_services(settings)
+    streams = JobStreams()
     mcp = _build_mcp(services, settings) if settings.mcp else None
+
+    def start_draining() -> None:
+        services.start_draining()
+        streams.close()
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
         await services.start()
         try:
             async with nullcontext() if mcp is None else mcp.run():
-                yield {ON_DRAIN: services.start_draining}
+                yield {ON_DRAIN: start_draining}
         finally:
+            streams.close()
             await services.stop()
 
     app = FastAPI(
@@ -65,6 +72,7 @@ def create_app(settings: Settings) -> FastAPI:
         redoc_url=None,
     )
     app.state.services = services
+    app.state.job_streams = streams
     app.state.max_bars = settings.max_bars
     app.state.max_rows = settings.max_rows_per_answer
     app.state.report_writer = ReportFiles()

@@ -124,7 +124,12 @@ def build_services(settings: Settings) -> Services:
     return Services(
         backtests=backtests,
         jobs=jobs,
-        sweeps=SweepService(jobs=jobs, computing=adapters.computing, max_combinations=settings.max_sweep_combinations),
+        sweeps=SweepService(
+            jobs=jobs,
+            backtests=backtests,
+            computing=adapters.computing,
+            max_combinations=settings.max_sweep_combinations,
+        ),
         later_checks=_build_later_checks(settings, adapters, catalogue, models),
         tearsheets=TearSheets(
             sources=catalogue,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 
+from src.api.job_streams import JobStreams
 from src.service.services import Services
 
 
@@ -25,17 +26,23 @@ def report_writer_of(request: Request) -> ReportWriter:
     return writer
 
 
-def services_of(request: Request) -> Services:
+def services_of(request: HTTPConnection) -> Services:
     """Return the services that the application was started with (`app.state.services`)."""
     services: Services = request.app.state.services
     return services
 
 
-def max_rows_of(request: Request) -> int:
+def job_streams_of(request: HTTPConnection) -> JobStreams:
+    """Return the open streams of jobs (`app.state.job_streams`)."""
+    streams: JobStreams = request.app.state.job_streams
+    return streams
+
+
+def max_rows_of(request: HTTPConnection) -> int:
     """Return the maximum number of rows of one table in a response (`app.state.max_rows`)."""
     return int(request.app.state.max_rows)
 
 
-def max_bars_of(request: Request) -> int:
+def max_bars_of(request: HTTPConnection) -> int:
     """Return the maximum number of bars that one request may ask for (`app.state.max_bars`)."""
     return int(request.app.state.max_bars)

@@ -265,6 +265,8 @@ _ALLOWED: Final[Mapping[str, str]] = {
     "greater_than": "a number > {gt}",
     "less_than_equal": "a number ≤ {le}",
     "less_than": "a number < {lt}",
+    "too_short": "a list of at least {min_length} items",
+    "too_long": "a list of at most {max_length} items",
 }
 """What is allowed, by pydantic's type of finding (`int_parsing`, `int_from_float`) or by its first word."""
 

@@ -75,9 +75,9 @@ class Job:
     user_id: str = reported("Whose it is.")
     kind: JobKind = reported("What it does.")
     state: JobState = reported("How far it is.")
-    created_ms: int = reported("When it was asked for.", INSTANT)
-    started_ms: int | None = reported("When it was first begun; null before.", INSTANT, default=None)
-    ended_ms: int | None = reported("When it ended; null before.", INSTANT, default=None)
+    created_ms: int = reported("When it was asked for.", INSTANT, name="created_at")
+    started_ms: int | None = reported("When it was first begun; null before.", INSTANT, name="started_at", default=None)
+    ended_ms: int | None = reported("When it ended; null before.", INSTANT, name="ended_at", default=None)
     done: int = reported(
         "Units of work that are done and stored: rows of a sweep, folds of a walk-forward.", "count", default=0
     )
@@ -89,7 +89,7 @@ class Job:
         "count",
         default=0,
     )
-    failure: JobFailure | None = reported("Why it failed; null if it did not.", default=None)
+    failure: JobFailure | None = reported("Why it failed; null if it did not.", name="error", default=None)
     warnings: tuple[str, ...] = reported("Warnings, in full sentences.", default=())
     result_id: str | None = reported(
         "The id of what it made: of the sweep, of the walk-forward or of the backtest's result; null before.",

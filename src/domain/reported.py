@@ -23,10 +23,13 @@ class ReportedField(NamedTuple):
     is_optional: bool
     unit: str
     meaning: str
+    shown_as: str = ""
 
     @property
     def public_name(self) -> str:
         """The name that clients see, in snake_case: that of a time does not name the domain's unit."""
+        if self.shown_as:
+            return self.shown_as
         return self.name.removesuffix("_ms") if self.unit == INSTANT else self.name
 
     @property
@@ -40,9 +43,12 @@ class ReportedField(NamedTuple):
         return isinstance(self.kind, type) and dataclasses.is_dataclass(self.kind)
 
 
-def reported(meaning: str, unit: str = "", *, default: Any = dataclasses.MISSING) -> Any:
-    """Declare the field of a dataclass as a field of a report; `meaning` is a sentence."""
-    return dataclasses.field(default=default, metadata={_KEY: (unit, meaning)})
+def reported(meaning: str, unit: str = "", *, name: str = "", default: Any = dataclasses.MISSING) -> Any:
+    """Declare the field of a dataclass as a field of a report; `meaning` is a sentence.
+
+    `name` is what clients see it as, in snake_case; if empty, the field's own.
+    """
+    return dataclasses.field(default=default, metadata={_KEY: (unit, meaning, name)})
 
 
 def reported_fields(kind: type) -> tuple[ReportedField, ...]:

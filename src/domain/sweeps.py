@@ -72,6 +72,14 @@ class Goal(StrEnum):
     MINIMIZE = "MINIMIZE"
 
 
+class Reduce(StrEnum):
+    """How the rows of a heat map's cell become one number."""
+
+    BEST = "BEST"
+    MEAN = "MEAN"
+    MEDIAN = "MEDIAN"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ValueRange:
     """Numbers from `start` to `end`, both included if the step meets the end."""
@@ -343,7 +351,7 @@ class KeptRow:
     """One of the best rows, which was run on its own and stored."""
 
     row: int = reported("Its number, from 0.", "count")
-    values: Mapping[str, ParameterValue] = field(metadata={})
+    values: Mapping[str, ParameterValue] = reported("Values of the swept parameters, by name.")
     objective: float = reported("Its objective.")
     result_id: str = reported("The id of its stored result.")
 
@@ -352,15 +360,19 @@ class KeptRow:
 class SweepConclusion:
     """What is known once all rows are computed; `trials` are those that the ledger of its user has counted by then."""
 
-    bars_fingerprint: str
-    bars: int
-    combinations: int
-    best: tuple[KeptRow, ...]
-    overfitting: SweepOverfitting | None
-    superiority: SweepSuperiority | None
-    stability: ParameterStability | None
-    trials: int
-    warnings: tuple[str, ...] = ()
+    bars_fingerprint: str = reported("SHA-256 of the bars, warm-up included.")
+    bars: int = reported("Bars of each row.", "bars")
+    combinations: int = reported("Rows that were computed.", "count")
+    best: tuple[KeptRow, ...] = reported("The best rows, the best first; each is a stored result.")
+    overfitting: SweepOverfitting | None = reported(
+        "How much the choice of the best is overfitted (PBO); null if too few rows or bars allow no estimate."
+    )
+    superiority: SweepSuperiority | None = reported(
+        "Whether the best row beats buying and holding (SPA); null if too few rows or bars allow no test."
+    )
+    stability: ParameterStability | None = reported("The neighbors of the best row; null without a best row.")
+    trials: int = reported("Trials that the ledger of the user had counted by then.", "count")
+    warnings: tuple[str, ...] = reported("Warnings, in full sentences.", default=())
 
 
 _METRICS: Final = {definition.name: definition for definition in METRIC_DEFINITIONS}

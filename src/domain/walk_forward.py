@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
@@ -115,7 +115,7 @@ class Fold:
     test_start_ms: int = reported("Open time of the first bar of the test.", INSTANT)
     test_end_ms: int = reported("Open time of its last bar.", INSTANT)
     row: int | None = reported("The chosen row; null if none qualified, and the test stays flat.", "count")
-    values: Mapping[str, ParameterValue] = field(metadata={})
+    values: Mapping[str, ParameterValue] = reported("Values of the swept parameters, by name.")
     objective_in_sample: float | None = reported("The chosen row's objective in the training window.")
     objective_out_of_sample: float | None = reported("The same in the test; null if it does not exist there.")
     return_in_sample: float | None = reported("Return of the training window.", "per cent")
@@ -127,15 +127,16 @@ class Fold:
 class WalkForwardConclusion:
     """What is known once all folds are traded.
 
-    `result_id` is the stored result of the tests one after another. `efficiency` is their return per bar ÷ that of the
-    training windows (Pardo, The Evaluation and Optimization of Trading Strategies, 2008, as compound growth per bar);
-    None unless the training windows gained.
+    The efficiency is that of Pardo, The Evaluation and Optimization of Trading Strategies, 2008, as compound growth per
+    bar.
     """
 
-    bars_fingerprint: str
-    folds: int
-    result_id: str
-    efficiency: float | None
-    profitable_folds: int
-    distinct_choices: int
-    warnings: tuple[str, ...] = ()
+    bars_fingerprint: str = reported("SHA-256 of the bars, warm-up included.")
+    folds: int = reported("Folds.", "count")
+    result_id: str = reported("The id of the stored result of all tests, one after another.")
+    efficiency: float | None = reported(
+        "Return per bar of the tests ÷ that of the training windows; null unless these gained."
+    )
+    profitable_folds: int = reported("Folds whose test gained.", "count")
+    distinct_choices: int = reported("Different combinations that were chosen.", "count")
+    warnings: tuple[str, ...] = reported("Warnings, in full sentences.", default=())

@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import json
 import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
 
 from src.domain.errors import job_not_found
@@ -82,7 +82,7 @@ class JobService:
         """Return a page of a user's jobs, newest first."""
         return await self._store.list(user_id=check_user_id(user_id), first=first, after=after, state=state)
 
-    async def watch(self, job_id: str) -> AsyncIterator[Job]:
+    async def watch(self, job_id: str) -> AsyncGenerator[Job, None]:
         """Yield the job as it is, and then each change of it, until it has ended; raises JobNotFound."""
         async with aclosing(self._watch.watch(await self._store.get(job_id))) as changes:
             async for job in changes:

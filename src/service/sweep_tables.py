@@ -2,22 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import re
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from src.domain.errors import bad_value
+from src.domain.errors import InvalidInput
 from src.domain.sweeps import ROW_METRICS, SweepRequest, SweepRows
+from src.sweeps.parameters import Sweepable, ValueKind
 from src.sweeps.ranking import rank_rows
 from src.sweeps.row_bytes import from_bytes
+from src.sweeps.space import build_space
 
 Floats = NDArray[np.float64]
 
 RANK = "rank"
 """What sorts rows by the objective, those that can be the best first."""
 ROW = "row"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweptColumn:
+    """A swept parameter of a table: `words` are those of a closed list, in whose place its values are."""
+
+    name: str
+    is_whole: bool
+    words: tuple[str, ...] = ()
+
+    @staticmethod
+    def of(item: Sweepable) -> SweptColumn:
+        return SweptColumn(
+            name=item.name,
+            is_whole=item.kind is ValueKind.WHOLE,
+            words=tuple(member.value for member in item.choices),
+        )
+
+
+def read_columns(request: SweepRequest) -> tuple[SweptColumn, ...]:
+    """Return the swept parameters of a request, in its order."""
+    return tuple(SweptColumn.of(column.item) for column in build_space(request).columns)
+
+
+def find_name(given: str, names: Sequence[str], *, field: str) -> str:
+    """Return which of some names in snake_case a client gave, in either spelling; raises InvalidInput on `field`."""
+    own = given if given in names else re.sub(r"(?<=[a-z0-9])([A-Z])", r"_\1", given).lower()
+    if own in names:
+        return own
+    raise InvalidInput(
+        "{field} is {got!r}. Allowed: {allowed}.",
+        field=field, got=given, allowed=tuple(names) or "none, with one swept parameter",
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -68,17 +104,16 @@ def sort_rows(table: SweepTable, request: SweepRequest, *, by: str, descending: 
     if by == RANK:
         ranked = rank_rows(table.figures, request)
         return ranked[::-1] if descending else ranked
-    keys = table.numbers.astype(np.float64) if by == ROW else _column(table, request, by)
+    names = tuple(item.name for item in request.parameters)
+    by = find_name(by, (RANK, ROW, *names, *ROW_METRICS), field="sortBy")
+    keys = table.numbers.astype(np.float64) if by == ROW else _column(table, names, by)
     places = np.argsort(-keys if descending else keys, kind="stable")
     is_known = ~np.isnan(keys[places])
     return np.concatenate((places[is_known], places[~is_known]))
 
 
-def _column(table: SweepTable, request: SweepRequest, name: str) -> Floats:
-    names = [item.name for item in request.parameters]
+def _column(table: SweepTable, names: Sequence[str], name: str) -> Floats:
     if name in names:
         column: Floats = table.values[:, names.index(name)]
         return column
-    if name not in ROW_METRICS:
-        raise bad_value("sortBy", got=name, allowed=(RANK, ROW, *names, *ROW_METRICS))
     return table.figure(name)

@@ -4,25 +4,34 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from dataclasses import dataclass
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from src.domain.errors import InvalidInput, UnreadableResult, bad_value, job_not_found
+import numpy as np
+
+from src.domain.confidence import Deflation
+from src.domain.errors import InvalidInput, ResultNotFound, UnreadableResult, bad_value, job_not_found
 from src.domain.jobs import KIND_OF, Job
 from src.domain.sweeps import (
+    ROW_METRICS,
+    Reduce,
     SearchKind,
     SweepConclusion,
     SweepEstimate,
     SweepRequest,
 )
 from src.domain.walk_forward import Fold, WalkForwardConclusion, WalkForwardRequest
+from src.service.backtests import BacktestService
 from src.service.computing import ComputeQueue
 from src.service.jobs import JobService
-from src.service.sweep_tables import SweepTable, read_table, sort_rows
+from src.service.sweep_tables import SweepTable, SweptColumn, find_name, read_columns, read_table, sort_rows
 from src.service.walk_forward_folds import fold_from_bytes
 from src.sweeps.combinations import sweepable
 from src.sweeps.estimating import estimate_sweep
-from src.sweeps.heat_map import HeatMap, Reduce, heat_map
+from src.sweeps.heat_map import HeatMap, heat_map
+from src.sweeps.parameters import find_sweepable
 
 Request = TypeVar("Request", SweepRequest, WalkForwardRequest)
 Conclusion = TypeVar("Conclusion", SweepConclusion, WalkForwardConclusion)
@@ -51,17 +60,32 @@ class WalkForward:
 class SweepPage:
     """Some rows of a sweep, sorted: `total` is the number of rows that are computed, or that can be the best."""
 
-    request: SweepRequest
+    columns: tuple[SweptColumn, ...]
     rows: SweepTable
     total: int
     offset: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SweepMap:
+    """A metric of a sweep over two of its parameters, reduced over the others."""
+
+    x: SweptColumn
+    y: SweptColumn
+    metric: str
+    reduce: Reduce
+    cells: HeatMap
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SweepService:
-    """The use cases of sweeps and walk-forwards; an id is that of the job."""
+    """The use cases of sweeps and walk-forwards; an id is that of the job.
+
+    Rows are read in a slot of the queue that backtests use, so that few tables are in memory at the same time.
+    """
 
     jobs: JobService
+    backtests: BacktestService
     computing: ComputeQueue
     max_combinations: int
 
@@ -74,13 +98,14 @@ class SweepService:
         """Queue a sweep; raises InvalidInput, Conflict (an idempotency key of another request), Busy."""
         async with self.computing.slot(request.user_id):
             await self.computing.run(estimate_sweep, request, self.max_combinations)
-        return await self.jobs.submit(request, idempotency_key=idempotency_key)
+        return await self.jobs.submit(_name_parameters(request), idempotency_key=idempotency_key)
 
     async def start_walk_forward(self, request: WalkForwardRequest, idempotency_key: str | None = None) -> Job:
         """Queue a walk-forward; raises what `start` raises. Its folds are known once its bars are there."""
         _check_walk_forward(request)
         async with self.computing.slot(request.user_id):
             await self.computing.run(estimate_sweep, request.sweep, self.max_combinations)
+        request = replace(request, sweep=_name_parameters(request.sweep))
         return await self.jobs.submit(request, idempotency_key=idempotency_key)
 
     async def get(self, sweep_id: str) -> Sweep:
@@ -99,22 +124,49 @@ class SweepService:
 
         `sort_by` is `rank` (the best first; only rows that can be the best), `row`, a metric or a swept parameter.
         """
-        request, table = await self._table(sweep_id)
-        places = await asyncio.to_thread(sort_rows, table, request, by=sort_by, descending=descending)
-        some = places[offset:] if first is None else places[offset : offset + first]
-        return SweepPage(request=request, rows=table.take(some), total=len(places), offset=offset)
+        async with self._table(sweep_id) as (request, table):
+            columns = await asyncio.to_thread(read_columns, request)
+            places = await asyncio.to_thread(sort_rows, table, request, by=sort_by, descending=descending)
+            some = places[offset:] if first is None else places[offset : offset + first]
+            return SweepPage(columns=columns, rows=table.take(some), total=len(places), offset=offset)
 
-    async def heat_map(self, sweep_id: str, *, x: str, y: str, metric: str | None, reduce: Reduce) -> HeatMap:
-        """Return a metric over two swept parameters, reduced over the others; None is the objective's metric."""
-        request, table = await self._table(sweep_id)
-        chosen = request.objective.metric if metric is None else metric
-        names = [item.name for item in request.parameters]
-        build = functools.partial(heat_map, goal=request.objective.goal, search=request.search.kind)
-        return await asyncio.to_thread(build, table.values, table.figures, x, y, chosen, reduce, names)
+    async def heat_map(self, sweep_id: str, *, x: str, y: str, metric: str | None, reduce: Reduce) -> SweepMap:
+        """Return a metric over two swept parameters, reduced over the others; None is the objective's metric.
 
-    async def _table(self, sweep_id: str) -> tuple[SweepRequest, SweepTable]:
-        _, request, _ = await self._read(sweep_id, SweepRequest, SweepConclusion)
-        return request, await read_table(self.jobs.chunks(sweep_id), len(request.parameters))
+        Raises InvalidInput on `x`, `y` or `metric`; TooLarge if it has too many cells.
+        """
+        async with self._table(sweep_id) as (request, table):
+            columns = {column.name: column for column in await asyncio.to_thread(read_columns, request)}
+            names = list(columns)
+            x = find_name(x, names, field="x")
+            y = find_name(y, [name for name in names if name != x], field="y")
+            chosen = request.objective.metric if metric is None else find_name(metric, ROW_METRICS, field="metric")
+            build = functools.partial(heat_map, goal=request.objective.goal, search=request.search.kind)
+            found = await asyncio.to_thread(build, table.values, table.figures, x, y, chosen, reduce, names)
+            # The table has gaps while the sweep runs: a row's place in it need not be its number.
+            numbers = np.append(table.numbers, -1)[found.best_rows]
+            cells = replace(found, best_rows=numbers)
+            return SweepMap(x=columns[x], y=columns[y], metric=chosen, reduce=reduce, cells=cells)
+
+    async def deflation(self, conclusion: SweepConclusion) -> Deflation | None:
+        """Return the deflation of the best row after all rows were counted.
+
+        None if no row can be the best, or its result was deleted.
+        """
+        if not conclusion.best:
+            return None
+        try:
+            result = await self.backtests.get(conclusion.best[0].result_id)
+        except ResultNotFound:
+            return None
+        return None if result.judgement is None else result.judgement.deflation
+
+    @asynccontextmanager
+    async def _table(self, sweep_id: str) -> AsyncIterator[tuple[SweepRequest, SweepTable]]:
+        """Read the rows that are computed, and hold a slot of the queue meanwhile."""
+        job, request, _ = await self._read(sweep_id, SweepRequest, SweepConclusion)
+        async with self.computing.slot(job.user_id):
+            yield request, await read_table(self.jobs.chunks(sweep_id), len(request.parameters))
 
     async def _read(
         self, job_id: str, request_kind: type[Request], conclusion_kind: type[Conclusion]
@@ -129,6 +181,16 @@ class SweepService:
         return job, request, conclusion
 
 
+def _name_parameters(request: SweepRequest) -> SweepRequest:
+    """Return the request with its parameters under their public names, in whichever spelling they came."""
+    known = sweepable(request.backtest)
+    parameters = tuple(
+        replace(item, name=find_sweepable(known, item.name, field=f"parameters[{place}].name").name)
+        for place, item in enumerate(request.parameters)
+    )
+    return replace(request, parameters=parameters)
+
+
 def _check_walk_forward(request: WalkForwardRequest) -> None:
     """Raise InvalidInput if a trading rule is swept (the tests share one account, and so their rules), or for TPE."""
     if request.sweep.search.kind is SearchKind.TPE:
@@ -137,8 +199,7 @@ def _check_walk_forward(request: WalkForwardRequest) -> None:
     base = request.sweep.backtest
     known = sweepable(base)
     for item in request.sweep.parameters:
-        found = known.get(item.name)
-        if found is not None and found.path[0] != "strategy":
+        if find_sweepable(known, item.name, field="parameters").path[0] != "strategy":
             raise InvalidInput(
                 "{field} has {got!r}, a trading rule. A walk-forward allows parameters of the strategy only: {known}.",
                 field="parameters", got=item.name,

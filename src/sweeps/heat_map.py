@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from src.domain.errors import bad_value
-from src.domain.sweeps import Goal, SearchKind, check_metric
+from src.domain.errors import TooLarge, bad_value
+from src.domain.sweeps import Goal, Reduce, SearchKind, check_metric
 from src.sweeps.ranking import column_of
 
 Floats = NDArray[np.float64]
@@ -19,14 +18,7 @@ Numbers = NDArray[np.int64]
 
 MAX_BINS: Final = 50
 """Bins of an axis whose values were drawn: each of them may be there once only."""
-
-
-class Reduce(StrEnum):
-    """How the rows of a cell become one number."""
-
-    BEST = "BEST"
-    MEAN = "MEAN"
-    MEDIAN = "MEDIAN"
+MAX_CELLS: Final = 250_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -68,7 +60,8 @@ def heat_map(
     search
         Axes of RANDOM and TPE are binned if they have over 50 distinct values.
 
-    Raises InvalidInput on `x`, `y` or `metric` if there is none of that name, or x and y are the same.
+    Raises InvalidInput on `x`, `y` or `metric` if there is none of that name, or x and y are the same; TooLarge if
+    there are too many cells.
     """
     check_metric(metric, field="metric")
     for field, name, others in (("x", x, names), ("y", y, [name for name in names if name != x])):
@@ -77,6 +70,11 @@ def heat_map(
     is_binned = search in (SearchKind.RANDOM, SearchKind.TPE)
     x_axis, x_places = _cut_axis(values[:, names.index(x)], is_binned=is_binned)
     y_axis, y_places = _cut_axis(values[:, names.index(y)], is_binned=is_binned)
+    if x_axis.size * y_axis.size > MAX_CELLS:
+        raise TooLarge(
+            "A heat map of {x} and {y} has {count:,} cells. Maximum: {most:,}. Read the rows instead, or name others.",
+            x=x, y=y, count=x_axis.size * y_axis.size, most=MAX_CELLS,
+        )  # fmt: skip
     own = column_of(figures, metric)
     known = np.flatnonzero(~np.isnan(own))
     order = own[known] if goal is Goal.MINIMIZE else -own[known]

@@ -6,11 +6,12 @@ The values are mappings of public names in snake_case, as in `requests.backtests
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-from src.api.requests.backtests import build_request
-from src.domain.errors import InvalidInput, bad_value, missing, not_exactly_one
-from src.domain.parameters import build
+from src.api.requests.backtests import build_request, echo_settings, echo_strategy
+from src.domain.errors import InvalidInput, bad_value, missing
+from src.domain.parameters import build, parameters_of
+from src.domain.runs import BacktestRequest
 from src.domain.signals import ParameterValue
 from src.domain.sweeps import (
     MAX_CONSTRAINTS,
@@ -25,8 +26,11 @@ from src.domain.sweeps import (
     ValueRange,
 )
 from src.domain.walk_forward import WalkForwardRequest
+from src.strategies.registry import PARAMS
 
 Given = Mapping[str, object]
+
+_NAMES: Final[Mapping[type, str]] = {params: name for name, params in PARAMS.items()}
 
 
 class GivenBacktest(NamedTuple):
@@ -67,11 +71,53 @@ def build_walk_forward(sweep: SweepRequest, given: Given) -> WalkForwardRequest:
     return build(WalkForwardRequest, given, sweep=sweep)
 
 
+def echo_sweep(request: SweepRequest) -> dict[str, object]:
+    """Return what a sweep was asked to be, defaults filled in, by public names."""
+    return {
+        "backtest": _echo_backtest(request.backtest),
+        "parameters": [
+            {
+                "name": item.name,
+                "values": None if item.values is None else list(item.values),
+                "range": None if item.range is None else _echo(item.range),
+            }
+            for item in request.parameters
+        ],
+        "search": _echo(request.search),
+        "constraints": [_echo(item) for item in (*request.constraints, *request.metric_constraints)],
+        "objective": _echo(request.objective),
+        "keep_best": request.keep_best,
+    }
+
+
+def echo_walk_forward(request: WalkForwardRequest) -> dict[str, object]:
+    """Return what a walk-forward was asked to be, defaults filled in, by public names."""
+    return {"sweep": echo_sweep(request.sweep), **_echo(request), "step_bars": request.step}
+
+
+def _echo(value: object) -> dict[str, object]:
+    """Return the parameters that a dataclass declares itself, by public names."""
+    own = [item for item in parameters_of(type(value)) if len(item.path) == 1]
+    return {item.parameter.name: item.write(item.of(value)) for item in own}
+
+
+def _echo_backtest(request: BacktestRequest) -> dict[str, object]:
+    market = request.market
+    return {
+        "user_id": request.user_id,
+        "symbol": market.symbol,
+        "interval": market.interval.name,
+        "engine": request.engine,
+        **echo_settings(request),
+        "strategy": {"name": _NAMES[type(request.strategy)], "parameters": echo_strategy(request.strategy)},
+    }
+
+
 def only_backtest(given: Given) -> str:
     """Return which of `backtest` and `ml_backtest` is given; raises InvalidInput unless it is one of them."""
     named = [name for name in ("backtest", "ml_backtest") if given.get(name) is not None]
     if len(named) != 1:
-        raise not_exactly_one("backtest", named=named, allowed=("backtest", "mlBacktest"))
+        raise InvalidInput("Give either {field} or {@mlBacktest}.", field="backtest")
     return named[0]
 
 

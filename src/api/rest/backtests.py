@@ -16,9 +16,11 @@ from src.api.requests.backtests import build_request
 from src.api.requests.series import read_range
 from src.api.rest import values
 from src.api.rest.answer_model import Answer
-from src.api.rest.bodies import check_json, read_backtest_body
+from src.api.rest.bodies import read_run_body
+from src.api.rest.body_models import check_json
 from src.api.rest.caching import NOT_MODIFIED, checked_headers, is_unchanged
 from src.api.rest.formats import FORMAT_RESPONSES, Format, FormatParameter, choose_format, respond_file
+from src.api.rest.jobs import STARTED, IdempotencyKey, respond_started
 from src.api.rest.presenting import present_rerun, present_result, present_summary, respond
 from src.api.rest.queries import NamedQueryRoute
 from src.api.rest.result_schemas import (
@@ -90,19 +92,29 @@ _MODEL_CHECK_ERRORS = error_responses(
     summary="Backtest a strategy",
     response_model=Envelope[ResultAnswer],
     openapi_extra=backtest_body(),
-    responses=error_responses(
-        errors.MalformedRequest,
-        errors.InvalidInput,
-        errors.TooLarge,
-        errors.UnsupportedFormat,
-        *MARKET_ERRORS,
-        extra=BODY_ERRORS,
-    ),
+    responses={
+        **STARTED,
+        **error_responses(
+            errors.MalformedRequest,
+            errors.InvalidInput,
+            errors.Conflict,
+            errors.TooLarge,
+            errors.UnsupportedFormat,
+            *MARKET_ERRORS,
+            extra=BODY_ERRORS,
+        ),
+    },
 )
-async def run_backtest(request: Request, rows: HasRows = True) -> Response:
-    """Backtest a strategy on either engine: the moving-average crossover, or the one that `strategy` names."""
+async def run_backtest(request: Request, rows: HasRows = True, idempotency_key: IdempotencyKey = None) -> Response:
+    """Backtest a strategy on either engine: the moving-average crossover, or the one that `strategy` names.
+
+    With `async` true it becomes a job: the response is 202 at once, and the job's `result_id` names the stored result.
+    """
     check_json(request.headers.get("content-type", ""))
-    wanted = build_request(*read_backtest_body(await request.body()), max_bars=max_bars_of(request))
+    backtest, is_job = read_run_body(await request.body())
+    wanted = build_request(*backtest, max_bars=max_bars_of(request))
+    if is_job:
+        return respond_started(await services_of(request).jobs.submit(wanted, idempotency_key=idempotency_key))
     result = await services_of(request).backtests.run(wanted)
     presented = partial(present_result, result, max_rows=max_rows_of(request), has_rows=rows)
     return await run_in_threadpool(lambda: respond("Backtest completed successfully", presented()))

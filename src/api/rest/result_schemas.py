@@ -76,7 +76,7 @@ class TradeRow(BaseModel):
     is_open: bool = Field(description="Whether it was still open at the last bar.")
 
 
-def _metric_fields(names: Iterable[str], *, path: str = "") -> dict[str, Any]:
+def metric_fields(names: Iterable[str], *, path: str = "") -> dict[str, Any]:
     """Return the metrics as pydantic fields, described by the domain's table, read from `path`."""
     found: dict[str, Any] = {}
     for metric in METRIC_DEFINITIONS:
@@ -95,9 +95,9 @@ MetricsAnswer: Final = create_model(
     "MetricsAnswer",
     __base__=Answer,
     __doc__="Every metric; null if it does not exist (no trades, no variance, no loss).",
-    **_metric_fields([metric.name for metric in METRIC_DEFINITIONS]),
+    **metric_fields([metric.name for metric in METRIC_DEFINITIONS]),
 )
-_HeadMetrics: Final = create_model("_HeadMetrics", __base__=Answer, **_metric_fields(HEAD_METRICS, path="run.metrics."))
+_HeadMetrics: Final = create_model("_HeadMetrics", __base__=Answer, **metric_fields(HEAD_METRICS, path="run.metrics."))
 
 
 if TYPE_CHECKING:

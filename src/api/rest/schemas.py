@@ -14,7 +14,7 @@ from src.api.errors import PROBLEM_MEDIA_TYPE
 from src.api.requests.uploads import FILE_FIELD
 from src.api.rest import rules, values
 from src.api.rest.answer_model import Answer, Instant, Written, at
-from src.api.rest.bodies import BacktestBody, MlBacktestForm, RulesCheckBody, TrainingForm
+from src.api.rest.bodies import MlBacktestForm, RulesCheckBody, RunBody, TrainingForm
 from src.domain import errors
 from src.domain.model_files import MODEL_EXTENSIONS
 
@@ -213,15 +213,19 @@ def ml_backtest_body() -> dict[str, Any]:
 
 def backtest_body() -> dict[str, Any]:
     """Describe the JSON body of a backtest."""
-    schema = BacktestBody.model_json_schema()
-    return _body("application/json", schema["title"], schema, rules.body_rules())
+    return json_body(RunBody.model_json_schema(), rules.body_rules())
 
 
 def rules_body() -> dict[str, Any]:
     """Describe the JSON body of a check of rules: one that is too long is a fault of the report, not of the request."""
     schema = RulesCheckBody.model_json_schema()
     schema["properties"] = {name: _without_length(field) for name, field in schema["properties"].items()}
-    return _body("application/json", schema["title"], schema)
+    return json_body(schema)
+
+
+def json_body(schema: dict[str, Any], rules_of_fields: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:
+    """Describe a JSON body with this schema, which has a title, and the rules about several of its fields."""
+    return _body("application/json", schema["title"], schema, rules_of_fields)
 
 
 def form_body(name: str, schema: dict[str, Any], rules_of_fields: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:

@@ -9,7 +9,8 @@ from starlette.responses import Response
 
 from src.api.requests.rules import check_rules
 from src.api.rest.answer_model import Answer, answer_for
-from src.api.rest.bodies import check_json, read_rules_body
+from src.api.rest.bodies import read_rules_body
+from src.api.rest.body_models import check_json
 from src.api.rest.presenting import respond
 from src.api.rest.queries import NamedQueryRoute
 from src.api.rest.schemas import BODY_ERRORS, Envelope, error_responses, rules_body

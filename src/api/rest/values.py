@@ -16,6 +16,7 @@ from src.domain.intervals import INTERVALS
 from src.domain.market import MarketRequest
 from src.domain.model_files import MAX_MODEL_NAME_LENGTH, USER_ID_PATTERN
 from src.domain.parameters import Bounds, DeclaredParameter, parameters_of
+from src.domain.sweeps import ROW_METRICS
 
 MAXIMUM_SETTING: Final = "x-maximum-setting"
 """Names the setting whose value is the maximum, which `with_maxima` writes beside it."""
@@ -27,7 +28,10 @@ INTERVAL: Final = text_enum(
     "The length of a bar: 1m is a minute, and 1M a month.",
     {f"{_UNITS[name[-1]]}_{name[:-1]}": name for name in INTERVALS},
 )
-_CHOICES: Final = {tuple(INTERVALS): INTERVAL}
+_ROW_METRIC: Final = text_enum(
+    "RowMetric", "A metric of the rows of a sweep.", {name.upper(): name for name in ROW_METRICS}
+)
+_CHOICES: Final = {tuple(INTERVALS): INTERVAL, ROW_METRICS: _ROW_METRIC}
 
 
 def schema_of(item: DeclaredParameter) -> Schema:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from src.api.answers import PendingTable
 
-ScalarName = Literal["Float", "Int", "Boolean", "String"]
+ScalarName = Literal["Float", "Int", "Boolean", "String", "JSON"]
 TimeUnit = Literal["ms", "s"]
 
 NO_TIME: Final = np.iinfo(np.int64).min
@@ -76,6 +76,30 @@ def int_column(values: NDArray[np.integer[Any]]) -> Column:
     if values.size and not (values.min() >= _INT32.min and values.max() <= _INT32.max):
         raise OverflowError("a value does not fit GraphQL's Int")
     return Column(values, "Int", _to_list, _number_cells)
+
+
+def optional_int_column(values: NDArray[np.integer[Any]]) -> Column:
+    """Build a column of integers ≥ 0 that fit GraphQL's Int; a negative one is null."""
+
+    def write(array: NDArray[Any]) -> list[Any]:
+        return [None if value < 0 else value for value in array.tolist()]
+
+    def cells(array: NDArray[Any]) -> list[bytes]:
+        return [b"null" if value is None else b"%d" % value for value in write(array)]
+
+    return Column(values, "Int", write, cells, has_nulls=bool((values < 0).any()))
+
+
+def json_column(values: Sequence[object]) -> Column:
+    """Build a column of values that JSON can write."""
+
+    def write(places: NDArray[Any]) -> list[Any]:
+        return [values[place] for place in places.tolist()]
+
+    def cells(places: NDArray[Any]) -> list[bytes]:
+        return [orjson.dumps(value) for value in write(places)]
+
+    return Column(np.arange(len(values)), "JSON", write, cells)
 
 
 def boolean_column(values: NDArray[np.bool_]) -> Column:

@@ -17,11 +17,12 @@ from src.domain.sweeps import (
     MetricConstraint,
     Objective,
     ParameterStability,
+    Reduce,
     SearchKind,
     SweepRequest,
 )
 from src.sweeps.combinations import build_combinations
-from src.sweeps.heat_map import MAX_BINS, Reduce, heat_map
+from src.sweeps.heat_map import MAX_BINS, heat_map
 from src.sweeps.ranking import rank_rows
 from src.sweeps.stability import parameter_stability
 from tests.unit.sweeps.requests import preset, sweep, swept

@@ -1,0 +1,83 @@
+"""Follow jobs for clients that stay connected: server-sent events and subscriptions, a bounded number of them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from typing import Any, Final
+
+from src.domain.errors import Busy, JobNotFound
+from src.domain.jobs import Job
+from src.service.jobs import JobService
+
+MAX_STREAMS: Final = 256
+"""Streams of one process: each holds a connection, and a copy of its job's state."""
+MAX_STREAM_S: Final = 3600.0
+"""A stream ends after this time; clients that still want it open another one."""
+
+
+class JobStreams:
+    """The open streams of one process; all end when the process begins to stop."""
+
+    def __init__(self, *, max_streams: int = MAX_STREAMS, max_stream_s: float = MAX_STREAM_S) -> None:
+        self._max_streams = max_streams
+        self._max_stream_s = max_stream_s
+        self._open = 0
+        self._closing = asyncio.Event()
+
+    def check_free(self) -> None:
+        """Raise Busy if no more streams may be opened; callers ask before they `follow`."""
+        if self._closing.is_set():
+            raise Busy("The service is stopping. Try again later.")
+        if self._open >= self._max_streams:
+            raise Busy(
+                "{count} streams of jobs are open already. Retry in 5 s, or read the job itself.",
+                retry_after_s=5.0,
+                count=self._open,
+            )
+
+    def close(self) -> None:
+        """End all streams."""
+        self._closing.set()
+
+    async def follow(self, jobs: JobService, job_id: str, *, idle_s: float) -> AsyncIterator[Job | None]:
+        """Yield each state of a job until it has ended, and None after `idle_s` without a new one.
+
+        Ends too if the job is deleted, the process stops, or the stream has lasted long enough.
+        """
+        self._open += 1
+        ending = asyncio.create_task(self._end())
+        try:
+            async with aclosing(jobs.watch(job_id)) as states:
+                while not ending.done():
+                    coming = asyncio.ensure_future(anext(states, None))
+                    try:
+                        while not coming.done() and not ending.done():
+                            await asyncio.wait({coming, ending}, timeout=idle_s, return_when=asyncio.FIRST_COMPLETED)
+                            if not coming.done() and not ending.done():
+                                yield None
+                    finally:
+                        await _settle(coming)
+                    if coming.cancelled() or (state := coming.result()) is None:
+                        return
+                    yield state
+        except JobNotFound:
+            return
+        finally:
+            self._open -= 1
+            await _settle(ending)
+
+    async def _end(self) -> None:
+        try:
+            async with asyncio.timeout(self._max_stream_s):
+                await self._closing.wait()
+        except TimeoutError:
+            return
+
+
+async def _settle(task: asyncio.Future[Any]) -> None:
+    """Cancel what has not ended, and wait until it has."""
+    if not task.done():
+        task.cancel()
+        await asyncio.wait([task])

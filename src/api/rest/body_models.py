@@ -1,0 +1,172 @@
+"""Make the models of bodies from declared parameters, and read bodies with them: either spelling, no unknown fields."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import Annotated, Any, Final, get_args, get_origin
+
+import orjson
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema, create_model
+
+from src.api.components import component
+from src.api.errors import explain_validation
+from src.api.json_bodies import read_json
+from src.api.rest import values
+from src.api.spelling import in_one_spelling
+from src.domain.errors import CONTENT_TYPE_REFUSED, MalformedRequest, UnsupportedFormat
+from src.domain.parameters import DeclaredParameter, parameters_of
+from src.strategies.registry import PARAMS
+
+JSON_MEDIA_TYPE: Final = "application/json"
+
+
+def _no_boolean(value: object) -> object:
+    # Python counts true as 1; a client that sends it for a number has made a mistake.
+    if isinstance(value, bool):
+        raise ValueError("a number")
+    return value
+
+
+def _name_list(value: object) -> object:
+    """Read a list of names from JSON, from text with commas, or (as forms repeat a field) from a list of either."""
+    texts = [value] if isinstance(value, str) else value
+    if not isinstance(texts, (list, tuple)):
+        raise ValueError("a list of column names")
+    names: list[str] = []
+    for text in texts:
+        if not isinstance(text, str):
+            raise ValueError("a list of column names")
+        names += _names_in(text)
+    return names
+
+
+def _names_in(text: str) -> list[str]:
+    if not text.lstrip().startswith("["):
+        return [name.strip() for name in text.split(",") if name.strip()]
+    try:
+        names = orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise ValueError("a JSON list of column names, or names separated by commas") from error
+    if not all(isinstance(name, str) for name in names):
+        raise ValueError("a list of column names")
+    return list(names)
+
+
+Number = Annotated[float, BeforeValidator(_no_boolean)]
+Whole = Annotated[int, Field(ge=-(2**63), le=2**63 - 1), BeforeValidator(_no_boolean)]
+NameList = Annotated[list[str], BeforeValidator(_name_list)]
+
+
+_NUMBERS_BY_NAME: Final = component(
+    "NumbersByName",
+    {"type": "object", "additionalProperties": {"type": "number"}, "description": "Numbers by the client's own names."},
+)
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+
+def _public_kind(item: DeclaredParameter) -> Any:
+    """Return the type of a parameter in JSON and forms; enums are text, so that their case does not matter."""
+    if (enum := values.enum_schema_of(item)) is not None:
+        return Annotated[str, WithJsonSchema(enum)]
+    if get_origin(item.public_kind) is tuple:
+        return NameList
+    if get_origin(item.public_kind) is Mapping:
+        return Annotated[dict[str, Number], WithJsonSchema(_NUMBERS_BY_NAME)]
+    return {float: Number, int: Whole}.get(item.public_kind, item.public_kind)
+
+
+def make_body(
+    name: str,
+    meaning: str,
+    parameters: Iterable[DeclaredParameter] = (),
+    *,
+    required: Iterable[str] = (),
+    others: Mapping[str, Any] = MappingProxyType({}),
+) -> Any:
+    """Return the pydantic model of a body with these parameters; all but the `required` ones may be null."""
+    fields: dict[str, Any] = {}
+    for item in parameters:
+        kind = _public_kind(item)
+        is_required = item.parameter.name in required
+        fields[item.parameter.name] = (
+            kind if is_required else kind | None,
+            Field(
+                ... if is_required else None,
+                description=item.description,
+                json_schema_extra=values.schema_of(item),
+            ),
+        )
+    return create_model(name, __base__=_Body, __doc__=meaning, **fields, **others)
+
+
+def check_json(content_type: str) -> None:
+    """Raise UnsupportedFormat if a Content-Type header does not say that the body is JSON."""
+    if content_type.partition(";")[0].strip().lower() != JSON_MEDIA_TYPE:
+        raise UnsupportedFormat(CONTENT_TYPE_REFUSED, got=content_type, allowed=JSON_MEDIA_TYPE)
+
+
+def read_object(content: bytes, kind: type[BaseModel]) -> dict[str, Any]:
+    """Read a JSON body as `validate_body` does; raises MalformedRequest too if it is not an object."""
+    raw = read_json(content)
+    if not isinstance(raw, dict):
+        raise MalformedRequest("The body is not a JSON object.")
+    return validate_body(kind, raw)
+
+
+def validate_body(
+    kind: type[BaseModel], raw: Mapping[str, object], *, also_known: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Return the fields of a body in snake_case, those that did not come as None.
+
+    `also_known` are fields beside those of `kind` that a form may have. Raises InvalidInput.
+    """
+    try:
+        return kind.model_validate(_one_spelling(raw)).model_dump()
+    except ValidationError as error:
+        found = error.errors(include_url=False)
+        path = found[0]["loc"][:-1]
+        known = (*(() if path else also_known), *_known(kind, path))
+        raise explain_validation(found, allowed=known, sent=raw) from error
+
+
+def _known(kind: type[BaseModel], path: Sequence[int | str]) -> Sequence[str]:
+    """Return the known fields of the object at a path of the body; those of the body itself for an empty path."""
+    for name in path:
+        annotation = kind.model_fields[str(name)].annotation if str(name) in kind.model_fields else None
+        kind = next(_models_in(annotation), kind)
+    return tuple(kind.model_fields)
+
+
+def _models_in(annotation: object) -> Iterator[type[BaseModel]]:
+    """Yield the bodies in a type: itself, or those of a list, of alternatives."""
+    if isinstance(annotation, type) and not get_args(annotation) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _models_in(part)
+
+
+_OWN_NAMES: Final = frozenset(
+    item.parameter.name
+    for params in PARAMS.values()
+    for item in parameters_of(params)
+    if get_origin(item.public_kind) is Mapping
+)
+"""Fields whose objects have names of the client's own, which stay as they are spelled."""
+
+
+def _one_spelling(raw: Mapping[str, object]) -> dict[str, object]:
+    """Return the fields under their snake_case names; InvalidInput if one came in both spellings."""
+    return {
+        name: value if name in _OWN_NAMES and isinstance(value, dict) else _respell(value)
+        for name, value in in_one_spelling(raw.items()).items()
+    }
+
+
+def _respell(value: object) -> object:
+    if isinstance(value, list) and any(isinstance(item, dict) for item in value):
+        return [_respell(item) for item in value]
+    return _one_spelling(value) if isinstance(value, dict) else value

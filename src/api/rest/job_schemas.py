@@ -1,0 +1,110 @@
+"""Define the responses about jobs, sweeps and walk-forwards, for OpenAPI."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict, Field, create_model
+
+from src.api.rest.answer_model import Answer, answer_for
+from src.api.rest.result_schemas import DeflationAnswer, metric_fields
+from src.domain.jobs import Job
+from src.domain.sweeps import ROW_METRICS, Reduce, SweepConclusion, SweepEstimate
+from src.domain.walk_forward import Fold, WalkForwardConclusion
+
+if TYPE_CHECKING:
+
+    class _Job(Answer):
+        pass
+
+    class SweepConclusionAnswer(Answer):
+        pass
+
+    class FoldAnswer(Answer):
+        pass
+
+    class WalkForwardConclusionAnswer(Answer):
+        pass
+
+    class EstimateAnswer(Answer):
+        pass
+else:
+    _Job, SweepConclusionAnswer = answer_for(Job), answer_for(SweepConclusion)
+    FoldAnswer, WalkForwardConclusionAnswer = answer_for(Fold), answer_for(WalkForwardConclusion)
+    EstimateAnswer = answer_for(SweepEstimate)
+
+
+class JobAnswer(_Job):
+    """Work that outlives the request that asked for it."""
+
+    eta_seconds: float | None = Field(
+        description="Seconds until it is done at its present rate; null if that is not known. Unit: seconds."
+    )
+
+
+class JobPageAnswer(BaseModel):
+    """One page of jobs, newest first."""
+
+    items: list[JobAnswer] = Field(description="The jobs of this page.")
+    next_cursor: str | None = Field(description="`after` for the next page; null on the last page.")
+    warnings: list[str] = Field(description="Jobs of this page that cannot be read, in full sentences.")
+
+
+class SweepAnswer(BaseModel):
+    """A sweep: its job, what was asked for, and what it found."""
+
+    job: JobAnswer = Field(description="The job that computes it.")
+    settings: dict[str, Any] = Field(description="What was asked for, defaults filled in.")
+    conclusion: SweepConclusionAnswer | None = Field(description="What it found; null while it has not succeeded.")
+    deflation: DeflationAnswer | None = Field(
+        description="The best row's Sharpe ratio after all trials; null without one, or if its result was deleted."
+    )
+
+
+def _row_metrics() -> dict[str, Any]:
+    return {name: (kind | None, shown) for name, (kind, shown) in metric_fields(ROW_METRICS).items()}
+
+
+class _SweepRow(BaseModel):
+    model_config = ConfigDict(extra="allow")
+
+    row: int = Field(description="Its number, from 0.")
+
+
+SweepRowAnswer: Any = create_model(
+    "SweepRowAnswer",
+    __base__=_SweepRow,
+    __doc__="A row of a sweep: its number, the swept parameters under their names (after `parameter_` if a metric has "
+    "that name), and its metrics, null if one does not exist.",
+    **_row_metrics(),
+)
+
+
+class AxisAnswer(BaseModel):
+    """One axis of a heat map."""
+
+    name: str = Field(description="The swept parameter.")
+    values: list[float | str] = Field(description="Its values in rising order; the middles of bins if it was drawn.")
+
+
+class HeatMapAnswer(BaseModel):
+    """A metric over two swept parameters."""
+
+    x: AxisAnswer = Field(description="The parameter of the columns.")
+    y: AxisAnswer = Field(description="The parameter of the rows.")
+    metric: str = Field(description="The metric in the cells.")
+    reduce: Reduce = Field(description="How the rows of a cell became one number.")
+    cells: list[list[float | None]] = Field(description="A list for each value of y; null without a row.")
+    counts: list[list[int]] = Field(description="Rows of each cell that have the metric. Unit: count.")
+    best_rows: list[list[int | None]] = Field(description="Number of the best row of each cell; null without one.")
+
+
+class WalkForwardAnswer(BaseModel):
+    """A walk-forward: its job, what was asked for, the folds that are done, and what it found."""
+
+    job: JobAnswer = Field(description="The job that computes it.")
+    settings: dict[str, Any] = Field(description="What was asked for, defaults filled in.")
+    folds: list[FoldAnswer] = Field(description="The folds that are done, in order.")
+    conclusion: WalkForwardConclusionAnswer | None = Field(
+        description="What it found; null while it has not succeeded."
+    )

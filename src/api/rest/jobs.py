@@ -1,0 +1,182 @@
+"""Serve jobs over REST: list, read, follow, cancel, resume, delete."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator, Mapping
+from typing import Annotated, Any, Final
+
+import orjson
+from fastapi import APIRouter, Header, Path, Query, Request
+from pydantic import WithJsonSchema
+from starlette.responses import Response, StreamingResponse
+
+from src.api.components import enum_of
+from src.api.dependencies import job_streams_of, services_of
+from src.api.rest import values
+from src.api.rest.job_schemas import JobAnswer, JobPageAnswer
+from src.api.rest.presenting import respond
+from src.api.rest.queries import NamedQueryRoute
+from src.api.rest.schemas import Envelope, error_responses
+from src.domain import errors
+from src.domain.jobs import MAX_IDEMPOTENCY_KEY_LENGTH, Job, JobState
+from src.domain.parameters import member_of
+
+router = APIRouter(prefix="/api/jobs", tags=["jobs"], route_class=NamedQueryRoute)
+
+HEARTBEAT_S: Final = 15.0
+"""Seconds after which a stream without news gets a comment: proxies close connections that are silent for a minute."""
+RETRY_AFTER_S: Final = 1
+RECONNECT_MS: Final = 2_000
+EVENT_STREAM: Final = "text/event-stream"
+
+JobId = Annotated[str, Path(description="The job's id.")]
+JobUser = Annotated[str, Query(description="Whose job it is.", json_schema_extra=values.USER_ID)]
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        description="The same key and request of a user are the same job, however often they are sent; the same key "
+        "with another request is a conflict.",
+        min_length=1,
+        max_length=MAX_IDEMPOTENCY_KEY_LENGTH,
+    ),
+]
+
+_READ_ERRORS = error_responses(errors.InvalidInput, errors.JobNotFound, errors.StoreUnavailable)
+_CHANGE_ERRORS = error_responses(
+    errors.InvalidInput, errors.JobNotFound, errors.Conflict, errors.Busy, errors.StoreUnavailable
+)
+_STARTED: Final[Mapping[str, Any]] = {
+    "Location": {"description": "Path of the job.", "schema": {"type": "string"}},
+    "Retry-After": {"description": "Seconds after which to ask for it.", "schema": {"type": "integer"}},
+}
+STARTED: Final[Mapping[int | str, Any]] = {202: {"description": "The job waits to be run.", "headers": _STARTED}}
+"""What an endpoint that starts a job responds."""
+
+_EVENTS: Final[Mapping[int | str, Any]] = {
+    200: {
+        "description": "A stream of `progress` events, each with the job as JSON and an id.",
+        "content": {EVENT_STREAM: {"schema": {"type": "string"}}},
+    },
+    204: {"description": "The job has ended, and the client has its last event (Last-Event-ID)."},
+}
+
+
+_State = Annotated[str, WithJsonSchema(enum_of(JobState, ignores_case=True))]
+
+
+def respond_started(job: Job) -> Response:
+    """Return the response to a request that started a job."""
+    headers = {"Location": f"/api/jobs/{job.id}", "Retry-After": str(RETRY_AFTER_S)}
+    return respond(f"Job {job.state.lower()}", JobAnswer.of(job), status=202, headers=headers)
+
+
+@router.get(
+    "",
+    response_model=Envelope[JobPageAnswer],
+    responses=error_responses(errors.InvalidInput, errors.StoreUnavailable),
+)
+async def list_jobs(
+    request: Request,
+    user_id: Annotated[str, Query(description="Whose jobs.", json_schema_extra=values.USER_ID)],
+    state: Annotated[_State | None, Query(description="Only jobs in this state.")] = None,
+    first: Annotated[int, Query(ge=1, le=100, description="Most jobs of a page.")] = 20,
+    after: Annotated[
+        str | None, Query(description="`next_cursor` of the page before.", json_schema_extra=values.CURSOR)
+    ] = None,
+) -> Response:
+    """List jobs, newest first."""
+    chosen = None if state is None else JobState(member_of(JobState, state, field="state"))
+    page = await services_of(request).jobs.list(user_id=user_id, first=first, after=after, state=chosen)
+    items = [JobAnswer.of(job) for job in page.jobs]
+    found = {"items": items, "next_cursor": page.next_cursor, "warnings": page.warnings}
+    return respond(f"{len(items)} job(s)", found)
+
+
+@router.get("/{job_id}", response_model=Envelope[JobAnswer], responses=_READ_ERRORS)
+async def get_job(request: Request, job_id: JobId) -> Response:
+    """Read how far a job is."""
+    job = await services_of(request).jobs.get(job_id)
+    headers = {} if job.state.is_final else {"Retry-After": str(RETRY_AFTER_S)}
+    return respond(f"Job {job.state.lower()}", JobAnswer.of(job), headers=headers)
+
+
+@router.get(
+    "/{job_id}/events",
+    response_class=StreamingResponse,
+    responses={
+        **_EVENTS,
+        **error_responses(errors.InvalidInput, errors.JobNotFound, errors.Busy, errors.StoreUnavailable),
+    },
+)
+async def follow_job(
+    request: Request,
+    job_id: JobId,
+    last_event_id: Annotated[
+        str | None, Header(alias="Last-Event-ID", description="The id of the last event that the client has.")
+    ] = None,
+) -> Response:
+    """Follow a job as server-sent events until it has ended.
+
+    Each event is `progress`, with the whole job as data: a client that misses one misses nothing. A comment comes every
+    15 s without news.
+    """
+    services, streams = services_of(request), job_streams_of(request)
+    job = await services.jobs.get(job_id)
+    if job.state.is_final and _write_event(job)[0] == last_event_id:
+        return Response(status_code=204)  # which tells an EventSource not to connect again
+    streams.check_free()
+
+    async def write_events() -> AsyncIterator[bytes]:
+        known = last_event_id
+        yield b"retry: %d\n\n" % RECONNECT_MS
+        async for state in streams.follow(services.jobs, job_id, idle_s=HEARTBEAT_S):
+            if state is None:
+                yield b": no news\n\n"
+                continue
+            event_id, text = _write_event(state)
+            if event_id != known:
+                known = event_id
+                yield text
+
+    # no-transform, and nginx's header: a proxy that collects events delays them.
+    headers = {"Cache-Control": "no-store, no-transform", "X-Accel-Buffering": "no"}
+    return StreamingResponse(write_events(), media_type=EVENT_STREAM, headers=headers)
+
+
+def _write_event(job: Job) -> tuple[str, bytes]:
+    """Return the id of a job's state, equal in all processes for equal ones, and the event."""
+    content = orjson.dumps(JobAnswer.of(job))
+    event_id = hashlib.sha256(content).hexdigest()[:16]
+    return event_id, b"event: progress\nid: %b\ndata: %b\n\n" % (event_id.encode(), content)
+
+
+@router.delete("/{job_id}", response_model=Envelope[JobAnswer | None], responses=_CHANGE_ERRORS)
+async def cancel_job(
+    request: Request,
+    job_id: JobId,
+    user_id: JobUser,
+    delete: Annotated[bool, Query(description="Delete the job, which no process may be working on.")] = False,
+) -> Response:
+    """Cancel a job, which keeps what was computed and can be resumed; one that has ended stays as it is.
+
+    With `delete=true`, delete a job and its rows instead; the results that it stored stay. `data` is then null.
+    """
+    jobs = services_of(request).jobs
+    if delete:
+        await jobs.delete(job_id, user_id=user_id)
+        return respond("Job deleted successfully", None)
+    job = await jobs.cancel(job_id, user_id=user_id)
+    return respond(f"Job {job.state.lower()}", JobAnswer.of(job))
+
+
+@router.post(
+    "/{job_id}/resume",
+    status_code=202,
+    response_model=Envelope[JobAnswer],
+    responses={**STARTED, **_CHANGE_ERRORS},
+)
+async def resume_job(request: Request, job_id: JobId, user_id: JobUser) -> Response:
+    """Continue a cancelled, failed or interrupted job where it ended."""
+    return respond_started(await services_of(request).jobs.resume(job_id, user_id=user_id))

@@ -1,0 +1,230 @@
+"""Serve sweeps and walk-forwards over REST: estimate, start, read, rows, heat maps."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import numpy as np
+from fastapi import APIRouter, Path, Query, Request
+from numpy.typing import NDArray
+from pydantic import WithJsonSchema
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response
+
+from src.api.components import enum_of
+from src.api.dependencies import max_bars_of, max_rows_of, services_of
+from src.api.requests.sweeps import echo_sweep, echo_walk_forward
+from src.api.rest.backtests import PAGE_ROWS, FirstInFormat, Offset
+from src.api.rest.body_models import check_json
+from src.api.rest.formats import FORMAT_RESPONSES, Format, FormatParameter, choose_format, respond_file
+from src.api.rest.job_schemas import (
+    EstimateAnswer,
+    FoldAnswer,
+    HeatMapAnswer,
+    JobAnswer,
+    SweepAnswer,
+    SweepConclusionAnswer,
+    SweepRowAnswer,
+    WalkForwardAnswer,
+    WalkForwardConclusionAnswer,
+)
+from src.api.rest.jobs import STARTED, IdempotencyKey, respond_started
+from src.api.rest.presenting import respond
+from src.api.rest.queries import NamedQueryRoute
+from src.api.rest.result_schemas import DeflationAnswer
+from src.api.rest.schemas import BODY_ERRORS, Envelope, Page, error_responses, json_body
+from src.api.rest.sweep_bodies import StartSweepBody, StartWalkForwardBody, read_sweep, read_walk_forward
+from src.api.rows.columns import ColumnTable, float_column
+from src.api.rows.row_pages import check_first, check_whole
+from src.api.rows.sweeps import axis_column, sweep_columns
+from src.domain import errors
+from src.domain.parameters import member_of
+from src.domain.sweeps import Reduce
+from src.service.sweep_tables import RANK, SweptColumn
+from src.service.sweeps import SweepMap
+
+router = APIRouter(prefix="/api", tags=["sweeps"], route_class=NamedQueryRoute)
+
+SweepId = Annotated[str, Path(description="The id of the job that computes it.")]
+ParameterName = Annotated[str, Query(description="A swept parameter, in either spelling.", min_length=1, max_length=64)]
+
+_START_ERRORS = error_responses(
+    errors.MalformedRequest,
+    errors.InvalidInput,
+    errors.Conflict,
+    errors.TooLarge,
+    errors.UnsupportedFormat,
+    errors.MissingLibrary,
+    errors.Busy,
+    errors.StoreUnavailable,
+    extra=BODY_ERRORS,
+)
+_READ_ERRORS = error_responses(errors.InvalidInput, errors.JobNotFound, errors.Busy, errors.StoreUnavailable)
+_MAP_ERRORS = error_responses(
+    errors.InvalidInput, errors.JobNotFound, errors.TooLarge, errors.Busy, errors.StoreUnavailable
+)
+
+
+_Reduce = Annotated[str, WithJsonSchema(enum_of(Reduce, ignores_case=True))]
+
+
+@router.post(
+    "/sweeps",
+    status_code=202,
+    response_model=Envelope[JobAnswer],
+    openapi_extra=json_body(StartSweepBody.model_json_schema()),
+    responses={**STARTED, **_START_ERRORS},
+)
+async def start_sweep(request: Request, idempotency_key: IdempotencyKey = None) -> Response:
+    """Start a sweep: a job that runs one backtest with many combinations of its parameters."""
+    check_json(request.headers.get("content-type", ""))
+    wanted, key = read_sweep(await request.body(), max_bars=max_bars_of(request))
+    return respond_started(await services_of(request).sweeps.start(wanted, choose_key(idempotency_key, key)))
+
+
+@router.post(
+    "/sweeps/estimate",
+    response_model=Envelope[EstimateAnswer],
+    openapi_extra=json_body(StartSweepBody.model_json_schema()),
+    responses=_START_ERRORS,
+)
+async def estimate_sweep(request: Request) -> Response:
+    """Estimate what a sweep costs, without starting it or fetching bars."""
+    check_json(request.headers.get("content-type", ""))
+    wanted, _ = read_sweep(await request.body(), max_bars=max_bars_of(request))
+    estimate = await services_of(request).sweeps.estimate(wanted)
+    return respond(f"{estimate.combinations} combination(s)", EstimateAnswer.of(estimate))
+
+
+@router.get("/sweeps/{sweep_id}", response_model=Envelope[SweepAnswer], responses=_READ_ERRORS)
+async def get_sweep(request: Request, sweep_id: SweepId) -> Response:
+    """Read a sweep: its job, what was asked for, and what it found."""
+    sweeps = services_of(request).sweeps
+    sweep = await sweeps.get(sweep_id)
+    conclusion = sweep.conclusion
+    deflation = None if conclusion is None else await sweeps.deflation(conclusion)
+    found = {
+        "job": JobAnswer.of(sweep.job),
+        "settings": echo_sweep(sweep.request),
+        "conclusion": None if conclusion is None else SweepConclusionAnswer.of(conclusion),
+        "deflation": None if deflation is None else DeflationAnswer.of(deflation),
+    }
+    return respond(f"Sweep {sweep.job.state.lower()}", found)
+
+
+@router.get(
+    "/sweeps/{sweep_id}/rows",
+    response_model=Envelope[Page[SweepRowAnswer]],
+    responses={**FORMAT_RESPONSES, **_READ_ERRORS},
+)
+async def list_sweep_rows(
+    request: Request,
+    sweep_id: SweepId,
+    sort_by: Annotated[
+        str,
+        Query(
+            description="rank (the best first, only rows that can be the best), row, a swept parameter or a metric.",
+            min_length=1,
+            max_length=64,
+        ),
+    ] = RANK,
+    descending: Annotated[
+        bool, Query(description="Whether the order is reversed; rows without a figure stay last.")
+    ] = False,
+    first: FirstInFormat = None,
+    offset: Offset = 0,
+    format: FormatParameter = None,
+) -> Response:
+    """Page through the rows of a sweep that are computed by now, or read them as a file."""
+    chosen, most = choose_format(request, format), max_rows_of(request)
+    size = first if first is not None else min(PAGE_ROWS, most) if chosen is Format.JSON else None
+    if size is not None:
+        check_first(size, max_rows=most)
+    page = await services_of(request).sweeps.rows(
+        sweep_id, sort_by=sort_by, descending=descending, first=size, offset=offset
+    )
+    if size is None:
+        check_whole(len(page.rows), max_rows=most)
+    columns = sweep_columns(page.columns, page.rows)
+    if chosen is not Format.JSON:
+        return await respond_file("rows", columns, len(page.rows), chosen, warnings=())
+    found = {
+        "items": ColumnTable(columns, len(page.rows)), "total": page.total, "offset": page.offset, "first": size
+    }  # fmt: skip
+    return respond(f"{page.total} row(s) in all", found, headers={"Vary": "Accept"})
+
+
+@router.get("/sweeps/{sweep_id}/heat-map", response_model=Envelope[HeatMapAnswer], responses=_MAP_ERRORS)
+async def get_heat_map(
+    request: Request,
+    sweep_id: SweepId,
+    x: ParameterName,
+    y: ParameterName,
+    metric: Annotated[
+        str | None, Query(description="A metric of the rows; the objective's if absent.", min_length=1, max_length=64)
+    ] = None,
+    reduce: Annotated[
+        _Reduce, Query(description="How the rows of a cell become one number: BEST, MEAN or MEDIAN.")
+    ] = Reduce.BEST,
+) -> Response:
+    """Read a metric of a sweep over two of its parameters, reduced over the others."""
+    chosen = Reduce(member_of(Reduce, reduce, field="reduce"))
+    found = await services_of(request).sweeps.heat_map(sweep_id, x=x, y=y, metric=metric, reduce=chosen)
+    return await run_in_threadpool(lambda: respond("Heat map found", _present_map(found)))
+
+
+@router.post(
+    "/walk-forwards",
+    status_code=202,
+    response_model=Envelope[JobAnswer],
+    openapi_extra=json_body(StartWalkForwardBody.model_json_schema()),
+    responses={**STARTED, **_START_ERRORS},
+)
+async def start_walk_forward(request: Request, idempotency_key: IdempotencyKey = None) -> Response:
+    """Start a walk-forward: a job that repeats a sweep on one training window after another and trades its choices."""
+    check_json(request.headers.get("content-type", ""))
+    wanted, key = read_walk_forward(await request.body(), max_bars=max_bars_of(request))
+    return respond_started(
+        await services_of(request).sweeps.start_walk_forward(wanted, choose_key(idempotency_key, key))
+    )
+
+
+@router.get("/walk-forwards/{walk_forward_id}", response_model=Envelope[WalkForwardAnswer], responses=_READ_ERRORS)
+async def get_walk_forward(request: Request, walk_forward_id: SweepId) -> Response:
+    """Read a walk-forward: its job, what was asked for, the folds that are done, and what it found."""
+    walk = await services_of(request).sweeps.get_walk_forward(walk_forward_id)
+    found = {
+        "job": JobAnswer.of(walk.job),
+        "settings": echo_walk_forward(walk.request),
+        "folds": [FoldAnswer.of(fold) for fold in walk.folds],
+        "conclusion": None if walk.conclusion is None else WalkForwardConclusionAnswer.of(walk.conclusion),
+    }
+    return respond(f"Walk-forward {walk.job.state.lower()}", found)
+
+
+def _present_map(found: SweepMap) -> dict[str, object]:
+    cells = found.cells
+    return {
+        "x": _present_axis(found.x, cells.x),
+        "y": _present_axis(found.y, cells.y),
+        "metric": found.metric,
+        "reduce": found.reduce,
+        "cells": [float_column(row).write(row) for row in cells.cells],
+        "counts": cells.counts.tolist(),
+        "best_rows": [[None if row < 0 else row for row in rows] for rows in cells.best_rows.tolist()],
+    }
+
+
+def _present_axis(column: SweptColumn, axis: NDArray[np.float64]) -> dict[str, object]:
+    shown = axis_column(column, axis)
+    return {"name": column.name, "values": shown.write(shown.array)}
+
+
+def choose_key(header: str | None, body: str | None) -> str | None:
+    """Return the idempotency key of a header or a body; raises InvalidInput if they differ."""
+    if header is not None and body is not None and header != body:
+        raise errors.InvalidInput(
+            "{field} is {got!r} and the header Idempotency-Key is {other!r}. Allowed: one of them.",
+            field="idempotencyKey", got=body, other=header,
+        )  # fmt: skip
+    return header if body is None else body
