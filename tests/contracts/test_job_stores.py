@@ -29,7 +29,7 @@ from src.domain.jobs import (
     JobState,
 )
 from src.domain.sweeps import KeptRow, SweepConclusion, SweepOverfitting
-from src.domain.walk_forward import Fold, WalkForwardConclusion, WalkForwardRequest
+from src.domain.walk_forward import WalkForwardConclusion, WalkForwardRequest
 from src.ports import JobStore, LeaseLost
 from src.stores.mongo_jobs import MongoJobs
 from tests.factories import START_MS, make_request
@@ -106,7 +106,7 @@ def make_conclusion() -> SweepConclusion:
     )
     return SweepConclusion(
         bars_fingerprint="0" * 64, bars=1000, combinations=4, best=(best,), overfitting=overfitting, superiority=None,
-        stability=None, trials_before=0, trials_after=4, warnings=("A warning.",),
+        stability=None, trials=4, warnings=("A warning.",),
     )  # fmt: skip
 
 
@@ -351,15 +351,10 @@ async def test_job_succeeds_with_what_it_found(store: JobStore, conclusion: JobC
     assert await store.cancel(job.id, now_ms=LATER_MS) == ended
 
 
-async def test_folds_of_a_walk_forward_are_read_back(store: JobStore) -> None:
-    fold = Fold(
-        number=0, train_start_ms=START_MS, train_end_ms=START_MS + 1, test_start_ms=START_MS + 2,
-        test_end_ms=START_MS + 3, row=None, values={}, objective_in_sample=None, objective_out_of_sample=0.1 + 0.2,
-        return_in_sample=-0.0, return_out_of_sample=5e-324, trades_out_of_sample=3,
-    )  # fmt: skip
+async def test_conclusion_of_a_walk_forward_is_read_back(store: JobStore) -> None:
     conclusion = WalkForwardConclusion(
-        bars_fingerprint="1" * 64, folds=(fold, replace(fold, number=1, values={"fast": 3})), result_id=None,
-        efficiency=None, profitable_folds=1, distinct_choices=1,
+        bars_fingerprint="1" * 64, folds=3, result_id="r-1", efficiency=0.1 + 0.2, profitable_folds=1,
+        distinct_choices=2, warnings=("é",),
     )  # fmt: skip
     job = await submit(store)
     await store.end(await lease(store), JobState.SUCCEEDED, now_ms=START_MS, conclusion=conclusion)
