@@ -25,15 +25,18 @@ ROWS = 200
 def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     """Start services that run `ChunkTask` for sweeps; the warm-up of engines and models is left out."""
 
+    made: list[JobRunner] = []
+
     @asynccontextmanager
     async def running(*, pause_s: float, **settings: Any) -> AsyncIterator[Services]:
         def make_runner(store: JobStore, clock: Clock, _: Mapping[JobKind, JobTask], **options: Any) -> JobRunner:
-            return JobRunner(store, clock, {JobKind.SWEEP: ChunkTask(pause_s=pause_s)}, **options)
+            made.append(JobRunner(store, clock, {JobKind.SWEEP: ChunkTask(pause_s=pause_s)}, **options))
+            return made[-1]
 
         monkeypatch.setattr(wiring, "JobRunner", make_runner)
         services = wiring.build_services(Settings(_env_file=None, storage_dir=tmp_path, **settings))
         services._warming = ()
-        services._following = services._following[:1]
+        services._following = (made[-1].start,)
         await services.start()
         try:
             yield services
