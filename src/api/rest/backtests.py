@@ -39,7 +39,16 @@ from src.api.rest.result_schemas import (
     TradeRow,
     UncheckedAnswer,
 )
-from src.api.rest.schemas import BODY_ERRORS, MARKET_ERRORS, Envelope, HasRows, Page, backtest_body, error_responses
+from src.api.rest.schemas import (
+    BODY_ERRORS,
+    MARKET_ERRORS,
+    Envelope,
+    HasRows,
+    Page,
+    backtest_body,
+    described_by,
+    error_responses,
+)
 from src.api.rest.tables import present_bars, rest_columns
 from src.api.rows.columns import ColumnTable
 from src.api.rows.row_pages import check_first, check_whole
@@ -91,7 +100,7 @@ _MODEL_CHECK_ERRORS = error_responses(
     "",
     summary="Backtest a strategy",
     response_model=Envelope[ResultAnswer],
-    openapi_extra=backtest_body(),
+    openapi_extra=described_by(backtest_body),
     responses={
         **STARTED,
         **error_responses(

@@ -26,7 +26,7 @@ from src.api.rest.data_schemas import (
 from src.api.rest.formats import FORMAT_RESPONSES, Format, FormatParameter, choose_format, respond_file
 from src.api.rest.presenting import respond
 from src.api.rest.queries import NamedQueryRoute
-from src.api.rest.schemas import BODY_ERRORS, MARKET_ERRORS, Envelope, UserId, error_responses
+from src.api.rest.schemas import BODY_ERRORS, MARKET_ERRORS, Envelope, UserId, described_by, error_responses
 from src.api.rows.columns import ColumnList
 from src.api.rows.row_pages import check_first, check_whole
 from src.api.rows.tables import Columns, candle_columns, feature_columns
@@ -200,7 +200,7 @@ async def list_downloads(request: Request) -> Response:
     "/upload",
     summary="Store a file of bars as a dataset",
     response_model=Envelope[DatasetAnswer],
-    openapi_extra=upload_bars_body(),
+    openapi_extra=described_by(upload_bars_body),
     responses=error_responses(
         errors.MalformedRequest,
         errors.InvalidInput,

@@ -8,10 +8,8 @@ from typing import Annotated, Any, Final
 
 import orjson
 from fastapi import APIRouter, Header, Path, Query, Request
-from pydantic import WithJsonSchema
 from starlette.responses import Response, StreamingResponse
 
-from src.api.components import enum_of
 from src.api.dependencies import job_streams_of, services_of
 from src.api.rest import values
 from src.api.rest.job_schemas import JobAnswer, JobPageAnswer
@@ -20,7 +18,6 @@ from src.api.rest.queries import NamedQueryRoute
 from src.api.rest.schemas import Envelope, error_responses
 from src.domain import errors
 from src.domain.jobs import MAX_IDEMPOTENCY_KEY_LENGTH, Job, JobState
-from src.domain.parameters import member_of
 
 router = APIRouter(prefix="/api/jobs", tags=["jobs"], route_class=NamedQueryRoute)
 
@@ -63,9 +60,6 @@ _EVENTS: Final[Mapping[int | str, Any]] = {
 }
 
 
-_State = Annotated[str, WithJsonSchema(enum_of(JobState, ignores_case=True))]
-
-
 def respond_started(job: Job) -> Response:
     """Return the response to a request that started a job."""
     headers = {"Location": f"/api/jobs/{job.id}", "Retry-After": str(RETRY_AFTER_S)}
@@ -80,15 +74,14 @@ def respond_started(job: Job) -> Response:
 async def list_jobs(
     request: Request,
     user_id: Annotated[str, Query(description="Whose jobs.", json_schema_extra=values.USER_ID)],
-    state: Annotated[_State | None, Query(description="Only jobs in this state.")] = None,
+    state: Annotated[JobState | None, Query(description="Only jobs in this state.")] = None,
     first: Annotated[int, Query(ge=1, le=100, description="Most jobs of a page.")] = 20,
     after: Annotated[
         str | None, Query(description="`next_cursor` of the page before.", json_schema_extra=values.CURSOR)
     ] = None,
 ) -> Response:
     """List jobs, newest first."""
-    chosen = None if state is None else JobState(member_of(JobState, state, field="state"))
-    page = await services_of(request).jobs.list(user_id=user_id, first=first, after=after, state=chosen)
+    page = await services_of(request).jobs.list(user_id=user_id, first=first, after=after, state=state)
     items = [JobAnswer.of(job) for job in page.jobs]
     found = {"items": items, "next_cursor": page.next_cursor, "warnings": page.warnings}
     return respond(f"{len(items)} job(s)", found)

@@ -22,6 +22,7 @@ from src.api.rest.schemas import (
     HasRows,
     ModelFileAnswer,
     UserId,
+    described_by,
     error_responses,
     ml_backtest_body,
     upload_body,
@@ -51,7 +52,7 @@ _FILE_ERRORS = (
     "/upload",
     summary="Store a model file",
     response_model=Envelope[ModelFileAnswer],
-    openapi_extra=upload_body(),
+    openapi_extra=described_by(upload_body),
     responses=error_responses(*_FILE_ERRORS, errors.Conflict, extra=BODY_ERRORS),
 )
 async def upload_model(request: Request) -> Response:
@@ -111,7 +112,7 @@ async def get_model_path(request: Request, user_id: UserId, filename: Filename) 
     "/backtest/ml",
     summary="Backtest a model file",
     response_model=Envelope[ResultAnswer],
-    openapi_extra=ml_backtest_body(),
+    openapi_extra=described_by(ml_backtest_body),
     responses=error_responses(*dict.fromkeys((*_FILE_ERRORS, *MARKET_ERRORS)), extra=BODY_ERRORS),
 )
 async def run_model_backtest(request: Request, rows: HasRows = True) -> Response:

@@ -12,7 +12,7 @@ from typing import Any, Final
 from src.api.components import COMPONENT, REFERENCE, public_name
 from src.api.error_table import HTTP_ERROR_TABLE
 from src.api.rest import values
-from src.api.rest.schemas import Problem, error_response
+from src.api.rest.schemas import Problem, complete_body, error_response
 
 Schemas = dict[str, Any]
 
@@ -27,6 +27,7 @@ def complete_openapi(document: dict[str, Any], *, max_bars: int, max_rows: int) 
     schemas[Problem.__name__] = Problem.model_json_schema()
     for path in document["paths"].values():
         for method, operation in path.items():
+            complete_body(operation)
             _add_early_errors(method, operation)
     for name in list(schemas):
         schemas[name] = _lift(schemas[name], schemas)

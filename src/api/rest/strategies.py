@@ -13,7 +13,7 @@ from src.api.rest.bodies import read_rules_body
 from src.api.rest.body_models import check_json
 from src.api.rest.presenting import respond
 from src.api.rest.queries import NamedQueryRoute
-from src.api.rest.schemas import BODY_ERRORS, Envelope, error_responses, rules_body
+from src.api.rest.schemas import BODY_ERRORS, Envelope, described_by, error_responses, rules_body
 from src.domain import errors
 from src.domain.catalog import StrategyCatalog
 from src.domain.rules import RuleReport
@@ -45,7 +45,7 @@ async def list_strategies() -> Response:
     "/check",
     summary="Check rules without a backtest",
     response_model=Envelope[RuleReportAnswer],
-    openapi_extra=rules_body(),
+    openapi_extra=described_by(rules_body),
     responses=error_responses(
         errors.MalformedRequest, errors.InvalidInput, errors.TooLarge, errors.UnsupportedFormat, extra=BODY_ERRORS
     ),

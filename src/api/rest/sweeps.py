@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 from fastapi import APIRouter, Path, Query, Request
 from numpy.typing import NDArray
-from pydantic import WithJsonSchema
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from src.api.components import enum_of
 from src.api.dependencies import max_bars_of, max_rows_of, services_of
 from src.api.requests.sweeps import echo_sweep, echo_walk_forward
 from src.api.rest.backtests import PAGE_ROWS, FirstInFormat, Offset
@@ -32,13 +30,12 @@ from src.api.rest.jobs import STARTED, IdempotencyKey, respond_started
 from src.api.rest.presenting import respond
 from src.api.rest.queries import NamedQueryRoute
 from src.api.rest.result_schemas import DeflationAnswer
-from src.api.rest.schemas import BODY_ERRORS, Envelope, Page, error_responses, json_body
+from src.api.rest.schemas import BODY_ERRORS, Envelope, Page, described_by, error_responses, json_body
 from src.api.rest.sweep_bodies import StartSweepBody, StartWalkForwardBody, read_sweep, read_walk_forward
 from src.api.rows.columns import ColumnTable, float_column
 from src.api.rows.row_pages import check_first, check_whole
 from src.api.rows.sweeps import axis_column, sweep_columns
 from src.domain import errors
-from src.domain.parameters import member_of
 from src.domain.sweeps import Reduce
 from src.service.sweep_tables import RANK, SweptColumn
 from src.service.sweeps import SweepMap
@@ -65,14 +62,19 @@ _MAP_ERRORS = error_responses(
 )
 
 
-_Reduce = Annotated[str, WithJsonSchema(enum_of(Reduce, ignores_case=True))]
+def _sweep_body() -> dict[str, Any]:
+    return json_body(StartSweepBody.model_json_schema())
+
+
+def _walk_forward_body() -> dict[str, Any]:
+    return json_body(StartWalkForwardBody.model_json_schema())
 
 
 @router.post(
     "/sweeps",
     status_code=202,
     response_model=Envelope[JobAnswer],
-    openapi_extra=json_body(StartSweepBody.model_json_schema()),
+    openapi_extra=described_by(_sweep_body),
     responses={**STARTED, **_START_ERRORS},
 )
 async def start_sweep(request: Request, idempotency_key: IdempotencyKey = None) -> Response:
@@ -85,7 +87,7 @@ async def start_sweep(request: Request, idempotency_key: IdempotencyKey = None) 
 @router.post(
     "/sweeps/estimate",
     response_model=Envelope[EstimateAnswer],
-    openapi_extra=json_body(StartSweepBody.model_json_schema()),
+    openapi_extra=described_by(_sweep_body),
     responses=_START_ERRORS,
 )
 async def estimate_sweep(request: Request) -> Response:
@@ -164,12 +166,11 @@ async def get_heat_map(
         str | None, Query(description="A metric of the rows; the objective's if absent.", min_length=1, max_length=64)
     ] = None,
     reduce: Annotated[
-        _Reduce, Query(description="How the rows of a cell become one number: BEST, MEAN or MEDIAN.")
+        Reduce, Query(description="How the rows of a cell become one number: BEST, MEAN or MEDIAN.")
     ] = Reduce.BEST,
 ) -> Response:
     """Read a metric of a sweep over two of its parameters, reduced over the others."""
-    chosen = Reduce(member_of(Reduce, reduce, field="reduce"))
-    found = await services_of(request).sweeps.heat_map(sweep_id, x=x, y=y, metric=metric, reduce=chosen)
+    found = await services_of(request).sweeps.heat_map(sweep_id, x=x, y=y, metric=metric, reduce=reduce)
     return await run_in_threadpool(lambda: respond("Heat map found", _present_map(found)))
 
 
@@ -177,7 +178,7 @@ async def get_heat_map(
     "/walk-forwards",
     status_code=202,
     response_model=Envelope[JobAnswer],
-    openapi_extra=json_body(StartWalkForwardBody.model_json_schema()),
+    openapi_extra=described_by(_walk_forward_body),
     responses={**STARTED, **_START_ERRORS},
 )
 async def start_walk_forward(request: Request, idempotency_key: IdempotencyKey = None) -> Response:
