@@ -48,7 +48,7 @@ from src.service.sweep_threads import ThreadExecutor
 from src.service.sweeps import SweepService
 from src.service.tearsheets import TearSheets
 from src.service.walk_forward_task import WalkForwardTask
-from src.service.warm_up import settle_memory, warm_up, warm_up_rules
+from src.service.warm_up import settle_memory, warm_up, warm_up_rules, warm_up_sweeps
 from src.settings import Settings
 from src.stores.documents import prepare_documents
 from src.stores.model_files import TEMPORARY_FOLDER, DiskModelFiles
@@ -148,6 +148,7 @@ def build_services(settings: Settings) -> Services:
         following=[
             _on_thread(warm_up_rules),
             adapters.runner.warm_up,
+            _on_thread(warm_up_sweeps),
             job_runner.start,
             adapters.job_store.remove_leftovers,
             functools.partial(

@@ -15,6 +15,7 @@ from src.domain.market import MarketRequest, MarketSeries
 from src.domain.runs import BacktestRequest
 from src.domain.signals import OutputKind, Predictions
 from src.domain.strategy import StrategyInputs
+from src.domain.sweeps import SweepRequest, SweptParameter
 from src.domain.trading import EngineName, Exits, FillTiming, TradingRules
 from src.domain.trial_states import EMPTY_LEDGER, LedgerUpdate
 from src.features.ohlcv import build_features
@@ -25,9 +26,11 @@ from src.service.judging import conclude, examine_parts, split_run, take_snapsho
 from src.service.pipeline import compute
 from src.service.timing import Stopwatch
 from src.strategies.crossover import CrossoverParams
+from src.strategies.ema_crossover import EmaCrossoverParams
 from src.strategies.model_signals import signals_from_predictions
 from src.strategies.rules.strategy import Rules, RulesParams
 from src.strategies.up_down import UpDown
+from src.sweeps.estimating import estimate_sweep
 
 
 def warm_up(engines: Mapping[EngineName, Engine]) -> None:
@@ -64,6 +67,29 @@ def warm_up_rules() -> None:
     """
     params = RulesParams(buy="crosses_above(close, sma(5)) and close > 1 + open / 2", short="close < sma(9)")
     Rules(params).signals(StrategyInputs(bars=_wave(200)))
+
+
+def warm_up_sweeps() -> None:
+    """Load what computes the rows of sweeps: each kernel once.
+
+    Blocking; seconds, and a minute if the compile cache is empty. Not in `warm_up`, because no one shall wait for it
+    who sends no sweep.
+    """
+    swept = (SweptParameter(name="fast", values=(2, 3)), SweptParameter(name="slow", values=(4, 5)))
+    request = BacktestRequest(
+        user_id="warm-up",
+        market=MarketRequest(symbol="WARMUP", interval=INTERVALS["1d"], limit=200),
+        strategy=CrossoverParams(),
+        rules=TradingRules(fill=FillTiming.NEXT_OPEN),
+        engine=EngineName.VECTORIZED,
+    )
+    stopped = replace(request.rules, exits=Exits(stop_loss_rate=0.1))
+    for backtest in (
+        request,
+        replace(request, strategy=EmaCrossoverParams()),
+        replace(request, engine=EngineName.EVENT_DRIVEN, rules=stopped),
+    ):
+        estimate_sweep(SweepRequest(backtest=backtest, parameters=swept), len(swept) ** 2)
 
 
 def _run(request: BacktestRequest, bars: Bars, engines: Mapping[EngineName, Engine]) -> None:

@@ -73,14 +73,14 @@ def _shown_kind(item: ReportedField) -> Any:
 
 
 def _resolver(item: ReportedField, shown: Any) -> Callable[..., Any] | None:
-    """Return a resolver for a value that is written in another form; None to read the attribute."""
+    """Return a resolver for a value that is written in another form, or has another name; None to read it as it is."""
     write = metrics_of if item.kind is Metrics else format_instant if item.unit == INSTANT else None
-    if write is None:
+    if write is None and item.name == item.public_name:
         return None
 
     def resolve(root: Any) -> Any:
         value = getattr(root, item.name)
-        return None if value is None else write(value)
+        return value if value is None or write is None else write(value)
 
     resolve.__annotations__ = {"return": shown | None if item.is_optional else shown}
     return resolve

@@ -67,7 +67,7 @@ else:
         namespace: dict[str, Any] = {
             "__module__": __name__,
             "__annotations__": {"row": int, "values": JSON},
-            "row": described("Its number, from 0."),
+            "row": described("Its number, from 0, a count."),
             "values": described("Values of the swept parameters, by name."),
         }
         known = {item.name: item for item in METRIC_DEFINITIONS}
@@ -107,18 +107,21 @@ class SweepHeatMap:
     reduce: Reduce = described("How the rows of a cell became one number.")
     cells: list[list[float | None]] = described("A list for each value of y, in the metric's unit; null without a row.")
     counts: list[list[int]] = described("Rows of each cell that have the metric, a count.")
-    best_rows: list[list[int | None]] = described("Number of the best row of each cell; null without one.")
+    best_rows: list[list[int | None]] = described("Number of the best row of each cell, a count; null without one.")
 
 
 SortBy = Annotated[
-    str, strawberry.argument(description="rank (the best first), row, a swept parameter, or a metric of the rows.")
+    str | None,
+    strawberry.argument(description="rank (the best first), row, a swept parameter, or a metric of the rows."),
 ]
-Descending = Annotated[bool, strawberry.argument(description="The order reversed; rows without a figure stay last.")]
-First = Annotated[int, strawberry.argument(description="Most rows, a count, up to MAX_ROWS_PER_ANSWER.")]
-Offset = Annotated[int, strawberry.argument(description="Rows to skip, a count.")]
+Descending = Annotated[
+    bool | None, strawberry.argument(description="The order reversed; rows without a figure stay last.")
+]
+First = Annotated[int | None, strawberry.argument(description="Most rows, a count, up to MAX_ROWS_PER_ANSWER.")]
+Offset = Annotated[int | None, strawberry.argument(description="Rows to skip, a count.")]
 Axis = Annotated[str, strawberry.argument(description="A swept parameter.")]
 MetricName = Annotated[str | None, strawberry.argument(description="A metric of the rows; the objective's if null.")]
-ReduceBy = Annotated[Reduce, strawberry.argument(description="How the rows of a cell become one number.")]
+ReduceBy = Annotated[Reduce | None, strawberry.argument(description="How the rows of a cell become one number.")]
 
 
 @strawberry.type(name="Sweep", description="One backtest with many combinations of its parameters.")
@@ -144,11 +147,15 @@ class SweepType:
         first: First = PAGE_ROWS,
         offset: Offset = 0,
     ) -> SweepRows:
-        if not 0 <= offset <= 2**31 - 1:
+        start, most = offset or 0, info.context.max_rows
+        if start < 0:
             raise bad_value("offset", got=offset, allowed="a whole number ≥ 0")
-        check_first(first, max_rows=info.context.max_rows)
         page = await info.context.sweeps.rows(
-            self.id, sort_by=sort_by, descending=descending, first=first, offset=offset
+            self.id,
+            sort_by=sort_by or RANK,
+            descending=bool(descending),
+            first=check_first(min(PAGE_ROWS, most) if first is None else first, max_rows=most),
+            offset=start,
         )
         return SweepRows(items=cast("list[Any]", _rows_of(page)), total=page.total)
 
@@ -156,7 +163,8 @@ class SweepType:
     async def heat_map(
         self, info: Info, x: Axis, y: Axis, metric: MetricName = None, reduce: ReduceBy = Reduce.BEST
     ) -> SweepHeatMap:
-        return _map_of(await info.context.sweeps.heat_map(self.id, x=x, y=y, metric=metric, reduce=reduce))
+        chosen = reduce or Reduce.BEST
+        return _map_of(await info.context.sweeps.heat_map(self.id, x=x, y=y, metric=metric, reduce=chosen))
 
 
 @strawberry.type(
