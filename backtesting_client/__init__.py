@@ -9,8 +9,10 @@ from backtesting_client.errors import (
     ServiceUnreachable,
     Unavailable,
 )
+from backtesting_client.jobs import Job, JobFailed
 from backtesting_client.models import StoredModel
 from backtesting_client.run import Run, Sample
+from backtesting_client.sweeps import Sweep, WalkForward
 from backtesting_client.verdict import Reason, Verdict
 from backtesting_client.warned import BacktestingWarning
 
@@ -19,6 +21,8 @@ __all__ = [
     "Client",
     "ClientError",
     "InvalidRequest",
+    "Job",
+    "JobFailed",
     "NotFound",
     "Reason",
     "Run",
@@ -26,6 +30,8 @@ __all__ = [
     "ServiceError",
     "ServiceUnreachable",
     "StoredModel",
+    "Sweep",
     "Unavailable",
     "Verdict",
+    "WalkForward",
 ]

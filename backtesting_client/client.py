@@ -15,6 +15,7 @@ import pandas as pd
 from backtesting_client.models import StoredModel, read_model
 from backtesting_client.progress import download_progress
 from backtesting_client.run import Run, metrics_of
+from backtesting_client.sweep_requests import SweepMethods
 from backtesting_client.transport import Transport
 from backtesting_client.values import Instant, json_values, path_part, text_values
 
@@ -26,7 +27,7 @@ _PAGE_RESULTS: Final = 100
 _WITHOUT_ROWS: Final = {"rows": "false"}
 
 
-class Client:
+class Client(SweepMethods):
     """A backtesting service, used as one user.
 
     `settings` of every method are the service's parameters by their names (`fees=0.001`, `stop_loss=0.05`, `limit`,
@@ -164,11 +165,7 @@ class Client:
 
         `settings` may hold the strategy's own parameters, which `strategies()` lists.
         """
-        own = self._strategy_parameters.get(strategy, ())
-        params = json_values({name: value for name, value in settings.items() if name in own})
-        others = {name: value for name, value in settings.items() if name not in own}
-        body = json_values({"user_id": self.user, "symbol": symbol, "interval": interval, **others})
-        return self._backtest("/api/backtests", json=body | {"strategy": {strategy: params if own else True}})
+        return self._backtest("/api/backtests", json=self._backtest_body(strategy, symbol, interval, settings))
 
     def rules(
         self,
@@ -286,6 +283,14 @@ class Client:
     def _backtest(self, path: str, **content: Any) -> Run:
         with download_progress(self._transport, is_shown=self._progress):
             return Run(self._transport, self._transport.data("POST", path, params=_WITHOUT_ROWS, **content))
+
+    def _backtest_body(self, strategy: str, symbol: str, interval: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the body of a backtest; `settings` may hold the strategy's own parameters."""
+        own = self._strategy_parameters.get(strategy, ())
+        params = json_values({name: value for name, value in settings.items() if name in own})
+        others = {name: value for name, value in settings.items() if name not in own}
+        body = json_values({"user_id": self.user, "symbol": symbol, "interval": interval, **others})
+        return body | {"strategy": {strategy: params if own else True}}
 
     def _bars(self, path: str, symbol: str, interval: str, **given: Any) -> pd.DataFrame:
         query = self._market(symbol, interval, **given)

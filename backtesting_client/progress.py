@@ -18,7 +18,7 @@ POLL_S: Final = 0.5
 @contextmanager
 def download_progress(transport: Transport, *, is_shown: bool) -> Iterator[None]:
     """Show a bar for each download of the service until the block ends, if tqdm is installed."""
-    tqdm = _tqdm() if is_shown else None
+    tqdm = find_tqdm() if is_shown else None
     if tqdm is None:
         yield
         return
@@ -32,7 +32,8 @@ def download_progress(transport: Transport, *, is_shown: bool) -> Iterator[None]
         watcher.join()
 
 
-def _tqdm() -> ModuleType | None:
+def find_tqdm() -> ModuleType | None:
+    """Return the package tqdm; None if it is not installed."""
     try:
         return importlib.import_module("tqdm")
     except ImportError:

@@ -53,7 +53,7 @@ class RunningService:
         # Imported here, because importing it builds the application for this machine's own settings.
         from src.backtest_API import create_app
 
-        self._serving = serving(create_app(settings))
+        self._serving = serving(create_app(settings), ws="auto")
         self.url = ""
 
     def __enter__(self) -> RunningService:

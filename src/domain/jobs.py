@@ -22,6 +22,8 @@ JobConclusion: TypeAlias = SweepConclusion | WalkForwardConclusion
 
 
 class JobKind(StrEnum):
+    """What a job does."""
+
     SWEEP = "SWEEP"
     WALK_FORWARD = "WALK_FORWARD"
     BACKTEST = "BACKTEST"
@@ -35,6 +37,8 @@ KIND_OF: Final = {
 
 
 class JobState(StrEnum):
+    """How far a job is."""
+
     QUEUED = "QUEUED"
     RUNNING = "RUNNING"
     CANCELLING = "CANCELLING"
@@ -83,7 +87,9 @@ class Job:
     )
     total: int | None = reported("Units of work in all; null while that is not known.", "count", default=None)
     rate: float | None = reported("Units per second lately; null if it is not running.", "1/s", default=None)
-    best_so_far: float | None = reported("The best objective so far; null without any.", default=None)
+    best_so_far: float | None = reported(
+        "The best objective so far; null without any.", "the objective's unit", default=None
+    )
     attempt: int = reported(
         "How often it has been begun since it was last queued by its user; a stop of the service does not count.",
         "count",

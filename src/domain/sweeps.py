@@ -18,6 +18,9 @@ from src.domain.performance import METRIC_DEFINITIONS
 from src.domain.reported import reported
 from src.domain.runs import BacktestRequest
 from src.domain.signals import ParameterValue
+from src.domain.units import PROBABILITY, RATIO
+
+OBJECTIVE: Final = "the objective's unit"
 
 MAX_PARAMETERS: Final = 8
 MAX_VALUES: Final = 10_000
@@ -150,6 +153,7 @@ class Search:
     max_trials: int | None = parameter(
         name="max_trials",
         meaning="Combinations that RANDOM and TPE draw; GRID and LIST with more are refused",
+        unit="count",
         default=None,
         bounds=Bounds(minimum=1, maximum=MAX_COUNT),
         default_meaning="100 for RANDOM and TPE; all for GRID and LIST",
@@ -160,6 +164,7 @@ class Search:
     batch_size: int = parameter(
         name="batch_size",
         meaning="Combinations that TPE draws at once, before it sees their results",
+        unit="count",
         default=16,
         bounds=Bounds(minimum=1, maximum=1000),
     )
@@ -220,6 +225,7 @@ class Objective:
     min_trades: int = parameter(
         name="min_trades",
         meaning="Closed trades without which a row cannot be the best",
+        unit="count",
         default=1,
         bounds=Bounds(minimum=0, maximum=MAX_COUNT),
     )
@@ -242,6 +248,7 @@ class SweepRequest:
     keep_best: int = parameter(
         name="keep_best",
         meaning="How many of the best rows are run and stored as results of their own",
+        unit="count",
         default=10,
         bounds=Bounds(minimum=1, maximum=MAX_KEPT),
     )
@@ -311,12 +318,19 @@ class SweepEstimate:
 class SweepOverfitting:
     """How much the choice of the best row is overfitted, by combinatorially symmetric cross-validation."""
 
-    pbo: float = reported("Probability that the row that is best on half of the bars is below the median on the rest.")
-    pbo_noise_low: float = reported("Without any edge, pbo is at least this in 95 of 100 sweeps of so many rows.")
-    pbo_noise_high: float = reported("Without any edge, pbo is at most this in 95 of 100 sweeps of so many rows.")
-    probability_of_loss: float = reported("Probability that the chosen row loses on the other half.")
+    pbo: float = reported(
+        "Probability that the row that is best on half of the bars is below the median on the rest.", PROBABILITY
+    )
+    pbo_noise_low: float = reported(
+        "Without any edge, pbo is at least this in 95 of 100 sweeps of so many rows.", PROBABILITY
+    )
+    pbo_noise_high: float = reported(
+        "Without any edge, pbo is at most this in 95 of 100 sweeps of so many rows.", PROBABILITY
+    )
+    probability_of_loss: float = reported("Probability that the chosen row loses on the other half.", PROBABILITY)
     degradation_slope: float | None = reported(
-        "Slope of the chosen row's Sharpe ratio on the other half over its own half's; null if that is always the same."
+        "Slope of the chosen row's Sharpe ratio on the other half over its own half's; null if that is always the same.",
+        RATIO,
     )
     rows: int = reported("Rows that were compared: those that moved and are no duplicates.", "count")
     blocks: int = reported("Blocks of bars.", "count")
@@ -326,9 +340,9 @@ class SweepOverfitting:
 class SweepSuperiority:
     """Whether the best row beats buying and holding by more than the best of so many would by chance (Hansen 2005)."""
 
-    p_value: float = reported("Hansen's consistent p-value.")
-    lower: float = reported("Its lower bound.")
-    upper: float = reported("Its upper bound.")
+    p_value: float = reported("Hansen's consistent p-value.", PROBABILITY)
+    lower: float = reported("Its lower bound.", PROBABILITY)
+    upper: float = reported("Its upper bound.", PROBABILITY)
     superior_rows: int = reported(
         "Rows that each beat buying and holding, with 5 % for one or more wrong ones.", "count"
     )
@@ -341,9 +355,9 @@ class ParameterStability:
     """How the best row's neighbors in the grid do: one step away in one or more parameters."""
 
     neighbors: int = reported("Neighbors with a figure.", "count")
-    best: float = reported("The objective of the best row.")
-    neighbors_mean: float | None = reported("Mean of the objective over the neighbors; null without any.")
-    neighbors_worst: float | None = reported("The worst of them; null without any.")
+    best: float = reported("The objective of the best row.", OBJECTIVE)
+    neighbors_mean: float | None = reported("Mean of the objective over the neighbors; null without any.", OBJECTIVE)
+    neighbors_worst: float | None = reported("The worst of them; null without any.", OBJECTIVE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -352,7 +366,7 @@ class KeptRow:
 
     row: int = reported("Its number, from 0.", "count")
     values: Mapping[str, ParameterValue] = reported("Values of the swept parameters, by name.")
-    objective: float = reported("Its objective.")
+    objective: float = reported("Its objective.", OBJECTIVE)
     result_id: str = reported("The id of its stored result.")
 
 

@@ -11,7 +11,8 @@ from src.domain.errors import InvalidInput
 from src.domain.parameters import MAX_COUNT, Bounds, check_parameters, parameter
 from src.domain.reported import INSTANT, reported
 from src.domain.signals import ParameterValue
-from src.domain.sweeps import SweepRequest
+from src.domain.sweeps import OBJECTIVE, SweepRequest
+from src.domain.units import RATIO
 
 MAX_FOLDS: Final = 1_000
 
@@ -116,8 +117,10 @@ class Fold:
     test_end_ms: int = reported("Open time of its last bar.", INSTANT)
     row: int | None = reported("The chosen row; null if none qualified, and the test stays flat.", "count")
     values: Mapping[str, ParameterValue] = reported("Values of the swept parameters, by name.")
-    objective_in_sample: float | None = reported("The chosen row's objective in the training window.")
-    objective_out_of_sample: float | None = reported("The same in the test; null if it does not exist there.")
+    objective_in_sample: float | None = reported("The chosen row's objective in the training window.", OBJECTIVE)
+    objective_out_of_sample: float | None = reported(
+        "The same in the test; null if it does not exist there.", OBJECTIVE
+    )
     return_in_sample: float | None = reported("Return of the training window.", "per cent")
     return_out_of_sample: float | None = reported("Return of the test.", "per cent")
     trades_out_of_sample: int = reported("Closed trades of the test.", "count")
@@ -135,7 +138,7 @@ class WalkForwardConclusion:
     folds: int = reported("Folds.", "count")
     result_id: str = reported("The id of the stored result of all tests, one after another.")
     efficiency: float | None = reported(
-        "Return per bar of the tests ÷ that of the training windows; null unless these gained."
+        "Return per bar of the tests ÷ that of the training windows; null unless these gained.", RATIO
     )
     profitable_folds: int = reported("Folds whose test gained.", "count")
     distinct_choices: int = reported("Different combinations that were chosen.", "count")

@@ -30,6 +30,9 @@ SHARED_METRICS: Final = "PROMETHEUS_MULTIPROC_DIR"
 """The Prometheus library's own variable. The library reads it when imported, so this module must not import it, not
 even through `api.observation`."""
 
+MAX_SOCKET_MESSAGE_BYTES: Final = 256 * 1024
+"""A WebSocket carries documents of subscriptions, which are short."""
+
 RELOAD_STOP_S: Final = 5
 """Seconds that running requests get before the server reloads a changed source file, while the developer waits."""
 
@@ -76,6 +79,7 @@ def serve(settings: Settings, *, is_reloading: bool) -> int:
         timeout_graceful_shutdown=RELOAD_STOP_S if is_reloading else settings.longest_stop_s,
         server_header=False,
         http=HTTP_PROTOCOL,
+        ws_max_size=MAX_SOCKET_MESSAGE_BYTES,
     )
     if is_reloading:
         from uvicorn.supervisors import ChangeReload  # noqa: PLC0415  (only the developer's server needs it)

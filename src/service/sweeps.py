@@ -133,7 +133,7 @@ class SweepService:
     async def heat_map(self, sweep_id: str, *, x: str, y: str, metric: str | None, reduce: Reduce) -> SweepMap:
         """Return a metric over two swept parameters, reduced over the others; None is the objective's metric.
 
-        Raises InvalidInput on `x`, `y` or `metric`; TooLarge if it has too many cells.
+        Raises InvalidInput on `x`, `y` or `metric`, also if it has too many cells.
         """
         async with self._table(sweep_id) as (request, table):
             columns = {column.name: column for column in await asyncio.to_thread(read_columns, request)}

@@ -15,7 +15,6 @@ from src.domain.market import MarketRequest, MarketSeries
 from src.domain.runs import BacktestRequest
 from src.domain.signals import OutputKind, Predictions
 from src.domain.strategy import StrategyInputs
-from src.domain.sweep_rows import SweepInputs
 from src.domain.sweeps import SweepRequest, SweptParameter
 from src.domain.trading import EngineName, Exits, FillTiming, TradingRules
 from src.domain.trial_states import EMPTY_LEDGER, LedgerUpdate
@@ -27,12 +26,11 @@ from src.service.judging import conclude, examine_parts, split_run, take_snapsho
 from src.service.pipeline import compute
 from src.service.timing import Stopwatch
 from src.strategies.crossover import CrossoverParams
+from src.strategies.ema_crossover import EmaCrossoverParams
 from src.strategies.model_signals import signals_from_predictions
-from src.strategies.rsi import RsiParams
 from src.strategies.rules.strategy import Rules, RulesParams
 from src.strategies.up_down import UpDown
-from src.sweeps.evaluation import Evaluator
-from src.sweeps.overfitting import overfitting_of
+from src.sweeps.estimating import estimate_sweep
 from src.tearsheet.distribution import describe_returns
 from src.tearsheet.drawdowns import find_drawdowns
 
@@ -76,25 +74,26 @@ def warm_up_rules() -> None:
 
 
 def warm_up_sweeps() -> None:
-    """Load the compiled code of sweeps: with an empty compile cache that takes half a minute of one core.
+    """Load what computes the rows of sweeps: each kernel once.
 
-    Blocking, and not in `warm_up` for the reason of `warm_up_rules`.
+    Blocking; a second, and half a minute of one core if the compile cache is empty. Not in `warm_up` for the reason of
+    `warm_up_rules`.
     """
-    bars = _wave(200)
-    market = MarketRequest(symbol=bars.symbol, interval=bars.interval, limit=len(bars))
-    rules = TradingRules(fill=FillTiming.NEXT_OPEN, exits=Exits(stop_loss_rate=0.02, take_profit_rate=0.04))
-    for strategy, engine, chosen in (
-        (CrossoverParams(fast=3, slow=8), EngineName.VECTORIZED, TradingRules(fill=FillTiming.SAME_CLOSE)),
-        (RsiParams(length=5), EngineName.EVENT_DRIVEN, rules),
+    swept = (SweptParameter(name="fast", values=(2, 3)), SweptParameter(name="slow", values=(4, 5)))
+    request = BacktestRequest(
+        user_id="warm-up",
+        market=MarketRequest(symbol="WARMUP", interval=INTERVALS["1d"], limit=200),
+        strategy=CrossoverParams(),
+        rules=TradingRules(fill=FillTiming.NEXT_OPEN),
+        engine=EngineName.VECTORIZED,
+    )
+    stopped = replace(request.rules, exits=Exits(stop_loss_rate=0.1))
+    for backtest in (
+        request,
+        replace(request, strategy=EmaCrossoverParams()),
+        replace(request, engine=EngineName.EVENT_DRIVEN, rules=stopped),
     ):
-        backtest = BacktestRequest(user_id="warm-up", market=market, strategy=strategy, rules=chosen, engine=engine)
-        name = "fast" if isinstance(strategy, CrossoverParams) else "length"
-        request = SweepRequest(backtest=backtest, parameters=(SweptParameter(name=name, values=(3, 4)),))
-        evaluator = Evaluator(SweepInputs(request=request, bars=bars))
-        values = np.array([[3.0], [4.0]])
-        found = evaluator.evaluate(values, first=0, total=2)
-        overfitting_of(found.rows.block_sums, found.rows.block_squares, len(bars) // found.rows.block_sums.shape[1])
-        evaluator.returns(values)
+        estimate_sweep(SweepRequest(backtest=backtest, parameters=swept), len(swept) ** 2)
 
 
 def _run(request: BacktestRequest, bars: Bars, engines: Mapping[EngineName, Engine]) -> None:

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from src.domain.errors import TooLarge, bad_value
+from src.domain.errors import InvalidInput, bad_value
 from src.domain.sweeps import Goal, Reduce, SearchKind, check_metric
 from src.sweeps.ranking import column_of
 
@@ -60,8 +60,8 @@ def heat_map(
     search
         Axes of RANDOM and TPE are binned if they have over 50 distinct values.
 
-    Raises InvalidInput on `x`, `y` or `metric` if there is none of that name, or x and y are the same; TooLarge if
-    there are too many cells.
+    Raises InvalidInput on `x`, `y` or `metric` if there is none of that name, x and y are the same, or there are too
+    many cells.
     """
     check_metric(metric, field="metric")
     for field, name, others in (("x", x, names), ("y", y, [name for name in names if name != x])):
@@ -71,9 +71,9 @@ def heat_map(
     x_axis, x_places = _cut_axis(values[:, names.index(x)], is_binned=is_binned)
     y_axis, y_places = _cut_axis(values[:, names.index(y)], is_binned=is_binned)
     if x_axis.size * y_axis.size > MAX_CELLS:
-        raise TooLarge(
-            "A heat map of {x} and {y} has {count:,} cells. Maximum: {most:,}. Read the rows instead, or name others.",
-            x=x, y=y, count=x_axis.size * y_axis.size, most=MAX_CELLS,
+        raise InvalidInput(
+            "{field} and {@y} have {count:,} cells. Maximum: {most:,}. Name others, or read the rows.",
+            field="x", count=x_axis.size * y_axis.size, most=MAX_CELLS,
         )  # fmt: skip
     own = column_of(figures, metric)
     known = np.flatnonzero(~np.isnan(own))

@@ -23,6 +23,7 @@ from graphql import (
     GraphQLObjectType,
     GraphQLOutputType,
     GraphQLResolveInfo,
+    GraphQLScalarType,
     specified_scalar_types,
 )
 from graphql.pyutils import AwaitableOrValue, Path
@@ -34,6 +35,7 @@ from src.api.graphql.context import FIELDS_PER_ROW, GraphQLContext
 from src.api.rows.columns import Column, ColumnList, ColumnTable
 
 _TYPENAME: Final = "__typename"
+_JSON: Final = "JSON"
 
 
 class RowColumns(Sequence[Any]):
@@ -194,6 +196,8 @@ def _is_written_as(kind: GraphQLOutputType, column: Column) -> bool:
     if isinstance(leaf, GraphQLEnumType):
         # The names of our enums of words are the words.
         is_known = column.words is not None and leaf.values.keys() >= {word for word in column.words.values() if word}
+    elif column.scalar == _JSON:
+        is_known = isinstance(leaf, GraphQLScalarType) and leaf.name == _JSON
     else:
         is_known = leaf is specified_scalar_types[column.scalar]
     return is_known and not (is_required and column.has_nulls)

@@ -9,18 +9,21 @@ from typing import Any, Final, TypeVar
 
 import strawberry
 from graphql.pyutils import Path
-from starlette.requests import Request
+from starlette.requests import HTTPConnection
 from strawberry.fastapi import BaseContext
 
-from src.api.dependencies import max_bars_of, max_rows_of, services_of
+from src.api.dependencies import job_streams_of, max_bars_of, max_rows_of, services_of
+from src.api.job_streams import JobStreams
 from src.domain.error_text import Template
 from src.domain.errors import TooLarge
 from src.domain.runs import BacktestResult
 from src.ports import DownloadBoard
 from src.service.backtests import BacktestService
 from src.service.datasets import DatasetService
+from src.service.jobs import JobService
 from src.service.later_checks import LaterChecks
 from src.service.models import ModelService
+from src.service.sweeps import SweepService
 from src.service.tearsheets import TearSheets
 
 Dressed = TypeVar("Dressed")
@@ -168,6 +171,18 @@ class GraphQLContext(BaseContext):
         return services_of(self._request).datasets
 
     @property
+    def jobs(self) -> JobService:
+        return services_of(self._request).jobs
+
+    @property
+    def sweeps(self) -> SweepService:
+        return services_of(self._request).sweeps
+
+    @property
+    def job_streams(self) -> JobStreams:
+        return job_streams_of(self._request)
+
+    @property
     def downloads(self) -> DownloadBoard:
         return services_of(self._request).downloads
 
@@ -182,9 +197,9 @@ class GraphQLContext(BaseContext):
         return max_rows_of(self._request)
 
     @property
-    def _request(self) -> Request:
-        if not isinstance(self.request, Request):
-            raise TypeError("resolvers run in HTTP requests only")
+    def _request(self) -> HTTPConnection:
+        if not isinstance(self.request, HTTPConnection):
+            raise TypeError("resolvers run in HTTP requests and WebSockets only")
         return self.request
 
 

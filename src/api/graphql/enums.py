@@ -9,23 +9,34 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import strawberry
 from strawberry.types.enum import StrawberryEnumDefinition
 
+from src.domain.jobs import JobKind, JobState
 from src.domain.parameters import parameters_of
 from src.domain.signals import OutputKind
+from src.domain.sweeps import Comparison, Goal, Reduce, Scale, SearchKind
 from src.domain.trading import Direction, EngineName, EntryType, FillTiming, IntrabarPolicy
+from src.domain.walk_forward import WindowKind
 from src.strategies.registry import PARAMS
 
 __all__ = [
+    "Comparison",
     "Direction",
     "EngineName",
     "EntryType",
     "FillReason",
     "FillTiming",
+    "Goal",
     "IntrabarPolicy",
+    "JobKind",
+    "JobState",
     "OutputKind",
+    "Reduce",
     "RunStatus",
+    "Scale",
+    "SearchKind",
     "Side",
     "Signal",
     "TradeDirection",
+    "WindowKind",
 ]
 
 Kind = TypeVar("Kind", bound=StrEnum)
@@ -90,6 +101,82 @@ _declare(
         OutputKind.BINARY_LABEL: "1 long, 0 flat.",
         OutputKind.SIGNED_LABEL: "-1 sell, 0 keep, 1 buy.",
         OutputKind.VALUE: "A regression's number: long while it is at least the threshold.",
+    },
+)
+
+
+_declare(
+    SearchKind,
+    "How combinations are chosen.",
+    {
+        SearchKind.GRID: "Every combination of all values; the last parameter changes fastest.",
+        SearchKind.LIST: "The values side by side: the first of each, the second of each, and so on.",
+        SearchKind.RANDOM: "Drawn from the values or ranges with a seed, independently.",
+        SearchKind.TPE: "Each batch is drawn near the best rows of the batches before (Optuna's estimator).",
+    },
+)
+_declare(
+    Scale,
+    "How the values of a range lie.",
+    {
+        Scale.LINEAR: "step is the distance of neighbors.",
+        Scale.LOGARITHMIC: "step is the ratio of neighbors.",
+    },
+)
+_declare(
+    Comparison,
+    "How two numbers must compare.",
+    {
+        Comparison.LESS: "The left one is less.",
+        Comparison.AT_MOST: "The left one is less or equal.",
+        Comparison.GREATER: "The left one is greater.",
+        Comparison.AT_LEAST: "The left one is greater or equal.",
+        Comparison.EQUAL: "They are equal.",
+        Comparison.NOT_EQUAL: "They differ.",
+    },
+)
+_declare(
+    Goal,
+    "Whether more or less of a metric is better.",
+    {Goal.MAXIMIZE: "More is better.", Goal.MINIMIZE: "Less is better."},
+)
+_declare(
+    Reduce,
+    "How the rows of a heat map's cell become one number.",
+    {
+        Reduce.BEST: "The best of them, by the direction of the objective.",
+        Reduce.MEAN: "Their mean.",
+        Reduce.MEDIAN: "Their median.",
+    },
+)
+_declare(
+    WindowKind,
+    "Whether a training window moves or grows.",
+    {
+        WindowKind.ROLLING: "It keeps its length and moves.",
+        WindowKind.ANCHORED: "It always begins at the first bar, and grows.",
+    },
+)
+_declare(
+    JobKind,
+    "What a job does.",
+    {
+        JobKind.SWEEP: "It runs one backtest with many combinations of its parameters.",
+        JobKind.WALK_FORWARD: "It repeats a sweep on one training window after another, and trades each choice.",
+        JobKind.BACKTEST: "It runs one backtest.",
+    },
+)
+_declare(
+    JobState,
+    "How far a job is.",
+    {
+        JobState.QUEUED: "It waits to be run.",
+        JobState.RUNNING: "A process works on it.",
+        JobState.CANCELLING: "Its user has cancelled it, and its process has not stopped yet.",
+        JobState.CANCELLED: "It keeps what was computed, and can be resumed.",
+        JobState.SUCCEEDED: "It is done.",
+        JobState.FAILED: "It ended with an error.",
+        JobState.INTERRUPTED: "Its process died; it waits to be continued.",
     },
 )
 

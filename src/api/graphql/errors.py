@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from typing import Final
 
 from graphql import GraphQLError, GraphQLSyntaxError
+from strawberry.schema.exceptions import InvalidOperationTypeError
 
 from src.api.error_table import LIMIT_EXCEEDED, PARSE_FAILED, VALIDATION_FAILED
 from src.api.errors import describe_error, extensions_of, extensions_of_code, graphql_message
 from src.api.graphql.limits import LimitExceeded
-from src.domain.errors import InvalidInput
+from src.domain.errors import InvalidInput, MalformedRequest
 
 MAX_MESSAGE_LENGTH: Final = 500
 
@@ -24,6 +25,8 @@ def explain(error: GraphQLError, *, is_executed: bool) -> None:
         Whether the document was valid, so that a value is wrong and not the document.
     """
     cause = _cause(error)
+    if isinstance(cause, InvalidOperationTypeError):
+        cause = MalformedRequest("A WebSocket serves subscriptions only. Send queries and mutations over HTTP.")
     if cause is not None:
         answer = describe_error(cause)
         error.message = graphql_message(answer)

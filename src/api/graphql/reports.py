@@ -5,10 +5,10 @@ The fields read the domain's own objects, so that no request copies a report.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, get_origin
 
 import strawberry
 from strawberry.scalars import JSON
@@ -25,6 +25,25 @@ from src.domain.reported import INSTANT, ReportedField, reported_fields
 from src.domain.rules import RuleReport
 from src.domain.verdict import Unchecked, VerdictLevel
 
+BYTES: Final = "bytes"
+_DECLARED: Final[dict[type[Any], Any]] = {}
+"""Types of reports that have more fields than the report."""
+
+
+def declare_type(kind: type[Any]) -> Callable[[type[Any]], Any]:
+    """Make the decorated class, which extends `report_type(kind)`, the type of that report in all others."""
+
+    def declare(extended: type[Any]) -> Any:
+        declared = strawberry.type(extended, name=kind.__name__, description=_summary_of(kind))
+        _DECLARED[kind] = declared
+        return declared
+
+    return declare
+
+
+def _summary_of(kind: type[Any]) -> str:
+    return " ".join((kind.__doc__ or "").split("\n\n", 1)[0].split())
+
 
 @cache
 def report_type(kind: type[Any]) -> Any:
@@ -35,32 +54,33 @@ def report_type(kind: type[Any]) -> Any:
         shown = list[shown] if item.is_list else shown
         namespace["__annotations__"][item.public_name] = shown | None if item.is_optional else shown
         namespace[item.public_name] = described(item.description, resolver=_resolver(item, shown))
-    paragraph = (kind.__doc__ or "").split("\n\n", 1)[0]
-    return strawberry.type(type(kind.__name__, (), namespace), description=" ".join(paragraph.split()))
+    return strawberry.type(type(kind.__name__, (), namespace), description=_summary_of(kind))
 
 
 def _shown_kind(item: ReportedField) -> Any:
     if item.kind is Metrics:
         return MetricsType
-    if item.kind is Any:
+    if item.kind is Any or get_origin(item.kind) is Mapping:
         return JSON
+    if item.kind is int and item.unit == BYTES:
+        return float  # GraphQL's Int has 32 bits
     if item.unit == INSTANT:
         return str
     if item.is_report:
-        return report_type(item.kind)
+        return _DECLARED.get(item.kind) or report_type(item.kind)
     is_enum = isinstance(item.kind, type) and issubclass(item.kind, StrEnum)
     return _described_enum(item.kind) if is_enum else item.kind
 
 
 def _resolver(item: ReportedField, shown: Any) -> Callable[..., Any] | None:
-    """Return a resolver for a value that is written in another form; None to read the attribute."""
+    """Return a resolver for a value that is written in another form, or has another name; None to read it as it is."""
     write = metrics_of if item.kind is Metrics else format_instant if item.unit == INSTANT else None
-    if write is None:
+    if write is None and item.name == item.public_name:
         return None
 
     def resolve(root: Any) -> Any:
         value = getattr(root, item.name)
-        return None if value is None else write(value)
+        return value if value is None or write is None else write(value)
 
     resolve.__annotations__ = {"return": shown | None if item.is_optional else shown}
     return resolve
@@ -68,6 +88,8 @@ def _resolver(item: ReportedField, shown: Any) -> Callable[..., Any] | None:
 
 @cache
 def _described_enum(kind: type[StrEnum]) -> Any:
+    if hasattr(kind, "__strawberry_definition__"):
+        return kind
     declared = strawberry.enum(kind, description=(kind.__doc__ or "").split("\n", 1)[0])
     definition: StrawberryEnumDefinition = kind.__strawberry_definition__  # type: ignore[attr-defined]
     for value in definition.values:

@@ -1,4 +1,4 @@
-"""Serve GraphQL over HTTP: read requests, write responses and errors as the specifications say.
+"""Serve GraphQL over HTTP: read requests, write responses and errors as the specifications say; and subscriptions.
 
 GraphQL over HTTP: https://graphql.github.io/graphql-over-http/draft/. Responses are `application/json` with status 200
 even if the document has errors. If the client prefers `application/graphql-response+json`, the status shows the error.
@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
+from dataclasses import replace
+from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import orjson
@@ -18,7 +21,9 @@ from strawberry.fastapi import GraphQLRouter
 from strawberry.http import GraphQLHTTPResponse
 from strawberry.http.base import BaseRequestProtocol
 from strawberry.schema.exceptions import InvalidOperationTypeError
+from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
 from strawberry.types import ExecutionResult
+from strawberry.types.graphql import OperationType
 
 from src.api.answers import JsonResponse
 from src.api.error_table import code_of_status
@@ -29,6 +34,7 @@ from src.api.graphql.limits import DocumentLimits
 from src.api.graphql.multipart import OperationsForm, place_files
 from src.api.graphql.openapi import GRAPHQL_JSON, PLAIN_JSON, describe_routes
 from src.api.graphql.schema import BacktestSchema, build_schema
+from src.api.graphql.sockets import INIT_S, MAX_SUBSCRIPTIONS, BoundedSocket, OpenSockets, SubscriptionHandler
 from src.api.http.accept_headers import weights_in
 from src.api.http.multipart import receive_form
 from src.api.json_bodies import check_names
@@ -78,6 +84,8 @@ class BacktestRouter(GraphQLRouter[GraphQLContext, None]):
     """Strawberry's endpoint, with our JSON, our uploads and our errors."""
 
     request_adapter_class = MultipartAdapter
+    websocket_adapter_class = BoundedSocket
+    graphql_transport_ws_handler_class = SubscriptionHandler
 
     def __init__(self, schema: BacktestSchema, path: str, *, page: Page | None = None) -> None:
         super().__init__(
@@ -85,16 +93,20 @@ class BacktestRouter(GraphQLRouter[GraphQLContext, None]):
             path,
             graphql_ide=None if page is None else "graphiql",
             context_getter=_new_context,
-            subscription_protocols=(),
+            subscription_protocols=(GRAPHQL_TRANSPORT_WS_PROTOCOL,),
+            connection_init_wait_timeout=timedelta(seconds=INIT_S),
+            max_subscriptions_per_connection=MAX_SUBSCRIPTIONS,
             multipart_uploads_enabled=True,
             tags=["GraphQL"],
         )
         self._page = page
+        self._sockets = OpenSockets()
         describe_routes(self)
 
     async def run(self, request: Any, context: Any = None, root_value: Any = None) -> Any:
         if self.is_websocket_request(request):
-            return await super().run(request, context, root_value)
+            serve_one = partial(super().run, request, context, root_value)
+            return await self._sockets.serve(request, serve_one)
         async with AsyncExitStack() as request.state.exit_stack:  # closes the files of a form
             try:
                 response: Response = await super().run(request, context, root_value)
@@ -110,6 +122,12 @@ class BacktestRouter(GraphQLRouter[GraphQLContext, None]):
             if isinstance(response, _UnexecutedResponse):
                 response.status_code = 400
         return response
+
+    async def execute_operation(self, *, request_data: Any, **others: Any) -> Any:  # type: ignore[override]  # as called
+        """Execute without streaming, whatever the client accepts: subscriptions use a WebSocket."""
+        if not isinstance(request_data, list):
+            request_data = replace(request_data, protocol="http")
+        return await super().execute_operation(request_data=request_data, **others)
 
     def should_render_graphql_ide(self, request: BaseRequestProtocol) -> bool:
         """Show the page to browsers only: a client that accepts anything wants data."""
@@ -183,7 +201,11 @@ class _UnexecutedResponse(Response):
 
 def _unreadable_response(error: HTTPException) -> Response:
     """Return the response to a request that is not GraphQL, or uses a wrong method."""
-    if isinstance(error.__cause__, InvalidOperationTypeError):
+    cause = error.__cause__
+    if isinstance(cause, InvalidOperationTypeError) and cause.operation_type is OperationType.SUBSCRIPTION:
+        message = f"Subscriptions need a WebSocket with the subprotocol {GRAPHQL_TRANSPORT_WS_PROTOCOL}."
+        return _write(request_error(message, extensions_of_code(MalformedRequest.code)), 400)
+    if isinstance(cause, InvalidOperationTypeError):
         response = _write(request_error(f"{error.reason}; use POST", extensions_of_code("METHOD_NOT_ALLOWED")), 405)
         response.headers["Allow"] = "POST"
         return response

@@ -12,6 +12,7 @@ from starlette.datastructures import UploadFile
 from strawberry.extensions import DisableIntrospection
 from strawberry.file_uploads import Upload
 from strawberry.types import ExecutionContext
+from strawberry.types.graphql import OperationType
 
 from src.api.graphql.columns import ColumnExecutor
 from src.api.graphql.context import Info
@@ -35,6 +36,7 @@ from src.api.graphql.results import (
     summary_of,
 )
 from src.api.graphql.rows import bar_rows, feature_table_of, page_of
+from src.api.graphql.sweep_operations import JobMutation, JobQuery, JobSubscription
 from src.api.graphql.types import Candle, CoinList, FeatureTable, resolved
 from src.api.graphql.warned import ExtensionWarnings
 from src.api.requests.backtests import build_market, build_request
@@ -61,7 +63,7 @@ ModelArgument = Annotated[MLBacktestInput, strawberry.argument(description="The 
 
 
 @strawberry.type(description="What can be asked: bars, and stored results.")
-class Query:
+class Query(JobQuery):
     @resolved("ok while the service answers.")
     def health(self) -> str | None:
         return "ok"
@@ -194,7 +196,7 @@ _NOT_A_FILE: Final = "{field} is not a file. Send it as a part of a multipart re
 
 
 @strawberry.type(description="What can be done: run backtests, keep and delete what is a user's own.")
-class Mutation:
+class Mutation(JobMutation):
     @resolved("Trade a moving-average crossover on whole arrays at once.")
     async def run_vectorized_backtest(self, info: Info, input: CrossoverArgument) -> BacktestResult:
         return await _run(info, input.given(), "ma_crossover", input.given_params(), engine=EngineName.VECTORIZED)
@@ -335,6 +337,11 @@ class BacktestSchema(strawberry.Schema):
     def graphql_schema(self) -> GraphQLSchema:
         return self._schema
 
+    async def execute(self, query: str | None, *arguments: Any, **options: Any) -> Any:
+        """Execute a query or a mutation; a subscription raises InvalidOperationTypeError, as `subscribe` serves it."""
+        allowed = set(options.get("allowed_operation_types") or OperationType) - {OperationType.SUBSCRIPTION}
+        return await super().execute(query, *arguments, **{**options, "allowed_operation_types": allowed})
+
     def process_errors(self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None) -> None:
         is_executed = execution_context is not None and execution_context.result is not None
         for error in errors:
@@ -357,6 +364,7 @@ def build_schema(limits: DocumentLimits, *, has_introspection: bool = True, has_
     schema = BacktestSchema(
         query=Query,
         mutation=Mutation,
+        subscription=JobSubscription,
         extensions=extensions,
         execution_context_class=ColumnExecutor if has_columns else None,
     )

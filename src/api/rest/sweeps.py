@@ -57,9 +57,6 @@ _START_ERRORS = error_responses(
     extra=BODY_ERRORS,
 )
 _READ_ERRORS = error_responses(errors.InvalidInput, errors.JobNotFound, errors.Busy, errors.StoreUnavailable)
-_MAP_ERRORS = error_responses(
-    errors.InvalidInput, errors.JobNotFound, errors.TooLarge, errors.Busy, errors.StoreUnavailable
-)
 
 
 def _sweep_body() -> dict[str, Any]:
@@ -156,7 +153,7 @@ async def list_sweep_rows(
     return respond(f"{page.total} row(s) in all", found, headers={"Vary": "Accept"})
 
 
-@router.get("/sweeps/{sweep_id}/heat-map", response_model=Envelope[HeatMapAnswer], responses=_MAP_ERRORS)
+@router.get("/sweeps/{sweep_id}/heat-map", response_model=Envelope[HeatMapAnswer], responses=_READ_ERRORS)
 async def get_heat_map(
     request: Request,
     sweep_id: SweepId,

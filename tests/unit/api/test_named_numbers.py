@@ -12,7 +12,7 @@ from graphql import parse
 
 from src.api.graphql.inputs import declare_parameters, given
 from src.api.graphql.naming import SpellingRewriter
-from src.api.rest import bodies
+from src.api.rest import body_models
 from src.domain.errors import InvalidInput
 from src.domain.parameters import parameter, parameters_of
 from src.domain.strategy import StrategyParams
@@ -24,7 +24,7 @@ class Params(StrategyParams):
 
 
 DECLARED = parameters_of(Params)
-BODY = bodies._body("NumbersBody", "Numbers.", DECLARED)
+BODY = body_models.make_body("NumbersBody", "Numbers.", DECLARED)
 seen: list[object] = []
 
 
@@ -43,16 +43,16 @@ class Query:
 
 
 def test_rest_keeps_the_names_of_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bodies, "_OWN_NAMES", frozenset({"my_numbers"}))
+    monkeypatch.setattr(body_models, "_OWN_NAMES", frozenset({"my_numbers"}))
     numbers = {"fastLength": 3, "slow_length": 0.5, "slowLength": 7}
     for name in ("my_numbers", "myNumbers"):
-        assert bodies._validate(BODY, {name: numbers}) == {"my_numbers": numbers}
+        assert body_models.validate_body(BODY, {name: numbers}) == {"my_numbers": numbers}
 
 
 @pytest.mark.parametrize("value", [[1], "n", 5, {"n": "many"}, {"n": True}, {"n": None}, {"n": {}}], ids=repr)
 def test_rest_rejects_what_is_no_number_by_name(value: Any) -> None:
     with pytest.raises(InvalidInput, match=r"my_?[nN]umbers"):
-        bodies._validate(BODY, {"my_numbers": value})
+        body_models.validate_body(BODY, {"my_numbers": value})
 
 
 def test_graphql_keeps_the_names_of_numbers() -> None:

@@ -234,8 +234,8 @@ def test_deepest_selection_is_within_default_limit() -> None:
     limit = Settings.model_fields["graphql_max_depth"].default
     depths = [depth_of(root) for root in (SCHEMA.query_type, SCHEMA.mutation_type) if root is not None]
     assert max(depths) <= limit
-    # rerunBacktest.result.outOfSample.judgement.confidence.rangeOfNextPath.maxDrawdown.median
-    assert max(depths) == 8
+    # sweep.conclusion.best.result.outOfSample.judgement.confidence.rangeOfNextPath.maxDrawdown.median
+    assert max(depths) == 10
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

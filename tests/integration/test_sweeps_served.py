@@ -1,0 +1,212 @@
+"""Sweeps, walk-forwards and jobs of a running service: REST's answers, their agreement with single runs, GraphQL's."""
+
+from __future__ import annotations
+
+import io
+import itertools
+from typing import Any
+
+import httpx
+import pandas as pd
+import pytest
+
+from tests.integration.test_apis_agree import INTROSPECTION, assert_holds, post, selection, snake_case
+from tests.sweeps_served import BACKTEST, JOB_S, SWEEP, WALK_FORWARD, data_of, start, wait
+
+pytestmark = pytest.mark.timeout(2 * JOB_S)
+
+
+@pytest.fixture(scope="module")
+def sweep_id(service: str) -> str:
+    job_id = start(service, "/api/sweeps", SWEEP)
+    wait(service, job_id)
+    return job_id
+
+
+@pytest.fixture(scope="module")
+def walk_forward_id(service: str) -> str:
+    job_id = start(service, "/api/walk-forwards", WALK_FORWARD)
+    wait(service, job_id)
+    return job_id
+
+
+def rows_of(service: str, sweep_id: str, **query: Any) -> Any:
+    return data_of(httpx.get(f"{service}/api/sweeps/{sweep_id}/rows", params=query, timeout=60))
+
+
+def test_rows_equal_the_runs_that_they_stand_for(service: str, sweep_id: str) -> None:
+    page = rows_of(service, sweep_id, sort_by="row")
+    grid = list(itertools.product((3, 5, 7, 9), (12, 20, 30), (0.05, 0.2)))
+    assert [(row["fast"], row["slow"], row["stop_loss"]) for row in page["items"]] == grid
+    assert page["total"] == len(grid)
+    for row in page["items"][::7]:
+        body = SWEEP["backtest"] | {name: row[name] for name in ("fast", "slow", "stop_loss")}
+        run = data_of(httpx.post(f"{service}/api/backtests", params={"rows": False}, json=body, timeout=60))
+        metrics = run["metrics"]
+        assert row["final_equity"] == metrics["final_equity"]
+        for name, value in row.items():
+            if name in metrics:
+                assert value == (None if metrics[name] is None else pytest.approx(metrics[name], rel=1e-9, abs=1e-9))
+
+
+def test_conclusion_names_the_best_rows(service: str, sweep_id: str) -> None:
+    sweep = data_of(httpx.get(f"{service}/api/sweeps/{sweep_id}", timeout=60))
+    assert sweep["job"]["result_id"] == sweep_id
+    assert sweep["settings"]["parameters"][2] == {"name": "stop_loss", "values": [0.05, 0.2], "range": None}
+    conclusion = sweep["conclusion"]
+    assert (conclusion["combinations"], conclusion["bars"]) == (24, 600)
+    assert conclusion["trials"] >= 24
+    assert 0 <= conclusion["overfitting"]["pbo"] <= 1
+    assert 0 < conclusion["superiority"]["p_value"] <= 1
+    assert sweep["deflation"]["trials"] >= 24
+    ranked = rows_of(service, sweep_id, first=2)["items"]
+    assert [kept["row"] for kept in conclusion["best"]] == [row["row"] for row in ranked]
+    for kept, row in zip(conclusion["best"], ranked, strict=True):
+        stored = data_of(httpx.get(f"{service}/api/backtests/{kept['result_id']}", params={"rows": False}))
+        assert stored["metrics"]["final_equity"] == row["final_equity"]
+        assert kept["values"] == {name: row[name] for name in ("fast", "slow", "stop_loss")}
+
+
+@pytest.mark.parametrize(
+    ("format", "read"), [("csv", pd.read_csv), ("parquet", pd.read_parquet), ("arrow", pd.read_feather)]
+)
+def test_rows_as_files_equal_those_as_json(service: str, sweep_id: str, format: str, read: Any) -> None:
+    query = {"sortBy": "maxDrawdown", "descending": True}
+    expected = pd.DataFrame(rows_of(service, sweep_id, **query)["items"])
+    response = httpx.get(f"{service}/api/sweeps/{sweep_id}/rows", params={**query, "format": format}, timeout=60)
+    found = read(io.BytesIO(response.content))
+    pd.testing.assert_frame_equal(found, expected, check_dtype=False, rtol=1e-15)
+    assert expected["max_drawdown"].is_monotonic_decreasing
+
+
+def test_heat_map_has_best_row_of_each_cell(service: str, sweep_id: str) -> None:
+    query = {"x": "stopLoss", "y": "fast", "metric": "finalEquity"}
+    found = data_of(httpx.get(f"{service}/api/sweeps/{sweep_id}/heat-map", params=query, timeout=60))
+    assert (found["x"]["name"], found["metric"]) == ("stop_loss", "final_equity")
+    rows = pd.DataFrame(rows_of(service, sweep_id, sort_by="row")["items"])
+    table = rows.pivot_table(index="fast", columns="stop_loss", values="final_equity", aggfunc="max")
+    assert found["x"]["values"] == table.columns.tolist()
+    assert found["y"]["values"] == table.index.tolist()
+    assert found["cells"] == table.to_numpy().tolist()
+    assert found["counts"] == [[3, 3]] * 4
+    for cells, best in zip(found["cells"], found["best_rows"], strict=True):
+        assert rows.set_index("row").loc[best, "final_equity"].tolist() == cells
+
+
+def test_same_key_and_request_start_one_job(service: str) -> None:
+    body = SWEEP | {"idempotency_key": "once"}
+    first = start(service, "/api/sweeps", body)
+    assert start(service, "/api/sweeps", SWEEP, headers={"Idempotency-Key": "once"}) == first
+    other = httpx.post(f"{service}/api/sweeps", json=body | {"keep_best": 3}, timeout=JOB_S)
+    assert (other.status_code, other.json()["code"]) == (409, "CONFLICT")
+    differing = httpx.post(f"{service}/api/sweeps", json=body, headers={"Idempotency-Key": "twice"}, timeout=JOB_S)
+    assert (differing.status_code, differing.json()["field"]) == (422, "idempotency_key")
+    wait(service, first)
+
+
+def test_estimate_counts_what_the_sweep_tries(service: str) -> None:
+    body = SWEEP | {"constraints": [{"left": "fast", "operator": "less", "right": 8}]}
+    found = data_of(httpx.post(f"{service}/api/sweeps/estimate", json=body, timeout=JOB_S))
+    assert (found["combinations"], found["excluded"]) == (18, 6)
+    assert found["cpu_seconds"] > 0
+
+
+def test_cancelled_job_keeps_rows_and_is_resumed(service: str) -> None:
+    body = SWEEP | {
+        "backtest": SWEEP["backtest"] | {"limit": 100_000, "interval": "1m"},
+        "parameters": [
+            {"name": "fast", "range": {"from": 2, "to": 40}},
+            {"name": "slow", "range": {"from": 41, "to": 90}},
+        ],
+        "keep_best": 1,
+    }
+    job_id = start(service, "/api/sweeps", body)
+    user = {"user_id": "sweeper"}
+    stranger = httpx.delete(f"{service}/api/jobs/{job_id}", params={"user_id": "other"})
+    assert (stranger.status_code, stranger.json()["code"]) == (404, "JOB_NOT_FOUND")
+    assert data_of(httpx.delete(f"{service}/api/jobs/{job_id}", params=user))["state"] in {"CANCELLING", "CANCELLED"}
+    ended = wait(service, job_id, "CANCELLED")
+    assert rows_of(service, job_id, sort_by="row", first=1)["total"] == ended["done"] < 39 * 50
+    sweep = data_of(httpx.get(f"{service}/api/sweeps/{job_id}"))
+    assert (sweep["conclusion"], sweep["deflation"]) == (None, None)
+    resumed = httpx.post(f"{service}/api/jobs/{job_id}/resume", params=user)
+    assert resumed.status_code == 202
+    assert data_of(httpx.delete(f"{service}/api/jobs/{job_id}", params=user))["state"] in {"CANCELLING", "CANCELLED"}
+    wait(service, job_id, "CANCELLED")
+    listed = data_of(httpx.get(f"{service}/api/jobs", params=user | {"state": "cancelled"}))["items"]
+    assert job_id in [job["id"] for job in listed]
+    assert data_of(httpx.delete(f"{service}/api/jobs/{job_id}", params=user | {"delete": True})) is None
+    assert httpx.get(f"{service}/api/jobs/{job_id}").status_code == 404
+
+
+def test_backtest_as_a_job_stores_the_same_result(service: str) -> None:
+    body = BACKTEST | {"user_id": "patient"}
+    job = wait(service, start(service, "/api/backtests", body | {"async": True}))
+    stored = data_of(httpx.get(f"{service}/api/backtests/{job['result_id']}", params={"rows": False}))
+    direct = data_of(httpx.post(f"{service}/api/backtests", params={"rows": False}, json=body, timeout=60))
+    assert stored["metrics"] == direct["metrics"]
+
+
+def test_walk_forward_returns_are_those_of_its_result(service: str, walk_forward_id: str) -> None:
+    found = data_of(httpx.get(f"{service}/api/walk-forwards/{walk_forward_id}", timeout=60))
+    folds = found["folds"]
+    assert [fold["number"] for fold in folds] == list(range(found["conclusion"]["folds"])) == [0, 1, 2, 3]
+    assert found["settings"]["step_bars"] == 100
+    growth = 1.0
+    for fold in folds:
+        assert fold["train_end"] < fold["test_start"]
+        growth *= 1 + fold["return_out_of_sample"] / 100
+    result = data_of(httpx.get(f"{service}/api/backtests/{found['conclusion']['result_id']}", params={"rows": False}))
+    assert result["metrics"]["total_return"] == pytest.approx((growth - 1) * 100, rel=1e-9)
+    other = httpx.get(f"{service}/api/sweeps/{walk_forward_id}")
+    assert (other.status_code, other.json()["code"]) == (404, "JOB_NOT_FOUND")
+
+
+@pytest.mark.parametrize(
+    ("change", "field", "part"),
+    [
+        ({"parameters": []}, "parameters", "a list of at least 1 items"),
+        ({"parameters": [{"name": "fast", "vals": [1]}]}, "parameters.0.vals", "Known fields: name, values, range."),
+        ({"parameters": [{"name": "quick", "values": [1]}]}, "parameters[0].name", "fast, slow, fill"),
+        ({"parameters": [{"name": "fast", "range": {"to": 3}}]}, "parameters.0.range.from", "is required"),
+        ({"search": {"kind": "all"}}, "kind", "GRID, LIST, RANDOM, TPE"),
+        ({"backtest": {"user_id": "x", "symbol": "A", "sizes": 1}}, "backtest.sizes", "Unknown field"),
+        ({"backtest": None}, "backtest", "Give either backtest or ml_backtest."),
+        ({"objective": {"metric": "luck"}}, "metric", "sharpe_ratio"),
+        ({"constraints": [{"left": "fast", "operator": "LESS"}]}, "constraints", "either right or value"),
+        ({"keep_best": 0}, "keep_best", "1 ≤ x ≤ 100"),
+    ],
+)
+def test_wrong_sweeps_are_refused_by_field(service: str, change: dict[str, Any], field: str, part: str) -> None:
+    refused = httpx.post(f"{service}/api/sweeps", json=SWEEP | change, timeout=JOB_S)
+    assert (refused.status_code, refused.json()["field"]) == (422, field)
+    assert part in refused.json()["message"]
+
+
+def test_both_apis_return_the_same_sweep(service: str, sweep_id: str, walk_forward_id: str) -> None:
+    types = {kind["name"]: kind for kind in post(service, INTROSPECTION)["__schema"]["types"]}
+    types["KeptRow"]["fields"] = [field for field in types["KeptRow"]["fields"] if field["name"] != "result"]
+    rest = data_of(httpx.get(f"{service}/api/sweeps/{sweep_id}", timeout=60))
+    parts = " ".join(
+        f"{field} {selection(types, kind)}"
+        for field, kind in (("job", "Job"), ("conclusion", "SweepConclusion"), ("deflation", "Deflation"))
+    )
+    parts += f" rows(first: 5) {selection(types, 'SweepRows')}"
+    parts += f' heatMap(x: "fast", y: "slow", reduce: MEDIAN) {selection(types, "SweepHeatMap")}'
+    found = post(service, f'{{ sweep(id: "{sweep_id}") {{ {parts} settings }} }}')["sweep"]
+    assert found.pop("settings") == rest["settings"]
+    rows, shown_map = snake_case(found.pop("rows")), snake_case(found.pop("heatMap"))
+    assert_holds(rest, snake_case(found))
+    page = rows_of(service, sweep_id, first=5)
+    assert rows["total"] == page["total"]
+    assert [{**row.pop("values"), **row} for row in rows["items"]] == page["items"]
+    query = {"x": "fast", "y": "slow", "reduce": "median"}
+    assert_holds(data_of(httpx.get(f"{service}/api/sweeps/{sweep_id}/heat-map", params=query)), shown_map)
+    rest = data_of(httpx.get(f"{service}/api/walk-forwards/{walk_forward_id}", timeout=60))
+    parts = " ".join(
+        f"{field} {selection(types, kind)}"
+        for field, kind in (("job", "Job"), ("folds", "Fold"), ("conclusion", "WalkForwardConclusion"))
+    )
+    found = post(service, f'{{ walkForward(id: "{walk_forward_id}") {{ {parts} settings }} }}')["walkForward"]
+    assert found.pop("settings") == rest["settings"]
+    assert_holds(rest, snake_case(found))

@@ -1,0 +1,99 @@
+"""Streams of jobs: what they yield, when they end, and how many there may be."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any, cast
+
+import pytest
+
+from src.api.job_streams import JobStreams
+from src.domain.errors import Busy, job_not_found
+from src.domain.jobs import Job, JobState
+from src.service.jobs import JobService
+from tests.jobs import make_job
+
+
+class Jobs:
+    """Jobs whose states a test sends; None deletes the job."""
+
+    def __init__(self) -> None:
+        self.coming: asyncio.Queue[Job | None] = asyncio.Queue()
+        self.watching = 0
+
+    async def watch(self, job_id: str) -> AsyncGenerator[Job, None]:
+        self.watching += 1
+        try:
+            while True:
+                job = await self.coming.get()
+                if job is None:
+                    raise job_not_found(job_id)
+                yield job
+                if job.state.is_final:
+                    return
+        finally:
+            self.watching -= 1
+
+
+def follow(streams: JobStreams, jobs: Jobs, *, idle_s: float = 60.0) -> Any:
+    return streams.follow(cast("JobService", jobs), "job", idle_s=idle_s)
+
+
+async def rest_of(states: Any) -> list[Job | None]:
+    async with asyncio.timeout(10):
+        return [state async for state in states]
+
+
+async def test_stream_yields_states_until_the_final_one() -> None:
+    jobs, running, done = Jobs(), make_job(state=JobState.RUNNING), make_job(state=JobState.SUCCEEDED)
+    for job in (running, done):
+        jobs.coming.put_nowait(job)
+    assert await rest_of(follow(JobStreams(), jobs)) == [running, done]
+    assert jobs.watching == 0
+
+
+async def test_silent_job_yields_none_each_time() -> None:
+    jobs = Jobs()
+    async with aclosing(follow(JobStreams(), jobs, idle_s=0.01)) as states:
+        assert [await anext(states), await anext(states)] == [None, None]
+        jobs.coming.put_nowait(make_job(state=JobState.FAILED))
+        assert (await rest_of(states))[-1] is not None
+    assert jobs.watching == 0
+
+
+async def test_deleted_job_ends_its_stream() -> None:
+    jobs = Jobs()
+    jobs.coming.put_nowait(None)
+    assert await rest_of(follow(JobStreams(), jobs)) == []
+
+
+async def test_stopping_process_ends_streams_and_refuses_more() -> None:
+    streams, jobs = JobStreams(), Jobs()
+    states = follow(streams, jobs)
+    ending = asyncio.create_task(rest_of(states))
+    await asyncio.sleep(0.05)
+    streams.close()
+    assert await ending == []
+    assert jobs.watching == 0
+    with pytest.raises(Busy, match="stopping"):
+        streams.check_free()
+
+
+async def test_old_stream_ends() -> None:
+    jobs = Jobs()
+    assert await rest_of(follow(JobStreams(max_stream_s=0.05), jobs)) == []
+    assert jobs.watching == 0
+
+
+async def test_full_streams_refuse_another_until_one_ends() -> None:
+    streams, jobs = JobStreams(max_streams=1), Jobs()
+    jobs.coming.put_nowait(make_job(state=JobState.RUNNING))
+    states = follow(streams, jobs)
+    assert await anext(states)
+    with pytest.raises(Busy, match="1 streams of jobs are open already"):
+        streams.check_free()
+    await states.aclose()
+    streams.check_free()
+    assert jobs.watching == 0
