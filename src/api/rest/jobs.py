@@ -12,7 +12,7 @@ from starlette.responses import Response, StreamingResponse
 
 from src.api.dependencies import job_streams_of, services_of
 from src.api.rest import values
-from src.api.rest.job_schemas import JobAnswer, JobPageAnswer
+from src.api.rest.job_schemas import CancelledJobAnswer, JobAnswer, JobPageAnswer
 from src.api.rest.presenting import respond
 from src.api.rest.queries import NamedQueryRoute
 from src.api.rest.schemas import Envelope, error_responses
@@ -145,7 +145,7 @@ def _write_event(job: Job) -> tuple[str, bytes]:
     return event_id, b"event: progress\nid: %b\ndata: %b\n\n" % (event_id.encode(), content)
 
 
-@router.delete("/{job_id}", response_model=Envelope[JobAnswer | None], responses=_CHANGE_ERRORS)
+@router.delete("/{job_id}", response_model=Envelope[CancelledJobAnswer | None], responses=_CHANGE_ERRORS)
 async def cancel_job(
     request: Request,
     job_id: JobId,
@@ -161,7 +161,7 @@ async def cancel_job(
         await jobs.delete(job_id, user_id=user_id)
         return respond("Job deleted successfully", None)
     job = await jobs.cancel(job_id, user_id=user_id)
-    return respond(f"Job {job.state.lower()}", JobAnswer.of(job))
+    return respond(f"Job {job.state.lower()}", CancelledJobAnswer.of(job))
 
 
 @router.post(
