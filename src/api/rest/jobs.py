@@ -68,6 +68,7 @@ def respond_started(job: Job) -> Response:
 
 @router.get(
     "",
+    summary="List jobs, newest first",
     response_model=Envelope[JobPageAnswer],
     responses=error_responses(errors.InvalidInput, errors.StoreUnavailable),
 )
@@ -87,7 +88,7 @@ async def list_jobs(
     return respond(f"{len(items)} job(s)", found)
 
 
-@router.get("/{job_id}", response_model=Envelope[JobAnswer], responses=_READ_ERRORS)
+@router.get("/{job_id}", summary="Read how far a job is", response_model=Envelope[JobAnswer], responses=_READ_ERRORS)
 async def get_job(request: Request, job_id: JobId) -> Response:
     """Read how far a job is."""
     job = await services_of(request).jobs.get(job_id)
@@ -97,6 +98,7 @@ async def get_job(request: Request, job_id: JobId) -> Response:
 
 @router.get(
     "/{job_id}/events",
+    summary="Follow a job as it proceeds",
     response_class=StreamingResponse,
     responses={
         **_EVENTS,
@@ -145,7 +147,12 @@ def _write_event(job: Job) -> tuple[str, bytes]:
     return event_id, b"event: progress\nid: %b\ndata: %b\n\n" % (event_id.encode(), content)
 
 
-@router.delete("/{job_id}", response_model=Envelope[CancelledJobAnswer | None], responses=_CHANGE_ERRORS)
+@router.delete(
+    "/{job_id}",
+    summary="Cancel or delete a job",
+    response_model=Envelope[CancelledJobAnswer | None],
+    responses=_CHANGE_ERRORS,
+)
 async def cancel_job(
     request: Request,
     job_id: JobId,
@@ -166,6 +173,7 @@ async def cancel_job(
 
 @router.post(
     "/{job_id}/resume",
+    summary="Continue a job that has ended",
     status_code=202,
     response_model=Envelope[JobAnswer],
     responses={**STARTED, **_CHANGE_ERRORS},

@@ -31,7 +31,14 @@ from src.api.rest.presenting import respond
 from src.api.rest.queries import NamedQueryRoute
 from src.api.rest.result_schemas import DeflationAnswer
 from src.api.rest.schemas import BODY_ERRORS, Envelope, Page, described_by, error_responses, json_body
-from src.api.rest.sweep_bodies import StartSweepBody, StartWalkForwardBody, read_sweep, read_walk_forward
+from src.api.rest.sweep_bodies import (
+    StartSweepBody,
+    StartWalkForwardBody,
+    read_sweep,
+    read_walk_forward,
+    sweep_rules,
+    walk_forward_rules,
+)
 from src.api.rows.columns import ColumnTable, float_column
 from src.api.rows.row_pages import check_first, check_whole
 from src.api.rows.sweeps import axis_column, sweep_columns
@@ -60,15 +67,16 @@ _READ_ERRORS = error_responses(errors.InvalidInput, errors.JobNotFound, errors.B
 
 
 def _sweep_body() -> dict[str, Any]:
-    return json_body(StartSweepBody.model_json_schema())
+    return json_body(StartSweepBody.model_json_schema(), sweep_rules())
 
 
 def _walk_forward_body() -> dict[str, Any]:
-    return json_body(StartWalkForwardBody.model_json_schema())
+    return json_body(StartWalkForwardBody.model_json_schema(), walk_forward_rules())
 
 
 @router.post(
     "/sweeps",
+    summary="Start a sweep of parameters",
     status_code=202,
     response_model=Envelope[JobAnswer],
     openapi_extra=described_by(_sweep_body),
@@ -83,6 +91,7 @@ async def start_sweep(request: Request, idempotency_key: IdempotencyKey = None) 
 
 @router.post(
     "/sweeps/estimate",
+    summary="Estimate what a sweep costs",
     response_model=Envelope[EstimateAnswer],
     openapi_extra=described_by(_sweep_body),
     responses=_START_ERRORS,
@@ -95,7 +104,12 @@ async def estimate_sweep(request: Request) -> Response:
     return respond(f"{estimate.combinations} combination(s)", EstimateAnswer.of(estimate))
 
 
-@router.get("/sweeps/{sweep_id}", response_model=Envelope[SweepAnswer], responses=_READ_ERRORS)
+@router.get(
+    "/sweeps/{sweep_id}",
+    summary="Read a sweep and what it found",
+    response_model=Envelope[SweepAnswer],
+    responses=_READ_ERRORS,
+)
 async def get_sweep(request: Request, sweep_id: SweepId) -> Response:
     """Read a sweep: its job, what was asked for, and what it found."""
     sweeps = services_of(request).sweeps
@@ -113,6 +127,7 @@ async def get_sweep(request: Request, sweep_id: SweepId) -> Response:
 
 @router.get(
     "/sweeps/{sweep_id}/rows",
+    summary="List rows of a sweep",
     response_model=Envelope[Page[SweepRowAnswer]],
     responses={**FORMAT_RESPONSES, **_READ_ERRORS},
 )
@@ -153,7 +168,12 @@ async def list_sweep_rows(
     return respond(f"{page.total} row(s) in all", found, headers={"Vary": "Accept"})
 
 
-@router.get("/sweeps/{sweep_id}/heat-map", response_model=Envelope[HeatMapAnswer], responses=_READ_ERRORS)
+@router.get(
+    "/sweeps/{sweep_id}/heat-map",
+    summary="Read a metric over two parameters",
+    response_model=Envelope[HeatMapAnswer],
+    responses=_READ_ERRORS,
+)
 async def get_heat_map(
     request: Request,
     sweep_id: SweepId,
@@ -173,6 +193,7 @@ async def get_heat_map(
 
 @router.post(
     "/walk-forwards",
+    summary="Start a walk-forward",
     status_code=202,
     response_model=Envelope[JobAnswer],
     openapi_extra=described_by(_walk_forward_body),
@@ -187,7 +208,12 @@ async def start_walk_forward(request: Request, idempotency_key: IdempotencyKey =
     )
 
 
-@router.get("/walk-forwards/{walk_forward_id}", response_model=Envelope[WalkForwardAnswer], responses=_READ_ERRORS)
+@router.get(
+    "/walk-forwards/{walk_forward_id}",
+    summary="Read a walk-forward and its folds",
+    response_model=Envelope[WalkForwardAnswer],
+    responses=_READ_ERRORS,
+)
 async def get_walk_forward(request: Request, walk_forward_id: SweepId) -> Response:
     """Read a walk-forward: its job, what was asked for, the folds that are done, and what it found."""
     walk = await services_of(request).sweeps.get_walk_forward(walk_forward_id)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
+from src.api.components import name_of_kind
 from src.api.rest.answer_model import Answer, answer_for
 from src.api.rest.result_schemas import FillRow, ResultAnswer, TradeRow
 from src.domain.tearsheet import (
@@ -74,6 +75,10 @@ class FirstRows(BaseModel, Generic[Row]):
 
     items: list[Row] = Field(description="The rows.")
     total: int = Field(description="Number of rows of the table.")
+
+    @classmethod
+    def model_parametrized_name(cls, params: tuple[Any, ...]) -> str:
+        return f"First{name_of_kind(params[0])}s"
 
 
 class TearSheetAnswer(BaseModel):

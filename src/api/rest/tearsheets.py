@@ -191,7 +191,10 @@ async def get_costs(request: Request, result_id: ResultId) -> Response:
 
 
 @router.get(
-    "/{result_id}/tearsheet", response_model=Envelope[TearSheetAnswer], responses={**NOT_MODIFIED, **_BAR_ERRORS}
+    "/{result_id}/tearsheet",
+    summary="Read what a run's page shows at first",
+    response_model=Envelope[TearSheetAnswer],
+    responses={**NOT_MODIFIED, **_BAR_ERRORS},
 )
 async def get_tear_sheet(request: Request, result_id: ResultId, points: Points = None) -> Response:
     """Read at once all that the page of a result shows first: the result is read a single time.
