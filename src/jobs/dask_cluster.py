@@ -33,6 +33,9 @@ from src.ports import JobHandle, OpenSweep
 CHUNKS_PER_THREAD: Final = 2
 """Chunks that are submitted at once for each thread of the cluster: one is computed while the next one waits there."""
 _LOOK_S: Final = 0.2
+_RETRY_PAUSE_S: Final = 1.0
+_ATTEMPT_S: Final = 10.0
+"""Seconds for one connection; within them Dask tries again after up to a fifth of them."""
 _CLOSE_S: Final = 5.0
 
 logger = logging.getLogger(__name__)
@@ -110,29 +113,43 @@ class DaskExecutor:
 
 
 async def connect(access: ClusterAccess, security: Security | None) -> Client:
-    """Return a client of the scheduler; raises ClusterUnavailable if it does not respond in time."""
+    """Return a client of the scheduler; raises ClusterUnavailable if it does not respond in time.
+
+    A refused certificate is tried again too, so that an interrupted job is not begun again and again without a pause.
+    """
+    deadline_s = time.monotonic() + access.timeout_s
+    while True:
+        try:
+            left_s = max(deadline_s - time.monotonic(), _LOOK_S)
+            return await _connect_once(access, security, min(left_s, _ATTEMPT_S))
+        except (OSError, ImportError) as error:
+            if time.monotonic() + _RETRY_PAUSE_S >= deadline_s:
+                logger.warning("scheduler not reached: address=%s error=%s", access.scheduler, error)
+                raise ClusterUnavailable(
+                    "The cluster's scheduler does not respond, or refuses this service's certificate. The job "
+                    "continues once it does."
+                ) from error
+        await asyncio.sleep(_RETRY_PAUSE_S)
+
+
+async def _connect_once(access: ClusterAccess, security: Security | None, timeout_s: float) -> Client:
     options = {} if security is None else {"security": security}
     client = Client(
         access.scheduler,
         asynchronous=True,
-        timeout=access.timeout_s,
+        timeout=timeout_s,
         set_as_default=False,
         name="backtesting-service",
         **options,
     )
+    is_connected = False
     try:
-        connected: Client = await client
-    except (OSError, ImportError) as error:
-        await _close(client)
-        logger.warning("scheduler not reached: address=%s error=%s", access.scheduler, error)
-        raise ClusterUnavailable(
-            "The cluster's scheduler does not respond, or refuses this service's certificate. The job continues once "
-            "it does."
-        ) from error
-    except asyncio.CancelledError:
-        await _close(client)
-        raise
-    return connected
+        await client
+        is_connected = True
+    finally:
+        if not is_connected:
+            await _close(client)
+    return client
 
 
 async def send_parts(loop: LoopThread, client: Client, access: ClusterAccess, parts: SweepParts) -> ClusterSweep:

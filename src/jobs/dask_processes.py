@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from typing import Final
 from urllib.parse import urlsplit
 
 import dask
@@ -12,17 +13,24 @@ from distributed import Scheduler, Status, Worker
 from src.jobs.cluster_access import ClusterAccess
 from src.jobs.dask_security import build_security
 
-_RETRY_PAUSE_S = 1.0
-_CLOSE_S = 5.0
-_NOWHERE = "127.0.0.1:0"
+_RETRY_PAUSE_S: Final = 1.0
+_CLOSE_S: Final = 5.0
+_CONNECT_S: Final = 10
+_NOWHERE: Final = "127.0.0.1:0"
 """Where the pages of Dask listen: they ask nobody who they are, so that no other machine may reach them."""
 
 logger = logging.getLogger(__name__)
 
 
 def configure() -> None:
-    """Serve none of Dask's pages, and let no worker write what it holds to a disk."""
-    dask.config.set({"distributed.scheduler.http.routes": [], "distributed.worker.http.routes": []})
+    """Serve none of Dask's pages, and look for a lost member often: Dask waits a fifth of its limit between attempts."""
+    dask.config.set(
+        {
+            "distributed.scheduler.http.routes": [],
+            "distributed.worker.http.routes": [],
+            "distributed.comm.timeouts.connect": f"{_CONNECT_S}s",
+        }
+    )
 
 
 async def run_scheduler(access: ClusterAccess, stop: asyncio.Event) -> None:
@@ -66,8 +74,10 @@ async def run_worker(access: ClusterAccess, threads: int, stop: asyncio.Event) -
         try:
             async with asyncio.timeout(access.timeout_s):
                 await worker
-        except OSError as error:
-            logger.warning("scheduler not reached, trying again: address=%s error=%s", access.scheduler, error)
+        except (OSError, RuntimeError) as error:  # Dask hides the reason of a failed start in a RuntimeError
+            logger.warning(
+                "scheduler not reached, trying again: address=%s error=%s", access.scheduler, error.__cause__ or error
+            )
             await worker.close(timeout=_CLOSE_S)
             await _pause(stop)
             continue
