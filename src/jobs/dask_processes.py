@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 
 def configure() -> None:
-    """Serve none of Dask's pages, and look for a lost member often: Dask waits a fifth of its limit between attempts."""
+    """Serve none of Dask's pages, and look for a lost member often: Dask pauses up to a fifth of its limit."""
     dask.config.set(
         {
             "distributed.scheduler.http.routes": [],
