@@ -36,6 +36,7 @@ SPINNER = "|/-\\"
 SHOWN_LOG_LINES = 60
 
 SERVICE = ("requirements.txt",)
+CLUSTER = (*SERVICE, "requirements-cluster.txt")
 DEVELOPMENT = (*SERVICE, "requirements-dev.txt")
 EVERYTHING = (*DEVELOPMENT, "requirements-models.txt")
 
@@ -74,6 +75,11 @@ COMMANDS = {
         SERVICE,
         (("-m", "src.runtime.backup", "restore"),),
         takes_paths=True,
+    ),
+    "cluster": Command(
+        "run a member of the cluster that computes sweeps: scheduler, worker, certificates DIR",
+        CLUSTER,
+        (("-m", "src.runtime.cluster"),),
     ),
     "ledger": Command(
         "check the chains of the ledgers of trials, while serving; --user ID, --head HEX",

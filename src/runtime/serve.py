@@ -45,6 +45,14 @@ def check_store(settings: Settings) -> None:
         build_stores(settings)
 
 
+def check_cluster(settings: Settings) -> None:
+    """Raise a ServiceError if the settings name a cluster that no worker could use; nothing is connected."""
+    if settings.dask_scheduler is not None:
+        from src.wiring import build_executor  # noqa: PLC0415  (a second of imports that only its users need)
+
+        build_executor(settings)
+
+
 def check_key(settings: Settings) -> None:
     """Create the key that signs receipts if there is none; raise StoreUnavailable if it cannot be used."""
     from src.stores.signing_key import KEYS_FOLDER, FileSigner  # noqa: PLC0415  (only a start needs it)
@@ -97,6 +105,7 @@ def main(words: Sequence[str]) -> int:
     try:
         settings = read_settings()
         check_store(settings)
+        check_cluster(settings)
         check_key(settings)
     except (SettingsError, ServiceError) as error:
         # Checked here, because workers that fail at start would be restarted again and again.

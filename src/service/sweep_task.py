@@ -161,9 +161,12 @@ class SweepTask:
                 values = combinations.values[span.first : span.first + span.count]
                 await self._compute(sweep, span, values, progress)
 
-        async with asyncio.TaskGroup() as group:
-            for _ in range(sweep.rows.width):
-                group.create_task(work())
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(sweep.rows.width):
+                    group.create_task(work())
+        except ExceptionGroup as failed:  # the first failure cancelled the others, and says why the job stops
+            raise failed.exceptions[0] from failed
 
     async def _search(self, sweep: _Sweep) -> None:
         """Let TPE draw batch after batch; batches of an earlier attempt are told to it in their order."""

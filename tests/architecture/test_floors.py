@@ -103,7 +103,9 @@ VENDOR_ROOMS = {
     "torch": {"model_formats/pytorch.py"},
     "sklearn": {"model_formats/sklearn.py", "model_formats/sklearn_versions.py"},
     "joblib": {"model_formats/pickles.py"},
-    "cryptography": {"stores/signing_key.py"},
+    "cryptography": {"stores/signing_key.py", "runtime/cluster_certificates.py"},
+    "dask": {"jobs/dask_processes.py"},
+    "distributed": {"jobs/dask_cluster.py", "jobs/dask_processes.py", "jobs/dask_security.py"},
     "talib": set(),  # it imports pandas; indicators/talib_library.py calls its library in C
     "lark": {"strategies/rules/grammar.py"},
     "mcp": {"api/mcp/endpoint.py"},

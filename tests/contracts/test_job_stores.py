@@ -322,13 +322,14 @@ async def test_job_whose_processes_die_fails(store: JobStore) -> None:
     assert (resumed.state, resumed.failure, resumed.attempt, resumed.ended_ms) == (JobState.QUEUED, None, 0, None)
 
 
-async def test_job_given_back_is_not_counted_as_begun(store: JobStore) -> None:
+@pytest.mark.parametrize("state", [JobState.QUEUED, JobState.INTERRUPTED])
+async def test_job_given_back_is_not_counted_as_begun(store: JobStore, state: JobState) -> None:
     job = await submit(store)
     for _ in range(MAX_ATTEMPTS + 3):
         held = await lease(store)
         await commit(store, held, 0)
-        given = await store.end(held, JobState.QUEUED, now_ms=START_MS)
-        assert (given.state, given.attempt, given.rate, given.done) == (JobState.QUEUED, 0, None, 1)
+        given = await store.end(held, state, now_ms=START_MS)
+        assert (given.state, given.attempt, given.rate, given.done) == (state, 0, None, 1)
     assert (await lease(store)).job.id == job.id
 
 
@@ -381,7 +382,7 @@ async def test_waiting_job_is_cancelled_at_once(store: JobStore) -> None:
     assert (await lease(store)).job.id == job.id
 
 
-@pytest.mark.parametrize("end", [JobState.CANCELLED, JobState.QUEUED])
+@pytest.mark.parametrize("end", [JobState.CANCELLED, JobState.QUEUED, JobState.INTERRUPTED])
 async def test_holder_learns_that_its_job_is_cancelled(store: JobStore, end: JobState) -> None:
     job = await submit(store)
     held = await lease(store)

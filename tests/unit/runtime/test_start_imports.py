@@ -8,7 +8,18 @@ import sys
 
 from tests.architecture.test_floors import ROOT
 
-UNNEEDED = {"pandas", "plotly", "ipywidgets", "IPython", "matplotlib", "scipy.optimize", "sklearn", "optuna", "lark"}
+UNNEEDED = {
+    "pandas",
+    "plotly",
+    "ipywidgets",
+    "IPython",
+    "matplotlib",
+    "scipy.optimize",
+    "sklearn",
+    "optuna",
+    "lark",
+    "distributed",
+}
 
 
 def test_application_imports_no_unneeded_library() -> None:
