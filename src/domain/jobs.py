@@ -16,6 +16,8 @@ from src.domain.walk_forward import WalkForwardConclusion, WalkForwardRequest
 MAX_ATTEMPTS: Final = 3
 """Times that a job whose process died is begun again, before it fails."""
 MAX_IDEMPOTENCY_KEY_LENGTH: Final = 128
+IDEMPOTENCY_KEY_PATTERN: Final = "^[ -~]+$"
+"""A header holds ASCII only."""
 
 JobRequest: TypeAlias = SweepRequest | WalkForwardRequest | BacktestRequest
 JobConclusion: TypeAlias = SweepConclusion | WalkForwardConclusion
@@ -121,9 +123,10 @@ class Idempotency:
     digest: str
 
     def __post_init__(self) -> None:
-        if not 1 <= len(self.key) <= MAX_IDEMPOTENCY_KEY_LENGTH or not self.key.isprintable():
+        is_printable = self.key.isascii() and self.key.isprintable()
+        if not 1 <= len(self.key) <= MAX_IDEMPOTENCY_KEY_LENGTH or not is_printable:
             raise InvalidInput(
-                "{field} is {got!r}. Allowed: 1 to {most} printable characters.",
+                "{field} is {got!r}. Allowed: 1 to {most} printable ASCII characters.",
                 field="idempotencyKey", got=self.key[:80], most=MAX_IDEMPOTENCY_KEY_LENGTH,
             )  # fmt: skip
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import itertools
+import uuid
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -11,6 +13,7 @@ import pandas as pd
 import pytest
 
 from tests.integration.test_apis_agree import INTROSPECTION, assert_holds, post, selection, snake_case
+from tests.mongo_server import backend_uri
 from tests.sweeps_served import BACKTEST, JOB_S, SWEEP, WALK_FORWARD, data_of, start, wait
 
 pytestmark = pytest.mark.timeout(2 * JOB_S)
@@ -181,6 +184,21 @@ def test_wrong_sweeps_are_refused_by_field(service: str, change: dict[str, Any],
     refused = httpx.post(f"{service}/api/sweeps", json=SWEEP | change, timeout=JOB_S)
     assert (refused.status_code, refused.json()["field"]) == (422, field)
     assert part in refused.json()["message"]
+
+
+def test_rows_in_mongodb_are_those_in_sqlite(service: str, sweep_id: str, own_service: Callable[..., Any]) -> None:
+    other, _ = own_service(mongodb_uri=backend_uri(), mongodb_database=f"test_{uuid.uuid4().hex}")
+    job_id = start(other, "/api/sweeps", SWEEP)
+    job = wait(other, job_id)
+    assert rows_of(other, job_id) == rows_of(service, sweep_id)
+    found, expected = (
+        data_of(httpx.get(f"{address}/api/sweeps/{id_}", timeout=60))
+        for address, id_ in ((other, job_id), (service, sweep_id))
+    )
+    for name in ("overfitting", "superiority", "stability", "bars_fingerprint"):
+        assert found["conclusion"][name] == expected["conclusion"][name]
+    stored = data_of(httpx.get(f"{other}/api/backtests/{found['conclusion']['best'][0]['result_id']}", timeout=60))
+    assert stored["metrics"]["sharpe_ratio"] == pytest.approx(job["best_so_far"], rel=1e-9)
 
 
 def test_both_apis_return_the_same_sweep(service: str, sweep_id: str, walk_forward_id: str) -> None:

@@ -17,7 +17,7 @@ from src.api.rest.presenting import respond
 from src.api.rest.queries import NamedQueryRoute
 from src.api.rest.schemas import Envelope, error_responses
 from src.domain import errors
-from src.domain.jobs import MAX_IDEMPOTENCY_KEY_LENGTH, Job, JobState
+from src.domain.jobs import IDEMPOTENCY_KEY_PATTERN, MAX_IDEMPOTENCY_KEY_LENGTH, Job, JobState
 
 router = APIRouter(prefix="/api/jobs", tags=["jobs"], route_class=NamedQueryRoute)
 
@@ -37,6 +37,7 @@ IdempotencyKey = Annotated[
         "with another request is a conflict.",
         min_length=1,
         max_length=MAX_IDEMPOTENCY_KEY_LENGTH,
+        pattern=IDEMPOTENCY_KEY_PATTERN,
     ),
 ]
 

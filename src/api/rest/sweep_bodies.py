@@ -10,7 +10,7 @@ from src.api.requests.sweeps import GivenBacktest, build_sweep, build_walk_forwa
 from src.api.rest.bodies import RUN, BacktestBody, read_backtest
 from src.api.rest.body_models import make_body, read_object
 from src.api.rest.rules import body_rules
-from src.domain.jobs import MAX_IDEMPOTENCY_KEY_LENGTH
+from src.domain.jobs import IDEMPOTENCY_KEY_PATTERN, MAX_IDEMPOTENCY_KEY_LENGTH
 from src.domain.parameters import DeclaredParameter, parameters_of
 from src.domain.strategy import ModelParams
 from src.domain.sweeps import (
@@ -76,7 +76,8 @@ StoredModelBody: Final = make_body(
 
 _KEY: Final = {
     "idempotency_key": (
-        Annotated[str, Field(min_length=1, max_length=MAX_IDEMPOTENCY_KEY_LENGTH)] | None,
+        Annotated[str, Field(min_length=1, max_length=MAX_IDEMPOTENCY_KEY_LENGTH, pattern=IDEMPOTENCY_KEY_PATTERN)]
+        | None,
         Field(None, description="As the header Idempotency-Key: the same key and request are the same job."),
     )
 }
