@@ -59,6 +59,15 @@ PAGES: Final = (
         path="/compare", name="compare", title="Compare runs", nav="/", styles=("css/tearsheet.css", "css/compare.css")
     ),
     Page(path="/new", name="new", title="New run", nav="/new", styles=("css/new.css",)),
+    Page(path="/jobs", name="jobs", title="Jobs", nav="/jobs", styles=("css/jobs.css",)),
+    Page(
+        path="/sweeps/{id}",
+        name="sweep",
+        title="Sweep",
+        nav="/jobs",
+        styles=("css/jobs.css", "css/sweep.css"),
+        data="/api/sweeps/{id}",
+    ),
     Page(path="/data", name="data", title="Data", nav="/data", styles=("css/data.css",)),
     Page(
         path="/docs",
@@ -89,6 +98,7 @@ MISSING_PAGE: Final = Page(path="", name="missing", title="No such page")
 NAVIGATION: Final = (
     ("/", "Runs"),
     ("/new", "New run"),
+    ("/jobs", "Jobs"),
     ("/data", "Data"),
     ("/docs", "REST"),
     ("/graphql", "GraphQL"),
