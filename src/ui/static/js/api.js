@@ -115,7 +115,8 @@ export const deleteModel = (userId, filename) =>
 // Jobs, sweeps and walk-forwards
 export const listJobs = (query, signal) => dataOf("/api/jobs", { query, signal });
 export const getJob = (id, signal) => dataOf(`/api/jobs/${enc(id)}`, { signal });
-export const jobEventsUrl = (id) => urlOf(`/api/jobs/${enc(id)}/events`);
+/** A stream of the job's states: `progress` events with the job as JSON. */
+export const openJobEvents = (id) => new EventSource(urlOf(`/api/jobs/${enc(id)}/events`));
 export const cancelJob = (id, userId) => dataOf(`/api/jobs/${enc(id)}`, { method: "DELETE", query: { user_id: userId } });
 export const deleteJob = (id, userId) =>
   dataOf(`/api/jobs/${enc(id)}`, { method: "DELETE", query: { user_id: userId, delete: true } });

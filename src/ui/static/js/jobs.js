@@ -1,7 +1,7 @@
 // Jobs: their states in words, following one until it has ended, and what its user can do with it.
 
 import { html, useEffect, useRef, useState } from "../vendor/preact-htm.mjs";
-import { cancelJob, deleteJob, getJob, jobEventsUrl, resumeJob } from "./api.js";
+import { cancelJob, deleteJob, getJob, openJobEvents, resumeJob } from "./api.js";
 import { ConfirmDelete, ErrorNotice, Progress } from "./components.js";
 import { formatCount, formatDuration, formatNumber } from "./format.js";
 import { announce, pageUrl, useUser } from "./shell.js";
@@ -85,7 +85,7 @@ export function followJob(id, { onJob, onError }) {
     poll();
   }
   function listen() {
-    source = new EventSource(jobEventsUrl(id));
+    source = openJobEvents(id);
     timer = setTimeout(pollInstead, FIRST_EVENT_MS);
     source.addEventListener("progress", (event) => {
       clearTimeout(timer);
