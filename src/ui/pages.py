@@ -68,6 +68,14 @@ PAGES: Final = (
         styles=("css/jobs.css", "css/sweep.css"),
         data="/api/sweeps/{id}",
     ),
+    Page(
+        path="/walk-forwards/{id}",
+        name="walk_forward",
+        title="Walk-forward",
+        nav="/jobs",
+        styles=("css/jobs.css", "css/sweep.css"),
+        data="/api/walk-forwards/{id}",
+    ),
     Page(path="/data", name="data", title="Data", nav="/data", styles=("css/data.css",)),
     Page(
         path="/docs",

@@ -3,13 +3,14 @@
 import { html, useEffect, useMemo, useRef, useState } from "../../vendor/preact-htm.mjs";
 import { getSweep, listStrategies, listSweepRows } from "../api.js";
 import { ErrorNotice, Skeleton, useLoad } from "../components.js";
-import { formatCounted, formatName, formatSetting, isNothing } from "../format.js";
+import { formatCounted, formatName } from "../format.js";
 import { isEnded, JobActions, JobFailure, JobProgress, JobState, useJob } from "../jobs.js";
 import { announce, mount, pageUrl } from "../shell.js";
 import { Evidence } from "../sweep/evidence.js";
 import { HeatMap } from "../sweep/heat_map.js";
-import { describeValues, formatMetric, formatValue } from "../sweep/metrics.js";
+import { describeValues, formatMetric } from "../sweep/metrics.js";
 import { Rows } from "../sweep/rows.js";
+import { Settings, titleOf } from "../sweep/settings.js";
 
 const id = decodeURIComponent(location.pathname.split("/").filter(Boolean).at(-1));
 
@@ -30,57 +31,6 @@ function useRound(job) {
     return () => clearTimeout(timer);
   }, [job?.done, job?.state]);
   return round;
-}
-
-function titleOf({ backtest }, catalog) {
-  const { name } = backtest.strategy;
-  const label = catalog?.strategies.find((one) => one.name === name)?.label ?? formatName(name);
-  return `${label} on ${backtest.symbol} ${backtest.interval}`;
-}
-
-function describeRange({ values, range }) {
-  if (values) return values.map(formatValue).join(", ");
-  const step = range.step === null ? "" : `, step ${formatValue(range.step)}`;
-  return `${formatValue(range.from)} to ${formatValue(range.to)}${step}${range.scale === "LOGARITHMIC" ? ", logarithmic" : ""}`;
-}
-
-/** "Seed 7 · limit 2000": the settings that say something. */
-function describeSettings(values) {
-  return Object.entries(values)
-    .filter(([, value]) => !isNothing(value) && value !== false)
-    .map(([name, value]) => `${formatName(name)} ${formatSetting(value)}`)
-    .join(" · ");
-}
-
-const COMPARISONS = { LESS: "<", AT_MOST: "≤", GREATER: ">", AT_LEAST: "≥", EQUAL: "=", NOT_EQUAL: "≠" };
-
-function describeConstraint({ left, metric, operator, right, value }) {
-  return `${formatName(left ?? metric)} ${COMPARISONS[operator] ?? operator} ${right ? formatName(right) : formatValue(value)}`;
-}
-
-function Settings({ settings }) {
-  const { search, constraints, objective } = settings;
-  const { strategy, ...backtest } = settings.backtest;
-  const isDrawn = !["GRID", "LIST"].includes(search.kind);
-  const rows = [
-    ...settings.parameters.map((item) => [formatName(item.name), describeRange(item)]),
-    ["Search", isDrawn ? describeSettings(search) : search.kind],
-    ["Objective", describeSettings(objective)],
-    ...(constraints.length ? [["Constraints", constraints.map(describeConstraint).join("; ")]] : []),
-    ["Strategy", [formatName(strategy.name), describeSettings(strategy.parameters)].filter(Boolean).join(" · ")],
-    ["Backtest", describeSettings(backtest)],
-  ];
-  return html`<section class="panel" aria-labelledby="settings">
-    <div class="panel-head"><h2 id="settings">What was asked for</h2></div>
-    <dl class="panel-body settings">
-      ${rows.map(
-        ([name, text]) => html`<div key=${name}>
-          <dt>${name}</dt>
-          <dd>${text}</dd>
-        </div>`,
-      )}
-    </dl>
-  </section>`;
 }
 
 function Best({ conclusion, metric }) {
