@@ -60,6 +60,14 @@ PAGES: Final = (
     ),
     Page(path="/new", name="new", title="New run", nav="/new", styles=("css/new.css",)),
     Page(path="/jobs", name="jobs", title="Jobs", nav="/jobs", styles=("css/jobs.css",)),
+    # Before the page of one sweep, whose path it would match too.
+    Page(
+        path="/sweeps/new",
+        name="new_sweep",
+        title="New sweep",
+        nav="/jobs",
+        styles=("css/new.css", "css/new_sweep.css"),
+    ),
     Page(
         path="/sweeps/{id}",
         name="sweep",

@@ -128,6 +128,7 @@ export const getSweep = (id, signal) => dataOf(`/api/sweeps/${enc(id)}`, { signa
 export const listSweepRows = (id, query, signal) => dataOf(`/api/sweeps/${enc(id)}/rows`, { query, signal });
 export const sweepRowsUrl = (id, query) => urlOf(`/api/sweeps/${enc(id)}/rows`, query);
 export const getHeatMap = (id, query, signal) => dataOf(`/api/sweeps/${enc(id)}/heat-map`, { query, signal });
+export const startWalkForward = (json) => dataOf("/api/walk-forwards", { method: "POST", json });
 export const getWalkForward = (id, signal) => dataOf(`/api/walk-forwards/${enc(id)}`, { signal });
 
 // Data
