@@ -26,12 +26,10 @@ def moving_averages(**changes: Any) -> dict[str, Any]:
 
 def small_sweep(**changes: Any) -> dict[str, Any]:
     """Return the body of a sweep of a few rows on simulated bars."""
-    return moving_averages(
-        backtest={"user_id": "me", "symbol": "BTCUSDT", "interval": "1d", "source": "simulated", "seed": 7, "limit": 900}
-        | {"strategy": {"ma_crossover": {}}},
-        parameters=[{"name": "fast", "values": [5, 10, 20]}, {"name": "slow", "values": [30, 50, 80, 120]}],
-        keep_best=2,
-    ) | changes  # fmt: skip
+    body = moving_averages(keep_best=2)
+    body["backtest"] |= {"source": "simulated", "seed": 7, "limit": 900}
+    body["parameters"] = [{"name": "fast", "values": [5, 10, 20]}, {"name": "slow", "values": [30, 50, 80, 120]}]
+    return body | changes
 
 
 def walk_forward(**changes: Any) -> dict[str, Any]:

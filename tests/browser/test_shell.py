@@ -12,7 +12,7 @@ from src.ui.pages import NAVIGATION
 from tests.browser.chromium import Visit
 
 PATHS = [path for path, _ in NAVIGATION]
-OWN_PATHS = ["/", "/new", "/data"]
+OWN_PATHS = ["/", "/new", "/jobs", "/data"]
 
 
 @pytest.mark.parametrize("path", PATHS)
