@@ -312,7 +312,7 @@ async def test_lost_job_is_left_alone(
     assert (await store.end(other, JobState.SUCCEEDED, now_ms=clock.moment_ms)).attempt == 2
 
 
-async def test_task_that_hides_a_lost_lease_is_no_error(
+async def test_hidden_loss_of_a_lease_is_no_error(
     store: SqliteJobs, make_runner: MakeRunner, clock: MovingClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     class Grouping(Holding):
