@@ -36,6 +36,7 @@ SPINNER = "|/-\\"
 SHOWN_LOG_LINES = 60
 
 SERVICE = ("requirements.txt",)
+CLUSTER = (*SERVICE, "requirements-cluster.txt")
 DEVELOPMENT = (*SERVICE, "requirements-dev.txt")
 EVERYTHING = (*DEVELOPMENT, "requirements-models.txt")
 
@@ -75,6 +76,11 @@ COMMANDS = {
         (("-m", "src.runtime.backup", "restore"),),
         takes_paths=True,
     ),
+    "cluster": Command(
+        "run a member of the cluster that computes sweeps: scheduler, worker, certificates DIR",
+        CLUSTER,
+        (("-m", "src.runtime.cluster"),),
+    ),
     "ledger": Command(
         "check the chains of the ledgers of trials, while serving; --user ID, --head HEX",
         SERVICE,
@@ -90,6 +96,9 @@ COMMANDS = {
     "bench": Command("measure the speed against other engines", EVERYTHING, (("-m", "tests.benchmarks"),)),
     "mutate": Command(
         "plant faults in the rooms named and show which their tests miss", DEVELOPMENT, (("-m", "tests.mutation"),)
+    ),
+    "bounds": Command(
+        "run the engines' contracts with every index of compiled code checked", DEVELOPMENT, (("-m", "tests.bounds"),)
     ),
     "pictures": Command(
         "make the pictures of the README anew, with Chromium", DEVELOPMENT, (("-m", "tests.browser.pictures"),)

@@ -455,10 +455,10 @@ class JobStore(Protocol):
         conclusion: JobConclusion | None = None,
         warnings: Sequence[str] = (),
     ) -> Job:
-        """End a job: SUCCEEDED, FAILED (with `failure`) or CANCELLED; QUEUED gives it back to be continued.
+        """End a job: SUCCEEDED, FAILED (with `failure`) or CANCELLED; QUEUED or INTERRUPTED gives it back.
 
-        A job that was given back is not counted as begun; one that is CANCELLING becomes CANCELLED. `warnings` replace
-        those of the commits, unless there are none. Raises LeaseLost.
+        INTERRUPTED says that what it needs is missing. A job that was given back is not counted as begun; one that is
+        CANCELLING becomes CANCELLED. `warnings` replace those of the commits, unless there are none. Raises LeaseLost.
         """
         ...
 
@@ -538,7 +538,7 @@ class JobTask(Protocol):
     async def run(self, handle: JobHandle) -> JobOutcome:
         """Do the job, from the chunks that are stored already; it is cancelled if the job is, or the service stops.
 
-        A ServiceError fails the job with its code and message.
+        A ServiceError fails the job with its code and message, but ClusterUnavailable interrupts it.
         """
         ...
 
@@ -568,7 +568,10 @@ class OpenSweep(Protocol):
         ...
 
     async def evaluate(self, values: NDArray[np.float64], *, first: int, total: int) -> EvaluatedRows:
-        """Compute the rows of `values` [k, p], of which the first is row `first` of `total`."""
+        """Compute the rows of `values` [k, p], of which the first is row `first` of `total`.
+
+        Raises ClusterUnavailable if what computes them is lost.
+        """
         ...
 
 
@@ -576,7 +579,10 @@ class RowExecutor(Protocol):
     """Computes rows of sweeps, in threads of this process or on a cluster."""
 
     def open(self, inputs: SweepInputs, handle: JobHandle) -> AbstractAsyncContextManager[OpenSweep]:
-        """Take the bars of a sweep to where its rows are computed, and release them at the end."""
+        """Take the bars of a sweep to where its rows are computed, and release them at the end.
+
+        Raises ClusterUnavailable if nothing can compute them now.
+        """
         ...
 
 

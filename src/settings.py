@@ -14,9 +14,12 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from src.domain.error_text import quote
 from src.domain.errors import InvalidInput, bad_value
-from src.domain.model_files import SandboxMode
+from src.domain.sandbox_mode import SandboxMode
 
 _HOST_NAME: Final = re.compile(r"\*|(\*\.)?[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?|[0-9a-f:]*:[0-9a-f:.]*")
+
+_SCHEDULER: Final = re.compile(r"(tls|tcp)://([A-Za-z0-9_.-]+|\[[0-9A-Fa-f:]+\]):\d{1,5}")
+_CERTIFICATES: Final = ("dask_tls_ca", "dask_tls_cert", "dask_tls_key")
 
 RESPONDING_S: Final = 5.0
 """Seconds beyond REQUEST_TIMEOUT_S for the response to a request that took all of it."""
@@ -135,6 +138,22 @@ class Settings(BaseSettings):
         description="Longest time of one backtest inside a job, its bars' download included",
         json_schema_extra={"unit": "seconds"},
     )
+    dask_tls_ca: Path | None = Field(
+        None, description="Certificate of the authority that signed those of all members of the cluster, in PEM."
+    )
+    dask_tls_cert: Path | None = Field(None, description="This member's certificate, in PEM.")
+    dask_tls_key: Path | None = Field(None, description="The key of this member's certificate, in PEM.")
+    dask_insecure: bool = Field(
+        False,
+        description="Whether a scheduler at tcp:// is allowed: whoever reaches its port can execute code.",
+    )
+    dask_scheduler: str | None = Field(
+        None,
+        description="Scheduler of the cluster that computes sweeps, tls://host:port; by default job threads do.",
+    )
+    dask_timeout_s: float = Field(
+        30.0, gt=0, le=3600, description="Seconds to wait for the scheduler and for a worker of this version."
+    )
     max_sweep_combinations: int = Field(
         1_000_000, ge=1, le=100_000_000, description="Maximum number of combinations of one sweep."
     )
@@ -231,6 +250,28 @@ class Settings(BaseSettings):
         if folder.exists() and not folder.is_dir():
             raise ValueError("a folder, or a path where one can be made")
         return folder
+
+    @field_validator("dask_tls_ca", "dask_tls_cert", "dask_tls_key")
+    @classmethod
+    def _is_file(cls, file: Path | None) -> Path | None:
+        if file is not None and not file.is_file():
+            raise ValueError("a file that exists")
+        return file
+
+    @field_validator("dask_scheduler")
+    @classmethod
+    def _is_secured(cls, address: str | None, info: ValidationInfo) -> str | None:
+        if address is None:
+            return None
+        if not _SCHEDULER.fullmatch(address):
+            raise ValueError("tls://host:port, or tcp://host:port with DASK_INSECURE=true")
+        if address.startswith("tcp:") and not info.data.get("dask_insecure"):
+            raise ValueError(
+                "tls://host:port; tcp:// only with DASK_INSECURE=true, as whoever reaches it can execute code"
+            )
+        if address.startswith("tls:") and None in [info.data.get(name) for name in _CERTIFICATES]:
+            raise ValueError("tls://host:port together with DASK_TLS_CA, DASK_TLS_CERT and DASK_TLS_KEY")
+        return address
 
     @field_validator("binance_api_url", "binance_fallback_url", "binance_archive_url")
     @classmethod

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import hashlib
+import logging
 import platform
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -23,13 +24,15 @@ from src.binance.source import BinanceSource
 from src.concurrency.cores import available_cores
 from src.datasets.reading.reader import BarFileReader
 from src.datasets.store import DiskDatasets
+from src.domain.errors import MissingLibrary
 from src.domain.jobs import JobKind, JobQuota
 from src.domain.market import SIMULATED
 from src.domain.runs import ResultQuota
 from src.engines.event_driven import EventDrivenEngine
 from src.engines.registry import ENGINES
+from src.jobs.cluster_access import Certificates, ClusterAccess
 from src.jobs.runner import JobRunner
-from src.ports import BarSource, Clock, DatasetStore, JobStore, JobTask, ResultStore, TrialLedger
+from src.ports import BarSource, Clock, DatasetStore, JobStore, JobTask, ResultStore, RowExecutor, TrialLedger
 from src.sandbox.runner import SandboxedModelRunner
 from src.service.backtest_task import BacktestTask
 from src.service.backtests import BacktestService
@@ -75,6 +78,11 @@ NUMERIC_LIBRARIES: Final = ("numpy", "numba", "ta-lib", "vectorbt", "vectorbt-ru
 
 RULES: Final = ("domain/annualization.py", "engines", "features", "indicators", "judgement", "metrics", "strategies")
 """The files and folders of this package whose text decides the figures of a backtest."""
+
+CLUSTER_RULES: Final = (*RULES, "domain", "jobs/cluster_rows.py", "sweeps")
+"""Those whose text decides what a worker of a cluster computes, and what it can read."""
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,10 +154,10 @@ def build_services(settings: Settings) -> Services:
         warming=[_on_thread(warm_up, ENGINES), _on_thread(prepare_documents), _on_thread(settle_memory)],
         # The libraries of all model formats take longer to load than everything else together.
         following=[
+            job_runner.start,
             _on_thread(warm_up_rules),
             adapters.runner.warm_up,
             _on_thread(warm_up_sweeps),
-            job_runner.start,
             adapters.job_store.remove_leftovers,
             functools.partial(
                 _run_together,
@@ -177,7 +185,10 @@ def _build_adapters(settings: Settings) -> _Adapters:
     return _Adapters(
         clock=clock,
         binance=binance,
-        sources={"binance": binance, SIMULATED: SimulatedSource(clock=clock)},
+        sources={
+            "binance": binance,
+            SIMULATED: SimulatedSource(clock=clock),
+        },
         datasets=build_datasets(settings, clock),
         store=store,
         ledger=ledger,
@@ -311,13 +322,60 @@ def build_stores(settings: Settings) -> tuple[ResultStore, TrialLedger, JobStore
 def build_tasks(settings: Settings, backtests: BacktestService, ledger: TrialLedger) -> dict[JobKind, JobTask]:
     """Return what is done for jobs, by kind; one run inside a job may take longer than a request."""
     patient = replace(backtests, timeout_s=settings.job_run_timeout_s)
-    executor, most = ThreadExecutor(), settings.max_sweep_combinations
+    executor, most = build_executor(settings), settings.max_sweep_combinations
     tasks: tuple[JobTask, ...] = (
         SweepTask(backtests=patient, ledger=ledger, executor=executor, max_combinations=most),
         WalkForwardTask(backtests=patient, executor=executor, max_combinations=most),
         BacktestTask(backtests=patient),
     )
     return {task.kind: task for task in tasks}
+
+
+def build_executor(settings: Settings) -> RowExecutor:
+    """Return what computes rows of sweeps: the job threads of this process, or the cluster that the settings name.
+
+    Raises MissingLibrary if Dask is not installed; ClusterUnavailable if the certificates cannot be used.
+    """
+    access = build_cluster_access(settings)
+    if access is None:
+        return ThreadExecutor()
+    try:
+        from src.jobs.dask_cluster import DaskExecutor  # noqa: PLC0415  (takes 0.5 s; only its users need it)
+    except ModuleNotFoundError as error:
+        raise missing_dask(error) from error
+    if access.certificates is None:
+        logger.warning(
+            "CLUSTER WITHOUT ENCRYPTION: whoever reaches its ports can execute code on all members: scheduler=%s",
+            access.scheduler,
+        )
+    return DaskExecutor(access)
+
+
+def build_cluster_access(settings: Settings) -> ClusterAccess | None:
+    """Return how the cluster is reached; None if the settings name no scheduler."""
+    if settings.dask_scheduler is None:
+        return None
+    authority, certificate, key = settings.dask_tls_ca, settings.dask_tls_cert, settings.dask_tls_key
+    certificates = None
+    if settings.dask_scheduler.startswith("tls:") and authority and certificate and key:
+        certificates = Certificates(authority=authority, certificate=certificate, key=key)
+    return ClusterAccess(
+        scheduler=settings.dask_scheduler,
+        certificates=certificates,
+        version=cluster_version(),
+        timeout_s=settings.dask_timeout_s,
+    )
+
+
+def missing_dask(error: ModuleNotFoundError) -> MissingLibrary:
+    """Return what to say if Dask cannot be imported; raises the error itself if it is about another library."""
+    if error.name not in {"dask", "distributed"}:
+        raise error
+    return MissingLibrary(
+        "DASK_SCHEDULER is set, but Dask is not installed. Install it with: pip install '.[dask]' (or "
+        "-r requirements-cluster.txt), or leave DASK_SCHEDULER empty to compute in this process.",
+        library="distributed",
+    )
 
 
 def build_job_quota(settings: Settings) -> JobQuota:
@@ -345,10 +403,20 @@ def versions() -> dict[str, str]:
     return {"service": __version__, "rules": rules, "python": platform.python_version(), **libraries}
 
 
-def rules_version(package: Path) -> str:
+def cluster_version() -> str:
+    """Return what members of a cluster must have in common, so that each row has the same bits on all of them."""
+    parts = {
+        **versions(),
+        "machine": platform.machine(),
+        "cluster_rules": rules_version(Path(__file__).parent, CLUSTER_RULES),
+    }
+    return hashlib.sha256(repr(sorted(parts.items())).encode()).hexdigest()[:12]
+
+
+def rules_version(package: Path, names: Sequence[str] = RULES) -> str:
     """Return the first 12 hex digits of the SHA-256 of the rules' source text; it also changes between releases."""
-    found = [path for name in RULES for path in (package.glob(name) if "." in name else (package / name).rglob("*.py"))]
+    found = [path for name in names for path in (package.glob(name) if "." in name else (package / name).rglob("*.py"))]
     digest = hashlib.sha256()
-    for path in sorted(found):
+    for path in sorted(set(found)):
         digest.update(f"{path.relative_to(package).as_posix()}\n{path.read_text(encoding='utf-8')}\0".encode())
     return digest.hexdigest()[:12]

@@ -125,6 +125,10 @@ class MemoryBacktests:
             raise result_not_found(result_id)
         return self.results[result_id]
 
+    async def check_exists(self, result_id: str) -> None:
+        if result_id not in self.results:
+            raise result_not_found(result_id)
+
     async def delete(self, result_id: str, *, user_id: str) -> ResultSummary:
         result = await self.get(result_id)
         if result.request.user_id != user_id:

@@ -51,6 +51,20 @@ for _ in range(7):
 show(full_collection_ms=sorted(times)[3] * 1000)
 """
 
+IMPORTS: Final = """
+import uvicorn
+from src.runtime.server import import_application
+if WITH:
+    import_application(uvicorn.Config("src.backtest_API:app"))
+import src.backtest_API
+from src.engines.registry import ENGINES
+from src.service.warm_up import warm_up
+from src.settings import read_settings
+src.backtest_API.create_app(read_settings())
+warm_up(ENGINES)
+show(warm_cpu_s=time.process_time())
+"""
+
 ALLOCATOR: Final = """
 from concurrent.futures import ThreadPoolExecutor
 import numpy as np
@@ -114,6 +128,7 @@ class Trial:
 
 TRIALS: Final = {
     "vectorbt_types": Trial(VECTORBT_TYPES, 5),
+    "imports": Trial(IMPORTS, 5),
     "frozen": Trial(FROZEN, 5),
     "allocator": Trial(ALLOCATOR, 3),
     "huge_pages": Trial(HUGE_PAGES, 5),

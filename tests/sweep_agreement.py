@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from src.domain.bars import Bars
 from src.domain.runs import BacktestRequest
 from src.domain.signals import ParameterValue, Predictions
+from src.domain.sweep_rows import EvaluatedRows, SweepInputs
 from src.domain.sweeps import ROW_METRICS, SweepRequest, SweptParameter
 from src.domain.trading import FillTiming
 from src.engines.registry import ENGINES
@@ -20,7 +21,7 @@ from src.judgement.timing import hold_exposure
 from src.judgement.trial_ledger import active_returns, build_trials
 from src.metrics.returns import simple_returns
 from src.service.pipeline import Outcome, compute_outcome
-from src.sweeps.evaluation import EvaluatedRows, Evaluator, SweepInputs
+from src.sweeps.evaluation import Evaluator
 from src.sweeps.parameters import apply_values, find_sweepable, sweepable
 
 Floats = NDArray[np.float64]

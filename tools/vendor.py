@@ -1,7 +1,7 @@
 """`python -m tools.vendor`: fetch the pages' libraries from npm anew, and write what came into `vendor.json`.
 
-It needs `npm`. To change a version, edit `PACKAGES`, run this, and look at the pages. A test compares every file with
-the SHA-256 in `vendor.json`.
+It needs `npm`. Of a package with `exports`, esbuild keeps only the code that these need. To change a version, edit
+`PACKAGES`, run this, and look at the pages. A test compares every file with the SHA-256 in `vendor.json`.
 """
 
 from __future__ import annotations
@@ -22,11 +22,16 @@ ROOT: Final = Path(__file__).parents[1]
 PAGES: Final = ROOT / "src" / "ui" / "static" / "vendor"
 TESTS: Final = ROOT / "tests" / "browser" / "vendor"
 LIST_NAME: Final = "vendor.json"
+ESBUILD: Final = "esbuild@0.25.12"
+CHANGED: Final = "/* Changed: without the code that the pages do not use; vendor.json says what was kept. */"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Package:
-    """An npm package, and which of its files are copied: name here → path in the package."""
+    """An npm package, and which of its files are copied: name here → path in the package.
+
+    `exports` are those that the pages use of its modules (.mjs), None for all.
+    """
 
     name: str
     version: str
@@ -34,6 +39,7 @@ class Package:
     folder: Path = PAGES
     contains: str | None = None
     notice: str | None = None
+    exports: Sequence[str] | None = None
 
 
 PACKAGES: Final[Sequence[Package]] = (
@@ -46,6 +52,14 @@ PACKAGES: Final[Sequence[Package]] = (
         },
         contains="fancy-canvas (MIT)",
         # The NOTICE of its repository, which its package lacks.
+        exports=(
+            "BaselineSeries",
+            "CandlestickSeries",
+            "CrosshairMode",
+            "LineSeries",
+            "PriceScaleMode",
+            "createChart",
+        ),
         notice="TradingView Lightweight Charts, Copyright (c) 2023 TradingView, Inc. https://www.tradingview.com/",
     ),
     Package(
@@ -116,6 +130,8 @@ def _fetch(package: Package, into: Path) -> dict[str, object]:
         with tarfile.open(packed) as archive:
             found = {name: _read(archive, path) for name, path in package.files.items()}
             license_name = json.loads(_read(archive, "package.json"))["license"]
+    if package.exports is not None:
+        found = {name: _keep(text, package.exports) if name.endswith(".mjs") else text for name, text in found.items()}
     for name, text in found.items():
         (into / name).write_bytes(text)
     row: dict[str, object] = {
@@ -125,11 +141,24 @@ def _fetch(package: Package, into: Path) -> dict[str, object]:
         "source": f"npm:{source}",
         "integrity": integrity,
     }
+    if package.exports is not None:
+        row["kept"] = f"{', '.join(package.exports)} (by {ESBUILD})"
     row |= {name: text for name in ("contains", "notice") if (text := getattr(package, name))}
     row["files"] = {
         name: {"path": package.files[name], "sha256": hashlib.sha256(text).hexdigest()} for name, text in found.items()
     }
     return row
+
+
+def _keep(module: bytes, exports: Sequence[str]) -> bytes:
+    """Return a module with only the code that these exports need."""
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "whole.mjs").write_bytes(module)
+        (Path(folder) / "entry.mjs").write_text(f'export {{ {", ".join(exports)} }} from "./whole.mjs";\n')
+        command = ["npx", "--yes", ESBUILD, "entry.mjs", "--bundle", "--format=esm", "--minify"]
+        # The license asks for a mark on changed files.
+        command += ["--legal-comments=inline", "--charset=utf8", f"--banner:js={CHANGED}"]
+        return subprocess.run(command, cwd=folder, capture_output=True, check=True).stdout
 
 
 def _read(archive: tarfile.TarFile, path: str) -> bytes:

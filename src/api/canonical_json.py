@@ -42,7 +42,7 @@ def _write(value: object) -> str:
 
 def _write_name(name: object) -> str:
     if not isinstance(name, str):
-        raise ValueError(f"the member name {name!r} is no text")
+        raise ValueError(f"the member name {name!r} is not text")
     return _write(name)
 
 

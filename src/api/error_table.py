@@ -139,6 +139,12 @@ ERROR_TABLE: Final[Mapping[type[errors.ServiceError], ErrorRow]] = {
         "Send the request again after some seconds. If it stays so, an operator should read the log of the start, "
         "which names the layers of the sandbox that this machine lacks.",
     ),
+    errors.ClusterUnavailable: ErrorRow(
+        503,
+        "The cluster cannot compute now",
+        "Wait: the job continues from its stored rows once the cluster responds. An operator should look whether the "
+        "scheduler and workers of this version run (`run.py cluster`).",
+    ),
 }
 """Error class → its row; a class that is missing here uses the row of its nearest parent."""
 

@@ -218,7 +218,7 @@ class UnexpectedErrors:
 def explain_validation(
     found: Sequence[Any], *, allowed: Sequence[str] = (), sent: Mapping[str, object] | None = None
 ) -> errors.InvalidInput:
-    """Turn pydantic's list of findings into one error that names the first field, what came and what is allowed.
+    """Turn pydantic's list of findings into one error that names the first field, what was sent and what is allowed.
 
     Parameters
     ----------

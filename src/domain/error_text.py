@@ -16,6 +16,8 @@ import string
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
+from itertools import islice
 from typing import Final, TypeAlias
 
 MAX_QUOTED: Final = 80
@@ -96,17 +98,42 @@ class Written(Text):
 
 
 def quote(value: object, *, longest: int = MAX_QUOTED) -> str:
-    """Return a foreign value for a sentence: in quotation marks if it is text, escaped, and not too long."""
+    """Return a foreign value for a sentence: in quotation marks if it is text, escaped, and not too long.
+
+    What JSON has names for is written with them, as null and true: clients need not know Python's.
+    """
     if isinstance(value, Enum):
         value = value.value
-    if isinstance(value, float):
-        value = float(value)  # numpy's floats name their type
-    # Cut first: only the beginning of a long text is escaped.
-    written = repr(value[: longest + 1]) if isinstance(value, str) else repr(value)
+    written = _write(value, longest=longest)
     mark = written[0] if isinstance(value, str) else ""
     if len(written) <= longest + 2 * len(mark):
         return written
     return written[: longest + len(mark)] + _ELLIPSIS + mark
+
+
+_WORDS: Final[Mapping[object, str]] = {None: "null", True: "true", False: "false"}
+_MAX_QUOTED_DEPTH: Final = 8
+
+
+def _write(value: object, *, longest: int, depth: int = 0) -> str:
+    """Return a value as text; of a long one somewhat more than `longest` characters from its beginning."""
+    if value is None or isinstance(value, bool):
+        return _WORDS[value]
+    if isinstance(value, str):
+        return repr(value[: longest + 1])  # only the beginning of a long text is escaped
+    if isinstance(value, float):
+        return repr(float(value))  # numpy's floats name their type
+    return _write_container(value, longest, depth) if isinstance(value, (dict, list)) else repr(value)
+
+
+def _write_container(value: dict[object, object] | list[object], longest: int, depth: int) -> str:
+    if depth == _MAX_QUOTED_DEPTH:
+        return _ELLIPSIS
+    write = partial(_write, longest=longest, depth=depth + 1)
+    if isinstance(value, list):
+        return f"[{', '.join(map(write, value[:longest]))}]"
+    fields = islice(value.items(), longest)
+    return f"{{{', '.join(f'{write(name)}: {write(item)}' for name, item in fields)}}}"
 
 
 def quote_all(values: Iterable[object]) -> str:

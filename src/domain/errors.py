@@ -25,7 +25,8 @@ The tree (code in brackets); none of these classes knows HTTP, `api/error_table.
     │   └── ExchangeTimeout         [EXCHANGE_TIMEOUT]
     ├── StoreUnavailable            [STORE_UNAVAILABLE]
     │   └── UnreadableResult        [STORE_UNAVAILABLE]     a stored result is damaged, or of another version
-    └── SandboxUnavailable          [SANDBOX_UNAVAILABLE]   model files cannot be opened safely here
+    ├── SandboxUnavailable          [SANDBOX_UNAVAILABLE]   model files cannot be opened safely here
+    └── ClusterUnavailable          [CLUSTER_UNAVAILABLE]   no scheduler, or no worker of this version: jobs wait
 """
 
 from __future__ import annotations
@@ -192,6 +193,12 @@ class UnreadableResult(StoreUnavailable):
 
 class SandboxUnavailable(ServiceError):
     code = "SANDBOX_UNAVAILABLE"
+
+
+class ClusterUnavailable(ServiceError):
+    """The cluster cannot compute now: a job that needs it is interrupted and continued later, never failed."""
+
+    code = "CLUSTER_UNAVAILABLE"
 
 
 CONTENT_TYPE_REFUSED: Final = "Content-Type is {got!r}. Allowed: {allowed}."

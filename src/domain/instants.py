@@ -57,10 +57,10 @@ def parse_instant(text: str, *, field: str, is_end: bool = False) -> int:
 
 
 def check_times(**times_ms: int | None) -> None:
-    """Raise ValueError, which names the time, if one of these is outside the years 1 to 9999; None is no time."""
+    """Raise ValueError, which names the time, if one of these is outside the years 1 to 9999; None is skipped."""
     for name, time_ms in times_ms.items():
         if time_ms is not None and not MIN_TIME_MS <= time_ms <= MAX_TIME_MS:
-            raise ValueError(f"{name} is {quote(time_ms)}, which is no time of the years 1 to 9999")
+            raise ValueError(f"{name} is {quote(time_ms)}, which is not a time in the years 1 to 9999")
 
 
 def format_instant(time_ms: int) -> str:

@@ -81,7 +81,7 @@ class TrainingOverlap:
 
     trained_from_ms: int | None = reported("First instant of the training window; null if not declared.", INSTANT)
     trained_to_ms: int = reported("Last instant of the training window.", INSTANT)
-    label_horizon: int = reported("Bars that a label looks ahead; so many bars after the window are left out.", BARS)
+    label_horizon: int = reported("Bars that a label looks ahead; as many bars after the window are left out.", BARS)
     bars_seen: int = reported("Bars of the backtest inside the training window.", BARS)
     share_seen: float = reported("Their share of all bars.", FRACTION)
     bars_before: int | None = reported(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
@@ -14,18 +13,6 @@ from src.domain.signals import OutputKind
 from src.domain.training import NO_TRAINING_WINDOW, TrainingWindow
 
 MODEL_EXTENSIONS: Final = (".pkl", ".joblib", ".onnx", ".h5", ".keras", ".pb", ".zip", ".pt", ".pth")
-
-
-class SandboxMode(StrEnum):
-    """What happens if a layer of the sandbox is missing on this machine."""
-
-    STRICT = "strict"
-    """Model files are rejected."""
-    DEGRADED = "degraded"
-    """Model files are opened with the available layers, if those suffice."""
-    OFF = "off"
-    """Model files are opened in a plain child process, for an operator who trusts every file."""
-
 
 USER_ID_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9_.@-]{0,63}$"
 """What `check_user_id` allows, as a regular expression of JSON Schema."""

@@ -171,7 +171,7 @@ def parameter(*, default: Any = dataclasses.MISSING, **known: Any) -> Any:
 
 
 class _Field(NamedTuple):
-    """A field of a dataclass: its parameter, or None if it is no parameter; its type without None."""
+    """A field of a dataclass: its parameter, or None if it is not one; its type without None."""
 
     name: str
     parameter: Parameter | None

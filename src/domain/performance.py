@@ -126,7 +126,7 @@ class Metrics:
         for name in _COUNTS:
             count = getattr(self, name)
             if count is not None and not 0 <= count <= MAX_COUNT:
-                raise ValueError(f"{name} is {quote(count)}, which is no count up to {MAX_COUNT}")
+                raise ValueError(f"{name} is {quote(count)}, which is not a count up to {MAX_COUNT}")
 
 
 _COUNTS: Final = tuple(item.name for item in fields(Metrics) if item.metadata["unit"] in (COUNT, BARS))

@@ -56,3 +56,7 @@ class RuleReport:
     faults: tuple[RuleFault, ...] = reported(
         "The first fault of each rule, then those of the rules together; empty if they can be traded."
     )
+    warnings: tuple[str, ...] = reported(
+        "Parts that can be traded and are hardly meant: conditions that never change, divisions by zero, each with its "
+        "place."
+    )

@@ -72,7 +72,7 @@ class BacktestRequest:
         check_user_id(self.user_id)
         _check_warm_up(self.pinned_warm_up_bars)
         if self.market.limit > MAX_COUNT:
-            raise ValueError(f"the limit is {quote(self.market.limit)}, which is no count up to {MAX_COUNT}")
+            raise ValueError(f"the limit is {quote(self.market.limit)}, which is not a count up to {MAX_COUNT}")
         if self.engine is EngineName.VECTORIZED and (settings := self.rules.event_driven_settings()):
             raise event_driven_only(settings)
         if self.strategy.can_short and self.rules.direction is Direction.LONG:

@@ -103,6 +103,14 @@ class StrategyDescription:
     def __post_init__(self) -> None:
         object.__setattr__(self, "parameters", MappingProxyType(dict(self.parameters)))
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Return what pickle writes: a mapping proxy has no pickle of its own."""
+        return _describe, (self.name, dict(self.parameters))
+
+
+def _describe(name: str, parameters: Mapping[str, ParameterValue]) -> StrategyDescription:
+    return StrategyDescription(name=name, parameters=parameters)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Signals:

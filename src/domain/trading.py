@@ -24,6 +24,8 @@ from src.domain.parameters import (
 
 
 class EngineName(StrEnum):
+    """What simulates the orders."""
+
     VECTORIZED = "VECTORIZED"
     EVENT_DRIVEN = "EVENT_DRIVEN"
 
@@ -38,6 +40,8 @@ class FillTiming(StrEnum):
 
 
 class Direction(StrEnum):
+    """Which positions are taken."""
+
     LONG = "LONG"
     SHORT = "SHORT"
     BOTH = "BOTH"
@@ -45,6 +49,8 @@ class Direction(StrEnum):
 
 
 class EntryType(StrEnum):
+    """How a signal enters."""
+
     MARKET = "MARKET"
     LIMIT = "LIMIT"
     STOP = "STOP"

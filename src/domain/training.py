@@ -39,7 +39,7 @@ class TrainingWindow:
     )
     label_horizon: int | None = parameter(
         name="label_horizon",
-        meaning="Bars that a label of the training looks ahead; so many bars after the window are left out",
+        meaning="Bars that a training label looks ahead; as many bars after the window are left out",
         default=None,
         unit="bars",
         bounds=Bounds(minimum=0, maximum=MAX_COUNT),

@@ -169,7 +169,7 @@ class TrialSums:
         head, found, body = data.partition(b"\n")
         parts = head.split(b" ")
         if not found or len(parts) != 4:
-            raise ValueError("The bytes are no sums of trials.")
+            raise ValueError("The bytes are not sums of trials.")
         trials, sum_t, sum_t_squared, size = map(int, parts)
         if len(body) != 16 * size:
             raise ValueError(f"The sums of trials have {len(body)} bytes of slots, not {16 * size}.")

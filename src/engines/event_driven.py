@@ -46,8 +46,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -55,16 +54,16 @@ from numpy.typing import NDArray
 
 from src.domain import signals as actions
 from src.domain import trading
-from src.domain.arrays import freeze
 from src.domain.bars import Bars
 from src.domain.signals import Signals
-from src.domain.trading import FILL_DTYPE, FillTiming, Simulation, TradingRules
+from src.domain.trading import FILL_DTYPE, Simulation, TradingRules
 from src.engines import account as money_rules
 from src.engines import book as book_steps
 from src.engines import orders as matching_rules
 from src.engines import plan as plan_layout
 from src.engines.account import mark_to_market
 from src.engines.book import (
+    Book,
     create_book,
     fill_exits,
     fill_market_orders,
@@ -85,6 +84,40 @@ Prices = NDArray[np.float64]
 
 
 @compiled
+def has_event(book: Book, bar: int, prices: BarPrices, signal: int) -> bool:
+    """Return whether the bar may do more than move the trailing stop: a signal, a waiting order or a level reached.
+
+    The open is inside the bar's range, so it passes no level of a position that the range does not reach.
+    """
+    return (
+        signal != 0
+        or book.entry_side != 0
+        or book.exit_waits != 0
+        or (book.position != 0.0 and (bar >= book.time_exit_bar or has_reached_exit(book, prices)))
+    )
+
+
+@compiled
+def step(book: Book, fills: NDArray[np.void], bar: int, prices: BarPrices, signal: int, plan: Plan) -> None:
+    """Take the book through one bar, up to its close and the orders for `signal`.
+
+    A cheap check precedes each event, because passing on the array `fills` costs more than the check.
+    """
+    if not plan.is_filled_at_close and has_market_order(book, bar, plan):
+        fill_market_orders(book, fills, bar, prices.open, plan)
+    if has_passed_order(book, prices.open, plan):
+        fill_passed_orders(book, fills, bar, prices, plan)
+    if has_reached_exit(book, prices):
+        fill_exits(book, fills, bar, prices, prices, plan)
+    move_trailing_stop(book, prices, plan)
+    if book.entry_side != 0:
+        fill_resting_entry(book, fills, bar, prices, plan)
+    place_orders(book, bar, prices.close, signal, plan)
+    if plan.is_filled_at_close and has_market_order(book, bar, plan):
+        fill_market_orders(book, fills, bar, prices.close, plan)
+
+
+@compiled
 def simulate(
     part: tuple[int, int],
     open: Prices,
@@ -99,25 +132,14 @@ def simulate(
     position: Prices,
     equity: Prices,
 ) -> None:
-    """Run the only book of `books` through the bars from `part[0]` to before `part[1]`; write `fills` and balances.
-
-    A cheap check precedes each event, because passing on the array `fills` costs more than the check.
-    """
+    """Run the only book of `books` through the bars from `part[0]` to before `part[1]`; write `fills` and balances."""
     book = books[0]
     for bar in range(part[0], part[1]):
         prices = BarPrices(open[bar], high[bar], low[bar], close[bar])
-        if not plan.is_filled_at_close and has_market_order(book, bar, plan):
-            fill_market_orders(book, fills, bar, prices.open, plan)
-        if has_passed_order(book, prices.open, plan):
-            fill_passed_orders(book, fills, bar, prices, plan)
-        if has_reached_exit(book, prices):
-            fill_exits(book, fills, bar, prices, prices, plan)
-        move_trailing_stop(book, prices, plan)
-        if book.entry_side != 0:
-            fill_resting_entry(book, fills, bar, prices, plan)
-        place_orders(book, bar, prices.close, action[bar], plan)
-        if plan.is_filled_at_close and has_market_order(book, bar, plan):
-            fill_market_orders(book, fills, bar, prices.close, plan)
+        if has_event(book, bar, prices, action[bar]):
+            step(book, fills, bar, prices, action[bar], plan)
+        else:
+            move_trailing_stop(book, prices, plan)
         cash[bar] = book.cash
         position[bar] = book.position
         equity[bar] = mark_to_market(book.cash, book.position, prices.close)
@@ -174,100 +196,20 @@ class EventDrivenEngine:
             _simulate((bar, bar + 1), *arrays, other_plan, *written)
             first = bar + 1
         _simulate((first, len(bars)), *arrays, plan, *written)
-        return _to_simulation(bars, books[0], fills, cash, position, equity)
-
-    def run_parts(self, bars: Bars, signals: Signals, parts: Sequence[Part]) -> PartsRun:
-        """Simulate parts of the bars one after the other, each with its own rules, and flat in between.
-
-        A part begins with the cash that the one before left; the initial cash is that of the first part's rules. It
-        ends flat: at its closing bar a signal that only closes stands in the place of its own one, and cancels what
-        waits. That is its last bar with `SAME_CLOSE`, and the one before with `NEXT_OPEN`, so that the position is
-        closed at the last bar's open; the signal of the last bar is then dropped, because only the next part could
-        fill it.
-
-        Raises ValueError if there is not one signal per bar, or the parts are not in order; InvalidInput as `run`.
-        """
-        if len(signals) != len(bars):
-            raise ValueError(f"{len(signals)} signals for {len(bars)} bars")
-        ends = [0, *(number for part in parts for number in (part.first, part.stop)), len(bars)]
-        if not parts or ends != sorted(ends):
-            raise ValueError("parts must not be empty, overlap or reach beyond the bars")
-        books = create_book(parts[0].rules.initial_cash)
-        chosen, action = _copy_actions(signals, parts)
-        fills = _allocate_fills(action, 0)
-        balances = np.empty((3, len(bars)))
-        written = (books, fills, *balances)
-        arrays = (bars.open, bars.high, bars.low, bars.close, action)
-        flat_from = 0
-        for part in parts:
-            balances[:, flat_from : part.first] = np.array([[books[0]["cash"]], [0.0], [books[0]["cash"]]])
-            flat_from = part.stop
-            plan, closing = build_plan(part.rules), part.closing_bar
-            if closing < part.first:
-                _simulate((part.first, part.stop), *arrays, plan, *written)
-                continue
-            _simulate((part.first, closing), *arrays, plan, *written)
-            # Orders may fill in the closing bar: without a signal there, it shows on a copy what is to be closed.
-            trial = books.copy()
-            _simulate((closing, closing + 1), *arrays, plan, trial, *written[1:])
-            side = np.sign(trial[0]["position"]) or trial[0]["entry_side"]
-            chosen[closing] = side and (actions.Action.CLOSE_LONG if side > 0 else actions.Action.CLOSE_SHORT)
-            _simulate((closing, part.stop), *arrays, plan, *written)
-        balances[:, flat_from:] = np.array([[books[0]["cash"]], [0.0], [books[0]["cash"]]])
-        return PartsRun(simulation=_to_simulation(bars, books[0], fills, *balances), action=action)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
-    """The bars from `first` to before `stop`, and the rules that they are traded with."""
-
-    first: int
-    stop: int
-    rules: TradingRules
-
-    @property
-    def closing_bar(self) -> int:
-        """The bar at whose close the position is told to close, before `first` if the part is too short to trade."""
-        return self.stop - (1 if self.rules.fill is FillTiming.SAME_CLOSE else 2)
-
-
-class PartsRun(NamedTuple):
-    """The simulation of parts, and the action [n] that was traded: that of each part, with what closes it."""
-
-    simulation: Simulation
-    action: NDArray[np.int8]
-
-
-def _copy_actions(signals: Signals, parts: Sequence[Part]) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
-    """Return the parts' actions, without those of their closing bars and after, as an array and a read-only view.
-
-    Compiled code was compiled for read-only arrays.
-    """
-    chosen = np.zeros(len(signals), np.int8)
-    for part in parts:
-        chosen[part.first : max(part.closing_bar, part.first)] = signals.action[
-            part.first : max(part.closing_bar, part.first)
-        ]
-    return chosen, freeze(chosen, np.int8)
-
-
-def _to_simulation(
-    bars: Bars, book: np.void, fills: NDArray[np.void], cash: Prices, position: Prices, equity: Prices
-) -> Simulation:
-    """Return the result of a run whose book ended like this."""
-    check_growth(equity)
-    fills = fills[: book["fill_count"]].copy()
-    fills["time_ms"] = bars.open_time_ms[fills["bar"]]
-    return Simulation(
-        equity=equity,
-        cash=cash,
-        position=position,
-        fills=fills,
-        trades=pair_trades(fills, bars.open_time_ms, float(bars.close[-1]) if len(bars) else math.nan),
-        reduced_entries=int(book["reduced_entries"]),
-        ambiguous_bars=int(book["ambiguous_bars"]),
-        is_liquidated=bool(book["is_liquidated"]),
-    )
+        check_growth(equity)
+        ended = books[0]
+        fills = fills[: ended["fill_count"]].copy()
+        fills["time_ms"] = bars.open_time_ms[fills["bar"]]
+        return Simulation(
+            equity=equity,
+            cash=cash,
+            position=position,
+            fills=fills,
+            trades=pair_trades(fills, bars.open_time_ms, float(bars.close[-1]) if len(bars) else math.nan),
+            reduced_entries=int(ended["reduced_entries"]),
+            ambiguous_bars=int(ended["ambiguous_bars"]),
+            is_liquidated=bool(ended["is_liquidated"]),
+        )
 
 
 def _allocate_fills(action: NDArray[np.int8], allowed_side: int) -> NDArray[np.void]:

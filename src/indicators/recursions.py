@@ -133,15 +133,46 @@ def follow_trend(high: Series, low: Series, close: Series, true_range: Series, m
 
 
 @njit(cache=True, nogil=True)
-def remove_idle(result: Series, activity: Series, horizon: int) -> None:
-    """Set `result` [n] to NaN if none of the last `horizon` activities is > 0; one that is NaN begins a new history."""
-    idle_bars = horizon
+def _count_idle(activity: float, idle_bars: int, horizon: int) -> int:
+    """Return how many bars have had no activity > 0, up to this one; one that is NaN begins a new history."""
+    if activity > 0.0:
+        return 0
+    return horizon if np.isnan(activity) else idle_bars + 1
+
+
+@njit(cache=True, nogil=True)
+def remove_unmoved(result: Series, x: Series, horizon: int) -> None:
+    """Set `result` [n] to NaN if x has not moved in the last `horizon` bars; a missing bar begins a new history."""
+    idle_bars, before = horizon, np.nan
     for t in range(result.size):
-        if activity[t] > 0.0:
-            idle_bars = 0
-        elif np.isnan(activity[t]):
-            idle_bars = horizon
-        else:
-            idle_bars += 1
+        idle_bars = _count_idle(abs(x[t] - before), idle_bars, horizon)
+        before = x[t]
+        if idle_bars >= horizon:
+            result[t] = np.nan
+
+
+@njit(cache=True, nogil=True)
+def remove_undirected(result: Series, high: Series, low: Series, horizon: int) -> None:
+    """As `remove_unmoved`, if none of those bars has a direction: the high's move up and the low's down are equal, or
+    none is > 0."""
+    idle_bars, high_before, low_before = horizon, np.nan, np.nan
+    for t in range(result.size):
+        up, down = high[t] - high_before, low_before - low[t]
+        activity = 0.0 if up == down else (up + down if np.isnan(up + down) else max(up, down))
+        idle_bars = _count_idle(activity, idle_bars, horizon)
+        high_before, low_before = high[t], low[t]
+        if idle_bars >= horizon:
+            result[t] = np.nan
+
+
+@njit(cache=True, nogil=True)
+def remove_rangeless(result: Series, high: Series, low: Series, close: Series, horizon: int) -> None:
+    """As `remove_unmoved`, if the true range of those bars is 0."""
+    idle_bars, before = horizon, np.nan
+    for t in range(result.size):
+        is_missing = np.isnan(before) or np.isnan(high[t]) or np.isnan(low[t])
+        activity = np.nan if is_missing else max(high[t], before) - min(low[t], before)
+        idle_bars = _count_idle(activity, idle_bars, horizon)
+        before = close[t]
         if idle_bars >= horizon:
             result[t] = np.nan

@@ -53,7 +53,7 @@ class JobRunner:
 
     async def start(self) -> None:
         """Begin to take jobs."""
-        if self._workers and not self._is_draining:
+        if self._workers:
             self._loop = asyncio.create_task(self._take_jobs())
 
     def start_draining(self) -> None:

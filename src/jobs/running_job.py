@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, TypeVar, TypeVarTuple, Unpack
 
-from src.domain.errors import ServiceError, StoreUnavailable, UnreadableResult
+from src.domain.errors import ClusterUnavailable, ServiceError, StoreUnavailable, UnreadableResult
 from src.domain.jobs import ChunkSpan, Job, JobFailure, JobOutcome, JobProgress, JobRequest, JobState, Lease
 from src.jobs.threads import JobThreads
 from src.ports import Clock, JobStore, JobTask, LeaseLost
@@ -144,6 +144,9 @@ class RunningJob:
             state, outcome = JobState.SUCCEEDED, ended.result()
         elif self._reason is not None:
             state = JobState.QUEUED if self._reason is StopReason.DRAINED else JobState.CANCELLED
+        elif isinstance(error, ClusterUnavailable):  # not the job's fault: it is continued once the cluster responds
+            logger.warning("job interrupted: id=%s error=%s", self.job.id, error.message)
+            state, outcome = JobState.INTERRUPTED, JobOutcome(warnings=(error.message,))
         else:
             state, failure = JobState.FAILED, _describe_failure(self.job, error)
 

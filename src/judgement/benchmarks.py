@@ -13,15 +13,15 @@ from typing import Final
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
-from scipy.optimize import brentq
 
 from src.domain.annualization import Annualization
 from src.domain.bars import Bars
 from src.domain.benchmarks import BuyAndHold, CostCase
 from src.domain.errors import InvalidInput
 from src.domain.signals import Action, Signals, StrategyDescription
-from src.domain.trading import Direction, EntryOrder, EntryType, Exits, Simulation, Sizing, TradingRules
+from src.domain.trading import MAX_EQUITY, Direction, EntryOrder, EntryType, Exits, Simulation, Sizing, TradingRules
 from src.judgement.breakdowns import break_even_fee
+from src.judgement.roots import find_root
 from src.metrics.drawdowns import measure_drawdowns
 from src.metrics.returns import moments, sharpe_ratio, simple_returns
 
@@ -35,6 +35,8 @@ MAX_FEE_RUNS: Final = 20
 FEE_TOLERANCE: Final = 1e-5
 FIRST_FEE: Final = 0.002
 """The first fee that is tried above a fee of 0."""
+HOLD_OPENING_BARS: Final = 2
+"""The bars on which buying and holding buys: at the close of the first one or the open of the second."""
 _HOLD: Final = StrategyDescription(name="Buy and Hold")
 
 
@@ -66,6 +68,24 @@ def simulate_hold(bars: Bars, rules: TradingRules, simulate: Simulate) -> Simula
     market_order = replace(rules, direction=Direction.LONG, entry=EntryOrder(), exits=Exits())
     held = try_run(simulate, bars, Signals(action=action, strategy=_HOLD), market_order)
     return held if held is not None and len(held.fills) else None
+
+
+def extend_hold(opening: Bars, close: Floats, rules: TradingRules, simulate: Simulate) -> Floats | None:
+    """Return the equity [n] of `simulate_hold` without all bars: after it has bought, only the closes change it.
+
+    Parameters
+    ----------
+    opening
+        The first `HOLD_OPENING_BARS` bars, or all if there are less.
+    close
+        [n], n ≥ 1: the closes of all bars.
+    """
+    held = simulate_hold(opening, rules, simulate)
+    if held is None:
+        return None
+    equity = held.cash[-1] + held.position[-1] * close
+    equity[: len(opening)] = held.equity
+    return equity if equity.max() <= MAX_EQUITY else None
 
 
 def measure_costs(
@@ -208,8 +228,7 @@ def _search_fee(gain: Callable[[float], float], known_fee: float, known_gain: fl
                 return None
             low, high = high, min(max(4 * high, FIRST_FEE), MAX_RATE)
     steps = MAX_FEE_RUNS + 1 - len(gains)
-    found, _ = brentq(gain_at, low, high, xtol=FEE_TOLERANCE, maxiter=steps, full_output=True, disp=False)
-    return float(found)
+    return find_root(gain_at, low, high, tolerance=FEE_TOLERANCE, max_steps=steps)
 
 
 def _gain(simulation: Simulation, rules: TradingRules) -> float:

@@ -32,10 +32,10 @@ _DEEPEST: Final = 64
 def _sum_block(values: Floats, first: int, size: int) -> float:
     """Return the sum of at most `_BLOCK` values: one by one under 8 of them, else in eight interleaved sums."""
     if size < 8:
-        total = -0.0
+        few: float = -0.0
         for t in range(first, first + size):
-            total += values[t]
-        return total
+            few += float(values[t])
+        return few
     a, b, c, d = values[first], values[first + 1], values[first + 2], values[first + 3]
     e, f, g, h = values[first + 4], values[first + 5], values[first + 6], values[first + 7]
     whole = size - size % 8
@@ -48,7 +48,7 @@ def _sum_block(values: Floats, first: int, size: int) -> float:
         f += values[t + 5]
         g += values[t + 6]
         h += values[t + 7]
-    total = ((a + b) + (c + d)) + ((e + f) + (g + h))
+    total: float = ((a + b) + (c + d)) + ((e + f) + (g + h))
     for t in range(first + whole, first + size):
         total += values[t]
     return total
@@ -59,7 +59,8 @@ def sum_pairwise(values: Floats) -> float:
     """Return the sum of the values [n] in numpy's order, without recursion."""
     firsts, sizes = np.empty(_DEEPEST, np.int64), np.empty(_DEEPEST, np.int64)
     sums, are_left = np.empty(_DEEPEST), np.zeros(_DEEPEST, np.bool_)
-    depth, total = 0, 0.0
+    depth = 0
+    total: float = 0.0
     firsts[0], sizes[0] = 0, values.size
     while True:
         while sizes[depth] > _BLOCK:
@@ -72,9 +73,9 @@ def sum_pairwise(values: Floats) -> float:
         # A finished right half completes the sum above it; a left one is kept until its right half is known.
         while depth > 0 and not are_left[depth]:
             depth -= 1
-            total = sums[depth] + total
+            total = float(sums[depth]) + total
         if depth == 0:
-            return 0.0 + total
+            return float(0.0 + total)
         sums[depth - 1] = total
         above = depth - 1
         firsts[depth], sizes[depth] = firsts[above] + sizes[depth], sizes[above] - sizes[depth]
@@ -91,22 +92,22 @@ def measure_direction(values: Floats, directions: NDArray[np.int64]) -> tuple[bo
     n = values.size
     if n < 2:
         return False, 0
-    largest, blemish = 0.0, 0.0
-    for t in range(n):
-        largest = max(largest, abs(values[t]))
-        blemish += values[t] * 0.0  # NaN if one is no finite number
-    if blemish != 0.0:
-        return False, 0
     mean = sum_pairwise(values) / n
     scratch = np.empty(n)
     for t in range(n):
         deviation = values[t] - mean
         scratch[t] = deviation * deviation
     squares = sum_pairwise(scratch)
-    if squares <= FLAT * n * (largest * largest):
+    if not squares < math.inf:  # a return, and so the mean, is no finite number
         return False, 0
+    # No |x| is more than |x̄| + ‖x − x̄‖, so that the largest is looked for in few runs.
+    most = abs(mean) + math.sqrt(squares)
+    if squares <= FLAT * n * (most * most):
+        largest = np.abs(values).max()
+        if squares <= FLAT * n * (largest * largest):
+            return False, 0
     norm = math.sqrt(squares)
     for t in range(n):
         directions[t] = np.int64(np.rint((values[t] - mean) / norm * UNIT))
     ratio = mean / math.sqrt(squares / (n - 1)) * math.sqrt(n)
-    return True, np.int64(np.rint(max(-MAX_T, min(MAX_T, ratio)) * UNIT))
+    return True, int(np.rint(max(-MAX_T, min(MAX_T, ratio)) * UNIT))

@@ -144,8 +144,15 @@ def tails(returns: NDArray[np.float64]) -> Tails:
     low, high = TAIL_RATE * last, (1 - TAIL_RATE) * last
     worst = int(low)
     places = {worst, min(worst + 1, last), int(high), min(int(high) + 1, last)}
-    ordered = np.partition(returns, sorted(places))
-    return Tails(_interpolate(ordered, low), _interpolate(ordered, high), float(np.mean(ordered[: worst + 1])))
+    return tails_of_ordered(np.partition(returns, sorted(places)))
+
+
+def tails_of_ordered(ordered: NDArray[np.float64]) -> Tails:
+    """Return the `tails` of returns [n] that ascend, or at least as far as these figures need."""
+    last = ordered.size - 1
+    low, high = TAIL_RATE * last, (1 - TAIL_RATE) * last
+    worst = float(np.mean(ordered[: int(low) + 1]))
+    return Tails(_interpolate(ordered, low), _interpolate(ordered, high), worst)
 
 
 def tail_ratio(found: Tails) -> float:

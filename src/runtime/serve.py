@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Final
 
 import uvicorn
-from uvicorn.supervisors import ChangeReload
 
 import src.runtime.compile_cache  # noqa: F401  (one cache for all the workers that this process starts)
 from src.concurrency.cores import available_cores
@@ -44,6 +43,14 @@ def check_store(settings: Settings) -> None:
         from src.wiring import build_stores  # noqa: PLC0415  (a second of imports that only its users need)
 
         build_stores(settings)
+
+
+def check_cluster(settings: Settings) -> None:
+    """Raise a ServiceError if the settings name a cluster that no worker could use; nothing is connected."""
+    if settings.dask_scheduler is not None:
+        from src.wiring import build_executor  # noqa: PLC0415  (a second of imports that only its users need)
+
+        build_executor(settings)
 
 
 def check_key(settings: Settings) -> None:
@@ -83,6 +90,8 @@ def serve(settings: Settings, *, is_reloading: bool) -> int:
         ws_max_size=MAX_SOCKET_MESSAGE_BYTES,
     )
     if is_reloading:
+        from uvicorn.supervisors import ChangeReload  # noqa: PLC0415  (only the developer's server needs it)
+
         ChangeReload(config, functools.partial(run_reloaded, config), [config.bind_socket()]).run()
         return 0
     return Supervisor(config, drain_s=settings.drain_s, graceful_stop_s=settings.longest_stop_s).run()
@@ -96,6 +105,7 @@ def main(words: Sequence[str]) -> int:
     try:
         settings = read_settings()
         check_store(settings)
+        check_cluster(settings)
         check_key(settings)
     except (SettingsError, ServiceError) as error:
         # Checked here, because workers that fail at start would be restarted again and again.

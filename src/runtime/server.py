@@ -8,12 +8,14 @@ progress (`timeout_graceful_shutdown`). A second SIGTERM ends it at once.
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import signal
 import socket
 import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from importlib import import_module
 from types import FrameType
 from typing import Any, Final
 
@@ -105,6 +107,7 @@ def run_worker(config: uvicorn.Config, listener: socket.socket) -> None:
     config.configure_logging()
     server = DrainingServer(config, is_supervised=True)
     try:
+        import_application(config)
         server.run(sockets=[listener])
     except SystemExit as end:
         if server.started:
@@ -119,7 +122,24 @@ def run_worker(config: uvicorn.Config, listener: socket.socket) -> None:
         sys.exit(STARTUP_FAILURE)
 
 
+def import_application(config: uvicorn.Config) -> None:
+    """Import the module of the application, and collect no garbage meanwhile.
+
+    Nearly all that an import makes stays, and each full collection visits all of it. Until it is warm, a worker takes
+    3.8 s of processor time, 4.1 s without this (six pairs on a busy machine: `python -m tests.start_up imports`).
+    """
+    if not isinstance(config.app, str):
+        return
+    gc.disable()
+    try:
+        import_module(config.app.partition(":")[0])
+        gc.freeze()
+    finally:
+        gc.enable()
+
+
 def run_reloaded(config: uvicorn.Config, sockets: list[socket.socket]) -> None:
     """Serve in a process that uvicorn's reloader started."""
     end_with_parent()
+    import_application(config)
     DrainingServer(config).run(sockets=sockets)

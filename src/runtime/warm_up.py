@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from src.engines.registry import ENGINES
-from src.service.warm_up import warm_up, warm_up_rules
+from src.service.warm_up import warm_up, warm_up_rules, warm_up_sweeps
 
 
 def main() -> None:
@@ -13,4 +13,5 @@ def main() -> None:
     started = time.perf_counter()
     warm_up(ENGINES)
     warm_up_rules()
+    warm_up_sweeps()
     print(f"Compile cache filled in {time.perf_counter() - started:.1f} s")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
-from src.domain.model_files import SandboxMode
+from src.domain.sandbox_mode import SandboxMode
 
 
 class Layer(StrEnum):

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from src.concurrency.child_process import KillSwitch
-from src.domain.model_files import SandboxMode
+from src.domain.sandbox_mode import SandboxMode
 from src.sandbox import canaries, outcomes
 from src.sandbox.children import Children, group_by_family
 from src.sandbox.layers import ALL_LAYERS, Layer, SandboxReport, find_refusal

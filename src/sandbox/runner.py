@@ -27,7 +27,8 @@ import numpy as np
 from src.concurrency.child_process import SOURCE_ROOT, KillSwitch
 from src.concurrency.fair_queue import FairQueue, Refusals
 from src.domain.errors import Conflict, ModelNotFound, SandboxUnavailable, ServiceError
-from src.domain.model_files import ModelDescription, ModelFile, SandboxMode
+from src.domain.model_files import ModelDescription, ModelFile
+from src.domain.sandbox_mode import SandboxMode
 from src.domain.signals import Features, OutputKind, Predictions
 from src.features.made_up import made_up_features
 from src.features.rows import complete_rows

@@ -47,6 +47,7 @@ from src.service.leak_audit import AuditedModel, LeakAudit, audit_leaks
 from src.service.models import ModelService
 from src.service.periods import period_warnings
 from src.service.pipeline import Computation, compute
+from src.service.recent_results import RecentResults
 from src.service.reruns import build_pinned_request, differences
 from src.service.sources import SourceCatalogue
 from src.service.timing import Stopwatch
@@ -87,6 +88,7 @@ class BacktestService:
     _runs: SingleFlight[tuple[BacktestRequest, str | None, LedgerSnapshot | None, str | None], BacktestResult] = field(
         default_factory=SingleFlight, init=False
     )
+    _recent: RecentResults = field(default_factory=RecentResults, init=False)
 
     async def run(
         self,
@@ -327,7 +329,15 @@ class BacktestService:
 
     async def get(self, result_id: str) -> BacktestResult:
         """Return a stored result; raises ResultNotFound."""
-        return await self.store.get(result_id)
+        return await self._recent.get(
+            result_id,
+            read=lambda: self.store.get(result_id),
+            check_exists=lambda: self.store.owner(result_id),
+        )
+
+    async def check_exists(self, result_id: str) -> None:
+        """Raise ResultNotFound if no such result is stored; it is not read."""
+        await self.store.owner(result_id)
 
     async def delete(self, result_id: str, *, user_id: str) -> ResultSummary | None:
         """Delete a user's stored result and return its summary; None if it could not be read.
@@ -342,6 +352,7 @@ class BacktestService:
         except UnreadableResult:
             summary = None
         await self.store.delete(result_id)
+        self._recent.forget(result_id)
         return summary
 
     async def list(self, *, user_id: str, symbol: str | None, first: int, after: str | None) -> ResultPage:

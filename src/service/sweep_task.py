@@ -50,7 +50,8 @@ logger = logging.getLogger(__name__)
 CHUNK_SECONDS: Final = 1.0
 """What a chunk takes: a cancelled job stops after the present one, and a killed one loses no more."""
 FIRST_CHUNK: Final = 64
-MAX_CHUNK: Final = 20_000
+MAX_CHUNK: Final = 2_000
+"""Rows of a chunk: their trials are in memory at once, and one transaction of the ledger counts them."""
 
 MAX_TESTED: Final = 2_000
 """Rows that are tested against buying and holding: the best ones, and a seeded sample of the others."""
@@ -160,9 +161,12 @@ class SweepTask:
                 values = combinations.values[span.first : span.first + span.count]
                 await self._compute(sweep, span, values, progress)
 
-        async with asyncio.TaskGroup() as group:
-            for _ in range(sweep.rows.width):
-                group.create_task(work())
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(sweep.rows.width):
+                    group.create_task(work())
+        except ExceptionGroup as failed:  # the first failure cancelled the others, and says why the job stops
+            raise failed.exceptions[0] from failed
 
     async def _search(self, sweep: _Sweep) -> None:
         """Let TPE draw batch after batch; batches of an earlier attempt are told to it in their order."""

@@ -27,10 +27,10 @@ from src.domain.tearsheet import (
     TradeOrder,
 )
 from src.domain.trading import EngineName
-from src.judgement.benchmarks import simulate_hold
+from src.judgement.benchmarks import HOLD_OPENING_BARS, extend_hold
 from src.ports import Engine
 from src.service.computing import ComputeQueue
-from src.service.pinned_bars import fetch_pinned_bars
+from src.service.pinned_bars import fetch_pinned_bars, fetch_pinned_rows
 from src.service.sources import SourceCatalogue
 from src.tearsheet.costs import break_down_costs
 from src.tearsheet.distribution import describe_returns
@@ -42,6 +42,7 @@ Column = NDArray[Any]
 Found = TypeVar("Found")
 
 _NEEDS_BARS: Final = frozenset(name for name, column in SERIES_COLUMNS.items() if column.needs_bars)
+_HOLD: Final = "buy_and_hold"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,8 +87,8 @@ class TearSheets:
     async def series(self, result: BacktestResult, request: SeriesRequest) -> ResultSeries:
         """Return rows of a result, reduced to points if asked.
 
-        The bars are fetched again if a column needs them. If they are not to be had, such a column is None and a
-        warning says why, unless all columns but `date` need them or the request allows no nulls.
+        The bars of the rows are fetched again if a column needs them. If they are not to be had, such a column is None
+        and a warning says why, unless all columns but `date` need them or the request allows no nulls.
 
         Raises InvalidInput for a range with more rows than allowed; Conflict if the bars have changed since the run,
         and any ServiceError of their source.
@@ -95,10 +96,10 @@ class TearSheets:
         rows = _rows_between(result.time_ms, request.start_ms, request.end_ms)
         bars_per_point = _bars_per_point(rows.stop - rows.start, request)
         async with self._in_time():
-            bars, hold, warnings = await self._market(result, request)
+            market, warnings = await self._market(result, request, rows)
             return await self.computing.run(
                 lambda: _build_series(
-                    _columns_of(result, request.names, bars, hold), rows, bars_per_point, warnings, request
+                    _columns_of(result, request.names, rows, market), rows, bars_per_point, warnings, request
                 )
             )
 
@@ -109,34 +110,47 @@ class TearSheets:
             return found
 
     async def _market(
-        self, result: BacktestResult, request: SeriesRequest
-    ) -> tuple[Bars | None, Column | None, tuple[str, ...]]:
-        """Return the bars, the equity of buying and holding, and why they are missing; None if not needed."""
-        wanted = _NEEDS_BARS.intersection(request.names)
-        if not wanted:
-            return None, None, ()
+        self, result: BacktestResult, request: SeriesRequest, rows: slice
+    ) -> tuple[Mapping[str, Column | None], tuple[str, ...]]:
+        """Return those columns of the rows that need the bars, and why they are missing."""
+        wanted = [name for name in request.names if name in _NEEDS_BARS]
+        found: dict[str, Column | None] = dict.fromkeys(wanted)
+        prices = [name for name in wanted if name != _HOLD]
         try:
-            bars = await self._runs.run(("bars", result.id), lambda: self._fetch(result))
+            if prices and rows.stop > rows.start:
+                bars = await self._fetch(result, rows)
+                found |= {name: getattr(bars, name) for name in prices}
+            elif prices:
+                found |= {name: np.empty(0) for name in prices}
+            if _HOLD in wanted:
+                curve = await self._hold(result)
+                found[_HOLD] = None if curve is None else curve[rows]
         except (Busy, TimedOut):
             raise
         except ServiceError as error:
-            if not request.allows_nulls or wanted.issuperset(set(request.names) - {"date"}):
+            if not request.allows_nulls or set(wanted).issuperset(set(request.names) - {"date"}):
                 raise
-            names = ", ".join(name for name in request.names if name in wanted)
-            return (
-                None,
-                None,
-                (f"The bars of this backtest cannot be read again, so {names} are null. {error.message}",),
-            )
-        if "buy_and_hold" not in wanted:
-            return bars, None, ()
-        rules, simulate = result.request.rules, self.engines[result.request.engine].run
-        held = await self._share(("hold", result.id), lambda: simulate_hold(bars, rules, simulate))
-        return bars, None if held is None else held.equity, ()
+            why = f"The bars of this backtest cannot be read again, so {', '.join(wanted)} are null. {error.message}"
+            return dict.fromkeys(wanted), (why,)
+        return found, ()
 
-    async def _fetch(self, result: BacktestResult) -> Bars:
-        async with self.computing.slot(result.request.user_id):
-            return (await fetch_pinned_bars(self.sources, self.computing, result)).bars
+    async def _hold(self, result: BacktestResult) -> Column | None:
+        """Return the equity [n] of buying and holding, with the run's own closes; None if nothing could be bought."""
+        rules, simulate = result.request.rules, self.engines[result.request.engine].run
+        opening = await self._fetch(result, slice(0, min(HOLD_OPENING_BARS, len(result.time_ms))))
+        return await self._share(("hold", result.id), lambda: extend_hold(opening, result.close, rules, simulate))
+
+    async def _fetch(self, result: BacktestResult, rows: slice) -> Bars:
+        """Return the bars of rows; if these are all, they are compared by every number with those of the run."""
+
+        async def fetch() -> Bars:
+            async with self.computing.slot(result.request.user_id):
+                if rows.stop - rows.start == len(result.time_ms):
+                    return (await fetch_pinned_bars(self.sources, self.computing, result)).bars
+                return await fetch_pinned_rows(self.sources, result, rows)
+
+        bars: Bars = await self._runs.run((f"bars {rows.start} {rows.stop}", result.id), fetch)
+        return bars
 
     @asynccontextmanager
     async def _in_time(self) -> AsyncIterator[None]:
@@ -185,46 +199,46 @@ def _bars_per_point(total: int, request: SeriesRequest) -> int:
 
 
 def _columns_of(
-    result: BacktestResult, names: tuple[str, ...], bars: Bars | None, hold: Column | None
+    result: BacktestResult, names: tuple[str, ...], rows: slice, market: Mapping[str, Column | None]
 ) -> dict[str, Column | None]:
-    """Return the columns of all bars by name; None if one has no values."""
+    """Return the columns of the rows by name, those of the `market` among them; None if one has no values."""
     simulation, found = result.simulation, dict[str, Column | None]()
     for name in names:
         match name:
             case "date":
-                found[name] = result.time_ms
+                found[name] = result.time_ms[rows]
             case "close":
-                found[name] = result.close
+                found[name] = result.close[rows]
             case "equity" | "cash" | "position":
-                found[name] = getattr(simulation, name)
+                found[name] = getattr(simulation, name)[rows]
             case "drawdown":
-                found[name] = drawdown_curve(simulation.equity, result.request.rules.initial_cash)
+                # The peak may be before the rows.
+                before = simulation.equity[: rows.stop]
+                found[name] = drawdown_curve(before, result.request.rules.initial_cash)[rows.start :]
             case "rebased":
-                found[name] = simulation.equity / result.request.rules.initial_cash * 100
-            case "buy_and_hold":
-                found[name] = hold
+                found[name] = simulation.equity[rows] / result.request.rules.initial_cash * 100
             case "signal":
-                found[name] = result.signals.action
+                found[name] = result.signals.action[rows]
             case "probability":
-                found[name] = result.signals.probability
+                probability = result.signals.probability
+                found[name] = None if probability is None else probability[rows]
             case _:
-                found[name] = None if bars is None else getattr(bars, name)
+                found[name] = market[name]
     return found
 
 
 def _build_series(
-    columns: Mapping[str, Column | None],
+    columns: dict[str, Column | None],
     rows: slice,
     bars_per_point: int,
     warnings: tuple[str, ...],
     request: SeriesRequest,
 ) -> ResultSeries:
     total = rows.stop - rows.start
-    found = {name: None if values is None else values[rows] for name, values in columns.items()}
     if request.points is not None and total:
-        found = reduce_columns(found, bars_per_point)
+        columns = reduce_columns(columns, bars_per_point)
     return ResultSeries(
-        columns=found,
+        columns=columns,
         length=-(-total // bars_per_point),
         total=total,
         bars_per_point=bars_per_point,

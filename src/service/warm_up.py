@@ -31,6 +31,8 @@ from src.strategies.model_signals import signals_from_predictions
 from src.strategies.rules.strategy import Rules, RulesParams
 from src.strategies.up_down import UpDown
 from src.sweeps.estimating import estimate_sweep
+from src.tearsheet.distribution import describe_returns
+from src.tearsheet.drawdowns import find_drawdowns
 
 
 def warm_up(engines: Mapping[EngineName, Engine]) -> None:
@@ -43,6 +45,8 @@ def warm_up(engines: Mapping[EngineName, Engine]) -> None:
     for indicator in INDICATORS.values():
         indicator.compute(read_columns(bars, indicator.columns))
     UpDown().signals(StrategyInputs(bars=bars))
+    find_drawdowns(bars.open_time_ms, bars.close, 100.0, first=1)
+    describe_returns(bars.close, 100.0)
     signals_from_predictions(Predictions(values=np.tile([0.0, 1.0], 100), kind=OutputKind.PROBABILITY))
     request = BacktestRequest(
         user_id="warm-up",
@@ -72,8 +76,8 @@ def warm_up_rules() -> None:
 def warm_up_sweeps() -> None:
     """Load what computes the rows of sweeps: each kernel once.
 
-    Blocking; seconds, and a minute if the compile cache is empty. Not in `warm_up`, because no one shall wait for it
-    who sends no sweep.
+    Blocking; a second, and half a minute of one core if the compile cache is empty. Not in `warm_up` for the reason of
+    `warm_up_rules`.
     """
     swept = (SweptParameter(name="fast", values=(2, 3)), SweptParameter(name="slow", values=(4, 5)))
     request = BacktestRequest(

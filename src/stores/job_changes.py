@@ -89,13 +89,14 @@ def end(
     failure: JobFailure | None,
     warnings: Sequence[str],
 ) -> Fields:
-    """End a job; QUEUED gives it back, unless it was cancelled meanwhile, and the attempt does not count."""
+    """End a job; QUEUED or INTERRUPTED gives it back, unless it was cancelled, and the attempt does not count."""
+    is_given_back = state in WAITING
     if state is JobState.FAILED and failure is not None:
         changes = dict(fail(failure, now_ms))
-    elif state is JobState.QUEUED and job["state"] != JobState.CANCELLING:
+    elif is_given_back and job["state"] != JobState.CANCELLING:
         changes = {**_FREE, "state": str(state), "attempt": max(0, _count(job["attempt"]) - 1)}
-    elif state in (JobState.SUCCEEDED, JobState.CANCELLED, JobState.QUEUED):
-        final = JobState.CANCELLED if state is JobState.QUEUED else state
+    elif is_given_back or state in (JobState.SUCCEEDED, JobState.CANCELLED):
+        final = JobState.CANCELLED if is_given_back else state
         changes = {**_FREE, "state": str(final), "ended_ms": now_ms}
     else:
         raise ValueError(f"a job does not end as {state}, or has no failure")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import uuid
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
@@ -28,7 +27,6 @@ from src.domain.jobs import (
 from src.ports import LeaseLost
 from src.stores import job_changes as changes
 from src.stores.job_documents import (
-    JOB_FIELDS,
     build_job_page,
     check_job_id,
     decode_conclusion,
@@ -44,18 +42,14 @@ from src.stores.mongo_blobs import PIECE_BYTES, MongoBlobs
 from src.stores.mongo_blobs import now_ms as machine_time_ms
 from src.stores.mongo_connection import MongoDatabase
 from src.stores.mongo_heads import HAS_A_PLACE, equals
+from src.stores.mongo_turns import FIELDS, LEASE_FIELDS, MongoTurns, Row, to_lease, to_row
 from src.stores.pages import Position, check_page_size, is_storable_text
 
 ORPHAN_AGE_S: Final = 3600.0
 """After this time, a blob that no job names is taken for one of a process that died."""
 
-_LEASE: Final = ("lease_token", "lease_holder", "lease_expires_ms")
-_FIELDS: Final = {name: True for name in (*JOB_FIELDS, "size_bytes", *_LEASE) if name != "id"}
-"""What is read of a job: not its spans, of which a long job has thousands."""
 _NEWEST_FIRST: Final = [("created_ms", -1), ("_id", -1)]
 _DELETE_BATCH: Final = 100
-
-Row = Mapping[str, Any]
 
 
 class MongoJobs:
@@ -66,10 +60,6 @@ class MongoJobs:
     transaction: a chunk counts once its job names it. A change of state happens only if neither the state nor the lease
     has changed since it was decided.
 
-    `job_turns` has one document, the newest lease. To lease, in order: 1. finish the newest lease, if its process has
-    stopped before it could; 2. choose a job; 3. note it as the newest lease, unless another process has done so since
-    step 1, else go back to 1; 4. set the job RUNNING. So users take turns as exactly as in one process.
-
     Jobs of one user that are submitted at the same moment may exceed the quota by their number.
     """
 
@@ -78,8 +68,7 @@ class MongoJobs:
     ) -> None:
         self._database = database
         self._jobs = database.collection("jobs")
-        self._turns = database.collection("job_turns")
-        self._users = database.collection("job_users")
+        self._turns = MongoTurns(database)
         self._blobs = MongoBlobs(database, piece_bytes=piece_bytes)
         self._orphan_age_s = orphan_age_s
         self._opening = asyncio.Lock()
@@ -91,9 +80,9 @@ class MongoJobs:
             if idempotency is not None and (earlier := await self._find_by_key(job.user_id, idempotency)):
                 return read_job(earlier)
             fields = {"created_ms": True, "state": True, "size_bytes": True}
-            mine = [_to_row(head) async for head in self._jobs.find({"user_id": equals(job.user_id)}, fields)]
+            mine = [to_row(head) async for head in self._jobs.find({"user_id": equals(job.user_id)}, fields)]
             changes.check_unfinished(sum(row["state"] not in changes.FINAL for row in mine), quota)
-            row = {**to_fields(job), "size_bytes": len(content), **dict.fromkeys(_LEASE)}
+            row = {**to_fields(job), "size_bytes": len(content), **dict.fromkeys(LEASE_FIELDS)}
             blob = await self._blobs.write(job.id, content)
             head = {name: value for name, value in row.items() if name != "id"}
             head |= {"_id": job.id, "request": blob, "spans": [], **_key_of(job.user_id, idempotency)}
@@ -114,8 +103,8 @@ class MongoJobs:
     async def get_many(self, job_ids: Sequence[str]) -> Mapping[str, Job]:
         wanted = [job_id for job_id in dict.fromkeys(job_ids) if is_storable_text(job_id)]
         async with self._session():
-            found = self._jobs.find({"_id": {"$in": wanted}}, _FIELDS)
-            return read_readable([_to_row(head) async for head in found])
+            found = self._jobs.find({"_id": {"$in": wanted}}, FIELDS)
+            return read_readable([to_row(head) async for head in found])
 
     async def owner(self, job_id: str) -> str:
         return str((await self._read(job_id)).get("user_id"))
@@ -134,8 +123,8 @@ class MongoJobs:
         if not is_storable_text(user_id):
             return JobPage(jobs=(), next_cursor=None)
         async with self._session():
-            heads = await self._jobs.find(query, _FIELDS).sort(_NEWEST_FIRST).limit(first + 1).to_list(None)
-        return build_job_page([_to_row(head) for head in heads], first=first)
+            heads = await self._jobs.find(query, FIELDS).sort(_NEWEST_FIRST).limit(first + 1).to_list(None)
+        return build_job_page([to_row(head) for head in heads], first=first)
 
     async def read_request(self, job_id: str) -> JobRequest:
         return await asyncio.to_thread(decode_request, job_id, await self._read_document(job_id, "request"))
@@ -147,36 +136,23 @@ class MongoJobs:
     async def lease(self, *, holder: str, now_ms: int, duration_ms: int) -> Lease | None:
         async with self._session():
             expired = {"state": {"$in": changes.HELD}, "lease_expires_ms": {"$lte": now_ms}}
-            for head in await self._jobs.find(expired, _FIELDS).to_list(None):
-                row = _to_row(head)
-                await self._change_if_same(row, changes.expire(row, now_ms))
-            while True:
-                newest = await self._turns.find_one({"_id": "newest"}) or {"turn": 0}
-                await self._take(newest)
-                chosen = await self._choose()
-                if chosen is None:
-                    return None
-                token = uuid.uuid4().hex
-                begun = changes.begin(chosen, token=token, holder=holder, now_ms=now_ms, duration_ms=duration_ms)
-                taken = {"turn": newest["turn"] + 1, "job_id": chosen["id"], "user_id": chosen["user_id"], "set": begun}
-                if not await self._note_turn(newest["turn"], taken):
-                    continue
-                await self._take(taken)
-                row = _to_row(required(await self._jobs.find_one({"_id": chosen["id"]}, _FIELDS), chosen["id"]))
-                if not changes.has_lease(row, token):  # cancelled since it was chosen
-                    continue
+            for head in await self._jobs.find(expired, FIELDS).to_list(None):
+                held = to_row(head)
+                await self._change_if_same(held, changes.expire(held, now_ms))
+            while row := await self._turns.take(holder=holder, now_ms=now_ms, duration_ms=duration_ms):
                 try:
-                    return _to_lease(row)
+                    return to_lease(row)
                 except UnreadableResult as error:
                     # It would be taken again and again, before all other jobs of its user.
                     failure = JobFailure(code=error.code, message=error.message)
                     await self._change_if_same(row, changes.fail(failure, now_ms))
+        return None
 
     async def renew(self, lease: Lease, *, now_ms: int, duration_ms: int) -> tuple[Lease, JobState]:
         row = await self._change_held(lease, {"$set": {"lease_expires_ms": now_ms + duration_ms}})
         if row is None:
             raise LeaseLost(lease.job.id)
-        return _to_lease(row), JobState(row["state"])
+        return to_lease(row), JobState(row["state"])
 
     async def commit(
         self, lease: Lease, span: ChunkSpan, content: bytes, progress: JobProgress, *, now_ms: int, duration_ms: int
@@ -197,7 +173,7 @@ class MongoJobs:
             row = await self._change_held(lease, {"$set": made})
         if row is None:
             raise LeaseLost(lease.job.id)
-        return _to_lease(row), JobState(row["state"])
+        return to_lease(row), JobState(row["state"])
 
     async def spans(self, job_id: str) -> Sequence[ChunkSpan]:
         return [ChunkSpan(first=span["first"], count=span["count"]) for span in await self._named_spans(job_id)]
@@ -305,8 +281,8 @@ class MongoJobs:
 
     async def _read(self, job_id: str) -> Row:
         async with self._session():
-            head = await self._jobs.find_one({"_id": check_job_id(job_id)}, _FIELDS)
-        return _to_row(required(head, job_id))
+            head = await self._jobs.find_one({"_id": check_job_id(job_id)}, FIELDS)
+        return to_row(required(head, job_id))
 
     async def _read_document(self, job_id: str, name: str) -> bytes | None:
         async with self._session():
@@ -324,48 +300,11 @@ class MongoJobs:
     async def _find_by_key(self, user_id: str, given: Idempotency) -> Row | None:
         """Return the job that came with this key; raises Conflict if its request was another one."""
         key = _key_of(user_id, given)["idempotency_key"]
-        head = await self._jobs.find_one({"idempotency_key": key}, {**_FIELDS, "idempotency_digest": True})
+        head = await self._jobs.find_one({"idempotency_key": key}, {**FIELDS, "idempotency_digest": True})
         if head is None:
             return None
         changes.check_same_request(head.get("idempotency_digest"), given)
-        return _to_row(head)
-
-    async def _choose(self) -> Row | None:
-        """Return the job whose turn it is."""
-        held = {"$cond": [{"$in": ["$state", list(changes.HELD)]}, 1, 0]}
-        users = await self._jobs.aggregate(
-            [
-                {"$match": {"state": {"$in": [*changes.WAITING, *changes.HELD]}}},
-                {"$group": {"_id": "$user_id", "held": {"$sum": held}, "all": {"$sum": 1}}},
-            ]
-        ).to_list(None)
-        waiting = [user for user in users if user["all"] > user["held"]]
-        known = self._users.find({"_id": {"$in": [user["_id"] for user in waiting]}})
-        turns = {user["_id"]: user["turn"] async for user in known}
-        for user in sorted(waiting, key=lambda user: (user["held"], turns.get(user["_id"], 0), str(user["_id"]))):
-            query = {"user_id": user["_id"], "state": {"$in": changes.WAITING}}
-            oldest = await self._jobs.find(query, _FIELDS).sort([("created_ms", 1), ("_id", 1)]).limit(1).to_list(1)
-            if oldest:
-                return _to_row(oldest[0])
-        return None
-
-    async def _note_turn(self, seen: int, taken: Row) -> bool:
-        """Note the newest lease; return False if another process has noted one since `seen`."""
-        try:
-            noted = await self._turns.replace_one(
-                {"_id": "newest", "turn": seen}, {"_id": "newest", **taken}, upsert=seen == 0
-            )
-        except DuplicateKeyError:
-            return False
-        return bool(noted.matched_count or noted.upserted_id)
-
-    async def _take(self, taken: Row) -> None:
-        """Set the job of a noted lease RUNNING, unless that was done; its `turn` says so for good."""
-        if not taken["turn"]:
-            return
-        waits = {"_id": taken["job_id"], "state": {"$in": changes.WAITING}, "turn": {"$not": {"$gte": taken["turn"]}}}
-        await self._jobs.update_one(waits, {"$set": {**taken["set"], "turn": taken["turn"]}})
-        await self._users.update_one({"_id": taken["user_id"]}, {"$max": {"turn": taken["turn"]}}, upsert=True)
+        return to_row(head)
 
     async def _decide(self, job_id: str, decide: Callable[[Row], Row]) -> Job:
         while True:
@@ -379,16 +318,16 @@ class MongoJobs:
         if not changed:
             return row
         head = await self._jobs.find_one_and_update(
-            _same(row), {"$set": changed}, _FIELDS, return_document=ReturnDocument.AFTER
+            _same(row), {"$set": changed}, FIELDS, return_document=ReturnDocument.AFTER
         )
-        return None if head is None else _to_row(head)
+        return None if head is None else to_row(head)
 
     async def _change_held(self, lease: Lease, update: Row, condition: Row | None = None) -> Row | None:
         """Change a job if the lease still holds; return None if not."""
         held = {"_id": lease.job.id, "lease_token": lease.token, "state": {"$in": changes.HELD}, **(condition or {})}
         async with self._session():
-            head = await self._jobs.find_one_and_update(held, update, _FIELDS, return_document=ReturnDocument.AFTER)
-        return None if head is None else _to_row(head)
+            head = await self._jobs.find_one_and_update(held, update, FIELDS, return_document=ReturnDocument.AFTER)
+        return None if head is None else to_row(head)
 
     async def _delete(self, job_id: str, condition: Row | None = None) -> int:
         """Delete a job that has ended, and its blobs; return how many were deleted."""
@@ -419,13 +358,3 @@ def _is_span(span: Any) -> bool:
     return isinstance(span, Mapping) and all(
         isinstance(span.get(name), kind) for name, kind in (("first", int), ("count", int), ("blob", str))
     )
-
-
-def _to_row(head: Row) -> Row:
-    """Return the fields of a job; a damaged document may lack those that decide how it changes."""
-    given = {"state": None, "started_ms": None, "attempt": 0, "size_bytes": 0, **dict.fromkeys(_LEASE)}
-    return {**given, **head, "id": head["_id"]}
-
-
-def _to_lease(row: Row) -> Lease:
-    return Lease(job=read_job(row), token=row["lease_token"], expires_ms=row["lease_expires_ms"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import sqlite3
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -24,10 +23,8 @@ from src.domain.jobs import (
     JobState,
     Lease,
 )
-from src.ports import LeaseLost
 from src.stores import job_changes as changes
 from src.stores.job_documents import (
-    JOB_FIELDS,
     build_job_page,
     check_job_id,
     decode_conclusion,
@@ -40,35 +37,44 @@ from src.stores.job_documents import (
 )
 from src.stores.pages import Position, check_page_size, is_storable_text
 from src.stores.sqlite_database import SqliteDatabase
-
-_JSON: Final = ("failure", "warnings")
-_COLUMNS: Final = (*JOB_FIELDS, "size_bytes", "lease_token", "lease_holder", "lease_expires_ms")
-# The JSON is read as bytes: for text that is not UTF-8, Python's module raises the same error as for a damaged file.
-_READ: Final = ", ".join(f"CAST({name} AS BLOB)" if name in _JSON else name for name in _COLUMNS)
-_WAITING: Final = "state IN ('QUEUED', 'INTERRUPTED')"
-_HELD: Final = "state IN ('RUNNING', 'CANCELLING')"
-_ENDED: Final = "state IN ('SUCCEEDED', 'FAILED', 'CANCELLED')"
+from src.stores.sqlite_job_rows import (
+    ENDED,
+    HELD,
+    READ,
+    WAITING,
+    Row,
+    change_job,
+    expire_leases,
+    fail_job,
+    find_by_key,
+    find_held,
+    find_job,
+    find_overlap,
+    insert_job,
+    take_turn,
+    to_lease,
+    to_row,
+)
 
 _HAS_WORK: Final = (
-    f"SELECT EXISTS (SELECT 1 FROM jobs WHERE {_WAITING}) "  # noqa: S608
-    f"OR EXISTS (SELECT 1 FROM jobs WHERE {_HELD} AND lease_expires_ms <= ?)"
+    f"SELECT EXISTS (SELECT 1 FROM jobs WHERE {WAITING}) "  # noqa: S608
+    f"OR EXISTS (SELECT 1 FROM jobs WHERE {HELD} AND lease_expires_ms <= ?)"
 )
-_NEXT_USER: Final = f"""
-    SELECT user_id FROM jobs WHERE {_WAITING} GROUP BY user_id ORDER BY
-        (SELECT count(*) FROM jobs AS held WHERE held.user_id = jobs.user_id AND held.{_HELD}),
-        (SELECT turn FROM job_turns WHERE job_turns.user_id = jobs.user_id), -- none comes first
-        min(created_ms), user_id LIMIT 1"""  # noqa: S608
-_OLDEST: Final = f"SELECT {_READ} FROM jobs WHERE user_id = ? AND {_WAITING} ORDER BY created_ms, id LIMIT 1"  # noqa: S608
-_TAKE_TURN: Final = (
-    "INSERT OR REPLACE INTO job_turns (user_id, turn) SELECT ?, 1 + (SELECT coalesce(max(turn), 0) FROM job_turns)"
-)
-_DELETE_CHUNKS: Final = "DELETE FROM job_chunks WHERE rowid IN (SELECT rowid FROM job_chunks WHERE job_id = ? LIMIT 16)"
+_DELETE_CHUNKS: Final = """
+    DELETE FROM job_chunks WHERE rowid IN (
+        SELECT id FROM (
+            SELECT id, sum(size) OVER (ORDER BY first ROWS UNBOUNDED PRECEDING) - size AS before FROM (
+                SELECT rowid AS id, first, length(content) AS size FROM job_chunks
+                WHERE job_id = ? ORDER BY first LIMIT 256
+            )
+        ) WHERE before < 16777216
+    )"""
+"""Delete some chunks of a job: at most 256, and at most one beyond 16 MiB, so that other writes wait only briefly."""
+
 _DELETE_OLDER: Final = (
-    f"DELETE FROM jobs WHERE id IN (SELECT id FROM jobs WHERE ended_ms < ? AND {_ENDED} LIMIT 100) RETURNING id"  # noqa: S608
+    f"DELETE FROM jobs WHERE id IN (SELECT id FROM jobs WHERE ended_ms < ? AND {ENDED} LIMIT 100) RETURNING id"  # noqa: S608
 )
 _IDS_PER_QUERY: Final = 500
-
-Row = Mapping[str, Any]
 
 
 class SqliteJobs:
@@ -87,7 +93,7 @@ class SqliteJobs:
         self._database.check_room(len(content))
 
         def work(connection: sqlite3.Connection) -> tuple[Row, Sequence[str]]:
-            earlier = None if idempotency is None else _find_by_key(connection, job.user_id, idempotency)
+            earlier = None if idempotency is None else find_by_key(connection, job.user_id, idempotency)
             if earlier is not None:
                 return earlier, ()
             mine = [
@@ -98,11 +104,11 @@ class SqliteJobs:
             ]
             changes.check_unfinished(sum(row["state"] not in changes.FINAL for row in mine), quota)
             row = {**to_fields(job), "size_bytes": len(content)}
-            _insert(connection, {**row, **changes.key_of(idempotency)})
+            insert_job(connection, {**row, **changes.key_of(idempotency)})
             connection.execute("INSERT INTO job_documents VALUES (?, 'request', ?)", [job.id, content])
             surplus = changes.surplus([*mine, row], quota)
             connection.executemany("DELETE FROM jobs WHERE id = ?", [[old] for old in surplus])
-            return required(_find(connection, job.id), job.id), surplus
+            return required(find_job(connection, job.id), job.id), surplus
 
         row, surplus = await self._database.transact(work)
         for old in surplus:
@@ -110,10 +116,10 @@ class SqliteJobs:
         return read_job(row)
 
     async def get(self, job_id: str) -> Job:
-        rows = await self._database.read(f"SELECT {_READ} FROM jobs WHERE id = ?", [check_job_id(job_id)])  # noqa: S608
+        rows = await self._database.read(f"SELECT {READ} FROM jobs WHERE id = ?", [check_job_id(job_id)])  # noqa: S608
         if not rows:
             raise job_not_found(job_id)
-        return read_job(_to_row(rows[0]))
+        return read_job(to_row(rows[0]))
 
     async def get_many(self, job_ids: Sequence[str]) -> Mapping[str, Job]:
         wanted = [job_id for job_id in dict.fromkeys(job_ids) if is_storable_text(job_id)]
@@ -121,8 +127,8 @@ class SqliteJobs:
         for start in range(0, len(wanted), _IDS_PER_QUERY):
             some = wanted[start : start + _IDS_PER_QUERY]
             marks = ", ".join("?" * len(some))
-            found = await self._database.read(f"SELECT {_READ} FROM jobs WHERE id IN ({marks})", some)  # noqa: S608
-            rows += map(_to_row, found)
+            found = await self._database.read(f"SELECT {READ} FROM jobs WHERE id IN ({marks})", some)  # noqa: S608
+            rows += map(to_row, found)
         return read_readable(rows)
 
     async def owner(self, job_id: str) -> str:
@@ -141,11 +147,11 @@ class SqliteJobs:
         if not is_storable_text(user_id):
             return JobPage(jobs=(), next_cursor=None)
         rows = await self._database.read(
-            f"SELECT {_READ} FROM jobs WHERE {' AND '.join(conditions)} "  # noqa: S608
+            f"SELECT {READ} FROM jobs WHERE {' AND '.join(conditions)} "  # noqa: S608
             "ORDER BY created_ms DESC, id DESC LIMIT ?",
             [*(value for values in conditions.values() for value in values), first + 1],
         )
-        return build_job_page([_to_row(row) for row in rows], first=first)
+        return build_job_page([to_row(row) for row in rows], first=first)
 
     async def read_request(self, job_id: str) -> JobRequest:
         content = await self._read_document(job_id, "request")
@@ -161,30 +167,28 @@ class SqliteJobs:
             token = uuid.uuid4().hex
 
             def work(connection: sqlite3.Connection, token: str = token) -> Row | None:
-                _expire(connection, now_ms)
-                users = connection.execute(_NEXT_USER).fetchall()
-                if not users:
+                expire_leases(connection, now_ms)
+                row = take_turn(connection)
+                if row is None:
                     return None
-                row = _to_row(connection.execute(_OLDEST, users[0]).fetchone())
-                connection.execute(_TAKE_TURN, users[0])
                 taken = changes.begin(row, token=token, holder=holder, now_ms=now_ms, duration_ms=duration_ms)
-                return _change(connection, row, taken)
+                return change_job(connection, row, taken)
 
             row = await self._database.transact(work, is_durable=False)
             if row is None:
                 return None
             try:
-                return _to_lease(row)
+                return to_lease(row)
             except UnreadableResult as error:
                 # It would be taken again and again, before all other jobs of its user.
                 failure = JobFailure(code=error.code, message=error.message)
-                await self._change_held(row["id"], token, partial(_fail, failure, now_ms))
+                await self._change_held(row["id"], token, partial(fail_job, failure, now_ms))
         return None
 
     async def renew(self, lease: Lease, *, now_ms: int, duration_ms: int) -> tuple[Lease, JobState]:
         later = {"lease_expires_ms": now_ms + duration_ms}
         row = await self._change_held(lease.job.id, lease.token, lambda _: later, is_durable=False)
-        return _to_lease(row), JobState(row["state"])
+        return to_lease(row), JobState(row["state"])
 
     async def commit(
         self, lease: Lease, span: ChunkSpan, content: bytes, progress: JobProgress, *, now_ms: int, duration_ms: int
@@ -194,15 +198,15 @@ class SqliteJobs:
         job_id = lease.job.id
 
         def work(connection: sqlite3.Connection) -> Row:
-            row = _find_held(connection, job_id, lease.token)
-            if not changes.is_new_chunk(span, _find_overlap(connection, job_id, span)):
-                return _change(connection, row, made)
+            row = find_held(connection, job_id, lease.token)
+            if not changes.is_new_chunk(span, find_overlap(connection, job_id, span)):
+                return change_job(connection, row, made)
             connection.execute("INSERT INTO job_chunks VALUES (?, ?, ?, ?)", [job_id, span.first, span.count, content])
             sums = {"done": row["done"] + span.count, "size_bytes": row["size_bytes"] + len(content)}
-            return _change(connection, row, {**made, **sums})
+            return change_job(connection, row, {**made, **sums})
 
         row = await self._database.transact(work, is_durable=False)
-        return _to_lease(row), JobState(row["state"])
+        return to_lease(row), JobState(row["state"])
 
     async def spans(self, job_id: str) -> Sequence[ChunkSpan]:
         rows = await self._database.read(
@@ -232,13 +236,13 @@ class SqliteJobs:
         content = None if conclusion is None else await asyncio.to_thread(encode_document, conclusion)
 
         def work(connection: sqlite3.Connection) -> Row:
-            row = _find_held(connection, lease.job.id, lease.token)
+            row = find_held(connection, lease.job.id, lease.token)
             made = dict(changes.end(row, state, now_ms=now_ms, result_id=result_id, failure=failure, warnings=warnings))
             if content is not None:
                 found = [lease.job.id, content]
                 connection.execute("INSERT OR REPLACE INTO job_documents VALUES (?, 'conclusion', ?)", found)
                 made["size_bytes"] = row["size_bytes"] + len(content)
-            return _change(connection, row, made)
+            return change_job(connection, row, made)
 
         return read_job(await self._database.transact(work))
 
@@ -247,12 +251,12 @@ class SqliteJobs:
 
     async def resume(self, job_id: str, *, quota: JobQuota) -> Job:
         def work(connection: sqlite3.Connection) -> Row:
-            row = required(_find(connection, job_id), job_id)
+            row = required(find_job(connection, job_id), job_id)
             resumed = changes.resume(row)
-            unfinished = f"SELECT count(*) FROM jobs WHERE user_id = ? AND NOT {_ENDED} AND id <> ?"  # noqa: S608
+            unfinished = f"SELECT count(*) FROM jobs WHERE user_id = ? AND NOT {ENDED} AND id <> ?"  # noqa: S608
             [count] = connection.execute(unfinished, [row["user_id"], job_id]).fetchone()
             changes.check_unfinished(count, quota)
-            return _change(connection, row, resumed)
+            return change_job(connection, row, resumed)
 
         check_job_id(job_id)
         return read_job(await self._database.transact(work))
@@ -261,7 +265,7 @@ class SqliteJobs:
         check_job_id(job_id)
 
         def work(connection: sqlite3.Connection) -> None:
-            changes.check_deletable(required(_find(connection, job_id), job_id))
+            changes.check_deletable(required(find_job(connection, job_id), job_id))
             connection.execute("DELETE FROM jobs WHERE id = ?", [job_id])
 
         await self._database.transact(work, frees_space=True)
@@ -301,8 +305,8 @@ class SqliteJobs:
 
     async def _change_any(self, job_id: str, decide: Callable[[Row], Row]) -> Row:
         def work(connection: sqlite3.Connection) -> Row:
-            row = required(_find(connection, job_id), job_id)
-            return _change(connection, row, decide(row))
+            row = required(find_job(connection, job_id), job_id)
+            return change_job(connection, row, decide(row))
 
         check_job_id(job_id)
         return await self._database.transact(work)
@@ -311,81 +315,7 @@ class SqliteJobs:
         self, job_id: str, token: str, decide: Callable[[Row], Row], *, is_durable: bool = True
     ) -> Row:
         def work(connection: sqlite3.Connection) -> Row:
-            row = _find_held(connection, job_id, token)
-            return _change(connection, row, decide(row))
+            row = find_held(connection, job_id, token)
+            return change_job(connection, row, decide(row))
 
         return await self._database.transact(work, is_durable=is_durable)
-
-
-def _find(connection: sqlite3.Connection, job_id: str) -> Row | None:
-    found = connection.execute(f"SELECT {_READ} FROM jobs WHERE id = ?", [job_id]).fetchone()  # noqa: S608
-    return None if found is None else _to_row(found)
-
-
-def _find_held(connection: sqlite3.Connection, job_id: str, token: str) -> Row:
-    row = _find(connection, job_id)
-    if row is None or not changes.has_lease(row, token):
-        raise LeaseLost(job_id)
-    return row
-
-
-def _find_by_key(connection: sqlite3.Connection, user_id: str, given: Idempotency) -> Row | None:
-    """Return the job that came with this key; raises Conflict if its request was another one."""
-    found = connection.execute(
-        f"SELECT idempotency_digest, {_READ} FROM jobs WHERE user_id = ? AND idempotency_key = ?",  # noqa: S608
-        [user_id, given.key],
-    ).fetchone()
-    if found is None:
-        return None
-    changes.check_same_request(found[0], given)
-    return _to_row(found[1:])
-
-
-def _find_overlap(connection: sqlite3.Connection, job_id: str, span: ChunkSpan) -> ChunkSpan | None:
-    """Return a stored chunk that has units of this one."""
-    before_end = "SELECT first, count FROM job_chunks WHERE job_id = ? AND first < ? ORDER BY first DESC LIMIT 1"
-    found = connection.execute(before_end, [job_id, span.first + span.count]).fetchone()
-    if found is None or found[0] + found[1] <= span.first:
-        return None
-    return ChunkSpan(first=found[0], count=found[1])
-
-
-def _expire(connection: sqlite3.Connection, now_ms: int) -> None:
-    expired = f"SELECT {_READ} FROM jobs WHERE {_HELD} AND lease_expires_ms <= ?"  # noqa: S608
-    for row in map(_to_row, connection.execute(expired, [now_ms]).fetchall()):
-        _change(connection, row, changes.expire(row, now_ms))
-
-
-def _fail(failure: JobFailure, now_ms: int, _: Row) -> Row:
-    return changes.fail(failure, now_ms)
-
-
-def _insert(connection: sqlite3.Connection, row: Row) -> None:
-    names, marks = ", ".join(row), ", ".join("?" * len(row))
-    connection.execute(f"INSERT INTO jobs ({names}) VALUES ({marks})", _to_values(row))  # noqa: S608
-
-
-def _change(connection: sqlite3.Connection, row: Row, changed: Row) -> Row:
-    """Store the changed fields of a job; return all of them."""
-    if changed:
-        assignments = ", ".join(f"{name} = ?" for name in changed)
-        connection.execute(f"UPDATE jobs SET {assignments} WHERE id = ?", [*_to_values(changed), row["id"]])  # noqa: S608
-    return {**row, **changed}
-
-
-def _to_values(row: Row) -> list[Any]:
-    return [json.dumps(value) if name in _JSON and value is not None else value for name, value in row.items()]
-
-
-def _to_row(values: Sequence[Any]) -> Row:
-    row = dict(zip(_COLUMNS, values, strict=True))
-    for name in _JSON:
-        try:
-            row[name] = None if row[name] is None else json.loads(row[name])
-        except ValueError:  # damaged: a text stands where its reader expects none, and says so
-            row[name] = "damaged"
-    return row
-
-
-def _to_lease(row: Row) -> Lease:
-    return Lease(job=read_job(row), token=row["lease_token"], expires_ms=row["lease_expires_ms"])

@@ -119,7 +119,8 @@ class Evaluator:
         self._reader = RowReader(inputs.request)
         self._signals = SignalSource(backtest, bars, inputs.history, inputs.predictions)
         self.kernel: Final = self._choose_kernel()
-        if self.kernel is Kernel.MEANS:
+        self._crosses_means = isinstance(backtest.strategy, CrossoverParams) and not backtest.use_fallback
+        if self._crosses_means:
             closes = bars.close
             pinned = backtest.pinned_warm_up_bars or 0
             if inputs.history is not None and pinned:
@@ -208,7 +209,7 @@ class Evaluator:
         return _Prepared(plans=plans[found.of_row], errors=errors, describe=_describe_nothing)
 
     def _batches(self, values: Floats, prepared: _Prepared) -> Iterator[_Batch]:
-        return self._cross_means(values, prepared) if self.kernel is Kernel.MEANS else self._decide(values, prepared)
+        return self._cross_means(values, prepared) if self._crosses_means else self._decide(values, prepared)
 
     def _cross_means(self, values: Floats, prepared: _Prepared) -> Iterator[_Batch]:
         """Yield the rows of a crossover, with the crossings of their pairs of means."""
@@ -228,12 +229,17 @@ class Evaluator:
         pairs, pair_of = np.unique(codes, return_inverse=True)
         order = np.argsort(pair_of, kind="stable")
         edges = np.searchsorted(pair_of[order], np.arange(pairs.size + 1))
-        for start in range(0, pairs.size, PAIRS_AT_ONCE):
-            stop = min(pairs.size, start + PAIRS_AT_ONCE)
+        step = PAIRS_AT_ONCE
+        if self.kernel is Kernel.ORDERS:
+            step = max(1, min(step, GROUP_BYTES // self._bars))
+        for start in range(0, pairs.size, step):
+            stop = min(pairs.size, start + step)
             for first, last, events in self._find_crossings(pairs, start, stop):
                 places = order[edges[first] : edges[last]]
                 rows = possible[places]
-                given = RowInputs(events, NO_ACTIONS, pair_of[places] - first, prepared.plans[rows])
+                plans = prepared.plans[rows]
+                actions = _spread(events, self._bars) if plans["by_orders"].any() else NO_ACTIONS
+                given = RowInputs(events, actions, pair_of[places] - first, plans)
                 yield _Batch(rows=rows, given=given)
 
     def _find_crossings(self, pairs: Whole, first: int, last: int) -> Iterator[tuple[int, int, Events]]:
@@ -287,6 +293,14 @@ class Evaluator:
             for group, error in errors.items():
                 prepared.errors.update(dict.fromkeys(rows[groups == group].tolist(), error))
             yield _Batch(rows=rows, given=RowInputs(events, actions, groups, prepared.plans[rows]))
+
+
+def _spread(events: Events, bars: int) -> NDArray[np.int8]:
+    """Return the actions of each group bar by bar [g, n]."""
+    groups = events.offsets.size - 1
+    actions = np.zeros((groups, bars), np.int8)
+    actions[np.repeat(np.arange(groups), np.diff(events.offsets)), events.bars] = events.actions
+    return actions
 
 
 def _note_growth(prepared: _Prepared, rows: Whole, found: RowResults) -> None:

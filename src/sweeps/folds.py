@@ -1,4 +1,4 @@
-"""Plan the folds of a walk-forward, cut what each may see, and trade their tests one after the other."""
+"""Plan the folds of a walk-forward, cut what each may see, and compare their tests with their training."""
 
 from __future__ import annotations
 
@@ -11,10 +11,8 @@ from numpy.typing import NDArray
 
 from src.domain.bars import PRICE_COLUMNS, Bars
 from src.domain.errors import InvalidInput
-from src.domain.signals import Predictions, Signals
-from src.domain.trading import Simulation, TradingRules
+from src.domain.signals import Predictions
 from src.domain.walk_forward import MAX_FOLDS, Fold, FoldBars, WalkForwardRequest, WindowKind
-from src.engines.event_driven import EventDrivenEngine, Part
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -27,26 +25,6 @@ class WindowInputs:
     bars: Bars
     history: Bars | None
     predictions: Predictions | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class FoldTest:
-    """What a fold trades in its test: the signals of its bars, and the rules."""
-
-    signals: Signals
-    rules: TradingRules
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Stitched:
-    """The tests of all folds as one run, from the first bar of the first test to the last of the last one.
-
-    `signals` are those that were traded, with the action that closes each test.
-    """
-
-    bars: Bars
-    signals: Signals
-    simulation: Simulation
 
 
 def plan_folds(request: WalkForwardRequest, bars: int) -> tuple[FoldBars, ...]:
@@ -114,28 +92,6 @@ def cut_window(
         if predictions is None
         else replace(predictions, values=predictions.values[start:end].copy(), among_others=None),
     )
-
-
-def stitch(bars: Bars, folds: Sequence[FoldBars], tests: Sequence[FoldTest | None]) -> Stitched:
-    """Trade the tests one after the other, event-driven; each begins flat, with the cash that the one before left.
-
-    None of `tests` stays flat. Between two tests, and in these, nothing is held.
-
-    Raises ValueError if no fold has a test, or signals are not as many as its bars.
-    """
-    traded = [(fold, test) for fold, test in zip(folds, tests, strict=True) if test is not None]
-    if not traded:
-        raise ValueError("no fold has a test to trade")
-    start, end = folds[0].test_start, folds[-1].test_end
-    action = np.zeros(end - start, np.int8)
-    for fold, test in traded:
-        if len(test.signals) != fold.test_end - fold.test_start:
-            raise ValueError(f"{len(test.signals)} signals for {fold.test_end - fold.test_start} bars of a test")
-        action[fold.test_start - start : fold.test_end - start] = test.signals.action
-    parts = [Part(first=fold.test_start - start, stop=fold.test_end - start, rules=test.rules) for fold, test in traded]
-    part_of_bars, signals = bars.slice(start, end), replace(traded[0][1].signals, action=action, probability=None)
-    run = EventDrivenEngine().run_parts(part_of_bars, signals, parts)
-    return Stitched(bars=part_of_bars, signals=replace(signals, action=run.action), simulation=run.simulation)
 
 
 def efficiency(folds: Sequence[Fold], spans: Sequence[FoldBars]) -> float | None:

@@ -64,7 +64,7 @@ def to_return(value: float, before: float) -> float:
 def square_below(value: float, risk_free: float) -> float:
     """Return the square of what a return is below the risk-free rate."""
     excess = without_rounding(value - risk_free, 1.0 + abs(value))
-    return min(excess, 0.0) ** 2
+    return float(min(excess, 0.0) ** 2)
 
 
 @compiled_arithmetic
@@ -79,9 +79,8 @@ def mark(found: PathSums, value: float) -> None:
 
 
 @compiled_arithmetic
-def mark_closes(found: PathSums, market: MarketArrays, first: int, stop: int, units: float) -> None:
+def mark_closes(found: PathSums, close: Floats, stretches: Floats, first: int, stop: int, units: float) -> None:
     """Count the equity units × close at the bars from `first` to before `stop`, 16 bars at a time where possible."""
-    close, stretches = market.close, market.stretches
     peak, fall, lowest = found.highest / units, found.fall, np.inf
     highest = 0.0
     t = first
@@ -110,7 +109,7 @@ def measure_path(
     market: MarketArrays, initial_cash: float, balances: NDArray[np.void], count: int, found: PathSums
 ) -> None:
     """Measure the equity that the first `count` of `balances` give."""
-    close, sums, risk_free = market.close, market.sums, market.risk_free
+    close, sums, stretches, risk_free = market.close, market.sums, market.stretches, market.risk_free
     n = close.size
     total, squares, below = 0.0, 0.0, 0.0
     cash, position = initial_cash, 0.0
@@ -138,7 +137,7 @@ def measure_path(
             squares += sums[stop - 1, SQUARE] - sums[first, SQUARE]
             below += sums[stop - 1, BELOW] - sums[first, BELOW]
             summed += 1
-            mark_closes(found, market, first, stop, position)
+            mark_closes(found, close, stretches, first, stop, position)
         else:
             for t in range(first + 1, stop):
                 before, value = value, cash + position * close[t]

@@ -78,7 +78,7 @@ def average_exposure(
             value = balance.position * close[t]
             equity = balance.cash + value
             held[t + shift] = value / equity if equity > 0.0 else 0.0
-    return sum_pairwise(held) / n
+    return float(sum_pairwise(held) / n)
 
 
 @compiled_arithmetic

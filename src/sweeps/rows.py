@@ -6,7 +6,7 @@ The definitions are those of `metrics.summary.measure`, on whole columns: NaN wh
 from __future__ import annotations
 
 import math
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,7 +86,7 @@ def _growth_rate(growth: Floats, annualization: Annualization) -> Floats:
     return np.where(growth > 0.0, rate, -1.0)
 
 
-def _divide(top: NDArray[np.generic], bottom: NDArray[np.generic]) -> Floats:
+def _divide(top: NDArray[Any], bottom: NDArray[Any]) -> Floats:
     """Return top ÷ bottom, NaN where bottom is not over 0."""
     result = np.full(top.shape, np.nan)
     with np.errstate(over="ignore", invalid="ignore"):

@@ -80,7 +80,6 @@ class _Scratch(NamedTuple):
     books: NDArray[np.void]
     fills: NDArray[np.void]
     balances: NDArray[np.void]
-    curves: Floats
     returns: Floats
     held: Floats
     slots: Floats
@@ -130,7 +129,7 @@ def _trade(market: MarketArrays, given: RowInputs, row: int, scratch: _Scratch, 
     if rules.by_orders == 0:
         return trade_at_market(market, bars, actions, rules, scratch.balances, sums)
     return trade_by_orders(
-        market, bars, given.actions[group], rules, scratch.books, scratch.fills, scratch.curves, scratch.balances, sums
+        market, bars, given.actions[group], rules, scratch.books, scratch.fills, scratch.balances, sums
     )
 
 
@@ -175,7 +174,6 @@ def _run_all(
         books,
         np.empty(2 * most, FILL_DTYPE),
         np.empty(2 * most, BALANCE_DTYPE),
-        np.empty((3, n if given.actions.size else 0)),
         np.empty(n),
         np.empty(n),
         np.empty((2, slots)),

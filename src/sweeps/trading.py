@@ -21,9 +21,9 @@ from src.engines.account import (
     slipped_price,
     subtract,
 )
-from src.engines.book import has_reached_exit, move_trailing_stop
+from src.engines.book import Book, move_trailing_stop
 from src.engines.compiled import compiled
-from src.engines.event_driven import simulate
+from src.engines.event_driven import has_event, step
 from src.engines.orders import BarPrices
 from src.engines.plan import NEVER
 from src.metrics.returns import ROUNDING
@@ -68,6 +68,15 @@ def clear_trades(sums: TradeSums) -> None:
 
 
 @compiled
+def clear_book(book: Book, cash: float) -> None:
+    """Make a book flat, without orders and fills: that of `engines.book.create_book`."""
+    book.cash, book.position = cash, 0.0
+    book.stop_level, book.target_level = np.nan, np.nan
+    book.time_exit_bar = NEVER
+    book.exit_waits, book.entry_side, book.fill_count, book.is_liquidated = 0, 0, 0, 0
+
+
+@compiled
 def count_fill(sums: TradeSums, side: int, quantity: float, price: float, fee: float) -> None:
     """Count a fill: entries and exits alternate; see `engines.ledger.pair_trades` and `metrics.trades`."""
     sums.fees += fee
@@ -103,7 +112,8 @@ def trade_at_market(
 
     `balances` has room for m records. Raises nothing: growth without bound shows in the balances.
     """
-    n = market.close.size
+    open_, close = market.open, market.close
+    n = close.size
     delay = 0 if row.is_filled_at_close != 0 else 1
     cash, sizing_cash, position = row.initial_cash, row.initial_cash, 0.0
     count = 0
@@ -115,7 +125,7 @@ def trade_at_market(
         bar = event_bars[number] + delay
         if bar >= n:
             break
-        price = market.open[bar] if delay else market.close[bar]
+        price = open_[bar] if delay else close[bar]
         if is_entry:
             price = slipped_price(price, 1, row.slippage_rate)
             bought = size_entry(sizing_cash, price, row.fixed_units, row.equity_fraction, row.fee_rate)
@@ -149,47 +159,36 @@ def trade_by_orders(
     row: RowPlan,
     books: NDArray[np.void],
     fills: NDArray[np.void],
-    curves: Floats,
     balances: NDArray[np.void],
     sums: TradeSums,
 ) -> int:
     """Trade the events [m] of a row by the event-driven engine's rules; write `balances` and return how many.
 
-    `action` [n] has the events' actions, `fills` and `balances` room for 2 × m records, and `curves` [3, n] is scratch.
-
-    Skipped bars change nothing: 1. without a position and without a waiting order only a signal does; 2. with a
-    position and without a waiting order only a signal, the time exit, or a price that reaches a stop or a target does,
-    and else the trailing stop follows. The open is inside the bar's range, so it passes no level that this does not.
+    `action` [n] has the events' actions; `fills` and `balances` have room for 2 × m records. The loop is the engine's,
+    but for the bars that it skips: without a position and without a waiting order, only a signal changes the book.
     """
-    n = market.close.size
+    # Taken out once, because each use of a part of `market` counts its references.
+    open_, high, low, close = market.open, market.high, market.low, market.close
+    n = close.size
     plan = read_plan(row)
     book = books[0]
-    book.cash, book.position = row.initial_cash, 0.0
-    book.stop_level, book.target_level = np.nan, np.nan
-    book.time_exit_bar = NEVER
-    book.exit_waits, book.entry_side, book.fill_count, book.is_liquidated = 0, 0, 0, 0
+    clear_book(book, row.initial_cash)
     count, event, bar, known_fills = 0, 0, 0, 0
-    while bar < n:
-        while event < event_bars.size and event_bars[event] < bar:
-            event += 1
-        next_event = event_bars[event] if event < event_bars.size else n
-        if book.entry_side == 0 and book.exit_waits == 0:
-            if book.position == 0.0:
-                bar = next_event
-            else:
-                stop = min(next_event, book.time_exit_bar)
-                while bar < stop:
-                    prices = BarPrices(market.open[bar], market.high[bar], market.low[bar], market.close[bar])
-                    if has_reached_exit(book, prices):
-                        break
-                    move_trailing_stop(book, prices, plan)
-                    bar += 1
-            if bar >= n:
+    while True:
+        if book.position == 0.0 and book.entry_side == 0 and book.exit_waits == 0:
+            while event < event_bars.size and event_bars[event] < bar:
+                event += 1
+            if event == event_bars.size:
                 break
-        simulate(
-            (bar, bar + 1), market.open, market.high, market.low, market.close, action, plan, books, fills,
-            curves[0], curves[1], curves[2],
-        )  # fmt: skip
+            bar = int(event_bars[event])
+        if bar >= n:
+            break
+        prices = BarPrices(open_[bar], high[bar], low[bar], close[bar])
+        if not has_event(book, bar, prices, action[bar]):
+            move_trailing_stop(book, prices, plan)
+            bar += 1
+            continue
+        step(book, fills, bar, prices, action[bar], plan)
         if book.fill_count > known_fills:
             for number in range(known_fills, book.fill_count):
                 fill = fills[number]

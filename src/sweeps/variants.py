@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from src.domain.errors import InvalidInput, bad_value
+from src.domain.named_numbers import NamedNumbers
 from src.domain.runs import BacktestRequest
-from src.domain.signals import ParameterValue
 from src.domain.strategy import StrategyParams
 from src.domain.sweeps import SweepRequest
 from src.domain.trading import TradingRules
-from src.sweeps.parameters import Sweepable, ValueKind, apply_values, find_sweepable, sweepable
+from src.sweeps.parameters import Sweepable, ValueKind, find_sweepable, sweepable
 
 Floats = NDArray[np.float64]
 Whole = NDArray[np.int64]
-Part = TypeVar("Part", StrategyParams, TradingRules)
 
 STRATEGY: Final = "strategy"
 
@@ -85,17 +85,45 @@ class RowReader:
         """Return the request with the values of some columns."""
         chosen = [self.items[column] for column in columns.tolist()]
         try:
-            plain = {item.name: _read(item, float(value)) for item, value in zip(chosen, row, strict=True)}
-            request: BacktestRequest = apply_values(self.backtest, plain) if chosen else self.backtest
+            request = _apply(self.backtest, chosen, row)
         except InvalidInput as error:
             return Variant(strategy=None, rules=None, error=str(error))
         return Variant(strategy=request.strategy, rules=request.rules)
 
 
-def _read(item: Sweepable, value: float) -> ParameterValue:
-    """Return a value as clients write it; raises InvalidInput if the parameter does not take it."""
+def _apply(backtest: BacktestRequest, items: Sequence[Sweepable], row: Floats) -> BacktestRequest:
+    """Return the backtest with these values; the same as `parameters.apply_values`, without finding the items anew.
+
+    Raises InvalidInput if the backtest does not allow a value, or the values together.
+    """
+    changes: dict[str, Any] = {}
+    for item, value in zip(items, row.tolist(), strict=True):
+        place = changes
+        for part in item.path[:-1]:
+            place = place.setdefault(part, {})
+        place[item.path[-1]] = _read(item, value)
+    changed: BacktestRequest = _replace(backtest, changes)
+    return changed
+
+
+def _replace(value: Any, changes: Mapping[str, Any]) -> Any:
+    """Return a dataclass, or named numbers, with nested changes, all of one object at once."""
+    if not changes:
+        return value
+    if isinstance(value, Mapping):
+        return NamedNumbers({**value, **changes})
+    replaced = {
+        name: _replace(getattr(value, name), change) if isinstance(change, dict) else change
+        for name, change in changes.items()
+    }
+    return dataclasses.replace(value, **replaced)
+
+
+def _read(item: Sweepable, value: float) -> object:
+    """Return a value as the request holds it; raises InvalidInput if the parameter does not take it."""
     if item.kind is not ValueKind.CHOICE:
         item.number(value, field=item.field)
-    elif value not in range(len(item.choices)):
+        return item.plain(value)
+    if value not in range(len(item.choices)):
         raise bad_value(item.field, got=value, allowed=f"a place in the list, 0 to {len(item.choices) - 1}")
-    return item.plain(value)
+    return item.choices[int(value)]

@@ -7,6 +7,7 @@ rounding only is at the peak.
 from __future__ import annotations
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from src.domain.tearsheet import DrawdownPeriod
@@ -15,10 +16,16 @@ from src.metrics.returns import ROUNDING
 Floats = NDArray[np.float64]
 
 
+@njit(cache=True, nogil=True)
 def drawdown_curve(equity: Floats, initial_cash: float) -> Floats:
     """Return −(running peak − equity) ÷ running peak × 100 at each bar [n], in per cent ≤ 0."""
-    peak = np.maximum.accumulate(np.maximum(equity, initial_cash))
-    return np.where(equity < peak * (1.0 - ROUNDING), -(peak - equity) / peak * 100.0, 0.0)
+    curve = np.zeros(equity.size)
+    peak = initial_cash
+    for t in range(equity.size):
+        peak = max(peak, equity[t])
+        if equity[t] < peak * (1.0 - ROUNDING):
+            curve[t] = -(peak - equity[t]) / peak * 100.0
+    return curve
 
 
 def find_drawdowns(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,29 +17,35 @@ def monthly_returns(time_ms: NDArray[np.int64], equity: NDArray[np.float64], ini
 
     A bar belongs to the month in which it opens, so that its close may be the first instant of the next one.
     """
-    month = time_ms.astype("datetime64[ms]").astype("datetime64[M]").astype(np.int64)
-    in_months = _returns_by_period(month, equity, initial_cash)
-    in_years = _returns_by_period(month // 12, equity, initial_cash)
-    first, last = int(month[0]) // 12, int(month[-1]) // 12
+    in_months = _returns_by_period(time_ms, equity, initial_cash, "M")
+    in_years = _returns_by_period(time_ms, equity, initial_cash, "Y")
     return MonthlyReturns(
         years=tuple(
             YearOfMonths(
                 year=_FIRST_YEAR + year,
                 months=tuple(in_months.get(12 * year + number) for number in range(12)),
-                total=in_years.get(year),
+                total=total,
             )
-            for year in range(first, last + 1)
+            for year, total in in_years.items()
         )
     )
 
 
 def _returns_by_period(
-    period: NDArray[np.int64], equity: NDArray[np.float64], initial_cash: float
+    time_ms: NDArray[np.int64], equity: NDArray[np.float64], initial_cash: float, unit: Literal["M", "Y"]
 ) -> dict[int, float | None]:
-    """Return the return of each period [n, ascending] that has bars; None if there is no equity before it."""
-    ends = np.append(np.flatnonzero(np.diff(period)), len(period) - 1)
-    before = np.concatenate(([initial_cash], equity[ends[:-1]]))
-    return {
-        int(period[end]): (float(equity[end]) / float(start) - 1) * 100 if start > 0 else None
-        for end, start in zip(ends, before, strict=True)
-    }
+    """Return the return of each period from the first bar to the last, by its number since 1970.
+
+    None if it has no bars, or there is no equity before it. Only the borders are searched for: the months of 3 million
+    bars would take 70 ms to name one by one.
+    """
+    period = f"datetime64[{unit}]"
+    first, last = time_ms[[0, -1]].astype("datetime64[ms]").astype(period).astype(np.int64)
+    numbers = np.arange(first, last + 1)
+    stops = np.searchsorted(time_ms, (numbers + 1).astype(period).astype("datetime64[ms]").astype(np.int64))
+    before, found = initial_cash, dict[int, float | None]()
+    for number, start, stop in zip(numbers, (0, *stops[:-1]), stops, strict=True):
+        has_return = stop > start and before > 0
+        found[int(number)] = (float(equity[stop - 1]) / before - 1) * 100 if has_return else None
+        before = float(equity[stop - 1]) if stop > start else before
+    return found

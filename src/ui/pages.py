@@ -5,11 +5,13 @@ A page is a row of `PAGES` and a module `static/js/pages/<name>.js`. A shell hol
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from html import escape
+from types import MappingProxyType
 from typing import Final
+from urllib.parse import quote
 
 from src.ui.bundle import module_graph
 from src.ui.static_files import static_files
@@ -28,8 +30,9 @@ _ANY_STYLES: Final = "'self' 'unsafe-inline'"
 class Page:
     """A page: its route's path, its module's name, its title, and the entry of the navigation that it belongs to.
 
-    `scripts` and `styles` are static files that load before its module, beside those of all pages. A page with
-    `is_vendor` is drawn by a vendor's script, and may have inline styles and fonts of its own.
+    `scripts` and `styles` are static files that load before its module, beside those of all pages.
+    `data` is the path of the REST API that its module reads first; the browser asks for it while it loads the modules.
+    One that `is_vendor` is drawn by a vendor's script, and may have inline styles and fonts of its own.
     """
 
     path: str
@@ -38,12 +41,20 @@ class Page:
     nav: str = ""
     scripts: Sequence[str] = ()
     styles: Sequence[str] = ()
+    data: str = ""
     is_vendor: bool = False
 
 
 PAGES: Final = (
     Page(path="/", name="runs", title="Runs", nav="/", styles=("css/runs.css",)),
-    Page(path="/runs/{id}", name="run", title="Run", nav="/", styles=("css/tearsheet.css",)),
+    Page(
+        path="/runs/{id}",
+        name="run",
+        title="Run",
+        nav="/",
+        styles=("css/tearsheet.css",),
+        data="/api/backtests/{id}/tearsheet",
+    ),
     Page(
         path="/compare", name="compare", title="Compare runs", nav="/", styles=("css/tearsheet.css", "css/compare.css")
     ),
@@ -83,6 +94,9 @@ NAVIGATION: Final = (
     ("/graphql", "GraphQL"),
 )
 
+_UNESCAPED: Final = "!~*'()"
+"""What `encodeURIComponent` leaves as it is, beside what `quote` does."""
+
 _SHELL: Final = """<!doctype html>
 <html lang="en" data-root="{root}" data-page="{name}">
 <head>
@@ -114,14 +128,17 @@ The <a href="{root}/openapi.json">REST API</a> does not.</p></noscript></main>
 """
 
 
-def render_page(page: Page, *, root: str) -> str:
+def render_page(page: Page, *, root: str, path: Mapping[str, str] = MappingProxyType({})) -> str:
     """Return the HTML of a page.
 
     Parameters
     ----------
     root
         The prefix of all paths that a proxy adds; empty without one.
+    path
+        The parameters of the page's own path, which that of its data is made of; empty if they are not known.
     """
+    data = page.data.format_map({name: quote(value, safe=_UNESCAPED) for name, value in path.items()}) if path else ""
     root = escape(root)
     static = f"{root}{STATIC_PATH}/{static_files().version}"
     return _SHELL.format(
@@ -130,10 +147,18 @@ def render_page(page: Page, *, root: str) -> str:
         name=page.name,
         title=page.title,
         styles="\n".join(f'<link rel="stylesheet" href="{static}/{name}">' for name in ("css/app.css", *page.styles)),
-        preloads="\n".join(f'<link rel="modulepreload" href="{static}/{module}">' for module in _modules_of(page)),
+        preloads="\n".join(_preloads(page, root, static, data)),
         scripts="\n".join(f'<script defer src="{static}/{name}"></script>' for name in page.scripts),
         links="\n".join(_link(root, path, label, is_current=path == page.nav) for path, label in NAVIGATION),
     )
+
+
+def _preloads(page: Page, root: str, static: str, data: str) -> Iterator[str]:
+    """Yield links to what a page needs next; data must be asked for as `fetch` does, or they are loaded twice."""
+    if data:
+        yield f'<link rel="preload" as="fetch" crossorigin href="{root}{escape(data)}">'
+    for module in _modules_of(page):
+        yield f'<link rel="modulepreload" href="{static}/{module}">'
 
 
 @cache

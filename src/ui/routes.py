@@ -23,7 +23,7 @@ _CHECK_EACH_TIME: Final = "no-cache"
 def install_pages(app: FastAPI) -> None:
     """Add the pages and the static files; none of them is part of the REST API's description.
 
-    A page's path holds ids that nobody looks up: its shell is the same for every id, even one without a result, and its
+    A page's path holds ids that nobody looks up: its shell is the same for every id but for a link to its data, and its
     script shows what the REST API says about the id.
     """
     for page in PAGES:
@@ -64,7 +64,8 @@ def _is_browser(request: Request) -> bool:
 def page_response(page: Page, request: Request) -> Response:
     """Return a page's shell with its headers; a browser asks for it again each time, because it names the files."""
     headers = {"Content-Security-Policy": content_policy(page), "Cache-Control": _CHECK_EACH_TIME}
-    return HTMLResponse(render_page(page, root=request.scope.get("root_path", "")), headers=headers)
+    shell = render_page(page, root=request.scope.get("root_path", ""), path=request.path_params)
+    return HTMLResponse(shell, headers=headers)
 
 
 graphql_page = partial(page_response, GRAPHQL_PAGE)

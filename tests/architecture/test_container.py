@@ -137,3 +137,26 @@ def test_every_volume_and_network_in_use_is_declared(compose: dict[str, Any]) ->
     for service in compose["services"].values():
         assert {volume.split(":")[0] for volume in service["volumes"]} <= set(compose["volumes"])
         assert set(service["networks"]) <= set(compose["networks"])
+
+
+def test_cluster_confines_its_members() -> None:
+    found = yaml.safe_load((ROOT / "compose.cluster.yaml").read_text())
+    members = {name: found["services"][name] for name in ("scheduler", "worker")}
+    for name, member in members.items():
+        assert member["command"] == ["python", "run.py", "cluster", "--no-venv", name]
+        assert (member["read_only"], member["cap_drop"]) == (True, ["ALL"])
+        assert "ports" not in member
+        assert member["networks"] == ["cluster"]
+        assert set(member["secrets"]) == set(found["secrets"])
+    assert found["networks"]["cluster"]["internal"] is True
+    assert members["worker"]["deploy"]["replicas"] == 2
+
+
+def test_cluster_and_service_share_image_and_access() -> None:
+    services = yaml.safe_load((ROOT / "compose.cluster.yaml").read_text())["services"]
+    access = services["service"]["environment"]
+    assert set(access) <= {name.upper() for name in Settings.model_fields}
+    assert access["DASK_SCHEDULER"].startswith("tls://scheduler:")
+    assert all(service["environment"] == access for service in services.values())
+    assert len({service["image"] for service in services.values()}) == 1
+    assert (ROOT / services["service"]["build"]["args"]["REQUIREMENTS"]).exists()

@@ -77,13 +77,22 @@ VENDOR_ROOMS = {
     "motor": {"stores/mongo_connection.py"},
     "pymongo": {
         f"stores/{name}.py"
-        for name in ("mongo", "mongo_connection", "mongo_jobs", "mongo_ledger", "mongo_opening", "mongo_saves")
+        for name in (
+            "mongo",
+            "mongo_connection",
+            "mongo_jobs",
+            "mongo_ledger",
+            "mongo_opening",
+            "mongo_saves",
+            "mongo_turns",
+        )
     },
     "aiosqlite": {"stores/sqlite_database.py"},
     "sqlite3": {
         "stores/sqlite.py",
         "stores/sqlite_database.py",
         "stores/sqlite_files.py",
+        "stores/sqlite_job_rows.py",
         "stores/sqlite_jobs.py",
         "stores/sqlite_ledger.py",
         "stores/sqlite_opening.py",
@@ -94,8 +103,10 @@ VENDOR_ROOMS = {
     "torch": {"model_formats/pytorch.py"},
     "sklearn": {"model_formats/sklearn.py", "model_formats/sklearn_versions.py"},
     "joblib": {"model_formats/pickles.py"},
-    "cryptography": {"stores/signing_key.py"},
-    "talib": {"indicators/talib_functions.py"},
+    "cryptography": {"stores/signing_key.py", "runtime/cluster_certificates.py"},
+    "dask": {"jobs/dask_processes.py"},
+    "distributed": {"jobs/dask_cluster.py", "jobs/dask_processes.py", "jobs/dask_security.py"},
+    "talib": set(),  # it imports pandas; indicators/talib_library.py calls its library in C
     "lark": {"strategies/rules/grammar.py"},
     "mcp": {"api/mcp/endpoint.py"},
     "mcp_types": {"api/mcp/endpoint.py"},

@@ -12,7 +12,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
-FILES = ("requirements.txt", "requirements-dev.txt", "requirements-models.txt")
+FILES = ("requirements.txt", "requirements-cluster.txt", "requirements-dev.txt", "requirements-models.txt")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 
@@ -52,6 +52,7 @@ def test_no_package_is_pinned_at_two_versions() -> None:
     ("name", "wanted"),
     [
         ("requirements.txt", PROJECT["dependencies"]),
+        ("requirements-cluster.txt", PROJECT["optional-dependencies"]["dask"]),
         ("requirements-dev.txt", PROJECT["optional-dependencies"]["dev"]),
     ],
 )

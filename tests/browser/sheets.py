@@ -16,7 +16,7 @@ OVERVIEW_POINTS = 2000
 
 
 def run_backtest(service: str, **body: Any) -> str:
-    response = httpx.post(f"{service}/api/backtests", json={"user_id": "me", **body}, timeout=120)
+    response = httpx.post(f"{service}/api/backtests", json={"user_id": "me"} | body, timeout=600)
     assert response.status_code == 200, response.text
     found: str = response.json()["data"]["id"]
     return found

@@ -26,7 +26,7 @@ async ([dates, equity, drawdown]) => {
   box.style.height = '400px';
   const chart = new TimeChart(box, { label: 'Equity and drawdown' });
   chart.add('equity', 'line', toPoints(dates, equity), { isLog: true, color: '--gain' });
-  chart.add('drawdown', 'area', toPoints(dates, drawdown), { pane: 1, lineColor: '--loss' });
+  chart.add('drawdown', 'baseline', toPoints(dates, drawdown), { pane: 1, topLineColor: '--loss' });
   const first = Date.parse(dates[0]) / 1000;
   chart.setGlyphs('equity', [{ time: first, value: equity[0], shape: 'up', color: '--gain' }]);
   chart.showAll();

@@ -49,9 +49,16 @@ def row(page: Page, label: str) -> list[str]:
     return found
 
 
+def change(visit: Visit, service: str, run: str, **changes: Any) -> Any:
+    """Let the service say something else of a run, and return what it then says."""
+    result = api(service, f"{run}?rows=false") | changes
+    visit.answer(f"/api/backtests/{run}?rows=false", result)
+    return result
+
+
 def test_metrics_stand_side_by_side_and_best_is_marked(visit: Visit, service: str, runs: list[str]) -> None:
+    results = [change(visit, service, run, verdict_level="NO_OBJECTION") for run in runs[:2]]
     page = open_comparison(visit, runs[:2])
-    results = [api(service, f"{run}?rows=false") for run in runs[:2]]
     returns = [result["metrics"]["total_return"] for result in results]
     assert returns[0] > returns[1]
     texts = row(page, "Total return")
@@ -65,19 +72,44 @@ def test_metrics_stand_side_by_side_and_best_is_marked(visit: Visit, service: st
     assert "★" not in "".join(row(page, "Closed trades"))
 
 
-def test_best_is_not_marked_where_a_sample_is_small(visit: Visit, runs: list[str]) -> None:
-    page = open_comparison(visit, [runs[0], runs[2]])
-    expect(page.get_by_text("a run has too few trades or bars for any statement")).to_be_visible()
+@pytest.mark.parametrize(
+    ("level", "words"),
+    [
+        ("DISPROVED", "disproved"),
+        ("DOUBTFUL", "doubtful"),
+        ("UNDERPOWERED", "luck not excluded"),
+        ("TOO_LITTLE_DATA", "too little data"),
+        (None, "not judged"),
+    ],
+)
+def test_run_that_is_not_believed_is_never_best(
+    visit: Visit, service: str, runs: list[str], level: str | None, words: str
+) -> None:
+    change(visit, service, runs[0], verdict_level=level)
+    change(visit, service, runs[1], verdict_level="NO_OBJECTION")
+    page = open_comparison(visit, runs[:2])
+    expect(page.get_by_text(f"A row is without one if its best is not believed: run 1 ({words}).")).to_be_visible()
+    assert "★" not in "".join(row(page, "Total return")), "nor is the second best marked in its place"
+    assert page.locator(".compare td:nth-of-type(1) .star").count() == 0
+
+
+def test_best_is_not_marked_if_no_run_is_believed(visit: Visit, service: str, runs: list[str]) -> None:
+    change(visit, service, runs[0], verdict_level="DOUBTFUL")
+    change(visit, service, runs[1], verdict_level="DISPROVED")
+    page = open_comparison(visit, runs[:2])
+    text = "No figure is marked as best: not believed are run 1 (doubtful), run 2 (disproved)."
+    expect(page.get_by_text(text)).to_be_visible()
     assert page.locator(".star").count() == 0
 
 
 def test_best_is_not_marked_if_a_model_saw_bars_of_its_run(visit: Visit, service: str, runs: list[str]) -> None:
     result = api(service, f"{runs[0]}?rows=false")
     training = {"trained_from": None, "trained_to": result["metrics"]["end"], "bars_seen": 700}
-    result["judgement"]["leaks"] = (result["judgement"]["leaks"] or {}) | {"training": training}
-    visit.answer(f"/api/backtests/{runs[0]}?rows=false", result)
+    judgement = result["judgement"] | {"leaks": (result["judgement"]["leaks"] or {}) | {"training": training}}
+    for run in runs[:2]:
+        change(visit, service, run, verdict_level="NO_OBJECTION", judgement=judgement)
     page = open_comparison(visit, runs[:2])
-    expect(page.get_by_text("a run's model was trained on bars of that run")).to_be_visible()
+    expect(page.get_by_text("run 1 (its model was trained on these bars)")).to_be_visible()
     assert page.locator(".star").count() == 0
 
 
@@ -85,15 +117,15 @@ def test_legend_tells_runs_of_one_name_apart(visit: Visit, runs: list[str]) -> N
     page = open_comparison(visit, runs[:2])
     title = "MA Crossover · BTCUSDT · 1d"
     assert [text.strip() for text in page.locator(".chart-legend li").all_inner_texts()] == [
-        f"1. {title} · init cash 1000 · fees 0.001",
-        f"2. {title} · init cash 50000 · fees 0.004",
+        f"1. {title} · starting cash 1000 · fees 0.001",
+        f"2. {title} · starting cash 50000 · fees 0.004",
     ]
 
 
 def test_settings_that_differ_are_listed(visit: Visit, runs: list[str]) -> None:
     page = open_comparison(visit, runs[:2])
     names = page.locator(".differs th").all_inner_texts()
-    assert names == ["Init cash", "Fees"]
+    assert names == ["Starting cash", "Fees"]
 
 
 def test_runs_are_added_and_removed(visit: Visit, runs: list[str]) -> None:
@@ -115,11 +147,22 @@ def test_without_runs_page_says_what_to_do(visit: Visit) -> None:
     assert visit.violations() == []
 
 
-def test_unknown_run_can_be_left_out(visit: Visit, runs: list[str]) -> None:
-    page = visit.open(f"/compare?ids={runs[0]},no-such-run")
-    expect(page.get_by_role("alert")).to_contain_text("no-such-run")
-    page.get_by_role("button", name="Leave out no-such-run").click()
-    expect(page.get_by_role("link", name="MA Crossover · BTCUSDT · 1d")).to_be_visible()
+def test_unknown_run_hides_no_other(visit: Visit, runs: list[str]) -> None:
+    page = open_comparison(visit, [runs[0], "no-such-run", runs[1]])
+    alert = page.get_by_role("alert")
+    expect(alert).to_contain_text("Run no-such-run is not shown")
+    assert list(drawn(page, CHART)) == runs[:2]
+    assert visit.violations() == []
+    alert.get_by_role("button", name="Leave out").click()
+    expect(alert).to_have_count(0)
+    expect(page.get_by_role("link", name="MA Crossover · BTCUSDT · 1d")).to_have_count(2)
+    assert "no-such-run" not in page.url
+
+
+def test_more_runs_than_colors_are_counted(visit: Visit, runs: list[str]) -> None:
+    page = open_comparison(visit, [*runs, "a", "b", "c", "d"])
+    expect(page.get_by_role("status").filter(has_text="Only the first 6 of 7 runs are shown.")).to_be_visible()
+    expect(page.get_by_role("alert")).to_have_count(3)
 
 
 def test_curves_stand_in_a_table(visit: Visit, service: str, runs: list[str]) -> None:

@@ -86,10 +86,11 @@ def test_strategy_without_parameters_runs(visit: Visit, service: str) -> None:
 @pytest.mark.parametrize(
     ("label", "text", "message"),
     [
-        ("Fast", "60", "fast (60) must be less than slow (50)."),
-        ("Fast", "abc", "fast is 'abc'. Allowed: a whole number."),
-        ("Fees", "2", "fees is 2.0. Allowed: 0 ≤ x < 1."),
-        ("Symbol", "", "symbol is required."),
+        ("Fast", "60", "Fast (60) must be less than slow (50)."),
+        ("Fast", "abc", "Fast is 'abc'. Allowed: a whole number."),
+        ("Fees", "2", "Fees is 2.0. Allowed: 0 ≤ x < 1."),
+        ("Starting cash", "0", "Starting cash is 0.0. Allowed: x > 0."),
+        ("Symbol", "", "Symbol is required."),
     ],
 )
 def test_wrong_value_is_named_at_its_field(visit: Visit, label: str, text: str, message: str) -> None:

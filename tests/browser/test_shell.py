@@ -11,6 +11,7 @@ from playwright.sync_api import expect
 from src.ui.pages import NAVIGATION
 from tests.browser.chromium import Visit
 
+Opening = Callable[..., AbstractContextManager[Visit]]
 PATHS = [path for path, _ in NAVIGATION]
 OWN_PATHS = ["/", "/new", "/data"]
 
@@ -86,6 +87,21 @@ def test_unknown_address_shows_a_page_with_the_navigation(visit: Visit) -> None:
     assert visit.violations() == []
     page.get_by_role("navigation").get_by_role("link", name="Runs").click()
     expect(page.get_by_role("heading", name="Runs")).to_be_visible()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(
+    ("path", "drawn", "known"),
+    [("/docs", ".opblock", {"nested-interactive"}), ("/graphql", ".graphiql-query-editor .CodeMirror-code", set())],
+)
+def test_pages_of_vendors_have_only_known_violations(
+    visit_with: Opening, scheme: str, path: str, drawn: str, known: set[str]
+) -> None:
+    with visit_with(color_scheme=scheme) as visit:
+        page = visit.open(path)
+        page.wait_for_selector(drawn)
+        page.wait_for_timeout(500)  # in which the rest of the page is drawn
+        assert {found.split(":")[0] for found in visit.violations()} <= known
 
 
 def test_inline_script_does_not_run(visit: Visit) -> None:

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Request, expect
 
 from tests.browser.chromium import Visit
 from tests.browser.sheets import (
@@ -41,6 +41,13 @@ def long_run(service: str) -> str:
     """A run on so many bars that a point stands for 20 of them, with more fills than are drawn at once."""
     strategy = {"maCrossover": {"fast": 3, "slow": 8}}
     return run_backtest(service, **SIMULATED | {"interval": "1h"}, limit=40_000, strategy=strategy)
+
+
+@pytest.fixture(scope="module")
+def huge_run(service: str) -> str:
+    """A run on so many bars that no candles are sent for the whole of it."""
+    strategy = {"maCrossover": {"fast": 20, "slow": 50}}
+    return run_backtest(service, **SIMULATED | {"interval": "1m"}, limit=250_000, strategy=strategy)
 
 
 @pytest.fixture(scope="module")
@@ -219,6 +226,79 @@ def test_zoom_asks_for_finer_rows_and_fills_and_draws_them(visit: Visit, service
     assert [glyph["value"] for glyph in shown["candles"]["glyphs"]] == [fill["price"] for fill in fills]
 
 
+def test_zoom_into_many_bars_reaches_each_of_them(visit: Visit, service: str, huge_run: str) -> None:
+    """A row of the overview stands for 125 bars here, more than are in view at last."""
+    page = open_sheet(visit, huge_run)
+    assert drawn(page)["candles"]["points"] == [], "candles of so many bars are not asked for"
+    page.locator(".chart-sheet").focus()
+    chart = "document.querySelector('.chart-sheet').timeChart"
+    minutes = f"({chart}.visibleRange().to - {chart}.visibleRange().from) / 60"
+    for _ in range(20):
+        page.keyboard.press("+")
+        page.wait_for_timeout(300)
+        wait_until(page, "document.querySelector('.chart-frame').getAttribute('aria-busy') === 'false'")
+        if page.evaluate(minutes) < 100:
+            break
+    wait_until(page, f"{chart}.drawn().candles.isVisible")
+    view = page.evaluate(f"{chart}.visibleRange()")
+    start, end = (f"{datetime.fromtimestamp(view[name], UTC):%Y-%m-%dT%H:%M:%SZ}" for name in ("from", "to"))
+    columns = api(service, f"{huge_run}/series?start={start}&end={end}")["columns"]
+    shown = drawn(page)
+    assert len(columns["date"]) == round(page.evaluate(minutes)) + 1 > 10
+    for name in ("equity", "buy_and_hold", "drawdown", "close"):
+        inside = [pair for pair in values(shown[name]["points"]) if view["from"] <= pair[0] <= view["to"]]
+        assert inside == expected(columns, name), name
+    candles = [one["high"] for one in shown["candles"]["points"] if view["from"] <= one["time"] <= view["to"]]
+    assert candles == columns["high"]
+
+
+def test_sheet_of_many_bars_is_one_small_response(visit: Visit, huge_run: str) -> None:
+    finished: list[Request] = []
+    visit.page.on("requestfinished", finished.append)
+    page = open_sheet(visit, huge_run)
+    expect(page.locator(".panel-foot")).to_contain_text("too many to draw")
+    page.wait_for_timeout(500)  # in which rows or fills would be asked for
+    asked = [request for request in finished if "/api/" in request.url]
+    assert [request.url.rsplit("/", 1)[1] for request in asked] == ["tearsheet"]
+    assert asked[0].sizes()["responseBodySize"] < 200_000
+    assert sum(request.sizes()["responseBodySize"] for request in finished) < 1_000_000
+
+
+def test_chart_follows_the_size_of_the_window(visit: Visit, run: str) -> None:
+    page = open_sheet(visit, run)
+    chart = "document.querySelector('.chart-sheet')"
+    page.evaluate(f"{chart}.timeChart.showLogicalRange({{ from: 100, to: 300 }})")
+    for width in (620, 1240):
+        page.set_viewport_size({"width": width, "height": 900})
+        wait_until(page, f"Math.abs({chart}.querySelector('table').clientWidth - {chart}.clientWidth) < 2")
+        wait_until(page, f"Math.abs({chart}.timeChart.visibleLogicalRange().from - 100) < 1.5")
+        wait_until(page, f"Math.abs({chart}.timeChart.visibleLogicalRange().to - 300) < 1.5")
+    assert_fits(page)
+
+
+def test_run_is_deleted_after_it_is_confirmed(visit: Visit, service: str) -> None:
+    own = run_backtest(service, **SIMULATED, limit=300, strategy={"rsi": {"low": 40, "high": 60}})
+    page = open_sheet(visit, own)
+    page.get_by_role("button", name="Delete").focus()
+    page.keyboard.press("Enter")
+    dialog = page.get_by_role("dialog", name="Delete this run?")
+    expect(dialog).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(dialog).to_have_count(0)
+    page.keyboard.press("Enter")
+    dialog.get_by_role("button", name="Delete").press("Enter")
+    page.wait_for_url(f"{visit.url}/")
+    page.go_back()
+    expect(page.get_by_role("alert")).to_contain_text(own)
+
+
+def test_run_of_another_user_has_no_delete(visit: Visit, service: str) -> None:
+    other = run_backtest(service, **SIMULATED, user_id="bob", limit=300, strategy={"rsi": {"low": 40, "high": 60}})
+    page = open_sheet(visit, other)
+    expect(page.get_by_role("link", name="Export report")).to_be_visible()
+    expect(page.get_by_role("button", name="Delete")).to_have_count(0)
+
+
 def test_chart_moves_and_zooms_by_keyboard(visit: Visit, run: str) -> None:
     page = open_sheet(visit, run)
     chart = page.locator(".chart-sheet")
@@ -291,18 +371,17 @@ def test_unknown_run_says_what_is_wrong(visit: Visit) -> None:
 
 
 def test_loading_is_announced(visit: Visit, run: str) -> None:
-    visit.page.route("**/series?*", lambda _: None)
+    visit.page.route("**/tearsheet", lambda _: None)
     page = visit.open(f"/runs/{run}")
     expect(page.get_by_role("status").filter(has_text="Loading the tear sheet")).to_be_attached()
 
 
 def test_missing_bars_leave_closes_and_a_warning(visit: Visit, service: str, run: str) -> None:
-    series = api(service, f"{run}/series?points=2000")
-    missing = dict.fromkeys(("open", "high", "low", "volume", "buy_and_hold"))
+    sheet = api(service, f"{run}/tearsheet")
+    series, missing = sheet["overview"], dict.fromkeys(("open", "high", "low", "buy_and_hold"))
     warning = "The bars of this backtest cannot be read again."
-    visit.answer(
-        f"/api/backtests/{run}/series?*", series | {"columns": series["columns"] | missing, "warnings": [warning]}
-    )
+    overview = series | {"columns": series["columns"] | missing, "warnings": [warning]}
+    visit.answer(f"/api/backtests/{run}/tearsheet", sheet | {"overview": overview})
     page = open_sheet(visit, run)
     expect(page.get_by_role("note")).to_have_text(warning)
     assert values(drawn(page)["equity"]["points"]) == expected(series["columns"], "equity")
@@ -310,13 +389,14 @@ def test_missing_bars_leave_closes_and_a_warning(visit: Visit, service: str, run
 
 
 def test_hostile_and_long_names_are_only_text(visit_with: Opening, service: str, run: str) -> None:
-    result = api(service, f"{run}?rows=false")
+    sheet = api(service, f"{run}/tearsheet")
+    result = sheet["run"]
     result["strategy"]["name"] = HOSTILE + LONG
     result["symbol"] = result["user_id"] = result["origin"] = HOSTILE
     result["warnings"] = [*result["warnings"], HOSTILE]
     result["judgement"]["verdict"]["reasons"][0]["text"] = HOSTILE
     with visit_with(viewport=PHONE) as visit:
-        visit.answer(f"/api/backtests/{run}?*", result)
+        visit.answer(f"/api/backtests/{run}/tearsheet", sheet)
         page = open_sheet(visit, run)
         assert HOSTILE in page.locator("h1").inner_text()
         assert page.evaluate("window.ran") is None

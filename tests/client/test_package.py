@@ -42,6 +42,8 @@ def test_installed_package_works_outside_the_repository(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-m", "pip", "install", *options, str(source)], check=True, timeout=120)
     installed = {path.name for path in (target / "backtesting_client").iterdir()} - {"__pycache__"}
     assert installed == {path.name for path in FOLDER.glob("*.py")} | {"py.typed"}
+    (metadata,) = target.glob("*.dist-info/METADATA")
+    assert "docs/client.md" in metadata.read_text()
     code = "import backtesting_client as b; print(b.__file__, *b.__all__)"
     command = [sys.executable, "-c", code]
     environment = {"PYTHONPATH": str(target)}

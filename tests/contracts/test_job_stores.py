@@ -29,7 +29,7 @@ from src.domain.jobs import (
     JobState,
 )
 from src.domain.sweeps import KeptRow, SweepConclusion, SweepOverfitting
-from src.domain.walk_forward import Fold, WalkForwardConclusion, WalkForwardRequest
+from src.domain.walk_forward import WalkForwardConclusion, WalkForwardRequest
 from src.ports import JobStore, LeaseLost
 from src.stores.mongo_jobs import MongoJobs
 from tests.factories import START_MS, make_request
@@ -106,7 +106,7 @@ def make_conclusion() -> SweepConclusion:
     )
     return SweepConclusion(
         bars_fingerprint="0" * 64, bars=1000, combinations=4, best=(best,), overfitting=overfitting, superiority=None,
-        stability=None, trials_before=0, trials_after=4, warnings=("A warning.",),
+        stability=None, trials=4, warnings=("A warning.",),
     )  # fmt: skip
 
 
@@ -322,13 +322,14 @@ async def test_job_whose_processes_die_fails(store: JobStore) -> None:
     assert (resumed.state, resumed.failure, resumed.attempt, resumed.ended_ms) == (JobState.QUEUED, None, 0, None)
 
 
-async def test_job_given_back_is_not_counted_as_begun(store: JobStore) -> None:
+@pytest.mark.parametrize("state", [JobState.QUEUED, JobState.INTERRUPTED])
+async def test_job_given_back_is_not_counted_as_begun(store: JobStore, state: JobState) -> None:
     job = await submit(store)
     for _ in range(MAX_ATTEMPTS + 3):
         held = await lease(store)
         await commit(store, held, 0)
-        given = await store.end(held, JobState.QUEUED, now_ms=START_MS)
-        assert (given.state, given.attempt, given.rate, given.done) == (JobState.QUEUED, 0, None, 1)
+        given = await store.end(held, state, now_ms=START_MS)
+        assert (given.state, given.attempt, given.rate, given.done) == (state, 0, None, 1)
     assert (await lease(store)).job.id == job.id
 
 
@@ -351,15 +352,10 @@ async def test_job_succeeds_with_what_it_found(store: JobStore, conclusion: JobC
     assert await store.cancel(job.id, now_ms=LATER_MS) == ended
 
 
-async def test_folds_of_a_walk_forward_are_read_back(store: JobStore) -> None:
-    fold = Fold(
-        number=0, train_start_ms=START_MS, train_end_ms=START_MS + 1, test_start_ms=START_MS + 2,
-        test_end_ms=START_MS + 3, row=None, values={}, objective_in_sample=None, objective_out_of_sample=0.1 + 0.2,
-        return_in_sample=-0.0, return_out_of_sample=5e-324, trades_out_of_sample=3,
-    )  # fmt: skip
+async def test_conclusion_of_a_walk_forward_is_read_back(store: JobStore) -> None:
     conclusion = WalkForwardConclusion(
-        bars_fingerprint="1" * 64, folds=(fold, replace(fold, number=1, values={"fast": 3})), result_id=None,
-        efficiency=None, profitable_folds=1, distinct_choices=1,
+        bars_fingerprint="1" * 64, folds=3, result_id="r-1", efficiency=0.1 + 0.2, profitable_folds=1,
+        distinct_choices=2, warnings=("é",),
     )  # fmt: skip
     job = await submit(store)
     await store.end(await lease(store), JobState.SUCCEEDED, now_ms=START_MS, conclusion=conclusion)
@@ -386,7 +382,7 @@ async def test_waiting_job_is_cancelled_at_once(store: JobStore) -> None:
     assert (await lease(store)).job.id == job.id
 
 
-@pytest.mark.parametrize("end", [JobState.CANCELLED, JobState.QUEUED])
+@pytest.mark.parametrize("end", [JobState.CANCELLED, JobState.QUEUED, JobState.INTERRUPTED])
 async def test_holder_learns_that_its_job_is_cancelled(store: JobStore, end: JobState) -> None:
     job = await submit(store)
     held = await lease(store)
@@ -422,6 +418,12 @@ async def test_users_take_turns(store: JobStore) -> None:
     for user in ("ann", "bob"):
         mine = [job.created_ms for job in order if job.user_id == user]
         assert mine == sorted(mine)
+
+
+async def test_first_of_new_users_is_served_first(store: JobStore) -> None:
+    for user, created_ms in (("ann", 3), ("zoe", 1), ("bob", 2)):
+        await submit(store, user_id=user, created_ms=START_MS + created_ms)
+    assert [(await lease(store)).job.user_id for _ in range(3)] == ["zoe", "bob", "ann"]
 
 
 async def test_user_with_fewest_running_jobs_is_next(open_store: OpenStore) -> None:

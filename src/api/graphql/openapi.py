@@ -7,6 +7,7 @@ from typing import Any, Final
 from fastapi import APIRouter
 from fastapi.routing import APIRoute
 
+from src.api.components import GRAPHQL_ERROR, any_object, component
 from src.api.error_table import ERROR_TABLE, HTTP_ERROR_TABLE
 from src.api.errors import PROBLEM_MEDIA_TYPE
 from src.api.graphql.multipart import MAX_FILES
@@ -15,61 +16,80 @@ from src.domain import errors
 PLAIN_JSON: Final = "application/json"
 GRAPHQL_JSON: Final = "application/graphql-response+json"
 
-_OBJECT: Final = {"type": "object", "additionalProperties": True}
 _QUERY: Final = {"type": "string", "minLength": 1, "description": "The document; names in camelCase or snake_case."}
 _OPERATION_NAME: Final = {
     "type": ["string", "null"],
     "description": "Which operation of the document to run, if it has several.",
 }
 _VARIABLES: Final = {
-    "anyOf": [_OBJECT, {"type": "null"}],
+    "anyOf": [any_object("GraphqlVariables", "Values of the document's variables."), {"type": "null"}],
     "description": "Values of the document's variables.",
 }
-_EXTENSIONS: Final = {"anyOf": [_OBJECT, {"type": "null"}], "description": "Taken and not used."}
+_EXTENSIONS: Final = {
+    "anyOf": [any_object("GraphqlExtensions", "An object of any fields."), {"type": "null"}],
+    "description": "Accepted and ignored.",
+}
 
-_REQUEST: Final = {
-    "type": "object",
-    "properties": {
-        "query": _QUERY,
-        "operationName": _OPERATION_NAME,
-        "variables": _VARIABLES,
-        "extensions": _EXTENSIONS,
-    },
-    "required": ["query"],
-}
-_FORM: Final = {
-    "type": "object",
-    "description": "The GraphQL multipart request: one more part for each file, under the name that `map` gives it.",
-    "properties": {
-        "operations": _REQUEST | {"description": "The request, with null in place of each file."},
-        "map": {
-            "type": "object",
-            "additionalProperties": {"type": "array", "items": {"type": "string", "pattern": r"^variables\."}},
-            "description": "By the name of each file's part: the paths of its nulls in operations.",
+_REQUEST: Final = component(
+    "GraphqlRequest",
+    {
+        "type": "object",
+        "description": "A GraphQL request.",
+        "properties": {
+            "query": _QUERY,
+            "operationName": _OPERATION_NAME,
+            "variables": _VARIABLES,
+            "extensions": _EXTENSIONS,
         },
+        "required": ["query"],
     },
-    "required": ["operations", "map"],
-    "maxProperties": 2 + MAX_FILES,
-    "additionalProperties": {"type": "string", "format": "binary"},
-}
+)
+_FORM: Final = component(
+    "GraphqlUploadForm",
+    {
+        "type": "object",
+        "description": "The GraphQL multipart request: one more part for each file, under the name that `map` gives "
+        "it.",
+        "properties": {
+            "operations": _REQUEST | {"description": "The request, with null in place of each file."},
+            "map": component(
+                "GraphqlFileMap",
+                {
+                    "type": "object",
+                    "additionalProperties": {"type": "array", "items": {"type": "string", "pattern": r"^variables\."}},
+                    "description": "By the name of each file's part: the paths of its nulls in operations.",
+                },
+            )
+            | {"description": "Which nulls in operations stand for which file."},
+        },
+        "required": ["operations", "map"],
+        "maxProperties": 2 + MAX_FILES,
+        "additionalProperties": {"type": "string", "format": "binary"},
+    },
+)
 _JSON_PARTS: Final = {name: {"contentType": PLAIN_JSON} for name in ("operations", "map")}
-_ERROR: Final = {
-    "type": "object",
-    "properties": {
-        "message": {"type": "string", "description": "What is wrong: what came, what is allowed."},
-        "path": {"type": "array", "items": {}, "description": "Path in the data, if the document was executed."},
-        "locations": {"type": "array", "items": _OBJECT, "description": "Places in the document: line and column."},
-        "extensions": {**_OBJECT, "description": "`code` as in REST; `field` and `retryAfterS` (seconds) if known."},
-    },
-    "required": ["message"],
-}
-_ERRORS: Final = {"type": "array", "items": _ERROR, "description": "What went wrong; absent if nothing did."}
+_ERRORS: Final = {"type": "array", "items": GRAPHQL_ERROR, "description": "What went wrong; absent if nothing did."}
 _DATA: Final = {
-    "anyOf": [_OBJECT, {"type": "null"}],
+    "anyOf": [any_object("GraphqlData", "The requested fields."), {"type": "null"}],
     "description": "The requested fields; absent if nothing was executed.",
 }
-_ANSWER: Final = {"type": "object", "properties": {"data": _DATA, "errors": _ERRORS}}
-_REFUSAL: Final = {"type": "object", "properties": {"errors": _ERRORS}, "required": ["errors"]}
+_ANSWER: Final = component(
+    "GraphqlResponse",
+    {
+        "type": "object",
+        "description": "The response to a document that was executed, or found to be wrong.",
+        "properties": {"data": _DATA, "errors": _ERRORS},
+    },
+)
+_REFUSAL: Final = component(
+    "GraphqlRefusal",
+    {
+        "type": "object",
+        "description": "The response to a request that cannot be read as GraphQL.",
+        "properties": {"errors": _ERRORS},
+        "required": ["errors"],
+    },
+)
 
 
 def describe_routes(router: APIRouter) -> None:
@@ -83,7 +103,7 @@ def describe_routes(router: APIRouter) -> None:
 def _post() -> dict[str, Any]:
     return {
         "operationId": "runGraphql",
-        "summary": "Ask GraphQL",
+        "summary": "Run a GraphQL document",
         "description": "Run a document of queries or mutations; files come as a multipart form.",
         "requestBody": {
             "required": True,
@@ -112,7 +132,7 @@ def _get() -> dict[str, Any]:
     }
     return {
         "operationId": "queryGraphql",
-        "summary": "Ask GraphQL, reading only",
+        "summary": "Run a GraphQL query",
         "description": "Run a query; a browser that sends none gets the GraphiQL page.",
         "parameters": [
             {"name": name, "in": "query", "required": is_required, "description": description}

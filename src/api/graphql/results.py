@@ -175,7 +175,7 @@ class BacktestResult(Run):
     async def resolved_fills_unchecked(self, info: Info) -> UncheckedType | None:
         return _cause(await info.context.later_checks.resolved_fills(self.id))
 
-    @resolved("The judgement's deflation with all trials counted by now; null if `deflationNowUnchecked` says why not.")
+    @resolved("The judgement's deflation with all trials counted so far; null if `deflationNowUnchecked` says why not.")
     async def deflation_now(self, info: Info) -> DeflationType | None:
         return _found(await info.context.later_checks.deflation_now(self.id))
 

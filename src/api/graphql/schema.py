@@ -16,6 +16,7 @@ from strawberry.types.graphql import OperationType
 
 from src.api.graphql.columns import ColumnExecutor
 from src.api.graphql.context import Info
+from src.api.graphql.conversion import prepare_inputs
 from src.api.graphql.datasets import UploadBarsInput, UploadedBars, uploaded_bars_of
 from src.api.graphql.documents import DocumentLibrary, PreparedDocuments
 from src.api.graphql.errors import drop_tracebacks, explain
@@ -232,7 +233,7 @@ class Mutation(JobMutation):
             result = await info.context.backtests.run(request, model_file)
             return result_of(result, max_rows=info.context.max_rows)
 
-    @resolved("Run a stored backtest again on the bars that it had, and say what came out differently.")
+    @resolved("Run a stored backtest again on the bars that it had, and say what differs.")
     async def rerun_backtest(self, info: Info, id: ResultId) -> Rerun:
         await info.context.claim_result(id)
         return rerun_of(await info.context.backtests.rerun(id), max_rows=info.context.max_rows)
@@ -367,6 +368,7 @@ def build_schema(limits: DocumentLimits, *, has_introspection: bool = True, has_
         extensions=extensions,
         execution_context_class=ColumnExecutor if has_columns else None,
     )
+    prepare_inputs(schema)
     # The library reads the finished schema, and the extensions of the schema read the library.
     libraries.append(DocumentLibrary(schema.graphql_schema, limits))
     return schema

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final, TypeAlias
+from typing import Any, TypeAlias
 
 import orjson
 from starlette.concurrency import run_in_threadpool
@@ -17,16 +17,11 @@ from src.api.rest.bodies import read_backtest_body, read_market
 from src.api.rest.tables import present_bars, present_fills, present_trades
 from src.api.spelling import rest_name
 from src.domain.errors import InvalidInput, bad_value, missing, unknown_field
-from src.domain.parameters import parameters_of
 from src.domain.runs import BacktestResult
 from src.service.services import Services
-from src.strategies.registry import PARAMS
 
 Arguments: TypeAlias = Mapping[str, Any]
 Tool: TypeAlias = Callable[[Arguments], Awaitable[str]]
-
-_BARE: Final = frozenset(name for name, params in PARAMS.items() if not parameters_of(params))
-"""Strategies without parameters."""
 
 
 class Tools:
@@ -63,9 +58,7 @@ class Tools:
         strategy = arguments["strategy"]
         if not isinstance(strategy, dict):
             raise bad_value("strategy", got=strategy, allowed='an object such as {"rsi": {"length": 14}}')
-        # A strategy without parameters is named with true; {} is what agents write.
-        chosen = {name: True if params == {} and name in _BARE else params for name, params in strategy.items()}
-        return await self._run(arguments, chosen)
+        return await self._run(arguments, strategy)
 
     async def _backtest_model(self, arguments: Arguments) -> str:
         params = {name: arguments.get(name) for name in ("trained_to", "threshold")}

@@ -44,7 +44,7 @@ def build_market(given: Given, *, max_bars: int) -> MarketRequest:
     Raises
     ------
     InvalidInput
-        Naming the field, what came, and what is allowed.
+        Naming the field, what was sent, and what is allowed.
     """
     market = build(MarketRequest, given)
     if market.seed is not None and market.source != SIMULATED:
@@ -88,7 +88,7 @@ def build_request(
     Raises
     ------
     InvalidInput
-        Naming the field, what came, and what is allowed.
+        Naming the field, what was sent, and what is allowed.
     """
     if engine is None:
         named = str(given.get("engine") or EngineName.VECTORIZED)

@@ -22,7 +22,7 @@ def build_declaration(
     Raises
     ------
     InvalidInput
-        Naming the field, what came, and what is allowed.
+        Naming the field, what was sent, and what is allowed.
     """
     if not symbol:
         raise missing("symbol")

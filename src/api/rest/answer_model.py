@@ -42,7 +42,7 @@ class Written:
 def answer_for(kind: type[Any], **others: type[Answer]) -> type[Answer]:
     """Return the response part of a report of the domain, with the same fields; it has the report's name + Answer.
 
-    `others` are the parts of its fields that are no reports.
+    `others` are the parts of its fields that are not reports.
     """
     return _answer_for(typing.cast("typing.Hashable", kind), tuple(others.items()))
 

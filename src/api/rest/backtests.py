@@ -18,7 +18,7 @@ from src.api.rest import values
 from src.api.rest.answer_model import Answer
 from src.api.rest.bodies import read_run_body
 from src.api.rest.body_models import check_json
-from src.api.rest.caching import NOT_MODIFIED, has_already, immutable_headers
+from src.api.rest.caching import NOT_MODIFIED, checked_headers, is_unchanged
 from src.api.rest.formats import FORMAT_RESPONSES, Format, FormatParameter, choose_format, respond_file
 from src.api.rest.jobs import STARTED, IdempotencyKey, respond_started
 from src.api.rest.presenting import present_rerun, present_result, present_summary, respond
@@ -39,7 +39,16 @@ from src.api.rest.result_schemas import (
     TradeRow,
     UncheckedAnswer,
 )
-from src.api.rest.schemas import BODY_ERRORS, MARKET_ERRORS, Envelope, HasRows, Page, backtest_body, error_responses
+from src.api.rest.schemas import (
+    BODY_ERRORS,
+    MARKET_ERRORS,
+    Envelope,
+    HasRows,
+    Page,
+    backtest_body,
+    described_by,
+    error_responses,
+)
 from src.api.rest.tables import present_bars, rest_columns
 from src.api.rows.columns import ColumnTable
 from src.api.rows.row_pages import check_first, check_whole
@@ -61,7 +70,7 @@ FirstInFormat = Annotated[
     int | None,
     Query(ge=1, description=f"{_ROWS_TEXT} If absent, {PAGE_ROWS}; in a file all.", json_schema_extra=values.ROWS),
 ]
-FirstResults = Annotated[int, Query(ge=1, le=100, description="Most results of a page.")]
+FirstResults = Annotated[int, Query(ge=1, le=100, description="Maximum number of results in a page.")]
 Offset = Annotated[int, Query(ge=0, le=2**53, description="Index of the first row.")]
 
 Start = Annotated[
@@ -72,7 +81,7 @@ End = Annotated[
     str | None, Query(description="Last open time, included: a date or an instant, UTC.", json_schema_extra=values.DATE)
 ]
 Order = Annotated[
-    TradeOrder, Query(description="entry: in the order of entry; worst or best: by profit, that one first.")
+    TradeOrder, Query(description="entry: in order of entry. worst or best: by profit, the worst or the best first.")
 ]
 
 _READ_ERRORS = error_responses(errors.InvalidInput, errors.ResultNotFound, errors.StoreUnavailable)
@@ -89,8 +98,9 @@ _MODEL_CHECK_ERRORS = error_responses(
 
 @router.post(
     "",
+    summary="Backtest a strategy",
     response_model=Envelope[ResultAnswer],
-    openapi_extra=backtest_body(),
+    openapi_extra=described_by(backtest_body),
     responses={
         **STARTED,
         **error_responses(
@@ -119,13 +129,14 @@ async def run_backtest(request: Request, rows: HasRows = True, idempotency_key: 
     return await run_in_threadpool(lambda: respond("Backtest completed successfully", presented()))
 
 
-@router.get("", response_model=Envelope[SummaryPage],
+@router.get("", summary="List stored results", response_model=Envelope[SummaryPage],
             responses=error_responses(errors.InvalidInput, errors.StoreUnavailable))  # fmt: skip
 async def list_backtests(
     request: Request,
     user_id: Annotated[str, Query(description="Whose results.", json_schema_extra=values.USER_ID)],
     symbol: Annotated[
-        str | None, Query(description="Only results of this symbol; of all if absent.", json_schema_extra=values.SYMBOL)
+        str | None,
+        Query(description="Only results of this symbol; if absent, of all.", json_schema_extra=values.SYMBOL),
     ] = None,
     first: FirstResults = 20,
     after: Annotated[
@@ -139,44 +150,60 @@ async def list_backtests(
     return respond(f"{len(items)} result(s)", found)
 
 
-@router.get("/{result_id}", response_model=Envelope[ResultAnswer], responses={**NOT_MODIFIED, **_READ_ERRORS})
+@router.get(
+    "/{result_id}",
+    summary="Read a stored result",
+    response_model=Envelope[ResultAnswer],
+    responses={**NOT_MODIFIED, **_READ_ERRORS},
+)
 async def get_backtest(
     request: Request,
     result_id: ResultId,
     rows: HasRows = True,
 ) -> Response:
-    """Read a stored result; it never changes, so clients may cache it without limit."""
-    headers = immutable_headers(result_id, *(() if rows else ("without rows",)))
-    result = await services_of(request).backtests.get(result_id)
-    if has_already(request, headers):
+    """Read a stored result; clients may keep it, and ask with its tag whether it still exists."""
+    headers = checked_headers(result_id, *(() if rows else ("without rows",)))
+    if await is_unchanged(request, headers, result_id):
         return Response(status_code=304, headers=headers)
+    result = await services_of(request).backtests.get(result_id)
     presented = partial(present_result, result, max_rows=max_rows_of(request), has_rows=rows)
     return await run_in_threadpool(lambda: respond("Result found", presented(), headers=headers))
 
 
 @router.get(
     "/{result_id}/judgement",
+    summary="Read whether to believe a result",
     response_model=Envelope[JudgementAnswer | None],
     responses={**NOT_MODIFIED, **_READ_ERRORS},
 )
 async def get_judgement(request: Request, result_id: ResultId) -> Response:
     """Read whether to believe a stored result, and why; `data` is null for a result of an earlier version."""
-    headers = immutable_headers(result_id, "judgement")
-    judgement = (await services_of(request).backtests.get(result_id)).judgement
-    if has_already(request, headers):
+    headers = checked_headers(result_id, "judgement")
+    if await is_unchanged(request, headers, result_id):
         return Response(status_code=304, headers=headers)
+    judgement = (await services_of(request).backtests.get(result_id)).judgement
     message = "Judgement found" if judgement else "The result was stored by a version that did not judge"
     return respond(message, None if judgement is None else JudgementAnswer.of(judgement), headers=headers)
 
 
-@router.get("/{result_id}/deflation", response_model=CheckEnvelope[DeflationAnswer | None], responses=_READ_ERRORS)
+@router.get(
+    "/{result_id}/deflation",
+    summary="Deflate a result with all trials so far",
+    response_model=CheckEnvelope[DeflationAnswer | None],
+    responses=_READ_ERRORS,
+)
 async def get_deflation(request: Request, result_id: ResultId) -> Response:
-    """Deflate a stored result with all trials that are counted by now, not with those of its time."""
+    """Deflate a stored result with all trials counted so far, not only with those counted when it ran."""
     deflation = await services_of(request).later_checks.deflation_now(result_id)
     return _respond_check("Deflated with all trials by now", deflation, DeflationAnswer)
 
 
-@router.get("/{result_id}/neighbors", response_model=CheckEnvelope[NeighborsAnswer | None], responses=_CHECK_ERRORS)
+@router.get(
+    "/{result_id}/neighbors",
+    summary="Run nearby parameters",
+    response_model=CheckEnvelope[NeighborsAnswer | None],
+    responses=_CHECK_ERRORS,
+)
 async def get_neighbors(request: Request, result_id: ResultId) -> Response:
     """Run a result's strategy with nearby parameters; if `data` is null, `unchecked` says why."""
     neighbors = await services_of(request).later_checks.neighbors(result_id)
@@ -184,7 +211,10 @@ async def get_neighbors(request: Request, result_id: ResultId) -> Response:
 
 
 @router.get(
-    "/{result_id}/other-markets", response_model=CheckEnvelope[OtherMarketsAnswer | None], responses=_MODEL_CHECK_ERRORS
+    "/{result_id}/other-markets",
+    summary="Run other markets",
+    response_model=CheckEnvelope[OtherMarketsAnswer | None],
+    responses=_MODEL_CHECK_ERRORS,
 )
 async def get_other_markets(request: Request, result_id: ResultId) -> Response:
     """Run a result's strategy on up to 3 other cached markets; if `data` is null, `unchecked` says why."""
@@ -193,7 +223,10 @@ async def get_other_markets(request: Request, result_id: ResultId) -> Response:
 
 
 @router.get(
-    "/{result_id}/resolved-fills", response_model=CheckEnvelope[ResolvedFillsAnswer | None], responses=_CHECK_ERRORS
+    "/{result_id}/resolved-fills",
+    summary="Settle ambiguous bars",
+    response_model=CheckEnvelope[ResolvedFillsAnswer | None],
+    responses=_CHECK_ERRORS,
 )
 async def get_resolved_fills(request: Request, result_id: ResultId) -> Response:
     """Settle a result's ambiguous bars by the minutes inside them; if `data` is null, `unchecked` says why."""
@@ -201,7 +234,12 @@ async def get_resolved_fills(request: Request, result_id: ResultId) -> Response:
     return _respond_check("Ambiguous bars settled", fills, ResolvedFillsAnswer)
 
 
-@router.delete("/{result_id}", response_model=Envelope[SummaryAnswer | None], responses=_READ_ERRORS)
+@router.delete(
+    "/{result_id}",
+    summary="Delete a stored result",
+    response_model=Envelope[SummaryAnswer | None],
+    responses=_READ_ERRORS,
+)
 async def delete_backtest(
     request: Request,
     result_id: ResultId,
@@ -214,6 +252,7 @@ async def delete_backtest(
 
 @router.post(
     "/{result_id}/rerun",
+    summary="Run a stored backtest again",
     response_model=Envelope[RerunAnswer],
     responses=error_responses(
         errors.InvalidInput,
@@ -235,7 +274,12 @@ async def rerun_backtest(request: Request, result_id: ResultId) -> Response:
     return await run_in_threadpool(lambda: respond(message, presented()))
 
 
-@router.get("/{result_id}/data", response_model=Envelope[Page[BarRow]], responses=_READ_ERRORS)
+@router.get(
+    "/{result_id}/data",
+    summary="Page through a result's bars",
+    response_model=Envelope[Page[BarRow]],
+    responses=_READ_ERRORS,
+)
 async def list_rows(request: Request, result_id: ResultId, first: First = PAGE_ROWS, offset: Offset = 0) -> Response:
     """Page through the rows of a result: equity and signal at each bar, oldest first."""
     check_first(first, max_rows=max_rows_of(request))
@@ -245,7 +289,10 @@ async def list_rows(request: Request, result_id: ResultId, first: First = PAGE_R
 
 
 @router.get(
-    "/{result_id}/fills", response_model=Envelope[Page[FillRow]], responses={**FORMAT_RESPONSES, **_READ_ERRORS}
+    "/{result_id}/fills",
+    summary="Page through a result's fills",
+    response_model=Envelope[Page[FillRow]],
+    responses={**FORMAT_RESPONSES, **_READ_ERRORS},
 )
 async def list_fills(
     request: Request,
@@ -258,7 +305,7 @@ async def list_fills(
 ) -> Response:
     """Page through the executed orders of a result, in time order, or read them as a file.
 
-    With `start` or `end` only those of the bars that open between them, both included; `total` counts these.
+    If `start` or `end` is given, only fills of bars that open between them, both included; `total` counts these.
     """
     chosen = choose_format(request, format)
     start_ms, end_ms = read_range(start, end)
@@ -267,7 +314,10 @@ async def list_fills(
 
 
 @router.get(
-    "/{result_id}/trades", response_model=Envelope[Page[TradeRow]], responses={**FORMAT_RESPONSES, **_READ_ERRORS}
+    "/{result_id}/trades",
+    summary="Page through a result's trades",
+    response_model=Envelope[Page[TradeRow]],
+    responses={**FORMAT_RESPONSES, **_READ_ERRORS},
 )
 async def list_trades(
     request: Request,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final, NamedTuple
+from typing import Annotated, Any, Final, NamedTuple
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
+from src.api.components import component
 from src.api.requests.backtests import merge
 from src.api.requests.rules import CHECKED
 from src.api.requests.uploads import FILE_FIELD, ReceivedForm
@@ -24,7 +25,7 @@ RUN: Final = parameters_of(BacktestRequest)
 _CROSSOVER: Final = parameters_of(PARAMS["ma_crossover"])
 _MODEL: Final = tuple(item for item in parameters_of(ModelParams) if item.parameter.name != "model_path")
 
-FetchBody: Final = make_body("FetchBody", "Which bars.", _MARKET)
+FetchBody: Final = make_body("FetchInput", "Which bars.", _MARKET)
 
 
 def _params_body(params: type, meaning: str) -> Any:
@@ -37,12 +38,32 @@ def _params_body(params: type, meaning: str) -> Any:
     return make_body(params.__name__, meaning, own_parameters_of(params), others=groups)
 
 
+def _read_bare(value: object) -> object:
+    """Read the place of a strategy without parameters: an object of no fields names it, as true does."""
+    if isinstance(value, bool):
+        return value
+    if value == {}:
+        return True
+    raise ValueError("true, or an object without fields")
+
+
+_NO_PARAMETERS: Final = component(
+    "NoParameters",
+    {
+        "type": "object",
+        "properties": {},
+        "additionalProperties": False,
+        "description": "The parameters of a strategy that has none.",
+    },
+)
+_Bare = Annotated[bool, BeforeValidator(_read_bare), WithJsonSchema({"anyOf": [{"type": "boolean"}, _NO_PARAMETERS]})]
+
 _STRATEGIES: Final[Mapping[str, Any]] = {
-    name: _params_body(params, summary_of(name)) if parameters_of(params) else bool for name, params in PARAMS.items()
+    name: _params_body(params, summary_of(name)) if parameters_of(params) else _Bare for name, params in PARAMS.items()
 }
 StrategyBody: Final = make_body(
-    "StrategyBody",
-    "One strategy with its parameters; true for one that has none.",
+    "StrategyChoice",
+    "One strategy with its parameters; true, or an empty object, for one that has none.",
     others={name: (kind | None, Field(None, description=summary_of(name))) for name, kind in _STRATEGIES.items()},
 )
 _NESTED: Final[Mapping[str, Any]] = {
@@ -54,9 +75,9 @@ _NESTED: Final[Mapping[str, Any]] = {
     ),
 }
 _BACKTEST: Final = "A backtest of any strategy; of the moving-average crossover if none is named."
-BacktestBody: Final = make_body("BacktestBody", _BACKTEST, (*RUN, *_CROSSOVER), required=("user_id",), others=_NESTED)
+BacktestBody: Final = make_body("BacktestChoice", _BACKTEST, (*RUN, *_CROSSOVER), required=("user_id",), others=_NESTED)
 RunBody: Final = make_body(
-    "RunBody",
+    "BacktestRequest",
     _BACKTEST,
     (*RUN, *_CROSSOVER),
     required=("user_id",),
@@ -66,13 +87,13 @@ RunBody: Final = make_body(
     },
 )
 MlBacktestForm: Final = make_body(
-    "MlBacktestForm",
+    "ModelBacktestForm",
     "A backtest of the model file that comes with the form.",
     (*RUN, *_MODEL),
     required=("user_id", "symbol"),
 )
 
-RulesCheckBody: Final = make_body("RulesCheckBody", "Rules to check without a backtest.", CHECKED)
+RulesCheckBody: Final = make_body("RulesCheckRequest", "Rules to check without a backtest.", CHECKED)
 
 TrainingForm: Final = make_body("TrainingForm", "What a model was trained on.", parameters_of(TrainingWindow))
 

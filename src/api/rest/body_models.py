@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from enum import StrEnum
 from types import MappingProxyType
 from typing import Annotated, Any, Final, get_args, get_origin
 
 import orjson
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, create_model
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema, create_model
 
+from src.api.components import component
 from src.api.errors import explain_validation
 from src.api.json_bodies import read_json
 from src.api.rest import values
@@ -58,18 +58,24 @@ Whole = Annotated[int, Field(ge=-(2**63), le=2**63 - 1), BeforeValidator(_no_boo
 NameList = Annotated[list[str], BeforeValidator(_name_list)]
 
 
+_NUMBERS_BY_NAME: Final = component(
+    "NumbersByName",
+    {"type": "object", "additionalProperties": {"type": "number"}, "description": "Numbers by the client's own names."},
+)
+
+
 class _Body(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 
 
 def _public_kind(item: DeclaredParameter) -> Any:
     """Return the type of a parameter in JSON and forms; enums are text, so that their case does not matter."""
+    if (enum := values.enum_schema_of(item)) is not None:
+        return Annotated[str, WithJsonSchema(enum)]
     if get_origin(item.public_kind) is tuple:
         return NameList
     if get_origin(item.public_kind) is Mapping:
-        return dict[str, Number]
-    if isinstance(item.public_kind, type) and issubclass(item.public_kind, StrEnum):
-        return str
+        return Annotated[dict[str, Number], WithJsonSchema(_NUMBERS_BY_NAME)]
     return {float: Number, int: Whole}.get(item.public_kind, item.public_kind)
 
 
@@ -86,13 +92,12 @@ def make_body(
     for item in parameters:
         kind = _public_kind(item)
         is_required = item.parameter.name in required
-        schema = values.schema_of(item)
         fields[item.parameter.name] = (
             kind if is_required else kind | None,
             Field(
                 ... if is_required else None,
                 description=item.description,
-                json_schema_extra=schema if is_required else values.optional(schema),
+                json_schema_extra=values.schema_of(item),
             ),
         )
     return create_model(name, __base__=_Body, __doc__=meaning, **fields, **others)

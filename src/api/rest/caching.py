@@ -1,4 +1,8 @@
-"""Let clients cache responses about a stored result: data, which never changes, for good; pages with a check."""
+"""Let clients keep responses about a stored result, and ask each time whether they still hold.
+
+A result never changes, but it can be deleted, and a newer version of the service may present or judge it otherwise.
+That a response still holds is found out without reading the result.
+"""
 
 from __future__ import annotations
 
@@ -9,23 +13,24 @@ from typing import Any, Final
 from starlette.requests import Request
 
 from src import __version__
+from src.api.dependencies import services_of
 
 NOT_MODIFIED: Final[Mapping[int | str, Any]] = {
     304: {"description": "The client has this response already (If-None-Match)."}
 }
 
 
-def immutable_headers(*names: str) -> dict[str, str]:
-    """Return the headers of a response that never changes; `names` tell it from all others."""
-    return {"ETag": _tag_of(names), "Cache-Control": "private, max-age=31536000, immutable"}
-
-
 def checked_headers(*names: str) -> dict[str, str]:
-    """Return the headers of a response that a browser keeps, but asks for each time: for what people open.
-
-    They would else see a page of a deleted result, or one that a newer version of the service draws correctly.
-    """
+    """Return the headers of a response that `names` tell from all others of this version of the service."""
     return {"ETag": _tag_of(names), "Cache-Control": "private, no-cache"}
+
+
+async def is_unchanged(request: Request, headers: Mapping[str, str], result_id: str) -> bool:
+    """Return whether the client has the response with these headers; raises ResultNotFound if the result is gone."""
+    if not has_already(request, headers):
+        return False
+    await services_of(request).backtests.check_exists(result_id)
+    return True
 
 
 def _tag_of(names: tuple[str, ...]) -> str:

@@ -26,7 +26,7 @@ from src.api.rest.data_schemas import (
 from src.api.rest.formats import FORMAT_RESPONSES, Format, FormatParameter, choose_format, respond_file
 from src.api.rest.presenting import respond
 from src.api.rest.queries import NamedQueryRoute
-from src.api.rest.schemas import BODY_ERRORS, MARKET_ERRORS, Envelope, UserId, error_responses
+from src.api.rest.schemas import BODY_ERRORS, MARKET_ERRORS, Envelope, UserId, described_by, error_responses
 from src.api.rows.columns import ColumnList
 from src.api.rows.row_pages import check_first, check_whole
 from src.api.rows.tables import Columns, candle_columns, feature_columns
@@ -57,13 +57,13 @@ async def read_market(
         str, Query(description="Trading symbol, e.g. BTCUSDT or BTC/USDT.", json_schema_extra=values.SYMBOL)
     ],
     interval: Annotated[
-        str, Query(description="Kline interval, 1s to 1M.", json_schema_extra=values.INTERVAL)
+        str, Query(description="Bar length, 1s to 1M.", json_schema_extra=values.INTERVAL)
     ] = DEFAULT_INTERVAL,
     limit: Annotated[
         int | None,
         Query(
-            description="Maximum number of bars; if absent, every bar between both dates, or 1000. MAX_BARS: all that "
-            "there are, up to that many.",
+            description="Maximum number of bars; if absent, every bar between both dates, or 1000. MAX_BARS "
+            "asks for every bar there is.",
             json_schema_extra=values.COUNT,
         ),
     ] = None,
@@ -113,6 +113,7 @@ Offset = Annotated[int, Query(ge=0, le=2**53, description="Index of the first ro
 
 @router.get(
     "/quality",
+    summary="Report on the quality of bars",
     response_model=Envelope[MarketQualityAnswer],
     responses=error_responses(errors.InvalidInput, *MARKET_ERRORS),
 )
@@ -131,6 +132,7 @@ async def get_data_quality(request: Request, query: Market) -> Response:
 
 @router.get(
     "/ohlcv",
+    summary="Read bars",
     response_model=Envelope[BarColumnsAnswer],
     responses={**FORMAT_RESPONSES, **error_responses(errors.InvalidInput, *MARKET_ERRORS)},
 )
@@ -145,6 +147,7 @@ async def get_ohlcv(
 
 @router.get(
     "/features",
+    summary="Read the features of bars",
     response_model=Envelope[FeatureColumnsAnswer],
     responses={**FORMAT_RESPONSES, **error_responses(errors.InvalidInput, *MARKET_ERRORS)},
 )
@@ -186,7 +189,7 @@ async def _columns(
     return respond(f"{length} of {total} bar(s)", shown, headers={"Vary": "Accept"})
 
 
-@router.get("/downloads", response_model=Envelope[list[DownloadAnswer]])
+@router.get("/downloads", summary="List downloads in progress", response_model=Envelope[list[DownloadAnswer]])
 async def list_downloads(request: Request) -> Response:
     """List this process's downloads of bars and their progress."""
     rows = [DownloadAnswer.of(download) for download in services_of(request).downloads.snapshot()]
@@ -195,8 +198,9 @@ async def list_downloads(request: Request) -> Response:
 
 @router.post(
     "/upload",
+    summary="Store a file of bars as a dataset",
     response_model=Envelope[DatasetAnswer],
-    openapi_extra=upload_bars_body(),
+    openapi_extra=described_by(upload_bars_body),
     responses=error_responses(
         errors.MalformedRequest,
         errors.InvalidInput,
@@ -235,6 +239,7 @@ async def upload_bars(request: Request) -> Response:
 
 @router.get(
     "/user/{user_id}",
+    summary="List a user's datasets",
     response_model=Envelope[list[DatasetAnswer]],
     responses=error_responses(errors.InvalidInput, errors.StoreUnavailable),
 )
@@ -246,6 +251,7 @@ async def list_bars(request: Request, user_id: UserId) -> Response:
 
 @router.delete(
     "/user/{user_id}/{name}",
+    summary="Delete a user's dataset",
     response_model=Envelope[DatasetAnswer],
     responses=error_responses(errors.InvalidInput, errors.SourceNotFound, errors.StoreUnavailable),
 )

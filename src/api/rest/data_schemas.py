@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
+from src.api.components import enum_of
 from src.api.requests.uploads import FILE_FIELD
 from src.api.rest import values
 from src.api.rest.answer_model import Answer, Instant, at
+from src.api.rest.schemas import form_body
 from src.domain.datasets import DATASET_EXTENSIONS, DateFormat, DecimalMark, TimeUnit
 
 
@@ -74,6 +76,15 @@ class BarColumns(BaseModel):
     volume: list[float] = Field(description="Traded volumes, base asset.")
 
 
+class FeatureColumns(BaseModel):
+    """Each feature under its name, oldest bar first; null with too few bars before it."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, list[float | None]]
+
+    date: list[str] = Field(description="Open times, ISO 8601, UTC.")
+
+
 class _MarketColumns(BaseModel):
     symbol: str = Field(description="Trading symbol.")
     interval: str = Field(description="Kline interval.")
@@ -92,9 +103,7 @@ class BarColumnsAnswer(_MarketColumns):
 class FeatureColumnsAnswer(_MarketColumns):
     """The features that a model would receive."""
 
-    columns: dict[str, list[str] | list[float | None]] = Field(
-        description="`date`, and each feature under its name; null with too few bars before it."
-    )
+    columns: FeatureColumns = Field(description="The features.")
 
 
 class DownloadAnswer(Answer):
@@ -144,8 +153,9 @@ def upload_bars_body() -> dict[str, Any]:
         "name": values.DATASET_NAME,
         "symbol": values.SYMBOL,
         "interval": values.INTERVAL,
-        "unit": {"enum": list(TimeUnit)},
-        "decimal": {"enum": list(DecimalMark)},
+        "unit": enum_of(TimeUnit),
+        "date_format": enum_of(DateFormat, ignores_case=True),
+        "decimal": enum_of(DecimalMark),
     }
     properties: dict[str, Any] = {
         FILE_FIELD: {
@@ -155,14 +165,15 @@ def upload_bars_body() -> dict[str, Any]:
             "without a header, or Date, Open, High, Low, Close, Volume.",
         },
         **{
-            name: {"type": "string", "description": description, **allowed.get(name, {})}
+            name: {"type": "string", **allowed.get(name, {}), "description": description}
             for name, description in texts.items()
         },
     }
     schema = {
         "type": "object",
+        "description": "A file of bars, and what is known about it.",
         "properties": properties,
         "required": [FILE_FIELD, "user_id", "symbol"],
         "additionalProperties": False,
     }
-    return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema}}}}
+    return form_body("BarsUploadForm", schema)

@@ -31,7 +31,12 @@ _HEADERS: Final = {"Content-Security-Policy": "default-src 'none'"}
 Code = Annotated[str, Path(max_length=64, description="A code of an error, as `code` in a problem document.")]
 
 
-@router.get("/errors/{code}", response_class=HTMLResponse, responses=error_responses(NotFound, InvalidInput))
+@router.get(
+    "/errors/{code}",
+    summary="Explain an error code",
+    response_class=HTMLResponse,
+    responses=error_responses(NotFound, InvalidInput),
+)
 async def get_error_page(code: Code) -> HTMLResponse:
     """Return the page on what an error means and how to fix it."""
     found = ERROR_HELP.get(code)

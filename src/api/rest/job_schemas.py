@@ -42,6 +42,10 @@ class JobAnswer(_Job):
     )
 
 
+class CancelledJobAnswer(JobAnswer):
+    """A job after it was cancelled; one that had ended before is as it was."""
+
+
 class JobPageAnswer(BaseModel):
     """One page of jobs, newest first."""
 

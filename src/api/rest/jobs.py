@@ -12,13 +12,12 @@ from starlette.responses import Response, StreamingResponse
 
 from src.api.dependencies import job_streams_of, services_of
 from src.api.rest import values
-from src.api.rest.job_schemas import JobAnswer, JobPageAnswer
+from src.api.rest.job_schemas import CancelledJobAnswer, JobAnswer, JobPageAnswer
 from src.api.rest.presenting import respond
 from src.api.rest.queries import NamedQueryRoute
 from src.api.rest.schemas import Envelope, error_responses
 from src.domain import errors
 from src.domain.jobs import IDEMPOTENCY_KEY_PATTERN, MAX_IDEMPOTENCY_KEY_LENGTH, Job, JobState
-from src.domain.parameters import member_of
 
 router = APIRouter(prefix="/api/jobs", tags=["jobs"], route_class=NamedQueryRoute)
 
@@ -70,29 +69,27 @@ def respond_started(job: Job) -> Response:
 
 @router.get(
     "",
+    summary="List jobs, newest first",
     response_model=Envelope[JobPageAnswer],
     responses=error_responses(errors.InvalidInput, errors.StoreUnavailable),
 )
 async def list_jobs(
     request: Request,
     user_id: Annotated[str, Query(description="Whose jobs.", json_schema_extra=values.USER_ID)],
-    state: Annotated[
-        str | None, Query(description="Only jobs in this state.", json_schema_extra=values.any_case(*JobState))
-    ] = None,
+    state: Annotated[JobState | None, Query(description="Only jobs in this state.")] = None,
     first: Annotated[int, Query(ge=1, le=100, description="Most jobs of a page.")] = 20,
     after: Annotated[
         str | None, Query(description="`next_cursor` of the page before.", json_schema_extra=values.CURSOR)
     ] = None,
 ) -> Response:
     """List jobs, newest first."""
-    chosen = None if state is None else JobState(member_of(JobState, state, field="state"))
-    page = await services_of(request).jobs.list(user_id=user_id, first=first, after=after, state=chosen)
+    page = await services_of(request).jobs.list(user_id=user_id, first=first, after=after, state=state)
     items = [JobAnswer.of(job) for job in page.jobs]
     found = {"items": items, "next_cursor": page.next_cursor, "warnings": page.warnings}
     return respond(f"{len(items)} job(s)", found)
 
 
-@router.get("/{job_id}", response_model=Envelope[JobAnswer], responses=_READ_ERRORS)
+@router.get("/{job_id}", summary="Read how far a job is", response_model=Envelope[JobAnswer], responses=_READ_ERRORS)
 async def get_job(request: Request, job_id: JobId) -> Response:
     """Read how far a job is."""
     job = await services_of(request).jobs.get(job_id)
@@ -102,6 +99,7 @@ async def get_job(request: Request, job_id: JobId) -> Response:
 
 @router.get(
     "/{job_id}/events",
+    summary="Follow a job as it proceeds",
     response_class=StreamingResponse,
     responses={
         **_EVENTS,
@@ -150,7 +148,12 @@ def _write_event(job: Job) -> tuple[str, bytes]:
     return event_id, b"event: progress\nid: %b\ndata: %b\n\n" % (event_id.encode(), content)
 
 
-@router.delete("/{job_id}", response_model=Envelope[JobAnswer | None], responses=_CHANGE_ERRORS)
+@router.delete(
+    "/{job_id}",
+    summary="Cancel or delete a job",
+    response_model=Envelope[CancelledJobAnswer | None],
+    responses=_CHANGE_ERRORS,
+)
 async def cancel_job(
     request: Request,
     job_id: JobId,
@@ -166,11 +169,12 @@ async def cancel_job(
         await jobs.delete(job_id, user_id=user_id)
         return respond("Job deleted successfully", None)
     job = await jobs.cancel(job_id, user_id=user_id)
-    return respond(f"Job {job.state.lower()}", JobAnswer.of(job))
+    return respond(f"Job {job.state.lower()}", CancelledJobAnswer.of(job))
 
 
 @router.post(
     "/{job_id}/resume",
+    summary="Continue a job that has ended",
     status_code=202,
     response_model=Envelope[JobAnswer],
     responses={**STARTED, **_CHANGE_ERRORS},

@@ -22,6 +22,7 @@ from src.api.rest.schemas import (
     HasRows,
     ModelFileAnswer,
     UserId,
+    described_by,
     error_responses,
     ml_backtest_body,
     upload_body,
@@ -49,8 +50,9 @@ _FILE_ERRORS = (
 
 @router.post(
     "/upload",
+    summary="Store a model file",
     response_model=Envelope[ModelFileAnswer],
-    openapi_extra=upload_body(),
+    openapi_extra=described_by(upload_body),
     responses=error_responses(*_FILE_ERRORS, errors.Conflict, extra=BODY_ERRORS),
 )
 async def upload_model(request: Request) -> Response:
@@ -72,6 +74,7 @@ async def upload_model(request: Request) -> Response:
 
 @router.get(
     "/user/{user_id}",
+    summary="List a user's model files",
     response_model=Envelope[list[ModelFileAnswer]],
     responses=error_responses(errors.InvalidInput, errors.StoreUnavailable),
 )
@@ -83,6 +86,7 @@ async def list_models(request: Request, user_id: UserId) -> Response:
 
 @router.delete(
     "/user/{user_id}/model/{filename}",
+    summary="Delete a model file",
     response_model=Envelope[ModelFileAnswer],
     responses=error_responses(errors.InvalidInput, errors.ModelNotFound, errors.StoreUnavailable),
 )
@@ -94,6 +98,7 @@ async def delete_model(request: Request, user_id: UserId, filename: Filename) ->
 
 @router.get(
     "/user/{user_id}/model/{filename}/path",
+    summary="Find a model file",
     response_model=Envelope[ModelFileAnswer],
     responses=error_responses(errors.InvalidInput, errors.ModelNotFound, errors.StoreUnavailable),
 )
@@ -105,8 +110,9 @@ async def get_model_path(request: Request, user_id: UserId, filename: Filename) 
 
 @router.post(
     "/backtest/ml",
+    summary="Backtest a model file",
     response_model=Envelope[ResultAnswer],
-    openapi_extra=ml_backtest_body(),
+    openapi_extra=described_by(ml_backtest_body),
     responses=error_responses(*dict.fromkeys((*_FILE_ERRORS, *MARKET_ERRORS)), extra=BODY_ERRORS),
 )
 async def run_model_backtest(request: Request, rows: HasRows = True) -> Response:

@@ -21,13 +21,23 @@ from src.service.services import READY
 def operations_router(registry: CollectorRegistry) -> APIRouter:
     """Return /health, /ready and /metrics; the last shows what `registry` holds."""
     router = APIRouter(tags=["operations"])
-    router.get("/health", response_model=Envelope[HealthAnswer])(get_health)
+    router.get("/health", summary="Report that the process is alive", response_model=Envelope[HealthAnswer])(get_health)
     router.head("/health", include_in_schema=False)(get_health)
     not_ready = error_responses(extra={503: "A part is not ready; the response says which (NOT_READY)."})
-    router.get("/ready", response_model=Envelope[ReadyAnswer], responses=not_ready)(get_readiness)
+    router.get(
+        "/ready",
+        summary="Report whether requests can be served",
+        response_model=Envelope[ReadyAnswer],
+        responses=not_ready,
+    )(get_readiness)
     router.head("/ready", include_in_schema=False)(get_readiness)
 
-    @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
+    @router.get(
+        "/metrics",
+        summary="Show metrics for Prometheus",
+        response_class=Response,
+        responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+    )
     async def get_metrics(request: Request) -> Response:
         """Show counts and durations of all workers, and the result store's size, in Prometheus' text format."""
         shown = await run_in_threadpool(exposition, registry)

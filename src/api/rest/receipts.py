@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from fastapi import APIRouter, Request
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
@@ -42,14 +42,24 @@ class ReceiptAnswer(BaseModel):
     algorithm: str = Field(description="Always Ed25519.")
 
 
+class PublicKey(BaseModel):
+    """A public key as a JWK (RFC 7517, RFC 8037)."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, str]
+
+    kid: str = Field(description="The key's thumbprint (RFC 7638), which receipts name.")
+
+
 class KeySetAnswer(BaseModel):
     """Public keys of receipts as a JWK set (RFC 7517, RFC 8037): the present one first, then retired ones."""
 
-    keys: list[dict[str, str]] = Field(description="Public keys; `kid` is the thumbprint of RFC 7638.")
+    keys: list[PublicKey] = Field(description="Public keys.")
 
 
 @router.get(
     "/api/backtests/{result_id}/receipt",
+    summary="Read a signed receipt",
     response_model=ReceiptAnswer,
     responses=error_responses(errors.InvalidInput, errors.ResultNotFound, errors.StoreUnavailable),
 )
@@ -61,7 +71,7 @@ async def get_receipt(request: Request, result_id: ResultId) -> Response:
     return Response(content, media_type="application/json")
 
 
-@router.get(KEYS_PATH, response_model=KeySetAnswer)
+@router.get(KEYS_PATH, summary="Read the public keys of receipts", response_model=KeySetAnswer)
 async def list_receipt_keys(request: Request) -> Response:
     """Read the public keys that receipts are checked with."""
     keys = [dict(key) for key in services_of(request).signer.public_keys]

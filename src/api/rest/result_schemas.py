@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, create_model
 
+from src.api.components import enum_of, words_enum
+from src.api.requests.backtests import SETTINGS
 from src.api.rest.answer_model import Answer, Instant, answer_for, at
 from src.api.rest.data_schemas import QualityAnswer
 from src.api.rest.schemas import Data, Envelope
+from src.api.rest.values import enum_schema_of
 from src.domain.confidence import Deflation
 from src.domain.judgement import Judgement, SampleResult
 from src.domain.later_checks import Neighbors, OtherMarkets, ResolvedFills
+from src.domain.parameters import DeclaredParameter
 from src.domain.performance import HEAD_METRICS, METRIC_DEFINITIONS, Metrics
+from src.domain.signals import Action, OutputKind
+from src.domain.trading import EngineName, FillReason, Side
 from src.domain.verdict import Unchecked, VerdictLevel
+
+_Signal = Annotated[str, words_enum("Signal", "What a strategy says at a bar's close.", [item.word for item in Action])]
+_Side = Annotated[str, words_enum("Side", "The side of an executed order.", [side.word for side in Side])]
+_Reason = Annotated[str, words_enum("FillReason", "Why an order was filled.", [reason.word for reason in FillReason])]
+_Direction = Annotated[str, words_enum("TradeDirection", "The direction of a trade.", ["long", "short"])]
+_OutputKind = Annotated[str, WithJsonSchema(enum_of(OutputKind, ignores_case=True))]
+_Engine = Annotated[str, WithJsonSchema(enum_of(EngineName, ignores_case=True))]
 
 
 class BarRow(BaseModel):
@@ -22,7 +35,7 @@ class BarRow(BaseModel):
 
     Date: str = Field(description="Open time, ISO 8601, UTC.")
     portfolio_value: float = Field(description="Cash + position × close, quote currency.")
-    signal: str = Field(description="buy, sell or hold, decided at this bar's close.")
+    signal: _Signal = Field(description="buy, sell or hold, decided at this bar's close.")
     close: float = Field(description="Close, quote currency.")
     cash: float = Field(description="Cash at the close, quote currency.")
     position: float = Field(description="Units of the base asset held at the close; negative when short.")
@@ -34,17 +47,19 @@ class FillRow(BaseModel):
 
     bar: int = Field(description="Index of the bar.")
     time: str = Field(description="That bar's open time, ISO 8601, UTC.")
-    side: str = Field(description="buy or sell.")
+    side: _Side = Field(description="buy or sell.")
     quantity: float = Field(description="Units of the base asset.")
     price: float = Field(description="Price after slippage, quote currency.")
     fee: float = Field(description="Fee, quote currency.")
-    reason: str = Field(description="signal, stop_loss, take_profit, trailing_stop, time, limit, stop or liquidation.")
+    reason: _Reason = Field(
+        description="signal, stop_loss, take_profit, trailing_stop, time, limit, stop or liquidation."
+    )
 
 
 class TradeRow(BaseModel):
     """A position from its entry to its full exit; an open one is marked at the last close."""
 
-    direction: str = Field(description="long or short.")
+    direction: _Direction = Field(description="long or short.")
     quantity: float = Field(description="Units of the base asset.")
     entry_bar: int = Field(description="Index of the entry's bar.")
     entry_time: str = Field(description="Its open time, ISO 8601, UTC.")
@@ -54,7 +69,7 @@ class TradeRow(BaseModel):
     exit_time: str = Field(description="Its open time, ISO 8601, UTC.")
     exit_price: float = Field(description="Quote currency; the last close while open.")
     exit_fee: float = Field(description="Quote currency; 0 while open.")
-    exit_reason: str | None = Field(description="As a fill's reason; null while open.")
+    exit_reason: _Reason | None = Field(description="As a fill's reason; null while open.")
     profit: float = Field(description="After both fees, quote currency.")
     return_: float = Field(alias="return", description="Profit ÷ (entry price × quantity) × 100, per cent.")
     bars_held: int = Field(description="Bars from entry to exit.")
@@ -111,6 +126,67 @@ class CheckEnvelope(Envelope[Data]):
     unchecked: UncheckedAnswer | None = Field(description="Why `data` is null; null if it is not.")
 
 
+class Version(BaseModel):
+    """A program or library, and its version."""
+
+    name: str = Field(description="Its name.")
+    version: str = Field(description="Its version.")
+
+
+class Timing(BaseModel):
+    """A step of a run, and its duration."""
+
+    step: str = Field(description="The step's name.")
+    milliseconds: float = Field(description="Its wall time in milliseconds.")
+
+
+def _echo_fields(parameters: Iterable[DeclaredParameter]) -> dict[str, Any]:
+    """Return parameters as fields of a response, which shows the value that applied."""
+    found: dict[str, Any] = {}
+    for item in parameters:
+        kind: Any = {float: float, int: int, bool: bool}.get(item.public_kind, str)
+        if (enum := enum_schema_of(item)) is not None:
+            kind = Annotated[str, WithJsonSchema(enum)]
+        found[item.parameter.name] = (kind | None, Field(description=f"{item.parameter.meaning.rstrip('.')}."))
+    return found
+
+
+Settings: Final = create_model(
+    "Settings",
+    __config__=ConfigDict(extra="allow"),
+    __doc__="The requested settings, defaults filled in, and the strategy's own parameters under the request's names.",
+    **_echo_fields(SETTINGS),
+)
+
+
+class StrategyParameters(BaseModel):
+    """A strategy's own parameters under their camelCase names, as in GraphQL."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+class Strategy(BaseModel):
+    """The strategy of a run; null stands for what it does not have."""
+
+    name: str = Field(description="Its name for people.")
+    fast_ma_period: int | None = Field(description="Bars of the fast average, or of the fast line.")
+    slow_ma_period: int | None = Field(description="Bars of the slow average, or of the slow line.")
+    threshold: float | None = Field(description="Long while the model's number is at least this.")
+    feature_columns: list[str] | None = Field(description="The feature columns that the model gets, in this order.")
+    output_kind: _OutputKind | None = Field(description="What the model's numbers mean; null: as the model file says.")
+    model_path: str | None = Field(description="The stored model's file name; null if the file came with the request.")
+    trained_from: str | None = Field(description="First instant of the training window, ISO 8601, UTC.")
+    trained_to: str | None = Field(description="Last instant of the training window, ISO 8601, UTC.")
+    label_horizon: int | None = Field(description="Bars that a label looks ahead.")
+    model_sha256: str | None = Field(description="SHA-256 of the model file.")
+    parameters: StrategyParameters | None = Field(
+        description="Its own parameters under their camelCase names; `settings` has them under the request's names. "
+        "Null in lists."
+    )
+    lookback_bars: int | None = Field(description="Bars before the first signal; null if not known.")
+    warm_up_bars: int = Field(description="Bars before the range that it read.")
+
+
 class SummaryAnswer(_HeadMetrics):
     """A stored backtest without its tables."""
 
@@ -120,10 +196,10 @@ class SummaryAnswer(_HeadMetrics):
     interval: str = at("run.request.market.interval.name", "Kline interval.")
     created_at: Instant = at("run.created_ms", "Time of the run, ISO 8601, UTC.")
     user_id: str = at("run.request.user_id", "Who asked for it.")
-    engine: str = at("run.request.engine", "VECTORIZED or EVENT_DRIVEN.")
-    settings: dict[str, Any] = Field(description="Requested settings, defaults filled in, under the request's names.")
+    engine: _Engine = at("run.request.engine", "VECTORIZED or EVENT_DRIVEN.")
+    settings: Settings = Field(description="Requested settings, defaults filled in, under the request's names.")
     metrics: MetricsAnswer = at("run.metrics", "Every metric.")
-    strategy: dict[str, Any] = Field(description="The strategy's name and its parameters (those null in lists).")
+    strategy: Strategy = Field(description="The strategy's name and its parameters (those null in lists).")
     origin: str = at("run.origin", "Source of the bars.")
     verdict_level: VerdictLevel | None = at(
         "run.verdict_level", "The level of the judgement's verdict; null for results of earlier versions."
@@ -136,7 +212,7 @@ class SummaryAnswer(_HeadMetrics):
     warnings: list[str] = Field(description="Reasons to doubt the figures, in full sentences.")
     data_fingerprint: str = at("run.fingerprints.bars", "SHA-256 of the bars, warm-up included.")
     model_sha256: str | None = at("run.fingerprints.model", "SHA-256 of the model file; null without one.")
-    versions: list[dict[str, str]] = Field(description="Name and version of what the numbers depend on.")
+    versions: list[Version] = Field(description="Name and version of what the numbers depend on.")
 
 
 class FillDifferenceRow(Answer):
@@ -166,7 +242,7 @@ class ResultAnswer(SummaryAnswer):
     ambiguous_bars: int = at("run.simulation.ambiguous_bars", "Bars in which intrabar decided what was hit.")
     is_liquidated: bool = at("run.simulation.is_liquidated", "Whether losses ended the run.")
     data_quality: QualityAnswer = at("run.quality", "Gaps, duplicates and rejected rows of the bars.")
-    timings: list[dict[str, Any]] = Field(description="Each step with its wall time in milliseconds.")
+    timings: list[Timing] = Field(description="Each step with its wall time in milliseconds.")
     cross_check: CrossCheckAnswer | None = at(
         "run.cross_check", "Comparison of both engines; null if it was not requested."
     )

@@ -10,8 +10,8 @@ from fastapi.routing import APIRoute
 from prometheus_client import CollectorRegistry
 
 from src.api.rest import backtests, data, error_pages, jobs, models, receipts, reports, strategies, sweeps, tearsheets
+from src.api.rest.openapi import complete_openapi
 from src.api.rest.operations import operations_router
-from src.api.rest.schemas import complete_openapi
 from src.api.spelling import camel_case
 
 
@@ -45,6 +45,8 @@ def install_rest(app: FastAPI, *, registry: CollectorRegistry) -> None:
     generate = app.openapi
 
     def openapi() -> dict[str, Any]:
-        return complete_openapi(generate(), max_bars=app.state.max_bars, max_rows=app.state.max_rows)
+        if app.openapi_schema is None:
+            app.openapi_schema = complete_openapi(generate(), max_bars=app.state.max_bars, max_rows=app.state.max_rows)
+        return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]

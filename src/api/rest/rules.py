@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from src.api.rest.values import Schema, any_case
+from src.api.components import Schema
 from src.domain.market import SIMULATED
 from src.domain.parameters import groups_of, parameters_of
 from src.domain.trading import EngineName, EntryType, TradingRules
@@ -57,17 +57,16 @@ def _trading_rules() -> list[Schema]:
     }
     return [
         _any_of(_absent("fixed_size"), _absent("percent_size")),
-        _any_of(_where(entry_offset={"enum": [0, None]}), _with(entry=any_case(EntryType.LIMIT, EntryType.STOP))),
+        _any_of(_where(entry_offset={"enum": [0, None]}), _with(entry={"enum": [EntryType.LIMIT, EntryType.STOP]})),
         _any_of(
-            _with(engine=any_case(EngineName.EVENT_DRIVEN)),
+            _with(engine={"const": EngineName.EVENT_DRIVEN}),
             _where(**{name: _default_or_null(default) for name, default in defaults.items()}),
         ),
     ]
 
 
 def _default_or_null(default: object) -> Schema:
-    texts = [default, default.lower()] if isinstance(default, str) else [default]
-    return {"enum": list(dict.fromkeys([*texts, None]))}
+    return {"enum": [*([] if default is None else [default]), None]}
 
 
 def _only_strategy(name: str) -> Schema:
@@ -75,7 +74,7 @@ def _only_strategy(name: str) -> Schema:
     # Generators of typed clients have no enum of null and a boolean, and left the whole operation out.
     not_named = _any_of(_NULL, {"const": False})
     others = {other: not_named if _is_bare(other) else _NULL for other in PARAMS if other != name}
-    chosen: Schema = {"const": True} if _is_bare(name) else _GIVEN
+    chosen: Schema = _any_of({"const": True}, {"type": "object"}) if _is_bare(name) else _GIVEN
     if name == "model":
         chosen = _stored_model()
     elif groups := groups_of(PARAMS[name]):

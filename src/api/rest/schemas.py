@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Final, Generic, TypeVar
 
 from fastapi import Path, Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
-from src.api.error_table import ERROR_TABLE, HTTP_ERROR_TABLE
+from src.api.components import GRAPHQL_ERROR, component, name_of_kind
+from src.api.error_table import ERROR_TABLE
 from src.api.errors import PROBLEM_MEDIA_TYPE
 from src.api.requests.uploads import FILE_FIELD
 from src.api.rest import rules, values
@@ -24,7 +25,7 @@ UserId = Annotated[
 ]
 
 
-HasRows = Annotated[bool, Query(description="Whether the response has data, fills and trades.")]
+HasRows = Annotated[bool, Query(description="Whether the response includes data, fills and trades.")]
 
 
 class Problem(BaseModel):
@@ -33,7 +34,7 @@ class Problem(BaseModel):
     type: str = Field(description="Path of the page that says how to fix this kind of problem (a relative URI).")
     title: str = Field(description="The kind of problem in words.")
     status: int = Field(description="The HTTP status.")
-    detail: str = Field(description="What is wrong here: what came, what is allowed.")
+    detail: str = Field(description="What is wrong here: what was sent, what is allowed.")
     instance: str | None = Field(None, description="The requested path; absent if the head was refused.")
     success: bool = Field(description="Always false.")
     message: str = Field(description="The same as detail.")
@@ -42,7 +43,7 @@ class Problem(BaseModel):
     field: str | None = Field(None, description="The field at fault, if there is one.")
     line: int | None = Field(None, description="Line of the fault in a rule, from 1; in INVALID_RULE only.")
     column: int | None = Field(None, description="Column of the fault in that line, from 1; in INVALID_RULE only.")
-    errors: list[dict[str, Any]] | None = Field(
+    errors: list[Annotated[dict[str, Any], WithJsonSchema(GRAPHQL_ERROR)]] | None = Field(
         None, description="The same error as GraphQL writes it; at /graphql only."
     )
 
@@ -55,6 +56,10 @@ class Envelope(BaseModel, Generic[Data]):
     success: bool = Field(description="Always true.")
     message: str = Field(description="One sentence for people.")
     data: Data = Field(description="What was asked for.")
+
+    @classmethod
+    def model_parametrized_name(cls, params: tuple[Any, ...]) -> str:
+        return f"{name_of_kind(params[0])}Response"
 
 
 class HealthAnswer(BaseModel):
@@ -121,6 +126,10 @@ class Page(BaseModel, Generic[Data]):
     offset: int = Field(description="Index of the first row of this page.")
     first: int = Field(description="Maximum number of rows in a page, as requested.")
 
+    @classmethod
+    def model_parametrized_name(cls, params: tuple[Any, ...]) -> str:
+        return f"{name_of_kind(params[0])}Page"
+
 
 MARKET_ERRORS: Final = (
     errors.SymbolNotFound,
@@ -166,6 +175,25 @@ _FILE_SCHEMA: Final = {
 }
 
 
+REQUEST_BODY: Final = "x-request-body"
+_BODIES: Final[dict[str, Callable[[], dict[str, Any]]]] = {}
+
+
+def described_by(build: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Return what stands in the place of an operation's body until the document is made, which calls `build`.
+
+    Schemas of bodies take 0.1 s each, and few processes are ever asked for the document.
+    """
+    _BODIES[build.__name__] = build
+    return {REQUEST_BODY: build.__name__}
+
+
+def complete_body(operation: dict[str, Any]) -> None:
+    """Describe the body of an operation that `described_by` marked."""
+    if (name := operation.pop(REQUEST_BODY, None)) is not None:
+        operation |= _BODIES[name]()
+
+
 def upload_body() -> dict[str, Any]:
     """Describe the form of an upload."""
     training = TrainingForm.model_json_schema()["properties"]
@@ -183,15 +211,14 @@ def upload_body() -> dict[str, Any]:
             **values.MODEL_NAME,
         },
     }
-    return _form(
-        {
-            "type": "object",
-            "properties": properties,
-            "required": [FILE_FIELD, "user_id"],
-            "additionalProperties": False,
-            **rules.form_training_rule(),
-        }
-    )
+    form = {
+        "type": "object",
+        "description": "A model file, and what is known about it.",
+        "properties": properties,
+        "required": [FILE_FIELD, "user_id"],
+        "additionalProperties": False,
+    }
+    return form_body("ModelUploadForm", form, [rules.form_training_rule()])
 
 
 def ml_backtest_body() -> dict[str, Any]:
@@ -200,13 +227,12 @@ def ml_backtest_body() -> dict[str, Any]:
     fields = {name: _without_null(field) for name, field in schema["properties"].items()}
     schema["properties"] = {FILE_FIELD: _FILE_SCHEMA, **fields}
     schema["required"] = [FILE_FIELD, *schema["required"]]
-    schema["allOf"] = rules.form_rules()
-    return _form(schema)
+    return form_body(schema["title"], schema, rules.form_rules())
 
 
 def backtest_body() -> dict[str, Any]:
     """Describe the JSON body of a backtest."""
-    return json_body(RunBody.model_json_schema() | {"allOf": rules.body_rules()})
+    return json_body(RunBody.model_json_schema(), rules.body_rules())
 
 
 def rules_body() -> dict[str, Any]:
@@ -214,6 +240,24 @@ def rules_body() -> dict[str, Any]:
     schema = RulesCheckBody.model_json_schema()
     schema["properties"] = {name: _without_length(field) for name, field in schema["properties"].items()}
     return json_body(schema)
+
+
+def json_body(schema: dict[str, Any], rules_of_fields: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:
+    """Describe a JSON body with this schema, which has a title, and the rules about several of its fields."""
+    return _body("application/json", schema["title"], schema, rules_of_fields)
+
+
+def form_body(name: str, schema: dict[str, Any], rules_of_fields: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:
+    """Describe a multipart form, and the rules about several of its fields."""
+    return _body("multipart/form-data", name, schema, rules_of_fields)
+
+
+def _body(
+    media_type: str, name: str, schema: dict[str, Any], rules_of_fields: Sequence[dict[str, Any]] = ()
+) -> dict[str, Any]:
+    # The rules stand beside the reference: generators would make nameless types of them in the component.
+    beside = {"allOf": list(rules_of_fields)} if rules_of_fields else {}
+    return {"requestBody": {"required": True, "content": {media_type: {"schema": component(name, schema) | beside}}}}
 
 
 def _without_length(field: Any) -> Any:
@@ -229,49 +273,10 @@ def _without_length(field: Any) -> Any:
     }
 
 
-def json_body(schema: dict[str, Any]) -> dict[str, Any]:
-    """Describe a JSON body with this schema, whose definitions are written out."""
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": _inline(schema, schema)}}}}
-
-
-def complete_openapi(document: dict[str, Any], *, max_bars: int, max_rows: int) -> dict[str, Any]:
-    """Add what FastAPI cannot know: the problem document, what is refused before an endpoint runs, and maxima."""
-    schemas = document.setdefault("components", {}).setdefault("schemas", {})
-    schemas["Problem"] = Problem.model_json_schema()
-    for path in document["paths"].values():
-        for method, operation in path.items():
-            codes = ["HOST_NOT_ALLOWED", "HEAD_TOO_LARGE"]
-            if method not in {"get", "head", "options"}:
-                codes.append("ORIGIN_NOT_ALLOWED")
-            for code in codes:
-                row = HTTP_ERROR_TABLE[code]
-                operation["responses"][str(row.status)] = error_response(f"{row.title} ({code}).")
-            operation["responses"] = dict(sorted(operation["responses"].items()))
-    document["paths"] = values.with_maxima(document["paths"], {"MAX_BARS": max_bars, "MAX_ROWS_PER_ANSWER": max_rows})
-    return document
-
-
 def _without_null(field: dict[str, Any]) -> dict[str, Any]:
     """Return the schema of a field that is absent from a form instead of null."""
     kept = {name: value for name, value in field.items() if name not in {"anyOf", "default"}}
-    if "enum" in kept:
-        kept["enum"] = [value for value in kept["enum"] if value is not None]
     for choice in field.get("anyOf", ()):
         if choice != {"type": "null"}:
             kept = choice | kept
     return kept
-
-
-def _form(schema: dict[str, Any]) -> dict[str, Any]:
-    return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema}}}}
-
-
-def _inline(node: Any, root: dict[str, Any]) -> Any:
-    """Replace references by their definitions: inside an OpenAPI document they would lead nowhere."""
-    if isinstance(node, list):
-        return [_inline(item, root) for item in node]
-    if not isinstance(node, dict):
-        return node
-    if "$ref" in node:
-        return _inline(root["$defs"][node["$ref"].rsplit("/", 1)[1]], root)
-    return {name: _inline(item, root) for name, item in node.items() if name != "$defs"}

@@ -13,7 +13,7 @@ from src.api.rest.bodies import read_rules_body
 from src.api.rest.body_models import check_json
 from src.api.rest.presenting import respond
 from src.api.rest.queries import NamedQueryRoute
-from src.api.rest.schemas import BODY_ERRORS, Envelope, error_responses, rules_body
+from src.api.rest.schemas import BODY_ERRORS, Envelope, described_by, error_responses, rules_body
 from src.domain import errors
 from src.domain.catalog import StrategyCatalog
 from src.domain.rules import RuleReport
@@ -33,9 +33,9 @@ else:
     RuleReportAnswer = answer_for(RuleReport)
 
 
-@router.get("", response_model=Envelope[CatalogAnswer])
+@router.get("", summary="List strategies and indicators", response_model=Envelope[CatalogAnswer])
 async def list_strategies() -> Response:
-    """List the strategies and the indicators with their parameters: a form can be made of it."""
+    """List the strategies and the indicators with their parameters, from which a form can be built."""
     catalog = build_catalog()
     count = len(catalog.strategies)
     return respond(f"{count} strategies, {len(catalog.indicators)} indicators", CatalogAnswer.of(catalog))
@@ -43,8 +43,9 @@ async def list_strategies() -> Response:
 
 @router.post(
     "/check",
+    summary="Check rules without a backtest",
     response_model=Envelope[RuleReportAnswer],
-    openapi_extra=rules_body(),
+    openapi_extra=described_by(rules_body),
     responses=error_responses(
         errors.MalformedRequest, errors.InvalidInput, errors.TooLarge, errors.UnsupportedFormat, extra=BODY_ERRORS
     ),

@@ -42,10 +42,10 @@ def _no_boolean(value: object) -> object:
 _Value = Annotated[StrictInt | StrictFloat | StrictStr, BeforeValidator(_no_boolean)]
 
 RangeBody: Final = make_body(
-    "RangeBody", "Numbers from one to another.", parameters_of(ValueRange), required=("from", "to")
+    "ValueRange", "Numbers from one to another.", parameters_of(ValueRange), required=("from", "to")
 )
 SweptParameterBody: Final = make_body(
-    "SweptParameterBody",
+    "SweptParameter",
     "A parameter of the backtest and the values that it takes.",
     [item for item in own_of(SweptParameter) if item.parameter.name == "name"],
     required=("name",),
@@ -59,16 +59,16 @@ SweptParameterBody: Final = make_body(
 )
 _CONSTRAINT: Final = {item.parameter.name: item for item in (*own_of(ParameterConstraint), *own_of(MetricConstraint))}
 ConstraintBody: Final = make_body(
-    "ConstraintBody",
+    "SweepConstraint",
     "A relation of a swept parameter (`left`) to another one or a number, or of a metric of the rows to a number.",
     [_CONSTRAINT[name] for name in ("left", "operator", "metric", "value")],
     required=("operator",),
     others={"right": (_Value | None, Field(None, description="Another swept parameter, or a number."))},
 )
-SearchBody: Final = make_body("SearchBody", "Which combinations are tried.", own_of(Search))
-ObjectiveBody: Final = make_body("ObjectiveBody", "What makes one row better than another.", own_of(Objective))
+SearchBody: Final = make_body("SweepSearch", "Which combinations are tried.", own_of(Search))
+ObjectiveBody: Final = make_body("SweepObjective", "What makes one row better than another.", own_of(Objective))
 StoredModelBody: Final = make_body(
-    "StoredModelBody",
+    "ModelBacktestRequest",
     "A backtest of a stored model.",
     (*RUN, *parameters_of(ModelParams)),
     required=("user_id", "symbol", "model_path"),
@@ -81,10 +81,9 @@ _KEY: Final = {
         Field(None, description="As the header Idempotency-Key: the same key and request are the same job."),
     )
 }
-_BACKTEST_RULES: Final[dict[str, Any]] = {"allOf": body_rules()}
 _SWEEP: Final[dict[str, Any]] = {
     "backtest": (
-        Annotated[BacktestBody, Field(json_schema_extra=_BACKTEST_RULES)] | None,
+        BacktestBody | None,
         Field(None, description="The backtest, as POST /api/backtests takes it; or `ml_backtest`."),
     ),
     "ml_backtest": (StoredModelBody | None, Field(None, description="The backtest of a stored model; or `backtest`.")),
@@ -99,15 +98,25 @@ _SWEEP: Final[dict[str, Any]] = {
     ),
     "objective": (ObjectiveBody | None, Field(None, description="What ranks the rows; if absent, Sharpe ratio.")),
 }
-SweepBody: Final = make_body("SweepBody", "A sweep.", own_of(SweepRequest), others=_SWEEP)
-StartSweepBody: Final = make_body("StartSweepBody", "A sweep to start.", own_of(SweepRequest), others=_SWEEP | _KEY)
+SweepBody: Final = make_body("SweepRequest", "A sweep.", own_of(SweepRequest), others=_SWEEP)
+StartSweepBody: Final = make_body("StartSweepRequest", "A sweep to start.", own_of(SweepRequest), others=_SWEEP | _KEY)
 StartWalkForwardBody: Final = make_body(
-    "StartWalkForwardBody",
+    "StartWalkForwardRequest",
     "A walk-forward to start.",
     own_of(WalkForwardRequest),
     required=("train_bars", "test_bars"),
     others={"sweep": (SweepBody, Field(description="What is chosen anew in each training window.")), **_KEY},
 )
+
+
+def sweep_rules() -> list[dict[str, Any]]:
+    """Return the rules of the backtest in a sweep's body."""
+    return [{"properties": {"backtest": {"allOf": body_rules()}}}]
+
+
+def walk_forward_rules() -> list[dict[str, Any]]:
+    """Return the rules of the backtest in a walk-forward's body."""
+    return [{"properties": {"sweep": {"allOf": sweep_rules()}}}]
 
 
 class ReceivedSweep(NamedTuple):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 from fastapi import APIRouter, Path, Query, Request
@@ -12,7 +12,6 @@ from starlette.responses import Response
 
 from src.api.dependencies import max_bars_of, max_rows_of, services_of
 from src.api.requests.sweeps import echo_sweep, echo_walk_forward
-from src.api.rest import values
 from src.api.rest.backtests import PAGE_ROWS, FirstInFormat, Offset
 from src.api.rest.body_models import check_json
 from src.api.rest.formats import FORMAT_RESPONSES, Format, FormatParameter, choose_format, respond_file
@@ -31,13 +30,19 @@ from src.api.rest.jobs import STARTED, IdempotencyKey, respond_started
 from src.api.rest.presenting import respond
 from src.api.rest.queries import NamedQueryRoute
 from src.api.rest.result_schemas import DeflationAnswer
-from src.api.rest.schemas import BODY_ERRORS, Envelope, Page, error_responses, json_body
-from src.api.rest.sweep_bodies import StartSweepBody, StartWalkForwardBody, read_sweep, read_walk_forward
+from src.api.rest.schemas import BODY_ERRORS, Envelope, Page, described_by, error_responses, json_body
+from src.api.rest.sweep_bodies import (
+    StartSweepBody,
+    StartWalkForwardBody,
+    read_sweep,
+    read_walk_forward,
+    sweep_rules,
+    walk_forward_rules,
+)
 from src.api.rows.columns import ColumnTable, float_column
 from src.api.rows.row_pages import check_first, check_whole
 from src.api.rows.sweeps import axis_column, sweep_columns
 from src.domain import errors
-from src.domain.parameters import member_of
 from src.domain.sweeps import Reduce
 from src.service.sweep_tables import RANK, SweptColumn
 from src.service.sweeps import SweepMap
@@ -61,11 +66,20 @@ _START_ERRORS = error_responses(
 _READ_ERRORS = error_responses(errors.InvalidInput, errors.JobNotFound, errors.Busy, errors.StoreUnavailable)
 
 
+def _sweep_body() -> dict[str, Any]:
+    return json_body(StartSweepBody.model_json_schema(), sweep_rules())
+
+
+def _walk_forward_body() -> dict[str, Any]:
+    return json_body(StartWalkForwardBody.model_json_schema(), walk_forward_rules())
+
+
 @router.post(
     "/sweeps",
+    summary="Start a sweep of parameters",
     status_code=202,
     response_model=Envelope[JobAnswer],
-    openapi_extra=json_body(StartSweepBody.model_json_schema()),
+    openapi_extra=described_by(_sweep_body),
     responses={**STARTED, **_START_ERRORS},
 )
 async def start_sweep(request: Request, idempotency_key: IdempotencyKey = None) -> Response:
@@ -77,8 +91,9 @@ async def start_sweep(request: Request, idempotency_key: IdempotencyKey = None) 
 
 @router.post(
     "/sweeps/estimate",
+    summary="Estimate what a sweep costs",
     response_model=Envelope[EstimateAnswer],
-    openapi_extra=json_body(StartSweepBody.model_json_schema()),
+    openapi_extra=described_by(_sweep_body),
     responses=_START_ERRORS,
 )
 async def estimate_sweep(request: Request) -> Response:
@@ -89,7 +104,12 @@ async def estimate_sweep(request: Request) -> Response:
     return respond(f"{estimate.combinations} combination(s)", EstimateAnswer.of(estimate))
 
 
-@router.get("/sweeps/{sweep_id}", response_model=Envelope[SweepAnswer], responses=_READ_ERRORS)
+@router.get(
+    "/sweeps/{sweep_id}",
+    summary="Read a sweep and what it found",
+    response_model=Envelope[SweepAnswer],
+    responses=_READ_ERRORS,
+)
 async def get_sweep(request: Request, sweep_id: SweepId) -> Response:
     """Read a sweep: its job, what was asked for, and what it found."""
     sweeps = services_of(request).sweeps
@@ -107,6 +127,7 @@ async def get_sweep(request: Request, sweep_id: SweepId) -> Response:
 
 @router.get(
     "/sweeps/{sweep_id}/rows",
+    summary="List rows of a sweep",
     response_model=Envelope[Page[SweepRowAnswer]],
     responses={**FORMAT_RESPONSES, **_READ_ERRORS},
 )
@@ -147,7 +168,12 @@ async def list_sweep_rows(
     return respond(f"{page.total} row(s) in all", found, headers={"Vary": "Accept"})
 
 
-@router.get("/sweeps/{sweep_id}/heat-map", response_model=Envelope[HeatMapAnswer], responses=_READ_ERRORS)
+@router.get(
+    "/sweeps/{sweep_id}/heat-map",
+    summary="Read a metric over two parameters",
+    response_model=Envelope[HeatMapAnswer],
+    responses=_READ_ERRORS,
+)
 async def get_heat_map(
     request: Request,
     sweep_id: SweepId,
@@ -157,24 +183,20 @@ async def get_heat_map(
         str | None, Query(description="A metric of the rows; the objective's if absent.", min_length=1, max_length=64)
     ] = None,
     reduce: Annotated[
-        str,
-        Query(
-            description="How the rows of a cell become one number: BEST, MEAN or MEDIAN.",
-            json_schema_extra=values.any_case(*Reduce),
-        ),
+        Reduce, Query(description="How the rows of a cell become one number: BEST, MEAN or MEDIAN.")
     ] = Reduce.BEST,
 ) -> Response:
     """Read a metric of a sweep over two of its parameters, reduced over the others."""
-    chosen = Reduce(member_of(Reduce, reduce, field="reduce"))
-    found = await services_of(request).sweeps.heat_map(sweep_id, x=x, y=y, metric=metric, reduce=chosen)
+    found = await services_of(request).sweeps.heat_map(sweep_id, x=x, y=y, metric=metric, reduce=reduce)
     return await run_in_threadpool(lambda: respond("Heat map found", _present_map(found)))
 
 
 @router.post(
     "/walk-forwards",
+    summary="Start a walk-forward",
     status_code=202,
     response_model=Envelope[JobAnswer],
-    openapi_extra=json_body(StartWalkForwardBody.model_json_schema()),
+    openapi_extra=described_by(_walk_forward_body),
     responses={**STARTED, **_START_ERRORS},
 )
 async def start_walk_forward(request: Request, idempotency_key: IdempotencyKey = None) -> Response:
@@ -186,7 +208,12 @@ async def start_walk_forward(request: Request, idempotency_key: IdempotencyKey =
     )
 
 
-@router.get("/walk-forwards/{walk_forward_id}", response_model=Envelope[WalkForwardAnswer], responses=_READ_ERRORS)
+@router.get(
+    "/walk-forwards/{walk_forward_id}",
+    summary="Read a walk-forward and its folds",
+    response_model=Envelope[WalkForwardAnswer],
+    responses=_READ_ERRORS,
+)
 async def get_walk_forward(request: Request, walk_forward_id: SweepId) -> Response:
     """Read a walk-forward: its job, what was asked for, the folds that are done, and what it found."""
     walk = await services_of(request).sweeps.get_walk_forward(walk_forward_id)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
-from pydantic import BaseModel, Field, create_model
+from pydantic import BaseModel, ConfigDict, Field, create_model
 
+from src.api.components import name_of_kind
 from src.api.rest.answer_model import Answer, answer_for
+from src.api.rest.result_schemas import FillRow, ResultAnswer, TradeRow
 from src.domain.tearsheet import (
     RANGED_COLUMNS,
     SERIES_COLUMNS,
@@ -16,6 +18,8 @@ from src.domain.tearsheet import (
     MonthlyReturns,
     ReturnDistribution,
 )
+
+Row = TypeVar("Row")
 
 _KINDS: Final[dict[str, Any]] = {"date": list[str], "signal": list[str]}
 
@@ -62,3 +66,29 @@ class DrawdownsAnswer(BaseModel):
     """The deepest drawdowns of equity."""
 
     items: list[DrawdownAnswer] = Field(description="The drawdowns, the deepest first.")
+
+
+class FirstRows(BaseModel, Generic[Row]):
+    """The first rows of a table."""
+
+    model_config = ConfigDict(json_schema_extra={"description": "The first rows of a table."})
+
+    items: list[Row] = Field(description="The rows.")
+    total: int = Field(description="Number of rows of the table.")
+
+    @classmethod
+    def model_parametrized_name(cls, params: tuple[Any, ...]) -> str:
+        return f"First{name_of_kind(params[0])}s"
+
+
+class TearSheetAnswer(BaseModel):
+    """What the page of a result shows at first."""
+
+    run: ResultAnswer = Field(description="The result without its rows.")
+    overview: SeriesAnswer = Field(description="Rows of the whole run, reduced to points.")
+    months: MonthlyReturnsAnswer = Field(description="The returns by calendar month.")
+    drawdowns: DrawdownsAnswer = Field(description="The 10 deepest drawdowns.")
+    distribution: ReturnDistributionAnswer = Field(description="The returns per bar.")
+    costs: CostBreakdownAnswer = Field(description="The profit before and after costs.")
+    trades: FirstRows[TradeRow] = Field(description="The 10 worst trades.")
+    fills: FirstRows[FillRow] = Field(description="All fills, or none if there are more than 1,500.")

@@ -11,11 +11,12 @@ from starlette.responses import Response
 from src.api.dependencies import max_rows_of, services_of
 from src.api.requests.series import build_series_request
 from src.api.rest import values
-from src.api.rest.caching import NOT_MODIFIED, has_already, immutable_headers
+from src.api.rest.caching import NOT_MODIFIED, checked_headers, is_unchanged
 from src.api.rest.formats import FORMAT_RESPONSES, Format, FormatParameter, choose_format, respond_file
 from src.api.rest.presenting import respond
 from src.api.rest.queries import NamedQueryRoute
 from src.api.rest.schemas import MARKET_ERRORS, Envelope, error_responses
+from src.api.rest.sheet_parts import POINTS, collect_sheet, sheet_columns
 from src.api.rest.tables import present_series
 from src.api.rest.tearsheet_schemas import (
     CostBreakdownAnswer,
@@ -24,11 +25,12 @@ from src.api.rest.tearsheet_schemas import (
     MonthlyReturnsAnswer,
     ReturnDistributionAnswer,
     SeriesAnswer,
+    TearSheetAnswer,
 )
-from src.api.rows.tables import Columns, drawdown_columns, month_columns, series_columns
+from src.api.rows.tables import drawdown_columns, month_columns, series_columns
 from src.api.spelling import camel_case
 from src.domain import errors
-from src.domain.tearsheet import DEFAULT_DRAWDOWNS, MAX_DRAWDOWNS, SERIES_COLUMNS
+from src.domain.tearsheet import DEFAULT_DRAWDOWNS, MAX_DRAWDOWNS, SERIES_COLUMNS, SeriesRequest
 
 router = APIRouter(prefix="/api/backtests", tags=["backtests"], route_class=NamedQueryRoute)
 
@@ -67,6 +69,7 @@ _BAR_ERRORS = error_responses(errors.InvalidInput, errors.ResultNotFound, errors
 
 @router.get(
     "/{result_id}/series",
+    summary="Read rows of a result as columns",
     response_model=Envelope[SeriesAnswer],
     responses={**FORMAT_RESPONSES, **NOT_MODIFIED, **_BAR_ERRORS},
 )
@@ -94,12 +97,14 @@ async def get_series(
         max_rows=max_rows_of(request),
         allows_nulls=chosen is Format.JSON,
     )
+    names = (result_id, "series", chosen, *map(str, (columns, points, start, end)))
+    headers = _headers(*names)
+    if await is_unchanged(request, headers, result_id):
+        return Response(status_code=304, headers=headers)
     services = services_of(request)
     series = await services.tearsheets.series(await services.backtests.get(result_id), asked)
-    names = (result_id, "series", chosen, *map(str, (columns, points, start, end)))
-    headers = {"Vary": "Accept", **({} if series.warnings else immutable_headers(*names))}
-    if has_already(request, headers):
-        return Response(status_code=304, headers=headers)
+    if series.warnings:
+        headers = {"Vary": "Accept"}
     if chosen is not Format.JSON:
         columns_of_file = series_columns(series)
         return await respond_file("series", columns_of_file, series.length, chosen, headers, warnings=series.warnings)
@@ -108,6 +113,7 @@ async def get_series(
 
 @router.get(
     "/{result_id}/months",
+    summary="Read monthly returns",
     response_model=Envelope[MonthlyReturnsAnswer],
     responses={**FORMAT_RESPONSES, **NOT_MODIFIED, **_ERRORS},
 )
@@ -117,16 +123,19 @@ async def get_months(request: Request, result_id: ResultId, format: FormatParame
     A file has a row per year: `year`, `january` to `december`, `total`.
     """
     chosen = choose_format(request, format)
+    headers = _headers(result_id, "months", chosen)
+    if await is_unchanged(request, headers, result_id):
+        return Response(status_code=304, headers=headers)
     services = services_of(request)
     found = await services.tearsheets.months(await services.backtests.get(result_id))
-    names = (result_id, "months", chosen)
     if chosen is not Format.JSON:
-        return await _respond_file(request, month_columns(found), len(found.years), chosen, *names)
-    return _respond(request, "Months found", MonthlyReturnsAnswer.of(found), *names)
+        return await respond_file("months", month_columns(found), len(found.years), chosen, headers, warnings=())
+    return respond("Months found", MonthlyReturnsAnswer.of(found), headers=headers)
 
 
 @router.get(
     "/{result_id}/drawdowns",
+    summary="Read the deepest drawdowns",
     response_model=Envelope[DrawdownsAnswer],
     responses={**FORMAT_RESPONSES, **NOT_MODIFIED, **_ERRORS},
 )
@@ -138,45 +147,75 @@ async def get_drawdowns(
 ) -> Response:
     """Read the deepest drawdowns of a result, the deepest first."""
     chosen = choose_format(request, format)
+    headers = _headers(result_id, "drawdowns", str(first), chosen)
+    if await is_unchanged(request, headers, result_id):
+        return Response(status_code=304, headers=headers)
     services = services_of(request)
     found = await services.tearsheets.drawdowns(await services.backtests.get(result_id), first=first)
-    names = (result_id, "drawdowns", str(first), chosen)
     if chosen is not Format.JSON:
-        return await _respond_file(request, drawdown_columns(found), len(found), chosen, *names)
+        return await respond_file("drawdowns", drawdown_columns(found), len(found), chosen, headers, warnings=())
     items = [DrawdownAnswer.of(period) for period in found]
-    return _respond(request, f"{len(items)} drawdown(s)", {"items": items}, *names)
+    return respond(f"{len(items)} drawdown(s)", {"items": items}, headers=headers)
 
 
 @router.get(
     "/{result_id}/distribution",
+    summary="Read the distribution of returns",
     response_model=Envelope[ReturnDistributionAnswer],
     responses={**NOT_MODIFIED, **_ERRORS},
 )
 async def get_distribution(request: Request, result_id: ResultId) -> Response:
     """Read the distribution of a result's returns per bar, with value at risk and expected shortfall."""
+    headers = _headers(result_id, "distribution")
+    if await is_unchanged(request, headers, result_id):
+        return Response(status_code=304, headers=headers)
     services = services_of(request)
     found = await services.tearsheets.distribution(await services.backtests.get(result_id))
-    return _respond(request, "Distribution found", ReturnDistributionAnswer.of(found), result_id, "distribution")
+    return respond("Distribution found", ReturnDistributionAnswer.of(found), headers=headers)
 
 
-@router.get("/{result_id}/costs", response_model=Envelope[CostBreakdownAnswer], responses={**NOT_MODIFIED, **_ERRORS})
+@router.get(
+    "/{result_id}/costs",
+    summary="Read what costs took",
+    response_model=Envelope[CostBreakdownAnswer],
+    responses={**NOT_MODIFIED, **_ERRORS},
+)
 async def get_costs(request: Request, result_id: ResultId) -> Response:
     """Read what a result gained before costs, and what slippage and fees took."""
+    headers = _headers(result_id, "costs")
+    if await is_unchanged(request, headers, result_id):
+        return Response(status_code=304, headers=headers)
     services = services_of(request)
     found = await services.tearsheets.costs(await services.backtests.get(result_id))
-    return _respond(request, "Costs found", CostBreakdownAnswer.of(found), result_id, "costs")
+    return respond("Costs found", CostBreakdownAnswer.of(found), headers=headers)
 
 
-async def _respond_file(request: Request, columns: Columns, length: int, chosen: Format, *names: str) -> Response:
-    """Return a table as a file that is named after its path."""
-    headers = {"Vary": "Accept", **immutable_headers(*names)}
-    if has_already(request, headers):
+@router.get(
+    "/{result_id}/tearsheet",
+    summary="Read what a run's page shows at first",
+    response_model=Envelope[TearSheetAnswer],
+    responses={**NOT_MODIFIED, **_BAR_ERRORS},
+)
+async def get_tear_sheet(request: Request, result_id: ResultId, points: Points = None) -> Response:
+    """Read at once all that the page of a result shows first: the result is read a single time.
+
+    Rows are reduced to 2,000 points if `points` is absent. Fills are all or none: more than 1,500 cannot be drawn.
+    `open`, `high` and `low` are left out if the result has more than 100,000 bars: all of them would be fetched for
+    points of 50 bars and more. Ranges of `series` have them.
+    """
+    most = max_rows_of(request)
+    headers = checked_headers(result_id, "tearsheet", str(points))
+    if await is_unchanged(request, headers, result_id):
         return Response(status_code=304, headers=headers)
-    return await respond_file(names[1], columns, length, chosen, headers, warnings=())
+    services = services_of(request)
+    result = await services.backtests.get(result_id)
+    names = sheet_columns(result)
+    asked = SeriesRequest(columns=names, points=min(POINTS, most) if points is None else points, max_rows=most)
+    series, data = await collect_sheet(services.tearsheets, result, asked)
+    if series.warnings:
+        headers = {}
+    return await run_in_threadpool(lambda: respond("Tear sheet found", data, headers=headers))
 
 
-def _respond(request: Request, message: str, data: object, *names: str) -> Response:
-    headers = {"Vary": "Accept", **immutable_headers(*names)}
-    if has_already(request, headers):
-        return Response(status_code=304, headers=headers)
-    return respond(message, data, headers=headers)
+def _headers(*names: str) -> dict[str, str]:
+    return {"Vary": "Accept", **checked_headers(*names)}

@@ -10,19 +10,32 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, Final
 
+from src.api.components import Schema, enum_of, text_enum
 from src.domain.datasets import DATASET_NAME_PATTERN
+from src.domain.intervals import INTERVALS
 from src.domain.market import MarketRequest
 from src.domain.model_files import MAX_MODEL_NAME_LENGTH, USER_ID_PATTERN
 from src.domain.parameters import Bounds, DeclaredParameter, parameters_of
-
-Schema = dict[str, Any]
+from src.domain.sweeps import ROW_METRICS
 
 MAXIMUM_SETTING: Final = "x-maximum-setting"
 """Names the setting whose value is the maximum, which `with_maxima` writes beside it."""
 
 
+_UNITS: Final = {"s": "SECOND", "m": "MINUTE", "h": "HOUR", "d": "DAY", "w": "WEEK", "M": "MONTH"}
+INTERVAL: Final = text_enum(
+    "BarInterval",
+    "The length of a bar: 1m is a minute, and 1M a month.",
+    {f"{_UNITS[name[-1]]}_{name[:-1]}": name for name in INTERVALS},
+)
+_ROW_METRIC: Final = text_enum(
+    "RowMetric", "A metric of the rows of a sweep.", {name.upper(): name for name in ROW_METRICS}
+)
+_CHOICES: Final = {tuple(INTERVALS): INTERVAL, ROW_METRICS: _ROW_METRIC}
+
+
 def schema_of(item: DeclaredParameter) -> Schema:
-    """Return the schema that a parameter's declaration allows."""
+    """Return what a parameter's declaration allows, beside its type or `enum_schema_of`."""
     declared = item.parameter
     schema: Schema = {} if declared.bounds is None else _schema_of_bounds(declared.bounds)
     if declared.maximum_setting:
@@ -33,10 +46,6 @@ def schema_of(item: DeclaredParameter) -> Schema:
         schema["not"] = {"type": "string", "pattern": declared.excluded_pattern}
     if declared.max_length is not None:
         schema["maxLength"] = declared.max_length
-    if declared.choices:
-        schema["enum"] = list(declared.choices)
-    if isinstance(item.public_kind, type) and issubclass(item.public_kind, StrEnum):
-        schema |= any_case(*item.public_kind)
     if declared.example is not None:
         schema["examples"] = [declared.example]
     return schema
@@ -51,14 +60,13 @@ def _schema_of_bounds(bounds: Bounds) -> Schema:
     return schema
 
 
-def optional(schema: Schema) -> Schema:
-    """Return a schema that also allows null: all its rules but `enum` concern values of their own type only."""
-    return {**schema, "enum": [*schema["enum"], None]} if "enum" in schema else schema
-
-
-def any_case(*members: StrEnum) -> Schema:
-    """Return the schema of members' names in upper or lower case; the checks ignore case."""
-    return {"enum": [text for member in members for text in dict.fromkeys((member.value, member.value.lower()))]}
+def enum_schema_of(item: DeclaredParameter) -> Schema | None:
+    """Return the schema of a parameter that is one of a closed list of texts; None for others."""
+    if item.parameter.choices:
+        return _CHOICES[item.parameter.choices]
+    if isinstance(item.public_kind, type) and issubclass(item.public_kind, StrEnum):
+        return enum_of(item.public_kind, ignores_case=True)
+    return None
 
 
 def with_maxima(node: Any, settings: Mapping[str, int]) -> Any:
@@ -79,7 +87,6 @@ USER_ID: Final[Schema] = {"pattern": USER_ID_PATTERN}
 SYMBOL: Final = _MARKET["symbol"]
 DATASET_NAME: Final[Schema] = {"pattern": DATASET_NAME_PATTERN}
 MODEL_NAME: Final[Schema] = {"maxLength": MAX_MODEL_NAME_LENGTH}
-INTERVAL: Final = _MARKET["interval"]
 CURSOR: Final[Schema] = {"minLength": 1}
 DATE: Final = _MARKET["start_date"]
 COUNT: Final = _MARKET["limit"]

@@ -31,6 +31,8 @@ from src.strategies.rules.tree import (
 )
 from src.strategies.rules.vocabulary import COLUMN_RANGES, COLUMNS, FUNCTIONS, known_names, signature_of
 
+MAX_WARNINGS: Final = 5
+"""Of one rule."""
 MAX_LOOKBACK: Final = MAX_WARM_UP_BARS
 """Bars, of `x[n]` and of a whole rule: a longer one would have no value on the first bars of a range."""
 
@@ -52,6 +54,7 @@ class Compiler:
         self._steps: Final = StepTable()
         self._outputs: Final[dict[str, int]] = {}
         self._trees: Final[list[Node]] = []
+        self._warnings: Final[list[str]] = []
 
     def add_rule(self, text: str, field: str) -> Node:
         """Add a rule and return its tree; raises InvalidRule, and the rule is not added."""
@@ -59,6 +62,7 @@ class Compiler:
         reading = _Reading(Source(text, field), self._parameters, self._steps)
         self._outputs[field] = reading.condition(tree, "A rule is a condition")
         self._trees.append(tree)
+        self._warnings.extend(reading.warnings)
         return tree
 
     def build(self) -> Program:
@@ -73,6 +77,7 @@ class Compiler:
             indicators=tuple(dict.fromkeys(name for name in calls if name in INDICATORS)),
             parameters=tuple(dict.fromkeys(node.name for node in nodes if isinstance(node, Parameter))),
             reads_model="model" in calls,
+            warnings=tuple(self._warnings),
         )
 
 
@@ -83,6 +88,7 @@ class _Reading:
         self._source = source
         self._parameters = parameters
         self._steps = steps
+        self.warnings: Final[list[str]] = []
 
     def condition(self, node: Node, reason: str) -> int:
         """Add a part that must be a condition; `reason` begins the error's sentence."""
@@ -138,7 +144,14 @@ class _Reading:
                 raise self._source.fault(
                     other.at, problem, name=print_rule(column), got=f"{value:.15g}", least=bounds[0], most=bounds[1]
                 )
+        left_value, right_value = (self._steps[step].constant for step in inputs)
+        if inputs[0] == inputs[1] or (left_value is not None and right_value is not None):
+            self._warn(node, "{got!r} compares what does not change: it is the same at each bar.")
         return self._add(node, operator, inputs=inputs, is_condition=True)
+
+    def _warn(self, node: Node, problem: str) -> None:
+        if len(self.warnings) < MAX_WARNINGS:
+            self.warnings.append(self._source.note(node.at, problem, got=print_rule(node)))
 
     def _numbers(self, operator: str, nodes: Sequence[Node]) -> tuple[int, ...]:
         return tuple(self.number(node, f"{operator} takes numbers") for node in nodes)
@@ -175,6 +188,9 @@ class _Reading:
         inputs = self._numbers(operator, (left, right))
         if operator in "/%" and self._steps[inputs[1]].constant == 0:
             raise self._source.fault(right.at, "Division by zero: {got!r} is 0 at each bar.", got=print_rule(right))
+        divisor = self._steps[inputs[1]]
+        if operator in "/%" and divisor.operation == "-" and divisor.inputs[0] == divisor.inputs[1]:
+            self._warn(node, "{got!r} divides by zero at each bar, and has no value.")
         return self._add(node, operator, inputs=inputs)
 
     def _earlier(self, node: Node, value: Node, bars: Node) -> int:

@@ -32,6 +32,11 @@ class Source:
             problem=Template(problem, parts), excerpt=self._excerpt(at),
         )  # fmt: skip
 
+    def note(self, at: int, problem: str, **parts: object) -> str:
+        """Return a sentence about what may stand at a character, but is hardly meant."""
+        line, column = self.place_of(at)
+        return f"{self.field}, line {line}, column {column}: {Template(problem, parts)}"
+
     def place_of(self, at: int) -> tuple[int, int]:
         """Return line and column of a character, both from 1."""
         start = self.text.rfind("\n", 0, at) + 1

@@ -47,7 +47,8 @@ class Program:
     """The steps of some rules.
 
     `outputs` are the steps of the rules by their fields, `last_reads` for each step those that nothing reads after it.
-    `indicators` and `parameters` are the names that the rules use, in the order of the text.
+    `indicators` and `parameters` are the names that the rules use, in the order of the text. `warnings` are sentences
+    about parts that can be traded and are hardly meant.
     """
 
     steps: tuple[Step, ...]
@@ -56,6 +57,7 @@ class Program:
     indicators: tuple[str, ...]
     parameters: tuple[str, ...]
     reads_model: bool
+    warnings: tuple[str, ...] = ()
 
     @property
     def lookback_bars(self) -> int:

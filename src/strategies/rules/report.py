@@ -51,6 +51,7 @@ def describe_rules(rules: Rules, parameters: Mapping[str, float], interval: Inte
         indicators=program.indicators,
         reads_model=program.reads_model,
         faults=tuple(faults),
+        warnings=program.warnings,
     )
 
 

@@ -135,10 +135,12 @@ def _read_model(predictions: Predictions, warm_up: int) -> NDArray[np.float64]:
 
 
 def _warn(program: Program, is_true: Mapping[str, NDArray[np.bool_]], bars: int) -> tuple[str, ...]:
-    """Return warnings about rules that were never true."""
+    """Return warnings about parts of rules that are hardly meant, and about rules that were never true."""
     if bars <= program.lookback_bars:
         return (
+            *program.warnings,
             f"{bars} bars are too few for rules that look back {program.lookback_bars}. Ask for more bars (limit) or "
             "write shorter lengths.",
         )
-    return tuple(f"The rule {field} is true at no bar." for field, condition in is_true.items() if not condition.any())
+    never = (f"The rule {field} is true at no bar." for field, condition in is_true.items() if not condition.any())
+    return (*program.warnings, *never)

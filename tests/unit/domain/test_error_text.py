@@ -58,7 +58,13 @@ class Color(enum.StrEnum):
         ("it's", '"it\'s"'),
         ("", "''"),
         (7, "7"),
-        (None, "None"),
+        (None, "null"),
+        (True, "true"),
+        ({"a": [None, False], "b": 1.5}, "{'a': [null, false], 'b': 1.5}"),
+        (
+            {f"name{place}": place for place in range(1000)},
+            "{" + ", ".join(f"'name{n}': {n}" for n in range(9))[:79] + "…",
+        ),
         (np.float64(0.5), "0.5"),
         (Color.RED, "'red'"),
         (["a"], "['a']"),
@@ -70,6 +76,13 @@ class Color(enum.StrEnum):
 )
 def test_foreign_value_is_quoted_escaped_and_shortened(value: object, says: str) -> None:
     assert quote(value) == says
+
+
+def test_deep_value_is_quoted_without_recursing_to_its_end() -> None:
+    deep: list[object] = []
+    for _ in range(100_000):
+        deep = [deep]
+    assert quote(deep) == "[" * 8 + "…" + "]" * 8
 
 
 @pytest.mark.parametrize("letter", ["\x1b", "\u202e", "\ud800", "\U000e0001", "'", '"', "\\", "{", "界"])

@@ -133,7 +133,7 @@ def test_numbers_by_name_keep_their_names() -> None:
         ([1], "myNumbers is [1]. Allowed: an object whose values are numbers."),
         ("n", "myNumbers is 'n'. Allowed: an object whose values are numbers."),
         ({"n": "1"}, "myNumbers has '1' for 'n'. Allowed: numbers."),
-        ({"n": True}, "myNumbers has True for 'n'. Allowed: numbers."),
+        ({"n": True}, "myNumbers has true for 'n'. Allowed: numbers."),
         ({"n": {}}, "myNumbers has {} for 'n'. Allowed: numbers."),
     ],
 )

@@ -54,13 +54,13 @@ def test_changed_link_is_named(number: int, change: dict[str, str], named: str) 
 @pytest.mark.parametrize(
     ("change", "named"),
     [
-        ({"number": None}, "a link has the number None"),
+        ({"number": None}, "a link has the number null"),
         ({"number": "3"}, "a link has the number '3'"),
         ({"number": 3.0}, "a link has the number 3.0"),
-        ({"number": True}, "a link has the number True"),
-        ({"key": None}, "link 3 has None as key"),
+        ({"number": True}, "a link has the number true"),
+        ({"key": None}, "link 3 has null as key"),
         ({"key": b"key-2"}, "link 3 has b'key-2' as key"),
-        ({"entry": None}, "link 3 has None as digest of its trial"),
+        ({"entry": None}, "link 3 has null as digest of its trial"),
         ({"sums": "A" * 64}, f"link 3 has '{'A' * 64}' as digest of its sums"),
         ({"head": ["x" * 900]}, "link 3 has ['" + "x" * 78 + "… as head"),
     ],

@@ -70,6 +70,16 @@ assert loaded == {"vectorbt", "vectorbt._typing", "vectorbt.portfolio.enums", "v
 """)
 
 
+def test_types_of_annotations_are_loaded_when_used() -> None:
+    python("""
+run()
+from vectorbt import _typing as tp
+import pandas, plotly.graph_objects
+assert tp.Series is pandas.Series and tp.Figure is plotly.graph_objects.Figure
+assert sys.modules["vectorbt._typing"] is tp
+""")
+
+
 def test_whole_package_is_imported_when_used() -> None:
     python("""
 before = run()
@@ -104,7 +114,7 @@ assert vbt.Portfolio.__name__ == Portfolio.__name__
 def test_types_kept_elsewhere_leave_the_numba_simulation() -> None:
     python("""
 from src.engines import vectorbt_types
-vectorbt_types._MODULES = ("vectorbt._typing", "vectorbt.moved.enums")
+vectorbt_types._MODULES = ("vectorbt.moved.enums",)
 run()
 from src.engines import vectorized
 assert vectorized._VECTORBT[1] == {"engine": "numba"}

@@ -312,6 +312,47 @@ async def test_lost_job_is_left_alone(
     assert (await store.end(other, JobState.SUCCEEDED, now_ms=clock.moment_ms)).attempt == 2
 
 
+async def test_task_that_hides_a_lost_lease_is_no_error(
+    store: SqliteJobs, make_runner: MakeRunner, clock: MovingClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Grouping(Holding):
+        async def run(self, handle: JobHandle) -> JobOutcome:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(super().run(handle))
+            raise AssertionError
+
+    job = await submit(store)
+    task = Grouping()
+    runner = make_runner(task, timing=NEVER)
+    await runner.start()
+    await task.waits.wait()
+    clock.moment_ms += 2 * LEASE_MS
+    await lease(store, clock.moment_ms, holder="other")
+    task.go.set()
+    while runner._running:
+        await asyncio.sleep(0.005)
+    assert f"job lost to another process: id={job.id}" in caplog.text
+    assert "unexpected" not in caplog.text
+
+
+async def test_job_taken_while_draining_begins_is_given_back(store: SqliteJobs, clock: MovingClock) -> None:
+    class Draining(Failing):
+        def __getattr__(self, name: str) -> Any:
+            if name == "read_request":
+                runner.start_draining()
+            return super().__getattr__(name)
+
+    job = await submit(store)
+    over: Any = Draining(store, "", 0)
+    runner = JobRunner(over, clock, {JobKind.SWEEP: Holding()}, workers=1, threads=1, timing=NEVER)
+    await runner.start()
+    while not runner._is_draining:
+        await asyncio.sleep(0.005)
+    given = await ended(store, job.id, JobState.QUEUED)
+    assert given.attempt == 0
+    await runner.close()
+
+
 async def test_deleted_job_stops(store: SqliteJobs, make_runner: MakeRunner, clock: MovingClock) -> None:
     job = await submit(store)
     task = Holding()

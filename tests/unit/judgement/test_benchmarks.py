@@ -17,10 +17,19 @@ from src.domain.errors import InvalidInput
 from src.domain.signals import Signals, StrategyDescription
 from src.domain.trading import Direction, EntryOrder, EntryType, Exits, FillTiming, Simulation, Sizing, TradingRules
 from src.engines.event_driven import EventDrivenEngine
+from src.engines.vectorized import VectorizedEngine
 from src.judgement import benchmarks
-from src.judgement.benchmarks import delay, find_break_even_fee, hold_market, measure_costs
+from src.judgement.benchmarks import (
+    HOLD_OPENING_BARS,
+    delay,
+    extend_hold,
+    find_break_even_fee,
+    hold_market,
+    measure_costs,
+    simulate_hold,
+)
 from tests.market import bars_of_closes, random_bars
-from tests.simulations import RULES, Market, markets, random_market
+from tests.simulations import RULES, SHARED_RULES, Market, markets, random_market
 
 run = EventDrivenEngine().run
 NEXT_OPEN = TradingRules(fill=FillTiming.NEXT_OPEN)
@@ -91,6 +100,18 @@ def test_market_that_cannot_be_bought_is_not_held() -> None:
     held = hold_market(bars, replace(NEXT_OPEN, fill=FillTiming.SAME_CLOSE), year_of(bars), run)
     assert held is not None
     assert held.sharpe_ratio is None
+
+
+@given(market=markets(), rules=RULES, shared=SHARED_RULES)
+def test_extended_hold_equals_whole_simulation(market: Market, rules: TradingRules, shared: TradingRules) -> None:
+    bars, _ = market
+    opening = bars.slice(0, min(HOLD_OPENING_BARS, len(bars)))
+    for engine, given_rules in ((EventDrivenEngine(), rules), (VectorizedEngine(), shared)):
+        whole = simulate_hold(bars, given_rules, engine.run)
+        curve = extend_hold(opening, bars.close, given_rules, engine.run)
+        assert (whole is None) == (curve is None)
+        if whole is not None and curve is not None:
+            assert curve.tobytes() == whole.equity.tobytes()
 
 
 @given(market=markets(), rules=RULES)

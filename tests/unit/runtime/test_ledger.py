@@ -75,7 +75,7 @@ def test_unreadable_ledger_is_a_fault_of_that_one(tmp_path: Path, run: Run) -> N
     found = run()
     assert found.code == 1
     assert found.out.splitlines() == [
-        r"'a\nb' on '\x1b[2J': FAULT: The ledger of trials cannot be read: The bytes are no sums of trials.",
+        r"'a\nb' on '\x1b[2J': FAULT: The ledger of trials cannot be read: The bytes are not sums of trials.",
         r"'z' on '\x1b[2J': 2 trials, 2 trials before links were kept: FAULT: trials without a link: 0, not 2 as "
         "counted before links were kept; trials were added or removed, or have lost their links",
         "2 ledgers, 2 trials, 2 with a fault",

@@ -11,7 +11,7 @@ import pytest
 
 from src.api.spelling import snake_case
 from src.domain.errors import InvalidInput, MissingLibrary, ModelRejected, ServiceError, TimedOut
-from src.domain.model_files import SandboxMode
+from src.domain.sandbox_mode import SandboxMode
 from src.domain.signals import OutputKind
 from src.sandbox import outcomes
 from src.sandbox.layers import ALL_LAYERS, Layer, find_refusal

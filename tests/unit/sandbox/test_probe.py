@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from src.concurrency.child_process import KillSwitch
-from src.domain.model_files import SandboxMode
+from src.domain.sandbox_mode import SandboxMode
 from src.sandbox import canaries, outcomes
 from src.sandbox.children import Children
 from src.sandbox.layers import ALL_LAYERS, Layer

@@ -26,7 +26,7 @@ from src.domain.errors import (
     TimedOut,
     UnsupportedFormat,
 )
-from src.domain.model_files import SandboxMode
+from src.domain.sandbox_mode import SandboxMode
 from src.domain.signals import OutputKind
 from src.model_formats.sentences import sentence
 from src.model_formats.undeclared import by_columns

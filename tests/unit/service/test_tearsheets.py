@@ -68,8 +68,11 @@ class OneSource:
         await asyncio.sleep(0)
         if self.error is not None:
             raise self.error
-        quality = DataQuality(expected_bars=len(self.bars), present_bars=len(self.bars))
-        return MarketSeries(bars=self.bars, quality=quality, origin="made by hand")
+        assert market.start_ms is not None and market.end_ms is not None
+        start, stop = np.searchsorted(self.bars.open_time_ms, [market.start_ms, market.end_ms + 1])
+        bars = self.bars.slice(int(start), int(stop))
+        quality = DataQuality(expected_bars=len(bars), present_bars=len(bars))
+        return MarketSeries(bars=bars, quality=quality, origin="made by hand")
 
 
 def make_sheets(sources: Mapping[str, Any] | None = None, *, timeout_s: float = 30.0) -> TearSheets:
@@ -170,6 +173,28 @@ async def test_range_includes_both_ends() -> None:
     )
     assert np.array_equal(between.columns["date"], times[6:7])  # type: ignore[arg-type]
     assert (between.total, between.length) == (1, 1)
+
+
+async def test_range_and_hold_fetch_only_bars_they_need() -> None:
+    source, times = OneSource(), BARS.open_time_ms
+    request = asked("open", "buy_and_hold", "equity", start_ms=int(times[100]), end_ms=int(times[119]))
+    found = await make_sheets(sources={"binance": source}).series(make_stored(), request)
+    whole = await make_sheets().series(make_stored(), asked("buy_and_hold"))
+    assert np.array_equal(found.columns["open"], BARS.open[100:120])  # type: ignore[arg-type]
+    assert np.array_equal(found.columns["buy_and_hold"], whole.columns["buy_and_hold"][100:120])  # type: ignore[arg-type, index]
+    assert [(one.start_ms, one.end_ms) for one in source.asked] == [(times[100], times[119]), (times[0], times[1])]
+
+
+@pytest.mark.parametrize("changed", ["close", "open_time_ms"])
+async def test_changed_bars_of_range_are_not_shown(changed: str) -> None:
+    values = getattr(BARS, changed).copy()
+    values[7] = BARS.low[7] if changed == "close" else values[7] + 1
+    sheets = make_sheets(sources={"binance": OneSource(replace(BARS, **{changed: values}))})
+    start_ms, end_ms = (int(BARS.open_time_ms[row]) for row in (5, 9))
+    with pytest.raises(Conflict, match="have changed"):
+        await sheets.series(make_stored(), asked("open", start_ms=start_ms, end_ms=end_ms))
+    after = await sheets.series(make_stored(), asked("open", start_ms=end_ms))
+    assert np.array_equal(after.columns["open"], BARS.open[9:])  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("points", [None, 10])

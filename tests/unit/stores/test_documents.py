@@ -295,3 +295,13 @@ def test_unknown_kind_is_named_in_error() -> None:
     summary["request"]["strategy"]["kind"] = "oracle"
     with pytest.raises(UnreadableDocument, match=f"'oracle'; known: {', '.join(PARAMS)}"):
         decode_summary(summary)
+
+
+@pytest.mark.parametrize("text", ["", "é 币安人生 \U0001f4c8", '"\\/\b\f\n\r\t\x00\x7f\u2028', "\ud800", "a\udfffb"])
+@pytest.mark.parametrize(
+    "number", [0, -0.0, 0.1, 5e-324, 1.7976931348623157e308, 1e16, 123456789012345680.0, 2**63 - 1]
+)
+def test_details_are_read_as_json_writes_them(text: str, number: float) -> None:
+    given = {"text": text, text: [number, None, True, {}], "number": {"inner": number}}
+    read, expected = (json.loads(content) for content in (documents._write_json(given), json.dumps(given)))
+    assert (read, repr(read)) == (expected, repr(expected))

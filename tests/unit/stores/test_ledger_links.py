@@ -144,7 +144,7 @@ async def test_edited_row_is_named(sqlite_ledger: SqliteTrialLedger, path: Path,
         ("UPDATE trial_ledgers SET runs = 'many'", "runs is of the type str"),
         ("UPDATE trial_ledgers SET head = x'00'", "head is of the type bytes"),
         ("UPDATE trial_ledgers SET total = 'x'", "total is of the type str"),
-        ("UPDATE trial_ledgers SET active = x'00'", "no sums of trials"),
+        ("UPDATE trial_ledgers SET active = x'00'", "not sums of trials"),
     ],
 )
 async def test_unreadable_row_is_named(sqlite_ledger: SqliteTrialLedger, path: Path, edit: str, named: str) -> None:
@@ -178,17 +178,38 @@ async def test_file_that_had_no_links_may_lack_some(path: Path, version: int) ->
     await database.close()
 
 
-async def test_file_that_had_all_links_keeps_all(path: Path) -> None:
-    database = SqliteDatabase(path)
-    await count(SqliteTrialLedger(database), 1, 2)
-    await database.close()
-    later = ("DROP TABLE trial_links", "ALTER TABLE trials DROP COLUMN runs")
-    edit_file(path, *later, f"PRAGMA user_version = {OLD_SCHEMA + 1}")
+def write_linked_file(path: Path, version: int) -> None:
+    """Write the file that an earlier version with links would have left after two runs."""
+    state = EMPTY_LEDGER
+    file = sqlite3.connect(path)
+    with file:
+        for statement in (one for migration in MIGRATIONS[:version] for one in migration):
+            file.execute(statement)
+        for number in (1, 2):
+            state, link = state.count(entry(number))
+            file.execute(
+                "INSERT INTO trials (user_id, symbol, key, number, entry, sums, head) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                ("ann", "BTCUSDT", link.key, link.number, link.entry, link.sums, link.head),
+            )
+        file.execute(
+            "INSERT INTO trial_ledgers (user_id, symbol, total, active, head, runs) VALUES (?, ?, ?, ?, ?, ?)",
+            ("ann", "BTCUSDT", state.total.to_bytes(), state.active.to_bytes(), state.head, state.runs),
+        )
+        file.execute(f"PRAGMA user_version = {version}")
+    file.close()
+
+
+@pytest.mark.parametrize("version", [OLD_SCHEMA + 1, OLD_SCHEMA + 2])
+async def test_file_that_had_all_links_keeps_all(path: Path, version: int) -> None:
+    """Before batches: each trial had a link of its own."""
+    write_linked_file(path, version)
     database = SqliteDatabase(path)
     ledger = SqliteTrialLedger(database)
-    await count(ledger, 3)
-    assert await ledger.keeps_all_links()
     assert await fault_of(ledger) is None
+    assert await ledger.keeps_all_links()
+    await count_batch(ledger)
+    found = await check_ledger(ledger, user_id="ann", symbol="BTCUSDT")
+    assert (found.fault, found.runs) == (None, 7)
     await database.close()
 
 
@@ -225,20 +246,6 @@ async def test_edited_batch_is_named(sqlite_ledger: SqliteTrialLedger, path: Pat
     await count_batch(sqlite_ledger)
     edit_file(path, edit)
     assert named in str(await fault_of(sqlite_ledger))
-
-
-async def test_file_without_batches_goes_on(path: Path) -> None:
-    database = SqliteDatabase(path)
-    await count(SqliteTrialLedger(database), 1, 2)
-    await database.close()
-    edit_file(path, "ALTER TABLE trials DROP COLUMN runs", f"PRAGMA user_version = {OLD_SCHEMA + 2}")
-    database = SqliteDatabase(path)
-    ledger = SqliteTrialLedger(database)
-    assert await fault_of(ledger) is None
-    await count_batch(ledger)
-    found = await check_ledger(ledger, user_id="ann", symbol="BTCUSDT")
-    assert (found.fault, found.runs) == (None, 7)
-    await database.close()
 
 
 async def test_rows_of_nobody_are_not_listed(sqlite_ledger: SqliteTrialLedger, path: Path) -> None:

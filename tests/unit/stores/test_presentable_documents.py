@@ -107,7 +107,7 @@ async def test_readable_summary_is_written_by_both_apis(value: Any) -> None:
 @pytest.mark.parametrize(
     ("path", "value", "reason"),
     [
-        (("created_ms",), MAX_TIME_MS + 1, "created_ms is 253402300800000, which is no time of the years 1 to 9999"),
+        (("created_ms",), MAX_TIME_MS + 1, "created_ms is 253402300800000, which is not a time in the years 1 to 9999"),
         (("created_ms",), MIN_TIME_MS - 1, "created_ms is -62135596800001"),
         (("created_ms",), 1e30, "a float stands where a int belongs"),
         (("request", "market", "start_ms"), MIN_TIME_MS - 1, "start_ms is"),
@@ -117,7 +117,7 @@ async def test_readable_summary_is_written_by_both_apis(value: Any) -> None:
         (("request", "rules", "entry", "life_bars"), 2**31, "entryBars is 2147483648"),
         (("metrics", "strategy_name"), "\ud800", "not valid Unicode"),
         (("metrics", "end"), MAX_TIME_MS + 1, "end is"),
-        (("metrics", "total_trades"), 2**31, "total_trades is 2147483648, which is no count up to 2147483647"),
+        (("metrics", "total_trades"), 2**31, "total_trades is 2147483648, which is not a count up to 2147483647"),
         (("metrics", "total_trades"), -1, "total_trades is -1"),
         (("metrics", "max_drawdown_duration"), 2**31, "max_drawdown_duration is"),
         (("metrics", "total_return"), float("nan"), "nan stands where a finite number belongs"),

@@ -18,6 +18,7 @@ from src.stores import sqlite_jobs
 from src.stores.migrations import MIGRATIONS
 from src.stores.sqlite import SqliteStore
 from src.stores.sqlite_database import SqliteDatabase
+from src.stores.sqlite_job_rows import NEXT_USER, OLDEST
 from src.stores.sqlite_jobs import SqliteJobs
 from tests.factories import START_MS, make_result
 from tests.jobs import LEASE_MS, commit, contents, lease, submit
@@ -83,7 +84,7 @@ async def test_poll_without_work_waits_for_no_writer(jobs: SqliteJobs, path: Pat
 
 async def test_poll_reads_indexes_only_of_live_jobs(jobs: SqliteJobs, database: SqliteDatabase) -> None:
     await submit(jobs)
-    for statement, values in ((sqlite_jobs._HAS_WORK, [0]), (sqlite_jobs._NEXT_USER, []), (sqlite_jobs._OLDEST, ["a"])):
+    for statement, values in ((sqlite_jobs._HAS_WORK, [0]), (NEXT_USER, []), (OLDEST, ["a"])):
         steps = [str(row[3]) for row in await database.read(f"EXPLAIN QUERY PLAN {statement}", values)]
         of_jobs = [step for step in steps if "jobs" in step or "held" in step]
         assert of_jobs
@@ -95,23 +96,23 @@ async def test_deletion_frees_space_in_small_transactions(
 ) -> None:
     job = await submit(jobs)
     held = await lease(jobs)
-    for first in range(40):
-        held, _ = await commit(jobs, held, first, os.urandom(100_000))
+    for first in range(20):
+        held, _ = await commit(jobs, held, first, os.urandom(2_000_000))
     await jobs.end(held, JobState.SUCCEEDED, now_ms=START_MS)
     full = await database.size_bytes()
     deleted: list[int] = []
     write = database.write
 
-    async def watched(*statements: sqlite_jobs.Row, frees_space: bool = False) -> int:
+    async def watched(*statements: object, frees_space: bool = False) -> int:
         deleted.append(await write(*statements, frees_space=frees_space))  # type: ignore[arg-type]
         assert frees_space
         return deleted[-1]
 
     monkeypatch.setattr(database, "write", watched)
     await jobs.delete(job.id)
-    assert deleted == [16, 16, 8, 0]
+    assert deleted == [9, 9, 2, 0]
     async with asyncio.timeout(60):
-        while await database.size_bytes() > full - 3_000_000:
+        while await database.size_bytes() > full - 30_000_000:
             await asyncio.sleep(0.01)
     with closing(sqlite3.connect(path)) as file:
         assert file.execute("SELECT count(*) FROM job_documents").fetchall() == [(0,)]

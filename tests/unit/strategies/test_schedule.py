@@ -98,5 +98,5 @@ def test_description_names_each_part() -> None:
         StrategyInputs(bars=BARS)
     )
     [first, second] = described.strategy.parameters["schedule"]  # type: ignore[misc]
-    assert "MA Crossover (fast 2, slow 5)" in first
+    assert "MA Crossover (fastMaPeriod 2, slowMaPeriod 5)" in first
     assert "no trades" in second

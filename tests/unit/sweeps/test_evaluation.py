@@ -14,6 +14,7 @@ from src.domain.errors import InvalidInput
 from src.domain.runs import BacktestRequest
 from src.domain.signals import OutputKind, Predictions
 from src.domain.strategy import ModelParams
+from src.domain.sweep_rows import EvaluatedRows, SweepInputs
 from src.domain.sweeps import ROW_METRICS, Search, SweepRequest
 from src.domain.trading import Direction, EngineName, Exits, FillTiming, TradingRules
 from src.judgement.overfitting import DEFAULT_BLOCKS
@@ -21,7 +22,7 @@ from src.strategies.crossover import CrossoverParams
 from src.strategies.donchian import DonchianParams
 from src.strategies.rsi import RsiParams
 from src.sweeps import evaluation, row_signals, rows
-from src.sweeps.evaluation import EvaluatedRows, Evaluator, Kernel, SweepInputs
+from src.sweeps.evaluation import Evaluator, Kernel
 from tests.factories import make_request
 from tests.market import bars_of_closes, random_bars
 from tests.sweep_agreement import assert_rows_agree, build_sweep

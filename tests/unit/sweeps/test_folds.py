@@ -12,13 +12,10 @@ from hypothesis import strategies as st
 
 from src.domain.bars import Bars
 from src.domain.errors import InvalidInput
-from src.domain.signals import OutputKind, Predictions, Signals, StrategyDescription
-from src.domain.strategy import StrategyInputs
+from src.domain.signals import OutputKind, Predictions
 from src.domain.trading import FillTiming, TradingRules
 from src.domain.walk_forward import MAX_FOLDS, Fold, FoldBars, WalkForwardRequest, WindowKind
-from src.engines.event_driven import EventDrivenEngine
-from src.strategies.crossover import Crossover, CrossoverParams
-from src.sweeps.folds import FoldTest, cut_window, efficiency, plan_folds, stitch
+from src.sweeps.folds import cut_window, efficiency, plan_folds
 from tests.market import random_bars
 from tests.unit.sweeps.requests import sweep, swept
 
@@ -146,50 +143,6 @@ def test_later_bars_cannot_change_a_choice(window: WindowKind) -> None:
         assert chosen[0] == chosen[1]
         # The same strategy finds the later bars if it gets a mere slice.
         assert best_peek(bars.slice(fold.train_start, end)) != best_peek(changed.slice(fold.train_start, end))
-
-
-def crossings(bars: Bars, fold: FoldBars, fast: int) -> Signals:
-    found = cut_window(bars, fold.test_start, fold.test_end, warm_up=30)
-    assert found.history is not None
-    inputs = StrategyInputs(bars=found.bars.after(found.history), warm_up=len(found.history))
-    return Crossover(CrossoverParams(fast=fast, slow=8)).signals(inputs)
-
-
-def test_stitched_run_is_that_of_its_tests() -> None:
-    bars = random_bars(400, seed=3)
-    folds = plan_folds(asked(100, 40, step_bars=50), len(bars))
-    choices = [RULES, None, replace(RULES, fill=FillTiming.SAME_CLOSE), RULES, RULES, RULES]
-    tests = [
-        None if rules is None else FoldTest(signals=crossings(bars, fold, 2 + number % 3), rules=rules)
-        for number, (fold, rules) in enumerate(zip(folds, choices, strict=True))
-    ]
-    found = stitch(bars, folds, tests)
-    assert found.bars == bars.slice(100, 390)
-    assert len(found.signals) == len(found.simulation.equity) == 290
-    cash, count = RULES.initial_cash, 0
-    for fold, test in zip(folds, tests, strict=True):
-        first, stop = fold.test_start - 100, fold.test_end - 100
-        if test is None:
-            assert found.simulation.equity[first:stop].tolist() == [cash] * 40
-            continue
-        own = replace(test.signals, action=found.signals.action[first:stop])
-        alone = EventDrivenEngine().run(
-            bars.slice(fold.test_start, fold.test_end), own, replace(test.rules, initial_cash=cash)
-        )
-        np.testing.assert_array_equal(found.simulation.equity[first:stop], alone.equity)
-        cash, count = float(alone.cash[-1]), count + len(alone.fills)
-    assert len(found.simulation.fills) == count > 10
-    assert not found.simulation.trades["is_open"].any()
-
-
-def test_stitching_needs_a_test_and_its_signals() -> None:
-    bars = random_bars(80)
-    folds = plan_folds(asked(), len(bars))
-    with pytest.raises(ValueError, match="no fold has a test to trade"):
-        stitch(bars, folds, [None] * len(folds))
-    short = Signals(action=np.zeros(9, np.int8), strategy=StrategyDescription(name="short"))
-    with pytest.raises(ValueError, match="9 signals for 10 bars of a test"):
-        stitch(bars, folds, [FoldTest(signals=short, rules=RULES)] * len(folds))
 
 
 def fold_of(inside: float | None, outside: float | None, row: int | None = 0) -> Fold:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from fastapi import FastAPI
 from httpx import ASGITransport, AsyncClient
@@ -44,6 +46,22 @@ def test_shell_has_no_inline_script_or_style(page: Page) -> None:
     assert " style=" not in text
     assert " on" not in text.replace(" only", "")
     assert text.count("<script") == text.count('src="/static/') - text.count("<img")
+
+
+async def test_page_of_a_run_names_the_data_that_its_script_reads() -> None:
+    text = (await client_at("/tools/bt").get("/tools/bt/runs/a%22%3E%3Cb%20%C3%A4!~*'()")).text
+    # As `encodeURIComponent` writes it, and then as HTML does: another address would be loaded a second time.
+    address = "/tools/bt/api/backtests/a%22%3E%3Cb%20%C3%A4!~*&#x27;()/tearsheet"
+    assert f'<link rel="preload" as="fetch" crossorigin href="{address}">' in text
+    assert 'rel="preload"' not in (await client_at().get("/new")).text
+
+
+def test_page_of_a_run_has_at_most_300_kb_of_its_own() -> None:
+    [page] = [page for page in PAGES if page.name == "run"]
+    shell = render_page(page, root="")
+    names = {name.partition("/")[2] for name in re.findall(r'="/static/([^"]+)"', shell)}
+    assert {"css/app.css", "vendor/lightweight-charts.mjs", "js/pages/run.js"} <= names
+    assert len(shell) + sum(len(static_files().files[name].content) for name in names) <= 300_000
 
 
 def test_only_vendors_pages_may_have_inline_styles() -> None:

@@ -100,13 +100,8 @@ export const deleteBacktest = (id, userId) =>
   dataOf(`/api/backtests/${enc(id)}`, { method: "DELETE", query: { user_id: userId } });
 export const rerunBacktest = (id, signal) => dataOf(`/api/backtests/${enc(id)}/rerun`, { method: "POST", signal });
 export const getSeries = (id, query, signal) => dataOf(`/api/backtests/${enc(id)}/series`, { query, signal });
-export const getMonths = (id, signal) => dataOf(`/api/backtests/${enc(id)}/months`, { signal });
-export const getDrawdowns = (id, first, signal) =>
-  dataOf(`/api/backtests/${enc(id)}/drawdowns`, { query: { first }, signal });
-export const getDistribution = (id, signal) => dataOf(`/api/backtests/${enc(id)}/distribution`, { signal });
-export const getCosts = (id, signal) => dataOf(`/api/backtests/${enc(id)}/costs`, { signal });
+export const getTearSheet = (id, signal) => dataOf(`/api/backtests/${enc(id)}/tearsheet`, { signal });
 export const listFills = (id, query, signal) => dataOf(`/api/backtests/${enc(id)}/fills`, { query, signal });
-export const listTrades = (id, query, signal) => dataOf(`/api/backtests/${enc(id)}/trades`, { query, signal });
 export const reportUrl = (id) => urlOf(`/api/backtests/${enc(id)}/report.html`);
 
 // Strategies and models

@@ -1,11 +1,9 @@
 // The only file that touches lightweight-charts: charts over time with panes, which follow the theme.
 
 import {
-  AreaSeries,
   BaselineSeries,
   CandlestickSeries,
   CrosshairMode,
-  HistogramSeries,
   LineSeries,
   PriceScaleMode,
   createChart,
@@ -14,10 +12,8 @@ import { Glyphs, Shading } from "./chart_layers.js";
 
 const KINDS = {
   line: LineSeries,
-  area: AreaSeries,
   baseline: BaselineSeries,
   candles: CandlestickSeries,
-  histogram: HistogramSeries,
 };
 
 const EDGE_PX = 20;
@@ -83,7 +79,7 @@ export class TimeChart {
       handleScale: { mouseWheel: false },
       crosshair: { mode: CrosshairMode.Normal },
       localization: { locale: "en-US", ...(formatValue ? { priceFormatter: formatValue } : {}) },
-      timeScale: { timeVisible: true, secondsVisible: false, borderVisible: false, minBarSpacing: 0.001 },
+      timeScale: { timeVisible: true, secondsVisible: false, borderVisible: false, minBarSpacing: 0.001, lockVisibleTimeRangeOnResize: true },
       rightPriceScale: { borderVisible: false, entireTextOnly: true },
     });
     this.#onTheme = () => this.#applyTheme();
@@ -116,7 +112,7 @@ export class TimeChart {
     for (const { primitive, spans } of this.#shading) primitive.set(spans.map(withColors));
   }
 
-  /** Add a series to a pane (0 is the first; the next number makes a new one). kind: line, area, candles, histogram. */
+  /** Add a series to a pane (0 is the first; the next number makes a new one). kind: line, baseline, candles. */
   add(name, kind, points, { pane = 0, isLog = false, ...options } = {}) {
     const shown = { lineWidth: 2, priceLineVisible: false, lastValueVisible: false, ...options };
     const series = this.#chart.addSeries(KINDS[kind], withColors(shown), pane);

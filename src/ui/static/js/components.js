@@ -3,6 +3,9 @@
 import { html, useEffect, useRef, useState } from "../vendor/preact-htm.mjs";
 import { urlOf } from "./api.js";
 
+/** As many runs as the comparison has colors for. */
+export const MAX_COMPARED = 6;
+
 const VERDICTS = {
   DISPROVED: ["Disproved", "Wrong by construction: the figures cannot be believed.", "✕"],
   TOO_LITTLE_DATA: ["Too little data", "Too few trades or bars for any statement.", "○"],
@@ -128,6 +131,17 @@ export function Dialog({ title, onClose, children }) {
     <h2>${title}</h2>
     ${children}
   </dialog>`;
+}
+
+/** Asks before results are deleted; `onDelete` may be called a second time if the first one failed. */
+export function ConfirmDelete({ title, onDelete, onClose }) {
+  return html`<${Dialog} title=${title} onClose=${onClose}>
+    <p>The results are gone for good. The trials stay counted in the ledger.</p>
+    <div class="row">
+      <button type="button" class="button button-primary" onClick=${onDelete}>Delete</button>
+      <button type="button" class="button" onClick=${onClose}>Cancel</button>
+    </div>
+  <//>`;
 }
 
 /** A progress bar; `share` is 0 to 1, null if it is not known. */

@@ -71,6 +71,17 @@ export function toText(value) {
   return typeof value === "boolean" ? value : String(value);
 }
 
+/** A message of the service with the labels of the controls in place of its names of fields, and of their paths. */
+export function withLabels(message, names) {
+  const known = [...names].sort((one, other) => other.length - one.length);
+  // A name of one word may be a word of the sentence, so that it counts only where messages begin with their field.
+  const anywhere = known.filter((name) => name.includes("_"));
+  const pattern = (some, before) => new RegExp(`${before}(?:\\w+\\.)*(${some.join("|")})(?![\\w.'])`, "g");
+  const replace = (text, some, before) =>
+    some.length ? text.replace(pattern(some, before), (_, name) => formatName(name)) : text;
+  return replace(replace(message, known, "^"), anywhere, "(?<![\\w.'])");
+}
+
 function placeholderOf(parameter) {
   if (parameter.default !== null && parameter.default !== undefined) return toText(parameter.default);
   return parameter.default_meaning ?? "";
@@ -133,15 +144,21 @@ export function ParameterField({ prefix, parameter, value, onChange, error, labe
 
 const TYPES = { integer: "INTEGER", number: "NUMBER", boolean: "BOOLEAN" };
 
+/** A JSON Schema, or the component of the OpenAPI document that it refers to; what stands beside a reference wins. */
+function resolve(schema, components) {
+  if (!schema.$ref) return schema;
+  return { ...components.schemas[schema.$ref.split("/").at(-1)], ...schema };
+}
+
 /** The parameters of a JSON Schema's object, as the catalog of strategies describes its own. */
-export function parametersOf(schema) {
-  return Object.entries(schema.properties).map(([name, property]) => {
-    const kinds = [property, ...(property.anyOf ?? [])].map((one) => one.type);
-    const choices = choicesOf(property);
+export function parametersOf(schema, components) {
+  return Object.entries(resolve(schema, components).properties).map(([name, property]) => {
+    const kinds = [property, ...(property.anyOf ?? [])].map((one) => resolve(one, components));
+    const choices = kinds.find((kind) => kind.enum)?.enum ?? [];
     return {
       name,
       meaning: property.description ?? "",
-      type: choices.length ? "CHOICE" : (kinds.map((kind) => TYPES[kind]).find(Boolean) ?? "TEXT"),
+      type: choices.length ? "CHOICE" : (kinds.map((kind) => TYPES[kind.type]).find(Boolean) ?? "TEXT"),
       unit: null,
       choices,
       default: null,
@@ -149,10 +166,4 @@ export function parametersOf(schema) {
       isDate: name.endsWith("_date"),
     };
   });
-}
-
-// The description lists each enum in both cases, as the service takes both; but intervals differ by case (1m, 1M).
-function choicesOf(property) {
-  const all = (property.enum ?? []).filter((choice) => choice !== null);
-  return all.filter((choice) => choice.length < 4 || choice === choice.toUpperCase() || !all.includes(choice.toUpperCase()));
 }

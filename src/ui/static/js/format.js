@@ -102,9 +102,11 @@ export function signClass(value) {
   return value > 0 ? "gain" : "loss";
 }
 
+const NAMES = { buy_and_hold_return: HELD_WITHOUT_COSTS, init_cash: "Starting cash" };
+
 /** "max_drawdown" or "maxDrawdown" → "Max drawdown". */
 export function formatName(name) {
-  if (name === "buy_and_hold_return") return HELD_WITHOUT_COSTS;
+  if (NAMES[name]) return NAMES[name];
   const words = String(name)
     .replace(/([a-z])([A-Z])/g, (_, one, other) => `${one} ${other.toLowerCase()}`)
     .replaceAll("_", " ")

@@ -94,6 +94,7 @@ function Report({ state }) {
       ${report.indicators.length > 0 && `They read ${report.indicators.join(", ")}.`}
       ${report.reads_model && " They call model(): a stored model must be given."}
     </p>
+    ${report.warnings.map((text) => html`<p class="small" key=${text}>${text}</p>`)}
   </div>`;
 }
 

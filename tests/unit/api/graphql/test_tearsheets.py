@@ -77,7 +77,7 @@ async def test_rows_have_bars_drawdown_and_hold(client: GraphQLClient, services:
 
 
 async def test_missing_bars_are_null_with_warning(client: GraphQLClient, services: MemoryServices) -> None:
-    services.sources["binance"] = OneSource(bars=BARS.slice(0, 299))
+    services.sources["binance"] = OneSource(bars=BARS.slice(1, 300))
     document = (
         '{ backtest(id: "result-1") { data(first: 2) { close open } series(points: 5) { equity open warnings } } }'
     )
@@ -89,6 +89,13 @@ async def test_missing_bars_are_null_with_warning(client: GraphQLClient, service
     assert (warning["path"], "have changed" in warning["message"]) == (["backtest", "data"], True)
     error = await client.error('{ backtest(id: "result-1") { series(points: 5) { date open } } }')
     assert error["extensions"]["code"] == "CONFLICT"
+
+
+async def test_rows_whose_bars_are_unchanged_have_them(client: GraphQLClient, services: MemoryServices) -> None:
+    services.sources["binance"] = OneSource(bars=BARS.slice(0, 299))
+    found = await ask(client, "data(first: 2) { open } series(points: 5) { equity open warnings }")
+    assert [row["open"] for row in found["data"]] == list(BARS.open[:2])
+    assert found["series"]["open"] is None and "have changed" in found["series"]["warnings"][0]
 
 
 async def test_figures_equal_those_of_rest(client: GraphQLClient, services: MemoryServices) -> None:

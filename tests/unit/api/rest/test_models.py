@@ -334,12 +334,16 @@ async def test_file_is_removed_if_the_request_is_cancelled(client: httpx.AsyncCl
 async def test_openapi_describes_the_form_and_its_errors(client: httpx.AsyncClient) -> None:
     document = (await client.get("/openapi.json")).json()
     endpoint = document["paths"]["/api/models/backtest/ml"]["post"]
-    form = endpoint["requestBody"]["content"]["multipart/form-data"]["schema"]
+    schemas = document["components"]["schemas"]
+    body = endpoint["requestBody"]["content"]["multipart/form-data"]["schema"]
+    assert body["$ref"] == "#/components/schemas/ModelBacktestForm"
+    form = schemas["ModelBacktestForm"]
     assert set(form["required"]) == {"file", "user_id", "symbol"}
     assert {"init_cash", "feature_columns", "threshold", "stop_loss"} <= set(form["properties"])
     assert set(endpoint["responses"]) >= {"200", "400", "408", "413", "415", "422", "424", "502", "503", "504"}
     assert "application/problem+json" in endpoint["responses"]["422"]["content"]
-    assert "sharpe_ratio" in document["components"]["schemas"]["MetricsAnswer"]["properties"]
+    assert "sharpe_ratio" in schemas["Metrics"]["properties"]
     references = set(json.dumps(document).split('"$ref": "#/components/schemas/')[1:])
-    assert {text.split('"')[0] for text in references} <= set(document["components"]["schemas"])
+    assert {text.split('"')[0] for text in references} <= set(schemas)
     assert "$defs" not in json.dumps(document)
+    assert "x-component" not in json.dumps(document)

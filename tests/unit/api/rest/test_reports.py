@@ -8,7 +8,7 @@ import httpx
 import orjson
 import pytest
 
-from src.api.rest import caching, reports
+from src.api.rest import caching, sheet_parts
 from tests.rest_app import MemoryServices
 from tests.unit.service.test_tearsheets import BARS, OneSource, make_stored
 
@@ -77,7 +77,7 @@ async def test_report_without_its_bars_is_not_kept(client: httpx.AsyncClient, se
 
 
 async def test_report_draws_all_fills_or_none(client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reports, "MAX_FILLS", 1)
+    monkeypatch.setattr(sheet_parts, "MAX_FILLS", 1)
     response = await client.get(PATH)
     data = data_of(response)
     assert data["fills"] == {"items": [], "total": 2}

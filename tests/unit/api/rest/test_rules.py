@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from enum import StrEnum
 from typing import Any, Final
 
 import jsonschema_rs
@@ -16,6 +17,8 @@ from src.api.requests.uploads import ReceivedForm
 from src.api.rest.bodies import read_backtest_body, read_ml_form, read_training_form
 from src.api.rest.schemas import backtest_body, ml_backtest_body, upload_body
 from src.domain.errors import InvalidInput
+from src.domain.signals import OutputKind
+from src.domain.trading import Direction, EngineName, EntryType, FillTiming, IntrabarPolicy
 
 Body = dict[str, Any]
 
@@ -54,9 +57,9 @@ def accepts_form(body: Body) -> bool:
 MARKET: Final = {"symbol": ["BTCUSDT"], "limit": [10], "source": ["simulated", "Simulated"], "seed": [7]}
 SOURCES: Final = {"source": ["simulated", "binance", "Simulated"], "seed": [7]}
 TRADING: Final[Mapping[str, list[object]]] = {
-    "engine": ["VECTORIZED", "event_driven"], "fixed_size": [1.5], "percent_size": [0.5], "entry": ["MARKET", "limit"],
-    "entry_offset": [0, 0.1], "entry_bars": [1, 2], "direction": ["long", "SHORT"], "stop_loss": [0.1],
-    "max_bars": [3], "intrabar": ["PESSIMISTIC", "optimistic"],
+    "engine": ["VECTORIZED", "EVENT_DRIVEN"], "fixed_size": [1.5], "percent_size": [0.5], "entry": ["MARKET", "LIMIT"],
+    "entry_offset": [0, 0.1], "entry_bars": [1, 2], "direction": ["LONG", "SHORT"], "stop_loss": [0.1],
+    "max_bars": [3], "intrabar": ["PESSIMISTIC", "OPTIMISTIC"],
 }  # fmt: skip
 CROSSOVER: Final = {"fast": [5], "slow": [60]}
 TRAINING: Final = {"trained_from": ["2020-01-01"], "trained_to": ["2020-02-01T12:00Z"], "label_horizon": [3]}
@@ -73,10 +76,10 @@ strategies_named = st.none() | st.fixed_dictionaries(
     {},
     optional={
         "ma_crossover": st.none() | some_of(CROSSOVER, None),
-        "up_down": st.sampled_from([True, False, None]),
-        "buy_and_hold": st.sampled_from([True, False, None]),
+        "up_down": st.sampled_from([True, False, None, {}]),
+        "buy_and_hold": st.sampled_from([True, False, None, {}]),
         "rsi": st.none() | some_of({"length": [2, 14], "low": [20.5], "high": [80]}, None),
-        "bollinger": st.none() | some_of({"mode": ["breakout", "REVERSION"], "multiplier": [1.5]}, None),
+        "bollinger": st.none() | some_of({"mode": ["BREAKOUT", "REVERSION"], "multiplier": [1.5]}, None),
         "model": st.none() | some_of({"model_path": ["m.onnx", ""], **TRAINING}, None),
         "rules": st.fixed_dictionaries(
             {"buy": st.just("model() > 0.6"), "model": some_of({"model_path": ["m.onnx", ""], **TRAINING}, None)}
@@ -137,11 +140,11 @@ BASE: Final = {"user_id": "ada", "symbol": "BTCUSDT"}
         (BASE | {"fixed_size": 1, "percent_size": 0.5}, False),
         (BASE | {"fixed_size": None, "percent_size": 0.5}, True),
         (BASE | {"stop_loss": 0.1}, False),
-        (BASE | {"stop_loss": 0.1, "engine": "event_driven"}, True),
-        (BASE | {"direction": "long", "entry_bars": 1, "intrabar": "PESSIMISTIC"}, True),
+        (BASE | {"stop_loss": 0.1, "engine": "EVENT_DRIVEN"}, True),
+        (BASE | {"direction": "LONG", "entry_bars": 1, "intrabar": "PESSIMISTIC"}, True),
         (BASE | {"entry_bars": 2}, False),
         (BASE | {"engine": "EVENT_DRIVEN", "entry_offset": 0.1}, False),
-        (BASE | {"engine": "EVENT_DRIVEN", "entry_offset": 0.1, "entry": "stop"}, True),
+        (BASE | {"engine": "EVENT_DRIVEN", "entry_offset": 0.1, "entry": "STOP"}, True),
         (BASE | {"seed": 1}, False),
         (BASE | {"seed": 1, "source": "binance"}, False),
         (BASE | {"seed": 1, "fetch_input": {"source": "SIMULATED"}}, True),
@@ -152,6 +155,9 @@ BASE: Final = {"user_id": "ada", "symbol": "BTCUSDT"}
         (BASE | {"strategy": {"up_down": True}}, True),
         (BASE | {"strategy": {"up_down": True, "ma_crossover": None, "model": None}}, True),
         (BASE | {"strategy": {"up_down": True, "ma_crossover": {}}}, False),
+        (BASE | {"strategy": {"buy_and_hold": {}}}, True),
+        (BASE | {"strategy": {"buy_and_hold": {"fast": 5}}}, False),
+        (BASE | {"strategy": {"buy_and_hold": {}, "up_down": {}}}, False),
         (BASE | {"strategy": {"up_down": False, "ma_crossover": {}}}, True),
         (BASE | {"strategy": {"up_down": True}, "fast": 5}, False),
         (BASE | {"strategy": {"up_down": True}, "ma_crossover_params": {"slow": 60}}, False),
@@ -161,7 +167,7 @@ BASE: Final = {"user_id": "ada", "symbol": "BTCUSDT"}
         (BASE | {"strategy": {"rsi": {"high": 100.5}}}, False),
         (BASE | {"strategy": {"supertrend": {"multiplier": 0}}}, False),
         (BASE | {"strategy": {"bollinger": {"mode": "sideways"}}}, False),
-        (BASE | {"strategy": {"bollinger": {"mode": "breakout"}}}, True),
+        (BASE | {"strategy": {"bollinger": {"mode": "BREAKOUT"}}}, True),
         (BASE | {"strategy": {"model": {}}}, False),
         (BASE | {"strategy": {"model": {"model_path": "m.onnx"}}}, True),
         (BASE | {"strategy": {"model": {"model_path": "m.onnx", "trained_from": "2020-01-01"}}}, False),
@@ -177,3 +183,20 @@ def test_rule_about_two_fields_is_declared(body: Body, is_valid: bool) -> None:
 
 def test_whole_numbers_carry_their_bounds() -> None:
     assert {"minimum": -(2**63), "maximum": 2**63 - 1}.items() <= BODY["properties"]["seed"]["anyOf"][0].items()
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("engine", EngineName), ("fill", FillTiming), ("direction", Direction), ("entry", EntryType),
+     ("intrabar", IntrabarPolicy), ("output_kind", OutputKind)],
+)  # fmt: skip
+def test_undocumented_case_of_enum_is_accepted(name: str, kind: type[StrEnum]) -> None:
+    # The document lists one spelling, because generators make a name of each; released versions listed both.
+    for member in kind:
+        for text in (member.value.lower(), member.value.upper(), member.value.title()):
+            form = {"user_id": "ada", "symbol": "BTCUSDT", "engine": "EVENT_DRIVEN"} | {name: text}
+            assert accepts_form(form), form
+
+
+def test_lower_case_mode_of_preset_is_accepted() -> None:
+    assert accepts_body(BASE | {"strategy": {"bollinger": {"mode": "breakout"}}})

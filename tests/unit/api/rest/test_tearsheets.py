@@ -13,11 +13,21 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from src.api.rest import sheet_parts
+from src.api.rest.sheet_parts import COLUMNS
 from src.domain.tearsheet import SERIES_COLUMNS
 from tests.rest_app import MemoryServices, make_rest_app
 from tests.unit.service.test_tearsheets import BARS, OneSource, make_stored
 
-SHEETS = ("series?columns=date,equity&points=10", "months", "drawdowns", "distribution", "costs", "judgement")
+SHEETS = (
+    "series?columns=date,equity&points=10",
+    "months",
+    "drawdowns",
+    "distribution",
+    "costs",
+    "judgement",
+    "tearsheet",
+)
 
 
 @pytest.fixture(autouse=True)
@@ -27,7 +37,7 @@ def stored(services: MemoryServices) -> None:
 
 
 async def get(client: httpx.AsyncClient, path: str) -> Any:
-    response = await client.get(f"/api/backtests/result-1/{path}")
+    response = await client.get("/api/backtests/result-1" + (path if path.startswith("?") else f"/{path}"))
     assert response.status_code == 200, response.text
     return response.json()["data"]
 
@@ -104,6 +114,42 @@ async def test_months_drawdowns_distribution_and_costs(client: httpx.AsyncClient
     assert costs["gross_profit"] - costs["slippage"] - costs["fees"] == pytest.approx(costs["net_profit"])
 
 
+async def test_tear_sheet_holds_what_its_parts_give(client: httpx.AsyncClient) -> None:
+    data = await get(client, "tearsheet?points=50")
+    for name in ("months", "drawdowns", "distribution", "costs"):
+        assert data[name] == await get(client, name), name
+    assert data["run"] == await get(client, "?rows=false")
+    series = await get(client, "series?points=50")
+    assert data["overview"]["bars_per_point"] == series["bars_per_point"] == 6
+    assert data["overview"]["columns"] == {name: series["columns"][name] for name in COLUMNS}
+    trades, fills = await get(client, "trades?order=worst"), await get(client, "fills")
+    assert data["trades"] == {"items": trades["items"], "total": trades["total"]}
+    assert data["fills"] == {"items": fills["items"], "total": fills["total"]}
+
+
+async def test_tear_sheet_of_many_bars_fetches_few(
+    client: httpx.AsyncClient, services: MemoryServices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sheet_parts, "MAX_RANGED_BARS", 299)
+    monkeypatch.setattr(sheet_parts, "MAX_FILLS", 1)
+    data = await get(client, "tearsheet")
+    assert data["overview"]["columns"].keys() == set(COLUMNS) - {"open", "high", "low"}
+    assert data["overview"]["columns"]["buy_and_hold"][-1] is not None
+    [asked] = services.sources["binance"].asked
+    assert (asked.start_ms, asked.end_ms) == tuple(BARS.open_time_ms[:2])
+    assert data["fills"] == {"items": [], "total": 2}
+
+
+async def test_tear_sheet_without_bars_is_not_cached(client: httpx.AsyncClient, services: MemoryServices) -> None:
+    services.sources.clear()
+    services.sources["other"] = OneSource(bars=BARS.slice(0, 299))
+    response = await client.get("/api/backtests/result-1/tearsheet")
+    overview = response.json()["data"]["overview"]
+    assert overview["columns"]["open"] is None and overview["columns"]["equity"] is not None
+    assert "have changed" in overview["warnings"][0]
+    assert "etag" not in response.headers
+
+
 @pytest.mark.parametrize("first", ["0", "1001", "-1", "x"])
 async def test_number_of_drawdowns_is_bounded(client: httpx.AsyncClient, first: str) -> None:
     response = await client.get(f"/api/backtests/result-1/drawdowns?first={first}")
@@ -112,13 +158,15 @@ async def test_number_of_drawdowns_is_bounded(client: httpx.AsyncClient, first: 
 
 @pytest.mark.parametrize("sheet", SHEETS)
 async def test_sheets_are_cached_until_result_is_gone(
-    client: httpx.AsyncClient, services: MemoryServices, sheet: str
+    client: httpx.AsyncClient, services: MemoryServices, sheet: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = f"/api/backtests/result-1/{sheet}"
     first = await client.get(path)
-    assert "immutable" in first.headers["cache-control"]
+    assert first.headers["cache-control"] == "private, no-cache", "browsers must notice that a result is deleted"
     condition = {"If-None-Match": first.headers["etag"]}
-    assert (await client.get(path, headers=condition)).status_code == 304
+    with monkeypatch.context() as patch:
+        patch.setattr(services.backtests, "get", None)  # the result is not read for that
+        assert (await client.get(path, headers=condition)).status_code == 304
     services.backtests.results.clear()
     gone = await client.get(path, headers=condition)
     assert (gone.status_code, gone.json()["code"]) == (404, "RESULT_NOT_FOUND")
@@ -126,7 +174,7 @@ async def test_sheets_are_cached_until_result_is_gone(
 
 async def test_every_sheet_has_its_own_tag(client: httpx.AsyncClient) -> None:
     paths = [f"/{sheet}" for sheet in SHEETS] + [
-        "", "?rows=false", "/drawdowns?first=2", "/series?columns=date,equity&points=11",
+        "", "?rows=false", "/drawdowns?first=2", "/tearsheet?points=20", "/series?columns=date,equity&points=11",
         "/series?columns=date,equity&points=10&end=2021-01-01", "/series?columns=date,cash&points=10",
     ]  # fmt: skip
     tags = [(await client.get(f"/api/backtests/result-1{path}")).headers["etag"] for path in paths]

@@ -231,3 +231,27 @@ def test_program_lists_indicators_parameters_and_model() -> None:
     assert program.parameters == ("n", "level")
     assert program.reads_model
     assert not compiled("close > 1").reads_model
+
+
+@pytest.mark.parametrize(
+    ("rule", "warning"),
+    [
+        ("1 < 2", "rule0, line 1, column 1: '1 < 2' compares what does not change: it is the same at each bar."),
+        ("close > 1 and\n 2 * {n} > 3", "rule0, line 2, column 2: '2 * {n} > 3' compares what does not change"),
+        ("sma(5) >= sma(close, 5)", "rule0, line 1, column 1: 'sma(5) >= sma(close, 5)' compares what does not change"),
+        ("close / (close - close) > 1", "column 1: 'close / (close - close)' divides by zero at each bar"),
+        ("1 < volume % (sma(5) - sma(5))", "column 5: 'volume % (sma(5) - sma(5))' divides by zero at each bar"),
+    ],
+)  # fmt: skip
+def test_part_that_is_hardly_meant_gives_warning(rule: str, warning: str) -> None:
+    (found,) = compiled(rule, n=1).warnings
+    assert warning in found
+
+
+@pytest.mark.parametrize("rule", ["close > 1", "close > open", "close / (close - open) > 1", "close > close[1]"])
+def test_rule_that_changes_gives_no_warning(rule: str) -> None:
+    assert compiled(rule).warnings == ()
+
+
+def test_warnings_of_one_rule_are_few() -> None:
+    assert len(compiled(" or ".join(["1 < 2", *(f"{number} < 2" for number in range(3, 30))])).warnings) == 5

@@ -3,7 +3,7 @@
 import { html, useEffect, useRef, useState } from "../../vendor/preact-htm.mjs";
 import { getBacktest, getSeries, listBacktests } from "../api.js";
 import { TimeChart, toPoints } from "../chart.js";
-import { Empty, ErrorNotice, Skeleton, Verdict, useLoad } from "../components.js";
+import { Empty, ErrorNotice, MAX_COMPARED, Skeleton, Verdict, useLoad, verdictWords } from "../components.js";
 import {
   HELD_AFTER_COSTS,
   formatAdaptive,
@@ -21,14 +21,11 @@ import { announce, mount, pageUrl, replaceQuery, useUser } from "../shell.js";
 import { rowOf } from "../tearsheet/rows.js";
 import { titleOf } from "../tearsheet/sheet.js";
 
-const MOST_RUNS = 6;
 const POINTS = 1000;
 const TABLE_ROWS = 100;
 const NAMED_SETTINGS = 3;
 const LABEL_PX = 112;
 const RUN_PX = 168;
-const SMALL = new Set(["FEW_TRADES", "FEW_BARS"]);
-
 const percent = (value) => formatSignedPercent(value, 2);
 const plain = (value) => formatPercent(value, 2);
 const ratio = (value) => formatSigned(value, 2);
@@ -56,41 +53,62 @@ const FIGURES = [
   ["Last bar", (run) => run.metrics.end, formatDay, 0],
 ];
 
-/** Whether a run has too few trades or bars for any statement. */
-function isSmall(run) {
-  return (run.judgement?.verdict.reasons ?? []).some((reason) => SMALL.has(reason.code));
-}
+const LEVEL_OK = "NO_OBJECTION";
 
 /** Whether the model of a run was trained on bars of the run: its figures are no forecast. */
 function isTrainedOnBars(run) {
   return (run.judgement?.leaks?.training?.bars_seen ?? 0) > 0;
 }
 
-/** Why no figure is marked as the best; null if they may be. */
-function whyNoBest(runs) {
+/** Why a run may not be marked as best, in words; null if it may. */
+function objection(run) {
+  if (run.verdict_level !== LEVEL_OK) return verdictWords(run.verdict_level)[0].toLowerCase();
+  return isTrainedOnBars(run) ? "its model was trained on these bars" : null;
+}
+
+/** What the stars mean, and which runs get none; "" if there are too few runs for any. */
+function explainStars(runs) {
   if (runs.length < 2) return "One run alone is never marked as best.";
-  if (runs.some((run) => !run.judgement)) return "No figure is marked as best: a run was stored without a judgement.";
-  if (runs.some(isSmall)) return "No figure is marked as best: a run has too few trades or bars for any statement.";
-  if (runs.some(isTrainedOnBars)) return "No figure is marked as best: a run's model was trained on bars of that run.";
-  if (runs.some((run) => run.verdict_level === "DISPROVED")) return "No figure is marked as best: a run is disproved.";
-  return null;
+  const doubted = runs.map(objection).flatMap((why, index) => (why ? [`run ${index + 1} (${why})`] : []));
+  if (doubted.length === runs.length) return `No figure is marked as best: not believed are ${doubted.join(", ")}.`;
+  const meaning = "★ marks the best of a row; whether it can be told from luck, the intervals say.";
+  if (!doubted.length) return meaning;
+  return `${meaning} A row is without one if its best is not believed: ${doubted.join(", ")}.`;
 }
 
-function bestOf(values, direction) {
-  if (!direction || values.some((value) => value === null)) return -1;
+/** The index of the run to be marked; −1 if the best value is shared, or of a run that is not believed. */
+function bestOf(runs, values, direction) {
+  if (!direction || runs.length < 2 || values.some((value) => value === null)) return -1;
   const sorted = [...values].sort((one, other) => (other - one) * direction);
-  return sorted[0] === sorted[1] ? -1 : values.indexOf(sorted[0]);
+  const best = values.indexOf(sorted[0]);
+  return sorted[0] === sorted[1] || objection(runs[best]) ? -1 : best;
 }
 
+async function loadRun(id, signal) {
+  const query = { columns: "date,rebased", points: POINTS };
+  const [run, curve] = await Promise.all([getBacktest(id, signal), getSeries(id, query, signal)]);
+  return { run, curve };
+}
+
+/** {found: [{run, curve}], missing: [{id, error}]}: a run that cannot be read hides no other. */
 async function loadRuns(ids, signal) {
-  return Promise.all(
-    ids.map(async (id) => {
-      const [run, curve] = await Promise.all([
-        getBacktest(id, signal),
-        getSeries(id, { columns: "date,rebased", points: POINTS }, signal),
-      ]);
-      return { run, curve };
-    }),
+  const all = await Promise.all(ids.map((id) => loadRun(id, signal).catch((error) => ({ id, error }))));
+  const missing = all.filter(({ error }) => error);
+  const aborted = missing.find(({ error }) => error.name === "AbortError");
+  if (aborted) throw aborted.error;
+  return { found: all.filter(({ error }) => !error), missing };
+}
+
+function Missing({ missing, onRemove, onRetry }) {
+  return missing.map(
+    ({ id, error }) => html`<div key=${id} class="notice notice-error" role="alert">
+      <strong>Run ${id.slice(0, 12)} is not shown</strong>
+      <p>${error.message}</p>
+      <p class="notice-actions">
+        <button type="button" class="button" onClick=${onRetry}>Try again</button>
+        <button type="button" class="button" onClick=${() => onRemove(id)}>Leave out</button>
+      </p>
+    </div>`,
   );
 }
 
@@ -160,11 +178,10 @@ function namesOf(runs) {
 }
 
 function Figures({ runs, onRemove }) {
-  const why = whyNoBest(runs);
   return html`<section class="panel" aria-labelledby="figures-title">
     <div class="panel-head">
       <h2 id="figures-title">Side by side</h2>
-      <span class="muted small">${why ?? "★ marks the best of a row; whether it can be told from luck, the intervals say."}</span>
+      <span class="muted small">${explainStars(runs)}</span>
     </div>
     <div class="table-wrap" tabindex="0" role="region" aria-labelledby="figures-title">
       <table class="table compare" style=${{ minWidth: `${LABEL_PX + runs.length * RUN_PX}px` }}>
@@ -183,7 +200,7 @@ function Figures({ runs, onRemove }) {
           <tr><th scope="row">Verdict</th>${runs.map((run) => html`<td key=${run.id} class="number"><${Verdict} level=${run.verdict_level} /></td>`)}</tr>
           ${FIGURES.map(([label, read, format, direction]) => {
             const values = runs.map(read);
-            const best = why === null ? bestOf(values, direction) : -1;
+            const best = bestOf(runs, values, direction);
             return html`<tr key=${label}>
               <th scope="row">${label}</th>
               ${runs.map((run, index) => html`<td key=${run.id} class=${`number ${index === best ? "best" : ""}`}>${index === best && html`<span class="star" title="Best of these runs">★<span class="visually-hidden"> best: </span></span> `}${format(values[index])}</td>`)}
@@ -202,7 +219,7 @@ function AddRun({ ids, onAdd }) {
   const user = useUser();
   const [{ data }] = useLoad((signal) => listBacktests({ user_id: user, first: 100 }, signal), [user]);
   const others = (data?.items ?? []).filter((run) => !ids.includes(run.id));
-  if (ids.length >= MOST_RUNS) return html`<span class="muted small">At most ${MOST_RUNS} runs.</span>`;
+  if (ids.length >= MAX_COMPARED) return html`<span class="muted small">At most ${MAX_COMPARED} runs.</span>`;
   return html`<label class="add-run">
     <span>Add a run</span>
     <select disabled=${others.length === 0} value="" onChange=${(event) => event.currentTarget.value && onAdd(event.currentTarget.value)}>
@@ -214,40 +231,45 @@ function AddRun({ ids, onAdd }) {
 
 function readIds() {
   const ids = (new URLSearchParams(location.search).get("ids") ?? "").split(",").map((id) => id.trim());
-  return [...new Set(ids.filter(Boolean))].slice(0, MOST_RUNS);
+  return [...new Set(ids.filter(Boolean))];
 }
 
 function Compare() {
-  const [ids, setIds] = useState(readIds);
+  const [allIds, setIds] = useState(readIds);
+  const ids = allIds.slice(0, MAX_COMPARED);
   const [{ data, error }, reload] = useLoad((signal) => loadRuns(ids, signal), [ids.join()]);
-  useEffect(() => replaceQuery({ ids: ids.join() }), [ids]);
+  useEffect(() => replaceQuery({ ids: allIds.join() }), [allIds]);
   const change = (next, text) => {
     setIds(next);
     announce(text);
   };
+  const remove = (id) => change(allIds.filter((other) => other !== id), "Run removed");
+  const left = allIds.length - ids.length;
   const head = html`<div class="page-head">
-    <h1>Compare runs</h1>
-    <${AddRun} ids=${ids} onAdd=${(id) => change([...ids, id], "Run added")} />
-  </div>`;
+      <h1>Compare runs</h1>
+      <${AddRun} ids=${ids} onAdd=${(id) => change([...ids, id], "Run added")} />
+    </div>
+    ${left > 0 && html`<p class="notice" role="status">Only the first ${MAX_COMPARED} of ${allIds.length} runs are shown.</p>`}`;
   if (ids.length === 0) {
     return html`${head}<${Empty} title="Nothing to compare yet"><p>Choose runs above, or from the list of runs.</p><div class="row"><a class="button" href=${pageUrl("/")}>All runs</a></div><//>`;
   }
-  if (error) {
-    return html`${head}<${ErrorNotice} error=${error} title="These runs cannot be compared" onRetry=${reload} />
-      <div class="row panel-note">${ids.map((id) => html`<button type="button" key=${id} class="button button-small" onClick=${() => change(ids.filter((other) => other !== id), "Run removed")}>Leave out ${id.slice(0, 12)}</button>`)}</div>`;
-  }
+  if (error) return html`${head}<${ErrorNotice} error=${error} title="These runs cannot be compared" onRetry=${reload} />`;
   if (!data) return html`${head}<${Skeleton} lines=${12} label="Loading runs" />`;
-  const names = namesOf(data.map(({ run }) => run));
+  const { found, missing } = data;
+  const runs = found.map(({ run }) => run);
+  const names = namesOf(runs);
   return html`${head}
-    <section class="panel" aria-labelledby="curves-title">
-      <div class="panel-head"><h2 id="curves-title">Equity, 100 at the start</h2></div>
-      <${Curves} found=${data} />
-      <ul class="chart-legend panel-foot">
-        ${data.map(({ run }, index) => html`<li key=${run.id}><${Key} index=${index} /> ${index + 1}. ${names[index]}</li>`)}
-      </ul>
-      <${CurvesTable} found=${data} />
-    </section>
-    <${Figures} runs=${data.map(({ run }) => run)} onRemove=${(id) => change(ids.filter((other) => other !== id), "Run removed")} />`;
+    <${Missing} missing=${missing} onRemove=${remove} onRetry=${reload} />
+    ${found.length > 0 &&
+    html`<section class="panel" aria-labelledby="curves-title">
+        <div class="panel-head"><h2 id="curves-title">Equity, 100 at the start</h2></div>
+        <${Curves} found=${found} />
+        <ul class="chart-legend panel-foot">
+          ${runs.map((run, index) => html`<li key=${run.id}><${Key} index=${index} /> ${index + 1}. ${names[index]}</li>`)}
+        </ul>
+        <${CurvesTable} found=${found} />
+      </section>
+      <${Figures} runs=${runs} onRemove=${remove} />`}`;
 }
 
 mount(Compare);

@@ -18,13 +18,13 @@ const EXTENSIONS = ".csv,.csv.gz,.gz,.parquet";
 const SHOWN_GAPS = 50;
 
 async function loadForms(signal) {
-  const { paths } = await getOpenApi(signal);
+  const { paths, components } = await getOpenApi(signal);
   const query = paths["/api/data/quality"].get.parameters;
   const properties = Object.fromEntries(
     query.map(({ name, schema, description }) => [name, { ...schema, description: description ?? schema.description }]),
   );
   const form = paths["/api/data/upload"].post.requestBody.content["multipart/form-data"].schema;
-  return { market: parametersOf({ properties }), upload: parametersOf(form) };
+  return { market: parametersOf({ properties }, components), upload: parametersOf(form, components) };
 }
 
 function Facts({ facts }) {

@@ -1,6 +1,7 @@
 // GraphiQL, on the endpoint of this page's own address.
 
 import { urlOf } from "../api.js";
+import { mend } from "../mend.js";
 import { mountTools } from "../shell.js";
 
 const EXAMPLE = `# A moving-average crossover on simulated prices, and whether to believe it.
@@ -21,6 +22,13 @@ mountTools();
 const element = document.documentElement;
 const main = document.getElementById("main");
 main.replaceChildren();
+mend(main, [
+  [".graphiql-query-editor textarea", "aria-label", "Document"],
+  [".graphiql-editor-tool .graphiql-editor:nth-child(1) textarea", "aria-label", "Variables"],
+  [".graphiql-editor-tool .graphiql-editor:nth-child(2) textarea", "aria-label", "Headers"],
+  [".graphiql-response textarea", "aria-label", "Response"],
+  [".CodeMirror-scroll", "tabindex", "0"],
+]);
 const { createElement } = React;
 const drawn = ReactDOM.createRoot(main);
 

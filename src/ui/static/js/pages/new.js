@@ -4,7 +4,7 @@ import { html, useEffect, useMemo, useState } from "../../vendor/preact-htm.mjs"
 import { getBacktest, getOpenApi, listDatasets, listStrategies, runBacktest } from "../api.js";
 import { ErrorNotice, Field, Skeleton, Tabs, useLoad } from "../components.js";
 import { DownloadList, useDownloads } from "../downloads.js";
-import { ownName, ParameterField, parametersOf, toText, toValue, valuesToSend } from "../form.js";
+import { ownName, ParameterField, parametersOf, toText, toValue, valuesToSend, withLabels } from "../form.js";
 import { formatCount, formatCounted } from "../format.js";
 import { ModelForm } from "../model.js";
 import { RulesForm } from "../rules.js";
@@ -29,7 +29,7 @@ async function loadAll(user, from, signal) {
     from ? getBacktest(from, signal) : null,
   ]);
   const schema = description.paths["/api/backtests"].post.requestBody.content["application/json"].schema;
-  return { ...catalog, parameters: parametersOf(schema), datasets, earlier };
+  return { ...catalog, parameters: parametersOf(schema, description.components), datasets, earlier };
 }
 
 /** The form as it is first shown: of an earlier run if the address names one. */
@@ -198,7 +198,13 @@ function fieldOf(error) {
   return error?.field ? error.field.split(".").at(-1) : null;
 }
 
-function RunBox({ run, onCancel, canRun, why }) {
+/** An error whose sentences name the controls as they are labeled. */
+function labeled(error, names) {
+  const { code, helpPath, message, hint } = error;
+  return { code, helpPath, message: withLabels(message, names), hint: hint && withLabels(hint, names) };
+}
+
+function RunBox({ run, error, onCancel, canRun, why }) {
   const isRunning = run.seconds !== null;
   const [downloads] = useDownloads(isRunning);
   return html`<div class="panel panel-body stack run-box">
@@ -208,7 +214,7 @@ function RunBox({ run, onCancel, canRun, why }) {
     ${isRunning && html`<button type="button" class="button wide" onClick=${onCancel}>Cancel</button>`}
     ${isRunning && downloads?.length > 0 && html`<${DownloadList} downloads=${downloads} />`}
     ${!canRun && html`<p class="help">${why}</p>`}
-    ${run.error && html`<${ErrorNotice} error=${run.error} title="It did not run" />`}
+    ${error && html`<${ErrorNotice} error=${error} title="It did not run" />`}
     <p class="help">
       Each run is counted as a trial: the more you try on a market, the more the verdict allows for the luck of the best.
     </p>
@@ -223,7 +229,8 @@ function NewRunForm({ loaded, user }) {
   const strategy = loaded.strategies.find((one) => one.name === name);
   const values = form.params[name] ?? {};
   const field = fieldOf(run.error);
-  const errors = field ? { [field]: run.error.message } : {};
+  const error = run.error && labeled(run.error, [...loaded.parameters, ...strategy.parameters].map(ownName));
+  const errors = field ? { [field]: error.message } : {};
   useEffect(() => {
     if (!field) return;
     const control = document.querySelector(`#main [id$="-${CSS.escape(field)}"]`);
@@ -292,7 +299,7 @@ function NewRunForm({ loaded, user }) {
         </div>
       </section>
     </div>
-    <${RunBox} run=${run} onCancel=${cancel} canRun=${canRun} why="Choose a model file first." />
+    <${RunBox} run=${run} error=${error} onCancel=${cancel} canRun=${canRun} why="Choose a model file first." />
   </form>`;
 }
 

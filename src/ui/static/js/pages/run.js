@@ -1,37 +1,32 @@
 // The page of one run: loads what its tear sheet shows.
 
 import { html, useEffect, useState } from "../../vendor/preact-htm.mjs";
-import {
-  getBacktest,
-  getCosts,
-  getDistribution,
-  getDrawdowns,
-  getMonths,
-  getSeries,
-  listFills,
-  listTrades,
-  reportUrl,
-  rerunBacktest,
-} from "../api.js";
-import { ErrorNotice, Skeleton, useLoad } from "../components.js";
-import { announce, mount, pageUrl } from "../shell.js";
-import { COLUMNS, MOST_FILLS, OVERVIEW_POINTS } from "../tearsheet/sheet_chart.js";
-import { Sheet, WORST_DRAWDOWNS, WORST_TRADES, titleOf } from "../tearsheet/sheet.js";
+import { deleteBacktest, getSeries, getTearSheet, listFills, reportUrl, rerunBacktest } from "../api.js";
+import { ConfirmDelete, ErrorNotice, Skeleton, useLoad } from "../components.js";
+import { announce, mount, pageUrl, useUser } from "../shell.js";
+import { Sheet, titleOf } from "../tearsheet/sheet.js";
 
 const id = decodeURIComponent(location.pathname.split("/").filter(Boolean).at(-1));
 
-async function load(signal) {
-  const [run, overview, months, drawdowns, distribution, costs, trades, fills] = await Promise.all([
-    getBacktest(id, signal),
-    getSeries(id, { columns: COLUMNS, points: OVERVIEW_POINTS }, signal),
-    getMonths(id, signal),
-    getDrawdowns(id, WORST_DRAWDOWNS, signal),
-    getDistribution(id, signal),
-    getCosts(id, signal),
-    listTrades(id, { first: WORST_TRADES, order: "worst" }, signal),
-    listFills(id, { first: MOST_FILLS }, signal),
-  ]);
-  return { run, overview, months, drawdowns, distribution, costs, trades, fills };
+/** Deletes the run and returns to the list; only for the user whose run it is. */
+function Remove({ run }) {
+  const [isAsking, setAsking] = useState(false);
+  const [error, setError] = useState(null);
+  if (run.user_id !== useUser()) return null;
+  async function remove() {
+    setAsking(false);
+    try {
+      await deleteBacktest(run.id, run.user_id);
+      location.assign(pageUrl("/"));
+    } catch (failure) {
+      setError(failure);
+    }
+  }
+  return html`
+    <button type="button" class="button button-small" onClick=${() => setAsking(true)}>Delete</button>
+    ${isAsking && html`<${ConfirmDelete} title="Delete this run?" onDelete=${remove} onClose=${() => setAsking(false)} />`}
+    ${error && html`<${ErrorNotice} error=${error} title="It was not deleted" />`}
+  `;
 }
 
 function Buttons({ run }) {
@@ -39,13 +34,14 @@ function Buttons({ run }) {
     <a class="button button-small" href=${`${pageUrl("/new")}?from=${encodeURIComponent(run.id)}`}>Change and run</a>
     <a class="button button-small" href=${`${pageUrl("/compare")}?ids=${encodeURIComponent(run.id)}`}>Compare</a>
     <a class="button button-small" href=${reportUrl(run.id)} download=${`tear-sheet-${run.id}.html`}>Export report</a>
+    <${Remove} run=${run} />
   `;
 }
 
 const actions = { rerun: () => rerunBacktest(id), runUrl: (other) => pageUrl(`/runs/${encodeURIComponent(other)}`) };
 
 function Run() {
-  const [{ data, error }, reload] = useLoad(load, []);
+  const [{ data, error }, reload] = useLoad((signal) => getTearSheet(id, signal), []);
   const [problem, setProblem] = useState(null);
   useEffect(() => {
     if (!data) return;

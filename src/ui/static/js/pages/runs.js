@@ -2,7 +2,7 @@
 
 import { html, useEffect, useMemo, useState } from "../../vendor/preact-htm.mjs";
 import { deleteBacktest, listBacktests, listStrategies } from "../api.js";
-import { Dialog, Empty, ErrorNotice, Skeleton, Verdict, useLoad, verdictWords } from "../components.js";
+import { ConfirmDelete, Empty, ErrorNotice, MAX_COMPARED, Skeleton, Verdict, useLoad, verdictWords } from "../components.js";
 import { RunExample } from "../example.js";
 import {
   HELD_WITHOUT_COSTS,
@@ -22,7 +22,6 @@ import { announce, mount, pageUrl, replaceQuery, useUser } from "../shell.js";
 import { Sparkline } from "../sparkline.js";
 
 const PAGE_SIZE = 50;
-const MAX_COMPARED = 10;
 const TYPING_MS = 350;
 const LEVELS = ["NO_OBJECTION", "DOUBTFUL", "UNDERPOWERED", "TOO_LITTLE_DATA", "DISPROVED"];
 
@@ -193,13 +192,7 @@ function Chosen({ ids, user, onClear, onDeleted }) {
     <button type="button" class="button button-quiet button-small" onClick=${onClear}>Clear</button>
     ${error && html`<${ErrorNotice} error=${error} title="Not all were deleted" />`}
     ${isAsking &&
-    html`<${Dialog} title=${`Delete ${formatCounted(ids.length, "run")}?`} onClose=${() => setAsking(false)}>
-      <p>The results are gone for good. The trials stay counted in the ledger.</p>
-      <div class="row">
-        <button type="button" class="button button-primary" onClick=${remove}>Delete</button>
-        <button type="button" class="button" onClick=${() => setAsking(false)}>Cancel</button>
-      </div>
-    <//>`}
+    html`<${ConfirmDelete} title=${`Delete ${formatCounted(ids.length, "run")}?`} onDelete=${remove} onClose=${() => setAsking(false)} />`}
   </div>`;
 }
 

@@ -60,7 +60,7 @@ function Readout({ items }) {
 /** What the panes show at one row: [[title, items], …] for the price, equity and drawdown pane. */
 function readouts(columns, at) {
   const value = (name) => columns[name]?.[at] ?? null;
-  const price = columns.open
+  const price = value("open") !== null
     ? [["O", "open"], ["H", "high"], ["L", "low"], ["C", "close"]].map(([label, name]) => [label, formatAdaptive(value(name))])
     : [["Close", formatAdaptive(value("close"))]]; // prettier-ignore
   const held = columns.buy_and_hold ? [[HELD_AFTER_COSTS, formatAdaptive(value("buy_and_hold")), "swatch-held"]] : [];
@@ -183,14 +183,15 @@ export function Panes({ run, overview, fills: { items, total }, source, onChart 
   const [view, setView] = useState(null);
   const [isLog, setLog] = useState(false);
   const hasAllFills = items.length >= total;
+  const [isBusy, setBusy] = useState(false);
   const [shownFills, setShownFills] = useState({ fills: hasAllFills ? items : [], total });
   const spans = spansOf(run, overview.columns.date);
   const canLog = overview.columns.equity.every((value) => value > 0);
 
   useEffect(() => {
     const own = new SheetChart(place.current, {
-      overview, fills: shownFills.fills, hasAllFills, spans, source, onColumns: setColumns, onFills: setShownFills,
-      label: label(run, overview.columns),
+      overview, fills: shownFills.fills, totalFills: total, hasAllFills, spans, source, onColumns: setColumns,
+      onFills: setShownFills, onBusy: setBusy, label: label(run, overview.columns),
     }); // prettier-ignore
     sheet.current = own;
     const measure = () => setBoxes(own.chart.paneBoxes());
@@ -217,13 +218,14 @@ export function Panes({ run, overview, fills: { items, total }, source, onChart 
       <span class="muted small crosshair-time">${formatInstant(columns.date[row])}</span>
       <${ChartTools} chart=${() => sheet.current.chart} isLog=${isLog} canLog=${canLog} onLog=${toggleLog} />
     </div>
-    <div class="chart-frame">
+    <div class="chart-frame" aria-busy=${isBusy ? "true" : "false"}>
       <div class="chart chart-sheet" ref=${place} tabindex="0" onKeyDown=${(event) => onChartKey(event, sheet.current.chart)}></div>
       <${PaneLabels} columns=${columns} at=${row} boxes=${boxes} />
     </div>
     <div class="panel-foot">
       <${FillLegend} fills=${shownFills.fills} />
       ${spans.length > 0 && html`<span class="small"><i class="swatch swatch-sample"></i>Shaded: in sample, the model was trained on these bars</span>`}
+      <span class="small muted" role="status">${isBusy && "Loading finer rows …"}</span>
       <span class="small muted">${fillNote(shownFills, source !== null)}</span>
     </div>
     <${RowsTable} columns=${columns} view=${view} barsPerPoint=${overview.bars_per_point} />

@@ -1,6 +1,6 @@
 // The rows that the charts draw: an overview of the whole run, and finer rows of a part of it in their place.
 
-const SECOND_MS = 1000;
+const LONG_ROWS = 4;
 
 /** Index of the first date that is not before an instant; dates ascend. */
 export function indexAt(dates, iso) {
@@ -21,37 +21,68 @@ export function rowOf(dates, iso) {
   return dates[at] !== undefined && Date.parse(dates[at]) === Date.parse(iso) ? at : Math.max(0, at - 1);
 }
 
-/** The overview's columns with the detail's rows in place of those that they cover. */
+const CANDLES = ["open", "high", "low"];
+
+function nulls(length) {
+  return Array(length).fill(null);
+}
+
+/**
+ * The overview's columns with the detail's rows in place of those that they cover. Either may lack columns that the
+ * other has: candles of a long run are at hand for a few bars only.
+ */
 export function splice(overview, detail) {
   if (!detail || detail.columns.date.length === 0) return overview.columns;
   const from = indexAt(overview.columns.date, detail.from);
   const to = detail.to === null ? overview.columns.date.length : indexAt(overview.columns.date, detail.to);
+  const { length } = overview.columns.date;
   const merged = {};
-  for (const [name, values] of Object.entries(overview.columns)) {
-    const finer = detail.columns[name];
-    merged[name] = values && finer ? [...values.slice(0, from), ...finer, ...values.slice(to)] : values;
+  for (const name of new Set([...Object.keys(overview.columns), ...CANDLES])) {
+    const values = overview.columns[name] ?? nulls(length);
+    const finer = detail.columns[name] ?? nulls(detail.columns.date.length);
+    const isKnown = overview.columns[name] || detail.columns[name];
+    merged[name] = isKnown ? [...values.slice(0, from), ...finer, ...values.slice(to)] : null;
   }
   return merged;
 }
 
+/** About where the last of at least two rows ends. */
+function endOf(dates) {
+  const first = Date.parse(dates[0]);
+  const last = Date.parse(dates.at(-1));
+  return new Date(last + (last - first) / (dates.length - 1)).toISOString();
+}
+
+/** Whether all rows from one instant to another are rows of the detail. */
+function isInside(detail, fromIso, toIso) {
+  if (!detail || Date.parse(detail.from) > Date.parse(fromIso)) return false;
+  return detail.to === null || Date.parse(toIso) < Date.parse(detail.to);
+}
+
 /**
  * What to ask of the server when the rows from one instant to another are in view; null if the rows at hand are fine
- * enough. The part asked for begins and ends with rows of the overview, and reaches half a view beyond both ends.
+ * enough. The part asked for reaches half a view beyond both ends. It begins and ends with rows of the overview, unless
+ * these are long beside the view: then single bars could not be reached.
  */
 export function finerRequest(overview, detail, fromIso, toIso, mostPoints) {
-  const { date } = overview.columns;
-  const first = rowOf(date, fromIso);
-  const last = rowOf(date, toIso);
-  const margin = Math.ceil((last - first + 1) / 2);
-  const start = Math.max(0, first - margin);
-  const stop = Math.min(date.length, last + 1 + margin);
-  const wanted = Math.ceil(((stop - start) * overview.bars_per_point) / mostPoints);
-  const isCovered =
-    detail &&
-    Date.parse(detail.from) <= Date.parse(date[first]) &&
-    (detail.to === null || (last + 1 < date.length && Date.parse(detail.to) >= Date.parse(date[last + 1])));
-  const atHand = isCovered ? detail.bars_per_point : overview.bars_per_point;
-  if (atHand === 1 || wanted * 2 > atHand + (wanted === 1 ? 1 : 0)) return null;
-  const to = date[stop] ?? null;
-  return { from: date[start], to, end: to && new Date(Date.parse(to) - SECOND_MS).toISOString(), points: mostPoints };
+  const rows = isInside(detail, fromIso, toIso) ? detail : overview;
+  if (rows.bars_per_point === 1) return null;
+  const dates = rows.columns.date;
+  const first = rowOf(dates, fromIso);
+  const last = rowOf(dates, toIso);
+  const bars = (last - first + 1) * rows.bars_per_point;
+  const whole = overview.columns.date;
+  const stop = Date.parse(dates[last + 1] ?? rows.to ?? endOf(whole));
+  const margin = (stop - Date.parse(dates[first])) / 2;
+  const isLong = bars >= LONG_ROWS * overview.bars_per_point;
+  const wanted = Math.ceil((2 * bars + (isLong ? 2 * overview.bars_per_point : 0)) / mostPoints);
+  if (wanted * 2 > rows.bars_per_point + (wanted === 1 ? 1 : 0)) return null;
+  const start = Math.max(Date.parse(whole[0]), Date.parse(dates[first]) - margin);
+  const startIso = new Date(start).toISOString();
+  const stopIso = new Date(stop + margin).toISOString();
+  const next = whole[indexAt(whole, stopIso)] ?? null;
+  const from = isLong ? whole[rowOf(whole, startIso)] : startIso;
+  const to = isLong || next === null ? next : stopIso;
+  // Bars at `to` belong to the rows after it.
+  return { from, to, end: to && new Date(Date.parse(to) - 1).toISOString(), points: mostPoints, isEveryBar: wanted === 1 };
 }

@@ -10,9 +10,6 @@ import { Panes, ProbabilityPane } from "./panes.js";
 import { Settings } from "./settings.js";
 import { Costs, Drawdowns, Trades, instantFormat } from "./tables.js";
 
-export const WORST_TRADES = 10;
-export const WORST_DRAWDOWNS = 10;
-
 /** "RSI · BTCUSDT · 1d": how a run is called. */
 export function titleOf(run) {
   return `${run.strategy.name} · ${run.symbol} · ${run.interval}`;

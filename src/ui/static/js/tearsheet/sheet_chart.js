@@ -5,9 +5,10 @@ import { formatAdaptive } from "../format.js";
 import { shapeOf } from "../shapes.js";
 import { finerRequest, rowOf, splice } from "./rows.js";
 
-export const OVERVIEW_POINTS = 2000;
-export const COLUMNS = "date,open,high,low,close,equity,buy_and_hold,drawdown,probability";
-export const MOST_FILLS = 1500;
+const POINTS = 2000;
+const COLUMNS = "date,close,equity,buy_and_hold,drawdown,probability";
+const CANDLE_COLUMNS = `${COLUMNS},open,high,low`;
+const MOST_FILLS = 1500;
 const CANDLES_BELOW = 400;
 const WAIT_MS = 120;
 
@@ -32,13 +33,11 @@ const DRAWDOWN_COLORS = {
 
 function candlesOf(columns) {
   if (!columns.open) return [];
-  return columns.date.map((date, index) => ({
-    time: toTime(date),
-    open: columns.open[index],
-    high: columns.high[index],
-    low: columns.low[index],
-    close: columns.close[index],
-  }));
+  return columns.date.map((date, index) => {
+    if (columns.open[index] === null) return { time: toTime(date) };
+    const [open, high, low, close] = ["open", "high", "low", "close"].map((name) => columns[name][index]);
+    return { time: toTime(date), open, high, low, close };
+  });
 }
 
 /** The fills as shapes on rows: a fill belongs to the row that holds its bar. */
@@ -57,6 +56,8 @@ export class SheetChart {
   #overview;
   #detail = null;
   #fills;
+  #totalFills;
+  #onBusy;
   #source;
   #onFills;
   #listeners = new Set();
@@ -67,11 +68,13 @@ export class SheetChart {
   /**
    * spans: shaded spans of time; source: {series, fills} that give finer rows and, if not all fills are at hand, those
    * in view, null if there is none; onColumns: called when other rows are drawn; onFills: with the fills in view and
-   * how many there are.
+   * how many there are; onBusy: with whether finer rows are being loaded.
    */
-  constructor(container, { overview, fills, spans, hasAllFills, source, onColumns, onFills, label }) {
+  constructor(container, { overview, fills, totalFills, spans, hasAllFills, source, onColumns, onFills, onBusy, label }) {
     this.#overview = overview;
     this.#fills = fills;
+    this.#totalFills = totalFills;
+    this.#onBusy = onBusy;
     this.#source = source;
     this.#onFills = hasAllFills ? null : onFills;
     if (onColumns) this.#listeners.add(onColumns);
@@ -88,9 +91,7 @@ export class SheetChart {
 
   #addSeries() {
     const { columns } = this;
-    const candles = candlesOf(columns);
-    this.hasCandles = candles.length > 0;
-    this.chart.add("candles", "candles", candles, { ...CANDLE_COLORS, visible: false });
+    this.chart.add("candles", "candles", candlesOf(columns), { ...CANDLE_COLORS, visible: false });
     this.chart.add("close", "line", toPoints(columns.date, columns.close), { color: "--text", lineWidth: 1 });
     if (columns.buy_and_hold) {
       const held = toPoints(columns.date, columns.buy_and_hold);
@@ -129,11 +130,19 @@ export class SheetChart {
 
   #onRange(range) {
     if (!range || this.#isDestroyed) return;
-    const isNear = this.hasCandles && range.to - range.from <= CANDLES_BELOW;
-    this.chart.setVisible("candles", isNear);
-    this.chart.setVisible("close", !isNear);
+    this.#chooseKind(range);
     clearTimeout(this.#timer);
     if (this.#source) this.#timer = setTimeout(() => this.#refine().catch(this.#source.onError), WAIT_MS);
+  }
+
+  /** Candles if few rows are in view and all of them have one, else a line. */
+  #chooseKind(range) {
+    const { date, open } = this.columns;
+    const at = (row) => open?.[Math.min(date.length - 1, Math.max(0, row))] ?? null;
+    const hasCandles = at(Math.ceil(range.from)) !== null && at(Math.floor(range.to)) !== null;
+    const isNear = hasCandles && range.to - range.from <= CANDLES_BELOW;
+    this.chart.setVisible("candles", isNear);
+    this.chart.setVisible("close", !isNear);
   }
 
   /** Instants at both ends of the view. */
@@ -145,34 +154,56 @@ export class SheetChart {
   async #refine() {
     const view = this.view();
     if (!view || !this.#source) return;
-    const asked = finerRequest(this.#overview, this.#detail, view.from, view.to, OVERVIEW_POINTS);
-    if (asked) await this.#ask(asked);
-    if (this.#onFills) await this.#askFills(view);
+    const asked = finerRequest(this.#overview, this.#detail, view.from, view.to, POINTS);
+    await this.#load(async (signal) => {
+      if (asked) await this.#ask(asked, signal);
+      if (this.#onFills) await this.#askFills(view, signal);
+    });
   }
 
-  async #askFills({ from, to }) {
-    const { items, total } = await this.#source.fills({ start: from, end: to, first: MOST_FILLS });
-    if (this.#isDestroyed) return;
-    const isWhole = total <= items.length;
-    this.setFills(isWhole ? items : []);
-    this.#onFills({ fills: isWhole ? items : [], total });
-  }
-
-  async #ask({ from, to, end, points }) {
+  /** Do work that asks the service, in place of such work that is under way. */
+  async #load(work) {
     this.#controller?.abort();
-    this.#controller = new AbortController();
+    const controller = new AbortController();
+    this.#controller = controller;
     try {
-      const query = { columns: COLUMNS, start: from, end, points };
-      const found = await this.#source.series(query, this.#controller.signal);
-      if (this.#isDestroyed) return;
-      const range = this.chart.visibleRange();
-      this.#detail = { ...found, from, to };
-      this.columns = splice(this.#overview, this.#detail);
-      this.#redraw();
-      if (range) this.chart.showRange(range.from, range.to);
+      await work(controller.signal);
     } catch (error) {
       if (error.name !== "AbortError") throw error;
+    } finally {
+      if (this.#controller === controller) this.#setBusy(false);
     }
+  }
+
+  #setBusy(isBusy) {
+    if (!this.#isDestroyed) this.#onBusy?.(isBusy);
+  }
+
+  async #askFills({ from, to }, signal) {
+    const { date } = this.#overview.columns;
+    const isAll = from <= date[0] && to >= date.at(-1);
+    const query = { start: from, end: to, first: MOST_FILLS };
+    const { items, total } = isAll ? { items: [], total: this.#totalFills } : await this.#source.fills(query, signal);
+    if (this.#isDestroyed) return;
+    const fills = total <= items.length ? items : [];
+    this.setFills(fills);
+    this.#onFills({ fills, total });
+  }
+
+  async #ask({ from, to, end, points, isEveryBar }, signal) {
+    // Bars with gaps between them may be more than were expected of a span: asking again would not give finer ones.
+    if (this.#detail?.from === from && this.#detail.to === to) return;
+    this.#setBusy(true);
+    const columns = isEveryBar || this.#overview.columns.open ? CANDLE_COLUMNS : COLUMNS;
+    const found = await this.#source.series({ columns, start: from, end, points }, signal);
+    if (this.#isDestroyed) return;
+    const range = this.chart.visibleRange();
+    this.#detail = { ...found, from, to };
+    this.columns = splice(this.#overview, this.#detail);
+    this.#redraw();
+    if (range) this.chart.showRange(range.from, range.to);
+    const logical = this.chart.visibleLogicalRange();
+    if (logical) this.#chooseKind(logical);
   }
 
   /** Show the bars from one instant to another, with as many around them; finer rows come first if there are any. */
@@ -182,8 +213,8 @@ export class SheetChart {
     const margin = Math.max(20 * barMs, (to - from) / 2);
     const wanted = [new Date(from - margin).toISOString(), new Date(to + margin).toISOString()];
     if (this.#source) {
-      const asked = finerRequest(this.#overview, this.#detail, ...wanted, OVERVIEW_POINTS);
-      if (asked) await this.#ask(asked);
+      const asked = finerRequest(this.#overview, this.#detail, ...wanted, POINTS);
+      if (asked) await this.#load((signal) => this.#ask(asked, signal)).catch(this.#source.onError);
     }
     const { date } = this.columns;
     this.chart.showLogicalRange({ from: rowOf(date, wanted[0]) - 0.5, to: rowOf(date, wanted[1]) + 0.5 });
