@@ -329,7 +329,7 @@ class SweepOverfitting:
     )
     probability_of_loss: float = reported("Probability that the chosen row loses on the other half.", PROBABILITY)
     degradation_slope: float | None = reported(
-        "Slope of the chosen row's Sharpe ratio on the other half over its own's; null if that is always the same.",
+        "Slope of the chosen row's Sharpe ratio on the other half over its own half's; null if it is always the same.",
         RATIO,
     )
     rows: int = reported("Rows that were compared: those that moved and are no duplicates.", "count")

@@ -59,6 +59,31 @@ PAGES: Final = (
         path="/compare", name="compare", title="Compare runs", nav="/", styles=("css/tearsheet.css", "css/compare.css")
     ),
     Page(path="/new", name="new", title="New run", nav="/new", styles=("css/new.css",)),
+    Page(path="/jobs", name="jobs", title="Jobs", nav="/jobs", styles=("css/jobs.css",)),
+    # Before the page of one sweep, whose path it would match too.
+    Page(
+        path="/sweeps/new",
+        name="new_sweep",
+        title="New sweep",
+        nav="/jobs",
+        styles=("css/new.css", "css/new_sweep.css"),
+    ),
+    Page(
+        path="/sweeps/{id}",
+        name="sweep",
+        title="Sweep",
+        nav="/jobs",
+        styles=("css/jobs.css", "css/sweep.css"),
+        data="/api/sweeps/{id}",
+    ),
+    Page(
+        path="/walk-forwards/{id}",
+        name="walk_forward",
+        title="Walk-forward",
+        nav="/jobs",
+        styles=("css/jobs.css", "css/sweep.css"),
+        data="/api/walk-forwards/{id}",
+    ),
     Page(path="/data", name="data", title="Data", nav="/data", styles=("css/data.css",)),
     Page(
         path="/docs",
@@ -89,6 +114,7 @@ MISSING_PAGE: Final = Page(path="", name="missing", title="No such page")
 NAVIGATION: Final = (
     ("/", "Runs"),
     ("/new", "New run"),
+    ("/jobs", "Jobs"),
     ("/data", "Data"),
     ("/docs", "REST"),
     ("/graphql", "GraphQL"),

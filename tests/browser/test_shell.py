@@ -13,7 +13,7 @@ from tests.browser.chromium import Visit
 
 Opening = Callable[..., AbstractContextManager[Visit]]
 PATHS = [path for path, _ in NAVIGATION]
-OWN_PATHS = ["/", "/new", "/data"]
+OWN_PATHS = ["/", "/new", "/jobs", "/data"]
 
 
 @pytest.mark.parametrize("path", PATHS)

@@ -112,6 +112,25 @@ export const uploadModel = (fields, options) => sendForm("/api/models/upload", f
 export const deleteModel = (userId, filename) =>
   dataOf(`/api/models/user/${enc(userId)}/model/${enc(filename)}`, { method: "DELETE" });
 
+// Jobs, sweeps and walk-forwards
+export const listJobs = (query, signal) => dataOf("/api/jobs", { query, signal });
+export const getJob = (id, signal) => dataOf(`/api/jobs/${enc(id)}`, { signal });
+/** A stream of the job's states: `progress` events with the job as JSON. */
+export const openJobEvents = (id) => new EventSource(urlOf(`/api/jobs/${enc(id)}/events`));
+export const cancelJob = (id, userId) => dataOf(`/api/jobs/${enc(id)}`, { method: "DELETE", query: { user_id: userId } });
+export const deleteJob = (id, userId) =>
+  dataOf(`/api/jobs/${enc(id)}`, { method: "DELETE", query: { user_id: userId, delete: true } });
+export const resumeJob = (id, userId) =>
+  dataOf(`/api/jobs/${enc(id)}/resume`, { method: "POST", query: { user_id: userId } });
+export const estimateSweep = (json, signal) => dataOf("/api/sweeps/estimate", { method: "POST", json, signal });
+export const startSweep = (json) => dataOf("/api/sweeps", { method: "POST", json });
+export const getSweep = (id, signal) => dataOf(`/api/sweeps/${enc(id)}`, { signal });
+export const listSweepRows = (id, query, signal) => dataOf(`/api/sweeps/${enc(id)}/rows`, { query, signal });
+export const sweepRowsUrl = (id, query) => urlOf(`/api/sweeps/${enc(id)}/rows`, query);
+export const getHeatMap = (id, query, signal) => dataOf(`/api/sweeps/${enc(id)}/heat-map`, { query, signal });
+export const startWalkForward = (json) => dataOf("/api/walk-forwards", { method: "POST", json });
+export const getWalkForward = (id, signal) => dataOf(`/api/walk-forwards/${enc(id)}`, { signal });
+
 // Data
 export const getQuality = (query, signal) => dataOf("/api/data/quality", { query, signal });
 export const listDownloads = (signal) => dataOf("/api/data/downloads", { signal });

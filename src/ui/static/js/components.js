@@ -133,10 +133,12 @@ export function Dialog({ title, onClose, children }) {
   </dialog>`;
 }
 
+const GONE = "The results are gone for good. The trials stay counted in the ledger.";
+
 /** Asks before results are deleted; `onDelete` may be called a second time if the first one failed. */
-export function ConfirmDelete({ title, onDelete, onClose }) {
+export function ConfirmDelete({ title, text = GONE, onDelete, onClose }) {
   return html`<${Dialog} title=${title} onClose=${onClose}>
-    <p>The results are gone for good. The trials stay counted in the ledger.</p>
+    <p>${text}</p>
     <div class="row">
       <button type="button" class="button button-primary" onClick=${onDelete}>Delete</button>
       <button type="button" class="button" onClick=${onClose}>Cancel</button>

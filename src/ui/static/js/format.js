@@ -70,6 +70,15 @@ export function formatBytes(value) {
   return `${formatNumber(size, size < 10 && unit ? 1 : 0, false)} ${units[unit]}`;
 }
 
+/** "40 s", "12 min", "3.5 h": a time to wait, as exact as one needs it. */
+export function formatDuration(seconds) {
+  if (seconds === null || seconds === undefined || !Number.isFinite(seconds)) return NOTHING;
+  if (seconds < 1) return "under 1 s";
+  if (seconds < 90) return `${formatNumber(seconds, 0)} s`;
+  if (seconds < 5400) return `${formatNumber(seconds / 60, 0)} min`;
+  return seconds < 172_800 ? `${formatNumber(seconds / 3600, 1)} h` : `${formatNumber(seconds / 86_400, 1)} days`;
+}
+
 /** "2024-03-04": the UTC day of an ISO 8601 instant. */
 export function formatDay(iso) {
   return typeof iso === "string" ? iso.slice(0, 10) : NOTHING;
@@ -102,7 +111,7 @@ export function signClass(value) {
   return value > 0 ? "gain" : "loss";
 }
 
-const NAMES = { buy_and_hold_return: HELD_WITHOUT_COSTS, init_cash: "Starting cash" };
+const NAMES = { buy_and_hold_return: HELD_WITHOUT_COSTS, init_cash: "Starting cash", cagr: "CAGR" };
 
 /** "max_drawdown" or "maxDrawdown" → "Max drawdown". */
 export function formatName(name) {

@@ -2,18 +2,14 @@
 
 import { html, useEffect, useMemo, useState } from "../../vendor/preact-htm.mjs";
 import { getBacktest, getOpenApi, listDatasets, listStrategies, runBacktest } from "../api.js";
+import { fieldOf, labeled, MARKET, MarketForm, NOT_TRADING, settingsToSend, TradingForm } from "../backtest_form.js";
 import { ErrorNotice, Field, Skeleton, Tabs, useLoad } from "../components.js";
 import { DownloadList, useDownloads } from "../downloads.js";
-import { ownName, ParameterField, parametersOf, toText, toValue, valuesToSend, withLabels } from "../form.js";
-import { formatCount, formatCounted } from "../format.js";
+import { ownName, ParameterField, parametersOf, toText, valuesToSend } from "../form.js";
 import { ModelForm } from "../model.js";
 import { RulesForm } from "../rules.js";
 import { announce, mount, pageUrl, useUser } from "../shell.js";
 
-const SIMULATED = "simulated";
-const MARKET = ["symbol", "interval", "start_date", "end_date", "limit", "seed"];
-const NOT_TRADING = [...MARKET, "source", "user_id", "strategy", "fetch_input", "ma_crossover_params", "fast", "slow"];
-const FIRST_SHOWN = ["init_cash", "fees", "slippage", "direction"];
 const KINDS = [
   { key: "model", label: "Model file" },
   { key: "preset", label: "Strategy" },
@@ -91,82 +87,11 @@ function Presets({ strategies, preset, onPreset, values, onChange, errors }) {
   </div>`;
 }
 
-function MarketForm({ parameters, datasets, values, onChange, errors }) {
-  const find = (name) => parameters.find((one) => one.name === name);
-  const known = ["", SIMULATED, ...datasets.map(({ name }) => name)];
-  function onSource(event) {
-    const source = event.currentTarget.value;
-    const dataset = datasets.find(({ name }) => name === source);
-    onChange({ source, ...(dataset ? { symbol: dataset.symbol, interval: dataset.interval } : {}) });
-  }
-  const shown = MARKET.filter((name) => name !== "seed" || values.source === SIMULATED);
-  return html`<div class="form-grid">
-    <${Field} id="market-source" label="Source" error=${errors.source} help="Where the bars come from.">
-      <select id="market-source" aria-describedby="market-source-help" value=${values.source} onChange=${onSource}>
-        <option value="">Binance</option>
-        <option value=${SIMULATED}>Simulated prices</option>
-        ${datasets.map(({ name, bars }) => html`<option key=${name} value=${name}>${name} (${formatCount(bars)} bars)</option>`)}
-        ${!known.includes(values.source) && html`<option value=${values.source}>${values.source}</option>`}
-      </select>
-    <//>
-    ${shown.map(
-      (name) =>
-        html`<${ParameterField}
-          key=${name}
-          prefix="market"
-          parameter=${find(name)}
-          value=${values[name]}
-          onChange=${(text) => onChange({ [name]: text })}
-          error=${errors[name]}
-        />`,
-    )}
-  </div>`;
-}
-
-function TradingForm({ parameters, values, onChange, errors }) {
-  const first = FIRST_SHOWN.map((name) => parameters.find((one) => one.name === name)).filter(Boolean);
-  const others = parameters.filter(({ name }) => !FIRST_SHOWN.includes(name));
-  const hasOthers = others.some(({ name }) => errors[name] || toValue({ type: "TEXT" }, values[name]) !== undefined);
-  const fields = (list) =>
-    html`<div class="form-grid">
-      ${list.map(
-        (parameter) =>
-          html`<${ParameterField}
-            key=${parameter.name}
-            prefix="trading"
-            parameter=${parameter}
-            value=${values[parameter.name]}
-            onChange=${(text) => onChange(parameter.name, text)}
-            error=${errors[parameter.name]}
-          />`,
-      )}
-    </div>`;
-  return html`<div class="stack">
-    ${fields(first)}
-    <details open=${hasOthers}>
-      <summary>${formatCounted(others.length, "more setting")}: engine, sizes, entries, stops</summary>
-      ${fields(others)}
-    </details>
-  </div>`;
-}
-
 function bodyOf(form, { strategies, parameters }, user) {
   const name = form.kind === "preset" ? form.preset : form.kind;
   const strategy = strategies.find((one) => one.name === name);
   const params = valuesToSend(strategy.parameters, form.params[name] ?? {});
-  const market = { ...form.market, seed: form.market.source === SIMULATED ? form.market.seed : "" };
-  return {
-    user_id: user,
-    ...valuesToSend(
-      parameters.filter((one) => MARKET.includes(one.name) || one.name === "source"),
-      market,
-    ),
-    ...valuesToSend(
-      parameters.filter((one) => !NOT_TRADING.includes(one.name)),
-      form.trading,
-    ),
-    strategy: { [name]: strategy.parameters.length ? params : true },
-  };
+  return { ...settingsToSend(form, parameters, user), strategy: { [name]: strategy.parameters.length ? params : true } };
 }
 
 /** What runs: [state, start, cancel]; state = {seconds, error}, seconds null if nothing runs. */
@@ -192,16 +117,6 @@ function useRun() {
     }
   }
   return [state, start, () => state.controller?.abort()];
-}
-
-function fieldOf(error) {
-  return error?.field ? error.field.split(".").at(-1) : null;
-}
-
-/** An error whose sentences name the controls as they are labeled. */
-function labeled(error, names) {
-  const { code, helpPath, message, hint } = error;
-  return { code, helpPath, message: withLabels(message, names), hint: hint && withLabels(hint, names) };
 }
 
 function RunBox({ run, error, onCancel, canRun, why }) {

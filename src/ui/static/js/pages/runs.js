@@ -249,6 +249,7 @@ function Runs() {
         }}
       />`}
       ${(!isNothing || symbol) && html`<${Filters} symbol=${symbol} onSymbol=${setSymbol} level=${level} onLevel=${setLevel} />`}
+      <a class="button" href=${pageUrl("/sweeps/new")}>New sweep</a>
       <a class="button button-primary" href=${pageUrl("/new")}>New run</a>
     </div>
     ${runs.first.error && html`<${ErrorNotice} error=${runs.first.error} onRetry=${runs.reload} title="The runs cannot be shown" />`}

@@ -1,0 +1,66 @@
+// What a sweep was asked to be, in words.
+
+import { html } from "../../vendor/preact-htm.mjs";
+import { formatCounted, formatName, formatSetting, isNothing } from "../format.js";
+import { formatValue } from "./metrics.js";
+
+/** "MA Crossover on BTCUSDT 1d"; by the strategy's own name until the catalog is there. */
+export function titleOf({ backtest }, catalog) {
+  const { name } = backtest.strategy;
+  const label = catalog?.strategies.find((one) => one.name === name)?.label ?? formatName(name);
+  return `${label} on ${backtest.symbol} ${backtest.interval}`;
+}
+
+function describeRange({ values, range }) {
+  if (values) return values.map(formatValue).join(", ");
+  const step = range.step === null ? "" : `, step ${formatValue(range.step)}`;
+  return `${formatValue(range.from)} to ${formatValue(range.to)}${step}${range.scale === "LOGARITHMIC" ? ", logarithmic" : ""}`;
+}
+
+/** "Seed 7 · limit 2000": the settings that say something. */
+function describeSettings(values) {
+  return Object.entries(values)
+    .filter(([, value]) => !isNothing(value) && value !== false)
+    .map(([name, value]) => `${formatName(name)} ${formatSetting(value)}`)
+    .join(" · ");
+}
+
+const COMPARISONS = { LESS: "<", AT_MOST: "≤", GREATER: ">", AT_LEAST: "≥", EQUAL: "=", NOT_EQUAL: "≠" };
+
+const SEARCHES = { GRID: "All combinations", LIST: "The values side by side" };
+
+function describeConstraint({ left, metric, operator, right, value }) {
+  return `${formatName(left ?? metric)} ${COMPARISONS[operator] ?? operator} ${right ? formatName(right) : formatValue(value)}`;
+}
+
+function describeObjective({ metric, direction, min_trades }) {
+  const best = direction === "MINIMIZE" ? "the less the better" : "the more the better";
+  return `${formatName(metric)}, ${best}; at least ${formatCounted(min_trades, "closed trade")}`;
+}
+
+export function Settings({ settings }) {
+  const { search, constraints, objective } = settings;
+  const { strategy, ...backtest } = settings.backtest;
+  const swept = settings.parameters.map(({ name }) => name);
+  const fixed = Object.fromEntries(Object.entries(strategy.parameters).filter(([name]) => !swept.includes(name)));
+  const isDrawn = !["GRID", "LIST"].includes(search.kind);
+  const rows = [
+    ...settings.parameters.map((item) => [formatName(item.name), describeRange(item)]),
+    ["Search", isDrawn ? describeSettings(search) : SEARCHES[search.kind]],
+    ["Objective", describeObjective(objective)],
+    ...(constraints.length ? [["Constraints", constraints.map(describeConstraint).join("; ")]] : []),
+    ["Strategy", [formatName(strategy.name), describeSettings(fixed)].filter(Boolean).join(" · ")],
+    ["Backtest", describeSettings(backtest)],
+  ];
+  return html`<section class="panel" aria-labelledby="settings">
+    <div class="panel-head"><h2 id="settings">What was asked for</h2></div>
+    <dl class="panel-body settings">
+      ${rows.map(
+        ([name, text]) => html`<div key=${name}>
+          <dt>${name}</dt>
+          <dd>${text}</dd>
+        </div>`,
+      )}
+    </dl>
+  </section>`;
+}

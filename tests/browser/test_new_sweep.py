@@ -1,0 +1,154 @@
+"""The form of a new sweep: its cost while one types, and what is sent."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.chromium import Visit
+from tests.browser.states import HOSTILE, LONG, PHONE, assert_fits, assert_shown_as_text, open_all_details
+from tests.browser.sweeps import PAIRS, read
+
+Opening = Callable[..., AbstractContextManager[Visit]]
+
+SWEEP_PAGE = re.compile(r"/sweeps/[0-9a-f-]{36}$")
+WALK_PAGE = re.compile(r"/walk-forwards/[0-9a-f-]{36}$")
+
+
+def fill_range(page: Page, name: str, start: str, end: str, step: str = "") -> None:
+    for part, text in (("from", start), ("to", end), ("step", step)):
+        page.locator(f"#swept-{name}-{part}").fill(text)
+
+
+def simulate(page: Page) -> None:
+    page.get_by_label("Source").select_option("simulated")
+    page.get_by_label("Limit").fill("900")
+    page.locator("#market-seed").fill("7")
+
+
+def start_and_read(page: Page, service: str, button: str, address: re.Pattern[str], path: str) -> dict[str, Any]:
+    """Start what the form says; return what the service read in it."""
+    page.get_by_role("button", name=button).click()
+    page.wait_for_url(address, timeout=60_000)
+    found: dict[str, Any] = read(service, f"{path}/{page.url.rsplit('/', 1)[1]}")["settings"]
+    return found
+
+
+def test_cost_is_estimated_while_one_types(visit: Visit) -> None:
+    page = visit.open("/sweeps/new")
+    fill_range(page, "fast", "2", "101")
+    fill_range(page, "slow", "2", "101")
+    expect(page.locator(".estimate")).to_contain_text(f"{PAIRS:,}")
+    expect(page.locator(".run-box")).to_contain_text(f"{PAIRS:,} trials will be counted")
+
+
+def test_filled_in_sweep_is_sent(visit: Visit, service: str) -> None:
+    page = visit.open("/sweeps/new")
+    fill_range(page, "fast", "5", "15", "5")
+    page.locator("#swept-slow-list").fill("30, 60")
+    page.locator("#add-parameter").select_option("direction")
+    page.locator("#swept-direction-list").fill("LONG")
+    page.locator("#objective-metric").select_option("calmar_ratio")
+    page.locator("#objective-min_trades").fill("2")
+    page.get_by_role("button", name="Add a constraint").click()
+    page.get_by_label("Left side of constraint 1").select_option("max_drawdown")
+    page.get_by_label("Operator of constraint 1").select_option("AT_MOST")
+    page.get_by_label("Right side of constraint 1").fill("60")
+    page.locator("#trading-fees").fill("0.002")
+    simulate(page)
+    sent = start_and_read(page, service, "Start sweep", SWEEP_PAGE, "sweeps")
+    fast, slow, direction = sent["parameters"]
+    assert (fast["range"]["from"], fast["range"]["to"], fast["range"]["step"]) == (5, 15, 5)
+    assert (slow["values"], direction["values"]) == ([30, 60], ["LONG"])
+    assert sent["objective"] == {"metric": "calmar_ratio", "direction": "MAXIMIZE", "min_trades": 2}
+    assert sent["constraints"] == [{"metric": "max_drawdown", "operator": "AT_MOST", "value": 60.0}]
+    assert (sent["backtest"]["fees"], sent["backtest"]["seed"], sent["backtest"]["source"]) == (0.002, 7, "simulated")
+
+
+def test_parameter_that_is_not_swept_keeps_its_value(visit: Visit, service: str) -> None:
+    page = visit.open("/sweeps/new")
+    page.get_by_label("Strategy").select_option("rsi")
+    page.locator("#add-parameter").select_option("low")
+    fill_range(page, "low", "20", "40", "10")
+    page.locator("#strategy-length").fill("9")
+    simulate(page)
+    sent = start_and_read(page, service, "Start sweep", SWEEP_PAGE, "sweeps")
+    assert sent["backtest"]["strategy"] == {"name": "rsi", "parameters": {"length": 9, "low": 30.0, "high": 70.0}}
+    assert [item["name"] for item in sent["parameters"]] == ["low"]
+
+
+def test_walk_forward_is_sent_with_its_windows(visit: Visit, service: str) -> None:
+    page = visit.open("/sweeps/new")
+    page.get_by_label("Choose anew").check()
+    page.locator("#windows-train_bars").fill("400")
+    page.locator("#windows-test_bars").fill("100")
+    page.locator("#windows-purge_bars").fill("5")
+    simulate(page)
+    sent = start_and_read(page, service, "Start walk-forward", WALK_PAGE, "walk-forwards")
+    assert (sent["train_bars"], sent["test_bars"], sent["purge_bars"], sent["step_bars"]) == (400, 100, 5, 100)
+    assert [item["name"] for item in sent["sweep"]["parameters"]] == ["fast", "slow"]
+
+
+def test_sweep_that_is_refused_says_why(visit: Visit) -> None:
+    page = visit.open("/sweeps/new")
+    fill_range(page, "fast", "5", "three")
+    expect(page.locator(".run-box .notice").first).to_contain_text("three")
+    page.get_by_role("button", name="Start sweep").click()
+    expect(page.get_by_role("alert")).to_contain_text("three")
+    expect(page.get_by_role("button", name="Start sweep")).to_be_enabled()
+
+
+def test_nothing_swept_cannot_be_started(visit: Visit) -> None:
+    page = visit.open("/sweeps/new")
+    page.get_by_role("button", name="Remove Fast").click()
+    page.get_by_role("button", name="Remove Slow").click()
+    expect(page.get_by_role("button", name="Start sweep")).to_be_disabled()
+    expect(page.get_by_text("Choose what is swept")).to_be_visible()
+
+
+def stored_model(name: str) -> dict[str, Any]:
+    return {"filename": name, "model_name": name, "file_size": 5, "trained_to": None, "model": None}
+
+
+def test_stored_model_is_swept_by_its_threshold(visit: Visit) -> None:
+    sent: list[Any] = []
+    visit.answer("/api/models/user/me", [stored_model("first.pkl")])
+    visit.page.route("**/api/sweeps/estimate", lambda route: (sent.append(route.request.post_data_json), route.abort()))
+    page = visit.open("/sweeps/new")
+    page.get_by_label("Strategy").select_option("model")
+    page.get_by_label("Model file").select_option("first.pkl")
+    page.locator("#add-parameter").select_option("threshold")
+    with page.expect_request("**/api/sweeps/estimate"):
+        fill_range(page, "threshold", "0.4", "0.6", "0.05")
+    expect(page.get_by_text("The service does not respond")).to_be_visible()
+    assert sent[-1]["ml_backtest"]["model_path"] == "first.pkl"
+    assert sent[-1]["parameters"] == [{"name": "threshold", "range": {"from": 0.4, "to": 0.6, "step": 0.05}}]
+
+
+def test_hostile_names_are_shown_as_text(visit: Visit) -> None:
+    visit.answer("/api/models/user/me", [stored_model(HOSTILE)])
+    visit.answer("/api/data/user/me", [{"name": HOSTILE, "symbol": "BTCUSDT", "interval": "1d", "bars": 5}])
+    page = visit.open("/sweeps/new")
+    page.get_by_label("Strategy").select_option("model")
+    expect(page.locator("#sweep-model")).to_contain_text(HOSTILE)
+    page.get_by_label("Source").select_option(HOSTILE)
+    assert_shown_as_text(page)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("viewport", [PHONE, {"width": 1360, "height": 900}], ids=["phone", "desktop"])
+def test_form_is_accessible_and_fits(visit_with: Opening, scheme: str, viewport: dict[str, int]) -> None:
+    with visit_with(color_scheme=scheme, viewport=viewport) as visit:
+        visit.answer("/api/models/user/me", [stored_model(LONG)])
+        page = visit.open("/sweeps/new")
+        page.get_by_label("Choose anew").check()
+        page.locator("#add-parameter").select_option("direction")
+        page.get_by_role("button", name="Add a constraint").click()
+        open_all_details(page)
+        assert visit.violations() == []
+        assert_fits(page)
