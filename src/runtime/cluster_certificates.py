@@ -1,7 +1,7 @@
 """Make the certificates of a cluster: an authority of its own, and one certificate that all members share.
 
-With the member's key, code can be executed on all members, as every member can: guard the folder like a password.
-The authority's key is thrown away, so that no other member can be made later; to replace a certificate make all anew.
+Anyone with the member's key can execute code on all members, as every member can: guard the folder like a password.
+The authority's key is thrown away, so that no other member can be made; to replace a certificate make all anew.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Check rows on a real cluster with TLS: equal to those of threads, whichever process dies; strangers are kept out."""
+"""Check rows on a real cluster with TLS: equal to those of threads, with members killed, and without strangers."""
 
 from __future__ import annotations
 

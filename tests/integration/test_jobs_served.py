@@ -8,22 +8,14 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from src import wiring
-from src.domain.errors import ClusterUnavailable
 from src.domain.jobs import Job, JobKind, JobState
-from src.domain.sweep_rows import EvaluatedRows, SweepInputs
-from src.domain.sweeps import SweepRequest, SweptParameter
 from src.jobs.runner import JobRunner
-from src.ports import Clock, JobHandle, JobStore, JobTask, OpenSweep
+from src.ports import Clock, JobStore, JobTask
 from src.service.services import Services
-from src.service.sweep_threads import ThreadExecutor
 from src.settings import Settings
-from src.strategies.crossover import CrossoverParams
-from tests.factories import make_market, make_request
 from tests.jobs import ChunkTask, make_sweep, undisturbed
 
 ROWS = 200
@@ -99,50 +91,3 @@ async def test_other_process_cancels_a_running_job(serve: Callable[..., Any]) ->
         kept = [chunk async for chunk in running.jobs.chunks(job.id)]
         assert b"".join(kept) == undisturbed(cancelled.done)
         await running.jobs.delete(job.id, user_id="ann")
-
-
-class LostAfter:
-    """Computes rows in threads, but is away once it has computed some chunks, until it is opened again."""
-
-    def __init__(self, chunks: int) -> None:
-        self.chunks, self.opened = chunks, 0
-
-    @asynccontextmanager
-    async def open(self, inputs: SweepInputs, handle: JobHandle) -> AsyncIterator[OpenSweep]:
-        self.opened += 1
-        async with ThreadExecutor().open(inputs, handle) as sweep:
-            yield LostSweep(sweep, self.chunks if self.opened == 1 else 1_000)
-
-
-class LostSweep:
-    width = 2
-
-    def __init__(self, sweep: OpenSweep, chunks: int) -> None:
-        self.sweep, self.chunks = sweep, chunks
-
-    async def evaluate(self, values: NDArray[np.float64], *, first: int, total: int) -> EvaluatedRows:
-        self.chunks -= 1
-        if self.chunks < 0:
-            raise ClusterUnavailable("The cluster does not respond.")
-        return await self.sweep.evaluate(values, first=first, total=total)
-
-
-async def test_sweep_continues_once_its_cluster_responds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    executor = LostAfter(chunks=1)
-    monkeypatch.setattr(wiring, "build_executor", lambda _: executor)
-    services = wiring.build_services(Settings(_env_file=None, storage_dir=tmp_path))
-    services._warming = ()
-    market = make_market(source="simulated", seed=1, limit=300)
-    backtest = make_request(user_id="ann", market=market, strategy=CrossoverParams(fast=2, slow=150))
-    fast = SweptParameter(name="fast", values=tuple(range(2, 149)))
-    await services.start()
-    try:
-        job = await services.sweeps.start(SweepRequest(backtest=backtest, parameters=(fast,), keep_best=1))
-        interrupted = await until(services, job.id, lambda job: bool(job.warnings))
-        assert interrupted.warnings == ("The cluster does not respond.",)
-        assert 0 < interrupted.done < 147
-        ended = await until(services, job.id, lambda job: job.state.is_final)
-    finally:
-        await services.stop()
-    assert (ended.state, ended.done, ended.attempt, ended.failure) == (JobState.SUCCEEDED, 147, 1, None)
-    assert executor.opened == 2

@@ -79,7 +79,7 @@ def test_equal_bars_travel_once() -> None:
     assert len(parts.by_key) == 2
 
 
-def test_sweep_is_prepared_once_and_dropped_later() -> None:
+def test_prepared_sweep_is_dropped_when_others_follow() -> None:
     prepared, built = PreparedSweeps(), []
 
     def find(name: str) -> None:
