@@ -43,7 +43,8 @@ def test_cost_is_estimated_while_one_types(visit: Visit) -> None:
     page = visit.open("/sweeps/new")
     fill_range(page, "fast", "2", "101")
     fill_range(page, "slow", "2", "101")
-    expect(page.locator(".estimate")).to_contain_text(f"{PAIRS:,}")
+    # The first estimate of a process loads the compiled code of sweeps.
+    expect(page.locator(".estimate")).to_contain_text(f"{PAIRS:,}", timeout=120_000)
     expect(page.locator(".run-box")).to_contain_text(f"{PAIRS:,} trials will be counted")
 
 

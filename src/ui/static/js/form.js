@@ -145,7 +145,7 @@ export function ParameterField({ prefix, parameter, value, onChange, error, labe
 const TYPES = { integer: "INTEGER", number: "NUMBER", boolean: "BOOLEAN" };
 
 /** A JSON Schema, or the component of the OpenAPI document that it refers to; what stands beside a reference wins. */
-function resolve(schema, components) {
+export function resolve(schema, components) {
   if (!schema.$ref) return schema;
   return { ...components.schemas[schema.$ref.split("/").at(-1)], ...schema };
 }

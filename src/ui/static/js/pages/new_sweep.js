@@ -4,7 +4,7 @@ import { html, useEffect, useMemo, useState } from "../../vendor/preact-htm.mjs"
 import { estimateSweep, getOpenApi, listDatasets, listModels, listStrategies, startSweep, startWalkForward } from "../api.js";
 import { fieldOf, labeled, MarketForm, NOT_TRADING, settingsToSend, TradingForm } from "../backtest_form.js";
 import { ErrorNotice, Field, Skeleton, useLoad } from "../components.js";
-import { ownName, ParameterField, parametersOf, valuesToSend } from "../form.js";
+import { ownName, ParameterField, parametersOf, resolve, valuesToSend } from "../form.js";
 import { formatBytes, formatCount, formatCounted, formatDuration } from "../format.js";
 import { announce, mount, pageUrl, useUser } from "../shell.js";
 import { canBeSwept, ConstraintsForm, constraintsToSend, parametersToSend, SweptForm } from "../sweep/space.js";
@@ -22,9 +22,10 @@ function bodyOfOperation(description, path) {
 }
 
 /** The parameters of an object within a body. */
-function innerParameters(schema, name) {
-  const property = schema.properties[name];
-  return parametersOf([property, ...(property.anyOf ?? [])].find((one) => one.properties));
+function innerParameters(schema, name, components) {
+  const property = resolve(schema, components).properties[name];
+  const kinds = [property, ...(property.anyOf ?? [])].map((one) => resolve(one, components));
+  return parametersOf(kinds.find((kind) => kind.properties), components);
 }
 
 async function loadAll(user, signal) {
@@ -34,14 +35,16 @@ async function loadAll(user, signal) {
     listDatasets(user, signal),
     listModels(user, signal),
   ]);
+  const { components } = description;
+  const read = (path) => parametersOf(bodyOfOperation(description, path), components);
   const sweep = bodyOfOperation(description, "/api/sweeps");
   return {
     strategies: catalog.strategies,
-    parameters: parametersOf(bodyOfOperation(description, "/api/backtests")),
-    search: innerParameters(sweep, "search"),
-    objective: innerParameters(sweep, "objective"),
-    keepBest: parametersOf(sweep).filter(({ name }) => name === "keep_best"),
-    windows: parametersOf(bodyOfOperation(description, "/api/walk-forwards")).filter(({ name }) => WINDOWS.includes(name)),
+    parameters: read("/api/backtests"),
+    search: innerParameters(sweep, "search", components),
+    objective: innerParameters(sweep, "objective", components),
+    keepBest: read("/api/sweeps").filter(({ name }) => name === "keep_best"),
+    windows: read("/api/walk-forwards").filter(({ name }) => WINDOWS.includes(name)),
     datasets,
     models,
   };
