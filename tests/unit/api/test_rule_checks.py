@@ -68,7 +68,7 @@ async def test_report_describes_rules_that_can_be_traded() -> None:
             {"field": "sell", "text": "rsi({n}) > 70", "tree": answer["data"]["rules"][1]["tree"]},
         ],
         "lookback_bars": 199, "warm_up_bars": answer["data"]["warm_up_bars"], "parameters": ["n"],
-        "indicators": ["rsi", "sma"], "reads_model": False, "faults": [],
+        "indicators": ["rsi", "sma"], "reads_model": False, "warnings": [], "faults": [],
     }  # fmt: skip
     assert 199 <= answer["data"]["warm_up_bars"] <= 5000
 
