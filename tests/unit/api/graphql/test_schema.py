@@ -78,7 +78,8 @@ def test_only_required_fields_are_non_null() -> None:
 
 def test_every_number_says_its_unit() -> None:
     units = (
-        "per cent", "fraction", "ratio", "count", "Number of", "bars", "quote currency", "base asset", "Index", "milliseconds",
+        "per cent", "fraction", "ratio", "count", "Number of", "bars",
+        "quote currency", "base asset", "Index", "milliseconds",
         "Length", "at least this", "Seed", "same seed", "Fraction", "Bars", "As mlModel",
         "probability", "figure's unit", "reason's unit", "parameter's unit", "same unit",
         "objective's unit", "metric's unit", "seconds", "1/s", "bytes",

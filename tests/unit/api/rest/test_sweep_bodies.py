@@ -90,10 +90,10 @@ def test_walk_forward_takes_a_sweep_and_its_windows() -> None:
     ("change", "message"),
     [
         ({"parameter": []}, "Unknown field 'parameter'"),
-        ({"parameters": None}, "parameters is None"),
+        ({"parameters": None}, "parameters is null"),
         ({"parameters": [{"values": [1]}]}, "parameters.0.name is required"),
         ({"parameters": [{"name": "length"}]}, "give either values or range"),
-        ({"parameters": [{"name": "length", "values": [True]}]}, "parameters.0.values.0 is True"),
+        ({"parameters": [{"name": "length", "values": [True]}]}, "parameters.0.values.0 is true"),
         ({"parameters": [{"name": "length", "values": []}]}, "a list of at least 1 items"),
         ({"parameters": [{"name": "length", "range": {"from": 3, "to": 2}}]}, r"to \(2"),
         ({"parameters": [{"name": "length", "values": [1]}] * 2}, "names 'length' twice"),
