@@ -325,7 +325,7 @@ def build_tasks(settings: Settings, backtests: BacktestService, ledger: TrialLed
     executor, most = build_executor(settings), settings.max_sweep_combinations
     tasks: tuple[JobTask, ...] = (
         SweepTask(backtests=patient, ledger=ledger, executor=executor, max_combinations=most),
-        WalkForwardTask(backtests=patient, executor=executor, max_combinations=most),
+        WalkForwardTask(backtests=patient, ledger=ledger, executor=executor, max_combinations=most),
         BacktestTask(backtests=patient),
     )
     return {task.kind: task for task in tasks}

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, TypeAlias
 
+from src.domain.any_case import AnyCase
 from src.domain.errors import InvalidInput
 from src.domain.instants import check_times
 from src.domain.reported import INSTANT, reported
@@ -38,7 +39,7 @@ KIND_OF: Final = {
 }
 
 
-class JobState(StrEnum):
+class JobState(AnyCase):
     """How far a job is."""
 
     QUEUED = "QUEUED"

@@ -11,6 +11,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from src.domain.any_case import AnyCase
 from src.domain.arrays import freeze
 from src.domain.errors import InvalidInput, bad_value
 from src.domain.parameters import MAX_COUNT, Bounds, check_parameters, parameter
@@ -75,7 +76,7 @@ class Goal(StrEnum):
     MINIMIZE = "MINIMIZE"
 
 
-class Reduce(StrEnum):
+class Reduce(AnyCase):
     """How the rows of a heat map's cell become one number."""
 
     BEST = "BEST"

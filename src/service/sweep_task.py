@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
+import threading
 import time
 import uuid
 from collections.abc import Iterator, Sequence
@@ -36,6 +37,7 @@ from src.service.judging import count_runs, ledger_market
 from src.service.sweep_tables import SweepTable, build_table
 from src.service.sweep_trials import SweepTrials
 from src.sweeps.combinations import apply_values, build_combinations
+from src.sweeps.estimating import TESTED_ROWS
 from src.sweeps.evaluation import Evaluator
 from src.sweeps.overfitting import overfitting_of, superiority_of
 from src.sweeps.ranking import column_of, rank_rows
@@ -52,9 +54,6 @@ CHUNK_SECONDS: Final = 1.0
 FIRST_CHUNK: Final = 64
 MAX_CHUNK: Final = 2_000
 """Rows of a chunk: their trials are in memory at once, and one transaction of the ledger counts them."""
-
-MAX_TESTED: Final = 2_000
-"""Rows that are tested against buying and holding: the best ones, and a seeded sample of the others."""
 
 
 @dataclass(slots=True)
@@ -203,7 +202,7 @@ class SweepTask:
         parts = [from_bytes(content) async for content in handle.chunks()]
         table = await handle.compute(build_table, parts, len(request.parameters))
         ranked = await handle.compute(rank_rows, table.figures, request)
-        best = [await self._keep(sweep, table, int(place)) for place in ranked[: request.keep_best]]
+        best = [await self._keep(sweep, table, place) for place in _choose_best(table, ranked, request.keep_best)]
         tested = _choose_tested(ranked, len(table), request.search.seed)
         ledger = await self.ledger.state(user_id=request.user_id, symbol=sweep.market)
         place = int(ranked[0]) if len(ranked) else None
@@ -213,11 +212,19 @@ class SweepTask:
             combinations=len(table),
             best=tuple(best),
             overfitting=await handle.compute(_measure_overfitting, parts, len(sweep.series.bars)),
-            superiority=await handle.compute(_test_superiority, sweep.inputs, table.values[tested]),
+            superiority=await self._compare_with_market(sweep, table.values[tested]),
             stability=await handle.compute(parameter_stability, table.values, table.figures, place, request),
             trials=count_runs(ledger),
             warnings=tuple(_warn(sweep, table, ranked, tested)),
         )
+
+    async def _compare_with_market(self, sweep: _Sweep, values: NDArray[np.float64]) -> SweepSuperiority | None:
+        """Test rows with these values [j, p] against buying and holding; a thread stops soon after a cancellation."""
+        stopped = threading.Event()
+        try:
+            return await sweep.handle.compute(_test_superiority, sweep.inputs, values, stopped)
+        finally:
+            stopped.set()
 
     async def _keep(self, sweep: _Sweep, table: SweepTable, place: int) -> KeptRow:
         """Run one of the best rows by the ordinary pipeline and store its result; a second attempt finds it there."""
@@ -233,12 +240,31 @@ class SweepTask:
         return KeptRow(row=number, values=values, objective=float(objective), result_id=result_id)
 
 
-def _test_superiority(inputs: SweepInputs, values: NDArray[np.float64]) -> SweepSuperiority | None:
-    """Test rows with these values [j, p] against buying and holding."""
+class _Stopped(Exception):
+    """The job was cancelled: nothing waits for the rest."""
+
+
+def _test_superiority(
+    inputs: SweepInputs, values: NDArray[np.float64], stopped: threading.Event
+) -> SweepSuperiority | None:
     evaluator, close = Evaluator(inputs), inputs.bars.close
-    return superiority_of(
-        lambda rows: evaluator.returns(values[rows]), np.arange(len(values)), simple_returns(close, float(close[0]))
-    )
+
+    def returns_of(rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        if stopped.is_set():
+            raise _Stopped
+        return evaluator.returns(values[rows])
+
+    return superiority_of(returns_of, np.arange(len(values)), simple_returns(close, float(close[0])))
+
+
+def _choose_best(table: SweepTable, ranked: NDArray[np.int64], most: int) -> Sequence[int]:
+    """Return the places of the best rows with different values: RANDOM can draw a combination twice."""
+    found: dict[bytes, int] = {}
+    for place in ranked.tolist():
+        if len(found) == most:
+            break
+        found.setdefault(table.values[place].tobytes(), place)
+    return tuple(found.values())
 
 
 def is_better(one: float, other: float, request: SweepRequest) -> bool:
@@ -259,11 +285,11 @@ def _missing_spans(stored: Sequence[ChunkSpan], total: int, pace: _Pace) -> Iter
 
 def _choose_tested(ranked: NDArray[np.int64], rows: int, seed: int) -> NDArray[np.int64]:
     """Return the places of the rows that are tested: all, or the best half and a sample of the others."""
-    if rows <= MAX_TESTED:
+    if rows <= TESTED_ROWS:
         return np.arange(rows)
-    best = ranked[: MAX_TESTED // 2]
+    best = ranked[: TESTED_ROWS // 2]
     others = np.setdiff1d(np.arange(rows), best)
-    drawn = np.random.Generator(np.random.Philox(seed)).choice(others, MAX_TESTED - len(best), replace=False)
+    drawn = np.random.Generator(np.random.Philox(seed)).choice(others, TESTED_ROWS - len(best), replace=False)
     return np.sort(np.concatenate((best, drawn)))
 
 

@@ -20,17 +20,20 @@ from src.domain.market import LimitOrigin, MarketSeries
 from src.domain.performance import Metrics
 from src.domain.runs import BacktestRequest
 from src.domain.signals import ParameterValue
-from src.domain.sweep_rows import SweepInputs
+from src.domain.sweep_rows import EvaluatedRows, SweepInputs
+from src.domain.training import DEFAULT_LABEL_HORIZON
+from src.domain.trials import TrialBatch
 from src.domain.walk_forward import Fold, FoldBars, WalkForwardConclusion, WalkForwardRequest
-from src.ports import JobHandle, RowExecutor
+from src.ports import JobHandle, RowExecutor, TrialLedger
 from src.service.backtests import BacktestService
-from src.service.judging import compute_part
+from src.service.judging import compute_part, ledger_market
+from src.service.sweep_trials import SweepTrials
 from src.service.walk_forward_folds import fold_from_bytes, fold_to_bytes
 from src.strategies.schedule import ScheduledPart, ScheduleParams
 from src.sweeps.combinations import Combinations, apply_values, build_combinations
 from src.sweeps.folds import cut_window, efficiency, plan_folds
 from src.sweeps.ranking import column_of, rank_rows
-from src.sweeps.warm_up import warm_up_bars_of
+from src.sweeps.warm_up import window_warm_up_of
 
 logger = logging.getLogger(__name__)
 
@@ -57,6 +60,7 @@ class WalkForwardTask:
     kind: ClassVar = JobKind.WALK_FORWARD
 
     backtests: BacktestService
+    ledger: TrialLedger
     executor: RowExecutor
     max_combinations: int
 
@@ -82,9 +86,10 @@ class WalkForwardTask:
 
     async def _prepare(self, request: WalkForwardRequest, handle: JobHandle) -> _Walk:
         sweep = request.sweep
-        warm_up = await handle.compute(warm_up_bars_of, sweep)
+        warm_up = await handle.compute(window_warm_up_of, sweep)
         backtest, series, predictions = await self.backtests.prepare(sweep.backtest, warm_up_bars=warm_up)
-        sweep = replace(sweep, backtest=backtest)
+        # Pinned, because training windows have bars before them, as tests have.
+        sweep = replace(sweep, backtest=replace(backtest, pinned_warm_up_bars=warm_up))
         build = functools.partial(build_combinations, max_combinations=self.max_combinations)
         combinations = await handle.compute(build, sweep)
         return _Walk(
@@ -147,7 +152,18 @@ class WalkForwardTask:
                     for first in range(0, len(values), width)
                 )
             )
+        await self._count(walk, inputs, parts)
         return np.concatenate([part.rows.figures for part in parts])
+
+    async def _count(self, walk: _Walk, inputs: SweepInputs, parts: Sequence[EvaluatedRows]) -> None:
+        """Count the rows of a training window as trials: the choice shows the best of them."""
+        series = replace(walk.series, bars=inputs.bars, history=inputs.history)
+        trials = await walk.handle.compute(SweepTrials, inputs.request, series, inputs)
+        market, total = ledger_market(series.bars.symbol, series.origin), len(walk.combinations)
+        for part in parts:
+            values = walk.combinations.values[part.rows.first : part.rows.first + len(part.rows)]
+            for batch in await walk.handle.compute(_build_all, trials, values, part, total):
+                await self.ledger.record_batch(batch, user_id=inputs.request.user_id, symbol=market)
 
     def _test(self, walk: _Walk, plan: FoldBars, values: Mapping[str, ParameterValue]) -> Metrics:
         """Run the chosen values on the test alone, from flat to flat, as the stitched run does."""
@@ -199,6 +215,12 @@ class WalkForwardTask:
         )
 
 
+def _build_all(
+    trials: SweepTrials, values: NDArray[np.float64], rows: EvaluatedRows, total: int
+) -> Sequence[TrialBatch]:
+    return list(trials.build(values, rows, total=total))
+
+
 def _warn(walk: _Walk, folds: Sequence[Fold]) -> Iterator[str]:
     """Yield what is to be known about the walk-forward itself; what is to be known about its result stands with it."""
     request = walk.request
@@ -207,10 +229,14 @@ def _warn(walk: _Walk, folds: Sequence[Fold]) -> Iterator[str]:
     if flat:
         yield f"In {flat} of {len(folds)} folds no row qualified: their tests stay flat."
     model = request.sweep.backtest.strategy.model
-    if model is not None:
+    if model is None:
+        return
+    yield "The model itself was trained once, not in each fold: only what is swept is chosen anew."
+    if not model.training.is_declared:
+        yield "Declare the model's training window, so that the result says which tests it knew."
+    horizon = DEFAULT_LABEL_HORIZON if model.training.label_horizon is None else model.training.label_horizon
+    if request.purge_bars < horizon:
         yield (
-            "The model itself was trained once, not in each fold: only what is swept is chosen anew. Declare its "
-            "training window, so that the result says which tests it knew."
+            f"purgeBars is {request.purge_bars}, and a label looks {horizon} bars ahead: the last training bars know "
+            "the test's first ones."
         )
-        if not request.purge_bars:
-            yield "purgeBars is 0: if the model's labels look ahead, the last training bars know the test's first ones."

@@ -161,6 +161,8 @@ def test_walk_forward_returns_are_those_of_its_result(service: str, walk_forward
         growth *= 1 + fold["return_out_of_sample"] / 100
     result = data_of(httpx.get(f"{service}/api/backtests/{found['conclusion']['result_id']}", params={"rows": False}))
     assert result["metrics"]["total_return"] == pytest.approx((growth - 1) * 100, rel=1e-9)
+    # Each of the 12 rows is a trial in each of the 4 training windows: their figures can be read.
+    assert result["judgement"]["deflation"]["trials"] > 12 * len(folds)
     other = httpx.get(f"{service}/api/sweeps/{walk_forward_id}")
     assert (other.status_code, other.json()["code"]) == (404, "JOB_NOT_FOUND")
 
