@@ -24,6 +24,7 @@ from src.domain.parameters import groups_of
 from src.domain.runs import BacktestResult, ResultSummary
 from src.domain.trading import FILL_DTYPE, TRADE_DTYPE
 from src.stores.plain import KINDS, from_plain, prepare, to_plain
+from src.strategies.schedule import ScheduleParams
 
 SCHEMA_VERSION: Final = 1
 """Increased when old documents need more than defaults for missing fields."""
@@ -59,7 +60,8 @@ def prepare_documents() -> None:
     """Generate the functions that read and write results: 80 ms that the first client would wait for."""
     # cattrs generates the functions of a field that may be None when it first has a value.
     groups = [group for kind in KINDS for group in groups_of(kind).values()]
-    for kind in (BacktestResult, ResultSummary, *KINDS, *groups):
+    # It forgets what it has generated when it first meets a tuple of objects: those classes come first.
+    for kind in (ScheduleParams, BacktestResult, ResultSummary, *KINDS, *groups):
         prepare(kind)
 
 
