@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import types
 import typing
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from operator import attrgetter
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, create_model
 
+from src.api.components import any_object
 from src.domain.instants import format_instant
 from src.domain.reported import INSTANT, ReportedField, reported_fields
 
@@ -58,9 +59,14 @@ def _answer_for(kind: Any, others: tuple[tuple[str, type[Answer]], ...]) -> type
     return create_model(f"{kind.__name__}Answer", __base__=Answer, __doc__=paragraph, **found)
 
 
+_PARAMETER_VALUES: Final = any_object("ParameterValues", "Values of parameters, by name.")
+
+
 def _shown_kind(item: ReportedField, others: tuple[tuple[str, type[Answer]], ...]) -> Any:
     if item.unit == INSTANT:
         return Instant
+    if typing.get_origin(item.kind) is Mapping:
+        return Annotated[dict[str, Any], WithJsonSchema(_PARAMETER_VALUES)]
     return _answer_for(item.kind, others) if item.is_report else item.kind
 
 

@@ -247,7 +247,7 @@ def less(left: str, **right: Any) -> ParameterConstraint:
             sweep(swept("fast", 5, 6.5)),
             "parameters[0].values has 6.5 for fast. Allowed: a whole number, 1 ≤ x (bars).",
         ),
-        (sweep(swept("fast", 5, True)), "parameters[0].values has True for fast. Allowed: a whole number, 1 ≤ x"),
+        (sweep(swept("fast", 5, True)), "parameters[0].values has true for fast. Allowed: a whole number, 1 ≤ x"),
         (
             sweep(swept("fees", 0.1, float("nan"))),
             "parameters[0].values has nan for fees. Allowed: a finite number, 0 ≤ x < 1 (fraction of",
