@@ -15,8 +15,7 @@ from src.bar_cache.bar_store import BarStore
 from src.bars.grid import bar_number, open_time_ms
 from src.bars.simulated import simulate_bars
 from src.domain.intervals import INTERVALS
-from src.settings import Settings
-from src.wiring import BARS_FOLDER, _sweep_cache
+from src.wiring import BARS_FOLDER
 from tests.exchange import LoopbackExchange
 from tests.market_store import caching, wish
 
@@ -57,5 +56,5 @@ def test_old_cache_knows_nothing_and_is_removed_at_start(folder: Path) -> None:
     for interval in (MINUTE, DAY):
         coverage = store.series("BTCUSDT", interval).coverage()
         assert (coverage.settled, coverage.first, coverage.offset_ms) == ((), None, None)
-    assert _sweep_cache(Settings(storage_dir=folder.parent, _env_file=None)) == 6
+    assert store.remove_leftovers() == 6
     assert files_of(folder) == []

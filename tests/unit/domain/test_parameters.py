@@ -12,7 +12,6 @@ from src.domain.errors import InvalidInput
 from src.domain.parameters import (
     AT_LEAST_ONE,
     FRACTION,
-    POSITIVE,
     POSITIVE_FRACTION,
     Bounds,
     build,
@@ -152,7 +151,7 @@ def test_required_empty_text_is_left_to_its_reader() -> None:
     [
         (FRACTION, [0, 0.999], [-0.1, 1, float("nan")], "0 ≤ x < 1"),
         (POSITIVE_FRACTION, [1e-9, 0.999], [0, 1], "0 < x < 1"),
-        (POSITIVE, [1e-300, 1e300], [0, float("inf")], "0 < x"),
+        (Bounds(minimum=0, is_minimum_open=True), [1e-300, 1e300], [0, float("inf")], "0 < x"),
         (AT_LEAST_ONE, [1, 2**70], [0], "1 ≤ x"),
         (Bounds(minimum=-2, maximum=3), [-2, 3], [-2.1, 3.1], "-2 ≤ x ≤ 3"),
         (Bounds(maximum=3, is_maximum_open=True), [-1e300], [3, float("-inf")], "x < 3"),

@@ -123,7 +123,7 @@ def test_unsafe_scheduler_is_refused(address: str, reason: str, monkeypatch: pyt
 
 def test_missing_certificate_file_is_named(secured: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DASK_TLS_CERT", str(secured / "nowhere.pem"))
-    with pytest.raises(SettingsError, match=r"DASK_TLS_CERT is .*nowhere.pem'\. Allowed: a file that exists"):
+    with pytest.raises(SettingsError, match=r"DASK_TLS_CERT is .*nowhere.*\. Allowed: a file that exists"):
         read_settings()
 
 
