@@ -28,7 +28,7 @@ from tests.server import RunningService
 
 BARS = {"symbol": "BTCUSDT", "interval": "1h", "source": "simulated", "seed": 7, "limit": 600}
 RSI = {**BARS, "strategy": {"rsi": {"length": 5}}}
-MAX_TOOL_CHARACTERS = 8000
+MAX_TOOL_CHARACTERS = 8500
 MAX_TEXT_CHARACTERS = 8000
 INITIALIZE = {
     "jsonrpc": "2.0",

@@ -7,7 +7,8 @@ from typing import Final
 import schemathesis
 
 FORESEEN: Final = frozenset(
-    {"GRAPHQL_VALIDATION_FAILED", "INVALID_INPUT", "MODEL_NOT_FOUND", "RESULT_NOT_FOUND", "SOURCE_NOT_FOUND",
+    {"GRAPHQL_VALIDATION_FAILED", "INVALID_INPUT", "JOB_NOT_FOUND", "MODEL_NOT_FOUND", "RESULT_NOT_FOUND",
+     "SOURCE_NOT_FOUND",
      "SYMBOL_NOT_FOUND"}
 )  # fmt: skip
 

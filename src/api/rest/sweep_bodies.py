@@ -9,7 +9,6 @@ from pydantic import BeforeValidator, Field, StrictFloat, StrictInt, StrictStr
 from src.api.requests.sweeps import GivenBacktest, build_sweep, build_walk_forward, only_backtest
 from src.api.rest.bodies import RUN, BacktestBody, read_backtest
 from src.api.rest.body_models import make_body, read_object
-from src.api.rest.rules import body_rules
 from src.domain.jobs import IDEMPOTENCY_KEY_PATTERN, MAX_IDEMPOTENCY_KEY_LENGTH
 from src.domain.parameters import DeclaredParameter, parameters_of
 from src.domain.strategy import ModelParams
@@ -107,16 +106,6 @@ StartWalkForwardBody: Final = make_body(
     required=("train_bars", "test_bars"),
     others={"sweep": (SweepBody, Field(description="What is chosen anew in each training window.")), **_KEY},
 )
-
-
-def sweep_rules() -> list[dict[str, Any]]:
-    """Return the rules of the backtest in a sweep's body."""
-    return [{"properties": {"backtest": {"allOf": body_rules()}}}]
-
-
-def walk_forward_rules() -> list[dict[str, Any]]:
-    """Return the rules of the backtest in a walk-forward's body."""
-    return [{"properties": {"sweep": {"allOf": sweep_rules()}}}]
 
 
 class ReceivedSweep(NamedTuple):

@@ -36,8 +36,6 @@ from src.api.rest.sweep_bodies import (
     StartWalkForwardBody,
     read_sweep,
     read_walk_forward,
-    sweep_rules,
-    walk_forward_rules,
 )
 from src.api.rows.columns import ColumnTable, float_column
 from src.api.rows.row_pages import check_first, check_whole
@@ -67,11 +65,11 @@ _READ_ERRORS = error_responses(errors.InvalidInput, errors.JobNotFound, errors.B
 
 
 def _sweep_body() -> dict[str, Any]:
-    return json_body(StartSweepBody.model_json_schema(), sweep_rules())
+    return json_body(StartSweepBody.model_json_schema())
 
 
 def _walk_forward_body() -> dict[str, Any]:
-    return json_body(StartWalkForwardBody.model_json_schema(), walk_forward_rules())
+    return json_body(StartWalkForwardBody.model_json_schema())
 
 
 @router.post(
