@@ -104,6 +104,22 @@ def test_filters_narrow_the_list_and_stay_in_the_address(visit: Visit, runs: lis
     expect(page.locator("tbody tr")).to_have_count(levels.count(levels[0]))
 
 
+def test_filter_typed_while_runs_load_is_kept(visit: Visit, runs: list[dict[str, Any]]) -> None:
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    as_user(visit, "ada")
+    visit.page.route("**/api/backtests?*", hold, times=1)
+    page = visit.open("/")
+    page.get_by_label("Symbol").fill("ETHUSDT")
+    assert held
+    held[0].continue_()
+    expect(page.locator("tbody tr")).to_have_count(1)
+    expect(page.get_by_label("Symbol")).to_have_value("ETHUSDT")
+
+
 def test_symbol_without_runs_is_named(visit: Visit, runs: list[dict[str, Any]]) -> None:
     as_user(visit, "ada")
     page = visit.open("/?symbol=XRPUSDT")

@@ -25,26 +25,29 @@ const PAGE_SIZE = 50;
 const TYPING_MS = 350;
 const LEVELS = ["NO_OBJECTION", "DOUBTFUL", "UNDERPOWERED", "TOO_LITTLE_DATA", "DISPROVED"];
 
-/** The pages of results that are loaded so far. */
+/** The pages of results that are loaded so far; later pages count only while the first one is that which they follow. */
 function useRuns(user, symbol) {
-  const [runs, setRuns] = useState({ items: [], cursor: null, warnings: [] });
   const [first, reload] = useLoad(
     (signal) => listBacktests({ user_id: user, symbol, first: PAGE_SIZE }, signal),
     [user, symbol],
   );
+  const [later, setLater] = useState({ follows: null, pages: [] });
   const [more, setMore] = useState({ isLoading: false, error: null });
-  useEffect(() => {
-    if (first.data) setRuns({ items: first.data.items, cursor: first.data.next_cursor, warnings: first.data.warnings });
-  }, [first.data]);
+  // Never copied into a state of its own by an effect: between the two, the list would seem to be loaded and empty.
+  const runs = useMemo(() => {
+    const pages = [first.data, ...(later.follows === first.data ? later.pages : [])].filter(Boolean);
+    return {
+      items: pages.flatMap(({ items }) => items),
+      warnings: pages.flatMap(({ warnings }) => warnings),
+      cursor: pages.at(-1)?.next_cursor,
+    };
+  }, [first.data, later]);
   async function loadMore() {
     setMore({ isLoading: true, error: null });
+    const follows = first.data;
     try {
       const page = await listBacktests({ user_id: user, symbol, first: PAGE_SIZE, after: runs.cursor });
-      setRuns((old) => ({
-        items: [...old.items, ...page.items],
-        cursor: page.next_cursor,
-        warnings: [...old.warnings, ...page.warnings],
-      }));
+      setLater((old) => ({ follows, pages: old.follows === follows ? [...old.pages, page] : [page] }));
       setMore({ isLoading: false, error: null });
       announce(`${page.items.length} more runs`);
     } catch (error) {
