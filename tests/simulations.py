@@ -36,30 +36,53 @@ ENTRIES = st.one_of(
     ),
 )
 RATES = st.one_of(st.none(), st.sampled_from([0.004, 0.02, 0.1, 0.5]))
-EXITS = st.builds(
-    Exits,
-    stop_loss_rate=RATES,
-    take_profit_rate=RATES,
-    trailing_stop_rate=RATES,
-    max_bars=st.one_of(st.none(), st.integers(1, 12)),
-)
+GAINS = st.one_of(st.none(), st.sampled_from([0.002, 0.01, 0.05]))
+
+
+@st.composite
+def all_exits(draw: st.DrawFn) -> Exits:
+    """All exits but that at the end, which a shorter run has elsewhere."""
+    trailing = draw(RATES)
+    return Exits(
+        stop_loss_rate=draw(RATES),
+        take_profit_rate=draw(RATES),
+        trailing_stop_rate=trailing,
+        trailing_start_rate=None if trailing is None else draw(GAINS),
+        break_even_rate=draw(GAINS),
+        max_bars=draw(st.one_of(st.none(), st.integers(1, 12))),
+        on_signal=draw(st.booleans()),
+        cooldown_bars=draw(st.sampled_from([0, 1, 5])),
+    )
+
+
+EXITS = all_exits()
 COSTS = st.sampled_from([0.0, 0.001, 0.02])
 SHARED_RULES = st.builds(
     TradingRules, fill=st.sampled_from(FillTiming), fee_rate=COSTS, slippage_rate=COSTS, sizing=SIZINGS
 )
 """Rules that every engine knows."""
-RULES = st.builds(
-    TradingRules,
-    fill=st.sampled_from(FillTiming),
-    fee_rate=COSTS,
-    slippage_rate=COSTS,
-    sizing=SIZINGS,
-    direction=st.sampled_from(Direction),
-    entry=ENTRIES,
-    exits=EXITS,
-    intrabar=st.sampled_from(IntrabarPolicy),
-)
-"""Rules that the event-driven engine knows."""
+
+
+@st.composite
+def all_rules(draw: st.DrawFn) -> TradingRules:
+    """Rules that the event-driven engine knows."""
+    exits = draw(EXITS)
+    sizings = [SIZINGS, st.builds(Sizing, quote_amount=st.sampled_from([10.0, 4_000.0, 1e6]))]
+    if exits.first_stop_rate is not None:
+        sizings.append(st.builds(Sizing, risk_fraction=st.sampled_from([0.001, 0.02, 1.0])))
+    return TradingRules(
+        fill=draw(st.sampled_from(FillTiming)),
+        fee_rate=draw(COSTS),
+        slippage_rate=draw(COSTS),
+        sizing=draw(st.one_of(sizings)),
+        direction=draw(st.sampled_from(Direction)),
+        entry=draw(ENTRIES),
+        exits=exits,
+        intrabar=draw(st.sampled_from(IntrabarPolicy)),
+    )
+
+
+RULES = all_rules()
 
 
 @st.composite

@@ -88,6 +88,8 @@ class FillReason(IntEnum):
     LIMIT = 5
     STOP = 6
     LIQUIDATION = 7
+    BREAK_EVEN = 8
+    END = 9
 
     @property
     def word(self) -> str:
@@ -151,7 +153,7 @@ MAX_TAKE_PROFIT: Final = 1e12
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sizing:
-    """How much an entry buys: all cash (neither field), a fixed number of units, or a fraction of equity."""
+    """How much an entry buys: all cash (no field), or what one of the fields says; cash limits each."""
 
     fixed_units: float | None = parameter(
         name="fixed_size",
@@ -159,20 +161,40 @@ class Sizing:
         default=None,
         unit="units of the base asset",
         bounds=Bounds(minimum=MIN_SIZE, maximum=MAX_AMOUNT),
-        default_meaning="all cash, if percentSize is not given either",
+        default_meaning="all cash, if no other size is given either",
     )
     equity_fraction: float | None = parameter(
         name="percent_size",
-        meaning="Fraction of equity per entry (not per cent); not together with fixedSize",
+        meaning="Fraction of equity per entry (not per cent); not together with another size",
         default=None,
         unit="fraction",
         bounds=Bounds(minimum=0, maximum=1, is_minimum_open=True),
-        default_meaning="all cash, if fixedSize is not given either",
+        default_meaning="all cash, if no other size is given either",
+    )
+    quote_amount: float | None = parameter(
+        name="quote_size",
+        meaning="Amount per entry, costs included; not together with another size",
+        default=None,
+        unit="quote currency",
+        bounds=Bounds(minimum=MIN_CASH, maximum=MAX_AMOUNT),
+        default_meaning="all cash, if no other size is given either",
+        is_event_driven_only=True,
+    )
+    risk_fraction: float | None = parameter(
+        name="risk_percent",
+        meaning="Fraction of equity (not per cent) that an entry loses before costs if its first stop fills at its "
+        "level; needs stopLoss or trailingStop; not together with another size",
+        default=None,
+        unit="fraction",
+        bounds=Bounds(minimum=0, maximum=1, is_minimum_open=True),
+        default_meaning="all cash, if no other size is given either",
+        is_event_driven_only=True,
     )
 
     def __post_init__(self) -> None:
-        if self.fixed_units is not None and self.equity_fraction is not None:
-            raise both_given("fixedSize", "percentSize")
+        given = [item.parameter.field for item in parameters_of(Sizing) if item.of(self) is not None]
+        if len(given) > 1:
+            raise both_given(*given[:2])
         check_parameters(self)
 
 
@@ -243,6 +265,23 @@ class Exits:
         bounds=POSITIVE_FRACTION,
         is_event_driven_only=True,
     )
+    trailing_start_rate: float | None = parameter(
+        name="trailing_start",
+        meaning="Gain from which trailingStop follows the price; before it only stopLoss holds; needs trailingStop",
+        default=None,
+        unit="fraction of the entry price",
+        bounds=Bounds(minimum=0, maximum=MAX_TAKE_PROFIT, is_minimum_open=True),
+        default_meaning="trailingStop follows from the entry on",
+        is_event_driven_only=True,
+    )
+    break_even_rate: float | None = parameter(
+        name="break_even_at",
+        meaning="Gain at which the stop moves to the price at which closing pays back the entry and all costs",
+        default=None,
+        unit="fraction of the entry price",
+        bounds=Bounds(minimum=0, maximum=MAX_TAKE_PROFIT, is_minimum_open=True),
+        is_event_driven_only=True,
+    )
     max_bars: int | None = parameter(
         name="max_bars",
         meaning="Bars after the entry's after which the position is closed",
@@ -251,9 +290,41 @@ class Exits:
         bounds=AT_LEAST_ONE,
         is_event_driven_only=True,
     )
+    on_signal: bool = parameter(
+        name="exit_on_signal",
+        meaning="Whether signals close positions; if not, only stops, targets and times do",
+        default=True,
+        is_event_driven_only=True,
+    )
+    at_end: bool = parameter(
+        name="close_at_end",
+        meaning="Whether a position that is open at the last bar is closed at its close",
+        default=False,
+        is_event_driven_only=True,
+    )
+    cooldown_bars: int = parameter(
+        name="cooldown_bars",
+        meaning="Bars, from that of a stop on, whose signals open nothing",
+        default=0,
+        unit="bars",
+        bounds=Bounds(minimum=0, maximum=MAX_COUNT),
+        is_event_driven_only=True,
+    )
 
     def __post_init__(self) -> None:
         check_parameters(self)
+        if self.trailing_start_rate is not None and self.trailing_stop_rate is None:
+            raise InvalidInput(
+                "{field} is {got}. Allowed only together with {@trailingStop}.",
+                field="trailingStart", got=self.trailing_start_rate,
+            )  # fmt: skip
+
+    @property
+    def first_stop_rate(self) -> float | None:
+        """The distance of the nearest stop from the entry price when a position opens, a fraction; None without one."""
+        trails_at_once = self.trailing_start_rate is None
+        rates = (self.stop_loss_rate, self.trailing_stop_rate if trails_at_once else None)
+        return min((rate for rate in rates if rate is not None), default=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -304,6 +375,12 @@ class TradingRules:
 
     def __post_init__(self) -> None:
         check_parameters(self)
+        if self.sizing.risk_fraction is not None and self.exits.first_stop_rate is None:
+            raise InvalidInput(
+                "{field} is {got}, and no stop says what an entry may lose. Allowed only together with {@stopLoss}, or "
+                "with {@trailingStop} without {@trailingStart}.",
+                field="riskPercent", got=self.sizing.risk_fraction,
+            )  # fmt: skip
 
     def event_driven_settings(self) -> tuple[str, ...]:
         """Return the public names of the settings in use that only the event-driven engine supports."""

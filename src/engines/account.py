@@ -81,6 +81,24 @@ def purchase_of(units: float, budget: float, price: float, fee_rate: float) -> P
 
 
 @compiled
+def purchase_worth(amount: float, budget: float, price: float, fee_rate: float) -> Purchase:
+    """Spend `amount`, fee included, at `price` (after slippage), or all of `budget` if that is less."""
+    if amount <= budget or is_close(amount, budget):
+        return purchase_for(min(amount, budget), price, fee_rate)
+    affordable = purchase_for(budget, price, fee_rate)
+    return Purchase(affordable.quantity, affordable.fee, True)
+
+
+@compiled
+def purchase_at_risk(risk: float, stop_rate: float, budget: float, price: float, fee_rate: float) -> Purchase:
+    """Buy so much that a stop at `stop_rate` (a fraction) from `price` loses `risk` before costs; `budget` limits it.
+
+    units = risk ÷ (price × stop rate): the fixed-fractional size of Vince (1990), with the stop as the largest loss.
+    """
+    return purchase_of(risk / (price * stop_rate), budget, price, fee_rate)
+
+
+@compiled
 def size_entry(cash: float, price: float, fixed_units: float, equity_fraction: float, fee_rate: float) -> Purchase:
     """Return the size of an entry from a flat book; the same for both sides, as a short needs its value in margin.
 
@@ -96,6 +114,21 @@ def size_entry(cash: float, price: float, fixed_units: float, equity_fraction: f
     if math.isnan(fixed_units):
         return purchase_for(min(cash, equity_fraction * cash), price, fee_rate)
     return purchase_of(fixed_units, cash, price, fee_rate)
+
+
+@compiled
+def break_even_price(paid: float, side: int, fee_rate: float, costs: Costs) -> float:
+    """Return the market price at which closing returns what the entry at `paid` (after slippage) cost.
+
+    Parameters
+    ----------
+    side
+        Of the position.
+    fee_rate
+        That of the entry; the exit pays `costs`.
+    """
+    spent = paid * (1 + side * fee_rate)
+    return spent / ((1 - side * costs.fee_rate) * (1 - side * costs.slippage_rate))
 
 
 @compiled

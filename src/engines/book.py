@@ -17,9 +17,13 @@ from src.domain.trading import FillReason
 from src.engines.account import (
     ABSOLUTE_TOLERANCE,
     SMALLEST_ORDER,
+    Purchase,
     bankruptcy_price,
+    break_even_price,
     cash_after_fill,
     liquidation_level,
+    purchase_at_risk,
+    purchase_worth,
     size_entry,
     slipped_price,
     takes_all_cash,
@@ -53,6 +57,8 @@ TIME: Final = int(FillReason.TIME)
 LIMIT: Final = int(FillReason.LIMIT)
 STOP: Final = int(FillReason.STOP)
 LIQUIDATION: Final = int(FillReason.LIQUIDATION)
+BREAK_EVEN: Final = int(FillReason.BREAK_EVEN)
+END: Final = int(FillReason.END)
 
 
 class Book:
@@ -62,8 +68,12 @@ class Book:
     """Quote currency; includes the proceeds of a short."""
     position: float
     """Units of the base asset; negative when short, 0 when flat."""
+    entry_price: float
+    """Of the position, after slippage; of the last one when flat."""
+    break_even_price: float
+    """The market price at which closing the position pays back its entry and all costs."""
     stop_level: float
-    """The tightest of stop loss, trailing stop and liquidation level; NaN for none."""
+    """The tightest of stop loss, trailing stop, break-even stop and liquidation level; NaN for none."""
     stop_reason: int
     """The `FillReason` of the order at `stop_level`."""
     target_level: float
@@ -76,6 +86,8 @@ class Book:
     entry_level: float
     entry_last_bar: int
     """The last bar in which a limit or stop entry may be filled."""
+    calm_until_bar: int
+    """The first bar whose signal may open a position again after a stop."""
     fill_count: int
     reduced_entries: int
     ambiguous_bars: int
@@ -146,11 +158,24 @@ def close_position(
     else:
         book.cash = cash_after_fill(book.cash, side, quantity * price, fee)
     write_fill(book, fills, bar, side, quantity, price, fee, reason)
+    if reason in (STOP_LOSS, TRAILING_STOP, BREAK_EVEN, LIQUIDATION):
+        book.calm_until_bar = bar + plan.cooldown_bars
     book.position = 0.0
     book.stop_level = math.nan
     book.target_level = math.nan
     book.exit_waits = 0
     book.time_exit_bar = NEVER
+
+
+@compiled
+def size_position(cash: float, price: float, plan: Plan) -> Purchase:
+    """Return the size of an entry at `price` (after slippage) from a flat book."""
+    fee_rate = plan.costs.fee_rate
+    if not math.isnan(plan.quote_amount):
+        return purchase_worth(plan.quote_amount, cash, price, fee_rate)
+    if not math.isnan(plan.risk_fraction):
+        return purchase_at_risk(plan.risk_fraction * cash, plan.first_stop_rate, cash, price, fee_rate)
+    return size_entry(cash, price, plan.fixed_units, plan.equity_fraction, fee_rate)
 
 
 @compiled
@@ -164,17 +189,20 @@ def open_position(
     side = book.entry_side
     book.entry_side = 0
     price = slipped_price(market_price, side, slippage_rate)
-    purchase = size_entry(book.cash, price, plan.fixed_units, plan.equity_fraction, plan.costs.fee_rate)
+    purchase = size_position(book.cash, price, plan)
     if book.cash <= ABSOLUTE_TOLERANCE or purchase.quantity <= SMALLEST_ORDER:
         return
     write_fill(book, fills, bar, side, purchase.quantity, price, purchase.fee, reason)
     book.reduced_entries += purchase.is_reduced
     book.cash = cash_after_fill(book.cash, side, purchase.quantity * price, purchase.fee)
     book.position = side * purchase.quantity
+    book.entry_price = price
+    book.break_even_price = break_even_price(price, side, plan.costs.fee_rate, plan.costs)
     book.time_exit_bar = bar + plan.max_bars
     book.target_level = level_from(price, side, plan.take_profit_rate)
     tighten_stop(book, side, level_from(price, side, -plan.stop_loss_rate), STOP_LOSS)
-    tighten_stop(book, side, level_from(price, side, -plan.trailing_stop_rate), TRAILING_STOP)
+    if math.isnan(plan.trailing_start_rate):
+        tighten_stop(book, side, level_from(price, side, -plan.trailing_stop_rate), TRAILING_STOP)
     liquidation = liquidation_level(book.cash, book.position, plan.costs)
     tighten_stop(book, side, liquidation, LIQUIDATION)
     if reaches_stop(market_price, liquidation, side):
@@ -281,24 +309,32 @@ def fill_resting_entry(book: Book, fills: NDArray[np.void], bar: int, prices: Ba
         fill_passed_exits(book, fills, bar, level, plan)
         proven = proven_after_entry(prices, level, side, kind)
         fill_exits(book, fills, bar, proven, prices, plan)
-        move_trailing_stop(book, proven, plan)
+        move_stops(book, proven, plan)
     elif bar >= book.entry_last_bar:
         book.entry_side = 0
 
 
 @compiled
-def move_trailing_stop(book: Book, prices: BarPrices, plan: Plan) -> None:
-    """Tighten the trailing stop to its distance from the bar's best price; it can be hit from the next bar on."""
+def move_stops(book: Book, prices: BarPrices, plan: Plan) -> None:
+    """Tighten the stops that follow the bar's best price; they can be hit from the next bar on.
+
+    The break-even stop moves once the price has also passed its level: it would close the position at once otherwise.
+    """
     if book.position != 0.0:
         direction = get_direction(book.position)
-        level = level_from(best_of(prices, direction), direction, -plan.trailing_stop_rate)
-        tighten_stop(book, direction, level, TRAILING_STOP)
+        best = best_of(prices, direction)
+        start = level_from(book.entry_price, direction, plan.trailing_start_rate)
+        if math.isnan(start) or reaches_target(best, start, direction):
+            tighten_stop(book, direction, level_from(best, direction, -plan.trailing_stop_rate), TRAILING_STOP)
+        start = level_from(book.entry_price, direction, plan.break_even_rate)
+        if reaches_target(best, start, direction) and direction * best > direction * book.break_even_price:
+            tighten_stop(book, direction, book.break_even_price, BREAK_EVEN)
 
 
 @compiled
-def close_direction(book: Book, direction: int) -> None:
+def close_direction(book: Book, direction: int, plan: Plan) -> None:
     """Close a position of this direction at the market, or cancel the entry that would open one."""
-    if direction * book.position > 0.0:
+    if direction * book.position > 0.0 and plan.exits_on_signal:
         book.exit_waits = 1
     if book.entry_side == direction:
         book.entry_side = 0
@@ -311,16 +347,27 @@ def place_orders(book: Book, bar: int, close: float, signal: int, plan: Plan) ->
     A signal in the position's own direction changes nothing. An opposite one closes the position at the market. Both
     buy and sell signals replace or cancel an entry that still waits; a signal that only closes cancels an entry of the
     direction that it closes.
+
+    If signals do not close positions, none does anything while one is open.
     """
     if signal in (CLOSE_LONG, CLOSE_SHORT):
-        close_direction(book, 1 if signal == CLOSE_LONG else -1)
+        close_direction(book, 1 if signal == CLOSE_LONG else -1, plan)
         return
     if signal == 0 or signal * book.position > 0.0:
         return
     if book.position != 0.0:
+        if not plan.exits_on_signal:
+            return
         book.exit_waits = 1
     book.entry_side = 0
-    if plan.allowed_side != -signal:
+    if plan.allowed_side != -signal and bar >= book.calm_until_bar:
         book.entry_side = signal
         book.entry_level = entry_level(close, signal, plan.entry_kind, plan.entry_offset_rate)
         book.entry_last_bar = bar + plan.entry_life_bars
+
+
+@compiled
+def end_run(book: Book, fills: NDArray[np.void], bar: int, close: float, plan: Plan) -> None:
+    """Close the position that is open at the close of the last bar, if the rules say so."""
+    if plan.closes_at_end and book.position != 0.0:
+        close_position(book, fills, bar, close, plan.costs.slippage_rate, END, plan)

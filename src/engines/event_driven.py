@@ -4,7 +4,8 @@ The order of events in a bar:
 
 1. the open fills market orders, then the stops, targets and resting entries whose level it has passed;
 2. the bar's range fills stops and targets (both reached: `intrabar` chooses, and the bar is counted as ambiguous);
-3. the trailing stop follows the bar's best price; it can be hit from the next bar on;
+3. the trailing stop follows the bar's best price, and the break-even stop begins to hold; they can be hit from the
+   next bar on;
 4. the bar's range fills resting entries, or they expire; for a position entered here, 2 and 3 happen now, with the
    prices that the bar proves to have come after the fill;
 5. the strategy sees the close and places orders; with `SAME_CLOSE`, market orders fill at this close;
@@ -22,9 +23,10 @@ after the fill), *possibly* (only by one that may have come before) or not; the 
 | certainly or possibly | certainly or possibly | stop | target | yes |
 | beyond it by the entry's slippage | any | stop | stop | no |
 
-The stop is the tightest of stop loss, trailing stop (at its distance from the entry price) and liquidation level. It
-fills at its level, or at the entry's level if the entry slipped beyond it, and pays slippage; a target does not. In the
-last row (a stop entry at 100, slippage 5 %, stop loss 3 %) the position is closed at once at the entry's level.
+The stop is the tightest of stop loss, trailing stop (at its distance from the entry price, unless it begins to follow
+later), break-even stop and liquidation level. It fills at its level, or at the entry's level if the entry slipped
+beyond it, and pays slippage; a target does not. In the last row (a stop entry at 100, slippage 5 %, stop loss 3 %) the
+position is closed at once at the entry's level.
 
 Consequences:
 
@@ -36,6 +38,9 @@ Consequences:
   same signal replaces it by one at the new close.
 - Exits that a signal gives are market orders, whatever the entry's type; a reversal that enters by limit or stop is
   flat until that order fills.
+- Without `exit_on_signal`, signals do nothing while a position is open.
+- After a stop, the signals of its bar and of the following ones, `cooldown_bars` in all, open nothing.
+- With `close_at_end`, a position that is open at the last close is closed there, with costs.
 - A signal that only closes (`CLOSE_LONG`, `CLOSE_SHORT`) concerns one direction: it closes a position of that direction
   at the market and cancels a waiting entry of that direction. A position or a waiting entry of the other direction
   stays, with its orders.
@@ -65,6 +70,7 @@ from src.engines.account import mark_to_market
 from src.engines.book import (
     Book,
     create_book,
+    end_run,
     fill_exits,
     fill_market_orders,
     fill_passed_orders,
@@ -72,7 +78,7 @@ from src.engines.book import (
     has_market_order,
     has_passed_order,
     has_reached_exit,
-    move_trailing_stop,
+    move_stops,
     place_orders,
 )
 from src.engines.compiled import compiled, fingerprint
@@ -85,7 +91,7 @@ Prices = NDArray[np.float64]
 
 @compiled
 def has_event(book: Book, bar: int, prices: BarPrices, signal: int) -> bool:
-    """Return whether the bar may do more than move the trailing stop: a signal, a waiting order or a level reached.
+    """Return whether the bar may do more than move the stops: a signal, a waiting order or a level reached.
 
     The open is inside the bar's range, so it passes no level of a position that the range does not reach.
     """
@@ -109,7 +115,7 @@ def step(book: Book, fills: NDArray[np.void], bar: int, prices: BarPrices, signa
         fill_passed_orders(book, fills, bar, prices, plan)
     if has_reached_exit(book, prices):
         fill_exits(book, fills, bar, prices, prices, plan)
-    move_trailing_stop(book, prices, plan)
+    move_stops(book, prices, plan)
     if book.entry_side != 0:
         fill_resting_entry(book, fills, bar, prices, plan)
     place_orders(book, bar, prices.close, signal, plan)
@@ -139,7 +145,9 @@ def simulate(
         if has_event(book, bar, prices, action[bar]):
             step(book, fills, bar, prices, action[bar], plan)
         else:
-            move_trailing_stop(book, prices, plan)
+            move_stops(book, prices, plan)
+        if bar == close.size - 1:
+            end_run(book, fills, bar, prices.close, plan)
         cash[bar] = book.cash
         position[bar] = book.position
         equity[bar] = mark_to_market(book.cash, book.position, prices.close)

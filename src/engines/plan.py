@@ -22,6 +22,10 @@ class Plan(NamedTuple):
     costs: Costs
     fixed_units: float
     equity_fraction: float
+    quote_amount: float
+    risk_fraction: float
+    first_stop_rate: float
+    """The distance of the nearest stop of a new position."""
     allowed_side: int
     """+1 longs only, −1 shorts only, 0 both."""
     is_filled_at_close: bool
@@ -32,7 +36,12 @@ class Plan(NamedTuple):
     stop_loss_rate: float
     take_profit_rate: float
     trailing_stop_rate: float
+    trailing_start_rate: float
+    break_even_rate: float
     max_bars: int
+    cooldown_bars: int
+    exits_on_signal: bool
+    closes_at_end: bool
     is_optimistic: bool
 
 
@@ -43,6 +52,9 @@ def build_plan(rules: TradingRules) -> Plan:
         costs=Costs(fee_rate=float(rules.fee_rate), slippage_rate=float(rules.slippage_rate)),
         fixed_units=_or_nan(sizing.fixed_units),
         equity_fraction=1.0 if sizing.equity_fraction is None else float(sizing.equity_fraction),
+        quote_amount=_or_nan(sizing.quote_amount),
+        risk_fraction=_or_nan(sizing.risk_fraction),
+        first_stop_rate=_or_nan(exits.first_stop_rate),
         allowed_side=ALLOWED_SIDES[rules.direction],
         is_filled_at_close=rules.fill is FillTiming.SAME_CLOSE,
         entry_kind=ENTRY_KINDS[entry.type],
@@ -51,7 +63,12 @@ def build_plan(rules: TradingRules) -> Plan:
         stop_loss_rate=_or_nan(exits.stop_loss_rate),
         take_profit_rate=_or_nan(exits.take_profit_rate),
         trailing_stop_rate=_or_nan(exits.trailing_stop_rate),
+        trailing_start_rate=_or_nan(exits.trailing_start_rate),
+        break_even_rate=_or_nan(exits.break_even_rate),
         max_bars=NEVER if exits.max_bars is None else min(int(exits.max_bars), NEVER),
+        cooldown_bars=int(exits.cooldown_bars),
+        exits_on_signal=bool(exits.on_signal),
+        closes_at_end=bool(exits.at_end),
         is_optimistic=rules.intrabar is IntrabarPolicy.OPTIMISTIC,
     )
 

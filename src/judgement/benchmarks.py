@@ -65,7 +65,9 @@ def simulate_hold(bars: Bars, rules: TradingRules, simulate: Simulate) -> Simula
     """Buy at the first bar with a run's costs, size and fill, and hold to the end; None if nothing could be bought."""
     action = np.zeros(len(bars), np.int8)
     action[0] = Action.BUY
-    market_order = replace(rules, direction=Direction.LONG, entry=EntryOrder(), exits=Exits())
+    # A size by risk has no meaning without a stop.
+    sizing = Sizing() if rules.sizing.risk_fraction is not None else rules.sizing
+    market_order = replace(rules, direction=Direction.LONG, entry=EntryOrder(), exits=Exits(), sizing=sizing)
     held = try_run(simulate, bars, Signals(action=action, strategy=_HOLD), market_order)
     return held if held is not None and len(held.fills) else None
 
@@ -189,8 +191,9 @@ def find_break_even_fee(
     """
     if not len(simulation.fills):
         return None
-    is_all_cash = rules.sizing.fixed_units is None and rules.sizing.equity_fraction in (None, 1.0)
-    if rules.direction is Direction.LONG and is_all_cash:
+    is_all_cash = rules.sizing in (Sizing(), Sizing(equity_fraction=1.0))
+    # The level of a break-even stop depends on the fee.
+    if rules.direction is Direction.LONG and is_all_cash and rules.exits.break_even_rate is None:
         entries = int(np.count_nonzero(simulation.fills["side"] > 0))
         return break_even_fee(
             float(simulation.equity[-1]) / rules.initial_cash,

@@ -24,7 +24,7 @@ FinerBars = Callable[[int], Bars | None]
 MAX_AMBIGUOUS_BARS: Final = 50
 TOUCH: Final = 1e-12
 """Relative distance at which a price touches a level, as in the engine."""
-STOPS: Final = (FillReason.STOP_LOSS, FillReason.TRAILING_STOP)
+STOPS: Final = (FillReason.STOP_LOSS, FillReason.TRAILING_STOP, FillReason.BREAK_EVEN)
 
 
 class _Outcome(Enum):

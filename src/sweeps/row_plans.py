@@ -21,15 +21,23 @@ class RowPlan:
     slippage_rate: float
     fixed_units: float
     equity_fraction: float
+    quote_amount: float
+    risk_fraction: float
+    first_stop_rate: float
     entry_offset_rate: float
     stop_loss_rate: float
     take_profit_rate: float
     trailing_stop_rate: float
+    trailing_start_rate: float
+    break_even_rate: float
     allowed_side: int
     is_filled_at_close: int
     entry_kind: int
     entry_life_bars: int
     max_bars: int
+    cooldown_bars: int
+    exits_on_signal: int
+    closes_at_end: int
     is_optimistic: int
     by_orders: int
     """0 if the rules are those of long positions by market orders alone."""
@@ -45,7 +53,12 @@ _COSTS: Final = ("fee_rate", "slippage_rate")
 
 def trades_at_market(rules: TradingRules) -> bool:
     """Return whether all positions are long, and opened and closed by market orders that signals give."""
-    return rules.direction is Direction.LONG and rules.entry.type is EntryType.MARKET and rules.exits == Exits()
+    return (
+        rules.direction is Direction.LONG
+        and rules.entry.type is EntryType.MARKET
+        and rules.exits == Exits()
+        and rules.sizing.quote_amount is rules.sizing.risk_fraction is None
+    )
 
 
 def write_plan(record: NDArray[np.void], rules: TradingRules, engine: EngineName) -> None:
@@ -68,6 +81,9 @@ def read_plan(row: RowPlan) -> Plan:
         Costs(row.fee_rate, row.slippage_rate),
         row.fixed_units,
         row.equity_fraction,
+        row.quote_amount,
+        row.risk_fraction,
+        row.first_stop_rate,
         row.allowed_side,
         row.is_filled_at_close != 0,
         row.entry_kind,
@@ -76,6 +92,11 @@ def read_plan(row: RowPlan) -> Plan:
         row.stop_loss_rate,
         row.take_profit_rate,
         row.trailing_stop_rate,
+        row.trailing_start_rate,
+        row.break_even_rate,
         row.max_bars,
+        row.cooldown_bars,
+        row.exits_on_signal != 0,
+        row.closes_at_end != 0,
         row.is_optimistic != 0,
     )

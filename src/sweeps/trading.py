@@ -21,7 +21,7 @@ from src.engines.account import (
     slipped_price,
     subtract,
 )
-from src.engines.book import Book, move_trailing_stop
+from src.engines.book import Book, end_run, move_stops
 from src.engines.compiled import compiled
 from src.engines.event_driven import has_event, step
 from src.engines.orders import BarPrices
@@ -74,6 +74,7 @@ def clear_book(book: Book, cash: float) -> None:
     book.stop_level, book.target_level = np.nan, np.nan
     book.time_exit_bar = NEVER
     book.exit_waits, book.entry_side, book.fill_count, book.is_liquidated = 0, 0, 0, 0
+    book.calm_until_bar = 0
 
 
 @compiled
@@ -184,11 +185,12 @@ def trade_by_orders(
         if bar >= n:
             break
         prices = BarPrices(open_[bar], high[bar], low[bar], close[bar])
-        if not has_event(book, bar, prices, action[bar]):
-            move_trailing_stop(book, prices, plan)
-            bar += 1
-            continue
-        step(book, fills, bar, prices, action[bar], plan)
+        if has_event(book, bar, prices, action[bar]):
+            step(book, fills, bar, prices, action[bar], plan)
+        else:
+            move_stops(book, prices, plan)
+        if bar == n - 1:
+            end_run(book, fills, bar, prices.close, plan)
         if book.fill_count > known_fills:
             for number in range(known_fills, book.fill_count):
                 fill = fills[number]

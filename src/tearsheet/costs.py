@@ -14,8 +14,10 @@ SLIPPED: Final = (
     FillReason.SIGNAL,
     FillReason.STOP_LOSS,
     FillReason.TRAILING_STOP,
+    FillReason.BREAK_EVEN,
     FillReason.TIME,
     FillReason.STOP,
+    FillReason.END,
 )
 """The fills that pay slippage: market orders and stops. A limit and a target fill at their level, and a liquidation at
 the bankruptcy price."""

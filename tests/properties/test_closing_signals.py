@@ -54,7 +54,7 @@ BOOKS = st.fixed_dictionaries(
 def test_released_signals_place_released_orders(
     numbers: dict[str, Any], signal: Action, close: float, rules: TradingRules
 ) -> None:
-    plan = build_plan(rules)
+    plan = build_plan(dataclasses.replace(rules, exits=dataclasses.replace(rules.exits, on_signal=True)))
     untouched = dict.fromkeys(BOOK_DTYPE.names or (), 7)
     ours, released = (SimpleNamespace(**{**untouched, **numbers}) for _ in range(2))
     place_orders: Any = steps.place_orders

@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from src.domain.trading import Direction, FillReason, Simulation, TradingRules
+from src.domain.trading import Direction, FillReason, Simulation, Sizing, TradingRules
 from src.engines.event_driven import EventDrivenEngine
 from tests.simulations import RULES, Market, markets
 
@@ -56,9 +56,11 @@ def test_unit_of_money_does_not_matter(market: Market, rules: TradingRules, powe
     bars, signals = market
     scale = 2.0**power
     scaled_prices: dict[str, Any] = {name: getattr(bars, name) * scale for name in ("open", "high", "low", "close")}
+    amount = rules.sizing.quote_amount
+    sizing = rules.sizing if amount is None else Sizing(quote_amount=amount * scale)
     scaled = run(
         (dataclasses.replace(bars, **scaled_prices), signals),
-        dataclasses.replace(rules, initial_cash=rules.initial_cash * scale),
+        dataclasses.replace(rules, initial_cash=rules.initial_cash * scale, sizing=sizing),
     )
     plain = run(market, rules)
     # If a position has shrunk to nothing, absolute tolerances of 1e-12 decide what counts as nothing.
@@ -74,6 +76,8 @@ def test_stops_and_time_limits_hold(market: Market, rules: TradingRules) -> None
     trades = simulation.trades[~simulation.trades["is_open"]]
     if rules.exits.max_bars is not None:
         assert (trades["bars_held"] <= rules.exits.max_bars).all()
+    if not rules.exits.on_signal:
+        assert not (trades["exit_reason"] == FillReason.SIGNAL).any()
     stopped = trades[trades["exit_reason"] == FillReason.STOP_LOSS]
     if rules.exits.stop_loss_rate is None:
         assert not len(stopped)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from src.domain.bars import Bars
 from src.domain.signals import OutputKind, Predictions
 from src.domain.strategy import ModelParams
-from src.domain.trading import EngineName, FillTiming, TradingRules
+from src.domain.trading import EngineName, FillTiming, Sizing, TradingRules
 from src.strategies.crossover import CrossoverParams
 from src.strategies.registry import PARAMS
 from src.strategies.rules.strategy import RulesParams
@@ -78,6 +78,21 @@ def test_rows_of_swept_exits_equal_single_runs(rules: TradingRules, bars: Bars) 
         "intrabar": ["PESSIMISTIC", "OPTIMISTIC", "PESSIMISTIC", "PESSIMISTIC"],
         "fees": [0.0, 0.001, 0.01, 0.3],
         "fill": ["SAME_CLOSE", "NEXT_OPEN", "SAME_CLOSE", "NEXT_OPEN"],
+    }
+    request, values = build_sweep(backtest, swept)
+    assert_rows_agree(request, values, bars)
+
+
+@given(RULES, market_bars, st.booleans())
+def test_rows_of_swept_stops_equal_single_runs(rules: TradingRules, bars: Bars, closes_at_end: bool) -> None:
+    rules = replace(rules, sizing=Sizing(), exits=replace(rules.exits, at_end=closes_at_end, stop_loss_rate=0.2))
+    backtest = make_request(engine=EngineName.EVENT_DRIVEN, rules=rules, strategy=CrossoverParams(fast=2, slow=5))
+    swept: dict[str, list[Any]] = {
+        "trailing_stop": [0.01, 0.02, 0.4, 0.1],
+        "trailing_start": [0.01, 0.05, 0.002, 0.3],
+        "break_even_at": [0.02, 0.01, 0.003, 0.1],
+        "cooldown_bars": [0, 3, 1, 50],
+        "risk_percent": [0.01, 0.5, 0.02, 1.0],
     }
     request, values = build_sweep(backtest, swept)
     assert_rows_agree(request, values, bars)

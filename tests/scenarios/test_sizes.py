@@ -4,10 +4,96 @@ from __future__ import annotations
 
 import pytest
 
-from src.domain.trading import EntryType, FillTiming
+from src.domain.trading import Direction, EntryType, FillTiming
 from tests.scenarios.drawing import Scenario, rules
 
 CASES = [
+    Scenario(
+        name="an amount in quote currency pays its fee out of itself",
+        rules=rules(quote=500, fee=0.25),
+        table="""
+        open high low close | signal | fills                      | equity
+        100  101  99  100   | buy    |                            | 1000
+        100  101  99  100   |        | buy 4 @ 100 signal fee 100 | 900
+        """,
+    ),
+    Scenario(
+        name="an amount beyond cash is cut",
+        rules=rules(quote=3000),
+        reduced_entries=1,
+        table="""
+        open high low close | signal | fills               | equity
+        100  101  99  100   | buy    |                     | 1000
+        100  101  99  100   |        | buy 10 @ 100 signal | 1000
+        """,
+    ),
+    Scenario(
+        name="an amount stays the same when equity grows",
+        rules=rules(quote=500, fill=FillTiming.SAME_CLOSE),
+        table="""
+        open high low close | signal | fills               | equity
+        100  101  99  100   | buy    | buy 5 @ 100 signal  | 1000
+        200  201  199 200   | sell   | sell 5 @ 200 signal | 1500
+        250  251  249 250   | buy    | buy 2 @ 250 signal  | 1500
+        """,
+    ),
+    Scenario(
+        name="a risk buys what its stop loses",
+        rules=rules(risk=0.02, stop=0.05),
+        # 2 % of 1000 is 20; a stop 5 below 100 loses that on 4 units.
+        table="""
+        open high low close | signal | fills                                       | equity
+        100  101  99  100   | buy    |                                             | 1000
+        100  101  90  96    |        | buy 4 @ 100 signal ; sell 4 @ 95 stop_loss  | 980
+        """,
+    ),
+    Scenario(
+        name="a risk is that of the nearest stop",
+        rules=rules(risk=0.02, stop=0.05, trail=0.04),
+        table="""
+        open high low close | signal | fills              | equity
+        100  101  99  100   | buy    |                    | 1000
+        100  101  99  100   |        | buy 5 @ 100 signal | 1000
+        """,
+    ),
+    Scenario(
+        name="a trailing stop that begins later is no risk of the entry",
+        rules=rules(risk=0.02, stop=0.05, trail=0.01, trail_from=0.3),
+        table="""
+        open high low close | signal | fills              | equity
+        100  101  99  100   | buy    |                    | 1000
+        100  101  99  100   |        | buy 4 @ 100 signal | 1000
+        """,
+    ),
+    Scenario(
+        name="a risk counts from the price paid",
+        rules=rules(risk=0.1, stop=0.5, slippage=0.25),
+        # 100 ÷ (125 × 0.5) = 1.6 units; sold at 62.5 × 0.75.
+        table="""
+        open high low close | signal | fills                                                | equity
+        100  101  99  100   | buy    |                                                      | 1000
+        100  101  60  70    |        | buy 1.6 @ 125 signal ; sell 1.6 @ 46.875 stop_loss   | 875
+        """,
+    ),
+    Scenario(
+        name="a risk that needs more than the cash is cut",
+        rules=rules(risk=0.5, stop=0.01),
+        reduced_entries=1,
+        table="""
+        open high low close | signal | fills               | equity
+        100  101  99  100   | buy    |                     | 1000
+        100  101  100 100   |        | buy 10 @ 100 signal | 1000
+        """,
+    ),
+    Scenario(
+        name="a risk of a short is above its price",
+        rules=rules(risk=0.02, stop=0.05, direction=Direction.SHORT),
+        table="""
+        open high low close | signal | fills                                         | equity
+        100  101  99  100   | sell   |                                               | 1000
+        100  110  99  108   |        | sell 4 @ 100 signal ; buy 4 @ 105 stop_loss   | 980
+        """,
+    ),
     Scenario(
         name="all cash",
         rules=rules(),

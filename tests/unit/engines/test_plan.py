@@ -29,13 +29,29 @@ def test_every_rule_is_in_the_plan() -> None:
         sizing=Sizing(fixed_units=3.0),
         direction=Direction.SHORT,
         entry=EntryOrder(type=EntryType.LIMIT, offset_rate=0.03, life_bars=4),
-        exits=Exits(stop_loss_rate=0.05, take_profit_rate=0.06, trailing_stop_rate=0.07, max_bars=8),
+        exits=Exits(
+            stop_loss_rate=0.05,
+            take_profit_rate=0.06,
+            trailing_stop_rate=0.07,
+            trailing_start_rate=0.09,
+            break_even_rate=0.1,
+            max_bars=8,
+            on_signal=False,
+            at_end=True,
+            cooldown_bars=11,
+        ),
         intrabar=IntrabarPolicy.OPTIMISTIC,
     )
-    assert build_plan(rules) == Plan(
+    plan = build_plan(rules)
+    assert math.isnan(plan.quote_amount)
+    assert math.isnan(plan.risk_fraction)
+    assert plan._replace(quote_amount=0.0, risk_fraction=0.0) == Plan(
         costs=Costs(fee_rate=0.01, slippage_rate=0.02),
         fixed_units=3.0,
         equity_fraction=1.0,
+        quote_amount=0.0,
+        risk_fraction=0.0,
+        first_stop_rate=0.05,
         allowed_side=-1,
         is_filled_at_close=True,
         entry_kind=LIMIT_ENTRY,
@@ -44,7 +60,12 @@ def test_every_rule_is_in_the_plan() -> None:
         stop_loss_rate=0.05,
         take_profit_rate=0.06,
         trailing_stop_rate=0.07,
+        trailing_start_rate=0.09,
+        break_even_rate=0.1,
         max_bars=8,
+        cooldown_bars=11,
+        exits_on_signal=False,
+        closes_at_end=True,
         is_optimistic=True,
     )
 
@@ -54,6 +75,8 @@ def test_rules_not_given_are_nan_or_never() -> None:
     rates = (plan.fixed_units, plan.stop_loss_rate, plan.take_profit_rate, plan.trailing_stop_rate)
     assert all(map(math.isnan, rates))
     assert (plan.max_bars, plan.equity_fraction, plan.entry_life_bars) == (NEVER, 1.0, 1)
+    assert all(map(math.isnan, (plan.first_stop_rate, plan.trailing_start_rate, plan.break_even_rate)))
+    assert (plan.exits_on_signal, plan.closes_at_end, plan.cooldown_bars) == (True, False, 0)
     assert (plan.is_filled_at_close, plan.is_optimistic, plan.entry_kind) == (False, False, MARKET_ENTRY)
 
 
@@ -61,6 +84,27 @@ def test_fraction_of_equity_is_in_the_plan() -> None:
     assert (
         build_plan(TradingRules(fill=FillTiming.NEXT_OPEN, sizing=Sizing(equity_fraction=0.25))).equity_fraction == 0.25
     )
+
+
+@pytest.mark.parametrize(
+    ("sizing", "exits", "expected"),
+    [
+        (Sizing(quote_amount=250.0), Exits(), (250.0, None, None)),
+        (Sizing(risk_fraction=0.01), Exits(stop_loss_rate=0.05), (None, 0.01, 0.05)),
+        (Sizing(risk_fraction=0.01), Exits(stop_loss_rate=0.05, trailing_stop_rate=0.02), (None, 0.01, 0.02)),
+        (
+            Sizing(risk_fraction=0.01),
+            Exits(stop_loss_rate=0.05, trailing_stop_rate=0.02, trailing_start_rate=0.1),
+            (None, 0.01, 0.05),
+        ),
+    ],
+)
+def test_sizes_and_first_stop_are_in_plan(
+    sizing: Sizing, exits: Exits, expected: tuple[float | None, float | None, float | None]
+) -> None:
+    plan = build_plan(TradingRules(fill=FillTiming.NEXT_OPEN, sizing=sizing, exits=exits))
+    found = (plan.quote_amount, plan.risk_fraction, plan.first_stop_rate)
+    assert [None if math.isnan(value) else value for value in found] == list(expected)
 
 
 @pytest.mark.parametrize(("direction", "side"), [(Direction.LONG, 1), (Direction.SHORT, -1), (Direction.BOTH, 0)])

@@ -9,6 +9,8 @@ export const SHAPES = {
   disk: { path: "M-0.9 0 A0.9 0.9 0 1 1 0.9 0 A0.9 0.9 0 1 1 -0.9 0 Z" },
   ring: { path: "M-0.9 0 A0.9 0.9 0 1 1 0.9 0 A0.9 0.9 0 1 1 -0.9 0 Z", isHollow: true },
   frame: { path: "M-0.8 -0.8 H0.8 V0.8 H-0.8 Z", isHollow: true },
+  lozenge: { path: "M0 -1.1 L1.1 0 L0 1.1 L-1.1 0 Z", isHollow: true },
+  bar: { path: "M-0.4 -1.1 H0.4 V1.1 H-0.4 Z" },
   hourglass: { path: "M-0.9 -1 H0.9 L-0.9 1 H0.9 Z" },
   cross: { path: "M-0.9 -0.9 L0.9 0.9 M-0.9 0.9 L0.9 -0.9", isHollow: true },
 };
@@ -21,6 +23,8 @@ const OF_REASON = {
   stop: "frame",
   time: "hourglass",
   liquidation: "cross",
+  break_even: "lozenge",
+  end: "bar",
 };
 
 /** The shape of a fill: triangles for signals, another one for each other reason. */

@@ -27,6 +27,8 @@ export const REASONS = {
   stop: "Stop order",
   time: "Time limit",
   liquidation: "Liquidation",
+  break_even: "Break-even stop",
+  end: "End of the data",
 };
 
 export function Shape({ name, className }) {
