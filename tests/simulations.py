@@ -73,6 +73,8 @@ def all_rules(draw: st.DrawFn) -> TradingRules:
     return TradingRules(
         fill=draw(st.sampled_from(FillTiming)),
         fee_rate=draw(COSTS),
+        maker_fee_rate=draw(st.sampled_from([None, None, 0.0, -0.005, 0.01])),
+        taker_fee_rate=draw(st.sampled_from([None, None, 0.004])),
         slippage_rate=draw(COSTS),
         sizing=draw(st.one_of(sizings)),
         direction=draw(st.sampled_from(Direction)),

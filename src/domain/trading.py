@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum, StrEnum
 from typing import Final
 
@@ -149,6 +149,10 @@ Up to this limit, products with prices and squares of equity are finite."""
 
 MAX_TAKE_PROFIT: Final = 1e12
 """A fraction of the entry price. Without a bound, the level of the target could overflow."""
+
+
+MAX_REBATE: Final = 0.01
+"""Exchanges pay makers up to 0.025 % or so; a larger number is probably meant as per cent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -350,6 +354,25 @@ class TradingRules:
         unit="fraction of the traded value",
         bounds=FRACTION,
     )
+    maker_fee_rate: float | None = parameter(
+        name="maker_fee",
+        meaning="Fee of orders that wait in the market until a price reaches them: LIMIT entries and takeProfit; "
+        "negative is a rebate",
+        default=None,
+        unit="fraction of the traded value",
+        bounds=Bounds(minimum=-MAX_REBATE, maximum=1, is_maximum_open=True),
+        default_meaning="fees",
+        is_event_driven_only=True,
+    )
+    taker_fee_rate: float | None = parameter(
+        name="taker_fee",
+        meaning="Fee of all other orders",
+        default=None,
+        unit="fraction of the traded value",
+        bounds=FRACTION,
+        default_meaning="fees",
+        is_event_driven_only=True,
+    )
     slippage_rate: float = parameter(
         name="slippage",
         meaning="Slippage s on each side: buys fill at price × (1 + s), sells at price × (1 − s)",
@@ -381,6 +404,20 @@ class TradingRules:
                 "with {@trailingStop} without {@trailingStart}.",
                 field="riskPercent", got=self.sizing.risk_fraction,
             )  # fmt: skip
+
+    @property
+    def maker_rate(self) -> float:
+        """The fee of an order that waits until a price reaches it, a fraction of the traded value."""
+        return self.fee_rate if self.maker_fee_rate is None else self.maker_fee_rate
+
+    @property
+    def taker_rate(self) -> float:
+        """The fee of all other orders."""
+        return self.fee_rate if self.taker_fee_rate is None else self.taker_fee_rate
+
+    def with_one_fee(self, rate: float) -> TradingRules:
+        """Return these rules with one fee for all orders."""
+        return replace(self, fee_rate=rate, maker_fee_rate=None, taker_fee_rate=None)
 
     def event_driven_settings(self) -> tuple[str, ...]:
         """Return the public names of the settings in use that only the event-driven engine supports."""

@@ -26,9 +26,12 @@ SMALLEST_ORDER: Final = 2e-12
 
 
 class Costs(NamedTuple):
-    """The costs of a fill, as fractions of the traded value (fee) and of the price (slippage)."""
+    """The costs of a fill, as fractions of the traded value (fees) and of the price (slippage)."""
 
     fee_rate: float
+    """Of orders that are filled at once, or at any price: market orders and stops."""
+    maker_fee_rate: float
+    """Of orders that wait in the market until a price reaches them."""
     slippage_rate: float
 
 
@@ -56,6 +59,18 @@ def subtract(amount: float, spent: float) -> float:
 def slipped_price(market_price: float, side: int, slippage_rate: float) -> float:
     """Return the price after slippage: buys (`side` +1) pay more, sells (−1) get less."""
     return market_price * (1 + side * slippage_rate)
+
+
+@compiled
+def made_limit(costs: Costs) -> Costs:
+    """Return the terms of a limit order that a price reaches inside a bar: it has waited, and pays a maker's fee."""
+    return Costs(costs.maker_fee_rate, costs.maker_fee_rate, 0.0)
+
+
+@compiled
+def taken_limit(costs: Costs) -> Costs:
+    """Return the terms of a limit order whose level the open has passed: it is filled at once, and pays a taker's."""
+    return Costs(costs.fee_rate, costs.maker_fee_rate, 0.0)
 
 
 @compiled

@@ -17,15 +17,18 @@ from src.domain.trading import FillReason
 from src.engines.account import (
     ABSOLUTE_TOLERANCE,
     SMALLEST_ORDER,
+    Costs,
     Purchase,
     bankruptcy_price,
     break_even_price,
     cash_after_fill,
     liquidation_level,
+    made_limit,
     purchase_at_risk,
     purchase_worth,
     size_entry,
     slipped_price,
+    taken_limit,
     takes_all_cash,
 )
 from src.engines.compiled import compiled
@@ -139,16 +142,16 @@ def tighten_stop(book: Book, direction: int, level: float, reason: int) -> None:
 
 @compiled
 def close_position(
-    book: Book, fills: NDArray[np.void], bar: int, market_price: float, slippage_rate: float, reason: int, plan: Plan
+    book: Book, fills: NDArray[np.void], bar: int, market_price: float, terms: Costs, reason: int, plan: Plan
 ) -> None:
-    """Close the whole position at `market_price` after slippage, and cancel its orders.
+    """Close the whole position at `market_price` with the costs of `terms`, and cancel its orders.
 
     A short whose closing would leave no cash is liquidated at its bankruptcy price instead.
     """
     side = -get_direction(book.position)
     quantity = abs(book.position)
-    price = slipped_price(market_price, side, slippage_rate)
-    fee = quantity * price * plan.costs.fee_rate
+    price = slipped_price(market_price, side, terms.slippage_rate)
+    fee = quantity * price * terms.fee_rate
     if side > 0 and (reason == LIQUIDATION or takes_all_cash(book.cash, quantity * price, fee)):
         price = bankruptcy_price(book.cash, quantity, plan.costs.fee_rate)
         fee = quantity * price * plan.costs.fee_rate
@@ -168,9 +171,8 @@ def close_position(
 
 
 @compiled
-def size_position(cash: float, price: float, plan: Plan) -> Purchase:
+def size_position(cash: float, price: float, fee_rate: float, plan: Plan) -> Purchase:
     """Return the size of an entry at `price` (after slippage) from a flat book."""
-    fee_rate = plan.costs.fee_rate
     if not math.isnan(plan.quote_amount):
         return purchase_worth(plan.quote_amount, cash, price, fee_rate)
     if not math.isnan(plan.risk_fraction):
@@ -180,16 +182,16 @@ def size_position(cash: float, price: float, plan: Plan) -> Purchase:
 
 @compiled
 def open_position(
-    book: Book, fills: NDArray[np.void], bar: int, market_price: float, slippage_rate: float, reason: int, plan: Plan
+    book: Book, fills: NDArray[np.void], bar: int, market_price: float, terms: Costs, reason: int, plan: Plan
 ) -> None:
-    """Open a position at `market_price` after slippage, with the orders that protect it.
+    """Open a position at `market_price` with the costs of `terms`, and place the orders that protect it.
 
     The entry order is removed, even if there was no cash to fill it.
     """
     side = book.entry_side
     book.entry_side = 0
-    price = slipped_price(market_price, side, slippage_rate)
-    purchase = size_position(book.cash, price, plan)
+    price = slipped_price(market_price, side, terms.slippage_rate)
+    purchase = size_position(book.cash, price, terms.fee_rate, plan)
     if book.cash <= ABSOLUTE_TOLERANCE or purchase.quantity <= SMALLEST_ORDER:
         return
     write_fill(book, fills, bar, side, purchase.quantity, price, purchase.fee, reason)
@@ -197,7 +199,7 @@ def open_position(
     book.cash = cash_after_fill(book.cash, side, purchase.quantity * price, purchase.fee)
     book.position = side * purchase.quantity
     book.entry_price = price
-    book.break_even_price = break_even_price(price, side, plan.costs.fee_rate, plan.costs)
+    book.break_even_price = break_even_price(price, side, terms.fee_rate, plan.costs)
     book.time_exit_bar = bar + plan.max_bars
     book.target_level = level_from(price, side, plan.take_profit_rate)
     tighten_stop(book, side, level_from(price, side, -plan.stop_loss_rate), STOP_LOSS)
@@ -206,7 +208,7 @@ def open_position(
     liquidation = liquidation_level(book.cash, book.position, plan.costs)
     tighten_stop(book, side, liquidation, LIQUIDATION)
     if reaches_stop(market_price, liquidation, side):
-        close_position(book, fills, bar, market_price, plan.costs.slippage_rate, LIQUIDATION, plan)
+        close_position(book, fills, bar, market_price, plan.costs, LIQUIDATION, plan)
 
 
 @compiled
@@ -221,9 +223,9 @@ def has_market_order(book: Book, bar: int, plan: Plan) -> bool:
 def fill_market_orders(book: Book, fills: NDArray[np.void], bar: int, price: float, plan: Plan) -> None:
     """Fill the market orders, exits before entries: a reversal is two fills at one price."""
     if book.position != 0.0:
-        close_position(book, fills, bar, price, plan.costs.slippage_rate, SIGNAL if book.exit_waits else TIME, plan)
+        close_position(book, fills, bar, price, plan.costs, SIGNAL if book.exit_waits else TIME, plan)
     if book.entry_side != 0 and plan.entry_kind == MARKET_ENTRY:
-        open_position(book, fills, bar, price, plan.costs.slippage_rate, SIGNAL, plan)
+        open_position(book, fills, bar, price, plan.costs, SIGNAL, plan)
 
 
 @compiled
@@ -241,7 +243,7 @@ def has_passed_order(book: Book, open: float, plan: Plan) -> bool:
 def fill_passed_orders(book: Book, fills: NDArray[np.void], bar: int, prices: BarPrices, plan: Plan) -> None:
     """Fill at the open the entries, stops and targets whose level the open has passed."""
     if book.position == 0.0:
-        enter_resting(book, fills, bar, prices.open, plan)
+        enter_resting(book, fills, bar, prices.open, taken_limit(plan.costs), plan)
     fill_passed_exits(book, fills, bar, prices.open, plan)
 
 
@@ -253,18 +255,18 @@ def fill_passed_exits(book: Book, fills: NDArray[np.void], bar: int, price: floa
     """
     direction = get_direction(book.position)
     if reaches_stop(price, book.stop_level, direction):
-        close_position(book, fills, bar, price, plan.costs.slippage_rate, book.stop_reason, plan)
+        close_position(book, fills, bar, price, plan.costs, book.stop_reason, plan)
     elif reaches_target(price, book.target_level, direction):
-        close_position(book, fills, bar, price, 0.0, TAKE_PROFIT, plan)
+        close_position(book, fills, bar, price, taken_limit(plan.costs), TAKE_PROFIT, plan)
 
 
 @compiled
-def enter_resting(book: Book, fills: NDArray[np.void], bar: int, price: float, plan: Plan) -> None:
-    """Fill a limit entry (no slippage) or a stop entry (with slippage) at `price`."""
+def enter_resting(book: Book, fills: NDArray[np.void], bar: int, price: float, terms: Costs, plan: Plan) -> None:
+    """Fill a limit entry on the terms of a limit order, or a stop entry as a market order, at `price`."""
     if plan.entry_kind == LIMIT_ENTRY:
-        open_position(book, fills, bar, price, 0.0, LIMIT, plan)
+        open_position(book, fills, bar, price, terms, LIMIT, plan)
     else:
-        open_position(book, fills, bar, price, plan.costs.slippage_rate, STOP, plan)
+        open_position(book, fills, bar, price, plan.costs, STOP, plan)
 
 
 @compiled
@@ -292,9 +294,9 @@ def fill_exits(book: Book, fills: NDArray[np.void], bar: int, proven: BarPrices,
     if (may_stop and may_win) or may_stop != must_stop or may_win != must_win:
         book.ambiguous_bars += 1
     if may_win and (plan.is_optimistic or (must_win and not may_stop)):
-        close_position(book, fills, bar, book.target_level, 0.0, TAKE_PROFIT, plan)
+        close_position(book, fills, bar, book.target_level, made_limit(plan.costs), TAKE_PROFIT, plan)
     elif may_stop and (must_stop or not plan.is_optimistic):
-        close_position(book, fills, bar, book.stop_level, plan.costs.slippage_rate, book.stop_reason, plan)
+        close_position(book, fills, bar, book.stop_level, plan.costs, book.stop_reason, plan)
 
 
 @compiled
@@ -305,7 +307,7 @@ def fill_resting_entry(book: Book, fills: NDArray[np.void], bar: int, prices: Ba
     """
     side, kind, level = book.entry_side, plan.entry_kind, book.entry_level
     if reaches_entry(entry_extreme(prices, side, kind), level, side, kind):
-        enter_resting(book, fills, bar, level, plan)
+        enter_resting(book, fills, bar, level, made_limit(plan.costs), plan)
         fill_passed_exits(book, fills, bar, level, plan)
         proven = proven_after_entry(prices, level, side, kind)
         fill_exits(book, fills, bar, proven, prices, plan)
@@ -370,4 +372,4 @@ def place_orders(book: Book, bar: int, close: float, signal: int, plan: Plan) ->
 def end_run(book: Book, fills: NDArray[np.void], bar: int, close: float, plan: Plan) -> None:
     """Close the position that is open at the close of the last bar, if the rules say so."""
     if plan.closes_at_end and book.position != 0.0:
-        close_position(book, fills, bar, close, plan.costs.slippage_rate, END, plan)
+        close_position(book, fills, bar, close, plan.costs, END, plan)

@@ -49,7 +49,11 @@ def build_plan(rules: TradingRules) -> Plan:
     """Convert the rules to plain numbers for compiled code."""
     exits, sizing, entry = rules.exits, rules.sizing, rules.entry
     return Plan(
-        costs=Costs(fee_rate=float(rules.fee_rate), slippage_rate=float(rules.slippage_rate)),
+        costs=Costs(
+            fee_rate=float(rules.taker_rate),
+            maker_fee_rate=float(rules.maker_rate),
+            slippage_rate=float(rules.slippage_rate),
+        ),
         fixed_units=_or_nan(sizing.fixed_units),
         equity_fraction=1.0 if sizing.equity_fraction is None else float(sizing.equity_fraction),
         quote_amount=_or_nan(sizing.quote_amount),

@@ -107,11 +107,12 @@ def measure_costs(
     cases = [describe(simulation.equity, 1.0, 0)]
     is_scaled = has_fills_apart_from_costs(rules) and not simulation.is_liquidated
     for factor in COST_FACTORS:
-        fee, slippage = (min(rate * factor, MAX_RATE) for rate in (rules.fee_rate, rules.slippage_rate))
+        dearer = scale_costs(rules, factor)
         if is_scaled:
-            cases.append(describe(scale_equity(simulation, rules, fee, slippage), factor, 0))
+            equity = scale_equity(simulation, rules, dearer.taker_rate, dearer.slippage_rate)
+            cases.append(describe(equity, factor, 0))
             continue
-        other = try_run(simulate, bars, signals, replace(rules, fee_rate=fee, slippage_rate=slippage))
+        other = try_run(simulate, bars, signals, dearer)
         if other is not None:
             cases.append(describe(other.equity, factor, 0))
     late = try_run(simulate, bars, delay(signals), rules)
@@ -120,6 +121,22 @@ def measure_costs(
     return CostStudy(
         cases=tuple(sorted(cases, key=lambda case: (case.delay_bars, case.cost_factor))),
         delayed_returns=None if late is None else simple_returns(late.equity, rules.initial_cash),
+    )
+
+
+def scale_costs(rules: TradingRules, factor: float) -> TradingRules:
+    """Return rules with fees and slippage multiplied; a rebate stays what it is."""
+
+    def scale(rate: float) -> float:
+        return rate if rate < 0 else min(rate * factor, MAX_RATE)
+
+    maker, taker = rules.maker_fee_rate, rules.taker_fee_rate
+    return replace(
+        rules,
+        fee_rate=scale(rules.fee_rate),
+        maker_fee_rate=None if maker is None else scale(maker),
+        taker_fee_rate=None if taker is None else scale(taker),
+        slippage_rate=scale(rules.slippage_rate),
     )
 
 
@@ -147,7 +164,8 @@ def scale_equity(simulation: Simulation, rules: TradingRules, fee_rate: float, s
     A fill multiplies equity: an entry by 1 ÷ ((1 + slippage) (1 + fee)), an exit by (1 − slippage) (1 − fee). A run of
     its own takes four times as long at 1,000 bars.
     """
-    own = (1 + rules.fee_rate) * (1 + rules.slippage_rate), (1 - rules.fee_rate) * (1 - rules.slippage_rate)
+    rate = rules.taker_rate
+    own = (1 + rate) * (1 + rules.slippage_rate), (1 - rate) * (1 - rules.slippage_rate)
     entry = own[0] / ((1 + fee_rate) * (1 + slippage_rate))
     exit_ = (1 - fee_rate) * (1 - slippage_rate) / own[1]
     factors = np.where(simulation.fills["side"] > 0, entry, exit_)
@@ -187,26 +205,30 @@ def find_break_even_fee(
     return, because cash and liquidation then change the fills: so it is one such fee, not always the only one, and at a
     fee where the fills change the return may jump over 0. None if the run loses without fees, or gains at every fee.
 
+    It is one fee for all orders; if makers and takers pay different ones, it is searched too.
+
     None without fills, and if the formula finds no equity left.
     """
     if not len(simulation.fills):
         return None
+    rate = rules.taker_rate
+    has_one_fee = rules.maker_rate == rate
     is_all_cash = rules.sizing in (Sizing(), Sizing(equity_fraction=1.0))
     # The level of a break-even stop depends on the fee.
-    if rules.direction is Direction.LONG and is_all_cash and rules.exits.break_even_rate is None:
+    if rules.direction is Direction.LONG and is_all_cash and has_one_fee and rules.exits.break_even_rate is None:
         entries = int(np.count_nonzero(simulation.fills["side"] > 0))
         return break_even_fee(
             float(simulation.equity[-1]) / rules.initial_cash,
-            rules.fee_rate,
+            rate,
             entries=entries,
             exits=len(simulation.fills) - entries,
         )
     try:
-        return _search_fee(
-            lambda fee: _gain(simulate(bars, signals, replace(rules, fee_rate=fee)), rules),
-            rules.fee_rate,
-            _gain(simulation, rules),
-        )
+
+        def gain(fee: float) -> float:
+            return _gain(simulate(bars, signals, rules.with_one_fee(fee)), rules)
+
+        return _search_fee(gain, rate, _gain(simulation, rules) if has_one_fee else gain(rate))
     except InvalidInput:  # a fee at which equity grows beyond what numbers hold
         return None
 

@@ -205,7 +205,7 @@ def execution_objections(evidence: Evidence) -> Iterator[Reason]:
 
 def _cost_objections(evidence: Evidence) -> Iterator[Reason]:
     """Yield the objection to a thin margin; without fees there is one only if the run earns nothing before costs."""
-    break_even, fee = evidence.benchmarks.break_even_fee, evidence.rules.fee_rate
+    break_even, fee = evidence.benchmarks.break_even_fee, evidence.rules.taker_rate
     if break_even is None:
         if evidence.metrics.total_return < 0:
             yield make_objection(

@@ -133,6 +133,11 @@ def _cost_warnings(rules: TradingRules) -> list[str]:
     return [
         f"{name} is {rate:g}, which is {rate * 100:g} % of the value on each side. If you meant {rate:g} %, send "
         f"{rate / 100:g}."
-        for name, rate in (("fees", rules.fee_rate), ("slippage", rules.slippage_rate))
-        if rate > USUAL_COST_RATE
+        for name, rate in (
+            ("fees", rules.fee_rate),
+            ("makerFee", rules.maker_fee_rate),
+            ("takerFee", rules.taker_fee_rate),
+            ("slippage", rules.slippage_rate),
+        )
+        if rate is not None and rate > USUAL_COST_RATE
     ]

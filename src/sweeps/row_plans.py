@@ -18,6 +18,7 @@ class RowPlan:
 
     initial_cash: float
     fee_rate: float
+    maker_fee_rate: float
     slippage_rate: float
     fixed_units: float
     equity_fraction: float
@@ -48,7 +49,6 @@ class RowPlan:
 ROW_PLAN_DTYPE: Final = np.dtype(
     [(name, np.float64 if kind is float else np.int64) for name, kind in get_type_hints(RowPlan).items()]
 )
-_COSTS: Final = ("fee_rate", "slippage_rate")
 
 
 def trades_at_market(rules: TradingRules) -> bool:
@@ -67,7 +67,7 @@ def write_plan(record: NDArray[np.void], rules: TradingRules, engine: EngineName
     record["initial_cash"] = rules.initial_cash
     record["by_orders"] = not trades_at_market(rules)
     record["spends_budgets"] = engine is EngineName.VECTORIZED
-    for name in _COSTS:
+    for name in Costs._fields:
         record[name] = getattr(plan.costs, name)
     for name in Plan._fields:
         if name != "costs":
@@ -78,7 +78,7 @@ def write_plan(record: NDArray[np.void], rules: TradingRules, engine: EngineName
 def read_plan(row: RowPlan) -> Plan:
     """Return the plan of a record."""
     return Plan(
-        Costs(row.fee_rate, row.slippage_rate),
+        Costs(row.fee_rate, row.maker_fee_rate, row.slippage_rate),
         row.fixed_units,
         row.equity_fraction,
         row.quote_amount,

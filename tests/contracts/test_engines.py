@@ -100,8 +100,8 @@ def check_without_signal_nothing_is_traded(engine: Engine, market: Market, rules
 def check_fees_leave_less_in_every_trade(engine: Engine, market: Market, rules: TradingRules) -> None:
     """The size is so small that neither cash nor liquidation changes the fills; nor does a level that follows fees."""
     exits = dataclasses.replace(rules.exits, break_even_rate=None)
-    cheap = dataclasses.replace(rules, sizing=Sizing(fixed_units=1e-4), exits=exits, initial_cash=1e6, fee_rate=0.003)
-    more, less = engine.run(*market, cheap), engine.run(*market, dataclasses.replace(cheap, fee_rate=0.006))
+    cheap = dataclasses.replace(rules, sizing=Sizing(fixed_units=1e-4), exits=exits, initial_cash=1e6)
+    more, less = (engine.run(*market, cheap.with_one_fee(rate)) for rate in (0.003, 0.006))
     for name in ("bar", "side", "quantity", "price", "reason"):
         np.testing.assert_array_equal(less.fills[name], more.fills[name])
     assert (less.trades["profit"] < more.trades["profit"]).all()
@@ -135,7 +135,7 @@ def check_one_bar_is_a_run(engine: Engine, market: Market, rules: TradingRules) 
 def check_flat_price_earns_nothing(engine: Engine, market: Market, rules: TradingRules) -> None:
     bars = bars_of_closes(np.full(len(market[0]), 61_234.57))
     for costs in (0.0, 0.001):
-        paid = dataclasses.replace(rules, fee_rate=costs, slippage_rate=costs)
+        paid = dataclasses.replace(rules.with_one_fee(costs), slippage_rate=costs)
         equity = engine.run(bars, market[1], paid).equity
         assert (equity <= rules.initial_cash * (1 + 1e-9)).all()
         if costs == 0:

@@ -93,6 +93,8 @@ def test_rows_of_swept_stops_equal_single_runs(rules: TradingRules, bars: Bars, 
         "break_even_at": [0.02, 0.01, 0.003, 0.1],
         "cooldown_bars": [0, 3, 1, 50],
         "risk_percent": [0.01, 0.5, 0.02, 1.0],
+        "maker_fee": [-0.01, 0.0, 0.2, 0.001],
+        "taker_fee": [0.0, 0.01, 0.001, 0.3],
     }
     request, values = build_sweep(backtest, swept)
     assert_rows_agree(request, values, bars)

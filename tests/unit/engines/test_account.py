@@ -93,7 +93,7 @@ def test_buying_back_that_leaves_no_cash_is_detected(value: float, fee: float, t
 
 
 def test_flat_book_and_long_have_no_liquidation_level() -> None:
-    costs = Costs(fee_rate=0.0, slippage_rate=0.0)
+    costs = Costs(fee_rate=0.0, maker_fee_rate=0.0, slippage_rate=0.0)
     assert math.isnan(account.liquidation_level(1000.0, 0.0, costs))
     assert math.isnan(account.liquidation_level(1000.0, 1.0, costs))
     assert account.liquidation_level(2000.0, -10.0, costs) == 200.0

@@ -24,7 +24,9 @@ from src.engines.plan import NEVER, Plan, build_plan
 def test_every_rule_is_in_the_plan() -> None:
     rules = TradingRules(
         fill=FillTiming.SAME_CLOSE,
-        fee_rate=0.01,
+        fee_rate=0.5,
+        maker_fee_rate=-0.005,
+        taker_fee_rate=0.01,
         slippage_rate=0.02,
         sizing=Sizing(fixed_units=3.0),
         direction=Direction.SHORT,
@@ -46,7 +48,7 @@ def test_every_rule_is_in_the_plan() -> None:
     assert math.isnan(plan.quote_amount)
     assert math.isnan(plan.risk_fraction)
     assert plan._replace(quote_amount=0.0, risk_fraction=0.0) == Plan(
-        costs=Costs(fee_rate=0.01, slippage_rate=0.02),
+        costs=Costs(fee_rate=0.01, maker_fee_rate=-0.005, slippage_rate=0.02),
         fixed_units=3.0,
         equity_fraction=1.0,
         quote_amount=0.0,

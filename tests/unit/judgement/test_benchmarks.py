@@ -125,9 +125,12 @@ def test_cost_cases_equal_whole_runs(market: Market, rules: TradingRules) -> Non
     assert len(counted.rules) == (1 if benchmarks.has_fills_apart_from_costs(rules) else 4)
     late = Signals(action=np.concatenate(([0], signals.action[:-1])).astype(np.int8), strategy=signals.strategy)
     for case in study.cases:
-        costs = replace(
-            rules, fee_rate=rules.fee_rate * case.cost_factor, slippage_rate=rules.slippage_rate * case.cost_factor
-        )
+        scaled = {
+            name: rate if rate is None or rate < 0 else rate * case.cost_factor
+            for name in ("fee_rate", "maker_fee_rate", "taker_fee_rate", "slippage_rate")
+            for rate in [getattr(rules, name)]
+        }
+        costs = replace(rules, **scaled)
         whole = run(bars, late if case.delay_bars else signals, costs)
         assert case.total_return == pytest.approx((whole.equity[-1] / rules.initial_cash - 1) * 100, rel=1e-9, abs=1e-9)
     equity = run(bars, late, rules).equity
@@ -194,7 +197,7 @@ def test_all_cash_run_breaks_even_at_the_fee(market: Market, rules: TradingRules
     bars, signals = market
     sizing = Sizing(equity_fraction=1.0) if is_named else Sizing()
     exits = replace(rules.exits, break_even_rate=None)
-    rules = replace(rules, direction=Direction.LONG, sizing=sizing, exits=exits)
+    rules = replace(rules.with_one_fee(rules.fee_rate), direction=Direction.LONG, sizing=sizing, exits=exits)
     own, counted = run(bars, signals, rules), CountedRun()
     fee = find_break_even_fee(bars, signals, rules, own, counted)
     assert not counted.rules, "the formula needs no run"
@@ -207,6 +210,17 @@ def test_all_cash_run_breaks_even_at_the_fee(market: Market, rules: TradingRules
     elif fee < 1:
         again = run(bars, signals, replace(rules, fee_rate=max(fee, 0.0)))
         assert again.equity[-1] / rules.initial_cash == pytest.approx(1.0, abs=1e-9)
+
+
+def test_two_fees_break_even_at_one_found_by_runs() -> None:
+    bars, signals = random_market(120, 4)
+    rules = replace(NEXT_OPEN, maker_fee_rate=-0.001, taker_fee_rate=0.0004, sizing=Sizing())
+    counted = CountedRun()
+    fee = find_break_even_fee(bars, signals, rules, run(bars, signals, rules), counted)
+    same = rules.with_one_fee(0.0004)
+    assert fee == pytest.approx(find_break_even_fee(bars, signals, same, run(bars, signals, same), run), abs=1e-5)
+    assert counted.rules
+    assert all(item.maker_rate == item.taker_rate for item in counted.rules)
 
 
 def bisect(bars: Bars, signals: Signals, rules: TradingRules) -> float:
