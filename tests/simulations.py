@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from hypothesis import strategies as st
 
@@ -14,6 +16,7 @@ from src.domain.trading import (
     Exits,
     FillTiming,
     IntrabarPolicy,
+    Margin,
     Sizing,
     TradingRules,
 )
@@ -85,6 +88,17 @@ def all_rules(draw: st.DrawFn) -> TradingRules:
 
 
 RULES = all_rules()
+
+
+@st.composite
+def leveraged_rules(draw: st.DrawFn) -> TradingRules:
+    """Rules that the event-driven engine knows, with borrowed positions."""
+    leverage = draw(st.sampled_from([1.5, 3.0, 20.0, 125.0]))
+    margin = Margin(leverage=leverage, maintenance_rate=draw(st.sampled_from([0.0, 0.004, 0.0079])))
+    return replace(draw(RULES), margin=margin)
+
+
+LEVERAGED = leveraged_rules()
 
 
 @st.composite

@@ -331,6 +331,43 @@ class Exits:
         return min((rate for rate in rates if rate is not None), default=None)
 
 
+MAX_LEVERAGE: Final = 125.0
+"""The largest that Binance offers for any perpetual future."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Margin:
+    """What an entry borrows: each position has a margin of its own, and can lose no more than that (isolated margin).
+
+    A leverage of 1 borrows nothing. A short then has all equity as its margin, and no maintenance margin.
+    """
+
+    leverage: float = parameter(
+        name="leverage",
+        meaning="Value of a position divided by its margin; sizes in cash are sizes of the margin",
+        default=1.0,
+        bounds=Bounds(minimum=1, maximum=MAX_LEVERAGE),
+        is_event_driven_only=True,
+    )
+    maintenance_rate: float = parameter(
+        name="maintenance_margin",
+        meaning="Margin that a position must keep, or it is liquidated; less than 1 divided by leverage",
+        default=0.004,
+        unit="fraction of the position's value",
+        bounds=FRACTION,
+        is_event_driven_only=True,
+    )
+
+    def __post_init__(self) -> None:
+        check_parameters(self)
+        if self.leverage > 1 and self.maintenance_rate * self.leverage >= 1:
+            raise InvalidInput(
+                "{field} is {got}. Allowed: less than 1 ÷ {@leverage} ({most:.6g}), or each entry would be liquidated "
+                "at once.",
+                field="maintenanceMargin", got=self.maintenance_rate, most=1 / self.leverage,
+            )  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TradingRules:
     """Cash, costs, sizes and order rules of one simulation."""
@@ -389,6 +426,7 @@ class TradingRules:
     )
     entry: EntryOrder = field(default_factory=EntryOrder)
     exits: Exits = field(default_factory=Exits)
+    margin: Margin = field(default_factory=Margin)
     intrabar: IntrabarPolicy = parameter(
         name="intrabar",
         meaning="What is taken if a bar does not tell what it hit after the entry: PESSIMISTIC or OPTIMISTIC",
@@ -435,7 +473,8 @@ class Simulation:
     `equity`, `cash`, `position` [n] float64 at each bar's close, equity = cash + position × close; `position` in units
     of the base asset, negative when short. `fills` and `trades` are structured arrays (`FILL_DTYPE`, `TRADE_DTYPE`) in
     time order. `reduced_entries` counts entries cut to what cash allowed, `ambiguous_bars` the bars in which
-    `IntrabarPolicy` decided.
+    `IntrabarPolicy` decided, `liquidations` the positions that lost their margin. With leverage, cash is negative by
+    what is borrowed.
     """
 
     equity: NDArray[np.float64]
@@ -446,6 +485,7 @@ class Simulation:
     reduced_entries: int = 0
     ambiguous_bars: int = 0
     is_liquidated: bool = False
+    liquidations: int = 0
     warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

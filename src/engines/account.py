@@ -4,9 +4,13 @@ Each rule is a compiled function without state. Money is in the quote currency, 
 rates are fractions. Order of operations and tolerances are those of vectorbt's `buy_nb` and `sell_nb`
 (vectorbt/portfolio/nb.py), so that both engines round alike.
 
-Margin of shorts: 1. a short opens at 100 % initial margin: its value plus its fee may not exceed the equity; 2. the
-proceeds stay locked until the units are bought back; 3. there is no maintenance margin and no borrowing cost; 4. the
-position is liquidated when buying it back would take all the cash.
+Margin of shorts without leverage: 1. a short opens at 100 % initial margin: its value plus its fee may not exceed the
+equity; 2. the proceeds stay locked until the units are bought back; 3. there is no maintenance margin and no borrowing
+cost; 4. the position is liquidated when buying it back would take all the cash.
+
+With leverage, a position of either side has 1 ÷ leverage of its value as its own margin, and the other cash is outside
+of it. It is liquidated at the price at which what is left of the margin is the maintenance margin, and at the latest at
+the one at which nothing is left: a position never costs more than its margin. Cash is negative by what is borrowed.
 """
 
 from __future__ import annotations
@@ -74,47 +78,56 @@ def taken_limit(costs: Costs) -> Costs:
 
 
 @compiled
-def purchase_for(budget: float, price: float, fee_rate: float) -> Purchase:
-    """Spend `budget`, fee included, at `price` (after slippage): quantity = budget ÷ (1 + fee rate) ÷ price.
+def purchase_for(budget: float, price: float, fee_rate: float, margin_rate: float) -> Purchase:
+    """Spend `budget` on margin and fee at `price` (after slippage): quantity = budget ÷ (margin + fee rate) ÷ price.
 
-    A budget within the absolute tolerance counts as 0 (vectorbt's `add_nb(cash_limit, -fixed_fees)`).
+    `margin_rate` is the part of the value that is paid, 1 without leverage. A budget within the absolute tolerance
+    counts as 0 (vectorbt's `add_nb(cash_limit, -fixed_fees)`). A rebate does not enlarge a borrowed position.
     """
-    value = subtract(budget, 0.0) / (1 + fee_rate)
-    return Purchase(value / price, budget - value, False)
+    spent = subtract(budget, 0.0)
+    if margin_rate == 1.0:
+        value = spent / (1 + fee_rate)
+        return Purchase(value / price, budget - value, False)
+    value = spent / (margin_rate + max(fee_rate, 0.0))
+    return Purchase(value / price, value * fee_rate, False)
 
 
 @compiled
-def purchase_of(units: float, budget: float, price: float, fee_rate: float) -> Purchase:
-    """Buy `units` at `price` (after slippage), or as many as `budget` pays for, fee included."""
+def purchase_of(units: float, budget: float, price: float, fee_rate: float, margin_rate: float) -> Purchase:
+    """Buy `units` at `price` (after slippage), or as many as `budget` pays margin and fee for."""
     value = units * price
     fee = value * fee_rate
-    cost = value + fee
+    cost = value * margin_rate + fee
     if cost <= budget or (math.isfinite(cost) and is_close(cost, budget)):
         return Purchase(units, fee, False)
-    affordable = purchase_for(budget, price, fee_rate)
+    affordable = purchase_for(budget, price, fee_rate, margin_rate)
     return Purchase(affordable.quantity, affordable.fee, True)
 
 
 @compiled
-def purchase_worth(amount: float, budget: float, price: float, fee_rate: float) -> Purchase:
-    """Spend `amount`, fee included, at `price` (after slippage), or all of `budget` if that is less."""
+def purchase_worth(amount: float, budget: float, price: float, fee_rate: float, margin_rate: float) -> Purchase:
+    """Spend `amount` on margin and fee at `price` (after slippage), or all of `budget` if that is less."""
     if amount <= budget or is_close(amount, budget):
-        return purchase_for(min(amount, budget), price, fee_rate)
-    affordable = purchase_for(budget, price, fee_rate)
+        return purchase_for(min(amount, budget), price, fee_rate, margin_rate)
+    affordable = purchase_for(budget, price, fee_rate, margin_rate)
     return Purchase(affordable.quantity, affordable.fee, True)
 
 
 @compiled
-def purchase_at_risk(risk: float, stop_rate: float, budget: float, price: float, fee_rate: float) -> Purchase:
+def purchase_at_risk(
+    risk: float, stop_rate: float, budget: float, price: float, fee_rate: float, margin_rate: float
+) -> Purchase:
     """Buy so much that a stop at `stop_rate` (a fraction) from `price` loses `risk` before costs; `budget` limits it.
 
     units = risk ÷ (price × stop rate): the fixed-fractional size of Vince (1990), with the stop as the largest loss.
     """
-    return purchase_of(risk / (price * stop_rate), budget, price, fee_rate)
+    return purchase_of(risk / (price * stop_rate), budget, price, fee_rate, margin_rate)
 
 
 @compiled
-def size_entry(cash: float, price: float, fixed_units: float, equity_fraction: float, fee_rate: float) -> Purchase:
+def size_entry(
+    cash: float, price: float, fixed_units: float, equity_fraction: float, fee_rate: float, margin_rate: float
+) -> Purchase:
     """Return the size of an entry from a flat book; the same for both sides, as a short needs its value in margin.
 
     Parameters
@@ -127,8 +140,8 @@ def size_entry(cash: float, price: float, fixed_units: float, equity_fraction: f
         0 < p ≤ 1; 1 for all cash. It includes the costs.
     """
     if math.isnan(fixed_units):
-        return purchase_for(min(cash, equity_fraction * cash), price, fee_rate)
-    return purchase_of(fixed_units, cash, price, fee_rate)
+        return purchase_for(min(cash, equity_fraction * cash), price, fee_rate, margin_rate)
+    return purchase_of(fixed_units, cash, price, fee_rate, margin_rate)
 
 
 @compiled
@@ -155,27 +168,70 @@ def cash_after_fill(cash: float, side: int, value: float, fee: float) -> float:
 
 
 @compiled
+def cash_outside(cash: float, value: float, fee: float, margin_rate: float) -> float:
+    """Return what of the cash before an entry the position can never lose: all but its margin and its fee, ≥ 0.
+
+    0 without leverage: a short then has all cash as its margin, and a long cannot lose more than it cost.
+    """
+    if margin_rate == 1.0:
+        return 0.0
+    return max(subtract(cash, value * margin_rate + fee), 0.0)
+
+
+@compiled
 def takes_all_cash(cash: float, value: float, fee: float) -> bool:
     """Return whether buying a short back for `value` + `fee` would leave no cash."""
     return value + fee >= cash or is_close(value + fee, cash)
 
 
 @compiled
-def bankruptcy_price(cash: float, units_short: float, fee_rate: float) -> float:
-    """Return the price (after slippage) at which buying `units_short` back, with its fee, takes all of `cash`.
+def takes_all_margin(cash: float, side: int, value: float, fee: float) -> bool:
+    """Return whether closing a position for `value` leaves nothing of its margin.
 
-    An exchange liquidates a short at this price, whatever the market price, and its insurance fund bears the rest
-    (Binance, "Liquidation Protocols"): equity ends at 0, never below.
+    Parameters
+    ----------
+    cash
+        Without that outside of the position; negative for a long, by what is borrowed.
+    side
+        Of the fill that closes: +1 buys a short back, −1 sells a long.
     """
-    return cash / (1 + fee_rate) / units_short
+    if side > 0:
+        return takes_all_cash(cash, value, fee)
+    return value - fee <= -cash or is_close(value - fee, -cash)
 
 
 @compiled
-def liquidation_level(cash: float, position: float, costs: Costs) -> float:
-    """Return the market price at which the position is liquidated; NaN for a long, which borrows nothing."""
-    if position >= 0.0:
-        return math.nan
-    return bankruptcy_price(cash, -position, costs.fee_rate) / (1 + costs.slippage_rate)
+def bankruptcy_price(cash: float, position: float, fee_rate: float) -> float:
+    """Return the price (after slippage) at which closing `position`, with its fee, leaves nothing of `cash`.
+
+    An exchange liquidates a position at this price at the latest, whatever the market price, and its insurance fund
+    bears the rest (Binance, "Liquidation Protocols"): equity ends at 0 at the lowest, never below.
+
+    `cash` is without that outside of the position; negative for a long, by what is borrowed.
+    """
+    if position > 0.0:
+        return -cash / (1 - fee_rate) / position
+    return cash / (1 + fee_rate) / -position
+
+
+@compiled
+def liquidation_level(cash: float, position: float, costs: Costs, margin_rate: float, maintenance_rate: float) -> float:
+    """Return the market price at which the position is liquidated; NaN for a long that borrows nothing.
+
+    With leverage it is where what is left of the margin equals the maintenance margin, m × value (Binance, "How to
+    Calculate Liquidation Price", isolated margin without tiers; freqtrade's `dry_run_liquidation_price`): for an entry
+    at E with leverage L, E (1 − 1/L) ÷ (1 − m) of a long and E (1 + 1/L) ÷ (1 + m) of a short. Without, it is where
+    buying a short back takes all cash.
+
+    `cash` is without that outside of the position.
+    """
+    if margin_rate == 1.0:
+        if position >= 0.0:
+            return math.nan
+        return bankruptcy_price(cash, position, costs.fee_rate) / (1 + costs.slippage_rate)
+    if position > 0.0:
+        return -cash / (1 - maintenance_rate) / position
+    return cash / (1 + maintenance_rate) / -position
 
 
 @compiled

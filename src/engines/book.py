@@ -22,6 +22,7 @@ from src.engines.account import (
     bankruptcy_price,
     break_even_price,
     cash_after_fill,
+    cash_outside,
     liquidation_level,
     made_limit,
     purchase_at_risk,
@@ -29,7 +30,7 @@ from src.engines.account import (
     size_entry,
     slipped_price,
     taken_limit,
-    takes_all_cash,
+    takes_all_margin,
 )
 from src.engines.compiled import compiled
 from src.engines.orders import (
@@ -68,7 +69,9 @@ class Book:
     """Cash, position and resting orders; the layout of `BOOK_DTYPE`."""
 
     cash: float
-    """Quote currency; includes the proceeds of a short."""
+    """Quote currency; includes the proceeds of a short, and is negative by what a long has borrowed."""
+    outside_cash: float
+    """What of the cash the position cannot lose."""
     position: float
     """Units of the base asset; negative when short, 0 when flat."""
     entry_price: float
@@ -94,7 +97,9 @@ class Book:
     fill_count: int
     reduced_entries: int
     ambiguous_bars: int
+    liquidations: int
     is_liquidated: int
+    """1 if a liquidation left no cash."""
 
 
 BOOK_DTYPE: Final = np.dtype(
@@ -146,21 +151,27 @@ def close_position(
 ) -> None:
     """Close the whole position at `market_price` with the costs of `terms`, and cancel its orders.
 
-    A short whose closing would leave no cash is liquidated at its bankruptcy price instead.
+    If that would leave nothing of its margin, it is liquidated at its bankruptcy price instead; so is any short that is
+    liquidated without leverage.
     """
     side = -get_direction(book.position)
     quantity = abs(book.position)
     price = slipped_price(market_price, side, terms.slippage_rate)
     fee = quantity * price * terms.fee_rate
-    if side > 0 and (reason == LIQUIDATION or takes_all_cash(book.cash, quantity * price, fee)):
-        price = bankruptcy_price(book.cash, quantity, plan.costs.fee_rate)
+    own_cash, has_leverage = book.cash - book.outside_cash, plan.margin_rate != 1.0
+    is_ruined = (side > 0 or has_leverage) and takes_all_margin(own_cash, side, quantity * price, fee)
+    if is_ruined or (reason == LIQUIDATION and not has_leverage):
+        price = bankruptcy_price(own_cash, book.position, plan.costs.fee_rate)
         fee = quantity * price * plan.costs.fee_rate
         reason = LIQUIDATION
-        book.is_liquidated = 1
-        book.cash = 0.0
+        book.cash = book.outside_cash
     else:
         book.cash = cash_after_fill(book.cash, side, quantity * price, fee)
     write_fill(book, fills, bar, side, quantity, price, fee, reason)
+    if reason == LIQUIDATION:
+        book.liquidations += 1
+        if book.cash <= ABSOLUTE_TOLERANCE:
+            book.is_liquidated = 1
     if reason in (STOP_LOSS, TRAILING_STOP, BREAK_EVEN, LIQUIDATION):
         book.calm_until_bar = bar + plan.cooldown_bars
     book.position = 0.0
@@ -174,10 +185,11 @@ def close_position(
 def size_position(cash: float, price: float, fee_rate: float, plan: Plan) -> Purchase:
     """Return the size of an entry at `price` (after slippage) from a flat book."""
     if not math.isnan(plan.quote_amount):
-        return purchase_worth(plan.quote_amount, cash, price, fee_rate)
+        return purchase_worth(plan.quote_amount, cash, price, fee_rate, plan.margin_rate)
     if not math.isnan(plan.risk_fraction):
-        return purchase_at_risk(plan.risk_fraction * cash, plan.first_stop_rate, cash, price, fee_rate)
-    return size_entry(cash, price, plan.fixed_units, plan.equity_fraction, fee_rate)
+        risk = plan.risk_fraction * cash
+        return purchase_at_risk(risk, plan.first_stop_rate, cash, price, fee_rate, plan.margin_rate)
+    return size_entry(cash, price, plan.fixed_units, plan.equity_fraction, fee_rate, plan.margin_rate)
 
 
 @compiled
@@ -196,7 +208,9 @@ def open_position(
         return
     write_fill(book, fills, bar, side, purchase.quantity, price, purchase.fee, reason)
     book.reduced_entries += purchase.is_reduced
-    book.cash = cash_after_fill(book.cash, side, purchase.quantity * price, purchase.fee)
+    value = purchase.quantity * price
+    book.outside_cash = cash_outside(book.cash, value, purchase.fee, plan.margin_rate)
+    book.cash = cash_after_fill(book.cash, side, value, purchase.fee)
     book.position = side * purchase.quantity
     book.entry_price = price
     book.break_even_price = break_even_price(price, side, terms.fee_rate, plan.costs)
@@ -205,7 +219,8 @@ def open_position(
     tighten_stop(book, side, level_from(price, side, -plan.stop_loss_rate), STOP_LOSS)
     if math.isnan(plan.trailing_start_rate):
         tighten_stop(book, side, level_from(price, side, -plan.trailing_stop_rate), TRAILING_STOP)
-    liquidation = liquidation_level(book.cash, book.position, plan.costs)
+    own_cash = book.cash - book.outside_cash
+    liquidation = liquidation_level(own_cash, book.position, plan.costs, plan.margin_rate, plan.maintenance_rate)
     tighten_stop(book, side, liquidation, LIQUIDATION)
     if reaches_stop(market_price, liquidation, side):
         close_position(book, fills, bar, market_price, plan.costs, LIQUIDATION, plan)

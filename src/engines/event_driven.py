@@ -44,6 +44,8 @@ Consequences:
 - A signal that only closes (`CLOSE_LONG`, `CLOSE_SHORT`) concerns one direction: it closes a position of that direction
   at the market and cancels a waiting entry of that direction. A position or a waiting entry of the other direction
   stays, with its orders.
+- With leverage, the liquidation level of a position of either side is a stop of its own margin; a fill that would leave
+  nothing of the margin is made at the price that leaves exactly nothing.
 - Volume is ignored: a bar without trades fills orders at its prices.
 """
 
@@ -217,6 +219,7 @@ class EventDrivenEngine:
             reduced_entries=int(ended["reduced_entries"]),
             ambiguous_bars=int(ended["ambiguous_bars"]),
             is_liquidated=bool(ended["is_liquidated"]),
+            liquidations=int(ended["liquidations"]),
         )
 
 

@@ -26,6 +26,9 @@ class Plan(NamedTuple):
     risk_fraction: float
     first_stop_rate: float
     """The distance of the nearest stop of a new position."""
+    margin_rate: float
+    """The part of a position's value that it pays: 1 ÷ leverage."""
+    maintenance_rate: float
     allowed_side: int
     """+1 longs only, −1 shorts only, 0 both."""
     is_filled_at_close: bool
@@ -59,6 +62,8 @@ def build_plan(rules: TradingRules) -> Plan:
         quote_amount=_or_nan(sizing.quote_amount),
         risk_fraction=_or_nan(sizing.risk_fraction),
         first_stop_rate=_or_nan(exits.first_stop_rate),
+        margin_rate=1.0 / float(rules.margin.leverage),
+        maintenance_rate=float(rules.margin.maintenance_rate),
         allowed_side=ALLOWED_SIDES[rules.direction],
         is_filled_at_close=rules.fill is FillTiming.SAME_CLOSE,
         entry_kind=ENTRY_KINDS[entry.type],

@@ -19,7 +19,17 @@ from src.domain.bars import Bars
 from src.domain.benchmarks import BuyAndHold, CostCase
 from src.domain.errors import InvalidInput
 from src.domain.signals import Action, Signals, StrategyDescription
-from src.domain.trading import MAX_EQUITY, Direction, EntryOrder, EntryType, Exits, Simulation, Sizing, TradingRules
+from src.domain.trading import (
+    MAX_EQUITY,
+    Direction,
+    EntryOrder,
+    EntryType,
+    Exits,
+    Margin,
+    Simulation,
+    Sizing,
+    TradingRules,
+)
 from src.judgement.breakdowns import break_even_fee
 from src.judgement.roots import find_root
 from src.metrics.drawdowns import measure_drawdowns
@@ -67,7 +77,9 @@ def simulate_hold(bars: Bars, rules: TradingRules, simulate: Simulate) -> Simula
     action[0] = Action.BUY
     # A size by risk has no meaning without a stop.
     sizing = Sizing() if rules.sizing.risk_fraction is not None else rules.sizing
-    market_order = replace(rules, direction=Direction.LONG, entry=EntryOrder(), exits=Exits(), sizing=sizing)
+    market_order = replace(
+        rules, direction=Direction.LONG, entry=EntryOrder(), exits=Exits(), sizing=sizing, margin=Margin()
+    )
     held = try_run(simulate, bars, Signals(action=action, strategy=_HOLD), market_order)
     return held if held is not None and len(held.fills) else None
 
@@ -155,6 +167,7 @@ def has_fills_apart_from_costs(rules: TradingRules) -> bool:
         and rules.sizing == Sizing()
         and rules.entry.type is EntryType.MARKET
         and rules.exits == Exits()
+        and rules.margin.leverage == 1
     )
 
 
@@ -213,7 +226,7 @@ def find_break_even_fee(
         return None
     rate = rules.taker_rate
     has_one_fee = rules.maker_rate == rate
-    is_all_cash = rules.sizing in (Sizing(), Sizing(equity_fraction=1.0))
+    is_all_cash = rules.sizing in (Sizing(), Sizing(equity_fraction=1.0)) and rules.margin.leverage == 1
     # The level of a break-even stop depends on the fee.
     if rules.direction is Direction.LONG and is_all_cash and has_one_fee and rules.exits.break_even_rate is None:
         entries = int(np.count_nonzero(simulation.fills["side"] > 0))

@@ -19,12 +19,14 @@ from src.domain.trading import (
     EntryOrder,
     EntryType,
     IntrabarPolicy,
+    Margin,
     Sizing,
     TradingRules,
 )
 
 _ENCODER: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
 _DEFAULT_ENTRY: Final = EntryOrder()
+_DEFAULT_MARGIN: Final = Margin()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,15 +69,18 @@ def decisive_rules(rules: TradingRules, *, is_cash_kept: bool) -> TradingRules:
     2. Returns do not depend on the amount of cash: the initial cash is the default one, and fixed units keep their
        share of it, unless `is_cash_kept`; see `keeps_cash`.
     3. How long an entry waits is that of the default if it does not wait, and how a bar is read if it has only one
-       reading: long without a stop or a target.
+       reading: long without a stop or a target. So is the maintenance margin without leverage.
     """
     exits = rules.exits
     changes: dict[str, Any] = {}
     if rules.entry.type is EntryType.MARKET and rules.entry != _DEFAULT_ENTRY:
         changes["entry"] = _DEFAULT_ENTRY
     has_levels = not (exits.stop_loss_rate is exits.take_profit_rate is exits.trailing_stop_rate is None)
-    if rules.direction is Direction.LONG and not has_levels and rules.intrabar is not IntrabarPolicy.PESSIMISTIC:
+    can_be_liquidated = rules.direction is not Direction.LONG or rules.margin.leverage > 1
+    if not can_be_liquidated and not has_levels and rules.intrabar is not IntrabarPolicy.PESSIMISTIC:
         changes["intrabar"] = IntrabarPolicy.PESSIMISTIC
+    if rules.margin.leverage == 1 and rules.margin != _DEFAULT_MARGIN:
+        changes["margin"] = _DEFAULT_MARGIN
     if rules.sizing.equity_fraction == 1.0:
         changes["sizing"] = Sizing()
     if not is_cash_kept:

@@ -125,6 +125,8 @@ def simulation_warnings(request: BacktestRequest, simulation: Simulation) -> tup
     found = [*simulation.warnings, *_cost_warnings(request.rules)]
     if simulation.is_liquidated:
         found.append("Equity reached zero: the position was liquidated and trading stopped there.")
+    if request.rules.margin.leverage > 1 and simulation.liquidations:
+        found.append(f"Positions that were liquidated because their margin was used up: {simulation.liquidations}.")
     return tuple(found)
 
 

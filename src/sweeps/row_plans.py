@@ -25,6 +25,8 @@ class RowPlan:
     quote_amount: float
     risk_fraction: float
     first_stop_rate: float
+    margin_rate: float
+    maintenance_rate: float
     entry_offset_rate: float
     stop_loss_rate: float
     take_profit_rate: float
@@ -58,6 +60,7 @@ def trades_at_market(rules: TradingRules) -> bool:
         and rules.entry.type is EntryType.MARKET
         and rules.exits == Exits()
         and rules.sizing.quote_amount is rules.sizing.risk_fraction is None
+        and rules.margin.leverage == 1
     )
 
 
@@ -84,6 +87,8 @@ def read_plan(row: RowPlan) -> Plan:
         row.quote_amount,
         row.risk_fraction,
         row.first_stop_rate,
+        row.margin_rate,
+        row.maintenance_rate,
         row.allowed_side,
         row.is_filled_at_close != 0,
         row.entry_kind,

@@ -74,7 +74,7 @@ def clear_book(book: Book, cash: float) -> None:
     book.stop_level, book.target_level = np.nan, np.nan
     book.time_exit_bar = NEVER
     book.exit_waits, book.entry_side, book.fill_count, book.is_liquidated = 0, 0, 0, 0
-    book.calm_until_bar = 0
+    book.calm_until_bar, book.liquidations = 0, 0
 
 
 @compiled
@@ -129,7 +129,7 @@ def trade_at_market(
         price = open_[bar] if delay else close[bar]
         if is_entry:
             price = slipped_price(price, 1, row.slippage_rate)
-            bought = size_entry(sizing_cash, price, row.fixed_units, row.equity_fraction, row.fee_rate)
+            bought = size_entry(sizing_cash, price, row.fixed_units, row.equity_fraction, row.fee_rate, 1.0)
             if sizing_cash <= ABSOLUTE_TOLERANCE or bought.quantity <= SMALLEST_ORDER:
                 continue
             position = bought.quantity

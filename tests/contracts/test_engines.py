@@ -21,7 +21,7 @@ from src.engines.registry import ENGINES
 from src.ports import Engine
 from src.strategies.crossover import Crossover, CrossoverParams
 from tests.market import bars_of_closes, read_klines
-from tests.simulations import RULES, SHARED_RULES, Market, markets, random_market
+from tests.simulations import LEVERAGED, RULES, SHARED_RULES, Market, markets, random_market
 
 EXAMPLES = settings(max_examples=100, suppress_health_check=[HealthCheck.too_slow])
 
@@ -171,6 +171,22 @@ def test_engine_keeps_the_contract(name: EngineName, check: Check) -> None:
     @EXAMPLES
     def holds(market: Market, rules: TradingRules) -> None:
         check(ENGINES[name], market, rules)
+
+    holds()
+
+
+NOT_OF_BORROWED: Mapping[Check, str] = {
+    check_one_bar_is_a_run: "the first bar may liquidate",
+    check_fees_leave_less_in_every_trade: "the fee decides at which price a margin is used up",
+}
+
+
+@pytest.mark.parametrize("check", [check for check in CHECKS if check not in NOT_OF_BORROWED])
+def test_borrowed_positions_keep_the_contract(check: Check) -> None:
+    @given(markets(), LEVERAGED)
+    @EXAMPLES
+    def holds(market: Market, rules: TradingRules) -> None:
+        check(ENGINES[EngineName.EVENT_DRIVEN], market, rules)
 
     holds()
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from src.domain.trading import Direction, FillReason, Simulation, Sizing, TradingRules
 from src.engines.event_driven import EventDrivenEngine
-from tests.simulations import RULES, Market, markets
+from tests.simulations import LEVERAGED, RULES, Market, markets
 
 EXAMPLES = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
@@ -47,6 +47,26 @@ def test_fills_alternate_inside_their_bars(market: Market, rules: TradingRules) 
     inside = fills[fills["reason"] != FillReason.LIQUIDATION]
     assert (inside["price"] <= bars.high[inside["bar"]]).all()
     assert (inside["price"] >= bars.low[inside["bar"]]).all()
+
+
+@given(markets(), st.one_of(RULES, LEVERAGED))
+@EXAMPLES
+def test_equity_is_never_below_zero(market: Market, rules: TradingRules) -> None:
+    simulation = run(market, rules)
+    assert simulation.equity.min() >= -1e-9 * rules.initial_cash
+    assert simulation.liquidations == np.count_nonzero(simulation.fills["reason"] == FillReason.LIQUIDATION)
+
+
+@given(markets(), st.one_of(RULES, LEVERAGED))
+@EXAMPLES
+def test_trades_make_up_the_gain_when_flat(market: Market, rules: TradingRules) -> None:
+    rules = dataclasses.replace(rules, exits=dataclasses.replace(rules.exits, at_end=True))
+    simulation = run(market, rules)
+    assert simulation.position[-1] == 0
+    assert not simulation.trades["is_open"].any()
+    scale = rules.initial_cash + np.abs(simulation.fills["quantity"] * simulation.fills["price"]).max(initial=0.0)
+    gain = simulation.equity[-1] - rules.initial_cash
+    np.testing.assert_allclose(simulation.trades["profit"].sum(), gain, rtol=1e-9, atol=1e-9 * scale)
 
 
 @given(markets(), RULES, st.integers(-8, 8))

@@ -95,6 +95,7 @@ def test_rows_of_swept_stops_equal_single_runs(rules: TradingRules, bars: Bars, 
         "risk_percent": [0.01, 0.5, 0.02, 1.0],
         "maker_fee": [-0.01, 0.0, 0.2, 0.001],
         "taker_fee": [0.0, 0.01, 0.001, 0.3],
+        "leverage": [1.0, 3.0, 1.0, 20.0],
     }
     request, values = build_sweep(backtest, swept)
     assert_rows_agree(request, values, bars)

@@ -27,6 +27,7 @@ from src.domain.trading import (
     FillReason,
     FillTiming,
     IntrabarPolicy,
+    Margin,
     Side,
     Simulation,
     Sizing,
@@ -52,6 +53,8 @@ def rules(
     percent: float | None = None,
     quote: float | None = None,
     risk: float | None = None,
+    leverage: float = 1.0,
+    maintenance: float = 0.0,
     direction: Direction = Direction.LONG,
     entry: EntryType = EntryType.MARKET,
     offset: float = 0.0,
@@ -76,6 +79,7 @@ def rules(
         taker_fee_rate=taker,
         slippage_rate=slippage,
         sizing=Sizing(fixed_units=units, equity_fraction=percent, quote_amount=quote, risk_fraction=risk),
+        margin=Margin(leverage=leverage, maintenance_rate=maintenance),
         direction=direction,
         entry=EntryOrder(type=entry, offset_rate=offset, life_bars=life),
         exits=Exits(
@@ -113,6 +117,7 @@ class Scenario:
     ambiguous_bars: int = 0
     reduced_entries: int = 0
     is_liquidated: bool = False
+    liquidations: int | None = None
     volume: float = 1.0
 
     def play(self) -> Simulation:
@@ -125,6 +130,7 @@ class Scenario:
         assert simulation.ambiguous_bars == self.ambiguous_bars
         assert simulation.reduced_entries == self.reduced_entries
         assert simulation.is_liquidated is self.is_liquidated
+        assert simulation.liquidations == (self.is_liquidated if self.liquidations is None else self.liquidations)
         return simulation
 
 

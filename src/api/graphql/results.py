@@ -131,6 +131,7 @@ class BacktestResult(Run):
     total_fills: int = described("Orders executed, a count.")
     reduced_entries: int = described("Entries cut to what the cash allowed, a count.")
     ambiguous_bars: int = described("Bars in which `intrabar` decided what was hit, a count.")
+    liquidations: int = described("Positions that were liquidated, a count.")
     is_liquidated: bool = described("Whether equity reached zero, which ended the trading.")
     timings: list[Timing] = described("How long each step took.")
     cross_check: CrossCheck | None = described("Comparison of both engines; null if it was not requested.")
@@ -289,6 +290,7 @@ def result_of(result: runs.BacktestResult, *, max_rows: int | None = None) -> Ba
         total_fills=len(simulation.fills),
         reduced_entries=simulation.reduced_entries,
         ambiguous_bars=simulation.ambiguous_bars,
+        liquidations=simulation.liquidations,
         is_liquidated=simulation.is_liquidated,
         timings=[Timing(step=step, milliseconds=elapsed) for step, elapsed in result.timings_ms.items()],
         cross_check=None if result.cross_check is None else _cross_check_of(result.cross_check),

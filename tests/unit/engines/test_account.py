@@ -48,11 +48,11 @@ def test_slippage_makes_buys_dearer_and_sells_cheaper() -> None:
 def test_units_are_those_wanted_or_those_the_budget_pays(
     units: float, budget: float, price: float, fee_rate: float, purchase: Purchase
 ) -> None:
-    assert account.purchase_of(units, budget, price, fee_rate) == purchase
+    assert account.purchase_of(units, budget, price, fee_rate, 1.0) == purchase
 
 
 def test_units_beyond_the_tolerance_are_cut() -> None:
-    assert account.purchase_of(10.0, 1000.0 - 1.1 * MILLIONTH, 100.0, 0.0).is_reduced
+    assert account.purchase_of(10.0, 1000.0 - 1.1 * MILLIONTH, 100.0, 0.0, 1.0).is_reduced
 
 
 @pytest.mark.parametrize(
@@ -65,11 +65,11 @@ def test_units_beyond_the_tolerance_are_cut() -> None:
     ],
 )
 def test_entry_takes_a_fraction_or_fixed_units(fixed_units: float, fraction: float, purchase: Purchase) -> None:
-    assert account.size_entry(1000.0, 100.0, fixed_units, fraction, 0.25) == purchase
+    assert account.size_entry(1000.0, 100.0, fixed_units, fraction, 0.25, 1.0) == purchase
 
 
 def test_entry_spends_no_more_than_all_cash() -> None:
-    assert account.size_entry(1000.0, 100.0, math.nan, 1.5, 0.25).quantity == 8.0
+    assert account.size_entry(1000.0, 100.0, math.nan, 1.5, 0.25, 1.0).quantity == 8.0
 
 
 def test_proceeds_of_a_short_are_cash_less_the_fee() -> None:
@@ -94,9 +94,9 @@ def test_buying_back_that_leaves_no_cash_is_detected(value: float, fee: float, t
 
 def test_flat_book_and_long_have_no_liquidation_level() -> None:
     costs = Costs(fee_rate=0.0, maker_fee_rate=0.0, slippage_rate=0.0)
-    assert math.isnan(account.liquidation_level(1000.0, 0.0, costs))
-    assert math.isnan(account.liquidation_level(1000.0, 1.0, costs))
-    assert account.liquidation_level(2000.0, -10.0, costs) == 200.0
+    assert math.isnan(account.liquidation_level(1000.0, 0.0, costs, 1.0, 0.004))
+    assert math.isnan(account.liquidation_level(1000.0, 1.0, costs, 1.0, 0.004))
+    assert account.liquidation_level(2000.0, -10.0, costs, 1.0, 0.004) == 200.0
 
 
 def test_equity_is_cash_and_the_position_at_its_price() -> None:

@@ -88,13 +88,13 @@ def test_fingerprint_follows_source_of_rules(tmp_path: Path) -> None:
 
 
 def test_purchase_pays_fee_from_its_budget() -> None:
-    purchase = purchase_for(1000.0, 100.0, 0.25)
+    purchase = purchase_for(1000.0, 100.0, 0.25, 1.0)
     assert (purchase.quantity, purchase.fee, purchase.is_reduced) == (8.0, 200.0, False)
 
 
 def test_units_beyond_the_budget_are_reduced() -> None:
-    assert purchase_of(10.0, 1000.0, 100.0, 0.0) == (10.0, 0.0, False)
-    assert purchase_of(10.0, 1000.0, 100.0, 0.25) == (8.0, 200.0, True)
+    assert purchase_of(10.0, 1000.0, 100.0, 0.0, 1.0) == (10.0, 0.0, False)
+    assert purchase_of(10.0, 1000.0, 100.0, 0.25, 1.0) == (8.0, 200.0, True)
 
 
 def test_differences_by_rounding_are_zero() -> None:
@@ -104,9 +104,9 @@ def test_differences_by_rounding_are_zero() -> None:
 
 def test_short_is_liquidated_if_buying_back_takes_all_cash() -> None:
     plan = build_plan(TradingRules(fill=FillTiming.NEXT_OPEN, fee_rate=0.25, slippage_rate=0.25))
-    assert bankruptcy_price(2000.0, 10.0, 0.25) == 160.0
-    assert liquidation_level(2000.0, -10.0, plan.costs) == 128.0
-    assert np.isnan(liquidation_level(0.0, 10.0, plan.costs))
+    assert bankruptcy_price(2000.0, -10.0, 0.25) == 160.0
+    assert liquidation_level(2000.0, -10.0, plan.costs, 1.0, 0.004) == 128.0
+    assert np.isnan(liquidation_level(0.0, 10.0, plan.costs, 1.0, 0.004))
 
 
 @pytest.mark.parametrize(

@@ -83,8 +83,8 @@ def test_take_profit_is_bounded(rate: float, is_allowed: bool) -> None:
 
 
 def test_budget_within_the_absolute_tolerance_buys_nothing() -> None:
-    assert purchase_for(1e-12, 1e-11, 0.0).quantity == 0.0
-    assert purchase_for(1e-11, 1e-11, 0.0).quantity == pytest.approx(1.0)
+    assert purchase_for(1e-12, 1e-11, 0.0, 1.0).quantity == 0.0
+    assert purchase_for(1e-11, 1e-11, 0.0, 1.0).quantity == pytest.approx(1.0)
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from src.domain.trading import (
     Exits,
     FillTiming,
     IntrabarPolicy,
+    Margin,
     Sizing,
     TradingRules,
 )
@@ -42,6 +43,7 @@ def test_every_rule_is_in_the_plan() -> None:
             at_end=True,
             cooldown_bars=11,
         ),
+        margin=Margin(leverage=4.0, maintenance_rate=0.1),
         intrabar=IntrabarPolicy.OPTIMISTIC,
     )
     plan = build_plan(rules)
@@ -54,6 +56,8 @@ def test_every_rule_is_in_the_plan() -> None:
         quote_amount=0.0,
         risk_fraction=0.0,
         first_stop_rate=0.05,
+        margin_rate=0.25,
+        maintenance_rate=0.1,
         allowed_side=-1,
         is_filled_at_close=True,
         entry_kind=LIMIT_ENTRY,
@@ -78,6 +82,7 @@ def test_rules_not_given_are_nan_or_never() -> None:
     assert all(map(math.isnan, rates))
     assert (plan.max_bars, plan.equity_fraction, plan.entry_life_bars) == (NEVER, 1.0, 1)
     assert all(map(math.isnan, (plan.first_stop_rate, plan.trailing_start_rate, plan.break_even_rate)))
+    assert (plan.margin_rate, plan.maintenance_rate) == (1.0, 0.004)
     assert (plan.exits_on_signal, plan.closes_at_end, plan.cooldown_bars) == (True, False, 0)
     assert (plan.is_filled_at_close, plan.is_optimistic, plan.entry_kind) == (False, False, MARKET_ENTRY)
 

@@ -212,7 +212,7 @@ def test_all_cash_run_breaks_even_at_the_fee(market: Market, rules: TradingRules
         assert again.equity[-1] / rules.initial_cash == pytest.approx(1.0, abs=1e-9)
 
 
-def test_two_fees_break_even_at_one_found_by_runs() -> None:
+def test_two_fees_break_even_at_one() -> None:
     bars, signals = random_market(120, 4)
     rules = replace(NEXT_OPEN, maker_fee_rate=-0.001, taker_fee_rate=0.0004, sizing=Sizing())
     counted = CountedRun()
