@@ -337,7 +337,7 @@ def move_stops(book: Book, prices: BarPrices, plan: Plan) -> None:
 
     The break-even stop moves once the price has also passed its level: it would close the position at once otherwise.
     """
-    if book.position != 0.0:
+    if plan.moves_stops and book.position != 0.0:
         direction = get_direction(book.position)
         best = best_of(prices, direction)
         start = level_from(book.entry_price, direction, plan.trailing_start_rate)

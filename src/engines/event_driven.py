@@ -148,11 +148,15 @@ def simulate(
             step(book, fills, bar, prices, action[bar], plan)
         else:
             move_stops(book, prices, plan)
-        if bar == close.size - 1:
-            end_run(book, fills, bar, prices.close, plan)
         cash[bar] = book.cash
         position[bar] = book.position
         equity[bar] = mark_to_market(book.cash, book.position, prices.close)
+    last = close.size - 1
+    if part[1] > last and book.position != 0.0:
+        end_run(book, fills, last, close[last], plan)
+        cash[last] = book.cash
+        position[last] = book.position
+        equity[last] = mark_to_market(book.cash, book.position, close[last])
 
 
 def _cached_on_disk(rules_fingerprint: str) -> Callable[..., None]:

@@ -41,6 +41,8 @@ class Plan(NamedTuple):
     trailing_stop_rate: float
     trailing_start_rate: float
     break_even_rate: float
+    moves_stops: bool
+    """Whether a stop follows the price; asked at each bar, where the levels themselves would take a quarter longer."""
     max_bars: int
     cooldown_bars: int
     exits_on_signal: bool
@@ -74,6 +76,7 @@ def build_plan(rules: TradingRules) -> Plan:
         trailing_stop_rate=_or_nan(exits.trailing_stop_rate),
         trailing_start_rate=_or_nan(exits.trailing_start_rate),
         break_even_rate=_or_nan(exits.break_even_rate),
+        moves_stops=exits.trailing_stop_rate is not None or exits.break_even_rate is not None,
         max_bars=NEVER if exits.max_bars is None else min(int(exits.max_bars), NEVER),
         cooldown_bars=int(exits.cooldown_bars),
         exits_on_signal=bool(exits.on_signal),

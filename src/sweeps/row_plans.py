@@ -38,6 +38,7 @@ class RowPlan:
     entry_kind: int
     entry_life_bars: int
     max_bars: int
+    moves_stops: int
     cooldown_bars: int
     exits_on_signal: int
     closes_at_end: int
@@ -99,6 +100,7 @@ def read_plan(row: RowPlan) -> Plan:
         row.trailing_stop_rate,
         row.trailing_start_rate,
         row.break_even_rate,
+        row.moves_stops != 0,
         row.max_bars,
         row.cooldown_bars,
         row.exits_on_signal != 0,

@@ -68,6 +68,7 @@ def test_every_rule_is_in_the_plan() -> None:
         trailing_stop_rate=0.07,
         trailing_start_rate=0.09,
         break_even_rate=0.1,
+        moves_stops=True,
         max_bars=8,
         cooldown_bars=11,
         exits_on_signal=False,
@@ -82,6 +83,7 @@ def test_rules_not_given_are_nan_or_never() -> None:
     assert all(map(math.isnan, rates))
     assert (plan.max_bars, plan.equity_fraction, plan.entry_life_bars) == (NEVER, 1.0, 1)
     assert all(map(math.isnan, (plan.first_stop_rate, plan.trailing_start_rate, plan.break_even_rate)))
+    assert plan.moves_stops is False
     assert (plan.margin_rate, plan.maintenance_rate) == (1.0, 0.004)
     assert (plan.exits_on_signal, plan.closes_at_end, plan.cooldown_bars) == (True, False, 0)
     assert (plan.is_filled_at_close, plan.is_optimistic, plan.entry_kind) == (False, False, MARKET_ENTRY)
