@@ -6,13 +6,24 @@ import asyncio
 import logging
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, TypeVar, TypeVarTuple, Unpack
 
 from src.domain.errors import ClusterUnavailable, ServiceError, StoreUnavailable, UnreadableResult
-from src.domain.jobs import ChunkSpan, Job, JobFailure, JobOutcome, JobProgress, JobRequest, JobState, Lease
+from src.domain.jobs import (
+    ChunkSpan,
+    Job,
+    JobFailure,
+    JobOutcome,
+    JobPart,
+    JobProgress,
+    JobRequest,
+    JobStage,
+    JobState,
+    Lease,
+)
 from src.jobs.threads import JobThreads
 from src.ports import Clock, JobStore, JobTask, LeaseLost
 
@@ -100,6 +111,20 @@ class RunningJob:
             times = {"now_ms": self._clock.now_ms(), "duration_ms": self._timing.lease_ms}
             return await self._store.commit(self._lease, span, content, progress, **times)
 
+        await self._write(once)
+
+    async def parts(self) -> Mapping[str, bytes]:
+        return await self._store.parts(self.job.id)
+
+    async def note(self, stage: JobStage | None, part: JobPart | None = None) -> None:
+        async def once() -> tuple[Lease, JobState]:
+            times = {"now_ms": self._clock.now_ms(), "duration_ms": self._timing.lease_ms}
+            return await self._store.note(self._lease, stage, part, **times)
+
+        await self._write(once)
+
+    async def _write(self, once: Callable[[], Awaitable[tuple[Lease, JobState]]]) -> None:
+        """Store something of the job; cancel its task if its user has cancelled the job."""
         try:
             lease, state = await self._persist(once)
         except LeaseLost:

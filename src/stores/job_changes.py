@@ -21,6 +21,7 @@ from src.domain.jobs import (
     JobFailure,
     JobProgress,
     JobQuota,
+    JobStage,
     JobState,
 )
 
@@ -33,7 +34,10 @@ HELD: Final = tuple(map(str, HELD_STATES))
 _RETRY_AFTER_S: Final = 10.0
 _FREE: Final[Fields] = {"lease_token": None, "lease_holder": None, "lease_expires_ms": None, "rate": None}
 """No process has it."""
-_DIED: Final = "The process that ran it ended {count} times before it was done. Resume it to try again."
+_NO_ATTEMPTS: Final[Fields] = {"attempt": 0, "fruitful_attempt": 0}
+_DIED: Final = (
+    "The process that ran it ended {count} times in a row before it had stored anything new. Resume it to try again."
+)
 
 
 def is_held(job: Fields, now_ms: int) -> bool:
@@ -64,10 +68,10 @@ def expire(job: Fields, now_ms: int) -> Fields:
     """Take a job whose lease has expired from its process, which has died or stopped."""
     if job["state"] == JobState.CANCELLING:
         return {**_FREE, "state": str(JobState.CANCELLED), "ended_ms": now_ms}
-    attempt = _count(job["attempt"])
-    if attempt <= MAX_ATTEMPTS:
+    fruitless = _count(job["attempt"]) - _count(job["fruitful_attempt"])
+    if fruitless <= MAX_ATTEMPTS:
         return {**_FREE, "state": str(JobState.INTERRUPTED)}
-    return fail(JobFailure(code="INTERNAL_ERROR", message=_DIED.format(count=attempt)), now_ms)
+    return fail(JobFailure(code="INTERNAL_ERROR", message=_DIED.format(count=fruitless)), now_ms)
 
 
 def fail(failure: JobFailure, now_ms: int) -> Fields:
@@ -94,10 +98,14 @@ def end(
     if state is JobState.FAILED and failure is not None:
         changes = dict(fail(failure, now_ms))
     elif is_given_back and job["state"] != JobState.CANCELLING:
-        changes = {**_FREE, "state": str(state), "attempt": max(0, _count(job["attempt"]) - 1)}
+        before = max(0, _count(job["attempt"]) - 1)
+        fruitful = min(before, _count(job["fruitful_attempt"]))
+        changes = {**_FREE, "state": str(state), "attempt": before, "fruitful_attempt": fruitful}
     elif is_given_back or state in (JobState.SUCCEEDED, JobState.CANCELLED):
         final = JobState.CANCELLED if is_given_back else state
         changes = {**_FREE, "state": str(final), "ended_ms": now_ms}
+        if final is JobState.SUCCEEDED:
+            changes["stage"] = None
     else:
         raise ValueError(f"a job does not end as {state}, or has no failure")
     if result_id is not None:
@@ -114,6 +122,19 @@ def progress(made: JobProgress, *, now_ms: int, duration_ms: int) -> Fields:
         "warnings": list(made.warnings),
         "lease_expires_ms": now_ms + duration_ms,
     }
+
+
+def note(stage: JobStage | None, *, now_ms: int, duration_ms: int) -> Fields:
+    """Note the stage of a job, unless None, and renew the lease; the rate was that of the units before."""
+    later = {"lease_expires_ms": now_ms + duration_ms}
+    if stage is None:
+        return later
+    return {**later, "rate": None, "stage": {"name": str(stage.name), "done": stage.done, "total": stage.total}}
+
+
+def count_as_fruitful(attempt: int) -> Fields:
+    """Note that an attempt has stored something new, so that the kills before it count no more."""
+    return {"fruitful_attempt": attempt}
 
 
 def is_new_chunk(span: ChunkSpan, stored: ChunkSpan | None) -> bool:
@@ -144,7 +165,7 @@ def resume(job: Fields) -> Fields:
             state=job["state"],
             allowed=(JobState.CANCELLED.value, JobState.FAILED.value, JobState.INTERRUPTED.value),
         )
-    return {**_FREE, "state": str(JobState.QUEUED), "ended_ms": None, "failure": None, "attempt": 0}
+    return {**_FREE, "state": str(JobState.QUEUED), "ended_ms": None, "failure": None, **_NO_ATTEMPTS}
 
 
 def check_deletable(job: Fields) -> None:

@@ -18,9 +18,11 @@ from src.domain.jobs import (
     JobConclusion,
     JobFailure,
     JobPage,
+    JobPart,
     JobProgress,
     JobQuota,
     JobRequest,
+    JobStage,
     JobState,
     Lease,
 )
@@ -163,6 +165,7 @@ class MongoJobs:
             async with self._session():
                 blob = await self._blobs.write(lease.job.id, content)
             named = {"first": span.first, "count": span.count, "blob": blob}
+            made = {**made, **changes.count_as_fruitful(lease.job.attempt)}
             update = {"$set": made, "$push": {"spans": named}, "$inc": {"done": span.count, "size_bytes": len(content)}}
             # Only the holder of the lease adds chunks, so the list is still the one that was read.
             row = await self._change_held(lease, update, {"spans.first": {"$ne": span.first}})
@@ -174,6 +177,41 @@ class MongoJobs:
         if row is None:
             raise LeaseLost(lease.job.id)
         return to_lease(row), JobState(row["state"])
+
+    async def note(
+        self, lease: Lease, stage: JobStage | None, part: JobPart | None, *, now_ms: int, duration_ms: int
+    ) -> tuple[Lease, JobState]:
+        made = changes.note(stage, now_ms=now_ms, duration_ms=duration_ms)
+        row = None if part is None else await self._add_part(lease, part, made)
+        row = row or await self._change_held(lease, {"$set": made})
+        if row is None:
+            raise LeaseLost(lease.job.id)
+        return to_lease(row), JobState(row["state"])
+
+    async def _add_part(self, lease: Lease, part: JobPart, made: Row) -> Row | None:
+        """Store a part with these changes; None if there is one of that name, or the lease is lost."""
+        async with self._session():
+            blob = await self._blobs.write(lease.job.id, part.content)
+        name = f"parts.{part.name}"
+        named = {**made, **changes.count_as_fruitful(lease.job.attempt), name: blob}
+        update = {"$set": named, "$inc": {"size_bytes": len(part.content)}}
+        row = await self._change_held(lease, update, {name: {"$exists": False}})
+        if row is None:
+            async with self._session():
+                await self._blobs.delete(blob)
+        return row
+
+    async def parts(self, job_id: str) -> Mapping[str, bytes]:
+        async with self._session():
+            head = await self._jobs.find_one({"_id": check_job_id(job_id)}, {"parts": True})
+            named = (head or {}).get("parts", {})
+            if not isinstance(named, Mapping):
+                raise unreadable_job(job_id, "its list of parts is damaged")
+            found = {name: await self._blobs.read(blob) for name, blob in named.items()}
+        contents = {name: content for name, content in found.items() if content is not None}
+        if len(contents) < len(found):
+            raise unreadable_job(job_id, "a part is missing")
+        return contents
 
     async def spans(self, job_id: str) -> Sequence[ChunkSpan]:
         return [ChunkSpan(first=span["first"], count=span["count"]) for span in await self._named_spans(job_id)]

@@ -17,9 +17,11 @@ from src.domain.jobs import (
     JobConclusion,
     JobFailure,
     JobPage,
+    JobPart,
     JobProgress,
     JobQuota,
     JobRequest,
+    JobStage,
     JobState,
     Lease,
 )
@@ -41,6 +43,7 @@ from src.stores.sqlite_job_rows import (
     ENDED,
     HELD,
     READ,
+    READ_PARTS,
     WAITING,
     Row,
     change_job,
@@ -51,6 +54,7 @@ from src.stores.sqlite_job_rows import (
     find_job,
     find_overlap,
     insert_job,
+    insert_part,
     take_turn,
     to_lease,
     to_row,
@@ -203,10 +207,31 @@ class SqliteJobs:
                 return change_job(connection, row, made)
             connection.execute("INSERT INTO job_chunks VALUES (?, ?, ?, ?)", [job_id, span.first, span.count, content])
             sums = {"done": row["done"] + span.count, "size_bytes": row["size_bytes"] + len(content)}
-            return change_job(connection, row, {**made, **sums})
+            return change_job(connection, row, {**made, **sums, **changes.count_as_fruitful(row["attempt"])})
 
         row = await self._database.transact(work, is_durable=False)
         return to_lease(row), JobState(row["state"])
+
+    async def note(
+        self, lease: Lease, stage: JobStage | None, part: JobPart | None, *, now_ms: int, duration_ms: int
+    ) -> tuple[Lease, JobState]:
+        if part is not None:
+            self._database.check_room(len(part.content))
+        made = changes.note(stage, now_ms=now_ms, duration_ms=duration_ms)
+
+        def work(connection: sqlite3.Connection) -> Row:
+            row = find_held(connection, lease.job.id, lease.token)
+            if part is None or not insert_part(connection, lease.job.id, part):
+                return change_job(connection, row, made)
+            size = {"size_bytes": row["size_bytes"] + len(part.content)}
+            return change_job(connection, row, {**made, **size, **changes.count_as_fruitful(row["attempt"])})
+
+        row = await self._database.transact(work, is_durable=False)
+        return to_lease(row), JobState(row["state"])
+
+    async def parts(self, job_id: str) -> Mapping[str, bytes]:
+        rows = await self._database.read(READ_PARTS, [check_job_id(job_id)])
+        return dict(rows)
 
     async def spans(self, job_id: str) -> Sequence[ChunkSpan]:
         rows = await self._database.read(
