@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any, cast
 
 import pandas as pd
 import pytest
 
 from backtesting_client import Client, ClientError, InvalidRequest, JobFailed, NotFound, Sweep
+from backtesting_client.jobs import Job
 from backtesting_client.sweep_requests import read_constraint, split_settings
+from backtesting_client.transport import Transport
 from tests.sweeps_served import JOB_S
 
 pytestmark = pytest.mark.timeout(2 * JOB_S)
@@ -117,3 +120,23 @@ def test_constraints_are_read_from_texts(text: str, expected: dict[str, object])
 def test_constraint_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"is no relation|neither a number"):
         read_constraint(text, {"fast": []})
+
+
+def test_stage_of_a_job_stands_beside_its_bar() -> None:
+    class Bar:
+        n = 0
+        total: Any = None
+        postfix = ""
+
+        def update(self, count: int) -> None:
+            self.n += count
+
+        def set_postfix_str(self, text: str) -> None:
+            self.postfix = text
+
+    info = {"id": "a", "kind": "SWEEP", "state": "RUNNING", "done": 4, "total": 4}
+    bar = Bar()
+    for stage, postfix in ((None, ""), ({"name": "BEST", "done": 2, "total": 5}, "best 2 of 5")):
+        Job(cast("Transport", None), "ann", info | {"stage": stage})._draw(bar)
+        assert (bar.n, bar.total, bar.postfix) == (4, 4, postfix)
+    Job(cast("Transport", None), "ann", info)._draw(bar)

@@ -72,8 +72,8 @@ function judgeRun(run) {
 }
 
 const UNFINISHED = {
-  CANCELLED: "Cancelled before all rows were computed, so nothing tests the best one.",
-  FAILED: "It failed before all rows were computed, so nothing tests the best one.",
+  CANCELLED: "Cancelled before it was done, so nothing tests the best one.",
+  FAILED: "It failed before it was done, so nothing tests the best one.",
 };
 
 function conclude(sweep, checks) {
