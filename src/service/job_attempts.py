@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Final
 
-from src.domain.errors import Conflict, ResultNotFound, UnreadableResult
+from src.domain.errors import Conflict, UnreadableResult
 from src.domain.jobs import JobPart
 from src.domain.market import MarketSeries
 from src.domain.runs import BacktestRequest
 from src.domain.signals import Predictions
 from src.ports import JobHandle
 from src.service.backtests import BacktestService
+from src.service.history import fetch_with_history
 from src.service.reruns import pin_range
 
 PART: Final = "bars"
@@ -52,7 +54,7 @@ async def prepare_pinned(
         market = pin_range(backtest.market, found.first_ms, found.last_ms)
         return replace(backtest, market=market), series, predictions
     if found.fingerprint != pinned.fingerprint:
-        raise Conflict("The bars of job {id!r} have changed since it was begun. Start it again.", id=handle.job.id)
+        raise _changed(handle.job.id)
     return backtest, replace(series, warnings=pinned.warnings), predictions
 
 
@@ -61,22 +63,36 @@ async def run_once(backtests: BacktestService, request: BacktestRequest, result_
 
     Raises what `BacktestService.run` raises.
     """
-    if await _is_stored(backtests, result_id):
+    if await backtests.is_stored(result_id):
         return
     try:
         await backtests.run(request, result_id=result_id)
     except Conflict as error:
         # A process that had lost the job may have stored it meanwhile.
-        if not await _is_stored(backtests, result_id):
+        if not await backtests.is_stored(result_id):
             raise error
 
 
-async def _is_stored(backtests: BacktestService, result_id: str) -> bool:
-    try:
-        await backtests.check_exists(result_id)
-    except ResultNotFound:
-        return False
-    return True
+async def pin_request(
+    backtests: BacktestService, parts: Mapping[str, bytes], request: BacktestRequest, *, warm_up_bars: int, job_id: str
+) -> BacktestRequest:
+    """Return the request with the range of the bars that a job had.
+
+    Raises Conflict if the source has other bars there now, or the job does not say which it had.
+    """
+    if PART not in parts:
+        raise Conflict("Job {id!r} does not say which bars it had. Start it again.", id=job_id)
+    pinned = _read(parts[PART])
+    market = pin_range(request.market, pinned.first_ms, pinned.last_ms)
+    source = await backtests.sources.find(market.source, user_id=request.user_id)
+    series = await fetch_with_history(source, market, warm_up_bars)
+    if await backtests.computing.run(series.fingerprint) != pinned.fingerprint:
+        raise _changed(job_id)
+    return replace(request, market=market)
+
+
+def _changed(job_id: str) -> Conflict:
+    return Conflict("The bars of job {id!r} have changed since it was begun. Start it again.", id=job_id)
 
 
 def _write(bars: _PinnedBars) -> bytes:

@@ -41,6 +41,17 @@ def test_best_is_the_run_of_its_row(bt: Client, sweep: Sweep) -> None:
     assert repr(sweep) == f"Sweep({sweep.id!r}, SUCCEEDED)"
 
 
+def test_deleted_run_of_a_row_is_made_again(service: str, sweep: Sweep) -> None:
+    row, kept = sweep.kept.index[-1], sweep.kept.iloc[-1]
+    assert kept["is_stored"]
+    before = sweep.run_row(row)
+    with Client(service, user="client-sweeps", progress=False, timeout_s=JOB_S) as owner:
+        owner.delete(before)
+    again = sweep.run_row(row)
+    assert (again.id, before.id) == (kept["result_id"], kept["result_id"])
+    assert again.metrics.equals(before.metrics)
+
+
 def test_heatmap_equals_a_pivot_of_the_rows(sweep: Sweep) -> None:
     expected = sweep.rows("row").pivot_table(index="slow", columns="fast", values="total_return", aggfunc="mean")
     found = sweep.heatmap("fast", "slow", reduce="MEAN")

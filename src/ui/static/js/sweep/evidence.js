@@ -108,7 +108,8 @@ const SAID = { true: "Objection: ", false: "No objection: ", null: "" };
 /** The sentence, and the checks beside it. */
 export function Evidence({ sweep }) {
   const { conclusion, deflation, settings } = sweep;
-  const bestId = conclusion?.best[0]?.result_id ?? null;
+  const best = conclusion?.best[0];
+  const bestId = best?.is_stored ? best.result_id : null;
   const [run] = useLoad(async (signal) => (bestId ? getBacktest(bestId, signal) : null), [bestId]);
   const checks = conclusion?.best.length
     ? [
