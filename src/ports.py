@@ -15,6 +15,7 @@ from src.domain.chain_links import ChainLink
 from src.domain.datasets import BarFileDeclaration, Dataset
 from src.domain.intervals import Interval
 from src.domain.jobs import (
+    NOTHING_MADE,
     ChunkSpan,
     Idempotency,
     Job,
@@ -466,10 +467,8 @@ class JobStore(Protocol):
         state: JobState,
         *,
         now_ms: int,
-        result_id: str | None = None,
+        outcome: JobOutcome = NOTHING_MADE,
         failure: JobFailure | None = None,
-        conclusion: JobConclusion | None = None,
-        warnings: Sequence[str] = (),
     ) -> Job:
         """End a job: SUCCEEDED, FAILED (with `failure`) or CANCELLED; QUEUED or INTERRUPTED gives it back.
 

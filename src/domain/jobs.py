@@ -228,3 +228,6 @@ class JobOutcome:
     result_id: str | None = None
     conclusion: JobConclusion | None = None
     warnings: tuple[str, ...] = ()
+
+
+NOTHING_MADE: Final = JobOutcome()

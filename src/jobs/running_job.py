@@ -13,6 +13,7 @@ from typing import Final, TypeVar, TypeVarTuple, Unpack
 
 from src.domain.errors import ClusterUnavailable, ServiceError, StoreUnavailable, UnreadableResult
 from src.domain.jobs import (
+    NOTHING_MADE,
     ChunkSpan,
     Job,
     JobFailure,
@@ -160,7 +161,7 @@ class RunningJob:
 
     async def _end(self, ended: asyncio.Task[JobOutcome]) -> Job | None:
         """Store how the task has ended."""
-        outcome, failure = JobOutcome(), None
+        outcome, failure = NOTHING_MADE, None
         error = None if ended.cancelled() else ended.exception()
         if self._reason is StopReason.LOST or isinstance(error, LeaseLost):
             logger.warning("job lost to another process: id=%s", self.job.id)
@@ -176,15 +177,8 @@ class RunningJob:
             state, failure = JobState.FAILED, _describe_failure(self.job, error)
 
         async def once() -> Job:
-            return await self._store.end(
-                self._lease,
-                state,
-                now_ms=self._clock.now_ms(),
-                result_id=outcome.result_id,
-                failure=failure,
-                conclusion=outcome.conclusion,
-                warnings=outcome.warnings,
-            )
+            now_ms = self._clock.now_ms()
+            return await self._store.end(self._lease, state, now_ms=now_ms, outcome=outcome, failure=failure)
 
         job = await self._persist(once)
         logger.info("job ended: id=%s state=%s done=%d", job.id, job.state, job.done)

@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from src.domain.errors import Busy, Conflict
+from src.domain.errors import Busy, Conflict, UnreadableResult
 from src.domain.jobs import (
     FINAL_STATES,
     HELD_STATES,
@@ -19,6 +19,7 @@ from src.domain.jobs import (
     ChunkSpan,
     Idempotency,
     JobFailure,
+    JobOutcome,
     JobProgress,
     JobQuota,
     JobStage,
@@ -84,15 +85,12 @@ def fail(failure: JobFailure, now_ms: int) -> Fields:
     }
 
 
-def end(
-    job: Fields,
-    state: JobState,
-    *,
-    now_ms: int,
-    result_id: str | None,
-    failure: JobFailure | None,
-    warnings: Sequence[str],
-) -> Fields:
+def fail_unreadable(error: UnreadableResult, now_ms: int) -> Fields:
+    """End a job that cannot be read: it would be taken again and again, before all other jobs of its user."""
+    return fail(JobFailure(code=error.code, message=error.message), now_ms)
+
+
+def end(job: Fields, state: JobState, outcome: JobOutcome, *, now_ms: int, failure: JobFailure | None) -> Fields:
     """End a job; QUEUED or INTERRUPTED gives it back, unless it was cancelled, and the attempt does not count."""
     is_given_back = state in WAITING
     if state is JobState.FAILED and failure is not None:
@@ -108,9 +106,9 @@ def end(
             changes["stage"] = None
     else:
         raise ValueError(f"a job does not end as {state}, or has no failure")
-    if result_id is not None:
-        changes["result_id"] = result_id
-    return {**changes, "warnings": list(warnings)} if warnings else changes
+    if outcome.result_id is not None:
+        changes["result_id"] = outcome.result_id
+    return {**changes, "warnings": list(outcome.warnings)} if outcome.warnings else changes
 
 
 def progress(made: JobProgress, *, now_ms: int, duration_ms: int) -> Fields:

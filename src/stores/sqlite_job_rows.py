@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from src.domain.jobs import ChunkSpan, Idempotency, JobFailure, JobPart, Lease
+from src.domain.jobs import ChunkSpan, Idempotency, JobPart, Lease
 from src.ports import LeaseLost
 from src.stores import job_changes as changes
 from src.stores.job_documents import JOB_FIELDS, read_job
@@ -78,11 +78,6 @@ def expire_leases(connection: sqlite3.Connection, now_ms: int) -> None:
     expired = f"SELECT {READ} FROM jobs WHERE {HELD} AND lease_expires_ms <= ?"  # noqa: S608
     for row in map(to_row, connection.execute(expired, [now_ms]).fetchall()):
         change_job(connection, row, changes.expire(row, now_ms))
-
-
-def fail_job(failure: JobFailure, now_ms: int, _: Row) -> Row:
-    """Return the changes of a job that fails."""
-    return changes.fail(failure, now_ms)
 
 
 def take_turn(connection: sqlite3.Connection) -> Row | None:

@@ -25,6 +25,7 @@ from src.domain.jobs import (
     JobConclusion,
     JobFailure,
     JobKind,
+    JobOutcome,
     JobPart,
     JobProgress,
     JobStage,
@@ -302,7 +303,7 @@ async def test_lost_lease_writes_nothing(store: JobStore) -> None:
     with pytest.raises(LeaseLost):
         await store.renew(old, now_ms=LATER_MS, duration_ms=LEASE_MS)
     with pytest.raises(LeaseLost):
-        await store.end(old, JobState.SUCCEEDED, now_ms=LATER_MS, conclusion=make_conclusion())
+        await store.end(old, JobState.SUCCEEDED, now_ms=LATER_MS, outcome=JobOutcome(conclusion=make_conclusion()))
     assert await contents(store, job.id) == [b"mine"]
     assert await store.read_conclusion(job.id) is None
     assert (await store.get(job.id)).state is JobState.RUNNING
@@ -461,7 +462,10 @@ async def test_job_succeeds_with_what_it_found(store: JobStore, conclusion: JobC
     held = await lease(store)
     await commit(store, held, 0)
     ended = await store.end(
-        held, JobState.SUCCEEDED, now_ms=LATER_MS, result_id="r-1", conclusion=conclusion, warnings=["at the end"]
+        held,
+        JobState.SUCCEEDED,
+        now_ms=LATER_MS,
+        outcome=JobOutcome(result_id="r-1", conclusion=conclusion, warnings=("at the end",)),
     )
     assert ended == await store.get(job.id)
     assert (ended.state, ended.ended_ms, ended.rate) == (JobState.SUCCEEDED, LATER_MS, None)
@@ -480,7 +484,7 @@ async def test_conclusion_of_a_walk_forward_is_read_back(store: JobStore) -> Non
         distinct_choices=2, warnings=("é",),
     )  # fmt: skip
     job = await submit(store)
-    await store.end(await lease(store), JobState.SUCCEEDED, now_ms=START_MS, conclusion=conclusion)
+    await store.end(await lease(store), JobState.SUCCEEDED, now_ms=START_MS, outcome=JobOutcome(conclusion=conclusion))
     assert await store.read_conclusion(job.id) == conclusion
 
 
@@ -579,7 +583,7 @@ async def test_deleted_job_is_gone_with_its_chunks(store: JobStore) -> None:
         await commit(store, held, first)
     with pytest.raises(Conflict, match=r"is RUNNING. Cancel it first"):
         await store.delete(job.id)
-    await store.end(held, JobState.SUCCEEDED, now_ms=START_MS, conclusion=make_conclusion())
+    await store.end(held, JobState.SUCCEEDED, now_ms=START_MS, outcome=JobOutcome(conclusion=make_conclusion()))
     await store.delete(job.id)
     with pytest.raises(JobNotFound):
         await store.get(job.id)
