@@ -70,7 +70,7 @@ def test_conclusion_names_the_best_rows(service: str, sweep_id: str) -> None:
         assert kept["values"] == {name: row[name] for name in ("fast", "slow", "stop_loss")}
 
 
-def test_deleted_best_row_says_so_and_is_run_again(service: str, sweep_id: str) -> None:
+def test_deleted_best_row_is_run_again(service: str, sweep_id: str) -> None:
     kept = data_of(httpx.get(f"{service}/api/sweeps/{sweep_id}"))["conclusion"]["best"]
     assert [each["is_stored"] for each in kept] == [True, True]
     address = f"{service}/api/backtests/{kept[0]['result_id']}"
