@@ -91,6 +91,19 @@ def test_deleted_best_row_is_run_again(service: str, sweep_id: str) -> None:
     assert data_of(httpx.post(run, params=user | {"rows": False}, timeout=JOB_S))["created_at"] == again["created_at"]
 
 
+def test_quota_below_keep_best_leaves_the_best_rows(own_service: Any) -> None:
+    service, _ = own_service(max_results_per_user=2)
+    sweep_id = start(service, "/api/sweeps", SWEEP | {"keep_best": 4})
+    wait(service, sweep_id)
+    sweep = data_of(httpx.get(f"{service}/api/sweeps/{sweep_id}"))
+    best = sweep["conclusion"]["best"]
+    assert [kept["is_stored"] for kept in best] == [True, True, False, False]
+    assert sweep["deflation"] is not None
+    for kept in best:
+        found = httpx.get(f"{service}/api/backtests/{kept['result_id']}", params={"rows": False})
+        assert found.is_success is kept["is_stored"]
+
+
 def test_any_row_can_be_run_over_both_apis(service: str, sweep_id: str) -> None:
     worst = rows_of(service, sweep_id, sort_by="rank")["items"][-1]
     document = """mutation ($id: ID!, $row: Int!, $user: String!) {
