@@ -99,3 +99,6 @@ class Job:
         if bar is not None:
             bar.total = self.info["total"]
             bar.update(self.info["done"] - bar.n)
+            stage = self.info.get("stage")
+            if stage is not None:
+                bar.set_postfix_str(f"{stage['name'].lower()} {stage['done']} of {stage['total']}")

@@ -72,12 +72,26 @@ class Sweep(_Computed):
 
     @property
     def kept(self) -> pd.DataFrame:
-        """The best rows, the best first: their values, objective, and the id of the stored result of each."""
+        """The best rows, the best first: their values, objective, and the id of the result of each.
+
+        `is_stored` is False if the result was deleted since; `run_row` makes it again.
+        """
         rows = [
-            {"row": kept["row"], **kept["values"], "objective": kept["objective"], "result_id": kept["result_id"]}
+            {
+                "row": kept["row"],
+                **kept["values"],
+                "objective": kept["objective"],
+                "result_id": kept["result_id"],
+                "is_stored": kept["is_stored"],
+            }
             for kept in self.conclusion["best"]
         ]
         return pd.DataFrame(rows).set_index("row") if rows else pd.DataFrame()
+
+    def run_row(self, row: int) -> Run:
+        """Run a row on the sweep's bars and store its result, unless that is stored; return it."""
+        query = {"user_id": self.job.info["user_id"], "rows": "false"}
+        return Run(self._transport, self._transport.data("POST", f"{self._path}/rows/{row}/run", params=query))
 
     @property
     def pbo(self) -> float | None:

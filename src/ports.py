@@ -15,6 +15,7 @@ from src.domain.chain_links import ChainLink
 from src.domain.datasets import BarFileDeclaration, Dataset
 from src.domain.intervals import Interval
 from src.domain.jobs import (
+    NOTHING_MADE,
     ChunkSpan,
     Idempotency,
     Job,
@@ -23,9 +24,11 @@ from src.domain.jobs import (
     JobKind,
     JobOutcome,
     JobPage,
+    JobPart,
     JobProgress,
     JobQuota,
     JobRequest,
+    JobStage,
     JobState,
     Lease,
 )
@@ -411,9 +414,10 @@ class JobStore(Protocol):
     async def lease(self, *, holder: str, now_ms: int, duration_ms: int) -> Lease | None:
         """Return the next job to work on, with a lease, and set it RUNNING; None if there is none.
 
-        First, jobs whose lease has expired become INTERRUPTED, or FAILED after `MAX_ATTEMPTS`, or CANCELLED if they
-        were CANCELLING. Then the oldest QUEUED or INTERRUPTED job of the user who has the fewest RUNNING ones is taken,
-        among equals of the user whose last lease was longest ago.
+        First, jobs whose lease has expired become INTERRUPTED, or FAILED after more than `MAX_ATTEMPTS` attempts in a
+        row that stored no new chunk or part, or CANCELLED if they were CANCELLING. Then the oldest QUEUED or
+        INTERRUPTED job of the user who has the fewest RUNNING ones is taken, among equals of the user whose last lease
+        was longest ago.
         """
         ...
 
@@ -433,6 +437,19 @@ class JobStore(Protocol):
         """
         ...
 
+    async def note(
+        self, lease: Lease, stage: JobStage | None, part: JobPart | None, *, now_ms: int, duration_ms: int
+    ) -> tuple[Lease, JobState]:
+        """Store the stage of a job and a part of it in one transaction, and renew the lease; None leaves what is there.
+
+        A part that is there is kept. Raises LeaseLost.
+        """
+        ...
+
+    async def parts(self, job_id: str) -> Mapping[str, bytes]:
+        """Return the contents of the stored parts by their names; empty for an unknown job."""
+        ...
+
     async def spans(self, job_id: str) -> Sequence[ChunkSpan]:
         """Return the stored chunks, by their first units in rising order; empty for an unknown job."""
         ...
@@ -450,10 +467,8 @@ class JobStore(Protocol):
         state: JobState,
         *,
         now_ms: int,
-        result_id: str | None = None,
+        outcome: JobOutcome = NOTHING_MADE,
         failure: JobFailure | None = None,
-        conclusion: JobConclusion | None = None,
-        warnings: Sequence[str] = (),
     ) -> Job:
         """End a job: SUCCEEDED, FAILED (with `failure`) or CANCELLED; QUEUED or INTERRUPTED gives it back.
 
@@ -526,6 +541,14 @@ class JobHandle(Protocol):
 
     async def commit(self, span: ChunkSpan, content: bytes, progress: JobProgress) -> None:
         """Store a chunk with the progress; the task is cancelled here if its user has cancelled the job."""
+        ...
+
+    async def note(self, stage: JobStage | None, part: JobPart | None = None) -> None:
+        """Show the stage of the job, and store a part that is finished; the task is cancelled here as by `commit`."""
+        ...
+
+    async def parts(self) -> Mapping[str, bytes]:
+        """Return the contents of the parts that are stored already, by their names."""
         ...
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, TypeAlias
@@ -15,7 +16,7 @@ from src.domain.sweeps import SweepConclusion, SweepRequest
 from src.domain.walk_forward import WalkForwardConclusion, WalkForwardRequest
 
 MAX_ATTEMPTS: Final = 3
-"""Times that a job whose process died is begun again, before it fails."""
+"""Times in a row that a job whose process died before it had stored anything new is begun again, before it fails."""
 MAX_IDEMPOTENCY_KEY_LENGTH: Final = 128
 IDEMPOTENCY_KEY_PATTERN: Final = "^[ -~]+$"
 """A header holds ASCII only."""
@@ -66,6 +67,28 @@ HELD_STATES: Final = (JobState.RUNNING, JobState.CANCELLING)
 """A process has a lease of it, which may have expired."""
 
 
+class StageName(StrEnum):
+    """What a job does once its units of work are done."""
+
+    BEST = "BEST"
+    """It runs the best rows of a sweep and stores their results; a step is a row."""
+    OVERFITTING = "OVERFITTING"
+    """It measures how much the choice of the best row is overfitted."""
+    SUPERIORITY = "SUPERIORITY"
+    """It tests the best row against buying and holding; each row takes two steps."""
+    RESULT = "RESULT"
+    """It runs the tests of a walk-forward one after another and stores that as a result."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobStage:
+    """A stage of a job after its units of work, and how far it is."""
+
+    name: StageName = reported("What it does.")
+    done: int = reported("Steps of the stage that are done.", "count")
+    total: int = reported("Steps of the stage in all.", "count")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobFailure:
     """Why a job failed."""
@@ -92,6 +115,9 @@ class Job:
     rate: float | None = reported("Units per second lately; null if it is not running.", "1/s", default=None)
     best_so_far: float | None = reported(
         "The best objective so far; null without any.", "the objective's unit", default=None
+    )
+    stage: JobStage | None = reported(
+        "What it does after its units of work are done; null before, and once it has succeeded.", default=None
     )
     attempt: int = reported(
         "How often it has been begun since it was last queued by its user; a stop of the service does not count.",
@@ -159,6 +185,21 @@ class ChunkSpan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class JobPart:
+    """Something of a job besides its chunks that an attempt has finished, so that no later one does it again.
+
+    `name` consists of a-z, 0-9 and hyphens.
+    """
+
+    name: str
+    content: bytes = b""
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch("[a-z0-9-]{1,64}", self.name):
+            raise ValueError(f"{self.name!r} is no name of a part")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JobProgress:
     """What a commit changes in the job besides the chunk: see `Job`."""
 
@@ -187,3 +228,6 @@ class JobOutcome:
     result_id: str | None = None
     conclusion: JobConclusion | None = None
     warnings: tuple[str, ...] = ()
+
+
+NOTHING_MADE: Final = JobOutcome()

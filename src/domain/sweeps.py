@@ -369,6 +369,10 @@ class KeptRow:
     values: Mapping[str, ParameterValue] = reported("Values of the swept parameters, by name.")
     objective: float = reported("Its objective.", OBJECTIVE)
     result_id: str = reported("The id of its stored result.")
+    is_stored: bool = reported(
+        "Whether that result is still stored: its user may have deleted it, and a quota deletes the oldest.",
+        default=True,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -378,7 +382,7 @@ class SweepConclusion:
     bars_fingerprint: str = reported("SHA-256 of the bars, warm-up included.")
     bars: int = reported("Bars of each row.", "bars")
     combinations: int = reported("Rows that were computed.", "count")
-    best: tuple[KeptRow, ...] = reported("The best rows, the best first; each is a stored result.")
+    best: tuple[KeptRow, ...] = reported("The best rows, the best first; each was stored as a result.")
     overfitting: SweepOverfitting | None = reported(
         "How much the choice of the best is overfitted (PBO); null if too few rows or bars allow no estimate."
     )

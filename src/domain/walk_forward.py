@@ -142,4 +142,8 @@ class WalkForwardConclusion:
     )
     profitable_folds: int = reported("Folds whose test gained.", "count")
     distinct_choices: int = reported("Different combinations that were chosen.", "count")
+    is_stored: bool = reported(
+        "Whether that result is still stored: its user may have deleted it, and a quota deletes the oldest.",
+        default=True,
+    )
     warnings: tuple[str, ...] = reported("Warnings, in full sentences.", default=())

@@ -6,13 +6,25 @@ import asyncio
 import logging
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, TypeVar, TypeVarTuple, Unpack
 
 from src.domain.errors import ClusterUnavailable, ServiceError, StoreUnavailable, UnreadableResult
-from src.domain.jobs import ChunkSpan, Job, JobFailure, JobOutcome, JobProgress, JobRequest, JobState, Lease
+from src.domain.jobs import (
+    NOTHING_MADE,
+    ChunkSpan,
+    Job,
+    JobFailure,
+    JobOutcome,
+    JobPart,
+    JobProgress,
+    JobRequest,
+    JobStage,
+    JobState,
+    Lease,
+)
 from src.jobs.threads import JobThreads
 from src.ports import Clock, JobStore, JobTask, LeaseLost
 
@@ -100,6 +112,20 @@ class RunningJob:
             times = {"now_ms": self._clock.now_ms(), "duration_ms": self._timing.lease_ms}
             return await self._store.commit(self._lease, span, content, progress, **times)
 
+        await self._write(once)
+
+    async def parts(self) -> Mapping[str, bytes]:
+        return await self._store.parts(self.job.id)
+
+    async def note(self, stage: JobStage | None, part: JobPart | None = None) -> None:
+        async def once() -> tuple[Lease, JobState]:
+            times = {"now_ms": self._clock.now_ms(), "duration_ms": self._timing.lease_ms}
+            return await self._store.note(self._lease, stage, part, **times)
+
+        await self._write(once)
+
+    async def _write(self, once: Callable[[], Awaitable[tuple[Lease, JobState]]]) -> None:
+        """Store something of the job; cancel its task if its user has cancelled the job."""
         try:
             lease, state = await self._persist(once)
         except LeaseLost:
@@ -135,7 +161,7 @@ class RunningJob:
 
     async def _end(self, ended: asyncio.Task[JobOutcome]) -> Job | None:
         """Store how the task has ended."""
-        outcome, failure = JobOutcome(), None
+        outcome, failure = NOTHING_MADE, None
         error = None if ended.cancelled() else ended.exception()
         if self._reason is StopReason.LOST or isinstance(error, LeaseLost):
             logger.warning("job lost to another process: id=%s", self.job.id)
@@ -151,15 +177,8 @@ class RunningJob:
             state, failure = JobState.FAILED, _describe_failure(self.job, error)
 
         async def once() -> Job:
-            return await self._store.end(
-                self._lease,
-                state,
-                now_ms=self._clock.now_ms(),
-                result_id=outcome.result_id,
-                failure=failure,
-                conclusion=outcome.conclusion,
-                warnings=outcome.warnings,
-            )
+            now_ms = self._clock.now_ms()
+            return await self._store.end(self._lease, state, now_ms=now_ms, outcome=outcome, failure=failure)
 
         job = await self._persist(once)
         logger.info("job ended: id=%s state=%s done=%d", job.id, job.state, job.done)

@@ -6,11 +6,11 @@ import uuid
 from dataclasses import dataclass
 from typing import ClassVar
 
-from src.domain.errors import Conflict
 from src.domain.jobs import JobKind, JobOutcome
 from src.domain.runs import BacktestRequest
 from src.ports import JobHandle
 from src.service.backtests import BacktestService
+from src.service.job_attempts import run_once
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,13 +27,5 @@ class BacktestTask:
         if not isinstance(request, BacktestRequest):
             raise TypeError(f"{type(request).__name__} is no backtest")
         result_id = str(uuid.uuid5(uuid.UUID(handle.job.id), "result"))
-        try:
-            await self.backtests.run(request, result_id=result_id)
-        except Conflict as error:
-            # Equal requests at the same time share a run, and the other one's result has another id.
-            if not await self._is_stored(result_id):
-                raise error
+        await run_once(self.backtests, request, result_id)
         return JobOutcome(result_id=result_id)
-
-    async def _is_stored(self, result_id: str) -> bool:
-        return bool(await self.backtests.compare([result_id]))

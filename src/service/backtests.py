@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from src.concurrency.single_flight import SingleFlight
-from src.domain.errors import TimedOut, UnreadableResult, bad_value, result_not_found
+from src.domain.errors import ResultNotFound, TimedOut, UnreadableResult, bad_value, result_not_found
 from src.domain.judgement import LedgerSnapshot
 from src.domain.market import SIMULATED, MarketRequest, MarketSeries
 from src.domain.model_files import ModelFile, check_user_id
@@ -338,6 +338,14 @@ class BacktestService:
     async def check_exists(self, result_id: str) -> None:
         """Raise ResultNotFound if no such result is stored; it is not read."""
         await self.store.owner(result_id)
+
+    async def is_stored(self, result_id: str) -> bool:
+        """Return whether such a result is stored."""
+        try:
+            await self.check_exists(result_id)
+        except ResultNotFound:
+            return False
+        return True
 
     async def delete(self, result_id: str, *, user_id: str) -> ResultSummary | None:
         """Delete a user's stored result and return its summary; None if it could not be read.

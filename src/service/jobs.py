@@ -76,6 +76,10 @@ class JobService:
         """Yield the contents of the chunks that are stored so far, in order; raises JobNotFound."""
         return self._store.chunks(job_id)
 
+    async def parts(self, job_id: str) -> Mapping[str, bytes]:
+        """Return what attempts of a job have finished besides its chunks, by name."""
+        return await self._store.parts(job_id)
+
     async def list(
         self, *, user_id: str, first: int, after: str | None = None, state: JobState | None = None
     ) -> JobPage:

@@ -35,9 +35,12 @@ def build_pinned_request(original: BacktestResult) -> BacktestRequest:
 
 def pin_market(original: BacktestResult) -> MarketRequest:
     """Return the request for exactly the bars of a result, without those that its strategy read before them."""
-    market = original.request.market
-    first_ms, last_ms = int(original.time_ms[0]), int(original.time_ms[-1])
-    # More than the result has, because invalid bars that were left out count in a limit too.
+    return pin_range(original.request.market, int(original.time_ms[0]), int(original.time_ms[-1]))
+
+
+def pin_range(market: MarketRequest, first_ms: int, last_ms: int) -> MarketRequest:
+    """Return the request for exactly the bars that a request found from `first_ms` to `last_ms`."""
+    # More than there are, because invalid bars that were left out count in a limit too.
     most = market.interval.most_bars(first_ms, last_ms)
     return replace(market, start_ms=first_ms, end_ms=last_ms, limit=most, limit_origin=LimitOrigin.RANGE)
 

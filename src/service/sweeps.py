@@ -14,6 +14,7 @@ import numpy as np
 from src.domain.confidence import Deflation
 from src.domain.errors import InvalidInput, ResultNotFound, UnreadableResult, bad_value, job_not_found
 from src.domain.jobs import KIND_OF, Job
+from src.domain.runs import BacktestResult
 from src.domain.sweeps import (
     ROW_METRICS,
     Reduce,
@@ -25,13 +26,17 @@ from src.domain.sweeps import (
 from src.domain.walk_forward import Fold, WalkForwardConclusion, WalkForwardRequest
 from src.service.backtests import BacktestService
 from src.service.computing import ComputeQueue
+from src.service.job_attempts import pin_request, run_once
 from src.service.jobs import JobService
+from src.service.sweep_conclusion import result_id_of
 from src.service.sweep_tables import SweepTable, SweptColumn, find_name, read_columns, read_table, sort_rows
 from src.service.walk_forward_folds import fold_from_bytes
-from src.sweeps.combinations import sweepable
+from src.sweeps.combinations import apply_values, sweepable
 from src.sweeps.estimating import estimate_sweep
 from src.sweeps.heat_map import HeatMap, heat_map
 from src.sweeps.parameters import find_sweepable
+from src.sweeps.space import build_space
+from src.sweeps.warm_up import warm_up_bars_of
 
 Request = TypeVar("Request", SweepRequest, WalkForwardRequest)
 Conclusion = TypeVar("Conclusion", SweepConclusion, WalkForwardConclusion)
@@ -111,11 +116,17 @@ class SweepService:
     async def get(self, sweep_id: str) -> Sweep:
         """Return a sweep; raises JobNotFound if there is none of that id."""
         job, request, conclusion = await self._read(sweep_id, SweepRequest, SweepConclusion)
+        if conclusion is not None:
+            stored = await asyncio.gather(*(self.backtests.is_stored(kept.result_id) for kept in conclusion.best))
+            pairs = zip(conclusion.best, stored, strict=True)
+            conclusion = replace(conclusion, best=tuple(replace(kept, is_stored=found) for kept, found in pairs))
         return Sweep(job=job, request=request, conclusion=conclusion)
 
     async def get_walk_forward(self, job_id: str) -> WalkForward:
         """Return a walk-forward; raises JobNotFound if there is none of that id."""
         job, request, conclusion = await self._read(job_id, WalkForwardRequest, WalkForwardConclusion)
+        if conclusion is not None:
+            conclusion = replace(conclusion, is_stored=await self.backtests.is_stored(conclusion.result_id))
         folds = tuple([fold_from_bytes(content) async for content in self.jobs.chunks(job_id)])
         return WalkForward(job=job, request=request, folds=folds, conclusion=conclusion)
 
@@ -129,6 +140,32 @@ class SweepService:
             places = await asyncio.to_thread(sort_rows, table, request, by=sort_by, descending=descending)
             some = places[offset:] if first is None else places[offset : offset + first]
             return SweepPage(columns=columns, rows=table.take(some), total=len(places), offset=offset)
+
+    async def run_row(self, sweep_id: str, row: int, *, user_id: str) -> BacktestResult:
+        """Return the stored result of a row; if there is none, run the row on the sweep's bars and store it.
+
+        Raises JobNotFound if there is no such sweep, or it belongs to another user; InvalidInput if the row is not
+        computed; Conflict if the bars have changed; what `BacktestService.run` raises.
+        """
+        async with self._table(sweep_id) as (request, table):
+            if request.user_id != user_id:
+                raise job_not_found(sweep_id)
+            places = np.flatnonzero(table.numbers == row)
+            if not places.size:
+                raise bad_value("row", got=row, allowed=f"a row that is computed; there are {len(table):,} by now")
+            values = await asyncio.to_thread(lambda: build_space(request).plain_of(table.values[places[0]]))
+            warm_up = await asyncio.to_thread(warm_up_bars_of, request)
+        result_id = result_id_of(sweep_id, row)
+        if not await self.backtests.is_stored(result_id):
+            pinned = await pin_request(
+                self.backtests,
+                await self.jobs.parts(sweep_id),
+                request.backtest,
+                warm_up_bars=warm_up,
+                job_id=sweep_id,
+            )
+            await run_once(self.backtests, apply_values(pinned, values), result_id)
+        return await self.backtests.get(result_id)
 
     async def heat_map(self, sweep_id: str, *, x: str, y: str, metric: str | None, reduce: Reduce) -> SweepMap:
         """Return a metric over two swept parameters, reduced over the others; None is the objective's metric.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import logging
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,8 +13,7 @@ from typing import ClassVar, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from src.domain.errors import Conflict
-from src.domain.jobs import ChunkSpan, JobKind, JobOutcome, JobProgress
+from src.domain.jobs import ChunkSpan, JobKind, JobOutcome, JobPart, JobProgress, JobStage, StageName
 from src.domain.market import LimitOrigin, MarketSeries
 from src.domain.performance import Metrics
 from src.domain.runs import BacktestRequest
@@ -26,6 +24,7 @@ from src.domain.trials import TrialBatch
 from src.domain.walk_forward import Fold, FoldBars, WalkForwardConclusion, WalkForwardRequest
 from src.ports import JobHandle, RowExecutor, TrialLedger
 from src.service.backtests import BacktestService
+from src.service.job_attempts import prepare_pinned, run_once
 from src.service.judging import compute_part, ledger_market
 from src.service.sweep_trials import SweepTrials
 from src.service.walk_forward_folds import fold_from_bytes, fold_to_bytes
@@ -35,10 +34,9 @@ from src.sweeps.folds import cut_window, efficiency, plan_folds
 from src.sweeps.ranking import column_of, rank_rows
 from src.sweeps.warm_up import window_warm_up_of
 
-logger = logging.getLogger(__name__)
-
 MAX_ROWS_AT_ONCE: Final = 2_000
 """Rows of a chunk: a cancelled job stops after the present ones."""
+RESULT_PART: Final = "result"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +85,9 @@ class WalkForwardTask:
     async def _prepare(self, request: WalkForwardRequest, handle: JobHandle) -> _Walk:
         sweep = request.sweep
         warm_up = await handle.compute(window_warm_up_of, sweep)
-        backtest, series, predictions = await self.backtests.prepare(sweep.backtest, warm_up_bars=warm_up)
+        backtest, series, predictions = await prepare_pinned(
+            self.backtests, handle, sweep.backtest, warm_up_bars=warm_up
+        )
         # Pinned, because training windows have bars before them, as tests have.
         sweep = replace(sweep, backtest=replace(backtest, pinned_warm_up_bars=warm_up))
         build = functools.partial(build_combinations, max_combinations=self.max_combinations)
@@ -199,10 +199,7 @@ class WalkForwardTask:
         """Run all tests one after another and store that as a result; a second attempt finds it there."""
         chosen = [(plan, None if fold.row is None else fold.values) for plan, fold in zip(plans, folds, strict=True)]
         result_id = str(uuid.uuid5(uuid.UUID(walk.handle.job.id), "result"))
-        try:
-            await self.backtests.run(self._schedule(walk, chosen), result_id=result_id)
-        except Conflict:
-            logger.debug("result is stored already: result=%s", result_id)
+        await self._store_result(walk, self._schedule(walk, chosen), result_id)
         traded = [fold for fold in folds if fold.row is not None]
         return WalkForwardConclusion(
             bars_fingerprint=walk.series.fingerprint(),
@@ -213,6 +210,15 @@ class WalkForwardTask:
             distinct_choices=len({tuple(fold.values.items()) for fold in traded}),
             warnings=tuple(_warn(walk, folds)),
         )
+
+    async def _store_result(self, walk: _Walk, request: BacktestRequest, result_id: str) -> None:
+        """Run all tests one after another and store that, unless an earlier attempt has."""
+        handle = walk.handle
+        if RESULT_PART in await handle.parts():
+            return
+        await handle.note(JobStage(name=StageName.RESULT, done=0, total=1))
+        await run_once(self.backtests, request, result_id)
+        await handle.note(JobStage(name=StageName.RESULT, done=1, total=1), JobPart(name=RESULT_PART))
 
 
 def _build_all(

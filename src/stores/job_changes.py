@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from src.domain.errors import Busy, Conflict
+from src.domain.errors import Busy, Conflict, UnreadableResult
 from src.domain.jobs import (
     FINAL_STATES,
     HELD_STATES,
@@ -19,8 +19,10 @@ from src.domain.jobs import (
     ChunkSpan,
     Idempotency,
     JobFailure,
+    JobOutcome,
     JobProgress,
     JobQuota,
+    JobStage,
     JobState,
 )
 
@@ -33,7 +35,10 @@ HELD: Final = tuple(map(str, HELD_STATES))
 _RETRY_AFTER_S: Final = 10.0
 _FREE: Final[Fields] = {"lease_token": None, "lease_holder": None, "lease_expires_ms": None, "rate": None}
 """No process has it."""
-_DIED: Final = "The process that ran it ended {count} times before it was done. Resume it to try again."
+_NO_ATTEMPTS: Final[Fields] = {"attempt": 0, "fruitful_attempt": 0}
+_DIED: Final = (
+    "The process that ran it ended {count} times in a row before it had stored anything new. Resume it to try again."
+)
 
 
 def is_held(job: Fields, now_ms: int) -> bool:
@@ -64,10 +69,10 @@ def expire(job: Fields, now_ms: int) -> Fields:
     """Take a job whose lease has expired from its process, which has died or stopped."""
     if job["state"] == JobState.CANCELLING:
         return {**_FREE, "state": str(JobState.CANCELLED), "ended_ms": now_ms}
-    attempt = _count(job["attempt"])
-    if attempt <= MAX_ATTEMPTS:
+    fruitless = _count(job["attempt"]) - _count(job["fruitful_attempt"])
+    if fruitless <= MAX_ATTEMPTS:
         return {**_FREE, "state": str(JobState.INTERRUPTED)}
-    return fail(JobFailure(code="INTERNAL_ERROR", message=_DIED.format(count=attempt)), now_ms)
+    return fail(JobFailure(code="INTERNAL_ERROR", message=_DIED.format(count=fruitless)), now_ms)
 
 
 def fail(failure: JobFailure, now_ms: int) -> Fields:
@@ -80,29 +85,30 @@ def fail(failure: JobFailure, now_ms: int) -> Fields:
     }
 
 
-def end(
-    job: Fields,
-    state: JobState,
-    *,
-    now_ms: int,
-    result_id: str | None,
-    failure: JobFailure | None,
-    warnings: Sequence[str],
-) -> Fields:
+def fail_unreadable(error: UnreadableResult, now_ms: int) -> Fields:
+    """End a job that cannot be read: it would be taken again and again, before all other jobs of its user."""
+    return fail(JobFailure(code=error.code, message=error.message), now_ms)
+
+
+def end(job: Fields, state: JobState, outcome: JobOutcome, *, now_ms: int, failure: JobFailure | None) -> Fields:
     """End a job; QUEUED or INTERRUPTED gives it back, unless it was cancelled, and the attempt does not count."""
     is_given_back = state in WAITING
     if state is JobState.FAILED and failure is not None:
         changes = dict(fail(failure, now_ms))
     elif is_given_back and job["state"] != JobState.CANCELLING:
-        changes = {**_FREE, "state": str(state), "attempt": max(0, _count(job["attempt"]) - 1)}
+        before = max(0, _count(job["attempt"]) - 1)
+        fruitful = min(before, _count(job["fruitful_attempt"]))
+        changes = {**_FREE, "state": str(state), "attempt": before, "fruitful_attempt": fruitful}
     elif is_given_back or state in (JobState.SUCCEEDED, JobState.CANCELLED):
         final = JobState.CANCELLED if is_given_back else state
         changes = {**_FREE, "state": str(final), "ended_ms": now_ms}
+        if final is JobState.SUCCEEDED:
+            changes["stage"] = None
     else:
         raise ValueError(f"a job does not end as {state}, or has no failure")
-    if result_id is not None:
-        changes["result_id"] = result_id
-    return {**changes, "warnings": list(warnings)} if warnings else changes
+    if outcome.result_id is not None:
+        changes["result_id"] = outcome.result_id
+    return {**changes, "warnings": list(outcome.warnings)} if outcome.warnings else changes
 
 
 def progress(made: JobProgress, *, now_ms: int, duration_ms: int) -> Fields:
@@ -114,6 +120,19 @@ def progress(made: JobProgress, *, now_ms: int, duration_ms: int) -> Fields:
         "warnings": list(made.warnings),
         "lease_expires_ms": now_ms + duration_ms,
     }
+
+
+def note(stage: JobStage | None, *, now_ms: int, duration_ms: int) -> Fields:
+    """Note the stage of a job, unless None, and renew the lease; the rate was that of the units before."""
+    later = {"lease_expires_ms": now_ms + duration_ms}
+    if stage is None:
+        return later
+    return {**later, "rate": None, "stage": {"name": str(stage.name), "done": stage.done, "total": stage.total}}
+
+
+def count_as_fruitful(attempt: int) -> Fields:
+    """Note that an attempt has stored something new, so that the kills before it count no more."""
+    return {"fruitful_attempt": attempt}
 
 
 def is_new_chunk(span: ChunkSpan, stored: ChunkSpan | None) -> bool:
@@ -144,7 +163,7 @@ def resume(job: Fields) -> Fields:
             state=job["state"],
             allowed=(JobState.CANCELLED.value, JobState.FAILED.value, JobState.INTERRUPTED.value),
         )
-    return {**_FREE, "state": str(JobState.QUEUED), "ended_ms": None, "failure": None, "attempt": 0}
+    return {**_FREE, "state": str(JobState.QUEUED), "ended_ms": None, "failure": None, **_NO_ATTEMPTS}
 
 
 def check_deletable(job: Fields) -> None:

@@ -131,5 +131,10 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         # Which user was served when: users take turns.
         "CREATE TABLE job_turns (user_id TEXT PRIMARY KEY NOT NULL, turn INTEGER NOT NULL)",
     ),
+    (
+        # What a job does after its units of work, and the last attempt that has stored something new.
+        "ALTER TABLE jobs ADD COLUMN stage TEXT",
+        "ALTER TABLE jobs ADD COLUMN fruitful_attempt INTEGER NOT NULL DEFAULT 0",
+    ),
 )
 """Statements that lead from each `PRAGMA user_version` to the next; once released, they are never changed."""

@@ -12,38 +12,37 @@ from pymongo.errors import DuplicateKeyError
 
 from src.domain.errors import UnreadableResult
 from src.domain.jobs import (
+    NOTHING_MADE,
     ChunkSpan,
     Idempotency,
     Job,
-    JobConclusion,
     JobFailure,
-    JobPage,
+    JobOutcome,
+    JobPart,
     JobProgress,
     JobQuota,
     JobRequest,
+    JobStage,
     JobState,
     Lease,
 )
 from src.ports import LeaseLost
 from src.stores import job_changes as changes
 from src.stores.job_documents import (
-    build_job_page,
     check_job_id,
-    decode_conclusion,
-    decode_request,
     encode_document,
     read_job,
-    read_readable,
     required,
     to_fields,
     unreadable_job,
 )
+from src.stores.job_reading import JobReading
 from src.stores.mongo_blobs import PIECE_BYTES, MongoBlobs
 from src.stores.mongo_blobs import now_ms as machine_time_ms
 from src.stores.mongo_connection import MongoDatabase
 from src.stores.mongo_heads import HAS_A_PLACE, equals
 from src.stores.mongo_turns import FIELDS, LEASE_FIELDS, MongoTurns, Row, to_lease, to_row
-from src.stores.pages import Position, check_page_size, is_storable_text
+from src.stores.pages import Position
 
 ORPHAN_AGE_S: Final = 3600.0
 """After this time, a blob that no job names is taken for one of a process that died."""
@@ -52,7 +51,7 @@ _NEWEST_FIRST: Final = [("created_ms", -1), ("_id", -1)]
 _DELETE_BATCH: Final = 100
 
 
-class MongoJobs:
+class MongoJobs(JobReading):
     """A JobStore in a MongoDB database.
 
     `jobs` holds a document for each job, with the list of its chunks; `job_blobs` holds their bytes, the request and
@@ -97,42 +96,6 @@ class MongoJobs:
                 await self._delete(old)
         return await self.get(job.id)
 
-    async def get(self, job_id: str) -> Job:
-        return read_job(await self._read(job_id))
-
-    async def get_many(self, job_ids: Sequence[str]) -> Mapping[str, Job]:
-        wanted = [job_id for job_id in dict.fromkeys(job_ids) if is_storable_text(job_id)]
-        async with self._session():
-            found = self._jobs.find({"_id": {"$in": wanted}}, FIELDS)
-            return read_readable([to_row(head) async for head in found])
-
-    async def owner(self, job_id: str) -> str:
-        return str((await self._read(job_id)).get("user_id"))
-
-    async def list(self, *, user_id: str, first: int, after: str | None, state: JobState | None = None) -> JobPage:
-        check_page_size(first)
-        query: dict[str, Any] = {"user_id": equals(user_id), **HAS_A_PLACE}
-        if after is not None:
-            position = Position.from_cursor(after)
-            query["$or"] = [
-                {"created_ms": {"$lt": position.created_ms}},
-                {"created_ms": position.created_ms, "_id": {"$lt": position.id}},
-            ]
-        if state is not None:
-            query["state"] = str(state)
-        if not is_storable_text(user_id):
-            return JobPage(jobs=(), next_cursor=None)
-        async with self._session():
-            heads = await self._jobs.find(query, FIELDS).sort(_NEWEST_FIRST).limit(first + 1).to_list(None)
-        return build_job_page([to_row(head) for head in heads], first=first)
-
-    async def read_request(self, job_id: str) -> JobRequest:
-        return await asyncio.to_thread(decode_request, job_id, await self._read_document(job_id, "request"))
-
-    async def read_conclusion(self, job_id: str) -> JobConclusion | None:
-        content = await self._read_document(job_id, "conclusion")
-        return None if content is None else await asyncio.to_thread(decode_conclusion, job_id, content)
-
     async def lease(self, *, holder: str, now_ms: int, duration_ms: int) -> Lease | None:
         async with self._session():
             expired = {"state": {"$in": changes.HELD}, "lease_expires_ms": {"$lte": now_ms}}
@@ -143,9 +106,7 @@ class MongoJobs:
                 try:
                     return to_lease(row)
                 except UnreadableResult as error:
-                    # It would be taken again and again, before all other jobs of its user.
-                    failure = JobFailure(code=error.code, message=error.message)
-                    await self._change_if_same(row, changes.fail(failure, now_ms))
+                    await self._change_if_same(row, changes.fail_unreadable(error, now_ms))
         return None
 
     async def renew(self, lease: Lease, *, now_ms: int, duration_ms: int) -> tuple[Lease, JobState]:
@@ -163,6 +124,7 @@ class MongoJobs:
             async with self._session():
                 blob = await self._blobs.write(lease.job.id, content)
             named = {"first": span.first, "count": span.count, "blob": blob}
+            made = {**made, **changes.count_as_fruitful(lease.job.attempt)}
             update = {"$set": made, "$push": {"spans": named}, "$inc": {"done": span.count, "size_bytes": len(content)}}
             # Only the holder of the lease adds chunks, so the list is still the one that was read.
             row = await self._change_held(lease, update, {"spans.first": {"$ne": span.first}})
@@ -174,6 +136,41 @@ class MongoJobs:
         if row is None:
             raise LeaseLost(lease.job.id)
         return to_lease(row), JobState(row["state"])
+
+    async def note(
+        self, lease: Lease, stage: JobStage | None, part: JobPart | None, *, now_ms: int, duration_ms: int
+    ) -> tuple[Lease, JobState]:
+        made = changes.note(stage, now_ms=now_ms, duration_ms=duration_ms)
+        row = None if part is None else await self._add_part(lease, part, made)
+        row = row or await self._change_held(lease, {"$set": made})
+        if row is None:
+            raise LeaseLost(lease.job.id)
+        return to_lease(row), JobState(row["state"])
+
+    async def _add_part(self, lease: Lease, part: JobPart, made: Row) -> Row | None:
+        """Store a part with these changes; None if there is one of that name, or the lease is lost."""
+        async with self._session():
+            blob = await self._blobs.write(lease.job.id, part.content)
+        name = f"parts.{part.name}"
+        named = {**made, **changes.count_as_fruitful(lease.job.attempt), name: blob}
+        update = {"$set": named, "$inc": {"size_bytes": len(part.content)}}
+        row = await self._change_held(lease, update, {name: {"$exists": False}})
+        if row is None:
+            async with self._session():
+                await self._blobs.delete(blob)
+        return row
+
+    async def parts(self, job_id: str) -> Mapping[str, bytes]:
+        async with self._session():
+            head = await self._jobs.find_one({"_id": check_job_id(job_id)}, {"parts": True})
+            named = (head or {}).get("parts", {})
+            if not isinstance(named, Mapping):
+                raise unreadable_job(job_id, "its list of parts is damaged")
+            found = {name: await self._blobs.read(blob) for name, blob in named.items()}
+        contents = {name: content for name, content in found.items() if content is not None}
+        if len(contents) < len(found):
+            raise unreadable_job(job_id, "a part is missing")
+        return contents
 
     async def spans(self, job_id: str) -> Sequence[ChunkSpan]:
         return [ChunkSpan(first=span["first"], count=span["count"]) for span in await self._named_spans(job_id)]
@@ -194,22 +191,20 @@ class MongoJobs:
         state: JobState,
         *,
         now_ms: int,
-        result_id: str | None = None,
+        outcome: JobOutcome = NOTHING_MADE,
         failure: JobFailure | None = None,
-        conclusion: JobConclusion | None = None,
-        warnings: Sequence[str] = (),
     ) -> Job:
         named: dict[str, Any] = {}
         job_id = lease.job.id
-        if conclusion is not None:
-            content = await asyncio.to_thread(encode_document, conclusion)
+        if outcome.conclusion is not None:
+            content = await asyncio.to_thread(encode_document, outcome.conclusion)
             async with self._session():
                 named = {"conclusion": await self._blobs.write(job_id, content)}
         while True:
             row = await self._read(job_id) if await self._exists(job_id) else None
             if row is None or not changes.has_lease(row, lease.token):
                 raise LeaseLost(job_id)
-            made = changes.end(row, state, now_ms=now_ms, result_id=result_id, failure=failure, warnings=warnings)
+            made = changes.end(row, state, outcome, now_ms=now_ms, failure=failure)
             size = {"size_bytes": row["size_bytes"] + len(content)} if named else {}
             async with self._session():
                 if changed := await self._change_if_same(row, {**made, **named, **size}):
@@ -283,6 +278,26 @@ class MongoJobs:
         async with self._session():
             head = await self._jobs.find_one({"_id": check_job_id(job_id)}, FIELDS)
         return to_row(required(head, job_id))
+
+    async def _read_many(self, job_ids: Sequence[str]) -> Sequence[Row]:
+        async with self._session():
+            found = self._jobs.find({"_id": {"$in": job_ids}}, FIELDS)
+            return [to_row(head) async for head in found]
+
+    async def _read_page(
+        self, user_id: str, after: Position | None, state: JobState | None, most: int
+    ) -> Sequence[Row]:
+        query: dict[str, Any] = {"user_id": equals(user_id), **HAS_A_PLACE}
+        if after is not None:
+            query["$or"] = [
+                {"created_ms": {"$lt": after.created_ms}},
+                {"created_ms": after.created_ms, "_id": {"$lt": after.id}},
+            ]
+        if state is not None:
+            query["state"] = str(state)
+        async with self._session():
+            heads = await self._jobs.find(query, FIELDS).sort(_NEWEST_FIRST).limit(most).to_list(None)
+        return [to_row(head) for head in heads]
 
     async def _read_document(self, job_id: str, name: str) -> bytes | None:
         async with self._session():

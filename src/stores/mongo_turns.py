@@ -15,7 +15,7 @@ from src.stores.mongo_connection import MongoDatabase
 from src.stores.mongo_heads import read_number
 
 LEASE_FIELDS: Final = ("lease_token", "lease_holder", "lease_expires_ms")
-FIELDS: Final = {name: True for name in (*JOB_FIELDS, "size_bytes", *LEASE_FIELDS) if name != "id"}
+FIELDS: Final = {name: True for name in (*JOB_FIELDS, "size_bytes", "fruitful_attempt", *LEASE_FIELDS) if name != "id"}
 """What is read of a job: not its spans, of which a long job has thousands."""
 
 Row = Mapping[str, Any]
@@ -101,7 +101,14 @@ class MongoTurns:
 
 def to_row(head: Row) -> Row:
     """Return the fields of a job; a damaged document may lack those that decide how it changes."""
-    given = {"state": None, "started_ms": None, "attempt": 0, "size_bytes": 0, **dict.fromkeys(LEASE_FIELDS)}
+    given = {
+        "state": None,
+        "started_ms": None,
+        "attempt": 0,
+        "fruitful_attempt": 0,
+        "size_bytes": 0,
+        **dict.fromkeys(LEASE_FIELDS),
+    }
     return {**given, **head, "id": head["_id"]}
 
 

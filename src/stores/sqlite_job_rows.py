@@ -7,13 +7,13 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from src.domain.jobs import ChunkSpan, Idempotency, JobFailure, Lease
+from src.domain.jobs import ChunkSpan, Idempotency, JobPart, Lease
 from src.ports import LeaseLost
 from src.stores import job_changes as changes
 from src.stores.job_documents import JOB_FIELDS, read_job
 
-_JSON: Final = ("failure", "warnings")
-_COLUMNS: Final = (*JOB_FIELDS, "size_bytes", "lease_token", "lease_holder", "lease_expires_ms")
+_JSON: Final = ("failure", "stage", "warnings")
+_COLUMNS: Final = (*JOB_FIELDS, "size_bytes", "fruitful_attempt", "lease_token", "lease_holder", "lease_expires_ms")
 # The JSON is read as bytes: for text that is not UTF-8, Python's module raises the same error as for a damaged file.
 READ: Final = ", ".join(f"CAST({name} AS BLOB)" if name in _JSON else name for name in _COLUMNS)
 WAITING: Final = "state IN ('QUEUED', 'INTERRUPTED')"
@@ -27,6 +27,12 @@ NEXT_USER: Final = f"""
 OLDEST: Final = f"SELECT {READ} FROM jobs WHERE user_id = ? AND {WAITING} ORDER BY created_ms, id LIMIT 1"  # noqa: S608
 _TAKE_TURN: Final = (
     "INSERT OR REPLACE INTO job_turns (user_id, turn) SELECT ?, 1 + (SELECT coalesce(max(turn), 0) FROM job_turns)"
+)
+
+_PART: Final = "part:"
+"""Before the name of a part, so that it is not that of a request or a conclusion."""
+READ_PARTS: Final = (
+    f"SELECT substr(name, {len(_PART) + 1}), content FROM job_documents WHERE job_id = ? AND name GLOB '{_PART}*'"  # noqa: S608
 )
 
 Row = Mapping[str, Any]
@@ -74,11 +80,6 @@ def expire_leases(connection: sqlite3.Connection, now_ms: int) -> None:
         change_job(connection, row, changes.expire(row, now_ms))
 
 
-def fail_job(failure: JobFailure, now_ms: int, _: Row) -> Row:
-    """Return the changes of a job that fails."""
-    return changes.fail(failure, now_ms)
-
-
 def take_turn(connection: sqlite3.Connection) -> Row | None:
     """Return the waiting job whose turn it is, and note that its user was served; None without one."""
     users = connection.execute(NEXT_USER).fetchall()
@@ -92,6 +93,12 @@ def insert_job(connection: sqlite3.Connection, row: Row) -> None:
     """Store a new job."""
     names, marks = ", ".join(row), ", ".join("?" * len(row))
     connection.execute(f"INSERT INTO jobs ({names}) VALUES ({marks})", _to_values(row))  # noqa: S608
+
+
+def insert_part(connection: sqlite3.Connection, job_id: str, part: JobPart) -> bool:
+    """Store a part of a job; return False, and keep the earlier one, if it has one of that name."""
+    given = [job_id, _PART + part.name, part.content]
+    return bool(connection.execute("INSERT OR IGNORE INTO job_documents VALUES (?, ?, ?)", given).rowcount)
 
 
 def change_job(connection: sqlite3.Connection, row: Row, changed: Row) -> Row:

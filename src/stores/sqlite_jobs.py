@@ -11,46 +11,46 @@ from typing import Any, Final
 
 from src.domain.errors import UnreadableResult, job_not_found
 from src.domain.jobs import (
+    NOTHING_MADE,
     ChunkSpan,
     Idempotency,
     Job,
-    JobConclusion,
     JobFailure,
-    JobPage,
+    JobOutcome,
+    JobPart,
     JobProgress,
     JobQuota,
     JobRequest,
+    JobStage,
     JobState,
     Lease,
 )
 from src.stores import job_changes as changes
 from src.stores.job_documents import (
-    build_job_page,
     check_job_id,
-    decode_conclusion,
-    decode_request,
     encode_document,
     read_job,
-    read_readable,
     required,
     to_fields,
 )
-from src.stores.pages import Position, check_page_size, is_storable_text
+from src.stores.job_reading import JobReading
+from src.stores.pages import Position
 from src.stores.sqlite_database import SqliteDatabase
 from src.stores.sqlite_job_rows import (
     ENDED,
     HELD,
     READ,
+    READ_PARTS,
     WAITING,
     Row,
     change_job,
     expire_leases,
-    fail_job,
     find_by_key,
     find_held,
     find_job,
     find_overlap,
     insert_job,
+    insert_part,
     take_turn,
     to_lease,
     to_row,
@@ -77,7 +77,7 @@ _DELETE_OLDER: Final = (
 _IDS_PER_QUERY: Final = 500
 
 
-class SqliteJobs:
+class SqliteJobs(JobReading):
     """A JobStore in a SQLite file; each change of a job is one transaction.
 
     Chunks and leases do not wait for the disk: they outlive the process, and a loss of power costs the newest chunks,
@@ -115,52 +115,6 @@ class SqliteJobs:
             await self._delete_chunks(old)
         return read_job(row)
 
-    async def get(self, job_id: str) -> Job:
-        rows = await self._database.read(f"SELECT {READ} FROM jobs WHERE id = ?", [check_job_id(job_id)])  # noqa: S608
-        if not rows:
-            raise job_not_found(job_id)
-        return read_job(to_row(rows[0]))
-
-    async def get_many(self, job_ids: Sequence[str]) -> Mapping[str, Job]:
-        wanted = [job_id for job_id in dict.fromkeys(job_ids) if is_storable_text(job_id)]
-        rows: list[Row] = []
-        for start in range(0, len(wanted), _IDS_PER_QUERY):
-            some = wanted[start : start + _IDS_PER_QUERY]
-            marks = ", ".join("?" * len(some))
-            found = await self._database.read(f"SELECT {READ} FROM jobs WHERE id IN ({marks})", some)  # noqa: S608
-            rows += map(to_row, found)
-        return read_readable(rows)
-
-    async def owner(self, job_id: str) -> str:
-        rows = await self._database.read("SELECT user_id FROM jobs WHERE id = ?", [check_job_id(job_id)])
-        if not rows:
-            raise job_not_found(job_id)
-        return str(rows[0][0])
-
-    async def list(self, *, user_id: str, first: int, after: str | None, state: JobState | None = None) -> JobPage:
-        check_page_size(first)
-        conditions: dict[str, Sequence[Any]] = {"user_id = ?": [user_id]}
-        if after is not None:
-            conditions["(created_ms, id) < (?, ?)"] = Position.from_cursor(after)
-        if state is not None:
-            conditions["state = ?"] = [str(state)]
-        if not is_storable_text(user_id):
-            return JobPage(jobs=(), next_cursor=None)
-        rows = await self._database.read(
-            f"SELECT {READ} FROM jobs WHERE {' AND '.join(conditions)} "  # noqa: S608
-            "ORDER BY created_ms DESC, id DESC LIMIT ?",
-            [*(value for values in conditions.values() for value in values), first + 1],
-        )
-        return build_job_page([to_row(row) for row in rows], first=first)
-
-    async def read_request(self, job_id: str) -> JobRequest:
-        content = await self._read_document(job_id, "request")
-        return await asyncio.to_thread(decode_request, job_id, content)
-
-    async def read_conclusion(self, job_id: str) -> JobConclusion | None:
-        content = await self._read_document(job_id, "conclusion")
-        return None if content is None else await asyncio.to_thread(decode_conclusion, job_id, content)
-
     async def lease(self, *, holder: str, now_ms: int, duration_ms: int) -> Lease | None:
         [[has_work]] = await self._database.read(_HAS_WORK, [now_ms])  # without the lock that writers wait for
         while has_work:
@@ -180,14 +134,12 @@ class SqliteJobs:
             try:
                 return to_lease(row)
             except UnreadableResult as error:
-                # It would be taken again and again, before all other jobs of its user.
-                failure = JobFailure(code=error.code, message=error.message)
-                await self._change_held(row["id"], token, partial(fail_job, failure, now_ms))
+                await self._change_held(row["id"], token, partial(_always, changes.fail_unreadable(error, now_ms)))
         return None
 
     async def renew(self, lease: Lease, *, now_ms: int, duration_ms: int) -> tuple[Lease, JobState]:
         later = {"lease_expires_ms": now_ms + duration_ms}
-        row = await self._change_held(lease.job.id, lease.token, lambda _: later, is_durable=False)
+        row = await self._change_held(lease.job.id, lease.token, partial(_always, later), is_durable=False)
         return to_lease(row), JobState(row["state"])
 
     async def commit(
@@ -203,10 +155,31 @@ class SqliteJobs:
                 return change_job(connection, row, made)
             connection.execute("INSERT INTO job_chunks VALUES (?, ?, ?, ?)", [job_id, span.first, span.count, content])
             sums = {"done": row["done"] + span.count, "size_bytes": row["size_bytes"] + len(content)}
-            return change_job(connection, row, {**made, **sums})
+            return change_job(connection, row, {**made, **sums, **changes.count_as_fruitful(row["attempt"])})
 
         row = await self._database.transact(work, is_durable=False)
         return to_lease(row), JobState(row["state"])
+
+    async def note(
+        self, lease: Lease, stage: JobStage | None, part: JobPart | None, *, now_ms: int, duration_ms: int
+    ) -> tuple[Lease, JobState]:
+        if part is not None:
+            self._database.check_room(len(part.content))
+        made = changes.note(stage, now_ms=now_ms, duration_ms=duration_ms)
+
+        def work(connection: sqlite3.Connection) -> Row:
+            row = find_held(connection, lease.job.id, lease.token)
+            if part is None or not insert_part(connection, lease.job.id, part):
+                return change_job(connection, row, made)
+            size = {"size_bytes": row["size_bytes"] + len(part.content)}
+            return change_job(connection, row, {**made, **size, **changes.count_as_fruitful(row["attempt"])})
+
+        row = await self._database.transact(work, is_durable=False)
+        return to_lease(row), JobState(row["state"])
+
+    async def parts(self, job_id: str) -> Mapping[str, bytes]:
+        rows = await self._database.read(READ_PARTS, [check_job_id(job_id)])
+        return dict(rows)
 
     async def spans(self, job_id: str) -> Sequence[ChunkSpan]:
         rows = await self._database.read(
@@ -228,19 +201,18 @@ class SqliteJobs:
         state: JobState,
         *,
         now_ms: int,
-        result_id: str | None = None,
+        outcome: JobOutcome = NOTHING_MADE,
         failure: JobFailure | None = None,
-        conclusion: JobConclusion | None = None,
-        warnings: Sequence[str] = (),
     ) -> Job:
-        content = None if conclusion is None else await asyncio.to_thread(encode_document, conclusion)
+        found = outcome.conclusion
+        content = None if found is None else await asyncio.to_thread(encode_document, found)
 
         def work(connection: sqlite3.Connection) -> Row:
             row = find_held(connection, lease.job.id, lease.token)
-            made = dict(changes.end(row, state, now_ms=now_ms, result_id=result_id, failure=failure, warnings=warnings))
+            made = dict(changes.end(row, state, outcome, now_ms=now_ms, failure=failure))
             if content is not None:
-                found = [lease.job.id, content]
-                connection.execute("INSERT OR REPLACE INTO job_documents VALUES (?, 'conclusion', ?)", found)
+                named = [lease.job.id, content]
+                connection.execute("INSERT OR REPLACE INTO job_documents VALUES (?, 'conclusion', ?)", named)
                 made["size_bytes"] = row["size_bytes"] + len(content)
             return change_job(connection, row, made)
 
@@ -289,6 +261,34 @@ class SqliteJobs:
             await self._delete_chunks(job_id)
         return len(orphans)
 
+    async def _read(self, job_id: str) -> Row:
+        rows = await self._database.read(f"SELECT {READ} FROM jobs WHERE id = ?", [check_job_id(job_id)])  # noqa: S608
+        return to_row(required(next(iter(rows), None), job_id))
+
+    async def _read_many(self, job_ids: Sequence[str]) -> Sequence[Row]:
+        rows: list[Row] = []
+        for start in range(0, len(job_ids), _IDS_PER_QUERY):
+            some = job_ids[start : start + _IDS_PER_QUERY]
+            marks = ", ".join("?" * len(some))
+            found = await self._database.read(f"SELECT {READ} FROM jobs WHERE id IN ({marks})", some)  # noqa: S608
+            rows += map(to_row, found)
+        return rows
+
+    async def _read_page(
+        self, user_id: str, after: Position | None, state: JobState | None, most: int
+    ) -> Sequence[Row]:
+        conditions: dict[str, Sequence[Any]] = {"user_id = ?": [user_id]}
+        if after is not None:
+            conditions["(created_ms, id) < (?, ?)"] = after
+        if state is not None:
+            conditions["state = ?"] = [str(state)]
+        rows = await self._database.read(
+            f"SELECT {READ} FROM jobs WHERE {' AND '.join(conditions)} "  # noqa: S608
+            "ORDER BY created_ms DESC, id DESC LIMIT ?",
+            [*(value for values in conditions.values() for value in values), most],
+        )
+        return [to_row(row) for row in rows]
+
     async def _read_document(self, job_id: str, name: str) -> bytes | None:
         rows = await self._database.read(
             "SELECT (SELECT content FROM job_documents WHERE job_id = id AND name = ?) FROM jobs WHERE id = ?",
@@ -319,3 +319,8 @@ class SqliteJobs:
             return change_job(connection, row, decide(row))
 
         return await self._database.transact(work, is_durable=is_durable)
+
+
+def _always(changed: Row, _: Row) -> Row:
+    """Return these changes, whatever the row is."""
+    return changed

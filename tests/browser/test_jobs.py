@@ -117,7 +117,7 @@ def job(**changes: Any) -> dict[str, Any]:
         "id": "a", "user_id": "me", "kind": "SWEEP", "state": "FAILED", "created_at": "2026-01-01T00:00:00Z",
         "started_at": None, "ended_at": "2026-01-01T00:01:00Z", "done": 5, "total": 10, "rate": None,
         "best_so_far": None, "attempt": 3, "error": {"code": "X", "message": "The disk is full."},
-        "warnings": ["w"], "result_id": None, "eta_seconds": None,
+        "warnings": ["w"], "result_id": None, "eta_seconds": None, "stage": None,
     } | changes  # fmt: skip
 
 
@@ -139,6 +139,29 @@ def test_state_is_told_in_words(visit: Visit, state: str, words: str, buttons: l
     page = visit.open("/jobs")
     expect(page.locator(".job .job-state")).to_contain_text(words)
     expect(page.locator(".job-actions button")).to_have_text(buttons)
+
+
+@pytest.mark.parametrize(
+    ("stage", "words", "share"),
+    [
+        (None, "10 of 10 rows", "1"),
+        ({"name": "BEST", "done": 1, "total": 4}, "10 of 10 rows · running the best rows, 1 of 4", "0.25"),
+        (
+            {"name": "SUPERIORITY", "done": 1000, "total": 2000},
+            "10 of 10 rows · testing the rows against buying and holding, 1,000 of 2,000",
+            "0.5",
+        ),
+        ({"name": "LATER", "done": 1, "total": 2}, "10 of 10 rows · later, 1 of 2", "0.5"),
+    ],
+)
+def test_stage_of_a_job_is_told_in_words(visit: Visit, stage: Any, words: str, share: str) -> None:
+    found = job(state="RUNNING", error=None, ended_at=None, done=10, total=10, attempt=1, stage=stage)
+    visit.answer("/api/jobs?*", {"items": [found], "next_cursor": None, "warnings": []})
+    visit.answer("/api/jobs/a", found)
+    visit.page.route("**/events", lambda route: route.abort())
+    page = visit.open("/jobs")
+    expect(page.locator(".job .job-progress p")).to_have_text(words)
+    expect(page.get_by_role("progressbar")).to_have_attribute("value", share)
 
 
 def test_failed_job_says_why(visit: Visit) -> None:

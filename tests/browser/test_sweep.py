@@ -135,6 +135,35 @@ def test_best_row_leads_to_its_tear_sheet(visit: Visit, service: str, sweep: str
     expect(page.get_by_role("heading", level=1)).to_contain_text("MA Crossover")
 
 
+def test_deleted_best_row_is_no_link_and_is_run_again(visit: Visit, service: str) -> None:
+    sweep = run_job(service, "sweeps", small_sweep())
+    [best, other] = read(service, f"sweeps/{sweep}")["conclusion"]["best"]
+    for kept in (best, other):
+        httpx.delete(f"{service}/api/backtests/{kept['result_id']}", params={"user_id": "me"}).raise_for_status()
+    page = open_sweep(visit, sweep)
+    expect(page.locator(".best-rows li")).to_have_count(2)
+    expect(page.locator(".best-rows li").first).to_contain_text("its run was deleted")
+    expect(page.locator(".best-rows a, #heat-cell a")).to_have_count(0)
+    assert visit.violations() == []
+    page.locator(f".best-rows [data-row='{best['row']}']").get_by_role("button").click()
+    page.wait_for_url(RESULT_PAGE)
+    assert page.url.endswith(best["result_id"])
+    expect(page.get_by_role("heading", level=1)).to_contain_text("MA Crossover")
+    page = open_sweep(visit, sweep)
+    expect(page.locator(".best-rows a")).to_have_count(1)
+
+
+def test_run_again_that_fails_says_why(visit: Visit, service: str, sweep: str) -> None:
+    found = read(service, f"sweeps/{sweep}")
+    found["conclusion"]["best"][0]["is_stored"] = False
+    visit.answer(f"/api/sweeps/{sweep}", found)
+    visit.answer("/api/sweeps/*/rows/*/run?*", {"message": "The bars have changed.", "code": "CONFLICT"}, status=409)
+    page = open_sweep(visit, sweep)
+    page.locator(".best-rows").get_by_role("button").click()
+    expect(page.get_by_role("alert")).to_contain_text("The bars have changed.")
+    expect(page.locator(".best-rows").get_by_role("button")).to_be_enabled()
+
+
 def test_neighbors_of_the_best_are_numbers(visit: Visit, sweep: str) -> None:
     page = open_sweep(visit, sweep)
     found = drawn(page)

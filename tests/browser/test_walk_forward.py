@@ -72,6 +72,16 @@ def test_tests_lead_to_their_tear_sheet(visit: Visit, service: str, walk: str) -
     expect(page.get_by_role("heading", level=1)).to_be_visible()
 
 
+def test_deleted_run_of_tests_is_no_link(visit: Visit, service: str, walk: str) -> None:
+    found = read(service, f"walk-forwards/{walk}")
+    assert found["conclusion"]["is_stored"]
+    found["conclusion"]["is_stored"] = False
+    visit.answer(f"/api/walk-forwards/{walk}", found)
+    page = open_walk(visit, walk)
+    expect(page.locator(".evidence")).to_contain_text("The run of all tests was deleted")
+    expect(page.get_by_role("link", name="Tear sheet of all tests")).to_have_count(0)
+
+
 @pytest.mark.parametrize(
     ("efficiency", "words"),
     [

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any, cast
 
 import pandas as pd
 import pytest
 
 from backtesting_client import Client, ClientError, InvalidRequest, JobFailed, NotFound, Sweep
+from backtesting_client.jobs import Job
 from backtesting_client.sweep_requests import read_constraint, split_settings
+from backtesting_client.transport import Transport
 from tests.sweeps_served import JOB_S
 
 pytestmark = pytest.mark.timeout(2 * JOB_S)
@@ -36,6 +39,17 @@ def test_best_is_the_run_of_its_row(bt: Client, sweep: Sweep) -> None:
     assert sweep.rows("row").index.tolist() == list(range(6))
     assert sweep.deflation is not None
     assert repr(sweep) == f"Sweep({sweep.id!r}, SUCCEEDED)"
+
+
+def test_deleted_run_of_a_row_is_made_again(service: str, sweep: Sweep) -> None:
+    row, kept = sweep.kept.index[-1], sweep.kept.iloc[-1]
+    assert kept["is_stored"]
+    before = sweep.run_row(row)
+    with Client(service, user="client-sweeps", progress=False, timeout_s=JOB_S) as owner:
+        owner.delete(before)
+    again = sweep.run_row(row)
+    assert (again.id, before.id) == (kept["result_id"], kept["result_id"])
+    assert again.metrics.equals(before.metrics)
 
 
 def test_heatmap_equals_a_pivot_of_the_rows(sweep: Sweep) -> None:
@@ -117,3 +131,23 @@ def test_constraints_are_read_from_texts(text: str, expected: dict[str, object])
 def test_constraint_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"is no relation|neither a number"):
         read_constraint(text, {"fast": []})
+
+
+def test_stage_of_a_job_stands_beside_its_bar() -> None:
+    class Bar:
+        n = 0
+        total: Any = None
+        postfix = ""
+
+        def update(self, count: int) -> None:
+            self.n += count
+
+        def set_postfix_str(self, text: str) -> None:
+            self.postfix = text
+
+    info = {"id": "a", "kind": "SWEEP", "state": "RUNNING", "done": 4, "total": 4}
+    bar = Bar()
+    for stage, postfix in ((None, ""), ({"name": "BEST", "done": 2, "total": 5}, "best 2 of 5")):
+        Job(cast("Transport", None), "ann", info | {"stage": stage})._draw(bar)
+        assert (bar.n, bar.total, bar.postfix) == (4, 4, postfix)
+    Job(cast("Transport", None), "ann", info)._draw(bar)

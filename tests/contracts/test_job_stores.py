@@ -25,8 +25,13 @@ from src.domain.jobs import (
     JobConclusion,
     JobFailure,
     JobKind,
+    JobOutcome,
+    JobPart,
     JobProgress,
+    JobStage,
     JobState,
+    Lease,
+    StageName,
 )
 from src.domain.sweeps import KeptRow, SweepConclusion, SweepOverfitting
 from src.domain.walk_forward import WalkForwardConclusion, WalkForwardRequest
@@ -298,7 +303,7 @@ async def test_lost_lease_writes_nothing(store: JobStore) -> None:
     with pytest.raises(LeaseLost):
         await store.renew(old, now_ms=LATER_MS, duration_ms=LEASE_MS)
     with pytest.raises(LeaseLost):
-        await store.end(old, JobState.SUCCEEDED, now_ms=LATER_MS, conclusion=make_conclusion())
+        await store.end(old, JobState.SUCCEEDED, now_ms=LATER_MS, outcome=JobOutcome(conclusion=make_conclusion()))
     assert await contents(store, job.id) == [b"mine"]
     assert await store.read_conclusion(job.id) is None
     assert (await store.get(job.id)).state is JobState.RUNNING
@@ -322,6 +327,124 @@ async def test_job_whose_processes_die_fails(store: JobStore) -> None:
     assert (resumed.state, resumed.failure, resumed.attempt, resumed.ended_ms) == (JobState.QUEUED, None, 0, None)
 
 
+BEST = JobStage(name=StageName.BEST, done=1, total=3)
+
+
+async def note(
+    store: JobStore, held: Lease, name: str = "", content: bytes = b"", *, stage: JobStage | None = BEST
+) -> tuple[Lease, JobState]:
+    part = JobPart(name=name, content=content) if name else None
+    return await store.note(held, stage, part, now_ms=START_MS, duration_ms=LEASE_MS)
+
+
+async def test_parts_are_kept_and_outlive_the_process(open_store: OpenStore) -> None:
+    store = open_store()
+    job = await submit(store)
+    held = await lease(store)
+    before = held.expires_ms
+    assert await store.parts(job.id) == {}
+    held, state = await store.note(held, BEST, JobPart(name="best-1"), now_ms=START_MS + 9, duration_ms=LEASE_MS)
+    assert (held.expires_ms, state) == (before + 9, JobState.RUNNING)
+    await note(store, held, "superiority", b"\x00found", stage=None)
+    await note(store, held, "superiority", b"found again")
+    again = open_store()
+    assert await again.parts(job.id) == {"best-1": b"", "superiority": b"\x00found"}
+    assert await contents(again, job.id) == []
+    assert await again.read_request(job.id)
+    assert await again.parts("other") == {}
+    await store.end(held, JobState.CANCELLED, now_ms=START_MS)
+    await store.delete(job.id)
+    assert await again.parts(job.id) == {}
+
+
+@pytest.mark.parametrize("end", [JobState.SUCCEEDED, JobState.CANCELLED])
+async def test_stage_is_shown_until_success(store: JobStore, end: JobState) -> None:
+    job = await submit(store)
+    held = await lease(store)
+    await commit(store, held, 0)
+    assert (await store.get(job.id)).stage is None
+    assert (await store.get(job.id)).eta_seconds is not None
+    await note(store, held)
+    assert (await store.get(job.id)).eta_seconds is None, "the rate of rows says nothing about the stage"
+    later = JobStage(name=StageName.SUPERIORITY, done=64, total=200)
+    await note(store, held, stage=later)
+    await note(store, held, "bars", stage=None)
+    assert (await store.get(job.id)).stage == later
+    assert (await store.get_many([job.id]))[job.id].stage == later
+    ended = await store.end(held, end, now_ms=START_MS)
+    assert ended.stage == (None if end is JobState.SUCCEEDED else later)
+
+
+async def test_cancelled_holder_learns_of_it_by_a_note(store: JobStore) -> None:
+    job = await submit(store)
+    held = await lease(store)
+    await store.cancel(job.id, now_ms=START_MS)
+    _, state = await note(store, held)
+    assert state is JobState.CANCELLING
+
+
+async def test_lost_lease_stores_no_part(store: JobStore) -> None:
+    job = await submit(store)
+    old = await lease(store)
+    await lease(store, LATER_MS)
+    for name in ("", "best-1"):
+        with pytest.raises(LeaseLost):
+            await note(store, old, name)
+    assert await store.parts(job.id) == {}
+    assert (await store.get(job.id)).stage is None
+
+
+async def test_stored_part_counts_for_the_quota_once(store: JobStore) -> None:
+    old = await submit(store, created_ms=START_MS - 1)
+    held = await lease(store)
+    for _ in range(2):
+        await note(store, held, "superiority", b"x" * 5000)
+    await store.end(held, JobState.CANCELLED, now_ms=START_MS)
+    fits = replace(ENOUGH, max_bytes=9000)
+    await submit(store, quota=fits)
+    await store.get(old.id)
+    await submit(store, quota=replace(fits, max_bytes=5000), created_ms=START_MS + 1)
+    with pytest.raises(JobNotFound):
+        await store.get(old.id)
+
+
+async def test_only_attempts_without_progress_count_as_deaths(store: JobStore) -> None:
+    job = await submit(store)
+    now_ms = START_MS
+    for attempt in range(1, 4 * MAX_ATTEMPTS):
+        held = await lease(store, now_ms)
+        assert held.job.attempt == attempt
+        if attempt % 2:
+            await store.note(held, BEST, JobPart(name=f"best-{attempt}"), now_ms=now_ms, duration_ms=LEASE_MS)
+        else:
+            await commit(store, held, attempt, now_ms=now_ms)
+        now_ms += LEASE_MS
+    for _ in range(MAX_ATTEMPTS + 1):
+        held = await lease(store, now_ms)
+        # Neither a stage that is shown nor what is stored already is progress.
+        await store.note(held, BEST, None, now_ms=now_ms, duration_ms=LEASE_MS)
+        await store.note(held, None, JobPart(name="best-1"), now_ms=now_ms, duration_ms=LEASE_MS)
+        await commit(store, held, 2, now_ms=now_ms)
+        now_ms += LEASE_MS
+    assert await store.lease(holder="a", now_ms=now_ms, duration_ms=LEASE_MS) is None
+    failed = await store.get(job.id)
+    assert failed.state is JobState.FAILED
+    assert failed.failure is not None
+    assert failed.failure.message.startswith("The process that ran it ended 4 times in a row")
+
+
+async def test_attempt_given_back_is_no_progress(store: JobStore) -> None:
+    job = await submit(store)
+    held = await lease(store)
+    await commit(store, held, 0)
+    await store.end(held, JobState.QUEUED, now_ms=START_MS)
+    for attempt in range(1, MAX_ATTEMPTS + 2):
+        now_ms = START_MS + attempt * LEASE_MS
+        assert (await lease(store, now_ms)).job.attempt == attempt
+    assert await store.lease(holder="a", now_ms=now_ms + LEASE_MS, duration_ms=LEASE_MS) is None
+    assert (await store.get(job.id)).state is JobState.FAILED
+
+
 @pytest.mark.parametrize("state", [JobState.QUEUED, JobState.INTERRUPTED])
 async def test_job_given_back_is_not_counted_as_begun(store: JobStore, state: JobState) -> None:
     job = await submit(store)
@@ -339,7 +462,10 @@ async def test_job_succeeds_with_what_it_found(store: JobStore, conclusion: JobC
     held = await lease(store)
     await commit(store, held, 0)
     ended = await store.end(
-        held, JobState.SUCCEEDED, now_ms=LATER_MS, result_id="r-1", conclusion=conclusion, warnings=["at the end"]
+        held,
+        JobState.SUCCEEDED,
+        now_ms=LATER_MS,
+        outcome=JobOutcome(result_id="r-1", conclusion=conclusion, warnings=("at the end",)),
     )
     assert ended == await store.get(job.id)
     assert (ended.state, ended.ended_ms, ended.rate) == (JobState.SUCCEEDED, LATER_MS, None)
@@ -358,7 +484,7 @@ async def test_conclusion_of_a_walk_forward_is_read_back(store: JobStore) -> Non
         distinct_choices=2, warnings=("é",),
     )  # fmt: skip
     job = await submit(store)
-    await store.end(await lease(store), JobState.SUCCEEDED, now_ms=START_MS, conclusion=conclusion)
+    await store.end(await lease(store), JobState.SUCCEEDED, now_ms=START_MS, outcome=JobOutcome(conclusion=conclusion))
     assert await store.read_conclusion(job.id) == conclusion
 
 
@@ -457,7 +583,7 @@ async def test_deleted_job_is_gone_with_its_chunks(store: JobStore) -> None:
         await commit(store, held, first)
     with pytest.raises(Conflict, match=r"is RUNNING. Cancel it first"):
         await store.delete(job.id)
-    await store.end(held, JobState.SUCCEEDED, now_ms=START_MS, conclusion=make_conclusion())
+    await store.end(held, JobState.SUCCEEDED, now_ms=START_MS, outcome=JobOutcome(conclusion=make_conclusion()))
     await store.delete(job.id)
     with pytest.raises(JobNotFound):
         await store.get(job.id)
@@ -489,7 +615,7 @@ async def test_old_ended_jobs_are_deleted(store: JobStore) -> None:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("kind", "DANCE"), ("done", "many"), ("total", "x"), ("created_ms", 2**62)],
+    [("kind", "DANCE"), ("done", "many"), ("total", "x"), ("created_ms", 2**62), ("stage", "BEST")],
 )
 async def test_damaged_job_is_named_and_deletable(store: JobStore, place: str, name: str, value: Any) -> None:
     good = await submit(store, created_ms=START_MS - 1)

@@ -17,7 +17,10 @@ from tests.sweeps_served import JOB_S, SWEEP, data_of, start, wait
 
 pytestmark = pytest.mark.timeout(2 * JOB_S)
 
-PROGRESS = "subscription ($id: ID!) { jobProgress(id: $id) { id state done total best_so_far } }"
+ORDER = ["BEST", "OVERFITTING", "SUPERIORITY"]
+PROGRESS = (
+    "subscription ($id: ID!) { jobProgress(id: $id) { id state done total best_so_far stage { name done total } } }"
+)
 
 
 def read_events(response: httpx.Response) -> Iterator[dict[str, Any]]:
@@ -64,6 +67,13 @@ def test_events_end_with_the_final_state(service: str) -> None:
     assert [event["data"]["done"] for event in events] == sorted(event["data"]["done"] for event in events)
     assert events[-1]["data"] == data_of(httpx.get(f"{service}/api/jobs/{job_id}"))
     assert events[-1]["data"]["state"] == "SUCCEEDED"
+    stages = [event["data"]["stage"] for event in events]
+    assert stages[0] is None
+    assert stages[-1] is None
+    shown = [(ORDER.index(stage["name"]), stage["done"]) for stage in stages if stage is not None]
+    assert shown, "a stage of so many runs and tests cannot pass unseen"
+    assert shown == sorted(shown)
+    assert all(stage["done"] <= stage["total"] for stage in stages if stage is not None)
     address = f"{service}/api/jobs/{job_id}/events"
     assert httpx.get(address, headers={"Last-Event-ID": events[-1]["id"]}).status_code == 204
     with httpx.stream("GET", address, headers={"Last-Event-ID": "another"}, timeout=30) as again:
@@ -95,6 +105,9 @@ def test_subscription_follows_a_job_to_its_end(service: str) -> None:
             heard.append(hear(socket))
     states = [message["payload"]["data"]["jobProgress"] for message in heard[:-1]]
     assert states[-1]["state"] == "SUCCEEDED"
+    shown = [state["stage"] for state in states if state["stage"] is not None]
+    assert shown
+    assert all(set(stage) == {"name", "done", "total"} for stage in shown)
     assert (states[-1]["id"], states[-1]["done"], states[-1]["total"]) == (job_id, 24, 24)
     assert wait(service, job_id)["best_so_far"] == states[-1]["best_so_far"]
 

@@ -70,6 +70,56 @@ def test_conclusion_names_the_best_rows(service: str, sweep_id: str) -> None:
         assert kept["values"] == {name: row[name] for name in ("fast", "slow", "stop_loss")}
 
 
+def test_deleted_best_row_is_run_again(service: str, sweep_id: str) -> None:
+    kept = data_of(httpx.get(f"{service}/api/sweeps/{sweep_id}"))["conclusion"]["best"]
+    assert [each["is_stored"] for each in kept] == [True, True]
+    address = f"{service}/api/backtests/{kept[0]['result_id']}"
+    before = data_of(httpx.get(address, params={"rows": False}))
+    user = {"user_id": "sweeper"}
+    assert httpx.delete(address, params=user).is_success
+    found = data_of(httpx.get(f"{service}/api/sweeps/{sweep_id}"))
+    assert [each["is_stored"] for each in found["conclusion"]["best"]] == [False, True]
+    assert found["deflation"] is None
+    run = f"{service}/api/sweeps/{sweep_id}/rows/{kept[0]['row']}/run"
+    stranger = httpx.post(run, params={"user_id": "other"}, timeout=JOB_S)
+    assert (stranger.status_code, stranger.json()["code"]) == (404, "JOB_NOT_FOUND")
+    again = data_of(httpx.post(run, params=user | {"rows": False}, timeout=JOB_S))
+    assert again["id"] == kept[0]["result_id"]
+    for name in ("metrics", "settings", "start", "end"):
+        assert again.get(name) == before.get(name), name
+    assert data_of(httpx.get(f"{service}/api/sweeps/{sweep_id}"))["conclusion"]["best"] == kept
+    assert data_of(httpx.post(run, params=user | {"rows": False}, timeout=JOB_S))["created_at"] == again["created_at"]
+
+
+def test_quota_below_keep_best_leaves_the_best_rows(own_service: Any) -> None:
+    service, _ = own_service(max_results_per_user=2)
+    sweep_id = start(service, "/api/sweeps", SWEEP | {"keep_best": 4})
+    wait(service, sweep_id)
+    sweep = data_of(httpx.get(f"{service}/api/sweeps/{sweep_id}"))
+    best = sweep["conclusion"]["best"]
+    assert [kept["is_stored"] for kept in best] == [True, True, False, False]
+    assert sweep["deflation"] is not None
+    for kept in best:
+        found = httpx.get(f"{service}/api/backtests/{kept['result_id']}", params={"rows": False})
+        assert found.is_success is kept["is_stored"]
+
+
+def test_any_row_can_be_run_over_both_apis(service: str, sweep_id: str) -> None:
+    worst = rows_of(service, sweep_id, sort_by="rank")["items"][-1]
+    document = """mutation ($id: ID!, $row: Int!, $user: String!) {
+        runSweepRow(id: $id, row: $row, userId: $user) { id metrics { finalEquity } }
+    }"""
+    variables = {"id": sweep_id, "row": worst["row"], "user": "sweeper"}
+    response = httpx.post(f"{service}/graphql", json={"query": document, "variables": variables}, timeout=JOB_S)
+    found = response.json()["data"]["runSweepRow"]
+    assert found["metrics"]["finalEquity"] == worst["final_equity"]
+    run = f"{service}/api/sweeps/{sweep_id}/rows/{worst['row']}/run"
+    assert data_of(httpx.post(run, params={"user_id": "sweeper", "rows": False}))["id"] == found["id"]
+    unknown = httpx.post(f"{service}/api/sweeps/{sweep_id}/rows/24/run", params={"user_id": "sweeper"})
+    assert (unknown.status_code, unknown.json()["field"]) == (422, "row")
+    assert "there are 24" in unknown.json()["message"]
+
+
 @pytest.mark.parametrize(
     ("format", "read"), [("csv", pd.read_csv), ("parquet", pd.read_parquet), ("arrow", pd.read_feather)]
 )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import strawberry
 from strawberry.types.enum import StrawberryEnumDefinition
 
-from src.domain.jobs import JobKind, JobState
+from src.domain.jobs import JobKind, JobState, StageName
 from src.domain.parameters import parameters_of
 from src.domain.signals import OutputKind
 from src.domain.sweeps import Comparison, Goal, Reduce, Scale, SearchKind
@@ -35,6 +35,7 @@ __all__ = [
     "SearchKind",
     "Side",
     "Signal",
+    "StageName",
     "TradeDirection",
     "WindowKind",
 ]
@@ -177,6 +178,16 @@ _declare(
         JobState.SUCCEEDED: "It is done.",
         JobState.FAILED: "It ended with an error.",
         JobState.INTERRUPTED: "Its process died; it waits to be continued.",
+    },
+)
+_declare(
+    StageName,
+    "What a job does once its units of work are done.",
+    {
+        StageName.BEST: "It runs the best rows of a sweep and stores their results; a step is a row.",
+        StageName.OVERFITTING: "It measures how much the choice of the best row is overfitted (PBO).",
+        StageName.SUPERIORITY: "It tests the best row against buying and holding (SPA); each row takes two steps.",
+        StageName.RESULT: "It runs the tests of a walk-forward one after another and stores that as a result.",
     },
 )
 

@@ -9,6 +9,7 @@ import strawberry
 
 from src.api.graphql.context import Info
 from src.api.graphql.enums import JobState
+from src.api.graphql.results import BacktestResult, result_of
 from src.api.graphql.sweep_inputs import SweepInput, WalkForwardInput
 from src.api.graphql.sweeps import (
     JobConnection,
@@ -99,6 +100,18 @@ class JobMutation:
         request = input.build(max_bars=info.context.max_bars)
         info.context.claim_bars(request.sweep.backtest.market.limit)
         return await info.context.sweeps.start_walk_forward(request, idempotency_key)
+
+    @resolved("Run a row of a sweep on the sweep's bars and store its result, unless that is stored.")
+    async def run_sweep_row(
+        self,
+        info: Info,
+        id: SweepId,
+        row: Annotated[int, strawberry.argument(description="The row's number, from 0, a count.")],
+        user_id: JobUser,
+    ) -> BacktestResult:
+        info.context.claim_bars((await info.context.sweeps.get(id)).request.backtest.market.limit)
+        result = await info.context.sweeps.run_row(id, row, user_id=user_id)
+        return result_of(result, max_rows=info.context.max_rows)
 
     @resolved("Cancel a job, which keeps what was computed; one that has ended stays as it is.")
     async def cancel_job(self, info: Info, id: JobId, user_id: JobUser) -> JobType:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Any
 
 import numpy as np
@@ -26,11 +27,20 @@ from src.api.rest.job_schemas import (
     WalkForwardAnswer,
     WalkForwardConclusionAnswer,
 )
-from src.api.rest.jobs import STARTED, IdempotencyKey, respond_started
-from src.api.rest.presenting import respond
+from src.api.rest.jobs import STARTED, IdempotencyKey, JobUser, respond_started
+from src.api.rest.presenting import present_result, respond
 from src.api.rest.queries import NamedQueryRoute
-from src.api.rest.result_schemas import DeflationAnswer
-from src.api.rest.schemas import BODY_ERRORS, Envelope, Page, described_by, error_responses, json_body
+from src.api.rest.result_schemas import DeflationAnswer, ResultAnswer
+from src.api.rest.schemas import (
+    BODY_ERRORS,
+    MARKET_ERRORS,
+    Envelope,
+    HasRows,
+    Page,
+    described_by,
+    error_responses,
+    json_body,
+)
 from src.api.rest.sweep_bodies import (
     StartSweepBody,
     StartWalkForwardBody,
@@ -41,6 +51,7 @@ from src.api.rows.columns import ColumnTable, float_column
 from src.api.rows.row_pages import check_first, check_whole
 from src.api.rows.sweeps import axis_column, sweep_columns
 from src.domain import errors
+from src.domain.parameters import MAX_COUNT
 from src.domain.sweeps import Reduce
 from src.service.sweep_tables import RANK, SweptColumn
 from src.service.sweeps import SweepMap
@@ -164,6 +175,38 @@ async def list_sweep_rows(
         "items": ColumnTable(columns, len(page.rows)), "total": page.total, "offset": page.offset, "first": size
     }  # fmt: skip
     return respond(f"{page.total} row(s) in all", found, headers={"Vary": "Accept"})
+
+
+@router.post(
+    "/sweeps/{sweep_id}/rows/{row}/run",
+    summary="Run a row of a sweep and store its result",
+    response_model=Envelope[ResultAnswer],
+    responses=error_responses(
+        errors.InvalidInput,
+        errors.JobNotFound,
+        errors.ModelNotFound,
+        errors.ModelRejected,
+        errors.MissingLibrary,
+        errors.Conflict,
+        errors.TooLarge,
+        errors.SandboxUnavailable,
+        *MARKET_ERRORS,
+    ),
+)
+async def run_sweep_row(
+    request: Request,
+    sweep_id: SweepId,
+    row: Annotated[int, Path(description="The row's number, from 0.", ge=0, le=MAX_COUNT)],
+    user_id: JobUser,
+    rows: HasRows = True,
+) -> Response:
+    """Run a row of a sweep on the sweep's bars and store its result, unless that is stored.
+
+    A result that was deleted has the same id again.
+    """
+    result = await services_of(request).sweeps.run_row(sweep_id, row, user_id=user_id)
+    presented = partial(present_result, result, max_rows=max_rows_of(request), has_rows=rows)
+    return await run_in_threadpool(lambda: respond("The row is stored as a result", presented()))
 
 
 @router.get(

@@ -126,6 +126,8 @@ export const estimateSweep = (json, signal) => dataOf("/api/sweeps/estimate", { 
 export const startSweep = (json) => dataOf("/api/sweeps", { method: "POST", json });
 export const getSweep = (id, signal) => dataOf(`/api/sweeps/${enc(id)}`, { signal });
 export const listSweepRows = (id, query, signal) => dataOf(`/api/sweeps/${enc(id)}/rows`, { query, signal });
+export const runSweepRow = (id, row, userId) =>
+  dataOf(`/api/sweeps/${enc(id)}/rows/${row}/run`, { method: "POST", query: { user_id: userId, rows: false } });
 export const sweepRowsUrl = (id, query) => urlOf(`/api/sweeps/${enc(id)}/rows`, query);
 export const getHeatMap = (id, query, signal) => dataOf(`/api/sweeps/${enc(id)}/heat-map`, { query, signal });
 export const startWalkForward = (json) => dataOf("/api/walk-forwards", { method: "POST", json });

@@ -27,6 +27,14 @@ const KINDS = {
   BACKTEST: ["Backtest", "steps", (job) => job.result_id && `/runs/${encodeURIComponent(job.result_id)}`],
 };
 
+/** What a job does once its units are done, and whether its steps are worth counting. */
+const STAGES = {
+  BEST: ["running the best rows", true],
+  OVERFITTING: ["measuring how much the choice is overfitted", false],
+  SUPERIORITY: ["testing the rows against buying and holding", true],
+  RESULT: ["running the tests one after another", false],
+};
+
 export const JOB_STATES = Object.entries(STATES).map(([state, [words]]) => [state, words]);
 export const isEnded = (job) => ENDED.includes(job.state);
 export const kindWords = (job) => KINDS[job.kind]?.[0] ?? job.kind;
@@ -128,6 +136,19 @@ export function useJob(first, isFollowed = true) {
   return [job, error, setJob];
 }
 
+/** "running the best rows, 3 of 10" */
+function describeStage({ name, done, total }) {
+  const [words, isCounted] = STAGES[name] ?? [name.toLowerCase(), true];
+  return isCounted ? `${words}, ${formatCount(done)} of ${formatCount(total)}` : words;
+}
+
+/** The share of a job's present work that is done; null if that is not known. */
+function shareDone(job) {
+  if (job.stage) return job.stage.total ? job.stage.done / job.stage.total : null;
+  if (job.total) return job.done / job.total;
+  return !isEnded(job) && job.state !== "QUEUED" ? null : 0;
+}
+
 /** "1,200 of 4,950 rows · 830 rows a second · about 5 s left" */
 export function describeProgress(job) {
   const unit = unitWords(job);
@@ -136,15 +157,14 @@ export function describeProgress(job) {
   ];
   if (job.state === "RUNNING" && job.rate) parts.push(`${formatNumber(job.rate, job.rate < 10 ? 1 : 0)} ${unit} a second`);
   if (job.eta_seconds !== null) parts.push(`about ${formatDuration(job.eta_seconds)} left`);
+  if (job.stage) parts.push(describeStage(job.stage));
   if (job.attempt > 1) parts.push(`attempt ${formatCount(job.attempt)}`);
   return parts.join(" · ");
 }
 
 export function JobProgress({ job, label }) {
-  const isMoving = !isEnded(job) && job.state !== "QUEUED";
-  const share = job.total ? job.done / job.total : isMoving ? null : 0;
   return html`<div class="job-progress">
-    ${(!isEnded(job) || job.state !== "SUCCEEDED") && html`<${Progress} share=${share} label=${label} />`}
+    ${(!isEnded(job) || job.state !== "SUCCEEDED") && html`<${Progress} share=${shareDone(job)} label=${label} />`}
     <p class="small muted">${describeProgress(job)}</p>
   </div>`;
 }

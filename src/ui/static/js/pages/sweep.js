@@ -1,11 +1,11 @@
 // One sweep: how far it is, whether to believe its best row, the heat map, and all rows.
 
 import { html, useEffect, useMemo, useRef, useState } from "../../vendor/preact-htm.mjs";
-import { getSweep, listStrategies, listSweepRows } from "../api.js";
+import { getSweep, listStrategies, listSweepRows, runSweepRow } from "../api.js";
 import { ErrorNotice, Skeleton, useLoad } from "../components.js";
 import { formatCounted, formatName } from "../format.js";
 import { isEnded, JobActions, JobFailure, JobProgress, JobState, useJob } from "../jobs.js";
-import { announce, mount, pageUrl } from "../shell.js";
+import { announce, mount, pageUrl, useUser } from "../shell.js";
 import { Evidence } from "../sweep/evidence.js";
 import { HeatMap } from "../sweep/heat_map.js";
 import { describeValues, formatMetric } from "../sweep/metrics.js";
@@ -33,7 +33,40 @@ function useRound(job) {
   return round;
 }
 
-function Best({ conclusion, metric }) {
+const runPage = (resultId) => pageUrl(`/runs/${encodeURIComponent(resultId)}`);
+
+/** One of the best rows: a link to its run, or the offer to make it again if it was deleted. */
+function BestRow({ kept, metric, owner }) {
+  const user = useUser();
+  const [isRunning, setRunning] = useState(false);
+  const [error, setError] = useState(null);
+  async function runAgain() {
+    setRunning(true);
+    setError(null);
+    try {
+      const run = await runSweepRow(id, kept.row, user);
+      location.assign(runPage(run.id));
+    } catch (failure) {
+      setError(failure);
+      setRunning(false);
+    }
+  }
+  const values = describeValues(kept.values);
+  return html`<li data-row=${kept.row}>
+    ${kept.is_stored
+      ? html`<a class="clip-lines" href=${runPage(kept.result_id)}>${values}</a>`
+      : html`<span class="clip-lines">${values} <span class="small muted">its run was deleted</span></span>`}
+    <span class="number">${formatMetric(metric, kept.objective)}</span>
+    ${!kept.is_stored &&
+    user === owner &&
+    html`<button type="button" class="button button-small" disabled=${isRunning} aria-label=${`${isRunning ? "Running …" : "Run again"}: ${values}`} onClick=${runAgain}>
+      ${isRunning ? "Running …" : "Run again"}
+    </button>`}
+    ${error && html`<${ErrorNotice} error=${error} title="It was not run" />`}
+  </li>`;
+}
+
+function Best({ conclusion, metric, owner }) {
   if (!conclusion?.best.length) return null;
   return html`<section class="panel" aria-labelledby="best">
     <div class="panel-head">
@@ -41,12 +74,7 @@ function Best({ conclusion, metric }) {
       <span class="small muted">each run on its own, and stored</span>
     </div>
     <ol class="best-rows">
-      ${conclusion.best.map(
-        (kept) => html`<li key=${kept.row}>
-          <a class="clip-lines" href=${pageUrl(`/runs/${encodeURIComponent(kept.result_id)}`)}>${describeValues(kept.values)}</a>
-          <span class="number">${formatMetric(metric, kept.objective)}</span>
-        </li>`,
-      )}
+      ${conclusion.best.map((kept) => html`<${BestRow} key=${kept.row} kept=${kept} metric=${metric} owner=${owner} />`)}
     </ol>
     <p class="panel-note small muted">${formatName(metric)}, of ${formatCounted(conclusion.combinations, "row")} on ${formatCounted(conclusion.bars, "bar")}.</p>
   </section>`;
@@ -71,8 +99,9 @@ function Results({ sweep, round }) {
     if (!columns || !ranked.data) return null;
     return Object.fromEntries(columns.parameters.map(({ name, key }) => [name, ranked.data[key]]));
   }, [columns, ranked.data]);
-  const runs = new Map(conclusion?.best.map((kept) => [kept.row, kept.result_id]));
-  const runOf = (row) => (runs.has(row) ? pageUrl(`/runs/${encodeURIComponent(runs.get(row))}`) : null);
+  const stored = conclusion?.best.filter((kept) => kept.is_stored) ?? [];
+  const runs = new Map(stored.map((kept) => [kept.row, kept.result_id]));
+  const runOf = (row) => (runs.has(row) ? runPage(runs.get(row)) : null);
   if (any.error) return html`<${ErrorNotice} error=${any.error} title="The rows cannot be shown" />`;
   if (!any.data && any.isLoading) return html`<div class="panel"><${Skeleton} lines=${8} label="Loading the rows" /></div>`;
   if (!columns) return html`<div class="panel panel-body muted">No rows yet. They appear here as they are computed.</div>`;
@@ -80,7 +109,7 @@ function Results({ sweep, round }) {
     <div class="sweep-columns">
       <div>
         <${HeatMap} id=${id} settings=${settings} round=${round} best=${best} runOf=${runOf} metrics=${columns.metrics} />
-        <${Best} conclusion=${conclusion} metric=${settings.objective.metric} />
+        <${Best} conclusion=${conclusion} metric=${settings.objective.metric} owner=${sweep.job.user_id} />
       </div>
       <${Evidence} sweep=${sweep} />
     </div>

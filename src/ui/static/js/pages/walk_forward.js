@@ -29,7 +29,7 @@ function describeEfficiency({ efficiency }) {
 
 function Conclusion({ walk }) {
   const { conclusion, job } = walk;
-  const resultId = conclusion?.result_id ?? null;
+  const resultId = conclusion?.is_stored ? conclusion.result_id : null;
   const [run] = useLoad(async (signal) => (resultId ? getBacktest(resultId, signal) : null), [resultId]);
   if (!conclusion) {
     const words = isEnded(job) ? "It ended before all folds were traded, so it has no efficiency." : "Not done yet: the efficiency is known when all folds are traded.";
@@ -39,12 +39,13 @@ function Conclusion({ walk }) {
     </section>`;
   }
   const isPoor = conclusion.efficiency === null || conclusion.efficiency < USUAL_EFFICIENCY;
-  const tearSheet = pageUrl(`/runs/${encodeURIComponent(resultId)}`);
   const level = run.data?.verdict_level;
   return html`<section class="panel evidence" data-level=${isPoor ? "DOUBTFUL" : "NONE"} aria-labelledby="carries">
     <div class="panel-head">
       <h2 id="carries">Does the choice carry over?</h2>
-      <a class="button button-small" href=${tearSheet}>Tear sheet of all tests</a>
+      ${resultId
+        ? html`<a class="button button-small" href=${pageUrl(`/runs/${encodeURIComponent(resultId)}`)}>Tear sheet of all tests</a>`
+        : html`<span class="small muted">The run of all tests was deleted</span>`}
     </div>
     <div class="panel-body stack">
       <p class="evidence-sentence">${describeEfficiency(conclusion)}</p>

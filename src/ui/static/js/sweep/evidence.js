@@ -72,8 +72,8 @@ function judgeRun(run) {
 }
 
 const UNFINISHED = {
-  CANCELLED: "Cancelled before all rows were computed, so nothing tests the best one.",
-  FAILED: "It failed before all rows were computed, so nothing tests the best one.",
+  CANCELLED: "Cancelled before it was done, so nothing tests the best one.",
+  FAILED: "It failed before it was done, so nothing tests the best one.",
 };
 
 function conclude(sweep, checks) {
@@ -108,7 +108,8 @@ const SAID = { true: "Objection: ", false: "No objection: ", null: "" };
 /** The sentence, and the checks beside it. */
 export function Evidence({ sweep }) {
   const { conclusion, deflation, settings } = sweep;
-  const bestId = conclusion?.best[0]?.result_id ?? null;
+  const best = conclusion?.best[0];
+  const bestId = best?.is_stored ? best.result_id : null;
   const [run] = useLoad(async (signal) => (bestId ? getBacktest(bestId, signal) : null), [bestId]);
   const checks = conclusion?.best.length
     ? [

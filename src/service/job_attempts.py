@@ -1,0 +1,107 @@
+"""Give all attempts of a job the bars of its first one, and one result to what several of them may run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Final
+
+from src.domain.errors import Conflict, UnreadableResult
+from src.domain.jobs import JobPart
+from src.domain.market import MarketSeries
+from src.domain.runs import BacktestRequest
+from src.domain.signals import Predictions
+from src.ports import JobHandle
+from src.service.backtests import BacktestService
+from src.service.history import fetch_with_history
+from src.service.reruns import pin_range
+
+PART: Final = "bars"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _PinnedBars:
+    """The bars of a job: their range, the fingerprint of all, and what the source said of them at first."""
+
+    first_ms: int
+    last_ms: int
+    fingerprint: str
+    warnings: tuple[str, ...]
+
+
+async def prepare_pinned(
+    backtests: BacktestService, handle: JobHandle, request: BacktestRequest, *, warm_up_bars: int
+) -> tuple[BacktestRequest, MarketSeries, Predictions | None]:
+    """Return what `BacktestService.prepare` returns, with bars that do not change from one attempt to the next.
+
+    The market of the returned request is the range of these bars, so that a run of it has the same ones. Raises
+    Conflict if the source has other bars there than before.
+    """
+    stored = (await handle.parts()).get(PART)
+    pinned = None if stored is None else _read(stored)
+    if pinned is not None:
+        request = replace(request, market=pin_range(request.market, pinned.first_ms, pinned.last_ms))
+    backtest, series, predictions = await backtests.prepare(request, warm_up_bars=warm_up_bars)
+    found = _PinnedBars(
+        first_ms=int(series.bars.open_time_ms[0]),
+        last_ms=int(series.bars.open_time_ms[-1]),
+        fingerprint=await handle.compute(series.fingerprint),
+        warnings=series.warnings,
+    )
+    if pinned is None:
+        await handle.note(None, JobPart(name=PART, content=_write(found)))
+        market = pin_range(backtest.market, found.first_ms, found.last_ms)
+        return replace(backtest, market=market), series, predictions
+    if found.fingerprint != pinned.fingerprint:
+        raise _changed(handle.job.id)
+    return backtest, replace(series, warnings=pinned.warnings), predictions
+
+
+async def run_once(backtests: BacktestService, request: BacktestRequest, result_id: str) -> None:
+    """Run a backtest and store its result under this id, unless that is stored: by an attempt that was killed then.
+
+    Raises what `BacktestService.run` raises.
+    """
+    if await backtests.is_stored(result_id):
+        return
+    try:
+        await backtests.run(request, result_id=result_id)
+    except Conflict as error:
+        # A process that had lost the job may have stored it meanwhile.
+        if not await backtests.is_stored(result_id):
+            raise error
+
+
+async def pin_request(
+    backtests: BacktestService, parts: Mapping[str, bytes], request: BacktestRequest, *, warm_up_bars: int, job_id: str
+) -> BacktestRequest:
+    """Return the request with the range of the bars that a job had.
+
+    Raises Conflict if the source has other bars there now, or the job does not say which it had.
+    """
+    if PART not in parts:
+        raise Conflict("Job {id!r} does not say which bars it had. Start it again.", id=job_id)
+    pinned = _read(parts[PART])
+    market = pin_range(request.market, pinned.first_ms, pinned.last_ms)
+    source = await backtests.sources.find(market.source, user_id=request.user_id)
+    series = await fetch_with_history(source, market, warm_up_bars)
+    if await backtests.computing.run(series.fingerprint) != pinned.fingerprint:
+        raise _changed(job_id)
+    return replace(request, market=market)
+
+
+def _changed(job_id: str) -> Conflict:
+    return Conflict("The bars of job {id!r} have changed since it was begun. Start it again.", id=job_id)
+
+
+def _write(bars: _PinnedBars) -> bytes:
+    return json.dumps(asdict(bars)).encode()
+
+
+def _read(content: bytes) -> _PinnedBars:
+    try:
+        found = json.loads(content)
+        return _PinnedBars(**{**found, "warnings": tuple(found["warnings"])})
+    except (ValueError, TypeError, KeyError) as error:
+        raise UnreadableResult("The stored bars of a job cannot be read.") from error

@@ -1,0 +1,248 @@
+"""Conclude a sweep whose rows are computed: run and store the best of them, and test what the choice is worth.
+
+What is finished is a part of the job at once: a best row whose result is stored, and each of the two long tests. An
+attempt after a crash goes on with what is missing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Final, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from src.domain.errors import UnreadableResult
+from src.domain.jobs import JobPart, JobStage, StageName
+from src.domain.market import MarketSeries
+from src.domain.sweep_rows import SweepInputs
+from src.domain.sweeps import KeptRow, SweepConclusion, SweepOverfitting, SweepRequest, SweepRows, SweepSuperiority
+from src.judgement.overfitting import DEFAULT_BLOCKS
+from src.metrics.returns import simple_returns
+from src.ports import JobHandle, TrialLedger
+from src.service.backtests import BacktestService
+from src.service.job_attempts import run_once
+from src.service.judging import count_runs, ledger_market
+from src.service.sweep_tables import SweepTable, build_table
+from src.sweeps.combinations import apply_values
+from src.sweeps.estimating import TESTED_ROWS
+from src.sweeps.evaluation import Evaluator
+from src.sweeps.overfitting import overfitting_of, superiority_of
+from src.sweeps.ranking import column_of, rank_rows
+from src.sweeps.row_bytes import from_bytes
+from src.sweeps.space import build_space
+from src.sweeps.stability import parameter_stability
+
+SHOW_S: Final = 1.0
+"""Between two looks at how far the test against buying and holding is."""
+OVERFITTING_PART: Final = "overfitting"
+SUPERIORITY_PART: Final = "superiority"
+
+Found = TypeVar("Found", SweepOverfitting, SweepSuperiority)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SweepFinish:
+    """A sweep whose rows are computed: its request with the model that was found, and the bars of all rows."""
+
+    request: SweepRequest
+    series: MarketSeries
+    inputs: SweepInputs
+    handle: JobHandle
+    backtests: BacktestService
+    ledger: TrialLedger
+
+    async def conclude(self) -> SweepConclusion:
+        """Do what no earlier attempt has finished, and return what all of it says; raises any ServiceError."""
+        request, handle = self.request, self.handle
+        rows = [from_bytes(content) async for content in handle.chunks()]
+        table = await handle.compute(build_table, rows, len(request.parameters))
+        ranked = await handle.compute(rank_rows, table.figures, request)
+        finished = await handle.parts()
+        best = await self._store_best(table, choose_best(table, ranked, request.keep_best), finished)
+        tested = choose_tested(ranked, len(table), request.search.seed)
+        overfitting = await self._measure_overfitting(rows, finished)
+        superiority = await self._compare_with_market(table.values[tested], finished)
+        ledger = await self.ledger.state(
+            user_id=request.user_id, symbol=ledger_market(self.series.bars.symbol, self.series.origin)
+        )
+        place = int(ranked[0]) if len(ranked) else None
+        return SweepConclusion(
+            bars_fingerprint=self.series.fingerprint(),
+            bars=len(self.series.bars),
+            combinations=len(table),
+            best=best,
+            overfitting=overfitting,
+            superiority=superiority,
+            stability=await handle.compute(parameter_stability, table.values, table.figures, place, request),
+            trials=count_runs(ledger),
+            warnings=tuple(_warn(self, table, ranked, tested)),
+        )
+
+    async def _store_best(
+        self, table: SweepTable, places: Sequence[int], finished: Mapping[str, bytes]
+    ) -> tuple[KeptRow, ...]:
+        """Run the best rows by the ordinary pipeline and store their results, the best one last.
+
+        If the user's quota is less than all of them, the results that leave are those of the worst.
+        """
+        best = [self._describe(table, place) for place in places]
+        for done, kept in enumerate(reversed(best)):
+            name = f"best-{kept.row}"
+            if name in finished:
+                continue
+            await self.handle.note(JobStage(name=StageName.BEST, done=done, total=len(best)))
+            request = apply_values(self.request.backtest, kept.values)
+            await run_once(self.backtests, request, kept.result_id)
+            await self.handle.note(JobStage(name=StageName.BEST, done=done + 1, total=len(best)), JobPart(name=name))
+        return tuple(best)
+
+    def _describe(self, table: SweepTable, place: int) -> KeptRow:
+        number = int(table.numbers[place])
+        return KeptRow(
+            row=number,
+            values=build_space(self.request).plain_of(table.values[place]),
+            objective=float(column_of(table.figures, self.request.objective.metric)[place]),
+            result_id=result_id_of(self.handle.job.id, number),
+        )
+
+    async def _measure_overfitting(
+        self, rows: Sequence[SweepRows], finished: Mapping[str, bytes]
+    ) -> SweepOverfitting | None:
+        if OVERFITTING_PART in finished:
+            return _read(SweepOverfitting, finished[OVERFITTING_PART])
+        await self.handle.note(JobStage(name=StageName.OVERFITTING, done=0, total=1))
+        found = await self.handle.compute(_overfitting_of, rows, len(self.series.bars))
+        stage = JobStage(name=StageName.OVERFITTING, done=1, total=1)
+        await self.handle.note(stage, JobPart(name=OVERFITTING_PART, content=_write(found)))
+        return found
+
+    async def _compare_with_market(
+        self, values: NDArray[np.float64], finished: Mapping[str, bytes]
+    ) -> SweepSuperiority | None:
+        """Test rows with these values [j, p] against buying and holding; a thread stops soon after a cancellation."""
+        if SUPERIORITY_PART in finished:
+            return _read(SweepSuperiority, finished[SUPERIORITY_PART])
+        test = MarketTest(self.inputs, values)
+        await self.handle.note(test.stage)
+        testing = asyncio.ensure_future(self.handle.compute(test.run))
+        try:
+            shown = test.done
+            while not testing.done():
+                await asyncio.wait([testing], timeout=SHOW_S)
+                if test.done > shown and not testing.done():
+                    shown = test.done
+                    await self.handle.note(test.stage)
+            found = testing.result()
+        finally:
+            test.stop()
+            testing.cancel()
+        await self.handle.note(test.stage, JobPart(name=SUPERIORITY_PART, content=_write(found)))
+        return found
+
+
+class Stopped(Exception):
+    """The job was cancelled: nothing waits for the rest."""
+
+
+class MarketTest:
+    """The test of some rows against buying and holding, in a thread: how far it is, and a way to stop it."""
+
+    def __init__(self, inputs: SweepInputs, values: NDArray[np.float64]) -> None:
+        self._inputs = inputs
+        self._values = values
+        self._stopped = threading.Event()
+        self.done = 0
+
+    @property
+    def stage(self) -> JobStage:
+        """How far it is: each row is run twice, as `superiority_of` says."""
+        total = 2 * len(self._values)
+        return JobStage(name=StageName.SUPERIORITY, done=min(self.done, total), total=total)
+
+    def stop(self) -> None:
+        """Stop before the next rows."""
+        self._stopped.set()
+
+    def run(self) -> SweepSuperiority | None:
+        """Return what the test finds; raises Stopped."""
+        evaluator, close = Evaluator(self._inputs), self._inputs.bars.close
+
+        def returns_of(rows: NDArray[np.int64]) -> NDArray[np.float64]:
+            if self._stopped.is_set():
+                raise Stopped
+            returns = evaluator.returns(self._values[rows])
+            self.done += len(rows)
+            return returns
+
+        return superiority_of(returns_of, np.arange(len(self._values)), simple_returns(close, float(close[0])))
+
+
+def result_id_of(job_id: str, row: int) -> str:
+    """Return the id of a row's stored result: the same in every attempt."""
+    return str(uuid.uuid5(uuid.UUID(job_id), str(row)))
+
+
+def choose_best(table: SweepTable, ranked: NDArray[np.int64], most: int) -> Sequence[int]:
+    """Return the places of the best rows with different values: RANDOM can draw a combination twice."""
+    found: dict[bytes, int] = {}
+    for place in ranked.tolist():
+        if len(found) == most:
+            break
+        found.setdefault(table.values[place].tobytes(), place)
+    return tuple(found.values())
+
+
+def choose_tested(ranked: NDArray[np.int64], rows: int, seed: int) -> NDArray[np.int64]:
+    """Return the places of the rows that are tested: all, or the best half and a sample of the others."""
+    if rows <= TESTED_ROWS:
+        return np.arange(rows)
+    best = ranked[: TESTED_ROWS // 2]
+    others = np.setdiff1d(np.arange(rows), best)
+    drawn = np.random.Generator(np.random.Philox(seed)).choice(others, TESTED_ROWS - len(best), replace=False)
+    return np.sort(np.concatenate((best, drawn)))
+
+
+def _overfitting_of(rows: Sequence[SweepRows], bars: int) -> SweepOverfitting | None:
+    sums = np.concatenate([part.block_sums for part in rows])
+    squares = np.concatenate([part.block_squares for part in rows])
+    return overfitting_of(sums, squares, bars // DEFAULT_BLOCKS)
+
+
+def _write(found: SweepOverfitting | SweepSuperiority | None) -> bytes:
+    return json.dumps(None if found is None else asdict(found)).encode()
+
+
+def _read(kind: type[Found], content: bytes) -> Found | None:
+    try:
+        fields = json.loads(content)
+        return None if fields is None else kind(**fields)
+    except (ValueError, TypeError) as error:
+        raise UnreadableResult("A stored test of a sweep cannot be read.") from error
+
+
+def _warn(sweep: SweepFinish, table: SweepTable, ranked: NDArray[np.int64], tested: NDArray[np.int64]) -> Iterator[str]:
+    """Yield what is to be known about the sweep itself; what is to be known about a result stands with it."""
+    request = sweep.request
+    yield from sweep.series.warnings
+    if not len(ranked):
+        yield (
+            f"No row can be the best: none has {request.objective.metric} and at least "
+            f"{request.objective.min_trades} closed trades and meets the constraints on metrics."
+        )
+    failed = int(np.count_nonzero(np.isnan(table.figure("final_equity"))))
+    if failed:
+        yield f"{failed} of {len(table)} rows have no figures, because their equity grew beyond what can be counted."
+    if len(tested) < len(table):
+        yield (
+            f"The test against buying and holding took {len(tested)} of {len(table)} rows: the best ones, and a sample "
+            "of the others."
+        )
+    model = request.backtest.strategy.model
+    if model is not None and not model.training.is_declared:
+        yield "The model's training window is not declared: rows may be chosen on bars that it was trained on."
