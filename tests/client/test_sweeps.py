@@ -92,7 +92,7 @@ def test_same_key_is_the_same_job(bt: Client) -> None:
 def test_unknown_parameter_is_the_service_error(bt: Client) -> None:
     with pytest.raises(InvalidRequest, match="quick") as refused:
         bt.sweep("ma_crossover", "BTCUSDT", quick=[1, 2], **MARKET)
-    assert refused.value.field == "parameters[0].name"
+    assert refused.value.field == "parameters.0.name"
 
 
 def test_lists_are_swept_and_feature_columns_are_not() -> None:

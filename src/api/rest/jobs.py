@@ -12,12 +12,13 @@ from starlette.responses import Response, StreamingResponse
 
 from src.api.dependencies import job_streams_of, services_of
 from src.api.rest import values
+from src.api.rest.body_models import IdempotencyKeyText
 from src.api.rest.job_schemas import CancelledJobAnswer, JobAnswer, JobPageAnswer
 from src.api.rest.presenting import respond
 from src.api.rest.queries import NamedQueryRoute
 from src.api.rest.schemas import Envelope, error_responses
 from src.domain import errors
-from src.domain.jobs import IDEMPOTENCY_KEY_PATTERN, MAX_IDEMPOTENCY_KEY_LENGTH, Job, JobState
+from src.domain.jobs import Job, JobState
 
 router = APIRouter(prefix="/api/jobs", tags=["jobs"], route_class=NamedQueryRoute)
 
@@ -30,14 +31,11 @@ EVENT_STREAM: Final = "text/event-stream"
 JobId = Annotated[str, Path(description="The job's id.")]
 JobUser = Annotated[str, Query(description="Whose job it is.", json_schema_extra=values.USER_ID)]
 IdempotencyKey = Annotated[
-    str | None,
+    IdempotencyKeyText | None,
     Header(
         alias="Idempotency-Key",
         description="The same key and request of a user are the same job, however often they are sent; the same key "
         "with another request is a conflict.",
-        min_length=1,
-        max_length=MAX_IDEMPOTENCY_KEY_LENGTH,
-        pattern=IDEMPOTENCY_KEY_PATTERN,
     ),
 ]
 

@@ -53,6 +53,8 @@ ParameterName = Annotated[str, Query(description="A swept parameter, in either s
 _START_ERRORS = error_responses(
     errors.MalformedRequest,
     errors.InvalidInput,
+    errors.ModelNotFound,
+    errors.SourceNotFound,
     errors.Conflict,
     errors.TooLarge,
     errors.UnsupportedFormat,
