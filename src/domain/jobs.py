@@ -76,6 +76,18 @@ class JobFailure:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class JobSubject:
+    """What a job is about: its market and its strategy."""
+
+    symbol: str = reported("The market's symbol.")
+    interval: str = reported("Length of the bars.")
+    source: str | None = reported("Where the bars come from, or the name of a dataset; null for the exchange.")
+    strategy: str = reported("The strategy's name, as in the catalog.")
+    model: str | None = reported("The stored model's file; null unless the strategy reads one.")
+    swept: tuple[str, ...] = reported("The swept parameters, in the order of the grid; none of a single backtest.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
     """A job as clients see it."""
 

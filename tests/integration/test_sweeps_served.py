@@ -96,6 +96,24 @@ def test_heat_map_has_best_row_of_each_cell(service: str, sweep_id: str) -> None
         assert rows.set_index("row").loc[best, "final_equity"].tolist() == cells
 
 
+def test_every_response_says_what_a_job_is_about(service: str, sweep_id: str, walk_forward_id: str) -> None:
+    market = {"symbol": "BTCUSDT", "interval": "1d", "source": "simulated", "strategy": "ma_crossover", "model": None}
+    lengths = market | {"swept": ["fast", "slow"]}
+    expected = {sweep_id: market | {"swept": ["fast", "slow", "stop_loss"]}, walk_forward_id: lengths}
+    run = httpx.post(f"{service}/api/backtests", json=BACKTEST | {"async": True}, timeout=60).json()["data"]
+    assert run["subject"] == market | {"swept": []}
+    wait(service, run["id"])
+    listed = data_of(httpx.get(f"{service}/api/jobs", params={"user_id": "sweeper", "first": 100}))["items"]
+    found = {job["id"]: job["subject"] for job in listed}
+    assert {**found, **expected, run["id"]: run["subject"]} == found
+    for job_id, subject in expected.items():
+        assert data_of(httpx.get(f"{service}/api/jobs/{job_id}"))["subject"] == subject
+        query = f'{{ job(id: "{job_id}") {{ subject {{ symbol interval source strategy model swept }} }} }}'
+        assert post(service, query)["job"]["subject"] == subject
+    events = httpx.get(f"{service}/api/jobs/{sweep_id}/events", timeout=60).text
+    assert '"subject":{"symbol":"BTCUSDT"' in events
+
+
 def test_same_key_and_request_start_one_job(service: str) -> None:
     body = SWEEP | {"idempotency_key": "once"}
     first = start(service, "/api/sweeps", body)
