@@ -265,7 +265,7 @@ def test_unknown_model_and_dataset_are_refused_at_once(service: str, path: str, 
     assert (run.status_code, run.json()["code"]) == (404, "SOURCE_NOT_FOUND")
 
 
-def test_sweep_of_a_list_says_what_it_left_out(service: str) -> None:
+def test_list_says_what_it_left_out(service: str) -> None:
     body = SWEEP | {
         "search": {"kind": "LIST"},
         "parameters": [{"name": "fast", "values": [5, 30]}, {"name": "slow", "values": [20, 20]}],
