@@ -265,6 +265,16 @@ def test_unknown_model_and_dataset_are_refused_at_once(service: str, path: str, 
     assert (run.status_code, run.json()["code"]) == (404, "SOURCE_NOT_FOUND")
 
 
+def test_too_few_bars_found_fail_by_field(service: str) -> None:
+    """The range is long enough, and the exchange does not have so many bars."""
+    sweep = WALK_FORWARD["sweep"] | {"backtest": {"user_id": "sweeper", "symbol": "BTCUSDT", "limit": 40_000}}
+    job_id = start(service, "/api/walk-forwards", WALK_FORWARD | {"sweep": sweep, "trainBars": 30_000})
+    error = wait(service, job_id, "FAILED")["error"]
+    assert error["code"] == "INVALID_INPUT"
+    assert error["message"].startswith("trainBars: there are ")
+    assert "one fold needs 30,100: 30,000 to train (trainBars)" in error["message"]
+
+
 def test_list_says_what_it_left_out(service: str) -> None:
     body = SWEEP | {
         "search": {"kind": "LIST"},
