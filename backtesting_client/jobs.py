@@ -41,7 +41,7 @@ class Job:
         self._path = f"/api/jobs/{path_part(self.id)}"
 
     def __repr__(self) -> str:
-        subject = self.info["subject"]
+        subject = self.info.get("subject")
         about = "" if subject is None else f" of {subject['strategy']} on {subject['symbol']} {subject['interval']}"
         return (
             f"Job({self.id!r}, {self.info['kind']}{about}, {self.state}, {self.info['done']} of {self.info['total']})"

@@ -135,7 +135,7 @@ class SweepMethods:
             if after is None:
                 break
         for item in items:
-            item.update(item.pop("subject") or {})
+            item.update(item.pop("subject", None) or {})
         return pd.DataFrame(items).set_index("id") if items else pd.DataFrame()
 
     def _start(self, path: str, body: Mapping[str, Any], key: str | None) -> Job:
