@@ -41,7 +41,11 @@ class Job:
         self._path = f"/api/jobs/{path_part(self.id)}"
 
     def __repr__(self) -> str:
-        return f"Job({self.id!r}, {self.info['kind']}, {self.state}, {self.info['done']} of {self.info['total']})"
+        subject = self.info.get("subject")
+        about = "" if subject is None else f" of {subject['strategy']} on {subject['symbol']} {subject['interval']}"
+        return (
+            f"Job({self.id!r}, {self.info['kind']}{about}, {self.state}, {self.info['done']} of {self.info['total']})"
+        )
 
     @property
     def state(self) -> str:

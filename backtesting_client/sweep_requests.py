@@ -123,7 +123,7 @@ class SweepMethods:
         return WalkForward(self._transport, self.job(job_id))
 
     def jobs(self, state: str | None = None, *, most: int = 100) -> pd.DataFrame:
-        """Return the user's newest jobs, at most `most`, by their ids."""
+        """Return the user's newest jobs, at most `most`, by their ids; `symbol` to `swept` say what each is about."""
         items: list[dict[str, Any]] = []
         after: str | None = None
         while len(items) < most:
@@ -134,6 +134,8 @@ class SweepMethods:
             after = page["next_cursor"]
             if after is None:
                 break
+        for item in items:
+            item.update(item.pop("subject", None) or {})
         return pd.DataFrame(items).set_index("id") if items else pd.DataFrame()
 
     def _start(self, path: str, body: Mapping[str, Any], key: str | None) -> Job:

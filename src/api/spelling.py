@@ -30,7 +30,9 @@ def snake_case(name: str) -> str:
 
 
 def rest_name(field: str) -> str:
-    """Return REST's name of a field that has a declared name (camelCase), or REST's already."""
+    """Return REST's name of a field that has a declared name (camelCase), or REST's already; headers keep theirs."""
+    if "-" in field:
+        return field
     return _OTHER_REST_NAMES.get(field) or snake_case(field)
 
 

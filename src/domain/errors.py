@@ -31,7 +31,8 @@ The tree (code in brackets); none of these classes knows HTTP, `api/error_table.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, ClassVar, Final
 
 from src.domain.error_text import FieldName, Template, Text
@@ -78,6 +79,23 @@ class InvalidInput(ServiceError):
     def __init__(self, text: str | Text, *, field: str | None = None, **parts: Any) -> None:
         super().__init__(text, **parts, field=None if field is None else FieldName(field))
         self.field = field
+
+    def move_into(self, path: str) -> None:
+        """Name the field by its path from an object that it is in: `to` in `parameters.0.range`."""
+        self.field = path if self.field is None else f"{path}.{self.field}"
+        if isinstance(self.text, Template):
+            self.text = Template(self.text.template, {**self.text.parts, "field": FieldName(self.field)})
+            self.args = (self.text,)
+
+
+@contextmanager
+def inside(path: str) -> Iterator[None]:
+    """Name the field of an InvalidInput that the block raises by its path: see `InvalidInput.move_into`."""
+    try:
+        yield
+    except InvalidInput as error:
+        error.move_into(path)
+        raise
 
 
 class MalformedRequest(InvalidInput):

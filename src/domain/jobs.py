@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Final, TypeAlias
 
 from src.domain.any_case import AnyCase
-from src.domain.errors import InvalidInput
+from src.domain.errors import bad_value
 from src.domain.instants import check_times
 from src.domain.reported import INSTANT, reported
 from src.domain.runs import BacktestRequest
@@ -20,6 +20,7 @@ MAX_ATTEMPTS: Final = 3
 MAX_IDEMPOTENCY_KEY_LENGTH: Final = 128
 IDEMPOTENCY_KEY_PATTERN: Final = "^[ -~]+$"
 """A header holds ASCII only."""
+IDEMPOTENCY_KEY_ALLOWED: Final = f"1 to {MAX_IDEMPOTENCY_KEY_LENGTH} printable ASCII characters"
 
 JobRequest: TypeAlias = SweepRequest | WalkForwardRequest | BacktestRequest
 JobConclusion: TypeAlias = SweepConclusion | WalkForwardConclusion
@@ -98,6 +99,18 @@ class JobFailure:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class JobSubject:
+    """What a job is about: its market and its strategy."""
+
+    symbol: str = reported("The market's symbol.")
+    interval: str = reported("Length of the bars.")
+    source: str | None = reported("Where the bars come from, or the name of a dataset; null for the exchange.")
+    strategy: str = reported("The strategy's name, as in the catalog.")
+    model: str | None = reported("The stored model's file; null unless the strategy reads one.")
+    swept: tuple[str, ...] = reported("The swept parameters, in the order of the grid; none of a single backtest.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
     """A job as clients see it."""
 
@@ -142,6 +155,11 @@ class Job:
         return max(0.0, (self.total - self.done) / self.rate)
 
 
+def is_idempotency_key(text: str) -> bool:
+    """Return whether a text can be an idempotency key."""
+    return 1 <= len(text) <= MAX_IDEMPOTENCY_KEY_LENGTH and text.isascii() and text.isprintable()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Idempotency:
     """A client's key for a request, and the SHA-256 of the request in hexadecimal: equal ones are the same job."""
@@ -150,12 +168,8 @@ class Idempotency:
     digest: str
 
     def __post_init__(self) -> None:
-        is_printable = self.key.isascii() and self.key.isprintable()
-        if not 1 <= len(self.key) <= MAX_IDEMPOTENCY_KEY_LENGTH or not is_printable:
-            raise InvalidInput(
-                "{field} is {got!r}. Allowed: 1 to {most} printable ASCII characters.",
-                field="idempotencyKey", got=self.key[:80], most=MAX_IDEMPOTENCY_KEY_LENGTH,
-            )  # fmt: skip
+        if not is_idempotency_key(self.key):
+            raise bad_value("idempotencyKey", got=self.key, allowed=IDEMPOTENCY_KEY_ALLOWED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

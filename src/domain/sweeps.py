@@ -134,7 +134,7 @@ class SweptParameter:
 
     def __post_init__(self) -> None:
         if (self.values is None) == (self.range is None):
-            raise InvalidInput("{field}: give either {@values} or {@range}.", field="parameters")
+            raise InvalidInput("Give either {field} or {@range}.", field="values")
         if self.values is not None and not 1 <= len(self.values) <= MAX_VALUES:
             raise InvalidInput(
                 "{field} has {count} values. Allowed: 1 to {most}.",
@@ -196,7 +196,7 @@ class ParameterConstraint:
 
     def __post_init__(self) -> None:
         if (self.right is None) == (self.value is None):
-            raise InvalidInput("{field}: give either {@right} or {@value}.", field="constraints")
+            raise InvalidInput("Give either {field} or {@value}.", field="right")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -15,6 +16,22 @@ from src.domain.sweeps import OBJECTIVE, SweepRequest
 from src.domain.units import RATIO
 
 MAX_FOLDS: Final = 1_000
+
+_OF_A_SWEEP: Final = ("parameters", "search", "constraints", "objective", "keepBest")
+
+
+@contextmanager
+def inside_walk_forward() -> Iterator[None]:
+    """Name a sweep's own fields in errors by their paths in a walk-forward: `sweep.search.kind`.
+
+    Those of its backtest have the same name in every request.
+    """
+    try:
+        yield
+    except InvalidInput as error:
+        if error.field is not None and error.field.partition(".")[0] in _OF_A_SWEEP:
+            error.move_into("sweep")
+        raise
 
 
 class WindowKind(StrEnum):

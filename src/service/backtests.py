@@ -134,6 +134,11 @@ class BacktestService:
         prediction = await self._predict(request, series, model_file, Stopwatch())
         return request, series, None if prediction is None else prediction.predictions
 
+    async def check_known(self, request: BacktestRequest) -> None:
+        """Raise ModelNotFound or SourceNotFound if a request names a stored model or a source that there is not."""
+        await self._complete_model(request, None)
+        await self.sources.find(request.market.source, user_id=request.user_id)
+
     async def _complete_model(
         self, request: BacktestRequest, model_file: ModelFile | None
     ) -> tuple[BacktestRequest, ModelFile | None]:

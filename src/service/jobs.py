@@ -19,9 +19,11 @@ from src.domain.jobs import (
     JobQuota,
     JobRequest,
     JobState,
+    JobSubject,
 )
 from src.domain.model_files import check_user_id
 from src.ports import Clock, JobStore, JobWorkers
+from src.service.job_subjects import JobSubjects
 from src.service.job_watch import JobWatch
 
 
@@ -36,6 +38,7 @@ class JobService:
         self._store = store
         self._workers = workers
         self._watch = watch
+        self._subjects = JobSubjects(store)
         self._clock = clock
         self._quota = quota
         workers.on_change(watch.note_change)
@@ -63,6 +66,10 @@ class JobService:
     async def get(self, job_id: str) -> Job:
         """Raises JobNotFound, UnreadableResult."""
         return await self._store.get(job_id)
+
+    async def subject(self, job_id: str) -> JobSubject | None:
+        """Return what a job is about; None if it is gone, or its request cannot be read."""
+        return await self._subjects.read(job_id)
 
     async def read_request(self, job_id: str) -> JobRequest:
         """Return what was asked for; raises JobNotFound, UnreadableResult."""

@@ -16,6 +16,7 @@ from src.domain.errors import InvalidInput, ResultNotFound, UnreadableResult, ba
 from src.domain.jobs import KIND_OF, Job
 from src.domain.runs import BacktestResult
 from src.domain.sweeps import (
+    MAX_VALUES,
     ROW_METRICS,
     Reduce,
     SearchKind,
@@ -23,7 +24,7 @@ from src.domain.sweeps import (
     SweepEstimate,
     SweepRequest,
 )
-from src.domain.walk_forward import Fold, WalkForwardConclusion, WalkForwardRequest
+from src.domain.walk_forward import Fold, WalkForwardConclusion, WalkForwardRequest, inside_walk_forward
 from src.service.backtests import BacktestService
 from src.service.computing import ComputeQueue
 from src.service.job_attempts import pin_request, run_once
@@ -31,12 +32,13 @@ from src.service.jobs import JobService
 from src.service.sweep_conclusion import result_id_of
 from src.service.sweep_tables import SweepTable, SweptColumn, find_name, read_columns, read_table, sort_rows
 from src.service.walk_forward_folds import fold_from_bytes
-from src.sweeps.combinations import apply_values, sweepable
+from src.sweeps.combinations import apply_values, build_combinations, sweepable
 from src.sweeps.estimating import estimate_sweep
+from src.sweeps.folds import check_fold_fits
 from src.sweeps.heat_map import HeatMap, heat_map
 from src.sweeps.parameters import find_sweepable
 from src.sweeps.space import build_space
-from src.sweeps.warm_up import warm_up_bars_of
+from src.sweeps.warm_up import warm_up_bars_of, window_warm_up_of
 
 Request = TypeVar("Request", SweepRequest, WalkForwardRequest)
 Conclusion = TypeVar("Conclusion", SweepConclusion, WalkForwardConclusion)
@@ -95,22 +97,28 @@ class SweepService:
     max_combinations: int
 
     async def estimate(self, request: SweepRequest) -> SweepEstimate:
-        """Return what a sweep will cost; raises InvalidInput as `start` does."""
+        """Return what a sweep will cost; raises what `start` raises about the request."""
+        await self.backtests.check_known(request.backtest)
         async with self.computing.slot(request.user_id):
             return await self.computing.run(estimate_sweep, request, self.max_combinations)
 
     async def start(self, request: SweepRequest, idempotency_key: str | None = None) -> Job:
-        """Queue a sweep; raises InvalidInput, Conflict (an idempotency key of another request), Busy."""
-        async with self.computing.slot(request.user_id):
-            await self.computing.run(estimate_sweep, request, self.max_combinations)
+        """Queue a sweep.
+
+        Raises InvalidInput; ModelNotFound or SourceNotFound if what it names is not stored; Conflict (an idempotency
+        key of another request); Busy.
+        """
+        await self.estimate(request)
         return await self.jobs.submit(_name_parameters(request), idempotency_key=idempotency_key)
 
     async def start_walk_forward(self, request: WalkForwardRequest, idempotency_key: str | None = None) -> Job:
         """Queue a walk-forward; raises what `start` raises. Its folds are known once its bars are there."""
-        _check_walk_forward(request)
-        async with self.computing.slot(request.user_id):
-            await self.computing.run(estimate_sweep, request.sweep, self.max_combinations)
-        request = replace(request, sweep=_name_parameters(request.sweep))
+        with inside_walk_forward():
+            _check_walk_forward(request)
+            await self.backtests.check_known(request.sweep.backtest)
+            async with self.computing.slot(request.user_id):
+                await self.computing.run(_estimate_fold, request.sweep, self.max_combinations)
+            request = replace(request, sweep=_name_parameters(request.sweep))
         return await self.jobs.submit(request, idempotency_key=idempotency_key)
 
     async def get(self, sweep_id: str) -> Sweep:
@@ -120,14 +128,18 @@ class SweepService:
             stored = await asyncio.gather(*(self.backtests.is_stored(kept.result_id) for kept in conclusion.best))
             pairs = zip(conclusion.best, stored, strict=True)
             conclusion = replace(conclusion, best=tuple(replace(kept, is_stored=found) for kept, found in pairs))
+            warnings = await self._warn_of_excluded(request)
+            conclusion = replace(conclusion, warnings=(*conclusion.warnings, *warnings))
         return Sweep(job=job, request=request, conclusion=conclusion)
 
     async def get_walk_forward(self, job_id: str) -> WalkForward:
         """Return a walk-forward; raises JobNotFound if there is none of that id."""
         job, request, conclusion = await self._read(job_id, WalkForwardRequest, WalkForwardConclusion)
-        if conclusion is not None:
-            conclusion = replace(conclusion, is_stored=await self.backtests.is_stored(conclusion.result_id))
         folds = tuple([fold_from_bytes(content) async for content in self.jobs.chunks(job_id)])
+        if conclusion is not None:
+            is_stored = await self.backtests.is_stored(conclusion.result_id)
+            warnings = (*conclusion.warnings, *await self._warn_of_excluded(request.sweep))
+            conclusion = replace(conclusion, is_stored=is_stored, warnings=warnings)
         return WalkForward(job=job, request=request, folds=folds, conclusion=conclusion)
 
     async def rows(self, sweep_id: str, *, sort_by: str, descending: bool, first: int | None, offset: int) -> SweepPage:
@@ -198,6 +210,14 @@ class SweepService:
             return None
         return None if result.judgement is None else result.judgement.deflation
 
+    async def _warn_of_excluded(self, request: SweepRequest) -> tuple[str, ...]:
+        """Return how many combinations that a client listed were left out, and why; they follow from the request."""
+        if request.search.kind is not SearchKind.LIST:
+            return ()
+        build = functools.partial(build_combinations, request, max_combinations=MAX_VALUES)
+        async with self.computing.slot(request.user_id):
+            return (await self.computing.run(build)).warnings
+
     @asynccontextmanager
     async def _table(self, sweep_id: str) -> AsyncIterator[tuple[SweepRequest, SweepTable]]:
         """Read the rows that are computed, and hold a slot of the queue meanwhile."""
@@ -222,23 +242,38 @@ def _name_parameters(request: SweepRequest) -> SweepRequest:
     """Return the request with its parameters under their public names, in whichever spelling they came."""
     known = sweepable(request.backtest)
     parameters = tuple(
-        replace(item, name=find_sweepable(known, item.name, field=f"parameters[{place}].name").name)
+        replace(item, name=find_sweepable(known, item.name, field=f"parameters.{place}.name").name)
         for place, item in enumerate(request.parameters)
     )
     return replace(request, parameters=parameters)
 
 
+def _estimate_fold(sweep: SweepRequest, max_combinations: int) -> SweepEstimate:
+    """Return what a walk-forward's sweep costs, with the bars before the first training window that its rows read."""
+    backtest = replace(sweep.backtest, pinned_warm_up_bars=window_warm_up_of(sweep))
+    return estimate_sweep(replace(sweep, backtest=backtest), max_combinations)
+
+
 def _check_walk_forward(request: WalkForwardRequest) -> None:
-    """Raise InvalidInput if a trading rule is swept (the tests share one account, and so their rules), or for TPE."""
+    """Raise InvalidInput if a trading rule is swept, for TPE, or if not one fold fits into the bars that are asked for.
+
+    The tests are one run on one account, which has one set of trading rules; and TPE draws by what was found before,
+    while each fold tries the same combinations.
+    """
     if request.sweep.search.kind is SearchKind.TPE:
-        allowed = (SearchKind.GRID, SearchKind.LIST, SearchKind.RANDOM)
-        raise bad_value("kind", got=SearchKind.TPE.value, allowed=(kind.value for kind in allowed))
-    base = request.sweep.backtest
-    known = sweepable(base)
-    for item in request.sweep.parameters:
-        if find_sweepable(known, item.name, field="parameters").path[0] != "strategy":
+        raise InvalidInput(
+            "{field} is {got!r}. Allowed in a walk-forward, whose folds all try the same combinations: {allowed}.",
+            field="search.kind", got=SearchKind.TPE.value,
+            allowed=tuple(kind.value for kind in SearchKind if kind is not SearchKind.TPE),
+        )  # fmt: skip
+    known = sweepable(request.sweep.backtest)
+    for place, item in enumerate(request.sweep.parameters):
+        field = f"parameters.{place}.name"
+        if find_sweepable(known, item.name, field=field).path[0] != "strategy":
             raise InvalidInput(
-                "{field} has {got!r}, a trading rule. A walk-forward allows parameters of the strategy only: {known}.",
-                field="parameters", got=item.name,
+                "{field} is {got!r}, a trading rule. Allowed in a walk-forward, whose tests share one account with "
+                "one set of rules: parameters of the strategy: {known}.",
+                field=field, got=item.name,
                 known=tuple(name for name, each in known.items() if each.path[0] == "strategy"),
             )  # fmt: skip
+    check_fold_fits(request, request.sweep.backtest.market.limit)

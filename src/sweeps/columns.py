@@ -74,7 +74,7 @@ class Column:
 
 def build_column(swept: SweptParameter, item: Sweepable, kind: SearchKind, *, place: int) -> Column:
     """Return the values of the parameter at `place` of the request; raises InvalidInput."""
-    field = f"parameters[{place}]"
+    field = f"parameters.{place}"
     if swept.range is not None:
         return _build_range(swept.range, item, kind, field=f"{field}.range")
     given = swept.values or ()
@@ -83,8 +83,9 @@ def build_column(swept: SweptParameter, item: Sweepable, kind: SearchKind, *, pl
         values = round_values(values)
     if kind in (SearchKind.GRID, SearchKind.TPE) and (twice := _find_repeated(values)) is not None:
         raise InvalidInput(
-            "{field} has {got!r} twice, to 12 significant digits.", field=f"{field}.values", got=item.plain(twice)
-        )
+            "{field} has {got!r} twice for {name}, to 12 significant digits.",
+            field=f"{field}.values", got=item.plain(twice), name=item.name,
+        )  # fmt: skip
     return Column(item=item, values=values, range=None)
 
 

@@ -32,12 +32,14 @@ ROWS_AT_ONCE: Final = 65_536
 class Combinations:
     """The rows of a sweep: `values` [k, p] of the parameters of `space`, that of a closed list its place in it.
 
-    `excluded` counts the combinations that a constraint, the strategy or the trading rules left out.
+    `excluded` counts the combinations that a constraint, the strategy or the trading rules left out. `warnings` say
+    why, if a client listed them one by one.
     """
 
     space: SearchSpace
     values: Floats
     excluded: int
+    warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "values", freeze(self.values, np.float64))
@@ -70,15 +72,31 @@ def build_combinations(request: SweepRequest, *, max_combinations: int) -> Combi
     space = build_space(request)
     count = _check_count(request, space, max_combinations)
     exclusions = Exclusions(space)
+    warnings: tuple[str, ...] = ()
     if request.search.kind is SearchKind.RANDOM:
         values = draw_rows(space, exclusions, request.search.seed, np.arange(count))
     else:
         values = _build_grid(space, count) if request.search.kind is SearchKind.GRID else _build_list(space)
         allowed = exclusions.allow(values)
-        values = values if allowed.all() else values[allowed]
+        if not allowed.all():
+            if request.search.kind is SearchKind.LIST:
+                warnings = _warn_of_excluded(space, values, allowed)
+            values = values[allowed]
     if not len(values):
         raise exclusions.nothing_left(count)
-    return Combinations(space=space, values=values, excluded=count - len(values))
+    return Combinations(space=space, values=values, excluded=count - len(values), warnings=warnings)
+
+
+def _warn_of_excluded(space: SearchSpace, values: Floats, allowed: NDArray[np.bool_]) -> tuple[str, ...]:
+    """Return how many listed combinations are left out, and why the first of them is."""
+    first = int(np.argmin(allowed))
+    alone = Exclusions(space)
+    alone.allow(values[first : first + 1])
+    listed = ", ".join(f"{name} {value}" for name, value in space.plain_of(values[first]).items())
+    return (
+        f"{np.count_nonzero(~allowed)} of {len(values)} listed combinations are left out, and rows are numbered "
+        f"without them. The first of them is number {first} ({listed}): {alone.reason}",
+    )
 
 
 def count_combinations(request: SweepRequest, *, max_combinations: int) -> int:
@@ -120,7 +138,7 @@ def _check_count(request: SweepRequest, space: SearchSpace, max_combinations: in
     """Return the number of combinations; raises InvalidInput if it is over a maximum, or lists differ in length."""
     search, sizes = request.search, [0 if column.values is None else column.values.size for column in space.columns]
     if search.draws is not None:
-        count, field = search.draws, "maxTrials"
+        count, field = search.draws, "search.maxTrials"
     elif search.kind is SearchKind.GRID:
         count, field = math.prod(sizes), "parameters"
     else:
@@ -133,7 +151,7 @@ def _check_count(request: SweepRequest, space: SearchSpace, max_combinations: in
             )  # fmt: skip
     if search.draws is None and search.max_trials is not None and count > search.max_trials:
         raise InvalidInput(
-            "{field} give {count:,} combinations. Maximum: {most:,} ({@maxTrials}).",
+            "{field} give {count:,} combinations. Maximum: {most:,} ({@search.maxTrials}).",
             field=field, count=count, most=search.max_trials,
         )  # fmt: skip
     if count > max_combinations:

@@ -17,6 +17,7 @@ from src.sweeps.combinations import build_combinations, count_combinations
 from src.sweeps.evaluation import Evaluator
 from src.sweeps.rows import SAMPLED_ROWS
 from src.sweeps.tpe import TpeSearch
+from src.sweeps.warm_up import check_lookbacks
 
 LENGTHS: Final = (500, 2_500)
 """Bars of two random walks: what a row costs is read off both, as a part for each bar and one for the row."""
@@ -32,15 +33,18 @@ LONG_SECONDS: Final = 600.0
 def estimate_sweep(request: SweepRequest, max_combinations: int) -> SweepEstimate:
     """Return what a sweep costs; takes about a tenth of a second, and fetches nothing.
 
-    Raises InvalidInput if the request is wrong, or asks for more than `max_combinations`.
+    Raises InvalidInput if the request is wrong, asks for more than `max_combinations`, or has fewer bars than a row
+    looks back.
     """
     is_searched = request.search.kind is SearchKind.TPE
+    warnings: tuple[str, ...] = ()
     if is_searched:
         combinations, excluded = count_combinations(request, max_combinations=max_combinations), 0
         values = TpeSearch(request).ask(min(TRIED_ROWS, combinations))
     else:
         built = build_combinations(request, max_combinations=max_combinations)
-        combinations, excluded = len(built), built.excluded
+        combinations, excluded, warnings = len(built), built.excluded, built.warnings
+        check_lookbacks(request, built)
         values = built.values[:: max(1, combinations // TRIED_ROWS)][:TRIED_ROWS]
     (short, _), (long, kernel) = (_measure(request, values, bars) for bars in LENGTHS)
     per_bar = max(0.0, (long - short) / (LENGTHS[1] - LENGTHS[0]))
@@ -56,7 +60,7 @@ def estimate_sweep(request: SweepRequest, max_combinations: int) -> SweepEstimat
         cpu_seconds=seconds,
         stored_bytes=NUMBER_BYTES * (numbers + blocks),
         kernel=kernel,
-        warnings=_warn(seconds),
+        warnings=(*warnings, *_warn(seconds)),
     )
 
 

@@ -39,7 +39,7 @@ class Exclusions:
         for place, relation in enumerate(self._space.relations):
             allowed &= relation.holds(values)
             if self.reason is None and not allowed.all():
-                self.reason = Template("{@constraints} excludes it (item {place}).", {"place": place})
+                self.reason = Template("{item} excludes it.", {"item": FieldName(f"constraints.{place}")})
         self._keep_pairs(values, allowed)
         self._keep_settings(values, allowed)
         self._keep_rules(values, allowed)

@@ -32,15 +32,8 @@ def plan_folds(request: WalkForwardRequest, bars: int) -> tuple[FoldBars, ...]:
 
     Raises InvalidInput if not one fits, or there are more than `MAX_FOLDS`.
     """
+    needed = check_fold_fits(request, bars)
     before = request.train_bars + request.embargo_bars
-    needed = before + request.test_bars
-    if bars < needed:
-        raise InvalidInput(
-            "{field}: there are {bars:,} bars, and one fold needs {needed:,}: {train:,} to train ({@trainBars}), "
-            "{embargo:,} between ({@embargoBars}) and {test:,} to test ({@testBars}).",
-            field="trainBars", bars=bars, needed=needed, train=request.train_bars, embargo=request.embargo_bars,
-            test=request.test_bars,
-        )  # fmt: skip
     count = (bars - needed) // request.step + 1
     if count > MAX_FOLDS:
         raise InvalidInput(
@@ -48,6 +41,19 @@ def plan_folds(request: WalkForwardRequest, bars: int) -> tuple[FoldBars, ...]:
             field="stepBars", bars=bars, count=count, most=MAX_FOLDS, least=(bars - needed) // MAX_FOLDS + 1,
         )  # fmt: skip
     return tuple(_plan_fold(request, number * request.step, before) for number in range(count))
+
+
+def check_fold_fits(request: WalkForwardRequest, bars: int) -> int:
+    """Return how many bars one fold needs; raises InvalidInput if there are at most `bars`, and it needs more."""
+    needed = request.train_bars + request.embargo_bars + request.test_bars
+    if bars < needed:
+        raise InvalidInput(
+            "{field}: there are {bars:,} bars, and one fold needs {needed:,}: {train:,} to train ({@trainBars}), "
+            "{embargo:,} between ({@embargoBars}) and {test:,} to test ({@testBars}).",
+            field="trainBars", bars=bars, needed=needed, train=request.train_bars, embargo=request.embargo_bars,
+            test=request.test_bars,
+        )  # fmt: skip
+    return needed
 
 
 def _plan_fold(request: WalkForwardRequest, first: int, before: int) -> FoldBars:

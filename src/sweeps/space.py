@@ -93,7 +93,7 @@ def build_space(request: SweepRequest) -> SearchSpace:
 
 
 def _build_column(swept: SweptParameter, known: Mapping[str, Sweepable], kind: SearchKind, place: int) -> Column:
-    item = find_sweepable(known, swept.name, field=f"parameters[{place}].name")
+    item = find_sweepable(known, swept.name, field=f"parameters.{place}.name")
     return build_column(swept, item, kind, place=place)
 
 
@@ -115,7 +115,7 @@ def _held(item: Sweepable, value: float) -> object:
 
 
 def _read_constraint(given: ParameterConstraint, columns: tuple[Column, ...], place: int) -> Relation:
-    field = f"constraints[{place}]"
+    field = f"constraints.{place}"
     left = _find_number(given.left, columns, field=f"{field}.left")
     right = None if given.right is None else _find_number(given.right, columns, field=f"{field}.right")
     if given.value is not None and not math.isfinite(given.value):

@@ -48,7 +48,7 @@ class RowReader:
         self.backtest: Final = request.backtest
         known = sweepable(request.backtest)
         self.items: Final[tuple[Sweepable, ...]] = tuple(
-            find_sweepable(known, swept.name, field=f"parameters[{place}].name")
+            find_sweepable(known, swept.name, field=f"parameters.{place}.name")
             for place, swept in enumerate(request.parameters)
         )
         is_strategy = [item.path[0] == STRATEGY for item in self.items]

@@ -112,12 +112,18 @@ def test_job_leads_to_what_it_makes(visit: Visit, service: str) -> None:
     expect(row_of(page, job).get_by_role("link", name="Sweep")).to_have_attribute("href", f"/sweeps/{job}")
 
 
+SUBJECT = {
+    "symbol": "ETHUSDT", "interval": "4h", "source": None, "strategy": "ma_crossover", "model": None,
+    "swept": ["fast", "stop_loss"],
+}  # fmt: skip
+
+
 def job(**changes: Any) -> dict[str, Any]:
     return {
         "id": "a", "user_id": "me", "kind": "SWEEP", "state": "FAILED", "created_at": "2026-01-01T00:00:00Z",
         "started_at": None, "ended_at": "2026-01-01T00:01:00Z", "done": 5, "total": 10, "rate": None,
         "best_so_far": None, "attempt": 3, "error": {"code": "X", "message": "The disk is full."},
-        "warnings": ["w"], "result_id": None, "eta_seconds": None, "stage": None,
+        "warnings": ["w"], "result_id": None, "eta_seconds": None, "stage": None, "subject": SUBJECT,
     } | changes  # fmt: skip
 
 
@@ -170,6 +176,27 @@ def test_failed_job_says_why(visit: Visit) -> None:
     expect(page.locator(".job")).to_contain_text("The disk is full.")
 
 
+def test_jobs_say_what_they_are_about(visit: Visit, service: str) -> None:
+    started = run_job(service, "sweeps", small_sweep())
+    page = visit.open("/jobs")
+    expect(row_of(page, started)).to_contain_text("MA Crossover on BTCUSDT 1d · simulated · sweeps Fast, Slow")
+
+
+@pytest.mark.parametrize(
+    ("subject", "words"),
+    [
+        (SUBJECT, ["MA Crossover on ETHUSDT 4h · sweeps Fast, Stop loss"]),
+        (SUBJECT | {"strategy": "model", "model": "m.onnx", "swept": []}, [re.compile("on ETHUSDT 4h · m.onnx$")]),
+        (None, []),
+    ],
+)
+def test_subject_is_told_in_words(visit: Visit, subject: dict[str, Any] | None, words: list[Any]) -> None:
+    visit.answer("/api/jobs?*", {"items": [job(subject=subject)], "next_cursor": None, "warnings": []})
+    page = visit.open("/jobs")
+    expect(page.locator(".job-state")).to_contain_text("Failed")
+    expect(page.locator(".job-subject")).to_have_text(words)
+
+
 def test_jobs_of_others_cannot_be_changed(visit: Visit) -> None:
     visit.answer("/api/jobs?*", {"items": [job(user_id="ada")], "next_cursor": None, "warnings": []})
     page = visit.open("/jobs")
@@ -196,7 +223,16 @@ def test_hostile_names_are_shown_as_text(visit: Visit) -> None:
 @pytest.mark.parametrize("viewport", [PHONE, {"width": 1360, "height": 900}], ids=["phone", "desktop"])
 def test_page_is_accessible_and_fits(visit_with: Opening, scheme: str, viewport: dict[str, int]) -> None:
     states = ["CANCELLING", "CANCELLED", "FAILED", "SUCCEEDED", "QUEUED"]
-    items = [job(id=state, state=state, warnings=[LONG], error={"code": "X", "message": LONG}) for state in states]
+    items = [
+        job(
+            id=state,
+            state=state,
+            warnings=[LONG],
+            error={"code": "X", "message": LONG},
+            subject=SUBJECT | {"source": LONG, "model": LONG},
+        )
+        for state in states
+    ]
     with visit_with(color_scheme=scheme, viewport=viewport) as visit:
         visit.answer("/api/jobs?*", {"items": items, "next_cursor": "more", "warnings": [LONG]})
         visit.page.route("**/api/jobs/*", lambda route: route.abort())

@@ -12,7 +12,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.chromium import Visit
 from tests.browser.states import HOSTILE, LONG, PHONE, assert_fits, assert_shown_as_text, open_all_details
-from tests.browser.sweeps import PAIRS, read
+from tests.browser.sweeps import PAIRS, read, wait_for_job
 
 Opening = Callable[..., AbstractContextManager[Visit]]
 
@@ -83,6 +83,71 @@ def test_parameter_that_is_not_swept_keeps_its_value(visit: Visit, service: str)
     assert [item["name"] for item in sent["parameters"]] == ["low"]
 
 
+def test_range_of_equal_ratios_is_sent(visit: Visit, service: str) -> None:
+    page = visit.open("/sweeps/new")
+    fill_range(page, "fast", "2", "16")
+    page.locator("#swept-fast-scale").select_option("LOGARITHMIC")
+    expect(page.locator("[data-name='fast']").get_by_label("Ratio")).to_be_visible()
+    page.locator("#swept-fast-step").fill("2")
+    page.locator("#swept-slow-list").fill("30")
+    expect(page.locator("#swept-slow-scale")).to_have_count(0)
+    simulate(page)
+    sent = start_and_read(page, service, "Start sweep", SWEEP_PAGE, "sweeps")
+    assert sent["parameters"][0]["range"] == {"from": 2.0, "to": 16.0, "step": 2.0, "scale": "LOGARITHMIC"}
+    sweep_id = page.url.rsplit("/", 1)[1]
+    wait_for_job(service, sweep_id, {"SUCCEEDED"})
+    rows = read(service, f"sweeps/{sweep_id}/rows", sort_by="row")["items"]
+    assert [row["fast"] for row in rows] == [2, 4, 8, 16]
+
+
+def test_numbers_that_rules_name_are_swept(visit: Visit, service: str) -> None:
+    page = visit.open("/sweeps/new")
+    page.get_by_label("Strategy").select_option("rules")
+    expect(page.locator("#add-parameter option[value='n']")).to_have_count(0)
+    page.locator("#rule-buy").fill("rsi({n}) < {low}")
+    page.locator("#rule-sell").fill("rsi({n}) > 60")
+    page.locator("#rule-parameters").fill("n = 14, low = 30")
+    expect(page.get_by_text("The rules can be traded")).to_be_visible()
+    page.locator("#add-parameter").select_option("n")
+    page.locator("#swept-n-list").fill("5, 9")
+    page.locator("#add-parameter").select_option("low")
+    fill_range(page, "low", "20", "40", "10")
+    expect(page.get_by_role("button", name="Remove {low}")).to_be_visible()
+    simulate(page)
+    expect(page.locator(".estimate")).to_contain_text("Combinations6", timeout=120_000)
+    sent = start_and_read(page, service, "Start sweep", SWEEP_PAGE, "sweeps")
+    assert [(item["name"], item["values"]) for item in sent["parameters"]] == [("n", [5, 9]), ("low", None)]
+    strategy = sent["backtest"]["strategy"]
+    assert (strategy["name"], strategy["parameters"]["buy"]) == ("rules", "rsi({n}) < {low}")
+    assert strategy["parameters"]["parameters"] == {"n": 14.0, "low": 30.0}
+    sweep_id = page.url.rsplit("/", 1)[1]
+    wait_for_job(service, sweep_id, {"SUCCEEDED"})
+    rows = read(service, f"sweeps/{sweep_id}/rows", sort_by="row")["items"]
+    assert [(row["n"], row["low"]) for row in rows] == [(n, low) for n in (5, 9) for low in (20, 30, 40)]
+
+
+def test_sweep_without_any_rule_cannot_be_started(visit: Visit) -> None:
+    page = visit.open("/sweeps/new")
+    page.get_by_label("Strategy").select_option("rules")
+    page.locator("#add-parameter").select_option("fees")
+    fill_range(page, "fees", "0", "0.002", "0.001")
+    expect(page.get_by_role("button", name="Start sweep")).to_be_disabled()
+    page.get_by_role("button", name="Fill in an example").click()
+    expect(page.get_by_role("button", name="Start sweep")).to_be_enabled()
+    expect(page.locator("#add-parameter option[value='slow']")).to_have_text("{slow}")
+
+
+def test_wrong_range_is_told_at_its_field(visit: Visit) -> None:
+    page = visit.open("/sweeps/new")
+    fill_range(page, "slow", "50", "20")
+    page.get_by_role("button", name="Start sweep").click()
+    wrong = page.locator("#swept-slow-to")
+    expect(wrong).to_have_attribute("aria-invalid", "true")
+    expect(wrong).to_be_focused()
+    expect(page.locator("#swept-slow-to-error")).to_contain_text("To (20.0) must not be less than from (50.0).")
+    expect(page.locator("#swept-fast-to")).not_to_have_attribute("aria-invalid", "true")
+
+
 def test_walk_forward_is_sent_with_its_windows(visit: Visit, service: str) -> None:
     page = visit.open("/sweeps/new")
     page.get_by_label("Choose anew").check()
@@ -149,7 +214,27 @@ def test_form_is_accessible_and_fits(visit_with: Opening, scheme: str, viewport:
         page = visit.open("/sweeps/new")
         page.get_by_label("Choose anew").check()
         page.locator("#add-parameter").select_option("direction")
+        page.locator("#windows-train_bars").fill("400")
+        page.locator("#windows-test_bars").fill("100")
+        fill_range(page, "slow", "50", "20")
+        page.get_by_role("button", name="Start walk-forward").click()
+        expect(page.locator("#swept-slow-to-error")).to_be_visible()
         page.get_by_role("button", name="Add a constraint").click()
+        open_all_details(page)
+        assert visit.violations() == []
+        assert_fits(page)
+
+
+@pytest.mark.parametrize("viewport", [PHONE, {"width": 1360, "height": 900}], ids=["phone", "desktop"])
+def test_form_of_rules_is_accessible_and_fits(visit_with: Opening, viewport: dict[str, int]) -> None:
+    with visit_with(viewport=viewport) as visit:
+        page = visit.open("/sweeps/new")
+        page.get_by_label("Strategy").select_option("rules")
+        page.get_by_role("button", name="Fill in an example").click()
+        page.locator("#rule-parameters").fill(f"fast = 12, slow = 26, {LONG} = 5")
+        for name in ("fast", LONG):
+            page.locator("#add-parameter").select_option(name)
+        expect(page.locator(".swept")).to_have_count(2)
         open_all_details(page)
         assert visit.violations() == []
         assert_fits(page)

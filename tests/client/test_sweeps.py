@@ -90,7 +90,10 @@ def test_job_is_followed_cancelled_and_deleted(bt: Client) -> None:
     with pytest.raises(JobFailed, match="CANCELLED") as failed:
         job.wait(is_shown=False)
     assert failed.value.job["state"] == job.state == "CANCELLED"
-    assert job.id in bt.jobs("CANCELLED").index
+    listed = bt.jobs("CANCELLED").loc[job.id]
+    assert (listed["strategy"], listed["symbol"], listed["interval"]) == ("ma_crossover", "BTCUSDT", "1m")
+    assert (listed["source"], listed["swept"]) == ("simulated", ["fast", "slow"])
+    assert repr(job).startswith(f"Job({job.id!r}, SWEEP of ma_crossover on BTCUSDT 1m, CANCELLED, ")
     job.delete()
     with pytest.raises(NotFound):
         bt.job(job.id)
@@ -106,7 +109,7 @@ def test_same_key_is_the_same_job(bt: Client) -> None:
 def test_unknown_parameter_is_the_service_error(bt: Client) -> None:
     with pytest.raises(InvalidRequest, match="quick") as refused:
         bt.sweep("ma_crossover", "BTCUSDT", quick=[1, 2], **MARKET)
-    assert refused.value.field == "parameters[0].name"
+    assert refused.value.field == "parameters.0.name"
 
 
 def test_lists_are_swept_and_feature_columns_are_not() -> None:

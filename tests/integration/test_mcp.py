@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,8 +30,9 @@ from tests.server import RunningService
 
 BARS = {"symbol": "BTCUSDT", "interval": "1h", "source": "simulated", "seed": 7, "limit": 600}
 RSI = {**BARS, "strategy": {"rsi": {"length": 5}}}
-MAX_TOOL_CHARACTERS = 8500
+MAX_TOOL_CHARACTERS = 10_800
 MAX_TEXT_CHARACTERS = 8000
+SWEEP_S = 240.0
 INITIALIZE = {
     "jsonrpc": "2.0",
     "id": 1,
@@ -86,11 +89,11 @@ def run_id(text: str) -> str:
     return line.removeprefix("Run: ")
 
 
-async def test_agent_sees_five_short_tools(agent: Agent) -> None:
+async def test_agent_sees_seven_short_tools(agent: Agent) -> None:
     async with agent.connect() as client:
         tools = (await client.list_tools()).tools
     assert {tool.name for tool in tools} == {
-        "backtest_strategy", "backtest_model", "get_run", "compare", "data_quality"
+        "backtest_strategy", "backtest_model", "get_run", "compare", "data_quality", "start_sweep", "get_sweep"
     }  # fmt: skip
     assert sum(len(tool.model_dump_json()) for tool in tools) < MAX_TOOL_CHARACTERS
     assert all(tool.input_schema["additionalProperties"] is False for tool in tools)
@@ -164,6 +167,83 @@ async def test_quality_is_told_in_sentences(agent: Agent) -> None:
     assert text.startswith("600 of 600 bars are present: BTCUSDT 1h from simulated (seed 7).")
 
 
+SWEEP: dict[str, Any] = {
+    "backtest": RSI | {"settings": {"fees": 0.002, "engine": "EVENT_DRIVEN"}},
+    "parameters": [
+        {"name": "low", "range": {"from": 20, "to": 40, "step": 10}},
+        {"name": "high", "values": [60, 70, 80]},
+        {"name": "stop_loss", "values": [0.02, 0.1]},
+    ],
+    "constraints": [{"left": "low", "operator": "LESS", "right": 40}],
+    "objective": {"metric": "profit_factor", "min_trades": 2},
+}
+
+
+async def finish(agent: Agent, started: str) -> str:
+    """Read a sweep until it has ended."""
+    deadline = time.monotonic() + SWEEP_S
+    sweep_id = started.splitlines()[0].removeprefix("Sweep: ")
+    while not (text := await call(agent, "get_sweep", sweep_id=sweep_id)).startswith("SWEEP: SUCCEEDED"):
+        assert time.monotonic() < deadline, text
+        assert "Nothing can be said about the best row before all rows are there." in text
+        assert "BEST ROWS" not in text
+        await asyncio.sleep(0.2)
+    return text
+
+
+@pytest.mark.timeout(SWEEP_S)
+async def test_sweep_says_whether_its_best_is_luck(agent: Agent, agents: str) -> None:
+    text = await finish(agent, await call(agent, "start_sweep", **SWEEP))
+    [sweep_id] = [line.removeprefix("Sweep: ") for line in text.splitlines() if line.startswith("Sweep: ")]
+    found = httpx.get(f"{agents}/api/sweeps/{sweep_id}").json()["data"]
+    conclusion, deflation = found["conclusion"], found["deflation"]
+    assert (found["job"]["user_id"], found["settings"]["backtest"]["fees"]) == ("agent", 0.002)
+    assert text.startswith("SWEEP: SUCCEEDED, 12 of 12 rows\nIS THE BEST ROW LUCK?\n")
+    overfitting = conclusion["overfitting"]
+    objects = overfitting["pbo"] >= overfitting["pbo_noise_low"]
+    assert f"\n- {'Objection' if objects else 'No objection'}: PBO {overfitting['pbo']:.4g}, without any edge" in text
+    superiority = conclusion["superiority"]["p_value"]
+    assert f"\n- {'Objection' if superiority > 0.05 else 'No objection'}: SPA p = {superiority:.4g}" in text
+    chance = min(deflation["dsr"], deflation["dsr_dependent"])
+    assert f"deflated Sharpe ratio {chance:.4g}: " in text
+    assert (
+        text.index("deflated Sharpe") < text.index("BEST ROWS by profit_factor (MAXIMIZE)") < text.index("Not swept: ")
+    )
+    [head] = [at for at, line in enumerate(text.splitlines()) if line == "row,run_id,objective,low,high,stop_loss"]
+    best = conclusion["best"][0]
+    values = ",".join(str(best["values"][name]) for name in ("low", "high", "stop_loss"))
+    expected = f"{best['row']},{best['result_id']},{best['objective']:.4g},{values}"
+    assert text.splitlines()[head + 1] == expected
+    assert (await call(agent, "get_run", run_id=best["result_id"])).startswith("VERDICT: ")
+    assert len(text) < MAX_TEXT_CHARACTERS
+
+
+@pytest.mark.timeout(SWEEP_S)
+async def test_rows_of_sweep_come_only_if_asked_for(agent: Agent, agents: str) -> None:
+    text = await finish(agent, await call(agent, "start_sweep", **SWEEP))
+    [sweep_id] = [line.removeprefix("Sweep: ") for line in text.splitlines() if line.startswith("Sweep: ")]
+    whole = await call(agent, "get_sweep", sweep_id=sweep_id, first=3, offset=1)
+    assert whole.startswith(text)
+    title, head, *rows = whole.removeprefix(text).strip().splitlines()
+    ranked = httpx.get(f"{agents}/api/sweeps/{sweep_id}/rows", params={"offset": 1, "first": 3}).json()["data"]
+    assert title == f"ranked rows: rows 1 to 3 of {ranked['total']}"
+    names = head.split(",")
+    assert {"row", "low", "high", "stop_loss", "profit_factor", "sharpe_ratio"} <= set(names)
+    assert "sortino_ratio" not in names
+    assert [row.split(",") for row in rows] == [[str(item[name]) for name in names] for item in ranked["items"]]
+
+
+async def test_estimate_of_sweep_starts_nothing(agent: Agent, agents: str) -> None:
+    user = f"estimator-{agent.mode}"
+    text = await call(
+        agent, "start_sweep", **(SWEEP | {"backtest": RSI | {"user_id": user}, "parameters": SWEEP["parameters"][:2]}),
+        estimate_only=True,
+    )  # fmt: skip
+    assert text.startswith("6 combinations, 3 more are excluded.\nAbout ")
+    assert text.endswith("Nothing was started.")
+    assert httpx.get(f"{agents}/api/jobs", params={"user_id": user}).json()["data"]["items"] == []
+
+
 @pytest.mark.parametrize(
     ("tool", "arguments", "code", "field"),
     [
@@ -180,6 +260,27 @@ async def test_quality_is_told_in_sentences(agent: Agent) -> None:
         ("get_run", {"run_id": "none"}, "RESULT_NOT_FOUND", None),
         ("backtest_model", {**BARS, "model": "none.pkl"}, "MODEL_NOT_FOUND", None),
         ("no_such_tool", {}, "INVALID_INPUT", "tool"),
+        ("start_sweep", {"backtest": RSI}, "INVALID_INPUT", "parameters"),
+        ("start_sweep", SWEEP | {"backtest": "rsi"}, "INVALID_INPUT", "backtest"),
+        ("start_sweep", SWEEP | {"backtest": BARS}, "INVALID_INPUT", "backtest.strategy"),
+        ("start_sweep", SWEEP | {"backtest": RSI | {"extra": 1}}, "INVALID_INPUT", "backtest.extra"),
+        ("start_sweep", SWEEP | {"estimate_only": "yes"}, "INVALID_INPUT", "estimate_only"),
+        ("start_sweep", SWEEP | {"parameters": "low"}, "INVALID_INPUT", "parameters"),
+        (
+            "start_sweep",
+            SWEEP | {"parameters": [{"name": "low", "range": {"from": 40, "to": 20}}]},
+            "INVALID_INPUT",
+            "parameters.0.range.to",
+        ),
+        ("start_sweep", SWEEP | {"objective": {"metric": "luck"}}, "INVALID_INPUT", "objective.metric"),
+        (
+            "start_sweep",
+            {"backtest": {**BARS, "model": "none.pkl"}, "parameters": [{"name": "threshold", "values": [0.4, 0.6]}]},
+            "MODEL_NOT_FOUND",
+            None,
+        ),
+        ("get_sweep", {"sweep_id": "none"}, "JOB_NOT_FOUND", None),
+        ("get_sweep", {"sweep_id": "none", "first": MAX_ROWS + 1}, "INVALID_INPUT", "first"),
     ],
 )
 async def test_error_names_code_field_and_hint(

@@ -146,6 +146,24 @@ def test_heat_map_has_best_row_of_each_cell(service: str, sweep_id: str) -> None
         assert rows.set_index("row").loc[best, "final_equity"].tolist() == cells
 
 
+def test_every_response_says_what_a_job_is_about(service: str, sweep_id: str, walk_forward_id: str) -> None:
+    market = {"symbol": "BTCUSDT", "interval": "1d", "source": "simulated", "strategy": "ma_crossover", "model": None}
+    lengths = market | {"swept": ["fast", "slow"]}
+    expected = {sweep_id: market | {"swept": ["fast", "slow", "stop_loss"]}, walk_forward_id: lengths}
+    run = httpx.post(f"{service}/api/backtests", json=BACKTEST | {"async": True}, timeout=60).json()["data"]
+    assert run["subject"] == market | {"swept": []}
+    wait(service, run["id"])
+    listed = data_of(httpx.get(f"{service}/api/jobs", params={"user_id": "sweeper", "first": 100}))["items"]
+    found = {job["id"]: job["subject"] for job in listed}
+    assert {**found, **expected, run["id"]: run["subject"]} == found
+    for job_id, subject in expected.items():
+        assert data_of(httpx.get(f"{service}/api/jobs/{job_id}"))["subject"] == subject
+        query = f'{{ job(id: "{job_id}") {{ subject {{ symbol interval source strategy model swept }} }} }}'
+        assert post(service, query)["job"]["subject"] == subject
+    events = httpx.get(f"{service}/api/jobs/{sweep_id}/events", timeout=60).text
+    assert '"subject":{"symbol":"BTCUSDT"' in events
+
+
 def test_same_key_and_request_start_one_job(service: str) -> None:
     body = SWEEP | {"idempotency_key": "once"}
     first = start(service, "/api/sweeps", body)
@@ -222,20 +240,104 @@ def test_walk_forward_returns_are_those_of_its_result(service: str, walk_forward
     [
         ({"parameters": []}, "parameters", "a list of at least 1 items"),
         ({"parameters": [{"name": "fast", "vals": [1]}]}, "parameters.0.vals", "Known fields: name, values, range."),
-        ({"parameters": [{"name": "quick", "values": [1]}]}, "parameters[0].name", "fast, slow, fill"),
+        ({"parameters": [{"name": "quick", "values": [1]}]}, "parameters.0.name", "fast, slow, fill"),
         ({"parameters": [{"name": "fast", "range": {"to": 3}}]}, "parameters.0.range.from", "is required"),
-        ({"search": {"kind": "all"}}, "kind", "GRID, LIST, RANDOM, TPE"),
+        ({"search": {"kind": "all"}}, "search.kind", "GRID, LIST, RANDOM, TPE"),
         ({"backtest": {"user_id": "x", "symbol": "A", "sizes": 1}}, "backtest.sizes", "Unknown field"),
         ({"backtest": None}, "backtest", "Give either backtest or ml_backtest."),
-        ({"objective": {"metric": "luck"}}, "metric", "sharpe_ratio"),
-        ({"constraints": [{"left": "fast", "operator": "LESS"}]}, "constraints", "either right or value"),
+        ({"objective": {"metric": "luck"}}, "objective.metric", "sharpe_ratio"),
+        (
+            {"constraints": [{"left": "fast", "operator": "LESS"}]},
+            "constraints.0.right",
+            "either constraints.0.right or value",
+        ),
         ({"keep_best": 0}, "keep_best", "1 ≤ x ≤ 100"),
+        (
+            {"parameters": [SWEEP["parameters"][1], {"name": "fast", "range": {"from": 3, "to": 9, "step": 0}}]},
+            "parameters.1.range.step",
+            "more than 0. Swept parameter: 'fast'.",
+        ),
+        ({"constraints": [{"metric": "luck", "operator": "LESS", "value": 1}]}, "constraints.0.metric", "Allowed"),
+        ({"backtest": BACKTEST | {"limit": 25}, "parameters": SWEEP["parameters"][:2]}, "limit", "fast 9, slow 30"),
+        ({"idempotency_key": "é"}, "idempotency_key", "Allowed: 1 to 128 printable ASCII characters."),
     ],
 )
 def test_wrong_sweeps_are_refused_by_field(service: str, change: dict[str, Any], field: str, part: str) -> None:
     refused = httpx.post(f"{service}/api/sweeps", json=SWEEP | change, timeout=JOB_S)
     assert (refused.status_code, refused.json()["field"]) == (422, field)
     assert part in refused.json()["message"]
+
+
+@pytest.mark.parametrize(
+    ("change", "field", "part"),
+    [
+        ({"trainBars": 590}, "train_bars", "one fold needs 690"),
+        ({"sweep": SWEEP}, "sweep.parameters.2.name", "'stopLoss', a trading rule. Allowed in a walk-forward"),
+        ({"sweep": SWEEP | {"search": {"kind": "TPE"}}}, "sweep.search.kind", "GRID, LIST, RANDOM."),
+        ({"sweep": SWEEP | {"search": {"kind": "all"}}}, "sweep.search.kind", "GRID, LIST, RANDOM, TPE."),
+        ({"sweep": SWEEP | {"parameters": [{"name": "fast"}]}}, "sweep.parameters.0.values", "either"),
+        ({"sweep": SWEEP | {"backtest": BACKTEST | {"interval": "7m"}}}, "interval", "1m"),
+    ],
+)
+def test_wrong_walk_forwards_are_refused_by_field(service: str, change: dict[str, Any], field: str, part: str) -> None:
+    refused = httpx.post(f"{service}/api/walk-forwards", json=WALK_FORWARD | change, timeout=JOB_S)
+    assert (refused.status_code, refused.json()["field"]) == (422, field)
+    assert part in refused.json()["message"]
+
+
+@pytest.mark.parametrize("key", ["", "x" * 129])
+def test_wrong_key_in_header_says_what_is_allowed(service: str, key: str) -> None:
+    refused = httpx.post(f"{service}/api/sweeps", json=SWEEP, headers={"Idempotency-Key": key}, timeout=JOB_S)
+    assert (refused.status_code, refused.json()["field"]) == (422, "Idempotency-Key")
+    assert refused.json()["message"].endswith("Allowed: 1 to 128 printable ASCII characters.")
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/api/sweeps", {"parameters": [{"name": "threshold", "values": [0.4, 0.6]}]}),
+        ("/api/sweeps/estimate", {"parameters": [{"name": "threshold", "values": [0.4, 0.6]}]}),
+        (
+            "/api/walk-forwards",
+            {"sweep": {"parameters": [{"name": "threshold", "values": [0.4]}]}, "train_bars": 200, "test_bars": 100},
+        ),
+    ],
+)
+def test_unknown_model_and_dataset_are_refused_at_once(service: str, path: str, body: dict[str, Any]) -> None:
+    def post(backtest: dict[str, Any]) -> httpx.Response:
+        sweep = body.get("sweep", body) | {"ml_backtest": backtest}
+        return httpx.post(f"{service}{path}", json=body | ({"sweep": sweep} if "sweep" in body else sweep), timeout=60)
+
+    model = post(BACKTEST | {"model_path": "none.onnx"})
+    assert (model.status_code, model.json()["code"]) == (404, "MODEL_NOT_FOUND")
+    assert "none.onnx" in model.json()["message"]
+    run = httpx.post(f"{service}/api/backtests", json={"user_id": "x", "symbol": "A", "source": "mine", "async": True})
+    assert (run.status_code, run.json()["code"]) == (404, "SOURCE_NOT_FOUND")
+
+
+def test_too_few_bars_found_fail_by_field(service: str) -> None:
+    """The range is long enough, and the exchange does not have so many bars."""
+    sweep = WALK_FORWARD["sweep"] | {"backtest": {"user_id": "sweeper", "symbol": "BTCUSDT", "limit": 40_000}}
+    job_id = start(service, "/api/walk-forwards", WALK_FORWARD | {"sweep": sweep, "trainBars": 30_000})
+    error = wait(service, job_id, "FAILED")["error"]
+    assert error["code"] == "INVALID_INPUT"
+    assert error["message"].startswith("trainBars: there are ")
+    assert "one fold needs 30,100: 30,000 to train (trainBars)" in error["message"]
+
+
+def test_list_says_what_it_left_out(service: str) -> None:
+    body = SWEEP | {
+        "search": {"kind": "LIST"},
+        "parameters": [{"name": "fast", "values": [5, 30]}, {"name": "slow", "values": [20, 20]}],
+    }
+    sweep_id = start(service, "/api/sweeps", body)
+    wait(service, sweep_id)
+    conclusion = data_of(httpx.get(f"{service}/api/sweeps/{sweep_id}", timeout=60))["conclusion"]
+    assert conclusion["combinations"] == 1
+    assert conclusion["warnings"][-1].startswith("1 of 2 listed combinations are left out")
+    assert conclusion["warnings"][-1].endswith("(fast 30, slow 20): fast (30) must be less than slow (20).")
+    estimated = data_of(httpx.post(f"{service}/api/sweeps/estimate", json=body, timeout=60))
+    assert estimated["warnings"][-1] == conclusion["warnings"][-1]
 
 
 def test_rows_in_mongodb_are_those_in_sqlite(service: str, sweep_id: str, own_service: Callable[..., Any]) -> None:

@@ -20,7 +20,7 @@ from src.domain.sweeps import (
     SweptParameter,
     ValueRange,
 )
-from src.domain.walk_forward import WalkForwardRequest
+from src.domain.walk_forward import WalkForwardRequest, inside_walk_forward
 
 
 def _own(kind: type) -> tuple[DeclaredParameter, ...]:
@@ -125,4 +125,6 @@ class WalkForwardInput:
 
     def build(self, *, max_bars: int) -> WalkForwardRequest:
         """Return the checked request; raises InvalidInput."""
-        return build_walk_forward(self.sweep.build(max_bars=max_bars), given(self, _WALK))
+        with inside_walk_forward():
+            sweep = self.sweep.build(max_bars=max_bars)
+        return build_walk_forward(sweep, given(self, _WALK))

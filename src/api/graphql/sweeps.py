@@ -22,7 +22,7 @@ from src.api.rows.row_pages import check_first
 from src.api.rows.sweeps import axis_column, metric_columns, number_column, value_columns
 from src.domain.confidence import Deflation
 from src.domain.errors import ResultNotFound, bad_value
-from src.domain.jobs import Job, JobPage
+from src.domain.jobs import Job, JobPage, JobSubject
 from src.domain.performance import METRIC_DEFINITIONS
 from src.domain.sweeps import ROW_COUNTS, ROW_METRICS, KeptRow, SweepConclusion, SweepEstimate
 from src.domain.walk_forward import Fold, WalkForwardConclusion
@@ -33,6 +33,7 @@ PAGE_ROWS = 100
 
 if TYPE_CHECKING:
     JobType = Job
+    JobSubjectType = JobSubject
     KeptRowType = KeptRow
     SweepEstimateType = SweepEstimate
     SweepConclusionType = SweepConclusion
@@ -40,12 +41,17 @@ if TYPE_CHECKING:
     WalkForwardConclusionType = WalkForwardConclusion
     SweepRow = Any
 else:
+    JobSubjectType = report_type(JobSubject)
 
     @declare_type(Job)
     class JobType(report_type(Job)):
         eta_seconds: float | None = described(
             "Seconds until it is done at its present rate; null if that is not known. Unit: seconds."
         )
+
+        @resolved("What it is about; null if its request cannot be read.")
+        async def subject(self, info: Info) -> JobSubjectType | None:
+            return await info.context.jobs.subject(self.id)
 
     @declare_type(KeptRow)
     class KeptRowType(report_type(KeptRow)):

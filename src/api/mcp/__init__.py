@@ -1,1 +1,1 @@
-"""Serve five tools to agents over the Model Context Protocol."""
+"""Serve seven tools to agents over the Model Context Protocol."""

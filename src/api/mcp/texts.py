@@ -46,7 +46,7 @@ def describe_result(result: BacktestResult) -> str:
     judged = (result.judgement, None if later is None else later.judgement)
     said = {reason.text for judgement in judged if judgement is not None for reason in judgement.verdict.reasons}
     warnings = [warning for warning in result.warnings if warning not in said]
-    lines += _list("Other warnings:", warnings)
+    lines += list_sentences("Other warnings:", warnings)
     return "\n".join([*lines, "", *_describe_run(result)])
 
 
@@ -55,7 +55,7 @@ def describe_comparison(runs: Sequence[ResultSummary]) -> str:
     lines = ["VERDICTS"]
     lines += [f"- {run.id}: {_levels_of(run)} ({run.metrics.strategy_name}, {_market_of(run)})" for run in runs]
     lines += ["", "FIGURES (per cent where not a count, ratio or money)", ",".join(("id", *_COMPARED))]
-    lines += [",".join((run.id, *(_number(getattr(run.metrics, name)) for name in _COMPARED))) for run in runs]
+    lines += [",".join((run.id, *(write_number(getattr(run.metrics, name)) for name in _COMPARED))) for run in runs]
     return "\n".join(lines)
 
 
@@ -72,7 +72,7 @@ def describe_quality(series: MarketSeries) -> str:
         f"{quality.present_bars} of {quality.expected_bars} bars are present: {bars.symbol} {bars.interval.name} from "
         f"{series.origin}."
     ]
-    lines += _list("Warnings:", series.warnings) or ["Nothing is missing or suspicious."]
+    lines += list_sentences("Warnings:", series.warnings) or ["Nothing is missing or suspicious."]
     lines.append(
         f"Missing bars {quality.missing_bars} in {len(quality.gaps)} gaps, jumps {len(quality.jumps)}, duplicate rows "
         f"{quality.duplicate_rows}, rejected rows {len(quality.rejected_rows)}, bars without volume "
@@ -98,18 +98,19 @@ def _describe_verdict(title: str, judgement: Judgement | None) -> list[str]:
     notes = [reason.text for reason in verdict.reasons if reason.level is None]
     return [
         f"{title}: {verdict.level} ({verdict.level.meaning})",
-        *_list("Objections:", objections),
-        *_list("Notes:", notes),
-        *_list("Not checked:", [item.why for item in verdict.not_checked]),
+        *list_sentences("Objections:", objections),
+        *list_sentences("Notes:", notes),
+        *list_sentences("Not checked:", [item.why for item in verdict.not_checked]),
     ]
 
 
 def _describe_figures(metrics: Metrics) -> str:
     return (
-        f"total return {_number(metrics.total_return)} % (buy and hold {_number(metrics.buy_and_hold_return)} %), "
-        f"Sharpe ratio {_number(metrics.sharpe_ratio)}, maximum drawdown {_number(metrics.max_drawdown)} %, "
-        f"{metrics.total_trades} trades, {_number(metrics.win_rate)} % won, in the market "
-        f"{_number(metrics.exposure)} % of the time, fees {_number(metrics.total_fees)}, {metrics.bars} bars"
+        f"total return {write_number(metrics.total_return)} % "
+        f"(buy and hold {write_number(metrics.buy_and_hold_return)} %), "
+        f"Sharpe ratio {write_number(metrics.sharpe_ratio)}, maximum drawdown {write_number(metrics.max_drawdown)} %, "
+        f"{metrics.total_trades} trades, {write_number(metrics.win_rate)} % won, in the market "
+        f"{write_number(metrics.exposure)} % of the time, fees {write_number(metrics.total_fees)}, {metrics.bars} bars"
     )
 
 
@@ -127,8 +128,8 @@ def _market_of(run: BacktestResult | ResultSummary) -> str:
     return f"{run.request.market.symbol} {run.request.market.interval.name} {run.request.engine}"
 
 
-def _list(title: str, sentences: Iterable[str]) -> list[str]:
-    """Return a title and the first sentences; nothing without any."""
+def list_sentences(title: str, sentences: Iterable[str]) -> list[str]:
+    """Return a title and the first sentences, the longest ones cut; nothing without any."""
     every = list(sentences)
     lines = [f"- {sentence[:MAX_SENTENCE_CHARACTERS]}" for sentence in islice(every, MAX_SENTENCES)]
     if len(every) > MAX_SENTENCES:
@@ -136,7 +137,8 @@ def _list(title: str, sentences: Iterable[str]) -> list[str]:
     return [title, *lines] if lines else []
 
 
-def _number(value: float | None) -> str:
+def write_number(value: float | None) -> str:
+    """Return a figure with four significant digits."""
     return "none" if value is None else f"{value:.4g}"
 
 

@@ -11,14 +11,17 @@ from starlette.concurrency import run_in_threadpool
 from src.api.errors import describe_error
 from src.api.mcp import definitions
 from src.api.mcp.definitions import DEFAULT_ROWS, DEFAULT_USER, MAX_COMPARED, MAX_ROWS, ROW_TABLES, ToolDefinition
+from src.api.mcp.sweep_texts import describe_estimate, describe_start, describe_sweep, describe_sweep_rows
 from src.api.mcp.texts import describe_comparison, describe_quality, describe_result, describe_rows
 from src.api.requests.backtests import build_market, build_request
 from src.api.rest.bodies import read_backtest_body, read_market
+from src.api.rest.sweep_bodies import read_sweep
 from src.api.rest.tables import present_bars, present_fills, present_trades
 from src.api.spelling import rest_name
-from src.domain.errors import InvalidInput, bad_value, missing, unknown_field
+from src.domain.errors import InvalidInput, bad_value, inside, missing, unknown_field
 from src.domain.runs import BacktestResult
 from src.service.services import Services
+from src.service.sweep_tables import RANK
 
 Arguments: TypeAlias = Mapping[str, Any]
 Tool: TypeAlias = Callable[[Arguments], Awaitable[str]]
@@ -39,6 +42,8 @@ class Tools:
             definitions.GET_RUN.name: (definitions.GET_RUN, self._get_run),
             definitions.COMPARE.name: (definitions.COMPARE, self._compare),
             definitions.DATA_QUALITY.name: (definitions.DATA_QUALITY, self._data_quality),
+            definitions.START_SWEEP.name: (definitions.START_SWEEP, self._start_sweep),
+            definitions.GET_SWEEP.name: (definitions.GET_SWEEP, self._get_sweep),
         }
 
     async def call(self, name: str, arguments: Arguments) -> str:
@@ -46,32 +51,16 @@ class Tools:
         if name not in self._tools:
             raise bad_value("tool", got=name, allowed=self._tools)
         definition, tool = self._tools[name]
-        for given in arguments:
-            if given not in definition.properties:
-                raise unknown_field(given, known=definition.properties)
-        for required in definition.required:
-            if arguments.get(required) is None:
-                raise missing(required)
+        _check_arguments(definition, arguments)
         return await tool(arguments)
 
     async def _backtest_strategy(self, arguments: Arguments) -> str:
-        strategy = arguments["strategy"]
-        if not isinstance(strategy, dict):
-            raise bad_value("strategy", got=strategy, allowed='an object such as {"rsi": {"length": 14}}')
-        return await self._run(arguments, strategy)
+        return await self._run(_body_of_strategy(arguments))
 
     async def _backtest_model(self, arguments: Arguments) -> str:
-        params = {name: arguments.get(name) for name in ("trained_to", "threshold")}
-        return await self._run(arguments, {"model": {"model_path": arguments["model"], **params}})
+        return await self._run(_body_of_model(arguments))
 
-    async def _run(self, arguments: Arguments, strategy: Mapping[str, object]) -> str:
-        settings = arguments.get("settings") or {}
-        if not isinstance(settings, dict):
-            raise bad_value("settings", got=settings, allowed='an object such as {"fees": 0.001}')
-        for name in settings:
-            if name in definitions.BACKTEST_STRATEGY.properties:
-                raise InvalidInput("{field} belongs beside settings, not into them.", field=name)
-        body = {**settings, **_market(arguments), "user_id": _user(arguments), "strategy": strategy}
+    async def _run(self, body: Mapping[str, object]) -> str:
         wanted = build_request(*read_backtest_body(orjson.dumps(body)), max_bars=self._max_bars)
         result = await self._services.backtests.run(wanted)
         return await run_in_threadpool(describe_result, result)
@@ -96,6 +85,70 @@ class Tools:
     async def _data_quality(self, arguments: Arguments) -> str:
         market = build_market(read_market(_market(arguments)), max_bars=self._max_bars)
         return describe_quality(await self._services.backtests.candles(market, user_id=_user(arguments)))
+
+    async def _start_sweep(self, arguments: Arguments) -> str:
+        names = ("parameters", "search", "constraints", "objective")
+        body = {"backtest": _body_of(arguments["backtest"]), **{name: arguments.get(name) for name in names}}
+        wanted = read_sweep(orjson.dumps(body), max_bars=self._max_bars).request
+        sweeps = self._services.sweeps
+        if _flag(arguments, "estimate_only"):
+            return describe_estimate(await sweeps.estimate(wanted))
+        return describe_start(await sweeps.start(wanted))
+
+    async def _get_sweep(self, arguments: Arguments) -> str:
+        first = _count(arguments, "first", default=0, least=0, most=MAX_ROWS)
+        offset = _count(arguments, "offset", default=0, least=0, most=2**53)
+        sweeps = self._services.sweeps
+        sweep = await sweeps.get(_text("sweep_id", arguments["sweep_id"]))
+        deflation = None if sweep.conclusion is None else await sweeps.deflation(sweep.conclusion)
+        text = describe_sweep(sweep, deflation)
+        if not first:
+            return text
+        page = await sweeps.rows(sweep.job.id, sort_by=RANK, descending=False, first=first, offset=offset)
+        rows = await run_in_threadpool(describe_sweep_rows, page, objective=sweep.request.objective.metric)
+        return f"{text}\n\n{rows}"
+
+
+def _check_arguments(definition: ToolDefinition, arguments: Arguments) -> None:
+    """Raise InvalidInput if an argument of a tool is unknown or missing."""
+    for given in arguments:
+        if given not in definition.properties:
+            raise unknown_field(given, known=definition.properties)
+    for required in definition.required:
+        if arguments.get(required) is None:
+            raise missing(required)
+
+
+def _body_of(arguments: object) -> Mapping[str, object]:
+    """Return the body of a backtest from the arguments of the tool that runs it; raises InvalidInput as that does."""
+    if not isinstance(arguments, dict):
+        raise bad_value("backtest", got=arguments, allowed="an object with the arguments of a tool for backtests")
+    is_model = "model" in arguments
+    with inside("backtest"):
+        _check_arguments(definitions.BACKTEST_MODEL if is_model else definitions.BACKTEST_STRATEGY, arguments)
+        return _body_of_model(arguments) if is_model else _body_of_strategy(arguments)
+
+
+def _body_of_strategy(arguments: Arguments) -> Mapping[str, object]:
+    strategy = arguments["strategy"]
+    if not isinstance(strategy, dict):
+        raise bad_value("strategy", got=strategy, allowed='an object such as {"rsi": {"length": 14}}')
+    return _build_body(arguments, strategy)
+
+
+def _body_of_model(arguments: Arguments) -> Mapping[str, object]:
+    params = {name: arguments.get(name) for name in ("trained_to", "threshold")}
+    return _build_body(arguments, {"model": {"model_path": arguments["model"], **params}})
+
+
+def _build_body(arguments: Arguments, strategy: Mapping[str, object]) -> Mapping[str, object]:
+    settings = arguments.get("settings") or {}
+    if not isinstance(settings, dict):
+        raise bad_value("settings", got=settings, allowed='an object such as {"fees": 0.001}')
+    for name in settings:
+        if name in definitions.BACKTEST_STRATEGY.properties:
+            raise InvalidInput("{field} belongs beside settings, not into them.", field=name)
+    return {**settings, **_market(arguments), "user_id": _user(arguments), "strategy": strategy}
 
 
 def describe_failure(error: Exception) -> str:
@@ -124,6 +177,13 @@ def _user(arguments: Arguments) -> Any:
 def _text(field: str, value: object) -> str:
     if not isinstance(value, str):
         raise bad_value(field, got=value, allowed="text")
+    return value
+
+
+def _flag(arguments: Arguments, field: str) -> bool:
+    value = arguments.get(field) or False
+    if not isinstance(value, bool):
+        raise bad_value(field, got=value, allowed="true or false")
     return value
 
 

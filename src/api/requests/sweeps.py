@@ -5,11 +5,12 @@ The values are mappings of public names in snake_case, as in `requests.backtests
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Final, NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Final, NamedTuple, TypeVar
 
 from src.api.requests.backtests import build_request, echo_settings, echo_strategy
-from src.domain.errors import InvalidInput, bad_value, missing
+from src.domain.errors import InvalidInput, bad_value, inside, missing
 from src.domain.parameters import build, parameters_of
 from src.domain.runs import BacktestRequest
 from src.domain.signals import ParameterValue
@@ -29,6 +30,7 @@ from src.domain.walk_forward import WalkForwardRequest
 from src.strategies.registry import PARAMS
 
 Given = Mapping[str, object]
+Part = TypeVar("Part", Search, Objective, ValueRange)
 
 _NAMES: Final[Mapping[type, str]] = {params: name for name, params in PARAMS.items()}
 
@@ -52,17 +54,16 @@ def build_sweep(backtest: GivenBacktest, given: Given, *, max_bars: int) -> Swee
     if not parameters:
         raise missing("parameters")
     constraints = _list_of(given.get("constraints"), "constraints", most=MAX_CONSTRAINTS)
+    built = [_build_constraint(each, place) for place, each in enumerate(constraints)]
     return build(
         SweepRequest,
         given,
         backtest=request,
-        parameters=tuple(map(_build_parameter, parameters)),
-        search=build(Search, _object_of(given.get("search"), "search")),
-        constraints=tuple(_build_constraint(each) for each in constraints if each.get("metric") is None),
-        metric_constraints=tuple(
-            build(MetricConstraint, each) for each in constraints if each.get("metric") is not None
-        ),
-        objective=build(Objective, _object_of(given.get("objective"), "objective")),
+        parameters=tuple(_build_parameter(each, place) for place, each in enumerate(parameters)),
+        search=_build_part(Search, given, "search"),
+        constraints=tuple(each for each in built if isinstance(each, ParameterConstraint)),
+        metric_constraints=tuple(each for each in built if isinstance(each, MetricConstraint)),
+        objective=_build_part(Objective, given, "objective"),
     )
 
 
@@ -121,16 +122,34 @@ def only_backtest(given: Given) -> str:
     return named[0]
 
 
-def _build_parameter(given: Given) -> SweptParameter:
+def _build_part(kind: type[Part], given: Given, name: str) -> Part:
+    """Build a part of a request from the object of that name; errors name fields by their paths."""
+    part = _object_of(given.get(name), name)
+    with inside(name):
+        return build(kind, part)
+
+
+def _build_parameter(given: Given, place: int) -> SweptParameter:
     values, span = given.get("values"), given.get("range")
     name = str(given.get("name") or "")
+    path = f"parameters.{place}"
     if not name:
-        raise missing("name")
-    return SweptParameter(
-        name=name,
-        values=None if values is None else _values_of(values),
-        range=None if span is None else build(ValueRange, _object_of(span, "range")),
-    )
+        raise missing(f"{path}.name")
+    with _naming(name), inside(path):
+        return SweptParameter(
+            name=name,
+            values=None if values is None else _values_of(values),
+            range=None if span is None else _build_part(ValueRange, given, "range"),
+        )
+
+
+@contextmanager
+def _naming(name: str) -> Iterator[None]:
+    """Say in errors which swept parameter they are about."""
+    try:
+        yield
+    except InvalidInput as error:
+        raise InvalidInput("{why} Swept parameter: {name!r}.", why=error.text, name=name, field=error.field) from error
 
 
 def _values_of(values: object) -> tuple[ParameterValue, ...]:
@@ -142,12 +161,15 @@ def _values_of(values: object) -> tuple[ParameterValue, ...]:
     return tuple(values)
 
 
-def _build_constraint(given: Given) -> ParameterConstraint:
-    """Return a constraint whose right side is a name, or a number in either field."""
-    right = given.get("right")
-    if isinstance(right, (int, float)) and not isinstance(right, bool) and given.get("value") is None:
-        given = {**given, "right": None, "value": right}
-    return build(ParameterConstraint, given)
+def _build_constraint(given: Given, place: int) -> ParameterConstraint | MetricConstraint:
+    """Return a constraint on a metric, or one whose right side is a name, or a number in either field."""
+    with inside(f"constraints.{place}"):
+        if given.get("metric") is not None:
+            return build(MetricConstraint, given)
+        right = given.get("right")
+        if isinstance(right, (int, float)) and not isinstance(right, bool) and given.get("value") is None:
+            given = {**given, "right": None, "value": right}
+        return build(ParameterConstraint, given)
 
 
 def _list_of(value: object, field: str, *, most: int) -> Sequence[Given]:
@@ -157,7 +179,7 @@ def _list_of(value: object, field: str, *, most: int) -> Sequence[Given]:
         raise bad_value(field, got=_shorten(value), allowed="a list of objects")
     if len(value) > most:
         raise InvalidInput("{field} has {count} items. Maximum: {most}.", field=field, count=len(value), most=most)
-    return [_object_of(each, field) for each in value]
+    return [_object_of(each, f"{field}.{place}") for place, each in enumerate(value)]
 
 
 def _object_of(value: object, field: str) -> Given:

@@ -123,7 +123,9 @@ async def run_backtest(request: Request, rows: HasRows = True, idempotency_key: 
     backtest, is_job = read_run_body(await request.body())
     wanted = build_request(*backtest, max_bars=max_bars_of(request))
     if is_job:
-        return respond_started(await services_of(request).jobs.submit(wanted, idempotency_key=idempotency_key))
+        await services_of(request).backtests.check_known(wanted)
+        job = await services_of(request).jobs.submit(wanted, idempotency_key=idempotency_key)
+        return await respond_started(request, job)
     result = await services_of(request).backtests.run(wanted)
     presented = partial(present_result, result, max_rows=max_rows_of(request), has_rows=rows)
     return await run_in_threadpool(lambda: respond("Backtest completed successfully", presented()))

@@ -7,7 +7,16 @@ from types import MappingProxyType
 from typing import Annotated, Any, Final, get_args, get_origin
 
 import orjson
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema, create_model
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    WithJsonSchema,
+    create_model,
+)
 
 from src.api.components import component
 from src.api.errors import explain_validation
@@ -15,6 +24,12 @@ from src.api.json_bodies import read_json
 from src.api.rest import values
 from src.api.spelling import in_one_spelling
 from src.domain.errors import CONTENT_TYPE_REFUSED, MalformedRequest, UnsupportedFormat
+from src.domain.jobs import (
+    IDEMPOTENCY_KEY_ALLOWED,
+    IDEMPOTENCY_KEY_PATTERN,
+    MAX_IDEMPOTENCY_KEY_LENGTH,
+    is_idempotency_key,
+)
 from src.domain.parameters import DeclaredParameter, parameters_of
 from src.strategies.registry import PARAMS
 
@@ -55,6 +70,25 @@ def _names_in(text: str) -> list[str]:
 
 Number = Annotated[float, BeforeValidator(_no_boolean)]
 Whole = Annotated[int, Field(ge=-(2**63), le=2**63 - 1), BeforeValidator(_no_boolean)]
+
+
+def _check_key(value: str) -> str:
+    if not is_idempotency_key(value):
+        raise ValueError(IDEMPOTENCY_KEY_ALLOWED)
+    return value
+
+
+IdempotencyKeyText = Annotated[
+    str,
+    AfterValidator(_check_key),
+    Field(
+        json_schema_extra={
+            "minLength": 1,
+            "maxLength": MAX_IDEMPOTENCY_KEY_LENGTH,
+            "pattern": IDEMPOTENCY_KEY_PATTERN,
+        }
+    ),
+]
 NameList = Annotated[list[str], BeforeValidator(_name_list)]
 
 

@@ -8,13 +8,16 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from src.api.rest.answer_model import Answer, answer_for
 from src.api.rest.result_schemas import DeflationAnswer, metric_fields
-from src.domain.jobs import Job
+from src.domain.jobs import Job, JobSubject
 from src.domain.sweeps import ROW_METRICS, Reduce, SweepConclusion, SweepEstimate
 from src.domain.walk_forward import Fold, WalkForwardConclusion
 
 if TYPE_CHECKING:
 
     class _Job(Answer):
+        pass
+
+    class JobSubjectAnswer(Answer):
         pass
 
     class SweepConclusionAnswer(Answer):
@@ -29,17 +32,27 @@ if TYPE_CHECKING:
     class EstimateAnswer(Answer):
         pass
 else:
-    _Job, SweepConclusionAnswer = answer_for(Job), answer_for(SweepConclusion)
+    _Job, JobSubjectAnswer = answer_for(Job), answer_for(JobSubject)
+    SweepConclusionAnswer = answer_for(SweepConclusion)
     FoldAnswer, WalkForwardConclusionAnswer = answer_for(Fold), answer_for(WalkForwardConclusion)
     EstimateAnswer = answer_for(SweepEstimate)
 
 
-class JobAnswer(_Job):
-    """Work that outlives the request that asked for it."""
-
+class _TimedJob(_Job):
     eta_seconds: float | None = Field(
         description="Seconds until it is done at its present rate; null if that is not known. Unit: seconds."
     )
+
+
+class JobAnswer(_TimedJob):
+    """Work that outlives the request that asked for it."""
+
+    subject: JobSubjectAnswer | None = Field(description="What it is about; null if its request cannot be read.")
+
+
+def present_job(job: Job, subject: JobSubject | None) -> dict[str, object]:
+    """Return a job as `JobAnswer` describes it."""
+    return {**_TimedJob.of(job), "subject": None if subject is None else JobSubjectAnswer.of(subject)}
 
 
 class CancelledJobAnswer(JobAnswer):

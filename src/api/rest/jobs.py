@@ -12,12 +12,13 @@ from starlette.responses import Response, StreamingResponse
 
 from src.api.dependencies import job_streams_of, services_of
 from src.api.rest import values
-from src.api.rest.job_schemas import CancelledJobAnswer, JobAnswer, JobPageAnswer
+from src.api.rest.body_models import IdempotencyKeyText
+from src.api.rest.job_schemas import CancelledJobAnswer, JobAnswer, JobPageAnswer, present_job
 from src.api.rest.presenting import respond
 from src.api.rest.queries import NamedQueryRoute
 from src.api.rest.schemas import Envelope, error_responses
 from src.domain import errors
-from src.domain.jobs import IDEMPOTENCY_KEY_PATTERN, MAX_IDEMPOTENCY_KEY_LENGTH, Job, JobState
+from src.domain.jobs import Job, JobState, JobSubject
 
 router = APIRouter(prefix="/api/jobs", tags=["jobs"], route_class=NamedQueryRoute)
 
@@ -30,14 +31,11 @@ EVENT_STREAM: Final = "text/event-stream"
 JobId = Annotated[str, Path(description="The job's id.")]
 JobUser = Annotated[str, Query(description="Whose job it is.", json_schema_extra=values.USER_ID)]
 IdempotencyKey = Annotated[
-    str | None,
+    IdempotencyKeyText | None,
     Header(
         alias="Idempotency-Key",
         description="The same key and request of a user are the same job, however often they are sent; the same key "
         "with another request is a conflict.",
-        min_length=1,
-        max_length=MAX_IDEMPOTENCY_KEY_LENGTH,
-        pattern=IDEMPOTENCY_KEY_PATTERN,
     ),
 ]
 
@@ -61,10 +59,15 @@ _EVENTS: Final[Mapping[int | str, Any]] = {
 }
 
 
-def respond_started(job: Job) -> Response:
+async def describe_job(request: Request, job: Job) -> dict[str, object]:
+    """Return a job with what it is about, as `JobAnswer` describes it."""
+    return present_job(job, await services_of(request).jobs.subject(job.id))
+
+
+async def respond_started(request: Request, job: Job) -> Response:
     """Return the response to a request that started a job."""
     headers = {"Location": f"/api/jobs/{job.id}", "Retry-After": str(RETRY_AFTER_S)}
-    return respond(f"Job {job.state.lower()}", JobAnswer.of(job), status=202, headers=headers)
+    return respond(f"Job {job.state.lower()}", await describe_job(request, job), status=202, headers=headers)
 
 
 @router.get(
@@ -84,7 +87,7 @@ async def list_jobs(
 ) -> Response:
     """List jobs, newest first."""
     page = await services_of(request).jobs.list(user_id=user_id, first=first, after=after, state=state)
-    items = [JobAnswer.of(job) for job in page.jobs]
+    items = [await describe_job(request, job) for job in page.jobs]
     found = {"items": items, "next_cursor": page.next_cursor, "warnings": page.warnings}
     return respond(f"{len(items)} job(s)", found)
 
@@ -94,7 +97,7 @@ async def get_job(request: Request, job_id: JobId) -> Response:
     """Read how far a job is."""
     job = await services_of(request).jobs.get(job_id)
     headers = {} if job.state.is_final else {"Retry-After": str(RETRY_AFTER_S)}
-    return respond(f"Job {job.state.lower()}", JobAnswer.of(job), headers=headers)
+    return respond(f"Job {job.state.lower()}", await describe_job(request, job), headers=headers)
 
 
 @router.get(
@@ -120,7 +123,8 @@ async def follow_job(
     """
     services, streams = services_of(request), job_streams_of(request)
     job = await services.jobs.get(job_id)
-    if job.state.is_final and _write_event(job)[0] == last_event_id:
+    subject = await services.jobs.subject(job_id)
+    if job.state.is_final and _write_event(job, subject)[0] == last_event_id:
         return Response(status_code=204)  # which tells an EventSource not to connect again
     streams.check_free()
 
@@ -131,7 +135,7 @@ async def follow_job(
             if state is None:
                 yield b": no news\n\n"
                 continue
-            event_id, text = _write_event(state)
+            event_id, text = _write_event(state, subject)
             if event_id != known:
                 known = event_id
                 yield text
@@ -141,9 +145,9 @@ async def follow_job(
     return StreamingResponse(write_events(), media_type=EVENT_STREAM, headers=headers)
 
 
-def _write_event(job: Job) -> tuple[str, bytes]:
+def _write_event(job: Job, subject: JobSubject | None) -> tuple[str, bytes]:
     """Return the id of a job's state, equal in all processes for equal ones, and the event."""
-    content = orjson.dumps(JobAnswer.of(job))
+    content = orjson.dumps(present_job(job, subject))
     event_id = hashlib.sha256(content).hexdigest()[:16]
     return event_id, b"event: progress\nid: %b\ndata: %b\n\n" % (event_id.encode(), content)
 
@@ -169,7 +173,7 @@ async def cancel_job(
         await jobs.delete(job_id, user_id=user_id)
         return respond("Job deleted successfully", None)
     job = await jobs.cancel(job_id, user_id=user_id)
-    return respond(f"Job {job.state.lower()}", CancelledJobAnswer.of(job))
+    return respond(f"Job {job.state.lower()}", await describe_job(request, job))
 
 
 @router.post(
@@ -181,4 +185,4 @@ async def cancel_job(
 )
 async def resume_job(request: Request, job_id: JobId, user_id: JobUser) -> Response:
     """Continue a cancelled, failed or interrupted job where it ended."""
-    return respond_started(await services_of(request).jobs.resume(job_id, user_id=user_id))
+    return await respond_started(request, await services_of(request).jobs.resume(job_id, user_id=user_id))

@@ -8,8 +8,7 @@ from pydantic import BeforeValidator, Field, StrictFloat, StrictInt, StrictStr
 
 from src.api.requests.sweeps import GivenBacktest, build_sweep, build_walk_forward, only_backtest
 from src.api.rest.bodies import RUN, BacktestBody, read_backtest
-from src.api.rest.body_models import make_body, read_object
-from src.domain.jobs import IDEMPOTENCY_KEY_PATTERN, MAX_IDEMPOTENCY_KEY_LENGTH
+from src.api.rest.body_models import IdempotencyKeyText, make_body, read_object
 from src.domain.parameters import DeclaredParameter, parameters_of
 from src.domain.strategy import ModelParams
 from src.domain.sweeps import (
@@ -24,7 +23,7 @@ from src.domain.sweeps import (
     SweptParameter,
     ValueRange,
 )
-from src.domain.walk_forward import WalkForwardRequest
+from src.domain.walk_forward import WalkForwardRequest, inside_walk_forward
 
 
 def own_of(kind: type) -> tuple[DeclaredParameter, ...]:
@@ -75,8 +74,7 @@ StoredModelBody: Final = make_body(
 
 _KEY: Final = {
     "idempotency_key": (
-        Annotated[str, Field(min_length=1, max_length=MAX_IDEMPOTENCY_KEY_LENGTH, pattern=IDEMPOTENCY_KEY_PATTERN)]
-        | None,
+        IdempotencyKeyText | None,
         Field(None, description="As the header Idempotency-Key: the same key and request are the same job."),
     )
 }
@@ -133,7 +131,9 @@ def read_walk_forward(content: bytes, *, max_bars: int) -> ReceivedWalkForward:
     """Read the JSON body of a walk-forward; errors as of `bodies.read_backtest_body`."""
     body = read_object(content, StartWalkForwardBody)
     key, sweep = body.pop("idempotency_key"), body.pop("sweep")
-    return ReceivedWalkForward(build_walk_forward(_build(sweep, max_bars=max_bars), body), key)
+    with inside_walk_forward():
+        built = _build(sweep, max_bars=max_bars)
+    return ReceivedWalkForward(build_walk_forward(built, body), key)
 
 
 def _build(body: dict[str, Any], *, max_bars: int) -> SweepRequest:

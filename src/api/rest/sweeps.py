@@ -27,7 +27,7 @@ from src.api.rest.job_schemas import (
     WalkForwardAnswer,
     WalkForwardConclusionAnswer,
 )
-from src.api.rest.jobs import STARTED, IdempotencyKey, JobUser, respond_started
+from src.api.rest.jobs import STARTED, IdempotencyKey, JobUser, describe_job, respond_started
 from src.api.rest.presenting import present_result, respond
 from src.api.rest.queries import NamedQueryRoute
 from src.api.rest.result_schemas import DeflationAnswer, ResultAnswer
@@ -64,6 +64,8 @@ ParameterName = Annotated[str, Query(description="A swept parameter, in either s
 _START_ERRORS = error_responses(
     errors.MalformedRequest,
     errors.InvalidInput,
+    errors.ModelNotFound,
+    errors.SourceNotFound,
     errors.Conflict,
     errors.TooLarge,
     errors.UnsupportedFormat,
@@ -95,7 +97,8 @@ async def start_sweep(request: Request, idempotency_key: IdempotencyKey = None) 
     """Start a sweep: a job that runs one backtest with many combinations of its parameters."""
     check_json(request.headers.get("content-type", ""))
     wanted, key = read_sweep(await request.body(), max_bars=max_bars_of(request))
-    return respond_started(await services_of(request).sweeps.start(wanted, choose_key(idempotency_key, key)))
+    job = await services_of(request).sweeps.start(wanted, choose_key(idempotency_key, key))
+    return await respond_started(request, job)
 
 
 @router.post(
@@ -126,7 +129,7 @@ async def get_sweep(request: Request, sweep_id: SweepId) -> Response:
     conclusion = sweep.conclusion
     deflation = None if conclusion is None else await sweeps.deflation(conclusion)
     found = {
-        "job": JobAnswer.of(sweep.job),
+        "job": await describe_job(request, sweep.job),
         "settings": echo_sweep(sweep.request),
         "conclusion": None if conclusion is None else SweepConclusionAnswer.of(conclusion),
         "deflation": None if deflation is None else DeflationAnswer.of(deflation),
@@ -244,9 +247,8 @@ async def start_walk_forward(request: Request, idempotency_key: IdempotencyKey =
     """Start a walk-forward: a job that repeats a sweep on one training window after another and trades its choices."""
     check_json(request.headers.get("content-type", ""))
     wanted, key = read_walk_forward(await request.body(), max_bars=max_bars_of(request))
-    return respond_started(
-        await services_of(request).sweeps.start_walk_forward(wanted, choose_key(idempotency_key, key))
-    )
+    job = await services_of(request).sweeps.start_walk_forward(wanted, choose_key(idempotency_key, key))
+    return await respond_started(request, job)
 
 
 @router.get(
@@ -259,7 +261,7 @@ async def get_walk_forward(request: Request, walk_forward_id: SweepId) -> Respon
     """Read a walk-forward: its job, what was asked for, the folds that are done, and what it found."""
     walk = await services_of(request).sweeps.get_walk_forward(walk_forward_id)
     found = {
-        "job": JobAnswer.of(walk.job),
+        "job": await describe_job(request, walk.job),
         "settings": echo_walk_forward(walk.request),
         "folds": [FoldAnswer.of(fold) for fold in walk.folds],
         "conclusion": None if walk.conclusion is None else WalkForwardConclusionAnswer.of(walk.conclusion),

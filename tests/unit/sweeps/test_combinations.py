@@ -49,6 +49,24 @@ def test_list_takes_values_side_by_side() -> None:
     assert message == ("parameters differ in their number of values, and LIST takes them side by side: fast 2, slow 3.")
 
 
+def test_list_says_what_was_left_out_and_why() -> None:
+    pairs = (swept("fast", 5, 30, 6, 40), swept("slow", 10, 20, 30, 30))
+    found = build_combinations(sweep(*pairs, kind=SearchKind.LIST), max_combinations=MANY)
+    assert found.warnings == (
+        "2 of 4 listed combinations are left out, and rows are numbered without them. The first of them is number 1 "
+        "(fast 30, slow 20): fast (30) must be less than slow (20).",
+    )
+    # A constraint excludes the last one, and the order of the pair the one before: the reason is the first one's own.
+    constrained = sweep(*pairs, kind=SearchKind.LIST, constraints=(less("fast", value=40),))
+    [warning] = build_combinations(constrained, max_combinations=MANY).warnings
+    assert warning.endswith("(fast 30, slow 20): fast (30) must be less than slow (20).")
+    alone = sweep(*pairs, kind=SearchKind.LIST, constraints=(less("fast", value=6),))
+    [warning] = build_combinations(alone, max_combinations=MANY).warnings
+    assert warning.startswith("3 of 4")
+    assert warning.endswith("(fast 30, slow 20): constraints.0 excludes it.")
+    assert build_combinations(sweep(swept("fast", 5, 30), swept("slow", 20)), max_combinations=MANY).warnings == ()
+
+
 def test_steps_give_the_decimal_numbers_themselves() -> None:
     found = rows_of(sweep(swept("multiplier", start=0.1, end=2.5, step=0.1), backtest=preset("bollinger")))
     assert [row["multiplier"] for row in found] == [float(f"{i / 10:.1f}") for i in range(1, 26)]
@@ -192,9 +210,9 @@ def test_too_many_combinations_are_counted_without_building_them() -> None:
     assert time.process_time() - begin < 0.5
     assert count_combinations(sweep(names[0]), max_combinations=9000) == 9000
     few = sweep(swept("fast", 1, 2, 3), max_trials=2)
-    assert refused(few) == "parameters give 3 combinations. Maximum: 2 (maxTrials)."
+    assert refused(few) == "parameters give 3 combinations. Maximum: 2 (search.maxTrials)."
     drawn = sweep(swept("fast", 1, 2, 3), kind=SearchKind.RANDOM)
-    assert refused(drawn, most=99) == "maxTrials: 100 combinations are too many. Maximum: 99."
+    assert refused(drawn, most=99) == "search.maxTrials: 100 combinations are too many. Maximum: 99."
 
 
 def test_names_of_strategy_come_before_trading_rules() -> None:
@@ -235,54 +253,54 @@ def less(left: str, **right: Any) -> ParameterConstraint:
     [
         (
             sweep(swept("symbol", "BTCUSDT")),
-            "parameters[0].name is 'symbol'. Allowed: a number or a closed list of the backtest: fast, slow, fill, "
+            "parameters.0.name is 'symbol'. Allowed: a number or a closed list of the backtest: fast, slow, fill, "
             "init_cash, fees, maker_fee, taker_fee, slippage, fixed_size, percent_size, quote_size, risk_percent, "
             "direction, entry, entry_offset, entry_bars, stop_loss, take_profit, trailing_stop, trailing_start, "
             "break_even_at, max_bars, cooldown_bars, leverage, maintenance_margin, intrabar.",
         ),
         (
             sweep(swept("slow", 60), swept("fast", 5, 0)),
-            "parameters[1].values has 0 for fast. Allowed: a whole number, 1 ≤ x (bars).",
+            "parameters.1.values has 0 for fast. Allowed: a whole number, 1 ≤ x (bars).",
         ),
         (
             sweep(swept("fast", 5, 6.5)),
-            "parameters[0].values has 6.5 for fast. Allowed: a whole number, 1 ≤ x (bars).",
+            "parameters.0.values has 6.5 for fast. Allowed: a whole number, 1 ≤ x (bars).",
         ),
-        (sweep(swept("fast", 5, True)), "parameters[0].values has true for fast. Allowed: a whole number, 1 ≤ x"),
+        (sweep(swept("fast", 5, True)), "parameters.0.values has true for fast. Allowed: a whole number, 1 ≤ x"),
         (
             sweep(swept("fees", 0.1, float("nan"))),
-            "parameters[0].values has nan for fees. Allowed: a finite number, 0 ≤ x < 1 (fraction of",
+            "parameters.0.values has nan for fees. Allowed: a finite number, 0 ≤ x < 1 (fraction of",
         ),
-        (sweep(swept("fast", 5, 10**400)), "parameters[0].values has 1000"),
+        (sweep(swept("fast", 5, 10**400)), "parameters.0.values has 1000"),
         (
             sweep(swept("fees", start=0.5, end=1.5, step=0.1)),
-            "parameters[0].range.to has 1.5 for fees. Allowed: a finite number, 0 ≤ x < 1 (fraction of the traded "
+            "parameters.0.range.to has 1.5 for fees. Allowed: a finite number, 0 ≤ x < 1 (fraction of the traded "
             "value).",
         ),
         (
             sweep(swept("fees", start=0.1, end=0.2)),
-            "parameters[0].range.step is required for fees with GRID: the distance of neighbors. Only RANDOM and TPE "
+            "parameters.0.range.step is required for fees with GRID: the distance of neighbors. Only RANDOM and TPE "
             "draw from a range without a step.",
         ),
         (
             sweep(swept("fast", start=1, end=9, scale=Scale.LOGARITHMIC)),
-            "parameters[0].range.step is required for fast with GRID: the ratio, over 1, of neighbors. Only RANDOM and "
+            "parameters.0.range.step is required for fast with GRID: the ratio, over 1, of neighbors. Only RANDOM and "
             "TPE draw from a range without a step.",
         ),
         (
             sweep(swept("fast", start=1, end=9, step=0.5)),
-            "parameters[0].range.step is 0.5. Allowed: a whole number, as fast is one.",
+            "parameters.0.range.step is 0.5. Allowed: a whole number, as fast is one.",
         ),
         (
             sweep(swept("fees", start=0, end=0.5, step=1e-9)),
-            "parameters[0].range has 500000000 values of fees. Maximum: 10000.",
+            "parameters.0.range has 500000000 values of fees. Maximum: 10000.",
         ),
-        (sweep(swept("fill", start=0, end=1)), "parameters[0].range: fill is a closed list. Give values of it: SAME"),
+        (sweep(swept("fill", start=0, end=1)), "parameters.0.range: fill is a closed list. Give values of it: SAME"),
         (
             sweep(swept("fill", "SAME_CLOSE", "LATER")),
-            "parameters[0].values has 'LATER' for fill. Allowed: SAME_CLOSE, NEXT_OPEN.",
+            "parameters.0.values has 'LATER' for fill. Allowed: SAME_CLOSE, NEXT_OPEN.",
         ),
-        (sweep(swept("fast", 5, 5.0)), "parameters[0].values has 5 twice, to 12 significant digits."),
+        (sweep(swept("fast", 5, 5.0)), "parameters.0.values has 5 twice for fast, to 12 significant digits."),
         (sweep(swept("stopLoss", 0.1), swept("stop_loss", 0.2)), "parameters names 'stop_loss' twice."),
         (
             sweep(swept("max_bars", 5), swept("stopLoss", 0.1)),
@@ -291,12 +309,12 @@ def less(left: str, **right: Any) -> ParameterConstraint:
         ),
         (
             sweep(swept("fast", 5), constraints=(less("fast", right="slow"),)),
-            "constraints[0].right is 'slow'. Allowed: a swept number: fast.",
+            "constraints.0.right is 'slow'. Allowed: a swept number: fast.",
         ),
         (
             sweep(swept("fast", 5), constraints=(less("fast", value=2),)),
-            "parameters leaves nothing to try: all 1 combinations are excluded. The first of them: constraints "
-            "excludes it (item 0)",
+            "parameters leaves nothing to try: all 1 combinations are excluded. The first of them: "
+            "constraints.0 excludes it.",
         ),
         (
             sweep(swept("fixed_size", 1, 2), backtest=event_driven(sizing=Sizing(equity_fraction=0.5))),
@@ -310,7 +328,7 @@ def less(left: str, **right: Any) -> ParameterConstraint:
         ),
         (
             sweep(swept("n", 5.5), backtest=preset("rules", buy="close > close[{n}]", parameters={"n": 3})),
-            "parameters[0].values has 5.5 for n. Allowed: a whole number, 0 ≤ x ≤ 5000 (bars back).",
+            "parameters.0.values has 5.5 for n. Allowed: a whole number, 0 ≤ x ≤ 5000 (bars back).",
         ),
     ],
 )  # fmt: skip

@@ -15,7 +15,7 @@ from src.domain.errors import InvalidInput
 from src.domain.signals import OutputKind, Predictions
 from src.domain.trading import FillTiming, TradingRules
 from src.domain.walk_forward import MAX_FOLDS, Fold, FoldBars, WalkForwardRequest, WindowKind
-from src.sweeps.folds import cut_window, efficiency, plan_folds
+from src.sweeps.folds import check_fold_fits, cut_window, efficiency, plan_folds
 from tests.market import random_bars
 from tests.unit.sweeps.requests import sweep, swept
 
@@ -31,6 +31,15 @@ def test_rolling_windows_move_by_the_test() -> None:
         FoldBars(train_start=0, train_end=50, test_start=50, test_end=60),
         FoldBars(train_start=10, train_end=60, test_start=60, test_end=70),
     )
+
+
+def test_one_fold_needs_its_windows_and_the_gap() -> None:
+    request_ = asked(embargo_bars=2)
+    needed = request_.train_bars + 2 + request_.test_bars
+    assert check_fold_fits(request_, needed) == needed
+    with pytest.raises(InvalidInput, match="one fold needs") as refused:
+        check_fold_fits(request_, needed - 1)
+    assert refused.value.field == "trainBars"
 
 
 def test_anchored_windows_begin_at_the_first_bar() -> None:

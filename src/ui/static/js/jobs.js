@@ -3,7 +3,7 @@
 import { html, useEffect, useRef, useState } from "../vendor/preact-htm.mjs";
 import { cancelJob, deleteJob, getJob, openJobEvents, resumeJob } from "./api.js";
 import { ConfirmDelete, ErrorNotice, Progress } from "./components.js";
-import { formatCount, formatDuration, formatNumber } from "./format.js";
+import { formatCount, formatDuration, formatName, formatNumber } from "./format.js";
 import { announce, pageUrl, useUser } from "./shell.js";
 
 const POLL_MS = 2000;
@@ -44,6 +44,20 @@ export const unitWords = (job) => KINDS[job.kind]?.[1] ?? "units";
 export function jobPage(job) {
   const path = KINDS[job.kind]?.[2](job);
   return path ? pageUrl(path) : null;
+}
+
+/** "MA Crossover on BTCUSDT 1d · simulated · sweeps Fast, Slow"; empty if it is not known. */
+export function describeSubject({ subject }, catalog) {
+  if (!subject) return "";
+  const label = catalog?.strategies.find(({ name }) => name === subject.strategy)?.label ?? formatName(subject.strategy);
+  return [
+    `${label} on ${subject.symbol} ${subject.interval}`,
+    subject.source ?? "",
+    subject.model ?? "",
+    subject.swept.length ? `sweeps ${subject.swept.map(formatName).join(", ")}` : "",
+  ]
+    .filter(Boolean)
+    .join(" · ");
 }
 
 export function JobState({ state }) {

@@ -51,7 +51,7 @@ function useReport(values, parameters) {
 function FaultText({ message }) {
   const [sentence, ...place] = message.split("\n");
   const [what, ...known] = sentence.split(/ (?=Known )/);
-  return html`${what}${place.length > 0 && html`<pre class="fault-place">${place.join("\n")}</pre>`}
+  return html`${what}${place.length > 0 && html`<pre class="fault-place" tabindex="0" role="group" aria-label="Its place in the rule">${place.join("\n")}</pre>`}
     ${known.length > 0 && html`<details class="known"><summary>What is known</summary>${known.join(" ")}</details>`}`;
 }
 

@@ -1,10 +1,10 @@
 // The jobs of a user: what runs, how far it is, and what became of the others.
 
 import { html, useEffect, useState } from "../../vendor/preact-htm.mjs";
-import { listJobs } from "../api.js";
+import { listJobs, listStrategies } from "../api.js";
 import { Empty, ErrorNotice, Skeleton, useLoad } from "../components.js";
 import { formatCounted, formatInstant, formatNumber } from "../format.js";
-import { isEnded, JobActions, JobFailure, jobPage, JobProgress, JobState, JOB_STATES, kindWords, useJob } from "../jobs.js";
+import { describeSubject, isEnded, JobActions, JobFailure, jobPage, JobProgress, JobState, JOB_STATES, kindWords, useJob } from "../jobs.js";
 import { announce, mount, pageUrl, replaceQuery, useUser } from "../shell.js";
 
 const PAGE_SIZE = 50;
@@ -40,9 +40,10 @@ function useJobs(user, state) {
   return { items, first, reload, cursor, more, loadMore };
 }
 
-function JobRow({ listed, isFollowed, onChanged }) {
+function JobRow({ listed, catalog, isFollowed, onChanged }) {
   const [job, error, setJob] = useJob(listed, isFollowed);
   const page = jobPage(job);
+  const subject = describeSubject(job, catalog);
   const name = `the ${kindWords(job).toLowerCase()} of ${formatInstant(job.created_at)}`;
   return html`<li class="job" data-job=${job.id}>
     <div class="job-head">
@@ -59,6 +60,7 @@ function JobRow({ listed, isFollowed, onChanged }) {
         onDeleted=${onChanged}
       />
     </div>
+    ${subject && html`<p class="job-subject">${subject}</p>`}
     <${JobProgress} job=${job} label=${`Progress of ${name}`} />
     ${job.best_so_far !== null && html`<p class="small">Best objective${isEnded(job) ? "" : " so far"}: <b>${formatNumber(job.best_so_far, 4, false)}</b></p>`}
     <${JobFailure} job=${job} />
@@ -85,6 +87,7 @@ function Jobs() {
   const user = useUser();
   const [state, setState] = useState(new URLSearchParams(location.search).get("state") ?? "");
   const { items, first, reload, cursor, more, loadMore } = useJobs(user, state);
+  const [catalog] = useLoad(listStrategies, []);
   useEffect(() => replaceQuery({ state }), [state]);
   const followed = new Set(items.filter((job) => !isEnded(job)).slice(0, MAX_STREAMS).map(({ id }) => id));
   const isFirst = !first.data && first.isLoading;
@@ -108,7 +111,7 @@ function Jobs() {
       ${!isFirst && !items.length && html`<${Nothing} user=${user} state=${state} />`}
       ${items.length > 0 &&
       html`<ul class="jobs">
-        ${items.map((job) => html`<${JobRow} key=${job.id} listed=${job} isFollowed=${followed.has(job.id)} onChanged=${reload} />`)}
+        ${items.map((job) => html`<${JobRow} key=${job.id} listed=${job} catalog=${catalog.data} isFollowed=${followed.has(job.id)} onChanged=${reload} />`)}
       </ul>`}
     </section>`}
     ${cursor &&

@@ -4,17 +4,22 @@ import { html, useEffect, useMemo, useState } from "../../vendor/preact-htm.mjs"
 import { estimateSweep, getOpenApi, listDatasets, listModels, listStrategies, startSweep, startWalkForward } from "../api.js";
 import { fieldOf, labeled, MarketForm, NOT_TRADING, settingsToSend, TradingForm } from "../backtest_form.js";
 import { ErrorNotice, Field, Skeleton, useLoad } from "../components.js";
-import { ownName, ParameterField, parametersOf, resolve, valuesToSend } from "../form.js";
+import { ownName, ParameterField, parametersOf, resolve, toValue, valuesToSend } from "../form.js";
 import { formatBytes, formatCount, formatCounted, formatDuration } from "../format.js";
+import { RulesForm } from "../rules.js";
 import { announce, mount, pageUrl, useUser } from "../shell.js";
-import { canBeSwept, ConstraintsForm, constraintsToSend, parametersToSend, SweptForm } from "../sweep/space.js";
+import { canBeSwept, ConstraintsForm, constraintsToSend, numbersOfRules, parametersToSend, sweptErrors, SweptForm } from "../sweep/space.js";
 
 const MODEL = "model";
+const RULES = "rules";
+const RULE_TEXTS = ["buy", "sell", "short", "cover"];
+/** Names of fields of a sweep's own objects, in messages. */
+const OWN_NAMES = ["from", "to", "step", "values"];
 const TYPING_MS = 500;
 const WINDOWS = ["window", "train_bars", "test_bars", "step_bars", "purge_bars", "embargo_bars"];
 const FIRST_SWEPT = [
-  { name: "fast", from: "5", to: "50", step: "5", list: "" },
-  { name: "slow", from: "20", to: "200", step: "10", list: "" },
+  { name: "fast", from: "5", to: "50", step: "5", scale: "", list: "" },
+  { name: "slow", from: "20", to: "200", step: "10", scale: "", list: "" },
 ];
 
 function bodyOfOperation(description, path) {
@@ -40,6 +45,7 @@ async function loadAll(user, signal) {
   const sweep = bodyOfOperation(description, "/api/sweeps");
   return {
     strategies: catalog.strategies,
+    indicators: catalog.indicators,
     parameters: read("/api/backtests"),
     search: innerParameters(sweep, "search", components),
     objective: innerParameters(sweep, "objective", components),
@@ -52,7 +58,9 @@ async function loadAll(user, signal) {
 
 function sweepOf(form, loaded, strategy, user) {
   const settings = settingsToSend(form, loaded.parameters, user);
-  const own = strategy.parameters.filter(({ name }) => !form.swept.some((item) => item.name === name));
+  // The parameters of rules are their texts; what is swept of them are numbers that they name.
+  const isFixed = ({ name }) => strategy.name === RULES || !form.swept.some((item) => item.name === name);
+  const own = strategy.parameters.filter(isFixed);
   const params = valuesToSend(own, form.params[strategy.name] ?? {});
   const metrics = loaded.objective.find(({ name }) => name === "metric").choices;
   return {
@@ -98,6 +106,7 @@ function StrategyChoice({ presets, models, strategy, onStrategy, file, onFile })
     <${Field} id="sweep-strategy" label="Strategy" help=${strategy.meaning}>
       <select id="sweep-strategy" aria-describedby="sweep-strategy-help" value=${strategy.name} onChange=${(event) => onStrategy(event.currentTarget.value)}>
         ${presets.map(({ name, label }) => html`<option key=${name} value=${name}>${label}</option>`)}
+        <option value=${RULES}>Rules as text</option>
         <option value=${MODEL} disabled=${!models.length}>${models.length ? "A stored model" : "A stored model (you have none)"}</option>
       </select>
     <//>
@@ -158,9 +167,16 @@ function Estimate({ estimate, isReady }) {
   </div>`;
 }
 
+/** What can be swept: the numbers that rules name, or the strategy's own parameters, then the trading rules. */
+function sweptChoices(strategy, params, trading) {
+  const given = strategy.parameters.find(({ name }) => name === "parameters");
+  const own = strategy.name === RULES ? numbersOfRules(toValue(given, params.parameters)) : strategy.parameters.filter(canBeSwept);
+  return [...own, ...trading.filter(canBeSwept).filter(({ name }) => !own.some((one) => one.name === name))];
+}
+
 function NewSweepForm({ loaded, user }) {
   const presets = useMemo(
-    () => loaded.strategies.filter(({ name, parameters }) => !["model", "rules"].includes(name) && parameters.length),
+    () => loaded.strategies.filter(({ name, parameters }) => ![MODEL, RULES].includes(name) && parameters.length),
     [loaded],
   );
   const [form, setForm] = useState({
@@ -179,22 +195,27 @@ function NewSweepForm({ loaded, user }) {
   const strategy = loaded.strategies.find(({ name }) => name === form.strategy);
   const trading = loaded.parameters.filter(({ name }) => !NOT_TRADING.includes(name));
   const own = strategy.parameters;
-  const known = [...own, ...trading].filter(canBeSwept);
   const params = form.params[strategy.name] ?? {};
+  const known = sweptChoices(strategy, params, trading);
   const isSwept = ({ name }) => form.swept.some((item) => item.name === name);
   const metrics = loaded.objective.find(({ name }) => name === "metric").choices;
-  const isReady = form.swept.length > 0 && (strategy.name !== MODEL || Boolean(params.model_path));
+  const isComplete = { [MODEL]: () => Boolean(params.model_path), [RULES]: () => RULE_TEXTS.some((name) => params[name]?.trim()) };
+  const isReady = form.swept.length > 0 && (isComplete[strategy.name]?.() ?? true);
   const body = sweepOf(form, loaded, strategy, user);
   const estimate = useEstimate(body, isReady);
   const field = fieldOf(start.error);
-  const error = start.error && labeled(start.error, [...loaded.parameters, ...own, ...loaded.windows].map(ownName));
+  const names = [...loaded.parameters, ...own, ...loaded.windows, ...loaded.search, ...loaded.objective].map(ownName);
+  const withNames = (failure) => failure && labeled(failure, [...names, ...OWN_NAMES]);
+  const error = withNames(start.error);
   const errors = field ? { [field]: error.message } : {};
   const change = (changes) => setForm((old) => ({ ...old, ...changes }));
   const changeIn = (part) => (key, text) => setForm((old) => ({ ...old, [part]: { ...old[part], [key]: text } }));
   const changeParam = (key, text) =>
     setForm((old) => ({ ...old, params: { ...old.params, [strategy.name]: { ...old.params[strategy.name], [key]: text } } }));
   useEffect(() => {
-    if (field) document.querySelector(`#main [id$="-${CSS.escape(field)}"]`)?.focus();
+    if (!field) return;
+    const wrong = document.querySelector('#main [aria-invalid="true"]') ?? document.querySelector(`#main [id$="-${CSS.escape(field)}"]`);
+    wrong?.focus();
   }, [start.error]);
   async function onSubmit(event) {
     event.preventDefault();
@@ -210,7 +231,7 @@ function NewSweepForm({ loaded, user }) {
       setStart({ isStarting: false, error: failure });
     }
   }
-  const fixed = own.filter((one) => !isSwept(one) && canBeSwept(one));
+  const fixed = strategy.name === RULES ? [] : own.filter((one) => !isSwept(one) && canBeSwept(one));
   return html`<form class="columns" onSubmit=${onSubmit} novalidate>
     <div>
       <${Panel} id="what" title="What is swept">
@@ -222,7 +243,9 @@ function NewSweepForm({ loaded, user }) {
           file=${params.model_path}
           onFile=${(filename) => changeParam("model_path", filename)}
         />
-        <${SweptForm} swept=${form.swept} known=${known} onChange=${(swept) => change({ swept })} />
+        ${strategy.name === RULES &&
+        html`<${RulesForm} values=${params} onChange=${changeParam} user=${user} strategy=${strategy} indicators=${loaded.indicators} errors=${errors} />`}
+        <${SweptForm} swept=${form.swept} known=${known} onChange=${(swept) => change({ swept })} errors=${sweptErrors(start.error?.field, error?.message)} />
         ${fixed.length > 0 &&
         html`<h3>Not swept</h3>
           <${Fields} prefix="strategy" parameters=${fixed} values=${params} onChange=${changeParam} errors=${errors} />`}
@@ -253,7 +276,7 @@ function NewSweepForm({ loaded, user }) {
       <//>
     </div>
     <div class="panel panel-body stack run-box">
-      <${Estimate} estimate=${estimate} isReady=${isReady} />
+      <${Estimate} estimate=${{ ...estimate, error: withNames(estimate.error) }} isReady=${isReady} />
       <button class="button button-primary button-large wide" disabled=${!isReady || start.isStarting}>
         ${start.isStarting ? "Starting …" : form.isWalkForward ? "Start walk-forward" : "Start sweep"}
       </button>

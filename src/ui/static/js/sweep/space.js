@@ -2,6 +2,7 @@
 
 import { html } from "../../vendor/preact-htm.mjs";
 import { Field } from "../components.js";
+import { ownName } from "../form.js";
 import { formatName } from "../format.js";
 
 const OPERATORS = [
@@ -12,11 +13,27 @@ const OPERATORS = [
   ["EQUAL", "="],
   ["NOT_EQUAL", "≠"],
 ];
+const SCALES = [
+  ["LINEAR", "Even steps"],
+  ["LOGARITHMIC", "Equal ratios"],
+];
 const SWEPT_TYPES = ["INTEGER", "NUMBER", "CHOICE"];
 /** Settings of the run that are no trading rule. */
 const NEVER = ["engine", "period", "bars_per_year", "risk_free_rate", "use_fallback", "cross_check", "label_horizon", "output_kind"];
 
-export const canBeSwept = ({ name, type }) => SWEPT_TYPES.includes(type) && !NEVER.includes(name);
+export const canBeSwept = (parameter) => SWEPT_TYPES.includes(parameter.type) && !NEVER.includes(ownName(parameter));
+
+/** The numbers that rules name in braces, as parameters that can be swept; `values` are those given, by name. */
+export function numbersOfRules(values) {
+  return Object.entries(values ?? {}).map(([name, value]) => ({
+    name,
+    label: `{${name}}`,
+    type: "NUMBER",
+    meaning: `${value} if it is not swept. An argument of an indicator may have to be a whole number.`,
+  }));
+}
+
+const labelOf = (name, parameter) => parameter?.label ?? formatName(name);
 
 // Text that is no number goes to the service as it is: its message says what is allowed.
 function toItem(text) {
@@ -33,12 +50,19 @@ function toItems(text) {
 }
 
 export function parametersToSend(swept) {
-  return swept.map(({ name, from, to, step, list }) => {
+  return swept.map(({ name, from, to, step, scale, list }) => {
     if (list.trim()) return { name, values: toItems(list) };
     const range = { from: toItem(from), to: toItem(to) };
     if (step.trim()) range.step = toItem(step);
+    if (scale) range.scale = scale;
     return { name, range };
   });
+}
+
+/** Where in the form a swept parameter is wrong, and why: {[index]: {from, to, step or list: message}}. */
+export function sweptErrors(field, message) {
+  const [, index, part] = field?.match(/(?:^|\.)parameters\.(\d+)\.(?:range\.)?(from|to|step|values)/) ?? [];
+  return index === undefined ? {} : { [index]: { [part === "values" ? "list" : part]: message } };
 }
 
 export function constraintsToSend(constraints, metrics) {
@@ -50,49 +74,70 @@ export function constraintsToSend(constraints, metrics) {
 }
 
 export function emptyParameter({ name, choices }) {
-  return { name, from: "", to: "", step: "", list: choices?.length ? choices.join(", ") : "" };
+  return { name, from: "", to: "", step: "", scale: "", list: choices?.length ? choices.join(", ") : "" };
 }
 
-function TextField({ id, label, value, onChange, placeholder, help }) {
-  return html`<${Field} id=${id} label=${label} help=${help}>
+function TextField({ id, label, value, onChange, placeholder, error }) {
+  return html`<${Field} id=${id} label=${label} error=${error}>
     <input
       id=${id}
       value=${value}
       placeholder=${placeholder}
       autocomplete="off"
       spellcheck=${false}
-      aria-describedby=${help ? `${id}-help` : undefined}
+      aria-invalid=${error ? "true" : undefined}
+      aria-describedby=${error ? `${id}-error` : undefined}
       onInput=${(event) => onChange(event.currentTarget.value)}
     />
   <//>`;
 }
 
-function Swept({ item, parameter, onChange, onRemove }) {
+function RangeFields({ id, item, isWhole, change, errors }) {
+  const isLogarithmic = item.scale === "LOGARITHMIC";
+  return html`
+    <${TextField} id=${`${id}-from`} label="From" value=${item.from} onChange=${change("from")} error=${errors.from} />
+    <${TextField} id=${`${id}-to`} label="To" value=${item.to} onChange=${change("to")} error=${errors.to} />
+    <${TextField}
+      id=${`${id}-step`}
+      label=${isLogarithmic ? "Ratio" : "Step"}
+      value=${item.step}
+      placeholder=${isLogarithmic ? "2" : isWhole ? "1" : ""}
+      onChange=${change("step")}
+      error=${errors.step}
+    />
+    <div class="swept-scale">
+      <${Field} id=${`${id}-scale`} label="Values lie at">
+        <select id=${`${id}-scale`} value=${item.scale || SCALES[0][0]} onChange=${(event) => change("scale")(event.currentTarget.value)}>
+          ${SCALES.map(([name, words]) => html`<option key=${name} value=${name}>${words}</option>`)}
+        </select>
+      <//>
+    </div>
+  `;
+}
+
+function Swept({ item, parameter, onChange, onRemove, errors }) {
   const id = `swept-${item.name}`;
+  const label = labelOf(item.name, parameter);
   const isChoice = parameter?.type === "CHOICE";
   const change = (name) => (text) => onChange({ ...item, [name]: text });
   const hasList = Boolean(item.list.trim());
   return html`<fieldset class="swept" data-name=${item.name}>
-    <legend class="legend">${formatName(item.name)} ${parameter?.unit && html`<span class="unit">${parameter.unit}</span>`}</legend>
+    <legend class="legend">${label} ${parameter?.unit && html`<span class="unit">${parameter.unit}</span>`}</legend>
     <div class="swept-fields">
       ${!isChoice &&
       !hasList &&
-      html`
-        <${TextField} id=${`${id}-from`} label="From" value=${item.from} onChange=${change("from")} />
-        <${TextField} id=${`${id}-to`} label="To" value=${item.to} onChange=${change("to")} />
-        <${TextField} id=${`${id}-step`} label="Step" value=${item.step} placeholder=${parameter?.type === "INTEGER" ? "1" : ""} onChange=${change("step")} />
-      `}
+      html`<${RangeFields} id=${id} item=${item} isWhole=${parameter?.type === "INTEGER"} change=${change} errors=${errors} />`}
       <div class="swept-list">
-        <${TextField} id=${`${id}-list`} label=${isChoice ? "Values" : "Or these values"} value=${item.list} placeholder=${isChoice ? "" : "5, 10, 20"} onChange=${change("list")} />
+        <${TextField} id=${`${id}-list`} label=${isChoice ? "Values" : "Or these values"} value=${item.list} placeholder=${isChoice ? "" : "5, 10, 20"} onChange=${change("list")} error=${errors.list} />
       </div>
-      <button type="button" class="button button-quiet button-small" aria-label=${`Remove ${formatName(item.name)}`} onClick=${onRemove}>Remove</button>
+      <button type="button" class="button button-quiet button-small" aria-label=${`Remove ${label}`} onClick=${onRemove}>Remove</button>
     </div>
     ${parameter?.meaning && html`<p class="help">${parameter.meaning}</p>`}
   </fieldset>`;
 }
 
-/** The swept parameters; `known` are all that can be swept. */
-export function SweptForm({ swept, known, onChange }) {
+/** The swept parameters; `known` are all that can be swept, `errors` as of `sweptErrors`. */
+export function SweptForm({ swept, known, onChange, errors }) {
   const others = known.filter(({ name }) => !swept.some((item) => item.name === name));
   const replace = (index, item) => onChange(swept.map((old, at) => (at === index ? item : old)));
   return html`<div class="stack">
@@ -102,6 +147,7 @@ export function SweptForm({ swept, known, onChange }) {
         item=${item}
         parameter=${known.find(({ name }) => name === item.name)}
         onChange=${(next) => replace(index, next)}
+        errors=${errors[index] ?? {}}
         onRemove=${() => onChange(swept.filter((_, at) => at !== index))}
       />`,
     )}
@@ -117,7 +163,7 @@ export function SweptForm({ swept, known, onChange }) {
         }}
       >
         <option value="">choose a parameter</option>
-        ${others.map(({ name }) => html`<option key=${name} value=${name}>${formatName(name)}</option>`)}
+        ${others.map((one) => html`<option key=${one.name} value=${one.name}>${labelOf(one.name, one)}</option>`)}
       </select>
     <//>`}
   </div>`;

@@ -1,0 +1,59 @@
+"""Say what jobs are about: read off their requests, which never change, so that stored jobs need no column of it."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from typing import Final
+
+from src.domain.errors import JobNotFound, UnreadableResult
+from src.domain.jobs import JobRequest, JobSubject
+from src.domain.parameters import parameters_of
+from src.domain.runs import BacktestRequest
+from src.domain.strategy import ModelChoice
+from src.domain.sweeps import SweepRequest
+from src.ports import JobStore
+from src.strategies.registry import PARAMS
+
+MAX_KEPT: Final = 10_000
+"""Subjects in memory: some hundred bytes each, while a request of a sweep may have 80,000 values."""
+
+_NAMES: Final = {params: name for name, params in PARAMS.items()}
+_MODEL_PATH: Final = next(item for item in parameters_of(ModelChoice) if item.parameter.name == "model_path")
+
+
+def subject_of(request: JobRequest) -> JobSubject:
+    """Return what a job with this request is about."""
+    sweep = request if isinstance(request, SweepRequest | BacktestRequest) else request.sweep
+    backtest = sweep.backtest if isinstance(sweep, SweepRequest) else sweep
+    model = backtest.strategy.model
+    return JobSubject(
+        symbol=backtest.market.symbol,
+        interval=backtest.market.interval.name,
+        source=backtest.market.source,
+        strategy=_NAMES[type(backtest.strategy)],
+        model=None if model is None else str(_MODEL_PATH.write(model.reference)),
+        swept=tuple(item.name for item in sweep.parameters) if isinstance(sweep, SweepRequest) else (),
+    )
+
+
+@dataclass(slots=True, eq=False)
+class JobSubjects:
+    """The subjects of jobs by their ids; those that were asked for last stay in memory."""
+
+    store: JobStore
+    max_kept: int = MAX_KEPT
+    _kept: OrderedDict[str, JobSubject] = field(default_factory=OrderedDict)
+
+    async def read(self, job_id: str) -> JobSubject | None:
+        """Return what a job is about; None if it is gone, or its request cannot be read. Raises StoreUnavailable."""
+        if job_id not in self._kept:
+            try:
+                found = subject_of(await self.store.read_request(job_id))
+            except (JobNotFound, UnreadableResult):
+                return None
+            self._kept[job_id] = found
+            while len(self._kept) > self.max_kept:
+                self._kept.popitem(last=False)
+        self._kept.move_to_end(job_id)
+        return self._kept[job_id]
