@@ -23,10 +23,13 @@ os.environ |= {"SSL_CERT_FILE": "", "SSL_CERT_DIR": str(Path(__file__).parent)}
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """Return how many processes `-n auto` starts: the cores that this process may use, hyper-threads included."""
+    """Return how many processes `-n auto` starts: one more than the cores that this process may use.
+
+    Tests of services wait for timeouts, leases and other processes in about a quarter of their time.
+    """
     from src.concurrency.cores import available_cores
 
-    return min(available_cores(), MAX_TEST_PROCESSES)
+    return min(available_cores() + 1, MAX_TEST_PROCESSES)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -17,7 +17,7 @@ from src.api.http.connection_limits import ConnectionLimits
 from src.api.http.connections import BoundedHttpProtocol
 from src.settings import Settings
 
-START_S = 30.0
+START_S = 120.0
 READY_S = 120.0
 
 
