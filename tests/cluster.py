@@ -16,7 +16,7 @@ from src.jobs.cluster_access import Certificates, ClusterAccess
 from src.runtime.cluster_certificates import CA_FILE, CERTIFICATE_FILE, KEY_FILE
 
 ROOT = Path(__file__).parents[1]
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 
 
 def certificates_in(folder: Path) -> Certificates:

@@ -17,7 +17,7 @@ from src.api.http.connection_limits import ConnectionLimits
 from src.api.http.connections import BoundedHttpProtocol
 from src.settings import Settings
 
-START_S = 30.0
+START_S = 120.0
 READY_S = 120.0
 
 
@@ -47,13 +47,22 @@ def serving(app: Any, limits: ConnectionLimits | None = None, *, ws: Literal["no
 
 
 class RunningService:
-    """The whole service with the settings given, from the first answer of /ready until the block ends."""
+    """The whole service with the settings given, from the first answer of /ready until the block ends.
+
+    The libraries of a model format are loaded when the first model of it is opened, as after a failure: to load all at
+    each start takes 8 s of processor time. `tests.load.ProductionService` loads them.
+    """
 
     def __init__(self, settings: Settings) -> None:
         # Imported here, because importing it builds the application for this machine's own settings.
         from src.backtest_API import create_app
+        from src.sandbox.runner import SandboxedModelRunner
 
-        self._serving = serving(create_app(settings), ws="auto")
+        app = create_app(settings)
+        services = app.state.services
+        owners = {step: getattr(step, "__self__", None) for step in services._following}
+        services._following = [step for step, owner in owners.items() if not isinstance(owner, SandboxedModelRunner)]
+        self._serving = serving(app, ws="auto")
         self.url = ""
 
     def __enter__(self) -> RunningService:

@@ -25,7 +25,10 @@ ARGUMENTS = (
 )
 SERIOUS = {"serious", "critical"}
 
-expect.set_options(timeout=20_000)  # several test processes share the cores
+PATIENCE_MS = 60_000
+"""Several test processes share the cores."""
+
+expect.set_options(timeout=PATIENCE_MS)
 
 
 def chromium_path() -> str | None:
@@ -80,7 +83,7 @@ class Visit:
 def visiting(browser: Browser, url: str, **options: Any) -> Iterator[Visit]:
     """Open a window; when the block ends, fail if its pages asked another host, or wrote errors to the console."""
     context: BrowserContext = browser.new_context(**options)
-    context.set_default_timeout(20_000)
+    context.set_default_timeout(PATIENCE_MS)
     visit = Visit(page=context.new_page(), url=url)
     host = urlsplit(url).netloc
 

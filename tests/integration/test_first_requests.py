@@ -23,6 +23,8 @@ from tests.load import START_S, ProductionService
 MARKET = {"limit": 300, "interval": "1h", "source": "simulated"}
 SEEDS = 5
 """Different ones, because equal requests at once share one run."""
+PAUSE_S = 0.02
+"""After each response: ten clients without a pause take the cores from the service that they wait for."""
 DOCUMENT = (
     "mutation ($input: BacktestInput!) { RUN(input: $input) { metrics { totalReturn sharpeRatio maxDrawdown } } }"
 )
@@ -105,9 +107,9 @@ class Clients:
             except httpx.ConnectError:
                 if self.has_accepted.is_set():
                     self.faults.append(f"{name}: refused")
-                time.sleep(0.005)
             except (AssertionError, httpx.HTTPError) as error:
                 self.faults.append(f"{name}: {error!r}"[:500])
+            time.sleep(PAUSE_S)
 
 
 @pytest.mark.parametrize("start", range(2))

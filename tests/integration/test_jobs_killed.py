@@ -27,6 +27,7 @@ ROWS = 100
 CHUNK_S = 0.05
 LEASE_MS = 400
 PATIENCE_S = 120.0
+POLL_S = 0.02
 
 
 @pytest.fixture(params=["sqlite", "mongo"])
@@ -52,7 +53,7 @@ def workers(place: str, tmp_path: Path) -> Iterator[JobWorkers]:
 async def until(store: JobStore, job_id: str, condition: Callable[[Job], bool]) -> Job:
     async with asyncio.timeout(PATIENCE_S):
         while not condition(job := await store.get(job_id)):
-            await asyncio.sleep(0.005)
+            await asyncio.sleep(POLL_S)
     return job
 
 

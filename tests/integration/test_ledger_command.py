@@ -15,6 +15,7 @@ import httpx
 import pytest
 from pymongo import MongoClient
 
+from src.runtime import ledger
 from src.wiring import RESULTS_FILE
 from tests.integration.conftest import service_settings
 from tests.mongo_server import backend_uri
@@ -27,19 +28,34 @@ BACKTEST = {
 TITLE = "'ann' on 'BTCUSDT (simulated (seed 0))'"
 
 
+Command = Callable[..., tuple[int, list[str], str]]
+
+
 class Counted(NamedTuple):
     """A running service's store with four trials of ann, the receipt of the third run, and how to edit the store."""
 
-    environment: dict[str, str]
     head: str
     edit: Callable[[int, str], None]
 
 
-def run_command(environment: dict[str, str], *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
+def run_process(*words: str) -> tuple[int, list[str], str]:
+    ended = subprocess.run(
         [sys.executable, "-m", "src.runtime.ledger", *words],
-        check=False, cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True, timeout=120,
+        check=False, cwd=ROOT, capture_output=True, text=True, timeout=120,
     )  # fmt: skip
+    return ended.returncode, ended.stdout.splitlines(), ended.stderr
+
+
+@pytest.fixture
+def run_command(capsys: pytest.CaptureFixture[str]) -> Command:
+    """The command in this process: starting one and loading the libraries takes two seconds of processor time."""
+
+    def run(*words: str) -> tuple[int, list[str], str]:
+        code = ledger.main(words)
+        written = capsys.readouterr()
+        return code, written.out.splitlines(), written.err
+
+    return run
 
 
 def count_trials(url: str) -> str:
@@ -55,12 +71,14 @@ def count_trials(url: str) -> str:
 
 
 @pytest.fixture(params=["sqlite", "mongo"])
-def counted(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Counted]:
+def counted(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Counted]:
     environment = {"STORAGE_DIR": str(tmp_path / "storage"), "MONGODB_URI": ""}
     uri, database = None, f"test_{uuid.uuid4().hex}"
     if request.param == "mongo":
         uri = os.environ.get("MONGODB_TEST_URI") or backend_uri()
         environment |= {"MONGODB_URI": uri, "MONGODB_DATABASE": database}
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
 
     def edit_file(number: int, head: str) -> None:
         editor = sqlite3.connect(tmp_path / "storage" / RESULTS_FILE)
@@ -77,31 +95,32 @@ def counted(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Counted]
     settings = service_settings("http://127.0.0.1:9", tmp_path / "storage", mongodb_uri=uri, mongodb_database=database)
     with RunningService(settings) as service:
         edit = edit_file if uri is None else edit_document
-        yield Counted(environment, count_trials(service.url), edit)
+        yield Counted(count_trials(service.url), edit)
 
 
-def test_command_finds_receipts_and_edited_rows(counted: Counted) -> None:
-    found = run_command(counted.environment, "--head", counted.head)
-    assert (found.returncode, found.stderr) == (0, "")
-    assert found.stdout.splitlines() == [
-        f"{TITLE}: 4 trials: no fault",
-        f"head {counted.head}: in the ledger of {TITLE}, after 3 trials",
-        "'bob' on 'BTCUSDT (simulated (seed 0))': 1 trial: no fault",
-        "2 ledgers, 5 trials, 0 with a fault",
-    ]
-    missing = run_command(counted.environment, "--user", "bob", "--head", counted.head.upper())
-    assert missing.returncode == 1
-    assert missing.stdout.splitlines()[1:] == [
-        "1 ledger, 1 trial, 0 with a fault",
-        f"head {counted.head}: in none of these ledgers",
-    ]
+def test_command_finds_receipts_and_edited_rows(counted: Counted, run_command: Command) -> None:
+    found = run_process("--head", counted.head)
+    assert found == (
+        0,
+        [
+            f"{TITLE}: 4 trials: no fault",
+            f"head {counted.head}: in the ledger of {TITLE}, after 3 trials",
+            "'bob' on 'BTCUSDT (simulated (seed 0))': 1 trial: no fault",
+            "2 ledgers, 5 trials, 0 with a fault",
+        ],
+        "",
+    )
+    assert run_command("--head", counted.head) == found
+    code, lines, _ = run_command("--user", "bob", "--head", counted.head.upper())
+    assert code == 1
+    assert lines[1:] == ["1 ledger, 1 trial, 0 with a fault", f"head {counted.head}: in none of these ledgers"]
     counted.edit(2, "0" * 64)
-    edited = run_command(counted.environment, "--head", counted.head)
-    assert edited.returncode == 1
-    assert edited.stdout.splitlines() == [
+    code, lines, _ = run_command("--head", counted.head)
+    assert code == 1
+    assert lines == [
         f"{TITLE}: 4 trials: FAULT: link 2 does not follow the head before it: its head was changed",
         f"head {counted.head}: in the ledger of {TITLE}, after 3 trials",
         "'bob' on 'BTCUSDT (simulated (seed 0))': 1 trial: no fault",
         "2 ledgers, 5 trials, 1 with a fault",
     ]
-    assert run_command(counted.environment, "--user", "bob").returncode == 0
+    assert run_command("--user", "bob")[0] == 0

@@ -23,7 +23,7 @@ MINUTE = INTERVALS["1m"]
 FIRST, COUNT = 28_000_000, 150_000
 BARS = simulate_bars("BTCUSDT", MINUTE, open_time_ms(FIRST, MINUTE), COUNT, 7)
 NOW_MS = open_time_ms(FIRST + COUNT, MINUTE) + 10**7
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 
 
 @pytest.fixture

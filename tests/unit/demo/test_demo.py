@@ -8,6 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -20,6 +21,8 @@ from src.settings import read_settings
 ROOT = Path(__file__).parents[3]
 FAKE = "tests.unit.demo.fake_service"
 NO_EXAMPLE = Path("there is none")
+PATIENCE_S = 120.0
+"""For the end of a demo on a busy machine."""
 
 
 @pytest.fixture(autouse=True)
@@ -104,15 +107,24 @@ def test_results_folder_is_removed_at_the_end(temporary_folder: Path, monkeypatc
         assert (process / "cwd").readlink().parent == temporary_folder
 
 
-def started_demo(call: str) -> subprocess.Popen[str]:
-    script = f"from pathlib import Path; from src.demo.__main__ import main; raise SystemExit({call})"
-    return subprocess.Popen(
-        [sys.executable, "-u", "-c", script], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+@contextmanager
+def started_demo(call: str) -> Iterator[subprocess.Popen[str]]:
+    """Run the demo as in a terminal, where SIGINT ends programs; a shell's background jobs are started to ignore it."""
+    script = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        f"from pathlib import Path; from src.demo.__main__ import main; raise SystemExit({call})"
     )
+    with subprocess.Popen(
+        [sys.executable, "-u", "-c", script], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as demo:
+        try:
+            yield demo
+        finally:
+            demo.kill()
 
 
 def wait_until_unreachable(address: str) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE_S
     with pytest.raises(httpx.ConnectError):
         while time.monotonic() < deadline:
             httpx.get(f"{address}/ready", trust_env=False, timeout=1.0)
@@ -123,7 +135,7 @@ def test_terminated_demo_stops_its_service() -> None:
         assert demo.stdout is not None
         address = demo.stdout.readline().split()[4].rstrip(":")
         demo.send_signal(signal.SIGTERM)
-        assert demo.wait(timeout=30) == 128 + signal.SIGTERM
+        assert demo.wait(PATIENCE_S) == 128 + signal.SIGTERM
     wait_until_unreachable(address)
 
 
@@ -140,7 +152,7 @@ def test_serving_demo_stays_up_until_interrupted() -> None:
         assert httpx.get(f"{address}/ready", trust_env=False).is_success
         assert demo.poll() is None
         demo.send_signal(signal.SIGINT)
-        assert demo.wait(timeout=30) == 128 + signal.SIGINT
+        assert demo.wait(PATIENCE_S) == 128 + signal.SIGINT
         assert demo.stdout.read() == ""
     wait_until_unreachable(address)
 

@@ -41,6 +41,8 @@ class Reference:
         self.bars = bars
         self.parameters = dict(parameters or {})
         self.predictions = predictions
+        self.series: dict[tuple[str, tuple[Node, ...]], NDArray[np.float64]] = {}
+        """Of each indicator met so far. Computed anew at each bar, a nested one takes as many times as bars squared."""
 
     def condition(self, tree: Node) -> list[bool]:
         return [bool(self.at(tree, bar)) for bar in range(len(self.bars))]
@@ -96,7 +98,9 @@ class Reference:
             before, after = ([self.at(argument, one) for argument in arguments] for one in (bar - 1, bar))
             return compare(was, *before) and compare(now, *after)
         if name in INDICATORS:
-            return float(self.indicator(name, arguments)[bar])
+            if (name, arguments) not in self.series:
+                self.series[name, arguments] = self.indicator(name, arguments)
+            return float(self.series[name, arguments][bar])
         values = [self.at(argument, bar) for argument in arguments]
         if any(math.isnan(value) for value in values):
             return math.nan
