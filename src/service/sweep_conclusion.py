@@ -29,7 +29,7 @@ from src.service.backtests import BacktestService
 from src.service.job_attempts import run_once
 from src.service.judging import count_runs, ledger_market
 from src.service.sweep_tables import SweepTable, build_table
-from src.sweeps.combinations import apply_values
+from src.sweeps.combinations import apply_values, warn_of_excluded
 from src.sweeps.estimating import TESTED_ROWS
 from src.sweeps.evaluation import Evaluator
 from src.sweeps.overfitting import overfitting_of, superiority_of
@@ -81,7 +81,7 @@ class SweepFinish:
             superiority=superiority,
             stability=await handle.compute(parameter_stability, table.values, table.figures, place, request),
             trials=count_runs(ledger),
-            warnings=tuple(_warn(self, table, ranked, tested)),
+            warnings=(*_warn(self, table, ranked, tested), *await handle.compute(warn_of_excluded, request)),
         )
 
     async def _store_best(

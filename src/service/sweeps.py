@@ -16,7 +16,6 @@ from src.domain.errors import InvalidInput, ResultNotFound, UnreadableResult, ba
 from src.domain.jobs import KIND_OF, Job
 from src.domain.runs import BacktestResult
 from src.domain.sweeps import (
-    MAX_VALUES,
     ROW_METRICS,
     Reduce,
     SearchKind,
@@ -32,7 +31,7 @@ from src.service.jobs import JobService
 from src.service.sweep_conclusion import result_id_of
 from src.service.sweep_tables import SweepTable, SweptColumn, find_name, read_columns, read_table, sort_rows
 from src.service.walk_forward_folds import fold_from_bytes
-from src.sweeps.combinations import apply_values, build_combinations, sweepable
+from src.sweeps.combinations import apply_values, sweepable
 from src.sweeps.estimating import estimate_sweep
 from src.sweeps.folds import check_fold_fits
 from src.sweeps.heat_map import HeatMap, heat_map
@@ -128,8 +127,6 @@ class SweepService:
             stored = await asyncio.gather(*(self.backtests.is_stored(kept.result_id) for kept in conclusion.best))
             pairs = zip(conclusion.best, stored, strict=True)
             conclusion = replace(conclusion, best=tuple(replace(kept, is_stored=found) for kept, found in pairs))
-            warnings = await self._warn_of_excluded(request)
-            conclusion = replace(conclusion, warnings=(*conclusion.warnings, *warnings))
         return Sweep(job=job, request=request, conclusion=conclusion)
 
     async def get_walk_forward(self, job_id: str) -> WalkForward:
@@ -137,9 +134,7 @@ class SweepService:
         job, request, conclusion = await self._read(job_id, WalkForwardRequest, WalkForwardConclusion)
         folds = tuple([fold_from_bytes(content) async for content in self.jobs.chunks(job_id)])
         if conclusion is not None:
-            is_stored = await self.backtests.is_stored(conclusion.result_id)
-            warnings = (*conclusion.warnings, *await self._warn_of_excluded(request.sweep))
-            conclusion = replace(conclusion, is_stored=is_stored, warnings=warnings)
+            conclusion = replace(conclusion, is_stored=await self.backtests.is_stored(conclusion.result_id))
         return WalkForward(job=job, request=request, folds=folds, conclusion=conclusion)
 
     async def rows(self, sweep_id: str, *, sort_by: str, descending: bool, first: int | None, offset: int) -> SweepPage:
@@ -209,14 +204,6 @@ class SweepService:
         except ResultNotFound:
             return None
         return None if result.judgement is None else result.judgement.deflation
-
-    async def _warn_of_excluded(self, request: SweepRequest) -> tuple[str, ...]:
-        """Return how many combinations that a client listed were left out, and why; they follow from the request."""
-        if request.search.kind is not SearchKind.LIST:
-            return ()
-        build = functools.partial(build_combinations, request, max_combinations=MAX_VALUES)
-        async with self.computing.slot(request.user_id):
-            return (await self.computing.run(build)).warnings
 
     @asynccontextmanager
     async def _table(self, sweep_id: str) -> AsyncIterator[tuple[SweepRequest, SweepTable]]:

@@ -29,7 +29,7 @@ from src.service.judging import compute_part, ledger_market
 from src.service.sweep_trials import SweepTrials
 from src.service.walk_forward_folds import fold_from_bytes, fold_to_bytes
 from src.strategies.schedule import ScheduledPart, ScheduleParams
-from src.sweeps.combinations import Combinations, apply_values, build_combinations
+from src.sweeps.combinations import Combinations, apply_values, build_combinations, warn_of_excluded
 from src.sweeps.folds import cut_window, efficiency, plan_folds
 from src.sweeps.ranking import column_of, rank_rows
 from src.sweeps.warm_up import window_warm_up_of
@@ -208,7 +208,7 @@ class WalkForwardTask:
             efficiency=efficiency(folds, plans),
             profitable_folds=sum((fold.return_out_of_sample or 0.0) > 0 for fold in folds),
             distinct_choices=len({tuple(fold.values.items()) for fold in traded}),
-            warnings=tuple(_warn(walk, folds)),
+            warnings=(*_warn(walk, folds), *await walk.handle.compute(warn_of_excluded, walk.request.sweep)),
         )
 
     async def _store_result(self, walk: _Walk, request: BacktestRequest, result_id: str) -> None:

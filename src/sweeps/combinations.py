@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from src.domain.arrays import freeze
 from src.domain.errors import InvalidInput
 from src.domain.signals import ParameterValue
-from src.domain.sweeps import SearchKind, SweepRequest
+from src.domain.sweeps import MAX_VALUES, SearchKind, SweepRequest
 from src.sweeps.draws import draw_words
 from src.sweeps.exclusions import Exclusions
 from src.sweeps.parameters import Sweepable, apply_values, sweepable
@@ -85,6 +85,13 @@ def build_combinations(request: SweepRequest, *, max_combinations: int) -> Combi
     if not len(values):
         raise exclusions.nothing_left(count)
     return Combinations(space=space, values=values, excluded=count - len(values), warnings=warnings)
+
+
+def warn_of_excluded(request: SweepRequest) -> tuple[str, ...]:
+    """Return how many combinations that a client listed are left out, and why; nothing if they were not listed."""
+    if request.search.kind is not SearchKind.LIST:
+        return ()
+    return build_combinations(request, max_combinations=MAX_VALUES).warnings
 
 
 def _warn_of_excluded(space: SearchSpace, values: Floats, allowed: NDArray[np.bool_]) -> tuple[str, ...]:
