@@ -305,7 +305,7 @@ def less(left: str, **right: Any) -> ParameterConstraint:
         (
             sweep(swept("max_bars", 5), swept("stopLoss", 0.1)),
             "stopLoss, maxBars: known to the event-driven engine only. The vectorized engine allows market entries, "
-            "LONG, and exits by signal.",
+            "LONG, exits by signal, one fee, and no leverage.",
         ),
         (
             sweep(swept("fast", 5), constraints=(less("fast", right="slow"),)),
