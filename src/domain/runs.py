@@ -217,8 +217,8 @@ class ResultPage:
 def event_driven_only(settings: Sequence[str]) -> InvalidInput:
     """Return the error of settings (camelCase) that the vectorized engine does not know."""
     return InvalidInput(
-        "{settings}: known to the event-driven engine only. The vectorized engine allows market entries, LONG, exits by "
-        "signal, one fee, and no leverage.",
+        "{settings}: known to the event-driven engine only. The vectorized engine allows market entries, LONG, exits "
+        "by signal, one fee, and no leverage.",
         field=settings[0],
         settings=tuple(map(FieldName, settings)),
     )
