@@ -43,8 +43,8 @@ KEPT: Final = 4
 # The range is fixed: jobs before and after the turn of an hour would have other newest bars.
 SWEEP: Final[Mapping[str, Any]] = {
     "backtest": {
-        "symbol": "BTCUSDT", "interval": "1h", "limit": 6_000, "end_date": "2024-06-30", "source": "simulated", "seed": 5,
-        "engine": "EVENT_DRIVEN",
+        "symbol": "BTCUSDT", "interval": "1h", "limit": 6_000, "end_date": "2024-06-30", "source": "simulated",
+        "seed": 5, "engine": "EVENT_DRIVEN",
     },
     "parameters": [
         {"name": "fast", "range": {"from": 3, "to": 22}},
