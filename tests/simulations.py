@@ -36,6 +36,15 @@ ENTRIES = st.one_of(
         type=st.sampled_from([EntryType.LIMIT, EntryType.STOP]),
         offset_rate=st.sampled_from([0.0, 0.005, 0.03]),
         life_bars=st.integers(1, 6),
+        is_repriced=st.booleans(),
+    ),
+    st.builds(
+        EntryOrder,
+        type=st.just(EntryType.STOP_LIMIT),
+        offset_rate=st.sampled_from([0.0, 0.005, 0.03]),
+        life_bars=st.integers(1, 6),
+        limit_offset_rate=st.sampled_from([0.0, 0.001, 0.02]),
+        is_repriced=st.booleans(),
     ),
 )
 RATES = st.one_of(st.none(), st.sampled_from([0.004, 0.02, 0.1, 0.5]))

@@ -54,6 +54,8 @@ class EntryType(StrEnum):
     MARKET = "MARKET"
     LIMIT = "LIMIT"
     STOP = "STOP"
+    STOP_LIMIT = "STOP_LIMIT"
+    """A stop that, once reached, buys at most at a limit above it, or sells at least at one below."""
 
 
 class IntrabarPolicy(StrEnum):
@@ -207,18 +209,18 @@ class EntryOrder:
     """How a signal enters: with a market order, or with an order that rests.
 
     A limit rests on the better side of the signal's close, a stop on the worse side. `life_bars` is the number of bars
-    after the signal's bar in which the order may be filled.
+    after the signal's bar in which the order may be filled, also if it is placed anew at each close.
     """
 
     type: EntryType = parameter(
         name="entry",
-        meaning="How a signal enters: MARKET, LIMIT or STOP",
+        meaning="How a signal enters: MARKET, LIMIT, STOP or STOP_LIMIT",
         default=EntryType.MARKET,
         is_event_driven_only=True,
     )
     offset_rate: float = parameter(
         name="entry_offset",
-        meaning="How far from the signal's close a LIMIT or STOP entry waits",
+        meaning="How far from the signal's close an entry waits that is no MARKET entry",
         default=0.0,
         unit="fraction of that close",
         bounds=FRACTION,
@@ -226,10 +228,24 @@ class EntryOrder:
     )
     life_bars: int = parameter(
         name="entry_bars",
-        meaning="How long a LIMIT or STOP entry waits",
+        meaning="How long an entry waits that is no MARKET entry",
         default=1,
         unit="bars",
         bounds=Bounds(minimum=1, maximum=MAX_COUNT),
+        is_event_driven_only=True,
+    )
+    limit_offset_rate: float = parameter(
+        name="limit_offset",
+        meaning="How far beyond its stop the limit of a STOP_LIMIT entry lies",
+        default=0.0,
+        unit="fraction of the stop",
+        bounds=FRACTION,
+        is_event_driven_only=True,
+    )
+    is_repriced: bool = parameter(
+        name="entry_reprice",
+        meaning="Whether an entry that waits moves to its distance from each close",
+        default=False,
         is_event_driven_only=True,
     )
 
@@ -238,6 +254,10 @@ class EntryOrder:
         if self.type is EntryType.MARKET and self.offset_rate:
             raise InvalidInput(
                 "{field} is {got}. A MARKET entry allows none.", field="entryOffset", got=self.offset_rate
+            )
+        if self.type is not EntryType.STOP_LIMIT and self.limit_offset_rate:
+            raise InvalidInput(
+                "{field} is {got}. Only a STOP_LIMIT entry allows one.", field="limitOffset", got=self.limit_offset_rate
             )
 
 

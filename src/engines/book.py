@@ -36,6 +36,7 @@ from src.engines.compiled import compiled
 from src.engines.orders import (
     LIMIT_ENTRY,
     MARKET_ENTRY,
+    STOP_LIMIT_ENTRY,
     BarPrices,
     best_of,
     entry_extreme,
@@ -89,9 +90,10 @@ class Book:
     """1 if a market order waits to close the position."""
     entry_side: int
     """+1 or −1 if an entry waits, 0 if none does."""
+    entry_kind: int
     entry_level: float
     entry_last_bar: int
-    """The last bar in which a limit or stop entry may be filled."""
+    """The last bar in which an entry that waits may be filled."""
     calm_until_bar: int
     """The first bar whose signal may open a position again after a stop."""
     fill_count: int
@@ -244,20 +246,29 @@ def fill_market_orders(book: Book, fills: NDArray[np.void], bar: int, price: flo
 
 
 @compiled
-def has_passed_order(book: Book, open: float, plan: Plan) -> bool:
+def has_passed_order(book: Book, open: float) -> bool:
     """Return whether the open has passed the level of a stop, a target or a resting entry."""
     direction = get_direction(book.position)
     return (
         reaches_stop(open, book.stop_level, direction)
         or reaches_target(open, book.target_level, direction)
-        or (book.entry_side != 0 and reaches_entry(open, book.entry_level, book.entry_side, plan.entry_kind))
+        or (book.entry_side != 0 and reaches_entry(open, book.entry_level, book.entry_side, book.entry_kind))
     )
 
 
 @compiled
 def fill_passed_orders(book: Book, fills: NDArray[np.void], bar: int, prices: BarPrices, plan: Plan) -> None:
-    """Fill at the open the entries, stops and targets whose level the open has passed."""
+    """Fill at the open the entries, stops and targets whose level the open has passed.
+
+    A stop-limit entry whose limit the open has passed too goes on as a limit entry.
+    """
     if book.position == 0.0:
+        if book.entry_kind == STOP_LIMIT_ENTRY:
+            limit = level_from(book.entry_level, book.entry_side, plan.limit_offset_rate)
+            if not reaches_entry(prices.open, limit, book.entry_side, LIMIT_ENTRY):
+                book.entry_kind = LIMIT_ENTRY
+                book.entry_level = limit
+                return
         enter_resting(book, fills, bar, prices.open, taken_limit(plan.costs), plan)
     fill_passed_exits(book, fills, bar, prices.open, plan)
 
@@ -277,9 +288,14 @@ def fill_passed_exits(book: Book, fills: NDArray[np.void], bar: int, price: floa
 
 @compiled
 def enter_resting(book: Book, fills: NDArray[np.void], bar: int, price: float, terms: Costs, plan: Plan) -> None:
-    """Fill a limit entry on the terms of a limit order, or a stop entry as a market order, at `price`."""
-    if plan.entry_kind == LIMIT_ENTRY:
+    """Fill a limit entry on the terms of a limit order, or a stop entry as a market order, at `price`.
+
+    A stop-limit entry is filled on the terms of a limit order too; what it has passed is a price that was there.
+    """
+    if book.entry_kind == LIMIT_ENTRY:
         open_position(book, fills, bar, price, terms, LIMIT, plan)
+    elif book.entry_kind == STOP_LIMIT_ENTRY:
+        open_position(book, fills, bar, price, taken_limit(plan.costs), LIMIT, plan)
     else:
         open_position(book, fills, bar, price, plan.costs, STOP, plan)
 
@@ -320,7 +336,7 @@ def fill_resting_entry(book: Book, fills: NDArray[np.void], bar: int, prices: Ba
 
     For the new position the rest of the bar begins at the entry's level, with the prices that the bar proves.
     """
-    side, kind, level = book.entry_side, plan.entry_kind, book.entry_level
+    side, kind, level = book.entry_side, book.entry_kind, book.entry_level
     if reaches_entry(entry_extreme(prices, side, kind), level, side, kind):
         enter_resting(book, fills, bar, level, made_limit(plan.costs), plan)
         fill_passed_exits(book, fills, bar, level, plan)
@@ -379,8 +395,16 @@ def place_orders(book: Book, bar: int, close: float, signal: int, plan: Plan) ->
     book.entry_side = 0
     if plan.allowed_side != -signal and bar >= book.calm_until_bar:
         book.entry_side = signal
+        book.entry_kind = plan.entry_kind
         book.entry_level = entry_level(close, signal, plan.entry_kind, plan.entry_offset_rate)
         book.entry_last_bar = bar + plan.entry_life_bars
+
+
+@compiled
+def reprice_entry(book: Book, close: float, plan: Plan) -> None:
+    """Move the entry that waits to its distance from the close, unless it has become another kind of order."""
+    if book.entry_side != 0 and book.entry_kind == plan.entry_kind:
+        book.entry_level = entry_level(close, book.entry_side, book.entry_kind, plan.entry_offset_rate)
 
 
 @compiled

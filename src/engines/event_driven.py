@@ -38,6 +38,9 @@ Consequences:
   same signal replaces it by one at the new close.
 - Exits that a signal gives are market orders, whatever the entry's type; a reversal that enters by limit or stop is
   flat until that order fills.
+- A stop-limit entry waits as a stop and is filled as a limit: without slippage, for a taker's fee. If the open has
+  passed its limit too, the order goes on as a limit entry at that limit, in this bar already.
+- With `entry_reprice`, an entry that waits moves to its distance from each close. It expires when it would have.
 - Without `exit_on_signal`, signals do nothing while a position is open.
 - After a stop, the signals of its bar and of the following ones, `cooldown_bars` in all, open nothing.
 - With `close_at_end`, a position that is open at the last close is closed there, with costs.
@@ -82,6 +85,7 @@ from src.engines.book import (
     has_reached_exit,
     move_stops,
     place_orders,
+    reprice_entry,
 )
 from src.engines.compiled import compiled, fingerprint
 from src.engines.ledger import check_growth, pair_trades
@@ -113,7 +117,7 @@ def step(book: Book, fills: NDArray[np.void], bar: int, prices: BarPrices, signa
     """
     if not plan.is_filled_at_close and has_market_order(book, bar, plan):
         fill_market_orders(book, fills, bar, prices.open, plan)
-    if has_passed_order(book, prices.open, plan):
+    if has_passed_order(book, prices.open):
         fill_passed_orders(book, fills, bar, prices, plan)
     if has_reached_exit(book, prices):
         fill_exits(book, fills, bar, prices, prices, plan)
@@ -121,6 +125,8 @@ def step(book: Book, fills: NDArray[np.void], bar: int, prices: BarPrices, signa
     if book.entry_side != 0:
         fill_resting_entry(book, fills, bar, prices, plan)
     place_orders(book, bar, prices.close, signal, plan)
+    if plan.reprices_entry:
+        reprice_entry(book, prices.close, plan)
     if plan.is_filled_at_close and has_market_order(book, bar, plan):
         fill_market_orders(book, fills, bar, prices.close, plan)
 

@@ -28,6 +28,8 @@ from src.engines.compiled import compiled
 MARKET_ENTRY: Final = 0
 LIMIT_ENTRY: Final = 1
 STOP_ENTRY: Final = 2
+STOP_LIMIT_ENTRY: Final = 3
+"""Matched as a stop until a gap has passed its limit; then it is a limit entry."""
 
 TOUCH: Final = 1e-12
 """Relative distance at which a price touches a level. A level is a product: three quarters of 74771.76 is

@@ -7,10 +7,15 @@ from typing import Final, NamedTuple
 
 from src.domain.trading import Direction, EntryType, FillTiming, IntrabarPolicy, TradingRules
 from src.engines.account import Costs
-from src.engines.orders import LIMIT_ENTRY, MARKET_ENTRY, STOP_ENTRY
+from src.engines.orders import LIMIT_ENTRY, MARKET_ENTRY, STOP_ENTRY, STOP_LIMIT_ENTRY
 
 ALLOWED_SIDES: Final = {Direction.LONG: 1, Direction.SHORT: -1, Direction.BOTH: 0}
-ENTRY_KINDS: Final = {EntryType.MARKET: MARKET_ENTRY, EntryType.LIMIT: LIMIT_ENTRY, EntryType.STOP: STOP_ENTRY}
+ENTRY_KINDS: Final = {
+    EntryType.MARKET: MARKET_ENTRY,
+    EntryType.LIMIT: LIMIT_ENTRY,
+    EntryType.STOP: STOP_ENTRY,
+    EntryType.STOP_LIMIT: STOP_LIMIT_ENTRY,
+}
 
 NEVER: Final = 2**62
 """A bar number that no run reaches."""
@@ -36,6 +41,8 @@ class Plan(NamedTuple):
     entry_kind: int
     entry_offset_rate: float
     entry_life_bars: int
+    limit_offset_rate: float
+    reprices_entry: bool
     stop_loss_rate: float
     take_profit_rate: float
     trailing_stop_rate: float
@@ -71,6 +78,8 @@ def build_plan(rules: TradingRules) -> Plan:
         entry_kind=ENTRY_KINDS[entry.type],
         entry_offset_rate=float(entry.offset_rate),
         entry_life_bars=min(int(entry.life_bars), NEVER),
+        limit_offset_rate=float(entry.limit_offset_rate),
+        reprices_entry=bool(entry.is_repriced),
         stop_loss_rate=_or_nan(exits.stop_loss_rate),
         take_profit_rate=_or_nan(exits.take_profit_rate),
         trailing_stop_rate=_or_nan(exits.trailing_stop_rate),

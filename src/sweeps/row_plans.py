@@ -28,6 +28,7 @@ class RowPlan:
     margin_rate: float
     maintenance_rate: float
     entry_offset_rate: float
+    limit_offset_rate: float
     stop_loss_rate: float
     take_profit_rate: float
     trailing_stop_rate: float
@@ -37,6 +38,7 @@ class RowPlan:
     is_filled_at_close: int
     entry_kind: int
     entry_life_bars: int
+    reprices_entry: int
     max_bars: int
     moves_stops: int
     cooldown_bars: int
@@ -95,6 +97,8 @@ def read_plan(row: RowPlan) -> Plan:
         row.entry_kind,
         row.entry_offset_rate,
         row.entry_life_bars,
+        row.limit_offset_rate,
+        row.reprices_entry != 0,
         row.stop_loss_rate,
         row.take_profit_rate,
         row.trailing_stop_rate,

@@ -74,6 +74,14 @@ def is_pair_not_ascending(given: Given) -> bool:
     return False
 
 
+def is_margin_too_small(given: Given) -> bool:
+    """`maintenance_margin` is less than 1 ÷ `leverage`: no schema compares two values."""
+    merged = next(_objects(given))
+    leverage = 1 if merged.get("leverage") is None else merged["leverage"]
+    kept = 0.004 if merged.get("maintenance_margin") is None else merged["maintenance_margin"]
+    return _is_number(leverage) and _is_number(kept) and float(leverage) > 1 and float(leverage) * float(kept) >= 1
+
+
 def is_end_before_start(given: Given) -> bool:
     """`start_date` is not after `end_date`, nor `start` after `end`, nor `trained_from` after `trained_to`.
 
@@ -146,6 +154,7 @@ def has_unassigned_mark(given: Given) -> bool:
 UNTOLD: Final[tuple[Callable[[Given], bool], ...]] = (
     differs_in_two_places,
     is_pair_not_ascending,
+    is_margin_too_small,
     is_end_before_start,
     is_no_period,
     has_no_bars,
@@ -162,6 +171,11 @@ def _is_number(value: object) -> bool:
     except (TypeError, ValueError, OverflowError):
         return False
 
+
+_OF_ONE_ALTERNATIVE: Final = {
+    "limit_offset", "trailing_start", "percent_size", "quote_size", "risk_percent",
+}  # fmt: skip
+"""Fields of which the first alternative of a rule is tried: to have none, or none of the others."""
 
 _RULES: Final[dict[str, Any]] = {}
 """Validators of the rules about several fields (`allOf`) of each body, by its path."""
@@ -181,7 +195,7 @@ def _inlined(node: Any, schemas: Given) -> Any:
 
 @schemathesis.hook
 def before_load_schema(context: schemathesis.HookContext, raw_schema: dict[str, Any]) -> None:
-    """Keep the rules of each body, and leave one of the alternatives about `seed`: it combines only so many.
+    """Keep the rules of each body, and leave one alternative of those about a few fields: it combines only so many.
 
     Forms stand in the places of the references to them, with which the coverage phase fails on the file ("Binary").
     """
@@ -193,7 +207,8 @@ def before_load_schema(context: schemathesis.HookContext, raw_schema: dict[str, 
             if rules := content["schema"].get("allOf"):
                 _RULES[path] = jsonschema_rs.validator_for({"allOf": rules})
                 for rule in rules:
-                    if "'seed'" in str(rule):
+                    first = rule.get("anyOf", [{}])[0].get("properties", {})
+                    if "'seed'" in str(rule) or (first and set(first) <= _OF_ONE_ALTERNATIVE):
                         rule["anyOf"] = rule["anyOf"][:1]
 
 

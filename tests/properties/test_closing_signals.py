@@ -34,6 +34,7 @@ def place_released_orders(book: Any, bar: int, close: float, signal: int, plan: 
     book.entry_side = 0
     if plan.allowed_side != -signal:
         book.entry_side = signal
+        book.entry_kind = plan.entry_kind
         book.entry_level = entry_level(close, signal, plan.entry_kind, plan.entry_offset_rate)
         book.entry_last_bar = bar + plan.entry_life_bars
 

@@ -59,6 +59,8 @@ def rules(
     entry: EntryType = EntryType.MARKET,
     offset: float = 0.0,
     life: int = 1,
+    limit: float = 0.0,
+    reprice: bool = False,
     stop: float | None = None,
     target: float | None = None,
     trail: float | None = None,
@@ -81,7 +83,7 @@ def rules(
         sizing=Sizing(fixed_units=units, equity_fraction=percent, quote_amount=quote, risk_fraction=risk),
         margin=Margin(leverage=leverage, maintenance_rate=maintenance),
         direction=direction,
-        entry=EntryOrder(type=entry, offset_rate=offset, life_bars=life),
+        entry=EntryOrder(type=entry, offset_rate=offset, life_bars=life, limit_offset_rate=limit, is_repriced=reprice),
         exits=Exits(
             stop_loss_rate=stop,
             take_profit_rate=target,

@@ -84,6 +84,7 @@ _declare(
         EntryType.MARKET: "At the market, at once.",
         EntryType.LIMIT: "By an order that waits for a better price than the signal's close.",
         EntryType.STOP: "By an order that waits until the price has moved on beyond the signal's close.",
+        EntryType.STOP_LIMIT: "By such an order that is not filled beyond its limit.",
     },
 )
 _declare(

@@ -1,7 +1,8 @@
 """Describe rules about several fields of a body in JSON Schema, for OpenAPI.
 
 The domain has the checks and their messages. JSON Schema cannot compare two values: only descriptions say that fast is
-less than slow, that first dates are not after last ones, and that a field sent twice has one value.
+less than slow, that first dates are not after last ones, that a maintenance margin is less than the margin, and that a
+field sent twice has one value.
 """
 
 from __future__ import annotations
@@ -11,11 +12,12 @@ from typing import Final
 from src.api.components import Schema
 from src.domain.market import SIMULATED
 from src.domain.parameters import groups_of, parameters_of
-from src.domain.trading import EngineName, EntryType, TradingRules
+from src.domain.trading import EngineName, EntryType, Sizing, TradingRules
 from src.strategies.registry import PARAMS
 
 _NULL: Final[Schema] = {"type": "null"}
 _GIVEN: Final[Schema] = {"not": _NULL}
+_SIZES: Final = tuple(item.parameter.name for item in parameters_of(Sizing))
 _CROSSOVER: Final = tuple(item.parameter.name for item in parameters_of(PARAMS["ma_crossover"]))
 _SIMULATED: Final[Schema] = {
     "type": "string",
@@ -56,8 +58,18 @@ def _trading_rules() -> list[Schema]:
         item.parameter.name: item.default for item in parameters_of(TradingRules) if item.parameter.is_event_driven_only
     }
     return [
-        _any_of(_absent("fixed_size"), _absent("percent_size")),
-        _any_of(_where(entry_offset={"enum": [0, None]}), _with(entry={"enum": [EntryType.LIMIT, EntryType.STOP]})),
+        _any_of(*(_absent(*(name for name in _SIZES if name != allowed)) for allowed in _SIZES)),
+        _any_of(
+            _where(entry_offset={"enum": [0, None]}),
+            _with(entry={"enum": [EntryType.LIMIT, EntryType.STOP, EntryType.STOP_LIMIT]}),
+        ),
+        _any_of(_where(limit_offset={"enum": [0, None]}), _with(entry={"const": EntryType.STOP_LIMIT})),
+        _any_of(_absent("trailing_start"), _with(trailing_stop=_GIVEN)),
+        _any_of(
+            _absent("risk_percent"),
+            _with(stop_loss=_GIVEN),
+            {"allOf": [_with(trailing_stop=_GIVEN), _absent("trailing_start")]},
+        ),
         _any_of(
             _with(engine={"const": EngineName.EVENT_DRIVEN}),
             _where(**{name: _default_or_null(default) for name, default in defaults.items()}),

@@ -18,7 +18,7 @@ from src.domain.trading import (
     TradingRules,
 )
 from src.engines.account import Costs
-from src.engines.orders import LIMIT_ENTRY, MARKET_ENTRY, STOP_ENTRY
+from src.engines.orders import LIMIT_ENTRY, MARKET_ENTRY, STOP_ENTRY, STOP_LIMIT_ENTRY
 from src.engines.plan import NEVER, Plan, build_plan
 
 
@@ -31,7 +31,9 @@ def test_every_rule_is_in_the_plan() -> None:
         slippage_rate=0.02,
         sizing=Sizing(fixed_units=3.0),
         direction=Direction.SHORT,
-        entry=EntryOrder(type=EntryType.LIMIT, offset_rate=0.03, life_bars=4),
+        entry=EntryOrder(
+            type=EntryType.STOP_LIMIT, offset_rate=0.03, life_bars=4, limit_offset_rate=0.12, is_repriced=True
+        ),
         exits=Exits(
             stop_loss_rate=0.05,
             take_profit_rate=0.06,
@@ -60,9 +62,11 @@ def test_every_rule_is_in_the_plan() -> None:
         maintenance_rate=0.1,
         allowed_side=-1,
         is_filled_at_close=True,
-        entry_kind=LIMIT_ENTRY,
+        entry_kind=STOP_LIMIT_ENTRY,
         entry_offset_rate=0.03,
         entry_life_bars=4,
+        limit_offset_rate=0.12,
+        reprices_entry=True,
         stop_loss_rate=0.05,
         take_profit_rate=0.06,
         trailing_stop_rate=0.07,
@@ -126,5 +130,5 @@ def test_kinds_of_entry_have_distinct_codes() -> None:
         build_plan(TradingRules(fill=FillTiming.NEXT_OPEN, entry=EntryOrder(type=kind))).entry_kind
         for kind in EntryType
     ]
-    assert kinds == [MARKET_ENTRY, LIMIT_ENTRY, STOP_ENTRY]
-    assert len(set(kinds)) == 3
+    assert kinds == [MARKET_ENTRY, LIMIT_ENTRY, STOP_ENTRY, STOP_LIMIT_ENTRY]
+    assert len(set(kinds)) == 4
