@@ -366,6 +366,7 @@ class Margin:
         name="leverage",
         meaning="Value of a position divided by its margin; sizes in cash are sizes of the margin",
         default=1.0,
+        unit="ratio",
         bounds=Bounds(minimum=1, maximum=MAX_LEVERAGE),
         is_event_driven_only=True,
     )

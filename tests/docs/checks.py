@@ -133,26 +133,30 @@ def check_trading_rule() -> None:
     from src.domain.errors import InvalidInput
     from src.domain.signals import Signals, StrategyDescription
     from src.engines.event_driven import EventDrivenEngine
-    from tests.market import bars_of_closes
+    from src.strategies.crossover import CrossoverParams
+    from tests.market import bars_of_closes, random_bars
+    from tests.sweep_agreement import assert_rows_agree, build_sweep
 
     graphql, openapi = schemas()
-    assert "cooldownBars: Int" in graphql
-    assert "cooldown_bars" in openapi
-    assert "| `cooldown_bars` | bars | 0 ≤ x |" in reference("parameters")
-    request = request_of(engine="EVENT_DRIVEN", fill="SAME_CLOSE", cooldown_bars=2)
-    assert echo_settings(request)["cooldown_bars"] == 2
+    assert "minHoldBars: Int" in graphql
+    assert "min_hold_bars" in openapi
+    assert "| `min_hold_bars` | bars | 0 ≤ x" in reference("parameters")
+    request = request_of(engine="EVENT_DRIVEN", fill="SAME_CLOSE", min_hold_bars=2)
+    assert echo_settings(request)["min_hold_bars"] == 2
     assert stored_and_read(request) == request
-    assert stored_and_read(request, without="cooldown_bars").rules.entry.cooldown_bars == 0
-    with pytest.raises(InvalidInput, match=r"(?i)cooldown_?bars"):
-        request_of(cooldown_bars=2)
-    # Sold at bar 1: the signals at the closes of bars 1 and 2 do not enter, that at bar 3 does.
+    assert stored_and_read(request, without="min_hold_bars").rules.exits.min_hold_bars == 0
+    with pytest.raises(InvalidInput, match=r"(?i)min_?hold_?bars"):
+        request_of(min_hold_bars=2)
+    # Bought at bar 0: the signals at the closes of bars 0 and 1 do not close, that at bar 2 does.
     bars = bars_of_closes([100.0] * 6)
-    action = np.array([1, -1, 1, 1, 0, 0], dtype=np.int8)
+    action = np.array([1, -1, -1, 0, 0, 0], dtype=np.int8)
     signals = Signals(action=action, strategy=StrategyDescription(name="drawn"))
     fills = EventDrivenEngine().run(bars, signals, request.rules).fills
-    assert fills["bar"].tolist() == [0, 1, 3]
-    rules = replace(request.rules, entry=replace(request.rules.entry, cooldown_bars=0))
-    assert EventDrivenEngine().run(bars, signals, rules).fills["bar"].tolist() == [0, 1, 2]
+    assert fills["bar"].tolist() == [0, 2]
+    rules = replace(request.rules, exits=replace(request.rules.exits, min_hold_bars=0))
+    assert EventDrivenEngine().run(bars, signals, rules).fills["bar"].tolist() == [0, 1]
+    sweep, values = build_sweep(replace(request, strategy=CrossoverParams(fast=2, slow=5)), {"min_hold_bars": [0, 3]})
+    assert_rows_agree(sweep, values, random_bars(80, seed=3))
 
 
 def check_model_format() -> None:

@@ -231,7 +231,9 @@ else:
             "time": "The position had been held for maxBars.",
             "limit": "A limit entry was hit.",
             "stop": "A stop entry was hit.",
-            "liquidation": "Losses had used up the cash behind a short.",
+            "liquidation": "Losses had used up the margin, or the cash behind a short.",
+            "break_even": "The stop that had moved to where closing pays back the costs was hit.",
+            "end": "The bars ended.",
         },
     )
     TradeDirection = _declare_words(
