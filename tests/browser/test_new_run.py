@@ -42,7 +42,7 @@ def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def simulate(page: Page, *, bars: int = 600) -> None:
     page.get_by_label("Source").select_option("simulated")
-    page.get_by_label("Limit").fill(str(bars))
+    page.locator("#market-limit").fill(str(bars))
     page.get_by_label("Seed").fill("7")
 
 

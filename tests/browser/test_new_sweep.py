@@ -27,7 +27,7 @@ def fill_range(page: Page, name: str, start: str, end: str, step: str = "") -> N
 
 def simulate(page: Page) -> None:
     page.get_by_label("Source").select_option("simulated")
-    page.get_by_label("Limit").fill("900")
+    page.locator("#market-limit").fill("900")
     page.locator("#market-seed").fill("7")
 
 

@@ -63,7 +63,7 @@ def test_newcomer_goes_from_example_to_report(visit: Visit, model_file: Path, tm
     page.locator("#model-file").set_input_files(model_file)
     expect(page.get_by_text(f"trained until {trained_until:%Y-%m-%d}")).to_be_visible()
     page.get_by_label("Source").select_option("simulated")
-    page.get_by_label("Limit").fill("800")
+    page.locator("#market-limit").fill("800")
     page.get_by_role("button", name="Run backtest").click()
     read_sheet(page)
     expect(page.get_by_role("heading", name="Probability of the model")).to_be_visible()
