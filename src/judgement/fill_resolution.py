@@ -14,7 +14,7 @@ from typing import Any, Final
 from src.domain.bars import Bars
 from src.domain.later_checks import ResolvedFills
 from src.domain.signals import Signals
-from src.domain.trading import EntryType, FillReason, Simulation, TradingRules
+from src.domain.trading import FillReason, Simulation, TradingRules
 
 SimulateSettled = Callable[[Bars, Signals, TradingRules, Sequence[int]], Simulation]
 """Runs an engine with the other policy in the bars of these numbers, ascending."""
@@ -133,8 +133,6 @@ def _ask(bars: Bars, bar: int, rules: TradingRules, own: Simulation, other: Simu
             levels[outcome] = float(fill["price"]) / (1 - side * slippage)
     entry_level = None
     if entry["bar"] == bar and entry["reason"] in (FillReason.LIMIT, FillReason.STOP):
-        if rules.entry.type is EntryType.STOP_LIMIT:
-            return None  # whether its level was above or below the price depends on what it had become
         if place >= 2 and own.fills[place - 2]["bar"] == bar:
             return None
         slippage = rules.slippage_rate if entry["reason"] == FillReason.STOP else 0.0
@@ -144,7 +142,8 @@ def _ask(bars: Bars, bar: int, rules: TradingRules, own: Simulation, other: Simu
     return _Question(
         side=side,
         entry_level=entry_level,
-        entry_is_below=(side > 0) == (entry["reason"] == FillReason.LIMIT),
+        # Whatever the kind of order, and what a stop-limit has become: its level is where the open has not been yet.
+        entry_is_below=entry_level is not None and bool(bars.open[bar] > entry_level),
         stop=levels.get(_Outcome.STOP),
         target=levels.get(_Outcome.TARGET),
         own=outcomes[0],
