@@ -191,7 +191,7 @@ def read_constraint(given: Constraint, swept: Mapping[str, Any]) -> dict[str, An
     found = _RELATION.fullmatch(given)
     if found is None:
         raise ValueError(
-            f"{given!r} is no relation. Allowed: a name, one of {' '.join(_OPERATORS)}, a name or a number."
+            f"{given!r} is not a relation. Allowed: a name, one of {' '.join(_OPERATORS)}, a name or a number."
         )
     left, sign, right = found.groups()
     relation: dict[str, Any] = {"operator": _OPERATORS[sign], "left" if left in swept else "metric": left}

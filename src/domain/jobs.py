@@ -210,7 +210,7 @@ class JobPart:
 
     def __post_init__(self) -> None:
         if not re.fullmatch("[a-z0-9-]{1,64}", self.name):
-            raise ValueError(f"{self.name!r} is no name of a part")
+            raise ValueError(f"{self.name!r} is not a name for a part")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

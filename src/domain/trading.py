@@ -220,7 +220,7 @@ class EntryOrder:
     )
     offset_rate: float = parameter(
         name="entry_offset",
-        meaning="How far from the signal's close an entry waits that is no MARKET entry",
+        meaning="How far from the signal's close an entry waits; a MARKET entry does not wait",
         default=0.0,
         unit="fraction of that close",
         bounds=FRACTION,
@@ -228,7 +228,7 @@ class EntryOrder:
     )
     life_bars: int = parameter(
         name="entry_bars",
-        meaning="How long an entry waits that is no MARKET entry",
+        meaning="How long an entry waits; a MARKET entry does not wait",
         default=1,
         unit="bars",
         bounds=Bounds(minimum=1, maximum=MAX_COUNT),

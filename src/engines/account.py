@@ -121,7 +121,9 @@ def purchase_at_risk(
 
     units = risk ÷ (price × stop rate): the fixed-fractional size of Vince (1990), with the stop as the largest loss.
     """
-    return purchase_of(risk / (price * stop_rate), budget, price, fee_rate, margin_rate)
+    loss = price * stop_rate
+    units = risk / loss if loss > 0.0 else math.inf  # the distance of the nearest stops underflows
+    return purchase_of(units, budget, price, fee_rate, margin_rate)
 
 
 @compiled

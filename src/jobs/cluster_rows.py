@@ -115,5 +115,5 @@ def build_evaluator(
     # Read only after its hash is known to be the one that the service sent over an authenticated connection.
     known = pickle.loads(request)  # noqa: S301
     if not isinstance(known, SweepRequest):
-        raise TypeError(f"{type(known).__name__} is no sweep")
+        raise TypeError(f"{type(known).__name__} is not a sweep")
     return Evaluator(SweepInputs(request=known, bars=bars, history=history, predictions=predictions))

@@ -25,7 +25,7 @@ class BacktestTask:
         """Run it and store its result; a second attempt finds that there. Raises any ServiceError."""
         request = handle.request
         if not isinstance(request, BacktestRequest):
-            raise TypeError(f"{type(request).__name__} is no backtest")
+            raise TypeError(f"{type(request).__name__} is not a backtest")
         result_id = str(uuid.uuid5(uuid.UUID(handle.job.id), "result"))
         await run_once(self.backtests, request, result_id)
         return JobOutcome(result_id=result_id)

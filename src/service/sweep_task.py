@@ -109,7 +109,7 @@ class SweepTask:
         """Compute the rows that are missing, then conclude; raises any ServiceError."""
         request = handle.request
         if not isinstance(request, SweepRequest):
-            raise TypeError(f"{type(request).__name__} is no sweep")
+            raise TypeError(f"{type(request).__name__} is not a sweep")
         warm_up = await handle.compute(warm_up_bars_of, request)
         backtest, series, predictions = await prepare_pinned(
             self.backtests, handle, request.backtest, warm_up_bars=warm_up

@@ -66,7 +66,7 @@ class WalkForwardTask:
         """Compute the folds that are missing, then conclude; raises any ServiceError."""
         request = handle.request
         if not isinstance(request, WalkForwardRequest):
-            raise TypeError(f"{type(request).__name__} is no walk-forward")
+            raise TypeError(f"{type(request).__name__} is not a walk-forward")
         walk = await self._prepare(request, handle)
         plans = plan_folds(request, len(walk.series.bars))
         done = {span.first for span in await handle.spans()}

@@ -53,7 +53,7 @@ def test_missing_part_is_refused() -> None:
 
 def test_request_of_another_kind_is_refused() -> None:
     request = pickle.dumps("no sweep")
-    with pytest.raises(TypeError, match="str is no sweep"):
+    with pytest.raises(TypeError, match="str is not a sweep"):
         build_evaluator((digest(request), digest(BARS), None, None), request, BARS, None, None)
 
 
