@@ -36,9 +36,10 @@ from src.domain.market import CachedMarket, FetchProgress, Listing, MarketReques
 from src.domain.model_files import ModelDescription, ModelFile
 from src.domain.runs import BacktestResult, ResultPage, ResultSummary, StoreUsage
 from src.domain.signals import Features, OutputKind, Predictions, Signals, StrategyDescription
+from src.domain.simulation import Simulation
 from src.domain.strategy import StrategyInputs
 from src.domain.sweep_rows import EvaluatedRows, SweepInputs
-from src.domain.trading import Simulation, TradingRules
+from src.domain.trading import TradingRules
 from src.domain.trial_states import LedgerUpdate, TrialLedgerState
 from src.domain.trials import LedgerEntry, TrialBatch
 

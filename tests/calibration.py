@@ -17,9 +17,11 @@ from src.domain.annualization import DEFAULT_ANNUALIZATION, annualize
 from src.domain.bar_quality import DataQuality
 from src.domain.bars import Bars
 from src.domain.intervals import DAY_MS, Interval
+from src.domain.order_rules import Exits
 from src.domain.signals import Signals, StrategyDescription
+from src.domain.simulation import Simulation
 from src.domain.strategy import StrategyInputs
-from src.domain.trading import Direction, Exits, FillTiming, Simulation, TradingRules
+from src.domain.trading import Direction, FillTiming, TradingRules
 from src.domain.trial_states import EMPTY_LEDGER, LedgerUpdate, TrialLedgerState
 from src.domain.trials import LedgerEntry
 from src.engines.event_driven import EventDrivenEngine

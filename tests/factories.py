@@ -13,16 +13,8 @@ from src.domain.market import MarketRequest
 from src.domain.performance import Metrics
 from src.domain.runs import BacktestRequest, BacktestResult, Fingerprints
 from src.domain.signals import Action, Signals, StrategyDescription
-from src.domain.trading import (
-    FILL_DTYPE,
-    TRADE_DTYPE,
-    EngineName,
-    FillReason,
-    FillTiming,
-    Side,
-    Simulation,
-    TradingRules,
-)
+from src.domain.simulation import FILL_DTYPE, TRADE_DTYPE, FillReason, Side, Simulation
+from src.domain.trading import EngineName, FillTiming, TradingRules
 from src.strategies.crossover import CrossoverParams
 
 START_MS = 1_600_000_000_000

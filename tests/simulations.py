@@ -8,18 +8,9 @@ import numpy as np
 from hypothesis import strategies as st
 
 from src.domain.bars import Bars
+from src.domain.order_rules import EntryOrder, EntryType, Exits, Margin, Sizing
 from src.domain.signals import Signals, StrategyDescription
-from src.domain.trading import (
-    Direction,
-    EntryOrder,
-    EntryType,
-    Exits,
-    FillTiming,
-    IntrabarPolicy,
-    Margin,
-    Sizing,
-    TradingRules,
-)
+from src.domain.trading import Direction, FillTiming, IntrabarPolicy, TradingRules
 from tests.market import random_bars
 
 Market = tuple[Bars, Signals]

@@ -20,8 +20,9 @@ from src.domain.model_files import USER_ID_PATTERN, check_user_id
 from src.domain.parameters import MAX_COUNT, parameter
 from src.domain.performance import Metrics
 from src.domain.signals import Signals
+from src.domain.simulation import Simulation
 from src.domain.strategy import MAX_WARM_UP_BARS, StrategyParams
-from src.domain.trading import Direction, EngineName, Simulation, TradingRules
+from src.domain.trading import Direction, EngineName, TradingRules
 from src.domain.verdict import VerdictLevel
 
 

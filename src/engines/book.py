@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from src.domain.signals import Action
-from src.domain.trading import FillReason
+from src.domain.simulation import FillReason
 from src.engines.account import (
     ABSOLUTE_TOLERANCE,
     SMALLEST_ORDER,
@@ -49,7 +49,7 @@ from src.engines.orders import (
     reaches_target,
     worst_of,
 )
-from src.engines.plan import NEVER, Plan
+from src.engines.plan import NEVER, Plan, costs_of
 
 CLOSE_LONG: Final = int(Action.CLOSE_LONG)
 CLOSE_SHORT: Final = int(Action.CLOSE_SHORT)
@@ -163,8 +163,8 @@ def close_position(
     own_cash, has_leverage = book.cash - book.outside_cash, plan.margin_rate != 1.0
     is_ruined = (side > 0 or has_leverage) and takes_all_margin(own_cash, side, quantity * price, fee)
     if is_ruined or (reason == LIQUIDATION and not has_leverage):
-        price = bankruptcy_price(own_cash, book.position, plan.costs.fee_rate)
-        fee = quantity * price * plan.costs.fee_rate
+        price = bankruptcy_price(own_cash, book.position, plan.fee_rate)
+        fee = quantity * price * plan.fee_rate
         reason = LIQUIDATION
         book.cash = book.outside_cash
     else:
@@ -215,17 +215,17 @@ def open_position(
     book.cash = cash_after_fill(book.cash, side, value, purchase.fee)
     book.position = side * purchase.quantity
     book.entry_price = price
-    book.break_even_price = break_even_price(price, side, terms.fee_rate, plan.costs)
+    book.break_even_price = break_even_price(price, side, terms.fee_rate, costs_of(plan))
     book.time_exit_bar = bar + plan.max_bars
     book.target_level = level_from(price, side, plan.take_profit_rate)
     tighten_stop(book, side, level_from(price, side, -plan.stop_loss_rate), STOP_LOSS)
     if math.isnan(plan.trailing_start_rate):
         tighten_stop(book, side, level_from(price, side, -plan.trailing_stop_rate), TRAILING_STOP)
     own_cash = book.cash - book.outside_cash
-    liquidation = liquidation_level(own_cash, book.position, plan.costs, plan.margin_rate, plan.maintenance_rate)
+    liquidation = liquidation_level(own_cash, book.position, costs_of(plan), plan.margin_rate, plan.maintenance_rate)
     tighten_stop(book, side, liquidation, LIQUIDATION)
     if reaches_stop(market_price, liquidation, side):
-        close_position(book, fills, bar, market_price, plan.costs, LIQUIDATION, plan)
+        close_position(book, fills, bar, market_price, costs_of(plan), LIQUIDATION, plan)
 
 
 @compiled
@@ -240,9 +240,9 @@ def has_market_order(book: Book, bar: int, plan: Plan) -> bool:
 def fill_market_orders(book: Book, fills: NDArray[np.void], bar: int, price: float, plan: Plan) -> None:
     """Fill the market orders, exits before entries: a reversal is two fills at one price."""
     if book.position != 0.0:
-        close_position(book, fills, bar, price, plan.costs, SIGNAL if book.exit_waits else TIME, plan)
+        close_position(book, fills, bar, price, costs_of(plan), SIGNAL if book.exit_waits else TIME, plan)
     if book.entry_side != 0 and plan.entry_kind == MARKET_ENTRY:
-        open_position(book, fills, bar, price, plan.costs, SIGNAL, plan)
+        open_position(book, fills, bar, price, costs_of(plan), SIGNAL, plan)
 
 
 @compiled
@@ -269,7 +269,7 @@ def fill_passed_orders(book: Book, fills: NDArray[np.void], bar: int, prices: Ba
                 book.entry_kind = LIMIT_ENTRY
                 book.entry_level = limit
                 return
-        enter_resting(book, fills, bar, prices.open, taken_limit(plan.costs), plan)
+        enter_resting(book, fills, bar, prices.open, taken_limit(costs_of(plan)), plan)
     fill_passed_exits(book, fills, bar, prices.open, plan)
 
 
@@ -281,9 +281,9 @@ def fill_passed_exits(book: Book, fills: NDArray[np.void], bar: int, price: floa
     """
     direction = get_direction(book.position)
     if reaches_stop(price, book.stop_level, direction):
-        close_position(book, fills, bar, price, plan.costs, book.stop_reason, plan)
+        close_position(book, fills, bar, price, costs_of(plan), book.stop_reason, plan)
     elif reaches_target(price, book.target_level, direction):
-        close_position(book, fills, bar, price, taken_limit(plan.costs), TAKE_PROFIT, plan)
+        close_position(book, fills, bar, price, taken_limit(costs_of(plan)), TAKE_PROFIT, plan)
 
 
 @compiled
@@ -295,9 +295,9 @@ def enter_resting(book: Book, fills: NDArray[np.void], bar: int, price: float, t
     if book.entry_kind == LIMIT_ENTRY:
         open_position(book, fills, bar, price, terms, LIMIT, plan)
     elif book.entry_kind == STOP_LIMIT_ENTRY:
-        open_position(book, fills, bar, price, taken_limit(plan.costs), LIMIT, plan)
+        open_position(book, fills, bar, price, taken_limit(costs_of(plan)), LIMIT, plan)
     else:
-        open_position(book, fills, bar, price, plan.costs, STOP, plan)
+        open_position(book, fills, bar, price, costs_of(plan), STOP, plan)
 
 
 @compiled
@@ -325,9 +325,9 @@ def fill_exits(book: Book, fills: NDArray[np.void], bar: int, proven: BarPrices,
     if (may_stop and may_win) or may_stop != must_stop or may_win != must_win:
         book.ambiguous_bars += 1
     if may_win and (plan.is_optimistic or (must_win and not may_stop)):
-        close_position(book, fills, bar, book.target_level, made_limit(plan.costs), TAKE_PROFIT, plan)
+        close_position(book, fills, bar, book.target_level, made_limit(costs_of(plan)), TAKE_PROFIT, plan)
     elif may_stop and (must_stop or not plan.is_optimistic):
-        close_position(book, fills, bar, book.stop_level, plan.costs, book.stop_reason, plan)
+        close_position(book, fills, bar, book.stop_level, costs_of(plan), book.stop_reason, plan)
 
 
 @compiled
@@ -338,7 +338,7 @@ def fill_resting_entry(book: Book, fills: NDArray[np.void], bar: int, prices: Ba
     """
     side, kind, level = book.entry_side, book.entry_kind, book.entry_level
     if reaches_entry(entry_extreme(prices, side, kind), level, side, kind):
-        enter_resting(book, fills, bar, level, made_limit(plan.costs), plan)
+        enter_resting(book, fills, bar, level, made_limit(costs_of(plan)), plan)
         fill_passed_exits(book, fills, bar, level, plan)
         proven = proven_after_entry(prices, level, side, kind)
         fill_exits(book, fills, bar, proven, prices, plan)
@@ -411,4 +411,4 @@ def reprice_entry(book: Book, close: float, plan: Plan) -> None:
 def end_run(book: Book, fills: NDArray[np.void], bar: int, close: float, plan: Plan) -> None:
     """Close the position that is open at the close of the last bar, if the rules say so."""
     if plan.closes_at_end and book.position != 0.0:
-        close_position(book, fills, bar, close, plan.costs, END, plan)
+        close_position(book, fills, bar, close, costs_of(plan), END, plan)

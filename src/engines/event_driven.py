@@ -63,10 +63,11 @@ from numba import njit
 from numpy.typing import NDArray
 
 from src.domain import signals as actions
-from src.domain import trading
+from src.domain import simulation
 from src.domain.bars import Bars
 from src.domain.signals import Signals
-from src.domain.trading import FILL_DTYPE, Simulation, TradingRules
+from src.domain.simulation import FILL_DTYPE, Simulation
+from src.domain.trading import TradingRules
 from src.engines import account as money_rules
 from src.engines import book as book_steps
 from src.engines import orders as matching_rules
@@ -90,7 +91,7 @@ from src.engines.book import (
 from src.engines.compiled import compiled, fingerprint
 from src.engines.ledger import check_growth, pair_trades
 from src.engines.orders import BarPrices
-from src.engines.plan import Plan, build_plan
+from src.engines.plan import Plan, build_plan, plan_record
 
 Prices = NDArray[np.float64]
 
@@ -139,7 +140,7 @@ def simulate(
     low: Prices,
     close: Prices,
     action: NDArray[np.int8],
-    plan: Plan,
+    plans: NDArray[np.void],
     books: NDArray[np.void],
     fills: NDArray[np.void],
     cash: Prices,
@@ -147,7 +148,7 @@ def simulate(
     equity: Prices,
 ) -> None:
     """Run the only book of `books` through the bars from `part[0]` to before `part[1]`; write `fills` and balances."""
-    book = books[0]
+    book, plan = books[0], plans[0]
     for bar in range(part[0], part[1]):
         prices = BarPrices(open[bar], high[bar], low[bar], close[bar])
         if has_event(book, bar, prices, action[bar]):
@@ -180,7 +181,7 @@ def _cached_on_disk(rules_fingerprint: str) -> Callable[..., None]:
     return cached_simulate  # type: ignore[no-any-return]
 
 
-_simulate = _cached_on_disk(fingerprint(money_rules, matching_rules, book_steps, plan_layout, trading, actions))
+_simulate = _cached_on_disk(fingerprint(money_rules, matching_rules, book_steps, plan_layout, simulation, actions))
 
 
 class EventDrivenEngine:
@@ -204,7 +205,10 @@ class EventDrivenEngine:
         if len(signals) != len(bars):
             raise ValueError(f"{len(signals)} signals for {len(bars)} bars")
         plan = build_plan(rules)
-        other_plan = plan._replace(is_optimistic=not plan.is_optimistic)
+        plans, other_plans = (
+            plan_record(plan._replace(is_optimistic=is_optimistic))
+            for is_optimistic in (plan.is_optimistic, not plan.is_optimistic)
+        )
         books = create_book(rules.initial_cash)
         fills = _allocate_fills(signals.action, plan.allowed_side)
         cash, position, equity = np.empty((3, len(bars)))
@@ -212,10 +216,10 @@ class EventDrivenEngine:
         written = (books, fills, cash, position, equity)
         first = 0
         for bar in other_policy_bars:
-            _simulate((first, bar), *arrays, plan, *written)
-            _simulate((bar, bar + 1), *arrays, other_plan, *written)
+            _simulate((first, bar), *arrays, plans, *written)
+            _simulate((bar, bar + 1), *arrays, other_plans, *written)
             first = bar + 1
-        _simulate((first, len(bars)), *arrays, plan, *written)
+        _simulate((first, len(bars)), *arrays, plans, *written)
         check_growth(equity)
         ended = books[0]
         fills = fills[: ended["fill_count"]].copy()

@@ -7,7 +7,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from src.domain.errors import InvalidInput
-from src.domain.trading import MAX_EQUITY, TRADE_DTYPE
+from src.domain.simulation import MAX_EQUITY, TRADE_DTYPE
 from src.engines.account import ABSOLUTE_TOLERANCE, RELATIVE_TOLERANCE
 
 

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, get_type_hints
 
-from src.domain.trading import Direction, EntryType, FillTiming, IntrabarPolicy, TradingRules
+import numpy as np
+from numpy.typing import NDArray
+
+from src.domain.order_rules import EntryType
+from src.domain.trading import Direction, FillTiming, IntrabarPolicy, TradingRules
 from src.engines.account import Costs
+from src.engines.compiled import compiled
 from src.engines.orders import LIMIT_ENTRY, MARKET_ENTRY, STOP_ENTRY, STOP_LIMIT_ENTRY
 
 ALLOWED_SIDES: Final = {Direction.LONG: 1, Direction.SHORT: -1, Direction.BOTH: 0}
@@ -22,9 +27,14 @@ NEVER: Final = 2**62
 
 
 class Plan(NamedTuple):
-    """`TradingRules` as plain numbers for compiled code; NaN and `NEVER` stand for rules not given."""
+    """`TradingRules` as plain numbers; NaN and `NEVER` stand for rules not given.
 
-    costs: Costs
+    Compiled code reads them from a record with these names (`PLAN_DTYPE`).
+    """
+
+    fee_rate: float
+    maker_fee_rate: float
+    slippage_rate: float
     fixed_units: float
     equity_fraction: float
     quote_amount: float
@@ -57,15 +67,35 @@ class Plan(NamedTuple):
     is_optimistic: bool
 
 
+_COLUMNS: Final = {float: np.float64, int: np.int64, bool: np.bool_}
+
+
+def columns_of(layout: type) -> list[tuple[str, type[np.generic]]]:
+    """Return the columns of an array whose records compiled code reads as a class of plain numbers declares them."""
+    return [(name, _COLUMNS[kind]) for name, kind in get_type_hints(layout).items()]
+
+
+PLAN_DTYPE: Final = np.dtype(columns_of(Plan), align=True)
+
+
+def plan_record(plan: Plan) -> NDArray[np.void]:
+    """Return an array [1] with the plan for compiled code."""
+    return np.array([tuple(plan)], dtype=PLAN_DTYPE)
+
+
+@compiled
+def costs_of(plan: Plan) -> Costs:
+    """Return the terms of orders that are filled at once, or at any price."""
+    return Costs(plan.fee_rate, plan.maker_fee_rate, plan.slippage_rate)
+
+
 def build_plan(rules: TradingRules) -> Plan:
     """Convert the rules to plain numbers for compiled code."""
     exits, sizing, entry = rules.exits, rules.sizing, rules.entry
     return Plan(
-        costs=Costs(
-            fee_rate=float(rules.taker_rate),
-            maker_fee_rate=float(rules.maker_rate),
-            slippage_rate=float(rules.slippage_rate),
-        ),
+        fee_rate=float(rules.taker_rate),
+        maker_fee_rate=float(rules.maker_rate),
+        slippage_rate=float(rules.slippage_rate),
         fixed_units=_or_nan(sizing.fixed_units),
         equity_fraction=1.0 if sizing.equity_fraction is None else float(sizing.equity_fraction),
         quote_amount=_or_nan(sizing.quote_amount),

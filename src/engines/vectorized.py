@@ -18,8 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from src.domain.bars import Bars
+from src.domain.order_rules import Sizing
 from src.domain.signals import Action, Signals
-from src.domain.trading import FILL_DTYPE, FillReason, FillTiming, Side, Simulation, Sizing, TradingRules
+from src.domain.simulation import FILL_DTYPE, FillReason, Side, Simulation
+from src.domain.trading import FillTiming, TradingRules
 from src.engines.ledger import carry_forward, cash_after_fills, check_growth, pair_trades, unbounded_growth
 from src.engines.vectorbt_types import load_record_types
 

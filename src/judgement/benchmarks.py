@@ -18,18 +18,10 @@ from src.domain.annualization import Annualization
 from src.domain.bars import Bars
 from src.domain.benchmarks import BuyAndHold, CostCase
 from src.domain.errors import InvalidInput
+from src.domain.order_rules import EntryOrder, EntryType, Exits, Margin, Sizing
 from src.domain.signals import Action, Signals, StrategyDescription
-from src.domain.trading import (
-    MAX_EQUITY,
-    Direction,
-    EntryOrder,
-    EntryType,
-    Exits,
-    Margin,
-    Simulation,
-    Sizing,
-    TradingRules,
-)
+from src.domain.simulation import MAX_EQUITY, Simulation
+from src.domain.trading import Direction, TradingRules
 from src.judgement.breakdowns import break_even_fee
 from src.judgement.roots import find_root
 from src.metrics.drawdowns import measure_drawdowns

@@ -7,7 +7,8 @@ from dataclasses import replace
 from src.domain.bars import Bars
 from src.domain.judgement import FillBand
 from src.domain.signals import Signals
-from src.domain.trading import IntrabarPolicy, Simulation, TradingRules
+from src.domain.simulation import Simulation
+from src.domain.trading import IntrabarPolicy, TradingRules
 from src.judgement.benchmarks import Simulate, try_run
 
 

@@ -14,7 +14,8 @@ from typing import Any, Final
 from src.domain.bars import Bars
 from src.domain.later_checks import ResolvedFills
 from src.domain.signals import Signals
-from src.domain.trading import FillReason, Simulation, TradingRules
+from src.domain.simulation import FillReason, Simulation
+from src.domain.trading import TradingRules
 
 SimulateSettled = Callable[[Bars, Signals, TradingRules, Sequence[int]], Simulation]
 """Runs an engine with the other policy in the bars of these numbers, ascending."""

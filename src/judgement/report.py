@@ -21,7 +21,8 @@ from src.domain.judgement import FillBand, Judgement, LedgerSnapshot
 from src.domain.leaks import Leaks, OverlapSigns, RowAudit, TrainingOverlap
 from src.domain.performance import Metrics
 from src.domain.signals import Signals
-from src.domain.trading import FillTiming, Simulation, TradingRules
+from src.domain.simulation import Simulation
+from src.domain.trading import FillTiming, TradingRules
 from src.domain.trials import Trial
 from src.domain.verdict import NotChecked
 from src.judgement import breakdowns, timing, trial_ledger

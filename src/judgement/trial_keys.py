@@ -8,21 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from src.domain.order_rules import MAX_AMOUNT, MIN_CASH, MIN_SIZE, EntryOrder, EntryType, Margin, Sizing
 from src.domain.parameters import parameters_of
 from src.domain.signals import StrategyDescription
-from src.domain.trading import (
-    DEFAULT_CASH,
-    MAX_AMOUNT,
-    MIN_CASH,
-    MIN_SIZE,
-    Direction,
-    EntryOrder,
-    EntryType,
-    IntrabarPolicy,
-    Margin,
-    Sizing,
-    TradingRules,
-)
+from src.domain.trading import DEFAULT_CASH, Direction, IntrabarPolicy, TradingRules
 
 _ENCODER: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
 _DEFAULT_ENTRY: Final = EntryOrder()

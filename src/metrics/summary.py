@@ -9,7 +9,7 @@ import numpy as np
 from src.domain.annualization import DEFAULT_ANNUALIZATION, AnnualizationSettings, annualize
 from src.domain.bars import Bars
 from src.domain.performance import Metrics
-from src.domain.trading import Simulation
+from src.domain.simulation import Simulation
 from src.metrics import returns as of_returns
 from src.metrics.drawdowns import measure_drawdowns
 from src.metrics.trades import measure_trades

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from src.domain.bars import Bars
 from src.domain.runs import CrossCheck, FillDifference
 from src.domain.signals import Signals
-from src.domain.trading import EngineName, Side, Simulation, TradingRules
+from src.domain.simulation import Side, Simulation
+from src.domain.trading import EngineName, TradingRules
 from src.ports import Engine
 
 MAX_DIFFERENCES = 10

@@ -18,8 +18,9 @@ from src.domain.later_checks import Neighbors, OtherMarkets, ResolvedFills
 from src.domain.market import LimitOrigin, MarketRequest, MarketSeries
 from src.domain.runs import BacktestResult
 from src.domain.signals import Signals
+from src.domain.simulation import Simulation
 from src.domain.strategy import StrategyParams
-from src.domain.trading import EngineName, Simulation, TradingRules
+from src.domain.trading import EngineName, TradingRules
 from src.domain.verdict import Unchecked, UncheckedCode
 from src.judgement.deflation import deflate
 from src.judgement.fill_resolution import resolve_fills

@@ -9,8 +9,9 @@ from src.domain.bars import Bars
 from src.domain.performance import Metrics
 from src.domain.runs import BacktestRequest, CrossCheck
 from src.domain.signals import Predictions, Signals
+from src.domain.simulation import Simulation
 from src.domain.strategy import StrategyInputs
-from src.domain.trading import EngineName, Simulation, TradingRules
+from src.domain.trading import EngineName, TradingRules
 from src.metrics.summary import measure
 from src.ports import Engine
 from src.service.cross_checks import cross_check

@@ -12,11 +12,12 @@ from src.domain.bar_quality import DataQuality
 from src.domain.bars import Bars
 from src.domain.intervals import INTERVALS
 from src.domain.market import MarketRequest, MarketSeries
+from src.domain.order_rules import Exits
 from src.domain.runs import BacktestRequest
 from src.domain.signals import OutputKind, Predictions
 from src.domain.strategy import StrategyInputs
 from src.domain.sweeps import SweepRequest, SweptParameter
-from src.domain.trading import EngineName, Exits, FillTiming, TradingRules
+from src.domain.trading import EngineName, FillTiming, TradingRules
 from src.domain.trial_states import EMPTY_LEDGER, LedgerUpdate
 from src.features.ohlcv import build_features
 from src.indicators.indicator import read_columns

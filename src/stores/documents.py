@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from src.domain.errors import InvalidInput
 from src.domain.parameters import groups_of
 from src.domain.runs import BacktestResult, ResultSummary
-from src.domain.trading import FILL_DTYPE, TRADE_DTYPE
+from src.domain.simulation import FILL_DTYPE, TRADE_DTYPE
 from src.stores.plain import KINDS, from_plain, prepare, to_plain
 from src.strategies.schedule import ScheduleParams
 

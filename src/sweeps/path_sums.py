@@ -13,7 +13,7 @@ from typing import Final, get_type_hints
 import numpy as np
 from numpy.typing import NDArray
 
-from src.domain.trading import MAX_EQUITY
+from src.domain.simulation import MAX_EQUITY
 from src.engines.compiled import compiled_arithmetic
 from src.metrics.returns import ROUNDING, known_spread, moments, without_rounding
 from src.sweeps.market_arrays import BELOW, FALL, HIGHEST, LOWEST, RETURN, SQUARE, STRETCH, MarketArrays

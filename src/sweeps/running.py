@@ -10,8 +10,8 @@ from numba import njit
 from numpy.typing import NDArray
 
 from src.domain import signals as actions_of_signals
-from src.domain import trading as trading_rules
-from src.domain.trading import FILL_DTYPE
+from src.domain import simulation as simulation_rules
+from src.domain.simulation import FILL_DTYPE
 from src.engines import account, book, event_driven, orders, plan
 from src.engines.book import create_book
 from src.engines.compiled import compiled, fingerprint
@@ -126,7 +126,7 @@ def _trade(market: MarketArrays, given: RowInputs, row: int, scratch: _Scratch, 
     first, stop = events.offsets[group], events.offsets[group + 1]
     bars, actions = events.bars[first:stop], events.actions[first:stop]
     clear_trades(sums)
-    if rules.by_orders == 0:
+    if not rules.by_orders:
         return trade_at_market(market, bars, actions, rules, scratch.balances, sums)
     return trade_by_orders(
         market, bars, given.actions[group], rules, scratch.books, scratch.fills, scratch.balances, sums
@@ -209,7 +209,7 @@ def _cached_on_disk(rules_fingerprint: str) -> Callable[..., None]:
 
 _run: Final = _cached_on_disk(
     fingerprint(
-        account, orders, book, plan, event_driven, trading_rules, actions_of_signals, return_metrics,
+        account, orders, book, plan, event_driven, simulation_rules, actions_of_signals, return_metrics,
         trial_directions, market_arrays, row_plans, trading, path_sums, row_returns,
     )
 )  # fmt: skip

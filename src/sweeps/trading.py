@@ -28,7 +28,7 @@ from src.engines.orders import BarPrices
 from src.engines.plan import NEVER
 from src.metrics.returns import ROUNDING
 from src.sweeps.market_arrays import MarketArrays
-from src.sweeps.row_plans import RowPlan, read_plan
+from src.sweeps.row_plans import RowPlan
 
 Floats = NDArray[np.float64]
 
@@ -115,7 +115,7 @@ def trade_at_market(
     """
     open_, close = market.open, market.close
     n = close.size
-    delay = 0 if row.is_filled_at_close != 0 else 1
+    delay = 0 if row.is_filled_at_close else 1
     cash, sizing_cash, position = row.initial_cash, row.initial_cash, 0.0
     count = 0
     for number in range(event_bars.size):
@@ -134,7 +134,7 @@ def trade_at_market(
                 continue
             position = bought.quantity
             cash = cash_after_fill(cash, 1, position * price, bought.fee)
-            if row.spends_budgets != 0 and np.isnan(row.fixed_units):
+            if row.spends_budgets and np.isnan(row.fixed_units):
                 sizing_cash = subtract(sizing_cash, min(sizing_cash, row.equity_fraction * sizing_cash))
             else:
                 sizing_cash = cash
@@ -143,7 +143,7 @@ def trade_at_market(
             price = slipped_price(price, -1, row.slippage_rate)
             fee = position * price * row.fee_rate
             cash = cash_after_fill(cash, -1, position * price, fee)
-            sizing_cash = cash_after_fill(sizing_cash, -1, position * price, fee) if row.spends_budgets != 0 else cash
+            sizing_cash = cash_after_fill(sizing_cash, -1, position * price, fee) if row.spends_budgets else cash
             count_fill(sums, -1, position, price, fee)
             position = 0.0
         balance = balances[count]
@@ -171,7 +171,6 @@ def trade_by_orders(
     # Taken out once, because each use of a part of `market` counts its references.
     open_, high, low, close = market.open, market.high, market.low, market.close
     n = close.size
-    plan = read_plan(row)
     book = books[0]
     clear_book(book, row.initial_cash)
     count, event, bar, known_fills = 0, 0, 0, 0
@@ -186,11 +185,11 @@ def trade_by_orders(
             break
         prices = BarPrices(open_[bar], high[bar], low[bar], close[bar])
         if has_event(book, bar, prices, action[bar]):
-            step(book, fills, bar, prices, action[bar], plan)
+            step(book, fills, bar, prices, action[bar], row)
         else:
-            move_stops(book, prices, plan)
+            move_stops(book, prices, row)
         if bar == n - 1:
-            end_run(book, fills, bar, prices.close, plan)
+            end_run(book, fills, bar, prices.close, row)
         if book.fill_count > known_fills:
             for number in range(known_fills, book.fill_count):
                 fill = fills[number]

@@ -7,8 +7,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from src.domain.simulation import FillReason, Simulation
 from src.domain.tearsheet import CostBreakdown
-from src.domain.trading import FillReason, Simulation, TradingRules
+from src.domain.trading import TradingRules
 
 SLIPPED: Final = (
     FillReason.SIGNAL,

@@ -17,9 +17,10 @@ from numba import njit
 from numpy.typing import NDArray
 
 from src.domain.bars import Bars
+from src.domain.order_rules import Exits
 from src.domain.signals import Signals
 from src.domain.strategy import StrategyInputs
-from src.domain.trading import Exits, FillTiming, TradingRules
+from src.domain.trading import FillTiming, TradingRules
 from src.engines.event_driven import EventDrivenEngine
 from src.strategies.crossover import Crossover, CrossoverParams
 from tests.benchmarks.measurement import Measurement, best_of

@@ -14,9 +14,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from src.domain.bars import Bars
+from src.domain.order_rules import EntryType, Sizing
 from src.domain.signals import Signals
+from src.domain.simulation import Simulation
 from src.domain.strategy import StrategyInputs
-from src.domain.trading import EngineName, EntryType, FillTiming, Simulation, Sizing, TradingRules
+from src.domain.trading import EngineName, FillTiming, TradingRules
 from src.engines.registry import ENGINES
 from src.ports import Engine
 from src.strategies.crossover import Crossover, CrossoverParams

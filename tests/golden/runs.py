@@ -13,20 +13,11 @@ from src.domain.bars import Bars
 from src.domain.intervals import Interval
 from src.domain.market import SIMULATED, CachedMarket, MarketRequest
 from src.domain.model_files import ModelFile
+from src.domain.order_rules import EntryOrder, EntryType, Exits, Sizing
 from src.domain.runs import BacktestRequest, BacktestResult
 from src.domain.signals import Features, OutputKind, Predictions
 from src.domain.strategy import ModelParams
-from src.domain.trading import (
-    Direction,
-    EngineName,
-    EntryOrder,
-    EntryType,
-    Exits,
-    FillTiming,
-    IntrabarPolicy,
-    Sizing,
-    TradingRules,
-)
+from src.domain.trading import Direction, EngineName, FillTiming, IntrabarPolicy, TradingRules
 from src.engines.event_driven import EventDrivenEngine
 from src.engines.vectorized import VectorizedEngine
 from src.ports import CachedMarkets, ResultStore

@@ -17,9 +17,11 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from src.domain.bars import Bars
+from src.domain.order_rules import Exits, Sizing
 from src.domain.signals import Action, Signals, StrategyDescription
+from src.domain.simulation import FillReason, Side, Simulation
 from src.domain.strategy import StrategyInputs
-from src.domain.trading import Direction, Exits, FillReason, FillTiming, Side, Simulation, Sizing, TradingRules
+from src.domain.trading import Direction, FillTiming, TradingRules
 from src.engines.event_driven import EventDrivenEngine
 from src.strategies.crossover import Crossover, CrossoverParams
 from tests.market import random_bars, read_klines

@@ -15,18 +15,10 @@ from numpy.typing import NDArray
 
 from src.domain.bars import Bars
 from src.domain.intervals import INTERVALS
+from src.domain.order_rules import EntryOrder, EntryType, Exits, Sizing
 from src.domain.signals import Signals, StrategyDescription
-from src.domain.trading import (
-    Direction,
-    EntryOrder,
-    EntryType,
-    Exits,
-    FillReason,
-    FillTiming,
-    IntrabarPolicy,
-    Sizing,
-    TradingRules,
-)
+from src.domain.simulation import FillReason
+from src.domain.trading import Direction, FillTiming, IntrabarPolicy, TradingRules
 from src.engines.event_driven import EventDrivenEngine
 
 pytestmark = pytest.mark.shared_data

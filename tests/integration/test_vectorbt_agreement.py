@@ -15,10 +15,12 @@ import pytest
 from src.domain.annualization import AnnualizationSettings, annualize
 from src.domain.bars import Bars
 from src.domain.intervals import DAY_MS
+from src.domain.order_rules import Sizing
 from src.domain.performance import Metrics
 from src.domain.signals import Signals, StrategyDescription
+from src.domain.simulation import Side, Simulation
 from src.domain.strategy import StrategyInputs
-from src.domain.trading import FillTiming, Side, Simulation, Sizing, TradingRules
+from src.domain.trading import FillTiming, TradingRules
 from src.engines.vectorized import VectorizedEngine
 from src.metrics.summary import measure
 from src.strategies.crossover import Crossover, CrossoverParams

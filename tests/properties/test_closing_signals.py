@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from src.domain.signals import Action, Signals
-from src.domain.trading import Direction, Simulation, TradingRules
+from src.domain.simulation import Simulation
+from src.domain.trading import Direction, TradingRules
 from src.engines import book as steps
 from src.engines.book import BOOK_DTYPE
 from src.engines.event_driven import EventDrivenEngine

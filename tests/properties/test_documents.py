@@ -17,27 +17,14 @@ from src.domain.bar_quality import DataQuality, Gap, RejectedRow
 from src.domain.instants import MAX_TIME_MS, MIN_TIME_MS
 from src.domain.intervals import INTERVALS
 from src.domain.market import MarketRequest
+from src.domain.order_rules import MAX_AMOUNT, MIN_CASH, EntryOrder, EntryType, Exits, Sizing
 from src.domain.parameters import MAX_COUNT
 from src.domain.performance import Metrics
 from src.domain.runs import BacktestRequest, BacktestResult, CrossCheck, FillDifference, Fingerprints, ResultSummary
 from src.domain.signals import OutputKind, Signals, StrategyDescription
+from src.domain.simulation import FILL_DTYPE, TRADE_DTYPE, Simulation
 from src.domain.strategy import ModelParams
-from src.domain.trading import (
-    FILL_DTYPE,
-    MAX_AMOUNT,
-    MIN_CASH,
-    TRADE_DTYPE,
-    Direction,
-    EngineName,
-    EntryOrder,
-    EntryType,
-    Exits,
-    FillTiming,
-    IntrabarPolicy,
-    Simulation,
-    Sizing,
-    TradingRules,
-)
+from src.domain.trading import Direction, EngineName, FillTiming, IntrabarPolicy, TradingRules
 from src.stores.documents import ResultDocument, decode, decode_summary, encode
 from src.strategies.crossover import CrossoverParams
 from tests.equality import assert_identical

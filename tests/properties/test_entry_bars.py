@@ -16,19 +16,10 @@ from hypothesis import strategies as st
 
 from src.domain.bars import Bars
 from src.domain.intervals import DAY_MS, INTERVALS
+from src.domain.order_rules import EntryOrder, EntryType, Exits, Sizing
 from src.domain.signals import Signals, StrategyDescription
-from src.domain.trading import (
-    Direction,
-    EntryOrder,
-    EntryType,
-    Exits,
-    FillReason,
-    FillTiming,
-    IntrabarPolicy,
-    Simulation,
-    Sizing,
-    TradingRules,
-)
+from src.domain.simulation import FillReason, Simulation
+from src.domain.trading import Direction, FillTiming, IntrabarPolicy, TradingRules
 from src.engines.event_driven import EventDrivenEngine
 
 EXAMPLES = settings(max_examples=400, deadline=None)

@@ -9,7 +9,9 @@ import numpy as np
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from src.domain.trading import Direction, FillReason, Simulation, Sizing, TradingRules
+from src.domain.order_rules import Sizing
+from src.domain.simulation import FillReason, Simulation
+from src.domain.trading import Direction, TradingRules
 from src.engines.event_driven import EventDrivenEngine
 from tests.simulations import LEVERAGED, RULES, Market, markets
 

@@ -12,23 +12,11 @@ from hypothesis import strategies as st
 from src.domain.bars import MAX_PRICE, MAX_VOLUME, MIN_PRICE, MIN_VOLUME, Bars
 from src.domain.errors import InvalidInput
 from src.domain.intervals import DAY_MS, INTERVALS
+from src.domain.order_rules import MAX_AMOUNT, MAX_TAKE_PROFIT, MIN_CASH, MIN_SIZE, EntryOrder, EntryType, Exits, Sizing
 from src.domain.performance import Metrics
 from src.domain.signals import Signals, StrategyDescription
-from src.domain.trading import (
-    MAX_AMOUNT,
-    MAX_EQUITY,
-    MAX_TAKE_PROFIT,
-    MIN_CASH,
-    MIN_SIZE,
-    Direction,
-    EntryOrder,
-    EntryType,
-    Exits,
-    FillTiming,
-    Simulation,
-    Sizing,
-    TradingRules,
-)
+from src.domain.simulation import MAX_EQUITY, Simulation
+from src.domain.trading import Direction, FillTiming, TradingRules
 from src.engines.event_driven import EventDrivenEngine
 from src.engines.vectorized import VectorizedEngine
 from src.features.ohlcv import build_features

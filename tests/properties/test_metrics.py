@@ -12,8 +12,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from src.domain.annualization import DEFAULT_ANNUALIZATION, AnnualizationSettings
 from src.domain.performance import METRIC_DEFINITIONS, Metrics
+from src.domain.simulation import FILL_DTYPE, TRADE_DTYPE, Simulation
 from src.domain.strategy import StrategyInputs
-from src.domain.trading import FILL_DTYPE, TRADE_DTYPE, FillTiming, Simulation, TradingRules
+from src.domain.trading import FillTiming, TradingRules
 from src.engines.vectorized import VectorizedEngine
 from src.metrics.returns import tail_ratio, tails
 from src.metrics.summary import measure

@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from src.domain.bars import Bars
+from src.domain.order_rules import Sizing
 from src.domain.signals import OutputKind, Predictions
 from src.domain.strategy import ModelParams
-from src.domain.trading import EngineName, FillTiming, Sizing, TradingRules
+from src.domain.trading import EngineName, FillTiming, TradingRules
 from src.strategies.crossover import CrossoverParams
 from src.strategies.registry import PARAMS
 from src.strategies.rules.strategy import RulesParams

@@ -18,21 +18,10 @@ import pytest
 
 from src.domain.bars import Bars
 from src.domain.intervals import DAY_MS, Interval
+from src.domain.order_rules import EntryOrder, EntryType, Exits, Margin, Sizing
 from src.domain.signals import Action, Signals, StrategyDescription
-from src.domain.trading import (
-    Direction,
-    EntryOrder,
-    EntryType,
-    Exits,
-    FillReason,
-    FillTiming,
-    IntrabarPolicy,
-    Margin,
-    Side,
-    Simulation,
-    Sizing,
-    TradingRules,
-)
+from src.domain.simulation import FillReason, Side, Simulation
+from src.domain.trading import Direction, FillTiming, IntrabarPolicy, TradingRules
 from src.engines.event_driven import EventDrivenEngine
 
 WORDS = {action.name.lower().replace("_", " "): action for action in Action} | {"": Action.HOLD}

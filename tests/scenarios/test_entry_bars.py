@@ -20,7 +20,8 @@ import itertools
 
 import pytest
 
-from src.domain.trading import Direction, EntryType, FillTiming, IntrabarPolicy
+from src.domain.order_rules import EntryType
+from src.domain.trading import Direction, FillTiming, IntrabarPolicy
 from tests.scenarios.drawing import Scenario, rules
 
 LIMIT, STOP = EntryType.LIMIT, EntryType.STOP

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from src.domain.errors import InvalidInput
-from src.domain.trading import Direction, FillTiming, Margin
+from src.domain.order_rules import Margin
+from src.domain.trading import Direction, FillTiming
 from src.engines.account import Costs, liquidation_level
 from tests.scenarios.drawing import Scenario, rules
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from src.domain.trading import Direction, EntryType, FillTiming
+from src.domain.order_rules import EntryType
+from src.domain.trading import Direction, FillTiming
 from tests.scenarios.drawing import Scenario, rules
 
 CASES = [

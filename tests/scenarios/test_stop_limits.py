@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from src.domain.errors import InvalidInput
-from src.domain.trading import Direction, EntryOrder, EntryType
+from src.domain.order_rules import EntryOrder, EntryType
+from src.domain.trading import Direction
 from tests.scenarios.drawing import Scenario, rules
 
 CASES = [

@@ -10,10 +10,11 @@ import strawberry
 from strawberry.types.enum import StrawberryEnumDefinition
 
 from src.domain.jobs import JobKind, JobState, StageName
+from src.domain.order_rules import EntryType
 from src.domain.parameters import parameters_of
 from src.domain.signals import OutputKind
 from src.domain.sweeps import Comparison, Goal, Reduce, Scale, SearchKind
-from src.domain.trading import Direction, EngineName, EntryType, FillTiming, IntrabarPolicy
+from src.domain.trading import Direction, EngineName, FillTiming, IntrabarPolicy
 from src.domain.walk_forward import WindowKind
 from src.strategies.registry import PARAMS
 

@@ -19,7 +19,8 @@ from src.domain.later_checks import Neighbors, OtherMarkets, ResolvedFills
 from src.domain.parameters import DeclaredParameter
 from src.domain.performance import HEAD_METRICS, METRIC_DEFINITIONS, Metrics
 from src.domain.signals import Action, OutputKind
-from src.domain.trading import EngineName, FillReason, Side
+from src.domain.simulation import FillReason, Side
+from src.domain.trading import EngineName
 from src.domain.verdict import Unchecked, VerdictLevel
 
 _Signal = Annotated[str, words_enum("Signal", "What a strategy says at a bar's close.", [item.word for item in Action])]

@@ -11,8 +11,9 @@ from typing import Final
 
 from src.api.components import Schema
 from src.domain.market import SIMULATED
+from src.domain.order_rules import EntryType, Sizing
 from src.domain.parameters import groups_of, parameters_of
-from src.domain.trading import EngineName, EntryType, Sizing, TradingRules
+from src.domain.trading import EngineName, TradingRules
 from src.strategies.registry import PARAMS
 
 _NULL: Final[Schema] = {"type": "null"}

@@ -22,8 +22,9 @@ from src.domain.bar_quality import Gap, Jump, RejectedRow
 from src.domain.bars import Bars
 from src.domain.runs import BacktestResult
 from src.domain.signals import Action, Features
+from src.domain.simulation import FillReason, Side
 from src.domain.tearsheet import DrawdownPeriod, MonthlyReturns, ResultSeries
-from src.domain.trading import Direction, FillReason, Side
+from src.domain.trading import Direction
 
 Columns = Mapping[str, Column]
 

@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from src.domain.order_rules import Sizing
 from src.domain.signals import Signals, StrategyDescription
-from src.domain.trading import Direction, FillReason, FillTiming, Simulation, Sizing, TradingRules
+from src.domain.simulation import FillReason, Simulation
+from src.domain.trading import Direction, FillTiming, TradingRules
 from src.engines.book import BOOK_DTYPE, create_book, get_direction
 from src.engines.event_driven import EventDrivenEngine
 from src.engines.plan import NEVER

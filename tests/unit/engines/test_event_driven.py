@@ -13,13 +13,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from src.domain.order_rules import EntryOrder, Exits
 from src.domain.signals import Signals, StrategyDescription
-from src.domain.trading import EntryOrder, Exits, FillTiming, IntrabarPolicy, TradingRules
+from src.domain.trading import FillTiming, IntrabarPolicy, TradingRules
 from src.engines.account import bankruptcy_price, liquidation_level, purchase_for, purchase_of, subtract
 from src.engines.compiled import fingerprint
 from src.engines.event_driven import EventDrivenEngine
 from src.engines.orders import LIMIT_ENTRY, STOP_ENTRY, BarPrices, level_from, proven_after_entry
-from src.engines.plan import NEVER, build_plan
+from src.engines.plan import NEVER, build_plan, costs_of
 from tests import simulations
 from tests.market import bars_of_closes, random_bars
 
@@ -105,8 +106,8 @@ def test_differences_by_rounding_are_zero() -> None:
 def test_short_is_liquidated_if_buying_back_takes_all_cash() -> None:
     plan = build_plan(TradingRules(fill=FillTiming.NEXT_OPEN, fee_rate=0.25, slippage_rate=0.25))
     assert bankruptcy_price(2000.0, -10.0, 0.25) == 160.0
-    assert liquidation_level(2000.0, -10.0, plan.costs, 1.0, 0.004) == 128.0
-    assert np.isnan(liquidation_level(0.0, 10.0, plan.costs, 1.0, 0.004))
+    assert liquidation_level(2000.0, -10.0, costs_of(plan), 1.0, 0.004) == 128.0
+    assert np.isnan(liquidation_level(0.0, 10.0, costs_of(plan), 1.0, 0.004))
 
 
 @pytest.mark.parametrize(

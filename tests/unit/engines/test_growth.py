@@ -7,8 +7,10 @@ import pytest
 
 from src.domain.bars import Bars
 from src.domain.errors import InvalidInput
+from src.domain.order_rules import MAX_TAKE_PROFIT, Exits, Sizing
 from src.domain.signals import Signals, StrategyDescription
-from src.domain.trading import MAX_EQUITY, MAX_TAKE_PROFIT, Exits, FillTiming, Simulation, Sizing, TradingRules
+from src.domain.simulation import MAX_EQUITY, Simulation
+from src.domain.trading import FillTiming, TradingRules
 from src.engines.account import cash_after_fill, purchase_for
 from src.engines.event_driven import EventDrivenEngine
 from src.engines.ledger import cash_after_fills, check_growth

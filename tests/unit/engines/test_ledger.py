@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from src.domain.trading import FILL_DTYPE, FillReason, Side
+from src.domain.simulation import FILL_DTYPE, FillReason, Side
 from src.engines.ledger import carry_forward, cash_after_fills, pair_trades
 
 HOUR_MS = 3_600_000

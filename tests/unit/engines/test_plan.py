@@ -6,18 +6,8 @@ import math
 
 import pytest
 
-from src.domain.trading import (
-    Direction,
-    EntryOrder,
-    EntryType,
-    Exits,
-    FillTiming,
-    IntrabarPolicy,
-    Margin,
-    Sizing,
-    TradingRules,
-)
-from src.engines.account import Costs
+from src.domain.order_rules import EntryOrder, EntryType, Exits, Margin, Sizing
+from src.domain.trading import Direction, FillTiming, IntrabarPolicy, TradingRules
 from src.engines.orders import LIMIT_ENTRY, MARKET_ENTRY, STOP_ENTRY, STOP_LIMIT_ENTRY
 from src.engines.plan import NEVER, Plan, build_plan
 
@@ -52,7 +42,9 @@ def test_every_rule_is_in_the_plan() -> None:
     assert math.isnan(plan.quote_amount)
     assert math.isnan(plan.risk_fraction)
     assert plan._replace(quote_amount=0.0, risk_fraction=0.0) == Plan(
-        costs=Costs(fee_rate=0.01, maker_fee_rate=-0.005, slippage_rate=0.02),
+        fee_rate=0.01,
+        maker_fee_rate=-0.005,
+        slippage_rate=0.02,
         fixed_units=3.0,
         equity_fraction=1.0,
         quote_amount=0.0,

@@ -7,8 +7,10 @@ import sys
 import numpy as np
 import pytest
 
+from src.domain.order_rules import Exits, Sizing
 from src.domain.signals import Signals, StrategyDescription
-from src.domain.trading import Exits, FillReason, FillTiming, Side, Sizing, TradingRules
+from src.domain.simulation import FillReason, Side
+from src.domain.trading import FillTiming, TradingRules
 from src.engines import vectorized
 from src.engines.event_driven import EventDrivenEngine
 from src.engines.vectorized import VectorizedEngine

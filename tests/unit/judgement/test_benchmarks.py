@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 from src.domain.annualization import Annualization, AnnualizationSettings, annualize
 from src.domain.bars import Bars
 from src.domain.errors import InvalidInput
+from src.domain.order_rules import EntryOrder, EntryType, Exits, Sizing
 from src.domain.signals import Signals, StrategyDescription
-from src.domain.trading import Direction, EntryOrder, EntryType, Exits, FillTiming, Simulation, Sizing, TradingRules
+from src.domain.simulation import Simulation
+from src.domain.trading import Direction, FillTiming, TradingRules
 from src.engines.event_driven import EventDrivenEngine
 from src.engines.vectorized import VectorizedEngine
 from src.judgement import benchmarks

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 
+from src.domain.order_rules import Exits
 from src.domain.signals import Signals, StrategyDescription
-from src.domain.trading import Exits, FillTiming, IntrabarPolicy, TradingRules
+from src.domain.trading import FillTiming, IntrabarPolicy, TradingRules
 from src.engines.event_driven import EventDrivenEngine
 from src.judgement.fill_band import measure_fill_band
 from tests.market import bars_of_closes

@@ -12,18 +12,11 @@ import pytest
 from src.domain.bars import Bars
 from src.domain.intervals import INTERVALS
 from src.domain.later_checks import ResolvedFills
+from src.domain.order_rules import EntryOrder, EntryType, Exits
 from src.domain.signals import Signals, StrategyDescription
+from src.domain.simulation import Simulation
 from src.domain.strategy import StrategyInputs
-from src.domain.trading import (
-    Direction,
-    EntryOrder,
-    EntryType,
-    Exits,
-    FillTiming,
-    IntrabarPolicy,
-    Simulation,
-    TradingRules,
-)
+from src.domain.trading import Direction, FillTiming, IntrabarPolicy, TradingRules
 from src.engines.event_driven import EventDrivenEngine
 from src.judgement import fill_resolution
 from src.judgement.fill_resolution import resolve_fills

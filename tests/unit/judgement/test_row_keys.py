@@ -9,17 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from src.domain.order_rules import EntryOrder, EntryType, Exits, Sizing
 from src.domain.signals import StrategyDescription
-from src.domain.trading import (
-    Direction,
-    EntryOrder,
-    EntryType,
-    Exits,
-    FillTiming,
-    IntrabarPolicy,
-    Sizing,
-    TradingRules,
-)
+from src.domain.trading import Direction, FillTiming, IntrabarPolicy, TradingRules
 from src.judgement.row_keys import row_keys
 from src.judgement.trial_keys import RunSetting, run_key
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from src.domain.bar_quality import Gap
 from src.domain.intervals import DAY_MS
-from src.domain.trading import TRADE_DTYPE
+from src.domain.simulation import TRADE_DTYPE
 from src.judgement.gap_trades import find_traded_gaps
 
 HOUR = 3_600_000

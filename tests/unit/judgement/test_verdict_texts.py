@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from src.domain.confidence import Interval
-from src.domain.trading import Direction, Sizing
+from src.domain.order_rules import Sizing
+from src.domain.trading import Direction
 from src.judgement.evidence import format_figure
 from src.judgement.verdict import reach_verdict
 from tests.unit.judgement.evidence import (

@@ -15,9 +15,11 @@ from numpy.typing import NDArray
 from src.domain.annualization import DEFAULT_ANNUALIZATION, AnnualizationSettings
 from src.domain.bars import Bars
 from src.domain.intervals import DAY_MS
+from src.domain.order_rules import Sizing
 from src.domain.performance import METRIC_DEFINITIONS, Metrics
 from src.domain.signals import Signals, StrategyDescription
-from src.domain.trading import TRADE_DTYPE, FillTiming, Sizing, TradingRules
+from src.domain.simulation import TRADE_DTYPE
+from src.domain.trading import FillTiming, TradingRules
 from src.engines.vectorized import VectorizedEngine
 from src.metrics.summary import measure
 from src.metrics.trades import measure_trades

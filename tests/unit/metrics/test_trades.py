@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
-from src.domain.trading import TRADE_DTYPE
+from src.domain.simulation import TRADE_DTYPE
 from src.metrics.trades import TradeFigures, measure_trades
 
 # Bars held and profit of positions of 10 units entered at 10: returns are profits ÷ 100.

@@ -13,9 +13,11 @@ from src.domain.errors import (
     SourceNotFound,
 )
 from src.domain.model_files import ModelFile
+from src.domain.order_rules import Exits, Sizing
 from src.domain.signals import Features, OutputKind, Predictions, Signals
+from src.domain.simulation import Simulation
 from src.domain.strategy import ModelParams
-from src.domain.trading import EngineName, Exits, FillTiming, Simulation, Sizing, TradingRules
+from src.domain.trading import EngineName, FillTiming, TradingRules
 from src.engines.event_driven import EventDrivenEngine
 from src.engines.vectorized import VectorizedEngine
 from src.features.ohlcv import build_features

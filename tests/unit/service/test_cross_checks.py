@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from src.domain.bars import MAX_PRICE
+from src.domain.order_rules import Sizing
 from src.domain.signals import Signals, StrategyDescription
-from src.domain.trading import Direction, EngineName, FillTiming, Simulation, Sizing, TradingRules
+from src.domain.simulation import Simulation
+from src.domain.trading import Direction, EngineName, FillTiming, TradingRules
 from src.engines.event_driven import EventDrivenEngine
 from src.engines.vectorized import VectorizedEngine
 from src.service.cross_checks import cross_check

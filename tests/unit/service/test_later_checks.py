@@ -17,8 +17,8 @@ from src.domain.intervals import INTERVALS
 from src.domain.later_checks import OtherMarkets
 from src.domain.market import MarketRequest, MarketSeries
 from src.domain.runs import BacktestResult, Fingerprints
+from src.domain.simulation import Simulation
 from src.domain.strategy import ModelParams
-from src.domain.trading import Simulation
 from src.domain.verdict import Unchecked, UncheckedCode
 from src.engines.event_driven import EventDrivenEngine
 from src.judgement.other_markets import describe_market, summarize_markets

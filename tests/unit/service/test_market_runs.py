@@ -32,8 +32,9 @@ from src.domain.market import SIMULATED, CachedMarket
 from src.domain.model_files import ModelFile
 from src.domain.runs import BacktestResult, Fingerprints
 from src.domain.signals import Features, OutputKind, Predictions, Signals
+from src.domain.simulation import Simulation
 from src.domain.strategy import ModelParams
-from src.domain.trading import EngineName, Simulation, TradingRules
+from src.domain.trading import EngineName, TradingRules
 from src.domain.verdict import Unchecked, UncheckedCode
 from src.engines.vectorized import VectorizedEngine
 from src.features.ohlcv import build_features

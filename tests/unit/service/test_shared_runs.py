@@ -15,8 +15,9 @@ from src.domain.errors import (
 from src.domain.model_files import ModelFile
 from src.domain.runs import BacktestResult
 from src.domain.signals import Features, OutputKind, Predictions, Signals
+from src.domain.simulation import Simulation
 from src.domain.strategy import ModelParams
-from src.domain.trading import EngineName, Simulation, TradingRules
+from src.domain.trading import EngineName, TradingRules
 from src.engines.vectorized import VectorizedEngine
 from src.strategies.crossover import CrossoverParams
 from tests.factories import make_request

@@ -8,18 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from src.domain.order_rules import EntryOrder, EntryType, Exits, Sizing
 from src.domain.runs import BacktestResult
-from src.domain.trading import (
-    Direction,
-    EngineName,
-    EntryOrder,
-    EntryType,
-    Exits,
-    FillTiming,
-    IntrabarPolicy,
-    Sizing,
-    TradingRules,
-)
+from src.domain.trading import Direction, EngineName, FillTiming, IntrabarPolicy, TradingRules
 from src.judgement.trial_keys import trial_key
 from src.metrics.returns import simple_returns
 from src.service.backtests import BacktestService

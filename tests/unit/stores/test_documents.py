@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 from cattrs.errors import StructureHandlerNotFoundError
 
+from src.domain.simulation import FILL_DTYPE
 from src.domain.strategy import ModelChoice, StrategyParams
-from src.domain.trading import FILL_DTYPE
 from src.stores import documents, plain
 from src.stores.documents import DETAILS, ResultDocument, UnreadableDocument, decode, decode_summary, encode
 from src.stores.plain import from_plain, to_plain

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 
 from src.domain.errors import InvalidInput
+from src.domain.order_rules import EntryOrder, EntryType, Sizing
 from src.domain.runs import BacktestRequest
 from src.domain.strategy import ModelParams
 from src.domain.sweeps import Comparison, ParameterConstraint, Scale, SearchKind, SweepRequest
-from src.domain.trading import Direction, EntryOrder, EntryType, Sizing
+from src.domain.trading import Direction
 from src.strategies.registry import PARAMS
 from src.strategies.rules.strategy import RulesParams
 from src.sweeps.combinations import apply_values, build_combinations, count_combinations, sweepable

@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 
 from src.domain.errors import InvalidInput
+from src.domain.order_rules import Exits
 from src.domain.runs import BacktestRequest
 from src.domain.signals import OutputKind, Predictions
 from src.domain.strategy import ModelParams
 from src.domain.sweep_rows import EvaluatedRows, SweepInputs
 from src.domain.sweeps import ROW_METRICS, Search, SweepRequest
-from src.domain.trading import Direction, EngineName, Exits, FillTiming, TradingRules
+from src.domain.trading import Direction, EngineName, FillTiming, TradingRules
 from src.judgement.overfitting import DEFAULT_BLOCKS
 from src.strategies.crossover import CrossoverParams
 from src.strategies.donchian import DonchianParams

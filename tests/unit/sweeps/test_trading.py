@@ -9,7 +9,8 @@ import pytest
 from numpy.typing import NDArray
 
 from src.domain.annualization import DEFAULT_ANNUALIZATION
-from src.domain.trading import EngineName, Exits, FillTiming, Sizing, TradingRules
+from src.domain.order_rules import Exits, Sizing
+from src.domain.trading import EngineName, FillTiming, TradingRules
 from src.sweeps.crossings import Events
 from src.sweeps.market_arrays import build_market_arrays
 from src.sweeps.row_plans import ROW_PLAN_DTYPE, write_plan

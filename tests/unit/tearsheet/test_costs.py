@@ -7,18 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from src.domain.order_rules import EntryOrder, EntryType, Exits, Sizing
 from src.domain.signals import Action, Signals, StrategyDescription
-from src.domain.trading import (
-    Direction,
-    EngineName,
-    EntryOrder,
-    EntryType,
-    Exits,
-    FillReason,
-    FillTiming,
-    Sizing,
-    TradingRules,
-)
+from src.domain.simulation import FillReason
+from src.domain.trading import Direction, EngineName, FillTiming, TradingRules
 from src.engines.registry import ENGINES
 from src.tearsheet.costs import break_down_costs
 from tests.market import bars_of_closes, random_bars

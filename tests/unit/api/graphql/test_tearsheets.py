@@ -9,8 +9,8 @@ import httpx
 import numpy as np
 import pytest
 
+from src.domain.simulation import FillReason
 from src.domain.tearsheet import SERIES_COLUMNS
-from src.domain.trading import FillReason
 from src.features.ohlcv import FEATURE_NAMES, build_features
 from tests.graphql_app import GraphQLClient, MemoryMarket
 from tests.rest_app import MemoryServices, make_rest_app

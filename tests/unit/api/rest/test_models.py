@@ -13,9 +13,10 @@ from src.api.http.body_limit import BodyLimits
 from src.domain.annualization import AnnualizationSettings
 from src.domain.errors import Busy, ExchangeUnavailable, ModelRejected
 from src.domain.model_files import ModelDescription
+from src.domain.order_rules import EntryType
 from src.domain.signals import OutputKind
 from src.domain.strategy import ModelParams
-from src.domain.trading import Direction, EngineName, EntryType, FillTiming
+from src.domain.trading import Direction, EngineName, FillTiming
 from tests.rest_app import MIB, MemoryModelFiles, MemoryServices, make_rest_app
 
 PICKLE = ("my_model.pkl", b"\x80\x04N.", "application/octet-stream")

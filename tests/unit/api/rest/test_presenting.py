@@ -20,8 +20,8 @@ from src.domain.intervals import DAY_MS
 from src.domain.performance import METRIC_DEFINITIONS
 from src.domain.runs import CrossCheck, FillDifference, ResultSummary
 from src.domain.signals import Signals
+from src.domain.simulation import FILL_DTYPE, TRADE_DTYPE
 from src.domain.strategy import ModelParams
-from src.domain.trading import FILL_DTYPE, TRADE_DTYPE
 from tests.factories import START_MS, make_request, make_result
 
 SUMMARY = ResultSummary(

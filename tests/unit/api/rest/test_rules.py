@@ -17,8 +17,9 @@ from src.api.requests.uploads import ReceivedForm
 from src.api.rest.bodies import read_backtest_body, read_ml_form, read_training_form
 from src.api.rest.schemas import backtest_body, ml_backtest_body, upload_body
 from src.domain.errors import InvalidInput
+from src.domain.order_rules import EntryType
 from src.domain.signals import OutputKind
-from src.domain.trading import Direction, EngineName, EntryType, FillTiming, IntrabarPolicy
+from src.domain.trading import Direction, EngineName, FillTiming, IntrabarPolicy
 
 Body = dict[str, Any]
 

@@ -1,0 +1,113 @@
+"""What a simulation gives: fills, trades and balances."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from src.domain.arrays import freeze
+
+
+class Side(IntEnum):
+    SELL = -1
+    BUY = 1
+
+    @property
+    def word(self) -> str:
+        return self.name.lower()
+
+
+class FillReason(IntEnum):
+    """Why an order was filled."""
+
+    SIGNAL = 0
+    STOP_LOSS = 1
+    TAKE_PROFIT = 2
+    TRAILING_STOP = 3
+    TIME = 4
+    LIMIT = 5
+    STOP = 6
+    LIQUIDATION = 7
+    BREAK_EVEN = 8
+    END = 9
+
+    @property
+    def word(self) -> str:
+        return self.name.lower()
+
+
+FILL_DTYPE: Final = np.dtype(
+    [
+        ("bar", np.int64),
+        ("time_ms", np.int64),
+        ("side", np.int8),
+        ("quantity", np.float64),
+        ("price", np.float64),
+        ("fee", np.float64),
+        ("reason", np.int8),
+    ]
+)
+"""One executed order: bar index, that bar's open time (UTC ms), `Side`, units of the base asset (> 0), price after
+slippage and fee in the quote currency, `FillReason`."""
+
+TRADE_DTYPE: Final = np.dtype(
+    [
+        ("direction", np.int8),
+        ("quantity", np.float64),
+        ("entry_bar", np.int64),
+        ("entry_time_ms", np.int64),
+        ("entry_price", np.float64),
+        ("entry_fee", np.float64),
+        ("exit_bar", np.int64),
+        ("exit_time_ms", np.int64),
+        ("exit_price", np.float64),
+        ("exit_fee", np.float64),
+        ("profit", np.float64),
+        ("return", np.float64),
+        ("bars_held", np.int64),
+        ("is_open", np.bool_),
+        ("exit_reason", np.int8),
+    ]
+)
+"""One position from entry to full exit. `direction` +1 long, −1 short; `profit` in the quote currency after both fees;
+`return` = profit ÷ (entry price × quantity), a fraction. An open trade is marked at the last close: its exit fields
+hold the last bar and close, `exit_fee` 0 and `exit_reason` −1."""
+
+MAX_EQUITY: Final = 1e100
+"""Equity can compound beyond float64 even if all bars and amounts are in bounds, for example if it doubles 2,000 times.
+Up to this limit, products with prices and squares of equity are finite."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Simulation:
+    """The result of an engine.
+
+    `equity`, `cash`, `position` [n] float64 at each bar's close, equity = cash + position × close; `position` in units
+    of the base asset, negative when short. `fills` and `trades` are structured arrays (`FILL_DTYPE`, `TRADE_DTYPE`) in
+    time order. `reduced_entries` counts entries cut to what cash allowed, `ambiguous_bars` the bars in which
+    `IntrabarPolicy` decided, `liquidations` the positions that lost their margin. With leverage, cash is negative by
+    what is borrowed.
+    """
+
+    equity: NDArray[np.float64]
+    cash: NDArray[np.float64]
+    position: NDArray[np.float64]
+    fills: NDArray[np.void]
+    trades: NDArray[np.void]
+    reduced_entries: int = 0
+    ambiguous_bars: int = 0
+    is_liquidated: bool = False
+    liquidations: int = 0
+    warnings: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("equity", "cash", "position"):
+            object.__setattr__(self, name, freeze(getattr(self, name), np.float64))
+        object.__setattr__(self, "fills", freeze(self.fills, FILL_DTYPE))
+        object.__setattr__(self, "trades", freeze(self.trades, TRADE_DTYPE))
+        if not len(self.equity) == len(self.cash) == len(self.position):
+            raise ValueError("equity, cash and position differ in length")
