@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Final
 
 from src.domain.errors import InvalidInput, both_given
+from src.domain.ladders import MAX_RUNGS, MAX_TAKE_PROFIT, AddEntry, TakeProfit, check_targets
 from src.domain.parameters import (
     AT_LEAST_ONE,
     FRACTION,
@@ -36,9 +37,6 @@ MIN_CASH: Final = 1e-6
 
 MAX_AMOUNT: Final = 1e15
 """Larger float64 amounts cannot represent cents."""
-
-MAX_TAKE_PROFIT: Final = 1e12
-"""A fraction of the entry price. Without a bound, the level of the target could overflow."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,6 +130,15 @@ class EntryOrder:
         default=False,
         is_event_driven_only=True,
     )
+    additions: tuple[AddEntry, ...] = parameter(
+        name="add_entries",
+        meaning="Orders that add to a position when the price has moved from its mean entry price, each once per "
+        "position",
+        default=(),
+        max_length=MAX_RUNGS,
+        default_meaning="none",
+        is_event_driven_only=True,
+    )
 
     def __post_init__(self) -> None:
         check_parameters(self)
@@ -163,6 +170,15 @@ class Exits:
         default=None,
         unit="fraction of the entry price",
         bounds=Bounds(minimum=0, maximum=MAX_TAKE_PROFIT, is_minimum_open=True),
+        is_event_driven_only=True,
+    )
+    take_profits: tuple[TakeProfit, ...] = parameter(
+        name="take_profits",
+        meaning="Targets that each close a part of the position, and that may change with its age; not together with "
+        "takeProfit",
+        default=(),
+        max_length=MAX_RUNGS,
+        default_meaning="none",
         is_event_driven_only=True,
     )
     trailing_stop_rate: float | None = parameter(
@@ -221,6 +237,9 @@ class Exits:
 
     def __post_init__(self) -> None:
         check_parameters(self)
+        if self.take_profit_rate is not None and self.take_profits:
+            raise both_given("takeProfit", "takeProfits")
+        check_targets(self.take_profits, field="takeProfits")
         if self.trailing_start_rate is not None and self.trailing_stop_rate is None:
             raise InvalidInput(
                 "{field} is {got}. Allowed only together with {@trailingStop}.",

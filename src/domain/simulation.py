@@ -34,6 +34,8 @@ class FillReason(IntEnum):
     LIQUIDATION = 7
     BREAK_EVEN = 8
     END = 9
+    ADD_LIMIT = 10
+    ADD_STOP = 11
 
     @property
     def word(self) -> str:
@@ -49,10 +51,11 @@ FILL_DTYPE: Final = np.dtype(
         ("price", np.float64),
         ("fee", np.float64),
         ("reason", np.int8),
+        ("trade", np.int64),
     ]
 )
 """One executed order: bar index, that bar's open time (UTC ms), `Side`, units of the base asset (> 0), price after
-slippage and fee in the quote currency, `FillReason`."""
+slippage and fee in the quote currency, `FillReason`, index of its trade in the table of trades."""
 
 TRADE_DTYPE: Final = np.dtype(
     [
@@ -73,9 +76,11 @@ TRADE_DTYPE: Final = np.dtype(
         ("exit_reason", np.int8),
     ]
 )
-"""One position from entry to full exit. `direction` +1 long, −1 short; `profit` in the quote currency after both fees;
-`return` = profit ÷ (entry price × quantity), a fraction. An open trade is marked at the last close: its exit fields
-hold the last bar and close, `exit_fee` 0 and `exit_reason` −1."""
+"""One position from first entry to full exit. `direction` +1 long, −1 short; `quantity` all units entered; prices are
+means by units, fees sums; `profit` in the quote currency after all fees; `return` = profit ÷ (entry price × quantity),
+a fraction. The exit's bar and reason are those of the last one. An open trade is marked at the last close: its exit
+fields hold the last bar, the last close (with partial exits the mean of theirs and it), the fees of partial exits, and
+the reason −1."""
 
 MAX_EQUITY: Final = 1e100
 """Equity can compound beyond float64 even if all bars and amounts are in bounds, for example if it doubles 2,000 times.

@@ -50,6 +50,7 @@ from src.engines.orders import (
     worst_of,
 )
 from src.engines.plan import NEVER, Plan, costs_of
+from src.engines.rungs import start_rungs, trail_rungs
 
 CLOSE_LONG: Final = int(Action.CLOSE_LONG)
 CLOSE_SHORT: Final = int(Action.CLOSE_SHORT)
@@ -64,6 +65,8 @@ STOP: Final = int(FillReason.STOP)
 LIQUIDATION: Final = int(FillReason.LIQUIDATION)
 BREAK_EVEN: Final = int(FillReason.BREAK_EVEN)
 END: Final = int(FillReason.END)
+ADD_LIMIT: Final = int(FillReason.ADD_LIMIT)
+ADD_STOP: Final = int(FillReason.ADD_STOP)
 
 
 class Book:
@@ -96,7 +99,20 @@ class Book:
     """The last bar in which an entry that waits may be filled."""
     calm_until_bar: int
     """The first bar whose signal may open a position again after a stop."""
+    has_rungs: int
+    """1 if the position has targets or additions beside `target_level`; `engines.walk` fills them."""
+    entry_bar: int
+    first_units: float
+    """Of the position's first entry; and with all that was added since, whatever was sold:"""
+    full_units: float
+    trailing_level: float
+    """Of the trailing stop alone, of a position with rungs; NaN for none."""
+    targets_taken: int
+    """A bit for each target that the position has had; and for each addition:"""
+    additions_made: int
     fill_count: int
+    trade_count: int
+    """Positions that are closed."""
     reduced_entries: int
     ambiguous_bars: int
     liquidations: int
@@ -136,6 +152,7 @@ def write_fill(
     fill.price = price
     fill.fee = fee
     fill.reason = reason
+    fill.trade = book.trade_count
     book.fill_count += 1
 
 
@@ -170,6 +187,7 @@ def close_position(
     else:
         book.cash = cash_after_fill(book.cash, side, quantity * price, fee)
     write_fill(book, fills, bar, side, quantity, price, fee, reason)
+    book.trade_count += 1
     if reason == LIQUIDATION:
         book.liquidations += 1
         if book.cash <= ABSOLUTE_TOLERANCE:
@@ -179,6 +197,7 @@ def close_position(
     book.position = 0.0
     book.stop_level = math.nan
     book.target_level = math.nan
+    book.has_rungs = 0
     book.exit_waits = 0
     book.time_exit_bar = NEVER
 
@@ -224,6 +243,8 @@ def open_position(
     own_cash = book.cash - book.outside_cash
     liquidation = liquidation_level(own_cash, book.position, costs_of(plan), plan.margin_rate, plan.maintenance_rate)
     tighten_stop(book, side, liquidation, LIQUIDATION)
+    if plan.has_rungs:
+        start_rungs(book, bar, side, plan)
     if reaches_stop(market_price, liquidation, side):
         close_position(book, fills, bar, market_price, costs_of(plan), LIQUIDATION, plan)
 
@@ -334,12 +355,15 @@ def fill_exits(book: Book, fills: NDArray[np.void], bar: int, proven: BarPrices,
 def fill_resting_entry(book: Book, fills: NDArray[np.void], bar: int, prices: BarPrices, plan: Plan) -> None:
     """Fill the entry whose level the bar's range reaches, or let it expire.
 
-    For the new position the rest of the bar begins at the entry's level, with the prices that the bar proves.
+    For the new position the rest of the bar begins at the entry's level, with the prices that the bar proves; of one
+    with rungs, `engines.walk.walk_entry_bar` does the rest.
     """
     side, kind, level = book.entry_side, book.entry_kind, book.entry_level
     if reaches_entry(entry_extreme(prices, side, kind), level, side, kind):
         enter_resting(book, fills, bar, level, made_limit(costs_of(plan)), plan)
         fill_passed_exits(book, fills, bar, level, plan)
+        if book.has_rungs != 0:
+            return
         proven = proven_after_entry(prices, level, side, kind)
         fill_exits(book, fills, bar, proven, prices, plan)
         move_stops(book, proven, plan)
@@ -359,6 +383,8 @@ def move_stops(book: Book, prices: BarPrices, plan: Plan) -> None:
         start = level_from(book.entry_price, direction, plan.trailing_start_rate)
         if math.isnan(start) or reaches_target(best, start, direction):
             tighten_stop(book, direction, level_from(best, direction, -plan.trailing_stop_rate), TRAILING_STOP)
+            if book.has_rungs != 0:
+                trail_rungs(book, direction, best, plan)
         start = level_from(book.entry_price, direction, plan.break_even_rate)
         if reaches_target(best, start, direction) and direction * best > direction * book.break_even_price:
             tighten_stop(book, direction, book.break_even_price, BREAK_EVEN)

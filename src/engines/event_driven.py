@@ -72,6 +72,8 @@ from src.engines import account as money_rules
 from src.engines import book as book_steps
 from src.engines import orders as matching_rules
 from src.engines import plan as plan_layout
+from src.engines import rungs as rung_levels
+from src.engines import walk as rung_fills
 from src.engines.account import mark_to_market
 from src.engines.book import (
     Book,
@@ -92,6 +94,7 @@ from src.engines.compiled import compiled, fingerprint
 from src.engines.ledger import check_growth, pair_trades
 from src.engines.orders import BarPrices
 from src.engines.plan import Plan, build_plan, plan_record
+from src.engines.walk import walk_bar, walk_entry_bar
 
 Prices = NDArray[np.float64]
 
@@ -106,7 +109,10 @@ def has_event(book: Book, bar: int, prices: BarPrices, signal: int) -> bool:
         signal != 0
         or book.entry_side != 0
         or book.exit_waits != 0
-        or (book.position != 0.0 and (bar >= book.time_exit_bar or has_reached_exit(book, prices)))
+        or (
+            book.position != 0.0
+            and (book.has_rungs != 0 or bar >= book.time_exit_bar or has_reached_exit(book, prices))
+        )
     )
 
 
@@ -120,11 +126,16 @@ def step(book: Book, fills: NDArray[np.void], bar: int, prices: BarPrices, signa
         fill_market_orders(book, fills, bar, prices.open, plan)
     if has_passed_order(book, prices.open):
         fill_passed_orders(book, fills, bar, prices, plan)
-    if has_reached_exit(book, prices):
+    if book.has_rungs != 0:
+        walk_bar(book, fills, bar, prices, prices, plan)
+    elif has_reached_exit(book, prices):
         fill_exits(book, fills, bar, prices, prices, plan)
     move_stops(book, prices, plan)
     if book.entry_side != 0:
+        level, kind = book.entry_level, book.entry_kind
         fill_resting_entry(book, fills, bar, prices, plan)
+        if book.has_rungs != 0:
+            walk_entry_bar(book, fills, bar, prices, level, kind, plan)
     place_orders(book, bar, prices.close, signal, plan)
     if plan.reprices_entry:
         reprice_entry(book, prices.close, plan)
@@ -181,7 +192,9 @@ def _cached_on_disk(rules_fingerprint: str) -> Callable[..., None]:
     return cached_simulate  # type: ignore[no-any-return]
 
 
-_simulate = _cached_on_disk(fingerprint(money_rules, matching_rules, book_steps, plan_layout, simulation, actions))
+_simulate = _cached_on_disk(
+    fingerprint(money_rules, matching_rules, book_steps, rung_levels, rung_fills, plan_layout, simulation, actions)
+)
 
 
 class EventDrivenEngine:
@@ -210,7 +223,7 @@ class EventDrivenEngine:
             for is_optimistic in (plan.is_optimistic, not plan.is_optimistic)
         )
         books = create_book(rules.initial_cash)
-        fills = _allocate_fills(signals.action, plan.allowed_side)
+        fills = _allocate_fills(signals.action, plan)
         cash, position, equity = np.empty((3, len(bars)))
         arrays = (bars.open, bars.high, bars.low, bars.close, signals.action)
         written = (books, fills, cash, position, equity)
@@ -237,7 +250,7 @@ class EventDrivenEngine:
         )
 
 
-def _allocate_fills(action: NDArray[np.int8], allowed_side: int) -> NDArray[np.void]:
-    """Return an array for all possible fills: a buy or sell gives at most one entry, an entry one exit."""
-    entries = np.count_nonzero(np.abs(action) == 1 if allowed_side == 0 else action == allowed_side)
-    return np.empty(2 * entries, dtype=FILL_DTYPE)
+def _allocate_fills(action: NDArray[np.int8], plan: Plan) -> NDArray[np.void]:
+    """Return an array for all possible fills: a buy or sell gives at most one entry."""
+    entries = np.count_nonzero(np.abs(action) == 1 if plan.allowed_side == 0 else action == plan.allowed_side)
+    return np.empty(plan.most_fills * entries, dtype=FILL_DTYPE)

@@ -14,8 +14,9 @@ from src.engines.account import ABSOLUTE_TOLERANCE, RELATIVE_TOLERANCE
 def pair_trades(fills: NDArray[np.void], time_ms: NDArray[np.int64], last_close: float) -> NDArray[np.void]:
     """Pair entries with exits.
 
-    An engine holds one position at a time and closes it completely, so fills alternate: entry, exit, entry, exit, …; an
-    odd last one is an open position, marked at `last_close` (see `TRADE_DTYPE`).
+    An engine holds one position at a time. The fills from flat to flat are one trade, of the number that they carry: its
+    entries have the side of its first fill, its exits the other one. What is left of the last position is marked at
+    `last_close` (see `TRADE_DTYPE`).
 
     Parameters
     ----------
@@ -27,32 +28,53 @@ def pair_trades(fills: NDArray[np.void], time_ms: NDArray[np.int64], last_close:
     Returns
     -------
     NDArray
-        [⌈f/2⌉] of `TRADE_DTYPE`, in the order of entry.
+        [t] of `TRADE_DTYPE`, in the order of entry.
     """
-    entries, exits = fills[0::2], fills[1::2]
-    closed = len(exits)
-    if not np.array_equal(entries["side"][:closed], -exits["side"]):
-        raise ValueError("fills do not alternate between entry and exit")
-    trades = np.zeros(len(entries), dtype=TRADE_DTYPE)
-    trades["direction"] = entries["side"]
-    trades["quantity"] = entries["quantity"]
-    for column in ("bar", "time_ms", "price", "fee"):
-        trades[f"entry_{column}"] = entries[column]
-        trades[f"exit_{column}"][:closed] = exits[column]
-    trades["exit_reason"][:closed] = exits["reason"]
-    if closed < len(entries):
+    numbers = fills["trade"]
+    firsts = np.flatnonzero(np.diff(numbers, prepend=-1))
+    lasts = np.append(firsts[1:], len(fills)) - 1
+    count = len(firsts)
+    if not np.array_equal(numbers[firsts], np.arange(count)):
+        raise ValueError("the fills of a trade are not side by side")
+    trades = np.zeros(count, dtype=TRADE_DTYPE)
+    if not count:
+        return trades
+    trades["direction"] = fills["side"][firsts]
+    is_entry = fills["side"] == trades["direction"][numbers]
+    trades["quantity"], entry_value, trades["entry_price"], trades["entry_fee"] = _add_up(fills[is_entry], count)
+    exited, exit_value, trades["exit_price"], trades["exit_fee"] = _add_up(fills[~is_entry], count)
+    # Summed in the order of the engines, so that flat is exactly 0.
+    left = np.abs(np.bincount(numbers, weights=fills["side"] * fills["quantity"], minlength=count))
+    if left[:-1].any():
+        raise ValueError("a trade before the last one does not end flat")
+    for column in ("bar", "time_ms"):
+        trades[f"entry_{column}"], trades[f"exit_{column}"] = fills[column][firsts], fills[column][lasts]
+    trades["exit_reason"] = fills["reason"][lasts]
+    if left[-1]:
         trades["is_open"][-1] = True
         trades["exit_reason"][-1] = -1
         trades["exit_bar"][-1] = len(time_ms) - 1
         trades["exit_time_ms"][-1] = time_ms[-1]
-        trades["exit_price"][-1] = last_close
-    entry_value = trades["entry_price"] * trades["quantity"]
-    exit_value = trades["exit_price"] * trades["quantity"]
+        exit_value[-1] += left[-1] * last_close
+        trades["exit_price"][-1] = exit_value[-1] / trades["quantity"][-1] if exited[-1] else last_close
     fees = trades["entry_fee"] + trades["exit_fee"]
     trades["profit"] = (exit_value - entry_value) * trades["direction"] - fees
     np.divide(trades["profit"], entry_value, out=trades["return"], where=entry_value > 0)
     trades["bars_held"] = trades["exit_bar"] - trades["entry_bar"]
     return trades
+
+
+def _add_up(fills: NDArray[np.void], count: int) -> tuple[NDArray[np.float64], ...]:
+    """Return units, value, mean price and fees [count] of the fills of each trade; the price itself of a single one."""
+    numbers = fills["trade"]
+    units, value, fees = (
+        np.bincount(numbers, weights=weights, minlength=count)
+        for weights in (fills["quantity"], fills["price"] * fills["quantity"], fills["fee"])
+    )
+    price = np.divide(value, units, out=np.zeros(count), where=units > 0)
+    is_single = np.bincount(numbers, minlength=count)[numbers] == 1
+    price[numbers[is_single]] = fills["price"][is_single]
+    return units, value, price, fees
 
 
 def check_growth(balances: NDArray[np.float64]) -> None:

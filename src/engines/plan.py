@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Final, NamedTuple, get_type_hints
+from collections.abc import Sequence
+from typing import Final, NamedTuple, TypeAlias, TypeVar, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
 
+from src.domain.ladders import MAX_RUNGS, TakeProfit
 from src.domain.order_rules import EntryType
 from src.domain.trading import Direction, FillTiming, IntrabarPolicy, TradingRules
 from src.engines.account import Costs
@@ -22,8 +24,16 @@ ENTRY_KINDS: Final = {
     EntryType.STOP_LIMIT: STOP_LIMIT_ENTRY,
 }
 
+Rung = TypeVar("Rung", bound=tuple[float, ...])
+
 NEVER: Final = 2**62
 """A bar number that no run reaches."""
+
+
+TargetTable: TypeAlias = tuple[tuple[float, float, float], ...]
+"""[16, 3]: rate, portion (inf for all that is left) and age of each target; rows that are no target are NaN."""
+AdditionTable: TypeAlias = tuple[tuple[float, float], ...]
+"""[16, 2]: move and size of each addition; rows that are none are NaN."""
 
 
 class Plan(NamedTuple):
@@ -65,12 +75,26 @@ class Plan(NamedTuple):
     exits_on_signal: bool
     closes_at_end: bool
     is_optimistic: bool
+    has_rungs: bool
+    """Whether there are targets or additions beside `take_profit_rate`."""
+    target_count: int
+    targets: TargetTable
+    addition_count: int
+    additions: AdditionTable
+    most_fills: int
+    """Of one position: its entry and its last exit, and each rung once."""
 
 
-_COLUMNS: Final = {float: np.float64, int: np.int64, bool: np.bool_}
+_COLUMNS: Final = {
+    float: np.dtype(np.float64),
+    int: np.dtype(np.int64),
+    bool: np.dtype(np.bool_),
+    TargetTable: np.dtype((np.float64, (MAX_RUNGS, 3))),
+    AdditionTable: np.dtype((np.float64, (MAX_RUNGS, 2))),
+}
 
 
-def columns_of(layout: type) -> list[tuple[str, type[np.generic]]]:
+def columns_of(layout: type) -> list[tuple[str, np.dtype[np.generic]]]:
     """Return the columns of an array whose records compiled code reads as a class of plain numbers declares them."""
     return [(name, _COLUMNS[kind]) for name, kind in get_type_hints(layout).items()]
 
@@ -92,6 +116,9 @@ def costs_of(plan: Plan) -> Costs:
 def build_plan(rules: TradingRules) -> Plan:
     """Convert the rules to plain numbers for compiled code."""
     exits, sizing, entry = rules.exits, rules.sizing, rules.entry
+    targets = exits.take_profits
+    if entry.additions and exits.take_profit_rate is not None:
+        targets = (TakeProfit(rate=exits.take_profit_rate),)  # so that it follows the mean entry price
     return Plan(
         fee_rate=float(rules.taker_rate),
         maker_fee_rate=float(rules.maker_rate),
@@ -111,7 +138,7 @@ def build_plan(rules: TradingRules) -> Plan:
         limit_offset_rate=float(entry.limit_offset_rate),
         reprices_entry=bool(entry.is_repriced),
         stop_loss_rate=_or_nan(exits.stop_loss_rate),
-        take_profit_rate=_or_nan(exits.take_profit_rate),
+        take_profit_rate=math.nan if targets else _or_nan(exits.take_profit_rate),
         trailing_stop_rate=_or_nan(exits.trailing_stop_rate),
         trailing_start_rate=_or_nan(exits.trailing_start_rate),
         break_even_rate=_or_nan(exits.break_even_rate),
@@ -121,7 +148,23 @@ def build_plan(rules: TradingRules) -> Plan:
         exits_on_signal=bool(exits.on_signal),
         closes_at_end=bool(exits.at_end),
         is_optimistic=rules.intrabar is IntrabarPolicy.OPTIMISTIC,
+        has_rungs=bool(targets or entry.additions),
+        target_count=len(targets),
+        targets=_padded(
+            [
+                (float(target.rate), math.inf if target.portion is None else float(target.portion), target.after_bars)
+                for target in targets
+            ],
+            (math.nan,) * 3,
+        ),
+        addition_count=len(entry.additions),
+        additions=_padded([(float(rung.move), float(rung.size)) for rung in entry.additions], (math.nan,) * 2),
+        most_fills=2 + len(targets) + len(entry.additions),
     )
+
+
+def _padded(rungs: Sequence[Rung], none: Rung) -> tuple[Rung, ...]:
+    return (*rungs, *[none] * (MAX_RUNGS - len(rungs)))
 
 
 def _or_nan(value: float | None) -> float:

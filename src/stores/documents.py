@@ -11,7 +11,7 @@ import json
 import math
 import re
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Final
 
@@ -33,8 +33,19 @@ DETAILS: Final = "details"
 """The name of the part that describes the others; no column has it, as columns are named by their path."""
 
 TABLES: Final[Mapping[str, np.dtype[np.void]]] = {"simulation.fills": FILL_DTYPE, "simulation.trades": TRADE_DTYPE}
-ADDED_TABLE_FIELDS: Final[Mapping[str, Mapping[str, float]]] = {"simulation.fills": {}, "simulation.trades": {}}
-"""Values of fields that were added to a table later, for older documents; all other fields must be stored."""
+
+
+def _pairs(rows: int) -> NDArray[np.int64]:
+    """Return the trades of fills that alternate between entry and exit, as all did in older documents."""
+    return np.arange(rows) // 2
+
+
+ADDED_TABLE_FIELDS: Final[Mapping[str, Mapping[str, float | Callable[[int], NDArray[Any]]]]] = {
+    "simulation.fills": {"trade": _pairs},
+    "simulation.trades": {},
+}
+"""Values of fields that were added to a table later, for older documents, or what gives them for a number of rows; all
+other fields must be stored."""
 
 _FAULTS: Final = (LookupError, TypeError, AttributeError, ValueError, ArithmeticError, RecursionError, InvalidInput)
 """The exceptions that reading a damaged document can raise."""
@@ -176,7 +187,8 @@ def _conform_table(path: str, table: NDArray[Any], dtype: np.dtype[np.void]) -> 
         if name in (table.dtype.names or ()):
             conformed[name] = table[name]
         elif name in ADDED_TABLE_FIELDS[path]:
-            conformed[name] = ADDED_TABLE_FIELDS[path][name]
+            added = ADDED_TABLE_FIELDS[path][name]
+            conformed[name] = added(len(table)) if callable(added) else added
         else:
             raise UnreadableDocument(f"the table {path!r} lacks the field {name!r}")
     return conformed

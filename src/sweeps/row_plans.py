@@ -30,6 +30,7 @@ def trades_at_market(rules: TradingRules) -> bool:
     return (
         rules.direction is Direction.LONG
         and rules.entry.type is EntryType.MARKET
+        and not rules.entry.additions
         and rules.exits == Exits()
         and rules.sizing.quote_amount is rules.sizing.risk_fraction is None
         and rules.margin.leverage == 1

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from src.domain import signals as actions_of_signals
 from src.domain import simulation as simulation_rules
 from src.domain.simulation import FILL_DTYPE
-from src.engines import account, book, event_driven, orders, plan
+from src.engines import account, book, event_driven, orders, plan, rungs, walk
 from src.engines.book import create_book
 from src.engines.compiled import compiled, fingerprint
 from src.judgement import trial_directions
@@ -166,14 +166,16 @@ def _run_all(
     books: NDArray[np.void],
     found: RowResults,
 ) -> None:
-    n, slots, most = market.close.size, found.directions.shape[2], 0
+    n, slots, most, most_fills = market.close.size, found.directions.shape[2], 0, 0
     offsets = given.events.offsets
     for group in range(offsets.size - 1):
         most = max(most, offsets[group + 1] - offsets[group])
+    for row in range(given.plans.size):
+        most_fills = max(most_fills, most * given.plans[row].most_fills)
     scratch = _Scratch(
         books,
-        np.empty(2 * most, FILL_DTYPE),
-        np.empty(2 * most, BALANCE_DTYPE),
+        np.empty(most_fills, FILL_DTYPE),
+        np.empty(most_fills, BALANCE_DTYPE),
         np.empty(n),
         np.empty(n),
         np.empty((2, slots)),
@@ -209,7 +211,7 @@ def _cached_on_disk(rules_fingerprint: str) -> Callable[..., None]:
 
 _run: Final = _cached_on_disk(
     fingerprint(
-        account, orders, book, plan, event_driven, simulation_rules, actions_of_signals, return_metrics,
+        account, orders, book, rungs, walk, plan, event_driven, simulation_rules, actions_of_signals, return_metrics,
         trial_directions, market_arrays, row_plans, trading, path_sums, row_returns,
     )
 )  # fmt: skip

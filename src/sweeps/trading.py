@@ -39,7 +39,7 @@ BALANCE_DTYPE: Final = np.dtype([("bar", np.int64), ("cash", np.float64), ("posi
 
 
 class TradeSums:
-    """Figures of a row's trades; the layout of `TRADE_SUMS_DTYPE`. The entry is that of the last trade."""
+    """Figures of a row's trades; the layout of `TRADE_SUMS_DTYPE`. What begins with `own` is of the last trade."""
 
     trades: int
     wins: int
@@ -49,10 +49,18 @@ class TradeSums:
     lost: float
     profit: float
     fees: float
-    entry_side: int
-    entry_quantity: float
-    entry_price: float
-    entry_fee: float
+    own_side: int
+    own_position: float
+    """Its units; negative when short."""
+    own_entries: int
+    own_exits: int
+    own_quantity: float
+    """All units entered."""
+    own_entry_value: float
+    own_exit_value: float
+    own_entry_fees: float
+    own_exit_fees: float
+    own_entry_price: float
 
 
 TRADE_SUMS_DTYPE: Final = np.dtype(
@@ -74,23 +82,37 @@ def clear_book(book: Book, cash: float) -> None:
     book.stop_level, book.target_level = np.nan, np.nan
     book.time_exit_bar = NEVER
     book.exit_waits, book.entry_side, book.fill_count, book.is_liquidated = 0, 0, 0, 0
-    book.calm_until_bar, book.liquidations = 0, 0
+    book.calm_until_bar, book.liquidations, book.has_rungs, book.trade_count = 0, 0, 0, 0
 
 
 @compiled
 def count_fill(sums: TradeSums, side: int, quantity: float, price: float, fee: float) -> None:
-    """Count a fill: entries and exits alternate; see `engines.ledger.pair_trades` and `metrics.trades`."""
+    """Count a fill; see `engines.ledger.pair_trades` and `metrics.trades`."""
     sums.fees += fee
     if sums.is_open == 0:
-        sums.is_open, sums.entry_side = 1, side
-        sums.entry_quantity, sums.entry_price, sums.entry_fee = quantity, price, fee
+        sums.is_open, sums.own_side, sums.own_position = 1, side, 0.0
+        sums.own_entries, sums.own_quantity, sums.own_entry_value, sums.own_entry_fees = 0, 0.0, 0.0, 0.0
+        sums.own_exits, sums.own_exit_value, sums.own_exit_fees = 0, 0.0, 0.0
+    # The same sums as those of the engine's book: flat is exactly 0.
+    sums.own_position += side * quantity
+    if side == sums.own_side:
+        sums.own_entries += 1
+        sums.own_quantity += quantity
+        sums.own_entry_value += price * quantity
+        sums.own_entry_fees += fee
+        sums.own_entry_price = price if sums.own_entries == 1 else sums.own_entry_value / sums.own_quantity
         return
-    quantity = sums.entry_quantity
-    entry_value, exit_value = sums.entry_price * quantity, price * quantity
-    profit = (exit_value - entry_value) * sums.entry_side - (sums.entry_fee + fee)
+    sums.own_exits += 1
+    sums.own_exit_value += price * quantity
+    sums.own_exit_fees += fee
+    if sums.own_position != 0.0:
+        return
+    exit_price = price if sums.own_exits == 1 else sums.own_exit_value / sums.own_quantity
+    quantity = sums.own_quantity
+    profit = (sums.own_exit_value - sums.own_entry_value) * sums.own_side - (sums.own_entry_fees + sums.own_exit_fees)
     sums.is_open = 0
     sums.trades += 1
-    if abs(profit) > ROUNDING * (quantity * (sums.entry_price + price)):
+    if abs(profit) > ROUNDING * (quantity * (sums.own_entry_price + exit_price)):
         sums.profit += profit
         if profit > 0.0:
             sums.wins += 1
@@ -165,8 +187,9 @@ def trade_by_orders(
 ) -> int:
     """Trade the events [m] of a row by the event-driven engine's rules; write `balances` and return how many.
 
-    `action` [n] has the events' actions; `fills` and `balances` have room for 2 × m records. The loop is the engine's,
-    but for the bars that it skips: without a position and without a waiting order, only a signal changes the book.
+    `action` [n] has the events' actions; `fills` and `balances` have room for m × `most_fills` records. The loop is the
+    engine's, but for the bars that it skips: without a position and without a waiting order, only a signal changes the
+    book.
     """
     # Taken out once, because each use of a part of `market` counts its references.
     open_, high, low, close = market.open, market.high, market.low, market.close

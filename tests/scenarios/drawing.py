@@ -10,7 +10,7 @@ A fourth column, where it is drawn, is the equity at the close. Expected numbers
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +18,7 @@ import pytest
 
 from src.domain.bars import Bars
 from src.domain.intervals import DAY_MS, Interval
+from src.domain.ladders import AddEntry, TakeProfit
 from src.domain.order_rules import EntryOrder, EntryType, Exits, Margin, Sizing
 from src.domain.signals import Action, Signals, StrategyDescription
 from src.domain.simulation import FillReason, Side, Simulation
@@ -52,6 +53,8 @@ def rules(
     reprice: bool = False,
     stop: float | None = None,
     target: float | None = None,
+    targets: Sequence[tuple[float, float | None] | tuple[float, float | None, int]] = (),
+    adds: Sequence[tuple[float, float]] = (),
     trail: float | None = None,
     trail_from: float | None = None,
     break_even: float | None = None,
@@ -61,7 +64,10 @@ def rules(
     cooldown: int = 0,
     intrabar: IntrabarPolicy = IntrabarPolicy.PESSIMISTIC,
 ) -> TradingRules:
-    """Return trading rules in one line; without costs and with all cash by default."""
+    """Return trading rules in one line; without costs and with all cash by default.
+
+    `targets` are rate, portion and age of scaled targets, `adds` move and size of additions.
+    """
     return TradingRules(
         fill=fill,
         initial_cash=cash,
@@ -72,10 +78,21 @@ def rules(
         sizing=Sizing(fixed_units=units, equity_fraction=percent, quote_amount=quote, risk_fraction=risk),
         margin=Margin(leverage=leverage, maintenance_rate=maintenance),
         direction=direction,
-        entry=EntryOrder(type=entry, offset_rate=offset, life_bars=life, limit_offset_rate=limit, is_repriced=reprice),
+        entry=EntryOrder(
+            type=entry,
+            offset_rate=offset,
+            life_bars=life,
+            limit_offset_rate=limit,
+            is_repriced=reprice,
+            additions=tuple(AddEntry(move=move, size=size) for move, size in adds),
+        ),
         exits=Exits(
             stop_loss_rate=stop,
             take_profit_rate=target,
+            take_profits=tuple(
+                TakeProfit(rate=rate, portion=portion, after_bars=age[0] if age else 0)
+                for rate, portion, *age in targets
+            ),
             trailing_stop_rate=trail,
             trailing_start_rate=trail_from,
             break_even_rate=break_even,

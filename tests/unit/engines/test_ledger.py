@@ -23,7 +23,10 @@ FILLS = [
 
 
 def fills_of(rows: list[tuple[int, Side, float, float, float, FillReason]]) -> NDArray[np.void]:
-    return np.array([(bar, TIMES_MS[bar], *rest) for bar, *rest in rows], dtype=FILL_DTYPE)
+    """Return fills of which each second one closes a position."""
+    return np.array(
+        [(bar, TIMES_MS[bar], *rest, place // 2) for place, (bar, *rest) in enumerate(rows)], dtype=FILL_DTYPE
+    )
 
 
 def test_trades_by_hand() -> None:

@@ -1,0 +1,85 @@
+"""The rungs of a position: which target and which addition comes next, and at what level.
+
+A position has rungs if the rules have scaled targets or additions. Each is filled once per position; its level lies at
+its distance from the position's mean entry price, and moves with it.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from src.engines.compiled import compiled
+from src.engines.orders import is_tighter, level_from
+from src.engines.plan import Plan
+
+if TYPE_CHECKING:
+    from src.engines.book import Book
+
+RATE: Final = 0
+PORTION: Final = 1
+AFTER_BARS: Final = 2
+"""The columns of `Plan.targets`."""
+
+MOVE: Final = 0
+SIZE: Final = 1
+"""The columns of `Plan.additions`."""
+
+
+class NextRung(NamedTuple):
+    """The nearest rung of a kind, by its place in the plan, and its level; −1 and NaN for none."""
+
+    number: int
+    level: float
+
+
+@compiled
+def start_rungs(book: Book, bar: int, side: int, plan: Plan) -> None:
+    """Give a position that was opened in this bar its rungs."""
+    book.has_rungs = 1
+    book.entry_bar = bar
+    book.first_units = abs(book.position)
+    book.full_units = abs(book.position)
+    book.targets_taken = 0
+    book.additions_made = 0
+    book.trailing_level = math.nan
+    if math.isnan(plan.trailing_start_rate):
+        book.trailing_level = level_from(book.entry_price, side, -plan.trailing_stop_rate)
+
+
+@compiled
+def trail_rungs(book: Book, direction: int, best: float, plan: Plan) -> None:
+    """Keep the trailing stop's own level, which an addition leaves where it is."""
+    level = level_from(best, direction, -plan.trailing_stop_rate)
+    if is_tighter(direction, level, book.trailing_level):
+        book.trailing_level = level
+
+
+@compiled
+def next_target(book: Book, bar: int, direction: int, plan: Plan) -> NextRung:
+    """Return the nearest target in force: of those with the highest age that the position has, one not taken yet."""
+    age, stage = bar - book.entry_bar, -1.0
+    for number in range(plan.target_count):
+        if stage < plan.targets[number, AFTER_BARS] <= age:
+            stage = plan.targets[number, AFTER_BARS]
+    nearest = -1
+    for number in range(plan.target_count):
+        is_open = (book.targets_taken >> number) & 1 == 0 and plan.targets[number, AFTER_BARS] == stage
+        if is_open and (nearest < 0 or plan.targets[number, RATE] < plan.targets[nearest, RATE]):
+            nearest = number
+    if nearest < 0:
+        return NextRung(-1, math.nan)
+    return NextRung(nearest, level_from(book.entry_price, direction, plan.targets[nearest, RATE]))
+
+
+@compiled
+def next_addition(book: Book, direction: int, sign: int, plan: Plan) -> NextRung:
+    """Return the nearest addition not made yet whose move has this sign: −1 against the position, +1 in its favor."""
+    nearest = -1
+    for number in range(plan.addition_count):
+        is_open = (book.additions_made >> number) & 1 == 0 and plan.additions[number, MOVE] * sign > 0.0
+        if is_open and (nearest < 0 or abs(plan.additions[number, MOVE]) < abs(plan.additions[nearest, MOVE])):
+            nearest = number
+    if nearest < 0:
+        return NextRung(-1, math.nan)
+    return NextRung(nearest, level_from(book.entry_price, direction, plan.additions[nearest, MOVE]))

@@ -1,0 +1,303 @@
+"""Walk a position with rungs through a bar: from the open to one extreme, to the other, and to the close.
+
+On each way the orders fill in the order of their levels, and the levels move with the mean entry price on the way.
+Which extreme came first is not known. A stop that is reached first leaves less than a target, so `PESSIMISTIC` goes to
+the worse extreme first, `OPTIMISTIC` to the better one. With additions this need not be so (an addition and then a
+target give more than the target alone): then `PESSIMISTIC` takes the way that leaves less equity at the close,
+`OPTIMISTIC` the other one. A bar whose two ways differ is counted as ambiguous.
+
+In the bar of an entry that was filled inside it, one extreme may have come before the fill. `PESSIMISTIC` goes there
+first if it is the worse one, and not at all if it is the better one; `OPTIMISTIC` the other way round.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from src.engines.account import (
+    ABSOLUTE_TOLERANCE,
+    SMALLEST_ORDER,
+    Costs,
+    break_even_price,
+    cash_after_fill,
+    cash_outside,
+    is_close,
+    liquidation_level,
+    made_limit,
+    mark_to_market,
+    purchase_of,
+    slipped_price,
+    taken_limit,
+    takes_all_margin,
+)
+from src.engines.book import (
+    ADD_LIMIT,
+    ADD_STOP,
+    LIQUIDATION,
+    STOP_LOSS,
+    TAKE_PROFIT,
+    TRAILING_STOP,
+    Book,
+    close_position,
+    get_direction,
+    move_stops,
+    tighten_stop,
+    write_fill,
+)
+from src.engines.compiled import compiled
+from src.engines.orders import (
+    BarPrices,
+    best_of,
+    is_tighter,
+    level_from,
+    proven_after_entry,
+    reaches_stop,
+    reaches_target,
+    worst_of,
+)
+from src.engines.plan import Plan, costs_of
+from src.engines.rungs import PORTION, SIZE, next_addition, next_target
+
+
+class Memory(NamedTuple):
+    """What a walk may change of a book, but for the count of ambiguous bars."""
+
+    cash: float
+    outside_cash: float
+    position: float
+    entry_price: float
+    break_even_price: float
+    stop_level: float
+    stop_reason: int
+    target_level: float
+    time_exit_bar: int
+    exit_waits: int
+    calm_until_bar: int
+    has_rungs: int
+    full_units: float
+    targets_taken: int
+    additions_made: int
+    fill_count: int
+    trade_count: int
+    reduced_entries: int
+    liquidations: int
+    is_liquidated: int
+
+
+@compiled
+def remember(book: Book) -> Memory:
+    """Return what a walk may change."""
+    return Memory(
+        book.cash,
+        book.outside_cash,
+        book.position,
+        book.entry_price,
+        book.break_even_price,
+        book.stop_level,
+        book.stop_reason,
+        book.target_level,
+        book.time_exit_bar,
+        book.exit_waits,
+        book.calm_until_bar,
+        book.has_rungs,
+        book.full_units,
+        book.targets_taken,
+        book.additions_made,
+        book.fill_count,
+        book.trade_count,
+        book.reduced_entries,
+        book.liquidations,
+        book.is_liquidated,
+    )
+
+
+@compiled
+def restore(book: Book, memory: Memory) -> None:
+    """Undo a walk; fills that it wrote are overwritten by the next."""
+    book.cash, book.outside_cash, book.position = memory.cash, memory.outside_cash, memory.position
+    book.entry_price, book.break_even_price = memory.entry_price, memory.break_even_price
+    book.stop_level, book.stop_reason, book.target_level = memory.stop_level, memory.stop_reason, memory.target_level
+    book.time_exit_bar, book.exit_waits = memory.time_exit_bar, memory.exit_waits
+    book.calm_until_bar, book.has_rungs, book.full_units = memory.calm_until_bar, memory.has_rungs, memory.full_units
+    book.targets_taken, book.additions_made = memory.targets_taken, memory.additions_made
+    book.fill_count, book.trade_count = memory.fill_count, memory.trade_count
+    book.reduced_entries, book.liquidations = memory.reduced_entries, memory.liquidations
+    book.is_liquidated = memory.is_liquidated
+
+
+@compiled
+def place_stops(book: Book, direction: int, plan: Plan) -> None:
+    """Place the stops anew, the trailing stop where it was; the break-even stop must be reached anew."""
+    book.stop_level = math.nan
+    tighten_stop(book, direction, level_from(book.entry_price, direction, -plan.stop_loss_rate), STOP_LOSS)
+    tighten_stop(book, direction, book.trailing_level, TRAILING_STOP)
+    own_cash = book.cash - book.outside_cash
+    level = liquidation_level(own_cash, book.position, costs_of(plan), plan.margin_rate, plan.maintenance_rate)
+    tighten_stop(book, direction, level, LIQUIDATION)
+
+
+@compiled
+def take_portion(
+    book: Book, fills: NDArray[np.void], bar: int, price: float, terms: Costs, number: int, plan: Plan
+) -> None:
+    """Close the part of a target at `price`: the position keeps its mean entry price, and the rest of its margin."""
+    book.targets_taken |= 1 << number
+    side, held = -get_direction(book.position), abs(book.position)
+    quantity = plan.targets[number, PORTION] * book.full_units
+    own_cash, has_leverage = book.cash - book.outside_cash, plan.margin_rate != 1.0
+    is_whole = quantity >= held or is_close(quantity, held) or held - quantity <= SMALLEST_ORDER
+    may_ruin = side > 0 or has_leverage
+    if is_whole or (may_ruin and takes_all_margin(own_cash, side, held * price, held * price * terms.fee_rate)):
+        close_position(book, fills, bar, price, terms, TAKE_PROFIT, plan)
+        return
+    fee = quantity * price * terms.fee_rate
+    write_fill(book, fills, bar, side, quantity, price, fee, TAKE_PROFIT)
+    book.cash = cash_after_fill(book.cash, side, quantity * price, fee)
+    if has_leverage:
+        book.outside_cash = book.cash - own_cash * (1.0 - quantity / held)
+    book.position += side * quantity
+    if book.stop_reason == LIQUIDATION:
+        # A short without leverage has all cash as its margin: it has more for each unit that is left.
+        place_stops(book, -side, plan)
+
+
+@compiled
+def cash_for_addition(book: Book, price: float, plan: Plan) -> float:
+    """Return what an addition may spend on margin and fee.
+
+    That of a short without leverage is its whole value, so its value and that of what it adds may not exceed equity.
+    """
+    if plan.margin_rate != 1.0:
+        return book.outside_cash
+    if book.position > 0.0:
+        return book.cash
+    return max(book.cash + 2.0 * book.position * price, 0.0)
+
+
+@compiled
+def add_units(
+    book: Book,
+    fills: NDArray[np.void],
+    bar: int,
+    market_price: float,
+    terms: Costs,
+    reason: int,
+    number: int,
+    plan: Plan,
+) -> None:
+    """Add the units of an addition at `market_price`, as far as cash pays for them, and place all orders anew."""
+    book.additions_made |= 1 << number
+    side, held = get_direction(book.position), abs(book.position)
+    price = slipped_price(market_price, side, terms.slippage_rate)
+    budget = cash_for_addition(book, market_price, plan)
+    units = plan.additions[number, SIZE] * book.first_units
+    bought = purchase_of(units, budget, price, terms.fee_rate, plan.margin_rate)
+    if budget <= ABSOLUTE_TOLERANCE or bought.quantity <= SMALLEST_ORDER:
+        book.reduced_entries += 1
+        return
+    write_fill(book, fills, bar, side, bought.quantity, price, bought.fee, reason)
+    book.reduced_entries += bought.is_reduced
+    value, whole = bought.quantity * price, held + bought.quantity
+    book.outside_cash = cash_outside(book.outside_cash, value, bought.fee, plan.margin_rate)
+    book.cash = cash_after_fill(book.cash, side, value, bought.fee)
+    own_break_even = break_even_price(price, side, terms.fee_rate, costs_of(plan))
+    book.entry_price = (book.entry_price * held + value) / whole
+    book.break_even_price = (book.break_even_price * held + own_break_even * bought.quantity) / whole
+    book.position += side * bought.quantity
+    book.full_units += bought.quantity
+    place_stops(book, side, plan)
+
+
+@compiled
+def walk_to(book: Book, fills: NDArray[np.void], bar: int, here: float, there: float, plan: Plan) -> None:
+    """Fill what the price reaches between `here` and `there`, nearest first.
+
+    What `here` has passed is filled there, at once: the stop first, then targets, then additions.
+    """
+    made, taken, costs = made_limit(costs_of(plan)), taken_limit(costs_of(plan)), costs_of(plan)
+    while book.position != 0.0:
+        direction, stop = get_direction(book.position), book.stop_level
+        target = next_target(book, bar, direction, plan)
+        dip, rise = next_addition(book, direction, -1, plan), next_addition(book, direction, 1, plan)
+        if reaches_stop(here, stop, direction):
+            close_position(book, fills, bar, here, costs, book.stop_reason, plan)
+        elif reaches_target(here, target.level, direction):
+            take_portion(book, fills, bar, here, taken, target.number, plan)
+        elif reaches_stop(here, dip.level, direction):
+            add_units(book, fills, bar, here, taken, ADD_LIMIT, dip.number, plan)
+        elif reaches_target(here, rise.level, direction):
+            add_units(book, fills, bar, here, costs, ADD_STOP, rise.number, plan)
+        elif reaches_stop(there, dip.level, direction) and is_tighter(direction, dip.level, stop):
+            here = dip.level
+            add_units(book, fills, bar, here, made, ADD_LIMIT, dip.number, plan)
+        elif reaches_stop(there, stop, direction):
+            close_position(book, fills, bar, stop, costs, book.stop_reason, plan)
+        elif reaches_target(there, target.level, direction) and not is_tighter(-direction, rise.level, target.level):
+            here = target.level
+            take_portion(book, fills, bar, here, made, target.number, plan)
+        elif reaches_target(there, rise.level, direction):
+            here = rise.level
+            add_units(book, fills, bar, here, costs, ADD_STOP, rise.number, plan)
+        else:
+            return
+
+
+@compiled
+def walk_ways(
+    book: Book,
+    fills: NDArray[np.void],
+    bar: int,
+    proven: BarPrices,
+    prices: BarPrices,
+    is_better_first: bool,
+    plan: Plan,
+) -> float:
+    """Walk to one extreme, to the other if it is proven, and to the close; return the equity there."""
+    direction = get_direction(book.position)
+    first, second = worst_of(prices, direction), best_of(prices, direction)
+    proven_second = best_of(proven, direction)
+    if is_better_first:
+        first, second, proven_second = second, first, worst_of(proven, direction)
+    walk_to(book, fills, bar, proven.open, first, plan)
+    if second == proven_second:
+        walk_to(book, fills, bar, first, second, plan)
+        first = second
+    walk_to(book, fills, bar, first, prices.close, plan)
+    return mark_to_market(book.cash, book.position, prices.close)
+
+
+@compiled
+def walk_bar(book: Book, fills: NDArray[np.void], bar: int, proven: BarPrices, prices: BarPrices, plan: Plan) -> None:
+    """Fill the orders of a position with rungs that the bar reaches, from `proven.open` on; see the module.
+
+    `proven` are the prices that certainly came while the position was open, `prices` those that may have.
+    """
+    walk_to(book, fills, bar, proven.open, proven.open, plan)
+    if book.position == 0.0:
+        return
+    before, is_optimistic = remember(book), plan.is_optimistic
+    other_equity = walk_ways(book, fills, bar, proven, prices, not is_optimistic, plan)
+    other_cash, other_position = book.cash, book.position
+    restore(book, before)
+    equity = walk_ways(book, fills, bar, proven, prices, is_optimistic, plan)
+    if book.cash == other_cash and book.position == other_position:
+        return
+    book.ambiguous_bars += 1
+    is_less = other_equity < equity
+    if plan.addition_count > 0 and other_equity != equity and is_less != is_optimistic:
+        restore(book, before)
+        walk_ways(book, fills, bar, proven, prices, not is_optimistic, plan)
+
+
+@compiled
+def walk_entry_bar(
+    book: Book, fills: NDArray[np.void], bar: int, prices: BarPrices, level: float, kind: int, plan: Plan
+) -> None:
+    """Do the rest of the bar for a position with rungs whose entry was filled inside it at `level`."""
+    proven = proven_after_entry(prices, level, get_direction(book.position), kind)
+    walk_bar(book, fills, bar, proven, prices, plan)
+    move_stops(book, proven, plan)
