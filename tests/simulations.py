@@ -8,6 +8,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from src.domain.bars import Bars
+from src.domain.ladders import AddEntry, TakeProfit
 from src.domain.order_rules import EntryOrder, EntryType, Exits, Margin, Sizing
 from src.domain.signals import Signals, StrategyDescription
 from src.domain.trading import Direction, FillTiming, IntrabarPolicy, TradingRules
@@ -42,13 +43,48 @@ RATES = st.one_of(st.none(), st.sampled_from([0.004, 0.02, 0.1, 0.5]))
 GAINS = st.one_of(st.none(), st.sampled_from([0.002, 0.01, 0.05]))
 
 
+def _targets(places: tuple[tuple[float, int], ...]) -> st.SearchStrategy[tuple[TakeProfit, ...]]:
+    """Targets of these rates and ages, each of a part that all of one age leave some of, or of what is left."""
+    portions = st.sampled_from([None, 0.1, 0.3])
+    return st.tuples(
+        *(
+            portions.map(lambda portion, place=place: TakeProfit(rate=place[0], portion=portion, after_bars=place[1]))
+            for place in places
+        )
+    )
+
+
+LADDERS = st.one_of(
+    st.just(()),
+    st.lists(
+        st.sampled_from([(0.002, 0), (0.01, 0), (0.05, 0), (0.003, 2), (0.02, 2), (0.0, 4), (-0.02, 6), (-1.0, 9)]),
+        min_size=1,
+        max_size=5,
+        unique=True,
+    ).flatmap(lambda places: _targets(tuple(places))),
+)
+ADDITIONS = st.one_of(
+    st.just(()),
+    st.lists(
+        st.builds(
+            AddEntry,
+            move=st.sampled_from([-0.2, -0.03, -0.005, 0.004, 0.02, 0.1]),
+            size=st.sampled_from([0.25, 1.0, 3.0]),
+        ),
+        min_size=1,
+        max_size=4,
+    ).map(tuple),
+)
+
+
 @st.composite
 def all_exits(draw: st.DrawFn) -> Exits:
     """All exits but that at the end, which a shorter run has elsewhere."""
-    trailing = draw(RATES)
+    trailing, ladder = draw(RATES), draw(LADDERS)
     return Exits(
         stop_loss_rate=draw(RATES),
-        take_profit_rate=draw(RATES),
+        take_profit_rate=None if ladder else draw(RATES),
+        take_profits=ladder,
         trailing_stop_rate=trailing,
         trailing_start_rate=None if trailing is None else draw(GAINS),
         break_even_rate=draw(GAINS),
@@ -81,7 +117,7 @@ def all_rules(draw: st.DrawFn) -> TradingRules:
         slippage_rate=draw(COSTS),
         sizing=draw(st.one_of(sizings)),
         direction=draw(st.sampled_from(Direction)),
-        entry=draw(ENTRIES),
+        entry=replace(draw(ENTRIES), additions=draw(ADDITIONS)),
         exits=exits,
         intrabar=draw(st.sampled_from(IntrabarPolicy)),
     )

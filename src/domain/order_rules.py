@@ -136,6 +136,7 @@ class EntryOrder:
         "position",
         default=(),
         max_length=MAX_RUNGS,
+        example=[{"move": -0.05, "size": 1}],
         default_meaning="none",
         is_event_driven_only=True,
     )
@@ -178,6 +179,7 @@ class Exits:
         "takeProfit",
         default=(),
         max_length=MAX_RUNGS,
+        example=[{"rate": 0.05, "portion": 0.5}, {"rate": 0.1}],
         default_meaning="none",
         is_event_driven_only=True,
     )

@@ -10,12 +10,12 @@ import dataclasses
 import math
 import types
 import typing
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from enum import StrEnum
 from functools import cache
 from typing import Any, Final, NamedTuple, TypeVar
 
-from src.domain.errors import InvalidInput, bad_value, missing
+from src.domain.errors import InvalidInput, bad_value, inside, missing
 
 _KEY: Final = "parameter"
 
@@ -70,7 +70,7 @@ class Parameter:
         Whether the vectorized engine rejects it.
     pattern, excluded_pattern, max_length, choices
         The allowed text, for schemas: a regular expression of JSON Schema, one that must match nowhere, a length, a
-        closed list.
+        closed list. The length of a list of rungs is checked too.
     example
         A value for readers of schemas.
     maximum_setting
@@ -133,6 +133,11 @@ class DeclaredParameter(NamedTuple):
         return str if self.parameter.read is not None else self.kind
 
     @property
+    def rung_kind(self) -> type | None:
+        """The dataclass of which clients write a list of objects, with its own parameters; None for other types."""
+        return _rung_kind(self.kind)
+
+    @property
     def public_default(self) -> object:
         """The default as clients write it; None if there is none, or if `default_meaning` describes it."""
         if self.default is dataclasses.MISSING or self.parameter.default_meaning:
@@ -161,7 +166,10 @@ class DeclaredParameter(NamedTuple):
         return value
 
     def write(self, value: object) -> object:
-        """Return a value as clients write it."""
+        """Return a value as clients write it, a list of rungs with their public names."""
+        if self.rung_kind is not None and isinstance(value, tuple):
+            own = parameters_of(self.rung_kind)
+            return [{item.parameter.name: item.write(item.of(rung)) for item in own} for rung in value]
         return value if value is None or self.parameter.write is None else self.parameter.write(value)
 
 
@@ -209,6 +217,11 @@ def _parameters_of(kind: Hashable) -> tuple[DeclaredParameter, ...]:
             group = item.name if item.is_optional else ""
             found += [inner._replace(path=(item.name, *inner.path), group=group) for inner in parameters_of(item.kind)]
     return tuple(found)
+
+
+def names_of_required(parameters: Iterable[DeclaredParameter]) -> tuple[str, ...]:
+    """Return the public names of those that have no default."""
+    return tuple(item.parameter.name for item in parameters if item.default is dataclasses.MISSING)
 
 
 def own_parameters_of(kind: type) -> tuple[DeclaredParameter, ...]:
@@ -279,6 +292,8 @@ def _read(declared: Parameter, kind: Any, value: object) -> object:
         return member_of(kind, str(value), field=declared.field)
     if typing.get_origin(kind) is Mapping:
         return _read_numbers(declared, value)
+    if (rung_kind := _rung_kind(kind)) is not None:
+        return _read_rungs(declared, rung_kind, value)
     return tuple(value) if isinstance(value, list) else value
 
 
@@ -292,6 +307,27 @@ def _read_numbers(declared: Parameter, value: object) -> Mapping[str, float]:
                 "{field} has {got!r} for {name!r}. Allowed: numbers.", field=declared.field, got=number, name=name
             )
     return dict(value)
+
+
+def _rung_kind(kind: Any) -> type | None:
+    item = next(iter(typing.get_args(kind)), None) if typing.get_origin(kind) is tuple else None
+    return item if isinstance(item, type) and dataclasses.is_dataclass(item) else None
+
+
+def _read_rungs(declared: Parameter, kind: type, value: object) -> tuple[Any, ...]:
+    """Return a list of objects as dataclasses; errors name the rung by its place, from 0: `takeProfits[1].rate`."""
+    if not isinstance(value, (list, tuple)) or not all(isinstance(rung, Mapping) for rung in value):
+        raise bad_value(declared.field, got=value, allowed="a list of objects")
+    if declared.max_length is not None and len(value) > declared.max_length:
+        raise InvalidInput(
+            "{field} has {count} rungs. Maximum: {most}.",
+            field=declared.field, count=len(value), most=declared.max_length,
+        )  # fmt: skip
+    found: list[Any] = []
+    for place, rung in enumerate(value):
+        with inside(f"{declared.field}[{place}]"):
+            found.append(build(kind, rung))
+    return tuple(found)
 
 
 def _without_none(hint: Any) -> tuple[Any, bool]:

@@ -99,6 +99,14 @@ class Book:
     """The last bar in which an entry that waits may be filled."""
     calm_until_bar: int
     """The first bar whose signal may open a position again after a stop."""
+    fill_count: int
+    reduced_entries: int
+    ambiguous_bars: int
+    liquidations: int
+    is_liquidated: int
+    """1 if a liquidation left no cash."""
+    trade_count: int
+    """Positions that are closed."""
     has_rungs: int
     """1 if the position has targets or additions beside `target_level`; `engines.walk` fills them."""
     entry_bar: int
@@ -110,14 +118,6 @@ class Book:
     targets_taken: int
     """A bit for each target that the position has had; and for each addition:"""
     additions_made: int
-    fill_count: int
-    trade_count: int
-    """Positions that are closed."""
-    reduced_entries: int
-    ambiguous_bars: int
-    liquidations: int
-    is_liquidated: int
-    """1 if a liquidation left no cash."""
 
 
 BOOK_DTYPE: Final = np.dtype(

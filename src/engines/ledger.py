@@ -14,8 +14,8 @@ from src.engines.account import ABSOLUTE_TOLERANCE, RELATIVE_TOLERANCE
 def pair_trades(fills: NDArray[np.void], time_ms: NDArray[np.int64], last_close: float) -> NDArray[np.void]:
     """Pair entries with exits.
 
-    An engine holds one position at a time. The fills from flat to flat are one trade, of the number that they carry: its
-    entries have the side of its first fill, its exits the other one. What is left of the last position is marked at
+    An engine holds one position at a time. The fills from flat to flat are one trade, and carry its number: its entries
+    have the side of its first fill, its exits the other one. What is left of the last position is marked at
     `last_close` (see `TRADE_DTYPE`).
 
     Parameters
@@ -68,7 +68,7 @@ def _add_up(fills: NDArray[np.void], count: int) -> tuple[NDArray[np.float64], .
     """Return units, value, mean price and fees [count] of the fills of each trade; the price itself of a single one."""
     numbers = fills["trade"]
     units, value, fees = (
-        np.bincount(numbers, weights=weights, minlength=count)
+        np.bincount(numbers, weights=weights, minlength=count).astype(np.float64)
         for weights in (fills["quantity"], fills["price"] * fills["quantity"], fills["fee"])
     )
     price = np.divide(value, units, out=np.zeros(count), where=units > 0)

@@ -60,16 +60,18 @@ def next_target(book: Book, bar: int, direction: int, plan: Plan) -> NextRung:
     """Return the nearest target in force: of those with the highest age that the position has, one not taken yet."""
     age, stage = bar - book.entry_bar, -1.0
     for number in range(plan.target_count):
-        if stage < plan.targets[number, AFTER_BARS] <= age:
-            stage = plan.targets[number, AFTER_BARS]
+        if stage < plan.targets[number][AFTER_BARS] <= age:
+            stage = plan.targets[number][AFTER_BARS]
     nearest = -1
     for number in range(plan.target_count):
-        is_open = (book.targets_taken >> number) & 1 == 0 and plan.targets[number, AFTER_BARS] == stage
-        if is_open and (nearest < 0 or plan.targets[number, RATE] < plan.targets[nearest, RATE]):
+        is_open = (book.targets_taken >> number) & 1 == 0 and plan.targets[number][AFTER_BARS] == stage
+        if is_open and (nearest < 0 or plan.targets[number][RATE] < plan.targets[nearest][RATE]):
             nearest = number
     if nearest < 0:
         return NextRung(-1, math.nan)
-    return NextRung(nearest, level_from(book.entry_price, direction, plan.targets[nearest, RATE]))
+    if direction < 0 and plan.targets[nearest][RATE] <= -1.0:
+        return NextRung(nearest, math.inf)  # at any price: a short can lose more than its price
+    return NextRung(nearest, level_from(book.entry_price, direction, plan.targets[nearest][RATE]))
 
 
 @compiled
@@ -77,9 +79,9 @@ def next_addition(book: Book, direction: int, sign: int, plan: Plan) -> NextRung
     """Return the nearest addition not made yet whose move has this sign: −1 against the position, +1 in its favor."""
     nearest = -1
     for number in range(plan.addition_count):
-        is_open = (book.additions_made >> number) & 1 == 0 and plan.additions[number, MOVE] * sign > 0.0
-        if is_open and (nearest < 0 or abs(plan.additions[number, MOVE]) < abs(plan.additions[nearest, MOVE])):
+        is_open = (book.additions_made >> number) & 1 == 0 and plan.additions[number][MOVE] * sign > 0.0
+        if is_open and (nearest < 0 or abs(plan.additions[number][MOVE]) < abs(plan.additions[nearest][MOVE])):
             nearest = number
     if nearest < 0:
         return NextRung(-1, math.nan)
-    return NextRung(nearest, level_from(book.entry_price, direction, plan.additions[nearest, MOVE]))
+    return NextRung(nearest, level_from(book.entry_price, direction, plan.additions[nearest][MOVE]))

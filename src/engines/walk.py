@@ -147,7 +147,7 @@ def take_portion(
     """Close the part of a target at `price`: the position keeps its mean entry price, and the rest of its margin."""
     book.targets_taken |= 1 << number
     side, held = -get_direction(book.position), abs(book.position)
-    quantity = plan.targets[number, PORTION] * book.full_units
+    quantity = plan.targets[number][PORTION] * book.full_units
     own_cash, has_leverage = book.cash - book.outside_cash, plan.margin_rate != 1.0
     is_whole = quantity >= held or is_close(quantity, held) or held - quantity <= SMALLEST_ORDER
     may_ruin = side > 0 or has_leverage
@@ -194,7 +194,7 @@ def add_units(
     side, held = get_direction(book.position), abs(book.position)
     price = slipped_price(market_price, side, terms.slippage_rate)
     budget = cash_for_addition(book, market_price, plan)
-    units = plan.additions[number, SIZE] * book.first_units
+    units = plan.additions[number][SIZE] * book.first_units
     bought = purchase_of(units, budget, price, terms.fee_rate, plan.margin_rate)
     if budget <= ABSOLUTE_TOLERANCE or bought.quantity <= SMALLEST_ORDER:
         book.reduced_entries += 1

@@ -18,7 +18,7 @@ from src.domain.annualization import Annualization
 from src.domain.bars import Bars
 from src.domain.benchmarks import BuyAndHold, CostCase
 from src.domain.errors import InvalidInput
-from src.domain.order_rules import EntryOrder, EntryType, Exits, Margin, Sizing
+from src.domain.order_rules import EntryOrder, Exits, Margin, Sizing
 from src.domain.signals import Action, Signals, StrategyDescription
 from src.domain.simulation import MAX_EQUITY, Simulation
 from src.domain.trading import Direction, TradingRules
@@ -157,7 +157,7 @@ def has_fills_apart_from_costs(rules: TradingRules) -> bool:
     return (
         rules.direction is Direction.LONG
         and rules.sizing == Sizing()
-        and rules.entry.type is EntryType.MARKET
+        and rules.entry == EntryOrder()
         and rules.exits == Exits()
         and rules.margin.leverage == 1
     )
@@ -219,8 +219,9 @@ def find_break_even_fee(
     rate = rules.taker_rate
     has_one_fee = rules.maker_rate == rate
     is_all_cash = rules.sizing in (Sizing(), Sizing(equity_fraction=1.0)) and rules.margin.leverage == 1
-    # The level of a break-even stop depends on the fee.
-    if rules.direction is Direction.LONG and is_all_cash and has_one_fee and rules.exits.break_even_rate is None:
+    # The level of a break-even stop depends on the fee, and not every fill of a ladder trades all of the equity.
+    is_whole = rules.exits.break_even_rate is None and not rules.exits.take_profits and not rules.entry.additions
+    if rules.direction is Direction.LONG and is_all_cash and has_one_fee and is_whole:
         entries = int(np.count_nonzero(simulation.fills["side"] > 0))
         return break_even_fee(
             float(simulation.equity[-1]) / rules.initial_cash,

@@ -117,6 +117,8 @@ def _find_next(
 
 def _ask(bars: Bars, bar: int, rules: TradingRules, own: Simulation, other: Simulation) -> _Question | None:
     """Return what the bar asks, from the first fill in which both policies differ; None if the fills do not show it."""
+    if rules.exits.take_profits or rules.entry.additions:
+        return None  # a bar may have filled any number of levels, of which the fills show some
     place = _first_difference(own, other)
     if place is None or place % 2 == 0:
         return None

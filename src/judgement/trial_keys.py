@@ -62,9 +62,11 @@ def decisive_rules(rules: TradingRules, *, is_cash_kept: bool) -> TradingRules:
     """
     exits = rules.exits
     changes: dict[str, Any] = {}
-    if rules.entry.type is EntryType.MARKET and rules.entry != _DEFAULT_ENTRY:
-        changes["entry"] = _DEFAULT_ENTRY
-    has_levels = not (exits.stop_loss_rate is exits.take_profit_rate is exits.trailing_stop_rate is None)
+    entry = replace(_DEFAULT_ENTRY, additions=rules.entry.additions)
+    if rules.entry.type is EntryType.MARKET and rules.entry != entry:
+        changes["entry"] = entry
+    has_rungs = bool(exits.take_profits or entry.additions)
+    has_levels = has_rungs or not (exits.stop_loss_rate is exits.take_profit_rate is exits.trailing_stop_rate is None)
     can_be_liquidated = rules.direction is not Direction.LONG or rules.margin.leverage > 1
     if not can_be_liquidated and not has_levels and rules.intrabar is not IntrabarPolicy.PESSIMISTIC:
         changes["intrabar"] = IntrabarPolicy.PESSIMISTIC

@@ -18,6 +18,7 @@ SLIPPED: Final = (
     FillReason.BREAK_EVEN,
     FillReason.TIME,
     FillReason.STOP,
+    FillReason.ADD_STOP,
     FillReason.END,
 )
 """The fills that pay slippage: market orders and stops. A limit and a target fill at their level, and a liquidation at

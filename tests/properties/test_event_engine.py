@@ -9,6 +9,7 @@ import numpy as np
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from src.domain.ladders import TakeProfit
 from src.domain.order_rules import Sizing
 from src.domain.simulation import FillReason, Simulation
 from src.domain.trading import Direction, TradingRules
@@ -39,16 +40,71 @@ def test_nothing_is_overdrawn(market: Market, rules: TradingRules) -> None:
 
 @given(markets(), RULES)
 @EXAMPLES
-def test_fills_alternate_inside_their_bars(market: Market, rules: TradingRules) -> None:
+def test_fills_lie_inside_their_bars(market: Market, rules: TradingRules) -> None:
     rules = dataclasses.replace(rules, slippage_rate=0.0)
     bars, fills = market[0], run(market, rules).fills
     assert (np.diff(fills["bar"]) >= 0).all()
     assert (fills["quantity"] > 0).all()
-    np.testing.assert_array_equal(fills["side"][1::2], -fills["side"][0::2][: len(fills) // 2])
     np.testing.assert_array_equal(fills["time_ms"], bars.open_time_ms[fills["bar"]])
     inside = fills[fills["reason"] != FillReason.LIQUIDATION]
     assert (inside["price"] <= bars.high[inside["bar"]]).all()
     assert (inside["price"] >= bars.low[inside["bar"]]).all()
+
+
+@given(markets(), st.one_of(RULES, LEVERAGED))
+@EXAMPLES
+def test_each_trade_goes_from_flat_to_flat(market: Market, rules: TradingRules) -> None:
+    simulation = run(market, rules)
+    fills, trades = simulation.fills, simulation.trades
+    assert fills["trade"].tolist() == sorted(fills["trade"])
+    most = 2 + max(len(rules.exits.take_profits), rules.exits.take_profit_rate is not None) + len(rules.entry.additions)
+    for number, trade in enumerate(trades):
+        own = fills[fills["trade"] == number]
+        held = np.cumsum(own["side"] * own["quantity"])
+        assert len(own) <= most
+        assert (np.sign(held[:-1]) == trade["direction"]).all()
+        assert (held[-1] == 0) == (not trade["is_open"])
+        added, taken = (own[own["side"] == side] for side in (trade["direction"], -trade["direction"]))
+        np.testing.assert_allclose(trade["quantity"], added["quantity"].sum(), rtol=1e-12)
+        np.testing.assert_allclose(
+            trade["entry_price"], np.average(added["price"], weights=added["quantity"]), rtol=1e-12
+        )
+        assert set(added["reason"][1:].tolist()) <= {FillReason.ADD_LIMIT, FillReason.ADD_STOP}
+        if not trade["is_open"]:
+            assert set(taken["reason"][:-1].tolist()) <= {FillReason.TAKE_PROFIT}
+            assert trade["exit_reason"] == taken["reason"][-1]
+
+
+@given(markets(), st.one_of(RULES, LEVERAGED), st.sampled_from([0.002, 0.02, 0.1]))
+@EXAMPLES
+def test_ladder_of_one_target_is_that_target(market: Market, rules: TradingRules, rate: float) -> None:
+    entry = dataclasses.replace(rules.entry, additions=())
+    alone, ladder = (
+        dataclasses.replace(rules, entry=entry, exits=dataclasses.replace(rules.exits, **exits))
+        for exits in (
+            {"take_profit_rate": rate, "take_profits": ()},
+            {"take_profit_rate": None, "take_profits": (TakeProfit(rate=rate),)},
+        )
+    )
+    assert_same(run(market, ladder), run(market, alone))
+
+
+@given(markets(), st.one_of(RULES, LEVERAGED), st.integers(1, 12))
+@EXAMPLES
+def test_target_at_any_price_ends_a_position_in_time(market: Market, rules: TradingRules, age: int) -> None:
+    """A rate of -1 closes at the open of its age, as the time exit does, but without slippage."""
+    last = TakeProfit(rate=-1.0, after_bars=age)
+    others = tuple(target for target in rules.exits.take_profits if target.after_bars < age)
+    exits = dataclasses.replace(rules.exits, take_profit_rate=None, take_profits=(*others, last))
+    trades = run(market, dataclasses.replace(rules, exits=exits)).trades
+    assert (trades["bars_held"] <= age).all()
+
+
+def assert_same(ours: Simulation, theirs: Simulation) -> None:
+    """Two runs are equal to the last bit."""
+    for name in ("equity", "cash", "position", "fills", "trades"):
+        np.testing.assert_array_equal(getattr(ours, name), getattr(theirs, name), err_msg=name)
+    assert (ours.ambiguous_bars, ours.reduced_entries) == (theirs.ambiguous_bars, theirs.reduced_entries)
 
 
 @given(markets(), st.one_of(RULES, LEVERAGED))
@@ -103,8 +159,14 @@ def test_stops_and_time_limits_hold(market: Market, rules: TradingRules) -> None
     stopped = trades[trades["exit_reason"] == FillReason.STOP_LOSS]
     if rules.exits.stop_loss_rate is None:
         assert not len(stopped)
+    # Of trades with several entries or exits the table has mean prices.
+    is_single = np.bincount(simulation.fills["trade"], minlength=len(simulation.trades)) == 2
+    trades = simulation.trades[is_single & ~simulation.trades["is_open"]]
+    stopped = trades[trades["exit_reason"] == FillReason.STOP_LOSS]
     # A stopped long never sells above its level, and a target is never filled below its own.
     long = stopped[stopped["direction"] > 0]
     assert (long["exit_price"] <= long["entry_price"] * (1 - (rules.exits.stop_loss_rate or 0)) * (1 + 1e-12)).all()
+    if rules.exits.take_profits:
+        return
     won = trades[(trades["exit_reason"] == FillReason.TAKE_PROFIT) & (trades["direction"] > 0)]
     assert (won["exit_price"] >= won["entry_price"] * (1 + (rules.exits.take_profit_rate or 0)) * (1 - 1e-12)).all()

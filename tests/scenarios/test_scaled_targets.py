@@ -248,6 +248,17 @@ OF_AGES = [
         """,
     ),
     Scenario(
+        name="return table: rate of -1 buys a short back at more than twice its price",
+        rules=rules(units=1, direction=Direction.SHORT, targets=[(-1.0, None, 2)]),
+        table="""
+        open high low close | signal | fills                    | equity
+        100  101  99  100   | sell   |                          | 1000
+        100  201  99  200   |        | sell 1 @ 100 signal      | 900
+        200  255  199 250   |        |                          | 850
+        250  260  240 255   |        | buy 1 @ 250 take_profit  | 850
+        """,
+    ),
+    Scenario(
         name="return table: before its first age there is no target",
         rules=rules(units=1, targets=[(0.02, None, 2)]),
         table="""

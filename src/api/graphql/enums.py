@@ -235,6 +235,8 @@ else:
             "liquidation": "Losses had used up the margin, or the cash behind a short.",
             "break_even": "The stop that had moved to where closing pays back the costs was hit.",
             "end": "The bars ended.",
+            "add_limit": "A limit order that adds to a position was hit.",
+            "add_stop": "A stop order that adds to a position was hit.",
         },
     )
     TradeDirection = _declare_words(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import MISSING
+from functools import cache
 from inspect import get_annotations
 from typing import TYPE_CHECKING, Any, Final, TypeVar, get_origin
 
@@ -16,7 +17,7 @@ from src.api.requests.rules import CHECKED
 from src.domain.error_text import FieldName
 from src.domain.errors import InvalidInput
 from src.domain.market import MarketRequest
-from src.domain.parameters import DeclaredParameter, groups_of, own_parameters_of, parameters_of
+from src.domain.parameters import DeclaredParameter, groups_of, names_of_required, own_parameters_of, parameters_of
 from src.domain.runs import BacktestRequest
 from src.domain.strategy import ModelParams
 from src.strategies.registry import PARAMS, first_line, summary_of
@@ -40,7 +41,7 @@ def declare_parameters(
     def declare(kind: Input) -> Input:
         annotations: dict[str, Any] = {}
         for item in parameters:
-            name, public = item.parameter.name, _input_kind(item.public_kind)
+            name, public = item.parameter.name, _input_kind(item)
             annotations[name] = public if name in required else public | None
             default = MISSING if name in required else item.public_default
             setattr(kind, name, strawberry.field(default=default, description=item.description))
@@ -50,15 +51,32 @@ def declare_parameters(
     return declare
 
 
-def _input_kind(kind: Any) -> Any:
+def _input_kind(item: DeclaredParameter) -> Any:
     """Return the type of an input field; the names in a mapping are the client's own, so that no input has them."""
-    origin = get_origin(kind)
-    return list[str] if origin is tuple else JSON if origin is Mapping else kind
+    if item.rung_kind is not None:
+        return list[_rung_input(item.rung_kind)]  # type: ignore[misc]
+    origin = get_origin(item.public_kind)
+    return list[str] if origin is tuple else JSON if origin is Mapping else item.public_kind
+
+
+@cache
+def _rung_input(kind: type) -> Any:
+    """Make the input of a rung."""
+    own = parameters_of(kind)
+    body = type(f"{kind.__name__}Input", (), {"__module__": __name__, "__annotations__": {}})
+    declared = declare_parameters(own, required=names_of_required(own))(body)
+    return strawberry.input(declared, description=first_line(kind))
 
 
 def given(value: object, parameters: Sequence[DeclaredParameter]) -> dict[str, object]:
     """Return what a client gave for these parameters, by public name; None means not given."""
-    return {item.parameter.name: getattr(value, item.parameter.name, None) for item in parameters}
+    found: dict[str, object] = {}
+    for item in parameters:
+        sent = getattr(value, item.parameter.name, None)
+        if item.rung_kind is not None and sent is not None:
+            sent = [given(rung, parameters_of(item.rung_kind)) for rung in sent]
+        found[item.parameter.name] = sent
+    return found
 
 
 @strawberry.input(description="Which bars. Dates are UTC: YYYY-MM-DD or a full ISO 8601 instant.")

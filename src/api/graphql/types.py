@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import fields
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final, TypeVar, get_type_hints
 
 import strawberry
@@ -17,6 +18,7 @@ from src.domain.parameters import DeclaredParameter, parameters_of
 from src.domain.signals import OutputKind, StrategyDescription
 from src.domain.strategy import StrategyParams
 from src.domain.training import TrainingWindow
+from src.strategies.registry import first_line
 
 Resolver = TypeVar("Resolver", bound=Callable[..., Any])
 
@@ -98,25 +100,29 @@ class Fill:
     price: float = described("Price after slippage, in the quote currency.")
     fee: float = described("Fee, in the quote currency.")
     reason: FillReason = described("Why the order was filled.")
+    trade: int = described("Index of its trade among the trades, from 0; an open one is the last.")
 
 
 @strawberry.type(description="A position from first entry to full exit; an open one is marked at the last close.")
 class Trade:
     direction: TradeDirection = described("long or short.")
-    quantity: float = described("Units of the base asset, > 0.")
-    entry_bar: int = described("Index of the entry's bar, from 0.")
+    quantity: float = described("Units of the base asset of all entries, > 0.")
+    entry_bar: int = described("Index of the first entry's bar, from 0.")
     entry_time: str = described("That bar's open time (ISO 8601, UTC).")
-    entry_price: float = described("Price of the entry, in the quote currency.")
-    entry_fee: float = described("Fee of the entry, in the quote currency.")
-    exit_bar: int = described("Index of the exit's bar, from 0; the last bar for an open trade.")
+    entry_price: float = described("Mean price of the entries by units, in the quote currency.")
+    entry_fee: float = described("Fees of the entries, in the quote currency.")
+    exit_bar: int = described("Index of the last exit's bar, from 0; the last bar for an open trade.")
     exit_time: str = described("That bar's open time (ISO 8601, UTC).")
-    exit_price: float = described("Price of the exit, in the quote currency; the last close for an open trade.")
-    exit_fee: float = described("Fee of the exit, in the quote currency; 0 for an open trade.")
-    profit: float = described("Profit after both fees, in the quote currency.")
+    exit_price: float = described(
+        "Mean price of the exits by units, in the quote currency; what is left of an open trade counts at the last "
+        "close."
+    )
+    exit_fee: float = described("Fees of the exits, in the quote currency.")
+    profit: float = described("Profit after all fees, in the quote currency.")
     return_rate: float | None = described("Profit ÷ (entry price × quantity) × 100, per cent.", name="return")
     bars_held: int = described("Exit bar − entry bar, in bars.")
-    is_open: bool = described("Whether the position is still held at the last bar.")
-    exit_reason: FillReason | None = described("Reason of the exit, as a fill's reason; null for an open trade.")
+    is_open: bool = described("Whether units are still held at the last bar.")
+    exit_reason: FillReason | None = described("Reason of the last exit, as a fill's reason; null for an open trade.")
 
 
 def _metrics_type() -> Any:
@@ -149,10 +155,16 @@ def _echo_type(name: str, items: Sequence[DeclaredParameter], description: str) 
     """Make a type whose fields are those that parameters declare."""
     namespace: dict[str, Any] = {"__module__": __name__, "__annotations__": {}}
     for item in items:
-        kind = item.public_kind
+        kind = item.public_kind if item.rung_kind is None else list[_rung_type(item.rung_kind)]  # type: ignore[misc]
         namespace["__annotations__"][item.parameter.name] = kind | None if item.is_optional else kind
         namespace[item.parameter.name] = described(item.description)
     return strawberry.type(type(name, (), namespace), description=description)
+
+
+@cache
+def _rung_type(kind: type) -> Any:
+    """Make the type of a rung as the settings show it."""
+    return _echo_type(kind.__name__, parameters_of(kind), first_line(kind))
 
 
 _TRAINING: Final = parameters_of(TrainingWindow)
@@ -208,4 +220,9 @@ else:
 
 
 def settings_of(request: runs.BacktestRequest) -> Any:
-    return Settings(**echo_settings(request))
+    shown = echo_settings(request)
+    for item in SETTINGS:
+        if item.rung_kind is not None:
+            rungs: Any = shown[item.parameter.name]
+            shown[item.parameter.name] = [_rung_type(item.rung_kind)(**rung) for rung in rungs]
+    return Settings(**shown)

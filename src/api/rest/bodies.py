@@ -91,6 +91,7 @@ MlBacktestForm: Final = make_body(
     "A backtest of the model file that comes with the form.",
     (*RUN, *_MODEL),
     required=("user_id", "symbol"),
+    is_form=True,
 )
 
 RulesCheckBody: Final = make_body("RulesCheckRequest", "Rules to check without a backtest.", CHECKED)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from types import MappingProxyType
 from typing import Annotated, Any, Final, get_args, get_origin
 
@@ -18,9 +19,9 @@ from pydantic import (
     create_model,
 )
 
-from src.api.components import component
+from src.api.components import Schema, component
 from src.api.errors import explain_validation
-from src.api.json_bodies import read_json
+from src.api.json_bodies import check_names, read_json
 from src.api.rest import values
 from src.api.spelling import in_one_spelling
 from src.domain.errors import CONTENT_TYPE_REFUSED, MalformedRequest, UnsupportedFormat
@@ -30,8 +31,9 @@ from src.domain.jobs import (
     MAX_IDEMPOTENCY_KEY_LENGTH,
     is_idempotency_key,
 )
-from src.domain.parameters import DeclaredParameter, parameters_of
-from src.strategies.registry import PARAMS
+from src.domain.parameters import DeclaredParameter, names_of_required, parameters_of
+from src.domain.trading import TradingRules
+from src.strategies.registry import PARAMS, first_line
 
 JSON_MEDIA_TYPE: Final = "application/json"
 
@@ -102,8 +104,31 @@ class _Body(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 
 
-def _public_kind(item: DeclaredParameter) -> Any:
+@cache
+def _rung_body(kind: type) -> Any:
+    """Return the body of a rung."""
+    own = parameters_of(kind)
+    return make_body(f"{kind.__name__}Input", first_line(kind), own, required=names_of_required(own))
+
+
+def _read_rungs(value: object) -> object:
+    """Read the JSON text of a list of rungs, as forms hold it; a list is left as it is."""
+    if not isinstance(value, str):
+        return value
+    try:
+        found = orjson.loads(value)
+    except orjson.JSONDecodeError as error:
+        raise ValueError("a list of objects, in a form as JSON") from error
+    check_names(value)
+    return _respell(found)
+
+
+def _public_kind(item: DeclaredParameter, *, is_form: bool) -> Any:
     """Return the type of a parameter in JSON and forms; enums are text, so that their case does not matter."""
+    if item.rung_kind is not None:
+        rungs: Any = Annotated[list[_rung_body(item.rung_kind)], BeforeValidator(_read_rungs)]  # type: ignore[misc]
+        text: Schema = {"type": "string", "contentMediaType": JSON_MEDIA_TYPE}
+        return Annotated[rungs, WithJsonSchema(text)] if is_form else rungs
     if (enum := values.enum_schema_of(item)) is not None:
         return Annotated[str, WithJsonSchema(enum)]
     if get_origin(item.public_kind) is tuple:
@@ -120,18 +145,19 @@ def make_body(
     *,
     required: Iterable[str] = (),
     others: Mapping[str, Any] = MappingProxyType({}),
+    is_form: bool = False,
 ) -> Any:
     """Return the pydantic model of a body with these parameters; all but the `required` ones may be null."""
     fields: dict[str, Any] = {}
     for item in parameters:
-        kind = _public_kind(item)
+        kind = _public_kind(item, is_form=is_form)
         is_required = item.parameter.name in required
         fields[item.parameter.name] = (
             kind if is_required else kind | None,
             Field(
                 ... if is_required else None,
                 description=item.description,
-                json_schema_extra=values.schema_of(item),
+                json_schema_extra={} if is_form and item.rung_kind else values.schema_of(item),
             ),
         )
     return create_model(name, __base__=_Body, __doc__=meaning, **fields, **others)
@@ -162,15 +188,32 @@ def validate_body(
         return kind.model_validate(_one_spelling(raw)).model_dump()
     except ValidationError as error:
         found = error.errors(include_url=False)
+        for one in found:
+            one["loc"] = _with_rungs(one["loc"])
         path = found[0]["loc"][:-1]
         known = (*(() if path else also_known), *_known(kind, path))
         raise explain_validation(found, allowed=known, sent=raw) from error
 
 
+_RUNGS: Final = frozenset(item.parameter.name for item in parameters_of(TradingRules) if item.rung_kind is not None)
+
+
+def _with_rungs(path: Sequence[int | str]) -> tuple[int | str, ...]:
+    """Return a path in which a rung stands as the domain's errors name it: `take_profits[1]`."""
+    parts: list[int | str] = []
+    for part in path:
+        if parts and parts[-1] in _RUNGS and isinstance(part, int):
+            parts[-1] = f"{parts[-1]}[{part}]"
+        else:
+            parts.append(part)
+    return tuple(parts)
+
+
 def _known(kind: type[BaseModel], path: Sequence[int | str]) -> Sequence[str]:
     """Return the known fields of the object at a path of the body; those of the body itself for an empty path."""
-    for name in path:
-        annotation = kind.model_fields[str(name)].annotation if str(name) in kind.model_fields else None
+    for part in path:
+        name = str(part).partition("[")[0]
+        annotation = kind.model_fields[name].annotation if name in kind.model_fields else None
         kind = next(_models_in(annotation), kind)
     return tuple(kind.model_fields)
 

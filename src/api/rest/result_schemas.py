@@ -16,12 +16,13 @@ from src.api.rest.values import enum_schema_of
 from src.domain.confidence import Deflation
 from src.domain.judgement import Judgement, SampleResult
 from src.domain.later_checks import Neighbors, OtherMarkets, ResolvedFills
-from src.domain.parameters import DeclaredParameter
+from src.domain.parameters import DeclaredParameter, parameters_of
 from src.domain.performance import HEAD_METRICS, METRIC_DEFINITIONS, Metrics
 from src.domain.signals import Action, OutputKind
 from src.domain.simulation import FillReason, Side
 from src.domain.trading import EngineName
 from src.domain.verdict import Unchecked, VerdictLevel
+from src.strategies.registry import first_line
 
 _Signal = Annotated[str, words_enum("Signal", "What a strategy says at a bar's close.", [item.word for item in Action])]
 _Side = Annotated[str, words_enum("Side", "The side of an executed order.", [side.word for side in Side])]
@@ -55,23 +56,29 @@ class FillRow(BaseModel):
     reason: _Reason = Field(
         description="signal, stop_loss, take_profit, trailing_stop, time, limit, stop or liquidation."
     )
+    trade: int = Field(description="Index of its trade among the trades, from 0; an open one is the last.")
 
 
 class TradeRow(BaseModel):
-    """A position from its entry to its full exit; an open one is marked at the last close."""
+    """A position from its first entry to its full exit; an open one is marked at the last close.
+
+    Prices are means by units, fees sums; the fills of its parts have its number.
+    """
 
     direction: _Direction = Field(description="long or short.")
-    quantity: float = Field(description="Units of the base asset.")
-    entry_bar: int = Field(description="Index of the entry's bar.")
+    quantity: float = Field(description="Units of the base asset, of all entries.")
+    entry_bar: int = Field(description="Index of the first entry's bar.")
     entry_time: str = Field(description="Its open time, ISO 8601, UTC.")
     entry_price: float = Field(description="Quote currency.")
     entry_fee: float = Field(description="Quote currency.")
-    exit_bar: int = Field(description="Index of the exit's bar; of the last bar while open.")
+    exit_bar: int = Field(description="Index of the last exit's bar; of the last bar while open.")
     exit_time: str = Field(description="Its open time, ISO 8601, UTC.")
-    exit_price: float = Field(description="Quote currency; the last close while open.")
-    exit_fee: float = Field(description="Quote currency; 0 while open.")
-    exit_reason: _Reason | None = Field(description="As a fill's reason; null while open.")
-    profit: float = Field(description="After both fees, quote currency.")
+    exit_price: float = Field(
+        description="Quote currency; the last close while open, with partial exits the mean of theirs and it."
+    )
+    exit_fee: float = Field(description="Quote currency; while open, of partial exits.")
+    exit_reason: _Reason | None = Field(description="Of the last exit, as a fill's reason; null while open.")
+    profit: float = Field(description="After all fees, quote currency.")
     return_: float = Field(alias="return", description="Profit ÷ (entry price × quantity) × 100, per cent.")
     bars_held: int = Field(description="Bars from entry to exit.")
     is_open: bool = Field(description="Whether it was still open at the last bar.")
@@ -146,10 +153,17 @@ def _echo_fields(parameters: Iterable[DeclaredParameter]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for item in parameters:
         kind: Any = {float: float, int: int, bool: bool}.get(item.public_kind, str)
+        if item.rung_kind is not None:
+            kind = list[_rung_shown(item.rung_kind)]  # type: ignore[misc]
         if (enum := enum_schema_of(item)) is not None:
             kind = Annotated[str, WithJsonSchema(enum)]
         found[item.parameter.name] = (kind | None, Field(description=f"{item.parameter.meaning.rstrip('.')}."))
     return found
+
+
+def _rung_shown(kind: type) -> Any:
+    """Return a rung as responses show it."""
+    return create_model(kind.__name__, __doc__=first_line(kind), **_echo_fields(parameters_of(kind)))
 
 
 Settings: Final = create_model(

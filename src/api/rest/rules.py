@@ -56,7 +56,9 @@ def body_rules() -> list[Schema]:
 
 def _trading_rules() -> list[Schema]:
     defaults = {
-        item.parameter.name: item.default for item in parameters_of(TradingRules) if item.parameter.is_event_driven_only
+        item.parameter.name: item.write(item.default)
+        for item in parameters_of(TradingRules)
+        if item.parameter.is_event_driven_only
     }
     return [
         _any_of(*(_absent(*(name for name in _SIZES if name != allowed)) for allowed in _SIZES)),
@@ -65,6 +67,7 @@ def _trading_rules() -> list[Schema]:
             _with(entry={"enum": [EntryType.LIMIT, EntryType.STOP, EntryType.STOP_LIMIT]}),
         ),
         _any_of(_where(limit_offset={"enum": [0, None]}), _with(entry={"const": EntryType.STOP_LIMIT})),
+        _any_of(_absent("take_profit"), _where(take_profits={"enum": [[], None]})),
         _any_of(_absent("trailing_start"), _with(trailing_stop=_GIVEN)),
         _any_of(
             _absent("risk_percent"),

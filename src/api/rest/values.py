@@ -45,7 +45,7 @@ def schema_of(item: DeclaredParameter) -> Schema:
     if declared.excluded_pattern:
         schema["not"] = {"type": "string", "pattern": declared.excluded_pattern}
     if declared.max_length is not None:
-        schema["maxLength"] = declared.max_length
+        schema["maxLength" if item.rung_kind is None else "maxItems"] = declared.max_length
     if declared.example is not None:
         schema["examples"] = [declared.example]
     return schema

@@ -143,6 +143,7 @@ def fill_columns(fills: NDArray[np.void]) -> Columns:
         "price": float_column(fills["price"]),
         "fee": float_column(fills["fee"]),
         "reason": word_column(fills["reason"], _REASONS),
+        "trade": int_column(fills["trade"]),
     }
 
 

@@ -58,9 +58,55 @@ def test_closed_trades_leave_none_open() -> None:
     assert trades["exit_price"].tolist() == [110.0, 60.0]
 
 
-def test_fills_on_one_side_are_rejected() -> None:
-    with pytest.raises(ValueError, match="do not alternate"):
-        pair_trades(fills_of([FILLS[0], FILLS[3]]), TIMES_MS, 25.0)
+# Longs of 2 and 1 units, of which 1 and 2 are sold; a short of 1 and 3 units, of which 2 are bought back.
+LADDER = [
+    (1, Side.BUY, 2.0, 100.0, 1.0, FillReason.SIGNAL, 0),
+    (2, Side.SELL, 1.0, 130.0, 0.5, FillReason.TAKE_PROFIT, 0),
+    (3, Side.BUY, 1.0, 70.0, 0.25, FillReason.ADD_LIMIT, 0),
+    (4, Side.SELL, 2.0, 85.0, 2.0, FillReason.STOP_LOSS, 0),
+    (5, Side.SELL, 1.0, 40.0, 0.0, FillReason.LIMIT, 1),
+    (6, Side.SELL, 3.0, 48.0, 3.0, FillReason.ADD_STOP, 1),
+    (7, Side.BUY, 2.0, 30.0, 0.5, FillReason.TAKE_PROFIT, 1),
+]
+
+
+def ladder_of(rows: list[tuple[int, Side, float, float, float, FillReason, int]]) -> NDArray[np.void]:
+    return np.array([(bar, TIMES_MS[bar], *rest) for bar, *rest in rows], dtype=FILL_DTYPE)
+
+
+def test_several_fills_are_one_trade() -> None:
+    trades = pair_trades(ladder_of(LADDER), TIMES_MS, 25.0)
+    columns = {name: trades[name].tolist() for name in trades.dtype.names}
+    assert columns == {
+        "direction": [1, -1],
+        "quantity": [3.0, 4.0],
+        "entry_bar": [1, 5],
+        "entry_time_ms": [HOUR_MS, 5 * HOUR_MS],
+        # 270 ÷ 3 and 184 ÷ 4.
+        "entry_price": [90.0, 46.0],
+        "entry_fee": [1.25, 3.0],
+        "exit_bar": [4, 9],
+        "exit_time_ms": [4 * HOUR_MS, 9 * HOUR_MS],
+        # 300 ÷ 3; 60, and what is left at 25: 110 ÷ 4.
+        "exit_price": [100.0, 27.5],
+        "exit_fee": [2.5, 0.5],
+        # 300 − 270 − 3.75; 184 − 110 − 3.5.
+        "profit": [26.25, 70.5],
+        "return": [26.25 / 270, 70.5 / 184],
+        "bars_held": [3, 4],
+        "is_open": [False, True],
+        "exit_reason": [FillReason.STOP_LOSS, -1],
+    }
+
+
+def test_trade_that_does_not_end_flat_is_rejected() -> None:
+    with pytest.raises(ValueError, match="does not end flat"):
+        pair_trades(ladder_of([LADDER[0], LADDER[4]]), TIMES_MS, 25.0)
+
+
+def test_scattered_fills_of_a_trade_are_rejected() -> None:
+    with pytest.raises(ValueError, match="not side by side"):
+        pair_trades(ladder_of([*LADDER[:3], LADDER[4], LADDER[3]]), TIMES_MS, 25.0)
 
 
 def test_entry_worth_nothing_has_no_return() -> None:

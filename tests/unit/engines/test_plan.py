@@ -6,6 +6,7 @@ import math
 
 import pytest
 
+from src.domain.ladders import AddEntry, TakeProfit
 from src.domain.order_rules import EntryOrder, EntryType, Exits, Margin, Sizing
 from src.domain.trading import Direction, FillTiming, IntrabarPolicy, TradingRules
 from src.engines.orders import LIMIT_ENTRY, MARKET_ENTRY, STOP_ENTRY, STOP_LIMIT_ENTRY
@@ -22,11 +23,16 @@ def test_every_rule_is_in_the_plan() -> None:
         sizing=Sizing(fixed_units=3.0),
         direction=Direction.SHORT,
         entry=EntryOrder(
-            type=EntryType.STOP_LIMIT, offset_rate=0.03, life_bars=4, limit_offset_rate=0.12, is_repriced=True
+            type=EntryType.STOP_LIMIT,
+            offset_rate=0.03,
+            life_bars=4,
+            limit_offset_rate=0.12,
+            is_repriced=True,
+            additions=(AddEntry(move=-0.25, size=2.0),),
         ),
         exits=Exits(
             stop_loss_rate=0.05,
-            take_profit_rate=0.06,
+            take_profits=(TakeProfit(rate=0.01, portion=0.5), TakeProfit(rate=0.02, after_bars=7)),
             trailing_stop_rate=0.07,
             trailing_start_rate=0.09,
             break_even_rate=0.1,
@@ -41,7 +47,8 @@ def test_every_rule_is_in_the_plan() -> None:
     plan = build_plan(rules)
     assert math.isnan(plan.quote_amount)
     assert math.isnan(plan.risk_fraction)
-    assert plan._replace(quote_amount=0.0, risk_fraction=0.0) == Plan(
+    assert math.isnan(plan.take_profit_rate)
+    assert plan._replace(quote_amount=0.0, risk_fraction=0.0, take_profit_rate=0.0) == Plan(
         fee_rate=0.01,
         maker_fee_rate=-0.005,
         slippage_rate=0.02,
@@ -60,7 +67,7 @@ def test_every_rule_is_in_the_plan() -> None:
         limit_offset_rate=0.12,
         reprices_entry=True,
         stop_loss_rate=0.05,
-        take_profit_rate=0.06,
+        take_profit_rate=0.0,
         trailing_stop_rate=0.07,
         trailing_start_rate=0.09,
         break_even_rate=0.1,
@@ -70,7 +77,20 @@ def test_every_rule_is_in_the_plan() -> None:
         exits_on_signal=False,
         closes_at_end=True,
         is_optimistic=True,
+        has_rungs=True,
+        target_count=2,
+        targets=((0.01, 0.5, 0), (0.02, math.inf, 7), *[(math.nan,) * 3] * 14),
+        addition_count=1,
+        additions=((-0.25, 2.0), *[(math.nan,) * 2] * 15),
+        most_fills=5,
     )
+
+
+def test_single_target_moves_with_additions() -> None:
+    entry, exits = EntryOrder(additions=(AddEntry(move=0.1),)), Exits(take_profit_rate=0.06)
+    plan = build_plan(TradingRules(fill=FillTiming.NEXT_OPEN, entry=entry, exits=exits))
+    assert math.isnan(plan.take_profit_rate)
+    assert (plan.target_count, plan.targets[0]) == (1, (0.06, math.inf, 0))
 
 
 def test_rules_not_given_are_nan_or_never() -> None:
@@ -82,6 +102,7 @@ def test_rules_not_given_are_nan_or_never() -> None:
     assert plan.moves_stops is False
     assert (plan.margin_rate, plan.maintenance_rate) == (1.0, 0.004)
     assert (plan.exits_on_signal, plan.closes_at_end, plan.cooldown_bars) == (True, False, 0)
+    assert (plan.has_rungs, plan.most_fills) == (False, 2)
     assert (plan.is_filled_at_close, plan.is_optimistic, plan.entry_kind) == (False, False, MARKET_ENTRY)
 
 

@@ -169,6 +169,21 @@ def test_added_table_field_gets_its_default(monkeypatch: pytest.MonkeyPatch) -> 
     assert decode(_with_fills(older)).simulation.fills["fee"].tolist() == [-1.0, -1.0]
 
 
+def test_fills_of_older_documents_are_paired() -> None:
+    fills = np.repeat(make_result().simulation.fills, 2)
+    fills["trade"] = 9
+    older = fills[[name for name in FILL_DTYPE.names or () if name != "trade"]]
+    older = np.array(older.tolist(), dtype=[(name, FILL_DTYPE[name]) for name in older.dtype.names or ()])[:3]
+    document = with_details(
+        lambda details: details["columns"]["simulation.fills"].update(
+            dtype=[[name, older.dtype[name].str] for name in older.dtype.names or ()], shape=[3]
+        )
+    )
+    parts = {**document.parts, "simulation.fills": zlib.compress(older.tobytes())}
+    read = decode(ResultDocument(summary=document.summary, parts=parts)).simulation.fills
+    assert read["trade"].tolist() == [0, 0, 1]
+
+
 def _with_fills(fills: np.ndarray[Any, Any]) -> ResultDocument:
     document = with_details(
         lambda details: details["columns"]["simulation.fills"].update(

@@ -96,9 +96,10 @@ export function settingsToSend({ market, trading }, parameters, user) {
   };
 }
 
-/** The own name of the field that an error is about; null without one. */
+/** The own name of the field that an error is about, of one of a list's objects that of the list; null without one. */
 export function fieldOf(error) {
-  return error?.field ? error.field.split(".").at(-1) : null;
+  if (!error?.field) return null;
+  return /(\w+)\[\d+\]/.exec(error.field)?.[1] ?? error.field.split(".").at(-1);
 }
 
 /** An error whose sentences name the controls as they are labeled. */

@@ -21,6 +21,8 @@ export function toValue(parameter, text) {
         .filter(Boolean);
     case "NUMBERS_BY_NAME":
       return toNumbersByName(trimmed);
+    case "OBJECTS":
+      return toObjects(trimmed);
     default:
       return trimmed;
   }
@@ -50,6 +52,15 @@ function toNumber(text) {
   return Number.isFinite(value) ? value : text;
 }
 
+// Text that is no JSON goes to the service as it is, too.
+function toObjects(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
+  }
+}
+
 function toNumbersByName(text) {
   const found = {};
   for (const part of text.split(/[,\n]/).filter((one) => one.trim())) {
@@ -59,10 +70,12 @@ function toNumbersByName(text) {
   return found;
 }
 
+const isObject = (value) => typeof value === "object" && value !== null;
+
 /** The text of a control for a value of the service. */
 export function toText(value) {
   if (value === null || value === undefined) return "";
-  if (Array.isArray(value)) return value.join(", ");
+  if (Array.isArray(value)) return value.some(isObject) ? JSON.stringify(value) : value.join(", ");
   if (typeof value === "object") {
     return Object.entries(value)
       .map(([name, one]) => `${name} = ${one}`)
@@ -84,6 +97,7 @@ export function withLabels(message, names) {
 
 function placeholderOf(parameter) {
   if (parameter.default !== null && parameter.default !== undefined) return toText(parameter.default);
+  if (parameter.type === "OBJECTS") return toText(parameter.example);
   return parameter.default_meaning ?? "";
 }
 
@@ -144,6 +158,11 @@ export function ParameterField({ prefix, parameter, value, onChange, error, labe
 
 const TYPES = { integer: "INTEGER", number: "NUMBER", boolean: "BOOLEAN" };
 
+function typeOf(kind, components) {
+  const isOfObjects = kind.type === "array" && resolve(kind.items, components).type === "object";
+  return isOfObjects ? "OBJECTS" : TYPES[kind.type];
+}
+
 /** A JSON Schema, or the component of the OpenAPI document that it refers to; what stands beside a reference wins. */
 export function resolve(schema, components) {
   if (!schema.$ref) return schema;
@@ -158,7 +177,8 @@ export function parametersOf(schema, components) {
     return {
       name,
       meaning: property.description ?? "",
-      type: choices.length ? "CHOICE" : (kinds.map((kind) => TYPES[kind.type]).find(Boolean) ?? "TEXT"),
+      type: choices.length ? "CHOICE" : (kinds.map((kind) => typeOf(kind, components)).find(Boolean) ?? "TEXT"),
+      example: property.examples?.[0],
       unit: null,
       choices,
       default: null,

@@ -98,7 +98,10 @@ export function isNothing(value) {
 /** A setting as words, "n = 14, m = 3" if it has parts; `formatOne` writes a value without parts. */
 export function formatSetting(value, formatOne = String) {
   if (isNothing(value)) return NOTHING;
-  if (Array.isArray(value)) return value.map((one) => formatSetting(one, formatOne)).join(", ");
+  if (Array.isArray(value)) {
+    const isOfObjects = typeof value[0] === "object";
+    return value.map((one) => formatSetting(one, formatOne)).join(isOfObjects ? "; " : ", ");
+  }
   if (typeof value !== "object") return formatOne(value);
   return Object.entries(value)
     .map(([name, one]) => `${name} = ${formatSetting(one, formatOne)}`)

@@ -12,6 +12,8 @@ export const SHAPES = {
   lozenge: { path: "M0 -1.1 L1.1 0 L0 1.1 L-1.1 0 Z", isHollow: true },
   bar: { path: "M-0.4 -1.1 H0.4 V1.1 H-0.4 Z" },
   hourglass: { path: "M-0.9 -1 H0.9 L-0.9 1 H0.9 Z" },
+  plus: { path: "M-1 0 H1 M0 -1 V1", isHollow: true },
+  house: { path: "M-0.8 1 V-0.2 L0 -1.1 L0.8 -0.2 V1 Z", isHollow: true },
   cross: { path: "M-0.9 -0.9 L0.9 0.9 M-0.9 0.9 L0.9 -0.9", isHollow: true },
 };
 
@@ -25,6 +27,8 @@ const OF_REASON = {
   liquidation: "cross",
   break_even: "lozenge",
   end: "bar",
+  add_limit: "plus",
+  add_stop: "house",
 };
 
 /** The shape of a fill: triangles for signals, another one for each other reason. */

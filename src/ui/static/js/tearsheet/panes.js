@@ -29,6 +29,8 @@ export const REASONS = {
   liquidation: "Liquidation",
   break_even: "Break-even stop",
   end: "End of the data",
+  add_limit: "Added by a limit order",
+  add_stop: "Added by a stop order",
 };
 
 export function Shape({ name, className }) {

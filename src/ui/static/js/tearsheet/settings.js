@@ -68,12 +68,17 @@ function Metrics({ metrics }) {
   </details>`;
 }
 
+/** Whether a setting is a list of objects, as scaled targets are. */
+function isLadder(value) {
+  return Array.isArray(value) && value.length > 0 && typeof value[0] === "object";
+}
+
 export function Settings({ run, actions }) {
   const { strategy } = run;
   const parameters = Object.entries(strategy.parameters ?? {}).filter(([, value]) => !isNothing(value));
   const own = new Set(parameters.map(([name]) => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)));
   const settings = Object.entries(run.settings).filter(
-    ([name, value]) => value !== null && typeof value !== "object" && !own.has(name),
+    ([name, value]) => value !== null && (typeof value !== "object" || isLadder(value)) && !own.has(name),
   );
   return html`<section class="panel" aria-labelledby="settings-title">
     <div class="panel-head"><h2 id="settings-title">How it was made</h2></div>

@@ -1,0 +1,32 @@
+"""The walk through a bar: what it remembers, and that both ways start from the same book."""
+
+from __future__ import annotations
+
+import math
+from typing import get_type_hints
+
+from src.engines.book import Book, create_book
+from src.engines.walk import Memory, remember, restore
+
+LEFT_ALONE = {
+    "entry_side", "entry_kind", "entry_level", "entry_last_bar",  # no entry waits while a position is open
+    "entry_bar", "first_units", "trailing_level",  # set when it opens, and at the end of a bar
+    "ambiguous_bars",  # counts the difference of both ways
+}  # fmt: skip
+
+
+def test_all_that_a_walk_changes_is_remembered() -> None:
+    assert set(get_type_hints(Memory)) | LEFT_ALONE == set(get_type_hints(Book))
+    assert not set(get_type_hints(Memory)) & LEFT_ALONE
+
+
+def test_restored_book_is_the_remembered_one() -> None:
+    books = create_book(1.0)
+    for number, name in enumerate(books.dtype.names or ()):
+        books[name] = number + 1
+    before = books.copy()
+    memory = remember(books[0])
+    for name in Memory._fields:
+        books[name] = math.e if books.dtype[name].kind == "f" else -7
+    restore(books[0], memory)
+    assert books.tobytes() == before.tobytes()
