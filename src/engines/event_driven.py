@@ -49,6 +49,17 @@ Consequences:
   stays, with its orders.
 - With leverage, the liquidation level of a position of either side is a stop of its own margin; a fill that would leave
   nothing of the margin is made at the price that leaves exactly nothing.
+- A position with `take_profits` or `add_entries` walks through the bar in place of 2: from the open to one extreme, to
+  the other, and to the close, and fills on each way what it reaches, nearest first. `PESSIMISTIC` goes to the worse
+  extreme first, `OPTIMISTIC` to the better one; with `add_entries`, which of both ways leaves less equity at the close,
+  or more. The bar is counted as ambiguous if the ways differ. In the bar of an entry inside it, an extreme that may
+  have come before the fill is the first one that the walk goes to, or none.
+- Of `take_profits` those with the highest `after_bars` that is not over the position's age (bars since its entry's) are
+  in force. Each closes its part once, of all units that the position was given so far, and at most what is left.
+- An addition below the mean entry price of a long (above that of a short) is a limit order, one on the other side a
+  stop order. After it, stop loss, targets, further additions and the liquidation level are placed anew from the mean
+  entry price (by units, of what is held), also farther away; the break-even stop begins anew; the trailing stop stays.
+- At the open a stop goes before targets, targets before additions.
 - Volume is ignored: a bar without trades fills orders at its prices.
 """
 

@@ -30,7 +30,8 @@ def pair_trades(fills: NDArray[np.void], time_ms: NDArray[np.int64], last_close:
     NDArray
         [t] of `TRADE_DTYPE`, in the order of entry.
     """
-    numbers = fills["trade"]
+    # Columns of their own are read ten times as fast as those of the records.
+    numbers, side, units, price, fee = (fills[name].copy() for name in ("trade", "side", "quantity", "price", "fee"))
     firsts = np.flatnonzero(np.diff(numbers, prepend=-1))
     lasts = np.append(firsts[1:], len(fills)) - 1
     count = len(firsts)
@@ -39,42 +40,42 @@ def pair_trades(fills: NDArray[np.void], time_ms: NDArray[np.int64], last_close:
     trades = np.zeros(count, dtype=TRADE_DTYPE)
     if not count:
         return trades
-    trades["direction"] = fills["side"][firsts]
-    is_entry = fills["side"] == trades["direction"][numbers]
-    trades["quantity"], entry_value, trades["entry_price"], trades["entry_fee"] = _add_up(fills[is_entry], count)
-    exited, exit_value, trades["exit_price"], trades["exit_fee"] = _add_up(fills[~is_entry], count)
-    # Summed in the order of the engines, so that flat is exactly 0.
-    left = np.abs(np.bincount(numbers, weights=fills["side"] * fills["quantity"], minlength=count))
+
+    def add_up(amounts: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Add amounts [f] up by trade, in the order of the fills."""
+        return np.bincount(numbers, weights=amounts, minlength=count).astype(np.float64)
+
+    # Summed as the engines do, so that flat is exactly 0.
+    left = np.abs(add_up(side * units))
     if left[:-1].any():
         raise ValueError("a trade before the last one does not end flat")
-    for column in ("bar", "time_ms"):
-        trades[f"entry_{column}"], trades[f"exit_{column}"] = fills[column][firsts], fills[column][lasts]
+    trades["direction"] = side[firsts]
+    is_entry = side == side[firsts][numbers]
+    values = {}
+    for kind, is_own, ends in (("entry", is_entry, firsts), ("exit", ~is_entry, lasts)):
+        traded, values[kind] = add_up(np.where(is_own, units, 0.0)), add_up(np.where(is_own, price * units, 0.0))
+        mean = np.divide(values[kind], traded, out=np.zeros(count), where=traded > 0)
+        # The price itself of a single fill, not its value ÷ its units.
+        trades[f"{kind}_price"] = np.where(add_up(is_own) == 1, price[ends], mean)
+        trades[f"{kind}_fee"] = add_up(np.where(is_own, fee, 0.0))
+        for column in ("bar", "time_ms"):
+            trades[f"{kind}_{column}"] = fills[column][ends]
+        if kind == "entry":
+            trades["quantity"] = traded
     trades["exit_reason"] = fills["reason"][lasts]
     if left[-1]:
+        has_exits = values["exit"][-1] > 0
+        values["exit"][-1] += left[-1] * last_close
         trades["is_open"][-1] = True
         trades["exit_reason"][-1] = -1
         trades["exit_bar"][-1] = len(time_ms) - 1
         trades["exit_time_ms"][-1] = time_ms[-1]
-        exit_value[-1] += left[-1] * last_close
-        trades["exit_price"][-1] = exit_value[-1] / trades["quantity"][-1] if exited[-1] else last_close
+        trades["exit_price"][-1] = values["exit"][-1] / trades["quantity"][-1] if has_exits else last_close
     fees = trades["entry_fee"] + trades["exit_fee"]
-    trades["profit"] = (exit_value - entry_value) * trades["direction"] - fees
-    np.divide(trades["profit"], entry_value, out=trades["return"], where=entry_value > 0)
+    trades["profit"] = (values["exit"] - values["entry"]) * trades["direction"] - fees
+    np.divide(trades["profit"], values["entry"], out=trades["return"], where=values["entry"] > 0)
     trades["bars_held"] = trades["exit_bar"] - trades["entry_bar"]
     return trades
-
-
-def _add_up(fills: NDArray[np.void], count: int) -> tuple[NDArray[np.float64], ...]:
-    """Return units, value, mean price and fees [count] of the fills of each trade; the price itself of a single one."""
-    numbers = fills["trade"]
-    units, value, fees = (
-        np.bincount(numbers, weights=weights, minlength=count).astype(np.float64)
-        for weights in (fills["quantity"], fills["price"] * fills["quantity"], fills["fee"])
-    )
-    price = np.divide(value, units, out=np.zeros(count), where=units > 0)
-    is_single = np.bincount(numbers, minlength=count)[numbers] == 1
-    price[numbers[is_single]] = fills["price"][is_single]
-    return units, value, price, fees
 
 
 def check_growth(balances: NDArray[np.float64]) -> None:

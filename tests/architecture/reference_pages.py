@@ -74,6 +74,10 @@ def errors_table() -> str:
 def parameters_table() -> str:
     """One table of the parameters of every backtest, and one for each strategy of the registry."""
     parts = ["## Every backtest", _parameters(parameters_of(BacktestRequest))]
+    for item in parameters_of(BacktestRequest):
+        if item.rung_kind is not None:
+            summary = (item.rung_kind.__doc__ or "").partition("\n")[0]
+            parts += [f"## A rung of `{item.parameter.name}`", summary, _parameters(parameters_of(item.rung_kind))]
     for name, params in PARAMS.items():
         parts += [f"## Strategy `{name}`", summary_of(name), _parameters(parameters_of(params))]
     return "\n\n".join(parts)
@@ -110,6 +114,8 @@ def _allowed(item: DeclaredParameter) -> str:
         choices = tuple(str(member.value) for member in item.kind)
     if choices:
         return ", ".join(f"`{choice}`" for choice in choices)
+    if item.rung_kind is not None:
+        return f"a list of at most {item.parameter.max_length} objects"
     return "" if item.parameter.bounds is None else str(item.parameter.bounds)
 
 
