@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from src.domain.annualization import Annualization, AnnualizationSettings, annualize
 from src.domain.bars import Bars
 from src.domain.errors import InvalidInput
+from src.domain.ladders import TakeProfit
 from src.domain.order_rules import EntryOrder, EntryType, Exits, Sizing
 from src.domain.signals import Signals, StrategyDescription
 from src.domain.simulation import Simulation
@@ -240,6 +241,7 @@ def bisect(bars: Bars, signals: Signals, rules: TradingRules) -> float:
         {},
         {"exits": Exits(stop_loss_rate=0.03, take_profit_rate=0.05)},
         {"exits": Exits(trailing_stop_rate=0.04, max_bars=9), "entry": EntryOrder(type=EntryType.STOP)},
+        {"exits": Exits(take_profits=(TakeProfit(rate=0.02, portion=0.5), TakeProfit(rate=0.05)))},
         {"sizing": Sizing(equity_fraction=0.4)},
         {"sizing": FIXED},
         {"sizing": FIXED, "direction": Direction.SHORT},

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from src.domain.ladders import AddEntry, TakeProfit
 from src.domain.order_rules import EntryOrder, EntryType, Exits, Sizing
 from src.domain.runs import BacktestResult
 from src.domain.trading import Direction, EngineName, FillTiming, IntrabarPolicy, TradingRules
-from src.judgement.trial_keys import trial_key
+from src.judgement.trial_keys import decisive_rules, trial_key
 from src.metrics.returns import simple_returns
 from src.service.backtests import BacktestService
 from src.service.judging import sweep_keys
@@ -154,3 +155,15 @@ async def test_row_of_sweep_has_key_of_its_run(service: BacktestService, rules: 
         [float(equity[equity > 0].min()) / cash],
     )
     assert list(keys) == keys_of(service)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"entry": EntryOrder(additions=(AddEntry(move=-0.1),))},
+        {"exits": Exits(take_profits=(TakeProfit(rate=0.1),))},
+    ],
+)
+def test_ladders_and_their_policy_decide(changes: dict[str, Any]) -> None:
+    rules = TradingRules(fill=FillTiming.NEXT_OPEN, intrabar=IntrabarPolicy.OPTIMISTIC, **changes)
+    assert decisive_rules(rules, is_cash_kept=True) == rules

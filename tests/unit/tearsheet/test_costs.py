@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from src.domain.ladders import AddEntry
 from src.domain.order_rules import EntryOrder, EntryType, Exits, Sizing
 from src.domain.signals import Action, Signals, StrategyDescription
 from src.domain.simulation import FillReason
@@ -55,6 +56,10 @@ def test_gross_profit_is_that_without_costs() -> None:
          [FillReason.STOP, FillReason.TAKE_PROFIT], [True, False]),
         ({"exits": Exits(stop_loss_rate=0.1)}, [FillReason.SIGNAL, FillReason.STOP_LOSS], [True, True]),
         ({"exits": Exits(trailing_stop_rate=0.1)}, [FillReason.SIGNAL, FillReason.TRAILING_STOP], [True, True]),
+        ({"entry": EntryOrder(additions=(AddEntry(move=-0.05),)), "sizing": Sizing(fixed_units=1.0)},
+         [FillReason.SIGNAL, FillReason.ADD_LIMIT], [True, False]),
+        ({"entry": EntryOrder(additions=(AddEntry(move=0.02),)), "sizing": Sizing(fixed_units=1.0)},
+         [FillReason.SIGNAL, FillReason.ADD_STOP], [True, True]),
     ],
 )  # fmt: skip
 def test_slippage_is_paid_by_market_orders_and_stops(
