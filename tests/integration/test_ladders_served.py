@@ -129,7 +129,7 @@ def test_result_with_ladders_is_stored_and_reproduced(service: str) -> None:
 )
 def test_refused_ladders_name_rung_and_field(service: str, fields: Any, field: str, message: str) -> None:
     answer = run(service, **fields)
-    assert answer.status_code == 400, answer.text
+    assert answer.status_code == 422, answer.text
     assert (answer.json()["field"], answer.json()["message"]) == (field, message)
 
 
