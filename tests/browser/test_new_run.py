@@ -77,19 +77,6 @@ def test_changed_parameters_and_costs_are_sent(visit: Visit, service: str) -> No
     assert (settings["source"], settings["seed"], settings["limit"]) == ("simulated", 7, 600)
 
 
-def test_targets_of_parts_are_sent_as_objects(visit: Visit, service: str) -> None:
-    page = visit.open("/new")
-    open_all_details(page)
-    page.locator("#trading-engine").select_option("EVENT_DRIVEN")
-    page.locator("#trading-take_profits").fill('[{"rate": 0.02, "portion": 0.5}, {"rate": 0.1, "afterBars": 3}]')
-    simulate(page)
-    assert run_and_read(page, service)["settings"]["take_profits"] == [
-        {"rate": 0.02, "portion": 0.5, "after_bars": 0},
-        {"rate": 0.1, "portion": None, "after_bars": 3},
-    ]
-    expect(page.get_by_text("rate = 0.02, portion = 0.5")).to_be_visible()
-
-
 def test_strategy_without_parameters_runs(visit: Visit, service: str) -> None:
     page = visit.open("/new?strategy=buy_and_hold")
     simulate(page)
