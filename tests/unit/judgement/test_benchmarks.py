@@ -199,8 +199,9 @@ def test_last_signal_is_lost_one_bar_late() -> None:
 def test_all_cash_run_breaks_even_at_the_fee(market: Market, rules: TradingRules, is_named: bool) -> None:
     bars, signals = market
     sizing = Sizing(equity_fraction=1.0) if is_named else Sizing()
-    exits = replace(rules.exits, break_even_rate=None)
+    exits = replace(rules.exits, break_even_rate=None, take_profits=())
     rules = replace(rules.with_one_fee(rules.fee_rate), direction=Direction.LONG, sizing=sizing, exits=exits)
+    rules = replace(rules, entry=replace(rules.entry, additions=()))
     own, counted = run(bars, signals, rules), CountedRun()
     fee = find_break_even_fee(bars, signals, rules, own, counted)
     assert not counted.rules, "the formula needs no run"
