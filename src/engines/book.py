@@ -332,7 +332,7 @@ def fill_exits(book: Book, fills: NDArray[np.void], bar: int, proven: BarPrices,
 
 @compiled
 def fill_resting_entry(book: Book, fills: NDArray[np.void], bar: int, prices: BarPrices, plan: Plan) -> None:
-    """Fill the entry whose level the bar's range reaches, or let it expire.
+    """Fill the entry whose level the bar's range reaches.
 
     For the new position the rest of the bar begins at the entry's level, with the prices that the bar proves.
     """
@@ -343,7 +343,12 @@ def fill_resting_entry(book: Book, fills: NDArray[np.void], bar: int, prices: Ba
         proven = proven_after_entry(prices, level, side, kind)
         fill_exits(book, fills, bar, proven, prices, plan)
         move_stops(book, proven, plan)
-    elif bar >= book.entry_last_bar:
+
+
+@compiled
+def expire_entry(book: Book, bar: int) -> None:
+    """Remove the entry that still waits after the last bar in which it may be filled."""
+    if bar >= book.entry_last_bar:
         book.entry_side = 0
 
 

@@ -77,6 +77,7 @@ from src.engines.book import (
     Book,
     create_book,
     end_run,
+    expire_entry,
     fill_exits,
     fill_market_orders,
     fill_passed_orders,
@@ -111,13 +112,18 @@ def has_event(book: Book, bar: int, prices: BarPrices, signal: int) -> bool:
 
 
 @compiled
-def step(book: Book, fills: NDArray[np.void], bar: int, prices: BarPrices, signal: int, plan: Plan) -> None:
-    """Take the book through one bar, up to its close and the orders for `signal`.
+def open_bar(book: Book, fills: NDArray[np.void], bar: int, open: float, plan: Plan) -> None:
+    """Fill the market orders that wait for the open.
 
-    A cheap check precedes each event, because passing on the array `fills` costs more than the check.
+    A cheap check precedes each event, here and below, because passing on the array `fills` costs more than the check.
     """
     if not plan.is_filled_at_close and has_market_order(book, bar, plan):
-        fill_market_orders(book, fills, bar, prices.open, plan)
+        fill_market_orders(book, fills, bar, open, plan)
+
+
+@compiled
+def trade_range(book: Book, fills: NDArray[np.void], bar: int, prices: BarPrices, plan: Plan) -> None:
+    """Fill what rests in the market while prices go from the open through the range: of a bar, or of a part of one."""
     if has_passed_order(book, prices.open):
         fill_passed_orders(book, fills, bar, prices, plan)
     if has_reached_exit(book, prices):
@@ -125,11 +131,25 @@ def step(book: Book, fills: NDArray[np.void], bar: int, prices: BarPrices, signa
     move_stops(book, prices, plan)
     if book.entry_side != 0:
         fill_resting_entry(book, fills, bar, prices, plan)
+
+
+@compiled
+def close_bar(book: Book, fills: NDArray[np.void], bar: int, prices: BarPrices, signal: int, plan: Plan) -> None:
+    """Let entries expire, place the orders for `signal`, and fill the market orders that do not wait for the open."""
+    expire_entry(book, bar)
     place_orders(book, bar, prices.close, signal, plan)
     if plan.reprices_entry:
         reprice_entry(book, prices.close, plan)
     if plan.is_filled_at_close and has_market_order(book, bar, plan):
         fill_market_orders(book, fills, bar, prices.close, plan)
+
+
+@compiled
+def step(book: Book, fills: NDArray[np.void], bar: int, prices: BarPrices, signal: int, plan: Plan) -> None:
+    """Take the book through one bar, up to its close and the orders for `signal`."""
+    open_bar(book, fills, bar, prices.open, plan)
+    trade_range(book, fills, bar, prices, plan)
+    close_bar(book, fills, bar, prices, signal, plan)
 
 
 @compiled
