@@ -12,8 +12,9 @@ from src.domain.annualization import AnnualizationSettings
 from src.domain.arrays import freeze
 from src.domain.bar_quality import DataQuality
 from src.domain.error_text import FieldName, quote
-from src.domain.errors import InvalidInput
+from src.domain.errors import InvalidInput, bad_value
 from src.domain.instants import check_times
+from src.domain.intervals import Interval, intervals_inside
 from src.domain.judgement import Judgement, LedgerSnapshot, SampleResult
 from src.domain.market import MarketRequest
 from src.domain.model_files import USER_ID_PATTERN, check_user_id
@@ -76,6 +77,7 @@ class BacktestRequest:
             raise ValueError(f"the limit is {quote(self.market.limit)}, which is not a count up to {MAX_COUNT}")
         if self.engine is EngineName.VECTORIZED and (settings := self.rules.event_driven_settings()):
             raise event_driven_only(settings)
+        _check_detail(self.rules.detail, self.market.interval)
         if self.strategy.can_short and self.rules.direction is Direction.LONG:
             raise InvalidInput(
                 "{field} is {got}, and the strategy enters shorts. Allowed: {allowed}, with the event-driven engine.",
@@ -112,6 +114,22 @@ class CrossCheck:
     largest_equity_difference: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Detail:
+    """What finer bars settled in a run, and what it would have been without them.
+
+    Counts are of bars; `total_return_without` is in per cent. `fingerprint` is the SHA-256 of the finer bars that were
+    fetched, None if there were none.
+    """
+
+    interval: str
+    resolved_bars: int
+    unresolved_bars: int
+    ambiguous_bars_without: int
+    total_return_without: float
+    fingerprint: str | None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class BacktestResult:
     """One finished backtest.
@@ -137,6 +155,7 @@ class BacktestResult:
     warnings: tuple[str, ...] = ()
     timings_ms: Mapping[str, float] = field(default_factory=dict)
     cross_check: CrossCheck | None = None
+    detail: Detail | None = None
     verdict_level: VerdictLevel | None = None
     out_of_sample_level: VerdictLevel | None = None
     judgement: Judgement | None = None
@@ -229,3 +248,9 @@ def _check_warm_up(bars: int | None) -> None:
     """Raise ValueError if a number of warm-up bars is negative or too large; None is allowed."""
     if bars is not None and not 0 <= bars <= MAX_WARM_UP_BARS:
         raise ValueError(f"{quote(bars)} warm-up bars, expected 0 to {MAX_WARM_UP_BARS}")
+
+
+def _check_detail(detail: Interval | None, interval: Interval) -> None:
+    allowed = [finer.name for finer in intervals_inside(interval)]
+    if detail is not None and detail.name not in allowed:
+        raise bad_value("detailInterval", got=detail.name, allowed=allowed or "none: no bars are shorter")

@@ -89,8 +89,9 @@ class Simulation:
     `equity`, `cash`, `position` [n] float64 at each bar's close, equity = cash + position × close; `position` in units
     of the base asset, negative when short. `fills` and `trades` are structured arrays (`FILL_DTYPE`, `TRADE_DTYPE`) in
     time order. `reduced_entries` counts entries cut to what cash allowed, `ambiguous_bars` the bars in which
-    `IntrabarPolicy` decided, `liquidations` the positions that lost their margin. With leverage, cash is negative by
-    what is borrowed.
+    `IntrabarPolicy` decided, `liquidations` the positions that lost their margin. `resolved_bars` counts the bars that
+    were traded by the finer bars inside them, `unresolved_bars` those whose finer bars are not whole. With leverage,
+    cash is negative by what is borrowed.
     """
 
     equity: NDArray[np.float64]
@@ -102,6 +103,8 @@ class Simulation:
     ambiguous_bars: int = 0
     is_liquidated: bool = False
     liquidations: int = 0
+    resolved_bars: int = 0
+    unresolved_bars: int = 0
     warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

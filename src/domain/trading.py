@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Final
 
 from src.domain.errors import InvalidInput
+from src.domain.intervals import INTERVALS, Interval
 from src.domain.order_rules import MAX_AMOUNT, MIN_CASH, EntryOrder, Exits, Margin, Sizing
 from src.domain.parameters import FRACTION, Bounds, check_parameters, parameter, parameters_of
 
@@ -118,6 +119,17 @@ class TradingRules:
         meaning="What is taken if a bar does not tell what it hit after the entry: PESSIMISTIC or OPTIMISTIC",
         default=IntrabarPolicy.PESSIMISTIC,
         is_event_driven_only=True,
+    )
+    detail: Interval | None = parameter(
+        name="detail_interval",
+        meaning="Bars of this length, such as 1m, tell the order of prices inside each bar in which orders or a "
+        "position may do something; shorter than the interval",
+        default=None,
+        choices=tuple(INTERVALS),
+        default_meaning="intrabar decides",
+        is_event_driven_only=True,
+        read=lambda text, field: Interval.named(text, field=field),
+        write=lambda interval: interval.name,
     )
 
     def __post_init__(self) -> None:

@@ -56,7 +56,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from dataclasses import replace
+from typing import Any, Final
 
 import numpy as np
 from numba import njit
@@ -69,87 +70,21 @@ from src.domain.signals import Signals
 from src.domain.simulation import FILL_DTYPE, Simulation
 from src.domain.trading import TradingRules
 from src.engines import account as money_rules
+from src.engines import bar_steps
 from src.engines import book as book_steps
+from src.engines import detail as detail_steps
 from src.engines import orders as matching_rules
 from src.engines import plan as plan_layout
 from src.engines.account import mark_to_market
-from src.engines.book import (
-    Book,
-    create_book,
-    end_run,
-    expire_entry,
-    fill_exits,
-    fill_market_orders,
-    fill_passed_orders,
-    fill_resting_entry,
-    has_market_order,
-    has_passed_order,
-    has_reached_exit,
-    move_stops,
-    place_orders,
-    reprice_entry,
-)
+from src.engines.bar_steps import has_event, step
+from src.engines.book import create_book, end_run, move_stops
 from src.engines.compiled import compiled, fingerprint
+from src.engines.detail import ASKED, NOT_ASKED, RESOLVED, cached_inside, find_finer
 from src.engines.ledger import check_growth, pair_trades
 from src.engines.orders import BarPrices
-from src.engines.plan import Plan, build_plan, plan_record
+from src.engines.plan import build_plan, plan_record
 
 Prices = NDArray[np.float64]
-
-
-@compiled
-def has_event(book: Book, bar: int, prices: BarPrices, signal: int) -> bool:
-    """Return whether the bar may do more than move the stops: a signal, a waiting order or a level reached.
-
-    The open is inside the bar's range, so it passes no level of a position that the range does not reach.
-    """
-    return (
-        signal != 0
-        or book.entry_side != 0
-        or book.exit_waits != 0
-        or (book.position != 0.0 and (bar >= book.time_exit_bar or has_reached_exit(book, prices)))
-    )
-
-
-@compiled
-def open_bar(book: Book, fills: NDArray[np.void], bar: int, open: float, plan: Plan) -> None:
-    """Fill the market orders that wait for the open.
-
-    A cheap check precedes each event, here and below, because passing on the array `fills` costs more than the check.
-    """
-    if not plan.is_filled_at_close and has_market_order(book, bar, plan):
-        fill_market_orders(book, fills, bar, open, plan)
-
-
-@compiled
-def trade_range(book: Book, fills: NDArray[np.void], bar: int, prices: BarPrices, plan: Plan) -> None:
-    """Fill what rests in the market while prices go from the open through the range: of a bar, or of a part of one."""
-    if has_passed_order(book, prices.open):
-        fill_passed_orders(book, fills, bar, prices, plan)
-    if has_reached_exit(book, prices):
-        fill_exits(book, fills, bar, prices, prices, plan)
-    move_stops(book, prices, plan)
-    if book.entry_side != 0:
-        fill_resting_entry(book, fills, bar, prices, plan)
-
-
-@compiled
-def close_bar(book: Book, fills: NDArray[np.void], bar: int, prices: BarPrices, signal: int, plan: Plan) -> None:
-    """Let entries expire, place the orders for `signal`, and fill the market orders that do not wait for the open."""
-    expire_entry(book, bar)
-    place_orders(book, bar, prices.close, signal, plan)
-    if plan.reprices_entry:
-        reprice_entry(book, prices.close, plan)
-    if plan.is_filled_at_close and has_market_order(book, bar, plan):
-        fill_market_orders(book, fills, bar, prices.close, plan)
-
-
-@compiled
-def step(book: Book, fills: NDArray[np.void], bar: int, prices: BarPrices, signal: int, plan: Plan) -> None:
-    """Take the book through one bar, up to its close and the orders for `signal`."""
-    open_bar(book, fills, bar, prices.open, plan)
-    trade_range(book, fills, bar, prices, plan)
-    close_bar(book, fills, bar, prices, signal, plan)
 
 
 @compiled
@@ -201,7 +136,9 @@ def _cached_on_disk(rules_fingerprint: str) -> Callable[..., None]:
     return cached_simulate  # type: ignore[no-any-return]
 
 
-_simulate = _cached_on_disk(fingerprint(money_rules, matching_rules, book_steps, plan_layout, simulation, actions))
+_RULES: Final = (money_rules, matching_rules, book_steps, bar_steps, plan_layout, simulation, actions)
+_simulate: Final = _cached_on_disk(fingerprint(*_RULES))
+_simulate_inside: Final = cached_inside(fingerprint(detail_steps, *_RULES))
 
 
 class EventDrivenEngine:
@@ -214,9 +151,39 @@ class EventDrivenEngine:
     def run(self, bars: Bars, signals: Signals, rules: TradingRules) -> Simulation:
         """Simulate the signals on the bars.
 
-        Raises ValueError if there is not one signal per bar; InvalidInput if the equity grows beyond `MAX_EQUITY`.
+        Finer bars inside them (`Bars.inside`) are used where the rules ask for a detail. Raises ValueError if there is
+        not one signal per bar; InvalidInput if the equity grows beyond `MAX_EQUITY`.
         """
-        return self.run_settled(bars, signals, rules, ())
+        if rules.detail is None or bars.inside is None:
+            return self.run_settled(bars, signals, rules, ())
+        return self._run_inside(bars, signals, rules, bars.inside)[0]
+
+    def find_detail(self, bars: Bars, signals: Signals, rules: TradingRules) -> NDArray[np.intp]:
+        """Return the numbers of the bars in which finer bars would be used and are not whole, in `Bars.inside` as it
+        is: where an exit or an entry is reached, or a stop moves."""
+        inside = bars.inside or bars.slice(0, 0)
+        return np.flatnonzero(self._run_inside(bars, signals, rules, inside)[1] == ASKED)
+
+    def _run_inside(
+        self, bars: Bars, signals: Signals, rules: TradingRules, inside: Bars
+    ) -> tuple[Simulation, NDArray[np.int8]]:
+        """Return the run, and of each bar whether its finer bars were asked for and there."""
+        if len(signals) != len(bars):
+            raise ValueError(f"{len(signals)} signals for {len(bars)} bars")
+        plan = build_plan(rules)
+        books, fills = create_book(rules.initial_cash), _allocate_fills(signals.action, plan.allowed_side)
+        cash, position, equity = np.empty((3, len(bars)))
+        answers = np.full(len(bars), NOT_ASKED, dtype=np.int8)
+        _simulate_inside(
+            (bars.open, bars.high, bars.low, bars.close), find_finer(bars, inside), signals.action, plan_record(plan),
+            books, fills, (cash, position, equity), answers,
+        )  # fmt: skip
+        counts = np.bincount(answers, minlength=RESOLVED + 1)
+        done = _conclude(bars, books[0], fills, cash, position, equity)
+        return (
+            replace(done, resolved_bars=int(counts[RESOLVED]), unresolved_bars=int(counts[ASKED])),
+            answers,
+        )
 
     def run_settled(
         self, bars: Bars, signals: Signals, rules: TradingRules, other_policy_bars: Sequence[int]
@@ -240,21 +207,27 @@ class EventDrivenEngine:
             _simulate((bar, bar + 1), *arrays, other_plans, *written)
             first = bar + 1
         _simulate((first, len(bars)), *arrays, plans, *written)
-        check_growth(equity)
-        ended = books[0]
-        fills = fills[: ended["fill_count"]].copy()
-        fills["time_ms"] = bars.open_time_ms[fills["bar"]]
-        return Simulation(
-            equity=equity,
-            cash=cash,
-            position=position,
-            fills=fills,
-            trades=pair_trades(fills, bars.open_time_ms, float(bars.close[-1]) if len(bars) else math.nan),
-            reduced_entries=int(ended["reduced_entries"]),
-            ambiguous_bars=int(ended["ambiguous_bars"]),
-            is_liquidated=bool(ended["is_liquidated"]),
-            liquidations=int(ended["liquidations"]),
-        )
+        return _conclude(bars, books[0], fills, cash, position, equity)
+
+
+def _conclude(
+    bars: Bars, ended: np.void, fills: NDArray[np.void], cash: Prices, position: Prices, equity: Prices
+) -> Simulation:
+    """Return what a run gives: its balances, and the fills and the counts of its book."""
+    check_growth(equity)
+    fills = fills[: ended["fill_count"]].copy()
+    fills["time_ms"] = bars.open_time_ms[fills["bar"]]
+    return Simulation(
+        equity=equity,
+        cash=cash,
+        position=position,
+        fills=fills,
+        trades=pair_trades(fills, bars.open_time_ms, float(bars.close[-1]) if len(bars) else math.nan),
+        reduced_entries=int(ended["reduced_entries"]),
+        ambiguous_bars=int(ended["ambiguous_bars"]),
+        is_liquidated=bool(ended["is_liquidated"]),
+        liquidations=int(ended["liquidations"]),
+    )
 
 
 def _allocate_fills(action: NDArray[np.int8], allowed_side: int) -> NDArray[np.void]:

@@ -30,6 +30,7 @@ from src.features.ohlcv import build_features
 from src.judgement.row_order import Rows
 from src.ports import Clock, Engine, ModelRunner, ResultStore, TrialLedger
 from src.service.computing import ComputeQueue
+from src.service.detail import DetailingEngine, fetch_with_detail
 from src.service.feature_warnings import feature_warnings
 from src.service.history import fetch_with_history
 from src.service.judging import (
@@ -77,6 +78,7 @@ class BacktestService:
 
     sources: SourceCatalogue
     engines: Mapping[EngineName, Engine]
+    detailing_engine: DetailingEngine
     store: ResultStore
     ledger: TrialLedger
     models: ModelService
@@ -190,6 +192,10 @@ class BacktestService:
             prediction = await self._predict(request, series, model_file, stopwatch)
         async with _until(deadline_s, too_much):
             predictions = None if prediction is None else prediction.predictions
+            with stopwatch.step("marketData"):
+                series = await fetch_with_detail(
+                    source, request, series, predictions, self.detailing_engine, self.computing
+                )
             computed, parts, fingerprint = await self.computing.run(
                 self._compute, request, series, predictions, stopwatch
             )
@@ -313,6 +319,7 @@ class BacktestService:
             ),
             timings_ms=stopwatch.elapsed_ms,
             cross_check=computed.cross_check,
+            detail=computed.detail,
             verdict_level=judged.judgement.verdict.level,
             out_of_sample_level=judged.out_of_sample_level,
             judgement=judged.judgement,

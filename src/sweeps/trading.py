@@ -21,9 +21,9 @@ from src.engines.account import (
     slipped_price,
     subtract,
 )
+from src.engines.bar_steps import has_event, step
 from src.engines.book import Book, end_run, move_stops
 from src.engines.compiled import compiled
-from src.engines.event_driven import has_event, step
 from src.engines.orders import BarPrices
 from src.engines.plan import NEVER
 from src.metrics.returns import ROUNDING

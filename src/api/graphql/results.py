@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Annotated, Any, TypeVar
 
@@ -72,6 +73,16 @@ class CrossCheck:
     largest_equity_difference: float = described("Largest relative difference of equity, a ratio.")
 
 
+@strawberry.type(description="What bars shorter than the interval settled, beside the run without them.")
+class Detail:
+    interval: str = described("Length of the shorter bars.")
+    resolved_bars: int = described("Bars that were traded by the shorter bars inside them, a count.")
+    unresolved_bars: int = described("Bars whose shorter bars are missing or do not make up the bar, a count.")
+    ambiguous_bars_without: int = described("Bars in which `intrabar` decides without the shorter bars, a count.")
+    total_return_without: float = described("Total return without the shorter bars, in per cent.")
+    fingerprint: str | None = described("SHA-256 of the shorter bars that were read; null if there were none.")
+
+
 @strawberry.type(description="The version of a part that the numbers depend on.")
 class Version:
     name: str = described("Name of the program or library.")
@@ -135,6 +146,7 @@ class BacktestResult(Run):
     is_liquidated: bool = described("Whether equity reached zero, which ended the trading.")
     timings: list[Timing] = described("How long each step took.")
     cross_check: CrossCheck | None = described("Comparison of both engines; null if it was not requested.")
+    detail: Detail | None = described("What `detailInterval` settled; null if it was not given.")
     data_quality: DataQuality = described("Quality of the bars.")
     judgement: JudgementType | None = described(
         "Whether to believe the result, and why; null for results of earlier versions."
@@ -294,6 +306,7 @@ def result_of(result: runs.BacktestResult, *, max_rows: int | None = None) -> Ba
         is_liquidated=simulation.is_liquidated,
         timings=[Timing(step=step, milliseconds=elapsed) for step, elapsed in result.timings_ms.items()],
         cross_check=None if result.cross_check is None else _cross_check_of(result.cross_check),
+        detail=None if result.detail is None else Detail(**dataclasses.asdict(result.detail)),
         data_quality=quality_of(result.quality),
         judgement=result.judgement,
         in_sample=result.in_sample,

@@ -232,6 +232,17 @@ class CrossCheckAnswer(Answer):
     largest_equity_difference: float = Field(description="Largest relative difference of equity, a ratio.")
 
 
+class DetailAnswer(Answer):
+    """What bars shorter than the interval settled, beside the run without them."""
+
+    interval: str = Field(description="Length of the shorter bars.")
+    resolved_bars: int = Field(description="Bars that were traded by the shorter bars inside them.")
+    unresolved_bars: int = Field(description="Bars whose shorter bars are missing or do not make up the bar.")
+    ambiguous_bars_without: int = Field(description="Bars in which intrabar decides without the shorter bars.")
+    total_return_without: float = Field(description="Total return without the shorter bars, in per cent.")
+    fingerprint: str | None = Field(description="SHA-256 of the shorter bars that were read; null if there were none.")
+
+
 _ABSENT: Final = "; absent if the result is read with rows=false."
 
 
@@ -248,6 +259,7 @@ class ResultAnswer(SummaryAnswer):
     cross_check: CrossCheckAnswer | None = at(
         "run.cross_check", "Comparison of both engines; null if it was not requested."
     )
+    detail: DetailAnswer | None = at("run.detail", "What detail_interval settled; null if it was not given.")
     judgement: JudgementAnswer | None = at(
         "run.judgement", "Whether to believe the result, and why; null for results of earlier versions."
     )
