@@ -143,6 +143,9 @@ class LaterChecks:
         result = await self.store.get(result_id)
         if not result.simulation.ambiguous_bars:
             return Unchecked.because(UncheckedCode.NO_AMBIGUOUS_BARS)
+        if (detail := result.request.rules.detail) is not None:
+            why = f"The result was traded by {detail.name} bars already."
+            return Unchecked.because(UncheckedCode.NO_FINER_BARS, why)
         if result.request.market.interval.milliseconds <= FINER.milliseconds:
             return Unchecked.because(UncheckedCode.NO_FINER_BARS)
         loop = asyncio.get_running_loop()
