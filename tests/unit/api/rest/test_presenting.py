@@ -100,7 +100,7 @@ def test_summary_is_a_result_without_tables() -> None:
     assert set(presented) < set(whole)
     assert set(whole) - set(presented) == {
         "total_fills", "reduced_entries", "ambiguous_bars", "is_liquidated", "liquidations", "data_quality", "timings",
-        "cross_check", "data", "fills", "trades", "judgement", "in_sample", "out_of_sample",
+        "cross_check", "data", "detail", "fills", "trades", "judgement", "in_sample", "out_of_sample",
     }  # fmt: skip
 
 
