@@ -68,6 +68,7 @@ class ReasonCode(_Described):
     SHARPE_MAY_BE_ZERO = "SHARPE_MAY_BE_ZERO", "The interval of the Sharpe ratio holds 0."
     PROFIT_NEEDS_BEST_TRADE = "PROFIT_NEEDS_BEST_TRADE", "Without its best trade the run earns nothing."
     TRAINING_WINDOW_UNKNOWN = "TRAINING_WINDOW_UNKNOWN", "No training window was declared."
+    TRAINED_LATER = "TRAINED_LATER", "The model's training window begins after all bars of the backtest."
     READS_EARLIER_ROWS = "READS_EARLIER_ROWS", "A prediction depends on the rows before it, and on no later one."
     ONLY_TRIAL_SEEN = "ONLY_TRIAL_SEEN", "The user has no other trial on this market."
     TRADES_AUTOCORRELATED = "TRADES_AUTOCORRELATED", "Profits of neighboring trades are related."

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from src.domain.instants import format_instant
 from src.domain.trading import Direction
 from src.domain.verdict import Reason, ReasonCode
 from src.judgement.evidence import Evidence, count_noun, format_figure, make_note
@@ -132,6 +133,13 @@ def _notes_on_trials(evidence: Evidence) -> Iterator[Reason]:
             ReasonCode.TRAINING_WINDOW_UNKNOWN,
             "It is not known which bars the model was trained on. If these are among them, the result proves nothing. "
             "Declare the training window, and the bars after it are tested on their own.",
+        )
+    training = None if evidence.leaks is None else evidence.leaks.training
+    if training is not None and training.trained_from_ms is not None and training.bars_before == evidence.metrics.bars:
+        yield make_note(
+            ReasonCode.TRAINED_LATER,
+            f"The model was trained on later bars, from {format_instant(training.trained_from_ms)} on: nobody had it at the time of "
+            "these, and it was chosen by what came after them. Test it on bars after its training window.",
         )
     trials = evidence.deflation.trials
     if trials <= 1:

@@ -99,6 +99,11 @@ def trained(bars_seen: int) -> TrainingOverlap:
     return replace(TRAINING, bars_seen=bars_seen, share_seen=bars_seen / 1_000, bars_after=1_000 - bars_seen)
 
 
+def before_training(bars: int) -> TrainingOverlap:
+    """Return a training window that begins after so many of the bars, and holds none of them."""
+    return replace(TRAINING, trained_from_ms=1_704_067_200_000, bars_before=bars, bars_seen=0, bars_after=0)
+
+
 def signals(**changes: Any) -> SignalChanges:
     return replace(CHANGES, **changes)
 
