@@ -70,6 +70,7 @@ from src.domain.simulation import FILL_DTYPE, Simulation
 from src.domain.trading import TradingRules
 from src.engines import account as money_rules
 from src.engines import book as book_steps
+from src.engines import filters as exchange_filters
 from src.engines import orders as matching_rules
 from src.engines import plan as plan_layout
 from src.engines.account import mark_to_market
@@ -181,7 +182,9 @@ def _cached_on_disk(rules_fingerprint: str) -> Callable[..., None]:
     return cached_simulate  # type: ignore[no-any-return]
 
 
-_simulate = _cached_on_disk(fingerprint(money_rules, matching_rules, book_steps, plan_layout, simulation, actions))
+_simulate = _cached_on_disk(
+    fingerprint(money_rules, matching_rules, exchange_filters, book_steps, plan_layout, simulation, actions)
+)
 
 
 class EventDrivenEngine:
@@ -231,6 +234,7 @@ class EventDrivenEngine:
             fills=fills,
             trades=pair_trades(fills, bars.open_time_ms, float(bars.close[-1]) if len(bars) else math.nan),
             reduced_entries=int(ended["reduced_entries"]),
+            dropped_entries=int(ended["dropped_entries"]),
             ambiguous_bars=int(ended["ambiguous_bars"]),
             is_liquidated=bool(ended["is_liquidated"]),
             liquidations=int(ended["liquidations"]),
