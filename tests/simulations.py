@@ -8,6 +8,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from src.domain.bars import Bars
+from src.domain.exchange_rules import ExchangeRules
 from src.domain.order_rules import EntryOrder, EntryType, Exits, Margin, Sizing
 from src.domain.signals import Signals, StrategyDescription
 from src.domain.trading import Direction, FillTiming, IntrabarPolicy, TradingRules
@@ -59,6 +60,15 @@ def all_exits(draw: st.DrawFn) -> Exits:
 
 
 EXITS = all_exits()
+EXCHANGES = st.one_of(
+    st.just(ExchangeRules()),
+    st.builds(
+        ExchangeRules,
+        tick_size=st.sampled_from([None, 0.01, 0.3, 7.0]),
+        step_size=st.sampled_from([None, 0.001, 0.1, 3.0]),
+        min_notional=st.sampled_from([None, 10.0, 3_000.0]),
+    ),
+)
 COSTS = st.sampled_from([0.0, 0.001, 0.02])
 SHARED_RULES = st.builds(
     TradingRules, fill=st.sampled_from(FillTiming), fee_rate=COSTS, slippage_rate=COSTS, sizing=SIZINGS
@@ -83,6 +93,7 @@ def all_rules(draw: st.DrawFn) -> TradingRules:
         direction=draw(st.sampled_from(Direction)),
         entry=draw(ENTRIES),
         exits=exits,
+        exchange=draw(EXCHANGES),
         intrabar=draw(st.sampled_from(IntrabarPolicy)),
     )
 

@@ -115,13 +115,12 @@ def purchase_worth(amount: float, budget: float, price: float, fee_rate: float, 
 
 @compiled
 def purchase_at_risk(
-    risk: float, stop_rate: float, budget: float, price: float, fee_rate: float, margin_rate: float
+    risk: float, loss: float, budget: float, price: float, fee_rate: float, margin_rate: float
 ) -> Purchase:
-    """Buy so much that a stop at `stop_rate` (a fraction) from `price` loses `risk` before costs; `budget` limits it.
+    """Buy so much at `price` that a stop which loses `loss` per unit loses `risk` before costs; `budget` limits it.
 
-    units = risk ÷ (price × stop rate): the fixed-fractional size of Vince (1990), with the stop as the largest loss.
+    units = risk ÷ loss per unit: the fixed-fractional size of Vince (1990), with the stop as the largest loss.
     """
-    loss = price * stop_rate
     units = risk / loss if loss > 0.0 else math.inf  # the distance of the nearest stops underflows
     return purchase_of(units, budget, price, fee_rate, margin_rate)
 

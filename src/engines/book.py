@@ -33,6 +33,7 @@ from src.engines.account import (
     takes_all_margin,
 )
 from src.engines.compiled import compiled
+from src.engines.filters import entry_on_tick, in_steps, is_too_small, on_tick
 from src.engines.orders import (
     LIMIT_ENTRY,
     MARKET_ENTRY,
@@ -98,6 +99,8 @@ class Book:
     """The first bar whose signal may open a position again after a stop."""
     fill_count: int
     reduced_entries: int
+    dropped_entries: int
+    """Entries that were not made, because the exchange would have refused them."""
     ambiguous_bars: int
     liquidations: int
     is_liquidated: int
@@ -148,6 +151,12 @@ def tighten_stop(book: Book, direction: int, level: float, reason: int) -> None:
 
 
 @compiled
+def stop_below(price: float, direction: int, rate: float, plan: Plan) -> float:
+    """Return the level of a stop at `rate` (a fraction) from `price` against the position, on a tick."""
+    return on_tick(level_from(price, direction, -rate), -direction, plan)
+
+
+@compiled
 def close_position(
     book: Book, fills: NDArray[np.void], bar: int, market_price: float, terms: Costs, reason: int, plan: Plan
 ) -> None:
@@ -184,13 +193,22 @@ def close_position(
 
 
 @compiled
-def size_position(cash: float, price: float, fee_rate: float, plan: Plan) -> Purchase:
+def first_stop_distance(price: float, side: int, plan: Plan) -> float:
+    """Return how far the nearest stop of a position entered at `price` lies from it, in the quote currency."""
+    if math.isnan(plan.tick_numerator):
+        return price * plan.first_stop_rate
+    return side * (price - stop_below(price, side, plan.first_stop_rate, plan))
+
+
+@compiled
+def size_position(cash: float, side: int, price: float, fee_rate: float, plan: Plan) -> Purchase:
     """Return the size of an entry at `price` (after slippage) from a flat book."""
     if not math.isnan(plan.quote_amount):
         return purchase_worth(plan.quote_amount, cash, price, fee_rate, plan.margin_rate)
     if not math.isnan(plan.risk_fraction):
         risk = plan.risk_fraction * cash
-        return purchase_at_risk(risk, plan.first_stop_rate, cash, price, fee_rate, plan.margin_rate)
+        loss = first_stop_distance(price, side, plan)
+        return purchase_at_risk(risk, loss, cash, price, fee_rate, plan.margin_rate)
     return size_entry(cash, price, plan.fixed_units, plan.equity_fraction, fee_rate, plan.margin_rate)
 
 
@@ -205,8 +223,12 @@ def open_position(
     side = book.entry_side
     book.entry_side = 0
     price = slipped_price(market_price, side, terms.slippage_rate)
-    purchase = size_position(book.cash, price, terms.fee_rate, plan)
+    purchase = size_position(book.cash, side, price, terms.fee_rate, plan)
     if book.cash <= ABSOLUTE_TOLERANCE or purchase.quantity <= SMALLEST_ORDER:
+        return
+    purchase = in_steps(purchase, price, terms.fee_rate, plan)
+    if is_too_small(purchase, price, plan):
+        book.dropped_entries += 1
         return
     write_fill(book, fills, bar, side, purchase.quantity, price, purchase.fee, reason)
     book.reduced_entries += purchase.is_reduced
@@ -217,10 +239,10 @@ def open_position(
     book.entry_price = price
     book.break_even_price = break_even_price(price, side, terms.fee_rate, costs_of(plan))
     book.time_exit_bar = bar + plan.max_bars
-    book.target_level = level_from(price, side, plan.take_profit_rate)
-    tighten_stop(book, side, level_from(price, side, -plan.stop_loss_rate), STOP_LOSS)
+    book.target_level = on_tick(level_from(price, side, plan.take_profit_rate), side, plan)
+    tighten_stop(book, side, stop_below(price, side, plan.stop_loss_rate, plan), STOP_LOSS)
     if math.isnan(plan.trailing_start_rate):
-        tighten_stop(book, side, level_from(price, side, -plan.trailing_stop_rate), TRAILING_STOP)
+        tighten_stop(book, side, stop_below(price, side, plan.trailing_stop_rate, plan), TRAILING_STOP)
     own_cash = book.cash - book.outside_cash
     liquidation = liquidation_level(own_cash, book.position, costs_of(plan), plan.margin_rate, plan.maintenance_rate)
     tighten_stop(book, side, liquidation, LIQUIDATION)
@@ -265,6 +287,7 @@ def fill_passed_orders(book: Book, fills: NDArray[np.void], bar: int, prices: Ba
     if book.position == 0.0:
         if book.entry_kind == STOP_LIMIT_ENTRY:
             limit = level_from(book.entry_level, book.entry_side, plan.limit_offset_rate)
+            limit = entry_on_tick(limit, book.entry_side, LIMIT_ENTRY, plan)
             if not reaches_entry(prices.open, limit, book.entry_side, LIMIT_ENTRY):
                 book.entry_kind = LIMIT_ENTRY
                 book.entry_level = limit
@@ -363,10 +386,10 @@ def move_stops(book: Book, prices: BarPrices, plan: Plan) -> None:
         best = best_of(prices, direction)
         start = level_from(book.entry_price, direction, plan.trailing_start_rate)
         if math.isnan(start) or reaches_target(best, start, direction):
-            tighten_stop(book, direction, level_from(best, direction, -plan.trailing_stop_rate), TRAILING_STOP)
+            tighten_stop(book, direction, stop_below(best, direction, plan.trailing_stop_rate, plan), TRAILING_STOP)
         start = level_from(book.entry_price, direction, plan.break_even_rate)
         if reaches_target(best, start, direction) and direction * best > direction * book.break_even_price:
-            tighten_stop(book, direction, book.break_even_price, BREAK_EVEN)
+            tighten_stop(book, direction, on_tick(book.break_even_price, -direction, plan), BREAK_EVEN)
 
 
 @compiled
@@ -401,7 +424,8 @@ def place_orders(book: Book, bar: int, close: float, signal: int, plan: Plan) ->
     if plan.allowed_side != -signal and bar >= book.calm_until_bar:
         book.entry_side = signal
         book.entry_kind = plan.entry_kind
-        book.entry_level = entry_level(close, signal, plan.entry_kind, plan.entry_offset_rate)
+        level = entry_level(close, signal, plan.entry_kind, plan.entry_offset_rate)
+        book.entry_level = entry_on_tick(level, signal, plan.entry_kind, plan)
         book.entry_last_bar = bar + plan.entry_life_bars
 
 
@@ -409,7 +433,8 @@ def place_orders(book: Book, bar: int, close: float, signal: int, plan: Plan) ->
 def reprice_entry(book: Book, close: float, plan: Plan) -> None:
     """Move the entry that waits to its distance from the close, unless it has become another kind of order."""
     if book.entry_side != 0 and book.entry_kind == plan.entry_kind:
-        book.entry_level = entry_level(close, book.entry_side, book.entry_kind, plan.entry_offset_rate)
+        level = entry_level(close, book.entry_side, book.entry_kind, plan.entry_offset_rate)
+        book.entry_level = entry_on_tick(level, book.entry_side, book.entry_kind, plan)
 
 
 @compiled

@@ -73,6 +73,7 @@ from src.engines import account as money_rules
 from src.engines import bar_steps
 from src.engines import book as book_steps
 from src.engines import detail as detail_steps
+from src.engines import filters as exchange_filters
 from src.engines import orders as matching_rules
 from src.engines import plan as plan_layout
 from src.engines.account import mark_to_market
@@ -136,9 +137,10 @@ def _cached_on_disk(rules_fingerprint: str) -> Callable[..., None]:
     return cached_simulate  # type: ignore[no-any-return]
 
 
-_RULES: Final = (money_rules, matching_rules, book_steps, bar_steps, plan_layout, simulation, actions)
-_simulate: Final = _cached_on_disk(fingerprint(*_RULES))
-_simulate_inside: Final = cached_inside(fingerprint(detail_steps, *_RULES))
+RULES: Final = (money_rules, matching_rules, exchange_filters, book_steps, bar_steps, plan_layout, simulation, actions)
+"""The modules whose rules are compiled into a run, for fingerprints."""
+_simulate: Final = _cached_on_disk(fingerprint(*RULES))
+_simulate_inside: Final = cached_inside(fingerprint(detail_steps, *RULES))
 
 
 class EventDrivenEngine:
@@ -224,6 +226,7 @@ def _conclude(
         fills=fills,
         trades=pair_trades(fills, bars.open_time_ms, float(bars.close[-1]) if len(bars) else math.nan),
         reduced_entries=int(ended["reduced_entries"]),
+        dropped_entries=int(ended["dropped_entries"]),
         ambiguous_bars=int(ended["ambiguous_bars"]),
         is_liquidated=bool(ended["is_liquidated"]),
         liquidations=int(ended["liquidations"]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from decimal import Decimal
 from typing import Final, NamedTuple, get_type_hints
 
 import numpy as np
@@ -65,6 +66,12 @@ class Plan(NamedTuple):
     exits_on_signal: bool
     closes_at_end: bool
     is_optimistic: bool
+    tick_numerator: float
+    tick_denominator: float
+    """The step of prices, their ratio; see `filters`."""
+    step_numerator: float
+    step_denominator: float
+    min_notional: float
 
 
 _COLUMNS: Final = {float: np.float64, int: np.int64, bool: np.bool_}
@@ -91,7 +98,8 @@ def costs_of(plan: Plan) -> Costs:
 
 def build_plan(rules: TradingRules) -> Plan:
     """Convert the rules to plain numbers for compiled code."""
-    exits, sizing, entry = rules.exits, rules.sizing, rules.entry
+    exits, sizing, entry, exchange = rules.exits, rules.sizing, rules.entry, rules.exchange
+    tick, step = to_ratio(exchange.tick_size), to_ratio(exchange.step_size)
     return Plan(
         fee_rate=float(rules.taker_rate),
         maker_fee_rate=float(rules.maker_rate),
@@ -121,7 +129,20 @@ def build_plan(rules: TradingRules) -> Plan:
         exits_on_signal=bool(exits.on_signal),
         closes_at_end=bool(exits.at_end),
         is_optimistic=rules.intrabar is IntrabarPolicy.OPTIMISTIC,
+        tick_numerator=tick[0],
+        tick_denominator=tick[1],
+        step_numerator=step[0],
+        step_denominator=step[1],
+        min_notional=_or_nan(exchange.min_notional),
     )
+
+
+def to_ratio(step: float | None) -> tuple[float, float]:
+    """Return numerator and denominator of the decimal number that the float64 is written as; NaN for None."""
+    if step is None:
+        return math.nan, math.nan
+    numerator, denominator = Decimal(repr(float(step))).as_integer_ratio()
+    return float(numerator), float(denominator)
 
 
 def _or_nan(value: float | None) -> float:

@@ -219,6 +219,8 @@ def find_break_even_fee(
     rate = rules.taker_rate
     has_one_fee = rules.maker_rate == rate
     is_all_cash = rules.sizing in (Sizing(), Sizing(equity_fraction=1.0)) and rules.margin.leverage == 1
+    # What is left of steps is not spent.
+    is_all_cash = is_all_cash and not rules.exchange.limits_amounts
     # The level of a break-even stop depends on the fee.
     if rules.direction is Direction.LONG and is_all_cash and has_one_fee and rules.exits.break_even_rate is None:
         entries = int(np.count_nonzero(simulation.fills["side"] > 0))

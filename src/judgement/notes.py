@@ -44,6 +44,15 @@ def _notes_on_prices(evidence: Evidence) -> Iterator[Reason]:
             threshold=0.0,
             unit="entries",
         )
+    if evidence.dropped_entries:
+        yield make_note(
+            ReasonCode.ENTRIES_DROPPED,
+            f"{count_noun(evidence.dropped_entries, 'signal')} opened nothing, because the exchange's rules forbid the "
+            "entry: less than one stepSize, or worth less than minNotional.",
+            value=float(evidence.dropped_entries),
+            threshold=0.0,
+            unit="entries",
+        )
     band = evidence.fill_band
     # A band that changes the sign is an objection, which names the bars already.
     if band is not None and not band_changes_sign(band.pessimistic_return, band.optimistic_return):

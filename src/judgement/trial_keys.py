@@ -78,8 +78,8 @@ def decisive_rules(rules: TradingRules, *, is_cash_kept: bool) -> TradingRules:
 
 
 def keeps_cash(rules: TradingRules, *, smallest_growth: float, highest_price: float) -> bool:
-    """Return whether the cash is part of the trial: it is the default one, entries are worth a fixed amount, or they
-    come near a tolerance of engines.
+    """Return whether the cash is part of the trial: it is the default one, entries are worth a fixed amount, the
+    exchange limits them in amounts, or they come near a tolerance of engines.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ def keeps_cash(rules: TradingRules, *, smallest_growth: float, highest_price: fl
         The lowest equity over 0 in units of the initial cash, and the highest price: they bound the smallest entry.
     """
     cash = rules.initial_cash
-    if cash == DEFAULT_CASH or rules.sizing.quote_amount is not None:
+    if cash == DEFAULT_CASH or rules.sizing.quote_amount is not None or rules.exchange.limits_amounts:
         return True
     lowest_equity = smallest_growth * min(cash, DEFAULT_CASH)
     return lowest_equity < MIN_CASH or lowest_equity * (rules.sizing.equity_fraction or 1.0) / highest_price < MIN_SIZE

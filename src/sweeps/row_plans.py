@@ -7,6 +7,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from src.domain.exchange_rules import ExchangeRules
 from src.domain.order_rules import EntryType, Exits
 from src.domain.trading import Direction, EngineName, TradingRules
 from src.engines.plan import Plan, build_plan, columns_of
@@ -33,6 +34,7 @@ def trades_at_market(rules: TradingRules) -> bool:
         and rules.exits == Exits()
         and rules.sizing.quote_amount is rules.sizing.risk_fraction is None
         and rules.margin.leverage == 1
+        and rules.exchange == ExchangeRules()
     )
 
 

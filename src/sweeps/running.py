@@ -9,10 +9,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from src.domain import signals as actions_of_signals
-from src.domain import simulation as simulation_rules
 from src.domain.simulation import FILL_DTYPE
-from src.engines import account, bar_steps, book, event_driven, orders, plan
+from src.engines import event_driven
 from src.engines.book import create_book
 from src.engines.compiled import compiled, fingerprint
 from src.judgement import trial_directions
@@ -209,7 +207,7 @@ def _cached_on_disk(rules_fingerprint: str) -> Callable[..., None]:
 
 _run: Final = _cached_on_disk(
     fingerprint(
-        account, orders, book, bar_steps, plan, event_driven, simulation_rules, actions_of_signals, return_metrics,
-        trial_directions, market_arrays, row_plans, trading, path_sums, row_returns,
+        *event_driven.RULES, event_driven, return_metrics, trial_directions, market_arrays, row_plans, trading,
+        path_sums, row_returns,
     )
 )  # fmt: skip

@@ -102,7 +102,10 @@ def check_without_signal_nothing_is_traded(engine: Engine, market: Market, rules
 def check_fees_leave_less_in_every_trade(engine: Engine, market: Market, rules: TradingRules) -> None:
     """The size is so small that neither cash nor liquidation changes the fills; nor does a level that follows fees."""
     exits = dataclasses.replace(rules.exits, break_even_rate=None)
-    cheap = dataclasses.replace(rules, sizing=Sizing(fixed_units=1e-4), exits=exits, initial_cash=1e6)
+    exchange = dataclasses.replace(rules.exchange, step_size=None, min_notional=None)
+    cheap = dataclasses.replace(
+        rules, sizing=Sizing(fixed_units=1e-4), exits=exits, exchange=exchange, initial_cash=1e6
+    )
     more, less = (engine.run(*market, cheap.with_one_fee(rate)) for rate in (0.003, 0.006))
     for name in ("bar", "side", "quantity", "price", "reason"):
         np.testing.assert_array_equal(less.fills[name], more.fills[name])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -78,17 +79,50 @@ def test_unit_of_money_does_not_matter(market: Market, rules: TradingRules, powe
     bars, signals = market
     scale = 2.0**power
     scaled_prices: dict[str, Any] = {name: getattr(bars, name) * scale for name in ("open", "high", "low", "close")}
-    amount = rules.sizing.quote_amount
+    amount, least = rules.sizing.quote_amount, rules.exchange.min_notional
+    # A tick is the decimal number that it is written as, which a power of two changes.
+    rules = dataclasses.replace(rules, exchange=dataclasses.replace(rules.exchange, tick_size=None))
+    exchange = dataclasses.replace(rules.exchange, min_notional=None if least is None else least * scale)
     sizing = rules.sizing if amount is None else Sizing(quote_amount=amount * scale)
     scaled = run(
         (dataclasses.replace(bars, **scaled_prices), signals),
-        dataclasses.replace(rules, initial_cash=rules.initial_cash * scale, sizing=sizing),
+        dataclasses.replace(rules, initial_cash=rules.initial_cash * scale, sizing=sizing, exchange=exchange),
     )
     plain = run(market, rules)
     # If a position has shrunk to nothing, absolute tolerances of 1e-12 decide what counts as nothing.
     assume(plain.equity.min() > 1e-3)
     np.testing.assert_array_equal(scaled.equity, plain.equity * scale)
     np.testing.assert_array_equal(scaled.position, plain.position)
+
+
+@given(markets(), st.one_of(RULES, LEVERAGED))
+@EXAMPLES
+def test_exchange_would_take_every_entry(market: Market, rules: TradingRules) -> None:
+    simulation, exchange = run(market, rules), rules.exchange
+    entries, fills = simulation.fills[::2], simulation.fills
+    if exchange.step_size is not None:
+        for quantity in fills["quantity"].tolist():
+            assert Decimal(repr(quantity)) % Decimal(repr(exchange.step_size)) == 0
+    if exchange.min_notional is not None:
+        assert (entries["quantity"] * entries["price"] >= exchange.min_notional * (1 - 1e-9)).all()
+    if exchange.step_size is exchange.min_notional is None:
+        assert simulation.dropped_entries == 0
+
+
+@given(markets(), RULES, st.sampled_from([0.01, 0.5, 4.0]))
+@EXAMPLES
+def test_levels_in_bars_lie_on_ticks(market: Market, rules: TradingRules, tick: float) -> None:
+    """A fill inside a bar is at a level; one at the open is at a price of the market."""
+    exchange = dataclasses.replace(rules.exchange, tick_size=tick)
+    rules = dataclasses.replace(rules, slippage_rate=0.0, exchange=exchange)
+    bars, fills = market[0], run(market, rules).fills
+    orders = (
+        FillReason.LIMIT, FillReason.STOP, FillReason.STOP_LOSS, FillReason.TAKE_PROFIT, FillReason.TRAILING_STOP,
+        FillReason.BREAK_EVEN,
+    )  # fmt: skip
+    resting = fills[np.isin(fills["reason"], orders) & (fills["price"] != bars.open[fills["bar"]])]
+    for price in resting["price"].tolist():
+        assert Decimal(repr(price)) % Decimal(repr(tick)) == 0
 
 
 @given(markets(), RULES)

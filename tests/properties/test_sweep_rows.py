@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from src.domain.bars import Bars
+from src.domain.exchange_rules import ExchangeRules
 from src.domain.order_rules import Sizing
 from src.domain.signals import OutputKind, Predictions
 from src.domain.strategy import ModelParams
@@ -97,6 +98,19 @@ def test_rows_of_swept_stops_equal_single_runs(rules: TradingRules, bars: Bars, 
         "maker_fee": [-0.01, 0.0, 0.2, 0.001],
         "taker_fee": [0.0, 0.01, 0.001, 0.3],
         "leverage": [1.0, 3.0, 1.0, 20.0],
+    }
+    request, values = build_sweep(backtest, swept)
+    assert_rows_agree(request, values, bars)
+
+
+@given(RULES, market_bars)
+def test_rows_of_exchange_rules_equal_single_runs(rules: TradingRules, bars: Bars) -> None:
+    rules = replace(rules, exchange=ExchangeRules())
+    backtest = make_request(engine=EngineName.EVENT_DRIVEN, rules=rules, strategy=CrossoverParams(fast=2, slow=5))
+    swept: dict[str, list[Any]] = {
+        "tick_size": [0.01, 0.3, 7.0],
+        "step_size": [0.1, 0.001, 3.0],
+        "min_notional": [10.0, 5_000.0, 1.0],
     }
     request, values = build_sweep(backtest, swept)
     assert_rows_agree(request, values, bars)

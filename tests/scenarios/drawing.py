@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from src.domain.bars import Bars
+from src.domain.exchange_rules import ExchangeRules
 from src.domain.intervals import DAY_MS, Interval
 from src.domain.order_rules import EntryOrder, EntryType, Exits, Margin, Sizing
 from src.domain.signals import Action, Signals, StrategyDescription
@@ -59,6 +60,9 @@ def rules(
     on_signal: bool = True,
     at_end: bool = False,
     cooldown: int = 0,
+    tick: float | None = None,
+    step: float | None = None,
+    least: float | None = None,
     intrabar: IntrabarPolicy = IntrabarPolicy.PESSIMISTIC,
 ) -> TradingRules:
     """Return trading rules in one line; without costs and with all cash by default."""
@@ -84,6 +88,7 @@ def rules(
             at_end=at_end,
             cooldown_bars=cooldown,
         ),
+        exchange=ExchangeRules(tick_size=tick, step_size=step, min_notional=least),
         intrabar=intrabar,
     )
 
@@ -107,6 +112,7 @@ class Scenario:
     table: str
     ambiguous_bars: int = 0
     reduced_entries: int = 0
+    dropped_entries: int = 0
     is_liquidated: bool = False
     liquidations: int | None = None
     volume: float = 1.0
@@ -120,6 +126,7 @@ class Scenario:
             assert simulation.equity[bar] == pytest.approx(expected_equity, rel=1e-12, abs=1e-9), f"equity at bar {bar}"
         assert simulation.ambiguous_bars == self.ambiguous_bars
         assert simulation.reduced_entries == self.reduced_entries
+        assert simulation.dropped_entries == self.dropped_entries
         assert simulation.is_liquidated is self.is_liquidated
         assert simulation.liquidations == (self.is_liquidated if self.liquidations is None else self.liquidations)
         return simulation

@@ -141,6 +141,7 @@ class BacktestSummary(Run):
 class BacktestResult(Run):
     total_fills: int = described("Orders executed, a count.")
     reduced_entries: int = described("Entries cut to what the cash allowed, a count.")
+    dropped_entries: int = described("Entries that the exchange's rules forbid, a count.")
     ambiguous_bars: int = described("Bars in which `intrabar` decided what was hit, a count.")
     liquidations: int = described("Positions that were liquidated, a count.")
     is_liquidated: bool = described("Whether equity reached zero, which ended the trading.")
@@ -301,6 +302,7 @@ def result_of(result: runs.BacktestResult, *, max_rows: int | None = None) -> Ba
         **shared,
         total_fills=len(simulation.fills),
         reduced_entries=simulation.reduced_entries,
+        dropped_entries=simulation.dropped_entries,
         ambiguous_bars=simulation.ambiguous_bars,
         liquidations=simulation.liquidations,
         is_liquidated=simulation.is_liquidated,

@@ -6,6 +6,7 @@ import math
 
 import pytest
 
+from src.domain.exchange_rules import ExchangeRules
 from src.domain.order_rules import EntryOrder, EntryType, Exits, Margin, Sizing
 from src.domain.trading import Direction, FillTiming, IntrabarPolicy, TradingRules
 from src.engines.orders import LIMIT_ENTRY, MARKET_ENTRY, STOP_ENTRY, STOP_LIMIT_ENTRY
@@ -36,6 +37,7 @@ def test_every_rule_is_in_the_plan() -> None:
             cooldown_bars=11,
         ),
         margin=Margin(leverage=4.0, maintenance_rate=0.1),
+        exchange=ExchangeRules(tick_size=0.05, step_size=2.5, min_notional=7.0),
         intrabar=IntrabarPolicy.OPTIMISTIC,
     )
     plan = build_plan(rules)
@@ -70,6 +72,11 @@ def test_every_rule_is_in_the_plan() -> None:
         exits_on_signal=False,
         closes_at_end=True,
         is_optimistic=True,
+        tick_numerator=1.0,
+        tick_denominator=20.0,
+        step_numerator=5.0,
+        step_denominator=2.0,
+        min_notional=7.0,
     )
 
 
@@ -80,6 +87,7 @@ def test_rules_not_given_are_nan_or_never() -> None:
     assert (plan.max_bars, plan.equity_fraction, plan.entry_life_bars) == (NEVER, 1.0, 1)
     assert all(map(math.isnan, (plan.first_stop_rate, plan.trailing_start_rate, plan.break_even_rate)))
     assert plan.moves_stops is False
+    assert all(map(math.isnan, (plan.tick_numerator, plan.step_numerator, plan.min_notional)))
     assert (plan.margin_rate, plan.maintenance_rate) == (1.0, 0.004)
     assert (plan.exits_on_signal, plan.closes_at_end, plan.cooldown_bars) == (True, False, 0)
     assert (plan.is_filled_at_close, plan.is_optimistic, plan.entry_kind) == (False, False, MARKET_ENTRY)

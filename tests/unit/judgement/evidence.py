@@ -74,7 +74,7 @@ def make_evidence(**changes: Any) -> Evidence:
     }  # fmt: skip
     whole: dict[str, Any] = {
         "leaks": None, "fill_band": None, "gaps_traded": (), "engines_differ": 0, "is_simulated": False,
-        "reduced_entries": 0, "has_model": False, "not_checked": (),
+        "reduced_entries": 0, "dropped_entries": 0, "has_model": False, "not_checked": (),
     }  # fmt: skip
     for name, value in changes.items():
         owners = [key for key, part in parts.items() if name in part.__dataclass_fields__]

@@ -158,6 +158,7 @@ TABLE: list[tuple[dict[str, Any], str, str]] = [
     ({"fill_band": band(1, 2, 4), "total_trades": 1_000}, "NO_OBJECTION", ""),
     ({"fill_band": band(1, 2, 5), "total_trades": 1_000}, "NO_OBJECTION", "AMBIGUOUS_BARS"),
     ({"is_simulated": True, "reduced_entries": 1}, "NO_OBJECTION", "SIMULATED_PRICES ENTRIES_REDUCED"),
+    ({"dropped_entries": 1}, "NO_OBJECTION", "ENTRIES_DROPPED"),
     ({"best_trades": without_best(0.0)}, "NO_OBJECTION", "PROFIT_NEEDS_BEST_TRADE"),
     ({"best_trades": without_best(0.1)}, "NO_OBJECTION", ""),
     ({"best_trades": without_best(None)}, "NO_OBJECTION", ""),
@@ -222,6 +223,7 @@ evidences = st.fixed_dictionaries(
         "gaps_traded": st.lists(st.just(GAP), max_size=5).map(tuple),
         "engines_differ": st.none() | st.integers(0, 3_000),
         "reduced_entries": st.integers(0, 3),
+        "dropped_entries": st.integers(0, 3),
         "buy_and_hold": st.none() | st.floats(-100, 1e6).map(held),
         "best_trades": st.none().map(without_best) | st.floats(-100, 1e6).map(without_best),
         "leaks": st.none()

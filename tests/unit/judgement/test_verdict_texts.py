@@ -270,6 +270,16 @@ TEXTS: list[tuple[dict[str, Any], str]] = [
         "3 entries were cut to what the cash allowed: the size asked for costs more than there was.",
     ),
     (
+        {"dropped_entries": 1},
+        "1 signal opened nothing, because the exchange's rules forbid the entry: less than one stepSize, or worth less"
+        " than minNotional.",
+    ),
+    (
+        {"dropped_entries": 1_200},
+        "1,200 signals opened nothing, because the exchange's rules forbid the entry: less than one stepSize, or worth "
+        "less than minNotional.",
+    ),
+    (
         {"best_trades": without_best(-3.2)},
         "The profit comes from one trade: without the best one the total return is -3.2 % instead of 30 "
         "%, which is not over 0.",

@@ -99,8 +99,9 @@ def test_summary_is_a_result_without_tables() -> None:
     whole = written(present_result(make_result()))
     assert set(presented) < set(whole)
     assert set(whole) - set(presented) == {
-        "total_fills", "reduced_entries", "ambiguous_bars", "is_liquidated", "liquidations", "data_quality", "timings",
-        "cross_check", "data", "detail", "fills", "trades", "judgement", "in_sample", "out_of_sample",
+        "total_fills", "reduced_entries", "dropped_entries", "ambiguous_bars", "is_liquidated", "liquidations",
+        "data_quality", "timings", "cross_check", "data", "detail", "fills", "trades", "judgement", "in_sample",
+        "out_of_sample",
     }  # fmt: skip
 
 
