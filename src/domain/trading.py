@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Final
 
 from src.domain.errors import InvalidInput
+from src.domain.funding import Funding
 from src.domain.order_rules import MAX_AMOUNT, MIN_CASH, EntryOrder, Exits, Margin, Sizing
 from src.domain.parameters import FRACTION, Bounds, check_parameters, parameter, parameters_of
 
@@ -113,6 +114,7 @@ class TradingRules:
     entry: EntryOrder = field(default_factory=EntryOrder)
     exits: Exits = field(default_factory=Exits)
     margin: Margin = field(default_factory=Margin)
+    funding: Funding = field(default_factory=Funding)
     intrabar: IntrabarPolicy = parameter(
         name="intrabar",
         meaning="What is taken if a bar does not tell what it hit after the entry: PESSIMISTIC or OPTIMISTIC",

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from src.domain import signals as actions_of_signals
 from src.domain import simulation as simulation_rules
 from src.domain.simulation import FILL_DTYPE
-from src.engines import account, book, event_driven, orders, plan
+from src.engines import account, book, event_driven, funding, funding_marks, orders, plan
 from src.engines.book import create_book
 from src.engines.compiled import compiled, fingerprint
 from src.judgement import trial_directions
@@ -36,6 +36,7 @@ from src.sweeps.trading import (
     TRADE_SUMS_DTYPE,
     TradeSums,
     clear_trades,
+    count_payments,
     trade_at_market,
     trade_by_orders,
 )
@@ -173,7 +174,7 @@ def _run_all(
     scratch = _Scratch(
         books,
         np.empty(2 * most, FILL_DTYPE),
-        np.empty(2 * most, BALANCE_DTYPE),
+        np.empty(2 * most + count_payments(market.marks), BALANCE_DTYPE),
         np.empty(n),
         np.empty(n),
         np.empty((2, slots)),
@@ -209,7 +210,7 @@ def _cached_on_disk(rules_fingerprint: str) -> Callable[..., None]:
 
 _run: Final = _cached_on_disk(
     fingerprint(
-        account, orders, book, plan, event_driven, simulation_rules, actions_of_signals, return_metrics,
-        trial_directions, market_arrays, row_plans, trading, path_sums, row_returns,
+        account, orders, book, funding, funding_marks, plan, event_driven, simulation_rules, actions_of_signals,
+        return_metrics, trial_directions, market_arrays, row_plans, trading, path_sums, row_returns,
     )
 )  # fmt: skip

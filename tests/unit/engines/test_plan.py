@@ -6,6 +6,7 @@ import math
 
 import pytest
 
+from src.domain.funding import Funding, FundingKind
 from src.domain.order_rules import EntryOrder, EntryType, Exits, Margin, Sizing
 from src.domain.trading import Direction, FillTiming, IntrabarPolicy, TradingRules
 from src.engines.orders import LIMIT_ENTRY, MARKET_ENTRY, STOP_ENTRY, STOP_LIMIT_ENTRY
@@ -36,6 +37,7 @@ def test_every_rule_is_in_the_plan() -> None:
             cooldown_bars=11,
         ),
         margin=Margin(leverage=4.0, maintenance_rate=0.1),
+        funding=Funding(kind=FundingKind.CONSTANT, rate=-0.0003),
         intrabar=IntrabarPolicy.OPTIMISTIC,
     )
     plan = build_plan(rules)
@@ -52,6 +54,7 @@ def test_every_rule_is_in_the_plan() -> None:
         first_stop_rate=0.05,
         margin_rate=0.25,
         maintenance_rate=0.1,
+        funding_rate=-0.0003,
         allowed_side=-1,
         is_filled_at_close=True,
         entry_kind=STOP_LIMIT_ENTRY,
@@ -80,7 +83,7 @@ def test_rules_not_given_are_nan_or_never() -> None:
     assert (plan.max_bars, plan.equity_fraction, plan.entry_life_bars) == (NEVER, 1.0, 1)
     assert all(map(math.isnan, (plan.first_stop_rate, plan.trailing_start_rate, plan.break_even_rate)))
     assert plan.moves_stops is False
-    assert (plan.margin_rate, plan.maintenance_rate) == (1.0, 0.004)
+    assert (plan.margin_rate, plan.maintenance_rate, plan.funding_rate) == (1.0, 0.004, 0.0)
     assert (plan.exits_on_signal, plan.closes_at_end, plan.cooldown_bars) == (True, False, 0)
     assert (plan.is_filled_at_close, plan.is_optimistic, plan.entry_kind) == (False, False, MARKET_ENTRY)
 
