@@ -44,9 +44,9 @@ def make_metrics(**overrides: Any) -> Metrics:
     given |= {
         "strategy_name": "MA crossover", "start": START_MS, "end": START_MS + 9 * DAY_MS, "bars": 10,
         "final_equity": 10_250.5, "total_return": 2.505, "sharpe_ratio": 1.25, "max_drawdown": 0.75, "exposure": 50.0,
-        "turnover": 1.5, "total_fees": 12.25, "total_funding": 0.5, "total_trades": 1, "open_trades": 0, "winning_trades": 1,
-        "losing_trades": 0, "win_rate": 100.0, "max_consecutive_wins": 1, "max_consecutive_losses": 0,
-        "bars_per_year": 365.0, "annualisation": "calendar",
+        "turnover": 1.5, "total_fees": 12.25, "total_funding": 0.5, "total_trades": 1, "open_trades": 0,
+        "winning_trades": 1, "losing_trades": 0, "win_rate": 100.0, "max_consecutive_wins": 1,
+        "max_consecutive_losses": 0, "bars_per_year": 365.0, "annualisation": "calendar",
     }  # fmt: skip
     return Metrics(**(given | overrides))
 

@@ -9,6 +9,8 @@ import httpx
 import numpy as np
 import pytest
 
+from tests.sweeps_served import data_of, start, wait
+
 MARKET = {"symbol": "BTCUSDT", "interval": "4h", "limit": 400, "source": "simulated", "seed": 7}
 RULES = {"engine": "EVENT_DRIVEN", "direction": "BOTH", "funding": "HISTORY", "funding_history": "paid"}
 UPLOAD = """mutation ($file: Upload!, $input: UploadBarsInput!) {
@@ -87,14 +89,13 @@ def test_rows_of_a_sweep_pay_the_history(service: str) -> None:
     assert upload(service, history(service, "sweeper"), user_id="sweeper").status_code == 200
     backtest = {"user_id": "sweeper", **MARKET, **RULES}
     asked = {"backtest": backtest, "parameters": [{"name": "fast", "values": [3, 5]}, {"name": "slow", "values": [20]}]}
-    sweep = httpx.post(f"{service}/api/sweeps", json=asked, timeout=60).json()
-    assert sweep["success"], sweep
-    job = sweep["data"]["id"]
-    with httpx.stream("GET", f"{service}/api/jobs/{job}/events", timeout=120) as events:
-        assert any('"SUCCEEDED"' in line for line in events.iter_lines())
-    rows = httpx.get(f"{service}/api/sweeps/{job}/rows", timeout=60).json()["data"]
-    alone = run(service, "sweeper", fast=3, slow=20).json()["data"]["metrics"]["final_equity"]
-    assert alone in json.dumps(rows) or str(alone) in json.dumps(rows)
+    job_id = start(service, "/api/sweeps", asked)
+    wait(service, job_id)
+    rows = data_of(httpx.get(f"{service}/api/sweeps/{job_id}/rows", timeout=60))
+    for fast in (3, 5):
+        alone = data_of(run(service, "sweeper", fast=fast, slow=20))["metrics"]
+        assert alone["total_funding"] != 0
+        assert repr(alone["final_equity"]) in json.dumps(rows)
 
 
 def test_graphql_stores_a_history(service: str) -> None:
@@ -128,10 +129,10 @@ def test_bars_and_rates_are_not_taken_for_another(service: str) -> None:
     [
         (
             "2024-01-01T00:00Z,0.5",
-            "The rate at 2024-01-01T00:00:00+00:00 is 0.5. Allowed: fractions from -0.03 to 0.03",
+            "The rate at 2024-01-01 is 0.5. Allowed: fractions from -0.03 to 0.03",
         ),
         ("2024-01-01T00:00Z,0.1\n2024-01-01T00:00Z,0.2", "The rate at"),
-        ("2024-01-01T00:00Z,0.001\n2024-01-01T00:00Z,0.002", "The file has two rates at 2024-01-01T00:00:00"),
+        ("2024-01-01T00:00Z,0.001\n2024-01-01T00:00Z,0.002", "The file has two rates at 2024-01-01"),
         ("2024-01-01T00:00Z,none", "No row of the file has a rate of funding."),
         ("yesterday,0.001", "Line 2"),
     ],

@@ -6,11 +6,13 @@ import time
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from src.domain.funding import Funding, FundingKind
+from src.domain.funding_rates import build_rates
 from src.domain.order_rules import EntryOrder, EntryType, Exits, Sizing
 from src.domain.signals import StrategyDescription
 from src.domain.trading import Direction, FillTiming, IntrabarPolicy, TradingRules
@@ -109,6 +111,17 @@ def test_funding_is_part_of_the_trial_unless_nothing_is_paid() -> None:
     none, nothing, pays, gets = row_keys(SETTING, [crossover(1, 2)] * 4, rules, [1.0] * 4)
     assert none == nothing
     assert len({none, pays, gets}) == 3
+
+
+def test_histories_are_one_trial_by_their_content() -> None:
+    times, rates = np.array([0, 28_800_000]), np.array([0.1, 0.2])
+    found = [
+        replace(RULE, funding=Funding(kind=FundingKind.HISTORY, history=name).with_rates(build_rates(times, rate)))
+        for name, rate in (("one", rates), ("two", rates), ("one", -rates))
+    ]
+    one, renamed, other = row_keys(SETTING, [crossover(1, 2)] * 3, found, [1.0] * 3)
+    assert one == renamed
+    assert one != other
 
 
 def test_a_long_that_owes_funding_has_a_stop() -> None:
