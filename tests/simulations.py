@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from src.domain.bars import Bars
 from src.domain.exchange_rules import ExchangeRules
+from src.domain.funding import Funding, FundingKind
+from src.domain.intervals import INTERVALS
 from src.domain.order_rules import EntryOrder, EntryType, Exits, Margin, Sizing
 from src.domain.signals import Signals, StrategyDescription
 from src.domain.trading import Direction, FillTiming, IntrabarPolicy, TradingRules
@@ -111,6 +113,19 @@ def leveraged_rules(draw: st.DrawFn) -> TradingRules:
 
 LEVERAGED = leveraged_rules()
 
+FUNDINGS = st.builds(
+    Funding, kind=st.just(FundingKind.CONSTANT), rate=st.sampled_from([0.0001, -0.0003, 0.004, 0.03, -0.03])
+)
+
+
+@st.composite
+def funded_rules(draw: st.DrawFn) -> TradingRules:
+    """Rules that the event-driven engine knows, with positions that pay funding, borrowed or not."""
+    return replace(draw(st.one_of(RULES, LEVERAGED)), funding=draw(FUNDINGS))
+
+
+FUNDED = funded_rules()
+
 
 @st.composite
 def markets(draw: st.DrawFn) -> Market:
@@ -119,6 +134,17 @@ def markets(draw: st.DrawFn) -> Market:
     volatility = draw(st.sampled_from([0.005, 0.03, 0.3]))
     share, closing = draw(st.sampled_from([0.1, 0.4, 0.9])), draw(st.sampled_from([0.0, 0.5]))
     return random_market(draw(st.integers(1, 80)), seed, volatility, share=share, closing=closing)
+
+
+@st.composite
+def funded_markets(draw: st.DrawFn) -> Market:
+    """Bars shorter and longer than eight hours, on marks of funding or between them, some of them missing."""
+    bars, signals = draw(markets())
+    step = INTERVALS[draw(st.sampled_from(["1h", "3m", "6h", "8h", "1d", "1w"]))]
+    slots = np.cumsum(draw(st.lists(st.sampled_from([1, 1, 1, 2, 9]), min_size=len(bars), max_size=len(bars))))
+    start = draw(st.sampled_from([0, 1, 3 * 3_600_000]))
+    times = start + slots.astype(np.int64) * step.milliseconds
+    return replace(bars, interval=step, open_time_ms=times), signals
 
 
 def random_market(n: int, seed: int, volatility: float = 0.03, *, share: float = 0.4, closing: float = 0.0) -> Market:

@@ -89,11 +89,13 @@ class BacktestRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fingerprints:
-    """What the numbers depend on: SHA-256 of the bars and of the model file, versions of code and libraries."""
+    """What the numbers depend on: SHA-256 of the bars, of the model file and of the rates of a funding history,
+    versions of code and libraries."""
 
     bars: str
     model: str | None
     versions: Mapping[str, str]
+    funding: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,7 +200,7 @@ class Rerun:
     """A stored backtest run once more on the bars that it had.
 
     `differences` names the parts that are not equal to the last bit, and is empty if nothing differs: causes first
-    (bars, model, a library's version), then effects (signals, fills, equity, metrics, judgement).
+    (bars, model, funding, a library's version), then effects (signals, fills, equity, metrics, judgement).
     """
 
     original_id: str
@@ -238,7 +240,7 @@ def event_driven_only(settings: Sequence[str]) -> InvalidInput:
     """Return the error of settings (camelCase) that the vectorized engine does not know."""
     return InvalidInput(
         "{settings}: known to the event-driven engine only. The vectorized engine allows market entries, LONG, exits "
-        "by signal, one fee, and no leverage.",
+        "by signal, one fee, and neither leverage nor funding.",
         field=settings[0],
         settings=tuple(map(FieldName, settings)),
     )

@@ -49,10 +49,12 @@ FILL_DTYPE: Final = np.dtype(
         ("price", np.float64),
         ("fee", np.float64),
         ("reason", np.int8),
+        ("funding", np.float64),
     ]
 )
 """One executed order: bar index, that bar's open time (UTC ms), `Side`, units of the base asset (> 0), price after
-slippage and fee in the quote currency, `FillReason`."""
+slippage and fee in the quote currency, `FillReason`, and what the position has paid in funding since the fill before
+(quote currency; negative if it got more)."""
 
 TRADE_DTYPE: Final = np.dtype(
     [
@@ -71,11 +73,13 @@ TRADE_DTYPE: Final = np.dtype(
         ("bars_held", np.int64),
         ("is_open", np.bool_),
         ("exit_reason", np.int8),
+        ("funding", np.float64),
     ]
 )
-"""One position from entry to full exit. `direction` +1 long, −1 short; `profit` in the quote currency after both fees;
-`return` = profit ÷ (entry price × quantity), a fraction. An open trade is marked at the last close: its exit fields
-hold the last bar and close, `exit_fee` 0 and `exit_reason` −1."""
+"""One position from entry to full exit. `direction` +1 long, −1 short; `funding` is what it paid, in the quote
+currency, negative if it got more; `profit` in the quote currency after both fees and funding; `return` = profit ÷
+(entry price × quantity), a fraction. An open trade is marked at the last close: its exit fields hold the last bar and
+close, `exit_fee` 0 and `exit_reason` −1."""
 
 MAX_EQUITY: Final = 1e100
 """Equity can compound beyond float64 even if all bars and amounts are in bounds, for example if it doubles 2,000 times.

@@ -8,6 +8,7 @@ from typing import Final
 
 from src.domain.errors import InvalidInput
 from src.domain.exchange_rules import ExchangeRules
+from src.domain.funding import Funding
 from src.domain.intervals import INTERVALS, Interval
 from src.domain.order_rules import MAX_AMOUNT, MIN_CASH, EntryOrder, Exits, Margin, Sizing
 from src.domain.parameters import FRACTION, Bounds, check_parameters, parameter, parameters_of
@@ -116,6 +117,7 @@ class TradingRules:
     exits: Exits = field(default_factory=Exits)
     margin: Margin = field(default_factory=Margin)
     exchange: ExchangeRules = field(default_factory=ExchangeRules)
+    funding: Funding = field(default_factory=Funding)
     intrabar: IntrabarPolicy = parameter(
         name="intrabar",
         meaning="What is taken if a bar does not tell what it hit after the entry: PESSIMISTIC or OPTIMISTIC",

@@ -20,6 +20,7 @@ from src.engines.book import (
     reprice_entry,
 )
 from src.engines.compiled import compiled
+from src.engines.funding import pay_at_open, pay_funding, rate_inside
 from src.engines.orders import BarPrices
 from src.engines.plan import Plan
 
@@ -61,8 +62,16 @@ def trade_range(book: Book, fills: NDArray[np.void], bar: int, prices: BarPrices
 
 
 @compiled
-def close_bar(book: Book, fills: NDArray[np.void], bar: int, prices: BarPrices, signal: int, plan: Plan) -> None:
-    """Let entries expire, place the orders for `signal`, and fill the market orders that do not wait for the open."""
+def close_bar(
+    book: Book, fills: NDArray[np.void], bar: int, prices: BarPrices, signal: int, funding_rate: float, plan: Plan
+) -> None:
+    """Pay the funding of marks inside the bar, let entries expire, place the orders for `signal`, and fill the market
+    orders that do not wait for the open.
+
+    `funding_rate` is the sum of the rates of funding inside the bar.
+    """
+    if funding_rate != 0.0 and book.position != 0.0:
+        pay_funding(book, fills, bar, prices.close, funding_rate, plan)
     expire_entry(book, bar)
     place_orders(book, bar, prices.close, signal, plan)
     if plan.reprices_entry:
@@ -72,8 +81,28 @@ def close_bar(book: Book, fills: NDArray[np.void], bar: int, prices: BarPrices, 
 
 
 @compiled
-def step(book: Book, fills: NDArray[np.void], bar: int, prices: BarPrices, signal: int, plan: Plan) -> None:
-    """Take the book through one bar, up to its close and the orders for `signal`."""
+def step(
+    book: Book, fills: NDArray[np.void], bar: int, prices: BarPrices, signal: int, funding_rate: float, plan: Plan
+) -> None:
+    """Take the book through one bar, up to its close and the orders for `signal`.
+
+    `funding_rate` is the sum of the rates of funding inside the bar.
+    """
     open_bar(book, fills, bar, prices.open, plan)
     trade_range(book, fills, bar, prices, plan)
-    close_bar(book, fills, bar, prices, signal, plan)
+    close_bar(book, fills, bar, prices, signal, funding_rate, plan)
+
+
+@compiled
+def funded_step(
+    book: Book,
+    fills: NDArray[np.void],
+    bar: int,
+    prices: BarPrices,
+    signal: int,
+    marks: NDArray[np.float64],
+    plan: Plan,
+) -> None:
+    """Do the same as `step` with funding; `marks` [2] are those of the bar (`funding_marks`)."""
+    pay_at_open(book, fills, bar, prices.open, marks, plan)
+    step(book, fills, bar, prices, signal, rate_inside(marks, plan), plan)

@@ -73,11 +73,13 @@ class Book:
     cash: float
     """Quote currency; includes the proceeds of a short, and is negative by what a long has borrowed."""
     outside_cash: float
-    """What of the cash the position cannot lose."""
+    """What of the cash the position cannot lose, except by funding."""
     position: float
     """Units of the base asset; negative when short, 0 when flat."""
     entry_price: float
     """Of the position, after slippage; of the last one when flat."""
+    funding: float
+    """What the position has paid in funding since its last fill, in the quote currency; negative if it got more."""
     break_even_price: float
     """The market price at which closing the position pays back its entry and all costs."""
     stop_level: float
@@ -139,6 +141,8 @@ def write_fill(
     fill.price = price
     fill.fee = fee
     fill.reason = reason
+    fill.funding = book.funding
+    book.funding = 0.0
     book.fill_count += 1
 
 
@@ -162,15 +166,15 @@ def close_position(
 ) -> None:
     """Close the whole position at `market_price` with the costs of `terms`, and cancel its orders.
 
-    If that would leave nothing of its margin, it is liquidated at its bankruptcy price instead; so is any short that is
-    liquidated without leverage.
+    If that would leave nothing of its margin, it is liquidated at its bankruptcy price instead; so is any position that
+    is liquidated without leverage: a short, or a long that owes funding.
     """
     side = -get_direction(book.position)
     quantity = abs(book.position)
     price = slipped_price(market_price, side, terms.slippage_rate)
     fee = quantity * price * terms.fee_rate
     own_cash, has_leverage = book.cash - book.outside_cash, plan.margin_rate != 1.0
-    is_ruined = (side > 0 or has_leverage) and takes_all_margin(own_cash, side, quantity * price, fee)
+    is_ruined = (side > 0 or has_leverage or own_cash < 0.0) and takes_all_margin(own_cash, side, quantity * price, fee)
     if is_ruined or (reason == LIQUIDATION and not has_leverage):
         price = bankruptcy_price(own_cash, book.position, plan.fee_rate)
         fee = quantity * price * plan.fee_rate

@@ -21,6 +21,7 @@ from src.engines.account import mark_to_market
 from src.engines.bar_steps import close_bar, has_event, open_bar, trade_range
 from src.engines.book import Book, end_run, has_reached_exit
 from src.engines.compiled import compiled
+from src.engines.funding import pay_at_open, rate_inside
 from src.engines.orders import TOUCH, BarPrices, entry_extreme, reaches_entry
 from src.engines.plan import Plan
 
@@ -116,6 +117,7 @@ def simulate_inside(
     bars: tuple[Prices, Prices, Prices, Prices],
     finer: FinerPrices,
     action: NDArray[np.int8],
+    marks: Prices,
     plans: NDArray[np.void],
     books: NDArray[np.void],
     fills: NDArray[np.void],
@@ -126,13 +128,17 @@ def simulate_inside(
     open, high, low, close = bars
     cash, position, equity = balances
     book, plan = books[0], plans[0]
-    last = close.size - 1
+    last, has_funding, rate = close.size - 1, plan.funding_rate != 0.0, 0.0
     for bar in range(close.size):
         prices = BarPrices(open[bar], high[bar], low[bar], close[bar])
-        if has_event(book, bar, prices, action[bar]) or (plan.moves_stops and book.position != 0.0):
+        if has_funding:
+            pay_at_open(book, fills, bar, prices.open, marks[bar], plan)
+            rate = rate_inside(marks[bar], plan)
+        is_held = book.position != 0.0
+        if has_event(book, bar, prices, action[bar]) or (is_held and (plan.moves_stops or rate != 0.0)):
             open_bar(book, fills, bar, prices.open, plan)
             answers[bar] = trade_inside(book, fills, bar, prices, finer, plan)
-            close_bar(book, fills, bar, prices, action[bar], plan)
+            close_bar(book, fills, bar, prices, action[bar], rate, plan)
         if bar == last:
             end_run(book, fills, last, prices.close, plan)
         cash[bar] = book.cash

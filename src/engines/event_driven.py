@@ -11,6 +11,9 @@ The order of events in a bar:
 5. the strategy sees the close and places orders; with `SAME_CLOSE`, market orders fill at this close;
 6. the book is marked at the close.
 
+With funding, a position that is open before 1 pays the marks at the bar's open (and those of a gap before it), at the
+open's price; one that is open before 5 pays the marks inside the bar, at the close.
+
 In the bar of an entry that is filled inside it, a stop or target is reached *certainly* (by a price that certainly came
 after the fill), *possibly* (only by one that may have come before) or not; the table in `orders.py` says when:
 
@@ -49,6 +52,9 @@ Consequences:
   stays, with its orders.
 - With leverage, the liquidation level of a position of either side is a stop of its own margin; a fill that would leave
   nothing of the margin is made at the price that leaves exactly nothing.
+- Funding is paid from the cash outside of a position's margin, and then from the margin: that moves the liquidation
+  level. A position that closes inside a bar pays none of the marks inside it, one that opens there pays all of them,
+  because a bar does not tell the time of its fills.
 - Volume is ignored: a bar without trades fills orders at its prices.
 """
 
@@ -70,17 +76,19 @@ from src.domain.signals import Signals
 from src.domain.simulation import FILL_DTYPE, Simulation
 from src.domain.trading import TradingRules
 from src.engines import account as money_rules
-from src.engines import bar_steps
+from src.engines import bar_steps, funding_marks
 from src.engines import book as book_steps
 from src.engines import detail as detail_steps
 from src.engines import filters as exchange_filters
+from src.engines import funding as funding_steps
 from src.engines import orders as matching_rules
 from src.engines import plan as plan_layout
 from src.engines.account import mark_to_market
-from src.engines.bar_steps import has_event, step
+from src.engines.bar_steps import funded_step, has_event, step
 from src.engines.book import create_book, end_run, move_stops
 from src.engines.compiled import compiled, fingerprint
 from src.engines.detail import ASKED, NOT_ASKED, RESOLVED, cached_inside, find_finer
+from src.engines.funding_marks import marks_of
 from src.engines.ledger import check_growth, pair_trades
 from src.engines.orders import BarPrices
 from src.engines.plan import build_plan, plan_record
@@ -96,19 +104,25 @@ def simulate(
     low: Prices,
     close: Prices,
     action: NDArray[np.int8],
+    marks: Prices,
     plans: NDArray[np.void],
     books: NDArray[np.void],
     fills: NDArray[np.void],
-    cash: Prices,
-    position: Prices,
-    equity: Prices,
+    balances: tuple[Prices, Prices, Prices],
 ) -> None:
-    """Run the only book of `books` through the bars from `part[0]` to before `part[1]`; write `fills` and balances."""
+    """Run the only book of `books` through the bars from `part[0]` to before `part[1]`; write `fills` and `balances`.
+
+    `marks` are those of `funding_marks`, not read without funding; `balances` are cash, position and equity [n].
+    """
     book, plan = books[0], plans[0]
+    cash, position, equity = balances
+    has_funding = plan.funding_rate != 0.0
     for bar in range(part[0], part[1]):
         prices = BarPrices(open[bar], high[bar], low[bar], close[bar])
-        if has_event(book, bar, prices, action[bar]):
-            step(book, fills, bar, prices, action[bar], plan)
+        if has_funding:
+            funded_step(book, fills, bar, prices, action[bar], marks[bar], plan)
+        elif has_event(book, bar, prices, action[bar]):
+            step(book, fills, bar, prices, action[bar], 0.0, plan)
         else:
             move_stops(book, prices, plan)
         cash[bar] = book.cash
@@ -137,7 +151,10 @@ def _cached_on_disk(rules_fingerprint: str) -> Callable[..., None]:
     return cached_simulate  # type: ignore[no-any-return]
 
 
-RULES: Final = (money_rules, matching_rules, exchange_filters, book_steps, bar_steps, plan_layout, simulation, actions)
+RULES: Final = (
+    money_rules, matching_rules, exchange_filters, book_steps, funding_steps, funding_marks, bar_steps, plan_layout,
+    simulation, actions,
+)  # fmt: skip
 """The modules whose rules are compiled into a run, for fingerprints."""
 _simulate: Final = _cached_on_disk(fingerprint(*RULES))
 _simulate_inside: Final = cached_inside(fingerprint(detail_steps, *RULES))
@@ -177,8 +194,8 @@ class EventDrivenEngine:
         cash, position, equity = np.empty((3, len(bars)))
         answers = np.full(len(bars), NOT_ASKED, dtype=np.int8)
         _simulate_inside(
-            (bars.open, bars.high, bars.low, bars.close), find_finer(bars, inside), signals.action, plan_record(plan),
-            books, fills, (cash, position, equity), answers,
+            (bars.open, bars.high, bars.low, bars.close), find_finer(bars, inside), signals.action,
+            marks_of(bars, rules.funding), plan_record(plan), books, fills, (cash, position, equity), answers,
         )  # fmt: skip
         counts = np.bincount(answers, minlength=RESOLVED + 1)
         done = _conclude(bars, books[0], fills, cash, position, equity)
@@ -201,8 +218,9 @@ class EventDrivenEngine:
         books = create_book(rules.initial_cash)
         fills = _allocate_fills(signals.action, plan.allowed_side)
         cash, position, equity = np.empty((3, len(bars)))
-        arrays = (bars.open, bars.high, bars.low, bars.close, signals.action)
-        written = (books, fills, cash, position, equity)
+        marks = marks_of(bars, rules.funding)
+        arrays = (bars.open, bars.high, bars.low, bars.close, signals.action, marks)
+        written = (books, fills, (cash, position, equity))
         first = 0
         for bar in other_policy_bars:
             _simulate((first, bar), *arrays, plans, *written)
@@ -224,7 +242,12 @@ def _conclude(
         cash=cash,
         position=position,
         fills=fills,
-        trades=pair_trades(fills, bars.open_time_ms, float(bars.close[-1]) if len(bars) else math.nan),
+        trades=pair_trades(
+            fills,
+            bars.open_time_ms,
+            float(bars.close[-1]) if len(bars) else math.nan,
+            open_funding=float(ended["funding"]),
+        ),
         reduced_entries=int(ended["reduced_entries"]),
         dropped_entries=int(ended["dropped_entries"]),
         ambiguous_bars=int(ended["ambiguous_bars"]),

@@ -11,7 +11,9 @@ from src.domain.simulation import MAX_EQUITY, TRADE_DTYPE
 from src.engines.account import ABSOLUTE_TOLERANCE, RELATIVE_TOLERANCE
 
 
-def pair_trades(fills: NDArray[np.void], time_ms: NDArray[np.int64], last_close: float) -> NDArray[np.void]:
+def pair_trades(
+    fills: NDArray[np.void], time_ms: NDArray[np.int64], last_close: float, *, open_funding: float = 0.0
+) -> NDArray[np.void]:
     """Pair entries with exits.
 
     An engine holds one position at a time and closes it completely, so fills alternate: entry, exit, entry, exit, …; an
@@ -23,6 +25,8 @@ def pair_trades(fills: NDArray[np.void], time_ms: NDArray[np.int64], last_close:
         [f] of `FILL_DTYPE`, in the order of execution.
     time_ms
         [n] open times of the bars.
+    open_funding
+        What an open position has paid in funding.
 
     Returns
     -------
@@ -40,16 +44,18 @@ def pair_trades(fills: NDArray[np.void], time_ms: NDArray[np.int64], last_close:
         trades[f"entry_{column}"] = entries[column]
         trades[f"exit_{column}"][:closed] = exits[column]
     trades["exit_reason"][:closed] = exits["reason"]
+    trades["funding"][:closed] = exits["funding"]
     if closed < len(entries):
         trades["is_open"][-1] = True
         trades["exit_reason"][-1] = -1
         trades["exit_bar"][-1] = len(time_ms) - 1
         trades["exit_time_ms"][-1] = time_ms[-1]
         trades["exit_price"][-1] = last_close
+        trades["funding"][-1] = open_funding
     entry_value = trades["entry_price"] * trades["quantity"]
     exit_value = trades["exit_price"] * trades["quantity"]
     fees = trades["entry_fee"] + trades["exit_fee"]
-    trades["profit"] = (exit_value - entry_value) * trades["direction"] - fees
+    trades["profit"] = (exit_value - entry_value) * trades["direction"] - fees - trades["funding"]
     np.divide(trades["profit"], entry_value, out=trades["return"], where=entry_value > 0)
     trades["bars_held"] = trades["exit_bar"] - trades["entry_bar"]
     return trades

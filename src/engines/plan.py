@@ -45,6 +45,8 @@ class Plan(NamedTuple):
     margin_rate: float
     """The part of a position's value that it pays: 1 ÷ leverage."""
     maintenance_rate: float
+    funding_rate: float
+    """What the marks of funding of a bar (`funding_marks`) are multiplied with: 0 without funding."""
     allowed_side: int
     """+1 longs only, −1 shorts only, 0 both."""
     is_filled_at_close: bool
@@ -111,6 +113,7 @@ def build_plan(rules: TradingRules) -> Plan:
         first_stop_rate=_or_nan(exits.first_stop_rate),
         margin_rate=1.0 / float(rules.margin.leverage),
         maintenance_rate=float(rules.margin.maintenance_rate),
+        funding_rate=float(rules.funding.rate_of_marks),
         allowed_side=ALLOWED_SIDES[rules.direction],
         is_filled_at_close=rules.fill is FillTiming.SAME_CLOSE,
         entry_kind=ENTRY_KINDS[entry.type],

@@ -189,6 +189,7 @@ def _fills(records: Any, order_bars: NDArray[np.int64], time_ms: NDArray[np.int6
     fills["price"] = records["price"]
     fills["fee"] = records["fees"]
     fills["reason"] = FillReason.SIGNAL
+    fills["funding"] = 0.0
     return fills
 
 

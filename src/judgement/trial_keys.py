@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from src.domain.funding import Funding
 from src.domain.order_rules import MAX_AMOUNT, MIN_CASH, MIN_SIZE, EntryOrder, EntryType, Margin, Sizing
 from src.domain.parameters import parameters_of
 from src.domain.signals import StrategyDescription
@@ -16,6 +17,7 @@ from src.domain.trading import DEFAULT_CASH, Direction, IntrabarPolicy, TradingR
 _ENCODER: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
 _DEFAULT_ENTRY: Final = EntryOrder()
 _DEFAULT_MARGIN: Final = Margin()
+_NO_FUNDING: Final = Funding()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,18 +60,24 @@ def decisive_rules(rules: TradingRules, *, is_cash_kept: bool) -> TradingRules:
     2. Returns do not depend on the amount of cash: the initial cash is the default one, and fixed units keep their
        share of it, unless `is_cash_kept`; see `keeps_cash`.
     3. How long an entry waits is that of the default if it does not wait, and how a bar is read if it has only one
-       reading: long without a stop or a target. So is the maintenance margin without leverage.
+       reading: long without a stop or a target. So is the maintenance margin without leverage, and
+       funding at a rate of 0.
     """
     exits = rules.exits
     changes: dict[str, Any] = {}
     if rules.entry.type is EntryType.MARKET and rules.entry != _DEFAULT_ENTRY:
         changes["entry"] = _DEFAULT_ENTRY
     has_levels = not (exits.stop_loss_rate is exits.take_profit_rate is exits.trailing_stop_rate is None)
-    can_be_liquidated = rules.direction is not Direction.LONG or rules.margin.leverage > 1
+    can_be_liquidated = rules.direction is not Direction.LONG or rules.margin.leverage > 1 or rules.funding.is_paid
     if not can_be_liquidated and not has_levels and rules.intrabar is not IntrabarPolicy.PESSIMISTIC:
         changes["intrabar"] = IntrabarPolicy.PESSIMISTIC
     if rules.margin.leverage == 1 and rules.margin != _DEFAULT_MARGIN:
         changes["margin"] = _DEFAULT_MARGIN
+    if rules.funding != _NO_FUNDING:
+        # A history is known by its content: it may have been uploaded under two names.
+        changes["funding"] = (
+            replace(rules.funding, history=rules.funding.fingerprint) if rules.funding.is_paid else _NO_FUNDING
+        )
     if rules.sizing.equity_fraction == 1.0:
         changes["sizing"] = Sizing()
     if not is_cash_kept:

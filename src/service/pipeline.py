@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from src.domain.bars import Bars
+from src.domain.funding import FundingKind
 from src.domain.performance import Metrics
 from src.domain.runs import BacktestRequest, CrossCheck, Detail
 from src.domain.signals import Predictions, Signals
 from src.domain.simulation import Simulation
 from src.domain.strategy import StrategyInputs
 from src.domain.trading import EngineName, TradingRules
+from src.engines.funding_marks import find_missing
 from src.metrics.summary import measure
 from src.ports import Engine
 from src.service.cross_checks import cross_check
@@ -66,6 +68,7 @@ def compute(
         warnings=(
             *outcome.signals.warnings,
             *elapsed_time_warnings(bars),
+            *_funding_warnings(request, bars),
             *simulation_warnings(request, outcome.simulation),
         ),
     )
@@ -156,6 +159,20 @@ def simulation_warnings(request: BacktestRequest, simulation: Simulation) -> tup
             f"{simulation.unresolved_bars}. There intrabar decided."
         )
     return tuple(found)
+
+
+def _funding_warnings(request: BacktestRequest, bars: Bars) -> list[str]:
+    """Return a warning if a funding history lacks rates between the first bar and the last."""
+    funding = request.rules.funding
+    if funding.kind is not FundingKind.HISTORY:
+        return []
+    missing, marks = find_missing(bars, funding.known_rates)
+    if not missing:
+        return []
+    return [
+        f"Of the {marks:,} marks of funding (00:00, 08:00 and 16:00 UTC) in these bars, {missing:,} have no rate in "
+        f"{funding.history!r}; nothing is paid there."
+    ]
 
 
 def _cost_warnings(rules: TradingRules) -> list[str]:

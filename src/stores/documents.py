@@ -33,7 +33,10 @@ DETAILS: Final = "details"
 """The name of the part that describes the others; no column has it, as columns are named by their path."""
 
 TABLES: Final[Mapping[str, np.dtype[np.void]]] = {"simulation.fills": FILL_DTYPE, "simulation.trades": TRADE_DTYPE}
-ADDED_TABLE_FIELDS: Final[Mapping[str, Mapping[str, float]]] = {"simulation.fills": {}, "simulation.trades": {}}
+ADDED_TABLE_FIELDS: Final[Mapping[str, Mapping[str, float]]] = {
+    "simulation.fills": {"funding": 0.0},
+    "simulation.trades": {"funding": 0.0},
+}
 """Values of fields that were added to a table later, for older documents; all other fields must be stored."""
 
 _FAULTS: Final = (LookupError, TypeError, AttributeError, ValueError, ArithmeticError, RecursionError, InvalidInput)

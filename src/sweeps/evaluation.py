@@ -16,6 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from src.domain.annualization import annualize
+from src.domain.bars import Bars
+from src.domain.funding import Funding, FundingKind
 from src.domain.parameters import parameters_of
 from src.domain.signals import StrategyDescription
 from src.domain.strategy import StrategyParams
@@ -23,6 +25,7 @@ from src.domain.sweep_rows import EvaluatedRows, SweepInputs
 from src.domain.sweeps import ROW_METRICS, SweepRows
 from src.domain.trading import TradingRules
 from src.domain.trials import TrialTable
+from src.engines.funding_marks import count_marks, marks_of
 from src.engines.ledger import unbounded_growth
 from src.judgement.overfitting import DEFAULT_BLOCKS
 from src.strategies.crossover import CrossoverParams, describe_crossover
@@ -54,6 +57,8 @@ _ORDER_RULES: Final = frozenset(
     item.parameter.name for item in parameters_of(TradingRules) if item.parameter.is_event_driven_only
 )
 """Swept rules for which some rows need the event-driven engine's loop."""
+
+_FUNDING: Final = frozenset(item.parameter.name for item in parameters_of(Funding))
 
 
 class Kernel(StrEnum):
@@ -115,8 +120,9 @@ class Evaluator:
         self._request = inputs.request
         self._bars = len(bars)
         self._annualization = annualize(bars, backtest.annualization)
-        self._market, self.slots = build_market_arrays(bars, backtest.annualization)
         self._reader = RowReader(inputs.request)
+        marks = self._find_marks(bars)
+        self._market, self.slots = build_market_arrays(bars, backtest.annualization, marks)
         self._signals = SignalSource(backtest, bars, inputs.history, inputs.predictions)
         self.kernel: Final = self._choose_kernel()
         self._crosses_means = isinstance(backtest.strategy, CrossoverParams) and not backtest.use_fallback
@@ -185,6 +191,16 @@ class Evaluator:
             returns[batch.rows] = compute_returns(self._market, batch.given)
         returns[list(prepared.errors)] = 0.0
         return np.ascontiguousarray(returns.T)
+
+    def _find_marks(self, bars: Bars) -> Floats:
+        """Return the marks of funding that any row may pay."""
+        funding, names = self._request.backtest.rules.funding, {item.name for item in self._reader.items}
+        # A rate or kind that is swept is that of a CONSTANT funding.
+        return (
+            count_marks(bars)
+            if names & _FUNDING and funding.kind is not FundingKind.HISTORY
+            else marks_of(bars, funding)
+        )
 
     def _choose_kernel(self) -> Kernel:
         backtest, names = self._request.backtest, {item.name for item in self._reader.items}

@@ -35,6 +35,7 @@ def trades_at_market(rules: TradingRules) -> bool:
         and rules.sizing.quote_amount is rules.sizing.risk_fraction is None
         and rules.margin.leverage == 1
         and rules.exchange == ExchangeRules()
+        and not rules.funding.is_paid
     )
 
 

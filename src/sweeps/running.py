@@ -34,6 +34,7 @@ from src.sweeps.trading import (
     TRADE_SUMS_DTYPE,
     TradeSums,
     clear_trades,
+    count_payments,
     trade_at_market,
     trade_by_orders,
 )
@@ -171,7 +172,7 @@ def _run_all(
     scratch = _Scratch(
         books,
         np.empty(2 * most, FILL_DTYPE),
-        np.empty(2 * most, BALANCE_DTYPE),
+        np.empty(2 * most + count_payments(market.marks), BALANCE_DTYPE),
         np.empty(n),
         np.empty(n),
         np.empty((2, slots)),

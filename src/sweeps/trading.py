@@ -1,4 +1,4 @@
-"""Trade the signals of one row, and keep what changes: the balances after each bar with a fill, and sums of trades.
+"""Trade the signals of one row, and keep what changes: balances after bars with a fill or funding, sums of trades.
 
 Two ways to the same fills: `trade_at_market` visits only the bars with a signal, for long positions by market orders;
 `trade_by_orders` runs the event-driven engine's own loop at each bar at which an order may be placed or filled, and
@@ -21,9 +21,10 @@ from src.engines.account import (
     slipped_price,
     subtract,
 )
-from src.engines.bar_steps import has_event, step
+from src.engines.bar_steps import funded_step, has_event, step
 from src.engines.book import Book, end_run, move_stops
 from src.engines.compiled import compiled
+from src.engines.funding_marks import AT_OPEN, INSIDE
 from src.engines.orders import BarPrices
 from src.engines.plan import NEVER
 from src.metrics.returns import ROUNDING
@@ -35,7 +36,7 @@ Floats = NDArray[np.float64]
 BUY: Final = int(Action.BUY)
 
 BALANCE_DTYPE: Final = np.dtype([("bar", np.int64), ("cash", np.float64), ("position", np.float64)])
-"""What a row holds from the close of a bar until the next record's bar."""
+"""What a row holds from the close of a bar until the next record's bar: fills and funding change it."""
 
 
 class TradeSums:
@@ -74,11 +75,11 @@ def clear_book(book: Book, cash: float) -> None:
     book.stop_level, book.target_level = np.nan, np.nan
     book.time_exit_bar = NEVER
     book.exit_waits, book.entry_side, book.fill_count, book.is_liquidated = 0, 0, 0, 0
-    book.calm_until_bar, book.liquidations = 0, 0
+    book.calm_until_bar, book.liquidations, book.funding = 0, 0, 0.0
 
 
 @compiled
-def count_fill(sums: TradeSums, side: int, quantity: float, price: float, fee: float) -> None:
+def count_fill(sums: TradeSums, side: int, quantity: float, price: float, fee: float, funding: float) -> None:
     """Count a fill: entries and exits alternate; see `engines.ledger.pair_trades` and `metrics.trades`."""
     sums.fees += fee
     if sums.is_open == 0:
@@ -87,7 +88,7 @@ def count_fill(sums: TradeSums, side: int, quantity: float, price: float, fee: f
         return
     quantity = sums.entry_quantity
     entry_value, exit_value = sums.entry_price * quantity, price * quantity
-    profit = (exit_value - entry_value) * sums.entry_side - (sums.entry_fee + fee)
+    profit = (exit_value - entry_value) * sums.entry_side - (sums.entry_fee + fee) - funding
     sums.is_open = 0
     sums.trades += 1
     if abs(profit) > ROUNDING * (quantity * (sums.entry_price + price)):
@@ -138,17 +139,27 @@ def trade_at_market(
                 sizing_cash = subtract(sizing_cash, min(sizing_cash, row.equity_fraction * sizing_cash))
             else:
                 sizing_cash = cash
-            count_fill(sums, 1, position, price, bought.fee)
+            count_fill(sums, 1, position, price, bought.fee, 0.0)
         else:
             price = slipped_price(price, -1, row.slippage_rate)
             fee = position * price * row.fee_rate
             cash = cash_after_fill(cash, -1, position * price, fee)
             sizing_cash = cash_after_fill(sizing_cash, -1, position * price, fee) if row.spends_budgets else cash
-            count_fill(sums, -1, position, price, fee)
+            count_fill(sums, -1, position, price, fee, 0.0)
             position = 0.0
         balance = balances[count]
         balance.bar, balance.cash, balance.position = bar, cash, position
         count += 1
+    return count
+
+
+@compiled
+def count_payments(marks: Floats) -> int:
+    """Return the most bars [n, 2] in which a position pays funding."""
+    count = 0
+    for bar in range(marks.shape[0]):
+        if marks[bar, AT_OPEN] != 0.0 or marks[bar, INSIDE] != 0.0:
+            count += 1
     return count
 
 
@@ -165,7 +176,8 @@ def trade_by_orders(
 ) -> int:
     """Trade the events [m] of a row by the event-driven engine's rules; write `balances` and return how many.
 
-    `action` [n] has the events' actions; `fills` and `balances` have room for 2 × m records. The loop is the engine's,
+    `action` [n] has the events' actions; `fills` has room for 2 × m records, and `balances` for as many more as bars
+    pay funding. The loop is the engine's,
     but for the bars that it skips: without a position and without a waiting order, only a signal changes the book.
     """
     # Taken out once, because each use of a part of `market` counts its references.
@@ -174,6 +186,7 @@ def trade_by_orders(
     book = books[0]
     clear_book(book, row.initial_cash)
     count, event, bar, known_fills = 0, 0, 0, 0
+    marks, has_funding = market.marks, row.funding_rate != 0.0
     while True:
         if book.position == 0.0 and book.entry_side == 0 and book.exit_waits == 0:
             while event < event_bars.size and event_bars[event] < bar:
@@ -184,16 +197,19 @@ def trade_by_orders(
         if bar >= n:
             break
         prices = BarPrices(open_[bar], high[bar], low[bar], close[bar])
-        if has_event(book, bar, prices, action[bar]):
-            step(book, fills, bar, prices, action[bar], row)
+        cash_before = book.cash
+        if has_funding:
+            funded_step(book, fills, bar, prices, action[bar], marks[bar], row)
+        elif has_event(book, bar, prices, action[bar]):
+            step(book, fills, bar, prices, action[bar], 0.0, row)
         else:
             move_stops(book, prices, row)
         if bar == n - 1:
             end_run(book, fills, bar, prices.close, row)
-        if book.fill_count > known_fills:
+        if book.fill_count > known_fills or book.cash != cash_before:
             for number in range(known_fills, book.fill_count):
                 fill = fills[number]
-                count_fill(sums, fill.side, fill.quantity, fill.price, fill.fee)
+                count_fill(sums, fill.side, fill.quantity, fill.price, fill.fee, fill.funding)
             known_fills = book.fill_count
             balance = balances[count]
             balance.bar, balance.cash, balance.position = bar, book.cash, book.position

@@ -23,7 +23,16 @@ from src.engines.registry import ENGINES
 from src.ports import Engine
 from src.strategies.crossover import Crossover, CrossoverParams
 from tests.market import bars_of_closes, read_klines
-from tests.simulations import LEVERAGED, RULES, SHARED_RULES, Market, markets, random_market
+from tests.simulations import (
+    FUNDED,
+    LEVERAGED,
+    RULES,
+    SHARED_RULES,
+    Market,
+    funded_markets,
+    markets,
+    random_market,
+)
 
 EXAMPLES = settings(max_examples=100, suppress_health_check=[HealthCheck.too_slow])
 
@@ -189,6 +198,24 @@ NOT_OF_BORROWED: Mapping[Check, str] = {
 @pytest.mark.parametrize("check", [check for check in CHECKS if check not in NOT_OF_BORROWED])
 def test_borrowed_positions_keep_the_contract(check: Check) -> None:
     @given(markets(), LEVERAGED)
+    @EXAMPLES
+    def holds(market: Market, rules: TradingRules) -> None:
+        check(ENGINES[EngineName.EVENT_DRIVEN], market, rules)
+
+    holds()
+
+
+NOT_OF_FUNDED: Mapping[Check, str] = {
+    **NOT_OF_BORROWED,
+    check_cash_and_position_are_what_fills_leave: "funding changes cash between fills",
+    check_flat_price_earns_nothing: "one side gets funding",
+    check_slippage_leaves_less_in_every_trade: "another price of the entry is another value that pays funding",
+}
+
+
+@pytest.mark.parametrize("check", [check for check in CHECKS if check not in NOT_OF_FUNDED])
+def test_funded_positions_keep_the_contract(check: Check) -> None:
+    @given(funded_markets(), FUNDED)
     @EXAMPLES
     def holds(market: Market, rules: TradingRules) -> None:
         check(ENGINES[EngineName.EVENT_DRIVEN], market, rules)

@@ -13,12 +13,11 @@ from src.domain.intervals import INTERVALS
 from src.domain.signals import Signals
 from src.domain.trading import TradingRules
 from src.engines.event_driven import EventDrivenEngine
-from src.engines.ledger import pair_trades
-from tests.simulations import LEVERAGED, RULES, Market, markets
+from tests.simulations import FUNDED, LEVERAGED, RULES, Market, markets
 
 EXAMPLES = settings(max_examples=150, deadline=None)
 MINUTE, FIVE = INTERVALS["1m"], INTERVALS["5m"]
-DETAILED = st.one_of(RULES, LEVERAGED).map(lambda rules: replace(rules, detail=MINUTE))
+DETAILED = st.one_of(RULES, LEVERAGED, FUNDED).map(lambda rules: replace(rules, detail=MINUTE))
 
 
 def coarser(bars: Bars, signals: Signals, *, size: int = 5) -> tuple[Bars, Signals]:
@@ -55,11 +54,9 @@ def test_detailed_runs_conserve_money(market: Market, rules: TradingRules) -> No
     run = EventDrivenEngine().run(bars, signals, rules)
     np.testing.assert_allclose(run.equity, run.cash + run.position * bars.close, rtol=1e-12, atol=1e-9)
     assert (run.equity >= 0).all()
-    last = float(bars.close[-1]) if len(bars) else 1.0
-    trades = pair_trades(run.fills, bars.open_time_ms, last)
     if len(bars):
         gain = float(run.equity[-1]) - rules.initial_cash
-        np.testing.assert_allclose(trades["profit"].sum(), gain, rtol=1e-6, atol=1e-6 * rules.initial_cash)
+        np.testing.assert_allclose(run.trades["profit"].sum(), gain, rtol=1e-6, atol=1e-6 * rules.initial_cash)
     assert run.unresolved_bars == 0
 
 

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from src.domain.order_rules import Sizing
 from src.domain.simulation import FillReason, Simulation
-from src.domain.trading import Direction, TradingRules
+from src.domain.trading import Direction, FillTiming, TradingRules
 from src.engines.event_driven import EventDrivenEngine
-from tests.simulations import LEVERAGED, RULES, Market, markets
+from tests.funding import count_by_minutes
+from tests.simulations import FUNDED, LEVERAGED, RULES, Market, funded_markets, markets
 
 EXAMPLES = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
@@ -70,6 +71,44 @@ def test_trades_make_up_the_gain_when_flat(market: Market, rules: TradingRules) 
     scale = rules.initial_cash + np.abs(simulation.fills["quantity"] * simulation.fills["price"]).max(initial=0.0)
     gain = simulation.equity[-1] - rules.initial_cash
     np.testing.assert_allclose(simulation.trades["profit"].sum(), gain, rtol=1e-9, atol=1e-9 * scale)
+
+
+@given(funded_markets(), FUNDED)
+@EXAMPLES
+def test_funding_never_takes_more_than_there_is(market: Market, rules: TradingRules) -> None:
+    simulation = run(market, rules)
+    assert simulation.equity.min() >= -1e-9 * rules.initial_cash
+    assert (simulation.fills["price"] > 0).all()
+    assert simulation.liquidations == np.count_nonzero(simulation.fills["reason"] == FillReason.LIQUIDATION)
+
+
+@given(funded_markets(), FUNDED)
+@EXAMPLES
+def test_equity_is_what_trades_and_funding_leave(market: Market, rules: TradingRules) -> None:
+    simulation = run(market, rules)
+    trades = simulation.trades
+    gain = simulation.equity[-1] - rules.initial_cash
+    value = np.abs(simulation.fills["quantity"] * simulation.fills["price"]).max(initial=0.0)
+    tolerance = {"rtol": 1e-9, "atol": 1e-9 * (rules.initial_cash + value)}
+    np.testing.assert_allclose(trades["profit"].sum(), gain, **tolerance)
+    moved = (trades["exit_price"] - trades["entry_price"]) * trades["quantity"] * trades["direction"]
+    fees = trades["entry_fee"] + trades["exit_fee"]
+    np.testing.assert_allclose(trades["profit"], moved - fees - trades["funding"], **tolerance)
+    assert not simulation.fills["funding"][0::2].any(), "a position pays nothing before its entry"
+
+
+@given(funded_markets(), FUNDED)
+@EXAMPLES
+def test_funding_is_that_of_positions_at_marks(market: Market, rules: TradingRules) -> None:
+    """Counted minute by minute from what is held at the closes, where no order fills at one."""
+    rules = dataclasses.replace(rules, fill=FillTiming.NEXT_OPEN)
+    bars, simulation = market[0], run(market, rules)
+    assume(not simulation.liquidations)
+    held = np.concatenate(([0.0], simulation.position))
+    at_open, inside = count_by_minutes(bars)
+    due = (rules.funding.rate or 0.0) * (at_open * held[:-1] * bars.open + inside * held[1:] * bars.close)
+    paid = simulation.trades["funding"].sum()
+    np.testing.assert_allclose(paid, due.sum(), rtol=1e-9, atol=1e-9 * (np.abs(due).sum() + 1e-6))
 
 
 @given(markets(), RULES, st.integers(-8, 8))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import replace
 from typing import Any
 
@@ -11,16 +12,18 @@ from hypothesis import strategies as st
 
 from src.domain.bars import Bars
 from src.domain.exchange_rules import ExchangeRules
-from src.domain.order_rules import Sizing
+from src.domain.funding import Funding, FundingKind
+from src.domain.funding_rates import build_rates
+from src.domain.order_rules import Margin, Sizing
 from src.domain.signals import OutputKind, Predictions
 from src.domain.strategy import ModelParams
-from src.domain.trading import EngineName, FillTiming, TradingRules
+from src.domain.trading import Direction, EngineName, FillTiming, TradingRules
 from src.strategies.crossover import CrossoverParams
 from src.strategies.registry import PARAMS
 from src.strategies.rules.strategy import RulesParams
 from tests.factories import make_request
 from tests.market import random_bars
-from tests.simulations import RULES, SHARED_RULES
+from tests.simulations import FUNDED, RULES, SHARED_RULES
 from tests.sweep_agreement import assert_rows_agree, build_sweep
 
 HISTORY = 120
@@ -114,6 +117,41 @@ def test_rows_of_exchange_rules_equal_single_runs(rules: TradingRules, bars: Bar
     }
     request, values = build_sweep(backtest, swept)
     assert_rows_agree(request, values, bars)
+
+
+@given(FUNDED, market_bars, st.booleans())
+def test_rows_of_swept_funding_equal_single_runs(rules: TradingRules, bars: Bars, has_gaps: bool) -> None:
+    rules = replace(rules, margin=Margin())
+    backtest = make_request(engine=EngineName.EVENT_DRIVEN, rules=rules, strategy=CrossoverParams(fast=2, slow=5))
+    if has_gaps:
+        slots = np.cumsum(np.random.default_rng(len(bars)).choice([1, 1, 1, 7], len(bars)))
+        bars = replace(bars, open_time_ms=slots.astype(np.int64) * bars.interval.milliseconds)
+    swept: dict[str, list[Any]] = {
+        "funding_rate": [0.0001, -0.03, 0.0, 0.03, 0.003],
+        "leverage": [1.0, 1.0, 1.0, 20.0, 125.0],
+        "fees": [0.0, 0.001, 0.001, 0.0, 0.01],
+    }
+    request, values = build_sweep(backtest, swept)
+    assert_rows_agree(request, values, bars)
+
+
+def test_rows_of_a_funding_history_equal_single_runs() -> None:
+    bars = random_bars(300, seed=5, interval="6h")
+    times = int(bars.open_time_ms[0]) + 8 * 3_600_000 * np.arange(200)
+    rates = build_rates(times, np.random.default_rng(5).normal(0, 0.001, 200))
+    history = Funding(kind=FundingKind.HISTORY, history="mine").with_rates(rates)
+    rules = TradingRules(fill=FillTiming.NEXT_OPEN, direction=Direction.BOTH, funding=history)
+    backtest = make_request(engine=EngineName.EVENT_DRIVEN, rules=rules, strategy=CrossoverParams(fast=2, slow=5))
+    request, values = build_sweep(backtest, {"fast": [2, 3, 4], "leverage": [1.0, 5.0, 20.0]})
+    assert_rows_agree(pickle.loads(pickle.dumps(request)), values, bars)  # as a worker of a cluster gets it
+
+
+def test_rows_of_funding_that_only_some_pay() -> None:
+    backtest = make_request(engine=EngineName.EVENT_DRIVEN, strategy=CrossoverParams(fast=2, slow=5))
+    bars = random_bars(300, seed=3, interval="1h")
+    request, values = build_sweep(backtest, {"funding": ["CONSTANT"] * 3, "funding_rate": [0.001, 0.0, -0.001]})
+    found = assert_rows_agree(request, values, bars)
+    assert np.unique(found.rows.figures[:, 0]).size == 3
 
 
 @given(st.sampled_from(FillTiming), st.sampled_from(["SHORT", "BOTH"]), market_bars)

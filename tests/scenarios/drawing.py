@@ -18,7 +18,8 @@ import pytest
 
 from src.domain.bars import Bars
 from src.domain.exchange_rules import ExchangeRules
-from src.domain.intervals import DAY_MS, Interval
+from src.domain.funding import Funding, FundingKind
+from src.domain.intervals import Interval
 from src.domain.order_rules import EntryOrder, EntryType, Exits, Margin, Sizing
 from src.domain.signals import Action, Signals, StrategyDescription
 from src.domain.simulation import FillReason, Side, Simulation
@@ -45,6 +46,7 @@ def rules(
     risk: float | None = None,
     leverage: float = 1.0,
     maintenance: float = 0.0,
+    funding: float | None = None,
     direction: Direction = Direction.LONG,
     entry: EntryType = EntryType.MARKET,
     offset: float = 0.0,
@@ -75,6 +77,7 @@ def rules(
         slippage_rate=slippage,
         sizing=Sizing(fixed_units=units, equity_fraction=percent, quote_amount=quote, risk_fraction=risk),
         margin=Margin(leverage=leverage, maintenance_rate=maintenance),
+        funding=Funding() if funding is None else Funding(kind=FundingKind.CONSTANT, rate=funding),
         direction=direction,
         entry=EntryOrder(type=entry, offset_rate=offset, life_bars=life, limit_offset_rate=limit, is_repriced=reprice),
         exits=Exits(
@@ -105,7 +108,11 @@ class Picture:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
-    """One case: rules, a picture, and what the run must report beside its fills."""
+    """One case: rules, a picture, and what the run must report beside its fills.
+
+    The bars are of `interval`, the first one opens at 00:00; `slots` are their numbers if some are missing. `funding`
+    is what each trade paid.
+    """
 
     name: str
     rules: TradingRules
@@ -116,10 +123,13 @@ class Scenario:
     is_liquidated: bool = False
     liquidations: int | None = None
     volume: float = 1.0
+    interval: str = "1d"
+    slots: tuple[int, ...] | None = None
+    funding: tuple[float, ...] | None = None
 
     def play(self) -> Simulation:
         """Run the engine on the picture and compare."""
-        picture = read(self.table, self.volume)
+        picture = read(self.table, self.volume, interval=self.interval, slots=self.slots)
         simulation = EventDrivenEngine().run(picture.bars, picture.signals, self.rules)
         assert fills_of(simulation) == [rounded(fill) for fill in picture.fills]
         for bar, expected_equity in picture.equity.items():
@@ -129,6 +139,8 @@ class Scenario:
         assert simulation.dropped_entries == self.dropped_entries
         assert simulation.is_liquidated is self.is_liquidated
         assert simulation.liquidations == (self.is_liquidated if self.liquidations is None else self.liquidations)
+        if self.funding is not None:
+            assert simulation.trades["funding"].tolist() == pytest.approx(self.funding, rel=1e-12, abs=1e-9)
         return simulation
 
 
@@ -155,7 +167,7 @@ def rounded(fill: ExpectedFill) -> ExpectedFill:
     return bar, side, round(quantity, 9), round(price, 9), round(fee, 9), reason
 
 
-def read(table: str, volume: float) -> Picture:
+def read(table: str, volume: float, *, interval: str = "1d", slots: tuple[int, ...] | None = None) -> Picture:
     """Read a drawn table."""
     rows = [[cell.strip() for cell in line.split("|")] for line in table.strip().splitlines()]
     assert rows[0][0].split() == ["open", "high", "low", "close"], "the first line names the columns"
@@ -167,8 +179,8 @@ def read(table: str, volume: float) -> Picture:
     return Picture(
         bars=Bars(
             symbol="DRAWN",
-            interval=Interval.named("1d"),
-            open_time_ms=np.arange(len(rows), dtype=np.int64) * DAY_MS,
+            interval=Interval.named(interval),
+            open_time_ms=np.array(slots or range(len(rows)), dtype=np.int64) * Interval.named(interval).milliseconds,
             open=prices[:, 0],
             high=prices[:, 1],
             low=prices[:, 2],

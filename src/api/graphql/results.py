@@ -113,6 +113,7 @@ class Run:
     warnings: list[str] = described("Reasons to doubt the figures, in full sentences.")
     data_fingerprint: str = described("SHA-256 of the bars, warm-up included.")
     model_sha256: str | None = described("SHA-256 of the model file.")
+    funding_fingerprint: str | None = described("SHA-256 of the rates of the funding history; null without one.")
     versions: list[Version] = described("Versions of what the numbers depend on.")
     verdict_level: VerdictLevelType | None = described(
         "Whether to believe it: the level of the judgement's verdict; null for results of earlier versions."
@@ -371,6 +372,7 @@ def _shared(run: runs.BacktestResult | runs.ResultSummary, description: Strategy
         "verdict_level": run.verdict_level,
         "out_of_sample_level": run.out_of_sample_level,
         "model_sha256": prints.model,
+        "funding_fingerprint": prints.funding,
         "versions": [Version(name=name, version=version) for name, version in prints.versions.items()],
         **{name: getattr(metrics, name) for name in HEAD_METRICS},
     }

@@ -71,7 +71,8 @@ class TradeRow(BaseModel):
     exit_price: float = Field(description="Quote currency; the last close while open.")
     exit_fee: float = Field(description="Quote currency; 0 while open.")
     exit_reason: _Reason | None = Field(description="As a fill's reason; null while open.")
-    profit: float = Field(description="After both fees, quote currency.")
+    funding: float = Field(description="What the position paid, quote currency; negative if it got more.")
+    profit: float = Field(description="After both fees and funding, quote currency.")
     return_: float = Field(alias="return", description="Profit ÷ (entry price × quantity) × 100, per cent.")
     bars_held: int = Field(description="Bars from entry to exit.")
     is_open: bool = Field(description="Whether it was still open at the last bar.")
@@ -213,6 +214,9 @@ class SummaryAnswer(_HeadMetrics):
     warnings: list[str] = Field(description="Reasons to doubt the figures, in full sentences.")
     data_fingerprint: str = at("run.fingerprints.bars", "SHA-256 of the bars, warm-up included.")
     model_sha256: str | None = at("run.fingerprints.model", "SHA-256 of the model file; null without one.")
+    funding_fingerprint: str | None = at(
+        "run.fingerprints.funding", "SHA-256 of the rates of the funding history; null without one."
+    )
     versions: list[Version] = Field(description="Name and version of what the numbers depend on.")
 
 

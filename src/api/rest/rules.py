@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Final
 
 from src.api.components import Schema
+from src.domain.funding import FundingKind
 from src.domain.market import SIMULATED
 from src.domain.order_rules import EntryType, Sizing
 from src.domain.parameters import groups_of, parameters_of
@@ -66,6 +67,16 @@ def _trading_rules() -> list[Schema]:
         ),
         _any_of(_where(limit_offset={"enum": [0, None]}), _with(entry={"const": EntryType.STOP_LIMIT})),
         _any_of(_absent("trailing_start"), _with(trailing_stop=_GIVEN)),
+        _any_of(
+            _where(funding={"enum": [FundingKind.NONE, None]}, funding_rate=_NULL, funding_history=_NULL),
+            {
+                "allOf": [
+                    _with(funding={"const": FundingKind.CONSTANT}, funding_rate=_GIVEN),
+                    _absent("funding_history"),
+                ]
+            },
+            {"allOf": [_with(funding={"const": FundingKind.HISTORY}, funding_history=_GIVEN), _absent("funding_rate")]},
+        ),
         _any_of(
             _absent("risk_percent"),
             _with(stop_loss=_GIVEN),

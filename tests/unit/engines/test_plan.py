@@ -7,6 +7,7 @@ import math
 import pytest
 
 from src.domain.exchange_rules import ExchangeRules
+from src.domain.funding import Funding, FundingKind
 from src.domain.order_rules import EntryOrder, EntryType, Exits, Margin, Sizing
 from src.domain.trading import Direction, FillTiming, IntrabarPolicy, TradingRules
 from src.engines.orders import LIMIT_ENTRY, MARKET_ENTRY, STOP_ENTRY, STOP_LIMIT_ENTRY
@@ -38,6 +39,7 @@ def test_every_rule_is_in_the_plan() -> None:
         ),
         margin=Margin(leverage=4.0, maintenance_rate=0.1),
         exchange=ExchangeRules(tick_size=0.05, step_size=2.5, min_notional=7.0),
+        funding=Funding(kind=FundingKind.CONSTANT, rate=-0.0003),
         intrabar=IntrabarPolicy.OPTIMISTIC,
     )
     plan = build_plan(rules)
@@ -54,6 +56,7 @@ def test_every_rule_is_in_the_plan() -> None:
         first_stop_rate=0.05,
         margin_rate=0.25,
         maintenance_rate=0.1,
+        funding_rate=-0.0003,
         allowed_side=-1,
         is_filled_at_close=True,
         entry_kind=STOP_LIMIT_ENTRY,
@@ -88,7 +91,7 @@ def test_rules_not_given_are_nan_or_never() -> None:
     assert all(map(math.isnan, (plan.first_stop_rate, plan.trailing_start_rate, plan.break_even_rate)))
     assert plan.moves_stops is False
     assert all(map(math.isnan, (plan.tick_numerator, plan.step_numerator, plan.min_notional)))
-    assert (plan.margin_rate, plan.maintenance_rate) == (1.0, 0.004)
+    assert (plan.margin_rate, plan.maintenance_rate, plan.funding_rate) == (1.0, 0.004, 0.0)
     assert (plan.exits_on_signal, plan.closes_at_end, plan.cooldown_bars) == (True, False, 0)
     assert (plan.is_filled_at_close, plan.is_optimistic, plan.entry_kind) == (False, False, MARKET_ENTRY)
 

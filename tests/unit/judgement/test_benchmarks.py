@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from src.domain.annualization import Annualization, AnnualizationSettings, annualize
 from src.domain.bars import Bars
 from src.domain.errors import InvalidInput
+from src.domain.funding import Funding, FundingKind
 from src.domain.order_rules import EntryOrder, EntryType, Exits, Sizing
 from src.domain.signals import Signals, StrategyDescription
 from src.domain.simulation import Simulation
@@ -37,6 +38,7 @@ run = EventDrivenEngine().run
 NEXT_OPEN = TradingRules(fill=FillTiming.NEXT_OPEN)
 SETTINGS = AnnualizationSettings(risk_free_rate=0.03)
 FIXED = Sizing(fixed_units=1.0)
+FUNDING = Funding(kind=FundingKind.CONSTANT, rate=0.0005)
 
 
 def year_of(bars: Bars) -> Annualization:
@@ -94,6 +96,13 @@ def test_holding_the_market_ignores_the_orders() -> None:
     units = 10_000 / 1.001 / (bars.open[1] * 1.001)
     assert held is not None
     assert held.total_return == pytest.approx((units * bars.close[-1] / 10_000 - 1) * 100, rel=1e-9)
+
+
+def test_market_is_held_without_funding() -> None:
+    bars = random_bars(60, seed=1)
+    assert run(bars, signals_of(1, *[0] * 59), replace(NEXT_OPEN, funding=FUNDING)).trades["funding"][0] != 0
+    held = hold_market(bars, replace(NEXT_OPEN, funding=FUNDING), year_of(bars), run)
+    assert held == hold_market(bars, NEXT_OPEN, year_of(bars), run)
 
 
 def test_market_that_cannot_be_bought_is_not_held() -> None:
@@ -165,7 +174,7 @@ def test_scaled_equity_equals_whole_run(fill: FillTiming) -> None:
     "changes",
     [
         {"sizing": FIXED}, {"direction": Direction.BOTH}, {"exits": Exits(stop_loss_rate=0.1)},
-        {"entry": EntryOrder(type=EntryType.STOP, offset_rate=0.01)},
+        {"entry": EntryOrder(type=EntryType.STOP, offset_rate=0.01)}, {"sizing": Sizing(), "funding": FUNDING},
     ],
 )  # fmt: skip
 def test_fills_depend_on_costs_with_levels_and_sizes(changes: dict[str, Any]) -> None:
@@ -244,6 +253,7 @@ def bisect(bars: Bars, signals: Signals, rules: TradingRules) -> float:
         {"sizing": FIXED},
         {"sizing": FIXED, "direction": Direction.SHORT},
         {"sizing": Sizing(equity_fraction=0.1), "direction": Direction.BOTH},
+        {"funding": FUNDING},
     ],
 )
 def test_fee_equals_bisection(changes: dict[str, Any]) -> None:
