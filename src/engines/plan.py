@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from decimal import Decimal
-from typing import Final, NamedTuple, get_type_hints
+from typing import Any, Final, NamedTuple, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,15 +76,20 @@ class Plan(NamedTuple):
     min_notional: float
 
 
-_COLUMNS: Final = {float: np.float64, int: np.int64, bool: np.bool_}
+_COLUMNS: Final[dict[type, np.dtype[Any]]] = {
+    float: np.dtype(np.float64),
+    int: np.dtype(np.int64),
+    bool: np.dtype(np.bool_),
+}
 
 
-def columns_of(layout: type) -> list[tuple[str, type[np.generic]]]:
+def columns_of(layout: type) -> list[tuple[str, np.dtype[Any]]]:
     """Return the columns of an array whose records compiled code reads as a class of plain numbers declares them."""
     return [(name, _COLUMNS[kind]) for name, kind in get_type_hints(layout).items()]
 
 
 PLAN_DTYPE: Final = np.dtype(columns_of(Plan), align=True)
+_COLUMNS[Plan] = PLAN_DTYPE
 
 
 def plan_record(plan: Plan) -> NDArray[np.void]:

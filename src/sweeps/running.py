@@ -137,7 +137,7 @@ def _count_trials(
     market: MarketArrays, rules: RowPlan, count: int, is_plain: bool, row: int, scratch: _Scratch, found: RowResults
 ) -> None:
     """Write the trials of a row's total and active returns."""
-    at_close, exposed = rules.is_filled_at_close != 0, found.paths[row].exposed_bars
+    at_close, exposed = rules.plan.is_filled_at_close, found.paths[row].exposed_bars
     exposure = average_exposure(market.close, scratch.balances, count, at_close, is_plain, exposed, scratch.held)
     write_slot_returns(market, scratch.returns, exposure, scratch.slots[0], scratch.slots[1])
     for kind in range(2):

@@ -114,9 +114,9 @@ def trade_at_market(
 
     `balances` has room for m records. Raises nothing: growth without bound shows in the balances.
     """
-    open_, close = market.open, market.close
+    open_, close, plan = market.open, market.close, row.plan
     n = close.size
-    delay = 0 if row.is_filled_at_close else 1
+    delay = 0 if plan.is_filled_at_close else 1
     cash, sizing_cash, position = row.initial_cash, row.initial_cash, 0.0
     count = 0
     for number in range(event_bars.size):
@@ -129,20 +129,20 @@ def trade_at_market(
             break
         price = open_[bar] if delay else close[bar]
         if is_entry:
-            price = slipped_price(price, 1, row.slippage_rate)
-            bought = size_entry(sizing_cash, price, row.fixed_units, row.equity_fraction, row.fee_rate, 1.0)
+            price = slipped_price(price, 1, plan.slippage_rate)
+            bought = size_entry(sizing_cash, price, plan.fixed_units, plan.equity_fraction, plan.fee_rate, 1.0)
             if sizing_cash <= ABSOLUTE_TOLERANCE or bought.quantity <= SMALLEST_ORDER:
                 continue
             position = bought.quantity
             cash = cash_after_fill(cash, 1, position * price, bought.fee)
-            if row.spends_budgets and np.isnan(row.fixed_units):
-                sizing_cash = subtract(sizing_cash, min(sizing_cash, row.equity_fraction * sizing_cash))
+            if row.spends_budgets and np.isnan(plan.fixed_units):
+                sizing_cash = subtract(sizing_cash, min(sizing_cash, plan.equity_fraction * sizing_cash))
             else:
                 sizing_cash = cash
             count_fill(sums, 1, position, price, bought.fee, 0.0)
         else:
-            price = slipped_price(price, -1, row.slippage_rate)
-            fee = position * price * row.fee_rate
+            price = slipped_price(price, -1, plan.slippage_rate)
+            fee = position * price * plan.fee_rate
             cash = cash_after_fill(cash, -1, position * price, fee)
             sizing_cash = cash_after_fill(sizing_cash, -1, position * price, fee) if row.spends_budgets else cash
             count_fill(sums, -1, position, price, fee, 0.0)
@@ -183,10 +183,10 @@ def trade_by_orders(
     # Taken out once, because each use of a part of `market` counts its references.
     open_, high, low, close = market.open, market.high, market.low, market.close
     n = close.size
-    book = books[0]
+    book, plan = books[0], row.plan
     clear_book(book, row.initial_cash)
     count, event, bar, known_fills = 0, 0, 0, 0
-    marks, has_funding = market.marks, row.funding_rate != 0.0
+    marks, has_funding = market.marks, plan.funding_rate != 0.0
     while True:
         if book.position == 0.0 and book.entry_side == 0 and book.exit_waits == 0:
             while event < event_bars.size and event_bars[event] < bar:
@@ -199,13 +199,13 @@ def trade_by_orders(
         prices = BarPrices(open_[bar], high[bar], low[bar], close[bar])
         cash_before = book.cash
         if has_funding:
-            funded_step(book, fills, bar, prices, action[bar], marks[bar], row)
+            funded_step(book, fills, bar, prices, action[bar], marks[bar], plan)
         elif has_event(book, bar, prices, action[bar]):
-            step(book, fills, bar, prices, action[bar], 0.0, row)
+            step(book, fills, bar, prices, action[bar], 0.0, plan)
         else:
-            move_stops(book, prices, row)
+            move_stops(book, prices, plan)
         if bar == n - 1:
-            end_run(book, fills, bar, prices.close, row)
+            end_run(book, fills, bar, prices.close, plan)
         if book.fill_count > known_fills or book.cash != cash_before:
             for number in range(known_fills, book.fill_count):
                 fill = fills[number]
