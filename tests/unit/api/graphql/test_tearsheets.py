@@ -103,7 +103,7 @@ async def test_figures_equal_those_of_rest(client: GraphQLClient, services: Memo
         client,
         "months { years { year months total } } drawdowns(first: 3) { start bottom end depth bars } "
         "distribution { bins { low high count } bars mean median deviation worst best gaining_bars losing_bars "
-        "value_at_risk_95 expected_shortfall_95 } costs { gross_profit slippage fees net_profit }",
+        "value_at_risk_95 expected_shortfall_95 } costs { gross_profit slippage fees funding net_profit }",
     )
     assert found["months"] == await rest(services, "months")
     assert found["drawdowns"] == (await rest(services, "drawdowns?first=3"))["items"]
