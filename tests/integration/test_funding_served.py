@@ -53,7 +53,7 @@ def test_rerun_pays_the_same_to_the_bit(service: str) -> None:
     assert again["differences"] == []
 
 
-def test_a_rate_of_nothing_changes_nothing(service: str) -> None:
+def test_rate_of_nothing_changes_nothing(service: str) -> None:
     none = run(service, funding=None, funding_rate=None).json()["data"]
     nothing = run(service, funding_rate=0).json()["data"]
     assert none["metrics"] == nothing["metrics"]

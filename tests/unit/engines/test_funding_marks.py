@@ -56,7 +56,7 @@ def test_marks_of_a_gap_are_at_the_open_after_it() -> None:
     assert marks("1h", 7, 20) == [(0, 0), (2, 0)]
 
 
-def test_a_millisecond_decides_where_a_mark_is() -> None:
+def test_one_millisecond_decides_where_marks_are() -> None:
     late = bars_at([1, 8 * HOUR_MS + 1], interval="8h")
     assert count_marks(late)[:, INSIDE].tolist() == [1, 1]
     early = bars_at([8 * HOUR_MS - 1, 16 * HOUR_MS - 1], interval="8h")
@@ -122,7 +122,7 @@ def test_rates_are_paid_at_their_own_times() -> None:
     assert found[:, INSIDE].tolist() == [0.0, 0.4, 0.0]
 
 
-def test_a_rate_is_used_to_the_bit() -> None:
+def test_rates_are_used_to_the_bit() -> None:
     rates = rates_at((8, 0.1), (16, 1e-4), (24, -0.3))
     bars = bars_at([hour * HOUR_MS for hour in (8, 16, 24)], interval="8h")
     assert place_rates(bars, rates)[:, AT_OPEN].tolist() == [0.1, 1e-4, -0.3]
@@ -141,7 +141,7 @@ def test_equal_rates_are_a_constant_one(bars: Bars, seed: int) -> None:
     assert (missing, marks) == (np.count_nonzero(inside & ~kept), np.count_nonzero(inside))
 
 
-def test_a_history_must_have_been_read() -> None:
+def test_histories_must_have_been_read() -> None:
     bars, funding = bars_at([0, DAY_MS]), Funding(kind=FundingKind.HISTORY, history="mine")
     with pytest.raises(ValueError, match="the rates of 'mine' were not read"):
         marks_of(bars, funding)

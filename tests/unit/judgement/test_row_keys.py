@@ -103,7 +103,7 @@ def test_rules_are_given_once_or_for_each_row() -> None:
     assert keys[0] == row_keys(SETTING, [crossover(1.0, 2.0)], RULE, [0.1])[0]
 
 
-def test_funding_is_part_of_the_trial_unless_nothing_is_paid() -> None:
+def test_funding_that_is_paid_makes_another_trial() -> None:
     rules = [
         RULE,
         *(replace(RULE, funding=Funding(kind=FundingKind.CONSTANT, rate=rate)) for rate in (0.0, 0.001, -0.001)),
@@ -124,7 +124,7 @@ def test_histories_are_one_trial_by_their_content() -> None:
     assert one != other
 
 
-def test_a_long_that_owes_funding_has_a_stop() -> None:
+def test_longs_that_owe_funding_have_stops() -> None:
     """How a bar is read matters to it, as it does to a short."""
     optimistic = replace(RULE, intrabar=IntrabarPolicy.OPTIMISTIC)
     funding = Funding(kind=FundingKind.CONSTANT, rate=0.001)
