@@ -124,10 +124,10 @@ class TradingRules:
 
     def __post_init__(self) -> None:
         check_parameters(self)
-        if self.sizing.risk_fraction is not None and self.exits.first_stop_rate is None:
+        if self.sizing.risk_fraction is not None and self.exits.first_stop_rate is self.exits.first_stop_atr is None:
             raise InvalidInput(
-                "{field} is {got}, and no stop says what an entry may lose. Allowed only together with {@stopLoss}, or "
-                "with {@trailingStop} without {@trailingStart}.",
+                "{field} is {got}, and no stop says what an entry may lose. Allowed only together with {@stopLoss} "
+                "or {@stopLossAtr}, or with {@trailingStop} or {@trailingStopAtr} without {@trailingStart}.",
                 field="riskPercent", got=self.sizing.risk_fraction,
             )  # fmt: skip
 

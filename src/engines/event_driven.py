@@ -93,6 +93,7 @@ from src.engines.compiled import compiled, fingerprint
 from src.engines.ledger import check_growth, pair_trades
 from src.engines.orders import BarPrices
 from src.engines.plan import Plan, build_plan, plan_record
+from src.engines.ranges import atr_bars_of, measure_ranges
 
 Prices = NDArray[np.float64]
 
@@ -144,15 +145,20 @@ def simulate(
     plans: NDArray[np.void],
     books: NDArray[np.void],
     fills: NDArray[np.void],
-    cash: Prices,
-    position: Prices,
-    equity: Prices,
+    curves: tuple[Prices, Prices, Prices],
+    atr: Prices,
 ) -> None:
-    """Run the only book of `books` through the bars from `part[0]` to before `part[1]`; write `fills` and balances."""
+    """Run the only book of `books` through the bars from `part[0]` to before `part[1]`; write `fills` and `curves`.
+
+    `curves` are cash, position and equity [n]. `atr` is empty if the plan does not use it.
+    """
     book, plan = books[0], plans[0]
+    cash, position, equity = curves
     for bar in range(part[0], part[1]):
         prices = BarPrices(open[bar], high[bar], low[bar], close[bar])
         if has_event(book, bar, prices, action[bar]):
+            if plan.uses_atr:
+                book.bar_atr = atr[bar]
             step(book, fills, bar, prices, action[bar], plan)
         else:
             move_stops(book, prices, plan)
@@ -216,7 +222,8 @@ class EventDrivenEngine:
         fills = _allocate_fills(signals.action, plan.allowed_side)
         cash, position, equity = np.empty((3, len(bars)))
         arrays = (bars.open, bars.high, bars.low, bars.close, signals.action)
-        written = (books, fills, cash, position, equity)
+        ranges = measure_ranges((bars.high, bars.low, bars.close), atr_bars_of(rules.exits))
+        written = (books, fills, (cash, position, equity), ranges)
         first = 0
         for bar in other_policy_bars:
             _simulate((first, bar), *arrays, plans, *written)

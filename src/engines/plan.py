@@ -41,7 +41,8 @@ class Plan(NamedTuple):
     quote_amount: float
     risk_fraction: float
     first_stop_rate: float
-    """The distance of the nearest stop of a new position."""
+    first_stop_atr: float
+    """The distance of the nearest stop of a new position: a fraction of its price, or in ATR."""
     margin_rate: float
     """The part of a position's value that it pays: 1 ÷ leverage."""
     maintenance_rate: float
@@ -57,6 +58,10 @@ class Plan(NamedTuple):
     stop_loss_rate: float
     take_profit_rate: float
     trailing_stop_rate: float
+    uses_atr: bool
+    stop_loss_atr: float
+    take_profit_atr: float
+    trailing_stop_atr: float
     trailing_start_rate: float
     break_even_rate: float
     moves_stops: bool
@@ -109,6 +114,7 @@ def build_plan(rules: TradingRules) -> Plan:
         quote_amount=_or_nan(sizing.quote_amount),
         risk_fraction=_or_nan(sizing.risk_fraction),
         first_stop_rate=_or_nan(exits.first_stop_rate),
+        first_stop_atr=_or_nan(exits.first_stop_atr),
         margin_rate=1.0 / float(rules.margin.leverage),
         maintenance_rate=float(rules.margin.maintenance_rate),
         allowed_side=ALLOWED_SIDES[rules.direction],
@@ -121,9 +127,13 @@ def build_plan(rules: TradingRules) -> Plan:
         stop_loss_rate=_or_nan(exits.stop_loss_rate),
         take_profit_rate=_or_nan(exits.take_profit_rate),
         trailing_stop_rate=_or_nan(exits.trailing_stop_rate),
+        uses_atr=exits.atr.is_used,
+        stop_loss_atr=_or_nan(exits.atr.stop_loss),
+        take_profit_atr=_or_nan(exits.atr.take_profit),
+        trailing_stop_atr=_or_nan(exits.atr.trailing_stop),
         trailing_start_rate=_or_nan(exits.trailing_start_rate),
         break_even_rate=_or_nan(exits.break_even_rate),
-        moves_stops=exits.trailing_stop_rate is not None or exits.break_even_rate is not None,
+        moves_stops=exits.trails or exits.break_even_rate is not None,
         max_bars=NEVER if exits.max_bars is None else min(int(exits.max_bars), NEVER),
         cooldown_bars=int(exits.cooldown_bars),
         exits_on_signal=bool(exits.on_signal),

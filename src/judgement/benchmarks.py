@@ -160,6 +160,7 @@ def has_fills_apart_from_costs(rules: TradingRules) -> bool:
         and rules.entry.type is EntryType.MARKET
         and rules.exits == Exits()
         and rules.margin.leverage == 1
+        and not rules.exchange.limits_amounts
     )
 
 
