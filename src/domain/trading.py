@@ -47,6 +47,8 @@ class IntrabarPolicy(StrEnum):
     """The stop; a target only if it was certainly hit after the entry."""
     OPTIMISTIC = "OPTIMISTIC"
     """The target; a stop only if it was certainly hit after the entry."""
+    NEAREST = "NEAREST"
+    """What comes first if the price went from the open to the nearer of high and low, then to the other one."""
 
 
 DEFAULT_CASH: Final = 10_000.0
@@ -117,7 +119,7 @@ class TradingRules:
     exchange: ExchangeRules = field(default_factory=ExchangeRules)
     intrabar: IntrabarPolicy = parameter(
         name="intrabar",
-        meaning="What is taken if a bar does not tell what it hit after the entry: PESSIMISTIC or OPTIMISTIC",
+        meaning="What is taken if a bar does not tell what it hit after the entry: PESSIMISTIC, OPTIMISTIC or NEAREST",
         default=IntrabarPolicy.PESSIMISTIC,
         is_event_driven_only=True,
     )

@@ -51,6 +51,7 @@ from src.engines.orders import (
     reaches_target,
     worst_of,
 )
+from src.engines.paths import favors_position, prices_after_entry
 from src.engines.plan import NEVER, Plan, costs_of
 
 CLOSE_LONG: Final = int(Action.CLOSE_LONG)
@@ -363,12 +364,15 @@ def has_reached_exit(book: Book, prices: BarPrices) -> bool:
 
 
 @compiled
-def fill_exits(book: Book, fills: NDArray[np.void], bar: int, proven: BarPrices, prices: BarPrices, plan: Plan) -> None:
+def fill_exits(
+    book: Book, fills: NDArray[np.void], bar: int, proven: BarPrices, prices: BarPrices, kind: int, plan: Plan
+) -> None:
     """Fill the stop or the target that the position reaches in the bar; if the bar is ambiguous, the policy chooses.
 
     `proven` are the prices that certainly came while the position was open, `prices` those that may have; they are
-    equal if the position was open from the start. The bar is ambiguous if both orders may be reached, or one only by a
-    price that is not proven. Then the stop fills and the target does not, or the other way round if optimistic.
+    equal if the position was open from the start. `kind` is that of the entry that this bar's range filled,
+    `MARKET_ENTRY` without one. The bar is ambiguous if both orders may be reached, or one only by a price that is not
+    proven. Then the stop fills and the target does not, or the other way round if the policy favors the position.
     """
     direction = get_direction(book.position)
     may_stop = reaches_stop(worst_of(prices, direction), book.stop_level, direction)
@@ -377,9 +381,10 @@ def fill_exits(book: Book, fills: NDArray[np.void], bar: int, proven: BarPrices,
     must_win = reaches_target(best_of(proven, direction), book.target_level, direction)
     if (may_stop and may_win) or may_stop != must_stop or may_win != must_win:
         book.ambiguous_bars += 1
-    if may_win and (plan.is_optimistic or (must_win and not may_stop)):
+    is_favored = favors_position(prices, direction, kind, may_stop and may_win, plan.intrabar)
+    if may_win and (is_favored or (must_win and not may_stop)):
         close_position(book, fills, bar, book.target_level, made_limit(costs_of(plan)), TAKE_PROFIT, plan)
-    elif may_stop and (must_stop or not plan.is_optimistic):
+    elif may_stop and (must_stop or not is_favored):
         close_position(book, fills, bar, book.stop_level, costs_of(plan), book.stop_reason, plan)
 
 
@@ -387,15 +392,16 @@ def fill_exits(book: Book, fills: NDArray[np.void], bar: int, proven: BarPrices,
 def fill_resting_entry(book: Book, fills: NDArray[np.void], bar: int, prices: BarPrices, plan: Plan) -> None:
     """Fill the entry whose level the bar's range reaches, or let it expire.
 
-    For the new position the rest of the bar begins at the entry's level, with the prices that the bar proves.
+    For the new position the rest of the bar begins at the entry's level, with the prices that the bar proves, or that
+    its path has after the fill.
     """
     side, kind, level = book.entry_side, book.entry_kind, book.entry_level
     if reaches_entry(entry_extreme(prices, side, kind), level, side, kind):
         enter_resting(book, fills, bar, level, made_limit(costs_of(plan)), plan)
         fill_passed_exits(book, fills, bar, level, plan)
         proven = proven_after_entry(prices, level, side, kind)
-        fill_exits(book, fills, bar, proven, prices, plan)
-        move_stops(book, proven, plan)
+        fill_exits(book, fills, bar, proven, prices, kind, plan)
+        move_stops(book, prices_after_entry(prices, proven, side, kind, plan.intrabar), plan)
     elif bar >= book.entry_last_bar:
         book.entry_side = 0
 

@@ -23,6 +23,9 @@ after the fill), *possibly* (only by one that may have come before) or not; the 
 | certainly or possibly | certainly or possibly | stop | target | yes |
 | beyond it by the entry's slippage | any | stop | stop | no |
 
+`NEAREST` takes what comes first if the price went from the open to the nearer of high and low and then to the other
+one: see `paths.py`.
+
 The stop is the tightest of stop loss, trailing stop (at its distance from the entry price, unless it begins to follow
 later), break-even stop and liquidation level. It fills at its level, or at the entry's level if the entry slipped
 beyond it, and pays slippage; a target does not. In the last row (a stop entry at 100, slippage 5 %, stop loss 3 %) the
@@ -72,6 +75,7 @@ from src.engines import account as money_rules
 from src.engines import book as book_steps
 from src.engines import filters as exchange_filters
 from src.engines import orders as matching_rules
+from src.engines import paths as bar_paths
 from src.engines import plan as plan_layout
 from src.engines.account import mark_to_market
 from src.engines.book import (
@@ -91,7 +95,8 @@ from src.engines.book import (
 )
 from src.engines.compiled import compiled, fingerprint
 from src.engines.ledger import check_growth, pair_trades
-from src.engines.orders import BarPrices
+from src.engines.orders import MARKET_ENTRY, BarPrices
+from src.engines.paths import OTHER_POLICY
 from src.engines.plan import Plan, build_plan, plan_record
 from src.engines.ranges import atr_bars_of, measure_ranges
 
@@ -123,7 +128,7 @@ def step(book: Book, fills: NDArray[np.void], bar: int, prices: BarPrices, signa
     if has_passed_order(book, prices.open):
         fill_passed_orders(book, fills, bar, prices, plan)
     if has_reached_exit(book, prices):
-        fill_exits(book, fills, bar, prices, prices, plan)
+        fill_exits(book, fills, bar, prices, prices, MARKET_ENTRY, plan)
     move_stops(book, prices, plan)
     if book.entry_side != 0:
         fill_resting_entry(book, fills, bar, prices, plan)
@@ -189,7 +194,7 @@ def _cached_on_disk(rules_fingerprint: str) -> Callable[..., None]:
 
 
 _simulate = _cached_on_disk(
-    fingerprint(money_rules, matching_rules, exchange_filters, book_steps, plan_layout, simulation, actions)
+    fingerprint(money_rules, matching_rules, bar_paths, exchange_filters, book_steps, plan_layout, simulation, actions)
 )
 
 
@@ -210,13 +215,15 @@ class EventDrivenEngine:
     def run_settled(
         self, bars: Bars, signals: Signals, rules: TradingRules, other_policy_bars: Sequence[int]
     ) -> Simulation:
-        """Do the same as `run`, with the other `IntrabarPolicy` in these bars, which are ascending."""
+        """Do the same as `run`, but decide these bars, which are ascending, the other way round.
+
+        `NEAREST` has no other policy: in these bars its decision is turned.
+        """
         if len(signals) != len(bars):
             raise ValueError(f"{len(signals)} signals for {len(bars)} bars")
         plan = build_plan(rules)
         plans, other_plans = (
-            plan_record(plan._replace(is_optimistic=is_optimistic))
-            for is_optimistic in (plan.is_optimistic, not plan.is_optimistic)
+            plan_record(plan._replace(intrabar=policy)) for policy in (plan.intrabar, OTHER_POLICY[plan.intrabar])
         )
         books = create_book(rules.initial_cash)
         fills = _allocate_fills(signals.action, plan.allowed_side)

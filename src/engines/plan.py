@@ -14,6 +14,7 @@ from src.domain.trading import Direction, FillTiming, IntrabarPolicy, TradingRul
 from src.engines.account import Costs
 from src.engines.compiled import compiled
 from src.engines.orders import LIMIT_ENTRY, MARKET_ENTRY, STOP_ENTRY, STOP_LIMIT_ENTRY
+from src.engines.paths import NEAREST, OPTIMISTIC, PESSIMISTIC
 
 ALLOWED_SIDES: Final = {Direction.LONG: 1, Direction.SHORT: -1, Direction.BOTH: 0}
 ENTRY_KINDS: Final = {
@@ -21,6 +22,11 @@ ENTRY_KINDS: Final = {
     EntryType.LIMIT: LIMIT_ENTRY,
     EntryType.STOP: STOP_ENTRY,
     EntryType.STOP_LIMIT: STOP_LIMIT_ENTRY,
+}
+POLICIES: Final = {
+    IntrabarPolicy.PESSIMISTIC: PESSIMISTIC,
+    IntrabarPolicy.OPTIMISTIC: OPTIMISTIC,
+    IntrabarPolicy.NEAREST: NEAREST,
 }
 
 NEVER: Final = 2**62
@@ -70,7 +76,8 @@ class Plan(NamedTuple):
     cooldown_bars: int
     exits_on_signal: bool
     closes_at_end: bool
-    is_optimistic: bool
+    intrabar: int
+    """What an uncertain bar is taken for; see `paths`."""
     tick_numerator: float
     tick_denominator: float
     """The step of prices, their ratio; see `filters`."""
@@ -138,7 +145,7 @@ def build_plan(rules: TradingRules) -> Plan:
         cooldown_bars=int(exits.cooldown_bars),
         exits_on_signal=bool(exits.on_signal),
         closes_at_end=bool(exits.at_end),
-        is_optimistic=rules.intrabar is IntrabarPolicy.OPTIMISTIC,
+        intrabar=POLICIES[rules.intrabar],
         tick_numerator=tick[0],
         tick_denominator=tick[1],
         step_numerator=step[0],

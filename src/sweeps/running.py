@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from src.domain import signals as actions_of_signals
 from src.domain import simulation as simulation_rules
 from src.domain.simulation import FILL_DTYPE
-from src.engines import account, book, event_driven, filters, orders, plan
+from src.engines import account, book, event_driven, filters, orders, paths, plan
 from src.engines.book import create_book
 from src.engines.compiled import compiled, fingerprint
 from src.engines.ranges import NO_RANGES
@@ -212,7 +212,7 @@ def _cached_on_disk(rules_fingerprint: str) -> Callable[..., None]:
 
 _run: Final = _cached_on_disk(
     fingerprint(
-        account, orders, filters, book, plan, event_driven, simulation_rules, actions_of_signals, return_metrics,
+        account, orders, paths, filters, book, plan, event_driven, simulation_rules, actions_of_signals, return_metrics,
         trial_directions, market_arrays, row_plans, trading, path_sums, row_returns,
     )
 )  # fmt: skip

@@ -79,7 +79,7 @@ def test_rows_of_swept_exits_equal_single_runs(rules: TradingRules, bars: Bars) 
         "trailing_stop": [0.01, 0.02, 0.4, 0.9],
         "max_bars": [2, 9, 100, 5],
         "direction": ["LONG", "BOTH", "SHORT", "BOTH"],
-        "intrabar": ["PESSIMISTIC", "OPTIMISTIC", "PESSIMISTIC", "PESSIMISTIC"],
+        "intrabar": ["PESSIMISTIC", "OPTIMISTIC", "NEAREST", "PESSIMISTIC"],
         "fees": [0.0, 0.001, 0.01, 0.3],
         "fill": ["SAME_CLOSE", "NEXT_OPEN", "SAME_CLOSE", "NEXT_OPEN"],
     }

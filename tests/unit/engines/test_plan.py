@@ -12,6 +12,7 @@ from src.domain.exchange_rules import ExchangeRules
 from src.domain.order_rules import EntryOrder, EntryType, Exits, Margin, Sizing
 from src.domain.trading import Direction, FillTiming, IntrabarPolicy, TradingRules
 from src.engines.orders import LIMIT_ENTRY, MARKET_ENTRY, STOP_ENTRY, STOP_LIMIT_ENTRY
+from src.engines.paths import NEAREST, OPTIMISTIC, PESSIMISTIC
 from src.engines.plan import NEVER, Plan, build_plan
 
 
@@ -86,7 +87,7 @@ def test_every_rule_is_in_the_plan() -> None:
         cooldown_bars=11,
         exits_on_signal=False,
         closes_at_end=True,
-        is_optimistic=True,
+        intrabar=OPTIMISTIC,
         tick_numerator=1.0,
         tick_denominator=20.0,
         step_numerator=5.0,
@@ -105,7 +106,7 @@ def test_rules_not_given_are_nan_or_never() -> None:
     assert all(map(math.isnan, (plan.tick_numerator, plan.step_numerator, plan.min_notional)))
     assert (plan.margin_rate, plan.maintenance_rate) == (1.0, 0.004)
     assert (plan.exits_on_signal, plan.closes_at_end, plan.cooldown_bars) == (True, False, 0)
-    assert (plan.is_filled_at_close, plan.is_optimistic, plan.entry_kind) == (False, False, MARKET_ENTRY)
+    assert (plan.is_filled_at_close, plan.intrabar, plan.entry_kind) == (False, PESSIMISTIC, MARKET_ENTRY)
 
 
 def test_distances_in_ranges_are_in_the_plan() -> None:
@@ -115,6 +116,10 @@ def test_distances_in_ranges_are_in_the_plan() -> None:
     assert (plan.first_stop_atr, plan.moves_stops) == (2.5, True)
     late = build_plan(TradingRules(fill=FillTiming.NEXT_OPEN, exits=replace(exits, trailing_start_rate=0.1)))
     assert late.first_stop_atr == 3.0
+
+
+def test_nearest_policy_is_in_the_plan() -> None:
+    assert build_plan(TradingRules(fill=FillTiming.NEXT_OPEN, intrabar=IntrabarPolicy.NEAREST)).intrabar == NEAREST
 
 
 def test_fraction_of_equity_is_in_the_plan() -> None:

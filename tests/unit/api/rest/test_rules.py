@@ -60,7 +60,7 @@ SOURCES: Final = {"source": ["simulated", "binance", "Simulated"], "seed": [7]}
 TRADING: Final[Mapping[str, list[object]]] = {
     "engine": ["VECTORIZED", "EVENT_DRIVEN"], "fixed_size": [1.5], "percent_size": [0.5], "entry": ["MARKET", "LIMIT"],
     "entry_offset": [0, 0.1], "entry_bars": [1, 2], "direction": ["LONG", "SHORT"], "stop_loss": [0.1],
-    "max_bars": [3], "intrabar": ["PESSIMISTIC", "OPTIMISTIC"], "stop_loss_atr": [2], "trailing_stop_atr": [1.5],
+    "max_bars": [3], "intrabar": ["PESSIMISTIC", "NEAREST"], "stop_loss_atr": [2], "trailing_stop_atr": [1.5],
     "trailing_start": [0.1], "risk_percent": [0.01], "step_size": [0.1],
 }  # fmt: skip
 CROSSOVER: Final = {"fast": [5], "slow": [60]}
