@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 from hypothesis import strategies as st
 
+from src.domain.atr_exits import AtrDistances
 from src.domain.bars import Bars
 from src.domain.exchange_rules import ExchangeRules
 from src.domain.funding import Funding, FundingKind
@@ -42,18 +43,22 @@ ENTRIES = st.one_of(
     ),
 )
 RATES = st.one_of(st.none(), st.sampled_from([0.004, 0.02, 0.1, 0.5]))
+MULTIPLES = st.one_of(st.none(), st.sampled_from([0.5, 2.0, 40.0]))
 GAINS = st.one_of(st.none(), st.sampled_from([0.002, 0.01, 0.05]))
 
 
 @st.composite
 def all_exits(draw: st.DrawFn) -> Exits:
     """All exits but that at the end, which a shorter run has elsewhere."""
-    trailing = draw(RATES)
+    rates = {name: draw(RATES) for name in ("stop_loss", "take_profit", "trailing_stop")}
+    uses_atr = draw(st.sampled_from([False, False, True]))
+    multiples = {name: draw(MULTIPLES) for name, rate in rates.items() if uses_atr and rate is None}
+    atr = AtrDistances(**multiples, bars=draw(st.sampled_from([1, 3, 14])))  # type: ignore[arg-type]
+    has_trailing = rates["trailing_stop"] is not None or atr.trailing_stop is not None
     return Exits(
-        stop_loss_rate=draw(RATES),
-        take_profit_rate=draw(RATES),
-        trailing_stop_rate=trailing,
-        trailing_start_rate=None if trailing is None else draw(GAINS),
+        **{f"{name}_rate": rate for name, rate in rates.items()},  # type: ignore[arg-type]
+        atr=atr,
+        trailing_start_rate=draw(GAINS) if has_trailing else None,
         break_even_rate=draw(GAINS),
         max_bars=draw(st.one_of(st.none(), st.integers(1, 12))),
         on_signal=draw(st.booleans()),
@@ -83,7 +88,7 @@ def all_rules(draw: st.DrawFn) -> TradingRules:
     """Rules that the event-driven engine knows."""
     exits = draw(EXITS)
     sizings = [SIZINGS, st.builds(Sizing, quote_amount=st.sampled_from([10.0, 4_000.0, 1e6]))]
-    if exits.first_stop_rate is not None:
+    if not (exits.first_stop_rate is exits.first_stop_atr is None):
         sizings.append(st.builds(Sizing, risk_fraction=st.sampled_from([0.001, 0.02, 1.0])))
     return TradingRules(
         fill=draw(st.sampled_from(FillTiming)),

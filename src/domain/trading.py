@@ -49,6 +49,8 @@ class IntrabarPolicy(StrEnum):
     """The stop; a target only if it was certainly hit after the entry."""
     OPTIMISTIC = "OPTIMISTIC"
     """The target; a stop only if it was certainly hit after the entry."""
+    NEAREST = "NEAREST"
+    """What comes first if the price went from the open to the nearer of high and low, then to the other one."""
 
 
 DEFAULT_CASH: Final = 10_000.0
@@ -120,7 +122,7 @@ class TradingRules:
     funding: Funding = field(default_factory=Funding)
     intrabar: IntrabarPolicy = parameter(
         name="intrabar",
-        meaning="What is taken if a bar does not tell what it hit after the entry: PESSIMISTIC or OPTIMISTIC",
+        meaning="What is taken if a bar does not tell what it hit after the entry: PESSIMISTIC, OPTIMISTIC or NEAREST",
         default=IntrabarPolicy.PESSIMISTIC,
         is_event_driven_only=True,
     )
@@ -138,10 +140,10 @@ class TradingRules:
 
     def __post_init__(self) -> None:
         check_parameters(self)
-        if self.sizing.risk_fraction is not None and self.exits.first_stop_rate is None:
+        if self.sizing.risk_fraction is not None and self.exits.first_stop_rate is self.exits.first_stop_atr is None:
             raise InvalidInput(
-                "{field} is {got}, and no stop says what an entry may lose. Allowed only together with {@stopLoss}, or "
-                "with {@trailingStop} without {@trailingStart}.",
+                "{field} is {got}, and no stop says what an entry may lose. Allowed only together with {@stopLoss} "
+                "or {@stopLossAtr}, or with {@trailingStop} or {@trailingStopAtr} without {@trailingStart}.",
                 field="riskPercent", got=self.sizing.risk_fraction,
             )  # fmt: skip
 

@@ -73,7 +73,7 @@ class ReasonCode(_Described):
     ONLY_TRIAL_SEEN = "ONLY_TRIAL_SEEN", "The user has no other trial on this market."
     TRADES_AUTOCORRELATED = "TRADES_AUTOCORRELATED", "Profits of neighboring trades are related."
     ENTRIES_REDUCED = "ENTRIES_REDUCED", "Entries were cut to what the cash allowed."
-    ENTRIES_DROPPED = "ENTRIES_DROPPED", "Entries were left out that the exchange's rules forbid."
+    ENTRIES_DROPPED = "ENTRIES_DROPPED", "Entries were left out: too small for the exchange, or without their exits."
     AMBIGUOUS_BARS = "AMBIGUOUS_BARS", "Some bars do not tell what was hit first; the sign does not depend on them."
 
 

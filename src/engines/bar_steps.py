@@ -21,7 +21,7 @@ from src.engines.book import (
 )
 from src.engines.compiled import compiled
 from src.engines.funding import pay_at_open, pay_funding, rate_inside
-from src.engines.orders import BarPrices
+from src.engines.orders import MARKET_ENTRY, BarPrices
 from src.engines.plan import Plan
 
 
@@ -55,7 +55,7 @@ def trade_range(book: Book, fills: NDArray[np.void], bar: int, prices: BarPrices
     if has_passed_order(book, prices.open):
         fill_passed_orders(book, fills, bar, prices, plan)
     if has_reached_exit(book, prices):
-        fill_exits(book, fills, bar, prices, prices, plan)
+        fill_exits(book, fills, bar, prices, prices, MARKET_ENTRY, plan)
     move_stops(book, prices, plan)
     if book.entry_side != 0:
         fill_resting_entry(book, fills, bar, prices, plan)

@@ -43,6 +43,7 @@ from src.engines.orders import (
     entry_extreme,
     entry_level,
     is_tighter,
+    level_at,
     level_from,
     proven_after_entry,
     reaches_entry,
@@ -50,6 +51,7 @@ from src.engines.orders import (
     reaches_target,
     worst_of,
 )
+from src.engines.paths import favors_position, prices_after_entry
 from src.engines.plan import NEVER, Plan, costs_of
 
 CLOSE_LONG: Final = int(Action.CLOSE_LONG)
@@ -95,14 +97,20 @@ class Book:
     """+1 or −1 if an entry waits, 0 if none does."""
     entry_kind: int
     entry_level: float
+    entry_atr: float
+    """The ATR of the signal's bar; read if distances are in ATR."""
     entry_last_bar: int
     """The last bar in which an entry that waits may be filled."""
+    bar_atr: float
+    """The ATR of the bar at hand."""
+    trail_distance: float
+    """How far the trailing stop lies from the best price, in the quote currency; NaN if that is a fraction."""
     calm_until_bar: int
     """The first bar whose signal may open a position again after a stop."""
     fill_count: int
     reduced_entries: int
     dropped_entries: int
-    """Entries that were not made, because the exchange would have refused them."""
+    """Entries that were not made, because the exchange would have refused them, or nothing could protect them."""
     ambiguous_bars: int
     liquidations: int
     is_liquidated: int
@@ -119,7 +127,7 @@ def create_book(initial_cash: float) -> NDArray[np.void]:
     books = np.zeros(1, dtype=BOOK_DTYPE)
     books["cash"] = initial_cash
     books["time_exit_bar"] = NEVER
-    books["stop_level"] = books["target_level"] = math.nan
+    books["stop_level"] = books["target_level"] = books["trail_distance"] = math.nan
     return books
 
 
@@ -161,6 +169,24 @@ def stop_below(price: float, direction: int, rate: float, plan: Plan) -> float:
 
 
 @compiled
+def trailing_level(book: Book, best: float, direction: int, plan: Plan) -> float:
+    """Return the level of the trailing stop for this best price; NaN without one."""
+    if math.isnan(book.trail_distance):
+        return stop_below(best, direction, plan.trailing_stop_rate, plan)
+    return on_tick(level_at(best, direction, -book.trail_distance), -direction, plan)
+
+
+@compiled
+def place_atr_exits(book: Book, price: float, side: int, plan: Plan) -> None:
+    """Place the exits whose distance from the entry's `price` is in ATR of the signal's bar."""
+    atr = book.entry_atr
+    book.trail_distance = plan.trailing_stop_atr * atr
+    if not math.isnan(plan.take_profit_atr):
+        book.target_level = on_tick(level_at(price, side, plan.take_profit_atr * atr), side, plan)
+    tighten_stop(book, side, on_tick(level_at(price, side, -plan.stop_loss_atr * atr), -side, plan), STOP_LOSS)
+
+
+@compiled
 def close_position(
     book: Book, fills: NDArray[np.void], bar: int, market_price: float, terms: Costs, reason: int, plan: Plan
 ) -> None:
@@ -197,21 +223,24 @@ def close_position(
 
 
 @compiled
-def first_stop_distance(price: float, side: int, plan: Plan) -> float:
+def first_stop_distance(price: float, side: int, atr: float, plan: Plan) -> float:
     """Return how far the nearest stop of a position entered at `price` lies from it, in the quote currency."""
+    distance = price * plan.first_stop_rate
+    if plan.uses_atr:
+        distance = np.fmin(distance, plan.first_stop_atr * atr)
     if math.isnan(plan.tick_numerator):
-        return price * plan.first_stop_rate
-    return side * (price - stop_below(price, side, plan.first_stop_rate, plan))
+        return float(distance)
+    return side * (price - on_tick(level_at(price, side, -distance), -side, plan))
 
 
 @compiled
-def size_position(cash: float, side: int, price: float, fee_rate: float, plan: Plan) -> Purchase:
+def size_position(cash: float, side: int, price: float, atr: float, fee_rate: float, plan: Plan) -> Purchase:
     """Return the size of an entry at `price` (after slippage) from a flat book."""
     if not math.isnan(plan.quote_amount):
         return purchase_worth(plan.quote_amount, cash, price, fee_rate, plan.margin_rate)
     if not math.isnan(plan.risk_fraction):
         risk = plan.risk_fraction * cash
-        loss = first_stop_distance(price, side, plan)
+        loss = first_stop_distance(price, side, atr, plan)
         return purchase_at_risk(risk, loss, cash, price, fee_rate, plan.margin_rate)
     return size_entry(cash, price, plan.fixed_units, plan.equity_fraction, fee_rate, plan.margin_rate)
 
@@ -227,7 +256,7 @@ def open_position(
     side = book.entry_side
     book.entry_side = 0
     price = slipped_price(market_price, side, terms.slippage_rate)
-    purchase = size_position(book.cash, side, price, terms.fee_rate, plan)
+    purchase = size_position(book.cash, side, price, book.entry_atr, terms.fee_rate, plan)
     if book.cash <= ABSOLUTE_TOLERANCE or purchase.quantity <= SMALLEST_ORDER:
         return
     purchase = in_steps(purchase, price, terms.fee_rate, plan)
@@ -245,8 +274,10 @@ def open_position(
     book.time_exit_bar = bar + plan.max_bars
     book.target_level = on_tick(level_from(price, side, plan.take_profit_rate), side, plan)
     tighten_stop(book, side, stop_below(price, side, plan.stop_loss_rate, plan), STOP_LOSS)
+    if plan.uses_atr:
+        place_atr_exits(book, price, side, plan)
     if math.isnan(plan.trailing_start_rate):
-        tighten_stop(book, side, stop_below(price, side, plan.trailing_stop_rate, plan), TRAILING_STOP)
+        tighten_stop(book, side, trailing_level(book, price, side, plan), TRAILING_STOP)
     own_cash = book.cash - book.outside_cash
     liquidation = liquidation_level(own_cash, book.position, costs_of(plan), plan.margin_rate, plan.maintenance_rate)
     tighten_stop(book, side, liquidation, LIQUIDATION)
@@ -337,12 +368,15 @@ def has_reached_exit(book: Book, prices: BarPrices) -> bool:
 
 
 @compiled
-def fill_exits(book: Book, fills: NDArray[np.void], bar: int, proven: BarPrices, prices: BarPrices, plan: Plan) -> None:
+def fill_exits(
+    book: Book, fills: NDArray[np.void], bar: int, proven: BarPrices, prices: BarPrices, kind: int, plan: Plan
+) -> None:
     """Fill the stop or the target that the position reaches in the bar; if the bar is ambiguous, the policy chooses.
 
     `proven` are the prices that certainly came while the position was open, `prices` those that may have; they are
-    equal if the position was open from the start. The bar is ambiguous if both orders may be reached, or one only by a
-    price that is not proven. Then the stop fills and the target does not, or the other way round if optimistic.
+    equal if the position was open from the start. `kind` is that of the entry that this bar's range filled,
+    `MARKET_ENTRY` without one. The bar is ambiguous if both orders may be reached, or one only by a price that is not
+    proven. Then the stop fills and the target does not, or the other way round if the policy favors the position.
     """
     direction = get_direction(book.position)
     may_stop = reaches_stop(worst_of(prices, direction), book.stop_level, direction)
@@ -351,9 +385,10 @@ def fill_exits(book: Book, fills: NDArray[np.void], bar: int, proven: BarPrices,
     must_win = reaches_target(best_of(proven, direction), book.target_level, direction)
     if (may_stop and may_win) or may_stop != must_stop or may_win != must_win:
         book.ambiguous_bars += 1
-    if may_win and (plan.is_optimistic or (must_win and not may_stop)):
+    is_favored = favors_position(prices, direction, kind, may_stop and may_win, plan.intrabar)
+    if may_win and (is_favored or (must_win and not may_stop)):
         close_position(book, fills, bar, book.target_level, made_limit(costs_of(plan)), TAKE_PROFIT, plan)
-    elif may_stop and (must_stop or not plan.is_optimistic):
+    elif may_stop and (must_stop or not is_favored):
         close_position(book, fills, bar, book.stop_level, costs_of(plan), book.stop_reason, plan)
 
 
@@ -361,15 +396,16 @@ def fill_exits(book: Book, fills: NDArray[np.void], bar: int, proven: BarPrices,
 def fill_resting_entry(book: Book, fills: NDArray[np.void], bar: int, prices: BarPrices, plan: Plan) -> None:
     """Fill the entry whose level the bar's range reaches.
 
-    For the new position the rest of the bar begins at the entry's level, with the prices that the bar proves.
+    For the new position the rest of the bar begins at the entry's level, with the prices that the bar proves, or that
+    its path has after the fill.
     """
     side, kind, level = book.entry_side, book.entry_kind, book.entry_level
     if reaches_entry(entry_extreme(prices, side, kind), level, side, kind):
         enter_resting(book, fills, bar, level, made_limit(costs_of(plan)), plan)
         fill_passed_exits(book, fills, bar, level, plan)
         proven = proven_after_entry(prices, level, side, kind)
-        fill_exits(book, fills, bar, proven, prices, plan)
-        move_stops(book, proven, plan)
+        fill_exits(book, fills, bar, proven, prices, kind, plan)
+        move_stops(book, prices_after_entry(prices, proven, side, kind, plan.intrabar), plan)
 
 
 @compiled
@@ -390,7 +426,7 @@ def move_stops(book: Book, prices: BarPrices, plan: Plan) -> None:
         best = best_of(prices, direction)
         start = level_from(book.entry_price, direction, plan.trailing_start_rate)
         if math.isnan(start) or reaches_target(best, start, direction):
-            tighten_stop(book, direction, stop_below(best, direction, plan.trailing_stop_rate, plan), TRAILING_STOP)
+            tighten_stop(book, direction, trailing_level(book, best, direction, plan), TRAILING_STOP)
         start = level_from(book.entry_price, direction, plan.break_even_rate)
         if reaches_target(best, start, direction) and direction * best > direction * book.break_even_price:
             tighten_stop(book, direction, on_tick(book.break_even_price, -direction, plan), BREAK_EVEN)
@@ -413,7 +449,8 @@ def place_orders(book: Book, bar: int, close: float, signal: int, plan: Plan) ->
     buy and sell signals replace or cancel an entry that still waits; a signal that only closes cancels an entry of the
     direction that it closes.
 
-    If signals do not close positions, none does anything while one is open.
+    If signals do not close positions, none does anything while one is open. Without an ATR, no entry is placed whose
+    exits are counted in it: it would be without the protection asked for.
     """
     if signal in (CLOSE_LONG, CLOSE_SHORT):
         close_direction(book, 1 if signal == CLOSE_LONG else -1, plan)
@@ -426,6 +463,10 @@ def place_orders(book: Book, bar: int, close: float, signal: int, plan: Plan) ->
         book.exit_waits = 1
     book.entry_side = 0
     if plan.allowed_side != -signal and bar >= book.calm_until_bar:
+        if plan.uses_atr and not book.bar_atr > 0.0:
+            book.dropped_entries += 1
+            return
+        book.entry_atr = book.bar_atr
         book.entry_side = signal
         book.entry_kind = plan.entry_kind
         level = entry_level(close, signal, plan.entry_kind, plan.entry_offset_rate)

@@ -122,6 +122,7 @@ def simulate_inside(
     books: NDArray[np.void],
     fills: NDArray[np.void],
     balances: tuple[Prices, Prices, Prices],
+    atr: Prices,
     answers: NDArray[np.int8],
 ) -> None:
     """Do what `simulate` does, with the finer bars; `answers` [n] say what became of each bar."""
@@ -131,6 +132,8 @@ def simulate_inside(
     last, has_funding, rate = close.size - 1, plan.funding_rate != 0.0, 0.0
     for bar in range(close.size):
         prices = BarPrices(open[bar], high[bar], low[bar], close[bar])
+        if plan.uses_atr:
+            book.bar_atr = atr[bar]
         if has_funding:
             pay_at_open(book, fills, bar, prices.open, marks[bar], plan)
             rate = rate_inside(marks[bar], plan)

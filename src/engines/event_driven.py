@@ -26,6 +26,9 @@ after the fill), *possibly* (only by one that may have come before) or not; the 
 | certainly or possibly | certainly or possibly | stop | target | yes |
 | beyond it by the entry's slippage | any | stop | stop | no |
 
+`NEAREST` takes what comes first if the price went from the open to the nearer of high and low and then to the other
+one: see `paths.py`.
+
 The stop is the tightest of stop loss, trailing stop (at its distance from the entry price, unless it begins to follow
 later), break-even stop and liquidation level. It fills at its level, or at the entry's level if the entry slipped
 beyond it, and pays slippage; a target does not. In the last row (a stop entry at 100, slippage 5 %, stop loss 3 %) the
@@ -82,6 +85,7 @@ from src.engines import detail as detail_steps
 from src.engines import filters as exchange_filters
 from src.engines import funding as funding_steps
 from src.engines import orders as matching_rules
+from src.engines import paths as bar_paths
 from src.engines import plan as plan_layout
 from src.engines.account import mark_to_market
 from src.engines.bar_steps import funded_step, has_event, step
@@ -91,7 +95,9 @@ from src.engines.detail import ASKED, NOT_ASKED, RESOLVED, cached_inside, find_f
 from src.engines.funding_marks import marks_of
 from src.engines.ledger import check_growth, pair_trades
 from src.engines.orders import BarPrices
+from src.engines.paths import OTHER_POLICY
 from src.engines.plan import build_plan, plan_record
+from src.engines.ranges import atr_bars_of, measure_ranges
 
 Prices = NDArray[np.float64]
 
@@ -109,16 +115,20 @@ def simulate(
     books: NDArray[np.void],
     fills: NDArray[np.void],
     balances: tuple[Prices, Prices, Prices],
+    atr: Prices,
 ) -> None:
     """Run the only book of `books` through the bars from `part[0]` to before `part[1]`; write `fills` and `balances`.
 
     `marks` are those of `funding_marks`, not read without funding; `balances` are cash, position and equity [n].
+    `atr` [n] is empty if the plan does not use it.
     """
     book, plan = books[0], plans[0]
     cash, position, equity = balances
     has_funding = plan.funding_rate != 0.0
     for bar in range(part[0], part[1]):
         prices = BarPrices(open[bar], high[bar], low[bar], close[bar])
+        if plan.uses_atr:
+            book.bar_atr = atr[bar]
         if has_funding:
             funded_step(book, fills, bar, prices, action[bar], marks[bar], plan)
         elif has_event(book, bar, prices, action[bar]):
@@ -152,10 +162,20 @@ def _cached_on_disk(rules_fingerprint: str) -> Callable[..., None]:
 
 
 RULES: Final = (
-    money_rules, matching_rules, exchange_filters, book_steps, funding_steps, funding_marks, bar_steps, plan_layout,
-    simulation, actions,
-)  # fmt: skip
+    money_rules,
+    matching_rules,
+    bar_paths,
+    exchange_filters,
+    book_steps,
+    funding_steps,
+    funding_marks,
+    bar_steps,
+    plan_layout,
+    simulation,
+    actions,
+)
 """The modules whose rules are compiled into a run, for fingerprints."""
+
 _simulate: Final = _cached_on_disk(fingerprint(*RULES))
 _simulate_inside: Final = cached_inside(fingerprint(detail_steps, *RULES))
 
@@ -195,7 +215,8 @@ class EventDrivenEngine:
         answers = np.full(len(bars), NOT_ASKED, dtype=np.int8)
         _simulate_inside(
             (bars.open, bars.high, bars.low, bars.close), find_finer(bars, inside), signals.action,
-            marks_of(bars, rules.funding), plan_record(plan), books, fills, (cash, position, equity), answers,
+            marks_of(bars, rules.funding), plan_record(plan), books, fills, (cash, position, equity),
+            measure_ranges((bars.high, bars.low, bars.close), atr_bars_of(rules.exits)), answers,
         )  # fmt: skip
         counts = np.bincount(answers, minlength=RESOLVED + 1)
         done = _conclude(bars, books[0], fills, cash, position, equity)
@@ -207,20 +228,23 @@ class EventDrivenEngine:
     def run_settled(
         self, bars: Bars, signals: Signals, rules: TradingRules, other_policy_bars: Sequence[int]
     ) -> Simulation:
-        """Do the same as `run`, with the other `IntrabarPolicy` in these bars, which are ascending."""
+        """Do the same as `run`, but decide these bars, which are ascending, the other way round.
+
+        `NEAREST` has no other policy: in these bars its decision is turned.
+        """
         if len(signals) != len(bars):
             raise ValueError(f"{len(signals)} signals for {len(bars)} bars")
         plan = build_plan(rules)
         plans, other_plans = (
-            plan_record(plan._replace(is_optimistic=is_optimistic))
-            for is_optimistic in (plan.is_optimistic, not plan.is_optimistic)
+            plan_record(plan._replace(intrabar=policy)) for policy in (plan.intrabar, OTHER_POLICY[plan.intrabar])
         )
         books = create_book(rules.initial_cash)
         fills = _allocate_fills(signals.action, plan.allowed_side)
         cash, position, equity = np.empty((3, len(bars)))
         marks = marks_of(bars, rules.funding)
         arrays = (bars.open, bars.high, bars.low, bars.close, signals.action, marks)
-        written = (books, fills, (cash, position, equity))
+        ranges = measure_ranges((bars.high, bars.low, bars.close), atr_bars_of(rules.exits))
+        written = (books, fills, (cash, position, equity), ranges)
         first = 0
         for bar in other_policy_bars:
             _simulate((first, bar), *arrays, plans, *written)

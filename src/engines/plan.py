@@ -14,6 +14,7 @@ from src.domain.trading import Direction, FillTiming, IntrabarPolicy, TradingRul
 from src.engines.account import Costs
 from src.engines.compiled import compiled
 from src.engines.orders import LIMIT_ENTRY, MARKET_ENTRY, STOP_ENTRY, STOP_LIMIT_ENTRY
+from src.engines.paths import NEAREST, OPTIMISTIC, PESSIMISTIC
 
 ALLOWED_SIDES: Final = {Direction.LONG: 1, Direction.SHORT: -1, Direction.BOTH: 0}
 ENTRY_KINDS: Final = {
@@ -21,6 +22,11 @@ ENTRY_KINDS: Final = {
     EntryType.LIMIT: LIMIT_ENTRY,
     EntryType.STOP: STOP_ENTRY,
     EntryType.STOP_LIMIT: STOP_LIMIT_ENTRY,
+}
+POLICIES: Final = {
+    IntrabarPolicy.PESSIMISTIC: PESSIMISTIC,
+    IntrabarPolicy.OPTIMISTIC: OPTIMISTIC,
+    IntrabarPolicy.NEAREST: NEAREST,
 }
 
 NEVER: Final = 2**62
@@ -41,7 +47,8 @@ class Plan(NamedTuple):
     quote_amount: float
     risk_fraction: float
     first_stop_rate: float
-    """The distance of the nearest stop of a new position."""
+    first_stop_atr: float
+    """The distance of the nearest stop of a new position: a fraction of its price, or in ATR."""
     margin_rate: float
     """The part of a position's value that it pays: 1 ÷ leverage."""
     maintenance_rate: float
@@ -59,6 +66,10 @@ class Plan(NamedTuple):
     stop_loss_rate: float
     take_profit_rate: float
     trailing_stop_rate: float
+    uses_atr: bool
+    stop_loss_atr: float
+    take_profit_atr: float
+    trailing_stop_atr: float
     trailing_start_rate: float
     break_even_rate: float
     moves_stops: bool
@@ -67,7 +78,8 @@ class Plan(NamedTuple):
     cooldown_bars: int
     exits_on_signal: bool
     closes_at_end: bool
-    is_optimistic: bool
+    intrabar: int
+    """What an uncertain bar is taken for; see `paths`."""
     tick_numerator: float
     tick_denominator: float
     """The step of prices, their ratio; see `filters`."""
@@ -116,6 +128,7 @@ def build_plan(rules: TradingRules) -> Plan:
         quote_amount=_or_nan(sizing.quote_amount),
         risk_fraction=_or_nan(sizing.risk_fraction),
         first_stop_rate=_or_nan(exits.first_stop_rate),
+        first_stop_atr=_or_nan(exits.first_stop_atr),
         margin_rate=1.0 / float(rules.margin.leverage),
         maintenance_rate=float(rules.margin.maintenance_rate),
         funding_rate=float(rules.funding.rate_of_marks),
@@ -129,14 +142,18 @@ def build_plan(rules: TradingRules) -> Plan:
         stop_loss_rate=_or_nan(exits.stop_loss_rate),
         take_profit_rate=_or_nan(exits.take_profit_rate),
         trailing_stop_rate=_or_nan(exits.trailing_stop_rate),
+        uses_atr=exits.atr.is_used,
+        stop_loss_atr=_or_nan(exits.atr.stop_loss),
+        take_profit_atr=_or_nan(exits.atr.take_profit),
+        trailing_stop_atr=_or_nan(exits.atr.trailing_stop),
         trailing_start_rate=_or_nan(exits.trailing_start_rate),
         break_even_rate=_or_nan(exits.break_even_rate),
-        moves_stops=exits.trailing_stop_rate is not None or exits.break_even_rate is not None,
+        moves_stops=exits.trails or exits.break_even_rate is not None,
         max_bars=NEVER if exits.max_bars is None else min(int(exits.max_bars), NEVER),
         cooldown_bars=int(exits.cooldown_bars),
         exits_on_signal=bool(exits.on_signal),
         closes_at_end=bool(exits.at_end),
-        is_optimistic=rules.intrabar is IntrabarPolicy.OPTIMISTIC,
+        intrabar=POLICIES[rules.intrabar],
         tick_numerator=tick[0],
         tick_denominator=tick[1],
         step_numerator=step[0],

@@ -168,6 +168,7 @@ def has_fills_apart_from_costs(rules: TradingRules) -> bool:
         and rules.exits == Exits()
         and rules.margin.leverage == 1
         and not rules.funding.is_paid
+        and not rules.exchange.limits_amounts
     )
 
 

@@ -21,8 +21,8 @@ class Evidence:
 
     `gaps_traded` are the long gaps that a trade was held through, `engines_differ` the number of fills in which the
     other engine differs (None if it did not run), `reduced_entries` the entries cut to what the cash allowed,
-    `dropped_entries` those that the exchange's rules forbid, and `not_checked` the checks that the caller could not
-    make. `overfitting_probability` and `superiority_p_value` are those of a sweep, None outside of one.
+    `dropped_entries` those that were not made, and `not_checked` the checks that the caller could not make.
+    `overfitting_probability` and `superiority_p_value` are those of a sweep, None outside of one.
     """
 
     metrics: Metrics

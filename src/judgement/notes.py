@@ -47,8 +47,8 @@ def _notes_on_prices(evidence: Evidence) -> Iterator[Reason]:
     if evidence.dropped_entries:
         yield make_note(
             ReasonCode.ENTRIES_DROPPED,
-            f"{count_noun(evidence.dropped_entries, 'signal')} opened nothing, because the exchange's rules forbid the "
-            "entry: less than one stepSize, or worth less than minNotional.",
+            f"{count_noun(evidence.dropped_entries, 'signal')} opened nothing: the entry would have been less than the "
+            "exchange takes (stepSize, minNotional), or its exits are counted in ATR and there was none.",
             value=float(evidence.dropped_entries),
             threshold=0.0,
             unit="entries",

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from src.domain.atr_exits import AtrDistances
 from src.domain.funding import Funding
 from src.domain.order_rules import MAX_AMOUNT, MIN_CASH, MIN_SIZE, EntryOrder, EntryType, Margin, Sizing
 from src.domain.parameters import parameters_of
@@ -16,6 +17,7 @@ from src.domain.trading import DEFAULT_CASH, Direction, IntrabarPolicy, TradingR
 
 _ENCODER: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
 _DEFAULT_ENTRY: Final = EntryOrder()
+_NO_DISTANCES: Final = AtrDistances()
 _DEFAULT_MARGIN: Final = Margin()
 _NO_FUNDING: Final = Funding()
 
@@ -60,14 +62,18 @@ def decisive_rules(rules: TradingRules, *, is_cash_kept: bool) -> TradingRules:
     2. Returns do not depend on the amount of cash: the initial cash is the default one, and fixed units keep their
        share of it, unless `is_cash_kept`; see `keeps_cash`.
     3. How long an entry waits is that of the default if it does not wait, and how a bar is read if it has only one
-       reading: long without a stop or a target. So is the maintenance margin without leverage, and
-       funding at a rate of 0.
+       reading: long without a stop or a target. So are the maintenance margin without leverage,
+       funding at a rate of 0, and the length of an ATR that no exit is counted in.
     """
     exits = rules.exits
     changes: dict[str, Any] = {}
     if rules.entry.type is EntryType.MARKET and rules.entry != _DEFAULT_ENTRY:
         changes["entry"] = _DEFAULT_ENTRY
-    has_levels = not (exits.stop_loss_rate is exits.take_profit_rate is exits.trailing_stop_rate is None)
+    has_levels = exits.atr.is_used or not (
+        exits.stop_loss_rate is exits.take_profit_rate is exits.trailing_stop_rate is None
+    )
+    if not exits.atr.is_used and exits.atr != _NO_DISTANCES:
+        changes["exits"] = replace(exits, atr=_NO_DISTANCES)
     can_be_liquidated = rules.direction is not Direction.LONG or rules.margin.leverage > 1 or rules.funding.is_paid
     if not can_be_liquidated and not has_levels and rules.intrabar is not IntrabarPolicy.PESSIMISTIC:
         changes["intrabar"] = IntrabarPolicy.PESSIMISTIC

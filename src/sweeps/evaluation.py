@@ -27,6 +27,7 @@ from src.domain.trading import TradingRules
 from src.domain.trials import TrialTable
 from src.engines.funding_marks import count_marks, marks_of
 from src.engines.ledger import unbounded_growth
+from src.engines.ranges import atr_bars_of, measure_ranges
 from src.judgement.overfitting import DEFAULT_BLOCKS
 from src.strategies.crossover import CrossoverParams, describe_crossover
 from src.sweeps.crossings import Events, add_closes, find_crossings
@@ -102,9 +103,13 @@ class _Batch:
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class _Prepared:
-    """Rows before they are run: their plans, and errors and descriptions as they become known."""
+    """Rows before they are run: their plans, and errors and descriptions as they become known.
+
+    `atr_bars` [k] are the lengths of the ATR that they use, 0 for none.
+    """
 
     plans: NDArray[np.void]
+    atr_bars: Whole
     errors: dict[int, str]
     describe: Callable[[int], StrategyDescription]
 
@@ -215,17 +220,36 @@ class Evaluator:
         found = self._reader.find_rules(values)
         plans = np.zeros(max(len(found.parts), 1), ROW_PLAN_DTYPE)
         plans["initial_cash"] = 1.0
+        atr_bars = np.zeros(len(plans), np.int64)
         wrong: dict[int, str] = {}
         for place, part in enumerate(found.parts):
             if isinstance(part.rules, TradingRules):
                 write_plan(plans[place], part.rules, self._request.backtest.engine)
+                atr_bars[place] = atr_bars_of(part.rules.exits)
             else:
                 wrong[place] = part.error
         errors = {row: wrong[part] for row, part in enumerate(found.of_row.tolist()) if part in wrong} if wrong else {}
-        return _Prepared(plans=plans[found.of_row], errors=errors, describe=_describe_nothing)
+        return _Prepared(
+            plans=plans[found.of_row], atr_bars=atr_bars[found.of_row], errors=errors, describe=_describe_nothing
+        )
 
     def _batches(self, values: Floats, prepared: _Prepared) -> Iterator[_Batch]:
-        return self._cross_means(values, prepared) if self._crosses_means else self._decide(values, prepared)
+        batches = self._cross_means(values, prepared) if self._crosses_means else self._decide(values, prepared)
+        for batch in batches:
+            yield from self._add_ranges(batch, prepared.atr_bars[batch.rows])
+
+    def _add_ranges(self, batch: _Batch, atr_bars: Whole) -> Iterator[_Batch]:
+        """Yield the rows of a batch with their ATR, those of one length at a time."""
+        columns = (self._market.high, self._market.low, self._market.close)
+        for length in np.unique(atr_bars).tolist():
+            places = np.flatnonzero(atr_bars == length)
+            given = batch.given
+            yield _Batch(
+                rows=batch.rows[places],
+                given=given._replace(
+                    groups=given.groups[places], plans=given.plans[places], atr=measure_ranges(columns, length)
+                ),
+            )
 
     def _cross_means(self, values: Floats, prepared: _Prepared) -> Iterator[_Batch]:
         """Yield the rows of a crossover, with the crossings of their pairs of means."""

@@ -72,7 +72,7 @@ def clear_trades(sums: TradeSums) -> None:
 def clear_book(book: Book, cash: float) -> None:
     """Make a book flat, without orders and fills: that of `engines.book.create_book`."""
     book.cash, book.position = cash, 0.0
-    book.stop_level, book.target_level = np.nan, np.nan
+    book.stop_level, book.target_level, book.trail_distance = np.nan, np.nan, np.nan
     book.time_exit_bar = NEVER
     book.exit_waits, book.entry_side, book.fill_count, book.is_liquidated = 0, 0, 0, 0
     book.calm_until_bar, book.liquidations, book.funding = 0, 0, 0.0
@@ -168,6 +168,7 @@ def trade_by_orders(
     market: MarketArrays,
     event_bars: NDArray[np.int32],
     action: NDArray[np.int8],
+    atr: Floats,
     row: RowPlan,
     books: NDArray[np.void],
     fills: NDArray[np.void],
@@ -176,9 +177,9 @@ def trade_by_orders(
 ) -> int:
     """Trade the events [m] of a row by the event-driven engine's rules; write `balances` and return how many.
 
-    `action` [n] has the events' actions; `fills` has room for 2 × m records, and `balances` for as many more as bars
-    pay funding. The loop is the engine's,
-    but for the bars that it skips: without a position and without a waiting order, only a signal changes the book.
+    `action` [n] has the events' actions, `atr` [n] is empty if the rules do not use it; `fills` has room for 2 × m
+    records, and `balances` for as many more as bars pay funding. The loop is the engine's, but for the bars that it
+    skips: without a position and without a waiting order, only a signal changes the book.
     """
     # Taken out once, because each use of a part of `market` counts its references.
     open_, high, low, close = market.open, market.high, market.low, market.close
@@ -198,6 +199,8 @@ def trade_by_orders(
             break
         prices = BarPrices(open_[bar], high[bar], low[bar], close[bar])
         cash_before = book.cash
+        if plan.uses_atr:
+            book.bar_atr = atr[bar]
         if has_funding:
             funded_step(book, fills, bar, prices, action[bar], marks[bar], plan)
         elif has_event(book, bar, prices, action[bar]):

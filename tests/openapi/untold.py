@@ -182,7 +182,8 @@ def _is_number(value: object) -> bool:
 
 
 _OF_ONE_ALTERNATIVE: Final = {
-    "limit_offset", "trailing_start", "percent_size", "quote_size", "risk_percent",
+    "limit_offset", "trailing_start", "percent_size", "quote_size", "risk_percent", "stop_loss", "take_profit",
+    "trailing_stop",
 }  # fmt: skip
 """Fields of which the first alternative of a rule is tried: to have none, or none of the others."""
 

@@ -10,11 +10,12 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from src.domain.atr_exits import AtrDistances
 from src.domain.bars import Bars
 from src.domain.exchange_rules import ExchangeRules
 from src.domain.funding import Funding, FundingKind
 from src.domain.funding_rates import build_rates
-from src.domain.order_rules import Margin, Sizing
+from src.domain.order_rules import Exits, Margin, Sizing
 from src.domain.signals import OutputKind, Predictions
 from src.domain.strategy import ModelParams
 from src.domain.trading import Direction, EngineName, FillTiming, TradingRules
@@ -73,6 +74,7 @@ def test_rows_of_presets_equal_single_runs(
 
 @given(RULES, market_bars)
 def test_rows_of_swept_exits_equal_single_runs(rules: TradingRules, bars: Bars) -> None:
+    rules = replace(rules, exits=replace(rules.exits, atr=AtrDistances(), trailing_start_rate=None))
     backtest = make_request(engine=EngineName.EVENT_DRIVEN, rules=rules, strategy=CrossoverParams(fast=2, slow=5))
     swept: dict[str, list[Any]] = {
         "stop_loss": [0.01, 0.01, 0.2, 0.05],
@@ -80,7 +82,7 @@ def test_rows_of_swept_exits_equal_single_runs(rules: TradingRules, bars: Bars) 
         "trailing_stop": [0.01, 0.02, 0.4, 0.9],
         "max_bars": [2, 9, 100, 5],
         "direction": ["LONG", "BOTH", "SHORT", "BOTH"],
-        "intrabar": ["PESSIMISTIC", "OPTIMISTIC", "PESSIMISTIC", "PESSIMISTIC"],
+        "intrabar": ["PESSIMISTIC", "OPTIMISTIC", "NEAREST", "PESSIMISTIC"],
         "fees": [0.0, 0.001, 0.01, 0.3],
         "fill": ["SAME_CLOSE", "NEXT_OPEN", "SAME_CLOSE", "NEXT_OPEN"],
     }
@@ -90,7 +92,8 @@ def test_rows_of_swept_exits_equal_single_runs(rules: TradingRules, bars: Bars) 
 
 @given(RULES, market_bars, st.booleans())
 def test_rows_of_swept_stops_equal_single_runs(rules: TradingRules, bars: Bars, closes_at_end: bool) -> None:
-    rules = replace(rules, sizing=Sizing(), exits=replace(rules.exits, at_end=closes_at_end, stop_loss_rate=0.2))
+    exits = replace(rules.exits, at_end=closes_at_end, stop_loss_rate=0.2, atr=AtrDistances(), trailing_start_rate=None)
+    rules = replace(rules, sizing=Sizing(), exits=exits)
     backtest = make_request(engine=EngineName.EVENT_DRIVEN, rules=rules, strategy=CrossoverParams(fast=2, slow=5))
     swept: dict[str, list[Any]] = {
         "trailing_stop": [0.01, 0.02, 0.4, 0.1],
@@ -101,6 +104,21 @@ def test_rows_of_swept_stops_equal_single_runs(rules: TradingRules, bars: Bars, 
         "maker_fee": [-0.01, 0.0, 0.2, 0.001],
         "taker_fee": [0.0, 0.01, 0.001, 0.3],
         "leverage": [1.0, 3.0, 1.0, 20.0],
+    }
+    request, values = build_sweep(backtest, swept)
+    assert_rows_agree(request, values, bars)
+
+
+@given(RULES, market_bars)
+def test_rows_of_distances_equal_single_runs(rules: TradingRules, bars: Bars) -> None:
+    exits = Exits(atr=AtrDistances(take_profit=3.0, trailing_stop=2.0), max_bars=rules.exits.max_bars)
+    rules = replace(rules, sizing=Sizing(), exits=exits)
+    backtest = make_request(engine=EngineName.EVENT_DRIVEN, rules=rules, strategy=CrossoverParams(fast=2, slow=5))
+    swept: dict[str, list[Any]] = {
+        "stop_loss_atr": [1.0, 0.5, 3.0, 1.0],
+        "trailing_stop_atr": [4.0, 1.5, 2.0, 0.3],
+        "atr_bars": [14, 2, 14, 5],
+        "risk_percent": [0.01, 0.5, 0.02, 1.0],
     }
     request, values = build_sweep(backtest, swept)
     assert_rows_agree(request, values, bars)

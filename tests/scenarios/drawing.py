@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
+from src.domain.atr_exits import AtrDistances
 from src.domain.bars import Bars
 from src.domain.exchange_rules import ExchangeRules
 from src.domain.funding import Funding, FundingKind
@@ -57,6 +58,10 @@ def rules(
     target: float | None = None,
     trail: float | None = None,
     trail_from: float | None = None,
+    stop_atr: float | None = None,
+    target_atr: float | None = None,
+    trail_atr: float | None = None,
+    atr_bars: int = 14,
     break_even: float | None = None,
     max_bars: int | None = None,
     on_signal: bool = True,
@@ -85,6 +90,7 @@ def rules(
             take_profit_rate=target,
             trailing_stop_rate=trail,
             trailing_start_rate=trail_from,
+            atr=AtrDistances(stop_loss=stop_atr, take_profit=target_atr, trailing_stop=trail_atr, bars=atr_bars),
             break_even_rate=break_even,
             max_bars=max_bars,
             on_signal=on_signal,

@@ -98,6 +98,7 @@ _declare(
     {
         IntrabarPolicy.PESSIMISTIC: "The stop; a target only if it was certainly hit after the entry.",
         IntrabarPolicy.OPTIMISTIC: "The target; a stop only if it was certainly hit after the entry.",
+        IntrabarPolicy.NEAREST: "What comes first on the way from the open to the nearer extreme, then to the other.",
     },
 )
 _declare(

@@ -66,7 +66,8 @@ def _trading_rules() -> list[Schema]:
             _with(entry={"enum": [EntryType.LIMIT, EntryType.STOP, EntryType.STOP_LIMIT]}),
         ),
         _any_of(_where(limit_offset={"enum": [0, None]}), _with(entry={"const": EntryType.STOP_LIMIT})),
-        _any_of(_absent("trailing_start"), _with(trailing_stop=_GIVEN)),
+        *(_any_of(_absent(name), _absent(f"{name}_atr")) for name in ("stop_loss", "take_profit", "trailing_stop")),
+        _any_of(_absent("trailing_start"), _with(trailing_stop=_GIVEN), _with(trailing_stop_atr=_GIVEN)),
         _any_of(
             _where(funding={"enum": [FundingKind.NONE, None]}, funding_rate=_NULL, funding_history=_NULL),
             {
@@ -80,7 +81,11 @@ def _trading_rules() -> list[Schema]:
         _any_of(
             _absent("risk_percent"),
             _with(stop_loss=_GIVEN),
-            {"allOf": [_with(trailing_stop=_GIVEN), _absent("trailing_start")]},
+            _with(stop_loss_atr=_GIVEN),
+            *(
+                {"allOf": [_with(**{name: _GIVEN}), _absent("trailing_start")]}
+                for name in ("trailing_stop", "trailing_stop_atr")
+            ),
         ),
         _any_of(
             _with(engine={"const": EngineName.EVENT_DRIVEN}),

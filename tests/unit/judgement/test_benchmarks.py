@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from src.domain.annualization import Annualization, AnnualizationSettings, annualize
 from src.domain.bars import Bars
 from src.domain.errors import InvalidInput
+from src.domain.exchange_rules import ExchangeRules
 from src.domain.funding import Funding, FundingKind
 from src.domain.order_rules import EntryOrder, EntryType, Exits, Sizing
 from src.domain.signals import Signals, StrategyDescription
@@ -175,6 +176,8 @@ def test_scaled_equity_equals_whole_run(fill: FillTiming) -> None:
     [
         {"sizing": FIXED}, {"direction": Direction.BOTH}, {"exits": Exits(stop_loss_rate=0.1)},
         {"entry": EntryOrder(type=EntryType.STOP, offset_rate=0.01)}, {"sizing": Sizing(), "funding": FUNDING},
+        {"entry": EntryOrder(type=EntryType.STOP, offset_rate=0.01)}, {"exchange": ExchangeRules(step_size=0.1)},
+        {"exchange": ExchangeRules(min_notional=10.0)},
     ],
 )  # fmt: skip
 def test_fills_depend_on_costs_with_levels_and_sizes(changes: dict[str, Any]) -> None:
@@ -208,7 +211,10 @@ def test_all_cash_run_breaks_even_at_the_fee(market: Market, rules: TradingRules
     bars, signals = market
     sizing = Sizing(equity_fraction=1.0) if is_named else Sizing()
     exits = replace(rules.exits, break_even_rate=None)
-    rules = replace(rules.with_one_fee(rules.fee_rate), direction=Direction.LONG, sizing=sizing, exits=exits)
+    rules = replace(
+        rules.with_one_fee(rules.fee_rate),
+        direction=Direction.LONG, sizing=sizing, exits=exits, exchange=ExchangeRules(),
+    )  # fmt: skip
     own, counted = run(bars, signals, rules), CountedRun()
     fee = find_break_even_fee(bars, signals, rules, own, counted)
     assert not counted.rules, "the formula needs no run"
@@ -221,6 +227,17 @@ def test_all_cash_run_breaks_even_at_the_fee(market: Market, rules: TradingRules
     elif fee < 1:
         again = run(bars, signals, replace(rules, fee_rate=max(fee, 0.0)))
         assert again.equity[-1] / rules.initial_cash == pytest.approx(1.0, abs=1e-9)
+
+
+def test_steps_of_units_break_even_by_search() -> None:
+    bars, signals = random_market(120, 4)
+    rules = replace(NEXT_OPEN, sizing=Sizing(), exchange=ExchangeRules(step_size=7.0))
+    counted = CountedRun()
+    fee = find_break_even_fee(bars, signals, rules, run(bars, signals, rules), counted)
+    assert counted.rules, "no formula knows what steps leave unspent"
+    assert fee is not None
+    ends = [run(bars, signals, replace(rules, fee_rate=one)).equity[-1] for one in (fee, fee + 1e-4)]
+    assert ends[0] >= rules.initial_cash * (1 - 1e-4) > ends[1]
 
 
 def test_two_fees_break_even_at_one() -> None:

@@ -271,13 +271,13 @@ TEXTS: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {"dropped_entries": 1},
-        "1 signal opened nothing, because the exchange's rules forbid the entry: less than one stepSize, or worth less"
-        " than minNotional.",
+        "1 signal opened nothing: the entry would have been less than the exchange takes (stepSize, minNotional), or "
+        "its exits are counted in ATR and there was none.",
     ),
     (
         {"dropped_entries": 1_200},
-        "1,200 signals opened nothing, because the exchange's rules forbid the entry: less than one stepSize, or worth "
-        "less than minNotional.",
+        "1,200 signals opened nothing: the entry would have been less than the exchange takes (stepSize, minNotional), "
+        "or its exits are counted in ATR and there was none.",
     ),
     (
         {"best_trades": without_best(-3.2)},
