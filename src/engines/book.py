@@ -51,7 +51,7 @@ from src.engines.orders import (
     reaches_target,
     worst_of,
 )
-from src.engines.paths import favors_position, prices_after_entry
+from src.engines.paths import favors_position
 from src.engines.plan import NEVER, Plan, costs_of
 
 CLOSE_LONG: Final = int(Action.CLOSE_LONG)
@@ -396,8 +396,7 @@ def fill_exits(
 def fill_resting_entry(book: Book, fills: NDArray[np.void], bar: int, prices: BarPrices, plan: Plan) -> None:
     """Fill the entry whose level the bar's range reaches.
 
-    For the new position the rest of the bar begins at the entry's level, with the prices that the bar proves, or that
-    its path has after the fill.
+    For the new position the rest of the bar begins at the entry's level, with the prices that the bar proves.
     """
     side, kind, level = book.entry_side, book.entry_kind, book.entry_level
     if reaches_entry(entry_extreme(prices, side, kind), level, side, kind):
@@ -405,7 +404,7 @@ def fill_resting_entry(book: Book, fills: NDArray[np.void], bar: int, prices: Ba
         fill_passed_exits(book, fills, bar, level, plan)
         proven = proven_after_entry(prices, level, side, kind)
         fill_exits(book, fills, bar, proven, prices, kind, plan)
-        move_stops(book, prices_after_entry(prices, proven, side, kind, plan.intrabar), plan)
+        move_stops(book, proven, plan)
 
 
 @compiled

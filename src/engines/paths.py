@@ -7,6 +7,9 @@ open, low, high, close (NautilusTrader's `bar_adaptive_high_low_ordering`; with 
 In the bar of a resting entry, the extreme that fills it came after the fill on either path. The other extreme did if it
 is the second one. So a limit entry whose bar reaches stop and target is stopped, because the price got worse to fill
 it, and a stop entry takes its target.
+
+Stops that follow the price follow what the bar proves, under every policy: an assumed extreme would move them without
+the bar being counted as uncertain.
 """
 
 from __future__ import annotations
@@ -61,11 +64,3 @@ def favors_position(prices: BarPrices, side: int, kind: int, is_both: bool, poli
         # Only the target of a limit is uncertain, and only the stop of a stop: by the extreme that does not fill it.
         is_favored = has_late_extreme(prices, side, kind) == (kind == LIMIT_ENTRY)
     return is_favored == (policy == NEAREST)
-
-
-@compiled
-def prices_after_entry(prices: BarPrices, proven: BarPrices, side: int, kind: int, policy: int) -> BarPrices:
-    """Return the prices after a resting entry: those `proven`, or both extremes if the path has both after the fill."""
-    if policy in (PESSIMISTIC, OPTIMISTIC):
-        return proven
-    return prices if has_late_extreme(prices, side, kind) == (policy == NEAREST) else proven

@@ -74,7 +74,9 @@ def test_rows_of_presets_equal_single_runs(
 
 @given(RULES, market_bars)
 def test_rows_of_swept_exits_equal_single_runs(rules: TradingRules, bars: Bars) -> None:
-    rules = replace(rules, exits=replace(rules.exits, atr=AtrDistances(), trailing_start_rate=None))
+    exits = replace(rules.exits, atr=AtrDistances(), trailing_start_rate=None)
+    sizing = Sizing() if rules.sizing.risk_fraction is not None else rules.sizing
+    rules = replace(rules, sizing=sizing, exits=exits)
     backtest = make_request(engine=EngineName.EVENT_DRIVEN, rules=rules, strategy=CrossoverParams(fast=2, slow=5))
     swept: dict[str, list[Any]] = {
         "stop_loss": [0.01, 0.01, 0.2, 0.05],

@@ -126,14 +126,15 @@ CASES = [
         """,
     ),
     Scenario(
-        name="the trailing stop follows a high that came after the fill",
+        name="the trailing stop follows no high that the bar does not prove",
         rules=rules(trail=0.2, **LIMIT),
-        # The low is nearer, so the high of 110 came after the entry: 20 % below it is 88.
+        # The low is nearer, so the high of 110 came after the entry; yet the stop stays at 76.8, and 97 lifts it.
         table="""
         open high low close | signal | fills
         100  101  99  100   | buy    |
         100  110  95  96    |        | buy 1 @ 95 limit
-        96   97   88  90    |        | sell 1 @ 88 trailing_stop
+        96   97   77  90    |        |
+        90   91   76  80    |        | sell 1 @ 77.6 trailing_stop
         """,
     ),
     Scenario(
