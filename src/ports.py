@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from src.domain.bars import Bars
 from src.domain.chain_links import ChainLink
 from src.domain.datasets import BarFileDeclaration, Dataset
+from src.domain.funding_rates import FundingRates
 from src.domain.intervals import Interval
 from src.domain.jobs import (
     NOTHING_MADE,
@@ -112,6 +113,10 @@ class DatasetStore(Protocol):
 
     async def source(self, user_id: str, name: str) -> BarSource:
         """Return a user's dataset as a source; raises SourceNotFound."""
+        ...
+
+    async def rates(self, user_id: str, name: str) -> tuple[Dataset, FundingRates]:
+        """Return a user's dataset of funding; raises SourceNotFound, InvalidInput if it has bars, StoreUnavailable."""
         ...
 
     async def delete(self, user_id: str, name: str) -> None:

@@ -110,6 +110,7 @@ def build_services(settings: Settings) -> Services:
         sources=adapters.sources, datasets=adapters.datasets, cached={"binance": adapters.binance}
     )
     backtests = BacktestService(
+        detailing_engine=EventDrivenEngine(),
         sources=catalogue,
         engines=ENGINES,
         store=adapters.store,

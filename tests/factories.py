@@ -44,9 +44,9 @@ def make_metrics(**overrides: Any) -> Metrics:
     given |= {
         "strategy_name": "MA crossover", "start": START_MS, "end": START_MS + 9 * DAY_MS, "bars": 10,
         "final_equity": 10_250.5, "total_return": 2.505, "sharpe_ratio": 1.25, "max_drawdown": 0.75, "exposure": 50.0,
-        "turnover": 1.5, "total_fees": 12.25, "total_trades": 1, "open_trades": 0, "winning_trades": 1,
-        "losing_trades": 0, "win_rate": 100.0, "max_consecutive_wins": 1, "max_consecutive_losses": 0,
-        "bars_per_year": 365.0, "annualisation": "calendar",
+        "turnover": 1.5, "total_fees": 12.25, "total_funding": 0.5, "total_trades": 1, "open_trades": 0,
+        "winning_trades": 1, "losing_trades": 0, "win_rate": 100.0, "max_consecutive_wins": 1,
+        "max_consecutive_losses": 0, "bars_per_year": 365.0, "annualisation": "calendar",
     }  # fmt: skip
     return Metrics(**(given | overrides))
 
@@ -60,15 +60,15 @@ def make_simulation(close: NDArray[np.float64], time_ms: NDArray[np.int64]) -> S
     cash[last] += close[last]
     fills = np.array(
         [
-            (0, time_ms[0], Side.BUY, 1.0, close[0], 0.0, FillReason.SIGNAL, 0),
-            (last, time_ms[last], Side.SELL, 1.0, close[last], 0.0, FillReason.SIGNAL, 0),
+            (0, time_ms[0], Side.BUY, 1.0, close[0], 0.0, FillReason.SIGNAL, 0, 0.0),
+            (last, time_ms[last], Side.SELL, 1.0, close[last], 0.0, FillReason.SIGNAL, 0, 0.0),
         ],
         dtype=FILL_DTYPE,
     )
     trades = np.zeros(1, dtype=TRADE_DTYPE)
     profit = close[last] - close[0]
     trades[0] = (1, 1.0, 0, time_ms[0], close[0], 0.0, last, time_ms[last], close[last], 0.0, profit,
-                 profit / close[0], last, False, FillReason.SIGNAL)  # fmt: skip
+                 profit / close[0], last, False, FillReason.SIGNAL, 0.0)  # fmt: skip
     return Simulation(equity=cash + position * close, cash=cash, position=position, fills=fills, trades=trades)
 
 

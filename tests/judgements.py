@@ -119,6 +119,7 @@ def make_evidence(**changes: Any) -> Evidence:
             "engines_differ": None,
             "is_simulated": False,
             "reduced_entries": 0,
+            "dropped_entries": 0,
             "has_model": False,
             "not_checked": (),
         }

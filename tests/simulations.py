@@ -7,7 +7,11 @@ from dataclasses import replace
 import numpy as np
 from hypothesis import strategies as st
 
+from src.domain.atr_exits import AtrDistances
 from src.domain.bars import Bars
+from src.domain.exchange_rules import ExchangeRules
+from src.domain.funding import Funding, FundingKind
+from src.domain.intervals import INTERVALS
 from src.domain.ladders import AddEntry, TakeProfit
 from src.domain.order_rules import EntryOrder, EntryType, Exits, Margin, Sizing
 from src.domain.signals import Signals, StrategyDescription
@@ -40,6 +44,7 @@ ENTRIES = st.one_of(
     ),
 )
 RATES = st.one_of(st.none(), st.sampled_from([0.004, 0.02, 0.1, 0.5]))
+MULTIPLES = st.one_of(st.none(), st.sampled_from([0.5, 2.0, 40.0]))
 GAINS = st.one_of(st.none(), st.sampled_from([0.002, 0.01, 0.05]))
 
 
@@ -80,13 +85,21 @@ ADDITIONS = st.one_of(
 @st.composite
 def all_exits(draw: st.DrawFn) -> Exits:
     """All exits but that at the end, which a shorter run has elsewhere."""
-    trailing, ladder = draw(RATES), draw(LADDERS)
+    rates = {name: draw(RATES) for name in ("stop_loss", "take_profit", "trailing_stop")}
+    ladder = draw(LADDERS)
+    if ladder:
+        rates["take_profit"] = None
+    uses_atr = draw(st.sampled_from([False, False, True]))
+    multiples = {name: draw(MULTIPLES) for name, rate in rates.items() if uses_atr and rate is None}
+    if ladder:
+        multiples.pop("take_profit", None)
+    atr = AtrDistances(**multiples, bars=draw(st.sampled_from([1, 3, 14])))  # type: ignore[arg-type]
+    has_trailing = rates["trailing_stop"] is not None or atr.trailing_stop is not None
     return Exits(
-        stop_loss_rate=draw(RATES),
-        take_profit_rate=None if ladder else draw(RATES),
+        **{f"{name}_rate": rate for name, rate in rates.items()},  # type: ignore[arg-type]
+        atr=atr,
         take_profits=ladder,
-        trailing_stop_rate=trailing,
-        trailing_start_rate=None if trailing is None else draw(GAINS),
+        trailing_start_rate=draw(GAINS) if has_trailing else None,
         break_even_rate=draw(GAINS),
         max_bars=draw(st.one_of(st.none(), st.integers(1, 12))),
         on_signal=draw(st.booleans()),
@@ -95,6 +108,15 @@ def all_exits(draw: st.DrawFn) -> Exits:
 
 
 EXITS = all_exits()
+EXCHANGES = st.one_of(
+    st.just(ExchangeRules()),
+    st.builds(
+        ExchangeRules,
+        tick_size=st.sampled_from([None, 0.01, 0.3, 7.0]),
+        step_size=st.sampled_from([None, 0.001, 0.1, 3.0]),
+        min_notional=st.sampled_from([None, 10.0, 3_000.0]),
+    ),
+)
 COSTS = st.sampled_from([0.0, 0.001, 0.02])
 SHARED_RULES = st.builds(
     TradingRules, fill=st.sampled_from(FillTiming), fee_rate=COSTS, slippage_rate=COSTS, sizing=SIZINGS
@@ -107,7 +129,7 @@ def all_rules(draw: st.DrawFn) -> TradingRules:
     """Rules that the event-driven engine knows."""
     exits = draw(EXITS)
     sizings = [SIZINGS, st.builds(Sizing, quote_amount=st.sampled_from([10.0, 4_000.0, 1e6]))]
-    if exits.first_stop_rate is not None:
+    if not (exits.first_stop_rate is exits.first_stop_atr is None):
         sizings.append(st.builds(Sizing, risk_fraction=st.sampled_from([0.001, 0.02, 1.0])))
     return TradingRules(
         fill=draw(st.sampled_from(FillTiming)),
@@ -117,8 +139,9 @@ def all_rules(draw: st.DrawFn) -> TradingRules:
         slippage_rate=draw(COSTS),
         sizing=draw(st.one_of(sizings)),
         direction=draw(st.sampled_from(Direction)),
-        entry=replace(draw(ENTRIES), additions=draw(ADDITIONS)),
+        entry=replace(draw(ENTRIES), additions=() if exits.atr.take_profit is not None else draw(ADDITIONS)),
         exits=exits,
+        exchange=draw(EXCHANGES),
         intrabar=draw(st.sampled_from(IntrabarPolicy)),
     )
 
@@ -136,6 +159,19 @@ def leveraged_rules(draw: st.DrawFn) -> TradingRules:
 
 LEVERAGED = leveraged_rules()
 
+FUNDINGS = st.builds(
+    Funding, kind=st.just(FundingKind.CONSTANT), rate=st.sampled_from([0.0001, -0.0003, 0.004, 0.03, -0.03])
+)
+
+
+@st.composite
+def funded_rules(draw: st.DrawFn) -> TradingRules:
+    """Rules that the event-driven engine knows, with positions that pay funding, borrowed or not."""
+    return replace(draw(st.one_of(RULES, LEVERAGED)), funding=draw(FUNDINGS))
+
+
+FUNDED = funded_rules()
+
 
 @st.composite
 def markets(draw: st.DrawFn) -> Market:
@@ -144,6 +180,17 @@ def markets(draw: st.DrawFn) -> Market:
     volatility = draw(st.sampled_from([0.005, 0.03, 0.3]))
     share, closing = draw(st.sampled_from([0.1, 0.4, 0.9])), draw(st.sampled_from([0.0, 0.5]))
     return random_market(draw(st.integers(1, 80)), seed, volatility, share=share, closing=closing)
+
+
+@st.composite
+def funded_markets(draw: st.DrawFn) -> Market:
+    """Bars shorter and longer than eight hours, on marks of funding or between them, some of them missing."""
+    bars, signals = draw(markets())
+    step = INTERVALS[draw(st.sampled_from(["1h", "3m", "6h", "8h", "1d", "1w"]))]
+    slots = np.cumsum(draw(st.lists(st.sampled_from([1, 1, 1, 2, 9]), min_size=len(bars), max_size=len(bars))))
+    start = draw(st.sampled_from([0, 1, 3 * 3_600_000]))
+    times = start + slots.astype(np.int64) * step.milliseconds
+    return replace(bars, interval=step, open_time_ms=times), signals
 
 
 def random_market(n: int, seed: int, volatility: float = 0.03, *, share: float = 0.4, closing: float = 0.0) -> Market:

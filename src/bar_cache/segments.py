@@ -170,5 +170,6 @@ def _bars(columns: memoryview, header: dict[str, Any], symbol: str, interval: In
         for index, name in enumerate(NUMBER_COLUMNS)
     }
     return Bars(
-        symbol=symbol, interval=interval, open_time_ms=np.frombuffer(columns, "<i8", count=rows), **numbers
+        symbol=symbol, interval=interval, open_time_ms=np.frombuffer(columns, "<i8", count=rows), inside=None,
+        **numbers,
     )  # fmt: skip

@@ -97,7 +97,8 @@ class CheckedBars:
                 traces[name] += getattr(part, name)
         return CheckedBars(
             bars=Bars(
-                symbol=bars.symbol, interval=bars.interval, **{name: column[:rows] for name, column in columns.items()}
+                symbol=bars.symbol, interval=bars.interval, inside=None,
+                **{name: column[:rows] for name, column in columns.items()},
             ),
             rejected=tuple(rejected),
             **{name: tuple(times_ms) for name, times_ms in traces.items()},

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from src.bars.grid import bar_numbers, close_times_ms, open_times_ms
 from src.domain.bars import MAX_VOLUME, Bars
 from src.domain.errors import InvalidInput
-from src.domain.intervals import DAY_MS, INTERVALS, Interval
+from src.domain.intervals import Interval, intervals_inside
 
 _VOLUME_DECIMALS: Final = 8
 """The exchange's own precision; the rounding error of a sum of doubles is less than half of that."""
@@ -56,15 +56,7 @@ def finer_intervals(to: Interval) -> Sequence[Interval]:
 
     There are none for 3d, because the exchange does not count its days from the epoch.
     """
-    if to.name == "3d":
-        return ()
-    # Weeks and months begin at midnight, so anything that divides a day divides them.
-    whole_ms = DAY_MS if to.milliseconds > DAY_MS else to.milliseconds
-    return [
-        finer
-        for finer in sorted(INTERVALS.values(), key=lambda one: -one.milliseconds)
-        if finer.milliseconds < to.milliseconds and whole_ms % finer.milliseconds == 0
-    ]
+    return () if to.name == "3d" else intervals_inside(to)
 
 
 def _offset_ms(bars: Bars) -> int:

@@ -3,22 +3,26 @@
 bars-1 <SHA-256 of the second line> <SHA-256 of the columns>
 {"name": …, "rows": …, …}
 open times as int64, then open, high, low, close, volume as float64, all little-endian
+
+A dataset of funding has the times of its rates and then the rates.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from src.domain.bar_quality import DataQuality, Gap, Jump, RejectedRow
 from src.domain.bars import PRICE_COLUMNS, Bars
-from src.domain.datasets import Dataset
+from src.domain.datasets import Dataset, DatasetKind
+from src.domain.funding_rates import FundingRates, build_rates
 from src.domain.intervals import Interval
 
 _MAGIC: Final = b"bars-1"
@@ -30,10 +34,20 @@ class DamagedDataset(Exception):
     """The file of a dataset is cut or altered."""
 
 
-def encode(dataset: Dataset, bars: Bars) -> bytes:
+class OtherKind(Exception):
+    """The dataset has other rows than those that were asked for."""
+
+
+def encode(dataset: Dataset, content: Bars | FundingRates) -> bytes:
     """Return the content of the file."""
+    if isinstance(content, Bars):
+        return _encode(dataset, content.open_time_ms, *(getattr(content, name) for name in _FLOATS))
+    return _encode(dataset, content.time_ms, content.rate)
+
+
+def _encode(dataset: Dataset, time_ms: NDArray[np.int64], *numbers: NDArray[np.float64]) -> bytes:
     head = json.dumps({**asdict(dataset), "interval": dataset.interval.name}, allow_nan=False).encode()
-    columns = [bars.open_time_ms.astype("<i8"), *(getattr(bars, name).astype("<f8") for name in _FLOATS)]
+    columns = [time_ms.astype("<i8"), *(column.astype("<f8") for column in numbers)]
     body = b"".join(column.tobytes() for column in columns)
     marks = " ".join(hashlib.sha256(part).hexdigest() for part in (head, body)).encode()
     return b"".join([_MAGIC, b" ", marks, b"\n", head, b"\n", body])
@@ -46,23 +60,37 @@ def read_head(path: Path) -> Dataset:
 
 
 def read_bars(path: Path) -> tuple[Dataset, Bars]:
-    """Read a dataset; raises FileNotFoundError, DamagedDataset."""
+    """Read a dataset of bars; raises FileNotFoundError, OtherKind, DamagedDataset."""
+    dataset, times, numbers = _read_columns(path, DatasetKind.BARS, _FLOATS)
+    try:
+        return dataset, Bars(symbol=dataset.symbol, interval=dataset.interval, open_time_ms=times, **numbers)
+    except ValueError as error:  # written by an earlier version with other limits of prices or volumes
+        raise DamagedDataset(f"its columns are not valid bars: {error}") from error
+
+
+def read_rates(path: Path) -> tuple[Dataset, FundingRates]:
+    """Read a dataset of funding; raises FileNotFoundError, OtherKind, DamagedDataset."""
+    dataset, times, numbers = _read_columns(path, DatasetKind.FUNDING, ("rate",))
+    return dataset, build_rates(times, numbers["rate"])
+
+
+def _read_columns(
+    path: Path, kind: DatasetKind, names: Sequence[str]
+) -> tuple[Dataset, NDArray[np.int64], dict[str, Any]]:
     with path.open("rb") as file:
         dataset, mark = _read_head(file)
+        if dataset.kind is not kind:
+            raise OtherKind
         body = file.read()
-    width = 8 * (1 + len(_FLOATS))
+    width = 8 * (1 + len(names))
     if len(body) != dataset.bars * width or hashlib.sha256(body).hexdigest() != mark:
         raise DamagedDataset("its columns are cut or altered")
     rows = dataset.bars
-    columns: dict[str, Any] = {
+    numbers: dict[str, Any] = {
         name: np.frombuffer(body, dtype="<f8", count=rows, offset=8 * rows * place)
-        for place, name in enumerate(_FLOATS, 1)
+        for place, name in enumerate(names, 1)
     }
-    times = np.frombuffer(body, dtype="<i8", count=rows)
-    try:
-        return dataset, Bars(symbol=dataset.symbol, interval=dataset.interval, open_time_ms=times, **columns)
-    except ValueError as error:  # written by an earlier version with other limits of prices or volumes
-        raise DamagedDataset(f"its columns are not valid bars: {error}") from error
+    return dataset, np.frombuffer(body, dtype="<i8", count=rows), numbers
 
 
 def _read_head(file: BinaryIO) -> tuple[Dataset, str]:
@@ -72,8 +100,8 @@ def _read_head(file: BinaryIO) -> tuple[Dataset, str]:
         raise DamagedDataset("its head is cut or altered")
     plain = json.loads(head)
     quality, interval = _quality(plain.pop("quality")), Interval.named(plain.pop("interval"))
-    warnings = tuple(plain.pop("warnings"))
-    return Dataset(**plain, interval=interval, quality=quality, warnings=warnings), marks[2].decode()
+    warnings, kind = tuple(plain.pop("warnings")), DatasetKind(plain.pop("kind", DatasetKind.BARS))
+    return Dataset(**plain, interval=interval, quality=quality, warnings=warnings, kind=kind), marks[2].decode()
 
 
 def _quality(plain: Mapping[str, Any]) -> DataQuality:

@@ -12,7 +12,7 @@ from src.bars.quality import assess
 from src.bars.quality_warnings import describe_quality
 from src.bars.ranges import WholeRange, check_whole_range, describe_range
 from src.bars.resampling import finer_intervals, resample
-from src.datasets.files import DamagedDataset, read_bars, read_head
+from src.datasets.files import DamagedDataset, OtherKind, read_bars, read_head
 from src.domain.bar_quality import DataQuality
 from src.domain.bars import Bars
 from src.domain.datasets import Dataset
@@ -83,6 +83,11 @@ class DatasetSource:
             return read_bars(self._path)
         except FileNotFoundError as error:
             raise SourceNotFound("Source {name!r} does not exist any more.", name=self._path.stem) from error
+        except OtherKind as other:
+            raise InvalidInput(
+                "{field} is {got!r}, a dataset of funding rates. Allowed: one of bars.",
+                field="source", got=self._path.stem,
+            ) from other  # fmt: skip
         except (DamagedDataset, OSError) as error:
             raise self._unreadable() from error
 

@@ -11,14 +11,17 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import IO, Final
 
-from src.datasets.files import DamagedDataset, encode, read_head
+from src.datasets.files import DamagedDataset, OtherKind, encode, read_head, read_rates
 from src.datasets.reading.checking import check_rows
+from src.datasets.reading.rate_rows import check_rates
 from src.datasets.reading.reader import BarFileReader, BarFileRows
+from src.datasets.reading.table import RATE
 from src.datasets.reading.times import parse_zone
 from src.datasets.source import DatasetSource
 from src.domain.bars import Bars
-from src.domain.datasets import BarFileDeclaration, Dataset, check_dataset_name
+from src.domain.datasets import BarFileDeclaration, Dataset, DatasetKind, check_dataset_name
 from src.domain.errors import Conflict, InvalidInput, SourceNotFound, StoreUnavailable, file_too_large
+from src.domain.funding_rates import FundingRates
 from src.domain.model_files import check_user_id
 from src.domain.symbols import normalise_symbol
 from src.files.disk_work import DiskWork
@@ -73,8 +76,8 @@ class DiskDatasets:
         now_ms = self._clock.now_ms()
 
         def build() -> Dataset:
-            dataset, bars = _build(rows, declared, path.stem, user_id, original_filename, size_bytes, sha256, now_ms)
-            self._keep(path, dataset, bars)
+            dataset, content = _build(rows, declared, path.stem, user_id, original_filename, size_bytes, sha256, now_ms)
+            self._keep(path, dataset, content)
             return dataset
 
         return await _on_disk(build)
@@ -90,6 +93,9 @@ class DiskDatasets:
         if not await _on_disk(_is_plain_file, path):
             raise _not_found(name)
         return DatasetSource(path)
+
+    async def rates(self, user_id: str, name: str) -> tuple[Dataset, FundingRates]:
+        return await _on_disk(_read_rates_of, self._known_path(user_id, name), name)
 
     async def delete(self, user_id: str, name: str) -> None:
         path = self._known_path(user_id, name)
@@ -146,13 +152,13 @@ class DiskDatasets:
                 most=self._max_datasets,
             )
 
-    def _keep(self, path: Path, dataset: Dataset, bars: Bars) -> None:
+    def _keep(self, path: Path, dataset: Dataset, content: Bars | FundingRates) -> None:
         """Write the file under a hidden name, then give it its own; raises Conflict if that is taken meanwhile."""
         hidden = path.with_name(unfinished_name())
         descriptor = open_in_folder(hidden)
         try:
             with os.fdopen(descriptor, "wb") as file:
-                write_synced(file, encode(dataset, bars))
+                write_synced(file, encode(dataset, content))
             with self._counting:
                 self._check_room(path)
                 try:
@@ -185,23 +191,47 @@ class DiskDatasets:
 def _build(
     rows: BarFileRows, declared: BarFileDeclaration, name: str, user_id: str, filename: str,
     size_bytes: int, sha256: str, now_ms: int,
-) -> tuple[Dataset, Bars]:  # fmt: skip
-    bars, quality, warnings = check_rows(rows, declared, now_ms=now_ms)
+) -> tuple[Dataset, Bars | FundingRates]:  # fmt: skip
+    content: Bars | FundingRates
+    if RATE in rows.columns:
+        kind = DatasetKind.FUNDING
+        content, interval, quality, warnings = check_rates(rows, declared)
+        count = len(content.rate)
+    else:
+        kind = DatasetKind.BARS
+        content, quality, warnings = check_rows(rows, declared, now_ms=now_ms)
+        interval, count = content.interval, len(content)
     dataset = Dataset(
         name=name,
         user_id=user_id,
         symbol=normalise_symbol(declared.symbol),
-        interval=bars.interval,
-        bars=len(bars),
+        interval=interval,
+        bars=count,
         original_filename=filename[:255],
         size_bytes=size_bytes,
         sha256=sha256,
-        fingerprint=bars.fingerprint(),
+        fingerprint=content.fingerprint() if isinstance(content, Bars) else content.fingerprint,
         uploaded_ms=now_ms,
         quality=quality,
         warnings=warnings,
+        kind=kind,
     )
-    return dataset, bars
+    return dataset, content
+
+
+def _read_rates_of(path: Path, name: str) -> tuple[Dataset, FundingRates]:
+    if not _is_plain_file(path):
+        raise _not_found(name)
+    try:
+        return read_rates(path)
+    except FileNotFoundError as error:
+        raise _not_found(name) from error
+    except OtherKind as other:
+        raise InvalidInput(
+            "{field} is {got!r}, a dataset of bars. Allowed: one of funding rates.", field="fundingHistory", got=name
+        ) from other
+    except DamagedDataset as damage:
+        raise _damaged(name) from damage
 
 
 def _read_head_of(path: Path, name: str) -> Dataset:
@@ -212,9 +242,11 @@ def _read_head_of(path: Path, name: str) -> Dataset:
     except FileNotFoundError as error:
         raise _not_found(name) from error
     except DamagedDataset as damage:
-        raise StoreUnavailable(
-            "The dataset {name!r} is damaged on the disk. Upload it again.", name=path.stem
-        ) from damage
+        raise _damaged(name) from damage
+
+
+def _damaged(name: str) -> StoreUnavailable:
+    return StoreUnavailable("The dataset {name!r} is damaged on the disk. Upload it again.", name=name.lower())
 
 
 def _is_plain_file(path: Path) -> bool:

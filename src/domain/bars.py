@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -32,7 +33,8 @@ class Bars:
 
     `open_time_ms` [n] int64, strictly ascending, UTC; prices [n] float64, `MIN_PRICE` ≤ p ≤ `MAX_PRICE`, with
     low ≤ open, close ≤ high; `volume` [n] float64, 0 or `MIN_VOLUME` ≤ v ≤ `MAX_VOLUME`, in units of the base asset.
-    Arrays are read-only.
+    Arrays are read-only. `inside` are finer bars of some of these bars, as another view of the same prices; they are no
+    part of the fingerprint.
 
     Raises ValueError if an array breaks these rules; sources must reject invalid rows before.
     """
@@ -45,6 +47,7 @@ class Bars:
     low: NDArray[np.float64]
     close: NDArray[np.float64]
     volume: NDArray[np.float64]
+    inside: Bars | None = None
 
     def __post_init__(self) -> None:
         length = len(self.open_time_ms)
@@ -83,18 +86,14 @@ class Bars:
             low=self.low[start:stop],
             close=self.close[start:stop],
             volume=self.volume[start:stop],
+            inside=self.inside,
         )
 
     def after(self, earlier: Bars) -> Bars:
         """Return the earlier bars and these as one series; raises ValueError if they do not follow each other."""
         if (earlier.symbol, earlier.interval) != (self.symbol, self.interval):
             raise ValueError(f"{earlier.symbol} {earlier.interval.name} does not continue as {self.symbol}")
-        columns = ("open_time_ms", *PRICE_COLUMNS, "volume")
-        return Bars(
-            symbol=self.symbol,
-            interval=self.interval,
-            **{name: np.concatenate((getattr(earlier, name), getattr(self, name))) for name in columns},
-        )
+        return join((earlier, self))
 
     def fingerprint(self) -> str:
         """Return the SHA-256 of symbol, interval and every number (little-endian): equal for equal bars only."""
@@ -102,6 +101,20 @@ class Bars:
         for column in (self.open_time_ms, self.open, self.high, self.low, self.close, self.volume):
             digest.update(np.ascontiguousarray(column, dtype=column.dtype.newbyteorder("<")).data)
         return digest.hexdigest()
+
+
+def join(parts: Sequence[Bars]) -> Bars:
+    """Return bars of one symbol and interval as one series, whatever the order of the parts, which must not overlap."""
+    parts = sorted((part for part in parts if len(part)), key=lambda part: int(part.open_time_ms[0])) or list(parts[:1])
+    return Bars(
+        symbol=parts[0].symbol,
+        interval=parts[0].interval,
+        inside=None,
+        **{
+            name: np.concatenate([getattr(part, name) for part in parts])
+            for name in ("open_time_ms", *PRICE_COLUMNS, "volume")
+        },
+    )
 
 
 def impossible_rows(

@@ -1,4 +1,4 @@
-"""Datasets, the bars that users upload: the declarations for reading a file, and the stored description."""
+"""Datasets, the bars and funding rates that users upload: declarations for reading a file, and descriptions."""
 
 from __future__ import annotations
 
@@ -18,6 +18,15 @@ DATASET_NAME_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
 
 _NAME: Final = re.compile(DATASET_NAME_PATTERN)
 _EXTENSION: Final = re.compile(r"(\.(csv|txt|tsv|gz|parquet|pq))+$")
+
+
+class DatasetKind(StrEnum):
+    """What the rows of a dataset are."""
+
+    BARS = "BARS"
+    """Bars, which requests name as their source."""
+    FUNDING = "FUNDING"
+    """Rates of funding, which requests name as their fundingHistory."""
 
 
 class TimeUnit(StrEnum):
@@ -89,7 +98,7 @@ class Dataset:
     """The description of a user's uploaded bars, stored under a name that requests give as their source.
 
     `size_bytes` and `sha256` are of the uploaded file, `fingerprint` of the bars; `quality` and `warnings` report on
-    all rows.
+    all rows. One of funding has as many `bars` as rates, and the length of the most common distance as its `interval`.
     """
 
     name: str
@@ -104,6 +113,7 @@ class Dataset:
     uploaded_ms: int
     quality: DataQuality
     warnings: tuple[str, ...] = ()
+    kind: DatasetKind = DatasetKind.BARS
 
 
 def check_dataset_name(name: str, *, field: str = "name") -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from src.domain.errors import bad_value
 
@@ -60,6 +61,13 @@ class Interval:
             return int((month + 1).astype("datetime64[ms]").astype(np.int64))
         return open_ms + self.milliseconds
 
+    def next_opens_ms(self, opens_ms: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Do the same as `next_open_ms` for open times [n]."""
+        if self.is_calendar_month:
+            months = opens_ms.astype("datetime64[ms]").astype("datetime64[M]")
+            return (months + 1).astype("datetime64[ms]").astype(np.int64)
+        return opens_ms + self.milliseconds
+
     @staticmethod
     def named(name: str, *, field: str = "interval") -> Interval:
         """Return the interval of a case-sensitive name (`1m` is a minute, `1M` a month); raises InvalidInput."""
@@ -80,3 +88,16 @@ def _intervals() -> Mapping[str, Interval]:
 
 
 INTERVALS: Final[Mapping[str, Interval]] = _intervals()
+
+
+def intervals_inside(interval: Interval) -> Sequence[Interval]:
+    """Return the intervals whose bars fill a bar of this one exactly, the coarsest first.
+
+    Bars longer than a day begin and end at midnight, so anything that divides a day fills them.
+    """
+    whole_ms = min(interval.milliseconds, DAY_MS)
+    return [
+        finer
+        for finer in sorted(INTERVALS.values(), key=lambda one: -one.milliseconds)
+        if finer.milliseconds < interval.milliseconds and whole_ms % finer.milliseconds == 0
+    ]

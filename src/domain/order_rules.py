@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
+from src.domain.atr_exits import AtrDistances
 from src.domain.errors import InvalidInput, both_given
 from src.domain.ladders import MAX_RUNGS, MAX_TAKE_PROFIT, AddEntry, TakeProfit, check_targets
 from src.domain.parameters import (
@@ -15,6 +16,7 @@ from src.domain.parameters import (
     POSITIVE_FRACTION,
     Bounds,
     check_parameters,
+    field_name,
     parameter,
     parameters_of,
 )
@@ -71,7 +73,7 @@ class Sizing:
     risk_fraction: float | None = parameter(
         name="risk_percent",
         meaning="Fraction of equity (not per cent) that an entry loses before costs if its first stop fills at its "
-        "level; needs stopLoss or trailingStop; not together with another size",
+        "level; needs a stop loss or a trailing stop; not together with another size",
         default=None,
         unit="fraction",
         bounds=Bounds(minimum=0, maximum=1, is_minimum_open=True),
@@ -191,13 +193,15 @@ class Exits:
         bounds=POSITIVE_FRACTION,
         is_event_driven_only=True,
     )
+    atr: AtrDistances = field(default_factory=AtrDistances)
     trailing_start_rate: float | None = parameter(
         name="trailing_start",
-        meaning="Gain from which trailingStop follows the price; before it only stopLoss holds; needs trailingStop",
+        meaning="Gain from which the trailing stop follows the price; before it only the stop loss holds; needs "
+        "trailingStop or trailingStopAtr",
         default=None,
         unit="fraction of the entry price",
         bounds=Bounds(minimum=0, maximum=MAX_TAKE_PROFIT, is_minimum_open=True),
-        default_meaning="trailingStop follows from the entry on",
+        default_meaning="the trailing stop follows from the entry on",
         is_event_driven_only=True,
     )
     break_even_rate: float | None = parameter(
@@ -241,19 +245,36 @@ class Exits:
         check_parameters(self)
         if self.take_profit_rate is not None and self.take_profits:
             raise both_given("takeProfit", "takeProfits")
+        if self.atr.take_profit is not None and self.take_profits:
+            raise both_given("takeProfitAtr", "takeProfits")
         check_targets(self.take_profits, field="takeProfits")
-        if self.trailing_start_rate is not None and self.trailing_stop_rate is None:
+        for name in ("stop_loss", "take_profit", "trailing_stop"):
+            if getattr(self, f"{name}_rate") is not None and getattr(self.atr, name) is not None:
+                raise both_given(*(field_name(f"{name}{kind}") for kind in ("", "_atr")))
+        if self.trailing_start_rate is not None and not self.trails:
             raise InvalidInput(
-                "{field} is {got}. Allowed only together with {@trailingStop}.",
+                "{field} is {got}. Allowed only together with {@trailingStop} or {@trailingStopAtr}.",
                 field="trailingStart", got=self.trailing_start_rate,
             )  # fmt: skip
 
     @property
     def first_stop_rate(self) -> float | None:
         """The distance of the nearest stop from the entry price when a position opens, a fraction; None without one."""
+        return self._nearest(self.stop_loss_rate, self.trailing_stop_rate)
+
+    @property
+    def first_stop_atr(self) -> float | None:
+        """The same of the stops whose distance is in ATR."""
+        return self._nearest(self.atr.stop_loss, self.atr.trailing_stop)
+
+    @property
+    def trails(self) -> bool:
+        """Whether a stop follows the best price."""
+        return not (self.trailing_stop_rate is self.atr.trailing_stop is None)
+
+    def _nearest(self, fixed: float | None, trailing: float | None) -> float | None:
         trails_at_once = self.trailing_start_rate is None
-        rates = (self.stop_loss_rate, self.trailing_stop_rate if trails_at_once else None)
-        return min((rate for rate in rates if rate is not None), default=None)
+        return min((stop for stop in (fixed, trailing if trails_at_once else None) if stop is not None), default=None)
 
 
 MAX_LEVERAGE: Final = 125.0

@@ -97,8 +97,7 @@ class Parameter:
     @property
     def field(self) -> str:
         """The name that errors give it (camelCase)."""
-        head, *rest = self.name.split("_")
-        return head + "".join(part.capitalize() for part in rest)
+        return field_name(self.name)
 
     def check(self, value: object) -> None:
         """Raise InvalidInput if a number is outside the bounds."""
@@ -171,6 +170,12 @@ class DeclaredParameter(NamedTuple):
             own = parameters_of(self.rung_kind)
             return [{item.parameter.name: item.write(item.of(rung)) for item in own} for rung in value]
         return value if value is None or self.parameter.write is None else self.parameter.write(value)
+
+
+def field_name(name: str) -> str:
+    """Return the name of a parameter in camelCase, as errors give it."""
+    head, *rest = name.split("_")
+    return head + "".join(part.capitalize() for part in rest)
 
 
 def parameter(*, default: Any = dataclasses.MISSING, **known: Any) -> Any:

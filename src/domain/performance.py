@@ -85,6 +85,9 @@ class Metrics:
     exposure: float = field(metadata=_metric(PERCENT, "Share of bars that end with a position × 100."))
     turnover: float | None = field(metadata=_metric(RATIO, "Traded value of all fills ÷ mean equity."))
     total_fees: float = field(metadata=_metric(QUOTE, "Sum of the fees of all fills."))
+    total_funding: float = field(
+        default=0.0, metadata=_metric(QUOTE, "Sum of the funding that all trades paid; negative if they got more.")
+    )
     total_trades: int = field(metadata=_metric(COUNT, "Closed trades."))
     open_trades: int = field(metadata=_metric(COUNT, "Trades still open at the last bar (0 or 1)."))
     winning_trades: int = field(metadata=_metric(COUNT, "Closed trades with profit > 0 after fees."))

@@ -12,8 +12,9 @@ from src.domain.annualization import AnnualizationSettings
 from src.domain.arrays import freeze
 from src.domain.bar_quality import DataQuality
 from src.domain.error_text import FieldName, quote
-from src.domain.errors import InvalidInput
+from src.domain.errors import InvalidInput, bad_value
 from src.domain.instants import check_times
+from src.domain.intervals import Interval, intervals_inside
 from src.domain.judgement import Judgement, LedgerSnapshot, SampleResult
 from src.domain.market import MarketRequest
 from src.domain.model_files import USER_ID_PATTERN, check_user_id
@@ -76,6 +77,7 @@ class BacktestRequest:
             raise ValueError(f"the limit is {quote(self.market.limit)}, which is not a count up to {MAX_COUNT}")
         if self.engine is EngineName.VECTORIZED and (settings := self.rules.event_driven_settings()):
             raise event_driven_only(settings)
+        _check_detail(self.rules.detail, self.market.interval)
         if self.strategy.can_short and self.rules.direction is Direction.LONG:
             raise InvalidInput(
                 "{field} is {got}, and the strategy enters shorts. Allowed: {allowed}, with the event-driven engine.",
@@ -87,11 +89,13 @@ class BacktestRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fingerprints:
-    """What the numbers depend on: SHA-256 of the bars and of the model file, versions of code and libraries."""
+    """What the numbers depend on: SHA-256 of the bars, of the model file and of the rates of a funding history,
+    versions of code and libraries."""
 
     bars: str
     model: str | None
     versions: Mapping[str, str]
+    funding: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +114,22 @@ class CrossCheck:
     differences: tuple[FillDifference, ...]
     left_out: tuple[str, ...]
     largest_equity_difference: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Detail:
+    """What finer bars settled in a run, and what it would have been without them.
+
+    Counts are of bars; `total_return_without` is in per cent. `fingerprint` is the SHA-256 of the finer bars that were
+    fetched, None if there were none.
+    """
+
+    interval: str
+    resolved_bars: int
+    unresolved_bars: int
+    ambiguous_bars_without: int
+    total_return_without: float
+    fingerprint: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -137,6 +157,7 @@ class BacktestResult:
     warnings: tuple[str, ...] = ()
     timings_ms: Mapping[str, float] = field(default_factory=dict)
     cross_check: CrossCheck | None = None
+    detail: Detail | None = None
     verdict_level: VerdictLevel | None = None
     out_of_sample_level: VerdictLevel | None = None
     judgement: Judgement | None = None
@@ -179,7 +200,7 @@ class Rerun:
     """A stored backtest run once more on the bars that it had.
 
     `differences` names the parts that are not equal to the last bit, and is empty if nothing differs: causes first
-    (bars, model, a library's version), then effects (signals, fills, equity, metrics, judgement).
+    (bars, model, funding, a library's version), then effects (signals, fills, equity, metrics, judgement).
     """
 
     original_id: str
@@ -219,7 +240,7 @@ def event_driven_only(settings: Sequence[str]) -> InvalidInput:
     """Return the error of settings (camelCase) that the vectorized engine does not know."""
     return InvalidInput(
         "{settings}: known to the event-driven engine only. The vectorized engine allows market entries, LONG, exits "
-        "by signal, one fee, and no leverage.",
+        "by signal, one fee, and neither leverage nor funding.",
         field=settings[0],
         settings=tuple(map(FieldName, settings)),
     )
@@ -229,3 +250,9 @@ def _check_warm_up(bars: int | None) -> None:
     """Raise ValueError if a number of warm-up bars is negative or too large; None is allowed."""
     if bars is not None and not 0 <= bars <= MAX_WARM_UP_BARS:
         raise ValueError(f"{quote(bars)} warm-up bars, expected 0 to {MAX_WARM_UP_BARS}")
+
+
+def _check_detail(detail: Interval | None, interval: Interval) -> None:
+    allowed = [finer.name for finer in intervals_inside(interval)]
+    if detail is not None and detail.name not in allowed:
+        raise bad_value("detailInterval", got=detail.name, allowed=allowed or "none: no bars are shorter")

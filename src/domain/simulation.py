@@ -52,10 +52,12 @@ FILL_DTYPE: Final = np.dtype(
         ("fee", np.float64),
         ("reason", np.int8),
         ("trade", np.int64),
+        ("funding", np.float64),
     ]
 )
 """One executed order: bar index, that bar's open time (UTC ms), `Side`, units of the base asset (> 0), price after
-slippage and fee in the quote currency, `FillReason`, index of its trade in the table of trades."""
+slippage and fee in the quote currency, `FillReason`, index of its trade in the table of trades, and what the position
+has paid in funding since the fill before (quote currency; negative if it got more)."""
 
 TRADE_DTYPE: Final = np.dtype(
     [
@@ -74,13 +76,14 @@ TRADE_DTYPE: Final = np.dtype(
         ("bars_held", np.int64),
         ("is_open", np.bool_),
         ("exit_reason", np.int8),
+        ("funding", np.float64),
     ]
 )
 """One position from first entry to full exit. `direction` +1 long, −1 short; `quantity` all units entered; prices are
-means by units, fees sums; `profit` in the quote currency after all fees; `return` = profit ÷ (entry price × quantity),
-a fraction. The exit's bar and reason are those of the last one. An open trade is marked at the last close: its exit
-fields hold the last bar, the last close (with partial exits the mean of theirs and it), the fees of partial exits, and
-the reason −1."""
+means by units, fees sums; `funding` is what it paid, in the quote currency, negative if it got more; `profit` in the
+quote currency after all fees and funding; `return` = profit ÷ (entry price × quantity), a fraction. The exit's bar and
+reason are those of the last one. An open trade is marked at the last close: its exit fields hold the last bar, the last
+close (with partial exits the mean of theirs and it), the fees of partial exits, and the reason −1."""
 
 MAX_EQUITY: Final = 1e100
 """Equity can compound beyond float64 even if all bars and amounts are in bounds, for example if it doubles 2,000 times.
@@ -93,9 +96,10 @@ class Simulation:
 
     `equity`, `cash`, `position` [n] float64 at each bar's close, equity = cash + position × close; `position` in units
     of the base asset, negative when short. `fills` and `trades` are structured arrays (`FILL_DTYPE`, `TRADE_DTYPE`) in
-    time order. `reduced_entries` counts entries cut to what cash allowed, `ambiguous_bars` the bars in which
-    `IntrabarPolicy` decided, `liquidations` the positions that lost their margin. With leverage, cash is negative by
-    what is borrowed.
+    time order. `reduced_entries` counts entries cut to what cash allowed, `dropped_entries` those too small for the
+    exchange or without their exits, `ambiguous_bars` the bars in which `IntrabarPolicy` decided, `liquidations` the
+    positions that lost their margin. `resolved_bars` counts the bars that were traded by the finer bars inside them,
+    `unresolved_bars` those whose finer bars are not whole. With leverage, cash is negative by what is borrowed.
     """
 
     equity: NDArray[np.float64]
@@ -104,9 +108,12 @@ class Simulation:
     fills: NDArray[np.void]
     trades: NDArray[np.void]
     reduced_entries: int = 0
+    dropped_entries: int = 0
     ambiguous_bars: int = 0
     is_liquidated: bool = False
     liquidations: int = 0
+    resolved_bars: int = 0
+    unresolved_bars: int = 0
     warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

@@ -256,6 +256,11 @@ class SweepRequest:
 
     def __post_init__(self) -> None:
         check_parameters(self)
+        if (detail := self.backtest.rules.detail) is not None:
+            raise InvalidInput(
+                "{field} is {got}, and sweeps read no finer bars. Run a row alone with it.",
+                field="detailInterval", got=detail.name,
+            )  # fmt: skip
         if not 1 <= len(self.parameters) <= MAX_PARAMETERS:
             raise InvalidInput(
                 "{field} has {count} items. Allowed: 1 to {most}.",

@@ -90,15 +90,16 @@ class ReturnDistribution:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CostBreakdown:
-    """The profit of a run before and after its costs: gross profit − slippage − fees = net profit."""
+    """The profit of a run before and after its costs: gross profit − slippage − fees − funding = net profit."""
 
-    gross_profit: float = reported("Net profit + fees + slippage: the same fills without costs.", _QUOTE)
+    gross_profit: float = reported("Net profit + fees + slippage + funding: the same fills without costs.", _QUOTE)
     slippage: float = reported(
         "What market orders and stops paid beyond the price before slippage. Limits, targets and liquidations have "
         "none.",
         _QUOTE,
     )
     fees: float = reported("Fees of all fills.", _QUOTE)
+    funding: float = reported("Funding that positions paid; negative if they got more.", _QUOTE)
     net_profit: float = reported("Final equity − starting cash.", _QUOTE)
 
 

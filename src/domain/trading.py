@@ -7,6 +7,9 @@ from enum import StrEnum
 from typing import Final
 
 from src.domain.errors import InvalidInput
+from src.domain.exchange_rules import ExchangeRules
+from src.domain.funding import Funding
+from src.domain.intervals import INTERVALS, Interval
 from src.domain.order_rules import MAX_AMOUNT, MIN_CASH, EntryOrder, Exits, Margin, Sizing
 from src.domain.parameters import FRACTION, Bounds, check_parameters, parameter, parameters_of
 
@@ -46,6 +49,8 @@ class IntrabarPolicy(StrEnum):
     """The stop; a target only if it was certainly hit after the entry."""
     OPTIMISTIC = "OPTIMISTIC"
     """The target; a stop only if it was certainly hit after the entry."""
+    NEAREST = "NEAREST"
+    """What comes first if the price went from the open to the nearer of high and low, then to the other one."""
 
 
 DEFAULT_CASH: Final = 10_000.0
@@ -113,19 +118,38 @@ class TradingRules:
     entry: EntryOrder = field(default_factory=EntryOrder)
     exits: Exits = field(default_factory=Exits)
     margin: Margin = field(default_factory=Margin)
+    exchange: ExchangeRules = field(default_factory=ExchangeRules)
+    funding: Funding = field(default_factory=Funding)
     intrabar: IntrabarPolicy = parameter(
         name="intrabar",
-        meaning="What is taken if a bar does not tell what it hit after the entry: PESSIMISTIC or OPTIMISTIC",
+        meaning="What is taken if a bar does not tell what it hit after the entry: PESSIMISTIC, OPTIMISTIC or NEAREST",
         default=IntrabarPolicy.PESSIMISTIC,
         is_event_driven_only=True,
+    )
+    detail: Interval | None = parameter(
+        name="detail_interval",
+        meaning="Bars of this length, such as 1m, tell the order of prices inside each bar in which orders or a "
+        "position may do something; shorter than the interval",
+        default=None,
+        choices=tuple(INTERVALS),
+        default_meaning="intrabar decides",
+        is_event_driven_only=True,
+        read=lambda text, field: Interval.named(text, field=field),
+        write=lambda interval: interval.name,
     )
 
     def __post_init__(self) -> None:
         check_parameters(self)
-        if self.sizing.risk_fraction is not None and self.exits.first_stop_rate is None:
+        if self.entry.additions and self.exits.atr.take_profit is not None:
             raise InvalidInput(
-                "{field} is {got}, and no stop says what an entry may lose. Allowed only together with {@stopLoss}, or "
-                "with {@trailingStop} without {@trailingStart}.",
+                "{field} is {got}, and {@addEntries} is given: a target that follows the mean price of several entries "
+                "is a fraction of it. Allowed: {@takeProfit} or {@takeProfits}.",
+                field="takeProfitAtr", got=self.exits.atr.take_profit,
+            )  # fmt: skip
+        if self.sizing.risk_fraction is not None and self.exits.first_stop_rate is self.exits.first_stop_atr is None:
+            raise InvalidInput(
+                "{field} is {got}, and no stop says what an entry may lose. Allowed only together with {@stopLoss} "
+                "or {@stopLossAtr}, or with {@trailingStop} or {@trailingStopAtr} without {@trailingStart}.",
                 field="riskPercent", got=self.sizing.risk_fraction,
             )  # fmt: skip
 

@@ -68,10 +68,12 @@ class ReasonCode(_Described):
     SHARPE_MAY_BE_ZERO = "SHARPE_MAY_BE_ZERO", "The interval of the Sharpe ratio holds 0."
     PROFIT_NEEDS_BEST_TRADE = "PROFIT_NEEDS_BEST_TRADE", "Without its best trade the run earns nothing."
     TRAINING_WINDOW_UNKNOWN = "TRAINING_WINDOW_UNKNOWN", "No training window was declared."
+    TRAINED_LATER = "TRAINED_LATER", "The model's training window begins after all bars of the backtest."
     READS_EARLIER_ROWS = "READS_EARLIER_ROWS", "A prediction depends on the rows before it, and on no later one."
     ONLY_TRIAL_SEEN = "ONLY_TRIAL_SEEN", "The user has no other trial on this market."
     TRADES_AUTOCORRELATED = "TRADES_AUTOCORRELATED", "Profits of neighboring trades are related."
     ENTRIES_REDUCED = "ENTRIES_REDUCED", "Entries were cut to what the cash allowed."
+    ENTRIES_DROPPED = "ENTRIES_DROPPED", "Entries were left out: too small for the exchange, or without their exits."
     AMBIGUOUS_BARS = "AMBIGUOUS_BARS", "Some bars do not tell what was hit first; the sign does not depend on them."
 
 

@@ -115,13 +115,12 @@ def purchase_worth(amount: float, budget: float, price: float, fee_rate: float, 
 
 @compiled
 def purchase_at_risk(
-    risk: float, stop_rate: float, budget: float, price: float, fee_rate: float, margin_rate: float
+    risk: float, loss: float, budget: float, price: float, fee_rate: float, margin_rate: float
 ) -> Purchase:
-    """Buy so much that a stop at `stop_rate` (a fraction) from `price` loses `risk` before costs; `budget` limits it.
+    """Buy so much at `price` that a stop which loses `loss` per unit loses `risk` before costs; `budget` limits it.
 
-    units = risk ÷ (price × stop rate): the fixed-fractional size of Vince (1990), with the stop as the largest loss.
+    units = risk ÷ loss per unit: the fixed-fractional size of Vince (1990), with the stop as the largest loss.
     """
-    loss = price * stop_rate
     units = risk / loss if loss > 0.0 else math.inf  # the distance of the nearest stops underflows
     return purchase_of(units, budget, price, fee_rate, margin_rate)
 
@@ -223,17 +222,35 @@ def liquidation_level(cash: float, position: float, costs: Costs, margin_rate: f
     With leverage it is where what is left of the margin equals the maintenance margin, m × value (Binance, "How to
     Calculate Liquidation Price", isolated margin without tiers; freqtrade's `dry_run_liquidation_price`): for an entry
     at E with leverage L, E (1 − 1/L) ÷ (1 − m) of a long and E (1 + 1/L) ÷ (1 + m) of a short. Without, it is where
-    buying a short back takes all cash.
+    buying a short back takes all cash, or where selling a long that owes funding does not pay that.
 
     `cash` is without that outside of the position.
     """
     if margin_rate == 1.0:
-        if position >= 0.0:
+        if position >= 0.0 and cash >= 0.0:
             return math.nan
-        return bankruptcy_price(cash, position, costs.fee_rate) / (1 + costs.slippage_rate)
+        side = -1 if position > 0.0 else 1
+        return bankruptcy_price(cash, position, costs.fee_rate) / (1 + side * costs.slippage_rate)
     if position > 0.0:
         return -cash / (1 - maintenance_rate) / position
     return cash / (1 + maintenance_rate) / -position
+
+
+@compiled
+def funding_due(cash: float, outside_cash: float, position: float, price: float, rate: float) -> float:
+    """Return what a position pays for funding at `price`, negative if it gets that: rate × position × price.
+
+    It pays at most the cash outside of its margin and what is left of the margin: equity never falls below 0.
+
+    Parameters
+    ----------
+    position
+        Negative for a short, which gets what a long would pay.
+    rate
+        A fraction of the value: the sum of the rates that are paid at this price.
+    """
+    left = max(mark_to_market(cash - outside_cash, position, price), 0.0)
+    return min(rate * position * price, outside_cash + left)
 
 
 @compiled

@@ -33,6 +33,7 @@ from src.engines.account import (
     takes_all_margin,
 )
 from src.engines.compiled import compiled
+from src.engines.filters import entry_on_tick, in_steps, is_too_small, on_tick
 from src.engines.orders import (
     LIMIT_ENTRY,
     MARKET_ENTRY,
@@ -42,6 +43,7 @@ from src.engines.orders import (
     entry_extreme,
     entry_level,
     is_tighter,
+    level_at,
     level_from,
     proven_after_entry,
     reaches_entry,
@@ -49,6 +51,7 @@ from src.engines.orders import (
     reaches_target,
     worst_of,
 )
+from src.engines.paths import favors_position
 from src.engines.plan import NEVER, Plan, costs_of
 from src.engines.rungs import start_rungs, trail_rungs
 
@@ -75,11 +78,13 @@ class Book:
     cash: float
     """Quote currency; includes the proceeds of a short, and is negative by what a long has borrowed."""
     outside_cash: float
-    """What of the cash the position cannot lose."""
+    """What of the cash the position cannot lose, except by funding."""
     position: float
     """Units of the base asset; negative when short, 0 when flat."""
     entry_price: float
     """Of the position, after slippage; of the last one when flat."""
+    funding: float
+    """What the position has paid in funding since its last fill, in the quote currency; negative if it got more."""
     break_even_price: float
     """The market price at which closing the position pays back its entry and all costs."""
     stop_level: float
@@ -95,12 +100,20 @@ class Book:
     """+1 or −1 if an entry waits, 0 if none does."""
     entry_kind: int
     entry_level: float
+    entry_atr: float
+    """The ATR of the signal's bar; read if distances are in ATR."""
     entry_last_bar: int
     """The last bar in which an entry that waits may be filled."""
+    bar_atr: float
+    """The ATR of the bar at hand."""
+    trail_distance: float
+    """How far the trailing stop lies from the best price, in the quote currency; NaN if that is a fraction."""
     calm_until_bar: int
     """The first bar whose signal may open a position again after a stop."""
     fill_count: int
     reduced_entries: int
+    dropped_entries: int
+    """Entries that were not made, because the exchange would have refused them, or nothing could protect them."""
     ambiguous_bars: int
     liquidations: int
     is_liquidated: int
@@ -130,7 +143,7 @@ def create_book(initial_cash: float) -> NDArray[np.void]:
     books = np.zeros(1, dtype=BOOK_DTYPE)
     books["cash"] = initial_cash
     books["time_exit_bar"] = NEVER
-    books["stop_level"] = books["target_level"] = math.nan
+    books["stop_level"] = books["target_level"] = books["trail_distance"] = math.nan
     return books
 
 
@@ -153,6 +166,8 @@ def write_fill(
     fill.fee = fee
     fill.reason = reason
     fill.trade = book.trade_count
+    fill.funding = book.funding
+    book.funding = 0.0
     book.fill_count += 1
 
 
@@ -165,20 +180,44 @@ def tighten_stop(book: Book, direction: int, level: float, reason: int) -> None:
 
 
 @compiled
+def stop_below(price: float, direction: int, rate: float, plan: Plan) -> float:
+    """Return the level of a stop at `rate` (a fraction) from `price` against the position, on a tick."""
+    return on_tick(level_from(price, direction, -rate), -direction, plan)
+
+
+@compiled
+def trailing_level(book: Book, best: float, direction: int, plan: Plan) -> float:
+    """Return the level of the trailing stop for this best price; NaN without one."""
+    if math.isnan(book.trail_distance):
+        return stop_below(best, direction, plan.trailing_stop_rate, plan)
+    return on_tick(level_at(best, direction, -book.trail_distance), -direction, plan)
+
+
+@compiled
+def place_atr_exits(book: Book, price: float, side: int, plan: Plan) -> None:
+    """Place the exits whose distance from the entry's `price` is in ATR of the signal's bar."""
+    atr = book.entry_atr
+    book.trail_distance = plan.trailing_stop_atr * atr
+    if not math.isnan(plan.take_profit_atr):
+        book.target_level = on_tick(level_at(price, side, plan.take_profit_atr * atr), side, plan)
+    tighten_stop(book, side, on_tick(level_at(price, side, -plan.stop_loss_atr * atr), -side, plan), STOP_LOSS)
+
+
+@compiled
 def close_position(
     book: Book, fills: NDArray[np.void], bar: int, market_price: float, terms: Costs, reason: int, plan: Plan
 ) -> None:
     """Close the whole position at `market_price` with the costs of `terms`, and cancel its orders.
 
-    If that would leave nothing of its margin, it is liquidated at its bankruptcy price instead; so is any short that is
-    liquidated without leverage.
+    If that would leave nothing of its margin, it is liquidated at its bankruptcy price instead; so is any position that
+    is liquidated without leverage: a short, or a long that owes funding.
     """
     side = -get_direction(book.position)
     quantity = abs(book.position)
     price = slipped_price(market_price, side, terms.slippage_rate)
     fee = quantity * price * terms.fee_rate
     own_cash, has_leverage = book.cash - book.outside_cash, plan.margin_rate != 1.0
-    is_ruined = (side > 0 or has_leverage) and takes_all_margin(own_cash, side, quantity * price, fee)
+    is_ruined = (side > 0 or has_leverage or own_cash < 0.0) and takes_all_margin(own_cash, side, quantity * price, fee)
     if is_ruined or (reason == LIQUIDATION and not has_leverage):
         price = bankruptcy_price(own_cash, book.position, plan.fee_rate)
         fee = quantity * price * plan.fee_rate
@@ -203,13 +242,25 @@ def close_position(
 
 
 @compiled
-def size_position(cash: float, price: float, fee_rate: float, plan: Plan) -> Purchase:
+def first_stop_distance(price: float, side: int, atr: float, plan: Plan) -> float:
+    """Return how far the nearest stop of a position entered at `price` lies from it, in the quote currency."""
+    distance = price * plan.first_stop_rate
+    if plan.uses_atr:
+        distance = np.fmin(distance, plan.first_stop_atr * atr)
+    if math.isnan(plan.tick_numerator):
+        return float(distance)
+    return side * (price - on_tick(level_at(price, side, -distance), -side, plan))
+
+
+@compiled
+def size_position(cash: float, side: int, price: float, atr: float, fee_rate: float, plan: Plan) -> Purchase:
     """Return the size of an entry at `price` (after slippage) from a flat book."""
     if not math.isnan(plan.quote_amount):
         return purchase_worth(plan.quote_amount, cash, price, fee_rate, plan.margin_rate)
     if not math.isnan(plan.risk_fraction):
         risk = plan.risk_fraction * cash
-        return purchase_at_risk(risk, plan.first_stop_rate, cash, price, fee_rate, plan.margin_rate)
+        loss = first_stop_distance(price, side, atr, plan)
+        return purchase_at_risk(risk, loss, cash, price, fee_rate, plan.margin_rate)
     return size_entry(cash, price, plan.fixed_units, plan.equity_fraction, fee_rate, plan.margin_rate)
 
 
@@ -224,8 +275,12 @@ def open_position(
     side = book.entry_side
     book.entry_side = 0
     price = slipped_price(market_price, side, terms.slippage_rate)
-    purchase = size_position(book.cash, price, terms.fee_rate, plan)
+    purchase = size_position(book.cash, side, price, book.entry_atr, terms.fee_rate, plan)
     if book.cash <= ABSOLUTE_TOLERANCE or purchase.quantity <= SMALLEST_ORDER:
+        return
+    purchase = in_steps(purchase, price, terms.fee_rate, plan)
+    if is_too_small(purchase, price, plan):
+        book.dropped_entries += 1
         return
     write_fill(book, fills, bar, side, purchase.quantity, price, purchase.fee, reason)
     book.reduced_entries += purchase.is_reduced
@@ -236,15 +291,18 @@ def open_position(
     book.entry_price = price
     book.break_even_price = break_even_price(price, side, terms.fee_rate, costs_of(plan))
     book.time_exit_bar = bar + plan.max_bars
-    book.target_level = level_from(price, side, plan.take_profit_rate)
-    tighten_stop(book, side, level_from(price, side, -plan.stop_loss_rate), STOP_LOSS)
+    book.target_level = on_tick(level_from(price, side, plan.take_profit_rate), side, plan)
+    tighten_stop(book, side, stop_below(price, side, plan.stop_loss_rate, plan), STOP_LOSS)
+    if plan.uses_atr:
+        place_atr_exits(book, price, side, plan)
     if math.isnan(plan.trailing_start_rate):
-        tighten_stop(book, side, level_from(price, side, -plan.trailing_stop_rate), TRAILING_STOP)
+        tighten_stop(book, side, trailing_level(book, price, side, plan), TRAILING_STOP)
     own_cash = book.cash - book.outside_cash
     liquidation = liquidation_level(own_cash, book.position, costs_of(plan), plan.margin_rate, plan.maintenance_rate)
     tighten_stop(book, side, liquidation, LIQUIDATION)
     if plan.has_rungs:
-        start_rungs(book, bar, side, plan)
+        trail = trailing_level(book, price, side, plan) if math.isnan(plan.trailing_start_rate) else math.nan
+        start_rungs(book, bar, trail)
     if reaches_stop(market_price, liquidation, side):
         close_position(book, fills, bar, market_price, costs_of(plan), LIQUIDATION, plan)
 
@@ -286,6 +344,7 @@ def fill_passed_orders(book: Book, fills: NDArray[np.void], bar: int, prices: Ba
     if book.position == 0.0:
         if book.entry_kind == STOP_LIMIT_ENTRY:
             limit = level_from(book.entry_level, book.entry_side, plan.limit_offset_rate)
+            limit = entry_on_tick(limit, book.entry_side, LIMIT_ENTRY, plan)
             if not reaches_entry(prices.open, limit, book.entry_side, LIMIT_ENTRY):
                 book.entry_kind = LIMIT_ENTRY
                 book.entry_level = limit
@@ -331,12 +390,15 @@ def has_reached_exit(book: Book, prices: BarPrices) -> bool:
 
 
 @compiled
-def fill_exits(book: Book, fills: NDArray[np.void], bar: int, proven: BarPrices, prices: BarPrices, plan: Plan) -> None:
+def fill_exits(
+    book: Book, fills: NDArray[np.void], bar: int, proven: BarPrices, prices: BarPrices, kind: int, plan: Plan
+) -> None:
     """Fill the stop or the target that the position reaches in the bar; if the bar is ambiguous, the policy chooses.
 
     `proven` are the prices that certainly came while the position was open, `prices` those that may have; they are
-    equal if the position was open from the start. The bar is ambiguous if both orders may be reached, or one only by a
-    price that is not proven. Then the stop fills and the target does not, or the other way round if optimistic.
+    equal if the position was open from the start. `kind` is that of the entry that this bar's range filled,
+    `MARKET_ENTRY` without one. The bar is ambiguous if both orders may be reached, or one only by a price that is not
+    proven. Then the stop fills and the target does not, or the other way round if the policy favors the position.
     """
     direction = get_direction(book.position)
     may_stop = reaches_stop(worst_of(prices, direction), book.stop_level, direction)
@@ -345,15 +407,16 @@ def fill_exits(book: Book, fills: NDArray[np.void], bar: int, proven: BarPrices,
     must_win = reaches_target(best_of(proven, direction), book.target_level, direction)
     if (may_stop and may_win) or may_stop != must_stop or may_win != must_win:
         book.ambiguous_bars += 1
-    if may_win and (plan.is_optimistic or (must_win and not may_stop)):
+    is_favored = favors_position(prices, direction, kind, may_stop and may_win, plan.intrabar)
+    if may_win and (is_favored or (must_win and not may_stop)):
         close_position(book, fills, bar, book.target_level, made_limit(costs_of(plan)), TAKE_PROFIT, plan)
-    elif may_stop and (must_stop or not plan.is_optimistic):
+    elif may_stop and (must_stop or not is_favored):
         close_position(book, fills, bar, book.stop_level, costs_of(plan), book.stop_reason, plan)
 
 
 @compiled
 def fill_resting_entry(book: Book, fills: NDArray[np.void], bar: int, prices: BarPrices, plan: Plan) -> None:
-    """Fill the entry whose level the bar's range reaches, or let it expire.
+    """Fill the entry whose level the bar's range reaches.
 
     For the new position the rest of the bar begins at the entry's level, with the prices that the bar proves; of one
     with rungs, `engines.walk.walk_entry_bar` does the rest.
@@ -365,9 +428,14 @@ def fill_resting_entry(book: Book, fills: NDArray[np.void], bar: int, prices: Ba
         if book.has_rungs != 0:
             return
         proven = proven_after_entry(prices, level, side, kind)
-        fill_exits(book, fills, bar, proven, prices, plan)
+        fill_exits(book, fills, bar, proven, prices, kind, plan)
         move_stops(book, proven, plan)
-    elif bar >= book.entry_last_bar:
+
+
+@compiled
+def expire_entry(book: Book, bar: int) -> None:
+    """Remove the entry that still waits after the last bar in which it may be filled."""
+    if bar >= book.entry_last_bar:
         book.entry_side = 0
 
 
@@ -382,12 +450,13 @@ def move_stops(book: Book, prices: BarPrices, plan: Plan) -> None:
         best = best_of(prices, direction)
         start = level_from(book.entry_price, direction, plan.trailing_start_rate)
         if math.isnan(start) or reaches_target(best, start, direction):
-            tighten_stop(book, direction, level_from(best, direction, -plan.trailing_stop_rate), TRAILING_STOP)
+            level = trailing_level(book, best, direction, plan)
+            tighten_stop(book, direction, level, TRAILING_STOP)
             if book.has_rungs != 0:
-                trail_rungs(book, direction, best, plan)
+                trail_rungs(book, direction, level)
         start = level_from(book.entry_price, direction, plan.break_even_rate)
         if reaches_target(best, start, direction) and direction * best > direction * book.break_even_price:
-            tighten_stop(book, direction, book.break_even_price, BREAK_EVEN)
+            tighten_stop(book, direction, on_tick(book.break_even_price, -direction, plan), BREAK_EVEN)
 
 
 @compiled
@@ -407,7 +476,8 @@ def place_orders(book: Book, bar: int, close: float, signal: int, plan: Plan) ->
     buy and sell signals replace or cancel an entry that still waits; a signal that only closes cancels an entry of the
     direction that it closes.
 
-    If signals do not close positions, none does anything while one is open.
+    If signals do not close positions, none does anything while one is open. Without an ATR, no entry is placed whose
+    exits are counted in it: it would be without the protection asked for.
     """
     if signal in (CLOSE_LONG, CLOSE_SHORT):
         close_direction(book, 1 if signal == CLOSE_LONG else -1, plan)
@@ -420,9 +490,14 @@ def place_orders(book: Book, bar: int, close: float, signal: int, plan: Plan) ->
         book.exit_waits = 1
     book.entry_side = 0
     if plan.allowed_side != -signal and bar >= book.calm_until_bar:
+        if plan.uses_atr and not book.bar_atr > 0.0:
+            book.dropped_entries += 1
+            return
+        book.entry_atr = book.bar_atr
         book.entry_side = signal
         book.entry_kind = plan.entry_kind
-        book.entry_level = entry_level(close, signal, plan.entry_kind, plan.entry_offset_rate)
+        level = entry_level(close, signal, plan.entry_kind, plan.entry_offset_rate)
+        book.entry_level = entry_on_tick(level, signal, plan.entry_kind, plan)
         book.entry_last_bar = bar + plan.entry_life_bars
 
 
@@ -430,7 +505,8 @@ def place_orders(book: Book, bar: int, close: float, signal: int, plan: Plan) ->
 def reprice_entry(book: Book, close: float, plan: Plan) -> None:
     """Move the entry that waits to its distance from the close, unless it has become another kind of order."""
     if book.entry_side != 0 and book.entry_kind == plan.entry_kind:
-        book.entry_level = entry_level(close, book.entry_side, book.entry_kind, plan.entry_offset_rate)
+        level = entry_level(close, book.entry_side, book.entry_kind, plan.entry_offset_rate)
+        book.entry_level = entry_on_tick(level, book.entry_side, book.entry_kind, plan)
 
 
 @compiled

@@ -11,6 +11,9 @@ The order of events in a bar:
 5. the strategy sees the close and places orders; with `SAME_CLOSE`, market orders fill at this close;
 6. the book is marked at the close.
 
+With funding, a position that is open before 1 pays the marks at the bar's open (and those of a gap before it), at the
+open's price; one that is open before 5 pays the marks inside the bar, at the close.
+
 In the bar of an entry that is filled inside it, a stop or target is reached *certainly* (by a price that certainly came
 after the fill), *possibly* (only by one that may have come before) or not; the table in `orders.py` says when:
 
@@ -22,6 +25,9 @@ after the fill), *possibly* (only by one that may have come before) or not; the 
 | not | possibly | stays open | target | yes |
 | certainly or possibly | certainly or possibly | stop | target | yes |
 | beyond it by the entry's slippage | any | stop | stop | no |
+
+`NEAREST` takes what comes first if the price went from the open to the nearer of high and low and then to the other
+one: see `paths.py`.
 
 The stop is the tightest of stop loss, trailing stop (at its distance from the entry price, unless it begins to follow
 later), break-even stop and liquidation level. It fills at its level, or at the entry's level if the entry slipped
@@ -60,6 +66,9 @@ Consequences:
   stop order. After it, stop loss, targets, further additions and the liquidation level are placed anew from the mean
   entry price (by units, of what is held), also farther away; the break-even stop begins anew; the trailing stop stays.
 - At the open a stop goes before targets, targets before additions.
+- Funding is paid from the cash outside of a position's margin, and then from the margin: that moves the liquidation
+  level. A position that closes inside a bar pays none of the marks inside it, one that opens there pays all of them,
+  because a bar does not tell the time of its fills.
 - Volume is ignored: a bar without trades fills orders at its prices.
 """
 
@@ -67,7 +76,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from dataclasses import replace
+from typing import Any, Final
 
 import numpy as np
 from numba import njit
@@ -80,78 +90,29 @@ from src.domain.signals import Signals
 from src.domain.simulation import FILL_DTYPE, Simulation
 from src.domain.trading import TradingRules
 from src.engines import account as money_rules
+from src.engines import bar_steps, funding_marks
 from src.engines import book as book_steps
+from src.engines import detail as detail_steps
+from src.engines import filters as exchange_filters
+from src.engines import funding as funding_steps
 from src.engines import orders as matching_rules
+from src.engines import paths as bar_paths
 from src.engines import plan as plan_layout
 from src.engines import rungs as rung_levels
 from src.engines import walk as rung_fills
 from src.engines.account import mark_to_market
-from src.engines.book import (
-    Book,
-    create_book,
-    end_run,
-    fill_exits,
-    fill_market_orders,
-    fill_passed_orders,
-    fill_resting_entry,
-    has_market_order,
-    has_passed_order,
-    has_reached_exit,
-    move_stops,
-    place_orders,
-    reprice_entry,
-)
+from src.engines.bar_steps import funded_step, has_event, step
+from src.engines.book import create_book, end_run, move_stops
 from src.engines.compiled import compiled, fingerprint
+from src.engines.detail import ASKED, NOT_ASKED, RESOLVED, cached_inside, find_finer
+from src.engines.funding_marks import marks_of
 from src.engines.ledger import check_growth, pair_trades
 from src.engines.orders import BarPrices
+from src.engines.paths import OTHER_POLICY
 from src.engines.plan import Plan, build_plan, plan_record
-from src.engines.walk import walk_bar, walk_entry_bar
+from src.engines.ranges import atr_bars_of, measure_ranges
 
 Prices = NDArray[np.float64]
-
-
-@compiled
-def has_event(book: Book, bar: int, prices: BarPrices, signal: int) -> bool:
-    """Return whether the bar may do more than move the stops: a signal, a waiting order or a level reached.
-
-    The open is inside the bar's range, so it passes no level of a position that the range does not reach.
-    """
-    return (
-        signal != 0
-        or book.entry_side != 0
-        or book.exit_waits != 0
-        or (
-            book.position != 0.0
-            and (book.has_rungs != 0 or bar >= book.time_exit_bar or has_reached_exit(book, prices))
-        )
-    )
-
-
-@compiled
-def step(book: Book, fills: NDArray[np.void], bar: int, prices: BarPrices, signal: int, plan: Plan) -> None:
-    """Take the book through one bar, up to its close and the orders for `signal`.
-
-    A cheap check precedes each event, because passing on the array `fills` costs more than the check.
-    """
-    if not plan.is_filled_at_close and has_market_order(book, bar, plan):
-        fill_market_orders(book, fills, bar, prices.open, plan)
-    if has_passed_order(book, prices.open):
-        fill_passed_orders(book, fills, bar, prices, plan)
-    if book.has_rungs != 0:
-        walk_bar(book, fills, bar, prices, prices, plan)
-    elif has_reached_exit(book, prices):
-        fill_exits(book, fills, bar, prices, prices, plan)
-    move_stops(book, prices, plan)
-    if book.entry_side != 0:
-        level, kind = book.entry_level, book.entry_kind
-        fill_resting_entry(book, fills, bar, prices, plan)
-        if book.has_rungs != 0:
-            walk_entry_bar(book, fills, bar, prices, level, kind, plan)
-    place_orders(book, bar, prices.close, signal, plan)
-    if plan.reprices_entry:
-        reprice_entry(book, prices.close, plan)
-    if plan.is_filled_at_close and has_market_order(book, bar, plan):
-        fill_market_orders(book, fills, bar, prices.close, plan)
 
 
 @compiled
@@ -162,19 +123,29 @@ def simulate(
     low: Prices,
     close: Prices,
     action: NDArray[np.int8],
+    marks: Prices,
     plans: NDArray[np.void],
     books: NDArray[np.void],
     fills: NDArray[np.void],
-    cash: Prices,
-    position: Prices,
-    equity: Prices,
+    balances: tuple[Prices, Prices, Prices],
+    atr: Prices,
 ) -> None:
-    """Run the only book of `books` through the bars from `part[0]` to before `part[1]`; write `fills` and balances."""
+    """Run the only book of `books` through the bars from `part[0]` to before `part[1]`; write `fills` and `balances`.
+
+    `marks` are those of `funding_marks`, not read without funding; `balances` are cash, position and equity [n].
+    `atr` [n] is empty if the plan does not use it.
+    """
     book, plan = books[0], plans[0]
+    cash, position, equity = balances
+    has_funding = plan.funding_rate != 0.0
     for bar in range(part[0], part[1]):
         prices = BarPrices(open[bar], high[bar], low[bar], close[bar])
-        if has_event(book, bar, prices, action[bar]):
-            step(book, fills, bar, prices, action[bar], plan)
+        if plan.uses_atr:
+            book.bar_atr = atr[bar]
+        if has_funding:
+            funded_step(book, fills, bar, prices, action[bar], marks[bar], plan)
+        elif has_event(book, bar, prices, action[bar]):
+            step(book, fills, bar, prices, action[bar], 0.0, plan)
         else:
             move_stops(book, prices, plan)
         cash[bar] = book.cash
@@ -203,9 +174,25 @@ def _cached_on_disk(rules_fingerprint: str) -> Callable[..., None]:
     return cached_simulate  # type: ignore[no-any-return]
 
 
-_simulate = _cached_on_disk(
-    fingerprint(money_rules, matching_rules, book_steps, rung_levels, rung_fills, plan_layout, simulation, actions)
+RULES: Final = (
+    money_rules,
+    matching_rules,
+    bar_paths,
+    exchange_filters,
+    book_steps,
+    funding_steps,
+    funding_marks,
+    rung_levels,
+    rung_fills,
+    bar_steps,
+    plan_layout,
+    simulation,
+    actions,
 )
+"""The modules whose rules are compiled into a run, for fingerprints."""
+
+_simulate: Final = _cached_on_disk(fingerprint(*RULES))
+_simulate_inside: Final = cached_inside(fingerprint(detail_steps, *RULES))
 
 
 class EventDrivenEngine:
@@ -218,47 +205,94 @@ class EventDrivenEngine:
     def run(self, bars: Bars, signals: Signals, rules: TradingRules) -> Simulation:
         """Simulate the signals on the bars.
 
-        Raises ValueError if there is not one signal per bar; InvalidInput if the equity grows beyond `MAX_EQUITY`.
+        Finer bars inside them (`Bars.inside`) are used where the rules ask for a detail. Raises ValueError if there is
+        not one signal per bar; InvalidInput if the equity grows beyond `MAX_EQUITY`.
         """
-        return self.run_settled(bars, signals, rules, ())
+        if rules.detail is None or bars.inside is None:
+            return self.run_settled(bars, signals, rules, ())
+        return self._run_inside(bars, signals, rules, bars.inside)[0]
+
+    def find_detail(self, bars: Bars, signals: Signals, rules: TradingRules) -> NDArray[np.intp]:
+        """Return the numbers of the bars in which finer bars would be used and are not whole, in `Bars.inside` as it
+        is: where an exit or an entry is reached, or a stop moves."""
+        inside = bars.inside or bars.slice(0, 0)
+        return np.flatnonzero(self._run_inside(bars, signals, rules, inside)[1] == ASKED)
+
+    def _run_inside(
+        self, bars: Bars, signals: Signals, rules: TradingRules, inside: Bars
+    ) -> tuple[Simulation, NDArray[np.int8]]:
+        """Return the run, and of each bar whether its finer bars were asked for and there."""
+        if len(signals) != len(bars):
+            raise ValueError(f"{len(signals)} signals for {len(bars)} bars")
+        plan = build_plan(rules)
+        books, fills = create_book(rules.initial_cash), _allocate_fills(signals.action, plan)
+        cash, position, equity = np.empty((3, len(bars)))
+        answers = np.full(len(bars), NOT_ASKED, dtype=np.int8)
+        _simulate_inside(
+            (bars.open, bars.high, bars.low, bars.close), find_finer(bars, inside), signals.action,
+            marks_of(bars, rules.funding), plan_record(plan), books, fills, (cash, position, equity),
+            measure_ranges((bars.high, bars.low, bars.close), atr_bars_of(rules.exits)), answers,
+        )  # fmt: skip
+        counts = np.bincount(answers, minlength=RESOLVED + 1)
+        done = _conclude(bars, books[0], fills, cash, position, equity)
+        return (
+            replace(done, resolved_bars=int(counts[RESOLVED]), unresolved_bars=int(counts[ASKED])),
+            answers,
+        )
 
     def run_settled(
         self, bars: Bars, signals: Signals, rules: TradingRules, other_policy_bars: Sequence[int]
     ) -> Simulation:
-        """Do the same as `run`, with the other `IntrabarPolicy` in these bars, which are ascending."""
+        """Do the same as `run`, but decide these bars, which are ascending, the other way round.
+
+        `NEAREST` has no other policy: in these bars its decision is turned.
+        """
         if len(signals) != len(bars):
             raise ValueError(f"{len(signals)} signals for {len(bars)} bars")
         plan = build_plan(rules)
         plans, other_plans = (
-            plan_record(plan._replace(is_optimistic=is_optimistic))
-            for is_optimistic in (plan.is_optimistic, not plan.is_optimistic)
+            plan_record(plan._replace(intrabar=policy)) for policy in (plan.intrabar, OTHER_POLICY[plan.intrabar])
         )
         books = create_book(rules.initial_cash)
         fills = _allocate_fills(signals.action, plan)
         cash, position, equity = np.empty((3, len(bars)))
-        arrays = (bars.open, bars.high, bars.low, bars.close, signals.action)
-        written = (books, fills, cash, position, equity)
+        marks = marks_of(bars, rules.funding)
+        arrays = (bars.open, bars.high, bars.low, bars.close, signals.action, marks)
+        ranges = measure_ranges((bars.high, bars.low, bars.close), atr_bars_of(rules.exits))
+        written = (books, fills, (cash, position, equity), ranges)
         first = 0
         for bar in other_policy_bars:
             _simulate((first, bar), *arrays, plans, *written)
             _simulate((bar, bar + 1), *arrays, other_plans, *written)
             first = bar + 1
         _simulate((first, len(bars)), *arrays, plans, *written)
-        check_growth(equity)
-        ended = books[0]
-        fills = fills[: ended["fill_count"]].copy()
-        fills["time_ms"] = bars.open_time_ms[fills["bar"]]
-        return Simulation(
-            equity=equity,
-            cash=cash,
-            position=position,
-            fills=fills,
-            trades=pair_trades(fills, bars.open_time_ms, float(bars.close[-1]) if len(bars) else math.nan),
-            reduced_entries=int(ended["reduced_entries"]),
-            ambiguous_bars=int(ended["ambiguous_bars"]),
-            is_liquidated=bool(ended["is_liquidated"]),
-            liquidations=int(ended["liquidations"]),
-        )
+        return _conclude(bars, books[0], fills, cash, position, equity)
+
+
+def _conclude(
+    bars: Bars, ended: np.void, fills: NDArray[np.void], cash: Prices, position: Prices, equity: Prices
+) -> Simulation:
+    """Return what a run gives: its balances, and the fills and the counts of its book."""
+    check_growth(equity)
+    fills = fills[: ended["fill_count"]].copy()
+    fills["time_ms"] = bars.open_time_ms[fills["bar"]]
+    return Simulation(
+        equity=equity,
+        cash=cash,
+        position=position,
+        fills=fills,
+        trades=pair_trades(
+            fills,
+            bars.open_time_ms,
+            float(bars.close[-1]) if len(bars) else math.nan,
+            open_funding=float(ended["funding"]),
+        ),
+        reduced_entries=int(ended["reduced_entries"]),
+        dropped_entries=int(ended["dropped_entries"]),
+        ambiguous_bars=int(ended["ambiguous_bars"]),
+        is_liquidated=bool(ended["is_liquidated"]),
+        liquidations=int(ended["liquidations"]),
+    )
 
 
 def _allocate_fills(action: NDArray[np.int8], plan: Plan) -> NDArray[np.void]:

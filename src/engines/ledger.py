@@ -11,7 +11,9 @@ from src.domain.simulation import MAX_EQUITY, TRADE_DTYPE
 from src.engines.account import ABSOLUTE_TOLERANCE, RELATIVE_TOLERANCE
 
 
-def pair_trades(fills: NDArray[np.void], time_ms: NDArray[np.int64], last_close: float) -> NDArray[np.void]:
+def pair_trades(
+    fills: NDArray[np.void], time_ms: NDArray[np.int64], last_close: float, *, open_funding: float = 0.0
+) -> NDArray[np.void]:
     """Pair entries with exits.
 
     An engine holds one position at a time. The fills from flat to flat are one trade, and carry its number: its entries
@@ -24,6 +26,8 @@ def pair_trades(fills: NDArray[np.void], time_ms: NDArray[np.int64], last_close:
         [f] of `FILL_DTYPE`, in the order of execution.
     time_ms
         [n] open times of the bars.
+    open_funding
+        What an open position has paid in funding.
 
     Returns
     -------
@@ -63,6 +67,7 @@ def pair_trades(fills: NDArray[np.void], time_ms: NDArray[np.int64], last_close:
         if kind == "entry":
             trades["quantity"] = traded
     trades["exit_reason"] = fills["reason"][lasts]
+    trades["funding"] = add_up(fills["funding"])
     if left[-1]:
         has_exits = values["exit"][-1] > 0
         values["exit"][-1] += left[-1] * last_close
@@ -71,8 +76,9 @@ def pair_trades(fills: NDArray[np.void], time_ms: NDArray[np.int64], last_close:
         trades["exit_bar"][-1] = len(time_ms) - 1
         trades["exit_time_ms"][-1] = time_ms[-1]
         trades["exit_price"][-1] = values["exit"][-1] / trades["quantity"][-1] if has_exits else last_close
+        trades["funding"][-1] += open_funding
     fees = trades["entry_fee"] + trades["exit_fee"]
-    trades["profit"] = (values["exit"] - values["entry"]) * trades["direction"] - fees
+    trades["profit"] = (values["exit"] - values["entry"]) * trades["direction"] - fees - trades["funding"]
     np.divide(trades["profit"], values["entry"], out=trades["return"], where=values["entry"] > 0)
     trades["bars_held"] = trades["exit_bar"] - trades["entry_bar"]
     return trades

@@ -52,6 +52,12 @@ def level_from(price: float, direction: int, signed_rate: float) -> float:
 
 
 @compiled
+def level_at(price: float, direction: int, distance: float) -> float:
+    """Return the price that is `distance` away: > 0 in favor of the direction, < 0 against it."""
+    return price + direction * distance
+
+
+@compiled
 def is_tighter(direction: int, level: float, than: float) -> bool:
     """Return whether a price moving against the position reaches the stop `level` before the stop `than`."""
     return math.isnan(than) or direction * level > direction * than

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Final, NamedTuple, TypeAlias, TypeVar, get_type_hints
+from decimal import Decimal
+from typing import Any, Final, NamedTuple, TypeAlias, TypeVar, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from src.domain.trading import Direction, FillTiming, IntrabarPolicy, TradingRul
 from src.engines.account import Costs
 from src.engines.compiled import compiled
 from src.engines.orders import LIMIT_ENTRY, MARKET_ENTRY, STOP_ENTRY, STOP_LIMIT_ENTRY
+from src.engines.paths import NEAREST, OPTIMISTIC, PESSIMISTIC
 
 ALLOWED_SIDES: Final = {Direction.LONG: 1, Direction.SHORT: -1, Direction.BOTH: 0}
 ENTRY_KINDS: Final = {
@@ -22,6 +24,11 @@ ENTRY_KINDS: Final = {
     EntryType.LIMIT: LIMIT_ENTRY,
     EntryType.STOP: STOP_ENTRY,
     EntryType.STOP_LIMIT: STOP_LIMIT_ENTRY,
+}
+POLICIES: Final = {
+    IntrabarPolicy.PESSIMISTIC: PESSIMISTIC,
+    IntrabarPolicy.OPTIMISTIC: OPTIMISTIC,
+    IntrabarPolicy.NEAREST: NEAREST,
 }
 
 Rung = TypeVar("Rung", bound=tuple[float, ...])
@@ -50,10 +57,13 @@ class Plan(NamedTuple):
     quote_amount: float
     risk_fraction: float
     first_stop_rate: float
-    """The distance of the nearest stop of a new position."""
+    first_stop_atr: float
+    """The distance of the nearest stop of a new position: a fraction of its price, or in ATR."""
     margin_rate: float
     """The part of a position's value that it pays: 1 ÷ leverage."""
     maintenance_rate: float
+    funding_rate: float
+    """What the marks of funding of a bar (`funding_marks`) are multiplied with: 0 without funding."""
     allowed_side: int
     """+1 longs only, −1 shorts only, 0 both."""
     is_filled_at_close: bool
@@ -66,6 +76,10 @@ class Plan(NamedTuple):
     stop_loss_rate: float
     take_profit_rate: float
     trailing_stop_rate: float
+    uses_atr: bool
+    stop_loss_atr: float
+    take_profit_atr: float
+    trailing_stop_atr: float
     trailing_start_rate: float
     break_even_rate: float
     moves_stops: bool
@@ -74,7 +88,6 @@ class Plan(NamedTuple):
     cooldown_bars: int
     exits_on_signal: bool
     closes_at_end: bool
-    is_optimistic: bool
     has_rungs: bool
     """Whether there are targets or additions beside `take_profit_rate`."""
     target_count: int
@@ -83,9 +96,17 @@ class Plan(NamedTuple):
     additions: AdditionTable
     most_fills: int
     """Of one position: its entry and its last exit, and each rung once."""
+    intrabar: int
+    """What an uncertain bar is taken for; see `paths`."""
+    tick_numerator: float
+    tick_denominator: float
+    """The step of prices, their ratio; see `filters`."""
+    step_numerator: float
+    step_denominator: float
+    min_notional: float
 
 
-_COLUMNS: Final = {
+_COLUMNS: Final[dict[Any, np.dtype[Any]]] = {
     float: np.dtype(np.float64),
     int: np.dtype(np.int64),
     bool: np.dtype(np.bool_),
@@ -94,12 +115,13 @@ _COLUMNS: Final = {
 }
 
 
-def columns_of(layout: type) -> list[tuple[str, np.dtype[np.generic]]]:
+def columns_of(layout: type) -> list[tuple[str, np.dtype[Any]]]:
     """Return the columns of an array whose records compiled code reads as a class of plain numbers declares them."""
     return [(name, _COLUMNS[kind]) for name, kind in get_type_hints(layout).items()]
 
 
 PLAN_DTYPE: Final = np.dtype(columns_of(Plan), align=True)
+_COLUMNS[Plan] = PLAN_DTYPE
 
 
 def plan_record(plan: Plan) -> NDArray[np.void]:
@@ -115,7 +137,8 @@ def costs_of(plan: Plan) -> Costs:
 
 def build_plan(rules: TradingRules) -> Plan:
     """Convert the rules to plain numbers for compiled code."""
-    exits, sizing, entry = rules.exits, rules.sizing, rules.entry
+    exits, sizing, entry, exchange = rules.exits, rules.sizing, rules.entry, rules.exchange
+    tick, step = to_ratio(exchange.tick_size), to_ratio(exchange.step_size)
     targets = exits.take_profits
     if entry.additions and exits.take_profit_rate is not None:
         targets = (TakeProfit(rate=exits.take_profit_rate),)  # so that it follows the mean entry price
@@ -128,8 +151,10 @@ def build_plan(rules: TradingRules) -> Plan:
         quote_amount=_or_nan(sizing.quote_amount),
         risk_fraction=_or_nan(sizing.risk_fraction),
         first_stop_rate=_or_nan(exits.first_stop_rate),
+        first_stop_atr=_or_nan(exits.first_stop_atr),
         margin_rate=1.0 / float(rules.margin.leverage),
         maintenance_rate=float(rules.margin.maintenance_rate),
+        funding_rate=float(rules.funding.rate_of_marks),
         allowed_side=ALLOWED_SIDES[rules.direction],
         is_filled_at_close=rules.fill is FillTiming.SAME_CLOSE,
         entry_kind=ENTRY_KINDS[entry.type],
@@ -140,14 +165,17 @@ def build_plan(rules: TradingRules) -> Plan:
         stop_loss_rate=_or_nan(exits.stop_loss_rate),
         take_profit_rate=math.nan if targets else _or_nan(exits.take_profit_rate),
         trailing_stop_rate=_or_nan(exits.trailing_stop_rate),
+        uses_atr=exits.atr.is_used,
+        stop_loss_atr=_or_nan(exits.atr.stop_loss),
+        take_profit_atr=_or_nan(exits.atr.take_profit),
+        trailing_stop_atr=_or_nan(exits.atr.trailing_stop),
         trailing_start_rate=_or_nan(exits.trailing_start_rate),
         break_even_rate=_or_nan(exits.break_even_rate),
-        moves_stops=exits.trailing_stop_rate is not None or exits.break_even_rate is not None,
+        moves_stops=exits.trails or exits.break_even_rate is not None,
         max_bars=NEVER if exits.max_bars is None else min(int(exits.max_bars), NEVER),
         cooldown_bars=int(exits.cooldown_bars),
         exits_on_signal=bool(exits.on_signal),
         closes_at_end=bool(exits.at_end),
-        is_optimistic=rules.intrabar is IntrabarPolicy.OPTIMISTIC,
         has_rungs=bool(targets or entry.additions),
         target_count=len(targets),
         targets=_padded(
@@ -160,7 +188,21 @@ def build_plan(rules: TradingRules) -> Plan:
         addition_count=len(entry.additions),
         additions=_padded([(float(rung.move), float(rung.size)) for rung in entry.additions], (math.nan,) * 2),
         most_fills=2 + len(targets) + len(entry.additions),
+        intrabar=POLICIES[rules.intrabar],
+        tick_numerator=tick[0],
+        tick_denominator=tick[1],
+        step_numerator=step[0],
+        step_denominator=step[1],
+        min_notional=_or_nan(exchange.min_notional),
     )
+
+
+def to_ratio(step: float | None) -> tuple[float, float]:
+    """Return numerator and denominator of the decimal number that the float64 is written as; NaN for None."""
+    if step is None:
+        return math.nan, math.nan
+    numerator, denominator = Decimal(repr(float(step))).as_integer_ratio()
+    return float(numerator), float(denominator)
 
 
 def _padded(rungs: Sequence[Rung], none: Rung) -> tuple[Rung, ...]:

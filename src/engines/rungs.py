@@ -10,6 +10,7 @@ import math
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from src.engines.compiled import compiled
+from src.engines.filters import on_tick
 from src.engines.orders import is_tighter, level_from
 from src.engines.plan import Plan
 
@@ -34,23 +35,20 @@ class NextRung(NamedTuple):
 
 
 @compiled
-def start_rungs(book: Book, bar: int, side: int, plan: Plan) -> None:
-    """Give a position that was opened in this bar its rungs."""
+def start_rungs(book: Book, bar: int, trailing_level: float) -> None:
+    """Give a position that was opened in this bar its rungs; `trailing_level` is that of its trailing stop, or NaN."""
     book.has_rungs = 1
     book.entry_bar = bar
     book.first_units = abs(book.position)
     book.full_units = abs(book.position)
     book.targets_taken = 0
     book.additions_made = 0
-    book.trailing_level = math.nan
-    if math.isnan(plan.trailing_start_rate):
-        book.trailing_level = level_from(book.entry_price, side, -plan.trailing_stop_rate)
+    book.trailing_level = trailing_level
 
 
 @compiled
-def trail_rungs(book: Book, direction: int, best: float, plan: Plan) -> None:
+def trail_rungs(book: Book, direction: int, level: float) -> None:
     """Keep the trailing stop's own level, which an addition leaves where it is."""
-    level = level_from(best, direction, -plan.trailing_stop_rate)
     if is_tighter(direction, level, book.trailing_level):
         book.trailing_level = level
 
@@ -71,7 +69,8 @@ def next_target(book: Book, bar: int, direction: int, plan: Plan) -> NextRung:
         return NextRung(-1, math.nan)
     if direction < 0 and plan.targets[nearest][RATE] <= -1.0:
         return NextRung(nearest, math.inf)  # at any price: a short can lose more than its price
-    return NextRung(nearest, level_from(book.entry_price, direction, plan.targets[nearest][RATE]))
+    level = level_from(book.entry_price, direction, plan.targets[nearest][RATE])
+    return NextRung(nearest, on_tick(level, direction, plan))
 
 
 @compiled
@@ -84,4 +83,5 @@ def next_addition(book: Book, direction: int, sign: int, plan: Plan) -> NextRung
             nearest = number
     if nearest < 0:
         return NextRung(-1, math.nan)
-    return NextRung(nearest, level_from(book.entry_price, direction, plan.additions[nearest][MOVE]))
+    level = level_from(book.entry_price, direction, plan.additions[nearest][MOVE])
+    return NextRung(nearest, on_tick(level, direction * sign, plan))

@@ -4,7 +4,8 @@ On each way the orders fill in the order of their levels, and the levels move wi
 Which extreme came first is not known. A stop that is reached first leaves less than a target, so `PESSIMISTIC` goes to
 the worse extreme first, `OPTIMISTIC` to the better one. With additions this need not be so (an addition and then a
 target give more than the target alone): then `PESSIMISTIC` takes the way that leaves less equity at the close,
-`OPTIMISTIC` the other one. A bar whose two ways differ is counted as ambiguous.
+`OPTIMISTIC` the other one. `NEAREST` goes to the extreme nearer to the open first (see `paths`). A bar whose two ways
+differ is counted as ambiguous.
 
 In the bar of an entry that was filled inside it, one extreme may have come before the fill. `PESSIMISTIC` goes there
 first if it is the worse one, and not at all if it is the better one; `OPTIMISTIC` the other way round.
@@ -45,20 +46,23 @@ from src.engines.book import (
     close_position,
     get_direction,
     move_stops,
+    stop_below,
     tighten_stop,
     write_fill,
 )
 from src.engines.compiled import compiled
+from src.engines.filters import down_to_step, in_steps, is_too_small, on_tick
 from src.engines.orders import (
     BarPrices,
     best_of,
     is_tighter,
-    level_from,
+    level_at,
     proven_after_entry,
     reaches_stop,
     reaches_target,
     worst_of,
 )
+from src.engines.paths import OPTIMISTIC, PESSIMISTIC, favors_position
 from src.engines.plan import Plan, costs_of
 from src.engines.rungs import PORTION, SIZE, next_addition, next_target
 
@@ -84,8 +88,10 @@ class Memory(NamedTuple):
     fill_count: int
     trade_count: int
     reduced_entries: int
+    dropped_entries: int
     liquidations: int
     is_liquidated: int
+    funding: float
 
 
 @compiled
@@ -110,8 +116,10 @@ def remember(book: Book) -> Memory:
         book.fill_count,
         book.trade_count,
         book.reduced_entries,
+        book.dropped_entries,
         book.liquidations,
         book.is_liquidated,
+        book.funding,
     )
 
 
@@ -126,14 +134,21 @@ def restore(book: Book, memory: Memory) -> None:
     book.targets_taken, book.additions_made = memory.targets_taken, memory.additions_made
     book.fill_count, book.trade_count = memory.fill_count, memory.trade_count
     book.reduced_entries, book.liquidations = memory.reduced_entries, memory.liquidations
-    book.is_liquidated = memory.is_liquidated
+    book.dropped_entries, book.is_liquidated, book.funding = (
+        memory.dropped_entries,
+        memory.is_liquidated,
+        memory.funding,
+    )
 
 
 @compiled
 def place_stops(book: Book, direction: int, plan: Plan) -> None:
     """Place the stops anew, the trailing stop where it was; the break-even stop must be reached anew."""
     book.stop_level = math.nan
-    tighten_stop(book, direction, level_from(book.entry_price, direction, -plan.stop_loss_rate), STOP_LOSS)
+    tighten_stop(book, direction, stop_below(book.entry_price, direction, plan.stop_loss_rate, plan), STOP_LOSS)
+    if plan.uses_atr:
+        level = level_at(book.entry_price, direction, -plan.stop_loss_atr * book.entry_atr)
+        tighten_stop(book, direction, on_tick(level, -direction, plan), STOP_LOSS)
     tighten_stop(book, direction, book.trailing_level, TRAILING_STOP)
     own_cash = book.cash - book.outside_cash
     level = liquidation_level(own_cash, book.position, costs_of(plan), plan.margin_rate, plan.maintenance_rate)
@@ -147,7 +162,9 @@ def take_portion(
     """Close the part of a target at `price`: the position keeps its mean entry price, and the rest of its margin."""
     book.targets_taken |= 1 << number
     side, held = -get_direction(book.position), abs(book.position)
-    quantity = plan.targets[number][PORTION] * book.full_units
+    quantity = down_to_step(plan.targets[number][PORTION] * book.full_units, plan)
+    if quantity == 0.0:
+        return  # a part of less than a step
     own_cash, has_leverage = book.cash - book.outside_cash, plan.margin_rate != 1.0
     is_whole = quantity >= held or is_close(quantity, held) or held - quantity <= SMALLEST_ORDER
     may_ruin = side > 0 or has_leverage
@@ -198,6 +215,10 @@ def add_units(
     bought = purchase_of(units, budget, price, terms.fee_rate, plan.margin_rate)
     if budget <= ABSOLUTE_TOLERANCE or bought.quantity <= SMALLEST_ORDER:
         book.reduced_entries += 1
+        return
+    bought = in_steps(bought, price, terms.fee_rate, plan)
+    if is_too_small(bought, price, plan):
+        book.dropped_entries += 1
         return
     write_fill(book, fills, bar, side, bought.quantity, price, bought.fee, reason)
     book.reduced_entries += bought.is_reduced
@@ -271,26 +292,32 @@ def walk_ways(
 
 
 @compiled
-def walk_bar(book: Book, fills: NDArray[np.void], bar: int, proven: BarPrices, prices: BarPrices, plan: Plan) -> None:
+def walk_bar(
+    book: Book, fills: NDArray[np.void], bar: int, proven: BarPrices, prices: BarPrices, kind: int, plan: Plan
+) -> None:
     """Fill the orders of a position with rungs that the bar reaches, from `proven.open` on; see the module.
 
-    `proven` are the prices that certainly came while the position was open, `prices` those that may have.
+    `proven` are the prices that certainly came while the position was open, `prices` those that may have. `kind` is
+    that of the entry that this bar's range filled, `MARKET_ENTRY` without one.
     """
     walk_to(book, fills, bar, proven.open, proven.open, plan)
     if book.position == 0.0:
         return
-    before, is_optimistic = remember(book), plan.is_optimistic
-    other_equity = walk_ways(book, fills, bar, proven, prices, not is_optimistic, plan)
+    before, is_favored = (
+        remember(book),
+        favors_position(prices, get_direction(book.position), kind, True, plan.intrabar),
+    )
+    other_equity = walk_ways(book, fills, bar, proven, prices, not is_favored, plan)
     other_cash, other_position = book.cash, book.position
     restore(book, before)
-    equity = walk_ways(book, fills, bar, proven, prices, is_optimistic, plan)
+    equity = walk_ways(book, fills, bar, proven, prices, is_favored, plan)
     if book.cash == other_cash and book.position == other_position:
         return
     book.ambiguous_bars += 1
-    is_less = other_equity < equity
-    if plan.addition_count > 0 and other_equity != equity and is_less != is_optimistic:
+    is_less, is_by_equity = other_equity < equity, plan.intrabar in (PESSIMISTIC, OPTIMISTIC)
+    if plan.addition_count > 0 and is_by_equity and other_equity != equity and is_less != is_favored:
         restore(book, before)
-        walk_ways(book, fills, bar, proven, prices, not is_optimistic, plan)
+        walk_ways(book, fills, bar, proven, prices, not is_favored, plan)
 
 
 @compiled
@@ -299,5 +326,5 @@ def walk_entry_bar(
 ) -> None:
     """Do the rest of the bar for a position with rungs whose entry was filled inside it at `level`."""
     proven = proven_after_entry(prices, level, get_direction(book.position), kind)
-    walk_bar(book, fills, bar, proven, prices, plan)
+    walk_bar(book, fills, bar, proven, prices, kind, plan)
     move_stops(book, proven, plan)

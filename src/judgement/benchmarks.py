@@ -18,6 +18,7 @@ from src.domain.annualization import Annualization
 from src.domain.bars import Bars
 from src.domain.benchmarks import BuyAndHold, CostCase
 from src.domain.errors import InvalidInput
+from src.domain.funding import Funding
 from src.domain.order_rules import EntryOrder, Exits, Margin, Sizing
 from src.domain.signals import Action, Signals, StrategyDescription
 from src.domain.simulation import MAX_EQUITY, Simulation
@@ -67,10 +68,16 @@ def simulate_hold(bars: Bars, rules: TradingRules, simulate: Simulate) -> Simula
     """Buy at the first bar with a run's costs, size and fill, and hold to the end; None if nothing could be bought."""
     action = np.zeros(len(bars), np.int8)
     action[0] = Action.BUY
-    # A size by risk has no meaning without a stop.
+    # A size by risk has no meaning without a stop. The market is held as on a spot market: without debts or funding.
     sizing = Sizing() if rules.sizing.risk_fraction is not None else rules.sizing
     market_order = replace(
-        rules, direction=Direction.LONG, entry=EntryOrder(), exits=Exits(), sizing=sizing, margin=Margin()
+        rules,
+        direction=Direction.LONG,
+        entry=EntryOrder(),
+        exits=Exits(),
+        sizing=sizing,
+        margin=Margin(),
+        funding=Funding(),
     )
     held = try_run(simulate, bars, Signals(action=action, strategy=_HOLD), market_order)
     return held if held is not None and len(held.fills) else None
@@ -160,6 +167,8 @@ def has_fills_apart_from_costs(rules: TradingRules) -> bool:
         and rules.entry == EntryOrder()
         and rules.exits == Exits()
         and rules.margin.leverage == 1
+        and not rules.funding.is_paid
+        and not rules.exchange.limits_amounts
     )
 
 
@@ -219,6 +228,9 @@ def find_break_even_fee(
     rate = rules.taker_rate
     has_one_fee = rules.maker_rate == rate
     is_all_cash = rules.sizing in (Sizing(), Sizing(equity_fraction=1.0)) and rules.margin.leverage == 1
+    # What is left of steps is not spent.
+    is_all_cash = is_all_cash and not rules.exchange.limits_amounts
+    is_all_cash = is_all_cash and not rules.funding.is_paid
     # The level of a break-even stop depends on the fee, and not every fill of a ladder trades all of the equity.
     is_whole = rules.exits.break_even_rate is None and not rules.exits.take_profits and not rules.entry.additions
     if rules.direction is Direction.LONG and is_all_cash and has_one_fee and is_whole:

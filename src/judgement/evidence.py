@@ -20,9 +20,9 @@ class Evidence:
     """Everything that the verdict reads.
 
     `gaps_traded` are the long gaps that a trade was held through, `engines_differ` the number of fills in which the
-    other engine differs (None if it did not run), `reduced_entries` the entries cut to what the cash allowed, and
-    `not_checked` the checks that the caller could not make. `overfitting_probability` and `superiority_p_value` are
-    those of a sweep, None outside of one.
+    other engine differs (None if it did not run), `reduced_entries` the entries cut to what the cash allowed,
+    `dropped_entries` those that were not made, and `not_checked` the checks that the caller could not make.
+    `overfitting_probability` and `superiority_p_value` are those of a sweep, None outside of one.
     """
 
     metrics: Metrics
@@ -36,6 +36,7 @@ class Evidence:
     engines_differ: int | None
     is_simulated: bool
     reduced_entries: int
+    dropped_entries: int
     has_model: bool
     not_checked: tuple[NotChecked, ...]
     overfitting_probability: float | None = None

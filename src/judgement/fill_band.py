@@ -15,18 +15,21 @@ from src.judgement.benchmarks import Simulate, try_run
 def measure_fill_band(
     bars: Bars, signals: Signals, rules: TradingRules, simulation: Simulation, simulate: Simulate
 ) -> FillBand | None:
-    """Return the total returns under both policies; None if no bar of the run was ambiguous."""
+    """Return the total returns under the two extreme policies; None if no bar of the run was ambiguous.
+
+    A run under `NEAREST`, which lies between them bar by bar, needs two more.
+    """
     if not simulation.ambiguous_bars:
         return None
-    [other] = [policy for policy in IntrabarPolicy if policy is not rules.intrabar]
-    run = try_run(simulate, bars, signals, replace(rules, intrabar=other))
-    if run is None:
-        return None
-    returns = {rules.intrabar: _total_return(simulation, rules), other: _total_return(run, rules)}
+    returns = []
+    for policy in (IntrabarPolicy.PESSIMISTIC, IntrabarPolicy.OPTIMISTIC):
+        is_own = policy is rules.intrabar
+        run = simulation if is_own else try_run(simulate, bars, signals, replace(rules, intrabar=policy))
+        if run is None:
+            return None
+        returns.append(_total_return(run, rules))
     return FillBand(
-        pessimistic_return=returns[IntrabarPolicy.PESSIMISTIC],
-        optimistic_return=returns[IntrabarPolicy.OPTIMISTIC],
-        ambiguous_bars=simulation.ambiguous_bars,
+        pessimistic_return=returns[0], optimistic_return=returns[1], ambiguous_bars=simulation.ambiguous_bars
     )
 
 

@@ -18,7 +18,7 @@ from src.domain.simulation import FillReason, Simulation
 from src.domain.trading import TradingRules
 
 SimulateSettled = Callable[[Bars, Signals, TradingRules, Sequence[int]], Simulation]
-"""Runs an engine with the other policy in the bars of these numbers, ascending."""
+"""Runs an engine that decides the bars of these numbers, ascending, the other way round."""
 FinerBars = Callable[[int], Bars | None]
 """Returns the finer bars inside the bar of this number, oldest first; None if there are none."""
 
@@ -37,7 +37,8 @@ class _Outcome(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Question:
-    """What an ambiguous bar asks: the levels that it may have hit, and what each policy answers.
+    """What an ambiguous bar asks: the levels that it may have hit, and what the run and one that decides
+    otherwise answer.
 
     `entry_level` is None if the position was open from the bar's first price on.
     """

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from src.domain.instants import format_instant
 from src.domain.trading import Direction
 from src.domain.verdict import Reason, ReasonCode
 from src.judgement.evidence import Evidence, count_noun, format_figure, make_note
@@ -40,6 +41,15 @@ def _notes_on_prices(evidence: Evidence) -> Iterator[Reason]:
             f"{'1 entry was' if entries == 1 else f'{entries:,} entries were'} cut to what the cash allowed: {size} "
             "costs more than there was.",
             value=float(entries),
+            threshold=0.0,
+            unit="entries",
+        )
+    if evidence.dropped_entries:
+        yield make_note(
+            ReasonCode.ENTRIES_DROPPED,
+            f"{count_noun(evidence.dropped_entries, 'signal')} opened nothing: the entry would have been less than the "
+            "exchange takes (stepSize, minNotional), or its exits are counted in ATR and there was none.",
+            value=float(evidence.dropped_entries),
             threshold=0.0,
             unit="entries",
         )
@@ -132,6 +142,13 @@ def _notes_on_trials(evidence: Evidence) -> Iterator[Reason]:
             ReasonCode.TRAINING_WINDOW_UNKNOWN,
             "It is not known which bars the model was trained on. If these are among them, the result proves nothing. "
             "Declare the training window, and the bars after it are tested on their own.",
+        )
+    training = None if evidence.leaks is None else evidence.leaks.training
+    if training is not None and training.trained_from_ms is not None and training.bars_before == evidence.metrics.bars:
+        yield make_note(
+            ReasonCode.TRAINED_LATER,
+            f"The model was trained on later bars, from {format_instant(training.trained_from_ms)} on: nobody had it "
+            "at the time of these, and it was chosen by what came after them. Test it on bars after its window.",
         )
     trials = evidence.deflation.trials
     if trials <= 1:

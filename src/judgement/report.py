@@ -188,6 +188,7 @@ def judge(
             engines_differ=run.differing_fills,
             is_simulated=run.is_simulated,
             reduced_entries=run.simulation.reduced_entries,
+            dropped_entries=run.simulation.dropped_entries,
             has_model=run.has_model,
             not_checked=not_checked,
         )

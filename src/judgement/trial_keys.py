@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from src.domain.atr_exits import AtrDistances
+from src.domain.funding import Funding
 from src.domain.order_rules import MAX_AMOUNT, MIN_CASH, MIN_SIZE, EntryOrder, EntryType, Margin, Sizing
 from src.domain.parameters import parameters_of
 from src.domain.signals import StrategyDescription
@@ -15,7 +17,9 @@ from src.domain.trading import DEFAULT_CASH, Direction, IntrabarPolicy, TradingR
 
 _ENCODER: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
 _DEFAULT_ENTRY: Final = EntryOrder()
+_NO_DISTANCES: Final = AtrDistances()
 _DEFAULT_MARGIN: Final = Margin()
+_NO_FUNDING: Final = Funding()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +62,8 @@ def decisive_rules(rules: TradingRules, *, is_cash_kept: bool) -> TradingRules:
     2. Returns do not depend on the amount of cash: the initial cash is the default one, and fixed units keep their
        share of it, unless `is_cash_kept`; see `keeps_cash`.
     3. How long an entry waits is that of the default if it does not wait, and how a bar is read if it has only one
-       reading: long without a stop or a target. So is the maintenance margin without leverage.
+       reading: long without a stop or a target. So are the maintenance margin without leverage,
+       funding at a rate of 0, and the length of an ATR that no exit is counted in.
     """
     exits = rules.exits
     changes: dict[str, Any] = {}
@@ -66,12 +71,23 @@ def decisive_rules(rules: TradingRules, *, is_cash_kept: bool) -> TradingRules:
     if rules.entry.type is EntryType.MARKET and rules.entry != entry:
         changes["entry"] = entry
     has_rungs = bool(exits.take_profits or entry.additions)
-    has_levels = has_rungs or not (exits.stop_loss_rate is exits.take_profit_rate is exits.trailing_stop_rate is None)
-    can_be_liquidated = rules.direction is not Direction.LONG or rules.margin.leverage > 1
+    has_levels = (
+        has_rungs
+        or exits.atr.is_used
+        or not (exits.stop_loss_rate is exits.take_profit_rate is exits.trailing_stop_rate is None)
+    )
+    if not exits.atr.is_used and exits.atr != _NO_DISTANCES:
+        changes["exits"] = replace(exits, atr=_NO_DISTANCES)
+    can_be_liquidated = rules.direction is not Direction.LONG or rules.margin.leverage > 1 or rules.funding.is_paid
     if not can_be_liquidated and not has_levels and rules.intrabar is not IntrabarPolicy.PESSIMISTIC:
         changes["intrabar"] = IntrabarPolicy.PESSIMISTIC
     if rules.margin.leverage == 1 and rules.margin != _DEFAULT_MARGIN:
         changes["margin"] = _DEFAULT_MARGIN
+    if rules.funding != _NO_FUNDING:
+        # A history is known by its content: it may have been uploaded under two names.
+        changes["funding"] = (
+            replace(rules.funding, history=rules.funding.fingerprint) if rules.funding.is_paid else _NO_FUNDING
+        )
     if rules.sizing.equity_fraction == 1.0:
         changes["sizing"] = Sizing()
     if not is_cash_kept:
@@ -80,8 +96,8 @@ def decisive_rules(rules: TradingRules, *, is_cash_kept: bool) -> TradingRules:
 
 
 def keeps_cash(rules: TradingRules, *, smallest_growth: float, highest_price: float) -> bool:
-    """Return whether the cash is part of the trial: it is the default one, entries are worth a fixed amount, or they
-    come near a tolerance of engines.
+    """Return whether the cash is part of the trial: it is the default one, entries are worth a fixed amount, the
+    exchange limits them in amounts, or they come near a tolerance of engines.
 
     Parameters
     ----------
@@ -89,7 +105,7 @@ def keeps_cash(rules: TradingRules, *, smallest_growth: float, highest_price: fl
         The lowest equity over 0 in units of the initial cash, and the highest price: they bound the smallest entry.
     """
     cash = rules.initial_cash
-    if cash == DEFAULT_CASH or rules.sizing.quote_amount is not None:
+    if cash == DEFAULT_CASH or rules.sizing.quote_amount is not None or rules.exchange.limits_amounts:
         return True
     lowest_equity = smallest_growth * min(cash, DEFAULT_CASH)
     return lowest_equity < MIN_CASH or lowest_equity * (rules.sizing.equity_fraction or 1.0) / highest_price < MIN_SIZE

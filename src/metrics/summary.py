@@ -69,6 +69,7 @@ def measure(
         exposure=float(np.count_nonzero(simulation.position)) / n * 100,
         turnover=_known(of_returns.ratio(traded, mean_equity)),
         total_fees=float(fills["fee"].sum()),
+        total_funding=float(simulation.trades["funding"].sum()),
         total_trades=trades.closed,
         open_trades=trades.open,
         winning_trades=trades.winning,

@@ -30,7 +30,9 @@ from src.features.ohlcv import build_features
 from src.judgement.row_order import Rows
 from src.ports import Clock, Engine, ModelRunner, ResultStore, TrialLedger
 from src.service.computing import ComputeQueue
+from src.service.detail import DetailingEngine, fetch_with_detail
 from src.service.feature_warnings import feature_warnings
+from src.service.funding import read_funding
 from src.service.history import fetch_with_history
 from src.service.judging import (
     ExaminedRun,
@@ -77,6 +79,7 @@ class BacktestService:
 
     sources: SourceCatalogue
     engines: Mapping[EngineName, Engine]
+    detailing_engine: DetailingEngine
     store: ResultStore
     ledger: TrialLedger
     models: ModelService
@@ -113,7 +116,7 @@ class BacktestService:
 
         Raises any ServiceError: Busy if too many runs are queued, TimedOut after `timeout_s`.
         """
-        request, model_file = await self._complete_model(request, model_file)
+        request, model_file = await self._complete(request, model_file)
         # The extension decides which library opens the file, so equal bytes with another extension are another model.
         return await self._runs.run(
             (request, None if model_file is None else model_file.extension, judged_among, result_id),
@@ -128,16 +131,23 @@ class BacktestService:
 
         Raises what `run` raises.
         """
-        request, model_file = await self._complete_model(request, None)
+        request, model_file = await self._complete(request, None)
         source = await self.sources.find(request.market.source, user_id=request.user_id)
         series = await fetch_with_history(source, request.market, warm_up_bars)
         prediction = await self._predict(request, series, model_file, Stopwatch())
         return request, series, None if prediction is None else prediction.predictions
 
     async def check_known(self, request: BacktestRequest) -> None:
-        """Raise ModelNotFound or SourceNotFound if a request names a stored model or a source that there is not."""
-        await self._complete_model(request, None)
+        """Raise ModelNotFound or SourceNotFound if a request names a stored model or a dataset that there is not."""
+        await self._complete(request, None)
         await self.sources.find(request.market.source, user_id=request.user_id)
+
+    async def _complete(
+        self, request: BacktestRequest, model_file: ModelFile | None
+    ) -> tuple[BacktestRequest, ModelFile | None]:
+        """Return the request with what is known of its model's file and with its rates of funding, and that file."""
+        request = await read_funding(self.sources, request)
+        return await self._complete_model(request, model_file)
 
     async def _complete_model(
         self, request: BacktestRequest, model_file: ModelFile | None
@@ -190,6 +200,10 @@ class BacktestService:
             prediction = await self._predict(request, series, model_file, stopwatch)
         async with _until(deadline_s, too_much):
             predictions = None if prediction is None else prediction.predictions
+            with stopwatch.step("marketData"):
+                series = await fetch_with_detail(
+                    source, request, series, predictions, self.detailing_engine, self.computing
+                )
             computed, parts, fingerprint = await self.computing.run(
                 self._compute, request, series, predictions, stopwatch
             )
@@ -303,7 +317,10 @@ class BacktestService:
             quality=series.quality,
             origin=series.origin,
             fingerprints=Fingerprints(
-                bars=bars_fingerprint, model=None if model is None else model.sha256, versions=self.versions
+                bars=bars_fingerprint,
+                model=None if model is None else model.sha256,
+                versions=self.versions,
+                funding=request.rules.funding.fingerprint,
             ),
             warnings=(
                 *verdict_sentences(judged),
@@ -313,6 +330,7 @@ class BacktestService:
             ),
             timings_ms=stopwatch.elapsed_ms,
             cross_check=computed.cross_check,
+            detail=computed.detail,
             verdict_level=judged.judgement.verdict.level,
             out_of_sample_level=judged.out_of_sample_level,
             judgement=judged.judgement,

@@ -14,6 +14,7 @@ from src.domain.runs import BacktestRequest
 from src.domain.signals import Predictions
 from src.ports import JobHandle
 from src.service.backtests import BacktestService
+from src.service.funding import read_funding
 from src.service.history import fetch_with_history
 from src.service.reruns import pin_range
 
@@ -46,7 +47,7 @@ async def prepare_pinned(
     found = _PinnedBars(
         first_ms=int(series.bars.open_time_ms[0]),
         last_ms=int(series.bars.open_time_ms[-1]),
-        fingerprint=await handle.compute(series.fingerprint),
+        fingerprint=await handle.compute(_fingerprint, backtest, series),
         warnings=series.warnings,
     )
     if pinned is None:
@@ -86,9 +87,16 @@ async def pin_request(
     market = pin_range(request.market, pinned.first_ms, pinned.last_ms)
     source = await backtests.sources.find(market.source, user_id=request.user_id)
     series = await fetch_with_history(source, market, warm_up_bars)
-    if await backtests.computing.run(series.fingerprint) != pinned.fingerprint:
+    known = await read_funding(backtests.sources, request)
+    if await backtests.computing.run(_fingerprint, known, series) != pinned.fingerprint:
         raise _changed(job_id)
     return replace(request, market=market)
+
+
+def _fingerprint(request: BacktestRequest, series: MarketSeries) -> str:
+    """Return that of the bars, and of the rates of a funding history if the request has one."""
+    funding = request.rules.funding.fingerprint
+    return series.fingerprint() if funding is None else f"{series.fingerprint()} {funding}"
 
 
 def _changed(job_id: str) -> Conflict:

@@ -60,6 +60,15 @@ class ExaminedRun:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RunInputs:
+    """The bars, predictions and history of one run."""
+
+    bars: Bars
+    predictions: Predictions | None
+    history: Bars | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
     """The judgement of a backtest and of its parts, and the trials that they were deflated with."""
 
@@ -225,6 +234,14 @@ def compute_part(
 
     The strategy warms up on the bars before the part.
     """
+    part = part_of(request, series, predictions, start, stop)
+    return compute_outcome(request, part.bars, part.predictions, engines, history=part.history)
+
+
+def part_of(
+    request: BacktestRequest, series: MarketSeries, predictions: Predictions | None, start: int, stop: int
+) -> RunInputs:
+    """Return what a run of some of the bars reads."""
     part = (
         None
         if predictions is None
@@ -232,7 +249,18 @@ def compute_part(
     )
     bars = series.bars
     history = series.history_before(start, request.strategy.warm_up_bars(bars.interval))
-    return compute_outcome(request, bars.slice(start, stop), part, engines, history=history)
+    return RunInputs(bars=bars.slice(start, stop), predictions=part, history=history)
+
+
+def runs_of(request: BacktestRequest, series: MarketSeries, predictions: Predictions | None) -> list[RunInputs]:
+    """Return what each run reads that a result shows: the whole, and the parts in and after the training window."""
+    bars = series.bars
+    found = [RunInputs(bars=bars, predictions=predictions, history=series.history)]
+    training = find_training_overlap(request, bars)
+    if training is not None and training.bars_seen:
+        spans = [_find_trained(request, bars), (len(bars) - (training.bars_after or 0), len(bars))]
+        found += [part_of(request, series, predictions, first, stop) for first, stop in spans if first < stop]
+    return found
 
 
 def _to_judge(

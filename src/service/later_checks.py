@@ -29,6 +29,7 @@ from src.judgement.other_markets import MAX_MARKETS
 from src.metrics.returns import simple_returns
 from src.ports import Engine, ResultStore, TrialLedger
 from src.service.computing import ComputeQueue
+from src.service.funding import read_funding_again
 from src.service.judging import count_runs, ledger_market
 from src.service.market_runs import MarketRuns
 from src.service.pinned_bars import fetch_pinned_bars
@@ -118,7 +119,7 @@ class LaterChecks:
         )
 
     async def _neighbors(self, result_id: str) -> Neighbors | Unchecked:
-        result = await self.store.get(result_id)
+        result = await self._read(result_id)
         request, interval = result.request, result.request.market.interval
         if request.strategy.model is not None:
             return Unchecked.because(UncheckedCode.READS_MODEL)
@@ -137,12 +138,15 @@ class LaterChecks:
         return found or Unchecked.because(UncheckedCode.NO_NUMERIC_PARAMETER)
 
     async def _other_markets(self, result_id: str) -> OtherMarkets | Unchecked:
-        return await self.market_runs.run(await self.store.get(result_id))
+        return await self.market_runs.run(await self._read(result_id))
 
     async def _resolved_fills(self, result_id: str) -> ResolvedFills | Unchecked:
-        result = await self.store.get(result_id)
+        result = await self._read(result_id)
         if not result.simulation.ambiguous_bars:
             return Unchecked.because(UncheckedCode.NO_AMBIGUOUS_BARS)
+        if (detail := result.request.rules.detail) is not None:
+            why = f"The result was traded by {detail.name} bars already."
+            return Unchecked.because(UncheckedCode.NO_FINER_BARS, why)
         if result.request.market.interval.milliseconds <= FINER.milliseconds:
             return Unchecked.because(UncheckedCode.NO_FINER_BARS)
         loop = asyncio.get_running_loop()
@@ -163,6 +167,10 @@ class LaterChecks:
                 finer_bars,
             )
         return found or Unchecked.because(UncheckedCode.TOO_MANY_AMBIGUOUS_BARS)
+
+    async def _read(self, result_id: str) -> BacktestResult:
+        """Return a stored result with its rates of funding."""
+        return await read_funding_again(self.sources, await self.store.get(result_id))
 
     async def _fetch(self, result: BacktestResult, warm_up_bars: int = 0) -> MarketSeries:
         """Return the bars of a result, with a longer history if asked; raises Conflict if they are not the same any

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from src.domain.bars import Bars
+from src.domain.funding import FundingKind
 from src.domain.performance import Metrics
-from src.domain.runs import BacktestRequest, CrossCheck
+from src.domain.runs import BacktestRequest, CrossCheck, Detail
 from src.domain.signals import Predictions, Signals
 from src.domain.simulation import Simulation
 from src.domain.strategy import StrategyInputs
 from src.domain.trading import EngineName, TradingRules
+from src.engines.funding_marks import find_missing
 from src.metrics.summary import measure
 from src.ports import Engine
 from src.service.cross_checks import cross_check
@@ -36,6 +38,7 @@ class Computation:
 
     outcome: Outcome
     cross_check: CrossCheck | None
+    detail: Detail | None
     warnings: tuple[str, ...]
 
 
@@ -56,12 +59,16 @@ def compute(
     if request.cross_check:
         with stopwatch.step("crossCheck"):
             checked = cross_check(bars, outcome.signals, request.rules, engines)
+    with stopwatch.step("engine"):
+        detail = _describe_detail(request, bars, outcome.signals, outcome.simulation, engines[request.engine])
     return Computation(
         outcome=outcome,
         cross_check=checked,
+        detail=detail,
         warnings=(
             *outcome.signals.warnings,
             *elapsed_time_warnings(bars),
+            *_funding_warnings(request, bars),
             *simulation_warnings(request, outcome.simulation),
         ),
     )
@@ -116,6 +123,24 @@ def decide(
     )
 
 
+def _describe_detail(
+    request: BacktestRequest, bars: Bars, signals: Signals, simulation: Simulation, engine: Engine
+) -> Detail | None:
+    """Return what the finer bars settled, beside the run without them; None if no detail was asked for."""
+    finer = request.rules.detail
+    if finer is None:
+        return None
+    without = engine.run(replace(bars, inside=None), signals, request.rules)
+    return Detail(
+        interval=finer.name,
+        resolved_bars=simulation.resolved_bars,
+        unresolved_bars=simulation.unresolved_bars,
+        ambiguous_bars_without=without.ambiguous_bars,
+        total_return_without=(float(without.equity[-1]) / request.rules.initial_cash - 1) * 100,
+        fingerprint=None if bars.inside is None else bars.inside.fingerprint(),
+    )
+
+
 USUAL_COST_RATE = 0.01
 """The spot fees of large exchanges are 0.02 % to about 1 % of the value; a larger fraction is probably meant as per
 cent (0.1 for 0.1 %)."""
@@ -128,7 +153,26 @@ def simulation_warnings(request: BacktestRequest, simulation: Simulation) -> tup
         found.append("Equity reached zero: the position was liquidated and trading stopped there.")
     if request.rules.margin.leverage > 1 and simulation.liquidations:
         found.append(f"Positions that were liquidated because their margin was used up: {simulation.liquidations}.")
+    if request.rules.detail is not None and simulation.unresolved_bars:
+        found.append(
+            f"Bars for which {request.rules.detail.name} bars were needed, and are missing or do not make up the bar: "
+            f"{simulation.unresolved_bars}. There intrabar decided."
+        )
     return tuple(found)
+
+
+def _funding_warnings(request: BacktestRequest, bars: Bars) -> list[str]:
+    """Return a warning if a funding history lacks rates between the first bar and the last."""
+    funding = request.rules.funding
+    if funding.kind is not FundingKind.HISTORY:
+        return []
+    missing, marks = find_missing(bars, funding.known_rates)
+    if not missing:
+        return []
+    return [
+        f"Of the {marks:,} marks of funding (00:00, 08:00 and 16:00 UTC) in these bars, {missing:,} have no rate in "
+        f"{funding.history!r}; nothing is paid there."
+    ]
 
 
 def _cost_warnings(rules: TradingRules) -> list[str]:

@@ -67,6 +67,8 @@ def _changed_inputs(original: Fingerprints, again: Fingerprints) -> Iterator[str
         yield "candles"
     if original.model != again.model:
         yield "model"
+    if original.funding != again.funding:
+        yield "funding"
     for name in sorted({*original.versions, *again.versions}):
         before, after = original.versions.get(name), again.versions.get(name)
         if before != after:

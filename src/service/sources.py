@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from src.domain.datasets import Dataset
 from src.domain.errors import SourceNotFound
+from src.domain.funding_rates import FundingRates
 from src.ports import BarSource, CachedMarkets, DatasetStore
 
 
@@ -54,3 +56,21 @@ class SourceCatalogue:
                     known=known,
                 ) from error
         raise SourceNotFound("{@source} is {got!r}. Allowed: {known}.", got=name, known=known)
+
+    async def find_rates(self, name: str, *, user_id: str) -> tuple[Dataset, FundingRates]:
+        """Return a user's dataset of funding rates.
+
+        Raises SourceNotFound if there is none, or only another user has it; InvalidInput if it has bars.
+        """
+        try:
+            if self.datasets is not None:
+                return await self.datasets.rates(user_id, name)
+        except SourceNotFound as error:
+            raise _no_rates(name) from error
+        raise _no_rates(name)
+
+
+def _no_rates(name: str) -> SourceNotFound:
+    return SourceNotFound(
+        "{@fundingHistory} is {got!r}. Allowed: the names of the user's datasets of funding rates.", got=name
+    )

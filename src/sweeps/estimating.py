@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from src.domain.bars import Bars
+from src.domain.funding import FUNDING_MS, FundingKind
+from src.domain.funding_rates import build_rates
 from src.domain.signals import OutputKind, Predictions
 from src.domain.sweep_rows import SweepInputs
 from src.domain.sweeps import ROW_METRICS, SearchKind, SweepEstimate, SweepRequest
@@ -94,7 +97,17 @@ def _walk(request: SweepRequest, count: int) -> SweepInputs:
     predictions = None
     if request.backtest.strategy.model is not None:
         predictions = Predictions(values=random.random(count), kind=OutputKind.PROBABILITY)
-    return SweepInputs(request=request, bars=bars, predictions=predictions)
+    return SweepInputs(request=_with_rates(request, bars), bars=bars, predictions=predictions)
+
+
+def _with_rates(request: SweepRequest, bars: Bars) -> SweepRequest:
+    """Return the request with a rate at each mark in these bars if it pays those of a history, which is not read."""
+    rules = request.backtest.rules
+    if rules.funding.kind is not FundingKind.HISTORY:
+        return request
+    times = np.arange(0, int(bars.open_time_ms[-1]) + bars.interval.milliseconds, FUNDING_MS)
+    funding = rules.funding.with_rates(build_rates(times, np.full(times.size, 0.0001)))
+    return replace(request, backtest=replace(request.backtest, rules=replace(rules, funding=funding)))
 
 
 def _warn(seconds: float) -> tuple[str, ...]:

@@ -16,6 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from src.domain.annualization import annualize
+from src.domain.bars import Bars
+from src.domain.funding import Funding, FundingKind
 from src.domain.parameters import parameters_of
 from src.domain.signals import StrategyDescription
 from src.domain.strategy import StrategyParams
@@ -23,7 +25,9 @@ from src.domain.sweep_rows import EvaluatedRows, SweepInputs
 from src.domain.sweeps import ROW_METRICS, SweepRows
 from src.domain.trading import TradingRules
 from src.domain.trials import TrialTable
+from src.engines.funding_marks import count_marks, marks_of
 from src.engines.ledger import unbounded_growth
+from src.engines.ranges import atr_bars_of, measure_ranges
 from src.judgement.overfitting import DEFAULT_BLOCKS
 from src.strategies.crossover import CrossoverParams, describe_crossover
 from src.sweeps.crossings import Events, add_closes, find_crossings
@@ -54,6 +58,8 @@ _ORDER_RULES: Final = frozenset(
     item.parameter.name for item in parameters_of(TradingRules) if item.parameter.is_event_driven_only
 )
 """Swept rules for which some rows need the event-driven engine's loop."""
+
+_FUNDING: Final = frozenset(item.parameter.name for item in parameters_of(Funding))
 
 
 class Kernel(StrEnum):
@@ -97,9 +103,13 @@ class _Batch:
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class _Prepared:
-    """Rows before they are run: their plans, and errors and descriptions as they become known."""
+    """Rows before they are run: their plans, and errors and descriptions as they become known.
+
+    `atr_bars` [k] are the lengths of the ATR that they use, 0 for none.
+    """
 
     plans: NDArray[np.void]
+    atr_bars: Whole
     errors: dict[int, str]
     describe: Callable[[int], StrategyDescription]
 
@@ -115,8 +125,9 @@ class Evaluator:
         self._request = inputs.request
         self._bars = len(bars)
         self._annualization = annualize(bars, backtest.annualization)
-        self._market, self.slots = build_market_arrays(bars, backtest.annualization)
         self._reader = RowReader(inputs.request)
+        marks = self._find_marks(bars)
+        self._market, self.slots = build_market_arrays(bars, backtest.annualization, marks)
         self._signals = SignalSource(backtest, bars, inputs.history, inputs.predictions)
         self.kernel: Final = self._choose_kernel()
         self._crosses_means = isinstance(backtest.strategy, CrossoverParams) and not backtest.use_fallback
@@ -186,6 +197,16 @@ class Evaluator:
         returns[list(prepared.errors)] = 0.0
         return np.ascontiguousarray(returns.T)
 
+    def _find_marks(self, bars: Bars) -> Floats:
+        """Return the marks of funding that any row may pay."""
+        funding, names = self._request.backtest.rules.funding, {item.name for item in self._reader.items}
+        # A rate or kind that is swept is that of a CONSTANT funding.
+        return (
+            count_marks(bars)
+            if names & _FUNDING and funding.kind is not FundingKind.HISTORY
+            else marks_of(bars, funding)
+        )
+
     def _choose_kernel(self) -> Kernel:
         backtest, names = self._request.backtest, {item.name for item in self._reader.items}
         if not trades_at_market(backtest.rules) or names & _ORDER_RULES:
@@ -199,17 +220,36 @@ class Evaluator:
         found = self._reader.find_rules(values)
         plans = np.zeros(max(len(found.parts), 1), ROW_PLAN_DTYPE)
         plans["initial_cash"] = 1.0
+        atr_bars = np.zeros(len(plans), np.int64)
         wrong: dict[int, str] = {}
         for place, part in enumerate(found.parts):
             if isinstance(part.rules, TradingRules):
                 write_plan(plans[place], part.rules, self._request.backtest.engine)
+                atr_bars[place] = atr_bars_of(part.rules.exits)
             else:
                 wrong[place] = part.error
         errors = {row: wrong[part] for row, part in enumerate(found.of_row.tolist()) if part in wrong} if wrong else {}
-        return _Prepared(plans=plans[found.of_row], errors=errors, describe=_describe_nothing)
+        return _Prepared(
+            plans=plans[found.of_row], atr_bars=atr_bars[found.of_row], errors=errors, describe=_describe_nothing
+        )
 
     def _batches(self, values: Floats, prepared: _Prepared) -> Iterator[_Batch]:
-        return self._cross_means(values, prepared) if self._crosses_means else self._decide(values, prepared)
+        batches = self._cross_means(values, prepared) if self._crosses_means else self._decide(values, prepared)
+        for batch in batches:
+            yield from self._add_ranges(batch, prepared.atr_bars[batch.rows])
+
+    def _add_ranges(self, batch: _Batch, atr_bars: Whole) -> Iterator[_Batch]:
+        """Yield the rows of a batch with their ATR, those of one length at a time."""
+        columns = (self._market.high, self._market.low, self._market.close)
+        for length in np.unique(atr_bars).tolist():
+            places = np.flatnonzero(atr_bars == length)
+            given = batch.given
+            yield _Batch(
+                rows=batch.rows[places],
+                given=given._replace(
+                    groups=given.groups[places], plans=given.plans[places], atr=measure_ranges(columns, length)
+                ),
+            )
 
     def _cross_means(self, values: Floats, prepared: _Prepared) -> Iterator[_Batch]:
         """Yield the rows of a crossover, with the crossings of their pairs of means."""

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from src.domain.annualization import AnnualizationSettings, annualize
 from src.domain.arrays import freeze
 from src.domain.bars import Bars
+from src.engines.funding_marks import NO_MARKS
 from src.judgement.jumps import find_jump_rows, join_closes
 from src.judgement.overfitting import DEFAULT_BLOCKS
 from src.judgement.trial_ledger import find_slots
@@ -35,7 +36,8 @@ class MarketArrays(NamedTuple):
     what they are below the risk-free rate. `stretches` [⌈n/16⌉, 3] are the highest and lowest close and the deepest
     fall, a fraction, in each 16 bars. `market` [n] are the returns of the closes without jumps across gaps. Slot s of
     a trial holds the bars from `firsts[s]` to before `firsts[s + 1]`, [d + 1]. `block_bars` is the length of the blocks
-    that the measure of overfitting cuts, and `risk_free` the rate per bar.
+    that the measure of overfitting cuts, and `risk_free` the rate per bar. `marks` [n, 2] are those of funding, [0, 2]
+    if no row pays any (`engines.funding_marks`).
     """
 
     open: Floats
@@ -48,10 +50,13 @@ class MarketArrays(NamedTuple):
     firsts: NDArray[np.int64]
     block_bars: int
     risk_free: float
+    marks: Floats
 
 
-def build_market_arrays(bars: Bars, settings: AnnualizationSettings) -> tuple[MarketArrays, NDArray[np.int64]]:
-    """Return the arrays of these bars, and the slots [d] of their trials."""
+def build_market_arrays(
+    bars: Bars, settings: AnnualizationSettings, marks: Floats = NO_MARKS
+) -> tuple[MarketArrays, NDArray[np.int64]]:
+    """Return the arrays of these bars with their marks of funding, and the slots [d] of their trials."""
     risk_free = annualize(bars, settings).risk_free_per_bar
     slots, firsts = find_slots(bars.open_time_ms)
     closes = join_closes(bars, find_jump_rows(bars))
@@ -67,6 +72,7 @@ def build_market_arrays(bars: Bars, settings: AnnualizationSettings) -> tuple[Ma
         firsts=freeze(np.append(firsts, len(bars)), np.int64),
         block_bars=len(bars) // DEFAULT_BLOCKS,
         risk_free=risk_free,
+        marks=freeze(marks, np.float64),
     )
     return arrays, freeze(slots, np.int64)
 

@@ -7,14 +7,16 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from src.domain.exchange_rules import ExchangeRules
 from src.domain.order_rules import EntryType, Exits
 from src.domain.trading import Direction, EngineName, TradingRules
-from src.engines.plan import Plan, build_plan, columns_of
+from src.engines.plan import Plan, build_plan, columns_of, plan_record
 
 
-class RowPlan(Plan):
-    """A `Plan` and what else a row needs; the layout of `ROW_PLAN_DTYPE`, whose records serve as plans themselves."""
+class RowPlan:
+    """A `Plan` and what else a row needs; the layout of `ROW_PLAN_DTYPE`."""
 
+    plan: Plan
     initial_cash: float
     by_orders: bool
     """Whether the rules are more than those of long positions by market orders alone."""
@@ -34,13 +36,14 @@ def trades_at_market(rules: TradingRules) -> bool:
         and rules.exits == Exits()
         and rules.sizing.quote_amount is rules.sizing.risk_fraction is None
         and rules.margin.leverage == 1
+        and rules.exchange == ExchangeRules()
+        and not rules.funding.is_paid
     )
 
 
 def write_plan(record: NDArray[np.void], rules: TradingRules, engine: EngineName) -> None:
     """Write the rules of a row into its record, an array [1] or a view of one."""
-    for name, value in build_plan(rules)._asdict().items():
-        record[name] = value
+    record["plan"] = plan_record(build_plan(rules))
     record["initial_cash"] = rules.initial_cash
     record["by_orders"] = not trades_at_market(rules)
     record["spends_budgets"] = engine is EngineName.VECTORIZED

@@ -9,12 +9,11 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from src.domain import signals as actions_of_signals
-from src.domain import simulation as simulation_rules
 from src.domain.simulation import FILL_DTYPE
-from src.engines import account, book, event_driven, orders, plan, rungs, walk
+from src.engines import event_driven
 from src.engines.book import create_book
 from src.engines.compiled import compiled, fingerprint
+from src.engines.ranges import NO_RANGES
 from src.judgement import trial_directions
 from src.judgement.overfitting import DEFAULT_BLOCKS
 from src.judgement.trial_directions import measure_direction
@@ -36,6 +35,7 @@ from src.sweeps.trading import (
     TRADE_SUMS_DTYPE,
     TradeSums,
     clear_trades,
+    count_payments,
     trade_at_market,
     trade_by_orders,
 )
@@ -48,12 +48,14 @@ class RowInputs(NamedTuple):
     """Rows [k] to run: row i does the events of its group `groups[i]` under the rules `plans[i]` (`ROW_PLAN_DTYPE`).
 
     `actions` [g, n] are those of the groups, bar by bar; rows that need no orders do not read it, and it may be empty.
+    `atr` [n] is that of all these rows, empty if none of them uses it.
     """
 
     events: Events
     actions: NDArray[np.int8]
     groups: Whole
     plans: NDArray[np.void]
+    atr: Floats = NO_RANGES
 
 
 class RowResults(NamedTuple):
@@ -129,7 +131,7 @@ def _trade(market: MarketArrays, given: RowInputs, row: int, scratch: _Scratch, 
     if not rules.by_orders:
         return trade_at_market(market, bars, actions, rules, scratch.balances, sums)
     return trade_by_orders(
-        market, bars, given.actions[group], rules, scratch.books, scratch.fills, scratch.balances, sums
+        market, bars, given.actions[group], given.atr, rules, scratch.books, scratch.fills, scratch.balances, sums
     )
 
 
@@ -138,7 +140,7 @@ def _count_trials(
     market: MarketArrays, rules: RowPlan, count: int, is_plain: bool, row: int, scratch: _Scratch, found: RowResults
 ) -> None:
     """Write the trials of a row's total and active returns."""
-    at_close, exposed = rules.is_filled_at_close != 0, found.paths[row].exposed_bars
+    at_close, exposed = rules.plan.is_filled_at_close, found.paths[row].exposed_bars
     exposure = average_exposure(market.close, scratch.balances, count, at_close, is_plain, exposed, scratch.held)
     write_slot_returns(market, scratch.returns, exposure, scratch.slots[0], scratch.slots[1])
     for kind in range(2):
@@ -171,11 +173,11 @@ def _run_all(
     for group in range(offsets.size - 1):
         most = max(most, offsets[group + 1] - offsets[group])
     for row in range(given.plans.size):
-        most_fills = max(most_fills, most * given.plans[row].most_fills)
+        most_fills = max(most_fills, most * given.plans[row].plan.most_fills)
     scratch = _Scratch(
         books,
         np.empty(most_fills, FILL_DTYPE),
-        np.empty(most_fills, BALANCE_DTYPE),
+        np.empty(most_fills + count_payments(market.marks), BALANCE_DTYPE),
         np.empty(n),
         np.empty(n),
         np.empty((2, slots)),
@@ -211,7 +213,7 @@ def _cached_on_disk(rules_fingerprint: str) -> Callable[..., None]:
 
 _run: Final = _cached_on_disk(
     fingerprint(
-        account, orders, book, rungs, walk, plan, event_driven, simulation_rules, actions_of_signals, return_metrics,
-        trial_directions, market_arrays, row_plans, trading, path_sums, row_returns,
+        *event_driven.RULES, event_driven, return_metrics, trial_directions, market_arrays, row_plans, trading,
+        path_sums, row_returns,
     )
 )  # fmt: skip

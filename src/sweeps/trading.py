@@ -1,4 +1,4 @@
-"""Trade the signals of one row, and keep what changes: the balances after each bar with a fill, and sums of trades.
+"""Trade the signals of one row, and keep what changes: balances after bars with a fill or funding, sums of trades.
 
 Two ways to the same fills: `trade_at_market` visits only the bars with a signal, for long positions by market orders;
 `trade_by_orders` runs the event-driven engine's own loop at each bar at which an order may be placed or filled, and
@@ -21,9 +21,10 @@ from src.engines.account import (
     slipped_price,
     subtract,
 )
+from src.engines.bar_steps import funded_step, has_event, step
 from src.engines.book import Book, end_run, move_stops
 from src.engines.compiled import compiled
-from src.engines.event_driven import has_event, step
+from src.engines.funding_marks import AT_OPEN, INSIDE
 from src.engines.orders import BarPrices
 from src.engines.plan import NEVER
 from src.metrics.returns import ROUNDING
@@ -35,7 +36,7 @@ Floats = NDArray[np.float64]
 BUY: Final = int(Action.BUY)
 
 BALANCE_DTYPE: Final = np.dtype([("bar", np.int64), ("cash", np.float64), ("position", np.float64)])
-"""What a row holds from the close of a bar until the next record's bar."""
+"""What a row holds from the close of a bar until the next record's bar: fills and funding change it."""
 
 
 class TradeSums:
@@ -60,6 +61,7 @@ class TradeSums:
     own_exit_value: float
     own_entry_fees: float
     own_exit_fees: float
+    own_funding: float
     own_entry_price: float
 
 
@@ -79,20 +81,21 @@ def clear_trades(sums: TradeSums) -> None:
 def clear_book(book: Book, cash: float) -> None:
     """Make a book flat, without orders and fills: that of `engines.book.create_book`."""
     book.cash, book.position = cash, 0.0
-    book.stop_level, book.target_level = np.nan, np.nan
+    book.stop_level, book.target_level, book.trail_distance = np.nan, np.nan, np.nan
     book.time_exit_bar = NEVER
     book.exit_waits, book.entry_side, book.fill_count, book.is_liquidated = 0, 0, 0, 0
-    book.calm_until_bar, book.liquidations, book.has_rungs, book.trade_count = 0, 0, 0, 0
+    book.calm_until_bar, book.liquidations, book.has_rungs, book.trade_count, book.funding = 0, 0, 0, 0, 0.0
 
 
 @compiled
-def count_fill(sums: TradeSums, side: int, quantity: float, price: float, fee: float) -> None:
+def count_fill(sums: TradeSums, side: int, quantity: float, price: float, fee: float, funding: float) -> None:
     """Count a fill; see `engines.ledger.pair_trades` and `metrics.trades`."""
     sums.fees += fee
     if sums.is_open == 0:
         sums.is_open, sums.own_side, sums.own_position = 1, side, 0.0
         sums.own_entries, sums.own_quantity, sums.own_entry_value, sums.own_entry_fees = 0, 0.0, 0.0, 0.0
-        sums.own_exits, sums.own_exit_value, sums.own_exit_fees = 0, 0.0, 0.0
+        sums.own_exits, sums.own_exit_value, sums.own_exit_fees, sums.own_funding = 0, 0.0, 0.0, 0.0
+    sums.own_funding += funding
     # The same sums as those of the engine's book: flat is exactly 0.
     sums.own_position += side * quantity
     if side == sums.own_side:
@@ -109,7 +112,8 @@ def count_fill(sums: TradeSums, side: int, quantity: float, price: float, fee: f
         return
     exit_price = price if sums.own_exits == 1 else sums.own_exit_value / sums.own_quantity
     quantity = sums.own_quantity
-    profit = (sums.own_exit_value - sums.own_entry_value) * sums.own_side - (sums.own_entry_fees + sums.own_exit_fees)
+    fees = sums.own_entry_fees + sums.own_exit_fees
+    profit = (sums.own_exit_value - sums.own_entry_value) * sums.own_side - fees - sums.own_funding
     sums.is_open = 0
     sums.trades += 1
     if abs(profit) > ROUNDING * (quantity * (sums.own_entry_price + exit_price)):
@@ -135,9 +139,9 @@ def trade_at_market(
 
     `balances` has room for m records. Raises nothing: growth without bound shows in the balances.
     """
-    open_, close = market.open, market.close
+    open_, close, plan = market.open, market.close, row.plan
     n = close.size
-    delay = 0 if row.is_filled_at_close else 1
+    delay = 0 if plan.is_filled_at_close else 1
     cash, sizing_cash, position = row.initial_cash, row.initial_cash, 0.0
     count = 0
     for number in range(event_bars.size):
@@ -150,23 +154,23 @@ def trade_at_market(
             break
         price = open_[bar] if delay else close[bar]
         if is_entry:
-            price = slipped_price(price, 1, row.slippage_rate)
-            bought = size_entry(sizing_cash, price, row.fixed_units, row.equity_fraction, row.fee_rate, 1.0)
+            price = slipped_price(price, 1, plan.slippage_rate)
+            bought = size_entry(sizing_cash, price, plan.fixed_units, plan.equity_fraction, plan.fee_rate, 1.0)
             if sizing_cash <= ABSOLUTE_TOLERANCE or bought.quantity <= SMALLEST_ORDER:
                 continue
             position = bought.quantity
             cash = cash_after_fill(cash, 1, position * price, bought.fee)
-            if row.spends_budgets and np.isnan(row.fixed_units):
-                sizing_cash = subtract(sizing_cash, min(sizing_cash, row.equity_fraction * sizing_cash))
+            if row.spends_budgets and np.isnan(plan.fixed_units):
+                sizing_cash = subtract(sizing_cash, min(sizing_cash, plan.equity_fraction * sizing_cash))
             else:
                 sizing_cash = cash
-            count_fill(sums, 1, position, price, bought.fee)
+            count_fill(sums, 1, position, price, bought.fee, 0.0)
         else:
-            price = slipped_price(price, -1, row.slippage_rate)
-            fee = position * price * row.fee_rate
+            price = slipped_price(price, -1, plan.slippage_rate)
+            fee = position * price * plan.fee_rate
             cash = cash_after_fill(cash, -1, position * price, fee)
             sizing_cash = cash_after_fill(sizing_cash, -1, position * price, fee) if row.spends_budgets else cash
-            count_fill(sums, -1, position, price, fee)
+            count_fill(sums, -1, position, price, fee, 0.0)
             position = 0.0
         balance = balances[count]
         balance.bar, balance.cash, balance.position = bar, cash, position
@@ -175,10 +179,21 @@ def trade_at_market(
 
 
 @compiled
+def count_payments(marks: Floats) -> int:
+    """Return the most bars [n, 2] in which a position pays funding."""
+    count = 0
+    for bar in range(marks.shape[0]):
+        if marks[bar, AT_OPEN] != 0.0 or marks[bar, INSIDE] != 0.0:
+            count += 1
+    return count
+
+
+@compiled
 def trade_by_orders(
     market: MarketArrays,
     event_bars: NDArray[np.int32],
     action: NDArray[np.int8],
+    atr: Floats,
     row: RowPlan,
     books: NDArray[np.void],
     fills: NDArray[np.void],
@@ -187,16 +202,17 @@ def trade_by_orders(
 ) -> int:
     """Trade the events [m] of a row by the event-driven engine's rules; write `balances` and return how many.
 
-    `action` [n] has the events' actions; `fills` and `balances` have room for m × `most_fills` records. The loop is the
-    engine's, but for the bars that it skips: without a position and without a waiting order, only a signal changes the
-    book.
+    `action` [n] has the events' actions, `atr` [n] is empty if the rules do not use it; `fills` has room for
+    m × `most_fills` records, and `balances` for as many more as bars pay funding. The loop is the engine's, but for the
+    bars that it skips: without a position and without a waiting order, only a signal changes the book.
     """
     # Taken out once, because each use of a part of `market` counts its references.
     open_, high, low, close = market.open, market.high, market.low, market.close
     n = close.size
-    book = books[0]
+    book, plan = books[0], row.plan
     clear_book(book, row.initial_cash)
     count, event, bar, known_fills = 0, 0, 0, 0
+    marks, has_funding = market.marks, plan.funding_rate != 0.0
     while True:
         if book.position == 0.0 and book.entry_side == 0 and book.exit_waits == 0:
             while event < event_bars.size and event_bars[event] < bar:
@@ -207,16 +223,21 @@ def trade_by_orders(
         if bar >= n:
             break
         prices = BarPrices(open_[bar], high[bar], low[bar], close[bar])
-        if has_event(book, bar, prices, action[bar]):
-            step(book, fills, bar, prices, action[bar], row)
+        cash_before = book.cash
+        if plan.uses_atr:
+            book.bar_atr = atr[bar]
+        if has_funding:
+            funded_step(book, fills, bar, prices, action[bar], marks[bar], plan)
+        elif has_event(book, bar, prices, action[bar]):
+            step(book, fills, bar, prices, action[bar], 0.0, plan)
         else:
-            move_stops(book, prices, row)
+            move_stops(book, prices, plan)
         if bar == n - 1:
-            end_run(book, fills, bar, prices.close, row)
-        if book.fill_count > known_fills:
+            end_run(book, fills, bar, prices.close, plan)
+        if book.fill_count > known_fills or book.cash != cash_before:
             for number in range(known_fills, book.fill_count):
                 fill = fills[number]
-                count_fill(sums, fill.side, fill.quantity, fill.price, fill.fee)
+                count_fill(sums, fill.side, fill.quantity, fill.price, fill.fee, fill.funding)
             known_fills = book.fill_count
             balance = balances[count]
             balance.bar, balance.cash, balance.position = bar, book.cash, book.position

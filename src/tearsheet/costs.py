@@ -1,4 +1,4 @@
-"""Break the profit of a run down into gross profit, slippage and fees."""
+"""Break the profit of a run down into gross profit, slippage, fees and funding."""
 
 from __future__ import annotations
 
@@ -29,8 +29,15 @@ def break_down_costs(simulation: Simulation, rules: TradingRules) -> CostBreakdo
     """Return what a run gained before and after its costs, in the quote currency."""
     fees = float(simulation.fills["fee"].sum())
     slippage = slippage_paid(simulation.fills, rules.slippage_rate)
+    funding = float(simulation.trades["funding"].sum())
     net_profit = float(simulation.equity[-1]) - rules.initial_cash
-    return CostBreakdown(gross_profit=net_profit + fees + slippage, slippage=slippage, fees=fees, net_profit=net_profit)
+    return CostBreakdown(
+        gross_profit=net_profit + fees + slippage + funding,
+        slippage=slippage,
+        fees=fees,
+        funding=funding,
+        net_profit=net_profit,
+    )
 
 
 def slippage_paid(fills: NDArray[np.void], slippage_rate: float) -> float:

@@ -51,6 +51,7 @@ NEIGHBORS = {
     "binance": {"bars"},
     "bar_cache": {"bars", "binance"},
     "datasets": {"bars"},
+    "engines": {"indicators"},
     "judgement": {"metrics"},
     "tearsheet": {"metrics"},
     "strategies": {"indicators"},

@@ -23,7 +23,16 @@ from src.engines.registry import ENGINES
 from src.ports import Engine
 from src.strategies.crossover import Crossover, CrossoverParams
 from tests.market import bars_of_closes, read_klines
-from tests.simulations import LEVERAGED, RULES, SHARED_RULES, Market, markets, random_market
+from tests.simulations import (
+    FUNDED,
+    LEVERAGED,
+    RULES,
+    SHARED_RULES,
+    Market,
+    funded_markets,
+    markets,
+    random_market,
+)
 
 EXAMPLES = settings(max_examples=100, suppress_health_check=[HealthCheck.too_slow])
 
@@ -102,7 +111,10 @@ def check_without_signal_nothing_is_traded(engine: Engine, market: Market, rules
 def check_fees_leave_less_in_every_trade(engine: Engine, market: Market, rules: TradingRules) -> None:
     """The size is so small that neither cash nor liquidation changes the fills; nor does a level that follows fees."""
     exits = dataclasses.replace(rules.exits, break_even_rate=None)
-    cheap = dataclasses.replace(rules, sizing=Sizing(fixed_units=1e-4), exits=exits, initial_cash=1e6)
+    exchange = dataclasses.replace(rules.exchange, step_size=None, min_notional=None)
+    cheap = dataclasses.replace(
+        rules, sizing=Sizing(fixed_units=1e-4), exits=exits, exchange=exchange, initial_cash=1e6
+    )
     more, less = (engine.run(*market, cheap.with_one_fee(rate)) for rate in (0.003, 0.006))
     for name in ("bar", "side", "quantity", "price", "reason"):
         np.testing.assert_array_equal(less.fills[name], more.fills[name])
@@ -186,6 +198,24 @@ NOT_OF_BORROWED: Mapping[Check, str] = {
 @pytest.mark.parametrize("check", [check for check in CHECKS if check not in NOT_OF_BORROWED])
 def test_borrowed_positions_keep_the_contract(check: Check) -> None:
     @given(markets(), LEVERAGED)
+    @EXAMPLES
+    def holds(market: Market, rules: TradingRules) -> None:
+        check(ENGINES[EngineName.EVENT_DRIVEN], market, rules)
+
+    holds()
+
+
+NOT_OF_FUNDED: Mapping[Check, str] = {
+    **NOT_OF_BORROWED,
+    check_cash_and_position_are_what_fills_leave: "funding changes cash between fills",
+    check_flat_price_earns_nothing: "one side gets funding",
+    check_slippage_leaves_less_in_every_trade: "another price of the entry is another value that pays funding",
+}
+
+
+@pytest.mark.parametrize("check", [check for check in CHECKS if check not in NOT_OF_FUNDED])
+def test_funded_positions_keep_the_contract(check: Check) -> None:
+    @given(funded_markets(), FUNDED)
     @EXAMPLES
     def holds(market: Market, rules: TradingRules) -> None:
         check(ENGINES[EngineName.EVENT_DRIVEN], market, rules)

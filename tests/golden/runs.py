@@ -114,6 +114,7 @@ def golden_service(store: ResultStore | None = None) -> BacktestService:
     """Return the service that runs them; without a store, results are only returned."""
     clock = _StillClock()
     return BacktestService(
+        detailing_engine=EventDrivenEngine(),
         sources=SourceCatalogue(sources={SIMULATED: SimulatedSource(clock=clock)}),
         engines={EngineName.VECTORIZED: VectorizedEngine(), EngineName.EVENT_DRIVEN: EventDrivenEngine()},
         store=store or cast("ResultStore", _NoStore()),

@@ -263,3 +263,49 @@ def test_model_is_run_on_other_markets(tmp_path: Path) -> None:
     assert row.pop("symbol") == "BBBUSDT"
     assert row["total_trades"] > 0
     assert row == {name: alone["metrics"][name] for name in row}
+
+
+def test_detail_interval_trades_by_minutes(service: str) -> None:
+    fields = {"fast": 3, "slow": 8, "stop_loss": 0.006, "take_profit": 0.006, "trailing_stop": 0.005}
+    plain = run(service, **fields)
+    result = run(service, **fields, detail_interval="1m")
+    detail = result["detail"]
+    assert result["settings"]["detail_interval"] == "1m"
+    assert plain["detail"] is None
+    assert detail["interval"] == "1m"
+    assert detail["resolved_bars"] > 30
+    assert detail["unresolved_bars"] == 0
+    assert detail["ambiguous_bars_without"] == plain["ambiguous_bars"] > result["ambiguous_bars"]
+    assert detail["total_return_without"] == plain["metrics"]["total_return"] != result["metrics"]["total_return"]
+    stored = httpx.get(f"{service}/api/backtests/{result['id']}", timeout=60).json()["data"]
+    assert stored["detail"] == detail
+    again = httpx.post(f"{service}/api/backtests/{result['id']}/rerun", timeout=60).json()["data"]
+    assert again["differences"] == []
+    assert again["result"]["detail"] == detail
+    assert ask(service, result, "resolved-fills") is None
+    query = "query ($id: ID!) { backtest(id: $id) { detail { interval resolvedBars totalReturnWithout fingerprint } } }"
+    answer = httpx.post(f"{service}/graphql", json={"query": query, "variables": {"id": result["id"]}}, timeout=60)
+    assert answer.json()["data"]["backtest"]["detail"] == {
+        "interval": "1m", "resolvedBars": detail["resolved_bars"], "fingerprint": detail["fingerprint"],
+        "totalReturnWithout": detail["total_return_without"],
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("given", ["1h", "7m", "4h"])
+def test_detail_of_longer_bars_is_refused(service: str, given: str) -> None:
+    body = {"user_id": "checks", "symbol": "BTCUSDT", "interval": "1h", "engine": "EVENT_DRIVEN"}
+    sent = httpx.post(f"{service}/api/backtests", json={**body, "detail_interval": given}, timeout=60)
+    assert sent.status_code == 422, sent.text
+    assert "detail_interval" in sent.json()["detail"]
+    assert "30m, 15m, 5m, 3m, 1m, 1s" in sent.json()["detail"] or given == "7m"
+
+
+def test_sweeps_and_vectorized_engine_refuse_detail(service: str) -> None:
+    body = {"user_id": "checks", "symbol": "BTCUSDT", "interval": "1h", "detail_interval": "1m"}
+    sent = httpx.post(f"{service}/api/backtests", json={**body, "engine": "VECTORIZED"}, timeout=60)
+    assert sent.status_code == 422
+    assert "detail_interval" in sent.text
+    swept = {"backtest": {**body, "engine": "EVENT_DRIVEN"}, "parameters": [{"name": "fast", "values": [3, 5]}]}
+    refused = httpx.post(f"{service}/api/sweeps", json=swept, timeout=60)
+    assert refused.status_code == 422, refused.text
+    assert "sweeps read no finer bars" in refused.text

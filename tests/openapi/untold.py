@@ -17,6 +17,7 @@ import schemathesis
 from schemathesis.generation import GenerationMode
 
 from src.api.requests.rules import check_rules
+from src.domain.intervals import DEFAULT_INTERVAL, INTERVALS, intervals_inside
 
 _SIDES: Final = ("buy", "sell", "short", "cover")
 
@@ -100,6 +101,13 @@ def is_end_before_start(given: Given) -> bool:
     )
 
 
+def is_detail_not_inside(given: Given) -> bool:
+    """`detail_interval` must fill bars of `interval`: no schema compares two lengths."""
+    merged = next(_objects(given))
+    interval, detail = (INTERVALS.get(str(merged.get(name))) for name in ("interval", "detail_interval"))
+    return detail is not None and detail not in intervals_inside(interval or INTERVALS[DEFAULT_INTERVAL])
+
+
 def is_no_period(given: Given) -> bool:
     """`period` is an offset that pandas reads, up to a year: no pattern adds up units."""
     period = given.get("period")
@@ -156,6 +164,7 @@ UNTOLD: Final[tuple[Callable[[Given], bool], ...]] = (
     is_pair_not_ascending,
     is_margin_too_small,
     is_end_before_start,
+    is_detail_not_inside,
     is_no_period,
     has_no_bars,
     is_no_rule,
@@ -173,7 +182,8 @@ def _is_number(value: object) -> bool:
 
 
 _OF_ONE_ALTERNATIVE: Final = {
-    "limit_offset", "trailing_start", "percent_size", "quote_size", "risk_percent",
+    "limit_offset", "trailing_start", "percent_size", "quote_size", "risk_percent", "stop_loss", "take_profit",
+    "trailing_stop",
 }  # fmt: skip
 """Fields of which the first alternative of a rule is tried: to have none, or none of the others."""
 

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from src.domain.exchange_rules import ExchangeRules
 from src.domain.signals import Action, Signals
 from src.domain.simulation import Simulation
 from src.domain.trading import Direction, TradingRules
@@ -56,7 +57,8 @@ BOOKS = st.fixed_dictionaries(
 def test_released_signals_place_released_orders(
     numbers: dict[str, Any], signal: Action, close: float, rules: TradingRules
 ) -> None:
-    plan = build_plan(dataclasses.replace(rules, exits=dataclasses.replace(rules.exits, on_signal=True)))
+    exits = dataclasses.replace(rules.exits, on_signal=True)
+    plan = build_plan(dataclasses.replace(rules, exits=exits, exchange=ExchangeRules()))
     untouched = dict.fromkeys(BOOK_DTYPE.names or (), 7)
     ours, released = (SimpleNamespace(**{**untouched, **numbers}) for _ in range(2))
     place_orders: Any = steps.place_orders

@@ -140,6 +140,7 @@ def run(walker: Walker, bars: list[tuple[float, float, float, float]], policy: I
     )
 
 
+EXTREMES = (IntrabarPolicy.PESSIMISTIC, IntrabarPolicy.OPTIMISTIC)
 RULE_NAMES = ("fill", "initial_cash", "fee_rate", "slippage_rate", "sizing", "direction", "entry", "exits")
 
 
@@ -170,7 +171,7 @@ def test_intrabar_policies_pick_worst_and_best_path(walker: Walker, ticks: list[
     bar = bar_of(ticks)
     outcomes = [walker.walk(path) for path in paths_through(*bar, walker.level)]
     worst, best = (pick(outcomes, key=lambda outcome: walker.side * outcome[1]) for pick in (min, max))
-    pessimistic, optimistic = (run(walker, [bar], policy) for policy in IntrabarPolicy)
+    pessimistic, optimistic = (run(walker, [bar], policy) for policy in EXTREMES)
     assert is_same(outcome_of(pessimistic, bar[3]), worst)
     assert is_same(outcome_of(optimistic, bar[3]), best)
     assert pessimistic.ambiguous_bars == optimistic.ambiguous_bars == int(not is_same(worst, best))
@@ -178,9 +179,20 @@ def test_intrabar_policies_pick_worst_and_best_path(walker: Walker, ticks: list[
 
 @given(walkers(), PATHS)
 @EXAMPLES
+def test_nearest_policy_walks_the_nearer_extreme_first(walker: Walker, ticks: list[float]) -> None:
+    open, high, low, close = bar = bar_of(ticks)
+    extremes = [high, low] if high - open < open - low else [low, high]
+    expected = walker.walk([open, *extremes, close])
+    simulation = run(walker, [bar], IntrabarPolicy.NEAREST)
+    assert is_same(outcome_of(simulation, close), expected)
+    assert simulation.ambiguous_bars == run(walker, [bar], IntrabarPolicy.PESSIMISTIC).ambiguous_bars
+
+
+@given(walkers(), PATHS)
+@EXAMPLES
 def test_truth_lies_between_the_two_policies(walker: Walker, ticks: list[float]) -> None:
     bar, truth = bar_of(ticks), walker.walk(ticks)
-    pessimistic, optimistic = (run(walker, [bar], policy) for policy in IntrabarPolicy)
+    pessimistic, optimistic = (run(walker, [bar], policy) for policy in EXTREMES)
     worst, best = (outcome_of(simulation, bar[3]) for simulation in (pessimistic, optimistic))
     if pessimistic.ambiguous_bars:
         assert walker.side * worst[1] <= walker.side * truth[1] + 1e-9

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,10 @@ from hypothesis import strategies as st
 from src.domain.ladders import TakeProfit
 from src.domain.order_rules import Sizing
 from src.domain.simulation import FillReason, Simulation
-from src.domain.trading import Direction, TradingRules
+from src.domain.trading import Direction, FillTiming, TradingRules
 from src.engines.event_driven import EventDrivenEngine
-from tests.simulations import LEVERAGED, RULES, Market, markets
+from tests.funding import count_by_minutes
+from tests.simulations import FUNDED, LEVERAGED, RULES, Market, funded_markets, markets
 
 EXAMPLES = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
@@ -124,6 +126,44 @@ def test_trades_make_up_the_gain_when_flat(market: Market, rules: TradingRules) 
     np.testing.assert_allclose(simulation.trades["profit"].sum(), gain, rtol=1e-9, atol=1e-9 * scale)
 
 
+@given(funded_markets(), FUNDED)
+@EXAMPLES
+def test_funding_never_takes_more_than_there_is(market: Market, rules: TradingRules) -> None:
+    simulation = run(market, rules)
+    assert simulation.equity.min() >= -1e-9 * rules.initial_cash
+    assert (simulation.fills["price"] > 0).all()
+    assert simulation.liquidations == np.count_nonzero(simulation.fills["reason"] == FillReason.LIQUIDATION)
+
+
+@given(funded_markets(), FUNDED)
+@EXAMPLES
+def test_equity_is_what_trades_and_funding_leave(market: Market, rules: TradingRules) -> None:
+    simulation = run(market, rules)
+    trades = simulation.trades
+    gain = simulation.equity[-1] - rules.initial_cash
+    value = np.abs(simulation.fills["quantity"] * simulation.fills["price"]).max(initial=0.0)
+    tolerance = {"rtol": 1e-9, "atol": 1e-9 * (rules.initial_cash + value)}
+    np.testing.assert_allclose(trades["profit"].sum(), gain, **tolerance)
+    moved = (trades["exit_price"] - trades["entry_price"]) * trades["quantity"] * trades["direction"]
+    fees = trades["entry_fee"] + trades["exit_fee"]
+    np.testing.assert_allclose(trades["profit"], moved - fees - trades["funding"], **tolerance)
+    assert not simulation.fills["funding"][0::2].any(), "a position pays nothing before its entry"
+
+
+@given(funded_markets(), FUNDED)
+@EXAMPLES
+def test_funding_is_that_of_positions_at_marks(market: Market, rules: TradingRules) -> None:
+    """Counted minute by minute from what is held at the closes, where no order fills at one."""
+    rules = dataclasses.replace(rules, fill=FillTiming.NEXT_OPEN)
+    bars, simulation = market[0], run(market, rules)
+    assume(not simulation.liquidations)
+    held = np.concatenate(([0.0], simulation.position))
+    at_open, inside = count_by_minutes(bars)
+    due = (rules.funding.rate or 0.0) * (at_open * held[:-1] * bars.open + inside * held[1:] * bars.close)
+    paid = simulation.trades["funding"].sum()
+    np.testing.assert_allclose(paid, due.sum(), rtol=1e-9, atol=1e-9 * (np.abs(due).sum() + 1e-6))
+
+
 @given(markets(), RULES, st.integers(-8, 8))
 @EXAMPLES
 def test_unit_of_money_does_not_matter(market: Market, rules: TradingRules, power: int) -> None:
@@ -131,17 +171,50 @@ def test_unit_of_money_does_not_matter(market: Market, rules: TradingRules, powe
     bars, signals = market
     scale = 2.0**power
     scaled_prices: dict[str, Any] = {name: getattr(bars, name) * scale for name in ("open", "high", "low", "close")}
-    amount = rules.sizing.quote_amount
+    amount, least = rules.sizing.quote_amount, rules.exchange.min_notional
+    # A tick is the decimal number that it is written as, which a power of two changes.
+    rules = dataclasses.replace(rules, exchange=dataclasses.replace(rules.exchange, tick_size=None))
+    exchange = dataclasses.replace(rules.exchange, min_notional=None if least is None else least * scale)
     sizing = rules.sizing if amount is None else Sizing(quote_amount=amount * scale)
     scaled = run(
         (dataclasses.replace(bars, **scaled_prices), signals),
-        dataclasses.replace(rules, initial_cash=rules.initial_cash * scale, sizing=sizing),
+        dataclasses.replace(rules, initial_cash=rules.initial_cash * scale, sizing=sizing, exchange=exchange),
     )
     plain = run(market, rules)
     # If a position has shrunk to nothing, absolute tolerances of 1e-12 decide what counts as nothing.
     assume(plain.equity.min() > 1e-3)
     np.testing.assert_array_equal(scaled.equity, plain.equity * scale)
     np.testing.assert_array_equal(scaled.position, plain.position)
+
+
+@given(markets(), st.one_of(RULES, LEVERAGED))
+@EXAMPLES
+def test_exchange_would_take_every_entry(market: Market, rules: TradingRules) -> None:
+    simulation, exchange = run(market, rules), rules.exchange
+    entries, fills = simulation.fills[::2], simulation.fills
+    if exchange.step_size is not None:
+        for quantity in fills["quantity"].tolist():
+            assert Decimal(repr(quantity)) % Decimal(repr(exchange.step_size)) == 0
+    if exchange.min_notional is not None:
+        assert (entries["quantity"] * entries["price"] >= exchange.min_notional * (1 - 1e-9)).all()
+    if exchange.step_size is exchange.min_notional is None and not rules.exits.atr.is_used:
+        assert simulation.dropped_entries == 0
+
+
+@given(markets(), RULES, st.sampled_from([0.01, 0.5, 4.0]))
+@EXAMPLES
+def test_levels_in_bars_lie_on_ticks(market: Market, rules: TradingRules, tick: float) -> None:
+    """A fill inside a bar is at a level; one at the open is at a price of the market."""
+    exchange = dataclasses.replace(rules.exchange, tick_size=tick)
+    rules = dataclasses.replace(rules, slippage_rate=0.0, exchange=exchange)
+    bars, fills = market[0], run(market, rules).fills
+    orders = (
+        FillReason.LIMIT, FillReason.STOP, FillReason.STOP_LOSS, FillReason.TAKE_PROFIT, FillReason.TRAILING_STOP,
+        FillReason.BREAK_EVEN,
+    )  # fmt: skip
+    resting = fills[np.isin(fills["reason"], orders) & (fills["price"] != bars.open[fills["bar"]])]
+    for price in resting["price"].tolist():
+        assert Decimal(repr(price)) % Decimal(repr(tick)) == 0
 
 
 @given(markets(), RULES)
@@ -154,7 +227,7 @@ def test_stops_and_time_limits_hold(market: Market, rules: TradingRules) -> None
     if not rules.exits.on_signal:
         assert not (trades["exit_reason"] == FillReason.SIGNAL).any()
     stopped = trades[trades["exit_reason"] == FillReason.STOP_LOSS]
-    if rules.exits.stop_loss_rate is None:
+    if rules.exits.stop_loss_rate is rules.exits.atr.stop_loss is None:
         assert not len(stopped)
     # Of trades with several entries or exits the table has mean prices.
     is_single = np.bincount(simulation.fills["trade"], minlength=len(simulation.trades)) == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import replace
 from typing import Any
 
@@ -9,17 +10,21 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from src.domain.atr_exits import AtrDistances
 from src.domain.bars import Bars
-from src.domain.order_rules import Sizing
+from src.domain.exchange_rules import ExchangeRules
+from src.domain.funding import Funding, FundingKind
+from src.domain.funding_rates import build_rates
+from src.domain.order_rules import Exits, Margin, Sizing
 from src.domain.signals import OutputKind, Predictions
 from src.domain.strategy import ModelParams
-from src.domain.trading import EngineName, FillTiming, TradingRules
+from src.domain.trading import Direction, EngineName, FillTiming, TradingRules
 from src.strategies.crossover import CrossoverParams
 from src.strategies.registry import PARAMS
 from src.strategies.rules.strategy import RulesParams
 from tests.factories import make_request
 from tests.market import random_bars
-from tests.simulations import RULES, SHARED_RULES
+from tests.simulations import FUNDED, RULES, SHARED_RULES
 from tests.sweep_agreement import assert_rows_agree, build_sweep
 
 HISTORY = 120
@@ -69,7 +74,10 @@ def test_rows_of_presets_equal_single_runs(
 
 @given(RULES, market_bars)
 def test_rows_of_swept_exits_equal_single_runs(rules: TradingRules, bars: Bars) -> None:
-    rules = replace(rules, exits=replace(rules.exits, take_profits=()))  # not together with the swept `take_profit`
+    # Not together with the swept `take_profit`: ladders of targets, and distances in ATR.
+    exits = replace(rules.exits, atr=AtrDistances(), trailing_start_rate=None, take_profits=())
+    sizing = Sizing() if rules.sizing.risk_fraction is not None else rules.sizing
+    rules = replace(rules, sizing=sizing, exits=exits)
     backtest = make_request(engine=EngineName.EVENT_DRIVEN, rules=rules, strategy=CrossoverParams(fast=2, slow=5))
     swept: dict[str, list[Any]] = {
         "stop_loss": [0.01, 0.01, 0.2, 0.05],
@@ -77,7 +85,7 @@ def test_rows_of_swept_exits_equal_single_runs(rules: TradingRules, bars: Bars) 
         "trailing_stop": [0.01, 0.02, 0.4, 0.9],
         "max_bars": [2, 9, 100, 5],
         "direction": ["LONG", "BOTH", "SHORT", "BOTH"],
-        "intrabar": ["PESSIMISTIC", "OPTIMISTIC", "PESSIMISTIC", "PESSIMISTIC"],
+        "intrabar": ["PESSIMISTIC", "OPTIMISTIC", "NEAREST", "PESSIMISTIC"],
         "fees": [0.0, 0.001, 0.01, 0.3],
         "fill": ["SAME_CLOSE", "NEXT_OPEN", "SAME_CLOSE", "NEXT_OPEN"],
     }
@@ -87,7 +95,8 @@ def test_rows_of_swept_exits_equal_single_runs(rules: TradingRules, bars: Bars) 
 
 @given(RULES, market_bars, st.booleans())
 def test_rows_of_swept_stops_equal_single_runs(rules: TradingRules, bars: Bars, closes_at_end: bool) -> None:
-    rules = replace(rules, sizing=Sizing(), exits=replace(rules.exits, at_end=closes_at_end, stop_loss_rate=0.2))
+    exits = replace(rules.exits, at_end=closes_at_end, stop_loss_rate=0.2, atr=AtrDistances(), trailing_start_rate=None)
+    rules = replace(rules, sizing=Sizing(), exits=exits)
     backtest = make_request(engine=EngineName.EVENT_DRIVEN, rules=rules, strategy=CrossoverParams(fast=2, slow=5))
     swept: dict[str, list[Any]] = {
         "trailing_stop": [0.01, 0.02, 0.4, 0.1],
@@ -101,6 +110,69 @@ def test_rows_of_swept_stops_equal_single_runs(rules: TradingRules, bars: Bars, 
     }
     request, values = build_sweep(backtest, swept)
     assert_rows_agree(request, values, bars)
+
+
+@given(RULES, market_bars)
+def test_rows_of_distances_equal_single_runs(rules: TradingRules, bars: Bars) -> None:
+    exits = Exits(atr=AtrDistances(take_profit=3.0, trailing_stop=2.0), max_bars=rules.exits.max_bars)
+    rules = replace(rules, sizing=Sizing(), exits=exits)
+    backtest = make_request(engine=EngineName.EVENT_DRIVEN, rules=rules, strategy=CrossoverParams(fast=2, slow=5))
+    swept: dict[str, list[Any]] = {
+        "stop_loss_atr": [1.0, 0.5, 3.0, 1.0],
+        "trailing_stop_atr": [4.0, 1.5, 2.0, 0.3],
+        "atr_bars": [14, 2, 14, 5],
+        "risk_percent": [0.01, 0.5, 0.02, 1.0],
+    }
+    request, values = build_sweep(backtest, swept)
+    assert_rows_agree(request, values, bars)
+
+
+@given(RULES, market_bars)
+def test_rows_of_exchange_rules_equal_single_runs(rules: TradingRules, bars: Bars) -> None:
+    rules = replace(rules, exchange=ExchangeRules())
+    backtest = make_request(engine=EngineName.EVENT_DRIVEN, rules=rules, strategy=CrossoverParams(fast=2, slow=5))
+    swept: dict[str, list[Any]] = {
+        "tick_size": [0.01, 0.3, 7.0],
+        "step_size": [0.1, 0.001, 3.0],
+        "min_notional": [10.0, 5_000.0, 1.0],
+    }
+    request, values = build_sweep(backtest, swept)
+    assert_rows_agree(request, values, bars)
+
+
+@given(FUNDED, market_bars, st.booleans())
+def test_rows_of_swept_funding_equal_single_runs(rules: TradingRules, bars: Bars, has_gaps: bool) -> None:
+    rules = replace(rules, margin=Margin())
+    backtest = make_request(engine=EngineName.EVENT_DRIVEN, rules=rules, strategy=CrossoverParams(fast=2, slow=5))
+    if has_gaps:
+        slots = np.cumsum(np.random.default_rng(len(bars)).choice([1, 1, 1, 7], len(bars)))
+        bars = replace(bars, open_time_ms=slots.astype(np.int64) * bars.interval.milliseconds)
+    swept: dict[str, list[Any]] = {
+        "funding_rate": [0.0001, -0.03, 0.0, 0.03, 0.003],
+        "leverage": [1.0, 1.0, 1.0, 20.0, 125.0],
+        "fees": [0.0, 0.001, 0.001, 0.0, 0.01],
+    }
+    request, values = build_sweep(backtest, swept)
+    assert_rows_agree(request, values, bars)
+
+
+def test_rows_of_a_funding_history_equal_single_runs() -> None:
+    bars = random_bars(300, seed=5, interval="6h")
+    times = int(bars.open_time_ms[0]) + 8 * 3_600_000 * np.arange(200)
+    rates = build_rates(times, np.random.default_rng(5).normal(0, 0.001, 200))
+    history = Funding(kind=FundingKind.HISTORY, history="mine").with_rates(rates)
+    rules = TradingRules(fill=FillTiming.NEXT_OPEN, direction=Direction.BOTH, funding=history)
+    backtest = make_request(engine=EngineName.EVENT_DRIVEN, rules=rules, strategy=CrossoverParams(fast=2, slow=5))
+    request, values = build_sweep(backtest, {"fast": [2, 3, 4], "leverage": [1.0, 5.0, 20.0]})
+    assert_rows_agree(pickle.loads(pickle.dumps(request)), values, bars)  # as a worker of a cluster gets it
+
+
+def test_rows_of_funding_that_only_some_pay() -> None:
+    backtest = make_request(engine=EngineName.EVENT_DRIVEN, strategy=CrossoverParams(fast=2, slow=5))
+    bars = random_bars(300, seed=3, interval="1h")
+    request, values = build_sweep(backtest, {"funding": ["CONSTANT"] * 3, "funding_rate": [0.001, 0.0, -0.001]})
+    found = assert_rows_agree(request, values, bars)
+    assert np.unique(found.rows.figures[:, 0]).size == 3
 
 
 @given(st.sampled_from(FillTiming), st.sampled_from(["SHORT", "BOTH"]), market_bars)

@@ -16,8 +16,11 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
+from src.domain.atr_exits import AtrDistances
 from src.domain.bars import Bars
-from src.domain.intervals import DAY_MS, Interval
+from src.domain.exchange_rules import ExchangeRules
+from src.domain.funding import Funding, FundingKind
+from src.domain.intervals import Interval
 from src.domain.ladders import AddEntry, TakeProfit
 from src.domain.order_rules import EntryOrder, EntryType, Exits, Margin, Sizing
 from src.domain.signals import Action, Signals, StrategyDescription
@@ -45,6 +48,7 @@ def rules(
     risk: float | None = None,
     leverage: float = 1.0,
     maintenance: float = 0.0,
+    funding: float | None = None,
     direction: Direction = Direction.LONG,
     entry: EntryType = EntryType.MARKET,
     offset: float = 0.0,
@@ -57,11 +61,18 @@ def rules(
     adds: Sequence[tuple[float, float]] = (),
     trail: float | None = None,
     trail_from: float | None = None,
+    stop_atr: float | None = None,
+    target_atr: float | None = None,
+    trail_atr: float | None = None,
+    atr_bars: int = 14,
     break_even: float | None = None,
     max_bars: int | None = None,
     on_signal: bool = True,
     at_end: bool = False,
     cooldown: int = 0,
+    tick: float | None = None,
+    step: float | None = None,
+    least: float | None = None,
     intrabar: IntrabarPolicy = IntrabarPolicy.PESSIMISTIC,
 ) -> TradingRules:
     """Return trading rules in one line; without costs and with all cash by default.
@@ -77,6 +88,7 @@ def rules(
         slippage_rate=slippage,
         sizing=Sizing(fixed_units=units, equity_fraction=percent, quote_amount=quote, risk_fraction=risk),
         margin=Margin(leverage=leverage, maintenance_rate=maintenance),
+        funding=Funding() if funding is None else Funding(kind=FundingKind.CONSTANT, rate=funding),
         direction=direction,
         entry=EntryOrder(
             type=entry,
@@ -95,12 +107,14 @@ def rules(
             ),
             trailing_stop_rate=trail,
             trailing_start_rate=trail_from,
+            atr=AtrDistances(stop_loss=stop_atr, take_profit=target_atr, trailing_stop=trail_atr, bars=atr_bars),
             break_even_rate=break_even,
             max_bars=max_bars,
             on_signal=on_signal,
             at_end=at_end,
             cooldown_bars=cooldown,
         ),
+        exchange=ExchangeRules(tick_size=tick, step_size=step, min_notional=least),
         intrabar=intrabar,
     )
 
@@ -117,28 +131,39 @@ class Picture:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
-    """One case: rules, a picture, and what the run must report beside its fills."""
+    """One case: rules, a picture, and what the run must report beside its fills.
+
+    The bars are of `interval`, the first one opens at 00:00; `slots` are their numbers if some are missing. `funding`
+    is what each trade paid.
+    """
 
     name: str
     rules: TradingRules
     table: str
     ambiguous_bars: int = 0
     reduced_entries: int = 0
+    dropped_entries: int = 0
     is_liquidated: bool = False
     liquidations: int | None = None
     volume: float = 1.0
+    interval: str = "1d"
+    slots: tuple[int, ...] | None = None
+    funding: tuple[float, ...] | None = None
 
     def play(self) -> Simulation:
         """Run the engine on the picture and compare."""
-        picture = read(self.table, self.volume)
+        picture = read(self.table, self.volume, interval=self.interval, slots=self.slots)
         simulation = EventDrivenEngine().run(picture.bars, picture.signals, self.rules)
         assert fills_of(simulation) == [rounded(fill) for fill in picture.fills]
         for bar, expected_equity in picture.equity.items():
             assert simulation.equity[bar] == pytest.approx(expected_equity, rel=1e-12, abs=1e-9), f"equity at bar {bar}"
         assert simulation.ambiguous_bars == self.ambiguous_bars
         assert simulation.reduced_entries == self.reduced_entries
+        assert simulation.dropped_entries == self.dropped_entries
         assert simulation.is_liquidated is self.is_liquidated
         assert simulation.liquidations == (self.is_liquidated if self.liquidations is None else self.liquidations)
+        if self.funding is not None:
+            assert simulation.trades["funding"].tolist() == pytest.approx(self.funding, rel=1e-12, abs=1e-9)
         return simulation
 
 
@@ -165,7 +190,7 @@ def rounded(fill: ExpectedFill) -> ExpectedFill:
     return bar, side, round(quantity, 9), round(price, 9), round(fee, 9), reason
 
 
-def read(table: str, volume: float) -> Picture:
+def read(table: str, volume: float, *, interval: str = "1d", slots: tuple[int, ...] | None = None) -> Picture:
     """Read a drawn table."""
     rows = [[cell.strip() for cell in line.split("|")] for line in table.strip().splitlines()]
     assert rows[0][0].split() == ["open", "high", "low", "close"], "the first line names the columns"
@@ -177,8 +202,8 @@ def read(table: str, volume: float) -> Picture:
     return Picture(
         bars=Bars(
             symbol="DRAWN",
-            interval=Interval.named("1d"),
-            open_time_ms=np.arange(len(rows), dtype=np.int64) * DAY_MS,
+            interval=Interval.named(interval),
+            open_time_ms=np.array(slots or range(len(rows)), dtype=np.int64) * Interval.named(interval).milliseconds,
             open=prices[:, 0],
             high=prices[:, 1],
             low=prices[:, 2],

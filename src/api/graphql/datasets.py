@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import strawberry
 
+from src.api.graphql.enums import DatasetKind
 from src.api.graphql.quality import DataQuality, quality_of
 from src.api.graphql.types import described
 from src.domain.datasets import Dataset
@@ -38,7 +39,8 @@ class UploadBarsInput:
 
 @strawberry.type(description="A user's dataset.")
 class UploadedBars:
-    name: str = described("Name that backtests of this user give as source.")
+    name: str = described("Name that backtests of this user give as source, or as fundingHistory.")
+    kind: DatasetKind = described("Whether it has bars or rates of funding.")
     user_id: str = described("Whose they are.")
     symbol: str = described("Trading symbol.")
     interval: str = described("Bar length, as declared or detected.")
@@ -55,6 +57,7 @@ class UploadedBars:
 def uploaded_bars_of(dataset: Dataset) -> UploadedBars:
     return UploadedBars(
         name=dataset.name,
+        kind=dataset.kind,
         user_id=dataset.user_id,
         symbol=dataset.symbol,
         interval=dataset.interval.name,

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import strawberry
 from strawberry.types.enum import StrawberryEnumDefinition
 
+from src.domain.datasets import DatasetKind
+from src.domain.funding import FundingKind
 from src.domain.jobs import JobKind, JobState, StageName
 from src.domain.order_rules import EntryType
 from src.domain.parameters import parameters_of
@@ -20,11 +22,13 @@ from src.strategies.registry import PARAMS
 
 __all__ = [
     "Comparison",
+    "DatasetKind",
     "Direction",
     "EngineName",
     "EntryType",
     "FillReason",
     "FillTiming",
+    "FundingKind",
     "Goal",
     "IntrabarPolicy",
     "JobKind",
@@ -94,7 +98,23 @@ _declare(
     {
         IntrabarPolicy.PESSIMISTIC: "The stop; a target only if it was certainly hit after the entry.",
         IntrabarPolicy.OPTIMISTIC: "The target; a stop only if it was certainly hit after the entry.",
+        IntrabarPolicy.NEAREST: "What comes first on the way from the open to the nearer extreme, then to the other.",
     },
+)
+_declare(
+    FundingKind,
+    "What an open position pays at 00:00, 08:00 and 16:00 UTC; shorts get what longs pay.",
+    {
+        FundingKind.NONE: "Nothing, as on a spot market.",
+        FundingKind.CONSTANT: "fundingRate of its value.",
+        FundingKind.HISTORY: "The rates of fundingHistory, each at its own time.",
+    },
+    name="Funding",
+)
+_declare(
+    DatasetKind,
+    "What the rows of a dataset are.",
+    {DatasetKind.BARS: "Bars.", DatasetKind.FUNDING: "Rates of funding."},
 )
 _declare(
     OutputKind,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Annotated, Any, TypeVar
 
@@ -72,6 +73,16 @@ class CrossCheck:
     largest_equity_difference: float = described("Largest relative difference of equity, a ratio.")
 
 
+@strawberry.type(description="What bars shorter than the interval settled, beside the run without them.")
+class Detail:
+    interval: str = described("Length of the shorter bars.")
+    resolved_bars: int = described("Bars that were traded by the shorter bars inside them, a count.")
+    unresolved_bars: int = described("Bars whose shorter bars are missing or do not make up the bar, a count.")
+    ambiguous_bars_without: int = described("Bars in which `intrabar` decides without the shorter bars, a count.")
+    total_return_without: float = described("Total return without the shorter bars, in per cent.")
+    fingerprint: str | None = described("SHA-256 of the shorter bars that were read; null if there were none.")
+
+
 @strawberry.type(description="The version of a part that the numbers depend on.")
 class Version:
     name: str = described("Name of the program or library.")
@@ -102,6 +113,7 @@ class Run:
     warnings: list[str] = described("Reasons to doubt the figures, in full sentences.")
     data_fingerprint: str = described("SHA-256 of the bars, warm-up included.")
     model_sha256: str | None = described("SHA-256 of the model file.")
+    funding_fingerprint: str | None = described("SHA-256 of the rates of the funding history; null without one.")
     versions: list[Version] = described("Versions of what the numbers depend on.")
     verdict_level: VerdictLevelType | None = described(
         "Whether to believe it: the level of the judgement's verdict; null for results of earlier versions."
@@ -130,11 +142,13 @@ class BacktestSummary(Run):
 class BacktestResult(Run):
     total_fills: int = described("Orders executed, a count.")
     reduced_entries: int = described("Entries cut to what the cash allowed, a count.")
+    dropped_entries: int = described("Entries too small for the exchange, or without their exits, a count.")
     ambiguous_bars: int = described("Bars in which `intrabar` decided what was hit, a count.")
     liquidations: int = described("Positions that were liquidated, a count.")
     is_liquidated: bool = described("Whether equity reached zero, which ended the trading.")
     timings: list[Timing] = described("How long each step took.")
     cross_check: CrossCheck | None = described("Comparison of both engines; null if it was not requested.")
+    detail: Detail | None = described("What `detailInterval` settled; null if it was not given.")
     data_quality: DataQuality = described("Quality of the bars.")
     judgement: JudgementType | None = described(
         "Whether to believe the result, and why; null for results of earlier versions."
@@ -289,11 +303,13 @@ def result_of(result: runs.BacktestResult, *, max_rows: int | None = None) -> Ba
         **shared,
         total_fills=len(simulation.fills),
         reduced_entries=simulation.reduced_entries,
+        dropped_entries=simulation.dropped_entries,
         ambiguous_bars=simulation.ambiguous_bars,
         liquidations=simulation.liquidations,
         is_liquidated=simulation.is_liquidated,
         timings=[Timing(step=step, milliseconds=elapsed) for step, elapsed in result.timings_ms.items()],
         cross_check=None if result.cross_check is None else _cross_check_of(result.cross_check),
+        detail=None if result.detail is None else Detail(**dataclasses.asdict(result.detail)),
         data_quality=quality_of(result.quality),
         judgement=result.judgement,
         in_sample=result.in_sample,
@@ -356,6 +372,7 @@ def _shared(run: runs.BacktestResult | runs.ResultSummary, description: Strategy
         "verdict_level": run.verdict_level,
         "out_of_sample_level": run.out_of_sample_level,
         "model_sha256": prints.model,
+        "funding_fingerprint": prints.funding,
         "versions": [Version(name=name, version=version) for name, version in prints.versions.items()],
         **{name: getattr(metrics, name) for name in HEAD_METRICS},
     }

@@ -118,7 +118,8 @@ class Trade:
         "close."
     )
     exit_fee: float = described("Fees of the exits, in the quote currency.")
-    profit: float = described("Profit after all fees, in the quote currency.")
+    funding: float = described("Funding that it paid, in the quote currency; negative if it got more.")
+    profit: float = described("Profit after all fees and funding, in the quote currency.")
     return_rate: float | None = described("Profit ÷ (entry price × quantity) × 100, per cent.", name="return")
     bars_held: int = described("Exit bar − entry bar, in bars.")
     is_open: bool = described("Whether units are still held at the last bar.")

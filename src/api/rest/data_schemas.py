@@ -121,7 +121,8 @@ class DownloadAnswer(Answer):
 class DatasetAnswer(Answer):
     """A user's dataset."""
 
-    name: str = Field(description="Name that backtests give as source.")
+    name: str = Field(description="Name that backtests give as source, or as funding_history.")
+    kind: str = Field(description="BARS, or FUNDING for rates of funding.")
     user_id: str = Field(description="Whose they are.")
     symbol: str = Field(description="Trading symbol.")
     interval: str = at("interval.name", "Bar length, as declared or detected.")

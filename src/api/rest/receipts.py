@@ -57,6 +57,9 @@ class KeySetAnswer(BaseModel):
     keys: list[PublicKey] = Field(description="Public keys.")
 
 
+_FINGERPRINTS: Final = ("data_fingerprint", "model_sha256", "funding_fingerprint", "versions", "origin")
+
+
 @router.get(
     "/api/backtests/{result_id}/receipt",
     summary="Read a signed receipt",
@@ -97,7 +100,7 @@ def build_payload(result: BacktestResult) -> dict[str, object]:
         "id": result.id,
         "created_at": shown["created_at"],
         "request": {name: shown[name] for name in ("user_id", "symbol", "interval", "engine", "settings", "strategy")},
-        "fingerprints": {name: shown[name] for name in ("data_fingerprint", "model_sha256", "versions", "origin")},
+        "fingerprints": {name: shown[name] for name in _FINGERPRINTS},
         "metrics": shown["metrics"],
         "judgement": None if result.judgement is None else JudgementAnswer.of(result.judgement),
         "in_sample": None if result.in_sample is None else SampleAnswer.of(result.in_sample),

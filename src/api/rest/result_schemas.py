@@ -78,7 +78,8 @@ class TradeRow(BaseModel):
     )
     exit_fee: float = Field(description="Quote currency; while open, of partial exits.")
     exit_reason: _Reason | None = Field(description="Of the last exit, as a fill's reason; null while open.")
-    profit: float = Field(description="After all fees, quote currency.")
+    funding: float = Field(description="What the position paid, quote currency; negative if it got more.")
+    profit: float = Field(description="After all fees and funding, quote currency.")
     return_: float = Field(alias="return", description="Profit ÷ (entry price × quantity) × 100, per cent.")
     bars_held: int = Field(description="Bars from entry to exit.")
     is_open: bool = Field(description="Whether it was still open at the last bar.")
@@ -227,6 +228,9 @@ class SummaryAnswer(_HeadMetrics):
     warnings: list[str] = Field(description="Reasons to doubt the figures, in full sentences.")
     data_fingerprint: str = at("run.fingerprints.bars", "SHA-256 of the bars, warm-up included.")
     model_sha256: str | None = at("run.fingerprints.model", "SHA-256 of the model file; null without one.")
+    funding_fingerprint: str | None = at(
+        "run.fingerprints.funding", "SHA-256 of the rates of the funding history; null without one."
+    )
     versions: list[Version] = Field(description="Name and version of what the numbers depend on.")
 
 
@@ -246,6 +250,17 @@ class CrossCheckAnswer(Answer):
     largest_equity_difference: float = Field(description="Largest relative difference of equity, a ratio.")
 
 
+class DetailAnswer(Answer):
+    """What bars shorter than the interval settled, beside the run without them."""
+
+    interval: str = Field(description="Length of the shorter bars.")
+    resolved_bars: int = Field(description="Bars that were traded by the shorter bars inside them.")
+    unresolved_bars: int = Field(description="Bars whose shorter bars are missing or do not make up the bar.")
+    ambiguous_bars_without: int = Field(description="Bars in which intrabar decides without the shorter bars.")
+    total_return_without: float = Field(description="Total return without the shorter bars, in per cent.")
+    fingerprint: str | None = Field(description="SHA-256 of the shorter bars that were read; null if there were none.")
+
+
 _ABSENT: Final = "; absent if the result is read with rows=false."
 
 
@@ -254,6 +269,7 @@ class ResultAnswer(SummaryAnswer):
 
     total_fills: int = Field(description="Orders executed.")
     reduced_entries: int = at("run.simulation.reduced_entries", "Entries cut to what cash allowed.")
+    dropped_entries: int = at("run.simulation.dropped_entries", "Entries too small, or without their exits.")
     ambiguous_bars: int = at("run.simulation.ambiguous_bars", "Bars in which intrabar decided what was hit.")
     liquidations: int = at("run.simulation.liquidations", "Positions that were liquidated.")
     is_liquidated: bool = at("run.simulation.is_liquidated", "Whether losses ended the run.")
@@ -262,6 +278,7 @@ class ResultAnswer(SummaryAnswer):
     cross_check: CrossCheckAnswer | None = at(
         "run.cross_check", "Comparison of both engines; null if it was not requested."
     )
+    detail: DetailAnswer | None = at("run.detail", "What detail_interval settled; null if it was not given.")
     judgement: JudgementAnswer | None = at(
         "run.judgement", "Whether to believe the result, and why; null for results of earlier versions."
     )

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Final
 
 from src.api.components import Schema
+from src.domain.funding import FundingKind
 from src.domain.market import SIMULATED
 from src.domain.order_rules import EntryType, Sizing
 from src.domain.parameters import groups_of, parameters_of
@@ -67,12 +68,28 @@ def _trading_rules() -> list[Schema]:
             _with(entry={"enum": [EntryType.LIMIT, EntryType.STOP, EntryType.STOP_LIMIT]}),
         ),
         _any_of(_where(limit_offset={"enum": [0, None]}), _with(entry={"const": EntryType.STOP_LIMIT})),
-        _any_of(_absent("take_profit"), _where(take_profits={"enum": [[], None]})),
-        _any_of(_absent("trailing_start"), _with(trailing_stop=_GIVEN)),
+        _any_of(_absent("take_profit", "take_profit_atr"), _where(take_profits={"enum": [[], None]})),
+        _any_of(_absent("take_profit_atr"), _where(add_entries={"enum": [[], None]})),
+        *(_any_of(_absent(name), _absent(f"{name}_atr")) for name in ("stop_loss", "take_profit", "trailing_stop")),
+        _any_of(_absent("trailing_start"), _with(trailing_stop=_GIVEN), _with(trailing_stop_atr=_GIVEN)),
+        _any_of(
+            _where(funding={"enum": [FundingKind.NONE, None]}, funding_rate=_NULL, funding_history=_NULL),
+            {
+                "allOf": [
+                    _with(funding={"const": FundingKind.CONSTANT}, funding_rate=_GIVEN),
+                    _absent("funding_history"),
+                ]
+            },
+            {"allOf": [_with(funding={"const": FundingKind.HISTORY}, funding_history=_GIVEN), _absent("funding_rate")]},
+        ),
         _any_of(
             _absent("risk_percent"),
             _with(stop_loss=_GIVEN),
-            {"allOf": [_with(trailing_stop=_GIVEN), _absent("trailing_start")]},
+            _with(stop_loss_atr=_GIVEN),
+            *(
+                {"allOf": [_with(**{name: _GIVEN}), _absent("trailing_start")]}
+                for name in ("trailing_stop", "trailing_stop_atr")
+            ),
         ),
         _any_of(
             _with(engine={"const": EngineName.EVENT_DRIVEN}),

@@ -160,6 +160,7 @@ def trade_columns(trades: NDArray[np.void]) -> Columns:
         "exit_time": time_column(trades["exit_time_ms"]),
         "exit_price": float_column(trades["exit_price"]),
         "exit_fee": float_column(trades["exit_fee"]),
+        "funding": float_column(trades["funding"]),
         "profit": float_column(trades["profit"]),
         "return_rate": float_column(trades["return"] * 100),
         "bars_held": int_column(trades["bars_held"]),

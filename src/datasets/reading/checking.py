@@ -65,7 +65,7 @@ def check_rows(
     bars, quality = clean(klines, symbol=declared.symbol, interval=interval, now_ms=now_ms)
     if closes is None:
         quality = replace(quality, irregular_close_times=None)
-    warnings = (*describe_quality(quality, bars), *_describe_reading(rows, declared.symbol, forming))
+    warnings = (*describe_quality(quality, bars), *describe_reading(rows, declared.symbol, forming))
     _refuse_misread(quality, warnings, rows=len(times), last_ms=int(distinct[-1]))
     return bars, quality, warnings
 
@@ -108,7 +108,8 @@ def _close_times(rows: BarFileRows, interval: Interval) -> NDArray[np.int64] | N
     return closes if 2 * regular >= len(closes) else None
 
 
-def _describe_reading(rows: BarFileRows, symbol: str, forming: int) -> Iterator[str]:
+def describe_reading(rows: BarFileRows, symbol: str, forming: int = 0) -> Iterator[str]:
+    """Yield what there is to know about how the rows were read; `forming` of them are of bars that are not closed."""
     if rows.other_symbol is not None:
         yield f"The file's rows name the symbol {rows.other_symbol}; they were kept as {symbol}, as declared."
     if rows.is_zone_assumed:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from src.datasets.reading.table import NUMBER_ROLES, BarFileRejected
+from src.datasets.reading.table import NUMBER_ROLES, RATE, BarFileRejected
 from src.domain.error_text import quote_all
 
 KLINE_COLUMNS: Final = 12
@@ -16,7 +16,9 @@ _KLINE_POSITIONS: Final = {"time": 0, "open": 1, "high": 2, "low": 3, "close": 4
 
 _DATE: Final = "date"
 _CLOCK: Final = "time"
-_TELLING_TIME_NAMES: Final = ("opentime", "opendate", "timestamp", "datetime", "unix", "unixtime", "unixtimestamp")
+_TELLING_TIME_NAMES: Final = (
+    "opentime", "opendate", "fundingtime", "calctime", "timestamp", "datetime", "unix", "unixtime", "unixtimestamp",
+)  # fmt: skip
 _TIME_NAMES: Final = (*_TELLING_TIME_NAMES, _DATE, _CLOCK, "ts", "index", "unnamed0", "indexlevel0", "")
 """From the clearest name to the least clear; pandas gives the last ones to an index without a name."""
 _REPEATING_NAMES: Final = (*_TELLING_TIME_NAMES, _DATE)
@@ -29,7 +31,10 @@ _NAMES: Final[Mapping[str, tuple[str, ...]]] = {
     "close": ("close", "closeprice", "c"),
     "volume": ("volume", "vol", "basevolume", "v"),
     "close_time": ("closetime", "closedate"),
+    RATE: ("fundingrate", "lastfundingrate", "rate"),
 }
+"""The exchange's files of funding have `calc_time` and `last_funding_rate`, its endpoint `fundingTime` and
+`fundingRate`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,8 +50,8 @@ class TimeColumn:
 class Layout:
     """The positions of a file's columns.
 
-    `times` has `time`, and `close_time` if there is one; `numbers` each of `NUMBER_ROLES`; `again` further columns of
-    the time; `symbol` the column that names the symbol in each row.
+    `times` has `time`, and `close_time` if there is one; `numbers` each of `NUMBER_ROLES`, or `RATE` alone; `again`
+    further columns of the time; `symbol` the column that names the symbol in each row.
     """
 
     names: Sequence[str]
@@ -71,6 +76,8 @@ def kline_layout() -> Layout:
 def find_layout(header: Sequence[str], *, symbol: str) -> Layout:
     """Find the columns to read; of two volumes, take that of the traded asset of `symbol`.
 
+    A file with none of a bar's prices and a rate is one of funding.
+
     Raises BarFileRejected if a column is missing or ambiguous.
     """
     folded = [re.sub(r"[^a-z0-9]", "", name.lower()) for name in header]
@@ -83,10 +90,14 @@ def find_layout(header: Sequence[str], *, symbol: str) -> Layout:
             numbers[role] = position
     missing = [role for role in NUMBER_ROLES if role not in numbers]
     time, *again = _time_columns(header, folded)
+    rate = _first_of(header, folded, _NAMES[RATE], "the rate")
+    if rate is not None and numbers.keys() <= {"volume"}:
+        named = _first_of(header, folded, _SYMBOL_NAMES, "the symbol")
+        return Layout(names=header, times={"time": time}, numbers={RATE: rate}, again=again, symbol=named)
     if missing:
         raise BarFileRejected(
             "The header names no column for {missing}. It has {header}. Allowed: Date, Open, High, Low, Close, Volume, "
-            "or the exchange's twelve columns.",
+            "or the exchange's twelve columns; or Date and Rate, of funding.",
             missing=tuple(missing),
             header=quote_all(header),
         )

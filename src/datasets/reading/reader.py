@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from src.concurrency.child_process import KillSwitch, start_child
 from src.concurrency.fair_queue import FairQueue, Refusals
-from src.datasets.reading.table import NUMBER_ROLES, Fault
+from src.datasets.reading.table import NUMBER_ROLES, RATE, Fault
 from src.datasets.reading.worker import Task
 from src.domain.datasets import BarFileDeclaration
 from src.domain.error_text import FieldName, Piece, Written
@@ -148,11 +148,13 @@ def _read_answer(answer: IO[bytes], max_rows: int) -> BarFileRows:
     if "rejected" in head:
         raise _rejection(list(head["rejected"]), str(head["fault"]), str(head["field"]))
     rows, kinds = int(head["rows"]), dict(head["columns"])
-    if not 0 < rows <= max_rows or not {"time", *NUMBER_ROLES} <= set(kinds) <= {"time", "close_time", *NUMBER_ROLES}:
-        raise ValueError("the reader's reply is not a table of bars")
+    of_bars = {"time", *NUMBER_ROLES}
+    is_known = of_bars <= set(kinds) <= {"close_time", *of_bars} or set(kinds) == {"time", RATE}
+    if not 0 < rows <= max_rows or not is_known:
+        raise ValueError("the reader's reply is not a table of bars or rates")
     columns = {}
     for role in kinds:
-        dtype = np.dtype("<f8" if role in NUMBER_ROLES else "<i8")
+        dtype = np.dtype("<f8" if role in (*NUMBER_ROLES, RATE) else "<i8")
         content = answer.read(rows * dtype.itemsize)
         columns[role] = np.frombuffer(content, dtype=dtype, count=rows)
     if answer.read(1):

@@ -14,6 +14,9 @@ from src.domain.datasets import DateFormat, DecimalMark, TimeUnit
 from src.domain.error_text import FieldName, Template
 
 NUMBER_ROLES = ("open", "high", "low", "close", "volume")
+"""The numbers of bars."""
+RATE = "rate"
+"""The number of a file of funding rates, which has no others."""
 _MAX_NAMED = 3
 
 Columns: TypeAlias = dict[str, NDArray[np.int64] | NDArray[np.float64]]
@@ -101,7 +104,7 @@ class Findings:
 class BarTable:
     """The rows of a file, in its order: times in milliseconds since the epoch, UTC; NaN for cells that are no numbers.
 
-    `columns` has `time` and each of `NUMBER_ROLES`, and `close_time` if the file has it.
+    `columns` has `time` and each of `NUMBER_ROLES`, and `close_time` if the file has it; or `time` and `RATE`.
     """
 
     columns: Columns

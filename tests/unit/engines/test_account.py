@@ -104,7 +104,7 @@ def test_equity_is_cash_and_the_position_at_its_price() -> None:
     assert account.mark_to_market(100.0, -2.0, 30.0) == 40.0
 
 
-@pytest.mark.parametrize("stop_rate", [5e-324, 1e-300])
-def test_risk_of_a_tiny_distance_takes_all_cash(stop_rate: float) -> None:
-    purchase = account.purchase_at_risk(1e-3, stop_rate, 1000.0, 0.4, 0.0, 1.0)
+@pytest.mark.parametrize("loss", [0.0, 1e-300])
+def test_risk_of_a_tiny_distance_takes_all_cash(loss: float) -> None:
+    purchase = account.purchase_at_risk(1e-3, loss, 1000.0, 0.4, 0.0, 1.0)
     assert purchase == (2500.0, 0.0, True)

@@ -31,9 +31,9 @@ def test_empty_book_has_cash_and_no_order() -> None:
     (book,) = create_book(1000.0)
     assert book["cash"] == 1000.0
     assert book["time_exit_bar"] == NEVER
-    assert math.isnan(book["stop_level"])
-    assert math.isnan(book["target_level"])
-    others = set(BOOK_DTYPE.names or ()) - {"cash", "time_exit_bar", "stop_level", "target_level"}
+    levels = {"stop_level", "target_level", "trail_distance"}
+    assert all(math.isnan(book[name]) for name in levels)
+    others = set(BOOK_DTYPE.names or ()) - levels - {"cash", "time_exit_bar"}
     assert {name: float(book[name]) for name in others} == dict.fromkeys(others, 0.0)
 
 

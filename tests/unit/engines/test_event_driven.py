@@ -137,8 +137,9 @@ def test_bars_of_the_other_policy_decide_otherwise(
 ) -> None:
     bars, signals = market
     engine, n = EventDrivenEngine(), len(bars)
-    [policy] = [policy for policy in IntrabarPolicy if policy is not rules.intrabar]
-    other = replace(rules, intrabar=policy)
+    first, second = IntrabarPolicy.PESSIMISTIC, IntrabarPolicy.OPTIMISTIC
+    rules = replace(rules, intrabar=data.draw(st.sampled_from([first, second])))
+    other = replace(rules, intrabar=second if rules.intrabar is first else first)
 
     def equity(rules: TradingRules, changed: Sequence[int]) -> list[float]:
         return list(engine.run_settled(bars, signals, rules, changed).equity)

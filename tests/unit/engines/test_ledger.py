@@ -25,12 +25,14 @@ FILLS = [
 def fills_of(rows: list[tuple[int, Side, float, float, float, FillReason]]) -> NDArray[np.void]:
     """Return fills of which each second one closes a position."""
     return np.array(
-        [(bar, TIMES_MS[bar], *rest, place // 2) for place, (bar, *rest) in enumerate(rows)], dtype=FILL_DTYPE
+        [(bar, TIMES_MS[bar], *rest, place // 2, 0.0) for place, (bar, *rest) in enumerate(rows)], dtype=FILL_DTYPE
     )
 
 
 def test_trades_by_hand() -> None:
-    trades = pair_trades(fills_of(FILLS), TIMES_MS, 25.0)
+    fills = fills_of(FILLS)
+    fills["funding"][3] = 1.5
+    trades = pair_trades(fills, TIMES_MS, 25.0, open_funding=-0.25)
     columns = {name: trades[name].tolist() for name in trades.dtype.names}
     assert columns == {
         "direction": [1, -1, 1],
@@ -43,12 +45,13 @@ def test_trades_by_hand() -> None:
         "exit_time_ms": [3 * HOUR_MS, 8 * HOUR_MS, 9 * HOUR_MS],
         "exit_price": [110.0, 60.0, 25.0],
         "exit_fee": [2.0, 0.25, 0.0],
-        # 2 × 10 − 3; 4 × −10 − 0.75; 5 × 5 − 3.
-        "profit": [17.0, -40.75, 22.0],
-        "return": [17 / 200, -40.75 / 200, 22 / 100],
+        # 2 × 10 − 3; 4 × −10 − 0.75 − 1.5; 5 × 5 − 3 + 0.25.
+        "profit": [17.0, -42.25, 22.25],
+        "return": [17 / 200, -42.25 / 200, 22.25 / 100],
         "bars_held": [2, 5, 1],
         "is_open": [False, False, True],
         "exit_reason": [FillReason.TAKE_PROFIT, FillReason.STOP_LOSS, -1],
+        "funding": [0.0, 1.5, -0.25],
     }
 
 

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 
+from src.domain.atr_exits import AtrDistances
+from src.domain.exchange_rules import ExchangeRules
+from src.domain.funding import Funding, FundingKind
 from src.domain.ladders import AddEntry, TakeProfit
 from src.domain.order_rules import EntryOrder, EntryType, Exits, Margin, Sizing
 from src.domain.trading import Direction, FillTiming, IntrabarPolicy, TradingRules
 from src.engines.orders import LIMIT_ENTRY, MARKET_ENTRY, STOP_ENTRY, STOP_LIMIT_ENTRY
+from src.engines.paths import NEAREST, OPTIMISTIC, PESSIMISTIC
 from src.engines.plan import NEVER, Plan, build_plan
 
 
@@ -34,6 +39,7 @@ def test_every_rule_is_in_the_plan() -> None:
             stop_loss_rate=0.05,
             take_profits=(TakeProfit(rate=0.01, portion=0.5), TakeProfit(rate=0.02, after_bars=7)),
             trailing_stop_rate=0.07,
+            atr=AtrDistances(bars=3),
             trailing_start_rate=0.09,
             break_even_rate=0.1,
             max_bars=8,
@@ -42,13 +48,22 @@ def test_every_rule_is_in_the_plan() -> None:
             cooldown_bars=11,
         ),
         margin=Margin(leverage=4.0, maintenance_rate=0.1),
+        exchange=ExchangeRules(tick_size=0.05, step_size=2.5, min_notional=7.0),
+        funding=Funding(kind=FundingKind.CONSTANT, rate=-0.0003),
         intrabar=IntrabarPolicy.OPTIMISTIC,
     )
     plan = build_plan(rules)
-    assert math.isnan(plan.quote_amount)
-    assert math.isnan(plan.risk_fraction)
-    assert math.isnan(plan.take_profit_rate)
-    assert plan._replace(quote_amount=0.0, risk_fraction=0.0, take_profit_rate=0.0) == Plan(
+    unused = (
+        "quote_amount",
+        "risk_fraction",
+        "first_stop_atr",
+        "stop_loss_atr",
+        "take_profit_atr",
+        "trailing_stop_atr",
+        "take_profit_rate",
+    )
+    assert all(math.isnan(getattr(plan, name)) for name in unused)
+    assert plan._replace(**dict.fromkeys(unused, 0.0)) == Plan(
         fee_rate=0.01,
         maker_fee_rate=-0.005,
         slippage_rate=0.02,
@@ -57,8 +72,10 @@ def test_every_rule_is_in_the_plan() -> None:
         quote_amount=0.0,
         risk_fraction=0.0,
         first_stop_rate=0.05,
+        first_stop_atr=0.0,
         margin_rate=0.25,
         maintenance_rate=0.1,
+        funding_rate=-0.0003,
         allowed_side=-1,
         is_filled_at_close=True,
         entry_kind=STOP_LIMIT_ENTRY,
@@ -69,6 +86,10 @@ def test_every_rule_is_in_the_plan() -> None:
         stop_loss_rate=0.05,
         take_profit_rate=0.0,
         trailing_stop_rate=0.07,
+        uses_atr=False,
+        stop_loss_atr=0.0,
+        take_profit_atr=0.0,
+        trailing_stop_atr=0.0,
         trailing_start_rate=0.09,
         break_even_rate=0.1,
         moves_stops=True,
@@ -76,13 +97,18 @@ def test_every_rule_is_in_the_plan() -> None:
         cooldown_bars=11,
         exits_on_signal=False,
         closes_at_end=True,
-        is_optimistic=True,
         has_rungs=True,
         target_count=2,
         targets=((0.01, 0.5, 0), (0.02, math.inf, 7), *[(math.nan,) * 3] * 14),
         addition_count=1,
         additions=((-0.25, 2.0), *[(math.nan,) * 2] * 15),
         most_fills=5,
+        intrabar=OPTIMISTIC,
+        tick_numerator=1.0,
+        tick_denominator=20.0,
+        step_numerator=5.0,
+        step_denominator=2.0,
+        min_notional=7.0,
     )
 
 
@@ -100,10 +126,24 @@ def test_rules_not_given_are_nan_or_never() -> None:
     assert (plan.max_bars, plan.equity_fraction, plan.entry_life_bars) == (NEVER, 1.0, 1)
     assert all(map(math.isnan, (plan.first_stop_rate, plan.trailing_start_rate, plan.break_even_rate)))
     assert plan.moves_stops is False
-    assert (plan.margin_rate, plan.maintenance_rate) == (1.0, 0.004)
+    assert all(map(math.isnan, (plan.tick_numerator, plan.step_numerator, plan.min_notional)))
+    assert (plan.margin_rate, plan.maintenance_rate, plan.funding_rate) == (1.0, 0.004, 0.0)
     assert (plan.exits_on_signal, plan.closes_at_end, plan.cooldown_bars) == (True, False, 0)
     assert (plan.has_rungs, plan.most_fills) == (False, 2)
-    assert (plan.is_filled_at_close, plan.is_optimistic, plan.entry_kind) == (False, False, MARKET_ENTRY)
+    assert (plan.is_filled_at_close, plan.intrabar, plan.entry_kind) == (False, PESSIMISTIC, MARKET_ENTRY)
+
+
+def test_distances_in_ranges_are_in_the_plan() -> None:
+    exits = Exits(atr=AtrDistances(stop_loss=3.0, take_profit=4.0, trailing_stop=2.5, bars=7))
+    plan = build_plan(TradingRules(fill=FillTiming.NEXT_OPEN, exits=exits))
+    assert (plan.uses_atr, plan.stop_loss_atr, plan.take_profit_atr, plan.trailing_stop_atr) == (True, 3.0, 4.0, 2.5)
+    assert (plan.first_stop_atr, plan.moves_stops) == (2.5, True)
+    late = build_plan(TradingRules(fill=FillTiming.NEXT_OPEN, exits=replace(exits, trailing_start_rate=0.1)))
+    assert late.first_stop_atr == 3.0
+
+
+def test_nearest_policy_is_in_the_plan() -> None:
+    assert build_plan(TradingRules(fill=FillTiming.NEXT_OPEN, intrabar=IntrabarPolicy.NEAREST)).intrabar == NEAREST
 
 
 def test_fraction_of_equity_is_in_the_plan() -> None:

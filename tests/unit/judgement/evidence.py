@@ -74,7 +74,7 @@ def make_evidence(**changes: Any) -> Evidence:
     }  # fmt: skip
     whole: dict[str, Any] = {
         "leaks": None, "fill_band": None, "gaps_traded": (), "engines_differ": 0, "is_simulated": False,
-        "reduced_entries": 0, "has_model": False, "not_checked": (),
+        "reduced_entries": 0, "dropped_entries": 0, "has_model": False, "not_checked": (),
     }  # fmt: skip
     for name, value in changes.items():
         owners = [key for key, part in parts.items() if name in part.__dataclass_fields__]
@@ -97,6 +97,11 @@ def rows(**changes: Any) -> dict[str, Any]:
 
 def trained(bars_seen: int) -> TrainingOverlap:
     return replace(TRAINING, bars_seen=bars_seen, share_seen=bars_seen / 1_000, bars_after=1_000 - bars_seen)
+
+
+def before_training(bars: int) -> TrainingOverlap:
+    """Return a training window that begins after so many of the bars, and holds none of them."""
+    return replace(TRAINING, trained_from_ms=1_704_067_200_000, bars_before=bars, bars_seen=0, bars_after=0)
 
 
 def signals(**changes: Any) -> SignalChanges:

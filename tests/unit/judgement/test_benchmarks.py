@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from src.domain.annualization import Annualization, AnnualizationSettings, annualize
 from src.domain.bars import Bars
 from src.domain.errors import InvalidInput
+from src.domain.exchange_rules import ExchangeRules
+from src.domain.funding import Funding, FundingKind
 from src.domain.ladders import TakeProfit
 from src.domain.order_rules import EntryOrder, EntryType, Exits, Sizing
 from src.domain.signals import Signals, StrategyDescription
@@ -38,6 +40,7 @@ run = EventDrivenEngine().run
 NEXT_OPEN = TradingRules(fill=FillTiming.NEXT_OPEN)
 SETTINGS = AnnualizationSettings(risk_free_rate=0.03)
 FIXED = Sizing(fixed_units=1.0)
+FUNDING = Funding(kind=FundingKind.CONSTANT, rate=0.0005)
 
 
 def year_of(bars: Bars) -> Annualization:
@@ -95,6 +98,13 @@ def test_holding_the_market_ignores_the_orders() -> None:
     units = 10_000 / 1.001 / (bars.open[1] * 1.001)
     assert held is not None
     assert held.total_return == pytest.approx((units * bars.close[-1] / 10_000 - 1) * 100, rel=1e-9)
+
+
+def test_market_is_held_without_funding() -> None:
+    bars = random_bars(60, seed=1)
+    assert run(bars, signals_of(1, *[0] * 59), replace(NEXT_OPEN, funding=FUNDING)).trades["funding"][0] != 0
+    held = hold_market(bars, replace(NEXT_OPEN, funding=FUNDING), year_of(bars), run)
+    assert held == hold_market(bars, NEXT_OPEN, year_of(bars), run)
 
 
 def test_market_that_cannot_be_bought_is_not_held() -> None:
@@ -166,7 +176,9 @@ def test_scaled_equity_equals_whole_run(fill: FillTiming) -> None:
     "changes",
     [
         {"sizing": FIXED}, {"direction": Direction.BOTH}, {"exits": Exits(stop_loss_rate=0.1)},
-        {"entry": EntryOrder(type=EntryType.STOP, offset_rate=0.01)},
+        {"entry": EntryOrder(type=EntryType.STOP, offset_rate=0.01)}, {"sizing": Sizing(), "funding": FUNDING},
+        {"entry": EntryOrder(type=EntryType.STOP, offset_rate=0.01)}, {"exchange": ExchangeRules(step_size=0.1)},
+        {"exchange": ExchangeRules(min_notional=10.0)},
     ],
 )  # fmt: skip
 def test_fills_depend_on_costs_with_levels_and_sizes(changes: dict[str, Any]) -> None:
@@ -200,8 +212,11 @@ def test_all_cash_run_breaks_even_at_the_fee(market: Market, rules: TradingRules
     bars, signals = market
     sizing = Sizing(equity_fraction=1.0) if is_named else Sizing()
     exits = replace(rules.exits, break_even_rate=None, take_profits=())
-    rules = replace(rules.with_one_fee(rules.fee_rate), direction=Direction.LONG, sizing=sizing, exits=exits)
-    rules = replace(rules, entry=replace(rules.entry, additions=()))
+    rules = replace(
+        rules.with_one_fee(rules.fee_rate),
+        direction=Direction.LONG, sizing=sizing, exits=exits, exchange=ExchangeRules(),
+        entry=replace(rules.entry, additions=()),
+    )  # fmt: skip
     own, counted = run(bars, signals, rules), CountedRun()
     fee = find_break_even_fee(bars, signals, rules, own, counted)
     assert not counted.rules, "the formula needs no run"
@@ -214,6 +229,17 @@ def test_all_cash_run_breaks_even_at_the_fee(market: Market, rules: TradingRules
     elif fee < 1:
         again = run(bars, signals, replace(rules, fee_rate=max(fee, 0.0)))
         assert again.equity[-1] / rules.initial_cash == pytest.approx(1.0, abs=1e-9)
+
+
+def test_steps_of_units_break_even_by_search() -> None:
+    bars, signals = random_market(120, 4)
+    rules = replace(NEXT_OPEN, sizing=Sizing(), exchange=ExchangeRules(step_size=7.0))
+    counted = CountedRun()
+    fee = find_break_even_fee(bars, signals, rules, run(bars, signals, rules), counted)
+    assert counted.rules, "no formula knows what steps leave unspent"
+    assert fee is not None
+    ends = [run(bars, signals, replace(rules, fee_rate=one)).equity[-1] for one in (fee, fee + 1e-4)]
+    assert ends[0] >= rules.initial_cash * (1 - 1e-4) > ends[1]
 
 
 def test_two_fees_break_even_at_one() -> None:
@@ -247,6 +273,7 @@ def bisect(bars: Bars, signals: Signals, rules: TradingRules) -> float:
         {"sizing": FIXED},
         {"sizing": FIXED, "direction": Direction.SHORT},
         {"sizing": Sizing(equity_fraction=0.1), "direction": Direction.BOTH},
+        {"funding": FUNDING},
     ],
 )
 def test_fee_equals_bisection(changes: dict[str, Any]) -> None:

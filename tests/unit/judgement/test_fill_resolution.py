@@ -144,7 +144,11 @@ def test_first_level_is_taken_under_both_policies(policy: IntrabarPolicy) -> Non
     assert figures(settle(100, 110, 90, rules=rules)) == (6.0, 1, 0)
 
 
-@pytest.mark.parametrize(("policy", "own"), [(IntrabarPolicy.PESSIMISTIC, -5.0), (IntrabarPolicy.OPTIMISTIC, 6.0)])
+# With high and low as near to the open, NEAREST takes the low for the first.
+POLICIES = [(IntrabarPolicy.PESSIMISTIC, -5.0), (IntrabarPolicy.OPTIMISTIC, 6.0), (IntrabarPolicy.NEAREST, -5.0)]
+
+
+@pytest.mark.parametrize(("policy", "own"), POLICIES)
 def test_unsettled_bar_follows_the_policy(policy: IntrabarPolicy, own: float) -> None:
     rules = replace(HAND, intrabar=policy)
     assert figures(settle(rules=rules)) == (own, 0, 1)

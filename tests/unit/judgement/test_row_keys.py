@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from src.domain.funding import Funding, FundingKind
+from src.domain.funding_rates import build_rates
 from src.domain.order_rules import EntryOrder, EntryType, Exits, Sizing
 from src.domain.signals import StrategyDescription
 from src.domain.trading import Direction, FillTiming, IntrabarPolicy, TradingRules
@@ -43,6 +47,7 @@ RULES = st.builds(
     exits=st.builds(
         Exits, stop_loss_rate=FRACTIONS, take_profit_rate=FRACTIONS, max_bars=st.none() | st.integers(1, 9)
     ),
+    funding=st.sampled_from([Funding(), *(Funding(kind=FundingKind.CONSTANT, rate=rate) for rate in (0.0, 0.001))]),
     intrabar=st.sampled_from(IntrabarPolicy),
 )
 GROWTH = st.sampled_from([1.0, 0.3, 1e-7, 1e-12])
@@ -96,6 +101,37 @@ def test_rules_are_given_once_or_for_each_row() -> None:
     assert keys == row_keys(SETTING, strategies, [RULE, RULE], [1.0, 0.5])
     assert len(set(keys)) == 2
     assert keys[0] == row_keys(SETTING, [crossover(1.0, 2.0)], RULE, [0.1])[0]
+
+
+def test_funding_that_is_paid_makes_another_trial() -> None:
+    rules = [
+        RULE,
+        *(replace(RULE, funding=Funding(kind=FundingKind.CONSTANT, rate=rate)) for rate in (0.0, 0.001, -0.001)),
+    ]
+    none, nothing, pays, gets = row_keys(SETTING, [crossover(1, 2)] * 4, rules, [1.0] * 4)
+    assert none == nothing
+    assert len({none, pays, gets}) == 3
+
+
+def test_histories_are_one_trial_by_their_content() -> None:
+    times, rates = np.array([0, 28_800_000]), np.array([0.1, 0.2])
+    found = [
+        replace(RULE, funding=Funding(kind=FundingKind.HISTORY, history=name).with_rates(build_rates(times, rate)))
+        for name, rate in (("one", rates), ("two", rates), ("one", -rates))
+    ]
+    one, renamed, other = row_keys(SETTING, [crossover(1, 2)] * 3, found, [1.0] * 3)
+    assert one == renamed
+    assert one != other
+
+
+def test_longs_that_owe_funding_have_stops() -> None:
+    """How a bar is read matters to it, as it does to a short."""
+    optimistic = replace(RULE, intrabar=IntrabarPolicy.OPTIMISTIC)
+    funding = Funding(kind=FundingKind.CONSTANT, rate=0.001)
+    rules = [RULE, optimistic, replace(RULE, funding=funding), replace(optimistic, funding=funding)]
+    one, same, paying, other = row_keys(SETTING, [crossover(1, 2)] * 4, rules, [1.0] * 4)
+    assert one == same
+    assert paying != other
 
 
 def test_row_that_hardly_trades_keeps_its_cash() -> None:

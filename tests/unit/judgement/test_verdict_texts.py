@@ -20,6 +20,7 @@ from tests.unit.judgement.evidence import (
     SEEN,
     SHORT,
     band,
+    before_training,
     held,
     make_evidence,
     model,
@@ -97,6 +98,11 @@ TEXTS: list[tuple[dict[str, Any], str]] = [
         model(training=trained(1_000)),
         "The model was trained on all of these bars (1,000 of 1,000): it knew how they end, and no bar is"
         " left to test it on.",
+    ),
+    (
+        model(training=before_training(1_000)),
+        "The model was trained on later bars, from 2024-01-01T00:00:00Z on: nobody had it at the time of these, and it "
+        "was chosen by what came after them. Test it on bars after its window.",
     ),
     (
         model(training=None),
@@ -262,6 +268,16 @@ TEXTS: list[tuple[dict[str, Any], str]] = [
     (
         {"reduced_entries": 3},
         "3 entries were cut to what the cash allowed: the size asked for costs more than there was.",
+    ),
+    (
+        {"dropped_entries": 1},
+        "1 signal opened nothing: the entry would have been less than the exchange takes (stepSize, minNotional), or "
+        "its exits are counted in ATR and there was none.",
+    ),
+    (
+        {"dropped_entries": 1_200},
+        "1,200 signals opened nothing: the entry would have been less than the exchange takes (stepSize, minNotional), "
+        "or its exits are counted in ATR and there was none.",
     ),
     (
         {"best_trades": without_best(-3.2)},

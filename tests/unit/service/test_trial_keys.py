@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from src.domain.atr_exits import AtrDistances
+from src.domain.exchange_rules import ExchangeRules
 from src.domain.ladders import AddEntry, TakeProfit
 from src.domain.order_rules import EntryOrder, EntryType, Exits, Sizing
 from src.domain.runs import BacktestResult
@@ -23,6 +25,7 @@ from tests.unit.service.known_bars import KnownBars, crossover_request, make_ser
 
 HALF, ALL, FIXED = Sizing(equity_fraction=0.5), Sizing(equity_fraction=1.0), Sizing(fixed_units=0.1)
 STOP = Exits(stop_loss_rate=0.02, take_profit_rate=0.02)
+STEPS, RANGES = ExchangeRules(step_size=0.1), Exits(atr=AtrDistances(stop_loss=2.0))
 BOTH = Direction.BOTH
 OPTIMISTIC = IntrabarPolicy.OPTIMISTIC
 
@@ -58,6 +61,7 @@ def returns_of(result: BacktestResult) -> Any:
         ({"sizing": FIXED}, {"sizing": Sizing(fixed_units=0.3), "initial_cash": 30_000.0}),
         ({}, {"entry": EntryOrder(life_bars=5)}),
         ({}, {"intrabar": OPTIMISTIC}),
+        ({}, {"exits": Exits(atr=AtrDistances(bars=5))}),
         ({"exits": Exits(max_bars=7)}, {"exits": Exits(max_bars=7), "intrabar": OPTIMISTIC}),
     ],
 )
@@ -80,6 +84,9 @@ async def test_runs_with_same_returns_are_one_trial(
     [
         ({}, {"sizing": HALF}),
         ({"sizing": FIXED}, {"sizing": FIXED, "initial_cash": 30_000.0}),
+        ({"exchange": STEPS}, {"exchange": STEPS, "initial_cash": 30_000.0}),
+        ({"exits": RANGES}, {"exits": Exits(atr=AtrDistances(stop_loss=2.0, bars=5))}),
+        ({"exits": RANGES}, {"exits": RANGES, "intrabar": OPTIMISTIC}),
         ({}, {"fee_rate": 0.002}),
         ({}, {"fill": FillTiming.SAME_CLOSE}),
         ({"exits": STOP}, {"exits": STOP, "intrabar": OPTIMISTIC}),

@@ -184,6 +184,16 @@ def test_fills_of_older_documents_are_paired() -> None:
     assert read["trade"].tolist() == [0, 0, 1]
 
 
+def test_tables_of_earlier_builds_paid_no_funding() -> None:
+    result = make_result()
+    older = result.simulation.fills[[name for name in FILL_DTYPE.names or () if name != "funding"]]
+    older = np.array(older.tolist(), dtype=[(name, FILL_DTYPE[name]) for name in older.dtype.names or ()])
+    read = decode(_with_fills(older)).simulation
+    assert not read.fills["funding"].any()
+    assert read.fills["price"].tolist() == result.simulation.fills["price"].tolist()
+    assert documents.ADDED_TABLE_FIELDS["simulation.trades"] == {"funding": 0.0}
+
+
 def _with_fills(fills: np.ndarray[Any, Any]) -> ResultDocument:
     document = with_details(
         lambda details: details["columns"]["simulation.fills"].update(

@@ -254,10 +254,12 @@ def less(left: str, **right: Any) -> ParameterConstraint:
     [
         (
             sweep(swept("symbol", "BTCUSDT")),
-            "parameters.0.name is 'symbol'. Allowed: a number or a closed list of the backtest: fast, slow, fill, "
-            "init_cash, fees, maker_fee, taker_fee, slippage, fixed_size, percent_size, quote_size, risk_percent, "
-            "direction, entry, entry_offset, entry_bars, limit_offset, stop_loss, take_profit, trailing_stop, "
-            "trailing_start, break_even_at, max_bars, cooldown_bars, leverage, maintenance_margin, intrabar.",
+            "parameters.0.name is 'symbol'. Allowed: a number or a closed list of the backtest: fast, slow, fill,"
+            " init_cash, fees, maker_fee, taker_fee, slippage, fixed_size, percent_size, quote_size, "
+            "risk_percent, direction, entry, entry_offset, entry_bars, limit_offset, stop_loss, take_profit, "
+            "trailing_stop, stop_loss_atr, take_profit_atr, trailing_stop_atr, atr_bars, trailing_start, "
+            "break_even_at, max_bars, cooldown_bars, leverage, maintenance_margin, tick_size, step_size, "
+            "min_notional, funding, funding_rate, intrabar.",
         ),
         (
             sweep(swept("slow", 60), swept("fast", 5, 0)),
@@ -306,7 +308,7 @@ def less(left: str, **right: Any) -> ParameterConstraint:
         (
             sweep(swept("max_bars", 5), swept("stopLoss", 0.1)),
             "stopLoss, maxBars: known to the event-driven engine only. The vectorized engine allows market entries, "
-            "LONG, exits by signal, one fee, and no leverage.",
+            "LONG, exits by signal, one fee, and neither leverage nor funding.",
         ),
         (
             sweep(swept("fast", 5), constraints=(less("fast", right="slow"),)),

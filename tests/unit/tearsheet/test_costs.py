@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from src.domain.funding import Funding, FundingKind
 from src.domain.ladders import AddEntry
 from src.domain.order_rules import EntryOrder, EntryType, Exits, Sizing
 from src.domain.signals import Action, Signals, StrategyDescription
@@ -88,7 +89,17 @@ def test_liquidation_has_no_slippage() -> None:
     assert break_down_costs(run, rules).slippage == pytest.approx(entry["quantity"] * entry["price"] * 0.01 / 0.99)
 
 
+def test_funding_is_a_cost_beside_the_others() -> None:
+    rules = replace(RULES, funding=Funding(kind=FundingKind.CONSTANT, rate=0.01))
+    run = ENGINES[EngineName.EVENT_DRIVEN].run(bars_of_closes([100.0, 110]), signals(Action.BUY, Action.HOLD), rules)
+    found = break_down_costs(run, rules)
+    # Three marks of 1 % of two units at 110, by a position that is still open.
+    assert found.funding == pytest.approx(3 * 0.01 * 2 * 110)
+    assert found.gross_profit == pytest.approx(2 * 10)
+    assert found.gross_profit - found.slippage - found.fees - found.funding == pytest.approx(found.net_profit)
+
+
 def test_run_without_fill_costs_nothing() -> None:
     run = ENGINES[EngineName.VECTORIZED].run(bars_of_closes([100.0, 110]), signals(Action.HOLD, Action.HOLD), RULES)
     found = break_down_costs(run, RULES)
-    assert (found.gross_profit, found.slippage, found.fees, found.net_profit) == (0.0, 0.0, 0.0, 0.0)
+    assert (found.gross_profit, found.slippage, found.fees, found.funding, found.net_profit) == (0.0,) * 5

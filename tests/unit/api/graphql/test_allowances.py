@@ -106,21 +106,21 @@ async def test_fields_of_rows_count_as_well() -> None:
     client.backtests.results["long"] = make_result(257, id="long")
     document = '{ backtest(id: "long") { data(first: 100) { %s } } }'
     for selected in (
-        " ".join(f"x{number}: Date" for number in range(48)),
-        " ".join(f"{'y' * 62}{number:02}: Date" for number in range(24)),
+        " ".join(f"x{number}: Date" for number in range(51)),
+        " ".join(f"{'y' * 62}{number:02}: Date" for number in range(25)),
     ):
         assert len((await client.data(document % selected))["backtest"]["data"]) == 100
     for fields, selected in (
-        ("49 fields", " ".join(f"x{number}: Date" for number in range(49))),
-        ("49 fields", f"{' '.join(f'x{number}: close' for number in range(48))} ... on DataPoint {{ __typename }}"),
-        ("1 field", f"{'x' * (48 * 32 + 1)}: Date"),
+        ("52 fields", " ".join(f"x{number}: Date" for number in range(52))),
+        ("52 fields", f"{' '.join(f'x{number}: close' for number in range(51))} ... on DataPoint {{ __typename }}"),
+        ("1 field", f"{'x' * (51 * 32 + 1)}: Date"),
     ):
         error = await client.error(document % selected)
         assert without_hint(error["extensions"]) == {"code": "TOO_LARGE"}
         assert error["path"] == ["backtest", "data"]
         assert error["message"] == (
             f"The fields of this document ask for 400 rows or more in all, where 100 rows of {fields} count 4 "
-            "times: 16 fields with names of 32 characters are one row. Maximum: 300 (3 × MAX_ROWS_PER_ANSWER). Send "
+            "times: 17 fields with names of 32 characters are one row. Maximum: 300 (3 × MAX_ROWS_PER_ANSWER). Send "
             "several requests, or ask for fewer by first."
         )
 

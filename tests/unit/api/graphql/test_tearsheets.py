@@ -103,7 +103,7 @@ async def test_figures_equal_those_of_rest(client: GraphQLClient, services: Memo
         client,
         "months { years { year months total } } drawdowns(first: 3) { start bottom end depth bars } "
         "distribution { bins { low high count } bars mean median deviation worst best gaining_bars losing_bars "
-        "value_at_risk_95 expected_shortfall_95 } costs { gross_profit slippage fees net_profit }",
+        "value_at_risk_95 expected_shortfall_95 } costs { gross_profit slippage fees funding net_profit }",
     )
     assert found["months"] == await rest(services, "months")
     assert found["drawdowns"] == (await rest(services, "drawdowns?first=3"))["items"]
@@ -134,10 +134,10 @@ async def test_more_bars_than_rows_need_points(services: MemoryServices) -> None
 
 async def test_aliased_columns_count_as_rows(services: MemoryServices) -> None:
     client = GraphQLClient(services, max_rows=300)
-    # 300 values are 19 rows of 16 fields, and a document may ask for 900 rows.
-    await ask(client, f"series {{ {' '.join(f'a{n}: equity' for n in range(47))} }}")
+    # 300 values are 18 rows of 17 fields, and a document may ask for 900 rows.
+    await ask(client, f"series {{ {' '.join(f'a{n}: equity' for n in range(50))} }}")
     error = await client.error(
-        f'{{ backtest(id: "result-1") {{ series {{ {" ".join(f"a{n}: equity" for n in range(48))} }} }} }}'
+        f'{{ backtest(id: "result-1") {{ series {{ {" ".join(f"a{n}: equity" for n in range(51))} }} }} }}'
     )
     assert error["extensions"]["code"] == "TOO_LARGE"
 

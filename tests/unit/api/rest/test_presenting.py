@@ -99,8 +99,9 @@ def test_summary_is_a_result_without_tables() -> None:
     whole = written(present_result(make_result()))
     assert set(presented) < set(whole)
     assert set(whole) - set(presented) == {
-        "total_fills", "reduced_entries", "ambiguous_bars", "is_liquidated", "liquidations", "data_quality", "timings",
-        "cross_check", "data", "fills", "trades", "judgement", "in_sample", "out_of_sample",
+        "total_fills", "reduced_entries", "dropped_entries", "ambiguous_bars", "is_liquidated", "liquidations",
+        "data_quality", "timings", "cross_check", "data", "detail", "fills", "trades", "judgement", "in_sample",
+        "out_of_sample",
     }  # fmt: skip
 
 
@@ -111,7 +112,7 @@ def test_model_settings_are_shown() -> None:
 
 
 def test_trades_and_fills_speak_in_words() -> None:
-    fills = np.array([(3, START_MS, -1, 2.0, 10.0, 0.02, 3, 7)], dtype=FILL_DTYPE)
+    fills = np.array([(3, START_MS, -1, 2.0, 10.0, 0.02, 3, 7, 0.0)], dtype=FILL_DTYPE)
     assert written(present_fills(fills)) == [
         {"bar": 3, "time": "2020-09-13T12:26:40Z", "side": "sell", "quantity": 2.0, "price": 10.0, "fee": 0.02,
          "reason": "trailing_stop", "trade": 7}

@@ -60,7 +60,9 @@ SOURCES: Final = {"source": ["simulated", "binance", "Simulated"], "seed": [7]}
 TRADING: Final[Mapping[str, list[object]]] = {
     "engine": ["VECTORIZED", "EVENT_DRIVEN"], "fixed_size": [1.5], "percent_size": [0.5], "entry": ["MARKET", "LIMIT"],
     "entry_offset": [0, 0.1], "entry_bars": [1, 2], "direction": ["LONG", "SHORT"], "stop_loss": [0.1],
-    "max_bars": [3], "intrabar": ["PESSIMISTIC", "OPTIMISTIC"],
+    "funding": ["NONE", "CONSTANT", "HISTORY"], "funding_rate": [0, -0.001], "funding_history": ["mine"],
+    "max_bars": [3], "intrabar": ["PESSIMISTIC", "NEAREST"], "stop_loss_atr": [2], "trailing_stop_atr": [1.5],
+    "trailing_start": [0.1], "risk_percent": [0.01], "step_size": [0.1],
 }  # fmt: skip
 CROSSOVER: Final = {"fast": [5], "slow": [60]}
 TRAINING: Final = {"trained_from": ["2020-01-01"], "trained_to": ["2020-02-01T12:00Z"], "label_horizon": [3]}
@@ -146,6 +148,14 @@ BASE: Final = {"user_id": "ada", "symbol": "BTCUSDT"}
         (BASE | {"entry_bars": 2}, False),
         (BASE | {"engine": "EVENT_DRIVEN", "entry_offset": 0.1}, False),
         (BASE | {"engine": "EVENT_DRIVEN", "entry_offset": 0.1, "entry": "STOP"}, True),
+        (BASE | {"engine": "EVENT_DRIVEN", "funding": "CONSTANT"}, False),
+        (BASE | {"engine": "EVENT_DRIVEN", "funding_rate": 0.001}, False),
+        (BASE | {"engine": "EVENT_DRIVEN", "funding": "HISTORY"}, False),
+        (BASE | {"engine": "EVENT_DRIVEN", "funding": "HISTORY", "funding_history": "mine"}, True),
+        (BASE | {"engine": "EVENT_DRIVEN", "funding": "HISTORY", "funding_history": "mine", "funding_rate": 0}, False),
+        (BASE | {"engine": "EVENT_DRIVEN", "funding": "CONSTANT", "funding_rate": 0.001}, True),
+        (BASE | {"engine": "EVENT_DRIVEN", "funding": "CONSTANT", "funding_rate": 0.031}, False),
+        (BASE | {"engine": "VECTORIZED", "funding": "CONSTANT", "funding_rate": 0.001}, False),
         (BASE | {"seed": 1}, False),
         (BASE | {"seed": 1, "source": "binance"}, False),
         (BASE | {"seed": 1, "fetch_input": {"source": "SIMULATED"}}, True),

@@ -111,7 +111,9 @@ async def test_months_drawdowns_distribution_and_costs(client: httpx.AsyncClient
     assert sum(item["count"] for item in distribution["bins"]) == distribution["bars"] == 300
     assert distribution["expected_shortfall_95"] <= distribution["value_at_risk_95"] < 0
     costs = await get(client, "costs")
-    assert costs["gross_profit"] - costs["slippage"] - costs["fees"] == pytest.approx(costs["net_profit"])
+    assert costs["gross_profit"] - costs["slippage"] - costs["fees"] - costs["funding"] == pytest.approx(
+        costs["net_profit"]
+    )
 
 
 async def test_tear_sheet_holds_what_its_parts_give(client: httpx.AsyncClient) -> None:

@@ -46,6 +46,28 @@ export function figuresOf(run) {
       range: formatCount(metrics.bars), rangeLabel: "Bars" },
     { name: "exposure", label: "In the market", format: plainPercent, value: metrics.exposure,
       range: metrics.turnover === null ? null : `${plainRatio(metrics.turnover)} ×`, rangeLabel: "Turnover" },
+    ...figuresOfMargin(run),
+    ...figuresOfDetail(run),
+  ]; // prettier-ignore
+}
+
+/** What borrowing cost the run: nothing is shown where nothing was borrowed. */
+function figuresOfMargin({ settings, liquidations }) {
+  if (!(settings.leverage > 1)) return [];
+  const leverage = `${plainRatio(settings.leverage)} ×`;
+  return [
+    { name: "liquidations", label: "Liquidations", format: formatCount, value: liquidations, range: leverage, rangeLabel: "Leverage" },
+  ];
+}
+
+/** The run without the shorter bars that settled what happened inside its own. */
+function figuresOfDetail({ detail }) {
+  if (!detail) return [];
+  const asked = detail.resolved_bars + detail.unresolved_bars;
+  return [
+    { name: "total_return_without", label: `Return without ${detail.interval} bars`, format: percent, isSigned: true,
+      value: detail.total_return_without, rangeLabel: "Bars settled",
+      range: `${formatCount(detail.resolved_bars)} of ${formatCount(asked)}` },
   ]; // prettier-ignore
 }
 

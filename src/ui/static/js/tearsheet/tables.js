@@ -110,12 +110,13 @@ export function Drawdowns({ run, drawdowns, onShow }) {
   </section>`;
 }
 
-/** Gross profit, what slippage and fees took, and net profit, each with a bar on one scale. */
+/** Gross profit, what slippage, fees and funding took, and net profit, each with a bar on one scale. */
 export function Costs({ run, costs }) {
   const rows = [
     ["gross_profit", "Gross profit", costs.gross_profit],
     ["slippage", "Slippage", -costs.slippage],
     ["fees", "Fees", -costs.fees],
+    ...(costs.funding ? [["funding", "Funding", -costs.funding]] : []),
     ["net_profit", "Net profit", costs.net_profit],
   ];
   const largest = Math.max(...rows.map(([, , value]) => Math.abs(value))) || 1;

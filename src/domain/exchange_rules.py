@@ -1,0 +1,54 @@
+"""What an exchange lets be ordered: in which steps, at which prices, and how little."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from src.domain.order_rules import MAX_AMOUNT, MIN_CASH
+from src.domain.parameters import Bounds, check_parameters, parameter
+
+MIN_STEP: Final = 1e-12
+"""No market has a smaller step or tick: the smallest of Binance is 1e-8."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExchangeRules:
+    """The filters of a market; without a field, any number is allowed.
+
+    They hold for what the account orders. Liquidations are the exchange's own orders, and exits are never refused.
+    """
+
+    tick_size: float | None = parameter(
+        name="tick_size",
+        meaning="Step of prices: the levels of entries, stops and targets are rounded to it, each to the side that is "
+        "harder to reach",
+        default=None,
+        unit="quote currency",
+        bounds=Bounds(minimum=MIN_STEP, maximum=MAX_AMOUNT),
+        is_event_driven_only=True,
+    )
+    step_size: float | None = parameter(
+        name="step_size",
+        meaning="Step of quantities: that of an entry is rounded down to it; an entry of less than one step is dropped",
+        default=None,
+        unit="units of the base asset",
+        bounds=Bounds(minimum=MIN_STEP, maximum=MAX_AMOUNT),
+        is_event_driven_only=True,
+    )
+    min_notional: float | None = parameter(
+        name="min_notional",
+        meaning="Smallest value of an entry, its price × quantity; an entry of less is dropped",
+        default=None,
+        unit="quote currency",
+        bounds=Bounds(minimum=MIN_CASH, maximum=MAX_AMOUNT),
+        is_event_driven_only=True,
+    )
+
+    def __post_init__(self) -> None:
+        check_parameters(self)
+
+    @property
+    def limits_amounts(self) -> bool:
+        """Whether what is ordered depends on the amount of cash, and not on its share alone."""
+        return self.step_size is not None or self.min_notional is not None

@@ -1,0 +1,101 @@
+"""The rules of funding: what a position of a perpetual future pays or gets every eight hours."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Final
+
+from src.domain.errors import InvalidInput, missing
+from src.domain.funding_rates import FundingRates
+from src.domain.parameters import Bounds, check_parameters, parameter
+
+FUNDING_MS: Final = 8 * 3_600_000
+"""Funding is paid at 00:00, 08:00 and 16:00 UTC (Binance, "Introduction to Funding Rates")."""
+
+MAX_FUNDING_RATE: Final = 0.03
+"""The largest cap of a rate that Binance sets for any perpetual future; 0.0001 is the usual rate."""
+
+
+class FundingKind(StrEnum):
+    """Where the rates of funding come from."""
+
+    NONE = "NONE"
+    """No funding is paid, as on a spot market."""
+    CONSTANT = "CONSTANT"
+    """One rate at each mark."""
+    HISTORY = "HISTORY"
+    """The rates of an uploaded history, each at its own time."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Funding:
+    """What an open position pays at 00:00, 08:00 and 16:00 UTC: rate × value; shorts get what longs pay."""
+
+    kind: FundingKind = parameter(
+        name="funding",
+        meaning="What an open position pays at 00:00, 08:00 and 16:00 UTC: NONE nothing, CONSTANT fundingRate of its "
+        "value, HISTORY the rates of fundingHistory at their times",
+        default=FundingKind.NONE,
+        is_event_driven_only=True,
+    )
+    rate: float | None = parameter(
+        name="funding_rate",
+        meaning="What a long pays, and a short gets, at each mark; negative: the other way round; with CONSTANT only",
+        default=None,
+        unit="fraction of the position's value",
+        bounds=Bounds(minimum=-MAX_FUNDING_RATE, maximum=MAX_FUNDING_RATE),
+        is_event_driven_only=True,
+    )
+
+    history: str | None = parameter(
+        name="funding_history",
+        meaning="The user's dataset of rates that are paid; with HISTORY only",
+        default=None,
+        is_event_driven_only=True,
+        read=lambda text, _: text.lower(),
+    )
+    rates: FundingRates | None = field(default=None, init=False, compare=False, repr=False)
+    """The rates of `history` once they were read (`with_rates`); not part of a stored request, which names them."""
+
+    def __post_init__(self) -> None:
+        check_parameters(self)
+        for kind, name, value in (
+            (FundingKind.CONSTANT, "fundingRate", self.rate),
+            (FundingKind.HISTORY, "fundingHistory", self.history),
+        ):
+            if self.kind is kind and value is None:
+                raise missing(name)
+            if self.kind is not kind and value is not None:
+                raise InvalidInput(
+                    "{field} is {got!r}, and {@funding} is {kind}. Only {allowed} allows one.",
+                    field=name, got=value, kind=self.kind.value, allowed=kind.value,
+                )  # fmt: skip
+
+    def with_rates(self, rates: FundingRates) -> Funding:
+        """Return the same with the rates of its history."""
+        known = replace(self)
+        object.__setattr__(known, "rates", rates)
+        return known
+
+    @property
+    def known_rates(self) -> FundingRates:
+        """The rates of the history; ValueError if they were not read."""
+        if self.rates is None:
+            raise ValueError(f"the rates of {self.history!r} were not read")
+        return self.rates
+
+    @property
+    def fingerprint(self) -> str | None:
+        """That of the rates of the history; None without one."""
+        return None if self.kind is not FundingKind.HISTORY else self.known_rates.fingerprint
+
+    @property
+    def rate_of_marks(self) -> float:
+        """The rate of each mark; 1 if a history has a rate for each, and 0 without funding."""
+        return 1.0 if self.kind is FundingKind.HISTORY else self.rate or 0.0
+
+    @property
+    def is_paid(self) -> bool:
+        """Whether any payment is possible."""
+        return self.rate_of_marks != 0

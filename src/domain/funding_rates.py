@@ -1,0 +1,30 @@
+"""The rates of funding that a market really had: an uploaded history."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+MINUTE_MS = 60_000
+
+
+class FundingRates(NamedTuple):
+    """Rates [m], fractions, and the times at which they are paid, UTC ms, ascending.
+
+    `fingerprint` is equal for equal times and rates only.
+    """
+
+    time_ms: NDArray[np.int64]
+    rate: NDArray[np.float64]
+    fingerprint: str
+
+
+def build_rates(time_ms: NDArray[np.int64], rate: NDArray[np.float64]) -> FundingRates:
+    """Return rates [m] with their fingerprint; times are ascending, UTC ms."""
+    digest = hashlib.sha256(f"funding\n{len(time_ms)}\n".encode())
+    for column in (time_ms.astype("<i8"), rate.astype("<f8")):
+        digest.update(np.ascontiguousarray(column).data)
+    return FundingRates(time_ms=time_ms, rate=rate, fingerprint=digest.hexdigest())

@@ -1,0 +1,117 @@
+"""The steps of one bar, in their order: its open, its range, its close; `event_driven.py` says what happens in each."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from src.engines.book import (
+    Book,
+    expire_entry,
+    fill_exits,
+    fill_market_orders,
+    fill_passed_orders,
+    fill_resting_entry,
+    has_market_order,
+    has_passed_order,
+    has_reached_exit,
+    move_stops,
+    place_orders,
+    reprice_entry,
+)
+from src.engines.compiled import compiled
+from src.engines.funding import pay_at_open, pay_funding, rate_inside
+from src.engines.orders import MARKET_ENTRY, BarPrices
+from src.engines.plan import Plan
+from src.engines.walk import walk_bar, walk_entry_bar
+
+
+@compiled
+def has_event(book: Book, bar: int, prices: BarPrices, signal: int) -> bool:
+    """Return whether the bar may do more than move the stops: a signal, a waiting order or a level reached.
+
+    The open is inside the bar's range, so it passes no level of a position that the range does not reach.
+    """
+    return (
+        signal != 0
+        or book.entry_side != 0
+        or book.exit_waits != 0
+        or (
+            book.position != 0.0
+            and (book.has_rungs != 0 or bar >= book.time_exit_bar or has_reached_exit(book, prices))
+        )
+    )
+
+
+@compiled
+def open_bar(book: Book, fills: NDArray[np.void], bar: int, open: float, plan: Plan) -> None:
+    """Fill the market orders that wait for the open.
+
+    A cheap check precedes each event, here and below, because passing on the array `fills` costs more than the check.
+    """
+    if not plan.is_filled_at_close and has_market_order(book, bar, plan):
+        fill_market_orders(book, fills, bar, open, plan)
+
+
+@compiled
+def trade_range(book: Book, fills: NDArray[np.void], bar: int, prices: BarPrices, plan: Plan) -> None:
+    """Fill what rests in the market while prices go from the open through the range: of a bar, or of a part of one."""
+    if has_passed_order(book, prices.open):
+        fill_passed_orders(book, fills, bar, prices, plan)
+    if book.has_rungs != 0:
+        walk_bar(book, fills, bar, prices, prices, MARKET_ENTRY, plan)
+    elif has_reached_exit(book, prices):
+        fill_exits(book, fills, bar, prices, prices, MARKET_ENTRY, plan)
+    move_stops(book, prices, plan)
+    if book.entry_side != 0:
+        level, kind = book.entry_level, book.entry_kind
+        fill_resting_entry(book, fills, bar, prices, plan)
+        if book.has_rungs != 0:
+            walk_entry_bar(book, fills, bar, prices, level, kind, plan)
+
+
+@compiled
+def close_bar(
+    book: Book, fills: NDArray[np.void], bar: int, prices: BarPrices, signal: int, funding_rate: float, plan: Plan
+) -> None:
+    """Pay the funding of marks inside the bar, let entries expire, place the orders for `signal`, and fill the market
+    orders that do not wait for the open.
+
+    `funding_rate` is the sum of the rates of funding inside the bar.
+    """
+    if funding_rate != 0.0 and book.position != 0.0:
+        pay_funding(book, fills, bar, prices.close, funding_rate, plan)
+    expire_entry(book, bar)
+    place_orders(book, bar, prices.close, signal, plan)
+    if plan.reprices_entry:
+        reprice_entry(book, prices.close, plan)
+    if plan.is_filled_at_close and has_market_order(book, bar, plan):
+        fill_market_orders(book, fills, bar, prices.close, plan)
+
+
+@compiled
+def step(
+    book: Book, fills: NDArray[np.void], bar: int, prices: BarPrices, signal: int, funding_rate: float, plan: Plan
+) -> None:
+    """Take the book through one bar, up to its close and the orders for `signal`.
+
+    `funding_rate` is the sum of the rates of funding inside the bar.
+    """
+    open_bar(book, fills, bar, prices.open, plan)
+    trade_range(book, fills, bar, prices, plan)
+    close_bar(book, fills, bar, prices, signal, funding_rate, plan)
+
+
+@compiled
+def funded_step(
+    book: Book,
+    fills: NDArray[np.void],
+    bar: int,
+    prices: BarPrices,
+    signal: int,
+    marks: NDArray[np.float64],
+    plan: Plan,
+) -> None:
+    """Do the same as `step` with funding; `marks` [2] are those of the bar (`funding_marks`)."""
+    pay_at_open(book, fills, bar, prices.open, marks, plan)
+    step(book, fills, bar, prices, signal, rate_inside(marks, plan), plan)

@@ -1,0 +1,53 @@
+"""The step of the book that pays funding.
+
+A mark at a bar's open is paid before the bar's orders, at the open; one inside the bar after its fills and before the
+orders of its close, at the close. See `funding_marks` for the marks and `account.funding_due` for the amount.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from src.engines.account import funding_due, liquidation_level
+from src.engines.book import LIQUIDATION, Book, close_position, get_direction, tighten_stop
+from src.engines.compiled import compiled
+from src.engines.funding_marks import AT_OPEN, INSIDE
+from src.engines.orders import reaches_stop
+from src.engines.plan import Plan, costs_of
+
+
+@compiled
+def pay_at_open(
+    book: Book, fills: NDArray[np.void], bar: int, open: float, marks: NDArray[np.float64], plan: Plan
+) -> None:
+    """Pay the marks at the bar's open; `marks` [2] are those of the bar (`funding_marks`)."""
+    rate = plan.funding_rate * marks[AT_OPEN]
+    if rate != 0.0 and book.position != 0.0:
+        pay_funding(book, fills, bar, open, rate, plan)
+
+
+@compiled
+def rate_inside(marks: NDArray[np.float64], plan: Plan) -> float:
+    """Return the sum of the rates inside the bar."""
+    return float(plan.funding_rate * marks[INSIDE])
+
+
+@compiled
+def pay_funding(book: Book, fills: NDArray[np.void], bar: int, price: float, rate: float, plan: Plan) -> None:
+    """Let the position pay `rate` × its value at `price`, or get it.
+
+    What it pays is taken from the cash outside of its margin, and from the margin if that is not enough (Binance,
+    "Introduction to Funding Rates"); what it gets is outside. A margin that shrinks moves the liquidation level towards
+    the price. If it reaches the price, the position is liquidated at once.
+    """
+    due = funding_due(book.cash, book.outside_cash, book.position, price, rate)
+    book.cash -= due
+    book.outside_cash -= min(due, book.outside_cash)
+    book.funding += due
+    if due > 0.0:
+        direction, own_cash = get_direction(book.position), book.cash - book.outside_cash
+        level = liquidation_level(own_cash, book.position, costs_of(plan), plan.margin_rate, plan.maintenance_rate)
+        tighten_stop(book, direction, level, LIQUIDATION)
+        if reaches_stop(price, level, direction):
+            close_position(book, fills, bar, price, costs_of(plan), LIQUIDATION, plan)
