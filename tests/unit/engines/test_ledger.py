@@ -74,7 +74,7 @@ LADDER = [
 
 
 def ladder_of(rows: list[tuple[int, Side, float, float, float, FillReason, int]]) -> NDArray[np.void]:
-    return np.array([(bar, TIMES_MS[bar], *rest) for bar, *rest in rows], dtype=FILL_DTYPE)
+    return np.array([(bar, TIMES_MS[bar], *rest, 0.0) for bar, *rest in rows], dtype=FILL_DTYPE)
 
 
 def test_several_fills_are_one_trade() -> None:
