@@ -10,7 +10,8 @@ from src.engines.walk import Memory, remember, restore
 
 LEFT_ALONE = {
     "entry_side", "entry_kind", "entry_level", "entry_last_bar",  # no entry waits while a position is open
-    "entry_bar", "first_units", "trailing_level", "entry_atr", "bar_atr", "trail_distance",  # set when it opens, or once a bar
+    "entry_bar", "first_units", "trailing_level", "entry_atr", "bar_atr", "trail_distance",
+    # (the six above are set when it opens, or once a bar)
     "ambiguous_bars",  # counts the difference of both ways
 }  # fmt: skip
 
