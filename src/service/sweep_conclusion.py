@@ -81,7 +81,11 @@ class SweepFinish:
             superiority=superiority,
             stability=await handle.compute(parameter_stability, table.values, table.figures, place, request),
             trials=count_runs(ledger),
-            warnings=(*_warn(self, table, ranked, tested), *await handle.compute(warn_of_excluded, request)),
+            warnings=(
+                *_warn(self, table, ranked, tested),
+                *await handle.compute(warn_of_failed, table, self.inputs),
+                *await handle.compute(warn_of_excluded, request),
+            ),
         )
 
     async def _store_best(
@@ -208,6 +212,19 @@ def choose_tested(ranked: NDArray[np.int64], rows: int, seed: int) -> NDArray[np
     return np.sort(np.concatenate((best, drawn)))
 
 
+def warn_of_failed(table: SweepTable, inputs: SweepInputs) -> tuple[str, ...]:
+    """Return how many rows have no figures, and why the first of them has none: it is evaluated once more."""
+    failed = np.flatnonzero(np.isnan(table.figure("final_equity")))
+    if not failed.size:
+        return ()
+    first = int(failed[0])
+    found = Evaluator(inputs).evaluate(table.values[first : first + 1], first=0, total=1)
+    return (
+        f"{failed.size} of {len(table)} rows have no figures. The first of them is row {table.numbers[first]}: "
+        f"{' '.join(found.failures)}",
+    )
+
+
 def _overfitting_of(rows: Sequence[SweepRows], bars: int) -> SweepOverfitting | None:
     sums = np.concatenate([part.block_sums for part in rows])
     squares = np.concatenate([part.block_squares for part in rows])
@@ -235,9 +252,6 @@ def _warn(sweep: SweepFinish, table: SweepTable, ranked: NDArray[np.int64], test
             f"No row can be the best: none has {request.objective.metric} and at least "
             f"{request.objective.min_trades} closed trades and meets the constraints on metrics."
         )
-    failed = int(np.count_nonzero(np.isnan(table.figure("final_equity"))))
-    if failed:
-        yield f"{failed} of {len(table)} rows have no figures, because their equity grew beyond what can be counted."
     if len(tested) < len(table):
         yield (
             f"The test against buying and holding took {len(tested)} of {len(table)} rows: the best ones, and a sample "
