@@ -338,21 +338,32 @@ class SweepOverfitting:
         "Slope of the chosen row's Sharpe ratio on the other half over its own half's; null if it is always the same.",
         RATIO,
     )
-    rows: int = reported("Rows that were compared: those that moved and are no duplicates.", "count")
+    rows: int = reported("Rows that were compared: those that can be the best, moved and are no duplicates.", "count")
     blocks: int = reported("Blocks of bars.", "count")
+    criterion: str = reported(
+        "What chose and ranked the rows: sharpe_ratio (without a risk-free rate), total_return or annual_volatility. "
+        "It is the objective if that follows from sums over blocks of bars, else sharpe_ratio.",
+        default="sharpe_ratio",
+    )
+    direction: str = reported("Whether more or less of it was better: MAXIMIZE or MINIMIZE.", default="MAXIMIZE")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SweepSuperiority:
-    """Whether the best row beats buying and holding by more than the best of so many would by chance (Hansen 2005)."""
+    """Whether the best row beats buying and holding by more than the best of so many would by chance (Hansen 2005).
 
-    p_value: float = reported("Hansen's consistent p-value.", PROBABILITY)
+    It compares mean returns per bar, whatever the objective is, of rows that can be the best.
+    """
+
+    p_value: float = reported(
+        "Hansen's consistent p-value of mean returns per bar, whatever the objective is.", PROBABILITY
+    )
     lower: float = reported("Its lower bound.", PROBABILITY)
     upper: float = reported("Its upper bound.", PROBABILITY)
     superior_rows: int = reported(
         "Rows that each beat buying and holding, with 5 % for one or more wrong ones.", "count"
     )
-    rows: int = reported("Rows that were tested.", "count")
+    rows: int = reported("Rows that were tested, of those that can be the best.", "count")
     block_length: int = reported("Length of the resampled blocks.", "bars")
 
 
@@ -389,10 +400,12 @@ class SweepConclusion:
     combinations: int = reported("Rows that were computed.", "count")
     best: tuple[KeptRow, ...] = reported("The best rows, the best first; each was stored as a result.")
     overfitting: SweepOverfitting | None = reported(
-        "How much the choice of the best is overfitted (PBO); null if too few rows or bars allow no estimate."
+        "How much the choice of the best is overfitted (PBO); null if no row can be the best, or too few rows or "
+        "bars allow no estimate."
     )
     superiority: SweepSuperiority | None = reported(
-        "Whether the best row beats buying and holding (SPA); null if too few rows or bars allow no test."
+        "Whether the best row beats buying and holding (SPA); null if no row can be the best, or too few rows or bars "
+        "allow no test."
     )
     stability: ParameterStability | None = reported("The neighbors of the best row; null without a best row.")
     trials: int = reported("Trials that the ledger of the user had counted by then.", "count")

@@ -21,7 +21,15 @@ from src.domain.errors import UnreadableResult
 from src.domain.jobs import JobPart, JobStage, StageName
 from src.domain.market import MarketSeries
 from src.domain.sweep_rows import SweepInputs
-from src.domain.sweeps import KeptRow, SweepConclusion, SweepOverfitting, SweepRequest, SweepRows, SweepSuperiority
+from src.domain.sweeps import (
+    KeptRow,
+    Objective,
+    SweepConclusion,
+    SweepOverfitting,
+    SweepRequest,
+    SweepRows,
+    SweepSuperiority,
+)
 from src.judgement.overfitting import DEFAULT_BLOCKS
 from src.metrics.returns import simple_returns
 from src.ports import JobHandle, TrialLedger
@@ -32,7 +40,7 @@ from src.service.sweep_tables import SweepTable, build_table
 from src.sweeps.combinations import apply_values, warn_of_excluded
 from src.sweeps.estimating import TESTED_ROWS
 from src.sweeps.evaluation import Evaluator
-from src.sweeps.overfitting import overfitting_of, superiority_of
+from src.sweeps.overfitting import follows_from_blocks, overfitting_of, superiority_of
 from src.sweeps.ranking import column_of, rank_rows
 from src.sweeps.row_bytes import from_bytes
 from src.sweeps.space import build_space
@@ -65,8 +73,8 @@ class SweepFinish:
         ranked = await handle.compute(rank_rows, table.figures, request)
         finished = await handle.parts()
         best = await self._store_best(table, choose_best(table, ranked, request.keep_best), finished)
-        tested = choose_tested(ranked, len(table), request.search.seed)
-        overfitting = await self._measure_overfitting(rows, finished)
+        tested = choose_tested(ranked, request.search.seed)
+        overfitting = await self._measure_overfitting(rows, table.numbers[ranked], finished)
         superiority = await self._compare_with_market(table.values[tested], finished)
         ledger = await self.ledger.state(
             user_id=request.user_id, symbol=ledger_market(self.series.bars.symbol, self.series.origin)
@@ -82,7 +90,7 @@ class SweepFinish:
             stability=await handle.compute(parameter_stability, table.values, table.figures, place, request),
             trials=count_runs(ledger),
             warnings=(
-                *_warn(self, table, ranked, tested),
+                *_warn(self, ranked, tested, overfitting),
                 *await handle.compute(warn_of_failed, table, self.inputs),
                 *await handle.compute(warn_of_excluded, request),
             ),
@@ -116,12 +124,14 @@ class SweepFinish:
         )
 
     async def _measure_overfitting(
-        self, rows: Sequence[SweepRows], finished: Mapping[str, bytes]
+        self, rows: Sequence[SweepRows], eligible: NDArray[np.int64], finished: Mapping[str, bytes]
     ) -> SweepOverfitting | None:
         if OVERFITTING_PART in finished:
             return _read(SweepOverfitting, finished[OVERFITTING_PART])
         await self.handle.note(JobStage(name=StageName.OVERFITTING, done=0, total=1))
-        found = await self.handle.compute(_overfitting_of, rows, len(self.series.bars))
+        found = await self.handle.compute(
+            _overfitting_of, rows, eligible, len(self.series.bars), self.request.objective
+        )
         stage = JobStage(name=StageName.OVERFITTING, done=1, total=1)
         await self.handle.note(stage, JobPart(name=OVERFITTING_PART, content=_write(found)))
         return found
@@ -202,12 +212,15 @@ def choose_best(table: SweepTable, ranked: NDArray[np.int64], most: int) -> Sequ
     return tuple(found.values())
 
 
-def choose_tested(ranked: NDArray[np.int64], rows: int, seed: int) -> NDArray[np.int64]:
-    """Return the places of the rows that are tested: all, or the best half and a sample of the others."""
-    if rows <= TESTED_ROWS:
-        return np.arange(rows)
+def choose_tested(ranked: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
+    """Return the places of the rows that are tested, of those that can be the best, which come best first.
+
+    They are all of them, or the best half and a sample of the others.
+    """
+    if len(ranked) <= TESTED_ROWS:
+        return np.sort(ranked)
     best = ranked[: TESTED_ROWS // 2]
-    others = np.setdiff1d(np.arange(rows), best)
+    others = np.sort(ranked[len(best) :])
     drawn = np.random.Generator(np.random.Philox(seed)).choice(others, TESTED_ROWS - len(best), replace=False)
     return np.sort(np.concatenate((best, drawn)))
 
@@ -225,10 +238,14 @@ def warn_of_failed(table: SweepTable, inputs: SweepInputs) -> tuple[str, ...]:
     )
 
 
-def _overfitting_of(rows: Sequence[SweepRows], bars: int) -> SweepOverfitting | None:
+def _overfitting_of(
+    rows: Sequence[SweepRows], eligible: NDArray[np.int64], bars: int, objective: Objective
+) -> SweepOverfitting | None:
+    """Return how much the choice among the rows of these numbers is overfitted, of those that have sums."""
     sums = np.concatenate([part.block_sums for part in rows])
     squares = np.concatenate([part.block_squares for part in rows])
-    return overfitting_of(sums, squares, bars // DEFAULT_BLOCKS)
+    kept = np.isin(np.concatenate([part.blocks_of for part in rows]), eligible)
+    return overfitting_of(sums[kept], squares[kept], bars // DEFAULT_BLOCKS, objective)
 
 
 def _write(found: SweepOverfitting | SweepSuperiority | None) -> bytes:
@@ -243,7 +260,12 @@ def _read(kind: type[Found], content: bytes) -> Found | None:
         raise UnreadableResult("A stored test of a sweep cannot be read.") from error
 
 
-def _warn(sweep: SweepFinish, table: SweepTable, ranked: NDArray[np.int64], tested: NDArray[np.int64]) -> Iterator[str]:
+def _warn(
+    sweep: SweepFinish,
+    ranked: NDArray[np.int64],
+    tested: NDArray[np.int64],
+    overfitting: SweepOverfitting | None,
+) -> Iterator[str]:
     """Yield what is to be known about the sweep itself; what is to be known about a result stands with it."""
     request = sweep.request
     yield from sweep.series.warnings
@@ -252,10 +274,15 @@ def _warn(sweep: SweepFinish, table: SweepTable, ranked: NDArray[np.int64], test
             f"No row can be the best: none has {request.objective.metric} and at least "
             f"{request.objective.min_trades} closed trades and meets the constraints on metrics."
         )
-    if len(tested) < len(table):
+    if len(tested) < len(ranked):
         yield (
-            f"The test against buying and holding took {len(tested)} of {len(table)} rows: the best ones, and a sample "
-            "of the others."
+            f"The test against buying and holding took {len(tested)} of {len(ranked)} rows that can be the best: the "
+            "best ones, and a sample of the others."
+        )
+    if overfitting is not None and not follows_from_blocks(request.objective):
+        yield (
+            f"PBO is that of choosing by {overfitting.criterion}: {request.objective.metric} does not follow from sums "
+            "of returns over blocks of bars."
         )
     model = request.backtest.strategy.model
     if model is not None and not model.training.is_declared:

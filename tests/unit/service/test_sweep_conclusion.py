@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 
 from src.domain.bars import Bars
 from src.domain.signals import OutputKind, Predictions
 from src.domain.strategy import ModelParams
 from src.domain.sweep_rows import SweepInputs
-from src.domain.sweeps import SweepRequest
+from src.domain.sweeps import Comparison, Goal, MetricConstraint, Objective, SweepConclusion, SweepRequest
 from src.domain.trading import FillTiming
-from src.service.sweep_conclusion import warn_of_failed
+from src.service.sweep_conclusion import choose_tested, warn_of_failed
 from src.service.sweep_tables import build_table
+from src.service.sweep_task import SweepTask
+from src.service.sweep_threads import ThreadExecutor
 from src.strategies.crossover import CrossoverParams
 from src.sweeps.evaluation import Evaluator
-from tests.factories import make_request
+from tests.factories import make_market, make_request
+from tests.job_attempts import CountingStore, GrowingBars, StoredJob
+from tests.ledgers import MemoryLedger
 from tests.market import bars_of_closes, random_bars
+from tests.unit.service.known_bars import make_service
 from tests.unit.sweeps.requests import event_driven, sweep, swept
 
 
@@ -50,3 +58,64 @@ def test_row_without_figures_says_its_own_reason() -> None:
 
 def test_rows_with_figures_are_not_warned_of() -> None:
     assert failures_of(sweep(swept("fast", 5), backtest=event_driven()), [[5.0]]) == ()
+
+
+async def conclude(**others: Any) -> SweepConclusion:
+    """Run a sweep of 40 moving averages."""
+    source = GrowingBars(random_bars(600, seed=14), known=600)
+    ledger = MemoryLedger()
+    backtests = replace(make_service(source), ledger=ledger, store=CountingStore())
+    backtest = make_request(market=make_market(symbol="TESTUSDT", limit=480))
+    fast, slow = swept("fast", start=3, end=10), swept("slow", 12, 20, 30, 40, 55)
+    request = sweep(fast, slow, backtest=backtest, keep_best=2, **others)
+    task = SweepTask(backtests=backtests, ledger=ledger, executor=ThreadExecutor(), max_combinations=100)
+    outcome = await task.run(StoredJob.of(request).begin())
+    assert isinstance(outcome.conclusion, SweepConclusion)
+    return outcome.conclusion
+
+
+async def test_tests_of_the_choice_follow_the_objective() -> None:
+    found = {
+        (metric, goal): await conclude(objective=Objective(metric=metric, goal=goal))
+        for metric, goal in (
+            ("sharpe_ratio", Goal.MAXIMIZE), ("sharpe_ratio", Goal.MINIMIZE), ("total_return", Goal.MAXIMIZE),
+            ("max_drawdown", Goal.MINIMIZE),
+        )
+    }  # fmt: skip
+    tests = {choice: one.overfitting for choice, one in found.items()}
+    assert [None if one is None else (one.criterion, one.direction) for one in tests.values()] == [
+        ("sharpe_ratio", Goal.MAXIMIZE), ("sharpe_ratio", Goal.MINIMIZE), ("total_return", Goal.MAXIMIZE),
+        ("sharpe_ratio", Goal.MAXIMIZE),
+    ]  # fmt: skip
+    assert tests["sharpe_ratio", Goal.MAXIMIZE] != tests["sharpe_ratio", Goal.MINIMIZE]
+    assert tests["sharpe_ratio", Goal.MAXIMIZE] == tests["max_drawdown", Goal.MINIMIZE]
+    said = [[text for text in one.warnings if text.startswith("PBO")] for one in found.values()]
+    assert said[:3] == [[], [], []]
+    [substitute] = said[3]
+    assert substitute.startswith("PBO is that of choosing by sharpe_ratio: max_drawdown does not follow from sums of ")
+
+
+async def test_rows_that_cannot_be_best_are_not_tested() -> None:
+    everything = await conclude()
+    least = MetricConstraint(metric="total_trades", comparison=Comparison.AT_LEAST, value=8)
+    constrained = await conclude(metric_constraints=(least,))
+    asked = await conclude(objective=Objective(min_trades=8))
+    assert everything.overfitting is not None and everything.superiority is not None
+    assert constrained.overfitting is not None and constrained.superiority is not None
+    assert 2 <= constrained.overfitting.rows < everything.overfitting.rows == 40
+    assert constrained.superiority.rows == constrained.overfitting.rows
+    assert (asked.overfitting, asked.superiority) == (constrained.overfitting, constrained.superiority)
+
+
+async def test_no_best_row_has_no_tests() -> None:
+    found = await conclude(objective=Objective(min_trades=1000))
+    assert (found.best, found.overfitting, found.superiority) == ((), None, None)
+
+
+def test_tested_rows_are_the_best_and_a_sample() -> None:
+    ranked = np.random.default_rng(1).permutation(np.arange(10, 2510))
+    tested = choose_tested(ranked, seed=3)
+    assert len(set(tested.tolist())) == 1000 and set(ranked[:500].tolist()) <= set(tested.tolist())
+    assert set(tested.tolist()) <= set(ranked.tolist()) and tested.tolist() == sorted(tested.tolist())
+    assert choose_tested(ranked, seed=3).tolist() == tested.tolist() != choose_tested(ranked, seed=4).tolist()
+    assert choose_tested(np.array([7, 2, 5]), seed=3).tolist() == [2, 5, 7]
