@@ -1,4 +1,4 @@
-"""Conclude a sweep whose rows are computed: run and store the best of them, and test what the choice is worth.
+"""Conclude a sweep whose rows are computed: test what the choice is worth, then run and store the best of them.
 
 What is finished is a part of the job at once: a best row whose result is stored, and each of the two long tests. An
 attempt after a crash goes on with what is missing.
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from src.domain.errors import UnreadableResult
 from src.domain.jobs import JobPart, JobStage, StageName
+from src.domain.judgement import SweepChoice
 from src.domain.market import MarketSeries
 from src.domain.sweep_rows import SweepInputs
 from src.domain.sweeps import (
@@ -72,10 +73,12 @@ class SweepFinish:
         table = await handle.compute(build_table, rows, len(request.parameters))
         ranked = await handle.compute(rank_rows, table.figures, request)
         finished = await handle.parts()
-        best = await self._store_best(table, choose_best(table, ranked, request.keep_best), finished)
         tested = choose_tested(ranked, request.search.seed)
         overfitting = await self._measure_overfitting(rows, table.numbers[ranked], finished)
         superiority = await self._compare_with_market(table.values[tested], finished)
+        # The verdicts of the best rows read both tests.
+        choice = choice_of(overfitting, superiority)
+        best = await self._store_best(table, choose_best(table, ranked, request.keep_best), choice, finished)
         ledger = await self.ledger.state(
             user_id=request.user_id, symbol=ledger_market(self.series.bars.symbol, self.series.origin)
         )
@@ -97,7 +100,7 @@ class SweepFinish:
         )
 
     async def _store_best(
-        self, table: SweepTable, places: Sequence[int], finished: Mapping[str, bytes]
+        self, table: SweepTable, places: Sequence[int], choice: SweepChoice | None, finished: Mapping[str, bytes]
     ) -> tuple[KeptRow, ...]:
         """Run the best rows by the ordinary pipeline and store their results, the best one last.
 
@@ -110,7 +113,7 @@ class SweepFinish:
                 continue
             await self.handle.note(JobStage(name=StageName.BEST, done=done, total=len(best)))
             request = apply_values(self.request.backtest, kept.values)
-            await run_once(self.backtests, request, kept.result_id)
+            await run_once(self.backtests, request, kept.result_id, choice=choice)
             await self.handle.note(JobStage(name=StageName.BEST, done=done + 1, total=len(best)), JobPart(name=name))
         return tuple(best)
 
@@ -195,6 +198,16 @@ class MarketTest:
             return returns
 
         return superiority_of(returns_of, np.arange(len(self._values)), simple_returns(close, float(close[0])))
+
+
+def choice_of(overfitting: SweepOverfitting | None, superiority: SweepSuperiority | None) -> SweepChoice | None:
+    """Return what the verdict on a row reads of its sweep; None if neither test was made."""
+    if overfitting is None and superiority is None:
+        return None
+    return SweepChoice(
+        overfitting_probability=None if overfitting is None else overfitting.pbo,
+        superiority_p_value=None if superiority is None else superiority.p_value,
+    )
 
 
 def result_id_of(job_id: str, row: int) -> str:

@@ -28,7 +28,7 @@ from src.service.backtests import BacktestService
 from src.service.computing import ComputeQueue
 from src.service.job_attempts import pin_request, run_once
 from src.service.jobs import JobService
-from src.service.sweep_conclusion import result_id_of
+from src.service.sweep_conclusion import choice_of, result_id_of
 from src.service.sweep_tables import SweepTable, SweptColumn, find_name, read_columns, read_table, sort_rows
 from src.service.walk_forward_folds import fold_from_bytes
 from src.sweeps.combinations import apply_values, sweepable
@@ -151,8 +151,9 @@ class SweepService:
     async def run_row(self, sweep_id: str, row: int, *, user_id: str) -> BacktestResult:
         """Return the stored result of a row; if there is none, run the row on the sweep's bars and store it.
 
-        Raises JobNotFound if there is no such sweep, or it belongs to another user; InvalidInput if the row is not
-        computed; Conflict if the bars have changed; what `BacktestService.run` raises.
+        Its verdict knows what the sweep found out about the choice, if that has ended. Raises JobNotFound if there is
+        no such sweep, or it belongs to another user; InvalidInput if the row is not computed; Conflict if the bars have
+        changed; what `BacktestService.run` raises.
         """
         async with self._table(sweep_id) as (request, table):
             if request.user_id != user_id:
@@ -171,7 +172,9 @@ class SweepService:
                 warm_up_bars=warm_up,
                 job_id=sweep_id,
             )
-            await run_once(self.backtests, apply_values(pinned, values), result_id)
+            _, _, found = await self._read(sweep_id, SweepRequest, SweepConclusion)
+            choice = None if found is None else choice_of(found.overfitting, found.superiority)
+            await run_once(self.backtests, apply_values(pinned, values), result_id, choice=choice)
         return await self.backtests.get(result_id)
 
     async def heat_map(self, sweep_id: str, *, x: str, y: str, metric: str | None, reduce: Reduce) -> SweepMap:

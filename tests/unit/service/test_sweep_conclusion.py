@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import pytest
 
 from src.domain.bars import Bars
+from src.domain.judgement import SweepChoice
+from src.domain.runs import BacktestResult
 from src.domain.signals import OutputKind, Predictions
 from src.domain.strategy import ModelParams
 from src.domain.sweep_rows import SweepInputs
 from src.domain.sweeps import Comparison, Goal, MetricConstraint, Objective, SweepConclusion, SweepRequest
 from src.domain.trading import FillTiming
-from src.service.sweep_conclusion import choose_tested, warn_of_failed
+from src.domain.verdict import ReasonCode
+from src.service.backtests import BacktestService
+from src.service.sweep_conclusion import choice_of, choose_tested, warn_of_failed
 from src.service.sweep_tables import build_table
 from src.service.sweep_task import SweepTask
 from src.service.sweep_threads import ThreadExecutor
@@ -60,8 +65,17 @@ def test_rows_with_figures_are_not_warned_of() -> None:
     assert failures_of(sweep(swept("fast", 5), backtest=event_driven()), [[5.0]]) == ()
 
 
-async def conclude(**others: Any) -> SweepConclusion:
-    """Run a sweep of 40 moving averages."""
+class Concluded(NamedTuple):
+    """A sweep of 40 moving averages: what it found, and where its best rows are."""
+
+    conclusion: SweepConclusion
+    backtests: BacktestService
+
+    async def results(self) -> list[BacktestResult]:
+        return [await self.backtests.get(kept.result_id) for kept in self.conclusion.best]
+
+
+async def run_sweep(**others: Any) -> Concluded:
     source = GrowingBars(random_bars(600, seed=14), known=600)
     ledger = MemoryLedger()
     backtests = replace(make_service(source), ledger=ledger, store=CountingStore())
@@ -71,7 +85,41 @@ async def conclude(**others: Any) -> SweepConclusion:
     task = SweepTask(backtests=backtests, ledger=ledger, executor=ThreadExecutor(), max_combinations=100)
     outcome = await task.run(StoredJob.of(request).begin())
     assert isinstance(outcome.conclusion, SweepConclusion)
-    return outcome.conclusion
+    return Concluded(outcome.conclusion, backtests)
+
+
+async def conclude(**others: Any) -> SweepConclusion:
+    return (await run_sweep(**others)).conclusion
+
+
+async def test_verdict_of_best_rows_knows_their_sweep() -> None:
+    found = await run_sweep()
+    overfitting, superiority = found.conclusion.overfitting, found.conclusion.superiority
+    assert overfitting is not None and superiority is not None
+    # A random walk: the tests of the choice object, and so does the verdict.
+    assert superiority.p_value > 0.05
+    for result in await found.results():
+        assert result.judgement is not None
+        assert result.judgement.choice == choice_of(overfitting, superiority)
+        reasons = {reason.code: reason.value for reason in result.judgement.verdict.reasons}
+        assert reasons[ReasonCode.NOT_SUPERIOR] == superiority.p_value
+        assert (ReasonCode.LIKELY_OVERFIT in reasons) == (overfitting.pbo > 0.7)
+        again = await found.backtests.rerun(result.id)
+        assert again.differences == ()
+        assert again.result.judgement == result.judgement
+
+
+@pytest.mark.parametrize(("pbo", "is_reason"), [(0.71, True), (0.7, False), (None, False)])
+async def test_likely_overfit_choice_is_a_reason(pbo: float | None, is_reason: bool) -> None:
+    choice = SweepChoice(overfitting_probability=pbo, superiority_p_value=None)
+    backtests = make_service(GrowingBars(random_bars(600, seed=14), known=600))
+    result = await backtests.run(make_request(market=make_market(symbol="TESTUSDT")), choice=choice)
+    assert result.judgement is not None
+    assert (ReasonCode.LIKELY_OVERFIT in {reason.code for reason in result.judgement.verdict.reasons}) == is_reason
+
+
+def test_choice_without_tests_is_none() -> None:
+    assert choice_of(None, None) is None
 
 
 async def test_tests_of_the_choice_follow_the_objective() -> None:
