@@ -36,6 +36,7 @@ from src.sweeps.estimating import estimate_sweep
 from src.sweeps.folds import check_fold_fits
 from src.sweeps.heat_map import HeatMap, heat_map
 from src.sweeps.parameters import find_sweepable
+from src.sweeps.ranking import find_standing
 from src.sweeps.space import build_space
 from src.sweeps.warm_up import warm_up_bars_of, window_warm_up_of
 
@@ -188,7 +189,8 @@ class SweepService:
             x = find_name(x, names, field="x")
             y = find_name(y, [name for name in names if name != x], field="y")
             chosen = request.objective.metric if metric is None else find_name(metric, ROW_METRICS, field="metric")
-            build = functools.partial(heat_map, goal=request.objective.goal, search=request.search.kind)
+            standing = await asyncio.to_thread(find_standing, table.figures, request)
+            build = functools.partial(heat_map, standing=standing, search=request.search.kind)
             found = await asyncio.to_thread(build, table.values, table.figures, x, y, chosen, reduce, names)
             # The table has gaps while the sweep runs: a row's place in it need not be its number.
             numbers = np.append(table.numbers, -1)[found.best_rows]
