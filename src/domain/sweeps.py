@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from src.domain.any_case import AnyCase
 from src.domain.arrays import freeze
 from src.domain.errors import InvalidInput, bad_value
-from src.domain.parameters import MAX_COUNT, Bounds, check_parameters, parameter
+from src.domain.parameters import MAX_COUNT, Bounds, check_parameters, parameter, to_snake_case
 from src.domain.performance import METRIC_DEFINITIONS
 from src.domain.reported import reported
 from src.domain.runs import BacktestRequest
@@ -38,6 +38,19 @@ ROW_METRICS: Final = (
 
 ROW_COUNTS: Final = frozenset({"total_trades", "open_trades", "winning_trades", "losing_trades"})
 """Those of them that are whole numbers."""
+
+
+def check_metric(name: str, *, field: str) -> None:
+    """Raise InvalidInput if rows have no metric of that name."""
+    if name not in ROW_METRICS:
+        raise bad_value(field, got=name, allowed=ROW_METRICS)
+
+
+def find_metric(name: str, field: str) -> str:
+    """Return the metric of rows that a client named, in either spelling; raises InvalidInput on `field`."""
+    own = to_snake_case(name)
+    check_metric(own if own in ROW_METRICS else name, field=field)
+    return own
 
 
 class SearchKind(StrEnum):
@@ -203,7 +216,7 @@ class ParameterConstraint:
 class MetricConstraint:
     """Rows without this relation are kept and shown, and cannot be the best."""
 
-    metric: str = parameter(name="metric", meaning="A metric of the rows", choices=ROW_METRICS)
+    metric: str = parameter(name="metric", meaning="A metric of the rows", choices=ROW_METRICS, read=find_metric)
     comparison: Comparison = parameter(
         name="operator", meaning="How it compares: LESS, AT_MOST, GREATER, AT_LEAST, EQUAL or NOT_EQUAL"
     )
@@ -218,7 +231,11 @@ class Objective:
     """What makes one row better than another."""
 
     metric: str = parameter(
-        name="metric", meaning="The metric that ranks the rows", default="sharpe_ratio", choices=ROW_METRICS
+        name="metric",
+        meaning="The metric that ranks the rows",
+        default="sharpe_ratio",
+        choices=ROW_METRICS,
+        read=find_metric,
     )
     goal: Goal = parameter(
         name="direction", meaning="Whether more or less of it is better: MAXIMIZE or MINIMIZE", default=Goal.MAXIMIZE
@@ -415,9 +432,3 @@ class SweepConclusion:
 _METRICS: Final = {definition.name: definition for definition in METRIC_DEFINITIONS}
 if missing := set(ROW_METRICS) - set(_METRICS):
     raise ValueError(f"no metric is called {missing}")
-
-
-def check_metric(name: str, *, field: str) -> None:
-    """Raise InvalidInput if rows have no metric of that name."""
-    if name not in ROW_METRICS:
-        raise bad_value(field, got=name, allowed=ROW_METRICS)

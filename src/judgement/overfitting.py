@@ -213,12 +213,13 @@ def _score(total: float, squares: float, n: int) -> float:
 @njit(cache=True, nogil=True)
 def _score_by(code: int, total: float, squares: float, n: int) -> float:
     """Return a number that rises with the criterion of this code."""
-    if code == 0:
-        return _score(total, squares, n)
+    found: float = _score(total, squares, n)
     if code == 1:
-        return total - 0.5 * squares
-    spread = squares - total * total / n
-    return spread if spread > FLAT * squares else 0.0
+        found = total - 0.5 * squares
+    elif code == 2:
+        spread = squares - total * total / n
+        found = spread if spread > FLAT * squares else 0.0
+    return found
 
 
 @njit(cache=True, nogil=True)
