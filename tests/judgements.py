@@ -7,7 +7,7 @@ from typing import Any
 
 from src.domain.benchmarks import Benchmarks, BestTrades, BuyAndHold, CostCase, PartResult, TimingTest
 from src.domain.confidence import Confidence, Deflation, DrawdownRange, Interval, RangeOfNextPath
-from src.domain.judgement import FillBand, Judgement
+from src.domain.judgement import FillBand, Judgement, SweepChoice
 from src.domain.leaks import Leaks, OverlapSigns, RowAudit, SignalChanges, TrainingOverlap
 from src.domain.trading import FillTiming, TradingRules
 from src.judgement.evidence import Evidence
@@ -127,11 +127,15 @@ def make_evidence(**changes: Any) -> Evidence:
     )
 
 
+CHOICE = SweepChoice(overfitting_probability=0.75, superiority_p_value=0.02)
+
+
 def make_judgement(**changes: Any) -> Judgement:
     """Return the judgement of a model whose every part is filled; `changes` are those of its evidence."""
     signals = replace(CHANGES, changed=300)
     leaks = replace(LEAKS, rows=replace(ROWS, differing=400, is_repeatable=True, signals=signals))
-    evidence = make_evidence(**{"leaks": leaks, "has_model": True, "fill_band": BAND} | changes)
+    given = {"leaks": leaks, "has_model": True, "fill_band": BAND, "choice": CHOICE}
+    evidence = make_evidence(**given | changes)
     return Judgement(
         verdict=reach_verdict(evidence),
         confidence=evidence.confidence,
@@ -139,4 +143,5 @@ def make_judgement(**changes: Any) -> Judgement:
         leaks=evidence.leaks,
         benchmarks=evidence.benchmarks,
         fill_band=evidence.fill_band,
+        choice=evidence.choice,
     )

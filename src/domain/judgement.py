@@ -13,7 +13,7 @@ from src.domain.leaks import Leaks
 from src.domain.performance import Metrics
 from src.domain.reported import reported
 from src.domain.trials import TrialStatistics
-from src.domain.units import BARS, PERCENT
+from src.domain.units import BARS, PERCENT, PROBABILITY
 from src.domain.verdict import Verdict
 
 
@@ -30,6 +30,20 @@ class FillBand:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SweepChoice:
+    """What a sweep found out about the choice that a run is: the reasons of the run's verdict read it."""
+
+    overfitting_probability: float | None = reported(
+        "PBO of the sweep: how often the best of its rows on half of the bars is below the median on the rest; null if "
+        "it was not estimated.",
+        PROBABILITY,
+    )
+    superiority_p_value: float | None = reported(
+        "Hansen's p-value of the sweep's rows against buying and holding (SPA); null if it was not tested.", PROBABILITY
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
     """Whether to believe a result, and why."""
 
@@ -39,6 +53,9 @@ class Judgement:
     leaks: Leaks | None = reported("Whether the model knew the future; null for strategies without a model.")
     benchmarks: Benchmarks = reported("What the result must beat.")
     fill_band: FillBand | None = reported("What the bars cannot tell; null if no bar was ambiguous.")
+    choice: SweepChoice | None = reported(
+        "What its sweep found out about the choice; null for a run that is no row of a finished sweep.", default=None
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

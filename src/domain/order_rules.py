@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final, NamedTuple
 
 from src.domain.atr_exits import AtrDistances
 from src.domain.errors import InvalidInput, both_given
@@ -281,6 +282,22 @@ MAX_LEVERAGE: Final = 125.0
 """The largest that Binance offers for any perpetual future."""
 
 
+class NumberRule(NamedTuple):
+    """A rule between numbers that depends on how large they are, not only on which of them are given or are 0.
+
+    `paths` are the fields from `TradingRules` to them; `forbids` takes their values in this order, numbers or arrays of
+    the same shape, and returns whether they exclude each other. A sweep asks it about whole columns.
+    """
+
+    paths: tuple[tuple[str, ...], ...]
+    forbids: Callable[..., Any]
+
+
+def is_liquidated_at_once(leverage: Any, maintenance_rate: Any) -> Any:
+    """Return whether an entry's margin is at most what it must keep; elementwise on arrays."""
+    return (leverage > 1) & (maintenance_rate * leverage >= 1)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Margin:
     """What an entry borrows: each position has a margin of its own, and can lose no more than that (isolated margin).
@@ -307,9 +324,16 @@ class Margin:
 
     def __post_init__(self) -> None:
         check_parameters(self)
-        if self.leverage > 1 and self.maintenance_rate * self.leverage >= 1:
+        if is_liquidated_at_once(self.leverage, self.maintenance_rate):
             raise InvalidInput(
                 "{field} is {got}. Allowed: less than 1 ÷ {@leverage} ({most:.6g}), or each entry would be liquidated "
                 "at once.",
                 field="maintenanceMargin", got=self.maintenance_rate, most=1 / self.leverage,
             )  # fmt: skip
+
+
+NUMBER_RULES: Final = (
+    NumberRule(paths=(("margin", "leverage"), ("margin", "maintenance_rate")), forbids=is_liquidated_at_once),
+)
+"""All of them. Every other rule asks for a member of a closed list, or whether a number is given or is 0:
+`tests/unit/sweeps/test_rule_combinations.py` tries that."""

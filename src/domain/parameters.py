@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 import types
 import typing
 from collections.abc import Callable, Hashable, Iterable, Mapping
@@ -18,6 +19,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 from src.domain.errors import InvalidInput, bad_value, inside, missing
 
 _KEY: Final = "parameter"
+_CAMEL: Final = re.compile(r"(?<=[a-z0-9])([A-Z])")
 
 Declared = TypeVar("Declared")
 
@@ -276,6 +278,11 @@ def build(kind: type[Declared], given: Mapping[str, object], **others: object) -
             elif item.default is dataclasses.MISSING:
                 raise missing(item.parameter.field)
     return kind(**values)
+
+
+def to_snake_case(name: str) -> str:
+    """Return a name as REST spells it, if GraphQL's spelling came."""
+    return _CAMEL.sub(r"_\1", name).lower()
 
 
 def _is_empty(group: Mapping[str, object]) -> bool:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from src.domain.any_case import AnyCase
 from src.domain.arrays import freeze
 from src.domain.errors import InvalidInput, bad_value
-from src.domain.parameters import MAX_COUNT, Bounds, check_parameters, parameter
+from src.domain.parameters import MAX_COUNT, Bounds, check_parameters, parameter, to_snake_case
 from src.domain.performance import METRIC_DEFINITIONS
 from src.domain.reported import reported
 from src.domain.runs import BacktestRequest
@@ -38,6 +38,19 @@ ROW_METRICS: Final = (
 
 ROW_COUNTS: Final = frozenset({"total_trades", "open_trades", "winning_trades", "losing_trades"})
 """Those of them that are whole numbers."""
+
+
+def check_metric(name: str, *, field: str) -> None:
+    """Raise InvalidInput if rows have no metric of that name."""
+    if name not in ROW_METRICS:
+        raise bad_value(field, got=name, allowed=ROW_METRICS)
+
+
+def find_metric(name: str, field: str) -> str:
+    """Return the metric of rows that a client named, in either spelling; raises InvalidInput on `field`."""
+    own = to_snake_case(name)
+    check_metric(own if own in ROW_METRICS else name, field=field)
+    return own
 
 
 class SearchKind(StrEnum):
@@ -203,7 +216,7 @@ class ParameterConstraint:
 class MetricConstraint:
     """Rows without this relation are kept and shown, and cannot be the best."""
 
-    metric: str = parameter(name="metric", meaning="A metric of the rows", choices=ROW_METRICS)
+    metric: str = parameter(name="metric", meaning="A metric of the rows", choices=ROW_METRICS, read=find_metric)
     comparison: Comparison = parameter(
         name="operator", meaning="How it compares: LESS, AT_MOST, GREATER, AT_LEAST, EQUAL or NOT_EQUAL"
     )
@@ -218,7 +231,11 @@ class Objective:
     """What makes one row better than another."""
 
     metric: str = parameter(
-        name="metric", meaning="The metric that ranks the rows", default="sharpe_ratio", choices=ROW_METRICS
+        name="metric",
+        meaning="The metric that ranks the rows",
+        default="sharpe_ratio",
+        choices=ROW_METRICS,
+        read=find_metric,
     )
     goal: Goal = parameter(
         name="direction", meaning="Whether more or less of it is better: MAXIMIZE or MINIMIZE", default=Goal.MAXIMIZE
@@ -338,21 +355,32 @@ class SweepOverfitting:
         "Slope of the chosen row's Sharpe ratio on the other half over its own half's; null if it is always the same.",
         RATIO,
     )
-    rows: int = reported("Rows that were compared: those that moved and are no duplicates.", "count")
+    rows: int = reported("Rows that were compared: those that can be the best, moved and are no duplicates.", "count")
     blocks: int = reported("Blocks of bars.", "count")
+    criterion: str = reported(
+        "What chose and ranked the rows: sharpe_ratio (without a risk-free rate), total_return or annual_volatility. "
+        "It is the objective if that follows from sums over blocks of bars, else sharpe_ratio.",
+        default="sharpe_ratio",
+    )
+    direction: str = reported("Whether more or less of it was better: MAXIMIZE or MINIMIZE.", default="MAXIMIZE")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SweepSuperiority:
-    """Whether the best row beats buying and holding by more than the best of so many would by chance (Hansen 2005)."""
+    """Whether the best row beats buying and holding by more than the best of so many would by chance (Hansen 2005).
 
-    p_value: float = reported("Hansen's consistent p-value.", PROBABILITY)
+    It compares mean returns per bar, whatever the objective is, of rows that can be the best.
+    """
+
+    p_value: float = reported(
+        "Hansen's consistent p-value of mean returns per bar, whatever the objective is.", PROBABILITY
+    )
     lower: float = reported("Its lower bound.", PROBABILITY)
     upper: float = reported("Its upper bound.", PROBABILITY)
     superior_rows: int = reported(
         "Rows that each beat buying and holding, with 5 % for one or more wrong ones.", "count"
     )
-    rows: int = reported("Rows that were tested.", "count")
+    rows: int = reported("Rows that were tested, of those that can be the best.", "count")
     block_length: int = reported("Length of the resampled blocks.", "bars")
 
 
@@ -389,10 +417,12 @@ class SweepConclusion:
     combinations: int = reported("Rows that were computed.", "count")
     best: tuple[KeptRow, ...] = reported("The best rows, the best first; each was stored as a result.")
     overfitting: SweepOverfitting | None = reported(
-        "How much the choice of the best is overfitted (PBO); null if too few rows or bars allow no estimate."
+        "How much the choice of the best is overfitted (PBO); null if no row can be the best, or too few rows or "
+        "bars allow no estimate."
     )
     superiority: SweepSuperiority | None = reported(
-        "Whether the best row beats buying and holding (SPA); null if too few rows or bars allow no test."
+        "Whether the best row beats buying and holding (SPA); null if no row can be the best, or too few rows or bars "
+        "allow no test."
     )
     stability: ParameterStability | None = reported("The neighbors of the best row; null without a best row.")
     trials: int = reported("Trials that the ledger of the user had counted by then.", "count")
@@ -402,9 +432,3 @@ class SweepConclusion:
 _METRICS: Final = {definition.name: definition for definition in METRIC_DEFINITIONS}
 if missing := set(ROW_METRICS) - set(_METRICS):
     raise ValueError(f"no metric is called {missing}")
-
-
-def check_metric(name: str, *, field: str) -> None:
-    """Raise InvalidInput if rows have no metric of that name."""
-    if name not in ROW_METRICS:
-        raise bad_value(field, got=name, allowed=ROW_METRICS)

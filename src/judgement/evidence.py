@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from src.domain.bar_quality import Gap
 from src.domain.benchmarks import Benchmarks
 from src.domain.confidence import Confidence, Deflation
-from src.domain.judgement import FillBand
+from src.domain.judgement import FillBand, SweepChoice
 from src.domain.leaks import Leaks
 from src.domain.performance import Metrics
 from src.domain.trading import TradingRules
@@ -21,8 +21,8 @@ class Evidence:
 
     `gaps_traded` are the long gaps that a trade was held through, `engines_differ` the number of fills in which the
     other engine differs (None if it did not run), `reduced_entries` the entries cut to what the cash allowed,
-    `dropped_entries` those that were not made, and `not_checked` the checks that the caller could not make.
-    `overfitting_probability` and `superiority_p_value` are those of a sweep, None outside of one.
+    `dropped_entries` those that were not made, and `not_checked` the checks that the caller could not make. `choice` is
+    what a sweep found out about it, None outside of one.
     """
 
     metrics: Metrics
@@ -39,8 +39,7 @@ class Evidence:
     dropped_entries: int
     has_model: bool
     not_checked: tuple[NotChecked, ...]
-    overfitting_probability: float | None = None
-    superiority_p_value: float | None = None
+    choice: SweepChoice | None = None
 
 
 def make_objection(

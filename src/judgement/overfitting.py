@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -31,6 +32,19 @@ normal returns and 12 blocks, 1,000 times up to 100 rows, 120 to 300 times above
 
 FLAT: Final = 1e-12
 """Part of a sum of squares up to which what is left without the mean is rounding."""
+
+
+class Criterion(StrEnum):
+    """What chooses a row on one half and ranks it on the other, by the metric's name: of sums over blocks alone."""
+
+    SHARPE_RATIO = "sharpe_ratio"
+    """Without a risk-free rate."""
+    TOTAL_RETURN = "total_return"
+    """By the growth's logarithm to the second order, Σr − Σr² ÷ 2: compounding is not in the sums."""
+    ANNUAL_VOLATILITY = "annual_volatility"
+
+
+_CODES: Final = {Criterion.SHARPE_RATIO: 0, Criterion.TOTAL_RETURN: 1, Criterion.ANNUAL_VOLATILITY: 2}
 
 
 class Splits(NamedTuple):
@@ -78,11 +92,19 @@ def measure_overfitting(returns: Floats, *, blocks: int = DEFAULT_BLOCKS) -> Ove
     return _measure(*_sum_blocks(kept, blocks), kept.shape[0] // blocks)
 
 
-def measure_block_overfitting(sums: Floats, squares: Floats, length: int) -> Overfitting | None:
+def measure_block_overfitting(
+    sums: Floats,
+    squares: Floats,
+    length: int,
+    *,
+    criterion: Criterion = Criterion.SHARPE_RATIO,
+    prefers_less: bool = False,
+) -> Overfitting | None:
     """Do the same from the sums of returns and of their squares over blocks of `length` bars, [rows, S] each.
 
     Rows whose returns are all the same up to rounding, and all but the first of rows with equal sums, are left out.
-    None also if the number of blocks is odd or over the maximum.
+    None also if the number of blocks is odd or over the maximum. `criterion` says what chooses and ranks rows, and
+    `prefers_less` whether the least of it is best; the chosen rows' losses and slope are of Sharpe ratios anyway.
     """
     blocks = sums.shape[1]
     if blocks % 2 or not 2 <= blocks <= MAX_BLOCKS or blocks * length < MIN_BARS:
@@ -92,13 +114,21 @@ def measure_block_overfitting(sums: Floats, squares: Floats, length: int) -> Ove
     kept = _select_moving(sums, squares, blocks * length)
     if kept.size < MIN_ROWS:
         return None
-    return _measure(np.ascontiguousarray(sums[kept].T), np.ascontiguousarray(squares[kept].T), length)
+    columns = np.ascontiguousarray(sums[kept].T), np.ascontiguousarray(squares[kept].T)
+    return _measure(*columns, length, criterion, prefers_less=prefers_less)
 
 
-def _measure(sums: Floats, squares: Floats, length: int) -> Overfitting:
+def _measure(
+    sums: Floats,
+    squares: Floats,
+    length: int,
+    criterion: Criterion = Criterion.SHARPE_RATIO,
+    *,
+    prefers_less: bool = False,
+) -> Overfitting:
     """Return how much the choice among rows is overfitted, from the sums [S, rows] of their blocks."""
     blocks, rows = sums.shape
-    found = _split_blocks(sums, squares, length)
+    found = _split_blocks(sums, squares, length, criterion, prefers_less=prefers_less)
     return Overfitting(
         pbo=float(np.count_nonzero(found.ranks <= 0.5)) / found.ranks.size,
         pbo_noise_range=noise_range(rows),
@@ -158,10 +188,17 @@ def _sum_blocks(returns: Floats, blocks: int) -> tuple[Floats, Floats]:
     return cut.sum(axis=1), (cut * cut).sum(axis=1)
 
 
-def _split_blocks(sums: Floats, squares: Floats, length: int) -> Splits:
+def _split_blocks(
+    sums: Floats,
+    squares: Floats,
+    length: int,
+    criterion: Criterion = Criterion.SHARPE_RATIO,
+    *,
+    prefers_less: bool = False,
+) -> Splits:
     blocks = sums.shape[0]
     halves = np.array([(0, *rest) for rest in itertools.combinations(range(1, blocks), blocks // 2 - 1)], np.int64)
-    return Splits(*_rank_splits(sums, squares, halves, length))
+    return Splits(*_rank_splits(sums, squares, halves, length, _CODES[criterion], -1.0 if prefers_less else 1.0))
 
 
 @njit(cache=True, nogil=True)
@@ -171,6 +208,18 @@ def _score(total: float, squares: float, n: int) -> float:
     if spread <= FLAT * squares:
         return 0.0
     return math.copysign(total * total / (n * spread), total)
+
+
+@njit(cache=True, nogil=True)
+def _score_by(code: int, total: float, squares: float, n: int) -> float:
+    """Return a number that rises with the criterion of this code."""
+    found: float = _score(total, squares, n)
+    if code == 1:
+        found = total - 0.5 * squares
+    elif code == 2:
+        spread = squares - total * total / n
+        found = spread if spread > FLAT * squares else 0.0
+    return found
 
 
 @njit(cache=True, nogil=True)
@@ -191,9 +240,12 @@ def _rank(scores: Floats, row: int) -> float:
 
 @njit(cache=True, nogil=True)
 def _rank_splits(
-    sums: Floats, squares: Floats, halves: NDArray[np.int64], length: int
+    sums: Floats, squares: Floats, halves: NDArray[np.int64], length: int, code: int, sign: float
 ) -> tuple[NDArray[np.int64], Floats, Floats, Floats]:
-    """Choose and rank at both directions of each half; `sums` and `squares` of the blocks are [S, rows]."""
+    """Choose and rank at both directions of each half; `sums` and `squares` of the blocks are [S, rows].
+
+    `code` is the criterion's, and `sign` −1 if the least of it is best.
+    """
     rows, half = sums.shape[1], halves.shape[1]
     n = half * length
     chosen, ranks = np.empty(2 * halves.shape[0], np.int64), np.empty(2 * halves.shape[0])
@@ -211,14 +263,16 @@ def _rank_splits(
             one_sums += sums[halves[c, place]]
             one_squares += squares[halves[c, place]]
         for j in range(rows):
-            scores[0, j] = _score(one_sums[j], one_squares[j], n)
-            scores[1, j] = _score(all_sums[j] - one_sums[j], all_squares[j] - one_squares[j], n)
+            scores[0, j] = sign * _score_by(code, one_sums[j], one_squares[j], n)
+            scores[1, j] = sign * _score_by(code, all_sums[j] - one_sums[j], all_squares[j] - one_squares[j], n)
         for side in range(2):
             row = np.argmax(scores[side])
             chosen[2 * c + side] = row
             ranks[2 * c + side] = _rank(scores[1 - side], row)
-            inside[2 * c + side] = _sharpe(scores[side, row], n)
-            outside[2 * c + side] = _sharpe(scores[1 - side, row], n)
+            one = _sharpe(_score(one_sums[row], one_squares[row], n), n)
+            other = _sharpe(_score(all_sums[row] - one_sums[row], all_squares[row] - one_squares[row], n), n)
+            inside[2 * c + side] = one if side == 0 else other
+            outside[2 * c + side] = other if side == 0 else one
     return chosen, ranks, inside, outside
 
 

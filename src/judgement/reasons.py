@@ -146,7 +146,9 @@ def _explain_profit(evidence: Evidence) -> str:
 
 
 def _sweep_objections(evidence: Evidence) -> Iterator[Reason]:
-    probability, p_value = evidence.overfitting_probability, evidence.superiority_p_value
+    if evidence.choice is None:
+        return
+    probability, p_value = evidence.choice.overfitting_probability, evidence.choice.superiority_p_value
     if probability is not None and probability > MAX_OVERFITTING_PROBABILITY:
         limit = MAX_OVERFITTING_PROBABILITY
         yield make_objection(

@@ -17,7 +17,7 @@ from src.domain.bar_quality import DataQuality
 from src.domain.bars import Bars
 from src.domain.benchmarks import Benchmarks
 from src.domain.confidence import Confidence, Deflation
-from src.domain.judgement import FillBand, Judgement, LedgerSnapshot
+from src.domain.judgement import FillBand, Judgement, LedgerSnapshot, SweepChoice
 from src.domain.leaks import Leaks, OverlapSigns, RowAudit, TrainingOverlap
 from src.domain.performance import Metrics
 from src.domain.signals import Signals
@@ -150,6 +150,7 @@ def judge(
     rows: RowAudit | None,
     training: TrainingOverlap | None,
     not_checked: tuple[NotChecked, ...] = (),
+    choice: SweepChoice | None = None,
 ) -> Judgement:
     """Judge a run among all trials of its user: the same findings and ledger give the same judgement to the bit.
 
@@ -161,6 +162,8 @@ def judge(
         Of a model: the audit of its rows, and how its training window lies in the bars; None if not made or declared.
     not_checked
         Checks that failed, and why.
+    choice
+        What a sweep found out about the choice of this run; None for a run that is no row of a finished sweep.
     """
     run, test = found.run, found.benchmarks.timing
     deflation = deflate(
@@ -191,6 +194,7 @@ def judge(
             dropped_entries=run.simulation.dropped_entries,
             has_model=run.has_model,
             not_checked=not_checked,
+            choice=choice,
         )
     )
     return Judgement(
@@ -200,6 +204,7 @@ def judge(
         leaks=leaks,
         benchmarks=benchmarks,
         fill_band=found.fill_band,
+        choice=choice,
     )
 
 

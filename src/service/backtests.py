@@ -7,11 +7,11 @@ import uuid
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Final, NamedTuple
 
 from src.concurrency.single_flight import SingleFlight
 from src.domain.errors import ResultNotFound, TimedOut, UnreadableResult, bad_value, result_not_found
-from src.domain.judgement import LedgerSnapshot
+from src.domain.judgement import LedgerSnapshot, SweepChoice
 from src.domain.market import SIMULATED, MarketRequest, MarketSeries
 from src.domain.model_files import ModelFile, check_user_id
 from src.domain.runs import (
@@ -69,6 +69,14 @@ class _Prediction:
     predictions: Predictions
 
 
+class _Terms(NamedTuple):
+    """How a run is judged and stored; see `BacktestService.run`."""
+
+    judged_among: LedgerSnapshot | None
+    choice: SweepChoice | None
+    result_id: str | None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BacktestService:
     """Runs backtests and stores their results.
@@ -88,7 +96,7 @@ class BacktestService:
     versions: Mapping[str, str]
     computing: ComputeQueue
     timeout_s: float
-    _runs: SingleFlight[tuple[BacktestRequest, str | None, LedgerSnapshot | None, str | None], BacktestResult] = field(
+    _runs: SingleFlight[tuple[BacktestRequest, str | None, _Terms], BacktestResult] = field(
         default_factory=SingleFlight, init=False
     )
     _recent: RecentResults = field(default_factory=RecentResults, init=False)
@@ -99,6 +107,7 @@ class BacktestService:
         model_file: ModelFile | None = None,
         *,
         judged_among: LedgerSnapshot | None = None,
+        choice: SweepChoice | None = None,
         result_id: str | None = None,
     ) -> BacktestResult:
         """Run a backtest and store its result; equal requests at the same time share one run and its result.
@@ -111,16 +120,19 @@ class BacktestService:
             The model that came with the request; None if `request.strategy` names a stored one, or needs none.
         judged_among
             The trials of another run, to judge this one alike; None counts it in its user's ledger.
+        choice
+            What a sweep found out about the choice of this run; None outside of one.
         result_id
             The id of the result, so that a job that runs twice stores one; None makes a new id.
 
         Raises any ServiceError: Busy if too many runs are queued, TimedOut after `timeout_s`.
         """
         request, model_file = await self._complete(request, model_file)
+        terms = _Terms(judged_among=judged_among, choice=choice, result_id=result_id)
         # The extension decides which library opens the file, so equal bytes with another extension are another model.
         return await self._runs.run(
-            (request, None if model_file is None else model_file.extension, judged_among, result_id),
-            lambda: self._run_in_time(request, model_file, judged_among, result_id),
+            (request, None if model_file is None else model_file.extension, terms),
+            lambda: self._run_in_time(request, model_file, terms),
             needs_starter=model_file is not None and model_file.is_temporary,
         )
 
@@ -161,27 +173,18 @@ class BacktestService:
         return replace(request, strategy=request.strategy.with_model(_complete(model, model_file))), model_file
 
     async def _run_in_time(
-        self,
-        request: BacktestRequest,
-        model_file: ModelFile | None,
-        judged_among: LedgerSnapshot | None,
-        result_id: str | None,
+        self, request: BacktestRequest, model_file: ModelFile | None, terms: _Terms
     ) -> BacktestResult:
         deadline_s = self._deadline_s()
         async with self.computing.slot(request.user_id):
-            return await self._run(request, model_file, judged_among, deadline_s, result_id)
+            return await self._run(request, model_file, terms, deadline_s)
 
     def _deadline_s(self) -> float:
         """Return when work that begins now must be done, by the event loop's clock."""
         return asyncio.get_running_loop().time() + self.timeout_s
 
     async def _run(
-        self,
-        request: BacktestRequest,
-        model_file: ModelFile | None,
-        judged_among: LedgerSnapshot | None,
-        deadline_s: float,
-        result_id: str | None,
+        self, request: BacktestRequest, model_file: ModelFile | None, terms: _Terms, deadline_s: float
     ) -> BacktestResult:
         stopwatch = Stopwatch()
         bar_warnings = period_warnings(request.period, request.market.interval)
@@ -208,11 +211,13 @@ class BacktestService:
                 self._compute, request, series, predictions, stopwatch
             )
             with stopwatch.step("judgement"):
-                examined, ledger = await self._examine(request, series, parts, judged_among)
+                examined, ledger = await self._examine(request, series, parts, terms.judged_among)
             audit = await self._audit(request, series, computed, prediction, deadline_s)
             with stopwatch.step("judgement"):
-                judged = conclude(examined, ledger, rows=audit.rows, not_checked=audit.not_checked)
-            result = self._result(request, series, computed, judged, fingerprint, bar_warnings, stopwatch, result_id)
+                judged = conclude(examined, ledger, rows=audit.rows, not_checked=audit.not_checked, choice=terms.choice)
+            result = self._result(
+                request, series, computed, judged, fingerprint, bar_warnings, stopwatch, terms.result_id
+            )
             await self.store.save(result)
         return result
 
@@ -346,7 +351,8 @@ class BacktestService:
         Raises ResultNotFound or ModelNotFound if the result, or its model, is not stored; ServiceError as `run` does.
         """
         original = await self.store.get(result_id)
-        result = await self.run(build_pinned_request(original), judged_among=original.ledger)
+        choice = None if original.judgement is None else original.judgement.choice
+        result = await self.run(build_pinned_request(original), judged_among=original.ledger, choice=choice)
         found = await self.computing.run(lambda: tuple(differences(original, result)))
         return Rerun(original_id=original.id, result=result, differences=found)
 

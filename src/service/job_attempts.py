@@ -9,6 +9,7 @@ from typing import Final
 
 from src.domain.errors import Conflict, UnreadableResult
 from src.domain.jobs import JobPart
+from src.domain.judgement import SweepChoice
 from src.domain.market import MarketSeries
 from src.domain.runs import BacktestRequest
 from src.domain.signals import Predictions
@@ -59,15 +60,18 @@ async def prepare_pinned(
     return backtest, replace(series, warnings=pinned.warnings), predictions
 
 
-async def run_once(backtests: BacktestService, request: BacktestRequest, result_id: str) -> None:
+async def run_once(
+    backtests: BacktestService, request: BacktestRequest, result_id: str, *, choice: SweepChoice | None = None
+) -> None:
     """Run a backtest and store its result under this id, unless that is stored: by an attempt that was killed then.
 
-    Raises what `BacktestService.run` raises.
+    `choice` is what a sweep found out about the choice of this run; its verdict reads it. Raises what
+    `BacktestService.run` raises.
     """
     if await backtests.is_stored(result_id):
         return
     try:
-        await backtests.run(request, result_id=result_id)
+        await backtests.run(request, choice=choice, result_id=result_id)
     except Conflict as error:
         # A process that had lost the job may have stored it meanwhile.
         if not await backtests.is_stored(result_id):

@@ -10,7 +10,7 @@ import numpy as np
 
 from src.domain.annualization import annualize
 from src.domain.bars import Bars
-from src.domain.judgement import Judgement, LedgerSnapshot, SampleResult
+from src.domain.judgement import Judgement, LedgerSnapshot, SampleResult, SweepChoice
 from src.domain.leaks import RowAudit, TrainingOverlap
 from src.domain.market import SIMULATED, MarketSeries, source_of
 from src.domain.performance import Metrics
@@ -128,19 +128,27 @@ def examine_parts(parts: RunParts, request: BacktestRequest, engines: Mapping[En
 
 
 def conclude(
-    examined: ExaminedRun, ledger: LedgerSnapshot, *, rows: RowAudit | None, not_checked: tuple[NotChecked, ...]
+    examined: ExaminedRun,
+    ledger: LedgerSnapshot,
+    *,
+    rows: RowAudit | None,
+    not_checked: tuple[NotChecked, ...],
+    choice: SweepChoice | None = None,
 ) -> Judged:
-    """Judge an examined run and its part after the training window among the trials of a ledger."""
+    """Judge an examined run and its part after the training window among the trials of a ledger.
+
+    `choice` is of both: a sweep chose on all bars.
+    """
     parts, after = examined.parts, examined.out_of_sample
     training = parts.training
     out_of_sample = None
     if after is not None and training is not None:
         clean = replace(training, bars_seen=0, share_seen=0.0, bars_before=0, bars_after=len(after.run.bars))
-        judgement = judge(after, ledger, rows=rows, training=clean, not_checked=not_checked)
+        judgement = judge(after, ledger, rows=rows, training=clean, not_checked=not_checked, choice=choice)
         out_of_sample = SampleResult(metrics=after.run.metrics, judgement=judgement)
     in_sample = None if parts.in_sample is None else SampleResult(metrics=parts.in_sample, judgement=None)
     return Judged(
-        judgement=judge(examined.whole, ledger, rows=rows, training=training, not_checked=not_checked),
+        judgement=judge(examined.whole, ledger, rows=rows, training=training, not_checked=not_checked, choice=choice),
         in_sample=in_sample,
         out_of_sample=out_of_sample,
         ledger=ledger,

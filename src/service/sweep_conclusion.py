@@ -1,4 +1,4 @@
-"""Conclude a sweep whose rows are computed: run and store the best of them, and test what the choice is worth.
+"""Conclude a sweep whose rows are computed: test what the choice is worth, then run and store the best of them.
 
 What is finished is a part of the job at once: a best row whose result is stored, and each of the two long tests. An
 attempt after a crash goes on with what is missing.
@@ -19,9 +19,18 @@ from numpy.typing import NDArray
 
 from src.domain.errors import UnreadableResult
 from src.domain.jobs import JobPart, JobStage, StageName
+from src.domain.judgement import SweepChoice
 from src.domain.market import MarketSeries
 from src.domain.sweep_rows import SweepInputs
-from src.domain.sweeps import KeptRow, SweepConclusion, SweepOverfitting, SweepRequest, SweepRows, SweepSuperiority
+from src.domain.sweeps import (
+    KeptRow,
+    Objective,
+    SweepConclusion,
+    SweepOverfitting,
+    SweepRequest,
+    SweepRows,
+    SweepSuperiority,
+)
 from src.judgement.overfitting import DEFAULT_BLOCKS
 from src.metrics.returns import simple_returns
 from src.ports import JobHandle, TrialLedger
@@ -32,7 +41,7 @@ from src.service.sweep_tables import SweepTable, build_table
 from src.sweeps.combinations import apply_values, warn_of_excluded
 from src.sweeps.estimating import TESTED_ROWS
 from src.sweeps.evaluation import Evaluator
-from src.sweeps.overfitting import overfitting_of, superiority_of
+from src.sweeps.overfitting import follows_from_blocks, overfitting_of, superiority_of
 from src.sweeps.ranking import column_of, rank_rows
 from src.sweeps.row_bytes import from_bytes
 from src.sweeps.space import build_space
@@ -64,10 +73,12 @@ class SweepFinish:
         table = await handle.compute(build_table, rows, len(request.parameters))
         ranked = await handle.compute(rank_rows, table.figures, request)
         finished = await handle.parts()
-        best = await self._store_best(table, choose_best(table, ranked, request.keep_best), finished)
-        tested = choose_tested(ranked, len(table), request.search.seed)
-        overfitting = await self._measure_overfitting(rows, finished)
+        tested = choose_tested(ranked, request.search.seed)
+        overfitting = await self._measure_overfitting(rows, table.numbers[ranked], finished)
         superiority = await self._compare_with_market(table.values[tested], finished)
+        # The verdicts of the best rows read both tests.
+        choice = choice_of(overfitting, superiority)
+        best = await self._store_best(table, choose_best(table, ranked, request.keep_best), choice, finished)
         ledger = await self.ledger.state(
             user_id=request.user_id, symbol=ledger_market(self.series.bars.symbol, self.series.origin)
         )
@@ -81,11 +92,15 @@ class SweepFinish:
             superiority=superiority,
             stability=await handle.compute(parameter_stability, table.values, table.figures, place, request),
             trials=count_runs(ledger),
-            warnings=(*_warn(self, table, ranked, tested), *await handle.compute(warn_of_excluded, request)),
+            warnings=(
+                *_warn(self, ranked, tested, overfitting),
+                *await handle.compute(warn_of_failed, table, self.inputs),
+                *await handle.compute(warn_of_excluded, request),
+            ),
         )
 
     async def _store_best(
-        self, table: SweepTable, places: Sequence[int], finished: Mapping[str, bytes]
+        self, table: SweepTable, places: Sequence[int], choice: SweepChoice | None, finished: Mapping[str, bytes]
     ) -> tuple[KeptRow, ...]:
         """Run the best rows by the ordinary pipeline and store their results, the best one last.
 
@@ -98,7 +113,7 @@ class SweepFinish:
                 continue
             await self.handle.note(JobStage(name=StageName.BEST, done=done, total=len(best)))
             request = apply_values(self.request.backtest, kept.values)
-            await run_once(self.backtests, request, kept.result_id)
+            await run_once(self.backtests, request, kept.result_id, choice=choice)
             await self.handle.note(JobStage(name=StageName.BEST, done=done + 1, total=len(best)), JobPart(name=name))
         return tuple(best)
 
@@ -112,12 +127,14 @@ class SweepFinish:
         )
 
     async def _measure_overfitting(
-        self, rows: Sequence[SweepRows], finished: Mapping[str, bytes]
+        self, rows: Sequence[SweepRows], eligible: NDArray[np.int64], finished: Mapping[str, bytes]
     ) -> SweepOverfitting | None:
         if OVERFITTING_PART in finished:
             return _read(SweepOverfitting, finished[OVERFITTING_PART])
         await self.handle.note(JobStage(name=StageName.OVERFITTING, done=0, total=1))
-        found = await self.handle.compute(_overfitting_of, rows, len(self.series.bars))
+        found = await self.handle.compute(
+            _overfitting_of, rows, eligible, len(self.series.bars), self.request.objective
+        )
         stage = JobStage(name=StageName.OVERFITTING, done=1, total=1)
         await self.handle.note(stage, JobPart(name=OVERFITTING_PART, content=_write(found)))
         return found
@@ -183,6 +200,16 @@ class MarketTest:
         return superiority_of(returns_of, np.arange(len(self._values)), simple_returns(close, float(close[0])))
 
 
+def choice_of(overfitting: SweepOverfitting | None, superiority: SweepSuperiority | None) -> SweepChoice | None:
+    """Return what the verdict on a row reads of its sweep; None if neither test was made."""
+    if overfitting is None and superiority is None:
+        return None
+    return SweepChoice(
+        overfitting_probability=None if overfitting is None else overfitting.pbo,
+        superiority_p_value=None if superiority is None else superiority.p_value,
+    )
+
+
 def result_id_of(job_id: str, row: int) -> str:
     """Return the id of a row's stored result: the same in every attempt."""
     return str(uuid.uuid5(uuid.UUID(job_id), str(row)))
@@ -198,20 +225,40 @@ def choose_best(table: SweepTable, ranked: NDArray[np.int64], most: int) -> Sequ
     return tuple(found.values())
 
 
-def choose_tested(ranked: NDArray[np.int64], rows: int, seed: int) -> NDArray[np.int64]:
-    """Return the places of the rows that are tested: all, or the best half and a sample of the others."""
-    if rows <= TESTED_ROWS:
-        return np.arange(rows)
+def choose_tested(ranked: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
+    """Return the places of the rows that are tested, of those that can be the best, which come best first.
+
+    They are all of them, or the best half and a sample of the others.
+    """
+    if len(ranked) <= TESTED_ROWS:
+        return np.sort(ranked)
     best = ranked[: TESTED_ROWS // 2]
-    others = np.setdiff1d(np.arange(rows), best)
+    others = np.sort(ranked[len(best) :])
     drawn = np.random.Generator(np.random.Philox(seed)).choice(others, TESTED_ROWS - len(best), replace=False)
     return np.sort(np.concatenate((best, drawn)))
 
 
-def _overfitting_of(rows: Sequence[SweepRows], bars: int) -> SweepOverfitting | None:
+def warn_of_failed(table: SweepTable, inputs: SweepInputs) -> tuple[str, ...]:
+    """Return how many rows have no figures, and why the first of them has none: it is evaluated once more."""
+    failed = np.flatnonzero(np.isnan(table.figure("final_equity")))
+    if not failed.size:
+        return ()
+    first = int(failed[0])
+    found = Evaluator(inputs).evaluate(table.values[first : first + 1], first=0, total=1)
+    return (
+        f"{failed.size} of {len(table)} rows have no figures. The first of them is row {table.numbers[first]}: "
+        f"{' '.join(found.failures)}",
+    )
+
+
+def _overfitting_of(
+    rows: Sequence[SweepRows], eligible: NDArray[np.int64], bars: int, objective: Objective
+) -> SweepOverfitting | None:
+    """Return how much the choice among the rows of these numbers is overfitted, of those that have sums."""
     sums = np.concatenate([part.block_sums for part in rows])
     squares = np.concatenate([part.block_squares for part in rows])
-    return overfitting_of(sums, squares, bars // DEFAULT_BLOCKS)
+    kept = np.isin(np.concatenate([part.blocks_of for part in rows]), eligible)
+    return overfitting_of(sums[kept], squares[kept], bars // DEFAULT_BLOCKS, objective)
 
 
 def _write(found: SweepOverfitting | SweepSuperiority | None) -> bytes:
@@ -226,7 +273,12 @@ def _read(kind: type[Found], content: bytes) -> Found | None:
         raise UnreadableResult("A stored test of a sweep cannot be read.") from error
 
 
-def _warn(sweep: SweepFinish, table: SweepTable, ranked: NDArray[np.int64], tested: NDArray[np.int64]) -> Iterator[str]:
+def _warn(
+    sweep: SweepFinish,
+    ranked: NDArray[np.int64],
+    tested: NDArray[np.int64],
+    overfitting: SweepOverfitting | None,
+) -> Iterator[str]:
     """Yield what is to be known about the sweep itself; what is to be known about a result stands with it."""
     request = sweep.request
     yield from sweep.series.warnings
@@ -235,13 +287,15 @@ def _warn(sweep: SweepFinish, table: SweepTable, ranked: NDArray[np.int64], test
             f"No row can be the best: none has {request.objective.metric} and at least "
             f"{request.objective.min_trades} closed trades and meets the constraints on metrics."
         )
-    failed = int(np.count_nonzero(np.isnan(table.figure("final_equity"))))
-    if failed:
-        yield f"{failed} of {len(table)} rows have no figures, because their equity grew beyond what can be counted."
-    if len(tested) < len(table):
+    if len(tested) < len(ranked):
         yield (
-            f"The test against buying and holding took {len(tested)} of {len(table)} rows: the best ones, and a sample "
-            "of the others."
+            f"The test against buying and holding took {len(tested)} of {len(ranked)} rows that can be the best: the "
+            "best ones, and a sample of the others."
+        )
+    if overfitting is not None and not follows_from_blocks(request.objective):
+        yield (
+            f"PBO is that of choosing by {overfitting.criterion}: {request.objective.metric} does not follow from sums "
+            "of returns over blocks of bars."
         )
     model = request.backtest.strategy.model
     if model is not None and not model.training.is_declared:

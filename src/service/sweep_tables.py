@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
@@ -10,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from src.domain.errors import InvalidInput
+from src.domain.parameters import to_snake_case
 from src.domain.sweeps import ROW_METRICS, SweepRequest, SweepRows
 from src.sweeps.parameters import Sweepable, ValueKind
 from src.sweeps.ranking import rank_rows
@@ -21,6 +21,11 @@ Floats = NDArray[np.float64]
 RANK = "rank"
 """What sorts rows by the objective, those that can be the best first."""
 ROW = "row"
+
+
+def column_name(parameter: str) -> str:
+    """Return the name of a swept parameter's column: a rule's own number may be called as another column is."""
+    return f"parameter_{parameter}" if parameter in (RANK, ROW, *ROW_METRICS) else parameter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +52,7 @@ def read_columns(request: SweepRequest) -> tuple[SweptColumn, ...]:
 
 def find_name(given: str, names: Sequence[str], *, field: str) -> str:
     """Return which of some names in snake_case a client gave, in either spelling; raises InvalidInput on `field`."""
-    own = given if given in names else re.sub(r"(?<=[a-z0-9])([A-Z])", r"_\1", given).lower()
+    own = given if given in names else to_snake_case(given)
     if own in names:
         return own
     raise InvalidInput(
@@ -96,7 +101,7 @@ def build_table(parts: list[SweepRows], parameters: int) -> SweepTable:
 
 
 def sort_rows(table: SweepTable, request: SweepRequest, *, by: str, descending: bool) -> NDArray[np.int64]:
-    """Return the places of the rows in a table, sorted by `rank`, `row`, a metric or a swept parameter.
+    """Return the places of the rows in a table, sorted by `rank`, `row`, a metric or a swept parameter's column.
 
     Rows without the figure come last either way, and equal ones in the order of their numbers. By `rank` only those
     rows are returned that can be the best. Raises InvalidInput for any other name.
@@ -104,7 +109,7 @@ def sort_rows(table: SweepTable, request: SweepRequest, *, by: str, descending: 
     if by == RANK:
         ranked = rank_rows(table.figures, request)
         return ranked[::-1] if descending else ranked
-    names = tuple(item.name for item in request.parameters)
+    names = tuple(column_name(item.name) for item in request.parameters)
     by = find_name(by, (RANK, ROW, *names, *ROW_METRICS), field="sortBy")
     keys = table.numbers.astype(np.float64) if by == ROW else _column(table, names, by)
     places = np.argsort(-keys if descending else keys, kind="stable")

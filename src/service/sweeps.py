@@ -28,7 +28,7 @@ from src.service.backtests import BacktestService
 from src.service.computing import ComputeQueue
 from src.service.job_attempts import pin_request, run_once
 from src.service.jobs import JobService
-from src.service.sweep_conclusion import result_id_of
+from src.service.sweep_conclusion import choice_of, result_id_of
 from src.service.sweep_tables import SweepTable, SweptColumn, find_name, read_columns, read_table, sort_rows
 from src.service.walk_forward_folds import fold_from_bytes
 from src.sweeps.combinations import apply_values, sweepable
@@ -36,6 +36,7 @@ from src.sweeps.estimating import estimate_sweep
 from src.sweeps.folds import check_fold_fits
 from src.sweeps.heat_map import HeatMap, heat_map
 from src.sweeps.parameters import find_sweepable
+from src.sweeps.ranking import find_standing
 from src.sweeps.space import build_space
 from src.sweeps.warm_up import warm_up_bars_of, window_warm_up_of
 
@@ -151,8 +152,9 @@ class SweepService:
     async def run_row(self, sweep_id: str, row: int, *, user_id: str) -> BacktestResult:
         """Return the stored result of a row; if there is none, run the row on the sweep's bars and store it.
 
-        Raises JobNotFound if there is no such sweep, or it belongs to another user; InvalidInput if the row is not
-        computed; Conflict if the bars have changed; what `BacktestService.run` raises.
+        Its verdict knows what the sweep found out about the choice, if that has ended. Raises JobNotFound if there is
+        no such sweep, or it belongs to another user; InvalidInput if the row is not computed; Conflict if the bars have
+        changed; what `BacktestService.run` raises.
         """
         async with self._table(sweep_id) as (request, table):
             if request.user_id != user_id:
@@ -171,7 +173,9 @@ class SweepService:
                 warm_up_bars=warm_up,
                 job_id=sweep_id,
             )
-            await run_once(self.backtests, apply_values(pinned, values), result_id)
+            _, _, found = await self._read(sweep_id, SweepRequest, SweepConclusion)
+            choice = None if found is None else choice_of(found.overfitting, found.superiority)
+            await run_once(self.backtests, apply_values(pinned, values), result_id, choice=choice)
         return await self.backtests.get(result_id)
 
     async def heat_map(self, sweep_id: str, *, x: str, y: str, metric: str | None, reduce: Reduce) -> SweepMap:
@@ -185,7 +189,8 @@ class SweepService:
             x = find_name(x, names, field="x")
             y = find_name(y, [name for name in names if name != x], field="y")
             chosen = request.objective.metric if metric is None else find_name(metric, ROW_METRICS, field="metric")
-            build = functools.partial(heat_map, goal=request.objective.goal, search=request.search.kind)
+            standing = await asyncio.to_thread(find_standing, table.figures, request)
+            build = functools.partial(heat_map, standing=standing, search=request.search.kind)
             found = await asyncio.to_thread(build, table.values, table.figures, x, y, chosen, reduce, names)
             # The table has gaps while the sweep runs: a row's place in it need not be its number.
             numbers = np.append(table.numbers, -1)[found.best_rows]

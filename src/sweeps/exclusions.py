@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from operator import attrgetter
 from typing import Final
 
 import numpy as np
@@ -9,6 +11,7 @@ from numpy.typing import NDArray
 
 from src.domain.error_text import FieldName, Template, Text
 from src.domain.errors import InvalidInput
+from src.domain.order_rules import NUMBER_RULES
 from src.strategies.rules.strategy import RulesParams
 from src.sweeps.parameters import ValueKind, apply_values
 from src.sweeps.rule_numbers import find_decisive
@@ -36,51 +39,64 @@ class Exclusions:
         Raises InvalidInput if there are more rules to compile than `MAX_COMPILED`.
         """
         allowed = np.ones(len(values), np.bool_)
-        for place, relation in enumerate(self._space.relations):
+        for relation in self._space.relations:
             allowed &= relation.holds(values)
-            if self.reason is None and not allowed.all():
-                self.reason = Template("{item} excludes it.", {"item": FieldName(f"constraints.{place}")})
         self._keep_pairs(values, allowed)
+        self._keep_numbers(values, allowed)
         self._keep_settings(values, allowed)
         self._keep_rules(values, allowed)
+        if self.reason is None and not allowed.all():
+            self.reason = self._explain(values[np.argmin(allowed)])
         return allowed
 
     def _keep_pairs(self, values: Floats, allowed: Flags) -> None:
         """Leave out rows in which a pair of the strategy's numbers is not in its order."""
         strategy = self._space.backtest.strategy
         for pair in strategy.ordered_pairs:
-            places = [self._space.place_of("strategy", name) for name in pair]
-            if places == [None, None]:
-                continue
-            low, high = (
-                getattr(strategy, name) if place is None else values[:, place]
-                for name, place in zip(pair, places, strict=True)
-            )
-            in_order = low < high
-            self._explain(values, allowed & ~in_order)
-            allowed &= in_order
+            given = self._columns(values, strategy, [("strategy", name) for name in pair])
+            if given is not None:
+                low, high = given
+                allowed &= low < high
+
+    def _keep_numbers(self, values: Floats, allowed: Flags) -> None:
+        """Leave out rows in which numbers of the trading rules exclude each other by how large they are."""
+        for rule in NUMBER_RULES:
+            given = self._columns(values, self._space.backtest.rules, [("rules", *path) for path in rule.paths])
+            if given is not None:
+                allowed &= ~rule.forbids(*given)
+
+    def _columns(self, values: Floats, part: object, paths: Sequence[tuple[str, ...]]) -> Sequence[Floats] | None:
+        """Return the numbers at these paths of a part of the request, one for each row; None if none is swept."""
+        places = [self._space.place_of(*path) for path in paths]
+        if all(place is None for place in places):
+            return None
+        return [
+            np.full(len(values), float(attrgetter(".".join(path[1:]))(part))) if place is None else values[:, place]
+            for path, place in zip(paths, places, strict=True)
+        ]
 
     def _keep_settings(self, values: Floats, allowed: Flags) -> None:
         """Leave out rows whose trading rules contradict each other: each kind of them is tried once.
 
-        What they forbid depends on closed lists, and on whether an entry's offset is 0.
+        What they forbid, but for `NUMBER_RULES`, depends on closed lists, and on whether an entry's offset is 0.
         """
         places = [place for place, column in enumerate(self._space.columns) if column.item.path[0] == "rules"]
-        if not places:
+        rows = np.flatnonzero(allowed)
+        if not places or not rows.size:
             return
-        codes = np.zeros(len(values), np.int64)
+        codes = np.zeros(rows.size, np.int64)
         for place in places:
             item = self._space.columns[place].item
             is_choice = item.kind is ValueKind.CHOICE
             codes *= len(item.choices) if is_choice else 2
-            codes += values[:, place].astype(np.int64) if is_choice else values[:, place] != 0
+            codes += values[rows, place].astype(np.int64) if is_choice else values[rows, place] != 0
         kinds, firsts, kind_of = np.unique(codes, return_index=True, return_inverse=True)
         works = np.ones(kinds.size, np.bool_)
-        for index, (code, row) in enumerate(zip(kinds.tolist(), firsts.tolist(), strict=True)):
+        for index, (code, row) in enumerate(zip(kinds.tolist(), rows[firsts].tolist(), strict=True)):
             if code not in self._tried_settings:
-                self._tried_settings[code] = self._try(values[row], places)
+                self._tried_settings[code] = self._try(values[row], places) is None
             works[index] = self._tried_settings[code]
-        allowed &= works[kind_of]
+        allowed[rows] = works[kind_of]
 
     def _keep_rules(self, values: Floats, allowed: Flags) -> None:
         """Leave out rows with which the rules of a client cannot be compiled: each distinct one is tried."""
@@ -106,24 +122,25 @@ class Exclusions:
         works = np.ones(distinct.shape[0], np.bool_)
         for index, numbers in enumerate(map(tuple, distinct.tolist())):
             if numbers not in self._tried_rules:
-                self._tried_rules[numbers] = self._try(values[rows[firsts[index]]], places)
+                self._tried_rules[numbers] = self._try(values[rows[firsts[index]]], places) is None
             works[index] = self._tried_rules[numbers]
         allowed[rows] = works[place_of.ravel()]
 
-    def _try(self, row: Floats, places: list[int]) -> bool:
-        """Return whether the backtest takes these values of a row; the first error is kept as the reason."""
+    def _try(self, row: Floats, places: Sequence[int]) -> Text | None:
+        """Return why the backtest does not take these values of a row; None if it does."""
         plain, names = self._space.plain_of(row), self._space.names
         try:
             apply_values(self._space.backtest, {names[place]: plain[names[place]] for place in places})
         except InvalidInput as error:
-            self.reason = self.reason or error.text
-            return False
-        return True
+            return error.text
+        return None
 
-    def _explain(self, values: Floats, excluded: Flags) -> None:
-        """Keep the error of the first excluded row as the reason."""
-        if self.reason is None and excluded.any():
-            self._try(values[np.argmax(excluded)], list(range(len(self._space.columns))))
+    def _explain(self, row: Floats) -> Text | None:
+        """Return why a row [p] is left out: the first constraint that it does not meet, or its own error."""
+        for place, relation in enumerate(self._space.relations):
+            if not relation.holds(row[None, :])[0]:
+                return Template("{item} excludes it.", {"item": FieldName(f"constraints.{place}")})
+        return self._try(row, range(len(self._space.columns)))
 
     def nothing_left(self, count: int) -> InvalidInput:
         """Return the error of a sweep of which all combinations are excluded."""

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from src.domain.errors import InvalidInput, bad_value
-from src.domain.sweeps import Goal, Reduce, SearchKind, check_metric
-from src.sweeps.ranking import column_of
+from src.domain.sweeps import Reduce, SearchKind, check_metric
+from src.sweeps.ranking import Standing, column_of
 
 Floats = NDArray[np.float64]
 Numbers = NDArray[np.int64]
@@ -27,7 +27,8 @@ class HeatMap:
 
     `x` [i] and `y` [j] are the distinct values in rising order (of a closed list the places in it), or the middles of
     equal bins. `cells` [j, i] is NaN if no row of the cell has the metric; `counts` are the rows that have it, and
-    `best_rows` their best one, −1 if there is none.
+    `best_rows` the one of them that stands best in the sweep, −1 if there is none. `can_be_best` says whether that row
+    can be the best of the sweep.
     """
 
     x: Floats
@@ -35,6 +36,7 @@ class HeatMap:
     cells: Floats
     counts: Numbers
     best_rows: Numbers
+    can_be_best: NDArray[np.bool_]
 
 
 def heat_map(
@@ -46,7 +48,7 @@ def heat_map(
     reduce: Reduce,
     names: Sequence[str],
     *,
-    goal: Goal = Goal.MAXIMIZE,
+    standing: Standing,
     search: SearchKind = SearchKind.GRID,
 ) -> HeatMap:
     """Return a metric of the rows over the parameters `x` and `y`.
@@ -55,8 +57,8 @@ def heat_map(
     ----------
     values, figures
         Of all rows, [k, p] and [k, m]; `names` are those of the p parameters.
-    goal
-        Whether more or less of the metric is better.
+    standing
+        How all rows stand in the sweep: BEST is the metric of the one of a cell that stands best by the objective.
     search
         Axes of RANDOM and TPE are binned if they have over 50 distinct values.
 
@@ -77,17 +79,18 @@ def heat_map(
         )  # fmt: skip
     own = column_of(figures, metric)
     known = np.flatnonzero(~np.isnan(own))
-    order = own[known] if goal is Goal.MINIMIZE else -own[known]
     cell_of = (y_places * x_axis.size + x_places)[known]
-    # By cell, in it the best first, of equal ones the lower row.
-    sorting = np.lexsort((known, order, cell_of))
-    rows, cell_of = known[sorting], cell_of[sorting]
     counts = np.bincount(cell_of, minlength=x_axis.size * y_axis.size)
     cells, best_rows = np.full(counts.size, np.nan), np.full(counts.size, -1)
+    can_be_best = np.zeros(counts.size, np.bool_)
     filled = np.flatnonzero(counts)
     firsts = (np.cumsum(counts) - counts)[filled]
-    best_rows[filled] = rows[firsts]
-    cells[filled] = _reduce(own[rows], firsts, counts[filled], reduce)
+    best = known[np.lexsort((standing.places[known], cell_of))][firsts]
+    best_rows[filled], can_be_best[filled] = best, standing.can_be_best[best]
+    if reduce is Reduce.BEST:
+        cells[filled] = own[best]
+    else:
+        cells[filled] = _average(own[known][np.lexsort((own[known], cell_of))], firsts, counts[filled], reduce)
     shape = (y_axis.size, x_axis.size)
     return HeatMap(
         x=x_axis,
@@ -95,19 +98,17 @@ def heat_map(
         cells=cells.reshape(shape),
         counts=counts.reshape(shape),
         best_rows=best_rows.reshape(shape),
+        can_be_best=can_be_best.reshape(shape),
     )
 
 
-def _reduce(sorted_values: Floats, firsts: Numbers, counts: Numbers, reduce: Reduce) -> Floats:
-    """Return one number for each run of values that begins at `firsts`; they are sorted in it."""
-    if reduce is Reduce.BEST:
-        reduced: Floats = sorted_values[firsts]
-    elif reduce is Reduce.MEAN:
-        reduced = np.add.reduceat(sorted_values, firsts) / counts if firsts.size else np.empty(0)
-    else:
-        lower, upper = firsts + (counts - 1) // 2, firsts + counts // 2
-        reduced = (sorted_values[lower] + sorted_values[upper]) / 2
-    return reduced
+def _average(sorted_values: Floats, firsts: Numbers, counts: Numbers, reduce: Reduce) -> Floats:
+    """Return the mean or the median of each run of values that begins at `firsts`; they are sorted in it."""
+    if reduce is Reduce.MEAN:
+        return np.add.reduceat(sorted_values, firsts) / counts if firsts.size else np.empty(0)
+    lower, upper = firsts + (counts - 1) // 2, firsts + counts // 2
+    median: Floats = (sorted_values[lower] + sorted_values[upper]) / 2
+    return median
 
 
 def _cut_axis(column: Floats, *, is_binned: bool) -> tuple[Floats, Numbers]:

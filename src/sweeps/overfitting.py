@@ -2,25 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from src.domain.sweeps import SweepOverfitting, SweepSuperiority
-from src.judgement.overfitting import measure_block_overfitting
+from src.domain.sweeps import Goal, Objective, SweepOverfitting, SweepSuperiority
+from src.judgement.overfitting import Criterion, measure_block_overfitting
 from src.judgement.superiority import measure_streamed_superiority
 
 Floats = NDArray[np.float64]
 Numbers = NDArray[np.int64]
 
 
-def overfitting_of(block_sums: Floats, block_squares: Floats, bars_per_block: int) -> SweepOverfitting | None:
+_CRITERIA: Final[Mapping[str, Criterion]] = {
+    "sharpe_ratio": Criterion.SHARPE_RATIO,
+    "total_return": Criterion.TOTAL_RETURN,
+    "final_equity": Criterion.TOTAL_RETURN,
+    "cagr": Criterion.TOTAL_RETURN,
+    "annual_volatility": Criterion.ANNUAL_VOLATILITY,
+}
+"""The objectives that follow from sums over blocks of bars: a drawdown or a trade may span two of them."""
+
+
+def follows_from_blocks(objective: Objective) -> bool:
+    """Return whether the objective itself chooses rows in `overfitting_of`, and not the Sharpe ratio in its place."""
+    return objective.metric in _CRITERIA
+
+
+def overfitting_of(
+    block_sums: Floats, block_squares: Floats, bars_per_block: int, objective: Objective
+) -> SweepOverfitting | None:
     """Return how much the choice among rows is overfitted, from sums of returns and of squares [rows, S] over blocks.
 
-    None under 100 bars or two rows that moved and differ, and if a sum is not a number.
+    The rows are those that can be the best. They are chosen by the objective if it follows from the sums, else by the
+    highest Sharpe ratio. None under 100 bars or two rows that moved and differ, and if a sum is not a number.
     """
-    found = measure_block_overfitting(block_sums, block_squares, bars_per_block)
+    criterion = _CRITERIA.get(objective.metric, Criterion.SHARPE_RATIO)
+    goal = objective.goal if follows_from_blocks(objective) else Goal.MAXIMIZE
+    found = measure_block_overfitting(
+        block_sums, block_squares, bars_per_block, criterion=criterion, prefers_less=goal is Goal.MINIMIZE
+    )
     if found is None:
         return None
     low, high = found.pbo_noise_range
@@ -32,13 +55,15 @@ def overfitting_of(block_sums: Floats, block_squares: Floats, bars_per_block: in
         degradation_slope=found.degradation_slope,
         rows=found.rows,
         blocks=found.blocks,
+        criterion=criterion.value,
+        direction=goal.value,
     )
 
 
 def superiority_of(
     returns_of: Callable[[Numbers], Floats], rows: Numbers, market_returns: Floats
 ) -> SweepSuperiority | None:
-    """Return whether the best of the rows beats the market by more than chance.
+    """Return whether the best of the rows beats the market by more than chance, by mean return, whatever the objective.
 
     `returns_of` returns the returns per bar [n, j] of up to 64 rows, and is called twice for each. None under 100 bars,
     if no row differs from the market, and if a return is not a number.

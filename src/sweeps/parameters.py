@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -16,7 +15,7 @@ from typing import Any, Final
 
 from src.domain.errors import InvalidInput, bad_value
 from src.domain.named_numbers import NamedNumbers
-from src.domain.parameters import Bounds, DeclaredParameter, own_parameters_of, parameters_of
+from src.domain.parameters import Bounds, DeclaredParameter, own_parameters_of, parameters_of, to_snake_case
 from src.domain.runs import BacktestRequest
 from src.domain.signals import ParameterValue
 from src.domain.strategy import ModelChoice
@@ -25,7 +24,6 @@ from src.indicators.indicator import Argument
 from src.strategies.rules.strategy import RulesParams
 from src.sweeps.rule_numbers import find_arguments
 
-_CAMEL: Final = re.compile(r"(?<=[a-z0-9])([A-Z])")
 _OF_A_MODEL: Final = frozenset(field.name for field in dataclasses.fields(ModelChoice))
 
 
@@ -111,7 +109,7 @@ def sweepable(backtest: BacktestRequest) -> Mapping[str, Sweepable]:
 
 def find_sweepable(known: Mapping[str, Sweepable], name: str, *, field: str) -> Sweepable:
     """Return the parameter that a client named, in either spelling; raises InvalidInput on `field`."""
-    item = known.get(name) or known.get(_CAMEL.sub(r"_\1", name).lower())
+    item = known.get(name) or known.get(to_snake_case(name))
     if item is None:
         raise bad_value(field, got=name, allowed=f"a number or a closed list of the backtest: {', '.join(known)}")
     return item

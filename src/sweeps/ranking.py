@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -27,6 +28,30 @@ def column_of(figures: Floats, metric: str) -> Floats:
     return column
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Standing:
+    """How rows [k] stand in a sweep: `places` int64 are from 0, the best, and `can_be_best` says which can be that.
+
+    Rows that cannot be the best stand after all that can, by the objective too, and those without one last.
+    """
+
+    places: NDArray[np.int64]
+    can_be_best: NDArray[np.bool_]
+
+
+def find_standing(figures: Floats, request: SweepRequest) -> Standing:
+    """Return how the rows [k, m] stand."""
+    ranked = rank_rows(figures, request)
+    can_be_best = np.zeros(len(figures), np.bool_)
+    can_be_best[ranked] = True
+    signed = _sign(column_of(figures, request.objective.metric), request)
+    others = np.flatnonzero(~can_be_best)
+    order = np.concatenate((ranked, others[np.argsort(signed[others], kind="stable")]))
+    places = np.empty(len(figures), np.int64)
+    places[order] = np.arange(len(figures))
+    return Standing(places=places, can_be_best=can_be_best)
+
+
 def rank_rows(figures: Floats, request: SweepRequest) -> NDArray[np.int64]:
     """Return the numbers of the rows [k, m] that can be the best, best first; of equal ones the lower number.
 
@@ -40,5 +65,9 @@ def rank_rows(figures: Floats, request: SweepRequest) -> NDArray[np.int64]:
         own = column_of(figures, constraint.metric)
         qualifies &= ~np.isnan(own) & _COMPARE[constraint.comparison](own, constraint.value)
     rows = np.flatnonzero(qualifies)
-    signed = scores[rows] if objective.goal is Goal.MINIMIZE else -scores[rows]
-    return rows[np.argsort(signed, kind="stable")]
+    return rows[np.argsort(_sign(scores[rows], request), kind="stable")]
+
+
+def _sign(scores: Floats, request: SweepRequest) -> Floats:
+    """Return numbers of which the least is best; NaN sorts last."""
+    return scores if request.objective.goal is Goal.MINIMIZE else -scores

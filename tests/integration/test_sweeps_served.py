@@ -137,13 +137,16 @@ def test_heat_map_has_best_row_of_each_cell(service: str, sweep_id: str) -> None
     found = data_of(httpx.get(f"{service}/api/sweeps/{sweep_id}/heat-map", params=query, timeout=60))
     assert (found["x"]["name"], found["metric"]) == ("stop_loss", "final_equity")
     rows = pd.DataFrame(rows_of(service, sweep_id, sort_by="row")["items"])
-    table = rows.pivot_table(index="fast", columns="stop_loss", values="final_equity", aggfunc="max")
+    # The row that is best by the objective, not the one with the largest equity.
+    best = rows.loc[rows.groupby(["fast", "stop_loss"])["sharpe_ratio"].idxmax()]
+    table = best.pivot_table(index="fast", columns="stop_loss", values="final_equity")
     assert found["x"]["values"] == table.columns.tolist()
     assert found["y"]["values"] == table.index.tolist()
     assert found["cells"] == table.to_numpy().tolist()
+    assert found["can_be_best"] == [[True, True]] * 4
     assert found["counts"] == [[3, 3]] * 4
-    for cells, best in zip(found["cells"], found["best_rows"], strict=True):
-        assert rows.set_index("row").loc[best, "final_equity"].tolist() == cells
+    for cells, numbers in zip(found["cells"], found["best_rows"], strict=True):
+        assert rows.set_index("row").loc[numbers, "final_equity"].tolist() == cells
 
 
 def test_every_response_says_what_a_job_is_about(service: str, sweep_id: str, walk_forward_id: str) -> None:

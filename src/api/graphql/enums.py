@@ -167,7 +167,7 @@ _declare(
     Reduce,
     "How the rows of a heat map's cell become one number.",
     {
-        Reduce.BEST: "The best of them, by the direction of the objective.",
+        Reduce.BEST: "That of the row that is best by the objective, whichever metric is shown.",
         Reduce.MEAN: "Their mean.",
         Reduce.MEDIAN: "Their median.",
     },

@@ -17,7 +17,7 @@ from src.api.graphql.reports import DeflationType, declare_type, report_type
 from src.api.graphql.results import BacktestResult, PageInfo, result_of
 from src.api.graphql.types import described, resolved
 from src.api.requests.sweeps import echo_sweep, echo_walk_forward
-from src.api.rows.columns import Column, float_column, int_column, json_column, optional_int_column
+from src.api.rows.columns import Column, boolean_column, float_column, int_column, json_column, optional_int_column
 from src.api.rows.row_pages import check_first
 from src.api.rows.sweeps import axis_column, metric_columns, number_column, value_columns
 from src.domain.confidence import Deflation
@@ -113,7 +113,14 @@ class SweepHeatMap:
     reduce: Reduce = described("How the rows of a cell became one number.")
     cells: list[list[float | None]] = described("A list for each value of y, in the metric's unit; null without a row.")
     counts: list[list[int]] = described("Rows of each cell that have the metric, a count.")
-    best_rows: list[list[int | None]] = described("Number of the best row of each cell, a count; null without one.")
+    best_rows: list[list[int | None]] = described(
+        "Number of the row of each cell that is best by the objective, of those that can be the best if there is one, "
+        "a count; null without a row."
+    )
+    can_be_best: list[list[bool]] = described(
+        "Whether that row can be the best of the sweep: false if it has too few trades, or a constraint on metrics "
+        "leaves it out."
+    )
 
 
 SortBy = Annotated[
@@ -127,7 +134,13 @@ First = Annotated[int | None, strawberry.argument(description="Most rows, a coun
 Offset = Annotated[int | None, strawberry.argument(description="Rows to skip, a count.")]
 Axis = Annotated[str, strawberry.argument(description="A swept parameter.")]
 MetricName = Annotated[str | None, strawberry.argument(description="A metric of the rows; the objective's if null.")]
-ReduceBy = Annotated[Reduce | None, strawberry.argument(description="How the rows of a cell become one number.")]
+ReduceBy = Annotated[
+    Reduce | None,
+    strawberry.argument(
+        description="How the rows of a cell become one number; BEST is the metric of the row that is best by the "
+        "objective."
+    ),
+]
 
 
 @strawberry.type(name="Sweep", description="One backtest with many combinations of its parameters.")
@@ -239,6 +252,7 @@ def _map_of(found: SweepMap) -> SweepHeatMap:
         cells=cast("list[list[float | None]]", _listed([float_column(row) for row in cells.cells])),
         counts=cast("list[list[int]]", _listed([int_column(row) for row in cells.counts])),
         best_rows=cast("list[list[int | None]]", _listed([optional_int_column(row) for row in cells.best_rows])),
+        can_be_best=cast("list[list[bool]]", _listed([boolean_column(row) for row in cells.can_be_best])),
     )
 
 

@@ -92,7 +92,7 @@ def _describe_overfitting(found: SweepOverfitting | None) -> str:
     return (
         f"{_objection(found.pbo >= found.pbo_noise_low)}: PBO {write_number(found.pbo)}, without any edge "
         f"{write_number(found.pbo_noise_low)} to {write_number(found.pbo_noise_high)}: how often the row that is best "
-        "on half of the bars is below the median on the rest."
+        f"on half of the bars, by {found.criterion} ({found.direction}), is below the median on the rest."
     )
 
 

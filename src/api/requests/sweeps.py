@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Final, NamedTuple, TypeVar
 
 from src.api.requests.backtests import build_request, echo_settings, echo_strategy
-from src.domain.errors import InvalidInput, bad_value, inside, missing
+from src.domain.errors import InvalidInput, bad_value, both_given, inside, missing
 from src.domain.parameters import build, parameters_of
 from src.domain.runs import BacktestRequest
 from src.domain.signals import ParameterValue
@@ -22,6 +22,7 @@ from src.domain.sweeps import (
     Objective,
     ParameterConstraint,
     Search,
+    SearchKind,
     SweepRequest,
     SweptParameter,
     ValueRange,
@@ -60,7 +61,7 @@ def build_sweep(backtest: GivenBacktest, given: Given, *, max_bars: int) -> Swee
         given,
         backtest=request,
         parameters=tuple(_build_parameter(each, place) for place, each in enumerate(parameters)),
-        search=_build_part(Search, given, "search"),
+        search=_build_search(given),
         constraints=tuple(each for each in built if isinstance(each, ParameterConstraint)),
         metric_constraints=tuple(each for each in built if isinstance(each, MetricConstraint)),
         objective=_build_part(Objective, given, "objective"),
@@ -129,6 +130,17 @@ def _build_part(kind: type[Part], given: Given, name: str) -> Part:
         return build(kind, part)
 
 
+def _build_search(given: Given) -> Search:
+    search = _build_part(Search, given, "search")
+    # Not a rule of `Search` itself: a stored one of an earlier version may have a size without effect.
+    if search.kind is not SearchKind.TPE and search.batch_size != Search().batch_size:
+        raise InvalidInput(
+            "{field} is {got}, and only TPE draws in batches. Allowed with {kind}: none, or {usual}.",
+            field="search.batchSize", got=search.batch_size, kind=search.kind.value, usual=Search().batch_size,
+        )  # fmt: skip
+    return search
+
+
 def _build_parameter(given: Given, place: int) -> SweptParameter:
     values, span = given.get("values"), given.get("range")
     name = str(given.get("name") or "")
@@ -165,6 +177,9 @@ def _build_constraint(given: Given, place: int) -> ParameterConstraint | MetricC
     """Return a constraint on a metric, or one whose right side is a name, or a number in either field."""
     with inside(f"constraints.{place}"):
         if given.get("metric") is not None:
+            for other in ("left", "right"):
+                if given.get(other) is not None:
+                    raise both_given("metric", other)
             return build(MetricConstraint, given)
         right = given.get("right")
         if isinstance(right, (int, float)) and not isinstance(right, bool) and given.get("value") is None:

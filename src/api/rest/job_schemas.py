@@ -113,7 +113,14 @@ class HeatMapAnswer(BaseModel):
     reduce: Reduce = Field(description="How the rows of a cell became one number.")
     cells: list[list[float | None]] = Field(description="A list for each value of y; null without a row.")
     counts: list[list[int]] = Field(description="Rows of each cell that have the metric. Unit: count.")
-    best_rows: list[list[int | None]] = Field(description="Number of the best row of each cell; null without one.")
+    best_rows: list[list[int | None]] = Field(
+        description="Number of the row of each cell that is best by the objective, of those that can be the best if "
+        "there is one; null without a row."
+    )
+    can_be_best: list[list[bool]] = Field(
+        description="Whether that row can be the best of the sweep: false if it has too few trades, or a constraint on "
+        "metrics leaves it out."
+    )
 
 
 class WalkForwardAnswer(BaseModel):

@@ -31,13 +31,14 @@ def own_of(kind: type) -> tuple[DeclaredParameter, ...]:
     return tuple(item for item in parameters_of(kind) if len(item.path) == 1)
 
 
-def _no_boolean(value: object) -> object:
-    if isinstance(value, bool):
+def _check_value(value: object) -> object:
+    """Refuse what is neither a number nor a text, before the union is tried: its errors would name its members."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         raise ValueError("a number or text")
     return value
 
 
-_Value = Annotated[StrictInt | StrictFloat | StrictStr, BeforeValidator(_no_boolean)]
+_Value = Annotated[StrictInt | StrictFloat | StrictStr, BeforeValidator(_check_value)]
 
 RangeBody: Final = make_body(
     "ValueRange", "Numbers from one to another.", parameters_of(ValueRange), required=("from", "to")

@@ -227,7 +227,11 @@ async def get_heat_map(
         str | None, Query(description="A metric of the rows; the objective's if absent.", min_length=1, max_length=64)
     ] = None,
     reduce: Annotated[
-        Reduce, Query(description="How the rows of a cell become one number: BEST, MEAN or MEDIAN.")
+        Reduce,
+        Query(
+            description="How the rows of a cell become one number: BEST (the metric of the row that is best by the "
+            "objective), MEAN or MEDIAN."
+        ),
     ] = Reduce.BEST,
 ) -> Response:
     """Read a metric of a sweep over two of its parameters, reduced over the others."""
@@ -279,6 +283,7 @@ def _present_map(found: SweepMap) -> dict[str, object]:
         "cells": [float_column(row).write(row) for row in cells.cells],
         "counts": cells.counts.tolist(),
         "best_rows": [[None if row < 0 else row for row in rows] for rows in cells.best_rows.tolist()],
+        "can_be_best": cells.can_be_best.tolist(),
     }
 
 

@@ -11,10 +11,8 @@ from numpy.typing import NDArray
 from src.api.rows.columns import Column, float_column, int_column, word_column
 from src.api.rows.tables import Columns
 from src.domain.sweeps import ROW_COUNTS, ROW_METRICS
-from src.service.sweep_tables import SweepTable, SweptColumn
+from src.service.sweep_tables import ROW, SweepTable, SweptColumn, column_name
 
-ROW: Final = "row"
-_TAKEN: Final = frozenset({ROW, *ROW_METRICS})
 _INT32: Final = np.iinfo(np.int32)
 
 
@@ -44,12 +42,9 @@ def axis_column(column: SweptColumn, values: NDArray[np.float64]) -> Column:
 def sweep_columns(columns: Sequence[SweptColumn], table: SweepTable) -> Columns:
     """Return one column for the number, each swept parameter and each metric.
 
-    A rule's own number may be called as a metric is; its column then is `parameter_` and the name.
+    A rule's own number may be called as a metric is, `row` or `rank`; its column then is `parameter_` and the name.
     """
-    values = {
-        f"parameter_{name}" if name in _TAKEN else name: column
-        for name, column in value_columns(columns, table).items()
-    }
+    values = {column_name(name): column for name, column in value_columns(columns, table).items()}
     return {ROW: number_column(table), **values, **metric_columns(table)}
 
 

@@ -8,7 +8,10 @@ import pytest
 from src.api.rows.sweeps import axis_column, metric_columns, sweep_columns
 from src.domain.errors import InvalidInput
 from src.domain.sweeps import ROW_METRICS
-from src.service.sweep_tables import SweepTable, SweptColumn, find_name
+from src.service.sweep_tables import SweepTable, SweptColumn, find_name, sort_rows
+from src.strategies.rules.strategy import RulesParams
+from tests.factories import make_request
+from tests.unit.sweeps.requests import sweep, swept
 
 FAST = SweptColumn(name="fast", is_whole=True)
 FILL = SweptColumn(name="fill", is_whole=False, words=("SAME_CLOSE", "NEXT_OPEN"))
@@ -69,3 +72,21 @@ def test_names_are_found_in_either_spelling() -> None:
     ]  # fmt: skip
     with pytest.raises(InvalidInput, match="Allowed: stop_loss, fastLen, fast_len"):
         find_name("slow", names, field="x")
+
+
+def test_rows_are_sorted_by_the_names_of_columns() -> None:
+    strategy = RulesParams(buy="rsi(14) < {rank} + {row} + {cagr}", parameters={"rank": 1.0, "row": 1.0, "cagr": 1.0})
+    request = sweep(
+        *(swept(name, 1, 2, 3) for name in ("rank", "row", "cagr")), backtest=make_request(strategy=strategy)
+    )
+    table = table_of([[3, 1, 2], [1, 2, 3], [2, 3, 1]])
+    names = [SweptColumn(name=name, is_whole=False) for name in ("rank", "row", "cagr")]
+    columns = sweep_columns(names, table)
+    assert {"row", "cagr", "parameter_rank", "parameter_row", "parameter_cagr"} <= columns.keys()
+    assert "rank" not in columns
+    for name, place in (("parameter_rank", 0), ("parameterRow", 1), ("parameter_cagr", 2)):
+        places = sort_rows(table, request, by=name, descending=False)
+        assert table.values[places, place].tolist() == [1, 2, 3]
+    # The metric and the number of the row keep their own names.
+    assert sort_rows(table, request, by="cagr", descending=True).tolist() == [2, 1, 0]
+    assert sort_rows(table, request, by="row", descending=True).tolist() == [2, 1, 0]

@@ -9,7 +9,7 @@ from src.domain.bar_quality import Gap
 from src.domain.benchmarks import Benchmarks, BestTrades, BuyAndHold, TimingTest
 from src.domain.confidence import Confidence, Deflation, Interval
 from src.domain.intervals import DAY_MS
-from src.domain.judgement import FillBand
+from src.domain.judgement import FillBand, SweepChoice
 from src.domain.leaks import Leaks, OverlapSigns, RowAudit, SignalChanges, TrainingOverlap
 from src.domain.trading import Direction, FillTiming, TradingRules
 from src.judgement.evidence import Evidence
@@ -127,3 +127,7 @@ def power(edge: float, smallest: float | None, bars_needed: int | None = 2_560) 
 
 
 FREE = replace(RULES, fee_rate=0.0)
+
+
+def choice(overfitting_probability: float | None, superiority_p_value: float | None) -> SweepChoice:
+    return SweepChoice(overfitting_probability=overfitting_probability, superiority_p_value=superiority_p_value)

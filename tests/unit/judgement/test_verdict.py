@@ -26,6 +26,7 @@ from tests.unit.judgement.evidence import (
     TIMING,
     band,
     before_training,
+    choice,
     held,
     make_evidence,
     model,
@@ -103,9 +104,9 @@ TABLE: list[tuple[dict[str, Any], str, str]] = [
     ({"timing_deflated": 0.0501}, "DOUBTFUL", "TIMING_NOT_FOUND"),
     ({"timing_deflated": None}, "DOUBTFUL", "TIMING_NOT_TESTABLE"),
     ({"timing": None}, "DOUBTFUL", "TIMING_NOT_TESTABLE"),
-    ({"overfitting_probability": 0.7, "superiority_p_value": 0.05}, "NO_OBJECTION", ""),
-    ({"overfitting_probability": 0.7001}, "DOUBTFUL", "LIKELY_OVERFIT"),
-    ({"superiority_p_value": 0.0501}, "DOUBTFUL", "NOT_SUPERIOR"),
+    ({"choice": choice(0.7, 0.05)}, "NO_OBJECTION", ""),
+    ({"choice": choice(0.7001, None)}, "DOUBTFUL", "LIKELY_OVERFIT"),
+    ({"choice": choice(None, 0.0501)}, "DOUBTFUL", "NOT_SUPERIOR"),
     # power
     ({"dsr": 0.9, **power(20, 40)}, "UNDERPOWERED", "UNDERPOWERED LOW_DEFLATED_SHARPE"),
     ({"timing_deflated": 0.2, **power(20, 40)}, "UNDERPOWERED", "UNDERPOWERED TIMING_NOT_FOUND"),
@@ -239,8 +240,7 @@ evidences = st.fixed_dictionaries(
         ),
         "has_model": st.booleans(),
         "is_simulated": st.booleans(),
-        "overfitting_probability": st.none() | st.floats(0, 1),
-        "superiority_p_value": st.none() | st.floats(0, 1),
+        "choice": st.none() | st.builds(choice, st.none() | st.floats(0, 1), st.none() | st.floats(0, 1)),
     },
 )  # fmt: skip
 

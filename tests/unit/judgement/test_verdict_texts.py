@@ -21,6 +21,7 @@ from tests.unit.judgement.evidence import (
     SHORT,
     band,
     before_training,
+    choice,
     held,
     make_evidence,
     model,
@@ -184,12 +185,12 @@ TEXTS: list[tuple[dict[str, Any], str]] = [
         "100 different distances.",
     ),
     (
-        {"overfitting_probability": 0.82},
+        {"choice": choice(0.82, None)},
         "Parameters that are best on one half of the bars are below the median on the other with a "
         "probability of 0.82; at most 0.7 is allowed.",
     ),
     (
-        {"superiority_p_value": 0.85},
+        {"choice": choice(None, 0.85)},
         "The best parameters may beat buying and holding by luck only: with a probability of 0.85 luck "
         "gives as much, where at most 0.05 is allowed.",
     ),

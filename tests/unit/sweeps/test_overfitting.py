@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
+from collections.abc import Callable
 
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
+from src.domain.sweeps import ROW_METRICS, Goal, Objective, SweepOverfitting
 from src.judgement import resampling
 from src.judgement.overfitting import measure_block_overfitting, measure_overfitting
 from src.judgement.superiority import COLUMNS_AT_ONCE, measure_streamed_superiority, measure_superiority
-from src.sweeps.overfitting import overfitting_of, superiority_of
+from src.sweeps.overfitting import follows_from_blocks, overfitting_of, superiority_of
 
 Floats = NDArray[np.float64]
 Numbers = NDArray[np.int64]
@@ -26,6 +30,10 @@ def blocks_of(returns: Floats, blocks: int) -> tuple[Floats, Floats]:
     length = returns.shape[0] // blocks
     cut = returns[: length * blocks].T.reshape(returns.shape[1], blocks, length)
     return np.array([cut.sum(axis=2), (cut**2).sum(axis=2)])  # type: ignore[return-value]
+
+
+def sharpe_of(sums: Floats, squares: Floats, length: int) -> SweepOverfitting | None:
+    return overfitting_of(sums, squares, length, Objective())
 
 
 @pytest.mark.parametrize(("n", "rows", "blocks"), [(480, 40, 12), (250, 7, 4), (330, 2, 16)])
@@ -43,11 +51,11 @@ def test_block_sums_judge_as_returns_do(n: int, rows: int, blocks: int) -> None:
 def test_blocks_of_flat_and_equal_rows_are_left_out() -> None:
     returns = noise(240, 5)
     padded = np.column_stack((np.zeros(240), returns, returns[:, 1], np.full(240, 0.01)))
-    assert overfitting_of(*blocks_of(padded, 8), 30) == overfitting_of(*blocks_of(returns, 8), 30)
+    assert sharpe_of(*blocks_of(padded, 8), 30) == sharpe_of(*blocks_of(returns, 8), 30)
 
 
 def test_sweep_reports_the_noise_range_of_its_rows() -> None:
-    found = overfitting_of(*blocks_of(noise(480, 10), 12), 40)
+    found = sharpe_of(*blocks_of(noise(480, 10), 12), 40)
     assert found is not None
     assert (found.pbo_noise_low, found.pbo_noise_high, found.rows, found.blocks) == (0.15, 0.87, 10, 12)
 
@@ -63,7 +71,66 @@ def test_sweep_reports_the_noise_range_of_its_rows() -> None:
     ],
 )
 def test_too_little_is_not_judged(sums: Floats, squares: Floats, length: int) -> None:
-    assert overfitting_of(sums, squares, length) is None
+    assert sharpe_of(sums, squares, length) is None
+
+
+CRITERIA: dict[str, Callable[[pd.DataFrame], pd.Series]] = {
+    "sharpe_ratio": lambda part: part.mean() / part.std(),
+    "total_return": lambda part: (1 + part).prod() - 1,
+    "annual_volatility": lambda part: part.std(),
+}
+
+
+def loop_over_splits(returns: Floats, blocks: int, metric: str, goal: Goal) -> tuple[float, float]:
+    """PBO and the chosen rows' share of losses of a metric computed from each half's returns, in pandas."""
+    length, frame = returns.shape[0] // blocks, pd.DataFrame(returns)
+    parts = [frame.iloc[block * length : (block + 1) * length] for block in range(blocks)]
+    sign = -1 if goal is Goal.MINIMIZE else 1
+    below, losses = [], []
+    for half in itertools.combinations(range(blocks), blocks // 2):
+        inside = pd.concat([parts[block] for block in half])
+        outside = pd.concat([parts[block] for block in range(blocks) if block not in half])
+        chosen = (sign * CRITERIA[metric](inside)).idxmax()
+        rank = (sign * CRITERIA[metric](outside)).rank()[chosen]
+        below.append(rank / (returns.shape[1] + 1) <= 0.5)
+        losses.append(outside[chosen].mean() < 0)
+    return float(np.mean(below)), float(np.mean(losses))
+
+
+@pytest.mark.parametrize("goal", Goal)
+@pytest.mark.parametrize("metric", CRITERIA)
+def test_pbo_chooses_by_the_objective(metric: str, goal: Goal) -> None:
+    random = np.random.default_rng(7)
+    # Rows that differ in edge and in volatility, so that each criterion has another best.
+    returns = noise(320, 12, seed=3) * random.uniform(0.8, 1.25, 12) + random.normal(0, 0.0004, 12)
+    found = overfitting_of(*blocks_of(returns, 8), 40, Objective(metric=metric, goal=goal))
+    assert found is not None
+    assert (found.pbo, found.probability_of_loss) == loop_over_splits(returns, 8, metric, goal)
+    assert (found.criterion, found.direction, found.rows) == (metric, goal, 12)
+
+
+def test_each_criterion_has_a_pbo_of_its_own() -> None:
+    returns = noise(320, 12, seed=3) * np.linspace(0.7, 1.4, 12)
+    found = [
+        overfitting_of(*blocks_of(returns, 8), 40, Objective(metric=metric, goal=goal))
+        for metric in CRITERIA
+        for goal in Goal
+    ]
+    assert len({one.pbo for one in found if one is not None}) >= 5
+
+
+@pytest.mark.parametrize("metric", ROW_METRICS)
+def test_criterion_stands_in_for_other_objectives(metric: str) -> None:
+    returns = noise(320, 12, seed=3) * np.linspace(0.7, 1.4, 12)
+    objective = Objective(metric=metric, goal=Goal.MINIMIZE)
+    found = overfitting_of(*blocks_of(returns, 8), 40, objective)
+    assert found is not None
+    if follows_from_blocks(objective):
+        own = {"final_equity": "total_return", "cagr": "total_return"}.get(metric, metric)
+        assert (found.criterion, found.direction) == (own, Goal.MINIMIZE)
+    else:
+        assert found == sharpe_of(*blocks_of(returns, 8), 40)
+        assert (found.criterion, found.direction) == ("sharpe_ratio", Goal.MAXIMIZE)
 
 
 class Stream:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ from src.domain.sweeps import (
 )
 from src.sweeps.combinations import build_combinations
 from src.sweeps.heat_map import MAX_BINS, heat_map
-from src.sweeps.ranking import rank_rows
+from src.sweeps.ranking import Standing, find_standing, rank_rows
 from src.sweeps.stability import parameter_stability
 from tests.unit.sweeps.requests import preset, sweep, swept
 
@@ -73,12 +74,16 @@ def grid() -> tuple[SweepRequest, Floats, Floats]:
     return request, values, figures(sharpe_ratio=sharpe, total_trades=[1] * len(values))
 
 
+def standing(table: Floats, **others: Any) -> Standing:
+    return find_standing(table, sweep(swept("fast", 5), **others))
+
+
 @pytest.mark.parametrize("goal", Goal)
 @pytest.mark.parametrize("reduce", Reduce)
 def test_cells_equal_those_of_a_loop(reduce: Reduce, goal: Goal) -> None:
     _, values, table = grid()
-    names = ("fast", "slow", "fees")
-    found = heat_map(values, table, "slow", "fast", "sharpe_ratio", reduce, names, goal=goal)
+    names, known = ("fast", "slow", "fees"), standing(table, objective=Objective(goal=goal))
+    found = heat_map(values, table, "slow", "fast", "sharpe_ratio", reduce, names, standing=known)
     assert (found.x.tolist(), found.y.tolist()) == ([6, 8, 20], [5, 7, 9])
     better = max if goal is Goal.MAXIMIZE else min
     sharpe = table[:, ROW_METRICS.index("sharpe_ratio")].tolist()
@@ -99,20 +104,62 @@ def test_cells_equal_those_of_a_loop(reduce: Reduce, goal: Goal) -> None:
             assert found.cells[j, i] == pytest.approx(expected(own), abs=1e-15)
             assert found.best_rows[j, i] == rows[own.index(better(own))]
     assert np.isnan(found.cells).any()
+    assert found.can_be_best.tolist() == (found.counts > 0).tolist()
+
+
+@pytest.mark.parametrize("metric", ["max_drawdown", "sharpe_ratio"])
+@pytest.mark.parametrize("reduce", Reduce)
+@pytest.mark.parametrize("objective", [Objective(), Objective(metric="max_drawdown", goal=Goal.MINIMIZE)])
+def test_best_of_a_cell_is_by_the_objective(metric: str, reduce: Reduce, objective: Objective) -> None:
+    values = np.array([[1, 1], [1, 1], [1, 1], [2, 1], [2, 1], [1, 2], [1, 2]], np.float64)
+    # In the first cell one row is best by both; in the second a row has too few trades; in the third all have.
+    table = figures(
+        sharpe_ratio=[1, 3, 2, 9, 1, 1, 2], max_drawdown=[20, 10, 30, 5, 40, 8, 7], total_trades=[5, 5, 5, 4, 5, 1, 1]
+    )
+    known = standing(table, objective=replace(objective, min_trades=5))
+    found = heat_map(values, table, "a", "b", metric, reduce, ("a", "b"), standing=known)
+    assert found.best_rows.tolist() == [[1, 4], [6, -1]]
+    assert found.can_be_best.tolist() == [[True, True], [False, False]]
+    assert found.counts.tolist() == [[3, 2], [2, 0]]
+    if reduce is Reduce.BEST:
+        own = table[:, ROW_METRICS.index(metric)]
+        assert found.cells[0].tolist() == own[[1, 4]].tolist()
+        assert found.cells[1, 0] == own[6]
+
+
+def test_rows_without_the_metric_are_not_shown() -> None:
+    values = np.ones((2, 2))
+    table = figures(sharpe_ratio=[2, 1], profit_factor=[NAN, 1.5], total_trades=[1, 1])
+    found = heat_map(values, table, "a", "b", "profit_factor", Reduce.BEST, ("a", "b"), standing=standing(table))
+    assert (found.cells.tolist(), found.best_rows.tolist(), found.counts.tolist()) == ([[1.5]], [[1]], [[1]])
+
+
+def test_rows_that_cannot_be_best_stand_last() -> None:
+    table = figures(sharpe_ratio=[NAN, 3, 1, 2, NAN, 4], total_trades=[9, 0, 9, 9, 0, 0])
+    found = standing(table)
+    assert np.argsort(found.places).tolist() == [3, 2, 5, 1, 0, 4]
+    assert found.can_be_best.tolist() == [False, False, True, True, False, False]
+    least = standing(table, objective=Objective(goal=Goal.MINIMIZE))
+    assert np.argsort(least.places).tolist() == [2, 3, 1, 5, 0, 4]
 
 
 def test_drawn_axes_are_cut_into_equal_bins() -> None:
     values = np.random.default_rng(1).uniform(0, 1, (5_000, 2))
     values[:2, 0] = 0, 1
     table = figures(sharpe_ratio=np.arange(5_000.0))
-    drawn = heat_map(values, table, "a", "b", "sharpe_ratio", Reduce.BEST, ("a", "b"), search=SearchKind.RANDOM)
+    known = standing(table)
+    drawn = heat_map(
+        values, table, "a", "b", "sharpe_ratio", Reduce.BEST, ("a", "b"), standing=known, search=SearchKind.RANDOM
+    )
     assert drawn.cells.shape == (MAX_BINS, MAX_BINS)
     np.testing.assert_allclose(drawn.x, (np.arange(MAX_BINS) + 0.5) / MAX_BINS)
     counts, _ = np.histogram(values[:, 0], MAX_BINS, (0, 1))
     assert drawn.counts.sum(axis=0).tolist() == counts.tolist()
     with pytest.raises(InvalidInput, match="25,000,000 cells"):
-        heat_map(values, table, "a", "b", "sharpe_ratio", Reduce.BEST, ("a", "b"))
-    exact = heat_map(values[:500], table[:500], "a", "b", "sharpe_ratio", Reduce.BEST, ("a", "b"))
+        heat_map(values, table, "a", "b", "sharpe_ratio", Reduce.BEST, ("a", "b"), standing=known)
+    exact = heat_map(
+        values[:500], table[:500], "a", "b", "sharpe_ratio", Reduce.BEST, ("a", "b"), standing=standing(table[:500])
+    )
     assert exact.cells.shape == (500, 500)
 
 
@@ -126,7 +173,8 @@ def test_drawn_axes_are_cut_into_equal_bins() -> None:
 )
 def test_unknown_axis_or_metric_is_refused(x: str, y: str, metric: str, message: str) -> None:
     with pytest.raises(InvalidInput) as caught:
-        heat_map(np.zeros((1, 2)), figures(cagr=[1]), x, y, metric, Reduce.BEST, ("a", "b"))
+        table = figures(cagr=[1])
+        heat_map(np.zeros((1, 2)), table, x, y, metric, Reduce.BEST, ("a", "b"), standing=standing(table))
     assert caught.value.message.startswith(message)
 
 

@@ -118,3 +118,44 @@ def test_wrong_part_is_named(change: dict[str, Any], message: str) -> None:
 def test_body_that_is_no_object_is_malformed() -> None:
     with pytest.raises(MalformedRequest):
         read_sweep(b"[]", max_bars=MOST)
+
+
+def refused(change: dict[str, Any]) -> str:
+    with pytest.raises(InvalidInput) as caught:
+        read(BODY | change)
+    return caught.value.message
+
+
+@pytest.mark.parametrize("other", [{"left": "length"}, {"right": 5}, {"right": "low"}])
+def test_constraint_of_two_kinds_is_refused(other: dict[str, Any]) -> None:
+    constraint = {"metric": "total_trades", "operator": "LESS", "value": 9} | other
+    [name] = other
+    assert refused({"constraints": [constraint]}) == (
+        f"constraints.0.metric and {name} are both given. Allowed: one of them."
+    )
+
+
+@pytest.mark.parametrize("kind", ["GRID", "LIST", "RANDOM"])
+def test_batches_without_tpe_are_refused(kind: str) -> None:
+    message = refused({"search": {"kind": kind, "batchSize": 8}})
+    assert message == f"search.batchSize is 8, and only TPE draws in batches. Allowed with {kind}: none, or 16."
+    assert read(BODY | {"search": {"kind": kind, "batchSize": 16}}).request.search.batch_size == 16
+    assert read(BODY | {"search": {"kind": "TPE", "batchSize": 8}}).request.search.batch_size == 8
+
+
+def test_metrics_are_read_in_either_spelling() -> None:
+    change = {
+        "objective": {"metric": "totalReturn"},
+        "constraints": [{"metric": "totalTrades", "operator": "LESS", "value": 9}],
+    }
+    request = read(BODY | change).request
+    assert request.objective.metric == "total_return"
+    assert [item.metric for item in request.metric_constraints] == ["total_trades"]
+    assert refused({"objective": {"metric": "goodLuck"}}).startswith("objective.metric is 'goodLuck'. Allowed: final_")
+
+
+@pytest.mark.parametrize("value", [None, True, [1], {}])
+def test_value_of_another_kind_is_named_by_place(value: object) -> None:
+    message = refused({"parameters": [{"name": "length", "values": [5, value]}]})
+    assert message.startswith("parameters.0.values.1 is ")
+    assert message.endswith(". Allowed: a number or text.")

@@ -11,10 +11,13 @@ import { formatMetric } from "./metrics.js";
 const USUAL = 0.05;
 const asPercent = (share) => formatPercent(share * 100, 1);
 
+const CRITERIA = { sharpe_ratio: "Sharpe ratio", total_return: "total return", annual_volatility: "volatility" };
+
 function judgeOverfitting(found) {
   if (!found) return { value: null, isObjection: null, text: "Not estimated: too few rows or bars." };
   const range = `${formatNumber(found.pbo_noise_low)} to ${formatNumber(found.pbo_noise_high)}`;
   const isObjection = found.pbo >= found.pbo_noise_low;
+  const criterion = `${found.direction === "MINIMIZE" ? "lowest" : "highest"} ${CRITERIA[found.criterion]}`;
   const meaning = isObjection
     ? "The choice does no better than a choice among rows without any edge."
     : "The choice does better than a choice among rows without any edge.";
@@ -22,7 +25,7 @@ function judgeOverfitting(found) {
     value: formatNumber(found.pbo),
     isObjection,
     why: "its choice is as overfitted as one among rows without any edge",
-    text: `In ${asPercent(found.pbo)} of the splits, the row that is best on one half of the bars is below the median on the other. Without any edge it is ${range}. ${meaning} It loses there in ${asPercent(found.probability_of_loss)}.`,
+    text: `In ${asPercent(found.pbo)} of the splits, the row that is best on one half of the bars (by the ${criterion}) is below the median on the other. Without any edge it is ${range}. ${meaning} It loses there in ${asPercent(found.probability_of_loss)}.`,
   };
 }
 

@@ -148,9 +148,23 @@ export class HeatCanvas {
         // Whole pixels: the seams of fractions would be drawn half-transparent.
         const [from, to] = [Math.round(left), Math.round(left + cellWidth)];
         const [above, below] = [Math.round(top), Math.round(top + cellHeight)];
-        context.fillRect(from, above, Math.max(1, to - from - gap), Math.max(1, below - above - gap));
+        const [wide, high] = [Math.max(1, to - from - gap), Math.max(1, below - above - gap)];
+        context.fillRect(from, above, wide, high);
+        if (!this.#map.can_be_best[row][column]) this.#crossOut(context, from, above, wide, high, isDark);
       });
     });
+  }
+
+  /** A line through a cell whose row cannot be the best, beside the middle: colors are read there. */
+  #crossOut(context, left, top, width, height, isDark) {
+    context.strokeStyle = isDark ? "#e6eaf0" : "#1b2430";
+    context.lineWidth = 1;
+    context.beginPath();
+    context.moveTo(left, top + height * 0.4);
+    context.lineTo(left + width * 0.4, top);
+    context.moveTo(left + width * 0.6, top + height);
+    context.lineTo(left + width, top + height * 0.6);
+    context.stroke();
   }
 
   #drawAxes(context, color, inner, innerHeight) {

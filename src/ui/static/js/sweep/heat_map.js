@@ -50,6 +50,7 @@ function Legend({ map }) {
     return () => document.documentElement.removeEventListener("themechange", onTheme);
   }, []);
   const scale = useMemo(() => scaleOf(map.cells), [map]);
+  const isCrossed = map.cells.some((line, row) => line.some((value, column) => value !== null && !map.can_be_best[row][column]));
   if (scale.isEmpty) return null;
   const at = (share) => scale.low + (scale.high - scale.low) * share;
   const color = (share) => `rgb(${colorOf(at(share), scale, isDark).join(",")})`;
@@ -65,6 +66,7 @@ function Legend({ map }) {
     </svg>
     <span>${formatMetric(map.metric, scale.high)}</span>
     ${zero !== null && html`<span class="muted">orange under 0, blue over it</span>`}
+    ${isCrossed && html`<span class="muted">crossed out: cannot be the best</span>`}
   </div>`;
 }
 
@@ -75,7 +77,8 @@ function describeCell(map, [column, row]) {
   if (value === null) return `${head}: no row`;
   const count = map.counts[row][column];
   const rows = count === 1 ? `row ${map.best_rows[row][column]}` : `${formatCounted(count, "row")}, the best is ${map.best_rows[row][column]}`;
-  return `${head}: ${formatMetric(map.metric, value)} (${rows})`;
+  const mark = map.can_be_best[row][column] ? "" : "; it cannot be the best: too few trades, or a constraint";
+  return `${head}: ${formatMetric(map.metric, value)} (${rows}${mark})`;
 }
 
 /** The best cell and those around it, as numbers. */
@@ -100,6 +103,7 @@ function Neighbors({ map, place }) {
               const isBest = one === column && line === row;
               return html`<td key=${one} class=${`number${isBest ? " strong" : ""}`}>
                 ${map.cells[line][one] === null ? "no row" : formatMetric(map.metric, map.cells[line][one])}
+                ${map.cells[line][one] !== null && !map.can_be_best[line][one] && html`<span class="muted"> (cannot be the best)</span>`}
                 ${isBest && html`<span class="visually-hidden"> (the best)</span>`}
               </td>`;
             })}
