@@ -87,19 +87,21 @@ class SweepMap:
 class SweepService:
     """The use cases of sweeps and walk-forwards; an id is that of the job.
 
-    Rows are read in a slot of the queue that backtests use, so that few tables are in memory at the same time.
+    Rows are read in a slot of the queue that backtests use, so that few tables are in memory at the same time. What a
+    sweep costs is estimated in a queue of its own: it can take many seconds, for which no backtest waits.
     """
 
     jobs: JobService
     backtests: BacktestService
     computing: ComputeQueue
+    estimating: ComputeQueue
     max_combinations: int
 
     async def estimate(self, request: SweepRequest) -> SweepEstimate:
         """Return what a sweep will cost; raises what `start` raises about the request."""
         await self.backtests.check_known(request.backtest)
-        async with self.computing.slot(request.user_id):
-            return await self.computing.run(estimate_sweep, request, self.max_combinations)
+        async with self.estimating.slot(request.user_id):
+            return await self.estimating.run(estimate_sweep, request, self.max_combinations)
 
     async def start(self, request: SweepRequest, idempotency_key: str | None = None) -> Job:
         """Queue a sweep.
@@ -115,8 +117,8 @@ class SweepService:
         with inside_walk_forward():
             _check_walk_forward(request)
             await self.backtests.check_known(request.sweep.backtest)
-            async with self.computing.slot(request.user_id):
-                await self.computing.run(_estimate_fold, request.sweep, self.max_combinations)
+            async with self.estimating.slot(request.user_id):
+                await self.estimating.run(_estimate_fold, request.sweep, self.max_combinations)
             request = replace(request, sweep=_name_parameters(request.sweep))
         return await self.jobs.submit(request, idempotency_key=idempotency_key)
 

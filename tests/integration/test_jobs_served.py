@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 from src import wiring
 from src.domain.jobs import Job, JobKind, JobState
+from src.domain.sweeps import SweepRequest
 from src.jobs.runner import JobRunner
 from src.ports import Clock, JobStore, JobTask
 from src.service.services import Services
@@ -52,6 +54,25 @@ async def until(services: Services, job_id: str, condition: Callable[[Job], bool
             if condition(job):
                 return job
     raise AssertionError("the job has ended")
+
+
+async def test_backtests_do_not_wait_for_estimates(serve: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    go, begun = threading.Event(), list[str]()
+
+    def estimate(request: SweepRequest, _: int) -> None:
+        begun.append(request.user_id)
+        go.wait(60)
+
+    monkeypatch.setattr("src.service.sweeps.estimate_sweep", estimate)
+    async with serve(pause_s=0.02, compute_threads=1) as services:
+        waiting = [asyncio.create_task(services.sweeps.estimate(make_sweep(user_id=user))) for user in ("ann", "bob")]
+        while not begun:
+            await asyncio.sleep(0.005)
+        async with asyncio.timeout(10), services.backtests.computing.slot("cid"):
+            assert await services.backtests.computing.run(len, "abc") == 3
+        assert begun == ["ann"]
+        go.set()
+        await asyncio.gather(*waiting)
 
 
 async def test_job_outlives_the_process_that_began_it(serve: Callable[..., Any]) -> None:
