@@ -25,8 +25,8 @@ Floats = NDArray[np.float64]
 MAX_ATTEMPTS: Final = 1_000
 """How often a row is drawn again if its values are excluded. If one of 100 draws is allowed, 1 of 23,000 rows fails."""
 
-MAX_DRAWS: Final = 20_000_000
-"""Draws for all rows of a sweep: some 5 s. A million rows have enough of them if one of 20 draws is allowed."""
+MAX_DRAWS: Final = 50_000_000
+"""Draws for all rows of a sweep: some 5 s. A million rows have enough of them if one of 40 draws is allowed."""
 
 MAX_VAIN_DRAWS: Final = 100_000
 """Draws without an allowed one among them, after which there is none: fewer than 1 of 33,000 is, at 95 % confidence."""
@@ -157,7 +157,7 @@ class _Draws:
             drawn = np.column_stack([column.draw(words[:, place]) for place, column in enumerate(self._space.columns)])
             allowed = self._exclusions.allow(drawn)
             self._drawn += pending.size
-            self._found += np.count_nonzero(allowed)
+            self._found += int(np.count_nonzero(allowed))
             values[pending] = drawn
             pending = pending[~allowed]
         return np.delete(values, pending, axis=0) if pending.size else values

@@ -9,19 +9,19 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from src.domain.errors import InvalidInput, bad_value
 from src.domain.named_numbers import NamedNumbers
 from src.domain.parameters import Bounds, DeclaredParameter, own_parameters_of, parameters_of
 from src.domain.runs import BacktestRequest
 from src.domain.signals import ParameterValue
-from src.domain.strategy import ModelChoice, StrategyParams
+from src.domain.strategy import ModelChoice
 from src.domain.trading import TradingRules
 from src.indicators.indicator import Argument
 from src.strategies.rules.checking import RULE_FIELDS
@@ -100,7 +100,7 @@ def sweepable(backtest: BacktestRequest) -> Mapping[str, Sweepable]:
     """Return what can be varied of a backtest, by public name in snake_case."""
     strategy = backtest.strategy
     if not isinstance(strategy, RulesParams):
-        return _sweepable_of(type(strategy))
+        return _sweepable_of(cast("Hashable", type(strategy)))
     # The values of the numbers do not matter: a sweep asks anew for each set of them.
     return _sweepable_of(
         RulesParams, tuple(getattr(strategy, field) for field in RULE_FIELDS), tuple(strategy.parameters)
@@ -109,10 +109,10 @@ def sweepable(backtest: BacktestRequest) -> Mapping[str, Sweepable]:
 
 @lru_cache(maxsize=128)
 def _sweepable_of(
-    kind: type[StrategyParams], rules: tuple[str | None, ...] = (), numbers: tuple[str, ...] = ()
+    kind: Hashable, rules: tuple[str | None, ...] = (), numbers: tuple[str, ...] = ()
 ) -> Mapping[str, Sweepable]:
     found: dict[str, Sweepable] = {}
-    for item in own_parameters_of(kind):
+    for item in own_parameters_of(cast("type", kind)):
         if item.path[-1] not in _OF_A_MODEL:
             _add(found, _describe(item, "strategy"))
     arguments = find_arguments(rules)
