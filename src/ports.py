@@ -427,6 +427,10 @@ class JobStore(Protocol):
         """
         ...
 
+    async def is_turn_over(self, user_id: str) -> bool:
+        """Return whether a job of another user is waiting that `lease` would take next if this user gave one back."""
+        ...
+
     async def renew(self, lease: Lease, *, now_ms: int, duration_ms: int) -> tuple[Lease, JobState]:
         """Return the lease with a later end, and the job's state: CANCELLING asks its holder to stop.
 
@@ -444,11 +448,19 @@ class JobStore(Protocol):
         ...
 
     async def note(
-        self, lease: Lease, stage: JobStage | None, part: JobPart | None, *, now_ms: int, duration_ms: int
+        self,
+        lease: Lease,
+        stage: JobStage | None,
+        part: JobPart | None,
+        progress: JobProgress | None = None,
+        *,
+        now_ms: int,
+        duration_ms: int,
     ) -> tuple[Lease, JobState]:
-        """Store the stage of a job and a part of it in one transaction, and renew the lease; None leaves what is there.
+        """Store the stage of a job, a part of it and its progress in one transaction, and renew the lease.
 
-        A part that is there is kept. Raises LeaseLost.
+        None leaves what is there, but a stage without progress has no rate: it was that of the units before. A part
+        that is there is kept. Raises LeaseLost.
         """
         ...
 
@@ -549,8 +561,13 @@ class JobHandle(Protocol):
         """Store a chunk with the progress; the task is cancelled here if its user has cancelled the job."""
         ...
 
-    async def note(self, stage: JobStage | None, part: JobPart | None = None) -> None:
-        """Show the stage of the job, and store a part that is finished; the task is cancelled here as by `commit`."""
+    async def note(
+        self, stage: JobStage | None, part: JobPart | None = None, progress: JobProgress | None = None
+    ) -> None:
+        """Show the stage of the job and its progress, and store a part that is finished.
+
+        The task is cancelled here as by `commit`.
+        """
         ...
 
     async def parts(self) -> Mapping[str, bytes]:

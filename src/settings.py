@@ -155,7 +155,10 @@ class Settings(BaseSettings):
         30.0, gt=0, le=3600, description="Seconds to wait for the scheduler and for a worker of this version."
     )
     max_sweep_combinations: int = Field(
-        1_000_000, ge=1, le=100_000_000, description="Maximum number of combinations of one sweep."
+        1_000_000,
+        ge=1,
+        le=100_000_000,
+        description="Maximum number of combinations of one sweep, and of all folds of a walk-forward together.",
     )
     max_unfinished_jobs_per_user: int = Field(
         100, ge=1, le=100_000, description="Jobs of one user that wait or run; beyond that, the user gets 503."

@@ -100,6 +100,7 @@ class _Adapters:
     runner: SandboxedModelRunner
     signer: FileSigner
     computing: ComputeQueue
+    estimating: ComputeQueue
 
 
 def build_services(settings: Settings) -> Services:
@@ -137,6 +138,7 @@ def build_services(settings: Settings) -> Services:
             jobs=jobs,
             backtests=backtests,
             computing=adapters.computing,
+            estimating=adapters.estimating,
             max_combinations=settings.max_sweep_combinations,
         ),
         later_checks=_build_later_checks(settings, adapters, catalogue, models),
@@ -175,6 +177,7 @@ def build_services(settings: Settings) -> Services:
             adapters.store.close,
             adapters.runner.close,
             adapters.computing.close,
+            adapters.estimating.close,
         ],
     )
 
@@ -211,6 +214,13 @@ def _build_adapters(settings: Settings) -> _Adapters:
             threads=settings.compute_threads,
             max_waiting=settings.max_waiting_backtests,
             max_wait_s=settings.request_timeout_s,
+        ),
+        estimating=ComputeQueue(
+            threads=1,
+            max_waiting=settings.max_waiting_backtests,
+            max_wait_s=settings.request_timeout_s,
+            slots=1,
+            work="estimate",
         ),
     )
 

@@ -37,6 +37,8 @@ class StoredJob:
     chunks: dict[int, tuple[ChunkSpan, bytes]] = field(default_factory=dict)
     parts: dict[str, bytes] = field(default_factory=dict)
     stages: list[JobStage] = field(default_factory=list)
+    progress: list[JobProgress] = field(default_factory=list)
+    """That of the notes."""
     writes: int = 0
     kill: Callable[[int, bool], bool] = lambda number, is_written: False
 
@@ -80,10 +82,14 @@ class _Attempt:
     async def commit(self, span: ChunkSpan, content: bytes, progress: JobProgress) -> None:
         self._stored.write(lambda: self._stored.chunks.setdefault(span.first, (span, content)))
 
-    async def note(self, stage: JobStage | None, part: JobPart | None = None) -> None:
+    async def note(
+        self, stage: JobStage | None, part: JobPart | None = None, progress: JobProgress | None = None
+    ) -> None:
         def change() -> None:
             if stage is not None:
                 self._stored.stages.append(stage)
+            if progress is not None:
+                self._stored.progress.append(progress)
             if part is not None:
                 self._stored.parts.setdefault(part.name, part.content)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import Any, Final
@@ -13,6 +14,8 @@ from src.service.jobs import JobService
 
 MAX_STREAMS: Final = 256
 """Streams of one process: each holds a connection, and a copy of its job's state."""
+MAX_STREAMS_PER_USER: Final = 64
+"""Streams of one user's jobs, so that they leave some for those of others."""
 MAX_STREAM_S: Final = 3600.0
 """A stream ends after this time; clients that still want it open another one."""
 
@@ -20,33 +23,41 @@ MAX_STREAM_S: Final = 3600.0
 class JobStreams:
     """The open streams of one process; all end when the process begins to stop."""
 
-    def __init__(self, *, max_streams: int = MAX_STREAMS, max_stream_s: float = MAX_STREAM_S) -> None:
+    def __init__(
+        self,
+        *,
+        max_streams: int = MAX_STREAMS,
+        max_streams_per_user: int = MAX_STREAMS_PER_USER,
+        max_stream_s: float = MAX_STREAM_S,
+    ) -> None:
         self._max_streams = max_streams
+        self._max_streams_per_user = max_streams_per_user
         self._max_stream_s = max_stream_s
-        self._open = 0
+        self._open: Counter[str] = Counter()
         self._closing = asyncio.Event()
 
-    def check_free(self) -> None:
-        """Raise Busy if no more streams may be opened; callers ask before they `follow`."""
+    def check_free(self, user_id: str) -> None:
+        """Raise Busy if no more streams of a user's jobs may be opened; callers ask before they `follow`."""
         if self._closing.is_set():
             raise Busy("The service is stopping. Try again later.")
-        if self._open >= self._max_streams:
-            raise Busy(
-                "{count} streams of jobs are open already. Retry in 5 s, or read the job itself.",
-                retry_after_s=5.0,
-                count=self._open,
-            )
+        for count, most, whose in (
+            (self._open.total(), self._max_streams, "jobs"),
+            (self._open[user_id], self._max_streams_per_user, "this user's jobs"),
+        ):
+            if count >= most:
+                problem = "{count} streams of " + whose + " are open already. Retry in 5 s, or read the job itself."
+                raise Busy(problem, retry_after_s=5.0, count=count)
 
     def close(self) -> None:
         """End all streams."""
         self._closing.set()
 
-    async def follow(self, jobs: JobService, job_id: str, *, idle_s: float) -> AsyncIterator[Job | None]:
-        """Yield each state of a job until it has ended, and None after `idle_s` without a new one.
+    async def follow(self, jobs: JobService, job_id: str, user_id: str, *, idle_s: float) -> AsyncIterator[Job | None]:
+        """Yield each state of a user's job until it has ended, and None after `idle_s` without a new one.
 
         Ends too if the job is deleted, the process stops, or the stream has lasted long enough.
         """
-        self._open += 1
+        self._open[user_id] += 1
         ending = asyncio.create_task(self._end())
         try:
             async with aclosing(jobs.watch(job_id)) as states:
@@ -65,7 +76,7 @@ class JobStreams:
         except JobNotFound:
             return
         finally:
-            self._open -= 1
+            self._open -= Counter([user_id])  # drops users without a stream
             await _settle(ending)
 
     async def _end(self) -> None:

@@ -69,8 +69,10 @@ HELD_STATES: Final = (JobState.RUNNING, JobState.CANCELLING)
 
 
 class StageName(StrEnum):
-    """What a job does once its units of work are done."""
+    """What a job does within a unit of work, or once all of them are done."""
 
+    TRAINING = "TRAINING"
+    """It tries the rows of a walk-forward in the training window of the present fold; a step is a row."""
     BEST = "BEST"
     """It runs the best rows of a sweep and stores their results; a step is a row."""
     OVERFITTING = "OVERFITTING"
@@ -130,7 +132,9 @@ class Job:
         "The best objective so far; null without any.", "the objective's unit", default=None
     )
     stage: JobStage | None = reported(
-        "What it does after its units of work are done; null before, and once it has succeeded.", default=None
+        "What it does in the present fold of a walk-forward, or after its units of work are done; null before, and "
+        "once it has succeeded.",
+        default=None,
     )
     attempt: int = reported(
         "How often it has been begun since it was last queued by its user; a stop of the service does not count.",
@@ -215,7 +219,7 @@ class JobPart:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobProgress:
-    """What a commit changes in the job besides the chunk: see `Job`."""
+    """What a commit or a note changes in the job besides what it stores: see `Job`."""
 
     total: int | None
     rate: float | None

@@ -331,7 +331,11 @@ class SweepEstimate:
 
     combinations: int = reported("Combinations that will be tried.", "count")
     excluded: int = reported("Combinations of the grid that the constraints, or the strategy itself, exclude.", "count")
-    cpu_seconds: float = reported("Computing time on one core, from rates measured on this machine.", "seconds")
+    cpu_seconds: float = reported(
+        "Computing time on one core, from rates measured on this machine: of the rows, their tests, and the judged "
+        "runs of the best ones; without fetching bars, and without a model's predictions.",
+        "seconds",
+    )
     stored_bytes: int = reported("Bytes that the rows will take in the store.", "bytes")
     kernel: str = reported("What computes the rows: MEANS, MARKET_ORDERS or ORDERS.")
     warnings: tuple[str, ...] = reported("Warnings, in full sentences.", default=())

@@ -45,15 +45,23 @@ class StopReason(StrEnum):
     """The service stops."""
     LOST = "LOST"
     """Another process has the job, or it was deleted."""
+    TURN_OVER = "TURN_OVER"
+    """A job of another user waits."""
+
+
+_GIVEN_BACK: Final = (StopReason.DRAINED, StopReason.TURN_OVER)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobTiming:
-    """How long a lease lasts, and how often the store is asked: for work, and whether a job was cancelled."""
+    """How long a lease lasts, how often the store is asked for work and whether a job was cancelled, and how long a job
+    may go on while one of another user waits: from its first commit on, so that each turn stores something.
+    """
 
     lease_ms: int = 15_000
     poll_s: float = 1.0
     look_s: float = 0.5
+    turn_s: float = 10.0
 
 
 class RunningJob:
@@ -84,6 +92,7 @@ class RunningJob:
         self._reason: StopReason | None = None
         self._task: asyncio.Task[JobOutcome] | None = None
         self._renew_at_s = 0.0
+        self._turn_ends_s: float | None = None
         self._note(lease)
 
     @property
@@ -113,16 +122,21 @@ class RunningJob:
             return await self._store.commit(self._lease, span, content, progress, **times)
 
         await self._write(once)
+        await self._end_turn()
 
     async def parts(self) -> Mapping[str, bytes]:
         return await self._store.parts(self.job.id)
 
-    async def note(self, stage: JobStage | None, part: JobPart | None = None) -> None:
+    async def note(
+        self, stage: JobStage | None, part: JobPart | None = None, progress: JobProgress | None = None
+    ) -> None:
         async def once() -> tuple[Lease, JobState]:
             times = {"now_ms": self._clock.now_ms(), "duration_ms": self._timing.lease_ms}
-            return await self._store.note(self._lease, stage, part, **times)
+            return await self._store.note(self._lease, stage, part, progress, **times)
 
         await self._write(once)
+        if part is not None:
+            await self._end_turn()
 
     async def _write(self, once: Callable[[], Awaitable[tuple[Lease, JobState]]]) -> None:
         """Store something of the job; cancel its task if its user has cancelled the job."""
@@ -135,6 +149,22 @@ class RunningJob:
         self._changed(self.job.id)
         if state is JobState.CANCELLING:
             self.stop(StopReason.CANCELLED)
+            await asyncio.sleep(0)  # where the task is cancelled
+
+    async def _end_turn(self) -> None:
+        """Give the job back if it has had its turn and another user's waits: all that it has found is stored now."""
+        now_s = time.monotonic()
+        if self._turn_ends_s is None:
+            self._turn_ends_s = now_s + self._timing.turn_s
+        if now_s < self._turn_ends_s or self._reason is not None:
+            return
+        try:
+            is_over = await self._store.is_turn_over(self.job.user_id)
+        except StoreUnavailable as error:
+            logger.warning("turn not ended: job=%s error=%s", self.job.id, error.message)
+            return
+        if is_over:
+            self.stop(StopReason.TURN_OVER)
             await asyncio.sleep(0)  # where the task is cancelled
 
     def stop(self, reason: StopReason) -> None:
@@ -169,7 +199,7 @@ class RunningJob:
         if not ended.cancelled() and error is None:
             state, outcome = JobState.SUCCEEDED, ended.result()
         elif self._reason is not None:
-            state = JobState.QUEUED if self._reason is StopReason.DRAINED else JobState.CANCELLED
+            state = JobState.QUEUED if self._reason in _GIVEN_BACK else JobState.CANCELLED
         elif isinstance(error, ClusterUnavailable):  # not the job's fault: it is continued once the cluster responds
             logger.warning("job interrupted: id=%s error=%s", self.job.id, error.message)
             state, outcome = JobState.INTERRUPTED, JobOutcome(warnings=(error.message,))

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager
-from typing import Final, TypeVar, TypeVarTuple, Unpack
+from typing import TypeVar, TypeVarTuple, Unpack
 
 from src.concurrency.fair_queue import FairQueue, Refusals
 from src.domain.errors import Busy
@@ -14,11 +14,13 @@ from src.domain.errors import Busy
 Answer = TypeVar("Answer")
 Arguments = TypeVarTuple("Arguments")
 
-_REFUSALS: Final = Refusals(
-    full="{callers} backtests are already queued. Retry in {retry} s.",
-    late="The backtest was queued for {waited:g} s, and others are still before it. Retry in {retry} s.",
-    closed=lambda: Busy("The service is stopping. Try again later."),
-)
+
+def _refusals(work: str) -> Refusals:
+    return Refusals(
+        full="{callers} " + work + "s are already queued. Retry in {retry} s.",
+        late="The " + work + " was queued for {waited:g} s, and others are still before it. Retry in {retry} s.",
+        closed=lambda: Busy("The service is stopping. Try again later."),
+    )
 
 
 class ComputeQueue:
@@ -38,16 +40,28 @@ class ComputeQueue:
         Runs beyond those that the threads compute, ≥ 0.
     max_wait_s
         Seconds after which a run that waits for its slot is rejected; None: never.
+    slots
+        Runs that hold a slot; None: as above. Runs that only compute need no more than threads.
+    work
+        What a run is, in the error of one that is rejected.
     """
 
-    def __init__(self, *, threads: int, max_waiting: int, max_wait_s: float | None = None) -> None:
-        slots = threads + max_waiting // 2
+    def __init__(
+        self,
+        *,
+        threads: int,
+        max_waiting: int,
+        max_wait_s: float | None = None,
+        slots: int | None = None,
+        work: str = "backtest",
+    ) -> None:
+        slots = threads + max_waiting // 2 if slots is None else slots
         self._queue = FairQueue(
             slots=slots,
             max_waiting=threads + max_waiting - slots,
             max_wait_s=max_wait_s,
             max_slots_per_user=max(threads, slots // 2),
-            refusals=_REFUSALS,
+            refusals=_refusals(work),
         )
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="compute")
 

@@ -142,7 +142,7 @@ class SweepTask:
     async def _compute_all(self, sweep: _Sweep) -> None:
         build = functools.partial(build_combinations, max_combinations=self.max_combinations)
         combinations = await sweep.handle.compute(build, sweep.request)
-        progress = _Progress(len(combinations))
+        progress = _Progress(len(combinations), best=sweep.handle.job.best_so_far)
         spans = _missing_spans(await sweep.handle.spans(), len(combinations), progress.pace)
 
         async def work() -> None:
@@ -165,7 +165,8 @@ class SweepTask:
             rows = from_bytes(content)
             await handle.compute(search.tell, rows.values, column_of(rows.figures, request.objective.metric))
         total = request.search.draws or 0
-        progress, first = _Progress(total), sum(span.count for span in await handle.spans())
+        progress = _Progress(total, best=handle.job.best_so_far)
+        first = sum(span.count for span in await handle.spans())
         while first < total:
             values = await handle.compute(search.ask, min(request.search.batch_size, total - first))
             rows = await self._compute(sweep, ChunkSpan(first=first, count=len(values)), values, progress)

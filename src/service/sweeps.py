@@ -33,7 +33,7 @@ from src.service.sweep_tables import SweepTable, SweptColumn, find_name, read_co
 from src.service.walk_forward_folds import fold_from_bytes
 from src.sweeps.combinations import apply_values, sweepable
 from src.sweeps.estimating import estimate_sweep
-from src.sweeps.folds import check_fold_fits
+from src.sweeps.folds import check_fold_fits, check_rows_of_all_folds
 from src.sweeps.heat_map import HeatMap, heat_map
 from src.sweeps.parameters import find_sweepable
 from src.sweeps.ranking import find_standing
@@ -88,19 +88,21 @@ class SweepMap:
 class SweepService:
     """The use cases of sweeps and walk-forwards; an id is that of the job.
 
-    Rows are read in a slot of the queue that backtests use, so that few tables are in memory at the same time.
+    Rows are read in a slot of the queue that backtests use, so that few tables are in memory at the same time. What a
+    sweep costs is estimated in a queue of its own: it can take many seconds, for which no backtest waits.
     """
 
     jobs: JobService
     backtests: BacktestService
     computing: ComputeQueue
+    estimating: ComputeQueue
     max_combinations: int
 
     async def estimate(self, request: SweepRequest) -> SweepEstimate:
         """Return what a sweep will cost; raises what `start` raises about the request."""
         await self.backtests.check_known(request.backtest)
-        async with self.computing.slot(request.user_id):
-            return await self.computing.run(estimate_sweep, request, self.max_combinations)
+        async with self.estimating.slot(request.user_id):
+            return await self.estimating.run(estimate_sweep, request, self.max_combinations)
 
     async def start(self, request: SweepRequest, idempotency_key: str | None = None) -> Job:
         """Queue a sweep.
@@ -112,12 +114,16 @@ class SweepService:
         return await self.jobs.submit(_name_parameters(request), idempotency_key=idempotency_key)
 
     async def start_walk_forward(self, request: WalkForwardRequest, idempotency_key: str | None = None) -> Job:
-        """Queue a walk-forward; raises what `start` raises. Its folds are known once its bars are there."""
+        """Queue a walk-forward; raises what `start` raises, and InvalidInput if all folds have too many rows.
+
+        Its folds are known once its bars are there.
+        """
         with inside_walk_forward():
             _check_walk_forward(request)
             await self.backtests.check_known(request.sweep.backtest)
-            async with self.computing.slot(request.user_id):
-                await self.computing.run(_estimate_fold, request.sweep, self.max_combinations)
+            async with self.estimating.slot(request.user_id):
+                fold = await self.estimating.run(_estimate_fold, request.sweep, self.max_combinations)
+            check_rows_of_all_folds(request, fold.combinations, most=self.max_combinations)
             request = replace(request, sweep=_name_parameters(request.sweep))
         return await self.jobs.submit(request, idempotency_key=idempotency_key)
 

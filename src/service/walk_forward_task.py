@@ -7,8 +7,8 @@ import functools
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import ClassVar, Final
+from dataclasses import dataclass, field, replace
+from typing import ClassVar, Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +37,10 @@ from src.sweeps.warm_up import window_warm_up_of
 MAX_ROWS_AT_ONCE: Final = 2_000
 """Rows of a chunk: a cancelled job stops after the present ones."""
 RESULT_PART: Final = "result"
+SHOW_S: Final = 1.0
+"""Between two looks at how far a fold is."""
+
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +53,38 @@ class _Walk:
     warm_up_bars: int
     combinations: Combinations
     handle: JobHandle
+
+
+@dataclass(slots=True, kw_only=True)
+class _Pace:
+    """How far this attempt is, shown while a fold takes long: `rows` are those of one fold."""
+
+    handle: JobHandle
+    folds: int
+    rows: int
+    started: float = field(default_factory=time.monotonic)
+    folds_done: int = 0
+    rows_done: int = 0
+    """Those of the present fold."""
+
+    @property
+    def progress(self) -> JobProgress:
+        rate = (self.folds_done + self.rows_done / self.rows) / max(time.monotonic() - self.started, 1e-3)
+        return JobProgress(total=self.folds, rate=rate or None, best_so_far=None)
+
+    async def show_until(self, working: asyncio.Future[Found]) -> Found:
+        """Wait for the rows of a fold; show once a second how many are done."""
+        try:
+            while not (await asyncio.wait([working], timeout=SHOW_S))[0]:
+                stage = JobStage(name=StageName.TRAINING, done=self.rows_done, total=self.rows)
+                await self.handle.note(stage, progress=self.progress)
+            return working.result()
+        finally:
+            working.cancel()
+
+    def end_fold(self) -> None:
+        self.folds_done += 1
+        self.rows_done = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,15 +106,13 @@ class WalkForwardTask:
         walk = await self._prepare(request, handle)
         plans = plan_folds(request, len(walk.series.bars))
         done = {span.first for span in await handle.spans()}
-        started, computed = time.monotonic(), 0
+        pace = _Pace(handle=handle, folds=len(plans), rows=len(walk.combinations))
         for number, plan in enumerate(plans):
             if number in done:
                 continue
-            fold = await self._compute(walk, number, plan)
-            computed += 1
-            rate = computed / max(time.monotonic() - started, 1e-3)
-            progress = JobProgress(total=len(plans), rate=rate, best_so_far=None)
-            await handle.commit(ChunkSpan(first=number, count=1), fold_to_bytes(fold), progress)
+            fold = await self._compute(walk, number, plan, pace)
+            pace.end_fold()
+            await handle.commit(ChunkSpan(first=number, count=1), fold_to_bytes(fold), pace.progress)
         conclusion = await self._conclude(walk, plans, [fold_from_bytes(content) async for content in handle.chunks()])
         return JobOutcome(result_id=conclusion.result_id, conclusion=conclusion, warnings=conclusion.warnings)
 
@@ -101,10 +135,10 @@ class WalkForwardTask:
             handle=handle,
         )
 
-    async def _compute(self, walk: _Walk, number: int, plan: FoldBars) -> Fold:
+    async def _compute(self, walk: _Walk, number: int, plan: FoldBars, pace: _Pace) -> Fold:
         """Choose on the training window, whose bars alone are passed on, and run the choice on the test."""
         request = walk.request.sweep
-        figures = await self._choose(walk, plan)
+        figures = await self._choose(walk, plan, pace)
         ranked = rank_rows(figures, request)
         times = walk.series.bars.open_time_ms
         when = {
@@ -133,7 +167,7 @@ class WalkForwardTask:
             trades_out_of_sample=tested.total_trades,
         )
 
-    async def _choose(self, walk: _Walk, plan: FoldBars) -> NDArray[np.float64]:
+    async def _choose(self, walk: _Walk, plan: FoldBars, pace: _Pace) -> NDArray[np.float64]:
         """Return the figures of all combinations on the training window; no later bar is passed on."""
         known = cut_window(
             walk.series.bars,
@@ -146,12 +180,14 @@ class WalkForwardTask:
         inputs = replace(walk.inputs, bars=known.bars, history=known.history, predictions=known.predictions)
         values, width = walk.combinations.values, MAX_ROWS_AT_ONCE
         async with self.executor.open(inputs, walk.handle) as rows:
-            parts = await asyncio.gather(
-                *(
-                    rows.evaluate(values[first : first + width], first=first, total=len(values))
-                    for first in range(0, len(values), width)
-                )
-            )
+
+            async def evaluate(first: int) -> EvaluatedRows:
+                found = await rows.evaluate(values[first : first + width], first=first, total=len(values))
+                pace.rows_done += len(found.rows)
+                return found
+
+            evaluating = asyncio.gather(*map(evaluate, range(0, len(values), width)))
+            parts = await pace.show_until(evaluating)
         await self._count(walk, inputs, parts)
         return np.concatenate([part.rows.figures for part in parts])
 

@@ -113,21 +113,26 @@ def end(job: Fields, state: JobState, outcome: JobOutcome, *, now_ms: int, failu
 
 def progress(made: JobProgress, *, now_ms: int, duration_ms: int) -> Fields:
     """Note the progress of a commit, which renews the lease."""
+    return {**_shown(made), "lease_expires_ms": now_ms + duration_ms}
+
+
+def note(stage: JobStage | None, made: JobProgress | None, *, now_ms: int, duration_ms: int) -> Fields:
+    """Note the stage of a job and its progress, unless None, and renew the lease.
+
+    A stage without progress comes after the units, whose rate is over.
+    """
+    shown = {} if stage is None else {"stage": {"name": str(stage.name), "done": stage.done, "total": stage.total}}
+    past: Fields = {} if stage is None else {"rate": None}
+    return {**shown, **(past if made is None else _shown(made)), "lease_expires_ms": now_ms + duration_ms}
+
+
+def _shown(made: JobProgress) -> Fields:
     return {
         "total": made.total,
         "rate": _finite(made.rate),
         "best_so_far": _finite(made.best_so_far),
         "warnings": list(made.warnings),
-        "lease_expires_ms": now_ms + duration_ms,
     }
-
-
-def note(stage: JobStage | None, *, now_ms: int, duration_ms: int) -> Fields:
-    """Note the stage of a job, unless None, and renew the lease; the rate was that of the units before."""
-    later = {"lease_expires_ms": now_ms + duration_ms}
-    if stage is None:
-        return later
-    return {**later, "rate": None, "stage": {"name": str(stage.name), "done": stage.done, "total": stage.total}}
 
 
 def count_as_fruitful(attempt: int) -> Fields:

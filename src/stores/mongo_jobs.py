@@ -109,6 +109,10 @@ class MongoJobs(JobReading):
                     await self._change_if_same(row, changes.fail_unreadable(error, now_ms))
         return None
 
+    async def is_turn_over(self, user_id: str) -> bool:
+        async with self._session():
+            return await self._turns.is_over(user_id)
+
     async def renew(self, lease: Lease, *, now_ms: int, duration_ms: int) -> tuple[Lease, JobState]:
         row = await self._change_held(lease, {"$set": {"lease_expires_ms": now_ms + duration_ms}})
         if row is None:
@@ -138,9 +142,16 @@ class MongoJobs(JobReading):
         return to_lease(row), JobState(row["state"])
 
     async def note(
-        self, lease: Lease, stage: JobStage | None, part: JobPart | None, *, now_ms: int, duration_ms: int
+        self,
+        lease: Lease,
+        stage: JobStage | None,
+        part: JobPart | None,
+        progress: JobProgress | None = None,
+        *,
+        now_ms: int,
+        duration_ms: int,
     ) -> tuple[Lease, JobState]:
-        made = changes.note(stage, now_ms=now_ms, duration_ms=duration_ms)
+        made = changes.note(stage, progress, now_ms=now_ms, duration_ms=duration_ms)
         row = None if part is None else await self._add_part(lease, part, made)
         row = row or await self._change_held(lease, {"$set": made})
         if row is None:

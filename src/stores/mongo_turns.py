@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from pymongo.errors import DuplicateKeyError
@@ -19,6 +20,20 @@ FIELDS: Final = {name: True for name in (*JOB_FIELDS, "size_bytes", "fruitful_at
 """What is read of a job: not its spans, of which a long job has thousands."""
 
 Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _User:
+    """A user's jobs that have not ended: those that run, those that wait, and when the first of these was created.
+
+    `last_turn` is that of the newest lease of the user's jobs; 0 before the first one.
+    """
+
+    user_id: Any
+    held: int
+    waiting: int
+    last_turn: int
+    first_ms: int
 
 
 class MongoTurns:
@@ -54,8 +69,27 @@ class MongoTurns:
             ):  # else cancelled or deleted meanwhile
                 return row
 
+    async def is_over(self, user_id: str) -> bool:
+        """Return whether `take` would choose another user's job if one of this user's running jobs waited."""
+        users = {user.user_id: user for user in await self._read_users()}
+        mine = users.pop(user_id, None)
+        if mine is None:
+            return False
+        order = (mine.held - 1, mine.last_turn)
+        return any(user.waiting and (user.held, user.last_turn) < order for user in users.values())
+
     async def _choose(self) -> Row | None:
         """Return the job whose turn it is."""
+        waiting = [user for user in await self._read_users() if user.waiting]
+        for user in sorted(waiting, key=_order):
+            query = {"user_id": user.user_id, "state": {"$in": changes.WAITING}}
+            oldest = await self._jobs.find(query, FIELDS).sort([("created_ms", 1), ("_id", 1)]).limit(1).to_list(1)
+            if oldest:
+                return to_row(oldest[0])
+        return None
+
+    async def _read_users(self) -> Sequence[_User]:
+        """Return the users who have jobs that have not ended."""
         held = {"$cond": [{"$in": ["$state", list(changes.HELD)]}, 1, 0]}
         waits = {"$cond": [{"$in": ["$state", list(changes.WAITING)]}, "$created_ms", None]}
         first = {"$min": waits}  # which ignores null
@@ -65,20 +99,18 @@ class MongoTurns:
                 {"$group": {"_id": "$user_id", "held": {"$sum": held}, "all": {"$sum": 1}, "first_ms": first}},
             ]
         ).to_list(None)
-        waiting = [user for user in users if user["all"] > user["held"]]
-        known = self._users.find({"_id": {"$in": [user["_id"] for user in waiting]}})
+        known = self._users.find({"_id": {"$in": [user["_id"] for user in users]}})
         turns = {user["_id"]: user["turn"] async for user in known}
-
-        def order(user: Row) -> tuple[int, int, int, str]:
-            last_turn = read_number(turns.get(user["_id"]))
-            return user["held"], last_turn, read_number(user["first_ms"]), str(user["_id"])
-
-        for user in sorted(waiting, key=order):
-            query = {"user_id": user["_id"], "state": {"$in": changes.WAITING}}
-            oldest = await self._jobs.find(query, FIELDS).sort([("created_ms", 1), ("_id", 1)]).limit(1).to_list(1)
-            if oldest:
-                return to_row(oldest[0])
-        return None
+        return [
+            _User(
+                user_id=user["_id"],
+                held=user["held"],
+                waiting=user["all"] - user["held"],
+                last_turn=read_number(turns.get(user["_id"])),
+                first_ms=read_number(user["first_ms"]),
+            )
+            for user in users
+        ]
 
     async def _note(self, seen: int, taken: Row) -> bool:
         """Note the newest lease; return False if another process has noted one since `seen`."""
@@ -97,6 +129,10 @@ class MongoTurns:
         waits = {"_id": taken["job_id"], "state": {"$in": changes.WAITING}, "turn": {"$not": {"$gte": taken["turn"]}}}
         await self._jobs.update_one(waits, {"$set": {**taken["set"], "turn": taken["turn"]}})
         await self._users.update_one({"_id": taken["user_id"]}, {"$max": {"turn": taken["turn"]}}, upsert=True)
+
+
+def _order(user: _User) -> tuple[int, int, int, str]:
+    return user.held, user.last_turn, user.first_ms, str(user.user_id)
 
 
 def to_row(head: Row) -> Row:

@@ -25,6 +25,17 @@ NEXT_USER: Final = f"""
         (SELECT turn FROM job_turns WHERE job_turns.user_id = jobs.user_id), -- none comes first
         min(created_ms), user_id LIMIT 1"""  # noqa: S608
 OLDEST: Final = f"SELECT {READ} FROM jobs WHERE user_id = ? AND {WAITING} ORDER BY created_ms, id LIMIT 1"  # noqa: S608
+IS_TURN_OVER: Final = f"""
+    WITH users AS (
+        SELECT user_id, sum({HELD}) AS held, sum({WAITING}) AS waiting,
+            coalesce((SELECT turn FROM job_turns WHERE job_turns.user_id = jobs.user_id), 0) AS turn
+        FROM jobs WHERE {HELD} OR {WAITING} GROUP BY user_id
+    )
+    SELECT EXISTS (
+        SELECT 1 FROM users AS mine JOIN users AS other ON other.user_id <> mine.user_id
+        WHERE mine.user_id = ? AND other.waiting > 0 AND (other.held, other.turn) < (mine.held - 1, mine.turn)
+    )"""  # noqa: S608
+"""As `NEXT_USER` would choose if one of the user's running jobs waited."""
 _TAKE_TURN: Final = (
     "INSERT OR REPLACE INTO job_turns (user_id, turn) SELECT ?, 1 + (SELECT coalesce(max(turn), 0) FROM job_turns)"
 )

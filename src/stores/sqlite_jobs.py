@@ -39,6 +39,7 @@ from src.stores.sqlite_database import SqliteDatabase
 from src.stores.sqlite_job_rows import (
     ENDED,
     HELD,
+    IS_TURN_OVER,
     READ,
     READ_PARTS,
     WAITING,
@@ -137,6 +138,10 @@ class SqliteJobs(JobReading):
                 await self._change_held(row["id"], token, partial(_always, changes.fail_unreadable(error, now_ms)))
         return None
 
+    async def is_turn_over(self, user_id: str) -> bool:
+        [[is_over]] = await self._database.read(IS_TURN_OVER, [user_id])
+        return bool(is_over)
+
     async def renew(self, lease: Lease, *, now_ms: int, duration_ms: int) -> tuple[Lease, JobState]:
         later = {"lease_expires_ms": now_ms + duration_ms}
         row = await self._change_held(lease.job.id, lease.token, partial(_always, later), is_durable=False)
@@ -161,11 +166,18 @@ class SqliteJobs(JobReading):
         return to_lease(row), JobState(row["state"])
 
     async def note(
-        self, lease: Lease, stage: JobStage | None, part: JobPart | None, *, now_ms: int, duration_ms: int
+        self,
+        lease: Lease,
+        stage: JobStage | None,
+        part: JobPart | None,
+        progress: JobProgress | None = None,
+        *,
+        now_ms: int,
+        duration_ms: int,
     ) -> tuple[Lease, JobState]:
         if part is not None:
             self._database.check_room(len(part.content))
-        made = changes.note(stage, now_ms=now_ms, duration_ms=duration_ms)
+        made = changes.note(stage, progress, now_ms=now_ms, duration_ms=duration_ms)
 
         def work(connection: sqlite3.Connection) -> Row:
             row = find_held(connection, lease.job.id, lease.token)

@@ -86,6 +86,9 @@ FLAT_BARS: Final = 2
 """Bars at a part's end in which nothing is entered: at the last but one the position is closed, so that it is flat at
 the part's end with either fill."""
 
+_WITHOUT_ENTRY: Final = {int(Action.BUY): Action.CLOSE_SHORT, int(Action.SELL): Action.CLOSE_LONG}
+"""What is left of a signal that reverses a position if it may not enter the other one."""
+
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
@@ -141,6 +144,9 @@ def end_flat(action: NDArray[np.int8]) -> NDArray[np.int8]:
     ended[-FLAT_BARS:] = Action.HOLD
     given = ended[ended != Action.HOLD]
     if given.size and len(ended) >= FLAT_BARS:
+        if len(ended) > FLAT_BARS and ended[-FLAT_BARS - 1] in _WITHOUT_ENTRY:
+            # What is entered here is closed a bar later: it would pay for two fills and hold one bar.
+            ended[-FLAT_BARS - 1] = _WITHOUT_ENTRY[ended[-FLAT_BARS - 1]]
         # Also what waits to be entered is cancelled.
         if given[-1] == Action.BUY:
             ended[-FLAT_BARS] = Action.CLOSE_LONG

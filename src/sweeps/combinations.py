@@ -25,6 +25,12 @@ Floats = NDArray[np.float64]
 MAX_ATTEMPTS: Final = 1_000
 """How often a row is drawn again if its values are excluded. If one of 100 draws is allowed, 1 of 23,000 rows fails."""
 
+MAX_DRAWS: Final = 50_000_000
+"""Draws for all rows of a sweep: some 5 s. A million rows have enough of them if one of 40 draws is allowed."""
+
+MAX_VAIN_DRAWS: Final = 100_000
+"""Draws without an allowed one among them, after which there is none: fewer than 1 of 33,000 is, at 95 % confidence."""
+
 ROWS_AT_ONCE: Final = 65_536
 
 
@@ -117,28 +123,57 @@ def count_combinations(request: SweepRequest, *, max_combinations: int) -> int:
 def draw_rows(space: SearchSpace, exclusions: Exclusions, seed: int, rows: NDArray[np.int64]) -> Floats:
     """Return the draws [k, p] of these rows; each follows from the seed and its number alone.
 
-    An excluded draw is drawn again; a row that is excluded `MAX_ATTEMPTS` times is left out.
+    An excluded draw is drawn again; a row that is excluded `MAX_ATTEMPTS` times is left out. None is returned if the
+    first `MAX_VAIN_DRAWS` are all excluded. Raises InvalidInput if more than `MAX_DRAWS` are needed.
     """
-    parts = [
-        _draw_some(space, exclusions, seed, rows[first : first + ROWS_AT_ONCE])
-        for first in range(0, rows.size, ROWS_AT_ONCE)
-    ]
+    draws = _Draws(space, exclusions, seed, rows.size)
+    parts = [draws.draw(rows[first : first + ROWS_AT_ONCE]) for first in range(0, rows.size, ROWS_AT_ONCE)]
     return np.concatenate(parts)
 
 
-def _draw_some(space: SearchSpace, exclusions: Exclusions, seed: int, rows: NDArray[np.int64]) -> Floats:
-    values = np.empty((rows.size, len(space.columns)))
-    pending = np.arange(rows.size)
-    for attempt in range(MAX_ATTEMPTS):
-        words = np.empty((pending.size, len(space.columns)), np.uint64)
-        draw_words(np.uint64(seed), rows[pending], np.uint64(attempt), words)
-        drawn = np.column_stack([column.draw(words[:, place]) for place, column in enumerate(space.columns)])
-        allowed = exclusions.allow(drawn)
-        values[pending] = drawn
-        pending = pending[~allowed]
-        if not pending.size:
-            return values
-    return np.delete(values, pending, axis=0)
+class _Draws:
+    """Draws rows block by block, and counts what is drawn: without a bound, a space of which nothing is allowed takes
+    a thousand draws a row.
+    """
+
+    def __init__(self, space: SearchSpace, exclusions: Exclusions, seed: int, count: int) -> None:
+        self._space: Final = space
+        self._exclusions: Final = exclusions
+        self._seed: Final = np.uint64(seed)
+        self._count: Final = count
+        self._drawn = 0
+        self._found = 0
+
+    def draw(self, rows: NDArray[np.int64]) -> Floats:
+        """Return the draws [k, p] of some rows, k at most their number."""
+        values = np.empty((rows.size, len(self._space.columns)))
+        pending = np.arange(rows.size)
+        for attempt in range(MAX_ATTEMPTS):
+            if not pending.size or self._is_vain:
+                break
+            self._check_effort(pending.size)
+            words = np.empty((pending.size, len(self._space.columns)), np.uint64)
+            draw_words(self._seed, rows[pending], np.uint64(attempt), words)
+            drawn = np.column_stack([column.draw(words[:, place]) for place, column in enumerate(self._space.columns)])
+            allowed = self._exclusions.allow(drawn)
+            self._drawn += pending.size
+            self._found += int(np.count_nonzero(allowed))
+            values[pending] = drawn
+            pending = pending[~allowed]
+        return np.delete(values, pending, axis=0) if pending.size else values
+
+    @property
+    def _is_vain(self) -> bool:
+        return not self._found and self._drawn >= MAX_VAIN_DRAWS
+
+    def _check_effort(self, more: int) -> None:
+        """Raise InvalidInput if so many more draws are too many."""
+        if self._drawn + more > MAX_DRAWS:
+            raise InvalidInput(
+                "{field}: {drawn:,} draws gave {found:,} of {count:,} combinations; the others are excluded. Sweep "
+                "ranges of which more is allowed, or ask for fewer combinations ({@search.maxTrials}).",
+                field="parameters", drawn=self._drawn, found=self._found, count=self._count,
+            )  # fmt: skip
 
 
 def _check_count(request: SweepRequest, space: SearchSpace, max_combinations: int) -> int:

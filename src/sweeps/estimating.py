@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -16,25 +17,32 @@ from src.domain.signals import OutputKind, Predictions
 from src.domain.sweep_rows import SweepInputs
 from src.domain.sweeps import ROW_METRICS, SearchKind, SweepEstimate, SweepRequest
 from src.judgement.overfitting import DEFAULT_BLOCKS
+from src.metrics.returns import simple_returns
 from src.sweeps.combinations import build_combinations, count_combinations
 from src.sweeps.evaluation import Evaluator
+from src.sweeps.overfitting import superiority_of
 from src.sweeps.rows import SAMPLED_ROWS
 from src.sweeps.tpe import TpeSearch
-from src.sweeps.warm_up import check_lookbacks
+from src.sweeps.warm_up import check_lookbacks, window_warm_up_of
 
 LENGTHS: Final = (500, 2_500)
-"""Bars of two random walks: what a row costs is read off both, as a part for each bar and one for the row."""
+"""Bars of two random walks beyond the longest lookback, before which nothing is traded: what a row costs is read off
+both, as a part for each bar and one for the row."""
 TRIED_ROWS: Final = 32
 DRAW_SECONDS: Final = 0.005
 """What TPE takes for a row, measured with Optuna 4."""
 TESTED_ROWS: Final = 1_000
 """Rows that are tested against buying and holding: the best ones, and a seeded sample of the others."""
+OVERFITTING_SECONDS: Final = 1.2e-4
+"""What a row takes in the measure of overfitting, of which a sample has `SAMPLED_ROWS`: measured with 16 blocks."""
+JUDGED_SECONDS: Final = 0.05
+"""What the judged run of a best row takes: measured from 1,000 to 40,000 bars."""
 NUMBER_BYTES: Final = 8
 LONG_SECONDS: Final = 600.0
 
 
 def estimate_sweep(request: SweepRequest, max_combinations: int) -> SweepEstimate:
-    """Return what a sweep costs; takes about a tenth of a second, and fetches nothing.
+    """Return what a sweep costs; takes some tenths of a second, and fetches nothing.
 
     Raises InvalidInput if the request is wrong, asks for more than `max_combinations`, or has fewer bars than a row
     looks back.
@@ -49,12 +57,14 @@ def estimate_sweep(request: SweepRequest, max_combinations: int) -> SweepEstimat
         combinations, excluded, warnings = len(built), built.excluded, built.warnings
         check_lookbacks(request, built)
         values = built.values[:: max(1, combinations // TRIED_ROWS)][:TRIED_ROWS]
-    (short, _), (long, kernel) = (_measure(request, values, bars) for bars in LENGTHS)
-    per_bar = max(0.0, (long - short) / (LENGTHS[1] - LENGTHS[0]))
+    lookback = window_warm_up_of(request)
+    short, long = (_measure(request, values, lookback + bars) for bars in LENGTHS)
     bars = request.backtest.market.limit
-    row_seconds = max(short - per_bar * LENGTHS[0], 0.0) + per_bar * bars
-    rows = combinations + 2 * min(combinations, TESTED_ROWS)  # the test against the market runs its rows twice more
-    seconds = rows * row_seconds + (combinations * DRAW_SECONDS if is_searched else 0.0)
+    seconds = combinations * _extrapolate(short.row_seconds, long.row_seconds, lookback, bars)
+    seconds += combinations * DRAW_SECONDS if is_searched else 0.0
+    seconds += min(combinations, TESTED_ROWS) * _extrapolate(short.test_seconds, long.test_seconds, lookback, bars)
+    seconds += min(combinations, SAMPLED_ROWS) * OVERFITTING_SECONDS
+    seconds += min(combinations, request.keep_best) * JUDGED_SECONDS
     numbers = combinations * (len(ROW_METRICS) + len(request.parameters))
     blocks = min(combinations, SAMPLED_ROWS) * 2 * DEFAULT_BLOCKS
     return SweepEstimate(
@@ -62,20 +72,53 @@ def estimate_sweep(request: SweepRequest, max_combinations: int) -> SweepEstimat
         excluded=excluded,
         cpu_seconds=seconds,
         stored_bytes=NUMBER_BYTES * (numbers + blocks),
-        kernel=kernel,
+        kernel=long.kernel,
         warnings=(*warnings, *_warn(seconds)),
     )
 
 
-def _measure(request: SweepRequest, values: NDArray[np.float64], bars: int) -> tuple[float, str]:
-    """Return the seconds of one core that a row takes on so many bars, and the kernel."""
-    evaluator = Evaluator(_walk(request, bars))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Measured:
+    """Seconds of one core for a row on some bars, and for testing it against buying and holding; and the kernel."""
+
+    row_seconds: float
+    test_seconds: float
+    kernel: str
+
+
+def _measure(request: SweepRequest, values: NDArray[np.float64], bars: int) -> _Measured:
+    inputs = _walk(request, bars)
+    evaluator, close = Evaluator(inputs), inputs.bars.close
+    market = simple_returns(close, float(close[0]))
+    rows = np.arange(len(values))
+
+    def evaluate() -> object:
+        return evaluator.evaluate(values, first=0, total=len(values))
+
+    def test() -> object:
+        return superiority_of(lambda some: evaluator.returns(values[some]), rows, market)
+
+    return _Measured(
+        row_seconds=_time(evaluate) / len(values),
+        test_seconds=_time(test) / len(values),
+        kernel=evaluator.kernel.value,
+    )
+
+
+def _time(work: Callable[[], object]) -> float:
+    """Return the seconds of the faster of two runs: the first one may load compiled code."""
     seconds = []
-    for _ in range(2):  # the first run may load compiled code
+    for _ in range(2):
         started = time.thread_time()
-        evaluator.evaluate(values, first=0, total=len(values))
+        work()
         seconds.append(time.thread_time() - started)
-    return min(seconds) / len(values), evaluator.kernel.value
+    return min(seconds)
+
+
+def _extrapolate(short: float, long: float, lookback: int, bars: int) -> float:
+    """Return the seconds for `bars` from those for the two `LENGTHS` beyond the lookback."""
+    per_bar = max(0.0, (long - short) / (LENGTHS[1] - LENGTHS[0]))
+    return max(0.0, short - per_bar * (lookback + LENGTHS[0])) + per_bar * bars
 
 
 def _walk(request: SweepRequest, count: int) -> SweepInputs:

@@ -32,15 +32,30 @@ def plan_folds(request: WalkForwardRequest, bars: int) -> tuple[FoldBars, ...]:
 
     Raises InvalidInput if not one fits, or there are more than `MAX_FOLDS`.
     """
-    needed = check_fold_fits(request, bars)
+    needed, count = check_fold_fits(request, bars), count_folds(request, bars)
     before = request.train_bars + request.embargo_bars
-    count = (bars - needed) // request.step + 1
     if count > MAX_FOLDS:
         raise InvalidInput(
             "{field}: {bars:,} bars give {count:,} folds. Maximum: {most:,}, with a step of {least:,} bars or more.",
             field="stepBars", bars=bars, count=count, most=MAX_FOLDS, least=(bars - needed) // MAX_FOLDS + 1,
         )  # fmt: skip
     return tuple(_plan_fold(request, number * request.step, before) for number in range(count))
+
+
+def count_folds(request: WalkForwardRequest, bars: int) -> int:
+    """Return how many folds fit into so many bars; raises InvalidInput if not one does."""
+    return (bars - check_fold_fits(request, bars)) // request.step + 1
+
+
+def check_rows_of_all_folds(request: WalkForwardRequest, combinations: int, *, most: int) -> None:
+    """Raise InvalidInput if the rows of all folds are more than `most`; fewer bars than asked for give fewer folds."""
+    folds = min(count_folds(request, request.sweep.backtest.market.limit), MAX_FOLDS)
+    if combinations * folds > most:
+        raise InvalidInput(
+            "{field}: {combinations:,} combinations in each of {folds:,} folds are {total:,}. Maximum: {most:,} "
+            "(MAX_SWEEP_COMBINATIONS). Sweep fewer values, or move on by more bars ({@stepBars}).",
+            field="parameters", combinations=combinations, folds=folds, total=combinations * folds, most=most,
+        )  # fmt: skip
 
 
 def check_fold_fits(request: WalkForwardRequest, bars: int) -> int:

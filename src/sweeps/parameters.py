@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Final
+from functools import lru_cache
+from types import MappingProxyType
+from typing import Any, Final, cast
 
 from src.domain.errors import InvalidInput, bad_value
 from src.domain.named_numbers import NamedNumbers
@@ -21,6 +23,7 @@ from src.domain.signals import ParameterValue
 from src.domain.strategy import ModelChoice
 from src.domain.trading import TradingRules
 from src.indicators.indicator import Argument
+from src.strategies.rules.checking import RULE_FIELDS
 from src.strategies.rules.strategy import RulesParams
 from src.sweeps.rule_numbers import find_arguments
 
@@ -94,17 +97,28 @@ class Sweepable:
 def sweepable(backtest: BacktestRequest) -> Mapping[str, Sweepable]:
     """Return what can be varied of a backtest, by public name in snake_case."""
     strategy = backtest.strategy
+    if not isinstance(strategy, RulesParams):
+        return _sweepable_of(cast("Hashable", type(strategy)))
+    # The values of the numbers do not matter: a sweep asks anew for each set of them.
+    return _sweepable_of(
+        RulesParams, tuple(getattr(strategy, field) for field in RULE_FIELDS), tuple(strategy.parameters)
+    )
+
+
+@lru_cache(maxsize=128)
+def _sweepable_of(
+    kind: Hashable, rules: tuple[str | None, ...] = (), numbers: tuple[str, ...] = ()
+) -> Mapping[str, Sweepable]:
     found: dict[str, Sweepable] = {}
-    for item in own_parameters_of(type(strategy)):
+    for item in own_parameters_of(cast("type", kind)):
         if item.path[-1] not in _OF_A_MODEL:
             _add(found, _describe(item, "strategy"))
-    if isinstance(strategy, RulesParams):
-        arguments = find_arguments(strategy)
-        for name in strategy.parameters:
-            found.setdefault(name, _describe_rule_number(name, arguments.get(name)))
+    arguments = find_arguments(rules)
+    for name in numbers:
+        found.setdefault(name, _describe_rule_number(name, arguments.get(name)))
     for item in parameters_of(TradingRules):
         _add(found, _describe(item, "rules"))
-    return found
+    return MappingProxyType(found)
 
 
 def find_sweepable(known: Mapping[str, Sweepable], name: str, *, field: str) -> Sweepable:

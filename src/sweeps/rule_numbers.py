@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from src.domain.parameters import Bounds
@@ -25,10 +25,13 @@ BARS_BACK: Final = Argument(
 )
 
 
-def find_arguments(strategy: RulesParams) -> Mapping[str, Argument]:
-    """Return what each number that is itself an argument of an indicator stands for, or `[n]`; the first use counts."""
+def find_arguments(rules: Sequence[str | None]) -> Mapping[str, Argument]:
+    """Return what each number that is itself an argument of an indicator stands for, or `[n]`; the first use counts.
+
+    `rules` are those of `RULE_FIELDS`, None for one that is not given.
+    """
     found: dict[str, Argument] = {}
-    for node in _nodes(strategy):
+    for node in _nodes(rules):
         if isinstance(node, Earlier) and isinstance(node.bars, Parameter):
             found.setdefault(node.bars.name, BARS_BACK)
         elif isinstance(node, Call) and node.name in INDICATORS:
@@ -49,7 +52,7 @@ def find_decisive(strategy: RulesParams) -> frozenset[str]:
     in rsi(14) < {level}, is none.
     """
     found: set[str] = set()
-    for node in _nodes(strategy):
+    for node in _nodes([getattr(strategy, field) for field in RULE_FIELDS]):
         if isinstance(node, Comparison):
             for one, other in ((node.left, node.right), (node.right, node.left)):
                 if isinstance(one, Column) and one.name in COLUMN_RANGES:
@@ -69,9 +72,8 @@ def is_constant(node: Node) -> bool:
     return all(map(is_constant, node.children))
 
 
-def _nodes(strategy: RulesParams) -> Iterator[Node]:
-    for field in RULE_FIELDS:
-        text = getattr(strategy, field)
+def _nodes(rules: Sequence[str | None]) -> Iterator[Node]:
+    for field, text in zip(RULE_FIELDS, rules, strict=False):
         if text is not None:
             yield from (node for node, _ in walk(parse(text, field)))
 

@@ -78,7 +78,7 @@ class TpeSearch:
         numbers = np.arange(self._told + len(rows), self._told + n)
         found = np.vstack((*rows, draw_rows(self.space, self._exclusions, self._search.seed, numbers)))
         if not len(found):
-            raise self._exclusions.nothing_left(n)
+            raise self._exclusions.nothing_left(self._search.draws or n)
         return found
 
     def tell(self, values: Floats, objectives: Floats) -> None:

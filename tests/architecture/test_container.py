@@ -38,9 +38,22 @@ def variables() -> dict[str, str]:
     return dict(part.split("=", 1) for part in only("ENV").split())
 
 
+def read_compose(scheduler: str = "") -> dict[str, Any]:
+    """Return the compose file as it is with this DASK_SCHEDULER: the two forms of interpolation that it uses."""
+    text = re.sub(r"\$\{DASK_SCHEDULER:-\}", scheduler, (ROOT / "compose.yaml").read_text())
+    text = re.sub(r"\$\{DASK_SCHEDULER:\+([^}]*)\}", r"\1" if scheduler else "", text)
+    assert "${" not in text
+    return yaml.safe_load(text)
+
+
 @pytest.fixture(scope="module")
 def compose() -> dict[str, Any]:
-    return yaml.safe_load((ROOT / "compose.yaml").read_text())
+    return read_compose()
+
+
+@pytest.fixture(scope="module")
+def clustered() -> dict[str, Any]:
+    return read_compose("tls://scheduler:8786")
 
 
 def test_the_image_is_built_in_stages_on_a_slim_python() -> None:
@@ -135,28 +148,42 @@ def test_compose_keeps_the_database_to_itself(compose: dict[str, Any]) -> None:
 
 def test_every_volume_and_network_in_use_is_declared(compose: dict[str, Any]) -> None:
     for service in compose["services"].values():
-        assert {volume.split(":")[0] for volume in service["volumes"]} <= set(compose["volumes"])
+        volumes = {volume.split(":")[0] for volume in service["volumes"]}
+        assert volumes - {"./certificates"} <= set(compose["volumes"])
         assert set(service["networks"]) <= set(compose["networks"])
 
 
-def test_cluster_confines_its_members() -> None:
-    found = yaml.safe_load((ROOT / "compose.cluster.yaml").read_text())
-    members = {name: found["services"][name] for name in ("scheduler", "worker")}
+def test_cluster_confines_its_members(clustered: dict[str, Any]) -> None:
+    members = {name: clustered["services"][name] for name in ("scheduler", "worker")}
     for name, member in members.items():
+        assert member["profiles"] == ["cluster"]
         assert member["command"] == ["python", "run.py", "cluster", "--no-venv", name]
         assert (member["read_only"], member["cap_drop"]) == (True, ["ALL"])
         assert "ports" not in member
         assert member["networks"] == ["cluster"]
-        assert set(member["secrets"]) == set(found["secrets"])
-    assert found["networks"]["cluster"]["internal"] is True
+        assert member["volumes"] == ["./certificates:/run/certificates:ro"]
+    assert clustered["networks"]["cluster"]["internal"] is True
     assert members["worker"]["deploy"]["replicas"] == 2
 
 
-def test_cluster_and_service_share_image_and_access() -> None:
-    services = yaml.safe_load((ROOT / "compose.cluster.yaml").read_text())["services"]
-    access = services["service"]["environment"]
+def test_cluster_and_service_share_image_and_access(clustered: dict[str, Any]) -> None:
+    service, *members = (clustered["services"][name] for name in ("service", "scheduler", "worker"))
+    access = members[0]["environment"]
     assert set(access) <= {name.upper() for name in Settings.model_fields}
     assert access["DASK_SCHEDULER"].startswith("tls://scheduler:")
-    assert all(service["environment"] == access for service in services.values())
-    assert len({service["image"] for service in services.values()}) == 1
-    assert (ROOT / services["service"]["build"]["args"]["REQUIREMENTS"]).exists()
+    assert all(member["environment"] == access for member in members)
+    assert access.items() <= service["environment"].items()
+    assert members[0]["volumes"][0] in service["volumes"]
+    assert "cluster" in service["networks"]
+    assert len({one["image"] for one in (service, *members)}) == 1
+    assert all(one["build"] == service["build"] for one in members)
+    assert (ROOT / service["build"]["args"]["REQUIREMENTS"]).exists()
+
+
+def test_service_without_a_cluster_has_none_of_it(compose: dict[str, Any]) -> None:
+    service = compose["services"]["service"]
+    assert all(not service["environment"][name] for name in service["environment"] if name.startswith("DASK_"))
+    assert service["image"] == "backtesting-service:0.1.0"
+    assert service["build"]["args"]["REQUIREMENTS"] == "requirements.txt"
+    assert "certificates:/run/certificates:ro" in service["volumes"]
+    assert "profiles" not in service

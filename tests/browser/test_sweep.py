@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+import uuid
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
@@ -122,6 +123,52 @@ def test_click_on_the_best_cell_opens_its_run(visit: Visit, service: str, sweep:
     page.mouse.click(**point_at(page, *drawn(page)["best"]))
     page.wait_for_url(RESULT_PAGE)
     assert page.url.endswith(best["result_id"])
+
+
+def other_cell(service: str, sweep: str) -> tuple[int, int, int]:
+    """Return a cell, as column and row of the map, whose row is none of the best ones, and the row's number."""
+    kept = {one["row"] for one in read(service, f"sweeps/{sweep}")["conclusion"]["best"]}
+    rows = read(service, f"sweeps/{sweep}/heat-map", **MAP)["best_rows"]
+    return next((x, y, row) for y, line in enumerate(rows) for x, row in enumerate(line) if row not in {*kept, None})
+
+
+@pytest.mark.parametrize("by", ["click", "Enter"])
+def test_any_cell_of_the_map_is_run(visit: Visit, service: str, by: str) -> None:
+    sweep = run_job(service, "sweeps", small_sweep())
+    column, line, row = other_cell(service, sweep)
+    page = open_sweep(visit, sweep)
+    point = point_at(page, column, line)
+    page.mouse.move(**point)
+    expect(page.locator("#heat-cell")).to_contain_text("click or press Enter to run it")
+    assert visit.violations() == []
+    if by == "click":
+        page.mouse.click(**point)
+    else:
+        page.locator(".heat-canvas").press("Enter")
+    page.wait_for_url(RESULT_PAGE)
+    assert page.url.rpartition("/")[2] == str(uuid.uuid5(uuid.UUID(sweep), str(row)))
+    expect(page.get_by_role("heading", level=1)).to_contain_text("MA Crossover")
+
+
+def test_cell_that_cannot_be_run_says_why(visit: Visit, service: str, sweep: str) -> None:
+    visit.answer("/api/sweeps/*/rows/*/run?*", {"message": "The bars have changed.", "code": "CONFLICT"}, status=409)
+    column, line, _ = other_cell(service, sweep)
+    page = open_sweep(visit, sweep)
+    page.mouse.click(**point_at(page, column, line))
+    expect(page.get_by_role("alert")).to_contain_text("The bars have changed.")
+    expect(page.locator("#heat-cell")).to_contain_text("click or press Enter to run it")
+
+
+def test_stranger_runs_no_cell(visit: Visit, service: str, sweep: str) -> None:
+    column, line, _ = other_cell(service, sweep)
+    found = read(service, f"sweeps/{sweep}")
+    found["job"]["user_id"] = "another"
+    visit.answer(f"/api/sweeps/{sweep}", found)
+    page = open_sweep(visit, sweep)
+    page.mouse.click(**point_at(page, column, line))
+    expect(page.locator(".heat-canvas")).to_have_attribute("aria-label", re.compile("if it is stored"))
+    expect(page.locator("#heat-cell")).not_to_contain_text("to run it")
+    assert page.url.endswith(sweep)
 
 
 def test_best_row_leads_to_its_tear_sheet(visit: Visit, service: str, sweep: str) -> None:

@@ -337,6 +337,19 @@ async def note(
     return await store.note(held, stage, part, now_ms=START_MS, duration_ms=LEASE_MS)
 
 
+async def test_progress_is_noted_with_a_stage(store: JobStore) -> None:
+    job = await submit(store)
+    held = await lease(store)
+    stage = JobStage(name=StageName.TRAINING, done=5, total=10)
+    times = {"now_ms": START_MS, "duration_ms": LEASE_MS}
+    held, _ = await store.note(held, stage, None, JobProgress(total=4, rate=0.5, best_so_far=None), **times)
+    seen = await store.get(job.id)
+    assert (seen.stage, seen.done, seen.total, seen.rate, seen.eta_seconds) == (stage, 0, 4, 0.5, 8.0)
+    await store.note(held, BEST, None, **times)
+    seen = await store.get(job.id)
+    assert (seen.stage, seen.total, seen.rate) == (BEST, 4, None)
+
+
 async def test_parts_are_kept_and_outlive_the_process(open_store: OpenStore) -> None:
     store = open_store()
     job = await submit(store)
@@ -562,6 +575,40 @@ async def test_user_with_fewest_running_jobs_is_next(open_store: OpenStore) -> N
     await submit(stores[0], user_id="bob", created_ms=START_MS + 51)
     assert [(await lease(store)).job.user_id for store in stores] == ["bob", "bob"]
     assert (await lease(stores[0])).job.user_id == "ann"
+
+
+async def test_turn_is_over_once_another_user_waits(store: JobStore) -> None:
+    await submit(store, user_id="ann")
+    assert not await store.is_turn_over("ann")  # it does not run
+    held = await lease(store)
+    await submit(store, user_id="ann", created_ms=START_MS + 1)
+    assert not await store.is_turn_over("ann")
+    bobs = await submit(store, user_id="bob", created_ms=START_MS + 2)
+    assert await store.is_turn_over("ann")
+    await commit(store, held, 0, b"kept", count=7)
+    given = await store.end(held, JobState.QUEUED, now_ms=START_MS)
+    assert (given.state, given.done, given.total, given.attempt, given.rate) == (JobState.QUEUED, 7, 100, 0, None)
+    assert (await lease(store)).job.id == bobs.id
+    assert await store.is_turn_over("bob")
+    assert not await store.is_turn_over("ann")
+    assert (await lease(store)).job.id == held.job.id  # her oldest job goes on before the one that came later
+    assert await contents(store, held.job.id) == [b"kept"]
+
+
+async def test_turn_goes_on_if_the_other_has_more(open_store: OpenStore) -> None:
+    stores = [open_store(), open_store()]
+    await submit(stores[0], user_id="ann")
+    await submit(stores[0], user_id="bob", created_ms=START_MS + 1)
+    await submit(stores[0], user_id="bob", created_ms=START_MS + 2)
+    held = [await lease(store) for store in stores]
+    assert [lease.job.user_id for lease in held] == ["ann", "bob"]
+    # Without her running job, ann has none and bob one: it would be hers again.
+    assert not await stores[0].is_turn_over("ann")
+    await submit(stores[0], user_id="ann", created_ms=START_MS + 3)
+    assert not await stores[0].is_turn_over("bob")
+    await lease(stores[0])  # ann's second one: without it, both have one, and bob was served before it
+    assert await stores[1].is_turn_over("ann")
+    assert not await stores[1].is_turn_over("bob")
 
 
 async def test_concurrent_processes_never_lease_the_same_job(open_store: OpenStore) -> None:

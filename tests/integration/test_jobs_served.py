@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from src import wiring
+from src.domain.errors import InvalidInput
 from src.domain.jobs import Job, JobKind, JobState
+from src.domain.sweeps import SweepRequest
+from src.domain.walk_forward import WalkForwardRequest
 from src.jobs.runner import JobRunner
 from src.ports import Clock, JobStore, JobTask
 from src.service.services import Services
@@ -52,6 +57,39 @@ async def until(services: Services, job_id: str, condition: Callable[[Job], bool
             if condition(job):
                 return job
     raise AssertionError("the job has ended")
+
+
+async def test_backtests_do_not_wait_for_estimates(serve: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    go, begun = threading.Event(), list[str]()
+
+    def estimate(request: SweepRequest, _: int) -> None:
+        begun.append(request.user_id)
+        go.wait(60)
+
+    monkeypatch.setattr("src.service.sweeps.estimate_sweep", estimate)
+    async with serve(pause_s=0.02, compute_threads=1) as services:
+        waiting = [asyncio.create_task(services.sweeps.estimate(make_sweep(user_id=user))) for user in ("ann", "bob")]
+        while not begun:
+            await asyncio.sleep(0.005)
+        async with asyncio.timeout(10), services.backtests.computing.slot("cid"):
+            assert await services.backtests.computing.run(len, "abc") == 3
+        assert begun == ["ann"]
+        go.set()
+        await asyncio.gather(*waiting)
+
+
+async def test_walk_forward_beyond_all_rows_is_refused(
+    serve: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    estimate = SimpleNamespace(combinations=10)
+    monkeypatch.setattr("src.service.sweeps.estimate_sweep", lambda request, most: estimate)
+    request = WalkForwardRequest(sweep=make_sweep(10), train_bars=400, test_bars=2)
+    folds = (request.sweep.backtest.market.limit - 402) // 2 + 1
+    async with serve(pause_s=0.02, max_sweep_combinations=10 * folds) as services:
+        assert await services.sweeps.start_walk_forward(request)
+        estimate.combinations = 11
+        with pytest.raises(InvalidInput, match=rf"sweep.parameters: 11 combinations in each of {folds} folds"):
+            await services.sweeps.start_walk_forward(request)
 
 
 async def test_job_outlives_the_process_that_began_it(serve: Callable[..., Any]) -> None:

@@ -115,7 +115,7 @@ def test_rows_of_swept_stops_equal_single_runs(rules: TradingRules, bars: Bars, 
 @given(RULES, market_bars)
 def test_rows_of_distances_equal_single_runs(rules: TradingRules, bars: Bars) -> None:
     exits = Exits(atr=AtrDistances(take_profit=3.0, trailing_stop=2.0), max_bars=rules.exits.max_bars)
-    rules = replace(rules, sizing=Sizing(), exits=exits)
+    rules = replace(rules, sizing=Sizing(), exits=exits, entry=replace(rules.entry, additions=()))
     backtest = make_request(engine=EngineName.EVENT_DRIVEN, rules=rules, strategy=CrossoverParams(fast=2, slow=5))
     swept: dict[str, list[Any]] = {
         "stop_loss_atr": [1.0, 0.5, 3.0, 1.0],

@@ -206,6 +206,7 @@ _declare(
     StageName,
     "What a job does once its units of work are done.",
     {
+        StageName.TRAINING: "It tries the rows of a walk-forward's present fold; a step is a row.",
         StageName.BEST: "It runs the best rows of a sweep and stores their results; a step is a row.",
         StageName.OVERFITTING: "It measures how much the choice of the best row is overfitted (PBO).",
         StageName.SUPERIORITY: "It tests the best row against buying and holding (SPA); each row takes two steps.",

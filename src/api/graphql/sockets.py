@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from typing import Any, Final
 
 import orjson
-from starlette.websockets import WebSocket, WebSocketDisconnect
+from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 from strawberry.asgi import ASGIWebSocketAdapter
 from strawberry.http.exceptions import NonJsonMessageReceived, NonTextMessageReceived, WebSocketDisconnected
 from strawberry.subscriptions.protocols.graphql_transport_ws.handlers import BaseGraphQLTransportWSHandler
@@ -66,7 +66,8 @@ class BoundedSocket(ASGIWebSocketAdapter):
         """Yield the messages; close an idle WebSocket, and one that sends too many."""
         counted, minute = 0, time.monotonic()
         try:
-            while True:
+            # Starlette raises RuntimeError on a read of a WebSocket that the protocol's handler has closed.
+            while self.ws.application_state is not WebSocketState.DISCONNECTED:
                 try:
                     async with asyncio.timeout(IDLE_S):
                         text = await self.ws.receive_text()

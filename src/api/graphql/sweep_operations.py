@@ -141,8 +141,8 @@ class JobSubscription:
     @_subscribed("A job as it is, and then each change of it, until it has ended.")
     async def job_progress(self, info: Info, id: JobId) -> AsyncGenerator[JobType, None]:
         streams, jobs = info.context.job_streams, info.context.jobs
-        await jobs.get(id)
-        streams.check_free()
-        async for state in streams.follow(jobs, id, idle_s=IDLE_S):
+        owner = (await jobs.get(id)).user_id
+        streams.check_free(owner)
+        async for state in streams.follow(jobs, id, owner, idle_s=IDLE_S):
             if state is not None:
                 yield state

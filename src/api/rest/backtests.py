@@ -118,6 +118,7 @@ async def run_backtest(request: Request, rows: HasRows = True, idempotency_key: 
     """Backtest a strategy on either engine: the moving-average crossover, or the one that `strategy` names.
 
     With `async` true it becomes a job: the response is 202 at once, and the job's `result_id` names the stored result.
+    Without, an `Idempotency-Key` has no effect: each request is run and stored.
     """
     check_json(request.headers.get("content-type", ""))
     backtest, is_job = read_run_body(await request.body())

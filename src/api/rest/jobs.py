@@ -126,12 +126,12 @@ async def follow_job(
     subject = await services.jobs.subject(job_id)
     if job.state.is_final and _write_event(job, subject)[0] == last_event_id:
         return Response(status_code=204)  # which tells an EventSource not to connect again
-    streams.check_free()
+    streams.check_free(job.user_id)
 
     async def write_events() -> AsyncIterator[bytes]:
         known = last_event_id
         yield b"retry: %d\n\n" % RECONNECT_MS
-        async for state in streams.follow(services.jobs, job_id, idle_s=HEARTBEAT_S):
+        async for state in streams.follow(services.jobs, job_id, job.user_id, idle_s=HEARTBEAT_S):
             if state is None:
                 yield b": no news\n\n"
                 continue

@@ -37,8 +37,8 @@ class Jobs:
             self.watching -= 1
 
 
-def follow(streams: JobStreams, jobs: Jobs, *, idle_s: float = 60.0) -> Any:
-    return streams.follow(cast("JobService", jobs), "job", idle_s=idle_s)
+def follow(streams: JobStreams, jobs: Jobs, *, user_id: str = "ann", idle_s: float = 60.0) -> Any:
+    return streams.follow(cast("JobService", jobs), "job", user_id, idle_s=idle_s)
 
 
 async def rest_of(states: Any) -> list[Job | None]:
@@ -78,7 +78,7 @@ async def test_stopping_process_ends_streams_and_refuses_more() -> None:
     assert await ending == []
     assert jobs.watching == 0
     with pytest.raises(Busy, match="stopping"):
-        streams.check_free()
+        streams.check_free("bob")
 
 
 async def test_old_stream_ends() -> None:
@@ -93,7 +93,21 @@ async def test_full_streams_refuse_another_until_one_ends() -> None:
     states = follow(streams, jobs)
     assert await anext(states)
     with pytest.raises(Busy, match="1 streams of jobs are open already"):
-        streams.check_free()
+        streams.check_free("bob")
     await states.aclose()
-    streams.check_free()
+    streams.check_free("bob")
     assert jobs.watching == 0
+
+
+async def test_streams_of_one_user_leave_some_for_others() -> None:
+    streams, jobs = JobStreams(max_streams_per_user=2), Jobs()
+    open_ones = [follow(streams, jobs) for _ in range(2)]
+    for states in open_ones:
+        jobs.coming.put_nowait(make_job(state=JobState.RUNNING))
+        assert await anext(states)
+    with pytest.raises(Busy, match=r"^2 streams of this user's jobs are open already"):
+        streams.check_free("ann")
+    streams.check_free("bob")
+    for states in open_ones:
+        await states.aclose()
+    streams.check_free("ann")

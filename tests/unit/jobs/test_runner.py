@@ -125,6 +125,38 @@ async def test_jobs_of_two_users_run_in_turn(store: SqliteJobs, make_runner: Mak
     assert task.users == ["ann", "bob"] * 5
 
 
+AT_ONCE = JobTiming(lease_ms=LEASE_MS, poll_s=0.01, look_s=0.01, turn_s=0.0)
+
+
+async def test_running_job_gives_its_turn_back(store: SqliteJobs, make_runner: MakeRunner) -> None:
+    jobs = [await submit(store, user_id=user, rows=6, created_ms=START_MS + i) for i, user in enumerate(("ann", "bob"))]
+    task = ChunkTask()  # three chunks each
+    await make_runner(task, timing=AT_ONCE).start()
+    for job in jobs:
+        done = await ended(store, job.id)
+        assert (done.state, done.done, done.attempt, done.warnings) == (JobState.SUCCEEDED, 6, 1, ())
+        assert b"".join(await contents(store, job.id)) == undisturbed(6)
+    assert task.users == ["ann", "bob"] * 4  # after the third chunk it is given back too, and concludes in the fourth
+
+
+async def test_job_alone_keeps_its_turn(store: SqliteJobs, make_runner: MakeRunner) -> None:
+    jobs = [await submit(store, rows=6, created_ms=START_MS + number) for number in range(2)]
+    task = ChunkTask()
+    await make_runner(task, timing=AT_ONCE).start()
+    for job in jobs:
+        await ended(store, job.id)
+    assert task.users == ["ann", "ann"]
+
+
+async def test_turn_lasts_its_time_after_first_chunk(store: SqliteJobs, make_runner: MakeRunner) -> None:
+    jobs = [await submit(store, user_id=user, rows=6, created_ms=START_MS + i) for i, user in enumerate(("ann", "bob"))]
+    task = ChunkTask()
+    await make_runner(task).start()  # in turns of 10 s
+    for job in jobs:
+        await ended(store, job.id)
+    assert task.users == ["ann", "bob"]
+
+
 async def test_no_more_jobs_than_workers_run(store: SqliteJobs, make_runner: MakeRunner) -> None:
     jobs = [await submit(store, created_ms=START_MS + number) for number in range(3)]
     task = Holding()
@@ -381,11 +413,11 @@ class Failing:
         raise StoreUnavailable("The result store cannot be used: another process holds it locked.")
 
 
-@pytest.mark.parametrize("method", ["lease", "commit", "end", "renew", "get_many"])
+@pytest.mark.parametrize("method", ["lease", "commit", "end", "renew", "get_many", "is_turn_over"])
 async def test_job_survives_a_store_that_is_away(store: SqliteJobs, make_runner: MakeRunner, method: str) -> None:
     job = await submit(store, rows=6)
     over = Failing(store, method, 2)
-    timing = JobTiming(lease_ms=15 if method == "renew" else LEASE_MS, poll_s=0.01, look_s=0.01)
+    timing = JobTiming(lease_ms=15 if method == "renew" else LEASE_MS, poll_s=0.01, look_s=0.01, turn_s=0.0)
     await make_runner(ChunkTask(pause_s=0.05), over=over, timing=timing).start()
     done = await ended(store, job.id)
     assert (done.state, done.done, done.attempt, over.left) == (JobState.SUCCEEDED, 6, 1, 0)

@@ -88,6 +88,7 @@ class FixedClock:
 
 def make_service(source: KnownBars, *, timeout_s: float = 30.0, engines: Any = None) -> BacktestService:
     return BacktestService(
+        detailing_engine=EventDrivenEngine(),
         sources=SourceCatalogue(sources={"known": source}),
         engines=engines or {EngineName.VECTORIZED: VectorizedEngine(), EngineName.EVENT_DRIVEN: EventDrivenEngine()},
         detailing_engine=EventDrivenEngine(),

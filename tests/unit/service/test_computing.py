@@ -77,6 +77,18 @@ async def test_run_waiting_too_long_is_rejected() -> None:
     await queue.close()
 
 
+async def test_queue_names_its_own_work() -> None:
+    queue = ComputeQueue(threads=1, max_waiting=1, slots=1, work="estimate")
+    gate, held = asyncio.Event(), list[str]()
+    tasks = await start(queue, ["a", "a"], gate, held)
+    assert held == ["a"]
+    with pytest.raises(Busy, match=r"^2 estimates are already queued"):
+        await hold(queue, "a", gate, held)
+    gate.set()
+    await asyncio.gather(*tasks)
+    await queue.close()
+
+
 async def test_closed_queue_rejects_runs() -> None:
     queue = ComputeQueue(threads=1, max_waiting=1)
     await queue.close()

@@ -14,11 +14,11 @@ import pytest
 
 from src.domain.errors import Conflict
 from src.domain.jobs import JobOutcome, JobRequest, JobState, StageName
-from src.domain.sweeps import SearchKind, SweepConclusion, SweepRequest
+from src.domain.sweeps import Goal, SearchKind, SweepConclusion, SweepRequest
 from src.domain.walk_forward import WalkForwardRequest, WindowKind
 from src.jobs.runner import JobRunner
 from src.jobs.running_job import JobTiming
-from src.service import sweep_task
+from src.service import sweep_conclusion, sweep_task, walk_forward_task
 from src.service.backtests import BacktestService
 from src.service.sweep_task import SweepTask
 from src.service.sweep_threads import ThreadExecutor
@@ -108,6 +108,13 @@ def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sweep_task._Pace, "learn", lambda self, count, seconds: None)
 
 
+@pytest.fixture(autouse=True)
+def unseen_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Show no progress within a fold or a test: how many writes that takes depends on the machine."""
+    monkeypatch.setattr(sweep_conclusion, "SHOW_S", 3600.0)
+    monkeypatch.setattr(walk_forward_task, "SHOW_S", 3600.0)
+
+
 REQUESTS = {
     "sweep": small_sweep(),
     "history": replace(
@@ -174,6 +181,57 @@ async def test_job_killed_at_every_write_ends_as_undisturbed() -> None:
 
 
 @pytest.mark.usefixtures("small_chunks")
+@pytest.mark.parametrize("goal", Goal)
+async def test_sweeps_in_turns_end_as_undisturbed(jobs: SqliteJobs, goal: Goal) -> None:
+    """Each is given back after each chunk and each part, and shows the best of all its turns."""
+    objective = replace(small_sweep().objective, goal=goal)
+    requests = [
+        replace(request, backtest=replace(request.backtest, user_id=user), objective=objective)
+        for request, user in ((small_sweep(), "ann"), (small_sweep(), "bob"))
+    ]
+    world, clock = World.of(requests[0]), FixedClock()
+    stored = [
+        await jobs.submit(make_job(user_id=request.user_id), request, idempotency=None, quota=ENOUGH)
+        for request in requests
+    ]
+    timing = JobTiming(poll_s=0.01, look_s=0.05, turn_s=0.0)
+    runner = JobRunner(jobs, clock, {world.task.kind: world.task}, workers=1, threads=2, timing=timing)
+    whole, expected = await run_undisturbed(requests[0])
+    assert isinstance(expected.conclusion, SweepConclusion)
+    begun = 0
+
+    def note(_: str) -> None:
+        nonlocal begun
+        begun += 1
+
+    runner.on_change(note)
+    await runner.start()
+    try:
+        async with asyncio.timeout(120):
+            while not all([(await jobs.get(job.id)).state.is_final for job in stored]):
+                await asyncio.sleep(0.02)
+    finally:
+        await runner.close()
+    for job in stored:
+        ended = await jobs.get(job.id)
+        assert (ended.state, ended.done, ended.attempt) == (JobState.SUCCEEDED, 6, 1)
+        assert ended.best_so_far == expected.conclusion.best[0].objective
+        contents = [content async for content in jobs.chunks(job.id)]
+        spans = await jobs.spans(job.id)
+        world.stored.chunks = {span.first: (span, part) for span, part in zip(spans, contents, strict=True)}
+        assert world.rows() == whole.rows()
+        found = await jobs.read_conclusion(job.id)
+        assert isinstance(found, SweepConclusion)
+        assert [kept.values for kept in found.best] == [kept.values for kept in expected.conclusion.best]
+        assert (found.overfitting, found.superiority) == (
+            expected.conclusion.overfitting,
+            expected.conclusion.superiority,
+        )
+    assert begun > 2 * 10, "turns changed"
+    assert world.store.refused == 0
+
+
+@pytest.mark.usefixtures("small_chunks")
 async def test_rows_of_a_resumed_sweep_are_of_the_same_bars() -> None:
     """Without pinned bars the rows of the second attempt would be of the newest bars, under one conclusion."""
     world = World.of(small_sweep())
@@ -236,6 +294,26 @@ async def test_stages_are_shown_in_order_with_their_steps() -> None:
         (StageName.RESULT, 0),
         (StageName.RESULT, 1),
     ]
+
+
+async def test_walk_forward_shows_rows_of_its_folds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(walk_forward_task, "SHOW_S", 0.001)
+    monkeypatch.setattr(walk_forward_task, "MAX_ROWS_AT_ONCE", 2)
+    own = Evaluator.evaluate
+
+    def evaluate(*arguments: Any, **named: Any) -> Any:
+        time.sleep(0.05)
+        return own(*arguments, **named)
+
+    monkeypatch.setattr(Evaluator, "evaluate", evaluate)
+    world, _ = await run_undisturbed(small_walk_forward())
+    shown = [(stage.done, stage.total) for stage in world.stored.stages if stage.name is StageName.TRAINING]
+    assert shown[0] == (0, 6)
+    assert {(2, 6), (4, 6)} & set(shown)
+    assert {progress.total for progress in world.stored.progress} == {2}
+    assert world.stored.progress[0].rate is None
+    rates = [progress.rate for progress in world.stored.progress if progress.rate is not None]
+    assert rates and all(0 < rate < 2 / 0.1 for rate in rates)
 
 
 async def test_best_row_is_stored_last() -> None:

@@ -68,7 +68,11 @@ def test_shorts_are_bought_back_at_the_end_of_a_part() -> None:
     ("given_action", "ended"),
     [
         ([1, 0, 0, 0], [1, 0, Action.CLOSE_LONG, 0]),
-        ([1, -1, 0, 0], [1, -1, Action.CLOSE_SHORT, 0]),
+        ([1, -1, 0, 0], [1, Action.CLOSE_LONG, Action.CLOSE_SHORT, 0]),
+        ([-1, 1, 0, 0], [-1, Action.CLOSE_SHORT, Action.CLOSE_LONG, 0]),
+        ([0, 1, 0, 0], [0, Action.CLOSE_SHORT, Action.CLOSE_LONG, 0]),
+        ([0, 1, 0, 0, 0], [0, 1, 0, Action.CLOSE_LONG, 0]),
+        ([1, 0, 0], [Action.CLOSE_SHORT, Action.CLOSE_LONG, 0]),
         ([0, 0, 1, 0], [0, 0, 0, 0]),
         ([0, 0, 0, 1], [0, 0, 0, 0]),
         ([1, Action.CLOSE_LONG, 0, 0], [1, Action.CLOSE_LONG, 0, 0]),
@@ -79,13 +83,30 @@ def test_last_bars_close_and_enter_nothing(given_action: list[int], ended: list[
     assert end_flat(np.array(given_action, np.int8)).tolist() == ended
 
 
+@pytest.mark.parametrize("fill", FillTiming)
+def test_trades_of_parts_last_over_a_bar(fill: FillTiming) -> None:
+    params = ScheduleParams(parts=tuple(part(first, first + 8, FAST) for first in range(50, 298, 8)))
+    signals = strategy_for(params).signals(StrategyInputs(bars=BARS))
+    rules = TradingRules(fill=fill, direction=Direction.BOTH)
+    position = EventDrivenEngine().run(BARS, signals, rules).position
+    ends = [first + 8 for first in range(50, 298, 8)]
+    held = [np.flatnonzero(position[end - 8 : end]) for end in ends]
+    assert any(len(bars) for bars in held)
+    # Bar 5 opens the last trade that lasts over one bar with SAME_CLOSE (bars 4 and 5), bar 6 is the last one held.
+    last = 5 if fill is FillTiming.SAME_CLOSE else 6
+    assert max(int(bars.max()) for bars in held if bars.size) == last
+    for end in ends:
+        inside = position[end - 8 : end]
+        assert not (inside[last] and np.sign(inside[last]) != np.sign(inside[last - 1])), "held for one bar only"
+
+
 @given(st.integers(60, 299))
 def test_schedule_looks_at_no_later_bar(length: int) -> None:
     params = ScheduleParams(parts=(part(50, 120, FAST), part(130, 300, SLOW)))
     whole = strategy_for(params).signals(StrategyInputs(bars=BARS)).action
     head = strategy_for(params).signals(StrategyInputs(bars=BARS.slice(0, length))).action
     # The last bars close what is open, in a part that ends there.
-    np.testing.assert_array_equal(head[:-2], whole[: length - 2])
+    np.testing.assert_array_equal(head[:-3], whole[: length - 3])
 
 
 def test_parts_may_not_overlap() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import time
 import tracemalloc
 from typing import Any
@@ -18,7 +19,9 @@ from src.domain.sweeps import Comparison, ParameterConstraint, Scale, SearchKind
 from src.domain.trading import Direction
 from src.strategies.registry import PARAMS
 from src.strategies.rules.strategy import RulesParams
+from src.sweeps import combinations
 from src.sweeps.combinations import apply_values, build_combinations, count_combinations, sweepable
+from src.sweeps.exclusions import Exclusions
 from src.sweeps.parameters import ValueKind
 from tests.factories import make_request
 from tests.unit.sweeps.requests import event_driven, preset, sweep, swept
@@ -189,6 +192,37 @@ def test_draws_that_are_always_excluded_are_refused() -> None:
     message = refused(sweep(*names, kind=SearchKind.RANDOM, max_trials=3))
     assert message.startswith("parameters leaves nothing to try: all 3 combinations are excluded. The first of them: ")
     assert "must be less than slow" in message
+
+
+@pytest.mark.parametrize(("trials", "attempts"), [(3, 1_000), (1_000, 100), (300_000, 2)])
+def test_vain_draws_end_after_a_sample(trials: int, attempts: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    allow = Exclusions.allow
+
+    def count(self: Exclusions, values: Any) -> Any:
+        asked.append(len(values))
+        return allow(self, values)
+
+    monkeypatch.setattr(Exclusions, "allow", count)
+    names = swept("fast", start=50, end=100), swept("slow", start=2, end=50)
+    message = refused(sweep(*names, kind=SearchKind.RANDOM, max_trials=trials))
+    assert f"all {trials:,} combinations are excluded" in message
+    assert asked == [min(trials, combinations.ROWS_AT_ONCE)] * attempts
+
+
+def test_too_many_draws_are_refused_with_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = swept("fast", start=1, end=100), swept("slow", start=2, end=3)
+    request = sweep(*names, kind=SearchKind.RANDOM, max_trials=200)
+    found = build_combinations(request, max_combinations=MANY).values  # some 1.5 % of the draws are allowed
+    monkeypatch.setattr(combinations, "MAX_DRAWS", 20_000)
+    assert np.array_equal(build_combinations(request, max_combinations=MANY).values, found)
+    monkeypatch.setattr(combinations, "MAX_DRAWS", 5_000)
+    message = refused(request)
+    assert re.match(
+        r"parameters: \d,\d{3} draws gave \d\d of 200 combinations; the others are excluded. Sweep ranges of which "
+        r"more is allowed, or ask for fewer combinations \(search.maxTrials\).",
+        message,
+    )
 
 
 def test_million_combinations_take_little_memory() -> None:

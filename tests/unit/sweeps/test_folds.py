@@ -15,7 +15,7 @@ from src.domain.errors import InvalidInput
 from src.domain.signals import OutputKind, Predictions
 from src.domain.trading import FillTiming, TradingRules
 from src.domain.walk_forward import MAX_FOLDS, Fold, FoldBars, WalkForwardRequest, WindowKind
-from src.sweeps.folds import check_fold_fits, cut_window, efficiency, plan_folds
+from src.sweeps.folds import check_fold_fits, check_rows_of_all_folds, cut_window, efficiency, plan_folds
 from tests.market import random_bars
 from tests.unit.sweeps.requests import sweep, swept
 
@@ -186,3 +186,16 @@ def test_folds_without_a_choice_have_no_efficiency() -> None:
     assert efficiency([fold_of(None, 0.0, row=None)] * 2, SPANS) is None
     mixed = efficiency([fold_of(None, 0.0, row=None), fold_of(21.0, 5.0)], SPANS)
     assert mixed == pytest.approx((1.05 ** (1 / 25) - 1) / (1.21 ** (1 / 100) - 1), rel=1e-12)
+
+
+def test_rows_of_all_folds_are_bounded() -> None:
+    request = asked(100, 10)
+    bars = request.sweep.backtest.market.limit
+    folds = (bars - 110) // 10 + 1
+    check_rows_of_all_folds(request, 100, most=100 * folds)
+    with pytest.raises(InvalidInput) as caught:
+        check_rows_of_all_folds(request, 101, most=100 * folds)
+    assert caught.value.message == (
+        f"parameters: 101 combinations in each of {folds} folds are {101 * folds:,}. Maximum: {100 * folds:,} "
+        "(MAX_SWEEP_COMBINATIONS). Sweep fewer values, or move on by more bars (stepBars)."
+    )

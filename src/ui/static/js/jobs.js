@@ -11,7 +11,7 @@ const POLL_MS = 2000;
 const FIRST_EVENT_MS = 5000;
 
 const STATES = {
-  QUEUED: ["Waiting", "It begins when a slot is free.", "○"],
+  QUEUED: ["Waiting", "It begins, or goes on, when a slot is free; users take turns.", "○"],
   RUNNING: ["Running", "It computes, and stores what is done.", "▶"],
   CANCELLING: ["Stopping", "It stops after the work in hand.", "◔"],
   CANCELLED: ["Cancelled", "What was computed is stored. It can be resumed.", "■"],
@@ -27,8 +27,9 @@ const KINDS = {
   BACKTEST: ["Backtest", "steps", (job) => job.result_id && `/runs/${encodeURIComponent(job.result_id)}`],
 };
 
-/** What a job does once its units are done, and whether its steps are worth counting. */
+/** What a job does in a fold or once its units are done, and whether its steps are worth counting. */
 const STAGES = {
+  TRAINING: ["trying the rows of the present fold", true],
   BEST: ["running the best rows", true],
   OVERFITTING: ["measuring how much the choice is overfitted", false],
   SUPERIORITY: ["testing the rows against buying and holding", true],
@@ -158,6 +159,7 @@ function describeStage({ name, done, total }) {
 
 /** The share of a job's present work that is done; null if that is not known. */
 function shareDone(job) {
+  if (job.stage?.name === "TRAINING" && job.total) return (job.done + job.stage.done / job.stage.total) / job.total;
   if (job.stage) return job.stage.total ? job.stage.done / job.stage.total : null;
   if (job.total) return job.done / job.total;
   return !isEnded(job) && job.state !== "QUEUED" ? null : 0;

@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from starlette.websockets import WebSocketDisconnect
+from starlette.websockets import WebSocketDisconnect, WebSocketState
 from strawberry.http.exceptions import NonJsonMessageReceived, NonTextMessageReceived, WebSocketDisconnected
 
 from src.api.graphql import sockets
@@ -22,6 +22,7 @@ class Peer:
         self.closed: tuple[int, str] | None = None
         self.accepted: str | None = None
         self.sent: list[str] = []
+        self.application_state = WebSocketState.CONNECTED
 
     def __getitem__(self, name: str) -> list[str]:
         return {"subprotocols": ["graphql-transport-ws"]}[name]
@@ -30,6 +31,8 @@ class Peer:
         self.accepted = subprotocol
 
     async def receive_text(self) -> str:
+        if self.application_state is not WebSocketState.CONNECTED:  # as Starlette's
+            raise RuntimeError('WebSocket is not connected. Need to call "accept" first.')
         if not self.texts:
             await asyncio.Event().wait()
         text = self.texts.pop(0)
@@ -44,6 +47,7 @@ class Peer:
 
     async def close(self, code: int, reason: str) -> None:
         self.closed = (code, reason)
+        self.application_state = WebSocketState.DISCONNECTED
 
 
 def socket_of(peer: Peer) -> BoundedSocket:
@@ -62,6 +66,17 @@ async def test_silent_socket_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     peer = Peer('{"type": "ping"}')
     assert await messages_of(socket_of(peer)) == [{"type": "ping"}]
     assert peer.closed == (4408, "No subscription was open for too long.")
+
+
+async def test_socket_closed_by_its_handler_reads_no_more() -> None:
+    peer = Peer('{"type": "subscribe"}', '{"type": "ping"}')
+    socket, messages = socket_of(peer), list[object]()
+    async with asyncio.timeout(10):
+        async for message in socket.iter_json():
+            messages.append(message)
+            await socket.close(4401, "Unauthorized")
+    assert messages == [{"type": "subscribe"}]
+    assert peer.closed == (4401, "Unauthorized")
 
 
 async def test_silent_socket_with_a_subscription_stays(monkeypatch: pytest.MonkeyPatch) -> None:

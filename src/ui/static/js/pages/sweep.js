@@ -1,14 +1,15 @@
 // One sweep: how far it is, whether to believe its best row, the heat map, and all rows.
 
 import { html, useEffect, useMemo, useRef, useState } from "../../vendor/preact-htm.mjs";
-import { getSweep, listStrategies, listSweepRows, runSweepRow } from "../api.js";
+import { getSweep, listStrategies, listSweepRows } from "../api.js";
 import { ErrorNotice, Skeleton, useLoad } from "../components.js";
 import { formatCounted, formatName } from "../format.js";
 import { isEnded, JobActions, JobFailure, JobProgress, JobState, useJob } from "../jobs.js";
-import { announce, mount, pageUrl, useUser } from "../shell.js";
+import { announce, mount, pageUrl } from "../shell.js";
 import { Evidence } from "../sweep/evidence.js";
 import { HeatMap } from "../sweep/heat_map.js";
 import { describeValues, formatMetric } from "../sweep/metrics.js";
+import { useRowRuns } from "../sweep/row_runs.js";
 import { Rows } from "../sweep/rows.js";
 import { Settings, titleOf } from "../sweep/settings.js";
 
@@ -33,33 +34,19 @@ function useRound(job) {
   return round;
 }
 
-const runPage = (resultId) => pageUrl(`/runs/${encodeURIComponent(resultId)}`);
-
 /** One of the best rows: a link to its run, or the offer to make it again if it was deleted. */
 function BestRow({ kept, metric, owner }) {
-  const user = useUser();
-  const [isRunning, setRunning] = useState(false);
-  const [error, setError] = useState(null);
-  async function runAgain() {
-    setRunning(true);
-    setError(null);
-    try {
-      const run = await runSweepRow(id, kept.row, user);
-      location.assign(runPage(run.id));
-    } catch (failure) {
-      setError(failure);
-      setRunning(false);
-    }
-  }
+  const { addressOf, open, canRun, running, error } = useRowRuns(id, kept.is_stored ? [kept] : [], owner);
+  const isRunning = running !== null;
   const values = describeValues(kept.values);
   return html`<li data-row=${kept.row}>
     ${kept.is_stored
-      ? html`<a class="clip-lines" href=${runPage(kept.result_id)}>${values}</a>`
+      ? html`<a class="clip-lines" href=${addressOf(kept.row)}>${values}</a>`
       : html`<span class="clip-lines">${values} <span class="small muted">its run was deleted</span></span>`}
     <span class="number">${formatMetric(metric, kept.objective)}</span>
     ${!kept.is_stored &&
-    user === owner &&
-    html`<button type="button" class="button button-small" disabled=${isRunning} aria-label=${`${isRunning ? "Running …" : "Run again"}: ${values}`} onClick=${runAgain}>
+    canRun &&
+    html`<button type="button" class="button button-small" disabled=${isRunning} aria-label=${`${isRunning ? "Running …" : "Run again"}: ${values}`} onClick=${() => open(kept.row)}>
       ${isRunning ? "Running …" : "Run again"}
     </button>`}
     ${error && html`<${ErrorNotice} error=${error} title="It was not run" />`}
@@ -99,21 +86,23 @@ function Results({ sweep, round }) {
     if (!columns || !ranked.data) return null;
     return Object.fromEntries(columns.parameters.map(({ name, key }) => [name, ranked.data[key]]));
   }, [columns, ranked.data]);
-  const stored = conclusion?.best.filter((kept) => kept.is_stored) ?? [];
-  const runs = new Map(stored.map((kept) => [kept.row, kept.result_id]));
-  const runOf = (row) => (runs.has(row) ? runPage(runs.get(row)) : null);
+  const runs = useRowRuns(
+    id,
+    conclusion?.best.filter((kept) => kept.is_stored),
+    sweep.job.user_id,
+  );
   if (any.error) return html`<${ErrorNotice} error=${any.error} title="The rows cannot be shown" />`;
   if (!any.data && any.isLoading) return html`<div class="panel"><${Skeleton} lines=${8} label="Loading the rows" /></div>`;
   if (!columns) return html`<div class="panel panel-body muted">No rows yet. They appear here as they are computed.</div>`;
   return html`
     <div class="sweep-columns">
       <div>
-        <${HeatMap} id=${id} settings=${settings} round=${round} best=${best} runOf=${runOf} metrics=${columns.metrics} />
+        <${HeatMap} id=${id} settings=${settings} round=${round} best=${best} runs=${runs} metrics=${columns.metrics} />
         <${Best} conclusion=${conclusion} metric=${settings.objective.metric} owner=${sweep.job.user_id} />
       </div>
       <${Evidence} sweep=${sweep} />
     </div>
-    <${Rows} id=${id} round=${round} parameters=${columns.parameters} metrics=${columns.metrics} runOf=${runOf} />
+    <${Rows} id=${id} round=${round} parameters=${columns.parameters} metrics=${columns.metrics} runOf=${runs.addressOf} />
   `;
 }
 

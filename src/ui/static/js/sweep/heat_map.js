@@ -114,7 +114,7 @@ function Neighbors({ map, place }) {
   </div>`;
 }
 
-function Drawing({ map, best, runOf }) {
+function Drawing({ map, best, runs }) {
   const canvas = useRef(null);
   const drawing = useRef(null);
   const [cursor, setCursor] = useState(null);
@@ -125,27 +125,28 @@ function Drawing({ map, best, runOf }) {
   const shown = cursor && cursor[0] < map.x.values.length && cursor[1] < map.y.values.length ? cursor : null;
   useEffect(() => drawing.current.show(map, { best, cursor: shown }), [map, best?.join(), shown?.join()]);
   const at = shown ?? best;
-  const run = at ? runOf(map.best_rows[at[1]][at[0]]) : null;
+  const rowOf = ([column, line]) => map.best_rows[line]?.[column] ?? null;
+  const row = at ? rowOf(at) : null;
+  const run = row === null ? null : runs.addressOf(row);
+  const openAt = (place) => place && rowOf(place) !== null && runs.open(rowOf(place));
   function onKeyDown(event) {
-    const [column, row] = at ?? [0, 0];
+    const [column, line] = at ?? [0, 0];
     const next = {
-      ArrowRight: [column + 1, row],
-      ArrowLeft: [column - 1, row],
-      ArrowUp: [column, row + 1],
-      ArrowDown: [column, row - 1],
+      ArrowRight: [column + 1, line],
+      ArrowLeft: [column - 1, line],
+      ArrowUp: [column, line + 1],
+      ArrowDown: [column, line - 1],
       Home: best ?? [0, 0],
       Escape: null,
     }[event.key];
-    if (event.key === "Enter" && run) location.assign(run);
+    if (event.key === "Enter") openAt(at);
     if (next === undefined) return;
     event.preventDefault();
     if (next === null) setCursor(null);
     else if (map.cells[next[1]]?.[next[0]] !== undefined) setCursor(next);
   }
   function onClick(event) {
-    const place = drawing.current.cellAt(event.clientX, event.clientY);
-    const target = place && runOf(map.best_rows[place[1]][place[0]]);
-    if (target) location.assign(target);
+    openAt(drawing.current.cellAt(event.clientX, event.clientY));
   }
   return html`
     <div class="heat">
@@ -155,7 +156,7 @@ function Drawing({ map, best, runOf }) {
         tabindex="0"
         role="application"
         aria-roledescription="heat map"
-        aria-label=${`${formatName(map.metric)} by ${map.x.name} and ${map.y.name}. Arrow keys move, Home goes to the best, Enter opens its run.`}
+        aria-label=${`${formatName(map.metric)} by ${map.x.name} and ${map.y.name}. Arrow keys move, Home goes to the best, Enter opens the cell's run${runs.canRun ? ", and makes it if there is none" : " if it is stored"}.`}
         aria-describedby="heat-cell"
         onPointerMove=${(event) => setCursor(drawing.current.cellAt(event.clientX, event.clientY))}
         onPointerLeave=${() => setCursor(null)}
@@ -165,13 +166,19 @@ function Drawing({ map, best, runOf }) {
     </div>
     <p class="heat-axes small muted">Across: ${formatName(map.x.name).toLowerCase()} · up: ${formatName(map.y.name).toLowerCase()}</p>
     <p class="heat-cell" id="heat-cell" aria-live="polite">
-      ${at ? html`${!shown && "Best: "}${describeCell(map, at)} ${run && html`· <a href=${run}>open its run</a>`}` : "Point at a cell, or move with the arrow keys."}
+      ${at
+        ? html`${!shown && "Best: "}${describeCell(map, at)} ${run && html`· <a href=${run}>open its run</a>`} ${
+            !run && row !== null && runs.canRun && (runs.running === row ? "· running …" : "· click or press Enter to run it")
+          }`
+        : "Point at a cell, or move with the arrow keys."}
     </p>
+    ${runs.running !== null && html`<p class="small muted" role="status">Running row ${runs.running} …</p>`}
+    ${runs.error && html`<${ErrorNotice} error=${runs.error} title="It was not run" />`}
   `;
 }
 
-/** `best`: the values of the best row by name; `runOf(row)`: the address of a row's run, null if it has none. */
-export function HeatMap({ id, settings, round, best, runOf, metrics }) {
+/** `best`: the values of the best row by name; `runs`: what `useRowRuns` returns. */
+export function HeatMap({ id, settings, round, best, runs, metrics }) {
   const names = settings.parameters.map(({ name }) => name);
   const [chosen, setChosen] = useState({ x: names[0], y: names[1], metric: settings.objective.metric, reduce: "BEST" });
   const [{ data: map, error, isLoading }, reload] = useLoad(
@@ -204,7 +211,7 @@ export function HeatMap({ id, settings, round, best, runOf, metrics }) {
       ${isEmpty && html`<p class="muted">No row has this metric yet.</p>`}
       ${map &&
       !isEmpty &&
-      html`<${Drawing} map=${map} best=${place} runOf=${runOf} />
+      html`<${Drawing} map=${map} best=${place} runs=${runs} />
         <${Legend} map=${map} />
         ${place && html`<${Neighbors} map=${map} place=${place} />`}`}
     </div>
