@@ -91,7 +91,6 @@ def make_service(source: KnownBars, *, timeout_s: float = 30.0, engines: Any = N
         detailing_engine=EventDrivenEngine(),
         sources=SourceCatalogue(sources={"known": source}),
         engines=engines or {EngineName.VECTORIZED: VectorizedEngine(), EngineName.EVENT_DRIVEN: EventDrivenEngine()},
-        detailing_engine=EventDrivenEngine(),
         store=MemoryStore(),
         ledger=MemoryLedger(),
         models=ModelService(files=None),  # type: ignore[arg-type]
