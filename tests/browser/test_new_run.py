@@ -177,7 +177,7 @@ def test_earlier_run_fills_in_the_form(visit: Visit, service: str) -> None:
     earlier = httpx.post(f"{service}/api/backtests", json=body, timeout=120).json()["data"]
     page = visit.open(f"/new?from={earlier['id']}")
     expect(page.get_by_label("Length")).to_have_value("9")
-    expect(page.get_by_label("Stop loss")).to_have_value("0.05")
+    expect(page.locator("#trading-stop_loss")).to_have_value("0.05")
     page.get_by_label("Length").fill("21")
     result = run_and_read(page, service)
     assert result["settings"] == earlier["settings"] | {"length": 21}
