@@ -76,9 +76,6 @@ def count_marks(bars: Bars) -> Floats:
 def find_ends(bars: Bars) -> Times:
     """Return when each bar [n] ends, UTC ms; not after the next bar's open."""
     opens = bars.open_time_ms
-    if bars.interval.is_calendar_month:
-        ends = (opens.astype("datetime64[ms]").astype("datetime64[M]") + 1).astype("datetime64[ms]").astype(np.int64)
-    else:
-        ends = opens + bars.interval.milliseconds
+    ends = bars.interval.next_opens_ms(opens)
     ends[:-1] = np.minimum(ends[:-1], opens[1:])
     return ends
