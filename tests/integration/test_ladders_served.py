@@ -123,7 +123,7 @@ def test_result_with_ladders_is_stored_and_reproduced(service: str) -> None:
             {"engine": "VECTORIZED", "stop_loss": None, "direction": None, "take_profits": None},
             "add_entries",
             "add_entries: known to the event-driven engine only. The vectorized engine allows market entries, LONG, "
-            "exits by signal, one fee, and no leverage.",
+            "exits by signal, one fee, and neither leverage nor funding.",
         ),
     ],
 )
