@@ -7,7 +7,14 @@ from typing import Any
 import httpx
 import pytest
 
-MARKET = {"symbol": "BTCUSDT", "interval": "1d", "limit": 600, "source": "simulated", "seed": 3}
+MARKET = {
+    "symbol": "BTCUSDT",
+    "interval": "1d",
+    "limit": 600,
+    "startDate": "2018-01-01",
+    "source": "simulated",
+    "seed": 3,
+}
 CASES: dict[str, dict[str, Any]] = {
     "steps": {"tickSize": 0.5, "stepSize": 0.25, "minNotional": 100.0, "stopLoss": 0.05},
     "too small": {"minNotional": 1e6},
