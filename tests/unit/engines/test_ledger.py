@@ -74,11 +74,15 @@ LADDER = [
 
 
 def ladder_of(rows: list[tuple[int, Side, float, float, float, FillReason, int]]) -> NDArray[np.void]:
-    return np.array([(bar, TIMES_MS[bar], *rest, 0.0) for bar, *rest in rows], dtype=FILL_DTYPE)
+    """Return fills before each of which, but for the first of a trade, the position has paid 0.5 in funding."""
+    trades = [row[-1] for row in rows]
+    paid = [0.0 if place == 0 or trade != trades[place - 1] else 0.5 for place, trade in enumerate(trades)]
+    columns = ((bar, TIMES_MS[bar], *rest, funding) for (bar, *rest), funding in zip(rows, paid, strict=True))
+    return np.array(list(columns), dtype=FILL_DTYPE)
 
 
 def test_several_fills_are_one_trade() -> None:
-    trades = pair_trades(ladder_of(LADDER), TIMES_MS, 25.0)
+    trades = pair_trades(ladder_of(LADDER), TIMES_MS, 25.0, open_funding=0.25)
     columns = {name: trades[name].tolist() for name in trades.dtype.names}
     assert columns == {
         "direction": [1, -1],
@@ -93,9 +97,11 @@ def test_several_fills_are_one_trade() -> None:
         # 300 ÷ 3; 60, and what is left at 25: 110 ÷ 4.
         "exit_price": [100.0, 27.5],
         "exit_fee": [2.5, 0.5],
-        # 300 − 270 − 3.75; 184 − 110 − 3.5.
-        "profit": [26.25, 70.5],
-        "return": [26.25 / 270, 70.5 / 184],
+        # 3 × 0.5; 2 × 0.5 + 0.25.
+        "funding": [1.5, 1.25],
+        # 300 − 270 − 3.75 − 1.5; 184 − 110 − 3.5 − 1.25.
+        "profit": [24.75, 69.25],
+        "return": [24.75 / 270, 69.25 / 184],
         "bars_held": [3, 4],
         "is_open": [False, True],
         "exit_reason": [FillReason.STOP_LOSS, -1],
