@@ -158,7 +158,7 @@ class SweepTask:
             raise failed.exceptions[0] from failed
 
     async def _search(self, sweep: _Sweep) -> None:
-        """Let TPE draw batch after batch; batches of an earlier attempt are told to it in their order."""
+        """Let TPE draw batch after batch; it is first given the batches of an earlier attempt, in their order."""
         request, handle = sweep.request, sweep.handle
         search = await handle.compute(TpeSearch, request)
         async for content in handle.chunks():

@@ -29,7 +29,7 @@ class ScheduledPart:
 class ScheduleParams(StrategyParams):
     """Parts in the order of their times, which do not overlap; between parts nothing is traded.
 
-    Only jobs make it: it is no strategy that a request can name.
+    Only jobs make it: a request cannot name this strategy.
     """
 
     parts: tuple[ScheduledPart, ...]

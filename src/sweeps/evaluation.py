@@ -353,7 +353,7 @@ def _note_growth(prepared: _Prepared, rows: Whole, found: RowResults) -> None:
 
 
 _NOT_BUILT: Final = StrategyDescription(name="")
-"""The description of a row whose strategy is impossible, and which is no trial."""
+"""The description of a row whose strategy is impossible; it does not count as a trial."""
 
 
 def _describe_nothing(_: int) -> StrategyDescription:
