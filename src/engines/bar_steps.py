@@ -12,6 +12,7 @@ from src.engines.book import (
     fill_market_orders,
     fill_passed_orders,
     fill_resting_entry,
+    get_direction,
     has_market_order,
     has_passed_order,
     has_reached_exit,
@@ -23,7 +24,16 @@ from src.engines.compiled import compiled
 from src.engines.funding import pay_at_open, pay_funding, rate_inside
 from src.engines.orders import MARKET_ENTRY, BarPrices
 from src.engines.plan import Plan
+from src.engines.rungs import has_reached_rung
 from src.engines.walk import walk_bar, walk_entry_bar
+
+
+@compiled
+def has_reached_order(book: Book, bar: int, prices: BarPrices) -> bool:
+    """Return whether the bar's range reaches the position's stop, its target or one of its rungs."""
+    return has_reached_exit(book, prices) or (
+        book.has_rungs != 0 and has_reached_rung(book, bar, prices, get_direction(book.position))
+    )
 
 
 @compiled
@@ -36,10 +46,7 @@ def has_event(book: Book, bar: int, prices: BarPrices, signal: int) -> bool:
         signal != 0
         or book.entry_side != 0
         or book.exit_waits != 0
-        or (
-            book.position != 0.0
-            and (book.has_rungs != 0 or bar >= book.time_exit_bar or has_reached_exit(book, prices))
-        )
+        or (book.position != 0.0 and (bar >= book.time_exit_bar or has_reached_order(book, bar, prices)))
     )
 
 
@@ -58,10 +65,11 @@ def trade_range(book: Book, fills: NDArray[np.void], bar: int, prices: BarPrices
     """Fill what rests in the market while prices go from the open through the range: of a bar, or of a part of one."""
     if has_passed_order(book, prices.open):
         fill_passed_orders(book, fills, bar, prices, plan)
-    if book.has_rungs != 0:
-        walk_bar(book, fills, bar, prices, prices, MARKET_ENTRY, plan)
-    elif has_reached_exit(book, prices):
-        fill_exits(book, fills, bar, prices, prices, MARKET_ENTRY, plan)
+    if has_reached_order(book, bar, prices):
+        if book.has_rungs != 0:
+            walk_bar(book, fills, bar, prices, prices, MARKET_ENTRY, plan)
+        else:
+            fill_exits(book, fills, bar, prices, prices, MARKET_ENTRY, plan)
     move_stops(book, prices, plan)
     if book.entry_side != 0:
         level, kind = book.entry_level, book.entry_kind

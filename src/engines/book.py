@@ -131,6 +131,11 @@ class Book:
     targets_taken: int
     """A bit for each target that the position has had; and for each addition:"""
     additions_made: int
+    rung_in_favor: float
+    """The nearest level of a rung in the position's favor, and against it; NaN for none."""
+    rung_against: float
+    rungs_until_bar: int
+    """The first bar for which these levels were not noted: other targets are in force."""
 
 
 BOOK_DTYPE: Final = np.dtype(
@@ -302,7 +307,7 @@ def open_position(
     tighten_stop(book, side, liquidation, LIQUIDATION)
     if plan.has_rungs:
         trail = trailing_level(book, price, side, plan) if math.isnan(plan.trailing_start_rate) else math.nan
-        start_rungs(book, bar, trail)
+        start_rungs(book, bar, side, trail, plan)
     if reaches_stop(market_price, liquidation, side):
         close_position(book, fills, bar, market_price, costs_of(plan), LIQUIDATION, plan)
 

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from src.domain.bars import Bars
 from src.engines.account import mark_to_market
-from src.engines.bar_steps import close_bar, has_event, open_bar, trade_range
-from src.engines.book import Book, end_run, has_reached_exit
+from src.engines.bar_steps import close_bar, has_event, has_reached_order, open_bar, trade_range
+from src.engines.book import Book, end_run
 from src.engines.compiled import compiled
 from src.engines.funding import pay_at_open, rate_inside
 from src.engines.orders import TOUCH, BarPrices, entry_extreme, reaches_entry
@@ -81,9 +81,9 @@ def are_whole(first: int, stop: int, finer: FinerPrices, prices: BarPrices) -> b
 
 
 @compiled
-def may_trade(book: Book, prices: BarPrices, plan: Plan) -> bool:
+def may_trade(book: Book, bar: int, prices: BarPrices, plan: Plan) -> bool:
     """Return whether the order of prices inside the bar may matter: an exit or an entry is reached, or a stop moves."""
-    if book.position != 0.0 and (book.has_rungs != 0 or plan.moves_stops or has_reached_exit(book, prices)):
+    if book.position != 0.0 and (plan.moves_stops or has_reached_order(book, bar, prices)):
         return True
     side, kind = book.entry_side, book.entry_kind
     return side != 0 and reaches_entry(entry_extreme(prices, side, kind), book.entry_level, side, kind)
@@ -97,7 +97,7 @@ def trade_inside(
 
     A bar counts as ambiguous once, however many of its finer bars are.
     """
-    if not may_trade(book, prices, plan):
+    if not may_trade(book, bar, prices, plan):
         trade_range(book, fills, bar, prices, plan)
         return NOT_ASKED
     first, stop = finer.first[bar], finer.stop[bar]

@@ -105,7 +105,7 @@ from src.engines.bar_steps import funded_step, has_event, step
 from src.engines.book import create_book, end_run, move_stops
 from src.engines.compiled import compiled, fingerprint
 from src.engines.detail import ASKED, NOT_ASKED, RESOLVED, cached_inside, find_finer
-from src.engines.funding_marks import marks_of
+from src.engines.funding_marks import AT_OPEN, INSIDE, marks_of
 from src.engines.ledger import check_growth, pair_trades
 from src.engines.orders import BarPrices
 from src.engines.paths import OTHER_POLICY
@@ -142,7 +142,7 @@ def simulate(
         prices = BarPrices(open[bar], high[bar], low[bar], close[bar])
         if plan.uses_atr:
             book.bar_atr = atr[bar]
-        if has_funding:
+        if has_funding and (marks[bar, AT_OPEN] != 0.0 or marks[bar, INSIDE] != 0.0):
             funded_step(book, fills, bar, prices, action[bar], marks[bar], plan)
         elif has_event(book, bar, prices, action[bar]):
             step(book, fills, bar, prices, action[bar], 0.0, plan)

@@ -38,44 +38,54 @@ def place_rates(bars: Bars, rates: FundingRates) -> Floats:
 
     Each rate is paid at its own time; those before the first bar and after the end of the last one are left out.
     """
-    marks = np.zeros((len(bars), 2))
-    if not len(bars):
-        return marks
-    opens, ends = bars.open_time_ms, find_ends(bars)
-    first, stop = np.searchsorted(rates.time_ms, [opens[0], ends[-1]])
-    times, rate = rates.time_ms[first:stop], rates.rate[first:stop]
-    bar = np.searchsorted(opens, times, side="right") - 1
-    is_inside = (times > opens[bar]) & (times < ends[bar])
-    marks[:, INSIDE] = np.bincount(bar[is_inside], rate[is_inside], len(bars))
-    at_open = bar[~is_inside] + (times >= ends[bar])[~is_inside]
-    marks[:, AT_OPEN] = np.bincount(at_open, rate[~is_inside], len(bars))
-    return marks
-
-
-def find_missing(bars: Bars, rates: FundingRates) -> tuple[int, int]:
-    """Return how many of the eight-hour marks from the first bar to the last have no rate, and how many they are."""
-    first, end = int(bars.open_time_ms[0]), int(find_ends(bars)[-1])
-    marks = np.arange(-(-first // FUNDING_MS) * FUNDING_MS, end, FUNDING_MS)
-    return int(np.count_nonzero(~np.isin(marks, rates.time_ms))), len(marks)
+    return _place(bars, rates.time_ms, rates.rate)
 
 
 def count_marks(bars: Bars) -> Floats:
     """Return how many marks [n, 2] each bar has: at its open (with those of a gap before it), and inside it.
 
-    Counted in whole milliseconds. A mark at the close is that of the next bar's open.
+    A mark at the close is that of the next bar's open.
     """
-    opens, ends = bars.open_time_ms, find_ends(bars)
-    up_to_open, up_to_end = opens // FUNDING_MS, (ends - 1) // FUNDING_MS
-    marks = np.empty((len(bars), 2))
-    marks[:, INSIDE] = up_to_end - up_to_open
-    marks[1:, AT_OPEN] = up_to_open[1:] - up_to_end[:-1]
-    marks[:1, AT_OPEN] = opens[:1] % FUNDING_MS == 0
-    return marks
+    times = _mark_times(bars)
+    return _place(bars, times, np.ones(len(times)))
 
 
-def find_ends(bars: Bars) -> Times:
-    """Return when each bar [n] ends, UTC ms; not after the next bar's open."""
+def find_missing(bars: Bars, rates: FundingRates) -> tuple[int, int]:
+    """Return how many of the eight-hour marks from the first bar to the last have no rate, and how many they are."""
+    marks = _mark_times(bars)
+    return int(np.count_nonzero(~np.isin(marks, rates.time_ms))), len(marks)
+
+
+def find_ends(bars: Bars, numbers: NDArray[np.intp]) -> Times:
+    """Return when the bars of these numbers end, UTC ms; not after the next bar's open."""
     opens = bars.open_time_ms
-    ends = bars.interval.next_opens_ms(opens)
-    ends[:-1] = np.minimum(ends[:-1], opens[1:])
+    ends = bars.interval.next_opens_ms(opens[numbers])
+    has_next = numbers + 1 < len(opens)
+    ends[has_next] = np.minimum(ends[has_next], opens[numbers[has_next] + 1])
     return ends
+
+
+def _mark_times(bars: Bars) -> Times:
+    """Return the eight-hour marks from the first bar's open to before the last one's end, UTC ms."""
+    if not len(bars):
+        return np.empty(0, dtype=np.int64)
+    [end] = find_ends(bars, np.array([len(bars) - 1]))
+    return np.arange(-(-int(bars.open_time_ms[0]) // FUNDING_MS) * FUNDING_MS, end, FUNDING_MS)
+
+
+def _place(bars: Bars, times: Times, amounts: Floats) -> Floats:
+    """Return the sums of the amounts [n, 2] at the open of each bar and inside it, by their times."""
+    marks = np.zeros((len(bars), 2))
+    if not len(bars):
+        return marks
+    opens = bars.open_time_ms
+    [end] = find_ends(bars, np.array([len(bars) - 1]))
+    first, stop = np.searchsorted(times, [opens[0], end])
+    times, amounts = times[first:stop], amounts[first:stop]
+    bar = np.searchsorted(opens, times, side="right") - 1
+    ends = find_ends(bars, bar)
+    is_inside = (times > opens[bar]) & (times < ends)
+    np.add.at(marks[:, INSIDE], bar[is_inside], amounts[is_inside])
+    at_open = bar + (times >= ends)
+    np.add.at(marks[:, AT_OPEN], at_open[~is_inside], amounts[~is_inside])
+    return marks

@@ -64,7 +64,7 @@ from src.engines.orders import (
 )
 from src.engines.paths import OPTIMISTIC, PESSIMISTIC, favors_position
 from src.engines.plan import Plan, costs_of
-from src.engines.rungs import PORTION, SIZE, next_addition, next_target
+from src.engines.rungs import PORTION, SIZE, next_addition, next_target, watch_rungs
 
 
 class Memory(NamedTuple):
@@ -292,17 +292,10 @@ def walk_ways(
 
 
 @compiled
-def walk_bar(
+def walk_policy(
     book: Book, fills: NDArray[np.void], bar: int, proven: BarPrices, prices: BarPrices, kind: int, plan: Plan
 ) -> None:
-    """Fill the orders of a position with rungs that the bar reaches, from `proven.open` on; see the module.
-
-    `proven` are the prices that certainly came while the position was open, `prices` those that may have. `kind` is
-    that of the entry that this bar's range filled, `MARKET_ENTRY` without one.
-    """
-    walk_to(book, fills, bar, proven.open, proven.open, plan)
-    if book.position == 0.0:
-        return
+    """Walk the way that `intrabar` chooses, and count the bar as ambiguous if the other way differs."""
     before, is_favored = (
         remember(book),
         favors_position(prices, get_direction(book.position), kind, True, plan.intrabar),
@@ -318,6 +311,21 @@ def walk_bar(
     if plan.addition_count > 0 and is_by_equity and other_equity != equity and is_less != is_favored:
         restore(book, before)
         walk_ways(book, fills, bar, proven, prices, not is_favored, plan)
+
+
+@compiled
+def walk_bar(
+    book: Book, fills: NDArray[np.void], bar: int, proven: BarPrices, prices: BarPrices, kind: int, plan: Plan
+) -> None:
+    """Fill the orders of a position with rungs that the bar reaches, from `proven.open` on; see the module.
+
+    `proven` are the prices that certainly came while the position was open, `prices` those that may have. `kind` is
+    that of the entry that this bar's range filled, `MARKET_ENTRY` without one.
+    """
+    walk_to(book, fills, bar, proven.open, proven.open, plan)
+    if book.position != 0.0:
+        walk_policy(book, fills, bar, proven, prices, kind, plan)
+    watch_rungs(book, bar, get_direction(book.position), plan)
 
 
 @compiled

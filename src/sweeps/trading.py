@@ -226,7 +226,7 @@ def trade_by_orders(
         cash_before = book.cash
         if plan.uses_atr:
             book.bar_atr = atr[bar]
-        if has_funding:
+        if has_funding and (marks[bar, AT_OPEN] != 0.0 or marks[bar, INSIDE] != 0.0):
             funded_step(book, fills, bar, prices, action[bar], marks[bar], plan)
         elif has_event(book, bar, prices, action[bar]):
             step(book, fills, bar, prices, action[bar], 0.0, plan)

@@ -79,7 +79,8 @@ def test_bars_end_where_the_next_opens(interval: str) -> None:
     opens = [0]
     for _ in range(14):
         opens.append(INTERVALS[interval].next_open_ms(opens[-1]))
-    assert find_ends(bars_at(opens[:-1], interval=interval)).tolist() == opens[1:]
+    bars = bars_at(opens[:-1], interval=interval)
+    assert find_ends(bars, np.arange(len(bars))).tolist() == opens[1:]
 
 
 @st.composite
@@ -131,7 +132,7 @@ def test_rates_are_used_to_the_bit() -> None:
 @given(gappy_bars(), st.integers(0, 2**32 - 1))
 @settings(max_examples=100, deadline=None)
 def test_equal_rates_are_a_constant_one(bars: Bars, seed: int) -> None:
-    first, end = int(bars.open_time_ms[0]), int(find_ends(bars)[-1])
+    first, end = int(bars.open_time_ms[0]), int(find_ends(bars, np.array([len(bars) - 1]))[0])
     times = np.arange(first // FUNDING_MS - 2, end // FUNDING_MS + 3) * FUNDING_MS
     history = place_rates(bars, build_rates(times, np.ones(len(times))))
     np.testing.assert_array_equal(history, count_marks(bars))

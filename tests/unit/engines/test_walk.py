@@ -13,6 +13,7 @@ LEFT_ALONE = {
     "entry_bar", "first_units", "trailing_level", "entry_atr", "bar_atr", "trail_distance",
     # (the six above are set when it opens, or once a bar)
     "ambiguous_bars",  # counts the difference of both ways
+    "rung_in_favor", "rung_against", "rungs_until_bar",  # noted after the walk
 }  # fmt: skip
 
 
