@@ -5,25 +5,22 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from src.engines.book import (
-    Book,
+from src.engines.book import Book, get_direction
+from src.engines.compiled import compiled
+from src.engines.funding import pay_at_open, pay_funding, rate_inside
+from src.engines.order_steps import (
     expire_entry,
-    fill_exits,
     fill_market_orders,
     fill_passed_orders,
     fill_resting_entry,
-    get_direction,
     has_market_order,
     has_passed_order,
-    has_reached_exit,
-    move_stops,
     place_orders,
     reprice_entry,
 )
-from src.engines.compiled import compiled
-from src.engines.funding import pay_at_open, pay_funding, rate_inside
 from src.engines.orders import MARKET_ENTRY, BarPrices
 from src.engines.plan import Plan
+from src.engines.positions import fill_exits, has_reached_exit, move_stops
 from src.engines.rungs import has_reached_rung
 from src.engines.walk import walk_bar, walk_entry_bar
 

@@ -19,11 +19,12 @@ from numpy.typing import NDArray
 from src.domain.bars import Bars
 from src.engines.account import mark_to_market
 from src.engines.bar_steps import close_bar, has_event, has_reached_order, open_bar, trade_range
-from src.engines.book import Book, end_run
+from src.engines.book import Book
 from src.engines.compiled import compiled
 from src.engines.funding import pay_at_open, rate_inside
 from src.engines.orders import TOUCH, BarPrices, entry_extreme, reaches_entry
 from src.engines.plan import Plan
+from src.engines.positions import end_run
 
 Prices = NDArray[np.float64]
 

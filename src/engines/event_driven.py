@@ -90,19 +90,20 @@ from src.domain.signals import Signals
 from src.domain.simulation import FILL_DTYPE, Simulation
 from src.domain.trading import TradingRules
 from src.engines import account as money_rules
-from src.engines import bar_steps, funding_marks
-from src.engines import book as book_steps
+from src.engines import bar_steps, funding_marks, order_steps
+from src.engines import book as book_layout
 from src.engines import detail as detail_steps
 from src.engines import filters as exchange_filters
 from src.engines import funding as funding_steps
 from src.engines import orders as matching_rules
 from src.engines import paths as bar_paths
 from src.engines import plan as plan_layout
+from src.engines import positions as position_steps
 from src.engines import rungs as rung_levels
 from src.engines import walk as rung_fills
 from src.engines.account import mark_to_market
 from src.engines.bar_steps import funded_step, has_event, step
-from src.engines.book import create_book, end_run, move_stops
+from src.engines.book import create_book
 from src.engines.compiled import compiled, fingerprint
 from src.engines.detail import ASKED, NOT_ASKED, RESOLVED, cached_inside, find_finer
 from src.engines.funding_marks import AT_OPEN, INSIDE, marks_of
@@ -110,6 +111,7 @@ from src.engines.ledger import check_growth, pair_trades
 from src.engines.orders import BarPrices
 from src.engines.paths import OTHER_POLICY
 from src.engines.plan import Plan, build_plan, plan_record
+from src.engines.positions import end_run, move_stops
 from src.engines.ranges import atr_bars_of, measure_ranges
 
 Prices = NDArray[np.float64]
@@ -179,7 +181,9 @@ RULES: Final = (
     matching_rules,
     bar_paths,
     exchange_filters,
-    book_steps,
+    book_layout,
+    position_steps,
+    order_steps,
     funding_steps,
     funding_marks,
     rung_levels,

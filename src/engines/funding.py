@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from src.engines.account import funding_due, liquidation_level
-from src.engines.book import LIQUIDATION, Book, close_position, get_direction, tighten_stop
+from src.engines.book import LIQUIDATION, Book, get_direction, tighten_stop
 from src.engines.compiled import compiled
 from src.engines.funding_marks import AT_OPEN, INSIDE
 from src.engines.orders import reaches_stop
 from src.engines.plan import Plan, costs_of
+from src.engines.positions import close_position
 
 
 @compiled

@@ -43,10 +43,7 @@ from src.engines.book import (
     TAKE_PROFIT,
     TRAILING_STOP,
     Book,
-    close_position,
     get_direction,
-    move_stops,
-    stop_below,
     tighten_stop,
     write_fill,
 )
@@ -64,6 +61,7 @@ from src.engines.orders import (
 )
 from src.engines.paths import OPTIMISTIC, PESSIMISTIC, favors_position
 from src.engines.plan import Plan, costs_of
+from src.engines.positions import close_position, move_stops, stop_below
 from src.engines.rungs import PORTION, SIZE, next_addition, next_target, watch_rungs
 
 

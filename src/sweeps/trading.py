@@ -22,11 +22,17 @@ from src.engines.account import (
     subtract,
 )
 from src.engines.bar_steps import funded_step, has_event, step
-from src.engines.book import Book, end_run, move_stops
+from src.engines.book import (
+    Book,
+)
 from src.engines.compiled import compiled
 from src.engines.funding_marks import AT_OPEN, INSIDE
 from src.engines.orders import BarPrices
 from src.engines.plan import NEVER
+from src.engines.positions import (
+    end_run,
+    move_stops,
+)
 from src.metrics.returns import ROUNDING
 from src.sweeps.market_arrays import MarketArrays
 from src.sweeps.row_plans import RowPlan

@@ -15,7 +15,7 @@ from src.domain.exchange_rules import ExchangeRules
 from src.domain.signals import Action, Signals
 from src.domain.simulation import Simulation
 from src.domain.trading import Direction, TradingRules
-from src.engines import book as steps
+from src.engines import order_steps as steps
 from src.engines.book import BOOK_DTYPE
 from src.engines.event_driven import EventDrivenEngine
 from src.engines.orders import entry_level
