@@ -182,10 +182,14 @@ def _is_number(value: object) -> bool:
 
 
 _OF_ONE_ALTERNATIVE: Final = {
-    "limit_offset", "trailing_start", "percent_size", "quote_size", "risk_percent", "stop_loss", "take_profit",
-    "trailing_stop",
+    "funding", "funding_history", "funding_rate", "limit_offset", "percent_size", "quote_size", "risk_percent",
+    "stop_loss", "take_profit", "take_profit_atr", "trailing_start", "trailing_stop",
 }  # fmt: skip
-"""Fields of which the first alternative of a rule is tried: to have none, or none of the others."""
+"""Fields of which the first alternative of a rule is tried: to have none, or none of the others.
+
+With the product of all alternatives, jsonschema_rs gives a body up as too large, and schemathesis reports that as an
+error of the schema, if its time is enough to come to it.
+"""
 
 _RULES: Final[dict[str, Any]] = {}
 """Validators of the rules about several fields (`allOf`) of each body, by its path."""
