@@ -47,9 +47,8 @@ def check_text(source: Source) -> None:
         raise source.fault(MAX_CHARACTERS, problem, count=len(text), most=MAX_CHARACTERS)
     if not text.strip():
         raise source.fault(0, "The rule is empty. Write a condition, such as rsi(14) < 30, or leave the field out.")
-    for at, char in enumerate(text):
-        if char not in _ALLOWED:
-            raise _refuse_character(source, at, char)
+    if not _ALLOWED.issuperset(text):
+        raise _refuse_character(source, *next((at, char) for at, char in enumerate(text) if char not in _ALLOWED))
     _check_brackets(source)
 
 
