@@ -32,7 +32,10 @@ from src.engines.event_driven import EventDrivenEngine
 from src.engines.registry import ENGINES
 from src.jobs.cluster_access import Certificates, ClusterAccess
 from src.jobs.runner import JobRunner
-from src.ports import BarSource, Clock, DatasetStore, JobStore, JobTask, ResultStore, RowExecutor, TrialLedger
+from src.ports.clock import Clock
+from src.ports.jobs import JobStore, JobTask, RowExecutor
+from src.ports.market import BarSource, DatasetStore
+from src.ports.stores import ResultStore, TrialLedger
 from src.sandbox.runner import SandboxedModelRunner
 from src.service.backtest_task import BacktestTask
 from src.service.backtests import BacktestService

@@ -15,7 +15,7 @@ from src.domain.errors import Conflict, InvalidInput
 from src.domain.jobs import KIND_OF, ChunkSpan, Job, JobPart, JobProgress, JobRequest, JobStage
 from src.domain.market import MarketRequest, MarketSeries
 from src.domain.runs import BacktestResult
-from src.ports import JobHandle
+from src.ports.jobs import JobHandle
 from tests.jobs import make_job
 from tests.unit.service.known_bars import KnownBars, MemoryStore
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from src.domain.jobs import ChunkSpan, Idempotency, Job, JobKind, JobOutcome, JobProgress, JobQuota, JobState, Lease
 from src.domain.sweeps import SweepRequest, SweptParameter
-from src.ports import JobHandle, JobStore
+from src.ports.jobs import JobHandle, JobStore
 from src.stores.mongo_connection import MongoDatabase
 from src.stores.mongo_jobs import MongoJobs
 from src.stores.sqlite_database import SqliteDatabase

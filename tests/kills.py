@@ -26,7 +26,7 @@ import httpx
 from pymongo import MongoClient
 
 from src.domain.trial_states import TrialLedgerState
-from src.ports import TrialLedger
+from src.ports.stores import TrialLedger
 from src.stores.mongo_connection import MongoDatabase
 from src.stores.mongo_ledger import MongoTrialLedger
 from src.stores.sqlite_database import SqliteDatabase

@@ -14,7 +14,7 @@ from src.binance.archive import BinanceArchive
 from src.binance.source import BinanceSource
 from src.domain.intervals import Interval
 from src.domain.market import MarketRequest
-from src.ports import Clock
+from src.ports.clock import Clock
 from tests.clocks import FixedClock
 from tests.exchange import LoopbackExchange
 

@@ -21,7 +21,7 @@ from src.domain.market import MarketRequest, MarketSeries
 from src.domain.model_files import ModelDescription, ModelFile
 from src.domain.runs import BacktestRequest, BacktestResult, Rerun, ResultPage, ResultSummary, StoreUsage
 from src.engines.registry import ENGINES
-from src.ports import ModelFileStore
+from src.ports.stores import ModelFileStore
 from src.service.computing import ComputeQueue
 from src.service.models import ModelService
 from src.service.services import READY, Readiness, Services

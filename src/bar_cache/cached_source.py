@@ -26,7 +26,7 @@ from src.domain.errors import StoreUnavailable
 from src.domain.intervals import Interval
 from src.domain.market import CachedMarket, Listing, MarketRequest, MarketSeries
 from src.domain.symbols import normalise_symbol
-from src.ports import Clock
+from src.ports.clock import Clock
 
 logger = logging.getLogger(__name__)
 

@@ -30,7 +30,7 @@ from src.binance.archive_rows import read_blocks
 from src.binance.paging import PAGE_ROWS
 from src.concurrency.threads import in_thread
 from src.domain.market import FetchProgress
-from src.ports import Clock
+from src.ports.clock import Clock
 
 logger = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from typing import Protocol
 from src.bars.klines import Klines
 from src.binance.clock_skew import ClockSkew
 from src.domain.intervals import Interval
-from src.ports import BarSource
+from src.ports.market import BarSource
 
 
 class RemoteSource(BarSource, Protocol):

@@ -27,7 +27,7 @@ from src.domain.instants import iso_time
 from src.domain.intervals import Interval
 from src.domain.market import Listing, MarketRequest, MarketSeries
 from src.domain.symbols import normalise_symbol
-from src.ports import Clock
+from src.ports.clock import Clock
 
 SYMBOLS: Final = (
     "ADAUSDT", "AVAXUSDT", "BNBUSDT", "BTCUSDT", "DOGEUSDT", "DOTUSDT", "ETHUSDT", "LINKUSDT", "LTCUSDT", "SOLUSDT",

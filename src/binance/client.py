@@ -27,7 +27,7 @@ from src.domain.errors import (
     ServiceError,
     SymbolNotFound,
 )
-from src.ports import Clock
+from src.ports.clock import Clock
 
 logger = logging.getLogger(__name__)
 Content = TypeVar("Content")

@@ -23,7 +23,7 @@ from src.domain.instants import iso_time
 from src.domain.intervals import Interval
 from src.domain.market import Listing, MarketRequest, MarketSeries
 from src.domain.symbols import normalise_symbol
-from src.ports import Clock
+from src.ports.clock import Clock
 
 _KLINES_WEIGHT: Final = 2
 _KLINES_MAX_BYTES: Final = 2 * 1024 * 1024

@@ -27,7 +27,7 @@ from src.domain.symbols import normalise_symbol
 from src.files.disk_work import DiskWork
 from src.files.unfinished import open_in_folder, remove_if_empty, remove_unfinished, unfinished_name
 from src.files.writing import sync, write_synced
-from src.ports import Clock
+from src.ports.clock import Clock
 
 logger = logging.getLogger(__name__)
 

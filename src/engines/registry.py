@@ -9,7 +9,7 @@ from typing import Final
 from src.domain.trading import EngineName
 from src.engines.event_driven import EventDrivenEngine
 from src.engines.vectorized import VectorizedEngine
-from src.ports import Engine
+from src.ports.computing import Engine
 
 ENGINES: Final[Mapping[EngineName, Engine]] = MappingProxyType(
     {

@@ -28,7 +28,7 @@ from src.jobs.cluster_access import ClusterAccess
 from src.jobs.cluster_rows import SweepParts, compute_rows, split_inputs
 from src.jobs.dask_security import build_security
 from src.jobs.loop_thread import LoopThread, loop_thread
-from src.ports import JobHandle, OpenSweep
+from src.ports.jobs import JobHandle, OpenSweep
 
 CHUNKS_PER_THREAD: Final = 2
 """Chunks that are submitted at once for each thread of the cluster: one is computed while the next one waits there."""

@@ -13,7 +13,8 @@ from src.domain.errors import ServiceError, StoreUnavailable
 from src.domain.jobs import JobFailure, JobKind, JobState, Lease
 from src.jobs.running_job import JobTiming, RunningJob, StopReason
 from src.jobs.threads import JobThreads
-from src.ports import Clock, JobStore, JobTask, LeaseLost
+from src.ports.clock import Clock
+from src.ports.jobs import JobStore, JobTask, LeaseLost
 
 _CLOSE_S: Final = 5.0
 """Seconds in which running jobs are given back at a stop; one that is not is taken over when its lease expires."""

@@ -26,7 +26,8 @@ from src.domain.jobs import (
     Lease,
 )
 from src.jobs.threads import JobThreads
-from src.ports import Clock, JobStore, JobTask, LeaseLost
+from src.ports.clock import Clock
+from src.ports.jobs import JobStore, JobTask, LeaseLost
 
 Outcome = TypeVar("Outcome")
 Arguments = TypeVarTuple("Arguments")

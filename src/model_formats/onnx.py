@@ -15,7 +15,7 @@ from src.model_formats.failures import refused, rejection, wrong_kind
 from src.model_formats.labels import ClassLabels
 from src.model_formats.onnx_graph import OnnxGraph, read_graph
 from src.model_formats.tensors import Activation, TensorInput, build_predictor
-from src.ports import Predictor
+from src.ports.computing import Predictor
 
 FORMAT: Final = "ONNX"
 

@@ -15,7 +15,7 @@ from typing import Final, cast
 
 from src.domain.errors import MissingLibrary, UnsupportedFormat
 from src.model_formats.saved_model import unpack_saved_model
-from src.ports import ModelFormat, Predictor
+from src.ports.computing import ModelFormat, Predictor
 
 INSTALL_COMMAND: Final = "pip install -r requirements-models.txt"
 

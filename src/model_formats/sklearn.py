@@ -28,7 +28,7 @@ from src.model_formats.labels import ClassLabels
 from src.model_formats.registry import missing_library
 from src.model_formats.sentences import Sentences, sentence
 from src.model_formats.sklearn_versions import check_meaning, explained, made_with, parts_of, version_note
-from src.ports import Predictor
+from src.ports.computing import Predictor
 
 FORMAT: Final = "scikit-learn (pickle or joblib)"
 

@@ -17,7 +17,7 @@ from typing import Final
 
 from src.domain.error_text import quote
 from src.domain.errors import StoreUnavailable
-from src.ports import TrialLedger
+from src.ports.stores import TrialLedger
 from src.service.ledger_check import LedgerFinding, check_ledger
 from src.settings import Settings, SettingsError, read_settings
 from src.wiring import RESULTS_FILE, build_ledger_reader

@@ -18,7 +18,7 @@ from src.domain.errors import InvalidInput, ModelRejected
 from src.features.selection import choose_columns
 from src.model_formats.failures import refused, with_more
 from src.model_formats.sentences import Sentences, join, sentence
-from src.ports import Predictor
+from src.ports.computing import Predictor
 
 _MAX_CELLS: Final = 4_000_000
 """Most numbers in one made-up table; a model of very many columns gets fewer rows."""

@@ -25,7 +25,7 @@ from src.features.selection import choose_columns
 from src.judgement.row_order import draw_parts, join_parts
 from src.model_formats.failures import refused
 from src.model_formats.sentences import Sentences, sentence, to_plain
-from src.ports import Predictor
+from src.ports.computing import Predictor
 from src.sandbox import canaries, identity, landlock, limits, seccomp
 from src.sandbox.layers import Layer, LayerMissing
 from src.sandbox.memory_files import REPLY_DESCRIPTOR, TASK_DESCRIPTOR

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from src.domain.jobs import JobKind, JobOutcome
 from src.domain.runs import BacktestRequest
-from src.ports import JobHandle
+from src.ports.jobs import JobHandle
 from src.service.backtests import BacktestService
 from src.service.job_attempts import run_once
 

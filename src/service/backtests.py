@@ -28,7 +28,9 @@ from src.domain.symbols import MAX_SYMBOL_LENGTH, is_symbol, normalise_symbol
 from src.domain.trading import EngineName
 from src.features.ohlcv import build_features
 from src.judgement.row_order import Rows
-from src.ports import Clock, Engine, ModelRunner, ResultStore, TrialLedger
+from src.ports.clock import Clock
+from src.ports.computing import Engine, ModelRunner
+from src.ports.stores import ResultStore, TrialLedger
 from src.service.computing import ComputeQueue
 from src.service.detail import DetailingEngine, fetch_with_detail
 from src.service.feature_warnings import feature_warnings

@@ -12,7 +12,7 @@ from src.domain.runs import CrossCheck, FillDifference
 from src.domain.signals import Signals
 from src.domain.simulation import Side, Simulation
 from src.domain.trading import EngineName, TradingRules
-from src.ports import Engine
+from src.ports.computing import Engine
 
 MAX_DIFFERENCES = 10
 TOLERANCE = 1e-9

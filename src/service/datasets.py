@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from src.domain.datasets import BarFileDeclaration, Dataset, check_dataset_name, dataset_name_of
 from src.domain.errors import InvalidInput
 from src.domain.model_files import check_user_id
-from src.ports import DatasetStore
+from src.ports.market import DatasetStore
 
 
 class DatasetService:

@@ -15,7 +15,8 @@ from src.domain.market import LimitOrigin, MarketRequest, MarketSeries
 from src.domain.runs import BacktestRequest
 from src.domain.signals import Predictions, Signals
 from src.domain.trading import TradingRules
-from src.ports import BarSource, Engine
+from src.ports.computing import Engine
+from src.ports.market import BarSource
 from src.service.computing import ComputeQueue
 from src.service.judging import runs_of
 from src.service.pipeline import decide

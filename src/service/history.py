@@ -7,7 +7,7 @@ from dataclasses import replace
 from src.domain.bars import Bars
 from src.domain.errors import InvalidInput
 from src.domain.market import LimitOrigin, MarketRequest, MarketSeries
-from src.ports import BarSource
+from src.ports.market import BarSource
 
 
 async def fetch_with_history(source: BarSource, market: MarketRequest, warm_up_bars: int) -> MarketSeries:

@@ -13,7 +13,7 @@ from src.domain.judgement import SweepChoice
 from src.domain.market import MarketSeries
 from src.domain.runs import BacktestRequest
 from src.domain.signals import Predictions
-from src.ports import JobHandle
+from src.ports.jobs import JobHandle
 from src.service.backtests import BacktestService
 from src.service.funding import read_funding
 from src.service.history import fetch_with_history

@@ -12,7 +12,7 @@ from src.domain.parameters import parameters_of
 from src.domain.runs import BacktestRequest
 from src.domain.strategy import ModelChoice
 from src.domain.sweeps import SweepRequest
-from src.ports import JobStore
+from src.ports.jobs import JobStore
 from src.strategies.registry import PARAMS
 
 MAX_KEPT: Final = 10_000

@@ -10,7 +10,7 @@ from typing import Final
 
 from src.domain.errors import StoreUnavailable, job_not_found
 from src.domain.jobs import Job
-from src.ports import JobStore
+from src.ports.jobs import JobStore
 
 POLL_S: Final = 0.5
 MIN_PAUSE_S: Final = 0.05

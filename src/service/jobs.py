@@ -22,7 +22,8 @@ from src.domain.jobs import (
     JobSubject,
 )
 from src.domain.model_files import check_user_id
-from src.ports import Clock, JobStore, JobWorkers
+from src.ports.clock import Clock
+from src.ports.jobs import JobStore, JobWorkers
 from src.service.job_subjects import JobSubjects
 from src.service.job_watch import JobWatch
 

@@ -24,7 +24,7 @@ from src.domain.verdict import NotChecked, VerdictLevel
 from src.judgement.report import Examination, JudgedRun, examine, judge, trials_of
 from src.judgement.row_keys import row_keys
 from src.judgement.trial_keys import RunSetting, run_key
-from src.ports import Engine
+from src.ports.computing import Engine
 from src.service.pipeline import Computation, Outcome, compute_outcome
 
 OUT_OF_SAMPLE: Final = "Out of sample"

@@ -27,7 +27,8 @@ from src.judgement.fill_resolution import resolve_fills
 from src.judgement.neighbors import RunFigures, find_neighbors, measure_neighbors
 from src.judgement.other_markets import MAX_MARKETS
 from src.metrics.returns import simple_returns
-from src.ports import Engine, ResultStore, TrialLedger
+from src.ports.computing import Engine
+from src.ports.stores import ResultStore, TrialLedger
 from src.service.computing import ComputeQueue
 from src.service.funding import read_funding_again
 from src.service.judging import count_runs, ledger_market

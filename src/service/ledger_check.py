@@ -9,7 +9,7 @@ from typing import Final
 from src.domain.chain_links import LOWEST_NUMBER, ChainLink
 from src.domain.trial_chain import ChainCheck
 from src.domain.trial_states import TrialLedgerState
-from src.ports import TrialLedger
+from src.ports.stores import TrialLedger
 
 PAGE_LINKS: Final = 1000
 MAX_WALKS: Final = 3

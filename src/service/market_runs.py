@@ -34,7 +34,8 @@ from src.judgement.other_markets import (
     rank_markets,
     summarize_markets,
 )
-from src.ports import CachedMarkets, Engine, ModelRunner
+from src.ports.computing import Engine, ModelRunner
+from src.ports.market import CachedMarkets
 from src.service.computing import ComputeQueue
 from src.service.models import ModelService
 from src.service.pipeline import compute_outcome

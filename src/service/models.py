@@ -11,7 +11,8 @@ from dataclasses import replace
 from src.domain.errors import ServiceError
 from src.domain.model_files import ModelFile, check_user_id
 from src.domain.training import NO_TRAINING_WINDOW, TrainingWindow
-from src.ports import ModelFileStore, ModelRunner
+from src.ports.computing import ModelRunner
+from src.ports.stores import ModelFileStore
 
 logger = logging.getLogger(__name__)
 

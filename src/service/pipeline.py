@@ -15,7 +15,7 @@ from src.domain.strategy import StrategyInputs
 from src.domain.trading import EngineName, TradingRules
 from src.engines.funding_marks import find_missing
 from src.metrics.summary import measure
-from src.ports import Engine
+from src.ports.computing import Engine
 from src.service.cross_checks import cross_check
 from src.service.periods import elapsed_time_warnings
 from src.service.timing import Stopwatch

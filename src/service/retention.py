@@ -8,7 +8,7 @@ from typing import Final, Protocol
 
 from src.domain.errors import ServiceError
 from src.domain.intervals import DAY_MS
-from src.ports import Clock
+from src.ports.clock import Clock
 
 _PAUSE_S: Final = 3600.0
 

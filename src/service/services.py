@@ -10,7 +10,9 @@ from typing import Final
 
 from src.domain.errors import ServiceError
 from src.domain.runs import StoreUsage
-from src.ports import DownloadBoard, ResultStore, Signer
+from src.ports.market import DownloadBoard
+from src.ports.signing import Signer
+from src.ports.stores import ResultStore
 from src.service.backtests import BacktestService
 from src.service.datasets import DatasetService
 from src.service.jobs import JobService

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from src.domain.datasets import Dataset
 from src.domain.errors import SourceNotFound
 from src.domain.funding_rates import FundingRates
-from src.ports import BarSource, CachedMarkets, DatasetStore
+from src.ports.market import BarSource, CachedMarkets, DatasetStore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

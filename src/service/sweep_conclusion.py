@@ -33,7 +33,8 @@ from src.domain.sweeps import (
 )
 from src.judgement.overfitting import DEFAULT_BLOCKS
 from src.metrics.returns import simple_returns
-from src.ports import JobHandle, TrialLedger
+from src.ports.jobs import JobHandle
+from src.ports.stores import TrialLedger
 from src.service.backtests import BacktestService
 from src.service.job_attempts import run_once
 from src.service.judging import count_runs, ledger_market

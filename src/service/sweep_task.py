@@ -21,7 +21,8 @@ from src.domain.sweeps import (
     SweepRequest,
     SweepRows,
 )
-from src.ports import JobHandle, OpenSweep, RowExecutor, TrialLedger
+from src.ports.jobs import JobHandle, OpenSweep, RowExecutor
+from src.ports.stores import TrialLedger
 from src.service.backtests import BacktestService
 from src.service.job_attempts import prepare_pinned
 from src.service.judging import ledger_market

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from src.domain.sweep_rows import EvaluatedRows, SweepInputs
-from src.ports import JobHandle, OpenSweep
+from src.ports.jobs import JobHandle, OpenSweep
 from src.sweeps.evaluation import Evaluator
 
 

@@ -28,7 +28,7 @@ from src.domain.tearsheet import (
 )
 from src.domain.trading import EngineName
 from src.judgement.benchmarks import HOLD_OPENING_BARS, extend_hold
-from src.ports import Engine
+from src.ports.computing import Engine
 from src.service.computing import ComputeQueue
 from src.service.pinned_bars import fetch_pinned_bars, fetch_pinned_rows
 from src.service.sources import SourceCatalogue

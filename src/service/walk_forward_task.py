@@ -22,7 +22,8 @@ from src.domain.sweep_rows import EvaluatedRows, SweepInputs
 from src.domain.training import DEFAULT_LABEL_HORIZON
 from src.domain.trials import TrialBatch
 from src.domain.walk_forward import Fold, FoldBars, WalkForwardConclusion, WalkForwardRequest
-from src.ports import JobHandle, RowExecutor, TrialLedger
+from src.ports.jobs import JobHandle, RowExecutor
+from src.ports.stores import TrialLedger
 from src.service.backtests import BacktestService
 from src.service.job_attempts import prepare_pinned, run_once
 from src.service.judging import compute_part, ledger_market

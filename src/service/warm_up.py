@@ -22,7 +22,7 @@ from src.domain.trial_states import EMPTY_LEDGER, LedgerUpdate
 from src.features.ohlcv import build_features
 from src.indicators.indicator import read_columns
 from src.indicators.registry import INDICATORS
-from src.ports import Engine
+from src.ports.computing import Engine
 from src.service.judging import conclude, examine_parts, split_run, take_snapshot
 from src.service.pipeline import compute
 from src.service.timing import Stopwatch

@@ -26,7 +26,7 @@ from src.domain.jobs import (
     JobState,
     Lease,
 )
-from src.ports import LeaseLost
+from src.ports.jobs import LeaseLost
 from src.stores import job_changes as changes
 from src.stores.job_documents import (
     check_job_id,

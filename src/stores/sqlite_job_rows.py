@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from src.domain.jobs import ChunkSpan, Idempotency, JobPart, Lease
-from src.ports import LeaseLost
+from src.ports.jobs import LeaseLost
 from src.stores import job_changes as changes
 from src.stores.job_documents import JOB_FIELDS, read_job
 

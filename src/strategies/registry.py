@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from src.domain.strategy import StrategyParams
-from src.ports import Strategy
+from src.ports.computing import Strategy
 from src.strategies.bollinger import Bollinger
 from src.strategies.buy_and_hold import BuyAndHold
 from src.strategies.crossover import Crossover

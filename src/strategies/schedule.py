@@ -13,7 +13,7 @@ from src.domain.instants import format_instant
 from src.domain.intervals import Interval
 from src.domain.signals import Action, Predictions, Signals, StrategyDescription
 from src.domain.strategy import ModelChoice, StrategyInputs, StrategyParams
-from src.ports import Strategy
+from src.ports.computing import Strategy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from src.domain.runs import ResultQuota
-from src.ports import ResultStore
+from src.ports.stores import ResultStore
 from src.stores.mongo import MongoStore
 from src.stores.mongo_connection import MongoDatabase
 from src.stores.sqlite import SqliteStore

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from src.domain.runs import ResultQuota
-from src.ports import ResultStore
+from src.ports.stores import ResultStore
 
 OpenStore = Callable[[ResultQuota | None], ResultStore]
 

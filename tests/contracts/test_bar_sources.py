@@ -25,7 +25,7 @@ from src.domain.datasets import BarFileDeclaration
 from src.domain.errors import InvalidInput, SymbolNotFound
 from src.domain.intervals import INTERVALS
 from src.domain.market import LimitOrigin, MarketRequest, MarketSeries
-from src.ports import BarSource
+from src.ports.market import BarSource
 from tests.bar_files import csv_of_bars, in_chunks
 from tests.clocks import FixedClock
 from tests.exchange import LoopbackExchange

@@ -16,7 +16,7 @@ from pymongo import MongoClient
 
 from src.domain.errors import ResultNotFound, UnreadableResult
 from src.domain.runs import ResultQuota
-from src.ports import ResultStore
+from src.ports.stores import ResultStore
 from src.stores.mongo import MongoStore
 from src.stores.sqlite import SqliteStore
 from tests.contracts.result_stores import OpenStore, ids_of_pages, quota

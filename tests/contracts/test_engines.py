@@ -20,7 +20,7 @@ from src.domain.simulation import Simulation
 from src.domain.strategy import StrategyInputs
 from src.domain.trading import EngineName, FillTiming, TradingRules
 from src.engines.registry import ENGINES
-from src.ports import Engine
+from src.ports.computing import Engine
 from src.strategies.crossover import Crossover, CrossoverParams
 from tests.market import bars_of_closes, read_klines
 from tests.simulations import (

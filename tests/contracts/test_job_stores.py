@@ -35,7 +35,7 @@ from src.domain.jobs import (
 )
 from src.domain.sweeps import KeptRow, SweepConclusion, SweepOverfitting
 from src.domain.walk_forward import WalkForwardConclusion, WalkForwardRequest
-from src.ports import JobStore, LeaseLost
+from src.ports.jobs import JobStore, LeaseLost
 from src.stores.mongo_jobs import MongoJobs
 from tests.factories import START_MS, make_request
 from tests.jobs import ENOUGH, LEASE_MS, commit, contents, lease, make_job, make_sweep, open_job_store, submit

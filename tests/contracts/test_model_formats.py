@@ -17,7 +17,7 @@ from src.domain.model_files import ModelDescription
 from src.domain.signals import OutputKind
 from src.features.names import FEATURE_NAMES
 from src.model_formats.registry import FORMAT_NAMES, FORMATS, INSTALL_COMMAND, load_model, prepare
-from src.ports import Predictor
+from src.ports.computing import Predictor
 from src.stores.model_content import HEAD_BYTES, check_content
 from src.stores.model_recognition import TAIL_BYTES, recognize_extension
 from tests.model_factory import BOOSTERS, make_model_files, require_libraries, train_network, training_table

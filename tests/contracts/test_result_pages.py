@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from src.domain.errors import InvalidInput
-from src.ports import ResultStore
+from src.ports.stores import ResultStore
 from tests.contracts.result_stores import ids_of_pages
 from tests.factories import START_MS, make_result
 

@@ -9,7 +9,7 @@ import pytest
 
 from src.domain.errors import ResultNotFound, TooLarge
 from src.domain.runs import BacktestResult
-from src.ports import ResultStore
+from src.ports.stores import ResultStore
 from tests.contracts.result_stores import OpenStore, ids_of_pages, quota
 from tests.factories import START_MS, make_result
 

@@ -12,7 +12,7 @@ from src.domain.judgement import LedgerSnapshot, SampleResult
 from src.domain.signals import Signals, StrategyDescription
 from src.domain.trials import TrialStatistics
 from src.domain.verdict import VerdictLevel
-from src.ports import ResultStore
+from src.ports.stores import ResultStore
 from tests.contracts.result_stores import ids_of_pages
 from tests.equality import assert_identical
 from tests.factories import START_MS, make_metrics, make_result

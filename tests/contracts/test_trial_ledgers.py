@@ -15,7 +15,7 @@ from src.domain.trial_chain import find_fault
 from src.domain.trial_states import EMPTY_LEDGER, LedgerUpdate, TrialLedgerState
 from src.domain.trials import LedgerEntry, Trial
 from src.judgement.trial_ledger import build_trial
-from src.ports import TrialLedger
+from src.ports.stores import TrialLedger
 from src.service import ledger_check
 from src.stores.mongo_connection import MongoDatabase
 from src.stores.mongo_ledger import MongoTrialLedger

@@ -20,7 +20,8 @@ from src.domain.strategy import ModelParams
 from src.domain.trading import Direction, EngineName, FillTiming, IntrabarPolicy, TradingRules
 from src.engines.event_driven import EventDrivenEngine
 from src.engines.vectorized import VectorizedEngine
-from src.ports import CachedMarkets, ResultStore
+from src.ports.market import CachedMarkets
+from src.ports.stores import ResultStore
 from src.service.backtests import BacktestService
 from src.service.computing import ComputeQueue
 from src.service.later_checks import LaterChecks

@@ -22,7 +22,7 @@ from src.domain.trading import EngineName, FillTiming, TradingRules
 from src.jobs.cluster_rows import split_inputs
 from src.jobs.runner import JobRunner
 from src.jobs.running_job import JobTiming
-from src.ports import JobHandle, RowExecutor
+from src.ports.jobs import JobHandle, RowExecutor
 from src.runtime.cluster_certificates import make_certificates
 from src.service.sweep_threads import ThreadExecutor
 from src.stores.sqlite_database import SqliteDatabase

@@ -17,7 +17,7 @@ from src.domain.jobs import Job, JobState
 from src.domain.sweep_rows import EvaluatedRows, SweepInputs
 from src.domain.sweeps import SweepRequest, SweptParameter
 from src.jobs.runner import JobRunner
-from src.ports import JobHandle, OpenSweep
+from src.ports.jobs import JobHandle, OpenSweep
 from src.service.services import Services
 from src.service.sweep_threads import ThreadExecutor
 from src.settings import Settings

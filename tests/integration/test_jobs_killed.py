@@ -15,7 +15,7 @@ import pytest
 
 from src.bars.clock import SystemClock
 from src.domain.jobs import Job, JobState
-from src.ports import JobStore
+from src.ports.jobs import JobStore
 from tests.factories import START_MS
 from tests.job_worker import JobWorkers, running_workers
 from tests.jobs import contents, lease, open_job_store, submit, undisturbed

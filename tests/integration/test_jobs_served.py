@@ -18,7 +18,8 @@ from src.domain.jobs import Job, JobKind, JobState
 from src.domain.sweeps import SweepRequest
 from src.domain.walk_forward import WalkForwardRequest
 from src.jobs.runner import JobRunner
-from src.ports import Clock, JobStore, JobTask
+from src.ports.clock import Clock
+from src.ports.jobs import JobStore, JobTask
 from src.service.services import Services
 from src.settings import Settings
 from tests.jobs import ChunkTask, make_sweep, undisturbed

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from src.domain.errors import MissingLibrary, ModelRejected, UnsupportedFormat
 from src.domain.model_files import ModelDescription
 from src.domain.signals import OutputKind
-from src.ports import Predictor
+from src.ports.computing import Predictor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,7 +17,7 @@ from src.api.job_streams import JobStreams
 from src.domain.error_text import Template
 from src.domain.errors import TooLarge
 from src.domain.runs import BacktestResult
-from src.ports import DownloadBoard
+from src.ports.market import DownloadBoard
 from src.service.backtests import BacktestService
 from src.service.datasets import DatasetService
 from src.service.jobs import JobService

@@ -20,7 +20,7 @@ from src.api.rest.schemas import error_responses
 from src.domain import errors
 from src.domain.judgement import LedgerSnapshot
 from src.domain.runs import BacktestResult
-from src.ports import Signer
+from src.ports.signing import Signer
 
 KEYS_PATH: Final = "/.well-known/backtesting-receipt-keys.json"
 ALGORITHM: Final = "Ed25519"

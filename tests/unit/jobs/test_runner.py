@@ -18,7 +18,7 @@ from src.domain.jobs import ChunkSpan, Job, JobKind, JobOutcome, JobState
 from src.jobs.runner import JobRunner
 from src.jobs.running_job import JobTiming
 from src.jobs.threads import NICENESS, JobThreads
-from src.ports import JobHandle, JobTask
+from src.ports.jobs import JobHandle, JobTask
 from src.stores.sqlite_database import SqliteDatabase
 from src.stores.sqlite_jobs import SqliteJobs
 from tests.clocks import MovingClock

@@ -17,7 +17,7 @@ from src.domain.errors import ModelRejected
 from src.domain.signals import OutputKind
 from src.features.names import FEATURE_NAMES
 from src.model_formats.registry import load_model
-from src.ports import Predictor
+from src.ports.computing import Predictor
 
 xgboost = pytest.importorskip("xgboost")
 lightgbm = pytest.importorskip("lightgbm")

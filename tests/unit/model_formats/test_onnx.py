@@ -24,7 +24,7 @@ from src.domain.signals import OutputKind
 from src.model_formats.onnx_graph import read_graph
 from src.model_formats.registry import load_model
 from src.model_formats.tensors import Activation
-from src.ports import Predictor
+from src.ports.computing import Predictor
 
 ROOT = Path(__file__).parents[3]
 

@@ -28,7 +28,7 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 from src.domain.errors import InvalidInput, ModelRejected
 from src.domain.signals import OutputKind
 from src.model_formats.registry import load_model
-from src.ports import Predictor
+from src.ports.computing import Predictor
 
 COLUMNS = ("Close", "Volume", "Returns")
 Labels = NDArray[np.int64]

@@ -13,7 +13,7 @@ from src.domain.errors import UnreadableResult
 from src.domain.jobs import JobRequest, JobSubject
 from src.domain.strategy import ModelParams
 from src.domain.walk_forward import WalkForwardRequest
-from src.ports import JobStore
+from src.ports.jobs import JobStore
 from src.service.job_subjects import JobSubjects, subject_of
 from src.stores.sqlite_database import SqliteDatabase
 from src.stores.sqlite_jobs import SqliteJobs

@@ -12,7 +12,7 @@ import pytest
 
 from src.domain.errors import Conflict, InvalidInput, JobNotFound, StoreUnavailable
 from src.domain.jobs import Job, JobState
-from src.ports import JobStore
+from src.ports.jobs import JobStore
 from src.service.job_watch import JobWatch
 from src.service.jobs import JobService, digest_request
 from src.stores.sqlite_database import SqliteDatabase

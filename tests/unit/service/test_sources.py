@@ -9,7 +9,7 @@ import pytest
 
 from src.domain.datasets import BarFileDeclaration, Dataset
 from src.domain.errors import InvalidInput, SourceNotFound
-from src.ports import BarSource, DatasetStore
+from src.ports.market import BarSource, DatasetStore
 from src.service.datasets import DatasetService
 from src.service.sources import SourceCatalogue
 

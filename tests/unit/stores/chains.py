@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from src.domain.trials import LedgerEntry, Trial
-from src.ports import TrialLedger
+from src.ports.stores import TrialLedger
 from src.service.ledger_check import check_ledger
 
 ZEROS = "0" * 64

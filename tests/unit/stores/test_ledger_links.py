@@ -15,7 +15,7 @@ import pytest
 from src.domain.errors import StoreUnavailable
 from src.domain.trial_states import EMPTY_LEDGER
 from src.domain.trials import LedgerEntry, Trial
-from src.ports import TrialLedger
+from src.ports.stores import TrialLedger
 from src.service import ledger_check
 from src.service.ledger_check import check_ledger
 from src.stores.migrations import MIGRATIONS
