@@ -12,7 +12,8 @@ from src.domain.errors import bad_value
 from src.domain.instants import check_times
 from src.domain.reported import INSTANT, reported
 from src.domain.runs import BacktestRequest
-from src.domain.sweeps import SweepConclusion, SweepRequest
+from src.domain.sweep_outcomes import SweepConclusion
+from src.domain.sweeps import SweepRequest
 from src.domain.walk_forward import WalkForwardConclusion, WalkForwardRequest
 
 MAX_ATTEMPTS: Final = 3

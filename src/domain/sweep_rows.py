@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from src.domain.arrays import freeze
 from src.domain.bars import Bars
 from src.domain.signals import Predictions, StrategyDescription
-from src.domain.sweeps import SweepRequest, SweepRows
+from src.domain.sweep_outcomes import SweepRows
+from src.domain.sweeps import SweepRequest
 from src.domain.trials import TrialTable
 
 

@@ -1,25 +1,18 @@
-"""A sweep: one backtest over many combinations of its parameters, and what is known of each."""
+"""A sweep: one backtest over many combinations of its parameters, and what is asked of them."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
-import numpy as np
-from numpy.typing import NDArray
-
 from src.domain.any_case import AnyCase
-from src.domain.arrays import freeze
 from src.domain.errors import InvalidInput, bad_value
 from src.domain.parameters import MAX_COUNT, Bounds, check_parameters, parameter, to_snake_case
 from src.domain.performance import METRIC_DEFINITIONS
-from src.domain.reported import reported
 from src.domain.runs import BacktestRequest
 from src.domain.signals import ParameterValue
-from src.domain.units import PROBABILITY, RATIO
 
 OBJECTIVE: Final = "the objective's unit"
 
@@ -295,142 +288,6 @@ class SweepRequest:
     @property
     def user_id(self) -> str:
         return self.backtest.user_id
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class SweepRows:
-    """Some rows of a sweep, from the row `first` on.
-
-    `values` [k, p] float64 are the parameters' values, in the order of the request; that of a closed list is the place
-    in it. `figures` [k, m] float64 are the metrics in the order of `ROW_METRICS`, NaN if one does not exist.
-    `block_sums` and `block_squares` [j, S] float64 are sums of returns and of their squares over S equal blocks of
-    bars, for the rows `blocks_of` [j] int64 of the whole sweep, in rising order.
-    """
-
-    first: int
-    values: NDArray[np.float64]
-    figures: NDArray[np.float64]
-    blocks_of: NDArray[np.int64]
-    block_sums: NDArray[np.float64]
-    block_squares: NDArray[np.float64]
-
-    def __post_init__(self) -> None:
-        for name in ("values", "figures", "block_sums", "block_squares"):
-            object.__setattr__(self, name, freeze(getattr(self, name), np.float64))
-        object.__setattr__(self, "blocks_of", freeze(self.blocks_of, np.int64))
-        if len(self.values) != len(self.figures) or self.figures.shape[1:] != (len(ROW_METRICS),):
-            raise ValueError("values and figures differ in length, or figures are not those of ROW_METRICS")
-
-    def __len__(self) -> int:
-        return len(self.figures)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SweepEstimate:
-    """What a sweep will cost, before it is started."""
-
-    combinations: int = reported("Combinations that will be tried.", "count")
-    excluded: int = reported("Combinations of the grid that the constraints, or the strategy itself, exclude.", "count")
-    cpu_seconds: float = reported(
-        "Computing time on one core, from rates measured on this machine: of the rows, their tests, and the judged "
-        "runs of the best ones; without fetching bars, and without a model's predictions.",
-        "seconds",
-    )
-    stored_bytes: int = reported("Bytes that the rows will take in the store.", "bytes")
-    kernel: str = reported("What computes the rows: MEANS, MARKET_ORDERS or ORDERS.")
-    warnings: tuple[str, ...] = reported("Warnings, in full sentences.", default=())
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SweepOverfitting:
-    """How much the choice of the best row is overfitted, by combinatorially symmetric cross-validation."""
-
-    pbo: float = reported(
-        "Probability that the row that is best on half of the bars is below the median on the rest.", PROBABILITY
-    )
-    pbo_noise_low: float = reported(
-        "Without any edge, pbo is at least this in 95 of 100 sweeps of so many rows.", PROBABILITY
-    )
-    pbo_noise_high: float = reported(
-        "Without any edge, pbo is at most this in 95 of 100 sweeps of so many rows.", PROBABILITY
-    )
-    probability_of_loss: float = reported("Probability that the chosen row loses on the other half.", PROBABILITY)
-    degradation_slope: float | None = reported(
-        "Slope of the chosen row's Sharpe ratio on the other half over its own half's; null if it is always the same.",
-        RATIO,
-    )
-    rows: int = reported("Rows that were compared: those that can be the best, moved and are no duplicates.", "count")
-    blocks: int = reported("Blocks of bars.", "count")
-    criterion: str = reported(
-        "What chose and ranked the rows: sharpe_ratio (without a risk-free rate), total_return or annual_volatility. "
-        "It is the objective if that follows from sums over blocks of bars, else sharpe_ratio.",
-        default="sharpe_ratio",
-    )
-    direction: str = reported("Whether more or less of it was better: MAXIMIZE or MINIMIZE.", default="MAXIMIZE")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SweepSuperiority:
-    """Whether the best row beats buying and holding by more than the best of so many would by chance (Hansen 2005).
-
-    It compares mean returns per bar, whatever the objective is, of rows that can be the best.
-    """
-
-    p_value: float = reported(
-        "Hansen's consistent p-value of mean returns per bar, whatever the objective is.", PROBABILITY
-    )
-    lower: float = reported("Its lower bound.", PROBABILITY)
-    upper: float = reported("Its upper bound.", PROBABILITY)
-    superior_rows: int = reported(
-        "Rows that each beat buying and holding, with 5 % for one or more wrong ones.", "count"
-    )
-    rows: int = reported("Rows that were tested, of those that can be the best.", "count")
-    block_length: int = reported("Length of the resampled blocks.", "bars")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ParameterStability:
-    """How the best row's neighbors in the grid do: one step away in one or more parameters."""
-
-    neighbors: int = reported("Neighbors with a figure.", "count")
-    best: float = reported("The objective of the best row.", OBJECTIVE)
-    neighbors_mean: float | None = reported("Mean of the objective over the neighbors; null without any.", OBJECTIVE)
-    neighbors_worst: float | None = reported("The worst of them; null without any.", OBJECTIVE)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KeptRow:
-    """One of the best rows, which was run on its own and stored."""
-
-    row: int = reported("Its number, from 0.", "count")
-    values: Mapping[str, ParameterValue] = reported("Values of the swept parameters, by name.")
-    objective: float = reported("Its objective.", OBJECTIVE)
-    result_id: str = reported("The id of its stored result.")
-    is_stored: bool = reported(
-        "Whether that result is still stored: its user may have deleted it, and a quota deletes the oldest.",
-        default=True,
-    )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SweepConclusion:
-    """What is known once all rows are computed; `trials` are those that the ledger of its user has counted by then."""
-
-    bars_fingerprint: str = reported("SHA-256 of the bars, warm-up included.")
-    bars: int = reported("Bars of each row.", "bars")
-    combinations: int = reported("Rows that were computed.", "count")
-    best: tuple[KeptRow, ...] = reported("The best rows, the best first; each was stored as a result.")
-    overfitting: SweepOverfitting | None = reported(
-        "How much the choice of the best is overfitted (PBO); null if no row can be the best, or too few rows or "
-        "bars allow no estimate."
-    )
-    superiority: SweepSuperiority | None = reported(
-        "Whether the best row beats buying and holding (SPA); null if no row can be the best, or too few rows or bars "
-        "allow no test."
-    )
-    stability: ParameterStability | None = reported("The neighbors of the best row; null without a best row.")
-    trials: int = reported("Trials that the ledger of the user had counted by then.", "count")
-    warnings: tuple[str, ...] = reported("Warnings, in full sentences.", default=())
 
 
 _METRICS: Final = {definition.name: definition for definition in METRIC_DEFINITIONS}

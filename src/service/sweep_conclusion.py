@@ -21,16 +21,9 @@ from src.domain.errors import UnreadableResult
 from src.domain.jobs import JobPart, JobStage, StageName
 from src.domain.judgement import SweepChoice
 from src.domain.market import MarketSeries
+from src.domain.sweep_outcomes import KeptRow, SweepConclusion, SweepOverfitting, SweepRows, SweepSuperiority
 from src.domain.sweep_rows import SweepInputs
-from src.domain.sweeps import (
-    KeptRow,
-    Objective,
-    SweepConclusion,
-    SweepOverfitting,
-    SweepRequest,
-    SweepRows,
-    SweepSuperiority,
-)
+from src.domain.sweeps import Objective, SweepRequest
 from src.judgement.overfitting import DEFAULT_BLOCKS
 from src.metrics.returns import simple_returns
 from src.ports.jobs import JobHandle

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from src.domain.errors import InvalidInput
 from src.domain.parameters import to_snake_case
-from src.domain.sweeps import ROW_METRICS, SweepRequest, SweepRows
+from src.domain.sweep_outcomes import SweepRows
+from src.domain.sweeps import ROW_METRICS, SweepRequest
 from src.sweeps.parameters import Sweepable, ValueKind
 from src.sweeps.ranking import rank_rows
 from src.sweeps.row_bytes import from_bytes

@@ -14,13 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from src.domain.jobs import ChunkSpan, JobKind, JobOutcome, JobProgress
+from src.domain.sweep_outcomes import SweepRows
 from src.domain.sweep_rows import SweepInputs
-from src.domain.sweeps import (
-    Goal,
-    SearchKind,
-    SweepRequest,
-    SweepRows,
-)
+from src.domain.sweeps import Goal, SearchKind, SweepRequest
 from src.ports.jobs import JobHandle, OpenSweep, RowExecutor
 from src.ports.stores import TrialLedger
 from src.service.backtests import BacktestService

@@ -15,14 +15,8 @@ from src.domain.confidence import Deflation
 from src.domain.errors import InvalidInput, ResultNotFound, UnreadableResult, bad_value, job_not_found
 from src.domain.jobs import KIND_OF, Job
 from src.domain.runs import BacktestResult
-from src.domain.sweeps import (
-    ROW_METRICS,
-    Reduce,
-    SearchKind,
-    SweepConclusion,
-    SweepEstimate,
-    SweepRequest,
-)
+from src.domain.sweep_outcomes import SweepConclusion, SweepEstimate
+from src.domain.sweeps import ROW_METRICS, Reduce, SearchKind, SweepRequest
 from src.domain.walk_forward import Fold, WalkForwardConclusion, WalkForwardRequest, inside_walk_forward
 from src.service.backtests import BacktestService
 from src.service.computing import ComputeQueue

@@ -15,7 +15,8 @@ from typing import Any, Final, TypeVar
 from src.domain.errors import InvalidInput, UnreadableResult, job_not_found
 from src.domain.jobs import Job, JobConclusion, JobKind, JobPage, JobRequest
 from src.domain.runs import BacktestRequest
-from src.domain.sweeps import SweepConclusion, SweepRequest
+from src.domain.sweep_outcomes import SweepConclusion
+from src.domain.sweeps import SweepRequest
 from src.domain.walk_forward import WalkForwardConclusion, WalkForwardRequest
 from src.stores.pages import MAX_ID_LENGTH, Position, is_storable_text
 from src.stores.plain import from_plain, to_plain

@@ -14,8 +14,9 @@ from src.domain.bars import Bars
 from src.domain.funding import FUNDING_MS, FundingKind
 from src.domain.funding_rates import build_rates
 from src.domain.signals import OutputKind, Predictions
+from src.domain.sweep_outcomes import SweepEstimate
 from src.domain.sweep_rows import SweepInputs
-from src.domain.sweeps import ROW_METRICS, SearchKind, SweepEstimate, SweepRequest
+from src.domain.sweeps import ROW_METRICS, SearchKind, SweepRequest
 from src.judgement.overfitting import DEFAULT_BLOCKS
 from src.metrics.returns import simple_returns
 from src.sweeps.combinations import build_combinations, count_combinations

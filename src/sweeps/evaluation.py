@@ -21,8 +21,9 @@ from src.domain.funding import Funding, FundingKind
 from src.domain.parameters import parameters_of
 from src.domain.signals import StrategyDescription
 from src.domain.strategy import StrategyParams
+from src.domain.sweep_outcomes import SweepRows
 from src.domain.sweep_rows import EvaluatedRows, SweepInputs
-from src.domain.sweeps import ROW_METRICS, SweepRows
+from src.domain.sweeps import ROW_METRICS
 from src.domain.trading import TradingRules
 from src.domain.trials import TrialTable
 from src.engines.funding_marks import count_marks, marks_of

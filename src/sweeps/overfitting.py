@@ -8,7 +8,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from src.domain.sweeps import Goal, Objective, SweepOverfitting, SweepSuperiority
+from src.domain.sweep_outcomes import SweepOverfitting, SweepSuperiority
+from src.domain.sweeps import Goal, Objective
 from src.judgement.overfitting import Criterion, measure_block_overfitting
 from src.judgement.superiority import measure_streamed_superiority
 

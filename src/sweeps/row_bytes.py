@@ -12,7 +12,8 @@ from typing import Final
 
 import numpy as np
 
-from src.domain.sweeps import MAX_PARAMETERS, ROW_METRICS, SweepRows
+from src.domain.sweep_outcomes import SweepRows
+from src.domain.sweeps import MAX_PARAMETERS, ROW_METRICS
 
 _MARK: Final = b"BTSW"
 _VERSION: Final = 1

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from src.domain.sweeps import Goal, ParameterStability, SearchKind, SweepRequest
+from src.domain.sweep_outcomes import ParameterStability
+from src.domain.sweeps import Goal, SearchKind, SweepRequest
 from src.sweeps.parameters import ValueKind
 from src.sweeps.ranking import column_of
 from src.sweeps.space import SearchSpace, build_space

@@ -33,7 +33,7 @@ from src.domain.jobs import (
     Lease,
     StageName,
 )
-from src.domain.sweeps import KeptRow, SweepConclusion, SweepOverfitting
+from src.domain.sweep_outcomes import KeptRow, SweepConclusion, SweepOverfitting
 from src.domain.walk_forward import WalkForwardConclusion, WalkForwardRequest
 from src.ports.jobs import JobStore, LeaseLost
 from src.stores.mongo_jobs import MongoJobs

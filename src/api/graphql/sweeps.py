@@ -24,7 +24,8 @@ from src.domain.confidence import Deflation
 from src.domain.errors import ResultNotFound, bad_value
 from src.domain.jobs import Job, JobPage, JobSubject
 from src.domain.performance import METRIC_DEFINITIONS
-from src.domain.sweeps import ROW_COUNTS, ROW_METRICS, KeptRow, SweepConclusion, SweepEstimate
+from src.domain.sweep_outcomes import KeptRow, SweepConclusion, SweepEstimate
+from src.domain.sweeps import ROW_COUNTS, ROW_METRICS
 from src.domain.walk_forward import Fold, WalkForwardConclusion
 from src.service.sweep_tables import RANK, SweptColumn
 from src.service.sweeps import Sweep, SweepMap, SweepPage, WalkForward

@@ -12,14 +12,14 @@ from src.api.rows.columns import ColumnTable
 from src.api.rows.sweeps import sweep_columns
 from src.domain.confidence import Deflation
 from src.domain.jobs import Job
-from src.domain.sweeps import (
-    ROW_METRICS,
+from src.domain.sweep_outcomes import (
     ParameterStability,
     SweepConclusion,
     SweepEstimate,
     SweepOverfitting,
     SweepSuperiority,
 )
+from src.domain.sweeps import ROW_METRICS
 from src.service.sweeps import Sweep, SweepPage
 
 USUAL: Final = 0.05

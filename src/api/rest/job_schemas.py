@@ -9,7 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 from src.api.rest.answer_model import Answer, answer_for
 from src.api.rest.result_schemas import DeflationAnswer, metric_fields
 from src.domain.jobs import Job, JobSubject
-from src.domain.sweeps import ROW_METRICS, Reduce, SweepConclusion, SweepEstimate
+from src.domain.sweep_outcomes import SweepConclusion, SweepEstimate
+from src.domain.sweeps import ROW_METRICS, Reduce
 from src.domain.walk_forward import Fold, WalkForwardConclusion
 
 if TYPE_CHECKING:

@@ -14,7 +14,8 @@ import pytest
 
 from src.domain.errors import Conflict
 from src.domain.jobs import JobOutcome, JobRequest, JobState, StageName
-from src.domain.sweeps import Goal, SearchKind, SweepConclusion, SweepRequest
+from src.domain.sweep_outcomes import SweepConclusion
+from src.domain.sweeps import Goal, SearchKind, SweepRequest
 from src.domain.walk_forward import WalkForwardRequest, WindowKind
 from src.jobs.runner import JobRunner
 from src.jobs.running_job import JobTiming

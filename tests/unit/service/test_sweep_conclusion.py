@@ -13,8 +13,9 @@ from src.domain.judgement import SweepChoice
 from src.domain.runs import BacktestResult
 from src.domain.signals import OutputKind, Predictions
 from src.domain.strategy import ModelParams
+from src.domain.sweep_outcomes import SweepConclusion
 from src.domain.sweep_rows import SweepInputs
-from src.domain.sweeps import Comparison, Goal, MetricConstraint, Objective, SweepConclusion, SweepRequest
+from src.domain.sweeps import Comparison, Goal, MetricConstraint, Objective, SweepRequest
 from src.domain.trading import FillTiming
 from src.domain.verdict import ReasonCode
 from src.service.backtests import BacktestService

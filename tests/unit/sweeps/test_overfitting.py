@@ -11,7 +11,8 @@ import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
-from src.domain.sweeps import ROW_METRICS, Goal, Objective, SweepOverfitting
+from src.domain.sweep_outcomes import SweepOverfitting
+from src.domain.sweeps import ROW_METRICS, Goal, Objective
 from src.judgement import resampling
 from src.judgement.overfitting import measure_block_overfitting, measure_overfitting
 from src.judgement.superiority import COLUMNS_AT_ONCE, measure_streamed_superiority, measure_superiority

@@ -11,13 +11,13 @@ import pytest
 from numpy.typing import NDArray
 
 from src.domain.errors import InvalidInput
+from src.domain.sweep_outcomes import ParameterStability
 from src.domain.sweeps import (
     ROW_METRICS,
     Comparison,
     Goal,
     MetricConstraint,
     Objective,
-    ParameterStability,
     Reduce,
     SearchKind,
     SweepRequest,

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from src.domain.sweeps import ROW_METRICS, SweepRows
+from src.domain.sweep_outcomes import SweepRows
+from src.domain.sweeps import ROW_METRICS
 from src.sweeps.row_bytes import from_bytes, to_bytes
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from src.api.mcp.sweep_texts import describe_sweep
 from src.domain.jobs import Job, JobFailure, JobState
-from src.domain.sweeps import KeptRow, ParameterStability, SweepConclusion, SweepOverfitting, SweepSuperiority
+from src.domain.sweep_outcomes import KeptRow, ParameterStability, SweepConclusion, SweepOverfitting, SweepSuperiority
 from src.service.sweeps import Sweep
 from tests.jobs import make_job, make_sweep
 
