@@ -253,6 +253,8 @@ def _check_warm_up(bars: int | None) -> None:
 
 
 def _check_detail(detail: Interval | None, interval: Interval) -> None:
+    if detail is None:
+        return
     allowed = [finer.name for finer in intervals_inside(interval)]
-    if detail is not None and detail.name not in allowed:
+    if detail.name not in allowed:
         raise bad_value("detailInterval", got=detail.name, allowed=allowed or "none: no bars are shorter")

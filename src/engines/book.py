@@ -107,7 +107,9 @@ def create_book(initial_cash: float) -> NDArray[np.void]:
     books = np.zeros(1, dtype=BOOK_DTYPE)
     books["cash"] = initial_cash
     books["time_exit_bar"] = NEVER
-    books["stop_level"] = books["target_level"] = books["trail_distance"] = math.nan
+    books["rungs_until_bar"] = NEVER
+    for level in ("stop_level", "target_level", "trail_distance", "rung_in_favor", "rung_against"):
+        books[level] = math.nan
     return books
 
 

@@ -92,6 +92,7 @@ from src.domain.trading import TradingRules
 from src.engines import account as money_rules
 from src.engines import bar_steps, funding_marks, order_steps
 from src.engines import book as book_layout
+from src.engines import compiled as compiling
 from src.engines import detail as detail_steps
 from src.engines import filters as exchange_filters
 from src.engines import funding as funding_steps
@@ -177,6 +178,7 @@ def _cached_on_disk(rules_fingerprint: str) -> Callable[..., None]:
 
 
 RULES: Final = (
+    compiling,
     money_rules,
     matching_rules,
     bar_paths,

@@ -27,16 +27,20 @@ class RowPlan:
 ROW_PLAN_DTYPE: Final = np.dtype(columns_of(RowPlan), align=True)
 
 
+_NO_EXITS: Final = Exits()
+_NO_RULES_OF_EXCHANGE: Final = ExchangeRules()
+
+
 def trades_at_market(rules: TradingRules) -> bool:
     """Return whether all positions are long, and opened and closed by market orders that signals give."""
     return (
         rules.direction is Direction.LONG
         and rules.entry.type is EntryType.MARKET
         and not rules.entry.additions
-        and rules.exits == Exits()
+        and rules.exits == _NO_EXITS
         and rules.sizing.quote_amount is rules.sizing.risk_fraction is None
         and rules.margin.leverage == 1
-        and rules.exchange == ExchangeRules()
+        and rules.exchange == _NO_RULES_OF_EXCHANGE
         and not rules.funding.is_paid
     )
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from src.domain.simulation import FILL_DTYPE
 from src.engines import event_driven
 from src.engines.book import create_book
-from src.engines.compiled import compiled, fingerprint
+from src.engines.compiled import compiled, compiled_with_memory, fingerprint
 from src.engines.ranges import NO_RANGES
 from src.judgement import trial_directions
 from src.judgement.overfitting import DEFAULT_BLOCKS
@@ -160,7 +160,7 @@ def _cut_blocks(
         write_blocks(scratch.returns, market.block_bars, sums, squares)
 
 
-@compiled
+@compiled_with_memory
 def _run_all(
     market: MarketArrays,
     given: RowInputs,

@@ -7,7 +7,7 @@ skips the others. Sizes, costs and cash are the engines' own functions.
 
 from __future__ import annotations
 
-from typing import Final, get_type_hints
+from typing import Any, Final, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,17 +22,12 @@ from src.engines.account import (
     subtract,
 )
 from src.engines.bar_steps import funded_step, has_event, step
-from src.engines.book import (
-    Book,
-)
+from src.engines.book import Book, get_direction
 from src.engines.compiled import compiled
 from src.engines.funding_marks import AT_OPEN, INSIDE
-from src.engines.orders import BarPrices
+from src.engines.orders import BarPrices, reaches_stop, reaches_target
 from src.engines.plan import NEVER
-from src.engines.positions import (
-    end_run,
-    move_stops,
-)
+from src.engines.positions import end_run, move_stops
 from src.metrics.returns import ROUNDING
 from src.sweeps.market_arrays import MarketArrays
 from src.sweeps.row_plans import RowPlan
@@ -88,7 +83,8 @@ def clear_book(book: Book, cash: float) -> None:
     """Make a book flat, without orders and fills: that of `engines.book.create_book`."""
     book.cash, book.position = cash, 0.0
     book.stop_level, book.target_level, book.trail_distance = np.nan, np.nan, np.nan
-    book.time_exit_bar = NEVER
+    book.rung_in_favor, book.rung_against = np.nan, np.nan
+    book.time_exit_bar, book.rungs_until_bar = NEVER, NEVER
     book.exit_waits, book.entry_side, book.fill_count, book.is_liquidated = 0, 0, 0, 0
     book.calm_until_bar, book.liquidations, book.has_rungs, book.trade_count, book.funding = 0, 0, 0, 0, 0.0
 
@@ -195,6 +191,35 @@ def count_payments(marks: Floats) -> int:
 
 
 @compiled
+def first_reaching(book: Book, high: Floats, low: Floats, first: int, until: int) -> int:
+    """Return the first bar from `first` on that reaches a level of the position, or `until`.
+
+    The levels stay in registers: 3,000 rows of stops and targets on one signal, 10^4 bars each, take 265 ms with this,
+    and 293 ms with the book read anew for each bar.
+    """
+    direction = get_direction(book.position)
+    stop, target, against, in_favor = book.stop_level, book.target_level, book.rung_against, book.rung_in_favor
+    worst, best = (low, high) if direction > 0 else (high, low)
+    for bar in range(first, until):
+        if reaches_stop(worst[bar], stop, direction) or reaches_target(best[bar], target, direction):
+            return bar
+        if reaches_stop(worst[bar], against, direction) or reaches_target(best[bar], in_favor, direction):
+            return bar
+    return until
+
+
+@compiled
+def write_changes(
+    book: Book, fills: NDArray[np.void], known_fills: int, bar: int, balance: Any, sums: TradeSums
+) -> None:
+    """Count the fills after the first `known_fills`, and write the balance of the bar."""
+    for number in range(known_fills, book.fill_count):
+        fill = fills[number]
+        count_fill(sums, fill.side, fill.quantity, fill.price, fill.fee, fill.funding)
+    balance.bar, balance.cash, balance.position = bar, book.cash, book.position
+
+
+@compiled
 def trade_by_orders(
     market: MarketArrays,
     event_bars: NDArray[np.int32],
@@ -210,7 +235,8 @@ def trade_by_orders(
 
     `action` [n] has the events' actions, `atr` [n] is empty if the rules do not use it; `fills` has room for
     m × `most_fills` records, and `balances` for as many more as bars pay funding. The loop is the engine's, but for the
-    bars that it skips: without a position and without a waiting order, only a signal changes the book.
+    bars that it skips: without a waiting order, only a signal changes a flat book, and a position whose stops do not
+    move and that pays no funding changes by a signal, at a level or at its time exit.
     """
     # Taken out once, because each use of a part of `market` counts its references.
     open_, high, low, close = market.open, market.high, market.low, market.close
@@ -219,13 +245,17 @@ def trade_by_orders(
     clear_book(book, row.initial_cash)
     count, event, bar, known_fills = 0, 0, 0, 0
     marks, has_funding = market.marks, plan.funding_rate != 0.0
+    moves = plan.moves_stops or has_funding
     while True:
-        if book.position == 0.0 and book.entry_side == 0 and book.exit_waits == 0:
+        if book.entry_side == 0 and book.exit_waits == 0:
             while event < event_bars.size and event_bars[event] < bar:
                 event += 1
-            if event == event_bars.size:
-                break
-            bar = int(event_bars[event])
+            next_event = int(event_bars[event]) if event < event_bars.size else n
+            if book.position == 0.0:
+                bar = next_event
+            elif not moves:
+                until = min(n - 1, next_event, book.time_exit_bar, book.rungs_until_bar)
+                bar = max(bar, first_reaching(book, high, low, bar, until))
         if bar >= n:
             break
         prices = BarPrices(open_[bar], high[bar], low[bar], close[bar])
@@ -241,12 +271,8 @@ def trade_by_orders(
         if bar == n - 1:
             end_run(book, fills, bar, prices.close, plan)
         if book.fill_count > known_fills or book.cash != cash_before:
-            for number in range(known_fills, book.fill_count):
-                fill = fills[number]
-                count_fill(sums, fill.side, fill.quantity, fill.price, fill.fee, fill.funding)
+            write_changes(book, fills, known_fills, bar, balances[count], sums)
             known_fills = book.fill_count
-            balance = balances[count]
-            balance.bar, balance.cash, balance.position = bar, book.cash, book.position
             count += 1
         bar += 1
     return count

@@ -30,10 +30,10 @@ def run(closes: list[float], action: list[int], **rules: Any) -> Simulation:
 def test_empty_book_has_cash_and_no_order() -> None:
     (book,) = create_book(1000.0)
     assert book["cash"] == 1000.0
-    assert book["time_exit_bar"] == NEVER
-    levels = {"stop_level", "target_level", "trail_distance"}
+    assert book["time_exit_bar"] == book["rungs_until_bar"] == NEVER
+    levels = {"stop_level", "target_level", "trail_distance", "rung_in_favor", "rung_against"}
     assert all(math.isnan(book[name]) for name in levels)
-    others = set(BOOK_DTYPE.names or ()) - levels - {"cash", "time_exit_bar"}
+    others = set(BOOK_DTYPE.names or ()) - levels - {"cash", "time_exit_bar", "rungs_until_bar"}
     assert {name: float(book[name]) for name in others} == dict.fromkeys(others, 0.0)
 
 
