@@ -27,8 +27,8 @@ SWEEP = {
     },
     "parameters": [
         {"name": "length", "range": {"from": 5, "to": 54}},
-        {"name": "low", "range": {"from": 20, "to": 39}},
-        {"name": "high", "range": {"from": 60, "to": 79}},
+        {"name": "low", "range": {"from": 20, "to": 39, "step": 1}},
+        {"name": "high", "range": {"from": 60, "to": 79, "step": 1}},
         {"name": "take_profit", "range": {"from": 0.01, "to": 0.05, "step": 0.01}},
     ],
 }  # fmt: skip
@@ -77,7 +77,7 @@ class _Sweep:
 
     def __init__(self, port: int) -> None:
         self._address = f"http://127.0.0.1:{port}/api"
-        self._id = self._ask("/sweeps", SWEEP)["id"]
+        self._id = self._ask("/sweeps", SWEEP)["data"]["id"]
         self._wait_for("RUNNING", 30.0)
 
     def check_is_running(self) -> None:
@@ -88,7 +88,7 @@ class _Sweep:
     def cancel(self) -> float:
         """Cancel it; return the seconds until it had stopped."""
         started = time.perf_counter()
-        self._ask(f"/jobs/{self._id}", method="DELETE")
+        self._ask(f"/jobs/{self._id}?user_id=bench", method="DELETE")
         self._wait_for("CANCELLED", STOP_WITHIN_S * 10)
         return time.perf_counter() - started
 
@@ -100,7 +100,7 @@ class _Sweep:
             time.sleep(0.01)
 
     def _state(self) -> Any:
-        return self._ask(f"/jobs/{self._id}")["state"]
+        return self._ask(f"/jobs/{self._id}")["data"]["state"]
 
     def _ask(self, path: str, body: Any = None, method: str | None = None) -> Any:
         data = None if body is None else json.dumps(body).encode()
