@@ -27,7 +27,6 @@ from src.strategies.rules.tree import (
     Not,
     Number,
     Parameter,
-    walk,
 )
 from src.strategies.rules.vocabulary import COLUMN_RANGES, COLUMNS, FUNCTIONS, known_names, signature_of
 
@@ -53,7 +52,8 @@ class Compiler:
         self._parameters: Final = parameters
         self._steps: Final = StepTable()
         self._outputs: Final[dict[str, int]] = {}
-        self._trees: Final[list[Node]] = []
+        self._calls: Final[list[str]] = []
+        self._names: Final[list[str]] = []
         self._warnings: Final[list[str]] = []
 
     def add_rule(self, text: str, field: str) -> Node:
@@ -61,22 +61,21 @@ class Compiler:
         tree = parse(text, field)
         reading = _Reading(Source(text, field), self._parameters, self._steps)
         self._outputs[field] = reading.condition(tree, "A rule is a condition")
-        self._trees.append(tree)
+        self._calls.extend(reading.calls)
+        self._names.extend(reading.names)
         self._warnings.extend(reading.warnings)
         return tree
 
     def build(self) -> Program:
         """Return the program of the rules that were added."""
-        nodes = [node for tree in self._trees for node, _ in walk(tree)]
-        calls = [node.name for node in nodes if isinstance(node, Call)]
         steps = self._steps.steps()
         return Program(
             steps=steps,
             outputs=dict(self._outputs),
             last_reads=find_last_reads(steps, self._outputs.values()),
-            indicators=tuple(dict.fromkeys(name for name in calls if name in INDICATORS)),
-            parameters=tuple(dict.fromkeys(node.name for node in nodes if isinstance(node, Parameter))),
-            reads_model="model" in calls,
+            indicators=tuple(dict.fromkeys(name for name in self._calls if name in INDICATORS)),
+            parameters=tuple(dict.fromkeys(self._names)),
+            reads_model="model" in self._calls,
             warnings=tuple(self._warnings),
         )
 
@@ -88,6 +87,9 @@ class _Reading:
         self._source = source
         self._parameters = parameters
         self._steps = steps
+        self.calls: Final[list[str]] = []
+        """The names of functions and indicators, and those of parameters, in the order of the text."""
+        self.names: Final[list[str]] = []
         self.warnings: Final[list[str]] = []
 
     def condition(self, node: Node, reason: str) -> int:
@@ -157,6 +159,7 @@ class _Reading:
         return tuple(self.number(node, f"{operator} takes numbers") for node in nodes)
 
     def _value_of(self, node: Node, name: str) -> float:
+        self.names.append(name)
         if name in self._parameters:
             return float(self._parameters[name])
         given = tuple(self._parameters) or "none"
@@ -209,6 +212,7 @@ class _Reading:
         )
 
     def _call(self, node: Node, name: str, arguments: Sequence[Node]) -> int:
+        self.calls.append(name)
         if name in INDICATORS:
             return self._indicator(node, INDICATORS[name], arguments)
         if name in COLUMNS:
@@ -274,9 +278,10 @@ class _Reading:
 
     def _add(self, node: Node, operation: str, *, inputs: tuple[int, ...] = (), **known: Any) -> int:
         """Return the step of a part; numbers that are the same at each bar are computed now."""
-        constants = [value for number in inputs if (value := self._steps[number].constant) is not None]
-        if inputs and len(constants) == len(inputs) and not known.get("is_condition"):
-            return self._fold(node, operation, constants)
+        if inputs and not known.get("is_condition"):
+            constants = [value for number in inputs if (value := self._steps[number].constant) is not None]
+            if len(constants) == len(inputs):
+                return self._fold(node, operation, constants)
         number = self._steps.add(Step(operation=operation, inputs=inputs, **known))
         lookback = self._steps[number].lookback
         if lookback > MAX_LOOKBACK:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -107,28 +107,29 @@ class StepTable:
         return number
 
     def _extend(self, step: Step) -> Step:
-        read = [self._steps[number] for number in step.inputs]
-        return step._replace(
-            lookback=step.lookback + max(one.lookback for one in read),
-            history=_add_longest(step, read),
-            history_ms=step.history_ms + max(one.history_ms for one in read),
+        lookback, history_ms, longest, is_endless = 0, 0, 0, step.history is None
+        for number in step.inputs:
+            read = self._steps[number]
+            lookback, history_ms = max(lookback, read.lookback), max(history_ms, read.history_ms)
+            if read.history is None:
+                is_endless = True
+            else:
+                longest = max(longest, read.history)
+        return Step(
+            operation=step.operation,
+            numbers=step.numbers,
+            inputs=step.inputs,
+            is_condition=step.is_condition,
+            constant=step.constant,
+            lookback=step.lookback + lookback,
+            # Bars that the step needs to forget where the history begins, those of what it reads included.
+            history=None if is_endless else step.lookback + (step.history or 0) + longest,
+            history_ms=step.history_ms + history_ms,
         )
 
     def steps(self) -> tuple[Step, ...]:
         """Return all steps."""
         return tuple(self._steps)
-
-
-def _add_longest(step: Step, read: Sequence[Step]) -> int | None:
-    """Return the bars that a step needs to forget where the history begins, those of what it reads included."""
-    if step.history is None:
-        return None
-    longest = 0
-    for one in read:
-        if one.history is None:
-            return None
-        longest = max(longest, one.history)
-    return step.lookback + step.history + longest
 
 
 def find_last_reads(steps: tuple[Step, ...], outputs: Iterable[int]) -> tuple[tuple[int, ...], ...]:
