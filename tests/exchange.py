@@ -85,6 +85,8 @@ class LoopbackExchange:
         self.asked: list[Asked] = []
         self._weight_limit = weight_limit
         self._halted = halted
+        self.filters: dict[str, Sequence[Mapping[str, str]]] = {}
+        """The filters that `exchangeInfo` lists of a symbol; none unless set."""
         self._series: dict[tuple[str, str], Series] = {}
         for one in series:
             self.add(one)
@@ -198,6 +200,7 @@ class LoopbackExchange:
                 "baseAsset": name.removesuffix("USDT"),
                 "quoteAsset": "USDT",
                 "isSpotTradingAllowed": True,
+                "filters": list(self.filters.get(name, ())),
             }
             for name in names
         ]

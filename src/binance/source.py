@@ -16,6 +16,7 @@ from src.bars.ranges import check_whole_range, describe_range
 from src.binance.client import BinanceApi
 from src.binance.clock_skew import ClockSkew
 from src.binance.exchange_ban import ExchangeBan
+from src.binance.order_filters import read_filters
 from src.binance.paging import FetchPage, collect_newest, collect_oldest
 from src.domain.error_text import FieldName, Written
 from src.domain.errors import ExchangeRefused, ExchangeTimeout, InvalidInput
@@ -269,6 +270,7 @@ def _read_listings(page: object) -> tuple[Listing, ...]:
             base=str(entry.get("baseAsset", "")),
             quote=str(entry.get("quoteAsset", "")),
             is_trading=entry.get("status") == "TRADING" and bool(entry.get("isSpotTradingAllowed", True)),
+            filters=read_filters(entry.get("filters")),
         )
         for entry in listed
         if "symbol" in entry

@@ -10,6 +10,7 @@ from typing import Final
 from src.domain.bar_quality import DataQuality
 from src.domain.bars import Bars
 from src.domain.errors import bad_pair
+from src.domain.exchange_rules import ExchangeRules
 from src.domain.instants import INSTANT_PATTERN, check_times, format_instant, parse_instant
 from src.domain.intervals import DEFAULT_INTERVAL, INTERVALS, Interval
 from src.domain.parameters import AT_LEAST_ONE, check_parameters, parameter
@@ -134,12 +135,16 @@ class CachedMarket:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
-    """A symbol that a source can fetch: the asset traded, the one that prices are in, and whether it trades now."""
+    """A symbol that a source can fetch: the asset traded, the one that prices are in, and whether it trades now.
+
+    `filters` are the exchange's rules for orders; None if the source is no exchange.
+    """
 
     symbol: str
     base: str
     quote: str
     is_trading: bool = True
+    filters: ExchangeRules | None = None
 
 
 _MADE_BARS: Final = re.compile(r" \(\w+ bars made from its \w+ bars\)$")

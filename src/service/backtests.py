@@ -49,6 +49,7 @@ from src.service.judging import (
 )
 from src.service.leak_audit import AuditedModel, LeakAudit, audit_leaks
 from src.service.models import ModelService
+from src.service.order_filters import read_order_filters
 from src.service.periods import period_warnings
 from src.service.pipeline import Computation, compute
 from src.service.recent_results import RecentResults
@@ -159,8 +160,9 @@ class BacktestService:
     async def _complete(
         self, request: BacktestRequest, model_file: ModelFile | None
     ) -> tuple[BacktestRequest, ModelFile | None]:
-        """Return the request with what is known of its model's file and with its rates of funding, and that file."""
+        """Return the request with all that it names (the model's file, rates of funding, filters), and that file."""
         request = await read_funding(self.sources, request)
+        request = await read_order_filters(self.sources, request)
         return await self._complete_model(request, model_file)
 
     async def _complete_model(

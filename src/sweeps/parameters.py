@@ -117,7 +117,9 @@ def _sweepable_of(
     for name in numbers:
         found.setdefault(name, _describe_rule_number(name, arguments.get(name)))
     for item in parameters_of(TradingRules):
-        _add(found, _describe(item, "rules"))
+        # The filters are read before the first row, for all of them.
+        if item.parameter.name != "filters":
+            _add(found, _describe(item, "rules"))
     return MappingProxyType(found)
 
 

@@ -10,6 +10,7 @@ import strawberry
 from strawberry.types.enum import StrawberryEnumDefinition
 
 from src.domain.datasets import DatasetKind
+from src.domain.exchange_rules import Filters
 from src.domain.funding import FundingKind
 from src.domain.jobs import JobKind, JobState, StageName
 from src.domain.order_rules import EntryType
@@ -28,6 +29,7 @@ __all__ = [
     "EntryType",
     "FillReason",
     "FillTiming",
+    "Filters",
     "FundingKind",
     "Goal",
     "IntrabarPolicy",
@@ -110,6 +112,14 @@ _declare(
         FundingKind.HISTORY: "The rates of fundingHistory, each at its own time.",
     },
     name="Funding",
+)
+_declare(
+    Filters,
+    "Which steps of prices and quantities, and which smallest value of an entry, hold.",
+    {
+        Filters.NONE: "tickSize, stepSize and minNotional as they are given.",
+        Filters.EXCHANGE: "The exchange's own for the symbol in place of those that are not given.",
+    },
 )
 _declare(
     DatasetKind,
