@@ -242,3 +242,13 @@ def test_page_is_accessible_and_fits(visit_with: Opening, scheme: str, viewport:
         open_all_details(page)
         assert visit.violations() == []
         assert_fits(page)
+
+
+def test_kind_of_a_failed_job_is_whole_on_a_phone(visit_with: Opening) -> None:
+    failed = job(state="FAILED", error={"code": "X", "message": "It failed."})
+    with visit_with(viewport=PHONE) as visit:
+        visit.answer("/api/jobs?*", {"items": [failed], "next_cursor": None, "warnings": []})
+        page = visit.open("/jobs")
+        heading = page.locator(".job-head h2")
+        expect(heading).to_be_visible()
+        assert heading.evaluate("(title) => title.getClientRects()[0].height") < 30

@@ -275,3 +275,10 @@ def test_list_is_accessible_and_fits(
         page.get_by_role("checkbox").first.check()
         assert visit.violations() == []
         assert_fits(page)
+
+
+def test_numbers_of_a_rule_stand_before_its_text(visit: Visit, runs: list[dict[str, Any]]) -> None:
+    as_user(visit, "ada")
+    page = visit.open("/")
+    row = page.get_by_role("row").filter(has=page.get_by_role("link", name="Rules"))
+    expect(row.locator(".cell-strategy .clip")).to_have_text("n = 14 · buy rsi({n}) < 30 · sell rsi({n}) > 60")

@@ -112,3 +112,11 @@ def test_inline_script_does_not_run(visit: Visit) -> None:
     assert page.evaluate("window.ran") is None
     assert any("Content Security Policy" in problem for problem in visit.problems)
     visit.problems.clear()
+
+
+def test_dark_rest_page_has_one_background(visit_with: Callable[..., AbstractContextManager[Visit]]) -> None:
+    with visit_with(color_scheme="dark") as visit:
+        page = visit.open("/docs")
+        page.wait_for_selector(".opblock")
+        sheet = page.locator("div.swagger-ui").first
+        assert sheet.evaluate("(one) => getComputedStyle(one).backgroundColor") == "rgba(0, 0, 0, 0)"

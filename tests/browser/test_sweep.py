@@ -330,3 +330,13 @@ def test_page_is_accessible_and_fits(
         open_all_details(page)
         assert visit.violations() == []
         assert_fits(page)
+
+
+def test_failed_sweep_promises_no_rows(visit: Visit, service: str, sweep: str) -> None:
+    found = read(service, f"sweeps/{sweep}")
+    found["job"] |= {"state": "FAILED", "error": {"code": "X", "message": "It failed."}}
+    visit.answer(f"/api/sweeps/{sweep}", found | {"conclusion": None})
+    visit.answer(f"/api/sweeps/{sweep}/rows?*", {"items": [], "total": 0, "offset": 0, "next_offset": None})
+    page = visit.open(f"/sweeps/{sweep}")
+    expect(page.get_by_text("No row was computed.")).to_be_visible()
+    expect(page.locator(".settings")).to_contain_text("MA Crossover")

@@ -425,3 +425,25 @@ def test_chart_colors_follow_the_theme(visit_with: Opening, run: str) -> None:
         light = page.evaluate(color)
         page.emulate_media(color_scheme="dark")
         wait_until(page, f"{color} !== {light!r}")
+
+
+def test_words_of_tables_stay_whole_on_a_phone(visit_with: Opening, service: str) -> None:
+    strategy = {"donchian": {"entry_length": 20, "exit_length": 10}}
+    both = run_backtest(
+        service, **SIMULATED, limit=900, strategy=strategy, engine="EVENT_DRIVEN", direction="BOTH", stop_loss=0.05
+    )
+    with visit_with(viewport=PHONE) as visit:
+        page = open_sheet(visit, both)
+        sides = page.get_by_role("cell", name=re.compile("^(long|short)$")).all()
+        assert {side.inner_text() for side in sides} == {"long", "short"}
+        assert len({side.evaluate("(cell) => cell.offsetHeight") for side in sides}) == 1
+
+
+def test_histogram_labels_are_readable_on_a_phone(visit_with: Opening, run: str) -> None:
+    with visit_with(viewport=PHONE) as visit:
+        page = open_sheet(visit, run)
+        heights = page.locator(".histogram .tick").evaluate_all(
+            "all => all.map((x) => x.getBoundingClientRect().height)"
+        )
+        assert heights
+        assert min(heights) >= 9

@@ -129,3 +129,11 @@ def test_page_is_accessible_and_fits(
         open_all_details(page)
         assert visit.violations() == []
         assert_fits(page)
+
+
+def test_key_of_folds_stands_below_both_dates_on_a_phone(visit_with: Opening, walk: str) -> None:
+    with visit_with(viewport=PHONE) as visit:
+        page = open_walk(visit, walk)
+        tops = page.locator(".fold-ends > span").evaluate_all("all => all.map((x) => x.getBoundingClientRect().top)")
+        first, key, last = tops
+        assert first == last < key

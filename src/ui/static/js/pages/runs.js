@@ -57,7 +57,7 @@ function useRuns(user, symbol) {
   return { ...runs, first, more, loadMore, reload };
 }
 
-/** "fast 20 · slow 50": the parameters of the strategy, by the names in the catalog. */
+/** "fast 20 · slow 50": the parameters of the strategy, by the names in the catalog; a rule's numbers, in which runs differ, come first. */
 function describeParameters(run, strategies) {
   const strategy = strategies?.find(({ label }) => label === run.strategy.name);
   if (!strategy) return "";
@@ -65,7 +65,8 @@ function describeParameters(run, strategies) {
   return strategy.parameters
     .map(({ name }) => [name, values[name]])
     .filter(([, value]) => !isNothing(value))
-    .map(([name, value]) => `${formatName(name).toLowerCase()} ${formatSetting(value)}`)
+    .sort(([one], [other]) => (other === "parameters") - (one === "parameters"))
+    .map(([name, value]) => (name === "parameters" ? formatSetting(value) : `${formatName(name).toLowerCase()} ${formatSetting(value)}`))
     .join(" · ");
 }
 

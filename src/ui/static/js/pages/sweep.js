@@ -93,7 +93,7 @@ function Results({ sweep, round }) {
   );
   if (any.error) return html`<${ErrorNotice} error=${any.error} title="The rows cannot be shown" />`;
   if (!any.data && any.isLoading) return html`<div class="panel"><${Skeleton} lines=${8} label="Loading the rows" /></div>`;
-  if (!columns) return html`<div class="panel panel-body muted">No rows yet. They appear here as they are computed.</div>`;
+  if (!columns) return html`<div class="panel panel-body muted">${isEnded(sweep.job) ? "No row was computed." : "No rows yet. They appear here as they are computed."}</div>`;
   return html`
     <div class="sweep-columns">
       <div>
@@ -139,7 +139,7 @@ function Sweep() {
       ${followError && html`<p class="small loss">${followError.message}</p>`}
     </section>
     <${Results} sweep=${{ ...data, job }} round=${round} />
-    <${Settings} settings=${settings} />
+    <${Settings} settings=${settings} catalog=${catalog.data} />
   `;
 }
 

@@ -69,7 +69,7 @@ function Folds({ folds, metric }) {
     <div class="panel-head"><h2 id="folds">Folds</h2></div>
     <div class="panel-body"><${FoldLine} folds=${folds} /></div>
     <div class="table-wrap" role="region" aria-labelledby="folds" tabindex="0">
-      <table class="table">
+      <table class="table table-wraps">
         <caption class="visually-hidden">What each fold chose in training, and what that did in its test</caption>
         <thead>
           <tr>
@@ -149,7 +149,7 @@ function WalkForward() {
     ${folds.length > 0
       ? html`<${Folds} folds=${folds} metric=${metric} />`
       : html`<div class="panel panel-body muted">No fold is done yet. They appear here one by one.</div>`}
-    <${Settings} settings=${settings.sweep} />
+    <${Settings} settings=${settings.sweep} catalog=${catalog.data} />
   `;
 }
 

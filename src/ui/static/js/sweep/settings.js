@@ -4,11 +4,14 @@ import { html } from "../../vendor/preact-htm.mjs";
 import { formatCounted, formatName, formatSetting, isNothing } from "../format.js";
 import { formatValue } from "./metrics.js";
 
-/** "MA Crossover on BTCUSDT 1d"; by the strategy's own name until the catalog is there. */
+/** The strategy's name in the catalog; its own until that is there. */
+function labelOf({ name }, catalog) {
+  return catalog?.strategies.find((one) => one.name === name)?.label ?? formatName(name);
+}
+
+/** "MA Crossover on BTCUSDT 1d". */
 export function titleOf({ backtest }, catalog) {
-  const { name } = backtest.strategy;
-  const label = catalog?.strategies.find((one) => one.name === name)?.label ?? formatName(name);
-  return `${label} on ${backtest.symbol} ${backtest.interval}`;
+  return `${labelOf(backtest.strategy, catalog)} on ${backtest.symbol} ${backtest.interval}`;
 }
 
 function describeRange({ values, range }) {
@@ -38,7 +41,7 @@ function describeObjective({ metric, direction, min_trades }) {
   return `${formatName(metric)}, ${best}; at least ${formatCounted(min_trades, "closed trade")}`;
 }
 
-export function Settings({ settings }) {
+export function Settings({ settings, catalog }) {
   const { search, constraints, objective } = settings;
   const { strategy, ...backtest } = settings.backtest;
   const swept = settings.parameters.map(({ name }) => name);
@@ -49,7 +52,7 @@ export function Settings({ settings }) {
     ["Search", isDrawn ? describeSettings(search) : SEARCHES[search.kind]],
     ["Objective", describeObjective(objective)],
     ...(constraints.length ? [["Constraints", constraints.map(describeConstraint).join("; ")]] : []),
-    ["Strategy", [formatName(strategy.name), describeSettings(fixed)].filter(Boolean).join(" · ")],
+    ["Strategy", [labelOf(strategy, catalog), describeSettings(fixed)].filter(Boolean).join(" · ")],
     ["Backtest", describeSettings(backtest)],
   ];
   return html`<section class="panel" aria-labelledby="settings">

@@ -55,7 +55,7 @@ function Histogram({ bins, risk }) {
         <text class="risk-text" x=${(index + 1) * wide + 6} y=${TOP + 26}>${formatCount(bin.count)} bars</text>
       </g>`)}
     <line class="risk" x1=${x} x2=${x} y1=${TOP} y2=${BASE} />
-    <text class="risk-text" x=${x - 6} y=${TOP + 8} text-anchor="end">VaR 95 % ${formatSignedPercent(risk)}</text>
+    <text class="risk-text risk-label" x=${x - 6} y=${TOP + 8} text-anchor="end">VaR 95 % ${formatSignedPercent(risk)}</text>
   </svg>`;
 }
 
