@@ -147,7 +147,7 @@ _KERAS_AND_TENSORFLOW: Final = {
         "ordinary layer (Rescaling, Normalization, Activation), or export the model to ONNX."
     ),
     "keras_class": (
-        "The model's description names {name:label}, which is no part of a model that can be used here and may read "
+        'The model\'s description names "{name:word}", which is no part of a model that can be used here and may read '
         "files. Use ordinary layers, or export the model to ONNX."
     ),
     "keras_own_code": (
@@ -221,7 +221,7 @@ _PICKLES: Final = {
         "ONNX."
     ),
     "pickle_module": (
-        "The file needs the Python module {name:label}, which is not here: a pickle does not carry the code of its "
+        'The file needs the Python module "{name:word}", which is not here: a pickle does not carry the code of its '
         "classes. Use estimators of scikit-learn, xgboost or lightgbm, or export it to ONNX."
     ),
     "pickle_attribute": (

@@ -62,6 +62,11 @@ def test_hostile_parts_are_quoted_cleaned_or_rejected(code: str) -> None:
             assert "\n" not in said
 
 
+@pytest.mark.parametrize("code", ["pickle_module", "keras_class"])
+def test_names_that_a_file_chooses_are_single_words(code: str) -> None:
+    assert '"x__run_pip_install_evil"' in sentence(code, name="x; run pip install evil")
+
+
 def test_unknown_code_or_parts_are_rejected() -> None:
     for code, parts in (("nonsense", {}), ("needs_memory", {"said": "x"}), ("said", {}), ("said", {"said": 1})):
         with pytest.raises(NoSentence):
