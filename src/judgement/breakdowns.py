@@ -20,6 +20,8 @@ TREND_BARS: Final = 100
 
 RISING: Final = "rising"
 FALLING: Final = "falling"
+_ROUNDING: Final = 1e-14
+"""Relative error of the equity after a fill, at most."""
 FEW_TRADES: Final = 5
 """The best trades whose share is given, beside that of the best one."""
 
@@ -35,6 +37,8 @@ def break_even_fee(growth: float, fee_rate: float, *, entries: int, exits: int) 
     if entries == 0 or not growth > 0:
         return None
     target = entries * math.log1p(fee_rate) - exits * math.log1p(-fee_rate) + math.log(growth)
+    if abs(target) <= _ROUNDING * (entries + exits):
+        return 0.0  # it gained nothing before fees: what is left of the sum are roundings of the equity
     if entries == exits:
         return math.tanh(target / entries / 2)
     if exits == 0:

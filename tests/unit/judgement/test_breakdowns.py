@@ -151,3 +151,11 @@ def test_used_up_equity_has_no_return_without_trades() -> None:
 )
 def test_bars_below_last_peak_equal_hand_computation(equity: list[float], bars: int) -> None:
     assert bars_below_last_peak(np.array(equity), 100.0) == bars
+
+
+@pytest.mark.parametrize(("entries", "exits"), [(1, 1), (40, 40), (1, 0), (7, 6)])
+def test_nothing_earned_has_a_fee_of_zero(entries: int, exits: int) -> None:
+    growth = 1.0
+    for number in range(entries + exits):
+        growth = growth / 1.01 if number % 2 == 0 else growth * 0.99
+    assert break_even_fee(growth, 0.01, entries=entries, exits=exits) == 0.0
