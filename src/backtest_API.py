@@ -34,7 +34,7 @@ from src.service.services import Services
 from src.settings import Settings, SettingsError, read_settings
 from src.ui.report import ReportFiles
 from src.ui.routes import graphql_page, install_pages
-from src.wiring import build_services
+from src.wiring.services import build_services
 
 MCP_PACKAGE = "'mcp>=2.3,<3'"
 """As the extra `mcp` in pyproject.toml asks for it."""

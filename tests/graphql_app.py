@@ -29,12 +29,12 @@ from tests.rest_app import MemoryBacktests, MemoryServices, summary_of
 
 @dataclass
 class MemoryMarket(MemoryBacktests):
-    """The same with candles, and with comparisons."""
+    """The same with comparisons, and a `MarketService` too."""
 
     markets: list[MarketRequest] = field(default_factory=list)
     candle_warnings: tuple[str, ...] = ()
 
-    async def candles(self, market: MarketRequest, *, user_id: str | None = None) -> MarketSeries:
+    async def fetch_bars(self, market: MarketRequest, *, user_id: str | None = None) -> MarketSeries:
         self.markets.append(market)
         close = 100.0 + np.arange(market.limit, dtype=np.float64)
         bars = Bars(
@@ -54,11 +54,13 @@ class MemoryMarket(MemoryBacktests):
             warnings=self.candle_warnings,
         )
 
-    async def features(self, market: MarketRequest, *, user_id: str | None = None) -> tuple[MarketSeries, Features]:
-        series = await self.candles(market, user_id=user_id)
+    async def fetch_features(
+        self, market: MarketRequest, *, user_id: str | None = None
+    ) -> tuple[MarketSeries, Features]:
+        series = await self.fetch_bars(market, user_id=user_id)
         return series, build_features(series.bars)
 
-    async def coins(self, *, quote_asset: str | None = None, is_trading_only: bool = True) -> Sequence[str]:
+    async def list_symbols(self, *, quote_asset: str | None = None, is_trading_only: bool = True) -> Sequence[str]:
         return ["BTCUSDT", "ETHUSDT"]
 
     async def compare(self, result_ids: Sequence[str]) -> Sequence[ResultSummary]:

@@ -31,7 +31,7 @@ from src.stores.mongo_connection import MongoDatabase
 from src.stores.mongo_ledger import MongoTrialLedger
 from src.stores.sqlite_database import SqliteDatabase
 from src.stores.sqlite_ledger import SqliteTrialLedger
-from src.wiring import RESULTS_FILE
+from src.wiring.stores import RESULTS_FILE
 from tests.load import ProductionService
 from tests.mongo_server import backend_uri
 from tests.sweeps_served import data_of, start, wait

@@ -100,7 +100,7 @@ def summary_of(result: BacktestResult) -> ResultSummary:
 
 @dataclass
 class MemoryBacktests:
-    """A `BacktestService` that answers every request with the same curve; `failure`, where set, is raised instead."""
+    """A `BacktestService` and a `ResultService`: every run has the same curve; `failure` is raised instead if set."""
 
     failure: BaseException | None = None
     results: dict[str, BacktestResult] = field(default_factory=dict)
@@ -164,6 +164,14 @@ class MemoryServices:
     runner: Any = None
     parts: dict[str, str] = field(default_factory=lambda: {"warmUp": READY, "store": READY})
     sources: dict[str, Any] = field(default_factory=lambda: {"binance": NoBars()})
+
+    @property
+    def results(self) -> MemoryBacktests:
+        return self.backtests
+
+    @property
+    def markets(self) -> MemoryBacktests:
+        return self.backtests
 
     @property
     def models(self) -> ModelService:

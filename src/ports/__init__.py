@@ -1,1 +1,1 @@
-"""What the service needs from outside, as Protocols; `wiring.py` passes the adapters in."""
+"""What the service needs from outside, as Protocols; `wiring` passes the adapters in."""

@@ -31,7 +31,8 @@ from src.stores.documents import SCHEMA_VERSION
 from src.stores.migrations import MIGRATIONS
 from src.stores.signing_key import KEYS_FOLDER
 from src.stores.sqlite_files import copy_database, is_in_use
-from src.wiring import DATASETS_FOLDER, RESULTS_FILE
+from src.wiring.adapters import DATASETS_FOLDER
+from src.wiring.stores import RESULTS_FILE
 
 MANIFEST: Final = "manifest.json"
 BACKUP_FORMAT: Final = 1

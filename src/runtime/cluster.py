@@ -20,7 +20,7 @@ from src.concurrency.cores import available_cores
 from src.domain.errors import ServiceError
 from src.runtime.cluster_certificates import CA_FILE, CERTIFICATE_FILE, DEFAULT_DAYS, KEY_FILE, make_certificates
 from src.settings import Settings, SettingsError, read_settings
-from src.wiring import build_cluster_access, missing_dask
+from src.wiring.cluster import build_cluster_access, missing_dask
 
 Member = Callable[[asyncio.Event], Awaitable[None]]
 

@@ -20,7 +20,7 @@ from src.domain.errors import StoreUnavailable
 from src.ports.stores import TrialLedger
 from src.service.ledger_check import LedgerFinding, check_ledger
 from src.settings import Settings, SettingsError, read_settings
-from src.wiring import RESULTS_FILE, build_ledger_reader
+from src.wiring.stores import RESULTS_FILE, build_ledger_reader
 
 _REPORT_EVERY_S: Final = 2.0
 _HEAD: Final = re.compile(r"[0-9a-f]{64}")

@@ -40,7 +40,7 @@ RELOAD_STOP_S: Final = 5
 def check_store(settings: Settings) -> None:
     """Raise StoreUnavailable if the settings name a result store that no worker could use; nothing is opened."""
     if settings.mongodb_uri is not None:
-        from src.wiring import build_stores  # noqa: PLC0415  (a second of imports that only its users need)
+        from src.wiring.stores import build_stores  # noqa: PLC0415  (a second of imports that only its users need)
 
         build_stores(settings)
 
@@ -48,7 +48,7 @@ def check_store(settings: Settings) -> None:
 def check_cluster(settings: Settings) -> None:
     """Raise a ServiceError if the settings name a cluster that no worker could use; nothing is connected."""
     if settings.dask_scheduler is not None:
-        from src.wiring import build_executor  # noqa: PLC0415  (a second of imports that only its users need)
+        from src.wiring.cluster import build_executor  # noqa: PLC0415  (a second of imports that only its users need)
 
         build_executor(settings)
 

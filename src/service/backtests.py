@@ -1,30 +1,21 @@
-"""Run backtests and store, list, compare, rerun and delete their results."""
+"""Run backtests, and run stored ones again."""
 
 from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
 
 from src.concurrency.single_flight import SingleFlight
-from src.domain.errors import ResultNotFound, TimedOut, UnreadableResult, bad_value, result_not_found
+from src.domain.errors import TimedOut
 from src.domain.judgement import LedgerSnapshot, SweepChoice
-from src.domain.market import SIMULATED, MarketRequest, MarketSeries
-from src.domain.model_files import ModelFile, check_user_id
-from src.domain.runs import (
-    BacktestRequest,
-    BacktestResult,
-    Fingerprints,
-    Rerun,
-    ResultPage,
-    ResultSummary,
-)
+from src.domain.market import MarketSeries
+from src.domain.model_files import ModelFile
+from src.domain.runs import BacktestRequest, BacktestResult, Fingerprints, Rerun
 from src.domain.signals import Features, Predictions
 from src.domain.strategy import ModelChoice
-from src.domain.symbols import MAX_SYMBOL_LENGTH, is_symbol, normalise_symbol
 from src.domain.trading import EngineName
 from src.features.ohlcv import build_features
 from src.judgement.row_order import Rows
@@ -32,6 +23,7 @@ from src.ports.clock import Clock
 from src.ports.computing import Engine, ModelRunner
 from src.ports.stores import ResultStore, TrialLedger
 from src.service.computing import ComputeQueue
+from src.service.deadlines import deadline_after, until
 from src.service.detail import DetailingEngine, fetch_with_detail
 from src.service.feature_warnings import feature_warnings
 from src.service.funding import read_funding
@@ -52,15 +44,12 @@ from src.service.models import ModelService
 from src.service.order_filters import read_order_filters
 from src.service.periods import period_warnings
 from src.service.pipeline import Computation, compute
-from src.service.recent_results import RecentResults
 from src.service.reruns import build_pinned_request, differences
 from src.service.sources import SourceCatalogue
 from src.service.timing import Stopwatch
 
 AUDIT_RESERVE: Final = 0.1
 """Share of a run's time that an audit of its model must leave."""
-
-SIMULATED_WARNING: Final = "The bars are simulated: no market ever printed these prices."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -102,7 +91,6 @@ class BacktestService:
     _runs: SingleFlight[tuple[BacktestRequest, str | None, _Terms], BacktestResult] = field(
         default_factory=SingleFlight, init=False
     )
-    _recent: RecentResults = field(default_factory=RecentResults, init=False)
 
     async def run(
         self,
@@ -179,13 +167,9 @@ class BacktestService:
     async def _run_in_time(
         self, request: BacktestRequest, model_file: ModelFile | None, terms: _Terms
     ) -> BacktestResult:
-        deadline_s = self._deadline_s()
+        deadline_s = deadline_after(self.timeout_s)
         async with self.computing.slot(request.user_id):
             return await self._run(request, model_file, terms, deadline_s)
-
-    def _deadline_s(self) -> float:
-        """Return when work that begins now must be done, by the event loop's clock."""
-        return asyncio.get_running_loop().time() + self.timeout_s
 
     async def _run(
         self, request: BacktestRequest, model_file: ModelFile | None, terms: _Terms, deadline_s: float
@@ -195,7 +179,7 @@ class BacktestService:
         too_much = TimedOut(
             "The backtest took longer than the limit of {most:g} s. Ask for fewer bars ({@limit}).", most=self.timeout_s
         )
-        async with _until(deadline_s, too_much):
+        async with until(deadline_s, too_much):
             source = await self.sources.find(request.market.source, user_id=request.user_id)
             with stopwatch.step("marketData"):
                 series = await fetch_with_history(source, request.market, request.warm_up_bars)
@@ -203,9 +187,9 @@ class BacktestService:
             "After the limit of {most:g} s the model had not predicted, or was still queued. Try again later.",
             most=self.timeout_s,
         )
-        async with _until(deadline_s, no_predictions):
+        async with until(deadline_s, no_predictions):
             prediction = await self._predict(request, series, model_file, stopwatch)
-        async with _until(deadline_s, too_much):
+        async with until(deadline_s, too_much):
             predictions = None if prediction is None else prediction.predictions
             with stopwatch.step("marketData"):
                 series = await fetch_with_detail(
@@ -360,90 +344,6 @@ class BacktestService:
         found = await self.computing.run(lambda: tuple(differences(original, result)))
         return Rerun(original_id=original.id, result=result, differences=found)
 
-    async def get(self, result_id: str) -> BacktestResult:
-        """Return a stored result; raises ResultNotFound."""
-        return await self._recent.get(
-            result_id,
-            read=lambda: self.store.get(result_id),
-            check_exists=lambda: self.store.owner(result_id),
-        )
-
-    async def check_exists(self, result_id: str) -> None:
-        """Raise ResultNotFound if no such result is stored; it is not read."""
-        await self.store.owner(result_id)
-
-    async def is_stored(self, result_id: str) -> bool:
-        """Return whether such a result is stored."""
-        try:
-            await self.check_exists(result_id)
-        except ResultNotFound:
-            return False
-        return True
-
-    async def delete(self, result_id: str, *, user_id: str) -> ResultSummary | None:
-        """Delete a user's stored result and return its summary; None if it could not be read.
-
-        Raises ResultNotFound if there is none, or it belongs to another user.
-        """
-        check_user_id(user_id)
-        if await self.store.owner(result_id) != user_id:
-            raise result_not_found(result_id)
-        try:
-            [summary] = await self.store.summaries([result_id])
-        except UnreadableResult:
-            summary = None
-        await self.store.delete(result_id)
-        self._recent.forget(result_id)
-        return summary
-
-    async def list(self, *, user_id: str, symbol: str | None, first: int, after: str | None) -> ResultPage:
-        """Return a page of a user's results, newest first."""
-        symbol = normalise_symbol(symbol) if symbol else None
-        return await self.store.list(user_id=check_user_id(user_id), symbol=symbol, first=first, after=after)
-
-    async def compare(self, result_ids: Sequence[str]) -> Sequence[ResultSummary]:
-        """Return summaries of stored results in the requested order; raises ResultNotFound."""
-        return await self.store.summaries(result_ids)
-
-    async def candles(self, market: MarketRequest, *, user_id: str | None = None) -> MarketSeries:
-        """Return the bars that a backtest of this market would use; the source may be a dataset of `user_id`.
-
-        Raises any ServiceError: Busy if too much work is queued, TimedOut after `timeout_s`.
-        """
-        source = await self.sources.find(market.source, user_id=None if user_id is None else check_user_id(user_id))
-        too_much = TimedOut(
-            "The bars took longer than the limit of {most:g} s. Ask for fewer ({@limit}).", most=self.timeout_s
-        )
-        deadline_s = self._deadline_s()
-        async with self.computing.slot(user_id or ""), _until(deadline_s, too_much):
-            series = await source.fetch(market)
-        # A result says so in its verdict; bars alone have none.
-        if market.source == SIMULATED:
-            series = replace(series, warnings=(SIMULATED_WARNING, *series.warnings))
-        return series
-
-    async def features(self, market: MarketRequest, *, user_id: str | None = None) -> tuple[MarketSeries, Features]:
-        """Return the bars of `candles` and the features that a model would receive for them, to the bit."""
-        series = await self.candles(market, user_id=user_id)
-        return series, await self.computing.run(build_features, series.bars)
-
-    async def coins(self, *, quote_asset: str | None = None, is_trading_only: bool = True) -> Sequence[str]:
-        """Return the symbols of the default source, sorted.
-
-        Parameters
-        ----------
-        quote_asset
-            Only symbols priced in this asset (`USDT`, in any case).
-        is_trading_only
-            Whether to leave out symbols that do not trade now.
-        """
-        quote = None if quote_asset is None else _check_asset(quote_asset)
-        return [
-            listing.symbol
-            for listing in await self.sources.default.listings()
-            if (listing.is_trading or not is_trading_only) and quote in (None, listing.quote)
-        ]
-
 
 def _complete(model: ModelChoice, file: ModelFile) -> ModelChoice:
     """Return the parameters with what is known of the file: its hash, and the training window of its upload."""
@@ -452,21 +352,3 @@ def _complete(model: ModelChoice, file: ModelFile) -> ModelChoice:
 
 def _seed_of(file: ModelFile) -> int:
     return int(file.sha256[:16], 16)
-
-
-@asynccontextmanager
-async def _until(deadline_s: float, too_late: TimedOut) -> AsyncIterator[None]:
-    """Run the block until a time of the event loop's clock; raises `too_late` if it takes longer."""
-    try:
-        async with asyncio.timeout_at(deadline_s):
-            yield
-    except TimeoutError:
-        raise too_late from None
-
-
-def _check_asset(name: str) -> str:
-    asset = name.strip()
-    if not is_symbol(asset):
-        allowed = f"1 to {MAX_SYMBOL_LENGTH} letters and digits, such as USDT"
-        raise bad_value("quoteAsset", got=name, allowed=allowed)
-    return normalise_symbol(asset)

@@ -18,6 +18,7 @@ from src.service.backtests import BacktestService
 from src.service.funding import read_funding
 from src.service.history import fetch_with_history
 from src.service.reruns import pin_range
+from src.service.results import is_stored
 
 PART: Final = "bars"
 
@@ -68,13 +69,13 @@ async def run_once(
     `choice` is what a sweep found out about the choice of this run; its verdict reads it. Raises what
     `BacktestService.run` raises.
     """
-    if await backtests.is_stored(result_id):
+    if await is_stored(backtests.store, result_id):
         return
     try:
         await backtests.run(request, choice=choice, result_id=result_id)
     except Conflict as error:
         # A process that had lost the job may have stored it meanwhile.
-        if not await backtests.is_stored(result_id):
+        if not await is_stored(backtests.store, result_id):
             raise error
 
 

@@ -30,6 +30,7 @@ from src.metrics.returns import simple_returns
 from src.ports.computing import Engine
 from src.ports.stores import ResultStore, TrialLedger
 from src.service.computing import ComputeQueue
+from src.service.deadlines import deadline_after, until
 from src.service.funding import read_funding_again
 from src.service.judging import count_runs, ledger_market
 from src.service.market_runs import MarketRuns
@@ -220,8 +221,6 @@ class LaterChecks:
 
     async def _run_in_time(self, key: tuple[str, str], compute: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
         """Run a check, waiting and reading included; several callers share it. Raises TimedOut after `timeout_s`."""
-        try:
-            async with asyncio.timeout(self.timeout_s):
-                return await self._runs.run(key, compute)
-        except TimeoutError:
-            raise TimedOut("The check took longer than the limit of {most:g} s.", most=self.timeout_s) from None
+        too_late = TimedOut("The check took longer than the limit of {most:g} s.", most=self.timeout_s)
+        async with until(deadline_after(self.timeout_s), too_late):
+            return await self._runs.run(key, compute)

@@ -12,12 +12,13 @@ from src.domain.errors import ServiceError
 from src.domain.runs import StoreUsage
 from src.ports.market import DownloadBoard
 from src.ports.signing import Signer
-from src.ports.stores import ResultStore
 from src.service.backtests import BacktestService
 from src.service.datasets import DatasetService
 from src.service.jobs import JobService
 from src.service.later_checks import LaterChecks
+from src.service.markets import MarketService
 from src.service.models import ModelService
+from src.service.results import ResultService
 from src.service.sweeps import SweepService
 from src.service.tearsheets import TearSheets
 
@@ -38,8 +39,9 @@ class Readiness:
         return all(state == READY for state in self.parts.values())
 
 
-class Services:
-    """The services of one process, from start to stop.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Steps:
+    """What a process does at its start and stop besides serving requests.
 
     Parameters
     ----------
@@ -52,13 +54,25 @@ class Services:
     draining
         Called when a stop begins, while requests are still served.
     closing
-        Called in order at stop, even if one before failed.
+        Called in order at stop, even if an earlier one fails.
     """
+
+    opening: Sequence[Callable[[], Awaitable[object]]] = ()
+    warming: Sequence[Callable[[], Awaitable[object]]] = ()
+    following: Sequence[Callable[[], Awaitable[object]]] = ()
+    draining: Sequence[Callable[[], object]] = ()
+    closing: Sequence[Callable[[], Awaitable[object]]] = ()
+
+
+class Services:
+    """The services of one process, from start to stop."""
 
     def __init__(
         self,
         *,
         backtests: BacktestService,
+        results: ResultService,
+        markets: MarketService,
         later_checks: LaterChecks,
         tearsheets: TearSheets,
         models: ModelService,
@@ -66,15 +80,12 @@ class Services:
         jobs: JobService,
         sweeps: SweepService,
         downloads: DownloadBoard,
-        store: ResultStore,
         signer: Signer,
-        opening: Sequence[Callable[[], Awaitable[object]]] = (),
-        warming: Sequence[Callable[[], Awaitable[object]]] = (),
-        following: Sequence[Callable[[], Awaitable[object]]] = (),
-        draining: Sequence[Callable[[], object]] = (),
-        closing: Sequence[Callable[[], Awaitable[object]]] = (),
+        steps: Steps,
     ) -> None:
         self.backtests = backtests
+        self.results = results
+        self.markets = markets
         self.later_checks = later_checks
         self.tearsheets = tearsheets
         self.models = models
@@ -83,16 +94,14 @@ class Services:
         self.sweeps = sweeps
         self.downloads = downloads
         self.signer = signer
-        self._store = store
-        self._opening, self._warming, self._following = opening, warming, following
-        self._draining, self._closing = draining, closing
+        self._steps = steps
         self._is_draining = False
         self._warm_up: asyncio.Task[None] | None = None
         self._follow_up: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Run `opening`, and start the warm-up in the background."""
-        for open_part in self._opening:
+        """Open every part, and start the warm-up in the background."""
+        for open_part in self._steps.opening:
             await open_part()
         self._warm_up = asyncio.create_task(self._warm())
         self._follow_up = asyncio.create_task(self._follow(self._warm_up))
@@ -104,7 +113,7 @@ class Services:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
-        for close_part in self._closing:
+        for close_part in self._steps.closing:
             try:
                 await close_part()
             except Exception:
@@ -114,7 +123,7 @@ class Services:
         """Return the number and size of stored results; None if the store does not respond in time."""
         try:
             async with asyncio.timeout(_USAGE_TIMEOUT_S):
-                return await self._store.usage()
+                return await self.results.store.usage()
         except (ServiceError, TimeoutError) as error:
             logger.warning("size of the result store unknown: error=%s", error)
             return None
@@ -122,12 +131,12 @@ class Services:
     def start_draining(self) -> None:
         """Report not ready from now on, so that no more requests are sent here; those that come are served."""
         self._is_draining = True
-        for drain_part in self._draining:
+        for drain_part in self._steps.draining:
             drain_part()
 
     async def readiness(self) -> Readiness:
         """Return whether each part can serve requests."""
-        is_reachable = await self._store.is_reachable()
+        is_reachable = await self.results.store.is_reachable()
         parts = {"warmUp": self._warm_up_state(), "store": READY if is_reachable else "not reachable"}
         return Readiness(parts=parts | ({"process": "stopping"} if self._is_draining else {}))
 
@@ -138,7 +147,7 @@ class Services:
 
     async def _warm(self) -> None:
         try:
-            for warm_part in self._warming:
+            for warm_part in self._steps.warming:
                 await warm_part()
         except Exception:
             logger.exception("warm-up failed")
@@ -148,7 +157,7 @@ class Services:
         await asyncio.wait([warm_up])
         if warm_up.cancelled() or warm_up.exception() is not None:
             return
-        for follow_part in self._following:
+        for follow_part in self._steps.following:
             try:
                 await follow_part()
             except Exception:

@@ -22,6 +22,7 @@ from src.service.backtests import BacktestService
 from src.service.computing import ComputeQueue
 from src.service.job_attempts import pin_request, run_once
 from src.service.jobs import JobService
+from src.service.results import ResultService, is_stored
 from src.service.sweep_conclusion import choice_of, result_id_of
 from src.service.sweep_tables import SweepTable, SweptColumn, find_name, read_columns, read_table, sort_rows
 from src.service.walk_forward_folds import fold_from_bytes
@@ -88,6 +89,7 @@ class SweepService:
 
     jobs: JobService
     backtests: BacktestService
+    results: ResultService
     computing: ComputeQueue
     estimating: ComputeQueue
     max_combinations: int
@@ -125,7 +127,7 @@ class SweepService:
         """Return a sweep; raises JobNotFound if there is none of that id."""
         job, request, conclusion = await self._read(sweep_id, SweepRequest, SweepConclusion)
         if conclusion is not None:
-            stored = await asyncio.gather(*(self.backtests.is_stored(kept.result_id) for kept in conclusion.best))
+            stored = await asyncio.gather(*(is_stored(self.results.store, kept.result_id) for kept in conclusion.best))
             pairs = zip(conclusion.best, stored, strict=True)
             conclusion = replace(conclusion, best=tuple(replace(kept, is_stored=found) for kept, found in pairs))
         return Sweep(job=job, request=request, conclusion=conclusion)
@@ -135,7 +137,7 @@ class SweepService:
         job, request, conclusion = await self._read(job_id, WalkForwardRequest, WalkForwardConclusion)
         folds = tuple([fold_from_bytes(content) async for content in self.jobs.chunks(job_id)])
         if conclusion is not None:
-            conclusion = replace(conclusion, is_stored=await self.backtests.is_stored(conclusion.result_id))
+            conclusion = replace(conclusion, is_stored=await is_stored(self.results.store, conclusion.result_id))
         return WalkForward(job=job, request=request, folds=folds, conclusion=conclusion)
 
     async def rows(self, sweep_id: str, *, sort_by: str, descending: bool, first: int | None, offset: int) -> SweepPage:
@@ -165,7 +167,7 @@ class SweepService:
             values = await asyncio.to_thread(lambda: build_space(request).plain_of(table.values[places[0]]))
             warm_up = await asyncio.to_thread(warm_up_bars_of, request)
         result_id = result_id_of(sweep_id, row)
-        if not await self.backtests.is_stored(result_id):
+        if not await is_stored(self.results.store, result_id):
             pinned = await pin_request(
                 self.backtests,
                 await self.jobs.parts(sweep_id),
@@ -176,7 +178,7 @@ class SweepService:
             _, _, found = await self._read(sweep_id, SweepRequest, SweepConclusion)
             choice = None if found is None else choice_of(found.overfitting, found.superiority)
             await run_once(self.backtests, apply_values(pinned, values), result_id, choice=choice)
-        return await self.backtests.get(result_id)
+        return await self.results.get(result_id)
 
     async def heat_map(self, sweep_id: str, *, x: str, y: str, metric: str | None, reduce: Reduce) -> SweepMap:
         """Return a metric over two swept parameters, reduced over the others; None is the objective's metric.
@@ -205,7 +207,7 @@ class SweepService:
         if not conclusion.best:
             return None
         try:
-            result = await self.backtests.get(conclusion.best[0].result_id)
+            result = await self.results.get(conclusion.best[0].result_id)
         except ResultNotFound:
             return None
         return None if result.judgement is None else result.judgement.deflation

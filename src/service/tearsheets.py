@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
@@ -30,6 +29,7 @@ from src.domain.trading import EngineName
 from src.judgement.benchmarks import HOLD_OPENING_BARS, extend_hold
 from src.ports.computing import Engine
 from src.service.computing import ComputeQueue
+from src.service.deadlines import deadline_after, until
 from src.service.pinned_bars import fetch_pinned_bars, fetch_pinned_rows
 from src.service.sources import SourceCatalogue
 from src.tearsheet.costs import break_down_costs
@@ -152,13 +152,9 @@ class TearSheets:
         bars: Bars = await self._runs.run((f"bars {rows.start} {rows.stop}", result.id), fetch)
         return bars
 
-    @asynccontextmanager
-    async def _in_time(self) -> AsyncIterator[None]:
-        try:
-            async with asyncio.timeout(self.timeout_s):
-                yield
-        except TimeoutError:
-            raise TimedOut("The rows took longer than the limit of {most:g} s.", most=self.timeout_s) from None
+    def _in_time(self) -> AbstractAsyncContextManager[None]:
+        too_late = TimedOut("The rows took longer than the limit of {most:g} s.", most=self.timeout_s)
+        return until(deadline_after(self.timeout_s), too_late)
 
 
 def fills_between(result: BacktestResult, start_ms: int | None, end_ms: int | None) -> NDArray[np.void]:

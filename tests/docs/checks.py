@@ -190,14 +190,15 @@ def check_model_format() -> None:
 
 
 def check_source() -> None:
-    from src import wiring
     from src.domain.intervals import INTERVALS
     from src.domain.market import MarketRequest
     from src.settings import Settings
+    from src.wiring import adapters
+    from src.wiring.services import build_services
     from tests.clocks import FixedClock
 
-    inverted_source: Any = vars(wiring)["InvertedSource"]
-    simulated: Any = vars(wiring)["SimulatedSource"](clock=FixedClock(1_700_000_000_000))
+    inverted_source: Any = vars(adapters)["InvertedSource"]
+    simulated: Any = vars(adapters)["SimulatedSource"](clock=FixedClock(1_700_000_000_000))
     market = MarketRequest(symbol="BTCUSDT", interval=INTERVALS["1h"], limit=50)
 
     async def fetch() -> tuple[Any, Any]:
@@ -209,23 +210,23 @@ def check_source() -> None:
     np.testing.assert_allclose(turned.bars.volume, original.bars.volume * original.bars.close)
     assert turned.origin == f"{original.origin}, inverted"
     with tempfile.TemporaryDirectory() as folder:
-        services = wiring.build_services(Settings(_env_file=None, storage_dir=Path(folder)))
+        services = build_services(Settings(_env_file=None, storage_dir=Path(folder)))
         assert "inverted" in services.backtests.sources.names
     assert "inverted" in reference("parameters")
     assert "binance, inverted, simulated" in schemas()[0]
 
 
 def check_setting() -> None:
-    from src import wiring
     from src.settings import Settings, SettingsError, read_settings
+    from src.wiring import stores
     from tests.architecture.settings_page import settings_page
 
     assert "#RESULT_RESERVE_MB=8" in settings_page()
     assert "| `RESULT_RESERVE_MB` | `8` |" in reference("settings")
     given: dict[str, Any] = {}
-    wiring.SqliteDatabase = lambda *_, **options: given.update(options)
-    wiring.SqliteStore = lambda *_, **_options: None
-    wiring.build_stores(Settings(_env_file=None, result_reserve_mb=3))
+    stores.SqliteDatabase = lambda *_, **options: given.update(options)
+    stores.SqliteStore = lambda *_, **_options: None
+    stores.build_stores(Settings(_env_file=None, result_reserve_mb=3))
     assert given["reserve_bytes"] == 3 * 1024 * 1024
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RESULT_RESERVE_MB", "0")

@@ -29,7 +29,7 @@ from src.service.market_runs import MarketRuns
 from src.service.models import ModelService
 from src.service.sources import SourceCatalogue
 from src.strategies.crossover import CrossoverParams
-from src.wiring import versions
+from src.wiring.versions import versions
 from tests.ledgers import MemoryLedger
 
 NOW_MS: Final = 1_700_000_000_000

@@ -15,7 +15,7 @@ from src.bar_cache.bar_store import BarStore
 from src.bars.grid import bar_number, open_time_ms
 from src.bars.simulated import simulate_bars
 from src.domain.intervals import INTERVALS
-from src.wiring import BARS_FOLDER
+from src.wiring.adapters import BARS_FOLDER
 from tests.exchange import LoopbackExchange
 from tests.market_store import caching, wish
 

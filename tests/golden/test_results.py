@@ -23,7 +23,7 @@ from src.stores.documents import ResultDocument, decode, decode_summary
 from src.stores.migrations import MIGRATIONS
 from src.stores.sqlite import SqliteStore
 from src.stores.sqlite_database import SqliteDatabase
-from src.wiring import versions
+from src.wiring.versions import versions
 from tests.golden.runs import BARS, golden_checks, golden_requests, golden_service
 
 RELEASES = sorted(path for path in Path(__file__).parent.iterdir() if (path / "results.sqlite3").exists())

@@ -20,7 +20,7 @@ from src.runtime.backup import MANIFEST, BackupError, back_up, read_manifest, re
 from src.settings import Settings
 from src.stores.sqlite import SqliteStore
 from src.stores.sqlite_database import SqliteDatabase
-from src.wiring import RESULTS_FILE
+from src.wiring.stores import RESULTS_FILE
 from tests.factories import START_MS, make_result
 from tests.jobs import LEASE_MS, commit, contents, lease, make_sweep, open_job_store, submit
 from tests.server import RunningService

@@ -31,7 +31,7 @@ from src.strategies.crossover import CrossoverParams
 from src.strategies.rsi import RsiParams
 from src.sweeps.evaluation import Evaluator
 from src.sweeps.row_bytes import from_bytes, to_bytes
-from src.wiring import cluster_version
+from src.wiring.versions import cluster_version
 from tests.clocks import MovingClock
 from tests.cluster import Cluster, certificates_in, running_cluster
 from tests.factories import START_MS, make_request

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from src import wiring
 from src.domain.errors import ClusterUnavailable
 from src.domain.jobs import Job, JobState
 from src.domain.sweep_rows import EvaluatedRows, SweepInputs
@@ -22,6 +21,7 @@ from src.service.services import Services
 from src.service.sweep_threads import ThreadExecutor
 from src.settings import Settings
 from src.strategies.crossover import CrossoverParams
+from src.wiring import services as wiring
 from tests.factories import make_market, make_request
 
 

@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 
-from src import wiring
 from src.domain.errors import InvalidInput
 from src.domain.jobs import Job, JobKind, JobState
 from src.domain.sweeps import SweepRequest
@@ -22,6 +21,7 @@ from src.ports.clock import Clock
 from src.ports.jobs import JobStore, JobTask
 from src.service.services import Services
 from src.settings import Settings
+from src.wiring import services as wiring
 from tests.jobs import ChunkTask, make_sweep, undisturbed
 
 ROWS = 200

@@ -16,7 +16,7 @@ import pytest
 from pymongo import MongoClient
 
 from src.runtime import ledger
-from src.wiring import RESULTS_FILE
+from src.wiring.stores import RESULTS_FILE
 from tests.integration.conftest import service_settings
 from tests.mongo_server import backend_uri
 from tests.server import RunningService

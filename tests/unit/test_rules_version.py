@@ -10,7 +10,7 @@ import pytest
 import talib
 
 import src
-from src.wiring import RULES, rules_version, versions
+from src.wiring.versions import RULES, rules_version, versions
 
 PACKAGE = Path(src.__file__).parent
 

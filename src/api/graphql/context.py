@@ -22,7 +22,9 @@ from src.service.backtests import BacktestService
 from src.service.datasets import DatasetService
 from src.service.jobs import JobService
 from src.service.later_checks import LaterChecks
+from src.service.markets import MarketService
 from src.service.models import ModelService
+from src.service.results import ResultService
 from src.service.sweeps import SweepService
 from src.service.tearsheets import TearSheets
 
@@ -79,7 +81,7 @@ class GraphQLContext(BaseContext):
         async with self._reading:
             if result_id not in self._results:
                 await self.claim_result(result_id)
-                self._results[result_id] = dress(await self.backtests.get(result_id))
+                self._results[result_id] = dress(await self.results.get(result_id))
             dressed: Dressed = self._results[result_id]
             return dressed
 
@@ -89,7 +91,7 @@ class GraphQLContext(BaseContext):
 
     async def claim_result(self, result_id: str) -> None:
         """Count the bars of a stored result, without reading its columns; raises ResultNotFound and TooLarge."""
-        [summary] = await self.backtests.compare([result_id])
+        [summary] = await self.results.compare([result_id])
         self.claim_bars(summary.metrics.bars)
 
     def claim_bars(self, count: int) -> None:
@@ -153,6 +155,14 @@ class GraphQLContext(BaseContext):
     @property
     def backtests(self) -> BacktestService:
         return services_of(self._request).backtests
+
+    @property
+    def results(self) -> ResultService:
+        return services_of(self._request).results
+
+    @property
+    def markets(self) -> MarketService:
+        return services_of(self._request).markets
 
     @property
     def later_checks(self) -> LaterChecks:

@@ -86,7 +86,7 @@ class Query(JobQuery):
     ) -> Sequence[Candle]:
         market = build_market(input.given(), max_bars=info.context.max_bars)
         info.context.claim_bars(market.limit)
-        series = await info.context.backtests.candles(market, user_id=user_id)
+        series = await info.context.markets.fetch_bars(market, user_id=user_id)
         info.context.warn(series.warnings, info.path)
         if first is None:
             info.context.warn(_cut_bars("fetchOhlcv", series.bars, info.context.max_rows), info.path)
@@ -101,7 +101,7 @@ class Query(JobQuery):
     ) -> MarketDataQuality:
         market = build_market(input.given(), max_bars=info.context.max_bars)
         info.context.claim_bars(market.limit)
-        return market_quality_of(await info.context.backtests.candles(market, user_id=user_id))
+        return market_quality_of(await info.context.markets.fetch_bars(market, user_id=user_id))
 
     @resolved("Symbols that bars can be fetched for.")
     async def fetch_coin_list(
@@ -114,7 +114,9 @@ class Query(JobQuery):
             bool | None, strawberry.argument(description="Leave out what does not trade now; so too where null.")
         ] = True,
     ) -> CoinList:
-        coins = await info.context.backtests.coins(quote_asset=quote_asset, is_trading_only=trading_only is not False)
+        coins = await info.context.markets.list_symbols(
+            quote_asset=quote_asset, is_trading_only=trading_only is not False
+        )
         return CoinList(coins=list(coins))
 
     @resolved("What requests can name, with parameters, units, bounds and defaults: a form can be made of it.")
@@ -147,7 +149,7 @@ class Query(JobQuery):
     ) -> FeatureTable:
         market = build_market(input.given(), max_bars=info.context.max_bars)
         info.context.claim_bars(market.limit)
-        series, features = await info.context.backtests.features(market, user_id=user_id)
+        series, features = await info.context.markets.fetch_features(market, user_id=user_id)
         info.context.warn(series.warnings, info.path)
         if first is None:
             info.context.warn(_cut_bars("fetchFeatures", series.bars, info.context.max_rows), info.path)
@@ -175,7 +177,7 @@ class Query(JobQuery):
         size = DEFAULT_PAGE_SIZE if first is None else first
         # The service says what is wrong with a page of another size.
         info.context.claim_summaries(min(max(size, 0), MAX_COMPARED))
-        page = await info.context.backtests.list(user_id=user_id, symbol=symbol, first=size, after=after)
+        page = await info.context.results.list(user_id=user_id, symbol=symbol, first=size, after=after)
         return connection_of(page)
 
     @resolved("Stored results side by side, in the order asked for.")
@@ -189,7 +191,7 @@ class Query(JobQuery):
                 "{field} has {count} entries. Allowed: 1 to {most}.", field="ids", count=len(ids), most=MAX_COMPARED
             )
         info.context.claim_summaries(len(ids))
-        return [summary_of(summary) for summary in await info.context.backtests.compare(ids)]
+        return [summary_of(summary) for summary in await info.context.results.compare(ids)]
 
 
 _NOT_A_FILE: Final = "{field} is not a file. Send it as a part of a multipart request."
@@ -245,7 +247,7 @@ class Mutation(JobMutation):
         id: ResultId,
         user_id: Annotated[str, strawberry.argument(description="Whose result it is.")],
     ) -> BacktestSummary | None:
-        summary = await info.context.backtests.delete(id, user_id=user_id)
+        summary = await info.context.results.delete(id, user_id=user_id)
         return None if summary is None else summary_of(summary)
 
     @resolved("Store a model file of a user, after the sandbox has opened it.")

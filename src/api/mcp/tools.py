@@ -71,7 +71,7 @@ class Tools:
             raise bad_value("rows", got=name, allowed=ROW_TABLES)
         first = _count(arguments, "first", default=DEFAULT_ROWS, least=1, most=MAX_ROWS)
         offset = _count(arguments, "offset", default=0, least=0, most=2**53)
-        result = await self._services.backtests.get(_text("run_id", arguments["run_id"]))
+        result = await self._services.results.get(_text("run_id", arguments["run_id"]))
         text = await run_in_threadpool(describe_result, result)
         return text if name == ROW_TABLES[0] else f"{text}\n\n{_rows_of(result, name, offset, first)}"
 
@@ -80,11 +80,11 @@ class Tools:
         if not isinstance(ids, list) or not 1 <= len(ids) <= MAX_COMPARED:
             raise bad_value("run_ids", got=ids, allowed=f"a list of 1 to {MAX_COMPARED} ids")
         texts = [_text("run_ids", item) for item in ids]
-        return describe_comparison(await self._services.backtests.compare(texts))
+        return describe_comparison(await self._services.results.compare(texts))
 
     async def _data_quality(self, arguments: Arguments) -> str:
         market = build_market(read_market(_market(arguments)), max_bars=self._max_bars)
-        return describe_quality(await self._services.backtests.candles(market, user_id=_user(arguments)))
+        return describe_quality(await self._services.markets.fetch_bars(market, user_id=_user(arguments)))
 
     async def _start_sweep(self, arguments: Arguments) -> str:
         names = ("parameters", "search", "constraints", "objective")

@@ -147,7 +147,7 @@ async def list_backtests(
     ] = None,
 ) -> Response:
     """List stored results, newest first."""
-    page = await services_of(request).backtests.list(user_id=user_id, symbol=symbol, first=first, after=after)
+    page = await services_of(request).results.list(user_id=user_id, symbol=symbol, first=first, after=after)
     items = [present_summary(summary) for summary in page.summaries]
     found = {"items": items, "next_cursor": page.next_cursor, "warnings": page.warnings}
     return respond(f"{len(items)} result(s)", found)
@@ -168,7 +168,7 @@ async def get_backtest(
     headers = checked_headers(result_id, *(() if rows else ("without rows",)))
     if await is_unchanged(request, headers, result_id):
         return Response(status_code=304, headers=headers)
-    result = await services_of(request).backtests.get(result_id)
+    result = await services_of(request).results.get(result_id)
     presented = partial(present_result, result, max_rows=max_rows_of(request), has_rows=rows)
     return await run_in_threadpool(lambda: respond("Result found", presented(), headers=headers))
 
@@ -184,7 +184,7 @@ async def get_judgement(request: Request, result_id: ResultId) -> Response:
     headers = checked_headers(result_id, "judgement")
     if await is_unchanged(request, headers, result_id):
         return Response(status_code=304, headers=headers)
-    judgement = (await services_of(request).backtests.get(result_id)).judgement
+    judgement = (await services_of(request).results.get(result_id)).judgement
     message = "Judgement found" if judgement else "The result was stored by a version that did not judge"
     return respond(message, None if judgement is None else JudgementAnswer.of(judgement), headers=headers)
 
@@ -249,7 +249,7 @@ async def delete_backtest(
     user_id: Annotated[str, Query(description="Whose result it is.", json_schema_extra=values.USER_ID)],
 ) -> Response:
     """Delete a stored result of a user; `data` is null if the result could not be read."""
-    summary = await services_of(request).backtests.delete(result_id, user_id=user_id)
+    summary = await services_of(request).results.delete(result_id, user_id=user_id)
     return respond("Result deleted successfully", None if summary is None else present_summary(summary))
 
 
@@ -286,7 +286,7 @@ async def rerun_backtest(request: Request, result_id: ResultId) -> Response:
 async def list_rows(request: Request, result_id: ResultId, first: First = PAGE_ROWS, offset: Offset = 0) -> Response:
     """Page through the rows of a result: equity and signal at each bar, oldest first."""
     check_first(first, max_rows=max_rows_of(request))
-    result = await services_of(request).backtests.get(result_id)
+    result = await services_of(request).results.get(result_id)
     items = present_bars(result, slice(offset, offset + first))
     return _page(items, total=len(result.time_ms), first=first, offset=offset)
 
@@ -312,7 +312,7 @@ async def list_fills(
     """
     chosen = choose_format(request, format)
     start_ms, end_ms = read_range(start, end)
-    fills = fills_between(await services_of(request).backtests.get(result_id), start_ms, end_ms)
+    fills = fills_between(await services_of(request).results.get(result_id), start_ms, end_ms)
     return await _rows(request, "fills", fill_columns(fills), len(fills), first, offset, chosen)
 
 
@@ -332,7 +332,7 @@ async def list_trades(
 ) -> Response:
     """Page through the trades of a result, or read them as a file."""
     chosen = choose_format(request, format)
-    trades = order_trades(await services_of(request).backtests.get(result_id), order)
+    trades = order_trades(await services_of(request).results.get(result_id), order)
     return await _rows(request, "trades", trade_columns(trades), len(trades), first, offset, chosen)
 
 

@@ -29,7 +29,7 @@ async def is_unchanged(request: Request, headers: Mapping[str, str], result_id: 
     """Return whether the client has the response with these headers; raises ResultNotFound if the result is gone."""
     if not has_already(request, headers):
         return False
-    await services_of(request).backtests.check_exists(result_id)
+    await services_of(request).results.check_exists(result_id)
     return True
 
 

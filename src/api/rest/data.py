@@ -119,7 +119,7 @@ Offset = Annotated[int, Query(ge=0, le=2**53, description="Index of the first ro
 )
 async def get_data_quality(request: Request, query: Market) -> Response:
     """Report on the bars that a backtest would use: how many, and what is missing or suspicious."""
-    series = await services_of(request).backtests.candles(query.market, user_id=query.user_id)
+    series = await services_of(request).markets.fetch_bars(query.market, user_id=query.user_id)
     report = {
         "symbol": series.bars.symbol,
         "interval": series.bars.interval.name,
@@ -141,7 +141,7 @@ async def get_ohlcv(
 ) -> Response:
     """Read the bars that a backtest would use, column by column."""
     chosen = choose_format(request, format)
-    series = await services_of(request).backtests.candles(query.market, user_id=query.user_id)
+    series = await services_of(request).markets.fetch_bars(query.market, user_id=query.user_id)
     return await _columns(request, "ohlcv", series, candle_columns(series.bars), first, offset, chosen)
 
 
@@ -156,7 +156,7 @@ async def get_features(
 ) -> Response:
     """Read the features that a model would receive for these bars, to the bit; null with too few bars before."""
     chosen = choose_format(request, format)
-    series, features = await services_of(request).backtests.features(query.market, user_id=query.user_id)
+    series, features = await services_of(request).markets.fetch_features(query.market, user_id=query.user_id)
     columns = await run_in_threadpool(feature_columns, series.bars, features)
     return await _columns(request, "features", series, columns, first, offset, chosen)
 

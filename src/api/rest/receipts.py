@@ -69,7 +69,7 @@ _FINGERPRINTS: Final = ("data_fingerprint", "model_sha256", "funding_fingerprint
 async def get_receipt(request: Request, result_id: ResultId) -> Response:
     """Read a signed receipt of a stored result, to be checked without the service by `tools/verify_receipt.py`."""
     services = services_of(request)
-    result = await services.backtests.get(result_id)
+    result = await services.results.get(result_id)
     content = await run_in_threadpool(lambda: write_receipt(result, services.signer))
     return Response(content, media_type="application/json")
 

@@ -42,7 +42,7 @@ async def get_report(request: Request, result_id: ResultId) -> Response:
     headers = checked_headers(result_id, "report", writer.policy())
     if await is_unchanged(request, headers, result_id):
         return Response(status_code=304, headers=headers)
-    result = await services.backtests.get(result_id)
+    result = await services.results.get(result_id)
     asked = SeriesRequest(columns=COLUMNS, points=min(POINTS, max_rows_of(request)), max_rows=max_rows_of(request))
     series, data = await collect_sheet(services.tearsheets, result, asked)
     if series.warnings:

@@ -102,7 +102,7 @@ async def get_series(
     if await is_unchanged(request, headers, result_id):
         return Response(status_code=304, headers=headers)
     services = services_of(request)
-    series = await services.tearsheets.series(await services.backtests.get(result_id), asked)
+    series = await services.tearsheets.series(await services.results.get(result_id), asked)
     if series.warnings:
         headers = {"Vary": "Accept"}
     if chosen is not Format.JSON:
@@ -127,7 +127,7 @@ async def get_months(request: Request, result_id: ResultId, format: FormatParame
     if await is_unchanged(request, headers, result_id):
         return Response(status_code=304, headers=headers)
     services = services_of(request)
-    found = await services.tearsheets.months(await services.backtests.get(result_id))
+    found = await services.tearsheets.months(await services.results.get(result_id))
     if chosen is not Format.JSON:
         return await respond_file("months", month_columns(found), len(found.years), chosen, headers, warnings=())
     return respond("Months found", MonthlyReturnsAnswer.of(found), headers=headers)
@@ -151,7 +151,7 @@ async def get_drawdowns(
     if await is_unchanged(request, headers, result_id):
         return Response(status_code=304, headers=headers)
     services = services_of(request)
-    found = await services.tearsheets.drawdowns(await services.backtests.get(result_id), first=first)
+    found = await services.tearsheets.drawdowns(await services.results.get(result_id), first=first)
     if chosen is not Format.JSON:
         return await respond_file("drawdowns", drawdown_columns(found), len(found), chosen, headers, warnings=())
     items = [DrawdownAnswer.of(period) for period in found]
@@ -170,7 +170,7 @@ async def get_distribution(request: Request, result_id: ResultId) -> Response:
     if await is_unchanged(request, headers, result_id):
         return Response(status_code=304, headers=headers)
     services = services_of(request)
-    found = await services.tearsheets.distribution(await services.backtests.get(result_id))
+    found = await services.tearsheets.distribution(await services.results.get(result_id))
     return respond("Distribution found", ReturnDistributionAnswer.of(found), headers=headers)
 
 
@@ -186,7 +186,7 @@ async def get_costs(request: Request, result_id: ResultId) -> Response:
     if await is_unchanged(request, headers, result_id):
         return Response(status_code=304, headers=headers)
     services = services_of(request)
-    found = await services.tearsheets.costs(await services.backtests.get(result_id))
+    found = await services.tearsheets.costs(await services.results.get(result_id))
     return respond("Costs found", CostBreakdownAnswer.of(found), headers=headers)
 
 
@@ -208,7 +208,7 @@ async def get_tear_sheet(request: Request, result_id: ResultId, points: Points =
     if await is_unchanged(request, headers, result_id):
         return Response(status_code=304, headers=headers)
     services = services_of(request)
-    result = await services.backtests.get(result_id)
+    result = await services.results.get(result_id)
     names = sheet_columns(result)
     asked = SeriesRequest(columns=names, points=min(POINTS, most) if points is None else points, max_rows=most)
     series, data = await collect_sheet(services.tearsheets, result, asked)

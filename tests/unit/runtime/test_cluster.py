@@ -17,7 +17,8 @@ from src.runtime import serve
 from src.runtime.cluster import main
 from src.runtime.cluster_certificates import CA_FILE, CERTIFICATE_FILE, KEY_FILE, make_certificates
 from src.settings import Settings, SettingsError, read_settings
-from src.wiring import build_cluster_access, build_executor, cluster_version
+from src.wiring.cluster import build_cluster_access, build_executor
+from src.wiring.versions import cluster_version
 from tests.cluster import ROOT
 
 NOW = datetime.datetime.now(datetime.UTC)
@@ -174,6 +175,6 @@ def test_mixed_certificate_and_key_stop_start(
 
 
 def test_service_without_cluster_imports_no_dask() -> None:
-    code = "import sys, src.wiring; print(sorted({'dask', 'distributed'} & set(sys.modules)))"
+    code = "import sys, src.wiring.services; print(sorted({'dask', 'distributed'} & set(sys.modules)))"
     said = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert said.stdout.strip() == "[]"

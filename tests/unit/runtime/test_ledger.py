@@ -17,7 +17,7 @@ from src.runtime import ledger as command
 from src.stores.migrations import MIGRATIONS
 from src.stores.sqlite_database import SqliteDatabase
 from src.stores.sqlite_ledger import SqliteTrialLedger
-from src.wiring import RESULTS_FILE
+from src.wiring.stores import RESULTS_FILE
 from tests.trial_batches import make_batch
 
 

@@ -20,8 +20,7 @@ from src.domain.strategy import ModelParams
 from src.domain.trading import EngineName, FillTiming, TradingRules
 from src.engines.event_driven import EventDrivenEngine
 from src.engines.vectorized import VectorizedEngine
-from src.features.ohlcv import build_features
-from tests.factories import make_market, make_request
+from tests.factories import make_request
 from tests.market import bars_of_closes, random_bars
 from tests.unit.service.known_bars import FixedClock, KnownBars, crossover_request, make_service, sent_model
 
@@ -30,7 +29,7 @@ async def test_result_is_stored_with_its_origin() -> None:
     bars = random_bars(300, seed=4)
     service = make_service(KnownBars(bars, warnings=("a hole",)))
     result = await service.run(crossover_request())
-    assert await service.get(result.id) is result
+    assert await service.store.get(result.id) is result
     assert result.created_ms == FixedClock().now_ms()
     assert result.origin == "made by hand"
     assert result.fingerprints.bars == bars.fingerprint()
@@ -159,10 +158,3 @@ async def test_column_without_values_is_warned_of_in_result() -> None:
     service = replace(service, runner=Volumes())  # type: ignore[arg-type]
     result = await service.run(make_request(strategy=ModelParams()), sent_model("m.pkl"))
     assert any("missing there: Volume_Ratio on 60" in warning for warning in result.warnings)
-
-
-async def test_features_are_those_of_fetched_bars() -> None:
-    bars = random_bars(40)
-    series, features = await make_service(KnownBars(bars)).features(make_market())
-    assert series.bars == bars
-    assert np.array_equal(features.values, build_features(bars).values, equal_nan=True)

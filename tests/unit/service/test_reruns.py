@@ -32,7 +32,7 @@ async def test_rerun_on_same_bars_gives_same_bits() -> None:
     again = await service.rerun(original.id)
     assert (again.original_id, again.differences) == (original.id, ())
     assert again.result.id != original.id
-    assert await service.get(again.result.id) is again.result
+    assert await service.store.get(again.result.id) is again.result
 
 
 async def test_rerun_keeps_how_figures_are_annualized() -> None:

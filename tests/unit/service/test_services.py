@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from inspect import signature
 from typing import Any
 
 import pytest
 
-from src.service.services import Services
+from src.service.results import ResultService
+from src.service.services import Services, Steps
 from src.service.warm_up import settle_memory
 
 
@@ -20,10 +21,10 @@ class Reachable:
         return True
 
 
-def make_services(**parts: Sequence[Callable[[], object]]) -> Services:
+def make_services(**parts: Any) -> Services:
     """Services of which nothing but their start and stop is asked."""
     required = {item.name: None for item in signature(Services).parameters.values() if item.default is item.empty}
-    given: dict[str, Any] = {**required, "store": Reachable(), **parts}
+    given: dict[str, Any] = {**required, "results": ResultService(store=Reachable()), "steps": Steps(**parts)}
     return Services(**given)
 
 

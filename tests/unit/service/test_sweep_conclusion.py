@@ -73,7 +73,7 @@ class Concluded(NamedTuple):
     backtests: BacktestService
 
     async def results(self) -> list[BacktestResult]:
-        return [await self.backtests.get(kept.result_id) for kept in self.conclusion.best]
+        return [await self.backtests.store.get(kept.result_id) for kept in self.conclusion.best]
 
 
 async def run_sweep(**others: Any) -> Concluded:

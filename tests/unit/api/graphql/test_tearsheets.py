@@ -147,7 +147,7 @@ async def test_features_are_those_of_models(client: GraphQLClient) -> None:
     found = (await client.data(f'{{ fetchFeatures(input: {{symbol: "BTCUSDT", limit: 30}}) {{ {fields} }} }}'))[
         "fetchFeatures"
     ]
-    series = await client.backtests.candles(client.backtests.markets[-1])
+    series = await client.backtests.fetch_bars(client.backtests.markets[-1])
     values = build_features(series.bars).values
     assert tuple(column["name"] for column in found["columns"]) == FEATURE_NAMES
     read = np.array([column["values"] for column in found["columns"]], dtype=np.float64).T

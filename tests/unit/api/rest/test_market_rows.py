@@ -28,8 +28,8 @@ BARS = random_bars(90, seed=6)
 class RandomMarket(MemoryMarket):
     warnings: tuple[str, ...] = ("One bar is missing.",)
 
-    async def candles(self, market: MarketRequest, *, user_id: str | None = None) -> MarketSeries:
-        series = await super().candles(market, user_id=user_id)
+    async def fetch_bars(self, market: MarketRequest, *, user_id: str | None = None) -> MarketSeries:
+        series = await super().fetch_bars(market, user_id=user_id)
         bars = random_bars(market.limit, seed=6)
         return MarketSeries(bars=bars, quality=series.quality, origin="memory", warnings=self.warnings)
 

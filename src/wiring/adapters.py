@@ -1,0 +1,130 @@
+"""Construct the adapters and queues that the services share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from src.bar_cache.bar_store import BarStore
+from src.bar_cache.cached_source import CachedSource
+from src.bars.clock import SystemClock
+from src.bars.simulated import SimulatedSource
+from src.binance.archive import BinanceArchive
+from src.binance.exchange_ban import ExchangeBan
+from src.binance.source import BinanceSource
+from src.datasets.reading.reader import BarFileReader
+from src.datasets.store import DiskDatasets
+from src.domain.market import SIMULATED
+from src.ports.clock import Clock
+from src.ports.jobs import JobStore
+from src.ports.market import BarSource, DatasetStore
+from src.ports.stores import ResultStore, TrialLedger
+from src.sandbox.runner import SandboxedModelRunner
+from src.service.computing import ComputeQueue
+from src.settings import Settings
+from src.stores.model_files import TEMPORARY_FOLDER, DiskModelFiles
+from src.stores.signing_key import KEYS_FOLDER, FileSigner
+from src.wiring.stores import build_stores
+
+BARS_FOLDER: Final = ".bars"
+"""The exchange's bars, fetched once for all users."""
+
+DATASETS_FOLDER: Final = ".user_bars"
+"""The users' datasets, beside their folders of models."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adapters:
+    """The adapters and queues that the services of one process share."""
+
+    clock: Clock
+    binance: CachedSource
+    sources: Mapping[str, BarSource]
+    datasets: DatasetStore
+    store: ResultStore
+    ledger: TrialLedger
+    job_store: JobStore
+    files: DiskModelFiles
+    runner: SandboxedModelRunner
+    signer: FileSigner
+    computing: ComputeQueue
+    estimating: ComputeQueue
+
+
+def build_adapters(settings: Settings) -> Adapters:
+    """Construct the adapters and queues of one process; nothing is opened yet."""
+    clock = SystemClock()
+    binance = build_binance(settings, clock)
+    store, ledger, job_store = build_stores(settings)
+    return Adapters(
+        clock=clock,
+        binance=binance,
+        sources={
+            "binance": binance,
+            SIMULATED: SimulatedSource(clock=clock),
+        },
+        datasets=build_datasets(settings, clock),
+        store=store,
+        ledger=ledger,
+        job_store=job_store,
+        files=DiskModelFiles(
+            settings.storage_dir,
+            max_bytes=settings.max_upload_bytes,
+            max_models_per_user=settings.max_models_per_user,
+        ),
+        runner=SandboxedModelRunner(
+            mode=settings.model_sandbox,
+            max_children=settings.model_processes or None,
+            deadline_s=settings.model_timeout_s,
+            memory_bytes=settings.model_memory_mb * 1024 * 1024,
+            storage=settings.storage_dir / TEMPORARY_FOLDER,
+        ),
+        signer=FileSigner(settings.storage_dir / KEYS_FOLDER),
+        computing=ComputeQueue(
+            threads=settings.compute_threads,
+            max_waiting=settings.max_waiting_backtests,
+            max_wait_s=settings.request_timeout_s,
+        ),
+        estimating=ComputeQueue(
+            threads=1,
+            max_waiting=settings.max_waiting_backtests,
+            max_wait_s=settings.request_timeout_s,
+            slots=1,
+            work="estimate",
+        ),
+    )
+
+
+def build_binance(settings: Settings, clock: Clock) -> CachedSource:
+    """Return the exchange as a source, behind the bar cache that all workers share."""
+    folder = settings.storage_dir / BARS_FOLDER
+    remote = BinanceSource(
+        base_urls=[str(url) for url in (settings.binance_api_url, settings.binance_fallback_url) if url],
+        timeout_s=settings.binance_timeout_s,
+        deadline_s=settings.binance_deadline_s,
+        weight_per_minute=settings.binance_weight_per_minute,
+        clock=clock,
+        shared_ban=ExchangeBan(folder / "rate-limit"),
+    )
+    archive = None
+    if settings.binance_archive_url is not None:
+        archive = BinanceArchive(
+            base_url=str(settings.binance_archive_url),
+            folder=folder / ".incoming",
+            timeout_s=settings.binance_timeout_s,
+        )
+    store = BarStore(folder, max_bytes=settings.market_cache_bytes)
+    return CachedSource(remote, store=store, archive=archive, clock=clock)
+
+
+def build_datasets(settings: Settings, clock: Clock) -> DatasetStore:
+    """Return the store of users' datasets, under the storage folder."""
+    folder = settings.storage_dir / DATASETS_FOLDER
+    return DiskDatasets(
+        folder,
+        reader=BarFileReader(max_rows=settings.max_bars, timeout_s=settings.request_timeout_s, folder=folder),
+        clock=clock,
+        max_bytes=settings.max_upload_bytes,
+        max_datasets_per_user=settings.max_datasets_per_user,
+    )

@@ -1,0 +1,45 @@
+"""Construct the stores of results, trials and jobs: in MongoDB if the settings name one, else in SQLite."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from src.domain.runs import ResultQuota
+from src.ports.jobs import JobStore
+from src.ports.stores import ResultStore, TrialLedger
+from src.settings import Settings
+from src.stores.sqlite import SqliteStore
+from src.stores.sqlite_database import SqliteDatabase
+from src.stores.sqlite_jobs import SqliteJobs
+from src.stores.sqlite_ledger import SqliteTrialLedger
+
+RESULTS_FILE: Final = ".results/backtests.sqlite3"
+"""Inside the storage folder; no user's folder begins with a dot."""
+
+RESERVE_BYTES: Final = 8 * 1024 * 1024
+"""Deleting a result of 3 million bars writes less than a mebibyte; returning its pages to the disk, two at a time."""
+
+
+def build_stores(settings: Settings) -> tuple[ResultStore, TrialLedger, JobStore]:
+    """Return the stores of results, trials and jobs; all share a connection, which the result store closes."""
+    quota = ResultQuota(max_results=settings.max_results_per_user, max_bytes=settings.max_result_bytes_per_user)
+    if settings.mongodb_uri is not None:
+        from src.stores.mongo import MongoStore  # noqa: PLC0415  (takes 1/8 s; only its users need it)
+        from src.stores.mongo_connection import MongoDatabase  # noqa: PLC0415
+        from src.stores.mongo_jobs import MongoJobs  # noqa: PLC0415
+        from src.stores.mongo_ledger import MongoTrialLedger  # noqa: PLC0415
+
+        mongo = MongoDatabase(settings.mongodb_uri.get_secret_value(), settings.mongodb_database)
+        return MongoStore(mongo, quota=quota), MongoTrialLedger(mongo), MongoJobs(mongo)
+    sqlite = SqliteDatabase(settings.storage_dir / RESULTS_FILE, reserve_bytes=RESERVE_BYTES)
+    return SqliteStore(sqlite, quota=quota), SqliteTrialLedger(sqlite), SqliteJobs(sqlite)
+
+
+def build_ledger_reader(settings: Settings) -> tuple[TrialLedger, Callable[[], Awaitable[None]]]:
+    """Return the ledger of trials for reading beside a running service, and what closes it."""
+    if settings.mongodb_uri is not None:
+        store, ledger, _ = build_stores(settings)
+        return ledger, store.close
+    sqlite = SqliteDatabase(settings.storage_dir / RESULTS_FILE, reader_count=1, is_read_only=True)
+    return SqliteTrialLedger(sqlite), sqlite.close
