@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +34,15 @@ class HeatMap:
     x: Floats
     y: Floats
     cells: Floats
+    counts: Numbers
+    best_rows: Numbers
+    can_be_best: NDArray[np.bool_]
+
+
+class _Cells(NamedTuple):
+    """What `HeatMap` says of each cell, all cells in one row."""
+
+    values: Floats
     counts: Numbers
     best_rows: Numbers
     can_be_best: NDArray[np.bool_]
@@ -77,29 +86,35 @@ def heat_map(
             "{field} and {@y} have {count:,} cells. Maximum: {most:,}. Name others, or read the rows.",
             field="x", count=x_axis.size * y_axis.size, most=MAX_CELLS,
         )  # fmt: skip
-    own = column_of(figures, metric)
+    cell_of = y_places * x_axis.size + x_places
+    found = _fill_cells(column_of(figures, metric), cell_of, x_axis.size * y_axis.size, reduce, standing)
+    shape = (y_axis.size, x_axis.size)
+    return HeatMap(
+        x=x_axis,
+        y=y_axis,
+        cells=found.values.reshape(shape),
+        counts=found.counts.reshape(shape),
+        best_rows=found.best_rows.reshape(shape),
+        can_be_best=found.can_be_best.reshape(shape),
+    )
+
+
+def _fill_cells(own: Floats, cell_of: Numbers, count: int, reduce: Reduce, standing: Standing) -> _Cells:
+    """Reduce the metric `own` of each row over the rows of each cell; `cell_of` is the cell of each row."""
     known = np.flatnonzero(~np.isnan(own))
-    cell_of = (y_places * x_axis.size + x_places)[known]
-    counts = np.bincount(cell_of, minlength=x_axis.size * y_axis.size)
-    cells, best_rows = np.full(counts.size, np.nan), np.full(counts.size, -1)
-    can_be_best = np.zeros(counts.size, np.bool_)
+    cell_of = cell_of[known]
+    counts = np.bincount(cell_of, minlength=count)
+    values, best_rows = np.full(count, np.nan), np.full(count, -1)
+    can_be_best = np.zeros(count, np.bool_)
     filled = np.flatnonzero(counts)
     firsts = (np.cumsum(counts) - counts)[filled]
     best = known[np.lexsort((standing.places[known], cell_of))][firsts]
     best_rows[filled], can_be_best[filled] = best, standing.can_be_best[best]
     if reduce is Reduce.BEST:
-        cells[filled] = own[best]
+        values[filled] = own[best]
     else:
-        cells[filled] = _average(own[known][np.lexsort((own[known], cell_of))], firsts, counts[filled], reduce)
-    shape = (y_axis.size, x_axis.size)
-    return HeatMap(
-        x=x_axis,
-        y=y_axis,
-        cells=cells.reshape(shape),
-        counts=counts.reshape(shape),
-        best_rows=best_rows.reshape(shape),
-        can_be_best=can_be_best.reshape(shape),
-    )
+        values[filled] = _average(own[known][np.lexsort((own[known], cell_of))], firsts, counts[filled], reduce)
+    return _Cells(values, counts, best_rows, can_be_best)
 
 
 def _average(sorted_values: Floats, firsts: Numbers, counts: Numbers, reduce: Reduce) -> Floats:
