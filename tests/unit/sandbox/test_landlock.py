@@ -45,7 +45,7 @@ def test_child_cannot_list_folders(lab: Laboratory) -> None:
 
 def test_project_is_closed_except_its_code(lab: Laboratory) -> None:
     assert "stopped by PermissionError" in lab.run(reading(ROOT / "pyproject.toml"))
-    assert "got" in lab.run(reading(ROOT / "src" / "ports.py"))
+    assert "got" in lab.run(reading(ROOT / "src" / "ports" / "market.py"))
 
 
 def test_child_can_import_libraries_late(lab: Laboratory) -> None:
