@@ -27,7 +27,7 @@ def find_markets(store: BarStore, interval: Interval, start_ms: int, end_ms: int
 
 
 def read_market(store: BarStore, market: CachedMarket) -> Bars | None:
-    """Return the bars of a range; None if there are none any more. Raises StoreUnavailable."""
+    """Return the bars of a range; None if they are no longer stored. Raises StoreUnavailable."""
     series = store.series(market.symbol, market.interval)
     coverage = series.coverage()
     if within(coverage.settled, market.start, market.stop) != ((market.start, market.stop),):

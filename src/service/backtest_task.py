@@ -15,14 +15,14 @@ from src.service.job_attempts import run_once
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BacktestTask:
-    """The `JobTask` of backtests, whose time limit is that of `backtests`."""
+    """The `JobTask` of backtests; `backtests` sets the time limit of a run."""
 
     kind: ClassVar = JobKind.BACKTEST
 
     backtests: BacktestService
 
     async def run(self, handle: JobHandle) -> JobOutcome:
-        """Run it and store its result; a second attempt finds that there. Raises any ServiceError."""
+        """Run it and store its result; a second attempt finds the stored result. Raises any ServiceError."""
         request = handle.request
         if not isinstance(request, BacktestRequest):
             raise TypeError(f"{type(request).__name__} is not a backtest")

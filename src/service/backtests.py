@@ -110,9 +110,10 @@ class BacktestService:
         model_file
             The model that came with the request; None if `request.strategy` names a stored one, or needs none.
         judged_among
-            The trials of another run, to judge this one alike; None counts it in its user's ledger.
+            The trials that another run was judged among, to judge this one in the same way; None counts this run in its
+        user's ledger.
         choice
-            What a sweep found out about the choice of this run; None outside of one.
+            What a sweep found about choosing this run from its rows; None outside of a sweep.
         result_id
             The id of the result, so that a job that runs twice stores one; None makes a new id.
 
@@ -130,7 +131,7 @@ class BacktestService:
     async def prepare(
         self, request: BacktestRequest, *, warm_up_bars: int
     ) -> tuple[BacktestRequest, MarketSeries, Predictions | None]:
-        """Return what many runs of a request share: itself with its stored model, bars with their history, predictions.
+        """Return what many runs of a request share: the completed request, bars with their history, and predictions.
 
         Raises what `run` raises.
         """
@@ -141,7 +142,7 @@ class BacktestService:
         return request, series, None if prediction is None else prediction.predictions
 
     async def check_known(self, request: BacktestRequest) -> None:
-        """Raise ModelNotFound or SourceNotFound if a request names a stored model or a dataset that there is not."""
+        """Raise ModelNotFound or SourceNotFound if a request names a model or a dataset that is not stored."""
         await self._complete(request, None)
         await self.sources.find(request.market.source, user_id=request.user_id)
 
@@ -156,7 +157,7 @@ class BacktestService:
     async def _complete_model(
         self, request: BacktestRequest, model_file: ModelFile | None
     ) -> tuple[BacktestRequest, ModelFile | None]:
-        """Return the request with what is known of its model's file, and that file; a stored one is looked up."""
+        """Return the request with the hash and training window of its model file, and that file, found if stored."""
         model = request.strategy.model
         if model is None:
             return request, model_file
@@ -269,13 +270,13 @@ class BacktestService:
             seed=_seed_of(prediction.model_file),
             history=series.history,
         )
-        # What remains is for judging and storing, so that a slow audit does not cost the run its result.
+        # The reserve is for judging and storing, so that a slow audit does not cost the run its result.
         return await audit_leaks(audited, self.computing, deadline_s=deadline_s - AUDIT_RESERVE * self.timeout_s)
 
     async def _examine(
         self, request: BacktestRequest, series: MarketSeries, parts: RunParts, judged_among: LedgerSnapshot | None
     ) -> tuple[ExaminedRun, LedgerSnapshot]:
-        """Examine a run, and count it in its user's ledger meanwhile, unless it is judged among other trials."""
+        """Examine a run and meanwhile count it in its user's ledger, unless it is judged among given trials."""
 
         async def count() -> LedgerSnapshot:
             if judged_among is not None:
@@ -346,7 +347,7 @@ class BacktestService:
 
 
 def _complete(model: ModelChoice, file: ModelFile) -> ModelChoice:
-    """Return the parameters with what is known of the file: its hash, and the training window of its upload."""
+    """Return the parameters with the hash of the file, and with the training window that was uploaded with it."""
     return replace(model, sha256=file.sha256, training=model.training.completed_by(file.training))
 
 

@@ -82,6 +82,6 @@ class ComputeQueue:
         return await asyncio.get_running_loop().run_in_executor(self._executor, function, *arguments)
 
     async def close(self) -> None:
-        """Start no more functions; those that run continue to their end."""
+        """Start no more functions; running ones continue to their end."""
         self._queue.close()
         self._executor.shutdown(wait=False, cancel_futures=True)

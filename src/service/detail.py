@@ -1,4 +1,4 @@
-"""Fetch the finer bars that a run needs inside its bars, and no others."""
+"""Fetch only those finer bars that a run needs inside its bars."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ async def fetch_with_detail(
     """Return the bars with the finer bars inside those in which the run's orders or positions may do something.
 
     The run is repeated until it asks for no further day: what minutes settle changes what it holds later. Days are
-    fetched whole, so that runs of nearby settings share them. Days that the source does not have stay without.
+    fetched whole, so that runs of nearby settings share them. Days that the source lacks have no finer bars.
 
     Raises InvalidInput if that would be more than `MAX_DETAIL_BARS`, or the source has no bars of that length; and what
     `source.fetch` raises.
@@ -110,5 +110,5 @@ async def _fetch_days(source: BarSource, market: MarketRequest, finer: Interval,
     except InvalidInput as error:
         if error.field == "interval":
             raise InvalidInput("{field}: {why}", field="detailInterval", why=error.text) from error
-        # The request is that of the run at other times, so only the bars can be missing.
+        # Only the times differ from the run's own request, so only the bars can be missing.
         return None

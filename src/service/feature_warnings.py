@@ -16,7 +16,7 @@ _UNFIT: Final = "the prices are too far apart"
 
 
 class _Missing(NamedTuple):
-    """A missing column: the bars without it, those of them with enough bars before, and the bars that it needs."""
+    """A missing column: the bars without it, how many of them have enough bars before, and how many bars it needs."""
 
     name: str
     bars: int

@@ -32,7 +32,7 @@ async def read_funding(sources: SourceCatalogue, request: BacktestRequest) -> Ba
 async def read_funding_again(sources: SourceCatalogue, result: BacktestResult) -> BacktestResult:
     """Return a stored result whose request has the rates that it had.
 
-    Raises Conflict if they are not the same any more, and what `read_funding` raises.
+    Raises Conflict if they have changed, and what `read_funding` raises.
     """
     request = await read_funding(sources, result.request)
     rates = request.rules.funding.rates

@@ -29,7 +29,7 @@ async def _fetch_before(source: BarSource, market: MarketRequest, first_ms: int,
         try:
             found = await source.fetch(before)
         except InvalidInput:
-            # The request is that of the range with another end, so only the bars can be missing.
+            # Only the end differs from the request of the range, so only the bars can be missing.
             return None
         count = len(found.bars)
         # Invalid rows count in a limit.

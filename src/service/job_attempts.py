@@ -1,4 +1,4 @@
-"""Give all attempts of a job the bars of its first one, and one result to what several of them may run."""
+"""Give all attempts of a job the bars of the first attempt, and store one result even if several attempts run it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PART: Final = "bars"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _PinnedBars:
-    """The bars of a job: their range, the fingerprint of all, and what the source said of them at first."""
+    """The bars of a job: their range, their fingerprint, and the warnings that the source gave at first."""
 
     first_ms: int
     last_ms: int
@@ -64,9 +64,9 @@ async def prepare_pinned(
 async def run_once(
     backtests: BacktestService, request: BacktestRequest, result_id: str, *, choice: SweepChoice | None = None
 ) -> None:
-    """Run a backtest and store its result under this id, unless that is stored: by an attempt that was killed then.
+    """Run a backtest and store its result under this id, unless an attempt that was killed later has stored it.
 
-    `choice` is what a sweep found out about the choice of this run; its verdict reads it. Raises what
+    `choice` is what a sweep found about choosing this run; the verdict reads it. Raises what
     `BacktestService.run` raises.
     """
     if await is_stored(backtests.store, result_id):
@@ -84,7 +84,7 @@ async def pin_request(
 ) -> BacktestRequest:
     """Return the request with the range of the bars that a job had.
 
-    Raises Conflict if the source has other bars there now, or the job does not say which it had.
+    Raises Conflict if the source has other bars there now, or the job did not record its bars.
     """
     if PART not in parts:
         raise Conflict("Job {id!r} does not say which bars it had. Start it again.", id=job_id)
@@ -99,7 +99,7 @@ async def pin_request(
 
 
 def _fingerprint(request: BacktestRequest, series: MarketSeries) -> str:
-    """Return that of the bars, and of the rates of a funding history if the request has one."""
+    """Return the fingerprint of the bars and, if the request has a funding history, of its rates."""
     funding = request.rules.funding.fingerprint
     return series.fingerprint() if funding is None else f"{series.fingerprint()} {funding}"
 

@@ -1,4 +1,4 @@
-"""Say what jobs are about: read off their requests, which never change, so that stored jobs need no column of it."""
+"""Describe the subjects of jobs, read from their requests: these never change, so the stores need no column for it."""
 
 from __future__ import annotations
 

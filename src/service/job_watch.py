@@ -1,4 +1,4 @@
-"""Follow jobs while they run, in this process or another one: one poll of the store for all that are watched."""
+"""Follow jobs that run in this process or another one, by one poll of the store for all watched jobs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from src.ports.jobs import JobStore
 
 POLL_S: Final = 0.5
 MIN_PAUSE_S: Final = 0.05
-"""Between two polls: a job of short chunks changes more often."""
+"""Pause between two polls; a job with short chunks changes more often."""
 
 logger = logging.getLogger(__name__)
 

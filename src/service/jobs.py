@@ -47,7 +47,7 @@ class JobService:
     async def submit(self, request: JobRequest, *, idempotency_key: str | None = None) -> Job:
         """Queue a request and return its job; an earlier one of the user if key and request are the same.
 
-        Raises InvalidInput if the key is not one; Conflict if it came with another request before; Busy if the user
+        Raises InvalidInput if the key is invalid; Conflict if it came with another request before; Busy if the user
         has too many jobs that have not ended.
         """
         key = None
@@ -73,7 +73,7 @@ class JobService:
         return await self._subjects.read(job_id)
 
     async def read_request(self, job_id: str) -> JobRequest:
-        """Return what was asked for; raises JobNotFound, UnreadableResult."""
+        """Return the request of a job; raises JobNotFound, UnreadableResult."""
         return await self._store.read_request(job_id)
 
     async def read_conclusion(self, job_id: str) -> JobConclusion | None:
@@ -85,7 +85,7 @@ class JobService:
         return self._store.chunks(job_id)
 
     async def parts(self, job_id: str) -> Mapping[str, bytes]:
-        """Return what attempts of a job have finished besides its chunks, by name."""
+        """Return the parts of a job, which its attempts finished besides the chunks, by name."""
         return await self._store.parts(job_id)
 
     async def list(
@@ -113,7 +113,7 @@ class JobService:
         return job
 
     async def resume(self, job_id: str, *, user_id: str) -> Job:
-        """Queue a cancelled, failed or interrupted job again; it is continued where it ended.
+        """Queue a cancelled, failed or interrupted job again; it continues where it stopped.
 
         Raises JobNotFound if there is none, or it belongs to another user; Conflict in any other state; Busy as
         `submit` does.
@@ -124,7 +124,7 @@ class JobService:
         return job
 
     async def delete(self, job_id: str, *, user_id: str) -> None:
-        """Delete a job with what was computed, even if it cannot be read.
+        """Delete a job and all that it computed, even if it cannot be read.
 
         Raises JobNotFound if there is none, or it belongs to another user; Conflict if a process works on it.
         """

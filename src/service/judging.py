@@ -28,7 +28,7 @@ from src.ports.computing import Engine
 from src.service.pipeline import Computation, Outcome, compute_outcome
 
 OUT_OF_SAMPLE: Final = "Out of sample"
-"""What sentences about the part after the training window begin with."""
+"""How sentences about the part after the training window begin."""
 
 MIN_COUNTED_BARS: Final = 30
 """Bars after the training window from which they are the trial. The t of fewer returns says hardly anything, and the
@@ -37,7 +37,7 @@ ledger would count them in finer slots than days, apart from all runs that they 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class RunParts:
-    """What is judged of a backtest, and what it adds to the ledger of its user.
+    """The parts of a backtest that are judged, and the entry that it adds to its user's ledger.
 
     `out_of_sample` is the run on the bars after the training window; None if none was declared or no bars are left.
     `in_sample` are the metrics up to the window's end; None without a window in these bars.
@@ -92,7 +92,7 @@ def split_run(
     engines: Mapping[EngineName, Engine],
     bars_fingerprint: str,
 ) -> RunParts:
-    """Return what is judged of a run: itself, and its part after the training window if one was declared."""
+    """Return the parts that are judged: the whole run, and the part after the training window if one was declared."""
     bars = series.bars
     differing = None if computed.cross_check is None else len(computed.cross_check.differences)
     whole = _to_judge(request, series, bars, computed.outcome, differing_fills=differing)
@@ -137,7 +137,7 @@ def conclude(
 ) -> Judged:
     """Judge an examined run and its part after the training window among the trials of a ledger.
 
-    `choice` is of both: a sweep chose on all bars.
+    `choice` applies to both: a sweep chose on all bars.
     """
     parts, after = examined.parts, examined.out_of_sample
     training = parts.training
@@ -158,7 +158,7 @@ def conclude(
 def verdict_sentences(judged: Judged) -> tuple[str, ...]:
     """Return the sentences of both verdicts, first those of the part after the training window, which say so.
 
-    A note that both parts have is said once, for the whole.
+    A note on both parts appears once, for the whole.
     """
     whole, after = judged.judgement.verdict.reasons, judged.out_of_sample
     own = () if after is None or after.judgement is None else after.judgement.verdict.reasons
@@ -170,7 +170,7 @@ def verdict_sentences(judged: Judged) -> tuple[str, ...]:
 
 
 def take_snapshot(update: LedgerUpdate) -> LedgerSnapshot:
-    """Return what a result keeps of its user's ledger: enough to deflate it again alike."""
+    """Return what a result keeps of its user's ledger: enough to deflate it again in the same way."""
     before, after = update.before, update.after
     return LedgerSnapshot(
         total=after.total.statistics,
@@ -186,7 +186,7 @@ def take_snapshot(update: LedgerUpdate) -> LedgerSnapshot:
 def count_runs(state: TrialLedgerState) -> int:
     """Return how many runs a ledger has counted, those that did not move too: as many as `run.py ledger` says.
 
-    Versions that kept no links did not store that number; it is then that of the runs that moved.
+    Versions that kept no links did not store that number; then the runs that moved are counted.
     """
     return max(state.runs, state.total.trials)
 
@@ -194,7 +194,7 @@ def count_runs(state: TrialLedgerState) -> int:
 def ledger_market(symbol: str, origin: str) -> str:
     """Return the market of a ledger: trials on another source's bars, or on simulated ones, are counted apart.
 
-    Bars that were made from finer ones of the source count as the source's: which they are depends on the cache.
+    Bars that were made from finer ones of the source count as the source's: which bars are made so is up to the cache.
     """
     return f"{symbol} ({source_of(origin)})"
 
@@ -249,7 +249,7 @@ def compute_part(
 def part_of(
     request: BacktestRequest, series: MarketSeries, predictions: Predictions | None, start: int, stop: int
 ) -> RunInputs:
-    """Return what a run of some of the bars reads."""
+    """Return the inputs of a run of some of the bars."""
     part = (
         None
         if predictions is None
@@ -261,7 +261,7 @@ def part_of(
 
 
 def runs_of(request: BacktestRequest, series: MarketSeries, predictions: Predictions | None) -> list[RunInputs]:
-    """Return what each run reads that a result shows: the whole, and the parts in and after the training window."""
+    """Return the inputs of each run that a result shows: the whole, and the parts in and after the training window."""
     bars = series.bars
     found = [RunInputs(bars=bars, predictions=predictions, history=series.history)]
     training = find_training_overlap(request, bars)
@@ -343,7 +343,7 @@ def sweep_keys(
     rules: TradingRules | Sequence[TradingRules],
     lowest_growth: Sequence[float],
 ) -> tuple[str, ...]:
-    """Return the keys of the rows of a sweep: each is the one that its run alone would have.
+    """Return the keys of the rows of a sweep: each is the key that the row would have as a run of its own.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Check stored results further, when asked: what would cost too much for every run."""
+"""Check stored results further on request, in ways that would cost too much for every run."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class SettlingEngine(Protocol):
 class LaterChecks:
     """Further checks of stored results; the last ones are kept in memory, as a stored result never changes.
 
-    A check that cannot be made says why in place of its report. Each raises ResultNotFound, and TimedOut after
+    A check that cannot be made returns the reason instead of a report. Each raises ResultNotFound, and TimedOut after
     `timeout_s`; those that need the bars raise any ServiceError of their source, and Conflict if the bars have changed
     since.
     """

@@ -51,7 +51,7 @@ PredictOrder = Callable[[Rows], Awaitable[Predictions]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeakAudit:
-    """What was found about the rows, None if nothing was; and the questions that could not be asked."""
+    """The finding about the rows, None if there is none, and the questions that could not be asked."""
 
     rows: RowAudit | None = None
     not_checked: tuple[NotChecked, ...] = ()
@@ -73,7 +73,7 @@ class AuditedModel:
 
 
 async def audit_leaks(model: AuditedModel, computing: ComputeQueue, *, deadline_s: float) -> LeakAudit:
-    """Audit a model; a question that it fails to answer until `deadline_s` (the event loop's time) is not checked."""
+    """Audit a model; a question that it fails to answer before `deadline_s` (the event loop's time) is not checked."""
     predictions = model.predictions
     if predictions.among_others is None:
         why = predictions.audit_failure or "The model's rows were predicted once only."
@@ -102,8 +102,8 @@ async def audit_leaks(model: AuditedModel, computing: ComputeQueue, *, deadline_
 class _Tries:
     """Predictions of the first bars without the later ones, or with others in their place.
 
-    `at_differing` are the lengths of those that end at rows which differed. `failed` are the tries that gave none, and
-    `failure` is why the last of them did not.
+    `at_differing` are the lengths of those that end at rows that differed. `failed` are the attempts without
+    predictions, and `failure` is why the last of them failed.
     """
 
     at_differing: frozenset[int]

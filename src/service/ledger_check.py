@@ -100,13 +100,13 @@ class _Walk:
         return LedgerFinding(runs=runs, unlinked_runs=before, fault=fault, head_after=head_after), state
 
     async def _read_after(self, last: ChainLink | None, *, is_checking: bool) -> list[ChainLink]:
-        """Return the next links; while no fault is found, those of the last one's number come again to show doubles."""
+        """Return the next links; while no fault is found, those with the last number again, to find duplicates."""
         after = LOWEST_NUMBER if last is None else last.number - is_checking
         page = await self._ledger.links(user_id=self._user_id, symbol=self._symbol, after=after, limit=PAGE_LINKS)
         return [link for link in page if link != last]
 
     async def _compare_later(self, check: ChainCheck, link: ChainLink) -> None:
-        """Compare a link that is over the runs of the state; a trial that was counted meanwhile has one too."""
+        """Compare a link that is over the runs of the state; a trial that was counted meanwhile has such a link too."""
         if _is_over(link, (await self.read_state()).runs):
             check.add(link)
 

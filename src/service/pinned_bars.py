@@ -35,8 +35,8 @@ async def fetch_pinned_bars(
 async def fetch_pinned_rows(sources: SourceCatalogue, result: BacktestResult, rows: slice) -> Bars:
     """Return the bars of some rows of a result, at least one, without fetching the others.
 
-    Raises Conflict if their times or closes are not those that the result had (it stores no more of them), and any
-    ServiceError of the source.
+    Raises Conflict if their times or closes are not those that the result had (a result stores nothing else
+    of its bars), and any ServiceError of the source.
     """
     market, time_ms = pin_market(result), result.time_ms[rows]
     first_ms, last_ms = int(time_ms[0]), int(time_ms[-1])

@@ -83,7 +83,7 @@ def compute_outcome(
     *,
     history: Bars | None = None,
 ) -> Outcome:
-    """Compute what a request does on these bars, whichever of its bars they are."""
+    """Compute a request on these bars, which may be only some of the request's own."""
     stopwatch = stopwatch or Stopwatch()
     with stopwatch.step("signals"):
         signals = decide(request, bars, predictions, history)
@@ -126,7 +126,7 @@ def decide(
 def _describe_detail(
     request: BacktestRequest, bars: Bars, signals: Signals, simulation: Simulation, engine: Engine
 ) -> Detail | None:
-    """Return what the finer bars settled, beside the run without them; None if no detail was asked for."""
+    """Return what the finer bars settled, compared with the run without them; None if no detail was requested."""
     finer = request.rules.detail
     if finer is None:
         return None
@@ -147,7 +147,7 @@ cent (0.1 for 0.1 %)."""
 
 
 def simulation_warnings(request: BacktestRequest, simulation: Simulation) -> tuple[str, ...]:
-    """Return the warnings about a simulation that are no reason of its verdict."""
+    """Return the warnings about a simulation that are not among the reasons of its verdict."""
     found = [*simulation.warnings, *_cost_warnings(request.rules)]
     if simulation.is_liquidated:
         found.append("Equity reached zero: the position was liquidated and trading stopped there.")

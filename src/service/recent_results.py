@@ -23,7 +23,7 @@ IDLE_S: Final = 60.0
 class RecentResults:
     """Results by id, at most `max_bytes` together, each for `idle_s` after it was last read.
 
-    A result never changes, and an id is given once. Whether it still exists is asked each time.
+    A result never changes, and an id is given once. Each read checks that it still exists.
     """
 
     max_bytes: int = MAX_BYTES
@@ -39,7 +39,7 @@ class RecentResults:
         read: Callable[[], Coroutine[Any, Any, BacktestResult]],
         check_exists: Callable[[], Awaitable[object]],
     ) -> BacktestResult:
-        """Return a result: one that is kept if `check_exists` raises nothing, else what `read` returns.
+        """Return a result: the kept one if `check_exists` raises nothing, else the one that `read` returns.
 
         Simultaneous callers share one read.
         """
@@ -59,7 +59,7 @@ class RecentResults:
         return result
 
     def forget(self, result_id: str) -> None:
-        """Keep a result no longer."""
+        """Stop keeping a result."""
         if result_id in self._kept:
             self._kept.pop(result_id)[1].cancel()
 

@@ -1,4 +1,4 @@
-"""Delete stored results and jobs that are older than the operator keeps them."""
+"""Delete stored results and jobs once they are older than the operator wants to keep."""
 
 from __future__ import annotations
 

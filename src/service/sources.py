@@ -16,8 +16,8 @@ class SourceCatalogue:
     """Finds the source that a request names.
 
     `sources`, by name, are open to all users; the first one is the default. `datasets` are the users' uploads, if the
-    service allows them; a dataset cannot have the name of one of `sources`. `cached` names what is stored already of
-    those sources that have a bar cache.
+    service allows them; a dataset cannot have the name of one of `sources`. `cached` holds the stored markets
+    of those sources that have a bar cache.
     """
 
     sources: Mapping[str, BarSource]
@@ -33,7 +33,7 @@ class SourceCatalogue:
         return tuple(self.sources)
 
     def find_cached(self, name: str | None) -> CachedMarkets | None:
-        """Return what is stored of the source of that name, or of the default one for None; None without a cache."""
+        """Return the stored markets of the source of that name, the default one for None; None without a cache."""
         return self.cached.get(next(iter(self.sources), "") if name is None else name)
 
     async def find(self, name: str | None, *, user_id: str | None) -> BarSource:

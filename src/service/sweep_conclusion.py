@@ -1,7 +1,7 @@
 """Conclude a sweep whose rows are computed: test what the choice is worth, then run and store the best of them.
 
-What is finished is a part of the job at once: a best row whose result is stored, and each of the two long tests. An
-attempt after a crash goes on with what is missing.
+Each finished step is stored at once as a part of the job: a best row with its result, and each of the two tests. An
+attempt after a crash continues with the missing ones.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from src.sweeps.space import build_space
 from src.sweeps.stability import parameter_stability
 
 SHOW_S: Final = 1.0
-"""Between two looks at how far the test against buying and holding is."""
+"""Pause between two progress reports of the test against buying and holding."""
 OVERFITTING_PART: Final = "overfitting"
 SUPERIORITY_PART: Final = "superiority"
 
@@ -61,7 +61,7 @@ class SweepFinish:
     ledger: TrialLedger
 
     async def conclude(self) -> SweepConclusion:
-        """Do what no earlier attempt has finished, and return what all of it says; raises any ServiceError."""
+        """Finish what earlier attempts have not, and return the whole conclusion; raises any ServiceError."""
         request, handle = self.request, self.handle
         rows = [from_bytes(content) async for content in handle.chunks()]
         table = await handle.compute(build_table, rows, len(request.parameters))
@@ -98,7 +98,7 @@ class SweepFinish:
     ) -> tuple[KeptRow, ...]:
         """Run the best rows by the ordinary pipeline and store their results, the best one last.
 
-        If the user's quota is less than all of them, the results that leave are those of the worst.
+        If the user's quota does not hold all of them, the worst ones are dropped.
         """
         best = [self._describe(table, place) for place in places]
         for done, kept in enumerate(reversed(best)):
@@ -162,7 +162,7 @@ class Stopped(Exception):
 
 
 class MarketTest:
-    """The test of some rows against buying and holding, in a thread: how far it is, and a way to stop it."""
+    """The test of some rows against buying and holding, in a thread, with its progress and a way to stop it."""
 
     def __init__(self, inputs: SweepInputs, values: NDArray[np.float64]) -> None:
         self._inputs = inputs
@@ -172,7 +172,7 @@ class MarketTest:
 
     @property
     def stage(self) -> JobStage:
-        """How far it is: each row is run twice, as `superiority_of` says."""
+        """The progress of the test: each row is run twice (see `superiority_of`)."""
         total = 2 * len(self._values)
         return JobStage(name=StageName.SUPERIORITY, done=min(self.done, total), total=total)
 
@@ -220,7 +220,7 @@ def choose_best(table: SweepTable, ranked: NDArray[np.int64], most: int) -> Sequ
 
 
 def choose_tested(ranked: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
-    """Return the places of the rows that are tested, of those that can be the best, which come best first.
+    """Return the places of the rows to test, from those that can be the best; `ranked` has the best first.
 
     They are all of them, or the best half and a sample of the others.
     """
@@ -248,7 +248,7 @@ def warn_of_failed(table: SweepTable, inputs: SweepInputs) -> tuple[str, ...]:
 def _overfitting_of(
     rows: Sequence[SweepRows], eligible: NDArray[np.int64], bars: int, objective: Objective
 ) -> SweepOverfitting | None:
-    """Return how much the choice among the rows of these numbers is overfitted, of those that have sums."""
+    """Return how much the choice among the rows of these numbers is overfitted; rows without sums are left out."""
     sums = np.concatenate([part.block_sums for part in rows])
     squares = np.concatenate([part.block_squares for part in rows])
     kept = np.isin(np.concatenate([part.blocks_of for part in rows]), eligible)
@@ -273,7 +273,7 @@ def _warn(
     tested: NDArray[np.int64],
     overfitting: SweepOverfitting | None,
 ) -> Iterator[str]:
-    """Yield what is to be known about the sweep itself; what is to be known about a result stands with it."""
+    """Yield the warnings about the sweep itself; each result has its own."""
     request = sweep.request
     yield from sweep.series.warnings
     if not len(ranked):

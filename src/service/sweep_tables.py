@@ -20,12 +20,12 @@ from src.sweeps.space import build_space
 Floats = NDArray[np.float64]
 
 RANK = "rank"
-"""What sorts rows by the objective, those that can be the best first."""
+"""The sort key that puts the best rows first and leaves out those that cannot be the best."""
 ROW = "row"
 
 
 def column_name(parameter: str) -> str:
-    """Return the name of a swept parameter's column: a rule's own number may be called as another column is."""
+    """Return the name of a swept parameter's column; a number of a rule may have the name of another column."""
     return f"parameter_{parameter}" if parameter in (RANK, ROW, *ROW_METRICS) else parameter
 
 
@@ -52,7 +52,7 @@ def read_columns(request: SweepRequest) -> tuple[SweptColumn, ...]:
 
 
 def find_name(given: str, names: Sequence[str], *, field: str) -> str:
-    """Return which of some names in snake_case a client gave, in either spelling; raises InvalidInput on `field`."""
+    """Return the name in snake_case that a client gave in either spelling; raises InvalidInput on `field`."""
     own = given if given in names else to_snake_case(given)
     if own in names:
         return own

@@ -33,7 +33,7 @@ from src.sweeps.warm_up import warm_up_bars_of
 logger = logging.getLogger(__name__)
 
 CHUNK_SECONDS: Final = 1.0
-"""What a chunk takes: a cancelled job stops after the present one, and a killed one loses no more."""
+"""Time that a chunk should take: a cancelled job stops after the present chunk, and a killed one loses only that."""
 FIRST_CHUNK: Final = 64
 MAX_CHUNK: Final = 2_000
 """Rows of a chunk: their trials are in memory at once, and one transaction of the ledger counts them."""
@@ -81,11 +81,11 @@ class _Progress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Sweep:
-    """A sweep that is under way: its request with the model that was found, and where rows are computed and counted."""
+    """A running sweep: its completed request, and where rows are computed and counted."""
 
     request: SweepRequest
     market: str
-    """That of the ledger."""
+    """The market of the ledger."""
     trials: SweepTrials
     rows: OpenSweep
     handle: JobHandle
@@ -173,7 +173,7 @@ class SweepTask:
     async def _compute(
         self, sweep: _Sweep, span: ChunkSpan, values: NDArray[np.float64], progress: _Progress
     ) -> SweepRows:
-        """Compute, count and store the rows of one chunk; what is stored is counted, and nothing twice."""
+        """Compute, count and store the rows of one chunk; every stored row is counted, and none twice."""
         started = time.monotonic()
         found = await sweep.rows.evaluate(values, first=span.first, total=progress.total)
         build = functools.partial(sweep.trials.build, total=progress.total)
@@ -192,7 +192,7 @@ def is_better(one: float, other: float, request: SweepRequest) -> bool:
 
 
 def _missing_spans(stored: Sequence[ChunkSpan], total: int, pace: _Pace) -> Iterator[ChunkSpan]:
-    """Yield what is not stored yet, in pieces as long as the pace says when they are asked for."""
+    """Yield the spans that are not stored yet; each is as long as the pace says when it is requested."""
     first = 0
     for span in (*stored, ChunkSpan(first=total, count=0)):
         while first < span.first:

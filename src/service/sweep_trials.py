@@ -1,4 +1,4 @@
-"""Count the rows of a sweep in their user's ledger of trials, each as its run alone would be counted."""
+"""Count the rows of a sweep in their user's ledger of trials, each as a run of its own would be counted."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Rows = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Counted:
-    """What some rows are in the ledger: the evaluated rows that say it, and which of them."""
+    """The evaluated rows that give the trials of some rows, and which of them do."""
 
     found: EvaluatedRows
     rows: Rows
@@ -51,7 +51,7 @@ class SweepTrials:
             self._after = Evaluator(_cut_inputs(inputs, series, len(series.bars) - after))
 
     def build(self, values: Floats, found: EvaluatedRows, *, total: int) -> Iterator[TrialBatch]:
-        """Yield the trials of rows with these values [k, p]; rows that failed are none."""
+        """Yield the trials of rows with these values [k, p]; a failed row is no trial."""
         after = None
         if self._after is not None:
             after = self._after.evaluate(values, first=found.rows.first, total=total)
@@ -99,7 +99,7 @@ class SweepTrials:
         return [parts[place] for place in variants.of_row.tolist()]
 
     def _with_own_history(self, values: Floats) -> Iterator[tuple[MarketSeries, list[int]]]:
-        """Yield rows that read as many bars before the range, and the series that their runs alone would have."""
+        """Yield the series that runs of rows would read, and those rows: they need equally many bars before it."""
         history = self._series.history
         if history is None:
             yield self._series, list(range(len(values)))

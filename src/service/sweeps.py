@@ -41,7 +41,7 @@ Conclusion = TypeVar("Conclusion", SweepConclusion, WalkForwardConclusion)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sweep:
-    """A sweep: its job, what was asked for, and what it found; None while it has not succeeded."""
+    """A sweep: its job, its request, and its conclusion, None until it has succeeded."""
 
     job: Job
     request: SweepRequest
@@ -50,7 +50,7 @@ class Sweep:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WalkForward:
-    """A walk-forward: its job, what was asked for, the folds that are done, and what it found once all are."""
+    """A walk-forward: its job, its request, the finished folds, and its conclusion, None until all are finished."""
 
     job: Job
     request: WalkForwardRequest
@@ -81,7 +81,7 @@ class SweepMap:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SweepService:
-    """The use cases of sweeps and walk-forwards; an id is that of the job.
+    """The use cases of sweeps and walk-forwards; the id of their job is their id.
 
     Rows are read in a slot of the queue that backtests use, so that few tables are in memory at the same time. What a
     sweep costs is estimated in a queue of its own: it can take many seconds, for which no backtest waits.
@@ -154,7 +154,7 @@ class SweepService:
     async def run_row(self, sweep_id: str, row: int, *, user_id: str) -> BacktestResult:
         """Return the stored result of a row; if there is none, run the row on the sweep's bars and store it.
 
-        Its verdict knows what the sweep found out about the choice, if that has ended. Raises JobNotFound if there is
+        Its verdict reads what the sweep found about the choice, if the sweep has ended. Raises JobNotFound if there is
         no such sweep, or it belongs to another user; InvalidInput if the row is not computed; Conflict if the bars have
         changed; what `BacktestService.run` raises.
         """
@@ -251,7 +251,7 @@ def _estimate_fold(sweep: SweepRequest, max_combinations: int) -> SweepEstimate:
 def _check_walk_forward(request: WalkForwardRequest) -> None:
     """Raise InvalidInput if a trading rule is swept, for TPE, or if not one fold fits into the bars that are asked for.
 
-    The tests are one run on one account, which has one set of trading rules; and TPE draws by what was found before,
+    The tests are one run on one account, which has one set of trading rules; and TPE draws by earlier rows,
     while each fold tries the same combinations.
     """
     if request.sweep.search.kind is SearchKind.TPE:

@@ -1,4 +1,4 @@
-"""Give what a tear sheet shows of a stored result: its rows, months, drawdowns, returns and costs."""
+"""Compute what a tear sheet shows of a stored result: its rows, months, drawdowns, returns and costs."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class TearSheets:
     async def series(self, result: BacktestResult, request: SeriesRequest) -> ResultSeries:
         """Return rows of a result, reduced to points if asked.
 
-        The bars of the rows are fetched again if a column needs them. If they are not to be had, such a column is None
+        The bars of the rows are fetched again if a column needs them. If they are not available, such a column is None
         and a warning says why, unless all columns but `date` need them or the request allows no nulls.
 
         Raises InvalidInput for a range with more rows than allowed; Conflict if the bars have changed since the run,
@@ -104,7 +104,7 @@ class TearSheets:
             )
 
     async def _share(self, key: tuple[str, str], compute: Callable[[], Found]) -> Found:
-        """Compute on a thread, once for all who ask at the same time: aliases of a document do."""
+        """Compute on a thread, once for all simultaneous callers, such as the aliases of a document."""
         async with self._in_time():
             found: Found = await self._runs.run(key, lambda: self.computing.run(compute))
             return found
@@ -112,7 +112,7 @@ class TearSheets:
     async def _market(
         self, result: BacktestResult, request: SeriesRequest, rows: slice
     ) -> tuple[Mapping[str, Column | None], tuple[str, ...]]:
-        """Return those columns of the rows that need the bars, and why they are missing."""
+        """Return the columns that need the bars, and warnings about those that are missing."""
         wanted = [name for name in request.names if name in _NEEDS_BARS]
         found: dict[str, Column | None] = dict.fromkeys(wanted)
         prices = [name for name in wanted if name != _HOLD]
@@ -141,7 +141,7 @@ class TearSheets:
         return await self._share(("hold", result.id), lambda: extend_hold(opening, result.close, rules, simulate))
 
     async def _fetch(self, result: BacktestResult, rows: slice) -> Bars:
-        """Return the bars of rows; if these are all, they are compared by every number with those of the run."""
+        """Return the bars of rows; if these are all rows, every number is compared with the run's bars."""
 
         async def fetch() -> Bars:
             async with self.computing.slot(result.request.user_id):

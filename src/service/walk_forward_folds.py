@@ -1,4 +1,4 @@
-"""Folds of a walk-forward as bytes, the chunks of its job: JSON."""
+"""Write and read the folds of a walk-forward as JSON, the chunks of its job."""
 
 from __future__ import annotations
 

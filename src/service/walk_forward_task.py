@@ -58,7 +58,7 @@ class _Walk:
 
 @dataclass(slots=True, kw_only=True)
 class _Pace:
-    """How far this attempt is, shown while a fold takes long: `rows` are those of one fold."""
+    """The progress of this attempt, shown while a long fold is computed; `rows` is the number of rows in a fold."""
 
     handle: JobHandle
     folds: int
@@ -123,7 +123,7 @@ class WalkForwardTask:
         backtest, series, predictions = await prepare_pinned(
             self.backtests, handle, sweep.backtest, warm_up_bars=warm_up
         )
-        # Pinned, because training windows have bars before them, as tests have.
+        # Pinned, because training windows have bars before them, as tests do.
         sweep = replace(sweep, backtest=replace(backtest, pinned_warm_up_bars=warm_up))
         build = functools.partial(build_combinations, max_combinations=self.max_combinations)
         combinations = await handle.compute(build, sweep)
@@ -233,7 +233,7 @@ class WalkForwardTask:
         return replace(base, strategy=ScheduleParams(parts=parts), market=market)
 
     async def _conclude(self, walk: _Walk, plans: Sequence[FoldBars], folds: Sequence[Fold]) -> WalkForwardConclusion:
-        """Run all tests one after another and store that as a result; a second attempt finds it there."""
+        """Run all tests as one backtest and store its result; a second attempt finds it."""
         chosen = [(plan, None if fold.row is None else fold.values) for plan, fold in zip(plans, folds, strict=True)]
         result_id = str(uuid.uuid5(uuid.UUID(walk.handle.job.id), "result"))
         await self._store_result(walk, self._schedule(walk, chosen), result_id)
@@ -249,7 +249,7 @@ class WalkForwardTask:
         )
 
     async def _store_result(self, walk: _Walk, request: BacktestRequest, result_id: str) -> None:
-        """Run all tests one after another and store that, unless an earlier attempt has."""
+        """Run all tests as one backtest and store its result, unless an earlier attempt has."""
         handle = walk.handle
         if RESULT_PART in await handle.parts():
             return
@@ -265,7 +265,7 @@ def _build_all(
 
 
 def _warn(walk: _Walk, folds: Sequence[Fold]) -> Iterator[str]:
-    """Yield what is to be known about the walk-forward itself; what is to be known about its result stands with it."""
+    """Yield the warnings about the walk-forward itself; its result has its own."""
     request = walk.request
     yield from walk.series.warnings
     flat = sum(fold.row is None for fold in folds)

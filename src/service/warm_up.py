@@ -1,4 +1,4 @@
-"""Run everything once that is compiled or imported on first use, so that the first client does not wait for it."""
+"""Run once everything that is compiled or imported on first use, so that the first client does not wait for it."""
 
 from __future__ import annotations
 
@@ -77,8 +77,8 @@ def warm_up_rules() -> None:
 def warm_up_sweeps() -> None:
     """Load what computes the rows of sweeps: each kernel once.
 
-    Blocking; a second, and half a minute of one core if the compile cache is empty. Not in `warm_up` for the reason of
-    `warm_up_rules`.
+    Blocking; a second, and half a minute of one core if the compile cache is empty. Not in `warm_up`, for the same
+    reason as `warm_up_rules`.
     """
     swept = (SweptParameter(name="fast", values=(2, 3)), SweptParameter(name="slow", values=(4, 5)))
     request = BacktestRequest(

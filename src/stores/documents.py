@@ -36,7 +36,7 @@ TABLES: Final[Mapping[str, np.dtype[np.void]]] = {"simulation.fills": FILL_DTYPE
 
 
 def _pairs(rows: int) -> NDArray[np.int64]:
-    """Return the trades of fills that alternate between entry and exit, as all did in older documents."""
+    """Return the trades of fills that alternate between entry and exit, as all fills of older documents do."""
     return np.arange(rows) // 2
 
 

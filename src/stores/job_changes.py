@@ -136,7 +136,7 @@ def _shown(made: JobProgress) -> Fields:
 
 
 def count_as_fruitful(attempt: int) -> Fields:
-    """Note that an attempt has stored something new, so that the kills before it count no more."""
+    """Note that an attempt has stored something new, so that earlier kills no longer count."""
     return {"fruitful_attempt": attempt}
 
 
@@ -178,7 +178,7 @@ def check_deletable(job: Fields) -> None:
 
 
 def key_of(given: Idempotency | None) -> Fields:
-    """Return the fields of a client's key; none without one, as a key that is stored belongs to one job only."""
+    """Return the fields of a client's key; none without a key, as a stored key belongs to one job only."""
     return {} if given is None else {"idempotency_key": given.key, "idempotency_digest": given.digest}
 
 

@@ -1,4 +1,4 @@
-"""Encode jobs, their requests and what they found for every store of jobs, and decode them with suspicion.
+"""Encode jobs, their requests and conclusions for every store of jobs, and check them when decoding.
 
 A request or a conclusion is a document of its own: compressed JSON with its kind and version, by the rules of `plain`.
 The fields of a job itself are kept apart, because they change while it runs and lists read nothing else.
@@ -108,7 +108,7 @@ def check_job_id(job_id: str) -> str:
 
 
 def required(found: Found | None, job_id: str) -> Found:
-    """Return what was found of a job; raises JobNotFound if nothing was."""
+    """Return the row of a job if one was found; raises JobNotFound otherwise."""
     if found is None:
         raise job_not_found(job_id)
     return found

@@ -1,4 +1,4 @@
-"""Read jobs and what was asked for and found, for every store: each says only how its rows and documents are read."""
+"""Read jobs, their requests and conclusions for every store, which only has to read its rows and documents."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class JobReading(ABC):
 
     @abstractmethod
     async def _read_many(self, job_ids: Sequence[str]) -> Sequence[Row]:
-        """Return the rows of those of these jobs that exist."""
+        """Return the rows of the given jobs; jobs that do not exist are left out."""
 
     @abstractmethod
     async def _read_page(

@@ -1,4 +1,4 @@
-"""Prepare the collections of results: migrate them, create the indexes, and report what no list can show."""
+"""Prepare the collections of results: migrate them, create the indexes, and report results that no list can show."""
 
 from __future__ import annotations
 

@@ -111,7 +111,7 @@ class SqliteDatabase:
         return await asyncio.to_thread(_size_on_disk, self._path)
 
     async def close(self) -> None:
-        """Finish the writes that were begun, then close the file; calling it again does nothing."""
+        """Finish the writes in progress, then close the file; calling it again does nothing."""
         self._is_closed = True
         async with self._opening:
             if not self._is_open:

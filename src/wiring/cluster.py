@@ -51,7 +51,7 @@ def build_cluster_access(settings: Settings) -> ClusterAccess | None:
 
 
 def missing_dask(error: ModuleNotFoundError) -> MissingLibrary:
-    """Return what to say if Dask cannot be imported; raises the error itself if it is about another library."""
+    """Return the error to raise if Dask cannot be imported; raises the error itself if it is about another library."""
     if error.name not in {"dask", "distributed"}:
         raise error
     return MissingLibrary(
