@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Literal
 
@@ -60,8 +61,9 @@ class RunningService:
 
         app = create_app(settings)
         services = app.state.services
-        owners = {step: getattr(step, "__self__", None) for step in services._following}
-        services._following = [step for step, owner in owners.items() if not isinstance(owner, SandboxedModelRunner)]
+        owners = {step: getattr(step, "__self__", None) for step in services.steps.following}
+        following = [step for step, owner in owners.items() if not isinstance(owner, SandboxedModelRunner)]
+        services.steps = replace(services.steps, following=following)
         self._serving = serving(app, ws="auto")
         self.url = ""
 

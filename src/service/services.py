@@ -94,14 +94,14 @@ class Services:
         self.sweeps = sweeps
         self.downloads = downloads
         self.signer = signer
-        self._steps = steps
+        self.steps = steps
         self._is_draining = False
         self._warm_up: asyncio.Task[None] | None = None
         self._follow_up: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Open every part, and start the warm-up in the background."""
-        for open_part in self._steps.opening:
+        for open_part in self.steps.opening:
             await open_part()
         self._warm_up = asyncio.create_task(self._warm())
         self._follow_up = asyncio.create_task(self._follow(self._warm_up))
@@ -113,7 +113,7 @@ class Services:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
-        for close_part in self._steps.closing:
+        for close_part in self.steps.closing:
             try:
                 await close_part()
             except Exception:
@@ -129,9 +129,9 @@ class Services:
             return None
 
     def start_draining(self) -> None:
-        """Report not ready from now on, so that no more requests are sent here; those that come are served."""
+        """Report not ready from now on, so that no more requests are sent here; later ones are still served."""
         self._is_draining = True
-        for drain_part in self._steps.draining:
+        for drain_part in self.steps.draining:
             drain_part()
 
     async def readiness(self) -> Readiness:
@@ -147,7 +147,7 @@ class Services:
 
     async def _warm(self) -> None:
         try:
-            for warm_part in self._steps.warming:
+            for warm_part in self.steps.warming:
                 await warm_part()
         except Exception:
             logger.exception("warm-up failed")
@@ -157,7 +157,7 @@ class Services:
         await asyncio.wait([warm_up])
         if warm_up.cancelled() or warm_up.exception() is not None:
             return
-        for follow_part in self._steps.following:
+        for follow_part in self.steps.following:
             try:
                 await follow_part()
             except Exception:

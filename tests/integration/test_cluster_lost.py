@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -65,10 +66,8 @@ async def test_sweep_continues_once_its_cluster_responds(tmp_path: Path, monkeyp
     executor = LostAfter(chunks=1)
     monkeypatch.setattr(wiring, "build_executor", lambda _: executor)
     services = wiring.build_services(Settings(_env_file=None, storage_dir=tmp_path))
-    services._warming = ()
-    services._following = [
-        step for step in services._following if isinstance(getattr(step, "__self__", None), JobRunner)
-    ]
+    started = [step for step in services.steps.following if isinstance(getattr(step, "__self__", None), JobRunner)]
+    services.steps = replace(services.steps, warming=(), following=started)
     market = make_market(source="simulated", seed=1, limit=300)
     backtest = make_request(user_id="ann", market=market, strategy=CrossoverParams(fast=2, slow=4))
     slow = SweptParameter(name="slow", values=tuple(range(4, 151)))

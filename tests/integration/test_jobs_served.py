@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -41,8 +42,7 @@ def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]
 
         monkeypatch.setattr(wiring, "JobRunner", make_runner)
         services = wiring.build_services(Settings(_env_file=None, storage_dir=tmp_path, **settings))
-        services._warming = ()
-        services._following = (made[-1].start,)
+        services.steps = replace(services.steps, warming=(), following=(made[-1].start,))
         await services.start()
         try:
             yield services
