@@ -137,7 +137,7 @@ def _windows_before(cursor: int, wanted: int, interval: Interval) -> list[tuple[
 
 
 async def _refetch_gaps(ask: FetchPage, klines: Klines, interval: Interval) -> Klines:
-    """Fetch missing and invalid bars once more: a faulty page is mended so, a true outage is not."""
+    """Fetch missing and invalid bars once more, which repairs a faulty page but not a true outage."""
     if not len(klines):
         return klines
     sound = believable(klines, interval)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterAccess:
-    """A scheduler's address, the certificates of all members, and what workers of this version are known by.
+    """A scheduler's address, the certificates of all members, and the mark of workers of this version.
 
     `certificates` is None for a scheduler at `tcp://`, whose port executes what anyone sends it. `version` stands for
     everything that decides the bits of a row; `timeout_s` is how long the scheduler and a worker are waited for.

@@ -43,7 +43,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterSweep:
-    """One sweep on the cluster: its parts are there, and chunks are sent as numbers."""
+    """One sweep on the cluster, which holds its parts; a chunk is sent as the values of its rows."""
 
     loop: LoopThread
     client: Client
@@ -205,6 +205,6 @@ def no_worker() -> ClusterUnavailable:
 
 
 async def _close(client: Client) -> None:
-    """Close a client within some seconds, however its scheduler fares."""
+    """Close a client within some seconds, even if its scheduler does not respond."""
     with contextlib.suppress(OSError):
         await client.close(timeout=_CLOSE_S)

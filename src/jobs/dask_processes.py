@@ -17,7 +17,7 @@ _RETRY_PAUSE_S: Final = 1.0
 _CLOSE_S: Final = 5.0
 _CONNECT_S: Final = 10
 _NOWHERE: Final = "127.0.0.1:0"
-"""Where the pages of Dask listen: they authenticate no user, so that no other machine may reach them."""
+"""Where the pages of Dask listen: they authenticate no user, so no other machine may reach them."""
 
 logger = logging.getLogger(__name__)
 

@@ -17,7 +17,7 @@ from src.ports.clock import Clock
 from src.ports.jobs import JobStore, JobTask, LeaseLost
 
 _CLOSE_S: Final = 5.0
-"""Seconds in which running jobs are given back at a stop; one that is not is taken over when its lease expires."""
+"""Seconds to give back running jobs at a stop; a job that is not given back is taken over when its lease expires."""
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ class JobRunner:
             self._loop = asyncio.create_task(self._take_jobs())
 
     def start_draining(self) -> None:
-        """Take no more jobs, and give back those that run, to be continued by another process."""
+        """Take no more jobs, and give back the running ones, for another process to continue."""
         self._is_draining = True
         for job in self._running.values():
             job.stop(StopReason.DRAINED)

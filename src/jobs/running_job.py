@@ -140,7 +140,7 @@ class RunningJob:
             await self._end_turn()
 
     async def _write(self, once: Callable[[], Awaitable[tuple[Lease, JobState]]]) -> None:
-        """Store something of the job; cancel its task if its user has cancelled the job."""
+        """Store a part of the job's work; cancel the task if its user has cancelled the job."""
         try:
             lease, state = await self._persist(once)
         except LeaseLost:
@@ -153,7 +153,7 @@ class RunningJob:
             await asyncio.sleep(0)  # where the task is cancelled
 
     async def _end_turn(self) -> None:
-        """Give the job back if it has had its turn and another user's waits: all that it has found is stored now."""
+        """Give the job back if its turn is over and another user's job waits; all its work is stored by now."""
         now_s = time.monotonic()
         if self._turn_ends_s is None:
             self._turn_ends_s = now_s + self._timing.turn_s
@@ -201,7 +201,7 @@ class RunningJob:
             state, outcome = JobState.SUCCEEDED, ended.result()
         elif self._reason is not None:
             state = JobState.QUEUED if self._reason in _GIVEN_BACK else JobState.CANCELLED
-        elif isinstance(error, ClusterUnavailable):  # not the job's fault: it is continued once the cluster responds
+        elif isinstance(error, ClusterUnavailable):  # not the job's fault: it continues once the cluster responds
             logger.warning("job interrupted: id=%s error=%s", self.job.id, error.message)
             state, outcome = JobState.INTERRUPTED, JobOutcome(warnings=(error.message,))
         else:
@@ -216,7 +216,7 @@ class RunningJob:
         return job
 
     async def _keep(self) -> None:
-        """Renew the lease, and stop the task if it may not go on."""
+        """Renew the lease, and stop the task if it may not continue."""
         while self._reason is None:
             await asyncio.sleep(self._timing.look_s)
             try:
@@ -230,7 +230,7 @@ class RunningJob:
                     self.stop(StopReason.CANCELLED if state is JobState.CANCELLING else StopReason.LOST)
 
     async def _look(self) -> JobState:
-        """Return the job's state; renew the lease if it is time, or the job is missing."""
+        """Return the job's state; renew the lease if that is due, or the job is missing."""
         if time.monotonic() < self._renew_at_s:
             found = await self._store.get_many([self.job.id])
             if self.job.id in found:

@@ -32,7 +32,7 @@ class JobThreads:
         return await asyncio.get_running_loop().run_in_executor(self._executor, function, *arguments)
 
     def close(self) -> None:
-        """Start no more functions; those that run continue to their end."""
+        """Start no more functions; running ones continue to their end."""
         self._executor.shutdown(wait=False, cancel_futures=True)
 
 

@@ -5,7 +5,7 @@ backup API), `files/` (users' models and datasets and the keys of receipts, as t
 last, `manifest.json` with the versions and the SHA-256 of each file. It is written beside DIR under a hidden name and
 renamed when complete. Results come first: a model that a result names is stored before the result, so it is in the
 backup unless its user deleted it meanwhile. A job that runs is continued after a restore. The bar cache is left out,
-because it can be fetched again. What is in MongoDB is left out too: use `mongodump`.
+because it can be fetched again. Data in MongoDB is left out too: use `mongodump`.
 """
 
 from __future__ import annotations

@@ -295,7 +295,7 @@ class SandboxedModelRunner:
 def _prediction_task(
     features: Features, feature_columns: Sequence[str] | None, kind: OutputKind | None, lengths: Sequence[int]
 ) -> Callable[..., Task]:
-    """Return what a child is to predict: the first rows alone, for each of these lengths."""
+    """Return the rows for a child to predict: the first rows alone, for each of these lengths."""
     return partial(
         Task,
         kind="predict",
